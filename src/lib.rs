@@ -1,0 +1,19 @@
+//! larder is a cache server and cache proxy for one box that people can read.
+//!
+//! It speaks memcached's text protocol and Redis's RESP on one embedded store. This page is the map: the rooms of the
+//! house in the order in which a byte passes through them.
+//!
+//! 1. [`server`] accepts connections, gives each its turns on a fixed pool of threads, keeps the limits and shuts down.
+//!    It knows no protocol and no cache, only the [`server::Service`] seam.
+//! 2. [`protocol`] turns bytes into commands and replies into bytes. Pure: no sockets, no store, no clock.
+//! 3. [`service`] is what a protocol's commands do to the store: one service per front door.
+//! 4. [`store`] is the cache: shards, the bound in bytes, eviction, expiry, the tree of nested keys.
+//! 5. [`tools`] are the command-line tools beside the server.
+//!
+//! Arrows go one way: main → tools, service → store, protocol; the server knows services only as a trait.
+
+pub mod protocol;
+pub mod server;
+pub mod service;
+pub mod store;
+pub mod tools;

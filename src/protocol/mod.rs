@@ -1,0 +1,4 @@
+//! Bytes to commands and replies to bytes. Pure: no sockets, no store, no clock.
+
+pub mod memcached;
+pub mod resp;

@@ -1,0 +1,1 @@
+//! What the commands of a protocol do to the store: one service per front door.
