@@ -1,0 +1,346 @@
+//! The reader of requests: from bytes to the words of a command, however the bytes were cut on their way.
+//!
+//! ```text
+//!  input   *3 CRLF $3 CRLF SET CRLF $1 CRLF a CRLF $1000 CRLF xxxxxx…  (the rest has not arrived)
+//!  words              0..3           1             ▲
+//!                                                  at: reading goes on here with the next bytes
+//! ```
+//!
+//! A command that is complete costs no allocation. One that is cut leaves the place where reading stopped, and the
+//! words found so far, in a box; when more bytes have come, reading goes on from there, so a command that arrives byte
+//! by byte costs as much as one that arrives whole. Memory is taken for bytes that have arrived, never for a length
+//! that a client names.
+//!
+//! What is accepted, and every error's text, is Redis 7.0's, tolerance included: after a length and after a bulk string
+//! two bytes are skipped without a look, a NUL hides the end of its line, `*0` and `*-1` are commands without words.
+
+use std::fmt;
+
+use super::Words;
+use super::inline;
+use super::number::parse_integer;
+
+/// Longest line in bytes: an inline command, or a length with its line end. Redis's `PROTO_INLINE_MAX_SIZE`; answered
+/// with the three errors that begin with "too big", and the connection is closed.
+const MAX_LINE: usize = 64 * 1024;
+/// Most words of one command, as in Redis. None is stored before it has arrived, so the number itself costs nothing.
+const MAX_WORDS: i64 = i32::MAX as i64;
+/// Longest bulk string in bytes that the protocol lets a client name: Redis's default `proto-max-bulk-len`. More is a
+/// protocol error; what lies between it and [`Limits::bulk`] is read and dropped.
+const MAX_BULK: i64 = 512 * 1024 * 1024;
+/// Most words of a command from a client that has not given its password yet.
+const MAX_WORDS_UNAUTHENTICATED: i64 = 10;
+/// Longest bulk string in bytes from a client that has not given its password yet.
+const MAX_BULK_UNAUTHENTICATED: i64 = 16384;
+
+/// What the reader lets pass.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Longest bulk string in bytes that is kept. A command with a longer one is read to its end without keeping any
+    /// of it and comes out as [`Step::TooLarge`].
+    pub bulk: usize,
+    /// Bytes that one command may take altogether; at most 2 GiB. More is [`Step::Overflow`].
+    pub request: usize,
+    /// Whether the client has still to give a password; until then far less is accepted.
+    pub unauthenticated: bool,
+}
+
+/// What came of a look at the input. The number is how many of its bytes are done with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// A command, its words in the [`Words`]; none for a blank line.
+    Command(usize),
+    /// A command with a bulk string over [`Limits::bulk`]; its words are gone.
+    TooLarge(usize),
+    /// The rest has not arrived. What is not done with must come again, longer, before anything else.
+    Incomplete(usize),
+    /// Not the protocol: answer the error, then close.
+    Bad(ProtocolError),
+    /// A command over [`Limits::request`]: close without an answer.
+    Overflow,
+}
+
+/// What Redis says, after `ERR Protocol error: `, before it closes the connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ProtocolError {
+    /// A line without an end.
+    InlineTooBig,
+    /// The number of words without an end of line.
+    CountTooBig,
+    /// The length of a bulk string without an end of line.
+    LengthTooBig,
+    /// Quotes of an inline command.
+    UnbalancedQuotes,
+    /// The number of words.
+    InvalidCount,
+    /// The length of a bulk string.
+    InvalidLength,
+    /// Too many words without a password.
+    UnauthenticatedCount,
+    /// Too long a bulk string without a password.
+    UnauthenticatedLength,
+    /// This byte stood where a bulk string has to begin.
+    NotABulk(u8),
+}
+
+impl fmt::Display for ProtocolError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ProtocolError::InlineTooBig => "too big inline request",
+            ProtocolError::CountTooBig => "too big mbulk count string",
+            ProtocolError::LengthTooBig => "too big bulk count string",
+            ProtocolError::UnbalancedQuotes => "unbalanced quotes in request",
+            ProtocolError::InvalidCount => "invalid multibulk length",
+            ProtocolError::InvalidLength => "invalid bulk length",
+            ProtocolError::UnauthenticatedCount => "unauthenticated multibulk length",
+            ProtocolError::UnauthenticatedLength => "unauthenticated bulk length",
+            ProtocolError::NotABulk(found) => {
+                return write!(f, "expected '$', got '{}'", char::from(*found));
+            }
+        })
+    }
+}
+
+impl std::error::Error for ProtocolError {}
+
+/// Reads the commands of one connection. Eight bytes while no command is half arrived.
+#[derive(Debug, Default)]
+pub struct Reader {
+    half: Option<Box<(Place, Words)>>,
+}
+
+/// Where reading stands inside one command.
+#[derive(Debug, Default)]
+struct Place {
+    /// Bytes of the command that are read.
+    at: usize,
+    /// Bytes behind `at` that are known not to end a line.
+    scanned: usize,
+    /// Words still to come; 0 before the count is read.
+    words: i64,
+    /// Length of the bulk string that comes next, once it is known.
+    bulk: Option<usize>,
+    /// A bulk string was over the limit: everything up to the command's end is dropped as it arrives.
+    dropping: bool,
+}
+
+/// Why reading stopped short of a command.
+enum Stop {
+    Incomplete,
+    Bad(ProtocolError),
+    Overflow,
+}
+
+impl Reader {
+    /// Looks for one command at the start of `input` and leaves its words in `words`.
+    ///
+    /// `input` starts at the first byte that is not done with; `words` must be the same from call to call, or belong
+    /// to a place where no other command is half read.
+    #[inline]
+    pub fn read(&mut self, input: &[u8], limits: &Limits, words: &mut Words) -> Step {
+        let mut place = match self.half.take() {
+            None => {
+                words.clear();
+                Place::default()
+            }
+            Some(half) => {
+                *words = half.1;
+                half.0
+            }
+        };
+        match place.advance(input, limits, words) {
+            Ok(()) if place.dropping => Step::TooLarge(place.at),
+            Ok(()) => Step::Command(place.at),
+            Err(stop) => self.stop(stop, place, input, words),
+        }
+    }
+
+    /// Whether a command has arrived in part.
+    pub fn is_half_way(&self) -> bool {
+        self.half.is_some()
+    }
+
+    #[cold]
+    fn stop(&mut self, stop: Stop, mut place: Place, input: &[u8], words: &mut Words) -> Step {
+        match stop {
+            Stop::Bad(error) => Step::Bad(error),
+            Stop::Overflow => Step::Overflow,
+            Stop::Incomplete if input.is_empty() && place.words == 0 => Step::Incomplete(0),
+            Stop::Incomplete => {
+                let done = if place.dropping {
+                    std::mem::take(&mut place.at)
+                } else {
+                    0
+                };
+                self.half = Some(Box::new((place, std::mem::take(words))));
+                Step::Incomplete(done)
+            }
+        }
+    }
+}
+
+impl Place {
+    /// Reads on until the command is complete.
+    #[inline]
+    fn advance(&mut self, input: &[u8], limits: &Limits, words: &mut Words) -> Result<(), Stop> {
+        if self.words == 0 {
+            match input.first() {
+                None => return Err(Stop::Incomplete),
+                Some(b'*') => {
+                    self.words = self.count(input, limits)?;
+                    if self.words <= 0 {
+                        return Ok(());
+                    }
+                }
+                Some(_) => return self.inline(input, words),
+            }
+        }
+        while self.words > 0 {
+            let length = match self.bulk {
+                Some(length) => length,
+                None => {
+                    let length = self.length(input, limits)?;
+                    if length > limits.bulk {
+                        self.dropping = true;
+                        words.clear();
+                    } else if !self.dropping && self.at + length > limits.request {
+                        return Err(Stop::Overflow);
+                    }
+                    // With its line end.
+                    *self.bulk.insert(length + 2)
+                }
+            };
+            let arrived = input.len() - self.at;
+            if arrived < length {
+                if self.dropping {
+                    self.at = input.len();
+                    self.bulk = Some(length - arrived);
+                }
+                return Err(Stop::Incomplete);
+            }
+            if !self.dropping {
+                words.push(self.at, self.at + length - 2);
+            }
+            self.at += length;
+            self.bulk = None;
+            self.words -= 1;
+        }
+        Ok(())
+    }
+
+    /// Reads `*COUNT CRLF`.
+    #[inline]
+    fn count(&mut self, input: &[u8], limits: &Limits) -> Result<i64, Stop> {
+        let count = match short_number(&input[1..]) {
+            Some((count, length)) => {
+                self.at = 1 + length;
+                self.scanned = 0;
+                count as i64
+            }
+            None => {
+                let line = self.line(input, ProtocolError::CountTooBig)?;
+                match parse_integer(&line[1..]) {
+                    Some(count) if count <= MAX_WORDS => count,
+                    _ => return Err(Stop::Bad(ProtocolError::InvalidCount)),
+                }
+            }
+        };
+        if limits.unauthenticated && count > MAX_WORDS_UNAUTHENTICATED {
+            return Err(Stop::Bad(ProtocolError::UnauthenticatedCount));
+        }
+        Ok(count)
+    }
+
+    /// Reads `$LENGTH CRLF`.
+    #[inline]
+    fn length(&mut self, input: &[u8], limits: &Limits) -> Result<usize, Stop> {
+        let short = match &input[self.at..] {
+            [b'$', rest @ ..] => short_number(rest),
+            _ => None,
+        };
+        let length = match short {
+            Some((value, length)) => {
+                self.at += 1 + length;
+                self.scanned = 0;
+                value as i64
+            }
+            None => {
+                let line = self.line(input, ProtocolError::LengthTooBig)?;
+                match line.first() {
+                    Some(b'$') => {}
+                    // An empty line: what Redis names then is the line's end.
+                    other => {
+                        return Err(Stop::Bad(ProtocolError::NotABulk(*other.unwrap_or(&b'\r'))));
+                    }
+                }
+                match parse_integer(&line[1..]) {
+                    Some(length @ 0..=MAX_BULK) => length,
+                    _ => return Err(Stop::Bad(ProtocolError::InvalidLength)),
+                }
+            }
+        };
+        if limits.unauthenticated && length > MAX_BULK_UNAUTHENTICATED {
+            return Err(Stop::Bad(ProtocolError::UnauthenticatedLength));
+        }
+        Ok(length as usize)
+    }
+
+    /// The line at `at` up to its CR, and steps over it and the byte behind.
+    fn line<'a>(&mut self, input: &'a [u8], too_big: ProtocolError) -> Result<&'a [u8], Stop> {
+        let rest = &input[self.at..];
+        let end = self.find(rest, b'\r', too_big)?;
+        // The LF has to be there; that it is one nobody checks.
+        if rest.len() < end + 2 {
+            return Err(Stop::Incomplete);
+        }
+        self.at += end + 2;
+        self.scanned = 0;
+        Ok(&rest[..end])
+    }
+
+    /// Reads a line that is a command.
+    fn inline(&mut self, input: &[u8], words: &mut Words) -> Result<(), Stop> {
+        let end = self.find(input, b'\n', ProtocolError::InlineTooBig)?;
+        self.at = end + 1;
+        let line = match &input[..end] {
+            [line @ .., b'\r'] => line,
+            line => line,
+        };
+        inline::split(line, words).map_err(|_| Stop::Bad(ProtocolError::UnbalancedQuotes))
+    }
+
+    /// Where `rest` has its first `end`, if no NUL comes before it.
+    fn find(&mut self, rest: &[u8], end: u8, too_big: ProtocolError) -> Result<usize, Stop> {
+        match memchr::memchr2(end, 0, &rest[self.scanned..]).map(|found| self.scanned + found) {
+            Some(found) if found > MAX_LINE => Err(Stop::Bad(too_big)),
+            Some(found) if rest[found] == end => Ok(found),
+            _ if rest.len() > MAX_LINE => Err(Stop::Bad(too_big)),
+            Some(found) => {
+                self.scanned = found;
+                Err(Stop::Incomplete)
+            }
+            None => {
+                self.scanned = rest.len();
+                Err(Stop::Incomplete)
+            }
+        }
+    }
+}
+
+/// The number at the start of `rest` and its bytes with the line end, if it is one that needs no second thought: up to
+/// eight digits, no leading zero, its line whole.
+#[inline]
+fn short_number(rest: &[u8]) -> Option<(usize, usize)> {
+    let mut value = 0;
+    for (at, &byte) in rest.iter().take(9).enumerate() {
+        match byte {
+            b'0'..=b'9' if at < 8 => value = value * 10 + usize::from(byte - b'0'),
+            b'\r' if at == 1 || (at > 1 && rest[0] != b'0') => {
+                return (rest.len() >= at + 2).then_some((value, at + 2));
+            }
+            _ => break,
+        }
+    }
+    None
+}

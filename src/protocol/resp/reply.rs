@@ -1,0 +1,245 @@
+//! The writer of replies, in RESP2 or RESP3.
+//!
+//! | reply | RESP2 | RESP3 |
+//! |---|---|---|
+//! | null | `$-1`, or `*-1` in an array's place | `_` |
+//! | map of n | `*2n` | `%n` |
+//! | set of n | `*n` | `~n` |
+//! | double | bulk string | `,1.5` |
+//! | boolean | `:1` or `:0` | `#t` or `#f` |
+//! | verbatim string | bulk string | `=15`, `txt:` before the text |
+//! | push of n | `*n` | `>n` |
+//! | big number | bulk string | `(123` |
+//!
+//! Every method appends to the output of the turn, so a reply costs its bytes and no allocation. What one command may
+//! write is bounded: past the bound nothing more is taken and [`Reply::overflowed`] tells.
+
+/// Appends the replies of one command.
+pub struct Reply<'a> {
+    out: &'a mut Vec<u8>,
+    resp3: bool,
+    /// Length of `out` at which nothing more is taken.
+    bound: usize,
+    overflowed: bool,
+    errors: u32,
+}
+
+impl<'a> Reply<'a> {
+    /// Appends to `out` and takes at most `limit` bytes, give or take one element.
+    pub fn new(out: &'a mut Vec<u8>, resp3: bool, limit: usize) -> Reply<'a> {
+        let bound = out.len().saturating_add(limit);
+        Reply {
+            out,
+            resp3,
+            bound,
+            overflowed: false,
+            errors: 0,
+        }
+    }
+
+    /// The same reply, lent out for a part of it: give what came of it back with [`Reply::absorb`].
+    pub fn lend(&mut self) -> Reply<'_> {
+        Reply {
+            out: self.out,
+            errors: 0,
+            ..*self
+        }
+    }
+
+    /// Takes note of what a lent part came to: its version of RESP, its errors, whether it overflowed.
+    pub fn absorb(&mut self, (resp3, errors, overflowed): (bool, u32, bool)) {
+        self.resp3 = resp3;
+        self.errors += errors;
+        self.overflowed |= overflowed;
+    }
+
+    /// What [`Reply::absorb`] needs to know of a lent part.
+    pub fn outcome(&self) -> (bool, u32, bool) {
+        (self.resp3, self.errors, self.overflowed)
+    }
+
+    /// Whether the client speaks RESP3.
+    pub fn resp3(&self) -> bool {
+        self.resp3
+    }
+
+    /// Speaks another version from here on.
+    pub fn set_resp3(&mut self, resp3: bool) {
+        self.resp3 = resp3;
+    }
+
+    /// Whether the reply was larger than it may be; it is not whole then and must not be sent.
+    pub fn overflowed(&self) -> bool {
+        self.overflowed
+    }
+
+    /// How many error replies were written.
+    pub fn errors(&self) -> u32 {
+        self.errors
+    }
+
+    /// `+text`: a status like `OK`. The text has no line end.
+    #[inline]
+    pub fn simple(&mut self, text: &str) {
+        self.line(b'+', text.as_bytes());
+    }
+
+    /// `+OK`
+    #[inline]
+    pub fn ok(&mut self) {
+        self.out.extend_from_slice(b"+OK\r\n");
+    }
+
+    /// `-text`. The text starts with its code (`ERR`, `WRONGTYPE`, …); line ends in it, which may come from a client,
+    /// become spaces as in Redis.
+    #[cold]
+    pub fn error(&mut self, text: impl AsRef<[u8]>) {
+        self.errors += 1;
+        let start = self.out.len() + 1;
+        self.line(b'-', text.as_ref());
+        let end = self.out.len() - 2;
+        for byte in &mut self.out[start..end] {
+            if matches!(byte, b'\r' | b'\n') {
+                *byte = b' ';
+            }
+        }
+    }
+
+    /// `:value`
+    #[inline]
+    pub fn integer(&mut self, value: i64) {
+        self.line(b':', itoa::Buffer::new().format(value).as_bytes());
+    }
+
+    /// A bulk string of any bytes.
+    #[inline]
+    pub fn bulk(&mut self, bytes: &[u8]) {
+        if self.out.len() + bytes.len() > self.bound {
+            self.overflowed = true;
+            return;
+        }
+        self.header(b'$', bytes.len());
+        self.out.extend_from_slice(bytes);
+        self.out.extend_from_slice(b"\r\n");
+    }
+
+    /// A bulk string that spells an integer.
+    pub fn bulk_integer(&mut self, value: i64) {
+        self.bulk(itoa::Buffer::new().format(value).as_bytes());
+    }
+
+    /// No value where a string could stand.
+    #[inline]
+    pub fn null(&mut self) {
+        self.out
+            .extend_from_slice(if self.resp3 { b"_\r\n" } else { b"$-1\r\n" });
+    }
+
+    /// No value where an array could stand.
+    pub fn null_array(&mut self) {
+        self.out
+            .extend_from_slice(if self.resp3 { b"_\r\n" } else { b"*-1\r\n" });
+    }
+
+    /// The head of an array; its `length` elements follow.
+    #[inline]
+    pub fn array(&mut self, length: usize) {
+        self.header(b'*', length);
+    }
+
+    /// The head of a map; its `length` pairs follow, key first.
+    pub fn map(&mut self, length: usize) {
+        if self.resp3 {
+            self.header(b'%', length);
+        } else {
+            self.header(b'*', 2 * length);
+        }
+    }
+
+    /// The head of a set; its `length` elements follow.
+    pub fn set(&mut self, length: usize) {
+        self.header(if self.resp3 { b'~' } else { b'*' }, length);
+    }
+
+    /// The head of a push message; its `length` elements follow.
+    pub fn push(&mut self, length: usize) {
+        self.header(if self.resp3 { b'>' } else { b'*' }, length);
+    }
+
+    /// A truth value.
+    pub fn boolean(&mut self, value: bool) {
+        self.out.extend_from_slice(match (self.resp3, value) {
+            (true, true) => b"#t\r\n",
+            (true, false) => b"#f\r\n",
+            (false, true) => b":1\r\n",
+            (false, false) => b":0\r\n",
+        });
+    }
+
+    /// A floating point number: its shortest decimal that reads back the same.
+    pub fn double(&mut self, value: f64) {
+        let mut buffer = ryu::Buffer::new();
+        let text = match value {
+            f64::INFINITY => "inf",
+            f64::NEG_INFINITY => "-inf",
+            value if value.is_nan() => "nan",
+            value => {
+                let text = buffer.format(value);
+                text.strip_suffix(".0").unwrap_or(text)
+            }
+        };
+        if self.resp3 {
+            self.line(b',', text.as_bytes());
+        } else {
+            self.bulk(text.as_bytes());
+        }
+    }
+
+    /// An integer of any size, in decimal digits.
+    pub fn big_number(&mut self, digits: &str) {
+        if self.resp3 {
+            self.line(b'(', digits.as_bytes());
+        } else {
+            self.bulk(digits.as_bytes());
+        }
+    }
+
+    /// Text for people; `format` is three letters, `txt` or `mkd`.
+    pub fn verbatim(&mut self, format: &str, text: &str) {
+        if self.resp3 {
+            if self.out.len() + text.len() > self.bound {
+                self.overflowed = true;
+                return;
+            }
+            self.header(b'=', format.len() + 1 + text.len());
+            self.out.extend_from_slice(format.as_bytes());
+            self.out.push(b':');
+            self.out.extend_from_slice(text.as_bytes());
+            self.out.extend_from_slice(b"\r\n");
+        } else {
+            self.bulk(text.as_bytes());
+        }
+    }
+
+    #[inline]
+    fn header(&mut self, kind: u8, length: usize) {
+        // Nine of ten lengths are short.
+        if length < 10 {
+            self.out
+                .extend_from_slice(&[kind, b'0' + length as u8, b'\r', b'\n']);
+        } else {
+            self.line(kind, itoa::Buffer::new().format(length).as_bytes());
+        }
+    }
+
+    #[inline]
+    fn line(&mut self, kind: u8, text: &[u8]) {
+        if self.out.len() > self.bound {
+            self.overflowed = true;
+            return;
+        }
+        self.out.push(kind);
+        self.out.extend_from_slice(text);
+        self.out.extend_from_slice(b"\r\n");
+    }
+}
