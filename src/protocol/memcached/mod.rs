@@ -1,1 +1,3 @@
-//! The memcached protocols.
+//! The memcached protocols. So far [`text`], the classic commands of memcached's `protocol.txt`.
+
+pub mod text;

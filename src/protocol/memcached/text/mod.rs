@@ -1,0 +1,180 @@
+//! memcached's text protocol: bytes to [`Command`]s, replies to bytes.
+//!
+//! ```text
+//!   input ──▶ scanner ──declines──▶ line ──▶ grammar (regex) ──▶ command ──▶ Done
+//!                │                   │            │                │
+//!                └────────▶ Done     └▶ More      └▶ Bad           └▶ Bad
+//! ```
+//!
+//! [`parse`] is a pure function with three outcomes: a command and how much of the input its line took, more bytes
+//! needed, or a bad line with its reply and whether the connection is closed. The grammar is one regular expression
+//! over a line, see [`grammar`]; a hand-written scanner stands before it for the two lines that make up nearly all
+//! traffic, `get KEY` and `set KEY FLAGS EXPTIME BYTES`, and declines everything else. A property test holds the two
+//! equal. The data block of a storage command is taken by [`data_block`], after its length was checked.
+//!
+//! What a line means, and the reply to each malformed one, was asked of memcached 1.6.18, of which
+//! `protocol.txt` tells only part:
+//! - Only the space separates words. A line ends at `\n`; one `\r` before it is dropped; a NUL ends the line's
+//!   meaning, as it ends a string in C.
+//! - `noreply` as the last word silences errors too.
+//! - A line that is too short or too long in words is `ERROR`; a field that can't be read is a `CLIENT_ERROR`.
+//!
+//! Two things differ. A length of 2^32 or more is a bad line; memcached takes it modulo 2^32, and would run the value
+//! as commands. And with [`Nesting::On`] the grammar decides where memcached tolerates stray words: see [`Nesting`].
+//!
+//! Cost: the scanner takes some 20 ns for a get; the regex runs as a one-pass DFA into captures that are kept per
+//! thread, without an allocation. Nothing here allocates.
+
+mod command;
+pub mod grammar;
+mod number;
+pub mod reply;
+mod scanner;
+mod words;
+
+#[cfg(test)]
+mod tests;
+
+pub use command::{Bad, Command, Nesting, Store, StoreVerb};
+pub use number::unsigned as parse_unsigned;
+pub use words::Words;
+
+use memchr::memchr;
+
+/// The longest key, in bytes, as in memcached (`KEY_MAX_LENGTH`). With nested keys it bounds each name of a path.
+/// A longer one is a `CLIENT_ERROR bad command line format`.
+pub const KEY_LIMIT: usize = 250;
+
+/// The bytes in which a line other than a `get` or `gets` must end. memcached closes the connection, without a
+/// word, when more have arrived than this and none ends the line.
+pub const LINE_LIMIT: usize = 2048;
+
+/// The bytes in which the line of a `get` or `gets` must end; room for 4,000 of the longest keys. memcached has no
+/// limit but its memory; beyond this one the client reads what memcached says when that is exhausted, and the
+/// connection is closed.
+pub const GET_LINE_LIMIT: usize = 1024 * 1024;
+
+/// The largest length that a storage command may name, in bytes, as in memcached (`INT_MAX - 2`, less one). Larger
+/// ones are a bad line, smaller ones that are over the item size are swallowed.
+pub const LENGTH_LIMIT: i64 = i32::MAX as i64 - 2;
+
+/// Spaces before a command after which memcached no longer sees that a long line is a `get`.
+const LEADING_SPACES: usize = 100;
+
+/// What became of the input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Parsed<'a> {
+    /// A command.
+    Done {
+        /// The command, borrowing from the input.
+        command: Command<'a>,
+        /// How many bytes its line took, the line's end included. A storage command's data block follows.
+        consumed: usize,
+    },
+    /// The line has not ended yet.
+    More,
+    /// A line that is no command.
+    Bad {
+        /// What the client reads; empty if the line said `noreply`.
+        reply: &'static [u8],
+        /// How many bytes the line took.
+        consumed: usize,
+        /// Whether the connection is closed after the reply.
+        close: bool,
+    },
+}
+
+/// Reads one command from the start of `input`.
+///
+/// `scanned` is a number of bytes at the start that are known to hold no `\n`, because they were there when an
+/// earlier call said [`Parsed::More`]; it keeps a long line that comes in small pieces from being searched anew with
+/// each. 0 is always right.
+pub fn parse(input: &[u8], scanned: usize, nesting: Nesting) -> Parsed<'_> {
+    if let Some((command, consumed)) = scanner::scan(input) {
+        return Parsed::Done { command, consumed };
+    }
+    parse_line(input, scanned, nesting)
+}
+
+/// [`parse`] without the scanner: the line's end, then the grammar.
+fn parse_line(input: &[u8], scanned: usize, nesting: Nesting) -> Parsed<'_> {
+    let from = scanned.min(input.len());
+    let Some(end) = memchr(b'\n', &input[from..]).map(|at| from + at) else {
+        return unended(input);
+    };
+    let consumed = end + 1;
+    let command = grammar::read(cut(&input[..end]))
+        .ok_or(Bad::error())
+        .and_then(|(verb, words)| command::build(verb, words, nesting));
+    match command {
+        Ok(command) => Parsed::Done { command, consumed },
+        Err(Bad { reply }) => Parsed::Bad {
+            reply,
+            consumed,
+            close: false,
+        },
+    }
+}
+
+/// What of a line, without its `\n`, has a meaning.
+fn cut(line: &[u8]) -> &[u8] {
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    let line = memchr(0, line).map_or(line, |nul| &line[..nul]);
+    words::trim_end(line)
+}
+
+/// A line of which the end has not arrived: wait, or give up.
+fn unended(input: &[u8]) -> Parsed<'_> {
+    let close = |reply| Parsed::Bad {
+        reply,
+        consumed: input.len(),
+        close: true,
+    };
+    if input.len() <= LINE_LIMIT {
+        return Parsed::More;
+    }
+    let spaces = input.iter().take_while(|&&byte| byte == b' ').count();
+    let line = &input[spaces..];
+    if spaces > LEADING_SPACES || !(line.starts_with(b"get ") || line.starts_with(b"gets ")) {
+        return close(b"");
+    }
+    if input.len() > GET_LINE_LIMIT {
+        return close(reply::OUT_OF_MEMORY_READING);
+    }
+    Parsed::More
+}
+
+/// What became of a data block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Block<'a> {
+    /// The whole value and the `\r\n` after it are there.
+    Done {
+        /// The value.
+        value: &'a [u8],
+        /// The value's length and 2.
+        consumed: usize,
+    },
+    /// Not all has arrived.
+    More {
+        /// How many bytes the block has in all.
+        needed: usize,
+    },
+    /// All has arrived, but no `\r\n` stands after the value: [`reply::BAD_DATA_CHUNK`]. As in memcached the two
+    /// bytes are taken all the same, and what follows them is read as a command.
+    Bad {
+        /// The value's length and 2.
+        consumed: usize,
+    },
+}
+
+/// Takes the data block of a storage command that named `length`, which the caller has checked against its limit.
+pub fn data_block(input: &[u8], length: usize) -> Block<'_> {
+    let consumed = length + 2;
+    let Some(block) = input.get(..consumed) else {
+        return Block::More { needed: consumed };
+    };
+    match block.strip_suffix(b"\r\n") {
+        Some(value) => Block::Done { value, consumed },
+        None => Block::Bad { consumed },
+    }
+}

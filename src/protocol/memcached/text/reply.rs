@@ -1,0 +1,113 @@
+//! Replies, as bytes appended to the output. The texts are memcached 1.6.18's.
+
+use super::words::Words;
+
+/// No such command, or not as many words as it takes.
+pub const ERROR: &[u8] = b"ERROR\r\n";
+/// A key that is too long, or a field that is not a number.
+pub const BAD_FORMAT: &[u8] = b"CLIENT_ERROR bad command line format\r\n";
+/// No `\r\n` after a value.
+pub const BAD_DATA_CHUNK: &[u8] = b"CLIENT_ERROR bad data chunk\r\n";
+/// Words after the key of a `delete` that have no meaning.
+pub const DELETE_USAGE: &[u8] =
+    b"CLIENT_ERROR bad command line format.  Usage: delete <key> [noreply]\r\n";
+/// An expiration time that is not a number.
+pub const BAD_EXPTIME: &[u8] = b"CLIENT_ERROR invalid exptime argument\r\n";
+/// The amount of an `incr` or `decr` is not a number.
+pub const BAD_DELTA: &[u8] = b"CLIENT_ERROR invalid numeric delta argument\r\n";
+/// The value under an `incr` or `decr` is not a number.
+pub const NON_NUMERIC: &[u8] = b"CLIENT_ERROR cannot increment or decrement non-numeric value\r\n";
+/// An item over the item size.
+pub const TOO_LARGE: &[u8] = b"SERVER_ERROR object too large for cache\r\n";
+/// No room could be made for an item.
+pub const OUT_OF_MEMORY_STORING: &[u8] = b"SERVER_ERROR out of memory storing object\r\n";
+/// A `get` line over [`GET_LINE_LIMIT`](super::GET_LINE_LIMIT).
+pub const OUT_OF_MEMORY_READING: &[u8] = b"SERVER_ERROR out of memory reading request\r\n";
+/// A list of children that is too long for one answer; larder's own.
+pub const LISTING_TOO_LARGE: &[u8] = b"SERVER_ERROR too many children to list\r\n";
+/// `shutdown`, which memcached must be started with an option to obey.
+pub const SHUTDOWN_DISABLED: &[u8] = b"ERROR: shutdown not enabled\r\n";
+/// One connection too many; the connection is then closed.
+pub const TOO_MANY_CONNECTIONS: &[u8] = b"ERROR Too many open connections\r\n";
+
+/// A value was stored.
+pub const STORED: &[u8] = b"STORED\r\n";
+/// A condition of the command did not hold.
+pub const NOT_STORED: &[u8] = b"NOT_STORED\r\n";
+/// The item of a `cas` has changed.
+pub const EXISTS: &[u8] = b"EXISTS\r\n";
+/// No item has this key.
+pub const NOT_FOUND: &[u8] = b"NOT_FOUND\r\n";
+/// The item was deleted.
+pub const DELETED: &[u8] = b"DELETED\r\n";
+/// The item has its new expiration time.
+pub const TOUCHED: &[u8] = b"TOUCHED\r\n";
+/// Done.
+pub const OK: &[u8] = b"OK\r\n";
+/// The counters were set to zero.
+pub const RESET: &[u8] = b"RESET\r\n";
+/// The end of a list of values or of statistics.
+pub const END: &[u8] = b"END\r\n";
+/// The answer to `mn`.
+pub const META_NOOP: &[u8] = b"MN\r\n";
+
+/// `VALUE <path> <flags> <bytes> [<cas unique>]`, the value, and its `\r\n`.
+pub fn value(out: &mut Vec<u8>, path: Words<'_>, flags: u32, value: &[u8], unique: Option<u64>) {
+    let key = path.as_bytes();
+    out.reserve(key.len() + value.len() + 64);
+    value_line(out, path, flags, value.len(), unique);
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// The line before a value of `length` bytes.
+pub fn value_line(
+    out: &mut Vec<u8>,
+    path: Words<'_>,
+    flags: u32,
+    length: usize,
+    unique: Option<u64>,
+) {
+    out.extend_from_slice(b"VALUE ");
+    words(out, path);
+    out.push(b' ');
+    decimal(out, u64::from(flags));
+    out.push(b' ');
+    decimal(out, length as u64);
+    if let Some(unique) = unique {
+        out.push(b' ');
+        decimal(out, unique);
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// A number on a line of its own: the answer to `incr` and `decr`.
+pub fn number(out: &mut Vec<u8>, number: u64) {
+    decimal(out, number);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// `STAT <name> <value>`.
+pub fn stat(out: &mut Vec<u8>, name: &str, value: impl std::fmt::Display) {
+    use std::io::Write;
+    // Writing to a Vec can't fail.
+    let _ = write!(out, "STAT {name} {value}\r\n");
+}
+
+/// Words with one space between them, however many the line had.
+fn words(out: &mut Vec<u8>, words: Words<'_>) {
+    if let Some(word) = words.single() {
+        out.extend_from_slice(word);
+        return;
+    }
+    for (index, word) in words.enumerate() {
+        if index > 0 {
+            out.push(b' ');
+        }
+        out.extend_from_slice(word);
+    }
+}
+
+fn decimal(out: &mut Vec<u8>, number: u64) {
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+}

@@ -1,0 +1,62 @@
+//! A scanner for the two hottest lines, `get KEY` and `set KEY FLAGS EXPTIME BYTES`.
+//!
+//! It takes these lines in their usual form, single spaces, plain digits, `\r\n` at the end and all of it there, and
+//! declines everything else, malformed lines included, so that the grammar alone decides what a line means. A property
+//! test holds that what it takes the grammar reads the same.
+
+use super::KEY_LIMIT;
+use super::command::{Command, Store, StoreVerb};
+use super::words::Words;
+
+/// A command and how many bytes its line took, or `None` to decline.
+pub(super) fn scan(input: &[u8]) -> Option<(Command<'_>, usize)> {
+    if let Some(rest) = input.strip_prefix(b"get ") {
+        let (key, rest) = key(rest)?;
+        let rest = rest.strip_prefix(b"\r\n")?;
+        let command = Command::Retrieve {
+            keys: Words::new(key),
+            exptime: None,
+            cas: false,
+        };
+        return Some((command, input.len() - rest.len()));
+    }
+    let rest = input.strip_prefix(b"set ")?;
+    let (key, rest) = key(rest)?;
+    let (flags, rest) = number(rest.strip_prefix(b" ")?)?;
+    let (exptime, rest) = number(rest.strip_prefix(b" ")?)?;
+    let (length, rest) = number(rest.strip_prefix(b" ")?)?;
+    let rest = rest.strip_prefix(b"\r\n")?;
+    let command = Command::Store(Store {
+        verb: StoreVerb::Set,
+        path: Words::new(key),
+        flags: flags.unsigned_abs(),
+        exptime,
+        length: usize::try_from(length).ok()?,
+        unique: 0,
+        noreply: false,
+    });
+    Some((command, input.len() - rest.len()))
+}
+
+/// A key of printable bytes, or of those above ASCII, and what follows it.
+fn key(input: &[u8]) -> Option<(&[u8], &[u8])> {
+    let window = &input[..input.len().min(KEY_LIMIT + 1)];
+    let length = window.iter().position(|&byte| byte <= b' ')?;
+    (length > 0).then(|| input.split_at(length))
+}
+
+/// A number of one to nine digits, which is within every field's limit, and what follows it.
+fn number(input: &[u8]) -> Option<(i32, &[u8])> {
+    let mut value = 0i32;
+    for (index, byte) in input.iter().take(10).enumerate() {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return (index > 0).then(|| (value, &input[index..]));
+        }
+        if index == 9 {
+            return None;
+        }
+        value = value * 10 + i32::from(digit);
+    }
+    None
+}
