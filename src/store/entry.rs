@@ -1,0 +1,103 @@
+//! What is stored under a key, and what is read from there.
+
+use super::slot::Slot;
+
+/// What is to be stored.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Entry<'a> {
+    /// The value, as the parts that it is put together from; `None` for a node that only has children, as a Redis
+    /// hash does. Such a node goes when its last child does.
+    pub value: Option<&'a [&'a [u8]]>,
+    /// memcached's opaque number; Redis stores 0.
+    pub flags: u32,
+    /// Unix time in milliseconds at which the item is no longer there; `None` for never.
+    pub expires_ms: Option<u64>,
+}
+
+impl Entry<'_> {
+    pub(super) fn value_length(&self) -> usize {
+        self.value
+            .unwrap_or_default()
+            .iter()
+            .map(|part| part.len())
+            .sum()
+    }
+}
+
+/// A node of a tree that is locked: good until it, or what it hangs on, is removed, and no longer than the lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Node(pub(super) u32);
+
+/// A stored item, read in place.
+#[derive(Debug, Clone, Copy)]
+pub struct Item<'a> {
+    pub(super) slot: &'a Slot,
+    /// Unix time in milliseconds that access times count from.
+    pub(super) started_ms: u64,
+}
+
+impl<'a> Item<'a> {
+    /// The last key of the item's path.
+    pub fn key(&self) -> &'a [u8] {
+        self.slot.key()
+    }
+
+    /// The value; `None` for a node that only has children.
+    pub fn value(&self) -> Option<&'a [u8]> {
+        self.slot.value()
+    }
+
+    /// memcached's opaque number.
+    pub fn flags(&self) -> u32 {
+        self.slot.flags()
+    }
+
+    /// Unix time in milliseconds at which the item ends by itself. Its ancestors may end earlier.
+    pub fn expires_ms(&self) -> Option<u64> {
+        self.slot.expires_ms()
+    }
+
+    /// The unique number of the last change of the item or anything below it. Never 0; rises with every change.
+    pub fn cas(&self) -> u64 {
+        self.slot.cas()
+    }
+
+    /// Unix time in milliseconds of the last read or write before this one was marked, to the second.
+    pub fn last_access_ms(&self) -> u64 {
+        self.started_ms + u64::from(self.slot.access) * 1000
+    }
+
+    /// Whether there are nodes below this one.
+    pub fn has_children(&self) -> bool {
+        self.slot.has_children()
+    }
+
+    /// Bytes of memory that the item takes by itself, what is below it not counted.
+    pub fn size(&self) -> usize {
+        super::item_cost(self.slot.record_length())
+    }
+}
+
+/// Why a write was refused. A refused write changes nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Refused {
+    /// Key and value are longer than [`Config::max_item_size`](super::Config), or the key than 4 MiB.
+    TooLarge,
+    /// The node that it should hang below isn't there.
+    NoParent,
+    /// It would not fit even if everything else were evicted.
+    OutOfMemory,
+}
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Refused::TooLarge => "the item is larger than the store takes",
+            Refused::NoParent => "there is no node to hang it below",
+            Refused::OutOfMemory => "the item is larger than the whole store",
+        })
+    }
+}
+
+impl std::error::Error for Refused {}

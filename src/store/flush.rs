@@ -1,0 +1,136 @@
+//! Emptying the store: now, or at a set time.
+//!
+//! memcached's `flush_all 30` means: in 30 seconds, everything that was stored before then is gone. The time is kept
+//! per database, the earliest of them in one atomic that every lock looks at: the first to come by at or after it
+//! does the flush before it gets its lock, and whoever else comes by waits for that. So nothing stored before the time
+//! is ever seen after it, and nothing stored after is lost.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use super::shard::Shard;
+use super::slot::NONE;
+use super::{DATABASES, Store};
+
+const NEVER: u64 = u64::MAX;
+
+/// The flushes that are to come.
+#[derive(Debug)]
+pub(super) struct Flushes {
+    /// The earliest of `due`.
+    next_ms: AtomicU64,
+    /// When each database is to be flushed.
+    due: Mutex<[u64; DATABASES as usize]>,
+}
+
+impl Flushes {
+    pub(super) fn new() -> Flushes {
+        Flushes {
+            next_ms: AtomicU64::new(NEVER),
+            due: Mutex::new([NEVER; DATABASES as usize]),
+        }
+    }
+
+    pub(super) fn is_due(&self, now_ms: u64) -> bool {
+        now_ms >= self.next_ms.load(Ordering::Acquire)
+    }
+}
+
+impl Store {
+    /// Removes everything from one database, now. A flush that was set for later is forgotten.
+    pub fn flush(&self, db: u8) {
+        let db = self.inner_db(db);
+        let mut due = self
+            .flushes
+            .due
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        due[usize::from(db)] = NEVER;
+        self.flushes.next_ms.store(
+            due.iter().copied().min().unwrap_or(NEVER),
+            Ordering::Release,
+        );
+        drop(due);
+        self.empty(db);
+    }
+
+    /// Removes everything from every database, now.
+    pub fn flush_all(&self) {
+        for db in 0..DATABASES {
+            self.flush(db);
+        }
+    }
+
+    /// At `when_ms` (Unix time in milliseconds) removes what one database then holds. Takes the place of an earlier
+    /// such order.
+    pub fn flush_at(&self, db: u8, when_ms: u64) {
+        if when_ms <= self.now_ms() {
+            return self.flush(db);
+        }
+        let db = self.inner_db(db);
+        let mut due = self
+            .flushes
+            .due
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        due[usize::from(db)] = when_ms;
+        self.flushes.next_ms.store(
+            due.iter().copied().min().unwrap_or(NEVER),
+            Ordering::Release,
+        );
+    }
+
+    /// Does the flushes whose time has come. Whoever comes while they are done waits here until they are.
+    #[cold]
+    pub(super) fn flush_due(&self, now_ms: u64) {
+        let mut due = self
+            .flushes
+            .due
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        for db in 0..DATABASES {
+            if due[usize::from(db)] <= now_ms {
+                due[usize::from(db)] = NEVER;
+                self.empty(db);
+            }
+        }
+        self.flushes.next_ms.store(
+            due.iter().copied().min().unwrap_or(NEVER),
+            Ordering::Release,
+        );
+    }
+
+    fn empty(&self, db: u8) {
+        for shard in &self.shards {
+            let mut shard = super::locked(shard);
+            let gone = shard.take_database(db);
+            self.settle(&mut shard);
+            drop(shard);
+            // The memory of a million items is given back without the lock.
+            drop(gone);
+        }
+    }
+}
+
+impl Shard {
+    /// Removes a database's items; where no other database has any, in one stroke.
+    fn take_database(&mut self, db: u8) -> Option<Shard> {
+        let here = self.items[usize::from(db)];
+        if here == 0 {
+            return None;
+        }
+        if here == self.items.iter().sum::<usize>() {
+            return Some(self.take_all());
+        }
+        for index in 0..self.slab.end() {
+            if self
+                .slab
+                .get(index)
+                .is_some_and(|slot| slot.parent() == NONE && slot.db() == db)
+            {
+                self.remove(index as u32);
+            }
+        }
+        None
+    }
+}

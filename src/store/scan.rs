@@ -1,0 +1,104 @@
+//! Walking the whole store: SCAN, KEYS, RANDOMKEY.
+//!
+//! A cursor is a shard's number and a slot's index, and a slot keeps its index while its item lives. So a walk from
+//! cursor 0 until it comes back sees every item that is there throughout, whatever comes and goes meanwhile; one that
+//! comes or goes may or may not be seen. A step costs what it looks at, free slots and other databases included.
+
+use std::sync::atomic::Ordering;
+
+use super::entry::Item;
+use super::slot::{NONE, Slot};
+use super::{Store, locked};
+
+/// Slots tried by chance before a shard is walked from one of them to find a random key.
+const GUESSES: u64 = 64;
+
+impl Store {
+    /// Shows `each` the live top-level items of a database in the next `count` slots or so after the cursor, and
+    /// returns the cursor to go on with: 0 when all has been seen. A walk begins with 0.
+    ///
+    /// `each` runs under a shard's lock: it must not come back to the store.
+    pub fn scan(&self, db: u8, cursor: u64, count: usize, mut each: impl FnMut(&Item<'_>)) -> u64 {
+        let now_ms = self.now();
+        let db = self.inner_db(db);
+        let mut left = count.max(1);
+        let mut number = (cursor >> 32) as usize;
+        let mut index = (cursor & u64::from(u32::MAX)) as usize;
+        while let Some(shard) = self.shards.get(number) {
+            let shard = locked(shard);
+            let end = shard.slab.end();
+            if shard.items[usize::from(db)] > 0 {
+                while index < end && left > 0 {
+                    if let Some(slot) = shard.slab.get(index)
+                        && is_live_top(slot, db, now_ms)
+                    {
+                        each(&Item {
+                            slot,
+                            started_ms: self.started_ms(),
+                        });
+                    }
+                    index += 1;
+                    left -= 1;
+                }
+                if index < end {
+                    return (number as u64) << 32 | index as u64;
+                }
+            }
+            number += 1;
+            index = 0;
+            if left == 0 && number < self.shards.len() {
+                return (number as u64) << 32;
+            }
+        }
+        0
+    }
+
+    /// A live top-level key of a database, each with about the same chance; `None` if there is none.
+    pub fn random_key(&self, db: u8) -> Option<Vec<u8>> {
+        let now_ms = self.now();
+        let inner_db = self.inner_db(db);
+        let mut draw = self.draws.fetch_add(2 * GUESSES, Ordering::Relaxed);
+        let mut random = |below: usize| {
+            draw = draw.wrapping_add(1);
+            (self.hasher.hash_one(draw) % below.max(1) as u64) as usize
+        };
+        let counts: Vec<usize> = self
+            .shards
+            .iter()
+            .map(|shard| locked(shard).items[usize::from(inner_db)])
+            .collect();
+        // Each shard with the chance of its share of the keys.
+        let mut place = random(counts.iter().sum());
+        let first = counts.iter().position(|count| {
+            let here = place < *count;
+            place = place.saturating_sub(*count);
+            here
+        })?;
+        for number in (first..counts.len()).chain(0..first) {
+            let shard = locked(&self.shards[number]);
+            let end = shard.slab.end();
+            if shard.items[usize::from(inner_db)] == 0 {
+                continue;
+            }
+            let key = |index: usize| {
+                let slot = shard
+                    .slab
+                    .get(index)
+                    .filter(|slot| is_live_top(slot, inner_db, now_ms));
+                slot.map(|slot| slot.key().to_vec())
+            };
+            if let Some(found) = (0..GUESSES).find_map(|_| key(random(end))) {
+                return Some(found);
+            }
+            let start = random(end);
+            if let Some(found) = (start..end).chain(0..start).find_map(key) {
+                return Some(found);
+            }
+        }
+        None
+    }
+}
+
+fn is_live_top(slot: &Slot, db: u8, now_ms: u64) -> bool {
+    slot.parent() == NONE && slot.db() == db && !slot.is_expired(now_ms)
+}

@@ -1,0 +1,389 @@
+//! One shard: the items whose top-level keys hash to it, everything under one lock.
+//!
+//! ```text
+//!   (parent or database, key) ──hash──▶ table ──index──▶ slab ──▶ record
+//!                                                         │ ▲
+//!                                          kids: parent ▶ children; sieve: newest ⇄ … ⇄ oldest
+//! ```
+//!
+//! A shard knows nothing of limits, paths or other shards: [`Tree`](super::Tree) is the guard through which the world
+//! uses it. What holds between any two of its methods:
+//! - an item is in the slab, the table and the sieve, or in none of them; a child also in its parent's brood;
+//! - every child's parent is there;
+//! - an item that is changed, and each of its ancestors, gets a CAS number that no item had before;
+//! - [`footprint`](Shard::footprint) is what all of it takes on the heap, computed from what is there.
+//!
+//! Nothing here recurses: a tree may be as deep as a client likes.
+
+use std::hash::{BuildHasher, Hasher};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use ahash::RandomState;
+use hashbrown::HashTable;
+
+use super::DATABASES;
+use super::entry::Entry;
+use super::kids::Kids;
+use super::memory;
+use super::sieve::Sieve;
+use super::slab::Slab;
+use super::slot::{Head, NONE, Slot};
+use super::stats::Counters;
+
+/// CAS numbers that a shard takes at a time from the store's counter, so that shards seldom meet there.
+const CAS_BLOCK: u64 = 64;
+
+/// What the store's lock for a part of the keys guards.
+#[derive(Debug)]
+pub(super) struct Shard {
+    pub(super) slab: Slab,
+    pub(super) kids: Kids,
+    table: HashTable<u32>,
+    sieve: Sieve,
+    hasher: RandomState,
+    /// Bytes that records take.
+    record_bytes: usize,
+    /// The footprint that the store has been told.
+    pub(super) settled: usize,
+    /// Top-level items of each database.
+    pub(super) items: [usize; DATABASES as usize],
+    /// Those of them that have an expiry.
+    pub(super) expiring_items: [usize; DATABASES as usize],
+    /// Items of any depth that have an expiry: while there are none, the sweep passes by.
+    pub(super) expiring: usize,
+    pub(super) counters: Counters,
+    cas: std::ops::Range<u64>,
+    cas_source: Arc<AtomicU64>,
+}
+
+/// The hash of a top-level key: the same in every database.
+pub(super) fn hash_top(hasher: &RandomState, key: &[u8]) -> u64 {
+    let mut state = hasher.build_hasher();
+    state.write(key);
+    state.finish()
+}
+
+fn hash_child(hasher: &RandomState, parent: u32, key: &[u8]) -> u64 {
+    let mut state = hasher.build_hasher();
+    state.write_u32(parent);
+    state.write(key);
+    state.finish()
+}
+
+fn hash_slot(hasher: &RandomState, slot: &Slot) -> u64 {
+    match slot.parent() {
+        NONE => hash_top(hasher, slot.key()),
+        parent => hash_child(hasher, parent, slot.key()),
+    }
+}
+
+impl Shard {
+    pub(super) fn new(hasher: RandomState, cas_source: Arc<AtomicU64>) -> Shard {
+        Shard {
+            slab: Slab::new(),
+            kids: Kids::new(hasher.clone()),
+            table: HashTable::new(),
+            sieve: Sieve::new(),
+            hasher,
+            record_bytes: 0,
+            settled: 0,
+            items: [0; DATABASES as usize],
+            expiring_items: [0; DATABASES as usize],
+            expiring: 0,
+            counters: Counters::default(),
+            cas: 0..0,
+            cas_source,
+        }
+    }
+
+    /// Bytes of heap that the shard takes, malloc's rounding included.
+    pub(super) fn footprint(&self) -> usize {
+        self.record_bytes + self.slab.bytes() + self.table.allocation_size() + self.kids.bytes()
+    }
+
+    fn next_cas(&mut self) -> u64 {
+        if self.cas.is_empty() {
+            let first = self.cas_source.fetch_add(CAS_BLOCK, Ordering::Relaxed);
+            self.cas = first..first + CAS_BLOCK;
+        }
+        let cas = self.cas.start;
+        self.cas.start += 1;
+        cas
+    }
+
+    /// The hash under which a child is found.
+    pub(super) fn hash_child(&self, parent: u32, key: &[u8]) -> u64 {
+        hash_child(&self.hasher, parent, key)
+    }
+
+    /// The item that is stored under a key, alive or expired.
+    pub(super) fn lookup(&self, parent: u32, db: u8, key: &[u8], hash: u64) -> Option<u32> {
+        let slab = &self.slab;
+        self.table
+            .find(hash, |index| slab[*index].answers_to(parent, db, key))
+            .copied()
+    }
+
+    /// Whether an item lives; one whose time is over is removed with its subtree.
+    ///
+    /// An item without a value lives through its children, so where some of them can expire, these are looked at
+    /// too.
+    pub(super) fn is_alive(&mut self, index: u32, now_ms: u64) -> bool {
+        let slot = &self.slab[index];
+        if slot.is_expired(now_ms) {
+            self.expire(index);
+            return false;
+        }
+        if slot.is_valueless() && slot.has_children() {
+            return self.remove_expired_children(index, now_ms);
+        }
+        true
+    }
+
+    /// Removes an item whose time is over.
+    pub(super) fn expire(&mut self, index: u32) {
+        self.counters.expired += self.remove(index) as u64;
+    }
+
+    /// Removes the children whose time is over, and says whether the parent is still there.
+    pub(super) fn remove_expired_children(&mut self, parent: u32, now_ms: u64) -> bool {
+        if self.kids.expiring(parent) == 0 {
+            return true;
+        }
+        // From the end, because the last child takes the place of the one that leaves.
+        for position in (0..self.kids.of(parent).len()).rev() {
+            let child = self.kids.of(parent)[position];
+            if self.slab[child].is_expired(now_ms) {
+                let last = self.kids.of(parent).len() == 1;
+                self.expire(child);
+                if last {
+                    return self.slab.get(parent as usize).is_some();
+                }
+            }
+        }
+        true
+    }
+
+    /// Notes a read.
+    pub(super) fn visit(&mut self, index: u32, access: u32) {
+        let slot = &mut self.slab[index];
+        if !slot.is_visited() {
+            slot.set_visited(true);
+        }
+        if slot.access != access {
+            slot.access = access;
+        }
+    }
+
+    /// Stores a new item under a key that has none. The parent is there.
+    pub(super) fn insert(
+        &mut self,
+        parent: u32,
+        db: u8,
+        key: &[u8],
+        hash: u64,
+        entry: &Entry<'_>,
+        access: u32,
+    ) -> u32 {
+        let kin = (parent != NONE).then(|| (parent, self.kids.of(parent).len() as u32));
+        let head = Head {
+            cas: self.next_cas(),
+            expires_ms: entry.expires_ms,
+            flags: entry.flags,
+            db,
+            kin,
+            valueless: entry.value.is_none(),
+        };
+        let slot = Slot::new(&head, key, entry.value.unwrap_or_default(), access);
+        self.record_bytes += memory::chunk(slot.record_length());
+        let index = self.slab.insert(slot);
+        let (slab, hasher) = (&self.slab, &self.hasher);
+        self.table
+            .insert_unique(hash, index, |other| hash_slot(hasher, &slab[*other]));
+        self.sieve.insert(&mut self.slab, index);
+        if parent == NONE {
+            self.items[usize::from(db)] += 1;
+        } else {
+            self.kids.push(parent, index);
+            self.slab[parent].set_has_children(true);
+            self.touch(parent);
+        }
+        self.count_expiry(index, 1);
+        self.counters.total_items += 1;
+        index
+    }
+
+    /// Replaces an item whole: value, flags and expiry are new, its children are gone.
+    pub(super) fn replace(&mut self, index: u32, entry: &Entry<'_>, access: u32) {
+        self.remove_children(index);
+        self.count_expiry(index, -1);
+        let head = Head {
+            expires_ms: entry.expires_ms,
+            flags: entry.flags,
+            valueless: entry.value.is_none(),
+            ..self.slab[index].head()
+        };
+        self.change(index, |slot| {
+            slot.rewrite(&head, entry.value.unwrap_or_default())
+        });
+        self.count_expiry(index, 1);
+        self.visit(index, access);
+        self.touch(index);
+        self.counters.total_items += 1;
+    }
+
+    /// Changes an item's record by `change`, which keeps its key, and keeps account of its bytes.
+    pub(super) fn change(&mut self, index: u32, change: impl FnOnce(&mut Slot)) {
+        let slot = &mut self.slab[index];
+        let before = memory::chunk(slot.record_length());
+        change(slot);
+        self.record_bytes = self.record_bytes + memory::chunk(slot.record_length()) - before;
+    }
+
+    /// Sets or clears an item's expiry. That alone gives it no new CAS number.
+    pub(super) fn set_expiry(&mut self, index: u32, expires_ms: Option<u64>) {
+        self.count_expiry(index, -1);
+        let head = Head {
+            expires_ms,
+            ..self.slab[index].head()
+        };
+        self.change(index, |slot| slot.rehead(&head));
+        self.count_expiry(index, 1);
+    }
+
+    /// Counts an item that has an expiry in (1) or out (-1).
+    fn count_expiry(&mut self, index: u32, change: isize) {
+        let slot = &self.slab[index];
+        if slot.expires_ms().is_none() {
+            return;
+        }
+        self.expiring = self.expiring.saturating_add_signed(change);
+        match slot.parent() {
+            NONE => {
+                let count = &mut self.expiring_items[usize::from(slot.db())];
+                *count = count.saturating_add_signed(change);
+            }
+            parent => self.kids.count_expiring(parent, change as i32),
+        }
+    }
+
+    /// Gives an item and all its ancestors new CAS numbers.
+    pub(super) fn touch(&mut self, index: u32) {
+        let mut index = index;
+        while index != NONE {
+            let cas = self.next_cas();
+            let slot = &mut self.slab[index];
+            slot.set_cas(cas);
+            index = slot.parent();
+        }
+    }
+
+    /// Removes an item with its subtree, and the ancestors without a value that this leaves without children.
+    /// Returns how many items went.
+    pub(super) fn remove(&mut self, index: u32) -> usize {
+        let mut removed = self.remove_children(index);
+        let mut index = index;
+        loop {
+            let parent = self.slab[index].parent();
+            self.remove_leaf(index);
+            removed += 1;
+            if parent == NONE {
+                break;
+            }
+            let slot = &self.slab[parent];
+            if slot.is_valueless() && !slot.has_children() {
+                index = parent;
+            } else {
+                self.touch(parent);
+                break;
+            }
+        }
+        removed
+    }
+
+    /// Removes everything below an item and returns how many items that were.
+    pub(super) fn remove_children(&mut self, top: u32) -> usize {
+        let mut removed = 0;
+        let mut index = top;
+        loop {
+            if let Some(child) = self.kids.of(index).last().copied()
+                && self.slab[index].has_children()
+            {
+                index = child;
+            } else if index == top {
+                return removed;
+            } else {
+                let parent = self.slab[index].parent();
+                self.remove_leaf(index);
+                removed += 1;
+                index = parent;
+            }
+        }
+    }
+
+    fn remove_leaf(&mut self, index: u32) {
+        self.count_expiry(index, -1);
+        let slot = &self.slab[index];
+        let (parent, position) = (slot.parent(), slot.position());
+        self.record_bytes -= memory::chunk(slot.record_length());
+        let hash = hash_slot(&self.hasher, slot);
+        if parent == NONE {
+            self.items[usize::from(slot.db())] -= 1;
+        }
+        if let Ok(bucket) = self.table.find_entry(hash, |other| *other == index) {
+            bucket.remove();
+        }
+        if parent != NONE {
+            if let Some(moved) = self.kids.remove(parent, position) {
+                self.slab[moved].set_position(position);
+            }
+            let has_children = !self.kids.of(parent).is_empty();
+            self.slab[parent].set_has_children(has_children);
+        }
+        self.sieve.remove(&mut self.slab, index);
+        self.slab.remove(index);
+        if self.table.is_empty() || self.table.len() < self.table.capacity() / 4 {
+            let (slab, hasher) = (&self.slab, &self.hasher);
+            self.table.shrink_to(self.table.len() * 2, |other| {
+                hash_slot(hasher, &slab[*other])
+            });
+        }
+    }
+
+    /// Makes room by removing one item: the first leaf under SIEVE's hand that wasn't visited since the hand last
+    /// came by, or whose time is over. `keep` is spared, and with it all its ancestors, which are no leaves.
+    /// `false` if nothing could be removed.
+    pub(super) fn evict(&mut self, now_ms: u64, keep: u32) -> bool {
+        // Two rounds: the first may only clear marks.
+        for _ in 0..2 * self.slab.items() {
+            let Some(index) = self.sieve.hand() else {
+                break;
+            };
+            let slot = &mut self.slab[index];
+            let leaf = !slot.has_children() && index != keep;
+            if leaf && slot.is_expired(now_ms) {
+                self.expire(index);
+                self.counters.reclaimed += 1;
+                return true;
+            }
+            if leaf && !slot.is_visited() {
+                self.remove(index);
+                self.counters.evictions += 1;
+                return true;
+            }
+            slot.set_visited(false);
+            self.sieve.advance(&self.slab);
+        }
+        false
+    }
+
+    /// Takes everything out, for the caller to drop when the lock is released. Counters go on.
+    pub(super) fn take_all(&mut self) -> Shard {
+        let mut empty = Shard::new(self.hasher.clone(), Arc::clone(&self.cas_source));
+        empty.counters = std::mem::take(&mut self.counters);
+        empty.cas = std::mem::take(&mut self.cas);
+        empty.settled = self.settled;
+        std::mem::replace(self, empty)
+    }
+}

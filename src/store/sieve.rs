@@ -1,0 +1,75 @@
+//! The order of eviction: SIEVE.
+//!
+//! Items stand in a list from newest to oldest. A *hand* walks it from the old end to the new one and then starts
+//! over; what was visited since it last came by is spared once, what wasn't is evicted. New items enter at the new
+//! end and nothing ever moves, so a hit writes one bit. Items that are used stay where they are in the list while the
+//! hand sweeps out, behind it, the new ones that nobody came back for: that is why its hit ratio is better than LRU's
+//! on most traces (Zhang et al., "SIEVE is simpler than LRU", NSDI 2024).
+//!
+//! The list is threaded through the slots (`prev` is newer, `next` older). The hand's rule is in
+//! [`Shard::evict`](super::shard::Shard::evict); here is only the list.
+
+use super::slab::Slab;
+use super::slot::NONE;
+
+/// The ends of the list and the hand.
+#[derive(Debug)]
+pub(super) struct Sieve {
+    newest: u32,
+    oldest: u32,
+    /// The item that is looked at next; [`NONE`]: begin at the oldest.
+    hand: u32,
+}
+
+impl Sieve {
+    pub(super) const fn new() -> Sieve {
+        Sieve {
+            newest: NONE,
+            oldest: NONE,
+            hand: NONE,
+        }
+    }
+
+    /// Enters a new item.
+    pub(super) fn insert(&mut self, slab: &mut Slab, index: u32) {
+        slab[index].prev = NONE;
+        slab[index].next = self.newest;
+        if self.newest == NONE {
+            self.oldest = index;
+        } else {
+            slab[self.newest].prev = index;
+        }
+        self.newest = index;
+    }
+
+    /// Takes an item out. A hand that pointed at it points at the next newer one.
+    pub(super) fn remove(&mut self, slab: &mut Slab, index: u32) {
+        let (prev, next) = (slab[index].prev, slab[index].next);
+        match prev {
+            NONE => self.newest = next,
+            _ => slab[prev].next = next,
+        }
+        match next {
+            NONE => self.oldest = prev,
+            _ => slab[next].prev = prev,
+        }
+        if self.hand == index {
+            self.hand = prev;
+        }
+    }
+
+    /// The item under the hand; none if the list is empty.
+    pub(super) fn hand(&mut self) -> Option<u32> {
+        if self.hand == NONE {
+            self.hand = self.oldest;
+        }
+        (self.hand != NONE).then_some(self.hand)
+    }
+
+    /// Moves the hand on to the next newer item.
+    pub(super) fn advance(&mut self, slab: &Slab) {
+        if self.hand != NONE {
+            self.hand = slab[self.hand].prev;
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! What the store counts.
+
+/// What one shard has counted since the last reset.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Counters {
+    pub(super) hits: u64,
+    pub(super) misses: u64,
+    pub(super) evictions: u64,
+    pub(super) expired: u64,
+    pub(super) reclaimed: u64,
+    pub(super) total_items: u64,
+}
+
+/// A look at the whole store. Shards are read one after another, so the figures may be a few operations apart.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Reads that found their item.
+    pub hits: u64,
+    /// Reads that found none.
+    pub misses: u64,
+    /// Items that were removed to make room.
+    pub evictions: u64,
+    /// Items that were removed because their time was over, however it was noticed.
+    pub expired: u64,
+    /// Of the expired ones, how often one was found while looking for room.
+    pub reclaimed: u64,
+    /// Items that are stored now, at any depth and in any database, the expired ones that nobody noticed included.
+    pub items: u64,
+    /// Items that were ever stored, an item that replaced another counted again.
+    pub total_items: u64,
+    /// Bytes of memory taken.
+    pub bytes: u64,
+    /// Bytes of memory that may be taken.
+    pub limit: u64,
+}

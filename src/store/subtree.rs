@@ -1,0 +1,64 @@
+//! A node with everything below it, taken out of the store or about to go in: for RENAME, COPY and MOVE.
+
+use super::shard::Shard;
+use super::slot::{NONE, Slot};
+
+/// A copy of a node and all below it, flat: a parent stands before its children. Its top has no key of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subtree {
+    pub(super) nodes: Vec<FlatNode>,
+}
+
+/// One node of a [`Subtree`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct FlatNode {
+    /// Where the parent stands; the top is its own.
+    pub(super) parent: usize,
+    pub(super) key: Vec<u8>,
+    pub(super) value: Option<Vec<u8>>,
+    pub(super) flags: u32,
+    pub(super) expires_ms: Option<u64>,
+}
+
+impl FlatNode {
+    fn of(slot: &Slot, parent: usize) -> FlatNode {
+        FlatNode {
+            parent,
+            key: slot.key().to_vec(),
+            value: slot.value().map(<[u8]>::to_vec),
+            flags: slot.flags(),
+            expires_ms: slot.expires_ms(),
+        }
+    }
+}
+
+impl Subtree {
+    /// When the whole of it expires.
+    pub fn expires_ms(&self) -> Option<u64> {
+        self.nodes.first().and_then(|top| top.expires_ms)
+    }
+
+    /// Copies the live part of what hangs on a node.
+    pub(super) fn copy(shard: &Shard, top: u32, now_ms: u64) -> Subtree {
+        let mut nodes = Vec::new();
+        let mut waiting = vec![(top, NONE as usize)];
+        while let Some((index, parent)) = waiting.pop() {
+            let slot = &shard.slab[index];
+            if index != top && slot.is_expired(now_ms) {
+                continue;
+            }
+            let here = nodes.len();
+            nodes.push(FlatNode::of(slot, if index == top { here } else { parent }));
+            // Backwards, so that they come off the stack, and go in again, in their order.
+            waiting.extend(
+                shard
+                    .kids
+                    .of(index)
+                    .iter()
+                    .rev()
+                    .map(|child| (*child, here)),
+            );
+        }
+        Subtree { nodes }
+    }
+}

@@ -1,0 +1,226 @@
+//! What a user of the store sees, one behaviour a test.
+
+use std::time::Duration;
+
+use super::*;
+
+const START: u64 = 1_700_000_000_000;
+
+fn store() -> Store {
+    Store::new(
+        Config {
+            shards: 2,
+            ..Config::default()
+        },
+        Clock::manual(START),
+    )
+}
+
+fn value(parts: &'static [&'static [u8]]) -> Entry<'static> {
+    Entry {
+        value: Some(parts),
+        ..Entry::default()
+    }
+}
+
+fn put(store: &Store, path: &[&[u8]], entry: Entry<'_>) -> Result<u64, Refused> {
+    let mut tree = store.lock(path[0]);
+    let node = tree.put(0, path, entry)?;
+    Ok(tree.item(node).cas())
+}
+
+fn get(store: &Store, path: &[&[u8]]) -> Option<Vec<u8>> {
+    let mut tree = store.lock(path[0]);
+    let node = tree.find(0, path)?;
+    tree.item(node).value().map(<[u8]>::to_vec)
+}
+
+fn cas(store: &Store, path: &[&[u8]]) -> u64 {
+    let mut tree = store.lock(path[0]);
+    tree.peek(0, path).map_or(0, |node| tree.item(node).cas())
+}
+
+#[test]
+fn a_value_put_under_a_path_is_found_there() {
+    let store = store();
+    put(&store, &[b"user"], value(&[b"a", b"b"])).unwrap();
+    put(&store, &[b"user", b"name"], value(&[b"Ada"])).unwrap();
+    assert_eq!(get(&store, &[b"user"]).as_deref(), Some(&b"ab"[..]));
+    assert_eq!(
+        get(&store, &[b"user", b"name"]).as_deref(),
+        Some(&b"Ada"[..])
+    );
+    assert_eq!(get(&store, &[b"name"]), None);
+    assert_eq!(
+        put(&store, &[b"no", b"name"], value(&[b""])),
+        Err(Refused::NoParent)
+    );
+    let stats = store.stats();
+    assert_eq!(
+        (stats.hits, stats.misses, stats.items, stats.total_items),
+        (2, 1, 2, 2)
+    );
+}
+
+#[test]
+fn an_item_is_gone_in_the_millisecond_in_which_it_expires_and_its_children_with_it() {
+    let store = store();
+    let expires_ms = Some(START + 100);
+    put(
+        &store,
+        &[b"a"],
+        Entry {
+            expires_ms,
+            ..value(&[b"1"])
+        },
+    )
+    .unwrap();
+    put(&store, &[b"a", b"b"], value(&[b"2"])).unwrap();
+    store.clock().advance(Duration::from_millis(99));
+    assert!(get(&store, &[b"a", b"b"]).is_some());
+    store.clock().advance(Duration::from_millis(1));
+    assert_eq!(get(&store, &[b"a", b"b"]), None);
+    assert_eq!((store.stats().expired, store.used()), (2, 0));
+}
+
+#[test]
+fn replacing_a_node_drops_what_hangs_on_it_and_a_new_value_does_not() {
+    let store = store();
+    put(&store, &[b"a"], value(&[b"1"])).unwrap();
+    put(&store, &[b"a", b"b"], value(&[b"2"])).unwrap();
+    {
+        let mut tree = store.lock(b"a");
+        let node = tree.peek(0, &[b"a"]).unwrap();
+        tree.set_value(node, &[b"x", b"yz"]).unwrap();
+        tree.extend_value(node, b"<", b">").unwrap();
+    }
+    assert_eq!(get(&store, &[b"a"]).as_deref(), Some(&b"<xyz>"[..]));
+    assert!(get(&store, &[b"a", b"b"]).is_some());
+    put(&store, &[b"a"], value(&[b"3"])).unwrap();
+    assert_eq!(get(&store, &[b"a", b"b"]), None);
+    assert_eq!(get(&store, &[b"a"]).as_deref(), Some(&b"3"[..]));
+}
+
+#[test]
+fn a_change_below_gives_all_above_it_new_cas_numbers() {
+    let store = store();
+    let mut seen = vec![put(&store, &[b"a"], value(&[b"1"])).unwrap()];
+    for change in 0..3 {
+        match change {
+            0 => drop(put(&store, &[b"a", b"b"], value(&[b"2"]))),
+            1 => drop(put(&store, &[b"a", b"b", b"c"], value(&[b"3"]))),
+            _ => {
+                let mut tree = store.lock(b"a");
+                let node = tree.peek(0, &[b"a", b"b", b"c"]).unwrap();
+                tree.remove(node);
+            }
+        }
+        let now = cas(&store, &[b"a"]);
+        assert!(now > *seen.last().unwrap());
+        assert_ne!(now, cas(&store, &[b"a", b"b"]));
+        seen.push(now);
+    }
+}
+
+#[test]
+fn a_node_without_value_goes_with_its_last_child() {
+    let store = store();
+    put(&store, &[b"h"], Entry::default()).unwrap();
+    put(&store, &[b"h", b"f"], value(&[b"1"])).unwrap();
+    {
+        let mut tree = store.lock(b"h");
+        let node = tree.peek(0, &[b"h"]).unwrap();
+        assert_eq!((tree.child_count(node), tree.item(node).value()), (1, None));
+        let child = tree.child(node, b"f").unwrap();
+        tree.remove(child);
+    }
+    assert_eq!(
+        (cas(&store, &[b"h"]), store.len(0), store.used()),
+        (0, 0, 0)
+    );
+}
+
+#[test]
+fn an_item_larger_than_allowed_is_refused_and_nothing_changes() {
+    let store = store();
+    store.set_max_item_size(10);
+    let before = put(&store, &[b"k"], value(&[b"123456789"])).unwrap();
+    assert_eq!(
+        put(&store, &[b"k"], value(&[b"1234567890"])),
+        Err(Refused::TooLarge)
+    );
+    assert_eq!(cas(&store, &[b"k"]), before);
+}
+
+#[test]
+fn a_tree_a_thousand_deep_is_copied_grafted_and_removed() {
+    let store = store();
+    let keys: Vec<Vec<u8>> = (0..1000u32)
+        .map(|depth| depth.to_string().into_bytes())
+        .collect();
+    let path: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
+    for depth in 1..=path.len() {
+        put(&store, &path[..depth], value(&[b"v"])).unwrap();
+    }
+    let subtree = {
+        let mut tree = store.lock(path[0]);
+        let top = tree.peek(0, &path[..1]).unwrap();
+        tree.take(top)
+    };
+    assert_eq!(store.used(), 0);
+    store.lock(b"0").graft(3, b"0", &subtree).unwrap();
+    let mut tree = store.lock(b"0");
+    let bottom = tree.find(3, &path).unwrap();
+    assert_eq!(tree.item(bottom).value(), Some(&b"v"[..]));
+    drop(tree);
+    store.flush_all();
+    assert_eq!((store.used(), store.len(3)), (0, 0));
+}
+
+#[test]
+fn a_flush_set_for_later_takes_what_was_stored_before_its_time_and_nothing_after() {
+    let store = store();
+    store.flush_at(0, START + 1000);
+    put(&store, &[b"before"], value(&[b"1"])).unwrap();
+    store.clock().advance(Duration::from_millis(999));
+    assert!(get(&store, &[b"before"]).is_some());
+    store.clock().advance(Duration::from_millis(1));
+    put(&store, &[b"after"], value(&[b"1"])).unwrap();
+    assert_eq!(get(&store, &[b"before"]), None);
+    assert!(get(&store, &[b"after"]).is_some());
+}
+
+#[test]
+fn databases_are_apart_and_can_be_swapped() {
+    let store = store();
+    put(&store, &[b"k"], value(&[b"0"])).unwrap();
+    assert_eq!((store.len(0), store.len(1)), (1, 0));
+    store.swap(0, 1);
+    assert_eq!((store.len(0), store.len(1)), (0, 1));
+    assert_eq!(get(&store, &[b"k"]), None);
+    store.flush(0);
+    assert_eq!(store.len(1), 1);
+    store.flush(1);
+    assert_eq!(store.used(), 0);
+}
+
+#[test]
+fn a_scan_shows_every_key_once_and_a_random_key_is_one_of_them() {
+    let store = store();
+    for i in 0..1000u32 {
+        put(&store, &[&i.to_le_bytes()], value(&[b"v"])).unwrap();
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    let mut cursor = 0;
+    loop {
+        cursor = store.scan(0, cursor, 10, |item| {
+            assert!(seen.insert(item.key().to_vec()))
+        });
+        if cursor == 0 {
+            break;
+        }
+    }
+    assert_eq!(seen.len(), 1000);
+    assert!(seen.contains(&store.random_key(0).unwrap()));
+    assert_eq!(store.random_key(1), None);
+}

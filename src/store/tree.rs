@@ -1,0 +1,359 @@
+//! The guard of one shard: every read and write of an item goes through here.
+//!
+//! [`Store::lock`] hashes the top-level key once, locks its shard and reads the clock. A path is then walked from the
+//! top; a node on the way whose time is over is removed with its subtree and the path ends there. What a write took is
+//! told to the store when it is done; if that is over the limit, the shard evicts from itself at once, and when the
+//! guard is dropped and itself has nothing left to give, from the others.
+//!
+//! Cost of a hit at the top: one hash, one lock, one look at the clock, one bucket, one slot and its record. No
+//! allocation, and the only writes are the mark for eviction and the access time, where they change. A write over a
+//! value of the same length allocates nothing either.
+
+use std::sync::MutexGuard;
+
+use super::entry::{Entry, Item, Node, Refused};
+use super::shard::Shard;
+use super::slot::{KEY_LIMIT, NONE};
+use super::subtree::Subtree;
+use super::{Store, memory, slab};
+
+/// The lock on the shard of one top-level key. Hold one at a time, and briefly.
+#[derive(Debug)]
+pub struct Tree<'a> {
+    // Fields are dropped in this order: the lock must be released before room is made in other shards.
+    shard: MutexGuard<'a, Shard>,
+    trim: Trim<'a>,
+    hash: u64,
+    now_ms: u64,
+    access: u32,
+}
+
+/// Brings the store below its limit when the guard is gone.
+#[derive(Debug)]
+struct Trim<'a> {
+    store: &'a Store,
+    due: bool,
+}
+
+impl Drop for Trim<'_> {
+    fn drop(&mut self) {
+        if self.due {
+            self.store.trim();
+        }
+    }
+}
+
+impl Drop for Tree<'_> {
+    fn drop(&mut self) {
+        self.settle();
+    }
+}
+
+impl<'a> Tree<'a> {
+    pub(super) fn new(
+        store: &'a Store,
+        shard: MutexGuard<'a, Shard>,
+        hash: u64,
+        now_ms: u64,
+    ) -> Tree<'a> {
+        let access = store.access(now_ms);
+        Tree {
+            shard,
+            trim: Trim { store, due: false },
+            hash,
+            now_ms,
+            access,
+        }
+    }
+
+    /// The time that this guard goes by: it stands still while the lock is held.
+    pub fn now_ms(&self) -> u64 {
+        self.now_ms
+    }
+
+    /// Looks a path up for a reader: counts a hit or a miss, marks what is on the path as used.
+    ///
+    /// `path[0]` is the key that the lock was taken for, here and everywhere below.
+    pub fn find(&mut self, db: u8, path: &[&[u8]]) -> Option<Node> {
+        let node = self.walk(db, path, true);
+        match node {
+            Some(_) => self.shard.counters.hits += 1,
+            None => self.shard.counters.misses += 1,
+        }
+        node
+    }
+
+    /// Looks a path up without a trace, but for the removal of what has expired.
+    pub fn peek(&mut self, db: u8, path: &[&[u8]]) -> Option<Node> {
+        self.walk(db, path, false)
+    }
+
+    fn walk(&mut self, db: u8, path: &[&[u8]], visit: bool) -> Option<Node> {
+        let db = self.trim.store.inner_db(db);
+        let (top, below) = path.split_first()?;
+        let mut index = self.shard.lookup(NONE, db, top, self.hash)?;
+        if !self.pass(index, visit) {
+            return None;
+        }
+        for key in below {
+            let hash = self.shard.hash_child(index, key);
+            index = self.shard.lookup(index, db, key, hash)?;
+            if !self.pass(index, visit) {
+                return None;
+            }
+        }
+        Some(Node(index))
+    }
+
+    fn pass(&mut self, index: u32, visit: bool) -> bool {
+        let alive = self.shard.is_alive(index, self.now_ms);
+        if alive && visit {
+            self.shard.visit(index, self.access);
+        }
+        alive
+    }
+
+    /// What a node holds.
+    pub fn item(&self, node: Node) -> Item<'_> {
+        Item {
+            slot: &self.shard.slab[node.0],
+            started_ms: self.trim.store.started_ms(),
+        }
+    }
+
+    /// Stores an item under a path: a new one, or in place of the old one with all that was below it.
+    ///
+    /// The node above must be there. Neither the item nor what it hangs on is evicted to make room for it.
+    pub fn put(&mut self, db: u8, path: &[&[u8]], entry: Entry<'_>) -> Result<Node, Refused> {
+        let (key, above) = path.split_last().ok_or(Refused::NoParent)?;
+        self.check(key.len(), entry.value_length())?;
+        if above.is_empty() {
+            let db = self.trim.store.inner_db(db);
+            return Ok(self.place(NONE, db, key, self.hash, &entry));
+        }
+        let parent = self.walk(db, above, false).ok_or(Refused::NoParent)?;
+        self.put_child(parent, key, entry)
+    }
+
+    /// Stores an item below a node; otherwise as [`put`](Tree::put).
+    pub fn put_child(
+        &mut self,
+        parent: Node,
+        name: &[u8],
+        entry: Entry<'_>,
+    ) -> Result<Node, Refused> {
+        self.check(name.len(), entry.value_length())?;
+        let hash = self.shard.hash_child(parent.0, name);
+        let db = self.shard.slab[parent.0].db();
+        Ok(self.place(parent.0, db, name, hash, &entry))
+    }
+
+    /// The old item is replaced even if it has expired: removing it first could take a parent without value along.
+    fn place(&mut self, parent: u32, db: u8, key: &[u8], hash: u64, entry: &Entry<'_>) -> Node {
+        let index = match self.shard.lookup(parent, db, key, hash) {
+            Some(index) => {
+                self.shard.replace(index, entry, self.access);
+                index
+            }
+            None => self.shard.insert(parent, db, key, hash, entry, self.access),
+        };
+        self.make_room(index);
+        Node(index)
+    }
+
+    fn check(&self, key: usize, value: usize) -> Result<(), Refused> {
+        let store = self.trim.store;
+        let length = key.saturating_add(value);
+        if length > store.max_item_size() || key >= KEY_LIMIT {
+            return Err(Refused::TooLarge);
+        }
+        let least = memory::chunk(length) + slab::Slab::chunk_bytes();
+        if least as u64 > store.memory() {
+            return Err(Refused::OutOfMemory);
+        }
+        Ok(())
+    }
+
+    /// Tells the store what this shard takes now, and says whether the store is over its limit.
+    fn settle(&mut self) -> bool {
+        let footprint = self.shard.footprint();
+        let settled = self.shard.settled;
+        if footprint != settled {
+            self.shard.settled = footprint;
+            let used = self.trim.store.count(settled, footprint);
+            self.trim.due = used > self.trim.store.memory();
+        }
+        self.trim.due
+    }
+
+    fn make_room(&mut self, keep: u32) {
+        while self.settle() && self.shard.evict(self.now_ms, keep) {}
+    }
+
+    /// Gives a node a new value, put together from parts. Children, flags and expiry stay.
+    pub fn set_value(&mut self, node: Node, value: &[&[u8]]) -> Result<(), Refused> {
+        let length = value.iter().map(|part| part.len()).sum();
+        self.check(self.shard.slab[node.0].key().len(), length)?;
+        let mut head = self.shard.slab[node.0].head();
+        head.valueless = false;
+        self.shard.change(node.0, |slot| slot.rewrite(&head, value));
+        self.changed(node);
+        Ok(())
+    }
+
+    /// Puts bytes in front of and behind a node's value. Children, flags and expiry stay.
+    pub fn extend_value(&mut self, node: Node, before: &[u8], after: &[u8]) -> Result<(), Refused> {
+        let slot = &self.shard.slab[node.0];
+        let length = slot.value().unwrap_or_default().len();
+        self.check(
+            slot.key().len(),
+            length
+                .saturating_add(before.len())
+                .saturating_add(after.len()),
+        )?;
+        self.shard.change(node.0, |slot| slot.extend(before, after));
+        self.changed(node);
+        Ok(())
+    }
+
+    fn changed(&mut self, node: Node) {
+        self.shard.visit(node.0, self.access);
+        self.shard.touch(node.0);
+        self.make_room(node.0);
+    }
+
+    /// Sets a node's flags. Its CAS number stays.
+    pub fn set_flags(&mut self, node: Node, flags: u32) {
+        let mut head = self.shard.slab[node.0].head();
+        head.flags = flags;
+        self.shard.change(node.0, |slot| slot.rehead(&head));
+    }
+
+    /// Sets a node's expiry, in Unix milliseconds; `None` for never. Its CAS number stays.
+    pub fn set_expiry(&mut self, node: Node, expires_ms: Option<u64>) {
+        self.shard.set_expiry(node.0, expires_ms);
+    }
+
+    /// Gives a node, and all above it, a new CAS number.
+    pub fn bump(&mut self, node: Node) {
+        self.shard.touch(node.0);
+    }
+
+    /// Notes that a node was used, as [`find`](Tree::find) does, but counts nothing.
+    pub fn visit(&mut self, node: Node) {
+        self.shard.visit(node.0, self.access);
+    }
+
+    /// Removes a node with its subtree; then what is above it, as far as it has neither value nor children left.
+    pub fn remove(&mut self, node: Node) {
+        self.shard.remove(node.0);
+    }
+
+    /// The child of that name. It is marked as used; hits and misses are not counted.
+    pub fn child(&mut self, node: Node, name: &[u8]) -> Option<Node> {
+        let hash = self.shard.hash_child(node.0, name);
+        let db = self.shard.slab[node.0].db();
+        let index = self.shard.lookup(node.0, db, name, hash)?;
+        self.pass(index, true).then_some(Node(index))
+    }
+
+    /// How many children a node has; those that have expired are removed first.
+    ///
+    /// If that leaves a node without a value without children, it is gone too. A node that was found by a path has
+    /// at least one live child, or a value.
+    pub fn child_count(&mut self, node: Node) -> usize {
+        if self.shard.remove_expired_children(node.0, self.now_ms) {
+            self.shard.kids.of(node.0).len()
+        } else {
+            0
+        }
+    }
+
+    /// A node's live children, in no order.
+    pub fn children(&mut self, node: Node) -> Vec<Node> {
+        match self.child_count(node) {
+            0 => Vec::new(),
+            _ => self
+                .shard
+                .kids
+                .of(node.0)
+                .iter()
+                .copied()
+                .map(Node)
+                .collect(),
+        }
+    }
+
+    /// The child at a place below [`child_count`](Tree::child_count), which must have been asked before.
+    ///
+    /// A new child comes in at the end; when one goes, the last one takes its place. So a walk from the end to the
+    /// front, over several locks, misses no child that stays throughout.
+    pub fn child_at(&self, node: Node, position: usize) -> Option<Node> {
+        self.shard.kids.of(node.0).get(position).copied().map(Node)
+    }
+
+    /// Bytes of memory that a node takes with everything below it.
+    pub fn size(&self, node: Node) -> usize {
+        let mut size = 0;
+        let mut waiting = vec![node.0];
+        while let Some(index) = waiting.pop() {
+            let kids = self.shard.kids.of(index);
+            size += super::item_cost(self.shard.slab[index].record_length());
+            size += memory::chunk(size_of_val(kids));
+            waiting.extend_from_slice(kids);
+        }
+        size
+    }
+
+    /// Removes a node with its subtree, and hands it out.
+    pub fn take(&mut self, node: Node) -> Subtree {
+        let subtree = self.copy(node);
+        self.shard.remove(node.0);
+        subtree
+    }
+
+    /// A copy of a node and all that lives below it.
+    pub fn copy(&self, node: Node) -> Subtree {
+        Subtree::copy(&self.shard, node.0, self.now_ms)
+    }
+
+    /// Puts a subtree under a top-level key, in place of what is there.
+    pub fn graft(&mut self, db: u8, key: &[u8], subtree: &Subtree) -> Result<(), Refused> {
+        let inner_db = self.trim.store.inner_db(db);
+        let Some(top) = subtree.nodes.first() else {
+            return Ok(());
+        };
+        self.check(key.len(), top.value.as_ref().map_or(0, Vec::len))?;
+        let old = self.shard.lookup(NONE, inner_db, key, self.hash);
+        if let Some(old) = old {
+            self.shard.remove(old);
+        }
+        // Room is made when all of it is in: a parent without its children could be taken for a leaf.
+        let mut indices: Vec<u32> = Vec::with_capacity(subtree.nodes.len());
+        for (here, node) in subtree.nodes.iter().enumerate() {
+            let value = node.value.as_deref();
+            let parts = value.as_slice();
+            let entry = Entry {
+                value: value.is_some().then_some(parts),
+                flags: node.flags,
+                expires_ms: node.expires_ms,
+            };
+            let (parent, key, hash) = if here == 0 {
+                (NONE, key, self.hash)
+            } else {
+                let parent = indices[node.parent];
+                (
+                    parent,
+                    &node.key[..],
+                    self.shard.hash_child(parent, &node.key),
+                )
+            };
+            indices.push(
+                self.shard
+                    .insert(parent, inner_db, key, hash, &entry, self.access),
+            );
+        }
+        self.make_room(indices[0]);
+        Ok(())
+    }
+}
