@@ -1,0 +1,94 @@
+//! How the bytes of an exchange are cut into writes. TCP promises an order, not the cuts.
+
+use std::fmt;
+
+/// One way of cutting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Delivery {
+    /// A write for each block of the file.
+    AsWritten,
+    /// A write for each byte.
+    ByteByByte,
+    /// Everything that the transcript sends in one write, before any reply is read.
+    InOneWrite,
+    /// Each block in two writes, cut at this byte. Shorter blocks are whole.
+    CutAt(usize),
+}
+
+/// How many bytes at each end of a block are cut singly. A value of a megabyte is the same to a parser at every
+/// byte of its middle, and a million system calls would show nothing more.
+const ENDS: usize = 2048;
+
+/// The pieces in which the middle of a longer block goes; odd, so that they never fall on a buffer's border.
+const MIDDLE: usize = 4093;
+
+impl Delivery {
+    /// The cuts of one block: `bytes` in pieces.
+    pub(super) fn pieces(self, bytes: &[u8]) -> Vec<&[u8]> {
+        match self {
+            Delivery::AsWritten | Delivery::InOneWrite => vec![bytes],
+            Delivery::ByteByByte if bytes.len() <= 2 * ENDS => bytes.chunks(1).collect(),
+            Delivery::ByteByByte => {
+                let (head, rest) = bytes.split_at(ENDS);
+                let (middle, tail) = rest.split_at(rest.len() - ENDS);
+                let pieces = head.chunks(1).chain(middle.chunks(MIDDLE));
+                pieces.chain(tail.chunks(1)).collect()
+            }
+            Delivery::CutAt(at) if at > 0 && at < bytes.len() => {
+                let (one, two) = bytes.split_at(at);
+                vec![one, two]
+            }
+            Delivery::CutAt(_) => vec![bytes],
+        }
+    }
+
+    /// The cuts that show every place of a block of `longest` bytes: all of them, or of a long one those near its
+    /// ends.
+    pub fn cuts(longest: usize) -> impl Iterator<Item = Delivery> {
+        let near = move |at: &usize| *at < ENDS || at + ENDS > longest;
+        (1..longest).filter(near).map(Delivery::CutAt)
+    }
+}
+
+impl fmt::Display for Delivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Delivery::AsWritten => f.write_str("as written"),
+            Delivery::ByteByByte => f.write_str("byte by byte"),
+            Delivery::InOneWrite => f.write_str("everything in one write"),
+            Delivery::CutAt(at) => write!(f, "each block cut after {at} bytes"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_byte_is_lost_or_moved() {
+        for length in [0, 1, 2, 100, 2 * ENDS, 2 * ENDS + 1, 3 * ENDS + MIDDLE] {
+            let bytes: Vec<u8> = (0..length).map(|n| (n % 251) as u8).collect();
+            let cuts = [0, 1, 50, length, length + 1].map(Delivery::CutAt);
+            for delivery in [Delivery::AsWritten, Delivery::ByteByByte]
+                .into_iter()
+                .chain(cuts)
+            {
+                assert_eq!(
+                    delivery.pieces(&bytes).concat(),
+                    bytes,
+                    "{delivery} of {length}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn every_place_is_cut() {
+        assert_eq!(Delivery::cuts(100).count(), 99);
+        assert_eq!(Delivery::cuts(0).count(), 0);
+        assert_eq!(Delivery::cuts(1_000_000).count(), 2 * ENDS - 2);
+        assert_eq!(Delivery::CutAt(2).pieces(b"abc"), [&b"ab"[..], b"c"]);
+        assert_eq!(Delivery::ByteByByte.pieces(b"abc").len(), 3);
+    }
+}

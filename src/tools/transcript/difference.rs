@@ -1,0 +1,139 @@
+//! The first place where a server does not do what the transcript says, for a person to read.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::delivery::Delivery;
+use super::readable::readable;
+
+/// How many lines of an exchange are shown, and how many characters of each.
+const LINES: usize = 8;
+const WIDTH: usize = 160;
+
+/// What was sent, what should have come, what came.
+#[derive(Debug, Clone)]
+pub struct Difference {
+    /// The file.
+    pub file: String,
+    /// The line that was not fulfilled, from 1.
+    pub line: usize,
+    /// The connection's name, empty for the one without.
+    pub connection: String,
+    /// How the bytes were cut when it happened.
+    pub delivery: Delivery,
+    /// The bytes that this exchange sent on this connection.
+    pub sent: Vec<u8>,
+    /// What should have come: bytes with escapes, a pattern in slashes, or a sentence.
+    pub expected: String,
+    /// What came instead, as far as it was read.
+    pub got: Vec<u8>,
+    /// What is wrong with it.
+    pub why: Why,
+}
+
+/// What is wrong with what came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Why {
+    /// It differs, first at this byte (from 0).
+    At(usize),
+    /// The line doesn't match the pattern.
+    NoMatch,
+    /// Nothing more came for this long.
+    Silence(Duration),
+    /// The server closed the connection.
+    Closed,
+    /// More came than the transcript says.
+    Leftover,
+    /// The server kept the connection open for this long after the client's end.
+    StayedOpen(Duration),
+    /// The connection could not be opened, read or written.
+    Broken(String),
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Why::At(at) => write!(f, "differs at byte {}", at + 1),
+            Why::NoMatch => f.write_str("the line doesn't match"),
+            Why::Silence(waited) if waited.is_zero() => f.write_str("nothing more came"),
+            Why::Silence(waited) => write!(f, "nothing more came for {waited:?}"),
+            Why::Closed => f.write_str("the server closed the connection"),
+            Why::Leftover => f.write_str("more came than was expected"),
+            Why::StayedOpen(waited) => write!(f, "the connection stayed open for {waited:?}"),
+            Why::Broken(error) => write!(f, "the connection failed: {error}"),
+        }
+    }
+}
+
+impl Difference {
+    /// The bytes sent, one line for each line of the protocol, with escapes.
+    pub fn sent_lines(&self) -> Vec<String> {
+        lines(&self.sent)
+    }
+
+    /// The bytes that came, one line for each line of the protocol, with escapes.
+    pub fn got_lines(&self) -> Vec<String> {
+        lines(&self.got)
+    }
+}
+
+/// `bytes` by lines, with escapes; long lines and many lines are cut short, and it is said.
+fn lines(bytes: &[u8]) -> Vec<String> {
+    let mut all: Vec<String> = bytes.split_inclusive(|&b| b == b'\n').map(short).collect();
+    if all.len() > LINES {
+        let more = all.len() - (LINES - 1);
+        all.truncate(LINES - 1);
+        all.push(format!("… and {more} lines more"));
+    }
+    all
+}
+
+fn short(bytes: &[u8]) -> String {
+    let text = readable(bytes);
+    if text.len() <= WIDTH {
+        return text;
+    }
+    // ASCII, so any index is a character's.
+    let tail = &text[text.len() - WIDTH / 4..];
+    format!("{}…{tail} ({} bytes)", &text[..WIDTH / 2], bytes.len())
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Difference {
+            file,
+            line,
+            connection,
+            delivery,
+            why,
+            ..
+        } = self;
+        write!(f, "{file}:{line}: {why} ({delivery}")?;
+        if !connection.is_empty() {
+            write!(f, ", connection {connection}")?;
+        }
+        f.write_str(")")?;
+        block(f, "sent", &self.sent_lines())?;
+        let expected = if self.expected.len() > WIDTH {
+            short_text(&self.expected)
+        } else {
+            self.expected.clone()
+        };
+        block(f, "expected", &[expected])?;
+        block(f, "got", &self.got_lines())
+    }
+}
+
+fn short_text(text: &str) -> String {
+    let head: String = text.chars().take(WIDTH).collect();
+    format!("{head}…")
+}
+
+fn block(f: &mut fmt::Formatter<'_>, name: &str, lines: &[String]) -> fmt::Result {
+    let nothing = [String::from("(nothing)")];
+    let lines = if lines.is_empty() { &nothing } else { lines };
+    for (n, line) in lines.iter().enumerate() {
+        write!(f, "\n  {:<9} {line}", if n == 0 { name } else { "" })?;
+    }
+    Ok(())
+}

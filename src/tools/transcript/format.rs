@@ -1,0 +1,191 @@
+//! What a transcript is, once read: a header, then exchanges and advances of the clock.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::values::{Pattern, Template};
+
+/// One file: what it shows, whom it holds for, and the conversation.
+#[derive(Debug, Clone)]
+pub struct Transcript {
+    /// The path below `tests/transcripts` without `.txt`, as in `memcached/add`.
+    pub name: String,
+    /// The file as it is named in errors.
+    pub file: String,
+    /// The protocol of the conversation.
+    pub protocol: Protocol,
+    /// One sentence: what a reader learns here.
+    pub shows: String,
+    /// The first stage of the book whose server passes it.
+    pub stage: u32,
+    /// The real server that answers the same.
+    pub agrees: Agrees,
+    /// Settings the server must have been started with, as written: `nested=off`.
+    pub options: Vec<(String, String)>,
+    /// Why only the delivery as written makes sense, if that is so.
+    pub only_as_written: Option<String>,
+    /// The connections by name; the one without a name is `""`.
+    pub connections: Vec<String>,
+    /// The conversation.
+    pub steps: Vec<Step>,
+}
+
+impl Transcript {
+    /// The exchanges in order, without the advances of the clock between them.
+    pub fn exchanges(&self) -> impl Iterator<Item = &Exchange> {
+        self.steps.iter().filter_map(|step| match step {
+            Step::Exchange(exchange) => Some(exchange),
+            Step::Advance { .. } => None,
+        })
+    }
+
+    /// The advances of the clock, in order.
+    pub fn advances(&self) -> impl Iterator<Item = Duration> {
+        self.steps.iter().filter_map(|step| match step {
+            Step::Exchange(_) => None,
+            Step::Advance { by, .. } => Some(*by),
+        })
+    }
+
+    /// The value of an option, if the header sets it.
+    pub fn option(&self, name: &str) -> Option<&str> {
+        let found = self.options.iter().find(|(n, _)| n == name);
+        found.map(|(_, value)| value.as_str())
+    }
+}
+
+/// Which protocol a conversation is in, and so which service answers it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Protocol {
+    /// What is sent comes back.
+    Echo,
+    /// memcached's text protocol.
+    Memcached,
+    /// Redis's RESP.
+    Resp,
+}
+
+impl Protocol {
+    /// Every protocol, in the order in which the book meets them.
+    pub const ALL: [Protocol; 3] = [Protocol::Echo, Protocol::Memcached, Protocol::Resp];
+
+    /// The name in a header and in `listening on PROTOCOL ADDR`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Protocol::Echo => "echo",
+            Protocol::Memcached => "memcached",
+            Protocol::Resp => "resp",
+        }
+    }
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Which real server answers as the transcript says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Agrees {
+    /// memcached 1.6.
+    Memcached16,
+    /// redis-server 7.0.
+    Redis70,
+    /// No server but larder, and why.
+    LarderOnly(String),
+}
+
+impl fmt::Display for Agrees {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Agrees::Memcached16 => f.write_str("memcached 1.6"),
+            Agrees::Redis70 => f.write_str("redis 7.0"),
+            Agrees::LarderOnly(reason) => write!(f, "larder only: {reason}"),
+        }
+    }
+}
+
+/// Whose answers are expected where a transcript declares a difference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// larder's: the lines `<L`.
+    Larder,
+    /// The real server's: the lines `<R`.
+    Real,
+}
+
+/// One step of a conversation.
+#[derive(Debug, Clone)]
+pub enum Step {
+    /// Bytes sent, then bytes expected.
+    Exchange(Exchange),
+    /// Time passes.
+    Advance {
+        /// The line of the file, from 1.
+        line: usize,
+        /// How much.
+        by: Duration,
+    },
+}
+
+/// A block of the file: everything is sent, then every reply is read.
+#[derive(Debug, Clone, Default)]
+pub struct Exchange {
+    /// What is sent, in order.
+    pub sends: Vec<Sending>,
+    /// What must come back, in order.
+    pub expects: Vec<Expectation>,
+}
+
+/// One `>` line.
+#[derive(Debug, Clone)]
+pub struct Sending {
+    /// The line of the file, from 1.
+    pub line: usize,
+    /// An index into [`Transcript::connections`].
+    pub connection: usize,
+    /// What the client does.
+    pub what: Sent,
+}
+
+/// What a `>` line does.
+#[derive(Debug, Clone)]
+pub enum Sent {
+    /// Sends these bytes.
+    Bytes(Template),
+    /// Shuts the sending side down, as a client that has said all it had to say.
+    End,
+}
+
+/// One `<` line.
+#[derive(Debug, Clone)]
+pub struct Expectation {
+    /// The line of the file, from 1.
+    pub line: usize,
+    /// An index into [`Transcript::connections`].
+    pub connection: usize,
+    /// From whom; from everybody if it is not said.
+    pub from: Option<Side>,
+    /// What must arrive.
+    pub what: Expected,
+}
+
+impl Expectation {
+    /// Whether `side` must fulfil it.
+    pub fn holds_for(&self, side: Side) -> bool {
+        self.from.is_none_or(|from| from == side)
+    }
+}
+
+/// What a `<` line expects.
+#[derive(Debug, Clone)]
+pub enum Expected {
+    /// Exactly these bytes.
+    Bytes(Template),
+    /// One line that the pattern matches whole, and its CRLF.
+    Line(Pattern),
+    /// The server closes the connection, and nothing came before that.
+    Close,
+}

@@ -1,0 +1,92 @@
+//! A service of this process, without sockets: what is written is given to a session's turns at once.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::target::{Got, Target, Time, Wire};
+use crate::server::{Next, Peer, Service, Session};
+
+/// A service and the clock that it reads.
+pub struct InProcess<'a> {
+    service: Arc<dyn Service>,
+    time: &'a dyn Time,
+}
+
+impl<'a> InProcess<'a> {
+    /// Conversations with `service`, whose clock is `time`.
+    pub fn new(service: Arc<dyn Service>, time: &'a dyn Time) -> InProcess<'a> {
+        InProcess { service, time }
+    }
+}
+
+impl Target for InProcess<'_> {
+    fn connect(&self) -> io::Result<Box<dyn Wire>> {
+        let session = Some(self.service.open(Peer::detached()));
+        Ok(Box::new(Line {
+            session,
+            input: Vec::new(),
+            output: Vec::new(),
+        }))
+    }
+
+    fn time(&self) -> &dyn Time {
+        self.time
+    }
+}
+
+/// A connection without a socket. The session is gone when either side has ended it.
+struct Line {
+    session: Option<Box<dyn Session>>,
+    input: Vec<u8>,
+    output: Vec<u8>,
+}
+
+impl Wire for Line {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let Some(session) = &mut self.session else {
+            return Ok(());
+        };
+        self.input.extend_from_slice(bytes);
+        loop {
+            // A turn of its own buffer: a session may not look at what it wrote before.
+            let mut output = Vec::new();
+            let turn = session.turn(&self.input, &mut output);
+            if turn.consumed > self.input.len() {
+                return Err(io::Error::other(
+                    "the session consumed more than it was given",
+                ));
+            }
+            self.input.drain(..turn.consumed);
+            self.output.extend_from_slice(&output);
+            match turn.next {
+                Next::Again if turn.consumed == 0 && output.is_empty() => {
+                    return Err(io::Error::other(
+                        "the session asks for turns and does nothing",
+                    ));
+                }
+                Next::Again => {}
+                Next::Read => return Ok(()),
+                Next::Close => {
+                    self.session = None;
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        self.session = None;
+        Ok(())
+    }
+
+    fn read(&mut self, _patience: Duration) -> io::Result<Got> {
+        if !self.output.is_empty() {
+            Ok(Got::Bytes(std::mem::take(&mut self.output)))
+        } else if self.session.is_none() {
+            Ok(Got::End)
+        } else {
+            Ok(Got::Nothing)
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! A server behind a socket, TCP or Unix.
+//!
+//! Each connection has a thread that reads, so that a client that still writes never keeps a server from answering:
+//! a pipeline of large reads would otherwise leave both sides waiting for the other. It hands what it read through a
+//! channel, which is also what gives reading its patience.
+
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpStream, ToSocketAddrs};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
+
+use super::target::{Got, Target, Time, Wire};
+
+/// Bytes read in one piece.
+const PIECE: usize = 64 * 1024;
+
+/// Bytes that a connection may bring altogether. A server that never stops talking must not fill this process.
+const MOST: usize = 256 * 1024 * 1024;
+
+/// Where a server listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Address {
+    /// `host:port`.
+    Tcp(String),
+    /// A path.
+    Unix(PathBuf),
+}
+
+impl Address {
+    /// `unix:PATH` and what contains a slash is a path, everything else `host:port`.
+    pub fn parse(text: &str) -> Address {
+        match text.strip_prefix("unix:") {
+            Some(path) => Address::Unix(path.into()),
+            None if text.contains('/') => Address::Unix(text.into()),
+            None => Address::Tcp(text.to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Address::Tcp(address) => f.write_str(address),
+            Address::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// A server behind a socket, and the clock that it reads.
+pub struct Remote<'a> {
+    address: Address,
+    time: &'a dyn Time,
+    patience: Duration,
+}
+
+impl<'a> Remote<'a> {
+    /// Conversations with the server at `address`, whose clock is `time`; `patience` bounds connecting and writing.
+    pub fn new(address: Address, time: &'a dyn Time, patience: Duration) -> Remote<'a> {
+        Remote {
+            address,
+            time,
+            patience,
+        }
+    }
+}
+
+impl Target for Remote<'_> {
+    fn connect(&self) -> io::Result<Box<dyn Wire>> {
+        match &self.address {
+            Address::Tcp(address) => {
+                let mut last = io::Error::new(io::ErrorKind::NotFound, "no such host");
+                for address in address.to_socket_addrs()? {
+                    match TcpStream::connect_timeout(&address, self.patience) {
+                        Ok(stream) => return Socket::open(stream, self.patience),
+                        Err(error) => last = error,
+                    }
+                }
+                Err(last)
+            }
+            Address::Unix(path) => Socket::open(UnixStream::connect(path)?, self.patience),
+        }
+    }
+
+    fn time(&self) -> &dyn Time {
+        self.time
+    }
+}
+
+/// What TCP and Unix streams have in common, as far as it is needed here.
+trait Stream: Read + Write + Send + Sized + 'static {
+    fn prepare(&self, patience: Duration) -> io::Result<Self>;
+    fn shut(&self, how: Shutdown) -> io::Result<()>;
+}
+
+impl Stream for TcpStream {
+    fn prepare(&self, patience: Duration) -> io::Result<Self> {
+        // A byte per write is to be a byte per packet.
+        self.set_nodelay(true)?;
+        self.set_write_timeout(Some(patience))?;
+        self.try_clone()
+    }
+
+    fn shut(&self, how: Shutdown) -> io::Result<()> {
+        self.shutdown(how)
+    }
+}
+
+impl Stream for UnixStream {
+    fn prepare(&self, patience: Duration) -> io::Result<Self> {
+        self.set_write_timeout(Some(patience))?;
+        self.try_clone()
+    }
+
+    fn shut(&self, how: Shutdown) -> io::Result<()> {
+        self.shutdown(how)
+    }
+}
+
+struct Socket<S: Stream> {
+    stream: S,
+    arrived: Receiver<io::Result<Vec<u8>>>,
+}
+
+impl<S: Stream> Socket<S> {
+    fn open(stream: S, patience: Duration) -> io::Result<Box<dyn Wire>> {
+        let reader = stream.prepare(patience)?;
+        let (sender, arrived) = unbounded();
+        std::thread::Builder::new()
+            .name("transcript reader".into())
+            .spawn(move || read_all(reader, &sender))?;
+        Ok(Box::new(Socket { stream, arrived }))
+    }
+}
+
+/// Reads to the end of the connection. The channel closes with it.
+fn read_all(mut stream: impl Read, sender: &Sender<io::Result<Vec<u8>>>) {
+    let mut buffer = vec![0; PIECE];
+    let mut total = 0;
+    loop {
+        let arrived = match stream.read(&mut buffer) {
+            Ok(0) => return,
+            Ok(n) => Ok(buffer[..n].to_vec()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            // The server closed while bytes of ours were unread. For the client that is an end like any other.
+            Err(error) if is_gone(&error) => return,
+            Err(error) => Err(error),
+        };
+        let failed = arrived.is_err();
+        total += arrived.as_ref().map_or(0, Vec::len);
+        if sender.send(arrived).is_err() || failed {
+            return;
+        }
+        if total > MOST {
+            let _ = sender.send(Err(io::Error::other(format!(
+                "more than {MOST} bytes came"
+            ))));
+            return;
+        }
+    }
+}
+
+fn is_gone(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected};
+    matches!(
+        error.kind(),
+        BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected
+    )
+}
+
+impl<S: Stream> Wire for Socket<S> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self.stream.write_all(bytes) {
+            Err(error) if is_gone(&error) => Ok(()),
+            other => other,
+        }
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        match self.stream.shut(Shutdown::Write) {
+            Err(error) if is_gone(&error) => Ok(()),
+            other => other,
+        }
+    }
+
+    fn read(&mut self, patience: Duration) -> io::Result<Got> {
+        match self.arrived.recv_timeout(patience) {
+            Ok(bytes) => bytes.map(Got::Bytes),
+            Err(RecvTimeoutError::Timeout) => Ok(Got::Nothing),
+            Err(RecvTimeoutError::Disconnected) => Ok(Got::End),
+        }
+    }
+}
+
+impl<S: Stream> Drop for Socket<S> {
+    fn drop(&mut self) {
+        // Wakes the thread that reads; it ends by itself.
+        let _ = self.stream.shut(Shutdown::Both);
+    }
+}

@@ -1,0 +1,388 @@
+//! Replays a transcript against a target and compares what comes back.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use super::delivery::Delivery;
+use super::difference::{Difference, Why};
+use super::format::{Exchange, Expectation, Expected, Sent, Side, Step, Transcript};
+use super::readable::readable;
+use super::target::{Got, Target, Wire};
+use super::values::Bindings;
+
+/// The longest line that a pattern is matched against, in bytes.
+const LONGEST_LINE: usize = 64 * 1024;
+
+/// How long the rest of a wrong reply is waited for, so that it can be shown.
+const REST: Duration = Duration::from_millis(100);
+
+/// How one replay ended.
+#[derive(Debug, Clone)]
+pub enum Outcome {
+    /// Every byte came as the transcript says.
+    Passed,
+    /// It was not tried, and why.
+    Skipped(String),
+    /// The first difference.
+    Failed(Box<Difference>),
+}
+
+/// One replay of a transcript.
+#[derive(Debug, Clone, Copy)]
+pub struct Run<'a> {
+    /// What is replayed.
+    pub transcript: &'a Transcript,
+    /// Whose answers are right where the transcript declares a difference.
+    pub side: Side,
+    /// How the sent bytes are cut.
+    pub delivery: Delivery,
+    /// How long a reply is waited for.
+    pub patience: Duration,
+}
+
+impl Run<'_> {
+    /// Why this delivery makes no sense for the transcript, if it does not.
+    pub fn cannot(&self) -> Option<String> {
+        let reason = match (self.delivery, &self.transcript.only_as_written) {
+            (Delivery::AsWritten, _) => return None,
+            (_, Some(reason)) => return Some(format!("it is for delivery as written: {reason}")),
+            (Delivery::InOneWrite, None) => self.needs_order()?,
+            _ => return None,
+        };
+        Some(format!("it can't be sent in one write: {reason}"))
+    }
+
+    /// Why what is sent can't all go before the first reply.
+    fn needs_order(&self) -> Option<&'static str> {
+        if self.transcript.connections.len() > 1 {
+            Some("it has several connections")
+        } else if self.transcript.advances().next().is_some() {
+            Some("it lets time pass")
+        } else if self
+            .transcript
+            .exchanges()
+            .flat_map(|e| &e.sends)
+            .any(|s| match &s.what {
+                Sent::Bytes(bytes) => bytes.needs().next().is_some(),
+                Sent::End => false,
+            })
+        {
+            Some("it sends what it was told")
+        } else {
+            None
+        }
+    }
+
+    /// The bytes of the longest exchange on one connection: how many places [`Delivery::CutAt`] has.
+    pub fn longest(&self) -> usize {
+        let known = Bindings::default();
+        let of = |exchange: &Exchange| {
+            let sent = exchange.sends.iter().map(|sending| match &sending.what {
+                Sent::Bytes(bytes) => bytes.bytes(&known).len(),
+                Sent::End => 0,
+            });
+            sent.sum()
+        };
+        self.transcript.exchanges().map(of).max().unwrap_or(0)
+    }
+
+    /// Replays it against `target`.
+    pub fn against(&self, target: &dyn Target) -> Outcome {
+        if let Some(reason) = self.cannot() {
+            return Outcome::Skipped(reason);
+        }
+        let too_long = self
+            .transcript
+            .advances()
+            .find(|by| !target.time().can_pass(*by));
+        if let Some(by) = too_long {
+            return Outcome::Skipped(format!("it would take {by:?} to wait for"));
+        }
+        let began = Bindings::at(target.time().now_ms());
+        let mut talk = Talk {
+            run: *self,
+            target,
+            known: began,
+            open: Vec::new(),
+        };
+        talk.open
+            .resize_with(self.transcript.connections.len(), Open::default);
+        match talk.all() {
+            Ok(()) => Outcome::Passed,
+            Err(difference) => Outcome::Failed(difference),
+        }
+    }
+}
+
+/// One of the transcript's connections.
+#[derive(Default)]
+struct Open {
+    wire: Option<Box<dyn Wire>>,
+    /// What arrived and was not yet compared.
+    arrived: Vec<u8>,
+    /// The server has closed it.
+    ended: bool,
+    /// The bytes that the present exchange sent here, for the report.
+    sent: Vec<u8>,
+    /// The last line of the file that spoke of it, for the report.
+    line: usize,
+}
+
+struct Talk<'a> {
+    run: Run<'a>,
+    target: &'a dyn Target,
+    known: Bindings,
+    open: Vec<Open>,
+}
+
+type Checked = Result<(), Box<Difference>>;
+
+impl Talk<'_> {
+    fn all(&mut self) -> Checked {
+        let transcript = self.run.transcript;
+        let at_once = self.run.delivery == Delivery::InOneWrite;
+        if at_once {
+            self.send_everything()?;
+        }
+        for step in &transcript.steps {
+            match step {
+                Step::Advance { by, .. } => self.target.time().pass(*by),
+                Step::Exchange(exchange) => {
+                    if at_once {
+                        self.remember(exchange);
+                    } else {
+                        self.send(exchange)?;
+                    }
+                    for expected in &exchange.expects {
+                        if expected.holds_for(self.run.side) {
+                            self.expect(expected)?;
+                        }
+                    }
+                }
+            }
+        }
+        (0..self.open.len()).try_for_each(|at| self.close(at))
+    }
+
+    /// Notes what an exchange sends, for the report, and returns it: consecutive lines of one connection together.
+    fn remember(&mut self, exchange: &Exchange) -> Vec<(usize, Option<Vec<u8>>)> {
+        self.open.iter_mut().for_each(|open| open.sent.clear());
+        let mut blocks: Vec<(usize, Option<Vec<u8>>)> = Vec::new();
+        for sending in &exchange.sends {
+            let at = sending.connection;
+            self.open[at].line = sending.line;
+            let Sent::Bytes(bytes) = &sending.what else {
+                blocks.push((at, None));
+                continue;
+            };
+            let bytes = bytes.bytes(&self.known);
+            self.open[at].sent.extend_from_slice(&bytes);
+            match blocks.last_mut() {
+                Some((last, Some(block))) if *last == at => block.extend_from_slice(&bytes),
+                _ => blocks.push((at, Some(bytes))),
+            }
+        }
+        blocks
+    }
+
+    fn send(&mut self, exchange: &Exchange) -> Checked {
+        for (at, block) in self.remember(exchange) {
+            let delivery = self.run.delivery;
+            match block {
+                Some(bytes) => {
+                    for piece in delivery.pieces(&bytes) {
+                        self.with(at, |wire| wire.write(piece))?;
+                    }
+                }
+                None => self.with(at, |wire| wire.finish())?,
+            }
+        }
+        Ok(())
+    }
+
+    fn send_everything(&mut self) -> Checked {
+        let mut all = Vec::new();
+        let mut end = false;
+        for exchange in self.run.transcript.exchanges() {
+            for (_, block) in self.remember(exchange) {
+                match block {
+                    Some(bytes) => all.extend_from_slice(&bytes),
+                    None => end = true,
+                }
+            }
+        }
+        self.with(0, |wire| wire.write(&all))?;
+        if end {
+            self.with(0, |wire| wire.finish())
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Does something with a connection, which is opened if it is not yet.
+    fn with(&mut self, at: usize, act: impl FnOnce(&mut dyn Wire) -> io::Result<()>) -> Checked {
+        let open = &mut self.open[at];
+        let wire = match &mut open.wire {
+            Some(wire) => Ok(wire),
+            none => self.target.connect().map(|wire| none.insert(wire)),
+        };
+        match wire.and_then(|wire| act(wire.as_mut())) {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                let line = open.line;
+                let expected = String::from("a connection");
+                Err(self.difference(at, line, expected, 0, Why::Broken(error.to_string())))
+            }
+        }
+    }
+
+    fn expect(&mut self, expected: &Expectation) -> Checked {
+        let at = expected.connection;
+        self.open[at].line = expected.line;
+        match &expected.what {
+            Expected::Bytes(bytes) => {
+                let bytes = bytes.bytes(&self.known);
+                self.expect_bytes(at, expected.line, &bytes)
+            }
+            Expected::Line(pattern) => {
+                let shown = format!("/{}/\\r\\n", pattern.text());
+                let ends = |arrived: &[u8]| {
+                    let end = arrived.windows(2).position(|w| w == b"\r\n");
+                    end.is_some() || arrived.len() > LONGEST_LINE
+                };
+                if let Err(why) = self.fill(at, ends) {
+                    return Err(self.difference(at, expected.line, shown, usize::MAX, why));
+                }
+                let arrived = &self.open[at].arrived;
+                let end = arrived
+                    .windows(2)
+                    .position(|w| w == b"\r\n")
+                    .unwrap_or(arrived.len());
+                if !pattern.matches(&arrived[..end], &mut self.known) {
+                    let shows = end.saturating_add(2);
+                    return Err(self.difference(at, expected.line, shown, shows, Why::NoMatch));
+                }
+                self.open[at].arrived.drain(..end + 2);
+                Ok(())
+            }
+            Expected::Close => {
+                let shown = String::from("(the server closes the connection)");
+                match self.fill(at, |arrived| !arrived.is_empty()) {
+                    Err(Why::Closed) => Ok(()),
+                    Err(Why::Silence(waited)) => {
+                        let why = Why::StayedOpen(waited);
+                        Err(self.difference(at, expected.line, shown, usize::MAX, why))
+                    }
+                    Err(why) => Err(self.difference(at, expected.line, shown, usize::MAX, why)),
+                    Ok(()) => self.leftover(at, expected.line, shown),
+                }
+            }
+        }
+    }
+
+    fn expect_bytes(&mut self, at: usize, line: usize, bytes: &[u8]) -> Checked {
+        let differs = |arrived: &[u8]| arrived.iter().zip(bytes).position(|(a, b)| a != b);
+        let done = |arrived: &[u8]| arrived.len() >= bytes.len() || differs(arrived).is_some();
+        let filled = self.fill(at, done);
+        let first = differs(&self.open[at].arrived);
+        match (filled, first) {
+            (Ok(()), None) => {
+                self.open[at].arrived.drain(..bytes.len());
+                Ok(())
+            }
+            (_, Some(first)) => {
+                // The whole of the wrong line, so that the reader sees what it says.
+                let ends = move |arrived: &[u8]| arrived[first..].contains(&b'\n');
+                let _ = self.fill_within(at, REST, ends);
+                let arrived = &self.open[at].arrived;
+                let end = arrived[first..].iter().position(|&b| b == b'\n');
+                let shows = end.map_or(usize::MAX, |end| first + end + 1);
+                Err(self.difference(at, line, readable(bytes), shows, Why::At(first)))
+            }
+            (Err(why), None) => Err(self.difference(at, line, readable(bytes), usize::MAX, why)),
+        }
+    }
+
+    /// After the last step: the sending side is shut, and nothing more may come.
+    fn close(&mut self, at: usize) -> Checked {
+        if self.open[at].wire.is_none() || self.open[at].ended {
+            return Ok(());
+        }
+        self.with(at, |wire| wire.finish())?;
+        let line = self.open[at].line;
+        let shown = String::from("(nothing more, and the end of the connection)");
+        match self.fill(at, |arrived| !arrived.is_empty()) {
+            Err(Why::Closed) => Ok(()),
+            Err(Why::Silence(waited)) => {
+                Err(self.difference(at, line, shown, usize::MAX, Why::StayedOpen(waited)))
+            }
+            Err(why) => Err(self.difference(at, line, shown, usize::MAX, why)),
+            Ok(()) => self.leftover(at, line, shown),
+        }
+    }
+
+    fn leftover(&mut self, at: usize, line: usize, expected: String) -> Checked {
+        let _ = self.fill_within(at, REST, |_| false);
+        Err(self.difference(at, line, expected, usize::MAX, Why::Leftover))
+    }
+
+    fn fill(&mut self, at: usize, done: impl Fn(&[u8]) -> bool) -> Result<(), Why> {
+        self.fill_within(at, self.run.patience, done)
+    }
+
+    /// Reads until what has arrived is `done`.
+    fn fill_within(
+        &mut self,
+        at: usize,
+        patience: Duration,
+        done: impl Fn(&[u8]) -> bool,
+    ) -> Result<(), Why> {
+        if self.open[at].wire.is_none()
+            && let Err(difference) = self.with(at, |_| Ok(()))
+        {
+            return Err(difference.why);
+        }
+        let open = &mut self.open[at];
+        let deadline = Instant::now() + patience;
+        loop {
+            if done(&open.arrived) {
+                return Ok(());
+            }
+            let Some(wire) = open.wire.as_mut().filter(|_| !open.ended) else {
+                return Err(Why::Closed);
+            };
+            let left = deadline.saturating_duration_since(Instant::now());
+            match wire.read(left) {
+                Ok(Got::Bytes(bytes)) => open.arrived.extend_from_slice(&bytes),
+                Ok(Got::End) => open.ended = true,
+                Ok(Got::Nothing) => return Err(Why::Silence(patience)),
+                Err(error) => return Err(Why::Broken(error.to_string())),
+            }
+        }
+    }
+
+    /// The report; `shows` is how many of the bytes that arrived belong to it.
+    fn difference(
+        &self,
+        at: usize,
+        line: usize,
+        expected: String,
+        shows: usize,
+        why: Why,
+    ) -> Box<Difference> {
+        let open = &self.open[at];
+        Box::new(Difference {
+            file: self.run.transcript.file.clone(),
+            line,
+            connection: self.run.transcript.connections[at].clone(),
+            delivery: self.run.delivery,
+            sent: open.sent.clone(),
+            expected,
+            got: open.arrived[..shows.min(open.arrived.len())].to_vec(),
+            why,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,315 @@
+//! The runner against a small service of lines, right and wrong, without sockets and with them.
+
+use std::borrow::Cow;
+use std::os::unix::net::UnixListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::*;
+use crate::server::{Next, Peer, Refusal, Service, Session, Turn};
+use crate::tools::transcript::{Address, InProcess, RealTime, Remote, Time, parse};
+
+/// `say X` answers X, `time` the clock, `quit` closes, anything else nothing. One that is `hasty` takes what arrives
+/// for whole lines, as the servers of many tutorials do.
+struct Lines {
+    clock: Arc<Standing>,
+    hasty: bool,
+}
+
+impl Service for Lines {
+    fn protocol(&self) -> &'static str {
+        "lines"
+    }
+
+    fn open(&self, _peer: Peer) -> Box<dyn Session> {
+        Box::new(LinesSession {
+            clock: self.clock.clone(),
+            hasty: self.hasty,
+        })
+    }
+
+    fn refusal(&self, _why: Refusal) -> Cow<'static, [u8]> {
+        Cow::Borrowed(b"")
+    }
+}
+
+struct LinesSession {
+    clock: Arc<Standing>,
+    hasty: bool,
+}
+
+impl Session for LinesSession {
+    fn turn(&mut self, input: &[u8], output: &mut Vec<u8>) -> Turn {
+        let mut consumed = 0;
+        while let Some(end) = input[consumed..].iter().position(|&b| b == b'\n') {
+            let line = input[consumed..consumed + end].trim_ascii_end();
+            consumed += end + 1;
+            if let Some(said) = line.strip_prefix(b"say ") {
+                output.extend_from_slice(said);
+                output.extend_from_slice(b"\r\n");
+            } else if line == b"time" {
+                output.extend_from_slice(self.clock.now_ms().to_string().as_bytes());
+                output.extend_from_slice(b"\r\n");
+            } else if line == b"quit" {
+                return Turn {
+                    consumed,
+                    next: Next::Close,
+                };
+            }
+            if self.hasty {
+                break;
+            }
+        }
+        let consumed = if self.hasty { input.len() } else { consumed };
+        Turn {
+            consumed,
+            next: Next::Read,
+        }
+    }
+}
+
+#[derive(Default)]
+struct Standing(AtomicU64);
+
+impl Time for Standing {
+    fn now_ms(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn can_pass(&self, by: Duration) -> bool {
+        by < Duration::from_secs(1000)
+    }
+
+    fn pass(&self, by: Duration) {
+        self.0.fetch_add(by.as_millis() as u64, Ordering::Relaxed);
+    }
+}
+
+fn transcript(talk: &str) -> Transcript {
+    let header = "protocol: memcached\nshows: x\nstage: 1\nagrees: memcached 1.6\n\n";
+    parse("t", "t.txt", &format!("{header}{talk}")).unwrap()
+}
+
+fn replay(talk: &str, delivery: Delivery, hasty: bool) -> Outcome {
+    let transcript = transcript(talk);
+    let clock = Arc::new(Standing(AtomicU64::new(5_000)));
+    let target = InProcess::new(
+        Arc::new(Lines {
+            clock: clock.clone(),
+            hasty,
+        }),
+        &*clock,
+    );
+    let (side, patience) = (Side::Larder, Duration::ZERO);
+    Run {
+        transcript: &transcript,
+        side,
+        delivery,
+        patience,
+    }
+    .against(&target)
+}
+
+#[track_caller]
+fn passes(talk: &str) {
+    let longest = 64;
+    let some = [
+        Delivery::AsWritten,
+        Delivery::ByteByByte,
+        Delivery::InOneWrite,
+    ];
+    for delivery in some.into_iter().chain(Delivery::cuts(longest)) {
+        if let Outcome::Failed(difference) = replay(talk, delivery, false) {
+            panic!("{difference}");
+        }
+    }
+}
+
+#[track_caller]
+fn fails(talk: &str) -> Difference {
+    match replay(talk, Delivery::AsWritten, false) {
+        Outcome::Failed(difference) => *difference,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn what_is_said_comes_back_in_every_delivery() {
+    passes("> say one\n< one\n\n> say two\n> say three\n< two\n< three\n");
+    passes(">- say a\\r\\nsay b\\r\\n\n<- a\\r\\nb\n<- \\r\\n\n> quit\n<eof\n");
+    passes("> say \\{x*300}\n< \\{x*300}\n");
+    passes("> nothing comes of this\n>eof\n<eof\n");
+    passes("> say L\n<L L\n<R R\n");
+}
+
+#[test]
+fn a_captured_value_is_sent_and_expected() {
+    passes("> say 4711\n<~ (?<n>\\d+)\n> say ${n}!\n< ${n}!\n> say a${n}\n<~ a${n}\n");
+}
+
+#[test]
+fn time_passes_and_is_known() {
+    passes("> time\n< ${now_ms}\n\n@ 2s\n> time\n< ${now_ms+2000}\n> say ${now+10}\n< 15\n");
+    let outcome = replay("@ 1000s\n> time\n< 1\n", Delivery::AsWritten, false);
+    assert!(matches!(outcome, Outcome::Skipped(why) if why.contains("1000s")));
+}
+
+#[test]
+fn connections_stand_side_by_side() {
+    passes("a> say 1\nb> say 2\nb< 2\na< 1\n\na> quit\na<eof\nb> say 3\nb< 3\n");
+}
+
+#[test]
+fn a_wrong_byte_is_shown_with_its_line() {
+    let difference = fails("> say x\n> say right\n< x\n< wrong\n\n> say never\n< never\n");
+    assert_eq!((difference.line, difference.why.clone()), (9, Why::At(0)));
+    assert_eq!(difference.sent, b"say x\r\nsay right\r\n");
+    assert_eq!(
+        difference.to_string(),
+        "t.txt:9: differs at byte 1 (as written)\n  sent      say x\\r\\n\n            say right\\r\\n\n  \
+         expected  wrong\\r\\n\n  got       right\\r\\n"
+    );
+}
+
+#[test]
+fn silence_an_end_and_too_much_are_shown() {
+    assert_eq!(fails("> hush\n< x\n").why, Why::Silence(Duration::ZERO));
+    assert_eq!(fails("> quit\n< x\n").why, Why::Closed);
+    assert_eq!(fails("> say xy\n<- x\n").got, b"y\r\n");
+    assert_eq!(fails("> say xy\n").why, Why::Leftover);
+    assert_eq!(fails("> say xy\n<eof\n").why, Why::Leftover);
+    assert_eq!(fails("> hush\n<eof\n").why, Why::StayedOpen(Duration::ZERO));
+    assert_eq!(fails("> say 12x\n<~ \\d+\n").why, Why::NoMatch);
+    assert_eq!(fails("> say x\n< xy\n").why, Why::At(1));
+}
+
+#[test]
+fn a_server_that_takes_a_read_for_a_line_is_found_by_the_cuts() {
+    let talk = "> say one\n< one\n\n> say two\n< two\n";
+    assert!(matches!(
+        replay(talk, Delivery::AsWritten, true),
+        Outcome::Passed
+    ));
+    for delivery in [
+        Delivery::ByteByByte,
+        Delivery::InOneWrite,
+        Delivery::CutAt(3),
+    ] {
+        assert!(
+            matches!(replay(talk, delivery, true), Outcome::Failed(_)),
+            "{delivery}"
+        );
+    }
+}
+
+#[test]
+fn one_write_is_only_tried_where_it_makes_sense() {
+    for talk in ["a> say 1\na< 1\nb> say 2\nb< 2\n", "@ 1s\n> say 1\n< 1\n"] {
+        assert!(matches!(
+            replay(talk, Delivery::InOneWrite, false),
+            Outcome::Skipped(_)
+        ));
+    }
+    let sends_what_it_was_told = "> say 1\n<~ (?<n>.*)\n> say ${n}\n< 1\n";
+    let outcome = replay(sends_what_it_was_told, Delivery::InOneWrite, false);
+    assert!(matches!(outcome, Outcome::Skipped(_)));
+}
+
+/// Answers each connection with `answer` and closes it if `closes`, else when the client has ended.
+fn serve(answer: &'static [u8], closes: bool) -> (tempfile::TempDir, Address) {
+    use std::io::{Read, Write};
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("s");
+    let listener = UnixListener::bind(&path).unwrap();
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.write_all(answer).unwrap();
+        if !closes {
+            let _ = stream.read_to_end(&mut Vec::new());
+        }
+    });
+    (directory, Address::Unix(path))
+}
+
+fn over_a_socket(talk: &str, answer: &'static [u8], closes: bool, delivery: Delivery) -> Outcome {
+    let (_directory, address) = serve(answer, closes);
+    let transcript = transcript(talk);
+    let time = RealTime {
+        at_most: Duration::ZERO,
+    };
+    let patience = Duration::from_millis(200);
+    let target = Remote::new(address, &time, Duration::from_secs(5));
+    Run {
+        transcript: &transcript,
+        side: Side::Larder,
+        delivery,
+        patience,
+    }
+    .against(&target)
+}
+
+#[test]
+fn sockets_bring_the_same_findings() {
+    let why = |outcome: Outcome| match outcome {
+        Outcome::Failed(difference) => Some(difference.why),
+        _ => None,
+    };
+    let written = Delivery::AsWritten;
+    assert_eq!(
+        why(over_a_socket("> a\n< b\n", b"b\r\n", false, written)),
+        None
+    );
+    assert_eq!(
+        why(over_a_socket(
+            "> a\n< b\n",
+            b"b\r\n",
+            false,
+            Delivery::ByteByByte
+        )),
+        None
+    );
+    assert_eq!(
+        why(over_a_socket("< b\n<eof\n", b"b\r\n", true, written)),
+        None
+    );
+    assert_eq!(
+        why(over_a_socket("< b\n", b"b\r\nc", false, written)),
+        Some(Why::Leftover)
+    );
+    assert_eq!(
+        why(over_a_socket("< bd\n", b"b\r\n", false, written)),
+        Some(Why::At(1))
+    );
+    assert_eq!(
+        why(over_a_socket("< b\n< c\n", b"b\r\n", true, written)),
+        Some(Why::Closed)
+    );
+    let silence = why(over_a_socket("< b\n< c\n", b"b\r\n", false, written));
+    assert!(matches!(silence, Some(Why::Silence(_))), "{silence:?}");
+    let stayed = why(over_a_socket("< b\n<eof\n", b"b\r\n", false, written));
+    assert!(matches!(stayed, Some(Why::StayedOpen(_))), "{stayed:?}");
+}
+
+#[test]
+fn a_server_that_is_not_there_is_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let time = RealTime {
+        at_most: Duration::ZERO,
+    };
+    let patience = Duration::from_secs(1);
+    let target = Remote::new(
+        Address::Unix(directory.path().join("none")),
+        &time,
+        patience,
+    );
+    let transcript = transcript("> a\n< b\n");
+    let (side, delivery) = (Side::Real, Delivery::AsWritten);
+    let outcome = Run {
+        transcript: &transcript,
+        side,
+        delivery,
+        patience,
+    }
+    .against(&target);
+    assert!(matches!(outcome, Outcome::Failed(d) if matches!(d.why, Why::Broken(_))));
+}

@@ -1,0 +1,77 @@
+//! Where a transcript is replayed: something that opens connections and lets time pass.
+
+use std::io;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// A server, near or far.
+pub trait Target {
+    /// Opens a connection.
+    fn connect(&self) -> io::Result<Box<dyn Wire>>;
+
+    /// Its clock.
+    fn time(&self) -> &dyn Time;
+}
+
+/// One connection, seen by the client.
+pub trait Wire {
+    /// Sends `bytes` in one write.
+    ///
+    /// A server that has closed the connection is no error here: what it said before is still to be read.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()>;
+
+    /// Shuts the sending side down.
+    fn finish(&mut self) -> io::Result<()>;
+
+    /// What has arrived since the last call; waits up to `patience` for the first of it.
+    fn read(&mut self, patience: Duration) -> io::Result<Got>;
+}
+
+/// What [`Wire::read`] brought.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Got {
+    /// Bytes, at least one.
+    Bytes(Vec<u8>),
+    /// Nothing for now.
+    Nothing,
+    /// The server has closed the connection.
+    End,
+}
+
+/// A server's clock.
+pub trait Time {
+    /// The time there, in Unix milliseconds.
+    fn now_ms(&self) -> u64;
+
+    /// Whether [`pass`](Time::pass) would let `by` go by.
+    fn can_pass(&self, by: Duration) -> bool;
+
+    /// Lets `by` go by.
+    fn pass(&self, by: Duration);
+}
+
+/// The time of this machine: letting it pass is waiting.
+#[derive(Debug, Clone, Copy)]
+pub struct RealTime {
+    /// The longest wait that is worth it.
+    pub at_most: Duration,
+}
+
+/// What is waited beyond the time asked for. memcached's clock ticks once a second, and a tick may come late.
+const LATE: Duration = Duration::from_millis(100);
+
+impl Time for RealTime {
+    fn now_ms(&self) -> u64 {
+        let since = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn can_pass(&self, by: Duration) -> bool {
+        by <= self.at_most
+    }
+
+    fn pass(&self, by: Duration) {
+        std::thread::sleep(by + LATE);
+    }
+}

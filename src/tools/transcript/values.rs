@@ -1,0 +1,202 @@
+//! Text with variables: bytes to send or expect, and patterns for one line.
+//!
+//! A variable is bound by a named group of a `<~` line, or is the time at which the run began: `${now}` in Unix
+//! seconds and `${now_ms}` in milliseconds, with an offset if needed (`${now+10}`).
+
+use std::collections::HashMap;
+
+use regex::bytes::Regex;
+
+use super::readable::{Piece, pieces};
+
+/// Bytes with variables in them.
+#[derive(Debug, Clone)]
+pub struct Template(Vec<Part>);
+
+#[derive(Debug, Clone)]
+enum Part {
+    Bytes(Vec<u8>),
+    Captured(String),
+    Now { milliseconds: bool, offset: i64 },
+}
+
+impl Template {
+    /// Reads `text` and its escapes, with `end` after it.
+    pub(super) fn read(text: &str, end: &[u8]) -> Result<Template, String> {
+        let mut parts = Vec::new();
+        for piece in pieces(text)? {
+            parts.push(match piece {
+                Piece::Bytes(bytes) => Part::Bytes(bytes),
+                Piece::Variable(name) => variable(name)?,
+            });
+        }
+        match parts.last_mut() {
+            Some(Part::Bytes(bytes)) => bytes.extend_from_slice(end),
+            _ => parts.push(Part::Bytes(end.to_vec())),
+        }
+        Ok(Template(parts))
+    }
+
+    /// The captured variables that it needs.
+    pub(super) fn needs(&self) -> impl Iterator<Item = &str> {
+        needs(&self.0)
+    }
+
+    /// The bytes, with what the run knows so far.
+    pub fn bytes(&self, known: &Bindings) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for part in &self.0 {
+            match part {
+                Part::Bytes(fixed) => bytes.extend_from_slice(fixed),
+                other => bytes.extend_from_slice(&known.value(other)),
+            }
+        }
+        bytes
+    }
+}
+
+/// A regular expression that must match a line whole, without its CRLF. Bytes, not characters: `\w` is ASCII.
+#[derive(Debug, Clone)]
+pub struct Pattern {
+    text: String,
+    parts: Vec<Part>,
+    names: Vec<String>,
+}
+
+impl Pattern {
+    pub(super) fn read(text: &str) -> Result<Pattern, String> {
+        let mut parts = Vec::new();
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once("${") {
+            let (name, behind) = after.split_once('}').ok_or("${ without its }")?;
+            parts.push(Part::Bytes(before.as_bytes().to_vec()));
+            parts.push(variable(name)?);
+            rest = behind;
+        }
+        parts.push(Part::Bytes(rest.as_bytes().to_vec()));
+        let mut pattern = Pattern {
+            text: text.to_owned(),
+            parts,
+            names: Vec::new(),
+        };
+        let regex = pattern.regex(&Bindings::default())?;
+        pattern.names = regex.capture_names().flatten().map(str::to_owned).collect();
+        Ok(pattern)
+    }
+
+    /// The pattern as written.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The variables that a match binds.
+    pub(super) fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    pub(super) fn needs(&self) -> impl Iterator<Item = &str> {
+        needs(&self.parts)
+    }
+
+    fn regex(&self, known: &Bindings) -> Result<Regex, String> {
+        let mut text = String::from(r"\A(?-u:");
+        for part in &self.parts {
+            match part {
+                Part::Bytes(bytes) => text.push_str(&String::from_utf8_lossy(bytes)),
+                other => {
+                    for byte in known.value(other) {
+                        text.push_str(&format!("\\x{byte:02x}"));
+                    }
+                }
+            }
+        }
+        text.push_str(r")\z");
+        Regex::new(&text).map_err(|error| format!("not a regular expression: {error}"))
+    }
+
+    /// Whether `line` matches; if it does, its named groups are known from now on.
+    pub(super) fn matches(&self, line: &[u8], known: &mut Bindings) -> bool {
+        let Ok(regex) = self.regex(known) else {
+            return false;
+        };
+        let Some(captures) = regex.captures(line) else {
+            return false;
+        };
+        for name in &self.names {
+            if let Some(group) = captures.name(name) {
+                known
+                    .captured
+                    .insert(name.clone(), group.as_bytes().to_vec());
+            }
+        }
+        true
+    }
+}
+
+fn needs(parts: &[Part]) -> impl Iterator<Item = &str> {
+    parts.iter().filter_map(|part| match part {
+        Part::Captured(name) => Some(name.as_str()),
+        _ => None,
+    })
+}
+
+fn variable(text: &str) -> Result<Part, String> {
+    let sign = text.find(['+', '-']).unwrap_or(text.len());
+    let (name, offset) = text.split_at(sign);
+    let known = matches!(name, "now" | "now_ms");
+    if !known && !offset.is_empty() {
+        return Err(format!("${{{text}}}: only now and now_ms take an offset"));
+    }
+    if known {
+        let offset = if offset.is_empty() { "0" } else { offset };
+        let offset = offset
+            .parse()
+            .map_err(|_| format!("${{{text}}}: not an offset"))?;
+        return Ok(Part::Now {
+            milliseconds: name == "now_ms",
+            offset,
+        });
+    }
+    let shape = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    if name.is_empty() || !name.chars().all(shape) {
+        return Err(format!(
+            "${{{text}}}: a name has small letters, digits and _"
+        ));
+    }
+    Ok(Part::Captured(name.to_owned()))
+}
+
+/// What a run knows: when it began, and what was captured.
+#[derive(Debug, Default)]
+pub struct Bindings {
+    began_ms: u64,
+    captured: HashMap<String, Vec<u8>>,
+}
+
+impl Bindings {
+    /// A run that begins at `began_ms`, Unix milliseconds.
+    pub(super) fn at(began_ms: u64) -> Bindings {
+        Bindings {
+            began_ms,
+            captured: HashMap::new(),
+        }
+    }
+
+    fn value(&self, part: &Part) -> Vec<u8> {
+        match part {
+            Part::Bytes(bytes) => bytes.clone(),
+            Part::Captured(name) => self.captured.get(name).cloned().unwrap_or_default(),
+            Part::Now {
+                milliseconds,
+                offset,
+            } => {
+                let unit = if *milliseconds {
+                    self.began_ms
+                } else {
+                    self.began_ms / 1000
+                };
+                unit.saturating_add_signed(*offset).to_string().into_bytes()
+            }
+        }
+    }
+}
