@@ -1,0 +1,146 @@
+//! What the tests share: real servers to compare with.
+//!
+//! A test that needs a server which is not installed says so on standard error and counts as passed, because `cargo
+//! test` must work with nothing but Rust. Where `LARDER_REQUIRE_PEERS=1` is set it fails instead, so that a
+//! continuous integration without the servers can't look green.
+
+// Each test binary compiles this file for itself and uses a part of it.
+#![allow(dead_code, unused_macros)]
+
+use std::io;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use larder::tools::transcript::Address;
+use tempfile::TempDir;
+
+/// How long a server may take to answer its first connection.
+const START: Duration = Duration::from_secs(10);
+
+/// Ends a test that can't be made here, with a word on standard error; see [`skipped`].
+macro_rules! skip {
+    ($($why:tt)*) => {{
+        crate::support::skipped(&format!($($why)*));
+        return;
+    }};
+}
+#[allow(unused_imports)]
+pub(crate) use skip;
+
+/// Says on standard error that a test is skipped and why; fails it where peers are required.
+pub(crate) fn skipped(why: &str) {
+    assert!(!peers_required(), "LARDER_REQUIRE_PEERS is set, but {why}");
+    eprintln!("SKIPPED: {why}");
+}
+
+/// Whether a missing peer is a failure.
+pub(crate) fn peers_required() -> bool {
+    std::env::var_os("LARDER_REQUIRE_PEERS").is_some_and(|value| value != "0")
+}
+
+/// The program called `name`, if it is installed.
+pub(crate) fn find(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let usual = ["/usr/local/bin", "/usr/bin", "/usr/sbin"].map(PathBuf::from);
+    let mut places = std::env::split_paths(&path)
+        .chain(usual)
+        .map(|place| place.join(name));
+    places.find(|program| program.is_file())
+}
+
+/// The real servers that transcripts claim to agree with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Memcached,
+    Redis,
+}
+
+impl Kind {
+    pub(crate) fn program(self) -> &'static str {
+        match self {
+            Kind::Memcached => "memcached",
+            Kind::Redis => "redis-server",
+        }
+    }
+}
+
+/// A real server on a Unix socket in a directory of its own. It ends when this is dropped.
+pub(crate) struct Peer {
+    child: Child,
+    socket: PathBuf,
+    _directory: TempDir,
+}
+
+impl Peer {
+    /// Starts one with `extra` arguments and waits until it answers. `None` if it is not installed.
+    pub(crate) fn start(kind: Kind, extra: &[String]) -> io::Result<Option<Peer>> {
+        let Some(program) = find(kind.program()) else {
+            return Ok(None);
+        };
+        let directory = tempfile::tempdir()?;
+        let socket = directory.path().join("socket");
+        let mut command = Command::new(program);
+        command.current_dir(directory.path());
+        match kind {
+            Kind::Memcached => {
+                command.arg("-s").arg(&socket).args(["-a", "0700"]);
+                // As root it wants to be told so; otherwise the option means nothing.
+                command.args(["-u", "root"]);
+            }
+            Kind::Redis => {
+                command.args(["--port", "0", "--save", "", "--appendonly", "no"]);
+                command
+                    .arg("--unixsocket")
+                    .arg(&socket)
+                    .arg("--dir")
+                    .arg(directory.path());
+            }
+        }
+        command
+            .args(extra)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        let child = command.spawn()?;
+        let mut peer = Peer {
+            child,
+            socket,
+            _directory: directory,
+        };
+        peer.ready()?;
+        Ok(Some(peer))
+    }
+
+    fn ready(&mut self) -> io::Result<()> {
+        let deadline = Instant::now() + START;
+        while UnixStream::connect(&self.socket).is_err() {
+            if let Some(status) = self.child.try_wait()? {
+                return Err(io::Error::other(format!(
+                    "the server ended at once: {status}"
+                )));
+            }
+            if Instant::now() > deadline {
+                return Err(io::Error::other(format!("no connection after {START:?}")));
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn address(&self) -> Address {
+        Address::Unix(self.socket.clone())
+    }
+
+    pub(crate) fn socket(&self) -> &Path {
+        &self.socket
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

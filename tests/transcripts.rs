@@ -1,0 +1,158 @@
+//! Every transcript in `tests/transcripts`, against larder and against the real servers it claims to agree with.
+//!
+//! Each file is several cases, so that the output says which claim fails:
+//!
+//! ```text
+//! memcached/add: in process       larder's service, without sockets, in every delivery and cut everywhere
+//! memcached/add: memcached 1.6    the real server, as written, byte by byte and in one write
+//! ```
+//!
+//! `cargo test --test transcripts memcached/add` runs one file, `… resp/` a folder, `… 'in process'` one kind.
+
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use larder::tools::transcript::{
+    Address, Agrees, Delivery, Outcome, RealTime, Remote, Run, Side, Target, Transcript, parse,
+};
+use libtest_mimic::{Arguments, Failed, Trial};
+use support::{Kind, Peer, skipped};
+
+/// How long a reply over a socket is waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The longest advance of the clock that is waited for where time is real.
+const WAIT: Duration = Duration::from_secs(2);
+
+/// The deliveries over sockets. Cutting everywhere is done in process, where it costs no system calls.
+const OVER_SOCKETS: [Delivery; 3] = [
+    Delivery::AsWritten,
+    Delivery::ByteByByte,
+    Delivery::InOneWrite,
+];
+
+fn main() {
+    let arguments = Arguments::from_args();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/transcripts");
+    let mut trials = Vec::new();
+    for file in files(&root) {
+        let relative = file.strip_prefix(&root).unwrap_or(&file).with_extension("");
+        let name = relative.display().to_string();
+        let text = std::fs::read_to_string(&file).unwrap_or_else(|error| error.to_string());
+        let shown = format!("tests/transcripts/{name}.txt");
+        match parse(&name, &shown, &text) {
+            Ok(transcript) => trials.extend(cases(transcript)),
+            Err(error) => {
+                let failed = move || Err(Failed::from(error.to_string()));
+                trials.push(Trial::test(format!("{name}: can be read"), failed));
+            }
+        }
+    }
+    libtest_mimic::run(&arguments, trials).exit();
+}
+
+/// Every `.txt` below `directory`, sorted.
+fn files(directory: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut waiting = vec![directory.to_owned()];
+    while let Some(directory) = waiting.pop() {
+        let entries = std::fs::read_dir(&directory)
+            .unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
+        for entry in entries {
+            let path = entry.expect("the directory is readable").path();
+            if path.is_dir() {
+                waiting.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "txt") {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+fn cases(transcript: Transcript) -> Vec<Trial> {
+    let mut trials = Vec::new();
+    let kind = match transcript.agrees {
+        Agrees::Memcached16 => Some(Kind::Memcached),
+        Agrees::Redis70 => Some(Kind::Redis),
+        Agrees::LarderOnly(_) => None,
+    };
+    if let Some(kind) = kind {
+        let name = format!("{}: {}", transcript.name, transcript.agrees);
+        let transcript = transcript.clone();
+        trials.push(Trial::test(name, move || against_peer(&transcript, kind)));
+    }
+    trials
+}
+
+/// A real server for each delivery, so that no state is left from the one before.
+fn against_peer(transcript: &Transcript, kind: Kind) -> Result<(), Failed> {
+    let arguments = peer_arguments(transcript, kind)?;
+    for delivery in OVER_SOCKETS {
+        if run(transcript, Side::Real, delivery).cannot().is_some() {
+            continue;
+        }
+        let Some(peer) = Peer::start(kind, &arguments)? else {
+            let (program, name) = (kind.program(), &transcript.name);
+            skipped(&format!(
+                "{program} is not installed, so {name} was not compared"
+            ));
+            return Ok(());
+        };
+        let time = RealTime { at_most: WAIT };
+        let outcome = replay(transcript, Side::Real, delivery, peer.address(), &time);
+        told(transcript, outcome)?;
+    }
+    Ok(())
+}
+
+/// The settings of the header as the real server's command line has them. Those of larder alone mean nothing there.
+fn peer_arguments(transcript: &Transcript, kind: Kind) -> Result<Vec<String>, Failed> {
+    let mut arguments = Vec::new();
+    for (name, value) in &transcript.options {
+        match (kind, name.as_str()) {
+            (_, "nested") => {}
+            (Kind::Memcached, "max-item-size") => arguments.extend(["-I".into(), value.clone()]),
+            (Kind::Memcached, "memory") => arguments.extend(["-m".into(), value.clone()]),
+            _ => {
+                let file = &transcript.file;
+                return Err(format!("{file}: {} has no option {name}", kind.program()).into());
+            }
+        }
+    }
+    Ok(arguments)
+}
+
+fn run(transcript: &Transcript, side: Side, delivery: Delivery) -> Run<'_> {
+    Run {
+        transcript,
+        side,
+        delivery,
+        patience: PATIENCE,
+    }
+}
+
+fn replay(
+    transcript: &Transcript,
+    side: Side,
+    delivery: Delivery,
+    address: Address,
+    time: &RealTime,
+) -> Outcome {
+    let target = Remote::new(address, time, PATIENCE);
+    run(transcript, side, delivery).against(&target as &dyn Target)
+}
+
+fn told(transcript: &Transcript, outcome: Outcome) -> Result<(), Failed> {
+    match outcome {
+        Outcome::Passed => Ok(()),
+        Outcome::Skipped(why) => {
+            eprintln!("SKIPPED: {}: {why}", transcript.name);
+            Ok(())
+        }
+        Outcome::Failed(difference) => Err(difference.to_string().into()),
+    }
+}
