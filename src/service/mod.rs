@@ -1,1 +1,3 @@
 //! What the commands of a protocol do to the store: one service per front door.
+
+pub mod resp;

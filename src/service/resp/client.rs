@@ -1,0 +1,184 @@
+//! What is remembered of one client between its commands.
+//!
+//! Small, because ten thousand quiet clients are held in memory: what only some have (a transaction, watched keys) is
+//! boxed, and what other clients may ask about (name, database, last command) is in an [`Entry`] of its own that the
+//! register of clients shares.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU16, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::transactions::{Queue, Watch};
+use crate::server::connections::Connection;
+
+/// What one client is to the others: a line of `CLIENT LIST`.
+pub(crate) struct Entry {
+    /// Rises from 1 with every client of this service.
+    pub id: u64,
+    pub connection: Arc<Connection>,
+    pub db: AtomicU8,
+    pub resp3: AtomicBool,
+    /// Position of the last command in the table; `u16::MAX` before the first.
+    pub command: AtomicU16,
+    /// Commands queued; -1 outside of MULTI.
+    pub queued: AtomicI32,
+    /// Watches keys.
+    pub watching: AtomicBool,
+    pub no_evict: AtomicBool,
+    /// Told to go by CLIENT KILL.
+    pub killed: AtomicBool,
+    /// Set by CLIENT SETNAME. No other lock is taken while this one is held.
+    name: Mutex<Option<Box<[u8]>>>,
+}
+
+impl Entry {
+    /// The name, empty when there is none.
+    pub(crate) fn name(&self) -> Vec<u8> {
+        self.locked_name().as_deref().unwrap_or_default().to_vec()
+    }
+
+    pub(crate) fn set_name(&self, name: &[u8]) {
+        *self.locked_name() = (!name.is_empty()).then(|| name.into());
+    }
+
+    fn locked_name(&self) -> MutexGuard<'_, Option<Box<[u8]>>> {
+        self.name.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Every client of a service, by its number.
+#[derive(Default)]
+pub(crate) struct Clients {
+    last: AtomicU64,
+    /// Guards membership only; the entries look after themselves.
+    members: Mutex<BTreeMap<u64, Arc<Entry>>>,
+}
+
+impl Clients {
+    /// Enters a client.
+    pub(crate) fn enter(&self, connection: Arc<Connection>) -> Arc<Entry> {
+        let id = self.last.fetch_add(1, Relaxed) + 1;
+        let entry = Arc::new(Entry {
+            id,
+            connection,
+            db: AtomicU8::new(0),
+            resp3: AtomicBool::new(false),
+            command: AtomicU16::new(u16::MAX),
+            queued: AtomicI32::new(-1),
+            watching: AtomicBool::new(false),
+            no_evict: AtomicBool::new(false),
+            killed: AtomicBool::new(false),
+            name: Mutex::new(None),
+        });
+        self.members().insert(id, Arc::clone(&entry));
+        entry
+    }
+
+    pub(crate) fn leave(&self, id: u64) {
+        self.members().remove(&id);
+    }
+
+    /// Everyone, oldest first.
+    pub(crate) fn all(&self) -> Vec<Arc<Entry>> {
+        self.members().values().cloned().collect()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.members().len()
+    }
+
+    fn members(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Entry>>> {
+        self.members.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Has still to give the password.
+pub(crate) const UNAUTHENTICATED: u8 = 1 << 0;
+/// Between MULTI and EXEC.
+pub(crate) const MULTI: u8 = 1 << 1;
+/// CLIENT REPLY OFF.
+pub(crate) const REPLY_OFF: u8 = 1 << 2;
+/// CLIENT REPLY SKIP: the next command's reply is dropped.
+pub(crate) const REPLY_SKIP_NEXT: u8 = 1 << 3;
+/// This command's reply is dropped.
+pub(crate) const REPLY_SKIP: u8 = 1 << 4;
+/// Close the connection when the reply is written.
+pub(crate) const CLOSE: u8 = 1 << 5;
+
+/// One client's state, owned by its session.
+pub(crate) struct Client {
+    pub entry: Arc<Entry>,
+    db: u8,
+    resp3: bool,
+    /// What sets this client apart for the moment; 0 for nearly all of them, which is what the hot path looks at.
+    pub mode: u8,
+    rare: Option<Box<Rare>>,
+}
+
+/// What few clients have.
+#[derive(Default)]
+pub(crate) struct Rare {
+    /// Commands between MULTI and EXEC.
+    pub queue: Queue,
+    pub watches: Vec<Watch>,
+}
+
+impl Client {
+    pub(crate) fn new(entry: Arc<Entry>, unauthenticated: bool) -> Client {
+        let mode = if unauthenticated { UNAUTHENTICATED } else { 0 };
+        Client {
+            entry,
+            db: 0,
+            resp3: false,
+            mode,
+            rare: None,
+        }
+    }
+
+    /// The selected database.
+    #[inline]
+    pub(crate) fn db(&self) -> u8 {
+        self.db
+    }
+
+    pub(crate) fn select(&mut self, db: u8) {
+        self.db = db;
+        self.entry.db.store(db, Relaxed);
+    }
+
+    /// Whether HELLO has chosen RESP3.
+    #[inline]
+    pub(crate) fn resp3(&self) -> bool {
+        self.resp3
+    }
+
+    pub(crate) fn set_resp3(&mut self, resp3: bool) {
+        self.resp3 = resp3;
+        self.entry.resp3.store(resp3, Relaxed);
+    }
+
+    #[inline]
+    pub(crate) fn is(&self, mode: u8) -> bool {
+        self.mode & mode != 0
+    }
+
+    pub(crate) fn set(&mut self, mode: u8, on: bool) {
+        if on {
+            self.mode |= mode;
+        } else {
+            self.mode &= !mode;
+        }
+    }
+
+    pub(crate) fn rare(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+
+    /// Takes the queue and the watches away, which ends a transaction.
+    pub(crate) fn take_rare(&mut self) -> Rare {
+        self.set(MULTI, false);
+        self.entry.queued.store(-1, Relaxed);
+        self.entry.watching.store(false, Relaxed);
+        self.rare.take().map(|rare| *rare).unwrap_or_default()
+    }
+}

@@ -1,0 +1,298 @@
+//! One client's session: reads commands, finds them in the table, checks what must be checked, runs them.
+//!
+//! ```text
+//!   input ─▶ Reader ─▶ Table::find ─▶ arity ─▶ password? ─▶ in MULTI? ─▶ run ─▶ output
+//!                         │             │          │            └▶ queue, +QUEUED
+//!                         └─────────────┴──────────┴▶ error (and a transaction is spoiled)
+//! ```
+//!
+//! The store's gate is held shared for the whole turn, so a command costs no lock for it; a command that must not run
+//! beside any other ([`EXCLUSIVE`]) swaps it for the exclusive one while it runs.
+//!
+//! Bounds: a turn ends between two commands when its output has reached [`OUTPUT_SOFT_LIMIT`]; one command's reply, or
+//! EXEC's, is bounded by [`Settings::max_reply`](super::Settings::max_reply), past which the connection is closed, as
+//! Redis does at its `client-output-buffer-limit`.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::Shared;
+use super::client::{
+    CLOSE, Client, MULTI, REPLY_OFF, REPLY_SKIP, REPLY_SKIP_NEXT, UNAUTHENTICATED,
+};
+use super::errors;
+use super::table::{EXCLUSIVE, Entry, Found, IMMEDIATE, NO_AUTH, TABLE, Table};
+use crate::protocol::resp::{Args, Limits, Reader, Reply, Step, Words};
+use crate::server::limits::OUTPUT_SOFT_LIMIT;
+use crate::server::{Next, Session, Turn};
+use crate::store::{self, Store};
+
+thread_local! {
+    /// The words of the command at hand; one set for all sessions of a worker.
+    static WORDS: RefCell<Words> = RefCell::default();
+}
+
+/// Everything a command needs.
+pub(crate) struct Ctx<'a> {
+    pub store: &'a Store,
+    pub resp: &'a Shared,
+    pub client: &'a mut Client,
+    pub reply: Reply<'a>,
+    /// The command's name first.
+    pub args: Args<'a>,
+    /// What runs; a command that goes by two names can tell which it is.
+    pub entry: &'static Entry,
+}
+
+impl Ctx<'_> {
+    /// The selected database.
+    #[inline]
+    pub(crate) fn db(&self) -> u8 {
+        self.client.db()
+    }
+}
+
+/// A client's side of the protocol.
+pub(crate) struct RespSession {
+    shared: Arc<Shared>,
+    reader: Reader,
+    client: Client,
+}
+
+impl RespSession {
+    pub(crate) fn new(shared: Arc<Shared>, client: Client) -> RespSession {
+        RespSession {
+            shared,
+            reader: Reader::default(),
+            client,
+        }
+    }
+}
+
+impl Session for RespSession {
+    fn turn(&mut self, input: &[u8], output: &mut Vec<u8>) -> Turn {
+        WORDS.with_borrow_mut(|words| {
+            let mut run = Run {
+                shared: &self.shared,
+                gate: Some(self.shared.store.share()),
+                table: &TABLE,
+                client: &mut self.client,
+                out: output,
+            };
+            run.turn(&mut self.reader, input, words)
+        })
+    }
+}
+
+impl Drop for RespSession {
+    fn drop(&mut self) {
+        self.shared.clients.leave(self.client.entry.id);
+    }
+}
+
+/// A turn under way.
+struct Run<'a> {
+    shared: &'a Shared,
+    /// Empty only while an exclusive command runs.
+    gate: Option<store::Shared<'a>>,
+    table: &'static Table,
+    client: &'a mut Client,
+    out: &'a mut Vec<u8>,
+}
+
+impl Run<'_> {
+    fn turn(&mut self, reader: &mut Reader, input: &[u8], words: &mut Words) -> Turn {
+        let mut limits = Limits {
+            bulk: self.shared.store.max_item_size(),
+            request: self.shared.settings.max_request,
+            unauthenticated: self.client.is(UNAUTHENTICATED),
+        };
+        let start = self.out.len();
+        let mut consumed = 0;
+        let mut commands = 0;
+        let next = loop {
+            if self.out.len() - start >= OUTPUT_SOFT_LIMIT {
+                break Next::Again;
+            }
+            let rest = &input[consumed..];
+            let before = self.out.len();
+            match reader.read(rest, &limits, words) {
+                Step::Command(length) => {
+                    consumed += length;
+                    let args = words.args(rest);
+                    if args.is_empty() {
+                        continue;
+                    }
+                    commands += 1;
+                    self.command(args);
+                }
+                Step::TooLarge(length) => {
+                    consumed += length;
+                    commands += 1;
+                    self.refuse(None, errors::TOO_LARGE.as_bytes());
+                }
+                Step::Incomplete(length) => {
+                    consumed += length;
+                    break Next::Read;
+                }
+                Step::Bad(error) => {
+                    consumed = input.len();
+                    self.refuse(None, format!("ERR Protocol error: {error}").as_bytes());
+                    break Next::Close;
+                }
+                Step::Overflow => {
+                    consumed = input.len();
+                    self.closing("its request is larger than what is kept of one");
+                    break Next::Close;
+                }
+            }
+            if self.client.mode != 0 {
+                if self.after_command(before) {
+                    break Next::Close;
+                }
+                limits.unauthenticated = self.client.is(UNAUTHENTICATED);
+            }
+        };
+        self.shared.commands.fetch_add(commands, Relaxed);
+        Turn { consumed, next }
+    }
+
+    /// Runs one command, or queues or refuses it.
+    #[inline]
+    fn command(&mut self, args: Args<'_>) {
+        let entry = match self.table.find(args) {
+            Found::Command(entry) => entry,
+            Found::Nothing => return self.refuse(None, &unknown_command(args)),
+            Found::NoSubcommand(entry) => {
+                return self.refuse(None, &unknown_subcommand(entry, args));
+            }
+        };
+        if !entry.command.takes(args.len()) {
+            let error = format!("ERR wrong number of arguments for '{}' command", entry.name);
+            return self.refuse(Some(entry), error.as_bytes());
+        }
+        if self.client.mode != 0 {
+            if self.client.is(UNAUTHENTICATED) && !entry.command.is(NO_AUTH) {
+                return self.refuse(Some(entry), errors::NOAUTH.as_bytes());
+            }
+            if self.client.is(MULTI) && !entry.command.is(IMMEDIATE) {
+                return self.queue(entry, args);
+            }
+        }
+        self.client.entry.command.store(entry.number, Relaxed);
+        if entry.command.is(EXCLUSIVE) {
+            self.gate = None;
+            let exclusive = self.shared.store.exclusive();
+            self.run(entry, args);
+            drop(exclusive);
+            self.gate = Some(self.shared.store.share());
+        } else {
+            self.run(entry, args);
+        }
+    }
+
+    #[inline]
+    fn run(&mut self, entry: &'static Entry, args: Args<'_>) {
+        let start = self.out.len();
+        let mut ctx = Ctx {
+            store: &self.shared.store,
+            resp: self.shared,
+            reply: Reply::new(
+                self.out,
+                self.client.resp3(),
+                self.shared.settings.max_reply,
+            ),
+            client: self.client,
+            args,
+            entry,
+        };
+        (entry.command.run)(&mut ctx);
+        let (_, errors, overflowed) = ctx.reply.outcome();
+        if errors > 0 {
+            self.shared.errors.fetch_add(u64::from(errors), Relaxed);
+        }
+        if overflowed {
+            self.out.truncate(start);
+            self.closing("the reply to one of its commands is larger than the server sends");
+            self.client.set(CLOSE, true);
+        }
+    }
+
+    /// Puts a command into the transaction.
+    fn queue(&mut self, entry: &'static Entry, args: Args<'_>) {
+        let queue = &mut self.client.rare().queue;
+        queue.push(entry, args);
+        let (length, size) = (queue.len(), queue.size());
+        if size > self.shared.settings.max_request {
+            self.closing("its transaction is larger than what is kept of one");
+            return self.client.set(CLOSE, true);
+        }
+        self.client.entry.queued.store(length as i32, Relaxed);
+        self.out.extend_from_slice(b"+QUEUED\r\n");
+    }
+
+    /// Answers an error without running anything, which spoils the transaction that the client may be in.
+    #[cold]
+    fn refuse(&mut self, entry: Option<&'static Entry>, error: &[u8]) {
+        self.shared.errors.fetch_add(1, Relaxed);
+        let mut reply = Reply::new(self.out, self.client.resp3(), usize::MAX);
+        if entry.is_some_and(|entry| entry.name == "exec") {
+            let why = error.strip_prefix(b"ERR ").unwrap_or(error);
+            reply.error([b"EXECABORT Transaction discarded because of: ", why].concat());
+            self.client.take_rare();
+            return;
+        }
+        reply.error(error);
+        if self.client.is(MULTI) {
+            self.client.rare().queue.spoiled = true;
+        }
+    }
+
+    /// What a client in a special mode needs after a command whose reply starts at `before`: whether to close.
+    fn after_command(&mut self, before: usize) -> bool {
+        if self.client.is(REPLY_OFF | REPLY_SKIP) {
+            self.out.truncate(before);
+        }
+        let skip = self.client.is(REPLY_SKIP_NEXT);
+        self.client.set(REPLY_SKIP, skip);
+        self.client.set(REPLY_SKIP_NEXT, false);
+        self.client.is(CLOSE)
+    }
+
+    #[cold]
+    fn closing(&self, why: &str) {
+        let entry = &self.client.entry;
+        log::warn!("closing client {}: {why}", entry.id);
+    }
+}
+
+/// The error for a name that is no command's, the arguments shown as far as Redis shows them.
+#[cold]
+fn unknown_command(args: Args<'_>) -> Vec<u8> {
+    let mut text = b"ERR unknown command '".to_vec();
+    text.extend(args[0].iter().take(128));
+    text.extend(b"', with args beginning with: ");
+    let start = text.len();
+    for arg in args.from(1).iter() {
+        let room = 128usize.saturating_sub(text.len() - start);
+        if room == 0 {
+            break;
+        }
+        text.push(b'\'');
+        text.extend(arg.iter().take(room));
+        text.extend(b"' ");
+    }
+    text
+}
+
+/// The error for a container without this subcommand.
+#[cold]
+fn unknown_subcommand(container: &Entry, args: Args<'_>) -> Vec<u8> {
+    let mut text = b"ERR unknown subcommand '".to_vec();
+    text.extend(args[1].iter().take(128));
+    text.extend(b"'. Try ");
+    text.extend(container.name.to_ascii_uppercase().into_bytes());
+    text.extend(b" HELP.");
+    text
+}

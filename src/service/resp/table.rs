@@ -1,0 +1,247 @@
+//! The table of commands: what a name means, how many arguments it takes, which of them are keys.
+//!
+//! A family of commands is a file with a `COMMANDS` slice; [`TABLE`] is made of all of them once, when the first
+//! client connects. A lookup folds the name to lower case as it hashes it, then compares: about ten nanoseconds, no
+//! allocation. Adding a command means its line in the family's slice, the function, a transcript, and a row in the docs.
+
+use std::ops::Range;
+use std::sync::LazyLock;
+
+use super::FAMILIES;
+use super::session::Ctx;
+use crate::protocol::resp::Args;
+
+/// The command may change the store.
+pub(crate) const WRITE: u32 = 1 << 0;
+/// The command reads keys and changes nothing.
+pub(crate) const READONLY: u32 = 1 << 1;
+/// The command may need memory. Told to clients by `COMMAND`; larder evicts rather than refuse.
+pub(crate) const DENYOOM: u32 = 1 << 2;
+/// Constant or logarithmic time.
+pub(crate) const FAST: u32 = 1 << 3;
+/// The command steers the server.
+pub(crate) const ADMIN: u32 = 1 << 4;
+/// Allowed before the password is given.
+pub(crate) const NO_AUTH: u32 = 1 << 5;
+/// Runs at once inside MULTI, instead of being queued.
+pub(crate) const IMMEDIATE: u32 = 1 << 6;
+/// Runs while no other command does: it touches keys of more than one shard as one.
+pub(crate) const EXCLUSIVE: u32 = 1 << 7;
+/// Not counted among the dangerous, not a read, not a write: about the connection itself. `@connection`.
+pub(crate) const CONNECTION: u32 = 1 << 8;
+/// `@dangerous` to a user list.
+pub(crate) const DANGEROUS: u32 = 1 << 9;
+
+/// One command or subcommand.
+pub(crate) struct Command {
+    /// In lower case.
+    pub name: &'static str,
+    /// Number of arguments, the name (and a container's name) counted; negative for "at least".
+    pub arity: i32,
+    pub flags: u32,
+    /// First key, last key (negative counts from the end), step; zeros for a command without keys.
+    pub keys: (i32, i32, i32),
+    /// The group in `COMMAND DOCS`.
+    pub group: &'static str,
+    /// The Redis version that has it first.
+    pub since: &'static str,
+    /// The arguments, as a manual writes them.
+    pub syntax: &'static str,
+    pub summary: &'static str,
+    /// Not empty for a container: `CLIENT`, `CONFIG`.
+    pub subcommands: &'static [Command],
+    pub run: fn(&mut Ctx<'_>),
+}
+
+impl Command {
+    /// A command without keys and documentation.
+    pub(crate) const fn new(
+        name: &'static str,
+        arity: i32,
+        flags: u32,
+        run: fn(&mut Ctx<'_>),
+    ) -> Command {
+        Command {
+            name,
+            arity,
+            flags,
+            keys: (0, 0, 0),
+            group: "",
+            since: "",
+            syntax: "",
+            summary: "",
+            subcommands: &[],
+            run,
+        }
+    }
+
+    /// Which arguments are keys.
+    pub(crate) const fn keys(mut self, first: i32, last: i32, step: i32) -> Command {
+        self.keys = (first, last, step);
+        self
+    }
+
+    pub(crate) const fn docs(
+        mut self,
+        group: &'static str,
+        since: &'static str,
+        syntax: &'static str,
+        summary: &'static str,
+    ) -> Command {
+        self.group = group;
+        self.since = since;
+        self.syntax = syntax;
+        self.summary = summary;
+        self
+    }
+
+    /// Makes it a container of subcommands; its own function only runs when the container works without one.
+    pub(crate) const fn subcommands(mut self, subcommands: &'static [Command]) -> Command {
+        self.subcommands = subcommands;
+        self
+    }
+
+    /// Whether the command takes this many arguments.
+    #[inline]
+    pub(crate) fn takes(&self, arguments: usize) -> bool {
+        if self.arity >= 0 {
+            arguments == self.arity as usize
+        } else {
+            arguments >= self.arity.unsigned_abs() as usize
+        }
+    }
+
+    #[inline]
+    pub(crate) fn is(&self, flags: u32) -> bool {
+        self.flags & flags != 0
+    }
+}
+
+/// A place in the table.
+pub(crate) struct Entry {
+    pub command: &'static Command,
+    /// `get`, or `client|id` for a subcommand.
+    pub name: String,
+    /// Its own position.
+    pub number: u16,
+    /// Positions of its subcommands.
+    pub subcommands: Range<u16>,
+}
+
+/// What the words of a request name.
+pub(crate) enum Found {
+    Command(&'static Entry),
+    /// No command of this name.
+    Nothing,
+    /// A container, but no subcommand of this name.
+    NoSubcommand(&'static Entry),
+}
+
+/// Every command, found by name.
+pub(crate) struct Table {
+    entries: Vec<Entry>,
+    /// Positions in `entries`, by hash; [`EMPTY`] where there is none.
+    slots: [u16; SLOTS],
+}
+
+/// Far more than there are commands, so that a chain is one or two long.
+const SLOTS: usize = 512;
+const EMPTY: u16 = u16::MAX;
+
+/// The one table.
+pub(crate) static TABLE: LazyLock<Table> = LazyLock::new(Table::build);
+
+impl Table {
+    fn build() -> Table {
+        let mut table = Table {
+            entries: Vec::new(),
+            slots: [EMPTY; SLOTS],
+        };
+        for command in FAMILIES.iter().copied().flatten() {
+            let number = table.entries.len() as u16;
+            let first = number + 1;
+            table.entries.push(Entry {
+                command,
+                name: command.name.to_owned(),
+                number,
+                subcommands: first..first + command.subcommands.len() as u16,
+            });
+            for (number, subcommand) in (first..).zip(command.subcommands) {
+                table.entries.push(Entry {
+                    command: subcommand,
+                    name: format!("{}|{}", command.name, subcommand.name),
+                    number,
+                    subcommands: 0..0,
+                });
+            }
+            let mut slot = hash(command.name.as_bytes());
+            while table.slots[slot] != EMPTY {
+                slot = (slot + 1) % SLOTS;
+            }
+            table.slots[slot] = number;
+        }
+        table
+    }
+
+    /// What `args` ask for.
+    #[inline]
+    pub(crate) fn find(&'static self, args: Args<'_>) -> Found {
+        let Some(entry) = self.command(args.get(0)) else {
+            return Found::Nothing;
+        };
+        if entry.subcommands.is_empty() || args.len() == 1 {
+            return Found::Command(entry);
+        }
+        match self.subcommand(entry, args.get(1)) {
+            Some(entry) => Found::Command(entry),
+            None => Found::NoSubcommand(entry),
+        }
+    }
+
+    /// The command of this name, upper or lower case.
+    #[inline]
+    pub(crate) fn command(&self, name: &[u8]) -> Option<&Entry> {
+        let mut slot = hash(name);
+        loop {
+            let entry = self.entries.get(usize::from(self.slots[slot]))?;
+            if entry.command.name.as_bytes().eq_ignore_ascii_case(name) {
+                return Some(entry);
+            }
+            slot = (slot + 1) % SLOTS;
+        }
+    }
+
+    /// The subcommand of this name.
+    pub(crate) fn subcommand(&self, container: &Entry, name: &[u8]) -> Option<&Entry> {
+        self.subcommands(container)
+            .iter()
+            .find(|entry| entry.command.name.as_bytes().eq_ignore_ascii_case(name))
+    }
+
+    pub(crate) fn subcommands(&self, container: &Entry) -> &[Entry] {
+        let Range { start, end } = container.subcommands.clone();
+        &self.entries[usize::from(start)..usize::from(end)]
+    }
+
+    /// The entry at a position that an [`Entry`] has told.
+    pub(crate) fn entry(&self, number: u16) -> Option<&Entry> {
+        self.entries.get(usize::from(number))
+    }
+
+    /// The commands, without subcommands.
+    pub(crate) fn commands(&self) -> impl Iterator<Item = &Entry> {
+        self.entries
+            .iter()
+            .filter(|entry| !entry.name.contains('|'))
+    }
+}
+
+/// The first slot to look at for a name; upper and lower case fall together.
+#[inline]
+fn hash(name: &[u8]) -> usize {
+    let mut hash = name.len() as u32;
+    for byte in name.iter().take(16) {
+        hash = (hash ^ u32::from(byte | 0x20)).wrapping_mul(0x0100_0193);
+    }
+    (hash ^ hash >> 15) as usize % SLOTS
+}
