@@ -83,6 +83,11 @@ impl Clients {
         self.members().values().cloned().collect()
     }
 
+    /// The client with this number.
+    pub(crate) fn get(&self, id: u64) -> Option<Arc<Entry>> {
+        self.members().get(&id).cloned()
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.members().len()
     }
@@ -121,6 +126,8 @@ pub(crate) struct Rare {
     /// Commands between MULTI and EXEC.
     pub queue: Queue,
     pub watches: Vec<Watch>,
+    /// Bytes that `watches` takes.
+    pub watched: usize,
 }
 
 impl Client {

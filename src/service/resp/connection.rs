@@ -1,28 +1,47 @@
-//! Commands about the connection itself: PING, ECHO, QUIT, …
+//! Commands about the connection itself: who is there, in which database, in which version of RESP.
 
-use super::client::CLOSE;
+use super::client::{CLOSE, MULTI, REPLY_OFF, REPLY_SKIP_NEXT, UNAUTHENTICATED};
 use super::session::Ctx;
-use super::table::{CONNECTION, Command, FAST, IMMEDIATE, NO_AUTH};
+use super::table::{Command, FAST, IMMEDIATE, NO_AUTH};
+use super::{REDIS_VERSION, errors};
+use crate::protocol::resp::parse_integer;
+use crate::store::DATABASES;
+
+const GROUP: &str = "connection";
 
 pub(super) const COMMANDS: &[Command] = &[
-    Command::new("ping", -1, FAST | CONNECTION, ping).docs(
-        "connection",
+    Command::new("ping", -1, FAST, ping).docs(
+        GROUP,
         "1.0.0",
         "[message]",
         "Answers PONG, or the message.",
     ),
-    Command::new("echo", 2, FAST | CONNECTION, echo).docs(
-        "connection",
+    Command::new("echo", 2, FAST, echo).docs(GROUP, "1.0.0", "message", "Answers the message."),
+    Command::new("auth", -2, FAST | NO_AUTH, auth).docs(
+        GROUP,
         "1.0.0",
-        "message",
-        "Answers the message.",
+        "[username] password",
+        "Gives the password.",
     ),
-    Command::new("quit", -1, FAST | CONNECTION | NO_AUTH | IMMEDIATE, quit).docs(
-        "connection",
+    Command::new("hello", -1, FAST | NO_AUTH, hello).docs(
+        GROUP,
+        "6.0.0",
+        "[protover [AUTH username password] [SETNAME clientname]]",
+        "Chooses the version of RESP and tells about the server.",
+    ),
+    Command::new("quit", -1, FAST | NO_AUTH | IMMEDIATE, quit).docs(
+        GROUP,
         "1.0.0",
         "",
         "Closes the connection.",
     ),
+    Command::new("reset", 1, FAST | NO_AUTH | IMMEDIATE, reset).docs(
+        GROUP,
+        "6.2.0",
+        "",
+        "Makes the connection as it was when it was opened.",
+    ),
+    Command::new("select", 2, FAST, select).docs(GROUP, "1.0.0", "index", "Chooses the database."),
 ];
 
 fn ping(ctx: &mut Ctx<'_>) {
@@ -39,7 +58,152 @@ fn echo(ctx: &mut Ctx<'_>) {
     ctx.reply.bulk(ctx.args.get(1));
 }
 
+fn auth(ctx: &mut Ctx<'_>) {
+    let (user, password) = match ctx.args.len() {
+        2 if ctx.resp.password().is_none() => {
+            return ctx.reply.error(
+                "ERR AUTH <password> called without any password configured for the default \
+                 user. Are you sure your configuration is correct?",
+            );
+        }
+        2 => (&b"default"[..], ctx.args.get(1)),
+        3 => (ctx.args.get(1), ctx.args.get(2)),
+        _ => return ctx.reply.error(errors::SYNTAX),
+    };
+    if authenticate(ctx, user, password) {
+        ctx.reply.ok();
+    } else {
+        ctx.reply.error(errors::WRONGPASS);
+    }
+}
+
+/// Lets the client in if the password is right. There is one user, `default`; without a password set any will do.
+fn authenticate(ctx: &mut Ctx<'_>, user: &[u8], password: &[u8]) -> bool {
+    let right = user == b"default"
+        && match ctx.resp.password() {
+            Some(expected) => equal(expected.as_bytes(), password),
+            None => true,
+        };
+    if right {
+        ctx.client.set(UNAUTHENTICATED, false);
+    }
+    right
+}
+
+/// Compares in a time that depends on the lengths only.
+fn equal(a: &[u8], b: &[u8]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).fold(0, |differ, (a, b)| differ | (a ^ b)) == 0
+}
+
+fn hello(ctx: &mut Ctx<'_>) {
+    let args = ctx.args;
+    let mut version = None;
+    if args.len() > 1 {
+        version = match parse_integer(args.get(1)) {
+            Some(2) => Some(false),
+            Some(3) => Some(true),
+            Some(_) => return ctx.reply.error("NOPROTO unsupported protocol version"),
+            None => {
+                return ctx
+                    .reply
+                    .error("ERR Protocol version is not an integer or out of range");
+            }
+        };
+    }
+    let mut login = None;
+    let mut at = 2;
+    while at < args.len() {
+        let option = args.get(at);
+        if option.eq_ignore_ascii_case(b"AUTH") && at + 2 < args.len() {
+            login = Some((args.get(at + 1), args.get(at + 2)));
+            at += 3;
+        } else if option.eq_ignore_ascii_case(b"SETNAME") && at + 1 < args.len() {
+            // Taken at once, even if what follows is wrong, as in Redis.
+            if !is_name(args.get(at + 1)) {
+                return ctx.reply.error(errors::CLIENT_NAME);
+            }
+            ctx.client.entry.set_name(args.get(at + 1));
+            at += 2;
+        } else {
+            let text = [b"ERR Syntax error in HELLO option '", option, b"'"].concat();
+            return ctx.reply.error(text);
+        }
+    }
+    if let Some((user, password)) = login
+        && !authenticate(ctx, user, password)
+    {
+        return ctx.reply.error(errors::WRONGPASS);
+    }
+    if ctx.client.is(UNAUTHENTICATED) {
+        return ctx.reply.error(
+            "NOAUTH HELLO must be called with the client already authenticated, otherwise the \
+             HELLO AUTH <user> <pass> option can be used to authenticate the client and select \
+             the RESP protocol version at the same time",
+        );
+    }
+    if let Some(resp3) = version {
+        ctx.client.set_resp3(resp3);
+        ctx.reply.set_resp3(resp3);
+    }
+    describe(ctx);
+}
+
+/// HELLO's answer.
+fn describe(ctx: &mut Ctx<'_>) {
+    let reply = &mut ctx.reply;
+    reply.map(7);
+    for (name, value) in [("server", "redis"), ("version", REDIS_VERSION)] {
+        reply.bulk(name.as_bytes());
+        reply.bulk(value.as_bytes());
+    }
+    reply.bulk(b"proto");
+    reply.integer(if reply.resp3() { 3 } else { 2 });
+    reply.bulk(b"id");
+    reply.integer(ctx.client.entry.id as i64);
+    for (name, value) in [("mode", "standalone"), ("role", "master")] {
+        reply.bulk(name.as_bytes());
+        reply.bulk(value.as_bytes());
+    }
+    reply.bulk(b"modules");
+    reply.array(0);
+}
+
+/// Whether a client may be called this: printable ASCII without spaces.
+pub(super) fn is_name(name: &[u8]) -> bool {
+    name.iter().all(|byte| matches!(byte, b'!'..=b'~'))
+}
+
 fn quit(ctx: &mut Ctx<'_>) {
     ctx.reply.ok();
     ctx.client.set(CLOSE, true);
+}
+
+fn reset(ctx: &mut Ctx<'_>) {
+    ctx.client.take_rare();
+    ctx.client.set(MULTI | REPLY_OFF | REPLY_SKIP_NEXT, false);
+    ctx.client
+        .set(UNAUTHENTICATED, ctx.resp.password().is_some());
+    ctx.client.select(0);
+    ctx.client.set_resp3(false);
+    ctx.client.entry.set_name(b"");
+    ctx.reply.set_resp3(false);
+    ctx.reply.simple("RESET");
+}
+
+fn select(ctx: &mut Ctx<'_>) {
+    match parse_integer(ctx.args.get(1)) {
+        Some(db) => match database(db) {
+            Some(db) => {
+                ctx.client.select(db);
+                ctx.reply.ok();
+            }
+            None => ctx.reply.error(errors::DB_INDEX),
+        },
+        None => ctx.reply.error(errors::NOT_INTEGER),
+    }
+}
+
+/// The database with this number.
+pub(super) fn database(number: i64) -> Option<u8> {
+    u8::try_from(number).ok().filter(|db| *db < DATABASES)
 }

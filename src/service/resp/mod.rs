@@ -21,6 +21,7 @@ use crate::store::Store;
 
 mod client;
 mod connection;
+mod databases;
 mod errors;
 mod session;
 mod strings;
@@ -28,7 +29,15 @@ mod table;
 mod transactions;
 
 /// Every family of commands.
-const FAMILIES: &[&[Command]] = &[connection::COMMANDS, strings::COMMANDS];
+const FAMILIES: &[&[Command]] = &[
+    connection::COMMANDS,
+    transactions::COMMANDS,
+    databases::COMMANDS,
+    strings::COMMANDS,
+];
+
+/// The version whose commands these are, told to clients that choose what they use by it.
+const REDIS_VERSION: &str = "7.0.15";
 
 /// What the service can be told.
 #[derive(Debug, Clone)]
@@ -67,6 +76,13 @@ pub(crate) struct Shared {
     pub commands: AtomicU64,
     /// Errors answered.
     pub errors: AtomicU64,
+}
+
+impl Shared {
+    /// What AUTH must bring.
+    pub(crate) fn password(&self) -> Option<&str> {
+        self.settings.password.as_deref()
+    }
 }
 
 impl Resp {

@@ -51,6 +51,13 @@ impl Ctx<'_> {
     pub(crate) fn db(&self) -> u8 {
         self.client.db()
     }
+
+    /// Closes the connection without an answer, and says why in the log.
+    pub(crate) fn close(&mut self, why: &str) {
+        let entry = &self.client.entry;
+        log::warn!("closing client {}: {why}", entry.id);
+        self.client.set(CLOSE, true);
+    }
 }
 
 /// A client's side of the protocol.

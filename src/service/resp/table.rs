@@ -27,10 +27,8 @@ pub(crate) const NO_AUTH: u32 = 1 << 5;
 pub(crate) const IMMEDIATE: u32 = 1 << 6;
 /// Runs while no other command does: it touches keys of more than one shard as one.
 pub(crate) const EXCLUSIVE: u32 = 1 << 7;
-/// Not counted among the dangerous, not a read, not a write: about the connection itself. `@connection`.
-pub(crate) const CONNECTION: u32 = 1 << 8;
-/// `@dangerous` to a user list.
-pub(crate) const DANGEROUS: u32 = 1 << 9;
+/// Not for everyone: it ends others' work or goes over all keys. `@dangerous` to `COMMAND`.
+pub(crate) const DANGEROUS: u32 = 1 << 8;
 
 /// One command or subcommand.
 pub(crate) struct Command {
@@ -95,7 +93,7 @@ impl Command {
         self
     }
 
-    /// Makes it a container of subcommands; its own function only runs when the container works without one.
+    /// Makes it a container of subcommands. Its own function runs only when no subcommand is named.
     pub(crate) const fn subcommands(mut self, subcommands: &'static [Command]) -> Command {
         self.subcommands = subcommands;
         self
@@ -226,6 +224,19 @@ impl Table {
     /// The entry at a position that an [`Entry`] has told.
     pub(crate) fn entry(&self, number: u16) -> Option<&Entry> {
         self.entries.get(usize::from(number))
+    }
+
+    /// The entry of a full name, `get` or `client|id`.
+    pub(crate) fn by_full_name(&self, name: &[u8]) -> Option<&Entry> {
+        match memchr::memchr(b'|', name) {
+            None => self.command(name),
+            Some(bar) => self.subcommand(self.command(&name[..bar])?, &name[bar + 1..]),
+        }
+    }
+
+    /// The commands and, each after its container, the subcommands.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter()
     }
 
     /// The commands, without subcommands.

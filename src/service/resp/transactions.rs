@@ -11,9 +11,13 @@
 //! cost nothing more. It works because every change of a key, or below it, gives it a cas number that no key has had
 //! before: equal numbers mean that nothing happened in between.
 
-use crate::protocol::resp::{Args, Words};
+use std::sync::atomic::Ordering::Relaxed;
 
-use super::table::Entry;
+use super::client::{MULTI, Rare};
+use super::session::Ctx;
+use super::table::{Command, EXCLUSIVE, Entry, FAST, IMMEDIATE};
+use crate::protocol::resp::{Args, Words};
+use crate::store::Store;
 
 /// The commands between MULTI and EXEC.
 #[derive(Default)]
@@ -56,4 +60,127 @@ pub(crate) struct Watch {
     pub db: u8,
     pub key: Box<[u8]>,
     pub cas: u64,
+}
+
+pub(super) const COMMANDS: &[Command] = &[
+    Command::new("multi", 1, FAST | IMMEDIATE, multi).docs(
+        GROUP,
+        "1.2.0",
+        "",
+        "Begins a transaction: commands are queued until EXEC.",
+    ),
+    Command::new("exec", 1, IMMEDIATE | EXCLUSIVE, exec).docs(
+        GROUP,
+        "1.2.0",
+        "",
+        "Runs the queued commands as one.",
+    ),
+    Command::new("discard", 1, FAST | IMMEDIATE, discard).docs(
+        GROUP,
+        "2.0.0",
+        "",
+        "Drops the queued commands.",
+    ),
+    Command::new("watch", -2, FAST | IMMEDIATE, watch)
+        .keys(1, -1, 1)
+        .docs(
+            GROUP,
+            "2.2.0",
+            "key [key ...]",
+            "Makes EXEC fail if one of the keys has changed by then.",
+        ),
+    Command::new("unwatch", 1, FAST, unwatch).docs(GROUP, "2.2.0", "", "Forgets the watched keys."),
+];
+
+const GROUP: &str = "transactions";
+
+fn multi(ctx: &mut Ctx<'_>) {
+    if ctx.client.is(MULTI) {
+        return ctx.reply.error("ERR MULTI calls can not be nested");
+    }
+    ctx.client.set(MULTI, true);
+    ctx.client.entry.queued.store(0, Relaxed);
+    ctx.reply.ok();
+}
+
+fn exec(ctx: &mut Ctx<'_>) {
+    if !ctx.client.is(MULTI) {
+        return ctx.reply.error("ERR EXEC without MULTI");
+    }
+    let Rare { queue, watches, .. } = ctx.client.take_rare();
+    if queue.spoiled {
+        return ctx
+            .reply
+            .error("EXECABORT Transaction discarded because of previous errors.");
+    }
+    if watches
+        .iter()
+        .any(|watch| cas(ctx.store, watch.db, &watch.key) != watch.cas)
+    {
+        return ctx.reply.null_array();
+    }
+    ctx.reply.array(queue.len());
+    for (entry, args) in queue.iter() {
+        let mut one = Ctx {
+            store: ctx.store,
+            resp: ctx.resp,
+            client: ctx.client,
+            reply: ctx.reply.lend(),
+            args,
+            entry,
+        };
+        (entry.command.run)(&mut one);
+        let outcome = one.reply.outcome();
+        ctx.reply.absorb(outcome);
+        // If the reply has overflowed, the commands that follow still have their effect, as they have been accepted.
+    }
+}
+
+fn discard(ctx: &mut Ctx<'_>) {
+    if !ctx.client.is(MULTI) {
+        return ctx.reply.error("ERR DISCARD without MULTI");
+    }
+    ctx.client.take_rare();
+    ctx.reply.ok();
+}
+
+fn watch(ctx: &mut Ctx<'_>) {
+    if ctx.client.is(MULTI) {
+        return ctx.reply.error("ERR WATCH inside MULTI is not allowed");
+    }
+    let db = ctx.db();
+    for key in ctx.args.from(1).iter() {
+        let cas = cas(ctx.store, db, key);
+        let rare = ctx.client.rare();
+        // A key that is watched twice must be unchanged since the first time; both are kept.
+        rare.watches.push(Watch {
+            db,
+            key: key.into(),
+            cas,
+        });
+        rare.watched += size_of::<Watch>() + key.len();
+        if rare.watched > ctx.resp.settings.max_request {
+            return ctx.close("it watches more keys than are kept");
+        }
+    }
+    ctx.client.entry.watching.store(true, Relaxed);
+    ctx.reply.ok();
+}
+
+fn unwatch(ctx: &mut Ctx<'_>) {
+    // Inside EXEC there is nothing left to forget.
+    let rare = ctx.client.rare();
+    rare.watches = Vec::new();
+    rare.watched = 0;
+    ctx.client.entry.watching.store(false, Relaxed);
+    ctx.reply.ok();
+}
+
+/// The number that changes with every change of a key; 0 while the key is not there.
+fn cas(store: &Store, db: u8, key: &[u8]) -> u64 {
+    let mut tree = store.lock(key);
+    match tree.peek(db, &[key]) {
+        Some(node) => tree.item(node).cas(),
+        None => 0,
+    }
 }

@@ -1,0 +1,87 @@
+//! Commands on whole databases: SWAPDB, DBSIZE, FLUSHDB, FLUSHALL.
+
+use super::connection::database;
+use super::errors;
+use super::session::Ctx;
+use super::table::{Command, DANGEROUS, EXCLUSIVE, FAST, READONLY, WRITE};
+use crate::protocol::resp::parse_integer;
+
+const GROUP: &str = "server";
+
+pub(super) const COMMANDS: &[Command] = &[
+    Command::new("swapdb", 3, WRITE | FAST | EXCLUSIVE | DANGEROUS, swapdb).docs(
+        GROUP,
+        "4.0.0",
+        "index1 index2",
+        "Exchanges two databases.",
+    ),
+    Command::new("dbsize", 1, READONLY | FAST, dbsize).docs(
+        GROUP,
+        "1.0.0",
+        "",
+        "Counts the keys of the selected database.",
+    ),
+    Command::new("flushdb", -1, WRITE | EXCLUSIVE | DANGEROUS, flushdb).docs(
+        GROUP,
+        "1.0.0",
+        "[ASYNC|SYNC]",
+        "Removes every key of the selected database.",
+    ),
+    Command::new("flushall", -1, WRITE | EXCLUSIVE | DANGEROUS, flushall).docs(
+        GROUP,
+        "1.0.0",
+        "[ASYNC|SYNC]",
+        "Removes every key of every database.",
+    ),
+];
+
+fn swapdb(ctx: &mut Ctx<'_>) {
+    let number = |index| i32::try_from(parse_integer(ctx.args.get(index))?).ok();
+    let Some(first) = number(1) else {
+        return ctx.reply.error("ERR invalid first DB index");
+    };
+    let Some(second) = number(2) else {
+        return ctx.reply.error("ERR invalid second DB index");
+    };
+    match (database(first.into()), database(second.into())) {
+        (Some(first), Some(second)) => {
+            ctx.store.swap(first, second);
+            ctx.reply.ok();
+        }
+        _ => ctx.reply.error(errors::DB_INDEX),
+    }
+}
+
+fn dbsize(ctx: &mut Ctx<'_>) {
+    ctx.reply.integer(ctx.store.len(ctx.db()) as i64);
+}
+
+fn flushdb(ctx: &mut Ctx<'_>) {
+    if accepts_mode(ctx) {
+        ctx.store.flush(ctx.db());
+        ctx.reply.ok();
+    }
+}
+
+fn flushall(ctx: &mut Ctx<'_>) {
+    if accepts_mode(ctx) {
+        ctx.store.flush_all();
+        ctx.reply.ok();
+    }
+}
+
+/// Whether at most ASYNC or SYNC follows; answers the error otherwise. The two come to the same here: what is flushed
+/// is gone at once for every client.
+fn accepts_mode(ctx: &mut Ctx<'_>) -> bool {
+    let fits = match ctx.args.len() {
+        1 => true,
+        2 => [&b"async"[..], b"sync"]
+            .iter()
+            .any(|mode| ctx.args.get(1).eq_ignore_ascii_case(mode)),
+        _ => false,
+    };
+    if !fits {
+        ctx.reply.error(errors::SYNTAX);
+    }
+    fits
+}
