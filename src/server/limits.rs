@@ -1,7 +1,73 @@
 //! The limits of the server core, each with its unit, its reason, and what happens on breach.
+//!
+//! Two more are in [`Settings`](super::Settings) because their values are the user's: how many
+//! connections may be open (one more is told so in its protocol's words and closed) and for how
+//! long one may be silent (then it is closed).
+
+use std::time::Duration;
+
+/// Connections that may be open at once, unless the user says otherwise: memcached's default.
+///
+/// One more is accepted, told so by [`Service::refusal`](super::Service::refusal), and closed.
+pub const MAX_CONNECTIONS: usize = 1024;
+
+/// Threads of the model [`Threads`](super::Model::Threads) unless the user says otherwise.
+///
+/// Each serves one connection until that ends, so this is how many are served at once; the next one
+/// waits.
+pub const THREADS: usize = 256;
+
+/// Connections that the kernel completes and queues before they are accepted. More wait in the
+/// client's connect.
+///
+/// The kernel caps it at its own `somaxconn`. memcached's default.
+pub const BACKLOG: i32 = 1024;
+
+/// Bytes of a worker's read buffer, so the most that one read takes and the most that one
+/// connection is served before the next one has its turn.
+pub const READ_BUFFER: usize = 64 * 1024;
 
 /// Bytes of output after which a session ends its turn with [`Next::Again`](super::Next::Again).
 ///
-/// Small enough that a thousand clients that pipeline reads of large values hold little memory, large enough that a
-/// pipeline of small replies goes out in one write.
+/// Small enough that a thousand clients that pipeline reads of large values hold little memory,
+/// large enough that a pipeline of small replies goes out in one write.
 pub const OUTPUT_SOFT_LIMIT: usize = 256 * 1024;
+
+/// Bytes that a connection's unconsumed input may reach, unless the program says otherwise.
+///
+/// A backstop: a session refuses a command that is too large long before, in its protocol's words.
+/// What leaves more than this unconsumed has no such rule; it is logged and the connection is
+/// closed without a reply.
+pub const MAX_INPUT: usize = 64 * 1024 * 1024;
+
+/// Events taken from the kernel with one wait. More stay queued there; nothing is lost.
+pub const EVENTS: usize = 1024;
+
+/// For how long a listener pauses when accepting fails for want of descriptors or memory.
+///
+/// The connection stays in the backlog meanwhile, so trying again at once would spin.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// At most one line about failing accepts is logged in this time.
+pub const ACCEPT_LOG_EVERY: Duration = Duration::from_secs(10);
+
+/// Silence after which the kernel probes whether the peer's machine is still there. Redis's
+/// default.
+pub const KEEPALIVE: Duration = Duration::from_secs(300);
+
+/// How long a graceful shutdown waits for all connections together before it closes what is left.
+pub const GRACE: Duration = Duration::from_secs(10);
+
+/// Descriptors kept free beside those of connections: standard streams, logs, pollers,
+/// configuration files.
+pub const SPARE_FILES: u64 = 64;
+
+/// Bytes read and thrown away, at most, before a connection that the server ends is closed.
+///
+/// Closing a socket with unread bytes resets the connection, and a reset can overtake the last
+/// reply.
+pub const FAREWELL: usize = 256 * 1024;
+
+/// Milliseconds between two looks for silent connections, at most: how late an idle timeout may be
+/// noticed.
+pub const IDLE_SWEEP_MS: u64 = 1000;

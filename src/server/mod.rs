@@ -1,8 +1,54 @@
-//! Listeners, the pool, workers, connections, limits and shutdown. Knows no protocol and no cache: what bytes mean is
-//! behind the [`Service`] seam.
+//! Listeners, the pool, workers, connections, limits and shutdown. Knows no protocol and no cache:
+//! what bytes mean is behind the [`Service`] seam.
+//!
+//! ```text
+//!            ┌ acceptor ┐  one blocking thread for each listener: admits to the set, or turns away
+//!  clients ──┤ acceptor ├──┐
+//!            └ acceptor ┘  │ channel and waker (turns)          ┌───────────────────────────────┐
+//!                          ├──────────────────────────────────▶ │ threadpool                    │
+//!                          │ the pool's queue (threads)         │  worker: read ▶ turn ▶ write  │──▶ Session
+//!                          │                                    │  worker: …                    │
+//!   Handle ── stop ────────┘                                    └───────────────────────────────┘
+//!                                    Connections: who is connected, counts, kill ◀── services look here
+//! ```
+//!
+//! How a byte passes through: an acceptor accepts its connection, the model hands the socket to a
+//! worker, the worker reads into a buffer of its own and gives the session a turn. What the session
+//! does not consume stays with the connection and comes again, longer; what it appends to the
+//! output is written at once. There are two ways of doing this, chosen by [`Model`], with the same
+//! meaning for sessions and clients:
+//! - **turns**: a worker runs many connections with one poller. What the socket does not take is
+//!   kept, and the connection is parked until its client has taken it. The default.
+//! - **threads**: a worker serves one connection with blocking reads and writes until it ends. The
+//!   simplest thing that works; one connection more than there are workers waits.
+//!
+//! In reading order: `service` (the seam), `stream` and `listener` (sockets), `connections` (the
+//! set), `acceptor`, `threads`, `turns`, `guard` (panics), `start` and `running` (a server's
+//! beginning and end), `signals`, `limits`.
+//!
+//! Cost: a request is one read and one write. A quiet connection under turns costs its socket and,
+//! with its session's own state, a few hundred bytes; it holds no buffer.
+//!
+//! Invariants: a connection is in the set until its socket is closed, however it ended. One
+//! client's silence, flood, reset or panic is not noticed by another. No thread of the server
+//! survives [`Running`].
 
+mod acceptor;
 pub mod connections;
+mod guard;
 pub mod limits;
+mod listener;
+mod running;
 mod service;
+pub mod signals;
+mod start;
+mod stream;
+mod threads;
+mod turns;
 
+pub use connections::{Connection, Connections};
+pub use listener::Listen;
+pub use running::{Handle, Running};
 pub use service::{Next, Peer, Refusal, Service, Session, Turn};
+pub use start::{Model, Server, Settings, StartError};
+pub use stream::Address;

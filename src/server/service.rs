@@ -6,12 +6,13 @@
 //!                      └─ what was not consumed stays for the next turn
 //! ```
 //!
-//! The server owns sockets and buffers and knows nothing of protocols. A [`Service`] opens a [`Session`] per
-//! connection; the session is given the bytes that have arrived, consumes what is complete, appends replies to the
-//! output and says what comes next. So a protocol is tested without sockets, and the same session runs under either
-//! way of running connections.
+//! The server owns sockets and buffers and knows nothing of protocols. A [`Service`] opens a
+//! [`Session`] per connection; the session is given the bytes that have arrived, consumes what is
+//! complete, appends replies to the output and says what comes next. So a protocol is tested
+//! without sockets, and the same session runs under either way of running connections.
 //!
-//! Cost: one virtual call per turn, not per command; a turn handles every complete command of the input.
+//! Cost: one virtual call per turn, not per command; a turn handles every complete command of the
+//! input.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -20,7 +21,8 @@ use super::connections::Connection;
 
 /// One front door: opens a session for each connection that the server accepts.
 pub trait Service: Send + Sync + 'static {
-    /// The name printed in `listening on PROTOCOL ADDR` and in the log: `memcached`, `resp`, `echo`.
+    /// The name printed in `listening on PROTOCOL ADDR` and in the log: `memcached`, `resp`,
+    /// `echo`.
     fn protocol(&self) -> &'static str;
 
     /// Begins a connection.
@@ -32,15 +34,16 @@ pub trait Service: Send + Sync + 'static {
 
 /// One connection's side of a protocol: its state between commands.
 ///
-/// Dropped when the connection ends, for whatever reason; a session that must undo something does it in `Drop`.
-/// A session should be small: ten thousand quiet ones are held in memory.
+/// Dropped when the connection ends, for whatever reason; a session that must undo something does
+/// it in `Drop`. A session should be small: ten thousand quiet ones are held in memory.
 pub trait Session: Send {
     /// Handles what is complete in `input` and appends the replies to `output`.
     ///
-    /// `input` is everything that has arrived and was not yet consumed. Incomplete input is left alone by counting
-    /// it out of [`Turn::consumed`]; it comes again, longer, with the next turn. Once `output` has grown past
-    /// [`OUTPUT_SOFT_LIMIT`](super::limits::OUTPUT_SOFT_LIMIT) since the start of the turn, the session stops
-    /// between two commands and answers [`Next::Again`], so that a pipeline of reads can't grow memory without bound.
+    /// `input` is everything that has arrived and was not yet consumed. Incomplete input is left
+    /// alone by counting it out of [`Turn::consumed`]; it comes again, longer, with the next turn.
+    /// Once `output` has grown past [`OUTPUT_SOFT_LIMIT`](super::limits::OUTPUT_SOFT_LIMIT) since
+    /// the start of the turn, the session stops between two commands and answers [`Next::Again`],
+    /// so that a pipeline of reads can't grow memory without bound.
     fn turn(&mut self, input: &[u8], output: &mut Vec<u8>) -> Turn;
 }
 
@@ -58,7 +61,8 @@ pub struct Turn {
 pub enum Next {
     /// Write the output; come back when more bytes have arrived.
     Read,
-    /// Write the output; when the client has taken it, come back with the rest of the input even if nothing arrived.
+    /// Write the output; when the client has taken it, come back with the rest of the input even if
+    /// nothing arrived.
     Again,
     /// Write the output, then close.
     Close,
@@ -66,8 +70,8 @@ pub enum Next {
 
 /// Who is at the other end.
 ///
-/// [`Connection`] is what the server knows of a connection while it lives; services keep it to name clients in
-/// `stats conns` or `CLIENT LIST` and to end one with `CLIENT KILL`.
+/// [`Connection`] is what the server knows of a connection while it lives; services keep it to name
+/// clients in `stats conns` or `CLIENT LIST` and to end one with `CLIENT KILL`.
 #[derive(Debug, Clone)]
 pub struct Peer {
     /// The server's record of this connection.

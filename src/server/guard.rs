@@ -1,0 +1,103 @@
+//! Calls into a service that survive its panics.
+//!
+//! A panic costs the one connection in whose turn it happened: it is logged with the peer and the
+//! message, the connection is closed, and the worker goes on with the others. The state that might
+//! be left broken is the session's, which is dropped; what services share across connections they
+//! must keep whole themselves, as a lock's poison tells them to.
+
+use std::any::Any;
+use std::borrow::Cow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use super::connections::{Active, Connection};
+use super::service::{Next, Peer, Refusal, Service, Session, Turn};
+use super::stream::Address;
+
+/// A session whose beginning, turns and end may panic without harm.
+pub(super) struct Guarded {
+    connection: Arc<Connection>,
+    /// There until it is dropped.
+    session: Option<Box<dyn Session>>,
+}
+
+impl Guarded {
+    /// Begins a connection's session; `None` if the service panicked.
+    pub(super) fn open(active: &Active) -> Option<Guarded> {
+        let connection = Arc::clone(&active.connection);
+        let peer = Peer {
+            connection: Arc::clone(&connection),
+        };
+        let session = survive(connection.protocol(), connection.peer(), || {
+            active.service().open(peer)
+        })?;
+        Some(Guarded {
+            connection,
+            session: Some(session),
+        })
+    }
+
+    /// Gives the session its turn; one that panicked wants to be closed without a reply.
+    ///
+    /// The answer is made sane: never more consumed than there was, never again after a turn that
+    /// did nothing.
+    pub(super) fn turn(&mut self, input: &[u8], output: &mut Vec<u8>) -> Turn {
+        let before = output.len();
+        let turn = self.session.as_mut().and_then(|session| {
+            survive(self.connection.protocol(), self.connection.peer(), || {
+                session.turn(input, output)
+            })
+        });
+        let Some(mut turn) = turn else {
+            output.truncate(before);
+            return Turn {
+                consumed: input.len(),
+                next: Next::Close,
+            };
+        };
+        debug_assert!(
+            turn.consumed <= input.len(),
+            "a session consumed more than there was"
+        );
+        turn.consumed = turn.consumed.min(input.len());
+        if turn.next == Next::Again && turn.consumed == 0 && output.len() == before {
+            turn.next = Next::Read;
+        }
+        turn
+    }
+}
+
+impl Drop for Guarded {
+    fn drop(&mut self) {
+        let session = self.session.take();
+        survive(self.connection.protocol(), self.connection.peer(), || {
+            drop(session)
+        });
+    }
+}
+
+/// What a client that is turned away reads; nothing if the service panicked.
+pub(super) fn refusal(service: &dyn Service, peer: &Address, why: Refusal) -> Cow<'static, [u8]> {
+    survive(service.protocol(), peer, || service.refusal(why)).unwrap_or_default()
+}
+
+fn survive<T>(protocol: &str, peer: &Address, call: impl FnOnce() -> T) -> Option<T> {
+    match catch_unwind(AssertUnwindSafe(call)) {
+        Ok(value) => Some(value),
+        Err(panic) => {
+            log::error!(
+                "{protocol} {peer}: closing the connection because its session panicked: {}",
+                message(&*panic),
+            );
+            None
+        }
+    }
+}
+
+fn message(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("(no message)")
+}

@@ -1,0 +1,138 @@
+//! A server that runs: its addresses, and how it ends.
+//!
+//! The end, step by step, under either model:
+//!
+//! ```text
+//!   begin_shutdown ─▶ acceptors end ─▶ what is in flight is answered, ─▶ the deadline passes, ─▶ workers end
+//!                     listeners close   quiet connections are closed      the rest is killed
+//! ```
+//!
+//! In flight are complete requests that have arrived, requests of which a part has arrived, and
+//! replies that the client has not taken yet. The deadline is one for all connections together.
+
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::Sender;
+use threadpool::ThreadPool;
+
+use super::connections::Connections;
+use super::listener::Listener;
+use super::stream::Address;
+use super::threads;
+
+/// A started server. Dropping it ends it at once.
+pub struct Running {
+    pub(super) handle: Handle,
+    pub(super) addresses: Vec<Address>,
+    pub(super) acceptors: Vec<JoinHandle<()>>,
+    pub(super) pool: ThreadPool,
+}
+
+/// Ends a running server from elsewhere, for example from the thread that waits for signals.
+#[derive(Clone)]
+pub struct Handle {
+    pub(super) control: Arc<Control>,
+}
+
+/// What ending a server takes.
+pub(super) struct Control {
+    pub(super) connections: Arc<Connections>,
+    /// Held by their acceptors, so that they close when these end.
+    pub(super) listeners: Vec<Weak<Listener>>,
+    /// Its drop tells the acceptors to end.
+    pub(super) stop: Mutex<Option<Sender<()>>>,
+    pub(super) deadline: Mutex<Option<Instant>>,
+    /// Under turns the workers learn of the end from the acceptors' channel.
+    pub(super) threads: Option<Arc<threads::Shared>>,
+}
+
+impl Running {
+    /// Where the listeners listen, in the order in which they were added; a port 0 is the port that
+    /// was taken.
+    pub fn addresses(&self) -> &[Address] {
+        &self.addresses
+    }
+
+    /// The set of active connections.
+    pub fn connections(&self) -> &Arc<Connections> {
+        &self.handle.control.connections
+    }
+
+    /// What ends this server from another thread.
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Ends the server: no new connections, what is in flight is answered for up to `grace`, then
+    /// all are closed. Returns when every thread of the server has ended.
+    pub fn shutdown(self, grace: Duration) {
+        self.handle.begin_shutdown(grace);
+        self.join();
+    }
+
+    /// Waits until someone ends the server with a [`Handle`], and sees the end through.
+    pub fn join(mut self) {
+        self.finish();
+    }
+
+    fn finish(&mut self) {
+        for acceptor in self.acceptors.drain(..) {
+            if acceptor.join().is_err() {
+                log::error!("a listener's thread panicked");
+            }
+        }
+        let control = &self.handle.control;
+        if !control.connections.wait_until_empty(|| control.deadline()) {
+            log::info!(
+                "closing {} connections that are left",
+                control.connections.current()
+            );
+            control.connections.for_each(|connection| connection.kill());
+        }
+        self.pool.join();
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.handle.begin_shutdown(Duration::ZERO);
+        self.finish();
+    }
+}
+
+impl Handle {
+    /// Begins to end the server and returns at once. Called again it can only bring the deadline
+    /// forward. Someone must be in [`Running::join`], which closes what is left at the deadline.
+    pub fn begin_shutdown(&self, grace: Duration) {
+        let control = &self.control;
+        let deadline = Instant::now() + grace;
+        {
+            let mut current = control
+                .deadline
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            *current = Some(current.map_or(deadline, |earlier| earlier.min(deadline)));
+        }
+        let stop = control
+            .stop
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        drop(stop);
+        for listener in control.listeners.iter().filter_map(Weak::upgrade) {
+            listener.wake();
+        }
+        if let Some(threads) = &control.threads {
+            threads.stop();
+        }
+        control.connections.look_again();
+    }
+}
+
+impl Control {
+    fn deadline(&self) -> Option<Instant> {
+        *self.deadline.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

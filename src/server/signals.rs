@@ -1,0 +1,64 @@
+//! Signals: a thread that waits for them and calls what the program wants done.
+//!
+//! TERM, INT and QUIT ask for the graceful end, a second one of them for the immediate end; HUP
+//! asks to reload.
+
+use std::io;
+use std::thread::{self, JoinHandle};
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use signal_hook::iterator::{Handle, Signals};
+
+/// What a signal asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    /// HUP: read again what can change while running.
+    Reload,
+    /// The first TERM, INT or QUIT: end gracefully.
+    Stop,
+    /// A further TERM, INT or QUIT: end now.
+    StopNow,
+}
+
+/// The waiting thread. Dropping it ends the thread; the signals then do nothing.
+pub struct Watch {
+    handle: Handle,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Catches the signals from here on and calls `act` for each, in order, on a thread of its own.
+pub fn watch(mut act: impl FnMut(Signal) + Send + 'static) -> io::Result<Watch> {
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGQUIT, SIGHUP])?;
+    let handle = signals.handle();
+    let thread = thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(move || {
+            let mut stopping = false;
+            for signal in signals.forever() {
+                act(match signal {
+                    SIGHUP => Signal::Reload,
+                    _ if stopping => Signal::StopNow,
+                    _ => {
+                        stopping = true;
+                        Signal::Stop
+                    }
+                });
+            }
+        })?;
+    Ok(Watch {
+        handle,
+        thread: Some(thread),
+    })
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.handle.close();
+        if let Some(thread) = self.thread.take() {
+            // Whoever drops the watch from within its own closure must not wait for itself.
+            if thread.thread().id() != thread::current().id() && thread.join().is_err() {
+                log::error!("the thread that waits for signals panicked");
+            }
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! Building and starting a server.
+
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+use std::{error::Error, fmt};
+
+use rlimit::Resource;
+
+use super::acceptor::{self, Dispatch};
+use super::connections::{Connections, Door};
+use super::limits;
+use super::listener::{Listen, Listener};
+use super::running::{Control, Handle, Running};
+use super::service::Service;
+use super::threads::{self, Threads};
+use super::turns::{Turns, Worker};
+
+/// How connections are run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Model {
+    /// Each worker runs many connections by turns. Idle ones cost no thread.
+    #[default]
+    Turns,
+    /// Each worker serves one connection until it ends. One more than there are workers waits.
+    Threads,
+}
+
+impl Model {
+    /// Workers unless the user says otherwise: one per core under turns, [`limits::THREADS`] under
+    /// threads.
+    pub fn default_workers(self) -> usize {
+        match self {
+            Model::Turns => thread::available_parallelism().map_or(1, usize::from),
+            Model::Threads => limits::THREADS,
+        }
+    }
+}
+
+/// What a user can choose about the server core.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    /// How connections are run.
+    pub model: Model,
+    /// Threads that run connections; `None` for [`Model::default_workers`].
+    pub workers: Option<usize>,
+    /// Connections that may be open at once.
+    pub max_connections: usize,
+    /// A connection on which nothing passed in either direction for this long is closed; `None` or
+    /// zero for never.
+    pub idle_timeout: Option<Duration>,
+    /// Bytes that may arrive on a connection without being consumed: [`limits::MAX_INPUT`].
+    pub max_input: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            model: Model::default(),
+            workers: None,
+            max_connections: limits::MAX_CONNECTIONS,
+            idle_timeout: None,
+            max_input: limits::MAX_INPUT,
+        }
+    }
+}
+
+/// A server to be started: services, where each listens, and settings.
+pub struct Server {
+    connections: Arc<Connections>,
+    settings: Settings,
+    listeners: Vec<(Listen, Arc<dyn Service>)>,
+}
+
+impl Server {
+    /// A server without listeners. Services that show or end connections were given the same
+    /// `connections`.
+    pub fn new(connections: Arc<Connections>) -> Server {
+        Server {
+            connections,
+            settings: Settings::default(),
+            listeners: Vec::new(),
+        }
+    }
+
+    /// Replaces the settings.
+    pub fn settings(mut self, settings: Settings) -> Server {
+        self.settings = settings;
+        self
+    }
+
+    /// Adds a listener whose connections `service` serves.
+    pub fn listen(mut self, to: Listen, service: Arc<dyn Service>) -> Server {
+        self.listeners.push((to, service));
+        self
+    }
+
+    /// Binds all listeners and starts serving. On an error nothing is left behind.
+    pub fn start(self) -> Result<Running, StartError> {
+        let Settings {
+            model,
+            max_connections,
+            max_input,
+            ..
+        } = self.settings;
+        let workers = self
+            .settings
+            .workers
+            .unwrap_or_else(|| model.default_workers())
+            .max(1);
+        let idle_timeout = self
+            .settings
+            .idle_timeout
+            .filter(|timeout| !timeout.is_zero());
+        self.connections.set_max(max_connections);
+        raise_open_files(max_connections, self.listeners.len() + 2 * workers)?;
+
+        let mut bound = Vec::new();
+        for (index, (listen, service)) in self.listeners.iter().enumerate() {
+            let listener = Listener::bind(listen).map_err(|source| StartError::Listen {
+                index,
+                address: listen.to_string(),
+                source,
+            })?;
+            let door = Door {
+                service: Arc::clone(service),
+                address: listener.address(),
+                connections: Arc::clone(&self.connections),
+            };
+            bound.push((Arc::new(listener), Arc::new(door)));
+        }
+
+        let pool = threadpool::Builder::new()
+            .num_threads(workers)
+            .thread_name(format!("{model:?} worker").to_lowercase())
+            .build();
+        let mut shared = None;
+        let dispatch: Arc<dyn Dispatch> = match model {
+            Model::Turns => {
+                let mut seats = Vec::new();
+                for index in 0..workers {
+                    let connections = Arc::clone(&self.connections);
+                    let (worker, seat) = Worker::new(index, connections, idle_timeout, max_input)
+                        .map_err(StartError::Worker)?;
+                    seats.push(seat);
+                    pool.execute(move || worker.run());
+                }
+                Arc::new(Turns { seats })
+            }
+            Model::Threads => {
+                let settings = shared.insert(Arc::new(threads::Shared {
+                    idle_timeout,
+                    max_input,
+                    stopping: false.into(),
+                    connections: Arc::clone(&self.connections),
+                }));
+                Arc::new(Threads {
+                    pool: pool.clone(),
+                    settings: Arc::clone(settings),
+                })
+            }
+        };
+
+        let (stop, stopped) = crossbeam_channel::bounded(0);
+        let control = Control {
+            connections: self.connections,
+            listeners: bound
+                .iter()
+                .map(|(listener, _)| Arc::downgrade(listener))
+                .collect(),
+            stop: Mutex::new(Some(stop)),
+            deadline: Mutex::new(None),
+            threads: shared,
+        };
+        let mut running = Running {
+            handle: Handle {
+                control: Arc::new(control),
+            },
+            addresses: bound.iter().map(|(_, door)| door.address.clone()).collect(),
+            acceptors: Vec::new(),
+            pool,
+        };
+        for (listener, door) in bound {
+            let (dispatch, stopped) = (Arc::clone(&dispatch), stopped.clone());
+            let acceptor = thread::Builder::new()
+                .name(format!("accept {}", door.service.protocol()))
+                .spawn(move || acceptor::run(&*listener, &door, &*dispatch, &stopped))
+                .map_err(StartError::Worker)?;
+            running.acceptors.push(acceptor);
+        }
+        Ok(running)
+    }
+}
+
+/// Raises the limit of open files to what the connections need, if it is lower.
+fn raise_open_files(connections: usize, own: usize) -> Result<(), StartError> {
+    let needed = (connections as u64).saturating_add(own as u64) + limits::SPARE_FILES;
+    let (soft, hard) = Resource::NOFILE.get().map_err(StartError::Worker)?;
+    if soft >= needed {
+        return Ok(());
+    }
+    // Above the hard limit only a privileged process gets.
+    Resource::NOFILE
+        .set(needed, hard.max(needed))
+        .map_err(|_| StartError::OpenFiles {
+            connections,
+            needed,
+            allowed: hard,
+        })
+}
+
+/// Why a server did not start.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum StartError {
+    /// An address could not be listened on.
+    Listen {
+        /// Which listener, counted from 0 in the order in which they were added.
+        index: usize,
+        /// Its address as given.
+        address: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The system doesn't allow as many open files as the connections need.
+    OpenFiles {
+        /// The connections asked for.
+        connections: usize,
+        /// The open files that they need.
+        needed: u64,
+        /// The open files that the system allows.
+        allowed: u64,
+    },
+    /// A thread or its poller could not be made.
+    Worker(io::Error),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StartError::Listen {
+                address, source, ..
+            } => match source.kind() {
+                io::ErrorKind::AddrInUse => {
+                    write!(f, "can't listen on {address}: another process already does")
+                }
+                io::ErrorKind::PermissionDenied => {
+                    write!(f, "can't listen on {address}: not allowed ({source})")
+                }
+                _ => write!(f, "can't listen on {address}: {source}"),
+            },
+            StartError::OpenFiles {
+                connections,
+                needed,
+                allowed,
+            } => write!(
+                f,
+                "{connections} connections need {needed} open files, and the system allows {allowed}: \
+                 allow fewer connections or raise the hard limit (ulimit -Hn)",
+            ),
+            StartError::Worker(source) => write!(f, "can't start a worker: {source}"),
+        }
+    }
+}
+
+impl Error for StartError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            StartError::Listen { source, .. } | StartError::Worker(source) => Some(source),
+            StartError::OpenFiles { .. } => None,
+        }
+    }
+}

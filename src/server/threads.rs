@@ -1,0 +1,148 @@
+//! Thread per connection: a pool thread holds a connection until it ends.
+//!
+//! ```text
+//!   acceptor ──▶ pool's queue ──▶ thread: ┌─▶ blocking read ─▶ turn ─▶ blocking write ─┐
+//!                (one more than           └────────────────────────────────────────────┘
+//!                 there are threads waits)
+//! ```
+//!
+//! The simplest thing that works. Cost: a thread, its stack and its read buffer for each connection
+//! that is served; a request is two system calls and, if nothing else is ready, two context
+//! switches. A client that stops reading holds its thread until the idle timeout.
+//!
+//! The end: a thread that waits for the *next* request says so in `Connection::between_requests` before it
+//! looks whether the server is stopping; whoever stops the server sets that flag before looking for
+//! idle connections. So one of the two sees the other, and shuts the socket's reading side down:
+//! bytes that had arrived are still read and answered, then the read ends. A connection in the
+//! middle of a request is left alone until that is complete or the time is up.
+
+use std::io::{self, ErrorKind};
+use std::net::Shutdown;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::time::Duration;
+
+use threadpool::ThreadPool;
+
+use super::acceptor::{Accepted, Dispatch};
+use super::connections::{Connections, ticks};
+use super::guard::Guarded;
+use super::limits::{OUTPUT_SOFT_LIMIT, READ_BUFFER};
+use super::service::Next;
+
+/// The pool and what its jobs need.
+pub(super) struct Threads {
+    pub(super) pool: ThreadPool,
+    pub(super) settings: Arc<Shared>,
+}
+
+/// What every job looks at.
+pub(super) struct Shared {
+    pub(super) idle_timeout: Option<Duration>,
+    pub(super) max_input: usize,
+    pub(super) stopping: AtomicBool,
+    pub(super) connections: Arc<Connections>,
+}
+
+impl Dispatch for Threads {
+    fn dispatch(&self, accepted: Accepted) {
+        let shared = Arc::clone(&self.settings);
+        self.pool.execute(move || serve(accepted, &shared));
+    }
+}
+
+impl Shared {
+    /// Wakes the connections on which nothing is in flight.
+    pub(super) fn stop(&self) {
+        self.stopping.store(true, SeqCst);
+        self.connections.for_each(|connection| {
+            if connection.between_requests.load(SeqCst) {
+                connection.shut(Shutdown::Read);
+            }
+        });
+    }
+}
+
+fn serve(accepted: Accepted, shared: &Shared) {
+    let connection = Arc::clone(&accepted.active.connection);
+    let peer = connection.peer();
+    let protocol = connection.protocol();
+    match converse(&accepted, shared) {
+        Ok(End::Client) => log::debug!("{protocol} {peer}: the client closed"),
+        Ok(End::Session) => {
+            log::debug!("{protocol} {peer}: closing");
+            accepted.stream.farewell();
+        }
+        Ok(End::TooMuchInput) => log::warn!(
+            "{protocol} {peer}: closing, more than {} bytes arrived without a complete request",
+            shared.max_input,
+        ),
+        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+            log::debug!(
+                "{protocol} {peer}: closing, silent for {:?}",
+                connection.idle()
+            );
+        }
+        Err(error) => log::debug!("{protocol} {peer}: connection lost: {error}"),
+    }
+    // A session may still hold the record; the socket must not stay half open for that.
+    let _ = accepted.stream.shutdown(Shutdown::Both);
+}
+
+enum End {
+    Client,
+    Session,
+    TooMuchInput,
+}
+
+/// One connection from its first byte to its last.
+fn converse(accepted: &Accepted, shared: &Shared) -> io::Result<End> {
+    let Accepted { stream, active } = accepted;
+    let connection = &*active.connection;
+    let traffic = shared.connections.traffic(connection.id() as usize);
+    stream.set_timeouts(shared.idle_timeout)?;
+    let Some(mut session) = Guarded::open(active) else {
+        return Ok(End::Session);
+    };
+    let mut buffer = vec![0; READ_BUFFER];
+    let mut input: Vec<u8> = Vec::new();
+    let mut output: Vec<u8> = Vec::new();
+    let mut next = Next::Read;
+    loop {
+        if next == Next::Read {
+            if input.is_empty() {
+                connection.between_requests.store(true, SeqCst);
+                if shared.stopping.load(SeqCst) {
+                    connection.shut(Shutdown::Read);
+                }
+            }
+            let n = stream.read(&mut buffer)?;
+            if n == 0 {
+                return Ok(End::Client);
+            }
+            connection.between_requests.store(false, SeqCst);
+            connection.touch(ticks());
+            traffic.read(n);
+            input.extend_from_slice(&buffer[..n]);
+        }
+        let turn = session.turn(&input, &mut output);
+        next = turn.next;
+        input.drain(..turn.consumed);
+        input.shrink_to(READ_BUFFER.max(2 * input.len()));
+        let mut rest = &output[..];
+        while !rest.is_empty() {
+            let n = stream.write(rest)?;
+            connection.touch(ticks());
+            traffic.written(n);
+            rest = &rest[n..];
+        }
+        output.clear();
+        output.shrink_to(OUTPUT_SOFT_LIMIT);
+        if next == Next::Close {
+            return Ok(End::Session);
+        }
+        if input.len() > shared.max_input {
+            return Ok(End::TooMuchInput);
+        }
+    }
+}
