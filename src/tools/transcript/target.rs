@@ -3,6 +3,8 @@
 use std::io;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::store::Clock;
+
 /// A server, near or far.
 pub trait Target {
     /// Opens a connection.
@@ -73,5 +75,20 @@ impl Time for RealTime {
 
     fn pass(&self, by: Duration) {
         std::thread::sleep(by + LATE);
+    }
+}
+
+/// A store's clock: a manual one is moved, the system's can't be.
+impl Time for Clock {
+    fn now_ms(&self) -> u64 {
+        Clock::now_ms(self)
+    }
+
+    fn can_pass(&self, _by: Duration) -> bool {
+        matches!(self, Clock::Manual(_))
+    }
+
+    fn pass(&self, by: Duration) {
+        self.advance(by);
     }
 }

@@ -3,16 +3,16 @@
 use std::borrow::Cow;
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::*;
 use crate::server::{Next, Peer, Refusal, Service, Session, Turn};
-use crate::tools::transcript::{Address, InProcess, RealTime, Remote, Time, parse};
+use crate::store::Clock;
+use crate::tools::transcript::{Address, InProcess, RealTime, Remote, parse};
 
 /// `say X` answers X, `time` the clock, `quit` closes, anything else nothing. One that is `hasty` takes what arrives
 /// for whole lines, as the servers of many tutorials do.
 struct Lines {
-    clock: Arc<Standing>,
+    clock: Clock,
     hasty: bool,
 }
 
@@ -34,7 +34,7 @@ impl Service for Lines {
 }
 
 struct LinesSession {
-    clock: Arc<Standing>,
+    clock: Clock,
     hasty: bool,
 }
 
@@ -68,23 +68,6 @@ impl Session for LinesSession {
     }
 }
 
-#[derive(Default)]
-struct Standing(AtomicU64);
-
-impl Time for Standing {
-    fn now_ms(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    fn can_pass(&self, by: Duration) -> bool {
-        by < Duration::from_secs(1000)
-    }
-
-    fn pass(&self, by: Duration) {
-        self.0.fetch_add(by.as_millis() as u64, Ordering::Relaxed);
-    }
-}
-
 fn transcript(talk: &str) -> Transcript {
     let header = "protocol: memcached\nshows: x\nstage: 1\nagrees: memcached 1.6\n\n";
     parse("t", "t.txt", &format!("{header}{talk}")).unwrap()
@@ -92,13 +75,13 @@ fn transcript(talk: &str) -> Transcript {
 
 fn replay(talk: &str, delivery: Delivery, hasty: bool) -> Outcome {
     let transcript = transcript(talk);
-    let clock = Arc::new(Standing(AtomicU64::new(5_000)));
+    let clock = Clock::manual(5_000);
     let target = InProcess::new(
         Arc::new(Lines {
             clock: clock.clone(),
             hasty,
         }),
-        &*clock,
+        &clock,
     );
     let (side, patience) = (Side::Larder, Duration::ZERO);
     Run {
@@ -150,8 +133,24 @@ fn a_captured_value_is_sent_and_expected() {
 #[test]
 fn time_passes_and_is_known() {
     passes("> time\n< ${now_ms}\n\n@ 2s\n> time\n< ${now_ms+2000}\n> say ${now+10}\n< 15\n");
-    let outcome = replay("@ 1000s\n> time\n< 1\n", Delivery::AsWritten, false);
-    assert!(matches!(outcome, Outcome::Skipped(why) if why.contains("1000s")));
+}
+
+#[test]
+fn what_would_take_too_long_to_wait_for_is_skipped() {
+    let transcript = transcript("@ 3s\n> a\n< b\n");
+    let time = RealTime {
+        at_most: Duration::from_secs(2),
+    };
+    let (side, delivery, patience) = (Side::Real, Delivery::AsWritten, Duration::ZERO);
+    let target = Remote::new(Address::Unix("none".into()), &time, patience);
+    let outcome = Run {
+        transcript: &transcript,
+        side,
+        delivery,
+        patience,
+    }
+    .against(&target);
+    assert!(matches!(outcome, Outcome::Skipped(why) if why.contains("3s")));
 }
 
 #[test]
