@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use larder::tools::transcript::{
-    Address, Agrees, Delivery, Outcome, RealTime, Remote, Run, Side, Target, Transcript, parse,
+    Agrees, Delivery, Outcome, RealTime, Remote, Run, Side, Transcript, parse,
 };
 use libtest_mimic::{Arguments, Failed, Trial};
 use support::{Kind, Peer, skipped};
@@ -91,10 +91,8 @@ fn cases(transcript: Transcript) -> Vec<Trial> {
 /// A real server for each delivery, so that no state is left from the one before.
 fn against_peer(transcript: &Transcript, kind: Kind) -> Result<(), Failed> {
     let arguments = peer_arguments(transcript, kind)?;
+    let mut tried = Err(String::new());
     for delivery in OVER_SOCKETS {
-        if run(transcript, Side::Real, delivery).cannot().is_some() {
-            continue;
-        }
         let Some(peer) = Peer::start(kind, &arguments)? else {
             let (program, name) = (kind.program(), &transcript.name);
             skipped(&format!(
@@ -103,8 +101,14 @@ fn against_peer(transcript: &Transcript, kind: Kind) -> Result<(), Failed> {
             return Ok(());
         };
         let time = RealTime { at_most: WAIT };
-        let outcome = replay(transcript, Side::Real, delivery, peer.address(), &time);
-        told(transcript, outcome)?;
+        let target = Remote::new(peer.address(), &time, PATIENCE);
+        told(
+            run(transcript, Side::Real, delivery).against(&target),
+            &mut tried,
+        )?;
+    }
+    if let Err(why) = tried {
+        eprintln!("SKIPPED: {}: {} {why}", transcript.name, kind.program());
     }
     Ok(())
 }
@@ -135,24 +139,13 @@ fn run(transcript: &Transcript, side: Side, delivery: Delivery) -> Run<'_> {
     }
 }
 
-fn replay(
-    transcript: &Transcript,
-    side: Side,
-    delivery: Delivery,
-    address: Address,
-    time: &RealTime,
-) -> Outcome {
-    let target = Remote::new(address, time, PATIENCE);
-    run(transcript, side, delivery).against(&target as &dyn Target)
-}
-
-fn told(transcript: &Transcript, outcome: Outcome) -> Result<(), Failed> {
+/// Ends the case at a difference; otherwise notes whether anything was tried, and if not, why.
+fn told(outcome: Outcome, tried: &mut Result<(), String>) -> Result<(), Failed> {
     match outcome {
-        Outcome::Passed => Ok(()),
-        Outcome::Skipped(why) => {
-            eprintln!("SKIPPED: {}: {why}", transcript.name);
-            Ok(())
-        }
-        Outcome::Failed(difference) => Err(difference.to_string().into()),
+        Outcome::Passed => *tried = Ok(()),
+        Outcome::Skipped(why) if tried.as_ref().is_err_and(String::is_empty) => *tried = Err(why),
+        Outcome::Skipped(_) => {}
+        Outcome::Failed(difference) => return Err(difference.to_string().into()),
     }
+    Ok(())
 }

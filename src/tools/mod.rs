@@ -1,6 +1,7 @@
 //! The command-line tools beside the server.
 //!
 //! [`transcript`] reads and replays conversations written as plain text, against a session in this process or a
-//! server behind a socket. The tests, the book and `larder probe` use it.
+//! server behind a socket. The tests, the book and [`probe`] use it; [`probe`] is the command that checks any server.
 
+pub mod probe;
 pub mod transcript;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::values::{Pattern, Template};
+use super::values::{Bindings, Pattern, Template};
 
 /// One file: what it shows, whom it holds for, and the conversation.
 #[derive(Debug, Clone)]
@@ -45,6 +45,25 @@ impl Transcript {
             Step::Exchange(_) => None,
             Step::Advance { by, .. } => Some(*by),
         })
+    }
+
+    /// Every byte that it sends, in the order of the file. Captured variables are empty: they are not known yet.
+    pub fn sent(&self) -> Vec<u8> {
+        let mut sent = Vec::new();
+        for exchange in self.exchanges() {
+            exchange.sent_into(&mut sent);
+        }
+        sent
+    }
+
+    /// The bytes of the longest exchange: how many places [`Delivery::CutAt`](super::Delivery::CutAt) has.
+    pub fn longest(&self) -> usize {
+        let lengths = self.exchanges().map(|exchange| {
+            let mut sent = Vec::new();
+            exchange.sent_into(&mut sent);
+            sent.len()
+        });
+        lengths.max().unwrap_or(0)
     }
 
     /// The value of an option, if the header sets it.
@@ -137,6 +156,17 @@ pub struct Exchange {
     pub sends: Vec<Sending>,
     /// What must come back, in order.
     pub expects: Vec<Expectation>,
+}
+
+impl Exchange {
+    fn sent_into(&self, sent: &mut Vec<u8>) {
+        let known = Bindings::default();
+        for sending in &self.sends {
+            if let Sent::Bytes(bytes) = &sending.what {
+                sent.extend_from_slice(&bytes.bytes(&known));
+            }
+        }
+    }
 }
 
 /// One `>` line.

@@ -41,15 +41,23 @@ pub struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Why this delivery makes no sense for the transcript, if it does not.
-    pub fn cannot(&self) -> Option<String> {
-        let reason = match (self.delivery, &self.transcript.only_as_written) {
-            (Delivery::AsWritten, _) => return None,
+    /// Why it is not tried against `target`, if it is not: the delivery makes no sense for the transcript, or more
+    /// time would have to pass than the target can let pass.
+    pub fn cannot(&self, target: &dyn Target) -> Option<String> {
+        let order = match (self.delivery, &self.transcript.only_as_written) {
+            (Delivery::AsWritten, _) => None,
             (_, Some(reason)) => return Some(format!("it is for delivery as written: {reason}")),
-            (Delivery::InOneWrite, None) => self.needs_order()?,
-            _ => return None,
+            (Delivery::InOneWrite, None) => self.needs_order(),
+            _ => None,
         };
-        Some(format!("it can't be sent in one write: {reason}"))
+        if let Some(reason) = order {
+            return Some(format!("it can't be sent in one write: {reason}"));
+        }
+        let too_long = self
+            .transcript
+            .advances()
+            .find(|by| !target.time().can_pass(*by))?;
+        Some(format!("it would take {too_long:?} to wait for"))
     }
 
     /// Why what is sent can't all go before the first reply.
@@ -73,30 +81,10 @@ impl Run<'_> {
         }
     }
 
-    /// The bytes of the longest exchange on one connection: how many places [`Delivery::CutAt`] has.
-    pub fn longest(&self) -> usize {
-        let known = Bindings::default();
-        let of = |exchange: &Exchange| {
-            let sent = exchange.sends.iter().map(|sending| match &sending.what {
-                Sent::Bytes(bytes) => bytes.bytes(&known).len(),
-                Sent::End => 0,
-            });
-            sent.sum()
-        };
-        self.transcript.exchanges().map(of).max().unwrap_or(0)
-    }
-
     /// Replays it against `target`.
     pub fn against(&self, target: &dyn Target) -> Outcome {
-        if let Some(reason) = self.cannot() {
+        if let Some(reason) = self.cannot(target) {
             return Outcome::Skipped(reason);
-        }
-        let too_long = self
-            .transcript
-            .advances()
-            .find(|by| !target.time().can_pass(*by));
-        if let Some(by) = too_long {
-            return Outcome::Skipped(format!("it would take {by:?} to wait for"));
         }
         let began = Bindings::at(target.time().now_ms());
         let mut talk = Talk {

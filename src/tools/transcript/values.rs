@@ -43,7 +43,7 @@ impl Template {
     }
 
     /// The bytes, with what the run knows so far.
-    pub fn bytes(&self, known: &Bindings) -> Vec<u8> {
+    pub(super) fn bytes(&self, known: &Bindings) -> Vec<u8> {
         let mut bytes = Vec::new();
         for part in &self.0 {
             match part {
@@ -168,7 +168,7 @@ fn variable(text: &str) -> Result<Part, String> {
 
 /// What a run knows: when it began, and what was captured.
 #[derive(Debug, Default)]
-pub struct Bindings {
+pub(super) struct Bindings {
     began_ms: u64,
     captured: HashMap<String, Vec<u8>>,
 }

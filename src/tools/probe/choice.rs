@@ -1,0 +1,76 @@
+//! Which transcripts are meant: by suite, stage and name, or by what the server speaks.
+
+use super::arguments::Args;
+use super::check::Probe;
+use super::suite::Suite;
+use crate::tools::transcript::{Protocol, Transcript};
+
+/// What `--list` shows.
+pub(super) fn for_list<'t>(
+    arguments: &Args,
+    all: &'t [Transcript],
+) -> Result<Vec<&'t Transcript>, String> {
+    choose(arguments, all, |suite| {
+        arguments.suite.is_none_or(|wanted| wanted == suite)
+    })
+}
+
+/// What is checked. Names say enough; without names and without a suite, the server is asked what it speaks.
+pub(super) fn for_server<'t>(
+    arguments: &Args,
+    all: &'t [Transcript],
+    probe: &Probe,
+) -> Result<Vec<&'t Transcript>, String> {
+    if arguments.suite.is_some() || !arguments.only.is_empty() {
+        probe.reachable()?;
+        return for_list(arguments, all);
+    }
+    let protocol = probe.protocol()?;
+    choose(arguments, all, |suite| match arguments.stage {
+        // A chapter's part is everything that its server speaks, nested keys too.
+        Some(_) => suite.protocol() == protocol,
+        None => suite == standard(protocol),
+    })
+}
+
+/// The suite that every server of a protocol is held to.
+fn standard(protocol: Protocol) -> Suite {
+    match protocol {
+        Protocol::Echo => Suite::Echo,
+        Protocol::Memcached => Suite::Memcached,
+        Protocol::Resp => Suite::Resp,
+    }
+}
+
+fn choose<'t>(
+    arguments: &Args,
+    all: &'t [Transcript],
+    wanted: impl Fn(Suite) -> bool,
+) -> Result<Vec<&'t Transcript>, String> {
+    for name in &arguments.only {
+        if !all
+            .iter()
+            .any(|transcript| transcript.name.starts_with(name.as_str()))
+        {
+            return Err(format!(
+                "no transcript is called {name}; `larder probe --list` has them"
+            ));
+        }
+    }
+    let named = |transcript: &Transcript| {
+        let only = &arguments.only;
+        only.is_empty()
+            || only
+                .iter()
+                .any(|name| transcript.name.starts_with(name.as_str()))
+    };
+    let by_stage = |stage: u32| arguments.stage.is_none_or(|most| stage <= most);
+    let chosen: Vec<&Transcript> = all
+        .iter()
+        .filter(|t| wanted(Suite::of(t)) && by_stage(t.stage) && named(t))
+        .collect();
+    if chosen.is_empty() {
+        return Err("no transcript fits; `larder probe --list` has them".into());
+    }
+    Ok(chosen)
+}

@@ -1,0 +1,117 @@
+//! `larder probe ADDR`: replays the transcripts against any server and says where it differs.
+//!
+//! Whoever writes a server in another language learns from it how far they are. The transcripts are those of
+//! larder's own tests, embedded in the binary; real memcached and redis-server pass every one that names them.
+//!
+//! ```text
+//!   embedded files ─▶ library ─▶ choice (suite, stage, names) ─▶ Probe::check ─▶ Finding ─▶ report
+//!                                                                    │  clean, then as written,
+//!                                                                    ▼  byte by byte, in one write
+//!                                                                 server
+//! ```
+//!
+//! Each transcript begins with an empty server: `flush_all` or `FLUSHALL` is sent before every delivery. A memcached
+//! server that doesn't know `flush_all` yet has the keys deleted that the transcript names. Where a transcript
+//! declares a difference between larder and the real server, either answer passes.
+//!
+//! Cost: for each transcript three deliveries, each with a connection to clean and one to talk; a reply is waited for
+//! as long as `--timeout` says, and a failed delivery ends its transcript. Nothing is asked of the server but what
+//! the transcripts send.
+
+mod arguments;
+mod check;
+mod choice;
+mod clean;
+mod library;
+mod report;
+mod suite;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::transcript::{Address, Transcript};
+
+pub use arguments::{Args, Format};
+pub use check::{Finding, Probe};
+pub use library::transcripts;
+pub use suite::Suite;
+
+/// The exit code when the probe could not be made: a wrong name, no server.
+const NOT_MADE: u8 = 2;
+
+/// Runs the command. 0: nothing failed; 1: something failed; 2: it could not be tried.
+pub fn run(arguments: &Args) -> ExitCode {
+    match probe(arguments, &mut io::stdout().lock()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(what) => {
+            eprintln!("larder probe: {what}");
+            ExitCode::from(NOT_MADE)
+        }
+    }
+}
+
+/// The command with its output, so that a test can read it. Whether nothing failed; an error is a sentence for the
+/// person at the terminal.
+pub fn probe(arguments: &Args, out: &mut dyn Write) -> Result<bool, String> {
+    let transcripts = library::transcripts().map_err(|error| error.to_string())?;
+    let unwritable = |error: io::Error| format!("the output can't be written: {error}");
+    if arguments.list {
+        let chosen = choice::for_list(arguments, &transcripts)?;
+        report::list(&chosen, out).map_err(unwritable)?;
+        return Ok(true);
+    }
+    let Some(address) = &arguments.address else {
+        return Err("which server? Give its address, as in `larder probe 127.0.0.1:11211`".into());
+    };
+    let address = Address::parse(address);
+    let probe = Probe::new(address, arguments.timeout(), arguments.wait());
+    let chosen = choice::for_server(arguments, &transcripts, &probe)?;
+    let findings = check_all(&probe, &chosen, &arguments.only);
+    let title = format!("larder probe {}", probe.address());
+    match arguments.format {
+        Format::Table => report::table(&title, &findings, out),
+        Format::Json => report::json(&title, &findings, out),
+        Format::Junit => report::junit(&title, &findings, out),
+    }
+    .map_err(unwritable)?;
+    Ok(findings.iter().all(|finding| !finding.failed()))
+}
+
+/// Checks one after the other. On a terminal a bar says how far it is; it is gone when the table comes.
+fn check_all<'t>(probe: &Probe, chosen: &[&'t Transcript], only: &[String]) -> Vec<Finding<'t>> {
+    let bar = ProgressBar::new(chosen.len() as u64);
+    if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}") {
+        bar.set_style(style);
+    }
+    let findings = chosen.iter().map(|transcript| {
+        bar.set_message(transcript.name.clone());
+        let finding = match needs_settings(transcript, only) {
+            Some(why) => Finding::skipped(transcript, why),
+            None => probe.check(transcript),
+        };
+        bar.inc(1);
+        finding
+    });
+    let findings = findings.collect();
+    bar.finish_and_clear();
+    findings
+}
+
+/// Why a transcript is not tried on a server whose settings are unknown. One that is asked for by name is tried.
+fn needs_settings(transcript: &Transcript, only: &[String]) -> Option<String> {
+    if transcript.options.is_empty() || only.contains(&transcript.name) {
+        return None;
+    }
+    let options = transcript
+        .options
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"));
+    let options = options.collect::<Vec<_>>().join(" ");
+    let name = &transcript.name;
+    Some(format!(
+        "needs a server with {options}; if yours is, ask for it by --only {name}"
+    ))
+}

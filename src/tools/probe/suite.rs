@@ -1,0 +1,59 @@
+//! The suites: which transcripts belong to which front door.
+
+use std::fmt;
+
+use clap::ValueEnum;
+use serde::Serialize;
+
+use crate::tools::transcript::{Agrees, Protocol, Transcript};
+
+/// The transcripts of one front door.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Suite {
+    /// What is sent comes back: the book's first chapters
+    Echo,
+    /// memcached's text protocol, as memcached 1.6 speaks it
+    Memcached,
+    /// Keys as paths on memcached's text protocol, as larder speaks it
+    Nested,
+    /// Redis's RESP, as redis-server 7.0 speaks it
+    Resp,
+}
+
+impl Suite {
+    /// Where a transcript belongs. What only larder does on memcached's protocol is the nested suite.
+    pub fn of(transcript: &Transcript) -> Suite {
+        match (transcript.protocol, &transcript.agrees) {
+            (Protocol::Echo, _) => Suite::Echo,
+            (Protocol::Memcached, Agrees::LarderOnly(_)) => Suite::Nested,
+            (Protocol::Memcached, _) => Suite::Memcached,
+            (Protocol::Resp, _) => Suite::Resp,
+        }
+    }
+
+    /// The protocol that is spoken.
+    pub fn protocol(self) -> Protocol {
+        match self {
+            Suite::Echo => Protocol::Echo,
+            Suite::Memcached | Suite::Nested => Protocol::Memcached,
+            Suite::Resp => Protocol::Resp,
+        }
+    }
+
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Suite::Echo => "echo",
+            Suite::Memcached => "memcached",
+            Suite::Nested => "nested",
+            Suite::Resp => "resp",
+        }
+    }
+}
+
+impl fmt::Display for Suite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
