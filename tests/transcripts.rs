@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use larder::tools::transcript::{
-    Agrees, Delivery, Outcome, RealTime, Remote, Run, Side, Transcript, parse,
+    Agrees, Delivery, InProcess, Outcome, Protocol, RealTime, Remote, Run, Side, Transcript, parse,
 };
 use libtest_mimic::{Arguments, Failed, Trial};
 use support::{Kind, Peer, skipped};
@@ -75,6 +75,11 @@ fn files(directory: &Path) -> Vec<PathBuf> {
 
 fn cases(transcript: Transcript) -> Vec<Trial> {
     let mut trials = Vec::new();
+    if transcript.protocol == Protocol::Resp {
+        let name = format!("{}: in process", transcript.name);
+        let transcript = transcript.clone();
+        trials.push(Trial::test(name, move || in_process(&transcript)));
+    }
     let kind = match transcript.agrees {
         Agrees::Memcached16 => Some(Kind::Memcached),
         Agrees::Redis70 => Some(Kind::Redis),
@@ -86,6 +91,26 @@ fn cases(transcript: Transcript) -> Vec<Trial> {
         trials.push(Trial::test(name, move || against_peer(&transcript, kind)));
     }
     trials
+}
+
+/// larder's service without sockets, each time a new one.
+fn in_process(transcript: &Transcript) -> Result<(), Failed> {
+    let mut tried = Err(String::new());
+    for delivery in OVER_SOCKETS
+        .into_iter()
+        .chain(Delivery::cuts(transcript.longest()))
+    {
+        let (service, clock) = support::larder::service(transcript)?;
+        let target = InProcess::new(service, &clock);
+        let run = Run {
+            transcript,
+            side: Side::Larder,
+            delivery,
+            patience: Duration::ZERO,
+        };
+        told(run.against(&target), &mut tried)?;
+    }
+    Ok(tried?)
 }
 
 /// A real server for each delivery, so that no state is left from the one before.

@@ -1,4 +1,4 @@
-//! What the tests share: real servers to compare with.
+//! What the tests share: larder as a transcript asks for it, and real servers to compare with.
 //!
 //! A test that needs a server which is not installed says so on standard error and counts as passed, because `cargo
 //! test` must work with nothing but Rust. Where `LARDER_REQUIRE_PEERS=1` is set it fails instead, so that a
@@ -7,13 +7,15 @@
 // Each test binary compiles this file for itself and uses a part of it.
 #![allow(dead_code, unused_macros)]
 
+pub(crate) mod larder;
+
 use std::io;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use larder::tools::transcript::Address;
+use ::larder::tools::transcript::Address;
 use tempfile::TempDir;
 
 /// How long a server may take to answer its first connection.
