@@ -123,3 +123,69 @@ fn refuse(door: &Door, stream: &Stream, peer: &Address) {
     stream.farewell();
     let _ = stream.shutdown(Shutdown::Both);
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+    use std::sync::Mutex;
+    use std::thread;
+
+    use super::*;
+    use crate::server::Connections;
+    use crate::service::echo::Echo;
+
+    /// Has no descriptors left for a while, then one connection, then none again.
+    struct Starved {
+        answers: Mutex<Vec<io::Result<(Stream, Address)>>>,
+        asked: crossbeam_channel::Sender<()>,
+    }
+
+    impl Accept for Starved {
+        fn accept(&self) -> io::Result<(Stream, Address)> {
+            let _ = self.asked.send(());
+            let next = self.answers.lock().unwrap().pop();
+            next.unwrap_or_else(|| Err(io::Error::other("too many open files")))
+        }
+    }
+
+    struct Into(crossbeam_channel::Sender<Accepted>);
+
+    impl Dispatch for Into {
+        fn dispatch(&self, accepted: Accepted) {
+            self.0.send(accepted).unwrap();
+        }
+    }
+
+    #[test]
+    fn without_descriptors_it_pauses_and_goes_on() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (stream, peer) = listener.accept().unwrap();
+        let starved = || Err(io::Error::other("too many open files"));
+        let aborted = Err(io::ErrorKind::ConnectionAborted.into());
+        let (asked, asks) = crossbeam_channel::unbounded();
+        let answers = Mutex::new(vec![
+            Ok((Stream::Tcp(stream), Address::Tcp(peer))),
+            aborted,
+            starved(),
+            starved(),
+        ]);
+        let source = Starved { answers, asked };
+        let door = Arc::new(Door {
+            service: Arc::new(Echo),
+            address: Address::Detached,
+            connections: Connections::new(),
+        });
+        let (sender, dispatched) = crossbeam_channel::unbounded();
+        let (stop, stopped) = crossbeam_channel::bounded(0);
+        let begin = Instant::now();
+        let acceptor = thread::spawn(move || run(&source, &door, &Into(sender), &stopped));
+        let accepted = dispatched.recv().unwrap();
+        assert_eq!(accepted.active.connection.peer(), &Address::Tcp(peer));
+        // Two pauses, none after the connection that was merely aborted.
+        assert!(begin.elapsed() >= 2 * limits::ACCEPT_PAUSE);
+        assert_eq!(asks.try_iter().count().min(4), 4);
+        drop(stop);
+        acceptor.join().unwrap();
+    }
+}

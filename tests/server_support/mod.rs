@@ -37,7 +37,7 @@ pub const BIG: usize = 100_000;
 /// - any other: the line comes back
 pub struct Lines;
 
-struct Session1 {
+struct LineSession {
     peer: Peer,
 }
 
@@ -51,7 +51,7 @@ impl Service for Lines {
     }
 
     fn open(&self, peer: Peer) -> Box<dyn Session> {
-        Box::new(Session1 { peer })
+        Box::new(LineSession { peer })
     }
 
     fn refusal(&self, _: Refusal) -> Cow<'static, [u8]> {
@@ -59,7 +59,7 @@ impl Service for Lines {
     }
 }
 
-impl Session for Session1 {
+impl Session for LineSession {
     fn turn(&mut self, input: &[u8], output: &mut Vec<u8>) -> Turn {
         SCRATCH.with_borrow_mut(|line| {
             let mut consumed = 0;
@@ -98,7 +98,7 @@ impl Session for Session1 {
 }
 
 /// A server on a free port.
-pub struct Server1 {
+pub struct TestServer {
     pub running: Running,
     pub connections: Arc<Connections>,
 }
@@ -114,20 +114,20 @@ pub fn settings(model: Model) -> Settings {
     }
 }
 
-pub fn start(settings: Settings) -> Server1 {
+pub fn start(settings: Settings) -> TestServer {
     let connections = Connections::new();
     let running = Server::new(Arc::clone(&connections))
         .settings(settings)
         .listen(Listen::Tcp("127.0.0.1:0".into()), Arc::new(Lines))
         .start()
         .expect("a free port");
-    Server1 {
+    TestServer {
         running,
         connections,
     }
 }
 
-impl Server1 {
+impl TestServer {
     pub fn address(&self) -> SocketAddr {
         self.running.addresses()[0].tcp().expect("a TCP listener")
     }
@@ -177,6 +177,13 @@ impl<S: Read + Write> Client<S> {
     #[track_caller]
     pub fn echo(&mut self, line: &str) {
         self.send(line.as_bytes());
+        self.expect(line.as_bytes());
+    }
+
+    /// The rest of a line that was sent in part, and the echo of all of it.
+    #[track_caller]
+    pub fn echo_rest(&mut self, line: &str, rest: &str) {
+        self.send(rest.as_bytes());
         self.expect(line.as_bytes());
     }
 
