@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use larder::server::Service;
+use larder::server::{Connections, Service};
 use larder::service::resp::{self, Resp};
 use larder::store::{Clock, Config, Store};
 use larder::tools::transcript::{Protocol, Transcript};
@@ -64,6 +64,7 @@ pub(crate) fn service(transcript: &Transcript) -> Result<(Arc<dyn Service>, Cloc
             let password = settings.password;
             Arc::new(Resp::new(
                 store,
+                Connections::new(),
                 resp::Settings {
                     password,
                     ..Default::default()

@@ -7,22 +7,28 @@
 //! What larder has answers as Redis 7.0 does, byte for byte; what it doesn't have answers as Redis answers an unknown
 //! command.
 
-#![allow(dead_code)]
-
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 use self::client::{Client, Clients};
 use self::session::RespSession;
 use self::table::Command;
-use crate::server::{Peer, Refusal, Service, Session};
+use crate::server::{Connections, Peer, Refusal, Service, Session};
 use crate::store::Store;
 
 mod client;
+mod clients;
+mod command;
+mod config;
 mod connection;
 mod databases;
+#[allow(dead_code, reason = "for the commands on data")]
 mod errors;
+#[allow(dead_code, reason = "for the commands on data")]
+mod glob;
+mod server_info;
 mod session;
 mod strings;
 mod table;
@@ -31,13 +37,23 @@ mod transactions;
 /// Every family of commands.
 const FAMILIES: &[&[Command]] = &[
     connection::COMMANDS,
+    clients::COMMANDS,
+    command::COMMANDS,
     transactions::COMMANDS,
     databases::COMMANDS,
+    config::COMMANDS,
+    server_info::COMMANDS,
     strings::COMMANDS,
 ];
 
 /// The version whose commands these are, told to clients that choose what they use by it.
 const REDIS_VERSION: &str = "7.0.15";
+
+/// How the store evicts, worded as Redis words its policies: any key may go, and SIEVE says which.
+const MAXMEMORY_POLICY: &str = "allkeys-sieve";
+
+/// Bytes of the longest item that CONFIG SET allows: what the protocol can carry.
+const MAX_BULK: i64 = 512 << 20;
 
 /// What the service can be told.
 #[derive(Debug, Clone)]
@@ -45,19 +61,23 @@ pub struct Settings {
     /// What AUTH must bring before other commands are answered; none for an open door.
     pub password: Option<String>,
     /// Bytes that one request, or the commands queued by MULTI, may take; a client that sends more is closed. Redis's
-    /// `client-query-buffer-limit`. The server's input buffer must hold as much.
+    /// `client-query-buffer-limit`. The server's
+    /// [`max_input`](crate::server::Settings::max_input) must be larger.
     pub max_request: usize,
     /// Bytes that the reply to one command may take; a client that asks for more is closed. Redis's
     /// `client-output-buffer-limit`.
     pub max_reply: usize,
+    /// Silence after which the server closes a connection, zero for never. Only told to clients that ask.
+    pub idle_timeout: Duration,
 }
 
 impl Default for Settings {
     fn default() -> Settings {
         Settings {
             password: None,
-            max_request: 64 << 20,
+            max_request: 32 << 20,
             max_reply: 64 << 20,
+            idle_timeout: Duration::ZERO,
         }
     }
 }
@@ -70,12 +90,15 @@ pub struct Resp {
 /// What all sessions have in common.
 pub(crate) struct Shared {
     pub store: Arc<Store>,
+    pub connections: Arc<Connections>,
     pub settings: Settings,
     pub clients: Clients,
     /// Commands handled, refused ones too.
     pub commands: AtomicU64,
     /// Errors answered.
     pub errors: AtomicU64,
+    /// When the service was made, by the store's clock.
+    pub started_ms: u64,
 }
 
 impl Shared {
@@ -83,14 +106,23 @@ impl Shared {
     pub(crate) fn password(&self) -> Option<&str> {
         self.settings.password.as_deref()
     }
+
+    /// Begins to count anew.
+    pub(crate) fn reset_counts(&self) {
+        self.store.reset_stats();
+        self.commands.store(0, Relaxed);
+        self.errors.store(0, Relaxed);
+    }
 }
 
 impl Resp {
-    /// Redis's commands on `store`.
-    pub fn new(store: Arc<Store>, settings: Settings) -> Resp {
+    /// Redis's commands on `store`; `connections` is the set of the server that will run the service.
+    pub fn new(store: Arc<Store>, connections: Arc<Connections>, settings: Settings) -> Resp {
         Resp {
             shared: Arc::new(Shared {
+                started_ms: store.now_ms(),
                 store,
+                connections,
                 settings,
                 clients: Clients::default(),
                 commands: AtomicU64::new(0),

@@ -42,6 +42,7 @@ pub(crate) struct Ctx<'a> {
     /// The command's name first.
     pub args: Args<'a>,
     /// What runs; a command that goes by two names can tell which it is.
+    #[allow(dead_code, reason = "for the commands on data")]
     pub entry: &'static Entry,
 }
 
@@ -55,7 +56,11 @@ impl Ctx<'_> {
     /// Closes the connection without an answer, and says why in the log.
     pub(crate) fn close(&mut self, why: &str) {
         let entry = &self.client.entry;
-        log::warn!("closing client {}: {why}", entry.id);
+        log::warn!(
+            "closing client {} ({}): {why}",
+            entry.id,
+            entry.connection.peer_addr()
+        );
         self.client.set(CLOSE, true);
     }
 }
@@ -118,6 +123,12 @@ impl Run<'_> {
         let start = self.out.len();
         let mut consumed = 0;
         let mut commands = 0;
+        if self.client.entry.killed.load(Relaxed) {
+            return Turn {
+                consumed: input.len(),
+                next: Next::Close,
+            };
+        }
         let next = loop {
             if self.out.len() - start >= OUTPUT_SOFT_LIMIT {
                 break Next::Again;
@@ -270,7 +281,11 @@ impl Run<'_> {
     #[cold]
     fn closing(&self, why: &str) {
         let entry = &self.client.entry;
-        log::warn!("closing client {}: {why}", entry.id);
+        log::warn!(
+            "closing client {} ({}): {why}",
+            entry.id,
+            entry.connection.peer_addr()
+        );
     }
 }
 

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use super::{Resp, Settings};
-use crate::server::{Next, Peer, Service, Session};
+use crate::server::{Connections, Next, Peer, Service, Session};
 use crate::store::{Clock, Config, Store};
 
 /// A service on a store of its own, with a clock that stands still.
 fn service(settings: Settings) -> Resp {
     let store = Store::new(Config::default(), Clock::manual(1_000_000_000_000));
-    Resp::new(Arc::new(store), settings)
+    Resp::new(Arc::new(store), Connections::new(), settings)
 }
 
 fn session() -> Box<dyn Session> {

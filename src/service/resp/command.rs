@@ -1,0 +1,355 @@
+//! COMMAND: the table of commands, told to clients; and the HELP of every container, made from the same table.
+
+use super::errors;
+use super::glob;
+use super::session::Ctx;
+use super::table::{
+    ADMIN, Command, DANGEROUS, DENYOOM, Entry, FAST, Found, NO_AUTH, READONLY, TABLE, WRITE,
+};
+use crate::protocol::resp::Args;
+
+const GROUP: &str = "server";
+
+pub(super) const COMMANDS: &[Command] = &[Command::new("command", -1, 0, all)
+    .docs(GROUP, "2.8.13", "", "Describes all commands.")
+    .subcommands(&[
+        Command::new("count", 2, 0, count).docs(GROUP, "2.8.13", "", "Counts the commands."),
+        Command::new("docs", -2, 0, docs).docs(
+            GROUP,
+            "7.0.0",
+            "[command-name [command-name ...]]",
+            "Says what commands are for.",
+        ),
+        Command::new("getkeys", -3, 0, getkeys).docs(
+            GROUP,
+            "2.8.13",
+            "command [arg [arg ...]]",
+            "Returns which arguments of a command are keys.",
+        ),
+        Command::new("getkeysandflags", -3, 0, getkeysandflags).docs(
+            GROUP,
+            "7.0.0",
+            "command [arg [arg ...]]",
+            "Returns which arguments of a command are keys, and what is done to them.",
+        ),
+        Command::new("help", 2, 0, help).docs(GROUP, "5.0.0", "", "Shows this list."),
+        Command::new("info", -2, 0, info).docs(
+            GROUP,
+            "2.8.13",
+            "[command-name [command-name ...]]",
+            "Describes commands.",
+        ),
+        Command::new("list", -2, 0, list).docs(
+            GROUP,
+            "7.0.0",
+            "[FILTERBY MODULE name|ACLCAT category|PATTERN pattern]",
+            "Lists names of commands.",
+        ),
+    ])];
+
+/// The HELP of a container: its subcommands, their arguments, what they do.
+pub(super) fn help(ctx: &mut Ctx<'_>) {
+    let Some(container) = TABLE.command(ctx.args.get(0)) else {
+        return ctx.reply.error(errors::SYNTAX);
+    };
+    let subcommands = TABLE.subcommands(container);
+    ctx.reply.array(1 + 2 * subcommands.len());
+    let name = container.name.to_ascii_uppercase();
+    ctx.reply.simple(&format!(
+        "{name} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"
+    ));
+    for subcommand in subcommands {
+        let name = subcommand.command.name.to_ascii_uppercase();
+        let usage = format!("{name} {}", subcommand.command.syntax);
+        ctx.reply.simple(usage.trim_end());
+        ctx.reply
+            .simple(&format!("    {}", subcommand.command.summary));
+    }
+}
+
+fn all(ctx: &mut Ctx<'_>) {
+    ctx.reply.array(TABLE.commands().count());
+    for entry in TABLE.commands() {
+        describe(ctx, entry);
+    }
+}
+
+fn count(ctx: &mut Ctx<'_>) {
+    ctx.reply.integer(TABLE.commands().count() as i64);
+}
+
+fn info(ctx: &mut Ctx<'_>) {
+    let names = ctx.args.from(2);
+    if names.is_empty() {
+        return all(ctx);
+    }
+    ctx.reply.array(names.len());
+    for name in names.iter() {
+        match TABLE.by_full_name(name) {
+            Some(entry) => describe(ctx, entry),
+            None => ctx.reply.null(),
+        }
+    }
+}
+
+fn docs(ctx: &mut Ctx<'_>) {
+    let names = ctx.args.from(2);
+    let wanted: Vec<_> = if names.is_empty() {
+        TABLE.commands().collect()
+    } else {
+        names
+            .iter()
+            .filter_map(|name| TABLE.by_full_name(name))
+            .collect()
+    };
+    ctx.reply.map(wanted.len());
+    for entry in wanted {
+        document(ctx, entry);
+    }
+}
+
+fn list(ctx: &mut Ctx<'_>) {
+    let args = ctx.args;
+    let is = |index: usize, word: &[u8]| args.get(index).eq_ignore_ascii_case(word);
+    let names: Vec<_> = match args.len() {
+        2 => TABLE.commands().map(|entry| &entry.name).collect(),
+        5 if is(2, b"filterby") && is(3, b"module") => Vec::new(),
+        5 if is(2, b"filterby") && is(3, b"aclcat") => {
+            let category = args.get(4).to_ascii_lowercase();
+            let of = |entry: &&Entry| {
+                categories(entry.command)
+                    .iter()
+                    .any(|one| one.as_bytes()[1..] == category)
+            };
+            TABLE.all().filter(of).map(|entry| &entry.name).collect()
+        }
+        5 if is(2, b"filterby") && is(3, b"pattern") => {
+            let pattern = args.get(4).to_ascii_lowercase();
+            let fits = |entry: &&Entry| glob::matches(&pattern, entry.name.as_bytes());
+            TABLE.all().filter(fits).map(|entry| &entry.name).collect()
+        }
+        _ => return ctx.reply.error(errors::SYNTAX),
+    };
+    ctx.reply.array(names.len());
+    for name in names {
+        ctx.reply.bulk(name.as_bytes());
+    }
+}
+
+fn getkeys(ctx: &mut Ctx<'_>) {
+    let args = ctx.args.from(2);
+    if let Some((_, keys)) = keys(ctx, args) {
+        ctx.reply.array(keys.len());
+        for key in keys {
+            ctx.reply.bulk(args.get(key));
+        }
+    }
+}
+
+fn getkeysandflags(ctx: &mut Ctx<'_>) {
+    let args = ctx.args.from(2);
+    if let Some((command, keys)) = keys(ctx, args) {
+        ctx.reply.array(keys.len());
+        for key in keys {
+            ctx.reply.array(2);
+            ctx.reply.bulk(args.get(key));
+            let access = access(command);
+            ctx.reply.set(access.len());
+            for flag in access {
+                ctx.reply.simple(flag);
+            }
+        }
+    }
+}
+
+/// Which of a command's arguments are keys; answers the error and returns none if there is no such command or no key.
+fn keys(ctx: &mut Ctx<'_>, args: Args<'_>) -> Option<(&'static Command, Vec<usize>)> {
+    let Found::Command(entry) = TABLE.find(args) else {
+        ctx.reply.error("ERR Invalid command specified");
+        return None;
+    };
+    let (first, last, step) = entry.command.keys;
+    if first <= 0 || step <= 0 {
+        ctx.reply.error("ERR The command has no key arguments");
+        return None;
+    }
+    if !entry.command.takes(args.len()) {
+        ctx.reply
+            .error("ERR Invalid number of arguments specified for command");
+        return None;
+    }
+    let last = if last < 0 {
+        args.len() as i32 + last
+    } else {
+        last
+    };
+    let keys = (first..=last)
+        .step_by(step as usize)
+        .map(|key| key as usize);
+    Some((entry.command, keys.collect()))
+}
+
+/// One element of COMMAND's answer.
+fn describe(ctx: &mut Ctx<'_>, entry: &Entry) {
+    let command = entry.command;
+    let reply = &mut ctx.reply;
+    reply.array(10);
+    reply.bulk(entry.name.as_bytes());
+    reply.integer(command.arity.into());
+    let flags = flags(command);
+    reply.set(flags.len());
+    for flag in flags {
+        reply.simple(flag);
+    }
+    let (first, last, step) = command.keys;
+    for position in [first, last, step] {
+        reply.integer(position.into());
+    }
+    let categories = categories(command);
+    reply.set(categories.len());
+    for category in categories {
+        reply.simple(category);
+    }
+    // No tips for clients that spread commands over a cluster.
+    reply.array(0);
+    if first > 0 {
+        reply.array(1);
+        key_specification(ctx, command);
+    } else {
+        reply.array(0);
+    }
+    let subcommands = TABLE.subcommands(entry);
+    ctx.reply.array(subcommands.len());
+    for subcommand in subcommands {
+        describe(ctx, subcommand);
+    }
+}
+
+/// Where the keys are, in the words of Redis 7: begin at an argument, take every so many up to the last.
+fn key_specification(ctx: &mut Ctx<'_>, command: &Command) {
+    let (first, last, step) = command.keys;
+    let reply = &mut ctx.reply;
+    reply.map(3);
+    reply.bulk(b"flags");
+    let access = access(command);
+    reply.set(access.len());
+    for flag in access {
+        reply.simple(flag);
+    }
+    reply.bulk(b"begin_search");
+    reply.map(2);
+    reply.bulk(b"type");
+    reply.bulk(b"index");
+    reply.bulk(b"spec");
+    reply.map(1);
+    reply.bulk(b"index");
+    reply.integer(first.into());
+    reply.bulk(b"find_keys");
+    reply.map(2);
+    reply.bulk(b"type");
+    reply.bulk(b"range");
+    reply.bulk(b"spec");
+    reply.map(3);
+    reply.bulk(b"lastkey");
+    // Told from the first key when it is counted from the front.
+    reply.integer(if last < 0 { last } else { last - first }.into());
+    reply.bulk(b"keystep");
+    reply.integer(step.into());
+    reply.bulk(b"limit");
+    reply.integer(0);
+}
+
+/// What a command does to its keys, in the words of Redis's key specifications.
+fn access(command: &Command) -> &'static [&'static str] {
+    if command.is(READONLY) {
+        &["RO", "access"]
+    } else {
+        &["RW", "update"]
+    }
+}
+
+fn flags(command: &Command) -> Vec<&'static str> {
+    named(
+        command,
+        &[
+            (WRITE, "write"),
+            (READONLY, "readonly"),
+            (DENYOOM, "denyoom"),
+            (ADMIN, "admin"),
+            (FAST, "fast"),
+            (NO_AUTH, "no_auth"),
+        ],
+    )
+}
+
+/// The categories of Redis's access control, which clients use to tell reads from writes. They begin with an `@`.
+fn categories(command: &Command) -> Vec<&'static str> {
+    let mut categories = Vec::new();
+    match command.group {
+        "generic" => categories.push("@keyspace"),
+        "server" if command.is(WRITE | READONLY) => categories.push("@keyspace"),
+        _ => {}
+    }
+    categories.extend(named(command, &[(READONLY, "@read"), (WRITE, "@write")]));
+    match command.group {
+        "string" => categories.push("@string"),
+        "hash" => categories.push("@hash"),
+        _ => {}
+    }
+    categories.extend(named(command, &[(ADMIN, "@admin")]));
+    categories.push(if command.is(FAST) { "@fast" } else { "@slow" });
+    categories.extend(named(command, &[(DANGEROUS, "@dangerous")]));
+    match command.group {
+        "connection" => categories.push("@connection"),
+        "transactions" => categories.push("@transaction"),
+        _ => {}
+    }
+    categories
+}
+
+/// The names of those flags that a command has.
+fn named(command: &Command, names: &[(u32, &'static str)]) -> Vec<&'static str> {
+    let has = |(flag, name): &(u32, &'static str)| command.is(*flag).then_some(*name);
+    names.iter().filter_map(has).collect()
+}
+
+/// One pair of COMMAND DOCS' answer.
+fn document(ctx: &mut Ctx<'_>, entry: &Entry) {
+    let command = entry.command;
+    let arguments: Vec<_> = command.syntax.split_whitespace().collect();
+    let subcommands = TABLE.subcommands(entry);
+    let reply = &mut ctx.reply;
+    reply.bulk(entry.name.as_bytes());
+    reply.map(3 + usize::from(!subcommands.is_empty()) + usize::from(!arguments.is_empty()));
+    for (name, text) in [
+        ("summary", command.summary),
+        ("since", command.since),
+        ("group", command.group),
+    ] {
+        reply.bulk(name.as_bytes());
+        reply.bulk(text.as_bytes());
+    }
+    if !arguments.is_empty() {
+        // As the manual writes them; redis-cli shows them while one types.
+        reply.bulk(b"arguments");
+        reply.array(arguments.len());
+        for argument in arguments {
+            reply.map(3);
+            for (name, text) in [
+                ("name", argument),
+                ("type", "string"),
+                ("display", argument),
+            ] {
+                reply.bulk(name.as_bytes());
+                reply.bulk(text.as_bytes());
+            }
+        }
+    }
+    if !subcommands.is_empty() {
+        reply.bulk(b"subcommands");
+        reply.map(subcommands.len());
+        for subcommand in subcommands {
+            document(ctx, subcommand);
+        }
+    }
+}

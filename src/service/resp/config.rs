@@ -1,0 +1,255 @@
+//! CONFIG: what the server is set to, under Redis's names, and what of it can be changed while it runs.
+//!
+//! Only settings that larder has are there. What changes lives where it is used (the store, the set of connections), so
+//! there is no second copy that could differ. As in Redis, CONFIG SET checks all its pairs before it applies the first.
+
+use super::command::help;
+use super::glob;
+use super::session::Ctx;
+use super::table::{ADMIN, Command, DANGEROUS};
+use super::{MAX_BULK, MAXMEMORY_POLICY, Shared};
+use crate::protocol::resp::parse_integer;
+use crate::store::DATABASES;
+
+const GROUP: &str = "server";
+
+pub(super) const COMMANDS: &[Command] = &[Command::new("config", -2, 0, help)
+    .docs(
+        GROUP,
+        "2.0.0",
+        "",
+        "A container for commands about settings.",
+    )
+    .subcommands(&[
+        Command::new("get", -3, ADMIN | DANGEROUS, get).docs(
+            GROUP,
+            "2.0.0",
+            "parameter [parameter ...]",
+            "Returns the settings whose names match.",
+        ),
+        Command::new("help", 2, 0, help).docs(GROUP, "5.0.0", "", "Shows this list."),
+        Command::new("resetstat", 2, ADMIN | DANGEROUS, resetstat).docs(
+            GROUP,
+            "2.0.0",
+            "",
+            "Begins to count anew.",
+        ),
+        Command::new("rewrite", 2, ADMIN | DANGEROUS, rewrite).docs(
+            GROUP,
+            "2.8.0",
+            "",
+            "Would write the settings to the configuration file; larder leaves that to its owner.",
+        ),
+        Command::new("set", -4, ADMIN | DANGEROUS, set).docs(
+            GROUP,
+            "2.0.0",
+            "parameter value [parameter value ...]",
+            "Changes settings until the server ends.",
+        ),
+    ])];
+
+/// One setting.
+struct Parameter {
+    name: &'static str,
+    get: fn(&Shared) -> String,
+    /// None for what stays as it was at the start.
+    set: Option<Set>,
+}
+
+/// How a number is set.
+struct Set {
+    /// Whether it may be written as `100mb`.
+    bytes: bool,
+    least: i64,
+    most: i64,
+    apply: fn(&Shared, i64),
+}
+
+const PARAMETERS: &[Parameter] = &[
+    Parameter {
+        name: "maxmemory",
+        get: |shared| shared.store.memory().to_string(),
+        set: Some(Set {
+            bytes: true,
+            // Redis's 0 means no bound at all, which larder doesn't offer.
+            least: 1 << 20,
+            most: i64::MAX,
+            apply: |shared, bytes| shared.store.set_memory(bytes as u64),
+        }),
+    },
+    Parameter {
+        name: "maxmemory-policy",
+        get: |_| MAXMEMORY_POLICY.to_owned(),
+        set: None,
+    },
+    Parameter {
+        name: "proto-max-bulk-len",
+        get: |shared| shared.store.max_item_size().to_string(),
+        set: Some(Set {
+            bytes: true,
+            least: 1024,
+            most: MAX_BULK,
+            apply: |shared, bytes| shared.store.set_max_item_size(bytes as usize),
+        }),
+    },
+    Parameter {
+        name: "maxclients",
+        get: |shared| shared.connections.max().to_string(),
+        set: Some(Set {
+            bytes: false,
+            least: 1,
+            most: u32::MAX as i64,
+            apply: |shared, clients| shared.connections.set_max(clients as usize),
+        }),
+    },
+    Parameter {
+        name: "timeout",
+        get: |shared| shared.settings.idle_timeout.as_secs().to_string(),
+        set: None,
+    },
+    Parameter {
+        name: "databases",
+        get: |_| DATABASES.to_string(),
+        set: None,
+    },
+    Parameter {
+        name: "requirepass",
+        get: |shared| shared.password().unwrap_or_default().to_owned(),
+        set: None,
+    },
+    Parameter {
+        name: "client-query-buffer-limit",
+        get: |shared| shared.settings.max_request.to_string(),
+        set: None,
+    },
+    Parameter {
+        name: "client-output-buffer-limit",
+        get: |shared| format!("normal {} 0 0", shared.settings.max_reply),
+        set: None,
+    },
+    // Nothing is kept on disk; redis-benchmark and others ask.
+    Parameter {
+        name: "save",
+        get: |_| String::new(),
+        set: None,
+    },
+    Parameter {
+        name: "appendonly",
+        get: |_| "no".to_owned(),
+        set: None,
+    },
+];
+
+fn get(ctx: &mut Ctx<'_>) {
+    let patterns: Vec<_> = ctx
+        .args
+        .from(2)
+        .iter()
+        .map(<[u8]>::to_ascii_lowercase)
+        .collect();
+    let fits = |parameter: &&Parameter| {
+        let name = parameter.name.as_bytes();
+        patterns.iter().any(|pattern| glob::matches(pattern, name))
+    };
+    let found: Vec<_> = PARAMETERS.iter().filter(fits).collect();
+    ctx.reply.map(found.len());
+    for parameter in found {
+        ctx.reply.bulk(parameter.name.as_bytes());
+        ctx.reply.bulk((parameter.get)(ctx.resp).as_bytes());
+    }
+}
+
+fn set(ctx: &mut Ctx<'_>) {
+    let pairs = ctx.args.from(2);
+    if pairs.len() % 2 == 1 {
+        return ctx
+            .reply
+            .error("ERR wrong number of arguments for 'config|set' command");
+    }
+    let mut changes: Vec<(&Parameter, &Set, i64)> = Vec::new();
+    for at in (0..pairs.len()).step_by(2) {
+        let (name, value) = (pairs.get(at), pairs.get(at + 1));
+        let named = |parameter: &&Parameter| parameter.name.as_bytes().eq_ignore_ascii_case(name);
+        let Some(parameter) = PARAMETERS.iter().find(named) else {
+            let text = [
+                b"ERR Unknown option or number of arguments for CONFIG SET - '",
+                name,
+                b"'",
+            ];
+            return ctx.reply.error(text.concat());
+        };
+        let repeated = changes.iter().any(|change| change.0.name == parameter.name);
+        let checked = match &parameter.set {
+            None => Err("can't set immutable config".to_owned()),
+            Some(_) if repeated => Err("duplicate parameter".to_owned()),
+            Some(set) => set.check(value).map(|value| (parameter, set, value)),
+        };
+        match checked {
+            Ok(change) => changes.push(change),
+            Err(why) => {
+                return ctx.reply.error(format!(
+                    "ERR CONFIG SET failed (possibly related to argument '{}') - {why}",
+                    parameter.name
+                ));
+            }
+        }
+    }
+    for (parameter, set, value) in changes {
+        (set.apply)(ctx.resp, value);
+        log::info!(
+            "{} is {value} from now on, as a client asked",
+            parameter.name
+        );
+    }
+    ctx.reply.ok();
+}
+
+impl Set {
+    /// The number that `value` spells, if it may be set.
+    fn check(&self, value: &[u8]) -> Result<i64, String> {
+        let number = if self.bytes {
+            parse_bytes(value).ok_or("argument must be a memory value")?
+        } else {
+            parse_integer(value).ok_or("argument couldn't be parsed into an integer")?
+        };
+        let (least, most) = (self.least, self.most);
+        if (least..=most).contains(&number) {
+            Ok(number)
+        } else {
+            Err(format!(
+                "argument must be between {least} and {most} inclusive"
+            ))
+        }
+    }
+}
+
+/// A number of bytes with one of Redis's units: `k` is 1000, `kb` is 1024.
+fn parse_bytes(text: &[u8]) -> Option<i64> {
+    let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let (digits, unit) = text.split_at(digits);
+    let factor: i64 = match &unit.to_ascii_lowercase()[..] {
+        b"" | b"b" => 1,
+        b"k" => 1000,
+        b"kb" => 1 << 10,
+        b"m" => 1_000_000,
+        b"mb" => 1 << 20,
+        b"g" => 1_000_000_000,
+        b"gb" => 1 << 30,
+        _ => return None,
+    };
+    std::str::from_utf8(digits)
+        .ok()?
+        .parse::<i64>()
+        .ok()?
+        .checked_mul(factor)
+}
+
+fn resetstat(ctx: &mut Ctx<'_>) {
+    ctx.resp.reset_counts();
+    ctx.reply.ok();
+}
+
+fn rewrite(ctx: &mut Ctx<'_>) {
+    ctx.reply
+        .error("ERR The server is running without a config file");
+}

@@ -1,0 +1,204 @@
+//! INFO, TIME and MEMORY: what the server can tell about itself.
+//!
+//! The names are Redis's, so that dashboards and clients find them; only what is known stands there.
+
+use std::fmt::{Display, Write};
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::command::help;
+use super::errors;
+use super::session::Ctx;
+use super::table::{Command, DANGEROUS, FAST, READONLY};
+use super::{MAXMEMORY_POLICY, REDIS_VERSION};
+use crate::protocol::resp::parse_integer;
+use crate::store::DATABASES;
+
+const GROUP: &str = "server";
+
+pub(super) const COMMANDS: &[Command] = &[
+    Command::new("info", -1, DANGEROUS, info).docs(
+        GROUP,
+        "1.0.0",
+        "[section [section ...]]",
+        "Tells about the server, section by section.",
+    ),
+    Command::new("time", 1, FAST, time).docs(
+        GROUP,
+        "2.6.0",
+        "",
+        "Returns the server's time: Unix seconds, and microseconds to the millisecond.",
+    ),
+    Command::new("memory", -2, 0, help)
+        .docs(GROUP, "4.0.0", "", "A container for commands about memory.")
+        .subcommands(&[
+            Command::new("help", 2, 0, help).docs(GROUP, "4.0.0", "", "Shows this list."),
+            Command::new("usage", -3, READONLY, usage)
+                .keys(2, 2, 1)
+                .docs(
+                    GROUP,
+                    "4.0.0",
+                    "key [SAMPLES count]",
+                    "Returns the bytes of memory that a key takes, its fields included.",
+                ),
+        ]),
+];
+
+type Section = (&'static str, fn(&Ctx<'_>, &mut Lines));
+
+const SECTIONS: &[Section] = &[
+    ("Server", server),
+    ("Clients", clients),
+    ("Memory", memory),
+    ("Stats", stats),
+    ("Replication", replication),
+    ("Keyspace", keyspace),
+];
+
+fn info(ctx: &mut Ctx<'_>) {
+    let asked = ctx.args.from(1);
+    let wanted = |name: &str| {
+        asked.is_empty()
+            || asked.iter().any(|word| {
+                [name, "all", "default", "everything"]
+                    .iter()
+                    .any(|section| word.eq_ignore_ascii_case(section.as_bytes()))
+            })
+    };
+    let mut lines = Lines::default();
+    for (name, section) in SECTIONS {
+        if wanted(name) {
+            if !lines.text.is_empty() {
+                lines.text.push_str("\r\n");
+            }
+            // Writing to a string can't fail, here and below.
+            let _ = write!(lines.text, "# {name}\r\n");
+            section(ctx, &mut lines);
+        }
+    }
+    ctx.reply.verbatim("txt", &lines.text);
+}
+
+/// The text of INFO.
+#[derive(Default)]
+struct Lines {
+    text: String,
+}
+
+impl Lines {
+    fn put(&mut self, name: &str, value: impl Display) {
+        let _ = write!(self.text, "{name}:{value}\r\n");
+    }
+
+    /// A number of bytes, and the same for people.
+    fn put_bytes(&mut self, name: &str, bytes: u64) {
+        self.put(name, bytes);
+        let _ = write!(self.text, "{name}_human:{}\r\n", human(bytes));
+    }
+}
+
+/// Bytes as Redis shows them to people: `1.79M`.
+fn human(bytes: u64) -> String {
+    const UNITS: [&str; 4] = ["K", "M", "G", "T"];
+    if bytes < 1024 {
+        return format!("{bytes}B");
+    }
+    let mut value = bytes as f64 / 1024.0;
+    let mut unit = 0;
+    while value >= 1024.0 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    format!("{value:.2}{}", UNITS[unit])
+}
+
+fn server(ctx: &Ctx<'_>, lines: &mut Lines) {
+    let now = ctx.store.now_ms();
+    let uptime = now.saturating_sub(ctx.resp.started_ms) / 1000;
+    lines.put("redis_version", REDIS_VERSION);
+    lines.put("larder_version", env!("CARGO_PKG_VERSION"));
+    lines.put("redis_mode", "standalone");
+    lines.put("os", std::env::consts::OS);
+    lines.put("arch_bits", usize::BITS);
+    lines.put("process_id", std::process::id());
+    lines.put("server_time_usec", now * 1000);
+    lines.put("uptime_in_seconds", uptime);
+    lines.put("uptime_in_days", uptime / 86400);
+}
+
+fn clients(ctx: &Ctx<'_>, lines: &mut Lines) {
+    lines.put("connected_clients", ctx.resp.clients.len());
+    lines.put("maxclients", ctx.resp.connections.max());
+    lines.put("blocked_clients", 0);
+    lines.put("tracking_clients", 0);
+}
+
+fn memory(ctx: &Ctx<'_>, lines: &mut Lines) {
+    lines.put_bytes("used_memory", ctx.store.used());
+    lines.put_bytes("maxmemory", ctx.store.memory());
+    lines.put("maxmemory_policy", MAXMEMORY_POLICY);
+}
+
+fn stats(ctx: &Ctx<'_>, lines: &mut Lines) {
+    let stats = ctx.store.stats();
+    let connections = &ctx.resp.connections;
+    lines.put("total_connections_received", connections.total());
+    lines.put("total_commands_processed", ctx.resp.commands.load(Relaxed));
+    lines.put("total_net_input_bytes", connections.bytes_read());
+    lines.put("total_net_output_bytes", connections.bytes_written());
+    lines.put("rejected_connections", connections.rejected());
+    lines.put("expired_keys", stats.expired);
+    lines.put("evicted_keys", stats.evictions);
+    lines.put("keyspace_hits", stats.hits);
+    lines.put("keyspace_misses", stats.misses);
+    lines.put("total_error_replies", ctx.resp.errors.load(Relaxed));
+}
+
+/// Clients that follow a failover ask for the role.
+fn replication(_: &Ctx<'_>, lines: &mut Lines) {
+    lines.put("role", "master");
+    lines.put("connected_slaves", 0);
+}
+
+fn keyspace(ctx: &Ctx<'_>, lines: &mut Lines) {
+    for db in 0..DATABASES {
+        let keys = ctx.store.len(db);
+        if keys > 0 {
+            let expiring = ctx.store.expiring(db);
+            let value = format!("keys={keys},expires={expiring},avg_ttl=0");
+            lines.put(&format!("db{db}"), value);
+        }
+    }
+}
+
+fn time(ctx: &mut Ctx<'_>) {
+    let now = ctx.store.now_ms();
+    ctx.reply.array(2);
+    ctx.reply
+        .bulk(itoa::Buffer::new().format(now / 1000).as_bytes());
+    ctx.reply
+        .bulk(itoa::Buffer::new().format(now % 1000 * 1000).as_bytes());
+}
+
+fn usage(ctx: &mut Ctx<'_>) {
+    let args = ctx.args;
+    let mut options = args.from(3).iter();
+    while let Some(option) = options.next() {
+        match options.next() {
+            // The answer is exact, whatever number of samples is asked for.
+            Some(samples) if option.eq_ignore_ascii_case(b"samples") => {
+                match parse_integer(samples) {
+                    Some(0..) => {}
+                    Some(_) => return ctx.reply.error(errors::SYNTAX),
+                    None => return ctx.reply.error(errors::NOT_INTEGER),
+                }
+            }
+            _ => return ctx.reply.error(errors::SYNTAX),
+        }
+    }
+    let key = args.get(2);
+    let mut tree = ctx.store.lock(key);
+    match tree.peek(ctx.client.db(), &[key]) {
+        Some(node) => ctx.reply.integer(tree.size(node) as i64),
+        None => ctx.reply.null(),
+    }
+}
