@@ -64,7 +64,8 @@ impl Store {
     /// At `when_ms` (Unix time in milliseconds) removes what one database then holds. Takes the place of an earlier
     /// such order.
     pub fn flush_at(&self, db: u8, when_ms: u64) {
-        if when_ms <= self.now_ms() {
+        // An earlier order whose time has come is carried out before this one takes its place.
+        if when_ms <= self.now() {
             return self.flush(db);
         }
         let db = self.inner_db(db);

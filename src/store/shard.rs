@@ -31,6 +31,9 @@ use super::slab::Slab;
 use super::slot::{Head, NONE, Slot};
 use super::stats::Counters;
 
+#[cfg(test)]
+mod check;
+
 /// CAS numbers that a shard takes at a time from the store's counter, so that shards seldom meet there.
 const CAS_BLOCK: u64 = 64;
 

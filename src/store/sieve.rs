@@ -72,4 +72,17 @@ impl Sieve {
             self.hand = slab[self.hand].prev;
         }
     }
+
+    /// For tests: walks the list both ways and returns its length.
+    #[cfg(test)]
+    pub(super) fn check(&self, slab: &Slab) -> usize {
+        let (mut index, mut before, mut length) = (self.newest, NONE, 0);
+        while index != NONE {
+            assert_eq!(slab[index].prev, before);
+            (before, index) = (index, slab[index].next);
+            length += 1;
+        }
+        assert_eq!(self.oldest, before);
+        length
+    }
 }

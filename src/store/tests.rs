@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use super::*;
 
+mod model;
+
 const START: u64 = 1_700_000_000_000;
 
 fn store() -> Store {
@@ -223,4 +225,124 @@ fn a_scan_shows_every_key_once_and_a_random_key_is_one_of_them() {
     assert_eq!(seen.len(), 1000);
     assert!(seen.contains(&store.random_key(0).unwrap()));
     assert_eq!(store.random_key(1), None);
+}
+
+#[test]
+fn threads_that_write_read_and_flush_leave_the_account_whole() {
+    let config = Config {
+        memory: 1 << 20,
+        shards: 4,
+        ..Config::default()
+    };
+    let store = Store::new(config, Clock::manual(START));
+    std::thread::scope(|scope| {
+        for thread in 0..4u32 {
+            let store = &store;
+            scope.spawn(move || {
+                for round in 0..5_000u32 {
+                    let name = ((round * 7 + thread) % 997).to_le_bytes();
+                    let length = (round % 2000) as usize;
+                    match round % 5 {
+                        0 | 1 => drop(put(
+                            store,
+                            &[&name],
+                            Entry {
+                                value: Some(&[&[7; 2000][..length]]),
+                                expires_ms: (round % 3 == 0).then_some(START + u64::from(round)),
+                                ..Entry::default()
+                            },
+                        )),
+                        2 => drop(put(store, &[&name, b"child"], value(&[b"v"]))),
+                        3 => drop(store.lock(&name).find(0, &[&name, b"child"])),
+                        _ => drop(store.clock().advance(Duration::from_millis(1))),
+                    }
+                    if round % 1000 == 999 {
+                        store.sweep(100);
+                    }
+                }
+                if thread == 0 {
+                    store.flush_all();
+                }
+            });
+        }
+    });
+    assert!(store.used() <= store.memory());
+    let shards = store
+        .shards
+        .iter()
+        .map(|shard| locked(shard).settled as u64);
+    assert_eq!(shards.sum::<u64>(), store.used());
+    store.shards.iter().for_each(|shard| locked(shard).check());
+    store.flush_all();
+    assert_eq!(store.used(), 0);
+}
+
+#[test]
+fn a_sweeper_frees_what_nobody_reads_and_stops_when_dropped() {
+    let store = Arc::new(store());
+    let expires_ms = Some(START + 1);
+    for i in 0..1000u32 {
+        put(
+            &store,
+            &[&i.to_le_bytes()],
+            Entry {
+                expires_ms,
+                ..value(&[b"v"])
+            },
+        )
+        .unwrap();
+    }
+    store.clock().advance(Duration::from_millis(1));
+    let sweeper = Sweeper::start(Arc::clone(&store)).unwrap();
+    let deadline = std::time::Instant::now() + Duration::from_secs(30);
+    while store.used() > 0 {
+        assert!(
+            std::time::Instant::now() < deadline,
+            "{} bytes left",
+            store.used()
+        );
+        std::thread::yield_now();
+    }
+    drop(sweeper);
+    assert_eq!(
+        (Arc::strong_count(&store), store.stats().expired),
+        (1, 1000)
+    );
+}
+
+#[test]
+fn what_was_read_survives_what_was_not() {
+    let config = Config {
+        memory: 256 << 10,
+        shards: 1,
+        ..Config::default()
+    };
+    let store = Store::new(config, Clock::manual(START));
+    for i in 0..5000u32 {
+        put(
+            &store,
+            &[&i.to_le_bytes()],
+            value(&[b"a value of some length"]),
+        )
+        .unwrap();
+        assert!(
+            i < 100 || get(&store, &[&(i % 100).to_le_bytes()]).is_some(),
+            "{i}"
+        );
+        if i < 100 {
+            get(&store, &[&i.to_le_bytes()]);
+        }
+    }
+    assert!(store.stats().evictions > 1000);
+}
+
+/// The second order used to take the place of the first although its time had come and nobody had been by.
+#[test]
+fn a_flush_whose_time_has_come_is_carried_out_before_another_is_set() {
+    let store = store();
+    put(&store, &[b"k"], value(&[b"1"])).unwrap();
+    store.flush_at(0, START + 1);
+    store.clock().advance(Duration::from_millis(1));
+    store.flush_at(0, START + 100);
+    assert_eq!(get(&store, &[b"k"]), None);
 }

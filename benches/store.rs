@@ -1,0 +1,326 @@
+//! Measures the embedded store: nanoseconds an operation, bytes of resident memory an item.
+//!
+//! `cargo bench --bench store` runs every part, each in a process of its own so that none sees the memory of another;
+//! `cargo bench --bench store -- items` runs one. Memory is what /proc/self/statm says, so it needs Linux.
+
+use std::hint::black_box;
+use std::process::{Command, ExitCode};
+use std::sync::Arc;
+use std::time::Instant;
+
+use larder::store::{Clock, Config, Entry, Store};
+
+/// A part of the measurement: its name on the command line, what it measures, and how.
+type Part = (&'static str, &'static str, fn());
+
+const PARTS: &[Part] = &[
+    (
+        "speed",
+        "operations on 100,000 items, keys of 30 bytes, values of 100",
+        speed,
+    ),
+    (
+        "items",
+        "resident memory of 1,000,000 items, keys of 30 bytes, values of 100",
+        items,
+    ),
+    (
+        "full",
+        "resident memory of a full cache of 64 MiB, values of 100 bytes",
+        full,
+    ),
+    (
+        "mixed",
+        "the same with values of 10 bytes to 10 KiB, churned",
+        mixed,
+    ),
+    (
+        "shift",
+        "the same with values of 10 bytes and then of 10 KiB",
+        shift,
+    ),
+    (
+        "threads",
+        "the mixed churn again, by 8 threads at a time",
+        threads,
+    ),
+];
+
+fn main() -> ExitCode {
+    let chosen: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|arg| arg != "--bench")
+        .collect();
+    if let [one] = &chosen[..] {
+        let Some((_, _, part)) = PARTS.iter().find(|(name, ..)| name == one) else {
+            let names: Vec<&str> = PARTS.iter().map(|(name, ..)| *name).collect();
+            eprintln!(
+                "there is no part {one:?}; choose one of {}",
+                names.join(", ")
+            );
+            return ExitCode::FAILURE;
+        };
+        part();
+        return ExitCode::SUCCESS;
+    }
+    for (name, what, _) in PARTS {
+        println!("{name}: {what}");
+        let run =
+            std::env::current_exe().and_then(|itself| Command::new(itself).arg(name).status());
+        if !run.is_ok_and(|status| status.success()) {
+            eprintln!("{name} failed");
+            return ExitCode::FAILURE;
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+fn store(mebibytes: u64) -> Store {
+    Store::new(
+        Config {
+            memory: mebibytes << 20,
+            ..Config::default()
+        },
+        Clock::system(),
+    )
+}
+
+fn key(number: u64) -> [u8; 30] {
+    let mut key = *b"key:00000000000000000000000000";
+    for (place, digit) in key
+        .iter_mut()
+        .rev()
+        .zip(format!("{number:020}").bytes().rev())
+    {
+        *place = digit;
+    }
+    key
+}
+
+fn put(store: &Store, key: &[u8], value: &[u8]) {
+    let entry = Entry {
+        value: Some(&[value]),
+        ..Entry::default()
+    };
+    store
+        .lock(key)
+        .put(0, &[key], entry)
+        .expect("the item fits");
+}
+
+/// Bytes of resident memory of this process.
+fn resident() -> u64 {
+    const PAGE: u64 = 4096;
+    let statm = std::fs::read_to_string("/proc/self/statm").expect("this is Linux");
+    let pages = statm
+        .split_whitespace()
+        .nth(1)
+        .expect("statm has seven fields");
+    pages.parse::<u64>().expect("a number of pages") * PAGE
+}
+
+/// A random sequence that is the same in every run (xorshift64).
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % end
+    }
+}
+
+fn speed() {
+    const ITEMS: u64 = 100_000;
+    const ROUNDS: usize = 3_000_000;
+    let store = store(64);
+    let keys: Vec<[u8; 30]> = (0..2 * ITEMS).map(key).collect();
+    let time = |what: &str, mut operation: Box<dyn FnMut(&mut Random) + '_>| {
+        let mut random = Random(88172645463325252);
+        let start = Instant::now();
+        for _ in 0..ROUNDS {
+            operation(&mut random);
+        }
+        let each = start.elapsed().as_nanos() as f64 / ROUNDS as f64;
+        println!("  {what:24} {each:7.0} ns {:9.2} M/s", 1000.0 / each);
+    };
+    for key in &keys[..ITEMS as usize] {
+        put(&store, key, &[b'v'; 100]);
+    }
+    time(
+        "get, hit, random",
+        Box::new(|random| {
+            let key = &keys[random.below(ITEMS) as usize];
+            let mut tree = store.lock(key);
+            let node = tree.find(0, &[key]).expect("every key is there");
+            black_box(tree.item(node).value());
+        }),
+    );
+    time(
+        "get, hit, one key",
+        Box::new(|_| {
+            let key = &keys[7];
+            let mut tree = store.lock(key);
+            let node = tree.find(0, &[key]).expect("every key is there");
+            black_box(tree.item(node).value());
+        }),
+    );
+    time(
+        "get, miss",
+        Box::new(|random| {
+            let key = &keys[(ITEMS + random.below(ITEMS)) as usize];
+            black_box(store.lock(key).find(0, &[key]));
+        }),
+    );
+    time(
+        "set, same length",
+        Box::new(|random| {
+            put(&store, &keys[random.below(ITEMS) as usize], &[b'w'; 100]);
+        }),
+    );
+    time(
+        "set, other length",
+        Box::new(|random| {
+            let length = 50 + random.below(100) as usize;
+            put(
+                &store,
+                &keys[random.below(ITEMS) as usize],
+                &[b'w'; 150][..length],
+            );
+        }),
+    );
+    let mut number = 0;
+    time(
+        "set, new keys, evicting",
+        Box::new(|_| {
+            number += 1;
+            put(&store, &key(number + 1_000_000), &[b'w'; 100]);
+        }),
+    );
+}
+
+fn items() {
+    const ITEMS: u64 = 1_000_000;
+    let store = store(1024);
+    let empty = resident();
+    for number in 0..ITEMS {
+        put(&store, &key(number), &[b'v'; 100]);
+    }
+    let each = (resident() - empty) as f64 / ITEMS as f64;
+    let counted = store.used() as f64 / ITEMS as f64;
+    println!(
+        "  {each:.1} bytes an item, {counted:.1} of them counted, {} items",
+        store.len(0)
+    );
+}
+
+fn report(store: &Store, empty: u64) {
+    let (taken, limit) = (resident() - empty, store.memory());
+    println!(
+        "  {:.1} MiB above the empty process of {:.1}: {:.3} of the limit; {} items, {:.1} MiB counted",
+        taken as f64 / 1048576.0,
+        empty as f64 / 1048576.0,
+        taken as f64 / limit as f64,
+        store.stats().items,
+        store.used() as f64 / 1048576.0,
+    );
+}
+
+fn full() {
+    let store = store(64);
+    let empty = resident();
+    for number in 0..3_000_000 {
+        put(&store, &key(number), &[b'v'; 100]);
+    }
+    report(&store, empty);
+}
+
+const BYTES: [u8; 10240] = [b'v'; 10240];
+
+fn churn(store: &Store, seed: u64, rounds: u64, shortest: u64, longest: u64) {
+    let mut random = Random(seed);
+    for _ in 0..rounds {
+        let length = shortest + random.below(longest - shortest + 1);
+        put(
+            store,
+            &key(random.below(1_000_000)),
+            &BYTES[..length as usize],
+        );
+    }
+}
+
+fn mixed() {
+    let store = store(64);
+    let empty = resident();
+    for round in 1..=4 {
+        churn(&store, round, 500_000, 10, 10240);
+        report(&store, empty);
+    }
+}
+
+fn shift() {
+    let store = store(64);
+    let empty = resident();
+    churn(&store, 1, 3_000_000, 10, 10);
+    report(&store, empty);
+    churn(&store, 2, 500_000, 10240, 10240);
+    report(&store, empty);
+    churn(&store, 3, 3_000_000, 10, 10);
+    report(&store, empty);
+}
+
+fn threads() {
+    together(2, 100, 100);
+    together(2, 10, 10240);
+    together(8, 100, 100);
+    together(8, 10, 10240);
+    by_turns(100, 100);
+    by_turns(10, 10240);
+}
+
+/// Several threads churn at once.
+fn together(threads: u64, shortest: u64, longest: u64) {
+    let store = Arc::new(store(64));
+    let empty = resident();
+    let churns: Vec<_> = (1..=threads)
+        .map(|seed| {
+            let store = Arc::clone(&store);
+            std::thread::spawn(move || churn(&store, seed, 2_000_000 / threads, shortest, longest))
+        })
+        .collect();
+    for churn in churns {
+        churn.join().expect("a churn ends");
+    }
+    report(&store, empty);
+}
+
+/// Four threads fill the cache one after the other.
+fn by_turns(shortest: u64, longest: u64) {
+    let store = Arc::new(store(64));
+    let empty = resident();
+    let (go, wait): (Vec<_>, Vec<_>) = (0..4).map(|_| std::sync::mpsc::channel::<()>()).unzip();
+    let (done, ended) = std::sync::mpsc::channel();
+    let threads: Vec<_> = wait
+        .into_iter()
+        .enumerate()
+        .map(|(seed, wait)| {
+            let (store, done) = (Arc::clone(&store), done.clone());
+            std::thread::spawn(move || {
+                while wait.recv().is_ok() {
+                    churn(&store, seed as u64 + 1, 500_000, shortest, longest);
+                    done.send(()).expect("the main thread waits");
+                }
+            })
+        })
+        .collect();
+    for turn in &go {
+        turn.send(()).expect("the thread waits");
+        ended.recv().expect("a turn ends");
+    }
+    drop(go);
+    for thread in threads {
+        thread.join().expect("a thread ends");
+    }
+    report(&store, empty);
+}

@@ -1,0 +1,61 @@
+//! For tests: that what should hold between two operations does.
+
+use super::*;
+
+impl Shard {
+    /// Panics unless slab, table, sieve, kids and counts agree with each other.
+    pub(in crate::store) fn check(&self) {
+        let mut records = 0;
+        let mut expiring = 0;
+        let mut items = [0; DATABASES as usize];
+        let mut expiring_items = [0; DATABASES as usize];
+        let live: Vec<u32> = (0..self.slab.end())
+            .filter(|i| self.slab.get(*i).is_some())
+            .map(|i| i as u32)
+            .collect();
+        for &index in &live {
+            let slot = &self.slab[index];
+            records += memory::chunk(slot.record_length());
+            let hash = hash_slot(&self.hasher, slot);
+            let found = self.lookup(slot.parent(), slot.db(), slot.key(), hash);
+            assert_eq!(found, Some(index), "the table finds the item");
+            let has_expiry = usize::from(slot.expires_ms().is_some());
+            expiring += has_expiry;
+            if slot.parent() == NONE {
+                items[usize::from(slot.db())] += 1;
+                expiring_items[usize::from(slot.db())] += has_expiry;
+            } else {
+                let siblings = self.kids.of(slot.parent());
+                assert_eq!(
+                    siblings.get(slot.position() as usize),
+                    Some(&index),
+                    "its place"
+                );
+                assert!(
+                    self.slab.get(slot.parent() as usize).is_some(),
+                    "its parent is there"
+                );
+            }
+            let kids = self.kids.of(index);
+            assert_eq!(slot.has_children(), !kids.is_empty());
+            let mortal = kids
+                .iter()
+                .filter(|kid| self.slab[**kid].expires_ms().is_some());
+            assert_eq!(self.kids.expiring(index), mortal.count());
+            assert!(kids.iter().all(|kid| self.slab[*kid].parent() == index));
+        }
+        assert_eq!(self.record_bytes, records);
+        assert_eq!((self.expiring, self.items), (expiring, items));
+        assert_eq!(self.expiring_items, expiring_items);
+        assert_eq!(
+            (self.slab.items(), self.table.len()),
+            (live.len(), live.len())
+        );
+        assert_eq!(self.sieve.check(&self.slab), live.len());
+        assert_eq!(
+            self.settled,
+            self.footprint(),
+            "the store knows what it takes"
+        );
+    }
+}

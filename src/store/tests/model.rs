@@ -1,0 +1,466 @@
+//! The store against a naive model: nested maps in which everything is purged before every step.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+
+type Key = Vec<u8>;
+
+/// A node of the model.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Naive {
+    value: Option<Vec<u8>>,
+    flags: u32,
+    expires_ms: Option<u64>,
+    children: BTreeMap<Key, Naive>,
+}
+
+/// The model: what lies behind each database number.
+#[derive(Debug, Default)]
+struct Model {
+    databases: Vec<BTreeMap<Key, Naive>>,
+    flushes: Vec<Option<u64>>,
+    now_ms: u64,
+}
+
+fn purge(children: &mut BTreeMap<Key, Naive>, now_ms: u64) {
+    children.retain(|_, node| {
+        purge(&mut node.children, now_ms);
+        let alive = node.expires_ms.is_none_or(|expires_ms| expires_ms > now_ms);
+        alive && (node.value.is_some() || !node.children.is_empty())
+    });
+}
+
+impl Model {
+    fn new() -> Model {
+        Model {
+            databases: vec![BTreeMap::new(); 2],
+            flushes: vec![None; 2],
+            now_ms: START,
+        }
+    }
+
+    fn purge(&mut self) {
+        for (db, flush) in self.flushes.iter_mut().enumerate() {
+            if flush.is_some_and(|when_ms| when_ms <= self.now_ms) {
+                *flush = None;
+                self.databases[db].clear();
+            }
+            purge(&mut self.databases[db], self.now_ms);
+        }
+    }
+
+    fn children(&mut self, db: u8, path: &[Key]) -> Option<&mut BTreeMap<Key, Naive>> {
+        path.iter()
+            .try_fold(&mut self.databases[usize::from(db)], |children, key| {
+                children.get_mut(key).map(|node| &mut node.children)
+            })
+    }
+
+    fn node(&mut self, db: u8, path: &[Key]) -> Option<&mut Naive> {
+        let (last, above) = path.split_last()?;
+        self.children(db, above)?.get_mut(last)
+    }
+}
+
+/// One step of both.
+#[derive(Debug, Clone)]
+enum Step {
+    Put(u8, Vec<Key>, Vec<u8>, u32, Option<u64>),
+    PutField(u8, Key, Key, Vec<u8>),
+    SetValue(u8, Vec<Key>, Vec<u8>),
+    Extend(u8, Vec<Key>, Vec<u8>, Vec<u8>),
+    SetFlags(u8, Vec<Key>, u32),
+    SetExpiry(u8, Vec<Key>, Option<u64>),
+    Remove(u8, Vec<Key>),
+    Find(u8, Vec<Key>),
+    Children(u8, Vec<Key>),
+    Move(u8, Key, u8, Key),
+    Copy(u8, Key, u8, Key),
+    Advance(u64),
+    Sweep(usize),
+    Flush(u8),
+    FlushAt(u8, u64),
+    Swap,
+    Compare,
+}
+
+fn key() -> impl Strategy<Value = Key> {
+    prop_oneof![
+        Just(b"a".to_vec()),
+        Just(b"b".to_vec()),
+        Just(b"longer key".to_vec())
+    ]
+}
+
+fn path() -> impl Strategy<Value = Vec<Key>> {
+    prop::collection::vec(key(), 1..4)
+}
+
+fn lifetime() -> impl Strategy<Value = Option<u64>> {
+    prop::option::of(0..40u64)
+}
+
+fn step(longest: usize) -> impl Strategy<Value = Step> {
+    let bytes = move || prop::collection::vec(any::<u8>(), 0..longest);
+    prop_oneof![
+        8 => (0..2u8, path(), bytes(), 0..2u32, lifetime())
+            .prop_map(|(db, path, value, flags, life)| Step::Put(db, path, value, flags, life)),
+        4 => (0..2u8, key(), key(), bytes())
+            .prop_map(|(db, key, field, value)| Step::PutField(db, key, field, value)),
+        2 => (0..2u8, path(), bytes()).prop_map(|(db, path, value)| Step::SetValue(db, path, value)),
+        2 => (0..2u8, path(), bytes(), bytes())
+            .prop_map(|(db, path, before, after)| Step::Extend(db, path, before, after)),
+        1 => (0..2u8, path(), 0..3u32).prop_map(|(db, path, flags)| Step::SetFlags(db, path, flags)),
+        2 => (0..2u8, path(), lifetime()).prop_map(|(db, path, life)| Step::SetExpiry(db, path, life)),
+        2 => (0..2u8, path()).prop_map(|(db, path)| Step::Remove(db, path)),
+        4 => (0..2u8, path()).prop_map(|(db, path)| Step::Find(db, path)),
+        2 => (0..2u8, path()).prop_map(|(db, path)| Step::Children(db, path)),
+        1 => (0..2u8, key(), 0..2u8, key()).prop_map(|(a, from, b, to)| Step::Move(a, from, b, to)),
+        1 => (0..2u8, key(), 0..2u8, key()).prop_map(|(a, from, b, to)| Step::Copy(a, from, b, to)),
+        4 => (1..20u64).prop_map(Step::Advance),
+        1 => (1..300usize).prop_map(Step::Sweep),
+        1 => (0..2u8).prop_map(Step::Flush),
+        1 => (0..2u8, 0..30u64).prop_map(|(db, after)| Step::FlushAt(db, after)),
+        1 => Just(Step::Swap),
+        1 => Just(Step::Compare),
+    ]
+}
+
+/// Store and model side by side. A bounded store may have lost what the model still has, never the reverse.
+struct Pair {
+    store: Store,
+    model: Model,
+    bounded: bool,
+}
+
+fn refs(path: &[Key]) -> Vec<&[u8]> {
+    path.iter().map(Vec::as_slice).collect()
+}
+
+impl Pair {
+    fn new(memory: u64) -> Pair {
+        let config = Config {
+            memory,
+            shards: 2,
+            ..Config::default()
+        };
+        let bounded = memory < 1 << 20;
+        Pair {
+            store: Store::new(config, Clock::manual(START)),
+            model: Model::new(),
+            bounded,
+        }
+    }
+
+    /// Asserts that the store has a node exactly if the model has it; in a bounded store, only if.
+    fn agree(&self, store: bool, model: bool) {
+        if self.bounded {
+            assert!(model || !store, "the store has what the model hasn't");
+        } else {
+            assert_eq!(store, model);
+        }
+    }
+
+    /// Does something with a node that both have.
+    fn with_node(
+        &mut self,
+        db: u8,
+        path: &[Key],
+        store: impl FnOnce(&mut Tree<'_>, Node),
+        model: impl FnOnce(&mut Naive),
+    ) {
+        let mut tree = self.store.lock(&path[0]);
+        let node = tree.peek(db, &refs(path));
+        let naive = self.model.node(db, path);
+        let there = (node.is_some(), naive.is_some());
+        if let (Some(node), Some(naive)) = (node, naive) {
+            store(&mut tree, node);
+            model(naive);
+        }
+        drop(tree);
+        self.agree(there.0, there.1);
+    }
+
+    fn step(&mut self, step: Step) {
+        self.model.purge();
+        let now_ms = self.model.now_ms;
+        match step {
+            Step::Put(db, path, value, flags, life) => {
+                let expires_ms = life.map(|life| now_ms + life);
+                let entry = Entry {
+                    value: Some(&[&value]),
+                    flags,
+                    expires_ms,
+                };
+                let put = self
+                    .store
+                    .lock(&path[0])
+                    .put(db, &refs(&path), entry)
+                    .is_ok();
+                let (last, above) = path.split_last().expect("a path has keys");
+                let parent = self.model.children(db, above);
+                let parent_there = parent.is_some();
+                if let (true, Some(parent)) = (put, parent) {
+                    let node = Naive {
+                        value: Some(value.clone()),
+                        flags,
+                        expires_ms,
+                        ..Naive::default()
+                    };
+                    parent.insert(last.clone(), node);
+                }
+                self.agree(put, parent_there);
+            }
+            Step::PutField(db, key, field, value) => {
+                let mut tree = self.store.lock(&key);
+                let node = match tree.peek(db, &[&key]) {
+                    Some(node) => node,
+                    None => {
+                        self.model.databases[usize::from(db)].remove(&key);
+                        tree.put(db, &[&key], Entry::default()).expect("it fits")
+                    }
+                };
+                let entry = Entry {
+                    value: Some(&[&value]),
+                    ..Entry::default()
+                };
+                let child = tree.put_child(node, &field, entry).expect("it fits");
+                assert_eq!(tree.item(child).value(), Some(&value[..]));
+                let parent = self.model.databases[usize::from(db)]
+                    .entry(key.clone())
+                    .or_default();
+                parent.children.insert(
+                    field,
+                    Naive {
+                        value: Some(value),
+                        ..Naive::default()
+                    },
+                );
+            }
+            Step::SetValue(db, path, value) => self.with_node(
+                db,
+                &path,
+                |tree, node| tree.set_value(node, &[&value]).expect("it fits"),
+                |naive| naive.value = Some(value.clone()),
+            ),
+            Step::Extend(db, path, before, after) => self.with_node(
+                db,
+                &path,
+                |tree, node| tree.extend_value(node, &before, &after).expect("it fits"),
+                |naive| {
+                    let value = naive.value.take().unwrap_or_default();
+                    naive.value = Some([&before[..], &value, &after].concat());
+                },
+            ),
+            Step::SetFlags(db, path, flags) => self.with_node(
+                db,
+                &path,
+                |tree, node| tree.set_flags(node, flags),
+                |naive| naive.flags = flags,
+            ),
+            Step::SetExpiry(db, path, life) => {
+                let expires_ms = life.map(|life| now_ms + life);
+                self.with_node(
+                    db,
+                    &path,
+                    |tree, node| tree.set_expiry(node, expires_ms),
+                    |naive| naive.expires_ms = expires_ms,
+                );
+            }
+            Step::Remove(db, path) => {
+                let mut tree = self.store.lock(&path[0]);
+                let node = tree.peek(db, &refs(&path));
+                if let Some(node) = node {
+                    tree.remove(node);
+                }
+                drop(tree);
+                let (last, above) = path.split_last().expect("a path has keys");
+                let there = self
+                    .model
+                    .children(db, above)
+                    .and_then(|kids| kids.remove(last));
+                self.agree(node.is_some(), there.is_some());
+            }
+            Step::Find(db, path) => {
+                let mut tree = self.store.lock(&path[0]);
+                let node = tree.find(db, &refs(&path));
+                if let (Some(node), Some(naive)) = (node, self.model.node(db, &path)) {
+                    let item = tree.item(node);
+                    assert_eq!(item.value(), naive.value.as_deref());
+                    assert_eq!(
+                        (item.flags(), item.expires_ms()),
+                        (naive.flags, naive.expires_ms)
+                    );
+                    assert_eq!(item.key(), path.last().expect("a path has keys"));
+                }
+                drop(tree);
+                let model = self.model.node(db, &path).is_some();
+                self.agree(node.is_some(), model);
+            }
+            Step::Children(db, path) => {
+                let mut tree = self.store.lock(&path[0]);
+                let node = tree.peek(db, &refs(&path));
+                if let (Some(node), Some(naive)) = (node, self.model.node(db, &path)) {
+                    let mut names: Vec<Key> = Vec::new();
+                    for child in tree.children(node) {
+                        names.push(tree.item(child).key().to_vec());
+                    }
+                    names.sort();
+                    assert!(names.iter().all(|name| naive.children.contains_key(name)));
+                    assert!(self.bounded || names.len() == naive.children.len());
+                }
+            }
+            Step::Move(a, from, b, to) => {
+                let mut tree = self.store.lock(&from);
+                let taken = tree.peek(a, &[&from]).map(|node| tree.take(node));
+                drop(tree);
+                let naive = self.model.databases[usize::from(a)].remove(&from);
+                self.agree(taken.is_some(), naive.is_some());
+                if let (Some(taken), Some(naive)) = (taken, naive) {
+                    self.store.lock(&to).graft(b, &to, &taken).expect("it fits");
+                    self.model.databases[usize::from(b)].insert(to, naive);
+                }
+            }
+            Step::Copy(a, from, b, to) => {
+                let mut tree = self.store.lock(&from);
+                let copied = tree.peek(a, &[&from]).map(|node| tree.copy(node));
+                drop(tree);
+                let naive = self.model.databases[usize::from(a)].get(&from).cloned();
+                if let (Some(copied), Some(naive)) = (copied, naive) {
+                    self.store
+                        .lock(&to)
+                        .graft(b, &to, &copied)
+                        .expect("it fits");
+                    self.model.databases[usize::from(b)].insert(to, naive);
+                }
+            }
+            Step::Advance(ms) => {
+                self.store.clock().advance(Duration::from_millis(ms));
+                self.model.now_ms += ms;
+            }
+            Step::Sweep(slots) => drop(self.store.sweep(slots)),
+            Step::Flush(db) => {
+                self.store.flush(db);
+                self.model.databases[usize::from(db)].clear();
+                self.model.flushes[usize::from(db)] = None;
+            }
+            Step::FlushAt(db, after) => {
+                self.store.flush_at(db, now_ms + after);
+                self.model.flushes[usize::from(db)] = Some(now_ms + after);
+            }
+            Step::Swap => {
+                self.store.swap(0, 1);
+                self.model.databases.swap(0, 1);
+                self.model.flushes.swap(0, 1);
+            }
+            Step::Compare => self.compare(),
+        }
+        assert!(self.store.used() <= self.store.memory());
+        self.store
+            .shards
+            .iter()
+            .for_each(|shard| locked(shard).check());
+    }
+
+    /// Compares everything that is there, by scanning.
+    fn compare(&mut self) {
+        self.model.purge();
+        for db in 0..2 {
+            let mut keys = Vec::new();
+            let mut cursor = 0;
+            loop {
+                cursor = self
+                    .store
+                    .scan(db, cursor, 50, |item| keys.push(item.key().to_vec()));
+                if cursor == 0 {
+                    break;
+                }
+            }
+            let mut found = BTreeMap::new();
+            for key in keys {
+                let mut tree = self.store.lock(&key);
+                if let Some(node) = tree.peek(db, &[&key]) {
+                    let naive = read(&mut tree, node);
+                    assert_eq!(found.insert(key, naive), None, "a scan shows nothing twice");
+                }
+            }
+            let model = &self.model.databases[usize::from(db)];
+            if self.bounded {
+                found
+                    .iter()
+                    .for_each(|(key, node)| within(node, &model[key]));
+            } else {
+                assert_eq!(&found, model);
+            }
+        }
+    }
+}
+
+/// Reads a node of the store with all below it.
+fn read(tree: &mut Tree<'_>, node: Node) -> Naive {
+    let item = tree.item(node);
+    let mut naive = Naive {
+        value: item.value().map(<[u8]>::to_vec),
+        flags: item.flags(),
+        expires_ms: item.expires_ms(),
+        children: BTreeMap::new(),
+    };
+    for child in tree.children(node) {
+        let key = tree.item(child).key().to_vec();
+        naive.children.insert(key, read(tree, child));
+    }
+    naive
+}
+
+/// Asserts that a node is as the model has it, but for children that are gone.
+fn within(node: &Naive, model: &Naive) {
+    assert_eq!(
+        (&node.value, node.flags, node.expires_ms),
+        (&model.value, model.flags, model.expires_ms)
+    );
+    node.children
+        .iter()
+        .for_each(|(key, child)| within(child, &model.children[key]));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_store_that_never_fills_is_the_model(steps in prop::collection::vec(step(40), 1..150)) {
+        let mut pair = Pair::new(64 << 20);
+        for step in steps {
+            pair.step(step);
+        }
+        pair.compare();
+        pair.store.flush_all();
+        prop_assert_eq!(pair.store.used(), 0);
+    }
+
+    #[test]
+    fn a_store_that_fills_keeps_to_its_bound_and_to_the_truth(
+        steps in prop::collection::vec(step(3000), 1..150),
+    ) {
+        let mut pair = Pair::new(24 << 10);
+        for step in steps {
+            pair.step(step);
+        }
+        pair.compare();
+        // What has expired is shown by no scan.
+        pair.store.sweep(usize::MAX);
+        for db in 0..2 {
+            let mut keys = Vec::new();
+            pair.store.scan(db, 0, usize::MAX, |item| keys.push(item.key().to_vec()));
+            for key in keys {
+                let mut tree = pair.store.lock(&key);
+                let node = tree.peek(db, &[&key]);
+                node.into_iter().for_each(|node| tree.remove(node));
+            }
+        }
+        prop_assert_eq!(pair.store.used(), 0);
+    }
+}
