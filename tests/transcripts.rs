@@ -4,7 +4,8 @@
 //!
 //! ```text
 //! memcached/add: in process       larder's service, without sockets, in every delivery and cut everywhere
-//! memcached/add: memcached 1.6    the real server, as written, byte by byte and in one write
+//! memcached/add: turns, threads   larder's server over a socket: as written, byte by byte and in one write
+//! memcached/add: memcached 1.6    the real server, over a socket
 //! ```
 //!
 //! `cargo test --test transcripts memcached/add` runs one file, `… resp/` a folder, `… 'in process'` one kind.
@@ -14,6 +15,7 @@ mod support;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use larder::server::Model;
 use larder::tools::transcript::{
     Agrees, Delivery, InProcess, Outcome, Protocol, RealTime, Remote, Run, Side, Transcript, parse,
 };
@@ -75,20 +77,24 @@ fn files(directory: &Path) -> Vec<PathBuf> {
 
 fn cases(transcript: Transcript) -> Vec<Trial> {
     let mut trials = Vec::new();
-    if transcript.protocol == Protocol::Resp {
-        let name = format!("{}: in process", transcript.name);
+    let mut case = |what: &str, test: fn(&Transcript) -> Result<(), Failed>| {
+        let name = format!("{}: {what}", transcript.name);
         let transcript = transcript.clone();
-        trials.push(Trial::test(name, move || in_process(&transcript)));
-    }
-    let kind = match transcript.agrees {
-        Agrees::Memcached16 => Some(Kind::Memcached),
-        Agrees::Redis70 => Some(Kind::Redis),
-        Agrees::LarderOnly(_) => None,
+        trials.push(Trial::test(name, move || test(&transcript)));
     };
-    if let Some(kind) = kind {
-        let name = format!("{}: {}", transcript.name, transcript.agrees);
-        let transcript = transcript.clone();
-        trials.push(Trial::test(name, move || against_peer(&transcript, kind)));
+    // The stages of the book are programs of their own, and its tests hold them to theirs.
+    if !transcript.name.starts_with("stages/") && transcript.protocol != Protocol::Memcached {
+        case("in process", in_process);
+        case("turns", |transcript| served(transcript, Model::Turns));
+        case("threads", |transcript| served(transcript, Model::Threads));
+    }
+    let peer = transcript.agrees.to_string();
+    match transcript.agrees {
+        Agrees::Memcached16 => case(&peer, |transcript| {
+            against_peer(transcript, Kind::Memcached)
+        }),
+        Agrees::Redis70 => case(&peer, |transcript| against_peer(transcript, Kind::Redis)),
+        Agrees::LarderOnly(_) => {}
     }
     trials
 }
@@ -100,8 +106,8 @@ fn in_process(transcript: &Transcript) -> Result<(), Failed> {
         .into_iter()
         .chain(Delivery::cuts(transcript.longest()))
     {
-        let (service, clock) = support::larder::service(transcript)?;
-        let target = InProcess::new(service, &clock);
+        let larder = support::larder::larder(transcript)?;
+        let target = InProcess::new(larder.service, &larder.clock);
         let run = Run {
             transcript,
             side: Side::Larder,
@@ -109,6 +115,20 @@ fn in_process(transcript: &Transcript) -> Result<(), Failed> {
             patience: Duration::ZERO,
         };
         told(run.against(&target), &mut tried)?;
+    }
+    Ok(tried?)
+}
+
+/// larder's server behind a socket, each time a new one.
+fn served(transcript: &Transcript, model: Model) -> Result<(), Failed> {
+    let mut tried = Err(String::new());
+    for delivery in OVER_SOCKETS {
+        let server = support::larder::serve(transcript, model)?;
+        let target = Remote::new(server.address(), server.clock(), PATIENCE);
+        told(
+            run(transcript, Side::Larder, delivery).against(&target),
+            &mut tried,
+        )?;
     }
     Ok(tried?)
 }

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use larder::server::{Connections, Service};
+use larder::server::{self, Connections, Listen, Model, Running, Service};
+use larder::service::echo::Echo;
 use larder::service::resp::{self, Resp};
 use larder::store::{Clock, Config, Store};
-use larder::tools::transcript::{Protocol, Transcript};
+use larder::tools::transcript::{Address, Protocol, Transcript};
+use tempfile::TempDir;
 
 /// When every run in this process begins, in Unix milliseconds: a moment in November 2026.
 const BEGINNING: u64 = 1_795_000_000_000;
@@ -54,24 +56,82 @@ fn bytes(text: &str) -> Option<u64> {
     digits.parse::<u64>().ok()?.checked_mul(unit)
 }
 
-/// The service of the transcript's protocol, and its clock.
-pub(crate) fn service(transcript: &Transcript) -> Result<(Arc<dyn Service>, Clock), String> {
-    let settings = Settings::of(transcript)?;
+/// A service, with what it was made on.
+pub(crate) struct Larder {
+    pub(crate) service: Arc<dyn Service>,
+    pub(crate) clock: Clock,
+    connections: Arc<Connections>,
+}
+
+/// The service of the transcript's protocol, with the settings that it asks for.
+pub(crate) fn larder(transcript: &Transcript) -> Result<Larder, String> {
+    let Settings {
+        nested: _,
+        store,
+        password,
+    } = Settings::of(transcript)?;
     let clock = Clock::manual(BEGINNING);
-    let store = Arc::new(Store::new(settings.store, clock.clone()));
+    let store = Arc::new(Store::new(store, clock.clone()));
+    let connections = Connections::new();
     let service: Arc<dyn Service> = match transcript.protocol {
+        Protocol::Echo => Arc::new(Echo),
         Protocol::Resp => {
-            let password = settings.password;
-            Arc::new(Resp::new(
-                store,
-                Connections::new(),
-                resp::Settings {
-                    password,
-                    ..Default::default()
-                },
-            ))
+            let settings = resp::Settings {
+                password,
+                ..Default::default()
+            };
+            Arc::new(Resp::new(store, connections.clone(), settings))
         }
         other => return Err(format!("larder has no service for {other}")),
     };
-    Ok((service, clock))
+    Ok(Larder {
+        service,
+        clock,
+        connections,
+    })
+}
+
+/// Workers under either model: more than a transcript has connections.
+const WORKERS: usize = 8;
+
+/// larder's server on a Unix socket in a directory of its own. It ends when this is dropped.
+pub(crate) struct Served {
+    _running: Running,
+    clock: Clock,
+    directory: TempDir,
+}
+
+/// Starts the server that a transcript asks for.
+pub(crate) fn serve(transcript: &Transcript, model: Model) -> Result<Served, String> {
+    let Larder {
+        service,
+        clock,
+        connections,
+    } = larder(transcript)?;
+    let directory = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let settings = server::Settings {
+        model,
+        workers: Some(WORKERS),
+        ..Default::default()
+    };
+    let running = server::Server::new(connections)
+        .settings(settings)
+        .listen(Listen::Unix(directory.path().join("socket")), service)
+        .start()
+        .map_err(|error| error.to_string())?;
+    Ok(Served {
+        _running: running,
+        clock,
+        directory,
+    })
+}
+
+impl Served {
+    pub(crate) fn address(&self) -> Address {
+        Address::Unix(self.directory.path().join("socket"))
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
+    }
 }
