@@ -15,9 +15,12 @@ pub enum Delivery {
     CutAt(usize),
 }
 
-/// How many bytes at each end of a block are cut singly. A value of a megabyte is the same to a parser at every
-/// byte of its middle, and a million system calls would show nothing more.
-const ENDS: usize = 2048;
+/// The longest block that is cut at every byte. Of a longer one the middle is not cut so finely: a value of a megabyte
+/// is the same to a parser at every byte of its middle, and a million runs would show nothing more.
+const WHOLE: usize = 4096;
+
+/// How many bytes at each end of a longer block are cut singly.
+const ENDS: usize = 512;
 
 /// The pieces in which the middle of a longer block goes; odd, so that they never fall on a buffer's border.
 const MIDDLE: usize = 4093;
@@ -27,7 +30,7 @@ impl Delivery {
     pub(super) fn pieces(self, bytes: &[u8]) -> Vec<&[u8]> {
         match self {
             Delivery::AsWritten | Delivery::InOneWrite => vec![bytes],
-            Delivery::ByteByByte if bytes.len() <= 2 * ENDS => bytes.chunks(1).collect(),
+            Delivery::ByteByByte if bytes.len() <= WHOLE => bytes.chunks(1).collect(),
             Delivery::ByteByByte => {
                 let (head, rest) = bytes.split_at(ENDS);
                 let (middle, tail) = rest.split_at(rest.len() - ENDS);
@@ -45,7 +48,7 @@ impl Delivery {
     /// The cuts that show every place of a block of `longest` bytes: all of them, or of a long one those near its
     /// ends.
     pub fn cuts(longest: usize) -> impl Iterator<Item = Delivery> {
-        let near = move |at: &usize| *at < ENDS || at + ENDS > longest;
+        let near = move |at: &usize| longest <= WHOLE || *at < ENDS || at + ENDS > longest;
         (1..longest).filter(near).map(Delivery::CutAt)
     }
 }
@@ -67,7 +70,7 @@ mod tests {
 
     #[test]
     fn no_byte_is_lost_or_moved() {
-        for length in [0, 1, 2, 100, 2 * ENDS, 2 * ENDS + 1, 3 * ENDS + MIDDLE] {
+        for length in [0, 1, 2, 100, WHOLE, WHOLE + 1, WHOLE + MIDDLE] {
             let bytes: Vec<u8> = (0..length).map(|n| (n % 251) as u8).collect();
             let cuts = [0, 1, 50, length, length + 1].map(Delivery::CutAt);
             for delivery in [Delivery::AsWritten, Delivery::ByteByByte]
@@ -86,6 +89,7 @@ mod tests {
     #[test]
     fn every_place_is_cut() {
         assert_eq!(Delivery::cuts(100).count(), 99);
+        assert_eq!(Delivery::cuts(WHOLE).count(), WHOLE - 1);
         assert_eq!(Delivery::cuts(0).count(), 0);
         assert_eq!(Delivery::cuts(1_000_000).count(), 2 * ENDS - 2);
         assert_eq!(Delivery::CutAt(2).pieces(b"abc"), [&b"ab"[..], b"c"]);
