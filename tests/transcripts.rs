@@ -12,7 +12,7 @@
 
 mod support;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use larder::server::Model;
@@ -39,9 +39,8 @@ fn main() {
     let arguments = Arguments::from_args();
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/transcripts");
     let mut trials = Vec::new();
-    for file in files(&root) {
-        let relative = file.strip_prefix(&root).unwrap_or(&file).with_extension("");
-        let name = relative.display().to_string();
+    for file in support::files(&root) {
+        let name = support::name(&root, &file);
         let text = std::fs::read_to_string(&file).unwrap_or_else(|error| error.to_string());
         let shown = format!("tests/transcripts/{name}.txt");
         match parse(&name, &shown, &text) {
@@ -53,26 +52,6 @@ fn main() {
         }
     }
     libtest_mimic::run(&arguments, trials).exit();
-}
-
-/// Every `.txt` below `directory`, sorted.
-fn files(directory: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    let mut waiting = vec![directory.to_owned()];
-    while let Some(directory) = waiting.pop() {
-        let entries = std::fs::read_dir(&directory)
-            .unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
-        for entry in entries {
-            let path = entry.expect("the directory is readable").path();
-            if path.is_dir() {
-                waiting.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "txt") {
-                found.push(path);
-            }
-        }
-    }
-    found.sort();
-    found
 }
 
 fn cases(transcript: Transcript) -> Vec<Trial> {
@@ -166,6 +145,9 @@ fn peer_arguments(transcript: &Transcript, kind: Kind) -> Result<Vec<String>, Fa
             (_, "nested") => {}
             (Kind::Memcached, "max-item-size") => arguments.extend(["-I".into(), value.clone()]),
             (Kind::Memcached, "memory") => arguments.extend(["-m".into(), value.clone()]),
+            (Kind::Redis, "password") => {
+                arguments.extend(["--requirepass".into(), value.clone()]);
+            }
             _ => {
                 let file = &transcript.file;
                 return Err(format!("{file}: {} has no option {name}", kind.program()).into());

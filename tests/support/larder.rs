@@ -19,13 +19,19 @@ pub(crate) struct Settings {
     pub(crate) password: Option<String>,
 }
 
-impl Settings {
-    pub(crate) fn of(transcript: &Transcript) -> Result<Settings, String> {
-        let mut settings = Settings {
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
             nested: true,
             store: Config::default(),
             password: None,
-        };
+        }
+    }
+}
+
+impl Settings {
+    pub(crate) fn of(transcript: &Transcript) -> Result<Settings, String> {
+        let mut settings = Settings::default();
         for (name, value) in &transcript.options {
             let wrong = || format!("{}: options: {name}={value} is nothing", transcript.file);
             match (name.as_str(), value.as_str()) {
@@ -65,15 +71,19 @@ pub(crate) struct Larder {
 
 /// The service of the transcript's protocol, with the settings that it asks for.
 pub(crate) fn larder(transcript: &Transcript) -> Result<Larder, String> {
+    let settings = Settings::of(transcript)?;
+    make(transcript.protocol, settings, Clock::manual(BEGINNING))
+}
+
+fn make(protocol: Protocol, settings: Settings, clock: Clock) -> Result<Larder, String> {
     let Settings {
         nested: _,
         store,
         password,
-    } = Settings::of(transcript)?;
-    let clock = Clock::manual(BEGINNING);
+    } = settings;
     let store = Arc::new(Store::new(store, clock.clone()));
     let connections = Connections::new();
-    let service: Arc<dyn Service> = match transcript.protocol {
+    let service: Arc<dyn Service> = match protocol {
         Protocol::Echo => Arc::new(Echo),
         Protocol::Resp => {
             let settings = resp::Settings {
@@ -103,11 +113,28 @@ pub(crate) struct Served {
 
 /// Starts the server that a transcript asks for.
 pub(crate) fn serve(transcript: &Transcript, model: Model) -> Result<Served, String> {
+    start(larder(transcript)?, model)
+}
+
+/// Starts a server with the default settings and the time of this machine, its service changed by `change`.
+pub(crate) fn plain(
+    protocol: Protocol,
+    change: impl FnOnce(Arc<dyn Service>) -> Arc<dyn Service>,
+) -> Served {
+    let larder = make(protocol, Settings::default(), Clock::system()).expect("a service");
+    let larder = Larder {
+        service: change(larder.service),
+        ..larder
+    };
+    start(larder, Model::default()).expect("it starts")
+}
+
+fn start(larder: Larder, model: Model) -> Result<Served, String> {
     let Larder {
         service,
         clock,
         connections,
-    } = larder(transcript)?;
+    } = larder;
     let directory = tempfile::tempdir().map_err(|error| error.to_string())?;
     let settings = server::Settings {
         model,

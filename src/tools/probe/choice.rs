@@ -65,10 +65,15 @@ fn choose<'t>(
                 .any(|name| transcript.name.starts_with(name.as_str()))
     };
     let by_stage = |stage: u32| arguments.stage.is_none_or(|most| stage <= most);
-    let chosen: Vec<&Transcript> = all
-        .iter()
-        .filter(|t| wanted(Suite::of(t)) && by_stage(t.stage) && named(t))
-        .collect();
+    // The programs of the early stages do less than a whole server, and what is theirs alone is only for them.
+    let by_chapter = arguments.stage.is_some() || !arguments.only.is_empty();
+    let meant = |transcript: &&Transcript| {
+        wanted(Suite::of(transcript))
+            && by_stage(transcript.stage)
+            && named(transcript)
+            && (by_chapter || arguments.list || !transcript.name.starts_with("stages/"))
+    };
+    let chosen: Vec<&Transcript> = all.iter().filter(meant).collect();
     if chosen.is_empty() {
         return Err("no transcript fits; `larder probe --list` has them".into());
     }

@@ -1,0 +1,171 @@
+//! `larder probe` against servers that are right, servers that are wrong in one place, and no server at all.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod planted;
+
+use std::path::Path;
+
+use clap::Parser;
+use larder::tools::probe::{self, Args, Suite};
+use support::{Kind, Peer, skip};
+
+/// The command line as the binary has it.
+#[derive(Parser)]
+struct Line {
+    #[command(flatten)]
+    arguments: Args,
+}
+
+/// Runs `larder probe` with `arguments`: whether nothing failed, and what was printed.
+fn probe(arguments: &[&str]) -> Result<(bool, String), String> {
+    let line = std::iter::once(&"probe").chain(arguments);
+    let line = Line::try_parse_from(line).map_err(|error| error.to_string())?;
+    let mut out = Vec::new();
+    let passed = probe::probe(&line.arguments, &mut out)?;
+    Ok((passed, String::from_utf8(out).expect("it prints text")))
+}
+
+/// A report in JSON, read again.
+fn report(arguments: &[&str]) -> serde_json::Value {
+    let all = [arguments, &["--format", "json"]].concat();
+    let (_, printed) = probe(&all).expect("the probe is made");
+    serde_json::from_str(&printed).expect("it is JSON")
+}
+
+/// The names of the transcripts that a report has as failed.
+fn failed(report: &serde_json::Value) -> Vec<String> {
+    let all = report["transcripts"]
+        .as_array()
+        .expect("a list of transcripts");
+    let failed = all.iter().filter(|entry| entry["result"] == "failed");
+    failed
+        .map(|entry| entry["name"].as_str().expect("a name").to_owned())
+        .collect()
+}
+
+#[track_caller]
+fn passes_whole(address: &str, suite: &str) {
+    let (passed, table) = probe(&[address, "--suite", suite]).expect("the probe is made");
+    assert!(passed, "{table}");
+    assert!(table.contains(" 0 failed"), "{table}");
+    assert!(!table.contains("\n0 passed"), "{table}");
+}
+
+#[test]
+fn real_memcached_passes_whole() {
+    let Some(peer) = Peer::start(Kind::Memcached, &[]).expect("it starts") else {
+        skip!("memcached is not installed, so the probe was not tried on it");
+    };
+    passes_whole(&peer.address().to_string(), "memcached");
+}
+
+#[test]
+fn real_redis_passes_whole() {
+    let Some(peer) = Peer::start(Kind::Redis, &[]).expect("it starts") else {
+        skip!("redis-server is not installed, so the probe was not tried on it");
+    };
+    passes_whole(&peer.address().to_string(), "resp");
+}
+
+#[test]
+fn larder_passes_whole() {
+    for suite in [Suite::Echo, Suite::Resp] {
+        let server = support::larder::plain(suite.protocol(), |service| service);
+        passes_whole(&server.address().to_string(), suite.name());
+    }
+}
+
+#[test]
+fn what_a_server_speaks_is_found_out() {
+    for suite in [Suite::Echo, Suite::Resp] {
+        let server = support::larder::plain(suite.protocol(), |service| service);
+        let report = report(&[&server.address().to_string(), "--stage", "6"]);
+        let suites = report["transcripts"].as_array().expect("a list").iter();
+        let mut suites: Vec<_> = suites.map(|entry| entry["suite"].clone()).collect();
+        suites.dedup();
+        assert_eq!(suites, [suite.name()]);
+    }
+}
+
+#[test]
+fn every_transcript_is_in_the_binary() {
+    let embedded = probe::transcripts().expect("they can be read");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/transcripts");
+    let files = support::files(&root);
+    let names: Vec<_> = files
+        .iter()
+        .map(|file| support::name(&root, file))
+        .collect();
+    let embedded: Vec<_> = embedded
+        .into_iter()
+        .map(|transcript| transcript.name)
+        .collect();
+    assert_eq!(
+        embedded, names,
+        "if a file is missing, touch src/tools/probe/library.rs"
+    );
+}
+
+#[test]
+fn a_list_needs_no_server() {
+    let (_, list) = probe(&["--list"]).expect("a list");
+    assert_eq!(
+        list.lines().count(),
+        probe::transcripts().expect("they can be read").len()
+    );
+    let (_, list) = probe(&["--list", "--suite", "resp", "--only", "resp/watch"]).expect("a list");
+    assert_eq!(list.lines().count(), 1);
+    assert!(
+        list.starts_with("resp/watch  resp       stage 6   EXEC answers null"),
+        "{list}"
+    );
+    let (_, list) = probe(&["--list", "--stage", "1"]).expect("a list");
+    assert!(
+        list.lines().all(|line| line.contains("  stage 1   ")),
+        "{list}"
+    );
+}
+
+#[test]
+fn what_cannot_be_tried_is_told() {
+    let nobody = tempfile::tempdir().expect("a directory");
+    let nobody = nobody.path().join("socket").display().to_string();
+    for (arguments, told) in [
+        (&[nobody.as_str()][..], "no server answers at unix:"),
+        (
+            &[nobody.as_str(), "--suite", "resp"],
+            "no server answers at unix:",
+        ),
+        (
+            &["--list", "--only", "resp/nothing"],
+            "no transcript is called resp/nothing",
+        ),
+        (
+            &["--list", "--suite", "resp", "--stage", "1"],
+            "no transcript fits",
+        ),
+        (&[], "required arguments were not provided"),
+        (&["x", "--timeout=-1"], "from 0 to 86400"),
+        (&["x", "--timeout", "inf"], "from 0 to 86400"),
+    ] {
+        let error = probe(arguments).expect_err(told);
+        assert!(error.contains(told), "{arguments:?}: {error}");
+    }
+}
+
+#[test]
+fn a_server_that_says_nothing_is_told_to_be_silent() {
+    let server = planted::silent();
+    let error = probe(&[&server, "--timeout", "0.1"]).expect_err("nobody knows what it speaks");
+    assert!(error.contains("say --suite"), "{error}");
+    let arguments = [&server, "--timeout", "0.1", "--only", "memcached/version"];
+    let (passed, table) = probe(&arguments).expect("the probe is made");
+    assert!(!passed);
+    assert!(table.contains("nothing more came for 100ms"), "{table}");
+    assert!(
+        table.ends_with("0 passed, 1 failed, 0 skipped\n"),
+        "{table}"
+    );
+}
