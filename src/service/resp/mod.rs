@@ -18,18 +18,29 @@ use self::table::Command;
 use crate::server::{Connections, Peer, Refusal, Service, Session};
 use crate::store::Store;
 
+mod arguments;
 mod client;
 mod clients;
 mod command;
 mod config;
 mod connection;
+mod counters;
 mod databases;
-#[allow(dead_code, reason = "for the commands on data")]
 mod errors;
-#[allow(dead_code, reason = "for the commands on data")]
+mod expiry;
+mod extended;
 mod glob;
+mod hash_counters;
+mod hash_random;
+mod hashes;
+mod keys;
+mod lcs;
+mod moving;
+mod ranges;
+mod scan;
 mod server_info;
 mod session;
+mod set_options;
 mod strings;
 mod table;
 mod transactions;
@@ -43,7 +54,17 @@ const FAMILIES: &[&[Command]] = &[
     databases::COMMANDS,
     config::COMMANDS,
     server_info::COMMANDS,
+    keys::COMMANDS,
+    scan::COMMANDS,
+    moving::COMMANDS,
+    expiry::COMMANDS,
     strings::COMMANDS,
+    ranges::COMMANDS,
+    lcs::COMMANDS,
+    counters::COMMANDS,
+    hashes::COMMANDS,
+    hash_counters::COMMANDS,
+    hash_random::COMMANDS,
 ];
 
 /// The version whose commands these are, told to clients that choose what they use by it.

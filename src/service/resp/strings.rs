@@ -1,8 +1,16 @@
-//! Commands on strings.
+//! Strings: a key's whole value. GET, SET and their kin.
+//!
+//! A string is a node's own value. SET replaces the node whole, with what memcached may have hung below it; GETEX and
+//! the commands of [`ranges`](super::ranges) and [`counters`](super::counters) leave that alone.
+//!
+//! Cost: a hit is one lock and one copy from the store into the reply. MSET and MSETNX run alone, because their keys
+//! must appear together; MGET runs beside others and can't meet a half-done MSET for the same reason.
 
+use super::arguments::refused;
 use super::errors;
 use super::session::Ctx;
-use super::table::{Command, DENYOOM, FAST, READONLY, WRITE};
+use super::set_options::{self, Allowed, Expiry, Only};
+use super::table::{Command, DENYOOM, EXCLUSIVE, FAST, READONLY, WRITE};
 use crate::store::{Entry, Refused};
 
 pub(super) const COMMANDS: &[Command] = &[
@@ -14,8 +22,80 @@ pub(super) const COMMANDS: &[Command] = &[
         .docs(
             "string",
             "1.0.0",
-            "key value",
+            "key value [NX|XX] [GET] [EX seconds|PX milliseconds|EXAT time|PXAT time|KEEPTTL]",
             "Stores a value under a key, whatever was there before.",
+        ),
+    Command::new("setnx", 3, WRITE | DENYOOM | FAST, setnx)
+        .keys(1, 1, 1)
+        .docs(
+            "string",
+            "1.0.0",
+            "key value",
+            "Stores a value if the key is not there yet.",
+        ),
+    Command::new("setex", 4, WRITE | DENYOOM, setex)
+        .keys(1, 1, 1)
+        .docs(
+            "string",
+            "2.0.0",
+            "key seconds value",
+            "Stores a value for so many seconds.",
+        ),
+    Command::new("psetex", 4, WRITE | DENYOOM, psetex)
+        .keys(1, 1, 1)
+        .docs(
+            "string",
+            "2.6.0",
+            "key milliseconds value",
+            "Stores a value for so many milliseconds.",
+        ),
+    Command::new("getset", 3, WRITE | DENYOOM | FAST, getset)
+        .keys(1, 1, 1)
+        .docs(
+            "string",
+            "1.0.0",
+            "key value",
+            "Stores a value and returns the old one.",
+        ),
+    Command::new("getdel", 2, WRITE | FAST, getdel)
+        .keys(1, 1, 1)
+        .docs(
+            "string",
+            "6.2.0",
+            "key",
+            "Returns the value of a key and deletes the key.",
+        ),
+    Command::new("getex", -2, WRITE | FAST, getex)
+        .keys(1, 1, 1)
+        .docs(
+            "string",
+            "6.2.0",
+            "key [EX seconds|PX milliseconds|EXAT time|PXAT time|PERSIST]",
+            "Returns the value of a key and sets when the key expires.",
+        ),
+    Command::new("mget", -2, READONLY | FAST, mget)
+        .keys(1, -1, 1)
+        .docs(
+            "string",
+            "1.0.0",
+            "key [key ...]",
+            "Returns the values of some keys.",
+        ),
+    Command::new("mset", -3, WRITE | DENYOOM | EXCLUSIVE, mset)
+        .keys(1, -1, 2)
+        .docs(
+            "string",
+            "1.0.1",
+            "key value [key value ...]",
+            "Stores some values in one step.",
+        ),
+    Command::new("msetnx", -3, WRITE | DENYOOM | EXCLUSIVE, msetnx)
+        .keys(1, -1, 2)
+        .docs(
+            "string",
+            "1.0.1",
+            "key value [key value ...]",
+            "Stores some values in one step if none of the keys is there yet.",
         ),
 ];
 
@@ -32,18 +112,262 @@ fn get(ctx: &mut Ctx<'_>) {
 }
 
 fn set(ctx: &mut Ctx<'_>) {
-    if ctx.args.len() > 3 {
+    if ctx.args.len() == 3 {
+        return match store(ctx, 2, None) {
+            Ok(()) => ctx.reply.ok(),
+            Err(why) => refused(&mut ctx.reply, why),
+        };
+    }
+    let Some(options) = set_options::parse(ctx.args, 3, Allowed::Set) else {
         return ctx.reply.error(errors::SYNTAX);
-    }
-    let (key, value) = (ctx.args.get(1), ctx.args.get(2));
-    let entry = Entry {
-        value: Some(&[value]),
-        flags: 0,
-        expires_ms: None,
     };
-    match ctx.store.lock(key).put(ctx.client.db(), &[key], entry) {
-        Ok(_) => ctx.reply.ok(),
-        Err(Refused::TooLarge) => ctx.reply.error(errors::TOO_LARGE),
-        Err(_) => ctx.reply.error(errors::OUT_OF_MEMORY),
+    let now_ms = ctx.store.now_ms();
+    let Some(expiry) = options.expiry.resolve(ctx, now_ms) else {
+        return;
+    };
+    let (db, key) = (ctx.client.db(), ctx.args.get(1));
+    let mut tree = ctx.store.lock(key);
+    let node = if options.get {
+        tree.find(db, &[key])
+    } else {
+        tree.peek(db, &[key])
+    };
+    let mut old = None;
+    if let Some(node) = node.filter(|_| options.get) {
+        match tree.item(node).value() {
+            Some(value) => old = Some(value.to_vec()),
+            None => return ctx.reply.error(errors::WRONGTYPE),
+        }
     }
+    let allowed = match options.only {
+        Only::Always => true,
+        Only::Missing => node.is_none(),
+        Only::Present => node.is_some(),
+    };
+    if allowed {
+        let expires_ms = match expiry {
+            Expiry::Never => None,
+            Expiry::Keep => node.and_then(|node| tree.item(node).expires_ms()),
+            Expiry::At(time) => Some(time),
+        };
+        let value: &[&[u8]] = &[ctx.args.get(2)];
+        let entry = Entry {
+            value: Some(value),
+            flags: 0,
+            expires_ms,
+        };
+        if let Err(why) = tree.put(db, &[key], entry) {
+            return refused(&mut ctx.reply, why);
+        }
+        if expires_ms.is_some_and(|time| time <= now_ms)
+            && let Some(node) = tree.peek(db, &[key])
+        {
+            tree.remove(node);
+        }
+    }
+    match old {
+        Some(old) => ctx.reply.bulk(&old),
+        None if allowed && !options.get => ctx.reply.ok(),
+        None => ctx.reply.null(),
+    }
+}
+
+/// Stores the argument at `index` under the key, in place of what is there.
+#[inline]
+fn store(ctx: &mut Ctx<'_>, index: usize, expires_ms: Option<u64>) -> Result<(), Refused> {
+    let key = ctx.args.get(1);
+    let value: &[&[u8]] = &[ctx.args.get(index)];
+    let entry = Entry {
+        value: Some(value),
+        flags: 0,
+        expires_ms,
+    };
+    ctx.store
+        .lock(key)
+        .put(ctx.client.db(), &[key], entry)
+        .map(|_| ())
+}
+
+fn setnx(ctx: &mut Ctx<'_>) {
+    let (db, key) = (ctx.client.db(), ctx.args.get(1));
+    let mut tree = ctx.store.lock(key);
+    if tree.peek(db, &[key]).is_some() {
+        return ctx.reply.integer(0);
+    }
+    let value: &[&[u8]] = &[ctx.args.get(2)];
+    match tree.put(
+        db,
+        &[key],
+        Entry {
+            value: Some(value),
+            ..Entry::default()
+        },
+    ) {
+        Ok(_) => ctx.reply.integer(1),
+        Err(why) => refused(&mut ctx.reply, why),
+    }
+}
+
+fn setex(ctx: &mut Ctx<'_>) {
+    set_for(ctx, set_options::When::Seconds(2));
+}
+
+fn psetex(ctx: &mut Ctx<'_>) {
+    set_for(ctx, set_options::When::Milliseconds(2));
+}
+
+fn set_for(ctx: &mut Ctx<'_>, when: set_options::When) {
+    let now_ms = ctx.store.now_ms();
+    let Some(Expiry::At(time)) = when.resolve(ctx, now_ms) else {
+        return;
+    };
+    match store(ctx, 3, Some(time)) {
+        Ok(()) => ctx.reply.ok(),
+        Err(why) => refused(&mut ctx.reply, why),
+    }
+}
+
+fn getset(ctx: &mut Ctx<'_>) {
+    let (db, key) = (ctx.client.db(), ctx.args.get(1));
+    let mut tree = ctx.store.lock(key);
+    let old = match tree.find(db, &[key]) {
+        None => None,
+        Some(node) => match tree.item(node).value() {
+            Some(value) => Some(value.to_vec()),
+            None => return ctx.reply.error(errors::WRONGTYPE),
+        },
+    };
+    let value: &[&[u8]] = &[ctx.args.get(2)];
+    if let Err(why) = tree.put(
+        db,
+        &[key],
+        Entry {
+            value: Some(value),
+            ..Entry::default()
+        },
+    ) {
+        return refused(&mut ctx.reply, why);
+    }
+    match old {
+        Some(old) => ctx.reply.bulk(&old),
+        None => ctx.reply.null(),
+    }
+}
+
+fn getdel(ctx: &mut Ctx<'_>) {
+    let key = ctx.args.get(1);
+    let mut tree = ctx.store.lock(key);
+    let Some(node) = tree.find(ctx.client.db(), &[key]) else {
+        return ctx.reply.null();
+    };
+    match tree.item(node).value() {
+        Some(value) => ctx.reply.bulk(value),
+        None => return ctx.reply.error(errors::WRONGTYPE),
+    }
+    tree.remove(node);
+}
+
+fn getex(ctx: &mut Ctx<'_>) {
+    let Some(options) = set_options::parse(ctx.args, 2, Allowed::Getex) else {
+        return ctx.reply.error(errors::SYNTAX);
+    };
+    let now_ms = ctx.store.now_ms();
+    let key = ctx.args.get(1);
+    let mut tree = ctx.store.lock(key);
+    let Some(node) = tree.find(ctx.client.db(), &[key]) else {
+        return ctx.reply.null();
+    };
+    if tree.item(node).value().is_none() {
+        return ctx.reply.error(errors::WRONGTYPE);
+    }
+    // The time is looked at only when there is something to expire, as Redis does.
+    let Some(expiry) = options.expiry.resolve(ctx, now_ms) else {
+        return;
+    };
+    ctx.reply.bulk(tree.item(node).value().unwrap_or_default());
+    match expiry {
+        Expiry::Keep => {}
+        Expiry::At(time) if time <= now_ms => tree.remove(node),
+        Expiry::At(time) => {
+            tree.set_expiry(node, Some(time));
+            tree.bump(node);
+        }
+        Expiry::Never => {
+            if tree.item(node).expires_ms().is_some() {
+                tree.set_expiry(node, None);
+                tree.bump(node);
+            }
+        }
+    }
+}
+
+fn mget(ctx: &mut Ctx<'_>) {
+    let db = ctx.client.db();
+    let keys = ctx.args.from(1);
+    ctx.reply.array(keys.len());
+    for key in keys.iter() {
+        if ctx.reply.overflowed() {
+            return;
+        }
+        let mut tree = ctx.store.lock(key);
+        let node = tree.find(db, &[key]);
+        match node.and_then(|node| tree.item(node).value()) {
+            Some(value) => ctx.reply.bulk(value),
+            None => ctx.reply.null(),
+        }
+    }
+}
+
+fn mset(ctx: &mut Ctx<'_>) {
+    if ctx.args.len().is_multiple_of(2) {
+        return ctx
+            .reply
+            .error("ERR wrong number of arguments for 'mset' command");
+    }
+    match store_all(ctx) {
+        Ok(()) => ctx.reply.ok(),
+        Err(why) => refused(&mut ctx.reply, why),
+    }
+}
+
+fn msetnx(ctx: &mut Ctx<'_>) {
+    if ctx.args.len().is_multiple_of(2) {
+        return ctx
+            .reply
+            .error("ERR wrong number of arguments for 'msetnx' command");
+    }
+    let db = ctx.client.db();
+    for key in ctx.args.from(1).iter().step_by(2) {
+        if ctx.store.lock(key).peek(db, &[key]).is_some() {
+            return ctx.reply.integer(0);
+        }
+    }
+    match store_all(ctx) {
+        Ok(()) => ctx.reply.integer(1),
+        Err(why) => refused(&mut ctx.reply, why),
+    }
+}
+
+/// Stores every pair, or nothing if one of them is larger than the store takes.
+fn store_all(ctx: &mut Ctx<'_>) -> Result<(), Refused> {
+    let db = ctx.client.db();
+    let most = ctx.store.max_item_size();
+    let pairs = || {
+        let keys = ctx.args.from(1);
+        keys.iter()
+            .step_by(2)
+            .zip(ctx.args.from(2).iter().step_by(2))
+    };
+    if pairs().any(|(key, value)| key.len() + value.len() > most) {
+        return Err(Refused::TooLarge);
+    }
+    for (key, value) in pairs() {
+        let value: &[&[u8]] = &[value];
+        let entry = Entry {
+            value: Some(value),
+            ..Entry::default()
+        };
+        ctx.store.lock(key).put(db, &[key], entry)?;
+    }
+    Ok(())
 }

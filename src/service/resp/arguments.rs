@@ -1,0 +1,66 @@
+//! What many commands do alike: read a number or a word from the arguments, tell what a node is, answer a refused write.
+
+use super::session::Ctx;
+use super::{connection, errors};
+use crate::protocol::resp::{Reply, parse_integer};
+use crate::store::{Node, Refused, Tree};
+
+/// Whether an argument is this word, in upper or lower case.
+#[inline]
+pub(super) fn is(argument: &[u8], word: &str) -> bool {
+    argument.eq_ignore_ascii_case(word.as_bytes())
+}
+
+impl Ctx<'_> {
+    /// The integer at `index`; if it is none, the error is answered.
+    pub(super) fn integer(&mut self, index: usize) -> Option<i64> {
+        let value = parse_integer(self.args.get(index));
+        if value.is_none() {
+            self.reply.error(errors::NOT_INTEGER);
+        }
+        value
+    }
+
+    /// The integer at `index` between two bounds; if it is none, the error is answered.
+    pub(super) fn integer_between(&mut self, index: usize, least: i64, most: i64) -> Option<i64> {
+        let value = self.integer(index)?;
+        if (least..=most).contains(&value) {
+            return Some(value);
+        }
+        self.reply.error(format!(
+            "ERR value is out of range, value must between {least} and {most}"
+        ));
+        None
+    }
+
+    /// The number of a database at `index`; if it is none, the error is answered.
+    pub(super) fn database(&mut self, index: usize) -> Option<u8> {
+        let number = self.integer_between(index, i32::MIN.into(), i32::MAX.into())?;
+        let db = connection::database(number);
+        if db.is_none() {
+            self.reply.error(errors::DB_INDEX);
+        }
+        db
+    }
+}
+
+/// Answers a write that the store has refused.
+#[cold]
+pub(super) fn refused(reply: &mut Reply<'_>, why: Refused) {
+    reply.error(match why {
+        Refused::TooLarge => errors::TOO_LARGE,
+        _ => errors::OUT_OF_MEMORY,
+    });
+}
+
+/// Whether Redis's commands on hashes see a hash: a node with children, or one that is there for children only.
+///
+/// A node that memcached has given a value and children is both a string and a hash. Its TYPE is `hash`.
+#[inline]
+pub(super) fn is_hash(tree: &mut Tree<'_>, node: Node) -> bool {
+    let item = tree.item(node);
+    match item.value() {
+        None => true,
+        Some(_) => item.has_children() && tree.child_count(node) > 0,
+    }
+}

@@ -1,0 +1,144 @@
+//! Counters: INCR, DECR and their kin, on strings that spell a number.
+//!
+//! An integer is 64 bits signed, and one step too far is an error that changes nothing. INCRBYFLOAT adds as Redis does,
+//! in 80 bits: see [`extended`](super::extended). A missing key counts as 0. Flags, expiry and what hangs below the key
+//! stay.
+
+use super::arguments::refused;
+use super::errors;
+use super::extended::Extended;
+use super::session::Ctx;
+use super::table::{Command, DENYOOM, FAST, WRITE};
+use crate::protocol::resp::parse_integer;
+use crate::store::{Entry, Node, Refused, Tree};
+
+pub(super) const COMMANDS: &[Command] = &[
+    Command::new("incr", 2, WRITE | DENYOOM | FAST, incr)
+        .keys(1, 1, 1)
+        .docs(
+            "string",
+            "1.0.0",
+            "key",
+            "Adds one to the integer under a key.",
+        ),
+    Command::new("decr", 2, WRITE | DENYOOM | FAST, decr)
+        .keys(1, 1, 1)
+        .docs(
+            "string",
+            "1.0.0",
+            "key",
+            "Takes one from the integer under a key.",
+        ),
+    Command::new("incrby", 3, WRITE | DENYOOM | FAST, incrby)
+        .keys(1, 1, 1)
+        .docs(
+            "string",
+            "1.0.0",
+            "key increment",
+            "Adds to the integer under a key.",
+        ),
+    Command::new("decrby", 3, WRITE | DENYOOM | FAST, decrby)
+        .keys(1, 1, 1)
+        .docs(
+            "string",
+            "1.0.0",
+            "key decrement",
+            "Takes from the integer under a key.",
+        ),
+    Command::new("incrbyfloat", 3, WRITE | DENYOOM | FAST, incrbyfloat)
+        .keys(1, 1, 1)
+        .docs(
+            "string",
+            "2.6.0",
+            "key increment",
+            "Adds to the number under a key, which may have decimals.",
+        ),
+];
+
+fn incr(ctx: &mut Ctx<'_>) {
+    add(ctx, 1);
+}
+
+fn decr(ctx: &mut Ctx<'_>) {
+    add(ctx, -1);
+}
+
+fn incrby(ctx: &mut Ctx<'_>) {
+    if let Some(step) = ctx.integer(2) {
+        add(ctx, step);
+    }
+}
+
+fn decrby(ctx: &mut Ctx<'_>) {
+    let Some(step) = ctx.integer(2) else { return };
+    match step.checked_neg() {
+        Some(step) => add(ctx, step),
+        None => ctx.reply.error("ERR decrement would overflow"),
+    }
+}
+
+fn add(ctx: &mut Ctx<'_>, step: i64) {
+    let (db, key) = (ctx.client.db(), ctx.args.get(1));
+    let mut tree = ctx.store.lock(key);
+    let node = tree.peek(db, &[key]);
+    let old = match node.map(|node| tree.item(node).value()) {
+        None => 0,
+        Some(None) => return ctx.reply.error(errors::WRONGTYPE),
+        Some(Some(value)) => match parse_integer(value) {
+            Some(value) => value,
+            None => return ctx.reply.error(errors::NOT_INTEGER),
+        },
+    };
+    let Some(new) = old.checked_add(step) else {
+        return ctx.reply.error(errors::OVERFLOW);
+    };
+    let mut text = itoa::Buffer::new();
+    match write(&mut tree, db, key, node, text.format(new).as_bytes()) {
+        Ok(()) => ctx.reply.integer(new),
+        Err(why) => refused(&mut ctx.reply, why),
+    }
+}
+
+fn incrbyfloat(ctx: &mut Ctx<'_>) {
+    let (db, key) = (ctx.client.db(), ctx.args.get(1));
+    let mut tree = ctx.store.lock(key);
+    let node = tree.peek(db, &[key]);
+    let old = match node.map(|node| tree.item(node).value()) {
+        None => Some(Extended::ZERO),
+        Some(None) => return ctx.reply.error(errors::WRONGTYPE),
+        Some(Some(value)) => Extended::parse(value),
+    };
+    let (Some(old), Some(step)) = (old, Extended::parse(ctx.args.get(2))) else {
+        return ctx.reply.error(errors::NOT_FLOAT);
+    };
+    let Some(new) = old.plus(step) else {
+        return ctx.reply.error(errors::NOT_FINITE);
+    };
+    let text = new.print();
+    match write(&mut tree, db, key, node, text.as_bytes()) {
+        Ok(()) => ctx.reply.bulk(text.as_bytes()),
+        Err(why) => refused(&mut ctx.reply, why),
+    }
+}
+
+/// Stores the new value in the node that held the old one, or in a new node.
+#[inline]
+fn write(
+    tree: &mut Tree<'_>,
+    db: u8,
+    key: &[u8],
+    node: Option<Node>,
+    text: &[u8],
+) -> Result<(), Refused> {
+    let value: &[&[u8]] = &[text];
+    match node {
+        Some(node) => tree.set_value(node, value),
+        None => {
+            let entry = Entry {
+                value: Some(value),
+                ..Entry::default()
+            };
+            tree.put(db, &[key], entry).map(|_| ())
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! When keys go by themselves: EXPIRE and its kin set it, TTL and its kin tell it, PERSIST takes it back.
+//!
+//! The store keeps Unix time in milliseconds; the commands differ in their unit and in whether they count from now.
+//! A time that is past deletes the key at once.
+
+use super::arguments::is;
+use super::session::Ctx;
+use super::set_options::invalid_expiry;
+use super::table::{Command, FAST, READONLY, WRITE};
+
+pub(super) const COMMANDS: &[Command] = &[
+    Command::new("expire", -3, WRITE | FAST, |ctx| expire(ctx, 1000, true)).keys(1, 1, 1).docs(
+        "generic",
+        "1.0.0",
+        "key seconds [NX|XX|GT|LT]",
+        "Lets a key expire after so many seconds.",
+    ),
+    Command::new("pexpire", -3, WRITE | FAST, |ctx| expire(ctx, 1, true)).keys(1, 1, 1).docs(
+        "generic",
+        "2.6.0",
+        "key milliseconds [NX|XX|GT|LT]",
+        "Lets a key expire after so many milliseconds.",
+    ),
+    Command::new("expireat", -3, WRITE | FAST, |ctx| expire(ctx, 1000, false)).keys(1, 1, 1).docs(
+        "generic",
+        "1.2.0",
+        "key time [NX|XX|GT|LT]",
+        "Lets a key expire at a Unix time in seconds.",
+    ),
+    Command::new("pexpireat", -3, WRITE | FAST, |ctx| expire(ctx, 1, false)).keys(1, 1, 1).docs(
+        "generic",
+        "2.6.0",
+        "key time [NX|XX|GT|LT]",
+        "Lets a key expire at a Unix time in milliseconds.",
+    ),
+    Command::new("ttl", 2, READONLY | FAST, |ctx| tell(ctx, 1000, true)).keys(1, 1, 1).docs(
+        "generic",
+        "1.0.0",
+        "key",
+        "Returns the seconds until a key expires; -1 for never, -2 for no key.",
+    ),
+    Command::new("pttl", 2, READONLY | FAST, |ctx| tell(ctx, 1, true)).keys(1, 1, 1).docs(
+        "generic",
+        "2.6.0",
+        "key",
+        "Returns the milliseconds until a key expires; -1 for never, -2 for no key.",
+    ),
+    Command::new("expiretime", 2, READONLY | FAST, |ctx| tell(ctx, 1000, false))
+        .keys(1, 1, 1)
+        .docs(
+            "generic",
+            "7.0.0",
+            "key",
+            "Returns the Unix time in seconds at which a key expires; -1 for never, -2 for no key.",
+        ),
+    Command::new("pexpiretime", 2, READONLY | FAST, |ctx| tell(ctx, 1, false)).keys(1, 1, 1).docs(
+        "generic",
+        "7.0.0",
+        "key",
+        "Returns the Unix time in milliseconds at which a key expires; -1 for never, -2 for no key.",
+    ),
+    Command::new("persist", 2, WRITE | FAST, persist).keys(1, 1, 1).docs(
+        "generic",
+        "2.2.0",
+        "key",
+        "Lets a key never expire.",
+    ),
+];
+
+/// Under which condition EXPIRE does it.
+#[derive(Default)]
+struct Condition {
+    /// NX: only if it would never expire.
+    never: bool,
+    /// XX: only if it would expire.
+    ever: bool,
+    /// GT: only if that makes it later.
+    later: bool,
+    /// LT: only if that makes it earlier.
+    earlier: bool,
+}
+
+impl Condition {
+    /// Reads the options from number 3 on; if they make no sense, the error is answered.
+    fn parse(ctx: &mut Ctx<'_>) -> Option<Condition> {
+        let mut condition = Condition::default();
+        for option in ctx.args.from(3).iter() {
+            match option {
+                option if is(option, "nx") => condition.never = true,
+                option if is(option, "xx") => condition.ever = true,
+                option if is(option, "gt") => condition.later = true,
+                option if is(option, "lt") => condition.earlier = true,
+                option => {
+                    ctx.reply
+                        .error([b"ERR Unsupported option ", option].concat());
+                    return None;
+                }
+            }
+        }
+        if condition.never && (condition.ever || condition.later || condition.earlier) {
+            ctx.reply
+                .error("ERR NX and XX, GT or LT options at the same time are not compatible");
+            return None;
+        }
+        if condition.later && condition.earlier {
+            ctx.reply
+                .error("ERR GT and LT options at the same time are not compatible");
+            return None;
+        }
+        Some(condition)
+    }
+
+    /// Whether `new` may replace `old`. Never is later than any time.
+    fn holds(&self, old: Option<u64>, new: i64) -> bool {
+        match old {
+            None => !self.ever && !self.later,
+            Some(old) => {
+                let (new, old) = (i128::from(new), i128::from(old));
+                !self.never && (!self.later || new > old) && (!self.earlier || new < old)
+            }
+        }
+    }
+}
+
+fn expire(ctx: &mut Ctx<'_>, unit: i64, from_now: bool) {
+    let Some(condition) = Condition::parse(ctx) else {
+        return;
+    };
+    let Some(number) = ctx.integer(2) else { return };
+    let key = ctx.args.get(1);
+    let mut tree = ctx.store.lock(key);
+    let now_ms = tree.now_ms();
+    let start = if from_now { now_ms } else { 0 };
+    let Some(time) = number
+        .checked_mul(unit)
+        .and_then(|ms| ms.checked_add_unsigned(start))
+    else {
+        return invalid_expiry(ctx);
+    };
+    let Some(node) = tree.peek(ctx.client.db(), &[key]) else {
+        return ctx.reply.integer(0);
+    };
+    if !condition.holds(tree.item(node).expires_ms(), time) {
+        return ctx.reply.integer(0);
+    }
+    match u64::try_from(time) {
+        Ok(time) if time > now_ms => {
+            tree.set_expiry(node, Some(time));
+            tree.bump(node);
+        }
+        _ => tree.remove(node),
+    }
+    ctx.reply.integer(1);
+}
+
+fn tell(ctx: &mut Ctx<'_>, unit: u64, from_now: bool) {
+    let key = ctx.args.get(1);
+    let mut tree = ctx.store.lock(key);
+    let Some(node) = tree.peek(ctx.client.db(), &[key]) else {
+        return ctx.reply.integer(-2);
+    };
+    let Some(time) = tree.item(node).expires_ms() else {
+        return ctx.reply.integer(-1);
+    };
+    let start = if from_now { tree.now_ms() } else { 0 };
+    // Rounded to the nearest second, as Redis does.
+    let left = time.saturating_sub(start).saturating_add(unit / 2) / unit;
+    ctx.reply.integer(i64::try_from(left).unwrap_or(i64::MAX));
+}
+
+fn persist(ctx: &mut Ctx<'_>) {
+    let key = ctx.args.get(1);
+    let mut tree = ctx.store.lock(key);
+    let node = tree.peek(ctx.client.db(), &[key]);
+    let Some(node) = node.filter(|node| tree.item(*node).expires_ms().is_some()) else {
+        return ctx.reply.integer(0);
+    };
+    tree.set_expiry(node, None);
+    tree.bump(node);
+    ctx.reply.integer(1);
+}

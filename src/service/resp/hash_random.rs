@@ -1,0 +1,148 @@
+//! HRANDFIELD: fields by chance.
+//!
+//! A count above zero asks for that many different fields, one below zero for exactly that many, the same one possibly
+//! several times. Fields are drawn by their position among the children, so a draw costs no walk. A negative count of
+//! any size is cut by the bound on replies: nothing is set aside for it beforehand.
+
+use std::cell::Cell;
+use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
+
+use super::arguments::is;
+use super::errors;
+use super::hashes::reading;
+use super::session::Ctx;
+use super::table::{Command, READONLY};
+use crate::store::{Node, Tree};
+
+pub(super) const COMMANDS: &[Command] = &[Command::new("hrandfield", -2, READONLY, hrandfield)
+    .keys(1, 1, 1)
+    .docs(
+        "hash",
+        "6.2.0",
+        "key [count [WITHVALUES]]",
+        "Returns fields by chance.",
+    )];
+
+fn hrandfield(ctx: &mut Ctx<'_>) {
+    if ctx.args.len() == 2 {
+        let Ok((mut tree, hash)) = reading(ctx) else {
+            return;
+        };
+        let node = hash.and_then(|hash| {
+            let position = below(tree.child_count(hash));
+            tree.child_at(hash, position)
+        });
+        return match node {
+            Some(node) => ctx.reply.bulk(tree.item(node).key()),
+            None => ctx.reply.null(),
+        };
+    }
+    let Some(count) = ctx.integer_between(2, -i64::MAX, i64::MAX) else {
+        return;
+    };
+    let with_values = ctx.args.len() > 3;
+    if with_values && (ctx.args.len() > 4 || !is(ctx.args.get(3), "withvalues")) {
+        return ctx.reply.error(errors::SYNTAX);
+    }
+    // Twice as many elements would not fit into the head of the reply.
+    if with_values && !(-i64::MAX / 2..=i64::MAX / 2).contains(&count) {
+        return ctx.reply.error("ERR value is out of range");
+    }
+    let Ok((mut tree, hash)) = reading(ctx) else {
+        return;
+    };
+    let Some(hash) = hash.filter(|_| count != 0) else {
+        return ctx.reply.array(0);
+    };
+    let length = tree.child_count(hash);
+    let wanted = usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX);
+    if count < 0 {
+        head(ctx, wanted, with_values);
+        for _ in 0..wanted {
+            if ctx.reply.overflowed() {
+                return;
+            }
+            answer(ctx, &tree, tree.child_at(hash, below(length)), with_values);
+        }
+        return;
+    }
+    let wanted = wanted.min(length);
+    head(ctx, wanted, with_values);
+    if wanted == length {
+        for position in 0..length {
+            if ctx.reply.overflowed() {
+                return;
+            }
+            answer(ctx, &tree, tree.child_at(hash, position), with_values);
+        }
+        return;
+    }
+    // Floyd's way to draw without repetition: as many draws as fields, no list of all of them.
+    let mut drawn = HashSet::with_capacity(wanted);
+    for last in length - wanted..length {
+        let position = below(last + 1);
+        let position = if drawn.insert(position) {
+            position
+        } else {
+            last
+        };
+        drawn.insert(position);
+        answer(ctx, &tree, tree.child_at(hash, position), with_values);
+    }
+}
+
+/// Begins the reply: in RESP3 a field and its value are an array of two.
+fn head(ctx: &mut Ctx<'_>, count: usize, with_values: bool) {
+    ctx.reply.array(if with_values && !ctx.reply.resp3() {
+        2 * count
+    } else {
+        count
+    });
+}
+
+fn answer(ctx: &mut Ctx<'_>, tree: &Tree<'_>, node: Option<Node>, with_value: bool) {
+    let Some(item) = node.map(|node| tree.item(node)) else {
+        return;
+    };
+    if with_value && ctx.reply.resp3() {
+        ctx.reply.array(2);
+    }
+    ctx.reply.bulk(item.key());
+    if with_value {
+        ctx.reply.bulk(item.value().unwrap_or_default());
+    }
+}
+
+/// A number below `bound` by chance, every one about as likely; 0 if the bound is.
+fn below(bound: usize) -> usize {
+    thread_local! {
+        /// The seed, and how many numbers were drawn.
+        static DRAWS: (RandomState, Cell<u64>) = (RandomState::new(), Cell::new(0));
+    }
+    let random = DRAWS.with(|(state, draws)| {
+        draws.set(draws.get().wrapping_add(1));
+        state.hash_one(draws.get())
+    });
+    // The high half of the product spreads 64 bits over the bound.
+    ((u128::from(random) * bound as u128) >> 64) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::below;
+
+    #[test]
+    fn every_number_below_the_bound_comes_up() {
+        let mut seen = [0; 10];
+        for _ in 0..10_000 {
+            seen[below(10)] += 1;
+        }
+        assert!(
+            seen.iter().all(|&count| (700..1300).contains(&count)),
+            "{seen:?}"
+        );
+        assert_eq!(below(0), 0);
+        assert_eq!(below(1), 0);
+    }
+}

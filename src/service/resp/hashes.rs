@@ -1,0 +1,356 @@
+//! Hashes: fields and their values under one key.
+//!
+//! A hash is a node with children: a field is a child's name, its value the child's value. So what memcached stores
+//! under the path `user name` is `HGET user name`, and a field can be read with `getn`. A hash that a command here
+//! begins has no value of its own and goes with its last field; a node that memcached gave a value is a string again
+//! when its last field goes. Fields come in the order in which they were added, until one is deleted and the last takes
+//! its place.
+//!
+//! Cost: one lock for the key, one look-up for it and one for each field. No command that answers many fields copies
+//! them anywhere but into the reply.
+
+use super::arguments::{is_hash, refused};
+use super::errors;
+use super::session::Ctx;
+use super::table::{Command, DENYOOM, FAST, READONLY, WRITE};
+use crate::store::{Entry, Node, Refused, Tree};
+
+pub(super) const COMMANDS: &[Command] = &[
+    Command::new("hset", -4, WRITE | DENYOOM | FAST, hset)
+        .keys(1, 1, 1)
+        .docs(
+            "hash",
+            "2.0.0",
+            "key field value [field value ...]",
+            "Stores fields of a hash and returns how many are new.",
+        ),
+    Command::new("hmset", -4, WRITE | DENYOOM | FAST, hmset)
+        .keys(1, 1, 1)
+        .docs(
+            "hash",
+            "2.0.0",
+            "key field value [field value ...]",
+            "Stores fields of a hash; HSET's old name.",
+        ),
+    Command::new("hsetnx", 4, WRITE | DENYOOM | FAST, hsetnx)
+        .keys(1, 1, 1)
+        .docs(
+            "hash",
+            "2.0.0",
+            "key field value",
+            "Stores a field of a hash if it is not there yet.",
+        ),
+    Command::new("hget", 3, READONLY | FAST, hget)
+        .keys(1, 1, 1)
+        .docs(
+            "hash",
+            "2.0.0",
+            "key field",
+            "Returns the value of a field.",
+        ),
+    Command::new("hmget", -3, READONLY | FAST, hmget)
+        .keys(1, 1, 1)
+        .docs(
+            "hash",
+            "2.0.0",
+            "key field [field ...]",
+            "Returns the values of some fields.",
+        ),
+    Command::new("hgetall", 2, READONLY, hgetall)
+        .keys(1, 1, 1)
+        .docs(
+            "hash",
+            "2.0.0",
+            "key",
+            "Returns every field with its value.",
+        ),
+    Command::new("hkeys", 2, READONLY, hkeys)
+        .keys(1, 1, 1)
+        .docs("hash", "2.0.0", "key", "Returns every field."),
+    Command::new("hvals", 2, READONLY, hvals)
+        .keys(1, 1, 1)
+        .docs("hash", "2.0.0", "key", "Returns every field's value."),
+    Command::new("hdel", -3, WRITE | FAST, hdel)
+        .keys(1, 1, 1)
+        .docs(
+            "hash",
+            "2.0.0",
+            "key field [field ...]",
+            "Deletes fields and returns how many there were.",
+        ),
+    Command::new("hlen", 2, READONLY | FAST, hlen)
+        .keys(1, 1, 1)
+        .docs("hash", "2.0.0", "key", "Returns how many fields there are."),
+    Command::new("hexists", 3, READONLY | FAST, hexists)
+        .keys(1, 1, 1)
+        .docs(
+            "hash",
+            "2.0.0",
+            "key field",
+            "Tells whether a field is there.",
+        ),
+    Command::new("hstrlen", 3, READONLY | FAST, hstrlen)
+        .keys(1, 1, 1)
+        .docs(
+            "hash",
+            "3.2.0",
+            "key field",
+            "Returns the length of a field's value.",
+        ),
+];
+
+/// Finds the hash under the key for a reader, with its shard locked. `Err` when the key holds a string: that is
+/// answered already.
+pub(super) fn reading<'a>(ctx: &mut Ctx<'a>) -> Result<(Tree<'a>, Option<Node>), ()> {
+    let key = ctx.args.get(1);
+    let mut tree = ctx.store.lock(key);
+    let node = tree.find(ctx.client.db(), &[key]);
+    checked(ctx, tree, node)
+}
+
+/// The same for a writer, which counts neither as hit nor as miss.
+pub(super) fn writing<'a>(ctx: &mut Ctx<'a>) -> Result<(Tree<'a>, Option<Node>), ()> {
+    let key = ctx.args.get(1);
+    let mut tree = ctx.store.lock(key);
+    let node = tree.peek(ctx.client.db(), &[key]);
+    checked(ctx, tree, node)
+}
+
+#[inline]
+fn checked<'a>(
+    ctx: &mut Ctx<'a>,
+    mut tree: Tree<'a>,
+    node: Option<Node>,
+) -> Result<(Tree<'a>, Option<Node>), ()> {
+    if node.is_some_and(|node| !is_hash(&mut tree, node)) {
+        ctx.reply.error(errors::WRONGTYPE);
+        return Err(());
+    }
+    Ok((tree, node))
+}
+
+/// Stores one field. The hash, and whether the field is new.
+#[inline]
+pub(super) fn store(
+    tree: &mut Tree<'_>,
+    (db, key): (u8, &[u8]),
+    hash: Option<Node>,
+    field: &[u8],
+    value: &[u8],
+) -> Result<(Node, bool), Refused> {
+    let value: &[&[u8]] = &[value];
+    let entry = Entry {
+        value: Some(value),
+        ..Entry::default()
+    };
+    let Some(hash) = hash else {
+        let hash = tree.put(db, &[key], Entry::default())?;
+        return match tree.put_child(hash, field, entry) {
+            Ok(_) => Ok((hash, true)),
+            Err(why) => {
+                tree.remove(hash);
+                Err(why)
+            }
+        };
+    };
+    match tree.child(hash, field) {
+        Some(node) => {
+            tree.set_value(node, value)?;
+            // What memcached had let expire is now a field like others.
+            if tree.item(node).expires_ms().is_some() {
+                tree.set_expiry(node, None);
+            }
+            Ok((hash, false))
+        }
+        None => tree.put_child(hash, field, entry).map(|_| (hash, true)),
+    }
+}
+
+/// Stores every pair of the arguments and counts the new fields; `None` when an error was answered.
+fn store_all(ctx: &mut Ctx<'_>) -> Option<i64> {
+    if ctx.args.len() % 2 == 1 {
+        let error = format!(
+            "ERR wrong number of arguments for '{}' command",
+            ctx.entry.name
+        );
+        ctx.reply.error(error);
+        return None;
+    }
+    let (mut tree, mut hash) = writing(ctx).ok()?;
+    let most = ctx.store.max_item_size();
+    let place = (ctx.client.db(), ctx.args.get(1));
+    let pairs = || {
+        let fields = ctx.args.from(2);
+        fields
+            .iter()
+            .step_by(2)
+            .zip(ctx.args.from(3).iter().step_by(2))
+    };
+    // All of them or none: a pair that is too large is found before the first is stored.
+    if pairs().any(|(field, value)| field.len() + value.len() > most) {
+        refused(&mut ctx.reply, Refused::TooLarge);
+        return None;
+    }
+    let mut count = 0;
+    for (field, value) in pairs() {
+        match store(&mut tree, place, hash, field, value) {
+            Ok((node, new)) => {
+                hash = Some(node);
+                count += i64::from(new);
+            }
+            Err(why) => {
+                refused(&mut ctx.reply, why);
+                return None;
+            }
+        }
+    }
+    Some(count)
+}
+
+fn hset(ctx: &mut Ctx<'_>) {
+    if let Some(count) = store_all(ctx) {
+        ctx.reply.integer(count);
+    }
+}
+
+fn hmset(ctx: &mut Ctx<'_>) {
+    if store_all(ctx).is_some() {
+        ctx.reply.ok();
+    }
+}
+
+fn hsetnx(ctx: &mut Ctx<'_>) {
+    let Ok((mut tree, hash)) = writing(ctx) else {
+        return;
+    };
+    let field = ctx.args.get(2);
+    if hash.is_some_and(|hash| tree.child(hash, field).is_some()) {
+        return ctx.reply.integer(0);
+    }
+    let place = (ctx.client.db(), ctx.args.get(1));
+    match store(&mut tree, place, hash, field, ctx.args.get(3)) {
+        Ok(_) => ctx.reply.integer(1),
+        Err(why) => refused(&mut ctx.reply, why),
+    }
+}
+
+fn hget(ctx: &mut Ctx<'_>) {
+    let Ok((mut tree, hash)) = reading(ctx) else {
+        return;
+    };
+    match hash.and_then(|hash| tree.child(hash, ctx.args.get(2))) {
+        Some(node) => ctx.reply.bulk(tree.item(node).value().unwrap_or_default()),
+        None => ctx.reply.null(),
+    }
+}
+
+fn hmget(ctx: &mut Ctx<'_>) {
+    let Ok((mut tree, hash)) = reading(ctx) else {
+        return;
+    };
+    let fields = ctx.args.from(2);
+    ctx.reply.array(fields.len());
+    for field in fields.iter() {
+        if ctx.reply.overflowed() {
+            return;
+        }
+        match hash.and_then(|hash| tree.child(hash, field)) {
+            Some(node) => ctx.reply.bulk(tree.item(node).value().unwrap_or_default()),
+            None => ctx.reply.null(),
+        }
+    }
+}
+
+/// Runs `each` on every field's node, after `head` has begun the reply with their number.
+fn every(
+    ctx: &mut Ctx<'_>,
+    head: impl FnOnce(&mut Ctx<'_>, usize),
+    each: impl Fn(&mut Ctx<'_>, &Tree<'_>, Node),
+) {
+    let Ok((mut tree, hash)) = reading(ctx) else {
+        return;
+    };
+    let Some(hash) = hash else {
+        return head(ctx, 0);
+    };
+    let count = tree.child_count(hash);
+    head(ctx, count);
+    for position in 0..count {
+        if ctx.reply.overflowed() {
+            return;
+        }
+        if let Some(node) = tree.child_at(hash, position) {
+            each(ctx, &tree, node);
+        }
+    }
+}
+
+fn answer_field(ctx: &mut Ctx<'_>, tree: &Tree<'_>, node: Node) {
+    ctx.reply.bulk(tree.item(node).key());
+}
+
+fn answer_value(ctx: &mut Ctx<'_>, tree: &Tree<'_>, node: Node) {
+    ctx.reply.bulk(tree.item(node).value().unwrap_or_default());
+}
+
+fn hgetall(ctx: &mut Ctx<'_>) {
+    every(
+        ctx,
+        |ctx, count| ctx.reply.map(count),
+        |ctx, tree, node| {
+            answer_field(ctx, tree, node);
+            answer_value(ctx, tree, node);
+        },
+    );
+}
+
+fn hkeys(ctx: &mut Ctx<'_>) {
+    every(ctx, |ctx, count| ctx.reply.array(count), answer_field);
+}
+
+fn hvals(ctx: &mut Ctx<'_>) {
+    every(ctx, |ctx, count| ctx.reply.array(count), answer_value);
+}
+
+fn hdel(ctx: &mut Ctx<'_>) {
+    let Ok((mut tree, mut hash)) = writing(ctx) else {
+        return;
+    };
+    let (db, key) = (ctx.client.db(), ctx.args.get(1));
+    let mut count = 0;
+    for field in ctx.args.from(2).iter() {
+        let Some(node) = hash.and_then(|hash| tree.child(hash, field)) else {
+            continue;
+        };
+        tree.remove(node);
+        count += 1;
+        // A hash without a value goes with its last field.
+        hash = tree.peek(db, &[key]);
+    }
+    ctx.reply.integer(count);
+}
+
+fn hlen(ctx: &mut Ctx<'_>) {
+    let Ok((mut tree, hash)) = reading(ctx) else {
+        return;
+    };
+    ctx.reply
+        .integer(hash.map_or(0, |hash| tree.child_count(hash)) as i64);
+}
+
+fn hexists(ctx: &mut Ctx<'_>) {
+    let Ok((mut tree, hash)) = reading(ctx) else {
+        return;
+    };
+    let node = hash.and_then(|hash| tree.child(hash, ctx.args.get(2)));
+    ctx.reply.integer(i64::from(node.is_some()));
+}
+
+fn hstrlen(ctx: &mut Ctx<'_>) {
+    let Ok((mut tree, hash)) = reading(ctx) else {
+        return;
+    };
+    let node = hash.and_then(|hash| tree.child(hash, ctx.args.get(2)));
+    let value = node.and_then(|node| tree.item(node).value());
+    ctx.reply.integer(value.map_or(0, <[u8]>::len) as i64);
+}

@@ -1,0 +1,200 @@
+//! LCS: the longest common subsequence of two strings.
+//!
+//! The classic table: a cell for every pair of prefixes holds the length of their longest common subsequence, and the
+//! way back through the table gives the subsequence and its runs, last first. Time and memory are the product of the
+//! two lengths, so the table is bounded, and the bound is checked before it is allocated.
+
+use super::arguments::is;
+use super::errors;
+use super::session::Ctx;
+use super::table::{Command, READONLY};
+
+pub(super) const COMMANDS: &[Command] =
+    &[Command::new("lcs", -3, READONLY, lcs).keys(1, 2, 1).docs(
+        "string",
+        "7.0.0",
+        "key1 key2 [LEN] [IDX] [MINMATCHLEN length] [WITHMATCHLEN]",
+        "Returns the longest common subsequence of two values.",
+    )];
+
+/// Bytes of the largest table, four a cell: two values of 4,095 bytes, or of others with this product. A turn with
+/// such a table takes some tens of milliseconds. What needs more is answered as Redis answers what is over its
+/// proto-max-bulk-len.
+const LARGEST_TABLE: usize = 64 << 20;
+
+/// Reads the string under a key; a missing one is empty. `None` for a hash.
+fn read(ctx: &Ctx<'_>, index: usize) -> Option<Vec<u8>> {
+    let key = ctx.args.get(index);
+    let mut tree = ctx.store.lock(key);
+    match tree.find(ctx.client.db(), &[key]) {
+        Some(node) => tree.item(node).value().map(<[u8]>::to_vec),
+        None => Some(Vec::new()),
+    }
+}
+
+fn lcs(ctx: &mut Ctx<'_>) {
+    let (Some(a), Some(b)) = (read(ctx, 1), read(ctx, 2)) else {
+        return ctx
+            .reply
+            .error("ERR The specified keys must contain string values");
+    };
+    let (mut only_length, mut indices, mut with_lengths, mut shortest) = (false, false, false, 0);
+    let mut index = 3;
+    while index < ctx.args.len() {
+        let option = ctx.args.get(index);
+        if is(option, "idx") {
+            indices = true;
+        } else if is(option, "len") {
+            only_length = true;
+        } else if is(option, "withmatchlen") {
+            with_lengths = true;
+        } else if is(option, "minmatchlen") && index + 1 < ctx.args.len() {
+            let Some(length) = ctx.integer(index + 1) else {
+                return;
+            };
+            shortest = usize::try_from(length).unwrap_or(0);
+            index += 1;
+        } else {
+            return ctx.reply.error(errors::SYNTAX);
+        }
+        index += 1;
+    }
+    if only_length && indices {
+        let error = "ERR If you want both the length and indexes, please just use IDX.";
+        return ctx.reply.error(error);
+    }
+    let cells = (a.len() + 1).checked_mul(b.len() + 1);
+    if cells.is_none_or(|cells| cells > LARGEST_TABLE / size_of::<u32>()) {
+        return ctx
+            .reply
+            .error("ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len");
+    }
+    let table = Table::new(&a, &b);
+    let length = table.length();
+    if only_length {
+        return ctx.reply.integer(length as i64);
+    }
+    let mut common = vec![0; length];
+    let mut left = length;
+    let mut runs = Vec::new();
+    table.walk_back(&a, &b, |run| {
+        left -= run.length;
+        common[left..left + run.length].copy_from_slice(&a[run.a..run.a + run.length]);
+        if indices && run.length >= shortest {
+            runs.push(run);
+        }
+    });
+    if !indices {
+        return ctx.reply.bulk(&common);
+    }
+    ctx.reply.map(2);
+    ctx.reply.bulk(b"matches");
+    ctx.reply.array(runs.len());
+    for run in runs {
+        ctx.reply.array(if with_lengths { 3 } else { 2 });
+        for start in [run.a, run.b] {
+            ctx.reply.array(2);
+            ctx.reply.integer(start as i64);
+            ctx.reply.integer((start + run.length - 1) as i64);
+        }
+        if with_lengths {
+            ctx.reply.integer(run.length as i64);
+        }
+    }
+    ctx.reply.bulk(b"len");
+    ctx.reply.integer(length as i64);
+}
+
+/// Bytes in a row that both have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Run {
+    a: usize,
+    b: usize,
+    length: usize,
+}
+
+/// Lengths for every pair of prefixes, a row for each of `a`.
+struct Table {
+    cells: Vec<u32>,
+    width: usize,
+}
+
+impl Table {
+    fn new(a: &[u8], b: &[u8]) -> Table {
+        let width = b.len() + 1;
+        let mut cells = vec![0u32; (a.len() + 1) * width];
+        for (i, byte) in a.iter().enumerate() {
+            let (above, row) = cells[i * width..(i + 2) * width].split_at_mut(width);
+            for (j, other) in b.iter().enumerate() {
+                row[j + 1] = if byte == other {
+                    above[j] + 1
+                } else {
+                    above[j + 1].max(row[j])
+                };
+            }
+        }
+        Table { cells, width }
+    }
+
+    fn length(&self) -> usize {
+        self.cells.last().map_or(0, |length| *length as usize)
+    }
+
+    /// Shows `each` the runs of one longest common subsequence, from the last to the first.
+    fn walk_back(&self, a: &[u8], b: &[u8], mut each: impl FnMut(Run)) {
+        let (mut i, mut j) = (a.len(), b.len());
+        let mut length = 0;
+        while i > 0 && j > 0 {
+            if a[i - 1] == b[j - 1] {
+                (i, j, length) = (i - 1, j - 1, length + 1);
+                continue;
+            }
+            if length > 0 {
+                each(Run { a: i, b: j, length });
+                length = 0;
+            }
+            // Where both ways are as good, `b` gets shorter, as in Redis.
+            let above = self.cells[(i - 1) * self.width + j];
+            let before = self.cells[i * self.width + j - 1];
+            if above > before { i -= 1 } else { j -= 1 }
+        }
+        if length > 0 {
+            each(Run { a: i, b: j, length });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The length by definition: try every subsequence of `a`.
+    fn naive(a: &[u8], b: &[u8]) -> usize {
+        (0u32..1 << a.len())
+            .filter(|chosen| {
+                let mut rest = b.iter();
+                let mut picked = (0..a.len()).filter(|i| chosen >> i & 1 == 1);
+                picked.all(|i| rest.any(|byte| *byte == a[i]))
+            })
+            .map(|chosen| chosen.count_ones() as usize)
+            .max()
+            .unwrap_or(0)
+    }
+
+    proptest! {
+        #[test]
+        fn the_runs_make_up_a_longest_common_subsequence(a in "[abc]{0,8}", b in "[abc]{0,8}") {
+            let (a, b) = (a.as_bytes(), b.as_bytes());
+            let table = Table::new(a, b);
+            prop_assert_eq!(table.length(), naive(a, b));
+            let (mut end_a, mut end_b, mut sum) = (a.len(), b.len(), 0);
+            table.walk_back(a, b, |run| {
+                assert!(run.a + run.length <= end_a && run.b + run.length <= end_b);
+                assert_eq!(a[run.a..run.a + run.length], b[run.b..run.b + run.length]);
+                (end_a, end_b, sum) = (run.a, run.b, sum + run.length);
+            });
+            prop_assert_eq!(sum, table.length());
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! Walks: SCAN over keys, HSCAN over the fields of a hash, KEYS over everything at once.
+//!
+//! A client gives a cursor, gets some elements and the next cursor, and begins and ends with 0. Whatever is there from
+//! the first to the last step is seen at least once. SCAN's cursor is the store's: a shard and a slot. HSCAN's is a
+//! position: it walks from the last field to the first, and a field that goes is replaced by the last one, which has
+//! been seen. As in Redis, a hash of up to 128 fields is answered whole, whatever COUNT says.
+//!
+//! Cost: a step looks at about COUNT slots. What is found is gathered before it is answered, because the reply begins
+//! with its number; gathering stops where the bound on replies would.
+
+use super::arguments::is;
+use super::errors;
+use super::glob;
+use super::hashes::reading;
+use super::session::Ctx;
+use super::table::{Command, READONLY};
+use crate::protocol::resp::parse_integer;
+
+pub(super) const COMMANDS: &[Command] = &[
+    Command::new("keys", 2, READONLY, keys).docs(
+        "generic",
+        "1.0.0",
+        "pattern",
+        "Returns every key that matches a pattern.",
+    ),
+    Command::new("scan", -2, READONLY, scan).docs(
+        "generic",
+        "2.8.0",
+        "cursor [MATCH pattern] [COUNT count] [TYPE type]",
+        "Walks over the keys, some at a time.",
+    ),
+    Command::new("hscan", -3, READONLY, hscan)
+        .keys(1, 1, 1)
+        .docs(
+            "hash",
+            "2.8.0",
+            "key cursor [MATCH pattern] [COUNT count]",
+            "Walks over the fields of a hash, some at a time.",
+        ),
+];
+
+/// Hashes up to this size are answered in one step.
+const SMALL_HASH: usize = 128;
+
+/// Byte strings, end to end, up to a bound in bytes.
+struct Gathered {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+    bound: usize,
+}
+
+impl Gathered {
+    fn new(ctx: &Ctx<'_>) -> Gathered {
+        Gathered {
+            bytes: Vec::new(),
+            ends: Vec::new(),
+            bound: ctx.resp.settings.max_reply,
+        }
+    }
+
+    /// Whether more would not fit into the reply; what is there already makes it overflow.
+    fn is_full(&self) -> bool {
+        self.bytes.len() + 6 * self.ends.len() > self.bound
+    }
+
+    fn push(&mut self, bytes: &[u8]) {
+        if !self.is_full() {
+            self.bytes.extend_from_slice(bytes);
+            self.ends.push(self.bytes.len());
+        }
+    }
+
+    fn answer(&self, ctx: &mut Ctx<'_>) {
+        ctx.reply.array(self.ends.len());
+        let mut start = 0;
+        for &end in &self.ends {
+            ctx.reply.bulk(&self.bytes[start..end]);
+            start = end;
+        }
+    }
+}
+
+/// What SCAN and HSCAN can be told.
+struct Options<'a> {
+    /// `None` for everything.
+    pattern: Option<&'a [u8]>,
+    count: usize,
+    /// TYPE
+    kind: Option<&'a [u8]>,
+}
+
+impl<'a> Options<'a> {
+    /// Reads the options from number `first` on; if they make no sense, the error is answered.
+    fn parse(ctx: &mut Ctx<'a>, first: usize, with_type: bool) -> Option<Options<'a>> {
+        let mut options = Options {
+            pattern: None,
+            count: 10,
+            kind: None,
+        };
+        let mut rest = ctx.args.from(first).iter();
+        while let Some(option) = rest.next() {
+            let Some(value) = rest.next() else {
+                ctx.reply.error(errors::SYNTAX);
+                return None;
+            };
+            if is(option, "match") {
+                options.pattern = (!glob::matches_everything(value)).then_some(value);
+            } else if is(option, "count") {
+                match parse_integer(value) {
+                    Some(count @ 1..) => {
+                        options.count = usize::try_from(count).unwrap_or(usize::MAX);
+                    }
+                    Some(_) => {
+                        ctx.reply.error(errors::SYNTAX);
+                        return None;
+                    }
+                    None => {
+                        ctx.reply.error(errors::NOT_INTEGER);
+                        return None;
+                    }
+                }
+            } else if with_type && is(option, "type") {
+                options.kind = Some(value);
+            } else {
+                ctx.reply.error(errors::SYNTAX);
+                return None;
+            }
+        }
+        Some(options)
+    }
+
+    fn take(&self, name: &[u8]) -> bool {
+        self.pattern
+            .is_none_or(|pattern| glob::matches(pattern, name))
+    }
+}
+
+/// The cursor at `index`: what C's `strtoul` takes whole, so the empty text is 0 and `-1` wraps round. If it is none,
+/// the error is answered.
+fn cursor(ctx: &mut Ctx<'_>, index: usize) -> Option<u64> {
+    let cursor = parse_cursor(ctx.args.get(index));
+    if cursor.is_none() {
+        ctx.reply.error("ERR invalid cursor");
+    }
+    cursor
+}
+
+fn parse_cursor(text: &[u8]) -> Option<u64> {
+    let (negative, digits) = match text {
+        [] => return Some(0),
+        [b'-', digits @ ..] => (true, digits),
+        [b'+', digits @ ..] => (false, digits),
+        digits => (false, digits),
+    };
+    if digits.is_empty() {
+        return None;
+    }
+    let mut value: u64 = 0;
+    for &digit in digits {
+        if !digit.is_ascii_digit() {
+            return None;
+        }
+        value = value
+            .checked_mul(10)?
+            .checked_add(u64::from(digit - b'0'))?;
+    }
+    Some(if negative {
+        value.wrapping_neg()
+    } else {
+        value
+    })
+}
+
+fn keys(ctx: &mut Ctx<'_>) {
+    let pattern = ctx.args.get(1);
+    let all = glob::matches_everything(pattern);
+    let mut found = Gathered::new(ctx);
+    ctx.store.scan(ctx.client.db(), 0, usize::MAX, |item| {
+        if all || glob::matches(pattern, item.key()) {
+            found.push(item.key());
+        }
+    });
+    found.answer(ctx);
+}
+
+fn scan(ctx: &mut Ctx<'_>) {
+    let Some(cursor) = cursor(ctx, 1) else { return };
+    let Some(options) = Options::parse(ctx, 2, true) else {
+        return;
+    };
+    let mut found = Gathered::new(ctx);
+    let next = ctx
+        .store
+        .scan(ctx.client.db(), cursor, options.count, |item| {
+            let kind = if item.value().is_none() || item.has_children() {
+                "hash"
+            } else {
+                "string"
+            };
+            if options.kind.is_none_or(|wanted| is(wanted, kind)) && options.take(item.key()) {
+                found.push(item.key());
+            }
+        });
+    ctx.reply.array(2);
+    ctx.reply.bulk(next.to_string().as_bytes());
+    found.answer(ctx);
+}
+
+fn hscan(ctx: &mut Ctx<'_>) {
+    let Some(cursor) = cursor(ctx, 2) else { return };
+    let Ok((mut tree, hash)) = reading(ctx) else {
+        return;
+    };
+    let Some(hash) = hash else {
+        ctx.reply.array(2);
+        ctx.reply.bulk(b"0");
+        return ctx.reply.array(0);
+    };
+    let Some(options) = Options::parse(ctx, 3, false) else {
+        return;
+    };
+    let length = tree.child_count(hash);
+    let (start, end) = if length <= SMALL_HASH {
+        (0, length)
+    } else {
+        let end = match usize::try_from(cursor) {
+            Ok(cursor @ 1..) => cursor.min(length),
+            _ => length,
+        };
+        (end.saturating_sub(options.count), end)
+    };
+    let mut found = Gathered::new(ctx);
+    for position in start..end {
+        let Some(node) = tree.child_at(hash, position) else {
+            break;
+        };
+        let item = tree.item(node);
+        if found.is_full() {
+            break;
+        }
+        if options.take(item.key()) {
+            found.push(item.key());
+            found.push(item.value().unwrap_or_default());
+        }
+    }
+    ctx.reply.array(2);
+    ctx.reply.bulk(start.to_string().as_bytes());
+    found.answer(ctx);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_cursor;
+
+    #[test]
+    fn cursors_are_what_strtoul_takes() {
+        for (text, expected) in [
+            ("", Some(0)),
+            ("0", Some(0)),
+            ("007", Some(7)),
+            ("+7", Some(7)),
+            ("-1", Some(u64::MAX)),
+            ("18446744073709551615", Some(u64::MAX)),
+            ("18446744073709551616", None),
+            (" 1", None),
+            ("1 ", None),
+            ("-", None),
+            ("x", None),
+        ] {
+            assert_eq!(parse_cursor(text.as_bytes()), expected, "{text:?}");
+        }
+    }
+}
