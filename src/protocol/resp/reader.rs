@@ -84,9 +84,10 @@ pub enum ProtocolError {
     NotABulk(u8),
 }
 
-impl fmt::Display for ProtocolError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl ProtocolError {
+    /// The text as a client is to see it: bytes, because it may repeat one of the client's.
+    pub fn text(&self) -> Vec<u8> {
+        let text = match self {
             ProtocolError::InlineTooBig => "too big inline request",
             ProtocolError::CountTooBig => "too big mbulk count string",
             ProtocolError::LengthTooBig => "too big bulk count string",
@@ -96,9 +97,16 @@ impl fmt::Display for ProtocolError {
             ProtocolError::UnauthenticatedCount => "unauthenticated multibulk length",
             ProtocolError::UnauthenticatedLength => "unauthenticated bulk length",
             ProtocolError::NotABulk(found) => {
-                return write!(f, "expected '$', got '{}'", char::from(*found));
+                return [b"expected '$', got '", &[*found][..], b"'"].concat();
             }
-        })
+        };
+        text.into()
+    }
+}
+
+impl fmt::Display for ProtocolError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.text().escape_ascii())
     }
 }
 

@@ -20,13 +20,13 @@ pub(super) const COMMANDS: &[Command] = &[Command::new("command", -1, 0, all)
             "[command-name [command-name ...]]",
             "Says what commands are for.",
         ),
-        Command::new("getkeys", -3, 0, getkeys).docs(
+        Command::new("getkeys", -4, 0, getkeys).docs(
             GROUP,
             "2.8.13",
             "command [arg [arg ...]]",
             "Returns which arguments of a command are keys.",
         ),
-        Command::new("getkeysandflags", -3, 0, getkeysandflags).docs(
+        Command::new("getkeysandflags", -4, 0, getkeysandflags).docs(
             GROUP,
             "7.0.0",
             "command [arg [arg ...]]",
@@ -211,15 +211,13 @@ fn describe(ctx: &mut Ctx<'_>, entry: &Entry) {
         reply.simple(category);
     }
     // No tips for clients that spread commands over a cluster.
-    reply.array(0);
+    reply.set(0);
+    reply.set(usize::from(first > 0));
     if first > 0 {
-        reply.array(1);
         key_specification(ctx, command);
-    } else {
-        reply.array(0);
     }
     let subcommands = TABLE.subcommands(entry);
-    ctx.reply.array(subcommands.len());
+    ctx.reply.set(subcommands.len());
     for subcommand in subcommands {
         describe(ctx, subcommand);
     }

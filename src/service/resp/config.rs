@@ -4,6 +4,7 @@
 //! there is no second copy that could differ. As in Redis, CONFIG SET checks all its pairs before it applies the first.
 
 use super::command::help;
+use super::errors;
 use super::glob;
 use super::session::Ctx;
 use super::table::{ADMIN, Command, DANGEROUS};
@@ -162,9 +163,7 @@ fn get(ctx: &mut Ctx<'_>) {
 fn set(ctx: &mut Ctx<'_>) {
     let pairs = ctx.args.from(2);
     if pairs.len() % 2 == 1 {
-        return ctx
-            .reply
-            .error("ERR wrong number of arguments for 'config|set' command");
+        return ctx.reply.error(errors::SYNTAX);
     }
     let mut changes: Vec<(&Parameter, &Set, i64)> = Vec::new();
     for at in (0..pairs.len()).step_by(2) {

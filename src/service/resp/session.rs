@@ -118,7 +118,7 @@ impl Run<'_> {
         let mut limits = Limits {
             bulk: self.shared.store.max_item_size(),
             request: self.shared.settings.max_request,
-            unauthenticated: self.client.is(UNAUTHENTICATED),
+            unauthenticated: false,
         };
         let start = self.out.len();
         let mut consumed = 0;
@@ -133,6 +133,7 @@ impl Run<'_> {
             if self.out.len() - start >= OUTPUT_SOFT_LIMIT {
                 break Next::Again;
             }
+            limits.unauthenticated = self.client.is(UNAUTHENTICATED);
             let rest = &input[consumed..];
             let before = self.out.len();
             match reader.read(rest, &limits, words) {
@@ -156,7 +157,7 @@ impl Run<'_> {
                 }
                 Step::Bad(error) => {
                     consumed = input.len();
-                    self.refuse(None, format!("ERR Protocol error: {error}").as_bytes());
+                    self.refuse(None, &[b"ERR Protocol error: ", &error.text()[..]].concat());
                     break Next::Close;
                 }
                 Step::Overflow => {
@@ -165,11 +166,8 @@ impl Run<'_> {
                     break Next::Close;
                 }
             }
-            if self.client.mode != 0 {
-                if self.after_command(before) {
-                    break Next::Close;
-                }
-                limits.unauthenticated = self.client.is(UNAUTHENTICATED);
+            if self.client.mode != 0 && self.after_command(before) {
+                break Next::Close;
             }
         };
         self.shared.commands.fetch_add(commands, Relaxed);
@@ -181,7 +179,7 @@ impl Run<'_> {
     fn command(&mut self, args: Args<'_>) {
         let entry = match self.table.find(args) {
             Found::Command(entry) => entry,
-            Found::Nothing => return self.refuse(None, &unknown_command(args)),
+            Found::Nothing => return self.unknown(args),
             Found::NoSubcommand(entry) => {
                 return self.refuse(None, &unknown_subcommand(entry, args));
             }
@@ -235,6 +233,18 @@ impl Run<'_> {
             self.closing("the reply to one of its commands is larger than the server sends");
             self.client.set(CLOSE, true);
         }
+    }
+
+    /// Answers a name that is no command's.
+    #[cold]
+    fn unknown(&mut self, args: Args<'_>) {
+        let is = |name: &str| args[0].eq_ignore_ascii_case(name.as_bytes());
+        if is("post") || is("host:") {
+            // A web page may send a request here without its reader knowing; what follows it must not be run.
+            self.closing("it speaks HTTP, which may be an attack by way of a browser");
+            return self.client.set(CLOSE, true);
+        }
+        self.refuse(None, &unknown_command(args));
     }
 
     /// Puts a command into the transaction.
@@ -293,16 +303,16 @@ impl Run<'_> {
 #[cold]
 fn unknown_command(args: Args<'_>) -> Vec<u8> {
     let mut text = b"ERR unknown command '".to_vec();
-    text.extend(args[0].iter().take(128));
+    text.extend(shown(&args[0], SHOWN));
     text.extend(b"', with args beginning with: ");
     let start = text.len();
     for arg in args.from(1).iter() {
-        let room = 128usize.saturating_sub(text.len() - start);
+        let room = SHOWN.saturating_sub(text.len() - start);
         if room == 0 {
             break;
         }
         text.push(b'\'');
-        text.extend(arg.iter().take(room));
+        text.extend(shown(arg, room));
         text.extend(b"' ");
     }
     text
@@ -312,9 +322,21 @@ fn unknown_command(args: Args<'_>) -> Vec<u8> {
 #[cold]
 fn unknown_subcommand(container: &Entry, args: Args<'_>) -> Vec<u8> {
     let mut text = b"ERR unknown subcommand '".to_vec();
-    text.extend(args[1].iter().take(128));
+    text.extend(shown(&args[1], SHOWN));
     text.extend(b"'. Try ");
     text.extend(container.name.to_ascii_uppercase().into_bytes());
     text.extend(b" HELP.");
     text
+}
+
+/// Bytes of a client's words that an error repeats at most.
+const SHOWN: usize = 128;
+
+/// The first `room` bytes of a word, which ends at a NUL for Redis.
+fn shown(word: &[u8], room: usize) -> &[u8] {
+    let room = room.min(word.len());
+    word[..room]
+        .split(|byte| *byte == 0)
+        .next()
+        .unwrap_or_default()
 }
