@@ -164,11 +164,6 @@ impl Reader {
         }
     }
 
-    /// Whether a command has arrived in part.
-    pub fn is_half_way(&self) -> bool {
-        self.half.is_some()
-    }
-
     #[cold]
     fn stop(&mut self, stop: Stop, mut place: Place, input: &[u8], words: &mut Words) -> Step {
         match stop {
@@ -352,3 +347,6 @@ fn short_number(rest: &[u8]) -> Option<(usize, usize)> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests;

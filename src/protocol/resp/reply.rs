@@ -243,3 +243,78 @@ impl<'a> Reply<'a> {
         self.out.extend_from_slice(b"\r\n");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What `write` appends, in both versions.
+    fn both(write: impl Fn(&mut Reply<'_>)) -> [String; 2] {
+        [false, true].map(|resp3| {
+            let mut out = Vec::new();
+            write(&mut Reply::new(&mut out, resp3, usize::MAX));
+            String::from_utf8_lossy(&out).into_owned()
+        })
+    }
+
+    #[test]
+    fn each_kind_of_reply_has_its_form_in_both_versions() {
+        type Write = fn(&mut Reply<'_>);
+        let rows: &[(Write, &str, &str)] = &[
+            (|r| r.ok(), "+OK\r\n", "+OK\r\n"),
+            (|r| r.simple("PONG"), "+PONG\r\n", "+PONG\r\n"),
+            (|r| r.error("ERR a\r\nb"), "-ERR a  b\r\n", "-ERR a  b\r\n"),
+            (
+                |r| r.integer(i64::MIN),
+                ":-9223372036854775808\r\n",
+                ":-9223372036854775808\r\n",
+            ),
+            (|r| r.bulk(b""), "$0\r\n\r\n", "$0\r\n\r\n"),
+            (
+                |r| r.bulk(b"0123456789"),
+                "$10\r\n0123456789\r\n",
+                "$10\r\n0123456789\r\n",
+            ),
+            (|r| r.bulk_integer(-1), "$2\r\n-1\r\n", "$2\r\n-1\r\n"),
+            (|r| r.null(), "$-1\r\n", "_\r\n"),
+            (|r| r.null_array(), "*-1\r\n", "_\r\n"),
+            (|r| r.array(12), "*12\r\n", "*12\r\n"),
+            (|r| r.map(6), "*12\r\n", "%6\r\n"),
+            (|r| r.set(3), "*3\r\n", "~3\r\n"),
+            (|r| r.push(3), "*3\r\n", ">3\r\n"),
+            (|r| r.boolean(true), ":1\r\n", "#t\r\n"),
+            (|r| r.boolean(false), ":0\r\n", "#f\r\n"),
+            (|r| r.double(1.5), "$3\r\n1.5\r\n", ",1.5\r\n"),
+            (|r| r.double(3.0), "$1\r\n3\r\n", ",3\r\n"),
+            (
+                |r| r.double(f64::NEG_INFINITY),
+                "$4\r\n-inf\r\n",
+                ",-inf\r\n",
+            ),
+            (|r| r.big_number("123"), "$3\r\n123\r\n", "(123\r\n"),
+            (
+                |r| r.verbatim("txt", "abc"),
+                "$3\r\nabc\r\n",
+                "=7\r\ntxt:abc\r\n",
+            ),
+        ];
+        for (write, resp2, resp3) in rows {
+            assert_eq!(both(write), [*resp2, *resp3]);
+        }
+    }
+
+    #[test]
+    fn a_reply_over_its_bound_is_noticed_and_grows_no_further() {
+        let mut out = b"before".to_vec();
+        let mut reply = Reply::new(&mut out, false, 100);
+        reply.bulk(&[b'x'; 100]);
+        assert!(!reply.overflowed());
+        reply.bulk(b"y");
+        assert!(reply.overflowed());
+        for _ in 0..1000 {
+            reply.bulk(&[b'z'; 1000]);
+            reply.integer(1);
+        }
+        assert!(out.len() < 300, "{}", out.len());
+    }
+}
