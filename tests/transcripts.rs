@@ -62,7 +62,7 @@ fn cases(transcript: Transcript) -> Vec<Trial> {
         trials.push(Trial::test(name, move || test(&transcript)));
     };
     // The stages of the book are programs of their own, and its tests hold them to theirs.
-    if !transcript.name.starts_with("stages/") && transcript.protocol != Protocol::Memcached {
+    if !transcript.name.starts_with("stages/") {
         case("in process", in_process);
         case("turns", |transcript| served(transcript, Model::Turns));
         case("threads", |transcript| served(transcript, Model::Threads));

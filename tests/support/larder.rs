@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use larder::server::{self, Connections, Listen, Model, Running, Service};
 use larder::service::echo::Echo;
+use larder::service::memcached::{self, Memcached};
 use larder::service::resp::{self, Resp};
 use larder::store::{Clock, Config, Store};
 use larder::tools::transcript::{Address, Protocol, Transcript};
@@ -77,7 +78,7 @@ pub(crate) fn larder(transcript: &Transcript) -> Result<Larder, String> {
 
 fn make(protocol: Protocol, settings: Settings, clock: Clock) -> Result<Larder, String> {
     let Settings {
-        nested: _,
+        nested,
         store,
         password,
     } = settings;
@@ -91,6 +92,13 @@ fn make(protocol: Protocol, settings: Settings, clock: Clock) -> Result<Larder, 
                 ..Default::default()
             };
             Arc::new(Resp::new(store, connections.clone(), settings))
+        }
+        Protocol::Memcached => {
+            let settings = memcached::Settings {
+                nested,
+                ..Default::default()
+            };
+            Arc::new(Memcached::new(store, connections.clone(), settings))
         }
         other => return Err(format!("larder has no service for {other}")),
     };

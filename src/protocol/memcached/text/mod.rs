@@ -116,6 +116,14 @@ fn parse_line(input: &[u8], scanned: usize, nesting: Nesting) -> Parsed<'_> {
     }
 }
 
+/// The words of the line that the input begins with, and its length with its end; `None` if it has not ended.
+///
+/// For the rest of a `get` whose line was read before, and of which some keys were answered.
+pub fn rest_of_line(input: &[u8]) -> Option<(Words<'_>, usize)> {
+    let end = memchr(b'\n', input)?;
+    Some((Words::new(cut(&input[..end])), end + 1))
+}
+
 /// What of a line, without its `\n`, has a meaning.
 fn cut(line: &[u8]) -> &[u8] {
     let line = line.strip_suffix(b"\r").unwrap_or(line);

@@ -1,0 +1,63 @@
+//! What the service counts, under the names of memcached's `stats`.
+//!
+//! A turn counts in a [`Tally`] of its own and adds it to the service's [`Counters`] once, at its end, so that the
+//! workers don't meet at the counters with every command.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+macro_rules! counters {
+    ($($name:ident: $what:literal,)*) => {
+        /// The counts of one turn.
+        #[derive(Debug, Default, Clone, Copy)]
+        pub(super) struct Tally {
+            $(#[doc = $what] pub(super) $name: u64,)*
+        }
+
+        /// The counts of the service since its start or the last `stats reset`.
+        #[derive(Debug, Default)]
+        pub(super) struct Counters {
+            $($name: AtomicU64,)*
+        }
+
+        impl Counters {
+            /// Adds what a turn has counted.
+            pub(super) fn add(&self, tally: &Tally) {
+                $(if tally.$name != 0 {
+                    self.$name.fetch_add(tally.$name, Relaxed);
+                })*
+            }
+
+            /// Sets all to zero.
+            pub(super) fn reset(&self) {
+                $(self.$name.store(0, Relaxed);)*
+            }
+
+            /// Calls `each` with every name and count.
+            pub(super) fn for_each(&self, mut each: impl FnMut(&'static str, u64)) {
+                $(each(stringify!($name), self.$name.load(Relaxed));)*
+            }
+        }
+    };
+}
+
+counters! {
+    cmd_get: "Keys asked for by get, gets, getn and getns.",
+    cmd_set: "Storage commands whose data block has arrived.",
+    cmd_flush: "flush_all commands.",
+    cmd_touch: "Keys asked for by touch, gat and gats.",
+    get_hits: "Keys of cmd_get that were there.",
+    get_misses: "Keys of cmd_get that were not there.",
+    delete_misses: "Deletions of what was not there.",
+    delete_hits: "Deletions of what was there.",
+    incr_misses: "incr of what was not there.",
+    incr_hits: "incr of what was there.",
+    decr_misses: "decr of what was not there.",
+    decr_hits: "decr of what was there.",
+    cas_misses: "cas on what was not there.",
+    cas_hits: "cas that stored.",
+    cas_badval: "cas on what had changed.",
+    touch_hits: "Keys of cmd_touch that were there.",
+    touch_misses: "Keys of cmd_touch that were not there.",
+    store_too_large: "Items over the item size.",
+    store_no_memory: "Items for which no room could be made.",
+}

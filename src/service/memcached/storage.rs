@@ -1,0 +1,105 @@
+//! `set`, `add`, `replace`, `append`, `prepend` and `cas`.
+
+use crate::protocol::memcached::text::{Store, StoreVerb, reply};
+use crate::store::{Entry, Refused, Tree};
+
+use super::{DATABASE, Work, expires_ms, with_path};
+
+impl Work<'_> {
+    /// Whether an item is too large, before any of its value is taken in. A refused `set` drops what was stored, so
+    /// that nobody reads a value that a writer meant to replace, as in memcached; the others leave it.
+    pub(super) fn refuses(&mut self, store: &Store<'_>) -> bool {
+        let name = store.path.last().unwrap_or_default();
+        if name.len().saturating_add(store.length) <= self.shared.store.max_item_size() {
+            return false;
+        }
+        self.tally.store_too_large += 1;
+        with_path(store.path, |names| {
+            let mut tree = self.shared.store.lock(names[0]);
+            drop_stale(&mut tree, names, store.verb);
+        });
+        true
+    }
+
+    /// A storage command with its value.
+    pub(super) fn store(&mut self, store: &Store<'_>, value: &[u8]) {
+        self.tally.cmd_set += 1;
+        let reply = with_path(store.path, |names| self.write(store, names, value));
+        self.reply(store.noreply, reply);
+    }
+
+    fn write(&mut self, store: &Store<'_>, names: &[&[u8]], value: &[u8]) -> &'static [u8] {
+        let mut tree = self.shared.store.lock(names[0]);
+        let value = &[value][..];
+        let entry = Entry {
+            value: Some(value),
+            flags: store.flags,
+            expires_ms: expires_ms(store.exptime, tree.now_ms()),
+        };
+        // What holds no data, as a Redis hash, is there for `add` and not there for the others.
+        let written = match store.verb {
+            StoreVerb::Set => tree.put(DATABASE, names, entry),
+            StoreVerb::Add => match tree.peek(DATABASE, names) {
+                Some(_) => return reply::NOT_STORED,
+                None => tree.put(DATABASE, names, entry),
+            },
+            StoreVerb::Replace => match tree.peek(DATABASE, names) {
+                Some(node) if tree.item(node).value().is_some() => tree.put(DATABASE, names, entry),
+                _ => return reply::NOT_STORED,
+            },
+            StoreVerb::Append | StoreVerb::Prepend => {
+                let node = match tree.peek(DATABASE, names) {
+                    Some(node) if tree.item(node).value().is_some() => node,
+                    _ => return reply::NOT_STORED,
+                };
+                let (before, after) = match store.verb {
+                    StoreVerb::Prepend => (value[0], &b""[..]),
+                    _ => (&b""[..], value[0]),
+                };
+                // An item that would grow too large stays as it is; memcached says no more about it either.
+                return match tree.extend_value(node, before, after) {
+                    Ok(()) => reply::STORED,
+                    Err(_) => reply::NOT_STORED,
+                };
+            }
+            StoreVerb::Cas => match tree.peek(DATABASE, names) {
+                Some(node) if tree.item(node).value().is_some() => {
+                    if tree.item(node).cas() != store.unique {
+                        self.tally.cas_badval += 1;
+                        return reply::EXISTS;
+                    }
+                    self.tally.cas_hits += 1;
+                    tree.put(DATABASE, names, entry)
+                }
+                _ => {
+                    self.tally.cas_misses += 1;
+                    return reply::NOT_FOUND;
+                }
+            },
+        };
+        match written {
+            Ok(_) => reply::STORED,
+            Err(Refused::NoParent) => reply::NOT_STORED,
+            Err(refused) => {
+                drop_stale(&mut tree, names, store.verb);
+                if refused == Refused::TooLarge {
+                    self.tally.store_too_large += 1;
+                    reply::TOO_LARGE
+                } else {
+                    self.tally.store_no_memory += 1;
+                    reply::OUT_OF_MEMORY_STORING
+                }
+            }
+        }
+    }
+}
+
+/// Removes what a refused `set` was to replace.
+fn drop_stale(tree: &mut Tree<'_>, names: &[&[u8]], verb: StoreVerb) {
+    if verb != StoreVerb::Set {
+        return;
+    }
+    if let Some(node) = tree.peek(DATABASE, names) {
+        tree.remove(node);
+    }
+}

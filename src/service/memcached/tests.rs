@@ -1,0 +1,243 @@
+//! The service through its session, without sockets: what transcripts can't show, and any delivery of any input.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::{Memcached, Settings};
+use crate::server::connections::Connections;
+use crate::server::limits::OUTPUT_SOFT_LIMIT;
+use crate::server::{Next, Peer, Service, Session};
+use crate::store::{Clock, Config, Store};
+
+/// A session on an empty store of its own, at a fixed time.
+fn session(nested: bool) -> Box<dyn Session> {
+    let config = Config {
+        max_item_size: 200_000,
+        shards: 4,
+        ..Config::default()
+    };
+    let store = Arc::new(Store::new(config, Clock::manual(1_700_000_000_000)));
+    let settings = Settings {
+        nested,
+        ..Settings::default()
+    };
+    Memcached::new(store, Connections::new(), settings).open(Peer::detached())
+}
+
+/// What comes back when the input arrives in pieces; whether the session closed; the bytes it left unconsumed.
+fn converse(session: &mut dyn Session, pieces: &[&[u8]]) -> (Vec<u8>, bool, Vec<u8>) {
+    let (mut output, mut input) = (Vec::new(), Vec::new());
+    for piece in pieces {
+        input.extend_from_slice(piece);
+        loop {
+            let before = output.len();
+            let turn = session.turn(&input, &mut output);
+            input.drain(..turn.consumed);
+            match turn.next {
+                Next::Read => break,
+                Next::Again => assert!(turn.consumed > 0 || output.len() > before),
+                Next::Close => return (output, true, input),
+            }
+        }
+    }
+    (output, false, input)
+}
+
+fn all_at_once(input: &[u8]) -> (Vec<u8>, bool, Vec<u8>) {
+    converse(&mut *session(true), &[input])
+}
+
+#[test]
+fn a_get_of_many_keys_stops_when_the_output_is_full_and_goes_on() {
+    let mut session = session(true);
+    let value = "v".repeat(100_000);
+    let set = format!("set big 7 0 {}\r\n{value}\r\n", value.len());
+    assert_eq!(converse(&mut *session, &[set.as_bytes()]).0, b"STORED\r\n");
+
+    let get = format!("get{}  \r\nget missing\r\n", " big none".repeat(50));
+    let mut input = get.as_bytes();
+    let mut whole = Vec::new();
+    let mut turns = 0;
+    loop {
+        let mut output = Vec::new();
+        let turn = session.turn(input, &mut output);
+        assert!(output.len() < OUTPUT_SOFT_LIMIT + value.len() + 100);
+        whole.extend_from_slice(&output);
+        input = &input[turn.consumed..];
+        turns += 1;
+        if turn.next == Next::Read {
+            break;
+        }
+        assert_eq!(turn.next, Next::Again);
+    }
+    assert!(turns >= 50 * value.len() / (OUTPUT_SOFT_LIMIT + value.len()));
+    assert!(input.is_empty());
+    let one = format!("VALUE big 7 {}\r\n{value}\r\n", value.len());
+    assert_eq!(whole, (one.repeat(50) + "END\r\nEND\r\n").into_bytes());
+}
+
+#[test]
+fn a_pipeline_stops_when_the_output_is_full() {
+    let mut session = session(true);
+    let set = format!("set big 0 0 100000\r\n{}\r\n", "v".repeat(100_000));
+    let mut output = Vec::new();
+    session.turn(set.as_bytes(), &mut output);
+    let gets = b"get big\r\n".repeat(10);
+    output.clear();
+    let turn = session.turn(&gets, &mut output);
+    assert_eq!(
+        (turn.next, turn.consumed),
+        (Next::Again, 3 * b"get big\r\n".len())
+    );
+}
+
+#[test]
+fn a_value_that_is_too_large_is_counted_off_and_never_held() {
+    let mut session = session(true);
+    let mut output = Vec::new();
+    assert_eq!(
+        session.turn(b"set a 0 0 1\r\n1\r\n", &mut output).next,
+        Next::Read
+    );
+    output.clear();
+    let turn = session.turn(b"set a 0 0 2000000000\r\n", &mut output);
+    assert_eq!(turn.consumed, 22);
+    // The old value is gone at once, the reply comes when the value has passed.
+    let megabyte = vec![b'x'; 1_000_000];
+    for _ in 0..2000 {
+        assert_eq!(
+            session.turn(&megabyte, &mut output).consumed,
+            megabyte.len()
+        );
+    }
+    assert!(output.is_empty());
+    session.turn(b"\r\nget a\r\n", &mut output);
+    assert_eq!(
+        output,
+        b"SERVER_ERROR object too large for cache\r\nEND\r\n"
+    );
+}
+
+#[test]
+fn the_item_size_holds_at_the_limit_and_one_beyond() {
+    for (length, reply) in [
+        (199_999, &b"STORED\r\n"[..]),
+        (200_000, b"SERVER_ERROR object too large for cache\r\n"),
+    ] {
+        let mut input = format!("set a 0 0 {length}\r\n").into_bytes();
+        input.resize(input.len() + length, b'x');
+        input.extend_from_slice(b"\r\n");
+        assert_eq!(all_at_once(&input), (reply.to_vec(), false, Vec::new()));
+    }
+}
+
+#[test]
+fn an_unfinished_value_stays_in_the_input() {
+    let mut session = session(true);
+    let mut output = Vec::new();
+    for input in [
+        &b"set a 0 0 5"[..],
+        b"set a 0 0 5\r\n",
+        b"set a 0 0 5\r\nhello\r",
+    ] {
+        let turn = session.turn(input, &mut output);
+        assert_eq!((turn.consumed, turn.next), (0, Next::Read));
+    }
+    assert_eq!(
+        session
+            .turn(b"set a 0 0 5\r\nhello\r\n", &mut output)
+            .consumed,
+        20
+    );
+    assert_eq!(output, b"STORED\r\n");
+}
+
+#[test]
+fn a_deep_path_is_walked_without_recursion() {
+    let mut session = session(true);
+    let mut input = Vec::new();
+    let mut path = String::new();
+    for _ in 0..900 {
+        path += " k";
+        input.extend_from_slice(format!("set{path} 0 0 1\r\nx\r\n").as_bytes());
+    }
+    input.extend_from_slice(format!("getn{path}\r\ndelete k\r\ngetn{path}\r\n").as_bytes());
+    let (output, ..) = converse(&mut *session, &[&input]);
+    let found = format!("VALUE{path} 0 1\r\nx\r\nEND\r\nDELETED\r\nEND\r\n");
+    assert_eq!(output, ("STORED\r\n".repeat(900) + &found).into_bytes());
+}
+
+#[test]
+fn a_session_is_small() {
+    assert!(size_of::<super::session::Session>() <= 80);
+}
+
+/// Conversations near what clients say.
+fn conversation() -> impl Strategy<Value = Vec<u8>> {
+    let key = "[ab]|a b|a b c|b 1";
+    let value = "[0-9a\r\n]{0,6}";
+    let verb = prop_oneof![
+        Just("set"),
+        Just("add"),
+        Just("replace"),
+        Just("append"),
+        Just("prepend"),
+        Just("cas"),
+    ];
+    let exptime = prop_oneof![4 => Just("0"), 1 => Just("-1"), 1 => Just("100")];
+    let noreply = prop_oneof![3 => Just(""), 1 => Just(" noreply")];
+    let stored = (verb, key, exptime, value, noreply, -1i8..2).prop_map(
+        |(verb, key, exptime, value, noreply, off)| {
+            let unique = if verb == "cas" { " 1" } else { "" };
+            let length = (value.len() as i64 + i64::from(off)).max(0);
+            format!("{verb} {key} 5 {exptime} {length}{unique}{noreply}\r\n{value}\r\n")
+        },
+    );
+    let line = prop_oneof![
+        "get [ab]( [ab])?( missing)?\r?\n",
+        "gets [ab]\r\n",
+        "gat (0|-1|x|100) [ab]\r\n",
+        "(incr|decr) ([ab]|a b) ([0-9]{1,3}|x)( noreply)?\r\n",
+        "touch ([ab]|a b) (0|-1|x)( noreply)?\r\n",
+        "delete ([ab]|a b)( 0)?( noreply)?\r\n",
+        "(getn|getns|getch|deln) (a|a b|a b c)\r\n",
+        "flush_all( noreply)?\r\n",
+        "[a-z]{0,5} ?\r\n",
+        "set big 0 0 200001\r\n",
+        "quit\r\n",
+    ];
+    let part = prop_oneof![2 => stored, 3 => line];
+    proptest::collection::vec(part, 0..24).prop_map(|parts| parts.concat().into_bytes())
+}
+
+proptest! {
+    #[test]
+    fn any_cutting_of_a_conversation_gets_the_same_answers(
+        input in conversation(),
+        cuts in proptest::collection::vec(any::<prop::sample::Index>(), 0..6),
+        nested in any::<bool>(),
+    ) {
+        let whole = converse(&mut *session(nested), &[&input]);
+        let bytes: Vec<&[u8]> = input.chunks(1).collect();
+        let single = converse(&mut *session(nested), &bytes);
+        let mut at: Vec<usize> = cuts.iter().map(|cut| cut.index(input.len() + 1)).collect();
+        at.sort_unstable();
+        let mut pieces = Vec::new();
+        let mut from = 0;
+        for cut in at {
+            pieces.push(&input[from..cut]);
+            from = cut;
+        }
+        pieces.push(&input[from..]);
+        let cut = converse(&mut *session(nested), &pieces);
+        prop_assert_eq!(&single.0, &whole.0);
+        prop_assert_eq!(single.1, whole.1);
+        prop_assert_eq!(&cut.0, &whole.0);
+        prop_assert_eq!(cut.1, whole.1);
+        if !whole.1 {
+            prop_assert_eq!(single.2, whole.2.clone());
+            prop_assert_eq!(cut.2, whole.2);
+        }
+    }
+}
