@@ -41,8 +41,13 @@ const PARTS: &[Part] = &[
     ),
     (
         "threads",
-        "the mixed churn again, by 8 threads at a time",
+        "the mixed churn again, by 8 threads at once",
         threads,
+    ),
+    (
+        "turns",
+        "the mixed churn again, by 4 threads one after the other",
+        turns,
     ),
 ];
 
@@ -270,23 +275,15 @@ fn shift() {
     report(&store, empty);
 }
 
-fn threads() {
-    together(2, 100, 100);
-    together(2, 10, 10240);
-    together(8, 100, 100);
-    together(8, 10, 10240);
-    by_turns(100, 100);
-    by_turns(10, 10240);
-}
-
 /// Several threads churn at once.
-fn together(threads: u64, shortest: u64, longest: u64) {
+fn threads() {
+    const THREADS: u64 = 8;
     let store = Arc::new(store(64));
     let empty = resident();
-    let churns: Vec<_> = (1..=threads)
+    let churns: Vec<_> = (1..=THREADS)
         .map(|seed| {
             let store = Arc::clone(&store);
-            std::thread::spawn(move || churn(&store, seed, 2_000_000 / threads, shortest, longest))
+            std::thread::spawn(move || churn(&store, seed, 2_000_000 / THREADS, 10, 10240))
         })
         .collect();
     for churn in churns {
@@ -296,7 +293,7 @@ fn together(threads: u64, shortest: u64, longest: u64) {
 }
 
 /// Four threads fill the cache one after the other.
-fn by_turns(shortest: u64, longest: u64) {
+fn turns() {
     let store = Arc::new(store(64));
     let empty = resident();
     let (go, wait): (Vec<_>, Vec<_>) = (0..4).map(|_| std::sync::mpsc::channel::<()>()).unzip();
@@ -308,7 +305,7 @@ fn by_turns(shortest: u64, longest: u64) {
             let (store, done) = (Arc::clone(&store), done.clone());
             std::thread::spawn(move || {
                 while wait.recv().is_ok() {
-                    churn(&store, seed as u64 + 1, 500_000, shortest, longest);
+                    churn(&store, seed as u64 + 1, 500_000, 10, 10240);
                     done.send(()).expect("the main thread waits");
                 }
             })

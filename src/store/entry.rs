@@ -1,6 +1,6 @@
 //! What is stored under a key, and what is read from there.
 
-use super::slot::Slot;
+use super::slot::Stored;
 
 /// What is to be stored.
 #[derive(Debug, Clone, Copy, Default)]
@@ -31,7 +31,7 @@ pub struct Node(pub(super) u32);
 /// A stored item, read in place.
 #[derive(Debug, Clone, Copy)]
 pub struct Item<'a> {
-    pub(super) slot: &'a Slot,
+    pub(super) stored: Stored<'a>,
     /// Unix time in milliseconds that access times count from.
     pub(super) started_ms: u64,
 }
@@ -39,42 +39,42 @@ pub struct Item<'a> {
 impl<'a> Item<'a> {
     /// The last key of the item's path.
     pub fn key(&self) -> &'a [u8] {
-        self.slot.key()
+        self.stored.key()
     }
 
     /// The value; `None` for a node that only has children.
     pub fn value(&self) -> Option<&'a [u8]> {
-        self.slot.value()
+        self.stored.value()
     }
 
     /// memcached's opaque number.
     pub fn flags(&self) -> u32 {
-        self.slot.flags()
+        self.stored.flags()
     }
 
     /// Unix time in milliseconds at which the item ends by itself. Its ancestors may end earlier.
     pub fn expires_ms(&self) -> Option<u64> {
-        self.slot.expires_ms()
+        self.stored.expires_ms()
     }
 
     /// The unique number of the last change of the item or anything below it. Never 0; rises with every change.
     pub fn cas(&self) -> u64 {
-        self.slot.cas()
+        self.stored.cas()
     }
 
     /// Unix time in milliseconds of the last read or write before this one was marked, to the second.
     pub fn last_access_ms(&self) -> u64 {
-        self.started_ms + u64::from(self.slot.access) * 1000
+        self.started_ms + u64::from(self.stored.slot.access) * 1000
     }
 
     /// Whether there are nodes below this one.
     pub fn has_children(&self) -> bool {
-        self.slot.has_children()
+        self.stored.has_children()
     }
 
     /// Bytes of memory that the item takes by itself, what is below it not counted.
     pub fn size(&self) -> usize {
-        super::item_cost(self.slot.record_length())
+        super::item_cost(self.stored.record.len())
     }
 }
 

@@ -12,16 +12,16 @@
 //! ```
 //!
 //! In reading order: [`Store`] is all of it; [`Store::lock`] gives a [`Tree`], through which items are read and
-//! written ([`Entry`] in, [`Item`] out); `shard` is what a lock guards; `slot` and `slab` are how an item lies in
-//! memory; `kids` is the tree; `sieve` is the order of eviction; `flush`, `scan` and `sweep` are what goes over the
+//! written ([`Entry`] in, [`Item`] out); `shard` is what a lock guards; `slot`, `slab` and `heap` are how an item lies
+//! in memory; `kids` is the tree; `sieve` is the order of eviction; `flush`, `scan` and `sweep` are what goes over the
 //! whole store; [`Clock`] is what time it is.
 //!
 //! A key is a path: `user`, or `user 42 name`. The first key of a path picks the shard, so a tree lives under one lock,
 //! and so does the same key in all sixteen databases. A node has a value, or children, or both. What hangs on a node
 //! goes when the node goes.
 //!
-//! The bound is on memory, not on values: what is counted is what malloc takes for records, slots, tables and lists of
-//! children. A write that goes over it evicts until it holds again, before it returns if its own shard has enough to
+//! The bound is on memory, not on values: what is counted is what the segments of records, the slots, the tables and
+//! the lists of children take. A write that goes over it evicts until it holds again, before it returns if its own shard has enough to
 //! give, otherwise when its guard is dropped.
 
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
@@ -32,6 +32,7 @@ use ahash::RandomState;
 mod clock;
 mod entry;
 mod flush;
+mod heap;
 mod kids;
 mod memory;
 mod scan;
@@ -106,6 +107,8 @@ pub struct Store {
     memory: AtomicU64,
     max_item_size: AtomicUsize,
     flushes: flush::Flushes,
+    /// Segments for records that no shard uses now.
+    pool: Arc<heap::Pool>,
     /// Which database lies behind which number: SWAPDB exchanges two of them.
     databases: [AtomicU8; DATABASES as usize],
     gate: RwLock<()>,
@@ -136,7 +139,7 @@ fn locked(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
 /// Bytes of memory of an item with a record of this length: the record, its slot and, on average, its bucket.
 fn item_cost(record_length: usize) -> usize {
     const BUCKET: usize = 8;
-    memory::chunk(record_length) + size_of::<slot::Slot>() + BUCKET
+    heap::room(record_length) + size_of::<slot::Slot>() + BUCKET
 }
 
 impl Store {
@@ -144,9 +147,17 @@ impl Store {
     pub fn new(config: Config, clock: Clock) -> Store {
         let hasher = RandomState::new();
         let cas = Arc::new(AtomicU64::new(1));
-        let shard = |_| Mutex::new(Shard::new(hasher.clone(), Arc::clone(&cas)));
+        let count = config.shard_count();
+        let pool = Arc::new(heap::Pool::new(config.memory, count));
+        let shard = |_| {
+            Mutex::new(Shard::new(
+                hasher.clone(),
+                Arc::clone(&pool),
+                Arc::clone(&cas),
+            ))
+        };
         Store {
-            shards: (0..config.shard_count()).map(shard).collect(),
+            shards: (0..count).map(shard).collect(),
             hasher: hasher.clone(),
             started_ms: clock.now_ms(),
             clock,
@@ -154,6 +165,7 @@ impl Store {
             memory: AtomicU64::new(config.memory),
             max_item_size: AtomicUsize::new(config.max_item_size),
             flushes: flush::Flushes::new(),
+            pool,
             databases: std::array::from_fn(|db| AtomicU8::new(db as u8)),
             gate: RwLock::new(()),
             swept: AtomicU64::new(0),

@@ -7,7 +7,7 @@
 use std::sync::atomic::Ordering;
 
 use super::entry::Item;
-use super::slot::{NONE, Slot};
+use super::slot::{NONE, Stored};
 use super::{Store, locked};
 
 /// Slots tried by chance before a shard is walked from one of them to find a random key.
@@ -29,11 +29,11 @@ impl Store {
             let end = shard.slab.end();
             if shard.items[usize::from(db)] > 0 {
                 while index < end && left > 0 {
-                    if let Some(slot) = shard.slab.get(index)
-                        && is_live_top(slot, db, now_ms)
+                    if let Some(stored) = shard.slab.get(index)
+                        && is_live_top(&stored, db, now_ms)
                     {
                         each(&Item {
-                            slot,
+                            stored,
                             started_ms: self.started_ms(),
                         });
                     }
@@ -99,6 +99,6 @@ impl Store {
     }
 }
 
-fn is_live_top(slot: &Slot, db: u8, now_ms: u64) -> bool {
+fn is_live_top(slot: &Stored<'_>, db: u8, now_ms: u64) -> bool {
     slot.parent() == NONE && slot.db() == db && !slot.is_expired(now_ms)
 }

@@ -24,11 +24,11 @@ use hashbrown::HashTable;
 
 use super::DATABASES;
 use super::entry::Entry;
+use super::heap::Pool;
 use super::kids::Kids;
-use super::memory;
 use super::sieve::Sieve;
 use super::slab::Slab;
-use super::slot::{Head, NONE, Slot};
+use super::slot::{Head, NONE, Stored};
 use super::stats::Counters;
 
 #[cfg(test)]
@@ -45,8 +45,6 @@ pub(super) struct Shard {
     table: HashTable<u32>,
     sieve: Sieve,
     hasher: RandomState,
-    /// Bytes that records take.
-    record_bytes: usize,
     /// The footprint that the store has been told.
     pub(super) settled: usize,
     /// Top-level items of each database.
@@ -74,7 +72,7 @@ fn hash_child(hasher: &RandomState, parent: u32, key: &[u8]) -> u64 {
     state.finish()
 }
 
-fn hash_slot(hasher: &RandomState, slot: &Slot) -> u64 {
+fn hash_item(hasher: &RandomState, slot: Stored<'_>) -> u64 {
     match slot.parent() {
         NONE => hash_top(hasher, slot.key()),
         parent => hash_child(hasher, parent, slot.key()),
@@ -82,14 +80,13 @@ fn hash_slot(hasher: &RandomState, slot: &Slot) -> u64 {
 }
 
 impl Shard {
-    pub(super) fn new(hasher: RandomState, cas_source: Arc<AtomicU64>) -> Shard {
+    pub(super) fn new(hasher: RandomState, pool: Arc<Pool>, cas_source: Arc<AtomicU64>) -> Shard {
         Shard {
-            slab: Slab::new(),
+            slab: Slab::new(pool),
             kids: Kids::new(hasher.clone()),
             table: HashTable::new(),
             sieve: Sieve::new(),
             hasher,
-            record_bytes: 0,
             settled: 0,
             items: [0; DATABASES as usize],
             expiring_items: [0; DATABASES as usize],
@@ -102,7 +99,7 @@ impl Shard {
 
     /// Bytes of heap that the shard takes, malloc's rounding included.
     pub(super) fn footprint(&self) -> usize {
-        self.record_bytes + self.slab.bytes() + self.table.allocation_size() + self.kids.bytes()
+        self.slab.bytes() + self.table.allocation_size() + self.kids.bytes()
     }
 
     fn next_cas(&mut self) -> u64 {
@@ -124,7 +121,7 @@ impl Shard {
     pub(super) fn lookup(&self, parent: u32, db: u8, key: &[u8], hash: u64) -> Option<u32> {
         let slab = &self.slab;
         self.table
-            .find(hash, |index| slab[*index].answers_to(parent, db, key))
+            .find(hash, |index| slab.item(*index).answers_to(parent, db, key))
             .copied()
     }
 
@@ -133,7 +130,7 @@ impl Shard {
     /// An item without a value lives through its children, so where some of them can expire, these are looked at
     /// too.
     pub(super) fn is_alive(&mut self, index: u32, now_ms: u64) -> bool {
-        let slot = &self.slab[index];
+        let slot = self.slab.item(index);
         if slot.is_expired(now_ms) {
             self.expire(index);
             return false;
@@ -157,7 +154,7 @@ impl Shard {
         // From the end, because the last child takes the place of the one that leaves.
         for position in (0..self.kids.of(parent).len()).rev() {
             let child = self.kids.of(parent)[position];
-            if self.slab[child].is_expired(now_ms) {
+            if self.slab.item(child).is_expired(now_ms) {
                 let last = self.kids.of(parent).len() == 1;
                 self.expire(child);
                 if last {
@@ -170,7 +167,7 @@ impl Shard {
 
     /// Notes a read.
     pub(super) fn visit(&mut self, index: u32, access: u32) {
-        let slot = &mut self.slab[index];
+        let slot = self.slab.slot_mut(index);
         if !slot.is_visited() {
             slot.set_visited(true);
         }
@@ -198,18 +195,17 @@ impl Shard {
             kin,
             valueless: entry.value.is_none(),
         };
-        let slot = Slot::new(&head, key, entry.value.unwrap_or_default(), access);
-        self.record_bytes += memory::chunk(slot.record_length());
-        let index = self.slab.insert(slot);
+        let value = entry.value.unwrap_or_default();
+        let index = self.slab.insert(&head, key, value, access);
         let (slab, hasher) = (&self.slab, &self.hasher);
         self.table
-            .insert_unique(hash, index, |other| hash_slot(hasher, &slab[*other]));
+            .insert_unique(hash, index, |other| hash_item(hasher, slab.item(*other)));
         self.sieve.insert(&mut self.slab, index);
         if parent == NONE {
             self.items[usize::from(db)] += 1;
         } else {
             self.kids.push(parent, index);
-            self.slab[parent].set_has_children(true);
+            self.slab.slot_mut(parent).set_has_children(true);
             self.touch(parent);
         }
         self.count_expiry(index, 1);
@@ -225,23 +221,14 @@ impl Shard {
             expires_ms: entry.expires_ms,
             flags: entry.flags,
             valueless: entry.value.is_none(),
-            ..self.slab[index].head()
+            ..self.slab.item(index).head()
         };
-        self.change(index, |slot| {
-            slot.rewrite(&head, entry.value.unwrap_or_default())
-        });
+        self.slab
+            .rewrite(index, &head, entry.value.unwrap_or_default());
         self.count_expiry(index, 1);
         self.visit(index, access);
         self.touch(index);
         self.counters.total_items += 1;
-    }
-
-    /// Changes an item's record by `change`, which keeps its key, and keeps account of its bytes.
-    pub(super) fn change(&mut self, index: u32, change: impl FnOnce(&mut Slot)) {
-        let slot = &mut self.slab[index];
-        let before = memory::chunk(slot.record_length());
-        change(slot);
-        self.record_bytes = self.record_bytes + memory::chunk(slot.record_length()) - before;
     }
 
     /// Sets or clears an item's expiry. That alone gives it no new CAS number.
@@ -249,15 +236,15 @@ impl Shard {
         self.count_expiry(index, -1);
         let head = Head {
             expires_ms,
-            ..self.slab[index].head()
+            ..self.slab.item(index).head()
         };
-        self.change(index, |slot| slot.rehead(&head));
+        self.slab.rehead(index, &head);
         self.count_expiry(index, 1);
     }
 
     /// Counts an item that has an expiry in (1) or out (-1).
     fn count_expiry(&mut self, index: u32, change: isize) {
-        let slot = &self.slab[index];
+        let slot = self.slab.item(index);
         if slot.expires_ms().is_none() {
             return;
         }
@@ -276,9 +263,8 @@ impl Shard {
         let mut index = index;
         while index != NONE {
             let cas = self.next_cas();
-            let slot = &mut self.slab[index];
-            slot.set_cas(cas);
-            index = slot.parent();
+            self.slab.set_cas(index, cas);
+            index = self.slab.item(index).parent();
         }
     }
 
@@ -288,13 +274,13 @@ impl Shard {
         let mut removed = self.remove_children(index);
         let mut index = index;
         loop {
-            let parent = self.slab[index].parent();
+            let parent = self.slab.item(index).parent();
             self.remove_leaf(index);
             removed += 1;
             if parent == NONE {
                 break;
             }
-            let slot = &self.slab[parent];
+            let slot = self.slab.item(parent);
             if slot.is_valueless() && !slot.has_children() {
                 index = parent;
             } else {
@@ -311,13 +297,13 @@ impl Shard {
         let mut index = top;
         loop {
             if let Some(child) = self.kids.of(index).last().copied()
-                && self.slab[index].has_children()
+                && self.slab.item(index).has_children()
             {
                 index = child;
             } else if index == top {
                 return removed;
             } else {
-                let parent = self.slab[index].parent();
+                let parent = self.slab.item(index).parent();
                 self.remove_leaf(index);
                 removed += 1;
                 index = parent;
@@ -327,10 +313,9 @@ impl Shard {
 
     fn remove_leaf(&mut self, index: u32) {
         self.count_expiry(index, -1);
-        let slot = &self.slab[index];
+        let slot = self.slab.item(index);
         let (parent, position) = (slot.parent(), slot.position());
-        self.record_bytes -= memory::chunk(slot.record_length());
-        let hash = hash_slot(&self.hasher, slot);
+        let hash = hash_item(&self.hasher, slot);
         if parent == NONE {
             self.items[usize::from(slot.db())] -= 1;
         }
@@ -339,17 +324,17 @@ impl Shard {
         }
         if parent != NONE {
             if let Some(moved) = self.kids.remove(parent, position) {
-                self.slab[moved].set_position(position);
+                self.slab.set_position(moved, position);
             }
             let has_children = !self.kids.of(parent).is_empty();
-            self.slab[parent].set_has_children(has_children);
+            self.slab.slot_mut(parent).set_has_children(has_children);
         }
         self.sieve.remove(&mut self.slab, index);
         self.slab.remove(index);
         if self.table.is_empty() || self.table.len() < self.table.capacity() / 4 {
             let (slab, hasher) = (&self.slab, &self.hasher);
             self.table.shrink_to(self.table.len() * 2, |other| {
-                hash_slot(hasher, &slab[*other])
+                hash_item(hasher, slab.item(*other))
             });
         }
     }
@@ -363,7 +348,7 @@ impl Shard {
             let Some(index) = self.sieve.hand() else {
                 break;
             };
-            let slot = &mut self.slab[index];
+            let slot = self.slab.item(index);
             let leaf = !slot.has_children() && index != keep;
             if leaf && slot.is_expired(now_ms) {
                 self.expire(index);
@@ -375,7 +360,7 @@ impl Shard {
                 self.counters.evictions += 1;
                 return true;
             }
-            slot.set_visited(false);
+            self.slab.slot_mut(index).set_visited(false);
             self.sieve.advance(&self.slab);
         }
         false
@@ -383,10 +368,20 @@ impl Shard {
 
     /// Takes everything out, for the caller to drop when the lock is released. Counters go on.
     pub(super) fn take_all(&mut self) -> Shard {
-        let mut empty = Shard::new(self.hasher.clone(), Arc::clone(&self.cas_source));
-        empty.counters = std::mem::take(&mut self.counters);
-        empty.cas = std::mem::take(&mut self.cas);
-        empty.settled = self.settled;
+        let empty = Shard {
+            slab: self.slab.fresh(),
+            kids: Kids::new(self.hasher.clone()),
+            table: HashTable::new(),
+            sieve: Sieve::new(),
+            hasher: self.hasher.clone(),
+            settled: self.settled,
+            items: [0; DATABASES as usize],
+            expiring_items: [0; DATABASES as usize],
+            expiring: 0,
+            counters: std::mem::take(&mut self.counters),
+            cas: std::mem::take(&mut self.cas),
+            cas_source: Arc::clone(&self.cas_source),
+        };
         std::mem::replace(self, empty)
     }
 }

@@ -32,26 +32,26 @@ impl Sieve {
 
     /// Enters a new item.
     pub(super) fn insert(&mut self, slab: &mut Slab, index: u32) {
-        slab[index].prev = NONE;
-        slab[index].next = self.newest;
+        slab.slot_mut(index).prev = NONE;
+        slab.slot_mut(index).next = self.newest;
         if self.newest == NONE {
             self.oldest = index;
         } else {
-            slab[self.newest].prev = index;
+            slab.slot_mut(self.newest).prev = index;
         }
         self.newest = index;
     }
 
     /// Takes an item out. A hand that pointed at it points at the next newer one.
     pub(super) fn remove(&mut self, slab: &mut Slab, index: u32) {
-        let (prev, next) = (slab[index].prev, slab[index].next);
+        let (prev, next) = (slab.slot(index).prev, slab.slot(index).next);
         match prev {
             NONE => self.newest = next,
-            _ => slab[prev].next = next,
+            _ => slab.slot_mut(prev).next = next,
         }
         match next {
             NONE => self.oldest = prev,
-            _ => slab[next].prev = prev,
+            _ => slab.slot_mut(next).prev = prev,
         }
         if self.hand == index {
             self.hand = prev;
@@ -69,7 +69,7 @@ impl Sieve {
     /// Moves the hand on to the next newer item.
     pub(super) fn advance(&mut self, slab: &Slab) {
         if self.hand != NONE {
-            self.hand = slab[self.hand].prev;
+            self.hand = slab.slot(self.hand).prev;
         }
     }
 
@@ -78,8 +78,8 @@ impl Sieve {
     pub(super) fn check(&self, slab: &Slab) -> usize {
         let (mut index, mut before, mut length) = (self.newest, NONE, 0);
         while index != NONE {
-            assert_eq!(slab[index].prev, before);
-            (before, index) = (index, slab[index].next);
+            assert_eq!(slab.slot(index).prev, before);
+            (before, index) = (index, slab.slot(index).next);
             length += 1;
         }
         assert_eq!(self.oldest, before);

@@ -1,20 +1,23 @@
-//! Where a shard keeps its slots: chunks of 128, so that growth never copies and what empties is given back.
+//! Where a shard keeps its items: slots in chunks of 128, so that growth never copies and what empties is given back,
+//! and their records in a heap of its own.
 //!
 //! A slot's index is its chunk's number times 128 plus its place, and stays the same for as long as the item lives.
 //! Chunks with a free slot form a stack; the next item goes into the one on top. A chunk whose last item went is
 //! freed but keeps its number and its place on the stack, to be allocated again when its turn comes. So a cache that
 //! held many small items and now holds few large ones isn't weighed down by empty slots.
 //!
-//! Cost: taking and giving back a slot is a few writes; every 128th time it allocates or frees 4 KiB.
+//! Cost: taking and giving back a slot is a few writes; every 128th time it allocates or frees a chunk.
+//! A record that keeps its length, to within the heap's rounding, is written in place.
 
-use std::ops::{Index, IndexMut};
+use std::sync::Arc;
 
+use super::heap::{Heap, Pool};
 use super::memory;
-use super::slot::{NONE, Slot};
+use super::slot::{self, Head, NONE, Slot, Stored};
 
 const CHUNK: usize = 128;
 
-/// The slots of one shard, by index.
+/// The items of one shard, by index.
 #[derive(Debug)]
 pub(super) struct Slab {
     chunks: Vec<Chunk>,
@@ -23,6 +26,7 @@ pub(super) struct Slab {
     items: usize,
     /// Chunks that are allocated.
     held: usize,
+    heap: Heap,
 }
 
 #[derive(Debug)]
@@ -37,12 +41,22 @@ struct Chunk {
 }
 
 impl Slab {
-    pub(super) const fn new() -> Slab {
+    pub(super) fn new(pool: Arc<Pool>) -> Slab {
+        Slab::on(Heap::new(pool))
+    }
+
+    /// An empty slab on the same pool.
+    pub(super) fn fresh(&self) -> Slab {
+        Slab::on(self.heap.fresh())
+    }
+
+    fn on(heap: Heap) -> Slab {
         Slab {
             chunks: Vec::new(),
             open: NONE,
             items: 0,
             held: 0,
+            heap,
         }
     }
 
@@ -56,9 +70,11 @@ impl Slab {
         self.chunks.len() * CHUNK
     }
 
-    /// Bytes of heap that chunks take, records not counted.
+    /// Bytes of memory that slots and records take.
     pub(super) fn bytes(&self) -> usize {
-        self.held * Self::chunk_bytes() + self.chunks.capacity() * size_of::<Chunk>()
+        self.held * Self::chunk_bytes()
+            + self.chunks.capacity() * size_of::<Chunk>()
+            + self.heap.bytes()
     }
 
     /// Bytes that one chunk takes: what a shard with a single item has at least.
@@ -66,14 +82,112 @@ impl Slab {
         memory::chunk(CHUNK * size_of::<Slot>())
     }
 
+    /// Whether so many items more might find no place, however much memory there is.
+    pub(super) fn is_crowded(&self, more: usize) -> bool {
+        self.heap.is_crowded(more)
+    }
+
     /// The item with this index, if there is one.
-    pub(super) fn get(&self, index: usize) -> Option<&Slot> {
+    pub(super) fn get(&self, index: usize) -> Option<Stored<'_>> {
         let slot = self.chunks.get(index / CHUNK)?.slots.get(index % CHUNK)?;
-        (!slot.is_free()).then_some(slot)
+        (!slot.is_free()).then(|| Stored {
+            slot,
+            record: self.heap.record(slot.record),
+        })
+    }
+
+    /// The item with this index, which is there.
+    pub(super) fn item(&self, index: u32) -> Stored<'_> {
+        let slot = self.slot(index);
+        Stored {
+            slot,
+            record: self.heap.record(slot.record),
+        }
+    }
+
+    /// The slot of the item with this index.
+    pub(super) fn slot(&self, index: u32) -> &Slot {
+        &self.chunks[index as usize / CHUNK].slots[index as usize % CHUNK]
+    }
+
+    /// The slot of the item with this index, to be changed.
+    pub(super) fn slot_mut(&mut self, index: u32) -> &mut Slot {
+        &mut self.chunks[index as usize / CHUNK].slots[index as usize % CHUNK]
+    }
+
+    pub(super) fn set_cas(&mut self, index: u32, cas: u64) {
+        slot::write_cas(self.heap.record_mut(self.slot(index).record), cas);
+    }
+
+    pub(super) fn set_position(&mut self, index: u32, position: u32) {
+        let Slot { record, bits, .. } = *self.slot(index);
+        slot::write_position(bits, self.heap.record_mut(record), position);
+    }
+
+    /// Gives an item another head and value; the key stays.
+    pub(super) fn rewrite(&mut self, index: u32, head: &Head, value: &[&[u8]]) {
+        let item = self.item(index);
+        let (old, key_length) = (item.slot.record, item.key().len());
+        let bits = head.bits(key_length);
+        let length = head.length(key_length, value);
+        if item.slot.has_shape(bits) && self.heap.resize(old, length) {
+            head.overwrite(bits, value, self.heap.record_mut(old));
+            self.slot_mut(index).set_bits(bits);
+            return;
+        }
+        let key = self.item(index).key().to_vec();
+        self.heap.free(old);
+        let record = self
+            .heap
+            .push(index, length, |record| head.append(&key, value, record));
+        let slot = self.slot_mut(index);
+        slot.record = record;
+        slot.set_bits(bits);
+        self.compact();
+    }
+
+    /// Gives an item another head; key and value stay.
+    pub(super) fn rehead(&mut self, index: u32, head: &Head) {
+        let item = self.item(index);
+        let (record, bits) = (item.slot.record, head.bits(item.key().len()));
+        if item.slot.has_shape(bits) {
+            head.write(self.heap.record_mut(record), bits);
+            self.slot_mut(index).set_bits(bits);
+        } else {
+            let value = item.value().unwrap_or_default().to_vec();
+            self.rewrite(index, head, &[&value]);
+        }
+    }
+
+    /// Moves records out of the segments that are mostly dead.
+    fn compact(&mut self) {
+        while let Some(mut moving) = self.heap.compact() {
+            while let Some((owner, address, bytes)) = moving.next() {
+                let (number, place) = (owner as usize / CHUNK, owner as usize % CHUNK);
+                let slot = self
+                    .chunks
+                    .get_mut(number)
+                    .and_then(|chunk| chunk.slots.get_mut(place));
+                if let Some(slot) = slot
+                    && slot.record == address
+                {
+                    slot.record = self.heap.push(owner, bytes.len(), |record| {
+                        record.extend_from_slice(bytes);
+                    });
+                }
+            }
+            self.heap.finish(moving);
+        }
+    }
+
+    /// For tests: bytes that the heap believes to be live.
+    #[cfg(test)]
+    pub(super) fn live_bytes(&self) -> usize {
+        self.heap.live()
     }
 
     /// Stores an item; its index stays until it is removed.
-    pub(super) fn insert(&mut self, slot: Slot) -> u32 {
+    pub(super) fn insert(&mut self, head: &Head, key: &[u8], value: &[&[u8]], access: u32) -> u32 {
         if self.open == NONE {
             self.chunks.push(Chunk {
                 slots: Box::default(),
@@ -100,13 +214,24 @@ impl Slab {
         let place = chunk.free;
         let free = &mut chunk.slots[place as usize];
         chunk.free = free.next;
-        *free = slot;
+        let index = number * CHUNK as u32 + place;
+        let length = head.length(key.len(), value);
+        let record = self
+            .heap
+            .push(index, length, |record| head.append(key, value, record));
+        *free = Slot {
+            record,
+            prev: NONE,
+            next: NONE,
+            access,
+            bits: head.bits(key.len()),
+        };
         chunk.live += 1;
         if chunk.free == NONE {
             self.open = chunk.below;
         }
         self.items += 1;
-        number * CHUNK as u32 + place
+        index
     }
 
     /// Frees an item's slot and record.
@@ -117,7 +242,9 @@ impl Slab {
             chunk.below = self.open;
             self.open = number;
         }
-        chunk.slots[place as usize] = Slot::free(chunk.free);
+        let slot = &mut chunk.slots[place as usize];
+        self.heap.free(slot.record);
+        *slot = Slot::free(chunk.free);
         chunk.free = place;
         chunk.live -= 1;
         if chunk.live == 0 {
@@ -126,72 +253,62 @@ impl Slab {
         }
         self.items -= 1;
         if self.items == 0 {
-            *self = Slab::new();
+            *self = self.fresh();
+        } else {
+            self.compact();
         }
-    }
-}
-
-impl Index<u32> for Slab {
-    type Output = Slot;
-
-    fn index(&self, index: u32) -> &Slot {
-        &self.chunks[index as usize / CHUNK].slots[index as usize % CHUNK]
-    }
-}
-
-impl IndexMut<u32> for Slab {
-    fn index_mut(&mut self, index: u32) -> &mut Slot {
-        &mut self.chunks[index as usize / CHUNK].slots[index as usize % CHUNK]
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::slot::Head;
     use super::*;
 
-    fn slot(key: &[u8]) -> Slot {
-        let head = Head {
-            cas: 1,
-            expires_ms: None,
-            flags: 0,
-            db: 0,
-            kin: None,
-            valueless: false,
-        };
-        Slot::new(&head, key, &[], 0)
+    const HEAD: Head = Head {
+        cas: 1,
+        expires_ms: None,
+        flags: 0,
+        db: 0,
+        kin: None,
+        valueless: false,
+    };
+
+    fn slab() -> Slab {
+        Slab::new(Arc::new(Pool::new(1 << 20, 1)))
     }
 
     #[test]
     fn indices_stay_and_free_slots_are_used_again_before_the_slab_grows() {
-        let mut slab = Slab::new();
+        let mut slab = slab();
         let indices: Vec<u32> = (0..1000u32)
-            .map(|i| slab.insert(slot(&i.to_le_bytes())))
+            .map(|i| slab.insert(&HEAD, &i.to_le_bytes(), &[], 0))
             .collect();
         let end = slab.end();
         for index in indices.iter().step_by(2) {
             slab.remove(*index);
         }
         for i in 0..500u32 {
-            slab.insert(slot(&(5000 + i).to_le_bytes()));
+            slab.insert(&HEAD, &(5000 + i).to_le_bytes(), &[], 0);
         }
         assert_eq!((slab.end(), slab.items()), (end, 1000));
         for (i, index) in indices.iter().enumerate().skip(1).step_by(2) {
-            assert_eq!(slab[*index].key(), (i as u32).to_le_bytes());
+            assert_eq!(slab.item(*index).key(), (i as u32).to_le_bytes());
         }
     }
 
     #[test]
     fn emptied_chunks_are_given_back_and_taken_again() {
-        let mut slab = Slab::new();
-        let indices: Vec<u32> = (0..1280).map(|_| slab.insert(slot(b"k"))).collect();
+        let mut slab = slab();
+        let indices: Vec<u32> = (0..1280)
+            .map(|_| slab.insert(&HEAD, b"k", &[], 0))
+            .collect();
         assert_eq!(slab.held, 10);
         for index in &indices[..1279] {
             slab.remove(*index);
         }
         assert_eq!(slab.held, 1);
         for _ in 0..1279 {
-            slab.insert(slot(b"k"));
+            slab.insert(&HEAD, b"k", &[], 0);
         }
         assert_eq!((slab.held, slab.end()), (10, 1280));
         for index in indices {

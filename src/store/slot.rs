@@ -1,20 +1,17 @@
-//! One item: a slot of 32 bytes and a record of its own on the heap.
+//! One item: a slot of 20 bytes, and a record in the shard's heap.
 //!
 //! ```text
-//!  slot    record ─┐   prev   next   access   bits                                       32 bytes
-//!          16      │   4      4      4        4
+//!  slot    record ─┐   prev   next   access   bits                                       20 bytes
+//!          4       │   4      4      4        4
 //!                  │
-//!  record  └▶ cas │ expires? │ flags? │ parent, position? │ key │ value        one allocation
+//!  record  └▶ cas │ expires? │ flags? │ parent, position? │ key │ value
 //!             6     8          4        4       4           …     …
 //! ```
 //!
 //! What most items don't have takes no room: an item that never expires, has flags 0 and is no child has 6 bytes in
 //! front of its key. `bits` says which of the optional fields are there and how long the key is; the value is the
-//! rest. The arithmetic that this layout was made for: a key of 30 bytes and a value of 100 make a record of 136
-//! bytes, which is exactly glibc's chunk of 144 (8 bytes of header, rounded up to 16). With the slot that is 176
-//! bytes an item, and 5.7 to 11.4 more for its bucket in the hash table.
-//!
-//! A value that is overwritten by one of the same length stays in its record: nothing is allocated.
+//! rest. The arithmetic: a key of 30 bytes and a value of 100 make a record of 136 bytes, 144 with its header in the
+//! heap; with the slot that is 164 bytes an item, and 5.7 to 11.4 more for its bucket in the hash table.
 //!
 //! Limits that come from the layout: a key has fewer than 2²² bytes; 2⁴⁸ CAS numbers last nine years at a million
 //! writes a second; last access is counted in seconds since the store's start.
@@ -46,14 +43,15 @@ const SHAPE: u32 = HAS_EXPIRY | HAS_FLAGS | IS_CHILD | (KEY_LIMIT as u32 - 1);
 /// One item of a shard, or a free place for one.
 #[derive(Debug)]
 pub(super) struct Slot {
-    record: Box<[u8]>,
+    /// Where the record is; [`NONE`] if the slot is free.
+    pub(super) record: u32,
     /// The neighbour towards the newer end of the eviction list.
     pub(super) prev: u32,
     /// The neighbour towards the older end of the eviction list; of a free slot, the next free one.
     pub(super) next: u32,
     /// Seconds from the store's start to the last read or write.
     pub(super) access: u32,
-    bits: u32,
+    pub(super) bits: u32,
 }
 
 /// Everything of an item but key and value.
@@ -69,7 +67,8 @@ pub(super) struct Head {
 }
 
 impl Head {
-    fn bits(&self, key_length: usize) -> u32 {
+    /// The bits of a slot with such a head, neither visited nor with children.
+    pub(super) fn bits(&self, key_length: usize) -> u32 {
         let mut bits = key_length as u32 | (u32::from(self.db) << DB_SHIFT);
         for (bit, set) in [
             (HAS_EXPIRY, self.expires_ms.is_some()),
@@ -84,7 +83,8 @@ impl Head {
         bits
     }
 
-    fn write(&self, record: &mut [u8], bits: u32) {
+    /// Writes the head to the front of a record.
+    pub(super) fn write(&self, record: &mut [u8], bits: u32) {
         record[..CAS].copy_from_slice(&self.cas.to_le_bytes()[..CAS]);
         if let Some(expires_ms) = self.expires_ms {
             record[CAS..CAS + EXPIRES].copy_from_slice(&expires_ms.to_le_bytes());
@@ -100,18 +100,36 @@ impl Head {
         }
     }
 
-    fn record(&self, bits: u32, key: &[u8], value: &[&[u8]]) -> Box<[u8]> {
-        let length: usize = value.iter().map(|part| part.len()).sum();
-        let key_at = key_at(bits);
-        let mut record = Vec::with_capacity(key_at + key.len() + length);
-        record.resize(key_at, 0);
-        self.write(&mut record, bits);
+    /// The bytes of a record of this shape.
+    pub(super) fn length(&self, key: usize, value: &[&[u8]]) -> usize {
+        key_at(self.bits(key)) + key + length(value)
+    }
+
+    /// Appends the record.
+    pub(super) fn append(&self, key: &[u8], value: &[&[u8]], record: &mut Vec<u8>) {
+        let bits = self.bits(key.len());
+        let start = record.len();
+        record.resize(start + key_at(bits), 0);
+        self.write(&mut record[start..], bits);
         record.extend_from_slice(key);
         for part in value {
             record.extend_from_slice(part);
         }
-        record.into_boxed_slice()
     }
+
+    /// Writes a record of the same shape over another, which has the same key and the length of this one.
+    pub(super) fn overwrite(&self, bits: u32, value: &[&[u8]], record: &mut [u8]) {
+        self.write(record, bits);
+        let mut at = value_at(bits);
+        for part in value {
+            record[at..at + part.len()].copy_from_slice(part);
+            at += part.len();
+        }
+    }
+}
+
+fn length(value: &[&[u8]]) -> usize {
+    value.iter().map(|part| part.len()).sum()
 }
 
 fn flags_at(bits: u32) -> usize {
@@ -134,7 +152,7 @@ impl Slot {
     /// A free slot; `next` is the free slot after it.
     pub(super) fn free(next: u32) -> Slot {
         Slot {
-            record: Box::default(),
+            record: NONE,
             prev: NONE,
             next,
             access: 0,
@@ -142,68 +160,63 @@ impl Slot {
         }
     }
 
-    /// A new item; the key is shorter than [`KEY_LIMIT`].
-    pub(super) fn new(head: &Head, key: &[u8], value: &[&[u8]], access: u32) -> Slot {
-        let bits = head.bits(key.len());
-        Slot {
-            record: head.record(bits, key, value),
-            prev: NONE,
-            next: NONE,
-            access,
-            bits,
-        }
-    }
-
-    /// Whether nothing is stored here. A record is never empty: it has at least its CAS number.
+    /// Whether nothing is stored here.
     pub(super) fn is_free(&self) -> bool {
-        self.record.is_empty()
+        self.record == NONE
     }
 
-    /// Gives the item another head and value; the key stays. Writes in place where lengths allow.
-    pub(super) fn rewrite(&mut self, head: &Head, value: &[&[u8]]) {
-        let key_length = self.bits as usize & (KEY_LIMIT - 1);
-        let bits = head.bits(key_length) | (self.bits & (VISITED | HAS_CHILDREN));
-        let length: usize = value.iter().map(|part| part.len()).sum();
-        if bits & SHAPE == self.bits & SHAPE && value_at(bits) + length == self.record.len() {
-            head.write(&mut self.record, bits);
-            let mut at = value_at(bits);
-            for part in value {
-                self.record[at..at + part.len()].copy_from_slice(part);
-                at += part.len();
-            }
+    /// Whether a head of these bits has its fields, and the key, where this slot's record has them.
+    pub(super) fn has_shape(&self, bits: u32) -> bool {
+        self.bits & SHAPE == bits & SHAPE
+    }
+
+    /// Takes over the bits of a new head; the marks stay.
+    pub(super) fn set_bits(&mut self, bits: u32) {
+        self.bits = bits | (self.bits & (VISITED | HAS_CHILDREN));
+    }
+
+    pub(super) fn set_has_children(&mut self, on: bool) {
+        self.set(HAS_CHILDREN, on);
+    }
+
+    pub(super) fn is_visited(&self) -> bool {
+        self.bits & VISITED != 0
+    }
+
+    pub(super) fn set_visited(&mut self, on: bool) {
+        self.set(VISITED, on);
+    }
+
+    fn set(&mut self, bit: u32, on: bool) {
+        if on {
+            self.bits |= bit;
         } else {
-            self.record = head.record(bits, self.key(), value);
+            self.bits &= !bit;
         }
-        self.bits = bits;
     }
+}
 
-    /// Gives the item another head; key and value stay.
-    pub(super) fn rehead(&mut self, head: &Head) {
-        let bits = head.bits(self.key().len()) | (self.bits & (VISITED | HAS_CHILDREN));
-        if bits & SHAPE == self.bits & SHAPE {
-            head.write(&mut self.record, bits);
-        } else {
-            self.record = head.record(bits, self.key(), &[&self.record[value_at(self.bits)..]]);
-        }
-        self.bits = bits;
+/// Writes a CAS number into a record.
+pub(super) fn write_cas(record: &mut [u8], cas: u64) {
+    record[..CAS].copy_from_slice(&cas.to_le_bytes()[..CAS]);
+}
+
+/// Writes a child's place among its siblings into its record.
+pub(super) fn write_position(bits: u32, record: &mut [u8], position: u32) {
+    if bits & IS_CHILD != 0 {
+        let at = kin_at(bits) + 4;
+        record[at..at + 4].copy_from_slice(&position.to_le_bytes());
     }
+}
 
-    /// Puts bytes in front of and behind the value. Where nothing goes in front, the allocator may grow the record
-    /// where it lies.
-    pub(super) fn extend(&mut self, before: &[u8], after: &[u8]) {
-        if before.is_empty() {
-            let mut record = std::mem::take(&mut self.record).into_vec();
-            record.reserve_exact(after.len());
-            record.extend_from_slice(after);
-            self.record = record.into_boxed_slice();
-        } else {
-            let head = self.head();
-            let value = &self.record[value_at(self.bits)..];
-            self.record = head.record(self.bits, self.key(), &[before, value, after]);
-        }
-        self.bits &= !VALUELESS;
-    }
+/// An item as it is stored: its slot and its record.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Stored<'a> {
+    pub(super) slot: &'a Slot,
+    pub(super) record: &'a [u8],
+}
 
+impl<'a> Stored<'a> {
     /// Everything but key and value.
     pub(super) fn head(&self) -> Head {
         Head {
@@ -217,15 +230,7 @@ impl Slot {
     }
 
     fn is(&self, bit: u32) -> bool {
-        self.bits & bit != 0
-    }
-
-    fn set(&mut self, bit: u32, on: bool) {
-        if on {
-            self.bits |= bit
-        } else {
-            self.bits &= !bit
-        }
+        self.slot.bits & bit != 0
     }
 
     fn number<const BYTES: usize>(&self, at: usize) -> u64 {
@@ -234,18 +239,9 @@ impl Slot {
         u64::from_le_bytes(wide)
     }
 
-    /// The bytes of the record.
-    pub(super) fn record_length(&self) -> usize {
-        self.record.len()
-    }
-
     /// The unique number of the last change.
     pub(super) fn cas(&self) -> u64 {
         self.number::<CAS>(0)
-    }
-
-    pub(super) fn set_cas(&mut self, cas: u64) {
-        self.record[..CAS].copy_from_slice(&cas.to_le_bytes()[..CAS]);
     }
 
     pub(super) fn expires_ms(&self) -> Option<u64> {
@@ -260,20 +256,20 @@ impl Slot {
 
     pub(super) fn flags(&self) -> u32 {
         if self.is(HAS_FLAGS) {
-            self.number::<FLAGS>(flags_at(self.bits)) as u32
+            self.number::<FLAGS>(flags_at(self.slot.bits)) as u32
         } else {
             0
         }
     }
 
     pub(super) fn db(&self) -> u8 {
-        (self.bits >> DB_SHIFT & DB_MASK) as u8
+        (self.slot.bits >> DB_SHIFT & DB_MASK) as u8
     }
 
     /// The slot of the parent, [`NONE`] at the top.
     pub(super) fn parent(&self) -> u32 {
         if self.is(IS_CHILD) {
-            self.number::<4>(kin_at(self.bits)) as u32
+            self.number::<4>(kin_at(self.slot.bits)) as u32
         } else {
             NONE
         }
@@ -282,27 +278,19 @@ impl Slot {
     /// The place of a child among its siblings.
     pub(super) fn position(&self) -> u32 {
         if self.is(IS_CHILD) {
-            self.number::<4>(kin_at(self.bits) + 4) as u32
+            self.number::<4>(kin_at(self.slot.bits) + 4) as u32
         } else {
             0
         }
     }
 
-    /// Moves a child among its siblings.
-    pub(super) fn set_position(&mut self, position: u32) {
-        if self.is(IS_CHILD) {
-            let at = kin_at(self.bits) + 4;
-            self.record[at..at + 4].copy_from_slice(&position.to_le_bytes());
-        }
-    }
-
-    pub(super) fn key(&self) -> &[u8] {
-        &self.record[key_at(self.bits)..value_at(self.bits)]
+    pub(super) fn key(&self) -> &'a [u8] {
+        &self.record[key_at(self.slot.bits)..value_at(self.slot.bits)]
     }
 
     /// The value; an item that was made without one has none.
-    pub(super) fn value(&self) -> Option<&[u8]> {
-        (!self.is_valueless()).then(|| &self.record[value_at(self.bits)..])
+    pub(super) fn value(&self) -> Option<&'a [u8]> {
+        (!self.is_valueless()).then(|| &self.record[value_at(self.slot.bits)..])
     }
 
     pub(super) fn is_valueless(&self) -> bool {
@@ -313,16 +301,8 @@ impl Slot {
         self.is(HAS_CHILDREN)
     }
 
-    pub(super) fn set_has_children(&mut self, on: bool) {
-        self.set(HAS_CHILDREN, on);
-    }
-
     pub(super) fn is_visited(&self) -> bool {
         self.is(VISITED)
-    }
-
-    pub(super) fn set_visited(&mut self, on: bool) {
-        self.set(VISITED, on);
     }
 
     /// Whether this is the item that `parent` (or, at the top, the database) has under `key`.
@@ -336,8 +316,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_slot_has_32_bytes_and_the_smallest_record_6_in_front_of_its_key() {
-        assert_eq!(size_of::<Slot>(), 32);
+    fn a_slot_has_20_bytes_and_the_smallest_record_6_in_front_of_its_key() {
+        assert_eq!(size_of::<Slot>(), 20);
         let head = Head {
             cas: 1,
             expires_ms: None,
@@ -346,10 +326,7 @@ mod tests {
             kin: None,
             valueless: false,
         };
-        assert_eq!(
-            Slot::new(&head, &[b'k'; 30], &[&[b'v'; 100]], 0).record_length(),
-            136
-        );
+        assert_eq!(head.length(30, &[&[b'v'; 60], &[b'v'; 40]]), 136);
     }
 
     #[test]
@@ -368,50 +345,28 @@ mod tests {
             } else {
                 &[b"a", b"", b"bc"]
             };
-            let mut slot = Slot::new(&head, b"the key", value, 3);
-            for _ in 0..2 {
-                assert_eq!(slot.cas(), (1 << 48) - 2);
-                assert_eq!(slot.expires_ms(), head.expires_ms);
-                assert_eq!(slot.flags(), head.flags);
-                assert_eq!(slot.db(), 15);
-                assert_eq!(
-                    (slot.parent(), slot.position()),
-                    head.kin.unwrap_or((NONE, 0))
-                );
-                assert_eq!(slot.key(), b"the key");
-                assert_eq!(slot.value(), (!head.valueless).then_some(&b"abc"[..]));
-                slot.rewrite(&head, value);
-            }
-            let plain = Head {
-                cas: 5,
-                expires_ms: None,
-                flags: 0,
-                ..head
+            let mut record = Vec::new();
+            head.append(b"the key", value, &mut record);
+            assert_eq!(record.len(), head.length(7, value));
+            let slot = Slot {
+                record: 0,
+                bits: head.bits(7),
+                ..Slot::free(NONE)
             };
-            slot.rehead(&plain);
-            assert_eq!((slot.cas(), slot.expires_ms(), slot.flags()), (5, None, 0));
-            assert_eq!(slot.key(), b"the key");
-            assert_eq!(slot.value(), (!head.valueless).then_some(&b"abc"[..]));
+            let stored = Stored {
+                slot: &slot,
+                record: &record,
+            };
+            assert_eq!(stored.cas(), (1 << 48) - 2);
+            assert_eq!(stored.expires_ms(), head.expires_ms);
+            assert_eq!(stored.flags(), head.flags);
+            assert_eq!(stored.db(), 15);
+            assert_eq!(
+                (stored.parent(), stored.position()),
+                head.kin.unwrap_or((NONE, 0))
+            );
+            assert_eq!(stored.key(), b"the key");
+            assert_eq!(stored.value(), (!head.valueless).then_some(&b"abc"[..]));
         }
-    }
-
-    #[test]
-    fn a_value_of_the_same_length_is_written_in_place() {
-        let head = Head {
-            cas: 1,
-            expires_ms: None,
-            flags: 0,
-            db: 0,
-            kin: None,
-            valueless: false,
-        };
-        let mut slot = Slot::new(&head, b"k", &[b"old"], 0);
-        let before = slot.record.as_ptr();
-        slot.rewrite(&Head { cas: 2, ..head }, &[b"n", b"ew"]);
-        assert_eq!((slot.value(), slot.cas()), (Some(&b"new"[..]), 2));
-        assert_eq!(slot.record.as_ptr(), before);
-        slot.extend(b"<", b">");
-        slot.extend(b"", b"!");
-        assert_eq!(slot.value(), Some(&b"<new>!"[..]));
     }
 }

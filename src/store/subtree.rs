@@ -1,7 +1,7 @@
 //! A node with everything below it, taken out of the store or about to go in: for RENAME, COPY and MOVE.
 
 use super::shard::Shard;
-use super::slot::{NONE, Slot};
+use super::slot::{NONE, Stored};
 
 /// A copy of a node and all below it, flat: a parent stands before its children. Its top has no key of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub(super) struct FlatNode {
 }
 
 impl FlatNode {
-    fn of(slot: &Slot, parent: usize) -> FlatNode {
+    fn of(slot: Stored<'_>, parent: usize) -> FlatNode {
         FlatNode {
             parent,
             key: slot.key().to_vec(),
@@ -43,7 +43,7 @@ impl Subtree {
         let mut nodes = Vec::new();
         let mut waiting = vec![(top, NONE as usize)];
         while let Some((index, parent)) = waiting.pop() {
-            let slot = &shard.slab[index];
+            let slot = shard.slab.item(index);
             if index != top && slot.is_expired(now_ms) {
                 continue;
             }

@@ -116,7 +116,7 @@ impl<'a> Tree<'a> {
     /// What a node holds.
     pub fn item(&self, node: Node) -> Item<'_> {
         Item {
-            slot: &self.shard.slab[node.0],
+            stored: self.shard.slab.item(node.0),
             started_ms: self.trim.store.started_ms(),
         }
     }
@@ -144,7 +144,7 @@ impl<'a> Tree<'a> {
     ) -> Result<Node, Refused> {
         self.check(name.len(), entry.value_length())?;
         let hash = self.shard.hash_child(parent.0, name);
-        let db = self.shard.slab[parent.0].db();
+        let db = self.shard.slab.item(parent.0).db();
         Ok(self.place(parent.0, db, name, hash, &entry))
     }
 
@@ -167,7 +167,7 @@ impl<'a> Tree<'a> {
         if length > store.max_item_size() || key >= KEY_LIMIT {
             return Err(Refused::TooLarge);
         }
-        let least = memory::chunk(length) + slab::Slab::chunk_bytes();
+        let least = store.pool.segment().max(length) + slab::Slab::chunk_bytes();
         if least as u64 > store.memory() {
             return Err(Refused::OutOfMemory);
         }
@@ -187,33 +187,28 @@ impl<'a> Tree<'a> {
     }
 
     fn make_room(&mut self, keep: u32) {
-        while self.settle() && self.shard.evict(self.now_ms, keep) {}
+        const SPARE: usize = 16;
+        while (self.settle() || self.shard.slab.is_crowded(SPARE))
+            && self.shard.evict(self.now_ms, keep)
+        {}
     }
 
     /// Gives a node a new value, put together from parts. Children, flags and expiry stay.
     pub fn set_value(&mut self, node: Node, value: &[&[u8]]) -> Result<(), Refused> {
         let length = value.iter().map(|part| part.len()).sum();
-        self.check(self.shard.slab[node.0].key().len(), length)?;
-        let mut head = self.shard.slab[node.0].head();
+        self.check(self.shard.slab.item(node.0).key().len(), length)?;
+        let mut head = self.shard.slab.item(node.0).head();
         head.valueless = false;
-        self.shard.change(node.0, |slot| slot.rewrite(&head, value));
+        self.shard.slab.rewrite(node.0, &head, value);
         self.changed(node);
         Ok(())
     }
 
     /// Puts bytes in front of and behind a node's value. Children, flags and expiry stay.
     pub fn extend_value(&mut self, node: Node, before: &[u8], after: &[u8]) -> Result<(), Refused> {
-        let slot = &self.shard.slab[node.0];
-        let length = slot.value().unwrap_or_default().len();
-        self.check(
-            slot.key().len(),
-            length
-                .saturating_add(before.len())
-                .saturating_add(after.len()),
-        )?;
-        self.shard.change(node.0, |slot| slot.extend(before, after));
-        self.changed(node);
-        Ok(())
+        let item = self.shard.slab.item(node.0);
+        let value = item.value().unwrap_or_default().to_vec();
+        self.set_value(node, &[before, &value, after])
     }
 
     fn changed(&mut self, node: Node) {
@@ -224,9 +219,9 @@ impl<'a> Tree<'a> {
 
     /// Sets a node's flags. Its CAS number stays.
     pub fn set_flags(&mut self, node: Node, flags: u32) {
-        let mut head = self.shard.slab[node.0].head();
+        let mut head = self.shard.slab.item(node.0).head();
         head.flags = flags;
-        self.shard.change(node.0, |slot| slot.rehead(&head));
+        self.shard.slab.rehead(node.0, &head);
     }
 
     /// Sets a node's expiry, in Unix milliseconds; `None` for never. Its CAS number stays.
@@ -252,7 +247,7 @@ impl<'a> Tree<'a> {
     /// The child of that name. It is marked as used; hits and misses are not counted.
     pub fn child(&mut self, node: Node, name: &[u8]) -> Option<Node> {
         let hash = self.shard.hash_child(node.0, name);
-        let db = self.shard.slab[node.0].db();
+        let db = self.shard.slab.item(node.0).db();
         let index = self.shard.lookup(node.0, db, name, hash)?;
         self.pass(index, true).then_some(Node(index))
     }
@@ -298,7 +293,7 @@ impl<'a> Tree<'a> {
         let mut waiting = vec![node.0];
         while let Some(index) = waiting.pop() {
             let kids = self.shard.kids.of(index);
-            size += super::item_cost(self.shard.slab[index].record_length());
+            size += super::item_cost(self.shard.slab.item(index).record.len());
             size += memory::chunk(size_of_val(kids));
             waiting.extend_from_slice(kids);
         }
@@ -324,6 +319,9 @@ impl<'a> Tree<'a> {
             return Ok(());
         };
         self.check(key.len(), top.value.as_ref().map_or(0, Vec::len))?;
+        if self.shard.slab.is_crowded(subtree.nodes.len()) {
+            return Err(Refused::OutOfMemory);
+        }
         let old = self.shard.lookup(NONE, inner_db, key, self.hash);
         if let Some(old) = old {
             self.shard.remove(old);

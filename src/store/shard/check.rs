@@ -1,5 +1,6 @@
 //! For tests: that what should hold between two operations does.
 
+use super::super::heap;
 use super::*;
 
 impl Shard {
@@ -14,9 +15,9 @@ impl Shard {
             .map(|i| i as u32)
             .collect();
         for &index in &live {
-            let slot = &self.slab[index];
-            records += memory::chunk(slot.record_length());
-            let hash = hash_slot(&self.hasher, slot);
+            let slot = self.slab.item(index);
+            records += heap::room(slot.record.len());
+            let hash = hash_item(&self.hasher, slot);
             let found = self.lookup(slot.parent(), slot.db(), slot.key(), hash);
             assert_eq!(found, Some(index), "the table finds the item");
             let has_expiry = usize::from(slot.expires_ms().is_some());
@@ -40,11 +41,14 @@ impl Shard {
             assert_eq!(slot.has_children(), !kids.is_empty());
             let mortal = kids
                 .iter()
-                .filter(|kid| self.slab[**kid].expires_ms().is_some());
+                .filter(|kid| self.slab.item(**kid).expires_ms().is_some());
             assert_eq!(self.kids.expiring(index), mortal.count());
-            assert!(kids.iter().all(|kid| self.slab[*kid].parent() == index));
+            assert!(
+                kids.iter()
+                    .all(|kid| self.slab.item(*kid).parent() == index)
+            );
         }
-        assert_eq!(self.record_bytes, records);
+        assert_eq!(self.slab.live_bytes(), records);
         assert_eq!((self.expiring, self.items), (expiring, items));
         assert_eq!(self.expiring_items, expiring_items);
         assert_eq!(
