@@ -4,10 +4,12 @@ mod server_support;
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use larder::server::limits::READ_BUFFER;
 use larder::server::{Connections, Listen, Model, Server, Settings, StartError};
 use server_support::*;
 
@@ -119,21 +121,22 @@ fn a_client_that_never_reads_is_parked_and_disturbs_nobody() {
         let requests = b"big\n".repeat(4096);
         let mut sent = 0;
         let mut refused = 0;
+        let mut others = "before\n".len();
         while refused < 50 {
             match greedy.0.write(&requests) {
                 Ok(n) => (sent, refused) = (sent + n, 0),
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
                     refused += 1;
                     other.echo("others go on\n");
+                    others += "others go on\n".len();
                 }
                 Err(error) => panic!("{error}"),
             }
         }
-        let stuck = server.connections.bytes_written();
-        assert!(
-            stuck < sent as u64 / 4 * BIG as u64 / 10,
-            "{stuck} bytes of replies went somewhere though nobody reads",
-        );
+        // It was not read from any more: what it asked for beyond that waits in its own socket.
+        let from_greedy = server.connections.bytes_read() as usize - others;
+        assert!(sent > 4 * READ_BUFFER, "only {sent} bytes were taken");
+        assert!(from_greedy <= READ_BUFFER, "{from_greedy} bytes were read");
         // What it asked for it gets when it reads at last.
         greedy.0.set_nonblocking(false).unwrap();
         let mut reply = vec![b'x'; BIG];
@@ -144,6 +147,40 @@ fn a_client_that_never_reads_is_parked_and_disturbs_nobody() {
         drop(greedy);
         other.echo("after\n");
         server.wait_for_connections(1);
+    }
+}
+
+#[test]
+fn a_client_that_never_stops_sending_leaves_others_their_turns() {
+    for model in MODELS {
+        let workers = if model == Model::Turns { 1 } else { 2 };
+        let server = start(Settings {
+            workers: Some(workers),
+            ..settings(model)
+        });
+        let flood = server.connect();
+        let mut from = flood.0.try_clone().unwrap();
+        let mut to = flood.0.try_clone().unwrap();
+        std::thread::scope(|scope| {
+            // Both end when the socket is shut down below.
+            scope.spawn(move || {
+                let lines = b"a line of many\n".repeat(20_000);
+                while to.write_all(&lines).is_ok() {}
+            });
+            scope.spawn(move || {
+                let mut bin = vec![0; 1 << 20];
+                while from.read(&mut bin).is_ok_and(|n| n > 0) {}
+            });
+            let mut other = server.connect();
+            for _ in 0..100 {
+                let before = server.connections.bytes_read();
+                other.echo("my turn\n");
+                eventually("the flood goes on", || {
+                    server.connections.bytes_read() > before + 100
+                });
+            }
+            flood.0.shutdown(Shutdown::Both).unwrap();
+        });
     }
 }
 
@@ -230,10 +267,15 @@ fn a_panic_closes_its_connection_only() {
         let mut other = server.connect();
         other.echo("before\n");
         // More often than there are workers: none is lost.
-        for _ in 0..100 {
+        for n in 0..100 {
             let mut victim = server.connect();
-            victim.send(b"answered or not\npanic\n");
-            victim.expect_gone();
+            if n % 2 == 0 {
+                victim.send(b"answered or not\npanic\n");
+                victim.expect_gone();
+            } else {
+                victim.echo("panic at the end\n");
+                drop(victim);
+            }
             other.echo("undisturbed\n");
         }
         server.wait_for_connections(1);
@@ -330,6 +372,10 @@ fn a_unix_socket_is_served_replaced_when_stale_and_removed_at_the_end() {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let mut client = Client(stream);
         client.echo("hello\n");
+        assert_eq!(
+            std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o700
+        );
         client.send(&b"big\n".repeat(100));
         for _ in 0..100 {
             client.expect(&[vec![b'x'; BIG], vec![b'\n']].concat());

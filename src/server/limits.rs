@@ -23,6 +23,10 @@ pub const THREADS: usize = 256;
 /// The kernel caps it at its own `somaxconn`. memcached's default.
 pub const BACKLOG: i32 = 1024;
 
+/// Who may connect to a Unix socket: its owner, as with memcached. A group is let in by a directory
+/// and `chmod`.
+pub const SOCKET_MODE: u32 = 0o700;
+
 /// Bytes of a worker's read buffer, so the most that one read takes and the most that one
 /// connection is served before the next one has its turn.
 pub const READ_BUFFER: usize = 64 * 1024;

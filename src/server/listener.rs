@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use std::{convert::Infallible, fmt, str::FromStr};
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-use super::limits::BACKLOG;
+use super::limits::{BACKLOG, SOCKET_MODE};
 use super::stream::{Address, Stream};
 
 /// Where to listen.
@@ -157,6 +157,8 @@ fn bind_unix(path: &Path) -> io::Result<Listener> {
         }
         bound => bound?,
     }
+    // Nobody connects before it listens, so nobody does with other rights than these.
+    fs::set_permissions(path, fs::Permissions::from_mode(SOCKET_MODE))?;
     socket.listen(BACKLOG)?;
     Ok(Listener::Unix(
         UnixListener::from(OwnedFd::from(socket)),

@@ -2,14 +2,16 @@
 //! what bytes mean is behind the [`Service`] seam.
 //!
 //! ```text
-//!            ┌ acceptor ┐  one blocking thread for each listener: admits to the set, or turns away
-//!  clients ──┤ acceptor ├──┐
-//!            └ acceptor ┘  │ channel and waker (turns)          ┌───────────────────────────────┐
-//!                          ├──────────────────────────────────▶ │ threadpool                    │
-//!                          │ the pool's queue (threads)         │  worker: read ▶ turn ▶ write  │──▶ Session
-//!                          │                                    │  worker: …                    │
-//!   Handle ── stop ────────┘                                    └───────────────────────────────┘
-//!                                    Connections: who is connected, counts, kill ◀── services look here
+//!            ┌ acceptor ┐   one blocking thread for each listener: admits to the set, or turns away
+//!   clients ─┤ acceptor ├─┐
+//!            └ acceptor ┘ │                           ┌─────────────────────────────┐
+//!                         ├─ channel and waker ─────▶ │ threadpool                  │
+//!                         │  (turns)                  │ worker: read ─ turn ─ write │──▶ Session
+//!                         ├─ the pool's queue ──────▶ │ worker: read ─ turn ─ write │──▶ Session
+//!                         │  (threads)                └─────────────────────────────┘
+//!   Handle ─── stop ──────┘                              │ joins, counts, leaves
+//!                                                        ▼
+//!                             Connections: who is connected, counts, kill ◀── services look here
 //! ```
 //!
 //! How a byte passes through: an acceptor accepts its connection, the model hands the socket to a

@@ -195,7 +195,9 @@ impl Server {
 
 /// Raises the limit of open files to what the connections need, if it is lower.
 fn raise_open_files(connections: usize, own: usize) -> Result<(), StartError> {
-    let needed = (connections as u64).saturating_add(own as u64) + limits::SPARE_FILES;
+    let needed = (connections as u64)
+        .saturating_add(own as u64)
+        .saturating_add(limits::SPARE_FILES);
     let (soft, hard) = Resource::NOFILE.get().map_err(StartError::Worker)?;
     if soft >= needed {
         return Ok(());

@@ -33,12 +33,20 @@ pub const BIG: usize = 100_000;
 /// Lines in, lines out, with an edge for each test:
 /// - `big`: [`BIG`] bytes of `x` and a line feed
 /// - `panic`: panics while it borrows the worker's scratch
+/// - `panic at the end`: the line comes back; the session panics when it is dropped
 /// - `quit`: answers `bye` and closes
 /// - any other: the line comes back
 pub struct Lines;
 
 struct LineSession {
     peer: Peer,
+    panics_at_the_end: bool,
+}
+
+impl Drop for LineSession {
+    fn drop(&mut self) {
+        assert!(!self.panics_at_the_end, "asked to panic at the end");
+    }
 }
 
 thread_local! {
@@ -51,7 +59,10 @@ impl Service for Lines {
     }
 
     fn open(&self, peer: Peer) -> Box<dyn Session> {
-        Box::new(LineSession { peer })
+        Box::new(LineSession {
+            peer,
+            panics_at_the_end: false,
+        })
     }
 
     fn refusal(&self, _: Refusal) -> Cow<'static, [u8]> {
@@ -67,6 +78,7 @@ impl Session for LineSession {
                 line.clear();
                 line.extend_from_slice(&input[consumed..=consumed + end]);
                 consumed += end + 1;
+                self.panics_at_the_end |= line == b"panic at the end\n";
                 match &line[..] {
                     b"panic\n" => panic!("asked to panic by {}", self.peer.connection.peer()),
                     b"quit\n" => {
