@@ -57,6 +57,28 @@ fn a_request_larger_than_the_read_buffer_arrives_whole() {
     }
 }
 
+/// The next request arrives while the session has yet to be told that its output is out. When the
+/// poller's word of it was spent on that turn, which reads nothing, the request waited for ever.
+#[test]
+fn a_request_that_arrives_before_the_turn_after_much_output_is_seen() {
+    for model in MODELS {
+        let server = start(settings(model));
+        let reply = [vec![b'x'; BIG], vec![b'\n']].concat().repeat(3);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    let mut client = server.connect();
+                    for _ in 0..50 {
+                        client.send(&b"big\n".repeat(3));
+                        client.expect(&reply);
+                        client.echo("after\n");
+                    }
+                });
+            }
+        });
+    }
+}
+
 #[test]
 fn many_clients_are_served_side_by_side() {
     for model in MODELS {

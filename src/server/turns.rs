@@ -25,6 +25,9 @@
 //! its session: its input and output are empty vectors, without memory of their own, unless half a
 //! request is kept.
 //!
+//! The poller speaks once. What it said is kept in the connection until a read has found the socket
+//! drained, because a turn that continues ([`Next::Again`]) does not read.
+//!
 //! Invariants: a connection with output left is registered for writing, any other for reading. A
 //! connection that has something to do and is not waiting for the poller is in the queue, once.
 
@@ -183,9 +186,12 @@ impl Worker {
                 if event.token() == WAKE {
                     woken = true;
                 } else if let Some(client) = self.clients.get_mut(event.token().0) {
-                    // The end may already be behind what a short read will find: then no event
-                    // announces it.
-                    client.more |= event.is_read_closed() || event.is_error();
+                    // The end may already be behind what a short read will find: then no further
+                    // event announces it.
+                    let fin = event.is_read_closed() || event.is_error();
+                    client.fin |= fin;
+                    // Remembered, because the next turn may be one that does not read.
+                    client.more |= event.is_readable() || fin;
                     queue(&mut self.ready, event.token().0, client);
                 }
             }
@@ -253,6 +259,7 @@ impl Worker {
             written: 0,
             queued: false,
             more: false,
+            fin: false,
             again: false,
             closing: false,
             parked: false,
@@ -363,8 +370,10 @@ struct Client {
     written: usize,
     /// It is in the ready queue.
     queued: bool,
-    /// The last read may not have drained the socket.
+    /// The socket may hold bytes: the poller said so, or the last read was not short.
     more: bool,
+    /// The end of the stream, or an error, was announced: only reading it ends the connection.
+    fin: bool,
     /// The session wants a turn without a read.
     again: bool,
     /// The session wants the connection closed once the output is out.
@@ -399,7 +408,7 @@ impl Client {
         } else {
             let n = match self.stream.read(&mut desk.input) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    self.more = false;
+                    (self.more, self.fin) = (false, false);
                     return Ok(self.rest(desk));
                 }
                 read => read?,
@@ -407,8 +416,7 @@ impl Client {
             if n == 0 {
                 return Ok(After::End);
             }
-            // Once the end was announced, only reading it ends the connection.
-            self.more = n == desk.input.len() || self.more;
+            self.more = n == desk.input.len() || self.fin;
             self.active.connection.touch(desk.now);
             desk.traffic().read(n);
             if self.input.is_empty() {
