@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use larder::server::Model;
 use larder::tools::transcript::{
-    Agrees, Delivery, InProcess, Outcome, Protocol, RealTime, Remote, Run, Side, Transcript, parse,
+    Agrees, Delivery, InProcess, Outcome, RealTime, Remote, Run, Side, Transcript, parse,
 };
 use libtest_mimic::{Arguments, Failed, Trial};
 use support::{Kind, Peer, skipped};
