@@ -10,10 +10,15 @@
 //! 4. [`store`] is the cache: shards, the bound in bytes, eviction, expiry, the tree of nested keys.
 //! 5. [`tools`] are the command-line tools beside the server.
 //!
+//! [`Server`] puts 1 to 4 together: the same server as the binary's, inside a Rust program, on free ports.
+//!
 //! Arrows go one way: main → tools, service → store, protocol; the server knows services only as a trait.
 
+mod embed;
 pub mod protocol;
 pub mod server;
 pub mod service;
 pub mod store;
 pub mod tools;
+
+pub use embed::{Builder, GRACE, Server};

@@ -1,3 +1,9 @@
 //! The binary: arguments, configuration, logging, then one call into the library.
 
-fn main() {}
+mod program;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    program::run()
+}

@@ -1,0 +1,286 @@
+//! The whole server inside a Rust program: a real memcached and Redis for tests, on free ports, gone when dropped.
+//!
+//! ```
+//! use std::io::{Read, Write};
+//! use std::net::TcpStream;
+//! use std::time::Duration;
+//!
+//! let server = larder::Server::builder().manual_clock().start()?;
+//!
+//! // Any memcached or Redis client works. Here one speaks by hand:
+//! let mut client = TcpStream::connect(server.resp_addr())?;
+//! client.write_all(b"SET session:1 open EX 60\r\nGET session:1\r\n")?;
+//! let mut reply = [0; 15];
+//! client.read_exact(&mut reply)?;
+//! assert_eq!(&reply, b"+OK\r\n$4\r\nopen\r\n");
+//!
+//! // No sleeping in tests: time passes when you say so.
+//! server.advance(Duration::from_secs(60));
+//! client.write_all(b"GET session:1\r\n")?;
+//! let mut reply = [0; 5];
+//! client.read_exact(&mut reply)?;
+//! assert_eq!(&reply, b"$-1\r\n");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Cost: two listeners, as many worker threads as there are cores and one that sweeps expired items; about a
+//! millisecond to start. The binary serves through the same [`Builder`], so what a test talks to is what runs in
+//! production.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::server::{
+    self, Address, Connections, Handle, Listen, Model, Running, Service, StartError,
+};
+use crate::service::memcached::{self, Memcached};
+use crate::service::resp::{self, Resp};
+use crate::store::{self, Clock, Store, Sweeper};
+
+/// How long a dropped or stopped server lets requests in flight finish, all connections together.
+pub const GRACE: Duration = Duration::from_secs(10);
+
+/// A server that runs inside this program. Dropping it ends it.
+pub struct Server {
+    running: Running,
+    store: Arc<Store>,
+    protocols: Vec<&'static str>,
+    // Ends its thread when dropped.
+    _sweeper: Sweeper,
+}
+
+impl Server {
+    /// Starts memcached and RESP on free ports of 127.0.0.1, with 64 MiB.
+    ///
+    /// # Errors
+    /// When no port or thread is to be had.
+    pub fn start() -> Result<Server, StartError> {
+        Server::builder().start()
+    }
+
+    /// A server to be started with settings of your own.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// Where memcached's text protocol listens.
+    ///
+    /// # Panics
+    /// When the server was built without it, or on a Unix socket.
+    pub fn memcached_addr(&self) -> SocketAddr {
+        self.tcp("memcached")
+    }
+
+    /// Where RESP listens.
+    ///
+    /// # Panics
+    /// When the server was built without it, or on a Unix socket.
+    pub fn resp_addr(&self) -> SocketAddr {
+        self.tcp("resp")
+    }
+
+    fn tcp(&self, protocol: &str) -> SocketAddr {
+        let found = self.listeners().find_map(|(name, address)| match address {
+            Address::Tcp(addr) if name == protocol => Some(*addr),
+            _ => None,
+        });
+        found.unwrap_or_else(|| panic!("this server has no TCP listener for {protocol}"))
+    }
+
+    /// Every listener: its protocol and the address that it took.
+    pub fn listeners(&self) -> impl Iterator<Item = (&'static str, &Address)> {
+        self.protocols.iter().copied().zip(self.running.addresses())
+    }
+
+    /// The store behind both protocols.
+    pub fn store(&self) -> &Arc<Store> {
+        &self.store
+    }
+
+    /// The connections that are open.
+    pub fn connections(&self) -> &Arc<Connections> {
+        self.running.connections()
+    }
+
+    /// Moves the clock of a server built with [`Builder::manual_clock`]: what is due then has expired when this
+    /// returns.
+    ///
+    /// # Panics
+    /// When the server runs on the system's clock.
+    pub fn advance(&self, by: Duration) {
+        self.store.clock().advance(by);
+    }
+
+    /// What ends this server from another thread, while [`Server::join`] waits.
+    pub fn handle(&self) -> Handle {
+        self.running.handle()
+    }
+
+    /// Waits until someone ends the server through its [`Server::handle`].
+    pub fn join(self) {
+        self.running.join();
+    }
+
+    /// Ends the server gracefully: what is in flight is answered, for at most [`GRACE`].
+    pub fn stop(self) {
+        self.running.shutdown(GRACE);
+    }
+}
+
+/// The settings of a [`Server`] to be started. The defaults are the binary's, but for the ports, which are free ones.
+#[derive(Debug, Clone)]
+pub struct Builder {
+    memcached: Option<Listen>,
+    resp: Option<Listen>,
+    unix: Option<Listen>,
+    store: store::Config,
+    clock: Option<Clock>,
+    nested: bool,
+    password: Option<String>,
+    server: server::Settings,
+}
+
+impl Default for Builder {
+    fn default() -> Builder {
+        let free = || Some(Listen::Tcp("127.0.0.1:0".into()));
+        Builder {
+            memcached: free(),
+            resp: free(),
+            unix: None,
+            store: store::Config::default(),
+            clock: None,
+            nested: true,
+            password: None,
+            server: server::Settings::default(),
+        }
+    }
+}
+
+impl Builder {
+    /// Where memcached's text protocol listens; `None` for nowhere.
+    pub fn memcached(mut self, listen: Option<Listen>) -> Builder {
+        self.memcached = listen;
+        self
+    }
+
+    /// Where RESP listens; `None` for nowhere.
+    pub fn resp(mut self, listen: Option<Listen>) -> Builder {
+        self.resp = listen;
+        self
+    }
+
+    /// One more place, a Unix socket, where memcached's text protocol listens.
+    pub fn unix(mut self, listen: Option<Listen>) -> Builder {
+        self.unix = listen;
+        self
+    }
+
+    /// Bytes that items may take, overhead counted.
+    pub fn memory(mut self, bytes: u64) -> Builder {
+        self.store.memory = bytes;
+        self
+    }
+
+    /// Bytes that key and value of one item may have together.
+    pub fn max_item_size(mut self, bytes: usize) -> Builder {
+        self.store.max_item_size = bytes;
+        self
+    }
+
+    /// Whether memcached's text protocol knows nested keys; without them it is memcached's to the letter.
+    pub fn nested(mut self, nested: bool) -> Builder {
+        self.nested = nested;
+        self
+    }
+
+    /// The password that RESP clients must give; `None` for none.
+    pub fn password(mut self, password: Option<String>) -> Builder {
+        self.password = password;
+        self
+    }
+
+    /// A clock that stands still until [`Server::advance`] moves it; it starts at the system's time.
+    pub fn manual_clock(mut self) -> Builder {
+        let since_1970 = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        self.clock = Some(Clock::manual(since_1970.as_millis() as u64));
+        self
+    }
+
+    /// How connections run.
+    pub fn model(mut self, model: Model) -> Builder {
+        self.server.model = model;
+        self
+    }
+
+    /// Threads that serve connections; `None` for the model's default.
+    pub fn workers(mut self, workers: Option<usize>) -> Builder {
+        self.server.workers = workers;
+        self
+    }
+
+    /// Connections that may be open at once, over all listeners.
+    pub fn max_connections(mut self, connections: usize) -> Builder {
+        self.server.max_connections = connections;
+        self
+    }
+
+    /// Closes connections that were silent for this long; `None` for never.
+    pub fn idle_timeout(mut self, timeout: Option<Duration>) -> Builder {
+        self.server.idle_timeout = timeout;
+        self
+    }
+
+    /// Starts the server.
+    ///
+    /// # Errors
+    /// When an address is taken, or when the system has no threads or files to give. Listeners are tried in the order
+    /// memcached, RESP, Unix socket; [`StartError::Listen`] counts those that were asked for.
+    pub fn start(self) -> Result<Server, StartError> {
+        let clock = self.clock.unwrap_or_else(Clock::system);
+        let store = Arc::new(Store::new(self.store, clock));
+        let connections = Connections::new();
+        let workers = self
+            .server
+            .workers
+            .unwrap_or_else(|| self.server.model.default_workers());
+        let memcached: Arc<dyn Service> = Arc::new(Memcached::new(
+            Arc::clone(&store),
+            Arc::clone(&connections),
+            memcached::Settings {
+                nested: self.nested,
+                workers,
+            },
+        ));
+        let resp: Arc<dyn Service> = Arc::new(Resp::new(
+            Arc::clone(&store),
+            Arc::clone(&connections),
+            resp::Settings {
+                password: self.password,
+                ..resp::Settings::default()
+            },
+        ));
+
+        let mut server = server::Server::new(connections).settings(self.server);
+        let mut protocols = Vec::new();
+        for (protocol, listen, service) in [
+            ("memcached", self.memcached, &memcached),
+            ("resp", self.resp, &resp),
+            ("unix", self.unix, &memcached),
+        ] {
+            if let Some(listen) = listen {
+                protocols.push(protocol);
+                server = server.listen(listen, Arc::clone(service));
+            }
+        }
+        let sweeper = Sweeper::start(Arc::clone(&store)).map_err(StartError::Worker)?;
+        Ok(Server {
+            running: server.start()?,
+            store,
+            protocols,
+            _sweeper: sweeper,
+        })
+    }
+}

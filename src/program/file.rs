@@ -1,0 +1,117 @@
+//! larder.toml: where it is looked for, how it is read, and what its errors say.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::logging::LogOptions;
+use super::options::ServeOptions;
+
+/// The file that is read when `--config` isn't given, if it is there.
+pub(crate) const DEFAULT_FILE: &str = "larder.toml";
+
+/// The largest file that is read: settings take a page, so anything larger is some other file.
+const MAX_FILE: u64 = 1 << 20;
+
+/// What a larder.toml says, table by table.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct File {
+    pub(crate) serve: ServeOptions,
+    pub(crate) log: LogOptions,
+}
+
+/// Why a file could not be used; prints as one sentence that names the file, and for a mistake in it the line and what
+/// is allowed there.
+#[derive(Debug)]
+pub(crate) struct FileError {
+    path: PathBuf,
+    what: String,
+}
+
+impl fmt::Display for FileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path.display(), self.what.trim_end())
+    }
+}
+
+impl File {
+    /// Reads the file that was named, or the default one if it is there.
+    pub(crate) fn find(named: Option<&Path>) -> Result<File, FileError> {
+        match named {
+            Some(path) => File::read(path),
+            None if Path::new(DEFAULT_FILE).exists() => File::read(Path::new(DEFAULT_FILE)),
+            None => Ok(File::default()),
+        }
+    }
+
+    fn read(path: &Path) -> Result<File, FileError> {
+        let error = |what: String| FileError {
+            path: path.to_owned(),
+            what,
+        };
+        let size = std::fs::metadata(path)
+            .map_err(|e| error(format!("can't be read: {e}")))?
+            .len();
+        if size > MAX_FILE {
+            return Err(error(format!(
+                "is {size} bytes long; a settings file has at most {MAX_FILE}"
+            )));
+        }
+        let text =
+            std::fs::read_to_string(path).map_err(|e| error(format!("can't be read: {e}")))?;
+        File::parse(&text).map_err(|e| error(e.to_string()))
+    }
+
+    fn parse(text: &str) -> Result<File, toml::de::Error> {
+        toml::from_str(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::values::{Endpoint, Size};
+    use super::*;
+
+    #[test]
+    fn a_file_says_what_the_command_line_says() {
+        let file = File::parse(
+            "[serve]\nmemory = \"128MiB\"\nresp = \"off\"\nworkers = 3\nidle-timeout = 30\nnested = false\n\
+             model = \"threads\"\n[log]\ndir = \"logs\"\n",
+        )
+        .unwrap();
+        let settings = file.serve.settings();
+        assert_eq!(settings.memory, Size(128 << 20));
+        assert_eq!(settings.resp, Endpoint(None));
+        assert_eq!(
+            (settings.workers, settings.idle_timeout.0, settings.nested.0),
+            (3, 30, false)
+        );
+        assert_eq!(settings.model.0, larder::server::Model::Threads);
+        assert_eq!(file.log.dir.as_deref(), Some(Path::new("logs")));
+    }
+
+    #[test]
+    fn a_mistake_is_named_with_its_line_and_what_is_allowed() {
+        for (text, line, allowed) in [
+            ("[serve]\nmemry = \"1GiB\"\n", "line 2", "`memory`"),
+            ("\n[sevre]\n", "line 2", "`serve`"),
+            ("[serve]\nresp = \"6379\"\n", "line 2", "127.0.0.1:11211"),
+            ("[serve]\nworkers = 0\n", "line 2", "1 to 4096"),
+            ("[serve]\nmemory = [1]\n", "line 2", "whole number"),
+            (
+                "[serve]\nmodel = \"async\"\n",
+                "line 2",
+                "turns nor threads",
+            ),
+            ("[log]\nlevel = \"loud\"\n", "line 2", "debug"),
+        ] {
+            let error = File::parse(text).unwrap_err().to_string();
+            assert!(
+                error.contains(line) && error.contains(allowed),
+                "{text:?} gave {error}"
+            );
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! The settings of `larder serve`. One structure is the command line, the `[serve]` table of larder.toml and the source
+//! of what `larder config` prints, so that the three can't drift apart. A flag wins over the file, the file over the
+//! default.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::Deserialize;
+
+use larder::server::{Listen, Model};
+
+use super::values::{Endpoint, ModelName, Seconds, Size, Switch, parsed};
+
+/// What was said: on the command line, or in the file. What wasn't is `None`.
+#[derive(Debug, Clone, Default, Args, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(crate) struct ServeOptions {
+    /// Where memcached's text protocol listens: HOST:PORT, a path with a slash for a Unix socket, or off [default: 127.0.0.1:11211]
+    #[arg(long, value_name = "ADDR|off")]
+    #[serde(deserialize_with = "parsed")]
+    pub(crate) memcached: Option<Endpoint>,
+
+    /// Where RESP, Redis's protocol, listens: HOST:PORT, a path with a slash for a Unix socket, or off [default: 127.0.0.1:6379]
+    #[arg(long, value_name = "ADDR|off")]
+    #[serde(deserialize_with = "parsed")]
+    pub(crate) resp: Option<Endpoint>,
+
+    /// A Unix socket that speaks memcached's text protocol, beside the TCP port [default: none]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) unix: Option<PathBuf>,
+
+    /// Memory for items, overhead counted; at the limit the least useful are evicted [default: 64MiB]
+    #[arg(long, value_name = "SIZE")]
+    #[serde(deserialize_with = "parsed")]
+    pub(crate) memory: Option<Size>,
+
+    /// The largest item: key and value together [default: 1MiB]
+    #[arg(long, value_name = "SIZE")]
+    #[serde(deserialize_with = "parsed")]
+    pub(crate) max_item_size: Option<Size>,
+
+    /// Nested keys on memcached's protocol: `set user name 0 0 3` is a child of `user`; off is memcached to the
+    /// letter [default: on]
+    #[arg(long, value_name = "on|off")]
+    #[serde(deserialize_with = "parsed")]
+    pub(crate) nested: Option<Switch>,
+
+    /// How connections run: `turns` (each thread serves many) or `threads` (one thread holds one) [default: turns]
+    #[arg(long, value_name = "turns|threads")]
+    #[serde(deserialize_with = "parsed")]
+    pub(crate) model: Option<ModelName>,
+
+    /// Threads that serve connections [default: one per core for turns, 256 for threads]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    #[serde(deserialize_with = "workers_in_file")]
+    pub(crate) workers: Option<u32>,
+
+    /// Connections open at once, over all listeners; one more is told so and closed [default: 1024]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_connections: Option<u32>,
+
+    /// Close a connection that was silent for so many seconds; 0 never does [default: 0]
+    #[arg(long, value_name = "SECONDS")]
+    #[serde(deserialize_with = "parsed")]
+    pub(crate) idle_timeout: Option<Seconds>,
+
+    /// A file whose first line is the password that RESP clients must AUTH with; the environment variable
+    /// LARDER_PASSWORD does the same [default: none]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) password_file: Option<PathBuf>,
+}
+
+fn workers_in_file<'de, D: serde::Deserializer<'de>>(file: D) -> Result<Option<u32>, D::Error> {
+    match Option::<u32>::deserialize(file)? {
+        Some(workers) if !(1..=4096).contains(&workers) => Err(serde::de::Error::custom(format!(
+            "`{workers}` workers: from 1 to 4096 are possible"
+        ))),
+        workers => Ok(workers),
+    }
+}
+
+impl ServeOptions {
+    /// These options where they were said, `other` where they weren't.
+    pub(crate) fn or(self, other: ServeOptions) -> ServeOptions {
+        ServeOptions {
+            memcached: self.memcached.or(other.memcached),
+            resp: self.resp.or(other.resp),
+            unix: self.unix.or(other.unix),
+            memory: self.memory.or(other.memory),
+            max_item_size: self.max_item_size.or(other.max_item_size),
+            nested: self.nested.or(other.nested),
+            model: self.model.or(other.model),
+            workers: self.workers.or(other.workers),
+            max_connections: self.max_connections.or(other.max_connections),
+            idle_timeout: self.idle_timeout.or(other.idle_timeout),
+            password_file: self.password_file.or(other.password_file),
+        }
+    }
+
+    /// The settings in force: what was said, and the default for the rest.
+    pub(crate) fn settings(self) -> Settings {
+        let model = self.model.unwrap_or(ModelName(Model::Turns));
+        Settings {
+            memcached: self.memcached.unwrap_or(listen("127.0.0.1:11211")),
+            resp: self.resp.unwrap_or(listen("127.0.0.1:6379")),
+            unix: self.unix,
+            memory: self.memory.unwrap_or(Size(64 << 20)),
+            max_item_size: self.max_item_size.unwrap_or(Size(1 << 20)),
+            nested: self.nested.unwrap_or(Switch(true)),
+            model,
+            workers: self
+                .workers
+                .unwrap_or_else(|| model.0.default_workers() as u32),
+            max_connections: self.max_connections.unwrap_or(1024),
+            idle_timeout: self.idle_timeout.unwrap_or(Seconds(0)),
+            password_file: self.password_file,
+        }
+    }
+}
+
+fn listen(address: &str) -> Endpoint {
+    Endpoint(Some(Listen::Tcp(address.to_owned())))
+}
+
+/// The settings of `larder serve` in force.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Settings {
+    pub(crate) memcached: Endpoint,
+    pub(crate) resp: Endpoint,
+    pub(crate) unix: Option<PathBuf>,
+    pub(crate) memory: Size,
+    pub(crate) max_item_size: Size,
+    pub(crate) nested: Switch,
+    pub(crate) model: ModelName,
+    pub(crate) workers: u32,
+    pub(crate) max_connections: u32,
+    pub(crate) idle_timeout: Seconds,
+    pub(crate) password_file: Option<PathBuf>,
+}
+
+/// The smallest `--memory`: less leaves no room for the tables of the store themselves.
+const MIN_MEMORY: u64 = 1 << 20;
+
+impl Settings {
+    /// What is wrong with the settings taken together, in a sentence that says what to change.
+    pub(crate) fn problem(&self) -> Option<String> {
+        if self.memory.0 < MIN_MEMORY {
+            return Some(format!(
+                "--memory {} is too little; give at least {}",
+                self.memory,
+                Size(MIN_MEMORY)
+            ));
+        }
+        if self.max_item_size.0 < 1024 || self.max_item_size.0 > self.memory.0 / 2 {
+            return Some(format!(
+                "--max-item-size {} must be at least 1KiB and at most half of --memory {}",
+                self.max_item_size, self.memory
+            ));
+        }
+        if self.memcached.0.is_none() && self.resp.0.is_none() && self.unix.is_none() {
+            return Some(
+                "nothing to listen on: --memcached and --resp are off and there is no --unix"
+                    .into(),
+            );
+        }
+        None
+    }
+}

@@ -1,0 +1,159 @@
+//! `larder serve`: settings into a running server, until a signal ends it.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::Path;
+use std::process;
+
+use larder::Server;
+use larder::server::signals::{self, Signal};
+use larder::server::{Listen, StartError};
+
+use super::ServeArgs;
+use super::logging;
+use super::options::Settings;
+
+/// The environment variable that holds the password of RESP clients.
+const PASSWORD: &str = "LARDER_PASSWORD";
+
+/// Serves until TERM, INT or QUIT. Fails with a sentence for a person when it can't start.
+pub(super) fn run(args: &ServeArgs) -> Result<(), String> {
+    let (settings, log) = args.settings()?;
+    logging::start(&log)?;
+    let server = start(&settings)?;
+    announce(
+        server
+            .listeners()
+            .map(|(protocol, address)| format!("{protocol} {address}")),
+    )?;
+    log::info!(
+        "serving with {} for items; connections run by {} on {} workers",
+        settings.memory,
+        settings.model,
+        settings.workers
+    );
+
+    let (args, running) = (args.clone(), settings);
+    let (handle, store, connections) = (
+        server.handle(),
+        server.store().clone(),
+        server.connections().clone(),
+    );
+    let watch = signals::watch(move |signal| match signal {
+        Signal::Stop => {
+            log::info!(
+                "ending: answering what is in flight, for {:?} at most",
+                larder::GRACE
+            );
+            handle.begin_shutdown(larder::GRACE);
+        }
+        Signal::StopNow => {
+            log::warn!("ending now, as asked a second time");
+            process::exit(0);
+        }
+        Signal::Reload => {
+            logging::reopen();
+            match args.settings() {
+                Ok((settings, log)) => {
+                    logging::set_level(log.level());
+                    store.set_memory(settings.memory.0);
+                    store.set_max_item_size(settings.max_item_size.0 as usize);
+                    connections.set_max(settings.max_connections as usize);
+                    report_reload(&running, &settings);
+                }
+                Err(problem) => log::error!("not reloaded, the old settings go on: {problem}"),
+            }
+        }
+    })
+    .map_err(|e| format!("signals can't be caught: {e}"))?;
+    server.join();
+    drop(watch);
+    log::info!("ended");
+    Ok(())
+}
+
+fn start(settings: &Settings) -> Result<Server, String> {
+    let unix = settings.unix.clone().map(Listen::Unix);
+    let listeners = [
+        ("--memcached", settings.memcached.0.clone()),
+        ("--resp", settings.resp.0.clone()),
+        ("--unix", unix),
+    ];
+    let options: Vec<_> = listeners
+        .iter()
+        .filter(|(_, to)| to.is_some())
+        .map(|(o, _)| *o)
+        .collect();
+    let [(_, memcached), (_, resp), (_, unix)] = listeners;
+    let builder = Server::builder()
+        .memcached(memcached)
+        .resp(resp)
+        .unix(unix)
+        .memory(settings.memory.0)
+        .max_item_size(settings.max_item_size.0 as usize)
+        .nested(settings.nested.0)
+        .password(password(settings.password_file.as_deref())?)
+        .model(settings.model.0)
+        .workers(Some(settings.workers as usize))
+        .max_connections(settings.max_connections as usize)
+        .idle_timeout(settings.idle_timeout.span());
+    builder.start().map_err(|error| match &error {
+        StartError::Listen { index, .. } => {
+            format!("{error}; choose another with {} ADDR", options[*index])
+        }
+        StartError::OpenFiles { .. } => format!("{error}, or lower --max-connections"),
+        _ => error.to_string(),
+    })
+}
+
+/// The password from the file that was named, or from the environment; never from an argument, which others can see.
+fn password(file: Option<&Path>) -> Result<Option<String>, String> {
+    let text = match file {
+        Some(path) => {
+            let text = fs::read_to_string(path)
+                .map_err(|e| format!("--password-file {}: can't be read: {e}", path.display()))?;
+            match text.lines().next() {
+                Some(line) if !line.is_empty() => line.to_owned(),
+                _ => {
+                    return Err(format!(
+                        "--password-file {}: its first line is empty",
+                        path.display()
+                    ));
+                }
+            }
+        }
+        None => match std::env::var(PASSWORD) {
+            Ok(text) if !text.is_empty() => text,
+            _ => return Ok(None),
+        },
+    };
+    Ok(Some(text))
+}
+
+/// Says on standard output that the listeners are ready, a line each: scripts wait for these lines.
+pub(super) fn announce(listeners: impl Iterator<Item = String>) -> Result<(), String> {
+    let mut out = io::stdout().lock();
+    for listener in listeners {
+        writeln!(out, "listening on {listener}").map_err(|e| format!("standard output: {e}"))?;
+    }
+    out.flush().map_err(|e| format!("standard output: {e}"))
+}
+
+/// Logs what a reload changed and what needs a restart.
+fn report_reload(before: &Settings, now: &Settings) {
+    log::info!(
+        "reloaded: --memory {}, --max-item-size {}, --max-connections {}",
+        now.memory,
+        now.max_item_size,
+        now.max_connections
+    );
+    let changeable = Settings {
+        memory: now.memory,
+        max_item_size: now.max_item_size,
+        max_connections: now.max_connections,
+        ..before.clone()
+    };
+    if changeable != *now {
+        log::warn!("other settings have changed too; they take effect with a restart");
+    }
+}

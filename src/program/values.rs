@@ -1,0 +1,252 @@
+//! The values that options and larder.toml share: sizes, spans of time, addresses. Each is read from text, prints as it
+//! is written, and says in its error what would have been right.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use larder::server::{Listen, Model};
+use serde::de::{Deserialize, Deserializer, Error as _};
+
+/// An amount of memory in bytes, written `64MiB`, `512KiB`, `1GiB` or as a plain number of bytes.
+///
+/// As in memcached and Redis, `k`, `m` and `g` mean powers of 1,024 whatever follows them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Size(pub(crate) u64);
+
+impl FromStr for Size {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Size, String> {
+        let wrong =
+            || format!("`{text}` is not a size; write 64MiB, 512KiB, 1GiB or a number of bytes");
+        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, unit) = text.split_at(digits);
+        let shift = match unit.trim().to_ascii_lowercase().as_str() {
+            "" | "b" => 0,
+            "k" | "kb" | "kib" => 10,
+            "m" | "mb" | "mib" => 20,
+            "g" | "gb" | "gib" => 30,
+            _ => return Err(wrong()),
+        };
+        let number: u64 = number.parse().map_err(|_| wrong())?;
+        number.checked_mul(1 << shift).map(Size).ok_or_else(wrong)
+    }
+}
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (shift, unit) in [(30, "GiB"), (20, "MiB"), (10, "KiB")] {
+            if self.0 != 0 && self.0.is_multiple_of(1 << shift) {
+                return write!(f, "{}{unit}", self.0 >> shift);
+            }
+        }
+        write!(f, "{}", self.0)
+    }
+}
+
+/// Where a listener listens: `HOST:PORT`, the path of a Unix socket (it has a slash), or nowhere (`off`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Endpoint(pub(crate) Option<Listen>);
+
+impl FromStr for Endpoint {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Endpoint, String> {
+        if text == "off" {
+            return Ok(Endpoint(None));
+        }
+        let Ok(listen) = text.parse::<Listen>();
+        if let Listen::Tcp(address) = &listen {
+            let port = address
+                .rsplit_once(':')
+                .filter(|(host, _)| !host.is_empty());
+            if port.is_none_or(|(_, port)| port.parse::<u16>().is_err()) {
+                return Err(format!(
+                    "`{text}` is not an address to listen on; write 127.0.0.1:11211, [::1]:11211, a path like \
+                     /run/larder.sock, port 0 for a free port, or off"
+                ));
+            }
+        }
+        Ok(Endpoint(Some(listen)))
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            None => f.write_str("off"),
+            Some(listen) => listen.fmt(f),
+        }
+    }
+}
+
+/// A span of time in whole seconds; 0 switches off what it limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Seconds(pub(crate) u32);
+
+impl Seconds {
+    /// The span, or `None` when it is off.
+    pub(crate) fn span(self) -> Option<Duration> {
+        (self.0 > 0).then(|| Duration::from_secs(u64::from(self.0)))
+    }
+}
+
+impl FromStr for Seconds {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Seconds, String> {
+        let digits = text.strip_suffix('s').unwrap_or(text);
+        digits.parse().map(Seconds).map_err(|_| {
+            format!(
+                "`{text}` is not a number of seconds from 0 (off) to {}",
+                u32::MAX
+            )
+        })
+    }
+}
+
+impl fmt::Display for Seconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// `on` or `off`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Switch(pub(crate) bool);
+
+impl FromStr for Switch {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Switch, String> {
+        match text {
+            "on" | "true" => Ok(Switch(true)),
+            "off" | "false" => Ok(Switch(false)),
+            _ => Err(format!("`{text}` is neither on nor off")),
+        }
+    }
+}
+
+impl fmt::Display for Switch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0 { "on" } else { "off" })
+    }
+}
+
+/// A way of running connections, by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ModelName(pub(crate) Model);
+
+impl FromStr for ModelName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<ModelName, String> {
+        match text {
+            "turns" => Ok(ModelName(Model::Turns)),
+            "threads" => Ok(ModelName(Model::Threads)),
+            _ => Err(format!("`{text}` is neither turns nor threads")),
+        }
+    }
+}
+
+impl fmt::Display for ModelName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            Model::Turns => "turns",
+            Model::Threads => "threads",
+        })
+    }
+}
+
+/// Text, number or truth value in the file: all are read by the same `FromStr` as on the command line.
+#[derive(serde::Deserialize)]
+#[serde(untagged)]
+enum Scalar {
+    Text(String),
+    Number(u64),
+    Truth(bool),
+}
+
+/// Reads a file's value by the `FromStr` that the command line uses, so that both take the same forms.
+pub(crate) fn parsed<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    T: FromStr,
+    T::Err: fmt::Display,
+    D: Deserializer<'de>,
+{
+    let text = match Scalar::deserialize(deserializer) {
+        Ok(Scalar::Text(text)) => text,
+        Ok(Scalar::Number(number)) => number.to_string(),
+        Ok(Scalar::Truth(truth)) => truth.to_string(),
+        Err(_) => {
+            return Err(D::Error::custom(
+                "expected text in quotes, a whole number, true or false",
+            ));
+        }
+    };
+    text.parse().map(Some).map_err(D::Error::custom)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read_and_print_as_written() {
+        for (text, bytes, printed) in [
+            ("64MiB", 64 << 20, "64MiB"),
+            ("64mb", 64 << 20, "64MiB"),
+            ("1g", 1 << 30, "1GiB"),
+            ("1024", 1024, "1KiB"),
+            ("1000", 1000, "1000"),
+            ("0", 0, "0"),
+        ] {
+            let size: Size = text.parse().unwrap();
+            assert_eq!(
+                (size.0, size.to_string().as_str()),
+                (bytes, printed),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn sizes_that_make_no_sense_are_refused() {
+        for text in [
+            "",
+            "MiB",
+            "-1",
+            "1.5GiB",
+            "64 parsecs",
+            "99999999999999999999",
+            "17179869184GiB",
+        ] {
+            assert!(text.parse::<Size>().is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn endpoints_are_addresses_paths_or_off() {
+        for text in [
+            "off",
+            "127.0.0.1:0",
+            "[::1]:11211",
+            "localhost:7",
+            "/run/larder.sock",
+            "./l.sock",
+        ] {
+            assert_eq!(text.parse::<Endpoint>().unwrap().to_string(), text);
+        }
+        for text in [
+            "",
+            "11211",
+            ":11211",
+            "127.0.0.1",
+            "127.0.0.1:70000",
+            "localhost:http",
+        ] {
+            assert!(text.parse::<Endpoint>().is_err(), "{text:?}");
+        }
+    }
+}
