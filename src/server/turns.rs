@@ -26,10 +26,12 @@
 //! request is kept.
 //!
 //! The poller speaks once. What it said is kept in the connection until a read has found the socket
-//! drained, because a turn that continues ([`Next::Again`]) does not read.
+//! drained, because a turn that continues ([`Next::Again`](super::Next::Again)) does not read.
 //!
 //! Invariants: a connection with output left is registered for writing, any other for reading. A
 //! connection that has something to do and is not waiting for the poller is in the queue, once.
+
+mod client;
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
@@ -45,11 +47,10 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use slab::Slab;
 
 use super::acceptor::{Accepted, Dispatch};
-use super::connections::{Active, Connections, Traffic, ticks};
+use super::connections::{Connections, ticks};
 use super::guard::Guarded;
-use super::limits::{self, EVENTS, OUTPUT_SOFT_LIMIT, READ_BUFFER};
-use super::service::Next;
-use super::stream::Stream;
+use super::limits::{self, EVENTS, READ_BUFFER};
+use client::{After, Client, Desk};
 
 /// The token of the waker; connections have their slot's number.
 const WAKE: Token = Token(usize::MAX);
@@ -92,25 +93,6 @@ impl Drop for Turns {
 fn wake(waker: &Waker) {
     if let Err(error) = waker.wake() {
         log::error!("could not wake a worker: {error}; it goes on when one of its clients sends");
-    }
-}
-
-/// What a worker has once for all its connections.
-struct Desk {
-    input: Vec<u8>,
-    output: Vec<u8>,
-    /// The time of this round, in [`ticks`].
-    now: u64,
-    max_input: usize,
-    /// The server is stopping: a connection without a request in flight is closed.
-    draining: bool,
-    connections: Arc<Connections>,
-    index: usize,
-}
-
-impl Desk {
-    fn traffic(&self) -> &Traffic {
-        self.connections.traffic(self.index)
     }
 }
 
@@ -355,168 +337,4 @@ fn queue(ready: &mut VecDeque<usize>, key: usize, client: &mut Client) {
         client.queued = true;
         ready.push_back(key);
     }
-}
-
-/// A connection as its worker keeps it. The fields are dropped in this order: the session ends, the
-/// socket closes, the set is left.
-struct Client {
-    session: Guarded,
-    stream: Arc<Stream>,
-    active: Active,
-    /// Arrived, not yet consumed.
-    input: Vec<u8>,
-    /// What the socket did not take, from `written` on.
-    output: Vec<u8>,
-    written: usize,
-    /// It is in the ready queue.
-    queued: bool,
-    /// The socket may hold bytes: the poller said so, or the last read was not short.
-    more: bool,
-    /// The end of the stream, or an error, was announced: only reading it ends the connection.
-    fin: bool,
-    /// The session wants a turn without a read.
-    again: bool,
-    /// The session wants the connection closed once the output is out.
-    closing: bool,
-    /// It is registered for writing.
-    parked: bool,
-}
-
-/// What a connection waits for after its turn.
-#[derive(PartialEq, Eq)]
-enum After {
-    /// The poller: for bytes, or for room if output is left.
-    Event,
-    /// Another turn, when the others have had theirs.
-    More,
-    /// Nothing. It is closed.
-    End,
-}
-
-impl Client {
-    /// One turn. An error is the socket's: the connection is lost.
-    fn turn(&mut self, desk: &mut Desk) -> io::Result<After> {
-        if !self.output.is_empty() && !self.flush(desk)? {
-            return Ok(After::Event);
-        }
-        if self.closing {
-            self.stream.farewell();
-            return Ok(After::End);
-        }
-        let next = if std::mem::take(&mut self.again) {
-            self.turn_on_kept(desk)
-        } else {
-            let n = match self.stream.read(&mut desk.input) {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    (self.more, self.fin) = (false, false);
-                    return Ok(self.rest(desk));
-                }
-                read => read?,
-            };
-            if n == 0 {
-                return Ok(After::End);
-            }
-            self.more = n == desk.input.len() || self.fin;
-            self.active.connection.touch(desk.now);
-            desk.traffic().read(n);
-            if self.input.is_empty() {
-                let turn = self.session.turn(&desk.input[..n], &mut desk.output);
-                if turn.consumed < n {
-                    self.input = desk.input[turn.consumed..n].to_vec();
-                }
-                turn.next
-            } else {
-                self.input.extend_from_slice(&desk.input[..n]);
-                self.turn_on_kept(desk)
-            }
-        };
-        self.send(desk)?;
-        match next {
-            Next::Close if self.output.is_empty() => {
-                self.stream.farewell();
-                return Ok(After::End);
-            }
-            Next::Close => self.closing = true,
-            Next::Again => self.again = true,
-            Next::Read if self.input.len() > desk.max_input => {
-                log::warn!(
-                    "{} {}: closing, more than {} bytes arrived without a complete request",
-                    self.active.connection.protocol(),
-                    self.active.connection.peer(),
-                    desk.max_input,
-                );
-                return Ok(After::End);
-            }
-            Next::Read => {}
-        }
-        Ok(self.rest(desk))
-    }
-
-    /// What to wait for, when the turn is done.
-    fn rest(&self, desk: &Desk) -> After {
-        if !self.output.is_empty() {
-            After::Event
-        } else if self.again || self.more {
-            After::More
-        } else if desk.draining && self.input.is_empty() {
-            After::End
-        } else {
-            After::Event
-        }
-    }
-
-    fn turn_on_kept(&mut self, desk: &mut Desk) -> Next {
-        let turn = self.session.turn(&self.input, &mut desk.output);
-        if turn.consumed == self.input.len() {
-            self.input = Vec::new();
-        } else {
-            self.input.drain(..turn.consumed);
-            self.input.shrink_to(2 * self.input.len());
-        }
-        turn.next
-    }
-
-    /// Writes the worker's output; what the socket doesn't take is kept.
-    fn send(&mut self, desk: &mut Desk) -> io::Result<()> {
-        let sent = push(&self.stream, &desk.output);
-        if let Ok(taken) = sent {
-            desk.traffic().written(taken);
-            if taken < desk.output.len() {
-                self.output = desk.output[taken..].to_vec();
-                self.written = 0;
-            }
-        }
-        desk.output.clear();
-        desk.output.shrink_to(OUTPUT_SOFT_LIMIT);
-        sent.map(drop)
-    }
-
-    /// Writes kept output; true when all is out.
-    fn flush(&mut self, desk: &Desk) -> io::Result<bool> {
-        let taken = push(&self.stream, &self.output[self.written..])?;
-        if taken > 0 {
-            desk.traffic().written(taken);
-            self.active.connection.touch(desk.now);
-            self.written += taken;
-        }
-        if self.written < self.output.len() {
-            return Ok(false);
-        }
-        self.output = Vec::new();
-        self.written = 0;
-        Ok(true)
-    }
-}
-
-/// Writes until all is out or the socket is full, as a poller that reports only changes demands.
-/// Returns the bytes taken.
-fn push(stream: &Stream, bytes: &[u8]) -> io::Result<usize> {
-    let mut taken = 0;
-    while taken < bytes.len() {
-        match stream.write(&bytes[taken..]) {
-            Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-            written => taken += written?,
-        }
-    }
-    Ok(taken)
 }
