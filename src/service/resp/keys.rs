@@ -4,6 +4,7 @@
 //! leave one.
 
 use super::arguments::is_hash;
+use super::command::help;
 use super::session::Ctx;
 use super::table::{Command, FAST, READONLY, WRITE};
 use crate::protocol::resp::parse_integer;
@@ -54,7 +55,7 @@ pub(super) const COMMANDS: &[Command] = &[
         "",
         "Returns a key by chance.",
     ),
-    Command::new("object", -2, 0, encoding)
+    Command::new("object", -2, 0, help)
         .subcommands(OBJECT)
         .docs("generic", "2.2.3", "", "Tells how a key is kept."),
 ];
@@ -162,11 +163,6 @@ fn encoding(ctx: &mut Ctx<'_>) {
     /// What fits into one allocation of 64 bytes together with its head.
     const LONGEST_EMBEDDED: usize = 44;
 
-    if ctx.args.len() < 3 {
-        return ctx
-            .reply
-            .error("ERR wrong number of arguments for 'object' command");
-    }
     object(ctx, |ctx, tree, node| {
         let encoding = if is_hash(tree, node) {
             let small = tree.child_count(node) <= MOST_ENTRIES
@@ -206,28 +202,4 @@ const NO_FREQUENCY: &str = "ERR An LFU maxmemory policy is not selected, access 
 
 fn freq(ctx: &mut Ctx<'_>) {
     object(ctx, |ctx, _, _| ctx.reply.error(NO_FREQUENCY));
-}
-
-fn help(ctx: &mut Ctx<'_>) {
-    const LINES: &[&str] = &[
-        "OBJECT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
-        "ENCODING <key>",
-        "    Return the kind of internal representation used in order to store the value",
-        "    associated with a <key>.",
-        "FREQ <key>",
-        "    Return the access frequency index of the <key>. The returned integer is",
-        "    proportional to the logarithm of the recent access frequency of the key.",
-        "IDLETIME <key>",
-        "    Return the idle time of the <key>, that is the approximated number of",
-        "    seconds elapsed since the last access to the key.",
-        "REFCOUNT <key>",
-        "    Return the number of references of the value associated with the specified",
-        "    <key>.",
-        "HELP",
-        "    Prints this help.",
-    ];
-    ctx.reply.array(LINES.len());
-    for line in LINES {
-        ctx.reply.simple(line);
-    }
 }
