@@ -206,9 +206,12 @@ fn decimal(digits: &[u8], power: i32) -> Option<Extended> {
 
 /// `value` × 2^`exponent` rounded half to even to 64 bits; `sticky`: there was more below the last bit.
 fn round(value: u128, exponent: i32, sticky: bool) -> Option<Extended> {
+    if value == 0 {
+        return Some(Extended::ZERO);
+    }
     let bits = 128 - value.leading_zeros() as i32;
     let mut exponent = exponent + bits - 64;
-    let mut mantissa = if bits <= 64 {
+    let mantissa = if bits <= 64 {
         (value as u64) << (64 - bits)
     } else {
         let below = bits - 64;
@@ -224,9 +227,7 @@ fn round(value: u128, exponent: i32, sticky: bool) -> Option<Extended> {
             }
         }
     };
-    if value == 0 {
-        (mantissa, exponent) = (0, 0);
-    } else if exponent + 64 > TOP || exponent + 63 < BOTTOM {
+    if exponent + 64 > TOP || exponent + 63 < BOTTOM {
         return None;
     }
     Some(Extended {
@@ -373,6 +374,7 @@ mod tests {
             ("1", "-1", "0"),
             ("0", "0x10", "16"),
             ("0", "0x.8", "0.5"),
+            ("0", "-0x0p5", "0"),
             ("0", "0x1p3", "8"),
             ("0", "+5.", "5"),
             (
