@@ -132,11 +132,17 @@ struct Work<'a> {
     shared: &'a Shared,
     out: &'a mut Vec<u8>,
     tally: Tally,
+    /// The length of the output beyond which the turn ends.
+    full: usize,
     /// The connection whose turn it is.
     connection: u64,
 }
 
 impl Work<'_> {
+    fn is_full(&self) -> bool {
+        self.out.len() > self.full
+    }
+
     /// Appends a reply, unless the client wants none.
     fn reply(&mut self, noreply: bool, reply: &[u8]) {
         if !noreply {

@@ -26,9 +26,16 @@ enum Pending {
     /// A command.
     Nothing,
     /// The rest of a line of keys that was checked whole.
-    Keys { exptime: Option<i32>, cas: bool },
+    Keys(Retrieval),
     /// The data block of an item that is too large, and the reply that follows it.
     Refused { left: usize, reply: &'static [u8] },
+}
+
+/// What a line of keys asks of each.
+#[derive(Clone, Copy)]
+struct Retrieval {
+    exptime: Option<i32>,
+    cas: bool,
 }
 
 /// How the turn goes on after a step.
@@ -65,8 +72,8 @@ impl server::Session for Session {
         }
         let shared = Arc::clone(&self.shared);
         let _gate = shared.store.share();
-        let full = output.len() + OUTPUT_SOFT_LIMIT;
         let mut work = Work {
+            full: output.len() + OUTPUT_SOFT_LIMIT,
             shared: &shared,
             out: output,
             tally: Tally::default(),
@@ -78,10 +85,10 @@ impl server::Session for Session {
             if rest.is_empty() {
                 break Next::Read;
             }
-            if work.out.len() > full {
+            if work.is_full() {
                 break Next::Again;
             }
-            match self.step(&mut work, rest, full) {
+            match self.step(&mut work, rest) {
                 Step::On(taken) => {
                     consumed += taken;
                     self.needed = 0;
@@ -105,14 +112,14 @@ impl server::Session for Session {
 
 impl Session {
     /// Does what the input begins with.
-    fn step(&mut self, work: &mut Work<'_>, input: &[u8], full: usize) -> Step {
+    fn step(&mut self, work: &mut Work<'_>, input: &[u8]) -> Step {
         match self.pending {
-            Pending::Nothing => self.command(work, input, full),
-            Pending::Keys { exptime, cas } => {
+            Pending::Nothing => self.command(work, input),
+            Pending::Keys(retrieval) => {
                 let Some((keys, line)) = text::rest_of_line(input) else {
                     return Step::Wait;
                 };
-                self.keys(work, input, line, keys, exptime, cas, full)
+                self.keys(work, input, line, keys, retrieval)
             }
             Pending::Refused { left, reply } => {
                 let taken = left.min(input.len());
@@ -130,7 +137,7 @@ impl Session {
         }
     }
 
-    fn command(&mut self, work: &mut Work<'_>, input: &[u8], full: usize) -> Step {
+    fn command(&mut self, work: &mut Work<'_>, input: &[u8]) -> Step {
         let (command, line) = match text::parse(input, self.scanned, work.shared.nesting()) {
             Parsed::Done { command, consumed } => (command, consumed),
             Parsed::More => {
@@ -152,7 +159,7 @@ impl Session {
         };
         match command {
             Command::Retrieve { keys, exptime, cas } => {
-                return self.keys(work, input, line, keys, exptime, cas, full);
+                return self.keys(work, input, line, keys, Retrieval { exptime, cas });
             }
             Command::Store(store) => return self.store(work, &store, input, line),
             Command::Count {
@@ -181,21 +188,18 @@ impl Session {
     }
 
     /// Writes the values of keys until the output is full; what is left of the line then stays in the input.
-    #[allow(clippy::too_many_arguments)]
     fn keys(
         &mut self,
         work: &mut Work<'_>,
         input: &[u8],
         line: usize,
         mut keys: Words<'_>,
-        exptime: Option<i32>,
-        cas: bool,
-        full: usize,
+        retrieval: Retrieval,
     ) -> Step {
         while let Some(key) = keys.next() {
-            work.retrieve(key, exptime, cas);
-            if work.out.len() > full && !keys.is_empty() {
-                self.pending = Pending::Keys { exptime, cas };
+            work.retrieve(key, retrieval.exptime, retrieval.cas);
+            if work.is_full() && !keys.is_empty() {
+                self.pending = Pending::Keys(retrieval);
                 let rest = keys.as_bytes().as_ptr().addr();
                 return Step::Full(rest - input.as_ptr().addr());
             }

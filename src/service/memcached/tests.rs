@@ -8,10 +8,14 @@ use super::{Memcached, Settings};
 use crate::server::connections::Connections;
 use crate::server::limits::OUTPUT_SOFT_LIMIT;
 use crate::server::{Next, Peer, Service, Session};
-use crate::store::{Clock, Config, Store};
+use crate::store::{Clock, Config, Entry, Store};
 
 /// A session on an empty store of its own, at a fixed time.
 fn session(nested: bool) -> Box<dyn Session> {
+    with_store(nested).1
+}
+
+fn with_store(nested: bool) -> (Arc<Store>, Box<dyn Session>) {
     let config = Config {
         max_item_size: 200_000,
         shards: 4,
@@ -22,7 +26,8 @@ fn session(nested: bool) -> Box<dyn Session> {
         nested,
         ..Settings::default()
     };
-    Memcached::new(store, Connections::new(), settings).open(Peer::detached())
+    let service = Memcached::new(Arc::clone(&store), Connections::new(), settings);
+    (store, service.open(Peer::detached()))
 }
 
 /// What comes back when the input arrives in pieces; whether the session closed; the bytes it left unconsumed.
@@ -166,6 +171,47 @@ fn a_deep_path_is_walked_without_recursion() {
     let (output, ..) = converse(&mut *session, &[&input]);
     let found = format!("VALUE{path} 0 1\r\nx\r\nEND\r\nDELETED\r\nEND\r\n");
     assert_eq!(output, ("STORED\r\n".repeat(900) + &found).into_bytes());
+}
+
+#[test]
+fn a_redis_hash_holds_no_data_but_has_children() {
+    let (store, mut session) = with_store(true);
+    let mut tree = store.lock(b"user");
+    let hash = tree.put(0, &[b"user"], Entry::default()).expect("stored");
+    let name = Entry {
+        value: Some(&[b"Ada"]),
+        ..Entry::default()
+    };
+    tree.put_child(hash, b"name", name).expect("stored");
+    drop(tree);
+    let table = [
+        ("get user", "END"),
+        ("getn user", "END"),
+        ("gat 0 user", "END"),
+        ("getn user name", "VALUE user name 0 3\r\nAda\r\nEND"),
+        ("getch user", "VALUE user 0 8\r\n[\"name\"]\r\nEND"),
+        ("add user 0 0 1\r\nx", "NOT_STORED"),
+        ("replace user 0 0 1\r\nx", "NOT_STORED"),
+        ("append user 0 0 1\r\nx", "NOT_STORED"),
+        ("cas user 0 0 1 1\r\nx", "NOT_FOUND"),
+        ("incr user 1", "NOT_FOUND"),
+        ("set user age 0 0 2\r\n36", "STORED"),
+        ("touch user 100", "TOUCHED"),
+        ("delete user name", "DELETED"),
+        ("getch user", "VALUE user 0 7\r\n[\"age\"]\r\nEND"),
+        // A hash without fields is not there, as in Redis.
+        ("delete user age", "DELETED"),
+        ("getch user", "END"),
+    ];
+    for (sent, expected) in table {
+        let sent = format!("{sent}\r\n");
+        let (output, ..) = converse(&mut *session, &[sent.as_bytes()]);
+        assert_eq!(
+            String::from_utf8_lossy(&output),
+            format!("{expected}\r\n"),
+            "{sent}"
+        );
+    }
 }
 
 #[test]
