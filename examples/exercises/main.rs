@@ -1,0 +1,127 @@
+//! The exercises of the book, and what tells whether they are solved.
+//!
+//! - `cargo run --example exercises` lists them.
+//! - `cargo run --example exercises -- 1.1` checks the starter in `examples/exercises/`, the file that you edit, and
+//!   prints the first difference.
+//! - `cargo run --example exercises -- 1.1 solution` checks the solution.
+//! - `cargo run --example exercises -- 1.1 serve 7001` serves the starter, to be talked to by hand.
+//!
+//! An exercise is one function that serves one connection. The conversation that it must hold lies next to it.
+
+use std::io;
+use std::net::{TcpListener, TcpStream};
+use std::process::ExitCode;
+use std::time::Duration;
+use std::{env, fs, thread};
+
+use larder::tools::transcript::{Address, Delivery, Outcome, RealTime, Remote, Run, Side, parse};
+
+mod ch01;
+
+/// Serves one connection until it ends.
+type Serve = fn(&TcpStream) -> io::Result<()>;
+
+/// One exercise: its number, its files' name, what it asks for, and both ways of doing it.
+struct Exercise {
+    number: &'static str,
+    file: &'static str,
+    asks: &'static str,
+    starter: Serve,
+    solution: Serve,
+}
+
+/// All of them, in the order of the book.
+const EXERCISES: &[&[Exercise]] = &[ch01::EXERCISES];
+
+fn main() -> ExitCode {
+    let words: Vec<String> = env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let Some((number, rest)) = words.split_first() else {
+        for exercise in EXERCISES.iter().copied().flatten() {
+            println!("{} {}", exercise.number, exercise.asks);
+        }
+        return ExitCode::SUCCESS;
+    };
+    let mut all = EXERCISES.iter().copied().flatten();
+    let Some(exercise) = all.find(|exercise| exercise.number == *number) else {
+        eprintln!("there is no exercise {number}: without an argument this lists them");
+        return ExitCode::from(2);
+    };
+    let done = match rest {
+        [] => check(exercise, exercise.starter),
+        ["solution"] => check(exercise, exercise.solution),
+        ["serve", port] => serve_at(port, exercise.starter),
+        _ => Err("after the number comes nothing, `solution` or `serve PORT`".into()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            println!("{problem}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Replays the exercise's conversation, however the bytes are cut.
+fn check(exercise: &Exercise, serve: Serve) -> Result<(), String> {
+    let path = format!(
+        "{}/examples/exercises/{}.txt",
+        env!("CARGO_MANIFEST_DIR"),
+        exercise.file
+    );
+    let text = fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
+    let shown = format!("examples/exercises/{}.txt", exercise.file);
+    let transcript = parse(exercise.number, &shown, &text).map_err(|error| error.to_string())?;
+    let listener = TcpListener::bind("127.0.0.1:0").map_err(|error| error.to_string())?;
+    let address = listener
+        .local_addr()
+        .map_err(|error| error.to_string())?
+        .to_string();
+    thread::spawn(move || accept(&listener, serve));
+    let patience = Duration::from_secs(5);
+    let time = RealTime {
+        at_most: Duration::from_secs(2),
+    };
+    let target = Remote::new(Address::parse(&address), &time, patience);
+    for delivery in [
+        Delivery::AsWritten,
+        Delivery::ByteByByte,
+        Delivery::InOneWrite,
+    ] {
+        let run = Run {
+            transcript: &transcript,
+            side: Side::Larder,
+            delivery,
+            patience,
+        };
+        if let Outcome::Failed(difference) = run.against(&target) {
+            return Err(format!(
+                "{} is not solved yet\n{difference}",
+                exercise.number
+            ));
+        }
+    }
+    println!("{} is solved", exercise.number);
+    Ok(())
+}
+
+fn serve_at(port: &str, serve: Serve) -> Result<(), String> {
+    let port: u16 = port.parse().map_err(|_| format!("{port:?} is no port"))?;
+    let listener = TcpListener::bind(("127.0.0.1", port)).map_err(|error| error.to_string())?;
+    println!(
+        "listening on exercise {}",
+        listener.local_addr().map_err(|e| e.to_string())?
+    );
+    accept(&listener, serve);
+    Ok(())
+}
+
+fn accept(listener: &TcpListener, serve: Serve) {
+    for stream in listener.incoming().flatten() {
+        thread::spawn(move || {
+            if let Err(error) = serve(&stream) {
+                eprintln!("a connection ended with an error: {error}");
+            }
+        });
+    }
+}

@@ -1,0 +1,138 @@
+//! A small load for the book's measurements: one thread for each connection, request and reply by turns.
+//!
+//! - `load ADDR CONNECTIONS SECONDS REQUEST` sends REQUEST (with `\r` and `\n` as escapes) over and over, and prints
+//!   requests a second and how long the slowest took. The first reply tells how long each reply is.
+//! - `load ADDR idle CONNECTIONS PID` opens connections that say one line and then nothing, and prints the threads and
+//!   the resident memory of process PID before and after (from /proc, so on Linux).
+
+use std::error::Error;
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+use std::{env, fs, thread};
+
+type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
+
+fn main() -> ExitCode {
+    let words: Vec<String> = env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let done = match words[..] {
+        [address, "idle", connections, process] => idle(address, connections, process),
+        [address, connections, seconds, request] => busy(address, connections, seconds, request),
+        _ => Err("give ADDR CONNECTIONS SECONDS REQUEST, or ADDR idle CONNECTIONS PID".into()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            eprintln!("{problem}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn busy(address: &str, connections: &str, seconds: &str, request: &str) -> Result<()> {
+    let (connections, seconds): (usize, u64) = (connections.parse()?, seconds.parse()?);
+    let request = request
+        .replace("\\r", "\r")
+        .replace("\\n", "\n")
+        .into_bytes();
+    let reply = reply_length(address, &request)?;
+    let until = Instant::now() + Duration::from_secs(seconds);
+    let mut workers = Vec::new();
+    for _ in 0..connections {
+        let (address, request) = (address.to_owned(), request.clone());
+        workers.push(thread::spawn(move || {
+            exchange(&address, &request, reply, until)
+        }));
+    }
+    let mut times = Vec::new();
+    for worker in workers {
+        times.extend(worker.join().map_err(|_| "a worker panicked")??);
+    }
+    times.sort_unstable();
+    let at = |share: usize| times[(times.len() - 1) * share / 1000];
+    println!(
+        "{connections} connections: {} requests/s, half within {:?}, 99.9% within {:?}",
+        times.len() as u64 / seconds,
+        at(500),
+        at(999),
+    );
+    Ok(())
+}
+
+/// Requests and replies by turns, each timed.
+fn exchange(address: &str, request: &[u8], reply: usize, until: Instant) -> Result<Vec<Duration>> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_nodelay(true)?;
+    let mut buffer = vec![0; reply];
+    let mut times = Vec::new();
+    while Instant::now() < until {
+        let sent = Instant::now();
+        stream.write_all(request)?;
+        stream.read_exact(&mut buffer)?;
+        times.push(sent.elapsed());
+    }
+    if times.is_empty() {
+        return Err("no request was answered in time".into());
+    }
+    Ok(times)
+}
+
+/// How many bytes answer the request: what comes until the server is silent for a while.
+fn reply_length(address: &str, request: &[u8]) -> Result<usize> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.write_all(request)?;
+    stream.set_read_timeout(Some(Duration::from_millis(500)))?;
+    let mut length = 0;
+    let mut buffer = [0; 65536];
+    loop {
+        match stream.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(read) => length += read,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+            Err(error) => return Err(error.into()),
+        }
+    }
+    if length == 0 {
+        return Err("the server does not answer this request".into());
+    }
+    Ok(length)
+}
+
+fn idle(address: &str, connections: &str, process: &str) -> Result<()> {
+    let connections: usize = connections.parse()?;
+    let (threads, memory) = status(process)?;
+    println!("before: {threads} threads, {memory} KiB resident");
+    let mut open = Vec::new();
+    for _ in 0..connections {
+        let mut stream = TcpStream::connect(address)?;
+        stream.write_all(b"hello\r\n")?;
+        stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+        stream.read_exact(&mut [0; 7])?;
+        open.push(stream);
+    }
+    let (more_threads, more_memory) = status(process)?;
+    println!(
+        "with {connections} idle connections: {more_threads} threads, {more_memory} KiB resident"
+    );
+    println!(
+        "each: {:.2} KiB",
+        (more_memory as f64 - memory as f64) / connections as f64
+    );
+    drop(open);
+    Ok(())
+}
+
+/// Threads and resident KiB of a process.
+fn status(process: &str) -> Result<(u64, u64)> {
+    let status = fs::read_to_string(format!("/proc/{process}/status"))?;
+    let field = |name: &str| -> Result<u64> {
+        let line = status
+            .lines()
+            .find(|line| line.starts_with(name))
+            .ok_or("no such field")?;
+        Ok(line.split_whitespace().nth(1).ok_or("no number")?.parse()?)
+    };
+    Ok((field("Threads:")?, field("VmRSS:")?))
+}

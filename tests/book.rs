@@ -1,0 +1,110 @@
+//! Keeps the book true: what its pages include exists, what they show is run, what they name and link to is there.
+//!
+//! Each check is a function from a book to a list of sentences, so that `book/planted.rs` can hand it a small book with
+//! one fault and see that the fault is found. The conventions are written for authors in `chapters/README.md`.
+
+mod support;
+
+mod book {
+    pub(crate) mod console;
+    pub(crate) mod diffs;
+    pub(crate) mod exercises;
+    pub(crate) mod fences;
+    pub(crate) mod glossary;
+    pub(crate) mod html;
+    pub(crate) mod includes;
+    pub(crate) mod links;
+    pub(crate) mod names;
+    pub(crate) mod pages;
+    pub(crate) mod planted;
+    pub(crate) mod shutdown;
+    pub(crate) mod stages;
+}
+
+use std::path::Path;
+
+use book::pages::Book;
+use book::{console, diffs, fences, glossary, html, includes, links, names, stages};
+
+fn the_book() -> Book {
+    Book::read(Path::new(env!("CARGO_MANIFEST_DIR"))).expect("the book can be read")
+}
+
+#[track_caller]
+fn sound(problems: &[String]) {
+    assert!(problems.is_empty(), "\n{}\n", problems.join("\n"));
+}
+
+#[test]
+fn includes_lead_somewhere_and_every_anchor_is_used() {
+    sound(&includes::problems(&the_book()));
+}
+
+#[test]
+fn nothing_that_belongs_in_a_file_is_typed_into_a_page() {
+    sound(&fences::problems(&the_book()));
+}
+
+#[test]
+fn diffs_between_stages_are_current() {
+    sound(&diffs::problems(&the_book()));
+}
+
+#[test]
+fn links_lead_somewhere() {
+    sound(&links::problems(&the_book()));
+}
+
+#[test]
+fn names_in_backticks_exist() {
+    sound(&names::problems(&the_book()));
+}
+
+#[test]
+fn glossary_terms_are_linked_where_they_are_first_used() {
+    sound(&glossary::problems(&the_book(), glossary::wanted()));
+}
+
+#[test]
+fn console_blocks_print_what_the_page_says() {
+    let book = the_book();
+    let mut problems = Vec::new();
+    for page in &book.pages {
+        let missing = console::missing_peers(page);
+        if missing.is_empty() {
+            problems.extend(console::replay(&book.root, page, stages::programs()).err());
+        } else {
+            let page = page.path.display();
+            console::skipped(&format!(
+                "console blocks of {page}: no {}",
+                missing.join(", ")
+            ));
+        }
+    }
+    sound(&problems);
+}
+
+#[test]
+fn stages_do_what_their_chapters_promise_and_no_more() {
+    let book = the_book();
+    let mut problems = Vec::new();
+    for page in &book.pages {
+        let Some(name) = page.chapter().and_then(|stage| diffs::name(&book, stage)) else {
+            continue;
+        };
+        match stages::problems(&book, page, &name) {
+            Ok(found) => problems.extend(found),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    sound(&problems);
+}
+
+#[test]
+fn built_pages_have_no_dead_links() {
+    let book = the_book();
+    match html::build(&book.root) {
+        Some(built) => sound(&html::problems(&built.expect("mdbook builds the book"))),
+        None => console::skipped("the built pages: no mdbook (cargo install mdbook --locked)"),
+    }
+}

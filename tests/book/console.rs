@@ -1,0 +1,434 @@
+//! Console blocks are replayed: what a reader types is run, and what it printed is compared to the character.
+//!
+//! ```text
+//!   ```console,server        the terminal of the server: one command starts it, `^C` interrupts it
+//!   ```console               the reader's other terminal: each `$ ` line is run by bash, in the checkout
+//! ```
+//!
+//! The ports in the book are those that a reader types. Here every server gets a free one, and the page's port is
+//! put in its place in what is typed, and back in what is printed. `cargo run` starts the program that is built
+//! already; `$(pidof NAME)` is the server of this page and no other.
+
+use std::collections::HashMap;
+use std::io::{self, BufRead, BufReader, PipeReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::pages::{Fence, Page};
+use crate::support::{find, peers_required};
+
+/// How long anything may take before the replay is a failure.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Programs that a reader may lack, and the tests with them.
+const PEERS: [&str; 6] = [
+    "memcached",
+    "redis-server",
+    "redis-cli",
+    "nc",
+    "python3",
+    "mcstat",
+];
+
+/// One command of a block and what the page says that it prints.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Typed {
+    pub(crate) command: String,
+    pub(crate) output: Vec<String>,
+}
+
+/// The commands of a block; a line that ends in a backslash goes on in the next, behind `> `.
+pub(crate) fn commands(body: &str) -> Result<Vec<Typed>, String> {
+    let mut commands: Vec<Typed> = Vec::new();
+    for line in body.lines() {
+        if let Some(command) = line.strip_prefix("$ ") {
+            commands.push(Typed {
+                command: command.to_owned(),
+                output: Vec::new(),
+            });
+        } else if line == "^C" {
+            commands.push(Typed {
+                command: "^C".to_owned(),
+                output: Vec::new(),
+            });
+        } else {
+            let last = commands
+                .last_mut()
+                .ok_or("a block begins with `$ ` or ^C")?;
+            match line.strip_prefix("> ") {
+                Some(more) if last.output.is_empty() && last.command.ends_with('\\') => {
+                    last.command.pop();
+                    last.command.push_str(more);
+                }
+                _ => last.output.push(line.to_owned()),
+            }
+        }
+    }
+    if commands.is_empty() {
+        return Err("a console block without a command".into());
+    }
+    Ok(commands)
+}
+
+/// Replays a page's console blocks in order. `programs` is where the examples and `larder` are built.
+pub(crate) fn replay(root: &Path, page: &Page, programs: &Path) -> Result<(), String> {
+    let mut terminal = Terminal {
+        root,
+        programs,
+        ports: HashMap::new(),
+        server: None,
+        status: None,
+    };
+    for fence in page
+        .fences
+        .iter()
+        .filter(|fence| fence.language() == "console")
+    {
+        let at = |problem: String| format!("{}: {problem}", page.at(fence.line));
+        terminal.block(fence).map_err(at)?;
+    }
+    Ok(())
+}
+
+/// The peers that a page's commands need and that are not installed.
+pub(crate) fn missing_peers(page: &Page) -> Vec<&'static str> {
+    let text: String = page
+        .fences
+        .iter()
+        .filter(|fence| fence.language() == "console")
+        .flat_map(|fence| fence.body.lines())
+        .filter(|line| line.starts_with("$ ") || line.starts_with("> "))
+        .flat_map(|line| [line, "\n"])
+        .collect();
+    let words: Vec<&str> = text
+        .split(|c: char| !c.is_alphanumeric() && !"-_./".contains(c))
+        .collect();
+    PEERS
+        .into_iter()
+        .filter(|peer| words.contains(peer) && find(peer).is_none())
+        .collect()
+}
+
+struct Terminal<'a> {
+    root: &'a Path,
+    programs: &'a Path,
+    /// The page's port and the one that stands for it here.
+    ports: HashMap<String, String>,
+    server: Option<Server>,
+    /// How the last server ended.
+    status: Option<ExitStatus>,
+}
+
+impl Terminal<'_> {
+    fn block(&mut self, fence: &Fence) -> Result<(), String> {
+        let commands = commands(&fence.body)?;
+        for typed in &commands {
+            if !fence.is("server") {
+                self.client(typed)?;
+            } else if typed.command == "^C" {
+                self.interrupt(typed)?;
+            } else if typed.command == "echo $?" {
+                let status = match self.server.take() {
+                    Some(mut server) => server.ended()?,
+                    None => self.status.ok_or("no server has ended")?,
+                };
+                self.status = Some(status);
+                // As a shell says it: 128 and the number of the signal.
+                let code = status.code().or(status.signal().map(|signal| 128 + signal));
+                let code = code.map_or(String::new(), |code| code.to_string());
+                same(&typed.command, &typed.output, &[code])?;
+            } else {
+                self.server = None;
+                self.start(typed)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts a server; what the page shows under it must be what it prints.
+    fn start(&mut self, typed: &Typed) -> Result<(), String> {
+        let words: Vec<&str> = typed.command.split_whitespace().collect();
+        let (program, mut arguments) = self.program(&words)?;
+        let ours = words[0] == "cargo";
+        let port = arguments
+            .iter()
+            .position(|a| a.len() >= 4 && a.parse::<u16>().is_ok());
+        let mut free = None;
+        if let Some(place) = port {
+            let named = arguments[place].clone();
+            let taken = if ours {
+                "0".to_owned()
+            } else {
+                free_port()?.to_string()
+            };
+            arguments[place].clone_from(&taken);
+            if !ours {
+                self.ports.insert(named.clone(), taken);
+            }
+            free = Some(named);
+        }
+        let mut server = Server::spawn(self.root, &program, &arguments)?;
+        if ours {
+            for expected in &typed.output {
+                let line = server.line()?;
+                // The line that names the port taken teaches it.
+                if let (Some(named), Some((_, taken))) = (&free, line.rsplit_once(':'))
+                    && line.starts_with("listening on ")
+                    && expected.ends_with(&format!(":{named}"))
+                {
+                    self.ports.insert(named.clone(), taken.to_owned());
+                }
+                let line = self.as_printed(&line);
+                same(&typed.command, std::slice::from_ref(expected), &[line])?;
+            }
+        } else if let Some(taken) = free.and_then(|named| self.ports.get(&named)) {
+            until(|| TcpStream::connect(format!("127.0.0.1:{taken}")).is_ok())
+                .map_err(|_| format!("{}: does not listen", typed.command))?;
+        }
+        self.server = Some(server);
+        Ok(())
+    }
+
+    /// The program behind a command line: `cargo run` means what is built already.
+    fn program(&self, words: &[&str]) -> Result<(PathBuf, Vec<String>), String> {
+        let owned = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
+        let arguments = |rest: &[&str]| match rest {
+            [] => Ok(Vec::new()),
+            ["--", rest @ ..] => Ok(owned(rest)),
+            other => Err(format!("{other:?}: arguments of the program come after --")),
+        };
+        match words {
+            [
+                "cargo",
+                "run",
+                "-q",
+                "--release",
+                "--example",
+                name,
+                rest @ ..,
+            ]
+            | ["cargo", "run", "-q", "--example", name, rest @ ..] => {
+                Ok((self.programs.join("examples").join(name), arguments(rest)?))
+            }
+            ["cargo", "run", "-q", "--release", rest @ ..] | ["cargo", "run", "-q", rest @ ..] => {
+                Ok((self.programs.join("larder"), arguments(rest)?))
+            }
+            ["cargo", ..] => Err("only `cargo run -q` is replayed".into()),
+            [program, rest @ ..] => Ok((PathBuf::from(program), owned(rest))),
+            [] => Err("an empty command".into()),
+        }
+    }
+
+    /// Runs what the reader types in the other terminal.
+    fn client(&mut self, typed: &Typed) -> Result<(), String> {
+        let mut command = typed.command.clone();
+        for (named, taken) in &self.ports {
+            command = replace_number(&command, named, taken);
+        }
+        let prelude = r#"
+            pidof() { echo "$SERVER"; }
+            cargo() {
+                [ "$1 $2" = "run -q" ] || { echo "only cargo run -q is replayed" >&2; return 1; }
+                shift 2
+                [ "$1" = --release ] && shift
+                local program="$PROGRAMS/larder"
+                if [ "$1" = --example ]; then program="$PROGRAMS/examples/$2"; shift 2; fi
+                [ "$1" = -- ] && shift
+                "$program" "$@"
+            }
+        "#;
+        let (reader, writer) = io::pipe().map_err(|error| error.to_string())?;
+        let errors = writer.try_clone().map_err(|error| error.to_string())?;
+        let server = self
+            .server
+            .as_ref()
+            .map_or(String::new(), |s| s.child.id().to_string());
+        let mut child = Command::new("bash")
+            .args(["-c", &format!("{prelude}\n{command}")])
+            .current_dir(self.root)
+            .env("PROGRAMS", self.programs)
+            .env("SERVER", server)
+            .stdin(Stdio::null())
+            .stdout(writer)
+            .stderr(errors)
+            .spawn()
+            .map_err(|error| format!("bash: {error}"))?;
+        let lines = lines(reader);
+        let mut printed = Vec::new();
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(line) => printed.push(self.as_printed(&line)),
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => {
+                    let _ = child.kill();
+                    let _ = child.wait();
+                    return Err(format!(
+                        "`{}` does not end; so far {printed:?}",
+                        typed.command
+                    ));
+                }
+            }
+        }
+        child.wait().map_err(|error| error.to_string())?;
+        same(&typed.command, &typed.output, &printed)
+    }
+
+    /// Ctrl-C in the server's terminal; what it prints until it ends is compared.
+    fn interrupt(&mut self, typed: &Typed) -> Result<(), String> {
+        let mut server = self.server.take().ok_or("^C without a server")?;
+        signal(server.child.id(), "INT")?;
+        self.status = Some(server.ended()?);
+        let printed: Vec<String> = server
+            .lines
+            .iter()
+            .map(|line| self.as_printed(&line))
+            .collect();
+        same("^C", &typed.output, &printed)
+    }
+
+    /// What was printed here, with the ports that the page names.
+    fn as_printed(&self, line: &str) -> String {
+        let mut line = line.trim_end_matches('\r').to_owned();
+        for (named, taken) in &self.ports {
+            line = replace_number(&line, taken, named);
+        }
+        line
+    }
+}
+
+/// A server that a page has started; it is ended with the page.
+struct Server {
+    child: Child,
+    lines: Receiver<String>,
+}
+
+impl Server {
+    fn spawn(root: &Path, program: &Path, arguments: &[String]) -> Result<Server, String> {
+        let (reader, writer) = io::pipe().map_err(|error| error.to_string())?;
+        let errors = writer.try_clone().map_err(|error| error.to_string())?;
+        let child = Command::new(program)
+            .args(arguments)
+            .current_dir(root)
+            .stdin(Stdio::null())
+            .stdout(writer)
+            .stderr(errors)
+            .spawn()
+            .map_err(|error| format!("{}: {error}", program.display()))?;
+        Ok(Server {
+            child,
+            lines: lines(reader),
+        })
+    }
+
+    fn line(&mut self) -> Result<String, String> {
+        let line = self.lines.recv_timeout(PATIENCE);
+        line.map_err(|_| "the server printed no more".to_owned())
+    }
+
+    /// Waits until the server has ended by itself.
+    fn ended(&mut self) -> Result<ExitStatus, String> {
+        let mut status = None;
+        until(|| {
+            status = self.child.try_wait().ok().flatten();
+            status.is_some()
+        })
+        .map_err(|_| "the server does not end".to_owned())?;
+        status.ok_or_else(|| "no status".to_owned())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Sends a real signal to a process that these tests have started.
+pub(crate) fn signal(process: u32, name: &str) -> Result<(), String> {
+    let sent = Command::new("bash")
+        .args(["-c", &format!("kill -{name} {process}")])
+        .status();
+    match sent {
+        Ok(status) if status.success() => Ok(()),
+        other => Err(format!("kill -{name} {process}: {other:?}")),
+    }
+}
+
+/// Tries again until it is so, or PATIENCE is over.
+pub(crate) fn until(mut so: impl FnMut() -> bool) -> Result<(), ()> {
+    let deadline = Instant::now() + PATIENCE;
+    while !so() {
+        if Instant::now() > deadline {
+            return Err(());
+        }
+        thread::park_timeout(Duration::from_millis(5));
+    }
+    Ok(())
+}
+
+fn lines(reader: PipeReader) -> Receiver<String> {
+    let (sender, receiver) = channel();
+    thread::spawn(move || {
+        for line in BufReader::new(reader).split(b'\n').map_while(Result::ok) {
+            if sender
+                .send(String::from_utf8_lossy(&line).into_owned())
+                .is_err()
+            {
+                break;
+            }
+        }
+    });
+    receiver
+}
+
+fn free_port() -> Result<u16, String> {
+    let listener = TcpListener::bind("127.0.0.1:0").map_err(|error| error.to_string())?;
+    listener
+        .local_addr()
+        .map(|address| address.port())
+        .map_err(|error| error.to_string())
+}
+
+/// Puts one number in place of another, where it stands by itself.
+fn replace_number(text: &str, from: &str, to: &str) -> String {
+    let pattern = regex::Regex::new(&format!(r"\b{from}\b")).expect("a number is a pattern");
+    pattern.replace_all(text, to).into_owned()
+}
+
+fn same(command: &str, expected: &[String], printed: &[String]) -> Result<(), String> {
+    if expected == printed {
+        return Ok(());
+    }
+    Err(format!(
+        "`{command}` printed\n  {printed:?}\nand the page says\n  {expected:?}"
+    ))
+}
+
+/// Says that something was not checked, past the capture of the test harness; with `LARDER_REQUIRE_PEERS=1` it is an
+/// error instead.
+pub(crate) fn skipped(what: &str) {
+    assert!(!peers_required(), "LARDER_REQUIRE_PEERS is set, but {what}");
+    let _ = writeln!(io::stderr(), "SKIPPED: {what}");
+}
+
+#[test]
+fn blocks_are_read_as_typed() {
+    let read = commands("$ printf 'a' | \\\n> nc localhost 7001\nA\n\nB\n^C\n").unwrap();
+    assert_eq!(read[0].command, "printf 'a' | nc localhost 7001");
+    assert_eq!(read[0].output, ["A", "", "B"]);
+    assert_eq!(
+        read[1],
+        Typed {
+            command: "^C".into(),
+            output: vec![]
+        }
+    );
+    assert!(commands("hello").is_err());
+}

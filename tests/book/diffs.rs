@@ -1,0 +1,149 @@
+//! The diff from the stage before, generated into `chapters/diffs` and checked to be current.
+//!
+//! `LARDER_BLESS=1 cargo test --test book diffs` writes what is out of date.
+
+use std::collections::BTreeSet;
+use std::env;
+use std::fs;
+use std::path::PathBuf;
+
+use similar::TextDiff;
+
+use super::pages::{Book, files_below, text_of};
+
+/// The files of a stage: `examples/NN_name.rs`, or everything below `examples/NN_name/`.
+pub(crate) fn files(book: &Book, stage: u32) -> Vec<PathBuf> {
+    let prefix = format!("{stage:02}_");
+    let examples = book.root.join("examples");
+    files_below(&examples, ".rs")
+        .into_iter()
+        .filter(|file| {
+            let inside = file.strip_prefix(&examples).ok();
+            let first = inside.and_then(|path| path.components().next());
+            first.is_some_and(|name| name.as_os_str().to_string_lossy().starts_with(&prefix))
+        })
+        .collect()
+}
+
+/// The name of a stage's program: `01_echo`.
+pub(crate) fn name(book: &Book, stage: u32) -> Option<String> {
+    let file = files(book, stage).into_iter().next()?;
+    let first = file
+        .strip_prefix(book.root.join("examples"))
+        .ok()?
+        .components()
+        .next()?;
+    Some(
+        first
+            .as_os_str()
+            .to_string_lossy()
+            .trim_end_matches(".rs")
+            .to_owned(),
+    )
+}
+
+/// A stage's files by the name that stays the same from stage to stage, and without the lines of anchors.
+fn parts(book: &Book, stage: u32) -> Result<Vec<(String, String, String)>, String> {
+    let mut parts = Vec::new();
+    for file in files(book, stage) {
+        let path = file
+            .strip_prefix(&book.root)
+            .unwrap_or(&file)
+            .to_string_lossy()
+            .into_owned();
+        let single = file.parent() == Some(&book.root.join("examples"));
+        let role = match file.file_name() {
+            Some(name) if !single => name.to_string_lossy().into_owned(),
+            _ => "main.rs".to_owned(),
+        };
+        let text = text_of(&file)?;
+        let kept = text
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("// ANCHOR"));
+        let text = kept.map(|line| format!("{line}\n")).collect();
+        parts.push((role, path, text));
+    }
+    Ok(parts)
+}
+
+/// What changes from the stage before, file by file.
+pub(crate) fn between(book: &Book, before: u32, stage: u32) -> Result<String, String> {
+    let (old, new) = (parts(book, before)?, parts(book, stage)?);
+    let roles: BTreeSet<&String> = old.iter().chain(&new).map(|(role, _, _)| role).collect();
+    let mut diff = String::new();
+    for role in roles {
+        let find = |parts: &'_ [(String, String, String)]| {
+            let found = parts.iter().find(|(name, _, _)| name == role);
+            found.map(|(_, path, text)| (path.clone(), text.clone()))
+        };
+        let (old_path, old_text) = find(&old).unwrap_or(("/dev/null".into(), String::new()));
+        let (new_path, new_text) = find(&new).unwrap_or(("/dev/null".into(), String::new()));
+        if old_text != new_text {
+            let changes = TextDiff::from_lines(&old_text, &new_text);
+            let mut unified = changes.unified_diff();
+            diff += &unified
+                .context_radius(2)
+                .header(&old_path, &new_path)
+                .to_string();
+        }
+    }
+    Ok(diff)
+}
+
+/// Every diff that is missing, out of date, left over, or not shown by its chapter.
+pub(crate) fn problems(book: &Book) -> Vec<String> {
+    let mut problems = Vec::new();
+    let directory = book.root.join("chapters/diffs");
+    let mut stages: Vec<u32> = book
+        .pages
+        .iter()
+        .filter_map(|page| page.chapter())
+        .collect();
+    stages.sort_unstable();
+    stages.retain(|&stage| name(book, stage).is_some());
+    let mut expected = Vec::new();
+    for pair in stages.windows(2) {
+        let Some(stage) = name(book, pair[1]) else {
+            continue;
+        };
+        let file = directory.join(format!("{stage}.diff"));
+        let current = match between(book, pair[0], pair[1]) {
+            Ok(current) => current,
+            Err(problem) => {
+                problems.push(problem);
+                continue;
+            }
+        };
+        if text_of(&file).ok().as_ref() != Some(&current) {
+            if env::var_os("LARDER_BLESS").is_some() {
+                let written =
+                    fs::create_dir_all(&directory).and_then(|()| fs::write(&file, &current));
+                problems.extend(written.err().map(|error| error.to_string()));
+            } else {
+                problems.push(format!(
+                    "chapters/diffs/{stage}.diff is not current: LARDER_BLESS=1 cargo test --test book diffs"
+                ));
+            }
+        }
+        let shown = book
+            .pages
+            .iter()
+            .filter(|page| page.chapter() == Some(pair[1]))
+            .any(|page| {
+                let directive = format!("{{{{#include diffs/{stage}.diff}}}}");
+                page.fences
+                    .iter()
+                    .any(|fence| fence.language() == "diff" && fence.body.contains(&directive))
+            });
+        if !shown {
+            problems.push(format!("chapter {} does not show its diff", pair[1]));
+        }
+        expected.push(file);
+    }
+    for file in files_below(&directory, ".diff") {
+        if !expected.contains(&file) {
+            problems.push(format!("{}: no stage has this diff", file.display()));
+        }
+    }
+    problems
+}

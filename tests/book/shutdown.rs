@@ -1,0 +1,186 @@
+//! Shutdown and overload, tested with real signals on real processes: what a transcript can't say.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use socket2::{Domain, Socket, Type};
+
+use super::console::{signal, until};
+use super::stages::Running;
+
+/// The stages that serve echo, the first two chapters'.
+const ECHO: [&str; 1] = ["01_echo"];
+
+fn connect(server: &Running) -> TcpStream {
+    let stream = TcpStream::connect(server.address()).expect("the stage accepts");
+    stream
+        .set_read_timeout(Some(Duration::from_secs(60)))
+        .expect("a timeout can be set");
+    stream
+}
+
+/// A connection that has said something and been answered: the server surely knows it.
+fn greeted(server: &Running) -> TcpStream {
+    let mut stream = connect(server);
+    stream.write_all(b"hello").expect("it is sent");
+    let mut answer = [0; 5];
+    stream.read_exact(&mut answer).expect("it is answered");
+    assert_eq!(&answer, b"hello");
+    stream
+}
+
+/// A connection whose client takes little at a time, so that most of an answer stays with the server.
+fn slow(server: &Running) -> TcpStream {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    socket
+        .set_recv_buffer_size(4096)
+        .expect("a buffer size can be set");
+    let address: SocketAddr = server.address().parse().expect("an address");
+    socket.connect(&address.into()).expect("the stage accepts");
+    let stream = TcpStream::from(socket);
+    stream
+        .set_read_timeout(Some(Duration::from_secs(60)))
+        .expect("a timeout can be set");
+    stream
+}
+
+/// Four connections whose clients have stopped reading, with more to answer than the kernel can hold for them. First
+/// each exchanges some megabytes, so that the kernel lets more than a page wait; at least two are surely stuck then.
+fn stuck(server: &Running) -> Vec<TcpStream> {
+    let client = || {
+        let mut stream = connect(server);
+        stream
+            .set_write_timeout(Some(Duration::from_millis(300)))
+            .expect("a timeout can be set");
+        let block = [b'x'; 64 * 1024];
+        let mut reader = stream.try_clone().expect("a second handle");
+        thread::scope(|scope| {
+            scope.spawn(move || reader.read_exact(&mut vec![0; 1024 * block.len()]));
+            for _ in 0..1024 {
+                stream.write_all(&block).expect("the server reads");
+            }
+        });
+        while stream.write(&block).is_ok() {}
+        stream
+    };
+    (0..4).map(|_| client()).collect()
+}
+
+#[test]
+fn a_signal_ends_idle_connections_at_once() {
+    for stage in ECHO {
+        for name in ["TERM", "INT", "QUIT"] {
+            let server = Running::start(stage, &["0", "60"], 1).unwrap();
+            let mut idle = [greeted(&server), greeted(&server), greeted(&server)];
+            let began = Instant::now();
+            signal(server.process(), name).unwrap();
+            for stream in &mut idle {
+                assert_eq!(
+                    stream.read(&mut [0; 1]).expect("a clean end"),
+                    0,
+                    "{stage} {name}"
+                );
+            }
+            let (status, errors) = server.ended().unwrap();
+            assert_eq!(
+                (status.code(), errors.as_str()),
+                (Some(0), ""),
+                "{stage} {name}"
+            );
+            assert!(
+                began.elapsed() < Duration::from_secs(30),
+                "{stage} waited for idle clients"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_has_arrived_is_answered_before_the_end() {
+    for stage in ECHO {
+        let server = Running::start(stage, &["0", "60"], 1).unwrap();
+        let mut stream = slow(&server);
+        let question = [b'x'; 60_000];
+        stream.write_all(&question).unwrap();
+        stream
+            .read_exact(&mut [0; 1])
+            .expect("the server has begun to answer");
+        signal(server.process(), "TERM").unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).expect("a clean end");
+        assert_eq!(answer.len(), question.len() - 1, "{stage}");
+        let (status, errors) = server.ended().unwrap();
+        assert_eq!((status.code(), errors.as_str()), (Some(0), ""), "{stage}");
+    }
+}
+
+#[test]
+fn all_connections_share_one_deadline() {
+    for stage in ECHO {
+        let server = Running::start(stage, &["0", "2"], 1).unwrap();
+        let clients = stuck(&server);
+        let began = Instant::now();
+        signal(server.process(), "TERM").unwrap();
+        let (status, errors) = server.ended().unwrap();
+        let took = began.elapsed();
+        assert_eq!(status.code(), Some(0), "{stage}");
+        assert!(
+            errors.contains("connections did not finish in 2s"),
+            "{stage}: {errors}"
+        );
+        // At least two were left; one after another, they would have been waited for four seconds.
+        assert!(
+            (2.0..4.0).contains(&took.as_secs_f64()),
+            "{stage}: {took:?}"
+        );
+        drop(clients);
+    }
+}
+
+#[test]
+fn nobody_is_served_once_it_closes() {
+    for stage in ECHO {
+        let server = Running::start(stage, &["0", "60"], 1).unwrap();
+        let clients = stuck(&server);
+        signal(server.process(), "TERM").unwrap();
+        // The listener goes first: soon nobody can connect, while the stuck client is still waited for.
+        let address = server.address().to_owned();
+        let mut turned_away = Vec::new();
+        until(|| match TcpStream::connect(&address) {
+            Ok(stream) => {
+                turned_away.push(stream);
+                false
+            }
+            Err(_) => true,
+        })
+        .expect("the listener closes");
+        for mut stream in turned_away {
+            stream
+                .set_read_timeout(Some(Duration::from_secs(60)))
+                .unwrap();
+            let _ = stream.write_all(b"hello");
+            let served = stream.read(&mut [0; 5]).unwrap_or(0);
+            assert_eq!(
+                served, 0,
+                "{stage} served a connection that came after the signal"
+            );
+        }
+        drop(clients);
+        assert_eq!(server.ended().unwrap().0.code(), Some(0), "{stage}");
+    }
+}
+
+#[test]
+fn a_second_signal_ends_it_now() {
+    for stage in ECHO {
+        let server = Running::start(stage, &["0", "60"], 1).unwrap();
+        let clients = stuck(&server);
+        signal(server.process(), "TERM").unwrap();
+        until(|| TcpStream::connect(server.address()).is_err()).expect("the listener closes");
+        signal(server.process(), "TERM").unwrap();
+        assert_eq!(server.ended().unwrap().0.code(), Some(1), "{stage}");
+        drop(clients);
+    }
+}

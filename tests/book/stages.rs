@@ -1,0 +1,285 @@
+//! The stages: each is built, started on a free port, and held to what its chapter promises.
+//!
+//! - It passes every transcript of its protocols whose header says `stage: N` up to its own number, in every delivery.
+//! - It fails every conversation that its chapter includes as ```` ```transcript,fails ````: why a next stage is needed.
+//! - Every transcript that a chapter includes is one of these two, so no page shows a conversation that nobody had.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::Duration;
+
+use larder::tools::transcript::{
+    Address, Delivery, Outcome, RealTime, Remote, Run, Side, Transcript, parse,
+};
+
+use super::console::until;
+use super::includes;
+use super::pages::{Book, Page, files_below, text_of};
+
+/// How long a reply may take on a machine that builds something else meanwhile.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How long a reply may take that must not come.
+const IMPATIENCE: Duration = Duration::from_millis(500);
+
+/// The longest wait that a stage's transcript may ask of the real clock.
+const LONGEST_WAIT: Duration = Duration::from_secs(3);
+
+/// The directory of the built programs: `target/debug`, with `examples` in it. Builds the examples when they are not
+/// current, which `cargo test` has done already and `cargo test --test book` has not.
+pub(crate) fn programs() -> &'static Path {
+    static PROGRAMS: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAMS.get_or_init(|| {
+        let larder = PathBuf::from(env!("CARGO_BIN_EXE_larder"));
+        let profile = larder
+            .parent()
+            .expect("a program lies in a directory")
+            .to_path_buf();
+        let target = profile
+            .parent()
+            .expect("and that one in the target directory");
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo
+            .args(["build", "--quiet", "--examples", "--target-dir"])
+            .arg(target);
+        if profile.ends_with("release") {
+            cargo.arg("--release");
+        }
+        let built = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status();
+        assert!(
+            built.is_ok_and(|status| status.success()),
+            "the examples do not build"
+        );
+        profile
+    })
+}
+
+/// A program that listens; it is ended with this.
+pub(crate) struct Running {
+    child: Child,
+    /// What it said: protocol and address.
+    pub(crate) listening: Vec<(String, String)>,
+}
+
+impl Running {
+    /// Starts a stage and waits until it has said where it listens, once for each of `listeners`.
+    pub(crate) fn start(
+        name: &str,
+        arguments: &[&str],
+        listeners: usize,
+    ) -> Result<Running, String> {
+        let mut child = Command::new(programs().join("examples").join(name))
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|error| format!("{name}: {error}"))?;
+        let stdout = child.stdout.take().expect("stdout is piped");
+        let mut running = Running {
+            child,
+            listening: Vec::new(),
+        };
+        let (sender, lines) = channel();
+        thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        while running.listening.len() < listeners {
+            let line = lines
+                .recv_timeout(PATIENCE)
+                .map_err(|_| format!("{name} does not start"))?;
+            let words: Vec<&str> = line.split(' ').collect();
+            let ["listening", "on", protocol, address] = words[..] else {
+                return Err(format!(
+                    "{name} printed {line:?}, not `listening on PROTOCOL ADDR`"
+                ));
+            };
+            running
+                .listening
+                .push((protocol.to_owned(), address.to_owned()));
+        }
+        Ok(running)
+    }
+
+    pub(crate) fn address(&self) -> &str {
+        &self.listening[0].1
+    }
+
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits until it has ended by itself; its status and what it wrote to standard error.
+    pub(crate) fn ended(mut self) -> Result<(ExitStatus, String), String> {
+        let mut status = None;
+        until(|| {
+            status = self.child.try_wait().ok().flatten();
+            status.is_some()
+        })
+        .map_err(|()| "it does not end".to_owned())?;
+        let mut errors = String::new();
+        if let Some(stderr) = &mut self.child.stderr {
+            stderr
+                .read_to_string(&mut errors)
+                .map_err(|error| error.to_string())?;
+        }
+        Ok((status.expect("it has ended"), errors))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Every transcript of the project.
+pub(crate) fn transcripts(root: &Path) -> Result<Vec<Transcript>, String> {
+    let directory = root.join("tests/transcripts");
+    files_below(&directory, ".txt")
+        .iter()
+        .map(|file| transcript(root, file))
+        .collect()
+}
+
+fn transcript(root: &Path, file: &Path) -> Result<Transcript, String> {
+    let shown = file
+        .strip_prefix(root)
+        .unwrap_or(file)
+        .display()
+        .to_string();
+    let name = shown
+        .trim_start_matches("tests/transcripts/")
+        .trim_end_matches(".txt");
+    parse(name, &shown, &text_of(file)?).map_err(|error| error.to_string())
+}
+
+/// The transcripts that a page includes, and whether it says that its stage fails them.
+fn included(book: &Book, page: &Page) -> Result<Vec<(Transcript, bool)>, String> {
+    let mut found = Vec::new();
+    for fence in page
+        .fences
+        .iter()
+        .filter(|fence| fence.language() == "transcript")
+    {
+        for include in includes::of(page, fence)? {
+            let transcript = transcript(&book.root, &book.root.join(include.path))?;
+            found.push((transcript, fence.is("fails")));
+        }
+    }
+    Ok(found)
+}
+
+/// Replays a transcript against an address. `None` when it passes, or when this delivery makes no sense for it.
+pub(crate) fn difference(
+    transcript: &Transcript,
+    address: &str,
+    delivery: Delivery,
+    patience: Duration,
+    side: Side,
+) -> Option<String> {
+    let time = RealTime {
+        at_most: LONGEST_WAIT,
+    };
+    let target = Remote::new(Address::parse(address), &time, patience);
+    match (Run {
+        transcript,
+        side,
+        delivery,
+        patience,
+    })
+    .against(&target)
+    {
+        Outcome::Failed(difference) => Some(difference.to_string()),
+        _ => None,
+    }
+}
+
+/// What is wrong with the stage of this page: a list of sentences.
+pub(crate) fn problems(book: &Book, page: &Page, name: &str) -> Result<Vec<String>, String> {
+    let Some(stage) = page.chapter() else {
+        return Ok(Vec::new());
+    };
+    let mut problems = Vec::new();
+    let deliveries = [
+        Delivery::AsWritten,
+        Delivery::ByteByByte,
+        Delivery::InOneWrite,
+    ];
+    let included = included(book, page)?;
+    let started = Running::start(name, &["0"], 1)?;
+    let protocols: Vec<&str> = started.listening.iter().map(|(p, _)| p.as_str()).collect();
+    let mut run = 0;
+    for transcript in transcripts(&book.root)? {
+        let promised = transcript.stage <= stage
+            && protocols
+                .iter()
+                .any(|protocol| *protocol == transcript.protocol.name());
+        if !promised {
+            continue;
+        }
+        run += 1;
+        for delivery in deliveries {
+            // A server of its own: no transcript finds what another has left.
+            let server = Running::start(name, &["0"], 1)?;
+            let address = server.address();
+            let failed = difference(&transcript, address, delivery, PATIENCE, Side::Larder);
+            problems.extend(failed.map(|difference| format!("{name}: {difference}")));
+        }
+    }
+    if run == 0 {
+        problems.push(format!("{name}: no transcript says what it must do"));
+    }
+    let mut motives = 0;
+    for (transcript, fails) in &included {
+        if *fails {
+            motives += 1;
+            let server = Running::start(name, &["0"], 1)?;
+            let delivery = Delivery::AsWritten;
+            let address = server.address();
+            if transcript.stage <= stage {
+                problems.push(format!("{}: a later stage must pass it", transcript.name));
+            } else if difference(transcript, address, delivery, IMPATIENCE, Side::Larder).is_none()
+            {
+                problems.push(format!(
+                    "{name} passes {}, which it must fail",
+                    transcript.name
+                ));
+            }
+        } else if transcript.stage > stage {
+            problems.push(format!(
+                "{}: {} is for stage {}",
+                page.path.display(),
+                transcript.name,
+                transcript.stage
+            ));
+        }
+    }
+    if motives == 0 {
+        problems.push(format!(
+            "{}: shows no conversation that its stage fails",
+            page.path.display()
+        ));
+    }
+    Ok(problems)
+}
+
+/// Whether a stage's number has a program.
+pub(crate) fn exists(root: &Path, stage: u32) -> bool {
+    let prefix = format!("{stage:02}_");
+    fs::read_dir(root.join("examples"))
+        .into_iter()
+        .flatten()
+        .flatten()
+        .any(|entry| entry.file_name().to_string_lossy().starts_with(&prefix))
+}
