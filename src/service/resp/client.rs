@@ -181,6 +181,15 @@ impl Client {
         self.rare.get_or_insert_default()
     }
 
+    /// Forgets the watched keys.
+    pub(crate) fn unwatch(&mut self) {
+        if let Some(rare) = &mut self.rare {
+            rare.watches = Vec::new();
+            rare.watched = 0;
+        }
+        self.entry.watching.store(false, Relaxed);
+    }
+
     /// Takes the queue and the watches away, which ends a transaction.
     pub(crate) fn take_rare(&mut self) -> Rare {
         self.set(MULTI, false);

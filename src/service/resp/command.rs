@@ -85,6 +85,10 @@ fn info(ctx: &mut Ctx<'_>) {
     }
     ctx.reply.array(names.len());
     for name in names.iter() {
+        // Nobody will see the rest.
+        if ctx.reply.overflowed() {
+            return;
+        }
         match TABLE.by_full_name(name) {
             Some(entry) => describe(ctx, entry),
             None => ctx.reply.null(),
@@ -104,6 +108,9 @@ fn docs(ctx: &mut Ctx<'_>) {
     };
     ctx.reply.map(wanted.len());
     for entry in wanted {
+        if ctx.reply.overflowed() {
+            return;
+        }
         document(ctx, entry);
     }
 }
@@ -314,7 +321,7 @@ fn named(command: &Command, names: &[(u32, &'static str)]) -> Vec<&'static str> 
 /// One pair of COMMAND DOCS' answer.
 fn document(ctx: &mut Ctx<'_>, entry: &Entry) {
     let command = entry.command;
-    let arguments: Vec<_> = command.syntax.split_whitespace().collect();
+    let arguments = arguments(command.syntax);
     let subcommands = TABLE.subcommands(entry);
     let reply = &mut ctx.reply;
     reply.bulk(entry.name.as_bytes());
@@ -328,18 +335,23 @@ fn document(ctx: &mut Ctx<'_>, entry: &Entry) {
         reply.bulk(text.as_bytes());
     }
     if !arguments.is_empty() {
-        // As the manual writes them; redis-cli shows them while one types.
+        // redis-cli shows them while one types.
         reply.bulk(b"arguments");
         reply.array(arguments.len());
         for argument in arguments {
-            reply.map(3);
-            for (name, text) in [
-                ("name", argument),
-                ("type", "string"),
-                ("display", argument),
-            ] {
+            let inner = argument
+                .strip_prefix('[')
+                .and_then(|rest| rest.strip_suffix(']'));
+            let name = inner.unwrap_or(argument);
+            reply.map(3 + usize::from(inner.is_some()));
+            for (name, text) in [("name", name), ("type", "string"), ("display", name)] {
                 reply.bulk(name.as_bytes());
                 reply.bulk(text.as_bytes());
+            }
+            if inner.is_some() {
+                reply.bulk(b"flags");
+                reply.set(1);
+                reply.simple("optional");
             }
         }
     }
@@ -349,5 +361,34 @@ fn document(ctx: &mut Ctx<'_>, entry: &Entry) {
         for subcommand in subcommands {
             document(ctx, subcommand);
         }
+    }
+}
+
+/// The arguments of a syntax; what stands in brackets is one of them.
+fn arguments(syntax: &str) -> Vec<&str> {
+    let mut depth = 0;
+    let outside = |character: char| {
+        match character {
+            '[' => depth += 1,
+            ']' => depth -= 1,
+            _ => {}
+        }
+        depth == 0 && character == ' '
+    };
+    let parts = syntax.split(outside);
+    parts.filter(|part| !part.is_empty()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stands_in_brackets_is_one_argument() {
+        assert_eq!(arguments(""), Vec::<&str>::new());
+        assert_eq!(
+            arguments("key value [NX|XX] [EX seconds [a b]]"),
+            ["key", "value", "[NX|XX]", "[EX seconds [a b]]"]
+        );
     }
 }

@@ -42,7 +42,6 @@ pub(crate) struct Ctx<'a> {
     /// The command's name first.
     pub args: Args<'a>,
     /// What runs; a command that goes by two names can tell which it is.
-    #[allow(dead_code, reason = "for the commands on data")]
     pub entry: &'static Entry,
 }
 

@@ -54,3 +54,97 @@ fn a_conversation_is_the_same_however_it_is_cut() {
         assert!(closed);
     }
 }
+
+#[test]
+fn a_turn_ends_between_commands_when_much_is_waiting_to_be_sent() {
+    let mut session = session();
+    let value = "v".repeat(100_000);
+    let set = format!("*3\r\n$3\r\nSET\r\n$1\r\na\r\n$100000\r\n{value}\r\n");
+    assert_eq!(
+        converse(&mut *session, set.as_bytes(), 1 << 20).0,
+        b"+OK\r\n"
+    );
+    let input = b"GET a\r\n".repeat(10);
+    let mut output = Vec::new();
+    let turn = session.turn(&input, &mut output);
+    // The third answer passes 256 KiB.
+    assert_eq!((turn.consumed, turn.next), (3 * 7, Next::Again));
+    assert_eq!(output.len(), 3 * 100_011);
+    // The rest is answered as well.
+    let (rest, closed) = converse(&mut *session, &input[turn.consumed..], 1 << 20);
+    assert_eq!((rest.len(), closed), (7 * 100_011, false));
+}
+
+#[test]
+fn a_reply_over_its_limit_is_not_sent_and_the_connection_is_closed() {
+    let settings = Settings {
+        max_reply: 1000,
+        ..Settings::default()
+    };
+    let service = service(settings);
+    let open = || service.open(Peer::detached());
+    let fill = format!("SET a {}\r\n", "x".repeat(400));
+    assert_eq!(converse(&mut *open(), fill.as_bytes(), 4096).0, b"+OK\r\n");
+    // Each command has its own limit …
+    let (output, closed) = converse(&mut *open(), &b"GET a\r\n".repeat(5), 4096);
+    assert_eq!((output.len(), closed), (5 * 408, false));
+    // … and EXEC is one command, whose effects stay.
+    let input = b"MULTI\r\nGET a\r\nGET a\r\nGET a\r\nSET b done\r\nEXEC\r\nPING\r\n";
+    let (output, closed) = converse(&mut *open(), input, 4096);
+    let queued = "+OK\r\n".to_owned() + &"+QUEUED\r\n".repeat(4);
+    assert_eq!(
+        (String::from_utf8_lossy(&output), closed),
+        (queued.into(), true)
+    );
+    assert_eq!(
+        converse(&mut *open(), b"GET b\r\n", 4096).0,
+        b"$4\r\ndone\r\n"
+    );
+}
+
+#[test]
+fn a_request_and_a_transaction_over_their_limit_close_the_connection() {
+    let settings = Settings {
+        max_request: 1000,
+        ..Settings::default()
+    };
+    let service = service(settings);
+    let open = || service.open(Peer::detached());
+    let long = b"*2\r\n$4\r\nECHO\r\n$1000\r\n";
+    assert_eq!(converse(&mut *open(), long, 4096), (Vec::new(), true));
+    let one = format!("ECHO {}\r\n", "x".repeat(400));
+    let input = "MULTI\r\n".to_owned() + &one.repeat(3);
+    let (output, closed) = converse(&mut *open(), input.as_bytes(), 4096);
+    assert_eq!(
+        (&output[..], closed),
+        (&b"+OK\r\n+QUEUED\r\n+QUEUED\r\n"[..], true)
+    );
+    let watch = format!("WATCH {}\r\n", "k".repeat(1000));
+    assert_eq!(
+        converse(&mut *open(), watch.as_bytes(), 4096),
+        (Vec::new(), true)
+    );
+}
+
+#[test]
+fn a_quiet_client_takes_little_memory() {
+    use super::client::{Client, Entry};
+    use super::session::RespSession;
+    // With the counts of two Arcs, malloc's overhead and a place in the register this is below 250 bytes.
+    assert!(size_of::<Client>() <= 32, "{}", size_of::<Client>());
+    assert!(size_of::<RespSession>() + size_of::<Entry>() <= 128);
+}
+
+#[test]
+fn a_client_that_leaves_is_no_longer_listed() {
+    let service = service(Settings::default());
+    let mut session = service.open(Peer::detached());
+    let other = service.open(Peer::detached());
+    let lines = |session: &mut dyn Session| {
+        let (output, _) = converse(session, b"CLIENT LIST\r\n", 4096);
+        output.windows(3).filter(|window| window == b"id=").count()
+    };
+    assert_eq!(lines(&mut *session), 2);
+    drop(other);
+    assert_eq!(lines(&mut *session), 1);
+}

@@ -169,10 +169,7 @@ fn watch(ctx: &mut Ctx<'_>) {
 
 fn unwatch(ctx: &mut Ctx<'_>) {
     // Inside EXEC there is nothing left to forget.
-    let rare = ctx.client.rare();
-    rare.watches = Vec::new();
-    rare.watched = 0;
-    ctx.client.entry.watching.store(false, Relaxed);
+    ctx.client.unwatch();
     ctx.reply.ok();
 }
 
