@@ -9,6 +9,8 @@
 //! exponent (10^4932) work on some 16,000 bits, well under a millisecond. Where `long double` is another type (Redis
 //! on ARM has 113 bits), Redis itself prints more digits than this.
 
+use super::natural::Natural;
+
 /// The longest text that Redis reads as a float, in bytes.
 const LONGEST_TEXT: usize = 5 * 1024 - 1;
 /// Finite values are below 2^16384.
@@ -53,7 +55,7 @@ impl Extended {
         } else if let [b'0', b'x' | b'X', digits @ ..] = unsigned {
             let (digits, scale, power) = split(digits, 16, b'p')?;
             let number = Natural::from_digits(&digits, 16);
-            number.rounded(power.saturating_sub(4 * scale), false)?
+            rounded(&number, power.saturating_sub(4 * scale), false)?
         } else {
             let (digits, scale, power) = split(unsigned, 10, b'e')?;
             decimal(&digits, power.saturating_sub(scale))?
@@ -195,13 +197,23 @@ fn decimal(digits: &[u8], power: i32) -> Option<Extended> {
     let mut number = Natural::from_digits(digits, 10);
     if power >= 0 {
         number.multiply_by_ten_to(power as u32);
-        return number.rounded(0, false);
+        return rounded(&number, 0, false);
     }
     // Shifted up so far that 66 bits or more remain when 10^-power (under 3.33 bits a digit) is divided out.
     let shift = (power.unsigned_abs() * 10 / 3 + 70).saturating_sub(number.bits());
     number.shift_left(shift);
     let inexact = number.divide_by_ten_to(power.unsigned_abs());
-    number.rounded(-(shift as i32), inexact)
+    rounded(&number, -(shift as i32), inexact)
+}
+
+/// `number` × 2^`exponent` rounded half to even to 64 bits; `sticky` as in [`round`].
+fn rounded(number: &Natural, exponent: i32, sticky: bool) -> Option<Extended> {
+    let (value, below, rest) = number.top();
+    round(
+        value,
+        exponent.saturating_add(below as i32 * 32),
+        sticky || rest,
+    )
 }
 
 /// `value` × 2^`exponent` rounded half to even to 64 bits; `sticky`: there was more below the last bit.
@@ -236,116 +248,6 @@ fn round(value: u128, exponent: i32, sticky: bool) -> Option<Extended> {
         exponent,
         infinite: false,
     })
-}
-
-/// A natural number of any size: base 2^32, lowest word first, no zero word on top.
-struct Natural(Vec<u32>);
-
-impl Natural {
-    fn from_u64(value: u64) -> Natural {
-        let mut number = Natural(vec![value as u32, (value >> 32) as u32]);
-        number.trim();
-        number
-    }
-
-    fn from_digits(digits: &[u8], base: u32) -> Natural {
-        let mut number = Natural(Vec::new());
-        for chunk in digits.chunks(7) {
-            let value = chunk
-                .iter()
-                .fold(0, |value, &digit| value * base + u32::from(digit));
-            number.multiply_add(base.pow(chunk.len() as u32), value);
-        }
-        number
-    }
-
-    fn trim(&mut self) {
-        while self.0.last() == Some(&0) {
-            self.0.pop();
-        }
-    }
-
-    fn bits(&self) -> u32 {
-        self.0
-            .last()
-            .map_or(0, |top| self.0.len() as u32 * 32 - top.leading_zeros())
-    }
-
-    fn multiply_add(&mut self, factor: u32, addend: u32) {
-        let mut carry = u64::from(addend);
-        for word in &mut self.0 {
-            carry += u64::from(*word) * u64::from(factor);
-            *word = carry as u32;
-            carry >>= 32;
-        }
-        if carry != 0 {
-            self.0.push(carry as u32);
-        }
-    }
-
-    /// Divides by `divisor` and returns the remainder.
-    fn divide(&mut self, divisor: u32) -> u32 {
-        let mut rest = 0u64;
-        for word in self.0.iter_mut().rev() {
-            let value = rest << 32 | u64::from(*word);
-            *word = (value / u64::from(divisor)) as u32;
-            rest = value % u64::from(divisor);
-        }
-        self.trim();
-        rest as u32
-    }
-
-    fn multiply_by_ten_to(&mut self, power: u32) {
-        for step in steps(power) {
-            self.multiply_add(step, 0);
-        }
-    }
-
-    /// Divides by 10^`power`, rounding down; true if that lost something.
-    fn divide_by_ten_to(&mut self, power: u32) -> bool {
-        let mut inexact = false;
-        for step in steps(power) {
-            inexact |= self.divide(step) != 0;
-        }
-        inexact
-    }
-
-    fn shift_left(&mut self, by: u32) {
-        self.multiply_add(1 << (by % 32), 0);
-        self.0
-            .splice(0..0, std::iter::repeat_n(0, by as usize / 32));
-    }
-
-    /// This times 2^`exponent`, rounded; `sticky` as in [`round`].
-    fn rounded(&self, exponent: i32, sticky: bool) -> Option<Extended> {
-        // The highest four words hold 97 bits or more; whatever is below only says that it is there.
-        let below = self.0.len().saturating_sub(4);
-        let (rest, top) = self.0.split_at(below);
-        let value = top
-            .iter()
-            .rev()
-            .fold(0u128, |value, &word| value << 32 | u128::from(word));
-        let sticky = sticky || rest.iter().any(|&word| word != 0);
-        round(value, exponent.saturating_add(below as i32 * 32), sticky)
-    }
-
-    fn to_decimal(mut self: Natural) -> String {
-        let mut chunks = Vec::new();
-        while !self.0.is_empty() {
-            chunks.push(self.divide(1_000_000_000));
-        }
-        let mut text = chunks.pop().unwrap_or(0).to_string();
-        for chunk in chunks.iter().rev() {
-            text.push_str(&format!("{chunk:09}"));
-        }
-        text
-    }
-}
-
-/// 10^`power` as factors of at most 10^9.
-fn steps(power: u32) -> impl Iterator<Item = u32> {
-    std::iter::repeat_n(1_000_000_000, power as usize / 9)
-        .chain(std::iter::once(10u32.pow(power % 9)))
 }
 
 #[cfg(test)]

@@ -36,6 +36,7 @@ mod hashes;
 mod keys;
 mod lcs;
 mod moving;
+mod natural;
 mod ranges;
 mod scan;
 mod server_info;
