@@ -1,0 +1,106 @@
+//! larder and redis-server, told the same.
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::time::Duration;
+
+use larder::server::{Connections, Peer as Client, Service, Session};
+use larder::service::resp::{Resp, Settings};
+use larder::store::{Clock, Config, Store};
+
+use crate::replies::{Value, encoded, read, same, settle};
+use crate::support::{Kind, Peer};
+
+/// The two, and what they were told.
+pub(crate) struct Both {
+    redis: UnixStream,
+    larder: Box<dyn Session>,
+    /// The conversation so far, for a person to read.
+    said: String,
+    /// Ends redis-server when it is dropped.
+    _peer: Peer,
+}
+
+/// Starts both; `None` if redis-server is not installed.
+pub(crate) fn both() -> Option<Both> {
+    let peer = Peer::start(Kind::Redis, &[]).expect("redis-server starts")?;
+    let redis = UnixStream::connect(peer.socket()).expect("redis-server listens");
+    redis
+        .set_read_timeout(Some(Duration::from_secs(10)))
+        .expect("a timeout can be set");
+    Some(Both {
+        redis,
+        larder: larder(),
+        said: String::new(),
+        _peer: peer,
+    })
+}
+
+fn larder() -> Box<dyn Session> {
+    let store = Arc::new(Store::new(Config::default(), Clock::system()));
+    Resp::new(store, Connections::new(), Settings::default()).open(Client::detached())
+}
+
+impl Both {
+    /// Begins a new conversation on empty servers.
+    pub(crate) fn begin(&mut self, what: &str, version: &str) {
+        self.larder = larder();
+        self.said = format!("{what}:\n");
+        let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        let hello = encoded(&words(&format!("HELLO {version}")));
+        self.ask_larder(&hello);
+        self.ask_redis(&hello);
+        self.ask_redis(&encoded(&words("SELECT 0")));
+        self.ask_redis(&encoded(&words("FLUSHALL")));
+    }
+
+    /// Sends a command to both and compares what they answer.
+    pub(crate) fn say(&mut self, words: &[String]) {
+        let shown: String = words.iter().map(|word| format!(" {word:?}")).collect();
+        self.said.push_str(&format!(" {shown}\n"));
+        let request = encoded(words);
+        let ours = settle(words, self.ask_larder(&request));
+        let theirs = settle(words, self.ask_redis(&request));
+        let said = &self.said;
+        assert!(
+            same(words, &ours, &theirs),
+            "{said}larder: {ours:?}\nredis-server: {theirs:?}"
+        );
+    }
+
+    pub(crate) fn ask_larder(&mut self, request: &[u8]) -> Value {
+        let mut output = Vec::new();
+        let turn = self.larder.turn(request, &mut output);
+        assert_eq!(turn.consumed, request.len(), "{}", self.said);
+        let (value, rest) = read(&output).expect("larder answers");
+        assert!(rest.is_empty(), "larder answered twice: {}", self.said);
+        value
+    }
+
+    pub(crate) fn ask_redis(&mut self, request: &[u8]) -> Value {
+        self.redis.write_all(request).expect("redis-server reads");
+        let mut bytes = Vec::new();
+        loop {
+            if let Some((value, rest)) = read(&bytes) {
+                assert!(
+                    rest.is_empty(),
+                    "redis-server answered twice: {}",
+                    self.said
+                );
+                return value;
+            }
+            let mut more = [0; 4096];
+            let length = self
+                .redis
+                .read(&mut more)
+                .expect("redis-server answers in time");
+            assert!(
+                length > 0,
+                "redis-server closed the connection: {}",
+                self.said
+            );
+            bytes.extend_from_slice(&more[..length]);
+        }
+    }
+}
