@@ -1,7 +1,8 @@
 //! The words of one command: a list of ranges, filled by the reader and read by the command.
 //!
-//! Eight bytes an argument and no copy: a multibulk command's words are ranges into the input that arrived. Only an
-//! inline command's words, which may have to lose quotes and escapes, are copied into a buffer that is reused.
+//! Eight bytes an argument and no copy: a multibulk command's words are ranges into the input that
+//! arrived. Only an inline command's words, which may have to lose quotes and escapes, are copied
+//! into a buffer that is reused.
 
 use std::ops::Index;
 
@@ -42,7 +43,8 @@ impl Words {
         }
     }
 
-    /// The words from number `first` up to `end` as arguments, for words filled by [`Words::extend_from`].
+    /// The words from number `first` up to `end` as arguments, for words filled by
+    /// [`Words::extend_from`].
     pub fn slice(&self, first: usize, end: usize) -> Args<'_> {
         Args {
             bytes: &self.unquoted,
@@ -113,8 +115,8 @@ impl<'a> Args<'a> {
     /// The argument at `index`; the name is number 0.
     ///
     /// # Panics
-    /// When there are not as many: the dispatcher has checked the command's arity, and what goes beyond it has to ask
-    /// [`Args::len`] first.
+    /// When there are not as many: the dispatcher has checked the command's arity, and what goes
+    /// beyond it has to ask [`Args::len`] first.
     #[inline]
     pub fn get(&self, index: usize) -> &'a [u8] {
         let range = self.ranges[index];

@@ -1,8 +1,9 @@
 //! Inline commands: a line typed by hand, split into words by Redis's rules of quoting.
 //!
-//! Words stand between white space. In double quotes `\n \r \t \b \a \xHH` are bytes and a backslash before anything
-//! else means that character; in single quotes only `\'` is special. A closing quote must be followed by white space
-//! or the end of the line. A NUL ends the line, as it does in Redis.
+//! Words stand between white space. In double quotes `\n \r \t \b \a \xHH` are bytes and a
+//! backslash before anything else means that character; in single quotes only `\'` is special. A
+//! closing quote must be followed by white space or the end of the line. A NUL ends the line, as it
+//! does in Redis.
 
 use super::Words;
 

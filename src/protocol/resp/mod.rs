@@ -11,8 +11,9 @@
 //!   Reply::bulk …  ──▶  $3 CRLF one CRLF         RESP2 or RESP3, as HELLO chose
 //! ```
 //!
-//! Both sides work on buffers that others own: the reader on the bytes that have arrived, the writer on the output
-//! of the turn. The hot path allocates nothing: the ranges live in a [`Words`] that the caller reuses.
+//! Both sides work on buffers that others own: the reader on the bytes that have arrived, the
+//! writer on the output of the turn. The hot path allocates nothing: the ranges live in a [`Words`]
+//! that the caller reuses.
 
 mod args;
 mod inline;

@@ -1,4 +1,5 @@
-//! The reader of requests: from bytes to the words of a command, however the bytes were cut on their way.
+//! The reader of requests: from bytes to the words of a command, however the bytes were cut on
+//! their way.
 //!
 //! ```text
 //!  input   *3 CRLF $3 CRLF SET CRLF $1 CRLF a CRLF $1000 CRLF xxxxxx…  (the rest has not arrived)
@@ -6,13 +7,14 @@
 //!                                                  at: reading goes on here with the next bytes
 //! ```
 //!
-//! A command that is complete costs no allocation. One that is cut leaves the place where reading stopped, and the
-//! words found so far, in a box; when more bytes have come, reading goes on from there, so a command that arrives byte
-//! by byte costs as much as one that arrives whole. Memory is taken for bytes that have arrived, never for a length
-//! that a client names.
+//! A command that is complete costs no allocation. One that is cut leaves the place where reading
+//! stopped, and the words found so far, in a box; when more bytes have come, reading goes on from
+//! there, so a command that arrives byte by byte costs as much as one that arrives whole. Memory is
+//! taken for bytes that have arrived, never for a length that a client names.
 //!
-//! What is accepted, and every error's text, is Redis 7.0's, tolerance included: after a length and after a bulk string
-//! two bytes are skipped without a look, a NUL hides the end of its line, `*0` and `*-1` are commands without words.
+//! What is accepted, and every error's text, is Redis 7.0's, tolerance included: after a length and
+//! after a bulk string two bytes are skipped without a look, a NUL hides the end of its line, `*0`
+//! and `*-1` are commands without words.
 
 use std::fmt;
 
@@ -20,13 +22,16 @@ use super::Words;
 use super::inline;
 use super::number::parse_integer;
 
-/// Longest line in bytes: an inline command, or a length with its line end. Redis's `PROTO_INLINE_MAX_SIZE`; answered
-/// with the three errors that begin with "too big", and the connection is closed.
+/// Longest line in bytes: an inline command, or a length with its line end. Redis's
+/// `PROTO_INLINE_MAX_SIZE`; answered with the three errors that begin with "too big", and the
+/// connection is closed.
 const MAX_LINE: usize = 64 * 1024;
-/// Most words of one command, as in Redis. None is stored before it has arrived, so the number itself costs nothing.
+/// Most words of one command, as in Redis. None is stored before it has arrived, so the number
+/// itself costs nothing.
 const MAX_WORDS: i64 = i32::MAX as i64;
-/// Longest bulk string in bytes that the protocol lets a client name: Redis's default `proto-max-bulk-len`. More is a
-/// protocol error; what lies between it and [`Limits::bulk`] is read and dropped.
+/// Longest bulk string in bytes that the protocol lets a client name: Redis's default
+/// `proto-max-bulk-len`. More is a protocol error; what lies between it and [`Limits::bulk`] is
+/// read and dropped.
 const MAX_BULK: i64 = 512 * 1024 * 1024;
 /// Most words of a command from a client that has not given its password yet.
 const MAX_WORDS_UNAUTHENTICATED: i64 = 10;
@@ -36,8 +41,8 @@ const MAX_BULK_UNAUTHENTICATED: i64 = 16384;
 /// What the reader lets pass.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Longest bulk string in bytes that is kept. A command with a longer one is read to its end without keeping any
-    /// of it and comes out as [`Step::TooLarge`].
+    /// Longest bulk string in bytes that is kept. A command with a longer one is read to its end
+    /// without keeping any of it and comes out as [`Step::TooLarge`].
     pub bulk: usize,
     /// Bytes that one command may take altogether; at most 2 GiB. More is [`Step::Overflow`].
     pub request: usize,
@@ -52,7 +57,8 @@ pub enum Step {
     Command(usize),
     /// A command with a bulk string over [`Limits::bulk`]; its words are gone.
     TooLarge(usize),
-    /// The rest has not arrived. What is not done with must come again, longer, before anything else.
+    /// The rest has not arrived. What is not done with must come again, longer, before anything
+    /// else.
     Incomplete(usize),
     /// Not the protocol: answer the error, then close.
     Bad(ProtocolError),
@@ -129,7 +135,8 @@ struct Place {
     words: i64,
     /// Length of the bulk string that comes next, once it is known.
     bulk: Option<usize>,
-    /// A bulk string was over the limit: everything up to the command's end is dropped as it arrives.
+    /// A bulk string was over the limit: everything up to the command's end is dropped as it
+    /// arrives.
     dropping: bool,
 }
 
@@ -143,8 +150,8 @@ enum Stop {
 impl Reader {
     /// Looks for one command at the start of `input` and leaves its words in `words`.
     ///
-    /// `input` starts at the first byte that is not done with; `words` must be the same from call to call, or belong
-    /// to a place where no other command is half read.
+    /// `input` starts at the first byte that is not done with; `words` must be the same from call
+    /// to call, or belong to a place where no other command is half read.
     #[inline]
     pub fn read(&mut self, input: &[u8], limits: &Limits, words: &mut Words) -> Step {
         let mut place = match self.half.take() {
@@ -331,8 +338,8 @@ impl Place {
     }
 }
 
-/// The number at the start of `rest` and its bytes with the line end, if it is one that needs no second thought: up to
-/// eight digits, no leading zero, its line whole.
+/// The number at the start of `rest` and its bytes with the line end, if it is one that needs no
+/// second thought: up to eight digits, no leading zero, its line whole.
 #[inline]
 fn short_number(rest: &[u8]) -> Option<(usize, usize)> {
     let mut value = 0;

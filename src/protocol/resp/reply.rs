@@ -11,8 +11,9 @@
 //! | push of n | `*n` | `>n` |
 //! | big number | bulk string | `(123` |
 //!
-//! Every method appends to the output of the turn, so a reply costs its bytes and no allocation. What one command may
-//! write is bounded: past the bound nothing more is taken and [`Reply::overflowed`] tells.
+//! Every method appends to the output of the turn, so a reply costs its bytes and no allocation.
+//! What one command may write is bounded: past the bound nothing more is taken and
+//! [`Reply::overflowed`] tells.
 
 /// Appends the replies of one command.
 pub struct Reply<'a> {
@@ -46,7 +47,8 @@ impl<'a> Reply<'a> {
         }
     }
 
-    /// Takes note of what a lent part came to: its version of RESP, its errors, whether it overflowed.
+    /// Takes note of what a lent part came to: its version of RESP, its errors, whether it
+    /// overflowed.
     pub fn absorb(&mut self, (resp3, errors, overflowed): (bool, u32, bool)) {
         self.resp3 = resp3;
         self.errors += errors;
@@ -90,8 +92,8 @@ impl<'a> Reply<'a> {
         self.out.extend_from_slice(b"+OK\r\n");
     }
 
-    /// `-text`. The text starts with its code (`ERR`, `WRONGTYPE`, …); line ends in it, which may come from a client,
-    /// become spaces as in Redis.
+    /// `-text`. The text starts with its code (`ERR`, `WRONGTYPE`, …); line ends in it, which may
+    /// come from a client, become spaces as in Redis.
     #[cold]
     pub fn error(&mut self, text: impl AsRef<[u8]>) {
         self.errors += 1;

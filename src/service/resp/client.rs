@@ -1,8 +1,8 @@
 //! What is remembered of one client between its commands.
 //!
-//! Small, because ten thousand quiet clients are held in memory: what only some have (a transaction, watched keys) is
-//! boxed, and what other clients may ask about (name, database, last command) is in an [`Entry`] of its own that the
-//! register of clients shares.
+//! Small, because ten thousand quiet clients are held in memory: what only some have (a
+//! transaction, watched keys) is boxed, and what other clients may ask about (name, database, last
+//! command) is in an [`Entry`] of its own that the register of clients shares.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU16, AtomicU64, Ordering::Relaxed};
@@ -115,7 +115,8 @@ pub(crate) struct Client {
     pub entry: Arc<Entry>,
     db: u8,
     resp3: bool,
-    /// What sets this client apart for the moment; 0 for nearly all of them, which is what the hot path looks at.
+    /// What sets this client apart for the moment; 0 for nearly all of them, which is what the hot
+    /// path looks at.
     pub mode: u8,
     rare: Option<Box<Rare>>,
 }

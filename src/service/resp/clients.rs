@@ -218,7 +218,8 @@ fn list(ctx: &mut Ctx<'_>) {
     ctx.reply.verbatim("txt", &text);
 }
 
-/// Whether the type is the one that every client of larder has; answers the error and returns none if it is no type.
+/// Whether the type is the one that every client of larder has; answers the error and returns none
+/// if it is no type.
 fn client_type(ctx: &mut Ctx<'_>, kind: &[u8]) -> Option<bool> {
     if is(kind, "normal") {
         return Some(true);
@@ -234,7 +235,8 @@ fn client_type(ctx: &mut Ctx<'_>, kind: &[u8]) -> Option<bool> {
     None
 }
 
-/// One line of CLIENT LIST. What larder doesn't have (subscriptions, tracking) is told as Redis tells its absence.
+/// One line of CLIENT LIST. What larder doesn't have (subscriptions, tracking) is told as Redis
+/// tells its absence.
 fn describe(entry: &Entry, text: &mut String) {
     let connection = &entry.connection;
     let queued = entry.queued.load(Relaxed);
@@ -319,7 +321,8 @@ fn kill(ctx: &mut Ctx<'_>) {
             // After the answer.
             ctx.client.set(CLOSE, true);
         } else {
-            // The flag is for a turn that is about to begin, the socket for one that waits for bytes.
+            // The flag is for a turn that is about to begin, the socket for one that waits for
+            // bytes.
             entry.killed.store(true, Relaxed);
             entry.connection.kill();
         }

@@ -1,4 +1,5 @@
-//! COMMAND: the table of commands, told to clients; and the HELP of every container, made from the same table.
+//! COMMAND: the table of commands, told to clients; and the HELP of every container, made from the
+//! same table.
 
 use super::errors;
 use super::glob;
@@ -169,7 +170,8 @@ fn getkeysandflags(ctx: &mut Ctx<'_>) {
     }
 }
 
-/// Which of a command's arguments are keys; answers the error and returns none if there is no such command or no key.
+/// Which of a command's arguments are keys; answers the error and returns none if there is no such
+/// command or no key.
 fn keys(ctx: &mut Ctx<'_>, args: Args<'_>) -> Option<(&'static Command, Vec<usize>)> {
     let Found::Command(entry) = TABLE.find(args) else {
         ctx.reply.error("ERR Invalid command specified");
@@ -230,7 +232,8 @@ fn describe(ctx: &mut Ctx<'_>, entry: &Entry) {
     }
 }
 
-/// Where the keys are, in the words of Redis 7: begin at an argument, take every so many up to the last.
+/// Where the keys are, in the words of Redis 7: begin at an argument, take every so many up to the
+/// last.
 fn key_specification(ctx: &mut Ctx<'_>, command: &Command) {
     let (first, last, step) = command.keys;
     let reply = &mut ctx.reply;
@@ -287,7 +290,8 @@ fn flags(command: &Command) -> Vec<&'static str> {
     )
 }
 
-/// The categories of Redis's access control, which clients use to tell reads from writes. They begin with an `@`.
+/// The categories of Redis's access control, which clients use to tell reads from writes. They
+/// begin with an `@`.
 fn categories(command: &Command) -> Vec<&'static str> {
     let mut categories = Vec::new();
     match command.group {

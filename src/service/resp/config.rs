@@ -1,7 +1,9 @@
-//! CONFIG: what the server is set to, under Redis's names, and what of it can be changed while it runs.
+//! CONFIG: what the server is set to, under Redis's names, and what of it can be changed while it
+//! runs.
 //!
-//! Only settings that larder has are there. What changes lives where it is used (the store, the set of connections), so
-//! there is no second copy that could differ. As in Redis, CONFIG SET checks all its pairs before it applies the first.
+//! Only settings that larder has are there. What changes lives where it is used (the store, the set
+//! of connections), so there is no second copy that could differ. As in Redis, CONFIG SET checks
+//! all its pairs before it applies the first.
 
 use super::command::help;
 use super::errors;

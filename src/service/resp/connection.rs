@@ -77,7 +77,8 @@ fn auth(ctx: &mut Ctx<'_>) {
     }
 }
 
-/// Lets the client in if the password is right. There is one user, `default`; without a password set any will do.
+/// Lets the client in if the password is right. There is one user, `default`; without a password
+/// set any will do.
 fn authenticate(ctx: &mut Ctx<'_>, user: &[u8], password: &[u8]) -> bool {
     let right = user == b"default"
         && match ctx.resp.password() {

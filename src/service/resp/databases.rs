@@ -70,8 +70,8 @@ fn flushall(ctx: &mut Ctx<'_>) {
     }
 }
 
-/// Whether at most ASYNC or SYNC follows; answers the error otherwise. The two come to the same here: what is flushed
-/// is gone at once for every client.
+/// Whether at most ASYNC or SYNC follows; answers the error otherwise. The two come to the same
+/// here: what is flushed is gone at once for every client.
 fn accepts_mode(ctx: &mut Ctx<'_>) -> bool {
     let fits = match ctx.args.len() {
         1 => true,

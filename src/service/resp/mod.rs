@@ -1,11 +1,12 @@
 //! Redis's commands on larder's store.
 //!
-//! [`Resp`] is the service; a session per client reads commands, finds each in one table, and runs it. A family of
-//! commands is a file: its table, then its functions, which see the store, the client and the reply through one `Ctx`.
-//! To add a command: a line in its family's table and the function, a transcript, a row in the documentation.
+//! [`Resp`] is the service; a session per client reads commands, finds each in one table, and runs
+//! it. A family of commands is a file: its table, then its functions, which see the store, the
+//! client and the reply through one `Ctx`. To add a command: a line in its family's table and the
+//! function, a transcript, a row in the documentation.
 //!
-//! What larder has answers as Redis 7.0 does, byte for byte; what it doesn't have answers as Redis answers an unknown
-//! command.
+//! What larder has answers as Redis 7.0 does, byte for byte; what it doesn't have answers as Redis
+//! answers an unknown command.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -82,14 +83,15 @@ const MAX_BULK: i64 = 512 << 20;
 pub struct Settings {
     /// What AUTH must bring before other commands are answered; none for an open door.
     pub password: Option<String>,
-    /// Bytes that one request, or the commands queued by MULTI, may take; a client that sends more is closed. Redis's
-    /// `client-query-buffer-limit`. The server's
+    /// Bytes that one request, or the commands queued by MULTI, may take; a client that sends more
+    /// is closed. Redis's `client-query-buffer-limit`. The server's
     /// [`max_input`](crate::server::Settings::max_input) must be larger.
     pub max_request: usize,
     /// Bytes that the reply to one command may take; a client that asks for more is closed. Redis's
     /// `client-output-buffer-limit`.
     pub max_reply: usize,
-    /// Silence after which the server closes a connection, zero for never. Only told to clients that ask.
+    /// Silence after which the server closes a connection, zero for never. Only told to clients
+    /// that ask.
     pub idle_timeout: Duration,
 }
 
@@ -138,7 +140,8 @@ impl Shared {
 }
 
 impl Resp {
-    /// Redis's commands on `store`; `connections` is the set of the server that will run the service.
+    /// Redis's commands on `store`; `connections` is the set of the server that will run the
+    /// service.
     pub fn new(store: Arc<Store>, connections: Arc<Connections>, settings: Settings) -> Resp {
         Resp {
             shared: Arc::new(Shared {

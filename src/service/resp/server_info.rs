@@ -1,6 +1,7 @@
 //! INFO, TIME and MEMORY: what the server can tell about itself.
 //!
-//! The names are Redis's, so that dashboards and clients find them; only what is known stands there.
+//! The names are Redis's, so that dashboards and clients find them; only what is known stands
+//! there.
 
 use std::fmt::{Display, Write};
 use std::sync::atomic::Ordering::Relaxed;

@@ -1,4 +1,5 @@
-//! One client's session: reads commands, finds them in the table, checks what must be checked, runs them.
+//! One client's session: reads commands, finds them in the table, checks what must be checked, runs
+//! them.
 //!
 //! ```text
 //!   input ─▶ Reader ─▶ Table::find ─▶ arity ─▶ password? ─▶ in MULTI? ─▶ run ─▶ output
@@ -6,12 +7,12 @@
 //!                         └─────────────┴──────────┴▶ error (and a transaction is spoiled)
 //! ```
 //!
-//! The store's gate is held shared for the whole turn, so a command costs no lock for it; a command that must not run
-//! beside any other ([`EXCLUSIVE`]) swaps it for the exclusive one while it runs.
+//! The store's gate is held shared for the whole turn, so a command costs no lock for it; a command
+//! that must not run beside any other ([`EXCLUSIVE`]) swaps it for the exclusive one while it runs.
 //!
-//! Bounds: a turn ends between two commands when its output has reached [`OUTPUT_SOFT_LIMIT`]; one command's reply, or
-//! EXEC's, is bounded by [`Settings::max_reply`](super::Settings::max_reply), past which the connection is closed, as
-//! Redis does at its `client-output-buffer-limit`.
+//! Bounds: a turn ends between two commands when its output has reached [`OUTPUT_SOFT_LIMIT`]; one
+//! command's reply, or EXEC's, is bounded by [`Settings::max_reply`](super::Settings::max_reply),
+//! past which the connection is closed, as Redis does at its `client-output-buffer-limit`.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -239,7 +240,8 @@ impl Run<'_> {
     fn unknown(&mut self, args: Args<'_>) {
         let is = |name: &str| args[0].eq_ignore_ascii_case(name.as_bytes());
         if is("post") || is("host:") {
-            // A web page may send a request here without its reader knowing; what follows it must not be run.
+            // A web page may send a request here without its reader knowing; what follows it must
+            // not be run.
             self.closing("it speaks HTTP, which may be an attack by way of a browser");
             return self.client.set(CLOSE, true);
         }
@@ -259,7 +261,8 @@ impl Run<'_> {
         self.out.extend_from_slice(b"+QUEUED\r\n");
     }
 
-    /// Answers an error without running anything, which spoils the transaction that the client may be in.
+    /// Answers an error without running anything, which spoils the transaction that the client may
+    /// be in.
     #[cold]
     fn refuse(&mut self, entry: Option<&'static Entry>, error: &[u8]) {
         self.shared.errors.fetch_add(1, Relaxed);
@@ -276,7 +279,8 @@ impl Run<'_> {
         }
     }
 
-    /// What a client in a special mode needs after a command whose reply starts at `before`: whether to close.
+    /// What a client in a special mode needs after a command whose reply starts at `before`:
+    /// whether to close.
     fn after_command(&mut self, before: usize) -> bool {
         if self.client.is(REPLY_OFF | REPLY_SKIP) {
             self.out.truncate(before);

@@ -1,8 +1,9 @@
 //! The table of commands: what a name means, how many arguments it takes, which of them are keys.
 //!
-//! A family of commands is a file with a `COMMANDS` slice; [`TABLE`] is made of all of them once, when the first
-//! client connects. A lookup folds the name to lower case as it hashes it, then compares: about ten nanoseconds, no
-//! allocation. Adding a command means its line in the family's slice, the function, a transcript, and a row in the docs.
+//! A family of commands is a file with a `COMMANDS` slice; [`TABLE`] is made of all of them once,
+//! when the first client connects. A lookup folds the name to lower case as it hashes it, then
+//! compares: about ten nanoseconds, no allocation. Adding a command means its line in the family's
+//! slice, the function, a transcript, and a row in the docs.
 
 use std::ops::Range;
 use std::sync::LazyLock;

@@ -7,9 +7,10 @@
 //!   EXEC         takes the store for itself, compares the cas numbers, runs the queue or answers null
 //! ```
 //!
-//! A watched key costs its name and nine bytes in this client; the store knows nothing of it, and other clients' writes
-//! cost nothing more. It works because every change of a key, or below it, gives it a cas number that no key has had
-//! before: equal numbers mean that nothing happened in between.
+//! A watched key costs its name and nine bytes in this client; the store knows nothing of it, and
+//! other clients' writes cost nothing more. It works because every change of a key, or below it,
+//! gives it a cas number that no key has had before: equal numbers mean that nothing happened in
+//! between.
 
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -132,7 +133,8 @@ fn exec(ctx: &mut Ctx<'_>) {
         (entry.command.run)(&mut one);
         let outcome = one.reply.outcome();
         ctx.reply.absorb(outcome);
-        // If the reply has overflowed, the commands that follow still have their effect, as they have been accepted.
+        // If the reply has overflowed, the commands that follow still have their effect, as they
+        // have been accepted.
     }
 }
 
