@@ -75,6 +75,9 @@ const REDIS_VERSION: &str = "7.0.15";
 /// How the store evicts, worded as Redis words its policies: any key may go, and SIEVE says which.
 const MAXMEMORY_POLICY: &str = "allkeys-sieve";
 
+/// Bytes of the largest request, whatever is asked for: what the reader's offsets can address.
+const MAX_REQUEST: usize = 2 << 30;
+
 /// Bytes of the longest item that CONFIG SET allows: what the protocol can carry.
 const MAX_BULK: i64 = 512 << 20;
 
@@ -142,7 +145,9 @@ impl Shared {
 impl Resp {
     /// Redis's commands on `store`; `connections` is the set of the server that will run the
     /// service.
-    pub fn new(store: Arc<Store>, connections: Arc<Connections>, settings: Settings) -> Resp {
+    pub fn new(store: Arc<Store>, connections: Arc<Connections>, mut settings: Settings) -> Resp {
+        // The words of a request are found by 32-bit offsets.
+        settings.max_request = settings.max_request.min(MAX_REQUEST);
         Resp {
             shared: Arc::new(Shared {
                 started_ms: store.now_ms(),
