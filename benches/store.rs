@@ -1,7 +1,8 @@
 //! Measures the embedded store: nanoseconds an operation, bytes of resident memory an item.
 //!
-//! `cargo bench --bench store` runs every part, each in a process of its own so that none sees the memory of another;
-//! `cargo bench --bench store -- items` runs one. Memory is what /proc/self/statm says, so it needs Linux.
+//! `cargo bench --bench store` runs every part, each in a process of its own so that none sees the
+//! memory of another; `cargo bench --bench store -- items` runs one. Memory is what
+//! /proc/self/statm says, so it needs Linux.
 
 use std::hint::black_box;
 use std::process::{Command, ExitCode};
@@ -43,6 +44,11 @@ const PARTS: &[Part] = &[
         "threads",
         "the mixed churn again, by 8 threads at once",
         threads,
+    ),
+    (
+        "large",
+        "8 threads at once again, with values of 10 to 300 kB",
+        large,
     ),
     (
         "turns",
@@ -241,7 +247,7 @@ fn full() {
     report(&store, empty);
 }
 
-const BYTES: [u8; 10240] = [b'v'; 10240];
+static BYTES: [u8; 300_000] = [b'v'; 300_000];
 
 fn churn(store: &Store, seed: u64, rounds: u64, shortest: u64, longest: u64) {
     let mut random = Random(seed);
@@ -275,15 +281,23 @@ fn shift() {
     report(&store, empty);
 }
 
-/// Several threads churn at once.
 fn threads() {
+    together(2_000_000, 10, 10240);
+}
+
+fn large() {
+    together(200_000, 10_000, 300_000);
+}
+
+/// Several threads churn at once.
+fn together(rounds: u64, shortest: u64, longest: u64) {
     const THREADS: u64 = 8;
     let store = Arc::new(store(64));
     let empty = resident();
     let churns: Vec<_> = (1..=THREADS)
         .map(|seed| {
             let store = Arc::clone(&store);
-            std::thread::spawn(move || churn(&store, seed, 2_000_000 / THREADS, 10, 10240))
+            std::thread::spawn(move || churn(&store, seed, rounds / THREADS, shortest, longest))
         })
         .collect();
     for churn in churns {

@@ -1,7 +1,8 @@
 //! What time it is: the system's, or one that a test advances by hand.
 //!
-//! The system's clock is read once, when the store starts; from then on time passes as the machine's monotonic clock
-//! says. So a wall clock that is stepped, by hand or by NTP, neither expires items nor keeps them.
+//! The system's clock is read once, when the store starts; from then on time passes as the
+//! machine's monotonic clock says. So a wall clock that is stepped, by hand or by NTP, neither
+//! expires items nor keeps them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -48,8 +49,8 @@ impl Clock {
         }
     }
 
-    /// Moves a manual clock, and all its clones, forward by whole milliseconds. The system's clock can't be moved:
-    /// then nothing happens and the answer is `false`.
+    /// Moves a manual clock, and all its clones, forward by whole milliseconds. The system's clock
+    /// can't be moved: then nothing happens and the answer is `false`.
     pub fn advance(&self, by: Duration) -> bool {
         match self {
             Clock::System(_) => false,

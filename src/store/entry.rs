@@ -5,8 +5,8 @@ use super::slot::Stored;
 /// What is to be stored.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Entry<'a> {
-    /// The value, as the parts that it is put together from; `None` for a node that only has children, as a Redis
-    /// hash does. Such a node goes when its last child does.
+    /// The value, as the parts that it is put together from; `None` for a node that only has
+    /// children, as a Redis hash does. Such a node goes when its last child does.
     pub value: Option<&'a [&'a [u8]]>,
     /// memcached's opaque number; Redis stores 0.
     pub flags: u32,
@@ -24,7 +24,8 @@ impl Entry<'_> {
     }
 }
 
-/// A node of a tree that is locked: good until it, or what it hangs on, is removed, and no longer than the lock.
+/// A node of a tree that is locked: good until it, or what it hangs on, is removed, and no longer
+/// than the lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Node(pub(super) u32);
 
@@ -57,12 +58,14 @@ impl<'a> Item<'a> {
         self.stored.expires_ms()
     }
 
-    /// The unique number of the last change of the item or anything below it. Never 0; rises with every change.
+    /// The unique number of the last change of the item or anything below it. Never 0; rises with
+    /// every change.
     pub fn cas(&self) -> u64 {
         self.stored.cas()
     }
 
-    /// Unix time in milliseconds of the last read or write before this one was marked, to the second.
+    /// Unix time in milliseconds of the last read or write before this one was marked, to the
+    /// second.
     pub fn last_access_ms(&self) -> u64 {
         self.started_ms + u64::from(self.stored.slot.access) * 1000
     }
@@ -82,7 +85,8 @@ impl<'a> Item<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Refused {
-    /// Key and value are longer than [`Config::max_item_size`](super::Config), or the key than 4 MiB.
+    /// Key and value are longer than [`Config::max_item_size`](super::Config), or the key than 4
+    /// MiB.
     TooLarge,
     /// The node that it should hang below isn't there.
     NoParent,

@@ -1,9 +1,10 @@
 //! Emptying the store: now, or at a set time.
 //!
-//! memcached's `flush_all 30` means: in 30 seconds, everything that was stored before then is gone. The time is kept
-//! per database, the earliest of them in one atomic that every lock looks at: the first to come by at or after it
-//! does the flush before it gets its lock, and whoever else comes by waits for that. So nothing stored before the time
-//! is ever seen after it, and nothing stored after is lost.
+//! memcached's `flush_all 30` means: in 30 seconds, everything that was stored before then is gone.
+//! The time is kept per database, the earliest of them in one atomic that every lock looks at: the
+//! first to come by at or after it does the flush before it gets its lock, and whoever else comes
+//! by waits for that. So nothing stored before the time is ever seen after it, and nothing stored
+//! after is lost.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -61,8 +62,8 @@ impl Store {
         }
     }
 
-    /// At `when_ms` (Unix time in milliseconds) removes what one database then holds. Takes the place of an earlier
-    /// such order.
+    /// At `when_ms` (Unix time in milliseconds) removes what one database then holds. Takes the
+    /// place of an earlier such order.
     pub fn flush_at(&self, db: u8, when_ms: u64) {
         // An earlier order whose time has come is carried out before this one takes its place.
         if when_ms <= self.now() {
@@ -81,7 +82,8 @@ impl Store {
         );
     }
 
-    /// Does the flushes whose time has come. Whoever comes while they are done waits here until they are.
+    /// Does the flushes whose time has come. Whoever comes while they are done waits here until
+    /// they are.
     #[cold]
     pub(super) fn flush_due(&self, now_ms: u64) {
         let mut due = self

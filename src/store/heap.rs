@@ -5,19 +5,22 @@
 //!               4      4       …      to 8
 //! ```
 //!
-//! A record is appended to the active segment and stays until it is freed; what is freed is dead room. When more than
-//! an eighth of the log is dead, the segment with the most dead room is emptied: its live records, which name the slot
-//! that owns them, are appended again, and it goes back to the store's pool for any shard to use. A record larger than
-//! a quarter of a segment has a segment to itself, of just its size.
+//! A record is appended to the active segment and stays until it is freed; what is freed is dead
+//! room. When more than a sixteenth of the log is dead, the segment with the most dead room is
+//! emptied: its live records, which name the slot that owns them, are appended again, and it goes
+//! back to the store's pool for any shard to use. A record larger than a quarter of a segment has a
+//! segment to itself, of just its size.
 //!
-//! Why not one allocation a record? Because malloc gives each thread an arena of its own, and memory that one thread
-//! took and another freed waits for the first: a 64 MiB cache of mixed values that eight threads wrote to held 170 MiB
-//! that way, and holds 66 this way. And because the holes that small values leave don't take large ones. Here all holes
-//! are closed, and segments are all alike, so that any shard and any thread uses what another gave back. The price is
-//! that live records are moved now and then.
+//! Why not one allocation a record? Because malloc gives each thread an arena of its own, and
+//! memory that one thread took and another freed waits for the first: a 64 MiB cache of mixed
+//! values that eight threads wrote to held 170 MiB that way, and holds 66 this way. And because the
+//! holes that small values leave don't take large ones. Here all holes are closed, and segments are
+//! all alike, so that any shard and any thread uses what another gave back. The price is that live
+//! records are moved now and then.
 //!
-//! Cost: appending copies the record once; freeing is arithmetic; emptying a segment copies at most 64 KiB and looks
-//! at the slots of some hundred records, some tens of microseconds under the shard's lock.
+//! Cost: appending copies the record once; freeing is arithmetic; emptying a segment copies at most
+//! 64 KiB and looks at the slots of some hundred records, some tens of microseconds under the
+//! shard's lock.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -100,7 +103,8 @@ impl Segment {
     }
 }
 
-/// The records of one shard, by address. An address says nothing to anyone else and changes when the record is moved.
+/// The records of one shard, by address. An address says nothing to anyone else and changes when
+/// the record is moved.
 #[derive(Debug)]
 pub(super) struct Heap {
     segments: Vec<Segment>,
@@ -140,8 +144,9 @@ impl Heap {
         self.held + lists
     }
 
-    /// Whether numbers for segments would run short with so many records more. A shard whose segments are of 64 KiB
-    /// comes here with 32 GiB of small records or 8 of large ones at the earliest.
+    /// Whether numbers for segments would run short with so many records more. A shard whose
+    /// segments are of 64 KiB comes here with 32 GiB of small records or 8 of large ones at the
+    /// earliest.
     pub(super) fn is_crowded(&self, more: usize) -> bool {
         self.segments.len() - self.vacant.len() + 2 * more >= MOST
     }
@@ -181,7 +186,8 @@ impl Heap {
         }
     }
 
-    /// Appends a record of `length` bytes, which `write` appends to what it is given, and returns its address.
+    /// Appends a record of `length` bytes, which `write` appends to what it is given, and returns
+    /// its address.
     pub(super) fn push(
         &mut self,
         owner: u32,
@@ -236,7 +242,8 @@ impl Heap {
         &mut bytes[HEADER..HEADER + length]
     }
 
-    /// Gives the record at an address another length that takes the same room; says whether it does.
+    /// Gives the record at an address another length that takes the same room; says whether it
+    /// does.
     pub(super) fn resize(&mut self, address: u32, length: usize) -> bool {
         let (number, start) = Heap::place(address);
         let bytes = &mut self.segments[number as usize].bytes[start..];
@@ -261,10 +268,10 @@ impl Heap {
         }
     }
 
-    /// If too much of the log is dead, takes out the segment that has the most dead room, to be moved by
-    /// [`Moving::next`] and then given to [`finish`](Heap::finish).
+    /// If too much of the log is dead, takes out the segment that has the most dead room, to be
+    /// moved by [`Moving::next`] and then given to [`finish`](Heap::finish).
     pub(super) fn compact(&mut self) -> Option<Moving> {
-        if self.dead <= self.filled / 8 + self.pool.segment {
+        if self.dead <= self.filled / 16 + self.pool.segment {
             return None;
         }
         let others = self

@@ -1,8 +1,8 @@
 //! Who is whose child: for each item that has children, their slots.
 //!
-//! A child's record knows its place in its parent's list, so that it leaves in constant time: the last one takes its
-//! place. A walk over the list from the end to the front therefore misses no child that stays, whatever else comes
-//! and goes meanwhile.
+//! A child's record knows its place in its parent's list, so that it leaves in constant time: the
+//! last one takes its place. A walk over the list from the end to the front therefore misses no
+//! child that stays, whatever else comes and goes meanwhile.
 
 use ahash::RandomState;
 use hashbrown::HashMap;
@@ -21,7 +21,8 @@ pub(super) struct Kids {
 #[derive(Debug, Default)]
 struct Brood {
     slots: Vec<u32>,
-    /// How many of them have an expiry of their own: while none has, nobody need be asked whether they are alive.
+    /// How many of them have an expiry of their own: while none has, nobody need be asked whether
+    /// they are alive.
     expiring: u32,
 }
 

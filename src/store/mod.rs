@@ -11,18 +11,19 @@
 //!            └────────────────────────────────────────────────────────────────────────┘
 //! ```
 //!
-//! In reading order: [`Store`] is all of it; [`Store::lock`] gives a [`Tree`], through which items are read and
-//! written ([`Entry`] in, [`Item`] out); `shard` is what a lock guards; `slot`, `slab` and `heap` are how an item lies
-//! in memory; `kids` is the tree; `sieve` is the order of eviction; `flush`, `scan` and `sweep` are what goes over the
-//! whole store; [`Clock`] is what time it is.
+//! In reading order: [`Store`] is all of it; [`Store::lock`] gives a [`Tree`], through which items
+//! are read and written ([`Entry`] in, [`Item`] out); `shard` is what a lock guards; `slot`, `slab`
+//! and `heap` are how an item lies in memory; `kids` is the tree; `sieve` is the order of eviction;
+//! `flush`, `scan` and `sweep` are what goes over the whole store; [`Clock`] is what time it is.
 //!
-//! A key is a path: `user`, or `user 42 name`. The first key of a path picks the shard, so a tree lives under one lock,
-//! and so does the same key in all sixteen databases. A node has a value, or children, or both. What hangs on a node
-//! goes when the node goes.
+//! A key is a path: `user`, or `user 42 name`. The first key of a path picks the shard, so a tree
+//! lives under one lock, and so does the same key in all sixteen databases. A node has a value, or
+//! children, or both. What hangs on a node goes when the node goes.
 //!
-//! The bound is on memory, not on values: what is counted is what the segments of records, the slots, the tables and
-//! the lists of children take. A write that goes over it evicts until it holds again, before it returns if its own shard has enough to
-//! give, otherwise when its guard is dropped.
+//! The bound is on memory, not on values: what is counted is what the segments of records, the
+//! slots, the tables and the lists of children take. A write that goes over it evicts until it
+//! holds again, before it returns if its own shard has enough to give, otherwise when its guard is
+//! dropped.
 
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -66,7 +67,8 @@ pub struct Config {
     pub memory: u64,
     /// Bytes that key and value of one item may have together.
     pub max_item_size: usize,
-    /// How many locks the keys are spread over, rounded up to a power of two; 0 to choose by cores and memory.
+    /// How many locks the keys are spread over, rounded up to a power of two; 0 to choose by cores
+    /// and memory.
     pub shards: usize,
 }
 
@@ -82,8 +84,8 @@ impl Default for Config {
 }
 
 impl Config {
-    /// So many shards that threads seldom meet at one, and that the table of one, which doubles under the lock when
-    /// it is full, stays small.
+    /// So many shards that threads seldom meet at one, and that the table of one, which doubles
+    /// under the lock when it is full, stays small.
     fn shard_count(&self) -> usize {
         const MOST: usize = 1024;
         if self.shards > 0 {
@@ -130,13 +132,14 @@ pub struct Exclusive<'a>(
     #[allow(dead_code, reason = "held for its drop")] RwLockWriteGuard<'a, ()>,
 );
 
-/// Locks a shard. A panic elsewhere while it was locked has left it whole: the store's own methods don't panic halfway,
-/// and a service's panic only comes between them.
+/// Locks a shard. A panic elsewhere while it was locked has left it whole: the store's own methods
+/// don't panic halfway, and a service's panic only comes between them.
 fn locked(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
     shard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Bytes of memory of an item with a record of this length: the record, its slot and, on average, its bucket.
+/// Bytes of memory of an item with a record of this length: the record, its slot and, on average,
+/// its bucket.
 fn item_cost(record_length: usize) -> usize {
     const BUCKET: usize = 8;
     heap::room(record_length) + size_of::<slot::Slot>() + BUCKET
@@ -185,13 +188,14 @@ impl Store {
         Tree::new(self, locked(&self.shards[number]), hash, now_ms)
     }
 
-    /// Lets other turns run beside this one, but no [`exclusive`](Store::exclusive) one. Taken once per turn: a thread
-    /// that takes it twice, or both, may wait for itself.
+    /// Lets other turns run beside this one, but no [`exclusive`](Store::exclusive) one. Taken once
+    /// per turn: a thread that takes it twice, or both, may wait for itself.
     pub fn share(&self) -> Shared<'_> {
         Shared(self.gate.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Waits for all turns to end and lets none begin: for what touches several keys and must look like one step.
+    /// Waits for all turns to end and lets none begin: for what touches several keys and must look
+    /// like one step.
     pub fn exclusive(&self) -> Exclusive<'_> {
         Exclusive(self.gate.write().unwrap_or_else(PoisonError::into_inner))
     }
@@ -224,7 +228,8 @@ impl Store {
         u32::try_from(now_ms.saturating_sub(self.started_ms) / 1000).unwrap_or(u32::MAX)
     }
 
-    /// How many top-level keys a database has; expired ones that nobody has noticed are counted, as in Redis.
+    /// How many top-level keys a database has; expired ones that nobody has noticed are counted, as
+    /// in Redis.
     pub fn len(&self, db: u8) -> usize {
         self.now();
         let db = usize::from(self.inner_db(db));
@@ -340,7 +345,8 @@ impl Store {
         shard.settled = footprint;
     }
 
-    /// Evicts from all shards by turns, some items at a time, until the limit holds or nothing is left.
+    /// Evicts from all shards by turns, some items at a time, until the limit holds or nothing is
+    /// left.
     fn trim(&self) {
         const TURN: usize = 16;
         let now_ms = self.clock.now_ms();

@@ -1,8 +1,9 @@
 //! Walking the whole store: SCAN, KEYS, RANDOMKEY.
 //!
-//! A cursor is a shard's number and a slot's index, and a slot keeps its index while its item lives. So a walk from
-//! cursor 0 until it comes back sees every item that is there throughout, whatever comes and goes meanwhile; one that
-//! comes or goes may or may not be seen. A step costs what it looks at, free slots and other databases included.
+//! A cursor is a shard's number and a slot's index, and a slot keeps its index while its item
+//! lives. So a walk from cursor 0 until it comes back sees every item that is there throughout,
+//! whatever comes and goes meanwhile; one that comes or goes may or may not be seen. A step costs
+//! what it looks at, free slots and other databases included.
 
 use std::sync::atomic::Ordering;
 
@@ -14,8 +15,9 @@ use super::{Store, locked};
 const GUESSES: u64 = 64;
 
 impl Store {
-    /// Shows `each` the live top-level items of a database in the next `count` slots or so after the cursor, and
-    /// returns the cursor to go on with: 0 when all has been seen. A walk begins with 0.
+    /// Shows `each` the live top-level items of a database in the next `count` slots or so after
+    /// the cursor, and returns the cursor to go on with: 0 when all has been seen. A walk begins
+    /// with 0.
     ///
     /// `each` runs under a shard's lock: it must not come back to the store.
     pub fn scan(&self, db: u8, cursor: u64, count: usize, mut each: impl FnMut(&Item<'_>)) -> u64 {
@@ -53,7 +55,8 @@ impl Store {
         0
     }
 
-    /// A live top-level key of a database, each with about the same chance; `None` if there is none.
+    /// A live top-level key of a database, each with about the same chance; `None` if there is
+    /// none.
     pub fn random_key(&self, db: u8) -> Option<Vec<u8>> {
         let now_ms = self.now();
         let inner_db = self.inner_db(db);

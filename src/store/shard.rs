@@ -6,12 +6,14 @@
 //!                                          kids: parent ▶ children; sieve: newest ⇄ … ⇄ oldest
 //! ```
 //!
-//! A shard knows nothing of limits, paths or other shards: [`Tree`](super::Tree) is the guard through which the world
-//! uses it. What holds between any two of its methods:
-//! - an item is in the slab, the table and the sieve, or in none of them; a child also in its parent's brood;
+//! A shard knows nothing of limits, paths or other shards: [`Tree`](super::Tree) is the guard
+//! through which the world uses it. What holds between any two of its methods:
+//! - an item is in the slab, the table and the sieve, or in none of them; a child also in its
+//!   parent's brood;
 //! - every child's parent is there;
 //! - an item that is changed, and each of its ancestors, gets a CAS number that no item had before;
-//! - [`footprint`](Shard::footprint) is what all of it takes on the heap, computed from what is there.
+//! - [`footprint`](Shard::footprint) is what all of it takes on the heap, computed from what is
+//!   there.
 //!
 //! Nothing here recurses: a tree may be as deep as a client likes.
 
@@ -34,7 +36,8 @@ use super::stats::Counters;
 #[cfg(test)]
 mod check;
 
-/// CAS numbers that a shard takes at a time from the store's counter, so that shards seldom meet there.
+/// CAS numbers that a shard takes at a time from the store's counter, so that shards seldom meet
+/// there.
 const CAS_BLOCK: u64 = 64;
 
 /// What the store's lock for a part of the keys guards.
@@ -127,8 +130,8 @@ impl Shard {
 
     /// Whether an item lives; one whose time is over is removed with its subtree.
     ///
-    /// An item without a value lives through its children, so where some of them can expire, these are looked at
-    /// too.
+    /// An item without a value lives through its children, so where some of them can expire, these
+    /// are looked at too.
     pub(super) fn is_alive(&mut self, index: u32, now_ms: u64) -> bool {
         let slot = self.slab.item(index);
         if slot.is_expired(now_ms) {
@@ -268,8 +271,8 @@ impl Shard {
         }
     }
 
-    /// Removes an item with its subtree, and the ancestors without a value that this leaves without children.
-    /// Returns how many items went.
+    /// Removes an item with its subtree, and the ancestors without a value that this leaves without
+    /// children. Returns how many items went.
     pub(super) fn remove(&mut self, index: u32) -> usize {
         let mut removed = self.remove_children(index);
         let mut index = index;
@@ -339,9 +342,9 @@ impl Shard {
         }
     }
 
-    /// Makes room by removing one item: the first leaf under SIEVE's hand that wasn't visited since the hand last
-    /// came by, or whose time is over. `keep` is spared, and with it all its ancestors, which are no leaves.
-    /// `false` if nothing could be removed.
+    /// Makes room by removing one item: the first leaf under SIEVE's hand that wasn't visited since
+    /// the hand last came by, or whose time is over. `keep` is spared, and with it all its
+    /// ancestors, which are no leaves. `false` if nothing could be removed.
     pub(super) fn evict(&mut self, now_ms: u64, keep: u32) -> bool {
         // Two rounds: the first may only clear marks.
         for _ in 0..2 * self.slab.items() {

@@ -1,13 +1,14 @@
-//! Where a shard keeps its items: slots in chunks of 128, so that growth never copies and what empties is given back,
-//! and their records in a heap of its own.
+//! Where a shard keeps its items: slots in chunks of 128, so that growth never copies and what
+//! empties is given back, and their records in a heap of its own.
 //!
-//! A slot's index is its chunk's number times 128 plus its place, and stays the same for as long as the item lives.
-//! Chunks with a free slot form a stack; the next item goes into the one on top. A chunk whose last item went is
-//! freed but keeps its number and its place on the stack, to be allocated again when its turn comes. So a cache that
-//! held many small items and now holds few large ones isn't weighed down by empty slots.
+//! A slot's index is its chunk's number times 128 plus its place, and stays the same for as long as
+//! the item lives. Chunks with a free slot form a stack; the next item goes into the one on top. A
+//! chunk whose last item went is freed but keeps its number and its place on the stack, to be
+//! allocated again when its turn comes. So a cache that held many small items and now holds few
+//! large ones isn't weighed down by empty slots.
 //!
-//! Cost: taking and giving back a slot is a few writes; every 128th time it allocates or frees a chunk.
-//! A record that keeps its length, to within the heap's rounding, is written in place.
+//! Cost: taking and giving back a slot is a few writes; every 128th time it allocates or frees a
+//! chunk. A record that keeps its length, to within the heap's rounding, is written in place.
 
 use std::sync::Arc;
 
@@ -294,6 +295,37 @@ mod tests {
         for (i, index) in indices.iter().enumerate().skip(1).step_by(2) {
             assert_eq!(slab.item(*index).key(), (i as u32).to_le_bytes());
         }
+    }
+
+    #[test]
+    fn dead_records_are_squeezed_out_and_live_ones_keep_their_bytes() {
+        let mut slab = slab();
+        let value = |i: usize| vec![i as u8; i * 37 % 500];
+        let mut indices = Vec::new();
+        for i in 0..4000usize {
+            indices.push(slab.insert(&HEAD, &i.to_le_bytes(), &[&value(i)], 0));
+        }
+        for (i, index) in indices.iter().enumerate().filter(|(i, _)| i % 8 != 0) {
+            match i % 8 {
+                1 => slab.rewrite(*index, &HEAD, &[b"another ", b"value"]),
+                _ => slab.remove(*index),
+            }
+        }
+        for (i, index) in indices.iter().enumerate().filter(|(i, _)| i % 8 < 2) {
+            assert_eq!(slab.item(*index).key(), i.to_le_bytes());
+            let expected = if i % 8 == 0 {
+                value(i)
+            } else {
+                b"another value".to_vec()
+            };
+            assert_eq!(slab.item(*index).value(), Some(&expected[..]));
+        }
+        let live = slab.live_bytes();
+        assert!(
+            slab.heap.bytes() < live * 5 / 4 + (1 << 17),
+            "{} for {live}",
+            slab.heap.bytes()
+        );
     }
 
     #[test]

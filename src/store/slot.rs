@@ -8,13 +8,14 @@
 //!             6     8          4        4       4           …     …
 //! ```
 //!
-//! What most items don't have takes no room: an item that never expires, has flags 0 and is no child has 6 bytes in
-//! front of its key. `bits` says which of the optional fields are there and how long the key is; the value is the
-//! rest. The arithmetic: a key of 30 bytes and a value of 100 make a record of 136 bytes, 144 with its header in the
-//! heap; with the slot that is 164 bytes an item, and 5.7 to 11.4 more for its bucket in the hash table.
+//! What most items don't have takes no room: an item that never expires, has flags 0 and is no
+//! child has 6 bytes in front of its key. `bits` says which of the optional fields are there and
+//! how long the key is; the value is the rest. The arithmetic: a key of 30 bytes and a value of 100
+//! make a record of 136 bytes, 144 with its header in the heap; with the slot that is 164 bytes an
+//! item, and 5.7 to 11.4 more for its bucket in the hash table.
 //!
-//! Limits that come from the layout: a key has fewer than 2²² bytes; 2⁴⁸ CAS numbers last nine years at a million
-//! writes a second; last access is counted in seconds since the store's start.
+//! Limits that come from the layout: a key has fewer than 2²² bytes; 2⁴⁸ CAS numbers last nine
+//! years at a million writes a second; last access is counted in seconds since the store's start.
 
 /// The index of no slot.
 pub(super) const NONE: u32 = u32::MAX;
@@ -117,7 +118,8 @@ impl Head {
         }
     }
 
-    /// Writes a record of the same shape over another, which has the same key and the length of this one.
+    /// Writes a record of the same shape over another, which has the same key and the length of
+    /// this one.
     pub(super) fn overwrite(&self, bits: u32, value: &[&[u8]], record: &mut [u8]) {
         self.write(record, bits);
         let mut at = value_at(bits);

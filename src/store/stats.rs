@@ -11,7 +11,8 @@ pub(super) struct Counters {
     pub(super) total_items: u64,
 }
 
-/// A look at the whole store. Shards are read one after another, so the figures may be a few operations apart.
+/// A look at the whole store. Shards are read one after another, so the figures may be a few
+/// operations apart.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
@@ -25,7 +26,8 @@ pub struct Stats {
     pub expired: u64,
     /// Of the expired ones, how often one was found while looking for room.
     pub reclaimed: u64,
-    /// Items that are stored now, at any depth and in any database, the expired ones that nobody noticed included.
+    /// Items that are stored now, at any depth and in any database, the expired ones that nobody
+    /// noticed included.
     pub items: u64,
     /// Items that were ever stored, an item that replaced another counted again.
     pub total_items: u64,

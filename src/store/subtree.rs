@@ -1,9 +1,11 @@
-//! A node with everything below it, taken out of the store or about to go in: for RENAME, COPY and MOVE.
+//! A node with everything below it, taken out of the store or about to go in: for RENAME, COPY and
+//! MOVE.
 
 use super::shard::Shard;
 use super::slot::{NONE, Stored};
 
-/// A copy of a node and all below it, flat: a parent stands before its children. Its top has no key of its own.
+/// A copy of a node and all below it, flat: a parent stands before its children. Its top has no key
+/// of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subtree {
     pub(super) nodes: Vec<FlatNode>,

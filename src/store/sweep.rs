@@ -1,8 +1,9 @@
 //! Freeing what has expired and nobody asks for.
 //!
-//! A sweep looks at the slots of one shard after another, a slice at a time under the lock, and goes on next time
-//! where it stopped. Shards in which nothing can expire are passed by. [`Sweeper`] is the thread that does it: each
-//! tick a small part of the store, so that all of it is seen within seconds, and at once again where much was found.
+//! A sweep looks at the slots of one shard after another, a slice at a time under the lock, and
+//! goes on next time where it stopped. Shards in which nothing can expire are passed by.
+//! [`Sweeper`] is the thread that does it: each tick a small part of the store, so that all of it
+//! is seen within seconds, and at once again where much was found.
 
 use std::io;
 use std::sync::Arc;
@@ -24,8 +25,8 @@ const ROUND: usize = 100;
 const RICH: usize = 4;
 
 impl Store {
-    /// Looks at up to about so many slots for items whose time is over, removes these and returns how many went.
-    /// Each call goes on where the last one stopped.
+    /// Looks at up to about so many slots for items whose time is over, removes these and returns
+    /// how many went. Each call goes on where the last one stopped.
     pub fn sweep(&self, slots: usize) -> usize {
         let now_ms = self.now();
         let mut freed = 0;

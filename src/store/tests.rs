@@ -336,7 +336,8 @@ fn what_was_read_survives_what_was_not() {
     assert!(store.stats().evictions > 1000);
 }
 
-/// The second order used to take the place of the first although its time had come and nobody had been by.
+/// The second order used to take the place of the first although its time had come and nobody had
+/// been by.
 #[test]
 fn a_flush_whose_time_has_come_is_carried_out_before_another_is_set() {
     let store = store();

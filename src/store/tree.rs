@@ -1,13 +1,14 @@
 //! The guard of one shard: every read and write of an item goes through here.
 //!
-//! [`Store::lock`] hashes the top-level key once, locks its shard and reads the clock. A path is then walked from the
-//! top; a node on the way whose time is over is removed with its subtree and the path ends there. What a write took is
-//! told to the store when it is done; if that is over the limit, the shard evicts from itself at once, and when the
-//! guard is dropped and itself has nothing left to give, from the others.
+//! [`Store::lock`] hashes the top-level key once, locks its shard and reads the clock. A path is
+//! then walked from the top; a node on the way whose time is over is removed with its subtree and
+//! the path ends there. What a write took is told to the store when it is done; if that is over the
+//! limit, the shard evicts from itself at once, and when the guard is dropped and itself has
+//! nothing left to give, from the others.
 //!
-//! Cost of a hit at the top: one hash, one lock, one look at the clock, one bucket, one slot and its record. No
-//! allocation, and the only writes are the mark for eviction and the access time, where they change. A write over a
-//! value of the same length allocates nothing either.
+//! Cost of a hit at the top: one hash, one lock, one look at the clock, one bucket, one slot and
+//! its record. No allocation, and the only writes are the mark for eviction and the access time,
+//! where they change. A write over a value of the same length allocates nothing either.
 
 use std::sync::MutexGuard;
 
@@ -20,7 +21,8 @@ use super::{Store, memory, slab};
 /// The lock on the shard of one top-level key. Hold one at a time, and briefly.
 #[derive(Debug)]
 pub struct Tree<'a> {
-    // Fields are dropped in this order: the lock must be released before room is made in other shards.
+    // Fields are dropped in this order: the lock must be released before room is made in other
+    // shards.
     shard: MutexGuard<'a, Shard>,
     trim: Trim<'a>,
     hash: u64,
@@ -121,9 +123,11 @@ impl<'a> Tree<'a> {
         }
     }
 
-    /// Stores an item under a path: a new one, or in place of the old one with all that was below it.
+    /// Stores an item under a path: a new one, or in place of the old one with all that was below
+    /// it.
     ///
-    /// The node above must be there. Neither the item nor what it hangs on is evicted to make room for it.
+    /// The node above must be there. Neither the item nor what it hangs on is evicted to make room
+    /// for it.
     pub fn put(&mut self, db: u8, path: &[&[u8]], entry: Entry<'_>) -> Result<Node, Refused> {
         let (key, above) = path.split_last().ok_or(Refused::NoParent)?;
         self.check(key.len(), entry.value_length())?;
@@ -148,7 +152,8 @@ impl<'a> Tree<'a> {
         Ok(self.place(parent.0, db, name, hash, &entry))
     }
 
-    /// The old item is replaced even if it has expired: removing it first could take a parent without value along.
+    /// The old item is replaced even if it has expired: removing it first could take a parent
+    /// without value along.
     fn place(&mut self, parent: u32, db: u8, key: &[u8], hash: u64, entry: &Entry<'_>) -> Node {
         let index = match self.shard.lookup(parent, db, key, hash) {
             Some(index) => {
@@ -239,7 +244,8 @@ impl<'a> Tree<'a> {
         self.shard.visit(node.0, self.access);
     }
 
-    /// Removes a node with its subtree; then what is above it, as far as it has neither value nor children left.
+    /// Removes a node with its subtree; then what is above it, as far as it has neither value nor
+    /// children left.
     pub fn remove(&mut self, node: Node) {
         self.shard.remove(node.0);
     }
@@ -254,8 +260,8 @@ impl<'a> Tree<'a> {
 
     /// How many children a node has; those that have expired are removed first.
     ///
-    /// If that leaves a node without a value without children, it is gone too. A node that was found by a path has
-    /// at least one live child, or a value.
+    /// If that leaves a node without a value without children, it is gone too. A node that was
+    /// found by a path has at least one live child, or a value.
     pub fn child_count(&mut self, node: Node) -> usize {
         if self.shard.remove_expired_children(node.0, self.now_ms) {
             self.shard.kids.of(node.0).len()
@@ -279,10 +285,11 @@ impl<'a> Tree<'a> {
         }
     }
 
-    /// The child at a place below [`child_count`](Tree::child_count), which must have been asked before.
+    /// The child at a place below [`child_count`](Tree::child_count), which must have been asked
+    /// before.
     ///
-    /// A new child comes in at the end; when one goes, the last one takes its place. So a walk from the end to the
-    /// front, over several locks, misses no child that stays throughout.
+    /// A new child comes in at the end; when one goes, the last one takes its place. So a walk from
+    /// the end to the front, over several locks, misses no child that stays throughout.
     pub fn child_at(&self, node: Node, position: usize) -> Option<Node> {
         self.shard.kids.of(node.0).get(position).copied().map(Node)
     }
@@ -326,7 +333,8 @@ impl<'a> Tree<'a> {
         if let Some(old) = old {
             self.shard.remove(old);
         }
-        // Room is made when all of it is in: a parent without its children could be taken for a leaf.
+        // Room is made when all of it is in: a parent without its children could be taken for a
+        // leaf.
         let mut indices: Vec<u32> = Vec::with_capacity(subtree.nodes.len());
         for (here, node) in subtree.nodes.iter().enumerate() {
             let value = node.value.as_deref();

@@ -130,7 +130,8 @@ fn step(longest: usize) -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Store and model side by side. A bounded store may have lost what the model still has, never the reverse.
+/// Store and model side by side. A bounded store may have lost what the model still has, never the
+/// reverse.
 struct Pair {
     store: Store,
     model: Model,
