@@ -31,21 +31,22 @@ pub(crate) fn both() -> Option<Both> {
         .expect("a timeout can be set");
     Some(Both {
         redis,
-        larder: larder(),
+        larder: larder(Config::default()),
         said: String::new(),
         _peer: peer,
     })
 }
 
-fn larder() -> Box<dyn Session> {
-    let store = Arc::new(Store::new(Config::default(), Clock::system()));
+/// larder with a store of this size.
+pub(crate) fn larder(config: Config) -> Box<dyn Session> {
+    let store = Arc::new(Store::new(config, Clock::system()));
     Resp::new(store, Connections::new(), Settings::default()).open(Client::detached())
 }
 
 impl Both {
     /// Begins a new conversation on empty servers.
     pub(crate) fn begin(&mut self, what: &str, version: &str) {
-        self.larder = larder();
+        self.larder = larder(Config::default());
         self.said = format!("{what}:\n");
         let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
         let hello = encoded(&words(&format!("HELLO {version}")));
@@ -70,12 +71,7 @@ impl Both {
     }
 
     pub(crate) fn ask_larder(&mut self, request: &[u8]) -> Value {
-        let mut output = Vec::new();
-        let turn = self.larder.turn(request, &mut output);
-        assert_eq!(turn.consumed, request.len(), "{}", self.said);
-        let (value, rest) = read(&output).expect("larder answers");
-        assert!(rest.is_empty(), "larder answered twice: {}", self.said);
-        value
+        ask(&mut *self.larder, request)
     }
 
     pub(crate) fn ask_redis(&mut self, request: &[u8]) -> Value {
@@ -103,4 +99,15 @@ impl Both {
             bytes.extend_from_slice(&more[..length]);
         }
     }
+}
+
+/// Sends a request to larder and reads its reply.
+pub(crate) fn ask(larder: &mut dyn Session, request: &[u8]) -> Value {
+    let shown = request.escape_ascii();
+    let mut output = Vec::new();
+    let turn = larder.turn(request, &mut output);
+    assert_eq!(turn.consumed, request.len(), "{shown}");
+    let (value, rest) = read(&output).unwrap_or_else(|| panic!("no answer to {shown}"));
+    assert!(rest.is_empty(), "two answers to {shown}");
+    value
 }

@@ -14,6 +14,7 @@ mod replies;
 
 use both::both;
 use commands::{Chance, SHAPES, command, text};
+use larder::store::Config;
 use replies::encoded;
 use support::skip;
 
@@ -148,4 +149,39 @@ fn commands_take_the_arguments_keys_and_flags_that_they_take_in_redis() {
         });
         assert_eq!(ours, theirs, "{name}");
     }
+}
+
+/// Alone, without redis-server, which evicts others: whatever is evicted between two words of a command, larder
+/// answers whole replies.
+#[test]
+fn random_conversations_go_on_when_memory_is_short() {
+    let mut evicted = 0;
+    for seed in 0..CONVERSATIONS {
+        let mut larder = both::larder(Config {
+            memory: 20_000,
+            shards: 1,
+            ..Config::default()
+        });
+        let mut chance = Chance::new(seed);
+        for _ in 0..COMMANDS {
+            let words = command(&mut chance);
+            both::ask(&mut *larder, &encoded(&words));
+            // Something large beside it, so that there is never room for long.
+            let filler = format!("filler{}", chance.below(100));
+            let filler = ["SET".to_owned(), filler, "x".repeat(500)];
+            both::ask(&mut *larder, &encoded(&filler));
+        }
+        let info = both::ask(&mut *larder, b"INFO stats\r\n");
+        let info = String::from_utf8_lossy(&info.text).into_owned();
+        let count = info
+            .lines()
+            .find_map(|line| line.strip_prefix("evicted_keys:"));
+        evicted += count
+            .and_then(|count| count.parse::<u64>().ok())
+            .expect("INFO tells it");
+    }
+    assert!(
+        evicted > CONVERSATIONS,
+        "memory was not short: {evicted} items were evicted"
+    );
 }
