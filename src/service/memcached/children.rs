@@ -1,17 +1,19 @@
 //! `getch`: the names of an item's children, as a JSON array.
 //!
-//! JSON is Unicode, names are bytes. A name that is UTF-8 stands in the array as it is, with the escapes that JSON
-//! asks for. A byte that is not part of any character in UTF-8 is written as the escape `\udcXX`, `XX` being the byte
-//! in hexadecimal: a lone surrogate, which no valid text contains, so that every list reads back to exactly one
-//! list of names. Python does the same under the name `surrogateescape`.
+//! JSON is Unicode, names are bytes. A name that is UTF-8 stands in the array as it is, with the
+//! escapes that JSON asks for. A byte that is not part of any character in UTF-8 is written as the
+//! escape `\udcXX`, `XX` being the byte in hexadecimal: a lone surrogate, which no valid text
+//! contains, so that every list reads back to exactly one list of names. Python does the same under
+//! the name `surrogateescape`.
 
 use crate::protocol::memcached::text::{Words, reply};
 use crate::store::{Node, Tree};
 
 use super::{DATABASE, Work, with_path};
 
-/// The largest array, in bytes, that is put together for one answer; the list of a larger family is an error. It is
-/// built under the lock of its tree and held until the client has taken it, so it needs a bound.
+/// The largest array, in bytes, that is put together for one answer; the list of a larger family is
+/// an error. It is built under the lock of its tree and held until the client has taken it, so it
+/// needs a bound.
 const LISTING_LIMIT: usize = 16 * 1024 * 1024;
 
 impl Work<'_> {

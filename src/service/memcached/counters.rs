@@ -1,7 +1,7 @@
 //! What the service counts, under the names of memcached's `stats`.
 //!
-//! A turn counts in a [`Tally`] of its own and adds it to the service's [`Counters`] once, at its end, so that the
-//! workers don't meet at the counters with every command.
+//! A turn counts in a [`Tally`] of its own and adds it to the service's [`Counters`] once, at its
+//! end, so that the workers don't meet at the counters with every command.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 

@@ -1,8 +1,9 @@
 //! `incr` and `decr`.
 //!
-//! The value is a number of 64 bits in decimal: `incr` wraps around at 2^64, `decr` stops at 0. A result that is
-//! shorter than the value was is padded with spaces behind it to the same length, because memcached changes the value
-//! in place and clients may have seen that: `10` less 1 is answered `9` and read as `9 `.
+//! The value is a number of 64 bits in decimal: `incr` wraps around at 2^64, `decr` stops at 0. A
+//! result that is shorter than the value was is padded with spaces behind it to the same length,
+//! because memcached changes the value in place and clients may have seen that: `10` less 1 is
+//! answered `9` and read as `9 `.
 
 use crate::protocol::memcached::text::{Words, parse_unsigned, reply};
 use crate::store::Tree;

@@ -7,18 +7,19 @@
 //!                   left unfinished               service's counters once per turn
 //! ```
 //!
-//! A [`Session`](session::Session) holds no bytes: a value stays in the connection's input until all of it is there,
-//! after its length was checked, and one that is too large is counted off as it arrives. A `get` of many keys writes
-//! them one by one and stops between two keys when the output is full; what it has written it consumes, so the rest
-//! of the line is all that it needs to go on.
+//! A [`Session`](session::Session) holds no bytes: a value stays in the connection's input until
+//! all of it is there, after its length was checked, and one that is too large is counted off as it
+//! arrives. A `get` of many keys writes them one by one and stops between two keys when the output
+//! is full; what it has written it consumes, so the rest of the line is all that it needs to go on.
 //!
-//! A client's items are in the store's database 0, where Redis clients find them too. A Redis hash is a node without
-//! a value: to memcached's commands it holds no data (`get` misses, `add` and `replace` don't store), while `getn`
-//! and `getch` read its fields. `set`, `add`, `replace` and `cas` replace an item with all that is below it; `append`,
-//! `prepend`, `incr`, `decr` and `touch` leave what is below it alone. A change below an item changes its cas unique.
+//! A client's items are in the store's database 0, where Redis clients find them too. A Redis hash
+//! is a node without a value: to memcached's commands it holds no data (`get` misses, `add` and
+//! `replace` don't store), while `getn` and `getch` read its fields. `set`, `add`, `replace` and
+//! `cas` replace an item with all that is below it; `append`, `prepend`, `incr`, `decr` and `touch`
+//! leave what is below it alone. A change below an item changes its cas unique.
 //!
-//! Cost of a `get` that hits: the scanner, one lock, one look-up, one copy of the value into the output. No
-//! allocation once the output has grown.
+//! Cost of a `get` that hits: the scanner, one lock, one look-up, one copy of the value into the
+//! output. No allocation once the output has grown.
 
 mod children;
 mod counters;
@@ -77,7 +78,8 @@ struct Shared {
     counters: Counters,
     /// When the service began, by the store's clock.
     started_ms: u64,
-    /// What the last `verbosity` said. Shown by `stats settings`; larder's log level is its owner's to set.
+    /// What the last `verbosity` said. Shown by `stats settings`; larder's log level is its owner's
+    /// to set.
     verbosity: AtomicU32,
 }
 
@@ -157,8 +159,8 @@ impl Work<'_> {
         let now_ms = store.now_ms();
         match expires_ms(delay, now_ms) {
             Some(when_ms) if when_ms > now_ms => store.flush_at(DATABASE, when_ms),
-            // A date that is over flushes what was stored before then: nothing, since larder is younger. It still
-            // takes the place of an earlier order, as in memcached.
+            // A date that is over flushes what was stored before then: nothing, since larder is
+            // younger. It still takes the place of an earlier order, as in memcached.
             Some(_) if delay > 0 => store.flush_at(DATABASE, u64::MAX),
             _ => store.flush(DATABASE),
         }
@@ -178,8 +180,8 @@ impl Work<'_> {
 
 /// When an item with this expiration time ends, in Unix milliseconds; `None` for never.
 ///
-/// Up to 30 days it is a number of seconds from now, beyond that a Unix time, as in memcached; a negative one is
-/// over at once.
+/// Up to 30 days it is a number of seconds from now, beyond that a Unix time, as in memcached; a
+/// negative one is over at once.
 fn expires_ms(exptime: i32, now_ms: u64) -> Option<u64> {
     const RELATIVE_LIMIT: u32 = 60 * 60 * 24 * 30;
     match u32::try_from(exptime) {

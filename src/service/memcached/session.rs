@@ -187,7 +187,8 @@ impl Session {
         Step::On(line)
     }
 
-    /// Writes the values of keys until the output is full; what is left of the line then stays in the input.
+    /// Writes the values of keys until the output is full; what is left of the line then stays in
+    /// the input.
     fn keys(
         &mut self,
         work: &mut Work<'_>,

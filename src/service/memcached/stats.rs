@@ -1,7 +1,9 @@
-//! `stats`: the counters, the settings and the connections, under memcached's names where larder has the fact.
+//! `stats`: the counters, the settings and the connections, under memcached's names where larder
+//! has the fact.
 //!
-//! memcached sorts items into slab classes by size; larder does not, and tells of all items as of class 1. What has
-//! to do with slabs, LRU segments, `extstore`, prefixes and key dumps is missing: the `stats` of these answer `ERROR`.
+//! memcached sorts items into slab classes by size; larder does not, and tells of all items as of
+//! class 1. What has to do with slabs, LRU segments, `extstore`, prefixes and key dumps is missing:
+//! the `stats` of these answer `ERROR`.
 
 use std::sync::atomic::Ordering;
 

@@ -6,8 +6,9 @@ use crate::store::{Entry, Refused, Tree};
 use super::{DATABASE, Work, expires_ms, with_path};
 
 impl Work<'_> {
-    /// Whether an item is too large, before any of its value is taken in. A refused `set` drops what was stored, so
-    /// that nobody reads a value that a writer meant to replace, as in memcached; the others leave it.
+    /// Whether an item is too large, before any of its value is taken in. A refused `set` drops
+    /// what was stored, so that nobody reads a value that a writer meant to replace, as in
+    /// memcached; the others leave it.
     pub(super) fn refuses(&mut self, store: &Store<'_>) -> bool {
         let name = store.path.last().unwrap_or_default();
         if name.len().saturating_add(store.length) <= self.shared.store.max_item_size() {
@@ -56,7 +57,8 @@ impl Work<'_> {
                     StoreVerb::Prepend => (value[0], &b""[..]),
                     _ => (&b""[..], value[0]),
                 };
-                // An item that would grow too large stays as it is; memcached says no more about it either.
+                // An item that would grow too large stays as it is; memcached says no more about it
+                // either.
                 return match tree.extend_value(node, before, after) {
                     Ok(()) => reply::STORED,
                     Err(_) => reply::NOT_STORED,

@@ -1,4 +1,5 @@
-//! The service through its session, without sockets: what transcripts can't show, and any delivery of any input.
+//! The service through its session, without sockets: what transcripts can't show, and any delivery
+//! of any input.
 
 use std::sync::Arc;
 
@@ -30,7 +31,8 @@ fn with_store(nested: bool) -> (Arc<Store>, Box<dyn Session>) {
     (store, service.open(Peer::detached()))
 }
 
-/// What comes back when the input arrives in pieces; whether the session closed; the bytes it left unconsumed.
+/// What comes back when the input arrives in pieces; whether the session closed; the bytes it left
+/// unconsumed.
 fn converse(session: &mut dyn Session, pieces: &[&[u8]]) -> (Vec<u8>, bool, Vec<u8>) {
     let (mut output, mut input) = (Vec::new(), Vec::new());
     for piece in pieces {

@@ -1,7 +1,7 @@
 //! Commands, and how a verb and its words become one.
 //!
-//! The order of the checks is memcached's, because it decides which error a line gets that has several: the count of
-//! words, the length of the key, the numbers.
+//! The order of the checks is memcached's, because it decides which error a line gets that has
+//! several: the count of words, the length of the key, the numbers.
 
 use super::words::Words;
 use super::{KEY_LIMIT, LENGTH_LIMIT, number, reply};
@@ -11,9 +11,9 @@ use super::{KEY_LIMIT, LENGTH_LIMIT, number, reply};
 pub enum Nesting {
     /// memcached to the letter, with its tolerance: `set a 0 0 1 stray` stores `a`.
     Off,
-    /// A command's fields are read from the right end of the line, and what remains on the left is a path:
-    /// `set user 42 0 0 5` is the path `user 42`. Lines to which `protocol.txt` or existing clients give a meaning
-    /// keep it: `delete a 0` deletes `a`.
+    /// A command's fields are read from the right end of the line, and what remains on the left is
+    /// a path: `set user 42 0 0 5` is the path `user 42`. Lines to which `protocol.txt` or existing
+    /// clients give a meaning keep it: `delete a 0` deletes `a`.
     #[default]
     On,
 }
@@ -387,8 +387,9 @@ fn verbosity(mut words: Words<'_>) -> Result<Command<'_>, Bad> {
 
 /// Checks that there are `least` words, and takes off a `noreply` behind them.
 ///
-/// Without nested keys one word more is tolerated, and ignored if it is not `noreply`; any more are an error. A
-/// `noreply` in the place of a field silences the error that follows from it, as in memcached.
+/// Without nested keys one word more is tolerated, and ignored if it is not `noreply`; any more are
+/// an error. A `noreply` in the place of a field silences the error that follows from it, as in
+/// memcached.
 fn take_noreply(words: &mut Words<'_>, least: usize, nesting: Nesting) -> Result<bool, Bad> {
     let count = words.count_up_to(least + 2);
     if count < least || (nesting == Nesting::Off && count > least + 1) {

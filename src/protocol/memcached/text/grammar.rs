@@ -1,13 +1,15 @@
 //! The grammar: one regular expression.
 //!
-//! A line is a verb and its words. The expression is anchored at both ends, and at every byte only one thing can
-//! follow, so that the regex engine runs it as a one-pass DFA: one table look-up per byte, captures included. (A test
-//! holds it to that. It is why the verbs are one alternation of plain words, and why the count of words that each verb
-//! takes is left to the table in `command`: an alternative per verb, with its own groups, would start with the same
-//! byte as others, and the engine would have to try them one after another.)
+//! A line is a verb and its words. The expression is anchored at both ends, and at every byte only
+//! one thing can follow, so that the regex engine runs it as a one-pass DFA: one table look-up per
+//! byte, captures included. (A test holds it to that. It is why the verbs are one alternation of
+//! plain words, and why the count of words that each verb takes is left to the table in `command`:
+//! an alternative per verb, with its own groups, would start with the same byte as others, and the
+//! engine would have to try them one after another.)
 //!
-//! The expression is compiled once. Each thread keeps a clone, because the clones share the compiled program but not
-//! the scratch space that threads would otherwise pass around, and keeps the places of the captures.
+//! The expression is compiled once. Each thread keeps a clone, because the clones share the
+//! compiled program but not the scratch space that threads would otherwise pass around, and keeps
+//! the places of the captures.
 
 use std::cell::RefCell;
 use std::sync::LazyLock;

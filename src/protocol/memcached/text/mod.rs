@@ -6,24 +6,28 @@
 //!                └────────▶ Done     └▶ More      └▶ Bad           └▶ Bad
 //! ```
 //!
-//! [`parse`] is a pure function with three outcomes: a command and how much of the input its line took, more bytes
-//! needed, or a bad line with its reply and whether the connection is closed. The grammar is one regular expression
-//! over a line, see [`grammar`]; a hand-written scanner stands before it for the two lines that make up nearly all
-//! traffic, `get KEY` and `set KEY FLAGS EXPTIME BYTES`, and declines everything else. A property test holds the two
-//! equal. The data block of a storage command is taken by [`data_block`], after its length was checked.
+//! [`parse`] is a pure function with three outcomes: a command and how much of the input its line
+//! took, more bytes needed, or a bad line with its reply and whether the connection is closed. The
+//! grammar is one regular expression over a line, see [`grammar`]; a hand-written scanner stands
+//! before it for the two lines that make up nearly all traffic, `get KEY` and `set KEY FLAGS
+//! EXPTIME BYTES [noreply]`, and declines everything else. A property test holds the two equal. The
+//! data block of a storage command is taken by [`data_block`], after its length was checked.
 //!
 //! What a line means, and the reply to each malformed one, was asked of memcached 1.6.18, of which
 //! `protocol.txt` tells only part:
-//! - Only the space separates words. A line ends at `\n`; one `\r` before it is dropped; a NUL ends the line's
-//!   meaning, as it ends a string in C.
+//! - Only the space separates words. A line ends at `\n`; one `\r` before it is dropped; a NUL ends
+//!   the line's meaning, as it ends a string in C.
 //! - `noreply` as the last word silences errors too.
-//! - A line that is too short or too long in words is `ERROR`; a field that can't be read is a `CLIENT_ERROR`.
+//! - A line that is too short or too long in words is `ERROR`; a field that can't be read is a
+//!   `CLIENT_ERROR`.
 //!
-//! Two things differ. A length of 2^32 or more is a bad line; memcached takes it modulo 2^32, and would run the value
-//! as commands. And with [`Nesting::On`] the grammar decides where memcached tolerates stray words: see [`Nesting`].
+//! Two things differ. A length of 2^32 or more is a bad line; memcached takes it modulo 2^32, and
+//! would run the value as commands. And with [`Nesting::On`] the grammar decides where memcached
+//! tolerates stray words: see [`Nesting`].
 //!
-//! Cost: the scanner takes some 20 ns for a get; the regex runs as a one-pass DFA into captures that are kept per
-//! thread, without an allocation. Nothing here allocates.
+//! Cost: nothing here allocates; the regex runs as a one-pass DFA into captures that are kept per
+//! thread. With 64 requests in a packet, and all that the service does included, a `get` that hits a
+//! value of 100 bytes took 110 ns, a `gets`, which goes through the regex, 250 ns.
 
 mod command;
 pub mod grammar;
@@ -41,21 +45,21 @@ pub use words::Words;
 
 use memchr::memchr;
 
-/// The longest key, in bytes, as in memcached (`KEY_MAX_LENGTH`). With nested keys it bounds each name of a path.
-/// A longer one is a `CLIENT_ERROR bad command line format`.
+/// The longest key, in bytes, as in memcached (`KEY_MAX_LENGTH`). With nested keys it bounds each
+/// name of a path. A longer one is a `CLIENT_ERROR bad command line format`.
 pub const KEY_LIMIT: usize = 250;
 
-/// The bytes in which a line other than a `get` or `gets` must end. memcached closes the connection, without a
-/// word, when more have arrived than this and none ends the line.
+/// The bytes in which a line other than a `get` or `gets` must end. memcached closes the
+/// connection, without a word, when more have arrived than this and none ends the line.
 pub const LINE_LIMIT: usize = 2048;
 
-/// The bytes in which the line of a `get` or `gets` must end; room for 4,000 of the longest keys. memcached has no
-/// limit but its memory; beyond this one the client reads what memcached says when that is exhausted, and the
-/// connection is closed.
+/// The bytes in which the line of a `get` or `gets` must end; room for 4,000 of the longest keys.
+/// memcached has no limit but its memory; beyond this one the client reads what memcached says when
+/// that is exhausted, and the connection is closed.
 pub const GET_LINE_LIMIT: usize = 1024 * 1024;
 
-/// The largest length that a storage command may name, in bytes, as in memcached (`INT_MAX - 2`, less one). Larger
-/// ones are a bad line, smaller ones that are over the item size are swallowed.
+/// The largest length that a storage command may name, in bytes, as in memcached (`INT_MAX - 2`,
+/// less one). Larger ones are a bad line, smaller ones that are over the item size are swallowed.
 pub const LENGTH_LIMIT: i64 = i32::MAX as i64 - 2;
 
 /// Spaces before a command after which memcached no longer sees that a long line is a `get`.
@@ -68,7 +72,8 @@ pub enum Parsed<'a> {
     Done {
         /// The command, borrowing from the input.
         command: Command<'a>,
-        /// How many bytes its line took, the line's end included. A storage command's data block follows.
+        /// How many bytes its line took, the line's end included. A storage command's data block
+        /// follows.
         consumed: usize,
     },
     /// The line has not ended yet.
@@ -86,9 +91,9 @@ pub enum Parsed<'a> {
 
 /// Reads one command from the start of `input`.
 ///
-/// `scanned` is a number of bytes at the start that are known to hold no `\n`, because they were there when an
-/// earlier call said [`Parsed::More`]; it keeps a long line that comes in small pieces from being searched anew with
-/// each. 0 is always right.
+/// `scanned` is a number of bytes at the start that are known to hold no `\n`, because they were
+/// there when an earlier call said [`Parsed::More`]; it keeps a long line that comes in small
+/// pieces from being searched anew with each. 0 is always right.
 pub fn parse(input: &[u8], scanned: usize, nesting: Nesting) -> Parsed<'_> {
     if let Some((command, consumed)) = scanner::scan(input) {
         return Parsed::Done { command, consumed };
@@ -116,7 +121,8 @@ fn parse_line(input: &[u8], scanned: usize, nesting: Nesting) -> Parsed<'_> {
     }
 }
 
-/// The words of the line that the input begins with, and its length with its end; `None` if it has not ended.
+/// The words of the line that the input begins with, and its length with its end; `None` if it has
+/// not ended.
 ///
 /// For the rest of a `get` whose line was read before, and of which some keys were answered.
 pub fn rest_of_line(input: &[u8]) -> Option<(Words<'_>, usize)> {
@@ -167,15 +173,16 @@ pub enum Block<'a> {
         /// How many bytes the block has in all.
         needed: usize,
     },
-    /// All has arrived, but no `\r\n` stands after the value: [`reply::BAD_DATA_CHUNK`]. As in memcached the two
-    /// bytes are taken all the same, and what follows them is read as a command.
+    /// All has arrived, but no `\r\n` stands after the value: [`reply::BAD_DATA_CHUNK`]. As in
+    /// memcached the two bytes are taken all the same, and what follows them is read as a command.
     Bad {
         /// The value's length and 2.
         consumed: usize,
     },
 }
 
-/// Takes the data block of a storage command that named `length`, which the caller has checked against its limit.
+/// Takes the data block of a storage command that named `length`, which the caller has checked
+/// against its limit.
 pub fn data_block(input: &[u8], length: usize) -> Block<'_> {
     let consumed = length + 2;
     let Some(block) = input.get(..consumed) else {

@@ -1,8 +1,9 @@
 //! Numbers as memcached reads them: C's `strtol` and `strtoull`, with its rules for what may follow.
 //!
-//! One pair of functions reads the numbers of command lines and the numbers in values that `incr` and `decr`
-//! change, as in memcached. Blank space may stand before the digits, a sign is taken, and what follows the digits is
-//! ignored from the first blank or NUL on: `+1`, `01` and `1\r` are all the number 1, `1x` is not a number.
+//! One pair of functions reads the numbers of command lines and the numbers in values that `incr`
+//! and `decr` change, as in memcached. Blank space may stand before the digits, a sign is taken,
+//! and what follows the digits is ignored from the first blank or NUL on: `+1`, `01` and `1\r` are
+//! all the number 1, `1x` is not a number.
 
 /// A signed number, or `None` for what is not one or doesn't fit into 64 bits.
 pub(super) fn signed(text: &[u8]) -> Option<i64> {
@@ -16,8 +17,8 @@ pub(super) fn signed(text: &[u8]) -> Option<i64> {
 
 /// An unsigned number, or `None` for what is not one or doesn't fit into 64 bits.
 ///
-/// As in memcached a negative number is refused only if its value modulo 2^64 has the topmost bit set, which is so
-/// for every number that a person would write: `-0` is 0.
+/// As in memcached a negative number is refused only if its value modulo 2^64 has the topmost bit
+/// set, which is so for every number that a person would write: `-0` is 0.
 pub fn unsigned(text: &[u8]) -> Option<u64> {
     let (negative, magnitude) = read(text)?;
     if !negative {

@@ -1,8 +1,8 @@
-//! A scanner for the two hottest lines, `get KEY` and `set KEY FLAGS EXPTIME BYTES`.
+//! A scanner for the two hottest lines, `get KEY` and `set KEY FLAGS EXPTIME BYTES [noreply]`.
 //!
-//! It takes these lines in their usual form, single spaces, plain digits, `\r\n` at the end and all of it there, and
-//! declines everything else, malformed lines included, so that the grammar alone decides what a line means. A property
-//! test holds that what it takes the grammar reads the same.
+//! It takes these lines in their usual form, single spaces, plain digits, `\r\n` at the end and all
+//! of it there, and declines everything else, malformed lines included, so that the grammar alone
+//! decides what a line means. A property test holds that what it takes the grammar reads the same.
 
 use super::KEY_LIMIT;
 use super::command::{Command, Store, StoreVerb};
@@ -25,6 +25,8 @@ pub(super) fn scan(input: &[u8]) -> Option<(Command<'_>, usize)> {
     let (flags, rest) = number(rest.strip_prefix(b" ")?)?;
     let (exptime, rest) = number(rest.strip_prefix(b" ")?)?;
     let (length, rest) = number(rest.strip_prefix(b" ")?)?;
+    let without = rest.strip_prefix(b" noreply");
+    let (noreply, rest) = (without.is_some(), without.unwrap_or(rest));
     let rest = rest.strip_prefix(b"\r\n")?;
     let command = Command::Store(Store {
         verb: StoreVerb::Set,
@@ -33,7 +35,7 @@ pub(super) fn scan(input: &[u8]) -> Option<(Command<'_>, usize)> {
         exptime,
         length: usize::try_from(length).ok()?,
         unique: 0,
-        noreply: false,
+        noreply,
     });
     Some((command, input.len() - rest.len()))
 }

@@ -110,12 +110,13 @@ fn read(line: &[u8], nesting: Nesting) -> Result<Command<'_>, &'static [u8]> {
 fn the_scanner_takes_the_usual_get_and_set() {
     assert!(scanner::scan(b"get user:42\r\nget b\r\n").is_some());
     assert!(scanner::scan(b"set user:42 4294967 3600 100\r\n").is_some());
+    assert!(scanner::scan(b"set user:42 0 0 100 noreply\r\n").is_some());
     for declined in [
         &b"get a b\r\n"[..],
         b"get a",
         b"get a\r",
         b"get \r\n",
-        b"set a 0 0 1 noreply\r\n",
+        b"set a 0 0 1 no\r\n",
     ] {
         assert_eq!(scanner::scan(declined), None, "{}", declined.escape_ascii());
     }

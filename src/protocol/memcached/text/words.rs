@@ -2,10 +2,11 @@
 
 use memchr::{memchr, memrchr};
 
-/// Words of a command line, borrowed from the input: separated by one or more spaces, none before or after.
+/// Words of a command line, borrowed from the input: separated by one or more spaces, none before
+/// or after.
 ///
-/// Read from the left as an iterator, or from the right with [`Words::pop`]. Only the space separates; a tab or a
-/// carriage return inside a line is part of a word, as in memcached.
+/// Read from the left as an iterator, or from the right with [`Words::pop`]. Only the space
+/// separates; a tab or a carriage return inside a line is part of a word, as in memcached.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub struct Words<'a>(&'a [u8]);
 
