@@ -149,6 +149,7 @@ fn what_cannot_be_tried_is_told() {
         (&[], "required arguments were not provided"),
         (&["x", "--timeout=-1"], "from 0 to 86400"),
         (&["x", "--timeout", "inf"], "from 0 to 86400"),
+        (&["x", "--timeout", "0"], "try 0.1"),
     ] {
         let error = probe(arguments).expect_err(told);
         assert!(error.contains(told), "{arguments:?}: {error}");

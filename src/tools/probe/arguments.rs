@@ -34,7 +34,7 @@ pub struct Args {
     pub format: Format,
 
     /// How long a reply is waited for
-    #[arg(long, value_name = "SECONDS", default_value_t = 2.0, value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 2.0, value_parser = patience)]
     pub timeout: f64,
 
     /// The longest time that is let pass where an item has to expire; what needs more is skipped
@@ -60,6 +60,13 @@ impl Args {
 
     pub(super) fn wait(&self) -> Duration {
         Duration::from_secs_f64(self.wait)
+    }
+}
+
+fn patience(text: &str) -> Result<f64, String> {
+    match seconds(text)? {
+        0.0 => Err("0 is no time to wait for a reply: try 0.1".into()),
+        seconds => Ok(seconds),
     }
 }
 

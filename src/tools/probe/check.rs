@@ -97,6 +97,12 @@ impl Probe {
         }
     }
 
+    /// Whether a memcached server knows keys as paths: it has a word for reading one.
+    pub(super) fn knows_nested_keys(&self) -> bool {
+        let answer = first_line(&self.target(), b"getn larder probe\r\n", self.patience);
+        answer.is_ok_and(|line| line == b"END\r\n")
+    }
+
     /// Replays a transcript in every delivery, each on an emptied server, until one fails.
     pub fn check<'t>(&self, transcript: &'t Transcript) -> Finding<'t> {
         let began = Instant::now();

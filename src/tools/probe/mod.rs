@@ -24,6 +24,7 @@ mod choice;
 mod clean;
 mod library;
 mod report;
+mod settings;
 mod suite;
 
 use std::io::{self, Write};
@@ -57,10 +58,9 @@ pub fn run(arguments: &Args) -> ExitCode {
 /// person at the terminal.
 pub fn probe(arguments: &Args, out: &mut dyn Write) -> Result<bool, String> {
     let transcripts = library::transcripts().map_err(|error| error.to_string())?;
-    let unwritable = |error: io::Error| format!("the output can't be written: {error}");
     if arguments.list {
         let chosen = choice::for_list(arguments, &transcripts)?;
-        report::list(&chosen, out).map_err(unwritable)?;
+        written(report::list(&chosen, out))?;
         return Ok(true);
     }
     let Some(address) = &arguments.address else {
@@ -71,13 +71,22 @@ pub fn probe(arguments: &Args, out: &mut dyn Write) -> Result<bool, String> {
     let chosen = choice::for_server(arguments, &transcripts, &probe)?;
     let findings = check_all(&probe, &chosen, &arguments.only);
     let title = format!("larder probe {}", probe.address());
-    match arguments.format {
+    written(match arguments.format {
         Format::Table => report::table(&title, &findings, out),
         Format::Json => report::json(&title, &findings, out),
         Format::Junit => report::junit(&title, &findings, out),
-    }
-    .map_err(unwritable)?;
+    })?;
     Ok(findings.iter().all(|finding| !finding.failed()))
+}
+
+/// A reader that has seen enough, as `head` has, is no error.
+fn written(result: io::Result<()>) -> Result<(), String> {
+    match result {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(format!("the output can't be written: {error}"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Checks one after the other. On a terminal a bar says how far it is; it is gone when the table comes.
@@ -88,7 +97,7 @@ fn check_all<'t>(probe: &Probe, chosen: &[&'t Transcript], only: &[String]) -> V
     }
     let findings = chosen.iter().map(|transcript| {
         bar.set_message(transcript.name.clone());
-        let finding = match needs_settings(transcript, only) {
+        let finding = match settings::missing(probe, transcript, only) {
             Some(why) => Finding::skipped(transcript, why),
             None => probe.check(transcript),
         };
@@ -98,20 +107,4 @@ fn check_all<'t>(probe: &Probe, chosen: &[&'t Transcript], only: &[String]) -> V
     let findings = findings.collect();
     bar.finish_and_clear();
     findings
-}
-
-/// Why a transcript is not tried on a server whose settings are unknown. One that is asked for by name is tried.
-fn needs_settings(transcript: &Transcript, only: &[String]) -> Option<String> {
-    if transcript.options.is_empty() || only.contains(&transcript.name) {
-        return None;
-    }
-    let options = transcript
-        .options
-        .iter()
-        .map(|(name, value)| format!("{name}={value}"));
-    let options = options.collect::<Vec<_>>().join(" ");
-    let name = &transcript.name;
-    Some(format!(
-        "needs a server with {options}; if yours is, ask for it by --only {name}"
-    ))
 }
