@@ -109,9 +109,6 @@ fn make(protocol: Protocol, settings: Settings, clock: Clock) -> Result<Larder, 
     })
 }
 
-/// Workers under either model: more than a transcript has connections.
-const WORKERS: usize = 8;
-
 /// larder's server on a Unix socket in a directory of its own. It ends when this is dropped.
 pub(crate) struct Served {
     _running: Running,
@@ -121,7 +118,12 @@ pub(crate) struct Served {
 
 /// Starts the server that a transcript asks for.
 pub(crate) fn serve(transcript: &Transcript, model: Model) -> Result<Served, String> {
-    start(larder(transcript)?, model)
+    // Under threads each connection has one to itself.
+    start(
+        larder(transcript)?,
+        model,
+        transcript.connections.len().max(2),
+    )
 }
 
 /// Starts a server with the default settings and the time of this machine, its service changed by `change`.
@@ -134,10 +136,10 @@ pub(crate) fn plain(
         service: change(larder.service),
         ..larder
     };
-    start(larder, Model::default()).expect("it starts")
+    start(larder, Model::default(), 2).expect("it starts")
 }
 
-fn start(larder: Larder, model: Model) -> Result<Served, String> {
+fn start(larder: Larder, model: Model, workers: usize) -> Result<Served, String> {
     let Larder {
         service,
         clock,
@@ -146,7 +148,7 @@ fn start(larder: Larder, model: Model) -> Result<Served, String> {
     let directory = tempfile::tempdir().map_err(|error| error.to_string())?;
     let settings = server::Settings {
         model,
-        workers: Some(WORKERS),
+        workers: Some(workers),
         ..Default::default()
     };
     let running = server::Server::new(connections)
