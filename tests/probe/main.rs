@@ -71,7 +71,7 @@ fn real_redis_passes_whole() {
 
 #[test]
 fn larder_passes_whole() {
-    for suite in [Suite::Echo, Suite::Resp] {
+    for suite in [Suite::Echo, Suite::Memcached, Suite::Resp] {
         let server = support::larder::plain(suite.protocol(), |service| service);
         passes_whole(&server.address().to_string(), suite.name());
     }
@@ -79,9 +79,14 @@ fn larder_passes_whole() {
 
 #[test]
 fn what_a_server_speaks_is_found_out() {
-    for suite in [Suite::Echo, Suite::Resp] {
+    for (suite, stage) in [
+        (Suite::Echo, "1"),
+        (Suite::Memcached, "3"),
+        (Suite::Resp, "6"),
+    ] {
         let server = support::larder::plain(suite.protocol(), |service| service);
-        let report = report(&[&server.address().to_string(), "--stage", "6"]);
+        let address = server.address().to_string();
+        let report = report(&[&address, "--stage", stage, "--wait", "0"]);
         let suites = report["transcripts"].as_array().expect("a list").iter();
         let mut suites: Vec<_> = suites.map(|entry| entry["suite"].clone()).collect();
         suites.dedup();

@@ -161,6 +161,56 @@ fn resp_a_reply_too_many() {
     );
 }
 
+#[test]
+fn memcached_a_read_taken_for_a_line() {
+    finds(Protocol::Memcached, Fault::Hasty, "memcached/add");
+}
+
+#[test]
+fn memcached_an_add_that_overwrites() {
+    finds(
+        Protocol::Memcached,
+        Fault::Hears("add ", "set "),
+        "memcached/add",
+    );
+}
+
+#[test]
+fn memcached_noreply_answered_all_the_same() {
+    finds(
+        Protocol::Memcached,
+        Fault::Hears(" noreply", ""),
+        "memcached/noreply",
+    );
+}
+
+#[test]
+fn memcached_items_that_never_expire() {
+    finds(
+        Protocol::Memcached,
+        Fault::Hears(" 0 1 2\r\n", " 0 0 2\r\n"),
+        "memcached/expiry",
+    );
+}
+
+#[test]
+fn memcached_a_connection_closed_for_an_unknown_command() {
+    finds(
+        Protocol::Memcached,
+        Fault::ClosesAfter("ERROR\r\n"),
+        "memcached/unknown_commands",
+    );
+}
+
+#[test]
+fn memcached_flags_forgotten() {
+    finds(
+        Protocol::Memcached,
+        Fault::Says(" 4294967295 ", " 0 "),
+        "memcached/set_and_get",
+    );
+}
+
 /// A server that accepts connections and never answers. It ends with the test's process.
 pub(super) fn silent() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");

@@ -21,7 +21,7 @@ pub struct Args {
     #[arg(long, value_name = "N")]
     pub stage: Option<u32>,
 
-    /// One transcript, or all whose names begin so; can be given several times
+    /// One transcript, or all whose names begin so; several times for several
     #[arg(long, value_name = "NAME")]
     pub only: Vec<String>,
 

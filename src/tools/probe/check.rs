@@ -15,6 +15,9 @@ const DELIVERIES: [Delivery; 3] = [
     Delivery::InOneWrite,
 ];
 
+/// What a server is given to read the first half of a block that comes byte by byte.
+const PAUSE: Duration = Duration::from_millis(5);
+
 /// A server to be checked.
 #[derive(Debug, Clone)]
 pub struct Probe {
@@ -66,7 +69,7 @@ impl Probe {
     }
 
     fn target(&self) -> Remote<'_> {
-        Remote::new(self.address.clone(), &self.time, self.patience)
+        Remote::new(self.address.clone(), &self.time, self.patience).pausing(PAUSE)
     }
 
     /// Whether somebody listens.

@@ -48,10 +48,7 @@ fn choose<'t>(
     wanted: impl Fn(Suite) -> bool,
 ) -> Result<Vec<&'t Transcript>, String> {
     for name in &arguments.only {
-        if !all
-            .iter()
-            .any(|transcript| transcript.name.starts_with(name.as_str()))
-        {
+        if !all.iter().any(|transcript| is_meant(name, transcript, all)) {
             return Err(format!(
                 "no transcript is called {name}; `larder probe --list` has them"
             ));
@@ -59,10 +56,7 @@ fn choose<'t>(
     }
     let named = |transcript: &Transcript| {
         let only = &arguments.only;
-        only.is_empty()
-            || only
-                .iter()
-                .any(|name| transcript.name.starts_with(name.as_str()))
+        only.is_empty() || only.iter().any(|name| is_meant(name, transcript, all))
     };
     let by_stage = |stage: u32| arguments.stage.is_none_or(|most| stage <= most);
     // The programs of the early stages do less than a whole server, and what is theirs alone is only for them.
@@ -78,4 +72,13 @@ fn choose<'t>(
         return Err("no transcript fits; `larder probe --list` has them".into());
     }
     Ok(chosen)
+}
+
+/// Whether `name` means this transcript: it is its name, or the beginning of it if no other has that name.
+fn is_meant(name: &str, transcript: &Transcript, all: &[Transcript]) -> bool {
+    if all.iter().any(|other| other.name == name) {
+        transcript.name == name
+    } else {
+        transcript.name.starts_with(name)
+    }
 }

@@ -55,6 +55,7 @@ pub struct Remote<'a> {
     address: Address,
     time: &'a dyn Time,
     patience: Duration,
+    pause: Duration,
 }
 
 impl<'a> Remote<'a> {
@@ -64,7 +65,14 @@ impl<'a> Remote<'a> {
             address,
             time,
             patience,
+            pause: Duration::ZERO,
         }
+    }
+
+    /// Stops for `pause` in the middle of each block that is sent byte by byte, long enough for a server to read what
+    /// was sent. Without it the cuts are left to chance.
+    pub fn pausing(self, pause: Duration) -> Remote<'a> {
+        Remote { pause, ..self }
     }
 }
 
@@ -75,13 +83,15 @@ impl Target for Remote<'_> {
                 let mut last = io::Error::new(io::ErrorKind::NotFound, "no such host");
                 for address in address.to_socket_addrs()? {
                     match TcpStream::connect_timeout(&address, self.patience) {
-                        Ok(stream) => return Socket::open(stream, self.patience),
+                        Ok(stream) => return Socket::open(stream, self.patience, self.pause),
                         Err(error) => last = error,
                     }
                 }
                 Err(last)
             }
-            Address::Unix(path) => Socket::open(UnixStream::connect(path)?, self.patience),
+            Address::Unix(path) => {
+                Socket::open(UnixStream::connect(path)?, self.patience, self.pause)
+            }
         }
     }
 
@@ -123,16 +133,21 @@ impl Stream for UnixStream {
 struct Socket<S: Stream> {
     stream: S,
     arrived: Receiver<io::Result<Vec<u8>>>,
+    pause: Duration,
 }
 
 impl<S: Stream> Socket<S> {
-    fn open(stream: S, patience: Duration) -> io::Result<Box<dyn Wire>> {
+    fn open(stream: S, patience: Duration, pause: Duration) -> io::Result<Box<dyn Wire>> {
         let reader = stream.prepare(patience)?;
         let (sender, arrived) = unbounded();
         std::thread::Builder::new()
             .name("transcript reader".into())
             .spawn(move || read_all(reader, &sender))?;
-        Ok(Box::new(Socket { stream, arrived }))
+        Ok(Box::new(Socket {
+            stream,
+            arrived,
+            pause,
+        }))
     }
 }
 
@@ -176,6 +191,12 @@ impl<S: Stream> Wire for Socket<S> {
         match self.stream.write_all(bytes) {
             Err(error) if is_gone(&error) => Ok(()),
             other => other,
+        }
+    }
+
+    fn rest(&mut self) {
+        if !self.pause.is_zero() {
+            std::thread::sleep(self.pause);
         }
     }
 

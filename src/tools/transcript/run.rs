@@ -178,7 +178,15 @@ impl Talk<'_> {
             let delivery = self.run.delivery;
             match block {
                 Some(bytes) => {
-                    for piece in delivery.pieces(&bytes) {
+                    let pieces = delivery.pieces(&bytes);
+                    let middle = pieces.len() / 2;
+                    for (n, piece) in pieces.into_iter().enumerate() {
+                        if n > 0 && n == middle {
+                            self.with(at, |wire| {
+                                wire.rest();
+                                Ok(())
+                            })?;
+                        }
                         self.with(at, |wire| wire.write(piece))?;
                     }
                 }

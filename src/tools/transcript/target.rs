@@ -21,6 +21,10 @@ pub trait Wire {
     /// A server that has closed the connection is no error here: what it said before is still to be read.
     fn write(&mut self, bytes: &[u8]) -> io::Result<()>;
 
+    /// Gives the server a moment to read what was sent so far. Kernels join writes that follow each other quickly,
+    /// so a byte for each write would not be a byte for each read.
+    fn rest(&mut self) {}
+
     /// Shuts the sending side down.
     fn finish(&mut self) -> io::Result<()>;
 
