@@ -7,7 +7,7 @@ mod planted;
 
 use std::path::Path;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use larder::tools::probe::{self, Args, Suite};
 use support::{Kind, Peer, skip};
 
@@ -71,7 +71,7 @@ fn real_redis_passes_whole() {
 
 #[test]
 fn larder_passes_whole() {
-    for suite in [Suite::Echo, Suite::Memcached, Suite::Resp] {
+    for suite in Suite::value_variants() {
         let server = support::larder::plain(suite.protocol(), |service| service);
         passes_whole(&server.address().to_string(), suite.name());
     }
@@ -120,10 +120,7 @@ fn a_list_needs_no_server() {
     );
     let (_, list) = probe(&["--list", "--suite", "resp", "--only", "resp/watch"]).expect("a list");
     assert_eq!(list.lines().count(), 1);
-    assert!(
-        list.starts_with("resp/watch  resp       stage 6   EXEC answers null"),
-        "{list}"
-    );
+    assert!(list.starts_with("resp/watch  resp       stage "), "{list}");
     let (_, list) = probe(&["--list", "--stage", "1"]).expect("a list");
     assert!(
         list.lines().all(|line| line.contains("  stage 1   ")),

@@ -211,6 +211,47 @@ fn memcached_flags_forgotten() {
     );
 }
 
+#[test]
+fn nested_a_read_taken_for_a_line() {
+    finds(Protocol::Memcached, Fault::Hasty, "nested/paths");
+}
+
+#[test]
+fn nested_a_child_without_its_parent() {
+    finds(
+        Protocol::Memcached,
+        Fault::Says("NOT_STORED", "STORED"),
+        "nested/parent_missing",
+    );
+}
+
+#[test]
+fn nested_names_of_children_without_quotes() {
+    finds(
+        Protocol::Memcached,
+        Fault::Says("[\"", "["),
+        "nested/children",
+    );
+}
+
+#[test]
+fn nested_a_deletion_of_nothing_that_says_deleted() {
+    finds(
+        Protocol::Memcached,
+        Fault::Says("NOT_FOUND", "DELETED"),
+        "nested/deletion",
+    );
+}
+
+#[test]
+fn nested_a_path_read_as_its_first_key() {
+    finds(
+        Protocol::Memcached,
+        Fault::Hears("getn user 42", "getn user"),
+        "nested/paths",
+    );
+}
+
 /// A server that accepts connections and never answers. It ends with the test's process.
 pub(super) fn silent() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
