@@ -9,7 +9,7 @@
 
 pub(crate) mod larder;
 
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -34,7 +34,8 @@ pub(crate) use skip;
 /// Says on standard error that a test is skipped and why; fails it where peers are required.
 pub(crate) fn skipped(why: &str) {
     assert!(!peers_required(), "LARDER_REQUIRE_PEERS is set, but {why}");
-    eprintln!("SKIPPED: {why}");
+    // Not `eprintln!`, which the test harness captures and shows of failed tests only.
+    let _ = writeln!(io::stderr(), "SKIPPED: {why}");
 }
 
 /// Whether a missing peer is a failure.
