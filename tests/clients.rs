@@ -1,0 +1,325 @@
+//! The clients that people already have: pymemcache, redis-py and redis-cli, against larder under both models.
+//!
+//! The conversations are scripts in `tests/clients/`, and tables below for `redis-cli`. Nothing in them knows larder: each
+//! passes against the real memcached or redis-server too, which is a test of its own here, and proves it right.
+//!
+//! Python is the one in `target/venv` if that is there (`.ci/run` makes it), else `python3`, if it has the modules.
+
+mod support;
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use larder::Server;
+use larder::server::Model;
+use larder::tools::transcript::Address;
+use support::{Kind, Peer, find, skip};
+
+const MODELS: [Model; 2] = [Model::Turns, Model::Threads];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A Python that has the modules, if there is one.
+fn python() -> Option<PathBuf> {
+    let places = [
+        Some(root().join("target/venv/bin/python3")),
+        find("python3"),
+    ];
+    places.into_iter().flatten().find(|python| {
+        let mut import = Command::new(python);
+        import.args(["-c", "import pymemcache, redis"]);
+        import.output().is_ok_and(|done| done.status.success())
+    })
+}
+
+/// Runs a script of `tests/clients/` to its end and shows what it printed if a check of it failed.
+#[track_caller]
+fn run(python: &Path, script: &str, arguments: &[&str]) {
+    let done = Command::new(python)
+        .arg("-B") // leaves no __pycache__ in the sources
+        .arg(root().join("tests/clients").join(script))
+        .args(arguments)
+        .output()
+        .expect("python starts");
+    let printed = String::from_utf8_lossy(&done.stdout);
+    let complaints = String::from_utf8_lossy(&done.stderr);
+    assert!(
+        done.status.success(),
+        "{script} {arguments:?}\n{printed}\n{complaints}"
+    );
+    // A script that checked nothing would succeed as well.
+    assert!(printed.lines().filter(|l| l.starts_with("ok ")).count() >= 10);
+}
+
+fn larder(model: Model) -> Server {
+    let server = Server::builder().model(model).start();
+    server.expect("it starts on free ports")
+}
+
+/// A real server and its socket, if it is installed.
+fn real(kind: Kind) -> Option<(Peer, String)> {
+    let peer = Peer::start(kind, &[]).expect("it starts")?;
+    let socket = peer.socket().display().to_string();
+    Some((peer, socket))
+}
+
+const NO_PYTHON: &str = "there is no python3 with pymemcache and redis (see .ci/run)";
+
+#[test]
+fn pymemcache_does_with_larder_what_it_does_with_memcached() {
+    let Some(python) = python() else {
+        skip!("{NO_PYTHON}");
+    };
+    for model in MODELS {
+        let server = larder(model);
+        let address = server.memcached_addr().to_string();
+        run(&python, "memcached.py", &[&address]);
+    }
+}
+
+#[test]
+fn the_pymemcache_script_is_right_about_memcached() {
+    let Some(python) = python() else {
+        skip!("{NO_PYTHON}");
+    };
+    let Some((_peer, socket)) = real(Kind::Memcached) else {
+        skip!("there is no memcached");
+    };
+    run(&python, "memcached.py", &[&socket]);
+}
+
+#[test]
+fn redis_py_does_with_larder_what_it_does_with_redis() {
+    let Some(python) = python() else {
+        skip!("{NO_PYTHON}");
+    };
+    for model in MODELS {
+        let server = larder(model);
+        let address = server.resp_addr().to_string();
+        for protocol in ["2", "3"] {
+            run(&python, "redis_py.py", &[&address, protocol]);
+        }
+    }
+}
+
+#[test]
+fn the_redis_py_script_is_right_about_redis() {
+    let Some(python) = python() else {
+        skip!("{NO_PYTHON}");
+    };
+    let Some((_peer, socket)) = real(Kind::Redis) else {
+        skip!("there is no redis-server");
+    };
+    for protocol in ["2", "3"] {
+        run(&python, "redis_py.py", &[&socket, protocol]);
+    }
+}
+
+#[test]
+fn redis_cli_does_with_larder_what_it_does_with_redis() {
+    let Some(program) = find("redis-cli") else {
+        skip!("there is no redis-cli");
+    };
+    for model in MODELS {
+        let server = larder(model);
+        RedisCli::new(&program, &Address::Tcp(server.resp_addr().to_string())).everything();
+    }
+}
+
+#[test]
+fn what_redis_cli_is_expected_to_print_is_right_about_redis() {
+    let Some(program) = find("redis-cli") else {
+        skip!("there is no redis-cli");
+    };
+    let Some((peer, _)) = real(Kind::Redis) else {
+        skip!("there is no redis-server");
+    };
+    RedisCli::new(&program, &peer.address()).everything();
+}
+
+/// redis-cli and the server that it asks.
+struct RedisCli<'a> {
+    program: &'a Path,
+    server: Vec<String>,
+}
+
+impl RedisCli<'_> {
+    fn new<'a>(program: &'a Path, server: &Address) -> RedisCli<'a> {
+        let server = match server {
+            Address::Tcp(address) => {
+                let address: SocketAddr = address.parse().expect("an address and a port");
+                let port = address.port().to_string();
+                vec!["-h".to_owned(), address.ip().to_string(), "-p".into(), port]
+            }
+            Address::Unix(path) => vec!["-s".to_owned(), path.display().to_string()],
+        };
+        RedisCli { program, server }
+    }
+
+    /// What it prints for these arguments and this input.
+    #[track_caller]
+    fn prints(&self, arguments: &str, input: &str) -> String {
+        let mut child = Command::new(self.program)
+            .args(&self.server)
+            .args(arguments.split_whitespace())
+            .env("REDISCLI_HISTFILE", "/dev/null")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("redis-cli starts");
+        let mut stdin = child.stdin.take().expect("it is piped");
+        // Answers are fewer than a pipe holds, so that writing first can't block both sides.
+        stdin.write_all(input.as_bytes()).expect("it reads");
+        drop(stdin);
+        let done = child.wait_with_output().expect("it ends");
+        let printed = [done.stdout, done.stderr].concat();
+        String::from_utf8(printed).expect("text")
+    }
+
+    #[track_caller]
+    fn expect(&self, arguments: &str, input: &str, expected: &str) {
+        let printed = self.prints(arguments, input);
+        assert_eq!(printed, expected, "redis-cli {arguments} <<< {input:?}");
+    }
+
+    fn everything(&self) {
+        self.commands();
+        self.interactive();
+        self.mass_insertion();
+        self.looking_around();
+    }
+
+    fn commands(&self) {
+        for (arguments, input, expected) in [
+            ("flushall", "", "OK\n"),
+            ("set key value", "", "OK\n"),
+            ("get key", "", "value\n"),
+            ("get missing", "", "\n"),
+            ("--no-raw get key", "", "\"value\"\n"),
+            ("--no-raw get missing", "", "(nil)\n"),
+            ("-r 3 incr n", "", "1\n2\n3\n"),
+            ("-x set key", "from standard input", "OK\n"),
+            ("get key", "", "from standard input\n"),
+            ("hset h a 1 b 2", "", "2\n"),
+            ("--csv hgetall h", "", "\"a\",\"1\",\"b\",\"2\"\n"),
+            ("--json hgetall h", "", "{\"a\":\"1\",\"b\":\"2\"}\n"),
+            ("--no-raw hmget h a x", "", "1) \"1\"\n2) (nil)\n"),
+            // RESP3: a hash is a map, and a number with a point is a double.
+            (
+                "-3 --no-raw hgetall h",
+                "",
+                "1# \"a\" => \"1\"\n2# \"b\" => \"2\"\n",
+            ),
+            ("-3 --json hgetall h", "", "{\"a\":\"1\",\"b\":\"2\"}\n"),
+            ("-n 3 set other x", "", "OK\n"),
+            ("-n 3 dbsize", "", "1\n"),
+            ("dbsize", "", "3\n"),
+            (
+                "nonsense",
+                "",
+                "ERR unknown command 'nonsense', with args beginning with: \n\n",
+            ),
+            (
+                "hincrby h a x",
+                "",
+                "ERR value is not an integer or out of range\n\n",
+            ),
+        ] {
+            self.expect(arguments, input, expected);
+        }
+    }
+
+    /// Without a command it reads lines, and asks for COMMAND DOCS first: `help` prints from that answer.
+    fn interactive(&self) {
+        self.expect("flushall", "", "OK\n");
+        self.expect(
+            "",
+            "set a 1\nget a\nset \"a b\" \"x\\ny\"\nmulti\nincr a\nget a\nexec\nselect 5\nget a\n",
+            "OK\n1\nOK\nOK\nQUEUED\nQUEUED\n2\n2\nOK\n\n",
+        );
+        let help = self.prints("", "help hset\n");
+        assert!(
+            help.contains("HSET") && help.contains("key field value [field value ...]"),
+            "{help}"
+        );
+        assert!(help.contains("since:\u{1b}[0m 2.0.0"), "{help}");
+        let group = self.prints("", "help @hash\n");
+        assert!(
+            group.contains("HGETALL") && !group.contains("GETRANGE"),
+            "{group}"
+        );
+    }
+
+    fn mass_insertion(&self) {
+        self.expect("flushall", "", "OK\n");
+        let mut commands = String::new();
+        for n in 0..1000 {
+            let (key, value) = (format!("mass:{n}"), format!("value {n}"));
+            commands += &format!(
+                "*3\r\n$3\r\nSET\r\n${}\r\n{key}\r\n${}\r\n{value}\r\n",
+                key.len(),
+                value.len()
+            );
+        }
+        commands += "*2\r\n$4\r\nINCR\r\n$6\r\nmass:0\r\n";
+        let printed = self.prints("--pipe", &commands);
+        assert!(
+            printed.contains("errors: 1, replies: 1001\n")
+                && printed.contains("ERR value is not an integer or out of range\n"),
+            "--pipe printed {printed:?}"
+        );
+        self.expect("dbsize", "", "1000\n");
+        self.expect("get mass:999", "", "value 999\n");
+    }
+
+    /// What finds its way about a server: walks over the keys, INFO.
+    fn looking_around(&self) {
+        self.expect("flushall", "", "OK\n");
+        self.expect("mset key:1 a key:2 bb key:3 ccc other x", "", "OK\n");
+        self.expect("hset fields a 1 b 2 c 3", "", "3\n");
+        let keys = self.prints("--scan --pattern key:*", "");
+        let mut keys: Vec<&str> = keys.lines().collect();
+        keys.sort_unstable();
+        assert_eq!(keys, ["key:1", "key:2", "key:3"]);
+
+        let big = self.prints("--bigkeys", "");
+        for line in [
+            "Sampled 5 keys in the keyspace!",
+            "Biggest string found '\"key:3\"' has 3 bytes",
+            "1 hashs with 3 fields (20.00% of keys, avg size 3.00)",
+            "4 strings with 7 bytes (80.00% of keys, avg size 1.75)",
+            "0 lists with 0 items (00.00% of keys, avg size 0.00)",
+        ] {
+            assert!(
+                big.lines().any(|printed| printed.contains(line)),
+                "{line}: {big}"
+            );
+        }
+        let memory = self.prints("--memkeys", "");
+        assert!(
+            memory.contains("Sampled 5 keys in the keyspace!") && memory.contains("1 hashs with"),
+            "{memory}"
+        );
+
+        let info = self.prints("info", "");
+        for heading in ["Server", "Clients", "Memory", "Stats", "Keyspace"] {
+            assert!(info.contains(&format!("# {heading}\r\n")), "{info}");
+        }
+        for line in info.lines() {
+            assert!(
+                line.is_empty() || line.starts_with("# ") || line.contains(':'),
+                "INFO has a line that nothing can parse: {line:?}"
+            );
+        }
+        assert!(info.contains("redis_version:7.0."), "{info}");
+        assert!(
+            info.contains("db0:keys=5,expires=0,avg_ttl=0\r\n"),
+            "{info}"
+        );
+    }
+}
