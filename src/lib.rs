@@ -16,6 +16,7 @@
 
 mod embed;
 pub mod protocol;
+pub mod proxy;
 pub mod server;
 pub mod service;
 pub mod store;
