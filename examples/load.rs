@@ -2,6 +2,8 @@
 //!
 //! - `load ADDR CONNECTIONS SECONDS REQUEST` sends REQUEST (with `\r` and `\n` as escapes) over and over, and prints
 //!   requests a second and how long the slowest took. The first reply tells how long each reply is.
+//! - `load ADDR reconnect SECONDS` connects, says one line, reads it back and leaves, over and over, and prints how
+//!   often that went in a second.
 //! - `load ADDR idle CONNECTIONS PID` opens connections that say one line and then nothing, and prints the threads and
 //!   the resident memory of process PID before and after (from /proc, so on Linux).
 
@@ -19,8 +21,9 @@ fn main() -> ExitCode {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let done = match words[..] {
         [address, "idle", connections, process] => idle(address, connections, process),
+        [address, "reconnect", seconds] => reconnect(address, seconds),
         [address, connections, seconds, request] => busy(address, connections, seconds, request),
-        _ => Err("give ADDR CONNECTIONS SECONDS REQUEST, or ADDR idle CONNECTIONS PID".into()),
+        _ => Err("give ADDR CONNECTIONS SECONDS REQUEST, ADDR reconnect SECONDS, or ADDR idle CONNECTIONS PID".into()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -98,6 +101,20 @@ fn reply_length(address: &str, request: &[u8]) -> Result<usize> {
         return Err("the server does not answer this request".into());
     }
     Ok(length)
+}
+
+fn reconnect(address: &str, seconds: &str) -> Result<()> {
+    let seconds: u64 = seconds.parse()?;
+    let until = Instant::now() + Duration::from_secs(seconds);
+    let mut times = 0;
+    while Instant::now() < until {
+        let mut stream = TcpStream::connect(address)?;
+        stream.write_all(b"hello\r\n")?;
+        stream.read_exact(&mut [0; 7])?;
+        times += 1;
+    }
+    println!("one after another: {} connections/s", times / seconds);
+    Ok(())
 }
 
 fn idle(address: &str, connections: &str, process: &str) -> Result<()> {

@@ -6,7 +6,8 @@
 //! - `cargo run --example exercises -- 1.1 solution` checks the solution.
 //! - `cargo run --example exercises -- 1.1 serve 7001` serves the starter, to be talked to by hand.
 //!
-//! An exercise is one function that serves one connection. The conversation that it must hold lies next to it.
+//! An exercise is one function that serves one connection, or a whole listener. The conversation that it must hold
+//! lies next to it.
 
 use std::io;
 use std::net::{TcpListener, TcpStream};
@@ -17,9 +18,16 @@ use std::{env, fs, thread};
 use larder::tools::transcript::{Address, Delivery, Outcome, RealTime, Remote, Run, Side, parse};
 
 mod ch01;
+mod ch02;
 
-/// Serves one connection until it ends.
-type Serve = fn(&TcpStream) -> io::Result<()>;
+/// What an exercise is about.
+#[derive(Clone, Copy)]
+enum Serve {
+    /// Serves one connection until it ends; each has a thread.
+    Connection(fn(&TcpStream) -> io::Result<()>),
+    /// Serves all connections of a listener.
+    Listener(fn(&TcpListener) -> io::Result<()>),
+}
 
 /// One exercise: its number, its files' name, what it asks for, and both ways of doing it.
 struct Exercise {
@@ -31,7 +39,7 @@ struct Exercise {
 }
 
 /// All of them, in the order of the book.
-const EXERCISES: &[&[Exercise]] = &[ch01::EXERCISES];
+const EXERCISES: &[&[Exercise]] = &[ch01::EXERCISES, ch02::EXERCISES];
 
 fn main() -> ExitCode {
     let words: Vec<String> = env::args().skip(1).collect();
@@ -117,11 +125,20 @@ fn serve_at(port: &str, serve: Serve) -> Result<(), String> {
 }
 
 fn accept(listener: &TcpListener, serve: Serve) {
-    for stream in listener.incoming().flatten() {
-        thread::spawn(move || {
-            if let Err(error) = serve(&stream) {
-                eprintln!("a connection ended with an error: {error}");
+    match serve {
+        Serve::Listener(run) => {
+            if let Err(error) = run(listener) {
+                eprintln!("the server ended with an error: {error}");
             }
-        });
+        }
+        Serve::Connection(serve) => {
+            for stream in listener.incoming().flatten() {
+                thread::spawn(move || {
+                    if let Err(error) = serve(&stream) {
+                        eprintln!("a connection ended with an error: {error}");
+                    }
+                });
+            }
+        }
     }
 }

@@ -11,7 +11,7 @@ use super::console::{signal, until};
 use super::stages::Running;
 
 /// The stages that serve echo, the first two chapters'.
-const ECHO: [&str; 1] = ["01_echo"];
+const ECHO: [&str; 2] = ["01_echo", "02_pool"];
 
 fn connect(server: &Running) -> TcpStream {
     let stream = TcpStream::connect(server.address()).expect("the stage accepts");

@@ -5,21 +5,21 @@ mod ex1_starter;
 mod ex2_solution;
 mod ex2_starter;
 
-use super::Exercise;
+use super::{Exercise, Serve};
 
 pub(crate) const EXERCISES: &[Exercise] = &[
     Exercise {
         number: "1.1",
         file: "ch01/ex1",
         asks: "echo whole lines only: what comes after the last line end stays unanswered",
-        starter: ex1_starter::serve,
-        solution: ex1_solution::serve,
+        starter: Serve::Connection(ex1_starter::serve),
+        solution: Serve::Connection(ex1_solution::serve),
     },
     Exercise {
         number: "1.2",
         file: "ch01/ex2",
         asks: "refuse a line that is too long, without holding more of it than the limit",
-        starter: ex2_starter::serve,
-        solution: ex2_solution::serve,
+        starter: Serve::Connection(ex2_starter::serve),
+        solution: Serve::Connection(ex2_solution::serve),
     },
 ];
