@@ -6,9 +6,11 @@ mod support;
 mod planted;
 
 use std::path::Path;
+use std::process::Command;
 
 use clap::{Parser, ValueEnum};
 use larder::tools::probe::{self, Args, Suite};
+use larder::tools::transcript::Protocol;
 use support::{Kind, Peer, skip};
 
 /// The command line as the binary has it.
@@ -169,4 +171,43 @@ fn a_server_that_says_nothing_is_told_to_be_silent() {
         table.ends_with("0 passed, 1 failed, 0 skipped\n"),
         "{table}"
     );
+}
+
+#[test]
+fn the_exit_code_tells_the_result() {
+    let server = support::larder::plain(Protocol::Echo, |service| service);
+    let (right, silent) = (server.address().to_string(), planted::silent());
+    let nobody = tempfile::tempdir().expect("a directory");
+    let nobody = nobody.path().join("socket").display().to_string();
+    for (arguments, code, told) in [
+        (&["--list"][..], 0, "memcached/add"),
+        (&[right.as_str()], 0, " 0 failed, 0 skipped"),
+        (
+            &[
+                silent.as_str(),
+                "--timeout",
+                "0.1",
+                "--only",
+                "memcached/add",
+            ],
+            1,
+            "1 failed",
+        ),
+        (
+            &[nobody.as_str()],
+            2,
+            "larder probe: no server answers at unix:",
+        ),
+        (&["--only", "x"], 2, "required arguments"),
+    ] {
+        let larder = Command::new(env!("CARGO_BIN_EXE_larder"))
+            .arg("probe")
+            .args(arguments)
+            .output();
+        let larder = larder.expect("the binary runs");
+        let printed = [larder.stdout, larder.stderr].concat();
+        let printed = String::from_utf8_lossy(&printed);
+        assert_eq!(larder.status.code(), Some(code), "{arguments:?}: {printed}");
+        assert!(printed.contains(told), "{arguments:?}: {printed}");
+    }
 }
