@@ -1,14 +1,16 @@
-//! Every transcript in `tests/transcripts`, against larder and against the real servers it claims to agree with.
+//! Every transcript in `tests/transcripts`, against larder and against the real servers it claims
+//! to agree with.
 //!
 //! Each file is several cases, so that the output says which claim fails:
 //!
 //! ```text
-//! memcached/add: in process       larder's service, without sockets, in every delivery and cut everywhere
-//! memcached/add: turns, threads   larder's server over a socket: as written, byte by byte and in one write
+//! memcached/add: in process       the service, in every delivery and cut everywhere
+//! memcached/add: turns, threads   the server: as written, byte by byte, in one write
 //! memcached/add: memcached 1.6    the real server, over a socket
 //! ```
 //!
-//! `cargo test --test transcripts memcached/add` runs one file, `… resp/` a folder, `… 'in process'` one kind.
+//! `cargo test --test transcripts memcached/add` runs one file, `… resp/` a folder, `… 'in
+//! process'` one kind.
 
 mod support;
 
@@ -28,7 +30,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The longest advance of the clock that is waited for where time is real.
 const WAIT: Duration = Duration::from_secs(2);
 
-/// The deliveries over sockets. Cutting everywhere is done in process, where it costs no system calls.
+/// The deliveries over sockets. Cutting everywhere is done in process, where it costs no system
+/// calls.
 const OVER_SOCKETS: [Delivery; 3] = [
     Delivery::AsWritten,
     Delivery::ByteByByte,
@@ -137,7 +140,8 @@ fn against_peer(transcript: &Transcript, kind: Kind) -> Result<(), Failed> {
     Ok(())
 }
 
-/// The settings of the header as the real server's command line has them. Those of larder alone mean nothing there.
+/// The settings of the header as the real server's command line has them. Those of larder alone
+/// mean nothing there.
 fn peer_arguments(transcript: &Transcript, kind: Kind) -> Result<Vec<String>, Failed> {
     let mut arguments = Vec::new();
     for (name, value) in &transcript.options {

@@ -1,7 +1,8 @@
 //! The command-line tools beside the server.
 //!
-//! [`transcript`] reads and replays conversations written as plain text, against a session in this process or a
-//! server behind a socket. The tests, the book and [`probe`] use it; [`probe`] is the command that checks any server.
+//! [`transcript`] reads and replays conversations written as plain text, against a session in this
+//! process or a server behind a socket. The tests, the book and [`probe`] use it; [`probe`] is the
+//! command that checks any server.
 
 pub mod probe;
 pub mod transcript;

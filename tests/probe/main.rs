@@ -1,4 +1,5 @@
-//! `larder probe` against servers that are right, servers that are wrong in one place, and no server at all.
+//! `larder probe` against servers that are right, servers that are wrong in one place, and no
+//! server at all.
 
 #[path = "../support/mod.rs"]
 mod support;

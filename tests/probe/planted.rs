@@ -1,4 +1,5 @@
-//! Servers with one fault each, of the kinds that first servers have. The probe must find it, by its name.
+//! Servers with one fault each, of the kinds that first servers have. The probe must find it, by
+//! its name.
 
 use std::borrow::Cow;
 use std::io::Read;
@@ -105,7 +106,8 @@ fn replace(bytes: &[u8], from: &str, to: &str) -> Vec<u8> {
     replaced
 }
 
-/// The probe, with `arguments`, finds the fault by the transcript `named` and finds nothing without the fault.
+/// The probe, with `arguments`, finds the fault by the transcript `named` and finds nothing without
+/// the fault.
 #[track_caller]
 fn finds(protocol: Protocol, fault: Fault, named: &str) {
     let right = support::larder::plain(protocol, |service| service);

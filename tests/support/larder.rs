@@ -1,4 +1,5 @@
-//! larder itself, as a transcript asks for it: its service on a store of its own, and a clock that stands still.
+//! larder itself, as a transcript asks for it: its service on a store of its own, and a clock that
+//! stands still.
 
 use std::sync::Arc;
 
@@ -126,7 +127,8 @@ pub(crate) fn serve(transcript: &Transcript, model: Model) -> Result<Served, Str
     )
 }
 
-/// Starts a server with the default settings and the time of this machine, its service changed by `change`.
+/// Starts a server with the default settings and the time of this machine, its service changed by
+/// `change`.
 pub(crate) fn plain(
     protocol: Protocol,
     change: impl FnOnce(Arc<dyn Service>) -> Arc<dyn Service>,

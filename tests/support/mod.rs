@@ -1,8 +1,8 @@
 //! What the tests share: larder as a transcript asks for it, and real servers to compare with.
 //!
-//! A test that needs a server which is not installed says so on standard error and counts as passed, because `cargo
-//! test` must work with nothing but Rust. Where `LARDER_REQUIRE_PEERS=1` is set it fails instead, so that a
-//! continuous integration without the servers can't look green.
+//! A test that needs a server which is not installed says so on standard error and counts as
+//! passed, because `cargo test` must work with nothing but Rust. Where `LARDER_REQUIRE_PEERS=1` is
+//! set it fails instead, so that a continuous integration without the servers can't look green.
 
 // Each test binary compiles this file for itself and uses a part of it.
 #![allow(dead_code, unused_macros)]

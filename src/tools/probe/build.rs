@@ -1,7 +1,7 @@
 //! Cargo's build script: lists the files of `tests/transcripts` for the library of `larder probe`.
 //!
-//! A list made by a macro would not notice a new file until something else is compiled; this one is made again when the
-//! directory changes.
+//! A list made by a macro would not notice a new file until something else is compiled; this one is
+//! made again when the directory changes.
 
 use std::error::Error;
 use std::fmt::Write;

@@ -31,7 +31,8 @@ pub struct Probe {
 pub struct Finding<'t> {
     /// The transcript.
     pub transcript: &'t Transcript,
-    /// Passed in every delivery that it can have, skipped in all, or failed in the first that fails.
+    /// Passed in every delivery that it can have, skipped in all, or failed in the first that
+    /// fails.
     pub outcome: Outcome,
     /// How long it took.
     pub took: Duration,
@@ -53,8 +54,8 @@ impl<'t> Finding<'t> {
 }
 
 impl Probe {
-    /// The server at `address`: `patience` is how long a reply is waited for, `wait` the longest time that is let
-    /// pass where the transcript lets time pass.
+    /// The server at `address`: `patience` is how long a reply is waited for, `wait` the longest
+    /// time that is let pass where the transcript lets time pass.
     pub fn new(address: Address, patience: Duration, wait: Duration) -> Probe {
         Probe {
             address,
@@ -80,10 +81,12 @@ impl Probe {
         }
     }
 
-    /// What the server speaks, by what it says to `PING`: Redis knows it, memcached doesn't, an echo returns it.
+    /// What the server speaks, by what it says to `PING`: Redis knows it, memcached doesn't, an
+    /// echo returns it.
     ///
     /// # Errors
-    /// A sentence for the person at the terminal when nobody listens, or when the answer tells nothing.
+    /// A sentence for the person at the terminal when nobody listens, or when the answer
+    /// tells nothing.
     pub fn protocol(&self) -> Result<Protocol, String> {
         self.reachable()?;
         let answer = first_line(&self.target(), b"PING\r\n", self.patience).unwrap_or_default();
@@ -130,8 +133,9 @@ impl Probe {
         }
     }
 
-    /// One delivery. Where the transcript declares a difference, the real server's answers are tried first, then
-    /// larder's; if neither fits, the difference to the real server is the one to show.
+    /// One delivery. Where the transcript declares a difference, the real server's answers are
+    /// tried first, then larder's; if neither fits, the difference to the real server is the one to
+    /// show.
     fn deliver(&self, transcript: &Transcript, delivery: Delivery) -> Outcome {
         match self.replay(transcript, delivery, Side::Real) {
             Outcome::Failed(real) if declares(transcript) => {

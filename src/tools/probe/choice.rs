@@ -15,7 +15,8 @@ pub(super) fn for_list<'t>(
     })
 }
 
-/// What is checked. Names say enough; without names and without a suite, the server is asked what it speaks.
+/// What is checked. Names say enough; without names and without a suite, the server is asked what
+/// it speaks.
 pub(super) fn for_server<'t>(
     arguments: &Args,
     all: &'t [Transcript],
@@ -59,7 +60,8 @@ fn choose<'t>(
         only.is_empty() || only.iter().any(|name| is_meant(name, transcript, all))
     };
     let by_stage = |stage: u32| arguments.stage.is_none_or(|most| stage <= most);
-    // The programs of the early stages do less than a whole server, and what is theirs alone is only for them.
+    // The programs of the early stages do less than a whole server, and what is theirs alone is
+    // only for them.
     let by_chapter = arguments.stage.is_some() || !arguments.only.is_empty();
     let meant = |transcript: &&Transcript| {
         wanted(Suite::of(transcript))
@@ -74,7 +76,8 @@ fn choose<'t>(
     Ok(chosen)
 }
 
-/// Whether `name` means this transcript: it is its name, or the beginning of it if no other has that name.
+/// Whether `name` means this transcript: it is its name, or the beginning of it if no other has
+/// that name.
 fn is_meant(name: &str, transcript: &Transcript, all: &[Transcript]) -> bool {
     if all.iter().any(|other| other.name == name) {
         transcript.name == name

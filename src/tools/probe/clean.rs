@@ -17,8 +17,8 @@ static STORES: LazyLock<Regex> = LazyLock::new(|| {
         .expect("it is valid")
 });
 
-/// Empties the server as far as it can be emptied. Nothing here fails: a server that answers nothing, or is full of
-/// old items, is found by the transcript that follows.
+/// Empties the server as far as it can be emptied. Nothing here fails: a server that answers
+/// nothing, or is full of old items, is found by the transcript that follows.
 pub(super) fn clean(target: &dyn Target, transcript: &Transcript, patience: Duration) {
     match transcript.protocol {
         Protocol::Echo => {}
@@ -34,7 +34,8 @@ pub(super) fn clean(target: &dyn Target, transcript: &Transcript, patience: Dura
     }
 }
 
-/// For a memcached server that doesn't know `flush_all` yet: deletes the keys that the transcript stores.
+/// For a memcached server that doesn't know `flush_all` yet: deletes the keys that the transcript
+/// stores.
 fn delete_named(target: &dyn Target, transcript: &Transcript, patience: Duration) {
     let sent = transcript.sent();
     let mut keys: Vec<&[u8]> = STORES
@@ -49,8 +50,8 @@ fn delete_named(target: &dyn Target, transcript: &Transcript, patience: Duration
     }
 }
 
-/// Sends `request` on a connection of its own and returns the first line of the answer, CRLF included; less if the
-/// server closes or `patience` is over.
+/// Sends `request` on a connection of its own and returns the first line of the answer, CRLF
+/// included; less if the server closes or `patience` is over.
 pub(super) fn first_line(
     target: &dyn Target,
     request: &[u8],

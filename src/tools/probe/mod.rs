@@ -1,7 +1,8 @@
 //! `larder probe ADDR`: replays the transcripts against any server and says where it differs.
 //!
-//! Whoever writes a server in another language learns from it how far they are. The transcripts are those of
-//! larder's own tests, embedded in the binary; real memcached and redis-server pass every one that names them.
+//! Whoever writes a server in another language learns from it how far they are. The transcripts are
+//! those of larder's own tests, embedded in the binary; real memcached and redis-server pass every
+//! one that names them.
 //!
 //! ```text
 //!   embedded files ─▶ library ─▶ choice (suite, stage, names) ─▶ Probe::check ─▶ Finding ─▶ report
@@ -10,13 +11,14 @@
 //!                                                                 server
 //! ```
 //!
-//! Each transcript begins with an empty server: `flush_all` or `FLUSHALL` is sent before every delivery. A memcached
-//! server that doesn't know `flush_all` yet has the keys deleted that the transcript names. Where a transcript
-//! declares a difference between larder and the real server, either answer passes.
+//! Each transcript begins with an empty server: `flush_all` or `FLUSHALL` is sent before every
+//! delivery. A memcached server that doesn't know `flush_all` yet has the keys deleted that the
+//! transcript names. Where a transcript declares a difference between larder and the real server,
+//! either answer passes.
 //!
-//! Cost: for each transcript three deliveries, each with a connection to clean and one to talk; a reply is waited for
-//! as long as `--timeout` says, and a failed delivery ends its transcript. Nothing is asked of the server but what
-//! the transcripts send.
+//! Cost: for each transcript three deliveries, each with a connection to clean and one to talk; a
+//! reply is waited for as long as `--timeout` says, and a failed delivery ends its transcript.
+//! Nothing is asked of the server but what the transcripts send.
 
 mod arguments;
 mod check;
@@ -54,8 +56,8 @@ pub fn run(arguments: &Args) -> ExitCode {
     }
 }
 
-/// The command with its output, so that a test can read it. Whether nothing failed; an error is a sentence for the
-/// person at the terminal.
+/// The command with its output, so that a test can read it. Whether nothing failed; an error is a
+/// sentence for the person at the terminal.
 pub fn probe(arguments: &Args, out: &mut dyn Write) -> Result<bool, String> {
     let transcripts = library::transcripts().map_err(|error| error.to_string())?;
     if arguments.list {
@@ -89,7 +91,8 @@ fn written(result: io::Result<()>) -> Result<(), String> {
     }
 }
 
-/// Checks one after the other. On a terminal a bar says how far it is; it is gone when the table comes.
+/// Checks one after the other. On a terminal a bar says how far it is; it is gone when the table
+/// comes.
 fn check_all<'t>(probe: &Probe, chosen: &[&'t Transcript], only: &[String]) -> Vec<Finding<'t>> {
     let bar = ProgressBar::new(chosen.len() as u64);
     if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}") {

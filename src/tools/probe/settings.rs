@@ -3,8 +3,8 @@
 use super::check::Probe;
 use crate::tools::transcript::{Protocol, Transcript};
 
-/// Why a transcript is not tried on a server: it has other settings, or they are not known. One that is asked for by
-/// its whole name is tried.
+/// Why a transcript is not tried on a server: it has other settings, or they are not known. One
+/// that is asked for by its whole name is tried.
 pub(super) fn missing(probe: &Probe, transcript: &Transcript, only: &[String]) -> Option<String> {
     if only.contains(&transcript.name) {
         return None;

@@ -22,7 +22,8 @@ pub enum Suite {
 }
 
 impl Suite {
-    /// Where a transcript belongs. What only larder does on memcached's protocol is the nested suite.
+    /// Where a transcript belongs. What only larder does on memcached's protocol is the nested
+    /// suite.
     pub fn of(transcript: &Transcript) -> Suite {
         match (transcript.protocol, &transcript.agrees) {
             (Protocol::Echo, _) => Suite::Echo,

@@ -15,14 +15,16 @@ pub enum Delivery {
     CutAt(usize),
 }
 
-/// The longest block that is cut at every byte. Of a longer one the middle is not cut so finely: a value of a megabyte
-/// is the same to a parser at every byte of its middle, and a million runs would show nothing more.
+/// The longest block that is cut at every byte. Of a longer one the middle is not cut so finely: a
+/// value of a megabyte is the same to a parser at every byte of its middle, and a million runs
+/// would show nothing more.
 const WHOLE: usize = 4096;
 
 /// How many bytes at each end of a longer block are cut singly.
 const ENDS: usize = 512;
 
-/// The pieces in which the middle of a longer block goes; odd, so that they never fall on a buffer's border.
+/// The pieces in which the middle of a longer block goes; odd, so that they never fall on a
+/// buffer's border.
 const MIDDLE: usize = 4093;
 
 impl Delivery {
@@ -45,8 +47,8 @@ impl Delivery {
         }
     }
 
-    /// The cuts that show every place of a block of `longest` bytes: all of them, or of a long one those near its
-    /// ends.
+    /// The cuts that show every place of a block of `longest` bytes: all of them, or of a long one
+    /// those near its ends.
     pub fn cuts(longest: usize) -> impl Iterator<Item = Delivery> {
         let near = move |at: &usize| longest <= WHOLE || *at < ENDS || at + ENDS > longest;
         (1..longest).filter(near).map(Delivery::CutAt)

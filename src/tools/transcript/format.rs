@@ -47,7 +47,8 @@ impl Transcript {
         })
     }
 
-    /// Every byte that it sends, in the order of the file. Captured variables are empty: they are not known yet.
+    /// Every byte that it sends, in the order of the file. Captured variables are empty: they are
+    /// not known yet.
     pub fn sent(&self) -> Vec<u8> {
         let mut sent = Vec::new();
         for exchange in self.exchanges() {
@@ -56,7 +57,8 @@ impl Transcript {
         sent
     }
 
-    /// The bytes of the longest exchange: how many places [`Delivery::CutAt`](super::Delivery::CutAt) has.
+    /// The bytes of the longest exchange: how many places
+    /// [`Delivery::CutAt`](super::Delivery::CutAt) has.
     pub fn longest(&self) -> usize {
         let lengths = self.exchanges().map(|exchange| {
             let mut sent = Vec::new();

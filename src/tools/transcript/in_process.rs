@@ -1,4 +1,5 @@
-//! A service of this process, without sockets: what is written is given to a session's turns at once.
+//! A service of this process, without sockets: what is written is given to a session's turns at
+//! once.
 
 use std::io;
 use std::sync::Arc;

@@ -1,8 +1,9 @@
 //! Conversations with a server, written as plain text and replayed to the byte.
 //!
-//! A transcript says what is sent and what must come back. The same file is run against larder's services inside a
-//! test, against the built server, against real memcached and redis-server (which proves the file right), and by
-//! `larder probe` against any server. The format is described for its writers in `tests/transcripts/README.md`.
+//! A transcript says what is sent and what must come back. The same file is run against larder's
+//! services inside a test, against the built server, against real memcached and redis-server (which
+//! proves the file right), and by `larder probe` against any server. The format is described for
+//! its writers in `tests/transcripts/README.md`.
 //!
 //! ```text
 //!   file ──parse──▶ Transcript ──Run──▶ pieces ──▶ Wire (a session here, or a socket)
@@ -12,14 +13,15 @@
 //!
 //! - [`parse`](fn@parse) reads a file; its errors name file and line.
 //! - [`Transcript`] is what it read: a header, then exchanges and advances of the clock.
-//! - [`Target`] opens connections ([`Wire`]) and lets time pass: [`InProcess`] runs sessions without sockets,
-//!   [`Remote`] speaks to an address.
-//! - [`Delivery`] says how the sent bytes are cut into writes. Every delivery must bring the same replies.
+//! - [`Target`] opens connections ([`Wire`]) and lets time pass: [`InProcess`] runs sessions
+//!   without sockets, [`Remote`] speaks to an address.
+//! - [`Delivery`] says how the sent bytes are cut into writes. Every delivery must bring the same
+//!   replies.
 //! - [`Run`] replays one transcript in one delivery and reports the first [`Difference`].
 //!
-//! Invariants: replies are compared as exact bytes, in order, and at the end the sending side is shut and nothing
-//! more may arrive. Cost: one pass over the bytes for each delivery; cutting everywhere costs as many runs as the
-//! longest exchange has bytes.
+//! Invariants: replies are compared as exact bytes, in order, and at the end the sending side is
+//! shut and nothing more may arrive. Cost: one pass over the bytes for each delivery; cutting
+//! everywhere costs as many runs as the longest exchange has bytes.
 
 mod delivery;
 mod difference;

@@ -1,13 +1,14 @@
 //! Bytes as text that a person can read and write, and back.
 //!
-//! Both directions use the escapes of the transcript format, so that what a difference prints can be pasted into a
-//! file: `\r \n \t \0 \\ \$ \xNN`, and `\{x*1024}` for a run.
+//! Both directions use the escapes of the transcript format, so that what a difference prints can
+//! be pasted into a file: `\r \n \t \0 \\ \$ \xNN`, and `\{x*1024}` for a run.
 
 /// The shortest run of one byte that is printed as `\{x*N}`.
 const RUN: usize = 24;
 
-/// The longest text that the escapes of one line may stand for, in bytes. A transcript that needs more than a few
-/// times the largest item is a mistake in its number, and would be allocated before anybody saw it.
+/// The longest text that the escapes of one line may stand for, in bytes. A transcript that needs
+/// more than a few times the largest item is a mistake in its number, and would be allocated before
+/// anybody saw it.
 const EXPANDED: usize = 16 * 1024 * 1024;
 
 /// `bytes` with escapes: one line of printable ASCII whatever they are.
@@ -51,7 +52,8 @@ pub(super) enum Piece<'a> {
     Variable(&'a str),
 }
 
-/// Resolves the escapes of `text` and finds its `${variables}`. The error is a sentence for the writer of the file.
+/// Resolves the escapes of `text` and finds its `${variables}`. The error is a sentence for the
+/// writer of the file.
 pub(super) fn pieces(text: &str) -> Result<Vec<Piece<'_>>, String> {
     let mut found = Vec::new();
     let mut bytes = Vec::new();

@@ -1,8 +1,8 @@
 //! A server behind a socket, TCP or Unix.
 //!
-//! Each connection has a thread that reads, so that a client that still writes never keeps a server from answering:
-//! a pipeline of large reads would otherwise leave both sides waiting for the other. It hands what it read through a
-//! channel, which is also what gives reading its patience.
+//! Each connection has a thread that reads, so that a client that still writes never keeps a server
+//! from answering: a pipeline of large reads would otherwise leave both sides waiting for the
+//! other. It hands what it read through a channel, which is also what gives reading its patience.
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -18,7 +18,8 @@ use super::target::{Got, Target, Time, Wire};
 /// Bytes read in one piece.
 const PIECE: usize = 64 * 1024;
 
-/// Bytes that a connection may bring altogether. A server that never stops talking must not fill this process.
+/// Bytes that a connection may bring altogether. A server that never stops talking must not fill
+/// this process.
 const MOST: usize = 256 * 1024 * 1024;
 
 /// Where a server listens.
@@ -59,7 +60,8 @@ pub struct Remote<'a> {
 }
 
 impl<'a> Remote<'a> {
-    /// Conversations with the server at `address`, whose clock is `time`; `patience` bounds connecting and writing.
+    /// Conversations with the server at `address`, whose clock is `time`; `patience` bounds
+    /// connecting and writing.
     pub fn new(address: Address, time: &'a dyn Time, patience: Duration) -> Remote<'a> {
         Remote {
             address,
@@ -69,8 +71,8 @@ impl<'a> Remote<'a> {
         }
     }
 
-    /// Stops for `pause` in the middle of each block that is sent byte by byte, long enough for a server to read what
-    /// was sent. Without it the cuts are left to chance.
+    /// Stops for `pause` in the middle of each block that is sent byte by byte, long enough for a
+    /// server to read what was sent. Without it the cuts are left to chance.
     pub fn pausing(self, pause: Duration) -> Remote<'a> {
         Remote { pause, ..self }
     }
@@ -160,7 +162,8 @@ fn read_all(mut stream: impl Read, sender: &Sender<io::Result<Vec<u8>>>) {
             Ok(0) => return,
             Ok(n) => Ok(buffer[..n].to_vec()),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            // The server closed while bytes of ours were unread. For the client that is an end like any other.
+            // The server closed while bytes of ours were unread. For the client that is an end like
+            // any other.
             Err(error) if is_gone(&error) => return,
             Err(error) => Err(error),
         };

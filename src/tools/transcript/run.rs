@@ -41,8 +41,8 @@ pub struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Why it is not tried against `target`, if it is not: the delivery makes no sense for the transcript, or more
-    /// time would have to pass than the target can let pass.
+    /// Why it is not tried against `target`, if it is not: the delivery makes no sense for the
+    /// transcript, or more time would have to pass than the target can let pass.
     pub fn cannot(&self, target: &dyn Target) -> Option<String> {
         let order = match (self.delivery, &self.transcript.only_as_written) {
             (Delivery::AsWritten, _) => None,
@@ -152,7 +152,8 @@ impl Talk<'_> {
         (0..self.open.len()).try_for_each(|at| self.close(at))
     }
 
-    /// Notes what an exchange sends, for the report, and returns it: consecutive lines of one connection together.
+    /// Notes what an exchange sends, for the report, and returns it: consecutive lines of one
+    /// connection together.
     fn remember(&mut self, exchange: &Exchange) -> Vec<(usize, Option<Vec<u8>>)> {
         self.open.iter_mut().for_each(|open| open.sent.clear());
         let mut blocks: Vec<(usize, Option<Vec<u8>>)> = Vec::new();

@@ -18,11 +18,12 @@ pub trait Target {
 pub trait Wire {
     /// Sends `bytes` in one write.
     ///
-    /// A server that has closed the connection is no error here: what it said before is still to be read.
+    /// A server that has closed the connection is no error here: what it said before is still to be
+    /// read.
     fn write(&mut self, bytes: &[u8]) -> io::Result<()>;
 
-    /// Gives the server a moment to read what was sent so far. Kernels join writes that follow each other quickly,
-    /// so a byte for each write would not be a byte for each read.
+    /// Gives the server a moment to read what was sent so far. Kernels join writes that follow each
+    /// other quickly, so a byte for each write would not be a byte for each read.
     fn rest(&mut self) {}
 
     /// Shuts the sending side down.
@@ -62,7 +63,8 @@ pub struct RealTime {
     pub at_most: Duration,
 }
 
-/// What is waited beyond the time asked for. memcached's clock ticks once a second, and a tick may come late.
+/// What is waited beyond the time asked for. memcached's clock ticks once a second, and a tick may
+/// come late.
 const LATE: Duration = Duration::from_millis(100);
 
 impl Time for RealTime {

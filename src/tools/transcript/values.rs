@@ -1,7 +1,8 @@
 //! Text with variables: bytes to send or expect, and patterns for one line.
 //!
-//! A variable is bound by a named group of a `<~` line, or is the time at which the run began: `${now}` in Unix
-//! seconds and `${now_ms}` in milliseconds, with an offset if needed (`${now+10}`).
+//! A variable is bound by a named group of a `<~` line, or is the time at which the run began:
+//! `${now}` in Unix seconds and `${now_ms}` in milliseconds, with an offset if needed
+//! (`${now+10}`).
 
 use std::collections::HashMap;
 
@@ -55,7 +56,8 @@ impl Template {
     }
 }
 
-/// A regular expression that must match a line whole, without its CRLF. Bytes, not characters: `\w` is ASCII.
+/// A regular expression that must match a line whole, without its CRLF. Bytes, not characters: `\w`
+/// is ASCII.
 #[derive(Debug, Clone)]
 pub struct Pattern {
     text: String,
