@@ -114,6 +114,12 @@ impl Running {
         &self.listening[0].1
     }
 
+    /// Where a protocol is spoken; the first listener's address if it isn't.
+    fn speaks(&self, protocol: &str) -> &str {
+        let found = self.listening.iter().find(|(name, _)| name == protocol);
+        found.map_or(self.address(), |(_, address)| address)
+    }
+
     pub(crate) fn process(&self) -> u32 {
         self.child.id()
     }
@@ -140,6 +146,15 @@ impl Drop for Running {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// How many listeners a stage has. From the sixth on there is one for each protocol.
+fn listeners(stage: u32) -> usize {
+    match stage {
+        ..6 => 1,
+        6 => 2,
+        _ => 3,
     }
 }
 
@@ -180,6 +195,13 @@ fn included(book: &Book, page: &Page) -> Result<Vec<(Transcript, bool)>, String>
     Ok(found)
 }
 
+/// Whether a page shows a transcript as one that its stage passes.
+fn shown(included: &[(Transcript, bool)], name: &str) -> bool {
+    included
+        .iter()
+        .any(|(transcript, fails)| transcript.name == name && !fails)
+}
+
 /// Replays a transcript against an address. `None` when it passes, or when this delivery makes no sense for it.
 pub(crate) fn difference(
     transcript: &Transcript,
@@ -217,22 +239,25 @@ pub(crate) fn problems(book: &Book, page: &Page, name: &str) -> Result<Vec<Strin
         Delivery::InOneWrite,
     ];
     let included = included(book, page)?;
-    let started = Running::start(name, &["0"], 1)?;
+    let listeners = listeners(stage);
+    let started = Running::start(name, &["0"], listeners)?;
     let protocols: Vec<&str> = started.listening.iter().map(|(p, _)| p.as_str()).collect();
     let mut run = 0;
     for transcript in transcripts(&book.root)? {
         let promised = transcript.stage <= stage
             && protocols
                 .iter()
-                .any(|protocol| *protocol == transcript.protocol.name());
+                .any(|protocol| *protocol == transcript.protocol.name())
+            // One that needs settings is promised by the chapters that show it.
+            && (transcript.options.is_empty() || shown(&included, &transcript.name));
         if !promised {
             continue;
         }
         run += 1;
         for delivery in deliveries {
             // A server of its own: no transcript finds what another has left.
-            let server = Running::start(name, &["0"], 1)?;
-            let address = server.address();
+            let server = Running::start(name, &["0"], listeners)?;
+            let address = server.speaks(transcript.protocol.name());
             let failed = difference(&transcript, address, delivery, PATIENCE, Side::Larder);
             problems.extend(failed.map(|difference| format!("{name}: {difference}")));
         }
@@ -244,9 +269,9 @@ pub(crate) fn problems(book: &Book, page: &Page, name: &str) -> Result<Vec<Strin
     for (transcript, fails) in &included {
         if *fails {
             motives += 1;
-            let server = Running::start(name, &["0"], 1)?;
+            let server = Running::start(name, &["0"], listeners)?;
             let delivery = Delivery::AsWritten;
-            let address = server.address();
+            let address = server.speaks(transcript.protocol.name());
             if transcript.stage <= stage {
                 problems.push(format!("{}: a later stage must pass it", transcript.name));
             } else if difference(transcript, address, delivery, IMPATIENCE, Side::Larder).is_none()
