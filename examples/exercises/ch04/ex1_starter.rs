@@ -1,0 +1,22 @@
+//! 4.1, the starter: takes every exptime for a number of seconds from now.
+
+use std::io::{self, BufRead, BufReader, Write};
+use std::net::TcpStream;
+
+pub(crate) fn serve(mut stream: &TcpStream) -> io::Result<()> {
+    for line in BufReader::new(stream).lines() {
+        let line = line?;
+        let numbers: Vec<i64> = line.split(' ').flat_map(str::parse).collect();
+        let answer = match numbers[..] {
+            [exptime, now] => end(exptime, now),
+            _ => "two numbers, please".to_owned(),
+        };
+        stream.write_all(format!("{answer}\r\n").as_bytes())?;
+    }
+    Ok(())
+}
+
+/// When an item ends that is stored now: `never`, `over`, or the time.
+fn end(exptime: i64, now: i64) -> String {
+    (now + exptime).to_string()
+}
