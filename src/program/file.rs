@@ -99,6 +99,13 @@ mod tests {
             ("\n[sevre]\n", "line 2", "`serve`"),
             ("[serve]\nresp = \"6379\"\n", "line 2", "127.0.0.1:11211"),
             ("[serve]\nworkers = 0\n", "line 2", "1 to 4096"),
+            ("[serve]\nworkers = 99999999999\n", "line 2", "1 to 4096"),
+            (
+                "[serve]\nmax-connections = 0\n",
+                "line 2",
+                "1 to 4294967295",
+            ),
+            ("[serve]\nidle-timeout = -1\n", "line 2", "0 (off) to"),
             ("[serve]\nmemory = [1]\n", "line 2", "whole number"),
             (
                 "[serve]\nmodel = \"async\"\n",

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use larder::server::{Listen, Model};
 
-use super::values::{Endpoint, ModelName, Seconds, Size, Switch, parsed};
+use super::values::{Count, Endpoint, ModelName, Seconds, Size, Switch, parsed};
 
 /// What was said: on the command line, or in the file. What wasn't is `None`.
 #[derive(Debug, Clone, Default, Args, Deserialize)]
@@ -51,13 +51,14 @@ pub(crate) struct ServeOptions {
     pub(crate) model: Option<ModelName>,
 
     /// Threads that serve connections [default: one per core for turns, 256 for threads]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
-    #[serde(deserialize_with = "workers_in_file")]
-    pub(crate) workers: Option<u32>,
+    #[arg(long, value_name = "N")]
+    #[serde(deserialize_with = "parsed")]
+    pub(crate) workers: Option<Count<4096>>,
 
     /// Connections open at once, over all listeners; one more is told so and closed [default: 1024]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) max_connections: Option<u32>,
+    #[arg(long, value_name = "N")]
+    #[serde(deserialize_with = "parsed")]
+    pub(crate) max_connections: Option<Count<{ u32::MAX }>>,
 
     /// Close a connection that was silent for so many seconds; 0 never does [default: 0]
     #[arg(long, value_name = "SECONDS")]
@@ -68,15 +69,6 @@ pub(crate) struct ServeOptions {
     /// LARDER_PASSWORD does the same [default: none]
     #[arg(long, value_name = "FILE")]
     pub(crate) password_file: Option<PathBuf>,
-}
-
-fn workers_in_file<'de, D: serde::Deserializer<'de>>(file: D) -> Result<Option<u32>, D::Error> {
-    match Option::<u32>::deserialize(file)? {
-        Some(workers) if !(1..=4096).contains(&workers) => Err(serde::de::Error::custom(format!(
-            "`{workers}` workers: from 1 to 4096 are possible"
-        ))),
-        workers => Ok(workers),
-    }
 }
 
 impl ServeOptions {
@@ -110,8 +102,8 @@ impl ServeOptions {
             model,
             workers: self
                 .workers
-                .unwrap_or_else(|| model.0.default_workers() as u32),
-            max_connections: self.max_connections.unwrap_or(1024),
+                .map_or_else(|| model.0.default_workers() as u32, |count| count.0),
+            max_connections: self.max_connections.map_or(1024, |count| count.0),
             idle_timeout: self.idle_timeout.unwrap_or(Seconds(0)),
             password_file: self.password_file,
         }

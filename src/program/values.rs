@@ -112,6 +112,21 @@ impl fmt::Display for Seconds {
     }
 }
 
+/// A number of things of which there must be one: from 1 to `MAX`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Count<const MAX: u32>(pub(crate) u32);
+
+impl<const MAX: u32> FromStr for Count<MAX> {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Count<MAX>, String> {
+        match text.parse() {
+            Ok(number) if (1..=MAX).contains(&number) => Ok(Count(number)),
+            _ => Err(format!("`{text}` is not a number from 1 to {MAX}")),
+        }
+    }
+}
+
 /// `on` or `off`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Switch(pub(crate) bool);
@@ -164,7 +179,7 @@ impl fmt::Display for ModelName {
 #[serde(untagged)]
 enum Scalar {
     Text(String),
-    Number(u64),
+    Number(i64),
     Truth(bool),
 }
 
