@@ -15,14 +15,15 @@ mod print;
 mod serve;
 mod values;
 
-use std::path::PathBuf;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
 use larder::tools::probe;
 
-use file::File;
+use file::{DEFAULT_FILE, File};
 use logging::LogOptions;
 use options::{ServeOptions, Settings};
 
@@ -83,8 +84,13 @@ impl ServeArgs {
     /// The settings in force: flags, then the file, then the defaults. Fails with a sentence for a person.
     fn settings(&self) -> Result<(Settings, LogOptions), String> {
         let file = File::find(self.config.as_deref()).map_err(|e| e.to_string())?;
+        let of_file = file.serve.clone().settings().problem();
         let settings = self.options.clone().or(file.serve).settings();
         match settings.problem() {
+            Some(problem) if of_file.as_ref() == Some(&problem) => {
+                let name = self.config.as_deref().unwrap_or(Path::new(DEFAULT_FILE));
+                Err(format!("{}: {problem}", name.display()))
+            }
             Some(problem) => Err(problem),
             None => Ok((settings, self.log.clone().or(file.log))),
         }
@@ -97,9 +103,9 @@ pub(crate) fn run() -> ExitCode {
     let done = match cli.command.unwrap_or(Command::Serve(cli.serve)) {
         Command::Probe(args) => return probe::run(&args),
         Command::Serve(args) => serve::run(&args),
-        Command::Config(args) => args.settings().map(|(settings, log)| {
-            print!("{}", print::toml(&settings, &log));
-        }),
+        Command::Config(args) => args
+            .settings()
+            .and_then(|(settings, log)| show(&print::toml(&settings, &log))),
         Command::Echo(args) => echo::run(&args),
     };
     match done {
@@ -108,6 +114,17 @@ pub(crate) fn run() -> ExitCode {
             eprintln!("larder: {problem}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Prints a text. That who reads it has read enough (`| head`) is no failure.
+fn show(text: &str) -> Result<(), String> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(format!("standard output: {error}"))
+        }
+        _ => Ok(()),
     }
 }
 
