@@ -33,7 +33,8 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), String> {
         settings.workers
     );
 
-    let (args, running) = (args.clone(), settings);
+    let (args, mut running) = (args.clone(), settings);
+    let log_dir = log.dir;
     let (handle, store, connections) = (
         server.handle(),
         server.store().clone(),
@@ -59,7 +60,11 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), String> {
                     store.set_memory(settings.memory.0);
                     store.set_max_item_size(settings.max_item_size.0 as usize);
                     connections.set_max(settings.max_connections as usize);
-                    report_reload(&running, &settings);
+                    let mut later = running.reload(&settings);
+                    if log.dir != log_dir {
+                        later.push("log-dir");
+                    }
+                    report_reload(&running, &later);
                 }
                 Err(problem) => log::error!("not reloaded, the old settings go on: {problem}"),
             }
@@ -139,21 +144,18 @@ pub(super) fn announce(listeners: impl Iterator<Item = String>) -> Result<(), St
     out.flush().map_err(|e| format!("standard output: {e}"))
 }
 
-/// Logs what a reload changed and what needs a restart.
-fn report_reload(before: &Settings, now: &Settings) {
+/// Logs what is in force after a reload, and what differs in the file and takes effect later.
+fn report_reload(running: &Settings, later: &[&str]) {
     log::info!(
-        "reloaded: --memory {}, --max-item-size {}, --max-connections {}",
-        now.memory,
-        now.max_item_size,
-        now.max_connections
+        "reloaded: memory = {}, max-item-size = {}, max-connections = {}",
+        running.memory,
+        running.max_item_size,
+        running.max_connections
     );
-    let changeable = Settings {
-        memory: now.memory,
-        max_item_size: now.max_item_size,
-        max_connections: now.max_connections,
-        ..before.clone()
-    };
-    if changeable != *now {
-        log::warn!("other settings have changed too; they take effect with a restart");
+    if !later.is_empty() {
+        log::warn!(
+            "these settings changed too and need a restart: {}",
+            later.join(", ")
+        );
     }
 }
