@@ -34,12 +34,6 @@ pub(super) fn run(args: &EchoArgs) -> Result<(), String> {
         .listen(listen, Arc::new(Echo))
         .start()
         .map_err(|error| format!("{error}; choose another with --listen ADDR"))?;
-    announce(
-        server
-            .addresses()
-            .iter()
-            .map(|address| format!("echo {address}")),
-    )?;
     let handle = server.handle();
     let watch = signals::watch(move |signal| match signal {
         Signal::Stop => handle.begin_shutdown(larder::GRACE),
@@ -47,6 +41,13 @@ pub(super) fn run(args: &EchoArgs) -> Result<(), String> {
         Signal::Reload => logging::reopen(),
     })
     .map_err(|e| format!("signals can't be caught: {e}"))?;
+    // Whoever reads this line may send a signal at once, so the signals come first.
+    announce(
+        server
+            .addresses()
+            .iter()
+            .map(|address| format!("echo {address}")),
+    )?;
     server.join();
     drop(watch);
     Ok(())

@@ -21,16 +21,9 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), String> {
     let (settings, log) = args.settings()?;
     logging::start(&log)?;
     let server = start(&settings)?;
-    announce(
-        server
-            .listeners()
-            .map(|(protocol, address)| format!("{protocol} {address}")),
-    )?;
-    log::info!(
+    let serving = format!(
         "serving with {} for items; connections run by {} on {} workers",
-        settings.memory,
-        settings.model,
-        settings.workers
+        settings.memory, settings.model, settings.workers
     );
 
     let (args, mut running) = (args.clone(), settings);
@@ -71,6 +64,13 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), String> {
         }
     })
     .map_err(|e| format!("signals can't be caught: {e}"))?;
+    // Whoever reads these lines may send a signal at once, so the signals come first.
+    log::info!("{serving}");
+    announce(
+        server
+            .listeners()
+            .map(|(protocol, address)| format!("{protocol} {address}")),
+    )?;
     server.join();
     drop(watch);
     log::info!("ended");
