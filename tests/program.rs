@@ -1,0 +1,12 @@
+//! The program as a user runs it: the built binary, its arguments, its files, its signals, its ends.
+
+mod program {
+    pub(crate) mod run;
+
+    mod file;
+    mod log;
+    mod password;
+    mod reload;
+    mod signals;
+    mod start;
+}

@@ -1,0 +1,109 @@
+//! The log: how much of it, and where it goes.
+
+use super::run::{FREE, Larder, Place};
+
+/// What a run with these flags has logged on standard error, from start to end.
+#[track_caller]
+fn logged(flags: &[&str]) -> String {
+    let place = Place::new();
+    let larder = place.serve(&[&FREE[..], flags].concat(), 2);
+    end(larder)
+}
+
+#[track_caller]
+fn end(larder: Larder) -> String {
+    // An answer proves that it is past its start.
+    larder.resp().ask("PING\r\n", "+PONG\r\n");
+    larder.signal("TERM");
+    let printed = larder.printed();
+    assert_eq!(printed.code, Some(0), "{printed:?}");
+    printed.err
+}
+
+#[test]
+fn it_says_what_it_does_and_q_keeps_it_quiet() {
+    let usual = logged(&[]);
+    assert!(
+        usual.contains("[INFO] serving with 64MiB") && usual.ends_with("[INFO] ended\n"),
+        "{usual}"
+    );
+    assert!(!usual.contains("[DEBUG]"), "{usual}");
+    assert_eq!(logged(&["-q"]), "");
+    assert_eq!(logged(&["-qq"]), "");
+    for more in ["-v", "-vv"] {
+        assert!(logged(&[more]).contains("[INFO] serving with"), "{more}");
+    }
+}
+
+#[test]
+fn with_a_directory_it_goes_to_a_file_of_the_day_as_well() {
+    let place = Place::new();
+    let larder = place.serve(&[&FREE[..], &["--log-dir", "new/logs"]].concat(), 2);
+    let shown = end(larder);
+    let files = std::fs::read_dir(place.path("new/logs")).expect("it was made");
+    let mut written = String::new();
+    for file in files {
+        let name = file.expect("it can be read").file_name();
+        let name = name.to_str().expect("ASCII");
+        // larder-2026-01-31.log; two of them when midnight has just passed.
+        let day = name
+            .strip_prefix("larder-")
+            .and_then(|n| n.strip_suffix(".log"));
+        let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+        let parts: Vec<&str> = day.expect(name).split('-').collect();
+        assert!(parts.iter().all(|part| digits(part)), "{name}");
+        assert_eq!(parts.iter().map(|p| p.len()).collect::<Vec<_>>(), [4, 2, 2]);
+        written += &place.read(&format!("new/logs/{name}"));
+    }
+    // Each line has its time in front, taken for each of the two.
+    let messages = |log: &str| -> Vec<String> {
+        let told = log.lines().filter_map(|line| line.split_once(' '));
+        told.map(|(_, message)| message.to_owned()).collect()
+    };
+    assert_eq!(messages(&written), messages(&shown));
+    assert!(written.contains("serving with"), "{written}");
+}
+
+#[test]
+fn a_directory_that_can_not_be_written_is_an_error_at_the_start() {
+    let place = Place::new();
+    place.write("file", "");
+    let printed = place.run(&[&FREE[..], &["--log-dir", "file/logs"]].concat());
+    assert_eq!(printed.code, Some(1));
+    assert_eq!(
+        printed.err,
+        "larder: --log-dir file/logs: can't write a log there: Not a directory (os error 20)\n"
+    );
+}
+
+#[test]
+fn whatever_is_sent_nothing_panics_and_the_server_goes_on() {
+    let place = Place::new();
+    let larder = place.serve(&[&FREE[..], &["-vv"]].concat(), 2);
+    let digits = "9".repeat(20);
+    let long = "x".repeat(100_000);
+    for garbage in [
+        "\0\r\n\0\n".to_owned(),
+        format!("set k 0 0 {digits}\r\n"),
+        "set k 0 0 -1\r\n".into(),
+        format!("get {long}\r\n"),
+        long.clone(),
+        format!("*{digits}\r\n"),
+        format!("*1\r\n${digits}\r\n"),
+        "*-1\r\n*0\r\n*1\r\n$-1\r\n".into(),
+        "*1000000\r\n".repeat(1000),
+        "*1\r\n".repeat(10_000),
+        "SET a \"unbalanced\r\n".into(),
+        "\u{80}\u{ff}\r\n".repeat(1000),
+        "\r\n".repeat(10_000),
+        "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$536870913\r\n".into(),
+    ] {
+        for mut talk in [larder.memcached(), larder.resp()] {
+            talk.rough(garbage.as_bytes());
+        }
+        larder.memcached().ask("get none\r\n", "END\r\n");
+        larder.resp().ask("PING\r\n", "+PONG\r\n");
+    }
+    let log = end(larder);
+    assert!(!log.contains("panic"), "{log}");
+}

@@ -1,0 +1,98 @@
+//! HUP: the log is opened anew, and larder.toml read again.
+
+use std::fs;
+
+use super::run::{FREE, Place, Talk, until};
+
+#[test]
+fn a_log_that_was_moved_away_is_opened_anew() {
+    let place = Place::new();
+    let mut larder = place.serve(&[&FREE[..], &["--log-dir", "logs"]].concat(), 2);
+    larder.logs("serving with");
+    for file in fs::read_dir(place.path("logs")).expect("it was made") {
+        let file = file.expect("it can be read");
+        fs::rename(file.path(), place.path("moved")).expect("it can be moved");
+    }
+    larder.signal("HUP");
+    larder.logs("reloaded");
+    let mut written = String::new();
+    until("the new file has the line", || {
+        let mut files = fs::read_dir(place.path("logs")).expect("it is there");
+        let file = files.next().and_then(Result::ok);
+        written = file.map_or(String::new(), |file| {
+            fs::read_to_string(file.path()).expect("it can be read")
+        });
+        written.contains("reloaded")
+    });
+    assert!(!written.contains("serving with"), "{written}");
+    let moved = place.read("moved");
+    assert!(moved.contains("serving with") && !moved.contains("reloaded"));
+}
+
+#[test]
+fn what_can_change_changes_and_the_rest_is_named() {
+    let place = Place::new();
+    place.write("larder.toml", "[serve]\nmemory = \"32MiB\"\n");
+    let mut larder = place.serve(&FREE, 2);
+    let mut first = larder.memcached();
+    assert_eq!(first.stat("limit_maxbytes"), 32 << 20);
+    place.write(
+        "larder.toml",
+        "[serve]\nmemory = \"16MiB\"\nmax-item-size = \"2KiB\"\nmax-connections = 2\n\
+         workers = 7\nnested = \"off\"\n[log]\nlevel = \"warn\"\ndir = \"logs\"\n",
+    );
+    larder.signal("HUP");
+    larder.logs("[WARN] these settings changed too and need a restart: nested, workers, log-dir");
+    assert_eq!(first.stat("limit_maxbytes"), 16 << 20);
+    let large = format!("set k 0 0 3000\r\n{}\r\n", "x".repeat(3000));
+    first.ask(large, "SERVER_ERROR object too large for cache\r\n");
+    let mut second = larder.resp();
+    second.ask("PING\r\n", "+PONG\r\n");
+    let mut third = larder.memcached();
+    third.hear("ERROR Too many open connections\r\n");
+    third.closed();
+    // Nested keys go on until the restart.
+    first.ask("set a b 0 0 1\r\nx\r\n", "NOT_STORED\r\n");
+    // The level is warn now: the end, which is told at info, is silent.
+    larder.signal("TERM");
+    let printed = larder.printed();
+    assert_eq!(printed.code, Some(0));
+    assert!(!printed.err.contains("[INFO]"), "{}", printed.err);
+}
+
+#[test]
+fn a_flag_still_wins_over_the_file() {
+    let place = Place::new();
+    let mut larder = place.serve(&[&FREE[..], &["--memory", "32MiB"]].concat(), 2);
+    place.write("larder.toml", "[serve]\nmemory = \"16MiB\"\n");
+    larder.signal("HUP");
+    larder.logs("reloaded: memory = 32MiB");
+    assert_eq!(larder.memcached().stat("limit_maxbytes"), 32 << 20);
+}
+
+#[test]
+fn a_file_with_a_mistake_changes_nothing() {
+    let place = Place::new();
+    place.write("larder.toml", "[serve]\nmemory = \"32MiB\"\n");
+    let mut larder = place.serve(&FREE, 2);
+    place.write("larder.toml", "[serve]\nmemory = \"16MiB\"\nmemroy = 1\n");
+    larder.signal("HUP");
+    let line = larder.logs("[ERROR] not reloaded, the old settings go on: larder.toml: ");
+    assert!(line.contains("line 3"), "{line}");
+    assert_eq!(larder.memcached().stat("limit_maxbytes"), 32 << 20);
+    // Put right, it is taken.
+    place.write("larder.toml", "[serve]\nmemory = \"16MiB\"\n");
+    larder.signal("HUP");
+    larder.logs("reloaded: memory = 16MiB");
+    assert_eq!(larder.memcached().stat("limit_maxbytes"), 16 << 20);
+}
+
+#[test]
+fn echo_takes_it_without_ending() {
+    let place = Place::new();
+    let larder = place.serve(&["echo", "--listen", "127.0.0.1:0"], 1);
+    let mut talk = Talk::tcp(larder.address("echo"));
+    talk.ask("one\n", "one\n");
+    larder.signal("HUP");
+    talk.ask("two\n", "two\n");
+}

@@ -1,0 +1,178 @@
+//! Starting: where it listens, and what it says when it can't.
+
+use std::fs::{self, File};
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
+use std::process::{Command, Stdio};
+
+use super::run::{FREE, Larder, Place, Talk};
+
+#[test]
+fn both_protocols_answer_where_the_lines_say_and_share_one_store() {
+    let place = Place::new();
+    let larder = place.serve(&FREE, 2);
+    for line in &larder.listening {
+        assert!(!line.ends_with(":0"), "{line} names the port taken");
+    }
+    larder.memcached().ask("set k 0 0 1\r\nv\r\n", "STORED\r\n");
+    larder.resp().ask("GET k\r\n", "$1\r\nv\r\n");
+}
+
+#[test]
+fn serve_is_what_larder_does_without_a_subcommand() {
+    let place = Place::new();
+    let larder = place.serve(&[&["serve"], &FREE[..]].concat(), 2);
+    larder.resp().ask("PING\r\n", "+PONG\r\n");
+}
+
+#[test]
+fn echo_sends_back_every_line() {
+    let place = Place::new();
+    let mut larder = place.serve(&["echo", "--listen", "127.0.0.1:0"], 1);
+    Talk::tcp(larder.address("echo")).ask("hello\n", "hello\n");
+    larder.signal("TERM");
+    assert_eq!(larder.ended().code(), Some(0));
+}
+
+#[test]
+fn a_door_that_is_off_is_not_opened() {
+    let place = Place::new();
+    let mut larder = place.serve(&["--memcached", "off", "--resp", "127.0.0.1:0"], 1);
+    larder.logs("serving with");
+    larder.signal("TERM");
+    let printed = larder.printed();
+    assert_eq!((printed.code, printed.out.as_str()), (Some(0), ""));
+
+    let printed = place.run(&["--memcached", "off", "--resp", "off"]);
+    assert_eq!(printed.code, Some(1));
+    assert_eq!(
+        printed.err,
+        "larder: nothing to listen on: --memcached and --resp are off and there is no --unix\n"
+    );
+}
+
+#[test]
+fn an_address_that_is_taken_is_named_with_the_option_that_asked_for_it() {
+    let place = Place::new();
+    let occupied = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = occupied.local_addr().expect("it is bound").to_string();
+    for (arguments, option) in [
+        (
+            &["--memcached", &address, "--resp", "127.0.0.1:0"][..],
+            "--memcached",
+        ),
+        (
+            &["--memcached", "127.0.0.1:0", "--resp", &address],
+            "--resp",
+        ),
+        (&["echo", "--listen", &address], "--listen"),
+    ] {
+        let printed = place.run(arguments);
+        assert_eq!((printed.code, printed.out.as_str()), (Some(1), ""));
+        let expected = format!(
+            "larder: can't listen on {address}: another process already does; \
+             choose another with {option} ADDR\n"
+        );
+        assert!(printed.err.ends_with(&expected), "{printed:?}");
+    }
+}
+
+#[test]
+fn unix_sockets_speak_both_protocols_and_go_with_the_server() {
+    let place = Place::new();
+    let mut arguments = vec!["--memcached", "off", "--resp", "./resp.sock"];
+    arguments.extend(["--unix", "./memcached.sock"]);
+    let mut larder = place.serve(&arguments, 2);
+    assert_eq!(larder.address("resp"), "./resp.sock");
+    assert_eq!(larder.address("unix"), "./memcached.sock");
+    let (memcached, resp) = (place.path("memcached.sock"), place.path("resp.sock"));
+    Talk::unix(&memcached).ask("set k 0 0 1\r\nv\r\n", "STORED\r\n");
+    Talk::unix(&resp).ask("GET k\r\n", "$1\r\nv\r\n");
+    let mode = fs::metadata(&memcached).expect("it is there").permissions();
+    assert_eq!(mode.mode() & 0o077, 0, "nobody else may use it");
+
+    let printed = place.run(&["--memcached", "off", "--resp", "./resp.sock"]);
+    assert_eq!(printed.code, Some(1));
+    assert!(printed.err.contains("--resp ADDR"), "{printed:?}");
+    Talk::unix(&resp).ask("PING\r\n", "+PONG\r\n");
+
+    larder.signal("TERM");
+    assert_eq!(larder.ended().code(), Some(0));
+    assert!(!memcached.exists() && !resp.exists());
+}
+
+#[test]
+fn a_socket_file_that_was_left_behind_is_no_obstacle() {
+    let place = Place::new();
+    drop(UnixListener::bind(place.path("left.sock")).expect("it can be made"));
+    assert!(place.path("left.sock").exists());
+    let arguments = ["--memcached", "off", "--resp", "./left.sock"];
+    let _larder = place.serve(&arguments, 1);
+    Talk::unix(&place.path("left.sock")).ask("PING\r\n", "+PONG\r\n");
+}
+
+#[test]
+fn nested_keys_can_be_switched_off() {
+    let place = Place::new();
+    let line = "set user name 0 0 3\r\nAda\r\n";
+    let on = place.serve(&FREE, 2);
+    on.memcached().ask(line, "NOT_STORED\r\n");
+    let off = place.serve(&[&FREE[..], &["--nested", "off"]].concat(), 2);
+    off.memcached()
+        .ask(line, "CLIENT_ERROR bad command line format\r\nERROR\r\n");
+}
+
+#[test]
+fn a_closed_standard_output_does_not_keep_it_from_serving() {
+    let place = Place::new();
+    let mut shell = Command::new("sh");
+    shell
+        .arg("-c")
+        .arg(format!(
+            "exec {:?} --memcached ./m.sock --resp off >&-",
+            env!("CARGO_BIN_EXE_larder")
+        ))
+        .current_dir(place.path(""))
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped());
+    let mut larder = Larder::spawn(shell);
+    larder.logs("serving with");
+    let mut talk = Talk::unix(&place.path("m.sock"));
+    talk.ask("set k 0 0 1\r\nv\r\n", "STORED\r\n");
+    larder.signal("TERM");
+    assert_eq!(larder.ended().code(), Some(0));
+}
+
+#[test]
+fn a_standard_output_that_is_full_is_an_error_without_a_panic() {
+    let place = Place::new();
+    for arguments in [&["config"][..], &FREE] {
+        let full = File::options().write(true).open("/dev/full");
+        let mut command = place.command(arguments);
+        command.stdout(full.expect("Linux has it"));
+        let printed = Larder::spawn(command).printed();
+        assert_eq!(printed.code, Some(1), "{printed:?}");
+        let last = printed.err.lines().last();
+        assert_eq!(
+            last,
+            Some("larder: standard output: No space left on device (os error 28)")
+        );
+    }
+}
+
+#[test]
+fn the_help_and_the_version_are_asked_for_as_everywhere() {
+    let place = Place::new();
+    let version = place.run(&["--version"]);
+    let expected = format!("larder {}\n", env!("CARGO_PKG_VERSION"));
+    assert_eq!((version.code, version.out), (Some(0), expected));
+    let help = place.run(&["--help"]);
+    assert_eq!(help.code, Some(0));
+    for word in ["--memory <SIZE>", "larder config > larder.toml", "HUP"] {
+        assert!(help.out.contains(word), "{word}: {}", help.out);
+    }
+    let wrong = place.run(&["--memroy", "1GiB"]);
+    assert_eq!(wrong.code, Some(2));
+    assert!(wrong.err.contains("'--memory'"), "{}", wrong.err);
+}
