@@ -20,6 +20,7 @@ use larder::tools::transcript::{Address, Delivery, Outcome, RealTime, Remote, Ru
 mod ch01;
 mod ch02;
 mod ch04;
+mod ch05;
 
 /// What an exercise is about.
 #[derive(Clone, Copy)]
@@ -40,7 +41,12 @@ struct Exercise {
 }
 
 /// All of them, in the order of the book.
-const EXERCISES: &[&[Exercise]] = &[ch01::EXERCISES, ch02::EXERCISES, ch04::EXERCISES];
+const EXERCISES: &[&[Exercise]] = &[
+    ch01::EXERCISES,
+    ch02::EXERCISES,
+    ch04::EXERCISES,
+    ch05::EXERCISES,
+];
 
 fn main() -> ExitCode {
     let words: Vec<String> = env::args().skip(1).collect();
