@@ -19,6 +19,7 @@ use larder::tools::transcript::{Address, Delivery, Outcome, RealTime, Remote, Ru
 
 mod ch01;
 mod ch02;
+mod ch03;
 mod ch04;
 mod ch05;
 
@@ -44,6 +45,7 @@ struct Exercise {
 const EXERCISES: &[&[Exercise]] = &[
     ch01::EXERCISES,
     ch02::EXERCISES,
+    ch03::EXERCISES,
     ch04::EXERCISES,
     ch05::EXERCISES,
 ];

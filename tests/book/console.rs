@@ -42,9 +42,13 @@ pub(crate) struct Typed {
     pub(crate) output: Vec<String>,
 }
 
-/// The commands of a block; a line that ends in a backslash goes on in the next, behind `> `.
-pub(crate) fn commands(body: &str) -> Result<Vec<Typed>, String> {
+/// The commands of a block; a line that ends in a backslash goes on in the next, behind `> `. In the server's terminal a
+/// block may begin with what the server has printed meanwhile: that is the output of an empty command.
+pub(crate) fn commands(body: &str, server: bool) -> Result<Vec<Typed>, String> {
     let mut commands: Vec<Typed> = Vec::new();
+    if server && !body.starts_with("$ ") && !body.starts_with("^C") {
+        commands.push(Typed::default());
+    }
     for line in body.lines() {
         if let Some(command) = line.strip_prefix("$ ") {
             commands.push(Typed {
@@ -126,10 +130,12 @@ struct Terminal<'a> {
 
 impl Terminal<'_> {
     fn block(&mut self, fence: &Fence) -> Result<(), String> {
-        let commands = commands(&fence.body)?;
+        let commands = commands(&fence.body, fence.is("server"))?;
         for typed in &commands {
             if !fence.is("server") {
                 self.client(typed)?;
+            } else if typed.command.is_empty() {
+                self.printed(typed)?;
             } else if typed.command == "^C" {
                 self.interrupt(typed)?;
             } else if typed.command == "echo $?" {
@@ -279,6 +285,18 @@ impl Terminal<'_> {
         same(&typed.command, &typed.output, &printed)
     }
 
+    /// What the server has printed since.
+    fn printed(&mut self, typed: &Typed) -> Result<(), String> {
+        let server = self.server.as_mut().ok_or("output without a server")?;
+        let lines = typed
+            .output
+            .iter()
+            .map(|_| server.line())
+            .collect::<Result<Vec<_>, _>>()?;
+        let lines: Vec<String> = lines.iter().map(|line| self.as_printed(line)).collect();
+        same("the server", &typed.output, &lines)
+    }
+
     /// Ctrl-C in the server's terminal; what it prints until it ends is compared.
     fn interrupt(&mut self, typed: &Typed) -> Result<(), String> {
         let mut server = self.server.take().ok_or("^C without a server")?;
@@ -420,7 +438,11 @@ pub(crate) fn skipped(what: &str) {
 
 #[test]
 fn blocks_are_read_as_typed() {
-    let read = commands("$ printf 'a' | \\\n> nc localhost 7001\nA\n\nB\n^C\n").unwrap();
+    let read = commands(
+        "$ printf 'a' | \\\n> nc localhost 7001\nA\n\nB\n^C\n",
+        false,
+    )
+    .unwrap();
     assert_eq!(read[0].command, "printf 'a' | nc localhost 7001");
     assert_eq!(read[0].output, ["A", "", "B"]);
     assert_eq!(
@@ -430,5 +452,6 @@ fn blocks_are_read_as_typed() {
             output: vec![]
         }
     );
-    assert!(commands("hello").is_err());
+    assert!(commands("hello", false).is_err());
+    assert_eq!(commands("hello\n^C\n", true).unwrap()[0].output, ["hello"]);
 }

@@ -1,6 +1,6 @@
 //! Shutdown and overload, tested with real signals on real processes: what a transcript can't say.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -140,34 +140,34 @@ fn all_connections_share_one_deadline() {
 }
 
 #[test]
-fn nobody_is_served_once_it_closes() {
+fn nobody_is_left_waiting_once_it_closes() {
     for stage in ECHO {
         let server = Running::start(stage, &["0", "60"], 1).unwrap();
         let clients = stuck(&server);
         signal(server.process(), "TERM").unwrap();
-        // The listener goes first: soon nobody can connect, while the stuck client is still waited for.
-        let address = server.address().to_owned();
-        let mut turned_away = Vec::new();
-        until(|| match TcpStream::connect(&address) {
+        // The listener goes first: soon nobody can connect, while the stuck clients are still waited for.
+        let mut between = Vec::new();
+        until(|| match TcpStream::connect(server.address()) {
             Ok(stream) => {
-                turned_away.push(stream);
+                between.push(stream);
                 false
             }
             Err(_) => true,
         })
         .expect("the listener closes");
-        for mut stream in turned_away {
+        drop(clients);
+        // Who came in between is turned away or served, and reads an end or a reset soon; nobody is forgotten.
+        for mut stream in between {
             stream
-                .set_read_timeout(Some(Duration::from_secs(60)))
+                .set_read_timeout(Some(Duration::from_secs(30)))
                 .unwrap();
-            let _ = stream.write_all(b"hello");
-            let served = stream.read(&mut [0; 5]).unwrap_or(0);
-            assert_eq!(
-                served, 0,
-                "{stage} served a connection that came after the signal"
+            let end = stream.read_to_end(&mut Vec::new());
+            let forgotten = matches!(&end, Err(error) if error.kind() == ErrorKind::WouldBlock);
+            assert!(
+                !forgotten,
+                "{stage} left a client waiting that came while it closed"
             );
         }
-        drop(clients);
         assert_eq!(server.ended().unwrap().0.code(), Some(0), "{stage}");
     }
 }
