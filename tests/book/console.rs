@@ -10,6 +10,7 @@
 //! already; `$(pidof NAME)` is the server of this page and no other.
 
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, PipeReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::ExitStatusExt;
@@ -81,10 +82,20 @@ pub(crate) fn commands(body: &str, server: bool) -> Result<Vec<Typed>, String> {
 
 /// Replays a page's console blocks in order. `programs` is where the examples and `larder` are built.
 pub(crate) fn replay(root: &Path, page: &Page, programs: &Path) -> Result<(), String> {
+    replay_with(root, page, programs, HashMap::new())
+}
+
+/// The same, beside servers that run already: the page's ports, and those that stand for them here.
+pub(crate) fn replay_with(
+    root: &Path,
+    page: &Page,
+    programs: &Path,
+    ports: HashMap<String, String>,
+) -> Result<(), String> {
     let mut terminal = Terminal {
         root,
         programs,
-        ports: HashMap::new(),
+        ports,
         server: None,
         status: None,
     };
@@ -258,6 +269,9 @@ impl Terminal<'_> {
             .args(["-c", &format!("{prelude}\n{command}")])
             .current_dir(self.root)
             .env("PROGRAMS", self.programs)
+            .env("PATH", search_path(self.root)?)
+            // redis-cli prints as it does to a terminal, which is what the page's reader has.
+            .env("FAKETTY", "1")
             .env("SERVER", server)
             .stdin(Stdio::null())
             .stdout(writer)
@@ -404,6 +418,13 @@ fn lines(reader: PipeReader) -> Receiver<String> {
         }
     });
     receiver
+}
+
+/// Where programs are looked for: first among the Python modules that `.ci/run` installs.
+pub(crate) fn search_path(root: &Path) -> Result<OsString, String> {
+    let usual = std::env::var_os("PATH").unwrap_or_default();
+    let places = std::iter::once(root.join("target/venv/bin")).chain(std::env::split_paths(&usual));
+    std::env::join_paths(places).map_err(|error| format!("PATH: {error}"))
 }
 
 fn free_port() -> Result<u16, String> {

@@ -75,7 +75,7 @@ impl Page {
         format!("{}:{line}", self.path.display())
     }
 
-    fn parse(path: PathBuf, text: &str) -> Page {
+    pub(crate) fn parse(path: PathBuf, text: &str) -> Page {
         let mut page = Page {
             path,
             fences: Vec::new(),
