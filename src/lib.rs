@@ -23,3 +23,8 @@ pub mod store;
 pub mod tools;
 
 pub use embed::{Builder, GRACE, Server};
+
+// The README's Rust is compiled and run with the doc tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
