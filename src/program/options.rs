@@ -160,17 +160,31 @@ impl Settings {
 
     /// Takes over from `new` what can change while larder serves, and names the settings that differ beyond that.
     pub(crate) fn reload(&mut self, new: &Settings) -> Vec<&'static str> {
-        (self.memory, self.max_item_size) = (new.memory, new.max_item_size);
-        self.max_connections = new.max_connections;
+        // Field by field, so that a new setting can't be forgotten here.
+        let Settings {
+            memcached,
+            resp,
+            unix,
+            memory,
+            max_item_size,
+            nested,
+            model,
+            workers,
+            max_connections,
+            idle_timeout,
+            password_file,
+        } = new;
+        (self.memory, self.max_item_size) = (*memory, *max_item_size);
+        self.max_connections = *max_connections;
         [
-            ("memcached", self.memcached != new.memcached),
-            ("resp", self.resp != new.resp),
-            ("unix", self.unix != new.unix),
-            ("nested", self.nested != new.nested),
-            ("model", self.model != new.model),
-            ("workers", self.workers != new.workers),
-            ("idle-timeout", self.idle_timeout != new.idle_timeout),
-            ("password-file", self.password_file != new.password_file),
+            ("memcached", self.memcached != *memcached),
+            ("resp", self.resp != *resp),
+            ("unix", self.unix != *unix),
+            ("nested", self.nested != *nested),
+            ("model", self.model != *model),
+            ("workers", self.workers != *workers),
+            ("idle-timeout", self.idle_timeout != *idle_timeout),
+            ("password-file", self.password_file != *password_file),
         ]
         .into_iter()
         .filter_map(|(name, differs)| differs.then_some(name))

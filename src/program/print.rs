@@ -21,28 +21,34 @@ pub(crate) fn toml(settings: &Settings, log: &LogOptions) -> String {
     let path =
         |path: &Option<std::path::PathBuf>| path.as_deref().map(Path::to_string_lossy).map(text);
 
+    // Field by field, so that a new setting can't be forgotten here.
+    let Settings {
+        memcached,
+        resp,
+        unix,
+        memory,
+        max_item_size,
+        nested,
+        model,
+        workers,
+        max_connections,
+        idle_timeout,
+        password_file,
+    } = settings;
     let help = ServeOptions::augment_args(Command::new("serve"));
     out.push_str("\n[serve]\n");
     let mut serve = |key, value, example| entry(&mut out, &help, key, value, example);
-    serve("memcached", Some(text(&settings.memcached)), "");
-    serve("resp", Some(text(&settings.resp)), "");
-    serve("unix", path(&settings.unix), "/run/larder/larder.sock");
-    serve("memory", Some(text(settings.memory)), "");
-    serve("max-item-size", Some(text(settings.max_item_size)), "");
-    serve("nested", Some(text(settings.nested)), "");
-    serve("model", Some(text(settings.model)), "");
-    serve("workers", Some(number(settings.workers)), "");
-    serve(
-        "max-connections",
-        Some(number(settings.max_connections)),
-        "",
-    );
-    serve("idle-timeout", Some(number(settings.idle_timeout.0)), "");
-    serve(
-        "password-file",
-        path(&settings.password_file),
-        "/etc/larder/password",
-    );
+    serve("memcached", Some(text(memcached)), "");
+    serve("resp", Some(text(resp)), "");
+    serve("unix", path(unix), "/run/larder/larder.sock");
+    serve("memory", Some(text(memory)), "");
+    serve("max-item-size", Some(text(max_item_size)), "");
+    serve("nested", Some(text(nested)), "");
+    serve("model", Some(text(model)), "");
+    serve("workers", Some(number(*workers)), "");
+    serve("max-connections", Some(number(*max_connections)), "");
+    serve("idle-timeout", Some(number(idle_timeout.0)), "");
+    serve("password-file", path(password_file), "/etc/larder/password");
 
     let help = LogOptions::augment_args(Command::new("log"));
     out.push_str("\n[log]\n");
