@@ -18,109 +18,37 @@
 //! all alike, so that any shard and any thread uses what another gave back. The price is that live
 //! records are moved now and then.
 //!
-//! What this doesn't cure is large records: each has a piece of malloc's memory, so many threads that
-//! churn values of hundreds of kilobytes still leave holes in each other's arenas (eight threads: 176
-//! MiB for a limit of 64; spare segments that fit are used again, without which it was 284).
+//! A large record's segment is mapped memory, not malloc's, for the same reason: what is unmapped is
+//! the system's again at once. Eight threads that churned values of 10 to 300 kB held 176 MiB for a
+//! limit of 64 in malloc's arenas, and hold 68 this way; see [`Buffer`](super::pool::Buffer).
 //!
 //! Cost: appending copies the record once; freeing is arithmetic; emptying a segment copies at most
 //! 64 KiB and looks at the slots of some hundred records, some tens of microseconds under the
 //! shard's lock.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use super::memory;
+use super::pool::{Buffer, Pool};
 use super::slot::NONE;
 
 /// Bytes in front of a record: the owner's slot and the record's length.
 const HEADER: usize = 8;
 /// Records begin at multiples of this.
-const ALIGN: usize = 8;
+pub(super) const ALIGN: usize = 8;
 /// Bits of an address that say where in the segment, in units of [`ALIGN`].
 const PLACE_BITS: u32 = 13;
 /// Segments that a heap has at most: their numbers have 19 bits.
 const MOST: usize = 1 << (u32::BITS - PLACE_BITS);
-/// Bytes of a large store's segments; with malloc's header 64 KiB.
-const LARGEST: usize = (64 << 10) - 16;
-const SMALLEST: usize = (4 << 10) - 16;
-
 /// Bytes of log that a record takes.
 pub(super) fn room(length: usize) -> usize {
     (HEADER + length).next_multiple_of(ALIGN)
 }
 
-/// Segments that no shard uses now, for any shard to use again.
-#[derive(Debug)]
-pub(super) struct Pool {
-    spare: Mutex<Spare>,
-    /// Bytes that are kept at most: a sixteenth of the store's memory.
-    most: usize,
-    /// Bytes that a segment of the log has room for.
-    segment: usize,
-}
-
-#[derive(Debug, Default)]
-struct Spare {
-    /// By capacity.
-    segments: BTreeMap<usize, Vec<Vec<u8>>>,
-    bytes: usize,
-}
-
-impl Pool {
-    /// A pool of segments that suit a store of this size.
-    pub(super) fn new(memory: u64, shards: usize) -> Pool {
-        let memory = usize::try_from(memory).unwrap_or(usize::MAX);
-        let share = memory / shards / 16;
-        let segment = share.clamp(SMALLEST, LARGEST) / ALIGN * ALIGN;
-        Pool {
-            spare: Mutex::default(),
-            most: memory / 16,
-            segment,
-        }
-    }
-
-    /// Bytes that each segment of the log has room for.
-    pub(super) fn segment(&self) -> usize {
-        self.segment
-    }
-
-    /// A segment with room for at least so many bytes. A spare one may have up to a quarter more.
-    fn take(&self, room: usize) -> Vec<u8> {
-        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
-        let fits = spare.segments.range_mut(room..=room + room / 4).next();
-        let taken = fits.and_then(|(capacity, segments)| {
-            Some((*capacity, segments.pop()?, segments.is_empty()))
-        });
-        let Some((capacity, segment, last)) = taken else {
-            return Vec::with_capacity(room);
-        };
-        if last {
-            spare.segments.remove(&capacity);
-        }
-        spare.bytes -= capacity;
-        segment
-    }
-
-    fn give(&self, mut bytes: Vec<u8>) {
-        bytes.clear();
-        let capacity = bytes.capacity();
-        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
-        if spare.bytes + capacity <= self.most {
-            spare.bytes += capacity;
-            spare.segments.entry(capacity).or_default().push(bytes);
-        }
-    }
-}
-
-/// The capacity of the segment for one large record: rounded up, by an eighth at most, so that those that are given
-/// back fit others.
-fn single_capacity(room: usize) -> usize {
-    room.next_multiple_of((room.next_power_of_two() / 16).max(ALIGN))
-}
-
 #[derive(Debug)]
 struct Segment {
-    bytes: Vec<u8>,
+    bytes: Buffer,
+    /// Bytes that records were appended to, from the start.
+    filled: usize,
     /// Bytes of live records, headers and padding included.
     live: usize,
     /// Whether it belongs to one large record.
@@ -129,7 +57,7 @@ struct Segment {
 
 impl Segment {
     fn dead(&self) -> usize {
-        self.bytes.len() - self.live
+        self.filled - self.live
     }
 }
 
@@ -181,10 +109,11 @@ impl Heap {
         self.segments.len() - self.vacant.len() + 2 * more >= MOST
     }
 
-    fn open(&mut self, bytes: Vec<u8>, single: bool) -> u32 {
-        self.held += memory::chunk(bytes.capacity());
+    fn open(&mut self, bytes: Buffer, single: bool) -> u32 {
+        self.held += bytes.taken();
         let segment = Segment {
             bytes,
+            filled: 0,
             live: 0,
             single,
         };
@@ -203,46 +132,39 @@ impl Heap {
     fn close(&mut self, number: u32) {
         let segment = &mut self.segments[number as usize];
         let bytes = std::mem::take(&mut segment.bytes);
-        self.held -= memory::chunk(bytes.capacity());
+        self.held -= bytes.taken();
         if !segment.single {
-            self.filled -= bytes.len();
-            self.dead -= bytes.len() - segment.live;
+            self.filled -= segment.filled;
+            self.dead -= segment.dead();
         }
         self.pool.give(bytes);
-        segment.live = 0;
+        (segment.filled, segment.live) = (0, 0);
         self.vacant.push(number);
         if self.active == number {
             self.active = NONE;
         }
     }
 
-    /// Appends a record of `length` bytes, which `write` appends to what it is given, and returns
-    /// its address.
-    pub(super) fn push(
-        &mut self,
-        owner: u32,
-        length: usize,
-        write: impl FnOnce(&mut Vec<u8>),
-    ) -> u32 {
+    /// Appends a record of `length` bytes, which `write` writes, and returns its address.
+    pub(super) fn push(&mut self, owner: u32, length: usize, write: impl FnOnce(&mut [u8])) -> u32 {
         let room = room(length);
-        let single = room > self.pool.segment / 4;
+        let single = room > self.pool.segment() / 4;
         let number = if single {
-            self.open(self.pool.take(single_capacity(room)), true)
+            self.open(self.pool.single(room), true)
         } else {
-            let full = |active: &Segment| active.bytes.len() + room > self.pool.segment;
+            let full = |active: &Segment| active.filled + room > self.pool.segment();
             if self.active == NONE || full(&self.segments[self.active as usize]) {
-                self.active = self.open(self.pool.take(self.pool.segment), false);
+                self.active = self.open(self.pool.log(), false);
             }
             self.active
         };
         let segment = &mut self.segments[number as usize];
-        let start = segment.bytes.len();
-        segment.bytes.extend_from_slice(&owner.to_le_bytes());
-        segment
-            .bytes
-            .extend_from_slice(&(length as u32).to_le_bytes());
-        write(&mut segment.bytes);
-        segment.bytes.resize(start + room, 0);
+        let start = segment.filled;
+        let bytes = &mut segment.bytes[start..start + room];
+        bytes[..4].copy_from_slice(&owner.to_le_bytes());
+        bytes[4..HEADER].copy_from_slice(&(length as u32).to_le_bytes());
+        write(&mut bytes[HEADER..HEADER + length]);
+        segment.filled += room;
         segment.live += room;
         if !single {
             self.filled += room;
@@ -301,7 +223,7 @@ impl Heap {
     /// If too much of the log is dead, takes out the segment that has the most dead room, to be
     /// moved by [`Moving::next`] and then given to [`finish`](Heap::finish).
     pub(super) fn compact(&mut self) -> Option<Moving> {
-        if self.dead <= self.filled / 16 + self.pool.segment {
+        if self.dead <= self.filled / 16 + self.pool.segment() {
             return None;
         }
         let others = self
@@ -315,19 +237,21 @@ impl Heap {
         let segment = &mut self.segments[number];
         let bytes = std::mem::take(&mut segment.bytes);
         // Its room stays counted until it is finished; what it was filled with is appended again.
-        self.filled -= bytes.len();
-        self.dead -= bytes.len() - segment.live;
+        self.filled -= segment.filled;
+        self.dead -= segment.dead();
         Some(Moving {
             number: number as u32,
             bytes,
+            filled: segment.filled,
             at: 0,
         })
     }
 
     /// Gives a segment back when its live records were moved.
     pub(super) fn finish(&mut self, moved: Moving) {
-        self.held -= memory::chunk(moved.bytes.capacity());
-        self.segments[moved.number as usize].live = 0;
+        self.held -= moved.bytes.taken();
+        let segment = &mut self.segments[moved.number as usize];
+        (segment.filled, segment.live) = (0, 0);
         self.vacant.push(moved.number);
         self.pool.give(moved.bytes);
     }
@@ -338,9 +262,7 @@ impl Heap {
         let log = self.segments.iter().filter(|segment| !segment.single);
         assert_eq!(
             self.filled,
-            log.clone()
-                .map(|segment| segment.bytes.len())
-                .sum::<usize>()
+            log.clone().map(|segment| segment.filled).sum::<usize>()
         );
         assert_eq!(self.dead, log.map(Segment::dead).sum::<usize>());
         self.segments.iter().map(|segment| segment.live).sum()
@@ -357,14 +279,15 @@ fn number_at(bytes: &[u8], at: usize) -> u32 {
 #[derive(Debug)]
 pub(super) struct Moving {
     number: u32,
-    bytes: Vec<u8>,
+    bytes: Buffer,
+    filled: usize,
     at: usize,
 }
 
 impl Moving {
     /// The next record, live or dead: the slot that owns or owned it, its address, and its bytes.
     pub(super) fn next(&mut self) -> Option<(u32, u32, &[u8])> {
-        let bytes = &self.bytes[self.at..];
+        let bytes = &self.bytes[self.at..self.filled];
         if bytes.is_empty() {
             return None;
         }

@@ -36,6 +36,7 @@ mod flush;
 mod heap;
 mod kids;
 mod memory;
+mod pool;
 mod scan;
 mod shard;
 mod sieve;
@@ -110,7 +111,7 @@ pub struct Store {
     max_item_size: AtomicUsize,
     flushes: flush::Flushes,
     /// Segments for records that no shard uses now.
-    pool: Arc<heap::Pool>,
+    pool: Arc<pool::Pool>,
     /// Which database lies behind which number: SWAPDB exchanges two of them.
     databases: [AtomicU8; DATABASES as usize],
     gate: RwLock<()>,
@@ -151,7 +152,7 @@ impl Store {
         let hasher = RandomState::new();
         let cas = Arc::new(AtomicU64::new(1));
         let count = config.shard_count();
-        let pool = Arc::new(heap::Pool::new(config.memory, count));
+        let pool = Arc::new(pool::Pool::new(config.memory, count));
         let shard = |_| {
             Mutex::new(Shard::new(
                 hasher.clone(),

@@ -26,8 +26,8 @@ use hashbrown::HashTable;
 
 use super::DATABASES;
 use super::entry::Entry;
-use super::heap::Pool;
 use super::kids::Kids;
+use super::pool::Pool;
 use super::sieve::Sieve;
 use super::slab::Slab;
 use super::slot::{Head, NONE, Stored};

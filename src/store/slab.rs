@@ -12,8 +12,9 @@
 
 use std::sync::Arc;
 
-use super::heap::{Heap, Pool};
+use super::heap::Heap;
 use super::memory;
+use super::pool::Pool;
 use super::slot::{self, Head, NONE, Slot, Stored};
 
 const CHUNK: usize = 128;
@@ -140,7 +141,7 @@ impl Slab {
         self.heap.free(old);
         let record = self
             .heap
-            .push(index, length, |record| head.append(&key, value, record));
+            .push(index, length, |record| head.fill(&key, value, record));
         let slot = self.slot_mut(index);
         slot.record = record;
         slot.set_bits(bits);
@@ -173,7 +174,7 @@ impl Slab {
                     && slot.record == address
                 {
                     slot.record = self.heap.push(owner, bytes.len(), |record| {
-                        record.extend_from_slice(bytes);
+                        record.copy_from_slice(bytes);
                     });
                 }
             }
@@ -219,7 +220,7 @@ impl Slab {
         let length = head.length(key.len(), value);
         let record = self
             .heap
-            .push(index, length, |record| head.append(key, value, record));
+            .push(index, length, |record| head.fill(key, value, record));
         *free = Slot {
             record,
             prev: NONE,

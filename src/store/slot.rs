@@ -106,16 +106,12 @@ impl Head {
         key_at(self.bits(key)) + key + length(value)
     }
 
-    /// Appends the record.
-    pub(super) fn append(&self, key: &[u8], value: &[&[u8]], record: &mut Vec<u8>) {
+    /// Writes a whole record, of the bytes that [`length`](Head::length) says.
+    pub(super) fn fill(&self, key: &[u8], value: &[&[u8]], record: &mut [u8]) {
         let bits = self.bits(key.len());
-        let start = record.len();
-        record.resize(start + key_at(bits), 0);
-        self.write(&mut record[start..], bits);
-        record.extend_from_slice(key);
-        for part in value {
-            record.extend_from_slice(part);
-        }
+        let at = key_at(bits);
+        record[at..at + key.len()].copy_from_slice(key);
+        self.overwrite(bits, value, record);
     }
 
     /// Writes a record of the same shape over another, which has the same key and the length of
@@ -347,9 +343,8 @@ mod tests {
             } else {
                 &[b"a", b"", b"bc"]
             };
-            let mut record = Vec::new();
-            head.append(b"the key", value, &mut record);
-            assert_eq!(record.len(), head.length(7, value));
+            let mut record = vec![0; head.length(7, value)];
+            head.fill(b"the key", value, &mut record);
             let slot = Slot {
                 record: 0,
                 bits: head.bits(7),
