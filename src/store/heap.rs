@@ -20,7 +20,7 @@
 //!
 //! A large record's segment is mapped memory, not malloc's, for the same reason: what is unmapped is
 //! the system's again at once. Eight threads that churned values of 10 to 300 kB held 176 MiB for a
-//! limit of 64 in malloc's arenas, and hold 68 this way; see [`Buffer`](super::pool::Buffer).
+//! limit of 64 in malloc's arenas, and hold 68 this way; see [`Buffer`].
 //!
 //! Cost: appending copies the record once; freeing is arithmetic; emptying a segment copies at most
 //! 64 KiB and looks at the slots of some hundred records, some tens of microseconds under the
