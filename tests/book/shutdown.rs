@@ -51,9 +51,6 @@ fn slow(server: &Running) -> TcpStream {
 fn stuck(server: &Running) -> Vec<TcpStream> {
     let client = || {
         let mut stream = connect(server);
-        stream
-            .set_write_timeout(Some(Duration::from_millis(300)))
-            .expect("a timeout can be set");
         let block = [b'x'; 64 * 1024];
         let mut reader = stream.try_clone().expect("a second handle");
         thread::scope(|scope| {
@@ -62,6 +59,10 @@ fn stuck(server: &Running) -> Vec<TcpStream> {
                 stream.write_all(&block).expect("the server reads");
             }
         });
+        // From here on a write that takes long is what is wanted; before, it was only a busy machine.
+        stream
+            .set_write_timeout(Some(Duration::from_millis(300)))
+            .expect("a timeout can be set");
         while stream.write(&block).is_ok() {}
         stream
     };
