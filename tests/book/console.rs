@@ -11,7 +11,7 @@
 
 use std::collections::HashMap;
 use std::ffi::OsString;
-use std::io::{self, BufRead, BufReader, PipeReader, Write};
+use std::io::{self, BufRead, BufReader, PipeReader};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -21,7 +21,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::pages::{Fence, Page};
-use crate::support::{find, peers_required};
+use crate::support::find;
+pub(crate) use crate::support::skipped;
 
 /// How long anything may take before the replay is a failure.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -448,13 +449,6 @@ fn same(command: &str, expected: &[String], printed: &[String]) -> Result<(), St
     Err(format!(
         "`{command}` printed\n  {printed:?}\nand the page says\n  {expected:?}"
     ))
-}
-
-/// Says that something was not checked, past the capture of the test harness; with `LARDER_REQUIRE_PEERS=1` it is an
-/// error instead.
-pub(crate) fn skipped(what: &str) {
-    assert!(!peers_required(), "LARDER_REQUIRE_PEERS is set, but {what}");
-    let _ = writeln!(io::stderr(), "SKIPPED: {what}");
 }
 
 #[test]
