@@ -22,6 +22,7 @@ mod ch02;
 mod ch03;
 mod ch04;
 mod ch05;
+mod ch06;
 
 /// What an exercise is about.
 #[derive(Clone, Copy)]
@@ -42,13 +43,7 @@ struct Exercise {
 }
 
 /// All of them, in the order of the book.
-const EXERCISES: &[&[Exercise]] = &[
-    ch01::EXERCISES,
-    ch02::EXERCISES,
-    ch03::EXERCISES,
-    ch04::EXERCISES,
-    ch05::EXERCISES,
-];
+const EXERCISES: &[&[Exercise]] = &[ch01::EXERCISES, ch02::EXERCISES, ch03::EXERCISES, ch04::EXERCISES, ch05::EXERCISES, ch06::EXERCISES];
 
 fn main() -> ExitCode {
     let words: Vec<String> = env::args().skip(1).collect();

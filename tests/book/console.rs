@@ -194,12 +194,14 @@ impl Terminal<'_> {
         if ours {
             for expected in &typed.output {
                 let line = server.line()?;
-                // The line that names the port taken teaches it.
-                if let (Some(named), Some((_, taken))) = (&free, line.rsplit_once(':'))
+                // The lines that name the ports taken teach them.
+                if let (Some((_, named)), Some((_, taken))) =
+                    (expected.rsplit_once(':'), line.rsplit_once(':'))
+                    && free.is_some()
                     && line.starts_with("listening on ")
-                    && expected.ends_with(&format!(":{named}"))
+                    && expected.starts_with("listening on ")
                 {
-                    self.ports.insert(named.clone(), taken.to_owned());
+                    self.ports.insert(named.to_owned(), taken.to_owned());
                 }
                 let line = self.as_printed(&line);
                 same(&typed.command, std::slice::from_ref(expected), &[line])?;

@@ -1,0 +1,72 @@
+//! Stage 6: one store behind two protocols.
+//!
+//! Run it with `cargo run --example 06_resp -- [PORT [BYTES]]`. memcached is on PORT and RESP on the one after it; port 0,
+//! the default, takes free ones. BYTES is what items may take, 64 MiB unless you say so.
+//!
+//! `store.rs` is the cache, now a tree; `service.rs` is what memcached's commands do to it, `resp.rs`
+//! what Redis's do, `reader.rs` how those are read. Connections, signals and the parser are
+//! the library's: those of the stages before, grown up.
+
+mod json;
+mod reader;
+mod resp;
+mod service;
+mod store;
+
+use std::error::Error;
+use std::sync::{Arc, Mutex};
+use std::{env, process};
+
+use larder::server::limits::GRACE;
+use larder::server::signals::{self, Signal};
+use larder::server::{Connections, Listen, Model, Server, Settings};
+use larder::store::Clock;
+
+use resp::Resp;
+use service::Memcached;
+use store::Store;
+
+// ANCHOR: main
+fn main() -> Result<(), Box<dyn Error>> {
+    let port: u16 = argument(1, 0);
+    let store = Arc::new(Mutex::new(Store::new(argument(2, 64 << 20))));
+    let clock = Clock::system();
+    let local = |port| Listen::Tcp(format!("127.0.0.1:{port}"));
+    let next = if port == 0 { 0 } else { port + 1 };
+    let settings = Settings {
+        model: Model::Threads,
+        ..Settings::default()
+    };
+    let server = Server::new(Connections::new())
+        .settings(settings)
+        .listen(
+            local(port),
+            Arc::new(Memcached::new(Arc::clone(&store), clock.clone())),
+        )
+        .listen(local(next), Arc::new(Resp::new(store, clock)))
+        .start()?;
+
+    let handle = server.handle();
+    let _watch = signals::watch(move |signal| match signal {
+        Signal::Stop => handle.begin_shutdown(GRACE),
+        Signal::StopNow => process::exit(1),
+        Signal::Reload => {}
+    })?;
+    println!("listening on memcached {}", server.addresses()[0]);
+    println!("listening on resp {}", server.addresses()[1]);
+    server.join();
+    Ok(())
+}
+// ANCHOR_END: main
+
+/// The argument at this place, or what stands in for it.
+fn argument<T: std::str::FromStr>(place: usize, default: T) -> T {
+    match env::args().nth(place).map(|text| text.parse()) {
+        None => default,
+        Some(Ok(value)) => value,
+        Some(Err(_)) => {
+            eprintln!("argument {place} is not a number in range: give [PORT [BYTES]]");
+            process::exit(2);
+        }
+    }
+}

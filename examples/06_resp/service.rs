@@ -1,0 +1,330 @@
+//! What memcached's commands do to the store.
+
+use std::borrow::Cow;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use larder::protocol::memcached::text::{
+    Block, Command, Nesting, Parsed, Store as Storage, StoreVerb, Words, data_block, parse,
+    parse_unsigned, reply,
+};
+use larder::server::limits::OUTPUT_SOFT_LIMIT;
+use larder::server::{self, Next, Peer, Refusal, Service, Turn};
+use larder::store::Clock;
+
+use super::json;
+use super::store::{Refused, Store, expires};
+
+/// Bytes of the largest item, key and value, as in memcached.
+const MAX_ITEM: usize = 1 << 20;
+
+/// The front door: every connection gets a session, and all sessions the same store.
+pub(crate) struct Memcached {
+    store: Arc<Mutex<Store>>,
+    clock: Clock,
+}
+
+impl Memcached {
+    pub(crate) fn new(store: Arc<Mutex<Store>>, clock: Clock) -> Memcached {
+        Memcached { store, clock }
+    }
+}
+
+impl Service for Memcached {
+    fn protocol(&self) -> &'static str {
+        "memcached"
+    }
+
+    fn open(&self, _: Peer) -> Box<dyn server::Session> {
+        Box::new(Session {
+            store: Arc::clone(&self.store),
+            clock: self.clock.clone(),
+            refused: None,
+        })
+    }
+
+    fn refusal(&self, _: Refusal) -> Cow<'static, [u8]> {
+        reply::TOO_MANY_CONNECTIONS.into()
+    }
+}
+
+/// One connection.
+struct Session {
+    store: Arc<Mutex<Store>>,
+    clock: Clock,
+    /// A value that is too large: how many of its bytes are still to come, and the reply after them.
+    refused: Option<(usize, &'static [u8])>,
+}
+
+impl server::Session for Session {
+    fn turn(&mut self, input: &[u8], output: &mut Vec<u8>) -> Turn {
+        let full = output.len() + OUTPUT_SOFT_LIMIT;
+        let mut consumed = 0;
+        while consumed < input.len() {
+            if output.len() > full {
+                return Turn {
+                    consumed,
+                    next: Next::Again,
+                };
+            }
+            match self.step(&input[consumed..], output) {
+                Some(0) => break,
+                Some(taken) => consumed += taken,
+                None => {
+                    return Turn {
+                        consumed: input.len(),
+                        next: Next::Close,
+                    };
+                }
+            }
+        }
+        Turn {
+            consumed,
+            next: Next::Read,
+        }
+    }
+}
+
+impl Session {
+    /// Handles one command: how many bytes it took, 0 if it isn't whole yet, nothing to close the connection.
+    fn step(&mut self, input: &[u8], out: &mut Vec<u8>) -> Option<usize> {
+        if let Some((left, reply)) = self.refused {
+            let taken = left.min(input.len());
+            self.refused = (taken < left).then_some((left - taken, reply));
+            if self.refused.is_none() {
+                out.extend_from_slice(reply);
+            }
+            return Some(taken);
+        }
+        match parse(input, 0, Nesting::On) {
+            Parsed::More => Some(0),
+            Parsed::Bad {
+                reply,
+                consumed,
+                close,
+            } => {
+                out.extend_from_slice(reply);
+                (!close).then_some(consumed)
+            }
+            Parsed::Done {
+                command: Command::Quit,
+                ..
+            } => None,
+            Parsed::Done {
+                command: Command::Store(storage),
+                consumed: line,
+            } => Some(self.storage(&storage, input, line, out)),
+            Parsed::Done { command, consumed } => {
+                self.run(command, out);
+                Some(consumed)
+            }
+        }
+    }
+
+    /// A storage command and its value: the bytes that both took, or 0.
+    fn storage(
+        &mut self,
+        storage: &Storage<'_>,
+        input: &[u8],
+        line: usize,
+        out: &mut Vec<u8>,
+    ) -> usize {
+        let quiet = |text: &'static [u8]| if storage.noreply { b"" } else { text };
+        let path = names(storage.path);
+        let key = path.last().map_or(0, |key| key.len());
+        if key + storage.length > MAX_ITEM {
+            if storage.verb == StoreVerb::Set {
+                self.store().remove(&path, self.clock.now_ms());
+            }
+            self.refused = Some((storage.length + 2, quiet(reply::TOO_LARGE)));
+            return line;
+        }
+        match data_block(&input[line..], storage.length) {
+            Block::More { .. } => 0,
+            Block::Bad { consumed } => {
+                out.extend_from_slice(quiet(reply::BAD_DATA_CHUNK));
+                line + consumed
+            }
+            Block::Done { value, consumed } => {
+                out.extend_from_slice(quiet(self.put(storage, &path, value)));
+                line + consumed
+            }
+        }
+    }
+
+    fn put(&self, storage: &Storage<'_>, path: &[&[u8]], value: &[u8]) -> &'static [u8] {
+        let now = self.clock.now_ms();
+        let mut store = self.store();
+        let there = store.peek(path, now);
+        let (value, flags, expires) = match (storage.verb, there) {
+            (StoreVerb::Append | StoreVerb::Prepend, Some(item)) => {
+                let parts = match storage.verb {
+                    StoreVerb::Append => [&item.value, value],
+                    _ => [value, &item.value],
+                };
+                let value = parts.concat();
+                let key = path.last().map_or(0, |key| key.len());
+                if key + value.len() > MAX_ITEM {
+                    return reply::NOT_STORED;
+                }
+                return match store.set_value(path, value, now) {
+                    Ok(()) => reply::STORED,
+                    Err(_) => reply::OUT_OF_MEMORY_STORING,
+                };
+            }
+            (StoreVerb::Add, Some(_)) => return reply::NOT_STORED,
+            (StoreVerb::Cas, Some(item)) if item.unique != storage.unique => return reply::EXISTS,
+            (StoreVerb::Cas, None) => return reply::NOT_FOUND,
+            (StoreVerb::Replace | StoreVerb::Append | StoreVerb::Prepend, None) => {
+                return reply::NOT_STORED;
+            }
+            _ => (value.to_vec(), storage.flags, expires(storage.exptime, now)),
+        };
+        match store.put(path, value, flags, expires, now) {
+            Ok(()) => reply::STORED,
+            Err(Refused::NoParent) => reply::NOT_STORED,
+            Err(Refused::TooLarge) => reply::OUT_OF_MEMORY_STORING,
+        }
+    }
+
+    fn run(&self, command: Command<'_>, out: &mut Vec<u8>) {
+        match command {
+            Command::Retrieve { keys, exptime, cas } => self.retrieve(keys, exptime, cas, out),
+            Command::Count {
+                path,
+                delta,
+                down,
+                noreply,
+            } => self.count(&names(path), delta, down, noreply, out),
+            Command::Touch {
+                path,
+                exptime,
+                noreply,
+            } => {
+                let now = self.clock.now_ms();
+                let touched = match self.store().peek(&names(path), now) {
+                    Some(item) => {
+                        item.expires = expires(exptime, now);
+                        reply::TOUCHED
+                    }
+                    None => reply::NOT_FOUND,
+                };
+                out.extend_from_slice(if noreply { b"" } else { touched });
+            }
+            Command::Delete { path, noreply } => {
+                let removed = self.store().remove(&names(path), self.clock.now_ms());
+                let deleted = if removed {
+                    reply::DELETED
+                } else {
+                    reply::NOT_FOUND
+                };
+                out.extend_from_slice(if noreply { b"" } else { deleted });
+            }
+            Command::RetrievePath { path, cas } => self.retrieve_path(path, cas, out),
+            Command::Children { path } => self.children(path, out),
+            Command::FlushAll { delay, noreply } => {
+                let now = self.clock.now_ms();
+                match expires(delay, now) {
+                    Some(when) if when > now => self.store().flush_at(when),
+                    // A date that is over: nothing that we hold is older.
+                    Some(_) if delay > 0 => {}
+                    _ => self.store().flush(),
+                }
+                out.extend_from_slice(if noreply { b"" } else { reply::OK });
+            }
+            Command::Verbosity { noreply, .. } => {
+                out.extend_from_slice(if noreply { b"" } else { reply::OK });
+            }
+            Command::Stats { words } if words.is_empty() => self.stats(out),
+            Command::Version => {
+                out.extend_from_slice(
+                    concat!("VERSION ", env!("CARGO_PKG_VERSION"), "\r\n").as_bytes(),
+                );
+            }
+            Command::MetaNoop => out.extend_from_slice(reply::META_NOOP),
+            Command::Shutdown => out.extend_from_slice(reply::SHUTDOWN_DISABLED),
+            _ => out.extend_from_slice(reply::ERROR),
+        }
+    }
+
+    fn retrieve(&self, keys: Words<'_>, exptime: Option<i32>, cas: bool, out: &mut Vec<u8>) {
+        for key in keys {
+            let now = self.clock.now_ms();
+            let mut store = self.store();
+            if let Some(item) = store.get(&[key], now) {
+                let unique = cas.then_some(item.unique);
+                reply::value(out, Words::new(key), item.flags, &item.value, unique);
+                if let (Some(exptime), Some(item)) = (exptime, store.peek(&[key], now)) {
+                    item.expires = expires(exptime, now);
+                }
+            }
+        }
+        out.extend_from_slice(reply::END);
+    }
+    /// `getn` and `getns`: the item at a path.
+    fn retrieve_path(&self, path: Words<'_>, cas: bool, out: &mut Vec<u8>) {
+        if let Some(item) = self.store().get(&names(path), self.clock.now_ms()) {
+            let unique = cas.then_some(item.unique);
+            reply::value(out, path, item.flags, &item.value, unique);
+        }
+        out.extend_from_slice(reply::END);
+    }
+
+    /// `getch`: the names of what hangs below an item, as a JSON array.
+    fn children(&self, path: Words<'_>, out: &mut Vec<u8>) {
+        if let Some(children) = self.store().children(&names(path), self.clock.now_ms()) {
+            reply::value(out, path, 0, &json::array(&children), None);
+        }
+        out.extend_from_slice(reply::END);
+    }
+
+    /// `incr` wraps around at 2^64, `decr` stops at 0, and a number that gets shorter is padded with spaces.
+    fn count(&self, path: &[&[u8]], delta: u64, down: bool, noreply: bool, out: &mut Vec<u8>) {
+        let now = self.clock.now_ms();
+        let mut store = self.store();
+        let number = match store.peek(path, now) {
+            None => Err(reply::NOT_FOUND),
+            Some(item) => parse_unsigned(&item.value)
+                .map(|number| (number, item.value.len()))
+                .ok_or(reply::NON_NUMERIC),
+        };
+        let counted = number.and_then(|(number, width)| {
+            let number = if down {
+                number.saturating_sub(delta)
+            } else {
+                number.wrapping_add(delta)
+            };
+            let value = format!("{number:<width$}").into_bytes();
+            match store.set_value(path, value, now) {
+                Ok(()) => Ok(number),
+                Err(_) => Err(reply::OUT_OF_MEMORY_STORING),
+            }
+        });
+        match counted {
+            _ if noreply => {}
+            Ok(number) => reply::number(out, number),
+            Err(text) => out.extend_from_slice(text),
+        }
+    }
+
+    fn stats(&self, out: &mut Vec<u8>) {
+        let store = self.store();
+        reply::stat(out, "get_hits", store.counts.hits);
+        reply::stat(out, "get_misses", store.counts.misses);
+        reply::stat(out, "bytes", store.used());
+        reply::stat(out, "curr_items", store.len());
+        reply::stat(out, "limit_maxbytes", store.limit());
+        reply::stat(out, "evictions", store.counts.evictions);
+        reply::stat(out, "expired", store.counts.expired);
+        out.extend_from_slice(reply::END);
+    }
+
+    fn store(&self) -> MutexGuard<'_, Store> {
+        // No method of the store panics halfway, so what a panic elsewhere has left locked is whole.
+        self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The names of a path, from the root down.
+fn names(path: Words<'_>) -> Vec<&[u8]> {
+    path.collect()
+}

@@ -1,0 +1,315 @@
+//! The cache: a tree of items under paths of keys, each with an end of its own, all together bounded in bytes.
+//!
+//! An item is no longer there when an item above it isn't.
+//!
+//! Time is an argument, in Unix milliseconds: who calls has looked at a clock, and the store has none.
+
+use std::collections::BTreeMap;
+use std::mem;
+use std::sync::Arc;
+/// What is stored under a key.
+#[derive(Default)]
+pub(crate) struct Item {
+    key: Arc<[u8]>,
+    pub(crate) value: Vec<u8>,
+    /// The client's; a store has no opinion on them.
+    pub(crate) flags: u32,
+    /// Unix time in milliseconds from which on the item is no longer there.
+    pub(crate) expires: Option<u64>,
+    /// A number that rises with every change of the item or of what hangs below it.
+    pub(crate) unique: u64,
+    /// Asked for since the hand last came by.
+    visited: bool,
+    /// What it hangs below, by its place, and what hangs below it.
+    parent: usize,
+    children: BTreeMap<Arc<[u8]>, usize>,
+    /// The neighbours in the queue, by their place.
+    newer: usize,
+    older: usize,
+}
+
+/// The cache itself. Items stay at their place in `items` from their first to their last moment.
+pub(crate) struct Store {
+    /// The first is the root: it has no key and no value, and stands in no queue.
+    items: Vec<Item>,
+    /// Places that are free again.
+    free: Vec<usize>,
+    newest: usize,
+    oldest: usize,
+    /// Where eviction goes on.
+    hand: usize,
+    used: usize,
+    limit: usize,
+    changes: u64,
+    flush_at: Option<u64>,
+    pub(crate) counts: Counts,
+}
+
+/// What has happened so far.
+#[derive(Default)]
+pub(crate) struct Counts {
+    pub(crate) hits: u64,
+    pub(crate) misses: u64,
+    pub(crate) evictions: u64,
+    pub(crate) expired: u64,
+}
+
+/// Why a write was refused.
+pub(crate) enum Refused {
+    /// There is nothing to hang it below.
+    NoParent,
+    /// It would not fit into an empty store.
+    TooLarge,
+}
+
+/// The place of the item above all others.
+const ROOT: usize = 0;
+
+/// No place.
+const NONE: usize = usize::MAX;
+
+/// Bytes that an item takes beside its key and value: the `Item`, its entry in the map, what the allocator adds.
+const OVERHEAD: usize = 240;
+
+fn cost(key: &[u8], value: &[u8]) -> usize {
+    OVERHEAD + key.len() + value.len()
+}
+
+/// When an item ends that is stored now with this expiration time; `None` is never.
+pub(crate) fn expires(exptime: i32, now: u64) -> Option<u64> {
+    const MONTH: u32 = 30 * 24 * 60 * 60;
+    match u32::try_from(exptime) {
+        Ok(0) => None,
+        Ok(seconds) if seconds <= MONTH => Some(now + u64::from(seconds) * 1000),
+        Ok(date) => Some(u64::from(date) * 1000),
+        Err(_) => Some(now),
+    }
+}
+
+impl Store {
+    pub(crate) fn new(limit: usize) -> Store {
+        Store {
+            items: vec![Item::default()],
+            free: Vec::new(),
+            newest: NONE,
+            oldest: NONE,
+            hand: NONE,
+            used: 0,
+            limit,
+            changes: 0,
+            flush_at: None,
+            counts: Counts::default(),
+        }
+    }
+    /// Reads an item for a client: it counts, and eviction will spare it once.
+    pub(crate) fn get(&mut self, path: &[&[u8]], now: u64) -> Option<&Item> {
+        let Some(place) = self.find(path, now) else {
+            self.counts.misses += 1;
+            return None;
+        };
+        self.counts.hits += 1;
+        self.items[place].visited = true;
+        Some(&self.items[place])
+    }
+
+    /// Looks at an item for a command that is about to write.
+    pub(crate) fn peek(&mut self, path: &[&[u8]], now: u64) -> Option<&mut Item> {
+        let place = self.find(path, now)?;
+        Some(&mut self.items[place])
+    }
+
+    /// Walks down from the root. What is over goes, and all that hangs below it.
+    fn find(&mut self, path: &[&[u8]], now: u64) -> Option<usize> {
+        if self.flush_at.is_some_and(|when| when <= now) {
+            self.flush();
+        }
+        let mut place = ROOT;
+        for &key in path {
+            place = *self.items[place].children.get(key)?;
+            if self.items[place].is_over(now) {
+                self.counts.expired += 1;
+                self.take(place);
+                return None;
+            }
+        }
+        Some(place)
+    }
+    /// Stores a value in place of what was there, and evicts until it fits.
+    pub(crate) fn put(
+        &mut self,
+        path: &[&[u8]],
+        value: Vec<u8>,
+        flags: u32,
+        expires: Option<u64>,
+        now: u64,
+    ) -> Result<(), Refused> {
+        let (key, above) = path.split_last().ok_or(Refused::NoParent)?;
+        let parent = self.find(above, now).ok_or(Refused::NoParent)?;
+        self.remove(path, now);
+        let cost = cost(key, &value);
+        while self.used + cost > self.limit {
+            if !self.evict(parent, now) {
+                return Err(Refused::TooLarge);
+            }
+        }
+        self.used += cost;
+        let key: Arc<[u8]> = (*key).into();
+        let item = Item {
+            key: Arc::clone(&key),
+            value,
+            flags,
+            expires,
+            unique: 0,
+            visited: false,
+            parent,
+            children: BTreeMap::new(),
+            newer: NONE,
+            older: self.newest,
+        };
+        let place = self.free.pop().unwrap_or(self.items.len());
+        if place == self.items.len() {
+            self.items.push(item);
+        } else {
+            self.items[place] = item;
+        }
+        self.items[parent].children.insert(key, place);
+        match self.newest {
+            NONE => self.oldest = place,
+            newest => self.items[newest].newer = place,
+        }
+        self.newest = place;
+        self.changed(place);
+        Ok(())
+    }
+    /// Changes an item's value. Its flags, its end and what hangs below it stay.
+    pub(crate) fn set_value(
+        &mut self,
+        path: &[&[u8]],
+        value: Vec<u8>,
+        now: u64,
+    ) -> Result<(), Refused> {
+        let place = self.find(path, now).ok_or(Refused::NoParent)?;
+        let before = self.items[place].value.len();
+        while self.used - before + value.len() > self.limit {
+            if !self.evict(place, now) {
+                return Err(Refused::TooLarge);
+            }
+        }
+        self.used = self.used - before + value.len();
+        self.items[place].value = value;
+        self.changed(place);
+        Ok(())
+    }
+
+    /// Gives an item, and all above it, a new number: whoever compares an item sees what has changed below.
+    fn changed(&mut self, mut place: usize) {
+        self.changes += 1;
+        while place != ROOT {
+            self.items[place].unique = self.changes;
+            place = self.items[place].parent;
+        }
+    }
+
+    /// Removes an item and all that hangs below it; false if there was none.
+    pub(crate) fn remove(&mut self, path: &[&[u8]], now: u64) -> bool {
+        let Some(place) = self.find(path, now) else {
+            return false;
+        };
+        self.changed(place);
+        self.take(place);
+        true
+    }
+    /// The names of what hangs below an item, in order.
+    pub(crate) fn children(&mut self, path: &[&[u8]], now: u64) -> Option<Vec<Arc<[u8]>>> {
+        let place = self.find(path, now)?;
+        let over = |&(_, child): &(&Arc<[u8]>, &usize)| !self.items[*child].is_over(now);
+        let children = self.items[place].children.iter().filter(over);
+        Some(children.map(|(name, _)| Arc::clone(name)).collect())
+    }
+    /// Gives up one item: the first leaf under the hand that nobody has asked for since the hand was last there, but
+    /// not `parent`, below which something is about to hang. False if there is none.
+    fn evict(&mut self, parent: usize, now: u64) -> bool {
+        // Twice around: the first time may only clear marks.
+        for _ in 0..2 * self.items.len() {
+            let place = match self.hand {
+                NONE => self.oldest,
+                hand => hand,
+            };
+            let Some(item) = self.items.get_mut(place) else {
+                return false;
+            };
+            self.hand = item.newer;
+            if place == parent || !item.children.is_empty() && !item.is_over(now) {
+                continue;
+            } else if item.is_over(now) {
+                self.counts.expired += 1;
+            } else if mem::take(&mut item.visited) {
+                continue;
+            } else {
+                self.counts.evictions += 1;
+            }
+            self.take(place);
+            return true;
+        }
+        false
+    }
+    /// Takes an item and all that hangs below it out of the tree and the queue. Their places are free again.
+    fn take(&mut self, place: usize) {
+        let (key, parent) = (Arc::clone(&self.items[place].key), self.items[place].parent);
+        self.items[parent].children.remove(&key);
+        let mut left = vec![place];
+        while let Some(place) = left.pop() {
+            let item = mem::take(&mut self.items[place]);
+            match item.newer {
+                NONE => self.newest = item.older,
+                newer => self.items[newer].older = item.older,
+            }
+            match item.older {
+                NONE => self.oldest = item.newer,
+                older => self.items[older].newer = item.newer,
+            }
+            if self.hand == place {
+                self.hand = item.newer;
+            }
+            self.used -= cost(&item.key, &item.value);
+            self.free.push(place);
+            left.extend(item.children.values());
+        }
+    }
+
+    /// Removes everything.
+    pub(crate) fn flush(&mut self) {
+        let empty = Store::new(self.limit);
+        let before = mem::replace(self, empty);
+        self.changes = before.changes;
+        self.counts = before.counts;
+    }
+
+    /// Removes, when the time has come, everything that is stored by then.
+    pub(crate) fn flush_at(&mut self, when: u64) {
+        self.flush_at = Some(when);
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.items.len() - 1 - self.free.len()
+    }
+
+    pub(crate) fn used(&self) -> usize {
+        self.used
+    }
+
+    pub(crate) fn limit(&self) -> usize {
+        self.limit
+    }
+}
+
+impl Item {
+    /// To Redis's clients such an item is a hash, and any other a string.
+    pub(crate) fn has_children(&self) -> bool {
+        !self.children.is_empty()
+    }
+
+    fn is_over(&self, now: u64) -> bool {
+        self.expires.is_some_and(|when| when <= now)
+    }
+}
