@@ -4,6 +4,8 @@
 //! - `cargo run --example exercises -- 1.1` checks the starter in `examples/exercises/`, the file that you edit, and
 //!   prints the first difference.
 //! - `cargo run --example exercises -- 1.1 solution` checks the solution.
+//! - `cargo run --example exercises -- 0.1 against 127.0.0.1:11211` holds a conversation that you have written against a
+//!   real server.
 //! - `cargo run --example exercises -- 1.1 serve 7001` serves the starter, to be talked to by hand.
 //!
 //! An exercise is one function that serves one connection, or a whole listener. The conversation that it must hold
@@ -17,6 +19,7 @@ use std::{env, fs, thread};
 
 use larder::tools::transcript::{Address, Delivery, Outcome, RealTime, Remote, Run, Side, parse};
 
+mod ch00;
 mod ch01;
 mod ch02;
 mod ch03;
@@ -31,6 +34,8 @@ enum Serve {
     Connection(fn(&TcpStream) -> io::Result<()>),
     /// Serves all connections of a listener.
     Listener(fn(&TcpListener) -> io::Result<()>),
+    /// A conversation that a real server must hold; the file with this end.
+    Conversation(&'static str),
 }
 
 /// One exercise: its number, its files' name, what it asks for, and both ways of doing it.
@@ -43,7 +48,15 @@ struct Exercise {
 }
 
 /// All of them, in the order of the book.
-const EXERCISES: &[&[Exercise]] = &[ch01::EXERCISES, ch02::EXERCISES, ch03::EXERCISES, ch04::EXERCISES, ch05::EXERCISES, ch06::EXERCISES];
+const EXERCISES: &[&[Exercise]] = &[
+    ch00::EXERCISES,
+    ch01::EXERCISES,
+    ch02::EXERCISES,
+    ch03::EXERCISES,
+    ch04::EXERCISES,
+    ch05::EXERCISES,
+    ch06::EXERCISES,
+];
 
 fn main() -> ExitCode {
     let words: Vec<String> = env::args().skip(1).collect();
@@ -60,10 +73,14 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     let done = match rest {
-        [] => check(exercise, exercise.starter),
-        ["solution"] => check(exercise, exercise.solution),
+        [] => check(exercise, exercise.starter, None),
+        ["solution"] => check(exercise, exercise.solution, None),
+        ["against", address] => check(exercise, exercise.starter, Some(address)),
+        ["solution", "against", address] => check(exercise, exercise.solution, Some(address)),
         ["serve", port] => serve_at(port, exercise.starter),
-        _ => Err("after the number comes nothing, `solution` or `serve PORT`".into()),
+        _ => {
+            Err("after the number comes nothing, `solution`, `against ADDR` or `serve PORT`".into())
+        }
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -74,22 +91,26 @@ fn main() -> ExitCode {
     }
 }
 
-/// Replays the exercise's conversation, however the bytes are cut.
-fn check(exercise: &Exercise, serve: Serve) -> Result<(), String> {
-    let path = format!(
-        "{}/examples/exercises/{}.txt",
-        env!("CARGO_MANIFEST_DIR"),
-        exercise.file
-    );
+/// Replays the exercise's conversation, however the bytes are cut: against the exercise, or against a real server.
+fn check(exercise: &Exercise, serve: Serve, address: Option<&str>) -> Result<(), String> {
+    let end = match serve {
+        Serve::Conversation(end) => end,
+        _ => "",
+    };
+    let shown = format!("examples/exercises/{}{end}.txt", exercise.file);
+    let path = format!("{}/{shown}", env!("CARGO_MANIFEST_DIR"));
     let text = fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
-    let shown = format!("examples/exercises/{}.txt", exercise.file);
     let transcript = parse(exercise.number, &shown, &text).map_err(|error| error.to_string())?;
-    let listener = TcpListener::bind("127.0.0.1:0").map_err(|error| error.to_string())?;
-    let address = listener
-        .local_addr()
-        .map_err(|error| error.to_string())?
-        .to_string();
-    thread::spawn(move || accept(&listener, serve));
+    let address = match (serve, address) {
+        (Serve::Conversation(_), Some(address)) => address.to_owned(),
+        (Serve::Conversation(_), None) => return Err("give the real server: against ADDR".into()),
+        _ => {
+            let listener = TcpListener::bind("127.0.0.1:0").map_err(|error| error.to_string())?;
+            let address = listener.local_addr().map_err(|error| error.to_string())?;
+            thread::spawn(move || accept(&listener, serve));
+            address.to_string()
+        }
+    };
     let patience = Duration::from_secs(5);
     let time = RealTime {
         at_most: Duration::from_secs(2),
@@ -130,6 +151,7 @@ fn serve_at(port: &str, serve: Serve) -> Result<(), String> {
 
 fn accept(listener: &TcpListener, serve: Serve) {
     match serve {
+        Serve::Conversation(_) => eprintln!("this exercise is a file and serves nobody"),
         Serve::Listener(run) => {
             if let Err(error) = run(listener) {
                 eprintln!("the server ended with an error: {error}");

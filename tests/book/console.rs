@@ -171,26 +171,29 @@ impl Terminal<'_> {
     /// Starts a server; what the page shows under it must be what it prints.
     fn start(&mut self, typed: &Typed) -> Result<(), String> {
         let words: Vec<&str> = typed.command.split_whitespace().collect();
-        let (program, mut arguments) = self.program(&words)?;
         let ours = words[0] == "cargo";
-        let port = arguments
+        let named = words
             .iter()
-            .position(|a| a.len() >= 4 && a.parse::<u16>().is_ok());
-        let mut free = None;
-        if let Some(place) = port {
-            let named = arguments[place].clone();
-            let taken = if ours {
-                "0".to_owned()
-            } else {
-                free_port()?.to_string()
-            };
-            arguments[place].clone_from(&taken);
-            if !ours {
+            .find(|word| word.len() >= 4 && word.parse::<u16>().is_ok());
+        let free = named.map(|named| (*named).to_owned());
+        let mut server = if ours {
+            let (program, mut arguments) = self.program(&words)?;
+            for argument in &mut arguments {
+                if Some(&*argument) == free.as_ref() {
+                    "0".clone_into(argument);
+                }
+            }
+            Server::spawn(self.root, &program, &arguments)?
+        } else {
+            let mut command = typed.command.clone();
+            if let Some(named) = &free {
+                let taken = free_port()?.to_string();
+                command = replace_number(&command, named, &taken);
                 self.ports.insert(named.clone(), taken);
             }
-            free = Some(named);
-        }
-        let mut server = Server::spawn(self.root, &program, &arguments)?;
+            let arguments = ["-c".to_owned(), format!("exec {command}")];
+            Server::spawn(self.root, Path::new("bash"), &arguments)?
+        };
         if ours {
             for expected in &typed.output {
                 let line = server.line()?;

@@ -5,7 +5,7 @@ use regex::Regex;
 use super::pages::Book;
 
 /// The smallest number of terms.
-const TERMS: usize = 5;
+const TERMS: usize = 40;
 
 /// Terms too few, unused, or not linked at their first use in running text.
 pub(crate) fn problems(book: &Book, terms_wanted: usize) -> Vec<String> {

@@ -4,7 +4,6 @@
 //! - It fails every conversation that its chapter includes as ```` ```transcript,fails ````: why a next stage is needed.
 //! - Every transcript that a chapter includes is one of these two, so no page shows a conversation that nobody had.
 
-use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -14,7 +13,7 @@ use std::thread;
 use std::time::Duration;
 
 use larder::tools::transcript::{
-    Address, Delivery, Outcome, RealTime, Remote, Run, Side, Transcript, parse,
+    Address, Agrees, Delivery, Outcome, RealTime, Remote, Run, Side, Transcript, parse,
 };
 
 use super::console::until;
@@ -299,12 +298,20 @@ pub(crate) fn problems(book: &Book, page: &Page, name: &str) -> Result<Vec<Strin
     Ok(problems)
 }
 
-/// Whether a stage's number has a program.
-pub(crate) fn exists(root: &Path, stage: u32) -> bool {
-    let prefix = format!("{stage:02}_");
-    fs::read_dir(root.join("examples"))
+/// What is wrong with the conversations of a chapter that has no stage: each must be a real server's.
+pub(crate) fn problems_without_stage(book: &Book, page: &Page) -> Result<Vec<String>, String> {
+    let foreign = |(transcript, fails): (Transcript, bool)| {
+        let real = !fails && !matches!(transcript.agrees, Agrees::LarderOnly(_));
+        let page = page.path.display();
+        (!real).then(|| {
+            format!(
+                "{page}: {} is no real server's conversation",
+                transcript.name
+            )
+        })
+    };
+    Ok(included(book, page)?
         .into_iter()
-        .flatten()
-        .flatten()
-        .any(|entry| entry.file_name().to_string_lossy().starts_with(&prefix))
+        .filter_map(foreign)
+        .collect())
 }
