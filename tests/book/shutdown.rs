@@ -31,11 +31,11 @@ fn greeted(server: &Running) -> TcpStream {
     stream
 }
 
-/// A connection whose client takes little at a time, so that most of an answer stays with the server.
-fn slow(server: &Running) -> TcpStream {
+/// A connection whose client has a receive buffer of so many bytes, which the kernel then leaves alone.
+fn with_buffer(server: &Running, bytes: usize) -> TcpStream {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
     socket
-        .set_recv_buffer_size(4096)
+        .set_recv_buffer_size(bytes)
         .expect("a buffer size can be set");
     let address: SocketAddr = server.address().parse().expect("an address");
     socket.connect(&address.into()).expect("the stage accepts");
@@ -49,24 +49,35 @@ fn slow(server: &Running) -> TcpStream {
 /// Four connections whose clients have stopped reading, with more to answer than the kernel can hold for them. First
 /// each exchanges some megabytes, so that the kernel lets more than a page wait; at least two are surely stuck then.
 fn stuck(server: &Running) -> Vec<TcpStream> {
-    let client = || {
-        let mut stream = connect(server);
-        let block = [b'x'; 64 * 1024];
-        let mut reader = stream.try_clone().expect("a second handle");
-        thread::scope(|scope| {
-            scope.spawn(move || reader.read_exact(&mut vec![0; 1024 * block.len()]));
-            for _ in 0..1024 {
-                stream.write_all(&block).expect("the server reads");
+    let block = [b'x'; 64 * 1024];
+    let mut clients: Vec<TcpStream> = (0..4)
+        .map(|_| {
+            let mut stream = with_buffer(server, 256 * 1024);
+            let mut reader = stream.try_clone().expect("a second handle");
+            thread::scope(|scope| {
+                scope.spawn(move || reader.read_exact(&mut vec![0; 1024 * block.len()]));
+                for _ in 0..1024 {
+                    stream.write_all(&block).expect("the server reads");
+                }
+            });
+            stream
+        })
+        .collect();
+    // Nobody gets any further in a whole round: it is not the machine that is slow.
+    let mut moved = true;
+    while moved {
+        moved = false;
+        for client in &mut clients {
+            let patience = Some(Duration::from_millis(300));
+            client
+                .set_write_timeout(patience)
+                .expect("a timeout can be set");
+            while client.write(&block).is_ok() {
+                moved = true;
             }
-        });
-        // From here on a write that takes long is what is wanted; before, it was only a busy machine.
-        stream
-            .set_write_timeout(Some(Duration::from_millis(300)))
-            .expect("a timeout can be set");
-        while stream.write(&block).is_ok() {}
-        stream
-    };
-    (0..4).map(|_| client()).collect()
+        }
+    }
+    clients
 }
 
 #[test]
@@ -102,7 +113,8 @@ fn a_signal_ends_idle_connections_at_once() {
 fn what_has_arrived_is_answered_before_the_end() {
     for stage in ECHO {
         let server = Running::start(stage, &["0", "60"], 1).unwrap();
-        let mut stream = slow(&server);
+        // Most of the answer is still with the server when the signal comes.
+        let mut stream = with_buffer(&server, 4096);
         let question = [b'x'; 60_000];
         stream.write_all(&question).unwrap();
         stream
