@@ -106,7 +106,7 @@ fn start(settings: &Settings) -> Result<Server, String> {
         StartError::Listen { index, .. } => {
             format!("{error}; choose another with {} ADDR", options[*index])
         }
-        StartError::OpenFiles { .. } => format!("{error}, or lower --max-connections"),
+        StartError::OpenFiles { .. } => format!("{error}; the option is --max-connections N"),
         _ => error.to_string(),
     })
 }

@@ -79,6 +79,17 @@ fn an_address_that_is_taken_is_named_with_the_option_that_asked_for_it() {
 }
 
 #[test]
+fn more_connections_than_the_system_has_files_for_are_refused_at_the_start() {
+    let place = Place::new();
+    let printed = place.run(&[&FREE[..], &["--max-connections", "4294967295"]].concat());
+    assert_eq!((printed.code, printed.out.as_str()), (Some(1), ""));
+    let start = "larder: 4294967295 connections need ";
+    assert!(printed.err.starts_with(start), "{}", printed.err);
+    let end = "; the option is --max-connections N\n";
+    assert!(printed.err.ends_with(end), "{}", printed.err);
+}
+
+#[test]
 fn unix_sockets_speak_both_protocols_and_go_with_the_server() {
     let place = Place::new();
     let mut arguments = vec!["--memcached", "off", "--resp", "./resp.sock"];
