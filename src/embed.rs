@@ -254,16 +254,26 @@ impl Builder {
                 workers,
             },
         ));
+        // A request and a reply can carry the largest item with room to spare; the server's own bound, a backstop, lies
+        // behind both.
+        let item = self.store.max_item_size;
+        let mut limits = resp::Settings {
+            password: self.password,
+            idle_timeout: self.server.idle_timeout.unwrap_or_default(),
+            ..resp::Settings::default()
+        };
+        limits.max_request = limits.max_request.max(2 * item);
+        limits.max_reply = limits.max_reply.max(2 * item);
+        let mut core = self.server;
+        core.max_input = core.max_input.max(2 * limits.max_request);
+
         let resp: Arc<dyn Service> = Arc::new(Resp::new(
             Arc::clone(&store),
             Arc::clone(&connections),
-            resp::Settings {
-                password: self.password,
-                ..resp::Settings::default()
-            },
+            limits,
         ));
 
-        let mut server = server::Server::new(connections).settings(self.server);
+        let mut server = server::Server::new(connections).settings(core);
         let mut protocols = Vec::new();
         for (protocol, listen, service) in [
             ("memcached", self.memcached, &memcached),
