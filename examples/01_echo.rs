@@ -1,8 +1,9 @@
 //! Stage 1: an echo server that stops.
 //!
-//! Run it with `cargo run --example 01_echo -- [PORT [SECONDS]]`; port 0, the default, takes a free one. TERM, INT or
-//! QUIT stop it: it takes no new connection, finishes what it has read, waits at most SECONDS (10) for all connections
-//! together, and ends. A second signal ends it at once.
+//! Run it with `cargo run --example 01_echo -- [PORT [SECONDS]]`; port 0, the default, takes a
+//! free one. TERM, INT or QUIT stop it: it takes no new connection, finishes what it has read,
+//! waits at most SECONDS (10) for all connections together, and ends. A second signal ends it at
+//! once.
 
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
@@ -80,7 +81,9 @@ fn accept(listener: TcpListener, connections: &Arc<Connections>) {
         }
     }
 }
-/// Serves one connection to its end. `admitted` is taken, not borrowed: the place in the set ends with this call.
+
+/// Serves one connection to its end. `admitted` is taken, not borrowed: the place in the set
+/// ends with this call.
 fn serve(stream: &TcpStream, admitted: Admitted) {
     if let Err(error) = echo(stream) {
         eprintln!("connection {}: {error}; closing it", admitted.id);
@@ -106,7 +109,8 @@ fn echo(mut stream: &TcpStream) -> io::Result<()> {
 /// The open connections, and whether new ones may join them.
 #[derive(Default)]
 struct Connections {
-    /// One lock for both facts: a connection is in the set before `close` looks, or turned away after it.
+    /// One lock for both facts: a connection is in the set before `close` looks, or turned away
+    /// after it.
     state: Mutex<State>,
     /// Told whenever a connection leaves the set.
     left: Condvar,
@@ -119,7 +123,8 @@ struct State {
     open: HashMap<u64, Arc<TcpStream>>,
 }
 
-/// A connection's place in the set; it leaves the set when this is dropped, however the connection ended.
+/// A connection's place in the set; it leaves the set when this is dropped, however the
+/// connection ended.
 struct Admitted {
     id: u64,
     connections: Arc<Connections>,
@@ -152,7 +157,8 @@ impl Connections {
     // ANCHOR_END: admit
 
     // ANCHOR: close
-    /// Admits no more, and ends the input of every open connection: what was read is still answered.
+    /// Admits no more, and ends the input of every open connection: what was read is still
+    /// answered.
     fn close(&self) {
         let mut state = self.lock();
         state.closing = true;
@@ -181,7 +187,8 @@ impl Connections {
     // ANCHOR_END: close
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // A thread that panicked held the lock only for whole steps: the set is as good as before.
+        // A thread that panicked held the lock only for whole steps: the set is as good as
+        // before.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

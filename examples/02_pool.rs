@@ -1,8 +1,8 @@
 //! Stage 2: an echo server with a fixed number of threads.
 //!
-//! Run it with `cargo run --example 02_pool -- [PORT [SECONDS]]`; port 0, the default, takes a free one. Four threads
-//! serve one connection each, four more connections wait for them, and who comes then is told that the server is full.
-//! It stops as the first stage does.
+//! Run it with `cargo run --example 02_pool -- [PORT [SECONDS]]`; port 0, the default, takes a
+//! free one. Four threads serve one connection each, four more connections wait for them, and
+//! who comes then is told that the server is full. It stops as the first stage does.
 
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
@@ -86,7 +86,8 @@ fn pool(queue: &Receiver<Guest>) -> io::Result<()> {
 // ANCHOR_END: pool
 
 // ANCHOR: accept
-/// Puts every connection that has a place into the queue of the pool, until the server is closing.
+/// Puts every connection that has a place into the queue of the pool, until the server is
+/// closing.
 fn accept(listener: TcpListener, connections: &Arc<Connections>) -> io::Result<()> {
     // The set bounds the queue: what waits here has a place in it.
     let (waiting, queue) = unbounded();
@@ -109,7 +110,8 @@ fn accept(listener: TcpListener, connections: &Arc<Connections>) -> io::Result<(
     Ok(())
 }
 
-/// Tells a client that there is no place for it. A few bytes fit into the buffer of a new connection: this can't block.
+/// Tells a client that there is no place for it. A few bytes fit into the buffer of a new
+/// connection: this can't block.
 fn refuse(mut stream: &TcpStream) {
     if let Err(error) = stream.write_all(FULL) {
         eprintln!("a connection too many, and it left before it was told: {error}");
@@ -117,7 +119,8 @@ fn refuse(mut stream: &TcpStream) {
 }
 // ANCHOR_END: accept
 
-/// Serves one connection to its end. `admitted` is taken, not borrowed: the place in the set ends with this call.
+/// Serves one connection to its end. `admitted` is taken, not borrowed: the place in the set
+/// ends with this call.
 fn serve(stream: &TcpStream, admitted: Admitted) {
     if let Err(error) = echo(stream) {
         eprintln!("connection {}: {error}; closing it", admitted.id);
@@ -139,7 +142,8 @@ fn echo(mut stream: &TcpStream) -> io::Result<()> {
 /// The open connections, and whether new ones may join them.
 #[derive(Default)]
 struct Connections {
-    /// One lock for both facts: a connection is in the set before `close` looks, or turned away after it.
+    /// One lock for both facts: a connection is in the set before `close` looks, or turned away
+    /// after it.
     state: Mutex<State>,
     /// Told whenever a connection leaves the set.
     left: Condvar,
@@ -152,7 +156,8 @@ struct State {
     open: HashMap<u64, Arc<TcpStream>>,
 }
 
-/// A connection's place in the set; it leaves the set when this is dropped, however the connection ended.
+/// A connection's place in the set; it leaves the set when this is dropped, however the
+/// connection ended.
 struct Admitted {
     id: u64,
     connections: Arc<Connections>,
@@ -192,7 +197,8 @@ impl Connections {
     }
     // ANCHOR_END: admit
 
-    /// Admits no more, and ends the input of every open connection: what was read is still answered.
+    /// Admits no more, and ends the input of every open connection: what was read is still
+    /// answered.
     fn close(&self) {
         let mut state = self.lock();
         state.closing = true;
@@ -220,7 +226,8 @@ impl Connections {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // A thread that panicked held the lock only for whole steps: the set is as good as before.
+        // A thread that panicked held the lock only for whole steps: the set is as good as
+        // before.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,6 +1,8 @@
-//! How the article on a memcache proxy reads commands, kept to be seen failing; chapter 3 says what is wrong with it.
+//! How the article on a memcache proxy reads commands, kept to be seen failing; chapter 3 says
+//! what is wrong with it.
 //!
-//! Run it with `cargo run --example article_0 -- [PORT]`. It prints which key it would invalidate.
+//! Run it with `cargo run --example article_0 -- [PORT]`. It prints which key it would
+//! invalidate.
 
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};

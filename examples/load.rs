@@ -1,11 +1,14 @@
-//! A small load for the book's measurements: one thread for each connection, request and reply by turns.
+//! A small load for the book's measurements: one thread for each connection, request and reply
+//! by turns.
 //!
-//! - `load ADDR CONNECTIONS SECONDS REQUEST` sends REQUEST (with `\r` and `\n` as escapes) over and over, and prints
-//!   requests a second and how long the slowest took. The first reply tells how long each reply is.
-//! - `load ADDR reconnect SECONDS` connects, says one line, reads it back and leaves, over and over, and prints how
-//!   often that went in a second.
-//! - `load ADDR idle CONNECTIONS PID` opens connections that say one line and then nothing, and prints the threads and
-//!   the resident memory of process PID before and after (from /proc, so on Linux).
+//! - `load ADDR CONNECTIONS SECONDS REQUEST` sends REQUEST (with `\r` and `\n` as escapes) over and
+//!   over, and prints requests a second and how long the slowest took. The first reply tells how
+//!   long each reply is.
+//! - `load ADDR reconnect SECONDS` connects, says one line, reads it back and leaves, over and over,
+//!   and prints how often that went in a second.
+//! - `load ADDR idle CONNECTIONS PID` opens connections that say one line and then nothing, and
+//!   prints the threads and the resident memory of process PID before and after (from /proc, so on
+//!   Linux).
 
 use std::error::Error;
 use std::io::{ErrorKind, Read, Write};

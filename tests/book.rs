@@ -1,7 +1,9 @@
-//! Keeps the book true: what its pages include exists, what they show is run, what they name and link to is there.
+//! Keeps the book true: what its pages include exists, what they show is run, what they name and
+//! link to is there.
 //!
-//! Each check is a function from a book to a list of sentences, so that `book/planted.rs` can hand it a small book with
-//! one fault and see that the fault is found. The conventions are written for authors in `chapters/README.md`.
+//! Each check is a function from a book to a list of sentences, so that `book/planted.rs` can
+//! hand it a small book with one fault and see that the fault is found. The conventions are
+//! written for authors in `chapters/README.md`.
 
 mod support;
 

@@ -1,7 +1,8 @@
 //! Stage 3: memcached's text protocol on a map.
 //!
-//! Run it with `cargo run --example 03_lines -- [PORT [SECONDS]]`; port 0, the default, takes a free one. The server is
-//! the second stage's with more threads; what it says is in `memcached.rs`. Nothing expires, and nothing is evicted.
+//! Run it with `cargo run --example 03_lines -- [PORT [SECONDS]]`; port 0, the default, takes a
+//! free one. The server is the second stage's with more threads; what it says is in
+//! `memcached.rs`. Nothing expires, and nothing is evicted.
 
 mod memcached;
 
@@ -88,7 +89,8 @@ fn pool(queue: &Receiver<Guest>) -> io::Result<()> {
     Ok(())
 }
 
-/// Puts every connection that has a place into the queue of the pool, until the server is closing.
+/// Puts every connection that has a place into the queue of the pool, until the server is
+/// closing.
 fn accept(listener: TcpListener, connections: &Arc<Connections>) -> io::Result<()> {
     // The set bounds the queue: what waits here has a place in it.
     let (waiting, queue) = unbounded();
@@ -111,14 +113,16 @@ fn accept(listener: TcpListener, connections: &Arc<Connections>) -> io::Result<(
     Ok(())
 }
 
-/// Tells a client that there is no place for it. A few bytes fit into the buffer of a new connection: this can't block.
+/// Tells a client that there is no place for it. A few bytes fit into the buffer of a new
+/// connection: this can't block.
 fn refuse(mut stream: &TcpStream) {
     if let Err(error) = stream.write_all(FULL) {
         eprintln!("a connection too many, and it left before it was told: {error}");
     }
 }
 
-/// Serves one connection to its end. `admitted` is taken, not borrowed: the place in the set ends with this call.
+/// Serves one connection to its end. `admitted` is taken, not borrowed: the place in the set
+/// ends with this call.
 fn serve(stream: &TcpStream, admitted: Admitted, items: &Items) {
     if let Err(error) = talk(stream, items) {
         eprintln!("connection {}: {error}; closing it", admitted.id);
@@ -160,7 +164,8 @@ fn talk(mut stream: &TcpStream, items: &Items) -> io::Result<()> {
 /// The open connections, and whether new ones may join them.
 #[derive(Default)]
 struct Connections {
-    /// One lock for both facts: a connection is in the set before `close` looks, or turned away after it.
+    /// One lock for both facts: a connection is in the set before `close` looks, or turned away
+    /// after it.
     state: Mutex<State>,
     /// Told whenever a connection leaves the set.
     left: Condvar,
@@ -173,7 +178,8 @@ struct State {
     open: HashMap<u64, Arc<TcpStream>>,
 }
 
-/// A connection's place in the set; it leaves the set when this is dropped, however the connection ended.
+/// A connection's place in the set; it leaves the set when this is dropped, however the
+/// connection ended.
 struct Admitted {
     id: u64,
     connections: Arc<Connections>,
@@ -211,7 +217,8 @@ impl Connections {
         })
     }
 
-    /// Admits no more, and ends the input of every open connection: what was read is still answered.
+    /// Admits no more, and ends the input of every open connection: what was read is still
+    /// answered.
     fn close(&self) {
         let mut state = self.lock();
         state.closing = true;
@@ -239,7 +246,8 @@ impl Connections {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // A thread that panicked held the lock only for whole steps: the set is as good as before.
+        // A thread that panicked held the lock only for whole steps: the set is as good as
+        // before.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,8 +1,9 @@
-//! memcached's text protocol, as much of it as a map can answer: get, set, add, replace, append, prepend, delete.
+//! memcached's text protocol, as much of it as a map can answer: get, set, add, replace, append,
+//! prepend, delete.
 //!
-//! A connection's bytes come in as a slice and go out as replies; no socket is known here. [`Session::step`] takes one
-//! command from the front of what has arrived, or says that more is needed. Lines are read by a regular expression,
-//! values by their length.
+//! A connection's bytes come in as a slice and go out as replies; no socket is known here.
+//! [`Session::step`] takes one command from the front of what has arrived, or says that more is
+//! needed. Lines are read by a regular expression, values by their length.
 
 use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};

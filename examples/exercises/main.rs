@@ -1,15 +1,15 @@
 //! The exercises of the book, and what tells whether they are solved.
 //!
 //! - `cargo run --example exercises` lists them.
-//! - `cargo run --example exercises -- 1.1` checks the starter in `examples/exercises/`, the file that you edit, and
+//! - `… exercises -- 1.1` checks the starter in `examples/exercises/`, the file that you edit, and
 //!   prints the first difference.
-//! - `cargo run --example exercises -- 1.1 solution` checks the solution.
-//! - `cargo run --example exercises -- 0.1 against 127.0.0.1:11211` holds a conversation that you have written against a
-//!   real server.
-//! - `cargo run --example exercises -- 1.1 serve 7001` serves the starter, to be talked to by hand.
+//! - `… exercises -- 1.1 solution` checks the solution.
+//! - `… exercises -- 0.1 against 127.0.0.1:11211` holds a conversation that you have corrected
+//!   against a real server.
+//! - `… exercises -- 1.1 serve 7001` serves the starter, to be talked to by hand.
 //!
-//! An exercise is one function that serves one connection, or a whole listener. The conversation that it must hold
-//! lies next to it.
+//! An exercise is one function that serves one connection, or a whole listener. The conversation
+//! that it must hold lies next to it.
 
 use std::io;
 use std::net::{TcpListener, TcpStream};
@@ -91,7 +91,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// Replays the exercise's conversation, however the bytes are cut: against the exercise, or against a real server.
+/// Replays the exercise's conversation, however the bytes are cut: against the exercise, or
+/// against a real server.
 fn check(exercise: &Exercise, serve: Serve, address: Option<&str>) -> Result<(), String> {
     let end = match serve {
         Serve::Conversation(end) => end,

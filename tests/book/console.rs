@@ -1,13 +1,15 @@
-//! Console blocks are replayed: what a reader types is run, and what it printed is compared to the character.
+//! Console blocks are replayed: what a reader types is run, and what it printed is compared to
+//! the character.
 //!
 //! ```text
 //!   ```console,server        the terminal of the server: one command starts it, `^C` interrupts it
 //!   ```console               the reader's other terminal: each `$ ` line is run by bash, in the checkout
 //! ```
 //!
-//! The ports in the book are those that a reader types. Here every server gets a free one, and the page's port is
-//! put in its place in what is typed, and back in what is printed. `cargo run` starts the program that is built
-//! already; `$(pidof NAME)` is the server of this page and no other.
+//! The ports in the book are those that a reader types. Here every server gets a free one, and
+//! the page's port is put in its place in what is typed, and back in what is printed. `cargo
+//! run` starts the program that is built already; `$(pidof NAME)` is the server of this page and
+//! no other.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -44,8 +46,9 @@ pub(crate) struct Typed {
     pub(crate) output: Vec<String>,
 }
 
-/// The commands of a block; a line that ends in a backslash goes on in the next, behind `> `. In the server's terminal a
-/// block may begin with what the server has printed meanwhile: that is the output of an empty command.
+/// The commands of a block; a line that ends in a backslash goes on in the next, behind `> `. In
+/// the server's terminal a block may begin with what the server has printed meanwhile: that is
+/// the output of an empty command.
 pub(crate) fn commands(body: &str, server: bool) -> Result<Vec<Typed>, String> {
     let mut commands: Vec<Typed> = Vec::new();
     if server && !body.starts_with("$ ") && !body.starts_with("^C") {
@@ -81,12 +84,14 @@ pub(crate) fn commands(body: &str, server: bool) -> Result<Vec<Typed>, String> {
     Ok(commands)
 }
 
-/// Replays a page's console blocks in order. `programs` is where the examples and `larder` are built.
+/// Replays a page's console blocks in order. `programs` is where the examples and `larder` are
+/// built.
 pub(crate) fn replay(root: &Path, page: &Page, programs: &Path) -> Result<(), String> {
     replay_with(root, page, programs, HashMap::new())
 }
 
-/// The same, beside servers that run already: the page's ports, and those that stand for them here.
+/// The same, beside servers that run already: the page's ports, and those that stand for them
+/// here.
 pub(crate) fn replay_with(
     root: &Path,
     page: &Page,

@@ -42,7 +42,8 @@ pub(crate) fn name(book: &Book, stage: u32) -> Option<String> {
     )
 }
 
-/// A stage's files by the name that stays the same from stage to stage, and without the lines of anchors.
+/// A stage's files by the name that stays the same from stage to stage, and without the lines of
+/// anchors.
 fn parts(book: &Book, stage: u32) -> Result<Vec<(String, String, String)>, String> {
     let mut parts = Vec::new();
     for file in files(book, stage) {

@@ -1,4 +1,5 @@
-//! Exercises: of each that has a starter, the starter fails its conversation and the solution passes it.
+//! Exercises: of each that has a starter, the starter fails its conversation and the solution
+//! passes it.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,5 +1,6 @@
-//! What may stand in a fenced block. Code, conversations, diffs and configuration come in by include from files that
-//! are compiled, run or checked; nothing of that kind is typed into a page.
+//! What may stand in a fenced block. Code, conversations, diffs and configuration come in by
+//! include from files that are compiled, run or checked; nothing of that kind is typed into a
+//! page.
 
 use super::includes;
 use super::pages::Book;
@@ -10,8 +11,8 @@ const INCLUDED: [&str; 7] = ["rust", "transcript", "diff", "toml", "ini", "sh", 
 /// Languages that are written on the page: what a terminal shows (and is replayed), and drawings.
 const WRITTEN: [&str; 2] = ["console", "text"];
 
-/// Every block of an unknown kind or with something typed where an include belongs, and every stage whose chapter
-/// doesn't show its files whole.
+/// Every block of an unknown kind or with something typed where an include belongs, and every
+/// stage whose chapter doesn't show its files whole.
 pub(crate) fn problems(book: &Book) -> Vec<String> {
     let mut problems = Vec::new();
     for page in &book.pages {

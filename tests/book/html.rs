@@ -1,4 +1,5 @@
-//! The book as mdBook builds it: every link, image, script and fragment of every page leads somewhere.
+//! The book as mdBook builds it: every link, image, script and fragment of every page leads
+//! somewhere.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::env;
@@ -35,7 +36,8 @@ fn built(program: &Path, root: &Path) -> Result<TempDir, String> {
     Ok(directory)
 }
 
-/// Every reference of the built pages that leads nowhere, and every directive that was left on one.
+/// Every reference of the built pages that leads nowhere, and every directive that was left on
+/// one.
 pub(crate) fn problems(directory: &TempDir) -> Vec<String> {
     let directory = directory.path();
     let reference = Regex::new(r#"(?:href|src)="([^"]*)""#).expect("a pattern");
@@ -49,7 +51,8 @@ pub(crate) fn problems(directory: &TempDir) -> Vec<String> {
     let mut problems = Vec::new();
     for (file, (text, _)) in &pages {
         let name = file.strip_prefix(directory).unwrap_or(file);
-        // The page for unknown addresses is served from anywhere, and its links start at the site's root.
+        // The page for unknown addresses is served from anywhere, and its links start at the
+        // site's root.
         if name == Path::new("404.html") {
             continue;
         }

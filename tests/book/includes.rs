@@ -1,5 +1,5 @@
-//! `{{#include}}`: mdBook lets a missing file or anchor pass in silence, so here they are problems, as is an anchor
-//! that no page uses.
+//! `{{#include}}`: mdBook lets a missing file or anchor pass in silence, so here they are
+//! problems, as is an anchor that no page uses.
 
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
@@ -47,7 +47,8 @@ pub(crate) fn of(page: &Page, fence: &Fence) -> Result<Vec<Include>, String> {
     Ok(found)
 }
 
-/// What the directive puts on the page: the file or the part between its anchors, without the lines of anchors.
+/// What the directive puts on the page: the file or the part between its anchors, without the
+/// lines of anchors.
 pub(crate) fn expand(book: &Book, include: &Include) -> Result<String, String> {
     let name = include.path.display();
     let text = text_of(&book.root.join(&include.path))?;

@@ -1,7 +1,8 @@
-//! Names in backticks: a path must exist, and what looks like a name of Rust or an option must occur in the sources.
+//! Names in backticks: a path must exist, and what looks like a name of Rust or an option must
+//! occur in the sources.
 //!
-//! Names that belong to others (a function of Go's library, an option of memcached) stand in `chapters/names.txt`,
-//! one in a line, with whose they are.
+//! Names that belong to others (a function of Go's library, an option of memcached) stand in
+//! `chapters/names.txt`, one in a line, with whose they are.
 
 use std::collections::BTreeSet;
 

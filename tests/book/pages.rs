@@ -1,11 +1,13 @@
-//! The book as its sources stand: pages in the order of SUMMARY.md, and what the checks need to know of each.
+//! The book as its sources stand: pages in the order of SUMMARY.md, and what the checks need to
+//! know of each.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
 
-/// A book: the checkout it lives in and its pages. The checks take one, so that they can be shown a faulty one.
+/// A book: the checkout it lives in and its pages. The checks take one, so that they can be
+/// shown a faulty one.
 pub(crate) struct Book {
     /// The directory that holds `chapters`, `examples`, `src` and `tests`.
     pub(crate) root: PathBuf,
@@ -22,7 +24,8 @@ pub(crate) struct Page {
     pub(crate) codes: Vec<(usize, String)>,
     /// The fragments that a link can name.
     pub(crate) fragments: Vec<String>,
-    /// Running text outside headings and code: the line, the text, and the link that it stands in.
+    /// Running text outside headings and code: the line, the text, and the link that it stands
+    /// in.
     pub(crate) prose: Vec<(usize, String, Option<String>)>,
     /// The terms of definition lists, as a reader sees them, and their fragments.
     pub(crate) terms: Vec<(String, String)>,
@@ -163,7 +166,8 @@ impl Fence {
     }
 }
 
-/// The fragment that mdBook gives a heading: small letters, digits, `-` and `_`; a number after it when it is taken.
+/// The fragment that mdBook gives a heading: small letters, digits, `-` and `_`; a number after
+/// it when it is taken.
 fn fragment(title: &str, taken: &[String]) -> String {
     let mut id = String::new();
     for c in title.trim().chars() {
@@ -187,7 +191,8 @@ pub(crate) fn text_of(path: &Path) -> Result<String, String> {
     fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
 }
 
-/// Every file below `directory` whose name ends so, sorted. Nothing when there is no such directory.
+/// Every file below `directory` whose name ends so, sorted. Nothing when there is no such
+/// directory.
 pub(crate) fn files_below(directory: &Path, end: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut left = vec![directory.to_path_buf()];

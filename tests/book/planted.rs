@@ -1,4 +1,5 @@
-//! The checks are checked: a small sound book passes them all, and with one fault planted the right one speaks.
+//! The checks are checked: a small sound book passes them all, and with one fault planted the
+//! right one speaks.
 
 use std::fs;
 use std::path::Path;
@@ -6,7 +7,7 @@ use std::path::Path;
 use tempfile::TempDir;
 
 use super::pages::Book;
-use super::{console, diffs, fences, glossary, html, includes, links, names};
+use super::{console, diffs, fences, glossary, html, includes, links, names, stages};
 
 const SUMMARY: &str = "# Summary\n\n[Start](start.md)\n\n- [One](01-one.md)\n- [Two](02-two.md)\n\n[Glossary](glossary.md)\n";
 
@@ -404,6 +405,59 @@ fn a_glossary_term_that_is_not_linked_is_found() {
     );
     let (_directory, book) = planted(|_| ());
     assert!(glossary::problems(&book, 2)[0].contains("fewer than 2"));
+}
+
+/// What the check of stages says of the first real stage, when chapter 1 of the small book
+/// includes this conversation.
+fn stage(fence: &str, number: u32, answer: &str) -> Vec<String> {
+    let (_directory, book) = planted(|root| {
+        replace(root, "chapters/01-one.md", "```transcript", fence);
+        let header =
+            format!("protocol: echo\nshows: one\nstage: {number}\nagrees: larder only: planted\n");
+        let talk = format!("# ANCHOR: talk\n> a\n< {answer}\n# ANCHOR_END: talk\n");
+        let file = root.join("tests/transcripts/one.txt");
+        fs::write(file, format!("{header}\n{talk}")).expect("written");
+    });
+    let page = book
+        .pages
+        .iter()
+        .find(|page| page.chapter() == Some(1))
+        .expect("chapter 1");
+    stages::problems(&book, page, "01_echo").expect("the stage starts")
+}
+
+#[test]
+fn a_stage_that_breaks_its_promise_is_found() {
+    let finds = |problems: Vec<String>, said: &str| {
+        let found = problems.iter().any(|problem| problem.contains(said));
+        assert!(found, "{said:?} not in {problems:?}");
+    };
+    let page = "```transcript";
+    assert!(
+        !stage(page, 1, "a")
+            .iter()
+            .any(|problem| problem.contains("tests/transcripts/one.txt"))
+    );
+    finds(stage(page, 1, "b"), "tests/transcripts/one.txt");
+    finds(
+        stage(page, 1, "a"),
+        "shows no conversation that its stage fails",
+    );
+    finds(stage(page, 2, "a"), "one is for stage 2");
+    finds(stage(page, 2, "a"), "no transcript says what it must do");
+    finds(
+        stage("```transcript,fails", 2, "a"),
+        "passes one, which it must fail",
+    );
+    finds(
+        stage("```transcript,fails", 1, "a"),
+        "a later stage must pass it",
+    );
+    assert!(
+        !stage("```transcript,fails", 2, "b")
+            .iter()
+            .any(|problem| problem.contains("must fail"))
+    );
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! Shutdown and overload, tested with real signals on real processes: what a transcript can't say.
+//! Shutdown and overload, tested with real signals on real processes: what a transcript can't
+//! say.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -31,7 +32,8 @@ fn greeted(server: &Running) -> TcpStream {
     stream
 }
 
-/// A connection whose client has a receive buffer of so many bytes, which the kernel then leaves alone.
+/// A connection whose client has a receive buffer of so many bytes, which the kernel then leaves
+/// alone.
 fn with_buffer(server: &Running, bytes: usize) -> TcpStream {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
     socket
@@ -46,8 +48,9 @@ fn with_buffer(server: &Running, bytes: usize) -> TcpStream {
     stream
 }
 
-/// Four connections whose clients have stopped reading, with more to answer than the kernel can hold for them. First
-/// each exchanges some megabytes, so that the kernel lets more than a page wait; at least two are surely stuck then.
+/// Four connections whose clients have stopped reading, with more to answer than the kernel can
+/// hold for them. First each exchanges some megabytes, so that the kernel lets more than a page
+/// wait; at least two are surely stuck then.
 fn stuck(server: &Running) -> Vec<TcpStream> {
     let block = [b'x'; 64 * 1024];
     let mut clients: Vec<TcpStream> = (0..4)
@@ -143,7 +146,8 @@ fn all_connections_share_one_deadline() {
             errors.contains("connections did not finish in 2s"),
             "{stage}: {errors}"
         );
-        // At least two were left; one after another, they would have been waited for four seconds.
+        // At least two were left; one after another, they would have been waited for four
+        // seconds.
         assert!(
             (2.0..4.0).contains(&took.as_secs_f64()),
             "{stage}: {took:?}"
@@ -158,7 +162,8 @@ fn nobody_is_left_waiting_once_it_closes() {
         let server = Running::start(stage, &["0", "60"], 1).unwrap();
         let clients = stuck(&server);
         signal(server.process(), "TERM").unwrap();
-        // The listener goes first: soon nobody can connect, while the stuck clients are still waited for.
+        // The listener goes first: soon nobody can connect, while the stuck clients are still
+        // waited for.
         let mut between = Vec::new();
         until(|| match TcpStream::connect(server.address()) {
             Ok(stream) => {
@@ -169,7 +174,8 @@ fn nobody_is_left_waiting_once_it_closes() {
         })
         .expect("the listener closes");
         drop(clients);
-        // Who came in between is turned away or served, and reads an end or a reset soon; nobody is forgotten.
+        // Who came in between is turned away or served, and reads an end or a reset soon; nobody
+        // is forgotten.
         for mut stream in between {
             stream
                 .set_read_timeout(Some(Duration::from_secs(30)))

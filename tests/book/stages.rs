@@ -1,8 +1,10 @@
 //! The stages: each is built, started on a free port, and held to what its chapter promises.
 //!
-//! - It passes every transcript of its protocols whose header says `stage: N` up to its own number, in every delivery.
+//! - It passes every transcript of its protocols whose header says `stage: N` up to its own
+//!   number, in every delivery.
 //! - It fails every conversation that its chapter includes as ```` ```transcript,fails ````: why a next stage is needed.
-//! - Every transcript that a chapter includes is one of these two, so no page shows a conversation that nobody had.
+//! - Every transcript that a chapter includes is one of these two, so no page shows a
+//!   conversation that nobody had.
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -29,8 +31,9 @@ const IMPATIENCE: Duration = Duration::from_millis(500);
 /// The longest wait that a stage's transcript may ask of the real clock.
 const LONGEST_WAIT: Duration = Duration::from_secs(3);
 
-/// The directory of the built programs: `target/debug`, with `examples` in it. Builds the examples when they are not
-/// current, which `cargo test` has done already and `cargo test --test book` has not.
+/// The directory of the built programs: `target/debug`, with `examples` in it. Builds the
+/// examples when they are not current, which `cargo test` has done already and `cargo test
+/// --test book` has not.
 pub(crate) fn programs() -> &'static Path {
     static PROGRAMS: OnceLock<PathBuf> = OnceLock::new();
     PROGRAMS.get_or_init(|| {
@@ -201,7 +204,8 @@ fn shown(included: &[(Transcript, bool)], name: &str) -> bool {
         .any(|(transcript, fails)| transcript.name == name && !fails)
 }
 
-/// Replays a transcript against an address. `None` when it passes, or when this delivery makes no sense for it.
+/// Replays a transcript against an address. `None` when it passes, or when this delivery makes
+/// no sense for it.
 pub(crate) fn difference(
     transcript: &Transcript,
     address: &str,
@@ -298,7 +302,8 @@ pub(crate) fn problems(book: &Book, page: &Page, name: &str) -> Result<Vec<Strin
     Ok(problems)
 }
 
-/// What is wrong with the conversations of a chapter that has no stage: each must be a real server's.
+/// What is wrong with the conversations of a chapter that has no stage: each must be a real
+/// server's.
 pub(crate) fn problems_without_stage(book: &Book, page: &Page) -> Result<Vec<String>, String> {
     let foreign = |(transcript, fails): (Transcript, bool)| {
         let real = !fails && !matches!(transcript.agrees, Agrees::LarderOnly(_));

@@ -8,11 +8,13 @@ pub(crate) fn serve(mut stream: &TcpStream) -> io::Result<()> {
     let mut line = Vec::new();
     loop {
         line.clear();
-        // This takes all of the line before anybody looks at its length. `take` bounds what is read.
+        // This takes all of the line before anybody looks at its length. `take` bounds what is
+        // read.
         if reader.read_until(b'\n', &mut line)? == 0 {
             return Ok(());
         }
-        // Over 100 bytes, the client gets "line too long\r\n", and the rest of its line is skipped.
+        // Over 100 bytes, the client gets "line too long\r\n", and the rest of its line is
+        // skipped.
         stream.write_all(&line)?;
     }
 }

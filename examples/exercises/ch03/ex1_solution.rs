@@ -1,4 +1,5 @@
-//! 3.1, a solution: the pattern takes the line whole and any key; the number is checked as a number.
+//! 3.1, a solution: the pattern takes the line whole and any key; the number is checked as a
+//! number.
 
 use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, Read, Write};
