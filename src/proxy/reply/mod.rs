@@ -1,0 +1,98 @@
+//! Replies: where the next one in the bytes of an upstream ends.
+//!
+//! ```text
+//!   $3 CRLF foo CRLF +O        what was read from the upstream
+//!   └────────────────┘ └ More: the second reply has begun
+//!    Done, used 9 of it
+//! ```
+//!
+//! A [`Framer`] goes by the lengths that replies name: the bytes of a value are counted, never looked at, so that a
+//! value may hold `END`, `$5` or a whole reply. It keeps a few numbers, nothing of the reply, so that a reply of any
+//! size passes in constant memory. What is no reply is [`State::Garbage`]: where the next reply begins is not known
+//! any more, and the connection can't be used again.
+
+pub mod memcached;
+mod resp;
+
+/// How the reply to a request is framed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// No reply comes.
+    Nothing,
+    /// One value of RESP.
+    Resp,
+    /// memcached: one line.
+    Line,
+    /// memcached: `VALUE` blocks up to `END`.
+    Values,
+    /// memcached: `STAT` lines up to `END`, or one line.
+    Stats,
+    /// memcached's meta commands: `VA` and a block, or one line.
+    Meta,
+}
+
+/// Finds the end of replies.
+#[derive(Debug)]
+pub enum Framer {
+    /// In RESP2 and RESP3.
+    Resp(resp::Framer),
+    /// In memcached's text protocol.
+    Memcached(memcached::Framer),
+}
+
+/// What a look at some bytes of a reply came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// How many of the bytes belong to the reply.
+    pub used: usize,
+    /// Whether it is complete with them.
+    pub state: State,
+}
+
+/// Whether a reply is complete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// All bytes were used, and more belong to it.
+    More,
+    /// It is complete. The framer can be given the next.
+    Done,
+    /// These bytes are no reply.
+    Garbage,
+}
+
+impl Framer {
+    /// For replies of this shape.
+    pub fn new(shape: Shape) -> Framer {
+        match shape {
+            Shape::Resp => Framer::Resp(resp::Framer::default()),
+            shape => Framer::Memcached(memcached::Framer::new(shape)),
+        }
+    }
+
+    /// Looks at the next bytes.
+    pub fn feed(&mut self, bytes: &[u8]) -> Progress {
+        match self {
+            Framer::Resp(framer) => framer.feed(bytes),
+            Framer::Memcached(framer) => framer.feed(bytes),
+        }
+    }
+
+    /// Whether the reply that has begun, or was complete last, is an error.
+    pub fn is_error(&self) -> bool {
+        match self {
+            Framer::Resp(framer) => framer.is_error(),
+            Framer::Memcached(framer) => framer.is_error(),
+        }
+    }
+
+    /// Whether it is no reply at all but a message that RESP3 lets a server send at any time.
+    pub fn is_push(&self) -> bool {
+        match self {
+            Framer::Resp(framer) => framer.is_push(),
+            Framer::Memcached(_) => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
