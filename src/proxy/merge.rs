@@ -1,0 +1,194 @@
+//! One reply from the replies to the parts of a request.
+//!
+//! ```text
+//!   part 0  *2 A C ──▶ buffer ─┐ heads: all have begun, none with an error
+//!   part 1  *1 B   ──▶ buffer ─┴──────────▶ *3 A B C ──▶ the client
+//! ```
+//!
+//! Nothing goes to the client before every part has begun: the length of the whole is known then, and so is whether one
+//! of them is an error, which is then the answer to the whole request, as twemproxy does it. From there the reply
+//! streams in the order of the keys: what belongs to the part whose turn it is passes through, the others wait in a
+//! buffer of at most [`PART_LIMIT`] bytes, and a part that is full takes no more. That can't lock up two requests
+//! against each other as long as all parts of a request are sent before any part of the next: of the oldest request all
+//! parts are then at the head of their connections, so that the one whose turn it is can go on.
+//!
+//! Cost: the bytes of a part are copied once more than those of a reply that is not divided.
+
+use super::reply::{Framer, Progress, Shape, State};
+use super::request::Join;
+
+mod pump;
+
+/// Most bytes of a part's reply that wait for their turn.
+pub const PART_LIMIT: usize = 64 * 1024;
+
+/// Puts the replies to the parts of one request together.
+#[derive(Debug)]
+pub struct Merge {
+    join: Join,
+    parts: Vec<Part>,
+    /// The part of each key, in the client's order; for a request to all upstreams each part once.
+    order: Vec<u32>,
+    /// The keys, where the replies name them.
+    keys: Vec<Vec<u8>>,
+    /// The key whose value is next.
+    next: usize,
+    phase: Phase,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Some part has not begun.
+    Heads,
+    /// The reply is on its way.
+    Streaming,
+    /// The client has all of it; what else comes is dropped.
+    Complete,
+}
+
+/// The reply to one part.
+#[derive(Debug)]
+struct Part {
+    /// Finds the end of the part's reply.
+    whole: Framer,
+    /// Finds the ends of the values in an array.
+    value: Framer,
+    /// Bytes of a `VALUE` block that are still to come.
+    block: u64,
+    head: Head,
+    /// What has arrived and not been passed on, from `at`.
+    buffer: Vec<u8>,
+    at: usize,
+    ended: bool,
+}
+
+/// How a part began.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Head {
+    /// It has not.
+    Unknown,
+    /// With a number: of elements, or the answer itself.
+    Good(u64),
+    /// With an error: the line with its end.
+    Error(Vec<u8>),
+    /// No reply comes; its keys are as if they did not exist.
+    Missed,
+}
+
+/// The client has been given a part of a reply that can't be completed; its connection is to be closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Broken;
+
+impl Merge {
+    /// For a `get` of these keys, each of them asked of the part that `order` says.
+    pub fn values<'a>(
+        parts: usize,
+        order: Vec<u32>,
+        keys: impl Iterator<Item = &'a [u8]>,
+    ) -> Merge {
+        Merge {
+            keys: keys.map(<[u8]>::to_vec).collect(),
+            ..Merge::new(Join::Values, Shape::Values, parts, order)
+        }
+    }
+
+    /// For another request whose keys are each in the part that `order` says.
+    pub fn keyed(join: Join, parts: usize, order: Vec<u32>) -> Merge {
+        Merge::new(join, Shape::Resp, parts, order)
+    }
+
+    /// For a request that so many upstreams were sent, with replies of this shape.
+    pub fn every(join: Join, shape: Shape, parts: usize) -> Merge {
+        Merge::new(join, shape, parts, (0..parts as u32).collect())
+    }
+
+    fn new(join: Join, shape: Shape, parts: usize, order: Vec<u32>) -> Merge {
+        let part = || Part {
+            whole: Framer::new(shape),
+            value: Framer::new(Shape::Resp),
+            block: 0,
+            head: Head::Unknown,
+            buffer: Vec::new(),
+            at: 0,
+            ended: false,
+        };
+        Merge {
+            join,
+            parts: std::iter::repeat_with(part).take(parts).collect(),
+            order,
+            keys: Vec::new(),
+            next: 0,
+            phase: Phase::Heads,
+        }
+    }
+
+    /// Takes bytes of a part's reply, and appends to `out` what can go to the client.
+    ///
+    /// [`State::More`] with fewer bytes used than given means that the part is full: the rest is to be given again when
+    /// another part has gone on. With [`State::Garbage`] the part has failed: tell [`Merge::fail`].
+    pub fn feed(&mut self, part: usize, bytes: &[u8], out: &mut Vec<u8>) -> Progress {
+        let mut used = 0;
+        loop {
+            let dropping = self.phase == Phase::Complete;
+            let this = &mut self.parts[part];
+            let room = match dropping {
+                true => usize::MAX,
+                false => PART_LIMIT - (this.buffer.len() - this.at),
+            };
+            let given = &bytes[used..][..room.min(bytes.len() - used)];
+            let progress = this.whole.feed(given);
+            if !dropping && progress.state != State::Garbage {
+                this.buffer.drain(..std::mem::take(&mut this.at));
+                this.buffer.extend_from_slice(&given[..progress.used]);
+            }
+            this.ended = progress.state == State::Done;
+            used += progress.used;
+            if progress.state != State::Garbage {
+                self.pump(out);
+            }
+            if progress.state != State::More || used == bytes.len() || given.is_empty() {
+                return Progress {
+                    used,
+                    state: progress.state,
+                };
+            }
+        }
+    }
+
+    /// A part's reply does not come, or not all of it; `error` is what the client reads then, with its line end. If too
+    /// much has gone to the client already, its connection can only be closed.
+    pub fn fail(&mut self, part: usize, error: &[u8], out: &mut Vec<u8>) -> Result<(), Broken> {
+        let this = &mut self.parts[part];
+        match self.phase {
+            Phase::Complete => {}
+            _ if this.ended => {}
+            Phase::Streaming => return Err(Broken),
+            Phase::Heads => {
+                this.head = Head::Error(error.to_vec());
+                this.ended = true;
+                self.pump(out);
+            }
+        }
+        self.parts[part].ended = true;
+        Ok(())
+    }
+
+    /// Nobody was asked for a part: its keys are as if they did not exist. Not for requests that change something.
+    pub fn miss(&mut self, part: usize, out: &mut Vec<u8>) {
+        let this = &mut self.parts[part];
+        this.head = Head::Missed;
+        this.ended = true;
+        self.pump(out);
+    }
+
+    /// Whether a part would take more bytes.
+    pub fn has_room(&self, part: usize) -> bool {
+        let this = &self.parts[part];
+        self.phase == Phase::Complete || this.buffer.len() - this.at < PART_LIMIT
+    }
+
+    /// Whether the client has its whole reply; parts may still have to be read to their ends.
+    pub fn is_complete(&self) -> bool {
+        self.phase == Phase::Complete
+    }
+}

@@ -1,0 +1,217 @@
+//! What moves from the parts' buffers to the client.
+
+use memchr::memchr;
+
+use super::{Head, Merge, PART_LIMIT, Part, Phase};
+use crate::proxy::reply::{State, memcached};
+use crate::proxy::request::Join;
+
+/// What was passed on.
+enum Moved {
+    /// All that was wanted.
+    All,
+    /// What there was; more has to arrive.
+    Some,
+    /// An error, with which the reply ends.
+    Error,
+}
+
+impl Moved {
+    fn when(all: bool) -> Moved {
+        if all { Moved::All } else { Moved::Some }
+    }
+}
+
+impl Merge {
+    /// Appends to `out` what can go to the client.
+    pub(super) fn pump(&mut self, out: &mut Vec<u8>) {
+        if self.phase == Phase::Heads {
+            let join = self.join;
+            // Not `all`: every part has to have its look.
+            let begun = self
+                .parts
+                .iter_mut()
+                .filter_map(|part| part.begin(join).then_some(()))
+                .count();
+            if begun < self.parts.len() {
+                return;
+            }
+            self.heads(out);
+        }
+        while self.phase == Phase::Streaming {
+            let Some(&part) = self.order.get(self.next) else {
+                if self.join == Join::Values {
+                    out.extend_from_slice(b"END\r\n");
+                }
+                self.complete();
+                return;
+            };
+            let part = &mut self.parts[part as usize];
+            let moved = match self.join {
+                Join::Values => part.value_block(&self.keys[self.next], out),
+                Join::Array => part.element(out),
+                Join::Concat | Join::Same | Join::Sum => part.all(out),
+            };
+            match moved {
+                Moved::All => self.next += 1,
+                Moved::Some => return,
+                Moved::Error => self.complete(),
+            }
+        }
+    }
+
+    /// All parts have begun: what the reply begins with is known.
+    fn heads(&mut self, out: &mut Vec<u8>) {
+        self.phase = Phase::Streaming;
+        let in_order = || {
+            self.order
+                .iter()
+                .map(|part| &self.parts[*part as usize].head)
+        };
+        if let Some(Head::Error(line)) = in_order().find(|head| matches!(head, Head::Error(_))) {
+            out.extend_from_slice(line);
+            return self.complete();
+        }
+        let sum = self.parts.iter().fold(0u64, |sum, part| match part.head {
+            Head::Good(number) => sum.saturating_add(number),
+            _ => sum,
+        });
+        let number = |out: &mut Vec<u8>, kind: u8, number: u64| {
+            out.push(kind);
+            out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+            out.extend_from_slice(b"\r\n");
+        };
+        match self.join {
+            Join::Values => {}
+            Join::Sum => {
+                number(out, b':', sum);
+                self.complete();
+            }
+            Join::Array => {
+                let mut asked = vec![0; self.parts.len()];
+                self.order
+                    .iter()
+                    .for_each(|part| asked[*part as usize] += 1);
+                let as_asked = |(part, asked): (&Part, u64)| {
+                    part.head == Head::Missed || part.head == Head::Good(asked)
+                };
+                if !self.parts.iter().zip(asked).all(as_asked) {
+                    out.extend_from_slice(
+                        b"-ERR upstream answered another number of keys than it was asked for\r\n",
+                    );
+                    return self.complete();
+                }
+                number(out, b'*', self.order.len() as u64);
+            }
+            Join::Concat => number(out, b'*', sum),
+            // The first one's reply is the reply.
+            Join::Same => self.order.truncate(1),
+        }
+    }
+
+    fn complete(&mut self) {
+        self.phase = Phase::Complete;
+        for part in &mut self.parts {
+            part.buffer = Vec::new();
+            part.at = 0;
+        }
+    }
+}
+
+impl Part {
+    /// Looks at how the part begins; whether that is known.
+    fn begin(&mut self, join: Join) -> bool {
+        if self.head != Head::Unknown {
+            return true;
+        }
+        let Some(end) = memchr(b'\n', &self.buffer) else {
+            if self.buffer.len() < PART_LIMIT {
+                return false;
+            }
+            // Nothing but an error is as long as that.
+            self.head = Head::Error(b"-ERR upstream answered with too long a line\r\n".to_vec());
+            return true;
+        };
+        let line = &self.buffer[..=end];
+        let number = || {
+            std::str::from_utf8(line.get(1..end - 1)?)
+                .ok()?
+                .parse()
+                .ok()
+        };
+        self.head = match (join, line[0]) {
+            (Join::Values, _) if memcached::is_error(&line[..end - 1]) => {
+                Head::Error(line.to_vec())
+            }
+            (Join::Values, _) => Head::Good(0),
+            (_, b'-') => Head::Error(line.to_vec()),
+            (Join::Same, _) if memcached::is_error(&line[..end - 1]) => Head::Error(line.to_vec()),
+            (Join::Same, _) => Head::Good(0),
+            (Join::Sum, b':') | (Join::Array | Join::Concat, b'*') => match number() {
+                Some(number) => {
+                    self.at = end + 1;
+                    Head::Good(number)
+                }
+                None => Head::Error(b"-ERR upstream answered no number\r\n".to_vec()),
+            },
+            _ => Head::Error(
+                b"-ERR upstream answered something else than was asked for\r\n".to_vec(),
+            ),
+        };
+        true
+    }
+
+    /// Passes on the rest of the reply.
+    fn all(&mut self, out: &mut Vec<u8>) -> Moved {
+        out.extend_from_slice(&self.buffer[self.at..]);
+        self.at = self.buffer.len();
+        Moved::when(self.ended)
+    }
+
+    /// Passes on one value of an array.
+    fn element(&mut self, out: &mut Vec<u8>) -> Moved {
+        if self.head == Head::Missed {
+            out.extend_from_slice(b"$-1\r\n");
+            return Moved::All;
+        }
+        let rest = &self.buffer[self.at..];
+        let progress = self.value.feed(rest);
+        out.extend_from_slice(&rest[..progress.used]);
+        self.at += progress.used;
+        Moved::when(progress.state == State::Done)
+    }
+
+    /// Passes on the block of `key`, if the part has one.
+    fn value_block(&mut self, key: &[u8], out: &mut Vec<u8>) -> Moved {
+        if self.head == Head::Missed {
+            return Moved::All;
+        }
+        let rest = &self.buffer[self.at..];
+        if self.block == 0 {
+            let Some(end) = memchr(b'\n', rest) else {
+                return Moved::Some;
+            };
+            let line = &rest[..=end];
+            let text = &rest[..end - 1];
+            match memcached::value_line(text) {
+                Some(value) if value.key == key => self.block = value.length + 2,
+                _ if memcached::is_error(text) => {
+                    out.extend_from_slice(line);
+                    return Moved::Error;
+                }
+                // The block of a later key, or the end: this one is not there.
+                _ => return Moved::All,
+            }
+            out.extend_from_slice(line);
+            self.at += line.len();
+        }
+        let rest = &self.buffer[self.at..];
+        let taken = rest
+            .len()
+            .min(usize::try_from(self.block).unwrap_or(usize::MAX));
+        out.extend_from_slice(&rest[..taken]);
+        self.at += taken;
+        self.block -= taken as u64;
+        Moved::when(self.block == 0)
+    }
+}
