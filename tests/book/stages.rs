@@ -9,8 +9,8 @@
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::OnceLock;
 use std::sync::mpsc::channel;
+use std::sync::{Mutex, OnceLock};
 use std::thread;
 use std::time::Duration;
 
@@ -27,6 +27,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How long a reply may take that must not come.
 const IMPATIENCE: Duration = Duration::from_millis(500);
+
+/// Conversations that are held at the same time.
+const AT_A_TIME: usize = 8;
 
 /// The longest wait that a stage's transcript may ask of the real clock.
 const LONGEST_WAIT: Duration = Duration::from_secs(3);
@@ -230,44 +233,60 @@ pub(crate) fn difference(
     }
 }
 
+/// The promises that a stage breaks. Several are tried at a time, because some of them wait.
+fn broken(name: &str, listeners: usize, promised: &[Transcript]) -> Result<Vec<String>, String> {
+    let deliveries = [
+        Delivery::AsWritten,
+        Delivery::ByteByByte,
+        Delivery::InOneWrite,
+    ];
+    let tries = promised
+        .iter()
+        .flat_map(|t| deliveries.map(|delivery| (t, delivery)));
+    let tries = Mutex::new(tries);
+    let next = || tries.lock().expect("no try panics with the lock").next();
+    let work = || {
+        let mut problems = Vec::new();
+        while let Some((transcript, delivery)) = next() {
+            // A server of its own: no transcript finds what another has left.
+            let server = Running::start(name, &["0"], listeners)?;
+            let address = server.speaks(transcript.protocol.name());
+            let failed = difference(transcript, address, delivery, PATIENCE, Side::Larder);
+            problems.extend(failed.map(|difference| format!("{name}: {difference}")));
+        }
+        Ok(problems)
+    };
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..AT_A_TIME).map(|_| scope.spawn(work)).collect();
+        let joined = workers
+            .into_iter()
+            .map(|worker| worker.join().expect("no worker panics"));
+        let found: Result<Vec<Vec<String>>, String> = joined.collect();
+        found.map(|found| found.concat())
+    })
+}
+
 /// What is wrong with the stage of this page: a list of sentences.
 pub(crate) fn problems(book: &Book, page: &Page, name: &str) -> Result<Vec<String>, String> {
     let Some(stage) = page.chapter() else {
         return Ok(Vec::new());
     };
     let mut problems = Vec::new();
-    let deliveries = [
-        Delivery::AsWritten,
-        Delivery::ByteByByte,
-        Delivery::InOneWrite,
-    ];
     let included = included(book, page)?;
     let listeners = listeners(stage);
     let started = Running::start(name, &["0"], listeners)?;
     let protocols: Vec<&str> = started.listening.iter().map(|(p, _)| p.as_str()).collect();
-    let mut run = 0;
-    for transcript in transcripts(&book.root)? {
-        let promised = transcript.stage <= stage
-            && protocols
-                .iter()
-                .any(|protocol| *protocol == transcript.protocol.name())
+    let mut promised = transcripts(&book.root)?;
+    promised.retain(|transcript| {
+        transcript.stage <= stage
+            && protocols.contains(&transcript.protocol.name())
             // One that needs settings is promised by the chapters that show it.
-            && (transcript.options.is_empty() || shown(&included, &transcript.name));
-        if !promised {
-            continue;
-        }
-        run += 1;
-        for delivery in deliveries {
-            // A server of its own: no transcript finds what another has left.
-            let server = Running::start(name, &["0"], listeners)?;
-            let address = server.speaks(transcript.protocol.name());
-            let failed = difference(&transcript, address, delivery, PATIENCE, Side::Larder);
-            problems.extend(failed.map(|difference| format!("{name}: {difference}")));
-        }
-    }
-    if run == 0 {
+            && (transcript.options.is_empty() || shown(&included, &transcript.name))
+    });
+    if promised.is_empty() {
         problems.push(format!("{name}: no transcript says what it must do"));
     }
+    problems.extend(broken(name, listeners, &promised)?);
     let mut motives = 0;
     for (transcript, fails) in &included {
         if *fails {
