@@ -26,6 +26,7 @@ mod ch03;
 mod ch04;
 mod ch05;
 mod ch06;
+mod ch13;
 
 /// What an exercise is about.
 #[derive(Clone, Copy)]
@@ -56,6 +57,7 @@ const EXERCISES: &[&[Exercise]] = &[
     ch04::EXERCISES,
     ch05::EXERCISES,
     ch06::EXERCISES,
+    ch13::EXERCISES,
 ];
 
 fn main() -> ExitCode {

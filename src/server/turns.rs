@@ -149,6 +149,7 @@ impl Worker {
         Ok((worker, seat))
     }
 
+    // ANCHOR: run
     /// Runs until the acceptors are gone and the last connection has ended.
     pub(super) fn run(mut self) {
         let mut events = Events::with_capacity(EVENTS);
@@ -188,6 +189,7 @@ impl Worker {
             self.sweep();
         }
     }
+    // ANCHOR_END: run
 
     fn timeout(&self) -> Option<Duration> {
         if !self.ready.is_empty() {
@@ -249,6 +251,7 @@ impl Worker {
         Ok(())
     }
 
+    // ANCHOR: serve
     fn serve(&mut self, key: usize) {
         let Some(client) = self.clients.get_mut(key) else {
             return;
@@ -281,6 +284,7 @@ impl Worker {
             queue(&mut self.ready, key, client);
         }
     }
+    // ANCHOR_END: serve
 
     /// Closes a connection and forgets it.
     fn end(&mut self, key: usize, error: Option<&io::Error>) {

@@ -69,6 +69,7 @@ pub(super) enum After {
 }
 
 impl Client {
+    // ANCHOR: turn
     /// One turn. An error is the socket's: the connection is lost.
     pub(super) fn turn(&mut self, desk: &mut Desk) -> io::Result<After> {
         if !self.output.is_empty() && !self.flush(desk)? {
@@ -126,6 +127,7 @@ impl Client {
         }
         Ok(self.rest(desk))
     }
+    // ANCHOR_END: turn
 
     /// What to wait for, when the turn is done.
     fn rest(&self, desk: &Desk) -> After {
@@ -183,6 +185,7 @@ impl Client {
     }
 }
 
+// ANCHOR: push
 /// Writes until all is out or the socket is full, as a poller that reports only changes demands.
 /// Returns the bytes taken.
 fn push(stream: &Stream, bytes: &[u8]) -> io::Result<usize> {
@@ -195,3 +198,4 @@ fn push(stream: &Stream, bytes: &[u8]) -> io::Result<usize> {
     }
     Ok(taken)
 }
+// ANCHOR_END: push
