@@ -3,82 +3,158 @@
 //! `*` is any run of bytes, `?` one byte, `[abc]`, `[a-z]` and `[^a]` one byte of (or not of) a class, `\x` the byte
 //! `x` itself. A class that is never closed ends with the pattern.
 //!
-//! Redis matches a `*` by recursion. Here a mismatch goes back to the last `*` only, which is enough: whatever the
-//! earlier ones could take, the last one can take as well. So there is no recursion, no allocation, and the cost is
-//! at most pattern × text, whatever the pattern.
+//! Redis reads the pattern anew for every key and matches a `*` by recursion, which some patterns turn
+//! into hours. Here a pattern is read once, a class into a set of bytes. A mismatch goes back to the
+//! last `*` only, which is enough: whatever the earlier ones could take, the last one can take as
+//! well. So there is no recursion, matching allocates nothing, and its cost is at most the parts of
+//! the pattern times the bytes of the text, a class counting as one part however long it is.
 
-/// Whether `pattern` is `*` alone, which Redis doesn't even try to match: it also takes the empty text.
+/// Whether `pattern` is `*` alone, which Redis doesn't even try to match: it also takes the empty
+/// text.
 pub(super) fn matches_everything(pattern: &[u8]) -> bool {
     pattern == b"*"
 }
 
-/// Whether the whole of `text` matches `pattern`.
-///
-/// As in Redis, nothing but the empty pattern matches the empty text; see [`matches_everything`].
+/// Whether the whole of `text` matches `pattern`; for a pattern that is used once.
 pub(super) fn matches(pattern: &[u8], text: &[u8]) -> bool {
-    if text.is_empty() {
-        return pattern.is_empty();
+    Pattern::new(pattern).matches(text)
+}
+
+/// A pattern, read.
+#[derive(Debug)]
+pub(super) struct Pattern {
+    parts: Vec<Part>,
+    classes: Vec<Class>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// Any run of bytes.
+    Star,
+    /// Any byte.
+    Any,
+    Byte(u8),
+    /// The number of a class.
+    Class(u32),
+}
+
+/// A set of bytes.
+#[derive(Debug, Clone, Copy, Default)]
+struct Class([u64; 4]);
+
+impl Class {
+    fn insert(&mut self, byte: u8) {
+        self.0[usize::from(byte >> 6)] |= 1 << (byte & 63);
     }
-    let (mut p, mut t) = (0, 0);
-    // Where to go on after a mismatch: the pattern behind the last star, and the text it was last tried at.
-    let mut star: Option<(usize, usize)> = None;
-    while t < text.len() {
-        if pattern.get(p) == Some(&b'*') {
+
+    fn contains(&self, byte: u8) -> bool {
+        self.0[usize::from(byte >> 6)] >> (byte & 63) & 1 == 1
+    }
+
+    /// Reads the class whose content starts at `p`; also the place behind it.
+    fn read(pattern: &[u8], mut p: usize) -> (Class, usize) {
+        let negated = pattern.get(p) == Some(&b'^');
+        if negated {
             p += 1;
-            star = Some((p, t));
-        } else if let Some(next) = step(pattern, p, text[t]) {
-            p = next;
-            t += 1;
-        } else if let Some((behind, tried)) = star {
-            star = Some((behind, tried + 1));
-            p = behind;
-            t = tried + 1;
-        } else {
-            return false;
         }
-    }
-    pattern[p..].iter().all(|&byte| byte == b'*')
-}
-
-/// Matches one byte against what stands at `p`; the place behind it, or `None` for a mismatch.
-fn step(pattern: &[u8], p: usize, byte: u8) -> Option<usize> {
-    match *pattern.get(p)? {
-        b'?' => Some(p + 1),
-        b'[' => class(pattern, p + 1, byte),
-        b'\\' if p + 1 < pattern.len() => (pattern[p + 1] == byte).then_some(p + 2),
-        literal => (literal == byte).then_some(p + 1),
-    }
-}
-
-/// Matches one byte against the class whose content starts at `p`.
-fn class(pattern: &[u8], mut p: usize, byte: u8) -> Option<usize> {
-    let negated = pattern.get(p) == Some(&b'^');
-    if negated {
-        p += 1;
-    }
-    let mut found = false;
-    loop {
-        match pattern.get(p..).unwrap_or_default() {
-            [] => break,
-            [b'\\', escaped, ..] => {
-                found |= *escaped == byte;
-                p += 2;
-            }
-            [b']', ..] => {
-                p += 1;
-                break;
-            }
-            [from, b'-', to, ..] => {
-                found |= (*from.min(to)..=*from.max(to)).contains(&byte);
-                p += 3;
-            }
-            [literal, ..] => {
-                found |= *literal == byte;
-                p += 1;
+        let mut class = Class::default();
+        loop {
+            match pattern.get(p..).unwrap_or_default() {
+                [] => break,
+                [b'\\', escaped, ..] => {
+                    class.insert(*escaped);
+                    p += 2;
+                }
+                [b']', ..] => {
+                    p += 1;
+                    break;
+                }
+                [from, b'-', to, ..] => {
+                    (*from.min(to)..=*from.max(to)).for_each(|byte| class.insert(byte));
+                    p += 3;
+                }
+                [literal, ..] => {
+                    class.insert(*literal);
+                    p += 1;
+                }
             }
         }
+        if negated {
+            class.0 = class.0.map(|bits| !bits);
+        }
+        (class, p)
     }
-    (found != negated).then_some(p)
+}
+
+impl Pattern {
+    /// Reads a pattern. Every sequence of bytes is one.
+    pub(super) fn new(pattern: &[u8]) -> Pattern {
+        let (mut parts, mut classes) = (Vec::new(), Vec::new());
+        let mut p = 0;
+        while let Some(&byte) = pattern.get(p) {
+            p += 1;
+            parts.push(match byte {
+                b'*' if parts.last() == Some(&Part::Star) => continue,
+                b'*' => Part::Star,
+                b'?' => Part::Any,
+                b'[' => {
+                    let (class, behind) = Class::read(pattern, p);
+                    p = behind;
+                    classes.push(class);
+                    Part::Class(classes.len() as u32 - 1)
+                }
+                b'\\' if p < pattern.len() => {
+                    p += 1;
+                    Part::Byte(pattern[p - 1])
+                }
+                literal => Part::Byte(literal),
+            });
+        }
+        Pattern { parts, classes }
+    }
+
+    /// Whether the whole of `text` matches.
+    ///
+    /// As in Redis, nothing but the empty pattern matches the empty text; see
+    /// [`matches_everything`].
+    pub(super) fn matches(&self, text: &[u8]) -> bool {
+        if text.is_empty() {
+            return self.parts.is_empty();
+        }
+        let (mut p, mut t) = (0, 0);
+        // Where to go on after a mismatch: the part behind the last star, and the text it was last
+        // tried at.
+        let mut star: Option<(usize, usize)> = None;
+        while t < text.len() {
+            match self.parts.get(p) {
+                Some(Part::Star) => {
+                    p += 1;
+                    star = Some((p, t));
+                }
+                Some(part) if self.takes(*part, text[t]) => {
+                    p += 1;
+                    t += 1;
+                }
+                _ => {
+                    let Some((behind, tried)) = star else {
+                        return false;
+                    };
+                    star = Some((behind, tried + 1));
+                    p = behind;
+                    t = tried + 1;
+                }
+            }
+        }
+        self.parts[p..].iter().all(|part| *part == Part::Star)
+    }
+
+    fn takes(&self, part: Part, byte: u8) -> bool {
+        match part {
+            Part::Star | Part::Any => true,
+            Part::Byte(literal) => literal == byte,
+            Part::Class(number) => self.classes[number as usize].contains(byte),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -122,6 +198,53 @@ mod tests {
     fn many_stars_cost_no_more_than_pattern_times_text() {
         let pattern = [b"a*".repeat(2_000), b"b".to_vec()].concat();
         assert!(!matches(&pattern, &b"a".repeat(10_000)));
+    }
+
+    #[test]
+    fn a_long_class_costs_no_more_than_a_short_one() {
+        let pattern = [b"*[", &b"a".repeat(1_000_000)[..], b"]b"].concat();
+        assert!(!matches(&pattern, &b"a".repeat(1_000_000)));
+    }
+
+    /// Matches one byte against what stands at `p`; the place behind it, or `None` for a mismatch.
+    fn step(pattern: &[u8], p: usize, byte: u8) -> Option<usize> {
+        match *pattern.get(p)? {
+            b'?' => Some(p + 1),
+            b'[' => class(pattern, p + 1, byte),
+            b'\\' if p + 1 < pattern.len() => (pattern[p + 1] == byte).then_some(p + 2),
+            literal => (literal == byte).then_some(p + 1),
+        }
+    }
+
+    /// Matches one byte against the class whose content starts at `p`.
+    fn class(pattern: &[u8], mut p: usize, byte: u8) -> Option<usize> {
+        let negated = pattern.get(p) == Some(&b'^');
+        if negated {
+            p += 1;
+        }
+        let mut found = false;
+        loop {
+            match pattern.get(p..).unwrap_or_default() {
+                [] => break,
+                [b'\\', escaped, ..] => {
+                    found |= *escaped == byte;
+                    p += 2;
+                }
+                [b']', ..] => {
+                    p += 1;
+                    break;
+                }
+                [from, b'-', to, ..] => {
+                    found |= (*from.min(to)..=*from.max(to)).contains(&byte);
+                    p += 3;
+                }
+                [literal, ..] => {
+                    found |= *literal == byte;
+                    p += 1;
+                }
+            }
+        }
+        (found != negated).then_some(p)
     }
 
     /// The rule itself, by recursion: what a star takes is tried in every length.

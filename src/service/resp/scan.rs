@@ -10,7 +10,7 @@
 
 use super::arguments::is;
 use super::errors;
-use super::glob;
+use super::glob::{self, Pattern};
 use super::hashes::reading;
 use super::session::Ctx;
 use super::table::{Command, READONLY};
@@ -83,7 +83,7 @@ impl Gathered {
 /// What SCAN and HSCAN can be told.
 struct Options<'a> {
     /// `None` for everything.
-    pattern: Option<&'a [u8]>,
+    pattern: Option<Pattern>,
     count: usize,
     /// TYPE
     kind: Option<&'a [u8]>,
@@ -104,7 +104,7 @@ impl<'a> Options<'a> {
                 return None;
             };
             if is(option, "match") {
-                options.pattern = (!glob::matches_everything(value)).then_some(value);
+                options.pattern = (!glob::matches_everything(value)).then(|| Pattern::new(value));
             } else if is(option, "count") {
                 match parse_integer(value) {
                     Some(count @ 1..) => {
@@ -131,7 +131,8 @@ impl<'a> Options<'a> {
 
     fn take(&self, name: &[u8]) -> bool {
         self.pattern
-            .is_none_or(|pattern| glob::matches(pattern, name))
+            .as_ref()
+            .is_none_or(|pattern| pattern.matches(name))
     }
 }
 
@@ -172,11 +173,11 @@ fn parse_cursor(text: &[u8]) -> Option<u64> {
 }
 
 fn keys(ctx: &mut Ctx<'_>) {
-    let pattern = ctx.args.get(1);
-    let all = glob::matches_everything(pattern);
+    let all = glob::matches_everything(ctx.args.get(1));
+    let pattern = Pattern::new(ctx.args.get(1));
     let mut found = Gathered::new(ctx);
     ctx.store.scan(ctx.client.db(), 0, usize::MAX, |item| {
-        if all || glob::matches(pattern, item.key()) {
+        if all || pattern.matches(item.key()) {
             found.push(item.key());
         }
     });
