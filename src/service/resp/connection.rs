@@ -192,15 +192,9 @@ fn reset(ctx: &mut Ctx<'_>) {
 }
 
 fn select(ctx: &mut Ctx<'_>) {
-    match parse_integer(ctx.args.get(1)) {
-        Some(db) => match database(db) {
-            Some(db) => {
-                ctx.client.select(db);
-                ctx.reply.ok();
-            }
-            None => ctx.reply.error(errors::DB_INDEX),
-        },
-        None => ctx.reply.error(errors::NOT_INTEGER),
+    if let Some(db) = ctx.database(1) {
+        ctx.client.select(db);
+        ctx.reply.ok();
     }
 }
 
