@@ -92,16 +92,19 @@ impl<'a> Reply<'a> {
         self.out.extend_from_slice(b"+OK\r\n");
     }
 
-    /// `-text`. The text starts with its code (`ERR`, `WRONGTYPE`, …); line ends in it, which may
-    /// come from a client, become spaces as in Redis.
+    /// `-text`. The text starts with its code (`ERR`, `WRONGTYPE`, …). Line ends, which may come from
+    /// a client, are taken off the end of it and become spaces within, as in Redis.
     #[cold]
     pub fn error(&mut self, text: impl AsRef<[u8]>) {
         self.errors += 1;
         let start = self.out.len() + 1;
-        self.line(b'-', text.as_ref());
+        let text = text.as_ref();
+        let is_line_end = |byte: &u8| matches!(byte, b'\r' | b'\n');
+        let length = text.iter().rposition(|byte| !is_line_end(byte));
+        self.line(b'-', &text[..length.map_or(0, |last| last + 1)]);
         let end = self.out.len() - 2;
         for byte in &mut self.out[start..end] {
-            if matches!(byte, b'\r' | b'\n') {
+            if is_line_end(byte) {
                 *byte = b' ';
             }
         }
