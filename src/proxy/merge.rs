@@ -192,3 +192,6 @@ impl Merge {
         self.phase == Phase::Complete
     }
 }
+
+#[cfg(test)]
+mod tests;

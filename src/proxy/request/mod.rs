@@ -248,3 +248,6 @@ impl Rest {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
