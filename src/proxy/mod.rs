@@ -10,6 +10,9 @@ pub mod reply;
 pub mod request;
 mod ring;
 mod servers;
+pub mod slots;
+mod tag;
 
 pub use ring::{Placement, Ring};
 pub use servers::{ListError, Server, ServerList};
+pub use tag::tag;
