@@ -7,6 +7,7 @@
 //!
 //! Cost: a lookup is the CRC of the key and an index; a map takes 32 KiB and the servers' names.
 
+use super::reply::{Framer, Shape, State};
 use super::tag::tag;
 
 /// How many slots a cluster has.
@@ -99,6 +100,34 @@ impl Default for SlotMap {
 }
 
 impl SlotMap {
+    /// Reads the whole reply to `CLUSTER SLOTS`: ranges of slots, each with its servers, of which the first is the
+    /// master. A server that doesn't know its own host, or names it as an empty string, is at `asked`, the host that
+    /// gave the answer. `None` if it is another reply.
+    pub fn read(reply: &[u8], asked: &str) -> Option<SlotMap> {
+        let mut map = SlotMap::default();
+        let mut rest = Cursor(reply);
+        for _ in 0..rest.number(b'*')? {
+            let fields = rest.number(b'*')?;
+            let first = u16::try_from(rest.number(b':')?).ok()?;
+            let last = u16::try_from(rest.number(b':')?).ok()?;
+            let described = rest.number(b'*')?;
+            let host = rest
+                .string()?
+                .filter(|host| !host.is_empty())
+                .unwrap_or(asked);
+            let port = u16::try_from(rest.number(b':')?).ok()?;
+            let others = described
+                .checked_sub(2)?
+                .checked_add(fields.checked_sub(3)?)?;
+            (0..others).try_for_each(|_| rest.skip())?;
+            if first > last || last >= SLOTS {
+                return None;
+            }
+            map.assign(first, last, &format!("{host}:{port}"));
+        }
+        rest.0.is_empty().then_some(map)
+    }
+
     /// The addresses of the servers, in the order of their numbers.
     pub fn servers(&self) -> &[String] {
         &self.servers
@@ -125,6 +154,44 @@ impl SlotMap {
         if let Some(slots) = self.slots.get_mut(range) {
             slots.fill(number);
         }
+    }
+}
+
+/// What is left of a reply in RESP.
+struct Cursor<'a>(&'a [u8]);
+
+impl<'a> Cursor<'a> {
+    fn line(&mut self, kind: u8) -> Option<&'a str> {
+        let end = memchr::memchr(b'\n', self.0)?;
+        let line = self.0[..end].strip_suffix(b"\r")?.strip_prefix(&[kind])?;
+        self.0 = &self.0[end + 1..];
+        std::str::from_utf8(line).ok()
+    }
+
+    /// A count or an integer, which in this reply is never below 0.
+    fn number(&mut self, kind: u8) -> Option<u32> {
+        self.line(kind)?.parse().ok()
+    }
+
+    /// A string; the inner `None` is null.
+    fn string(&mut self) -> Option<Option<&'a str>> {
+        if self.0.starts_with(b"_") {
+            return self.line(b'_').map(|_| None);
+        }
+        let length = match self.line(b'$')? {
+            "-1" => return Some(None),
+            length => length.parse::<usize>().ok()?,
+        };
+        let (text, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest.strip_prefix(b"\r\n")?;
+        std::str::from_utf8(text).ok().map(Some)
+    }
+
+    /// Steps over a value.
+    fn skip(&mut self) -> Option<()> {
+        let progress = Framer::new(Shape::Resp).feed(self.0);
+        self.0 = &self.0[progress.used..];
+        (progress.state == State::Done).then_some(())
     }
 }
 
@@ -192,5 +259,49 @@ mod tests {
         let (a, b, c) = (Some(0), Some(1), Some(2));
         assert_eq!(found, [a, a, b, a, a, b, b, c, c, None]);
         assert_eq!(map.servers()[..3], ["a:1", "b:1", "c:1"]);
+    }
+
+    /// As redis-server 7.0 writes it; the last server has not been told its host.
+    const REPLY: &str = "*3\r\n\
+        *4\r\n:0\r\n:5460\r\n\
+        *4\r\n$9\r\n127.0.0.1\r\n:7001\r\n$2\r\nid\r\n*2\r\n$8\r\nhostname\r\n$1\r\na\r\n\
+        *4\r\n$9\r\n127.0.0.1\r\n:7004\r\n$2\r\nid\r\n*0\r\n\
+        *3\r\n:5461\r\n:5461\r\n*4\r\n$9\r\n127.0.0.2\r\n:7001\r\n$2\r\nid\r\n*0\r\n\
+        *3\r\n:5463\r\n:16383\r\n*4\r\n$0\r\n\r\n:7003\r\n$2\r\nid\r\n*0\r\n";
+
+    #[test]
+    fn the_reply_to_cluster_slots_is_a_map() {
+        let map = SlotMap::read(REPLY.as_bytes(), "10.0.0.1").unwrap();
+        assert_eq!(
+            map.servers(),
+            ["127.0.0.1:7001", "127.0.0.2:7001", "10.0.0.1:7003"]
+        );
+        let found = [0, 5460, 5461, 5462, 5463, 16383].map(|slot| map.server(slot));
+        assert_eq!(found, [Some(0), Some(0), Some(1), None, Some(2), Some(2)]);
+        assert_eq!(SlotMap::read(b"*0\r\n", "a"), Some(SlotMap::default()));
+    }
+
+    #[test]
+    fn another_reply_is_no_map() {
+        for end in 0..REPLY.len() {
+            assert_eq!(SlotMap::read(&REPLY.as_bytes()[..end], "a"), None, "{end}");
+        }
+        for (from, to) in [
+            (":16383", ":16384"),
+            (":0\r", ":-1\r"),
+            ("*3\r\n:5461", "*1\r\n:5461"),
+            (":7001", ":70010"),
+        ] {
+            assert_eq!(
+                SlotMap::read(REPLY.replacen(from, to, 1).as_bytes(), "a"),
+                None,
+                "{from}"
+            );
+        }
+        assert_eq!(SlotMap::read(format!("{REPLY}x").as_bytes(), "a"), None);
+        assert_eq!(
+            SlotMap::read(b"-ERR This instance has cluster support disabled\r\n", "a"),
+            None
+        );
     }
 }
