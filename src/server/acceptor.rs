@@ -20,15 +20,15 @@ use super::service::Refusal;
 use super::stream::{Address, Stream};
 
 /// A connection on its way from the acceptor to whoever runs it.
-pub(super) struct Accepted {
+pub(crate) struct Accepted {
     // The socket is closed before the set is left: whoever sees the set empty sees all sockets
     // closed.
-    pub(super) stream: Arc<Stream>,
-    pub(super) active: Active,
+    pub(crate) stream: Arc<Stream>,
+    pub(crate) active: Active,
 }
 
 /// Takes connections from acceptors: one of the two models.
-pub(super) trait Dispatch: Send + Sync + 'static {
+pub(crate) trait Dispatch: Send + Sync + 'static {
     fn dispatch(&self, accepted: Accepted);
 }
 

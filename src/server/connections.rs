@@ -27,7 +27,7 @@ use super::service::Service;
 use super::stream::{Address, Stream};
 
 /// Milliseconds since this process first asked: eight bytes where an [`Instant`] takes sixteen.
-pub(super) fn ticks() -> u64 {
+pub(crate) fn ticks() -> u64 {
     static START: LazyLock<Instant> = LazyLock::new(Instant::now);
     START.elapsed().as_millis() as u64
 }
@@ -127,7 +127,7 @@ impl Connection {
         }
     }
 
-    pub(super) fn touch(&self, now: u64) {
+    pub(crate) fn touch(&self, now: u64) {
         self.active.store(now, Relaxed);
     }
 
@@ -147,8 +147,8 @@ impl std::fmt::Debug for Connection {
 }
 
 /// Membership in the set; dropping it leaves the set.
-pub(super) struct Active {
-    pub(super) connection: Arc<Connection>,
+pub(crate) struct Active {
+    pub(crate) connection: Arc<Connection>,
     door: Arc<Door>,
 }
 
@@ -168,17 +168,17 @@ impl Drop for Active {
 /// each other down.
 #[repr(align(64))]
 #[derive(Debug, Default)]
-pub(super) struct Traffic {
+pub(crate) struct Traffic {
     read: AtomicU64,
     written: AtomicU64,
 }
 
 impl Traffic {
-    pub(super) fn read(&self, bytes: usize) {
+    pub(crate) fn read(&self, bytes: usize) {
         self.read.fetch_add(bytes as u64, Relaxed);
     }
 
-    pub(super) fn written(&self, bytes: usize) {
+    pub(crate) fn written(&self, bytes: usize) {
         self.written.fetch_add(bytes as u64, Relaxed);
     }
 }
@@ -272,7 +272,7 @@ impl Connections {
         self.lock().get(&id).cloned()
     }
 
-    pub(super) fn traffic(&self, worker: usize) -> &Traffic {
+    pub(crate) fn traffic(&self, worker: usize) -> &Traffic {
         &self.traffic[worker % self.traffic.len()]
     }
 

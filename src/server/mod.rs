@@ -48,9 +48,13 @@ mod stream;
 mod threads;
 mod turns;
 
+pub(crate) use acceptor::{Accepted, Dispatch};
+pub(crate) use connections::{Active, ticks};
 pub use connections::{Connection, Connections};
 pub use listener::Listen;
 pub use running::{Handle, Running};
 pub use service::{Next, Peer, Refusal, Service, Session, Turn};
+pub(crate) use start::Crew;
 pub use start::{Model, Server, Settings, StartError};
 pub use stream::Address;
+pub(crate) use stream::Stream;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use std::{error::Error, fmt};
 
 use rlimit::Resource;
+use threadpool::ThreadPool;
 
 use super::acceptor::{self, Dispatch};
 use super::connections::{Connections, Door};
@@ -66,6 +67,10 @@ impl Default for Settings {
     }
 }
 
+/// What workers were started: where accepted connections go, and under threads what every job looks
+/// at.
+pub(crate) type Crew = (Arc<dyn Dispatch>, Option<Arc<threads::Shared>>);
+
 /// A server to be started: services, where each listens, and settings.
 pub struct Server {
     connections: Arc<Connections>,
@@ -99,10 +104,7 @@ impl Server {
     /// Binds all listeners and starts serving. On an error nothing is left behind.
     pub fn start(self) -> Result<Running, StartError> {
         let Settings {
-            model,
-            max_connections,
-            max_input,
-            ..
+            model, max_input, ..
         } = self.settings;
         let workers = self
             .settings
@@ -113,8 +115,49 @@ impl Server {
             .settings
             .idle_timeout
             .filter(|timeout| !timeout.is_zero());
+        let connections = Arc::clone(&self.connections);
+        let name = format!("{model:?} worker").to_lowercase();
+        self.start_on(workers, &name, 2 * workers, |pool| match model {
+            Model::Turns => {
+                let mut seats = Vec::new();
+                for index in 0..workers {
+                    let connections = Arc::clone(&connections);
+                    let (worker, seat) = Worker::new(index, connections, idle_timeout, max_input)?;
+                    seats.push(seat);
+                    pool.execute(move || worker.run());
+                }
+                let crew: Crew = (Arc::new(Turns { seats }), None);
+                Ok(crew)
+            }
+            Model::Threads => {
+                let settings = Arc::new(threads::Shared {
+                    idle_timeout,
+                    max_input,
+                    stopping: false.into(),
+                    connections,
+                });
+                let threads = Threads {
+                    pool: pool.clone(),
+                    settings: Arc::clone(&settings),
+                };
+                let crew: Crew = (Arc::new(threads), Some(settings));
+                Ok(crew)
+            }
+        })
+    }
+
+    /// Binds all listeners and hands what they accept to the dispatch that `make` returns, when it
+    /// has started its workers on the pool. `files` are the descriptors that the workers need.
+    pub(crate) fn start_on(
+        self,
+        workers: usize,
+        name: &str,
+        files: usize,
+        make: impl FnOnce(&ThreadPool) -> io::Result<Crew>,
+    ) -> Result<Running, StartError> {
+        let max_connections = self.settings.max_connections;
         self.connections.set_max(max_connections);
-        raise_open_files(max_connections, self.listeners.len() + 2 * workers)?;
+        raise_open_files(max_connections, self.listeners.len() + files)?;
 
         let mut bound = Vec::new();
         for (index, (listen, service)) in self.listeners.iter().enumerate() {
@@ -133,34 +176,9 @@ impl Server {
 
         let pool = threadpool::Builder::new()
             .num_threads(workers)
-            .thread_name(format!("{model:?} worker").to_lowercase())
+            .thread_name(name.to_owned())
             .build();
-        let mut shared = None;
-        let dispatch: Arc<dyn Dispatch> = match model {
-            Model::Turns => {
-                let mut seats = Vec::new();
-                for index in 0..workers {
-                    let connections = Arc::clone(&self.connections);
-                    let (worker, seat) = Worker::new(index, connections, idle_timeout, max_input)
-                        .map_err(StartError::Worker)?;
-                    seats.push(seat);
-                    pool.execute(move || worker.run());
-                }
-                Arc::new(Turns { seats })
-            }
-            Model::Threads => {
-                let settings = shared.insert(Arc::new(threads::Shared {
-                    idle_timeout,
-                    max_input,
-                    stopping: false.into(),
-                    connections: Arc::clone(&self.connections),
-                }));
-                Arc::new(Threads {
-                    pool: pool.clone(),
-                    settings: Arc::clone(settings),
-                })
-            }
-        };
+        let (dispatch, threads) = make(&pool).map_err(StartError::Worker)?;
 
         let (stop, stopped) = crossbeam_channel::bounded(0);
         let control = Control {
@@ -171,7 +189,7 @@ impl Server {
                 .collect(),
             stop: Mutex::new(Some(stop)),
             deadline: Mutex::new(None),
-            threads: shared,
+            threads,
         };
         let mut running = Running {
             handle: Handle {

@@ -18,14 +18,14 @@ use super::limits;
 
 /// An accepted connection's socket. Reading and writing need only a shared reference.
 #[derive(Debug)]
-pub(super) enum Stream {
+pub(crate) enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
 }
 
 impl Stream {
     /// Small replies leave at once, and a peer whose machine is gone is noticed.
-    pub(super) fn tune(&self) -> io::Result<()> {
+    pub(crate) fn tune(&self) -> io::Result<()> {
         match self {
             Stream::Tcp(stream) => {
                 stream.set_nodelay(true)?;
@@ -36,7 +36,7 @@ impl Stream {
         }
     }
 
-    pub(super) fn set_nonblocking(&self) -> io::Result<()> {
+    pub(crate) fn set_nonblocking(&self) -> io::Result<()> {
         match self {
             Stream::Tcp(stream) => stream.set_nonblocking(true),
             Stream::Unix(stream) => stream.set_nonblocking(true),
@@ -44,7 +44,7 @@ impl Stream {
     }
 
     /// Bounds a blocking read, and the wait of a blocking write for the peer to take something.
-    pub(super) fn set_timeouts(&self, limit: Option<Duration>) -> io::Result<()> {
+    pub(crate) fn set_timeouts(&self, limit: Option<Duration>) -> io::Result<()> {
         match self {
             Stream::Tcp(stream) => stream
                 .set_read_timeout(limit)
@@ -56,7 +56,7 @@ impl Stream {
     }
 
     /// Reads once, again only when a signal interrupted it.
-    pub(super) fn read(&self, into: &mut [u8]) -> io::Result<usize> {
+    pub(crate) fn read(&self, into: &mut [u8]) -> io::Result<usize> {
         loop {
             let read = match self {
                 Stream::Tcp(stream) => (&*stream).read(into),
@@ -71,7 +71,7 @@ impl Stream {
 
     /// Writes once, again only when a signal interrupted it. A socket that takes nothing is an
     /// error.
-    pub(super) fn write(&self, from: &[u8]) -> io::Result<usize> {
+    pub(crate) fn write(&self, from: &[u8]) -> io::Result<usize> {
         loop {
             let written = match self {
                 Stream::Tcp(stream) => (&*stream).write(from),
@@ -85,7 +85,7 @@ impl Stream {
         }
     }
 
-    pub(super) fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+    pub(crate) fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         match self {
             Stream::Tcp(stream) => stream.shutdown(how),
             Stream::Unix(stream) => stream.shutdown(how),
@@ -95,7 +95,7 @@ impl Stream {
     /// Ends a connection on the server's part: the end goes out behind the last reply, and what the
     /// client had sent meanwhile is thrown away, up to a bound, so that the close that follows
     /// resets nothing.
-    pub(super) fn farewell(&self) {
+    pub(crate) fn farewell(&self) {
         if self.shutdown(Shutdown::Write).is_err() || self.set_nonblocking().is_err() {
             return;
         }
@@ -108,7 +108,7 @@ impl Stream {
     }
 
     /// The address at our end; a Unix socket's is its listener's.
-    pub(super) fn local_addr(&self) -> Option<SocketAddr> {
+    pub(crate) fn local_addr(&self) -> Option<SocketAddr> {
         match self {
             Stream::Tcp(stream) => stream.local_addr().ok(),
             Stream::Unix(_) => None,

@@ -37,7 +37,7 @@ pub(super) struct Threads {
 }
 
 /// What every job looks at.
-pub(super) struct Shared {
+pub(crate) struct Shared {
     pub(super) idle_timeout: Option<Duration>,
     pub(super) max_input: usize,
     pub(super) stopping: AtomicBool,
