@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::logging::LogOptions;
 use super::options::ServeOptions;
+use super::proxy::ProxyOptions;
 
 /// The file that is read when `--config` isn't given, if it is there.
 pub(crate) const DEFAULT_FILE: &str = "larder.toml";
@@ -19,6 +20,7 @@ const MAX_FILE: u64 = 1 << 20;
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct File {
     pub(crate) serve: ServeOptions,
+    pub(crate) proxy: ProxyOptions,
     pub(crate) log: LogOptions,
 }
 

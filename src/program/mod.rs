@@ -12,6 +12,7 @@ mod file;
 mod logging;
 mod options;
 mod print;
+mod proxy;
 mod serve;
 mod values;
 
@@ -63,6 +64,9 @@ enum Command {
     Config(ServeArgs),
     /// Answer every line with the same line: the server core with nothing on it
     Echo(echo::EchoArgs),
+    /// Stand in front of real memcached or Redis servers: many clients, few connections, one pool
+    #[command(after_help = proxy::EXAMPLES)]
+    Proxy(proxy::ProxyArgs),
     /// Replay conversations against any server and show where it differs
     Probe(probe::Args),
 }
@@ -107,6 +111,7 @@ pub(crate) fn run() -> ExitCode {
             .settings()
             .and_then(|(settings, log)| show(&print::toml(&settings, &log))),
         Command::Echo(args) => echo::run(&args),
+        Command::Proxy(args) => proxy::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -97,7 +97,7 @@ fn start(settings: &Settings) -> Result<Server, String> {
         .memory(settings.memory.0)
         .max_item_size(settings.max_item_size.0 as usize)
         .nested(settings.nested.0)
-        .password(password(settings.password_file.as_deref())?)
+        .password(password(settings.password_file.as_deref(), PASSWORD)?)
         .model(settings.model.0)
         .workers(Some(settings.workers as usize))
         .max_connections(settings.max_connections as usize)
@@ -112,7 +112,7 @@ fn start(settings: &Settings) -> Result<Server, String> {
 }
 
 /// The password from the file that was named, or from the environment; never from an argument, which others can see.
-fn password(file: Option<&Path>) -> Result<Option<String>, String> {
+pub(super) fn password(file: Option<&Path>, variable: &str) -> Result<Option<String>, String> {
     let text = match file {
         Some(path) => {
             let text = fs::read_to_string(path)
@@ -127,7 +127,7 @@ fn password(file: Option<&Path>) -> Result<Option<String>, String> {
                 }
             }
         }
-        None => match std::env::var(PASSWORD) {
+        None => match std::env::var(variable) {
             Ok(text) if !text.is_empty() => text,
             _ => return Ok(None),
         },

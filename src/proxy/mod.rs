@@ -1,18 +1,36 @@
-//! Standing in front of other servers: which of them a key belongs to, and where requests and replies end.
+//! Standing in front of other servers: a [`Proxy`] forwards the requests of many clients over few connections.
+//!
+//! ```text
+//!   clients ─▶ request::Cutter ─▶ pool (ring) ─▶ a link of an upstream ─▶ server
+//!      ▲                                                                    │
+//!      └──── client, in its order ◀── merge, if divided ◀── reply::Framer ◀─┘
+//! ```
 //!
 //! [`ServerList`] is the pool as its file tells it; [`Ring`] is where each key of a pool belongs, as existing clients
 //! and proxies place it. [`request`] cuts what clients send, [`reply`] what servers answer, and [`merge`] makes one reply
-//! of several.
+//! of several. `worker` is the thread that does all this, `client` and `upstream` what it has at either side.
 
+mod client;
+mod errors;
 mod hash;
+mod local;
 pub mod merge;
+mod pool;
 pub mod reply;
 pub mod request;
 mod ring;
 mod servers;
+mod settings;
+mod shared;
 pub mod slots;
+mod start;
+mod stats;
 mod tag;
+mod upstream;
+mod worker;
 
 pub use ring::{Placement, Ring};
 pub use servers::{ListError, Server, ServerList};
+pub use settings::{OnFailure, Protocol, Settings};
+pub use start::{Control, Proxy};
 pub use tag::tag;

@@ -1,0 +1,317 @@
+//! One client connection: its requests under way and their answers, which leave in the order of the
+//! requests.
+//!
+//! ```text
+//!   requests   GET a   GET b   MGET a b   GET c
+//!   slots     [ 7:      8:      9:         10:    ]     answers come in any order
+//!               │       │
+//!               │       └─ waits in its slot, bounded
+//!               └─ the head: its bytes pass straight on to the output
+//! ```
+//!
+//! Invariants: the bytes in `output` are whole answers but for the last one, which is the head's.
+//! Bytes of a slot that is not the head are in the slot.
+
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind};
+use std::sync::Arc;
+
+use super::merge::Merge;
+use super::request::{Cutter, Rest};
+use super::settings::{BACKLOG, PIPELINE};
+use crate::server::{Active, Stream};
+
+/// What a client has made of its connection, which an upstream connection that serves it must be as
+/// well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub(super) struct Face {
+    /// The database that `SELECT` chose.
+    pub(super) database: u32,
+    /// Whether `HELLO` chose RESP3.
+    pub(super) resp3: bool,
+}
+
+/// An upstream connection that a client has for itself, and what for.
+pub(super) struct Own {
+    pub(super) link: usize,
+    /// Between `MULTI` and its end.
+    pub(super) multi: bool,
+    /// Keys are watched.
+    pub(super) watching: bool,
+    /// Bytes pass unread in both directions until one side closes.
+    pub(super) raw: bool,
+    /// The rest of a request that is streamed.
+    pub(super) upload: Option<Rest>,
+}
+
+impl Own {
+    /// Whether what it was for is done, as soon as the last answer has come.
+    pub(super) fn is_over(&self) -> bool {
+        !self.multi && !self.watching && !self.raw && self.upload.is_none()
+    }
+}
+
+/// An answer that has not left yet.
+pub(super) struct Slot {
+    /// Bytes that wait for their turn.
+    bytes: Vec<u8>,
+    /// Parts that are not complete.
+    left: usize,
+    /// Puts the parts together, if there are several.
+    merge: Option<Box<Merge>>,
+}
+
+/// A client connection as its worker keeps it. The fields are dropped in this order: the socket
+/// closes, the set is left.
+pub(super) struct Client {
+    pub(super) stream: Arc<Stream>,
+    pub(super) active: Active,
+    pub(super) id: u64,
+    pub(super) cutter: Cutter,
+    /// Arrived, not yet consumed.
+    pub(super) input: Vec<u8>,
+    /// What is to be sent, from `written` on.
+    output: Vec<u8>,
+    written: usize,
+    slots: VecDeque<Slot>,
+    /// The number of the first slot.
+    first: u64,
+    /// Bytes in the slots.
+    held: usize,
+    /// Whether something of the first slot's answer has left it.
+    begun: bool,
+    pub(super) face: Face,
+    pub(super) own: Option<Own>,
+    /// What `CLIENT SETNAME` said.
+    pub(super) name: Box<[u8]>,
+    /// The client has given the password, or need not.
+    pub(super) admitted: bool,
+    /// When the socket last took something, in the worker's milliseconds.
+    pub(super) since: u64,
+    pub(super) readable: bool,
+    pub(super) writable: bool,
+    /// The end was announced: only reading finds it.
+    pub(super) fin: bool,
+    /// It is in the worker's queue of clients with something to do.
+    pub(super) queued: bool,
+    /// It is in the worker's list of clients with something to send.
+    pub(super) dirty: bool,
+    /// Input is left that may hold a complete request.
+    pub(super) again: bool,
+    /// No further requests; the connection ends when all answers have left.
+    pub(super) closing: bool,
+    /// The connection ends at once.
+    pub(super) lost: bool,
+}
+
+impl Client {
+    pub(super) fn new(
+        stream: Arc<Stream>,
+        active: Active,
+        cutter: Cutter,
+        admitted: bool,
+    ) -> Client {
+        let id = active.connection.id();
+        Client {
+            stream,
+            active,
+            id,
+            cutter,
+            input: Vec::new(),
+            output: Vec::new(),
+            written: 0,
+            slots: VecDeque::new(),
+            first: 0,
+            held: 0,
+            begun: false,
+            face: Face::default(),
+            own: None,
+            name: Box::default(),
+            admitted,
+            since: 0,
+            readable: true,
+            writable: true,
+            fin: false,
+            queued: false,
+            dirty: false,
+            again: false,
+            closing: false,
+            lost: false,
+        }
+    }
+
+    /// Whether another request may be taken.
+    pub(super) fn has_room(&self) -> bool {
+        self.slots.len() < PIPELINE && self.backlog() < BACKLOG
+    }
+
+    /// Bytes of answers that wait for this client.
+    pub(super) fn backlog(&self) -> usize {
+        self.unsent() + self.held
+    }
+
+    pub(super) fn unsent(&self) -> usize {
+        self.output.len() - self.written
+    }
+
+    /// Whether requests are under way.
+    pub(super) fn is_waiting(&self) -> bool {
+        !self.slots.is_empty()
+    }
+
+    /// Whether nothing is left to be answered or sent.
+    pub(super) fn is_done(&self) -> bool {
+        self.slots.is_empty() && self.unsent() == 0
+    }
+
+    /// Makes place for the answer to a request; its number.
+    pub(super) fn open(&mut self, parts: usize, merge: Option<Merge>) -> u64 {
+        self.slots.push_back(Slot {
+            bytes: Vec::new(),
+            left: parts,
+            merge: merge.map(Box::new),
+        });
+        self.first + self.slots.len() as u64 - 1
+    }
+
+    /// An answer that the proxy gives, behind those that are due before it.
+    pub(super) fn answer(&mut self, bytes: &[u8]) {
+        if self.slots.is_empty() {
+            self.output.extend_from_slice(bytes);
+        } else {
+            let sequence = self.open(1, None);
+            self.deliver(sequence, 0, bytes, true);
+        }
+    }
+
+    /// Whether more of the answer to a part may come. The head may as long as the client takes its
+    /// bytes, the others as long as not too much waits for the head.
+    ///
+    /// No two links can wait for each other by this: of all requests of a worker the oldest is the
+    /// head of its client and the front of its links, so it goes on, and then the next oldest does.
+    pub(super) fn takes(&self, sequence: u64, part: usize) -> bool {
+        let room = match sequence == self.first {
+            true => self.unsent() < BACKLOG,
+            false => self.held < BACKLOG,
+        };
+        let slot = self.slot(sequence);
+        let merge = slot.and_then(|at| self.slots[at].merge.as_ref());
+        slot.is_none() || room && merge.is_none_or(|merge| merge.has_room(part))
+    }
+
+    /// Takes the next bytes of the answer to a part of a request, `done` with the last. Returns how
+    /// many it took: a part whose turn is far off takes less than all.
+    pub(super) fn deliver(
+        &mut self,
+        sequence: u64,
+        part: usize,
+        bytes: &[u8],
+        done: bool,
+    ) -> usize {
+        let Some(at) = self.slot(sequence) else {
+            return bytes.len();
+        };
+        let mut used = bytes.len();
+        let slot = &mut self.slots[at];
+        if let Some(merge) = &mut slot.merge {
+            let before = slot.bytes.len();
+            used = merge.feed(part, bytes, &mut slot.bytes).used;
+            self.held += slot.bytes.len() - before;
+        } else if at == 0 {
+            self.begun |= !bytes.is_empty();
+            self.output.extend_from_slice(bytes);
+        } else {
+            self.held += bytes.len();
+            slot.bytes.extend_from_slice(bytes);
+        }
+        if done && used == bytes.len() {
+            slot.left = slot.left.saturating_sub(1);
+        }
+        self.settle();
+        used
+    }
+
+    /// An error instead of the answer to a part. What has begun to leave can't be taken back: then
+    /// the connection ends where it broke off.
+    pub(super) fn fail(&mut self, sequence: u64, part: usize, error: &[u8]) {
+        let Some(at) = self.slot(sequence) else {
+            return;
+        };
+        let slot = &mut self.slots[at];
+        let before = slot.bytes.len();
+        if let Some(merge) = &mut slot.merge {
+            self.lost |= merge.fail(part, error, &mut slot.bytes).is_err();
+        } else if at == 0 && self.begun {
+            self.lost = true;
+            return;
+        } else {
+            slot.bytes.clear();
+            slot.bytes.extend_from_slice(error);
+        }
+        self.held = self.held - before + slot.bytes.len();
+        slot.left = slot.left.saturating_sub(1);
+        self.settle();
+    }
+
+    /// Nobody was asked for a part: its keys are as if they did not exist.
+    pub(super) fn miss(&mut self, sequence: u64, part: usize) {
+        let Some(at) = self.slot(sequence) else {
+            return;
+        };
+        let slot = &mut self.slots[at];
+        let before = slot.bytes.len();
+        if let Some(merge) = &mut slot.merge {
+            merge.miss(part, &mut slot.bytes);
+        }
+        self.held = self.held - before + slot.bytes.len();
+        slot.left = slot.left.saturating_sub(1);
+        self.settle();
+    }
+
+    fn slot(&self, sequence: u64) -> Option<usize> {
+        let at = sequence.checked_sub(self.first)? as usize;
+        (at < self.slots.len()).then_some(at)
+    }
+
+    /// Lets the head leave, and with it what waited behind if the head is complete.
+    fn settle(&mut self) {
+        while let Some(slot) = self.slots.front_mut() {
+            self.held -= slot.bytes.len();
+            self.begun |= !slot.bytes.is_empty();
+            self.output.append(&mut slot.bytes);
+            let complete = slot.left == 0 || slot.merge.as_ref().is_some_and(|m| m.is_complete());
+            if !complete {
+                break;
+            }
+            self.slots.pop_front();
+            self.first += 1;
+            self.begun = false;
+        }
+    }
+
+    /// Bytes that belong to no request: those of a connection that this client has for itself.
+    pub(super) fn pass(&mut self, bytes: &[u8]) {
+        self.output.extend_from_slice(bytes);
+    }
+
+    /// Sends what the socket takes. Returns the bytes that it took.
+    pub(super) fn flush(&mut self) -> io::Result<usize> {
+        let before = self.written;
+        while self.writable && self.written < self.output.len() {
+            match self.stream.write(&self.output[self.written..]) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.writable = false,
+                sent => self.written += sent?,
+            }
+        }
+        let sent = self.written - before;
+        if self.written == self.output.len() {
+            self.output.clear();
+            self.output.shrink_to(16 * 1024);
+            self.written = 0;
+        } else if self.written >= BACKLOG / 2 {
+            self.output.drain(..self.written);
+            self.written = 0;
+        }
+        Ok(sent)
+    }
+}

@@ -1,0 +1,72 @@
+//! What clients read when the proxy can't do what they ask: errors in the words of their protocol.
+
+use super::reply::Shape;
+use super::request::Request;
+use super::settings::Protocol;
+use super::upstream::Failure;
+
+/// A client has to give the password first; Redis's words.
+pub(super) const NOAUTH: &[u8] = b"-NOAUTH Authentication required.\r\n";
+
+/// The keys of one command belong to several upstreams, and it can't be divided.
+pub(super) const CROSSSLOT: &[u8] =
+    b"-CROSSSLOT Keys in request belong to different upstreams; give them one {hash tag}\r\n";
+
+/// A command without keys that only means something to one server.
+pub(super) const ONLY: &[u8] =
+    b"-ERR this command needs one upstream, and the proxy has several\r\n";
+
+/// A failure, with the upstream that it is about.
+pub(super) fn upstream(protocol: Protocol, address: &str, failure: &Failure) -> Vec<u8> {
+    let text = format!("upstream {address} {failure}");
+    // What an upstream said may be part of it: one line it stays.
+    let text = text.replace(['\r', '\n'], " ");
+    match protocol {
+        Protocol::Memcached => format!("SERVER_ERROR {text}\r\n"),
+        Protocol::Resp => format!("-ERR {text}\r\n"),
+    }
+    .into_bytes()
+}
+
+/// A command that would make a shared connection something else.
+pub(super) fn refused(protocol: Protocol) -> &'static [u8] {
+    match protocol {
+        Protocol::Memcached => b"ERROR\r\n",
+        Protocol::Resp => b"-ERR this command is not possible through a proxy\r\n",
+    }
+}
+
+/// A request over a megabyte of which can't be told to which one upstream it belongs.
+pub(super) fn too_large(protocol: Protocol) -> &'static [u8] {
+    match protocol {
+        Protocol::Memcached => b"SERVER_ERROR request too large to be divided\r\n",
+        Protocol::Resp => {
+            b"-ERR a request over 1 MiB has to belong to one upstream by its first key\r\n"
+        }
+    }
+}
+
+/// What a read answers when its key does not exist; `None` for what is not simply a read.
+pub(super) fn miss(request: &Request<'_>) -> Option<&'static [u8]> {
+    if !request.repeat_safe {
+        return None;
+    }
+    let Some(args) = request.args() else {
+        return match request.shape {
+            Shape::Values => Some(b"END\r\n"),
+            Shape::Meta => Some(b"EN\r\n"),
+            _ => None,
+        };
+    };
+    Some(match &args[0].to_ascii_lowercase()[..] {
+        b"get" | b"hget" | b"lindex" | b"zscore" => b"$-1\r\n",
+        b"mget" => b"*1\r\n$-1\r\n",
+        b"getrange" | b"substr" => b"$0\r\n\r\n",
+        b"ttl" | b"pttl" => b":-2\r\n",
+        b"exists" | b"strlen" | b"hexists" | b"hlen" | b"llen" | b"scard" | b"sismember"
+        | b"zcard" => b":0\r\n",
+        b"type" => b"+none\r\n",
+        b"hkeys" | b"hvals" | b"lrange" | b"smembers" | b"zrange" => b"*0\r\n",
+        _ => return None,
+    })
+}

@@ -1,0 +1,235 @@
+//! What concerns the connection between a client and the proxy, answered without asking an
+//! upstream: who the client is, in which database, in which version of RESP.
+//!
+//! The words are Redis's and memcached's. What is about the server itself (`COMMAND`, `INFO`,
+//! `version`) comes from an upstream.
+
+use super::client::{Client, Face};
+use super::errors::NOAUTH;
+use super::pool::Pool;
+use super::reply::Shape;
+use super::request::StateCommand;
+use super::shared::Shared;
+use super::stats;
+use crate::protocol::memcached::text::Command;
+use crate::protocol::resp::{Args, Reply, parse_integer};
+
+/// The databases that a client can choose from; whether its upstream has the one it chose, the
+/// upstream says.
+const DATABASES: i64 = 1024;
+
+/// What is to be done with a command.
+pub(super) enum Said {
+    /// The answer is written.
+    Answer,
+    /// The answer is written, and is the last.
+    Close,
+    /// An upstream knows.
+    Forward(Shape),
+}
+
+/// A request as an array of bulk strings.
+pub(super) fn array(words: &[&[u8]]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut reply = Reply::new(&mut out, false, usize::MAX);
+    reply.array(words.len());
+    words.iter().for_each(|word| reply.bulk(word));
+    out
+}
+
+/// Answers memcached's commands about the connection or the proxy.
+pub(super) fn memcached(command: Command<'_>, pool: &Pool, out: &mut Vec<u8>) -> Said {
+    match command {
+        Command::Version => return Said::Forward(Shape::Line),
+        Command::Stats { words } if pool.is_single() && !words.eq([&b"proxy"[..]]) => {
+            return Said::Forward(Shape::Stats);
+        }
+        Command::Stats { .. } => stats::memcached(pool, out),
+        Command::Quit => return Said::Close,
+        Command::MetaNoop => out.extend_from_slice(b"MN\r\n"),
+        Command::Shutdown => out.extend_from_slice(b"ERROR: shutdown not enabled\r\n"),
+        _ => out.extend_from_slice(b"ERROR\r\n"),
+    }
+    Said::Answer
+}
+
+/// Answers Redis's commands about the connection.
+pub(super) fn resp(
+    command: StateCommand,
+    args: Args<'_>,
+    client: &mut Client,
+    shared: &Shared,
+    pool: &Pool,
+    out: &mut Vec<u8>,
+) -> Said {
+    let free = matches!(
+        command,
+        StateCommand::Auth | StateCommand::Hello | StateCommand::Quit | StateCommand::Reset
+    );
+    if !client.admitted && !free {
+        out.extend_from_slice(NOAUTH);
+        return Said::Answer;
+    }
+    let mut reply = Reply::new(out, client.face.resp3, usize::MAX);
+    match command {
+        StateCommand::Ping if args.len() == 1 => reply.simple("PONG"),
+        StateCommand::Ping if args.len() == 2 => reply.bulk(args.get(1)),
+        StateCommand::Quit => {
+            reply.ok();
+            return Said::Close;
+        }
+        StateCommand::Reset => {
+            client.face = Face::default();
+            client.name = Box::default();
+            client.admitted = shared.password.is_none();
+            reply.simple("RESET");
+        }
+        StateCommand::Auth => auth(args, client, shared, &mut reply),
+        StateCommand::Hello => hello(args, client, shared, &mut reply),
+        StateCommand::Select if args.len() == 2 => match parse_integer(args.get(1)) {
+            None => reply.error("ERR invalid DB index"),
+            Some(number @ 0..DATABASES) => {
+                client.face.database = number as u32;
+                reply.ok();
+            }
+            Some(_) => reply.error("ERR DB index is out of range"),
+        },
+        StateCommand::Client if args.len() > 1 => about_client(args, client, &mut reply),
+        StateCommand::Info if args.len() == 2 && args[1].eq_ignore_ascii_case(b"proxy") => {
+            reply.verbatim("txt", &stats::info(pool));
+        }
+        StateCommand::Info if !pool.is_single() => reply.verbatim("txt", &stats::info(pool)),
+        _ => return Said::Forward(Shape::Resp),
+    }
+    Said::Answer
+}
+
+fn auth(args: Args<'_>, client: &mut Client, shared: &Shared, reply: &mut Reply<'_>) {
+    let (user, password) = match args.len() {
+        2 if shared.password.is_none() => {
+            return reply.error(
+                "ERR AUTH <password> called without any password configured for the default \
+                 user. Are you sure your configuration is correct?",
+            );
+        }
+        2 => (&b"default"[..], args.get(1)),
+        3 => (args.get(1), args.get(2)),
+        _ => return reply.error("ERR wrong number of arguments for 'auth' command"),
+    };
+    match admit(user, password, client, shared) {
+        true => reply.ok(),
+        false => reply.error(WRONGPASS),
+    }
+}
+
+const WRONGPASS: &str = "WRONGPASS invalid username-password pair or user is disabled.";
+
+fn admit(user: &[u8], password: &[u8], client: &mut Client, shared: &Shared) -> bool {
+    let right = user == b"default"
+        && shared
+            .password
+            .as_ref()
+            .is_none_or(|expected| equal(expected.as_bytes(), password));
+    client.admitted |= right;
+    right
+}
+
+/// Compares in a time that depends on the lengths only.
+fn equal(a: &[u8], b: &[u8]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).fold(0, |differ, (a, b)| differ | (a ^ b)) == 0
+}
+
+/// `HELLO [version [AUTH user password] [SETNAME name]]`.
+fn hello(args: Args<'_>, client: &mut Client, shared: &Shared, reply: &mut Reply<'_>) {
+    let resp3 = match args.len() {
+        0 | 1 => client.face.resp3,
+        _ => match parse_integer(args.get(1)) {
+            Some(2) => false,
+            Some(3) => true,
+            Some(_) => return reply.error("NOPROTO unsupported protocol version"),
+            None => {
+                return reply.error("ERR Protocol version is not an integer or out of range");
+            }
+        },
+    };
+    let (mut at, mut name) = (2, None);
+    while at < args.len() {
+        let option = args.get(at);
+        if option.eq_ignore_ascii_case(b"AUTH") && at + 2 < args.len() {
+            if !admit(args.get(at + 1), args.get(at + 2), client, shared) {
+                return reply.error(WRONGPASS);
+            }
+            at += 3;
+        } else if option.eq_ignore_ascii_case(b"SETNAME") && at + 1 < args.len() {
+            name = Some(args.get(at + 1));
+            at += 2;
+        } else {
+            let option = String::from_utf8_lossy(option);
+            return reply.error(format!("ERR Syntax error in HELLO option '{option}'"));
+        }
+    }
+    if !client.admitted {
+        return reply.error(
+            "NOAUTH HELLO must be called with the client already authenticated, otherwise the \
+             HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and \
+             select the RESP protocol version at the same time",
+        );
+    }
+    if let Some(name) = name {
+        client.name = name.into();
+    }
+    client.face.resp3 = resp3;
+    reply.set_resp3(resp3);
+    reply.map(7);
+    reply.bulk(b"server");
+    reply.bulk(b"redis");
+    reply.bulk(b"version");
+    reply.bulk(b"7.0.15");
+    reply.bulk(b"proto");
+    reply.integer(if resp3 { 3 } else { 2 });
+    reply.bulk(b"id");
+    reply.integer(client.id as i64);
+    reply.bulk(b"mode");
+    reply.bulk(b"standalone");
+    reply.bulk(b"role");
+    reply.bulk(b"master");
+    reply.bulk(b"modules");
+    reply.array(0);
+}
+
+/// `CLIENT`: what a client says of itself, and asks about itself.
+fn about_client(args: Args<'_>, client: &mut Client, reply: &mut Reply<'_>) {
+    match (&args[1].to_ascii_uppercase()[..], args.len()) {
+        (b"SETNAME", 3) if args[2].iter().any(|byte| !(b'!'..=b'~').contains(byte)) => {
+            reply.error("ERR Client names cannot contain spaces, newlines or special characters.")
+        }
+        (b"SETNAME", 3) => {
+            client.name = args.get(2).into();
+            reply.ok();
+        }
+        // Of later versions of Redis; clients tell their library's name with it.
+        (b"SETINFO", 4) | (b"NO-EVICT" | b"NO-TOUCH", 3) => reply.ok(),
+        (b"GETNAME", 2) if client.name.is_empty() => reply.null(),
+        (b"GETNAME", 2) => reply.bulk(&client.name),
+        (b"ID", 2) => reply.integer(client.id as i64),
+        (b"INFO" | b"LIST", 2) => {
+            let connection = &client.active.connection;
+            let text = format!(
+                "id={} addr={} laddr={} name={} age={} idle=0 db={} resp={}\n",
+                client.id,
+                connection.peer(),
+                connection.local(),
+                String::from_utf8_lossy(&client.name),
+                connection.age().as_secs(),
+                client.face.database,
+                if client.face.resp3 { 3 } else { 2 },
+            );
+            reply.verbatim("txt", &text);
+        }
+        (b"REPLY", 3) if args[2].eq_ignore_ascii_case(b"on") => reply.ok(),
+        (sub, _) => {
+            let sub = String::from_utf8_lossy(sub);
+            reply.error(format!("ERR CLIENT {sub} is not possible through a proxy"));
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! What a user can choose about a proxy, and the bounds that nobody has to choose.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// The protocol that a proxy forwards. Clients and upstreams speak the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// memcached's text protocol.
+    Memcached,
+    /// Redis's protocol, version 2.
+    Resp,
+}
+
+impl Protocol {
+    /// Its name in `listening on PROTOCOL ADDR` and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Protocol::Memcached => "memcached",
+            Protocol::Resp => "resp",
+        }
+    }
+}
+
+impl FromStr for Protocol {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Protocol, String> {
+        match text {
+            "memcached" => Ok(Protocol::Memcached),
+            "resp" => Ok(Protocol::Resp),
+            _ => Err(format!("`{text}` is neither memcached nor resp")),
+        }
+    }
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What the keys of an ejected upstream get.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnFailure {
+    /// An error that names the upstream.
+    Error,
+    /// The answer of the next server on the ring, for as long as the ejection lasts.
+    Next,
+    /// A read answers as if the key were not there; everything else an error.
+    Miss,
+}
+
+impl FromStr for OnFailure {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<OnFailure, String> {
+        match text {
+            "error" => Ok(OnFailure::Error),
+            "next" => Ok(OnFailure::Next),
+            "miss" => Ok(OnFailure::Miss),
+            _ => Err(format!("`{text}` is neither error, next nor miss")),
+        }
+    }
+}
+
+impl fmt::Display for OnFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            OnFailure::Error => "error",
+            OnFailure::Next => "next",
+            OnFailure::Miss => "miss",
+        })
+    }
+}
+
+/// What a user can choose.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// What clients and upstreams speak.
+    pub protocol: Protocol,
+    /// Threads that forward; no more than there are `connections`.
+    pub workers: usize,
+    /// Client connections that may be open at once.
+    pub max_connections: usize,
+    /// Connections to each upstream that all clients share.
+    pub connections: usize,
+    /// Connections to upstreams that a client may have for itself, all clients together.
+    pub detached: usize,
+    /// Errors in a row after which an upstream is ejected.
+    pub failures: u32,
+    /// What the keys of an ejected upstream get.
+    pub on_failure: OnFailure,
+    /// The database of Redis that a client's database 0 stands for.
+    pub database: u32,
+    /// How long a connection to an upstream may take to be made, name lookup included.
+    pub connect_timeout: Duration,
+    /// How long an upstream may be silent while a reply is due.
+    pub read_timeout: Duration,
+    /// How long a client may take nothing of a reply that waits for it.
+    pub write_timeout: Duration,
+}
+
+impl Settings {
+    /// The defaults for a protocol.
+    pub fn new(protocol: Protocol) -> Settings {
+        Settings {
+            protocol,
+            workers: std::thread::available_parallelism().map_or(1, usize::from),
+            max_connections: crate::server::limits::MAX_CONNECTIONS,
+            connections: 4,
+            detached: 256,
+            failures: 3,
+            on_failure: OnFailure::Error,
+            database: 0,
+            connect_timeout: Duration::from_secs(2),
+            read_timeout: Duration::from_secs(5),
+            write_timeout: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Bytes of replies that wait for one client before the connection that they come over is left
+/// alone until the client has taken some. A reply of any size passes in pieces of this size.
+pub(super) const BACKLOG: usize = 1024 * 1024;
+
+/// Bytes of requests that wait to be sent over one upstream connection before clients that want
+/// more of it wait.
+pub(super) const OUTBOX: usize = 1024 * 1024;
+
+/// Requests of one client that may be under way. One that sends more waits.
+pub(super) const PIPELINE: usize = 4096;
+
+/// Milliseconds between two looks at the deadlines: how late one may be noticed.
+pub(super) const SWEEP_MS: u64 = 20;
+
+/// Milliseconds until an ejected upstream is probed for the first time; each probe that fails
+/// doubles them.
+pub(super) const PROBE_FIRST_MS: u64 = 250;
+
+/// Milliseconds between two probes at most, before the jitter of a quarter.
+pub(super) const PROBE_MOST_MS: u64 = 4000;

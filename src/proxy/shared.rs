@@ -1,0 +1,53 @@
+//! What all workers of a proxy share.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::pool::Pool;
+use super::settings::Settings;
+use super::upstream::Resolver;
+
+/// Settings, the pool as it is now, and counts over all workers.
+pub(super) struct Shared {
+    pub(super) settings: Settings,
+    /// Of the upstreams; clients have to give the same.
+    pub(super) password: Option<String>,
+    /// The pool, and how often it has changed.
+    pool: Mutex<(usize, Arc<Pool>)>,
+    /// The same count, to be looked at without the lock.
+    generation: AtomicUsize,
+    pub(super) resolver: Resolver,
+    /// Links that clients have for themselves.
+    pub(super) detached: AtomicUsize,
+}
+
+impl Shared {
+    pub(super) fn new(settings: Settings, password: Option<String>, pool: Pool) -> Shared {
+        Shared {
+            settings,
+            password,
+            pool: Mutex::new((0, Arc::new(pool))),
+            generation: AtomicUsize::new(0),
+            resolver: Resolver::new(),
+            detached: AtomicUsize::new(0),
+        }
+    }
+
+    /// The pool as it is now, with the number of its generation.
+    pub(super) fn pool(&self) -> (usize, Arc<Pool>) {
+        let current = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
+        (current.0, Arc::clone(&current.1))
+    }
+
+    pub(super) fn generation(&self) -> usize {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// Replaces the pool by what `change` makes of it.
+    pub(super) fn replace(&self, change: impl FnOnce(&Pool) -> Pool) {
+        let mut current = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
+        let changed = change(&current.1);
+        *current = (current.0 + 1, Arc::new(changed));
+        self.generation.store(current.0, Ordering::Release);
+    }
+}

@@ -1,0 +1,72 @@
+//! What the proxy tells about its upstreams: `stats proxy` of memcached, the section `proxy` of
+//! Redis's `INFO`.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::pool::Pool;
+
+/// Calls `each` with the names and values of all upstreams' statistics.
+fn each_upstream(pool: &Pool, mut each: impl FnMut(&str, &str, String)) {
+    for upstream in &pool.upstreams {
+        let (name, counters) = (&upstream.address, &upstream.counters);
+        let state = match upstream.health.is_ejected() {
+            true => "ejected",
+            false => "up",
+        };
+        each(name, "state", state.to_owned());
+        each(
+            name,
+            "connections",
+            counters.links.load(Relaxed).to_string(),
+        );
+        each(
+            name,
+            "requests",
+            counters.requests.load(Relaxed).to_string(),
+        );
+        each(name, "errors", counters.errors.load(Relaxed).to_string());
+        each(
+            name,
+            "in_flight",
+            counters.in_flight.load(Relaxed).to_string(),
+        );
+        each(name, "ejections", upstream.health.ejections().to_string());
+        for (key, part) in [("p50_us", 0.5), ("p99_us", 0.99), ("p999_us", 0.999)] {
+            each(name, key, counters.latency.quantile(part).to_string());
+        }
+    }
+}
+
+/// The answer to `stats proxy`.
+pub(super) fn memcached(pool: &Pool, out: &mut Vec<u8>) {
+    each_upstream(pool, |upstream, name, value| {
+        out.extend_from_slice(format!("STAT {upstream}:{name} {value}\r\n").as_bytes());
+    });
+    out.extend_from_slice(b"END\r\n");
+}
+
+/// The section of `INFO`.
+pub(super) fn info(pool: &Pool) -> String {
+    let mut text = String::from("# Proxy\r\n");
+    let mut number = 0;
+    let mut last = None;
+    each_upstream(pool, |upstream, name, value| {
+        match &last {
+            None => {}
+            Some(before) if *before == upstream => {
+                text.push_str(&format!(",{name}={value}"));
+                return;
+            }
+            Some(_) => {
+                number += 1;
+                text.push_str("\r\n");
+            }
+        }
+        text.push_str(&format!(
+            "upstream{number}:address={upstream},{name}={value}"
+        ));
+        last = Some(upstream.to_owned());
+    });
+    text.push_str("\r\n");
+    text
+}

@@ -1,0 +1,262 @@
+//! One connection to an upstream, and the requests under way on it.
+//!
+//! ```text
+//!   requests of many clients ──▶ out ──▶ socket ──▶ upstream
+//!                                 │                    │
+//!                                 ▼                    ▼
+//!   whose turn it is  ◀── queue [a, b, a, c] ◀── answers, in the order of the requests
+//! ```
+//!
+//! Invariant: the queue has an entry for each request whose answer has not come to its end, in the
+//! order in which the requests were appended to `out`. The bytes of an answer belong to the front.
+
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::{Failure, Upstream};
+use crate::proxy::client::Face;
+use crate::proxy::reply::{Framer, Shape};
+use crate::proxy::settings::OUTBOX;
+use crate::server::Stream;
+
+/// Whose answer it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::proxy) enum Owner {
+    /// The proxy's own: it must not be an error, or the connection is of no use.
+    Proxy,
+    /// A part of a client's request.
+    Client {
+        key: usize,
+        id: u64,
+        sequence: u64,
+        part: usize,
+    },
+}
+
+/// A request under way.
+#[derive(Debug)]
+pub(in crate::proxy) struct Waiting {
+    pub(in crate::proxy) owner: Owner,
+    pub(in crate::proxy) shape: Shape,
+    /// When it was appended, in the worker's microseconds.
+    pub(in crate::proxy) since: u64,
+}
+
+/// What a connection is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::proxy) enum Purpose {
+    /// The requests of many clients: the connection of this number to this upstream of the pool.
+    Shared(Face, usize),
+    /// One client's alone.
+    Own { key: usize, id: u64 },
+    /// To see whether the upstream is back.
+    Probe,
+}
+
+/// How far a connection has come.
+#[derive(Debug)]
+pub(in crate::proxy) enum Stage {
+    /// Its name is being looked up.
+    Resolving,
+    /// The first of the addresses is being connected to.
+    Connecting(VecDeque<SocketAddr>),
+    Up,
+}
+
+/// One connection to an upstream.
+pub(in crate::proxy) struct Link {
+    pub(in crate::proxy) upstream: Arc<Upstream>,
+    pub(in crate::proxy) purpose: Purpose,
+    pub(in crate::proxy) serial: u64,
+    pub(in crate::proxy) stage: Stage,
+    pub(in crate::proxy) stream: Option<Stream>,
+    /// What is to be sent, from `written` on.
+    pub(in crate::proxy) out: Vec<u8>,
+    written: usize,
+    pub(in crate::proxy) queue: VecDeque<Waiting>,
+    /// Reads the answer that has begun to come.
+    pub(in crate::proxy) framer: Option<Framer>,
+    /// Every byte belongs to the one client, framed or not.
+    pub(in crate::proxy) raw: bool,
+    /// When the upstream last did what it had to, in the worker's milliseconds: the deadlines count
+    /// from here.
+    pub(in crate::proxy) since: u64,
+    /// The socket may have bytes, or an end, to be read.
+    pub(in crate::proxy) readable: bool,
+    pub(in crate::proxy) writable: bool,
+    /// The end was announced: only reading finds it.
+    pub(in crate::proxy) fin: bool,
+    /// Read, but not delivered, because the client whose turn it is can't take it yet.
+    pub(in crate::proxy) held: Vec<u8>,
+    /// Of `held`, how many bytes the framer has seen already, and whether they complete the answer.
+    pub(in crate::proxy) framed: Option<(usize, bool)>,
+    /// An answer may take as long as it likes: it blocks, or its request is still being sent.
+    pub(in crate::proxy) patient: bool,
+    /// Clients with a request for which `out` was too full.
+    pub(in crate::proxy) waiters: Vec<usize>,
+    pub(in crate::proxy) dirty: bool,
+    /// Not to be given further requests; it is closed when the last answer has come.
+    pub(in crate::proxy) retired: bool,
+}
+
+impl Link {
+    pub(in crate::proxy) fn new(
+        upstream: Arc<Upstream>,
+        purpose: Purpose,
+        serial: u64,
+        now: u64,
+    ) -> Link {
+        upstream.counters.links.fetch_add(1, Relaxed);
+        Link {
+            upstream,
+            purpose,
+            serial,
+            stage: Stage::Resolving,
+            stream: None,
+            out: Vec::new(),
+            written: 0,
+            queue: VecDeque::new(),
+            framer: None,
+            raw: false,
+            since: now,
+            readable: false,
+            writable: false,
+            fin: false,
+            held: Vec::new(),
+            framed: None,
+            patient: false,
+            waiters: Vec::new(),
+            dirty: false,
+            retired: false,
+        }
+    }
+
+    pub(in crate::proxy) fn is_up(&self) -> bool {
+        matches!(self.stage, Stage::Up)
+    }
+
+    /// Whether it has room for another request.
+    pub(in crate::proxy) fn has_room(&self) -> bool {
+        self.unsent() < OUTBOX
+    }
+
+    pub(in crate::proxy) fn unsent(&self) -> usize {
+        self.out.len() - self.written
+    }
+
+    /// Whether the upstream owes us something.
+    pub(in crate::proxy) fn is_waiting(&self) -> bool {
+        !self.is_up() || !self.queue.is_empty() || self.unsent() > 0
+    }
+
+    /// Appends a request; `shape` tells how its answer is framed, [`Shape::Nothing`] that none comes.
+    pub(in crate::proxy) fn push(&mut self, bytes: &[u8], waiting: Waiting, now: u64) {
+        if !self.is_waiting() {
+            self.since = now;
+        }
+        self.out.extend_from_slice(bytes);
+        if waiting.shape != Shape::Nothing {
+            self.upstream.counters.in_flight.fetch_add(1, Relaxed);
+            self.queue.push_back(waiting);
+        }
+    }
+
+    /// Takes the front of the queue, whose answer is complete.
+    pub(in crate::proxy) fn pop(&mut self) -> Option<Waiting> {
+        let front = self.queue.pop_front()?;
+        self.framer = None;
+        self.upstream.counters.in_flight.fetch_sub(1, Relaxed);
+        Some(front)
+    }
+
+    /// Begins to connect to the first address that lets us, without waiting for it.
+    pub(in crate::proxy) fn connect(
+        &mut self,
+        mut addresses: VecDeque<SocketAddr>,
+    ) -> Result<(), Failure> {
+        let mut refused = None;
+        while let Some(address) = addresses.pop_front() {
+            match begin(address) {
+                Ok(stream) => {
+                    self.stream = Some(stream);
+                    self.stage = Stage::Connecting(addresses);
+                    return Ok(());
+                }
+                Err(error) => refused = Some(error),
+            }
+        }
+        Err(refused.map_or_else(
+            || Failure::Unknown("the name leads nowhere".to_owned()),
+            Failure::Refused,
+        ))
+    }
+
+    /// Sends what the socket takes; true when it took something.
+    pub(in crate::proxy) fn flush(&mut self) -> io::Result<bool> {
+        let Some(stream) = self.stream.as_ref().filter(|_| self.writable) else {
+            return Ok(false);
+        };
+        let before = self.written;
+        while self.written < self.out.len() {
+            match stream.write(&self.out[self.written..]) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.writable = false;
+                    break;
+                }
+                sent => self.written += sent?,
+            }
+        }
+        let sent = self.written - before;
+        if self.written == self.out.len() {
+            self.out.clear();
+            self.out.shrink_to(OUTBOX / 4);
+            self.written = 0;
+        } else if self.written > OUTBOX / 2 {
+            self.out.drain(..self.written);
+            self.written = 0;
+        }
+        Ok(sent > 0)
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        let counters = &self.upstream.counters;
+        counters.links.fetch_sub(1, Relaxed);
+        counters.in_flight.fetch_sub(self.queue.len(), Relaxed);
+    }
+}
+
+/// A socket that has begun to connect.
+fn begin(address: SocketAddr) -> io::Result<Stream> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    socket.set_nonblocking(true)?;
+    match socket.connect(&address.into()) {
+        Ok(()) => {}
+        // The system goes on with it; the poller tells the outcome.
+        Err(error) if would_go_on(&error) => {}
+        Err(error) => return Err(error),
+    }
+    let stream = Stream::Tcp(TcpStream::from(socket));
+    stream.tune()?;
+    Ok(stream)
+}
+
+fn would_go_on(error: &io::Error) -> bool {
+    error.kind() == ErrorKind::WouldBlock || error.raw_os_error() == Some(EINPROGRESS)
+}
+
+/// What a connect that doesn't wait answers. Its number is that of the system.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const EINPROGRESS: i32 = 115;
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const EINPROGRESS: i32 = 36;

@@ -1,0 +1,677 @@
+//! From clients to upstreams: reading clients, cutting their requests, finding each one's link.
+//!
+//! What stops a client for want of room, at its own end or at a link, leaves its input as it is and
+//! comes again when there is room.
+
+use std::io::ErrorKind;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::super::client::{Face, Own};
+use super::super::errors;
+use super::super::local::{self, Said};
+use super::super::merge::Merge;
+use super::super::reply::Shape;
+use super::super::request::{Cut, Detach, Join, Keys, Large, Local, Request, Route, Scratch};
+use super::super::request::{Division, divide};
+use super::super::settings::{OnFailure, Protocol};
+use super::super::upstream::{Failure, Owner, Purpose, Upstream, Waiting};
+use super::{Worker, mark, queue};
+
+/// What became of a request.
+enum Fate {
+    /// It is on its way, or answered.
+    Taken,
+    /// There is no room for it now; nothing has happened.
+    Stalled,
+}
+
+impl Worker {
+    /// A client's turn: what it has left over, then one read, then what has arrived with that.
+    pub(super) fn gather(&mut self, key: usize) {
+        let Some(client) = self.clients.get_mut(key) else {
+            return;
+        };
+        client.queued = false;
+        if client.closing {
+            return mark(&mut self.dirty_clients, key, &mut client.dirty);
+        }
+        if client.again {
+            let input = std::mem::take(&mut client.input);
+            let used = self.take_requests(key, &input);
+            self.keep(key, input, used);
+        }
+        let Some(client) = self.clients.get_mut(key) else {
+            return;
+        };
+        if client.again || client.closing {
+            return mark(&mut self.dirty_clients, key, &mut client.dirty);
+        }
+        if client.readable && client.has_room() {
+            match client.stream.read(&mut self.buffer) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    (client.readable, client.fin) = (false, false);
+                }
+                Err(error) => return self.end(key, Some(&error)),
+                Ok(0) => client.closing = true,
+                Ok(n) => {
+                    client.readable = n == self.buffer.len() || client.fin;
+                    client.active.connection.touch(self.now);
+                    self.connections.traffic(self.index).read(n);
+                    let buffer = std::mem::take(&mut self.buffer);
+                    if client.input.is_empty() {
+                        let used = self.take_requests(key, &buffer[..n]);
+                        if used < n {
+                            self.keep(key, buffer[used..n].to_vec(), 0);
+                        }
+                    } else {
+                        let mut input = std::mem::take(&mut client.input);
+                        input.extend_from_slice(&buffer[..n]);
+                        let used = self.take_requests(key, &input);
+                        self.keep(key, input, used);
+                    }
+                    self.buffer = buffer;
+                }
+            }
+        }
+        let Some(client) = self.clients.get_mut(key) else {
+            return;
+        };
+        if self.draining && !client.readable && client.input.is_empty() {
+            client.closing = true;
+        }
+        if client.readable && !client.again && !client.closing && client.has_room() {
+            queue(&mut self.ready, key, client);
+        }
+        if client.closing || client.unsent() > 0 {
+            mark(&mut self.dirty_clients, key, &mut client.dirty);
+        }
+    }
+
+    /// Puts back what was not consumed.
+    fn keep(&mut self, key: usize, mut input: Vec<u8>, used: usize) {
+        if let Some(client) = self.clients.get_mut(key) {
+            if used == input.len() {
+                return;
+            }
+            input.drain(..used);
+            input.shrink_to(2 * input.len());
+            client.input = input;
+        }
+    }
+
+    /// Takes the complete requests at the start of `input`, as far as there is room. Returns the
+    /// bytes that are done with, and leaves in `Client::again` whether it stopped for want of room.
+    fn take_requests(&mut self, key: usize, input: &[u8]) -> usize {
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let mut at = 0;
+        while at < input.len() {
+            let Some(client) = self.clients.get_mut(key) else {
+                break;
+            };
+            client.again = !client.has_room();
+            if client.again || client.closing {
+                break;
+            }
+            if let Some(own) = &client.own
+                && (own.raw || own.upload.is_some())
+            {
+                match self.stream_up(key, &input[at..]) {
+                    0 => break,
+                    used => at += used,
+                }
+                continue;
+            }
+            match self.take_request(key, &input[at..], &mut scratch) {
+                (_, Fate::Stalled) => {
+                    if let Some(client) = self.clients.get_mut(key) {
+                        client.again = true;
+                    }
+                    break;
+                }
+                (None, Fate::Taken) => break,
+                (Some(used), Fate::Taken) => at += used,
+            }
+        }
+        self.scratch = scratch;
+        at
+    }
+
+    /// Takes one request; the bytes that it took, or `None` if it is not all there.
+    fn take_request(
+        &mut self,
+        key: usize,
+        input: &[u8],
+        scratch: &mut Scratch,
+    ) -> (Option<usize>, Fate) {
+        let client = &mut self.clients[key];
+        match client.cutter.cut(input, scratch) {
+            Cut::Incomplete => (None, Fate::Taken),
+            Cut::Nothing(used) => (Some(used), Fate::Taken),
+            Cut::Bad {
+                reply,
+                consumed,
+                close,
+            } => {
+                client.answer(&reply);
+                client.closing |= close;
+                mark(&mut self.dirty_clients, key, &mut client.dirty);
+                // Nothing after it has a meaning.
+                (
+                    Some(if close { input.len() } else { consumed }),
+                    Fate::Taken,
+                )
+            }
+            Cut::Large(large) => (Some(0), self.large(key, large)),
+            Cut::Request(request, used) => (Some(used), self.request(key, &request)),
+        }
+    }
+
+    fn request(&mut self, key: usize, request: &Request<'_>) -> Fate {
+        let client = &mut self.clients[key];
+        if !client.admitted && !matches!(request.route, Route::Local(_)) {
+            return self.answer(key, errors::NOAUTH);
+        }
+        if let Some(own) = &client.own {
+            if !own.is_over() {
+                return self.pass_on(key, request);
+            }
+            if client.is_waiting() {
+                // The last answer is still to come; what follows belongs to everyone's links again.
+                return Fate::Stalled;
+            }
+            let link = own.link;
+            client.own = None;
+            self.drop_link(link);
+        }
+        match request.route {
+            Route::Key(wanted) => {
+                let number = self.locate(wanted);
+                self.to(key, number, request)
+            }
+            Route::Together(keys) => match self.common(keys) {
+                Some(number) => self.to(key, number, request),
+                None => self.answer(key, errors::CROSSSLOT),
+            },
+            Route::Split(join, keys) => self.divide(key, request, join, keys),
+            Route::Any => self.to(key, self.pool.any(), request),
+            Route::Only if self.pool.is_single() => self.to(key, 0, request),
+            Route::Only => self.answer(key, errors::ONLY),
+            Route::Every(_) if self.pool.is_single() => self.to(key, 0, request),
+            Route::Every(join) => self.every(key, request, join),
+            Route::Local(local) => self.local(key, request, local),
+            Route::Detach(why, keys) => self.detach(key, request, why, keys),
+            Route::Refused => {
+                let protocol = self.shared.settings.protocol;
+                self.answer(key, errors::refused(protocol))
+            }
+        }
+    }
+
+    /// The upstream of a key, by what is to happen to the keys of an ejected one.
+    fn locate(&self, key: &[u8]) -> usize {
+        let next = self.shared.settings.on_failure == OnFailure::Next;
+        self.pool.locate(key, next)
+    }
+
+    /// The upstream that all these keys belong to, if there is one.
+    fn common(&self, keys: Keys<'_>) -> Option<usize> {
+        let mut numbers = keys.iter().map(|key| self.locate(key));
+        let first = numbers.next().unwrap_or_else(|| self.pool.any());
+        numbers.all(|number| number == first).then_some(first)
+    }
+
+    fn answer(&mut self, key: usize, bytes: impl AsRef<[u8]>) -> Fate {
+        let client = &mut self.clients[key];
+        client.answer(bytes.as_ref());
+        mark(&mut self.dirty_clients, key, &mut client.dirty);
+        Fate::Taken
+    }
+
+    /// Sends a whole request to an upstream.
+    fn to(&mut self, key: usize, number: usize, request: &Request<'_>) -> Fate {
+        self.forward_as(
+            key,
+            number,
+            request.bytes,
+            request.shape,
+            errors::miss(request),
+        )
+    }
+
+    fn forward_as(
+        &mut self,
+        key: usize,
+        number: usize,
+        bytes: &[u8],
+        shape: Shape,
+        miss: Option<&'static [u8]>,
+    ) -> Fate {
+        let (face, id) = (self.clients[key].face, self.clients[key].id);
+        let upstream = &self.pool.upstreams[number];
+        if upstream.health.is_ejected() {
+            let upstream = Arc::clone(upstream);
+            let miss = miss.filter(|_| self.shared.settings.on_failure == OnFailure::Miss);
+            return self.unavailable(key, &upstream, shape, miss);
+        }
+        let link = self.shared_link(number, face, id);
+        if !self.has_room(link, key) {
+            return Fate::Stalled;
+        }
+        let sequence = match shape {
+            Shape::Nothing => 0,
+            _ => self.clients[key].open(1, None),
+        };
+        self.push(link, key, sequence, 0, bytes, shape);
+        Fate::Taken
+    }
+
+    /// Answers for an upstream that is ejected.
+    fn unavailable(
+        &mut self,
+        key: usize,
+        upstream: &Upstream,
+        shape: Shape,
+        miss: Option<&'static [u8]>,
+    ) -> Fate {
+        upstream.counters.requests.fetch_add(1, Relaxed);
+        upstream.counters.errors.fetch_add(1, Relaxed);
+        if shape == Shape::Nothing {
+            return Fate::Taken;
+        }
+        match miss {
+            Some(miss) => self.answer(key, miss),
+            None => {
+                let error = self.error(upstream, &Failure::Ejected);
+                self.answer(key, error)
+            }
+        }
+    }
+
+    fn error(&self, upstream: &Upstream, failure: &Failure) -> Vec<u8> {
+        errors::upstream(self.shared.settings.protocol, &upstream.address, failure)
+    }
+
+    /// The link that this client's requests to an upstream go over; made if it isn't there.
+    fn shared_link(&mut self, number: usize, face: Face, id: u64) -> usize {
+        let upstream = &self.pool.upstreams[number];
+        let place = id as usize % self.width;
+        let lane = (upstream.id, face, place);
+        if let Some(link) = self.lanes.get(&lane) {
+            return *link;
+        }
+        let upstream = Arc::clone(upstream);
+        let link = self.open_link(upstream, Purpose::Shared(face, place), face);
+        self.lanes.insert(lane, link);
+        link
+    }
+
+    /// Whether a link takes another request; if not, the client is told when it does.
+    fn has_room(&mut self, link: usize, key: usize) -> bool {
+        let link = &mut self.links[link];
+        let room = link.has_room();
+        if !room && !link.waiters.contains(&key) {
+            link.waiters.push(key);
+        }
+        room
+    }
+
+    /// Appends a part of a client's request to a link.
+    fn push(
+        &mut self,
+        link: usize,
+        key: usize,
+        sequence: u64,
+        part: usize,
+        bytes: &[u8],
+        shape: Shape,
+    ) {
+        let owner = Owner::Client {
+            key,
+            id: self.clients[key].id,
+            sequence,
+            part,
+        };
+        let waiting = Waiting {
+            owner,
+            shape,
+            since: self.micros,
+        };
+        let at = &mut self.links[link];
+        at.upstream.counters.requests.fetch_add(1, Relaxed);
+        at.push(bytes, waiting, self.now);
+        if at.is_up() {
+            mark(&mut self.dirty_links, link, &mut at.dirty);
+        }
+    }
+
+    /// Sends a request whose keys may belong to several upstreams.
+    fn divide(&mut self, key: usize, request: &Request<'_>, join: Join, keys: Keys<'_>) -> Fate {
+        match divide(request, join, keys, |key| self.locate(key)) {
+            Division::Whole(number) => self.to(key, number, request),
+            Division::Parts(parts, merge) => {
+                let parts: Vec<(usize, &[u8])> = parts
+                    .iter()
+                    .map(|part| (part.upstream, &part.bytes[..]))
+                    .collect();
+                self.parts(key, &parts, request.shape, merge, request.repeat_safe)
+            }
+        }
+    }
+
+    /// Sends a request to all upstreams.
+    fn every(&mut self, key: usize, request: &Request<'_>, join: Join) -> Fate {
+        let count = self.pool.upstreams.len();
+        let parts: Vec<(usize, &[u8])> = (0..count).map(|n| (n, request.bytes)).collect();
+        let merge = Merge::every(join, request.shape, count);
+        self.parts(key, &parts, request.shape, merge, false)
+    }
+
+    /// Sends the parts of a request, or none if a link is full: the answers to two divided requests
+    /// can't wait for each other as long as all parts of the one are ahead of those of the other.
+    fn parts(
+        &mut self,
+        key: usize,
+        parts: &[(usize, &[u8])],
+        shape: Shape,
+        merge: Merge,
+        may_miss: bool,
+    ) -> Fate {
+        let (face, id) = (self.clients[key].face, self.clients[key].id);
+        let mut links = Vec::with_capacity(parts.len());
+        for (number, _) in parts {
+            if self.pool.upstreams[*number].health.is_ejected() {
+                links.push(None);
+                continue;
+            }
+            let link = self.shared_link(*number, face, id);
+            if !self.has_room(link, key) {
+                return Fate::Stalled;
+            }
+            links.push(Some(link));
+        }
+        let quiet = shape == Shape::Nothing;
+        let sequence = match quiet {
+            true => 0,
+            false => self.clients[key].open(parts.len(), Some(merge)),
+        };
+        for (part, ((number, bytes), link)) in parts.iter().zip(&links).enumerate() {
+            let Some(link) = link else {
+                let upstream = Arc::clone(&self.pool.upstreams[*number]);
+                upstream.counters.requests.fetch_add(1, Relaxed);
+                upstream.counters.errors.fetch_add(1, Relaxed);
+                if quiet {
+                    continue;
+                }
+                let error = self.error(&upstream, &Failure::Ejected);
+                let client = &mut self.clients[key];
+                if may_miss && self.shared.settings.on_failure == OnFailure::Miss {
+                    client.miss(sequence, part);
+                } else {
+                    client.fail(sequence, part, &error);
+                }
+                mark(&mut self.dirty_clients, key, &mut client.dirty);
+                continue;
+            };
+            self.push(*link, key, sequence, part, bytes, shape);
+        }
+        Fate::Taken
+    }
+
+    /// Answers what concerns the connection between the client and the proxy.
+    fn local(&mut self, key: usize, request: &Request<'_>, local: Local<'_>) -> Fate {
+        let client = &mut self.clients[key];
+        let mut out = Vec::new();
+        let said = match local {
+            Local::Resp(command, args) => {
+                local::resp(command, args, client, &self.shared, &self.pool, &mut out)
+            }
+            Local::Memcached(command) => local::memcached(command, &self.pool, &mut out),
+        };
+        match said {
+            Said::Answer => self.answer(key, &out),
+            Said::Close => {
+                self.clients[key].closing = true;
+                self.answer(key, &out)
+            }
+            Said::Forward(shape) => {
+                let number = self.pool.any();
+                self.forward_as(key, number, request.bytes, shape, None)
+            }
+        }
+    }
+
+    /// Gives a client an upstream connection of its own, to which the request goes.
+    fn detach(&mut self, key: usize, request: &Request<'_>, why: Detach, keys: Keys<'_>) -> Fate {
+        let number = match keys.iter().next() {
+            Some(_) => match self.common(keys) {
+                Some(number) => number,
+                None => return self.answer(key, errors::CROSSSLOT),
+            },
+            None if self.pool.is_single() => 0,
+            None => return self.answer(key, errors::ONLY),
+        };
+        if !self.pool.is_single() && why == Detach::Transaction {
+            return self.answer(key, errors::ONLY);
+        }
+        match self.take_own(key, number) {
+            Err(fate) => fate,
+            Ok(()) => self.pass_on(key, request),
+        }
+    }
+
+    /// Opens a link for one client alone.
+    fn take_own(&mut self, key: usize, number: usize) -> Result<(), Fate> {
+        let client = &self.clients[key];
+        if client.is_waiting() {
+            // What was sent before is answered first: two connections keep no order.
+            return Err(Fate::Stalled);
+        }
+        let (id, face) = (client.id, client.face);
+        let upstream = Arc::clone(&self.pool.upstreams[number]);
+        if upstream.health.is_ejected() {
+            return Err(self.unavailable(key, &upstream, Shape::Resp, None));
+        }
+        let limit = self.shared.settings.detached;
+        if self.shared.detached.fetch_add(1, Relaxed) >= limit {
+            self.shared.detached.fetch_sub(1, Relaxed);
+            upstream.counters.errors.fetch_add(1, Relaxed);
+            let error = self.error(&upstream, &Failure::Full(limit));
+            return Err(self.answer(key, error));
+        }
+        let link = self.open_link(upstream, Purpose::Own { key, id }, face);
+        self.clients[key].own = Some(Own {
+            link,
+            multi: false,
+            watching: false,
+            raw: false,
+            upload: None,
+        });
+        Ok(())
+    }
+
+    /// Sends a request over the link that its client has for itself.
+    fn pass_on(&mut self, key: usize, request: &Request<'_>) -> Fate {
+        let client = &mut self.clients[key];
+        let waiting = client.is_waiting();
+        let Some(own) = &mut client.own else {
+            return Fate::Stalled;
+        };
+        let link = own.link;
+        if !self.has_room(link, key) {
+            return Fate::Stalled;
+        }
+        let client = &mut self.clients[key];
+        let Some(own) = &mut client.own else {
+            return Fate::Stalled;
+        };
+        let mut patient = false;
+        match request.route {
+            Route::Detach(Detach::Subscribe | Detach::Monitor | Detach::Tracking, _) => {
+                if waiting {
+                    return Fate::Stalled;
+                }
+                own.raw = true;
+            }
+            Route::Detach(Detach::Blocking, _) => patient = true,
+            Route::Refused => {
+                let protocol = self.shared.settings.protocol;
+                return self.answer(key, errors::refused(protocol));
+            }
+            _ => {}
+        }
+        let raw = own.raw;
+        if let Some(args) = request.args() {
+            match &args[0].to_ascii_uppercase()[..] {
+                b"MULTI" => own.multi = true,
+                b"WATCH" => own.watching = true,
+                b"EXEC" | b"DISCARD" | b"RESET" => (own.multi, own.watching) = (false, false),
+                b"UNWATCH" if !own.multi => own.watching = false,
+                b"QUIT" => client.closing = true,
+                _ => {}
+            }
+        }
+        if raw {
+            self.links[link].raw = true;
+            self.links[link].patient = true;
+            self.push(link, key, 0, 0, request.bytes, Shape::Nothing);
+        } else {
+            self.links[link].patient |= patient;
+            let sequence = self.clients[key].open(1, None);
+            self.push(link, key, sequence, 0, request.bytes, request.shape);
+        }
+        Fate::Taken
+    }
+
+    /// Begins with a request that is too long to be held as a whole.
+    fn large(&mut self, key: usize, large: Large<'_>) -> Fate {
+        let number = match large.route {
+            Route::Key(wanted) => Some(self.locate(wanted)),
+            Route::Only if self.pool.is_single() => Some(0),
+            _ => None,
+        };
+        let client = &mut self.clients[key];
+        let Some(number) = number.filter(|_| client.admitted) else {
+            // Where it ends is far off, so it can't be passed over.
+            client.closing = true;
+            return self.answer(key, errors::too_large(self.shared.settings.protocol));
+        };
+        if self.clients[key].own.is_none()
+            && let Err(fate) = self.take_own(key, number)
+        {
+            if let Fate::Taken = fate {
+                self.clients[key].closing = true;
+            }
+            return fate;
+        }
+        let client = &mut self.clients[key];
+        let Some(own) = &mut client.own else {
+            return Fate::Stalled;
+        };
+        own.upload = Some(large.rest);
+        let link = own.link;
+        self.links[link].patient = true;
+        let sequence = match large.shape {
+            Shape::Nothing => 0,
+            _ => client.open(1, None),
+        };
+        self.push(link, key, sequence, 0, b"", large.shape);
+        Fate::Taken
+    }
+
+    /// Passes bytes to a client's own link as they are; how many it took.
+    fn stream_up(&mut self, key: usize, bytes: &[u8]) -> usize {
+        let Some((link, raw)) = self.clients[key]
+            .own
+            .as_ref()
+            .map(|own| (own.link, own.raw))
+        else {
+            return 0;
+        };
+        let client = &mut self.clients[key];
+        if !self.links.contains(link) {
+            client.closing = true;
+            return bytes.len();
+        }
+        if !self.has_room(link, key) {
+            self.clients[key].again = true;
+            return 0;
+        }
+        let client = &mut self.clients[key];
+        let Some(own) = &mut client.own else {
+            return 0;
+        };
+        let mut used = bytes.len();
+        if !raw && let Some(rest) = &mut own.upload {
+            match rest.feed(bytes) {
+                None => {
+                    client.closing = true;
+                    client.lost = true;
+                    mark(&mut self.dirty_clients, key, &mut client.dirty);
+                    return bytes.len();
+                }
+                Some((taken, done)) => {
+                    used = taken;
+                    if done {
+                        own.upload = None;
+                        self.links[link].patient = false;
+                        mark(&mut self.dirty_clients, key, &mut client.dirty);
+                    }
+                }
+            }
+        }
+        let at = &mut self.links[link];
+        at.out.extend_from_slice(&bytes[..used]);
+        at.since = self.now;
+        if at.is_up() {
+            mark(&mut self.dirty_links, link, &mut at.dirty);
+        }
+        used
+    }
+
+    /// What has to be said to an upstream before anything else: the password, and what the clients
+    /// of this link have made of their connections.
+    pub(super) fn greet(&mut self, link: usize, face: Face) {
+        let settings = &self.shared.settings;
+        let mut greetings: Vec<(Vec<u8>, Shape)> = Vec::new();
+        match settings.protocol {
+            Protocol::Resp => {
+                if let Some(password) = &self.shared.password {
+                    greetings.push((local::array(&[b"AUTH", password.as_bytes()]), Shape::Resp));
+                }
+                if face.resp3 {
+                    greetings.push((local::array(&[b"HELLO", b"3"]), Shape::Resp));
+                }
+                let chosen = match face.database {
+                    0 => settings.database,
+                    database => database,
+                };
+                if chosen != 0 {
+                    let number = chosen.to_string();
+                    greetings.push((local::array(&[b"SELECT", number.as_bytes()]), Shape::Resp));
+                }
+                if self.links[link].purpose == Purpose::Probe {
+                    greetings.push((local::array(&[b"PING"]), Shape::Resp));
+                }
+            }
+            Protocol::Memcached => {
+                if self.links[link].purpose == Purpose::Probe {
+                    greetings.push((b"version\r\n".to_vec(), Shape::Line));
+                }
+            }
+        }
+        for (bytes, shape) in greetings {
+            let waiting = Waiting {
+                owner: Owner::Proxy,
+                shape,
+                since: self.micros,
+            };
+            self.links[link].push(&bytes, waiting, self.now);
+        }
+    }
+
+    /// Asks an upstream that is ejected whether it is back.
+    pub(super) fn probe(&mut self, upstream: Arc<Upstream>) {
+        self.open_link(upstream, Purpose::Probe, Face::default());
+    }
+}

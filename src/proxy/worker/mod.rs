@@ -1,0 +1,716 @@
+//! One forwarding thread: its clients, its own upstream connections, and its round.
+//!
+//! ```text
+//!            one round of a worker (one thread, one mio::Poll)
+//!  clients ─▶ gather   read the clients that are ready, cut complete requests, find each one's
+//!                      upstream, append it to that link's output; note whose it is in its queue
+//!             forward  one write for each link that has output
+//!  upstreams─▶ scatter read the links that are ready, frame their answers, append each to the
+//!                      client whose turn it is; one write for each client
+//! ```
+//!
+//! Nothing waits for an upstream but the clients that asked it. Bounds keep memory in check: a
+//! client with too many requests or bytes under way is not read, a link with too much to send takes
+//! no request, an answer whose client is slow stays with its upstream. A client that takes nothing
+//! for as long as the write deadline is closed, so that it can't hold up the others on its link.
+//!
+//! Cost: a request is a share of one read and one write on either side. A client between requests
+//! is about 300 bytes; a link has a buffer of its own only while answers are held back.
+//!
+//! Invariants: requests of one client to one upstream go over one link, so they are executed in its
+//! order. A slab's number is used only together with the serial or id of who had it.
+
+mod gather;
+mod scatter;
+
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind};
+use std::net::Shutdown;
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use ahash::AHashMap;
+use crossbeam_channel::{Receiver, Sender, TryRecvError};
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token, Waker};
+use slab::Slab;
+
+use super::client::{Client, Face};
+use super::errors;
+use super::pool::Pool;
+use super::request::{Cutter, Scratch};
+use super::settings::{BACKLOG, Protocol, SWEEP_MS};
+use super::shared::Shared;
+use super::upstream::{Change, Failure, Link, Lookup, Owner, Purpose, Stage, Upstream};
+use crate::server::limits::{EVENTS, READ_BUFFER};
+use crate::server::{Accepted, Connections, Dispatch, Stream, ticks};
+
+/// The token of the waker; clients have even numbers, links odd ones.
+const WAKE: Token = Token(usize::MAX);
+
+fn client_token(key: usize) -> Token {
+    Token(key * 2)
+}
+
+fn link_token(key: usize) -> Token {
+    Token(key * 2 + 1)
+}
+
+/// How connections reach a worker, and how busy it is.
+pub(super) struct Seat {
+    incoming: Sender<Accepted>,
+    pub(super) waker: Arc<Waker>,
+    load: Arc<AtomicUsize>,
+}
+
+/// All workers, as the acceptors see them. When the last acceptor drops it, the workers drain and
+/// end.
+pub(super) struct Seats(pub(super) Vec<Seat>);
+
+impl Dispatch for Seats {
+    /// To the worker that has the fewest clients.
+    fn dispatch(&self, accepted: Accepted) {
+        let Some(seat) = self.0.iter().min_by_key(|seat| seat.load.load(Relaxed)) else {
+            return;
+        };
+        seat.load.fetch_add(1, Relaxed);
+        // A worker ends only when all senders are gone, so it receives this.
+        let _ = seat.incoming.send(accepted);
+        wake(&seat.waker);
+    }
+}
+
+impl Drop for Seats {
+    fn drop(&mut self) {
+        for seat in self.0.drain(..) {
+            drop(seat.incoming);
+            wake(&seat.waker);
+        }
+    }
+}
+
+fn wake(waker: &Waker) {
+    if let Err(error) = waker.wake() {
+        log::error!("could not wake a worker: {error}; it goes on when one of its clients sends");
+    }
+}
+
+/// Which of the links that clients share: upstream, what its clients made of their connections, and
+/// the number among its like.
+type Lane = (u64, Face, usize);
+
+/// One thread's worth of clients and links.
+pub(super) struct Worker {
+    poll: Poll,
+    waker: Arc<Waker>,
+    incoming: Receiver<Accepted>,
+    answers: (Sender<Lookup>, Receiver<Lookup>),
+    load: Arc<AtomicUsize>,
+    shared: Arc<Shared>,
+    connections: Arc<Connections>,
+    index: usize,
+    pool: Arc<Pool>,
+    generation: usize,
+    clients: Slab<Client>,
+    links: Slab<Link>,
+    lanes: AHashMap<Lane, usize>,
+    /// How many links to each upstream are this worker's.
+    width: usize,
+    serial: u64,
+    /// Clients with something to do, links with something to read.
+    ready: VecDeque<usize>,
+    readable: VecDeque<usize>,
+    /// Clients and links with something to send.
+    dirty_clients: Vec<usize>,
+    dirty_links: Vec<usize>,
+    /// Links that could not even begin to connect.
+    refused: Vec<(usize, Failure)>,
+    /// Links that hold bytes back.
+    held: Vec<usize>,
+    buffer: Vec<u8>,
+    scratch: Scratch,
+    /// The time of this round: in milliseconds, and in microseconds since the worker began.
+    now: u64,
+    micros: u64,
+    began: Instant,
+    next_sweep: u64,
+    draining: bool,
+}
+
+impl Worker {
+    pub(super) fn new(
+        index: usize,
+        width: usize,
+        shared: Arc<Shared>,
+        connections: Arc<Connections>,
+    ) -> io::Result<(Worker, Seat)> {
+        let poll = Poll::new()?;
+        let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
+        let (sender, incoming) = crossbeam_channel::unbounded();
+        let load = Arc::new(AtomicUsize::new(0));
+        let seat = Seat {
+            incoming: sender,
+            waker: Arc::clone(&waker),
+            load: Arc::clone(&load),
+        };
+        let (generation, pool) = shared.pool();
+        let worker = Worker {
+            poll,
+            waker,
+            incoming,
+            answers: crossbeam_channel::unbounded(),
+            load,
+            shared,
+            connections,
+            index,
+            pool,
+            generation,
+            clients: Slab::new(),
+            links: Slab::new(),
+            lanes: AHashMap::new(),
+            width,
+            serial: 0,
+            ready: VecDeque::new(),
+            readable: VecDeque::new(),
+            dirty_clients: Vec::new(),
+            dirty_links: Vec::new(),
+            refused: Vec::new(),
+            held: Vec::new(),
+            buffer: vec![0; READ_BUFFER],
+            scratch: Scratch::default(),
+            now: ticks(),
+            micros: 0,
+            began: Instant::now(),
+            next_sweep: 0,
+            draining: false,
+        };
+        Ok((worker, seat))
+    }
+
+    /// Runs until the acceptors are gone and the last client has left.
+    pub(super) fn run(mut self) {
+        let mut events = Events::with_capacity(EVENTS);
+        while !(self.draining && self.clients.is_empty()) {
+            let timeout = self.timeout();
+            match self.poll.poll(&mut events, timeout) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => {
+                    log::error!("a worker can't wait for its clients and closes them: {error}");
+                    return;
+                }
+                Ok(()) => {}
+            }
+            self.now = ticks();
+            self.micros = self.began.elapsed().as_micros() as u64;
+            let mut woken = false;
+            for event in &events {
+                let fin = event.is_read_closed() || event.is_error();
+                let (readable, writable) = (event.is_readable() || fin, event.is_writable());
+                match event.token() {
+                    WAKE => woken = true,
+                    Token(token) if token % 2 == 0 => {
+                        self.client_event(token / 2, readable, writable, fin)
+                    }
+                    Token(token) => self.link_event(token / 2, readable, writable, fin),
+                }
+            }
+            if woken {
+                self.receive();
+            }
+            self.round();
+            self.sweep();
+        }
+    }
+
+    fn round(&mut self) {
+        for _ in 0..self.ready.len() {
+            if let Some(key) = self.ready.pop_front() {
+                self.gather(key);
+            }
+        }
+        self.forward();
+        for _ in 0..self.readable.len() {
+            if let Some(key) = self.readable.pop_front() {
+                self.scatter(key);
+            }
+        }
+        self.send();
+        self.resume();
+    }
+
+    fn timeout(&self) -> Option<Duration> {
+        if !self.ready.is_empty() || !self.readable.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        let watching = self.links.iter().any(|(_, link)| link.is_waiting())
+            || self.clients.iter().any(|(_, client)| client.unsent() > 0)
+            || self.pool.upstreams.iter().any(|u| u.health.is_ejected());
+        watching.then(|| Duration::from_millis(SWEEP_MS))
+    }
+
+    fn client_event(&mut self, key: usize, readable: bool, writable: bool, fin: bool) {
+        let Some(client) = self.clients.get_mut(key) else {
+            return;
+        };
+        client.readable |= readable;
+        client.writable |= writable;
+        client.fin |= fin;
+        if readable {
+            queue(&mut self.ready, key, client);
+        }
+        if writable && client.unsent() > 0 {
+            mark(&mut self.dirty_clients, key, &mut client.dirty);
+        }
+    }
+
+    fn link_event(&mut self, key: usize, readable: bool, writable: bool, fin: bool) {
+        let Some(link) = self.links.get_mut(key) else {
+            return;
+        };
+        link.writable |= writable;
+        link.fin |= fin;
+        if !link.is_up() {
+            if writable || fin {
+                self.connected(key);
+            }
+            return;
+        }
+        if readable {
+            if !link.readable {
+                self.readable.push_back(key);
+            }
+            link.readable = true;
+        }
+        if writable && link.unsent() > 0 {
+            mark(&mut self.dirty_links, key, &mut link.dirty);
+        }
+    }
+
+    /// Takes in what other threads sent.
+    fn receive(&mut self) {
+        while let Ok(lookup) = self.answers.1.try_recv() {
+            self.resolved(lookup);
+        }
+        if self.shared.generation() != self.generation {
+            self.change_pool();
+        }
+        loop {
+            match self.incoming.try_recv() {
+                Ok(accepted) => {
+                    if let Err(error) = self.take_in(accepted) {
+                        self.load.fetch_sub(1, Relaxed);
+                        log::warn!("a connection was lost at once: {error}");
+                    }
+                }
+                Err(TryRecvError::Empty) => return,
+                Err(TryRecvError::Disconnected) => break,
+            }
+        }
+        self.draining = true;
+        // Everyone has one more turn: it forwards what has arrived, and ends those with nothing in
+        // flight.
+        for (key, client) in &mut self.clients {
+            queue(&mut self.ready, key, client);
+        }
+    }
+
+    fn take_in(&mut self, Accepted { stream, active }: Accepted) -> io::Result<()> {
+        stream.set_nonblocking()?;
+        let slot = self.clients.vacant_entry();
+        let key = slot.key();
+        register(&self.poll, &stream, client_token(key))?;
+        let cutter = match self.shared.settings.protocol {
+            Protocol::Memcached => Cutter::memcached(),
+            Protocol::Resp => Cutter::resp(),
+        };
+        let admitted = self.shared.password.is_none();
+        let client = slot.insert(Client::new(stream, active, cutter, admitted));
+        queue(&mut self.ready, key, client);
+        Ok(())
+    }
+
+    /// Goes over to a changed list: links of upstreams that are gone end when their answers have
+    /// come, all others stay.
+    fn change_pool(&mut self) {
+        (self.generation, self.pool) = self.shared.pool();
+        let stays = |id| self.pool.upstreams.iter().any(|upstream| upstream.id == id);
+        self.lanes.retain(|lane, _| stays(lane.0));
+        let gone: Vec<usize> = self
+            .links
+            .iter_mut()
+            .filter(|(_, link)| {
+                matches!(link.purpose, Purpose::Shared(..)) && !stays(link.upstream.id)
+            })
+            .map(|(key, link)| {
+                link.retired = true;
+                key
+            })
+            .collect();
+        for key in gone {
+            self.retire(key);
+        }
+    }
+
+    /// Closes a link that has been retired and owes nobody anything.
+    fn retire(&mut self, key: usize) {
+        if self
+            .links
+            .get(key)
+            .is_some_and(|link| link.retired && !link.is_waiting())
+        {
+            self.drop_link(key);
+        }
+    }
+
+    /// Gives a client that was full, or whose link was, another turn.
+    fn resume(&mut self) {
+        for key in std::mem::take(&mut self.held) {
+            if let Some(link) = self.links.get_mut(key)
+                && !link.held.is_empty()
+                && !self.readable.contains(&key)
+            {
+                let front = link.queue.front().map(|waiting| waiting.owner);
+                if scatter::takes(&self.clients, link, front) {
+                    self.readable.push_back(key);
+                } else {
+                    self.held.push(key);
+                }
+            }
+        }
+    }
+
+    /// One write for each link with something to send.
+    fn forward(&mut self) {
+        for (key, failure) in std::mem::take(&mut self.refused) {
+            self.fail_link(key, failure);
+        }
+        for key in std::mem::take(&mut self.dirty_links) {
+            let Some(link) = self.links.get_mut(key) else {
+                continue;
+            };
+            link.dirty = false;
+            match link.flush() {
+                Err(error) => self.fail_link(key, Failure::Lost(error)),
+                Ok(sent) => {
+                    if sent {
+                        link.since = self.now;
+                    }
+                    if link.has_room() {
+                        for waiter in std::mem::take(&mut link.waiters) {
+                            if let Some(client) = self.clients.get_mut(waiter) {
+                                queue(&mut self.ready, waiter, client);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// One write for each client with something to send.
+    fn send(&mut self) {
+        for key in std::mem::take(&mut self.dirty_clients) {
+            let Some(client) = self.clients.get_mut(key) else {
+                continue;
+            };
+            client.dirty = false;
+            match client.flush() {
+                Err(error) => {
+                    self.end(key, Some(&error));
+                    continue;
+                }
+                Ok(0) => {}
+                Ok(sent) => {
+                    client.since = self.now;
+                    client.active.connection.touch(self.now);
+                    self.connections.traffic(self.index).written(sent);
+                }
+            }
+            if client.lost {
+                let error = io::Error::other("its upstream failed in the middle of an answer");
+                self.end(key, Some(&error));
+                continue;
+            } else if client.closing && client.is_done() {
+                client.stream.farewell();
+                self.end(key, None);
+                continue;
+            }
+            let finished = client.own.as_ref().is_some_and(|own| own.is_over());
+            if finished
+                && !client.is_waiting()
+                && let Some(own) = client.own.take()
+            {
+                self.drop_link(own.link);
+            }
+            let client = &mut self.clients[key];
+            if (client.again || client.readable || self.draining) && client.has_room() {
+                queue(&mut self.ready, key, client);
+            }
+        }
+    }
+
+    /// Closes a client and forgets it. Answers that are still due to it are read and dropped.
+    fn end(&mut self, key: usize, error: Option<&io::Error>) {
+        let Some(client) = self.clients.try_remove(key) else {
+            return;
+        };
+        self.load.fetch_sub(1, Relaxed);
+        let connection = &client.active.connection;
+        let (protocol, peer) = (connection.protocol(), connection.peer());
+        match error {
+            None => log::debug!("{protocol} {peer}: closed"),
+            Some(error) => log::debug!("{protocol} {peer}: connection lost: {error}"),
+        }
+        if let Some(own) = client.own {
+            self.drop_link(own.link);
+        }
+        let fd = client.stream.as_raw_fd();
+        // Closing the descriptor would do, but a kill in this moment may still hold it open.
+        let _ = self.poll.registry().deregister(&mut SourceFd(&fd));
+        let _ = client.stream.shutdown(Shutdown::Both);
+        // What its links still hold for it need not wait any more.
+        self.resume();
+    }
+
+    /// Looks at all deadlines, but seldom.
+    fn sweep(&mut self) {
+        if self.now < self.next_sweep {
+            return;
+        }
+        self.next_sweep = self.now + SWEEP_MS;
+        let now = self.now;
+        let settings = &self.shared.settings;
+        let (connect, read, write) = (
+            settings.connect_timeout,
+            settings.read_timeout,
+            settings.write_timeout,
+        );
+        let late = |since: u64, limit: Duration| {
+            u128::from(now.saturating_sub(since)) >= limit.as_millis()
+        };
+        let silent: Vec<usize> = self
+            .clients
+            .iter()
+            .filter(|(_, client)| client.unsent() > 0 && late(client.since, write))
+            .map(|(key, _)| key)
+            .collect();
+        for key in silent {
+            let what = "it took nothing of its answer for as long as the write deadline";
+            self.end(key, Some(&io::Error::new(ErrorKind::TimedOut, what)));
+        }
+        let slow: Vec<(usize, Failure)> = self
+            .links
+            .iter()
+            .filter_map(|(key, link)| {
+                if !link.is_up() {
+                    late(link.since, connect).then_some((key, Failure::ConnectDeadline(connect)))
+                } else {
+                    let due = link.is_waiting() && !link.patient && link.held.is_empty();
+                    (due && late(link.since, read)).then_some((key, Failure::ReadDeadline(read)))
+                }
+            })
+            .collect();
+        for (key, failure) in slow {
+            self.fail_link(key, failure);
+        }
+        for upstream in self.pool.upstreams.clone() {
+            if upstream.health.take_probe(now) {
+                self.probe(upstream);
+            }
+        }
+        self.forward();
+        self.send();
+    }
+
+    /// A new link to an upstream, on its way to being connected. It may have failed already; then
+    /// its number is nobody's.
+    fn open_link(&mut self, upstream: Arc<Upstream>, purpose: Purpose, face: Face) -> usize {
+        self.serial += 1;
+        let link = Link::new(upstream, purpose, self.serial, self.now);
+        let name = link.upstream.address.clone();
+        let key = self.links.insert(link);
+        self.greet(key, face);
+        match name.parse() {
+            Ok(address) => {
+                let addresses = VecDeque::from([address]);
+                self.connect(key, addresses);
+            }
+            Err(_) => self.shared.resolver.look_up(
+                name,
+                (key, self.serial),
+                self.answers.0.clone(),
+                Arc::clone(&self.waker),
+            ),
+        }
+        key
+    }
+
+    fn resolved(&mut self, lookup: Lookup) {
+        let waits = self.links.get(lookup.link).is_some_and(|link| {
+            link.serial == lookup.serial && matches!(link.stage, Stage::Resolving)
+        });
+        if !waits {
+            return;
+        }
+        match lookup.found {
+            Ok(addresses) => self.connect(lookup.link, addresses.into()),
+            Err(error) => self.fail_link(lookup.link, Failure::Unknown(error.to_string())),
+        }
+    }
+
+    fn connect(&mut self, key: usize, addresses: VecDeque<std::net::SocketAddr>) {
+        let link = &mut self.links[key];
+        let begun = link.connect(addresses).and_then(|()| match &link.stream {
+            Some(stream) => register(&self.poll, stream, link_token(key)).map_err(Failure::Refused),
+            None => Ok(()),
+        });
+        if let Err(failure) = begun {
+            self.refused.push((key, failure));
+        }
+    }
+
+    /// The poller says that connecting has come to something.
+    fn connected(&mut self, key: usize) {
+        let link = &mut self.links[key];
+        let Some(Stream::Tcp(stream)) = &link.stream else {
+            return;
+        };
+        let outcome = stream.take_error().unwrap_or_else(Some);
+        if outcome.is_none() && stream.peer_addr().is_err() {
+            // Not yet.
+            return;
+        }
+        if let Some(error) = outcome {
+            let Stage::Connecting(rest) = std::mem::replace(&mut link.stage, Stage::Resolving)
+            else {
+                return;
+            };
+            // The socket closes, which takes it from the poller.
+            link.stream = None;
+            (link.writable, link.fin) = (false, false);
+            if rest.is_empty() {
+                self.fail_link(key, Failure::Refused(error));
+            } else {
+                self.connect(key, rest);
+            }
+            return;
+        }
+        link.stage = Stage::Up;
+        link.since = self.now;
+        log::debug!("upstream {}: connected", link.upstream.address);
+        mark(&mut self.dirty_links, key, &mut link.dirty);
+        if link.fin && !link.readable {
+            link.readable = true;
+            self.readable.push_back(key);
+        }
+    }
+
+    /// The end of a link on which something went wrong: everyone who waits for an answer gets an
+    /// error, and nothing that may have been executed is sent again.
+    fn fail_link(&mut self, key: usize, failure: Failure) {
+        let Some(mut link) = self.links.try_remove(key) else {
+            return;
+        };
+        debug_assert!(!failure.leaves_connection_usable());
+        self.forget(key, &link);
+        let upstream = Arc::clone(&link.upstream);
+        let waiting: Vec<_> = link.queue.iter().map(|waiting| waiting.owner).collect();
+        let waiters = std::mem::take(&mut link.waiters);
+        let idle = !link.is_waiting();
+        let purpose = link.purpose;
+        drop(link);
+        if idle {
+            log::debug!("upstream {}: an idle connection ended", upstream.address);
+        } else {
+            let limit = self.shared.settings.failures;
+            let probing = upstream.health.is_ejected();
+            match upstream.health.failed(self.now, limit) {
+                Change::Ejected => log::warn!(
+                    "upstream {} {failure}; ejected after {limit} errors in a row, probed until it \
+                     is back",
+                    upstream.address
+                ),
+                _ if probing => log::debug!("upstream {} {failure}", upstream.address),
+                _ => log::warn!("upstream {} {failure}", upstream.address),
+            }
+        }
+        let error = errors::upstream(self.shared.settings.protocol, &upstream.address, &failure);
+        for owner in waiting {
+            if let Owner::Client {
+                key,
+                id,
+                sequence,
+                part,
+            } = owner
+            {
+                upstream.counters.errors.fetch_add(1, Relaxed);
+                if let Some(client) = self.clients.get_mut(key).filter(|client| client.id == id) {
+                    client.fail(sequence, part, &error);
+                    mark(&mut self.dirty_clients, key, &mut client.dirty);
+                }
+            }
+        }
+        if let Purpose::Own { key, id } = purpose
+            && let Some(client) = self.clients.get_mut(key).filter(|client| client.id == id)
+        {
+            // What the upstream knew of this client, a transaction or a subscription, is lost.
+            client.own = None;
+            client.closing = true;
+            mark(&mut self.dirty_clients, key, &mut client.dirty);
+        }
+        for key in waiters {
+            if let Some(client) = self.clients.get_mut(key) {
+                queue(&mut self.ready, key, client);
+            }
+        }
+    }
+
+    /// Ends a link that owes nobody anything.
+    fn drop_link(&mut self, key: usize) {
+        if let Some(link) = self.links.try_remove(key) {
+            self.forget(key, &link);
+        }
+    }
+
+    fn forget(&mut self, key: usize, link: &Link) {
+        if let Some(stream) = &link.stream {
+            let fd = stream.as_raw_fd();
+            let _ = self.poll.registry().deregister(&mut SourceFd(&fd));
+        }
+        match link.purpose {
+            Purpose::Shared(face, number) => {
+                let lane = (link.upstream.id, face, number);
+                if self.lanes.get(&lane) == Some(&key) {
+                    self.lanes.remove(&lane);
+                }
+            }
+            Purpose::Own { .. } => {
+                self.shared.detached.fetch_sub(1, Relaxed);
+            }
+            Purpose::Probe => {}
+        }
+    }
+}
+
+fn register(poll: &Poll, stream: &Stream, token: Token) -> io::Result<()> {
+    let interest = Interest::READABLE | Interest::WRITABLE;
+    let fd = stream.as_raw_fd();
+    poll.registry()
+        .register(&mut SourceFd(&fd), token, interest)
+}
+
+fn queue(ready: &mut VecDeque<usize>, key: usize, client: &mut Client) {
+    if !client.queued {
+        client.queued = true;
+        ready.push_back(key);
+    }
+}
+
+fn mark(dirty: &mut Vec<usize>, key: usize, is_dirty: &mut bool) {
+    if !*is_dirty {
+        *is_dirty = true;
+        dirty.push(key);
+    }
+}

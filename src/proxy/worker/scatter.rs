@@ -1,0 +1,204 @@
+//! From upstreams to clients: reading links, framing their answers, giving each to its client.
+
+use std::io::{self, ErrorKind};
+use std::sync::atomic::Ordering::Relaxed;
+
+use slab::Slab;
+
+use super::super::client::Client;
+use super::super::reply::{Framer, State};
+use super::super::upstream::{Change, Failure, Link, Owner, Purpose};
+use super::{Worker, mark};
+
+/// Whether bytes for the front of a link's queue have somewhere to go.
+pub(super) fn takes(clients: &Slab<Client>, link: &Link, front: Option<Owner>) -> bool {
+    let client = |key, id| clients.get(key).filter(|client: &&Client| client.id == id);
+    match front {
+        Some(Owner::Client {
+            key,
+            id,
+            sequence,
+            part,
+        }) => client(key, id).is_none_or(|client| client.takes(sequence, part)),
+        Some(Owner::Proxy) => true,
+        None => match link.purpose {
+            Purpose::Own { key, id } if link.raw => {
+                client(key, id).is_none_or(|client| client.backlog() < super::BACKLOG)
+            }
+            _ => true,
+        },
+    }
+}
+
+impl Worker {
+    /// Delivers what a link holds, or else reads it once and delivers that.
+    pub(super) fn scatter(&mut self, key: usize) {
+        let Some(link) = self.links.get_mut(key) else {
+            return;
+        };
+        if !link.held.is_empty() {
+            let held = std::mem::take(&mut link.held);
+            match self.deliver(key, &held) {
+                Ok(used) if used == held.len() => {}
+                Ok(used) => return self.hold(key, &held[used..]),
+                Err(failure) => return self.fail_link(key, failure),
+            }
+        }
+        let Some(link) = self.links.get_mut(key) else {
+            return;
+        };
+        let Some(stream) = link.stream.as_ref().filter(|_| link.readable) else {
+            return;
+        };
+        let n = match stream.read(&mut self.buffer) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                (link.readable, link.fin) = (false, false);
+                return;
+            }
+            Err(error) => return self.fail_link(key, lost(error)),
+            Ok(0) => return self.fail_link(key, Failure::Closed),
+            Ok(n) => n,
+        };
+        link.readable = n == self.buffer.len() || link.fin;
+        link.since = self.now;
+        let buffer = std::mem::take(&mut self.buffer);
+        let delivered = self.deliver(key, &buffer[..n]);
+        match delivered {
+            Err(failure) => self.fail_link(key, failure),
+            Ok(used) if used < n => self.hold(key, &buffer[used..n]),
+            Ok(_) => {
+                if self.links.get(key).is_some_and(|link| link.readable) {
+                    self.readable.push_back(key);
+                }
+                self.retire(key);
+            }
+        }
+        self.buffer = buffer;
+    }
+
+    /// Keeps what can't be delivered yet. Nothing more is read meanwhile.
+    fn hold(&mut self, key: usize, rest: &[u8]) {
+        if let Some(link) = self.links.get_mut(key) {
+            link.held = rest.to_vec();
+            self.held.push(key);
+        }
+    }
+
+    /// Gives bytes to those whose answers they are; how many found a taker.
+    fn deliver(&mut self, key: usize, bytes: &[u8]) -> Result<usize, Failure> {
+        let mut at = 0;
+        while at < bytes.len() {
+            let Some(link) = self.links.get_mut(key) else {
+                return Ok(bytes.len());
+            };
+            let front = link
+                .queue
+                .front()
+                .map(|waiting| (waiting.owner, waiting.shape));
+            if !takes(&self.clients, link, front.map(|(owner, _)| owner)) {
+                return Ok(at);
+            }
+            let Some((owner, shape)) = front else {
+                let Purpose::Own { key, id } = link.purpose else {
+                    return Err(Failure::Garbage);
+                };
+                if !link.raw {
+                    return Err(Failure::Garbage);
+                }
+                link.since = self.now;
+                if let Some(client) = self.clients.get_mut(key).filter(|c| c.id == id) {
+                    client.pass(&bytes[at..]);
+                    mark(&mut self.dirty_clients, key, &mut client.dirty);
+                }
+                return Ok(bytes.len());
+            };
+            let (used, done) = match link.framed.take() {
+                Some(framed) => framed,
+                None => {
+                    let framer = link.framer.get_or_insert_with(|| Framer::new(shape));
+                    let progress = framer.feed(&bytes[at..]);
+                    match progress.state {
+                        State::Garbage => return Err(Failure::Garbage),
+                        state => (progress.used, state == State::Done),
+                    }
+                }
+            };
+            let framer = link.framer.as_ref();
+            // A message that belongs to no request: nobody on a shared link asked for it.
+            let (push, refused) = (
+                framer.is_some_and(Framer::is_push),
+                framer.is_some_and(Framer::is_error),
+            );
+            let taken = match owner {
+                Owner::Proxy if done && refused && !push => {
+                    let said = String::from_utf8_lossy(&bytes[at..at + used]);
+                    return Err(Failure::Login(
+                        said.trim_start_matches('-').trim().to_owned(),
+                    ));
+                }
+                Owner::Client {
+                    key,
+                    id,
+                    sequence,
+                    part,
+                } if !push => match self.clients.get_mut(key).filter(|c| c.id == id) {
+                    Some(client) => {
+                        mark(&mut self.dirty_clients, key, &mut client.dirty);
+                        client.deliver(sequence, part, &bytes[at..at + used], done)
+                    }
+                    None => used,
+                },
+                _ => used,
+            };
+            at += taken;
+            if taken < used {
+                link.framed = Some((used - taken, done));
+                return Ok(at);
+            }
+            if done && push {
+                link.framer = None;
+            } else if done {
+                self.answered(key);
+            }
+        }
+        Ok(at)
+    }
+
+    /// The answer at the front of a link's queue is complete.
+    fn answered(&mut self, key: usize) {
+        let link = &mut self.links[key];
+        let Some(waiting) = link.pop() else {
+            return;
+        };
+        link.since = self.now;
+        if link.queue.is_empty() && !link.raw {
+            link.patient = false;
+        }
+        let upstream = &link.upstream;
+        if waiting.owner != Owner::Proxy {
+            upstream
+                .counters
+                .latency
+                .record(self.micros.saturating_sub(waiting.since));
+        }
+        let last_of_probe = link.purpose == Purpose::Probe && link.queue.is_empty();
+        // What lets the proxy in says nothing yet about whether requests are answered.
+        if (waiting.owner != Owner::Proxy || last_of_probe)
+            && upstream.health.succeeded() == Change::Back
+        {
+            log::info!("upstream {}: back", upstream.address);
+        }
+        upstream.counters.answers.fetch_add(1, Relaxed);
+        if last_of_probe {
+            self.drop_link(key);
+        }
+    }
+}
+
+/// A reset is an end like any other.
+fn lost(error: io::Error) -> Failure {
+    match error.kind() {
+        ErrorKind::ConnectionReset => Failure::Closed,
+        _ => Failure::Lost(error),
+    }
+}

@@ -1,0 +1,212 @@
+//! What the tests of the proxy share: a proxy on a free port, clients that wait with a deadline,
+//! real servers, and peers that misbehave.
+
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each test file uses a part of it"
+)]
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use larder::proxy::{Control, Placement, Protocol, Proxy, ServerList, Settings};
+use larder::server::{Listen, Running};
+
+/// How long a test waits for what must happen.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A proxy in front of these servers.
+pub struct TestProxy {
+    pub running: Running,
+    pub control: Control,
+}
+
+/// A list of servers of equal weight.
+pub fn list(addresses: &[SocketAddr]) -> ServerList {
+    let lines: String = addresses.iter().map(|a| format!("{a} 1\n")).collect();
+    lines.parse().expect("a list")
+}
+
+/// Settings with deadlines that a test can wait for.
+pub fn settings(protocol: Protocol) -> Settings {
+    Settings {
+        workers: 2,
+        connect_timeout: Duration::from_secs(2),
+        read_timeout: Duration::from_millis(400),
+        write_timeout: Duration::from_millis(800),
+        ..Settings::new(protocol)
+    }
+}
+
+pub fn proxy(settings: Settings, addresses: &[SocketAddr]) -> TestProxy {
+    let (running, control) = Proxy::new(settings, list(addresses), Placement::Ketama)
+        .start(Listen::Tcp("127.0.0.1:0".into()))
+        .expect("a free port");
+    TestProxy { running, control }
+}
+
+impl TestProxy {
+    pub fn connect(&self) -> Client {
+        let address = self.running.addresses()[0].tcp().expect("a TCP listener");
+        Client::connect(address)
+    }
+}
+
+/// A client that reads exactly.
+pub struct Client(pub TcpStream);
+
+impl Client {
+    pub fn connect(address: SocketAddr) -> Client {
+        let stream = TcpStream::connect(address).expect("connect");
+        stream.set_read_timeout(Some(PATIENCE)).expect("timeout");
+        stream.set_write_timeout(Some(PATIENCE)).expect("timeout");
+        stream.set_nodelay(true).expect("no delay");
+        Client(stream)
+    }
+
+    pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.0.write_all(bytes.as_ref()).expect("send");
+    }
+
+    #[track_caller]
+    pub fn expect(&mut self, reply: impl AsRef<[u8]>) {
+        let reply = reply.as_ref();
+        let mut got = vec![0; reply.len()];
+        let mut at = 0;
+        while at < got.len() {
+            let n = self.0.read(&mut got[at..]).expect("a reply");
+            assert!(n > 0, "the end, after {:?}", show(&got[..at]));
+            at += n;
+            assert!(
+                got[..at] == reply[..at],
+                "got {:?}, not {:?}",
+                show(&got[..at]),
+                show(reply)
+            );
+        }
+    }
+
+    #[track_caller]
+    pub fn ask(&mut self, request: impl AsRef<[u8]>, reply: impl AsRef<[u8]>) {
+        self.send(request);
+        self.expect(reply);
+    }
+
+    /// One line, without its end.
+    #[track_caller]
+    pub fn line(&mut self) -> String {
+        let mut line = Vec::new();
+        let mut byte = [0];
+        while !line.ends_with(b"\r\n") {
+            let n = self.0.read(&mut byte).expect("a line");
+            assert!(n > 0, "the end, after {:?}", show(&line));
+            line.push(byte[0]);
+        }
+        String::from_utf8_lossy(&line[..line.len() - 2]).into_owned()
+    }
+
+    #[track_caller]
+    pub fn expect_end(&mut self) {
+        let mut rest = Vec::new();
+        self.0.read_to_end(&mut rest).expect("an orderly end");
+        assert!(rest.is_empty(), "more: {:?}", show(&rest));
+    }
+}
+
+fn show(bytes: &[u8]) -> String {
+    bytes[..bytes.len().min(200)].escape_ascii().to_string()
+}
+
+/// Waits until `condition` holds.
+#[track_caller]
+pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < deadline, "waited in vain for: {what}");
+        std::thread::yield_now();
+    }
+}
+
+/// A real server on a TCP port of its own. It ends when this is dropped.
+pub struct Real {
+    child: Child,
+    pub address: SocketAddr,
+}
+
+impl Real {
+    /// `None` where it is not installed.
+    pub fn start(program: &str) -> Option<Real> {
+        Real::start_at(program, free_port())
+    }
+
+    pub fn start_at(program: &str, address: SocketAddr) -> Option<Real> {
+        let path = crate::support::find(program)?;
+        let port = address.port().to_string();
+        let mut command = Command::new(path);
+        match program {
+            "memcached" => {
+                command.args(["-l", "127.0.0.1", "-p", &port, "-u", "root", "-m", "256"])
+            }
+            _ => command.args(["--port", &port, "--save", "", "--appendonly", "no"]),
+        };
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("it starts");
+        let real = Real { child, address };
+        eventually("the server", || TcpStream::connect(address).is_ok());
+        Some(real)
+    }
+}
+
+impl Drop for Real {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// An address that nobody listens on.
+pub fn free_port() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("an address")
+}
+
+/// A peer that does what `with` does to each connection, on a thread for each.
+pub fn peer(with: impl Fn(TcpStream) + Send + Sync + 'static) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    let with = std::sync::Arc::new(with);
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let with = std::sync::Arc::clone(&with);
+            std::thread::spawn(move || with(stream));
+        }
+    });
+    address
+}
+
+/// Accepts, reads, and never answers.
+pub fn sleeper() -> SocketAddr {
+    peer(|mut stream| {
+        let mut bin = [0; 4096];
+        while matches!(stream.read(&mut bin), Ok(n) if n > 0) {}
+    })
+}
+
+/// Answers every request with the same bytes, then closes if `closes`.
+pub fn answerer(bytes: &'static [u8], closes: bool) -> SocketAddr {
+    peer(move |mut stream| {
+        let mut bin = [0; 65536];
+        while matches!(stream.read(&mut bin), Ok(n) if n > 0) {
+            if stream.write_all(bytes).is_err() || closes {
+                return;
+            }
+        }
+    })
+}
