@@ -1,0 +1,159 @@
+//! `larder proxy` as a user starts it.
+
+mod proxy_support;
+mod support;
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use proxy_support::{Client, eventually};
+
+/// The program, until this is dropped.
+struct Program {
+    child: Child,
+    _out: BufReader<ChildStdout>,
+    address: SocketAddr,
+}
+
+fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_larder"));
+    command.arg("proxy").args(arguments);
+    command.stdin(Stdio::null());
+    command
+}
+
+impl Program {
+    fn start(arguments: &[&str]) -> Program {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut child = command(arguments)
+            .current_dir(directory.path())
+            .args(["--listen", "127.0.0.1:0"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("it starts");
+        let mut out = BufReader::new(child.stdout.take().expect("it is piped"));
+        let mut line = String::new();
+        out.read_line(&mut line).expect("a line");
+        let address = line.trim().rsplit(' ').next().unwrap_or_default();
+        Program {
+            address: address.parse().unwrap_or_else(|_| panic!("{line:?}")),
+            child,
+            _out: out,
+        }
+    }
+
+    fn signal(&self, name: &str) {
+        let sent = Command::new("kill")
+            .args([name, &self.child.id().to_string()])
+            .status();
+        assert!(sent.expect("kill is there").success());
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn without_an_upstream_the_error_shows_the_ways() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let done = command(&["--protocol", "resp"])
+        .current_dir(directory.path())
+        .output()
+        .expect("it runs");
+    assert!(!done.status.success());
+    let error = String::from_utf8_lossy(&done.stderr).into_owned();
+    for way in ["--upstream", "--servers", "--demo"] {
+        assert!(error.contains(way), "{error}");
+    }
+}
+
+#[test]
+fn the_demo_serves_both_protocols() {
+    let resp = Program::start(&["--demo"]);
+    let mut client = Client::connect(resp.address);
+    client.ask(
+        "MSET a x b y\r\nMGET a b\r\n",
+        "+OK\r\n*2\r\n$1\r\nx\r\n$1\r\ny\r\n",
+    );
+    let memcached = Program::start(&["--demo", "--protocol", "memcached"]);
+    let mut client = Client::connect(memcached.address);
+    client.ask("set a 0 0 1\r\nx\r\n", "STORED\r\n");
+    client.ask("get a\r\n", "VALUE a 0 1\r\nx\r\nEND\r\n");
+}
+
+#[test]
+fn an_upstream_may_be_named_by_its_host() {
+    let server = larder::Server::start().expect("it starts");
+    let upstream = format!("localhost:{}", server.resp_addr().port());
+    let proxy = Program::start(&["--upstream", &upstream]);
+    let mut client = Client::connect(proxy.address);
+    client.ask("SET a b\r\n", "+OK\r\n");
+    let proxy = Program::start(&["--upstream", "no-such-host.invalid:1"]);
+    let mut client = Client::connect(proxy.address);
+    client.send("GET a\r\n");
+    let line = client.line();
+    assert!(
+        line.starts_with("-ERR upstream no-such-host.invalid:1 "),
+        "{line}"
+    );
+}
+
+#[test]
+fn a_hangup_reads_the_list_again_and_a_wrong_list_changes_nothing() {
+    let [one, two] = [(); 2].map(|()| larder::Server::start().expect("it starts"));
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("servers.txt");
+    std::fs::write(&file, format!("{} 1\n", one.resp_addr())).expect("it is written");
+    let list = file.to_str().expect("a path");
+    let proxy = Program::start(&["--servers", list]);
+    let mut client = Client::connect(proxy.address);
+    client.ask("SET a one\r\n", "+OK\r\n");
+
+    std::fs::write(&file, "nonsense\n").expect("it is written");
+    proxy.signal("-HUP");
+    client.ask("GET a\r\n", "$3\r\none\r\n");
+
+    std::fs::write(&file, format!("{} 1\n", two.resp_addr())).expect("it is written");
+    proxy.signal("-HUP");
+    eventually("the other server", || {
+        client.send("EXISTS a\r\n");
+        client.line() == ":0"
+    });
+    // The connections to the server that is gone have ended.
+    eventually("the end", || one.connections().current() == 0);
+}
+
+#[test]
+fn settings_come_from_larder_toml_and_a_mistake_in_it_is_named() {
+    let server = larder::Server::start().expect("it starts");
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("larder.toml");
+    let text = format!(
+        "[proxy]\nprotocol = \"resp\"\nupstream = [\"{}\"]\nread-timeout = 3\nhash = \"twemproxy\"\n",
+        server.resp_addr()
+    );
+    std::fs::write(&file, text).expect("it is written");
+    let path = file.to_str().expect("a path");
+    let proxy = Program::start(&["--config", path]);
+    Client::connect(proxy.address).ask("SET a b\r\n", "+OK\r\n");
+
+    std::fs::write(&file, "[proxy]\nhash = \"modulo\"\n").expect("it is written");
+    let mut child = command(&["--config", path])
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    assert!(!child.wait().expect("it ends").success());
+    let mut error = String::new();
+    let said = child.stderr.as_mut().expect("it is piped");
+    said.read_to_string(&mut error).expect("text");
+    assert!(
+        error.contains("line 2") && error.contains("libmemcached"),
+        "{error}"
+    );
+}
