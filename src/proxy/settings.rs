@@ -141,3 +141,7 @@ pub(super) const PROBE_FIRST_MS: u64 = 250;
 
 /// Milliseconds between two probes at most, before the jitter of a quarter.
 pub(super) const PROBE_MOST_MS: u64 = 4000;
+
+/// Milliseconds after which a shared connection of clients in another database than 0, or in RESP3,
+/// is closed when nobody uses it: such clients can make many kinds of them.
+pub(super) const RARE_IDLE_MS: u64 = 10_000;

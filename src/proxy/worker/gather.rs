@@ -7,19 +7,18 @@ use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::super::client::{Face, Own};
 use super::super::errors;
 use super::super::local::{self, Said};
 use super::super::merge::Merge;
 use super::super::reply::Shape;
-use super::super::request::{Cut, Detach, Join, Keys, Large, Local, Request, Route, Scratch};
+use super::super::request::{Cut, Join, Keys, Local, Request, Route, Scratch};
 use super::super::request::{Division, divide};
-use super::super::settings::{OnFailure, Protocol};
-use super::super::upstream::{Failure, Owner, Purpose, Upstream, Waiting};
+use super::super::settings::OnFailure;
+use super::super::upstream::{Failure, Owner, Upstream, Waiting};
 use super::{Worker, mark, queue};
 
 /// What became of a request.
-enum Fate {
+pub(super) enum Fate {
     /// It is on its way, or answered.
     Taken,
     /// There is no room for it now; nothing has happened.
@@ -209,19 +208,19 @@ impl Worker {
     }
 
     /// The upstream of a key, by what is to happen to the keys of an ejected one.
-    fn locate(&self, key: &[u8]) -> usize {
+    pub(super) fn locate(&self, key: &[u8]) -> usize {
         let next = self.shared.settings.on_failure == OnFailure::Next;
         self.pool.locate(key, next)
     }
 
     /// The upstream that all these keys belong to, if there is one.
-    fn common(&self, keys: Keys<'_>) -> Option<usize> {
+    pub(super) fn common(&self, keys: Keys<'_>) -> Option<usize> {
         let mut numbers = keys.iter().map(|key| self.locate(key));
         let first = numbers.next().unwrap_or_else(|| self.pool.any());
         numbers.all(|number| number == first).then_some(first)
     }
 
-    fn answer(&mut self, key: usize, bytes: impl AsRef<[u8]>) -> Fate {
+    pub(super) fn answer(&mut self, key: usize, bytes: impl AsRef<[u8]>) -> Fate {
         let client = &mut self.clients[key];
         client.answer(bytes.as_ref());
         mark(&mut self.dirty_clients, key, &mut client.dirty);
@@ -267,7 +266,7 @@ impl Worker {
     }
 
     /// Answers for an upstream that is ejected.
-    fn unavailable(
+    pub(super) fn unavailable(
         &mut self,
         key: usize,
         upstream: &Upstream,
@@ -288,26 +287,12 @@ impl Worker {
         }
     }
 
-    fn error(&self, upstream: &Upstream, failure: &Failure) -> Vec<u8> {
+    pub(super) fn error(&self, upstream: &Upstream, failure: &Failure) -> Vec<u8> {
         errors::upstream(self.shared.settings.protocol, &upstream.address, failure)
     }
 
-    /// The link that this client's requests to an upstream go over; made if it isn't there.
-    fn shared_link(&mut self, number: usize, face: Face, id: u64) -> usize {
-        let upstream = &self.pool.upstreams[number];
-        let place = id as usize % self.width;
-        let lane = (upstream.id, face, place);
-        if let Some(link) = self.lanes.get(&lane) {
-            return *link;
-        }
-        let upstream = Arc::clone(upstream);
-        let link = self.open_link(upstream, Purpose::Shared(face, place), face);
-        self.lanes.insert(lane, link);
-        link
-    }
-
     /// Whether a link takes another request; if not, the client is told when it does.
-    fn has_room(&mut self, link: usize, key: usize) -> bool {
+    pub(super) fn has_room(&mut self, link: usize, key: usize) -> bool {
         let link = &mut self.links[link];
         let room = link.has_room();
         if !room && !link.waiters.contains(&key) {
@@ -317,7 +302,7 @@ impl Worker {
     }
 
     /// Appends a part of a client's request to a link.
-    fn push(
+    pub(super) fn push(
         &mut self,
         link: usize,
         key: usize,
@@ -439,239 +424,5 @@ impl Worker {
                 self.forward_as(key, number, request.bytes, shape, None)
             }
         }
-    }
-
-    /// Gives a client an upstream connection of its own, to which the request goes.
-    fn detach(&mut self, key: usize, request: &Request<'_>, why: Detach, keys: Keys<'_>) -> Fate {
-        let number = match keys.iter().next() {
-            Some(_) => match self.common(keys) {
-                Some(number) => number,
-                None => return self.answer(key, errors::CROSSSLOT),
-            },
-            None if self.pool.is_single() => 0,
-            None => return self.answer(key, errors::ONLY),
-        };
-        if !self.pool.is_single() && why == Detach::Transaction {
-            return self.answer(key, errors::ONLY);
-        }
-        match self.take_own(key, number) {
-            Err(fate) => fate,
-            Ok(()) => self.pass_on(key, request),
-        }
-    }
-
-    /// Opens a link for one client alone.
-    fn take_own(&mut self, key: usize, number: usize) -> Result<(), Fate> {
-        let client = &self.clients[key];
-        if client.is_waiting() {
-            // What was sent before is answered first: two connections keep no order.
-            return Err(Fate::Stalled);
-        }
-        let (id, face) = (client.id, client.face);
-        let upstream = Arc::clone(&self.pool.upstreams[number]);
-        if upstream.health.is_ejected() {
-            return Err(self.unavailable(key, &upstream, Shape::Resp, None));
-        }
-        let limit = self.shared.settings.detached;
-        if self.shared.detached.fetch_add(1, Relaxed) >= limit {
-            self.shared.detached.fetch_sub(1, Relaxed);
-            upstream.counters.errors.fetch_add(1, Relaxed);
-            let error = self.error(&upstream, &Failure::Full(limit));
-            return Err(self.answer(key, error));
-        }
-        let link = self.open_link(upstream, Purpose::Own { key, id }, face);
-        self.clients[key].own = Some(Own {
-            link,
-            multi: false,
-            watching: false,
-            raw: false,
-            upload: None,
-        });
-        Ok(())
-    }
-
-    /// Sends a request over the link that its client has for itself.
-    fn pass_on(&mut self, key: usize, request: &Request<'_>) -> Fate {
-        let client = &mut self.clients[key];
-        let waiting = client.is_waiting();
-        let Some(own) = &mut client.own else {
-            return Fate::Stalled;
-        };
-        let link = own.link;
-        if !self.has_room(link, key) {
-            return Fate::Stalled;
-        }
-        let client = &mut self.clients[key];
-        let Some(own) = &mut client.own else {
-            return Fate::Stalled;
-        };
-        let mut patient = false;
-        match request.route {
-            Route::Detach(Detach::Subscribe | Detach::Monitor | Detach::Tracking, _) => {
-                if waiting {
-                    return Fate::Stalled;
-                }
-                own.raw = true;
-            }
-            Route::Detach(Detach::Blocking, _) => patient = true,
-            Route::Refused => {
-                let protocol = self.shared.settings.protocol;
-                return self.answer(key, errors::refused(protocol));
-            }
-            _ => {}
-        }
-        let raw = own.raw;
-        if let Some(args) = request.args() {
-            match &args[0].to_ascii_uppercase()[..] {
-                b"MULTI" => own.multi = true,
-                b"WATCH" => own.watching = true,
-                b"EXEC" | b"DISCARD" | b"RESET" => (own.multi, own.watching) = (false, false),
-                b"UNWATCH" if !own.multi => own.watching = false,
-                b"QUIT" => client.closing = true,
-                _ => {}
-            }
-        }
-        if raw {
-            self.links[link].raw = true;
-            self.links[link].patient = true;
-            self.push(link, key, 0, 0, request.bytes, Shape::Nothing);
-        } else {
-            self.links[link].patient |= patient;
-            let sequence = self.clients[key].open(1, None);
-            self.push(link, key, sequence, 0, request.bytes, request.shape);
-        }
-        Fate::Taken
-    }
-
-    /// Begins with a request that is too long to be held as a whole.
-    fn large(&mut self, key: usize, large: Large<'_>) -> Fate {
-        let number = match large.route {
-            Route::Key(wanted) => Some(self.locate(wanted)),
-            Route::Only if self.pool.is_single() => Some(0),
-            _ => None,
-        };
-        let client = &mut self.clients[key];
-        let Some(number) = number.filter(|_| client.admitted) else {
-            // Where it ends is far off, so it can't be passed over.
-            client.closing = true;
-            return self.answer(key, errors::too_large(self.shared.settings.protocol));
-        };
-        if self.clients[key].own.is_none()
-            && let Err(fate) = self.take_own(key, number)
-        {
-            if let Fate::Taken = fate {
-                self.clients[key].closing = true;
-            }
-            return fate;
-        }
-        let client = &mut self.clients[key];
-        let Some(own) = &mut client.own else {
-            return Fate::Stalled;
-        };
-        own.upload = Some(large.rest);
-        let link = own.link;
-        self.links[link].patient = true;
-        let sequence = match large.shape {
-            Shape::Nothing => 0,
-            _ => client.open(1, None),
-        };
-        self.push(link, key, sequence, 0, b"", large.shape);
-        Fate::Taken
-    }
-
-    /// Passes bytes to a client's own link as they are; how many it took.
-    fn stream_up(&mut self, key: usize, bytes: &[u8]) -> usize {
-        let Some((link, raw)) = self.clients[key]
-            .own
-            .as_ref()
-            .map(|own| (own.link, own.raw))
-        else {
-            return 0;
-        };
-        let client = &mut self.clients[key];
-        if !self.links.contains(link) {
-            client.closing = true;
-            return bytes.len();
-        }
-        if !self.has_room(link, key) {
-            self.clients[key].again = true;
-            return 0;
-        }
-        let client = &mut self.clients[key];
-        let Some(own) = &mut client.own else {
-            return 0;
-        };
-        let mut used = bytes.len();
-        if !raw && let Some(rest) = &mut own.upload {
-            match rest.feed(bytes) {
-                None => {
-                    client.closing = true;
-                    client.lost = true;
-                    mark(&mut self.dirty_clients, key, &mut client.dirty);
-                    return bytes.len();
-                }
-                Some((taken, done)) => {
-                    used = taken;
-                    if done {
-                        own.upload = None;
-                        self.links[link].patient = false;
-                        mark(&mut self.dirty_clients, key, &mut client.dirty);
-                    }
-                }
-            }
-        }
-        let at = &mut self.links[link];
-        at.out.extend_from_slice(&bytes[..used]);
-        at.since = self.now;
-        if at.is_up() {
-            mark(&mut self.dirty_links, link, &mut at.dirty);
-        }
-        used
-    }
-
-    /// What has to be said to an upstream before anything else: the password, and what the clients
-    /// of this link have made of their connections.
-    pub(super) fn greet(&mut self, link: usize, face: Face) {
-        let settings = &self.shared.settings;
-        let mut greetings: Vec<(Vec<u8>, Shape)> = Vec::new();
-        match settings.protocol {
-            Protocol::Resp => {
-                if let Some(password) = &self.shared.password {
-                    greetings.push((local::array(&[b"AUTH", password.as_bytes()]), Shape::Resp));
-                }
-                if face.resp3 {
-                    greetings.push((local::array(&[b"HELLO", b"3"]), Shape::Resp));
-                }
-                let chosen = match face.database {
-                    0 => settings.database,
-                    database => database,
-                };
-                if chosen != 0 {
-                    let number = chosen.to_string();
-                    greetings.push((local::array(&[b"SELECT", number.as_bytes()]), Shape::Resp));
-                }
-                if self.links[link].purpose == Purpose::Probe {
-                    greetings.push((local::array(&[b"PING"]), Shape::Resp));
-                }
-            }
-            Protocol::Memcached => {
-                if self.links[link].purpose == Purpose::Probe {
-                    greetings.push((b"version\r\n".to_vec(), Shape::Line));
-                }
-            }
-        }
-        for (bytes, shape) in greetings {
-            let waiting = Waiting {
-                owner: Owner::Proxy,
-                shape,
-                since: self.micros,
-            };
-            self.links[link].push(&bytes, waiting, self.now);
-        }
-    }
-
-    /// Asks an upstream that is ejected whether it is back.
-    pub(super) fn probe(&mut self, upstream: Arc<Upstream>) {
-        self.open_link(upstream, Purpose::Probe, Face::default());
     }
 }

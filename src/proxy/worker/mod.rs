@@ -20,8 +20,13 @@
 //! Invariants: requests of one client to one upstream go over one link, so they are executed in its
 //! order. A slab's number is used only together with the serial or id of who had it.
 
+mod detached;
 mod gather;
+mod links;
 mod scatter;
+mod seats;
+
+pub(super) use seats::{Seat, Seats};
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
@@ -38,14 +43,13 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use slab::Slab;
 
 use super::client::{Client, Face};
-use super::errors;
 use super::pool::Pool;
 use super::request::{Cutter, Scratch};
-use super::settings::{BACKLOG, Protocol, SWEEP_MS};
+use super::settings::{BACKLOG, Protocol, RARE_IDLE_MS, SWEEP_MS};
 use super::shared::Shared;
-use super::upstream::{Change, Failure, Link, Lookup, Owner, Purpose, Stage, Upstream};
+use super::upstream::{Failure, Link, Lookup, Purpose};
 use crate::server::limits::{EVENTS, READ_BUFFER};
-use crate::server::{Accepted, Connections, Dispatch, Stream, ticks};
+use crate::server::{Accepted, Connections, Stream, ticks};
 
 /// The token of the waker; clients have even numbers, links odd ones.
 const WAKE: Token = Token(usize::MAX);
@@ -56,45 +60,6 @@ fn client_token(key: usize) -> Token {
 
 fn link_token(key: usize) -> Token {
     Token(key * 2 + 1)
-}
-
-/// How connections reach a worker, and how busy it is.
-pub(super) struct Seat {
-    incoming: Sender<Accepted>,
-    pub(super) waker: Arc<Waker>,
-    load: Arc<AtomicUsize>,
-}
-
-/// All workers, as the acceptors see them. When the last acceptor drops it, the workers drain and
-/// end.
-pub(super) struct Seats(pub(super) Vec<Seat>);
-
-impl Dispatch for Seats {
-    /// To the worker that has the fewest clients.
-    fn dispatch(&self, accepted: Accepted) {
-        let Some(seat) = self.0.iter().min_by_key(|seat| seat.load.load(Relaxed)) else {
-            return;
-        };
-        seat.load.fetch_add(1, Relaxed);
-        // A worker ends only when all senders are gone, so it receives this.
-        let _ = seat.incoming.send(accepted);
-        wake(&seat.waker);
-    }
-}
-
-impl Drop for Seats {
-    fn drop(&mut self) {
-        for seat in self.0.drain(..) {
-            drop(seat.incoming);
-            wake(&seat.waker);
-        }
-    }
-}
-
-fn wake(waker: &Waker) {
-    if let Err(error) = waker.wake() {
-        log::error!("could not wake a worker: {error}; it goes on when one of its clients sends");
-    }
 }
 
 /// Which of the links that clients share: upstream, what its clients made of their connections, and
@@ -331,39 +296,6 @@ impl Worker {
         Ok(())
     }
 
-    /// Goes over to a changed list: links of upstreams that are gone end when their answers have
-    /// come, all others stay.
-    fn change_pool(&mut self) {
-        (self.generation, self.pool) = self.shared.pool();
-        let stays = |id| self.pool.upstreams.iter().any(|upstream| upstream.id == id);
-        self.lanes.retain(|lane, _| stays(lane.0));
-        let gone: Vec<usize> = self
-            .links
-            .iter_mut()
-            .filter(|(_, link)| {
-                matches!(link.purpose, Purpose::Shared(..)) && !stays(link.upstream.id)
-            })
-            .map(|(key, link)| {
-                link.retired = true;
-                key
-            })
-            .collect();
-        for key in gone {
-            self.retire(key);
-        }
-    }
-
-    /// Closes a link that has been retired and owes nobody anything.
-    fn retire(&mut self, key: usize) {
-        if self
-            .links
-            .get(key)
-            .is_some_and(|link| link.retired && !link.is_waiting())
-        {
-            self.drop_link(key);
-        }
-    }
-
     /// Gives a client that was full, or whose link was, another turn.
     fn resume(&mut self) {
         for key in std::mem::take(&mut self.held) {
@@ -515,6 +447,20 @@ impl Worker {
         for (key, failure) in slow {
             self.fail_link(key, failure);
         }
+        let rare: Vec<usize> = self
+            .links
+            .iter()
+            .filter(|(_, link)| match link.purpose {
+                Purpose::Shared(face, _) if face != Face::default() => {
+                    !link.is_waiting() && now.saturating_sub(link.since) >= RARE_IDLE_MS
+                }
+                _ => false,
+            })
+            .map(|(key, _)| key)
+            .collect();
+        for key in rare {
+            self.drop_link(key);
+        }
         for upstream in self.pool.upstreams.clone() {
             if upstream.health.take_probe(now) {
                 self.probe(upstream);
@@ -522,175 +468,6 @@ impl Worker {
         }
         self.forward();
         self.send();
-    }
-
-    /// A new link to an upstream, on its way to being connected. It may have failed already; then
-    /// its number is nobody's.
-    fn open_link(&mut self, upstream: Arc<Upstream>, purpose: Purpose, face: Face) -> usize {
-        self.serial += 1;
-        let link = Link::new(upstream, purpose, self.serial, self.now);
-        let name = link.upstream.address.clone();
-        let key = self.links.insert(link);
-        self.greet(key, face);
-        match name.parse() {
-            Ok(address) => {
-                let addresses = VecDeque::from([address]);
-                self.connect(key, addresses);
-            }
-            Err(_) => self.shared.resolver.look_up(
-                name,
-                (key, self.serial),
-                self.answers.0.clone(),
-                Arc::clone(&self.waker),
-            ),
-        }
-        key
-    }
-
-    fn resolved(&mut self, lookup: Lookup) {
-        let waits = self.links.get(lookup.link).is_some_and(|link| {
-            link.serial == lookup.serial && matches!(link.stage, Stage::Resolving)
-        });
-        if !waits {
-            return;
-        }
-        match lookup.found {
-            Ok(addresses) => self.connect(lookup.link, addresses.into()),
-            Err(error) => self.fail_link(lookup.link, Failure::Unknown(error.to_string())),
-        }
-    }
-
-    fn connect(&mut self, key: usize, addresses: VecDeque<std::net::SocketAddr>) {
-        let link = &mut self.links[key];
-        let begun = link.connect(addresses).and_then(|()| match &link.stream {
-            Some(stream) => register(&self.poll, stream, link_token(key)).map_err(Failure::Refused),
-            None => Ok(()),
-        });
-        if let Err(failure) = begun {
-            self.refused.push((key, failure));
-        }
-    }
-
-    /// The poller says that connecting has come to something.
-    fn connected(&mut self, key: usize) {
-        let link = &mut self.links[key];
-        let Some(Stream::Tcp(stream)) = &link.stream else {
-            return;
-        };
-        let outcome = stream.take_error().unwrap_or_else(Some);
-        if outcome.is_none() && stream.peer_addr().is_err() {
-            // Not yet.
-            return;
-        }
-        if let Some(error) = outcome {
-            let Stage::Connecting(rest) = std::mem::replace(&mut link.stage, Stage::Resolving)
-            else {
-                return;
-            };
-            // The socket closes, which takes it from the poller.
-            link.stream = None;
-            (link.writable, link.fin) = (false, false);
-            if rest.is_empty() {
-                self.fail_link(key, Failure::Refused(error));
-            } else {
-                self.connect(key, rest);
-            }
-            return;
-        }
-        link.stage = Stage::Up;
-        link.since = self.now;
-        log::debug!("upstream {}: connected", link.upstream.address);
-        mark(&mut self.dirty_links, key, &mut link.dirty);
-        if link.fin && !link.readable {
-            link.readable = true;
-            self.readable.push_back(key);
-        }
-    }
-
-    /// The end of a link on which something went wrong: everyone who waits for an answer gets an
-    /// error, and nothing that may have been executed is sent again.
-    fn fail_link(&mut self, key: usize, failure: Failure) {
-        let Some(mut link) = self.links.try_remove(key) else {
-            return;
-        };
-        debug_assert!(!failure.leaves_connection_usable());
-        self.forget(key, &link);
-        let upstream = Arc::clone(&link.upstream);
-        let waiting: Vec<_> = link.queue.iter().map(|waiting| waiting.owner).collect();
-        let waiters = std::mem::take(&mut link.waiters);
-        let idle = !link.is_waiting();
-        let purpose = link.purpose;
-        drop(link);
-        if idle {
-            log::debug!("upstream {}: an idle connection ended", upstream.address);
-        } else {
-            let limit = self.shared.settings.failures;
-            let probing = upstream.health.is_ejected();
-            match upstream.health.failed(self.now, limit) {
-                Change::Ejected => log::warn!(
-                    "upstream {} {failure}; ejected after {limit} errors in a row, probed until it \
-                     is back",
-                    upstream.address
-                ),
-                _ if probing => log::debug!("upstream {} {failure}", upstream.address),
-                _ => log::warn!("upstream {} {failure}", upstream.address),
-            }
-        }
-        let error = errors::upstream(self.shared.settings.protocol, &upstream.address, &failure);
-        for owner in waiting {
-            if let Owner::Client {
-                key,
-                id,
-                sequence,
-                part,
-            } = owner
-            {
-                upstream.counters.errors.fetch_add(1, Relaxed);
-                if let Some(client) = self.clients.get_mut(key).filter(|client| client.id == id) {
-                    client.fail(sequence, part, &error);
-                    mark(&mut self.dirty_clients, key, &mut client.dirty);
-                }
-            }
-        }
-        if let Purpose::Own { key, id } = purpose
-            && let Some(client) = self.clients.get_mut(key).filter(|client| client.id == id)
-        {
-            // What the upstream knew of this client, a transaction or a subscription, is lost.
-            client.own = None;
-            client.closing = true;
-            mark(&mut self.dirty_clients, key, &mut client.dirty);
-        }
-        for key in waiters {
-            if let Some(client) = self.clients.get_mut(key) {
-                queue(&mut self.ready, key, client);
-            }
-        }
-    }
-
-    /// Ends a link that owes nobody anything.
-    fn drop_link(&mut self, key: usize) {
-        if let Some(link) = self.links.try_remove(key) {
-            self.forget(key, &link);
-        }
-    }
-
-    fn forget(&mut self, key: usize, link: &Link) {
-        if let Some(stream) = &link.stream {
-            let fd = stream.as_raw_fd();
-            let _ = self.poll.registry().deregister(&mut SourceFd(&fd));
-        }
-        match link.purpose {
-            Purpose::Shared(face, number) => {
-                let lane = (link.upstream.id, face, number);
-                if self.lanes.get(&lane) == Some(&key) {
-                    self.lanes.remove(&lane);
-                }
-            }
-            Purpose::Own { .. } => {
-                self.shared.detached.fetch_sub(1, Relaxed);
-            }
-            Purpose::Probe => {}
-        }
     }
 }
 

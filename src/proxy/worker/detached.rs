@@ -1,0 +1,228 @@
+//! Clients with an upstream connection of their own: what a shared one has no place for.
+//!
+//! ```text
+//!   MULTI, WATCH      until EXEC or DISCARD, or UNWATCH
+//!   BLPOP and its kin until the answer                      framed and in order, as on a shared link
+//!   over 1 MiB        until the answer; the request streams
+//!   SUBSCRIBE,        until the client or the upstream      bytes pass unread in both directions
+//!   MONITOR, TRACKING closes
+//! ```
+//!
+//! The connection is opened when all that the client sent before is answered, and closed, not used
+//! again, when it is over: nothing of one client's state can reach another. Their number is bounded
+//! over all workers.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::super::client::Own;
+use super::super::errors;
+use super::super::reply::Shape;
+use super::super::request::{Detach, Keys, Large, Request, Route};
+use super::super::upstream::{Failure, Purpose};
+use super::gather::Fate;
+use super::{Worker, mark};
+use crate::protocol::resp::parse_integer;
+
+impl Worker {
+    /// Gives a client an upstream connection of its own, to which the request goes.
+    pub(super) fn detach(
+        &mut self,
+        key: usize,
+        request: &Request<'_>,
+        why: Detach,
+        keys: Keys<'_>,
+    ) -> Fate {
+        let number = match keys.iter().next() {
+            Some(_) => match self.common(keys) {
+                Some(number) => number,
+                None => return self.answer(key, errors::CROSSSLOT),
+            },
+            None if self.pool.is_single() => 0,
+            None => return self.answer(key, errors::ONLY),
+        };
+        if !self.pool.is_single() && why == Detach::Transaction {
+            return self.answer(key, errors::ONLY);
+        }
+        match self.take_own(key, number) {
+            Err(fate) => fate,
+            Ok(()) => self.pass_on(key, request),
+        }
+    }
+
+    /// Opens a link for one client alone.
+    pub(super) fn take_own(&mut self, key: usize, number: usize) -> Result<(), Fate> {
+        let client = &self.clients[key];
+        if client.is_waiting() {
+            // What was sent before is answered first: two connections keep no order.
+            return Err(Fate::Stalled);
+        }
+        let (id, face) = (client.id, client.face);
+        let upstream = Arc::clone(&self.pool.upstreams[number]);
+        if upstream.health.is_ejected() {
+            return Err(self.unavailable(key, &upstream, Shape::Resp, None));
+        }
+        let limit = self.shared.settings.detached;
+        if self.shared.detached.fetch_add(1, Relaxed) >= limit {
+            self.shared.detached.fetch_sub(1, Relaxed);
+            upstream.counters.errors.fetch_add(1, Relaxed);
+            let error = self.error(&upstream, &Failure::Full(limit));
+            return Err(self.answer(key, error));
+        }
+        let link = self.open_link(upstream, Purpose::Own { key, id }, face);
+        self.clients[key].own = Some(Own {
+            link,
+            multi: false,
+            watching: false,
+            raw: false,
+            upload: None,
+        });
+        Ok(())
+    }
+
+    /// Sends a request over the link that its client has for itself.
+    pub(super) fn pass_on(&mut self, key: usize, request: &Request<'_>) -> Fate {
+        let client = &mut self.clients[key];
+        let waiting = client.is_waiting();
+        let Some(own) = &mut client.own else {
+            return Fate::Stalled;
+        };
+        let link = own.link;
+        if !self.has_room(link, key) {
+            return Fate::Stalled;
+        }
+        let client = &mut self.clients[key];
+        let Some(own) = &mut client.own else {
+            return Fate::Stalled;
+        };
+        let mut patient = false;
+        match request.route {
+            Route::Detach(Detach::Subscribe | Detach::Monitor | Detach::Tracking, _) => {
+                if waiting {
+                    return Fate::Stalled;
+                }
+                own.raw = true;
+            }
+            Route::Detach(Detach::Blocking, _) => patient = true,
+            Route::Refused => {
+                let protocol = self.shared.settings.protocol;
+                return self.answer(key, errors::refused(protocol));
+            }
+            _ => {}
+        }
+        let raw = own.raw;
+        if let Some(args) = request.args() {
+            match &args[0].to_ascii_uppercase()[..] {
+                b"MULTI" => own.multi = true,
+                b"WATCH" => own.watching = true,
+                b"EXEC" | b"DISCARD" | b"RESET" => (own.multi, own.watching) = (false, false),
+                b"UNWATCH" if !own.multi => own.watching = false,
+                b"QUIT" => client.closing = true,
+                // It holds for this client's requests over shared links, too, when this is over.
+                b"SELECT" if args.len() == 2 => {
+                    if let Some(number @ 0..1024) = parse_integer(args.get(1)) {
+                        client.face.database = number as u32;
+                    }
+                }
+                b"HELLO" if args.len() > 1 => client.face.resp3 = &args[1] == b"3",
+                _ => {}
+            }
+        }
+        if raw {
+            self.links[link].raw = true;
+            self.links[link].patient = true;
+            self.push(link, key, 0, 0, request.bytes, Shape::Nothing);
+        } else {
+            self.links[link].patient |= patient;
+            let sequence = self.clients[key].open(1, None);
+            self.push(link, key, sequence, 0, request.bytes, request.shape);
+        }
+        Fate::Taken
+    }
+
+    /// Begins with a request that is too long to be held as a whole.
+    pub(super) fn large(&mut self, key: usize, large: Large<'_>) -> Fate {
+        let number = match large.route {
+            Route::Key(wanted) => Some(self.locate(wanted)),
+            Route::Only if self.pool.is_single() => Some(0),
+            _ => None,
+        };
+        let client = &mut self.clients[key];
+        let Some(number) = number.filter(|_| client.admitted) else {
+            // Where it ends is far off, so it can't be passed over.
+            client.closing = true;
+            return self.answer(key, errors::too_large(self.shared.settings.protocol));
+        };
+        if self.clients[key].own.is_none()
+            && let Err(fate) = self.take_own(key, number)
+        {
+            if let Fate::Taken = fate {
+                self.clients[key].closing = true;
+            }
+            return fate;
+        }
+        let client = &mut self.clients[key];
+        let Some(own) = &mut client.own else {
+            return Fate::Stalled;
+        };
+        own.upload = Some(large.rest);
+        let link = own.link;
+        self.links[link].patient = true;
+        let sequence = match large.shape {
+            Shape::Nothing => 0,
+            _ => client.open(1, None),
+        };
+        self.push(link, key, sequence, 0, b"", large.shape);
+        Fate::Taken
+    }
+
+    /// Passes bytes to a client's own link as they are; how many it took.
+    pub(super) fn stream_up(&mut self, key: usize, bytes: &[u8]) -> usize {
+        let Some((link, raw)) = self.clients[key]
+            .own
+            .as_ref()
+            .map(|own| (own.link, own.raw))
+        else {
+            return 0;
+        };
+        let client = &mut self.clients[key];
+        if !self.links.contains(link) {
+            client.closing = true;
+            return bytes.len();
+        }
+        if !self.has_room(link, key) {
+            self.clients[key].again = true;
+            return 0;
+        }
+        let client = &mut self.clients[key];
+        let Some(own) = &mut client.own else {
+            return 0;
+        };
+        let mut used = bytes.len();
+        if !raw && let Some(rest) = &mut own.upload {
+            match rest.feed(bytes) {
+                None => {
+                    client.closing = true;
+                    client.lost = true;
+                    mark(&mut self.dirty_clients, key, &mut client.dirty);
+                    return bytes.len();
+                }
+                Some((taken, done)) => {
+                    used = taken;
+                    if done {
+                        own.upload = None;
+                        self.links[link].patient = false;
+                        mark(&mut self.dirty_clients, key, &mut client.dirty);
+                    }
+                }
+            }
+        }
+        let at = &mut self.links[link];
+        at.out.extend_from_slice(&bytes[..used]);
+        at.since = self.now;
+        if at.is_up() {
+            mark(&mut self.dirty_links, link, &mut at.dirty);
+        }
+        used
+    }
+}

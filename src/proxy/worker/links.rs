@@ -1,0 +1,289 @@
+//! The life of a worker's links: made when a client first needs one, connected without waiting,
+//! ended by a failure or when nobody needs them any more.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use mio::unix::SourceFd;
+
+use super::super::client::Face;
+use super::super::reply::Shape;
+use super::super::settings::Protocol;
+use super::super::upstream::{
+    Change, Failure, Link, Lookup, Owner, Purpose, Stage, Upstream, Waiting,
+};
+use super::super::{errors, local};
+use super::{Worker, link_token, mark, queue, register};
+use crate::server::Stream;
+
+impl Worker {
+    /// A new link to an upstream, on its way to being connected. It may have failed already; then
+    /// its number is nobody's.
+    pub(super) fn open_link(
+        &mut self,
+        upstream: Arc<Upstream>,
+        purpose: Purpose,
+        face: Face,
+    ) -> usize {
+        self.serial += 1;
+        let link = Link::new(upstream, purpose, self.serial, self.now);
+        let name = link.upstream.address.clone();
+        let key = self.links.insert(link);
+        self.greet(key, face);
+        match name.parse() {
+            Ok(address) => {
+                let addresses = VecDeque::from([address]);
+                self.connect(key, addresses);
+            }
+            Err(_) => self.shared.resolver.look_up(
+                name,
+                (key, self.serial),
+                self.answers.0.clone(),
+                Arc::clone(&self.waker),
+            ),
+        }
+        key
+    }
+
+    pub(super) fn resolved(&mut self, lookup: Lookup) {
+        let waits = self.links.get(lookup.link).is_some_and(|link| {
+            link.serial == lookup.serial && matches!(link.stage, Stage::Resolving)
+        });
+        if !waits {
+            return;
+        }
+        match lookup.found {
+            Ok(addresses) => self.connect(lookup.link, addresses.into()),
+            Err(error) => self.fail_link(lookup.link, Failure::Unknown(error.to_string())),
+        }
+    }
+
+    pub(super) fn connect(&mut self, key: usize, addresses: VecDeque<SocketAddr>) {
+        let link = &mut self.links[key];
+        let begun = link.connect(addresses).and_then(|()| match &link.stream {
+            Some(stream) => register(&self.poll, stream, link_token(key)).map_err(Failure::Refused),
+            None => Ok(()),
+        });
+        if let Err(failure) = begun {
+            self.refused.push((key, failure));
+        }
+    }
+
+    /// The poller says that connecting has come to something.
+    pub(super) fn connected(&mut self, key: usize) {
+        let link = &mut self.links[key];
+        let Some(Stream::Tcp(stream)) = &link.stream else {
+            return;
+        };
+        let outcome = stream.take_error().unwrap_or_else(Some);
+        if outcome.is_none() && stream.peer_addr().is_err() {
+            // Not yet.
+            return;
+        }
+        if let Some(error) = outcome {
+            let Stage::Connecting(rest) = std::mem::replace(&mut link.stage, Stage::Resolving)
+            else {
+                return;
+            };
+            // The socket closes, which takes it from the poller.
+            link.stream = None;
+            (link.writable, link.fin) = (false, false);
+            if rest.is_empty() {
+                self.fail_link(key, Failure::Refused(error));
+            } else {
+                self.connect(key, rest);
+            }
+            return;
+        }
+        link.stage = Stage::Up;
+        link.since = self.now;
+        log::debug!("upstream {}: connected", link.upstream.address);
+        mark(&mut self.dirty_links, key, &mut link.dirty);
+        if link.fin && !link.readable {
+            link.readable = true;
+            self.readable.push_back(key);
+        }
+    }
+
+    /// The end of a link on which something went wrong: everyone who waits for an answer gets an
+    /// error, and nothing that may have been executed is sent again.
+    pub(super) fn fail_link(&mut self, key: usize, failure: Failure) {
+        let Some(mut link) = self.links.try_remove(key) else {
+            return;
+        };
+        debug_assert!(!failure.leaves_connection_usable());
+        self.forget(key, &link);
+        let upstream = Arc::clone(&link.upstream);
+        let waiting: Vec<_> = link.queue.iter().map(|waiting| waiting.owner).collect();
+        let waiters = std::mem::take(&mut link.waiters);
+        let idle = !link.is_waiting();
+        let purpose = link.purpose;
+        drop(link);
+        if idle {
+            log::debug!("upstream {}: an idle connection ended", upstream.address);
+        } else {
+            let limit = self.shared.settings.failures;
+            let probing = upstream.health.is_ejected();
+            match upstream.health.failed(self.now, limit) {
+                Change::Ejected => log::warn!(
+                    "upstream {} {failure}; ejected after {limit} errors in a row, probed until it \
+                     is back",
+                    upstream.address
+                ),
+                _ if probing => log::debug!("upstream {} {failure}", upstream.address),
+                _ => log::warn!("upstream {} {failure}", upstream.address),
+            }
+        }
+        let error = errors::upstream(self.shared.settings.protocol, &upstream.address, &failure);
+        for owner in waiting {
+            if let Owner::Client {
+                key,
+                id,
+                sequence,
+                part,
+            } = owner
+            {
+                upstream.counters.errors.fetch_add(1, Relaxed);
+                if let Some(client) = self.clients.get_mut(key).filter(|client| client.id == id) {
+                    client.fail(sequence, part, &error);
+                    mark(&mut self.dirty_clients, key, &mut client.dirty);
+                }
+            }
+        }
+        if let Purpose::Own { key, id } = purpose
+            && let Some(client) = self.clients.get_mut(key).filter(|client| client.id == id)
+        {
+            // What the upstream knew of this client, a transaction or a subscription, is lost.
+            client.own = None;
+            client.closing = true;
+            mark(&mut self.dirty_clients, key, &mut client.dirty);
+        }
+        for key in waiters {
+            if let Some(client) = self.clients.get_mut(key) {
+                queue(&mut self.ready, key, client);
+            }
+        }
+    }
+
+    /// Ends a link that owes nobody anything.
+    pub(super) fn drop_link(&mut self, key: usize) {
+        if let Some(link) = self.links.try_remove(key) {
+            self.forget(key, &link);
+        }
+    }
+
+    pub(super) fn forget(&mut self, key: usize, link: &Link) {
+        if let Some(stream) = &link.stream {
+            let fd = stream.as_raw_fd();
+            let _ = self.poll.registry().deregister(&mut SourceFd(&fd));
+        }
+        match link.purpose {
+            Purpose::Shared(face, number) => {
+                let lane = (link.upstream.id, face, number);
+                if self.lanes.get(&lane) == Some(&key) {
+                    self.lanes.remove(&lane);
+                }
+            }
+            Purpose::Own { .. } => {
+                self.shared.detached.fetch_sub(1, Relaxed);
+            }
+            Purpose::Probe => {}
+        }
+    }
+
+    /// Goes over to a changed list: links of upstreams that are gone end when their answers have
+    /// come, all others stay.
+    pub(super) fn change_pool(&mut self) {
+        (self.generation, self.pool) = self.shared.pool();
+        let stays = |id| self.pool.upstreams.iter().any(|upstream| upstream.id == id);
+        self.lanes.retain(|lane, _| stays(lane.0));
+        let gone: Vec<usize> = self
+            .links
+            .iter_mut()
+            .filter(|(_, link)| {
+                matches!(link.purpose, Purpose::Shared(..)) && !stays(link.upstream.id)
+            })
+            .map(|(key, link)| {
+                link.retired = true;
+                key
+            })
+            .collect();
+        for key in gone {
+            self.retire(key);
+        }
+    }
+
+    /// Closes a link that has been retired and owes nobody anything.
+    pub(super) fn retire(&mut self, key: usize) {
+        if self
+            .links
+            .get(key)
+            .is_some_and(|link| link.retired && !link.is_waiting())
+        {
+            self.drop_link(key);
+        }
+    }
+
+    /// The link that this client's requests to an upstream go over; made if it isn't there.
+    pub(super) fn shared_link(&mut self, number: usize, face: Face, id: u64) -> usize {
+        let upstream = &self.pool.upstreams[number];
+        let place = id as usize % self.width;
+        let lane = (upstream.id, face, place);
+        if let Some(link) = self.lanes.get(&lane) {
+            return *link;
+        }
+        let upstream = Arc::clone(upstream);
+        let link = self.open_link(upstream, Purpose::Shared(face, place), face);
+        self.lanes.insert(lane, link);
+        link
+    }
+
+    /// What has to be said to an upstream before anything else: the password, and what the clients
+    /// of this link have made of their connections.
+    pub(super) fn greet(&mut self, link: usize, face: Face) {
+        let settings = &self.shared.settings;
+        let mut greetings: Vec<(Vec<u8>, Shape)> = Vec::new();
+        match settings.protocol {
+            Protocol::Resp => {
+                if let Some(password) = &self.shared.password {
+                    greetings.push((local::array(&[b"AUTH", password.as_bytes()]), Shape::Resp));
+                }
+                if face.resp3 {
+                    greetings.push((local::array(&[b"HELLO", b"3"]), Shape::Resp));
+                }
+                let chosen = match face.database {
+                    0 => settings.database,
+                    database => database,
+                };
+                if chosen != 0 {
+                    let number = chosen.to_string();
+                    greetings.push((local::array(&[b"SELECT", number.as_bytes()]), Shape::Resp));
+                }
+                if self.links[link].purpose == Purpose::Probe {
+                    greetings.push((local::array(&[b"PING"]), Shape::Resp));
+                }
+            }
+            Protocol::Memcached => {
+                if self.links[link].purpose == Purpose::Probe {
+                    greetings.push((b"version\r\n".to_vec(), Shape::Line));
+                }
+            }
+        }
+        for (bytes, shape) in greetings {
+            let waiting = Waiting {
+                owner: Owner::Proxy,
+                shape,
+                since: self.micros,
+            };
+            self.links[link].push(&bytes, waiting, self.now);
+        }
+    }
+
+    /// Asks an upstream that is ejected whether it is back.
+    pub(super) fn probe(&mut self, upstream: Arc<Upstream>) {
+        self.open_link(upstream, Purpose::Probe, Face::default());
+    }
+}
