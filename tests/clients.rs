@@ -5,6 +5,7 @@
 //!
 //! Python is the one in `target/venv` if that is there (`.ci/run` makes it), else `python3`, if it has the modules.
 
+mod proxy_support;
 mod support;
 
 use std::io::Write;
@@ -13,8 +14,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use larder::Server;
+use larder::proxy::Protocol;
 use larder::server::Model;
 use larder::tools::transcript::Address;
+use proxy_support::Real;
 use support::{Kind, Peer, find, skip};
 
 const MODELS: [Model; 2] = [Model::Turns, Model::Threads];
@@ -117,6 +120,28 @@ fn the_redis_py_script_is_right_about_redis() {
     for protocol in ["2", "3"] {
         run(&python, "redis_py.py", &[&socket, protocol]);
     }
+}
+
+#[test]
+fn clients_find_no_difference_through_the_proxy() {
+    let Some(python) = python() else {
+        skip!("{NO_PYTHON}");
+    };
+    let (Some(redis), Some(memcached)) = (Real::start("redis-server"), Real::start("memcached"))
+    else {
+        skip!("there is no redis-server, or no memcached");
+    };
+    let through = |protocol, upstream| {
+        let proxy = proxy_support::proxy(larder::proxy::Settings::new(protocol), &[upstream]);
+        let address = proxy.running.addresses()[0].to_string();
+        (proxy, address)
+    };
+    let (_proxy, address) = through(Protocol::Resp, redis.address);
+    for protocol in ["2", "3"] {
+        run(&python, "redis_py.py", &[&address, protocol]);
+    }
+    let (_proxy, address) = through(Protocol::Memcached, memcached.address);
+    run(&python, "memcached.py", &[&address]);
 }
 
 #[test]

@@ -319,6 +319,36 @@ fn the_upstreams_password_is_asked_of_clients_too() {
 }
 
 #[test]
+fn a_database_that_is_not_there_is_no_reason_to_eject_an_upstream() {
+    let address = peer(|mut stream| {
+        let mut bin = [0; 4096];
+        while let Ok(n) = stream.read(&mut bin) {
+            let answer: &[u8] = match bin[..n].windows(6).any(|word| word == b"SELECT") {
+                _ if n == 0 => return,
+                true => b"-ERR DB index is out of range\r\n",
+                false => b"$1\r\nx\r\n",
+            };
+            let _ = stream.write_all(answer);
+        }
+    });
+    let proxy = proxy(
+        Settings {
+            failures: 1,
+            ..settings(Protocol::Resp)
+        },
+        &[address],
+    );
+    let (mut one, mut two) = (proxy.connect(), proxy.connect());
+    one.ask("SELECT 16\r\n", "-ERR DB index is out of range\r\n");
+    one.ask("SELECT 5\r\n", "+OK\r\n");
+    let said = "did not let the proxy in: ERR DB index is out of range";
+    for _ in 0..3 {
+        one.ask("GET a\r\n", format!("-ERR upstream {address} {said}\r\n"));
+        two.ask("GET a\r\n", "$1\r\nx\r\n");
+    }
+}
+
+#[test]
 fn the_end_of_the_proxy_answers_what_is_in_flight() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("an address");

@@ -14,9 +14,9 @@ use super::stats;
 use crate::protocol::memcached::text::Command;
 use crate::protocol::resp::{Args, Reply, parse_integer};
 
-/// The databases that a client can choose from; whether its upstream has the one it chose, the
-/// upstream says.
-const DATABASES: i64 = 1024;
+/// The databases that a client can choose from, as many as Redis has by default. Each takes
+/// connections of its own, so there are no more even where an upstream has more.
+pub(super) const DATABASES: i64 = 16;
 
 /// What is to be done with a command.
 pub(super) enum Said {
@@ -94,7 +94,7 @@ pub(super) fn resp(
             }
             Some(_) => reply.error("ERR DB index is out of range"),
         },
-        StateCommand::Client if args.len() > 1 => about_client(args, client, &mut reply),
+        StateCommand::Client if args.len() > 1 => about_client(args, client, shared, &mut reply),
         StateCommand::Info if args.len() == 2 && args[1].eq_ignore_ascii_case(b"proxy") => {
             reply.verbatim("txt", &stats::info(pool));
         }
@@ -198,7 +198,7 @@ fn hello(args: Args<'_>, client: &mut Client, shared: &Shared, reply: &mut Reply
 }
 
 /// `CLIENT`: what a client says of itself, and asks about itself.
-fn about_client(args: Args<'_>, client: &mut Client, reply: &mut Reply<'_>) {
+fn about_client(args: Args<'_>, client: &mut Client, shared: &Shared, reply: &mut Reply<'_>) {
     match (&args[1].to_ascii_uppercase()[..], args.len()) {
         (b"SETNAME", 3) if args[2].iter().any(|byte| !(b'!'..=b'~').contains(byte)) => {
             reply.error("ERR Client names cannot contain spaces, newlines or special characters.")
@@ -215,16 +215,25 @@ fn about_client(args: Args<'_>, client: &mut Client, reply: &mut Reply<'_>) {
         (b"INFO" | b"LIST", 2) => {
             let connection = &client.active.connection;
             let text = format!(
-                "id={} addr={} laddr={} name={} age={} idle=0 db={} resp={}\n",
+                "id={} addr={} laddr={} name={} age={} idle=0 db={} cmd=client|{} resp={}\n",
                 client.id,
                 connection.peer(),
                 connection.local(),
                 String::from_utf8_lossy(&client.name),
                 connection.age().as_secs(),
                 client.face.database,
+                String::from_utf8_lossy(args.get(1)).to_ascii_lowercase(),
                 if client.face.resp3 { 3 } else { 2 },
             );
             reply.verbatim("txt", &text);
+        }
+        (b"KILL", 4) if args[2].eq_ignore_ascii_case(b"id") => {
+            let id = parse_integer(args.get(3)).and_then(|id| u64::try_from(id).ok());
+            let found = id.and_then(|id| shared.connections.get(id));
+            if let Some(connection) = &found {
+                connection.kill();
+            }
+            reply.integer(i64::from(found.is_some()));
         }
         (b"REPLY", 3) if args[2].eq_ignore_ascii_case(b"on") => reply.ok(),
         (sub, _) => {

@@ -6,12 +6,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::pool::Pool;
 use super::settings::Settings;
 use super::upstream::Resolver;
+use crate::server::Connections;
 
 /// Settings, the pool as it is now, and counts over all workers.
 pub(super) struct Shared {
     pub(super) settings: Settings,
     /// Of the upstreams; clients have to give the same.
     pub(super) password: Option<String>,
+    /// The clients, of all workers.
+    pub(super) connections: Arc<Connections>,
     /// The pool, and how often it has changed.
     pool: Mutex<(usize, Arc<Pool>)>,
     /// The same count, to be looked at without the lock.
@@ -22,10 +25,16 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(settings: Settings, password: Option<String>, pool: Pool) -> Shared {
+    pub(super) fn new(
+        settings: Settings,
+        password: Option<String>,
+        pool: Pool,
+        connections: Arc<Connections>,
+    ) -> Shared {
         Shared {
             settings,
             password,
+            connections,
             pool: Mutex::new((0, Arc::new(pool))),
             generation: AtomicUsize::new(0),
             resolver: Resolver::new(),

@@ -59,8 +59,9 @@ impl Proxy {
         let pool = Pool::new(&servers, placement, tags, None);
         let files = pool.upstreams.len() * links + settings.detached + 2 * workers;
         let max_connections = settings.max_connections;
-        let shared = Arc::new(Shared::new(settings, password, pool));
         let connections = Connections::new();
+        let shared = Shared::new(settings, password, pool, Arc::clone(&connections));
+        let shared = Arc::new(shared);
         let mut wakers = Vec::new();
         let running = server::Server::new(Arc::clone(&connections))
             .settings(server::Settings {

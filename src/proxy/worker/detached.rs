@@ -16,10 +16,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::super::client::Own;
-use super::super::errors;
 use super::super::reply::Shape;
 use super::super::request::{Detach, Keys, Large, Request, Route};
 use super::super::upstream::{Failure, Purpose};
+use super::super::{errors, local};
 use super::gather::Fate;
 use super::{Worker, mark};
 use crate::protocol::resp::parse_integer;
@@ -120,7 +120,7 @@ impl Worker {
                 b"QUIT" => client.closing = true,
                 // It holds for this client's requests over shared links, too, when this is over.
                 b"SELECT" if args.len() == 2 => {
-                    if let Some(number @ 0..1024) = parse_integer(args.get(1)) {
+                    if let Some(number @ 0..local::DATABASES) = parse_integer(args.get(1)) {
                         client.face.database = number as u32;
                     }
                 }

@@ -120,10 +120,19 @@ impl Worker {
         let waiting: Vec<_> = link.queue.iter().map(|waiting| waiting.owner).collect();
         let waiters = std::mem::take(&mut link.waiters);
         let idle = !link.is_waiting();
+        // A database that isn't there was the choice of a client, and says nothing of the upstream.
+        let chosen = matches!(failure, Failure::Login(_))
+            && match link.purpose {
+                Purpose::Shared(face, _) => face != Face::default(),
+                Purpose::Own { .. } => true,
+                Purpose::Probe => false,
+            };
         let purpose = link.purpose;
         drop(link);
         if idle {
             log::debug!("upstream {}: an idle connection ended", upstream.address);
+        } else if chosen {
+            log::info!("upstream {} {failure}", upstream.address);
         } else {
             let limit = self.shared.settings.failures;
             let probing = upstream.health.is_ejected();
