@@ -157,3 +157,38 @@ fn settings_come_from_larder_toml_and_a_mistake_in_it_is_named() {
         "{error}"
     );
 }
+
+/// Processor time of a process, in hundredths of a second.
+#[cfg(target_os = "linux")]
+fn processor_time(process: u32) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).expect("it runs");
+    let fields: Vec<&str> = stat
+        .rsplit(") ")
+        .next()
+        .unwrap_or_default()
+        .split(' ')
+        .collect();
+    [fields[11], fields[12]]
+        .map(|field| field.parse::<u64>().expect("a number"))
+        .iter()
+        .sum()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_request_that_has_to_wait_costs_no_processor_time() {
+    let Some(redis) = proxy_support::Real::start("redis-server") else {
+        support::skip!("there is no redis-server to block on");
+    };
+    let proxy = Program::start(&["--upstream", &redis.address.to_string()]);
+    let mut client = Client::connect(proxy.address);
+    client.ask("PING\r\n", "+PONG\r\n");
+    let before = processor_time(proxy.child.id());
+    // What follows waits for the first request, and that for its second to pass. The last comes
+    // when the others are known to be waiting.
+    client.send("BLPOP list 1\r\nGET a\r\n");
+    Client::connect(proxy.address).ask("GET a\r\n", "$-1\r\n");
+    client.ask("GET a\r\n", "*-1\r\n$-1\r\n$-1\r\n");
+    let spent = processor_time(proxy.child.id()) - before;
+    assert!(spent < 30, "{spent} hundredths of the second");
+}

@@ -44,7 +44,7 @@ impl Worker {
             return;
         };
         if client.again || client.closing {
-            return mark(&mut self.dirty_clients, key, &mut client.dirty);
+            return self.settle(key);
         }
         if client.readable && client.has_room() {
             match client.stream.read(&mut self.buffer) {
@@ -82,7 +82,15 @@ impl Worker {
         if client.readable && !client.again && !client.closing && client.has_room() {
             queue(&mut self.ready, key, client);
         }
-        if client.closing || client.unsent() > 0 {
+        self.settle(key);
+    }
+
+    /// Has a client's output sent, or its connection ended, if that is possible now. One that waits
+    /// for something else is left alone until that comes.
+    fn settle(&mut self, key: usize) {
+        if let Some(client) = self.clients.get_mut(key)
+            && (client.closing || client.unsent() > 0 && client.writable)
+        {
             mark(&mut self.dirty_clients, key, &mut client.dirty);
         }
     }

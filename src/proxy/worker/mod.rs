@@ -377,7 +377,8 @@ impl Worker {
                 self.drop_link(own.link);
             }
             let client = &mut self.clients[key];
-            if (client.again || client.readable || self.draining) && client.has_room() {
+            let more = client.again || client.readable || self.draining;
+            if more && !client.closing && client.has_room() {
                 queue(&mut self.ready, key, client);
             }
         }
