@@ -214,9 +214,15 @@ impl Terminal<'_> {
                 let line = self.as_printed(&line);
                 same(&typed.command, std::slice::from_ref(expected), &[line])?;
             }
-        } else if let Some(taken) = free.and_then(|named| self.ports.get(&named)) {
-            until(|| TcpStream::connect(format!("127.0.0.1:{taken}")).is_ok())
-                .map_err(|_| format!("{}: does not listen", typed.command))?;
+        } else {
+            for expected in &typed.output {
+                let line = self.as_printed(&server.line()?);
+                same(&typed.command, std::slice::from_ref(expected), &[line])?;
+            }
+            if let Some(taken) = free.and_then(|named| self.ports.get(&named)) {
+                until(|| TcpStream::connect(format!("127.0.0.1:{taken}")).is_ok())
+                    .map_err(|_| format!("{}: does not listen", typed.command))?;
+            }
         }
         self.server = Some(server);
         Ok(())

@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod in_python;
 mod planted;
 
 use std::path::Path;
