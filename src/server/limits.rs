@@ -37,6 +37,13 @@ pub const READ_BUFFER: usize = 64 * 1024;
 /// large enough that a pipeline of small replies goes out in one write.
 pub const OUTPUT_SOFT_LIMIT: usize = 256 * 1024;
 
+/// Times that a worker under turns looks for more to do, letting other threads run in between, before it sleeps.
+///
+/// A client that sends to a sleeping worker pays for its waking. With 50 busy clients on the same two cores, four looks
+/// made requests 5 to 10% faster than none, and eight no faster than four; to a worker with little to do they cost a few
+/// microseconds each time it falls asleep.
+pub const LOOKS: u32 = 4;
+
 /// Bytes that a connection's unconsumed input may reach, unless the program says otherwise.
 ///
 /// A backstop: a session refuses a command that is too large long before, in its protocol's words.

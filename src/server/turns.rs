@@ -12,7 +12,8 @@
 //!                                 └───────────────────────────────────────────────┘
 //! ```
 //!
-//! A turn is one read into the worker's buffer, one call of the session, one write. A short read
+//! A turn is one read into the worker's buffer, one call of the session, one write; the writes of a
+//! round are done together, when all that are ready have been read. A short read
 //! means that the socket is drained, so the connection is *quiet* until the poller says otherwise
 //! (edge-triggered: no call to re-arm it). A read that filled the buffer sends the connection to
 //! the back of the queue, behind all others that are ready. A socket that doesn't take the whole
@@ -36,9 +37,11 @@ mod client;
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::net::Shutdown;
+use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::thread;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
@@ -49,8 +52,9 @@ use slab::Slab;
 use super::acceptor::{Accepted, Dispatch};
 use super::connections::{Connections, ticks};
 use super::guard::Guarded;
-use super::limits::{self, EVENTS, READ_BUFFER};
-use client::{After, Client, Desk};
+use super::limits::{self, EVENTS, LOOKS, OUTPUT_SOFT_LIMIT, READ_BUFFER};
+use super::service::Next;
+use client::{After, Client, Desk, Turned};
 
 /// The token of the waker; connections have their slot's number.
 const WAKE: Token = Token(usize::MAX);
@@ -107,6 +111,8 @@ pub(super) struct Worker {
     ready: VecDeque<usize>,
     idle_timeout: Option<Duration>,
     next_sweep: u64,
+    /// Whose replies lie where in the output, not yet sent, and what comes next.
+    replies: Vec<(usize, Range<usize>, Next)>,
     desk: Desk,
 }
 
@@ -144,6 +150,7 @@ impl Worker {
             ready: VecDeque::new(),
             idle_timeout,
             next_sweep: 0,
+            replies: Vec::new(),
             desk,
         };
         Ok((worker, seat))
@@ -153,15 +160,25 @@ impl Worker {
     /// Runs until the acceptors are gone and the last connection has ended.
     pub(super) fn run(mut self) {
         let mut events = Events::with_capacity(EVENTS);
+        let mut looks = 0;
         while !(self.desk.draining && self.clients.is_empty()) {
-            let timeout = self.timeout();
+            // Whoever sends to a sleeping worker pays for its waking, so it looks again before it sleeps.
+            let timeout = match looks {
+                0 => self.timeout(),
+                _ => Some(Duration::ZERO),
+            };
             match self.poll.poll(&mut events, timeout) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) => {
                     log::error!("a worker can't wait for its clients and closes them: {error}");
                     return;
                 }
-                Ok(()) => {}
+                Ok(()) if looks > 0 && events.is_empty() && self.ready.is_empty() => {
+                    looks -= 1;
+                    thread::yield_now();
+                    continue;
+                }
+                Ok(()) => looks = LOOKS,
             }
             self.desk.now = ticks();
             let mut woken = false;
@@ -186,6 +203,7 @@ impl Worker {
                     self.serve(key);
                 }
             }
+            self.answer();
             self.sweep();
         }
     }
@@ -257,10 +275,42 @@ impl Worker {
             return;
         };
         client.queued = false;
-        let after = match client.turn(&mut self.desk) {
+        match client.turn(&mut self.desk) {
+            Ok(Turned::Silent(after)) => self.settle(key, Ok(after)),
+            Ok(Turned::Reply(reply, next)) => {
+                self.replies.push((key, reply, next));
+                if self.desk.output.len() >= OUTPUT_SOFT_LIMIT {
+                    self.answer();
+                }
+            }
+            Err(error) => self.settle(key, Err(error)),
+        }
+    }
+
+    /// Sends the replies of the turns since the last time. Together, because a client that is woken at once sends
+    /// again, and is alone in the next round.
+    fn answer(&mut self) {
+        let mut replies = std::mem::take(&mut self.replies);
+        for (key, reply, next) in replies.drain(..) {
+            if let Some(client) = self.clients.get_mut(key) {
+                let after = client.answer(&self.desk, reply, next);
+                self.settle(key, after);
+            }
+        }
+        self.replies = replies;
+        self.desk.output.clear();
+        self.desk.output.shrink_to(2 * OUTPUT_SOFT_LIMIT);
+    }
+
+    /// Gives a connection the place that its turn has earned: the poller, the queue, or its end.
+    fn settle(&mut self, key: usize, after: io::Result<After>) {
+        let after = match after {
             Ok(After::End) => return self.end(key, None),
             Err(error) => return self.end(key, Some(&error)),
             Ok(after) => after,
+        };
+        let Some(client) = self.clients.get_mut(key) else {
+            return;
         };
         let full = !client.output.is_empty();
         if client.parked != full {

@@ -5,11 +5,11 @@
 //! bring it its turns is told [one level up](super).
 
 use std::io::{self, ErrorKind};
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::server::connections::{Active, Connections, Traffic};
 use crate::server::guard::Guarded;
-use crate::server::limits::OUTPUT_SOFT_LIMIT;
 use crate::server::service::Next;
 use crate::server::stream::Stream;
 
@@ -68,29 +68,38 @@ pub(super) enum After {
     End,
 }
 
+/// How far a turn came.
+pub(super) enum Turned {
+    /// Nothing was read, so there is nothing to answer.
+    Silent(After),
+    /// The session had its call: where its reply lies in the worker's output, and what it wants next.
+    Reply(Range<usize>, Next),
+}
+
 impl Client {
     // ANCHOR: turn
-    /// One turn. An error is the socket's: the connection is lost.
-    pub(super) fn turn(&mut self, desk: &mut Desk) -> io::Result<After> {
+    /// One turn up to its reply. An error is the socket's: the connection is lost.
+    pub(super) fn turn(&mut self, desk: &mut Desk) -> io::Result<Turned> {
         if !self.output.is_empty() && !self.flush(desk)? {
-            return Ok(After::Event);
+            return Ok(Turned::Silent(After::Event));
         }
         if self.closing {
             self.stream.farewell();
-            return Ok(After::End);
+            return Ok(Turned::Silent(After::End));
         }
+        let start = desk.output.len();
         let next = if std::mem::take(&mut self.again) {
             self.turn_on_kept(desk)
         } else {
             let n = match self.stream.read(&mut desk.input) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     (self.more, self.fin) = (false, false);
-                    return Ok(self.rest(desk));
+                    return Ok(Turned::Silent(self.rest(desk)));
                 }
                 read => read?,
             };
             if n == 0 {
-                return Ok(After::End);
+                return Ok(Turned::Silent(After::End));
             }
             self.more = n == desk.input.len() || self.fin;
             self.active.connection.touch(desk.now);
@@ -106,7 +115,18 @@ impl Client {
                 self.turn_on_kept(desk)
             }
         };
-        self.send(desk)?;
+        Ok(Turned::Reply(start..desk.output.len(), next))
+    }
+    // ANCHOR_END: turn
+
+    /// The rest of a turn: writes its reply, a part of the worker's output, and does what the session wants next.
+    pub(super) fn answer(
+        &mut self,
+        desk: &Desk,
+        reply: Range<usize>,
+        next: Next,
+    ) -> io::Result<After> {
+        self.send(desk, reply)?;
         match next {
             Next::Close if self.output.is_empty() => {
                 self.stream.farewell();
@@ -127,7 +147,6 @@ impl Client {
         }
         Ok(self.rest(desk))
     }
-    // ANCHOR_END: turn
 
     /// What to wait for, when the turn is done.
     fn rest(&self, desk: &Desk) -> After {
@@ -153,19 +172,16 @@ impl Client {
         turn.next
     }
 
-    /// Writes the worker's output; what the socket doesn't take is kept.
-    fn send(&mut self, desk: &mut Desk) -> io::Result<()> {
-        let sent = push(&self.stream, &desk.output);
-        if let Ok(taken) = sent {
-            desk.traffic().written(taken);
-            if taken < desk.output.len() {
-                self.output = desk.output[taken..].to_vec();
-                self.written = 0;
-            }
+    /// Writes a reply; what the socket doesn't take is kept.
+    fn send(&mut self, desk: &Desk, reply: Range<usize>) -> io::Result<()> {
+        let reply = &desk.output[reply];
+        let taken = push(&self.stream, reply)?;
+        desk.traffic().written(taken);
+        if taken < reply.len() {
+            self.output = reply[taken..].to_vec();
+            self.written = 0;
         }
-        desk.output.clear();
-        desk.output.shrink_to(OUTPUT_SOFT_LIMIT);
-        sent.map(drop)
+        Ok(())
     }
 
     /// Writes kept output; true when all is out.
