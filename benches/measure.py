@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Measures larder beside memcached and redis-server, and prints a table in Markdown.
+"""Measures larder beside memcached and redis-server, and prints a table.
 
     cargo build --release && python3 benches/measure.py [NAME ...] [--rounds N] [--seconds N]
 
@@ -124,7 +124,7 @@ def pairs(ours, theirs, rounds, measure):
 
 
 def row(what, ours, theirs, ratio, goal):
-    print(f"| {what} | {ours} | {theirs} | {ratio} | {goal} |", flush=True)
+    print(f"{what:57} {ours:>9}  {theirs:27} {ratio:>5}  {goal}".rstrip(), flush=True)
 
 
 # ---------------------------------------------------------------------------------------------- rates
@@ -214,9 +214,9 @@ def idle(_):
     for protocol, conversation, theirs in peers:
         _, each, loss = cost(ours, protocol, *conversation)
         name, their_each, their_loss = cost(theirs, protocol, *conversation)
-        row(f"10,000 idle {protocol} connections: resident bytes each", f"{each:,.0f}", f"{name} {their_each:,.0f}",
+        row(f"10,000 idle {protocol} connections: bytes each", f"{each:,.0f}", f"{name} {their_each:,.0f}",
             f"{each / their_each:.2f}", "under 1,024")
-        row("… and an active client beside them is slower by", f"{loss:.1%}", f"{name} {their_loss:.1%}", "",
+        row("  and an active client beside them is slower by", f"{loss:.1%}", f"{name} {their_loss:.1%}", "",
             "at most 5%")
 
 
@@ -243,7 +243,7 @@ def items(_):
             if stat(server.memcached, "curr_items") != count:
                 raise SystemExit(f"{server.name} did not keep {count} items")
             found[server.name] = server.resident() / count
-    row("1,000,000 items, 30-byte keys, 100-byte values: resident bytes an item (process included)",
+    row("1,000,000 items of 30 + 100 bytes: bytes an item",
         f"{found['larder']:.1f}", f"memcached {found['memcached']:.1f}",
         f"{found['larder'] / found['memcached']:.2f}", "at most memcached's")
 
@@ -258,9 +258,9 @@ def full(_):
         their_empty = peer.resident()
         fill(peer.memcached, 2_000_000)
         theirs, their_kept = peer.resident(), stat(peer.memcached, "curr_items")
-    row("64 MiB full of 100-byte values: resident over the empty process, × 64 MiB",
-        f"{(held - empty) / (64 * MIB):.3f} ({kept:,} items)",
-        f"memcached {(theirs - their_empty) / (64 * MIB):.3f} ({their_kept:,} items)", "", "at most 1.15")
+    row("64 MiB full of 100-byte values: × 64 MiB above empty",
+        f"{(held - empty) / (64 * MIB):.3f}", f"memcached {(theirs - their_empty) / (64 * MIB):.3f}", "", "at most 1.15")
+    row("  and the items that it keeps", f"{kept:,}", f"memcached {their_kept:,}", f"{kept / their_kept:.2f}", "")
 
 
 def start(_):
@@ -307,7 +307,7 @@ def main():
           f"{version(LARDER, '--version')}, {version('memcached', '-V')}, "
           f"redis {version('redis-server', '--version').split()[2].removeprefix('v=')}; "
           f"{time.strftime('%Y-%m-%d')}; medians of {options.rounds} interleaved pairs.\n")
-    print("| what | larder | peer | ratio | goal |\n|---|---|---|---|---|", flush=True)
+    row("", "larder", "peer", "ratio", "goal")
     for name in options.names or MEASURES:
         MEASURES[name](options)
 

@@ -8,11 +8,12 @@
 //! 2. [`protocol`] turns bytes into commands and replies into bytes. Pure: no sockets, no store, no clock.
 //! 3. [`service`] is what a protocol's commands do to the store: one service per front door.
 //! 4. [`store`] is the cache: shards, the bound in bytes, eviction, expiry, the tree of nested keys.
-//! 5. [`tools`] are the command-line tools beside the server.
+//! 5. [`proxy`] stands in front of other servers: their clients' requests over few connections, keys placed on a ring.
+//! 6. [`tools`] are the command-line tools beside the server.
 //!
 //! [`Server`] puts 1 to 4 together: the same server as the binary's, inside a Rust program, on free ports.
 //!
-//! Arrows go one way: main → tools, service → store, protocol; the server knows services only as a trait.
+//! Arrows go one way: main → tools, service, proxy → store, protocol; the server knows services only as a trait.
 
 mod embed;
 pub mod protocol;

@@ -25,9 +25,9 @@ Try it:
   larder proxy --protocol resp --listen 127.0.0.1:12345 --upstream 127.0.0.1:6379
   larder proxy --protocol memcached --listen 127.0.0.1:12345 --servers servers.txt
 
-servers.txt has a line for each server, `host:port weight`. HUP reads it again: servers that stay keep
-their connections. The environment variable LARDER_UPSTREAM_PASSWORD holds the password of Redis
-upstreams, unless --password-file names a file; clients have to give the same.";
+servers.txt has a line for each server, `host:port weight`. HUP reads it again: servers that stay
+keep their connections. The environment variable LARDER_UPSTREAM_PASSWORD holds the password of
+Redis upstreams, unless --password-file names a file; clients have to give the same.";
 
 /// The command line of `larder proxy`.
 #[derive(Args, Clone)]
