@@ -27,7 +27,7 @@
 //! request is kept.
 //!
 //! The poller speaks once. What it said is kept in the connection until a read has found the socket
-//! drained, because a turn that continues ([`Next::Again`](super::Next::Again)) does not read.
+//! drained, because a turn that continues ([`Next::Again`]) does not read.
 //!
 //! Invariants: a connection with output left is registered for writing, any other for reading. A
 //! connection that has something to do and is not waiting for the poller is in the queue, once.
