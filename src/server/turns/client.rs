@@ -1,8 +1,8 @@
 //! One connection under turns: its state between two turns, and what a turn does.
 //!
 //! A turn goes through up to four steps, and ends at the first that can't go on: write what was kept,
-//! read (unless the session wants to continue), call the session, write. How the worker and the poller
-//! bring it its turns is told [one level up](super).
+//! read (unless the session wants to continue), call the session, and, when all who are ready have come
+//! so far, write the reply. How the worker and the poller bring it its turns is told [one level up](super).
 
 use std::io::{self, ErrorKind};
 use std::ops::Range;
