@@ -2,12 +2,17 @@
 //!
 //! ```text
 //!            one round of a worker (one thread, one mio::Poll)
-//!  clients ─▶ gather   read the clients that are ready, cut complete requests, find each one's
-//!                      upstream, append it to that link's output; note whose it is in its queue
-//!             forward  one write for each link that has output
+//!  clients ─▶ gather   read the clients that are ready, cut complete requests
+//!             route    find each one's upstream
+//!             append   add it to that link's output, and whose it is to its queue
+//!             flush    one write for each link that has output
 //!  upstreams─▶ scatter read the links that are ready, frame their answers, append each to the
-//!                      client whose turn it is; one write for each client
+//!                      client whose turn it is
+//!             flush    one write for each client that has output
 //! ```
+//!
+//! Each step is a file. Beside them: seats (how clients get here), links (their making and their
+//! end), detached (clients with a connection of their own), sweep (deadlines).
 //!
 //! Nothing waits for an upstream but the clients that asked it. Bounds keep memory in check: a
 //! client with too many requests or bytes under way is not read, a link with too much to send takes
@@ -20,34 +25,37 @@
 //! Invariants: requests of one client to one upstream go over one link, so they are executed in its
 //! order. A slab's number is used only together with the serial or id of who had it.
 
+mod append;
 mod detached;
+mod flush;
 mod gather;
 mod links;
+mod route;
 mod scatter;
 mod seats;
+mod sweep;
 
 pub(super) use seats::{Seat, Seats};
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
-use std::net::Shutdown;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 
 use ahash::AHashMap;
-use crossbeam_channel::{Receiver, Sender, TryRecvError};
+use crossbeam_channel::{Receiver, Sender};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 use slab::Slab;
 
 use super::client::{Client, Face};
 use super::pool::Pool;
-use super::request::{Cutter, Scratch};
-use super::settings::{BACKLOG, Protocol, RARE_IDLE_MS, SWEEP_MS};
+use super::request::Scratch;
+use super::settings::SWEEP_MS;
 use super::shared::Shared;
-use super::upstream::{Failure, Link, Lookup, Purpose};
+use super::upstream::{Failure, Link, Lookup};
 use crate::server::limits::{EVENTS, READ_BUFFER};
 use crate::server::{Accepted, Connections, Stream, ticks};
 
@@ -251,224 +259,6 @@ impl Worker {
         if writable && link.unsent() > 0 {
             mark(&mut self.dirty_links, key, &mut link.dirty);
         }
-    }
-
-    /// Takes in what other threads sent.
-    fn receive(&mut self) {
-        while let Ok(lookup) = self.answers.1.try_recv() {
-            self.resolved(lookup);
-        }
-        if self.shared.generation() != self.generation {
-            self.change_pool();
-        }
-        loop {
-            match self.incoming.try_recv() {
-                Ok(accepted) => {
-                    if let Err(error) = self.take_in(accepted) {
-                        self.load.fetch_sub(1, Relaxed);
-                        log::warn!("a connection was lost at once: {error}");
-                    }
-                }
-                Err(TryRecvError::Empty) => return,
-                Err(TryRecvError::Disconnected) => break,
-            }
-        }
-        self.draining = true;
-        // Everyone has one more turn: it forwards what has arrived, and ends those with nothing in
-        // flight.
-        for (key, client) in &mut self.clients {
-            queue(&mut self.ready, key, client);
-        }
-    }
-
-    fn take_in(&mut self, Accepted { stream, active }: Accepted) -> io::Result<()> {
-        stream.set_nonblocking()?;
-        let slot = self.clients.vacant_entry();
-        let key = slot.key();
-        register(&self.poll, &stream, client_token(key))?;
-        let cutter = match self.shared.settings.protocol {
-            Protocol::Memcached => Cutter::memcached(),
-            Protocol::Resp => Cutter::resp(),
-        };
-        let admitted = self.shared.password.is_none();
-        let client = slot.insert(Client::new(stream, active, cutter, admitted));
-        queue(&mut self.ready, key, client);
-        Ok(())
-    }
-
-    /// Gives a client that was full, or whose link was, another turn.
-    fn resume(&mut self) {
-        for key in std::mem::take(&mut self.held) {
-            if let Some(link) = self.links.get_mut(key)
-                && !link.held.is_empty()
-                && !self.readable.contains(&key)
-            {
-                let front = link.queue.front().map(|waiting| waiting.owner);
-                if scatter::takes(&self.clients, link, front) {
-                    self.readable.push_back(key);
-                } else {
-                    self.held.push(key);
-                }
-            }
-        }
-    }
-
-    /// One write for each link with something to send.
-    fn forward(&mut self) {
-        for (key, failure) in std::mem::take(&mut self.refused) {
-            self.fail_link(key, failure);
-        }
-        for key in std::mem::take(&mut self.dirty_links) {
-            let Some(link) = self.links.get_mut(key) else {
-                continue;
-            };
-            link.dirty = false;
-            match link.flush() {
-                Err(error) => self.fail_link(key, Failure::Lost(error)),
-                Ok(sent) => {
-                    if sent {
-                        link.since = self.now;
-                    }
-                    if link.has_room() {
-                        for waiter in std::mem::take(&mut link.waiters) {
-                            if let Some(client) = self.clients.get_mut(waiter) {
-                                queue(&mut self.ready, waiter, client);
-                            }
-                        }
-                    }
-                }
-            }
-        }
-    }
-
-    /// One write for each client with something to send.
-    fn send(&mut self) {
-        for key in std::mem::take(&mut self.dirty_clients) {
-            let Some(client) = self.clients.get_mut(key) else {
-                continue;
-            };
-            client.dirty = false;
-            match client.flush() {
-                Err(error) => {
-                    self.end(key, Some(&error));
-                    continue;
-                }
-                Ok(0) => {}
-                Ok(sent) => {
-                    client.since = self.now;
-                    client.active.connection.touch(self.now);
-                    self.connections.traffic(self.index).written(sent);
-                }
-            }
-            if client.lost {
-                let error = io::Error::other("its upstream failed in the middle of an answer");
-                self.end(key, Some(&error));
-                continue;
-            } else if client.closing && client.is_done() {
-                client.stream.farewell();
-                self.end(key, None);
-                continue;
-            }
-            let finished = client.own.as_ref().is_some_and(|own| own.is_over());
-            if finished
-                && !client.is_waiting()
-                && let Some(own) = client.own.take()
-            {
-                self.drop_link(own.link);
-            }
-            let client = &mut self.clients[key];
-            let more = client.again || client.readable || self.draining;
-            if more && !client.closing && client.has_room() {
-                queue(&mut self.ready, key, client);
-            }
-        }
-    }
-
-    /// Closes a client and forgets it. Answers that are still due to it are read and dropped.
-    fn end(&mut self, key: usize, error: Option<&io::Error>) {
-        let Some(client) = self.clients.try_remove(key) else {
-            return;
-        };
-        self.load.fetch_sub(1, Relaxed);
-        let connection = &client.active.connection;
-        let (protocol, peer) = (connection.protocol(), connection.peer());
-        match error {
-            None => log::debug!("{protocol} {peer}: closed"),
-            Some(error) => log::debug!("{protocol} {peer}: connection lost: {error}"),
-        }
-        if let Some(own) = client.own {
-            self.drop_link(own.link);
-        }
-        let fd = client.stream.as_raw_fd();
-        // Closing the descriptor would do, but a kill in this moment may still hold it open.
-        let _ = self.poll.registry().deregister(&mut SourceFd(&fd));
-        let _ = client.stream.shutdown(Shutdown::Both);
-        // What its links still hold for it need not wait any more.
-        self.resume();
-    }
-
-    /// Looks at all deadlines, but seldom.
-    fn sweep(&mut self) {
-        if self.now < self.next_sweep {
-            return;
-        }
-        self.next_sweep = self.now + SWEEP_MS;
-        let now = self.now;
-        let settings = &self.shared.settings;
-        let (connect, read, write) = (
-            settings.connect_timeout,
-            settings.read_timeout,
-            settings.write_timeout,
-        );
-        let late = |since: u64, limit: Duration| {
-            u128::from(now.saturating_sub(since)) >= limit.as_millis()
-        };
-        let silent: Vec<usize> = self
-            .clients
-            .iter()
-            .filter(|(_, client)| client.unsent() > 0 && late(client.since, write))
-            .map(|(key, _)| key)
-            .collect();
-        for key in silent {
-            let what = "it took nothing of its answer for as long as the write deadline";
-            self.end(key, Some(&io::Error::new(ErrorKind::TimedOut, what)));
-        }
-        let slow: Vec<(usize, Failure)> = self
-            .links
-            .iter()
-            .filter_map(|(key, link)| {
-                if !link.is_up() {
-                    late(link.since, connect).then_some((key, Failure::ConnectDeadline(connect)))
-                } else {
-                    let due = link.is_waiting() && !link.patient && link.held.is_empty();
-                    (due && late(link.since, read)).then_some((key, Failure::ReadDeadline(read)))
-                }
-            })
-            .collect();
-        for (key, failure) in slow {
-            self.fail_link(key, failure);
-        }
-        let rare: Vec<usize> = self
-            .links
-            .iter()
-            .filter(|(_, link)| match link.purpose {
-                Purpose::Shared(face, _) if face != Face::default() => {
-                    !link.is_waiting() && now.saturating_sub(link.since) >= RARE_IDLE_MS
-                }
-                _ => false,
-            })
-            .map(|(key, _)| key)
-            .collect();
-        for key in rare {
-            self.drop_link(key);
-        }
-        for upstream in self.pool.upstreams.clone() {
-            if upstream.health.take_probe(now) {
-                self.probe(upstream);
-            }
-        }
-        self.forward();
-        self.send();
     }
 }
 

@@ -7,6 +7,7 @@ use slab::Slab;
 
 use super::super::client::Client;
 use super::super::reply::{Framer, State};
+use super::super::settings::BACKLOG;
 use super::super::upstream::{Change, Failure, Link, Owner, Purpose};
 use super::{Worker, mark};
 
@@ -23,7 +24,7 @@ pub(super) fn takes(clients: &Slab<Client>, link: &Link, front: Option<Owner>) -
         Some(Owner::Proxy) => true,
         None => match link.purpose {
             Purpose::Own { key, id } if link.raw => {
-                client(key, id).is_none_or(|client| client.backlog() < super::BACKLOG)
+                client(key, id).is_none_or(|client| client.backlog() < BACKLOG)
             }
             _ => true,
         },

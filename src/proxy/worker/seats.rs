@@ -1,11 +1,16 @@
-//! How connections get from the acceptors to the workers.
+//! How connections get from the acceptors to the workers, and what a worker does when it is woken.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use crossbeam_channel::Sender;
+use crossbeam_channel::{Sender, TryRecvError};
 use mio::Waker;
 
+use super::super::client::Client;
+use super::super::request::Cutter;
+use super::super::settings::Protocol;
+use super::{Worker, client_token, queue, register};
 use crate::server::{Accepted, Dispatch};
 
 /// How connections reach a worker, and how busy it is.
@@ -44,5 +49,50 @@ impl Drop for Seats {
 fn wake(waker: &Waker) {
     if let Err(error) = waker.wake() {
         log::error!("could not wake a worker: {error}; it goes on when one of its clients sends");
+    }
+}
+
+impl Worker {
+    /// Takes in what other threads sent.
+    pub(super) fn receive(&mut self) {
+        while let Ok(lookup) = self.answers.1.try_recv() {
+            self.resolved(lookup);
+        }
+        if self.shared.generation() != self.generation {
+            self.change_pool();
+        }
+        loop {
+            match self.incoming.try_recv() {
+                Ok(accepted) => {
+                    if let Err(error) = self.take_in(accepted) {
+                        self.load.fetch_sub(1, Relaxed);
+                        log::warn!("a connection was lost at once: {error}");
+                    }
+                }
+                Err(TryRecvError::Empty) => return,
+                Err(TryRecvError::Disconnected) => break,
+            }
+        }
+        self.draining = true;
+        // Everyone has one more turn: it forwards what has arrived, and ends those with nothing in
+        // flight.
+        for (key, client) in &mut self.clients {
+            queue(&mut self.ready, key, client);
+        }
+    }
+
+    fn take_in(&mut self, Accepted { stream, active }: Accepted) -> io::Result<()> {
+        stream.set_nonblocking()?;
+        let slot = self.clients.vacant_entry();
+        let key = slot.key();
+        register(&self.poll, &stream, client_token(key))?;
+        let cutter = match self.shared.settings.protocol {
+            Protocol::Memcached => Cutter::memcached(),
+            Protocol::Resp => Cutter::resp(),
+        };
+        let admitted = self.shared.password.is_none();
+        let client = slot.insert(Client::new(stream, active, cutter, admitted));
+        queue(&mut self.ready, key, client);
+        Ok(())
     }
 }

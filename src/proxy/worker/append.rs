@@ -1,0 +1,193 @@
+//! Appending requests to links: whole, or in parts, or not at all when an upstream is ejected.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::super::errors;
+use super::super::merge::Merge;
+use super::super::reply::Shape;
+use super::super::request::{Division, Join, Keys, Request, divide};
+use super::super::settings::OnFailure;
+use super::super::upstream::{Failure, Owner, Upstream, Waiting};
+use super::gather::Fate;
+use super::{Worker, mark};
+
+impl Worker {
+    /// Sends a whole request to an upstream.
+    pub(super) fn to(&mut self, key: usize, number: usize, request: &Request<'_>) -> Fate {
+        self.forward_as(
+            key,
+            number,
+            request.bytes,
+            request.shape,
+            errors::miss(request),
+        )
+    }
+
+    pub(super) fn forward_as(
+        &mut self,
+        key: usize,
+        number: usize,
+        bytes: &[u8],
+        shape: Shape,
+        miss: Option<&'static [u8]>,
+    ) -> Fate {
+        let (face, id) = (self.clients[key].face, self.clients[key].id);
+        let upstream = &self.pool.upstreams[number];
+        if upstream.health.is_ejected() {
+            let upstream = Arc::clone(upstream);
+            let miss = miss.filter(|_| self.shared.settings.on_failure == OnFailure::Miss);
+            return self.unavailable(key, &upstream, shape, miss);
+        }
+        let link = self.shared_link(number, face, id);
+        if !self.has_room(link, key) {
+            return Fate::Stalled;
+        }
+        let sequence = match shape {
+            Shape::Nothing => 0,
+            _ => self.clients[key].open(1, None),
+        };
+        self.push(link, key, sequence, 0, bytes, shape);
+        Fate::Taken
+    }
+
+    /// Sends a request whose keys may belong to several upstreams.
+    pub(super) fn divide(
+        &mut self,
+        key: usize,
+        request: &Request<'_>,
+        join: Join,
+        keys: Keys<'_>,
+    ) -> Fate {
+        match divide(request, join, keys, |key| self.locate(key)) {
+            Division::Whole(number) => self.to(key, number, request),
+            Division::Parts(parts, merge) => {
+                let parts: Vec<(usize, &[u8])> = parts
+                    .iter()
+                    .map(|part| (part.upstream, &part.bytes[..]))
+                    .collect();
+                self.parts(key, &parts, request.shape, merge, request.repeat_safe)
+            }
+        }
+    }
+
+    /// Sends a request to all upstreams.
+    pub(super) fn every(&mut self, key: usize, request: &Request<'_>, join: Join) -> Fate {
+        let count = self.pool.upstreams.len();
+        let parts: Vec<(usize, &[u8])> = (0..count).map(|n| (n, request.bytes)).collect();
+        let merge = Merge::every(join, request.shape, count);
+        self.parts(key, &parts, request.shape, merge, false)
+    }
+
+    /// Sends the parts of a request, or none if a link is full: the answers to two divided requests
+    /// can't wait for each other as long as all parts of the one are ahead of those of the other.
+    fn parts(
+        &mut self,
+        key: usize,
+        parts: &[(usize, &[u8])],
+        shape: Shape,
+        merge: Merge,
+        may_miss: bool,
+    ) -> Fate {
+        let (face, id) = (self.clients[key].face, self.clients[key].id);
+        let mut links = Vec::with_capacity(parts.len());
+        for (number, _) in parts {
+            if self.pool.upstreams[*number].health.is_ejected() {
+                links.push(None);
+                continue;
+            }
+            let link = self.shared_link(*number, face, id);
+            if !self.has_room(link, key) {
+                return Fate::Stalled;
+            }
+            links.push(Some(link));
+        }
+        let quiet = shape == Shape::Nothing;
+        let sequence = match quiet {
+            true => 0,
+            false => self.clients[key].open(parts.len(), Some(merge)),
+        };
+        for (part, ((number, bytes), link)) in parts.iter().zip(&links).enumerate() {
+            let Some(link) = link else {
+                let upstream = Arc::clone(&self.pool.upstreams[*number]);
+                upstream.counters.requests.fetch_add(1, Relaxed);
+                upstream.counters.errors.fetch_add(1, Relaxed);
+                if quiet {
+                    continue;
+                }
+                let error = self.error(&upstream, &Failure::Ejected);
+                let client = &mut self.clients[key];
+                if may_miss && self.shared.settings.on_failure == OnFailure::Miss {
+                    client.miss(sequence, part);
+                } else {
+                    client.fail(sequence, part, &error);
+                }
+                mark(&mut self.dirty_clients, key, &mut client.dirty);
+                continue;
+            };
+            self.push(*link, key, sequence, part, bytes, shape);
+        }
+        Fate::Taken
+    }
+
+    /// Answers for an upstream that is ejected.
+    pub(super) fn unavailable(
+        &mut self,
+        key: usize,
+        upstream: &Upstream,
+        shape: Shape,
+        miss: Option<&'static [u8]>,
+    ) -> Fate {
+        upstream.counters.requests.fetch_add(1, Relaxed);
+        upstream.counters.errors.fetch_add(1, Relaxed);
+        if shape == Shape::Nothing {
+            return Fate::Taken;
+        }
+        match miss {
+            Some(miss) => self.answer(key, miss),
+            None => {
+                let error = self.error(upstream, &Failure::Ejected);
+                self.answer(key, error)
+            }
+        }
+    }
+
+    /// Whether a link takes another request; if not, the client is told when it does.
+    pub(super) fn has_room(&mut self, link: usize, key: usize) -> bool {
+        let link = &mut self.links[link];
+        let room = link.has_room();
+        if !room && !link.waiters.contains(&key) {
+            link.waiters.push(key);
+        }
+        room
+    }
+
+    /// Appends a part of a client's request to a link.
+    pub(super) fn push(
+        &mut self,
+        link: usize,
+        key: usize,
+        sequence: u64,
+        part: usize,
+        bytes: &[u8],
+        shape: Shape,
+    ) {
+        let owner = Owner::Client {
+            key,
+            id: self.clients[key].id,
+            sequence,
+            part,
+        };
+        let waiting = Waiting {
+            owner,
+            shape,
+            since: self.micros,
+        };
+        let at = &mut self.links[link];
+        at.upstream.counters.requests.fetch_add(1, Relaxed);
+        at.push(bytes, waiting, self.now);
+        if at.is_up() {
+            mark(&mut self.dirty_links, link, &mut at.dirty);
+        }
+    }
+}

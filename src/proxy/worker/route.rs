@@ -1,0 +1,99 @@
+//! Where a request goes: what its route says, over a link or answered by the proxy.
+
+use super::super::errors;
+use super::super::local::{self, Said};
+use super::super::request::{Keys, Local, Request, Route};
+use super::super::settings::OnFailure;
+use super::super::upstream::{Failure, Upstream};
+use super::gather::Fate;
+use super::{Worker, mark};
+
+impl Worker {
+    pub(super) fn request(&mut self, key: usize, request: &Request<'_>) -> Fate {
+        let client = &mut self.clients[key];
+        if !client.admitted && !matches!(request.route, Route::Local(_)) {
+            return self.answer(key, errors::NOAUTH);
+        }
+        if let Some(own) = &client.own {
+            if !own.is_over() {
+                return self.pass_on(key, request);
+            }
+            if client.is_waiting() {
+                // The last answer is still to come; what follows belongs to everyone's links again.
+                return Fate::Stalled;
+            }
+            let link = own.link;
+            client.own = None;
+            self.drop_link(link);
+        }
+        match request.route {
+            Route::Key(wanted) => {
+                let number = self.locate(wanted);
+                self.to(key, number, request)
+            }
+            Route::Together(keys) => match self.common(keys) {
+                Some(number) => self.to(key, number, request),
+                None => self.answer(key, errors::CROSSSLOT),
+            },
+            Route::Split(join, keys) => self.divide(key, request, join, keys),
+            Route::Any => self.to(key, self.pool.any(), request),
+            Route::Only if self.pool.is_single() => self.to(key, 0, request),
+            Route::Only => self.answer(key, errors::ONLY),
+            Route::Every(_) if self.pool.is_single() => self.to(key, 0, request),
+            Route::Every(join) => self.every(key, request, join),
+            Route::Local(local) => self.local(key, request, local),
+            Route::Detach(why, keys) => self.detach(key, request, why, keys),
+            Route::Refused => {
+                let protocol = self.shared.settings.protocol;
+                self.answer(key, errors::refused(protocol))
+            }
+        }
+    }
+
+    /// The upstream of a key, by what is to happen to the keys of an ejected one.
+    pub(super) fn locate(&self, key: &[u8]) -> usize {
+        let next = self.shared.settings.on_failure == OnFailure::Next;
+        self.pool.locate(key, next)
+    }
+
+    /// The upstream that all these keys belong to, if there is one.
+    pub(super) fn common(&self, keys: Keys<'_>) -> Option<usize> {
+        let mut numbers = keys.iter().map(|key| self.locate(key));
+        let first = numbers.next().unwrap_or_else(|| self.pool.any());
+        numbers.all(|number| number == first).then_some(first)
+    }
+
+    /// Answers what concerns the connection between the client and the proxy.
+    fn local(&mut self, key: usize, request: &Request<'_>, local: Local<'_>) -> Fate {
+        let client = &mut self.clients[key];
+        let mut out = Vec::new();
+        let said = match local {
+            Local::Resp(command, args) => {
+                local::resp(command, args, client, &self.shared, &self.pool, &mut out)
+            }
+            Local::Memcached(command) => local::memcached(command, &self.pool, &mut out),
+        };
+        match said {
+            Said::Answer => self.answer(key, &out),
+            Said::Close => {
+                self.clients[key].closing = true;
+                self.answer(key, &out)
+            }
+            Said::Forward(shape) => {
+                let number = self.pool.any();
+                self.forward_as(key, number, request.bytes, shape, None)
+            }
+        }
+    }
+
+    pub(super) fn answer(&mut self, key: usize, bytes: impl AsRef<[u8]>) -> Fate {
+        let client = &mut self.clients[key];
+        client.answer(bytes.as_ref());
+        mark(&mut self.dirty_clients, key, &mut client.dirty);
+        Fate::Taken
+    }
+
+    pub(super) fn error(&self, upstream: &Upstream, failure: &Failure) -> Vec<u8> {
+        errors::upstream(self.shared.settings.protocol, &upstream.address, failure)
+    }
+}

@@ -1,0 +1,89 @@
+//! Deadlines: what has taken too long, and what nobody has needed for long.
+
+use std::io::{self, ErrorKind};
+use std::time::Duration;
+
+use super::super::client::Face;
+use super::super::settings::{RARE_IDLE_MS, SWEEP_MS};
+use super::super::upstream::{Failure, Purpose};
+use super::Worker;
+
+impl Worker {
+    /// Looks at all deadlines, but seldom.
+    pub(super) fn sweep(&mut self) {
+        if self.now < self.next_sweep {
+            return;
+        }
+        self.next_sweep = self.now + SWEEP_MS;
+        self.end_silent_clients();
+        self.fail_late_links();
+        self.drop_rare_links();
+        for upstream in self.pool.upstreams.clone() {
+            if upstream.health.take_probe(self.now) {
+                self.probe(upstream);
+            }
+        }
+        self.forward();
+        self.send();
+    }
+
+    /// Whether more than a deadline has passed since then.
+    fn is_late(&self, since: u64, limit: Duration) -> bool {
+        u128::from(self.now.saturating_sub(since)) >= limit.as_millis()
+    }
+
+    fn end_silent_clients(&mut self) {
+        let limit = self.shared.settings.write_timeout;
+        let silent: Vec<usize> = self
+            .clients
+            .iter()
+            .filter(|(_, client)| client.unsent() > 0 && self.is_late(client.since, limit))
+            .map(|(key, _)| key)
+            .collect();
+        for key in silent {
+            let what = "it took nothing of its answer for as long as the write deadline";
+            self.end(key, Some(&io::Error::new(ErrorKind::TimedOut, what)));
+        }
+    }
+
+    fn fail_late_links(&mut self) {
+        let settings = &self.shared.settings;
+        let (connect, read) = (settings.connect_timeout, settings.read_timeout);
+        let late: Vec<(usize, Failure)> = self
+            .links
+            .iter()
+            .filter_map(|(key, link)| {
+                if !link.is_up() {
+                    self.is_late(link.since, connect)
+                        .then_some((key, Failure::ConnectDeadline(connect)))
+                } else {
+                    let due = link.is_waiting() && !link.patient && link.held.is_empty();
+                    (due && self.is_late(link.since, read))
+                        .then_some((key, Failure::ReadDeadline(read)))
+                }
+            })
+            .collect();
+        for (key, failure) in late {
+            self.fail_link(key, failure);
+        }
+    }
+
+    /// Drops the links that only a few clients need, those of another database or of RESP3, when
+    /// none has needed them for a while.
+    fn drop_rare_links(&mut self) {
+        let rare: Vec<usize> = self
+            .links
+            .iter()
+            .filter(|(_, link)| match link.purpose {
+                Purpose::Shared(face, _) if face != Face::default() => {
+                    !link.is_waiting() && self.now.saturating_sub(link.since) >= RARE_IDLE_MS
+                }
+                _ => false,
+            })
+            .map(|(key, _)| key)
+            .collect();
+        for key in rare {
+            self.drop_link(key);
+        }
+    }
+}
