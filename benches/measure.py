@@ -280,7 +280,26 @@ def start(_):
 
 
 def version(*command):
-    return subprocess.run(command, capture_output=True, text=True).stdout.strip().splitlines()[0]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return done.stdout.strip().splitlines()[0]
+
+
+def need(*programs):
+    """Ends the script if something that it starts is missing."""
+    for program in programs:
+        if not shutil.which(program):
+            raise SystemExit(f"{program} is not installed")
+    if not os.path.exists(LARDER):
+        raise SystemExit(f"{LARDER} is not there: cargo build --release first")
+
+
+def heading(how, *more):
+    """Prints the machine and the versions of all that is measured."""
+    cpu = next((l.split(":")[1].strip() for l in open("/proc/cpuinfo") if l.startswith("model name")), platform.machine())
+    redis_version = version("redis-server", "--version").split()[2].removeprefix("v=")
+    versions = [version(LARDER, "--version"), version("memcached", "-V"), f"redis {redis_version}", *more]
+    print(f"{cpu}, {os.cpu_count()} cores shared by servers and load; Linux {platform.release().split('-')[0]}; "
+          f"{', '.join(versions)}; {time.strftime('%Y-%m-%d')}; {how}.\n")
 
 
 MEASURES = {"memcached": memcached_rate, "redis": redis_rate, "idle": idle, "items": items, "full": full, "start": start}
@@ -295,18 +314,9 @@ def main():
     for name in options.names:
         if name not in MEASURES:
             parser.error(f"{name} is none of: {' '.join(MEASURES)}")
-    for program in ("memcached", "redis-server", "redis-benchmark", "redis-cli", "memcaslap"):
-        if not shutil.which(program):
-            raise SystemExit(f"{program} is not installed")
-    if not os.path.exists(LARDER):
-        raise SystemExit(f"{LARDER} is not there: cargo build --release first")
+    need("memcached", "redis-server", "redis-benchmark", "redis-cli", "memcaslap")
     resource.setrlimit(resource.RLIMIT_NOFILE, (12_000, max(12_000, resource.getrlimit(resource.RLIMIT_NOFILE)[1])))
-
-    cpu = next((l.split(":")[1].strip() for l in open("/proc/cpuinfo") if l.startswith("model name")), platform.machine())
-    print(f"{cpu}, {os.cpu_count()} cores shared by servers and load; Linux {platform.release().split('-')[0]}; "
-          f"{version(LARDER, '--version')}, {version('memcached', '-V')}, "
-          f"redis {version('redis-server', '--version').split()[2].removeprefix('v=')}; "
-          f"{time.strftime('%Y-%m-%d')}; medians of {options.rounds} interleaved pairs.\n")
+    heading(f"medians of {options.rounds} interleaved pairs")
     row("", "larder", "peer", "ratio", "goal")
     for name in options.names or MEASURES:
         MEASURES[name](options)

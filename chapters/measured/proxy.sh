@@ -1,0 +1,6 @@
+#!/bin/sh
+# larder proxy beside twemproxy, in front of the same servers: rates, latency, memory.
+# Run in the checkout: sh chapters/measured/proxy.sh > chapters/measured/proxy.txt
+set -eu
+cargo build -q --release
+python3 benches/proxy.py --rounds 5 --seconds 4
