@@ -19,6 +19,7 @@ mod book {
     pub(crate) mod names;
     pub(crate) mod pages;
     pub(crate) mod planted;
+    pub(crate) mod plots;
     pub(crate) mod shutdown;
     pub(crate) mod stages;
 }
@@ -26,7 +27,7 @@ mod book {
 use std::path::Path;
 
 use book::pages::Book;
-use book::{console, diffs, fences, glossary, html, includes, links, names, stages};
+use book::{console, diffs, fences, glossary, html, includes, links, names, plots, stages};
 
 fn the_book() -> Book {
     Book::read(Path::new(env!("CARGO_MANIFEST_DIR"))).expect("the book can be read")
@@ -50,6 +51,11 @@ fn nothing_that_belongs_in_a_file_is_typed_into_a_page() {
 #[test]
 fn diffs_between_stages_are_current() {
     sound(&diffs::problems(&the_book()));
+}
+
+#[test]
+fn plots_are_what_the_recorded_figures_give() {
+    sound(&plots::problems(&the_book()));
 }
 
 #[test]

@@ -27,6 +27,8 @@ pub(crate) struct Page {
     /// Running text outside headings and code: the line, the text, and the link that it stands
     /// in.
     pub(crate) prose: Vec<(usize, String, Option<String>)>,
+    /// The plots that it shows: the line, and the name in `chapters/plots`.
+    pub(crate) plots: Vec<(usize, String)>,
     /// The terms of definition lists, as a reader sees them, and their fragments.
     pub(crate) terms: Vec<(String, String)>,
 }
@@ -86,6 +88,7 @@ impl Page {
             codes: Vec::new(),
             fragments: Vec::new(),
             prose: Vec::new(),
+            plots: Vec::new(),
             terms: Vec::new(),
         };
         let mut fence: Option<Fence> = None;
@@ -135,6 +138,9 @@ impl Page {
                 Event::Text(piece) => match (&mut fence, &mut title) {
                     (Some(fence), _) => fence.body.push_str(&piece),
                     (_, Some(title)) => title.push_str(&piece),
+                    _ if plot(&piece).is_some() => {
+                        page.plots.extend(plot(&piece).map(|name| (line, name)));
+                    }
                     _ => page.prose.push((line, piece.to_string(), link.clone())),
                 },
                 Event::Code(code) => {
@@ -164,6 +170,15 @@ impl Fence {
     pub(crate) fn is(&self, word: &str) -> bool {
         self.info.split(',').skip(1).any(|w| w.trim() == word)
     }
+}
+
+/// The name of a plot, when this text is its include: a picture is the one thing that comes in
+/// outside a fenced block.
+fn plot(text: &str) -> Option<String> {
+    let name = text
+        .strip_prefix("{{#include plots/")?
+        .strip_suffix(".svg}}")?;
+    (!name.contains(['{', '}', '/', '.'])).then(|| name.to_owned())
 }
 
 /// The fragment that mdBook gives a heading: small letters, digits, `-` and `_`; a number after

@@ -7,7 +7,7 @@ use std::path::Path;
 use tempfile::TempDir;
 
 use super::pages::Book;
-use super::{console, diffs, fences, glossary, html, includes, links, names, stages};
+use super::{console, diffs, fences, glossary, html, includes, links, names, plots, stages};
 
 const SUMMARY: &str = "# Summary\n\n[Start](start.md)\n\n- [One](01-one.md)\n- [Two](02-two.md)\n\n[Glossary](glossary.md)\n";
 
@@ -40,6 +40,12 @@ const TWO: &str = "\
 
 See [the first chapter](01-one.md#one).
 
+{{#include plots/02_rates.svg}}
+
+```text
+{{#include measured/02_two.txt}}
+```
+
 ```diff
 {{#include diffs/02_two.diff}}
 ```
@@ -56,6 +62,14 @@ const PROGRAM: &str = "\
 fn build_ring() {}
 // ANCHOR_END: build
 ";
+
+const PLOT: &str = r#"
+kind = "bars"
+title = "Rates"
+shows = "Two is faster than one."
+from = "measured/02_two.txt"
+series = [{ name = "rate", line = '^(?<label>\w+): (?<value>\d+)/s' }]
+"#;
 
 /// A small book in which nothing is wrong, then what `change` does to it.
 fn planted(change: impl FnOnce(&Path)) -> (TempDir, Book) {
@@ -84,6 +98,8 @@ fn planted(change: impl FnOnce(&Path)) -> (TempDir, Book) {
         "examples/02_two.rs",
         "//! A program.\n\nfn build_rings() {}\n",
     );
+    write("chapters/measured/02_two.txt", "one: 1000/s\ntwo: 2000/s\n");
+    write("chapters/plots/02_rates.toml", PLOT);
     write(
         "tests/transcripts/one.txt",
         "# ANCHOR: talk\n> a\n< a\n# ANCHOR_END: talk\n",
@@ -91,6 +107,8 @@ fn planted(change: impl FnOnce(&Path)) -> (TempDir, Book) {
     let book = Book::read(root).expect("it can be read");
     let diff = diffs::between(&book, 1, 2).expect("there is a diff");
     write("chapters/diffs/02_two.diff", &diff);
+    let drawn = plots::drawing(&book, "02_rates").expect("there is a plot");
+    write("chapters/plots/02_rates.svg", &drawn);
     change(root);
     let book = Book::read(root).expect("it can be read");
     (directory, book)
@@ -124,10 +142,11 @@ fn finds(check: Check, file: &str, from: &str, to: &str, said: &str) {
 #[test]
 fn the_book_without_faults_is_sound() {
     let (_directory, book) = planted(|_| ());
-    let checks: [Check; 7] = [
+    let checks: [Check; 8] = [
         includes::problems,
         fences::problems,
         diffs::problems,
+        plots::problems,
         links::problems,
         names::problems,
         consoles,
@@ -297,6 +316,59 @@ fn a_diff_that_is_not_current_is_found() {
         fs::write(root.join("chapters/diffs/07_old.diff"), "").expect("written");
     });
     assert!(diffs::problems(&book)[0].contains("no stage has this diff"));
+}
+
+#[test]
+fn a_plot_that_is_not_what_was_measured_is_found() {
+    let plot = "chapters/plots/02_rates.toml";
+    let (text, page) = ("chapters/measured/02_two.txt", "chapters/02-two.md");
+    let not_current = "02_rates.svg is not current";
+    for (file, from, to, said) in [
+        (text, "2000", "3000", not_current),
+        (plot, "Rates", "Rate", not_current),
+        ("chapters/plots/02_rates.svg", "2,000", "3,000", not_current),
+        (
+            plot,
+            ": (?<value>",
+            "= (?<value>",
+            "has no line for \"rate\"",
+        ),
+        (plot, "title =", "titel =", "unknown field `titel`"),
+        (plot, "02_two", "02_three", "02_three.txt"),
+        (
+            page,
+            "{{#include measured/02_two.txt}}",
+            "",
+            "plot 02_rates without measured/02_two.txt",
+        ),
+        (
+            page,
+            "{{#include plots/02_rates.svg}}\n",
+            "",
+            "no page shows the plot 02_rates",
+        ),
+        (
+            "chapters/start.md",
+            "Nothing",
+            "{{#include plots/02_rates.svg}}\n\nNothing",
+            "more than one page",
+        ),
+        (
+            page,
+            "plots/02_rates",
+            "plots/02_prices",
+            "there is no chapters/plots/02_prices.toml",
+        ),
+    ] {
+        let (_directory, book) = planted(|root| replace(root, file, from, to));
+        let problems = plots::problems(&book);
+        let found = problems.iter().any(|problem| problem.contains(said));
+        assert!(found, "{said:?} not in {problems:?}");
+    }
+    let (_directory, book) = planted(|root| {
+        fs::write(root.join("chapters/plots/07_old.svg"), "").expect("written");
+    });
+    assert!(plots::problems(&book)[0].contains("07_old.svg: nothing describes it"));
 }
 
 #[test]
