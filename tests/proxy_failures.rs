@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 use larder::proxy::{OnFailure, Protocol, Settings};
 use proxy_support::{Client, answerer, eventually, free_port, peer, proxy, settings, sleeper};
 
+const EXECABORT: &str = "-EXECABORT Transaction discarded because of previous errors.\r\n";
+
 /// What a client of either protocol reads of an upstream that does this.
 #[track_caller]
 fn says(address: SocketAddr, what: &str) {
@@ -248,16 +250,18 @@ fn connections_of_their_own_are_bounded() {
         &[address],
     );
     let (mut one, mut two) = (proxy.connect(), proxy.connect());
-    one.ask("MULTI\r\n", "+OK\r\n");
-    two.ask(
-        "MULTI\r\n",
-        format!(
-            "-ERR upstream {address} can't be given a connection for one client alone: all 1 are taken\r\n"
-        ),
+    one.ask("MULTI\r\nSET a 1\r\n", "+OK\r\n+QUEUED\r\n");
+    let full = format!(
+        "-ERR upstream {address} can't be given a connection for one client alone: all 1 are taken\r\n"
     );
-    one.ask("EXEC\r\n", "*0\r\n");
+    // None of it is executed, then, as if the server had refused the command.
+    two.ask(
+        "MULTI\r\nSET b 1\r\nSET b 2\r\nEXEC\r\n",
+        format!("+OK\r\n{full}+QUEUED\r\n{EXECABORT}"),
+    );
+    one.ask("EXEC\r\nEXISTS a b\r\n", "*1\r\n+OK\r\n:1\r\n");
     eventually("the connection", || {
-        two.send("MULTI\r\n");
+        two.send("WATCH b\r\n");
         two.line() == "+OK"
     });
 }
@@ -267,14 +271,14 @@ fn a_transaction_whose_connection_breaks_ends_its_client() {
     let address = peer(|mut stream| {
         let mut bin = [0; 4096];
         let _ = stream.read(&mut bin);
-        let _ = stream.write_all(b"+OK\r\n");
+        let _ = stream.write_all(b"+OK\r\n+QUEUED\r\n");
         let _ = stream.read(&mut bin);
     });
     let proxy = proxy(settings(Protocol::Resp), &[address]);
     let mut client = proxy.connect();
-    client.ask("MULTI\r\n", "+OK\r\n");
+    client.ask("MULTI\r\nSET a 1\r\n", "+OK\r\n+QUEUED\r\n");
     client.ask(
-        "SET a 1\r\n",
+        "SET b 1\r\n",
         format!("-ERR upstream {address} closed the connection before it had answered\r\n"),
     );
     // What follows must not be executed outside of the transaction.

@@ -8,49 +8,8 @@ use std::io::Read;
 use std::net::SocketAddr;
 use std::thread;
 
-use larder::proxy::{Protocol, Settings};
-use proxy_support::{Client, Real, eventually, list, proxy, settings};
-
-/// A Redis, real if there is one.
-struct Upstream {
-    _real: Option<Real>,
-    _ours: Option<larder::Server>,
-    address: SocketAddr,
-}
-
-fn upstream(protocol: Protocol) -> Upstream {
-    let program = match protocol {
-        Protocol::Memcached => "memcached",
-        Protocol::Resp => "redis-server",
-    };
-    if let Some(real) = Real::start(program) {
-        return Upstream {
-            address: real.address,
-            _real: Some(real),
-            _ours: None,
-        };
-    }
-    support::skipped(&format!(
-        "{program} is not installed, larder stands in for it"
-    ));
-    let ours = larder::Server::start().expect("it starts");
-    Upstream {
-        address: match protocol {
-            Protocol::Memcached => ours.memcached_addr(),
-            Protocol::Resp => ours.resp_addr(),
-        },
-        _real: None,
-        _ours: Some(ours),
-    }
-}
-
-fn patient(protocol: Protocol) -> Settings {
-    Settings {
-        read_timeout: proxy_support::PATIENCE,
-        write_timeout: proxy_support::PATIENCE,
-        ..settings(protocol)
-    }
-}
+use larder::proxy::Protocol;
+use proxy_support::{Client, eventually, list, patient, proxy, upstream};
 
 #[test]
 fn a_redis_client_finds_what_it_stored() {
@@ -134,7 +93,7 @@ fn two_hundred_clients_share_four_connections_and_get_their_own_answers() {
 fn a_large_value_passes_both_ways_and_holds_up_nobody() {
     const SIZE: usize = 20_000_000;
     let redis = upstream(Protocol::Resp);
-    if redis._real.is_none() {
+    if !redis.is_real() {
         support::skip!("larder's items are smaller than the one that this test stores");
     }
     let proxy = proxy(patient(Protocol::Resp), &[redis.address]);
@@ -156,7 +115,7 @@ fn a_large_value_passes_both_ways_and_holds_up_nobody() {
 #[test]
 fn transactions_subscriptions_and_blocking_reads_hold_up_nobody() {
     let redis = upstream(Protocol::Resp);
-    if redis._real.is_none() {
+    if !redis.is_real() {
         support::skip!("larder has no lists to block on");
     }
     let proxy = proxy(patient(Protocol::Resp), &[redis.address]);

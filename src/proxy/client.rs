@@ -16,9 +16,12 @@ use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
 
+use super::local::DATABASES;
 use super::merge::Merge;
 use super::request::{Cutter, Rest};
 use super::settings::{BACKLOG, PIPELINE};
+use super::worker::Pending;
+use crate::protocol::resp::{Args, parse_integer};
 use crate::server::{Active, Stream};
 
 /// What a client has made of its connection, which an upstream connection that serves it must be as
@@ -31,13 +34,34 @@ pub(super) struct Face {
     pub(super) resp3: bool,
 }
 
+impl Face {
+    /// Becomes what a command that an upstream executes makes of the connection.
+    pub(super) fn follow(&mut self, args: Args<'_>) {
+        match &args[0].to_ascii_uppercase()[..] {
+            b"SELECT" if args.len() == 2 => {
+                if let Some(number @ 0..DATABASES) = parse_integer(args.get(1)) {
+                    self.database = number as u32;
+                }
+            }
+            b"HELLO" if args.len() > 1 => self.resp3 = &args[1] == b"3",
+            _ => {}
+        }
+    }
+}
+
 /// An upstream connection that a client has for itself, and what for.
 pub(super) struct Own {
     pub(super) link: usize,
     /// Between `MULTI` and its end.
     pub(super) multi: bool,
+    /// A command of the transaction was refused by the proxy, so that `EXEC` must be.
+    pub(super) aborted: bool,
+    /// What the client's connection was at `MULTI`.
+    pub(super) before: Face,
     /// Keys are watched.
     pub(super) watching: bool,
+    /// Requests have gone over shared connections since: their answers come before more is sent here.
+    pub(super) away: bool,
     /// Bytes pass unread in both directions until one side closes.
     pub(super) raw: bool,
     /// The rest of a request that is streamed.
@@ -82,6 +106,8 @@ pub(super) struct Client {
     begun: bool,
     pub(super) face: Face,
     pub(super) own: Option<Own>,
+    /// `MULTI` was said, but nothing yet of which upstream it is for.
+    pub(super) pending: Option<Box<Pending>>,
     /// What `CLIENT SETNAME` said.
     pub(super) name: Box<[u8]>,
     /// The client has given the password, or need not.
@@ -126,6 +152,7 @@ impl Client {
             begun: false,
             face: Face::default(),
             own: None,
+            pending: None,
             name: Box::default(),
             admitted,
             since: 0,

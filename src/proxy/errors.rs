@@ -12,9 +12,35 @@ pub(super) const NOAUTH: &[u8] = b"-NOAUTH Authentication required.\r\n";
 pub(super) const CROSSSLOT: &[u8] =
     b"-CROSSSLOT Keys in request belong to different upstreams; give them one {hash tag}\r\n";
 
+/// `EXEC` of a transaction of which a command was refused; Redis's words, as the next three.
+pub(super) const EXECABORT: &[u8] =
+    b"-EXECABORT Transaction discarded because of previous errors.\r\n";
+
+/// `EXEC` with arguments.
+pub(super) const EXEC_WORDS: &[u8] = b"-ERR wrong number of arguments for 'exec' command\r\n";
+
+/// `MULTI` in a transaction.
+pub(super) const NESTED: &[u8] = b"-ERR MULTI calls can not be nested\r\n";
+
+/// `WATCH` in a transaction.
+pub(super) const WATCH_INSIDE: &[u8] = b"-ERR WATCH inside MULTI is not allowed\r\n";
+
+/// A transaction begins with more commands without keys than are held back.
+pub(super) const HELD: &[u8] =
+    b"-ERR the transaction has to name a key sooner: it decides which upstream executes it\r\n";
+
 /// A command without keys that only means something to one server.
-pub(super) const ONLY: &[u8] =
-    b"-ERR this command needs one upstream, and the proxy has several\r\n";
+pub(super) fn only(request: &Request<'_>) -> Vec<u8> {
+    let name = request.args().map(|args| args[0].to_ascii_uppercase());
+    let name = String::from_utf8_lossy(&name.unwrap_or_default()).into_owned();
+    let why = match &name[..] {
+        "MONITOR" => "shows the commands of one server",
+        "CLIENT" => "TRACKING follows the keys of one server",
+        "PSUBSCRIBE" => "hears the channels of one server",
+        _ => "is about one server",
+    };
+    format!("-ERR {name} {why}, and the proxy has several: ask that server itself\r\n").into_bytes()
+}
 
 /// A failure, with the upstream that it is about.
 pub(super) fn upstream(protocol: Protocol, address: &str, failure: &Failure) -> Vec<u8> {

@@ -171,6 +171,55 @@ impl Drop for Real {
     }
 }
 
+/// A server to stand in front of, real if there is one.
+pub struct Upstream {
+    _real: Option<Real>,
+    _ours: Option<larder::Server>,
+    pub address: SocketAddr,
+}
+
+impl Upstream {
+    /// Not larder's.
+    pub fn is_real(&self) -> bool {
+        self._real.is_some()
+    }
+}
+
+pub fn upstream(protocol: Protocol) -> Upstream {
+    let program = match protocol {
+        Protocol::Memcached => "memcached",
+        Protocol::Resp => "redis-server",
+    };
+    if let Some(real) = Real::start(program) {
+        return Upstream {
+            address: real.address,
+            _real: Some(real),
+            _ours: None,
+        };
+    }
+    crate::support::skipped(&format!(
+        "{program} is not installed, larder stands in for it"
+    ));
+    let ours = larder::Server::start().expect("it starts");
+    Upstream {
+        address: match protocol {
+            Protocol::Memcached => ours.memcached_addr(),
+            Protocol::Resp => ours.resp_addr(),
+        },
+        _real: None,
+        _ours: Some(ours),
+    }
+}
+
+/// Settings whose deadlines no test reaches.
+pub fn patient(protocol: Protocol) -> Settings {
+    Settings {
+        read_timeout: PATIENCE,
+        write_timeout: PATIENCE,
+        ..settings(protocol)
+    }
+}
+
 /// An address that nobody listens on.
 pub fn free_port() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");

@@ -320,7 +320,7 @@ pub(super) const TABLE: &[Entry] = &[
     read("sscan", ONE),
     detach("ssubscribe", Detach::Subscribe, ALL),
     read("strlen", ONE),
-    detach("subscribe", Detach::Subscribe, Place::Channel),
+    detach("subscribe", Detach::Subscribe, ALL),
     read("substr", ONE),
     read("sunion", ALL),
     write("sunionstore", ALL),

@@ -29,6 +29,8 @@ use crate::server::Stream;
 pub(in crate::proxy) enum Owner {
     /// The proxy's own: it must not be an error, or the connection is of no use.
     Proxy,
+    /// Nobody's: it is dropped.
+    Nobody,
     /// A part of a client's request.
     Client {
         key: usize,

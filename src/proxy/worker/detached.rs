@@ -1,7 +1,7 @@
 //! Clients with an upstream connection of their own: what a shared one has no place for.
 //!
 //! ```text
-//!   MULTI, WATCH      until EXEC or DISCARD, or UNWATCH
+//!   MULTI, WATCH      until EXEC or DISCARD, or UNWATCH     see `transaction`
 //!   BLPOP and its kin until the answer                      framed and in order, as on a shared link
 //!   over 1 MiB        until the answer; the request streams
 //!   SUBSCRIBE,        until the client or the upstream      bytes pass unread in both directions
@@ -15,14 +15,20 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::super::client::Own;
+use super::super::client::{Face, Own};
+use super::super::errors;
 use super::super::reply::Shape;
 use super::super::request::{Detach, Keys, Large, Request, Route};
 use super::super::upstream::{Failure, Purpose};
-use super::super::{errors, local};
 use super::gather::Fate;
 use super::{Worker, mark};
-use crate::protocol::resp::parse_integer;
+
+/// Whether a request is this command, whose name is given in capital letters.
+fn is(request: &Request<'_>, name: &[u8]) -> bool {
+    request
+        .args()
+        .is_some_and(|args| args[0].eq_ignore_ascii_case(name))
+}
 
 impl Worker {
     /// Gives a client an upstream connection of its own, to which the request goes.
@@ -38,26 +44,39 @@ impl Worker {
                 Some(number) => number,
                 None => return self.answer(key, errors::CROSSSLOT),
             },
+            None if why == Detach::Transaction && is(request, b"MULTI") => return self.multi(key),
             None if self.pool.is_single() => 0,
-            None => return self.answer(key, errors::ONLY),
+            None if why == Detach::Transaction => return self.to(key, self.pool.any(), request),
+            None => return self.answer(key, errors::only(request)),
         };
-        if !self.pool.is_single() && why == Detach::Transaction {
-            return self.answer(key, errors::ONLY);
-        }
-        match self.take_own(key, number) {
+        match self.take_own(key, number, self.clients[key].face) {
             Err(fate) => fate,
             Ok(()) => self.pass_on(key, request),
         }
     }
 
+    /// Closes a client's own connection if what it was for is over, once the last answer has come.
+    pub(super) fn leave_own(&mut self, key: usize) -> Option<Fate> {
+        let client = &mut self.clients[key];
+        let own = client.own.as_ref().filter(|own| own.is_over())?;
+        if client.is_waiting() {
+            // What follows belongs to everyone's links again.
+            return Some(Fate::Stalled);
+        }
+        let link = own.link;
+        client.own = None;
+        self.drop_link(link);
+        None
+    }
+
     /// Opens a link for one client alone.
-    pub(super) fn take_own(&mut self, key: usize, number: usize) -> Result<(), Fate> {
+    pub(super) fn take_own(&mut self, key: usize, number: usize, face: Face) -> Result<(), Fate> {
         let client = &self.clients[key];
         if client.is_waiting() {
             // What was sent before is answered first: two connections keep no order.
             return Err(Fate::Stalled);
         }
-        let (id, face) = (client.id, client.face);
+        let id = client.id;
         let upstream = Arc::clone(&self.pool.upstreams[number]);
         if upstream.health.is_ejected() {
             return Err(self.unavailable(key, &upstream, Shape::Resp, None));
@@ -73,7 +92,10 @@ impl Worker {
         self.clients[key].own = Some(Own {
             link,
             multi: false,
+            aborted: false,
+            before: face,
             watching: false,
+            away: false,
             raw: false,
             upload: None,
         });
@@ -87,7 +109,17 @@ impl Worker {
         let Some(own) = &mut client.own else {
             return Fate::Stalled;
         };
+        if waiting && own.away {
+            return Fate::Stalled;
+        }
+        own.away = false;
         let link = own.link;
+        if own.multi && own.aborted && is(request, b"EXEC") {
+            // Closing the connection discards the transaction.
+            (own.multi, own.aborted, own.watching) = (false, false, false);
+            client.face = own.before;
+            return self.answer(key, errors::EXECABORT);
+        }
         if !self.has_room(link, key) {
             return Fate::Stalled;
         }
@@ -105,6 +137,7 @@ impl Worker {
             }
             Route::Detach(Detach::Blocking, _) => patient = true,
             Route::Refused => {
+                own.aborted |= own.multi;
                 let protocol = self.shared.settings.protocol;
                 return self.answer(key, errors::refused(protocol));
             }
@@ -113,19 +146,23 @@ impl Worker {
         let raw = own.raw;
         if let Some(args) = request.args() {
             match &args[0].to_ascii_uppercase()[..] {
-                b"MULTI" => own.multi = true,
+                b"MULTI" if !own.multi => (own.multi, own.before) = (true, client.face),
                 b"WATCH" => own.watching = true,
-                b"EXEC" | b"DISCARD" | b"RESET" => (own.multi, own.watching) = (false, false),
+                b"EXEC" if args.len() == 1 => (own.multi, own.watching) = (false, false),
+                b"DISCARD" if args.len() == 1 && own.multi => {
+                    (own.multi, own.aborted, own.watching) = (false, false, false);
+                    client.face = own.before;
+                }
                 b"UNWATCH" if !own.multi => own.watching = false,
+                b"RESET" => {
+                    (own.multi, own.aborted, own.watching) = (false, false, false);
+                    client.face = Face::default();
+                    client.name = Box::default();
+                    client.admitted = self.shared.password.is_none();
+                }
                 b"QUIT" => client.closing = true,
                 // It holds for this client's requests over shared links, too, when this is over.
-                b"SELECT" if args.len() == 2 => {
-                    if let Some(number @ 0..local::DATABASES) = parse_integer(args.get(1)) {
-                        client.face.database = number as u32;
-                    }
-                }
-                b"HELLO" if args.len() > 1 => client.face.resp3 = &args[1] == b"3",
-                _ => {}
+                _ => client.face.follow(args),
             }
         }
         if raw {
@@ -153,9 +190,19 @@ impl Worker {
             client.closing = true;
             return self.answer(key, errors::too_large(self.shared.settings.protocol));
         };
-        if self.clients[key].own.is_none()
-            && let Err(fate) = self.take_own(key, number)
-        {
+        if let Some(fate) = self.leave_own(key) {
+            return fate;
+        }
+        let client = &self.clients[key];
+        let opened = match &client.own {
+            Some(own) if self.links[own.link].upstream.id == self.pool.upstreams[number].id => {
+                Ok(())
+            }
+            Some(_) => Err(self.answer(key, errors::CROSSSLOT)),
+            None if client.pending.is_some() => self.begin(key, number),
+            None => self.take_own(key, number, client.face),
+        };
+        if let Err(fate) = opened {
             if let Fate::Taken = fate {
                 self.clients[key].closing = true;
             }

@@ -12,7 +12,7 @@
 //! ```
 //!
 //! Each step is a file. Beside them: seats (how clients get here), links (their making and their
-//! end), detached (clients with a connection of their own), sweep (deadlines).
+//! end), detached (clients with a connection of their own), transaction (MULTI), sweep (deadlines).
 //!
 //! Nothing waits for an upstream but the clients that asked it. Bounds keep memory in check: a
 //! client with too many requests or bytes under way is not read, a link with too much to send takes
@@ -34,8 +34,10 @@ mod route;
 mod scatter;
 mod seats;
 mod sweep;
+mod transaction;
 
 pub(super) use seats::{Seat, Seats};
+pub(super) use transaction::Pending;
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};

@@ -14,18 +14,23 @@ impl Worker {
         if !client.admitted && !matches!(request.route, Route::Local(_)) {
             return self.answer(key, errors::NOAUTH);
         }
-        if let Some(own) = &client.own {
-            if !own.is_over() {
-                return self.pass_on(key, request);
-            }
-            if client.is_waiting() {
-                // The last answer is still to come; what follows belongs to everyone's links again.
-                return Fate::Stalled;
-            }
-            let link = own.link;
-            client.own = None;
-            self.drop_link(link);
+        if client.pending.is_some() {
+            return self.pending(key, request);
         }
+        if client.own.as_ref().is_some_and(|own| !own.is_over()) {
+            return match self.elsewhere(key, request) {
+                Some(fate) => fate,
+                None => self.pass_on(key, request),
+            };
+        }
+        if let Some(fate) = self.leave_own(key) {
+            return fate;
+        }
+        self.route(key, request)
+    }
+
+    /// Sends a request where it has to go.
+    pub(super) fn route(&mut self, key: usize, request: &Request<'_>) -> Fate {
         match request.route {
             Route::Key(wanted) => {
                 let number = self.locate(wanted);
@@ -38,7 +43,7 @@ impl Worker {
             Route::Split(join, keys) => self.divide(key, request, join, keys),
             Route::Any => self.to(key, self.pool.any(), request),
             Route::Only if self.pool.is_single() => self.to(key, 0, request),
-            Route::Only => self.answer(key, errors::ONLY),
+            Route::Only => self.answer(key, errors::only(request)),
             Route::Every(_) if self.pool.is_single() => self.to(key, 0, request),
             Route::Every(join) => self.every(key, request, join),
             Route::Local(local) => self.local(key, request, local),

@@ -21,7 +21,7 @@ pub(super) fn takes(clients: &Slab<Client>, link: &Link, front: Option<Owner>) -
             sequence,
             part,
         }) => client(key, id).is_none_or(|client| client.takes(sequence, part)),
-        Some(Owner::Proxy) => true,
+        Some(Owner::Proxy | Owner::Nobody) => true,
         None => match link.purpose {
             Purpose::Own { key, id } if link.raw => {
                 client(key, id).is_none_or(|client| client.backlog() < BACKLOG)

@@ -1,0 +1,274 @@
+//! Transactions through the proxy, with one upstream and with a pool: what Redis answers, as far as
+//! one server has all the keys, and otherwise nothing executed.
+
+mod proxy_support;
+mod support;
+
+use larder::proxy::Protocol;
+use proxy_support::{Client, TestProxy, Upstream, eventually, patient, proxy, upstream};
+
+const EXECABORT: &str = "-EXECABORT Transaction discarded because of previous errors.\r\n";
+const CROSSSLOT: &str =
+    "-CROSSSLOT Keys in request belong to different upstreams; give them one {hash tag}\r\n";
+
+struct Pool {
+    _servers: Vec<Upstream>,
+    proxy: TestProxy,
+    /// A key of one server, and one of another.
+    here: String,
+    there: String,
+}
+
+fn pool() -> Pool {
+    let servers = vec![upstream(Protocol::Resp), upstream(Protocol::Resp)];
+    let addresses: Vec<_> = servers.iter().map(|server| server.address).collect();
+    let proxy = proxy(patient(Protocol::Resp), &addresses);
+    let mut client = proxy.connect();
+    let mut direct = Client::connect(addresses[0]);
+    let (mut here, mut there) = (String::new(), String::new());
+    for number in 0.. {
+        let key = format!("key{number}");
+        client.ask(format!("SET {key} 0\r\n"), "+OK\r\n");
+        direct.send(format!("EXISTS {key}\r\n"));
+        match direct.line() == ":1" {
+            true => here = key,
+            false => there = key,
+        }
+        if !here.is_empty() && !there.is_empty() {
+            break;
+        }
+    }
+    client.ask(format!("DEL {here} {there}\r\n"), ":2\r\n");
+    Pool {
+        _servers: servers,
+        proxy,
+        here,
+        there,
+    }
+}
+
+#[test]
+fn a_transaction_of_a_pool_is_executed_by_the_server_of_its_keys() {
+    let pool = pool();
+    let (here, there) = (&pool.here, &pool.there);
+    let mut client = pool.proxy.connect();
+    for key in [here, there] {
+        client.ask(
+            format!(
+                "MULTI\r\nECHO x\r\nSET {key} 1\r\nPING\r\nINCR {key}\r\nEXEC\r\nGET {key}\r\n"
+            ),
+            "+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n\
+             *4\r\n$1\r\nx\r\n+OK\r\n+PONG\r\n:2\r\n$1\r\n2\r\n",
+        );
+    }
+    client.ask(
+        format!("MGET {here} {there}\r\n"),
+        "*2\r\n$1\r\n2\r\n$1\r\n2\r\n",
+    );
+}
+
+#[test]
+fn a_client_that_waits_for_each_answer_gets_it() {
+    let pool = pool();
+    let mut client = pool.proxy.connect();
+    client.ask("MULTI\r\n", "+OK\r\n");
+    client.ask("PING\r\n", "+QUEUED\r\n");
+    client.ask(format!("SET {} 1\r\n", pool.here), "+QUEUED\r\n");
+    client.ask("EXEC\r\n", "*2\r\n+PONG\r\n+OK\r\n");
+}
+
+#[test]
+fn keys_of_two_servers_abort_a_transaction_and_nothing_of_it_is_executed() {
+    let pool = pool();
+    let (here, there) = (&pool.here, &pool.there);
+    let mut client = pool.proxy.connect();
+    let absent = format!("EXISTS {here} {there}\r\n");
+    client.ask(
+        format!("MULTI\r\nSET {here} 1\r\nSET {there} 1\r\nSET {here} 2\r\nEXEC\r\n{absent}"),
+        format!("+OK\r\n+QUEUED\r\n{CROSSSLOT}+QUEUED\r\n{EXECABORT}:0\r\n"),
+    );
+    // The first command with keys, already.
+    client.ask(
+        format!("MULTI\r\nMSET {here} 1 {there} 1\r\nSET {here} 2\r\nEXEC\r\n{absent}"),
+        format!("+OK\r\n{CROSSSLOT}+QUEUED\r\n{EXECABORT}:0\r\n"),
+    );
+    client.ask(
+        format!("MULTI\r\nSET {here} 1\r\nSET {there} 1\r\nDISCARD\r\n{absent}PING\r\n"),
+        format!("+OK\r\n+QUEUED\r\n{CROSSSLOT}+OK\r\n:0\r\n+PONG\r\n"),
+    );
+    for whole in ["DBSIZE", "FLUSHALL", "SCAN 0"] {
+        client.send(format!(
+            "MULTI\r\nSET {here} 1\r\n{whole}\r\nEXEC\r\n{absent}"
+        ));
+        client.expect("+OK\r\n+QUEUED\r\n");
+        assert!(client.line().ends_with("ask that server itself"));
+        client.expect(format!("{EXECABORT}:0\r\n"));
+    }
+}
+
+#[test]
+fn a_watched_key_that_changes_aborts_a_transaction_in_a_pool_too() {
+    let pool = pool();
+    let (here, there) = (&pool.here, &pool.there);
+    let (mut one, mut two) = (pool.proxy.connect(), pool.proxy.connect());
+    for changes in [false, true] {
+        one.ask(format!("WATCH {here}\r\n"), "+OK\r\n");
+        // What it reads meanwhile may be anywhere.
+        one.ask(
+            format!("SET {there} 5\r\nGET {there}\r\n"),
+            "+OK\r\n$1\r\n5\r\n",
+        );
+        one.ask(
+            format!("EXISTS {here} {there}\r\n"),
+            format!(":{}\r\n", 1 + usize::from(changes)),
+        );
+        one.ask(format!("WATCH {there}\r\n"), CROSSSLOT);
+        if changes {
+            two.ask(format!("SET {here} 7\r\n"), "+OK\r\n");
+        }
+        let outcome = match changes {
+            false => "*1\r\n+OK\r\n",
+            true => "*-1\r\n",
+        };
+        one.ask(
+            format!("MULTI\r\nSET {here} 1\r\nEXEC\r\n"),
+            format!("+OK\r\n+QUEUED\r\n{outcome}"),
+        );
+    }
+    one.ask(
+        format!("WATCH {here}\r\nUNWATCH\r\nGET {there}\r\n"),
+        "+OK\r\n+OK\r\n$1\r\n5\r\n",
+    );
+    two.ask(format!("WATCH {here} {there}\r\n"), CROSSSLOT);
+}
+
+#[test]
+fn a_command_that_the_server_refuses_aborts_a_transaction() {
+    let pool = pool();
+    let single = upstream(Protocol::Resp);
+    let proxy = proxy(patient(Protocol::Resp), &[single.address]);
+    let wrong = "-ERR wrong number of arguments for 'get' command\r\n";
+    for mut client in [Client::connect(single.address), proxy.connect()] {
+        client.ask(
+            "MULTI\r\nGET\r\nPING\r\nEXEC\r\n",
+            format!("+OK\r\n{wrong}+QUEUED\r\n{EXECABORT}"),
+        );
+    }
+    let mut client = pool.proxy.connect();
+    client.ask(
+        format!("MULTI\r\nSET {} 1\r\nGET\r\nEXEC\r\n", pool.here),
+        format!("+OK\r\n+QUEUED\r\n{wrong}{EXECABORT}"),
+    );
+    // Before a key tells which server it is, only EXEC can.
+    client.ask(
+        "MULTI\r\nGET\r\nPING\r\nEXEC\r\n",
+        format!("+OK\r\n+QUEUED\r\n+QUEUED\r\n{EXECABORT}"),
+    );
+}
+
+/// The same bytes with one upstream and with a pool, and from a real server without the proxy.
+#[test]
+fn what_needs_no_key_is_answered_as_without_the_proxy() {
+    let pool = pool();
+    let single = upstream(Protocol::Resp);
+    let proxy = proxy(patient(Protocol::Resp), &[single.address]);
+    for mut client in [
+        Client::connect(single.address),
+        proxy.connect(),
+        pool.proxy.connect(),
+    ] {
+        for (ask, answer) in [
+            ("MULTI\r\nEXEC\r\n", "+OK\r\n*0\r\n".to_owned()),
+            ("MULTI\r\nDISCARD\r\n", "+OK\r\n+OK\r\n".into()),
+            (
+                "MULTI\r\nMULTI\r\nEXEC\r\n",
+                "+OK\r\n-ERR MULTI calls can not be nested\r\n*0\r\n".into(),
+            ),
+            (
+                "MULTI\r\nWATCH a\r\nEXEC\r\n",
+                "+OK\r\n-ERR WATCH inside MULTI is not allowed\r\n*0\r\n".into(),
+            ),
+            (
+                "MULTI\r\nPING\r\nECHO hi\r\nEXEC\r\n",
+                "+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n+PONG\r\n$2\r\nhi\r\n".into(),
+            ),
+            ("EXEC\r\n", "-ERR EXEC without MULTI\r\n".into()),
+            ("DISCARD\r\n", "-ERR DISCARD without MULTI\r\n".into()),
+            ("UNWATCH\r\n", "+OK\r\n".into()),
+            (
+                "MULTI\r\nSELECT 3\r\nDISCARD\r\nSET a 0\r\n",
+                "+OK\r\n+QUEUED\r\n+OK\r\n+OK\r\n".into(),
+            ),
+            (
+                "MULTI\r\nSELECT 3\r\nSET a 3\r\nEXEC\r\nGET a\r\n",
+                "+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n+OK\r\n+OK\r\n$1\r\n3\r\n".into(),
+            ),
+            ("SELECT 0\r\nGET a\r\n", "+OK\r\n$1\r\n0\r\n".into()),
+            (
+                "MULTI\r\nRESET\r\nPING\r\n",
+                "+OK\r\n+RESET\r\n+PONG\r\n".into(),
+            ),
+        ] {
+            client.ask(ask, answer);
+        }
+        client.ask("MULTI\r\nQUIT\r\n", "+OK\r\n+OK\r\n");
+        client.expect_end();
+    }
+}
+
+#[test]
+fn connections_of_transactions_are_closed_when_they_are_over() {
+    let pool = pool();
+    let mut client = pool.proxy.connect();
+    let mut others: Vec<Client> = (0..20).map(|_| pool.proxy.connect()).collect();
+    let connections = |client: &mut Client| -> usize {
+        client.send("INFO proxy\r\n");
+        let (_, _, lines) = (client.line(), client.line(), [client.line(), client.line()]);
+        assert_eq!(client.line(), "");
+        let count = |line: &String| -> usize {
+            let mut pairs = line.split(',');
+            let count = pairs.find_map(|pair| pair.strip_prefix("connections="));
+            count.expect("a count").parse().expect("a number")
+        };
+        lines.iter().map(count).sum()
+    };
+    for other in &mut others {
+        other.ask(
+            format!("MULTI\r\nSET {} 1\r\n", pool.here),
+            "+OK\r\n+QUEUED\r\n",
+        );
+    }
+    let before = connections(&mut client);
+    assert!(before >= 20, "{before}");
+    for other in &mut others {
+        other.ask("EXEC\r\n", "*1\r\n+OK\r\n");
+    }
+    eventually("their end", || connections(&mut client) == before - 20);
+}
+
+#[test]
+fn what_is_about_one_server_says_so_in_a_pool() {
+    let pool = pool();
+    let mut client = pool.proxy.connect();
+    for (ask, answer) in [
+        ("MONITOR", "-ERR MONITOR shows the commands of one server"),
+        (
+            "CLIENT TRACKING ON",
+            "-ERR CLIENT TRACKING follows the keys of one server",
+        ),
+        (
+            "PSUBSCRIBE a*",
+            "-ERR PSUBSCRIBE hears the channels of one server",
+        ),
+    ] {
+        client.ask(
+            format!("{ask}\r\n"),
+            format!("{answer}, and the proxy has several: ask that server itself\r\n"),
+        );
+    }
+    // Else nobody would hear what is published on the other server's.
+    client.ask(
+        format!("SUBSCRIBE {} {}\r\n", pool.here, pool.there),
+        CROSSSLOT,
+    );
+}
