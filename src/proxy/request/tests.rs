@@ -116,7 +116,7 @@ fn commands_of_redis_go_where_their_keys_are() {
         ("BLPOP a b 0", "detach Blocking a b"),
         ("MULTI", "detach Transaction"),
         ("WATCH a b", "detach Transaction a b"),
-        ("SUBSCRIBE a b", "detach Subscribe a"),
+        ("SUBSCRIBE a b", "detach Subscribe a b"),
         ("CLIENT TRACKING on", "detach Tracking"),
         ("CLIENT SETNAME a", "local Client"),
         ("PUBLISH a b", "key a"),
