@@ -84,7 +84,7 @@ pub(crate) struct ProxyOptions {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=65535))]
     own_connections: Option<u32>,
 
-    /// Threads that forward, at most one per connection to an upstream [default: one per core]
+    /// Threads that forward, at most one per connection to an upstream [default: one for every two cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
     workers: Option<u32>,
 

@@ -80,7 +80,8 @@ impl fmt::Display for OnFailure {
 pub struct Settings {
     /// What clients and upstreams speak.
     pub protocol: Protocol,
-    /// Threads that forward; no more than there are `connections`.
+    /// Threads that forward; no more than there are `connections`. By default one for every two cores: upstreams and
+    /// clients on the same box need cores as well, and fewer workers write more requests at once.
     pub workers: usize,
     /// Client connections that may be open at once.
     pub max_connections: usize,
@@ -107,7 +108,8 @@ impl Settings {
     pub fn new(protocol: Protocol) -> Settings {
         Settings {
             protocol,
-            workers: std::thread::available_parallelism().map_or(1, usize::from),
+            workers: std::thread::available_parallelism()
+                .map_or(1, |cores| cores.get().div_ceil(2)),
             max_connections: crate::server::limits::MAX_CONNECTIONS,
             connections: 4,
             detached: 256,
