@@ -66,6 +66,8 @@ pub(super) struct Own {
     pub(super) raw: bool,
     /// The rest of a request that is streamed.
     pub(super) upload: Option<Rest>,
+    /// A `mn` is sent behind that.
+    pub(super) fence: bool,
 }
 
 impl Own {

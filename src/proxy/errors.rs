@@ -80,8 +80,7 @@ pub(super) fn miss(request: &Request<'_>) -> Option<&'static [u8]> {
     let Some(args) = request.args() else {
         return match request.shape {
             Shape::Values => Some(b"END\r\n"),
-            Shape::Meta => Some(b"EN\r\n"),
-            _ => None,
+            _ => request.meta_miss(),
         };
     };
     Some(match &args[0].to_ascii_lowercase()[..] {

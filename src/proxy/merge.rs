@@ -102,6 +102,13 @@ impl Merge {
         Merge::new(join, shape, parts, (0..parts as u32).collect())
     }
 
+    /// For a request to which there may be no reply before the one that tells the end.
+    pub fn fenced() -> Merge {
+        let mut merge = Merge::new(Join::Fenced, Shape::Fenced, 1, vec![0]);
+        merge.parts[0].value = Framer::new(Shape::Meta);
+        merge
+    }
+
     fn new(join: Join, shape: Shape, parts: usize, order: Vec<u32>) -> Merge {
         let part = || Part {
             whole: Framer::new(shape),

@@ -147,9 +147,10 @@ impl Real {
         let port = address.port().to_string();
         let mut command = Command::new(path);
         match program {
-            "memcached" => {
-                command.args(["-l", "127.0.0.1", "-p", &port, "-u", "root", "-m", "256"])
-            }
+            // Room for ten values of 10 MB.
+            "memcached" => command
+                .args(["-l", "127.0.0.1", "-p", &port, "-u", "root"])
+                .args(["-m", "512", "-I", "16m"]),
             _ => command.args(["--port", &port, "--save", "", "--appendonly", "no"]),
         };
         let child = command

@@ -49,7 +49,7 @@ impl Merge {
             let part = &mut self.parts[part as usize];
             let moved = match self.join {
                 Join::Values => part.value_block(&self.keys[self.next], out),
-                Join::Array => part.element(out),
+                Join::Array | Join::Fenced => part.element(out),
                 Join::Concat | Join::Same | Join::Sum => part.all(out),
             };
             match moved {
@@ -103,6 +103,8 @@ impl Merge {
                 }
                 number(out, b'*', self.order.len() as u64);
             }
+            Join::Fenced if self.parts[0].buffer.starts_with(b"MN\r\n") => self.complete(),
+            Join::Fenced => {}
             Join::Concat => number(out, b'*', sum),
             // The first one's reply is the reply.
             Join::Same => self.order.truncate(1),
@@ -144,6 +146,7 @@ impl Part {
                 Head::Error(line.to_vec())
             }
             (Join::Values, _) => Head::Good(0),
+            (Join::Fenced, _) => Head::Good(0),
             (_, b'-') => Head::Error(line.to_vec()),
             (Join::Same, _) if memcached::is_error(&line[..end - 1]) => Head::Error(line.to_vec()),
             (Join::Same, _) => Head::Good(0),

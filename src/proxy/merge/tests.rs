@@ -181,6 +181,28 @@ fn what_waits_for_its_turn_is_bounded() {
     assert_eq!(out.len(), 2 * (reply.len() - 4) + 4);
 }
 
+#[test]
+fn the_reply_that_tells_the_end_is_kept_from_the_client() {
+    for (replies, expected) in [
+        ("MN\r\n", ""),
+        ("NS O1\r\nMN\r\n", "NS O1\r\n"),
+        ("VA 4 k\r\nMN\r\n\r\nMN\r\n", "VA 4 k\r\nMN\r\n\r\n"),
+        (
+            "CLIENT_ERROR invalid flag\r\nMN\r\n",
+            "CLIENT_ERROR invalid flag\r\n",
+        ),
+        // A server that takes the block for commands.
+        ("ERROR\r\nERROR\r\nMN\r\n", "ERROR\r\n"),
+    ] {
+        for chunk in 1..replies.len() {
+            assert_eq!(
+                join(Merge::fenced(), &[replies.as_bytes()], chunk),
+                expected
+            );
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn joined_values_are_those_of_one_server(

@@ -130,7 +130,10 @@ impl Framer {
         };
         self.error = is_error(line);
         if self.error {
-            return Meaning::Last;
+            return match self.shape {
+                Shape::Fenced => Meaning::Next,
+                _ => Meaning::Last,
+            };
         }
         let word = line.split(|byte| *byte == b' ').next().unwrap_or_default();
         match (self.shape, word) {
@@ -141,13 +144,15 @@ impl Framer {
             (Shape::Values | Shape::Stats, b"END") => Meaning::Last,
             (Shape::Stats, b"STAT") => Meaning::Next,
             (Shape::Stats, b"RESET" | b"OK") => Meaning::Last,
-            (Shape::Meta, b"VA") => {
+            (Shape::Fenced, b"MN") => Meaning::Last,
+            (Shape::Meta | Shape::Fenced, b"VA") => {
                 let length = line.split(|byte| *byte == b' ').nth(1).and_then(number);
                 length.map_or(Meaning::Garbage, Meaning::Block)
             }
             (Shape::Meta, b"HD" | b"EN" | b"NF" | b"NS" | b"EX" | b"ME" | b"MN" | b"OK") => {
                 Meaning::Last
             }
+            (Shape::Fenced, b"HD" | b"EN" | b"NF" | b"NS" | b"EX") => Meaning::Next,
             _ => Meaning::Garbage,
         }
     }

@@ -29,6 +29,8 @@ pub enum Shape {
     Stats,
     /// memcached's meta commands: `VA` and a block, or one line.
     Meta,
+    /// One of these or none, and then `MN`.
+    Fenced,
 }
 
 /// Finds the end of replies.

@@ -48,6 +48,13 @@ const REPLIES: &[(Shape, &[u8])] = &[
     (Shape::Meta, b"EN\r\n"),
     (Shape::Meta, b"ME a exp=-1 la=0\r\n"),
     (Shape::Meta, b"CLIENT_ERROR invalid flag\r\n"),
+    (Shape::Fenced, b"MN\r\n"),
+    (Shape::Fenced, b"HD O1\r\nMN\r\n"),
+    (Shape::Fenced, b"VA 4 k\r\nMN\r\n\r\nMN\r\n"),
+    (
+        Shape::Fenced,
+        b"SERVER_ERROR object too large for cache\r\nMN\r\n",
+    ),
 ];
 
 const DONE: State = State::Done;
@@ -271,7 +278,7 @@ proptest! {
         bytes in prop::collection::vec(prop::sample::select(&b"\r\n$*%|>+-:019VALUEND S"[..]), 0..200),
         cut in 0usize..200,
     ) {
-        for shape in [Shape::Resp, Shape::Line, Shape::Values, Shape::Stats, Shape::Meta] {
+        for shape in [Shape::Resp, Shape::Line, Shape::Values, Shape::Stats, Shape::Meta, Shape::Fenced] {
             let whole = Framer::new(shape).feed(&bytes);
             let mut framer = Framer::new(shape);
             let cut = cut.min(bytes.len());

@@ -7,9 +7,12 @@
 use crate::protocol::memcached::text::{self, Block, Command, Nesting, Parsed, Store, reply};
 use crate::proxy::reply::Shape;
 
-use super::{Cut, Join, Keys, Large, Local, Request, Rest, Route, Source};
+use super::{Cut, Join, Keys, Large, Local, Meta, Request, Rest, Route, Scratch, Source, meta};
 
-pub(super) fn cut<'a>(scanned: &mut usize, input: &'a [u8]) -> Cut<'a> {
+pub(super) fn cut<'a>(scanned: &mut usize, input: &'a [u8], scratch: &'a mut Scratch) -> Cut<'a> {
+    if let Some(cut) = meta::cut(scanned, input, &mut scratch.decoded) {
+        return cut;
+    }
     let searched = std::mem::take(scanned);
     match text::parse(input, searched, Nesting::Off) {
         Parsed::More => {
@@ -42,6 +45,7 @@ fn store<'a>(store: Store<'a>, input: &'a [u8], line: usize) -> Cut<'a> {
         return Cut::Large(Large {
             route: Route::Key(store.path.as_bytes()),
             shape: one_line(store.noreply),
+            meta: Meta::No,
             rest: Rest::Bytes(total as u64),
         });
     }
@@ -93,6 +97,7 @@ fn request<'a>(command: Command<'a>, bytes: &'a [u8]) -> Request<'a> {
         route,
         shape,
         repeat_safe,
+        meta: Meta::No,
         source: Source::Memcached(command),
     }
 }

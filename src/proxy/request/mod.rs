@@ -17,13 +17,14 @@
 
 mod keys;
 mod memcached;
+mod meta;
 mod resp;
 mod split;
 mod table;
 
 use std::borrow::Cow;
 
-use crate::protocol::memcached::text::Command;
+use crate::protocol::memcached::text::{self, Command};
 use crate::protocol::resp::{Args, Reader, Words};
 
 use super::reply::Shape;
@@ -41,6 +42,8 @@ pub struct Scratch {
     words: Words,
     /// A request in other bytes than those that came.
     rebuilt: Vec<u8>,
+    /// A key that came in base64.
+    decoded: Vec<u8>,
 }
 
 /// Finds the requests of one client.
@@ -70,7 +73,7 @@ impl Cutter {
     pub fn cut<'a>(&mut self, input: &'a [u8], scratch: &'a mut Scratch) -> Cut<'a> {
         match self {
             Cutter::Resp(reader) => resp::cut(reader, input, scratch),
-            Cutter::Memcached { scanned } => memcached::cut(scanned, input),
+            Cutter::Memcached { scanned } => memcached::cut(scanned, input, scratch),
         }
     }
 }
@@ -106,6 +109,8 @@ pub struct Request<'a> {
     pub shape: Shape,
     /// Whether it may be sent again when nobody knows whether it was executed: it changes nothing.
     pub repeat_safe: bool,
+    /// What memcached's meta commands need besides.
+    pub meta: Meta,
     /// What [`divide`] needs.
     source: Source<'a>,
 }
@@ -115,6 +120,8 @@ pub struct Request<'a> {
 enum Source<'a> {
     Resp(Args<'a>),
     Memcached(Command<'a>),
+    /// The flags of a meta command.
+    Meta(text::Words<'a>),
 }
 
 impl<'a> Request<'a> {
@@ -124,6 +131,41 @@ impl<'a> Request<'a> {
             Source::Resp(args) => Some(args),
             _ => None,
         }
+    }
+
+    /// What a miss answers to a meta command, if that can be told.
+    pub fn meta_miss(&self) -> Option<&'static [u8]> {
+        match self.source {
+            Source::Meta(flags) => meta::miss(flags, self.shape),
+            _ => None,
+        }
+    }
+}
+
+/// What sending a meta command of memcached takes besides a link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Meta {
+    /// It is none.
+    No,
+    /// It is a line.
+    Line {
+        /// There may be no reply.
+        quiet: bool,
+    },
+    /// A block follows the line, which only a server that knows meta commands must be sent.
+    Block {
+        /// There may be no reply.
+        quiet: bool,
+    },
+}
+
+impl Meta {
+    /// Whether there may be no reply.
+    pub fn is_quiet(self) -> bool {
+        matches!(
+            self,
+            Meta::Line { quiet: true } | Meta::Block { quiet: true }
+        )
     }
 }
 
@@ -161,6 +203,8 @@ pub enum Join {
     Concat,
     /// An integer: the sum.
     Sum,
+    /// One reply or none, and then the one that tells the end.
+    Fenced,
     /// All do the same; the first one's reply speaks for them.
     Same,
 }
@@ -212,6 +256,8 @@ pub struct Large<'a> {
     pub route: Route<'a>,
     /// How the reply is framed.
     pub shape: Shape,
+    /// What memcached's meta commands need besides.
+    pub meta: Meta,
     /// Told all of the request's bytes from its first, finds its end.
     pub rest: Rest,
 }

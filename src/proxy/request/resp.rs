@@ -8,7 +8,7 @@ use crate::proxy::reply::{Framer, Shape};
 
 use super::keys::{self, Found};
 use super::table::{self, Entry, Place, Way};
-use super::{Cut, Detach, Join, Keys, Large, Local, Request, Rest, Route, Scratch, Source};
+use super::{Cut, Detach, Join, Keys, Large, Local, Meta, Request, Rest, Route, Scratch, Source};
 
 const LIMITS: Limits = Limits {
     // What is over the request's limit is not dropped but streamed, so no bulk string is too long.
@@ -26,7 +26,7 @@ const UNKNOWN: Entry = Entry {
 };
 
 pub(super) fn cut<'a>(reader: &mut Reader, input: &'a [u8], scratch: &'a mut Scratch) -> Cut<'a> {
-    let Scratch { words, rebuilt } = scratch;
+    let Scratch { words, rebuilt, .. } = scratch;
     match reader.read(input, &LIMITS, words) {
         Step::Command(consumed) => {
             let args = words.args(input);
@@ -68,6 +68,7 @@ fn request<'a>(args: Args<'a>, bytes: &'a [u8]) -> Request<'a> {
         route: route(entry, args),
         shape: Shape::Resp,
         repeat_safe: entry.safe,
+        meta: Meta::No,
         source: Source::Resp(args),
     }
 }
@@ -135,6 +136,7 @@ fn large<'a>(args: Args<'a>, input: &[u8]) -> Large<'a> {
     Large {
         route,
         shape: Shape::Resp,
+        meta: Meta::No,
         rest: Rest::Resp(Framer::new(Shape::Resp)),
     }
 }

@@ -91,7 +91,7 @@ fn bytes(request: &Request<'_>, keys: Keys<'_>, order: &[u32], part: u32) -> Vec
             }
             out.extend_from_slice(b"\r\n");
         }
-        Source::Memcached(_) => out.extend_from_slice(request.bytes),
+        Source::Memcached(_) | Source::Meta(_) => out.extend_from_slice(request.bytes),
     }
     out
 }

@@ -230,6 +230,38 @@ fn requests_of_memcached_end_where_their_lengths_say() {
             "bad CLIENT_ERROR bad command line format\\r\\n 32",
         ),
         (b"get\r\n", "bad ERROR\\r\\n 5"),
+        (b"mg a v\r\nmg b\r\n", "key a Meta safe 8"),
+        (b"mg a v N30\r\n", "key a Meta 12"),
+        (b"  mg  a  q  k\r\n", "key a Fenced safe 15"),
+        // The key that the base64 stands for, and what is no base64 as it is.
+        (b"md Zm9v b q\r\n", "key foo Fenced 13"),
+        (b"md Zm9v! b\r\n", "key Zm9v! Meta 12"),
+        (b"ms a 9 T5\r\nms b 1\r\n\n\r\nmore", "key a Meta 22"),
+        (b"ms a 3 q\r\nabc\r\n", "key a Fenced 15"),
+        (b"ms a 3\r\nab", "incomplete"),
+        (
+            b"ms a 3\r\nabcd\r\n",
+            "bad CLIENT_ERROR bad data chunk\\r\\n 13",
+        ),
+        (
+            b"ms a\r\n",
+            "bad CLIENT_ERROR bad command line format\\r\\n 6",
+        ),
+        (
+            b"ms a 99999999999\r\nabc\r\n",
+            "bad CLIENT_ERROR bad command line format\\r\\n 18",
+        ),
+        (
+            b"ms a 1 k k k k k k k k k k k k k k k k k\r\nx\r\n",
+            "bad CLIENT_ERROR options flags too long\\r\\n 42",
+        ),
+        (
+            b"ms a\0 3\r\nabc\r\n",
+            "bad CLIENT_ERROR bad command line format\\r\\n 9",
+        ),
+        (b"mg \r\n", "any Meta safe 5"),
+        (b"mn\r\n", "local MetaNoop Nothing 4"),
+        (b"mx a\r\n", "bad ERROR\\r\\n 6"),
     ] {
         assert_eq!(both(Cutter::memcached, input), expected);
     }

@@ -31,6 +31,8 @@ pub(in crate::proxy) enum Owner {
     Proxy,
     /// Nobody's: it is dropped.
     Nobody,
+    /// The proxy's: any answer but an error says that the upstream knows meta commands.
+    Question,
     /// A part of a client's request.
     Client {
         key: usize,
@@ -38,6 +40,15 @@ pub(in crate::proxy) enum Owner {
         sequence: u64,
         part: usize,
     },
+}
+
+/// What is known of an upstream's meta commands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::proxy) enum Knows {
+    Unasked,
+    Asked,
+    Yes,
+    No,
 }
 
 /// A request under way.
@@ -102,6 +113,8 @@ pub(in crate::proxy) struct Link {
     /// Clients with a request for which `out` was too full.
     pub(in crate::proxy) waiters: Vec<usize>,
     pub(in crate::proxy) dirty: bool,
+    /// Whether the server knows memcached's meta commands.
+    pub(in crate::proxy) knows_meta: Knows,
     /// Not to be given further requests; it is closed when the last answer has come.
     pub(in crate::proxy) retired: bool,
 }
@@ -134,6 +147,7 @@ impl Link {
             patient: false,
             waiters: Vec::new(),
             dirty: false,
+            knows_meta: Knows::Unasked,
             retired: false,
         }
     }

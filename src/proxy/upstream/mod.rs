@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize};
 pub(super) use failure::Failure;
 pub(super) use health::{Change, Health};
 pub(super) use latency::Latency;
-pub(super) use link::{Link, Owner, Purpose, Stage, Waiting};
+pub(super) use link::{Knows, Link, Owner, Purpose, Stage, Waiting};
 pub(super) use resolve::{Lookup, Resolver};
 
 /// One server behind the proxy.

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::super::errors;
 use super::super::merge::Merge;
 use super::super::reply::Shape;
-use super::super::request::{Division, Join, Keys, Request, divide};
+use super::super::request::{Division, Join, Keys, Meta, Request, divide};
 use super::super::settings::OnFailure;
 use super::super::upstream::{Failure, Owner, Upstream, Waiting};
 use super::gather::Fate;
@@ -15,13 +15,19 @@ use super::{Worker, mark};
 impl Worker {
     /// Sends a whole request to an upstream.
     pub(super) fn to(&mut self, key: usize, number: usize, request: &Request<'_>) -> Fate {
-        self.forward_as(
-            key,
-            number,
-            request.bytes,
-            request.shape,
-            errors::miss(request),
-        )
+        if request.meta != Meta::No {
+            return self.meta(key, number, request);
+        }
+        let miss = self.miss(request);
+        self.forward_as(key, number, request.bytes, request.shape, miss)
+    }
+
+    /// What stands in for the answer of an upstream that is ejected, if anything shall.
+    pub(super) fn miss(&self, request: &Request<'_>) -> Option<&'static [u8]> {
+        match self.shared.settings.on_failure {
+            OnFailure::Miss => errors::miss(request),
+            _ => None,
+        }
     }
 
     pub(super) fn forward_as(
@@ -36,7 +42,6 @@ impl Worker {
         let upstream = &self.pool.upstreams[number];
         if upstream.health.is_ejected() {
             let upstream = Arc::clone(upstream);
-            let miss = miss.filter(|_| self.shared.settings.on_failure == OnFailure::Miss);
             return self.unavailable(key, &upstream, shape, miss);
         }
         let link = self.shared_link(number, face, id);

@@ -17,11 +17,14 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::super::client::{Face, Own};
 use super::super::errors;
+use super::super::merge::Merge;
 use super::super::reply::Shape;
-use super::super::request::{Detach, Keys, Large, Request, Route};
+use super::super::request::{Detach, Keys, Large, Meta, Request, Route};
 use super::super::upstream::{Failure, Purpose};
 use super::gather::Fate;
+use super::meta::FENCE;
 use super::{Worker, mark};
+use crate::protocol::memcached::text::reply;
 
 /// Whether a request is this command, whose name is given in capital letters.
 fn is(request: &Request<'_>, name: &[u8]) -> bool {
@@ -98,6 +101,7 @@ impl Worker {
             away: false,
             raw: false,
             upload: None,
+            fence: false,
         });
         Ok(())
     }
@@ -194,6 +198,20 @@ impl Worker {
             return fate;
         }
         let client = &self.clients[key];
+        if let Meta::Block { .. } = large.meta
+            && !self.pool.upstreams[number].health.is_ejected()
+        {
+            let link = self.shared_link(number, client.face, client.id);
+            match self.knows_meta(link, key) {
+                None => return Fate::Stalled,
+                Some(false) => {
+                    self.clients[key].closing = true;
+                    return self.answer(key, reply::ERROR);
+                }
+                Some(true) => {}
+            }
+        }
+        let client = &self.clients[key];
         let opened = match &client.own {
             Some(own) if self.links[own.link].upstream.id == self.pool.upstreams[number].id => {
                 Ok(())
@@ -212,12 +230,13 @@ impl Worker {
         let Some(own) = &mut client.own else {
             return Fate::Stalled;
         };
-        own.upload = Some(large.rest);
+        let quiet = large.meta.is_quiet();
+        (own.upload, own.fence) = (Some(large.rest), quiet);
         let link = own.link;
         self.links[link].patient = true;
         let sequence = match large.shape {
             Shape::Nothing => 0,
-            _ => client.open(1, None),
+            _ => client.open(1, quiet.then(Merge::fenced)),
         };
         self.push(link, key, sequence, 0, b"", large.shape);
         Fate::Taken
@@ -264,8 +283,12 @@ impl Worker {
                 }
             }
         }
+        let ends = !raw && own.upload.is_none() && std::mem::take(&mut own.fence);
         let at = &mut self.links[link];
         at.out.extend_from_slice(&bytes[..used]);
+        if ends {
+            at.out.extend_from_slice(FENCE);
+        }
         at.since = self.now;
         if at.is_up() {
             mark(&mut self.dirty_links, link, &mut at.dirty);

@@ -12,7 +12,8 @@
 //! ```
 //!
 //! Each step is a file. Beside them: seats (how clients get here), links (their making and their
-//! end), detached (clients with a connection of their own), transaction (MULTI), sweep (deadlines).
+//! end), detached (clients with a connection of their own), transaction (MULTI), meta (memcached's meta commands),
+//! sweep (deadlines).
 //!
 //! Nothing waits for an upstream but the clients that asked it. Bounds keep memory in check: a
 //! client with too many requests or bytes under way is not read, a link with too much to send takes
@@ -30,6 +31,7 @@ mod detached;
 mod flush;
 mod gather;
 mod links;
+mod meta;
 mod route;
 mod scatter;
 mod seats;

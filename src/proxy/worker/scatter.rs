@@ -21,7 +21,7 @@ pub(super) fn takes(clients: &Slab<Client>, link: &Link, front: Option<Owner>) -
             sequence,
             part,
         }) => client(key, id).is_none_or(|client| client.takes(sequence, part)),
-        Some(Owner::Proxy | Owner::Nobody) => true,
+        Some(Owner::Proxy | Owner::Nobody | Owner::Question) => true,
         None => match link.purpose {
             Purpose::Own { key, id } if link.raw => {
                 client(key, id).is_none_or(|client| client.backlog() < BACKLOG)
@@ -160,6 +160,9 @@ impl Worker {
                 link.framer = None;
             } else if done {
                 self.answered(key);
+                if owner == Owner::Question {
+                    self.told(key, !refused);
+                }
             }
         }
         Ok(at)

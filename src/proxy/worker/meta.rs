@@ -1,0 +1,93 @@
+//! memcached's meta commands: quiet ones, and blocks for upstreams that may not know them.
+//!
+//! A quiet request may get no reply. A `mn` is sent behind it, so that the reply to that tells when
+//! there is none, and is kept from the client.
+//!
+//! An upstream without meta commands would take the block behind `ms` for commands, and answer them
+//! with what the next clients in the queue would read. So the first `ms` on a link waits until a
+//! `mg` has shown that the upstream knows them.
+
+use std::sync::Arc;
+
+use super::super::merge::Merge;
+use super::super::reply::Shape;
+use super::super::request::{Meta, Request};
+use super::super::upstream::{Knows, Owner, Waiting};
+use super::gather::Fate;
+use super::{Worker, mark, queue};
+use crate::protocol::memcached::text::reply;
+
+/// What the reply to a quiet request ends with.
+pub(super) const FENCE: &[u8] = b"mn\r\n";
+
+/// A request whose answer tells. Its key is most likely nobody's; any answer but an error will do.
+const QUESTION: &[u8] = b"mg larder-proxy\r\n";
+
+impl Worker {
+    /// Sends a meta command to an upstream.
+    pub(super) fn meta(&mut self, key: usize, number: usize, request: &Request<'_>) -> Fate {
+        let upstream = Arc::clone(&self.pool.upstreams[number]);
+        if upstream.health.is_ejected() {
+            let miss = self.miss(request);
+            return self.unavailable(key, &upstream, request.shape, miss);
+        }
+        let client = &self.clients[key];
+        let link = self.shared_link(number, client.face, client.id);
+        if !self.has_room(link, key) {
+            return Fate::Stalled;
+        }
+        if let Meta::Block { .. } = request.meta {
+            match self.knows_meta(link, key) {
+                None => return Fate::Stalled,
+                Some(false) => return self.answer(key, reply::ERROR),
+                Some(true) => {}
+            }
+        }
+        let quiet = request.meta.is_quiet();
+        let sequence = self.clients[key].open(1, quiet.then(Merge::fenced));
+        self.push(link, key, sequence, 0, request.bytes, request.shape);
+        if quiet {
+            self.links[link].out.extend_from_slice(FENCE);
+        }
+        Fate::Taken
+    }
+
+    /// Whether blocks can be sent over a link; `None` if that has to be waited for.
+    pub(super) fn knows_meta(&mut self, link: usize, key: usize) -> Option<bool> {
+        let since = self.micros;
+        let at = &mut self.links[link];
+        match at.knows_meta {
+            Knows::Yes => return Some(true),
+            Knows::No => return Some(false),
+            Knows::Asked => {}
+            Knows::Unasked => {
+                at.knows_meta = Knows::Asked;
+                let waiting = Waiting {
+                    owner: Owner::Question,
+                    shape: Shape::Meta,
+                    since,
+                };
+                at.push(QUESTION, waiting, self.now);
+                if at.is_up() {
+                    mark(&mut self.dirty_links, link, &mut at.dirty);
+                }
+            }
+        }
+        let at = &mut self.links[link];
+        if !at.waiters.contains(&key) {
+            at.waiters.push(key);
+        }
+        None
+    }
+
+    /// The answer to the question has come.
+    pub(super) fn told(&mut self, link: usize, knows: bool) {
+        let at = &mut self.links[link];
+        at.knows_meta = if knows { Knows::Yes } else { Knows::No };
+        for waiter in std::mem::take(&mut at.waiters) {
+            if let Some(client) = self.clients.get_mut(waiter) {
+                queue(&mut self.ready, waiter, client);
+            }
+        }
+    }
+}
