@@ -3,11 +3,14 @@
 //!
 //! ```text
 //!   ```console,server        the terminal of the server: one command starts it, `^C` interrupts it
+//!   ```console,server,NAME   the terminal of another server that runs at the same time
 //!   ```console               the reader's other terminal: each `$ ` line is run by bash, in the checkout
 //! ```
 //!
 //! The ports in the book are those that a reader types. Here every server gets a free one, and
-//! the page's port is put in its place in what is typed, and back in what is printed. `cargo
+//! the page's port is put in its place in what is typed, and back in what is printed. On a page with
+//! several servers the ports are chosen before the first of them starts, because one is told of the
+//! others, and because a server may come back where it was. `cargo
 //! run` starts the program that is built already; `$(pidof NAME)` is the server of this page and
 //! no other.
 
@@ -18,6 +21,7 @@ use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -102,9 +106,17 @@ pub(crate) fn replay_with(
         root,
         programs,
         ports,
-        server: None,
+        reserved: false,
+        servers: HashMap::new(),
         status: None,
     };
+    let servers = || page.fences.iter().filter(|fence| is_server(fence));
+    if servers().any(|fence| !terminal_name(fence).is_empty()) {
+        terminal.reserved = true;
+        for fence in servers() {
+            terminal.reserve(&fence.body)?;
+        }
+    }
     for fence in page
         .fences
         .iter()
@@ -135,28 +147,42 @@ pub(crate) fn missing_peers(page: &Page) -> Vec<&'static str> {
         .collect()
 }
 
+/// Whether a block is the terminal of a server.
+fn is_server(fence: &Fence) -> bool {
+    fence.language() == "console" && fence.is("server")
+}
+
+/// The name of a server's terminal; the page's own server has none.
+fn terminal_name(fence: &Fence) -> &str {
+    fence.info.split(',').nth(2).unwrap_or_default().trim()
+}
+
 struct Terminal<'a> {
     root: &'a Path,
     programs: &'a Path,
     /// The page's port and the one that stands for it here.
     ports: HashMap<String, String>,
-    server: Option<Server>,
+    /// Whether all ports of the page are known before they are taken.
+    reserved: bool,
+    /// What runs, by the name of its terminal.
+    servers: HashMap<String, Server>,
     /// How the last server ended.
     status: Option<ExitStatus>,
 }
 
 impl Terminal<'_> {
     fn block(&mut self, fence: &Fence) -> Result<(), String> {
-        let commands = commands(&fence.body, fence.is("server"))?;
+        let commands = commands(&fence.body, is_server(fence))?;
+        let name = terminal_name(fence);
         for typed in &commands {
-            if !fence.is("server") {
+            if !is_server(fence) {
                 self.client(typed)?;
             } else if typed.command.is_empty() {
-                self.printed(typed)?;
+                self.printed(name, typed)?;
             } else if typed.command == "^C" {
-                self.interrupt(typed)?;
+                self.interrupt(name, typed)?;
             } else if typed.command == "echo $?" {
-                let status = match self.server.take() {
+                let status = match self.servers.remove(name) {
                     Some(mut server) => server.ended()?,
                     None => self.status.ok_or("no server has ended")?,
                 };
@@ -166,15 +192,29 @@ impl Terminal<'_> {
                 let code = code.map_or(String::new(), |code| code.to_string());
                 same(&typed.command, &typed.output, &[code])?;
             } else {
-                self.server = None;
-                self.start(typed)?;
+                self.servers.remove(name);
+                self.start(name, typed)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Chooses a port for each that a server's terminal names.
+    fn reserve(&mut self, body: &str) -> Result<(), String> {
+        let named = regex::Regex::new(r"(?:^| |:)(\d{4,5})\b").expect("a pattern");
+        for line in body.lines().filter(|line| line.starts_with("$ ")) {
+            for found in named.captures_iter(line) {
+                if !self.ports.contains_key(&found[1]) {
+                    let taken = reserved_port()?.to_string();
+                    self.ports.insert(found[1].to_owned(), taken);
+                }
             }
         }
         Ok(())
     }
 
     /// Starts a server; what the page shows under it must be what it prints.
-    fn start(&mut self, typed: &Typed) -> Result<(), String> {
+    fn start(&mut self, name: &str, typed: &Typed) -> Result<(), String> {
         let words: Vec<&str> = typed.command.split_whitespace().collect();
         let ours = words[0] == "cargo";
         let named = words
@@ -184,7 +224,11 @@ impl Terminal<'_> {
         let mut server = if ours {
             let (program, mut arguments) = self.program(&words)?;
             for argument in &mut arguments {
-                if Some(&*argument) == free.as_ref() {
+                if self.reserved {
+                    for (named, taken) in &self.ports {
+                        *argument = replace_number(argument, named, taken);
+                    }
+                } else if Some(&*argument) == free.as_ref() {
                     "0".clone_into(argument);
                 }
             }
@@ -224,7 +268,7 @@ impl Terminal<'_> {
                     .map_err(|_| format!("{}: does not listen", typed.command))?;
             }
         }
-        self.server = Some(server);
+        self.servers.insert(name.to_owned(), server);
         Ok(())
     }
 
@@ -279,8 +323,8 @@ impl Terminal<'_> {
         let (reader, writer) = io::pipe().map_err(|error| error.to_string())?;
         let errors = writer.try_clone().map_err(|error| error.to_string())?;
         let server = self
-            .server
-            .as_ref()
+            .servers
+            .get("")
             .map_or(String::new(), |s| s.child.id().to_string());
         let mut child = Command::new("bash")
             .args(["-c", &format!("{prelude}\n{command}")])
@@ -317,8 +361,11 @@ impl Terminal<'_> {
     }
 
     /// What the server has printed since.
-    fn printed(&mut self, typed: &Typed) -> Result<(), String> {
-        let server = self.server.as_mut().ok_or("output without a server")?;
+    fn printed(&mut self, name: &str, typed: &Typed) -> Result<(), String> {
+        let server = self
+            .servers
+            .get_mut(name)
+            .ok_or("output without a server")?;
         let lines = typed
             .output
             .iter()
@@ -329,8 +376,8 @@ impl Terminal<'_> {
     }
 
     /// Ctrl-C in the server's terminal; what it prints until it ends is compared.
-    fn interrupt(&mut self, typed: &Typed) -> Result<(), String> {
-        let mut server = self.server.take().ok_or("^C without a server")?;
+    fn interrupt(&mut self, name: &str, typed: &Typed) -> Result<(), String> {
+        let mut server = self.servers.remove(name).ok_or("^C without a server")?;
         signal(server.child.id(), "INT")?;
         self.status = Some(server.ended()?);
         let printed: Vec<String> = server
@@ -450,6 +497,17 @@ fn free_port() -> Result<u16, String> {
         .local_addr()
         .map(|address| address.port())
         .map_err(|error| error.to_string())
+}
+
+/// A port that is free now, and that the system gives to nobody who doesn't name it: below those
+/// that it chooses from.
+fn reserved_port() -> Result<u16, String> {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = (std::process::id() % 100) as u16 * 100;
+    (0..10_000)
+        .map(|_| 20_000 + (first + NEXT.fetch_add(1, Relaxed)) % 10_000)
+        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .ok_or_else(|| "no port is free".to_owned())
 }
 
 /// Puts one number in place of another, where it stands by itself.

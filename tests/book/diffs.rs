@@ -11,16 +11,28 @@ use similar::TextDiff;
 
 use super::pages::{Book, files_below, text_of};
 
+/// Stages that are not written from the one before, and what they are written from: how the names
+/// of its files begin.
+const ORIGINS: [(u32, &str); 2] = [(7, "article_2."), (13, "06_")];
+
 /// The files of a stage: `examples/NN_name.rs`, or everything below `examples/NN_name/`.
 pub(crate) fn files(book: &Book, stage: u32) -> Vec<PathBuf> {
-    let prefix = format!("{stage:02}_");
+    files_of(book, &prefix(stage))
+}
+
+/// How the names of a stage's files begin.
+fn prefix(stage: u32) -> String {
+    format!("{stage:02}_")
+}
+
+fn files_of(book: &Book, prefix: &str) -> Vec<PathBuf> {
     let examples = book.root.join("examples");
     files_below(&examples, ".rs")
         .into_iter()
         .filter(|file| {
             let inside = file.strip_prefix(&examples).ok();
             let first = inside.and_then(|path| path.components().next());
-            first.is_some_and(|name| name.as_os_str().to_string_lossy().starts_with(&prefix))
+            first.is_some_and(|name| name.as_os_str().to_string_lossy().starts_with(prefix))
         })
         .collect()
 }
@@ -44,9 +56,9 @@ pub(crate) fn name(book: &Book, stage: u32) -> Option<String> {
 
 /// A stage's files by the name that stays the same from stage to stage, and without the lines of
 /// anchors.
-fn parts(book: &Book, stage: u32) -> Result<Vec<(String, String, String)>, String> {
+fn parts(book: &Book, prefix: &str) -> Result<Vec<(String, String, String)>, String> {
     let mut parts = Vec::new();
-    for file in files(book, stage) {
+    for file in files_of(book, prefix) {
         let path = file
             .strip_prefix(&book.root)
             .unwrap_or(&file)
@@ -67,9 +79,11 @@ fn parts(book: &Book, stage: u32) -> Result<Vec<(String, String, String)>, Strin
     Ok(parts)
 }
 
-/// What changes from the stage before, file by file.
+/// What changes from the stage before, or from what else this stage is written from, file by file.
 pub(crate) fn between(book: &Book, before: u32, stage: u32) -> Result<String, String> {
-    let (old, new) = (parts(book, before)?, parts(book, stage)?);
+    let origin = ORIGINS.iter().find(|(number, _)| *number == stage);
+    let origin = origin.map_or(prefix(before), |(_, prefix)| (*prefix).to_owned());
+    let (old, new) = (parts(book, &origin)?, parts(book, &prefix(stage))?);
     let roles: BTreeSet<&String> = old.iter().chain(&new).map(|(role, _, _)| role).collect();
     let mut diff = String::new();
     for role in roles {

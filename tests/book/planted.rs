@@ -525,6 +525,10 @@ fn a_stage_that_breaks_its_promise_is_found() {
         stage("```transcript,fails", 1, "a"),
         "a later stage must pass it",
     );
+    finds(
+        stage("```transcript,article", 1, "a"),
+        "shows no code of an article",
+    );
     assert!(
         !stage("```transcript,fails", 2, "b")
             .iter()

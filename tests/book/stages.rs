@@ -3,9 +3,14 @@
 //! - It passes every transcript of its protocols whose header says `stage: N` up to its own
 //!   number, in every delivery.
 //! - It fails every conversation that its chapter includes as ```` ```transcript,fails ````: why a next stage is needed.
+//! - The article's version, where the chapter has one, fails every conversation that is included as
+//!   ```` ```transcript,article ````.
+//! - A stage that stands in front of other servers gets some that fail when they are told to, and
+//!   is held to what real servers agree on.
 //! - Every transcript that a chapter includes is one of these two, so no page shows a
 //!   conversation that nobody had.
 
+use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -13,6 +18,8 @@ use std::sync::mpsc::channel;
 use std::sync::{Mutex, OnceLock};
 use std::thread;
 use std::time::Duration;
+
+use tempfile::NamedTempFile;
 
 use larder::tools::transcript::{
     Address, Agrees, Delivery, Outcome, RealTime, Remote, Run, Side, Transcript, parse,
@@ -159,8 +166,72 @@ fn listeners(stage: u32) -> usize {
     match stage {
         ..6 => 1,
         6 => 2,
+        7..=9 => 1,
         _ => 3,
     }
+}
+
+/// A program and the servers that it stands in front of.
+struct Staged {
+    program: Running,
+    _upstreams: Option<Running>,
+    _list: Option<NamedTempFile>,
+}
+
+impl Staged {
+    /// Starts a program as a stage of this number is started.
+    fn start(stage: u32, name: &str) -> Result<Staged, String> {
+        let mut arguments = vec!["0".to_owned()];
+        let mut list = None;
+        let upstreams = match stage {
+            7 => Some(Running::start("faulty", &["resp", "0"], 1)?),
+            8 | 9 => Some(Running::start("faulty", &["memcached", "0", "0", "0"], 3)?),
+            _ => None,
+        };
+        match &upstreams {
+            Some(upstreams) if stage == 7 => arguments.push(upstreams.address().to_owned()),
+            Some(upstreams) => {
+                // Names that stay the same whatever ports are free, so that keys stay where they are.
+                let lines = upstreams.listening.iter().zip(["a", "b", "c"]);
+                let lines = lines.map(|((_, address), name)| format!("{address} 1 {name}\n"));
+                let file = NamedTempFile::new().map_err(|error| error.to_string())?;
+                fs::write(file.path(), lines.collect::<String>())
+                    .map_err(|error| error.to_string())?;
+                arguments.push(file.path().display().to_string());
+                list = Some(file);
+            }
+            None => {}
+        }
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        Ok(Staged {
+            program: Running::start(name, &arguments, listeners(stage))?,
+            _upstreams: upstreams,
+            _list: list,
+        })
+    }
+}
+
+/// Whether a stage stands in front of other servers.
+fn is_proxy(stage: u32) -> bool {
+    matches!(stage, 7..=9)
+}
+
+/// The article's program whose code a page shows.
+fn article(page: &Page) -> Result<Option<String>, String> {
+    for fence in page
+        .fences
+        .iter()
+        .filter(|fence| fence.language() == "rust")
+    {
+        for include in includes::of(page, fence)? {
+            let name = include.path.file_stem().unwrap_or_default();
+            let name = name.to_string_lossy();
+            if name.starts_with("article_") {
+                return Ok(Some(name.into_owned()));
+            }
+        }
+    }
+    Ok(None)
 }
 
 /// Every transcript of the project.
@@ -184,8 +255,19 @@ fn transcript(root: &Path, file: &Path) -> Result<Transcript, String> {
     parse(name, &shown, &text_of(file)?).map_err(|error| error.to_string())
 }
 
-/// The transcripts that a page includes, and whether it says that its stage fails them.
-fn included(book: &Book, page: &Page) -> Result<Vec<(Transcript, bool)>, String> {
+/// What a page says of a transcript that it includes.
+#[derive(Clone, Copy, PartialEq)]
+enum Said {
+    /// The stage passes it.
+    Passes,
+    /// The stage passes it, and the article's version fails it.
+    PassesUnlikeTheArticle,
+    /// The stage fails it.
+    Fails,
+}
+
+/// The transcripts that a page includes, and what it says of them.
+fn included(book: &Book, page: &Page) -> Result<Vec<(Transcript, Said)>, String> {
     let mut found = Vec::new();
     for fence in page
         .fences
@@ -194,17 +276,22 @@ fn included(book: &Book, page: &Page) -> Result<Vec<(Transcript, bool)>, String>
     {
         for include in includes::of(page, fence)? {
             let transcript = transcript(&book.root, &book.root.join(include.path))?;
-            found.push((transcript, fence.is("fails")));
+            let said = match (fence.is("fails"), fence.is("article")) {
+                (true, _) => Said::Fails,
+                (_, true) => Said::PassesUnlikeTheArticle,
+                _ => Said::Passes,
+            };
+            found.push((transcript, said));
         }
     }
     Ok(found)
 }
 
 /// Whether a page shows a transcript as one that its stage passes.
-fn shown(included: &[(Transcript, bool)], name: &str) -> bool {
+fn shown(included: &[(Transcript, Said)], name: &str) -> bool {
     included
         .iter()
-        .any(|(transcript, fails)| transcript.name == name && !fails)
+        .any(|(transcript, said)| transcript.name == name && *said != Said::Fails)
 }
 
 /// Replays a transcript against an address. `None` when it passes, or when this delivery makes
@@ -234,7 +321,7 @@ pub(crate) fn difference(
 }
 
 /// The promises that a stage breaks. Several are tried at a time, because some of them wait.
-fn broken(name: &str, listeners: usize, promised: &[Transcript]) -> Result<Vec<String>, String> {
+fn broken(stage: u32, name: &str, promised: &[Transcript]) -> Result<Vec<String>, String> {
     let deliveries = [
         Delivery::AsWritten,
         Delivery::ByteByByte,
@@ -249,8 +336,8 @@ fn broken(name: &str, listeners: usize, promised: &[Transcript]) -> Result<Vec<S
         let mut problems = Vec::new();
         while let Some((transcript, delivery)) = next() {
             // A server of its own: no transcript finds what another has left.
-            let server = Running::start(name, &["0"], listeners)?;
-            let address = server.speaks(transcript.protocol.name());
+            let server = Staged::start(stage, name)?;
+            let address = server.program.speaks(transcript.protocol.name());
             let failed = difference(transcript, address, delivery, PATIENCE, Side::Larder);
             problems.extend(failed.map(|difference| format!("{name}: {difference}")));
         }
@@ -273,8 +360,7 @@ pub(crate) fn problems(book: &Book, page: &Page, name: &str) -> Result<Vec<Strin
     };
     let mut problems = Vec::new();
     let included = included(book, page)?;
-    let listeners = listeners(stage);
-    let started = Running::start(name, &["0"], listeners)?;
+    let started = Staged::start(stage, name)?.program;
     let protocols: Vec<&str> = started.listening.iter().map(|(p, _)| p.as_str()).collect();
     let mut promised = transcripts(&book.root)?;
     promised.retain(|transcript| {
@@ -282,18 +368,22 @@ pub(crate) fn problems(book: &Book, page: &Page, name: &str) -> Result<Vec<Strin
             && protocols.contains(&transcript.protocol.name())
             // One that needs settings is promised by the chapters that show it.
             && (transcript.options.is_empty() || shown(&included, &transcript.name))
+            && (!is_proxy(stage)
+                || shown(&included, &transcript.name)
+                || !matches!(transcript.agrees, Agrees::LarderOnly(_)))
     });
     if promised.is_empty() {
         problems.push(format!("{name}: no transcript says what it must do"));
     }
-    problems.extend(broken(name, listeners, &promised)?);
+    problems.extend(broken(stage, name, &promised)?);
     let mut motives = 0;
-    for (transcript, fails) in &included {
-        if *fails {
+    let article = article(page)?;
+    for (transcript, said) in &included {
+        let delivery = Delivery::AsWritten;
+        if *said == Said::Fails {
             motives += 1;
-            let server = Running::start(name, &["0"], listeners)?;
-            let delivery = Delivery::AsWritten;
-            let address = server.speaks(transcript.protocol.name());
+            let server = Staged::start(stage, name)?;
+            let address = server.program.speaks(transcript.protocol.name());
             if transcript.stage <= stage {
                 problems.push(format!("{}: a later stage must pass it", transcript.name));
             } else if difference(transcript, address, delivery, IMPATIENCE, Side::Larder).is_none()
@@ -310,6 +400,20 @@ pub(crate) fn problems(book: &Book, page: &Page, name: &str) -> Result<Vec<Strin
                 transcript.name,
                 transcript.stage
             ));
+        } else if *said == Said::PassesUnlikeTheArticle {
+            let Some(article) = &article else {
+                let page = page.path.display();
+                problems.push(format!("{page}: shows no code of an article"));
+                continue;
+            };
+            let server = Staged::start(stage, article)?;
+            let address = server.program.address();
+            if difference(transcript, address, delivery, IMPATIENCE, Side::Larder).is_none() {
+                problems.push(format!(
+                    "{article} passes {}, which it must fail",
+                    transcript.name
+                ));
+            }
         }
     }
     if motives == 0 {
@@ -324,8 +428,8 @@ pub(crate) fn problems(book: &Book, page: &Page, name: &str) -> Result<Vec<Strin
 /// What is wrong with the conversations of a chapter that has no stage: each must be a real
 /// server's.
 pub(crate) fn problems_without_stage(book: &Book, page: &Page) -> Result<Vec<String>, String> {
-    let foreign = |(transcript, fails): (Transcript, bool)| {
-        let real = !fails && !matches!(transcript.agrees, Agrees::LarderOnly(_));
+    let foreign = |(transcript, said): (Transcript, Said)| {
+        let real = said == Said::Passes && !matches!(transcript.agrees, Agrees::LarderOnly(_));
         let page = page.path.display();
         (!real).then(|| {
             format!(

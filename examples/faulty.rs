@@ -1,0 +1,207 @@
+//! A server that fails when it is told to, for the chapters on proxies.
+//!
+//! Run it with `cargo run --example faulty -- memcached|resp PORT…`. On each port is a cache of its own; 0 takes a free
+//! one. It is larder's own service, until somebody asks it for one of these keys:
+//!
+//! | key | what comes of it |
+//! |---|---|
+//! | `fault:slow` | a miss, after half a second; what has arrived meanwhile is then answered together |
+//! | `fault:silent` | nothing, and nothing more on this connection |
+//! | `fault:half` | the first bytes of a value, and the connection is closed |
+//! | `fault:garbage` | something that is no reply |
+//! | `fault:close` | the connection is closed |
+//! | `fault:lose` | a miss; the next request to this port is carried out, and the connection closed instead of an answer |
+//! | `fault:away` | the connection is closed, and for a second so is every other; what is stored stays |
+
+use std::borrow::Cow;
+use std::error::Error;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+use std::{env, process, thread};
+
+use larder::server::limits::GRACE;
+use larder::server::signals::{self, Signal};
+use larder::server::{
+    Connections, Listen, Model, Next, Peer, Refusal, Server, Service, Session, Settings, Turn,
+};
+use larder::service::memcached::{self, Memcached};
+use larder::service::resp::{self, Resp};
+use larder::store::{Clock, Config, Store};
+use regex::bytes::Regex;
+
+/// How late a slow answer is.
+const SLOW: Duration = Duration::from_millis(500);
+
+/// For how long a server is away.
+const AWAY: Duration = Duration::from_secs(1);
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let words: Vec<String> = env::args().skip(1).collect();
+    let [protocol, ports @ ..] = &words[..] else {
+        eprintln!("give memcached or resp, and a port or more");
+        process::exit(2);
+    };
+    let connections = Connections::new();
+    let settings = Settings {
+        model: Model::Threads,
+        ..Settings::default()
+    };
+    let mut server = Server::new(Arc::clone(&connections)).settings(settings);
+    for port in ports {
+        let store = Arc::new(Store::new(Config::default(), Clock::system()));
+        let inner: Box<dyn Service> = match protocol.as_str() {
+            "resp" => Box::new(Resp::new(
+                store,
+                Arc::clone(&connections),
+                resp::Settings::default(),
+            )),
+            _ => Box::new(Memcached::new(
+                store,
+                Arc::clone(&connections),
+                memcached::Settings {
+                    nested: false,
+                    ..memcached::Settings::default()
+                },
+            )),
+        };
+        let listen = Listen::Tcp(format!("127.0.0.1:{port}"));
+        server = server.listen(listen, Arc::new(Faulty::new(inner)?));
+    }
+    let server = server.start()?;
+    let handle = server.handle();
+    let _watch = signals::watch(move |signal| match signal {
+        Signal::Stop => handle.begin_shutdown(GRACE),
+        Signal::StopNow => process::exit(1),
+        Signal::Reload => {}
+    })?;
+    for address in server.addresses() {
+        println!("listening on {protocol} {address}");
+    }
+    server.join();
+    Ok(())
+}
+
+/// A service that is told to fail.
+struct Faulty {
+    inner: Box<dyn Service>,
+    state: Arc<State>,
+}
+
+/// What all connections to one port share.
+struct State {
+    fault: Regex,
+    begun: Instant,
+    /// The server is away until so many milliseconds after it has begun.
+    away: AtomicU64,
+    /// The next answer is lost.
+    lose: AtomicBool,
+}
+
+impl Faulty {
+    fn new(inner: Box<dyn Service>) -> Result<Faulty, regex::Error> {
+        Ok(Faulty {
+            inner,
+            state: Arc::new(State {
+                fault: Regex::new("fault:([a-z]+)\r\n")?,
+                begun: Instant::now(),
+                away: AtomicU64::new(0),
+                lose: AtomicBool::new(false),
+            }),
+        })
+    }
+}
+
+impl State {
+    fn now(&self) -> u64 {
+        self.begun.elapsed().as_millis() as u64
+    }
+}
+
+impl Service for Faulty {
+    fn protocol(&self) -> &'static str {
+        self.inner.protocol()
+    }
+
+    fn open(&self, peer: Peer) -> Box<dyn Session> {
+        Box::new(FaultySession {
+            inner: self.inner.open(peer),
+            half: match self.protocol() {
+                "resp" => b"$100\r\nonly so much",
+                _ => b"VALUE fault:half 0 100\r\nonly so much",
+            },
+            state: Arc::clone(&self.state),
+            silent: false,
+        })
+    }
+
+    fn refusal(&self, why: Refusal) -> Cow<'static, [u8]> {
+        self.inner.refusal(why)
+    }
+}
+
+struct FaultySession {
+    inner: Box<dyn Session>,
+    /// How a value begins of which only the half comes.
+    half: &'static [u8],
+    state: Arc<State>,
+    silent: bool,
+}
+
+impl Session for FaultySession {
+    fn turn(&mut self, input: &[u8], output: &mut Vec<u8>) -> Turn {
+        let all = |next| Turn {
+            consumed: input.len(),
+            next,
+        };
+        if self.state.now() < self.state.away.load(Relaxed) {
+            return all(Next::Close);
+        }
+        if self.silent {
+            return all(Next::Read);
+        }
+        let fault = self.state.fault.captures(input);
+        let end = fault.as_ref().map_or(input.len(), |found| {
+            found.get(0).map_or(input.len(), |whole| whole.end())
+        });
+        let before = output.len();
+        let turn = self.inner.turn(&input[..end], output);
+        if turn.consumed > 0 && self.state.lose.swap(false, Relaxed) {
+            output.truncate(before);
+            return all(Next::Close);
+        }
+        let Some(fault) = fault.filter(|_| turn.consumed == end) else {
+            return turn;
+        };
+        // The answer to a miss, which the fault stands in for: `$-1` or `END` and a line end.
+        let miss = output.split_off(output.len().saturating_sub(5));
+        match &fault[1] {
+            b"silent" => self.silent = true,
+            b"half" => output.extend_from_slice(self.half),
+            b"garbage" => output.extend_from_slice(b"What did you say?\r\n"),
+            b"close" => {}
+            b"away" => {
+                let until = self.state.now() + AWAY.as_millis() as u64;
+                self.state.away.store(until, Relaxed);
+            }
+            b"slow" => {
+                thread::sleep(SLOW);
+                output.extend_from_slice(&miss);
+            }
+            b"lose" => {
+                self.state.lose.store(true, Relaxed);
+                output.extend_from_slice(&miss);
+            }
+            _ => output.extend_from_slice(&miss),
+        }
+        match &fault[1] {
+            b"half" | b"close" | b"away" => all(Next::Close),
+            b"silent" => all(Next::Read),
+            _ if end < input.len() => Turn {
+                consumed: end,
+                next: Next::Again,
+            },
+            _ => all(Next::Read),
+        }
+    }
+}
