@@ -26,6 +26,7 @@ mod ch03;
 mod ch04;
 mod ch05;
 mod ch06;
+mod ch07;
 mod ch13;
 
 /// What an exercise is about.
@@ -57,6 +58,7 @@ const EXERCISES: &[&[Exercise]] = &[
     ch04::EXERCISES,
     ch05::EXERCISES,
     ch06::EXERCISES,
+    ch07::EXERCISES,
     ch13::EXERCISES,
 ];
 
