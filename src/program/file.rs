@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::invalidate::{InvalidateOptions, TargetOptions};
 use super::logging::LogOptions;
 use super::options::ServeOptions;
 use super::proxy::ProxyOptions;
@@ -21,6 +22,8 @@ const MAX_FILE: u64 = 1 << 20;
 pub(crate) struct File {
     pub(crate) serve: ServeOptions,
     pub(crate) proxy: ProxyOptions,
+    pub(crate) invalidate: InvalidateOptions,
+    pub(crate) target: Vec<TargetOptions>,
     pub(crate) log: LogOptions,
 }
 

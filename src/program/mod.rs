@@ -9,6 +9,7 @@
 
 mod echo;
 mod file;
+mod invalidate;
 mod logging;
 mod options;
 mod print;
@@ -67,6 +68,9 @@ enum Command {
     /// Stand in front of real memcached or Redis servers: many clients, few connections, one pool
     #[command(after_help = proxy::EXAMPLES)]
     Proxy(proxy::ProxyArgs),
+    /// Take writes as reports of what has changed, and make every cache forget it: answered at once, nothing lost
+    #[command(after_help = invalidate::EXAMPLES)]
+    Invalidate(invalidate::InvalidateArgs),
     /// Replay conversations against any server and show where it differs
     Probe(probe::Args),
 }
@@ -112,6 +116,7 @@ pub(crate) fn run() -> ExitCode {
             .and_then(|(settings, log)| show(&print::toml(&settings, &log))),
         Command::Echo(args) => echo::run(&args),
         Command::Proxy(args) => proxy::run(&args),
+        Command::Invalidate(args) => invalidate::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

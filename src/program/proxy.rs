@@ -17,7 +17,7 @@ use super::serve::announce;
 use super::values::{Endpoint, Seconds, parsed};
 
 /// The environment variable that holds the password of the upstreams.
-const PASSWORD: &str = "LARDER_UPSTREAM_PASSWORD";
+pub(super) const PASSWORD: &str = "LARDER_UPSTREAM_PASSWORD";
 
 pub(crate) const EXAMPLES: &str = "\
 Try it:
@@ -128,7 +128,7 @@ pub(crate) struct ProxyOptions {
 
 /// A placement by its name.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Hash(Placement);
+pub(crate) struct Hash(pub(super) Placement);
 
 impl std::str::FromStr for Hash {
     type Err = String;
@@ -239,7 +239,7 @@ const NO_UPSTREAM: &str = "there is nothing to stand in front of. Name it in one
   --servers servers.txt         a pool from a file, `host:port weight` a line
   --demo                        two servers in this process, to try it without installing any";
 
-fn read_list(file: &Path) -> Result<ServerList, String> {
+pub(super) fn read_list(file: &Path) -> Result<ServerList, String> {
     let text = fs::read_to_string(file)
         .map_err(|error| format!("--servers {}: can't be read: {error}", file.display()))?;
     text.parse()

@@ -112,6 +112,48 @@ impl fmt::Display for Seconds {
     }
 }
 
+/// A span of time, written `500ms`, `30s`, `5m`, `24h`, or as a plain number of seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Span(pub(crate) Duration);
+
+impl Span {
+    /// The span, or `None` when it is 0.
+    pub(crate) fn off_if_zero(self) -> Option<Duration> {
+        (!self.0.is_zero()).then_some(self.0)
+    }
+}
+
+impl FromStr for Span {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Span, String> {
+        let wrong = || format!("`{text}` is not a span of time; write 500ms, 30s, 5m, 24h or 0");
+        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, unit) = text.split_at(digits);
+        let unit: u64 = match unit {
+            "ms" => 1,
+            "" | "s" => 1000,
+            "m" => 60_000,
+            "h" => 3_600_000,
+            _ => return Err(wrong()),
+        };
+        let number: u32 = number.parse().map_err(|_| wrong())?;
+        Ok(Span(Duration::from_millis(u64::from(number) * unit)))
+    }
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let millis = self.0.as_millis();
+        for (unit, name) in [(3_600_000, "h"), (60_000, "m"), (1000, "s")] {
+            if millis != 0 && millis.is_multiple_of(unit) {
+                return write!(f, "{}{name}", millis / unit);
+            }
+        }
+        write!(f, "{millis}ms")
+    }
+}
+
 /// A number of things of which there must be one: from 1 to `MAX`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Count<const MAX: u32>(pub(crate) u32);
@@ -238,6 +280,26 @@ mod tests {
             "17179869184GiB",
         ] {
             assert!(text.parse::<Size>().is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn spans_are_read_and_print_as_written() {
+        for (text, millis, printed) in [
+            ("500ms", 500, "500ms"),
+            ("30s", 30_000, "30s"),
+            ("90", 90_000, "90s"),
+            ("5m", 300_000, "5m"),
+            ("24h", 86_400_000, "24h"),
+            ("0", 0, "0ms"),
+        ] {
+            let span: Span = text.parse().unwrap();
+            assert_eq!(span.0.as_millis(), millis, "{text}");
+            assert_eq!(span.to_string(), printed, "{text}");
+            assert_eq!(printed.parse::<Span>().unwrap(), span);
+        }
+        for text in ["", "ms", "-1", "1.5s", "5 days", "99999999999"] {
+            assert!(text.parse::<Span>().is_err(), "{text:?}");
         }
     }
 

@@ -13,6 +13,7 @@
 mod client;
 mod errors;
 mod hash;
+pub mod invalidate;
 mod local;
 pub mod merge;
 mod pool;

@@ -33,6 +33,11 @@ impl Server {
 pub struct ServerList(Vec<Server>);
 
 impl ServerList {
+    /// A list without servers, for a proxy that forwards nothing.
+    pub(super) fn none() -> ServerList {
+        ServerList(Vec::new())
+    }
+
     /// The servers.
     pub fn servers(&self) -> &[Server] {
         &self.0

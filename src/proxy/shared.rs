@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::invalidate::Front;
 use super::pool::Pool;
 use super::settings::Settings;
 use super::upstream::Resolver;
@@ -15,6 +16,8 @@ pub(super) struct Shared {
     pub(super) password: Option<String>,
     /// The clients, of all workers.
     pub(super) connections: Arc<Connections>,
+    /// Where writes go that are recorded in place of being forwarded.
+    pub(super) front: Option<Arc<Front>>,
     /// The pool, and how often it has changed.
     pool: Mutex<(usize, Arc<Pool>)>,
     /// The same count, to be looked at without the lock.
@@ -30,11 +33,13 @@ impl Shared {
         password: Option<String>,
         pool: Pool,
         connections: Arc<Connections>,
+        front: Option<Arc<Front>>,
     ) -> Shared {
         Shared {
             settings,
             password,
             connections,
+            front,
             pool: Mutex::new((0, Arc::new(pool))),
             generation: AtomicUsize::new(0),
             resolver: Resolver::new(),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use mio::Waker;
 
+use super::invalidate;
 use super::pool::Pool;
 use super::ring::Placement;
 use super::servers::ServerList;
@@ -22,6 +23,7 @@ pub struct Proxy {
     servers: ServerList,
     placement: Placement,
     password: Option<String>,
+    front: Option<Arc<invalidate::Front>>,
 }
 
 impl Proxy {
@@ -32,12 +34,19 @@ impl Proxy {
             servers,
             placement,
             password: None,
+            front: None,
         }
     }
 
     /// The password of the upstreams; clients have to give the same. Only RESP has one.
     pub fn password(mut self, password: Option<String>) -> Proxy {
         self.password = password;
+        self
+    }
+
+    /// Writes are recorded in place of being forwarded.
+    pub(super) fn recorder(mut self, front: Arc<invalidate::Front>) -> Proxy {
+        self.front = Some(front);
         self
     }
 
@@ -51,6 +60,7 @@ impl Proxy {
             servers,
             placement,
             password,
+            front,
         } = self;
         let protocol = settings.protocol;
         let links = settings.connections.max(1);
@@ -60,7 +70,7 @@ impl Proxy {
         let files = pool.upstreams.len() * links + settings.detached + 2 * workers;
         let max_connections = settings.max_connections;
         let connections = Connections::new();
-        let shared = Shared::new(settings, password, pool, Arc::clone(&connections));
+        let shared = Shared::new(settings, password, pool, Arc::clone(&connections), front);
         let shared = Arc::new(shared);
         let mut wakers = Vec::new();
         let running = server::Server::new(Arc::clone(&connections))

@@ -125,6 +125,14 @@ enum Source<'a> {
 }
 
 impl<'a> Request<'a> {
+    /// The command of a memcached request; none for RESP.
+    pub fn command(&self) -> Option<Command<'a>> {
+        match self.source {
+            Source::Memcached(command) => Some(command),
+            _ => None,
+        }
+    }
+
     /// The words of a RESP request, its name first; none for memcached.
     pub fn args(&self) -> Option<Args<'a>> {
         match self.source {

@@ -183,6 +183,9 @@ impl Worker {
 
     /// Begins with a request that is too long to be held as a whole.
     pub(super) fn large(&mut self, key: usize, large: Large<'_>) -> Fate {
+        if let Some(fate) = self.refuse_large(key) {
+            return fate;
+        }
         let number = match large.route {
             Route::Key(wanted) => Some(self.locate(wanted)),
             Route::Only if self.pool.is_single() => Some(0),

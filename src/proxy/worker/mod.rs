@@ -32,12 +32,14 @@ mod flush;
 mod gather;
 mod links;
 mod meta;
+mod record;
 mod route;
 mod scatter;
 mod seats;
 mod sweep;
 mod transaction;
 
+use record::Recording;
 pub(super) use seats::{Seat, Seats};
 pub(super) use transaction::Pending;
 
@@ -114,6 +116,8 @@ pub(super) struct Worker {
     began: Instant,
     next_sweep: u64,
     draining: bool,
+    /// Where writes go if they are recorded.
+    recording: Option<Recording>,
 }
 
 impl Worker {
@@ -133,6 +137,10 @@ impl Worker {
             load: Arc::clone(&load),
         };
         let (generation, pool) = shared.pool();
+        let recording = shared
+            .front
+            .as_ref()
+            .map(|front| Recording::new(Arc::clone(front), Arc::clone(&waker)));
         let worker = Worker {
             poll,
             waker,
@@ -162,6 +170,7 @@ impl Worker {
             began: Instant::now(),
             next_sweep: 0,
             draining: false,
+            recording,
         };
         Ok((worker, seat))
     }
@@ -207,6 +216,7 @@ impl Worker {
                 self.gather(key);
             }
         }
+        self.hand_over();
         self.forward();
         for _ in 0..self.readable.len() {
             if let Some(key) = self.readable.pop_front() {
@@ -220,6 +230,9 @@ impl Worker {
     fn timeout(&self) -> Option<Duration> {
         if !self.ready.is_empty() || !self.readable.is_empty() {
             return Some(Duration::ZERO);
+        }
+        if self.recording.as_ref().is_some_and(Recording::is_stalled) {
+            return Some(Duration::from_millis(1));
         }
         let watching = self.links.iter().any(|(_, link)| link.is_waiting())
             || self.clients.iter().any(|(_, client)| client.unsent() > 0)

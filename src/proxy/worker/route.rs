@@ -31,6 +31,9 @@ impl Worker {
 
     /// Sends a request where it has to go.
     pub(super) fn route(&mut self, key: usize, request: &Request<'_>) -> Fate {
+        if let Some(fate) = self.record(key, request) {
+            return fate;
+        }
         match request.route {
             Route::Key(wanted) => {
                 let number = self.locate(wanted);
@@ -83,6 +86,9 @@ impl Worker {
             Said::Close => {
                 self.clients[key].closing = true;
                 self.answer(key, &out)
+            }
+            Said::Forward(_) if self.pool.upstreams.is_empty() => {
+                self.answer(key, errors::refused(self.shared.settings.protocol))
             }
             Said::Forward(shape) => {
                 let number = self.pool.any();

@@ -55,6 +55,7 @@ fn wake(waker: &Waker) {
 impl Worker {
     /// Takes in what other threads sent.
     pub(super) fn receive(&mut self) {
+        self.recorded();
         while let Ok(lookup) = self.answers.1.try_recv() {
             self.resolved(lookup);
         }

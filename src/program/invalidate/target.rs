@@ -1,0 +1,140 @@
+//! A `[[target]]` table of larder.toml.
+
+use std::path::PathBuf;
+
+use regex::bytes::Regex;
+use serde::Deserialize;
+
+use larder::proxy::invalidate::{Forget, Kind, Mode, Target};
+use larder::proxy::{ListError, ServerList};
+
+use super::super::proxy::{Hash, PASSWORD, read_list};
+use super::super::serve;
+use super::super::values::{Span, parsed};
+
+/// What a table says.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct TargetOptions {
+    name: String,
+    /// A file, or the servers themselves.
+    servers: Servers,
+    #[serde(default, deserialize_with = "parsed")]
+    kind: Option<Kind>,
+    #[serde(default, deserialize_with = "parsed")]
+    mode: Option<Mode>,
+    #[serde(default, deserialize_with = "parsed")]
+    hash: Option<Hash>,
+    #[serde(default)]
+    prefix: String,
+    #[serde(default, deserialize_with = "parsed")]
+    pattern: Option<Regex>,
+    #[serde(default)]
+    key: Option<String>,
+    #[serde(default, deserialize_with = "parsed")]
+    forget: Option<Forget>,
+    #[serde(default)]
+    stale_seconds: Option<u32>,
+    #[serde(default, deserialize_with = "parsed")]
+    again: Option<Span>,
+    #[serde(default)]
+    password_file: Option<PathBuf>,
+    #[serde(default)]
+    database: u32,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "expected a file like \"servers.txt\", or a list like [\"127.0.0.1:11211\"]"
+)]
+enum Servers {
+    File(PathBuf),
+    List(Vec<String>),
+}
+
+impl TargetOptions {
+    /// The target, its list read now.
+    pub(super) fn target(&self) -> Result<Target, String> {
+        let list = match &self.servers {
+            Servers::File(file) => read_list(file)?,
+            Servers::List(servers) => self.list(servers)?,
+        };
+        let mut target = Target::new(&self.name, list);
+        target.kind = self.kind.unwrap_or(target.kind);
+        target.mode = self.mode.unwrap_or(target.mode);
+        target.forget = self.forget.unwrap_or(target.forget);
+        target.placement = self.hash.map_or(target.placement, |hash| hash.0);
+        target.stale_seconds = self.stale_seconds.unwrap_or(target.stale_seconds);
+        target.template = self.key.clone().unwrap_or(target.template);
+        target.prefix = self.prefix.clone().into_bytes();
+        target.pattern = self.pattern.clone();
+        target.again = self.again.and_then(Span::off_if_zero);
+        target.database = self.database;
+        if self.password_file.is_some() || target.kind == Kind::Redis {
+            target.password = serve::password(self.password_file.as_deref(), PASSWORD)?;
+        }
+        target.check()?;
+        Ok(target)
+    }
+
+    /// A server's weight may be left out.
+    fn list(&self, servers: &[String]) -> Result<ServerList, String> {
+        let lines: String = servers
+            .iter()
+            .map(|server| match server.trim().contains(' ') {
+                true => format!("{server}\n"),
+                false => format!("{server} 1\n"),
+            })
+            .collect();
+        lines
+            .parse()
+            .map_err(|error: ListError| format!("target {}: servers: {}", self.name, error.what))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::file::File;
+    use super::*;
+
+    fn target(text: &str) -> Result<Target, String> {
+        let file: File = toml::from_str(text).map_err(|error| error.to_string())?;
+        file.target[0].target()
+    }
+
+    #[test]
+    fn a_table_says_who_is_told_of_which_keys_and_how() {
+        let target = target(
+            "[[target]]\nname = \"redis\"\nkind = \"redis\"\nservers = [\"a:1\", \"b:2 3\"]\nmode = \"replicas\"\n\
+             prefix = \"user:\"\npattern = \"^user:[0-9]+$\"\nkey = \"app:{key}\"\nforget = \"update\"\nagain = \"500ms\"\n\
+             database = 2\n",
+        )
+        .unwrap();
+        assert_eq!((target.kind, target.mode), (Kind::Redis, Mode::Replicas));
+        assert_eq!(target.servers.servers()[1].weight, 3);
+        assert_eq!(target.template, "app:{key}");
+        assert_eq!(target.again, Some(std::time::Duration::from_millis(500)));
+        assert_eq!((target.forget, target.database), (Forget::Update, 2));
+    }
+
+    #[test]
+    fn a_mistake_in_a_table_says_what_is_allowed() {
+        let table = "[[target]]\nname = \"t\"\nservers = [\"a:1\"]\n";
+        for (line, allowed) in [
+            ("kind = \"mysql\"", "redis"),
+            ("mode = \"some\"", "replicas"),
+            ("forget = \"maybe\"", "stale"),
+            ("again = \"soon\"", "500ms"),
+            ("key = \"app\"", "{key}"),
+            ("pattern = \"(\"", "unclosed"),
+            ("kind = \"redis\"\nforget = \"stale\"", "update"),
+            ("server = \"x\"", "servers"),
+        ] {
+            let error = target(&format!("{table}{line}\n")).unwrap_err();
+            assert!(error.contains(allowed), "{line}: {error}");
+        }
+        let error = target("[[target]]\nname = \"t\"\nservers = 7\n").unwrap_err();
+        assert!(error.contains("servers.txt"), "{error}");
+    }
+}

@@ -1,0 +1,247 @@
+//! What is counted, and how it is told: `stats invalidate`, the section `invalidate` of `INFO`, `--inspect`.
+
+use std::fmt::Write;
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// What a lane is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Phase {
+    /// It has no connection.
+    Away = 0,
+    Flush,
+    Replay,
+    Fresh,
+}
+
+/// What is counted of a lane.
+#[derive(Debug, Default)]
+pub(crate) struct LaneStats {
+    phase: AtomicU8,
+    /// The recorder has stopped giving it fresh changes.
+    behind: AtomicBool,
+    /// Keys in its pending set.
+    pub(crate) pending: AtomicU64,
+    delivered: AtomicU64,
+    retries: AtomicU64,
+    /// The sequence, which is a time, of what is being sent; 0 for nothing.
+    sending: AtomicU64,
+    error: Mutex<Option<String>>,
+}
+
+impl LaneStats {
+    pub(crate) fn set_phase(&self, phase: Phase) {
+        self.phase.store(phase as u8, Relaxed);
+    }
+
+    fn phase(&self) -> u8 {
+        self.phase.load(Relaxed)
+    }
+
+    pub(crate) fn is_behind(&self) -> bool {
+        self.behind.load(Relaxed)
+    }
+
+    pub(crate) fn set_behind(&self, behind: bool) {
+        self.behind.store(behind, Relaxed);
+    }
+
+    pub(crate) fn delivered(&self, count: usize) {
+        self.delivered.fetch_add(count as u64, Relaxed);
+    }
+
+    pub(crate) fn retried(&self, count: usize) {
+        self.retries.fetch_add(count as u64, Relaxed);
+    }
+
+    pub(crate) fn sending(&self, sequence: u64) {
+        self.sending.store(sequence, Relaxed);
+    }
+
+    /// Whether it delivers, given whether its channel is empty.
+    pub(crate) fn is_busy(&self, idle: bool) -> bool {
+        let waiting = !idle || self.pending.load(Relaxed) > 0 || self.sending.load(Relaxed) > 0;
+        waiting && self.phase() != Phase::Away as u8
+    }
+
+    /// Notes why it is away; whether that is news.
+    pub(crate) fn failed(&self, error: &io::Error) -> bool {
+        let was = self.phase.swap(Phase::Away as u8, Relaxed);
+        let text = error.to_string();
+        let mut last = self.error.lock().unwrap_or_else(PoisonError::into_inner);
+        let news = was != Phase::Away as u8 || last.as_deref() != Some(&text);
+        *last = Some(text);
+        news
+    }
+}
+
+/// What is counted of an upstream.
+#[derive(Debug)]
+pub(crate) struct UpstreamStats {
+    pub(crate) target: String,
+    pub(crate) address: String,
+    pub(crate) lanes: Vec<Arc<LaneStats>>,
+    /// It has to be flushed.
+    pub(crate) flush: AtomicBool,
+    pub(crate) flushes: AtomicU64,
+    /// Since when it has been behind, in Unix microseconds; 0 when it is not.
+    pub(crate) since: AtomicU64,
+}
+
+impl UpstreamStats {
+    fn sum(&self, of: impl Fn(&LaneStats) -> u64) -> u64 {
+        self.lanes.iter().map(|lane| of(lane)).sum()
+    }
+
+    /// Keys that are pending for it.
+    pub(crate) fn pending(&self) -> u64 {
+        self.sum(|lane| lane.pending.load(Relaxed))
+    }
+
+    fn state(&self) -> &'static str {
+        let phases = self.lanes.iter().map(|lane| lane.phase());
+        match phases.min().unwrap_or(0) {
+            0 if self.flush.load(Relaxed) => "away, to be flushed",
+            0 => "away",
+            1 => "flush",
+            2 => "replay",
+            _ => "up to date",
+        }
+    }
+
+    /// The age in seconds of the oldest that it has not been told.
+    fn oldest(&self, now: u64) -> u64 {
+        let sending = self.lanes.iter().map(|lane| lane.sending.load(Relaxed));
+        let since = std::iter::once(self.since.load(Relaxed));
+        let oldest = since.chain(sending).filter(|time| *time > 0).min();
+        oldest.map_or(0, |time| now.saturating_sub(time) / 1_000_000)
+    }
+
+    fn error(&self) -> Option<String> {
+        let errors = self.lanes.iter().map(|lane| {
+            let error = lane.error.lock().unwrap_or_else(PoisonError::into_inner);
+            error.clone()
+        });
+        errors.flatten().next()
+    }
+
+    /// Names and values, in their order.
+    fn each(&self, now: u64, mut each: impl FnMut(&str, String)) {
+        each("state", self.state().to_owned());
+        each("pending", self.pending().to_string());
+        each("oldest_seconds", self.oldest(now).to_string());
+        each(
+            "delivered",
+            self.sum(|lane| lane.delivered.load(Relaxed)).to_string(),
+        );
+        each(
+            "retries",
+            self.sum(|lane| lane.retries.load(Relaxed)).to_string(),
+        );
+        each("flushes", self.flushes.load(Relaxed).to_string());
+        each(
+            "last_error",
+            self.error().unwrap_or_else(|| "none".to_owned()),
+        );
+    }
+}
+
+/// What is counted over all.
+#[derive(Debug, Default)]
+pub(crate) struct Stats {
+    /// Changes that are on record.
+    pub(crate) recorded: AtomicU64,
+    /// Transactions.
+    pub(crate) commits: AtomicU64,
+    /// Changes that were answered with an error, because they could not be recorded.
+    pub(crate) refused: AtomicU64,
+    /// Among them those whose client wanted no answer, and does not know.
+    pub(crate) refused_quiet: AtomicU64,
+    /// Why the spool can't be written, if it can't.
+    problem: Mutex<Option<String>>,
+    broken: AtomicBool,
+    pub(crate) upstreams: Mutex<Vec<Arc<UpstreamStats>>>,
+}
+
+impl Stats {
+    /// Whether the spool can't be written.
+    pub(crate) fn has_problem(&self) -> bool {
+        self.broken.load(Relaxed)
+    }
+
+    pub(crate) fn set_problem(&self, problem: Option<String>) {
+        self.broken.store(problem.is_some(), Relaxed);
+        *self.problem.lock().unwrap_or_else(PoisonError::into_inner) = problem;
+    }
+
+    fn each(&self, now: u64, mut each: impl FnMut(Option<&UpstreamStats>, &str, String)) {
+        each(None, "recorded", self.recorded.load(Relaxed).to_string());
+        each(None, "commits", self.commits.load(Relaxed).to_string());
+        each(None, "refused", self.refused.load(Relaxed).to_string());
+        each(
+            None,
+            "refused_noreply",
+            self.refused_quiet.load(Relaxed).to_string(),
+        );
+        let problem = self.problem.lock().unwrap_or_else(PoisonError::into_inner);
+        each(
+            None,
+            "spool",
+            problem.clone().unwrap_or_else(|| "ok".to_owned()),
+        );
+        drop(problem);
+        let upstreams = self
+            .upstreams
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        for upstream in upstreams.clone() {
+            upstream.each(now, |name, value| each(Some(&upstream), name, value));
+        }
+    }
+
+    /// The answer to `stats invalidate`.
+    pub(crate) fn memcached(&self, now: u64, out: &mut Vec<u8>) {
+        self.each(now, |upstream, name, value| {
+            let line = match upstream {
+                None => format!("STAT {name} {value}\r\n"),
+                Some(UpstreamStats {
+                    target, address, ..
+                }) => {
+                    format!("STAT {target}/{address}:{name} {value}\r\n")
+                }
+            };
+            out.extend_from_slice(line.as_bytes());
+        });
+        out.extend_from_slice(b"END\r\n");
+    }
+
+    /// The section of `INFO`.
+    pub(crate) fn info(&self, now: u64) -> String {
+        let mut text = String::from("# Invalidate\r\n");
+        let (mut number, mut first) = (0, true);
+        self.each(now, |upstream, name, value| {
+            let value = value.replace(',', ";");
+            // To a text nothing fails to be written.
+            let _ = match upstream {
+                None => write!(text, "{name}:{value}\r\n"),
+                Some(UpstreamStats {
+                    target, address, ..
+                }) if name == "state" => {
+                    let end = if first { "" } else { "\r\n" };
+                    first = false;
+                    number += 1;
+                    write!(
+                        text,
+                        "{end}upstream{}:target={target},address={address},state={value}",
+                        number - 1
+                    )
+                }
+                Some(_) => write!(text, ",{name}={value}"),
+            };
+        });
+        text.push_str("\r\n");
+        text
+    }
+}
