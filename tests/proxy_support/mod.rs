@@ -143,6 +143,11 @@ impl Real {
     }
 
     pub fn start_at(program: &str, address: SocketAddr) -> Option<Real> {
+        Real::start_with(program, address, &[])
+    }
+
+    /// With further arguments, which come last and so win.
+    pub fn start_with(program: &str, address: SocketAddr, more: &[&str]) -> Option<Real> {
         let path = crate::support::find(program)?;
         let port = address.port().to_string();
         let mut command = Command::new(path);
@@ -154,6 +159,7 @@ impl Real {
             _ => command.args(["--port", &port, "--save", "", "--appendonly", "no"]),
         };
         let child = command
+            .args(more)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -162,6 +168,14 @@ impl Real {
         let real = Real { child, address };
         eventually("the server", || TcpStream::connect(address).is_ok());
         Some(real)
+    }
+
+    /// Sends it a signal, like `-STOP`.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill")
+            .args([name, &self.child.id().to_string()])
+            .status();
+        assert!(sent.expect("kill is there").success());
     }
 }
 
