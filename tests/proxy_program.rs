@@ -25,10 +25,16 @@ fn command(arguments: &[&str]) -> Command {
 
 impl Program {
     fn start(arguments: &[&str]) -> Program {
+        Program::with(arguments, &[])
+    }
+
+    /// With variables in its environment.
+    fn with(arguments: &[&str], variables: &[(&str, &str)]) -> Program {
         let directory = tempfile::tempdir().expect("a directory");
         let mut child = command(arguments)
             .current_dir(directory.path())
             .args(["--listen", "127.0.0.1:0"])
+            .envs(variables.iter().copied())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -102,6 +108,82 @@ fn an_upstream_may_be_named_by_its_host() {
         line.starts_with("-ERR upstream no-such-host.invalid:1 "),
         "{line}"
     );
+}
+
+#[test]
+fn a_server_known_by_its_name_is_found_again_after_a_restart() {
+    let first = larder::Server::start().expect("it starts");
+    let port = first.resp_addr().port();
+    let proxy = Program::start(&["--upstream", &format!("localhost:{port}")]);
+    let mut client = Client::connect(proxy.address);
+    client.ask("SET a 1\r\nGET a\r\n", "+OK\r\n$1\r\n1\r\n");
+    drop(first);
+    let address = format!("127.0.0.1:{port}");
+    let _second = larder::Server::builder()
+        .resp(Some(larder::server::Listen::Tcp(address)))
+        .start()
+        .expect("the port is free");
+    eventually("the new server", || {
+        client.send("EXISTS a\r\n");
+        client.line() == ":0"
+    });
+}
+
+#[test]
+fn the_password_and_the_database_are_those_of_a_real_redis() {
+    let Some(redis) = proxy_support::Real::start("redis-server") else {
+        support::skip!("there is no redis-server that asks for a password");
+    };
+    let mut direct = Client::connect(redis.address);
+    direct.ask("CONFIG SET requirepass sesame\r\n", "+OK\r\n");
+    let upstream = redis.address.to_string();
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("password");
+    std::fs::write(&file, "sesame\nand a remark\n").expect("it is written");
+    let file = file.to_str().expect("a path");
+    let arguments = ["--upstream", &upstream, "--database", "7"];
+    let variable = [("LARDER_UPSTREAM_PASSWORD", "sesame")];
+    for (number, proxy) in [
+        Program::start(&[&arguments[..], &["--password-file", file]].concat()),
+        Program::with(&arguments, &variable),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut client = Client::connect(proxy.address);
+        client.ask("GET a\r\n", "-NOAUTH Authentication required.\r\n");
+        client.ask("MULTI\r\n", "-NOAUTH Authentication required.\r\n");
+        client.send("AUTH guess\r\n");
+        assert!(client.line().starts_with("-WRONGPASS "));
+        client.ask("AUTH sesame\r\n", "+OK\r\n");
+        // Database 0 of the clients is 7, on shared connections and on their own.
+        client.ask(format!("SET a {number}\r\n"), "+OK\r\n");
+        client.ask(
+            "MULTI\r\nSET b 7\r\nEXEC\r\n",
+            "+OK\r\n+QUEUED\r\n*1\r\n+OK\r\n",
+        );
+        client.ask("SELECT 2\r\nSET a two\r\n", "+OK\r\n+OK\r\n");
+        client.ask("SELECT 0\r\n", "+OK\r\n");
+        client.ask("GET a\r\n", format!("$1\r\n{number}\r\n"));
+        direct.ask(
+            "SELECT 7\r\nMGET a b\r\n",
+            format!("+OK\r\n*2\r\n$1\r\n{number}\r\n$1\r\n7\r\n"),
+        );
+        direct.ask("SELECT 2\r\nGET a\r\n", "+OK\r\n$3\r\ntwo\r\n");
+        direct.ask("SELECT 0\r\nDBSIZE\r\n", "+OK\r\n:0\r\n");
+        // Nobody else reads it in the list of processes.
+        #[cfg(target_os = "linux")]
+        {
+            let line = std::fs::read(format!("/proc/{}/cmdline", proxy.child.id()));
+            assert!(!String::from_utf8_lossy(&line.expect("it runs")).contains("sesame"));
+        }
+    }
+    let memcached = command(&["--protocol", "memcached", "--upstream", &upstream])
+        .envs(variable)
+        .output()
+        .expect("it runs");
+    let error = String::from_utf8_lossy(&memcached.stderr).into_owned();
+    assert!(error.contains("has no password"), "{error}");
 }
 
 #[test]

@@ -89,9 +89,13 @@ struct ServeArgs {
 }
 
 impl ServeArgs {
+    fn file(&self) -> Result<File, String> {
+        File::find(self.config.as_deref()).map_err(|e| e.to_string())
+    }
+
     /// The settings in force: flags, then the file, then the defaults. Fails with a sentence for a person.
     fn settings(&self) -> Result<(Settings, LogOptions), String> {
-        let file = File::find(self.config.as_deref()).map_err(|e| e.to_string())?;
+        let file = self.file()?;
         let of_file = file.serve.clone().settings().problem();
         let settings = self.options.clone().or(file.serve).settings();
         match settings.problem() {
@@ -111,9 +115,7 @@ pub(crate) fn run() -> ExitCode {
     let done = match cli.command.unwrap_or(Command::Serve(cli.serve)) {
         Command::Probe(args) => return probe::run(&args),
         Command::Serve(args) => serve::run(&args),
-        Command::Config(args) => args
-            .settings()
-            .and_then(|(settings, log)| show(&print::toml(&settings, &log))),
+        Command::Config(args) => config(&args),
         Command::Echo(args) => echo::run(&args),
         Command::Proxy(args) => proxy::run(&args),
         Command::Invalidate(args) => invalidate::run(&args),
@@ -125,6 +127,11 @@ pub(crate) fn run() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn config(args: &ServeArgs) -> Result<(), String> {
+    let (settings, log) = args.settings()?;
+    show(&print::toml(&settings, &args.file()?.proxy, &log)?)
 }
 
 /// Prints a text. That who reads it has read enough (`| head`) is no failure.

@@ -1,26 +1,30 @@
 //! `larder config`: the settings in force as a commented larder.toml. The comments are the help texts of the options, so
 //! there is one description of each; the output, read as a larder.toml, gives the same settings again.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::{Args, Command};
+use larder::proxy::Placement;
 use toml::Value;
 
 use super::logging::LogOptions;
 use super::options::{ServeOptions, Settings};
+use super::proxy::{Hash, LISTEN, ProxyOptions};
 
 /// Columns that a comment takes at most.
 const WIDTH: usize = 96;
 
 /// The settings in force as a commented TOML file.
-pub(crate) fn toml(settings: &Settings, log: &LogOptions) -> String {
+pub(crate) fn toml(
+    settings: &Settings,
+    proxy: &ProxyOptions,
+    log: &LogOptions,
+) -> Result<String, String> {
     let mut out = String::from(
         "# The settings in force. Save this as larder.toml and change what you like;\n\
          # a flag on the command line wins over the file.\n",
     );
-    let path =
-        |path: &Option<std::path::PathBuf>| path.as_deref().map(Path::to_string_lossy).map(text);
-
     // Field by field, so that a new setting can't be forgotten here.
     let Settings {
         memcached,
@@ -37,7 +41,7 @@ pub(crate) fn toml(settings: &Settings, log: &LogOptions) -> String {
     } = settings;
     let help = ServeOptions::augment_args(Command::new("serve"));
     out.push_str("\n[serve]\n");
-    let mut serve = |key, value, example| entry(&mut out, &help, key, value, example);
+    let mut serve = |key, value, example: &str| entry(&mut out, &help, key, value, text(example));
     serve("memcached", Some(text(memcached)), "");
     serve("resp", Some(text(resp)), "");
     serve("unix", path(unix), "/run/larder/larder.sock");
@@ -50,6 +54,9 @@ pub(crate) fn toml(settings: &Settings, log: &LogOptions) -> String {
     serve("idle-timeout", Some(number(idle_timeout.0)), "");
     serve("password-file", path(password_file), "/etc/larder/password");
 
+    out.push_str("\n[proxy]\n");
+    proxy_table(&mut out, proxy)?;
+
     let help = LogOptions::augment_args(Command::new("log"));
     out.push_str("\n[log]\n");
     entry(
@@ -57,18 +64,83 @@ pub(crate) fn toml(settings: &Settings, log: &LogOptions) -> String {
         &help,
         "log-dir",
         path(&log.dir),
-        "/var/log/larder",
+        text("/var/log/larder"),
     );
     out.push_str("\n# How much is logged: off, error, warn, info, debug or trace.\n");
     out.push_str(&format!(
         "level = \"{}\"\n",
         log.level().as_str().to_ascii_lowercase()
     ));
-    out
+    Ok(out)
+}
+
+/// The settings of `larder proxy`. Which servers it stands in front of has no default.
+fn proxy_table(out: &mut String, options: &ProxyOptions) -> Result<(), String> {
+    let settings = options.settings()?;
+    let ProxyOptions {
+        protocol: _,
+        listen,
+        upstream,
+        servers,
+        hash,
+        connections: _,
+        own_connections: _,
+        workers: _,
+        max_connections: _,
+        failures: _,
+        on_failure: _,
+        connect_timeout: _,
+        read_timeout: _,
+        write_timeout: _,
+        database: _,
+        password_file,
+    } = options;
+    let upstream = upstream
+        .as_ref()
+        .map(|addresses| Value::Array(addresses.iter().map(text).collect()));
+    let listen = listen.as_ref().map_or(text(LISTEN), text);
+    let hash = hash.unwrap_or(Hash(Placement::Ketama));
+    let count = |count: usize| Some(Value::Integer(i64::try_from(count).unwrap_or(i64::MAX)));
+    let seconds = |span: Duration| Some(Value::Integer(span.as_secs().cast_signed()));
+    let help = ProxyOptions::augment_args(Command::new("proxy"));
+    let mut proxy = |key, value, example| entry(out, &help, key, value, example);
+    proxy("protocol", Some(text(settings.protocol)), text(""));
+    proxy("listen", Some(listen), text(""));
+    proxy(
+        "upstream",
+        upstream,
+        Value::Array(vec![text("127.0.0.1:6379")]),
+    );
+    proxy("servers", path(servers), text("servers.txt"));
+    proxy("hash", Some(text(hash)), text(""));
+    proxy("connections", count(settings.connections), text(""));
+    proxy("own-connections", count(settings.detached), text(""));
+    proxy("workers", count(settings.workers), text(""));
+    proxy("max-connections", count(settings.max_connections), text(""));
+    proxy("failures", Some(number(settings.failures)), text(""));
+    proxy("on-failure", Some(text(settings.on_failure)), text(""));
+    proxy(
+        "connect-timeout",
+        seconds(settings.connect_timeout),
+        text(""),
+    );
+    proxy("read-timeout", seconds(settings.read_timeout), text(""));
+    proxy("write-timeout", seconds(settings.write_timeout), text(""));
+    proxy("database", Some(number(settings.database)), text(""));
+    proxy(
+        "password-file",
+        path(password_file),
+        text("/etc/larder/upstream-password"),
+    );
+    Ok(())
+}
+
+fn path(path: &Option<PathBuf>) -> Option<Value> {
+    path.as_deref().map(Path::to_string_lossy).map(text)
 }
 
 /// One setting: its help as a comment, then its value, or an example that is commented out.
-fn entry(out: &mut String, help: &Command, flag: &str, value: Option<Value>, example: &str) {
+fn entry(out: &mut String, help: &Command, flag: &str, value: Option<Value>, example: Value) {
     let argument = help
         .get_arguments()
         .find(|argument| argument.get_long() == Some(flag))
@@ -91,7 +163,7 @@ fn entry(out: &mut String, help: &Command, flag: &str, value: Option<Value>, exa
     let key = flag.strip_prefix("log-").unwrap_or(flag);
     out.push_str(&match value {
         Some(value) => format!("{line}\n{key} = {value}\n"),
-        None => format!("{line}\n# {key} = {}\n", text(example)),
+        None => format!("{line}\n# {key} = {example}\n"),
     });
 }
 
@@ -114,13 +186,23 @@ mod tests {
             "",
             "[serve]\nmemory = \"1GiB\"\nmax-item-size = 5000000\nresp = \"/tmp/\\\"q\\\".sock\"\n\
              memcached = \"off\"\nunix = \"/tmp/l.sock\"\nnested = \"off\"\nworkers = 7\nidle-timeout = 5\n\
-             model = \"threads\"\nmax-connections = 9\npassword-file = \"/etc/p\"\n[log]\ndir = \"l\"\nlevel = \"warn\"\n",
+             model = \"threads\"\nmax-connections = 9\npassword-file = \"/etc/p\"\n\
+             [proxy]\nprotocol = \"memcached\"\nlisten = \"/tmp/p.sock\"\nupstream = [\"a:1\", \"b:2\"]\n\
+             hash = \"twemproxy\"\nconnections = 2\nown-connections = 5\nworkers = 1\nmax-connections = 7\n\
+             failures = 8\non-failure = \"next\"\nconnect-timeout = 3\nread-timeout = 4\nwrite-timeout = 6\n\
+             database = 9\npassword-file = \"/etc/u\"\n[log]\ndir = \"l\"\nlevel = \"warn\"\n",
         ] {
             let file: File = toml::from_str(said).unwrap();
             let (settings, log) = (file.serve.settings(), file.log);
-            let printed = toml(&settings, &log);
+            let printed = toml(&settings, &file.proxy, &log).unwrap();
+            let (_, proxy) = said.split_once("[proxy]").unwrap_or_default();
+            for line in proxy.lines() {
+                assert!(printed.contains(line), "{line}\n{printed}");
+            }
             let again: File = toml::from_str(&printed).expect(&printed);
             assert_eq!(again.serve.settings(), settings, "{printed}");
+            let again_printed = toml(&settings, &again.proxy, &log).unwrap();
+            assert_eq!(again_printed, printed);
             assert_eq!(
                 (again.log.dir.clone(), again.log.level()),
                 (log.dir.clone(), log.level())

@@ -54,76 +54,76 @@ pub(crate) struct ProxyOptions {
     /// What clients and upstreams speak: memcached or resp [default: resp]
     #[arg(long, value_name = "memcached|resp")]
     #[serde(deserialize_with = "parsed")]
-    protocol: Option<Protocol>,
+    pub(super) protocol: Option<Protocol>,
 
     /// Where clients connect: HOST:PORT, or a path with a slash for a Unix socket [default: 127.0.0.1:12345]
     #[arg(long, value_name = "ADDR")]
     #[serde(deserialize_with = "parsed")]
-    listen: Option<Endpoint>,
+    pub(super) listen: Option<Endpoint>,
 
     /// A server to stand in front of, HOST:PORT; several share the keys evenly
     #[arg(long, value_name = "ADDR", num_args = 1.., conflicts_with = "servers")]
-    upstream: Option<Vec<String>>,
+    pub(super) upstream: Option<Vec<String>>,
 
     /// A file that lists the servers of a pool: `host:port weight` a line
     #[arg(long, value_name = "FILE")]
-    servers: Option<PathBuf>,
+    pub(super) servers: Option<PathBuf>,
 
     /// Whose placement of keys is matched, so that other clients of the pool agree: ketama, libmemcached or twemproxy
     /// [default: ketama]
     #[arg(long, value_name = "NAME")]
     #[serde(deserialize_with = "parsed")]
-    hash: Option<Hash>,
+    pub(super) hash: Option<Hash>,
 
     /// Connections to each upstream that all clients share [default: 4]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
-    connections: Option<u32>,
+    pub(super) connections: Option<u32>,
 
     /// Connections to upstreams that single clients may have for themselves, for MULTI, BLPOP, SUBSCRIBE and the like
     /// [default: 256]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=65535))]
-    own_connections: Option<u32>,
+    pub(super) own_connections: Option<u32>,
 
     /// Threads that forward, at most one per connection to an upstream [default: one for every two cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
-    workers: Option<u32>,
+    pub(super) workers: Option<u32>,
 
     /// Clients connected at once; one more is told so and closed [default: 1024]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    max_connections: Option<u32>,
+    pub(super) max_connections: Option<u32>,
 
     /// Errors in a row after which an upstream is ejected, and probed until it is back [default: 3]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    failures: Option<u32>,
+    pub(super) failures: Option<u32>,
 
     /// What the keys of an ejected upstream get: an error, the next server on the ring, or for reads a miss
     /// [default: error]
     #[arg(long, value_name = "error|next|miss")]
     #[serde(deserialize_with = "parsed")]
-    on_failure: Option<OnFailure>,
+    pub(super) on_failure: Option<OnFailure>,
 
     /// Seconds in which a connection to an upstream must be made [default: 2]
     #[arg(long, value_name = "SECONDS")]
     #[serde(deserialize_with = "parsed")]
-    connect_timeout: Option<Seconds>,
+    pub(super) connect_timeout: Option<Seconds>,
 
     /// Seconds that an upstream may be silent while an answer is due [default: 5]
     #[arg(long, value_name = "SECONDS")]
     #[serde(deserialize_with = "parsed")]
-    read_timeout: Option<Seconds>,
+    pub(super) read_timeout: Option<Seconds>,
 
     /// Seconds that a client may take nothing of an answer that waits for it [default: 5]
     #[arg(long, value_name = "SECONDS")]
     #[serde(deserialize_with = "parsed")]
-    write_timeout: Option<Seconds>,
+    pub(super) write_timeout: Option<Seconds>,
 
     /// The database of Redis upstreams that is the clients' database 0 [default: 0]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..1024))]
-    database: Option<u32>,
+    pub(super) database: Option<u32>,
 
     /// A file whose first line is the password of Redis upstreams
     #[arg(long, value_name = "FILE")]
-    password_file: Option<PathBuf>,
+    pub(super) password_file: Option<PathBuf>,
 }
 
 /// A placement by its name.
@@ -144,6 +144,19 @@ impl std::str::FromStr for Hash {
         }
     }
 }
+
+impl std::fmt::Display for Hash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self.0 {
+            Placement::Ketama => "ketama",
+            Placement::Libmemcached => "libmemcached",
+            Placement::Twemproxy => "twemproxy",
+        })
+    }
+}
+
+/// Where a proxy listens unless it is told otherwise.
+pub(super) const LISTEN: &str = "127.0.0.1:12345";
 
 impl ProxyOptions {
     /// These options where they were said, `file`'s where they weren't.
@@ -175,7 +188,7 @@ impl ProxyOptions {
     }
 
     /// The settings in force, or what is wrong with them.
-    fn settings(&self) -> Result<Settings, String> {
+    pub(super) fn settings(&self) -> Result<Settings, String> {
         let mut settings = Settings::new(self.protocol.unwrap_or(Protocol::Resp));
         let set = |to: &mut usize, value: Option<u32>| {
             if let Some(value) = value {
@@ -253,7 +266,7 @@ pub(super) fn run(args: &ProxyArgs) -> Result<(), String> {
     let log = args.log.clone().or(file.log);
     let settings = options.settings()?;
     let listen = match options.listen.clone() {
-        None => Listen::Tcp("127.0.0.1:12345".into()),
+        None => Listen::Tcp(LISTEN.into()),
         Some(Endpoint(Some(listen))) => listen,
         Some(Endpoint(None)) => return Err("--listen off leaves nothing to do".into()),
     };

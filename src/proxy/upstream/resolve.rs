@@ -24,15 +24,27 @@ pub(in crate::proxy) struct Lookup {
     pub(in crate::proxy) found: io::Result<Vec<SocketAddr>>,
 }
 
+/// How a name becomes addresses.
+type Ask = dyn Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync;
+
 /// The threads that look names up.
 #[derive(Clone)]
 pub(in crate::proxy) struct Resolver {
     threads: ThreadPool,
+    ask: Arc<Ask>,
 }
 
 impl Resolver {
+    /// Asks the system.
     pub(in crate::proxy) fn new() -> Resolver {
+        Resolver::asking(|name| name.to_socket_addrs().map(Iterator::collect))
+    }
+
+    fn asking(
+        ask: impl Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync + 'static,
+    ) -> Resolver {
         Resolver {
+            ask: Arc::new(ask),
             threads: threadpool::Builder::new()
                 .num_threads(THREADS)
                 .thread_name("name lookup".to_owned())
@@ -48,8 +60,9 @@ impl Resolver {
         answers: Sender<Lookup>,
         waker: Arc<Waker>,
     ) {
+        let ask = Arc::clone(&self.ask);
         self.threads.execute(move || {
-            let found = name.to_socket_addrs().map(Iterator::collect);
+            let found = ask(&name);
             let lookup = Lookup {
                 link,
                 serial,
@@ -62,5 +75,43 @@ impl Resolver {
                 log::error!("could not wake a worker: {error}; it looks at its next deadline");
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
+    use std::time::Duration;
+
+    use mio::{Poll, Token};
+
+    use super::*;
+
+    #[test]
+    fn a_name_is_looked_up_anew_for_each_connection() {
+        let asked = AtomicU16::new(0);
+        // Another address each time, as when a server has moved.
+        let resolver = Resolver::asking(move |name| {
+            assert_eq!(name, "cache.example:11211");
+            let port = asked.fetch_add(1, Relaxed);
+            Ok(vec![SocketAddr::from(([127, 0, 0, 1], port))])
+        });
+        let poll = Poll::new().expect("a poller");
+        let waker = Arc::new(Waker::new(poll.registry(), Token(0)).expect("a waker"));
+        let (sender, answers) = crossbeam_channel::unbounded();
+        for port in 0..3 {
+            resolver.look_up(
+                "cache.example:11211".to_owned(),
+                (7, u64::from(port)),
+                sender.clone(),
+                Arc::clone(&waker),
+            );
+            let lookup = answers
+                .recv_timeout(Duration::from_secs(10))
+                .expect("an answer");
+            assert_eq!((lookup.link, lookup.serial), (7, u64::from(port)));
+            let found = lookup.found.expect("an address");
+            assert_eq!(found, [SocketAddr::from(([127, 0, 0, 1], port))]);
+        }
     }
 }
