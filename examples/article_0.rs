@@ -1,26 +1,43 @@
-//! How the article on a memcache proxy reads commands, kept to be seen failing; chapter 3 says
-//! what is wrong with it.
+//! The article on a memcache proxy, in Rust: its hundred lines, kept to be seen failing. Chapter 3
+//! says what is wrong with how it reads commands, chapter 10 what is wrong with the rest.
 //!
-//! Run it with `cargo run --example article_0 -- [PORT]`. It prints which key it would
-//! invalidate.
+//! Run it with `cargo run --example article_0 -- [PORT [SERVERS]]`. It prints which key it would
+//! invalidate, and deletes the key from the servers of the file SERVERS, if there is one.
 
 use std::io::{self, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::{env, process, thread};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::time::Duration;
+use std::{env, fs, process, thread};
 
+use crossbeam_channel::{Receiver, Sender, bounded};
+use larder::proxy::{Placement, Ring, ServerList};
 use regex::bytes::Regex;
 
-fn main() -> io::Result<()> {
-    let port: u16 = env::args()
-        .nth(1)
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(0);
+/// How long its client library waits for a server; the Go client's default.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+// ANCHOR: main
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut arguments = env::args().skip(1);
+    let port: u16 = arguments.next().map_or(Ok(0), |text| text.parse())?;
+    let pool = match arguments.next() {
+        Some(file) => Some(Arc::new(fs::read_to_string(file)?.parse::<ServerList>()?)),
+        None => None,
+    };
     let listener = TcpListener::bind(("127.0.0.1", port))?;
     println!("listening on article {}", listener.local_addr()?);
+
+    // A Go channel without a size: the sender waits until somebody takes the key.
+    let (keys, queue) = bounded(0);
+    for _ in 0..2 {
+        let (queue, pool) = (queue.clone(), pool.clone());
+        thread::spawn(move || work(&queue, pool.as_deref()));
+    }
     for stream in listener.incoming() {
-        let stream = stream?;
+        let (stream, keys) = (stream?, keys.clone());
         thread::spawn(move || {
-            handle(&stream).unwrap_or_else(|error| {
+            handle(&stream, &keys).unwrap_or_else(|error| {
                 // In Go, a panic in any goroutine ends the process.
                 println!("panic: {error}");
                 process::exit(2);
@@ -29,10 +46,11 @@ fn main() -> io::Result<()> {
     }
     Ok(())
 }
+// ANCHOR_END: main
 
 // ANCHOR: article
 /// One read is one command; what doesn't look like one ends the connection.
-fn handle(mut stream: &TcpStream) -> io::Result<()> {
+fn handle(mut stream: &TcpStream, keys: &Sender<String>) -> io::Result<()> {
     loop {
         let mut buffer = [0; 384];
         let read = stream.read(&mut buffer)?;
@@ -43,6 +61,7 @@ fn handle(mut stream: &TcpStream) -> io::Result<()> {
             return Ok(());
         };
         println!("invalidate {key}");
+        keys.send(key).map_err(io::Error::other)?;
         let reply: &[u8] = if verb == "delete" {
             b"DELETED\r\n"
         } else {
@@ -60,3 +79,25 @@ fn command(input: &[u8]) -> Option<(String, String)> {
     Some((text(1), text(2)))
 }
 // ANCHOR_END: article
+
+// ANCHOR: work
+/// Takes keys and deletes them where they belong. What becomes of a delete, nobody asks.
+fn work(queue: &Receiver<String>, pool: Option<&ServerList>) {
+    let ring = pool.map(|list| Ring::new(list, Placement::Ketama));
+    for key in queue {
+        if let (Some(list), Some(ring)) = (pool, &ring) {
+            let server = &list.servers()[ring.server(key.as_bytes())];
+            let _ = delete(&server.address, &key);
+        }
+    }
+}
+
+fn delete(server: &str, key: &str) -> io::Result<()> {
+    let server: SocketAddr = server.parse().map_err(io::Error::other)?;
+    let mut stream = TcpStream::connect_timeout(&server, PATIENCE)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.write_all(format!("delete {key}\r\n").as_bytes())?;
+    stream.read(&mut [0; 64])?;
+    Ok(())
+}
+// ANCHOR_END: work

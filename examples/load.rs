@@ -1,9 +1,9 @@
 //! A small load for the book's measurements: one thread for each connection, request and reply
 //! by turns.
 //!
-//! - `load ADDR CONNECTIONS SECONDS REQUEST` sends REQUEST (with `\r` and `\n` as escapes) over and
-//!   over, and prints requests a second and how long the slowest took. The first reply tells how
-//!   long each reply is.
+//! - `load ADDR CONNECTIONS SECONDS REQUEST [BYTES]` sends REQUEST (with `\r` and `\n` as escapes) over
+//!   and over, and prints requests a second and how long the slowest took. BYTES is how long each
+//!   reply is; without it, a connection is made to see. All connections stay until the last is done.
 //! - `load ADDR reconnect SECONDS` connects, says one line, reads it back and leaves, over and over,
 //!   and prints how often that went in a second.
 //! - `load ADDR idle CONNECTIONS PID` opens connections that say one line and then nothing, and
@@ -25,8 +25,13 @@ fn main() -> ExitCode {
     let done = match words[..] {
         [address, "idle", connections, process] => idle(address, connections, process),
         [address, "reconnect", seconds] => reconnect(address, seconds),
-        [address, connections, seconds, request] => busy(address, connections, seconds, request),
-        _ => Err("give ADDR CONNECTIONS SECONDS REQUEST, ADDR reconnect SECONDS, or ADDR idle CONNECTIONS PID".into()),
+        [address, connections, seconds, request] => {
+            busy(address, connections, seconds, request, None)
+        }
+        [address, connections, seconds, request, bytes] => {
+            busy(address, connections, seconds, request, Some(bytes))
+        }
+        _ => Err("give ADDR CONNECTIONS SECONDS REQUEST [BYTES], ADDR reconnect SECONDS, or ADDR idle CONNECTIONS PID".into()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -37,13 +42,22 @@ fn main() -> ExitCode {
     }
 }
 
-fn busy(address: &str, connections: &str, seconds: &str, request: &str) -> Result<()> {
+fn busy(
+    address: &str,
+    connections: &str,
+    seconds: &str,
+    request: &str,
+    reply: Option<&str>,
+) -> Result<()> {
     let (connections, seconds): (usize, u64) = (connections.parse()?, seconds.parse()?);
     let request = request
         .replace("\\r", "\r")
         .replace("\\n", "\n")
         .into_bytes();
-    let reply = reply_length(address, &request)?;
+    let reply = match reply {
+        Some(bytes) => bytes.parse()?,
+        None => reply_length(address, &request)?,
+    };
     let until = Instant::now() + Duration::from_secs(seconds);
     let mut workers = Vec::new();
     for _ in 0..connections {
@@ -52,9 +66,11 @@ fn busy(address: &str, connections: &str, seconds: &str, request: &str) -> Resul
             exchange(&address, &request, reply, until)
         }));
     }
-    let mut times = Vec::new();
+    let (mut times, mut streams) = (Vec::new(), Vec::new());
     for worker in workers {
-        times.extend(worker.join().map_err(|_| "a worker panicked")??);
+        let (taken, stream) = worker.join().map_err(|_| "a worker panicked")??;
+        times.extend(taken);
+        streams.push(stream);
     }
     times.sort_unstable();
     let at = |share: usize| times[(times.len() - 1) * share / 1000];
@@ -67,8 +83,13 @@ fn busy(address: &str, connections: &str, seconds: &str, request: &str) -> Resul
     Ok(())
 }
 
-/// Requests and replies by turns, each timed.
-fn exchange(address: &str, request: &[u8], reply: usize, until: Instant) -> Result<Vec<Duration>> {
+/// Requests and replies by turns, each timed; and the connection, still open.
+fn exchange(
+    address: &str,
+    request: &[u8],
+    reply: usize,
+    until: Instant,
+) -> Result<(Vec<Duration>, TcpStream)> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_nodelay(true)?;
     let mut buffer = vec![0; reply];
@@ -82,7 +103,7 @@ fn exchange(address: &str, request: &[u8], reply: usize, until: Instant) -> Resu
     if times.is_empty() {
         return Err("no request was answered in time".into());
     }
-    Ok(times)
+    Ok((times, stream))
 }
 
 /// How many bytes answer the request: what comes until the server is silent for a while.

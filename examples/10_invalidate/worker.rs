@@ -1,0 +1,143 @@
+//! What happens behind the client's back: workers take keys from the channel and delete each from the server that the
+//! ring names.
+
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use crossbeam_channel::Receiver;
+use larder::protocol::memcached::text::reply;
+use larder::proxy::{Placement, Ring, ServerList};
+
+/// How long a server may take to accept a connection, or to answer.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// Bytes in which an answer to a delete must end.
+const ANSWER_LIMIT: u64 = 512;
+
+// ANCHOR: counts
+/// What has come of the keys so far.
+#[derive(Default)]
+pub(crate) struct Counts {
+    /// Deletes that a server has answered.
+    delivered: AtomicU64,
+    /// Deletes that no server has answered. Nobody will try again.
+    lost: AtomicU64,
+}
+
+impl Counts {
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        reply::stat(out, "delivered", self.delivered.load(Ordering::Relaxed));
+        reply::stat(out, "lost", self.lost.load(Ordering::Relaxed));
+    }
+}
+// ANCHOR_END: counts
+
+// ANCHOR: start
+/// Starts the workers; each has its own connections to all servers.
+pub(crate) fn start(
+    workers: usize,
+    pool: &ServerList,
+    queue: &Receiver<Vec<u8>>,
+    counts: &Arc<Counts>,
+) -> io::Result<Vec<JoinHandle<()>>> {
+    (0..workers)
+        .map(|_| {
+            let mut upstreams: Vec<Upstream> = pool
+                .servers()
+                .iter()
+                .map(|server| Upstream::new(&server.address))
+                .collect();
+            let ring = Ring::new(pool, Placement::Ketama);
+            let (queue, counts) = (queue.clone(), Arc::clone(counts));
+            thread::Builder::new().spawn(move || {
+                for key in queue {
+                    let upstream = &mut upstreams[ring.server(&key)];
+                    let count = match upstream.delete(&key) {
+                        Ok(()) => &counts.delivered,
+                        Err(error) => {
+                            let key = key.escape_ascii();
+                            eprintln!("{}: {error}; {key} may be stale there", upstream.address);
+                            &counts.lost
+                        }
+                    };
+                    count.fetch_add(1, Ordering::Relaxed);
+                }
+            })
+        })
+        .collect()
+}
+// ANCHOR_END: start
+
+// ANCHOR: upstream
+/// A server of the pool, and the connection to it while that is good.
+struct Upstream {
+    address: String,
+    connection: Option<BufReader<TcpStream>>,
+}
+
+impl Upstream {
+    fn new(address: &str) -> Upstream {
+        Upstream {
+            address: address.to_owned(),
+            connection: None,
+        }
+    }
+
+    /// Deletes a key. The server may have closed a connection that was kept since it was last used; then there is a
+    /// second try, on a new one: to delete twice is no harm. A server that doesn't answer in time isn't asked again.
+    fn delete(&mut self, key: &[u8]) -> io::Result<()> {
+        if let Some(mut kept) = self.connection.take() {
+            match ask(&mut kept, key) {
+                Ok(()) => {
+                    self.connection = Some(kept);
+                    return Ok(());
+                }
+                Err(error) if error.kind() == ErrorKind::TimedOut => return Err(error),
+                Err(_) => {}
+            }
+        }
+        let mut fresh = BufReader::new(connect(&self.address)?);
+        ask(&mut fresh, key)?;
+        self.connection = Some(fresh);
+        Ok(())
+    }
+}
+
+fn connect(address: &str) -> io::Result<TcpStream> {
+    let mut found = address.to_socket_addrs()?;
+    let address = found.next().ok_or(ErrorKind::AddrNotAvailable)?;
+    let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    Ok(stream)
+}
+
+/// One delete and its answer. A connection is only as good as its last answer: after an error it is dropped with what
+/// may still come on it.
+fn ask(connection: &mut BufReader<TcpStream>, key: &[u8]) -> io::Result<()> {
+    let line = [b"delete ", key, b"\r\n"].concat();
+    connection.get_mut().write_all(&line)?;
+    let mut answer = Vec::new();
+    let mut limited = connection.take(ANSWER_LIMIT);
+    limited
+        .read_until(b'\n', &mut answer)
+        .map_err(|error| match error.kind() {
+            // What a blocking read says when its time is over.
+            ErrorKind::WouldBlock => io::Error::new(ErrorKind::TimedOut, "no answer in time"),
+            _ => error,
+        })?;
+    match &answer[..] {
+        reply::DELETED | reply::NOT_FOUND => Ok(()),
+        [] => Err(ErrorKind::UnexpectedEof.into()),
+        other => Err(io::Error::other(format!(
+            "answered {}",
+            other.escape_ascii()
+        ))),
+    }
+}
+// ANCHOR_END: upstream

@@ -1,0 +1,25 @@
+//! Exercises of chapter 10, invalidate in the background.
+
+mod ex1_solution;
+mod ex1_starter;
+mod ex2_solution;
+mod ex2_starter;
+
+use super::{Exercise, Serve};
+
+pub(crate) const EXERCISES: &[Exercise] = &[
+    Exercise {
+        number: "10.1",
+        file: "ch10/ex1",
+        asks: "say that the channel is full, and don't wait for it",
+        starter: Serve::Connection(ex1_starter::serve),
+        solution: Serve::Connection(ex1_solution::serve),
+    },
+    Exercise {
+        number: "10.2",
+        file: "ch10/ex2",
+        asks: "keep the writes of one key in their order, with two workers",
+        starter: Serve::Connection(ex2_starter::serve),
+        solution: Serve::Connection(ex2_solution::serve),
+    },
+];
