@@ -97,7 +97,9 @@ fn delete(server: &str, key: &str) -> io::Result<()> {
     let mut stream = TcpStream::connect_timeout(&server, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.write_all(format!("delete {key}\r\n").as_bytes())?;
-    stream.read(&mut [0; 64])?;
-    Ok(())
+    match stream.read(&mut [0; 64])? {
+        0 => Err(io::ErrorKind::UnexpectedEof.into()),
+        _ => Ok(()),
+    }
 }
 // ANCHOR_END: work

@@ -166,7 +166,7 @@ fn listeners(stage: u32) -> usize {
     match stage {
         ..6 => 1,
         6 => 2,
-        7..=9 => 1,
+        7..=11 => 1,
         _ => 3,
     }
 }
@@ -200,6 +200,13 @@ impl Staged {
                 arguments.push(file.path().display().to_string());
                 list = Some(file);
             }
+            None if is_invalidator(stage) => {
+                // Nobody listens there: what clients are told must not depend on it.
+                let file = NamedTempFile::new().map_err(|error| error.to_string())?;
+                fs::write(file.path(), "127.0.0.1:1 1\n").map_err(|error| error.to_string())?;
+                arguments.push(file.path().display().to_string());
+                list = Some(file);
+            }
             None => {}
         }
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
@@ -214,6 +221,12 @@ impl Staged {
 /// Whether a stage stands in front of other servers.
 fn is_proxy(stage: u32) -> bool {
     matches!(stage, 7..=9)
+}
+
+/// Whether a stage speaks memcached's protocol and stores nothing: it promises what its chapter
+/// shows.
+fn is_invalidator(stage: u32) -> bool {
+    matches!(stage, 10 | 11)
 }
 
 /// The article's program whose code a page shows.
@@ -364,13 +377,17 @@ pub(crate) fn problems(book: &Book, page: &Page, name: &str) -> Result<Vec<Strin
     let protocols: Vec<&str> = started.listening.iter().map(|(p, _)| p.as_str()).collect();
     let mut promised = transcripts(&book.root)?;
     promised.retain(|transcript| {
+        let shown = shown(&included, &transcript.name);
         transcript.stage <= stage
-            && protocols.contains(&transcript.protocol.name())
-            // One that needs settings is promised by the chapters that show it.
-            && (transcript.options.is_empty() || shown(&included, &transcript.name))
-            && (!is_proxy(stage)
-                || shown(&included, &transcript.name)
-                || !matches!(transcript.agrees, Agrees::LarderOnly(_)))
+            && if is_invalidator(stage) || !transcript.options.is_empty() {
+                // One that needs settings is promised by the chapters that show it.
+                shown
+            } else {
+                protocols.contains(&transcript.protocol.name())
+                    && (!is_proxy(stage)
+                        || shown
+                        || !matches!(transcript.agrees, Agrees::LarderOnly(_)))
+            }
     });
     if promised.is_empty() {
         problems.push(format!("{name}: no transcript says what it must do"));
