@@ -3,67 +3,10 @@
 mod proxy_support;
 mod support;
 
-use std::io::{BufRead, BufReader, Read};
-use std::net::SocketAddr;
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::io::Read;
+use std::process::Stdio;
 
-use proxy_support::{Client, eventually};
-
-/// The program, until this is dropped.
-struct Program {
-    child: Child,
-    _out: BufReader<ChildStdout>,
-    address: SocketAddr,
-}
-
-fn command(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_larder"));
-    command.arg("proxy").args(arguments);
-    command.stdin(Stdio::null());
-    command
-}
-
-impl Program {
-    fn start(arguments: &[&str]) -> Program {
-        Program::with(arguments, &[])
-    }
-
-    /// With variables in its environment.
-    fn with(arguments: &[&str], variables: &[(&str, &str)]) -> Program {
-        let directory = tempfile::tempdir().expect("a directory");
-        let mut child = command(arguments)
-            .current_dir(directory.path())
-            .args(["--listen", "127.0.0.1:0"])
-            .envs(variables.iter().copied())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("it starts");
-        let mut out = BufReader::new(child.stdout.take().expect("it is piped"));
-        let mut line = String::new();
-        out.read_line(&mut line).expect("a line");
-        let address = line.trim().rsplit(' ').next().unwrap_or_default();
-        Program {
-            address: address.parse().unwrap_or_else(|_| panic!("{line:?}")),
-            child,
-            _out: out,
-        }
-    }
-
-    fn signal(&self, name: &str) {
-        let sent = Command::new("kill")
-            .args([name, &self.child.id().to_string()])
-            .status();
-        assert!(sent.expect("kill is there").success());
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
+use proxy_support::{Client, Program, command, eventually};
 
 #[test]
 fn without_an_upstream_the_error_shows_the_ways() {

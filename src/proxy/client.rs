@@ -108,6 +108,8 @@ pub(super) struct Client {
     begun: bool,
     pub(super) face: Face,
     pub(super) own: Option<Own>,
+    /// The rest of a request that is answered already, and read only for its end.
+    pub(super) skip: Option<Rest>,
     /// `MULTI` was said, but nothing yet of which upstream it is for.
     pub(super) pending: Option<Box<Pending>>,
     /// What `CLIENT SETNAME` said.
@@ -154,6 +156,7 @@ impl Client {
             begun: false,
             face: Face::default(),
             own: None,
+            skip: None,
             pending: None,
             name: Box::default(),
             admitted,

@@ -67,7 +67,7 @@ pub(super) fn too_large(protocol: Protocol) -> &'static [u8] {
     match protocol {
         Protocol::Memcached => b"SERVER_ERROR request too large to be divided\r\n",
         Protocol::Resp => {
-            b"-ERR a request over 1 MiB has to belong to one upstream by its first key\r\n"
+            b"-ERR a request over 1 MiB can't be divided among upstreams: send several smaller ones\r\n"
         }
     }
 }

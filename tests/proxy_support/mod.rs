@@ -7,9 +7,9 @@
     reason = "each test file uses a part of it"
 )]
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use larder::proxy::{Control, Placement, Protocol, Proxy, ServerList, Settings};
@@ -273,4 +273,60 @@ pub fn answerer(bytes: &'static [u8], closes: bool) -> SocketAddr {
             }
         }
     })
+}
+
+/// `larder proxy` as a user starts it, until this is dropped.
+pub struct Program {
+    pub child: Child,
+    _out: BufReader<ChildStdout>,
+    pub address: SocketAddr,
+}
+
+pub fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_larder"));
+    command.arg("proxy").args(arguments);
+    command.stdin(Stdio::null());
+    command
+}
+
+impl Program {
+    pub fn start(arguments: &[&str]) -> Program {
+        Program::with(arguments, &[])
+    }
+
+    /// With variables in its environment.
+    pub fn with(arguments: &[&str], variables: &[(&str, &str)]) -> Program {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut child = command(arguments)
+            .current_dir(directory.path())
+            .args(["--listen", "127.0.0.1:0"])
+            .envs(variables.iter().copied())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("it starts");
+        let mut out = BufReader::new(child.stdout.take().expect("it is piped"));
+        let mut line = String::new();
+        out.read_line(&mut line).expect("a line");
+        let address = line.trim().rsplit(' ').next().unwrap_or_default();
+        Program {
+            address: address.parse().unwrap_or_else(|_| panic!("{line:?}")),
+            child,
+            _out: out,
+        }
+    }
+
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill")
+            .args([name, &self.child.id().to_string()])
+            .status();
+        assert!(sent.expect("kill is there").success());
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }

@@ -19,7 +19,7 @@ use super::super::client::{Face, Own};
 use super::super::errors;
 use super::super::merge::Merge;
 use super::super::reply::Shape;
-use super::super::request::{Detach, Keys, Large, Meta, Request, Route};
+use super::super::request::{Detach, Keys, Large, Meta, Request, Rest, Route};
 use super::super::upstream::{Failure, Purpose};
 use super::gather::Fate;
 use super::meta::FENCE;
@@ -192,10 +192,14 @@ impl Worker {
             _ => None,
         };
         let client = &mut self.clients[key];
-        let Some(number) = number.filter(|_| client.admitted) else {
-            // Where it ends is far off, so it can't be passed over.
+        if !client.admitted {
+            // It could send for ever, and nobody knows it.
             client.closing = true;
-            return self.answer(key, errors::too_large(self.shared.settings.protocol));
+            return self.answer(key, errors::NOAUTH);
+        }
+        let Some(number) = number else {
+            let error = errors::too_large(self.shared.settings.protocol);
+            return self.pass_over(key, large.rest, error);
         };
         if let Some(fate) = self.leave_own(key) {
             return fate;
@@ -207,10 +211,7 @@ impl Worker {
             let link = self.shared_link(number, client.face, client.id);
             match self.knows_meta(link, key) {
                 None => return Fate::Stalled,
-                Some(false) => {
-                    self.clients[key].closing = true;
-                    return self.answer(key, reply::ERROR);
-                }
+                Some(false) => return self.pass_over(key, large.rest, reply::ERROR),
                 Some(true) => {}
             }
         }
@@ -219,13 +220,14 @@ impl Worker {
             Some(own) if self.links[own.link].upstream.id == self.pool.upstreams[number].id => {
                 Ok(())
             }
-            Some(_) => Err(self.answer(key, errors::CROSSSLOT)),
+            Some(_) => return self.pass_over(key, large.rest, errors::CROSSSLOT),
             None if client.pending.is_some() => self.begin(key, number),
             None => self.take_own(key, number, client.face),
         };
         if let Err(fate) = opened {
             if let Fate::Taken = fate {
-                self.clients[key].closing = true;
+                // It is answered, with an error.
+                self.clients[key].skip = Some(large.rest);
             }
             return fate;
         }
@@ -243,6 +245,20 @@ impl Worker {
         };
         self.push(link, key, sequence, 0, b"", large.shape);
         Fate::Taken
+    }
+
+    /// Answers a request that is too long to be held, and drops what follows up to its end. A
+    /// transaction that it was part of is aborted.
+    fn pass_over(&mut self, key: usize, rest: Rest, error: &[u8]) -> Fate {
+        let client = &mut self.clients[key];
+        client.skip = Some(rest);
+        if let Some(own) = &mut client.own {
+            own.aborted |= own.multi;
+        }
+        if let Some(pending) = &mut client.pending {
+            pending.abort();
+        }
+        self.answer(key, error)
     }
 
     /// Passes bytes to a client's own link as they are; how many it took.

@@ -111,6 +111,19 @@ impl Worker {
             if client.again || client.closing {
                 break;
             }
+            if let Some(rest) = &mut client.skip {
+                let fed = rest.feed(&input[at..]);
+                match fed {
+                    None => client.closing = true,
+                    Some((used, done)) => {
+                        at += used;
+                        if done {
+                            client.skip = None;
+                        }
+                    }
+                }
+                continue;
+            }
             if let Some(own) = &client.own
                 && (own.raw || own.upload.is_some())
             {

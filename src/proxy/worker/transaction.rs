@@ -43,6 +43,13 @@ pub(in crate::proxy) struct Pending {
     before: Face,
 }
 
+impl Pending {
+    /// `EXEC` will be refused.
+    pub(super) fn abort(&mut self) {
+        self.aborted = true;
+    }
+}
+
 /// Where a command of a transaction has to be executed.
 enum Seat {
     /// At this upstream.

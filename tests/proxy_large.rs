@@ -1,0 +1,187 @@
+//! Requests and replies that are larger than what the proxy holds in memory: they stream, and where
+//! they can't, the client reads an error and goes on.
+
+mod proxy_support;
+mod support;
+
+use std::io::Read;
+use std::thread;
+
+use larder::proxy::Protocol;
+use proxy_support::{Client, Program, Real, patient, proxy, upstream};
+use support::skip;
+
+/// Bytes that repeat after a prime number of them, so that a value tells from one that was cut,
+/// doubled or mixed with another.
+fn value(number: usize, size: usize) -> Vec<u8> {
+    let period: Vec<u8> = (0..251).map(|at| ((at + number) % 251) as u8).collect();
+    let mut value = period.repeat(size / 251 + 1);
+    value.truncate(size);
+    value
+}
+
+/// Reads a value without keeping it.
+fn expect_value(client: &mut Client, number: usize, size: usize) {
+    let (mut at, mut buffer) = (0, vec![0; 64 * 1024]);
+    let pattern = value(number, buffer.len() + 251);
+    while at < size {
+        let wanted = buffer.len().min(size - at);
+        let n = client.0.read(&mut buffer[..wanted]).expect("the value");
+        assert!(n > 0, "the end after {at} of {size} bytes");
+        assert!(buffer[..n] == pattern[at % 251..][..n], "after {at} bytes");
+        at += n;
+    }
+}
+
+#[test]
+fn a_request_that_is_too_large_to_be_divided_is_an_error_and_the_connection_goes_on() {
+    let servers = [(); 3].map(|()| upstream(Protocol::Resp));
+    let pool = proxy(
+        patient(Protocol::Resp),
+        &servers[..2].iter().map(|s| s.address).collect::<Vec<_>>(),
+    );
+    let single = proxy(patient(Protocol::Resp), &[servers[2].address]);
+    let mut mset = format!("*{}\r\n$4\r\nMSET\r\n", 1 + 2 * 4000);
+    for number in 0..4000 {
+        mset += &format!("$8\r\nkey{number:05}\r\n$300\r\n{}\r\n", "v".repeat(300));
+    }
+    let error =
+        "-ERR a request over 1 MiB can't be divided among upstreams: send several smaller ones\r\n";
+    let (mut client, mut other) = (pool.connect(), pool.connect());
+    for _ in 0..2 {
+        client.send("PING\r\n");
+        client.send(&mset);
+        other.ask("SET other 1\r\n", "+OK\r\n");
+        client.ask(
+            "EXISTS key00000 other\r\n",
+            format!("+PONG\r\n{error}:1\r\n"),
+        );
+    }
+    // What is part of a transaction aborts it.
+    client.send("MULTI\r\nSET {t}a 1\r\n");
+    client.send(&mset);
+    client.ask(
+        "EXEC\r\nEXISTS {t}a\r\n",
+        format!(
+            "+OK\r\n+QUEUED\r\n{error}\
+             -EXECABORT Transaction discarded because of previous errors.\r\n:0\r\n"
+        ),
+    );
+    if servers[2].is_real() {
+        let mut client = single.connect();
+        client.send(&mset);
+        client.ask("DBSIZE\r\n", "+OK\r\n:4000\r\n");
+    }
+}
+
+#[test]
+fn a_divided_request_of_nearly_a_mebibyte_is_answered_in_order() {
+    let servers = [(); 2].map(|()| upstream(Protocol::Resp));
+    let proxy = proxy(
+        patient(Protocol::Resp),
+        &servers.each_ref().map(|server| server.address),
+    );
+    let keys = 3000;
+    let (mut mset, mut mget) = (String::new(), String::new());
+    let mut values = format!("*{keys}\r\n");
+    for number in 0..keys {
+        let bulk = format!("$300\r\n{number:05}{}\r\n", "v".repeat(295));
+        mset += &format!("$8\r\nkey{number:05}\r\n{bulk}");
+        mget += &format!("$8\r\nkey{number:05}\r\n");
+        values += &bulk;
+    }
+    let mut client = proxy.connect();
+    client.ask(
+        format!("*{}\r\n$4\r\nMSET\r\n{mset}", 1 + 2 * keys),
+        "+OK\r\n",
+    );
+    client.ask(format!("*{}\r\n$4\r\nMGET\r\n{mget}", 1 + keys), values);
+}
+
+/// The most memory that a process has had resident, in MiB.
+#[cfg(target_os = "linux")]
+fn peak(process: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).expect("it runs");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
+    kib.expect("a size").parse::<u64>().expect("a number") / 1024
+}
+
+const MOST: u64 = 64;
+const TEN_MB: usize = 10_000_000;
+
+#[cfg(target_os = "linux")]
+#[test]
+fn redis_values_of_100_mb_pass_in_less_than_64_mib() {
+    const SIZE: usize = 100_000_000;
+    let Some(redis) = Real::start("redis-server") else {
+        skip!("there is no redis-server that takes values of 100 MB");
+    };
+    let proxy = Program::start(&["--upstream", &redis.address.to_string()]);
+    let mut client = Client::connect(proxy.address);
+    client.send(format!("*3\r\n$3\r\nSET\r\n$3\r\nbig\r\n${SIZE}\r\n"));
+    client.send(value(0, SIZE));
+    client.ask("\r\nGET big\r\n", format!("+OK\r\n${SIZE}\r\n"));
+    expect_value(&mut client, 0, SIZE);
+    client.ask("\r\nDEL big\r\n", "\r\n:1\r\n");
+    thread::scope(|scope| {
+        for number in 0..10 {
+            let mut client = Client::connect(proxy.address);
+            scope.spawn(move || {
+                client.send(format!(
+                    "*3\r\n$3\r\nSET\r\n$2\r\nk{number}\r\n${TEN_MB}\r\n"
+                ));
+                client.send(value(number, TEN_MB));
+                client.ask(
+                    format!("\r\nGET k{number}\r\n"),
+                    format!("+OK\r\n${TEN_MB}\r\n"),
+                );
+                expect_value(&mut client, number, TEN_MB);
+                client.expect("\r\n");
+            });
+        }
+    });
+    let peak = peak(proxy.child.id());
+    println!("{peak} MiB");
+    assert!(peak < MOST, "{peak} MiB");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn memcached_values_of_100_mb_together_pass_in_less_than_64_mib() {
+    let servers: Vec<Real> = (0..2).map_while(|_| Real::start("memcached")).collect();
+    if servers.len() < 2 {
+        skip!("there is no memcached");
+    }
+    let addresses = servers.iter().map(|server| server.address.to_string());
+    let addresses: Vec<String> = addresses.collect();
+    let mut arguments = vec!["--protocol", "memcached", "--upstream"];
+    arguments.extend(addresses.iter().map(String::as_str));
+    let proxy = Program::start(&arguments);
+    thread::scope(|scope| {
+        for number in 0..10 {
+            let mut client = Client::connect(proxy.address);
+            scope.spawn(move || {
+                client.send(format!("set k{number} {number} 0 {TEN_MB}\r\n"));
+                client.send(value(number, TEN_MB));
+                client.ask(
+                    format!("\r\nget k{number}\r\n"),
+                    format!("STORED\r\nVALUE k{number} {number} {TEN_MB}\r\n"),
+                );
+                expect_value(&mut client, number, TEN_MB);
+                client.expect("\r\nEND\r\n");
+            });
+        }
+    });
+    let mut client = Client::connect(proxy.address);
+    client.send("get k0 k1 k2 k3 k4 k5 k6 k7 k8 k9\r\n");
+    for number in 0..10 {
+        client.expect(format!("VALUE k{number} {number} {TEN_MB}\r\n"));
+        expect_value(&mut client, number, TEN_MB);
+        client.expect("\r\n");
+    }
+    client.expect("END\r\n");
+    let peak = peak(proxy.child.id());
+    println!("{peak} MiB");
+    assert!(peak < MOST, "{peak} MiB");
+}
