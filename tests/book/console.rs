@@ -34,13 +34,14 @@ pub(crate) use crate::support::skipped;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Programs that a reader may lack, and the tests with them.
-const PEERS: [&str; 6] = [
+const PEERS: [&str; 7] = [
     "memcached",
     "redis-server",
     "redis-cli",
     "nc",
     "python3",
     "mcstat",
+    "cc",
 ];
 
 /// One command of a block and what the page says that it prints.

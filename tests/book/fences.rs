@@ -6,7 +6,16 @@ use super::includes;
 use super::pages::Book;
 
 /// Languages whose blocks hold nothing but includes.
-const INCLUDED: [&str; 7] = ["rust", "transcript", "diff", "toml", "ini", "sh", "python"];
+const INCLUDED: [&str; 8] = [
+    "rust",
+    "transcript",
+    "diff",
+    "toml",
+    "ini",
+    "sh",
+    "python",
+    "c",
+];
 
 /// Languages that are written on the page: what a terminal shows (and is replayed), and drawings.
 const WRITTEN: [&str; 2] = ["console", "text"];

@@ -4,7 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-mod in_python;
+mod other_languages;
 mod planted;
 
 use std::path::Path;
