@@ -31,6 +31,14 @@ pub(in crate::proxy) enum Failure {
 }
 
 impl Failure {
+    /// What an error of the connection comes to. A reset, read or written into, is an end like any other.
+    pub(in crate::proxy) fn lost(error: io::Error) -> Failure {
+        match error.kind() {
+            io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => Failure::Closed,
+            _ => Failure::Lost(error),
+        }
+    }
+
     /// The one predicate that decides whether the connection may be used again.
     ///
     /// After anything that happened on a connection its place in the stream of answers is not

@@ -22,7 +22,7 @@ impl Worker {
             };
             link.dirty = false;
             match link.flush() {
-                Err(error) => self.fail_link(key, Failure::Lost(error)),
+                Err(error) => self.fail_link(key, Failure::lost(error)),
                 Ok(sent) => {
                     if sent {
                         link.since = self.now;

@@ -1,6 +1,6 @@
 //! From upstreams to clients: reading links, framing their answers, giving each to its client.
 
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::sync::atomic::Ordering::Relaxed;
 
 use slab::Slab;
@@ -56,7 +56,7 @@ impl Worker {
                 (link.readable, link.fin) = (false, false);
                 return;
             }
-            Err(error) => return self.fail_link(key, lost(error)),
+            Err(error) => return self.fail_link(key, Failure::lost(error)),
             Ok(0) => return self.fail_link(key, Failure::Closed),
             Ok(n) => n,
         };
@@ -196,13 +196,5 @@ impl Worker {
         if last_of_probe {
             self.drop_link(key);
         }
-    }
-}
-
-/// A reset is an end like any other.
-fn lost(error: io::Error) -> Failure {
-    match error.kind() {
-        ErrorKind::ConnectionReset => Failure::Closed,
-        _ => Failure::Lost(error),
     }
 }

@@ -1,0 +1,301 @@
+//! Upstreams with every vice, in both protocols: a client reads an error in its protocol within the
+//! deadline or, when a part of an answer has reached it, the end of its connection. Never another's
+//! bytes, never nothing at all. As soon as the upstream behaves the proxy serves from it, without a
+//! restart.
+
+mod proxy_support;
+mod support;
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use larder::proxy::request::{Cut, Cutter, Route, Scratch};
+use larder::proxy::{Protocol, Settings};
+use proxy_support::{Client, TestProxy, eventually, peer, proxy, settings};
+
+const BOTH: [Protocol; 2] = [Protocol::Resp, Protocol::Memcached];
+
+/// Answers a `get` with its key as the value, and anything else with what a probe expects.
+fn behave(stream: &mut TcpStream, protocol: Protocol) {
+    let mut cutter = match protocol {
+        Protocol::Resp => Cutter::resp(),
+        Protocol::Memcached => Cutter::memcached(),
+    };
+    let (mut input, mut buffer) = (Vec::new(), [0; 4096]);
+    while let Ok(n @ 1..) = stream.read(&mut buffer) {
+        input.extend_from_slice(&buffer[..n]);
+        let (mut at, mut scratch) = (0, Scratch::default());
+        while let Cut::Request(request, used) = cutter.cut(&input[at..], &mut scratch) {
+            let key = match request.route {
+                Route::Key(key) => Some(String::from_utf8_lossy(key).into_owned()),
+                _ => None,
+            };
+            at += used;
+            if stream
+                .write_all(answer(protocol, key.as_deref()).as_bytes())
+                .is_err()
+            {
+                return;
+            }
+        }
+        input.drain(..at);
+    }
+}
+
+fn answer(protocol: Protocol, key: Option<&str>) -> String {
+    match (protocol, key) {
+        (Protocol::Resp, Some(key)) => format!("${}\r\n{key}\r\n", key.len()),
+        (Protocol::Resp, None) => "+PONG\r\n".into(),
+        (Protocol::Memcached, Some(key)) => {
+            format!("VALUE {key} 0 {}\r\n{key}\r\nEND\r\n", key.len())
+        }
+        (Protocol::Memcached, None) => "VERSION 1\r\n".into(),
+    }
+}
+
+/// A server that does what `vice` does to its connections until it is `good`.
+fn moody(
+    protocol: Protocol,
+    vice: impl Fn(&mut TcpStream, Protocol) + Send + Sync + 'static,
+) -> (SocketAddr, Arc<AtomicBool>) {
+    let good = Arc::new(AtomicBool::new(false));
+    let is_good = Arc::clone(&good);
+    let address = peer(move |mut stream| match is_good.load(Relaxed) {
+        true => behave(&mut stream, protocol),
+        false => vice(&mut stream, protocol),
+    });
+    (address, good)
+}
+
+/// Waits for the first request.
+fn hear(stream: &mut TcpStream) {
+    let _ = stream.read(&mut [0; 4096]);
+}
+
+/// Reads to the end, answering nothing.
+fn ignore(stream: &mut TcpStream) {
+    let mut bin = [0; 4096];
+    while let Ok(1..) = stream.read(&mut bin) {}
+}
+
+fn start(protocol: Protocol, address: SocketAddr) -> TestProxy {
+    let settings = Settings {
+        connections: 1,
+        ..settings(protocol)
+    };
+    proxy(settings, &[address])
+}
+
+/// Reads what `client` gets instead of an answer.
+#[track_caller]
+fn error(client: &mut Client, protocol: Protocol, address: SocketAddr, what: &str) {
+    let line = client.line();
+    let start = match protocol {
+        Protocol::Resp => "-ERR",
+        Protocol::Memcached => "SERVER_ERROR",
+    };
+    let upstream = format!("{start} upstream {address} ");
+    let told = line
+        .strip_prefix(&upstream)
+        .unwrap_or_else(|| panic!("{line}"));
+    assert!(
+        told.contains(what) || told.starts_with("is ejected"),
+        "{line}"
+    );
+}
+
+/// Once the upstream behaves, everyone gets their own answer.
+#[track_caller]
+fn recovers(proxy: &TestProxy, protocol: Protocol, good: &AtomicBool) {
+    good.store(true, Relaxed);
+    let mut client = proxy.connect();
+    eventually("the recovery", || {
+        client.send("get first\r\n");
+        let line = client.line();
+        let begins = !line.starts_with("-ERR") && !line.starts_with("SERVER_ERROR");
+        if begins {
+            let whole = answer(protocol, Some("first"));
+            client.expect(&whole[line.len() + 2..]);
+        }
+        begins
+    });
+    let mut clients: Vec<Client> = (0..8).map(|_| proxy.connect()).collect();
+    for (number, client) in clients.iter_mut().enumerate() {
+        client.send(format!("get k{number}\r\nget l{number}\r\n"));
+    }
+    for (number, client) in clients.iter_mut().enumerate() {
+        client.expect(answer(protocol, Some(&format!("k{number}"))));
+        client.expect(answer(protocol, Some(&format!("l{number}"))));
+    }
+}
+
+/// What two clients get of a server with this vice.
+#[track_caller]
+fn gives_an_error(vice: fn(&mut TcpStream, Protocol), what: &str) {
+    for protocol in BOTH {
+        let (address, good) = moody(protocol, vice);
+        let proxy = start(protocol, address);
+        let mut clients = [proxy.connect(), proxy.connect()];
+        let began = Instant::now();
+        for client in &mut clients {
+            client.send("get a\r\nget b\r\n");
+        }
+        for client in &mut clients {
+            error(client, protocol, address, what);
+            error(client, protocol, address, what);
+        }
+        // The deadline is 400 ms; the rest is for a machine with other things to do.
+        assert!(began.elapsed() < Duration::from_secs(8));
+        recovers(&proxy, protocol, &good);
+    }
+}
+
+#[test]
+fn one_that_closes_at_once() {
+    gives_an_error(|_, _| {}, "closed the connection");
+}
+
+#[test]
+fn one_that_resets_the_connection() {
+    gives_an_error(
+        |stream, _| {
+            // What is unread when a socket closes makes the system reset it.
+            let _ = stream.peek(&mut [0]);
+        },
+        "closed the connection",
+    );
+}
+
+#[test]
+fn one_that_closes_its_half_and_goes_on_reading() {
+    gives_an_error(
+        |stream, _| {
+            hear(stream);
+            let _ = stream.shutdown(Shutdown::Write);
+            ignore(stream);
+        },
+        "closed the connection",
+    );
+}
+
+#[test]
+fn one_that_hears_and_says_nothing() {
+    gives_an_error(|stream, _| ignore(stream), "did not answer within 400ms");
+}
+
+#[test]
+fn one_that_speaks_another_protocol() {
+    gives_an_error(
+        |stream, _| {
+            hear(stream);
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+            ignore(stream);
+        },
+        "not the protocol",
+    );
+}
+
+/// Of these a part of an answer has reached the client: only the end of its connection can tell.
+#[test]
+fn one_that_stops_in_the_middle_of_a_value_by_closing_or_by_silence() {
+    for protocol in BOTH {
+        for closes in [true, false] {
+            let half = match protocol {
+                Protocol::Resp => "$10\r\nabc",
+                Protocol::Memcached => "VALUE a 0 10\r\nabc",
+            };
+            let (address, good) = moody(protocol, move |stream, _| {
+                hear(stream);
+                let _ = stream.write_all(half.as_bytes());
+                // The other client's request.
+                hear(stream);
+                if !closes {
+                    ignore(stream);
+                }
+            });
+            let proxy = start(protocol, address);
+            let (mut client, mut behind) = (proxy.connect(), proxy.connect());
+            client.send("get a\r\n");
+            client.expect(half);
+            behind.send("get b\r\n");
+            client.expect_end();
+            let line = behind.line();
+            assert!(line.contains(&format!("upstream {address} ")), "{line}");
+            recovers(&proxy, protocol, &good);
+        }
+    }
+}
+
+#[test]
+fn one_that_answers_more_than_it_was_asked() {
+    for protocol in BOTH {
+        let (address, good) = moody(protocol, |stream, protocol| {
+            hear(stream);
+            let twice = answer(protocol, Some("a")).repeat(2);
+            let _ = stream.write_all(twice.as_bytes());
+            ignore(stream);
+        });
+        let proxy = start(protocol, address);
+        // What is too much is never taken for the answer to the next request.
+        for _ in 0..3 {
+            let (mut one, mut two) = (proxy.connect(), proxy.connect());
+            one.ask("get a\r\n", answer(protocol, Some("a")));
+            good.store(true, Relaxed);
+            two.ask("get b\r\n", answer(protocol, Some("b")));
+            good.store(false, Relaxed);
+        }
+        recovers(&proxy, protocol, &good);
+    }
+}
+
+#[test]
+fn one_that_never_reads() {
+    for protocol in BOTH {
+        let (sender, wait) = crossbeam_channel::bounded::<()>(0);
+        let (address, good) = moody(protocol, move |_, _| {
+            // Until the test ends. What arrives stays in the socket.
+            let _ = wait.recv();
+        });
+        let proxy = start(protocol, address);
+        let mut other = proxy.connect();
+        // More than the sockets on the way take.
+        let mut clients: Vec<Client> = (0..20).map(|_| proxy.connect()).collect();
+        let value = "v".repeat(900_000);
+        for client in &mut clients {
+            client.send(match protocol {
+                Protocol::Resp => format!("*3\r\n$3\r\nSET\r\n$1\r\na\r\n$900000\r\n{value}\r\n"),
+                Protocol::Memcached => format!("set a 0 0 900000\r\n{value}\r\n"),
+            });
+        }
+        other.send("get b\r\n");
+        error(&mut other, protocol, address, "did not answer within 400ms");
+        for client in &mut clients {
+            error(client, protocol, address, "did not answer within 400ms");
+        }
+        recovers(&proxy, protocol, &good);
+        drop(sender);
+    }
+}
+
+#[test]
+fn one_that_is_slow_but_never_silent_is_waited_for() {
+    for protocol in BOTH {
+        let (address, _) = moody(protocol, |stream, protocol| {
+            hear(stream);
+            for byte in answer(protocol, Some("abcdefgh")).as_bytes() {
+                // Together longer than the deadline, each far from it.
+                std::thread::sleep(Duration::from_millis(60));
+                if stream.write_all(&[*byte]).is_err() {
+                    return;
+                }
+            }
+            ignore(stream);
+        });
+        let proxy = start(protocol, address);
+        let mut client = proxy.connect();
+        client.ask("get abcdefgh\r\n", answer(protocol, Some("abcdefgh")));
+    }
+}
