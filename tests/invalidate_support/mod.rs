@@ -6,17 +6,20 @@
     reason = "each test file uses a part of it"
 )]
 
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::{Duration, Instant};
+use std::io::{BufRead, BufReader, ErrorKind, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use larder::proxy::invalidate::{Control, Invalidate, Running, Settings, Target};
 use larder::proxy::{Protocol, ServerList};
 use larder::server::Listen;
 use tempfile::TempDir;
 
-use crate::proxy_support::{Client, PATIENCE, Real, eventually};
+use crate::proxy_support::{Client, Real, eventually};
 
 /// An invalidation server on free ports, and its spool.
 pub struct Invalidator {
@@ -89,29 +92,12 @@ impl Invalidator {
     pub fn stat(&self, name: &str) -> u64 {
         let values = self.stats(name);
         assert!(!values.is_empty(), "no {name}");
-        values
-            .iter()
-            .map(|(_, value)| value.parse::<u64>().expect("a number"))
-            .sum()
+        sum(&values)
     }
 
     /// The values of a name, each with whose it is.
     pub fn stats(&self, name: &str) -> Vec<(String, String)> {
-        let mut client = self.client();
-        client.send("stats invalidate\r\n");
-        let mut found = Vec::new();
-        loop {
-            let line = client.line();
-            if line == "END" {
-                return found;
-            }
-            let line = line.strip_prefix("STAT ").expect("a statistic");
-            let (key, value) = line.split_once(' ').expect("a name and a value");
-            let (of, key) = key.rsplit_once(':').unwrap_or(("", key));
-            if key == name {
-                found.push((of.to_owned(), value.to_owned()));
-            }
-        }
+        stats(&mut self.client(), name)
     }
 
     /// Waits until nothing is pending and every upstream is up to date.
@@ -187,17 +173,175 @@ pub fn real(program: &str, count: usize) -> Option<Vec<Real>> {
     (0..count).map(|_| Real::start(program)).collect()
 }
 
-/// How long something took.
-pub fn timed(what: impl FnOnce()) -> Duration {
-    let began = Instant::now();
-    what();
-    began.elapsed()
+/// A cache that has nothing and writes down what it is told; it can be switched off and on.
+#[derive(Clone)]
+pub struct Witness {
+    pub address: SocketAddr,
+    told: Arc<Mutex<Vec<String>>>,
+    up: Arc<AtomicBool>,
+    open: Arc<AtomicUsize>,
 }
 
-pub fn patience() -> Duration {
-    PATIENCE
+impl Witness {
+    pub fn start() -> Witness {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let witness = Witness {
+            address: listener.local_addr().expect("an address"),
+            told: Arc::default(),
+            up: Arc::new(AtomicBool::new(true)),
+            open: Arc::default(),
+        };
+        let shared = witness.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let witness = shared.clone();
+                witness.open.fetch_add(1, SeqCst);
+                let serve = move || {
+                    witness.serve(stream);
+                    witness.open.fetch_sub(1, SeqCst);
+                };
+                std::thread::spawn(serve);
+            }
+        });
+        witness
+    }
+
+    fn serve(&self, stream: TcpStream) {
+        stream
+            .set_read_timeout(Some(Duration::from_millis(5)))
+            .expect("a deadline");
+        let mut writer = stream.try_clone().expect("a second handle");
+        let mut reader = BufReader::new(stream);
+        let mut line = String::new();
+        while self.up.load(SeqCst) {
+            match reader.read_line(&mut line) {
+                Ok(0) => return,
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => continue,
+                Err(_) => return,
+            }
+            let request = std::mem::take(&mut line);
+            let request = request.trim_end();
+            let reply = match request.split(' ').next() {
+                Some("version") => "VERSION 1\r\n",
+                Some("flush_all") => "OK\r\n",
+                Some("set") => {
+                    reader.read_line(&mut line).expect("a value");
+                    "STORED\r\n"
+                }
+                _ => "NOT_FOUND\r\n",
+            };
+            if !request.starts_with("version") {
+                let value = std::mem::take(&mut line);
+                let told = format!("{request} {}", value.trim_end());
+                self.told.lock().unwrap().push(told.trim_end().to_owned());
+            }
+            if writer.write_all(reply.as_bytes()).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// From now on it closes every connection; those that were open have ended.
+    pub fn down(&self) {
+        self.up.store(false, SeqCst);
+        eventually("its connections to end", || self.open.load(SeqCst) == 0);
+    }
+
+    pub fn up(&self) {
+        self.up.store(true, SeqCst);
+    }
+
+    /// What it has been told, in order.
+    pub fn told(&self) -> Vec<String> {
+        self.told.lock().unwrap().clone()
+    }
+
+    pub fn forget(&self) {
+        self.told.lock().unwrap().clear();
+    }
 }
 
-pub fn path(directory: &TempDir) -> PathBuf {
-    directory.path().to_owned()
+/// The program, until this is dropped.
+pub struct Program {
+    pub child: Child,
+    out: BufReader<ChildStdout>,
+    pub memcached: SocketAddr,
+}
+
+impl Program {
+    /// Starts `larder invalidate` on a free port with these arguments.
+    pub fn start(directory: &Path, arguments: &[&str]) -> Program {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_larder"))
+            .current_dir(directory)
+            .args(["invalidate", "--listen", "127.0.0.1:0"])
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("it starts");
+        let mut out = BufReader::new(child.stdout.take().expect("it is piped"));
+        let mut line = String::new();
+        out.read_line(&mut line).expect("a line");
+        let address = line.trim().rsplit(' ').next().unwrap_or_default();
+        Program {
+            memcached: address.parse().unwrap_or_else(|_| panic!("{line:?}")),
+            child,
+            out,
+        }
+    }
+
+    pub fn client(&self) -> Client {
+        Client::connect(self.memcached)
+    }
+
+    pub fn signal(&self, name: &str) {
+        signal(self.child.id(), name);
+    }
+
+    /// Waits for its end, which must be a good one.
+    pub fn ended(mut self) {
+        assert!(self.child.wait().expect("it ends").success());
+        let mut rest = String::new();
+        self.out.read_line(&mut rest).expect("the end");
+    }
+
+    /// The values of a name in `stats invalidate`, each with whose it is.
+    pub fn stats(&self, name: &str) -> Vec<(String, String)> {
+        stats(&mut self.client(), name)
+    }
+
+    pub fn stat(&self, name: &str) -> u64 {
+        sum(&self.stats(name))
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn stats(client: &mut Client, name: &str) -> Vec<(String, String)> {
+    client.send("stats invalidate\r\n");
+    let mut found = Vec::new();
+    loop {
+        let line = client.line();
+        if line == "END" {
+            return found;
+        }
+        let line = line.strip_prefix("STAT ").expect("a statistic");
+        let (key, value) = line.split_once(' ').expect("a name and a value");
+        let (of, key) = key.rsplit_once(':').unwrap_or(("", key));
+        if key == name {
+            found.push((of.to_owned(), value.to_owned()));
+        }
+    }
+}
+
+fn sum(values: &[(String, String)]) -> u64 {
+    let number = |(_, value): &(String, String)| value.parse::<u64>().expect("a number");
+    values.iter().map(number).sum()
 }

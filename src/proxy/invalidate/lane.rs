@@ -90,6 +90,14 @@ type Outcome<T> = Result<T, Stop>;
 impl Lane {
     /// Delivers until the recorder says that it ends.
     pub(crate) fn run(self) {
+        self.work();
+        while let Ok(items) = self.fresh.try_recv() {
+            // An error means that the recorder has gone, and then nobody is left to be told.
+            let _ = self.give_back(items);
+        }
+    }
+
+    fn work(&self) {
         let mut pause = BACKOFF.0;
         loop {
             let connected = Wire::connect(&self.target, &self.address, self.timeout);
@@ -100,17 +108,10 @@ impl Lane {
                 }
                 Err(error) => Err(Stop::Failed(error)),
             };
-            let away = match ended {
-                Err(Stop::Failed(error)) => self.away(&error),
-                Ok(()) | Err(Stop::Ended) => {
-                    // What can't be told any more, because the recorder has gone, has no one to be told to.
-                    while let Ok(items) = self.fresh.try_recv() {
-                        let _ = self.give_back(items);
-                    }
-                    return;
-                }
+            let Err(Stop::Failed(error)) = ended else {
+                return;
             };
-            if away.is_err() || self.rest(pause).is_err() {
+            if self.away(&error).is_err() || self.rest(pause).is_err() {
                 return;
             }
             pause = (pause * 2).min(BACKOFF.1);

@@ -262,7 +262,6 @@ impl Recorder {
             let arrived = self.receive();
             self.group(arrived);
         }
-        self.waiting = None;
         self.group(Arrived::default());
         let kept: u64 = self.upstreams.iter().map(Upstream::pending).sum();
         if kept > 0 {

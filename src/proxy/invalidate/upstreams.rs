@@ -136,6 +136,11 @@ impl Upstream {
         self.stats.pending()
     }
 
+    /// Whether a lane of it is not up to date.
+    pub(super) fn is_behind(&self) -> bool {
+        self.lanes.iter().any(|lane| !lane.fresh)
+    }
+
     /// Whether it takes what it is given, so that waiting for it makes sense.
     pub(super) fn is_busy(&self) -> bool {
         self.lanes

@@ -208,6 +208,9 @@ impl Worker {
             self.round();
             self.sweep();
         }
+        if let Some(recording) = self.recording {
+            recording.finish();
+        }
     }
 
     fn round(&mut self) {

@@ -60,18 +60,29 @@ impl Recording {
         !self.changes.is_empty() || !self.stalled.is_empty()
     }
 
-    /// Sends the batch if the recorder has room for it.
-    fn hand_over(&mut self) {
-        if self.changes.is_empty() {
-            return;
-        }
-        let batch = Batch {
+    fn batch(&mut self) -> Batch {
+        Batch {
             changes: std::mem::take(&mut self.changes),
             tickets: std::mem::take(&mut self.tickets),
             quiet: std::mem::take(&mut self.quiet),
             bytes: std::mem::take(&mut self.bytes),
             door: self.door.clone(),
-        };
+        }
+    }
+
+    /// Sends what is left when the worker ends, whose clients may have their answers already.
+    pub(super) fn finish(mut self) {
+        let batch = self.batch();
+        // The recorder ends after the workers.
+        let _ = self.front.inbox.send(Message::Batch(batch));
+    }
+
+    /// Sends the batch if the recorder has room for it.
+    fn hand_over(&mut self) {
+        if self.changes.is_empty() {
+            return;
+        }
+        let batch = self.batch();
         match self.front.inbox.try_send(Message::Batch(batch)) {
             Ok(()) => {}
             Err(TrySendError::Full(Message::Batch(batch))) => {

@@ -140,8 +140,9 @@ impl Recorder {
             || lingered
             || self.unknown
             || self.upstreams.iter().any(|upstream| {
-                due(upstream.again)
-                    || old(upstream.standing.row.since) && !upstream.standing.row.flush
+                let row = upstream.standing.row;
+                let began = row.since == 0 && upstream.pending() > 0 && upstream.is_behind();
+                due(upstream.again) || began || old(row.since) && !row.flush
             })
     }
 
@@ -351,12 +352,17 @@ impl Recorder {
             return Ok(());
         };
         let standing = &mut plan.standings[upstream];
-        let state = &mut self.upstreams[upstream].lanes[lane];
         let go = if standing.row.flush {
             match standing.flushing {
                 Some(other) if other != id.lane => Go::Wait,
                 _ => {
                     standing.flushing = Some(id.lane);
+                    // What is recorded so far is older than the flush.
+                    for lane in 0..self.upstreams[upstream].lanes.len() {
+                        let id = self.upstreams[upstream].lanes[lane].id;
+                        group.clear(id)?;
+                        plan.touch(upstream, lane);
+                    }
                     Go::Flush
                 }
             }
@@ -364,7 +370,7 @@ impl Recorder {
             && let Some(rest) = group.rest(id, REST_BYTES)?
         {
             // All of it, the changes of this group included, ahead of what comes later.
-            state.out = rest
+            self.upstreams[upstream].lanes[lane].out = rest
                 .into_iter()
                 .map(|(key, Record { sequence, value })| Item {
                     key,

@@ -1,0 +1,387 @@
+//! `larder invalidate` and caches that are away, frozen, slow, lying, or have missed too much.
+
+mod invalidate_support;
+mod proxy_support;
+mod support;
+
+use std::io::{Read, Write};
+use std::time::Duration;
+
+use invalidate_support::{
+    Invalidator, Witness, directory, forgotten, get, list, pool, put, real, settings,
+};
+use larder::proxy::invalidate::{Durability, Forget, Mode, Settings};
+use proxy_support::{answerer, eventually, peer, sleeper};
+
+const DURABILITIES: [Durability; 3] = [Durability::None, Durability::Os, Durability::Fsync];
+
+#[test]
+fn a_frozen_cache_gets_what_it_missed_and_holds_up_nobody() {
+    let Some(caches) = real("memcached", 2) else {
+        support::skip!("there is no memcached to freeze");
+    };
+    let (frozen, other) = (caches[0].address, caches[1].address);
+    for durability in DURABILITIES {
+        let spool = directory();
+        let mut target = pool(&[frozen, other]);
+        target.mode = Mode::Replicas;
+        let settings = Settings {
+            durability,
+            ..settings(spool.path())
+        };
+        let larder = Invalidator::start(settings, vec![target]);
+        larder.settle();
+        for number in 0..500 {
+            put(frozen, &format!("k{number}"), "old");
+            put(other, &format!("k{number}"), "old");
+        }
+        caches[0].signal("-STOP");
+        let mut client = larder.client();
+        for number in 0..500 {
+            client.ask(format!("delete k{number}\r\n"), "DELETED\r\n");
+        }
+        for number in 0..500 {
+            forgotten(other, &format!("k{number}"));
+        }
+        // Each key waits once, however often it has changed.
+        for number in 0..500 {
+            client.ask(format!("delete k{number}\r\n"), "DELETED\r\n");
+        }
+        eventually("what it misses to be in the spool", || {
+            larder.stat("pending") == 500
+        });
+        let states = larder.stats("state");
+        let away = states
+            .iter()
+            .find(|(of, _)| of.ends_with(&frozen.to_string()));
+        assert_ne!(away.expect("it is known").1, "up to date");
+        caches[0].signal("-CONT");
+        for number in 0..500 {
+            forgotten(frozen, &format!("k{number}"));
+        }
+        larder.settle();
+        assert!(larder.stat("retries") > 0);
+    }
+}
+
+#[test]
+fn what_was_missed_comes_before_what_is_new_and_only_the_newest_of_a_key() {
+    for durability in DURABILITIES {
+        let witness = Witness::start();
+        let spool = directory();
+        let settings = Settings {
+            durability,
+            workers: 1,
+            ..settings(spool.path())
+        };
+        let mut target = pool(&[witness.address]);
+        target.forget = Forget::Update;
+        let larder = Invalidator::start(settings, vec![target]);
+        larder.settle();
+        let mut client = larder.client();
+        client.ask("set a 0 0 1\r\n1\r\n", "STORED\r\n");
+        larder.settle();
+        eventually("the first", || witness.told() == ["set a 0 0 1 1"]);
+        witness.forget();
+        witness.down();
+        for value in 2..=5 {
+            client.ask(format!("set a 0 0 1\r\n{value}\r\n"), "STORED\r\n");
+            client.ask(format!("set b{value} 0 0 1\r\nx\r\n"), "STORED\r\n");
+        }
+        client.ask("delete c\r\n", "DELETED\r\n");
+        eventually("it to be away", || larder.stat("pending") == 6);
+        witness.up();
+        eventually("it to be back", || {
+            larder.stats("state")[0].1 == "up to date"
+        });
+        client.ask("set new 0 0 1\r\nx\r\n", "STORED\r\n");
+        larder.settle();
+        eventually("the last", || witness.told().len() >= 7);
+        let told = witness.told();
+        let missed = [
+            "set a 0 0 1 5",
+            "set b2 0 0 1 x",
+            "set b3 0 0 1 x",
+            "set b4 0 0 1 x",
+            "set b5 0 0 1 x",
+            "delete c",
+        ];
+        assert_eq!(
+            told,
+            [&missed[..], &["set new 0 0 1 x"]].concat(),
+            "{durability}"
+        );
+    }
+}
+
+#[test]
+fn a_cache_that_comes_back_under_load_is_up_to_date_in_the_end() {
+    let witness = Witness::start();
+    let spool = directory();
+    let mut target = pool(&[witness.address]);
+    target.forget = Forget::Update;
+    let larder = Invalidator::start(settings(spool.path()), vec![target]);
+    let mut client = larder.client();
+    for round in 0..40 {
+        match round % 8 {
+            2 => witness.down(),
+            5 => witness.up(),
+            _ => {}
+        }
+        for key in 0..50 {
+            let value = format!("{round}");
+            let length = value.len();
+            client.send(format!("set k{key} 0 0 {length} noreply\r\n{value}\r\n"));
+        }
+        client.ask("delete x\r\n", "DELETED\r\n");
+    }
+    witness.up();
+    larder.settle();
+    let told = witness.told();
+    for key in 0..50 {
+        let name = format!("set k{key} ");
+        let of: Vec<_> = told.iter().filter(|line| line.starts_with(&name)).collect();
+        let last = of.last().expect("it was told").rsplit(' ').next();
+        assert_eq!(last, Some("39"), "k{key}");
+        // A value may come again when its answer was lost, but never after a newer one.
+        let values: Vec<u32> = of
+            .iter()
+            .map(|line| {
+                line.rsplit(' ')
+                    .next()
+                    .and_then(|v| v.parse().ok())
+                    .expect("a number")
+            })
+            .collect();
+        assert!(values.is_sorted(), "k{key}: {values:?}");
+    }
+}
+
+#[test]
+fn answers_that_are_none_count_for_nothing() {
+    let half = peer(|mut stream| {
+        let mut bin = [0; 4096];
+        let _ = stream.read(&mut bin);
+        let _ = stream.write_all(b"VERSION 1\r\n");
+        let _ = stream.read(&mut bin);
+        let _ = stream.write_all(b"DELE");
+    });
+    let endless = peer(|mut stream| {
+        let mut bin = [0; 4096];
+        while matches!(stream.read(&mut bin), Ok(n) if n > 0) {
+            while stream.write_all(&[b'x'; 65536]).is_ok() {}
+        }
+    });
+    for (name, address, error) in [
+        (
+            "garbage",
+            answerer(b"HTTP/1.1 400 Bad Request\r\n", false),
+            "HTTP",
+        ),
+        ("error", answerer(b"ERROR\r\n", false), "ERROR"),
+        (
+            "stored",
+            answerer(b"VERSION 1\r\nSTORED\r\n", false),
+            "STORED",
+        ),
+        ("closer", answerer(b"VERSION 1\r\n", true), ""),
+        ("half an answer", half, "DELE"),
+        ("endless", endless, "xxx"),
+        ("sleeper", sleeper(), "in time"),
+    ] {
+        let spool = directory();
+        let larder = Invalidator::start(settings(spool.path()), vec![pool(&[address])]);
+        larder.client().ask("delete a\r\n", "DELETED\r\n");
+        eventually(&format!("{name}: the error"), || {
+            larder.stats("last_error")[0].1.contains(error)
+                && larder.stats("last_error")[0].1 != "none"
+        });
+        assert_eq!(larder.stat("pending"), 1, "{name}");
+        assert_eq!(larder.stat("delivered"), 0, "{name}");
+    }
+}
+
+#[test]
+fn a_slow_cache_fills_the_spool_and_not_the_memory_and_clients_go_on() {
+    // Two milliseconds a delete.
+    let slow = peer(|mut stream| {
+        let mut bin = [0; 4096];
+        while let Ok(n @ 1..) = stream.read(&mut bin) {
+            for line in bin[..n]
+                .split(|byte| *byte == b'\n')
+                .filter(|line| !line.is_empty())
+            {
+                let reply: &[u8] = match line.starts_with(b"version") {
+                    true => b"VERSION 1\r\n",
+                    false => b"NOT_FOUND\r\n",
+                };
+                std::thread::sleep(Duration::from_millis(2));
+                if stream.write_all(reply).is_err() {
+                    return;
+                }
+            }
+        }
+    });
+    let spool = directory();
+    let settings = Settings {
+        timeout: Duration::from_secs(5),
+        ..settings(spool.path())
+    };
+    let larder = Invalidator::start(settings, vec![pool(&[slow])]);
+    larder.settle();
+    let mut client = larder.client();
+    let requests: String = (0..40_000)
+        .map(|n| format!("delete k{n} noreply\r\n"))
+        .collect();
+    client.send(requests);
+    client.ask("delete last\r\n", "DELETED\r\n");
+    assert!(larder.stat("pending") > 30_000);
+    larder.stop();
+    // What was not delivered is kept.
+    let text = larder::proxy::invalidate::inspect(None, spool.path()).expect("a spool");
+    let pending = text
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("pending"));
+    let pending: u64 = pending.expect("a line").trim().parse().expect("a number");
+    assert!(pending > 20_000, "{text}");
+}
+
+#[test]
+fn who_has_missed_too_much_is_flushed_when_it_is_back() {
+    let Some(caches) = real("memcached", 1) else {
+        support::skip!("there is no memcached to freeze");
+    };
+    let cache = caches[0].address;
+    for durability in DURABILITIES {
+        let spool = directory();
+        let settings = Settings {
+            max_pending: 100,
+            durability,
+            ..settings(spool.path())
+        };
+        let larder = Invalidator::start(settings, vec![pool(&[cache])]);
+        larder.settle();
+        put(cache, "k1", "old");
+        put(cache, "other", "old");
+        caches[0].signal("-STOP");
+        let mut client = larder.client();
+        for number in 0..500 {
+            client.ask(format!("delete k{number}\r\n"), "DELETED\r\n");
+        }
+        eventually("the decision", || {
+            larder.stats("state")[0].1 == "away, to be flushed" && larder.stat("pending") == 0
+        });
+        caches[0].signal("-CONT");
+        larder.settle();
+        assert_eq!(get(cache, "k1"), None);
+        assert_eq!(get(cache, "other"), None);
+        assert_eq!(larder.stat("flushes"), 1);
+        put(cache, "k1", "newer");
+        client.ask("delete k1\r\n", "DELETED\r\n");
+        forgotten(cache, "k1");
+    }
+}
+
+#[test]
+fn who_has_been_away_too_long_is_flushed_when_it_is_back() {
+    let witness = Witness::start();
+    let spool = directory();
+    let settings = Settings {
+        max_age: Some(Duration::from_millis(300)),
+        ..settings(spool.path())
+    };
+    let larder = Invalidator::start(settings, vec![pool(&[witness.address])]);
+    larder.settle();
+    witness.down();
+    larder.client().ask("delete a\r\n", "DELETED\r\n");
+    eventually("the decision", || {
+        larder.stats("state")[0].1 == "away, to be flushed"
+    });
+    witness.forget();
+    witness.up();
+    larder.settle();
+    assert_eq!(
+        witness.told().first().map(String::as_str),
+        Some("flush_all")
+    );
+}
+
+#[test]
+fn a_server_that_leaves_the_list_and_comes_back_is_flushed_first() {
+    let [one, two] = [(); 2].map(|()| Witness::start());
+    let spool = directory();
+    let both = || {
+        let mut target = pool(&[one.address, two.address]);
+        target.mode = Mode::Replicas;
+        target
+    };
+    let larder = Invalidator::start(settings(spool.path()), vec![both()]);
+    larder.settle();
+    let mut only = both();
+    only.servers = list(&[one.address]);
+    larder
+        .control
+        .replace_targets(vec![only])
+        .expect("it changes");
+    let mut client = larder.client();
+    client.ask("delete a\r\n", "DELETED\r\n");
+    larder.settle();
+    assert_eq!(one.told(), ["delete a"]);
+    assert_eq!(two.told(), [""; 0]);
+    larder
+        .control
+        .replace_targets(vec![both()])
+        .expect("it changes");
+    client.ask("delete b\r\n", "DELETED\r\n");
+    larder.settle();
+    eventually("the flush", || {
+        two.told().first().is_some_and(|told| told == "flush_all")
+    });
+    assert!(!one.told().contains(&"flush_all".to_owned()));
+    // The same over an end and another start.
+    larder.stop();
+    two.forget();
+    let mut only = both();
+    only.servers = list(&[one.address]);
+    let larder = Invalidator::start(settings(spool.path()), vec![only]);
+    larder.client().ask("delete c\r\n", "DELETED\r\n");
+    larder.stop();
+    let larder = Invalidator::start(settings(spool.path()), vec![both()]);
+    larder.settle();
+    assert_eq!(two.told(), ["flush_all"]);
+    assert!(!one.told().contains(&"flush_all".to_owned()));
+}
+
+#[test]
+fn what_waits_survives_an_end_and_another_number_of_workers() {
+    for durability in DURABILITIES {
+        let witness = Witness::start();
+        let spool = directory();
+        let start = |workers| {
+            let settings = Settings {
+                workers,
+                durability,
+                ..settings(spool.path())
+            };
+            Invalidator::start(settings, vec![pool(&[witness.address])])
+        };
+        let larder = start(2);
+        larder.settle();
+        witness.down();
+        let mut client = larder.client();
+        for number in 0..1000 {
+            client.ask(format!("delete k{number}\r\n"), "DELETED\r\n");
+        }
+        larder.stop();
+        let larder = start(5);
+        assert_eq!(larder.stat("pending"), 1000, "{durability}");
+        larder.stop();
+        let larder = start(1);
+        witness.up();
+        larder.settle();
+        let mut told = witness.told();
+        told.sort();
+        told.dedup();
+        assert_eq!(told.len(), 1000, "{durability}");
+    }
+}
