@@ -4,7 +4,7 @@ mod invalidate_support;
 mod proxy_support;
 mod support;
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::time::Duration;
 
 use invalidate_support::{
@@ -205,20 +205,15 @@ fn answers_that_are_none_count_for_nothing() {
 fn a_slow_cache_fills_the_spool_and_not_the_memory_and_clients_go_on() {
     // Two milliseconds a delete.
     let slow = peer(|mut stream| {
-        let mut bin = [0; 4096];
-        while let Ok(n @ 1..) = stream.read(&mut bin) {
-            for line in bin[..n]
-                .split(|byte| *byte == b'\n')
-                .filter(|line| !line.is_empty())
-            {
-                let reply: &[u8] = match line.starts_with(b"version") {
-                    true => b"VERSION 1\r\n",
-                    false => b"NOT_FOUND\r\n",
-                };
-                std::thread::sleep(Duration::from_millis(2));
-                if stream.write_all(reply).is_err() {
-                    return;
-                }
+        let lines = BufReader::new(stream.try_clone().expect("a second handle")).lines();
+        for line in lines.map_while(Result::ok) {
+            let reply: &[u8] = match line.starts_with("version") {
+                true => b"VERSION 1\r\n",
+                false => b"NOT_FOUND\r\n",
+            };
+            std::thread::sleep(Duration::from_millis(2));
+            if stream.write_all(reply).is_err() {
+                return;
             }
         }
     });
