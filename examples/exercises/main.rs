@@ -27,6 +27,7 @@ mod ch04;
 mod ch05;
 mod ch06;
 mod ch07;
+mod ch08;
 mod ch10;
 mod ch13;
 
@@ -60,6 +61,7 @@ const EXERCISES: &[&[Exercise]] = &[
     ch05::EXERCISES,
     ch06::EXERCISES,
     ch07::EXERCISES,
+    ch08::EXERCISES,
     ch10::EXERCISES,
     ch13::EXERCISES,
 ];
