@@ -58,13 +58,18 @@ def share(pairs):
     return 100 * sum(before != after for before, after in pairs) / len(KEYS)
 
 
-print(f"{len(KEYS):,} keys; a server joins: how many keys are then elsewhere")
-before = asked(1)
-for count in range(1, 16):
-    after = asked(count + 1)
-    modulo, ketama = (share(zip(before[way], after[way])) for way in (0, 1))
-    print(f"{count:2} and one more: modulo {modulo:4.1f} %, ketama {ketama:4.1f} %, an even share {100 / (count + 1):4.1f} %")
-    before = after
+COUNTS = (1, 2, 3, 4, 6, 8, 10, 12, 15)
+moved = {"by the remainder": [], "by ketama": [], "an even share for the newcomer": []}
+for count in COUNTS:
+    before, after = asked(count), asked(count + 1)
+    for (way, name) in enumerate(("by the remainder", "by ketama")):
+        moved[name].append(share(zip(before[way], after[way])))
+    moved["an even share for the newcomer"].append(100 / (count + 1))
+print(f"{len(KEYS):,} keys; a server joins: how many of them are then elsewhere")
+for name, shares in moved.items():
+    print(name)
+    for count, moving in zip(COUNTS, shares):
+        print(f"{count:2} servers and one more: {moving:4.1f} %")
 print()
 
 five = [(f"10.0.1.{number}:11211", 1) for number in range(1, 6)]
