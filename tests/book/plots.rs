@@ -71,7 +71,7 @@ struct Series {
     /// plot or an empty line. Without it, all lines are.
     under: Option<String>,
     /// A pattern for the lines that hold a number: `(?<value>…)` and perhaps `(?<label>…)` for
-    /// bars, `(?<x>…)` and `(?<y>…)` for lines.
+    /// bars, `(?<x>…)` and `(?<y>…)` for lines. Label and x may stand in the heading instead.
     line: String,
 }
 
@@ -171,7 +171,7 @@ fn drawn(book: &Book, name: &str, plot: &Plot) -> Result<String, String> {
     })
 }
 
-/// The numbers of each series. A series that finds none is an error, and so is a line that two
+/// The numbers of each series. A series that finds none is an error, and so is a number that two
 /// series claim.
 fn found(plot: &Plot, text: &str) -> Result<Vec<Found>, String> {
     let pattern = |text: &str| Regex::new(text).map_err(|error| error.to_string());
@@ -196,19 +196,26 @@ fn found(plot: &Plot, text: &str) -> Result<Vec<Found>, String> {
         if line.is_empty() || headings.iter().any(|under| under.is_match(line)) {
             heading = line;
         }
-        let mut taken = false;
+        let mut taken = Vec::new();
         for (under, pattern, found) in &mut all {
-            if under.as_ref().is_some_and(|under| !under.is_match(heading)) {
+            let above = under.as_ref().map(|under| under.captures(heading));
+            if above.as_ref().is_some_and(Option::is_none) {
                 continue;
             }
             let Some(captures) = pattern.captures(line) else {
                 continue;
             };
-            if taken {
-                return Err(format!("two series take the line {line:?}"));
+            let place = captures.name(number).map(|value| value.range());
+            if taken.contains(&place) {
+                return Err(format!("two series take the same of the line {line:?}"));
             }
-            taken = true;
-            let at = captures.name(key).map_or("", |at| at.as_str()).to_owned();
+            taken.push(place);
+            let above = above.flatten();
+            let at = captures
+                .name(key)
+                .or_else(|| above.as_ref()?.name(key))
+                .map_or("", |at| at.as_str())
+                .to_owned();
             let value = captures
                 .name(number)
                 .and_then(|value| number_of(value.as_str()))
@@ -286,6 +293,27 @@ fn plots_find_their_numbers_under_their_headings() {
     assert_eq!(error, r#"measured/rates.txt has no line for "theirs""#);
     let error = found(&plot, "ours\n1 clients: many/s\n").expect_err("not a number");
     assert!(error.starts_with("no y in the line"), "{error}");
+}
+
+#[test]
+fn a_label_may_stand_in_the_heading_and_a_number_belongs_to_one_series() {
+    let description = |line: &str| -> Plot {
+        let series = format!(
+            r#"series = [{{ name = "ours", under = "^with (?<label>.*)", line = '^(?<value>\d+) .*' }},
+                         {{ name = "theirs", under = "^with (?<label>.*)", line = '{line}' }}]"#
+        );
+        let head = "kind = 'bars'\ntitle = ''\nshows = ''\nfrom = ''\n";
+        toml::from_str(&format!("{head}{series}")).expect("a plot")
+    };
+    let text = "with one key\n7 8\nwith two keys\n9 10\n";
+    let found_in = found(&description(r"^\d+ (?<value>\d+)"), text).expect("numbers");
+    let theirs = [
+        ("one key".to_owned(), vec![8.0]),
+        ("two keys".to_owned(), vec![10.0]),
+    ];
+    assert_eq!(found_in[1].points, theirs);
+    let error = found(&description(r"^(?<value>\d+)"), text).expect_err("claimed twice");
+    assert!(error.starts_with("two series take the same"), "{error}");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use super::{Found, Plot, median, number_of};
 const WIDTH: f64 = 720.0;
 
 /// The height of letters, and about how wide one is.
-const LETTER: (f64, f64) = (14.0, 7.4);
+const LETTER: (f64, f64) = (14.0, 8.2);
 
 /// From the base of one row to the next.
 const ROW: f64 = 24.0;
@@ -64,6 +64,7 @@ pub(super) fn bars(name: &str, plot: &Plot, found: &[Found]) -> String {
     let height = top + ROW * rows.len() as f64 + 8.0;
     let mut out = opening(name, plot, height);
     let mut y = top;
+    let mut tops = Vec::new();
     for (text, series, values) in rows {
         let base = y + 16.0;
         let Some(values) = values else {
@@ -71,6 +72,7 @@ pub(super) fn bars(name: &str, plot: &Plot, found: &[Found]) -> String {
             y += ROW;
             continue;
         };
+        tops.push(y);
         let value = median(values);
         text_at(&mut out, left - 8.0, base, "end", "plot-label", text);
         let wide = value.max(0.0) * scale;
@@ -100,14 +102,16 @@ pub(super) fn bars(name: &str, plot: &Plot, found: &[Found]) -> String {
         text_at(&mut out, end + 6.0, base, "start", "plot-value", &value);
         y += ROW;
     }
-    let marks = [Some(0.0), plot.mark];
-    for x in marks.into_iter().flatten().map(|mark| left + mark * scale) {
-        let tall = y - top;
+    // The axis and the mark stand beside bars and not in headings.
+    for x in [Some(0.0), plot.mark].into_iter().flatten() {
+        let x = left + x * scale;
+        let beside: String = tops
+            .iter()
+            .map(|y| format!("M{x:.1} {y:.1}v{ROW}"))
+            .collect();
         line(
             &mut out,
-            &format!(
-                r#"<path class="plot-axis" d="M{x:.1} {top:.1}v{tall:.1}" stroke="currentColor"/>"#
-            ),
+            &format!(r#"<path class="plot-axis" d="{beside}" stroke="currentColor"/>"#),
         );
     }
     out + "</svg>\n"
