@@ -82,6 +82,7 @@ fn proxy_table(out: &mut String, options: &ProxyOptions) -> Result<(), String> {
         listen,
         upstream,
         servers,
+        cluster,
         hash,
         connections: _,
         own_connections: _,
@@ -95,9 +96,10 @@ fn proxy_table(out: &mut String, options: &ProxyOptions) -> Result<(), String> {
         database: _,
         password_file,
     } = options;
-    let upstream = upstream
-        .as_ref()
-        .map(|addresses| Value::Array(addresses.iter().map(text).collect()));
+    let list = |addresses: &Option<Vec<String>>| {
+        let addresses = addresses.as_ref()?;
+        Some(Value::Array(addresses.iter().map(text).collect()))
+    };
     let listen = listen.as_ref().map_or(text(LISTEN), text);
     let hash = hash.unwrap_or(Hash(Placement::Ketama));
     let count = |count: usize| Some(Value::Integer(i64::try_from(count).unwrap_or(i64::MAX)));
@@ -108,10 +110,15 @@ fn proxy_table(out: &mut String, options: &ProxyOptions) -> Result<(), String> {
     proxy("listen", Some(listen), text(""));
     proxy(
         "upstream",
-        upstream,
+        list(upstream),
         Value::Array(vec![text("127.0.0.1:6379")]),
     );
     proxy("servers", path(servers), text("servers.txt"));
+    proxy(
+        "cluster",
+        list(cluster),
+        Value::Array(vec![text("127.0.0.1:7000")]),
+    );
     proxy("hash", Some(text(hash)), text(""));
     proxy("connections", count(settings.connections), text(""));
     proxy("own-connections", count(settings.detached), text(""));
@@ -184,6 +191,7 @@ mod tests {
     fn what_is_printed_gives_the_same_settings_when_read() {
         for said in [
             "",
+            "[proxy]\nprotocol = \"resp\"\ncluster = [\"a:1\", \"b:2\"]\n",
             "[serve]\nmemory = \"1GiB\"\nmax-item-size = 5000000\nresp = \"/tmp/\\\"q\\\".sock\"\n\
              memcached = \"off\"\nunix = \"/tmp/l.sock\"\nnested = \"off\"\nworkers = 7\nidle-timeout = 5\n\
              model = \"threads\"\nmax-connections = 9\npassword-file = \"/etc/p\"\n\

@@ -24,6 +24,7 @@ Try it:
   larder proxy --demo                                         two servers in this process, to try it
   larder proxy --protocol resp --listen 127.0.0.1:12345 --upstream 127.0.0.1:6379
   larder proxy --protocol memcached --listen 127.0.0.1:12345 --servers servers.txt
+  larder proxy --cluster 127.0.0.1:7000 127.0.0.1:7001        a Redis Cluster, to clients one Redis
 
 servers.txt has a line for each server, `host:port weight`. HUP reads it again: servers that stay
 keep their connections. The environment variable LARDER_UPSTREAM_PASSWORD holds the password of
@@ -36,7 +37,7 @@ pub(crate) struct ProxyArgs {
     options: ProxyOptions,
 
     /// Start two servers in this process to stand in front of, and say what to try
-    #[arg(long, conflicts_with_all = ["upstream", "servers"])]
+    #[arg(long, conflicts_with_all = ["upstream", "servers", "cluster"])]
     demo: bool,
 
     #[command(flatten)]
@@ -68,6 +69,11 @@ pub(crate) struct ProxyOptions {
     /// A file that lists the servers of a pool: `host:port weight` a line
     #[arg(long, value_name = "FILE")]
     pub(super) servers: Option<PathBuf>,
+
+    /// A server of a Redis Cluster to stand in front of, HOST:PORT; one is enough, several are asked one after the other
+    /// which servers there are
+    #[arg(long, value_name = "ADDR", num_args = 1.., conflicts_with_all = ["servers", "upstream"])]
+    pub(super) cluster: Option<Vec<String>>,
 
     /// Whose placement of keys is matched, so that other clients of the pool agree: ketama, libmemcached or twemproxy
     /// [default: ketama]
@@ -162,16 +168,17 @@ impl ProxyOptions {
     /// These options where they were said, `file`'s where they weren't.
     fn or(self, file: ProxyOptions) -> ProxyOptions {
         // One way of naming the upstreams on the command line puts the file's other way aside.
-        let named = self.upstream.is_some() || self.servers.is_some();
-        let (upstream, servers) = match named {
-            true => (self.upstream, self.servers),
-            false => (file.upstream, file.servers),
+        let named = self.upstream.is_some() || self.servers.is_some() || self.cluster.is_some();
+        let (upstream, servers, cluster) = match named {
+            true => (self.upstream, self.servers, self.cluster),
+            false => (file.upstream, file.servers, file.cluster),
         };
         ProxyOptions {
             protocol: self.protocol.or(file.protocol),
             listen: self.listen.or(file.listen),
             upstream,
             servers,
+            cluster,
             hash: self.hash.or(file.hash),
             connections: self.connections.or(file.connections),
             own_connections: self.own_connections.or(file.own_connections),
@@ -221,35 +228,48 @@ impl ProxyOptions {
                 }
             }
         }
+        if self.cluster.is_some() {
+            let problem = match (settings.protocol, settings.on_failure, settings.database) {
+                (Protocol::Memcached, _, _) => "a Redis Cluster speaks resp, not memcached",
+                (_, OnFailure::Next, _) => {
+                    "in a cluster no next server has the keys; on-failure is error or miss"
+                }
+                (_, _, 1..) => "a cluster has no databases but 0",
+                _ => "",
+            };
+            if !problem.is_empty() {
+                return Err(format!("--cluster: {problem}"));
+            }
+        }
         if self.connections == Some(0) || self.failures == Some(0) {
             return Err("connections and failures must be at least 1".into());
         }
         Ok(settings)
     }
 
-    /// The list of upstreams.
+    /// The list of upstreams, or of the servers that know them.
     fn servers(&self) -> Result<ServerList, String> {
-        match (&self.upstream, &self.servers) {
-            (Some(_), Some(_)) => Err("upstream and servers are two ways; name one of them".into()),
-            (Some(addresses), None) => {
-                let list: String = addresses
-                    .iter()
-                    .map(|address| format!("{address} 1\n"))
-                    .collect();
-                list.parse().map_err(|error: larder::proxy::ListError| {
-                    format!("--upstream: {}", error.what)
-                })
-            }
-            (None, Some(file)) => read_list(file),
-            (None, None) => Err(NO_UPSTREAM.into()),
+        let list = |option: &str, addresses: &[String]| {
+            let lines = addresses.iter().map(|address| format!("{address} 1\n"));
+            let list: Result<ServerList, larder::proxy::ListError> =
+                lines.collect::<String>().parse();
+            list.map_err(|error| format!("--{option}: {}", error.what))
+        };
+        match (&self.upstream, &self.servers, &self.cluster) {
+            (Some(addresses), None, None) => list("upstream", addresses),
+            (None, Some(file), None) => read_list(file),
+            (None, None, Some(addresses)) => list("cluster", addresses),
+            (None, None, None) => Err(NO_UPSTREAM.into()),
+            _ => Err("upstream, servers and cluster are three ways; name one of them".into()),
         }
     }
 }
 
 /// What a user reads who named no upstream.
-const NO_UPSTREAM: &str = "there is nothing to stand in front of. Name it in one of three ways:
+const NO_UPSTREAM: &str = "there is nothing to stand in front of. Name it in one of these ways:
   --upstream 127.0.0.1:6379     one server, or several that share the keys evenly
   --servers servers.txt         a pool from a file, `host:port weight` a line
+  --cluster 127.0.0.1:7000      a Redis Cluster, by one of its servers or several
   --demo                        two servers in this process, to try it without installing any";
 
 pub(super) fn read_list(file: &Path) -> Result<ServerList, String> {
@@ -287,14 +307,21 @@ pub(super) fn run(args: &ProxyArgs) -> Result<(), String> {
         return Err("memcached's text protocol has no password; it is for --protocol resp".into());
     }
     logging::start(&log)?;
-    let placement = options.hash.map_or(Placement::Ketama, |hash| hash.0);
-    let (running, control) = Proxy::new(settings, servers, placement)
-        .password(password)
-        .start(listen)
-        .map_err(|error| match &error {
-            StartError::Listen { .. } => format!("{error}; choose another with --listen ADDR"),
-            _ => error.to_string(),
-        })?;
+    let proxy = match (&demo, &options.cluster) {
+        (None, Some(_)) => Proxy::cluster(settings, servers),
+        _ => {
+            let placement = options.hash.map_or(Placement::Ketama, |hash| hash.0);
+            Proxy::new(settings, servers, placement)
+        }
+    };
+    let (running, control) =
+        proxy
+            .password(password)
+            .start(listen)
+            .map_err(|error| match &error {
+                StartError::Listen { .. } => format!("{error}; choose another with --listen ADDR"),
+                _ => error.to_string(),
+            })?;
     let addresses = running.addresses().iter();
     announce(addresses.map(|address| format!("{protocol} {address}")))?;
     if let (Some(demo), Some(address)) = (&demo, running.addresses().first()) {
@@ -308,6 +335,10 @@ pub(super) fn run(args: &ProxyArgs) -> Result<(), String> {
         Signal::Reload => {
             logging::reopen();
             match options.servers.as_deref().map(read_list) {
+                None if options.cluster.is_some() => {
+                    control.look_again();
+                    log::info!("the log is reopened, and the cluster asked for its servers");
+                }
                 None => {
                     log::info!("the log is reopened; there is no list of servers to read again")
                 }
@@ -379,7 +410,7 @@ mod tests {
     #[test]
     fn the_error_without_upstreams_shows_the_ways() {
         let error = ProxyOptions::default().servers().unwrap_err();
-        for way in ["--upstream", "--servers", "--demo"] {
+        for way in ["--upstream", "--servers", "--cluster", "--demo"] {
             assert!(error.contains(way), "{error}");
         }
     }
@@ -398,6 +429,46 @@ mod tests {
         let both = flags.or(file);
         assert_eq!(both.servers().unwrap().servers()[0].address, "a:1");
         assert_eq!(both.settings().unwrap().connections, 2);
+    }
+
+    #[test]
+    fn what_a_cluster_does_not_have_is_refused() {
+        let cluster = ProxyOptions {
+            cluster: Some(vec!["a:1".into()]),
+            ..ProxyOptions::default()
+        };
+        let file = ProxyOptions {
+            upstream: Some(vec!["b:1".into()]),
+            ..ProxyOptions::default()
+        };
+        let both = cluster.clone().or(file);
+        assert!(both.settings().is_ok());
+        assert_eq!(both.servers().unwrap().servers()[0].address, "a:1");
+        for (options, what) in [
+            (
+                ProxyOptions {
+                    protocol: Some(Protocol::Memcached),
+                    ..cluster.clone()
+                },
+                "resp",
+            ),
+            (
+                ProxyOptions {
+                    on_failure: Some(OnFailure::Next),
+                    ..cluster.clone()
+                },
+                "on-failure",
+            ),
+            (
+                ProxyOptions {
+                    database: Some(3),
+                    ..cluster.clone()
+                },
+                "databases",
+            ),
+        ] {
+            assert!(options.settings().unwrap_err().contains(what), "{what}");
+        }
     }
 
     #[test]

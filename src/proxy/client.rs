@@ -112,6 +112,8 @@ pub(super) struct Client {
     pub(super) skip: Option<Rest>,
     /// `MULTI` was said, but nothing yet of which upstream it is for.
     pub(super) pending: Option<Box<Pending>>,
+    /// The generation of the map by which its requests under way were sent, in a cluster.
+    pub(super) generation: usize,
     /// What `CLIENT SETNAME` said.
     pub(super) name: Box<[u8]>,
     /// The client has given the password, or need not.
@@ -158,6 +160,7 @@ impl Client {
             own: None,
             skip: None,
             pending: None,
+            generation: 0,
             name: Box::default(),
             admitted,
             since: 0,
@@ -194,6 +197,26 @@ impl Client {
     /// Whether nothing is left to be answered or sent.
     pub(super) fn is_done(&self) -> bool {
         self.slots.is_empty() && self.unsent() == 0
+    }
+
+    /// Whether its next request may be sent by the map of this generation. Not while others are
+    /// under way that were sent by another map, or sent elsewhere: it could overtake them.
+    pub(super) fn may_follow(&mut self, generation: usize) -> bool {
+        if self.generation != generation && self.is_waiting() {
+            return false;
+        }
+        self.generation = generation;
+        true
+    }
+
+    /// A request was sent elsewhere.
+    pub(super) fn redirected(&mut self) {
+        self.generation = usize::MAX;
+    }
+
+    /// Whether a request under way was sent elsewhere.
+    pub(super) fn is_redirected(&self) -> bool {
+        self.generation == usize::MAX && self.is_waiting()
     }
 
     /// Makes place for the answer to a request; its number.
@@ -248,6 +271,7 @@ impl Client {
         if let Some(merge) = &mut slot.merge {
             let before = slot.bytes.len();
             used = merge.feed(part, bytes, &mut slot.bytes).used;
+            self.lost |= merge.is_broken();
             self.held += slot.bytes.len() - before;
         } else if at == 0 {
             self.begun |= !bytes.is_empty();
@@ -272,7 +296,7 @@ impl Client {
         let slot = &mut self.slots[at];
         let before = slot.bytes.len();
         if let Some(merge) = &mut slot.merge {
-            self.lost |= merge.fail(part, error, &mut slot.bytes).is_err();
+            self.lost |= merge.fail(part, error, &mut slot.bytes).is_err() || merge.is_broken();
         } else if at == 0 && self.begun {
             self.lost = true;
             return;
@@ -294,6 +318,7 @@ impl Client {
         let before = slot.bytes.len();
         if let Some(merge) = &mut slot.merge {
             merge.miss(part, &mut slot.bytes);
+            self.lost |= merge.is_broken();
         }
         self.held = self.held - before + slot.bytes.len();
         slot.left = slot.left.saturating_sub(1);

@@ -8,9 +8,21 @@ use super::upstream::Failure;
 /// A client has to give the password first; Redis's words.
 pub(super) const NOAUTH: &[u8] = b"-NOAUTH Authentication required.\r\n";
 
-/// The keys of one command belong to several upstreams, and it can't be divided.
-pub(super) const CROSSSLOT: &[u8] =
-    b"-CROSSSLOT Keys in request belong to different upstreams; give them one {hash tag}\r\n";
+/// The keys of one command belong to several upstreams, or in a cluster to several slots, and it
+/// can't be divided.
+pub(super) fn cross_slot(cluster: bool) -> &'static [u8] {
+    match cluster {
+        // Redis's words.
+        true => b"-CROSSSLOT Keys in request don't hash to the same slot\r\n",
+        false => {
+            b"-CROSSSLOT Keys in request belong to different upstreams; give them one {hash tag}\r\n"
+        }
+    }
+}
+
+/// A redirection in a cluster that can't be followed: the client has to ask again.
+pub(super) const TRYAGAIN: &[u8] =
+    b"-TRYAGAIN The slot is being moved; send the request, or its whole transaction, again\r\n";
 
 /// `EXEC` of a transaction of which a command was refused; Redis's words, as the next three.
 pub(super) const EXECABORT: &[u8] =

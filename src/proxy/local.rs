@@ -86,8 +86,15 @@ pub(super) fn resp(
         }
         StateCommand::Auth => auth(args, client, shared, &mut reply),
         StateCommand::Hello => hello(args, client, shared, &mut reply),
+        // Clients see one standalone Redis; what would tell of more is answered as such.
+        StateCommand::Cluster if pool.is_cluster() => reply.error(NO_CLUSTER),
+        // It would let all clients of the connection read from a replica.
+        StateCommand::ReadOnly => reply.error(NO_CLUSTER),
         StateCommand::Select if args.len() == 2 => match parse_integer(args.get(1)) {
             None => reply.error("ERR invalid DB index"),
+            Some(1..DATABASES) if pool.is_cluster() => {
+                reply.error("ERR SELECT is not allowed in cluster mode")
+            }
             Some(number @ 0..DATABASES) => {
                 client.face.database = number as u32;
                 reply.ok();
@@ -103,6 +110,8 @@ pub(super) fn resp(
     }
     Said::Answer
 }
+
+const NO_CLUSTER: &str = "ERR This instance has cluster support disabled";
 
 fn auth(args: Args<'_>, client: &mut Client, shared: &Shared, reply: &mut Reply<'_>) {
     let (user, password) = match args.len() {

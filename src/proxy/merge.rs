@@ -12,6 +12,10 @@
 //! against each other as long as all parts of a request are sent before any part of the next: of the oldest request all
 //! parts are then at the head of their connections, so that the one whose turn it is can go on.
 //!
+//! Where parts share a connection, as in a cluster, a full part may stand before one that has not begun. There the merge
+//! is [eager](Merge::eager): with a full part the reply begins, and an error that comes later ends the connection. The
+//! parts have to be sent in the order of their keys then.
+//!
 //! Cost: the bytes of a part are copied once more than those of a reply that is not divided.
 
 use super::reply::{Framer, Progress, Shape, State};
@@ -33,6 +37,11 @@ pub struct Merge {
     keys: Vec<Vec<u8>>,
     /// The key whose value is next.
     next: usize,
+    /// Parts that have begun.
+    begun: usize,
+    /// The reply may begin before all parts have, and one of them is so full that it has to.
+    eager: bool,
+    pressed: bool,
     phase: Phase,
 }
 
@@ -44,6 +53,8 @@ enum Phase {
     Streaming,
     /// The client has all of it; what else comes is dropped.
     Complete,
+    /// The client has some of it, and won't get the rest.
+    Broken,
 }
 
 /// The reply to one part.
@@ -56,6 +67,8 @@ struct Part {
     /// Bytes of a `VALUE` block that are still to come.
     block: u64,
     head: Head,
+    /// How many of the keys it was asked for.
+    asked: u64,
     /// What has arrived and not been passed on, from `at`.
     buffer: Vec<u8>,
     at: usize,
@@ -115,17 +128,33 @@ impl Merge {
             value: Framer::new(Shape::Resp),
             block: 0,
             head: Head::Unknown,
+            asked: 0,
             buffer: Vec::new(),
             at: 0,
             ended: false,
         };
+        let mut parts: Vec<Part> = std::iter::repeat_with(part).take(parts).collect();
+        order
+            .iter()
+            .for_each(|part| parts[*part as usize].asked += 1);
         Merge {
             join,
-            parts: std::iter::repeat_with(part).take(parts).collect(),
+            parts,
             order,
             keys: Vec::new(),
             next: 0,
+            begun: 0,
+            eager: false,
+            pressed: false,
             phase: Phase::Heads,
+        }
+    }
+
+    /// Lets an array begin before all parts have, when one of them is full.
+    pub fn eager(self) -> Merge {
+        Merge {
+            eager: self.join == Join::Array,
+            ..self
         }
     }
 
@@ -136,7 +165,7 @@ impl Merge {
     pub fn feed(&mut self, part: usize, bytes: &[u8], out: &mut Vec<u8>) -> Progress {
         let mut used = 0;
         loop {
-            let dropping = self.phase == Phase::Complete;
+            let dropping = self.is_over();
             let this = &mut self.parts[part];
             let room = match dropping {
                 true => usize::MAX,
@@ -151,6 +180,7 @@ impl Merge {
             this.ended = progress.state == State::Done;
             used += progress.used;
             if progress.state != State::Garbage {
+                self.look(part);
                 self.pump(out);
             }
             if progress.state != State::More || used == bytes.len() || given.is_empty() {
@@ -167,10 +197,11 @@ impl Merge {
     pub fn fail(&mut self, part: usize, error: &[u8], out: &mut Vec<u8>) -> Result<(), Broken> {
         let this = &mut self.parts[part];
         match self.phase {
-            Phase::Complete => {}
+            Phase::Complete | Phase::Broken => {}
             _ if this.ended => {}
             Phase::Streaming => return Err(Broken),
             Phase::Heads => {
+                self.begun += usize::from(this.head == Head::Unknown);
                 this.head = Head::Error(error.to_vec());
                 this.ended = true;
                 self.pump(out);
@@ -183,6 +214,7 @@ impl Merge {
     /// Nobody was asked for a part: its keys are as if they did not exist. Not for requests that change something.
     pub fn miss(&mut self, part: usize, out: &mut Vec<u8>) {
         let this = &mut self.parts[part];
+        self.begun += usize::from(this.head == Head::Unknown);
         this.head = Head::Missed;
         this.ended = true;
         self.pump(out);
@@ -191,7 +223,17 @@ impl Merge {
     /// Whether a part would take more bytes.
     pub fn has_room(&self, part: usize) -> bool {
         let this = &self.parts[part];
-        self.phase == Phase::Complete || this.buffer.len() - this.at < PART_LIMIT
+        self.is_over() || this.buffer.len() - this.at < PART_LIMIT
+    }
+
+    /// Whether nothing more goes to the client.
+    fn is_over(&self) -> bool {
+        matches!(self.phase, Phase::Complete | Phase::Broken)
+    }
+
+    /// Whether the client has part of a reply that can't be completed; its connection is to be closed.
+    pub fn is_broken(&self) -> bool {
+        self.phase == Phase::Broken
     }
 
     /// Whether the client has its whole reply; parts may still have to be read to their ends.

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::ring::{Placement, Ring};
-use super::servers::{Server, ServerList};
+use super::servers::ServerList;
+use super::slots::{SlotMap, slot};
 use super::tag::tag;
 use super::upstream::Upstream;
 
@@ -12,33 +13,62 @@ use super::upstream::Upstream;
 /// changes.
 pub(super) struct Pool {
     pub(super) upstreams: Vec<Arc<Upstream>>,
-    ring: Ring,
-    hash_tags: bool,
+    places: Places,
+}
+
+/// What decides where a key belongs.
+enum Places {
+    /// `hash_tags` says that of a key with `{…}` in it only what is between them decides.
+    Ring { ring: Ring, hash_tags: bool },
+    /// The servers of the map are the upstreams, by the same numbers.
+    Cluster(SlotMap),
 }
 
 impl Pool {
-    /// The pool of a list. An upstream that `before` has as well goes on as it is. `hash_tags` says
-    /// that of a key with `{…}` in it only what is between them decides.
+    /// The pool of a list. An upstream that `before` has as well goes on as it is.
     pub(super) fn new(
         list: &ServerList,
         placement: Placement,
         hash_tags: bool,
         before: Option<&Pool>,
     ) -> Pool {
-        static IDS: AtomicU64 = AtomicU64::new(1);
-        let known = |server: &Server| {
-            let mut upstreams = before.into_iter().flat_map(|pool| &pool.upstreams);
-            upstreams.find(|upstream| upstream.address == server.address)
-        };
-        let upstreams = list.servers().iter().map(|server| match known(server) {
-            Some(upstream) => Arc::clone(upstream),
-            None => Arc::new(Upstream::new(&server.address, IDS.fetch_add(1, Relaxed))),
-        });
+        let addresses = list.servers().iter().map(|server| &server.address[..]);
         Pool {
-            upstreams: upstreams.collect(),
-            ring: Ring::new(list, placement),
-            hash_tags,
+            upstreams: upstreams(addresses, before),
+            places: Places::Ring {
+                ring: Ring::new(list, placement),
+                hash_tags,
+            },
         }
+    }
+
+    /// A cluster with these slots. An upstream that `before` has as well goes on as it is.
+    pub(super) fn cluster(map: SlotMap, before: Option<&Pool>) -> Pool {
+        let addresses = map.servers().iter().map(|address| &address[..]);
+        Pool {
+            upstreams: upstreams(addresses, before),
+            places: Places::Cluster(map),
+        }
+    }
+
+    /// The slots, if this is a cluster.
+    pub(super) fn slots(&self) -> Option<&SlotMap> {
+        match &self.places {
+            Places::Ring { .. } => None,
+            Places::Cluster(map) => Some(map),
+        }
+    }
+
+    /// Whether this is a cluster.
+    pub(super) fn is_cluster(&self) -> bool {
+        matches!(self.places, Places::Cluster(_))
+    }
+
+    /// The cluster with a correction of its map, if `correct` says that there was something to
+    /// correct.
+    pub(super) fn corrected(&self, correct: impl FnOnce(&mut SlotMap) -> bool) -> Option<Pool> {
+        let mut map = self.slots()?.clone();
+        correct(&mut map).then(|| Pool::cluster(map, Some(self)))
     }
 
     /// Whether there is only one upstream.
@@ -52,15 +82,26 @@ impl Pool {
         if self.is_single() {
             return 0;
         }
-        let key = if self.hash_tags { tag(key) } else { key };
-        let home = self.ring.server(key);
+        let (ring, hash_tags) = match &self.places {
+            Places::Cluster(_) => return self.serves(slot(key)),
+            Places::Ring { ring, hash_tags } => (ring, *hash_tags),
+        };
+        let key = if hash_tags { tag(key) } else { key };
+        let home = ring.server(key);
         if !skip_ejected || !self.upstreams[home].health.is_ejected() {
             return home;
         }
-        let mut others = self.ring.successors(key);
+        let mut others = ring.successors(key);
         others
             .find(|number| !self.upstreams[*number].health.is_ejected())
             .unwrap_or(home)
+    }
+
+    /// The number of the upstream that serves a slot. Where the map doesn't know, any: it tells
+    /// where the slot is, or that it is nowhere.
+    pub(super) fn serves(&self, slot: u16) -> usize {
+        let known = self.slots().and_then(|map| map.server(slot));
+        known.unwrap_or_else(|| self.any())
     }
 
     /// The number of an upstream that is not ejected, if there is one.
@@ -68,6 +109,23 @@ impl Pool {
         let usable = |upstream: &Arc<Upstream>| !upstream.health.is_ejected();
         self.upstreams.iter().position(usable).unwrap_or(0)
     }
+}
+
+/// An upstream for each address; those that `before` has stay what they are.
+fn upstreams<'a>(
+    addresses: impl Iterator<Item = &'a str>,
+    before: Option<&Pool>,
+) -> Vec<Arc<Upstream>> {
+    static IDS: AtomicU64 = AtomicU64::new(1);
+    let known = |address: &str| {
+        let mut upstreams = before.into_iter().flat_map(|pool| &pool.upstreams);
+        upstreams.find(|upstream| upstream.address == address)
+    };
+    let upstream = |address: &str| match known(address) {
+        Some(upstream) => Arc::clone(upstream),
+        None => Arc::new(Upstream::new(address, IDS.fetch_add(1, Relaxed))),
+    };
+    addresses.map(upstream).collect()
 }
 
 #[cfg(test)]
@@ -94,5 +152,26 @@ mod tests {
         let before = Pool::new(&before, Placement::Ketama, false, None);
         let after = Pool::new(&after, Placement::Ketama, false, Some(&before));
         assert!(Arc::ptr_eq(&before.upstreams[1], &after.upstreams[0]));
+    }
+
+    #[test]
+    fn a_cluster_is_corrected_slot_by_slot_and_its_upstreams_stay() {
+        let mut map = SlotMap::default();
+        map.assign(0, 16383, "a:1");
+        let before = Pool::cluster(map, None);
+        let place = |pool: &Pool| {
+            let number = pool.locate(b"foo", false);
+            pool.upstreams[number].address.clone()
+        };
+        assert_eq!(place(&before), "a:1");
+        assert!(before.corrected(|_| false).is_none());
+        let moved = |map: &mut SlotMap| {
+            map.assign(12182, 12182, "b:1");
+            true
+        };
+        let after = before.corrected(moved).expect("a correction");
+        assert_eq!(place(&after), "b:1");
+        assert_eq!(after.upstreams[after.locate(b"bar", false)].address, "a:1");
+        assert!(Arc::ptr_eq(&before.upstreams[0], &after.upstreams[0]));
     }
 }

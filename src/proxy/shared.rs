@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crossbeam_channel::Sender;
+
 use super::invalidate::Front;
 use super::pool::Pool;
 use super::settings::Settings;
@@ -23,6 +25,8 @@ pub(super) struct Shared {
     /// The same count, to be looked at without the lock.
     generation: AtomicUsize,
     pub(super) resolver: Resolver,
+    /// Wakes the thread that asks a cluster for its slots.
+    bell: Option<Sender<()>>,
     /// Links that clients have for themselves.
     pub(super) detached: AtomicUsize,
 }
@@ -34,6 +38,7 @@ impl Shared {
         pool: Pool,
         connections: Arc<Connections>,
         front: Option<Arc<Front>>,
+        bell: Option<Sender<()>>,
     ) -> Shared {
         Shared {
             settings,
@@ -43,6 +48,7 @@ impl Shared {
             pool: Mutex::new((0, Arc::new(pool))),
             generation: AtomicUsize::new(0),
             resolver: Resolver::new(),
+            bell,
             detached: AtomicUsize::new(0),
         }
     }
@@ -57,11 +63,22 @@ impl Shared {
         self.generation.load(Ordering::Acquire)
     }
 
-    /// Replaces the pool by what `change` makes of it.
-    pub(super) fn replace(&self, change: impl FnOnce(&Pool) -> Pool) {
+    /// Replaces the pool by what `change` makes of it, if that is another; whether it is.
+    pub(super) fn replace(&self, change: impl FnOnce(&Pool) -> Option<Pool>) -> bool {
         let mut current = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
-        let changed = change(&current.1);
+        let Some(changed) = change(&current.1) else {
+            return false;
+        };
         *current = (current.0 + 1, Arc::new(changed));
         self.generation.store(current.0, Ordering::Release);
+        true
+    }
+
+    /// Has the cluster asked for its slots, if this is one.
+    pub(super) fn ask_for_slots(&self) {
+        if let Some(bell) = &self.bell {
+            // One that is full has been rung already.
+            let _ = bell.try_send(());
+        }
     }
 }

@@ -57,6 +57,35 @@ pub enum Redirect<'a> {
 }
 
 impl Redirect<'_> {
+    /// The longest line that is read as one, in bytes: a name has at most 255.
+    pub const LONGEST: usize = 512;
+
+    /// Whether a line that begins so may be one; the line need not be complete.
+    pub fn may_be(start: &[u8]) -> bool {
+        let begins = |word: &[u8]| start.starts_with(&word[..word.len().min(start.len())]);
+        start.len() <= Redirect::LONGEST && (begins(b"-MOVED ") || begins(b"-ASK "))
+    }
+
+    /// The slot that it is about.
+    pub fn slot(self) -> u16 {
+        let (Redirect::Moved(slot, _) | Redirect::Ask(slot, _)) = self;
+        slot
+    }
+
+    /// Where it leads; `asked` is the server that said it.
+    pub fn target(self, asked: &str) -> String {
+        let (Redirect::Moved(_, address) | Redirect::Ask(_, address)) = self;
+        let (host, port) = address.rsplit_once(':').unwrap_or((address, ""));
+        join(
+            if host.is_empty() {
+                host_of(asked)
+            } else {
+                host
+            },
+            port,
+        )
+    }
+
     /// Reads `-MOVED SLOT HOST:PORT` or `-ASK SLOT HOST:PORT`, with or without its end. An address without a host,
     /// which means the host that was asked, begins with `:`.
     pub fn read(line: &[u8]) -> Option<Redirect<'_>> {
@@ -72,6 +101,19 @@ impl Redirect<'_> {
             ("-ASK", None) => Some(Redirect::Ask(slot, address)),
             _ => None,
         }
+    }
+}
+
+/// The host of an address as a configuration or a map has it.
+pub(super) fn host_of(address: &str) -> &str {
+    address.rsplit_once(':').map_or(address, |(host, _)| host)
+}
+
+/// An address. Redis writes those of version 6 without brackets.
+fn join(host: &str, port: impl std::fmt::Display) -> String {
+    match host.contains(':') && !host.starts_with('[') {
+        true => format!("[{host}]:{port}"),
+        false => format!("{host}:{port}"),
     }
 }
 
@@ -123,7 +165,7 @@ impl SlotMap {
             if first > last || last >= SLOTS {
                 return None;
             }
-            map.assign(first, last, &format!("{host}:{port}"));
+            map.assign(first, last, &join(host, port));
         }
         rest.0.is_empty().then_some(map)
     }
@@ -139,14 +181,33 @@ impl SlotMap {
         usize::from(number).checked_sub(1)
     }
 
+    /// The number of a server, if the map has it.
+    pub fn number(&self, address: &str) -> Option<usize> {
+        self.servers.iter().position(|server| server == address)
+    }
+
+    /// The number of a server, which has no slots if it is new here.
+    pub fn add(&mut self, address: &str) -> usize {
+        self.number(address).unwrap_or_else(|| {
+            self.servers.push(address.to_owned());
+            self.servers.len() - 1
+        })
+    }
+
+    /// Whether every slot has a server.
+    pub fn is_whole(&self) -> bool {
+        !self.slots.contains(&0)
+    }
+
+    /// Whether no slot has a server.
+    pub fn is_empty(&self) -> bool {
+        self.slots.iter().all(|number| *number == 0)
+    }
+
     /// Gives the slots from `first` to `last`, both included, to a server. Slots that a cluster doesn't have are passed
     /// over.
     pub fn assign(&mut self, first: u16, last: u16, address: &str) {
-        let known = self.servers.iter().position(|server| server == address);
-        let server = known.unwrap_or_else(|| {
-            self.servers.push(address.to_owned());
-            self.servers.len() - 1
-        });
+        let server = self.add(address);
         let Ok(number) = u16::try_from(server + 1) else {
             return;
         };
@@ -240,6 +301,30 @@ mod tests {
             ("+MOVED 1 a:1\r\n", None),
         ] {
             assert_eq!(Redirect::read(line.as_bytes()), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_redirection_is_known_by_its_start_and_leads_to_an_address() {
+        for (start, may_be) in [
+            ("-", true),
+            ("-MOV", true),
+            ("-ASK 1 a:1\r\n", true),
+            ("-ASKING", false),
+            ("-ERR", false),
+            ("$5", false),
+        ] {
+            assert_eq!(Redirect::may_be(start.as_bytes()), may_be, "{start}");
+        }
+        let long = format!("-MOVED 1 {}:1", "a".repeat(Redirect::LONGEST));
+        assert!(!Redirect::may_be(long.as_bytes()));
+        for (address, asked, target) in [
+            ("10.0.0.1:7000", "b:1", "10.0.0.1:7000"),
+            (":7000", "b:1", "b:7000"),
+            (":7000", "[::1]:1", "[::1]:7000"),
+            ("::1:7000", "b:1", "[::1]:7000"),
+        ] {
+            assert_eq!(Redirect::Moved(1, address).target(asked), target);
         }
     }
 

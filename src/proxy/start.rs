@@ -2,15 +2,18 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::thread;
 
 use mio::Waker;
 
+use super::cluster::Watch;
 use super::invalidate;
 use super::pool::Pool;
 use super::ring::Placement;
 use super::servers::ServerList;
 use super::settings::{Protocol, Settings};
 use super::shared::Shared;
+use super::slots::SlotMap;
 use super::worker::{Seats, Worker};
 use crate::server::{
     self, Connections, Crew, Listen, Next, Peer, Refusal, Running, Service, Session, StartError,
@@ -21,18 +24,39 @@ use crate::server::{
 pub struct Proxy {
     settings: Settings,
     servers: ServerList,
-    placement: Placement,
+    way: Way,
     password: Option<String>,
     front: Option<Arc<invalidate::Front>>,
+}
+
+/// What decides where keys belong.
+#[derive(Clone, Copy)]
+enum Way {
+    /// The ring of all servers. With `tags`, what stands in braces in a key decides.
+    Ring { placement: Placement, tags: bool },
+    /// The slots of a cluster, to which the servers are the way in.
+    Cluster,
 }
 
 impl Proxy {
     /// A proxy in front of these servers.
     pub fn new(settings: Settings, servers: ServerList, placement: Placement) -> Proxy {
+        let tags = settings.protocol == Protocol::Resp;
         Proxy {
             settings,
             servers,
-            placement,
+            way: Way::Ring { placement, tags },
+            password: None,
+            front: None,
+        }
+    }
+
+    /// A proxy in front of the Redis Cluster that any of these servers belongs to.
+    pub fn cluster(settings: Settings, seeds: ServerList) -> Proxy {
+        Proxy {
+            settings,
+            servers: seeds,
+            way: Way::Cluster,
             password: None,
             front: None,
         }
@@ -50,7 +74,8 @@ impl Proxy {
         self
     }
 
-    /// Listens and starts forwarding. The upstreams need not be there yet.
+    /// Listens and starts forwarding. The upstreams need not be there yet. A cluster is asked for its slots first; if
+    /// nobody tells them, it is asked again until someone does, and requests go to the servers that were named.
     ///
     /// # Errors
     /// When the address is taken, or when the system has no threads or files to give.
@@ -58,19 +83,38 @@ impl Proxy {
         let Proxy {
             settings,
             servers,
-            placement,
+            way,
             password,
             front,
         } = self;
         let protocol = settings.protocol;
         let links = settings.connections.max(1);
         let workers = settings.workers.clamp(1, links);
-        let tags = protocol == Protocol::Resp;
-        let pool = Pool::new(&servers, placement, tags, None);
-        let files = pool.upstreams.len() * links + settings.detached + 2 * workers;
+        let (pool, watch) = match way {
+            Way::Ring { placement, tags } => (Pool::new(&servers, placement, tags, None), None),
+            Way::Cluster => {
+                let (pool, watch) = first_look(&servers, &settings, password.as_deref());
+                (pool, Some(watch))
+            }
+        };
+        // A cluster may grow.
+        let upstreams = match way {
+            Way::Ring { .. } => pool.upstreams.len(),
+            Way::Cluster => 2 * pool.upstreams.len().max(8),
+        };
+        let files = upstreams * links + settings.detached + 2 * workers;
         let max_connections = settings.max_connections;
         let connections = Connections::new();
-        let shared = Shared::new(settings, password, pool, Arc::clone(&connections), front);
+        let (ring, bell) = crossbeam_channel::bounded(1);
+        let ring = watch.is_some().then_some(ring);
+        let shared = Shared::new(
+            settings,
+            password,
+            pool,
+            Arc::clone(&connections),
+            front,
+            ring,
+        );
         let shared = Arc::new(shared);
         let mut wakers = Vec::new();
         let running = server::Server::new(Arc::clone(&connections))
@@ -93,10 +137,19 @@ impl Proxy {
                 let crew: Crew = (Arc::new(Seats(seats)), None);
                 Ok(crew)
             })?;
+        if let Some(watch) = watch {
+            let (shared, wakers) = (Arc::downgrade(&shared), wakers.clone());
+            let run = move || watch.run(&bell, &shared, &wakers);
+            let thread = thread::Builder::new().name("cluster watch".to_owned());
+            if let Err(error) = thread.spawn(run) {
+                log::error!(
+                    "no thread for the map of the cluster: {error}; only MOVED corrects it"
+                );
+            }
+        }
         let control = Control {
             shared,
-            placement,
-            tags,
+            way,
             wakers,
         };
         Ok((running, control))
@@ -106,22 +159,45 @@ impl Proxy {
 /// Changes a running proxy.
 pub struct Control {
     shared: Arc<Shared>,
-    placement: Placement,
-    tags: bool,
+    way: Way,
     wakers: Vec<Arc<Waker>>,
 }
 
 impl Control {
+    /// Has a cluster asked for its slots again, soon.
+    pub fn look_again(&self) {
+        self.shared.ask_for_slots();
+    }
+
     /// Goes over to another list of servers. Servers that stay keep their connections; requests
-    /// under way at those that go are answered by them.
+    /// under way at those that go are answered by them. A cluster tells its servers itself: it is
+    /// only asked for them.
     pub fn replace_servers(&self, servers: &ServerList) {
+        let Way::Ring { placement, tags } = self.way else {
+            return self.look_again();
+        };
         self.shared
-            .replace(|pool| Pool::new(servers, self.placement, self.tags, Some(pool)));
+            .replace(|pool| Some(Pool::new(servers, placement, tags, Some(pool))));
         for waker in &self.wakers {
             if let Err(error) = waker.wake() {
                 log::error!("could not wake a worker: {error}; it changes servers when it wakes");
             }
         }
+    }
+}
+
+/// The pool of the cluster that these servers belong to, as far as one of them tells.
+fn first_look(seeds: &ServerList, settings: &Settings, password: Option<&str>) -> (Pool, Watch) {
+    let addresses = seeds.servers().iter().map(|seed| &seed.address);
+    let mut map = SlotMap::default();
+    addresses.clone().for_each(|seed| {
+        map.add(seed);
+    });
+    let pool = Pool::cluster(map, None);
+    let mut watch = Watch::new(addresses.cloned().collect());
+    match watch.look(&pool, settings, password) {
+        Some(map) => (Pool::cluster(map, Some(&pool)), watch),
+        None => (pool, watch),
     }
 }
 

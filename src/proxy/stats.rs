@@ -30,6 +30,10 @@ fn each_upstream(pool: &Pool, mut each: impl FnMut(&str, &str, String)) {
             "in_flight",
             counters.in_flight.load(Relaxed).to_string(),
         );
+        if pool.is_cluster() {
+            let redirects = counters.redirects.load(Relaxed);
+            each(name, "redirects", redirects.to_string());
+        }
         each(name, "ejections", upstream.health.ejections().to_string());
         for (key, part) in [("p50_us", 0.5), ("p99_us", 0.99), ("p999_us", 0.999)] {
             each(name, key, counters.latency.quantile(part).to_string());

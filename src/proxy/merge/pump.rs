@@ -23,17 +23,20 @@ impl Moved {
 }
 
 impl Merge {
+    /// Looks at how a part begins, if that is not known yet, and whether it is full.
+    pub(super) fn look(&mut self, part: usize) {
+        let over = self.is_over();
+        let this = &mut self.parts[part];
+        if !over && this.head == Head::Unknown && this.begin(self.join) {
+            self.begun += 1;
+        }
+        self.pressed |= self.eager && !self.has_room(part);
+    }
+
     /// Appends to `out` what can go to the client.
     pub(super) fn pump(&mut self, out: &mut Vec<u8>) {
         if self.phase == Phase::Heads {
-            let join = self.join;
-            // Not `all`: every part has to have its look.
-            let begun = self
-                .parts
-                .iter_mut()
-                .filter_map(|part| part.begin(join).then_some(()))
-                .count();
-            if begun < self.parts.len() {
+            if self.begun < self.parts.len() && !self.pressed {
                 return;
             }
             self.heads(out);
@@ -47,6 +50,12 @@ impl Merge {
                 return;
             };
             let part = &mut self.parts[part as usize];
+            match part.head {
+                Head::Unknown => return,
+                // Only where the reply has begun before all parts had.
+                Head::Error(_) => return self.end(Phase::Broken),
+                Head::Good(_) | Head::Missed => {}
+            }
             let moved = match self.join {
                 Join::Values => part.value_block(&self.keys[self.next], out),
                 Join::Array | Join::Fenced => part.element(out),
@@ -87,22 +96,7 @@ impl Merge {
                 number(out, b':', sum);
                 self.complete();
             }
-            Join::Array => {
-                let mut asked = vec![0; self.parts.len()];
-                self.order
-                    .iter()
-                    .for_each(|part| asked[*part as usize] += 1);
-                let as_asked = |(part, asked): (&Part, u64)| {
-                    part.head == Head::Missed || part.head == Head::Good(asked)
-                };
-                if !self.parts.iter().zip(asked).all(as_asked) {
-                    out.extend_from_slice(
-                        b"-ERR upstream answered another number of keys than it was asked for\r\n",
-                    );
-                    return self.complete();
-                }
-                number(out, b'*', self.order.len() as u64);
-            }
+            Join::Array => number(out, b'*', self.order.len() as u64),
             Join::Fenced if self.parts[0].buffer.starts_with(b"MN\r\n") => self.complete(),
             Join::Fenced => {}
             Join::Concat => number(out, b'*', sum),
@@ -112,7 +106,11 @@ impl Merge {
     }
 
     fn complete(&mut self) {
-        self.phase = Phase::Complete;
+        self.end(Phase::Complete);
+    }
+
+    fn end(&mut self, phase: Phase) {
+        self.phase = phase;
         for part in &mut self.parts {
             part.buffer = Vec::new();
             part.at = 0;
@@ -123,9 +121,6 @@ impl Merge {
 impl Part {
     /// Looks at how the part begins; whether that is known.
     fn begin(&mut self, join: Join) -> bool {
-        if self.head != Head::Unknown {
-            return true;
-        }
         let Some(end) = memchr(b'\n', &self.buffer) else {
             if self.buffer.len() < PART_LIMIT {
                 return false;
@@ -151,6 +146,10 @@ impl Part {
             (Join::Same, _) if memcached::is_error(&line[..end - 1]) => Head::Error(line.to_vec()),
             (Join::Same, _) => Head::Good(0),
             (Join::Sum, b':') | (Join::Array | Join::Concat, b'*') => match number() {
+                Some(number) if join == Join::Array && number != self.asked => Head::Error(
+                    b"-ERR upstream answered another number of keys than it was asked for\r\n"
+                        .to_vec(),
+                ),
                 Some(number) => {
                     self.at = end + 1;
                     Head::Good(number)

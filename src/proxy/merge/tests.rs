@@ -203,6 +203,36 @@ fn the_reply_that_tells_the_end_is_kept_from_the_client() {
     }
 }
 
+#[test]
+fn an_eager_array_begins_when_a_part_is_full_and_ends_broken_when_a_later_one_is_an_error() {
+    let value = vec![b'x'; 2 * PART_LIMIT];
+    let big = [
+        format!("*1\r\n${}\r\n", value.len()).as_bytes(),
+        &value,
+        b"\r\n",
+    ]
+    .concat();
+    // The second part is known to begin only when the first has been read to its end.
+    let mut out = Vec::new();
+    let mut merge = keyed(Join::Array, &[0, 1]).eager();
+    assert_eq!(merge.feed(0, &big, &mut out).state, State::Done);
+    assert!(out.starts_with(b"*2\r\n$"));
+    assert_eq!(merge.feed(1, b"*1\r\n:1\r\n", &mut out).state, State::Done);
+    assert!(out.ends_with(b"x\r\n:1\r\n") && merge.is_complete());
+
+    let mut merge = keyed(Join::Array, &[0, 1]).eager();
+    merge.feed(0, &big, &mut out);
+    merge.feed(1, b"-ERR no\r\n", &mut out);
+    assert!(merge.is_broken() && !merge.is_complete());
+
+    // Nothing is full: an error is still the answer to the whole.
+    out.clear();
+    let mut merge = keyed(Join::Array, &[0, 1]).eager();
+    merge.feed(0, b"*1\r\n:1\r\n", &mut out);
+    merge.feed(1, b"-ERR no\r\n", &mut out);
+    assert_eq!(out, b"-ERR no\r\n");
+}
+
 proptest! {
     #[test]
     fn joined_values_are_those_of_one_server(

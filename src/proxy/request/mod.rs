@@ -30,7 +30,7 @@ use crate::protocol::resp::{Args, Reader, Words};
 use super::reply::Shape;
 
 pub use keys::Keys;
-pub use split::{Division, Part, divide};
+pub use split::{Division, Part, divide, divide_by_slot};
 
 /// Most bytes of a request that is held in memory as a whole, in bytes. A longer one is [`Cut::Large`]. memcached's
 /// largest item by default, so that what is larger is rare.
@@ -232,6 +232,7 @@ pub enum Local<'a> {
 pub enum StateCommand {
     Auth,
     Client,
+    Cluster,
     Command,
     Hello,
     Info,

@@ -12,16 +12,16 @@ use super::{Join, Keys, Request, Source, resp};
 
 /// What became of a request with several keys.
 pub enum Division {
-    /// All keys belong to this upstream; the request goes there as it is.
+    /// All keys belong to this place; the request goes there as it is.
     Whole(usize),
-    /// One request for each upstream, and what puts their replies together: the part's number is its index here.
+    /// Several requests, and what puts their replies together: the part's number is its index here.
     Parts(Vec<Part>, Merge),
 }
 
-/// The part of a request that one upstream gets.
+/// The part of a request that goes to one place.
 pub struct Part {
-    /// The upstream's number.
-    pub upstream: usize,
+    /// The upstream's number; in a cluster, the slot's.
+    pub place: usize,
     /// What it is sent.
     pub bytes: Vec<u8>,
 }
@@ -52,7 +52,7 @@ pub fn divide(
         return Division::Whole(only);
     }
     let parts = (0..).zip(&upstreams).map(|(part, upstream)| Part {
-        upstream: *upstream,
+        place: *upstream,
         bytes: bytes(request, keys, &order, part),
     });
     let parts = parts.collect();
@@ -60,6 +60,51 @@ pub fn divide(
         Join::Values => Merge::values(upstreams.len(), order, keys.iter()),
         join => Merge::keyed(join, upstreams.len(), order),
     };
+    Division::Parts(parts, merge)
+}
+
+/// Divides a request of RESP among the slots of a cluster: a part for each run of neighbouring keys of one slot.
+///
+/// Several parts may go over one link. They do so in the order of the keys, which is the order in which their replies
+/// are wanted: so none has to wait in memory for one that comes behind it. That is why a slot can have several parts.
+///
+/// Costs a copy of the request and the head of one for each part.
+pub fn divide_by_slot(
+    request: &Request<'_>,
+    join: Join,
+    keys: Keys<'_>,
+    slot: impl Fn(&[u8]) -> u16,
+) -> Division {
+    let mut runs: Vec<(u16, usize)> = Vec::new();
+    let mut order = Vec::new();
+    for key in keys.iter() {
+        let slot = slot(key);
+        match runs.last_mut() {
+            Some((last, keys)) if *last == slot => *keys += 1,
+            _ => runs.push((slot, 1)),
+        }
+        order.push(runs.len() as u32 - 1);
+    }
+    let (Some(args), true) = (request.args(), runs.len() > 1) else {
+        return Division::Whole(runs.first().map_or(0, |(slot, _)| usize::from(*slot)));
+    };
+    let found = keys.found();
+    let mut at = found.first;
+    let part = |&(slot, keys): &(u16, usize)| {
+        // A key comes with what follows it up to the next.
+        let words = at..at + keys * found.step;
+        at = words.end;
+        let words: Vec<&[u8]> = std::iter::once(0)
+            .chain(words)
+            .map(|at| args.get(at))
+            .collect();
+        let mut bytes = Vec::new();
+        resp::array(&mut bytes, words.into_iter());
+        let place = usize::from(slot);
+        Part { place, bytes }
+    };
+    let parts: Vec<Part> = runs.iter().map(part).collect();
+    let merge = Merge::keyed(join, parts.len(), order).eager();
     Division::Parts(parts, merge)
 }
 

@@ -163,7 +163,7 @@ pub(super) const TABLE: &[Entry] = &[
     detach("bzpopmax", Detach::Blocking, Place::Range(1, -2, 1)),
     detach("bzpopmin", Detach::Blocking, Place::Range(1, -2, 1)),
     state("client", StateCommand::Client),
-    any("cluster"),
+    state("cluster", StateCommand::Cluster),
     state("command", StateCommand::Command),
     any("config"),
     write("copy", TWO),

@@ -338,7 +338,7 @@ fn divided(new: fn() -> Cutter, input: &[u8]) -> Vec<String> {
         Division::Whole(upstream) => vec![format!("whole {upstream}")],
         Division::Parts(parts, _) => parts
             .iter()
-            .map(|part| format!("{} {}", part.upstream, part.bytes.escape_ascii()))
+            .map(|part| format!("{} {}", part.place, part.bytes.escape_ascii()))
             .collect(),
     }
 }

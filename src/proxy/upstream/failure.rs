@@ -28,6 +28,8 @@ pub(in crate::proxy) enum Failure {
     Ejected,
     /// As many connections of their own as allowed are taken.
     Full(usize),
+    /// It sends a request elsewhere that has been sent elsewhere so often.
+    Redirected(u8),
 }
 
 impl Failure {
@@ -43,9 +45,12 @@ impl Failure {
     ///
     /// After anything that happened on a connection its place in the stream of answers is not
     /// known any more, and the next answer could be another client's. Only what was refused before
-    /// anything was sent leaves it as it was.
+    /// anything was sent, or by a whole answer, leaves it as it was.
     pub(in crate::proxy) fn leaves_connection_usable(&self) -> bool {
-        matches!(self, Failure::Ejected | Failure::Full(_))
+        matches!(
+            self,
+            Failure::Ejected | Failure::Full(_) | Failure::Redirected(_)
+        )
     }
 }
 
@@ -69,6 +74,11 @@ impl fmt::Display for Failure {
             Failure::Full(limit) => write!(
                 f,
                 "can't be given a connection for one client alone: all {limit} are taken"
+            ),
+            Failure::Redirected(times) => write!(
+                f,
+                "sends the request elsewhere, as {times} have done before: the servers of the \
+                 cluster don't agree where it belongs"
             ),
         }
     }

@@ -7,8 +7,9 @@
 //!   whose turn it is  ◀── queue [a, b, a, c] ◀── answers, in the order of the requests
 //! ```
 //!
-//! Invariant: the queue has an entry for each request whose answer has not come to its end, in the
+//! Invariants: the queue has an entry for each request whose answer has not come to its end, in the
 //! order in which the requests were appended to `out`. The bytes of an answer belong to the front.
+//! Where requests are kept, `out` has from `answered` on those of the queue, in its order.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
@@ -22,6 +23,7 @@ use super::{Failure, Upstream};
 use crate::proxy::client::Face;
 use crate::proxy::reply::{Framer, Shape};
 use crate::proxy::settings::OUTBOX;
+use crate::proxy::slots::Redirect;
 use crate::server::Stream;
 
 /// Whose answer it is.
@@ -58,18 +60,55 @@ pub(in crate::proxy) struct Waiting {
     pub(in crate::proxy) shape: Shape,
     /// When it was appended, in the worker's microseconds.
     pub(in crate::proxy) since: u64,
+    /// How often it has been sent elsewhere before, in a cluster.
+    pub(in crate::proxy) hops: u8,
+    /// Its bytes in `out`; [`Link::push`] sets them.
+    pub(in crate::proxy) length: usize,
+}
+
+impl Waiting {
+    pub(in crate::proxy) fn new(owner: Owner, shape: Shape, since: u64) -> Waiting {
+        Waiting {
+            owner,
+            shape,
+            since,
+            hops: 0,
+            length: 0,
+        }
+    }
 }
 
 /// What a connection is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::proxy) enum Purpose {
-    /// The requests of many clients: the connection of this number to this upstream of the pool.
+    /// The requests of many clients: the connection of this number to this upstream of the pool,
+    /// or [`DETOUR`].
     Shared(Face, usize),
     /// One client's alone.
     Own { key: usize, id: u64 },
     /// To see whether the upstream is back.
     Probe,
 }
+
+/// What a piece of an answer that is an error comes to.
+pub(in crate::proxy) enum Look {
+    /// It is the client's, and before it these bytes, which waited.
+    Pass(Vec<u8>),
+    /// It may be a redirection, and is kept until that is known.
+    Wait,
+    /// It was the last piece of this line, which is a redirection.
+    Redirect(Vec<u8>),
+}
+
+/// Most bytes of requests that one connection keeps, but for those that come from another.
+const KEPT: usize = 2 * OUTBOX;
+
+/// Bytes of answered requests that are not worth the work of removing them.
+const TRIM: usize = 4096;
+
+/// The number of the connection that takes what another upstream of a cluster has sent here. It is
+/// one of its own because what comes by it is older than what waits on the others.
+pub(in crate::proxy) const DETOUR: usize = usize::MAX;
 
 /// How far a connection has come.
 #[derive(Debug)]
@@ -88,9 +127,16 @@ pub(in crate::proxy) struct Link {
     pub(in crate::proxy) serial: u64,
     pub(in crate::proxy) stage: Stage,
     pub(in crate::proxy) stream: Option<Stream>,
-    /// What is to be sent, from `written` on.
+    /// What is to be sent, from `written` on; before that, requests that are kept.
     pub(in crate::proxy) out: Vec<u8>,
     written: usize,
+    /// An answer may be that the request is to be sent elsewhere: it is a cluster.
+    pub(in crate::proxy) clustered: bool,
+    /// Requests stay in `out` until they are answered, from `answered` on, to be sent elsewhere.
+    pub(in crate::proxy) keeps: bool,
+    answered: usize,
+    /// The start of an answer that may say so.
+    line: Vec<u8>,
     pub(in crate::proxy) queue: VecDeque<Waiting>,
     /// Reads the answer that has begun to come.
     pub(in crate::proxy) framer: Option<Framer>,
@@ -110,6 +156,8 @@ pub(in crate::proxy) struct Link {
     pub(in crate::proxy) framed: Option<(usize, bool)>,
     /// An answer may take as long as it likes: it blocks, or its request is still being sent.
     pub(in crate::proxy) patient: bool,
+    /// A client's request has been answered over it.
+    pub(in crate::proxy) used: bool,
     /// Clients with a request for which `out` was too full.
     pub(in crate::proxy) waiters: Vec<usize>,
     pub(in crate::proxy) dirty: bool,
@@ -124,6 +172,7 @@ impl Link {
         upstream: Arc<Upstream>,
         purpose: Purpose,
         serial: u64,
+        clustered: bool,
         now: u64,
     ) -> Link {
         upstream.counters.links.fetch_add(1, Relaxed);
@@ -135,6 +184,10 @@ impl Link {
             stream: None,
             out: Vec::new(),
             written: 0,
+            clustered,
+            keeps: clustered,
+            answered: 0,
+            line: Vec::new(),
             queue: VecDeque::new(),
             framer: None,
             raw: false,
@@ -145,6 +198,7 @@ impl Link {
             held: Vec::new(),
             framed: None,
             patient: false,
+            used: false,
             waiters: Vec::new(),
             dirty: false,
             knows_meta: Knows::Unasked,
@@ -158,7 +212,15 @@ impl Link {
 
     /// Whether it has room for another request.
     pub(in crate::proxy) fn has_room(&self) -> bool {
-        self.unsent() < OUTBOX
+        self.unsent() < OUTBOX && self.kept() < KEPT
+    }
+
+    /// Bytes of requests that are not answered, if it keeps them.
+    fn kept(&self) -> usize {
+        match self.keeps {
+            true => self.out.len().saturating_sub(self.answered),
+            false => 0,
+        }
     }
 
     pub(in crate::proxy) fn unsent(&self) -> usize {
@@ -171,13 +233,14 @@ impl Link {
     }
 
     /// Appends a request; `shape` tells how its answer is framed, [`Shape::Nothing`] that none comes.
-    pub(in crate::proxy) fn push(&mut self, bytes: &[u8], waiting: Waiting, now: u64) {
+    pub(in crate::proxy) fn push(&mut self, bytes: &[u8], mut waiting: Waiting, now: u64) {
         if !self.is_waiting() {
             self.since = now;
         }
         self.out.extend_from_slice(bytes);
         if waiting.shape != Shape::Nothing {
             self.upstream.counters.in_flight.fetch_add(1, Relaxed);
+            waiting.length = bytes.len();
             self.queue.push_back(waiting);
         }
     }
@@ -187,7 +250,45 @@ impl Link {
         let front = self.queue.pop_front()?;
         self.framer = None;
         self.upstream.counters.in_flight.fetch_sub(1, Relaxed);
+        if self.keeps {
+            self.answered += front.length;
+            self.trim();
+        }
         Some(front)
+    }
+
+    /// The bytes of the request at the front of the queue, if they are kept.
+    pub(in crate::proxy) fn front_request(&self) -> Option<&[u8]> {
+        let front = self.queue.front().filter(|_| self.keeps)?;
+        self.out.get(self.answered..self.answered + front.length)
+    }
+
+    /// Looks at a piece of an answer of a cluster that is an error, `first` its first piece and `done`
+    /// its last.
+    pub(in crate::proxy) fn look(&mut self, piece: &[u8], first: bool, done: bool) -> Look {
+        if !first && self.line.is_empty() {
+            return Look::Pass(Vec::new());
+        }
+        let mut line = std::mem::take(&mut self.line);
+        let may_be = match first {
+            true => Redirect::may_be(piece),
+            false => Redirect::may_be(&[&line, piece].concat()),
+        };
+        if !may_be {
+            return Look::Pass(line);
+        }
+        line.extend_from_slice(piece);
+        if !done {
+            self.line = line;
+            return Look::Wait;
+        }
+        match Redirect::read(&line) {
+            Some(_) => Look::Redirect(line),
+            None => {
+                line.truncate(line.len() - piece.len());
+                Look::Pass(line)
+            }
+        }
     }
 
     /// Begins to connect to the first address that lets us, without waiting for it.
@@ -228,15 +329,25 @@ impl Link {
             }
         }
         let sent = self.written - before;
-        if self.written == self.out.len() {
+        self.trim();
+        Ok(sent > 0)
+    }
+
+    /// Forgets what has been sent and, if it is kept, answered.
+    fn trim(&mut self) {
+        let done = match self.keeps {
+            true => self.written.min(self.answered),
+            false => self.written,
+        };
+        if done == self.out.len() {
             self.out.clear();
             self.out.shrink_to(OUTBOX / 4);
-            self.written = 0;
-        } else if self.written > OUTBOX / 2 {
-            self.out.drain(..self.written);
-            self.written = 0;
+            (self.written, self.answered) = (0, 0);
+        } else if done > OUTBOX / 2 || self.keeps && done >= TRIM && done >= self.out.len() - done {
+            self.out.drain(..done);
+            self.written -= done;
+            self.answered = self.answered.saturating_sub(done);
         }
-        Ok(sent > 0)
     }
 }
 

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize};
 pub(super) use failure::Failure;
 pub(super) use health::{Change, Health};
 pub(super) use latency::Latency;
-pub(super) use link::{Knows, Link, Owner, Purpose, Stage, Waiting};
+pub(super) use link::{DETOUR, Knows, Link, Look, Owner, Purpose, Stage, Waiting};
 pub(super) use resolve::{Lookup, Resolver};
 
 /// One server behind the proxy.
@@ -37,6 +37,8 @@ pub(super) struct Counters {
     pub(super) errors: AtomicU64,
     /// Requests without their answer yet.
     pub(super) in_flight: AtomicUsize,
+    /// Requests that it sent elsewhere, in a cluster.
+    pub(super) redirects: AtomicU64,
     /// Answers that came.
     pub(super) answers: AtomicU64,
     /// Connections that are open or being made.

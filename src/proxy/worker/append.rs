@@ -6,8 +6,9 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::super::errors;
 use super::super::merge::Merge;
 use super::super::reply::Shape;
-use super::super::request::{Division, Join, Keys, Meta, Request, divide};
+use super::super::request::{Division, Join, Keys, Meta, Request, divide, divide_by_slot};
 use super::super::settings::OnFailure;
+use super::super::slots::slot;
 use super::super::upstream::{Failure, Owner, Upstream, Waiting};
 use super::gather::Fate;
 use super::{Worker, mark};
@@ -64,12 +65,21 @@ impl Worker {
         join: Join,
         keys: Keys<'_>,
     ) -> Fate {
-        match divide(request, join, keys, |key| self.locate(key)) {
-            Division::Whole(number) => self.to(key, number, request),
+        let cluster = self.pool.is_cluster();
+        let division = match cluster {
+            true => divide_by_slot(request, join, keys, slot),
+            false => divide(request, join, keys, |key| self.locate(key)),
+        };
+        let upstream = |place: usize| match cluster {
+            true => self.pool.serves(place as u16),
+            false => place,
+        };
+        match division {
+            Division::Whole(place) => self.to(key, upstream(place), request),
             Division::Parts(parts, merge) => {
                 let parts: Vec<(usize, &[u8])> = parts
                     .iter()
-                    .map(|part| (part.upstream, &part.bytes[..]))
+                    .map(|part| (upstream(part.place), &part.bytes[..]))
                     .collect();
                 self.parts(key, &parts, request.shape, merge, request.repeat_safe)
             }
@@ -183,11 +193,11 @@ impl Worker {
             sequence,
             part,
         };
-        let waiting = Waiting {
-            owner,
-            shape,
-            since: self.micros,
-        };
+        self.append(link, bytes, Waiting::new(owner, shape, self.micros));
+    }
+
+    /// Appends a request to a link.
+    pub(super) fn append(&mut self, link: usize, bytes: &[u8], waiting: Waiting) {
         let at = &mut self.links[link];
         at.upstream.counters.requests.fetch_add(1, Relaxed);
         at.push(bytes, waiting, self.now);

@@ -43,9 +43,16 @@ impl Worker {
         keys: Keys<'_>,
     ) -> Fate {
         let number = match keys.iter().next() {
+            // What is published in a cluster reaches all its servers, unless it is for a slot.
+            _ if self.pool.is_cluster()
+                && why == Detach::Subscribe
+                && !is(request, b"SSUBSCRIBE") =>
+            {
+                self.pool.any()
+            }
             Some(_) => match self.common(keys) {
                 Some(number) => number,
-                None => return self.answer(key, errors::CROSSSLOT),
+                None => return self.answer(key, self.cross_slot()),
             },
             None if why == Detach::Transaction && is(request, b"MULTI") => return self.multi(key),
             None if self.pool.is_single() => 0,
@@ -171,6 +178,7 @@ impl Worker {
         }
         if raw {
             self.links[link].raw = true;
+            self.links[link].keeps = false;
             self.links[link].patient = true;
             self.push(link, key, 0, 0, request.bytes, Shape::Nothing);
         } else {
@@ -220,7 +228,7 @@ impl Worker {
             Some(own) if self.links[own.link].upstream.id == self.pool.upstreams[number].id => {
                 Ok(())
             }
-            Some(_) => return self.pass_over(key, large.rest, errors::CROSSSLOT),
+            Some(_) => return self.pass_over(key, large.rest, self.cross_slot()),
             None if client.pending.is_some() => self.begin(key, number),
             None => self.take_own(key, number, client.face),
         };
@@ -239,6 +247,7 @@ impl Worker {
         (own.upload, own.fence) = (Some(large.rest), quiet);
         let link = own.link;
         self.links[link].patient = true;
+        self.links[link].keeps = false;
         let sequence = match large.shape {
             Shape::Nothing => 0,
             _ => client.open(1, quiet.then(Merge::fenced)),

@@ -27,13 +27,7 @@ impl Worker {
                     if sent {
                         link.since = self.now;
                     }
-                    if link.has_room() {
-                        for waiter in std::mem::take(&mut link.waiters) {
-                            if let Some(client) = self.clients.get_mut(waiter) {
-                                queue(&mut self.ready, waiter, client);
-                            }
-                        }
-                    }
+                    self.wake_waiters(key);
                 }
             }
         }

@@ -29,7 +29,8 @@ impl Worker {
         face: Face,
     ) -> usize {
         self.serial += 1;
-        let link = Link::new(upstream, purpose, self.serial, self.now);
+        let cluster = self.pool.is_cluster();
+        let link = Link::new(upstream, purpose, self.serial, cluster, self.now);
         let name = link.upstream.address.clone();
         let key = self.links.insert(link);
         self.greet(key, face);
@@ -146,6 +147,7 @@ impl Worker {
                 _ => log::warn!("upstream {} {failure}", upstream.address),
             }
         }
+        self.shared.ask_for_slots();
         let error = errors::upstream(self.shared.settings.protocol, &upstream.address, &failure);
         for owner in waiting {
             if let Owner::Client {
@@ -162,9 +164,11 @@ impl Worker {
                 }
             }
         }
-        if let Purpose::Own { key, id } = purpose
-            && let Some(client) = self.clients.get_mut(key).filter(|client| client.id == id)
+        if let Purpose::Own { key: owner, id } = purpose
+            && let Some(client) = self.clients.get_mut(owner).filter(|client| client.id == id)
+            && client.own.as_ref().is_some_and(|own| own.link == key)
         {
+            let key = owner;
             // What the upstream knew of this client, a transaction or a subscription, is lost.
             client.own = None;
             client.closing = true;
@@ -203,6 +207,18 @@ impl Worker {
         }
     }
 
+    /// Gives clients another turn for which a link had no room, if it has now.
+    pub(super) fn wake_waiters(&mut self, key: usize) {
+        let Some(link) = self.links.get_mut(key).filter(|link| link.has_room()) else {
+            return;
+        };
+        for waiter in std::mem::take(&mut link.waiters) {
+            if let Some(client) = self.clients.get_mut(waiter) {
+                queue(&mut self.ready, waiter, client);
+            }
+        }
+    }
+
     /// Goes over to a changed list: links of upstreams that are gone end when their answers have
     /// come, all others stay.
     pub(super) fn change_pool(&mut self) {
@@ -238,8 +254,12 @@ impl Worker {
 
     /// The link that this client's requests to an upstream go over; made if it isn't there.
     pub(super) fn shared_link(&mut self, number: usize, face: Face, id: u64) -> usize {
+        self.lane(number, face, id as usize % self.width)
+    }
+
+    /// The link in this place among those to an upstream.
+    pub(super) fn lane(&mut self, number: usize, face: Face, place: usize) -> usize {
         let upstream = &self.pool.upstreams[number];
-        let place = id as usize % self.width;
         let lane = (upstream.id, face, place);
         if let Some(link) = self.lanes.get(&lane) {
             return *link;
@@ -282,11 +302,7 @@ impl Worker {
             }
         }
         for (bytes, shape) in greetings {
-            let waiting = Waiting {
-                owner: Owner::Proxy,
-                shape,
-                since: self.micros,
-            };
+            let waiting = Waiting::new(Owner::Proxy, shape, self.micros);
             self.links[link].push(&bytes, waiting, self.now);
         }
     }

@@ -62,11 +62,7 @@ impl Worker {
             Knows::Asked => {}
             Knows::Unasked => {
                 at.knows_meta = Knows::Asked;
-                let waiting = Waiting {
-                    owner: Owner::Question,
-                    shape: Shape::Meta,
-                    since,
-                };
+                let waiting = Waiting::new(Owner::Question, Shape::Meta, since);
                 at.push(QUESTION, waiting, self.now);
                 if at.is_up() {
                     mark(&mut self.dirty_links, link, &mut at.dirty);

@@ -13,7 +13,7 @@
 //!
 //! Each step is a file. Beside them: seats (how clients get here), links (their making and their
 //! end), detached (clients with a connection of their own), transaction (MULTI), meta (memcached's meta commands),
-//! sweep (deadlines).
+//! redirect (what a cluster sends elsewhere), sweep (deadlines).
 //!
 //! Nothing waits for an upstream but the clients that asked it. Bounds keep memory in check: a
 //! client with too many requests or bytes under way is not read, a link with too much to send takes
@@ -33,6 +33,7 @@ mod gather;
 mod links;
 mod meta;
 mod record;
+mod redirect;
 mod route;
 mod scatter;
 mod seats;
@@ -205,6 +206,9 @@ impl Worker {
             if woken {
                 self.receive();
             }
+            if self.shared.generation() != self.generation {
+                self.change_pool();
+            }
             self.round();
             self.sweep();
         }
@@ -225,6 +229,10 @@ impl Worker {
             if let Some(key) = self.readable.pop_front() {
                 self.scatter(key);
             }
+        }
+        // What a cluster sent elsewhere, and links that failed at once, wait for no other event.
+        if !self.dirty_links.is_empty() || !self.refused.is_empty() {
+            self.forward();
         }
         self.send();
         self.resume();

@@ -4,6 +4,7 @@ use super::super::errors;
 use super::super::local::{self, Said};
 use super::super::request::{Keys, Local, Request, Route};
 use super::super::settings::OnFailure;
+use super::super::slots::slot;
 use super::super::upstream::{Failure, Upstream};
 use super::gather::Fate;
 use super::{Worker, mark};
@@ -13,6 +14,9 @@ impl Worker {
         let client = &mut self.clients[key];
         if !client.admitted && !matches!(request.route, Route::Local(_)) {
             return self.answer(key, errors::NOAUTH);
+        }
+        if self.pool.is_cluster() && !client.may_follow(self.generation) {
+            return Fate::Stalled;
         }
         if client.pending.is_some() {
             return self.pending(key, request);
@@ -41,7 +45,7 @@ impl Worker {
             }
             Route::Together(keys) => match self.common(keys) {
                 Some(number) => self.to(key, number, request),
-                None => self.answer(key, errors::CROSSSLOT),
+                None => self.answer(key, self.cross_slot()),
             },
             Route::Split(join, keys) => self.divide(key, request, join, keys),
             Route::Any => self.to(key, self.pool.any(), request),
@@ -64,8 +68,22 @@ impl Worker {
         self.pool.locate(key, next)
     }
 
-    /// The upstream that all these keys belong to, if there is one.
+    /// What a client reads whose keys don't belong together.
+    pub(super) fn cross_slot(&self) -> &'static [u8] {
+        errors::cross_slot(self.pool.is_cluster())
+    }
+
+    /// The upstream that all these keys belong to, if there is one; in a cluster they have to be in
+    /// one slot.
     pub(super) fn common(&self, keys: Keys<'_>) -> Option<usize> {
+        if self.pool.is_cluster() {
+            let mut slots = keys.iter().map(slot);
+            let Some(first) = slots.next() else {
+                return Some(self.pool.any());
+            };
+            let together = slots.all(|slot| slot == first);
+            return together.then(|| self.pool.serves(first));
+        }
         let mut numbers = keys.iter().map(|key| self.locate(key));
         let first = numbers.next().unwrap_or_else(|| self.pool.any());
         numbers.all(|number| number == first).then_some(first)

@@ -8,7 +8,7 @@ use slab::Slab;
 use super::super::client::Client;
 use super::super::reply::{Framer, State};
 use super::super::settings::BACKLOG;
-use super::super::upstream::{Change, Failure, Link, Owner, Purpose};
+use super::super::upstream::{Change, Failure, Link, Look, Owner, Purpose};
 use super::{Worker, mark};
 
 /// Whether bytes for the front of a link's queue have somewhere to go.
@@ -40,7 +40,7 @@ impl Worker {
         if !link.held.is_empty() {
             let held = std::mem::take(&mut link.held);
             match self.deliver(key, &held) {
-                Ok(used) if used == held.len() => {}
+                Ok(used) if used == held.len() => self.retire(key),
                 Ok(used) => return self.hold(key, &held[used..]),
                 Err(failure) => return self.fail_link(key, failure),
             }
@@ -87,9 +87,15 @@ impl Worker {
 
     /// Gives bytes to those whose answers they are; how many found a taker.
     fn deliver(&mut self, key: usize, bytes: &[u8]) -> Result<usize, Failure> {
+        let serial = self.links.get(key).map(|link| link.serial);
         let mut at = 0;
         while at < bytes.len() {
-            let Some(link) = self.links.get_mut(key) else {
+            // Following a redirection may end this link, and make another of the same number.
+            let Some(link) = self
+                .links
+                .get_mut(key)
+                .filter(|link| Some(link.serial) == serial)
+            else {
                 return Ok(bytes.len());
             };
             let front = link
@@ -113,6 +119,7 @@ impl Worker {
                 }
                 return Ok(bytes.len());
             };
+            let first = link.framer.is_none();
             let (used, done) = match link.framed.take() {
                 Some(framed) => framed,
                 None => {
@@ -130,9 +137,28 @@ impl Worker {
                 framer.is_some_and(Framer::is_push),
                 framer.is_some_and(Framer::is_error),
             );
+            let piece = &bytes[at..at + used];
+            let mut before = Vec::new();
+            if link.clustered && refused && matches!(owner, Owner::Client { .. }) {
+                match link.look(piece, first, done) {
+                    Look::Pass(waited) => before = waited,
+                    Look::Wait => {
+                        at += used;
+                        continue;
+                    }
+                    Look::Redirect(line) => {
+                        self.redirect(key, &line);
+                        at += used;
+                        continue;
+                    }
+                }
+                if first && piece.starts_with(b"-CLUSTERDOWN") {
+                    self.shared.ask_for_slots();
+                }
+            }
             let taken = match owner {
                 Owner::Proxy if done && refused && !push => {
-                    let said = String::from_utf8_lossy(&bytes[at..at + used]);
+                    let said = String::from_utf8_lossy(piece);
                     return Err(Failure::Login(
                         said.trim_start_matches('-').trim().to_owned(),
                     ));
@@ -145,7 +171,10 @@ impl Worker {
                 } if !push => match self.clients.get_mut(key).filter(|c| c.id == id) {
                     Some(client) => {
                         mark(&mut self.dirty_clients, key, &mut client.dirty);
-                        client.deliver(sequence, part, &bytes[at..at + used], done)
+                        if !before.is_empty() {
+                            client.deliver(sequence, part, &before, false);
+                        }
+                        client.deliver(sequence, part, piece, done)
                     }
                     None => used,
                 },
@@ -175,6 +204,7 @@ impl Worker {
             return;
         };
         link.since = self.now;
+        link.used |= matches!(waiting.owner, Owner::Client { .. });
         if link.queue.is_empty() && !link.raw {
             link.patient = false;
         }
@@ -193,6 +223,10 @@ impl Worker {
             log::info!("upstream {}: back", upstream.address);
         }
         upstream.counters.answers.fetch_add(1, Relaxed);
+        if link.keeps && !link.waiters.is_empty() {
+            // Fewer requests are kept: there may be room.
+            self.wake_waiters(key);
+        }
         if last_of_probe {
             self.drop_link(key);
         }

@@ -59,9 +59,6 @@ impl Worker {
         while let Ok(lookup) = self.answers.1.try_recv() {
             self.resolved(lookup);
         }
-        if self.shared.generation() != self.generation {
-            self.change_pool();
-        }
         loop {
             match self.incoming.try_recv() {
                 Ok(accepted) => {

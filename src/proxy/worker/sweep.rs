@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::super::client::Face;
 use super::super::settings::{RARE_IDLE_MS, SWEEP_MS};
-use super::super::upstream::{Failure, Purpose};
+use super::super::upstream::{DETOUR, Failure, Owner, Purpose};
 use super::Worker;
 
 impl Worker {
@@ -16,6 +16,7 @@ impl Worker {
         }
         self.next_sweep = self.now + SWEEP_MS;
         self.end_silent_clients();
+        self.end_entangled_client();
         self.fail_late_links();
         self.drop_rare_links();
         for upstream in self.pool.upstreams.clone() {
@@ -46,6 +47,27 @@ impl Worker {
         }
     }
 
+    /// Ends a client whose large answers hold up links while they wait for one that was sent
+    /// elsewhere in a cluster, and so came behind what it has to be before: two such clients can
+    /// wait for each other, and with one the other goes on.
+    fn end_entangled_client(&mut self) {
+        let limit = self.shared.settings.read_timeout;
+        let entangled = self.held.iter().find_map(|key| {
+            let link = self.links.get(*key)?;
+            let Owner::Client { key, id, .. } = link.queue.front()?.owner else {
+                return None;
+            };
+            let client = self.clients.get(key).filter(|client| client.id == id)?;
+            let stuck = client.is_redirected() && client.unsent() == 0;
+            let late = self.is_late(link.since, limit) && self.is_late(client.since, limit);
+            (stuck && late).then_some(key)
+        });
+        if let Some(key) = entangled {
+            let what = "a redirected request kept its other answers waiting for too long";
+            self.end(key, Some(&io::Error::new(ErrorKind::TimedOut, what)));
+        }
+    }
+
     fn fail_late_links(&mut self) {
         let settings = &self.shared.settings;
         let (connect, read) = (settings.connect_timeout, settings.read_timeout);
@@ -68,14 +90,14 @@ impl Worker {
         }
     }
 
-    /// Drops the links that only a few clients need, those of another database or of RESP3, when
-    /// none has needed them for a while.
+    /// Drops the links that only a few clients need, those of another database or of RESP3 and
+    /// those for what a cluster sends elsewhere, when none has needed them for a while.
     fn drop_rare_links(&mut self) {
         let rare: Vec<usize> = self
             .links
             .iter()
             .filter(|(_, link)| match link.purpose {
-                Purpose::Shared(face, _) if face != Face::default() => {
+                Purpose::Shared(face, place) if face != Face::default() || place == DETOUR => {
                     !link.is_waiting() && self.now.saturating_sub(link.since) >= RARE_IDLE_MS
                 }
                 _ => false,

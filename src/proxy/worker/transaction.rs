@@ -172,11 +172,7 @@ impl Worker {
         let link = own.link;
         let since = self.micros;
         let mut push = |bytes: &[u8]| {
-            let waiting = Waiting {
-                owner: Owner::Nobody,
-                shape: Shape::Resp,
-                since,
-            };
+            let waiting = Waiting::new(Owner::Nobody, Shape::Resp, since);
             self.links[link].push(bytes, waiting, self.now);
         };
         push(&local::array(&[b"MULTI"]));
@@ -209,7 +205,7 @@ impl Worker {
                 }
                 return Some(self.route(key, request));
             }
-            Seat::At(_) => errors::CROSSSLOT.to_vec(),
+            Seat::At(_) => self.cross_slot().to_vec(),
             Seat::Nowhere(error) => error,
         };
         if let Some(own) = &mut self.clients[key].own {
@@ -221,7 +217,7 @@ impl Worker {
     fn seat(&self, request: &Request<'_>) -> Seat {
         let of = |common: Option<usize>| match common {
             Some(number) => Seat::At(number),
-            None => Seat::Nowhere(errors::CROSSSLOT.to_vec()),
+            None => Seat::Nowhere(self.cross_slot().to_vec()),
         };
         match request.route {
             Route::Refused => {

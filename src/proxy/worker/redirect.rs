@@ -1,0 +1,183 @@
+//! What a cluster sends elsewhere: MOVED and ASK, followed so that clients see nothing of them.
+//!
+//! ```text
+//!   SET k ──▶ a:1 ──▶ -MOVED 12182 b:1     the map is corrected, the kept request goes on
+//!             b:1 ◀── SET k                by the detour of b:1; its answer takes the place that
+//!                      │                   the request has among its client's
+//!                      └──▶ +OK ──▶ client
+//!   GET k ──▶ a:1 ──▶ -ASK 12182 b:1       the map stays
+//!             b:1 ◀── ASKING, GET k
+//! ```
+//!
+//! A request that is answered so was not executed, so every kind may be sent again. After [`HOPS`]
+//! times its client gets an error. TRYAGAIN and CLUSTERDOWN go to the client as they come: to hold
+//! a request back here until the cluster has settled would let the client's next ones overtake it.
+//!
+//! Order: what a client sends after a request was redirected, or after the map has changed, waits
+//! until all that it sent before is answered ([`Client::may_follow`]); so nothing overtakes.
+//!
+//! [`Client::may_follow`]: super::super::client::Client::may_follow
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::super::reply::Shape;
+use super::super::slots::{Redirect, SlotMap};
+use super::super::upstream::{Change, DETOUR, Failure, Owner, Purpose, Upstream, Waiting};
+use super::super::{errors, local};
+use super::{Worker, mark};
+
+/// How often a request is sent elsewhere before its client gets an error. Redis's own clients take
+/// between 5 and 16 times.
+const HOPS: u8 = 8;
+
+/// Most servers that redirections may add to what the cluster said of itself.
+const SERVERS: usize = 4096;
+
+impl Worker {
+    /// Sends the request at the front of a link where `line`, its answer, says.
+    pub(super) fn redirect(&mut self, key: usize, line: &[u8]) {
+        let link = &mut self.links[key];
+        let request = link.front_request().map(<[u8]>::to_vec);
+        let (Some(redirect), Some(waiting)) = (Redirect::read(line), link.pop()) else {
+            return;
+        };
+        let upstream = Arc::clone(&link.upstream);
+        let (purpose, serial) = (link.purpose, link.serial);
+        upstream.counters.redirects.fetch_add(1, Relaxed);
+        if upstream.health.succeeded() == Change::Back {
+            log::info!("upstream {}: back", upstream.address);
+        }
+        let target = redirect.target(&upstream.address);
+        let ask = matches!(redirect, Redirect::Ask(..));
+        log::debug!(
+            "upstream {}: slot {} is at {target}",
+            upstream.address,
+            redirect.slot()
+        );
+        if request.is_some() && !link.waiters.is_empty() {
+            self.wake_waiters(key);
+        }
+        if waiting.hops >= HOPS {
+            return self.refuse(&waiting, &upstream, &Failure::Redirected(HOPS));
+        }
+        let Some(number) = self.learn(redirect, &target) else {
+            return self.refuse(&waiting, &upstream, &Failure::Redirected(waiting.hops));
+        };
+        let Some(request) = request else {
+            // It was streamed.
+            return self.say(&waiting, errors::TRYAGAIN);
+        };
+        let to = Arc::clone(&self.pool.upstreams[number]);
+        if to.health.is_ejected() {
+            return self.refuse(&waiting, &to, &Failure::Ejected);
+        }
+        let link = match purpose {
+            Purpose::Probe => return,
+            Purpose::Shared(face, _) => self.lane(number, face, DETOUR),
+            Purpose::Own { .. } => match self.move_own((key, serial), &waiting, to) {
+                Some(link) => link,
+                None => return self.say(&waiting, errors::TRYAGAIN),
+            },
+        };
+        if let Owner::Client { key, id, .. } = waiting.owner
+            && let Some(client) = self.clients.get_mut(key).filter(|client| client.id == id)
+        {
+            client.redirected();
+        }
+        if ask {
+            let asking = Waiting::new(Owner::Proxy, Shape::Resp, self.micros);
+            self.append(link, &local::array(&[b"ASKING"]), asking);
+        }
+        let waiting = Waiting {
+            hops: waiting.hops + 1,
+            since: self.micros,
+            ..waiting
+        };
+        self.append(link, &request, waiting);
+    }
+
+    /// Puts what a redirection says into the map of all workers; the number of the upstream that it
+    /// leads to. `None` when the map is full of servers that nobody has seen.
+    fn learn(&mut self, redirect: Redirect<'_>, target: &str) -> Option<usize> {
+        let known = |map: &SlotMap| match redirect {
+            Redirect::Moved(slot, _) => map.number(target).filter(|n| map.server(slot) == Some(*n)),
+            Redirect::Ask(..) => map.number(target),
+        };
+        let number = |worker: &Worker| worker.pool.slots().and_then(known);
+        if let Some(number) = number(self) {
+            return Some(number);
+        }
+        self.shared.replace(|pool| {
+            pool.corrected(|map| {
+                let room = map.number(target).is_some() || map.servers().len() < SERVERS;
+                let news = room && known(map).is_none();
+                if news && let Redirect::Moved(slot, _) = redirect {
+                    map.assign(slot, slot, target);
+                } else if news {
+                    map.add(target);
+                }
+                news
+            })
+        });
+        self.change_pool();
+        if !matches!(redirect, Redirect::Ask(..)) {
+            // Where one slot has moved, others may have.
+            self.shared.ask_for_slots();
+        }
+        number(self)
+    }
+
+    /// Gives a client that has a connection for itself another one, to another upstream, if the
+    /// first knows nothing of the client yet but the one request.
+    fn move_own(
+        &mut self,
+        (from, serial): (usize, u64),
+        waiting: &Waiting,
+        to: Arc<Upstream>,
+    ) -> Option<usize> {
+        let Owner::Client { key, id, .. } = waiting.owner else {
+            return None;
+        };
+        let old = self
+            .links
+            .get_mut(from)
+            .filter(|link| link.serial == serial)?;
+        let client = self.clients.get_mut(key).filter(|client| client.id == id)?;
+        let own = client.own.as_ref().filter(|own| own.link == from)?;
+        if own.multi || old.used || !old.queue.is_empty() {
+            return None;
+        }
+        let (face, patient) = (client.face, old.patient);
+        // It ends as soon as what it has said is dealt with.
+        old.retired = true;
+        self.shared.detached.fetch_add(1, Relaxed);
+        let link = self.open_link(to, Purpose::Own { key, id }, face);
+        self.links[link].patient = patient;
+        if let Some(own) = self.clients[key].own.as_mut() {
+            own.link = link;
+        }
+        Some(link)
+    }
+
+    fn refuse(&mut self, waiting: &Waiting, upstream: &Upstream, failure: &Failure) {
+        upstream.counters.errors.fetch_add(1, Relaxed);
+        let error = self.error(upstream, failure);
+        self.say(waiting, &error);
+    }
+
+    /// Answers a request with an error.
+    fn say(&mut self, waiting: &Waiting, error: &[u8]) {
+        if let Owner::Client {
+            key,
+            id,
+            sequence,
+            part,
+        } = waiting.owner
+            && let Some(client) = self.clients.get_mut(key).filter(|client| client.id == id)
+        {
+            client.fail(sequence, part, error);
+            mark(&mut self.dirty_clients, key, &mut client.dirty);
+        }
+    }
+}
