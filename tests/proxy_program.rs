@@ -1,5 +1,6 @@
 //! `larder proxy` as a user starts it.
 
+mod cluster_support;
 mod proxy_support;
 mod support;
 
@@ -17,7 +18,7 @@ fn without_an_upstream_the_error_shows_the_ways() {
         .expect("it runs");
     assert!(!done.status.success());
     let error = String::from_utf8_lossy(&done.stderr).into_owned();
-    for way in ["--upstream", "--servers", "--demo"] {
+    for way in ["--upstream", "--servers", "--cluster", "--demo"] {
         assert!(error.contains(way), "{error}");
     }
 }
@@ -34,6 +35,25 @@ fn the_demo_serves_both_protocols() {
     let mut client = Client::connect(memcached.address);
     client.ask("set a 0 0 1\r\nx\r\n", "STORED\r\n");
     client.ask("get a\r\n", "VALUE a 0 1\r\nx\r\nEND\r\n");
+}
+
+#[test]
+fn a_cluster_is_learned_from_any_of_its_servers() {
+    let Some(cluster) = cluster_support::Cluster::start(3, false) else {
+        support::skip!("there is no redis-server to make a cluster of");
+    };
+    let nobody = proxy_support::free_port().to_string();
+    let one = format!("localhost:{}", cluster.masters[2].address.port());
+    let proxy = Program::start(&["--cluster", &nobody, &one]);
+    let mut client = Client::connect(proxy.address);
+    client.ask(
+        "MSET a 1 b 2 c 3\r\nMGET a b c\r\n",
+        "+OK\r\n*3\r\n$1\r\n1\r\n$1\r\n2\r\n$1\r\n3\r\n",
+    );
+    client.ask("DBSIZE\r\n", ":3\r\n");
+    // It goes on after a HUP.
+    proxy.signal("-HUP");
+    client.ask("DBSIZE\r\n", ":3\r\n");
 }
 
 #[test]

@@ -1,0 +1,333 @@
+//! A Redis Cluster of real servers, started by the test and ended with it, and a client that reads
+//! any reply.
+
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each test file uses a part of it"
+)]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use larder::proxy::slots::SLOTS;
+use larder::proxy::{Protocol, Proxy, Settings};
+use larder::server::Listen;
+use tempfile::TempDir;
+
+use crate::proxy_support::{PATIENCE, TestProxy, eventually, free_port, list, settings};
+
+/// A reply.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Said {
+    /// A simple or a bulk string.
+    Text(String),
+    Error(String),
+    Number(i64),
+    Nil,
+    List(Vec<Said>),
+}
+
+impl Said {
+    pub fn text(&self) -> &str {
+        match self {
+            Said::Text(text) | Said::Error(text) => text,
+            _ => "",
+        }
+    }
+
+    /// The first of a list.
+    pub fn first(&self) -> &Said {
+        match self {
+            Said::List(list) => list.first().unwrap_or(self),
+            _ => self,
+        }
+    }
+
+    pub fn is_error(&self) -> bool {
+        matches!(self, Said::Error(_))
+    }
+}
+
+impl From<&str> for Said {
+    fn from(text: &str) -> Said {
+        Said::Text(text.to_owned())
+    }
+}
+
+/// A client that says words and reads a reply.
+pub struct Talk(BufReader<TcpStream>);
+
+impl Talk {
+    pub fn to(address: SocketAddr) -> Talk {
+        let stream = TcpStream::connect(address).expect("connect");
+        stream.set_read_timeout(Some(PATIENCE)).expect("timeout");
+        stream.set_nodelay(true).expect("no delay");
+        Talk(BufReader::new(stream))
+    }
+
+    pub fn send(&mut self, words: &[impl AsRef<[u8]>]) {
+        let mut bytes = format!("*{}\r\n", words.len()).into_bytes();
+        for word in words {
+            let word = word.as_ref();
+            bytes.extend_from_slice(format!("${}\r\n", word.len()).as_bytes());
+            bytes.extend_from_slice(word);
+            bytes.extend_from_slice(b"\r\n");
+        }
+        self.0.get_mut().write_all(&bytes).expect("send");
+    }
+
+    #[track_caller]
+    pub fn read(&mut self) -> Said {
+        let mut line = String::new();
+        self.0.read_line(&mut line).expect("a line");
+        let line = line.trim_end_matches("\r\n");
+        let rest = line.get(1..).expect("not the end");
+        let number = || rest.parse::<i64>().expect("a number");
+        match line.as_bytes()[0] {
+            b'+' => Said::Text(rest.to_owned()),
+            b'-' => Said::Error(rest.to_owned()),
+            b':' => Said::Number(number()),
+            b'$' | b'*' if number() < 0 => Said::Nil,
+            b'$' => {
+                let mut text = vec![0; number() as usize + 2];
+                self.0.read_exact(&mut text).expect("a string");
+                text.truncate(text.len() - 2);
+                Said::Text(String::from_utf8_lossy(&text).into_owned())
+            }
+            b'*' => Said::List((0..number()).map(|_| self.read()).collect()),
+            _ => panic!("{line:?}"),
+        }
+    }
+
+    /// Whether so many bytes come before the end.
+    pub fn comes(&mut self, bytes: u64) -> bool {
+        let copied = std::io::copy(&mut (&mut self.0).take(bytes), &mut std::io::sink());
+        copied.is_ok_and(|copied| copied == bytes)
+    }
+
+    #[track_caller]
+    pub fn call(&mut self, words: &[impl AsRef<[u8]>]) -> Said {
+        self.send(words);
+        self.read()
+    }
+
+    /// A command as it is typed, which must not be answered with an error.
+    #[track_caller]
+    pub fn must(&mut self, command: &str) -> Said {
+        let said = self.call(&command.split(' ').collect::<Vec<_>>());
+        assert!(!said.is_error(), "{command}: {said:?}");
+        said
+    }
+}
+
+/// One server of the cluster.
+pub struct Node {
+    child: Child,
+    pub address: SocketAddr,
+    bus: u16,
+    pub id: String,
+}
+
+impl Node {
+    /// `None` where there is no redis-server.
+    fn start(directory: &TempDir) -> Option<Node> {
+        let program = crate::support::find("redis-server")?;
+        for _ in 0..5 {
+            let (address, bus) = (free_port(), free_port().port());
+            let home = directory.path().join(address.port().to_string());
+            std::fs::create_dir_all(&home).expect("a directory");
+            let mut child = Command::new(&program)
+                .args(["--port", &address.port().to_string()])
+                .args(["--cluster-port", &bus.to_string()])
+                .args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
+                .args(["--cluster-enabled", "yes"])
+                .args(["--cluster-require-full-coverage", "no"])
+                .args(["--repl-diskless-sync-delay", "0"])
+                .arg("--dir")
+                .arg(&home)
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .expect("it starts");
+            let mut ended = false;
+            eventually("the server, or its end", || {
+                ended = matches!(child.try_wait(), Ok(Some(_)));
+                ended || TcpStream::connect(address).is_ok()
+            });
+            // Another may have taken one of the ports first.
+            if !ended {
+                let id = Talk::to(address).must("CLUSTER MYID").text().to_owned();
+                return Some(Node {
+                    child,
+                    address,
+                    bus,
+                    id,
+                });
+            }
+        }
+        panic!("redis-server does not start");
+    }
+
+    pub fn talk(&self) -> Talk {
+        Talk::to(self.address)
+    }
+
+    pub fn kill(&mut self) {
+        self.child.kill().expect("it runs");
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The first and the last slot of one master among so many.
+fn share(number: usize, masters: usize) -> (u16, u16) {
+    let first = |number: usize| usize::from(SLOTS) * number / masters;
+    (first(number) as u16, first(number + 1) as u16 - 1)
+}
+
+/// Masters that share the slots evenly, each with as many replicas.
+pub struct Cluster {
+    pub masters: Vec<Node>,
+    pub replicas: Vec<Node>,
+    _directory: TempDir,
+}
+
+impl Cluster {
+    /// `None` where there is no redis-server. With `replicas`, the first master has one.
+    pub fn start(masters: usize, replica: bool) -> Option<Cluster> {
+        let directory = tempfile::tempdir().expect("a directory");
+        let start = |_| Node::start(&directory);
+        let masters: Vec<Node> = (0..masters).map(start).collect::<Option<_>>()?;
+        let replicas: Vec<Node> = (0..usize::from(replica))
+            .map(start)
+            .collect::<Option<_>>()?;
+        for (number, node) in masters.iter().enumerate() {
+            let (first, last) = share(number, masters.len());
+            let mut talk = node.talk();
+            talk.must(&format!("CLUSTER SET-CONFIG-EPOCH {}", number + 1));
+            talk.must(&format!("CLUSTER ADDSLOTSRANGE {first} {last}"));
+        }
+        let cluster = Cluster {
+            masters,
+            replicas,
+            _directory: directory,
+        };
+        let mut first = cluster.masters[0].talk();
+        for node in cluster.nodes().skip(1) {
+            let (ip, port) = (node.address.ip(), node.address.port());
+            first.must(&format!("CLUSTER MEET {ip} {port} {}", node.bus));
+        }
+        let all = cluster.nodes().count();
+        for node in cluster.nodes() {
+            let mut talk = node.talk();
+            eventually("the cluster", || {
+                let info = talk.must("CLUSTER INFO");
+                let known = format!("cluster_known_nodes:{all}\r");
+                info.text().contains("cluster_state:ok")
+                    && info.text().contains(&known)
+                    && info.text().contains("cluster_slots_ok:16384")
+            });
+        }
+        for node in &cluster.replicas {
+            let mut talk = node.talk();
+            let master = &cluster.masters[0].id;
+            talk.must(&format!("CLUSTER REPLICATE {master}"));
+            eventually("the replica", || {
+                let info = talk.must("INFO replication");
+                info.text().contains("master_link_status:up")
+            });
+        }
+        Some(cluster)
+    }
+
+    pub fn nodes(&self) -> impl Iterator<Item = &Node> {
+        self.masters.iter().chain(&self.replicas)
+    }
+
+    /// Lets a server that is silent for a second be held for dead. Not from the start: the servers
+    /// have to meet within this time, too.
+    pub fn expect_deaths(&self) {
+        for node in self.nodes() {
+            node.talk().must("CONFIG SET cluster-node-timeout 1000");
+        }
+    }
+
+    /// Has a replica take over from its master, and waits until it has.
+    pub fn take_over(&self, replica: &Node) {
+        let mut talk = replica.talk();
+        let mut asked = None;
+        eventually("the replica", || {
+            // One try takes at most 5 seconds, and another would begin it anew.
+            if asked.is_none_or(|at: Instant| at.elapsed() > Duration::from_secs(6)) {
+                // A master that has just been replaced may not know yet that it is a replica.
+                let begun = !talk.call(&["CLUSTER", "FAILOVER"]).is_error();
+                asked = begun.then(Instant::now);
+            }
+            talk.must("ROLE").first().text() == "master"
+        });
+    }
+
+    /// The number of the master that has a slot at first.
+    pub fn home(&self, slot: u16) -> usize {
+        let mut numbers = 0..self.masters.len();
+        let has = |number: &usize| slot <= share(*number, self.masters.len()).1;
+        numbers.find(has).expect("there are no more slots")
+    }
+
+    /// Moves a slot with its keys, as `redis-cli --cluster reshard` does it.
+    pub fn move_slot(&self, slot: u16, from: usize, to: usize) {
+        let (source, target) = (&self.masters[from], &self.masters[to]);
+        let (mut at_source, mut at_target) = (source.talk(), target.talk());
+        at_target.must(&format!("CLUSTER SETSLOT {slot} IMPORTING {}", source.id));
+        at_source.must(&format!("CLUSTER SETSLOT {slot} MIGRATING {}", target.id));
+        loop {
+            let keys = at_source.must(&format!("CLUSTER GETKEYSINSLOT {slot} 3"));
+            let Said::List(keys) = keys else {
+                panic!("{keys:?}");
+            };
+            if keys.is_empty() {
+                break;
+            }
+            let (ip, port) = (target.address.ip(), target.address.port());
+            let keys: Vec<&str> = keys.iter().map(Said::text).collect();
+            let keys = keys.join(" ");
+            at_source.must(&format!("MIGRATE {ip} {port}  0 5000 KEYS {keys}"));
+        }
+        at_target.must(&format!("CLUSTER SETSLOT {slot} NODE {}", target.id));
+        at_source.must(&format!("CLUSTER SETSLOT {slot} NODE {}", target.id));
+    }
+
+    /// A proxy that is told one of the servers.
+    pub fn proxy(&self) -> TestProxy {
+        let patient = Settings {
+            read_timeout: PATIENCE,
+            write_timeout: PATIENCE,
+            ..settings(Protocol::Resp)
+        };
+        proxy(patient, &[self.masters[0].address])
+    }
+}
+
+/// A proxy in front of the cluster of these servers.
+pub fn proxy(settings: Settings, seeds: &[SocketAddr]) -> TestProxy {
+    let (running, control) = Proxy::cluster(settings, list(seeds))
+        .start(Listen::Tcp("127.0.0.1:0".into()))
+        .expect("a free port");
+    TestProxy { running, control }
+}
+
+impl TestProxy {
+    pub fn talk(&self) -> Talk {
+        Talk::to(self.running.addresses()[0].tcp().expect("a TCP listener"))
+    }
+}
