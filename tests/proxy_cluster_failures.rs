@@ -1,0 +1,494 @@
+//! Servers of a cluster that send requests in circles, tell nonsense, or are not there: what a client
+//! sees of it.
+
+mod cluster_support;
+mod proxy_support;
+mod support;
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use cluster_support::{Said, Talk, proxy};
+use larder::proxy::slots::slot;
+use larder::proxy::{Protocol, Settings};
+use proxy_support::{TestProxy, eventually, free_port, settings};
+
+/// A server under a test's control, among others.
+struct Node {
+    /// All of them.
+    nodes: Arc<[SocketAddr]>,
+    /// This one's number.
+    me: usize,
+    /// Connections open to each.
+    open: Arc<[AtomicUsize]>,
+    /// One of them has said of a slot that it has moved.
+    moved: Arc<AtomicBool>,
+}
+
+impl Node {
+    /// An answer to `CLUSTER SLOTS`.
+    fn map(&self, ranges: &[(u16, u16, usize)]) -> String {
+        let mut map = format!("*{}\r\n", ranges.len());
+        for (first, last, node) in ranges {
+            let port = self.nodes[*node].port();
+            map += &format!("*3\r\n:{first}\r\n:{last}\r\n*3\r\n$9\r\n127.0.0.1\r\n:{port}\r\n");
+            map += "$2\r\nid\r\n";
+        }
+        map
+    }
+
+    /// A map by which the first server has all slots, until it has said of one that it has moved: then
+    /// the second has.
+    fn moving_map(&self) -> String {
+        let to = usize::from(self.moved.load(SeqCst));
+        self.map(&[(ALL.0, ALL.1, to)])
+    }
+
+    fn moved(&self, key: &str, to: usize) -> String {
+        self.moved.store(true, SeqCst);
+        format!("-MOVED {} {}\r\n", slot(key.as_bytes()), self.nodes[to])
+    }
+}
+
+/// What all slots are said to belong to.
+const ALL: (u16, u16) = (0, 16383);
+
+/// What an answer begins with that is to be sent byte by byte.
+const PIECES: &str = "~";
+
+type Nodes = (Arc<[SocketAddr]>, Arc<[AtomicUsize]>);
+
+/// So many servers, each of which answers a command with what `answer` says; an empty answer closes
+/// the connection.
+fn nodes(count: usize, answer: impl Fn(&Node, &[&str]) -> String + Send + Sync + 'static) -> Nodes {
+    let bind = |_| TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let listeners: Vec<TcpListener> = (0..count).map(bind).collect();
+    let addresses = listeners
+        .iter()
+        .map(|l| l.local_addr().expect("an address"));
+    let nodes: Arc<[SocketAddr]> = addresses.collect();
+    let open: Arc<[AtomicUsize]> = (0..count).map(|_| AtomicUsize::new(0)).collect();
+    let moved = Arc::new(AtomicBool::new(false));
+    let answer = Arc::new(answer);
+    for (me, listener) in listeners.into_iter().enumerate() {
+        let (nodes, open, answer) = (Arc::clone(&nodes), Arc::clone(&open), Arc::clone(&answer));
+        let moved = Arc::clone(&moved);
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let (nodes, open) = (Arc::clone(&nodes), Arc::clone(&open));
+                let (answer, moved) = (Arc::clone(&answer), Arc::clone(&moved));
+                open[me].fetch_add(1, SeqCst);
+                thread::spawn(move || {
+                    let node = Node {
+                        nodes,
+                        me,
+                        open,
+                        moved,
+                    };
+                    let _ = serve(stream, |words| answer(&node, words));
+                    node.open[me].fetch_sub(1, SeqCst);
+                });
+            }
+        });
+    }
+    (nodes, open)
+}
+
+/// Answers the commands of a connection until it ends.
+fn serve(mut stream: TcpStream, answer: impl Fn(&[&str]) -> String) -> std::io::Result<()> {
+    stream.set_nodelay(true)?;
+    let mut input = BufReader::new(stream.try_clone()?);
+    let mut line = String::new();
+    loop {
+        let mut number = |input: &mut BufReader<TcpStream>| {
+            line.clear();
+            input.read_line(&mut line)?;
+            let digits = line.trim_end().get(1..).unwrap_or_default();
+            digits.parse::<usize>().map_err(std::io::Error::other)
+        };
+        let mut words = Vec::new();
+        for _ in 0..number(&mut input)? {
+            let mut word = vec![0; number(&mut input)? + 2];
+            input.read_exact(&mut word)?;
+            word.truncate(word.len() - 2);
+            words.push(String::from_utf8(word).map_err(std::io::Error::other)?);
+        }
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let answer = answer(&words);
+        let Some(pieces) = answer.strip_prefix(PIECES) else {
+            if answer.is_empty() {
+                return Ok(());
+            }
+            stream.write_all(answer.as_bytes())?;
+            continue;
+        };
+        for byte in pieces.bytes() {
+            stream.write_all(&[byte])?;
+            // Most of the time it is a piece of its own then.
+            thread::sleep(Duration::from_micros(200));
+        }
+    }
+}
+
+/// A proxy with one worker and one connection to each server, so that the order of all is known.
+fn narrow(seeds: &[SocketAddr]) -> TestProxy {
+    let settings = Settings {
+        workers: 1,
+        connections: 1,
+        ..settings(Protocol::Resp)
+    };
+    proxy(settings, seeds)
+}
+
+fn error(text: impl Into<String>) -> Said {
+    Said::Error(text.into())
+}
+
+#[test]
+fn servers_that_send_a_request_in_circles_are_given_up() {
+    let (nodes, _) = nodes(2, |node, words| match words {
+        ["CLUSTER", ..] => node.map(&[(ALL.0, ALL.1, 0)]),
+        ["GET", "fine"] => "+fine\r\n".into(),
+        ["GET", key] => node.moved(key, 1 - node.me),
+        ["ASKING"] => "+OK\r\n".into(),
+        _ => "-ERR what?\r\n".into(),
+    });
+    let proxy = narrow(&nodes[..1]);
+    let mut client = proxy.talk();
+    let said = client.call(&["GET", "a"]);
+    let expected = format!(
+        "ERR upstream {} sends the request elsewhere, as 8 have done before: the servers of the \
+         cluster don't agree where it belongs",
+        nodes[0]
+    );
+    assert_eq!(said, error(expected));
+    assert_eq!(client.must("GET fine"), Said::from("fine"));
+    assert_eq!(client.must("PING"), Said::from("PONG"));
+}
+
+#[test]
+fn a_request_that_is_sent_to_a_dead_server_names_that_server() {
+    let dead = free_port();
+    let (nodes, _) = nodes(1, move |node, words| match words {
+        ["CLUSTER", ..] => node.map(&[(ALL.0, ALL.1, 0)]),
+        ["GET", "asked"] => format!("-ASK {} {dead}\r\n", slot(b"asked")),
+        ["GET", "moved"] => format!("-MOVED {} {dead}\r\n", slot(b"moved")),
+        _ => "+fine\r\n".into(),
+    });
+    let proxy = narrow(&nodes);
+    let mut client = proxy.talk();
+    for key in ["asked", "moved"] {
+        let expected = format!("ERR upstream {dead} refused the connection");
+        assert_eq!(client.call(&["GET", key]), error(expected), "{key}");
+    }
+    assert_eq!(client.must("GET a"), Said::from("fine"));
+}
+
+#[test]
+fn what_is_not_quite_a_redirection_is_the_clients() {
+    let answers = [
+        "-MOVED 1 nowhere",
+        "-MOVED 99999 127.0.0.1:1",
+        "-MOVEDABOUT 1 127.0.0.1:1",
+        "-ASK",
+        "-TRYAGAIN Multiple keys request during rehashing of slot",
+        "-CLUSTERDOWN Hash slot not served",
+        "-WRONGTYPE no",
+    ];
+    let (nodes, _) = nodes(1, move |node, words| match words {
+        ["CLUSTER", ..] => node.map(&[(ALL.0, ALL.1, 0)]),
+        ["GET", number] => format!("{}\r\n", answers[number.parse::<usize>().unwrap_or(0)]),
+        _ => format!("-MOVED 1 {}:1\r\n", "x".repeat(10_000)),
+    });
+    let proxy = narrow(&nodes);
+    let mut client = proxy.talk();
+    for (number, answer) in answers.iter().enumerate() {
+        let said = client.call(&["GET", &number.to_string()]);
+        assert_eq!(said, error(&answer[1..]));
+    }
+    let long = client.call(&["STRLEN", "a"]);
+    assert_eq!(long.text().len(), "MOVED 1 :1".len() + 10_000);
+}
+
+#[test]
+fn a_redirection_in_pieces_is_followed_and_another_error_in_pieces_is_whole() {
+    let (nodes, _) = nodes(2, |node, words| match (node.me, words) {
+        (_, ["CLUSTER", ..]) => node.map(&[(ALL.0, ALL.1, 0)]),
+        (0, [_, "moved"]) => format!("{PIECES}{}", node.moved("moved", 1)),
+        (0, [_, "almost"]) => format!("{PIECES}-MOVED here and there\r\n"),
+        (0, [_, "other"]) => format!("{PIECES}-ASKED too much\r\n"),
+        _ => "+there\r\n".into(),
+    });
+    let proxy = narrow(&nodes[..1]);
+    let mut client = proxy.talk();
+    assert_eq!(
+        client.call(&["GET", "almost"]),
+        error("MOVED here and there")
+    );
+    assert_eq!(client.call(&["GET", "other"]), error("ASKED too much"));
+    assert_eq!(client.must("GET moved"), Said::from("there"));
+}
+
+#[test]
+fn asking_stands_directly_before_the_request_and_the_map_stays() {
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let ears = Arc::clone(&heard);
+    let (nodes, _) = nodes(2, move |node, words| match (node.me, words) {
+        (_, ["CLUSTER", ..]) => node.map(&[(ALL.0, ALL.1, 0)]),
+        (0, ["GET", key]) => format!("-ASK {} {}\r\n", slot(key.as_bytes()), node.nodes[1]),
+        _ => {
+            ears.lock().expect("nobody panics").push(words.join(" "));
+            format!("+{}\r\n", words.join(" "))
+        }
+    });
+    let proxy = narrow(&nodes[..1]);
+    let mut clients: Vec<Talk> = (0..10).map(|_| proxy.talk()).collect();
+    for (number, client) in clients.iter_mut().enumerate() {
+        for _ in 0..3 {
+            client.send(&["GET", &number.to_string()]);
+        }
+    }
+    for (number, client) in clients.iter_mut().enumerate() {
+        for _ in 0..3 {
+            assert_eq!(client.read(), Said::from(&format!("GET {number}")[..]));
+        }
+    }
+    let heard = heard.lock().expect("nobody panics");
+    assert_eq!(heard.len(), 60);
+    for pair in heard.chunks(2) {
+        assert!(
+            pair[0] == "ASKING" && pair[1].starts_with("GET "),
+            "{pair:?}"
+        );
+    }
+}
+
+#[test]
+fn what_a_client_sends_later_does_not_overtake_what_was_sent_elsewhere() {
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let ears = Arc::clone(&heard);
+    let go = Arc::new(AtomicBool::new(false));
+    let gate = Arc::clone(&go);
+    let (nodes, _) = nodes(2, move |node, words| match (node.me, words) {
+        (_, ["CLUSTER", ..]) => node.moving_map(),
+        (0, ["SET", key, value]) => {
+            // The second answer comes when the first has long been followed.
+            if *value == "2" {
+                eventually("the third request", || gate.load(SeqCst));
+            }
+            node.moved(key, 1)
+        }
+        (1, ["SET", _, value]) => {
+            ears.lock().expect("nobody panics").push(value.to_string());
+            "+OK\r\n".into()
+        }
+        _ => "+fine\r\n".into(),
+    });
+    let proxy = narrow(&nodes[..1]);
+    let mut client = proxy.talk();
+    client.send(&["SET", "k", "1"]);
+    client.send(&["SET", "k", "2"]);
+    assert_eq!(client.read(), Said::from("OK"));
+    client.send(&["SET", "k", "3"]);
+    // The map is right by now, so this goes to where the key is; the client's third could, too.
+    assert_eq!(proxy.talk().must("GET k"), Said::from("fine"));
+    go.store(true, SeqCst);
+    assert_eq!([client.read(), client.read()], ["OK", "OK"].map(Said::from));
+    assert_eq!(*heard.lock().expect("nobody panics"), ["1", "2", "3"]);
+}
+
+#[test]
+fn seeds_that_are_down_or_talk_nonsense_are_passed_over() {
+    let bad = [
+        "$5\r\nslots\r\n",
+        "*1\r\n*3\r\n:0\r\n:99999\r\n*2\r\n$1\r\na\r\n:1\r\n",
+        "*0\r\n",
+        "what?\r\n",
+        "-ERR This instance has cluster support disabled\r\n",
+        "",
+    ];
+    let count = bad.len();
+    let (nodes, _) = nodes(count + 1, move |node, words| match words {
+        ["CLUSTER", ..] if node.me < count => bad[node.me].into(),
+        ["CLUSTER", ..] => node.map(&[(ALL.0, ALL.1, count)]),
+        _ => format!("+{}\r\n", node.me),
+    });
+    let mut seeds = vec![free_port()];
+    seeds.extend_from_slice(&nodes);
+    let proxy = narrow(&seeds);
+    let mut client = proxy.talk();
+    assert_eq!(client.must("GET a"), Said::from(&count.to_string()[..]));
+}
+
+#[test]
+fn a_cluster_that_is_not_there_yet_is_found_when_it_is() {
+    let ready = Arc::new(AtomicBool::new(false));
+    let gate = Arc::clone(&ready);
+    let (nodes, _) = nodes(2, move |node, words| match words {
+        ["CLUSTER", ..] if gate.load(SeqCst) => node.map(&[(ALL.0, ALL.1, 1)]),
+        ["CLUSTER", ..] => "*0\r\n".into(),
+        _ if gate.load(SeqCst) => format!("+{}\r\n", node.me),
+        _ => "-CLUSTERDOWN Hash slot not served\r\n".into(),
+    });
+    let proxy = narrow(&nodes[..1]);
+    let mut client = proxy.talk();
+    assert_eq!(
+        client.call(&["GET", "a"]),
+        error("CLUSTERDOWN Hash slot not served")
+    );
+    ready.store(true, SeqCst);
+    eventually("the other server", || {
+        client.must("GET a") == Said::from("1")
+    });
+}
+
+#[test]
+fn servers_that_the_map_no_longer_has_lose_their_connections() {
+    let turn = Arc::new(AtomicUsize::new(0));
+    let now = Arc::clone(&turn);
+    let (nodes, open) = nodes(2, move |node, words| match words {
+        ["CLUSTER", ..] => node.map(&[(ALL.0, ALL.1, now.load(SeqCst))]),
+        _ => format!("+{}\r\n", node.me),
+    });
+    let proxy = narrow(&nodes[..1]);
+    let mut client = proxy.talk();
+    for (number, other) in [(0, 1), (1, 0), (0, 1)] {
+        turn.store(number, SeqCst);
+        proxy.control.look_again();
+        eventually("the server", || {
+            client.must("GET a") == Said::from(&number.to_string()[..])
+        });
+        eventually("the end of the connections", || {
+            open[other].load(SeqCst) == 0
+        });
+    }
+}
+
+#[test]
+fn a_server_that_does_not_know_its_host_is_at_the_one_that_was_asked() {
+    let (nodes, _) = nodes(2, |node, words| match (node.me, words) {
+        (_, ["CLUSTER", ..]) => {
+            let port = node.nodes[0].port();
+            format!("*1\r\n*3\r\n:0\r\n:16383\r\n*3\r\n$0\r\n\r\n:{port}\r\n$2\r\nid\r\n")
+        }
+        (0, [_, "moved"]) => format!("-MOVED {} :{}\r\n", slot(b"moved"), node.nodes[1].port()),
+        (me, _) => format!("+{me}\r\n"),
+    });
+    let proxy = narrow(&nodes[..1]);
+    let mut client = proxy.talk();
+    assert_eq!(client.must("GET a"), Said::from("0"));
+    assert_eq!(client.must("GET moved"), Said::from("1"));
+}
+
+/// Two servers that answer with their numbers what concerns a client's own connection; the first says
+/// that everything has moved to the second.
+fn moving_house() -> Nodes {
+    nodes(2, |node, words| match (node.me, words) {
+        (_, ["CLUSTER", ..]) => node.moving_map(),
+        (0, ["BLPOP" | "WATCH" | "INCR", key, ..]) => node.moved(key, 1),
+        (_, ["EXEC"]) => "-EXECABORT Transaction discarded because of previous errors.\r\n".into(),
+        (_, ["MULTI"]) => "+OK\r\n".into(),
+        (me, [name, ..]) => format!("+{name} at {me}\r\n"),
+        _ => String::new(),
+    })
+}
+
+#[test]
+fn a_client_with_a_connection_of_its_own_is_moved_with_its_first_request() {
+    for (first, then) in [("BLPOP a 0", "GET a"), ("WATCH a", "GET a")] {
+        let (nodes, open) = moving_house();
+        let proxy = narrow(&nodes[..1]);
+        let mut client = proxy.talk();
+        for command in [first, then] {
+            let name = command.split(' ').next().unwrap_or_default();
+            assert_eq!(
+                client.must(command),
+                Said::from(&format!("{name} at 1")[..])
+            );
+        }
+        eventually("the end of the first server's connections", || {
+            open[0].load(SeqCst) == 0
+        });
+    }
+}
+
+#[test]
+fn a_transaction_that_begins_at_the_wrong_server_is_aborted_and_the_next_one_is_right() {
+    let (nodes, _) = moving_house();
+    let proxy = narrow(&nodes[..1]);
+    let mut client = proxy.talk();
+    client.must("MULTI");
+    let again =
+        "TRYAGAIN The slot is being moved; send the request, or its whole transaction, again";
+    assert_eq!(client.call(&["INCR", "c"]), error(again));
+    assert!(client.call(&["EXEC"]).text().starts_with("EXECABORT"));
+    client.must("MULTI");
+    assert_eq!(client.must("INCR c"), Said::from("INCR at 1"));
+}
+
+#[test]
+fn a_streamed_request_that_would_have_to_be_sent_again_is_answered_with_try_again() {
+    let (nodes, _) = nodes(2, |node, words| match (node.me, words) {
+        (_, ["CLUSTER", ..]) => node.moving_map(),
+        (0, ["SET", key, _]) => node.moved(key, 1),
+        _ => "+OK\r\n".into(),
+    });
+    let proxy = narrow(&nodes[..1]);
+    let mut client = proxy.talk();
+    let large = "x".repeat(3 << 20);
+    let said = client.call(&["SET", "a", &large]);
+    assert!(said.text().starts_with("TRYAGAIN "), "{said:?}");
+    assert_eq!(client.call(&["SET", "a", &large]), Said::from("OK"));
+    assert_eq!(client.must("SET a small"), Said::from("OK"));
+}
+
+#[test]
+fn clients_whose_redirected_answers_wait_for_each_other_do_not_wait_for_ever() {
+    // Four servers with a quarter of the slots each. What the second and the fourth have is sent on
+    // to the third, and all values are more than a part may hold back.
+    let keys: Vec<String> = (0..4u16)
+        .map(|node| {
+            let is_there = |key: &String| slot(key.as_bytes()) / 4096 == node;
+            let mut names = (0..).map(|n| format!("k{n}"));
+            names.find(is_there).expect("some key is")
+        })
+        .collect();
+    let value = "x".repeat(300_000);
+    let later = Arc::new(AtomicBool::new(false));
+    let gate = Arc::clone(&later);
+    let (nodes, _) = nodes(4, move |node, words| match (node.me, words) {
+        (_, ["CLUSTER", ..]) => node.map(&[
+            (0, 4095, 0),
+            (4096, 8191, 1),
+            (8192, 12287, 2),
+            (12288, 16383, 3),
+        ]),
+        (1, ["MGET", key]) => {
+            eventually("the other client's part", || gate.load(SeqCst));
+            node.moved(key, 2)
+        }
+        (3, ["MGET", key]) => node.moved(key, 2),
+        (me, ["MGET", _]) => {
+            if me == 2 {
+                gate.store(true, SeqCst);
+            }
+            format!("*1\r\n${}\r\n{value}\r\n", value.len())
+        }
+        _ => "+OK\r\n".into(),
+    });
+    let proxy = narrow(&nodes[..1]);
+    let (mut one, mut two) = (proxy.talk(), proxy.talk());
+    // One waits for its first key, which comes to the third server behind the second key of the
+    // other; that waits for its first key, which is behind the second key of one.
+    one.send(&["MGET", &keys[1], &keys[0]]);
+    assert_eq!(proxy.talk().must("PING"), Said::from("PONG"));
+    two.send(&["MGET", &keys[0], &keys[3]]);
+    let ends = [one, two].map(|mut client| thread::spawn(move || client.comes(600_000)));
+    let ends = ends.map(|end| end.join().expect("it ends"));
+    assert!(ends.contains(&true), "one of them gets its answer");
+    assert_eq!(proxy.talk().must("SET a 1"), Said::from("OK"));
+}
