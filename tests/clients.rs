@@ -5,6 +5,7 @@
 //!
 //! Python is the one in `target/venv` if that is there (`.ci/run` makes it), else `python3`, if it has the modules.
 
+mod cluster_support;
 mod proxy_support;
 mod support;
 
@@ -119,6 +120,25 @@ fn the_redis_py_script_is_right_about_redis() {
     };
     for protocol in ["2", "3"] {
         run(&python, "redis_py.py", &[&socket, protocol]);
+    }
+}
+
+#[test]
+fn redis_py_takes_a_cluster_behind_the_proxy_for_one_redis() {
+    let Some(python) = python() else {
+        skip!("{NO_PYTHON}");
+    };
+    let (Some((_peer, socket)), Some(cluster)) =
+        (real(Kind::Redis), cluster_support::Cluster::start(3, false))
+    else {
+        skip!("there is no redis-server");
+    };
+    let proxy = cluster.proxy();
+    let address = proxy.running.addresses()[0].to_string();
+    for protocol in ["2", "3"] {
+        for place in [&socket, &address] {
+            run(&python, "redis_py_slots.py", &[place, protocol]);
+        }
     }
 }
 
