@@ -14,8 +14,9 @@ use std::time::Duration;
 
 use cluster_support::{Said, Talk, proxy};
 use larder::proxy::slots::slot;
-use larder::proxy::{Protocol, Settings};
-use proxy_support::{TestProxy, eventually, free_port, settings};
+use larder::proxy::{Protocol, Proxy, Settings};
+use larder::server::Listen;
+use proxy_support::{TestProxy, eventually, free_port, list, settings};
 
 /// A server under a test's control, among others.
 struct Node {
@@ -25,6 +26,8 @@ struct Node {
     me: usize,
     /// Connections open to each.
     open: Arc<[AtomicUsize]>,
+    /// This connection has said something.
+    admitted: AtomicBool,
     /// One of them has said of a slot that it has moved.
     moved: Arc<AtomicBool>,
 }
@@ -83,7 +86,9 @@ fn nodes(count: usize, answer: impl Fn(&Node, &[&str]) -> String + Send + Sync +
                 let (answer, moved) = (Arc::clone(&answer), Arc::clone(&moved));
                 open[me].fetch_add(1, SeqCst);
                 thread::spawn(move || {
+                    let admitted = AtomicBool::new(false);
                     let node = Node {
+                        admitted,
                         nodes,
                         me,
                         open,
@@ -344,6 +349,26 @@ fn a_cluster_that_is_not_there_yet_is_found_when_it_is() {
     eventually("the other server", || {
         client.must("GET a") == Said::from("1")
     });
+}
+
+#[test]
+fn the_password_is_said_before_anything_is_asked() {
+    let (nodes, _) = nodes(2, |node, words| {
+        let admitted = node.admitted.swap(true, SeqCst);
+        match words {
+            ["AUTH", "secret"] => "+OK\r\n".into(),
+            _ if !admitted => "-NOAUTH Authentication required.\r\n".into(),
+            ["CLUSTER", ..] => node.map(&[(ALL.0, ALL.1, 1)]),
+            _ => format!("+{}\r\n", node.me),
+        }
+    });
+    let (running, control) = Proxy::cluster(settings(Protocol::Resp), list(&nodes[..1]))
+        .password(Some("secret".into()))
+        .start(Listen::Tcp("127.0.0.1:0".into()))
+        .expect("a free port");
+    let mut client = TestProxy { running, control }.talk();
+    assert_eq!(client.must("AUTH secret"), Said::from("OK"));
+    assert_eq!(client.must("GET a"), Said::from("1"));
 }
 
 #[test]
