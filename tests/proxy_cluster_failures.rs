@@ -366,7 +366,8 @@ fn the_password_is_said_before_anything_is_asked() {
         .password(Some("secret".into()))
         .start(Listen::Tcp("127.0.0.1:0".into()))
         .expect("a free port");
-    let mut client = TestProxy { running, control }.talk();
+    let proxy = TestProxy { running, control };
+    let mut client = proxy.talk();
     assert_eq!(client.must("AUTH secret"), Said::from("OK"));
     assert_eq!(client.must("GET a"), Said::from("1"));
 }
