@@ -5,7 +5,7 @@ ulimit -n "$(ulimit -H -n)"
 
 # The machine, the system, the compiler and the commit.
 machine() {
-    echo "$(nproc) cores of $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1), $(uname -sr)"
+    echo "$(nproc) cores of $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1), $(uname -sr | cut -d - -f 1)"
     echo "$(rustc --version), commit $(git rev-parse --short HEAD), $(date +%F)"
     echo
 }
