@@ -5,9 +5,11 @@ set -eu
 . chapters/measured/machine.sh
 cargo build -q --release --example 01_echo --example load
 machine
-start 01_echo
 for connections in 1000 5000; do
+    start 01_echo
     $LOAD "$ADDRESS" idle $connections "$PID"
+    stop
 done
+start 01_echo
 $LOAD "$ADDRESS" 16 5 'hello, is anybody there?\r\n'
 stop
