@@ -59,34 +59,65 @@ fn a_memcached_client_finds_what_it_stored() {
     client.expect_end();
 }
 
+/// What the upstream itself says of its connections, but for the one that asks.
+fn connections(protocol: Protocol, upstream: &mut Client) -> usize {
+    match protocol {
+        Protocol::Resp => upstream.send("INFO clients\r\n"),
+        Protocol::Memcached => upstream.send("stats\r\n"),
+    }
+    let mut count = None;
+    loop {
+        let line = upstream.line();
+        let number = line
+            .strip_prefix("connected_clients:")
+            .or_else(|| line.strip_prefix("STAT curr_connections "));
+        count = count.or(number.and_then(|number| number.parse::<usize>().ok()));
+        if line == "END" || count.is_some() && line.is_empty() {
+            return count.expect("a count") - 1;
+        }
+    }
+}
+
 #[test]
 fn two_hundred_clients_share_four_connections_and_get_their_own_answers() {
-    let redis = upstream(Protocol::Resp);
-    let proxy = proxy(patient(Protocol::Resp), &[redis.address]);
-    let clients: Vec<Client> = (0..200).map(|_| proxy.connect()).collect();
-    thread::scope(|scope| {
-        for (number, mut client) in clients.into_iter().enumerate() {
-            scope.spawn(move || {
-                for round in 0..20 {
-                    let value = format!("{number}-{round}");
-                    let length = value.len();
-                    client.send(format!(
-                        "SET k{number} {value}\r\nGET k{number}\r\nECHO {value}\r\nPING {value}\r\n"
-                    ));
-                    let bulk = format!("${length}\r\n{value}\r\n");
-                    client.expect(format!("+OK\r\n{bulk}{bulk}{bulk}"));
-                }
-            });
-        }
-    });
-    let mut client = proxy.connect();
-    client.send("INFO proxy\r\n");
-    let (_, _, line) = (client.line(), client.line(), client.line());
-    let links = line
-        .split(',')
-        .find_map(|pair| pair.strip_prefix("connections="));
-    let links: usize = links.expect("a count").parse().expect("a number");
-    assert!((1..=4).contains(&links), "{line}");
+    for protocol in [Protocol::Resp, Protocol::Memcached] {
+        let server = upstream(protocol);
+        let mut direct = Client::connect(server.address);
+        let before = connections(protocol, &mut direct);
+        let proxy = proxy(patient(protocol), &[server.address]);
+        let clients: Vec<Client> = (0..200).map(|_| proxy.connect()).collect();
+        thread::scope(|scope| {
+            for (number, mut client) in clients.into_iter().enumerate() {
+                scope.spawn(move || {
+                    for round in 0..20 {
+                        let value = format!("{number}-{round}");
+                        let length = value.len();
+                        match protocol {
+                            Protocol::Resp => {
+                                let bulk = format!("${length}\r\n{value}\r\n");
+                                client.ask(
+                                    format!(
+                                        "SET k{number} {value}\r\nGET k{number}\r\nECHO {value}\r\nPING {value}\r\n"
+                                    ),
+                                    format!("+OK\r\n{bulk}{bulk}{bulk}"),
+                                );
+                            }
+                            Protocol::Memcached => client.ask(
+                                format!(
+                                    "set k{number} 0 0 {length}\r\n{value}\r\nget k{number} none\r\n"
+                                ),
+                                format!(
+                                    "STORED\r\nVALUE k{number} 0 {length}\r\n{value}\r\nEND\r\n"
+                                ),
+                            ),
+                        }
+                    }
+                });
+            }
+        });
+        let shared = connections(protocol, &mut direct) - before;
+        assert!((1..=4).contains(&shared), "{shared} connections");
+    }
 }
 
 #[test]

@@ -174,6 +174,83 @@ fn a_hangup_reads_the_list_again_and_a_wrong_list_changes_nothing() {
     eventually("the end", || one.connections().current() == 0);
 }
 
+/// The numbers that redis-server has given to its connections, but for the one that asks.
+fn connections(direct: &mut Client) -> Vec<String> {
+    direct.send("CLIENT LIST\r\n");
+    let length: usize = direct.line()[1..].parse().expect("a length");
+    let mut text = vec![0; length + 2];
+    direct.0.read_exact(&mut text).expect("the list");
+    let text = String::from_utf8(text).expect("text");
+    let others = text.lines().filter(|line| !line.contains("cmd=client"));
+    others
+        .filter_map(|line| line.split(' ').next())
+        .filter(|id| !id.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn a_hangup_keeps_the_connections_of_servers_that_stay_and_of_clients() {
+    let servers: Vec<_> = (0..3)
+        .map_while(|_| proxy_support::Real::start("redis-server"))
+        .collect();
+    if servers.len() < 3 {
+        support::skip!("there is no redis-server that tells its connections apart");
+    }
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("servers.txt");
+    let write = |servers: &[proxy_support::Real]| {
+        let lines = servers
+            .iter()
+            .map(|server| format!("{} 1\n", server.address));
+        std::fs::write(&file, lines.collect::<String>()).expect("it is written");
+    };
+    write(&servers[..2]);
+    let proxy = Program::start(&["--servers", file.to_str().expect("a path")]);
+    let mut clients: Vec<Client> = (0..8).map(|_| Client::connect(proxy.address)).collect();
+    for client in &mut clients {
+        for number in 0..50 {
+            client.ask(format!("SET k{number} v\r\n"), "+OK\r\n");
+        }
+    }
+    let mut direct: Vec<Client> = servers.iter().map(|s| Client::connect(s.address)).collect();
+    let before: Vec<_> = direct[..2].iter_mut().map(connections).collect();
+    assert!(
+        before.iter().all(|ids| (1..=4).contains(&ids.len())),
+        "{before:?}"
+    );
+    assert_eq!(connections(&mut direct[2]).len(), 0);
+
+    write(&servers);
+    proxy.signal("-HUP");
+    eventually("the third server", || {
+        for number in 0..50 {
+            clients[0].ask(format!("SET k{number} v\r\n"), "+OK\r\n");
+        }
+        !connections(&mut direct[2]).is_empty()
+    });
+    // The clients are the same, and so are the connections to the two.
+    let mut moved = 0;
+    for number in 0..50 {
+        clients[1].ask(format!("GET k{number}\r\n"), "$1\r\nv\r\n");
+        direct[2].send(format!("EXISTS k{number}\r\n"));
+        moved += usize::from(direct[2].line() == ":1");
+    }
+    assert!((1..40).contains(&moved), "{moved} of 50 keys moved");
+    let after: Vec<_> = direct[..2].iter_mut().map(connections).collect();
+    assert_eq!(after, before);
+
+    write(&servers[..1]);
+    proxy.signal("-HUP");
+    eventually("the end of the others'", || {
+        connections(&mut direct[1]).is_empty() && connections(&mut direct[2]).is_empty()
+    });
+    assert_eq!(connections(&mut direct[0]), before[0]);
+    for client in &mut clients {
+        client.ask("SET k v\r\n", "+OK\r\n");
+    }
+}
+
 #[test]
 fn settings_come_from_larder_toml_and_a_mistake_in_it_is_named() {
     let server = larder::Server::start().expect("it starts");
