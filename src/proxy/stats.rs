@@ -24,6 +24,7 @@ fn each_upstream(pool: &Pool, mut each: impl FnMut(&str, &str, String)) {
             "requests",
             counters.requests.load(Relaxed).to_string(),
         );
+        each(name, "repeats", counters.repeats.load(Relaxed).to_string());
         each(name, "errors", counters.errors.load(Relaxed).to_string());
         each(
             name,

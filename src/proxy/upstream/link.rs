@@ -19,7 +19,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::{Failure, Upstream};
+use super::{Failure, Kept, Upstream};
 use crate::proxy::client::Face;
 use crate::proxy::reply::{Framer, Shape};
 use crate::proxy::settings::OUTBOX;
@@ -54,7 +54,7 @@ pub(in crate::proxy) enum Knows {
 }
 
 /// A request under way.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(in crate::proxy) struct Waiting {
     pub(in crate::proxy) owner: Owner,
     pub(in crate::proxy) shape: Shape,
@@ -138,6 +138,8 @@ pub(in crate::proxy) struct Link {
     /// The start of an answer that may say so.
     line: Vec<u8>,
     pub(in crate::proxy) queue: VecDeque<Waiting>,
+    /// Those of the queue that may be sent again.
+    pub(in crate::proxy) kept: Kept,
     /// Reads the answer that has begun to come.
     pub(in crate::proxy) framer: Option<Framer>,
     /// Every byte belongs to the one client, framed or not.
@@ -189,6 +191,7 @@ impl Link {
             answered: 0,
             line: Vec::new(),
             queue: VecDeque::new(),
+            kept: Kept::default(),
             framer: None,
             raw: false,
             since: now,
@@ -242,12 +245,14 @@ impl Link {
             self.upstream.counters.in_flight.fetch_add(1, Relaxed);
             waiting.length = bytes.len();
             self.queue.push_back(waiting);
+            self.kept.open();
         }
     }
 
     /// Takes the front of the queue, whose answer is complete.
     pub(in crate::proxy) fn pop(&mut self) -> Option<Waiting> {
         let front = self.queue.pop_front()?;
+        self.kept.forget();
         self.framer = None;
         self.upstream.counters.in_flight.fetch_sub(1, Relaxed);
         if self.keeps {

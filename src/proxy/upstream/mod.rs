@@ -5,6 +5,7 @@
 
 mod failure;
 mod health;
+mod kept;
 mod latency;
 mod link;
 mod resolve;
@@ -13,6 +14,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize};
 
 pub(super) use failure::Failure;
 pub(super) use health::{Change, Health};
+pub(super) use kept::Kept;
 pub(super) use latency::Latency;
 pub(super) use link::{DETOUR, Knows, Link, Look, Owner, Purpose, Stage, Waiting};
 pub(super) use resolve::{Lookup, Resolver};
@@ -35,6 +37,8 @@ pub(super) struct Counters {
     pub(super) requests: AtomicU64,
     /// Requests that got an error of the proxy instead of an answer.
     pub(super) errors: AtomicU64,
+    /// Requests that were sent again after their connection broke.
+    pub(super) repeats: AtomicU64,
     /// Requests without their answer yet.
     pub(super) in_flight: AtomicUsize,
     /// Requests that it sent elsewhere, in a cluster.

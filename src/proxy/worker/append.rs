@@ -20,7 +20,7 @@ impl Worker {
             return self.meta(key, number, request);
         }
         let miss = self.miss(request);
-        self.forward_as(key, number, request.bytes, request.shape, miss)
+        self.forward_as(key, number, request, request.shape, miss)
     }
 
     /// What stands in for the answer of an upstream that is ejected, if anything shall.
@@ -35,7 +35,7 @@ impl Worker {
         &mut self,
         key: usize,
         number: usize,
-        bytes: &[u8],
+        request: &Request<'_>,
         shape: Shape,
         miss: Option<&'static [u8]>,
     ) -> Fate {
@@ -53,7 +53,8 @@ impl Worker {
             Shape::Nothing => 0,
             _ => self.clients[key].open(1, None),
         };
-        self.push(link, key, sequence, 0, bytes, shape);
+        self.push(link, key, sequence, 0, request.bytes, shape);
+        self.keep_request(link, request.bytes, shape, request.repeat_safe);
         Fate::Taken
     }
 
@@ -102,7 +103,7 @@ impl Worker {
         parts: &[(usize, &[u8])],
         shape: Shape,
         merge: Merge,
-        may_miss: bool,
+        safe: bool,
     ) -> Fate {
         let (face, id) = (self.clients[key].face, self.clients[key].id);
         let mut links = Vec::with_capacity(parts.len());
@@ -132,7 +133,7 @@ impl Worker {
                 }
                 let error = self.error(&upstream, &Failure::Ejected);
                 let client = &mut self.clients[key];
-                if may_miss && self.shared.settings.on_failure == OnFailure::Miss {
+                if safe && self.shared.settings.on_failure == OnFailure::Miss {
                     client.miss(sequence, part);
                 } else {
                     client.fail(sequence, part, &error);
@@ -141,6 +142,7 @@ impl Worker {
                 continue;
             };
             self.push(*link, key, sequence, part, bytes, shape);
+            self.keep_request(*link, bytes, shape, safe);
         }
         Fate::Taken
     }

@@ -110,7 +110,7 @@ impl Worker {
     }
 
     /// The end of a link on which something went wrong: everyone who waits for an answer gets an
-    /// error, and nothing that may have been executed is sent again.
+    /// error, but for requests that may be sent again.
     pub(super) fn fail_link(&mut self, key: usize, failure: Failure) {
         let Some(mut link) = self.links.try_remove(key) else {
             return;
@@ -118,7 +118,8 @@ impl Worker {
         debug_assert!(!failure.leaves_connection_usable());
         self.forget(key, &link);
         let upstream = Arc::clone(&link.upstream);
-        let waiting: Vec<_> = link.queue.iter().map(|waiting| waiting.owner).collect();
+        let mut kept = Worker::repeatable(&mut link, &failure);
+        let waiting: Vec<Waiting> = link.queue.iter().copied().collect();
         let waiters = std::mem::take(&mut link.waiters);
         let idle = !link.is_waiting();
         // A database that isn't there was the choice of a client, and says nothing of the upstream.
@@ -149,14 +150,21 @@ impl Worker {
         }
         self.shared.ask_for_slots();
         let error = errors::upstream(self.shared.settings.protocol, &upstream.address, &failure);
-        for owner in waiting {
+        for waiting in waiting {
+            let bytes = kept.take();
             if let Owner::Client {
                 key,
                 id,
                 sequence,
                 part,
-            } = owner
+            } = waiting.owner
             {
+                if let Some(bytes) = bytes
+                    && self.clients.get(key).is_some_and(|client| client.id == id)
+                    && self.again(&upstream, purpose, &waiting, bytes)
+                {
+                    continue;
+                }
                 upstream.counters.errors.fetch_add(1, Relaxed);
                 if let Some(client) = self.clients.get_mut(key).filter(|client| client.id == id) {
                     client.fail(sequence, part, &error);
@@ -261,9 +269,15 @@ impl Worker {
     pub(super) fn lane(&mut self, number: usize, face: Face, place: usize) -> usize {
         let upstream = &self.pool.upstreams[number];
         let lane = (upstream.id, face, place);
-        if let Some(link) = self.lanes.get(&lane) {
-            return *link;
+        if let Some(&link) = self.lanes.get(&lane) {
+            let at = &self.links[link];
+            // What an upstream that has closed the connection is sent would be lost.
+            if !at.fin || at.is_waiting() {
+                return link;
+            }
+            self.drop_link(link);
         }
+        let upstream = &self.pool.upstreams[number];
         let upstream = Arc::clone(upstream);
         let link = self.open_link(upstream, Purpose::Shared(face, place), face);
         self.lanes.insert(lane, link);

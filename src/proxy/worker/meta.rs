@@ -46,6 +46,7 @@ impl Worker {
         let quiet = request.meta.is_quiet();
         let sequence = self.clients[key].open(1, quiet.then(Merge::fenced));
         self.push(link, key, sequence, 0, request.bytes, request.shape);
+        self.keep_request(link, request.bytes, request.shape, request.repeat_safe);
         if quiet {
             self.links[link].out.extend_from_slice(FENCE);
         }

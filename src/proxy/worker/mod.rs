@@ -12,8 +12,9 @@
 //! ```
 //!
 //! Each step is a file. Beside them: seats (how clients get here), links (their making and their
-//! end), detached (clients with a connection of their own), transaction (MULTI), meta (memcached's meta commands),
-//! redirect (what a cluster sends elsewhere), sweep (deadlines).
+//! end), detached (clients with a connection of their own), transaction (MULTI), meta (memcached's
+//! meta commands), redirect (what a cluster sends elsewhere), again (what is sent twice), sweep
+//! (deadlines).
 //!
 //! Nothing waits for an upstream but the clients that asked it. Bounds keep memory in check: a
 //! client with too many requests or bytes under way is not read, a link with too much to send takes
@@ -26,6 +27,7 @@
 //! Invariants: requests of one client to one upstream go over one link, so they are executed in its
 //! order. A slab's number is used only together with the serial or id of who had it.
 
+mod again;
 mod append;
 mod detached;
 mod flush;

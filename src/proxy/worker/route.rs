@@ -110,7 +110,7 @@ impl Worker {
             }
             Said::Forward(shape) => {
                 let number = self.pool.any();
-                self.forward_as(key, number, request.bytes, shape, None)
+                self.forward_as(key, number, request, shape, None)
             }
         }
     }

@@ -1,0 +1,93 @@
+//! Requests that are sent once more, because the connection broke before a byte of their answers had
+//! come and they change nothing.
+//!
+//! ```text
+//!   a link ──▶ [GET a, SET b, GET c]      closed by the upstream
+//!                │      │      └──▶ again, over a new connection, behind GET a
+//!                │      └──▶ an error: it may have been executed
+//!                └──▶ again
+//! ```
+//!
+//! They go to the same upstream, in their order and before anything that their clients send next, so
+//! that none overtakes another. If this was the failure that ejects the upstream, they go to the
+//! next one with `--on-failure next`, and else get the error. A second time they are not sent again.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::super::reply::Shape;
+use super::super::request::{Cut, Cutter, Route, Scratch};
+use super::super::settings::{OnFailure, Protocol};
+use super::super::upstream::{Failure, Kept, Link, Owner, Purpose, Upstream, Waiting};
+use super::{Worker, mark};
+
+impl Worker {
+    /// The requests of a link that may be sent again; of the others the entries are empty.
+    pub(super) fn repeatable(link: &mut Link, failure: &Failure) -> Kept {
+        let broken = link.is_up() && matches!(failure, Failure::Closed | Failure::Lost(_));
+        let shared = matches!(link.purpose, Purpose::Shared(..));
+        let begun = link.framer.is_some() || link.framed.is_some() || !link.held.is_empty();
+        let mut kept = match broken && shared {
+            true => std::mem::take(&mut link.kept),
+            false => Kept::default(),
+        };
+        if begun {
+            kept.lose_first();
+        }
+        kept
+    }
+
+    /// Sends a request again that a link to `from` had under way. False if there is no one to send it
+    /// to.
+    pub(super) fn again(
+        &mut self,
+        from: &Arc<Upstream>,
+        purpose: Purpose,
+        waiting: &Waiting,
+        bytes: &[u8],
+    ) -> bool {
+        let (Purpose::Shared(face, _), Owner::Client { id, .. }) = (purpose, waiting.owner) else {
+            return false;
+        };
+        let home = |upstream: &Arc<Upstream>| Arc::ptr_eq(upstream, from);
+        let number = match from.health.is_ejected() {
+            false => self.pool.upstreams.iter().position(home),
+            true if self.shared.settings.on_failure == OnFailure::Next => self.elsewhere_for(bytes),
+            true => None,
+        };
+        let Some(number) = number.filter(|n| !self.pool.upstreams[*n].health.is_ejected()) else {
+            return false;
+        };
+        from.counters.repeats.fetch_add(1, Relaxed);
+        let link = self.shared_link(number, face, id);
+        let at = &mut self.links[link];
+        at.push(bytes, *waiting, self.now);
+        if at.is_up() {
+            mark(&mut self.dirty_links, link, &mut at.dirty);
+        }
+        true
+    }
+
+    /// The upstream that a request about one key belongs to now.
+    fn elsewhere_for(&self, bytes: &[u8]) -> Option<usize> {
+        let mut cutter = match self.shared.settings.protocol {
+            Protocol::Resp => Cutter::resp(),
+            Protocol::Memcached => Cutter::memcached(),
+        };
+        match cutter.cut(bytes, &mut Scratch::default()) {
+            Cut::Request(request, _) => match request.route {
+                Route::Key(key) => Some(self.locate(key)),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// Keeps the request that was appended last to a link, if it may be sent again.
+    pub(super) fn keep_request(&mut self, link: usize, bytes: &[u8], shape: Shape, safe: bool) {
+        // Behind one that is quiet comes more than its bytes, and some get no answer.
+        if safe && !matches!(shape, Shape::Nothing | Shape::Fenced) {
+            self.links[link].kept.keep(bytes);
+        }
+    }
+}
