@@ -232,6 +232,7 @@ fn a_hangup_keeps_the_connections_of_servers_that_stay_and_of_clients() {
     // The clients are the same, and so are the connections to the two.
     let mut moved = 0;
     for number in 0..50 {
+        clients[0].ask(format!("SET k{number} v\r\n"), "+OK\r\n");
         clients[1].ask(format!("GET k{number}\r\n"), "$1\r\nv\r\n");
         direct[2].send(format!("EXISTS k{number}\r\n"));
         moved += usize::from(direct[2].line() == ":1");
