@@ -2,8 +2,9 @@
 //! by turns.
 //!
 //! - `load ADDR CONNECTIONS SECONDS REQUEST [BYTES]` sends REQUEST (with `\r` and `\n` as escapes) over
-//!   and over, and prints requests a second and how long the slowest took. BYTES is how long each
-//!   reply is; without it, a connection is made to see. All connections stay until the last is done.
+//!   and over, and prints requests a second and how long the slowest took. `{}` in REQUEST is another
+//!   number of nine digits every time. BYTES is how long each reply is; without it, a connection is
+//!   made to see. All connections stay until the last is done.
 //! - `load ADDR reconnect SECONDS` connects, says one line, reads it back and leaves, over and over,
 //!   and prints how often that went in a second.
 //! - `load ADDR idle CONNECTIONS PID` opens connections that say one line and then nothing, and
@@ -16,6 +17,9 @@ use std::net::TcpStream;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use std::{env, fs, thread};
+
+/// What stands where a number is wanted: as many bytes as that.
+const NUMBER: &[u8] = b"{number:}";
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -53,6 +57,7 @@ fn busy(
     let request = request
         .replace("\\r", "\r")
         .replace("\\n", "\n")
+        .replace("{}", "{number:}")
         .into_bytes();
     let reply = match reply {
         Some(bytes) => bytes.parse()?,
@@ -60,10 +65,12 @@ fn busy(
     };
     let until = Instant::now() + Duration::from_secs(seconds);
     let mut workers = Vec::new();
-    for _ in 0..connections {
+    for number in 0..connections {
         let (address, request) = (address.to_owned(), request.clone());
         workers.push(thread::spawn(move || {
-            exchange(&address, &request, reply, until)
+            // Enough for each connection to have numbers of its own.
+            let numbers = number as u64 * 10_000_000..;
+            exchange(&address, &request, numbers, reply, until)
         }));
     }
     let (mut times, mut streams) = (Vec::new(), Vec::new());
@@ -87,6 +94,7 @@ fn busy(
 fn exchange(
     address: &str,
     request: &[u8],
+    mut numbers: impl Iterator<Item = u64>,
     reply: usize,
     until: Instant,
 ) -> Result<(Vec<Duration>, TcpStream)> {
@@ -94,9 +102,14 @@ fn exchange(
     stream.set_nodelay(true)?;
     let mut buffer = vec![0; reply];
     let mut times = Vec::new();
+    let mut request = request.to_vec();
+    let number_at = request.windows(9).position(|part| part == NUMBER);
     while Instant::now() < until {
+        if let (Some(at), Some(number)) = (number_at, numbers.next()) {
+            request[at..at + 9].copy_from_slice(format!("{number:09}").as_bytes());
+        }
         let sent = Instant::now();
-        stream.write_all(request)?;
+        stream.write_all(&request)?;
         stream.read_exact(&mut buffer)?;
         times.push(sent.elapsed());
     }

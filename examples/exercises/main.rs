@@ -29,6 +29,7 @@ mod ch06;
 mod ch07;
 mod ch08;
 mod ch10;
+mod ch11;
 mod ch13;
 
 /// What an exercise is about.
@@ -63,6 +64,7 @@ const EXERCISES: &[&[Exercise]] = &[
     ch07::EXERCISES,
     ch08::EXERCISES,
     ch10::EXERCISES,
+    ch11::EXERCISES,
     ch13::EXERCISES,
 ];
 

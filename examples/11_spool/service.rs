@@ -1,0 +1,223 @@
+//! What a client meets: every command that changes a key is answered as soon as the change is kept.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use crossbeam_channel::{Sender, bounded};
+use larder::protocol::memcached::text::{
+    Block, Command, Nesting, Parsed, Store as Storage, data_block, parse, reply,
+};
+use larder::server::limits::OUTPUT_SOFT_LIMIT;
+use larder::server::{self, Next, Peer, Refusal, Service, Turn};
+
+use super::spool::{Counts, Message};
+
+/// Bytes of the largest item, key and value, as in memcached. The value is read to be dropped.
+const MAX_ITEM: usize = 1 << 20;
+
+/// What is said to a command that is about an item and not about a change.
+const REFUSED: &[u8] = b"SERVER_ERROR only changes are taken here: ask the caches themselves\r\n";
+
+/// What is said, and then the connection closed, when changes can't be kept: none since the last answer was.
+const CANNOT: &[u8] = b"SERVER_ERROR changes can't be recorded\r\n";
+
+/// The front door: all sessions send into one channel.
+pub(crate) struct Invalidate {
+    recorder: Sender<Message>,
+    counts: Arc<Counts>,
+}
+
+impl Invalidate {
+    pub(crate) fn new(recorder: Sender<Message>, counts: Arc<Counts>) -> Invalidate {
+        Invalidate { recorder, counts }
+    }
+}
+
+impl Service for Invalidate {
+    fn protocol(&self) -> &'static str {
+        "invalidate"
+    }
+
+    fn open(&self, _: Peer) -> Box<dyn server::Session> {
+        Box::new(Session {
+            recorder: self.recorder.clone(),
+            counts: Arc::clone(&self.counts),
+            changed: Vec::new(),
+            failed: false,
+            refused: None,
+        })
+    }
+
+    fn refusal(&self, _: Refusal) -> Cow<'static, [u8]> {
+        reply::TOO_MANY_CONNECTIONS.into()
+    }
+}
+
+/// One connection.
+struct Session {
+    recorder: Sender<Message>,
+    counts: Arc<Counts>,
+    /// Keys that have changed in this turn, and are not kept yet.
+    changed: Vec<Vec<u8>>,
+    /// Whether changes of this turn could not be kept.
+    failed: bool,
+    /// A value that is too large: how many of its bytes are still to come, and the reply after them.
+    refused: Option<(usize, &'static [u8])>,
+}
+
+// ANCHOR: turn
+impl server::Session for Session {
+    /// The answers of a turn leave together, so its changes are recorded together before that.
+    fn turn(&mut self, input: &[u8], output: &mut Vec<u8>) -> Turn {
+        let before = output.len();
+        let turn = self.commands(input, output);
+        self.record();
+        if !self.failed {
+            return turn;
+        }
+        output.truncate(before);
+        output.extend_from_slice(CANNOT);
+        Turn {
+            consumed: input.len(),
+            next: Next::Close,
+        }
+    }
+}
+
+impl Session {
+    /// Has the changes of this turn recorded, and waits until they are.
+    fn record(&mut self) {
+        if self.changed.is_empty() {
+            return;
+        }
+        let (told, kept) = bounded(1);
+        let message = Message::Changed(std::mem::take(&mut self.changed), told);
+        let kept = self.recorder.send(message).is_ok() && kept.recv() == Ok(true);
+        self.failed |= !kept;
+    }
+    // ANCHOR_END: turn
+
+    fn commands(&mut self, input: &[u8], output: &mut Vec<u8>) -> Turn {
+        let full = output.len() + OUTPUT_SOFT_LIMIT;
+        let mut consumed = 0;
+        while consumed < input.len() {
+            if output.len() > full {
+                return Turn {
+                    consumed,
+                    next: Next::Again,
+                };
+            }
+            match self.step(&input[consumed..], output) {
+                Some(0) => break,
+                Some(taken) => consumed += taken,
+                None => {
+                    return Turn {
+                        consumed: input.len(),
+                        next: Next::Close,
+                    };
+                }
+            }
+        }
+        Turn {
+            consumed,
+            next: Next::Read,
+        }
+    }
+
+    /// Handles one command: how many bytes it took, 0 if it isn't whole yet, nothing to close the connection.
+    fn step(&mut self, input: &[u8], out: &mut Vec<u8>) -> Option<usize> {
+        if let Some((left, reply)) = self.refused {
+            let taken = left.min(input.len());
+            self.refused = (taken < left).then_some((left - taken, reply));
+            if self.refused.is_none() {
+                out.extend_from_slice(reply);
+            }
+            return Some(taken);
+        }
+        match parse(input, 0, Nesting::Off) {
+            Parsed::More => Some(0),
+            Parsed::Bad {
+                reply,
+                consumed,
+                close,
+            } => {
+                out.extend_from_slice(reply);
+                (!close).then_some(consumed)
+            }
+            Parsed::Done {
+                command: Command::Quit,
+                ..
+            } => None,
+            Parsed::Done {
+                command: Command::Store(storage),
+                consumed: line,
+            } => Some(self.storage(&storage, input, line, out)),
+            Parsed::Done { command, consumed } => {
+                self.run(command, out);
+                Some(consumed)
+            }
+        }
+    }
+
+    /// A storage command and its value: the bytes that both took, or 0. The value is dropped: what it was is the
+    /// database's business, that it has changed is ours.
+    fn storage(
+        &mut self,
+        storage: &Storage<'_>,
+        input: &[u8],
+        line: usize,
+        out: &mut Vec<u8>,
+    ) -> usize {
+        let quiet = |text: &'static [u8]| if storage.noreply { b"" } else { text };
+        let key = storage.path.as_bytes();
+        if key.len() + storage.length > MAX_ITEM {
+            // memcached would drop the old value, so the caches have to.
+            let taken = self.changed(key, reply::TOO_LARGE);
+            self.refused = Some((storage.length + 2, quiet(taken)));
+            return line;
+        }
+        match data_block(&input[line..], storage.length) {
+            Block::More { .. } => 0,
+            Block::Bad { consumed } => {
+                out.extend_from_slice(quiet(reply::BAD_DATA_CHUNK));
+                line + consumed
+            }
+            Block::Done { consumed, .. } => {
+                out.extend_from_slice(quiet(self.changed(key, reply::STORED)));
+                line + consumed
+            }
+        }
+    }
+
+    fn run(&mut self, command: Command<'_>, out: &mut Vec<u8>) {
+        let (taken, noreply) = match command {
+            Command::Delete { path, noreply } => {
+                (self.changed(path.as_bytes(), reply::DELETED), noreply)
+            }
+            Command::Touch { path, noreply, .. } => {
+                (self.changed(path.as_bytes(), reply::TOUCHED), noreply)
+            }
+            // The number after it would have to be known. "Not found" promises nothing.
+            Command::Count { path, noreply, .. } => {
+                (self.changed(path.as_bytes(), reply::NOT_FOUND), noreply)
+            }
+            Command::Stats { words } if words.is_empty() => {
+                self.record();
+                self.counts.write(out);
+                (reply::END, false)
+            }
+            Command::Version => (
+                concat!("VERSION ", env!("CARGO_PKG_VERSION"), "\r\n").as_bytes(),
+                false,
+            ),
+            _ => (REFUSED, false),
+        };
+        out.extend_from_slice(if noreply { b"" } else { taken });
+    }
+
+    /// Notes that a key has changed. The reply is the one for a change that is kept; it goes out when that is so.
+    fn changed(&mut self, key: &[u8], kept: &'static [u8]) -> &'static [u8] {
+        self.changed.push(key.to_vec());
+        kept
+    }
+}

@@ -1,0 +1,329 @@
+//! What is kept, and the one thread that writes it.
+//!
+//! For each server, the keys that it has yet to forget, each with the number of its last change; and which servers have
+//! to forget everything, because there was too much to keep.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+
+use crossbeam_channel::{Receiver, Sender};
+use larder::protocol::memcached::text::reply;
+use larder::proxy::{Placement, Ring, ServerList};
+use redb::backends::{FileBackend, InMemoryBackend};
+use redb::{
+    Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, StorageBackend,
+    TableDefinition,
+};
+
+// ANCHOR: tables
+/// Server and key, and the number of the key's last change.
+const PENDING: TableDefinition<(&str, &[u8]), u64> = TableDefinition::new("pending");
+
+/// Servers that have to forget everything, and when that was decided, as the number of a change.
+const FLUSH: TableDefinition<&str, u64> = TableDefinition::new("flush");
+// ANCHOR_END: tables
+
+/// Messages that go into one commit.
+const GROUP: usize = 1024;
+
+/// Bytes that redb may use to hold pages in memory.
+const CACHE: usize = 32 << 20;
+
+/// Anything that goes wrong with the spool. What it was is for people, so it is kept as text.
+pub(crate) type Problem = Box<dyn std::error::Error + Send + Sync>;
+
+/// The file.
+pub(crate) struct Spool {
+    database: Database,
+}
+
+impl Spool {
+    // ANCHOR: open
+    /// Opens the file, or makes it. With `fsync` a commit waits for the disk, without it for the operating system.
+    pub(crate) fn open(path: &str, fsync: bool) -> Result<Spool, Problem> {
+        let mut builder = Database::builder();
+        builder.set_cache_size(CACHE);
+        let database = if fsync {
+            builder.create(path)
+        } else {
+            let mut options = OpenOptions::new();
+            let options = options.read(true).write(true).create(true).truncate(false);
+            builder.create_with_backend(WithoutSync::new(options.open(path)?)?)
+        };
+        let database = database.map_err(|error| format!("{path}: {error}"))?;
+        Spool::prepare(database)
+    }
+
+    /// A spool that dies with the process.
+    pub(crate) fn in_memory() -> Result<Spool, Problem> {
+        Spool::prepare(Database::builder().create_with_backend(InMemoryBackend::new())?)
+    }
+
+    fn prepare(database: Database) -> Result<Spool, Problem> {
+        let write = database.begin_write()?;
+        write.open_table(PENDING)?;
+        write.open_table(FLUSH)?;
+        write.commit()?;
+        Ok(Spool { database })
+    }
+    // ANCHOR_END: open
+
+    // ANCHOR: read
+    /// What a server has to do next.
+    pub(crate) fn next(&self, server: &str, after: &[u8], most: usize) -> Result<Work, Problem> {
+        let read = self.database.begin_read()?;
+        if let Some(decided) = read.open_table(FLUSH)?.get(server)? {
+            return Ok(Work::Flush(decided.value()));
+        }
+        let mut keys = Vec::new();
+        for entry in read.open_table(PENDING)?.range((server, after)..)? {
+            let (place, number) = entry?;
+            let (owner, key) = place.value();
+            if owner != server || keys.len() == most {
+                break;
+            }
+            if key != after {
+                keys.push((key.to_vec(), number.value()));
+            }
+        }
+        Ok(Work::Forget(keys))
+    }
+    // ANCHOR_END: read
+}
+
+/// What a server has to do.
+pub(crate) enum Work {
+    /// Forget everything; decided at this change.
+    Flush(u64),
+    /// Forget these keys, each with the number of its last change.
+    Forget(Vec<(Vec<u8>, u64)>),
+}
+
+// ANCHOR: without_sync
+/// A file that is written and not synchronised. What was written survives the process, because the operating system has
+/// it; it doesn't survive the operating system.
+#[derive(Debug)]
+struct WithoutSync(FileBackend);
+
+impl WithoutSync {
+    fn new(file: File) -> Result<WithoutSync, Problem> {
+        // Two programs with one spool would each forget what the other has kept.
+        file.try_lock()?;
+        Ok(WithoutSync(FileBackend::new(file)?))
+    }
+}
+
+impl StorageBackend for WithoutSync {
+    fn sync_data(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        self.0.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.0.read(offset, out)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.0.write(offset, data)
+    }
+
+    fn close(&self) -> io::Result<()> {
+        self.0.close()
+    }
+}
+// ANCHOR_END: without_sync
+
+// ANCHOR: messages
+/// What the recorder is told.
+pub(crate) enum Message {
+    /// A client's turn: keys that have changed, and whom to tell when they are kept.
+    Changed(Vec<Vec<u8>>, Sender<bool>),
+    /// A worker's: this server has forgotten these keys, as they were then.
+    Forgotten(String, Vec<(Vec<u8>, u64)>, Sender<bool>),
+    /// A worker's: this server has forgotten everything that was decided by then.
+    Flushed(String, u64, Sender<bool>),
+}
+// ANCHOR_END: messages
+
+/// What there is to count.
+#[derive(Default)]
+pub(crate) struct Counts {
+    /// Keys that wait to be delivered, all servers together.
+    pending: AtomicU64,
+    /// Keys that a server has forgotten.
+    delivered: AtomicU64,
+    /// Times that a server could not be reached, or did not answer.
+    pub(crate) retries: AtomicU64,
+}
+
+impl Counts {
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        reply::stat(out, "pending", self.pending.load(Ordering::Relaxed));
+        reply::stat(out, "delivered", self.delivered.load(Ordering::Relaxed));
+        reply::stat(out, "retries", self.retries.load(Ordering::Relaxed));
+    }
+}
+
+/// The only one who writes the spool.
+pub(crate) struct Recorder {
+    spool: Arc<Spool>,
+    servers: Vec<String>,
+    ring: Ring,
+    /// How many keys each server has pending.
+    pending: HashMap<String, u64>,
+    /// How many it may have.
+    most: u64,
+    /// The number of the last change.
+    last: u64,
+    counts: Arc<Counts>,
+}
+
+impl Recorder {
+    // ANCHOR: new
+    /// Looks what is pending from before.
+    pub(crate) fn new(
+        spool: Arc<Spool>,
+        pool: &ServerList,
+        most: u64,
+    ) -> Result<Recorder, Problem> {
+        let (mut pending, mut last) = (HashMap::new(), 0);
+        let read = spool.database.begin_read()?;
+        let table = read.open_table(PENDING)?;
+        for entry in table.iter()? {
+            let (place, number) = entry?;
+            *pending.entry(place.value().0.to_owned()).or_insert(0) += 1;
+            last = last.max(number.value());
+        }
+        for entry in read.open_table(FLUSH)?.iter()? {
+            last = last.max(entry?.1.value());
+        }
+        if table.len()? > 0 {
+            eprintln!("{} changes are pending from before", table.len()?);
+        }
+        let counts = Counts::default();
+        counts.pending.store(table.len()?, Ordering::Relaxed);
+        Ok(Recorder {
+            servers: pool.servers().iter().map(|s| s.address.clone()).collect(),
+            ring: Ring::new(pool, Placement::Ketama),
+            counts: Arc::new(counts),
+            spool,
+            pending,
+            most,
+            last,
+        })
+    }
+    // ANCHOR_END: new
+
+    pub(crate) fn counts(&self) -> Arc<Counts> {
+        Arc::clone(&self.counts)
+    }
+
+    // ANCHOR: start
+    /// Takes what has come together, commits it as one, tells those who wait, and wakes the workers.
+    pub(crate) fn start(
+        mut self,
+        queue: Receiver<Message>,
+        wakes: Vec<Sender<()>>,
+    ) -> io::Result<()> {
+        thread::Builder::new().spawn(move || {
+            while let Ok(first) = queue.recv() {
+                let mut group = vec![first];
+                group.extend(queue.try_iter().take(GROUP - 1));
+                let kept = self.commit(&group);
+                if let Err(error) = &kept {
+                    eprintln!("the spool can't be written: {error}; nothing is acknowledged");
+                }
+                for message in &group {
+                    let (Message::Changed(_, told)
+                    | Message::Forgotten(_, _, told)
+                    | Message::Flushed(_, _, told)) = message;
+                    // Who doesn't wait any more doesn't need to know.
+                    let _ = told.send(kept.is_ok());
+                }
+                for wake in &wakes {
+                    // Full means that it is awake, or about to be.
+                    let _ = wake.try_send(());
+                }
+            }
+        })?;
+        Ok(())
+    }
+    // ANCHOR_END: start
+
+    // ANCHOR: commit
+    /// One transaction: all of the group is kept, or nothing of it.
+    fn commit(&mut self, group: &[Message]) -> Result<(), Problem> {
+        let mut pending = self.pending.clone();
+        let mut last = self.last;
+        let mut delivered = 0;
+        let write = self.spool.database.begin_write()?;
+        {
+            let mut table = write.open_table(PENDING)?;
+            let mut flush = write.open_table(FLUSH)?;
+            let mut grown = HashSet::new();
+            for message in group {
+                match message {
+                    Message::Changed(keys, _) => {
+                        for key in keys {
+                            let server = &self.servers[self.ring.server(key)];
+                            last += 1;
+                            if table.insert((&server[..], &key[..]), last)?.is_none() {
+                                *pending.entry(server.clone()).or_insert(0) += 1;
+                                grown.insert(server);
+                            }
+                        }
+                    }
+                    Message::Forgotten(server, keys, _) => {
+                        for (key, number) in keys {
+                            let place = (&server[..], &key[..]);
+                            // A key that has changed since has a larger number, and stays.
+                            let same = table.get(place)?.is_some_and(|now| now.value() == *number);
+                            if same {
+                                table.remove(place)?;
+                                *pending.entry(server.clone()).or_insert(1) -= 1;
+                                delivered += 1;
+                            }
+                        }
+                    }
+                    Message::Flushed(server, decided, _) => {
+                        let same = flush
+                            .get(&server[..])?
+                            .is_some_and(|now| now.value() == *decided);
+                        if same {
+                            flush.remove(&server[..])?;
+                        }
+                    }
+                }
+            }
+            for server in grown {
+                if pending.get(server).is_some_and(|keys| *keys > self.most) {
+                    let all = (&server[..], &[0u8; 0][..])..=(&server[..], &[0xff; 251][..]);
+                    table.retain_in(all, |_, _| false)?;
+                    pending.insert(server.clone(), 0);
+                    flush.insert(&server[..], last)?;
+                }
+            }
+        }
+        write.commit()?;
+        self.pending = pending;
+        self.last = last;
+        self.counts
+            .delivered
+            .fetch_add(delivered, Ordering::Relaxed);
+        let all = self.pending.values().sum();
+        self.counts.pending.store(all, Ordering::Relaxed);
+        Ok(())
+    }
+    // ANCHOR_END: commit
+}

@@ -1,0 +1,193 @@
+//! How changes are delivered: each server has a worker of its own, which takes what is pending from the spool.
+
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use larder::protocol::memcached::text::reply;
+use larder::proxy::ServerList;
+
+use super::spool::{Counts, Message, Problem, Spool, Work};
+
+/// How long a server may take to accept a connection, or to answer.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// Bytes in which an answer must end.
+const ANSWER_LIMIT: u64 = 512;
+
+/// Deletes that are sent before the first answer is read.
+const BATCH: usize = 512;
+
+/// How long a worker leaves a server alone after a failure; twice as long after the next, up to the longest.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Starts a worker for each server. What comes back wakes them.
+pub(crate) fn start(
+    pool: &ServerList,
+    spool: &Arc<Spool>,
+    recorder: &Sender<Message>,
+    counts: &Arc<Counts>,
+) -> io::Result<Vec<Sender<()>>> {
+    let servers = pool.servers().iter();
+    servers
+        .map(|server| {
+            let (wake, woken) = bounded(1);
+            let mut worker = Worker {
+                server: server.address.clone(),
+                spool: Arc::clone(spool),
+                recorder: recorder.clone(),
+                connection: None,
+                last: Vec::new(),
+            };
+            let counts = Arc::clone(counts);
+            thread::Builder::new().spawn(move || worker.run(&woken, &counts))?;
+            Ok(wake)
+        })
+        .collect()
+}
+
+/// One server's.
+struct Worker {
+    server: String,
+    spool: Arc<Spool>,
+    recorder: Sender<Message>,
+    connection: Option<BufReader<TcpStream>>,
+    /// The key at which the last batch ended, so that keys that change all the time don't keep others waiting.
+    last: Vec<u8>,
+}
+
+impl Worker {
+    // ANCHOR: run
+    fn run(&mut self, woken: &Receiver<()>, counts: &Counts) {
+        let mut pause = SHORTEST_PAUSE;
+        let mut away = false;
+        loop {
+            match self.round() {
+                Ok(more) => {
+                    if away {
+                        eprintln!("{}: back", self.server);
+                    }
+                    (away, pause) = (false, SHORTEST_PAUSE);
+                    // The first round is made without being woken: it is what is pending from before.
+                    if !more && woken.recv().is_err() {
+                        return;
+                    }
+                }
+                Err(error) => {
+                    self.connection = None;
+                    if !away {
+                        eprintln!("{}: {error}; its changes are kept", self.server);
+                    }
+                    away = true;
+                    counts.retries.fetch_add(1, Ordering::Relaxed);
+                    thread::sleep(pause);
+                    pause = LONGEST_PAUSE.min(pause * 2);
+                }
+            }
+        }
+    }
+    // ANCHOR_END: run
+
+    // ANCHOR: round
+    /// Delivers a batch of what is pending, if there is any: whether there may be more.
+    fn round(&mut self) -> Result<bool, Problem> {
+        match self.spool.next(&self.server, &self.last, BATCH)? {
+            Work::Flush(decided) => {
+                self.ask(&[b"flush_all\r\n".to_vec()], &[reply::OK])?;
+                let server = self.server.clone();
+                self.report(|told| Message::Flushed(server, decided, told))?;
+            }
+            Work::Forget(keys) if keys.is_empty() && self.last.is_empty() => return Ok(false),
+            // The end of the alphabet: from the start again.
+            Work::Forget(keys) if keys.is_empty() => self.last.clear(),
+            Work::Forget(keys) => {
+                let lines: Vec<Vec<u8>> = keys
+                    .iter()
+                    .map(|(key, _)| [b"delete ", &key[..], b"\r\n"].concat())
+                    .collect();
+                self.ask(&lines, &[reply::DELETED, reply::NOT_FOUND])?;
+                self.last = keys.last().map_or(Vec::new(), |(key, _)| key.clone());
+                let server = self.server.clone();
+                self.report(|told| Message::Forgotten(server, keys, told))?;
+            }
+        }
+        Ok(true)
+    }
+
+    /// Tells the recorder, and waits until it is on record: else the same keys would be read again.
+    fn report(&self, message: impl FnOnce(Sender<bool>) -> Message) -> Result<(), Problem> {
+        let (told, kept) = bounded(1);
+        self.recorder.send(message(told))?;
+        match kept.recv()? {
+            true => Ok(()),
+            false => Err("the spool can't be written".into()),
+        }
+    }
+    // ANCHOR_END: round
+
+    /// Sends all lines at once and reads an answer to each. If it fails in the middle, all are sent again: to delete
+    /// twice is no harm.
+    fn ask(&mut self, lines: &[Vec<u8>], right: &[&[u8]]) -> Result<(), Problem> {
+        if let Some(mut kept) = self.connection.take() {
+            match exchange(&mut kept, lines, right) {
+                Ok(()) => {
+                    self.connection = Some(kept);
+                    return Ok(());
+                }
+                Err(error) if error.kind() == ErrorKind::TimedOut => return Err(error.into()),
+                // The server may have closed it since it was last used.
+                Err(_) => {}
+            }
+        }
+        let mut fresh = BufReader::new(connect(&self.server)?);
+        exchange(&mut fresh, lines, right)?;
+        self.connection = Some(fresh);
+        Ok(())
+    }
+}
+
+fn connect(address: &str) -> io::Result<TcpStream> {
+    let mut found = address.to_socket_addrs()?;
+    let address = found.next().ok_or(ErrorKind::AddrNotAvailable)?;
+    let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    Ok(stream)
+}
+
+/// A connection is only as good as its last answer: after an error it is dropped with what may still come on it.
+fn exchange(
+    connection: &mut BufReader<TcpStream>,
+    lines: &[Vec<u8>],
+    right: &[&[u8]],
+) -> io::Result<()> {
+    let in_time = |error: io::Error| match error.kind() {
+        // What a blocking call says when its time is over.
+        ErrorKind::WouldBlock => io::Error::new(ErrorKind::TimedOut, "no answer in time"),
+        _ => error,
+    };
+    connection
+        .get_mut()
+        .write_all(&lines.concat())
+        .map_err(in_time)?;
+    let mut answer = Vec::new();
+    for _ in lines {
+        answer.clear();
+        let mut limited = connection.take(ANSWER_LIMIT);
+        limited.read_until(b'\n', &mut answer).map_err(in_time)?;
+        if answer.is_empty() {
+            return Err(ErrorKind::UnexpectedEof.into());
+        }
+        if !right.contains(&&answer[..]) {
+            let answer = answer.escape_ascii();
+            return Err(io::Error::other(format!("answered {answer}")));
+        }
+    }
+    Ok(())
+}
