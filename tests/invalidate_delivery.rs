@@ -384,6 +384,35 @@ fn a_value_that_a_cache_does_not_take_is_deleted_there() {
 }
 
 #[test]
+fn a_value_of_any_size_is_a_report_that_its_key_has_changed() {
+    let caches = real!("memcached", 1);
+    let cache = caches[0].address;
+    let spool = directory();
+    let larder = Invalidator::start(settings(spool.path()), vec![pool(&[cache])]);
+    ["a", "b", "c"]
+        .iter()
+        .for_each(|key| put(cache, key, "old"));
+    let value = "x".repeat(10 << 20);
+    let length = value.len();
+    let mut client = larder.client();
+    client.ask(
+        format!("delete b\r\nset a 0 0 {length}\r\n{value}\r\ndelete c\r\n"),
+        "DELETED\r\nSTORED\r\nDELETED\r\n",
+    );
+    ["a", "b", "c"].iter().for_each(|key| forgotten(cache, key));
+    client.ask(
+        format!("ms a {length}\r\n{value}\r\ndelete c\r\n"),
+        "SERVER_ERROR object too large for cache\r\nDELETED\r\n",
+    );
+    let mut client = larder.resp();
+    client.send(format!(
+        "*3\r\n$3\r\nSET\r\n$1\r\na\r\n${length}\r\n{value}\r\nPING\r\n"
+    ));
+    assert!(client.line().contains("report the key with DEL"));
+    client.expect("+PONG\r\n");
+}
+
+#[test]
 fn a_second_delete_follows_for_the_reader_who_stores_too_late() {
     let caches = real!("memcached", 1);
     let cache = caches[0].address;

@@ -8,8 +8,8 @@ use std::process;
 use clap::Args;
 use serde::Deserialize;
 
-use larder::proxy::Protocol;
 use larder::proxy::invalidate::{self, Durability, Invalidate, Reads, Settings, Target};
+use larder::proxy::{Placement, Protocol};
 use larder::server::Listen;
 use larder::server::signals::{self, Signal};
 
@@ -160,9 +160,56 @@ impl InvalidateOptions {
         Ok(settings)
     }
 
+    /// What is in force as text, or nothing where there is no default; with an example for each.
+    pub(super) fn values(&self) -> Result<Vec<Printed>, String> {
+        let settings = self.settings()?;
+        let InvalidateOptions {
+            listen,
+            resp,
+            servers,
+            hash,
+            workers: _,
+            spool: _,
+            durability: _,
+            reads: _,
+            max_pending: _,
+            max_age: _,
+            max_connections: _,
+            timeout: _,
+        } = self;
+        let path = |path: &Path| path.to_string_lossy().into_owned();
+        let listen = listen
+            .as_ref()
+            .map_or(LISTEN.to_owned(), Endpoint::to_string);
+        let resp = resp.as_ref().map_or("off".to_owned(), Endpoint::to_string);
+        let age = Span(settings.max_age.unwrap_or_default());
+        Ok(vec![
+            ("listen", Some(listen), ""),
+            ("resp", Some(resp), ""),
+            ("servers", servers.as_deref().map(path), "servers.txt"),
+            (
+                "hash",
+                Some(hash.unwrap_or(Hash(Placement::Ketama)).to_string()),
+                "",
+            ),
+            ("workers", Some(settings.workers.to_string()), ""),
+            ("spool", Some(path(&settings.spool)), ""),
+            ("durability", Some(settings.durability.to_string()), ""),
+            ("reads", Some(settings.reads.to_string()), ""),
+            ("max-pending", Some(settings.max_pending.to_string()), ""),
+            ("max-age", Some(age.to_string()), ""),
+            (
+                "max-connections",
+                Some(settings.max_connections.to_string()),
+                "",
+            ),
+            ("timeout", Some(settings.timeout.as_secs().to_string()), ""),
+        ])
+    }
+
     fn listeners(&self) -> Result<Vec<(Protocol, Listen)>, String> {
         let memcached = match self.listen.clone() {
-            None => Some(Listen::Tcp("127.0.0.1:1987".into())),
+            None => Some(Listen::Tcp(LISTEN.into())),
             Some(Endpoint(listen)) => listen,
         };
         let resp = self.resp.clone().and_then(|Endpoint(listen)| listen);
@@ -192,6 +239,12 @@ impl InvalidateOptions {
         }
     }
 }
+
+/// A setting: its flag, its value if there is one, and an example.
+pub(super) type Printed = (&'static str, Option<String>, &'static str);
+
+/// Where it listens if nothing is said.
+const LISTEN: &str = "127.0.0.1:1987";
 
 /// What a user reads who named no servers.
 const NO_TARGET: &str = "there is nobody to tell. Name the servers in one of two ways:

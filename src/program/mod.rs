@@ -131,7 +131,13 @@ pub(crate) fn run() -> ExitCode {
 
 fn config(args: &ServeArgs) -> Result<(), String> {
     let (settings, log) = args.settings()?;
-    show(&print::toml(&settings, &args.file()?.proxy, &log)?)
+    let file = args.file()?;
+    show(&print::toml(
+        &settings,
+        &file.proxy,
+        &file.invalidate,
+        &log,
+    )?)
 }
 
 /// Prints a text. That who reads it has read enough (`| head`) is no failure.

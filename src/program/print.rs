@@ -8,6 +8,7 @@ use clap::{Args, Command};
 use larder::proxy::Placement;
 use toml::Value;
 
+use super::invalidate::InvalidateOptions;
 use super::logging::LogOptions;
 use super::options::{ServeOptions, Settings};
 use super::proxy::{Hash, LISTEN, ProxyOptions};
@@ -19,6 +20,7 @@ const WIDTH: usize = 96;
 pub(crate) fn toml(
     settings: &Settings,
     proxy: &ProxyOptions,
+    invalidate: &InvalidateOptions,
     log: &LogOptions,
 ) -> Result<String, String> {
     let mut out = String::from(
@@ -56,6 +58,9 @@ pub(crate) fn toml(
 
     out.push_str("\n[proxy]\n");
     proxy_table(&mut out, proxy)?;
+
+    out.push_str("\n[invalidate]\n");
+    invalidate_table(&mut out, invalidate)?;
 
     let help = LogOptions::augment_args(Command::new("log"));
     out.push_str("\n[log]\n");
@@ -142,6 +147,19 @@ fn proxy_table(out: &mut String, options: &ProxyOptions) -> Result<(), String> {
     Ok(())
 }
 
+/// The settings of `larder invalidate`. Which servers it tells has no default.
+fn invalidate_table(out: &mut String, options: &InvalidateOptions) -> Result<(), String> {
+    let help = InvalidateOptions::augment_args(Command::new("invalidate"));
+    for (flag, value, example) in options.values()? {
+        let value = value.map(|value| match value.parse() {
+            Ok(number) => Value::Integer(number),
+            Err(_) => text(value),
+        });
+        entry(out, &help, flag, value, text(example));
+    }
+    Ok(())
+}
+
 fn path(path: &Option<PathBuf>) -> Option<Value> {
     path.as_deref().map(Path::to_string_lossy).map(text)
 }
@@ -198,18 +216,20 @@ mod tests {
              [proxy]\nprotocol = \"memcached\"\nlisten = \"/tmp/p.sock\"\nupstream = [\"a:1\", \"b:2\"]\n\
              hash = \"twemproxy\"\nconnections = 2\nown-connections = 5\nworkers = 1\nmax-connections = 7\n\
              failures = 8\non-failure = \"next\"\nconnect-timeout = 3\nread-timeout = 4\nwrite-timeout = 6\n\
-             database = 9\npassword-file = \"/etc/u\"\n[log]\ndir = \"l\"\nlevel = \"warn\"\n",
+             database = 9\npassword-file = \"/etc/u\"\n[invalidate]\nlisten = \"off\"\nresp = \"127.0.0.1:7\"\n\
+             servers = \"s.txt\"\nhash = \"twemproxy\"\nworkers = 3\nspool = \"/var/s\"\ndurability = \"fsync\"\n\
+             reads = \"forward\"\nmax-pending = 5\nmax-age = \"90s\"\nmax-connections = 9\ntimeout = 3\n[log]\ndir = \"l\"\nlevel = \"warn\"\n",
         ] {
             let file: File = toml::from_str(said).unwrap();
             let (settings, log) = (file.serve.settings(), file.log);
-            let printed = toml(&settings, &file.proxy, &log).unwrap();
+            let printed = toml(&settings, &file.proxy, &file.invalidate, &log).unwrap();
             let (_, proxy) = said.split_once("[proxy]").unwrap_or_default();
             for line in proxy.lines() {
                 assert!(printed.contains(line), "{line}\n{printed}");
             }
             let again: File = toml::from_str(&printed).expect(&printed);
             assert_eq!(again.serve.settings(), settings, "{printed}");
-            let again_printed = toml(&settings, &again.proxy, &log).unwrap();
+            let again_printed = toml(&settings, &again.proxy, &again.invalidate, &log).unwrap();
             assert_eq!(again_printed, printed);
             assert_eq!(
                 (again.log.dir.clone(), again.log.level()),

@@ -54,7 +54,7 @@ const READS: &[u8] = b"SERVER_ERROR larder invalidate takes writes; start it wit
 const RESP_READS: &[u8] =
     b"-ERR larder invalidate takes writes; start it with --reads forward to read through it\r\n";
 
-/// A request over the limit has not been read, so that nothing is known of it.
+/// What a client reads whose request is over the limit, and not known for that.
 pub(crate) fn too_large(memcached: bool) -> &'static [u8] {
     match memcached {
         true => b"SERVER_ERROR object too large for cache\r\n",

@@ -191,8 +191,8 @@ impl Worker {
 
     /// Begins with a request that is too long to be held as a whole.
     pub(super) fn large(&mut self, key: usize, large: Large<'_>) -> Fate {
-        if let Some(fate) = self.refuse_large(key) {
-            return fate;
+        if self.recording.is_some() {
+            return self.record_large(key, large);
         }
         let number = match large.route {
             Route::Key(wanted) => Some(self.locate(wanted)),
@@ -258,7 +258,7 @@ impl Worker {
 
     /// Answers a request that is too long to be held, and drops what follows up to its end. A
     /// transaction that it was part of is aborted.
-    fn pass_over(&mut self, key: usize, rest: Rest, error: &[u8]) -> Fate {
+    pub(super) fn pass_over(&mut self, key: usize, rest: Rest, error: &[u8]) -> Fate {
         let client = &mut self.clients[key];
         client.skip = Some(rest);
         if let Some(own) = &mut client.own {

@@ -10,7 +10,8 @@ use super::super::invalidate::{
     Answers, BATCH, BATCH_BYTES, Batch, Change, Door, Durability, Front, Meaning, Message, Ticket,
     too_large,
 };
-use super::super::request::{Request, Route};
+use super::super::reply::Shape;
+use super::super::request::{Large, Meta, Request, Route};
 use super::super::settings::Protocol;
 use super::gather::Fate;
 use super::{Worker, mark, queue};
@@ -126,6 +127,15 @@ impl Worker {
                 return detaches.then(|| self.answer(key, errors::refused(protocol)));
             }
         };
+        Some(self.promise(key, before, reply))
+    }
+
+    /// Answers a client whose changes were added to the batch, or makes place for the answer, as the durability says.
+    fn promise(&mut self, key: usize, before: usize, reply: Option<Cow<'static, [u8]>>) -> Fate {
+        let Some(recording) = &mut self.recording else {
+            return Fate::Taken;
+        };
+        let (client, front) = (&mut self.clients[key], &recording.front);
         let new = &recording.changes[before..];
         recording.bytes += new.iter().map(Change::size).sum::<usize>();
         let promise = front.durability != Durability::None || front.stats.has_problem();
@@ -144,15 +154,34 @@ impl Worker {
                 mark(&mut self.dirty_clients, key, &mut client.dirty);
             }
         }
-        Some(Fate::Taken)
+        Fate::Taken
     }
 
-    /// A request over the limit, of which only the beginning is known.
-    pub(super) fn refuse_large(&mut self, key: usize) -> Option<Fate> {
-        self.recording.as_ref()?;
-        self.clients[key].closing = true;
+    /// A request over the limit. What a storage command of memcached changes is in its first line, so it is recorded, and
+    /// the rest dropped; of others nothing is known.
+    pub(super) fn record_large(&mut self, key: usize, large: Large<'_>) -> Fate {
+        let Some(recording) = &mut self.recording else {
+            return Fate::Taken;
+        };
         let memcached = self.shared.settings.protocol == Protocol::Memcached;
-        Some(self.answer(key, too_large(memcached)))
+        let Route::Key(name) = large.route else {
+            return self.pass_over(key, large.rest, too_large(memcached));
+        };
+        if !memcached || large.meta != Meta::No {
+            return self.pass_over(key, large.rest, too_large(memcached));
+        }
+        if recording.is_full() {
+            recording.hand_over();
+            if recording.is_full() {
+                recording.stalled.push(key);
+                return Fate::Stalled;
+            }
+        }
+        let before = recording.changes.len();
+        recording.changes.push(Change::Key(name.into(), None));
+        let reply = (large.shape != Shape::Nothing).then_some(b"STORED\r\n"[..].into());
+        self.clients[key].skip = Some(large.rest);
+        self.promise(key, before, reply)
     }
 
     /// Hands the round's changes over, and gives clients another turn that wait for that.
