@@ -11,7 +11,7 @@
 //! | `fault:garbage` | something that is no reply |
 //! | `fault:close` | the connection is closed |
 //! | `fault:lose` | a miss; the next request to this port is carried out, and the connection closed instead of an answer |
-//! | `fault:away` | the connection is closed, and for a second so is every other; what is stored stays |
+//! | `fault:away` | the connection is closed, and for a second and a half so is every other; what is stored stays |
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -34,7 +34,7 @@ use regex::bytes::Regex;
 const SLOW: Duration = Duration::from_millis(500);
 
 /// For how long a server is away.
-const AWAY: Duration = Duration::from_secs(1);
+const AWAY: Duration = Duration::from_millis(1500);
 
 fn main() -> Result<(), Box<dyn Error>> {
     let words: Vec<String> = env::args().skip(1).collect();

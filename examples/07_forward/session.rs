@@ -9,7 +9,8 @@ use larder::server::{self, Next, Peer, Refusal, Service, Turn};
 
 use super::upstream::Upstream;
 
-/// Commands of one client that are under way together. Their replies are held in memory until all are there.
+/// Commands of one client that are under way together. Their replies are held in memory
+/// until all are there.
 const BATCH: usize = 64;
 
 const LIMITS: Limits = Limits {
@@ -100,8 +101,8 @@ impl server::Session for Session {
 
 impl Session {
     // ANCHOR: gather
-    /// Takes commands off the start of the input, as many as may go together. One that we answer ourselves is the last:
-    /// its answer stands behind the others.
+    /// Takes commands off the start of the input, as many as may go together. One that we
+    /// answer ourselves is the last: its answer stands behind the others.
     fn gather(&mut self, input: &[u8]) -> Batch {
         let mut batch = Batch::default();
         while batch.count < BATCH {
@@ -158,7 +159,8 @@ enum Decision {
     Drop,
 }
 
-/// Commands that wait, are answered more than once or not at all, or leave the connection another than it was.
+/// Commands that wait, are answered more than once or not at all, or leave the connection
+/// another than it was.
 const NOT_SHARED: &[&str] = &[
     "auth",
     "blmove",

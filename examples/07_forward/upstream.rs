@@ -57,8 +57,8 @@ impl Upstream {
     }
 
     // ANCHOR: ask
-    /// Sends `count` requests, waits for their replies, and appends these to the output. Where one doesn't come, an
-    /// error stands in its place.
+    /// Sends `count` requests, waits for their replies, and appends these to the output.
+    /// Where one doesn't come, an error stands in its place.
     pub(crate) fn ask(&self, requests: &[u8], count: usize, output: &mut Vec<u8>) {
         let sent = self.send(requests, count);
         for _ in 0..count {
@@ -94,14 +94,16 @@ impl Upstream {
                 Some(link) => link,
                 None => Link::dial(&self.address)?,
             };
-            // First the place in the queue, then the bytes: a reply always finds who waits for it.
+            // First the place in the queue, then the bytes: a reply always finds who waits
+            // for it.
             match link.waiting.send(waiter) {
                 Ok(()) => {
                     (&link.stream).write_all(requests)?;
                     *slot = Some(link);
                     return Ok(replies);
                 }
-                // Nobody reads from this connection any more, and nothing was sent: try a new one.
+                // Nobody reads from this connection any more, and nothing was sent: try a
+                // new one.
                 Err(SendError(back)) => waiter = back,
             }
         }

@@ -47,7 +47,8 @@ impl Ring {
         Ring { points }
     }
 
-    /// The server of the first point at or behind the key's own place, and behind the last point that of the first.
+    /// The server of the first point at or behind the key's own place, and behind the last
+    /// point that of the first.
     pub(crate) fn server(&self, key: &[u8]) -> usize {
         let place = hash(key)[0];
         let next = self.points.partition_point(|(point, _)| *point < place);
@@ -62,9 +63,9 @@ impl Ring {
 // ANCHOR_END: ring
 
 // ANCHOR: digests
-/// How many digests a server has. The share is rounded to single precision, multiplied in double precision, and the
-/// product is rounded to single precision again before it is cut off: libketama's C does so, and a server may have four
-/// points more or fewer for it.
+/// How many digests a server has. The share is rounded to single precision, multiplied in
+/// double precision, and the product is rounded to single precision again before it is cut
+/// off: libketama's C does so, and a server may have four points more or fewer for it.
 fn digests(weight: u32, total: u32, servers: usize) -> u32 {
     let share = weight as f32 / total as f32;
     let exact = f64::from(share) * DIGESTS * servers as f64;

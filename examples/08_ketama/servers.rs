@@ -6,8 +6,8 @@ pub(crate) struct Server {
     pub(crate) address: String,
     /// Its share of the keys is its weight over the sum of all weights.
     pub(crate) weight: u32,
-    /// The text that is hashed: the address, unless the line has a third word. A server with a name can move to another
-    /// address and keep its keys.
+    /// The text that is hashed: the address, unless the line has a third word. A server
+    /// with a name can move to another address and keep its keys.
     pub(crate) name: String,
 }
 // ANCHOR_END: servers

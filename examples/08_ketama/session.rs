@@ -6,14 +6,15 @@ use std::sync::Arc;
 
 use larder::protocol::memcached::text::{Command, reply};
 use larder::proxy::reply::Shape;
-use larder::proxy::request::{Cut, Cutter, Local, Request, Rest, Route, Scratch};
+use larder::proxy::request::{Cut, Cutter, Local, Meta, Request, Rest, Route, Scratch};
 use larder::server::limits::OUTPUT_SOFT_LIMIT;
 use larder::server::{self, Next, Peer, Refusal, Service, Turn};
 
 use super::ring::Ring;
 use super::upstream::{Replies, Upstream};
 
-/// Commands of one client that are under way together. Their replies are held in memory until all are there.
+/// Commands of one client that are under way together. Their replies are held in memory
+/// until all are there.
 const BATCH: usize = 64;
 
 // ANCHOR: pool
@@ -165,7 +166,8 @@ impl Session {
                         batch.then = Then::Close;
                     }
                 }
-                // Counted off and dropped. The old value goes, too, as it would if memcached had refused the new one.
+                // Counted off and dropped. The old value goes, too, as it would if
+                // memcached had refused the new one.
                 Cut::Large(large) => {
                     if let Route::Key(key) = large.route {
                         let delete = [b"delete ", key, b" noreply\r\n"].concat();
@@ -188,6 +190,10 @@ impl Pool {
     /// Gives a request to the servers that it concerns.
     fn place(&self, request: &Request<'_>, batch: &mut Batch) {
         let (bytes, shape) = (request.bytes, request.shape);
+        if !matches!(request.meta, Meta::No) {
+            // Of a meta command nobody can say here whether a reply will come.
+            return batch.due.push(Due::Say(reply::ERROR.into()));
+        }
         match request.route {
             Route::Key(key) => batch.ask(self.ring.server(key), bytes, shape),
             Route::Split(_, keys) => {
@@ -234,7 +240,8 @@ impl Pool {
     // ANCHOR_END: place
 
     // ANCHOR: forward
-    /// Sends every server its share, then waits for none of them: the replies are fetched when they are due.
+    /// Sends every server its share, then waits for none of them: the replies are fetched
+    /// when they are due.
     fn forward(&self, shares: &[Share]) -> Vec<Replies> {
         let pairs = self.upstreams.iter().zip(shares);
         pairs

@@ -88,8 +88,8 @@ impl Upstream {
                 Some(link) => link,
                 None => Link::dial(&self.address)?,
             };
-            // First the place in the queue, then the bytes: a reply always finds who waits for it. Who waits for none
-            // needs no place.
+            // First the place in the queue, then the bytes: a reply always finds who waits
+            // for it. Who waits for none needs no place.
             let queued = match shapes {
                 [] => Ok(()),
                 _ => link.waiting.send(waiter),
@@ -100,7 +100,8 @@ impl Upstream {
                     *slot = Some(link);
                     return Ok(replies);
                 }
-                // Nobody reads from this connection any more, and nothing was sent: try a new one.
+                // Nobody reads from this connection any more, and nothing was sent: try a
+                // new one.
                 Err(SendError(back)) => waiter = back,
             }
         }
@@ -179,7 +180,8 @@ fn scatter(mut stream: &TcpStream, queue: Receiver<Waiter>) {
                 State::More => current = Some((waiter, framer)),
                 State::Garbage => break 'connection,
                 State::Done => {
-                    // Fails when the client has left. Its reply is taken off the stream all the same.
+                    // Fails when the client has left. Its reply is taken off the stream all
+                    // the same.
                     let _ = waiter.replies.send(mem::take(&mut reply));
                     current = due(waiter);
                 }

@@ -28,6 +28,7 @@ mod ch05;
 mod ch06;
 mod ch07;
 mod ch08;
+mod ch09;
 mod ch10;
 mod ch11;
 mod ch13;
@@ -63,6 +64,7 @@ const EXERCISES: &[&[Exercise]] = &[
     ch06::EXERCISES,
     ch07::EXERCISES,
     ch08::EXERCISES,
+    ch09::EXERCISES,
     ch10::EXERCISES,
     ch11::EXERCISES,
     ch13::EXERCISES,

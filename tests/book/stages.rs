@@ -179,8 +179,8 @@ struct Staged {
 }
 
 impl Staged {
-    /// Starts a program as a stage of this number is started.
-    fn start(stage: u32, name: &str) -> Result<Staged, String> {
+    /// Starts a program as a stage of this number is started, for this conversation if it has a wish.
+    fn start(stage: u32, name: &str, transcript: Option<&Transcript>) -> Result<Staged, String> {
         let mut arguments = vec!["0".to_owned()];
         let mut list = None;
         let upstreams = match stage {
@@ -209,6 +209,8 @@ impl Staged {
             }
             None => {}
         }
+        let on_failure = transcript.and_then(|transcript| transcript.option("on-failure"));
+        arguments.extend(on_failure.map(str::to_owned));
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         Ok(Staged {
             program: Running::start(name, &arguments, listeners(stage))?,
@@ -349,7 +351,7 @@ fn broken(stage: u32, name: &str, promised: &[Transcript]) -> Result<Vec<String>
         let mut problems = Vec::new();
         while let Some((transcript, delivery)) = next() {
             // A server of its own: no transcript finds what another has left.
-            let server = Staged::start(stage, name)?;
+            let server = Staged::start(stage, name, Some(transcript))?;
             let address = server.program.speaks(transcript.protocol.name());
             let failed = difference(transcript, address, delivery, PATIENCE, Side::Larder);
             problems.extend(failed.map(|difference| format!("{name}: {difference}")));
@@ -373,7 +375,7 @@ pub(crate) fn problems(book: &Book, page: &Page, name: &str) -> Result<Vec<Strin
     };
     let mut problems = Vec::new();
     let included = included(book, page)?;
-    let started = Staged::start(stage, name)?.program;
+    let started = Staged::start(stage, name, None)?.program;
     let protocols: Vec<&str> = started.listening.iter().map(|(p, _)| p.as_str()).collect();
     let mut promised = transcripts(&book.root)?;
     promised.retain(|transcript| {
@@ -399,7 +401,7 @@ pub(crate) fn problems(book: &Book, page: &Page, name: &str) -> Result<Vec<Strin
         let delivery = Delivery::AsWritten;
         if *said == Said::Fails {
             motives += 1;
-            let server = Staged::start(stage, name)?;
+            let server = Staged::start(stage, name, Some(transcript))?;
             let address = server.program.speaks(transcript.protocol.name());
             if transcript.stage <= stage {
                 problems.push(format!("{}: a later stage must pass it", transcript.name));
@@ -423,7 +425,7 @@ pub(crate) fn problems(book: &Book, page: &Page, name: &str) -> Result<Vec<Strin
                 problems.push(format!("{page}: shows no code of an article"));
                 continue;
             };
-            let server = Staged::start(stage, article)?;
+            let server = Staged::start(stage, article, Some(transcript))?;
             let address = server.program.address();
             if difference(transcript, address, delivery, IMPATIENCE, Side::Larder).is_none() {
                 problems.push(format!(

@@ -1,0 +1,110 @@
+//! Whether a server is to be asked: ejected after errors in a row, probed with growing pauses, back by itself.
+//!
+//! ```text
+//!            error, error, error
+//!    in use ─────────────────────▶ ejected ◀─┐ the probe fails:
+//!    ▲                                │      │ the pause doubles
+//!    └────── the probe is answered ─ probe ──┘
+//! ```
+
+use std::hash::{BuildHasher, RandomState};
+use std::io::{self, Read, Write};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::thread;
+use std::time::Duration;
+
+use super::upstream::DEADLINE;
+
+/// Errors in a row that eject a server.
+const FAILURES: u32 = 3;
+/// The pause before the first probe, and the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+// ANCHOR: health
+/// What is known of a server.
+pub(crate) struct Health {
+    address: Arc<str>,
+    /// Errors since the last reply.
+    failures: AtomicU32,
+    ejected: AtomicBool,
+}
+
+impl Health {
+    pub(crate) fn new(address: Arc<str>) -> Health {
+        Health {
+            address,
+            failures: AtomicU32::new(0),
+            ejected: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn is_ejected(&self) -> bool {
+        self.ejected.load(Relaxed)
+    }
+
+    /// A reply has come: errors are counted anew.
+    pub(crate) fn answered(&self) {
+        self.failures.store(0, Relaxed);
+    }
+
+    /// No connection could be made, or one ended while a reply was due. The third time in a
+    /// row, the server is ejected.
+    pub(crate) fn failed(self: &Arc<Self>) {
+        let failures = self.failures.fetch_add(1, Relaxed).saturating_add(1);
+        // Of several threads that see errors at the same time, one ejects.
+        if failures >= FAILURES && !self.ejected.swap(true, Relaxed) {
+            eprintln!(
+                "{} is ejected after errors in a row; probing it",
+                self.address
+            );
+            let health = Arc::clone(self);
+            if thread::Builder::new()
+                .spawn(move || health.probe())
+                .is_err()
+            {
+                // No thread to be had: better to go on asking than never to ask again.
+                self.ejected.store(false, Relaxed);
+            }
+        }
+    }
+    // ANCHOR_END: health
+
+    // ANCHOR: probe
+    /// Asks again and again, with growing pauses, until there is an answer.
+    fn probe(&self) {
+        for probes in 0.. {
+            thread::sleep(pause(probes));
+            if self.answers().unwrap_or(false) {
+                break;
+            }
+        }
+        self.failures.store(0, Relaxed);
+        self.ejected.store(false, Relaxed);
+        eprintln!("{} is back", self.address);
+    }
+
+    /// Whether it says a whole sentence. That it accepts a connection proves nothing: the
+    /// kernel does that, for a process that hangs as well.
+    fn answers(&self) -> io::Result<bool> {
+        let address = self.address.to_socket_addrs()?.next();
+        let address = address.ok_or(io::ErrorKind::NotFound)?;
+        let mut stream = TcpStream::connect_timeout(&address, DEADLINE)?;
+        stream.set_read_timeout(Some(DEADLINE))?;
+        stream.write_all(b"version\r\n")?;
+        let mut reply = [0; 8];
+        stream.read_exact(&mut reply)?;
+        Ok(&reply == b"VERSION ")
+    }
+}
+
+/// How long to wait before the probe after so many, give or take a quarter: proxies that
+/// have lost the same server don't all knock at the same moment.
+fn pause(probes: u32) -> Duration {
+    let pause = (FIRST_PAUSE * 2u32.pow(probes.min(10))).min(LONGEST_PAUSE);
+    let random = RandomState::new().hash_one(probes) % 1001;
+    pause * 3 / 4 + pause / 2 * random as u32 / 1000
+}
+// ANCHOR_END: probe

@@ -1,0 +1,411 @@
+//! A client's side: its commands are gathered, each goes to the server that its key belongs to, and the replies come back
+//! in the client's order.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use larder::protocol::memcached::text::{Command, reply};
+use larder::proxy::OnFailure;
+use larder::proxy::reply::Shape;
+use larder::proxy::request::{Cut, Cutter, Local, Meta, Request, Rest, Route, Scratch};
+use larder::server::limits::OUTPUT_SOFT_LIMIT;
+use larder::server::{self, Next, Peer, Refusal, Service, Turn};
+
+use super::ring::Ring;
+use super::upstream::{Failure, Replies, Upstream};
+
+/// Commands of one client that are under way together. Their replies are held in memory
+/// until all are there.
+const BATCH: usize = 64;
+
+/// The servers behind us, which of them a key belongs to, and what becomes of the keys of
+/// one that is ejected.
+pub(crate) struct Pool {
+    pub(crate) upstreams: Vec<Upstream>,
+    pub(crate) ring: Ring,
+    pub(crate) on_failure: OnFailure,
+}
+
+/// Forwards memcached's text protocol.
+pub(crate) struct Forward {
+    pool: Arc<Pool>,
+}
+
+impl Forward {
+    pub(crate) fn new(pool: Arc<Pool>) -> Forward {
+        Forward { pool }
+    }
+}
+
+impl Service for Forward {
+    fn protocol(&self) -> &'static str {
+        "memcached"
+    }
+
+    fn open(&self, _: Peer) -> Box<dyn server::Session> {
+        Box::new(Session {
+            pool: Arc::clone(&self.pool),
+            cutter: Cutter::memcached(),
+            scratch: Scratch::default(),
+            large: None,
+        })
+    }
+
+    fn refusal(&self, _: Refusal) -> Cow<'static, [u8]> {
+        reply::TOO_MANY_CONNECTIONS.into()
+    }
+}
+
+/// One client.
+struct Session {
+    pool: Arc<Pool>,
+    cutter: Cutter,
+    scratch: Scratch,
+    /// What is left of a value that is too large, and whether the client wants to be told.
+    large: Option<(Rest, bool)>,
+}
+
+/// What is sent in one go.
+struct Batch {
+    consumed: usize,
+    /// What each server gets.
+    shares: Vec<Share>,
+    /// What the client is due, in its order.
+    due: Vec<Due>,
+    then: Then,
+}
+
+/// Requests to one server, and how the replies to them are framed.
+#[derive(Default, Clone)]
+struct Share {
+    requests: Vec<u8>,
+    shapes: Vec<Shape>,
+}
+
+/// The answer to one request.
+enum Due {
+    One(Part),
+    /// These, put together.
+    Values(Vec<Part>),
+    /// One of every server, all of which say the same.
+    Same(Vec<Part>),
+    /// What we say ourselves.
+    Say(Cow<'static, [u8]>),
+}
+
+/// One reply.
+enum Part {
+    /// The next of this server. What may be asked again, should it not come, is kept.
+    Asked(usize, Option<Read>),
+    /// None of this server, which was not asked.
+    Failed(usize, Failure),
+    /// As if the key were not there.
+    Miss,
+}
+
+/// A request that changes nothing.
+struct Read {
+    key: Vec<u8>,
+    request: Vec<u8>,
+    shape: Shape,
+}
+
+enum Then {
+    /// There may be more in the input.
+    GoOn,
+    Read,
+    Close,
+}
+
+impl server::Session for Session {
+    fn turn(&mut self, input: &[u8], output: &mut Vec<u8>) -> Turn {
+        let full = output.len() + OUTPUT_SOFT_LIMIT;
+        let mut consumed = 0;
+        loop {
+            let mut batch = Batch {
+                consumed: 0,
+                shares: vec![Share::default(); self.pool.upstreams.len()],
+                due: Vec::new(),
+                then: Then::GoOn,
+            };
+            self.gather(&input[consumed..], &mut batch);
+            consumed += batch.consumed;
+            let replies = self.pool.forward(&batch.shares);
+            for due in &batch.due {
+                self.pool.scatter(due, &replies, output);
+            }
+            let next = match batch.then {
+                Then::GoOn if output.len() <= full => continue,
+                Then::GoOn => Next::Again,
+                Then::Read => Next::Read,
+                Then::Close => Next::Close,
+            };
+            return Turn { consumed, next };
+        }
+    }
+}
+
+impl Session {
+    /// Takes requests off the start of the input, as many as may go together.
+    fn gather(&mut self, input: &[u8], batch: &mut Batch) {
+        while batch.due.len() < BATCH {
+            let rest = &input[batch.consumed..];
+            if let Some((large, tell)) = &mut self.large {
+                let Some((used, true)) = large.feed(rest) else {
+                    batch.consumed = input.len();
+                    batch.then = Then::Read;
+                    return;
+                };
+                batch.consumed += used;
+                if *tell {
+                    batch.due.push(Due::Say(reply::TOO_LARGE.into()));
+                }
+                self.large = None;
+                continue;
+            }
+            match self.cutter.cut(rest, &mut self.scratch) {
+                Cut::Request(request, used) => {
+                    batch.consumed += used;
+                    self.pool.place(&request, batch);
+                }
+                Cut::Nothing(used) => batch.consumed += used,
+                Cut::Bad {
+                    reply,
+                    consumed,
+                    close,
+                } => {
+                    batch.consumed += consumed;
+                    batch.due.push(Due::Say(reply));
+                    if close {
+                        batch.then = Then::Close;
+                    }
+                }
+                // Counted off and dropped. The old value goes, too, as it would if
+                // memcached had refused the new one.
+                Cut::Large(large) => {
+                    if let Route::Key(key) = large.route
+                        && let Place::Server(server) = self.pool.locate(key)
+                    {
+                        let delete = [b"delete ", key, b" noreply\r\n"].concat();
+                        batch.send(server, &delete, Shape::Nothing);
+                    }
+                    self.large = Some((large.rest, large.shape != Shape::Nothing));
+                }
+                Cut::Incomplete => batch.then = Then::Read,
+            }
+            if !matches!(batch.then, Then::GoOn) {
+                return;
+            }
+        }
+    }
+}
+
+// ANCHOR: locate
+/// Who is to be asked for a key.
+enum Place {
+    Server(usize),
+    /// Its server is ejected, and nobody stands in for it.
+    Ejected(usize),
+}
+
+impl Pool {
+    fn locate(&self, key: &[u8]) -> Place {
+        let mut servers = self.ring.successors(key);
+        let home = servers.next().unwrap_or(0);
+        let in_use = |server: &usize| !self.upstreams[*server].health.is_ejected();
+        if in_use(&home) {
+            return Place::Server(home);
+        }
+        match self.on_failure {
+            OnFailure::Next => servers
+                .find(in_use)
+                .map_or(Place::Ejected(home), Place::Server),
+            OnFailure::Error | OnFailure::Miss => Place::Ejected(home),
+        }
+    }
+
+    /// Gives a request to the server of its key, if that is to be asked.
+    fn part(
+        &self,
+        key: &[u8],
+        request: &[u8],
+        shape: Shape,
+        repeat_safe: bool,
+        batch: &mut Batch,
+    ) -> Part {
+        match self.locate(key) {
+            Place::Server(server) => {
+                batch.send(server, request, shape);
+                let read = repeat_safe.then(|| Read {
+                    key: key.to_vec(),
+                    request: request.to_vec(),
+                    shape,
+                });
+                Part::Asked(server, read)
+            }
+            Place::Ejected(_) if repeat_safe && self.on_failure == OnFailure::Miss => Part::Miss,
+            Place::Ejected(server) => Part::Failed(server, Failure::Ejected),
+        }
+    }
+    // ANCHOR_END: locate
+
+    /// Gives a request to the servers that it concerns.
+    fn place(&self, request: &Request<'_>, batch: &mut Batch) {
+        let (bytes, shape, repeat_safe) = (request.bytes, request.shape, request.repeat_safe);
+        if !matches!(request.meta, Meta::No) {
+            // Of a meta command nobody can say here whether a reply will come.
+            return batch.due.push(Due::Say(reply::ERROR.into()));
+        }
+        match request.route {
+            Route::Key(key) => {
+                let part = self.part(key, bytes, shape, repeat_safe, batch);
+                if shape != Shape::Nothing {
+                    batch.due.push(Due::One(part));
+                }
+            }
+            Route::Split(_, keys) => {
+                // `get a b c` becomes `get a`, `get b`, `get c`, each at the server of its key.
+                let mut words = bytes
+                    .split(|byte| *byte == b' ')
+                    .filter(|word| !word.is_empty());
+                let verb = words.next().unwrap_or_default();
+                let exptime = words.next().filter(|_| verb.starts_with(b"gat"));
+                let parts = keys.iter().map(|key| {
+                    let line: Vec<&[u8]> = [Some(verb), exptime, Some(key)]
+                        .into_iter()
+                        .flatten()
+                        .collect();
+                    let request = [&line.join(&b' ')[..], b"\r\n"].concat();
+                    self.part(key, &request, Shape::Values, repeat_safe, batch)
+                });
+                let parts = parts.collect();
+                batch.due.push(Due::Values(parts));
+            }
+            Route::Every(_) => {
+                let parts = (0..self.upstreams.len()).map(|server| {
+                    if self.upstreams[server].health.is_ejected() {
+                        return Part::Failed(server, Failure::Ejected);
+                    }
+                    batch.send(server, bytes, shape);
+                    Part::Asked(server, None)
+                });
+                let parts = parts.collect();
+                if shape != Shape::Nothing {
+                    batch.due.push(Due::Same(parts));
+                }
+            }
+            // Any will do that is in use.
+            Route::Any => self.any(bytes, shape, batch),
+            Route::Local(Local::Memcached(Command::Version)) => self.any(bytes, Shape::Line, batch),
+            Route::Local(Local::Memcached(Command::Quit)) => batch.then = Then::Close,
+            Route::Local(Local::Memcached(Command::MetaNoop)) => {
+                batch.due.push(Due::Say(reply::META_NOOP.into()));
+            }
+            Route::Local(Local::Memcached(Command::Shutdown)) => {
+                batch.due.push(Due::Say(reply::SHUTDOWN_DISABLED.into()));
+            }
+            _ => batch.due.push(Due::Say(reply::ERROR.into())),
+        }
+    }
+
+    fn any(&self, bytes: &[u8], shape: Shape, batch: &mut Batch) {
+        let in_use = |upstream: &Upstream| !upstream.health.is_ejected();
+        let server = self.upstreams.iter().position(in_use).unwrap_or(0);
+        batch.send(server, bytes, shape);
+        batch.due.push(Due::One(Part::Asked(server, None)));
+    }
+
+    /// Sends every server its share, then waits for none of them: the replies are fetched
+    /// when they are due.
+    fn forward(&self, shares: &[Share]) -> Vec<Replies> {
+        let pairs = self.upstreams.iter().zip(shares);
+        pairs
+            .map(|(upstream, share)| upstream.ask(&share.requests, &share.shapes))
+            .collect()
+    }
+}
+
+impl Batch {
+    /// One more request for this server.
+    fn send(&mut self, server: usize, request: &[u8], shape: Shape) {
+        let share = &mut self.shares[server];
+        share.requests.extend_from_slice(request);
+        if shape != Shape::Nothing {
+            share.shapes.push(shape);
+        }
+    }
+}
+
+impl Pool {
+    // ANCHOR: reply
+    /// The reply, or what stands in its place.
+    fn reply(&self, part: &Part, replies: &[Replies]) -> Vec<u8> {
+        let (server, failure) = match part {
+            Part::Miss => return reply::END.to_vec(),
+            Part::Failed(server, failure) => (*server, *failure),
+            Part::Asked(server, again) => match (replies[*server].next(), again) {
+                (Ok(reply), _) => return reply,
+                // Nobody knows whether it was done. A read may be asked again, wherever its
+                // key belongs by now.
+                (Err(Failure::Lost), Some(read)) => match self.again(read) {
+                    Some(reply) => return reply,
+                    None => (*server, Failure::Lost),
+                },
+                (Err(failure), _) => (*server, failure),
+            },
+        };
+        let address = &self.upstreams[server].address;
+        format!("SERVER_ERROR upstream {address} {failure}\r\n").into_bytes()
+    }
+
+    /// The answer to a read that is sent a second time; there is no third.
+    fn again(&self, read: &Read) -> Option<Vec<u8>> {
+        match self.locate(&read.key) {
+            Place::Server(server) => {
+                let replies = self.upstreams[server].ask(&read.request, &[read.shape]);
+                replies.next().ok()
+            }
+            Place::Ejected(_) => None,
+        }
+    }
+    // ANCHOR_END: reply
+
+    /// Appends what the client is due.
+    fn scatter(&self, due: &Due, replies: &[Replies], output: &mut Vec<u8>) {
+        match due {
+            Due::Say(text) => output.extend_from_slice(text),
+            Due::One(part) => output.extend_from_slice(&self.reply(part, replies)),
+            Due::Values(parts) => {
+                // All of them, whatever they say: each must be off its queue.
+                let parts: Vec<Vec<u8>> =
+                    parts.iter().map(|part| self.reply(part, replies)).collect();
+                let values: Option<Vec<&[u8]>> = parts
+                    .iter()
+                    .map(|part| part.strip_suffix(reply::END))
+                    .collect();
+                match values {
+                    Some(values) => {
+                        values
+                            .iter()
+                            .for_each(|value| output.extend_from_slice(value));
+                        output.extend_from_slice(reply::END);
+                    }
+                    // One that is an error is the answer to the whole.
+                    None => output.extend(
+                        parts
+                            .iter()
+                            .find(|part| !part.ends_with(reply::END))
+                            .into_iter()
+                            .flatten(),
+                    ),
+                }
+            }
+            Due::Same(parts) => {
+                let parts: Vec<Vec<u8>> =
+                    parts.iter().map(|part| self.reply(part, replies)).collect();
+                let error = parts.iter().find(|part| part.starts_with(b"SERVER_ERROR"));
+                output.extend(error.or(parts.first()).into_iter().flatten());
+            }
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! The connection to one server of the pool, which all clients share, and the queue of who waits for its replies.
+//!
+//! ```text
+//!   client a ─┐  lock: into the queue,   ┌───────┐  requests   ┌────────┐
+//!   client b ─┼─ then the bytes ────────▶│ write │────────────▶│ server │
+//!   client c ─┘        │                 └───────┘             └────────┘
+//!        ▲       queue: a a b c                                     │
+//!        │             │                 ┌───────┐  replies         │
+//!        └─ a channel ─┴◀── who is next ─│ read  │◀─────────────────┘
+//!           for each                     └───────┘  one thread
+//! ```
+//!
+//! A server answers in the order in which it was asked. So whoever has been in the queue for longest gets the next
+//! reply, and nothing else has to be known.
+//!
+//! The thread that reads also keeps the deadline: when a reply is due and nothing has come for too long, it hangs up.
+//! `health.rs` counts such failures.
+
+use std::fmt;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpStream, ToSocketAddrs};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use std::{mem, thread, vec};
+
+use crossbeam_channel::{Receiver, SendError, Sender, unbounded};
+
+use larder::proxy::reply::{Framer, Shape, State};
+
+use super::health::Health;
+
+/// How long a connection may take to be made, a write may find no room, and a server may be
+/// silent while a reply is due.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(1);
+/// How late the end of a deadline may be noticed.
+const TICK: Duration = Duration::from_millis(50);
+/// Bytes of the largest reply. A server that sends a larger one is hung up on.
+const MAX_REPLY: usize = 64 * 1024 * 1024;
+
+// ANCHOR: types
+/// A server, the connection to it if there is one, and what is known of its health.
+pub(crate) struct Upstream {
+    pub(crate) address: Arc<str>,
+    pub(crate) health: Arc<Health>,
+    link: Mutex<Option<Link>>,
+}
+
+/// The side of a connection that is written to.
+struct Link {
+    stream: TcpStream,
+    waiting: Sender<Waiter>,
+}
+
+/// A client that waits for replies of these kinds.
+struct Waiter {
+    shapes: vec::IntoIter<Shape>,
+    replies: Sender<Result<Vec<u8>, Failure>>,
+    since: Instant,
+}
+
+/// The replies to what was asked, as they come.
+pub(crate) struct Replies(Result<Receiver<Result<Vec<u8>, Failure>>, Failure>);
+// ANCHOR_END: types
+
+// ANCHOR: failure
+/// Why there is no reply.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Failure {
+    /// No connection could be made. Nothing was sent.
+    Refused,
+    /// It is ejected. Nothing was sent.
+    Ejected,
+    /// Nothing came within the deadline.
+    Silent,
+    /// The connection ended before the reply did.
+    Lost,
+    /// What came was no reply.
+    Garbage,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Refused => f.write_str("can't be connected to"),
+            Failure::Ejected => f.write_str("is ejected after errors in a row, and being probed"),
+            Failure::Silent => write!(f, "did not answer within {DEADLINE:?}"),
+            Failure::Lost => f.write_str("closed the connection before it had answered"),
+            Failure::Garbage => f.write_str("answered with something that is no reply"),
+        }
+    }
+}
+// ANCHOR_END: failure
+
+impl Upstream {
+    pub(crate) fn new(address: String) -> Upstream {
+        let address: Arc<str> = address.into();
+        Upstream {
+            health: Arc::new(Health::new(Arc::clone(&address))),
+            address,
+            link: Mutex::new(None),
+        }
+    }
+
+    /// Sends requests. Their replies come later, as many as there are shapes.
+    pub(crate) fn ask(&self, requests: &[u8], shapes: &[Shape]) -> Replies {
+        Replies(self.send(requests, shapes))
+    }
+
+    // ANCHOR: send
+    fn send(
+        &self,
+        requests: &[u8],
+        shapes: &[Shape],
+    ) -> Result<Receiver<Result<Vec<u8>, Failure>>, Failure> {
+        let (sender, replies) = unbounded();
+        if requests.is_empty() {
+            return Ok(replies);
+        }
+        let mut waiter = Waiter {
+            shapes: shapes.to_vec().into_iter(),
+            replies: sender,
+            since: Instant::now(),
+        };
+        let mut slot = self.link.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            let link = match slot.take() {
+                Some(link) => link,
+                None => Link::dial(&self.address, &self.health).map_err(|_| {
+                    self.health.failed();
+                    Failure::Refused
+                })?,
+            };
+            // First the place in the queue, then the bytes: a reply always finds who waits
+            // for it. Who waits for none needs no place.
+            let queued = match shapes {
+                [] => Ok(()),
+                _ => link.waiting.send(waiter),
+            };
+            match queued {
+                Ok(()) => {
+                    // If it fails, the link is dropped, and the thread that reads tells who
+                    // waits.
+                    if (&link.stream).write_all(requests).is_ok() {
+                        *slot = Some(link);
+                    }
+                    return Ok(replies);
+                }
+                // Nobody reads from this connection any more, and nothing was sent: try a
+                // new one.
+                Err(SendError(back)) => waiter = back,
+            }
+        }
+    }
+    // ANCHOR_END: send
+}
+
+impl Replies {
+    /// Waits for the next reply, or to learn why there is none.
+    pub(crate) fn next(&self) -> Result<Vec<u8>, Failure> {
+        match &self.0 {
+            Ok(replies) => replies.recv().unwrap_or(Err(Failure::Lost)),
+            Err(failure) => Err(*failure),
+        }
+    }
+}
+
+impl Link {
+    /// Connects, and starts the thread that reads the replies.
+    fn dial(address: &str, health: &Arc<Health>) -> io::Result<Link> {
+        let mut last = io::Error::other("it has no address");
+        for address in address.to_socket_addrs()? {
+            match TcpStream::connect_timeout(&address, DEADLINE) {
+                Ok(stream) => {
+                    stream.set_nodelay(true)?;
+                    stream.set_write_timeout(Some(DEADLINE))?;
+                    let (waiting, queue) = unbounded();
+                    let reading = stream.try_clone()?;
+                    reading.set_read_timeout(Some(TICK))?;
+                    let health = Arc::clone(health);
+                    thread::Builder::new().spawn(move || scatter(&reading, queue, &health))?;
+                    return Ok(Link { stream, waiting });
+                }
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+}
+
+impl Drop for Link {
+    /// Wakes the thread that reads; it ends, and with it all who still wait.
+    fn drop(&mut self) {
+        // Fails when the connection is gone, and then the thread knows.
+        let _ = self.stream.shutdown(Shutdown::Both);
+    }
+}
+
+// ANCHOR: scatter
+/// Hands each reply to the client that is next in the queue, until the connection ends.
+fn scatter(mut stream: &TcpStream, queue: Receiver<Waiter>, health: &Arc<Health>) {
+    let mut current: Option<(Waiter, Framer)> = None;
+    let mut reply = Vec::new();
+    let mut chunk = vec![0; 64 * 1024];
+    let mut heard = Instant::now();
+    let failure = 'connection: loop {
+        let read = match stream.read(&mut chunk) {
+            Ok(0) => break Failure::Lost,
+            Ok(read) => read,
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                current = current.or_else(|| next(&queue));
+                let late = |waiter: &Waiter| waiter.since.max(heard).elapsed() >= DEADLINE;
+                if current.as_ref().is_some_and(|(waiter, _)| late(waiter)) {
+                    break Failure::Silent;
+                }
+                continue;
+            }
+            Err(_) => break Failure::Lost,
+        };
+        heard = Instant::now();
+        let mut rest = &chunk[..read];
+        while !rest.is_empty() {
+            // A reply that nobody has asked for: from here on no reply can be trusted.
+            let Some((waiter, mut framer)) = current.take().or_else(|| next(&queue)) else {
+                break 'connection Failure::Garbage;
+            };
+            let progress = framer.feed(rest);
+            reply.extend_from_slice(&rest[..progress.used]);
+            rest = &rest[progress.used..];
+            match progress.state {
+                State::More => current = Some((waiter, framer)),
+                State::Garbage => {
+                    current = Some((waiter, framer));
+                    break 'connection Failure::Garbage;
+                }
+                State::Done => {
+                    health.answered();
+                    // Fails when the client has left. Its reply is taken off the stream all
+                    // the same.
+                    let _ = waiter.replies.send(Ok(mem::take(&mut reply)));
+                    current = due(waiter);
+                }
+            }
+        }
+        if reply.len() > MAX_REPLY {
+            break Failure::Garbage;
+        }
+    };
+    let _ = stream.shutdown(Shutdown::Both);
+    // A connection that ends while nobody waits is no failure: servers close what is idle.
+    let waiting: Vec<Waiter> = current
+        .map(|(waiter, _)| waiter)
+        .into_iter()
+        .chain(queue.try_iter())
+        .collect();
+    if !waiting.is_empty() {
+        health.failed();
+    }
+    // In this order: whoever learns that no reply comes finds no queue to join any more.
+    drop(queue);
+    for waiter in &waiting {
+        let _ = waiter.replies.send(Err(failure));
+    }
+}
+
+/// The next in the queue to whom a reply is due.
+fn next(queue: &Receiver<Waiter>) -> Option<(Waiter, Framer)> {
+    queue.try_iter().find_map(due)
+}
+
+/// A waiter and what frames its next reply, if it waits for one more.
+fn due(mut waiter: Waiter) -> Option<(Waiter, Framer)> {
+    let shape = waiter.shapes.next()?;
+    Some((waiter, Framer::new(shape)))
+}
+// ANCHOR_END: scatter

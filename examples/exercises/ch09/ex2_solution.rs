@@ -1,0 +1,28 @@
+//! 9.2, a solution: what was sent may have been done, so only reads are sent again.
+
+use std::io::{self, BufRead, BufReader, Write};
+use std::net::TcpStream;
+
+pub(crate) fn serve(mut stream: &TcpStream) -> io::Result<()> {
+    for line in BufReader::new(stream).lines() {
+        let line = line?;
+        let (verb, fate) = line.split_once(' ').unwrap_or((&line, ""));
+        let answer = if may_be_sent_again(verb, fate) {
+            "again"
+        } else {
+            "error"
+        };
+        stream.write_all(format!("{answer}\r\n").as_bytes())?;
+    }
+    Ok(())
+}
+
+/// `unsent`: no connection was to be had. `lost`: the connection ended before the answer. `half`: it ended in the middle
+/// of the answer. `silent`: nothing came within the deadline.
+fn may_be_sent_again(verb: &str, fate: &str) -> bool {
+    match fate {
+        "unsent" => true,
+        "lost" | "half" => matches!(verb, "get" | "gets"),
+        _ => false,
+    }
+}

@@ -1,0 +1,24 @@
+//! 9.2, the starter: whatever was lost is sent again.
+
+use std::io::{self, BufRead, BufReader, Write};
+use std::net::TcpStream;
+
+pub(crate) fn serve(mut stream: &TcpStream) -> io::Result<()> {
+    for line in BufReader::new(stream).lines() {
+        let line = line?;
+        let (verb, fate) = line.split_once(' ').unwrap_or((&line, ""));
+        let answer = if may_be_sent_again(verb, fate) {
+            "again"
+        } else {
+            "error"
+        };
+        stream.write_all(format!("{answer}\r\n").as_bytes())?;
+    }
+    Ok(())
+}
+
+/// `unsent`: no connection was to be had. `lost`: the connection ended before the answer. `half`: it ended in the middle
+/// of the answer. `silent`: nothing came within the deadline.
+fn may_be_sent_again(_verb: &str, fate: &str) -> bool {
+    fate != "silent"
+}

@@ -1,0 +1,25 @@
+//! Exercises of chapter 9, failing servers.
+
+mod ex1_solution;
+mod ex1_starter;
+mod ex2_solution;
+mod ex2_starter;
+
+use super::{Exercise, Serve};
+
+pub(crate) const EXERCISES: &[Exercise] = &[
+    Exercise {
+        number: "9.1",
+        file: "ch09/ex1",
+        asks: "eject a server after three errors in a row",
+        starter: Serve::Connection(ex1_starter::serve),
+        solution: Serve::Connection(ex1_solution::serve),
+    },
+    Exercise {
+        number: "9.2",
+        file: "ch09/ex2",
+        asks: "decide what may be sent again",
+        starter: Serve::Connection(ex2_starter::serve),
+        solution: Serve::Connection(ex2_solution::serve),
+    },
+];
