@@ -13,11 +13,12 @@
 //! A server answers in the order in which it was asked. So whoever has been in the queue for longest gets the next
 //! reply, and nothing else has to be known.
 
+use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream, ToSocketAddrs};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
-use std::{mem, thread, vec};
+use std::{mem, thread};
 
 use crossbeam_channel::{Receiver, SendError, Sender, unbounded};
 
@@ -43,7 +44,7 @@ struct Link {
 
 /// A client that waits for replies of these kinds.
 struct Waiter {
-    shapes: vec::IntoIter<Shape>,
+    shapes: VecDeque<Shape>,
     replies: Sender<Vec<u8>>,
 }
 
@@ -79,7 +80,7 @@ impl Upstream {
             return Ok(replies);
         }
         let mut waiter = Waiter {
-            shapes: shapes.to_vec().into_iter(),
+            shapes: shapes.iter().copied().collect(),
             replies: sender,
         };
         let mut slot = self.link.lock().unwrap_or_else(PoisonError::into_inner);
@@ -201,7 +202,7 @@ fn next(queue: &Receiver<Waiter>) -> Option<(Waiter, Framer)> {
 
 /// A waiter and what frames its next reply, if it waits for one more.
 fn due(mut waiter: Waiter) -> Option<(Waiter, Framer)> {
-    let shape = waiter.shapes.next()?;
+    let shape = waiter.shapes.pop_front()?;
     Some((waiter, Framer::new(shape)))
 }
 // ANCHOR_END: scatter

@@ -16,12 +16,13 @@
 //! The thread that reads also keeps the deadline: when a reply is due and nothing has come for too long, it hangs up.
 //! `health.rs` counts such failures.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream, ToSocketAddrs};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use std::{mem, thread, vec};
+use std::{mem, thread};
 
 use crossbeam_channel::{Receiver, SendError, Sender, unbounded};
 
@@ -53,7 +54,7 @@ struct Link {
 
 /// A client that waits for replies of these kinds.
 struct Waiter {
-    shapes: vec::IntoIter<Shape>,
+    shapes: VecDeque<Shape>,
     replies: Sender<Result<Vec<u8>, Failure>>,
     since: Instant,
 }
@@ -117,7 +118,7 @@ impl Upstream {
             return Ok(replies);
         }
         let mut waiter = Waiter {
-            shapes: shapes.to_vec().into_iter(),
+            shapes: shapes.iter().copied().collect(),
             replies: sender,
             since: Instant::now(),
         };
@@ -269,7 +270,7 @@ fn next(queue: &Receiver<Waiter>) -> Option<(Waiter, Framer)> {
 
 /// A waiter and what frames its next reply, if it waits for one more.
 fn due(mut waiter: Waiter) -> Option<(Waiter, Framer)> {
-    let shape = waiter.shapes.next()?;
+    let shape = waiter.shapes.pop_front()?;
     Some((waiter, Framer::new(shape)))
 }
 // ANCHOR_END: scatter
