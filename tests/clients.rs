@@ -147,8 +147,10 @@ fn clients_find_no_difference_through_the_proxy() {
     let Some(python) = python() else {
         skip!("{NO_PYTHON}");
     };
-    let (Some(redis), Some(memcached)) = (Real::start("redis-server"), Real::start("memcached"))
-    else {
+    let (Some(redis), Some(memcached)) = (
+        Real::start("redis-server"),
+        Real::start_with("memcached", proxy_support::free_port(), &["-I", "1m"]),
+    ) else {
         skip!("there is no redis-server, or no memcached");
     };
     let through = |protocol, upstream| {
