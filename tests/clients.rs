@@ -1,9 +1,11 @@
-//! The clients that people already have: pymemcache, redis-py and redis-cli, against larder under both models.
+//! The clients that people already have: pymemcache, redis-py, node-redis, ioredis and redis-cli, against larder under both
+//! models, and through its proxy.
 //!
 //! The conversations are scripts in `tests/clients/`, and tables below for `redis-cli`. Nothing in them knows larder: each
 //! passes against the real memcached or redis-server too, which is a test of its own here, and proves it right.
 //!
-//! Python is the one in `target/venv` if that is there (`.ci/run` makes it), else `python3`, if it has the modules.
+//! Python is the one in `target/venv` if that is there (`.ci/run` makes it), else `python3`, if it has the modules. Node's
+//! modules are those in `target/node`.
 
 mod cluster_support;
 mod proxy_support;
@@ -40,15 +42,37 @@ fn python() -> Option<PathBuf> {
     })
 }
 
+const NODE_MODULES: &str = "target/node/node_modules";
+
+/// Node, if it is installed and has the modules.
+fn node() -> Option<PathBuf> {
+    let there = ["redis", "ioredis"].map(|module| root().join(NODE_MODULES).join(module).is_dir());
+    find("node").filter(|_| there == [true, true])
+}
+
 /// Runs a script of `tests/clients/` to its end and shows what it printed if a check of it failed.
 #[track_caller]
 fn run(python: &Path, script: &str, arguments: &[&str]) {
-    let done = Command::new(python)
-        .arg("-B") // leaves no __pycache__ in the sources
+    let mut command = Command::new(python);
+    command.arg("-B"); // leaves no __pycache__ in the sources
+    finish(command, script, arguments);
+}
+
+/// The same for a script for Node.
+#[track_caller]
+fn run_node(node: &Path, script: &str, arguments: &[&str]) {
+    let mut command = Command::new(node);
+    command.env("NODE_PATH", root().join(NODE_MODULES));
+    finish(command, script, arguments);
+}
+
+#[track_caller]
+fn finish(mut command: Command, script: &str, arguments: &[&str]) {
+    let done = command
         .arg(root().join("tests/clients").join(script))
         .args(arguments)
         .output()
-        .expect("python starts");
+        .expect("it starts");
     let printed = String::from_utf8_lossy(&done.stdout);
     let complaints = String::from_utf8_lossy(&done.stderr);
     assert!(
@@ -164,6 +188,46 @@ fn clients_find_no_difference_through_the_proxy() {
     }
     let (_proxy, address) = through(Protocol::Memcached, memcached.address);
     run(&python, "memcached.py", &[&address]);
+}
+
+const NO_NODE: &str = "there is no node with redis and ioredis in target/node (see .ci/run)";
+
+#[test]
+fn the_node_script_is_right_about_redis() {
+    let Some(node) = node() else {
+        skip!("{NO_NODE}");
+    };
+    let Some(redis) = Real::start("redis-server") else {
+        skip!("there is no redis-server");
+    };
+    for protocol in ["2", "3"] {
+        run_node(&node, "node.cjs", &[&redis.address.to_string(), protocol]);
+    }
+}
+
+#[test]
+fn node_clients_take_one_server_a_pool_or_a_cluster_behind_the_proxy_for_one_redis() {
+    let Some(node) = node() else {
+        skip!("{NO_NODE}");
+    };
+    let servers: Option<Vec<Real>> = (0..3).map(|_| Real::start("redis-server")).collect();
+    let (Some(servers), Some(cluster)) = (servers, cluster_support::Cluster::start(3, false))
+    else {
+        skip!("there is no redis-server");
+    };
+    let addresses: Vec<SocketAddr> = servers.iter().map(|server| server.address).collect();
+    let settings = || larder::proxy::Settings::new(Protocol::Resp);
+    let proxies = [
+        proxy_support::proxy(settings(), &addresses[..1]),
+        proxy_support::proxy(settings(), &addresses),
+        cluster.proxy(),
+    ];
+    for proxy in &proxies {
+        let address = proxy.running.addresses()[0].to_string();
+        for protocol in ["2", "3"] {
+            run_node(&node, "node.cjs", &[&address, protocol]);
+        }
+    }
 }
 
 #[test]

@@ -8,7 +8,9 @@ fn kill9(arguments: &[&str]) -> Output {
     let program = larder.with_file_name("examples").join("kill9");
     let mut command = Command::new(program);
     command.arg("--larder").arg(larder).args(arguments);
-    command.output().expect("cargo test builds the examples")
+    command
+        .output()
+        .expect("the examples are built: cargo build --examples")
 }
 
 fn said(output: &Output) -> String {
