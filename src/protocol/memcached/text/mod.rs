@@ -108,7 +108,16 @@ fn parse_line(input: &[u8], scanned: usize, nesting: Nesting) -> Parsed<'_> {
         return unended(input);
     };
     let consumed = end + 1;
-    let command = grammar::read(cut(&input[..end]))
+    let line = cut(&input[..end]);
+    let command = grammar::read(line);
+    if command.is_none() && ends_like_http(line) {
+        return Parsed::Bad {
+            reply: b"",
+            consumed,
+            close: true,
+        };
+    }
+    let command = command
         .ok_or(Bad::error())
         .and_then(|(verb, words)| command::build(verb, words, nesting));
     match command {
@@ -119,6 +128,13 @@ fn parse_line(input: &[u8], scanned: usize, nesting: Nesting) -> Parsed<'_> {
             close: false,
         },
     }
+}
+
+/// Whether the line of an unknown command is a browser's. A web page may send a request here without its reader knowing,
+/// and what follows it must not be run: memcached closes the connection without a word.
+fn ends_like_http(line: &[u8]) -> bool {
+    let last = line.rsplit(|&byte| byte == b' ').next();
+    last.is_some_and(|word| word.starts_with(b"HTTP/"))
 }
 
 /// The words of the line that the input begins with, and its length with its end; `None` if it has
