@@ -59,6 +59,29 @@ fn a_memcached_client_finds_what_it_stored() {
     client.expect_end();
 }
 
+/// Redis ends such a connection. If that were the one that clients share, three of them would have the upstream ejected.
+#[test]
+fn a_browser_is_turned_away_and_disturbs_nobody() {
+    let redis = upstream(Protocol::Resp);
+    let proxy = proxy(patient(Protocol::Resp), &[redis.address]);
+    let mut other = proxy.connect();
+    other.ask("SET a one\r\n", "+OK\r\n");
+    for _ in 0..4 {
+        let mut browser = proxy.connect();
+        browser.send("POST / HTTP/1.1\r\nHost: a\r\n\r\nDEL a\r\n");
+        browser.expect_end();
+        let mut browser = proxy.connect();
+        browser.send("Host: a\r\nDEL a\r\n");
+        browser.expect_end();
+    }
+    other.ask("GET a\r\n", "$3\r\none\r\n");
+    other.send("INFO proxy\r\n");
+    other.line();
+    other.line();
+    let stats = other.line();
+    assert!(stats.contains(",errors=0,"), "{stats}");
+}
+
 /// What the upstream itself says of its connections, but for the one that asks.
 fn connections(protocol: Protocol, upstream: &mut Client) -> usize {
     match protocol {

@@ -33,6 +33,13 @@ pub(super) fn cut<'a>(reader: &mut Reader, input: &'a [u8], scratch: &'a mut Scr
             if args.is_empty() {
                 return Cut::Nothing(consumed);
             }
+            if speaks_http(&args[0]) {
+                return Cut::Bad {
+                    reply: b"".into(),
+                    consumed,
+                    close: true,
+                };
+            }
             let bytes = if input[0] == b'*' {
                 &input[..consumed]
             } else {
@@ -48,6 +55,12 @@ pub(super) fn cut<'a>(reader: &mut Reader, input: &'a [u8], scratch: &'a mut Scr
         Step::TooLarge(_) => bad(b"invalid bulk length"),
         Step::Bad(error) => bad(&error.text()),
     }
+}
+
+/// Whether the client is a browser: a web page may send a request here without its reader knowing, and what follows it
+/// must not be run. Redis closes such a connection without a word; over a shared one that would hit other clients.
+fn speaks_http(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"post") || name.eq_ignore_ascii_case(b"host:")
 }
 
 fn bad(text: &[u8]) -> Cut<'static> {

@@ -167,6 +167,8 @@ fn requests_in_resp_end_where_their_lengths_say() {
         (b"\r\nGET a\r\n", "nothing 2"),
         (b"*0\r\nGET", "nothing 4"),
         (b"*-1\r\n", "nothing 5"),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nDEL a\r\n", "bad  17 close"),
+        (b"host: a\r\nDEL a\r\n", "bad  9 close"),
         (b"*2\r\n$3\r\nGET\r\n", "incomplete"),
         (
             b"*1\r\n:1\r\n",
