@@ -55,6 +55,15 @@ fn a_memcached_client_finds_what_it_stored() {
         format!("STAT {}:state up", memcached.address)
     );
     while client.line() != "END" {}
+    // Items are listed in lines of their own kind; larder's server has no such list.
+    client.send("stats cachedump 1 10\r\n");
+    loop {
+        match client.line() {
+            line if line.starts_with("ITEM ") => {}
+            line if line == "END" || line == "ERROR" => break,
+            line => panic!("{line}"),
+        }
+    }
     client.send("quit\r\n");
     client.expect_end();
 }

@@ -142,7 +142,8 @@ impl Framer {
                 value_line(line).map_or(Meaning::Garbage, |value| Meaning::Block(value.length))
             }
             (Shape::Values | Shape::Stats, b"END") => Meaning::Last,
-            (Shape::Stats, b"STAT") => Meaning::Next,
+            // `stats cachedump` lists items, `stats detail dump` prefixes.
+            (Shape::Stats, b"STAT" | b"ITEM" | b"PREFIX") => Meaning::Next,
             (Shape::Stats, b"RESET" | b"OK") => Meaning::Last,
             (Shape::Fenced, b"MN") => Meaning::Last,
             (Shape::Meta | Shape::Fenced, b"VA") => {

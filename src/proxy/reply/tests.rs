@@ -41,6 +41,8 @@ const REPLIES: &[(Shape, &[u8])] = &[
         b"VALUE a 0 1\r\nx\r\nSERVER_ERROR out of memory writing get response\r\n",
     ),
     (Shape::Stats, b"STAT pid 1\r\nSTAT version END\r\nEND\r\n"),
+    (Shape::Stats, b"ITEM a [1 b; 0 s]\r\nEND\r\n"),
+    (Shape::Stats, b"PREFIX a get 1 hit 1 set 1 del 0\r\nEND\r\n"),
     (Shape::Stats, b"RESET\r\n"),
     (Shape::Meta, b"VA 5 f0 k\r\nEND\r\n\r\n"),
     (Shape::Meta, b"VA 0 s0 W\r\n\r\n"),
