@@ -150,6 +150,10 @@ fn a_command_that_the_server_refuses_aborts_a_transaction() {
     let wrong = "-ERR wrong number of arguments for 'get' command\r\n";
     for mut client in [Client::connect(single.address), proxy.connect()] {
         client.ask(
+            "MULTI a\r\nEXEC\r\n",
+            "-ERR wrong number of arguments for 'multi' command\r\n-ERR EXEC without MULTI\r\n",
+        );
+        client.ask(
             "MULTI\r\nGET\r\nPING\r\nEXEC\r\n",
             format!("+OK\r\n{wrong}+QUEUED\r\n{EXECABORT}"),
         );

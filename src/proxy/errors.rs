@@ -28,6 +28,9 @@ pub(super) const TRYAGAIN: &[u8] =
 pub(super) const EXECABORT: &[u8] =
     b"-EXECABORT Transaction discarded because of previous errors.\r\n";
 
+/// `MULTI` with arguments.
+pub(super) const MULTI_WORDS: &[u8] = b"-ERR wrong number of arguments for 'multi' command\r\n";
+
 /// `EXEC` with arguments.
 pub(super) const EXEC_WORDS: &[u8] = b"-ERR wrong number of arguments for 'exec' command\r\n";
 

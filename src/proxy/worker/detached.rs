@@ -54,7 +54,12 @@ impl Worker {
                 Some(number) => number,
                 None => return self.answer(key, self.cross_slot()),
             },
-            None if why == Detach::Transaction && is(request, b"MULTI") => return self.multi(key),
+            None if why == Detach::Transaction && is(request, b"MULTI") => {
+                return match request.args() {
+                    Some(args) if args.len() > 1 => self.answer(key, errors::MULTI_WORDS),
+                    _ => self.multi(key),
+                };
+            }
             None if self.pool.is_single() => 0,
             None if why == Detach::Transaction => return self.to(key, self.pool.any(), request),
             None => return self.answer(key, errors::only(request)),
