@@ -279,6 +279,21 @@ pub(super) fn read_list(file: &Path) -> Result<ServerList, String> {
         .map_err(|error| format!("--servers {}: {error}", file.display()))
 }
 
+/// A proxy that is its own upstream would send every request round for ever.
+fn to_itself(listen: &Listen, servers: &ServerList) -> Result<(), String> {
+    let listen = listen.to_string();
+    match servers
+        .servers()
+        .iter()
+        .any(|server| server.address == listen)
+    {
+        false => Ok(()),
+        true => Err(format!(
+            "{listen} is both where clients connect and an upstream; choose another with --listen ADDR"
+        )),
+    }
+}
+
 /// Proxies until TERM, INT or QUIT. Fails with a sentence for a person when it can't start.
 pub(super) fn run(args: &ProxyArgs) -> Result<(), String> {
     let file = File::find(args.config.as_deref()).map_err(|error| error.to_string())?;
@@ -299,6 +314,7 @@ pub(super) fn run(args: &ProxyArgs) -> Result<(), String> {
         Some(demo) => demo.list(protocol)?,
         None => options.servers()?,
     };
+    to_itself(&listen, &servers)?;
     let password = match &demo {
         Some(_) => None,
         None => super::serve::password(options.password_file.as_deref(), PASSWORD)?,
@@ -413,6 +429,14 @@ mod tests {
         for way in ["--upstream", "--servers", "--cluster", "--demo"] {
             assert!(error.contains(way), "{error}");
         }
+    }
+
+    #[test]
+    fn a_proxy_is_not_its_own_upstream() {
+        let listen = |address: &str| Listen::Tcp(address.into());
+        let servers = "127.0.0.1:7000 1\n127.0.0.1:7001 1\n".parse().unwrap();
+        assert!(to_itself(&listen("127.0.0.1:7001"), &servers).is_err());
+        assert_eq!(to_itself(&listen("127.0.0.1:7002"), &servers), Ok(()));
     }
 
     #[test]
