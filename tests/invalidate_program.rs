@@ -101,6 +101,9 @@ fn what_waits_can_be_looked_at_while_it_runs_and_afterwards() {
         !good && text.contains("another larder invalidate uses it"),
         "{text}"
     );
+    // Nobody can be asked where nobody listens, and what runs has the spool.
+    let (good, text) = said(home.path(), &["--inspect", "--listen", "127.0.0.1:1"]);
+    assert!(!good && text.contains("say --listen ADDR"), "{text}");
     larder.signal("-TERM");
     larder.ended();
     let (good, text) = said(home.path(), &["--inspect", "--listen", &listen]);

@@ -72,7 +72,8 @@ impl TargetOptions {
         target.again = self.again.and_then(Span::off_if_zero);
         target.database = self.database;
         if self.password_file.is_some() || target.kind == Kind::Redis {
-            target.password = serve::password(self.password_file.as_deref(), PASSWORD)?;
+            target.password = serve::password(self.password_file.as_deref(), PASSWORD)
+                .map_err(|problem| format!("target {}: {problem}", self.name))?;
         }
         target.check()?;
         Ok(target)

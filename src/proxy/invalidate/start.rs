@@ -241,7 +241,13 @@ pub fn inspect(address: Option<&str>, spool: &Path) -> Result<String, String> {
             spool.display()
         ));
     }
-    let (spool, found) = Spool::open(spool, false)?;
+    let (spool, found) = Spool::open(spool, false).map_err(|problem| {
+        format!(
+            "nothing answers `stats invalidate` at {}, and the spool can't be read:\n{problem}\n\
+             To ask the larder invalidate that runs, say --listen ADDR, where it speaks memcached; over RESP, ask INFO.",
+            address.unwrap_or("a TCP address"),
+        )
+    })?;
     let mut out = String::from("not running; this is what the spool holds\n");
     if let Found::Lost(what) = found {
         out.push_str(&format!("damaged: {what}; all targets will be flushed\n"));

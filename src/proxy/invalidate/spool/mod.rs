@@ -158,7 +158,7 @@ impl Spool {
         sync: bool,
     ) -> std::result::Result<(Spool, Found), String> {
         let at = directory.display();
-        let say = |error: io::Error| format!("--spool {at}: {error}");
+        let say = |error: io::Error| format!("--spool {at}: can't be used as a directory: {error}");
         fs::create_dir_all(directory).map_err(say)?;
         let lock = directory.join("lock");
         let used_before = lock.exists();
