@@ -9,7 +9,8 @@ use std::net::SocketAddr;
 use std::thread;
 
 use larder::proxy::Protocol;
-use proxy_support::{Client, eventually, list, patient, proxy, upstream};
+use proxy_support::{Client, Real, eventually, list, patient, proxy, upstream};
+use support::skip;
 
 #[test]
 fn a_redis_client_finds_what_it_stored() {
@@ -303,4 +304,36 @@ fn another_list_moves_only_what_must_move() {
     assert!((100..=170).contains(&kept), "{kept} of 200 keys stayed");
     let after = servers[0].connections().total() + servers[1].connections().total();
     assert_eq!(after, before, "connections to servers that stay are kept");
+}
+
+#[test]
+fn monitor_shows_what_others_do_and_holds_nobody_up() {
+    let Some(redis) = Real::start("redis-server") else {
+        skip!("there is no redis-server");
+    };
+    let proxy = proxy(patient(Protocol::Resp), &[redis.address]);
+    let (mut watcher, mut other) = (proxy.connect(), proxy.connect());
+    watcher.ask("MONITOR\r\n", "+OK\r\n");
+    other.ask("SET key value\r\n", "+OK\r\n");
+    let shown = watcher.line();
+    assert!(shown.ends_with(r#""SET" "key" "value""#), "{shown}");
+    other.ask("GET key\r\n", "$5\r\nvalue\r\n");
+}
+
+#[test]
+fn a_client_that_tracks_keys_is_told_when_another_changes_one() {
+    let Some(redis) = Real::start("redis-server") else {
+        skip!("there is no redis-server");
+    };
+    let proxy = proxy(patient(Protocol::Resp), &[redis.address]);
+    let (mut tracker, mut other) = (proxy.connect(), proxy.connect());
+    tracker.send("HELLO 3\r\n");
+    while tracker.line() != "modules" {}
+    tracker.expect("*0\r\n");
+    other.ask("SET key old\r\n", "+OK\r\n");
+    tracker.ask("CLIENT TRACKING ON\r\n", "+OK\r\n");
+    tracker.ask("GET key\r\n", "$3\r\nold\r\n");
+    other.ask("SET key new\r\n", "+OK\r\n");
+    tracker.expect(">2\r\n$10\r\ninvalidate\r\n*1\r\n$3\r\nkey\r\n");
+    tracker.ask("GET key\r\n", "$3\r\nnew\r\n");
 }
