@@ -348,6 +348,28 @@ fn a_server_that_leaves_the_list_and_comes_back_is_flushed_first() {
 }
 
 #[test]
+fn a_target_of_another_name_is_flushed_where_the_old_one_had_not_been_told_everything() {
+    let [one, two] = [(); 2].map(|()| Witness::start());
+    let spool = directory();
+    let named = |name: &str| {
+        let mut target = pool(&[one.address, two.address]);
+        target.mode = Mode::Replicas;
+        target.name = name.to_owned();
+        target
+    };
+    two.down();
+    let larder = Invalidator::start(settings(spool.path()), vec![named("old")]);
+    larder.client().ask("delete a\r\n", "DELETED\r\n");
+    eventually("the one that is there", || one.told() == ["delete a"]);
+    larder.stop();
+    two.up();
+    let larder = Invalidator::start(settings(spool.path()), vec![named("new")]);
+    larder.settle();
+    assert_eq!(two.told(), ["flush_all"]);
+    assert_eq!(one.told(), ["delete a"]);
+}
+
+#[test]
 fn what_waits_survives_an_end_and_another_number_of_workers() {
     for durability in DURABILITIES {
         let witness = Witness::start();

@@ -1,7 +1,7 @@
 //! Who has to be told: targets into upstreams, at the start and when the lists change.
 //!
 //! An upstream keeps its number as long as the spool knows it. One that is no longer a target misses what is recorded from
-//! then on, so what it has pending is dropped, and it is flushed should it come back.
+//! then on, so what it has pending is dropped, and it is flushed should it come back, also in a target of another name.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -106,15 +106,22 @@ impl Recorder {
             let strict = group.number("strict")? != 0;
             let mut known: AHashMap<String, Row> = group.rows()?.into_iter().collect();
             let mut next = group.number("next")?.max(1);
-            for (name, _, _) in wanted {
+            let mut missing = Vec::new();
+            for (name, row) in &known {
+                if !wanted.iter().any(|(wanted, _, _)| wanted == name) && misses(group, row)? {
+                    missing.extend(name.rsplit(' ').next().map(str::to_owned));
+                }
+            }
+            for (name, _, address) in wanted {
                 let row = known.entry(name.clone()).or_insert_with(|| {
                     next += 1;
+                    let flush = strict || missing.contains(address);
                     Row {
                         id: (next - 1) as u32,
                         lanes,
-                        flush: strict,
+                        flush,
                         left: false,
-                        since: if strict { now } else { 0 },
+                        since: if flush { now } else { 0 },
                     }
                 });
                 if row.left {
@@ -192,6 +199,19 @@ impl Recorder {
         })?;
         Ok(row)
     }
+}
+
+/// Whether an upstream has not been told everything. One that is no longer a target hasn't.
+fn misses(group: &mut Group<'_>, row: &Row) -> Result<bool> {
+    let mut misses = row.left || row.flush || row.since != 0;
+    for lane in 0..row.lanes {
+        misses = misses
+            || group.len(LaneId {
+                upstream: row.id,
+                lane,
+            })? > 0;
+    }
+    Ok(misses)
 }
 
 /// Drops all that is pending for an upstream.
