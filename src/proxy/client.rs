@@ -128,6 +128,8 @@ pub(super) struct Client {
     pub(super) queued: bool,
     /// It is in the worker's list of clients with something to send.
     pub(super) dirty: bool,
+    /// It has not taken all that was sent, and the worker watches it.
+    pub(super) slow: bool,
     /// Input is left that may hold a complete request.
     pub(super) again: bool,
     /// No further requests; the connection ends when all answers have left.
@@ -169,6 +171,7 @@ impl Client {
             fin: false,
             queued: false,
             dirty: false,
+            slow: false,
             again: false,
             closing: false,
             lost: false,

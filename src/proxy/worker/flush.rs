@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use mio::unix::SourceFd;
 
 use super::super::upstream::Failure;
-use super::{Worker, queue, scatter};
+use super::{Worker, mark, queue, scatter};
 
 impl Worker {
     /// One write for each link with something to send.
@@ -69,6 +69,9 @@ impl Worker {
                 self.drop_link(own.link);
             }
             let client = &mut self.clients[key];
+            if client.unsent() > 0 {
+                mark(&mut self.slow, key, &mut client.slow);
+            }
             let more = client.again || client.readable || self.draining;
             if more && !client.closing && client.has_room() {
                 queue(&mut self.ready, key, client);

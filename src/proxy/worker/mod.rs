@@ -107,6 +107,8 @@ pub(super) struct Worker {
     /// Clients and links with something to send.
     dirty_clients: Vec<usize>,
     dirty_links: Vec<usize>,
+    /// Clients that have not taken all that was sent.
+    slow: Vec<usize>,
     /// Links that could not even begin to connect.
     refused: Vec<(usize, Failure)>,
     /// Links that hold bytes back.
@@ -164,6 +166,7 @@ impl Worker {
             readable: VecDeque::new(),
             dirty_clients: Vec::new(),
             dirty_links: Vec::new(),
+            slow: Vec::new(),
             refused: Vec::new(),
             held: Vec::new(),
             buffer: vec![0; READ_BUFFER],
@@ -240,15 +243,25 @@ impl Worker {
         self.resume();
     }
 
-    fn timeout(&self) -> Option<Duration> {
+    /// How long nothing need be looked at. Asked in each round, so it must not cost more with more clients that are quiet.
+    fn timeout(&mut self) -> Option<Duration> {
         if !self.ready.is_empty() || !self.readable.is_empty() {
             return Some(Duration::ZERO);
         }
         if self.recording.as_ref().is_some_and(Recording::is_stalled) {
             return Some(Duration::from_millis(1));
         }
-        let watching = self.links.iter().any(|(_, link)| link.is_waiting())
-            || self.clients.iter().any(|(_, client)| client.unsent() > 0)
+        let clients = &mut self.clients;
+        self.slow.retain(|key| match clients.get_mut(*key) {
+            Some(client) => {
+                client.slow = client.unsent() > 0;
+                client.slow
+            }
+            None => false,
+        });
+        let watching = !self.slow.is_empty()
+            || !self.dirty_clients.is_empty()
+            || self.links.iter().any(|(_, link)| link.is_waiting())
             || self.pool.upstreams.iter().any(|u| u.health.is_ejected());
         watching.then(|| Duration::from_millis(SWEEP_MS))
     }
