@@ -263,12 +263,16 @@ impl Front {
                 );
                 changed(b"+OK\r\n")
             }
-            (b"EXPIRE" | b"PEXPIRE" | b"EXPIREAT" | b"PEXPIREAT", 3)
-                if parse_integer(args.get(2)).is_some() =>
-            {
+            (b"EXPIRE" | b"PEXPIRE" | b"EXPIREAT" | b"PEXPIREAT", 3) => {
+                if parse_integer(args.get(2)).is_none() {
+                    return answer(b"-ERR value is not an integer or out of range\r\n");
+                }
                 changes.push(Change::Key(key(1), None));
                 changed(b":1\r\n")
             }
+            (b"EXPIRE" | b"PEXPIRE" | b"EXPIREAT" | b"PEXPIREAT", 4..) => answer(
+                b"-ERR larder invalidate has no values, so EXPIRE with NX, XX, GT or LT can't be answered; nothing is recorded\r\n",
+            ),
             (b"PERSIST", 2) => {
                 changes.push(Change::Key(key(1), None));
                 changed(b":1\r\n")
@@ -279,7 +283,7 @@ impl Front {
             }
             (
                 b"DEL" | b"UNLINK" | b"SET" | b"SETEX" | b"PSETEX" | b"MSET" | b"PERSIST"
-                | b"FLUSHDB" | b"FLUSHALL",
+                | b"EXPIRE" | b"PEXPIRE" | b"EXPIREAT" | b"PEXPIREAT" | b"FLUSHDB" | b"FLUSHALL",
                 _,
             ) => {
                 let name = String::from_utf8_lossy(&name).to_ascii_lowercase();
