@@ -174,7 +174,10 @@ impl Recorder {
             }
         }
         for (id, items) in &self.returned {
-            if let Some((upstream, lane)) = self.find(*id) {
+            // What a flush that has not begun wipes out has no meaning any more.
+            if let Some((upstream, lane)) = self.find(*id)
+                && !plan.standings[upstream].is_moot()
+            {
                 plan.touch(upstream, lane);
                 for item in items {
                     let record = Record {
