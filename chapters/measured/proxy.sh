@@ -3,4 +3,4 @@
 # Run in the checkout: sh chapters/measured/proxy.sh > chapters/measured/proxy.txt
 set -eu
 cargo build -q --release
-python3 benches/proxy.py --rounds 5 --seconds 4
+python3 benches/proxy.py --rounds 5 --seconds 3
