@@ -8,7 +8,8 @@
 //! 2. [`protocol`] turns bytes into commands and replies into bytes. Pure: no sockets, no store, no clock.
 //! 3. [`service`] is what a protocol's commands do to the store: one service per front door.
 //! 4. [`store`] is the cache: shards, the bound in bytes, eviction, expiry, the tree of nested keys.
-//! 5. [`proxy`] stands in front of other servers: their clients' requests over few connections, keys placed on a ring.
+//! 5. [`proxy`] stands in front of other servers: their clients' requests over few connections, keys placed on a ring or
+//!    by a cluster's slots. [`proxy::invalidate`] makes caches forget what has changed, and loses nothing.
 //! 6. [`tools`] are the command-line tools beside the server.
 //!
 //! [`Server`] puts 1 to 4 together: the same server as the binary's, inside a Rust program, on free ports.

@@ -8,7 +8,9 @@
 //!
 //! [`ServerList`] is the pool as its file tells it; [`Ring`] is where each key of a pool belongs, as existing clients
 //! and proxies place it. [`request`] cuts what clients send, [`reply`] what servers answer, and [`merge`] makes one reply
-//! of several. [`slots`] is where keys belong in a Redis Cluster, `cluster` learns it. `worker` is the thread that does all this, `client` and `upstream` what it has at either side.
+//! of several. [`slots`] is where keys belong in a Redis Cluster, `cluster` learns it. `worker` is the thread that does
+//! all this, `client` and `upstream` what it has at either side. [`invalidate`] takes writes as reports instead of
+//! forwarding them.
 
 mod client;
 mod cluster;
