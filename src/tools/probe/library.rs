@@ -2,7 +2,7 @@
 
 use crate::tools::transcript::{ParseError, Transcript, parse};
 
-/// Name and text of each file: `build.rs` beside this file makes the list.
+/// Name and text of each file: the package's `build.rs` makes the list.
 static FILES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/transcripts.rs"));
 
 /// Every transcript of larder's tests, by name.

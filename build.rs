@@ -11,7 +11,7 @@ const ROOT: &str = "tests/transcripts";
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed={ROOT}");
-    println!("cargo::rerun-if-changed=src/tools/probe/build.rs");
+    println!("cargo::rerun-if-changed=build.rs");
     let root = Path::new(&std::env::var("CARGO_MANIFEST_DIR")?).join(ROOT);
     let mut list = String::from("&[\n");
     for file in files(&root)? {
