@@ -185,3 +185,10 @@ fn links_and_paths_lead_somewhere() {
         }
     }
 }
+
+#[test]
+fn peers_are_required_where_the_variable_is_set_and_not_empty() {
+    for (value, required) in [("", false), ("0", false), ("1", true), ("yes", true)] {
+        assert_eq!(support::is_set(value.as_ref()), required, "{value:?}");
+    }
+}

@@ -9,6 +9,7 @@
 
 pub(crate) mod larder;
 
+use std::ffi::OsStr;
 use std::io::{self, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -38,9 +39,13 @@ pub(crate) fn skipped(why: &str) {
     let _ = writeln!(io::stderr(), "SKIPPED: {why}");
 }
 
-/// Whether a missing peer is a failure.
+/// Whether a missing peer is a failure. An empty variable counts as unset, as in a shell's `[ -n "$VARIABLE" ]`.
 pub(crate) fn peers_required() -> bool {
-    std::env::var_os("LARDER_REQUIRE_PEERS").is_some_and(|value| value != "0")
+    std::env::var_os("LARDER_REQUIRE_PEERS").is_some_and(|value| is_set(&value))
+}
+
+pub(crate) fn is_set(value: &OsStr) -> bool {
+    !value.is_empty() && value != "0"
 }
 
 /// The program called `name`, if it is installed.
