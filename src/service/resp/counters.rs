@@ -4,9 +4,11 @@
 //! in 80 bits: see [`extended`](super::extended). A missing key counts as 0. Flags, expiry and what hangs below the key
 //! stay.
 
+use rustc_apfloat::Float;
+
 use super::arguments::refused;
 use super::errors;
-use super::extended::Extended;
+use super::extended::{self, X87DoubleExtended};
 use super::session::Ctx;
 use super::table::{Command, DENYOOM, FAST, WRITE};
 use crate::protocol::resp::parse_integer;
@@ -104,17 +106,17 @@ fn incrbyfloat(ctx: &mut Ctx<'_>) {
     let mut tree = ctx.store.lock(key);
     let node = tree.peek(db, &[key]);
     let old = match node.map(|node| tree.item(node).value()) {
-        None => Some(Extended::ZERO),
+        None => Some(X87DoubleExtended::ZERO),
         Some(None) => return ctx.reply.error(errors::WRONGTYPE),
-        Some(Some(value)) => Extended::parse(value),
+        Some(Some(value)) => extended::parse(value),
     };
-    let (Some(old), Some(step)) = (old, Extended::parse(ctx.args.get(2))) else {
+    let (Some(old), Some(step)) = (old, extended::parse(ctx.args.get(2))) else {
         return ctx.reply.error(errors::NOT_FLOAT);
     };
-    let Some(new) = old.plus(step) else {
+    let Some(new) = extended::add(old, step) else {
         return ctx.reply.error(errors::NOT_FINITE);
     };
-    let text = new.print();
+    let text = extended::print(new);
     match write(&mut tree, db, key, node, text.as_bytes()) {
         Ok(()) => ctx.reply.bulk(text.as_bytes()),
         Err(why) => refused(&mut ctx.reply, why),

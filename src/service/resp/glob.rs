@@ -8,6 +8,10 @@
 //! last `*` only, which is enough: whatever the earlier ones could take, the last one can take as
 //! well. So there is no recursion, matching allocates nothing, and its cost is at most the parts of
 //! the pattern times the bytes of the text, a class counting as one part however long it is.
+//!
+//! No crate follows these rules: the known glob crates work on paths or on text, and differ in
+//! classes and escapes. A translation to `regex` needs the same reading of the pattern, and a long
+//! pattern is over its limits of size.
 
 /// Whether `pattern` is `*` alone, which Redis doesn't even try to match: it also takes the empty
 /// text.

@@ -3,9 +3,11 @@
 //! As [`counters`](super::counters), on a field; a missing field counts as 0, and so does a missing hash. A field's
 //! expiry, which only memcached can have set, stays.
 
+use rustc_apfloat::Float;
+
 use super::arguments::refused;
 use super::errors;
-use super::extended::Extended;
+use super::extended::{self, X87DoubleExtended};
 use super::hashes::{self, writing};
 use super::session::Ctx;
 use super::table::{Command, DENYOOM, FAST, WRITE};
@@ -54,7 +56,7 @@ fn hincrby(ctx: &mut Ctx<'_>) {
 }
 
 fn hincrbyfloat(ctx: &mut Ctx<'_>) {
-    let Some(step) = Extended::parse(ctx.args.get(3)) else {
+    let Some(step) = extended::parse(ctx.args.get(3)) else {
         return ctx.reply.error(errors::NOT_FLOAT);
     };
     if step.is_infinite() {
@@ -64,16 +66,16 @@ fn hincrbyfloat(ctx: &mut Ctx<'_>) {
         return;
     };
     let field = hash.and_then(|hash| tree.child(hash, ctx.args.get(2)));
-    let old = field.map_or(Some(Extended::ZERO), |node| {
-        Extended::parse(tree.item(node).value().unwrap_or_default())
+    let old = field.map_or(Some(X87DoubleExtended::ZERO), |node| {
+        extended::parse(tree.item(node).value().unwrap_or_default())
     });
     let Some(old) = old else {
         return ctx.reply.error("ERR hash value is not a float");
     };
-    let Some(new) = old.plus(step) else {
+    let Some(new) = extended::add(old, step) else {
         return ctx.reply.error(errors::NOT_FINITE);
     };
-    let text = new.print();
+    let text = extended::print(new);
     match write(ctx, &mut tree, hash, field, text.as_bytes()) {
         Ok(()) => ctx.reply.bulk(text.as_bytes()),
         Err(why) => refused(&mut ctx.reply, why),

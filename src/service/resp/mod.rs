@@ -37,7 +37,6 @@ mod hashes;
 mod keys;
 mod lcs;
 mod moving;
-mod natural;
 mod ranges;
 mod scan;
 mod server_info;
