@@ -11,7 +11,7 @@ use std::time::Duration;
 use std::{env, fs, process, thread};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use larder::proxy::{Placement, Ring, ServerList};
+use larder::pool::{Placement, Ring, ServerList};
 use regex::bytes::Regex;
 
 /// How long its client library waits for a server; the Go client's default.

@@ -8,21 +8,26 @@
 //! 2. [`protocol`] turns bytes into commands and replies into bytes. Pure: no sockets, no store, no clock.
 //! 3. [`service`] is what a protocol's commands do to the store: one service per front door.
 //! 4. [`store`] is the cache: shards, the bound in bytes, eviction, expiry, the tree of nested keys.
-//! 5. [`proxy`] stands in front of other servers: their clients' requests over few connections, keys placed on a ring or
-//!    by a cluster's slots. [`proxy::invalidate`] makes caches forget what has changed, and loses nothing.
-//! 6. [`tools`] are the command-line tools beside the server.
+//! 5. [`pool`] says which server a key belongs to and how each server is doing; `upstream` is a connection to one.
+//! 6. [`proxy`] forwards the requests of many clients over few connections to the servers of a pool.
+//! 7. [`invalidate`] records what has changed and deletes it from every cache that may hold it, and loses nothing.
+//! 8. [`tools`] are the command-line tools beside the server.
 //!
 //! [`Server`] puts 1 to 4 together: the same server as the binary's, inside a Rust program, on free ports.
 //!
-//! Arrows go one way: main → tools, service, proxy → store, protocol; the server knows services only as a trait.
+//! Arrows go one way: main → tools, service, invalidate → proxy → upstream → pool → protocol, and service → store; the
+//! server knows services only as a trait.
 
 mod embed;
+pub mod invalidate;
+pub mod pool;
 pub mod protocol;
 pub mod proxy;
 pub mod server;
 pub mod service;
 pub mod store;
 pub mod tools;
+mod upstream;
 
 pub use embed::{Builder, GRACE, Server};
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use invalidate_support::{
     Invalidator, directory, forgotten, get, list, pool, put, real, redis_get, redis_put, settings,
 };
-use larder::proxy::invalidate::{Durability, Forget, Kind, Mode, Reads, Settings, Target};
+use larder::invalidate::{Durability, Forget, Kind, Mode, Reads, Settings, Target};
 use proxy_support::{Client, Real, eventually};
 
 macro_rules! real {
@@ -66,7 +66,7 @@ fn every_write_is_answered_as_a_server_would_and_deletes_the_key_from_the_pool()
         );
     }
     larder.settle();
-    let pool = larder::proxy::Ring::new(&list(&addresses), larder::proxy::Placement::Ketama);
+    let pool = larder::pool::Ring::new(&list(&addresses), larder::pool::Placement::Ketama);
     for key in keys {
         let home = pool.server(key.as_bytes());
         for (number, cache) in addresses.iter().enumerate() {

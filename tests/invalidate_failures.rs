@@ -10,7 +10,7 @@ use std::time::Duration;
 use invalidate_support::{
     Invalidator, Witness, directory, forgotten, get, list, pool, put, real, settings,
 };
-use larder::proxy::invalidate::{Durability, Forget, Mode, Settings};
+use larder::invalidate::{Durability, Forget, Mode, Settings};
 use proxy_support::{answerer, eventually, peer, sleeper};
 
 const DURABILITIES: [Durability; 3] = [Durability::None, Durability::Os, Durability::Fsync];
@@ -233,7 +233,7 @@ fn a_slow_cache_fills_the_spool_and_not_the_memory_and_clients_go_on() {
     assert!(larder.stat("pending") > 30_000);
     larder.stop();
     // What was not delivered is kept.
-    let text = larder::proxy::invalidate::inspect(None, spool.path()).expect("a spool");
+    let text = larder::invalidate::inspect(None, spool.path()).expect("a spool");
     let pending = text
         .lines()
         .find_map(|line| line.trim().strip_prefix("pending"));

@@ -216,7 +216,7 @@ fn a_kill_loses_nothing_that_was_answered() {
                         .all(|(_, state)| state == "up to date")
             });
             let list = invalidate_support::list(&[caches[0].address, caches[1].address]);
-            let ring = larder::proxy::Ring::new(&list, larder::proxy::Placement::Ketama);
+            let ring = larder::pool::Ring::new(&list, larder::pool::Placement::Ketama);
             for (client, count) in answered {
                 for number in 0..count {
                     let key = key(client, number);

@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use larder::proxy::request::{Cut, Cutter, Route, Scratch};
+use larder::protocol::framing::request::{Cut, Cutter, Route, Scratch};
 use support::{Kind, Peer, skip};
 
 /// A reply, as far as `COMMAND` needs it.

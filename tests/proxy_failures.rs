@@ -295,7 +295,7 @@ fn the_upstreams_password_is_asked_of_clients_too() {
         larder::proxy::Proxy::new(
             settings(Protocol::Resp),
             proxy_support::list(&[server.resp_addr()]),
-            larder::proxy::Placement::Ketama,
+            larder::pool::Placement::Ketama,
         )
         .password(Some(password.into()))
         .start(larder::server::Listen::Tcp("127.0.0.1:0".into()))

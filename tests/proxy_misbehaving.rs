@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use larder::proxy::request::{Cut, Cutter, Route, Scratch};
+use larder::protocol::framing::request::{Cut, Cutter, Route, Scratch};
 use larder::proxy::{Protocol, Settings};
 use proxy_support::{Client, TestProxy, eventually, peer, proxy, settings};
 

@@ -9,7 +9,7 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use larder::proxy::request::{Cut, Cutter, Scratch};
+use larder::protocol::framing::request::{Cut, Cutter, Scratch};
 use larder::proxy::{OnFailure, Protocol, Settings};
 use proxy_support::{Client, TestProxy, peer, proxy, settings};
 

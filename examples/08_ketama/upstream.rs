@@ -22,7 +22,7 @@ use std::{mem, thread};
 
 use crossbeam_channel::{Receiver, SendError, Sender, unbounded};
 
-use larder::proxy::reply::{Framer, Shape, State};
+use larder::protocol::framing::reply::{Framer, Shape, State};
 
 /// How long a connection may take to be made, and a write may find no room.
 const DEADLINE: Duration = Duration::from_secs(2);

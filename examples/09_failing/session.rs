@@ -4,10 +4,10 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use larder::protocol::framing::reply::Shape;
+use larder::protocol::framing::request::{Cut, Cutter, Local, Meta, Request, Rest, Route, Scratch};
 use larder::protocol::memcached::text::{Command, reply};
 use larder::proxy::OnFailure;
-use larder::proxy::reply::Shape;
-use larder::proxy::request::{Cut, Cutter, Local, Meta, Request, Rest, Route, Scratch};
 use larder::server::limits::OUTPUT_SOFT_LIMIT;
 use larder::server::{self, Next, Peer, Refusal, Service, Turn};
 

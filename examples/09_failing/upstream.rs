@@ -26,7 +26,7 @@ use std::{mem, thread};
 
 use crossbeam_channel::{Receiver, SendError, Sender, unbounded};
 
-use larder::proxy::reply::{Framer, Shape, State};
+use larder::protocol::framing::reply::{Framer, Shape, State};
 
 use super::health::Health;
 

@@ -9,8 +9,8 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crossbeam_channel::Receiver;
+use larder::pool::{Placement, Ring, ServerList};
 use larder::protocol::memcached::text::reply;
-use larder::proxy::{Placement, Ring, ServerList};
 
 /// How long a server may take to accept a connection, or to answer.
 const PATIENCE: Duration = Duration::from_millis(500);

@@ -27,7 +27,7 @@ use std::sync::Arc;
 use std::{env, fs, process};
 
 use crossbeam_channel::bounded;
-use larder::proxy::ServerList;
+use larder::pool::ServerList;
 use larder::server::limits::GRACE;
 use larder::server::signals::{self, Signal};
 use larder::server::{Connections, Listen, Model, Server, Settings};

@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
 use crossbeam_channel::{Receiver, Sender};
+use larder::pool::{Placement, Ring, ServerList};
 use larder::protocol::memcached::text::reply;
-use larder::proxy::{Placement, Ring, ServerList};
 use redb::backends::{FileBackend, InMemoryBackend};
 use redb::{
     Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, StorageBackend,

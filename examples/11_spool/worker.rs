@@ -8,8 +8,8 @@ use std::thread;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
+use larder::pool::ServerList;
 use larder::protocol::memcached::text::reply;
-use larder::proxy::ServerList;
 
 use super::spool::{Counts, Message, Problem, Spool, Work};
 

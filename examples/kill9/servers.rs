@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use larder::proxy::{Placement, Ring, ServerList};
+use larder::pool::{Placement, Ring, ServerList};
 
 use super::Result;
 use super::door::{Door, State};

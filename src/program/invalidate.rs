@@ -8,8 +8,9 @@ use std::process;
 use clap::Args;
 use serde::Deserialize;
 
-use larder::proxy::invalidate::{self, Durability, Invalidate, Reads, Settings, Target};
-use larder::proxy::{Placement, Protocol};
+use larder::invalidate::{self, Durability, Invalidate, Reads, Settings, Target};
+use larder::pool::Placement;
+use larder::proxy::Protocol;
 use larder::server::Listen;
 use larder::server::signals::{self, Signal};
 

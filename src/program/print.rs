@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Command};
-use larder::proxy::Placement;
+use larder::pool::Placement;
 use toml::Value;
 
 use super::invalidate::InvalidateOptions;

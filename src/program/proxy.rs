@@ -7,7 +7,8 @@ use std::process;
 use clap::Args;
 use serde::Deserialize;
 
-use larder::proxy::{OnFailure, Placement, Protocol, Proxy, ServerList, Settings};
+use larder::pool::{Placement, ServerList};
+use larder::proxy::{OnFailure, Protocol, Proxy, Settings};
 use larder::server::signals::{self, Signal};
 use larder::server::{Listen, StartError};
 
@@ -251,7 +252,7 @@ impl ProxyOptions {
     fn servers(&self) -> Result<ServerList, String> {
         let list = |option: &str, addresses: &[String]| {
             let lines = addresses.iter().map(|address| format!("{address} 1\n"));
-            let list: Result<ServerList, larder::proxy::ListError> =
+            let list: Result<ServerList, larder::pool::ListError> =
                 lines.collect::<String>().parse();
             list.map_err(|error| format!("--{option}: {}", error.what))
         };
@@ -390,7 +391,7 @@ impl Demo {
         });
         let list: String = lines.collect();
         list.parse()
-            .map_err(|error: larder::proxy::ListError| error.to_string())
+            .map_err(|error: larder::pool::ListError| error.to_string())
     }
 
     /// Says on standard error what to try.

@@ -16,38 +16,12 @@ use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
 
-use super::local::DATABASES;
-use super::merge::Merge;
-use super::request::{Cutter, Rest};
-use super::settings::{BACKLOG, PIPELINE};
-use super::worker::Pending;
-use crate::protocol::resp::{Args, parse_integer};
+use crate::protocol::framing::request::{Cutter, Rest};
+use crate::proxy::merge::Merge;
+use crate::proxy::settings::{BACKLOG, PIPELINE};
+use crate::proxy::worker::Pending;
 use crate::server::{Active, Stream};
-
-/// What a client has made of its connection, which an upstream connection that serves it must be as
-/// well.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub(super) struct Face {
-    /// The database that `SELECT` chose.
-    pub(super) database: u32,
-    /// Whether `HELLO` chose RESP3.
-    pub(super) resp3: bool,
-}
-
-impl Face {
-    /// Becomes what a command that an upstream executes makes of the connection.
-    pub(super) fn follow(&mut self, args: Args<'_>) {
-        match &args[0].to_ascii_uppercase()[..] {
-            b"SELECT" if args.len() == 2 => {
-                if let Some(number @ 0..DATABASES) = parse_integer(args.get(1)) {
-                    self.database = number as u32;
-                }
-            }
-            b"HELLO" if args.len() > 1 => self.resp3 = &args[1] == b"3",
-            _ => {}
-        }
-    }
-}
+use crate::upstream::ConnectionState;
 
 /// An upstream connection that a client has for itself, and what for.
 pub(super) struct Own {
@@ -57,7 +31,7 @@ pub(super) struct Own {
     /// A command of the transaction was refused by the proxy, so that `EXEC` must be.
     pub(super) aborted: bool,
     /// What the client's connection was at `MULTI`.
-    pub(super) before: Face,
+    pub(super) before: ConnectionState,
     /// Keys are watched.
     pub(super) watching: bool,
     /// Requests have gone over shared connections since: their answers come before more is sent here.
@@ -106,7 +80,7 @@ pub(super) struct Client {
     held: usize,
     /// Whether something of the first slot's answer has left it.
     begun: bool,
-    pub(super) face: Face,
+    pub(super) face: ConnectionState,
     pub(super) own: Option<Own>,
     /// The rest of a request that is answered already, and read only for its end.
     pub(super) skip: Option<Rest>,
@@ -158,7 +132,7 @@ impl Client {
             first: 0,
             held: 0,
             begun: false,
-            face: Face::default(),
+            face: ConnectionState::default(),
             own: None,
             skip: None,
             pending: None,

@@ -25,12 +25,12 @@ use std::{fmt, thread};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use mio::Waker;
 
-use super::local;
-use super::pool::Pool;
-use super::reply::{Framer, Shape, State};
-use super::settings::Settings;
-use super::shared::Shared;
-use super::slots::{SlotMap, host_of};
+use crate::pool::Pool;
+use crate::pool::slots::{SlotMap, host_of};
+use crate::protocol::framing::reply::{Framer, Shape, State};
+use crate::protocol::resp;
+use crate::proxy::settings::Settings;
+use crate::proxy::shared::Shared;
 
 /// The least time between two looks, however many ask for one.
 const CALM: Duration = Duration::from_millis(100);
@@ -195,9 +195,9 @@ fn ask(address: &str, settings: &Settings, password: Option<&str>) -> Result<Slo
     stream.set_write_timeout(Some(settings.read_timeout))?;
     let mut request = Vec::new();
     if let Some(password) = password {
-        request.extend(local::array(&[b"AUTH", password.as_bytes()]));
+        request.extend(resp::request(&[b"AUTH", password.as_bytes()]));
     }
-    request.extend(local::array(&[b"CLUSTER", b"SLOTS"]));
+    request.extend(resp::request(&[b"CLUSTER", b"SLOTS"]));
     stream.write_all(&request)?;
     let mut input = Vec::new();
     if password.is_some() {

@@ -1,9 +1,9 @@
 //! What clients read when the proxy can't do what they ask: errors in the words of their protocol.
 
-use super::reply::Shape;
-use super::request::Request;
-use super::settings::Protocol;
-use super::upstream::Failure;
+use crate::pool::Failure;
+use crate::protocol::framing::reply::Shape;
+use crate::protocol::framing::request::Request;
+use crate::proxy::settings::Protocol;
 
 /// A client has to give the password first; Redis's words.
 pub(super) const NOAUTH: &[u8] = b"-NOAUTH Authentication required.\r\n";

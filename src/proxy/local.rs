@@ -4,19 +4,19 @@
 //! The words are Redis's and memcached's. What is about the server itself (`COMMAND`, `INFO`,
 //! `version`) comes from an upstream.
 
-use super::client::{Client, Face};
-use super::errors::NOAUTH;
-use super::pool::Pool;
-use super::reply::Shape;
-use super::request::StateCommand;
-use super::shared::Shared;
-use super::stats;
+use crate::pool::Pool;
+use crate::protocol::framing::reply::Shape;
+use crate::protocol::framing::request::StateCommand;
 use crate::protocol::memcached::text::Command;
 use crate::protocol::resp::{Args, Reply, parse_integer};
+use crate::proxy::client::Client;
+use crate::proxy::errors::NOAUTH;
+use crate::proxy::shared::Shared;
+use crate::proxy::stats;
+use crate::upstream::{ConnectionState, DATABASES};
 
 /// The databases that a client can choose from, as many as Redis has by default. Each takes
 /// connections of its own, so there are no more even where an upstream has more.
-pub(super) const DATABASES: i64 = 16;
 
 /// What is to be done with a command.
 pub(super) enum Said {
@@ -26,15 +26,6 @@ pub(super) enum Said {
     Close,
     /// An upstream knows.
     Forward(Shape),
-}
-
-/// A request as an array of bulk strings.
-pub(super) fn array(words: &[&[u8]]) -> Vec<u8> {
-    let mut out = Vec::new();
-    let mut reply = Reply::new(&mut out, false, usize::MAX);
-    reply.array(words.len());
-    words.iter().for_each(|word| reply.bulk(word));
-    out
 }
 
 /// Answers memcached's commands about the connection or the proxy.
@@ -79,7 +70,7 @@ pub(super) fn resp(
             return Said::Close;
         }
         StateCommand::Reset => {
-            client.face = Face::default();
+            client.face = ConnectionState::default();
             client.name = Box::default();
             client.admitted = shared.password.is_none();
             reply.simple("RESET");

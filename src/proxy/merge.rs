@@ -18,8 +18,8 @@
 //!
 //! Cost: the bytes of a part are copied once more than those of a reply that is not divided.
 
-use super::reply::{Framer, Progress, Shape, State};
-use super::request::Join;
+use crate::protocol::framing::reply::{Framer, Progress, Shape, State};
+use crate::protocol::framing::request::Join;
 
 mod pump;
 

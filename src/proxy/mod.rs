@@ -1,9 +1,9 @@
 //! Standing in front of other servers: a [`Proxy`] forwards the requests of many clients over few connections.
 //!
 //! ```text
-//!   clients ─▶ request::Cutter ─▶ pool (ring) ─▶ a link of an upstream ─▶ server
+//!   clients ─▶ Cutter ─▶ pool (ring) ─▶ a link of an upstream ─▶ server
 //!      ▲                                                                    │
-//!      └──── client, in its order ◀── merge, if divided ◀── reply::Framer ◀─┘
+//!      └──── client, in its order ◀── merge, if divided ◀── Framer ◀─┘
 //! ```
 //!
 //! [`ServerList`] is the pool as its file tells it; [`Ring`] is where each key of a pool belongs, as existing clients
@@ -15,26 +15,14 @@
 mod client;
 mod cluster;
 mod errors;
-mod hash;
-pub mod invalidate;
 mod local;
 pub mod merge;
-mod pool;
-pub mod reply;
-pub mod request;
-mod ring;
-mod servers;
 mod settings;
 mod shared;
-pub mod slots;
+mod split;
 mod start;
 mod stats;
-mod tag;
-mod upstream;
 mod worker;
 
-pub use ring::{Placement, Ring};
-pub use servers::{ListError, Server, ServerList};
 pub use settings::{OnFailure, Protocol, Settings};
 pub use start::{Control, Proxy};
-pub use tag::tag;

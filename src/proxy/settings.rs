@@ -127,22 +127,11 @@ impl Settings {
 /// alone until the client has taken some. A reply of any size passes in pieces of this size.
 pub(super) const BACKLOG: usize = 1024 * 1024;
 
-/// Bytes of requests that wait to be sent over one upstream connection before clients that want
-/// more of it wait.
-pub(super) const OUTBOX: usize = 1024 * 1024;
-
 /// Requests of one client that may be under way. One that sends more waits.
 pub(super) const PIPELINE: usize = 4096;
 
 /// Milliseconds between two looks at the deadlines: how late one may be noticed.
 pub(super) const SWEEP_MS: u64 = 20;
-
-/// Milliseconds until an ejected upstream is probed for the first time; each probe that fails
-/// doubles them.
-pub(super) const PROBE_FIRST_MS: u64 = 250;
-
-/// Milliseconds between two probes at most, before the jitter of a quarter.
-pub(super) const PROBE_MOST_MS: u64 = 4000;
 
 /// Milliseconds after which a shared connection of clients in another database than 0, or in RESP3,
 /// is closed when nobody uses it: such clients can make many kinds of them.

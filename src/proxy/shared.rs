@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crossbeam_channel::Sender;
 
-use super::invalidate::Front;
-use super::pool::Pool;
-use super::settings::Settings;
-use super::upstream::Resolver;
+use crate::invalidate::Front;
+use crate::pool::Pool;
+use crate::pool::Resolver;
+use crate::proxy::settings::Settings;
 use crate::server::Connections;
 
 /// Settings, the pool as it is now, and counts over all workers.

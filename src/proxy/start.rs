@@ -6,15 +6,15 @@ use std::thread;
 
 use mio::Waker;
 
-use super::cluster::Watch;
-use super::invalidate;
-use super::pool::Pool;
-use super::ring::Placement;
-use super::servers::ServerList;
-use super::settings::{Protocol, Settings};
-use super::shared::Shared;
-use super::slots::SlotMap;
-use super::worker::{Seats, Worker};
+use crate::invalidate;
+use crate::pool::Placement;
+use crate::pool::Pool;
+use crate::pool::ServerList;
+use crate::pool::slots::SlotMap;
+use crate::proxy::cluster::Watch;
+use crate::proxy::settings::{Protocol, Settings};
+use crate::proxy::shared::Shared;
+use crate::proxy::worker::{Seats, Worker};
 use crate::server::{
     self, Connections, Crew, Listen, Next, Peer, Refusal, Running, Service, Session, StartError,
     Turn,
@@ -69,7 +69,7 @@ impl Proxy {
     }
 
     /// Writes are recorded in place of being forwarded.
-    pub(super) fn recorder(mut self, front: Arc<invalidate::Front>) -> Proxy {
+    pub(crate) fn recorder(mut self, front: Arc<invalidate::Front>) -> Proxy {
         self.front = Some(front);
         self
     }

@@ -3,7 +3,7 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::pool::Pool;
+use crate::pool::Pool;
 
 /// Calls `each` with the names and values of all upstreams' statistics.
 fn each_upstream(pool: &Pool, mut each: impl FnMut(&str, &str, String)) {

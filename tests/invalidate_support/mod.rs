@@ -14,8 +14,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use larder::proxy::invalidate::{Control, Invalidate, Running, Settings, Target};
-use larder::proxy::{Protocol, ServerList};
+use larder::invalidate::{Control, Invalidate, Running, Settings, Target};
+use larder::pool::ServerList;
+use larder::proxy::Protocol;
 use larder::server::Listen;
 use tempfile::TempDir;
 

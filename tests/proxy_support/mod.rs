@@ -12,7 +12,8 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use larder::proxy::{Control, Placement, Protocol, Proxy, ServerList, Settings};
+use larder::pool::{Placement, ServerList};
+use larder::proxy::{Control, Protocol, Proxy, Settings};
 use larder::server::{Listen, Running};
 
 /// How long a test waits for what must happen.

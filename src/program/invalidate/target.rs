@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use regex::bytes::Regex;
 use serde::Deserialize;
 
-use larder::proxy::invalidate::{Forget, Kind, Mode, Target};
-use larder::proxy::{ListError, ServerList};
+use larder::invalidate::{Forget, Kind, Mode, Target};
+use larder::pool::{ListError, ServerList};
 
 use super::super::proxy::{Hash, PASSWORD, read_list};
 use super::super::serve;

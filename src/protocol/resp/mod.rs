@@ -20,8 +20,10 @@ mod inline;
 mod number;
 mod reader;
 mod reply;
+mod request;
 
 pub use args::{Args, Words};
 pub use number::parse_integer;
 pub use reader::{Limits, ProtocolError, Reader, Step};
 pub use reply::Reply;
+pub use request::{request, write_request};

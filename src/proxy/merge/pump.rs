@@ -2,9 +2,9 @@
 
 use memchr::memchr;
 
-use super::{Head, Merge, PART_LIMIT, Part, Phase};
-use crate::proxy::reply::{State, memcached};
-use crate::proxy::request::Join;
+use crate::protocol::framing::reply::{State, memcached};
+use crate::protocol::framing::request::Join;
+use crate::proxy::merge::{Head, Merge, PART_LIMIT, Part, Phase};
 
 /// What was passed on.
 enum Moved {

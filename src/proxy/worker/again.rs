@@ -15,11 +15,12 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::super::reply::Shape;
-use super::super::request::{Cut, Cutter, Route, Scratch};
-use super::super::settings::{OnFailure, Protocol};
-use super::super::upstream::{Failure, Kept, Link, Owner, Purpose, Upstream, Waiting};
-use super::{Worker, mark};
+use crate::pool::{Failure, Upstream};
+use crate::protocol::framing::reply::Shape;
+use crate::protocol::framing::request::{Cut, Cutter, Route, Scratch};
+use crate::proxy::settings::{OnFailure, Protocol};
+use crate::proxy::worker::{Worker, mark};
+use crate::upstream::{Kept, Link, Owner, Purpose, Waiting};
 
 impl Worker {
     /// The requests of a link that may be sent again; of the others the entries are empty.

@@ -3,15 +3,17 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::super::errors;
-use super::super::merge::Merge;
-use super::super::reply::Shape;
-use super::super::request::{Division, Join, Keys, Meta, Request, divide, divide_by_slot};
-use super::super::settings::OnFailure;
-use super::super::slots::slot;
-use super::super::upstream::{Failure, Owner, Upstream, Waiting};
-use super::gather::Fate;
-use super::{Worker, mark};
+use crate::pool::slots::slot;
+use crate::pool::{Failure, Upstream};
+use crate::protocol::framing::reply::Shape;
+use crate::protocol::framing::request::{Join, Keys, Meta, Request};
+use crate::proxy::errors;
+use crate::proxy::merge::Merge;
+use crate::proxy::settings::OnFailure;
+use crate::proxy::split::{Division, divide, divide_by_slot};
+use crate::proxy::worker::gather::Fate;
+use crate::proxy::worker::{Worker, mark};
+use crate::upstream::{Owner, Waiting};
 
 impl Worker {
     /// Sends a whole request to an upstream.

@@ -15,16 +15,18 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::super::client::{Face, Own};
-use super::super::errors;
-use super::super::merge::Merge;
-use super::super::reply::Shape;
-use super::super::request::{Detach, Keys, Large, Meta, Request, Rest, Route};
-use super::super::upstream::{Failure, Purpose};
-use super::gather::Fate;
-use super::meta::FENCE;
-use super::{Worker, mark};
+use crate::pool::Failure;
+use crate::protocol::framing::reply::Shape;
+use crate::protocol::framing::request::{Detach, Keys, Large, Meta, Request, Rest, Route};
 use crate::protocol::memcached::text::reply;
+use crate::proxy::client::Own;
+use crate::proxy::errors;
+use crate::proxy::merge::Merge;
+use crate::proxy::worker::gather::Fate;
+use crate::proxy::worker::meta::FENCE;
+use crate::proxy::worker::{Worker, mark};
+use crate::upstream::ConnectionState;
+use crate::upstream::Purpose;
 
 /// Whether a request is this command, whose name is given in capital letters.
 fn is(request: &Request<'_>, name: &[u8]) -> bool {
@@ -85,7 +87,12 @@ impl Worker {
     }
 
     /// Opens a link for one client alone.
-    pub(super) fn take_own(&mut self, key: usize, number: usize, face: Face) -> Result<(), Fate> {
+    pub(super) fn take_own(
+        &mut self,
+        key: usize,
+        number: usize,
+        face: ConnectionState,
+    ) -> Result<(), Fate> {
         let client = &self.clients[key];
         if client.is_waiting() {
             // What was sent before is answered first: two connections keep no order.
@@ -172,7 +179,7 @@ impl Worker {
                 b"UNWATCH" if !own.multi => own.watching = false,
                 b"RESET" => {
                     (own.multi, own.aborted, own.watching) = (false, false, false);
-                    client.face = Face::default();
+                    client.face = ConnectionState::default();
                     client.name = Box::default();
                     client.admitted = self.shared.password.is_none();
                 }

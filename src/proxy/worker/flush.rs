@@ -7,8 +7,8 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use mio::unix::SourceFd;
 
-use super::super::upstream::Failure;
-use super::{Worker, mark, queue, scatter};
+use crate::pool::Failure;
+use crate::proxy::worker::{Worker, mark, queue, scatter};
 
 impl Worker {
     /// One write for each link with something to send.

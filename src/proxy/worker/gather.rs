@@ -5,8 +5,8 @@
 
 use std::io::ErrorKind;
 
-use super::super::request::{Cut, Scratch};
-use super::{Worker, mark, queue};
+use crate::protocol::framing::request::{Cut, Scratch};
+use crate::proxy::worker::{Worker, mark, queue};
 
 /// What became of a request.
 pub(super) enum Fate {

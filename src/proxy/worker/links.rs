@@ -9,15 +9,15 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use mio::unix::SourceFd;
 
-use super::super::client::Face;
-use super::super::reply::Shape;
-use super::super::settings::Protocol;
-use super::super::upstream::{
-    Change, Failure, Link, Lookup, Owner, Purpose, Stage, Upstream, Waiting,
-};
-use super::super::{errors, local};
-use super::{Worker, link_token, mark, queue, register};
+use crate::pool::{Change, Failure, Lookup, Upstream};
+use crate::protocol::framing::reply::Shape;
+use crate::protocol::resp;
+use crate::proxy::errors;
+use crate::proxy::settings::Protocol;
+use crate::proxy::worker::{Worker, link_token, mark, queue, register};
 use crate::server::Stream;
+use crate::upstream::ConnectionState;
+use crate::upstream::{Link, Owner, Purpose, Stage, Waiting};
 
 impl Worker {
     /// A new link to an upstream, on its way to being connected. It may have failed already; then
@@ -26,7 +26,7 @@ impl Worker {
         &mut self,
         upstream: Arc<Upstream>,
         purpose: Purpose,
-        face: Face,
+        face: ConnectionState,
     ) -> usize {
         self.serial += 1;
         let cluster = self.pool.is_cluster();
@@ -125,7 +125,7 @@ impl Worker {
         // A database that isn't there was the choice of a client, and says nothing of the upstream.
         let chosen = matches!(failure, Failure::Login(_))
             && match link.purpose {
-                Purpose::Shared(face, _) => face != Face::default(),
+                Purpose::Shared(face, _) => face != ConnectionState::default(),
                 Purpose::Own { .. } => true,
                 Purpose::Probe => false,
             };
@@ -261,12 +261,12 @@ impl Worker {
     }
 
     /// The link that this client's requests to an upstream go over; made if it isn't there.
-    pub(super) fn shared_link(&mut self, number: usize, face: Face, id: u64) -> usize {
+    pub(super) fn shared_link(&mut self, number: usize, face: ConnectionState, id: u64) -> usize {
         self.lane(number, face, id as usize % self.width)
     }
 
     /// The link in this place among those to an upstream.
-    pub(super) fn lane(&mut self, number: usize, face: Face, place: usize) -> usize {
+    pub(super) fn lane(&mut self, number: usize, face: ConnectionState, place: usize) -> usize {
         let upstream = &self.pool.upstreams[number];
         let lane = (upstream.id, face, place);
         if let Some(&link) = self.lanes.get(&lane) {
@@ -286,16 +286,16 @@ impl Worker {
 
     /// What has to be said to an upstream before anything else: the password, and what the clients
     /// of this link have made of their connections.
-    pub(super) fn greet(&mut self, link: usize, face: Face) {
+    pub(super) fn greet(&mut self, link: usize, face: ConnectionState) {
         let settings = &self.shared.settings;
         let mut greetings: Vec<(Vec<u8>, Shape)> = Vec::new();
         match settings.protocol {
             Protocol::Resp => {
                 if let Some(password) = &self.shared.password {
-                    greetings.push((local::array(&[b"AUTH", password.as_bytes()]), Shape::Resp));
+                    greetings.push((resp::request(&[b"AUTH", password.as_bytes()]), Shape::Resp));
                 }
                 if face.resp3 {
-                    greetings.push((local::array(&[b"HELLO", b"3"]), Shape::Resp));
+                    greetings.push((resp::request(&[b"HELLO", b"3"]), Shape::Resp));
                 }
                 let chosen = match face.database {
                     0 => settings.database,
@@ -303,10 +303,10 @@ impl Worker {
                 };
                 if chosen != 0 {
                     let number = chosen.to_string();
-                    greetings.push((local::array(&[b"SELECT", number.as_bytes()]), Shape::Resp));
+                    greetings.push((resp::request(&[b"SELECT", number.as_bytes()]), Shape::Resp));
                 }
                 if self.links[link].purpose == Purpose::Probe {
-                    greetings.push((local::array(&[b"PING"]), Shape::Resp));
+                    greetings.push((resp::request(&[b"PING"]), Shape::Resp));
                 }
             }
             Protocol::Memcached => {
@@ -323,6 +323,6 @@ impl Worker {
 
     /// Asks an upstream that is ejected whether it is back.
     pub(super) fn probe(&mut self, upstream: Arc<Upstream>) {
-        self.open_link(upstream, Purpose::Probe, Face::default());
+        self.open_link(upstream, Purpose::Probe, ConnectionState::default());
     }
 }

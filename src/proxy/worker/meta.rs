@@ -9,13 +9,13 @@
 
 use std::sync::Arc;
 
-use super::super::merge::Merge;
-use super::super::reply::Shape;
-use super::super::request::{Meta, Request};
-use super::super::upstream::{Knows, Owner, Waiting};
-use super::gather::Fate;
-use super::{Worker, mark, queue};
+use crate::protocol::framing::reply::Shape;
+use crate::protocol::framing::request::{Meta, Request};
 use crate::protocol::memcached::text::reply;
+use crate::proxy::merge::Merge;
+use crate::proxy::worker::gather::Fate;
+use crate::proxy::worker::{Worker, mark, queue};
+use crate::upstream::{Knows, Owner, Waiting};
 
 /// What the reply to a quiet request ends with.
 pub(super) const FENCE: &[u8] = b"mn\r\n";

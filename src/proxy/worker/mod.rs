@@ -59,14 +59,16 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 use slab::Slab;
 
-use super::client::{Client, Face};
-use super::pool::Pool;
-use super::request::Scratch;
-use super::settings::SWEEP_MS;
-use super::shared::Shared;
-use super::upstream::{Failure, Link, Lookup};
+use crate::pool::Pool;
+use crate::pool::{Failure, Lookup};
+use crate::protocol::framing::request::Scratch;
+use crate::proxy::client::Client;
+use crate::proxy::settings::SWEEP_MS;
+use crate::proxy::shared::Shared;
 use crate::server::limits::{EVENTS, READ_BUFFER};
 use crate::server::{Accepted, Connections, Stream, ticks};
+use crate::upstream::ConnectionState;
+use crate::upstream::Link;
 
 /// The token of the waker; clients have even numbers, links odd ones.
 const WAKE: Token = Token(usize::MAX);
@@ -81,7 +83,7 @@ fn link_token(key: usize) -> Token {
 
 /// Which of the links that clients share: upstream, what its clients made of their connections, and
 /// the number among its like.
-type Lane = (u64, Face, usize);
+type Lane = (u64, ConnectionState, usize);
 
 /// One thread's worth of clients and links.
 pub(super) struct Worker {

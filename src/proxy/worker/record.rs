@@ -5,16 +5,16 @@
 
 use std::borrow::Cow;
 
-use super::super::errors;
-use super::super::invalidate::{
+use crate::invalidate::{
     Answers, BATCH, BATCH_BYTES, Batch, Change, Door, Durability, Front, Meaning, Message, Ticket,
     too_large,
 };
-use super::super::reply::Shape;
-use super::super::request::{Large, Meta, Request, Route};
-use super::super::settings::Protocol;
-use super::gather::Fate;
-use super::{Worker, mark, queue};
+use crate::protocol::framing::reply::Shape;
+use crate::protocol::framing::request::{Large, Meta, Request, Route};
+use crate::proxy::errors;
+use crate::proxy::settings::Protocol;
+use crate::proxy::worker::gather::Fate;
+use crate::proxy::worker::{Worker, mark, queue};
 use crossbeam_channel::{Receiver, TrySendError};
 
 /// What a worker has for the recorder, and gets from it.

@@ -16,16 +16,18 @@
 //! Order: what a client sends after a request was redirected, or after the map has changed, waits
 //! until all that it sent before is answered ([`Client::may_follow`]); so nothing overtakes.
 //!
-//! [`Client::may_follow`]: super::super::client::Client::may_follow
+//! [`Client::may_follow`]: crate::proxy::client::Client::may_follow
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::super::reply::Shape;
-use super::super::slots::{Redirect, SlotMap};
-use super::super::upstream::{Change, DETOUR, Failure, Owner, Purpose, Upstream, Waiting};
-use super::super::{errors, local};
-use super::{Worker, mark};
+use crate::pool::slots::{Redirect, SlotMap};
+use crate::pool::{Change, Failure, Upstream};
+use crate::protocol::framing::reply::Shape;
+use crate::protocol::resp;
+use crate::proxy::errors;
+use crate::proxy::worker::{Worker, mark};
+use crate::upstream::{DETOUR, Owner, Purpose, Waiting};
 
 /// How often a request is sent elsewhere before its client gets an error. Redis's own clients take
 /// between 5 and 16 times.
@@ -87,7 +89,7 @@ impl Worker {
         }
         if ask {
             let asking = Waiting::new(Owner::Proxy, Shape::Resp, self.micros);
-            self.append(link, &local::array(&[b"ASKING"]), asking);
+            self.append(link, &resp::request(&[b"ASKING"]), asking);
         }
         let waiting = Waiting {
             hops: waiting.hops + 1,

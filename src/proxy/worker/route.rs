@@ -1,13 +1,13 @@
 //! Where a request goes: what its route says, over a link or answered by the proxy.
 
-use super::super::errors;
-use super::super::local::{self, Said};
-use super::super::request::{Keys, Local, Request, Route};
-use super::super::settings::OnFailure;
-use super::super::slots::slot;
-use super::super::upstream::{Failure, Upstream};
-use super::gather::Fate;
-use super::{Worker, mark};
+use crate::pool::slots::slot;
+use crate::pool::{Failure, Upstream};
+use crate::protocol::framing::request::{Keys, Local, Request, Route};
+use crate::proxy::errors;
+use crate::proxy::local::{self, Said};
+use crate::proxy::settings::OnFailure;
+use crate::proxy::worker::gather::Fate;
+use crate::proxy::worker::{Worker, mark};
 
 impl Worker {
     pub(super) fn request(&mut self, key: usize, request: &Request<'_>) -> Fate {

@@ -5,11 +5,12 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use slab::Slab;
 
-use super::super::client::Client;
-use super::super::reply::{Framer, State};
-use super::super::settings::BACKLOG;
-use super::super::upstream::{Change, Failure, Link, Look, Owner, Purpose};
-use super::{Worker, mark};
+use crate::pool::{Change, Failure};
+use crate::protocol::framing::reply::{Framer, State};
+use crate::proxy::client::Client;
+use crate::proxy::settings::BACKLOG;
+use crate::proxy::worker::{Worker, mark};
+use crate::upstream::{Link, Look, Owner, Purpose};
 
 /// Whether bytes for the front of a link's queue have somewhere to go.
 pub(super) fn takes(clients: &Slab<Client>, link: &Link, front: Option<Owner>) -> bool {

@@ -7,22 +7,22 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use crossbeam_channel::{Sender, TryRecvError};
 use mio::Waker;
 
-use super::super::client::Client;
-use super::super::request::Cutter;
-use super::super::settings::Protocol;
-use super::{Worker, client_token, queue, register};
+use crate::protocol::framing::request::Cutter;
+use crate::proxy::client::Client;
+use crate::proxy::settings::Protocol;
+use crate::proxy::worker::{Worker, client_token, queue, register};
 use crate::server::{Accepted, Dispatch};
 
 /// How connections reach a worker, and how busy it is.
-pub(in crate::proxy) struct Seat {
+pub(crate) struct Seat {
     pub(super) incoming: Sender<Accepted>,
-    pub(in crate::proxy) waker: Arc<Waker>,
+    pub(crate) waker: Arc<Waker>,
     pub(super) load: Arc<AtomicUsize>,
 }
 
 /// All workers, as the acceptors see them. When the last acceptor drops it, the workers drain and
 /// end.
-pub(in crate::proxy) struct Seats(pub(in crate::proxy) Vec<Seat>);
+pub(crate) struct Seats(pub(crate) Vec<Seat>);
 
 impl Dispatch for Seats {
     /// To the worker that has the fewest clients.

@@ -3,10 +3,11 @@
 use std::io::{self, ErrorKind};
 use std::time::Duration;
 
-use super::super::client::Face;
-use super::super::settings::{RARE_IDLE_MS, SWEEP_MS};
-use super::super::upstream::{DETOUR, Failure, Owner, Purpose};
-use super::Worker;
+use crate::pool::Failure;
+use crate::proxy::settings::{RARE_IDLE_MS, SWEEP_MS};
+use crate::proxy::worker::Worker;
+use crate::upstream::ConnectionState;
+use crate::upstream::{DETOUR, Owner, Purpose};
 
 impl Worker {
     /// Looks at all deadlines, but seldom.
@@ -97,7 +98,9 @@ impl Worker {
             .links
             .iter()
             .filter(|(_, link)| match link.purpose {
-                Purpose::Shared(face, place) if face != Face::default() || place == DETOUR => {
+                Purpose::Shared(face, place)
+                    if face != ConnectionState::default() || place == DETOUR =>
+                {
                     !link.is_waiting() && self.now.saturating_sub(link.since) >= RARE_IDLE_MS
                 }
                 _ => false,

@@ -18,13 +18,14 @@
 //! `WATCH` opens the connection at once, to the upstream of its keys. Until `MULTI`, commands about
 //! keys of other upstreams go over the shared connections as ever.
 
-use super::super::client::Face;
-use super::super::reply::Shape;
-use super::super::request::{Detach, Request, Route};
-use super::super::upstream::{Owner, Waiting};
-use super::super::{errors, local};
-use super::Worker;
-use super::gather::Fate;
+use crate::protocol::framing::reply::Shape;
+use crate::protocol::framing::request::{Detach, Request, Route};
+use crate::protocol::resp;
+use crate::proxy::errors;
+use crate::proxy::worker::Worker;
+use crate::proxy::worker::gather::Fate;
+use crate::upstream::ConnectionState;
+use crate::upstream::{Owner, Waiting};
 
 /// Most bytes of commands that one transaction holds back.
 const HELD_LIMIT: usize = 64 * 1024;
@@ -33,14 +34,14 @@ const QUEUED: &[u8] = b"+QUEUED\r\n";
 
 /// A transaction that has begun and has no upstream yet.
 #[derive(Default)]
-pub(in crate::proxy) struct Pending {
+pub(crate) struct Pending {
     /// Commands without keys, one after the other, and how many.
     held: Vec<u8>,
     count: usize,
     /// A command was refused, so that `EXEC` must be.
     aborted: bool,
     /// What the client's connection was at `MULTI`: what `DISCARD` goes back to.
-    before: Face,
+    before: ConnectionState,
 }
 
 impl Pending {
@@ -175,7 +176,7 @@ impl Worker {
             let waiting = Waiting::new(Owner::Nobody, Shape::Resp, since);
             self.links[link].push(bytes, waiting, self.now);
         };
-        push(&local::array(&[b"MULTI"]));
+        push(&resp::request(&[b"MULTI"]));
         for number in 0..pending.count {
             push(if number == 0 { &pending.held } else { b"" });
         }

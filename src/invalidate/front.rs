@@ -1,0 +1,368 @@
+//! What a request means to whom keeps caches true: which keys it changes, and what its client is answered.
+//!
+//! Answers are those of a server where the write succeeded, for that is what the client reports: `STORED`, `DELETED`,
+//! `+OK`. A command that would have to answer what only a cache knows (a list's length, the old value, whether a
+//! condition held) is refused, and nothing of it is recorded.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crossbeam_channel::Sender;
+
+use crate::invalidate::change::{Change, Value};
+use crate::invalidate::recorder::Message;
+use crate::invalidate::settings::{Durability, Reads};
+use crate::invalidate::stats::Stats;
+use crate::protocol::framing::request::{Local, Meta, Request, Route, StateCommand};
+use crate::protocol::memcached::text::{self, Command, KEY_LIMIT, Store, StoreVerb, Words};
+use crate::protocol::resp::{Args, parse_integer};
+
+/// What the workers of a listener know of the recorder.
+pub(crate) struct Front {
+    pub(crate) inbox: Sender<Message>,
+    pub(crate) durability: Durability,
+    pub(crate) reads: Reads,
+    /// Some target wants the values of changes.
+    pub(crate) wants_values: Arc<AtomicBool>,
+    pub(crate) stats: Arc<Stats>,
+}
+
+/// What is to be done with a request.
+pub(crate) enum Meaning {
+    /// Changes were appended; this is the answer when they are recorded, none for `noreply`.
+    Changed(Option<Cow<'static, [u8]>>),
+    /// Nothing has changed; this is the answer.
+    Answer(Cow<'static, [u8]>),
+    /// The proxy does with it what it does without a recorder.
+    Pass,
+}
+
+fn answer(bytes: &'static [u8]) -> Meaning {
+    Meaning::Answer(bytes.into())
+}
+
+fn changed(reply: &'static [u8]) -> Meaning {
+    Meaning::Changed(Some(reply.into()))
+}
+
+/// What a client reads that asks for a value where reads are refused.
+const READS: &[u8] = b"SERVER_ERROR larder invalidate takes writes; start it with --reads forward to read through it\r\n";
+
+/// What a client of RESP reads that asks for what is refused.
+const RESP_READS: &[u8] =
+    b"-ERR larder invalidate takes writes; start it with --reads forward to read through it\r\n";
+
+/// What a client reads whose request is over the limit, and not known for that.
+pub(crate) fn too_large(memcached: bool) -> &'static [u8] {
+    match memcached {
+        true => b"SERVER_ERROR object too large for cache\r\n",
+        false => b"-ERR a request over 1 MiB is not taken, and nothing is recorded; report the key with DEL\r\n",
+    }
+}
+
+impl Front {
+    /// What a request means. The keys that it changes are appended to `changes`.
+    pub(crate) fn understand(
+        &self,
+        request: &Request<'_>,
+        database: u32,
+        changes: &mut Vec<Change>,
+    ) -> Meaning {
+        if request.meta != Meta::No {
+            return self.meta(request, changes);
+        }
+        if let Some(command) = request.command() {
+            return self.memcached(command, request.bytes, changes);
+        }
+        match request.args() {
+            Some(args) => self.resp(request, args, database, changes),
+            None => Meaning::Pass,
+        }
+    }
+
+    fn read(&self, refusal: &'static [u8]) -> Meaning {
+        match self.reads {
+            Reads::Refuse => answer(refusal),
+            Reads::Forward => Meaning::Pass,
+        }
+    }
+
+    fn memcached(&self, command: Command<'_>, bytes: &[u8], changes: &mut Vec<Change>) -> Meaning {
+        let (key, noreply, reply): (Words<'_>, bool, &'static [u8]) = match command {
+            Command::Store(store) => {
+                let value = self.value(&store, bytes);
+                let key = store.path.as_bytes().into();
+                changes.push(Change::Key(key, value));
+                return match store.noreply {
+                    true => Meaning::Changed(None),
+                    false => changed(b"STORED\r\n"),
+                };
+            }
+            Command::Delete { path, noreply } => (path, noreply, b"DELETED\r\n"),
+            Command::Touch { path, noreply, .. } => (path, noreply, b"TOUCHED\r\n"),
+            // The number is the cache's. That it has none is an answer that promises nothing.
+            Command::Count { path, noreply, .. } => (path, noreply, b"NOT_FOUND\r\n"),
+            Command::FlushAll { delay, .. } if delay > 0 => {
+                return answer(
+                    b"SERVER_ERROR larder invalidate flushes at once or not at all; nothing is recorded\r\n",
+                );
+            }
+            Command::FlushAll { noreply, .. } => {
+                changes.push(Change::All);
+                return match noreply {
+                    true => Meaning::Changed(None),
+                    false => changed(b"OK\r\n"),
+                };
+            }
+            Command::Retrieve { .. } => return self.read(READS),
+            Command::Stats { words } if words.is_empty() || words.eq([&b"invalidate"[..]]) => {
+                let mut out = Vec::new();
+                self.stats
+                    .memcached(crate::invalidate::recorder::now(), &mut out);
+                return Meaning::Answer(out.into());
+            }
+            Command::Stats { .. } => {
+                return match self.reads {
+                    Reads::Refuse => answer(b"END\r\n"),
+                    Reads::Forward => Meaning::Pass,
+                };
+            }
+            Command::Version => {
+                return answer(concat!("VERSION ", env!("CARGO_PKG_VERSION"), "\r\n").as_bytes());
+            }
+            Command::Verbosity { noreply, .. } => {
+                return answer(if noreply { b"" } else { b"OK\r\n" });
+            }
+            Command::Quit | Command::MetaNoop | Command::Shutdown => return Meaning::Pass,
+            // What it would change is not known, so nothing is.
+            _ => return answer(b"ERROR\r\n"),
+        };
+        changes.push(Change::Key(key.as_bytes().into(), None));
+        Meaning::Changed((!noreply).then_some(reply.into()))
+    }
+
+    /// memcached's meta commands: `ms` and `md`, as far as their answer needs no cache.
+    fn meta(&self, request: &Request<'_>, changes: &mut Vec<Change>) -> Meaning {
+        if request.repeat_safe {
+            return self.read(READS);
+        }
+        let Some((mut words, _)) = text::rest_of_line(request.bytes) else {
+            return answer(b"ERROR\r\n");
+        };
+        let (verb, key) = (words.next().unwrap_or_default(), words.next());
+        let plain = match verb {
+            b"ms" => {
+                words.next();
+                &b"FTIMq"[..]
+            }
+            b"md" => b"TIqx",
+            _ => b"",
+        };
+        let known = |flag: &[u8]| flag.first().is_some_and(|letter| plain.contains(letter));
+        match key {
+            Some(key) if !plain.is_empty() && key.len() <= KEY_LIMIT && words.all(known) => {
+                changes.push(Change::Key(key.into(), None));
+                Meaning::Changed((!request.meta.is_quiet()).then_some(b"HD\r\n"[..].into()))
+            }
+            _ => answer(
+                b"SERVER_ERROR larder invalidate takes ms and md with the flags F, T, I, M, x and q; nothing is recorded\r\n",
+            ),
+        }
+    }
+
+    /// The value that a storage command gives, if it is whole and someone wants it.
+    fn value(&self, store: &Store<'_>, bytes: &[u8]) -> Option<Value> {
+        let whole = !matches!(store.verb, StoreVerb::Append | StoreVerb::Prepend);
+        if !whole || !self.wants_values.load(Relaxed) {
+            return None;
+        }
+        let end = bytes.len().checked_sub(2)?;
+        let value = bytes.get(end.checked_sub(store.length)?..end)?;
+        let expires = match store.exptime {
+            0 => 0,
+            ..0 => -1,
+            // Over 30 days it is a date.
+            date if date > 30 * 24 * 3600 => i64::from(date) * 1000,
+            left => now_ms() + i64::from(left) * 1000,
+        };
+        Some(Value {
+            flags: store.flags,
+            expires,
+            bytes: value.into(),
+        })
+    }
+
+    fn resp(
+        &self,
+        request: &Request<'_>,
+        args: Args<'_>,
+        database: u32,
+        changes: &mut Vec<Change>,
+    ) -> Meaning {
+        if let Route::Local(Local::Resp(command, _)) = request.route {
+            let own = args.len() == 2 && args[1].eq_ignore_ascii_case(b"invalidate")
+                || args.len() == 1 && self.reads == Reads::Refuse;
+            if command == StateCommand::Info && own {
+                let text = self.stats.info(crate::invalidate::recorder::now());
+                return Meaning::Answer(
+                    format!("${}\r\n{text}\r\n", text.len()).into_bytes().into(),
+                );
+            }
+            return Meaning::Pass;
+        }
+        if request.repeat_safe {
+            return self.read(RESP_READS);
+        }
+        let before = changes.len();
+        let meaning = self.write(args, database, changes);
+        if !matches!(meaning, Meaning::Changed(_)) {
+            changes.truncate(before);
+        }
+        meaning
+    }
+
+    fn write(&self, args: Args<'_>, database: u32, changes: &mut Vec<Change>) -> Meaning {
+        let name = args[0].to_ascii_uppercase();
+        let flush = matches!(&name[..], b"FLUSHDB" | b"FLUSHALL");
+        if database != 0 && !flush {
+            return answer(
+                b"-ERR larder invalidate knows the keys of database 0; nothing is recorded\r\n",
+            );
+        }
+        let key = |at: usize| args.get(at).into();
+        match (&name[..], args.len()) {
+            (b"DEL" | b"UNLINK", 2..) => {
+                changes.extend((1..args.len()).map(|at| Change::Key(key(at), None)));
+                Meaning::Changed(Some(format!(":{}\r\n", args.len() - 1).into_bytes().into()))
+            }
+            (b"SET", 3..) => match self.set_options(args) {
+                Ok(expires) => {
+                    changes.push(Change::Key(key(1), self.resp_value(args.get(2), expires)));
+                    changed(b"+OK\r\n")
+                }
+                Err(refusal) => refusal,
+            },
+            (b"SETEX" | b"PSETEX", 4) => {
+                let unit = if name[0] == b'P' { 1 } else { 1000 };
+                match expiry(args.get(2), unit, false) {
+                    Some(expires) => {
+                        changes.push(Change::Key(
+                            key(1),
+                            self.resp_value(args.get(3), Some(expires)),
+                        ));
+                        changed(b"+OK\r\n")
+                    }
+                    None => answer(b"-ERR invalid expire time\r\n"),
+                }
+            }
+            (b"MSET", 3..) if args.len() % 2 == 1 => {
+                let keys = (1..args.len()).step_by(2);
+                changes.extend(
+                    keys.map(|at| Change::Key(key(at), self.resp_value(args.get(at + 1), Some(0)))),
+                );
+                changed(b"+OK\r\n")
+            }
+            (b"EXPIRE" | b"PEXPIRE" | b"EXPIREAT" | b"PEXPIREAT", 3) => {
+                if parse_integer(args.get(2)).is_none() {
+                    return answer(b"-ERR value is not an integer or out of range\r\n");
+                }
+                changes.push(Change::Key(key(1), None));
+                changed(b":1\r\n")
+            }
+            (b"EXPIRE" | b"PEXPIRE" | b"EXPIREAT" | b"PEXPIREAT", 4..) => answer(
+                b"-ERR larder invalidate has no values, so EXPIRE with NX, XX, GT or LT can't be answered; nothing is recorded\r\n",
+            ),
+            (b"PERSIST", 2) => {
+                changes.push(Change::Key(key(1), None));
+                changed(b":1\r\n")
+            }
+            (b"FLUSHDB" | b"FLUSHALL", 1 | 2) => {
+                changes.push(Change::All);
+                changed(b"+OK\r\n")
+            }
+            (
+                b"DEL" | b"UNLINK" | b"SET" | b"SETEX" | b"PSETEX" | b"MSET" | b"PERSIST"
+                | b"EXPIRE" | b"PEXPIRE" | b"EXPIREAT" | b"PEXPIREAT" | b"FLUSHDB" | b"FLUSHALL",
+                _,
+            ) => {
+                let name = String::from_utf8_lossy(&name).to_ascii_lowercase();
+                let text = format!("-ERR wrong number of arguments for '{name}' command\r\n");
+                Meaning::Answer(text.into_bytes().into())
+            }
+            _ => refused(&name),
+        }
+    }
+
+    /// When what `SET` stores expires, `None` for when it did before; or why it is refused.
+    fn set_options(&self, args: Args<'_>) -> Result<Option<i64>, Meaning> {
+        let mut expires = Some(0);
+        let mut at = 3;
+        while at < args.len() {
+            let option = args.get(at).to_ascii_uppercase();
+            let (unit, date) = match &option[..] {
+                b"KEEPTTL" => {
+                    expires = None;
+                    at += 1;
+                    continue;
+                }
+                b"EX" => (1000, false),
+                b"PX" => (1, false),
+                b"EXAT" => (1000, true),
+                b"PXAT" => (1, true),
+                b"NX" | b"XX" | b"GET" => {
+                    return Err(answer(
+                        b"-ERR larder invalidate has no values, so SET with NX, XX or GET can't be answered; nothing is recorded\r\n",
+                    ));
+                }
+                _ => return Err(answer(b"-ERR syntax error\r\n")),
+            };
+            if at + 1 == args.len() {
+                return Err(answer(b"-ERR syntax error\r\n"));
+            }
+            expires = expiry(args.get(at + 1), unit, date);
+            if expires.is_none() {
+                return Err(answer(b"-ERR invalid expire time in 'set' command\r\n"));
+            }
+            at += 2;
+        }
+        Ok(expires)
+    }
+
+    /// A value, if someone wants it. Without a known end of its time there is none to be written.
+    fn resp_value(&self, bytes: &[u8], expires: Option<i64>) -> Option<Value> {
+        let expires = expires.filter(|_| self.wants_values.load(Relaxed))?;
+        Some(Value {
+            flags: 0,
+            expires,
+            bytes: bytes.into(),
+        })
+    }
+}
+
+/// Unix milliseconds of a time that is given in a unit of milliseconds, as a date or from now.
+fn expiry(text: &[u8], unit: i64, date: bool) -> Option<i64> {
+    let number = parse_integer(text).filter(|number| *number > 0)?;
+    let millis = number.checked_mul(unit)?;
+    match date {
+        true => Some(millis),
+        false => millis.checked_add(now_ms()),
+    }
+}
+
+fn now_ms() -> i64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |now| now.as_millis() as i64)
+}
+
+fn refused(name: &[u8]) -> Meaning {
+    let name = String::from_utf8_lossy(&name[..name.len().min(64)]).into_owned();
+    let name = name.escape_default();
+    let text = format!(
+        "-ERR larder invalidate takes DEL, UNLINK, SET, SETEX, PSETEX, MSET, EXPIRE and its kin, PERSIST, FLUSHDB and \
+         FLUSHALL as reports that keys have changed, not {name}; nothing is recorded\r\n"
+    );
+    Meaning::Answer(text.into_bytes().into())
+}

@@ -1,0 +1,481 @@
+//! One group: what has arrived, into the spool, and then to whom it concerns.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use crate::invalidate::change::{Batch, Change, Value};
+use crate::invalidate::lane::{Go, Item};
+use crate::invalidate::recorder::{Arrived, Recorder, now};
+use crate::invalidate::settings::{Durability, LINGER, REST, REST_BYTES};
+use crate::invalidate::spool::{Group, LaneId, Record, Result};
+use crate::invalidate::target;
+use crate::invalidate::upstreams::Standing;
+
+/// Second deletes that are taken at once.
+const AGAIN: usize = 4096;
+
+/// What counts when the group is recorded.
+struct Plan {
+    standings: Vec<Standing>,
+    /// What lanes that asked are told.
+    told: Vec<(LaneId, Go)>,
+    /// Lanes whose number of pending keys may have changed.
+    touched: Vec<(usize, usize)>,
+    flushed: Vec<usize>,
+    /// For each upstream, when second deletes are due.
+    again: Vec<Option<u64>>,
+}
+
+impl Plan {
+    fn touch(&mut self, upstream: usize, lane: usize) {
+        if !self.touched.contains(&(upstream, lane)) {
+            self.touched.push((upstream, lane));
+        }
+    }
+}
+
+impl Recorder {
+    /// Records what has arrived, and answers.
+    pub(super) fn group(&mut self, arrived: Arrived) {
+        let Arrived {
+            batches,
+            ready,
+            flushed,
+            ..
+        } = arrived;
+        let now = now();
+        if !self.has_work(&batches, now) && ready.is_empty() && flushed.is_empty() {
+            return;
+        }
+        let spool = Arc::clone(&self.spool);
+        let mut pending = Vec::new();
+        let done = spool.write(|group| {
+            let mut plan = Plan {
+                standings: self.upstreams.iter().map(|u| u.standing).collect(),
+                told: Vec::new(),
+                touched: Vec::new(),
+                flushed: Vec::new(),
+                again: self.upstreams.iter().map(|u| u.again).collect(),
+            };
+            if self.unknown {
+                self.introduce(group, &mut plan)?;
+            }
+            self.settle_reports(group, &mut plan)?;
+            self.take_due(group, &mut plan, now)?;
+            for batch in &batches {
+                for change in &batch.changes {
+                    match change {
+                        Change::Key(key, value) => {
+                            self.spread(group, &mut plan, now, key, value.as_ref(), true)?;
+                        }
+                        Change::All => self.flush_all(group, &mut plan)?,
+                    }
+                }
+            }
+            for id in &flushed {
+                self.end_flush(&mut plan, *id);
+            }
+            self.bound(group, &mut plan, now)?;
+            for id in &ready {
+                self.direct(group, &mut plan, *id)?;
+            }
+            for (upstream, lane) in plan.touched.clone() {
+                let id = self.upstreams[upstream].lanes[lane].id;
+                pending.push((upstream, lane, group.len(id)?));
+            }
+            self.age(&mut plan, &pending, now);
+            for (number, standing) in plan.standings.iter().enumerate() {
+                let upstream = &self.upstreams[number];
+                if standing.row != upstream.standing.row || self.unknown {
+                    group.set_row(&upstream.name, &standing.row)?;
+                }
+            }
+            group.set_number("sequence", self.sequence)?;
+            Ok(plan)
+        });
+        match done {
+            Ok(plan) => {
+                self.unknown = false;
+                self.waiting = None;
+                self.removals.clear();
+                self.returned.clear();
+                for (upstream, lane, count) in pending {
+                    let stats = &self.upstreams[upstream].lanes[lane].stats;
+                    stats.pending.store(count, Relaxed);
+                }
+                self.carry_out(plan);
+                self.answer(batches, None);
+            }
+            Err(error) => {
+                for upstream in &mut self.upstreams {
+                    upstream.lanes.iter_mut().for_each(|lane| lane.out.clear());
+                }
+                self.failed(&error);
+                // Without their removal they come again in the replay.
+                self.removals.clear();
+                self.waiting = None;
+                for id in ready {
+                    self.tell(id, Go::Wait);
+                }
+                self.answer(batches, Some(error.to_string().into()));
+            }
+        }
+    }
+
+    /// Whether something has to be recorded now.
+    fn has_work(&self, batches: &[Batch], now: u64) -> bool {
+        let lingered = self
+            .waiting
+            .is_some_and(|since| self.stop.is_some() || since.elapsed() >= LINGER);
+        let due = |at: Option<u64>| at.is_some_and(|at| at <= now);
+        let old = |since: u64| {
+            since > 0
+                && self
+                    .max_age()
+                    .is_some_and(|age| now.saturating_sub(since) > age)
+        };
+        !batches.is_empty()
+            || !self.returned.is_empty()
+            || lingered
+            || self.unknown
+            || self.upstreams.iter().any(|upstream| {
+                let row = upstream.standing.row;
+                let began = row.since == 0 && upstream.pending() > 0 && upstream.is_behind();
+                due(upstream.again) || began || old(row.since) && !row.flush
+            })
+    }
+
+    fn max_age(&self) -> Option<u64> {
+        let micros = |age: Duration| u64::try_from(age.as_micros()).unwrap_or(u64::MAX);
+        self.settings.max_age.map(micros)
+    }
+
+    /// A new spool is told who there is; what had been recorded for them is lost, so they are flushed.
+    fn introduce(&self, group: &mut Group<'_>, plan: &mut Plan) -> Result<()> {
+        group.set_number("strict", 1)?;
+        let next = self.upstreams.iter().map(|u| u.standing.row.id + 1).max();
+        group.set_number("next", u64::from(next.unwrap_or(1)))?;
+        for standing in &mut plan.standings {
+            standing.row.flush = true;
+            standing.flushing = None;
+        }
+        Ok(())
+    }
+
+    /// What lanes have delivered is struck out, what came back is recorded.
+    fn settle_reports(&self, group: &mut Group<'_>, plan: &mut Plan) -> Result<()> {
+        for (id, items) in &self.removals {
+            if let Some((upstream, lane)) = self.find(*id) {
+                plan.touch(upstream, lane);
+                for item in items {
+                    group.remove(*id, &item.key, item.sequence)?;
+                }
+            }
+        }
+        for (id, items) in &self.returned {
+            // What a flush that has not begun wipes out has no meaning any more.
+            if let Some((upstream, lane)) = self.find(*id)
+                && !plan.standings[upstream].is_moot()
+            {
+                plan.touch(upstream, lane);
+                for item in items {
+                    let record = Record {
+                        sequence: item.sequence,
+                        value: item.value.clone(),
+                    };
+                    group.put_older(*id, &item.key, &record)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Second deletes whose time has come are changes like others.
+    fn take_due(&mut self, group: &mut Group<'_>, plan: &mut Plan, now: u64) -> Result<()> {
+        for number in 0..self.upstreams.len() {
+            let upstream = &self.upstreams[number];
+            let (Some(due), Some(again)) = (plan.again[number], upstream.target.again) else {
+                continue;
+            };
+            if due > now {
+                continue;
+            }
+            let ahead = again.as_micros() as u64;
+            let id = upstream.standing.row.id;
+            let (keys, next) = group.take_again(id, now, ahead, AGAIN)?;
+            plan.again[number] = next;
+            for key in keys {
+                let sequence = self.next(now);
+                self.put(group, plan, number, &key, sequence, None)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A change, to every upstream that may hold the key.
+    fn spread(
+        &mut self,
+        group: &mut Group<'_>,
+        plan: &mut Plan,
+        now: u64,
+        key: &[u8],
+        value: Option<&Value>,
+        again: bool,
+    ) -> Result<()> {
+        let routes = std::mem::take(&mut self.routes);
+        let mut done = Ok(());
+        'targets: for (route, numbers) in &routes {
+            let Some(name) = route.name(key) else {
+                continue;
+            };
+            for server in route.servers(&name) {
+                let number = numbers[server];
+                let sequence = self.next(now);
+                let value = value.filter(|_| route.wants_values()).cloned();
+                done = self.put(group, plan, number, &name, sequence, value);
+                if let (Ok(()), Some(delay), true) = (&done, route.target.again, again)
+                    && !plan.standings[number].is_moot()
+                {
+                    let due = now.saturating_add(delay.as_micros() as u64);
+                    let id = plan.standings[number].row.id;
+                    done = group.put_again(id, due, sequence, &name);
+                    let first = plan.again[number].map_or(due, |first| first.min(due));
+                    plan.again[number] = Some(first);
+                }
+                if done.is_err() {
+                    break 'targets;
+                }
+            }
+        }
+        self.routes = routes;
+        done
+    }
+
+    /// A change, to one upstream: over the channel if it is up to date, and into the spool.
+    fn put(
+        &mut self,
+        group: &mut Group<'_>,
+        plan: &mut Plan,
+        number: usize,
+        key: &[u8],
+        sequence: u64,
+        value: Option<Value>,
+    ) -> Result<()> {
+        let standing = &plan.standings[number];
+        if standing.is_moot() {
+            return Ok(());
+        }
+        let upstream = &mut self.upstreams[number];
+        let lane = usize::from(target::lane(key, standing.row.lanes));
+        let state = &mut upstream.lanes[lane];
+        let fresh = state.fresh && !standing.row.flush;
+        let record = Record { sequence, value };
+        if !fresh || self.settings.durability != Durability::None {
+            group.put(state.id, key, &record)?;
+            plan.touch(number, lane);
+        }
+        if fresh {
+            let Record { sequence, value } = record;
+            state.out.push(Item {
+                key: key.into(),
+                sequence,
+                value,
+            });
+        }
+        Ok(())
+    }
+
+    /// Everything has changed.
+    fn flush_all(&mut self, group: &mut Group<'_>, plan: &mut Plan) -> Result<()> {
+        (0..self.upstreams.len()).try_for_each(|number| self.want_flush(group, plan, number))
+    }
+
+    /// An upstream is to be flushed, and what was recorded for it has no meaning any more.
+    fn want_flush(&mut self, group: &mut Group<'_>, plan: &mut Plan, number: usize) -> Result<()> {
+        let standing = &mut plan.standings[number];
+        standing.row.flush = true;
+        // A flush under way may have happened before what is to be wiped out.
+        standing.flushing = None;
+        group.clear_again(standing.row.id)?;
+        for lane in 0..self.upstreams[number].lanes.len() {
+            let id = self.upstreams[number].lanes[lane].id;
+            group.clear(id)?;
+            plan.touch(number, lane);
+        }
+        Ok(())
+    }
+
+    fn end_flush(&self, plan: &mut Plan, id: LaneId) {
+        let Some((upstream, _)) = self.find(id) else {
+            return;
+        };
+        let standing = &mut plan.standings[upstream];
+        if standing.row.flush && standing.flushing == Some(id.lane) {
+            (standing.row.flush, standing.flushing) = (false, None);
+            plan.flushed.push(upstream);
+        }
+    }
+
+    /// Flushes whom too much waits for, or for too long.
+    fn bound(&mut self, group: &mut Group<'_>, plan: &mut Plan, now: u64) -> Result<()> {
+        for number in 0..self.upstreams.len() {
+            if plan.standings[number].row.flush {
+                continue;
+            }
+            let upstream = &self.upstreams[number];
+            let mut pending = 0;
+            for (lane, state) in upstream.lanes.iter().enumerate() {
+                pending += match plan.touched.contains(&(number, lane)) {
+                    true => group.len(state.id)?,
+                    false => state.stats.pending.load(Relaxed),
+                };
+            }
+            let since = upstream.standing.row.since;
+            let age = now.saturating_sub(since);
+            let old = since > 0 && pending > 0 && self.max_age().is_some_and(|max| age > max);
+            if pending > self.settings.max_pending || old {
+                let why = match old {
+                    true => format!("has missed changes for {} s", age / 1_000_000),
+                    false => format!("has {pending} keys pending"),
+                };
+                log::warn!(
+                    "{}: {why}, more than is allowed; it will be flushed instead",
+                    upstream.name
+                );
+                self.want_flush(group, plan, number)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Decides what a lane that is ready does next.
+    fn direct(&mut self, group: &mut Group<'_>, plan: &mut Plan, id: LaneId) -> Result<()> {
+        let Some((upstream, lane)) = self.find(id) else {
+            return Ok(());
+        };
+        let standing = &mut plan.standings[upstream];
+        let go = if standing.row.flush {
+            match standing.flushing {
+                Some(other) if other != id.lane => Go::Wait,
+                _ => {
+                    standing.flushing = Some(id.lane);
+                    // What is recorded so far is older than the flush.
+                    for lane in 0..self.upstreams[upstream].lanes.len() {
+                        let id = self.upstreams[upstream].lanes[lane].id;
+                        group.clear(id)?;
+                        plan.touch(upstream, lane);
+                    }
+                    Go::Flush
+                }
+            }
+        } else if group.len(id)? <= REST
+            && let Some(rest) = group.rest(id, REST_BYTES)?
+        {
+            // All of it, the changes of this group included, ahead of what comes later.
+            self.upstreams[upstream].lanes[lane].out = rest
+                .into_iter()
+                .map(|(key, Record { sequence, value })| Item {
+                    key,
+                    sequence,
+                    value,
+                })
+                .collect();
+            Go::Fresh
+        } else {
+            Go::Replay
+        };
+        plan.touch(upstream, lane);
+        plan.told.push((id, go));
+        Ok(())
+    }
+
+    /// Keeps since when each upstream has been behind.
+    fn age(&self, plan: &mut Plan, pending: &[(usize, usize, u64)], now: u64) {
+        for (number, upstream) in self.upstreams.iter().enumerate() {
+            let mut behind = false;
+            let mut total = 0;
+            for (lane, state) in upstream.lanes.iter().enumerate() {
+                let told = plan.told.contains(&(state.id, Go::Fresh));
+                behind |= !state.fresh && !told;
+                let counted = pending.iter().find(|(u, l, _)| (*u, *l) == (number, lane));
+                total += counted
+                    .map_or_else(|| state.stats.pending.load(Relaxed), |(_, _, count)| *count);
+            }
+            let row = &mut plan.standings[number].row;
+            match behind && (total > 0 || row.flush) {
+                true if row.since == 0 => row.since = now,
+                true => {}
+                false => row.since = 0,
+            }
+        }
+    }
+
+    /// The group is recorded: everyone gets what is theirs.
+    fn carry_out(&mut self, plan: Plan) {
+        for (number, standing) in plan.standings.into_iter().enumerate() {
+            let upstream = &mut self.upstreams[number];
+            let wanted = standing.row.flush && !upstream.standing.row.flush;
+            upstream.settle(standing);
+            upstream.again = plan.again[number];
+            if wanted || standing.is_moot() {
+                // They come and ask, and are told to flush.
+                for lane in &mut upstream.lanes {
+                    lane.fall_behind();
+                }
+            }
+        }
+        for number in plan.flushed {
+            let upstream = &self.upstreams[number];
+            upstream.stats.flushes.fetch_add(1, Relaxed);
+            log::info!("{}: flushed", upstream.name);
+        }
+        for (id, go) in plan.told {
+            if go == Go::Fresh
+                && let Some((upstream, lane)) = self.find(id)
+            {
+                self.upstreams[upstream].lanes[lane].catch_up();
+            }
+            self.tell(id, go);
+        }
+        for upstream in &mut self.upstreams {
+            for lane in &mut upstream.lanes {
+                if let Some(items) = lane.push()
+                    && self.settings.durability == Durability::None
+                {
+                    self.returned.push((lane.id, items));
+                }
+            }
+        }
+        self.stats.commits.fetch_add(1, Relaxed);
+        self.note_problem();
+    }
+
+    fn tell(&self, id: LaneId, go: Go) {
+        if let Some((upstream, lane)) = self.find(id) {
+            self.upstreams[upstream].lanes[lane].say(go);
+        }
+    }
+
+    /// Has the workers answer their clients.
+    fn answer(&self, batches: Vec<Batch>, failure: Option<Arc<str>>) {
+        let changes: usize = batches.iter().map(|batch| batch.changes.len()).sum();
+        let quiet: usize = batches.iter().map(|batch| batch.quiet).sum();
+        match &failure {
+            None => {
+                self.stats.recorded.fetch_add(changes as u64, Relaxed);
+            }
+            Some(failure) => {
+                if quiet > 0 {
+                    log::error!(
+                        "{quiet} changes of clients that want no answer are not recorded: {failure}"
+                    );
+                }
+                self.count_refused(changes, quiet);
+            }
+        }
+        for batch in batches {
+            batch.door.answer(batch.tickets, failure.clone());
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! What a user can choose about invalidation, and the bounds that nobody has to choose.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use regex::bytes::Regex;
+
+use crate::pool::Placement;
+use crate::pool::ServerList;
+
+macro_rules! words {
+    ($(#[$about:meta])* $name:ident { $($(#[$each:meta])* $variant:ident = $word:literal),* $(,)? }) => {
+        $(#[$about])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum $name { $($(#[$each])* $variant),* }
+
+        impl FromStr for $name {
+            type Err = String;
+
+            fn from_str(text: &str) -> Result<$name, String> {
+                match text {
+                    $($word => Ok($name::$variant),)*
+                    _ => Err(format!("`{text}` is none of {}", [$($word),*].join(", "))),
+                }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(match self { $($name::$variant => $word),* })
+            }
+        }
+    };
+}
+
+words! {
+    /// What an answer promises.
+    Durability {
+        /// Nothing: the change is in memory, and lost with the process.
+        None = "none",
+        /// The change survives the process; a crash of the machine may lose the last ones.
+        Os = "os",
+        /// The change is on the disk.
+        Fsync = "fsync",
+    }
+}
+
+words! {
+    /// What is done with what is not a write.
+    Reads {
+        /// It is refused, with an error that says so.
+        Refuse = "refuse",
+        /// It is sent to the servers of the first target that speaks the client's protocol.
+        Forward = "forward",
+    }
+}
+
+words! {
+    /// What a target's servers speak.
+    Kind {
+        /// memcached's text protocol.
+        Memcached = "memcached",
+        /// RESP.
+        Redis = "redis",
+    }
+}
+
+words! {
+    /// Which of a target's servers may hold a key.
+    Mode {
+        /// The one to which the key belongs on the ring.
+        Pool = "pool",
+        /// All of them.
+        Replicas = "replicas",
+    }
+}
+
+words! {
+    /// How a key is made to be forgotten.
+    Forget {
+        /// It is deleted.
+        Delete = "delete",
+        /// It is marked stale with memcached's `md KEY I T…`: the first reader is told to fetch it anew, the others get
+        /// the old value meanwhile.
+        Stale = "stale",
+        /// The new value is written where the client gave it, and otherwise the key is deleted.
+        Update = "update",
+    }
+}
+
+/// A group of servers that hold copies of what changes.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// Its name in logs and statistics.
+    pub name: String,
+    /// What the servers speak.
+    pub kind: Kind,
+    /// The servers.
+    pub servers: ServerList,
+    /// Which of them may hold a key.
+    pub mode: Mode,
+    /// Whose placement of keys is followed in a pool.
+    pub placement: Placement,
+    /// Keys that concern this target begin with this.
+    pub prefix: Vec<u8>,
+    /// Keys that concern this target match this, too.
+    pub pattern: Option<Regex>,
+    /// What a key is called there: `{key}` in it stands for the client's key.
+    pub template: String,
+    /// How it is forgotten.
+    pub forget: Forget,
+    /// For how many seconds a stale value may still be given out.
+    pub stale_seconds: u32,
+    /// After this the key is deleted a second time.
+    pub again: Option<Duration>,
+    /// The password of Redis servers.
+    pub password: Option<String>,
+    /// The database of Redis servers.
+    pub database: u32,
+}
+
+impl Target {
+    /// A ketama pool of memcached servers from which keys are deleted.
+    pub fn new(name: &str, servers: ServerList) -> Target {
+        Target {
+            name: name.to_owned(),
+            kind: Kind::Memcached,
+            servers,
+            mode: Mode::Pool,
+            placement: Placement::Ketama,
+            prefix: Vec::new(),
+            pattern: None,
+            template: "{key}".to_owned(),
+            forget: Forget::Delete,
+            stale_seconds: 30,
+            again: None,
+            password: None,
+            database: 0,
+        }
+    }
+
+    /// What of it makes no sense, in a sentence for a person.
+    ///
+    /// # Errors
+    /// That sentence.
+    pub fn check(&self) -> Result<(), String> {
+        let name = &self.name;
+        if name.is_empty() || name.contains([' ', ':', '/']) {
+            return Err(format!(
+                "a target's name has no spaces, colons and slashes, unlike `{name}`"
+            ));
+        }
+        if self.template.matches("{key}").count() != 1 {
+            return Err(format!(
+                "target {name}: the key template `{}` needs {{key}} in one place, like app:{{key}}",
+                self.template
+            ));
+        }
+        if self.kind == Kind::Redis && self.forget == Forget::Stale {
+            return Err(format!(
+                "target {name}: Redis has no stale values; forget = \"delete\" or \"update\""
+            ));
+        }
+        if self.kind == Kind::Memcached && self.password.is_some() {
+            return Err(format!(
+                "target {name}: memcached's text protocol has no password"
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// What a user can choose.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where the spool is.
+    pub spool: PathBuf,
+    /// What an answer promises.
+    pub durability: Durability,
+    /// What is done with what is not a write.
+    pub reads: Reads,
+    /// Threads that deliver, for each upstream.
+    pub workers: usize,
+    /// Threads that serve clients.
+    pub front_workers: usize,
+    /// Keys that may be pending for an upstream. When there are more it is flushed instead.
+    pub max_pending: u64,
+    /// How long something may be pending for an upstream. When it is longer it is flushed instead.
+    pub max_age: Option<Duration>,
+    /// Client connections that may be open at once, at each listener.
+    pub max_connections: usize,
+    /// How long an upstream may take to connect, to accept what is sent, and to answer.
+    pub timeout: Duration,
+    /// How long the end waits for deliveries.
+    pub grace: Duration,
+}
+
+impl Settings {
+    /// The defaults, with the spool in this directory.
+    pub fn new(spool: impl Into<PathBuf>) -> Settings {
+        Settings {
+            spool: spool.into(),
+            durability: Durability::Os,
+            reads: Reads::Refuse,
+            workers: 2,
+            front_workers: 1,
+            max_pending: 10_000_000,
+            max_age: Some(Duration::from_secs(24 * 3600)),
+            max_connections: crate::server::limits::MAX_CONNECTIONS,
+            timeout: Duration::from_secs(2),
+            grace: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Changes that a worker hands over at once.
+pub(crate) const BATCH: usize = 1024;
+
+/// Bytes of changes after which a worker hands over what it has.
+pub(crate) const BATCH_BYTES: usize = 256 << 10;
+
+/// Messages that wait for the recorder. A client whose change finds no place waits.
+pub(crate) const INBOX: usize = 64;
+
+/// Changes that are recorded in one transaction, about.
+pub(crate) const GROUP: usize = 8192;
+
+/// Batches that wait for a lane that is up to date. What finds no place waits in the spool.
+pub(crate) const LANE: usize = 64;
+
+/// Changes that are sent to an upstream before its answers are read: as many as fit into the buffers of a socket, so that
+/// neither side waits for the other.
+pub(crate) const WINDOW: usize = 512;
+
+/// Bytes that are sent to an upstream before its answers are read.
+pub(crate) const WINDOW_BYTES: usize = 64 << 10;
+
+/// When no more than this is pending for a lane that replays, the rest is handed over from memory and the lane is up to date.
+pub(crate) const REST: u64 = 4096;
+
+/// Bytes of values that are handed over so.
+pub(crate) const REST_BYTES: usize = 4 << 20;
+
+/// How long removals wait for changes to be committed with.
+pub(crate) const LINGER: Duration = Duration::from_millis(20);
+
+/// The first pause after which an upstream that is away is tried again, and the longest.
+pub(crate) const BACKOFF: (Duration, Duration) =
+    (Duration::from_millis(20), Duration::from_secs(1));

@@ -1,0 +1,230 @@
+//! What is recorded together.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use redb::{ReadableTable, ReadableTableMetadata, Table, TableDefinition, WriteTransaction};
+
+use crate::invalidate::spool::record::{self, Record, Row};
+use crate::invalidate::spool::{Bytes, Error, LaneId, Result, pending};
+
+const UPSTREAMS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("upstreams");
+const NUMBERS: TableDefinition<'_, &str, u64> = TableDefinition::new("numbers");
+
+fn again(name: &str) -> TableDefinition<'_, (u64, u64), Bytes> {
+    TableDefinition::new(name)
+}
+
+pub(super) fn decoded(bytes: &[u8]) -> Result<Record> {
+    Record::decode(bytes).ok_or_else(|| Error::Damaged("a record has a wrong length".to_owned()))
+}
+
+/// A key and what is pending for it.
+pub(crate) type Pending = (Box<[u8]>, Record);
+
+/// Second deletes that are due, and when the next is.
+pub(crate) type Due = (Vec<Box<[u8]>>, Option<u64>);
+
+/// A transaction that is being written.
+pub(crate) struct Group<'t> {
+    transaction: &'t WriteTransaction,
+    /// Tables are opened once a group.
+    pending: HashMap<LaneId, Table<'t, Bytes, Bytes>>,
+    scratch: Vec<u8>,
+}
+
+impl<'t> Group<'t> {
+    pub(super) fn new(transaction: &'t WriteTransaction) -> Group<'t> {
+        Group {
+            transaction,
+            pending: HashMap::new(),
+            scratch: Vec::new(),
+        }
+    }
+
+    fn lane(&mut self, lane: LaneId) -> Result<&mut Table<'t, Bytes, Bytes>> {
+        Ok(match self.pending.entry(lane) {
+            Entry::Occupied(open) => open.into_mut(),
+            Entry::Vacant(place) => {
+                place.insert(self.transaction.open_table(pending(&lane.table()))?)
+            }
+        })
+    }
+
+    /// Records what a key's upstream has to be told; it supersedes what was recorded for the key before.
+    pub(crate) fn put(&mut self, lane: LaneId, key: &[u8], record: &Record) -> Result<()> {
+        let mut bytes = std::mem::take(&mut self.scratch);
+        record.encode(&mut bytes);
+        self.lane(lane)?.insert(key, &bytes[..])?;
+        self.scratch = bytes;
+        Ok(())
+    }
+
+    /// Records it unless something later is recorded for the key.
+    pub(crate) fn put_older(&mut self, lane: LaneId, key: &[u8], record: &Record) -> Result<()> {
+        let later = match self.lane(lane)?.get(key)? {
+            Some(found) => record::sequence(found.value()) > Some(record.sequence),
+            None => false,
+        };
+        match later {
+            true => Ok(()),
+            false => self.put(lane, key, record),
+        }
+    }
+
+    /// Strikes out what was delivered, unless something later has superseded it.
+    pub(crate) fn remove(&mut self, lane: LaneId, key: &[u8], sequence: u64) -> Result<()> {
+        let table = self.lane(lane)?;
+        let same = match table.get(key)? {
+            Some(found) => record::sequence(found.value()) == Some(sequence),
+            None => false,
+        };
+        if same {
+            table.remove(key)?;
+        }
+        Ok(())
+    }
+
+    /// How many keys are pending in a lane.
+    pub(crate) fn len(&mut self, lane: LaneId) -> Result<u64> {
+        Ok(self.lane(lane)?.len()?)
+    }
+
+    /// All that is pending in a lane, unless it takes more than `most` bytes.
+    pub(crate) fn rest(&mut self, lane: LaneId, most: usize) -> Result<Option<Vec<Pending>>> {
+        let mut found = Vec::new();
+        let mut bytes = 0;
+        for entry in self.lane(lane)?.iter()? {
+            let (key, record) = entry?;
+            bytes += key.value().len() + record.value().len();
+            if bytes > most {
+                return Ok(None);
+            }
+            found.push((key.value().into(), decoded(record.value())?));
+        }
+        Ok(Some(found))
+    }
+
+    /// Moves up to `most` records of one lane elsewhere; how many there were.
+    pub(crate) fn move_some(
+        &mut self,
+        from: LaneId,
+        to: impl Fn(&[u8]) -> LaneId,
+        most: usize,
+    ) -> Result<usize> {
+        let mut moving: Vec<Pending> = Vec::new();
+        let table = self.lane(from)?;
+        while moving.len() < most
+            && let Some((key, record)) = table.pop_first()?
+        {
+            moving.push((key.value().into(), decoded(record.value())?));
+        }
+        for (key, record) in &moving {
+            self.put_older(to(key), key, record)?;
+        }
+        Ok(moving.len())
+    }
+
+    /// Drops all that is pending in a lane.
+    pub(crate) fn clear(&mut self, lane: LaneId) -> Result<()> {
+        self.pending.remove(&lane);
+        self.transaction.delete_table(pending(&lane.table()))?;
+        Ok(())
+    }
+
+    /// Notes a second delete for a time in Unix microseconds.
+    pub(crate) fn put_again(
+        &mut self,
+        upstream: u32,
+        due: u64,
+        sequence: u64,
+        key: &[u8],
+    ) -> Result<()> {
+        let name = format!("again.{upstream}");
+        let mut table = self.transaction.open_table(again(&name))?;
+        table.insert((due, sequence), key)?;
+        Ok(())
+    }
+
+    /// Takes up to `most` second deletes that are due: those whose time has come, and those that are further off than
+    /// `ahead`, because the clock has gone back since. Also when the next is due.
+    pub(crate) fn take_again(
+        &mut self,
+        upstream: u32,
+        now: u64,
+        ahead: u64,
+        most: usize,
+    ) -> Result<Due> {
+        let name = format!("again.{upstream}");
+        let mut table = self.transaction.open_table(again(&name))?;
+        let mut due = Vec::new();
+        while due.len() < most
+            && table
+                .first()?
+                .is_some_and(|(when, _)| when.value().0 <= now)
+        {
+            due.extend(table.pop_first()?.map(|(_, key)| key.value().into()));
+        }
+        while due.len() < most
+            && table
+                .last()?
+                .is_some_and(|(when, _)| when.value().0 > now.saturating_add(ahead))
+        {
+            due.extend(table.pop_last()?.map(|(_, key)| key.value().into()));
+        }
+        let next = table.first()?.map(|(when, _)| when.value().0);
+        Ok((due, next))
+    }
+
+    /// Gives up to `most` second deletes of an upstream another number; how many there were.
+    pub(crate) fn move_again(&mut self, from: u32, to: u32, most: usize) -> Result<usize> {
+        let (from, to) = (format!("again.{from}"), format!("again.{to}"));
+        let mut from = self.transaction.open_table(again(&from))?;
+        let mut to = self.transaction.open_table(again(&to))?;
+        let mut count = 0;
+        while count < most
+            && let Some((when, key)) = from.pop_first()?
+        {
+            to.insert(when.value(), key.value())?;
+            count += 1;
+        }
+        Ok(count)
+    }
+
+    /// Drops the second deletes of an upstream.
+    pub(crate) fn clear_again(&mut self, upstream: u32) -> Result<()> {
+        let name = format!("again.{upstream}");
+        self.transaction.delete_table(again(&name))?;
+        Ok(())
+    }
+
+    /// All upstreams that were ever targets, by target and address.
+    pub(crate) fn rows(&mut self) -> Result<Vec<(String, Row)>> {
+        let table = self.transaction.open_table(UPSTREAMS)?;
+        let rows = table.iter()?.map(|entry| {
+            let (name, row) = entry?;
+            let row = Row::decode(row.value());
+            let row = row.ok_or_else(|| Error::Damaged("an upstream's row is none".to_owned()))?;
+            Ok((name.value().to_owned(), row))
+        });
+        rows.collect()
+    }
+
+    pub(crate) fn set_row(&mut self, name: &str, row: &Row) -> Result<()> {
+        let mut table = self.transaction.open_table(UPSTREAMS)?;
+        table.insert(name, &row.encode()[..])?;
+        Ok(())
+    }
+
+    /// A number that is kept under a name; 0 if it never was set.
+    pub(crate) fn number(&mut self, name: &str) -> Result<u64> {
+        let table = self.transaction.open_table(NUMBERS)?;
+        Ok(table.get(name)?.map_or(0, |number| number.value()))
+    }
+
+    pub(crate) fn set_number(&mut self, name: &str, number: u64) -> Result<()> {
+        let mut table = self.transaction.open_table(NUMBERS)?;
+        table.insert(name, number)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,127 @@
+//! From a client's key to the upstreams that may hold it, and what it is called there.
+
+use std::borrow::Cow;
+
+use crate::invalidate::settings::{Forget, Kind, Mode, Target};
+use crate::pool::Ring;
+use crate::protocol::memcached::text::KEY_LIMIT;
+
+/// A target that is ready to be asked.
+pub(crate) struct Routes {
+    pub(crate) target: Target,
+    ring: Option<Ring>,
+    before: Vec<u8>,
+    after: Vec<u8>,
+}
+
+impl Routes {
+    pub(crate) fn new(target: Target) -> Routes {
+        let (before, after) = target.template.split_once("{key}").unwrap_or_default();
+        Routes {
+            ring: (target.mode == Mode::Pool).then(|| Ring::new(&target.servers, target.placement)),
+            before: before.as_bytes().to_vec(),
+            after: after.as_bytes().to_vec(),
+            target,
+        }
+    }
+
+    /// What the key is called at this target; `None` when it can't be there.
+    pub(crate) fn name<'k>(&self, key: &'k [u8]) -> Option<Cow<'k, [u8]>> {
+        let target = &self.target;
+        if !key.starts_with(&target.prefix)
+            || target.pattern.as_ref().is_some_and(|it| !it.is_match(key))
+        {
+            return None;
+        }
+        let name = match self.before.is_empty() && self.after.is_empty() {
+            true => Cow::Borrowed(key),
+            false => Cow::Owned([&self.before, key, &self.after].concat()),
+        };
+        // memcached's text protocol has no way to store under any other name, so nothing is there.
+        let possible = target.kind == Kind::Redis
+            || !name.is_empty()
+                && name.len() <= KEY_LIMIT
+                && !name.iter().any(|byte| matches!(byte, b' ' | b'\n'));
+        possible.then_some(name)
+    }
+
+    /// The numbers of the servers that may hold what is called so.
+    pub(crate) fn servers(&self, name: &[u8]) -> std::ops::Range<usize> {
+        match &self.ring {
+            None => 0..self.target.servers.servers().len(),
+            Some(ring) => {
+                let number = ring.server(name);
+                number..number + 1
+            }
+        }
+    }
+
+    /// Whether it wants the values of changes.
+    pub(crate) fn wants_values(&self) -> bool {
+        self.target.forget == Forget::Update
+    }
+}
+
+/// The lane of a key: always the same, so that what is sent for a key is sent in order.
+pub(crate) fn lane(key: &[u8], lanes: u16) -> u16 {
+    if lanes <= 1 {
+        return 0;
+    }
+    // FNV-1a; its order is kept in the spool, so it must not change with the process.
+    let hash = key.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    ((hash >> 32) % u64::from(lanes)) as u16
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn routes(change: impl FnOnce(&mut Target)) -> Routes {
+        let mut target = Target::new("t", "a:1 1\nb:1 1\n".parse().expect("a list"));
+        change(&mut target);
+        Routes::new(target)
+    }
+
+    #[test]
+    fn a_key_is_called_by_the_template_of_a_target_that_it_concerns() {
+        let all = routes(|_| {});
+        assert_eq!(all.name(b"user:1").as_deref(), Some(&b"user:1"[..]));
+        let some = routes(|target| {
+            target.prefix = b"user:".to_vec();
+            target.template = "app:{key}:v2".to_owned();
+        });
+        assert_eq!(some.name(b"user:1").as_deref(), Some(&b"app:user:1:v2"[..]));
+        assert_eq!(some.name(b"item:1"), None);
+        let pattern = regex::bytes::Regex::new("^[a-z]+:[0-9]+$").ok();
+        let some = routes(|target| target.pattern = pattern);
+        assert!(some.name(b"user:1").is_some());
+        assert_eq!(some.name(b"user:x"), None);
+    }
+
+    #[test]
+    fn what_memcached_can_not_be_asked_for_is_not_asked() {
+        let memcached = routes(|_| {});
+        for key in [&b""[..], b"a b", b"a\n", &[b'k'; 251]] {
+            assert_eq!(memcached.name(key), None, "{key:?}");
+        }
+        assert!(memcached.name(&[b'k'; 250]).is_some());
+        assert!(memcached.name(b"a\tb\x01\xff").is_some());
+        let redis = routes(|target| target.kind = Kind::Redis);
+        assert!(redis.name(b"a b\r\n\0").is_some());
+        let long = routes(|target| target.template = "app:{key}".to_owned());
+        assert!(long.name(&[b'k'; 246]).is_some());
+        assert_eq!(long.name(&[b'k'; 247]), None);
+    }
+
+    #[test]
+    fn a_pool_has_one_server_for_a_key_and_replicas_all() {
+        let pool = routes(|_| {});
+        assert_eq!(pool.servers(b"key").len(), 1);
+        let replicas = routes(|target| target.mode = Mode::Replicas);
+        assert_eq!(replicas.servers(b"key"), 0..2);
+        assert!((0..100u8).map(|n| lane(&[n], 3)).all(|lane| lane < 3));
+        assert!((0..100u8).any(|n| lane(&[n], 3) != lane(&[0], 3)));
+    }
+}

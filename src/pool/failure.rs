@@ -1,0 +1,85 @@
+//! What goes wrong with a connection to an upstream, as a client reads it, and which of it the
+//! connection survives.
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+/// Why a request gets an error of the proxy instead of its answer.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// Its name has no address, or the lookup failed.
+    Unknown(String),
+    /// No connection could be made.
+    Refused(io::Error),
+    /// A connection took longer than its deadline.
+    ConnectDeadline(Duration),
+    /// The upstream was silent for longer than its deadline.
+    ReadDeadline(Duration),
+    /// The upstream closed the connection while an answer was due.
+    Closed,
+    /// The connection broke.
+    Lost(io::Error),
+    /// What came is not the protocol.
+    Garbage,
+    /// It did not let us in: what it said.
+    Login(String),
+    /// It is ejected, so nothing was sent.
+    Ejected,
+    /// As many connections of their own as allowed are taken.
+    Full(usize),
+    /// It sends a request elsewhere that has been sent elsewhere so often.
+    Redirected(u8),
+}
+
+impl Failure {
+    /// What an error of the connection comes to. A reset, read or written into, is an end like any other.
+    pub(crate) fn lost(error: io::Error) -> Failure {
+        match error.kind() {
+            io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => Failure::Closed,
+            _ => Failure::Lost(error),
+        }
+    }
+
+    /// The one predicate that decides whether the connection may be used again.
+    ///
+    /// After anything that happened on a connection its place in the stream of answers is not
+    /// known any more, and the next answer could be another client's. Only what was refused before
+    /// anything was sent, or by a whole answer, leaves it as it was.
+    pub(crate) fn leaves_connection_usable(&self) -> bool {
+        matches!(
+            self,
+            Failure::Ejected | Failure::Full(_) | Failure::Redirected(_)
+        )
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Unknown(why) => write!(f, "has no address: {why}"),
+            Failure::Refused(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                f.write_str("refused the connection")
+            }
+            Failure::Refused(error) => write!(f, "can't be connected to: {error}"),
+            Failure::ConnectDeadline(limit) => {
+                write!(f, "could not be connected to within {limit:?}")
+            }
+            Failure::ReadDeadline(limit) => write!(f, "did not answer within {limit:?}"),
+            Failure::Closed => f.write_str("closed the connection before it had answered"),
+            Failure::Lost(error) => write!(f, "lost the connection: {error}"),
+            Failure::Garbage => f.write_str("answered with something that is not the protocol"),
+            Failure::Login(said) => write!(f, "did not let the proxy in: {said}"),
+            Failure::Ejected => f.write_str("is ejected after errors in a row, and being probed"),
+            Failure::Full(limit) => write!(
+                f,
+                "can't be given a connection for one client alone: all {limit} are taken"
+            ),
+            Failure::Redirected(times) => write!(
+                f,
+                "sends the request elsewhere, as {times} have done before: the servers of the \
+                 cluster don't agree where it belongs"
+            ),
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! Whether an upstream is to be used: ejected after so many errors in a row, probed with growing
+//! pauses, back by itself.
+//!
+//! ```text
+//!            error, error, … `failures` of them in a row
+//!    up ───────────────────────────────────────────────────▶ ejected ◀─┐ the probe fails: the
+//!    ▲                                                          │      │ pause doubles
+//!    └────────────────── the probe is answered ─────────── probe ──────┘
+//! ```
+//!
+//! All workers share one record for each upstream. The time is given by the caller, so tests need
+//! no clock. Cost: one relaxed load for a request that is sent, and one for a reply.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+
+/// Milliseconds until an ejected upstream is probed for the first time; each probe that fails
+/// doubles them.
+const PROBE_FIRST_MS: u64 = 250;
+
+/// Milliseconds between two probes at most, before the jitter of a quarter.
+const PROBE_MOST_MS: u64 = 4000;
+
+/// One upstream's health.
+#[derive(Debug, Default)]
+pub(crate) struct Health {
+    /// Errors since the last answer.
+    failures: AtomicU32,
+    /// When the next probe is due, in the caller's milliseconds; 0 while it is not ejected.
+    probe_at: AtomicU64,
+    /// Probes since the ejection.
+    probes: AtomicU32,
+    ejections: AtomicU64,
+}
+
+/// What an error or an answer changed.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    Nothing,
+    Ejected,
+    Back,
+}
+
+impl Health {
+    /// Whether requests are to be kept from it.
+    pub(crate) fn is_ejected(&self) -> bool {
+        self.probe_at.load(Relaxed) != 0
+    }
+
+    /// How often it was ejected.
+    pub(crate) fn ejections(&self) -> u64 {
+        self.ejections.load(Relaxed)
+    }
+
+    /// An answer has come.
+    pub(crate) fn succeeded(&self) -> Change {
+        if self.failures.load(Relaxed) == 0 && !self.is_ejected() {
+            return Change::Nothing;
+        }
+        self.failures.store(0, Relaxed);
+        self.probes.store(0, Relaxed);
+        match self.probe_at.swap(0, Relaxed) {
+            0 => Change::Nothing,
+            _ => Change::Back,
+        }
+    }
+
+    /// A connection could not be made, or broke while an answer was due. `limit` in a row eject.
+    pub(crate) fn failed(&self, now: u64, limit: u32) -> Change {
+        let failures = self.failures.fetch_add(1, Relaxed).saturating_add(1);
+        if failures < limit || self.is_ejected() {
+            return Change::Nothing;
+        }
+        let at = now + pause(0);
+        match self.probe_at.compare_exchange(0, at, Relaxed, Relaxed) {
+            Ok(_) => {
+                self.ejections.fetch_add(1, Relaxed);
+                Change::Ejected
+            }
+            Err(_) => Change::Nothing,
+        }
+    }
+
+    /// Whether a probe is due. Of the workers that ask, one is told so; the next probe is put off
+    /// by a longer pause at once, so that a probe that hangs is no reason for another.
+    pub(crate) fn take_probe(&self, now: u64) -> bool {
+        let due = self.probe_at.load(Relaxed);
+        if due == 0 || now < due {
+            return false;
+        }
+        let probes = self.probes.load(Relaxed).saturating_add(1);
+        let next = now + pause(probes);
+        let taken = self
+            .probe_at
+            .compare_exchange(due, next, Relaxed, Relaxed)
+            .is_ok();
+        if taken {
+            self.probes.store(probes, Relaxed);
+        }
+        taken
+    }
+}
+
+/// Milliseconds until the probe after so many, give or take a quarter, so that proxies that lost
+/// the same upstream don't knock in step.
+fn pause(probes: u32) -> u64 {
+    let pause = (PROBE_FIRST_MS << probes.min(16)).min(PROBE_MOST_MS);
+    let quarter = pause / 4;
+    pause - quarter + RandomState::new().hash_one(probes) % (2 * quarter + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn so_many_errors_in_a_row_eject_and_an_answer_starts_the_count_anew() {
+        let health = Health::default();
+        assert_eq!(health.failed(1, 3), Change::Nothing);
+        assert_eq!(health.failed(1, 3), Change::Nothing);
+        assert_eq!(health.succeeded(), Change::Nothing);
+        assert_eq!(health.failed(1, 3), Change::Nothing);
+        assert_eq!(health.failed(1, 3), Change::Nothing);
+        assert!(!health.is_ejected());
+        assert_eq!(health.failed(1, 3), Change::Ejected);
+        assert!(health.is_ejected());
+        assert_eq!(health.failed(1, 3), Change::Nothing);
+        assert_eq!(health.ejections(), 1);
+        assert_eq!(health.succeeded(), Change::Back);
+        assert!(!health.is_ejected());
+    }
+
+    #[test]
+    fn probes_are_due_after_growing_pauses_up_to_a_bound() {
+        let health = Health::default();
+        health.failed(1, 1);
+        let mut now = 1;
+        let mut pauses = Vec::new();
+        for _ in 0..8 {
+            let before = now;
+            while !health.take_probe(now) {
+                now += 1;
+            }
+            assert!(!health.take_probe(now), "one worker probes");
+            pauses.push(now - before);
+        }
+        for (number, pause) in pauses.iter().enumerate() {
+            let middle = (PROBE_FIRST_MS << number).min(PROBE_MOST_MS);
+            assert!(
+                (middle * 3 / 4..=middle * 5 / 4 + 1).contains(pause),
+                "{pauses:?}"
+            );
+        }
+    }
+}

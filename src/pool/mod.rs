@@ -1,0 +1,35 @@
+//! Which server a key belongs to, and how each server is doing.
+//!
+//! ```text
+//!   servers.txt ─▶ ServerList ─▶ Ring ──┐
+//!   CLUSTER SLOTS ─────────────▶ SlotMap ┴▶ Pool::locate(key) ─▶ an Upstream: health, counters, latency
+//! ```
+//!
+//! [`ServerList`] is a pool as its file lists it; [`Ring`] places each key as existing clients and proxies place it;
+//! [`slots`] does the same for a Redis Cluster. `Pool` is the current set of upstreams with either of them, `Upstream`
+//! what all threads share of one server. Nothing here opens a connection, but for `resolve`, which looks names up on a
+//! thread of its own.
+//!
+//! Cost: a lookup in a ring is a hash and a binary search; in a cluster, a CRC and an index.
+
+mod failure;
+mod hash;
+mod health;
+mod latency;
+mod membership;
+mod resolve;
+mod ring;
+mod servers;
+pub mod slots;
+mod tag;
+mod upstream;
+
+pub(crate) use failure::Failure;
+pub(crate) use health::{Change, Health};
+pub(crate) use latency::Latency;
+pub(crate) use membership::Pool;
+pub(crate) use resolve::{Lookup, Resolver};
+pub use ring::{Placement, Ring};
+pub use servers::{ListError, Server, ServerList};
+pub use tag::tag;
+pub(crate) use upstream::Upstream;

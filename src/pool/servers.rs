@@ -1,0 +1,172 @@
+//! The file that lists a pool's servers, in libketama's format: `host:port weight` a line, blank lines and `#` comments
+//! allowed.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::str::FromStr;
+
+/// One server of a pool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Server {
+    /// Its host and port as the list has them. The ring hashes this text, so `localhost` and `127.0.0.1` differ.
+    pub address: String,
+    /// Its share of the keys is its weight over the sum of all weights.
+    pub weight: u32,
+}
+
+impl Server {
+    /// The part before the port.
+    pub fn host(&self) -> &str {
+        self.address
+            .rsplit_once(':')
+            .map_or(&self.address, |(host, _)| host)
+    }
+
+    /// The port, as it is written.
+    pub fn port(&self) -> &str {
+        self.address.rsplit_once(':').map_or("", |(_, port)| port)
+    }
+}
+
+/// The servers of a pool, in the file's order; at least one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerList(Vec<Server>);
+
+impl ServerList {
+    /// A list without servers, for a proxy that forwards nothing.
+    pub(crate) fn none() -> ServerList {
+        ServerList(Vec::new())
+    }
+
+    /// The servers.
+    pub fn servers(&self) -> &[Server] {
+        &self.0
+    }
+}
+
+/// What is wrong with a list, and in which line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListError {
+    /// The line, counted from 1; 0 when it is the list as a whole.
+    pub line: usize,
+    /// The mistake, in words that say what would be right.
+    pub what: String,
+}
+
+impl fmt::Display for ListError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            0 => f.write_str(&self.what),
+            line => write!(f, "line {line}: {}", self.what),
+        }
+    }
+}
+
+impl std::error::Error for ListError {}
+
+impl FromStr for ServerList {
+    type Err = ListError;
+
+    fn from_str(text: &str) -> Result<ServerList, ListError> {
+        let mut servers = Vec::new();
+        let mut seen = HashSet::new();
+        let mut total: u32 = 0;
+        for (number, line) in text.lines().enumerate() {
+            let error = |what: String| ListError {
+                line: number + 1,
+                what,
+            };
+            let line = line.split('#').next().unwrap_or_default();
+            let mut words = line.split_ascii_whitespace();
+            let Some(address) = words.next() else {
+                continue;
+            };
+            let (Some(weight), None) = (words.next(), words.next()) else {
+                return Err(error(format!(
+                    "`{}` is not `host:port weight`",
+                    line.trim()
+                )));
+            };
+            let port = address
+                .rsplit_once(':')
+                .filter(|(host, _)| !host.is_empty());
+            if port
+                .and_then(|(_, port)| port.parse::<u16>().ok())
+                .is_none_or(|port| port == 0)
+            {
+                return Err(error(format!(
+                    "`{address}` is not host:port with a port from 1 to 65535"
+                )));
+            }
+            let weight = weight
+                .parse()
+                .ok()
+                .filter(|weight| *weight > 0)
+                .ok_or_else(|| {
+                    error(format!(
+                        "the weight `{weight}` is not a whole number from 1 to {}",
+                        u32::MAX
+                    ))
+                })?;
+            total = total
+                .checked_add(weight)
+                .ok_or_else(|| error(format!("the weights add up to more than {}", u32::MAX)))?;
+            if !seen.insert(address) {
+                return Err(error(format!("{address} is listed twice")));
+            }
+            servers.push(Server {
+                address: address.to_owned(),
+                weight,
+            });
+        }
+        match servers.is_empty() {
+            true => Err(ListError {
+                line: 0,
+                what: "there is no server in the list".into(),
+            }),
+            false => Ok(ServerList(servers)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn comments_blank_lines_and_any_white_space_are_allowed() {
+        let list: ServerList = "# pool\n\n10.0.1.1:11211\t600\r\n [::1]:7  1 # last\n"
+            .parse()
+            .unwrap();
+        let found: Vec<_> = list
+            .servers()
+            .iter()
+            .map(|s| (s.host(), s.port(), s.weight))
+            .collect();
+        assert_eq!(found, [("10.0.1.1", "11211", 600), ("[::1]", "7", 1)]);
+    }
+
+    #[test]
+    fn a_mistake_is_named_with_its_line() {
+        for (text, line) in [
+            ("", 0),
+            ("# nothing\n", 0),
+            ("a:1 1\nb:2\n", 2),
+            ("a:1 1 1", 1),
+            ("a 1", 1),
+            (":1 1", 1),
+            ("a:0 1", 1),
+            ("a:65536 1", 1),
+            ("a:1 0", 1),
+            ("a:1 -1", 1),
+            ("a:1 4294967295\nb:1 1", 2),
+            ("a:1 1\na:1 2", 2),
+        ] {
+            assert_eq!(
+                text.parse::<ServerList>().unwrap_err().line,
+                line,
+                "{text:?}"
+            );
+        }
+    }
+}

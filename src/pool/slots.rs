@@ -1,0 +1,392 @@
+//! The slots of a Redis Cluster: which of 16,384 a key belongs to, and which server serves each.
+//!
+//! ```text
+//!   key ──tag──▶ CRC16 ──▶ slot 0 … 16383 ──▶ server          learned from CLUSTER SLOTS,
+//!                                                              corrected by MOVED
+//! ```
+//!
+//! Cost: a lookup is the CRC of the key and an index; a map takes 32 KiB and the servers' names.
+
+use crate::pool::tag;
+use crate::protocol::framing::reply::{Framer, Shape, State};
+
+/// How many slots a cluster has.
+pub const SLOTS: u16 = 16384;
+
+/// The slot of a key.
+pub fn slot(key: &[u8]) -> u16 {
+    crc16(tag(key)) % SLOTS
+}
+
+/// CRC-16/XMODEM, which Redis Cluster hashes with.
+fn crc16(bytes: &[u8]) -> u16 {
+    bytes.iter().fold(0, |crc: u16, byte| {
+        let at = (crc >> 8) as u8 ^ byte;
+        crc << 8 ^ TABLE[usize::from(at)]
+    })
+}
+
+/// What each byte does to the sum: the remainders of the polynomial 0x1021.
+const TABLE: [u16; 256] = {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let mut crc = (byte as u16) << 8;
+        let mut bit = 0;
+        while bit < 8 {
+            crc = if crc & 0x8000 == 0 {
+                crc << 1
+            } else {
+                crc << 1 ^ 0x1021
+            };
+            bit += 1;
+        }
+        table[byte] = crc;
+        byte += 1;
+    }
+    table
+};
+
+/// An error with which a server of a cluster sends a client to another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Redirect<'a> {
+    /// The slot belongs to that server now.
+    Moved(u16, &'a str),
+    /// This one request is to be sent there, after `ASKING`; the slot is on its way.
+    Ask(u16, &'a str),
+}
+
+impl Redirect<'_> {
+    /// The longest line that is read as one, in bytes: a name has at most 255.
+    pub const LONGEST: usize = 512;
+
+    /// Whether a line that begins so may be one; the line need not be complete.
+    pub fn may_be(start: &[u8]) -> bool {
+        let begins = |word: &[u8]| start.starts_with(&word[..word.len().min(start.len())]);
+        start.len() <= Redirect::LONGEST && (begins(b"-MOVED ") || begins(b"-ASK "))
+    }
+
+    /// The slot that it is about.
+    pub fn slot(self) -> u16 {
+        let (Redirect::Moved(slot, _) | Redirect::Ask(slot, _)) = self;
+        slot
+    }
+
+    /// Where it leads; `asked` is the server that said it.
+    pub fn target(self, asked: &str) -> String {
+        let (Redirect::Moved(_, address) | Redirect::Ask(_, address)) = self;
+        let (host, port) = address.rsplit_once(':').unwrap_or((address, ""));
+        join(
+            if host.is_empty() {
+                host_of(asked)
+            } else {
+                host
+            },
+            port,
+        )
+    }
+
+    /// Reads `-MOVED SLOT HOST:PORT` or `-ASK SLOT HOST:PORT`, with or without its end. An address without a host,
+    /// which means the host that was asked, begins with `:`.
+    pub fn read(line: &[u8]) -> Option<Redirect<'_>> {
+        let line = std::str::from_utf8(line)
+            .ok()?
+            .trim_end_matches(['\r', '\n']);
+        let mut words = line.split(' ');
+        let kind = words.next()?;
+        let slot = words.next()?.parse().ok().filter(|slot| *slot < SLOTS)?;
+        let address = words.next().filter(|address| is_address(address))?;
+        match (kind, words.next()) {
+            ("-MOVED", None) => Some(Redirect::Moved(slot, address)),
+            ("-ASK", None) => Some(Redirect::Ask(slot, address)),
+            _ => None,
+        }
+    }
+}
+
+/// The host of an address as a configuration or a map has it.
+pub(crate) fn host_of(address: &str) -> &str {
+    address.rsplit_once(':').map_or(address, |(host, _)| host)
+}
+
+/// An address. Redis writes those of version 6 without brackets.
+fn join(host: &str, port: impl std::fmt::Display) -> String {
+    match host.contains(':') && !host.starts_with('[') {
+        true => format!("[{host}]:{port}"),
+        false => format!("{host}:{port}"),
+    }
+}
+
+fn is_address(address: &str) -> bool {
+    let port = address
+        .rsplit_once(':')
+        .and_then(|(_, port)| port.parse::<u16>().ok());
+    port.is_some_and(|port| port > 0)
+}
+
+/// Which server serves each slot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SlotMap {
+    servers: Vec<String>,
+    /// For each slot the number of its server and one; 0 is nobody.
+    slots: Vec<u16>,
+}
+
+impl Default for SlotMap {
+    fn default() -> SlotMap {
+        SlotMap {
+            servers: Vec::new(),
+            slots: vec![0; usize::from(SLOTS)],
+        }
+    }
+}
+
+impl SlotMap {
+    /// Reads the whole reply to `CLUSTER SLOTS`: ranges of slots, each with its servers, of which the first is the
+    /// master. A server that doesn't know its own host, or names it as an empty string, is at `asked`, the host that
+    /// gave the answer. `None` if it is another reply.
+    pub fn read(reply: &[u8], asked: &str) -> Option<SlotMap> {
+        let mut map = SlotMap::default();
+        let mut rest = Cursor(reply);
+        for _ in 0..rest.number(b'*')? {
+            let fields = rest.number(b'*')?;
+            let first = u16::try_from(rest.number(b':')?).ok()?;
+            let last = u16::try_from(rest.number(b':')?).ok()?;
+            let described = rest.number(b'*')?;
+            let host = rest
+                .string()?
+                .filter(|host| !host.is_empty())
+                .unwrap_or(asked);
+            let port = u16::try_from(rest.number(b':')?).ok()?;
+            let others = described
+                .checked_sub(2)?
+                .checked_add(fields.checked_sub(3)?)?;
+            (0..others).try_for_each(|_| rest.skip())?;
+            if first > last || last >= SLOTS {
+                return None;
+            }
+            map.assign(first, last, &join(host, port));
+        }
+        rest.0.is_empty().then_some(map)
+    }
+
+    /// The addresses of the servers, in the order of their numbers.
+    pub fn servers(&self) -> &[String] {
+        &self.servers
+    }
+
+    /// The number of the server that serves a slot, if one does.
+    pub fn server(&self, slot: u16) -> Option<usize> {
+        let number = self.slots.get(usize::from(slot)).copied()?;
+        usize::from(number).checked_sub(1)
+    }
+
+    /// The number of a server, if the map has it.
+    pub fn number(&self, address: &str) -> Option<usize> {
+        self.servers.iter().position(|server| server == address)
+    }
+
+    /// The number of a server, which has no slots if it is new here.
+    pub fn add(&mut self, address: &str) -> usize {
+        self.number(address).unwrap_or_else(|| {
+            self.servers.push(address.to_owned());
+            self.servers.len() - 1
+        })
+    }
+
+    /// Whether every slot has a server.
+    pub fn is_whole(&self) -> bool {
+        !self.slots.contains(&0)
+    }
+
+    /// Whether no slot has a server.
+    pub fn is_empty(&self) -> bool {
+        self.slots.iter().all(|number| *number == 0)
+    }
+
+    /// Gives the slots from `first` to `last`, both included, to a server. Slots that a cluster doesn't have are passed
+    /// over.
+    pub fn assign(&mut self, first: u16, last: u16, address: &str) {
+        let server = self.add(address);
+        let Ok(number) = u16::try_from(server + 1) else {
+            return;
+        };
+        let range = usize::from(first)..=usize::from(last.min(SLOTS - 1));
+        if let Some(slots) = self.slots.get_mut(range) {
+            slots.fill(number);
+        }
+    }
+}
+
+/// What is left of a reply in RESP.
+struct Cursor<'a>(&'a [u8]);
+
+impl<'a> Cursor<'a> {
+    fn line(&mut self, kind: u8) -> Option<&'a str> {
+        let end = memchr::memchr(b'\n', self.0)?;
+        let line = self.0[..end].strip_suffix(b"\r")?.strip_prefix(&[kind])?;
+        self.0 = &self.0[end + 1..];
+        std::str::from_utf8(line).ok()
+    }
+
+    /// A count or an integer, which in this reply is never below 0.
+    fn number(&mut self, kind: u8) -> Option<u32> {
+        self.line(kind)?.parse().ok()
+    }
+
+    /// A string; the inner `None` is null.
+    fn string(&mut self) -> Option<Option<&'a str>> {
+        if self.0.starts_with(b"_") {
+            return self.line(b'_').map(|_| None);
+        }
+        let length = match self.line(b'$')? {
+            "-1" => return Some(None),
+            length => length.parse::<usize>().ok()?,
+        };
+        let (text, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest.strip_prefix(b"\r\n")?;
+        std::str::from_utf8(text).ok().map(Some)
+    }
+
+    /// Steps over a value.
+    fn skip(&mut self) -> Option<()> {
+        let progress = Framer::new(Shape::Resp).feed(self.0);
+        self.0 = &self.0[progress.used..];
+        (progress.state == State::Done).then_some(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_have_the_slots_that_redis_cluster_gives_them() {
+        // Asked of redis-server with CLUSTER KEYSLOT.
+        for (key, expected) in [
+            ("", 0),
+            ("foo", 12182),
+            ("user42", 14710),
+            ("{user42}.name", 14710),
+            ("a{}b{c}", 7353),
+            ("a{{b}}c", 6215),
+            ("123456789", 12739),
+            ("a{b", 13340),
+        ] {
+            assert_eq!(slot(key.as_bytes()), expected, "{key}");
+        }
+        assert_eq!(crc16(b"123456789"), 0x31c3);
+    }
+
+    #[test]
+    fn redirections_are_read_and_nothing_else_is() {
+        for (line, expected) in [
+            (
+                "-MOVED 3999 127.0.0.1:6381\r\n",
+                Some(Redirect::Moved(3999, "127.0.0.1:6381")),
+            ),
+            (
+                "-ASK 16383 [::1]:6381",
+                Some(Redirect::Ask(16383, "[::1]:6381")),
+            ),
+            ("-MOVED 0 :7000\r\n", Some(Redirect::Moved(0, ":7000"))),
+            ("-MOVED 16384 a:1\r\n", None),
+            ("-MOVED -1 a:1\r\n", None),
+            ("-MOVED 1 a\r\n", None),
+            ("-MOVED 1 a:0\r\n", None),
+            ("-MOVED 1 a:1 b\r\n", None),
+            ("-MOVED 1\r\n", None),
+            ("-MOVED\r\n", None),
+            ("-ERR MOVED 1 a:1\r\n", None),
+            ("+MOVED 1 a:1\r\n", None),
+        ] {
+            assert_eq!(Redirect::read(line.as_bytes()), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_redirection_is_known_by_its_start_and_leads_to_an_address() {
+        for (start, may_be) in [
+            ("-", true),
+            ("-MOV", true),
+            ("-ASK 1 a:1\r\n", true),
+            ("-ASKING", false),
+            ("-ERR", false),
+            ("$5", false),
+        ] {
+            assert_eq!(Redirect::may_be(start.as_bytes()), may_be, "{start}");
+        }
+        let long = format!("-MOVED 1 {}:1", "a".repeat(Redirect::LONGEST));
+        assert!(!Redirect::may_be(long.as_bytes()));
+        for (address, asked, target) in [
+            ("10.0.0.1:7000", "b:1", "10.0.0.1:7000"),
+            (":7000", "b:1", "b:7000"),
+            (":7000", "[::1]:1", "[::1]:7000"),
+            ("::1:7000", "b:1", "[::1]:7000"),
+        ] {
+            assert_eq!(Redirect::Moved(1, address).target(asked), target);
+        }
+    }
+
+    #[test]
+    fn a_map_knows_the_server_of_each_slot() {
+        let mut map = SlotMap::default();
+        assert_eq!(map.server(0), None);
+        map.assign(0, 8191, "a:1");
+        map.assign(8192, 16383, "b:1");
+        map.assign(100, 100, "b:1");
+        map.assign(16000, 65535, "c:1");
+        map.assign(16384, 65535, "d:1");
+        map.assign(5, 4, "d:1");
+        let found: Vec<_> = [0, 99, 100, 101, 8191, 8192, 15999, 16000, 16383, 16384]
+            .map(|slot| map.server(slot))
+            .into();
+        let (a, b, c) = (Some(0), Some(1), Some(2));
+        assert_eq!(found, [a, a, b, a, a, b, b, c, c, None]);
+        assert_eq!(map.servers()[..3], ["a:1", "b:1", "c:1"]);
+    }
+
+    /// As redis-server 7.0 writes it; the last server has not been told its host.
+    const REPLY: &str = "*3\r\n\
+        *4\r\n:0\r\n:5460\r\n\
+        *4\r\n$9\r\n127.0.0.1\r\n:7001\r\n$2\r\nid\r\n*2\r\n$8\r\nhostname\r\n$1\r\na\r\n\
+        *4\r\n$9\r\n127.0.0.1\r\n:7004\r\n$2\r\nid\r\n*0\r\n\
+        *3\r\n:5461\r\n:5461\r\n*4\r\n$9\r\n127.0.0.2\r\n:7001\r\n$2\r\nid\r\n*0\r\n\
+        *3\r\n:5463\r\n:16383\r\n*4\r\n$0\r\n\r\n:7003\r\n$2\r\nid\r\n*0\r\n";
+
+    #[test]
+    fn the_reply_to_cluster_slots_is_a_map() {
+        let map = SlotMap::read(REPLY.as_bytes(), "10.0.0.1").unwrap();
+        assert_eq!(
+            map.servers(),
+            ["127.0.0.1:7001", "127.0.0.2:7001", "10.0.0.1:7003"]
+        );
+        let found = [0, 5460, 5461, 5462, 5463, 16383].map(|slot| map.server(slot));
+        assert_eq!(found, [Some(0), Some(0), Some(1), None, Some(2), Some(2)]);
+        assert_eq!(SlotMap::read(b"*0\r\n", "a"), Some(SlotMap::default()));
+    }
+
+    #[test]
+    fn another_reply_is_no_map() {
+        for end in 0..REPLY.len() {
+            assert_eq!(SlotMap::read(&REPLY.as_bytes()[..end], "a"), None, "{end}");
+        }
+        for (from, to) in [
+            (":16383", ":16384"),
+            (":0\r", ":-1\r"),
+            ("*3\r\n:5461", "*1\r\n:5461"),
+            (":7001", ":70010"),
+        ] {
+            assert_eq!(
+                SlotMap::read(REPLY.replacen(from, to, 1).as_bytes(), "a"),
+                None,
+                "{from}"
+            );
+        }
+        assert_eq!(SlotMap::read(format!("{REPLY}x").as_bytes(), "a"), None);
+        assert_eq!(
+            SlotMap::read(b"-ERR This instance has cluster support disabled\r\n", "a"),
+            None
+        );
+    }
+}

@@ -1,0 +1,48 @@
+//! What all threads share of one server: its address, health and counters.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize};
+
+use super::{Health, Latency};
+
+/// One server behind the proxy.
+#[derive(Debug)]
+pub(crate) struct Upstream {
+    /// A number that no other upstream of this process has had.
+    pub(crate) id: u64,
+    /// Host and port as they were given; also its name in errors, logs and statistics.
+    pub(crate) address: String,
+    pub(crate) health: Health,
+    pub(crate) counters: Counters,
+}
+
+/// What is counted of an upstream.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    /// Requests sent, or meant to be.
+    pub(crate) requests: AtomicU64,
+    /// Requests that got an error of the proxy instead of an answer.
+    pub(crate) errors: AtomicU64,
+    /// Requests that were sent again after their connection broke.
+    pub(crate) repeats: AtomicU64,
+    /// Requests without their answer yet.
+    pub(crate) in_flight: AtomicUsize,
+    /// Requests that it sent elsewhere, in a cluster.
+    pub(crate) redirects: AtomicU64,
+    /// Answers that came.
+    pub(crate) answers: AtomicU64,
+    /// Connections that are open or being made.
+    pub(crate) links: AtomicUsize,
+    /// From request to answer.
+    pub(crate) latency: Latency,
+}
+
+impl Upstream {
+    pub(crate) fn new(address: &str, id: u64) -> Upstream {
+        Upstream {
+            id,
+            address: address.to_owned(),
+            health: Health::default(),
+            counters: Counters::default(),
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! Replies in memcached's text protocol: lines, some of which name the length of a block that follows.
+
+use memchr::memchr;
+
+use crate::protocol::framing::reply::{Progress, Shape, State};
+
+/// Longest line of a reply in bytes, its end included. `VALUE` with the longest key takes about 330.
+const LINE_LIMIT: usize = 2048;
+
+/// Finds the end of replies of one shape.
+#[derive(Debug)]
+pub struct Framer {
+    shape: Shape,
+    place: Place,
+    /// The start of a line whose end has not arrived.
+    line: Vec<u8>,
+    error: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Place {
+    Line,
+    /// So many bytes of a block are still to come.
+    Block(u64),
+    /// Then its CR, and its LF.
+    Cr,
+    Lf,
+}
+
+/// What a line means for the reply.
+enum Meaning {
+    /// The reply ends with it.
+    Last,
+    /// Another line follows.
+    Next,
+    /// A block of so many bytes follows.
+    Block(u64),
+    Garbage,
+}
+
+impl Framer {
+    pub(super) fn new(shape: Shape) -> Framer {
+        Framer {
+            shape,
+            place: Place::Line,
+            line: Vec::new(),
+            error: false,
+        }
+    }
+
+    pub(super) fn is_error(&self) -> bool {
+        self.error
+    }
+
+    /// How many bytes are remembered.
+    #[cfg(test)]
+    pub(super) fn kept(&self) -> usize {
+        self.line.capacity()
+    }
+
+    pub(super) fn feed(&mut self, bytes: &[u8]) -> Progress {
+        let mut used = 0;
+        let mut state = State::More;
+        while used < bytes.len() && state == State::More {
+            let rest = &bytes[used..];
+            match self.place {
+                Place::Line => {
+                    let (taken, meaning) = self.line(rest);
+                    used += taken;
+                    match meaning {
+                        Meaning::Last => state = State::Done,
+                        Meaning::Next => {}
+                        Meaning::Block(0) => self.place = Place::Cr,
+                        Meaning::Block(length) => self.place = Place::Block(length),
+                        Meaning::Garbage => state = State::Garbage,
+                    }
+                }
+                Place::Block(left) => {
+                    let taken = rest.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+                    used += taken;
+                    let left = left - taken as u64;
+                    self.place = if left > 0 {
+                        Place::Block(left)
+                    } else {
+                        Place::Cr
+                    };
+                }
+                Place::Cr if rest[0] == b'\r' => {
+                    used += 1;
+                    self.place = Place::Lf;
+                }
+                Place::Lf if rest[0] == b'\n' => {
+                    used += 1;
+                    self.place = Place::Line;
+                    // A meta reply has one block at most.
+                    if self.shape == Shape::Meta {
+                        state = State::Done;
+                    }
+                }
+                Place::Cr | Place::Lf => state = State::Garbage,
+            }
+        }
+        Progress { used, state }
+    }
+
+    /// Takes a line, or the part of it that is there.
+    fn line(&mut self, rest: &[u8]) -> (usize, Meaning) {
+        let end = memchr(b'\n', rest);
+        let taken = end.map_or(rest.len(), |end| end + 1);
+        if self.line.len() + taken > LINE_LIMIT {
+            return (0, Meaning::Garbage);
+        }
+        if end.is_none() {
+            self.line.extend_from_slice(rest);
+            return (taken, Meaning::Next);
+        }
+        let meaning = if self.line.is_empty() {
+            self.meaning(&rest[..taken])
+        } else {
+            let mut line = std::mem::take(&mut self.line);
+            line.extend_from_slice(&rest[..taken]);
+            self.meaning(&line)
+        };
+        (taken, meaning)
+    }
+
+    fn meaning(&mut self, line: &[u8]) -> Meaning {
+        let Some(line) = line.strip_suffix(b"\r\n") else {
+            return Meaning::Garbage;
+        };
+        self.error = is_error(line);
+        if self.error {
+            return match self.shape {
+                Shape::Fenced => Meaning::Next,
+                _ => Meaning::Last,
+            };
+        }
+        let word = line.split(|byte| *byte == b' ').next().unwrap_or_default();
+        match (self.shape, word) {
+            (Shape::Line, _) if is_line(word) => Meaning::Last,
+            (Shape::Values, b"VALUE") => {
+                value_line(line).map_or(Meaning::Garbage, |value| Meaning::Block(value.length))
+            }
+            (Shape::Values | Shape::Stats, b"END") => Meaning::Last,
+            // `stats cachedump` lists items, `stats detail dump` prefixes.
+            (Shape::Stats, b"STAT" | b"ITEM" | b"PREFIX") => Meaning::Next,
+            (Shape::Stats, b"RESET" | b"OK") => Meaning::Last,
+            (Shape::Fenced, b"MN") => Meaning::Last,
+            (Shape::Meta | Shape::Fenced, b"VA") => {
+                let length = line.split(|byte| *byte == b' ').nth(1).and_then(number);
+                length.map_or(Meaning::Garbage, Meaning::Block)
+            }
+            (Shape::Meta, b"HD" | b"EN" | b"NF" | b"NS" | b"EX" | b"ME" | b"MN" | b"OK") => {
+                Meaning::Last
+            }
+            (Shape::Fenced, b"HD" | b"EN" | b"NF" | b"NS" | b"EX") => Meaning::Next,
+            _ => Meaning::Garbage,
+        }
+    }
+}
+
+/// Whether a line, without its end, says that something went wrong.
+pub fn is_error(line: &[u8]) -> bool {
+    line == b"ERROR"
+        || [&b"ERROR "[..], b"CLIENT_ERROR ", b"SERVER_ERROR "]
+            .iter()
+            .any(|start| line.starts_with(start))
+        || line.starts_with(b"ERROR: ")
+}
+
+/// Whether one line that begins with this word is a whole reply. The answer to `incr` and `decr` is a number.
+fn is_line(word: &[u8]) -> bool {
+    matches!(
+        word,
+        b"STORED"
+            | b"NOT_STORED"
+            | b"EXISTS"
+            | b"NOT_FOUND"
+            | b"DELETED"
+            | b"TOUCHED"
+            | b"OK"
+            | b"RESET"
+            | b"BUSY"
+            | b"BADCLASS"
+            | b"VERSION"
+            | b"MN"
+    ) || (!word.is_empty() && word.len() <= 20 && word.iter().all(u8::is_ascii_digit))
+}
+
+/// What a `VALUE` line says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ValueLine<'a> {
+    /// The item's key.
+    pub key: &'a [u8],
+    /// Bytes of its value.
+    pub length: u64,
+}
+
+/// Reads `VALUE KEY FLAGS LENGTH [CAS]`, without its end.
+pub fn value_line(line: &[u8]) -> Option<ValueLine<'_>> {
+    let mut words = line.split(|byte| *byte == b' ');
+    words.next().filter(|word| *word == b"VALUE")?;
+    let key = words.next().filter(|key| !key.is_empty())?;
+    let _flags = words.next().and_then(number)?;
+    let length = words.next().and_then(number)?;
+    match words.next() {
+        None => {}
+        Some(cas) if !cas.is_empty() && cas.len() <= 20 && cas.iter().all(u8::is_ascii_digit) => {}
+        Some(_) => return None,
+    }
+    words.next().is_none().then_some(ValueLine { key, length })
+}
+
+/// A number of at most 12 digits: memcached's values are far below a terabyte.
+fn number(word: &[u8]) -> Option<u64> {
+    if word.is_empty() || word.len() > 12 || !word.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    Some(
+        word.iter()
+            .fold(0, |number, digit| number * 10 + u64::from(digit - b'0')),
+    )
+}

@@ -1,0 +1,137 @@
+//! The keys of a request, found by their [`Place`].
+
+use crate::protocol::memcached::text;
+use crate::protocol::resp::{Args, parse_integer};
+
+use crate::protocol::framing::request::table::Place;
+
+/// The keys of a request, in their order.
+#[derive(Clone, Copy, Default)]
+pub struct Keys<'a> {
+    args: Option<(Args<'a>, Found)>,
+    words: text::Words<'a>,
+}
+
+/// Positions of keys among arguments, all of which exist.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Found {
+    /// One that stands apart, before the others.
+    pub(crate) apart: Option<usize>,
+    pub(crate) first: usize,
+    pub(crate) end: usize,
+    pub(crate) step: usize,
+}
+
+impl Found {
+    fn range(first: usize, end: usize, step: usize) -> Option<Found> {
+        (first < end).then_some(Found {
+            apart: None,
+            first,
+            end,
+            step,
+        })
+    }
+
+    /// Where all of them are.
+    pub(crate) fn positions(self) -> impl Iterator<Item = usize> {
+        let range = (self.first..self.end).step_by(self.step.max(1));
+        self.apart.into_iter().chain(range)
+    }
+
+    /// The only one.
+    pub(crate) fn single(self) -> Option<usize> {
+        let mut positions = self.positions();
+        let first = positions.next();
+        first.filter(|_| positions.next().is_none())
+    }
+}
+
+impl<'a> Keys<'a> {
+    pub(crate) fn of_args(args: Args<'a>, found: Found) -> Keys<'a> {
+        Keys {
+            args: Some((args, found)),
+            words: text::Words::default(),
+        }
+    }
+
+    pub(crate) fn of_words(words: text::Words<'a>) -> Keys<'a> {
+        Keys { args: None, words }
+    }
+
+    /// The keys.
+    pub fn iter(self) -> impl Iterator<Item = &'a [u8]> {
+        let args = self.args.into_iter();
+        args.flat_map(|(args, found)| found.positions().map(move |at| args.get(at)))
+            .chain(self.words)
+    }
+
+    /// Where they are among the arguments, and what comes with each: how many arguments further the next is.
+    pub(crate) fn found(self) -> Found {
+        self.args.map(|(_, found)| found).unwrap_or_default()
+    }
+}
+
+/// Finds the keys of a command of `total` words, of which `args` have arrived. `None` if it has none, or if they can't be
+/// told; the upstream says what is wrong with such a command.
+///
+/// Every position that comes out lies below `total`, not always among what has arrived.
+pub(crate) fn find(place: Place, args: Args<'_>, total: usize) -> Option<Found> {
+    let arrived = args.len() == total;
+    match place {
+        Place::None => None,
+        Place::Range(first, last, step) => {
+            let end = match last {
+                0.. => last.unsigned_abs() + 1,
+                _ => (total + 1).checked_sub(last.unsigned_abs())?,
+            };
+            // What comes with the last key, like the value in MSET, has to be there too.
+            let complete = (end.checked_sub(first)?).is_multiple_of(step) && end <= total;
+            Found::range(first, end, step).filter(|_| complete)
+        }
+        Place::Channel => Found::range(1, 2, 1).filter(|_| total > 1),
+        Place::Counted(at) => counted(args, at, total),
+        Place::Stored => {
+            let apart = Some(1);
+            counted(args, 2, total).map(|found| Found { apart, ..found })
+        }
+        Place::Streams => {
+            // A group may be called STREAMS, but then it follows GROUP.
+            let group = args.len() > 1 && args[1].eq_ignore_ascii_case(b"group");
+            let from = if group { 4 } else { 1 };
+            let at = word(args, from, b"streams")?;
+            Found::range(at + 1, at + 1 + (total - at - 1) / 2, 1)
+        }
+        Place::Store(from) if arrived && total > 1 => {
+            let mut found = Found::range(1, 2, 1)?;
+            let stores = |at: &usize| {
+                args[*at].eq_ignore_ascii_case(b"store")
+                    || args[*at].eq_ignore_ascii_case(b"storedist")
+            };
+            if let Some(at) = (from..total - 1).rev().find(stores) {
+                found = Found::range(at + 1, at + 2, 1)?;
+                found.apart = Some(1);
+            }
+            Some(found)
+        }
+        Place::Migrate if arrived && total > 3 => match args[3].is_empty() {
+            false => Found::range(3, 4, 1),
+            true => Found::range(word(args, 6, b"keys")? + 1, total, 1),
+        },
+        Place::Store(_) | Place::Migrate => None,
+    }
+}
+
+/// Keys that follow their number.
+fn counted(args: Args<'_>, at: usize, total: usize) -> Option<Found> {
+    if args.len() <= at {
+        return None;
+    }
+    let count = usize::try_from(parse_integer(&args[at])?).ok()?;
+    let end = (at + 1).checked_add(count).filter(|end| *end <= total)?;
+    Found::range(at + 1, end, 1)
+}
+
+/// Where a word stands, in capital letters or not.
+pub(crate) fn word(args: Args<'_>, from: usize, word: &[u8]) -> Option<usize> {
+    (from..args.len()).find(|at| args[*at].eq_ignore_ascii_case(word))
+}

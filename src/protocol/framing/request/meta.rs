@@ -1,0 +1,194 @@
+//! memcached's meta commands: `mg`, `ms`, `md`, `ma` and `me`. (`mn` is about the connection, and the proxy's.)
+//!
+//! ```text
+//!   mg KEY FLAGS…          ms KEY LENGTH FLAGS…   then a block of LENGTH bytes
+//! ```
+//!
+//! A line is forwarded as it came and answered by one reply. Three things are looked for in it:
+//!
+//! - The key. With the flag `b` it is sent in base64, and memcached stores what that stands for: `mg Zm9v b`, `mg foo`
+//!   and `get foo` name one item. So what it stands for decides which upstream it belongs to.
+//! - The flag `q`: there may be no reply. Which ones are left out differs between commands (and versions), so that is
+//!   left to the upstream: a `mn` is sent behind the request, and its answer tells the end.
+//! - The length of the block. A line of `ms` after which memcached would not take the block is refused here, with
+//!   memcached's words and its effect: what follows is read as commands.
+
+use memchr::memchr;
+
+use crate::protocol::framing::reply::Shape;
+use crate::protocol::memcached::text::{
+    self, Block, KEY_LIMIT, LENGTH_LIMIT, LINE_LIMIT, Words, reply,
+};
+
+use crate::protocol::framing::request::{Cut, Large, Meta, Request, Rest, Route, Source};
+
+/// Most flags of a `ms`, as in memcached.
+const FLAGS_LIMIT: usize = 16;
+
+const TOO_MANY: &[u8] = b"CLIENT_ERROR options flags too long\r\n";
+
+/// The request at the start of the input if it is a meta command; `None` if it is something else.
+pub(super) fn cut<'a>(
+    scanned: &mut usize,
+    input: &'a [u8],
+    decoded: &'a mut Vec<u8>,
+) -> Option<Cut<'a>> {
+    let start = input.iter().position(|byte| *byte != b' ')?;
+    let verb = match input[start..] {
+        [b'm', verb @ (b'g' | b's' | b'd' | b'a' | b'e'), b' ', ..] => verb,
+        _ => return None,
+    };
+    let searched = std::mem::take(scanned).min(input.len());
+    let Some(end) = memchr(b'\n', &input[searched..]).map(|at| searched + at) else {
+        if input.len() > LINE_LIMIT {
+            return Some(bad(b"", input.len(), true));
+        }
+        *scanned = input.len();
+        return Some(Cut::Incomplete);
+    };
+    let line = end + 1;
+    // memcached reads lines of any length if they come at once. They may come to the upstream in pieces.
+    if line > LINE_LIMIT {
+        return Some(bad(b"", input.len(), true));
+    }
+    if memchr(0, &input[..line]).is_some() {
+        return Some(bad(reply::BAD_FORMAT, line, false));
+    }
+    let (mut words, _) = text::rest_of_line(input)?;
+    words.next();
+    let key = words.next().unwrap_or_default();
+    let length = match (verb, key) {
+        // What is wrong with it the upstream says in a line.
+        (_, b"") | (b'g' | b'd' | b'a' | b'e', _) => None,
+        _ => {
+            let length = words.next().and_then(text::parse_unsigned);
+            let length = length.filter(|length| *length <= LENGTH_LIMIT as u64);
+            match length {
+                _ if words.count_up_to(FLAGS_LIMIT + 1) > FLAGS_LIMIT => {
+                    return Some(bad(TOO_MANY, line, false));
+                }
+                Some(length) if key.len() <= KEY_LIMIT => Some(length as usize),
+                _ => return Some(bad(reply::BAD_FORMAT, line, false)),
+            }
+        }
+    };
+    let has = |wanted: u8| words.into_iter().any(|flag| flag[0] == wanted);
+    let quiet = verb != b'e' && has(b'q');
+    let route = match key {
+        b"" => Route::Any,
+        _ if has(b'b') && decode(key, decoded) => Route::Key(decoded),
+        _ => Route::Key(key),
+    };
+    let meta = match length {
+        None => Meta::Line { quiet },
+        Some(_) => Meta::Block { quiet },
+    };
+    let shape = if quiet { Shape::Fenced } else { Shape::Meta };
+    let total = line + length.map_or(0, |length| length + 2);
+    if total > crate::protocol::framing::request::REQUEST_LIMIT {
+        return Some(Cut::Large(Large {
+            route,
+            shape,
+            meta,
+            rest: Rest::Bytes(total as u64),
+        }));
+    }
+    match length.map(|length| text::data_block(&input[line..], length)) {
+        Some(Block::More { .. }) => return Some(Cut::Incomplete),
+        Some(Block::Bad { .. }) => return Some(bad(reply::BAD_DATA_CHUNK, total, false)),
+        None | Some(Block::Done { .. }) => {}
+    }
+    Some(Cut::Request(
+        Request {
+            bytes: &input[..total],
+            route,
+            shape,
+            meta,
+            // Some flags of mg make an item, or change its time.
+            repeat_safe: verb == b'e' || verb == b'g' && !b"NRT".iter().any(|flag| has(*flag)),
+            source: Source::Meta(words),
+        },
+        total,
+    ))
+}
+
+fn bad(reply: &'static [u8], consumed: usize, close: bool) -> Cut<'static> {
+    Cut::Bad {
+        reply: reply.into(),
+        consumed,
+        close,
+    }
+}
+
+/// What a miss answers to a `mg` with these flags: with the key and the opaque if they are asked for it would have to
+/// be made, so there is none.
+pub(super) fn miss(mut flags: Words<'_>, shape: Shape) -> Option<&'static [u8]> {
+    let plain = !flags.any(|flag| matches!(flag[0], b'k' | b'O' | b'b'));
+    match shape {
+        Shape::Fenced => Some(b""),
+        _ => plain.then_some(b"EN\r\n"),
+    }
+}
+
+/// Decodes base64: padded, in groups of four. False if it is not that; memcached refuses nearly all of it, and where it
+/// doesn't, the key is placed as it was written.
+fn decode(text: &[u8], out: &mut Vec<u8>) -> bool {
+    out.clear();
+    let digits = text
+        .strip_suffix(b"==")
+        .or(text.strip_suffix(b"="))
+        .unwrap_or(text);
+    if text.is_empty() || !text.len().is_multiple_of(4) {
+        return false;
+    }
+    for group in digits.chunks(4) {
+        let mut bits = 0u32;
+        for at in 0..4 {
+            let digit = match group.get(at) {
+                None => 0,
+                Some(letter @ b'A'..=b'Z') => letter - b'A',
+                Some(letter @ b'a'..=b'z') => letter - b'a' + 26,
+                Some(digit @ b'0'..=b'9') => digit - b'0' + 52,
+                Some(b'+') => 62,
+                Some(b'/') => 63,
+                Some(_) => return false,
+            };
+            bits = bits << 6 | u32::from(digit);
+        }
+        out.extend_from_slice(&bits.to_be_bytes()[1..group.len()]);
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base64_is_decoded_as_memcached_decodes_it() {
+        let mut out = Vec::new();
+        for (text, bytes) in [
+            (&b"Zm9vYg=="[..], &b"foob"[..]),
+            (b"Zm9vYmE=", b"fooba"),
+            (b"Zm9v", b"foo"),
+            (b"AAEC", b"\0\x01\x02"),
+            (b"+/+/", b"\xfb\xff\xbf"),
+            // The bits that stand for nothing may be anything.
+            (b"Zm9vYh==", b"foob"),
+        ] {
+            assert!(decode(text, &mut out), "{}", text.escape_ascii());
+            assert_eq!(out, bytes, "{}", text.escape_ascii());
+        }
+        for text in [
+            &b""[..],
+            b"Zm9vYg",
+            b"Zm9vYg=",
+            b"Zm9v!g==",
+            b"=",
+            b"====",
+            b"Zm9vY===",
+        ] {
+            assert!(!decode(text, &mut out), "{}", text.escape_ascii());
+        }
+    }
+}

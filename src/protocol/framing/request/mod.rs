@@ -1,0 +1,306 @@
+//! Requests: where the next one in the bytes of a client ends, and where it has to go.
+//!
+//! ```text
+//!   bytes of a client ──▶ Cutter::cut ──▶ Request { bytes, route, shape, … }  ──▶ an upstream's output
+//!                            │                        │
+//!                            ├▶ Incomplete            └ Split: divide makes a request for each upstream
+//!                            ├▶ Large                   over the limit: streamed over a connection of its own
+//!                            └▶ Bad                     the reply of a real server, and whether it closes
+//! ```
+//!
+//! A cutter understands of a request what routing needs, its keys and what becomes of the connection, and leaves the
+//! rest to the upstream: a command with too few words, or that nobody knows, is forwarded and answered there. What
+//! would make the bytes of two clients run into each other is decided here: only requests whose end is certain, and of
+//! which the number of replies is certain, go over a connection that clients share.
+//!
+//! Cost: nothing is copied. A cutter takes a few bytes while its client is quiet; the [`Scratch`] belongs to a worker.
+
+mod keys;
+mod memcached;
+mod meta;
+mod resp;
+mod table;
+
+use std::borrow::Cow;
+
+use crate::protocol::memcached::text::{self, Command};
+use crate::protocol::resp::{Args, Reader, Words};
+
+use crate::protocol::framing::reply::Shape;
+
+pub use keys::Keys;
+
+/// Most bytes of a request that is held in memory as a whole, in bytes. A longer one is [`Cut::Large`]. memcached's
+/// largest item by default, so that what is larger is rare.
+pub const REQUEST_LIMIT: usize = 1024 * 1024;
+
+/// What a worker lends its cutters, so that a quiet client costs next to nothing.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    words: Words,
+    /// A request in other bytes than those that came.
+    rebuilt: Vec<u8>,
+    /// A key that came in base64.
+    decoded: Vec<u8>,
+}
+
+/// Finds the requests of one client.
+#[derive(Debug)]
+pub enum Cutter {
+    /// Of RESP2 or RESP3.
+    Resp(Reader),
+    /// Of memcached's text protocol.
+    Memcached {
+        /// Bytes at the start of the input that are known not to end a line.
+        scanned: usize,
+    },
+}
+
+impl Cutter {
+    /// For a client that speaks RESP.
+    pub fn resp() -> Cutter {
+        Cutter::Resp(Reader::default())
+    }
+
+    /// For a client that speaks memcached's text protocol.
+    pub fn memcached() -> Cutter {
+        Cutter::Memcached { scanned: 0 }
+    }
+
+    /// Looks for one request at the start of `input`, which begins with the first byte that no earlier cut consumed.
+    pub fn cut<'a>(&mut self, input: &'a [u8], scratch: &'a mut Scratch) -> Cut<'a> {
+        match self {
+            Cutter::Resp(reader) => resp::cut(reader, input, scratch),
+            Cutter::Memcached { scanned } => memcached::cut(scanned, input, scratch),
+        }
+    }
+}
+
+/// What the input begins with.
+pub enum Cut<'a> {
+    /// A request and how many bytes of the input it took.
+    Request(Request<'a>, usize),
+    /// Bytes that ask for nothing, like a blank line.
+    Nothing(usize),
+    /// The rest has not arrived.
+    Incomplete,
+    /// A request over [`REQUEST_LIMIT`]; none of it is consumed.
+    Large(Large<'a>),
+    /// Not the protocol.
+    Bad {
+        /// What the client reads; may be empty.
+        reply: Cow<'static, [u8]>,
+        /// Bytes that are done with.
+        consumed: usize,
+        /// Whether the connection is closed then.
+        close: bool,
+    },
+}
+
+/// A request that is complete.
+pub struct Request<'a> {
+    /// What an upstream is sent. Not always what came: a line typed by hand has become an array.
+    pub bytes: &'a [u8],
+    /// Where to.
+    pub route: Route<'a>,
+    /// How the reply is framed; [`Shape::Nothing`] if none comes.
+    pub shape: Shape,
+    /// Whether it may be sent again when nobody knows whether it was executed: it changes nothing.
+    pub repeat_safe: bool,
+    /// What memcached's meta commands need besides.
+    pub meta: Meta,
+    /// What [`divide`] needs.
+    pub(crate) source: Source<'a>,
+}
+
+/// The words of a request, as its protocol has them.
+#[derive(Clone, Copy)]
+pub(crate) enum Source<'a> {
+    Resp(Args<'a>),
+    Memcached(Command<'a>),
+    /// The flags of a meta command.
+    Meta(text::Words<'a>),
+}
+
+impl<'a> Request<'a> {
+    /// The command of a memcached request; none for RESP.
+    pub fn command(&self) -> Option<Command<'a>> {
+        match self.source {
+            Source::Memcached(command) => Some(command),
+            _ => None,
+        }
+    }
+
+    /// The words of a RESP request, its name first; none for memcached.
+    pub fn args(&self) -> Option<Args<'a>> {
+        match self.source {
+            Source::Resp(args) => Some(args),
+            _ => None,
+        }
+    }
+
+    /// What a miss answers to a meta command, if that can be told.
+    pub fn meta_miss(&self) -> Option<&'static [u8]> {
+        match self.source {
+            Source::Meta(flags) => meta::miss(flags, self.shape),
+            _ => None,
+        }
+    }
+}
+
+/// What sending a meta command of memcached takes besides a link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Meta {
+    /// It is none.
+    No,
+    /// It is a line.
+    Line {
+        /// There may be no reply.
+        quiet: bool,
+    },
+    /// A block follows the line, which only a server that knows meta commands must be sent.
+    Block {
+        /// There may be no reply.
+        quiet: bool,
+    },
+}
+
+impl Meta {
+    /// Whether there may be no reply.
+    pub fn is_quiet(self) -> bool {
+        matches!(
+            self,
+            Meta::Line { quiet: true } | Meta::Block { quiet: true }
+        )
+    }
+}
+
+/// Where a request goes.
+#[derive(Clone, Copy)]
+pub enum Route<'a> {
+    /// To the upstream of this key. A command that nobody knows has its first argument here.
+    Key(&'a [u8]),
+    /// To the upstream of these keys; if they belong to several, it is refused.
+    Together(Keys<'a>),
+    /// To the upstream of these keys; if they belong to several, in parts: [`divide`].
+    Split(Join, Keys<'a>),
+    /// To any upstream.
+    Any,
+    /// To the only upstream; if there are several, it is refused.
+    Only,
+    /// To all upstreams; the replies are put together.
+    Every(Join),
+    /// Nowhere: the proxy answers.
+    Local(Local<'a>),
+    /// Over an upstream connection that this client has for itself, to the upstream of the keys if there are some.
+    Detach(Detach, Keys<'a>),
+    /// Nowhere: it has no place in a proxy.
+    Refused,
+}
+
+/// How the replies to the parts of a request become one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Join {
+    /// `VALUE` blocks in the order of the keys, then one `END`.
+    Values,
+    /// An array with an element for each key, in the order of the keys.
+    Array,
+    /// An array with the elements of all.
+    Concat,
+    /// An integer: the sum.
+    Sum,
+    /// One reply or none, and then the one that tells the end.
+    Fenced,
+    /// All do the same; the first one's reply speaks for them.
+    Same,
+}
+
+/// What the proxy answers itself.
+#[derive(Clone, Copy)]
+pub enum Local<'a> {
+    /// A command of Redis about the connection between client and server.
+    Resp(StateCommand, Args<'a>),
+    /// `version`, `stats`, `quit`, `mn` and `shutdown` of memcached.
+    Memcached(Command<'a>),
+}
+
+/// Redis's commands about the connection, which is the proxy's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names of the commands")]
+pub enum StateCommand {
+    Auth,
+    Client,
+    Cluster,
+    Command,
+    Hello,
+    Info,
+    Ping,
+    Quit,
+    /// `READONLY` and `READWRITE`.
+    ReadOnly,
+    Reset,
+    Select,
+}
+
+/// Why a client needs an upstream connection for itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Detach {
+    /// `MULTI` and `WATCH`: what follows belongs together.
+    Transaction,
+    /// It may wait, and whoever is behind it on the connection with it.
+    Blocking,
+    /// Messages come at any time, or several replies.
+    Subscribe,
+    /// `MONITOR`.
+    Monitor,
+    /// `CLIENT TRACKING`: the server remembers what this connection reads.
+    Tracking,
+}
+
+/// A request that is not held as a whole, but streamed over an upstream connection of its own.
+pub struct Large<'a> {
+    /// Where to, as far as can be told from what has arrived: [`Route::Key`], [`Route::Only`] or [`Route::Refused`].
+    pub route: Route<'a>,
+    /// How the reply is framed.
+    pub shape: Shape,
+    /// What memcached's meta commands need besides.
+    pub meta: Meta,
+    /// Told all of the request's bytes from its first, finds its end.
+    pub rest: Rest,
+}
+
+/// Finds the end of a [`Large`] request.
+#[derive(Debug)]
+pub enum Rest {
+    /// An array of bulk strings is framed like one in a reply.
+    Resp(crate::protocol::framing::reply::Framer),
+    /// So many bytes are still to come.
+    Bytes(u64),
+}
+
+impl Rest {
+    /// Takes the next bytes of the request: how many are its own, and whether it is complete. `None` when they are not
+    /// the protocol; the client is to be closed.
+    pub fn feed(&mut self, bytes: &[u8]) -> Option<(usize, bool)> {
+        match self {
+            Rest::Resp(framer) => {
+                let progress = framer.feed(bytes);
+                match progress.state {
+                    crate::protocol::framing::reply::State::More => Some((progress.used, false)),
+                    crate::protocol::framing::reply::State::Done => Some((progress.used, true)),
+                    crate::protocol::framing::reply::State::Garbage => None,
+                }
+            }
+            Rest::Bytes(left) => {
+                let used = bytes
+                    .len()
+                    .min(usize::try_from(*left).unwrap_or(usize::MAX));
+                *left -= used as u64;
+                Some((used, *left == 0))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

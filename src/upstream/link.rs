@@ -1,0 +1,395 @@
+//! One connection to an upstream, and the requests under way on it.
+//!
+//! ```text
+//!   requests of many clients ──▶ out ──▶ socket ──▶ upstream
+//!                                 │                    │
+//!                                 ▼                    ▼
+//!   whose turn it is  ◀── queue [a, b, a, c] ◀── answers, in the order of the requests
+//! ```
+//!
+//! Invariants: the queue has an entry for each request whose answer has not come to its end, in the
+//! order in which the requests were appended to `out`. The bytes of an answer belong to the front.
+//! Where requests are kept, `out` has from `answered` on those of the queue, in its order.
+
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::pool::slots::Redirect;
+use crate::pool::{Failure, Upstream};
+use crate::protocol::framing::reply::{Framer, Shape};
+use crate::server::Stream;
+use crate::upstream::ConnectionState;
+use crate::upstream::Kept;
+
+/// Bytes of requests that wait to be sent over one upstream connection before clients that want
+/// more of it wait.
+pub(crate) const OUTBOX: usize = 1024 * 1024;
+
+/// Whose answer it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Owner {
+    /// The proxy's own: it must not be an error, or the connection is of no use.
+    Proxy,
+    /// Nobody's: it is dropped.
+    Nobody,
+    /// The proxy's: any answer but an error says that the upstream knows meta commands.
+    Question,
+    /// A part of a client's request.
+    Client {
+        key: usize,
+        id: u64,
+        sequence: u64,
+        part: usize,
+    },
+}
+
+/// What is known of an upstream's meta commands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Knows {
+    Unasked,
+    Asked,
+    Yes,
+    No,
+}
+
+/// A request under way.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Waiting {
+    pub(crate) owner: Owner,
+    pub(crate) shape: Shape,
+    /// When it was appended, in the worker's microseconds.
+    pub(crate) since: u64,
+    /// How often it has been sent elsewhere before, in a cluster.
+    pub(crate) hops: u8,
+    /// Its bytes in `out`; [`Link::push`] sets them.
+    pub(crate) length: usize,
+}
+
+impl Waiting {
+    pub(crate) fn new(owner: Owner, shape: Shape, since: u64) -> Waiting {
+        Waiting {
+            owner,
+            shape,
+            since,
+            hops: 0,
+            length: 0,
+        }
+    }
+}
+
+/// What a connection is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// The requests of many clients: the connection of this number to this upstream of the pool,
+    /// or [`DETOUR`].
+    Shared(ConnectionState, usize),
+    /// One client's alone.
+    Own { key: usize, id: u64 },
+    /// To see whether the upstream is back.
+    Probe,
+}
+
+/// What a piece of an answer that is an error comes to.
+pub(crate) enum Look {
+    /// It is the client's, and before it these bytes, which waited.
+    Pass(Vec<u8>),
+    /// It may be a redirection, and is kept until that is known.
+    Wait,
+    /// It was the last piece of this line, which is a redirection.
+    Redirect(Vec<u8>),
+}
+
+/// Most bytes of requests that one connection keeps, but for those that come from another.
+const KEPT: usize = 2 * OUTBOX;
+
+/// Bytes of answered requests that are not worth the work of removing them.
+const TRIM: usize = 4096;
+
+/// The number of the connection that takes what another upstream of a cluster has sent here. It is
+/// one of its own because what comes by it is older than what waits on the others.
+pub(crate) const DETOUR: usize = usize::MAX;
+
+/// How far a connection has come.
+#[derive(Debug)]
+pub(crate) enum Stage {
+    /// Its name is being looked up.
+    Resolving,
+    /// The first of the addresses is being connected to.
+    Connecting(VecDeque<SocketAddr>),
+    Up,
+}
+
+/// One connection to an upstream.
+pub(crate) struct Link {
+    pub(crate) upstream: Arc<Upstream>,
+    pub(crate) purpose: Purpose,
+    pub(crate) serial: u64,
+    pub(crate) stage: Stage,
+    pub(crate) stream: Option<Stream>,
+    /// What is to be sent, from `written` on; before that, requests that are kept.
+    pub(crate) out: Vec<u8>,
+    written: usize,
+    /// An answer may be that the request is to be sent elsewhere: it is a cluster.
+    pub(crate) clustered: bool,
+    /// Requests stay in `out` until they are answered, from `answered` on, to be sent elsewhere.
+    pub(crate) keeps: bool,
+    answered: usize,
+    /// The start of an answer that may say so.
+    line: Vec<u8>,
+    pub(crate) queue: VecDeque<Waiting>,
+    /// Those of the queue that may be sent again.
+    pub(crate) kept: Kept,
+    /// Reads the answer that has begun to come.
+    pub(crate) framer: Option<Framer>,
+    /// Every byte belongs to the one client, framed or not.
+    pub(crate) raw: bool,
+    /// When the upstream last did what it had to, in the worker's milliseconds: the deadlines count
+    /// from here.
+    pub(crate) since: u64,
+    /// The socket may have bytes, or an end, to be read.
+    pub(crate) readable: bool,
+    pub(crate) writable: bool,
+    /// The end was announced: only reading finds it.
+    pub(crate) fin: bool,
+    /// Read, but not delivered, because the client whose turn it is can't take it yet.
+    pub(crate) held: Vec<u8>,
+    /// Of `held`, how many bytes the framer has seen already, and whether they complete the answer.
+    pub(crate) framed: Option<(usize, bool)>,
+    /// An answer may take as long as it likes: it blocks, or its request is still being sent.
+    pub(crate) patient: bool,
+    /// A client's request has been answered over it.
+    pub(crate) used: bool,
+    /// Clients with a request for which `out` was too full.
+    pub(crate) waiters: Vec<usize>,
+    pub(crate) dirty: bool,
+    /// Whether the server knows memcached's meta commands.
+    pub(crate) knows_meta: Knows,
+    /// Not to be given further requests; it is closed when the last answer has come.
+    pub(crate) retired: bool,
+}
+
+impl Link {
+    pub(crate) fn new(
+        upstream: Arc<Upstream>,
+        purpose: Purpose,
+        serial: u64,
+        clustered: bool,
+        now: u64,
+    ) -> Link {
+        upstream.counters.links.fetch_add(1, Relaxed);
+        Link {
+            upstream,
+            purpose,
+            serial,
+            stage: Stage::Resolving,
+            stream: None,
+            out: Vec::new(),
+            written: 0,
+            clustered,
+            keeps: clustered,
+            answered: 0,
+            line: Vec::new(),
+            queue: VecDeque::new(),
+            kept: Kept::default(),
+            framer: None,
+            raw: false,
+            since: now,
+            readable: false,
+            writable: false,
+            fin: false,
+            held: Vec::new(),
+            framed: None,
+            patient: false,
+            used: false,
+            waiters: Vec::new(),
+            dirty: false,
+            knows_meta: Knows::Unasked,
+            retired: false,
+        }
+    }
+
+    pub(crate) fn is_up(&self) -> bool {
+        matches!(self.stage, Stage::Up)
+    }
+
+    /// Whether it has room for another request.
+    pub(crate) fn has_room(&self) -> bool {
+        self.unsent() < OUTBOX && self.kept() < KEPT
+    }
+
+    /// Bytes of requests that are not answered, if it keeps them.
+    fn kept(&self) -> usize {
+        match self.keeps {
+            true => self.out.len().saturating_sub(self.answered),
+            false => 0,
+        }
+    }
+
+    pub(crate) fn unsent(&self) -> usize {
+        self.out.len() - self.written
+    }
+
+    /// Whether the upstream owes us something.
+    pub(crate) fn is_waiting(&self) -> bool {
+        !self.is_up() || !self.queue.is_empty() || self.unsent() > 0
+    }
+
+    /// Appends a request; `shape` tells how its answer is framed, [`Shape::Nothing`] that none comes.
+    pub(crate) fn push(&mut self, bytes: &[u8], mut waiting: Waiting, now: u64) {
+        if !self.is_waiting() {
+            self.since = now;
+        }
+        self.out.extend_from_slice(bytes);
+        if waiting.shape != Shape::Nothing {
+            self.upstream.counters.in_flight.fetch_add(1, Relaxed);
+            waiting.length = bytes.len();
+            self.queue.push_back(waiting);
+            self.kept.open();
+        }
+    }
+
+    /// Takes the front of the queue, whose answer is complete.
+    pub(crate) fn pop(&mut self) -> Option<Waiting> {
+        let front = self.queue.pop_front()?;
+        self.kept.forget();
+        self.framer = None;
+        self.upstream.counters.in_flight.fetch_sub(1, Relaxed);
+        if self.keeps {
+            self.answered += front.length;
+            self.trim();
+        }
+        Some(front)
+    }
+
+    /// The bytes of the request at the front of the queue, if they are kept.
+    pub(crate) fn front_request(&self) -> Option<&[u8]> {
+        let front = self.queue.front().filter(|_| self.keeps)?;
+        self.out.get(self.answered..self.answered + front.length)
+    }
+
+    /// Looks at a piece of an answer of a cluster that is an error, `first` its first piece and `done`
+    /// its last.
+    pub(crate) fn look(&mut self, piece: &[u8], first: bool, done: bool) -> Look {
+        if !first && self.line.is_empty() {
+            return Look::Pass(Vec::new());
+        }
+        let mut line = std::mem::take(&mut self.line);
+        let may_be = match first {
+            true => Redirect::may_be(piece),
+            false => Redirect::may_be(&[&line, piece].concat()),
+        };
+        if !may_be {
+            return Look::Pass(line);
+        }
+        line.extend_from_slice(piece);
+        if !done {
+            self.line = line;
+            return Look::Wait;
+        }
+        match Redirect::read(&line) {
+            Some(_) => Look::Redirect(line),
+            None => {
+                line.truncate(line.len() - piece.len());
+                Look::Pass(line)
+            }
+        }
+    }
+
+    /// Begins to connect to the first address that lets us, without waiting for it.
+    pub(crate) fn connect(&mut self, mut addresses: VecDeque<SocketAddr>) -> Result<(), Failure> {
+        let mut refused = None;
+        while let Some(address) = addresses.pop_front() {
+            match begin(address) {
+                Ok(stream) => {
+                    self.stream = Some(stream);
+                    self.stage = Stage::Connecting(addresses);
+                    return Ok(());
+                }
+                Err(error) => refused = Some(error),
+            }
+        }
+        Err(refused.map_or_else(
+            || Failure::Unknown("the name leads nowhere".to_owned()),
+            Failure::Refused,
+        ))
+    }
+
+    /// Sends what the socket takes; true when it took something.
+    pub(crate) fn flush(&mut self) -> io::Result<bool> {
+        let Some(stream) = self.stream.as_ref().filter(|_| self.writable) else {
+            return Ok(false);
+        };
+        let before = self.written;
+        while self.written < self.out.len() {
+            match stream.write(&self.out[self.written..]) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.writable = false;
+                    break;
+                }
+                sent => self.written += sent?,
+            }
+        }
+        let sent = self.written - before;
+        self.trim();
+        Ok(sent > 0)
+    }
+
+    /// Forgets what has been sent and, if it is kept, answered.
+    fn trim(&mut self) {
+        let done = match self.keeps {
+            true => self.written.min(self.answered),
+            false => self.written,
+        };
+        if done == self.out.len() {
+            self.out.clear();
+            self.out.shrink_to(OUTBOX / 4);
+            (self.written, self.answered) = (0, 0);
+        } else if done > OUTBOX / 2 || self.keeps && done >= TRIM && done >= self.out.len() - done {
+            self.out.drain(..done);
+            self.written -= done;
+            self.answered = self.answered.saturating_sub(done);
+        }
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        let counters = &self.upstream.counters;
+        counters.links.fetch_sub(1, Relaxed);
+        counters.in_flight.fetch_sub(self.queue.len(), Relaxed);
+    }
+}
+
+/// A socket that has begun to connect.
+fn begin(address: SocketAddr) -> io::Result<Stream> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    socket.set_nonblocking(true)?;
+    match socket.connect(&address.into()) {
+        Ok(()) => {}
+        // The system goes on with it; the poller tells the outcome.
+        Err(error) if would_go_on(&error) => {}
+        Err(error) => return Err(error),
+    }
+    let stream = Stream::Tcp(TcpStream::from(socket));
+    stream.tune()?;
+    Ok(stream)
+}
+
+fn would_go_on(error: &io::Error) -> bool {
+    error.kind() == ErrorKind::WouldBlock || error.raw_os_error() == Some(EINPROGRESS)
+}
+
+/// What a connect that doesn't wait answers. Its number is that of the system.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const EINPROGRESS: i32 = 115;
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const EINPROGRESS: i32 = 36;
