@@ -14,10 +14,10 @@ use crate::pool::slots::SlotMap;
 use crate::proxy::cluster::Watch;
 use crate::proxy::settings::{Protocol, Settings};
 use crate::proxy::shared::Shared;
-use crate::proxy::worker::{Seats, Worker};
+use crate::proxy::worker::Worker;
 use crate::server::{
-    self, Connections, Crew, Listen, Next, Peer, Refusal, Running, Service, Session, StartError,
-    Turn,
+    self, Connections, Listen, Next, Peer, Refusal, Running, Service, Session, StartError, Turn,
+    WorkerHandles,
 };
 
 /// A proxy to be started.
@@ -124,18 +124,17 @@ impl Proxy {
             })
             .listen(listen, Arc::new(Front(protocol)))
             .start_on(workers, "proxy worker", files, |threads| {
-                let mut seats = Vec::new();
+                let mut handles = Vec::new();
                 for index in 0..workers {
                     // All workers' links together are as many as were asked for.
                     let width = links / workers + usize::from(index < links % workers);
-                    let (worker, seat) =
+                    let (worker, handle) =
                         Worker::new(index, width, Arc::clone(&shared), Arc::clone(&connections))?;
-                    wakers.push(Arc::clone(&seat.waker));
-                    seats.push(seat);
+                    wakers.push(handle.waker());
+                    handles.push(handle);
                     threads.execute(move || worker.run());
                 }
-                let crew: Crew = (Arc::new(Seats(seats)), None);
-                Ok(crew)
+                Ok(Arc::new(WorkerHandles(handles)))
             })?;
         if let Some(watch) = watch {
             let (shared, wakers) = (Arc::downgrade(&shared), wakers.clone());

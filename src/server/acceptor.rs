@@ -12,11 +12,11 @@ use std::time::Instant;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
-use super::connections::{Active, Door};
+use super::connections::{Active, Connections, Endpoint};
 use super::guard;
 use super::limits;
 use super::listener::Accept;
-use super::service::Refusal;
+use super::service::{Refusal, Service};
 use super::stream::{Address, Stream};
 
 /// A connection on its way from the acceptor to whoever runs it.
@@ -25,17 +25,29 @@ pub(crate) struct Accepted {
     // closed.
     pub(crate) stream: Arc<Stream>,
     pub(crate) active: Active,
+    /// What serves it.
+    pub(super) service: Arc<dyn Service>,
 }
 
 /// Takes connections from acceptors: one of the two models.
 pub(crate) trait Dispatch: Send + Sync + 'static {
     fn dispatch(&self, accepted: Accepted);
+
+    /// The server is stopping. Workers that notice the drop of this value need no more than that.
+    fn stop(&self) {}
+}
+
+/// What a listener's connections enter: the set, and the service behind the listener.
+pub(super) struct Entry {
+    pub(super) endpoint: Arc<Endpoint>,
+    pub(super) service: Arc<dyn Service>,
+    pub(super) connections: Arc<Connections>,
 }
 
 /// Accepts until `stop` is disconnected.
 pub(super) fn run(
     listener: &dyn Accept,
-    door: &Arc<Door>,
+    entry: &Entry,
     dispatch: &dyn Dispatch,
     stop: &Receiver<()>,
 ) {
@@ -44,7 +56,7 @@ pub(super) fn run(
         let error = match listener.accept() {
             // One that arrives while the server stops is closed, not served half.
             Ok(_) if stopped(stop) => return,
-            Ok((stream, peer)) => match admit(door, stream, peer) {
+            Ok((stream, peer)) => match admit(entry, stream, peer) {
                 Ok(Some(accepted)) => {
                     dispatch.dispatch(accepted);
                     continue;
@@ -52,7 +64,10 @@ pub(super) fn run(
                 Ok(None) => continue,
                 // The client was gone before its socket was set up.
                 Err(error) => {
-                    log::debug!("{}: a connection was lost at once: {error}", door.address);
+                    log::debug!(
+                        "{}: a connection was lost at once: {error}",
+                        entry.endpoint.address
+                    );
                     continue;
                 }
             },
@@ -64,7 +79,7 @@ pub(super) fn run(
         if concerns_one_client(&error) {
             log::debug!(
                 "{}: a connection was lost before it was accepted: {error}",
-                door.address
+                entry.endpoint.address
             );
             continue;
         }
@@ -72,7 +87,7 @@ pub(super) fn run(
             last_logged = Some(Instant::now());
             log::error!(
                 "{}: can't accept connections: {error}; trying again every {:?}, new clients wait",
-                door.address,
+                entry.endpoint.address,
                 limits::ACCEPT_PAUSE,
             );
         }
@@ -97,24 +112,31 @@ fn concerns_one_client(error: &io::Error) -> bool {
     )
 }
 
-fn admit(door: &Arc<Door>, stream: Stream, peer: Address) -> io::Result<Option<Accepted>> {
+fn admit(entry: &Entry, stream: Stream, peer: Address) -> io::Result<Option<Accepted>> {
     let stream = Arc::new(stream);
-    let Some(active) = door.connections.admit(door, peer.clone(), &stream) else {
+    let Some(active) = entry
+        .connections
+        .admit(&entry.endpoint, peer.clone(), &stream)
+    else {
         log::warn!(
             "{} {peer}: turned away, {} connections are open",
-            door.service.protocol(),
-            door.connections.current(),
+            entry.endpoint.protocol,
+            entry.connections.current(),
         );
-        refuse(door, &stream, &peer);
+        refuse(entry, &stream, &peer);
         return Ok(None);
     };
     stream.tune()?;
-    log::debug!("{} {peer}: connected", door.service.protocol());
-    Ok(Some(Accepted { stream, active }))
+    log::debug!("{} {peer}: connected", entry.endpoint.protocol);
+    Ok(Some(Accepted {
+        stream,
+        active,
+        service: Arc::clone(&entry.service),
+    }))
 }
 
-fn refuse(door: &Door, stream: &Stream, peer: &Address) {
-    let reply = guard::refusal(&*door.service, peer, Refusal::TooManyConnections);
+fn refuse(entry: &Entry, stream: &Stream, peer: &Address) {
+    let reply = guard::refusal(&*entry.service, peer, Refusal::TooManyConnections);
     if stream.set_nonblocking().is_ok() && !reply.is_empty() {
         // A new socket's send buffer is empty, so it takes a line whole; if not, the client is
         // gone.
@@ -131,7 +153,6 @@ mod tests {
     use std::thread;
 
     use super::*;
-    use crate::server::Connections;
     use crate::service::echo::Echo;
 
     /// Has no descriptors left for a while, then one connection, then none again.
@@ -171,15 +192,18 @@ mod tests {
             starved(),
         ]);
         let source = Starved { answers, asked };
-        let door = Arc::new(Door {
+        let entry = Entry {
+            endpoint: Arc::new(Endpoint {
+                protocol: "echo",
+                address: Address::Detached,
+            }),
             service: Arc::new(Echo),
-            address: Address::Detached,
             connections: Connections::new(),
-        });
+        };
         let (sender, dispatched) = crossbeam_channel::unbounded();
         let (stop, stopped) = crossbeam_channel::bounded(0);
         let begin = Instant::now();
-        let acceptor = thread::spawn(move || run(&source, &door, &Into(sender), &stopped));
+        let acceptor = thread::spawn(move || run(&source, &entry, &Into(sender), &stopped));
         let accepted = dispatched.recv().unwrap();
         assert_eq!(accepted.active.connection.peer(), &Address::Tcp(peer));
         // Two pauses, none after the connection that was merely aborted.

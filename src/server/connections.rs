@@ -23,7 +23,6 @@ use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use super::limits;
-use super::service::Service;
 use super::stream::{Address, Stream};
 
 /// Milliseconds since this process first asked: eight bytes where an [`Instant`] takes sixteen.
@@ -32,17 +31,17 @@ pub(crate) fn ticks() -> u64 {
     START.elapsed().as_millis() as u64
 }
 
-/// Where a connection came in: what all connections of one listener have in common.
-pub(super) struct Door {
-    pub(super) service: Arc<dyn Service>,
+/// A listener as its connections name it.
+pub(super) struct Endpoint {
+    /// The name of its service.
+    pub(super) protocol: &'static str,
     pub(super) address: Address,
-    pub(super) connections: Arc<Connections>,
 }
 
 /// One connection, as the server and the services see it.
 pub struct Connection {
     id: u64,
-    door: Option<Arc<Door>>,
+    endpoint: Option<Arc<Endpoint>>,
     peer: Address,
     stream: Weak<Stream>,
     opened: u64,
@@ -57,7 +56,7 @@ impl Connection {
         let now = ticks();
         Connection {
             id: 0,
-            door: None,
+            endpoint: None,
             peer: Address::Detached,
             stream: Weak::new(),
             opened: now,
@@ -73,9 +72,9 @@ impl Connection {
 
     /// The protocol spoken: its service's name.
     pub fn protocol(&self) -> &'static str {
-        self.door
+        self.endpoint
             .as_ref()
-            .map_or("detached", |door| door.service.protocol())
+            .map_or("detached", |endpoint| endpoint.protocol)
     }
 
     /// The other end. For a Unix socket the path that it connected to.
@@ -87,9 +86,9 @@ impl Connection {
     /// a wildcard.
     pub fn local(&self) -> Address {
         let reached = self.stream.upgrade().and_then(|stream| stream.local_addr());
-        match (reached, &self.door) {
+        match (reached, &self.endpoint) {
             (Some(address), _) => Address::Tcp(address),
-            (None, Some(door)) => door.address.clone(),
+            (None, Some(endpoint)) => endpoint.address.clone(),
             (None, None) => Address::Detached,
         }
     }
@@ -149,18 +148,12 @@ impl std::fmt::Debug for Connection {
 /// Membership in the set; dropping it leaves the set.
 pub(crate) struct Active {
     pub(crate) connection: Arc<Connection>,
-    door: Arc<Door>,
-}
-
-impl Active {
-    pub(super) fn service(&self) -> &dyn Service {
-        &*self.door.service
-    }
+    set: Arc<Connections>,
 }
 
 impl Drop for Active {
     fn drop(&mut self) {
-        self.door.connections.leave(self.connection.id);
+        self.set.leave(self.connection.id);
     }
 }
 
@@ -279,7 +272,7 @@ impl Connections {
     /// Takes a connection into the set, or refuses because it is full.
     pub(super) fn admit(
         self: &Arc<Self>,
-        door: &Arc<Door>,
+        endpoint: &Arc<Endpoint>,
         peer: Address,
         stream: &Arc<Stream>,
     ) -> Option<Active> {
@@ -292,7 +285,7 @@ impl Connections {
         let id = self.total.fetch_add(1, Relaxed) + 1;
         let connection = Arc::new(Connection {
             id,
-            door: Some(Arc::clone(door)),
+            endpoint: Some(Arc::clone(endpoint)),
             peer,
             stream: Arc::downgrade(stream),
             opened: now,
@@ -303,7 +296,7 @@ impl Connections {
         self.current.store(active.len(), Relaxed);
         Some(Active {
             connection,
-            door: Arc::clone(door),
+            set: Arc::clone(self),
         })
     }
 

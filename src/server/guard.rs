@@ -23,13 +23,13 @@ pub(super) struct Guarded {
 
 impl Guarded {
     /// Begins a connection's session; `None` if the service panicked.
-    pub(super) fn open(active: &Active) -> Option<Guarded> {
+    pub(super) fn open(service: &dyn Service, active: &Active) -> Option<Guarded> {
         let connection = Arc::clone(&active.connection);
         let peer = Peer {
             connection: Arc::clone(&connection),
         };
         let session = survive(connection.protocol(), connection.peer(), || {
-            active.service().open(peer)
+            service.open(peer)
         })?;
         Some(Guarded {
             connection,

@@ -25,7 +25,7 @@
 //!   simplest thing that works; one connection more than there are workers waits.
 //!
 //! In reading order: `service` (the seam), `stream` and `listener` (sockets), `connections` (the
-//! set), `acceptor`, `threads`, `turns`, `guard` (panics), `start` and `running` (a server's
+//! set), `acceptor`, `workers` (their connections), `threads`, `turns`, `guard` (panics), `start` and `running` (a server's
 //! beginning and end), `signals`, `limits`.
 //!
 //! Cost: a request is one read and one write. A quiet connection under turns costs its socket and,
@@ -47,14 +47,15 @@ mod start;
 mod stream;
 mod threads;
 mod turns;
+mod workers;
 
-pub(crate) use acceptor::{Accepted, Dispatch};
+pub(crate) use acceptor::Accepted;
 pub(crate) use connections::{Active, ticks};
 pub use connections::{Connection, Connections};
 pub use listener::Listen;
 pub use running::{Handle, Running};
 pub use service::{Next, Peer, Refusal, Service, Session, Turn};
-pub(crate) use start::Crew;
 pub use start::{Model, Server, Settings, StartError};
 pub use stream::Address;
 pub(crate) use stream::Stream;
+pub(crate) use workers::{Received, WorkerHandle, WorkerHandles, WorkerInbox, worker_channel};

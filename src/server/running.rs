@@ -17,10 +17,10 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::Sender;
 use threadpool::ThreadPool;
 
+use super::acceptor::Dispatch;
 use super::connections::Connections;
 use super::listener::Listener;
 use super::stream::Address;
-use super::threads;
 
 /// A started server. Dropping it ends it at once.
 pub struct Running {
@@ -44,8 +44,8 @@ pub(super) struct Control {
     /// Its drop tells the acceptors to end.
     pub(super) stop: Mutex<Option<Sender<()>>>,
     pub(super) deadline: Mutex<Option<Instant>>,
-    /// Under turns the workers learn of the end from the acceptors' channel.
-    pub(super) threads: Option<Arc<threads::Shared>>,
+    /// Held by the acceptors: under turns its drop ends the workers.
+    pub(super) dispatch: Weak<dyn Dispatch>,
 }
 
 impl Running {
@@ -115,6 +115,8 @@ impl Handle {
                 .unwrap_or_else(PoisonError::into_inner);
             *current = Some(current.map_or(deadline, |earlier| earlier.min(deadline)));
         }
+        // Taken before the acceptors are stopped, because it ends with the last of them.
+        let dispatch = control.dispatch.upgrade();
         let stop = control
             .stop
             .lock()
@@ -124,8 +126,8 @@ impl Handle {
         for listener in control.listeners.iter().filter_map(Weak::upgrade) {
             listener.wake();
         }
-        if let Some(threads) = &control.threads {
-            threads.stop();
+        if let Some(dispatch) = dispatch {
+            dispatch.stop();
         }
         control.connections.look_again();
     }

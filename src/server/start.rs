@@ -9,14 +9,15 @@ use std::{error::Error, fmt};
 use rlimit::Resource;
 use threadpool::ThreadPool;
 
-use super::acceptor::{self, Dispatch};
-use super::connections::{Connections, Door};
+use super::acceptor::{self, Dispatch, Entry};
+use super::connections::{Connections, Endpoint};
 use super::limits;
 use super::listener::{Listen, Listener};
 use super::running::{Control, Handle, Running};
 use super::service::Service;
 use super::threads::{self, Threads};
-use super::turns::{Turns, Worker};
+use super::turns::Worker;
+use super::workers::WorkerHandles;
 
 /// How connections are run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -67,10 +68,6 @@ impl Default for Settings {
     }
 }
 
-/// What workers were started: where accepted connections go, and under threads what every job looks
-/// at.
-pub(crate) type Crew = (Arc<dyn Dispatch>, Option<Arc<threads::Shared>>);
-
 /// A server to be started: services, where each listens, and settings.
 pub struct Server {
     connections: Arc<Connections>,
@@ -119,29 +116,28 @@ impl Server {
         let name = format!("{model:?} worker").to_lowercase();
         self.start_on(workers, &name, 2 * workers, |pool| match model {
             Model::Turns => {
-                let mut seats = Vec::new();
+                let mut handles = Vec::new();
                 for index in 0..workers {
                     let connections = Arc::clone(&connections);
-                    let (worker, seat) = Worker::new(index, connections, idle_timeout, max_input)?;
-                    seats.push(seat);
+                    let (worker, handle) =
+                        Worker::new(index, connections, idle_timeout, max_input)?;
+                    handles.push(handle);
                     pool.execute(move || worker.run());
                 }
-                let crew: Crew = (Arc::new(Turns { seats }), None);
-                Ok(crew)
+                let workers: Arc<dyn Dispatch> = Arc::new(WorkerHandles(handles));
+                Ok(workers)
             }
             Model::Threads => {
-                let settings = Arc::new(threads::Shared {
-                    idle_timeout,
-                    max_input,
-                    stopping: false.into(),
-                    connections,
-                });
-                let threads = Threads {
+                let threads: Arc<dyn Dispatch> = Arc::new(Threads {
                     pool: pool.clone(),
-                    settings: Arc::clone(&settings),
-                };
-                let crew: Crew = (Arc::new(threads), Some(settings));
-                Ok(crew)
+                    shared: Arc::new(threads::Shared {
+                        idle_timeout,
+                        max_input,
+                        stopping: false.into(),
+                        connections,
+                    }),
+                });
+                Ok(threads)
             }
         })
     }
@@ -153,7 +149,7 @@ impl Server {
         workers: usize,
         name: &str,
         files: usize,
-        make: impl FnOnce(&ThreadPool) -> io::Result<Crew>,
+        make: impl FnOnce(&ThreadPool) -> io::Result<Arc<dyn Dispatch>>,
     ) -> Result<Running, StartError> {
         let max_connections = self.settings.max_connections;
         self.connections.set_max(max_connections);
@@ -166,19 +162,23 @@ impl Server {
                 address: listen.to_string(),
                 source,
             })?;
-            let door = Door {
-                service: Arc::clone(service),
+            let endpoint = Endpoint {
+                protocol: service.protocol(),
                 address: listener.address(),
+            };
+            let entry = Entry {
+                endpoint: Arc::new(endpoint),
+                service: Arc::clone(service),
                 connections: Arc::clone(&self.connections),
             };
-            bound.push((Arc::new(listener), Arc::new(door)));
+            bound.push((Arc::new(listener), entry));
         }
 
         let pool = threadpool::Builder::new()
             .num_threads(workers)
             .thread_name(name.to_owned())
             .build();
-        let (dispatch, threads) = make(&pool).map_err(StartError::Worker)?;
+        let dispatch = make(&pool).map_err(StartError::Worker)?;
 
         let (stop, stopped) = crossbeam_channel::bounded(0);
         let control = Control {
@@ -189,21 +189,24 @@ impl Server {
                 .collect(),
             stop: Mutex::new(Some(stop)),
             deadline: Mutex::new(None),
-            threads,
+            dispatch: Arc::downgrade(&dispatch),
         };
         let mut running = Running {
             handle: Handle {
                 control: Arc::new(control),
             },
-            addresses: bound.iter().map(|(_, door)| door.address.clone()).collect(),
+            addresses: bound
+                .iter()
+                .map(|(_, entry)| entry.endpoint.address.clone())
+                .collect(),
             acceptors: Vec::new(),
             pool,
         };
-        for (listener, door) in bound {
+        for (listener, entry) in bound {
             let (dispatch, stopped) = (Arc::clone(&dispatch), stopped.clone());
             let acceptor = thread::Builder::new()
-                .name(format!("accept {}", door.service.protocol()))
-                .spawn(move || acceptor::run(&*listener, &door, &*dispatch, &stopped))
+                .name(format!("accept {}", entry.endpoint.protocol))
+                .spawn(move || acceptor::run(&*listener, &entry, &*dispatch, &stopped))
                 .map_err(StartError::Worker)?;
             running.acceptors.push(acceptor);
         }

@@ -33,11 +33,11 @@ use super::service::Next;
 /// The pool and what its jobs need.
 pub(super) struct Threads {
     pub(super) pool: ThreadPool,
-    pub(super) settings: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
 /// What every job looks at.
-pub(crate) struct Shared {
+pub(super) struct Shared {
     pub(super) idle_timeout: Option<Duration>,
     pub(super) max_input: usize,
     pub(super) stopping: AtomicBool,
@@ -46,16 +46,14 @@ pub(crate) struct Shared {
 
 impl Dispatch for Threads {
     fn dispatch(&self, accepted: Accepted) {
-        let shared = Arc::clone(&self.settings);
+        let shared = Arc::clone(&self.shared);
         self.pool.execute(move || serve(accepted, &shared));
     }
-}
 
-impl Shared {
     /// Wakes the connections on which nothing is in flight.
-    pub(super) fn stop(&self) {
-        self.stopping.store(true, SeqCst);
-        self.connections.for_each(|connection| {
+    fn stop(&self) {
+        self.shared.stopping.store(true, SeqCst);
+        self.shared.connections.for_each(|connection| {
             if connection.between_requests.load(SeqCst) {
                 connection.shut(Shutdown::Read);
             }
@@ -97,11 +95,15 @@ enum End {
 
 /// One connection from its first byte to its last.
 fn converse(accepted: &Accepted, shared: &Shared) -> io::Result<End> {
-    let Accepted { stream, active } = accepted;
+    let Accepted {
+        stream,
+        active,
+        service,
+    } = accepted;
     let connection = &*active.connection;
     let traffic = shared.connections.traffic(connection.id() as usize);
     stream.set_timeouts(shared.idle_timeout)?;
-    let Some(mut session) = Guarded::open(active) else {
+    let Some(mut session) = Guarded::open(&**service, active) else {
         return Ok(End::Session);
     };
     let mut buffer = vec![0; READ_BUFFER];

@@ -40,73 +40,28 @@ use std::net::Shutdown;
 use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, TryRecvError};
 use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Token, Waker};
+use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
 
-use super::acceptor::{Accepted, Dispatch};
+use super::acceptor::Accepted;
 use super::connections::{Connections, ticks};
 use super::guard::Guarded;
 use super::limits::{self, EVENTS, LOOKS, OUTPUT_SOFT_LIMIT, READ_BUFFER};
 use super::service::Next;
+use super::workers::{Received, WorkerHandle, WorkerInbox, worker_channel};
 use client::{After, Client, Desk, Turned};
 
 /// The token of the waker; connections have their slot's number.
 const WAKE: Token = Token(usize::MAX);
 
-/// How connections reach a worker, and how busy it is.
-pub(super) struct Seat {
-    incoming: Sender<Accepted>,
-    waker: Arc<Waker>,
-    load: Arc<AtomicUsize>,
-}
-
-/// All workers, as the acceptors see them. When the last acceptor drops it, the workers drain and
-/// end.
-pub(super) struct Turns {
-    pub(super) seats: Vec<Seat>,
-}
-
-impl Dispatch for Turns {
-    /// To the worker that has the fewest connections.
-    fn dispatch(&self, accepted: Accepted) {
-        let Some(seat) = self.seats.iter().min_by_key(|seat| seat.load.load(Relaxed)) else {
-            return;
-        };
-        seat.load.fetch_add(1, Relaxed);
-        // A worker ends only when all senders are gone, so it receives this.
-        let _ = seat.incoming.send(accepted);
-        wake(&seat.waker);
-    }
-}
-
-impl Drop for Turns {
-    fn drop(&mut self) {
-        for seat in self.seats.drain(..) {
-            drop(seat.incoming);
-            wake(&seat.waker);
-        }
-    }
-}
-
-fn wake(waker: &Waker) {
-    if let Err(error) = waker.wake() {
-        log::error!("could not wake a worker: {error}; it goes on when one of its clients sends");
-    }
-}
-
 /// One thread's worth of connections.
 pub(super) struct Worker {
     poll: Poll,
-    /// Kept, because a wake that is under way is lost when the last waker is dropped.
-    _waker: Arc<Waker>,
-    incoming: Receiver<Accepted>,
-    load: Arc<AtomicUsize>,
+    inbox: WorkerInbox,
     clients: Slab<Client>,
     ready: VecDeque<usize>,
     idle_timeout: Option<Duration>,
@@ -122,16 +77,9 @@ impl Worker {
         connections: Arc<Connections>,
         idle_timeout: Option<Duration>,
         max_input: usize,
-    ) -> io::Result<(Worker, Seat)> {
+    ) -> io::Result<(Worker, WorkerHandle)> {
         let poll = Poll::new()?;
-        let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
-        let (sender, incoming) = crossbeam_channel::unbounded();
-        let load = Arc::new(AtomicUsize::new(0));
-        let seat = Seat {
-            incoming: sender,
-            waker: Arc::clone(&waker),
-            load: Arc::clone(&load),
-        };
+        let (handle, inbox) = worker_channel(poll.registry(), WAKE)?;
         let desk = Desk {
             input: vec![0; READ_BUFFER],
             output: Vec::new(),
@@ -143,9 +91,7 @@ impl Worker {
         };
         let worker = Worker {
             poll,
-            _waker: waker,
-            incoming,
-            load,
+            inbox,
             clients: Slab::new(),
             ready: VecDeque::new(),
             idle_timeout,
@@ -153,7 +99,7 @@ impl Worker {
             replies: Vec::new(),
             desk,
         };
-        Ok((worker, seat))
+        Ok((worker, handle))
     }
 
     // ANCHOR: run
@@ -224,15 +170,15 @@ impl Worker {
     /// stopping.
     fn receive(&mut self) {
         loop {
-            match self.incoming.try_recv() {
-                Ok(accepted) => {
+            match self.inbox.receive() {
+                Received::Connection(accepted) => {
                     if let Err(error) = self.take_in(accepted) {
-                        self.load.fetch_sub(1, Relaxed);
+                        self.inbox.connection_ended();
                         log::warn!("a connection was lost at once: {error}");
                     }
                 }
-                Err(TryRecvError::Empty) => return,
-                Err(TryRecvError::Disconnected) => break,
+                Received::Nothing => return,
+                Received::Stopping => break,
             }
         }
         self.desk.draining = true;
@@ -243,9 +189,14 @@ impl Worker {
         }
     }
 
-    fn take_in(&mut self, Accepted { stream, active }: Accepted) -> io::Result<()> {
+    fn take_in(&mut self, accepted: Accepted) -> io::Result<()> {
+        let Accepted {
+            stream,
+            active,
+            service,
+        } = accepted;
         stream.set_nonblocking()?;
-        let session = Guarded::open(&active)
+        let session = Guarded::open(&*service, &active)
             .ok_or_else(|| io::Error::other("its session could not be opened"))?;
         let slot = self.clients.vacant_entry();
         let (fd, token) = (stream.as_raw_fd(), Token(slot.key()));
@@ -339,7 +290,7 @@ impl Worker {
     /// Closes a connection and forgets it.
     fn end(&mut self, key: usize, error: Option<&io::Error>) {
         let client = self.clients.remove(key);
-        self.load.fetch_sub(1, Relaxed);
+        self.inbox.connection_ended();
         let (protocol, peer) = (
             client.active.connection.protocol(),
             client.active.connection.peer(),

@@ -3,7 +3,6 @@
 use std::io;
 use std::net::Shutdown;
 use std::os::fd::AsRawFd;
-use std::sync::atomic::Ordering::Relaxed;
 
 use mio::unix::SourceFd;
 
@@ -101,7 +100,7 @@ impl Worker {
         let Some(client) = self.clients.try_remove(key) else {
             return;
         };
-        self.load.fetch_sub(1, Relaxed);
+        self.inbox.connection_ended();
         let connection = &client.active.connection;
         let (protocol, peer) = (connection.protocol(), connection.peer());
         match error {

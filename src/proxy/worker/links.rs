@@ -43,7 +43,7 @@ impl Worker {
                 name,
                 (key, self.serial),
                 self.answers.0.clone(),
-                Arc::clone(&self.waker),
+                Arc::clone(self.inbox.waker()),
             ),
         }
         key

@@ -11,7 +11,7 @@
 //!             flush    one write for each client that has output
 //! ```
 //!
-//! Each step is a file. Beside them: seats (how clients get here), links (their making and their
+//! Each step is a file. Beside them: incoming (how clients get here), links (their making and their
 //! end), detached (clients with a connection of their own), transaction (MULTI), meta (memcached's
 //! meta commands), redirect (what a cluster sends elsewhere), again (what is sent twice), sweep
 //! (deadlines).
@@ -32,31 +32,29 @@ mod append;
 mod detached;
 mod flush;
 mod gather;
+mod incoming;
 mod links;
 mod meta;
 mod record;
 mod redirect;
 mod route;
 mod scatter;
-mod seats;
 mod sweep;
 mod transaction;
 
 use record::Recording;
-pub(super) use seats::{Seat, Seats};
 pub(super) use transaction::Pending;
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 
 use ahash::AHashMap;
 use crossbeam_channel::{Receiver, Sender};
 use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Token, Waker};
+use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
 
 use crate::pool::Pool;
@@ -66,7 +64,7 @@ use crate::proxy::client::Client;
 use crate::proxy::settings::SWEEP_MS;
 use crate::proxy::shared::Shared;
 use crate::server::limits::{EVENTS, READ_BUFFER};
-use crate::server::{Accepted, Connections, Stream, ticks};
+use crate::server::{Connections, Stream, WorkerHandle, WorkerInbox, ticks, worker_channel};
 use crate::upstream::ConnectionState;
 use crate::upstream::Link;
 
@@ -88,10 +86,8 @@ type Lane = (u64, ConnectionState, usize);
 /// One thread's worth of clients and links.
 pub(super) struct Worker {
     poll: Poll,
-    waker: Arc<Waker>,
-    incoming: Receiver<Accepted>,
+    inbox: WorkerInbox,
     answers: (Sender<Lookup>, Receiver<Lookup>),
-    load: Arc<AtomicUsize>,
     shared: Arc<Shared>,
     connections: Arc<Connections>,
     index: usize,
@@ -133,27 +129,18 @@ impl Worker {
         width: usize,
         shared: Arc<Shared>,
         connections: Arc<Connections>,
-    ) -> io::Result<(Worker, Seat)> {
+    ) -> io::Result<(Worker, WorkerHandle)> {
         let poll = Poll::new()?;
-        let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
-        let (sender, incoming) = crossbeam_channel::unbounded();
-        let load = Arc::new(AtomicUsize::new(0));
-        let seat = Seat {
-            incoming: sender,
-            waker: Arc::clone(&waker),
-            load: Arc::clone(&load),
-        };
+        let (handle, inbox) = worker_channel(poll.registry(), WAKE)?;
         let (generation, pool) = shared.pool();
         let recording = shared
             .front
             .as_ref()
-            .map(|front| Recording::new(Arc::clone(front), Arc::clone(&waker)));
+            .map(|front| Recording::new(Arc::clone(front), handle.waker()));
         let worker = Worker {
             poll,
-            waker,
-            incoming,
+            inbox,
             answers: crossbeam_channel::unbounded(),
-            load,
             shared,
             connections,
             index,
@@ -180,7 +167,7 @@ impl Worker {
             draining: false,
             recording,
         };
-        Ok((worker, seat))
+        Ok((worker, handle))
     }
 
     /// Runs until the acceptors are gone and the last client has left.
