@@ -1,16 +1,15 @@
-//! Standing in front of other servers: a [`Proxy`] forwards the requests of many clients over few connections.
+//! Forwarding: a [`Proxy`] sends the requests of many clients over few connections to other servers.
 //!
 //! ```text
-//!   clients ─▶ Cutter ─▶ pool (ring) ─▶ a link of an upstream ─▶ server
-//!      ▲                                                                    │
-//!      └──── client, in its order ◀── merge, if divided ◀── Framer ◀─┘
+//!   clients ─▶ Cutter ─▶ pool (ring or slots) ─▶ a connection of an upstream ─▶ server
+//!      ▲                                                                         │
+//!      └──── client, in its order ◀── merge, if divided ◀────────── Framer ◀─────┘
 //! ```
 //!
-//! [`ServerList`] is the pool as its file tells it; [`Ring`] is where each key of a pool belongs, as existing clients
-//! and proxies place it. [`request`] cuts what clients send, [`reply`] what servers answer, and [`merge`] makes one reply
-//! of several. [`slots`] is where keys belong in a Redis Cluster, `cluster` learns it. `worker` is the thread that does
-//! all this, `client` and `upstream` what it has at either side. [`invalidate`] takes writes as reports instead of
-//! forwarding them.
+//! [`framing`](crate::protocol::framing) cuts what clients send and what servers answer, [`pool`](crate::pool) says
+//! where each key belongs. `split` divides a request among several servers and [`merge`] makes one reply of theirs.
+//! `worker` is the thread that does all this, `client` what it keeps of each client, `cluster` learns the slots of a
+//! Redis Cluster.
 
 mod client;
 mod cluster;

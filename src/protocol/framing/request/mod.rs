@@ -109,7 +109,7 @@ pub struct Request<'a> {
     pub repeat_safe: bool,
     /// What memcached's meta commands need besides.
     pub meta: Meta,
-    /// What [`divide`] needs.
+    /// What dividing it among several servers needs.
     pub(crate) source: Source<'a>,
 }
 
@@ -182,7 +182,7 @@ pub enum Route<'a> {
     Key(&'a [u8]),
     /// To the upstream of these keys; if they belong to several, it is refused.
     Together(Keys<'a>),
-    /// To the upstream of these keys; if they belong to several, in parts: [`divide`].
+    /// To the upstream of these keys; if they belong to several, divided into a part for each.
     Split(Join, Keys<'a>),
     /// To any upstream.
     Any,
