@@ -9,14 +9,20 @@ mod book {
     pub(crate) mod pages;
 }
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
 use larder::Server;
+use larder::protocol::memcached::text::grammar::GRAMMAR;
+use tempfile::TempDir;
 
 use book::console;
 use book::pages::{Page, text_of};
+use support::find;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -163,6 +169,227 @@ fn the_options_are_the_programs() {
         assert!(same, "{help:?} {table:?}");
     }
     assert_eq!(help.len(), table.len());
+}
+
+/// The cells of a table's rows, below the row of its titles; `\\|` in a cell is a `|`.
+fn rows(text: &str, titles: &str) -> Vec<Vec<String>> {
+    let (_, below) = text.split_once(titles).expect("the table is there");
+    let rows = below
+        .lines()
+        .skip(2)
+        .take_while(|line| line.starts_with('|'));
+    let cells = rows.map(|row| {
+        let row = row.replace("\\|", "\u{1}");
+        let cells = row.trim_matches('|').split('|');
+        let plain = cells.map(|cell| cell.replace('\u{1}', "|").replace('`', ""));
+        plain.map(|cell| cell.trim().to_owned()).collect()
+    });
+    cells.collect()
+}
+
+/// The ports that larder takes by default and in the README.
+const PORTS: [&str; 4] = ["11211", "6379", "12345", "1987"];
+
+/// larder as a row of the table starts it, on free ports; it is ended with this.
+struct Started(Child);
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Started {
+    /// Starts it in `place`; the port of each line `listening on …`, by the README's.
+    fn new(command: &str, place: &Path) -> (Started, HashMap<&'static str, String>) {
+        let (free, named): (&[&str], &[&'static str]) = match command.split(' ').nth(1) {
+            None => (
+                &["--memcached", "127.0.0.1:0", "--resp", "127.0.0.1:0"],
+                &PORTS[..2],
+            ),
+            Some("proxy") => (&["--listen", "127.0.0.1:0"], &PORTS[2..3]),
+            _ => (&["--listen", "127.0.0.1:0"], &PORTS[3..]),
+        };
+        let mut child = Command::new(env!("CARGO_BIN_EXE_larder"))
+            .args(command.split(' ').skip(1))
+            .args(free)
+            .arg("-qq")
+            .current_dir(place)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("it starts");
+        let stdout = child.stdout.take().expect("it is piped");
+        let ports = BufReader::new(stdout).lines().filter_map(|line| {
+            let line = line.expect("text");
+            let (_, port) = line.strip_prefix("listening on ")?.rsplit_once(':')?;
+            Some(port.to_owned())
+        });
+        let ports = named.iter().copied().zip(ports).collect();
+        (Started(child), ports)
+    }
+}
+
+#[test]
+fn each_program_answers_as_the_table_says() {
+    let readme = readme();
+    let place = TempDir::new().expect("a directory");
+    let servers = readme
+        .fences
+        .iter()
+        .find(|fence| fence.body.starts_with("127.0.0.1:11211 1"));
+    let servers = &servers.expect("servers.txt is shown").body;
+    // Nothing listens on these two: what larder answers doesn't depend on it.
+    let servers = servers.replace("11211", "1").replace("11212", "2");
+    fs::write(place.path().join("servers.txt"), servers).expect("it can be written");
+    let larder = Path::new(env!("CARGO_BIN_EXE_larder"));
+    let path = format!(
+        "{}:{}",
+        larder.parent().expect("a directory").display(),
+        std::env::var("PATH").expect("a path")
+    );
+    let programs = rows(
+        &text("README.md"),
+        "| start | what it is | try | it answers |",
+    );
+    assert!(programs.len() >= 4);
+    for row in programs {
+        let [start, _, command, answer] = &row[..] else {
+            panic!("four cells: {row:?}");
+        };
+        let missing = ["redis-cli", "nc"]
+            .into_iter()
+            .find(|&name| command.contains(name) && find(name).is_none());
+        if let Some(name) = missing {
+            console::skipped(&format!("README: {command}: no {name}"));
+            continue;
+        }
+        let (_server, ports) = Started::new(start, place.path());
+        let mut command = command.clone();
+        for (named, taken) in &ports {
+            command = command.replace(named, taken);
+        }
+        let done = Command::new("bash")
+            .args(["-c", &command])
+            .env("PATH", &path)
+            .output()
+            .expect("it runs");
+        let printed = String::from_utf8_lossy(&done.stdout);
+        assert_eq!(printed.trim(), answer, "{command}: {done:?}");
+    }
+}
+
+/// The verbs of memcached's protocol by family; one that is in none of them stands under "other".
+const FAMILIES: [(&str, &[&str]); 5] = [
+    ("memcached: read", &["get", "gets", "gat", "gats"]),
+    (
+        "memcached: write",
+        &[
+            "set", "add", "replace", "append", "prepend", "cas", "incr", "decr", "touch", "delete",
+        ],
+    ),
+    ("memcached: meta", &["mn", "mg", "ms", "md", "ma", "me"]),
+    (
+        "memcached: nested keys",
+        &["getn", "getns", "getch", "deln"],
+    ),
+    (
+        "memcached: server",
+        &[
+            "flush_all",
+            "stats",
+            "version",
+            "verbosity",
+            "quit",
+            "shutdown",
+        ],
+    ),
+];
+
+/// The table of commands, made of the grammar and of what `COMMAND DOCS` lists.
+fn commands() -> String {
+    let verbs = GRAMMAR.split(['(', ')']).nth(3).expect("the verbs");
+    let mut families = BTreeMap::new();
+    for verb in verbs.split('|').map(str::trim) {
+        let family = FAMILIES.iter().find(|(_, verbs)| verbs.contains(&verb));
+        let family = family.map_or("memcached: other", |(name, _)| name);
+        families
+            .entry(family.to_owned())
+            .or_insert_with(Vec::new)
+            .push(verb.to_owned());
+    }
+    let server = Server::start().expect("it starts on free ports");
+    let mut client = TcpStream::connect(server.resp_addr()).expect("it listens");
+    client
+        .write_all(b"COMMAND DOCS\r\nQUIT\r\n")
+        .expect("it can be written");
+    let mut docs = String::new();
+    client.read_to_string(&mut docs).expect("text, and an end");
+    // RESP without its lengths: the texts, in order. A command's name comes right before `summary`.
+    let texts: Vec<&str> = docs
+        .split("\r\n")
+        .filter(|line| !line.starts_with(['*', '$', '+']))
+        .collect();
+    let mut name = "";
+    for pair in texts.windows(2) {
+        match pair[1] {
+            "summary" if !pair[0].contains('|') => name = pair[0],
+            group if pair[0] == "group" && !name.is_empty() => {
+                families
+                    .entry(format!("Redis: {group}"))
+                    .or_insert_with(Vec::new)
+                    .push(name.to_uppercase());
+                name = "";
+            }
+            _ => {}
+        }
+    }
+    let mut table = String::new();
+    for (family, mut names) in families {
+        names.sort();
+        names.dedup();
+        table += &format!("| {family} | {} |\n", names.join(", "));
+    }
+    table
+}
+
+#[test]
+fn the_commands_are_those_of_the_tables() {
+    let (before, below) = {
+        let readme = text("README.md");
+        let titles = "| family | commands |\n|---|---|\n";
+        let (before, below) = readme.split_once(titles).expect("the table is there");
+        (format!("{before}{titles}"), below.to_owned())
+    };
+    let shown: String = below
+        .split_inclusive('\n')
+        .take_while(|line| line.starts_with('|'))
+        .collect();
+    let commands = commands();
+    if std::env::var_os("LARDER_BLESS").is_some() {
+        let whole = format!("{before}{commands}{}", &below[shown.len()..]);
+        fs::write(root().join("README.md"), whole).expect("it can be written");
+        return;
+    }
+    assert_eq!(
+        shown, commands,
+        "write the table anew: LARDER_BLESS=1 cargo test --test readme commands"
+    );
+}
+
+#[test]
+fn the_figures_are_recorded_ones() {
+    let recorded = ["peers", "proxy"].map(|name| text(&format!("chapters/measured/{name}.txt")));
+    let figures = rows(
+        &text("README.md"),
+        "| measured, on two cores shared with the load | larder | beside it | ratio |",
+    );
+    assert_eq!(figures.len(), 3);
+    for row in figures {
+        let same = |line: &str| row[1..].iter().all(|cell| line.contains(cell.as_str()));
+        let found = recorded.iter().any(|text| text.lines().any(same));
+        assert!(found, "no recorded line has the figures {:?}", &row[1..]);
+    }
 }
 
 #[test]

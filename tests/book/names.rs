@@ -38,6 +38,12 @@ pub(crate) fn problems(book: &Book) -> Vec<String> {
             );
         }
     }
+    // A field of the program's options is an option: `max_age` is `--max-age`.
+    for file in files_below(&book.root.join("src/program"), ".rs") {
+        let text = text_of(&file).unwrap_or_default();
+        let named = |found: regex::Match<'_>| format!("--{}", found.as_str().replace('_', "-"));
+        options.extend(word.find_iter(&text).map(named));
+    }
     let foreign = text_of(&book.root.join("chapters/names.txt")).unwrap_or_default();
     let foreign: BTreeSet<&str> = foreign
         .lines()
