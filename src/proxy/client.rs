@@ -20,7 +20,7 @@ use crate::protocol::framing::request::{Cutter, Rest};
 use crate::proxy::merge::Merge;
 use crate::proxy::settings::{BACKLOG, PIPELINE};
 use crate::proxy::worker::Pending;
-use crate::server::{Active, Stream};
+use crate::server::{Membership, Stream};
 use crate::upstream::ConnectionState;
 
 /// An upstream connection that a client has for itself, and what for.
@@ -65,7 +65,7 @@ pub(super) struct Slot {
 /// closes, the set is left.
 pub(super) struct Client {
     pub(super) stream: Arc<Stream>,
-    pub(super) active: Active,
+    pub(super) membership: Membership,
     pub(super) id: u64,
     pub(super) cutter: Cutter,
     /// Arrived, not yet consumed.
@@ -115,14 +115,14 @@ pub(super) struct Client {
 impl Client {
     pub(super) fn new(
         stream: Arc<Stream>,
-        active: Active,
+        membership: Membership,
         cutter: Cutter,
         admitted: bool,
     ) -> Client {
-        let id = active.connection.id();
+        let id = membership.connection.id();
         Client {
             stream,
-            active,
+            membership,
             id,
             cutter,
             input: Vec::new(),

@@ -213,7 +213,7 @@ fn about_client(args: Args<'_>, client: &mut Client, shared: &Shared, reply: &mu
         (b"GETNAME", 2) => reply.bulk(&client.name),
         (b"ID", 2) => reply.integer(client.id as i64),
         (b"INFO" | b"LIST", 2) => {
-            let connection = &client.active.connection;
+            let connection = &client.membership.connection;
             let text = format!(
                 "id={} addr={} laddr={} name={} age={} idle=0 db={} cmd=client|{} resp={}\n",
                 client.id,

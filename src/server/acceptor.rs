@@ -1,9 +1,9 @@
 //! The accept loop: one blocking thread for each listener.
 //!
 //! It admits a connection to the set, tunes its socket and hands it to the model. It never waits
-//! for a client: one too many is told so with a single non-blocking write. It never ends for an
-//! error: when descriptors or memory are out it pauses and tries again, because what is out now
-//! comes back with the next connection that closes.
+//! for a client: a connection over the limit gets its error with a single non-blocking write. It does
+//! not end on an error: without descriptors or memory it pauses and tries again, because the next
+//! connection that closes frees some.
 
 use std::io;
 use std::net::Shutdown;
@@ -12,33 +12,33 @@ use std::time::Instant;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
-use super::connections::{Active, Connections, Endpoint};
+use super::connections::{Connections, Endpoint, Membership};
 use super::guard;
 use super::limits;
 use super::listener::Accept;
 use super::service::{Refusal, Service};
 use super::stream::{Address, Stream};
 
-/// A connection on its way from the acceptor to whoever runs it.
+/// A connection on its way from the acceptor to its worker.
 pub(crate) struct Accepted {
-    // The socket is closed before the set is left: whoever sees the set empty sees all sockets
+    // The socket is closed before the set is left, so that an empty set means that all sockets are
     // closed.
     pub(crate) stream: Arc<Stream>,
-    pub(crate) active: Active,
+    pub(crate) membership: Membership,
     /// What serves it.
     pub(super) service: Arc<dyn Service>,
 }
 
-/// Takes connections from acceptors: one of the two models.
+/// Takes connections from acceptors: the workers of one of the two models, or of the proxy.
 pub(crate) trait Dispatch: Send + Sync + 'static {
     fn dispatch(&self, accepted: Accepted);
 
-    /// The server is stopping. Workers that notice the drop of this value need no more than that.
+    /// The server is stopping. Workers that end when this value is dropped need nothing else.
     fn stop(&self) {}
 }
 
-/// What a listener's connections enter: the set, and the service behind the listener.
-pub(super) struct Entry {
+/// What the acceptor of a listener needs to admit a connection.
+pub(super) struct ListenerContext {
     pub(super) endpoint: Arc<Endpoint>,
     pub(super) service: Arc<dyn Service>,
     pub(super) connections: Arc<Connections>,
@@ -47,16 +47,16 @@ pub(super) struct Entry {
 /// Accepts until `stop` is disconnected.
 pub(super) fn run(
     listener: &dyn Accept,
-    entry: &Entry,
+    context: &ListenerContext,
     dispatch: &dyn Dispatch,
     stop: &Receiver<()>,
 ) {
     let mut last_logged: Option<Instant> = None;
     while !stopped(stop) {
         let error = match listener.accept() {
-            // One that arrives while the server stops is closed, not served half.
+            // A connection that arrives while the server stops is closed, not served by half.
             Ok(_) if stopped(stop) => return,
-            Ok((stream, peer)) => match admit(entry, stream, peer) {
+            Ok((stream, peer)) => match admit(context, stream, peer) {
                 Ok(Some(accepted)) => {
                     dispatch.dispatch(accepted);
                     continue;
@@ -66,7 +66,7 @@ pub(super) fn run(
                 Err(error) => {
                     log::debug!(
                         "{}: a connection was lost at once: {error}",
-                        entry.endpoint.address
+                        context.endpoint.address
                     );
                     continue;
                 }
@@ -79,7 +79,7 @@ pub(super) fn run(
         if concerns_one_client(&error) {
             log::debug!(
                 "{}: a connection was lost before it was accepted: {error}",
-                entry.endpoint.address
+                context.endpoint.address
             );
             continue;
         }
@@ -87,11 +87,11 @@ pub(super) fn run(
             last_logged = Some(Instant::now());
             log::error!(
                 "{}: can't accept connections: {error}; trying again every {:?}, new clients wait",
-                entry.endpoint.address,
+                context.endpoint.address,
                 limits::ACCEPT_PAUSE,
             );
         }
-        // A wait that the end of the server cuts short.
+        // The end of the server interrupts this wait.
         if stop.recv_timeout(limits::ACCEPT_PAUSE) != Err(RecvTimeoutError::Timeout) {
             return;
         }
@@ -112,37 +112,37 @@ fn concerns_one_client(error: &io::Error) -> bool {
     )
 }
 
-fn admit(entry: &Entry, stream: Stream, peer: Address) -> io::Result<Option<Accepted>> {
+fn admit(context: &ListenerContext, stream: Stream, peer: Address) -> io::Result<Option<Accepted>> {
     let stream = Arc::new(stream);
-    let Some(active) = entry
+    let Some(membership) = context
         .connections
-        .admit(&entry.endpoint, peer.clone(), &stream)
+        .admit(&context.endpoint, peer.clone(), &stream)
     else {
         log::warn!(
-            "{} {peer}: turned away, {} connections are open",
-            entry.endpoint.protocol,
-            entry.connections.current(),
+            "{} {peer}: refused, {} connections are open",
+            context.endpoint.protocol,
+            context.connections.current(),
         );
-        refuse(entry, &stream, &peer);
+        refuse(context, &stream, &peer);
         return Ok(None);
     };
     stream.tune()?;
-    log::debug!("{} {peer}: connected", entry.endpoint.protocol);
+    log::debug!("{} {peer}: connected", context.endpoint.protocol);
     Ok(Some(Accepted {
         stream,
-        active,
-        service: Arc::clone(&entry.service),
+        membership,
+        service: Arc::clone(&context.service),
     }))
 }
 
-fn refuse(entry: &Entry, stream: &Stream, peer: &Address) {
-    let reply = guard::refusal(&*entry.service, peer, Refusal::TooManyConnections);
+fn refuse(context: &ListenerContext, stream: &Stream, peer: &Address) {
+    let reply = guard::refusal(&*context.service, peer, Refusal::TooManyConnections);
     if stream.set_nonblocking().is_ok() && !reply.is_empty() {
         // A new socket's send buffer is empty, so it takes a line whole; if not, the client is
         // gone.
         let _ = stream.write(&reply);
     }
-    stream.farewell();
+    stream.close_gracefully();
     let _ = stream.shutdown(Shutdown::Both);
 }
 
@@ -192,7 +192,7 @@ mod tests {
             starved(),
         ]);
         let source = Starved { answers, asked };
-        let entry = Entry {
+        let context = ListenerContext {
             endpoint: Arc::new(Endpoint {
                 protocol: "echo",
                 address: Address::Detached,
@@ -203,9 +203,9 @@ mod tests {
         let (sender, dispatched) = crossbeam_channel::unbounded();
         let (stop, stopped) = crossbeam_channel::bounded(0);
         let begin = Instant::now();
-        let acceptor = thread::spawn(move || run(&source, &entry, &Into(sender), &stopped));
+        let acceptor = thread::spawn(move || run(&source, &context, &Into(sender), &stopped));
         let accepted = dispatched.recv().unwrap();
-        assert_eq!(accepted.active.connection.peer(), &Address::Tcp(peer));
+        assert_eq!(accepted.membership.connection.peer(), &Address::Tcp(peer));
         // Two pauses, none after the connection that was merely aborted.
         assert!(begin.elapsed() >= 2 * limits::ACCEPT_PAUSE);
         assert_eq!(asks.try_iter().count().min(4), 4);

@@ -7,7 +7,7 @@
 //!
 //! Invariants:
 //! - A connection is in the set from its admission until it ends, in whatever way: membership is
-//!   the life of an [`Active`], which the owner of the socket holds and whose drop leaves the set.
+//!   the life of a [`Membership`], which the owner of the socket holds and whose drop leaves the set.
 //! - A [`Connection`] does not keep its socket open. It refers to it weakly, so that the descriptor
 //!   is closed the moment the server drops it, even if a service still holds the record.
 //! - The lock guards only the map and is never held while a caller's code runs.
@@ -146,12 +146,12 @@ impl std::fmt::Debug for Connection {
 }
 
 /// Membership in the set; dropping it leaves the set.
-pub(crate) struct Active {
+pub(crate) struct Membership {
     pub(crate) connection: Arc<Connection>,
     set: Arc<Connections>,
 }
 
-impl Drop for Active {
+impl Drop for Membership {
     fn drop(&mut self) {
         self.set.leave(self.connection.id);
     }
@@ -181,7 +181,7 @@ impl Traffic {
 pub struct Connections {
     /// In the order of their ids, so in the order in which they came.
     active: Mutex<BTreeMap<u64, Arc<Connection>>>,
-    /// Told when the last one has left, and when whoever waits for that should look again.
+    /// Notified when the last connection has left, and when the deadline of the wait has changed.
     left: Condvar,
     max: AtomicUsize,
     current: AtomicUsize,
@@ -215,12 +215,12 @@ impl Connections {
         self.current.load(Relaxed)
     }
 
-    /// Connections accepted since the start, those turned away not counted.
+    /// Connections accepted since the start, without those that were refused.
     pub fn total(&self) -> u64 {
         self.total.load(Relaxed)
     }
 
-    /// Connections turned away because as many as allowed were open.
+    /// Connections refused because the limit was reached.
     pub fn rejected(&self) -> u64 {
         self.rejected.load(Relaxed)
     }
@@ -275,7 +275,7 @@ impl Connections {
         endpoint: &Arc<Endpoint>,
         peer: Address,
         stream: &Arc<Stream>,
-    ) -> Option<Active> {
+    ) -> Option<Membership> {
         let now = ticks();
         let mut active = self.lock();
         if active.len() >= self.max() {
@@ -294,7 +294,7 @@ impl Connections {
         });
         active.insert(id, Arc::clone(&connection));
         self.current.store(active.len(), Relaxed);
-        Some(Active {
+        Some(Membership {
             connection,
             set: Arc::clone(self),
         })
@@ -312,7 +312,7 @@ impl Connections {
     /// Waits until no connection is left or the deadline has passed; true if none is left.
     ///
     /// The deadline is asked for anew whenever the waiter is woken by
-    /// [`look_again`](Connections::look_again).
+    /// [`recheck_deadline`](Connections::recheck_deadline).
     pub(super) fn wait_until_empty(&self, deadline: impl Fn() -> Option<Instant>) -> bool {
         let mut active = self.lock();
         while !active.is_empty() {
@@ -336,7 +336,7 @@ impl Connections {
         true
     }
 
-    pub(super) fn look_again(&self) {
+    pub(super) fn recheck_deadline(&self) {
         // The lock makes sure that the waiter is waiting, not between its look and its wait.
         let _active = self.lock();
         self.left.notify_all();

@@ -1,4 +1,4 @@
-//! Calls into a service that survive its panics.
+//! Calls into a service that catch_panic its panics.
 //!
 //! A panic costs the one connection in whose turn it happened: it is logged with the peer and the
 //! message, the connection is closed, and the worker goes on with the others. The state that might
@@ -10,28 +10,28 @@ use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use super::connections::{Active, Connection};
+use super::connections::{Connection, Membership};
 use super::service::{Next, Peer, Refusal, Service, Session, Turn};
 use super::stream::Address;
 
 /// A session whose beginning, turns and end may panic without harm.
-pub(super) struct Guarded {
+pub(super) struct GuardedSession {
     connection: Arc<Connection>,
     /// There until it is dropped.
     session: Option<Box<dyn Session>>,
 }
 
-impl Guarded {
+impl GuardedSession {
     /// Begins a connection's session; `None` if the service panicked.
-    pub(super) fn open(service: &dyn Service, active: &Active) -> Option<Guarded> {
-        let connection = Arc::clone(&active.connection);
+    pub(super) fn open(service: &dyn Service, membership: &Membership) -> Option<GuardedSession> {
+        let connection = Arc::clone(&membership.connection);
         let peer = Peer {
             connection: Arc::clone(&connection),
         };
-        let session = survive(connection.protocol(), connection.peer(), || {
+        let session = catch_panic(connection.protocol(), connection.peer(), || {
             service.open(peer)
         })?;
-        Some(Guarded {
+        Some(GuardedSession {
             connection,
             session: Some(session),
         })
@@ -44,7 +44,7 @@ impl Guarded {
     pub(super) fn turn(&mut self, input: &[u8], output: &mut Vec<u8>) -> Turn {
         let before = output.len();
         let turn = self.session.as_mut().and_then(|session| {
-            survive(self.connection.protocol(), self.connection.peer(), || {
+            catch_panic(self.connection.protocol(), self.connection.peer(), || {
                 session.turn(input, output)
             })
         });
@@ -67,10 +67,10 @@ impl Guarded {
     }
 }
 
-impl Drop for Guarded {
+impl Drop for GuardedSession {
     fn drop(&mut self) {
         let session = self.session.take();
-        survive(self.connection.protocol(), self.connection.peer(), || {
+        catch_panic(self.connection.protocol(), self.connection.peer(), || {
             drop(session)
         });
     }
@@ -78,10 +78,10 @@ impl Drop for Guarded {
 
 /// What a client that is turned away reads; nothing if the service panicked.
 pub(super) fn refusal(service: &dyn Service, peer: &Address, why: Refusal) -> Cow<'static, [u8]> {
-    survive(service.protocol(), peer, || service.refusal(why)).unwrap_or_default()
+    catch_panic(service.protocol(), peer, || service.refusal(why)).unwrap_or_default()
 }
 
-fn survive<T>(protocol: &str, peer: &Address, call: impl FnOnce() -> T) -> Option<T> {
+fn catch_panic<T>(protocol: &str, peer: &Address, call: impl FnOnce() -> T) -> Option<T> {
     match catch_unwind(AssertUnwindSafe(call)) {
         Ok(value) => Some(value),
         Err(panic) => {

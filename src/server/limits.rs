@@ -1,14 +1,14 @@
 //! The limits of the server core, each with its unit, its reason, and what happens on breach.
 //!
-//! Two more are in [`Settings`](super::Settings) because their values are the user's: how many
-//! connections may be open (one more is told so in its protocol's words and closed) and for how
-//! long one may be silent (then it is closed).
+//! Two more are in [`Settings`](super::Settings) because the user sets them: how many connections may
+//! be open (one more gets an error in its protocol's words and is closed) and for how long a
+//! connection may be idle (then it is closed).
 
 use std::time::Duration;
 
 /// Connections that may be open at once, unless the user says otherwise: memcached's default.
 ///
-/// One more is accepted, told so by [`Service::refusal`](super::Service::refusal), and closed.
+/// One more is accepted, gets [`Service::refusal`](super::Service::refusal) as its reply, and is closed.
 pub const MAX_CONNECTIONS: usize = 1024;
 
 /// Threads of the model [`Threads`](super::Model::Threads) unless the user says otherwise.
@@ -23,8 +23,8 @@ pub const THREADS: usize = 256;
 /// The kernel caps it at its own `somaxconn`. memcached's default.
 pub const BACKLOG: i32 = 1024;
 
-/// Who may connect to a Unix socket: its owner, as with memcached. A group is let in by a directory
-/// and `chmod`.
+/// The mode of a Unix socket: only its owner may connect, as with memcached. A directory's mode and
+/// `chmod` admit a group.
 pub const SOCKET_MODE: u32 = 0o700;
 
 /// Bytes of a worker's read buffer, so the most that one read takes and the most that one
@@ -37,18 +37,18 @@ pub const READ_BUFFER: usize = 64 * 1024;
 /// large enough that a pipeline of small replies goes out in one write.
 pub const OUTPUT_SOFT_LIMIT: usize = 256 * 1024;
 
-/// Times that a worker under turns looks for more to do, letting other threads run in between, before it sleeps.
+/// Polls without an event after which a worker under turns sleeps. Between two of them other threads run.
 ///
-/// A client that sends to a sleeping worker pays for its waking. With 50 busy clients on the same two cores, four looks
+/// A client that sends to a sleeping worker pays for its waking. With 50 busy clients on the same two cores, four polls
 /// answered about a tenth more requests than none, in runs that differed by as much among themselves; two and eight could
-/// not be told from four. What they cost a worker with little to do was not measured.
-pub const LOOKS: u32 = 4;
+/// not be told from four. Their cost for a worker with little to do was not measured.
+pub const POLLS_BEFORE_SLEEP: u32 = 4;
 
 /// Bytes that a connection's unconsumed input may reach, unless the program says otherwise.
 ///
-/// A backstop: a session refuses a command that is too large long before, in its protocol's words.
-/// What leaves more than this unconsumed has no such rule; it is logged and the connection is
-/// closed without a reply.
+/// A backstop: a session refuses a command that is too large long before, in its protocol's words. If
+/// a session leaves more than this unconsumed, that is logged and the connection is closed without a
+/// reply.
 pub const MAX_INPUT: usize = 64 * 1024 * 1024;
 
 /// Events taken from the kernel with one wait. More stay queued there; nothing is lost.
@@ -77,7 +77,7 @@ pub const SPARE_FILES: u64 = 64;
 ///
 /// Closing a socket with unread bytes resets the connection, and a reset can overtake the last
 /// reply.
-pub const FAREWELL: usize = 256 * 1024;
+pub const DISCARD_LIMIT: usize = 256 * 1024;
 
 /// Milliseconds between two looks for silent connections, at most: how late an idle timeout may be
 /// noticed.

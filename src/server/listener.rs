@@ -157,7 +157,7 @@ fn bind_unix(path: &Path) -> io::Result<Listener> {
         }
         bound => bound?,
     }
-    // Nobody connects before it listens, so nobody does with other rights than these.
+    // Set before it listens, so that no client connects under other rights.
     fs::set_permissions(path, fs::Permissions::from_mode(SOCKET_MODE))?;
     socket.listen(BACKLOG)?;
     Ok(Listener::Unix(

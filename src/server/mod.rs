@@ -2,7 +2,7 @@
 //! what bytes mean is behind the [`Service`] seam.
 //!
 //! ```text
-//!            ┌ acceptor ┐   one blocking thread for each listener: admits to the set, or turns away
+//!            ┌ acceptor ┐   one blocking thread for each listener: admits to the set, or refuses
 //!   clients ─┤ acceptor ├─┐
 //!            └ acceptor ┘ │                           ┌─────────────────────────────┐
 //!                         ├─ channel and waker ─────▶ │ threadpool                  │
@@ -11,7 +11,7 @@
 //!                         │  (threads)                └─────────────────────────────┘
 //!   Handle ─── stop ──────┘                              │ joins, counts, leaves
 //!                                                        ▼
-//!                             Connections: who is connected, counts, kill ◀── services look here
+//!                             Connections: the open ones, counts, kill ◀── services read this
 //! ```
 //!
 //! How a byte passes through: an acceptor accepts its connection, the model hands the socket to a
@@ -50,8 +50,8 @@ mod turns;
 mod workers;
 
 pub(crate) use acceptor::Accepted;
-pub(crate) use connections::{Active, ticks};
 pub use connections::{Connection, Connections};
+pub(crate) use connections::{Membership, ticks};
 pub use listener::Listen;
 pub use running::{Handle, Running};
 pub use service::{Next, Peer, Refusal, Service, Session, Turn};

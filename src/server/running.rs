@@ -33,11 +33,11 @@ pub struct Running {
 /// Ends a running server from elsewhere, for example from the thread that waits for signals.
 #[derive(Clone)]
 pub struct Handle {
-    pub(super) control: Arc<Control>,
+    pub(super) control: Arc<ShutdownControl>,
 }
 
 /// What ending a server takes.
-pub(super) struct Control {
+pub(super) struct ShutdownControl {
     pub(super) connections: Arc<Connections>,
     /// Held by their acceptors, so that they close when these end.
     pub(super) listeners: Vec<Weak<Listener>>,
@@ -129,11 +129,11 @@ impl Handle {
         if let Some(dispatch) = dispatch {
             dispatch.stop();
         }
-        control.connections.look_again();
+        control.connections.recheck_deadline();
     }
 }
 
-impl Control {
+impl ShutdownControl {
     fn deadline(&self) -> Option<Instant> {
         *self.deadline.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use super::connections::Connection;
 
-/// One front door: opens a session for each connection that the server accepts.
+/// One protocol: opens a session for each connection that the server accepts.
 pub trait Service: Send + Sync + 'static {
     /// The name printed in `listening on PROTOCOL ADDR` and in the log: `memcached`, `resp`,
     /// `echo`.
@@ -28,7 +28,7 @@ pub trait Service: Send + Sync + 'static {
     /// Begins a connection.
     fn open(&self, peer: Peer) -> Box<dyn Session>;
 
-    /// What a client that is turned away reads before its connection is closed; empty for nothing.
+    /// The reply to a client that is refused, before its connection is closed; empty for none.
     fn refusal(&self, why: Refusal) -> Cow<'static, [u8]>;
 }
 
@@ -68,7 +68,7 @@ pub enum Next {
     Close,
 }
 
-/// Who is at the other end.
+/// The client at the other end.
 ///
 /// [`Connection`] is what the server knows of a connection while it lives; services keep it to name
 /// clients in `stats conns` or `CLIENT LIST` and to end one with `CLIENT KILL`.
@@ -87,7 +87,7 @@ impl Peer {
     }
 }
 
-/// Why a connection is turned away.
+/// Why a connection is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Refusal {

@@ -21,13 +21,13 @@ pub enum Signal {
 }
 
 /// The waiting thread. Dropping it ends the thread; the signals then do nothing.
-pub struct Watch {
+pub struct SignalThread {
     handle: Handle,
     thread: Option<JoinHandle<()>>,
 }
 
 /// Catches the signals from here on and calls `act` for each, in order, on a thread of its own.
-pub fn watch(mut act: impl FnMut(Signal) + Send + 'static) -> io::Result<Watch> {
+pub fn watch(mut act: impl FnMut(Signal) + Send + 'static) -> io::Result<SignalThread> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGQUIT, SIGHUP])?;
     let handle = signals.handle();
     let thread = thread::Builder::new()
@@ -45,17 +45,17 @@ pub fn watch(mut act: impl FnMut(Signal) + Send + 'static) -> io::Result<Watch> 
                 });
             }
         })?;
-    Ok(Watch {
+    Ok(SignalThread {
         handle,
         thread: Some(thread),
     })
 }
 
-impl Drop for Watch {
+impl Drop for SignalThread {
     fn drop(&mut self) {
         self.handle.close();
         if let Some(thread) = self.thread.take() {
-            // Whoever drops the watch from within its own closure must not wait for itself.
+            // A closure that drops its own thread's value must not wait for itself.
             if thread.thread().id() != thread::current().id() && thread.join().is_err() {
                 log::error!("the thread that waits for signals panicked");
             }

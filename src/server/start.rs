@@ -9,11 +9,11 @@ use std::{error::Error, fmt};
 use rlimit::Resource;
 use threadpool::ThreadPool;
 
-use super::acceptor::{self, Dispatch, Entry};
+use super::acceptor::{self, Dispatch, ListenerContext};
 use super::connections::{Connections, Endpoint};
 use super::limits;
 use super::listener::{Listen, Listener};
-use super::running::{Control, Handle, Running};
+use super::running::{Handle, Running, ShutdownControl};
 use super::service::Service;
 use super::threads::{self, Threads};
 use super::turns::Worker;
@@ -130,7 +130,7 @@ impl Server {
             Model::Threads => {
                 let threads: Arc<dyn Dispatch> = Arc::new(Threads {
                     pool: pool.clone(),
-                    shared: Arc::new(threads::Shared {
+                    context: Arc::new(threads::JobContext {
                         idle_timeout,
                         max_input,
                         stopping: false.into(),
@@ -155,25 +155,7 @@ impl Server {
         self.connections.set_max(max_connections);
         raise_open_files(max_connections, self.listeners.len() + files)?;
 
-        let mut bound = Vec::new();
-        for (index, (listen, service)) in self.listeners.iter().enumerate() {
-            let listener = Listener::bind(listen).map_err(|source| StartError::Listen {
-                index,
-                address: listen.to_string(),
-                source,
-            })?;
-            let endpoint = Endpoint {
-                protocol: service.protocol(),
-                address: listener.address(),
-            };
-            let entry = Entry {
-                endpoint: Arc::new(endpoint),
-                service: Arc::clone(service),
-                connections: Arc::clone(&self.connections),
-            };
-            bound.push((Arc::new(listener), entry));
-        }
-
+        let bound = self.bind()?;
         let pool = threadpool::Builder::new()
             .num_threads(workers)
             .thread_name(name.to_owned())
@@ -181,7 +163,7 @@ impl Server {
         let dispatch = make(&pool).map_err(StartError::Worker)?;
 
         let (stop, stopped) = crossbeam_channel::bounded(0);
-        let control = Control {
+        let control = ShutdownControl {
             connections: self.connections,
             listeners: bound
                 .iter()
@@ -197,20 +179,43 @@ impl Server {
             },
             addresses: bound
                 .iter()
-                .map(|(_, entry)| entry.endpoint.address.clone())
+                .map(|(_, listener_context)| listener_context.endpoint.address.clone())
                 .collect(),
             acceptors: Vec::new(),
             pool,
         };
-        for (listener, entry) in bound {
+        for (listener, listener_context) in bound {
             let (dispatch, stopped) = (Arc::clone(&dispatch), stopped.clone());
             let acceptor = thread::Builder::new()
-                .name(format!("accept {}", entry.endpoint.protocol))
-                .spawn(move || acceptor::run(&*listener, &entry, &*dispatch, &stopped))
+                .name(format!("accept {}", listener_context.endpoint.protocol))
+                .spawn(move || acceptor::run(&*listener, &listener_context, &*dispatch, &stopped))
                 .map_err(StartError::Worker)?;
             running.acceptors.push(acceptor);
         }
         Ok(running)
+    }
+
+    /// Binds all listeners, in their order.
+    fn bind(&self) -> Result<Vec<(Arc<Listener>, ListenerContext)>, StartError> {
+        let mut bound = Vec::new();
+        for (index, (listen, service)) in self.listeners.iter().enumerate() {
+            let listener = Listener::bind(listen).map_err(|source| StartError::Listen {
+                index,
+                address: listen.to_string(),
+                source,
+            })?;
+            let endpoint = Endpoint {
+                protocol: service.protocol(),
+                address: listener.address(),
+            };
+            let listener_context = ListenerContext {
+                endpoint: Arc::new(endpoint),
+                service: Arc::clone(service),
+                connections: Arc::clone(&self.connections),
+            };
+            bound.push((Arc::new(listener), listener_context));
+        }
+        Ok(bound)
     }
 }
 

@@ -92,16 +92,16 @@ impl Stream {
         }
     }
 
-    /// Ends a connection on the server's part: the end goes out behind the last reply, and what the
-    /// client had sent meanwhile is thrown away, up to a bound, so that the close that follows
-    /// resets nothing.
-    pub(crate) fn farewell(&self) {
+    /// Ends a connection on the server's side: the end of the stream follows the last reply. Bytes that
+    /// the client had sent meanwhile are discarded, up to a bound, so that the close that follows
+    /// does not reset the connection.
+    pub(crate) fn close_gracefully(&self) {
         if self.shutdown(Shutdown::Write).is_err() || self.set_nonblocking().is_err() {
             return;
         }
-        let mut bin = [0; 4096];
-        for _ in 0..limits::FAREWELL / bin.len() {
-            if !matches!(self.read(&mut bin), Ok(n) if n > 0) {
+        let mut discarded = [0; 4096];
+        for _ in 0..limits::DISCARD_LIMIT / discarded.len() {
+            if !matches!(self.read(&mut discarded), Ok(n) if n > 0) {
                 return;
             }
         }

@@ -10,8 +10,8 @@
 //! that is served; a request is two system calls and, if nothing else is ready, two context
 //! switches. A client that stops reading holds its thread until the idle timeout.
 //!
-//! The end: a thread that waits for the *next* request says so in `Connection::between_requests` before it
-//! looks whether the server is stopping; whoever stops the server sets that flag before looking for
+//! The end: a thread that waits for the *next* request sets `Connection::between_requests` before it
+//! checks whether the server is stopping; [`Dispatch::stop`] sets that flag before it looks for
 //! idle connections. So one of the two sees the other, and shuts the socket's reading side down:
 //! bytes that had arrived are still read and answered, then the read ends. A connection in the
 //! middle of a request is left alone until that is complete or the time is up.
@@ -26,18 +26,18 @@ use threadpool::ThreadPool;
 
 use super::acceptor::{Accepted, Dispatch};
 use super::connections::{Connections, ticks};
-use super::guard::Guarded;
+use super::guard::GuardedSession;
 use super::limits::{OUTPUT_SOFT_LIMIT, READ_BUFFER};
 use super::service::Next;
 
 /// The pool and what its jobs need.
 pub(super) struct Threads {
     pub(super) pool: ThreadPool,
-    pub(super) shared: Arc<Shared>,
+    pub(super) context: Arc<JobContext>,
 }
 
-/// What every job looks at.
-pub(super) struct Shared {
+/// What every job of the pool needs.
+pub(super) struct JobContext {
     pub(super) idle_timeout: Option<Duration>,
     pub(super) max_input: usize,
     pub(super) stopping: AtomicBool,
@@ -46,14 +46,14 @@ pub(super) struct Shared {
 
 impl Dispatch for Threads {
     fn dispatch(&self, accepted: Accepted) {
-        let shared = Arc::clone(&self.shared);
-        self.pool.execute(move || serve(accepted, &shared));
+        let context = Arc::clone(&self.context);
+        self.pool.execute(move || serve(accepted, &context));
     }
 
     /// Wakes the connections on which nothing is in flight.
     fn stop(&self) {
-        self.shared.stopping.store(true, SeqCst);
-        self.shared.connections.for_each(|connection| {
+        self.context.stopping.store(true, SeqCst);
+        self.context.connections.for_each(|connection| {
             if connection.between_requests.load(SeqCst) {
                 connection.shut(Shutdown::Read);
             }
@@ -61,19 +61,19 @@ impl Dispatch for Threads {
     }
 }
 
-fn serve(accepted: Accepted, shared: &Shared) {
-    let connection = Arc::clone(&accepted.active.connection);
+fn serve(accepted: Accepted, context: &JobContext) {
+    let connection = Arc::clone(&accepted.membership.connection);
     let peer = connection.peer();
     let protocol = connection.protocol();
-    match converse(&accepted, shared) {
-        Ok(End::Client) => log::debug!("{protocol} {peer}: the client closed"),
-        Ok(End::Session) => {
+    match run_connection(&accepted, context) {
+        Ok(EndReason::Client) => log::debug!("{protocol} {peer}: the client closed"),
+        Ok(EndReason::Session) => {
             log::debug!("{protocol} {peer}: closing");
-            accepted.stream.farewell();
+            accepted.stream.close_gracefully();
         }
-        Ok(End::TooMuchInput) => log::warn!(
+        Ok(EndReason::TooMuchInput) => log::warn!(
             "{protocol} {peer}: closing, more than {} bytes arrived without a complete request",
-            shared.max_input,
+            context.max_input,
         ),
         Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
             log::debug!(
@@ -87,24 +87,24 @@ fn serve(accepted: Accepted, shared: &Shared) {
     let _ = accepted.stream.shutdown(Shutdown::Both);
 }
 
-enum End {
+enum EndReason {
     Client,
     Session,
     TooMuchInput,
 }
 
 /// One connection from its first byte to its last.
-fn converse(accepted: &Accepted, shared: &Shared) -> io::Result<End> {
+fn run_connection(accepted: &Accepted, context: &JobContext) -> io::Result<EndReason> {
     let Accepted {
         stream,
-        active,
+        membership,
         service,
     } = accepted;
-    let connection = &*active.connection;
-    let traffic = shared.connections.traffic(connection.id() as usize);
-    stream.set_timeouts(shared.idle_timeout)?;
-    let Some(mut session) = Guarded::open(&**service, active) else {
-        return Ok(End::Session);
+    let connection = &*membership.connection;
+    let traffic = context.connections.traffic(connection.id() as usize);
+    stream.set_timeouts(context.idle_timeout)?;
+    let Some(mut session) = GuardedSession::open(&**service, membership) else {
+        return Ok(EndReason::Session);
     };
     let mut buffer = vec![0; READ_BUFFER];
     let mut input: Vec<u8> = Vec::new();
@@ -114,13 +114,13 @@ fn converse(accepted: &Accepted, shared: &Shared) -> io::Result<End> {
         if next == Next::Read {
             if input.is_empty() {
                 connection.between_requests.store(true, SeqCst);
-                if shared.stopping.load(SeqCst) {
+                if context.stopping.load(SeqCst) {
                     connection.shut(Shutdown::Read);
                 }
             }
             let n = stream.read(&mut buffer)?;
             if n == 0 {
-                return Ok(End::Client);
+                return Ok(EndReason::Client);
             }
             connection.between_requests.store(false, SeqCst);
             connection.touch(ticks());
@@ -141,10 +141,10 @@ fn converse(accepted: &Accepted, shared: &Shared) -> io::Result<End> {
         output.clear();
         output.shrink_to(OUTPUT_SOFT_LIMIT);
         if next == Next::Close {
-            return Ok(End::Session);
+            return Ok(EndReason::Session);
         }
-        if input.len() > shared.max_input {
-            return Ok(End::TooMuchInput);
+        if input.len() > context.max_input {
+            return Ok(EndReason::TooMuchInput);
         }
     }
 }

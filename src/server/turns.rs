@@ -13,8 +13,8 @@
 //! ```
 //!
 //! A turn is one read into the worker's buffer, one call of the session, one write; the writes of a
-//! round are done together, when all that are ready have been read. A short read
-//! means that the socket is drained, so the connection is *quiet* until the poller says otherwise
+//! round are done together, when all ready connections have been read. A short read
+//! means that the socket is drained, so the connection is *quiet* until the poller reports it
 //! (edge-triggered: no call to re-arm it). A read that filled the buffer sends the connection to
 //! the back of the queue, behind all others that are ready. A socket that doesn't take the whole
 //! output *parks* its connection: the rest is kept, the poller is asked for writability only, and
@@ -26,7 +26,7 @@
 //! its session: its input and output are empty vectors, without memory of their own, unless half a
 //! request is kept.
 //!
-//! The poller speaks once. What it said is kept in the connection until a read has found the socket
+//! The poller reports an event once. The connection keeps it until a read has found the socket
 //! drained, because a turn that continues ([`Next::Again`]) does not read.
 //!
 //! Invariants: a connection with output left is registered for writing, any other for reading. A
@@ -49,11 +49,11 @@ use slab::Slab;
 
 use super::acceptor::Accepted;
 use super::connections::{Connections, ticks};
-use super::guard::Guarded;
-use super::limits::{self, EVENTS, LOOKS, OUTPUT_SOFT_LIMIT, READ_BUFFER};
+use super::guard::GuardedSession;
+use super::limits::{self, EVENTS, OUTPUT_SOFT_LIMIT, POLLS_BEFORE_SLEEP, READ_BUFFER};
 use super::service::Next;
 use super::workers::{Received, WorkerHandle, WorkerInbox, worker_channel};
-use client::{After, Client, Desk, Turned};
+use client::{Client, TurnOutcome, WaitFor, WorkerBuffers};
 
 /// The token of the waker; connections have their slot's number.
 const WAKE: Token = Token(usize::MAX);
@@ -65,10 +65,10 @@ pub(super) struct Worker {
     clients: Slab<Client>,
     ready: VecDeque<usize>,
     idle_timeout: Option<Duration>,
-    next_sweep: u64,
-    /// Whose replies lie where in the output, not yet sent, and what comes next.
+    next_idle_check: u64,
+    /// Replies that are not yet sent: the connection, where its reply lies in the output, what comes next.
     replies: Vec<(usize, Range<usize>, Next)>,
-    desk: Desk,
+    buffers: WorkerBuffers,
 }
 
 impl Worker {
@@ -80,7 +80,7 @@ impl Worker {
     ) -> io::Result<(Worker, WorkerHandle)> {
         let poll = Poll::new()?;
         let (handle, inbox) = worker_channel(poll.registry(), WAKE)?;
-        let desk = Desk {
+        let buffers = WorkerBuffers {
             input: vec![0; READ_BUFFER],
             output: Vec::new(),
             now: ticks(),
@@ -95,9 +95,9 @@ impl Worker {
             clients: Slab::new(),
             ready: VecDeque::new(),
             idle_timeout,
-            next_sweep: 0,
+            next_idle_check: 0,
             replies: Vec::new(),
-            desk,
+            buffers,
         };
         Ok((worker, handle))
     }
@@ -106,10 +106,10 @@ impl Worker {
     /// Runs until the acceptors are gone and the last connection has ended.
     pub(super) fn run(mut self) {
         let mut events = Events::with_capacity(EVENTS);
-        let mut looks = 0;
-        while !(self.desk.draining && self.clients.is_empty()) {
-            // Whoever sends to a sleeping worker pays for its waking, so it looks again before it sleeps.
-            let timeout = match looks {
+        let mut polls = 0;
+        while !(self.buffers.draining && self.clients.is_empty()) {
+            // A client that sends to a sleeping worker pays for its waking, so the worker polls a few times before it sleeps.
+            let timeout = match polls {
                 0 => self.timeout(),
                 _ => Some(Duration::ZERO),
             };
@@ -119,14 +119,14 @@ impl Worker {
                     log::error!("a worker can't wait for its clients and closes them: {error}");
                     return;
                 }
-                Ok(()) if looks > 0 && events.is_empty() && self.ready.is_empty() => {
-                    looks -= 1;
+                Ok(()) if polls > 0 && events.is_empty() && self.ready.is_empty() => {
+                    polls -= 1;
                     thread::yield_now();
                     continue;
                 }
-                Ok(()) => looks = LOOKS,
+                Ok(()) => polls = POLLS_BEFORE_SLEEP,
             }
-            self.desk.now = ticks();
+            self.buffers.now = ticks();
             let mut woken = false;
             for event in &events {
                 if event.token() == WAKE {
@@ -150,7 +150,7 @@ impl Worker {
                 }
             }
             self.answer();
-            self.sweep();
+            self.close_idle();
         }
     }
     // ANCHOR_END: run
@@ -162,11 +162,11 @@ impl Worker {
         // Without connections nothing can fall silent.
         self.idle_timeout.filter(|_| !self.clients.is_empty())?;
         Some(Duration::from_millis(
-            self.next_sweep.saturating_sub(ticks()),
+            self.next_idle_check.saturating_sub(ticks()),
         ))
     }
 
-    /// Takes in what the acceptors sent, and learns from the channel's end that the server is
+    /// Takes in the connections that the acceptors sent. The end of the channel means that the server is
     /// stopping.
     fn receive(&mut self) {
         loop {
@@ -181,9 +181,9 @@ impl Worker {
                 Received::Stopping => break,
             }
         }
-        self.desk.draining = true;
-        // Everyone has one more turn: it answers what has arrived, and ends those with nothing in
-        // flight.
+        self.buffers.draining = true;
+        // Each connection gets one more turn: it answers what has arrived, and closes the connection
+        // if nothing is in flight.
         for (key, client) in &mut self.clients {
             queue(&mut self.ready, key, client);
         }
@@ -192,11 +192,11 @@ impl Worker {
     fn take_in(&mut self, accepted: Accepted) -> io::Result<()> {
         let Accepted {
             stream,
-            active,
+            membership,
             service,
         } = accepted;
         stream.set_nonblocking()?;
-        let session = Guarded::open(&*service, &active)
+        let session = GuardedSession::open(&*service, &membership)
             .ok_or_else(|| io::Error::other("its session could not be opened"))?;
         let slot = self.clients.vacant_entry();
         let (fd, token) = (stream.as_raw_fd(), Token(slot.key()));
@@ -206,7 +206,7 @@ impl Worker {
         slot.insert(Client {
             session,
             stream,
-            active,
+            membership,
             input: Vec::new(),
             output: Vec::new(),
             written: 0,
@@ -226,38 +226,38 @@ impl Worker {
             return;
         };
         client.queued = false;
-        match client.turn(&mut self.desk) {
-            Ok(Turned::Silent(after)) => self.settle(key, Ok(after)),
-            Ok(Turned::Reply(reply, next)) => {
+        match client.turn(&mut self.buffers) {
+            Ok(TurnOutcome::NoReply(after)) => self.after_turn(key, Ok(after)),
+            Ok(TurnOutcome::Reply(reply, next)) => {
                 self.replies.push((key, reply, next));
-                if self.desk.output.len() >= OUTPUT_SOFT_LIMIT {
+                if self.buffers.output.len() >= OUTPUT_SOFT_LIMIT {
                     self.answer();
                 }
             }
-            Err(error) => self.settle(key, Err(error)),
+            Err(error) => self.after_turn(key, Err(error)),
         }
     }
 
-    /// Sends the replies of the turns since the last time. Together, because a client that is woken at once sends
-    /// again, and is alone in the next round.
+    /// Sends the replies of the turns since the last call. They go out together: a client whose reply is sent early
+    /// sends its next request early and is alone in the next round.
     fn answer(&mut self) {
         let mut replies = std::mem::take(&mut self.replies);
         for (key, reply, next) in replies.drain(..) {
             if let Some(client) = self.clients.get_mut(key) {
-                let after = client.answer(&self.desk, reply, next);
-                self.settle(key, after);
+                let after = client.answer(&self.buffers, reply, next);
+                self.after_turn(key, after);
             }
         }
         self.replies = replies;
-        self.desk.output.clear();
-        self.desk.output.shrink_to(2 * OUTPUT_SOFT_LIMIT);
+        self.buffers.output.clear();
+        self.buffers.output.shrink_to(2 * OUTPUT_SOFT_LIMIT);
     }
 
-    /// Gives a connection the place that its turn has earned: the poller, the queue, or its end.
-    fn settle(&mut self, key: usize, after: io::Result<After>) {
+    /// Registers a connection for what it waits for after its turn, queues it or closes it.
+    fn after_turn(&mut self, key: usize, after: io::Result<WaitFor>) {
         let after = match after {
-            Ok(After::End) => return self.end(key, None),
-            Err(error) => return self.end(key, Some(&error)),
+            Ok(WaitFor::Close) => return self.close(key, None),
+            Err(error) => return self.close(key, Some(&error)),
             Ok(after) => after,
         };
         let Some(client) = self.clients.get_mut(key) else {
@@ -272,28 +272,28 @@ impl Worker {
                 Interest::READABLE
             };
             let (fd, token) = (client.stream.as_raw_fd(), Token(key));
-            // Asking anew reports what is already so: nothing that happened meanwhile is missed.
+            // Registering again reports the present state, so nothing that happened meanwhile is missed.
             if let Err(error) = self
                 .poll
                 .registry()
                 .reregister(&mut SourceFd(&fd), token, interest)
             {
-                return self.end(key, Some(&error));
+                return self.close(key, Some(&error));
             }
         }
-        if after == After::More {
+        if after == WaitFor::NextTurn {
             queue(&mut self.ready, key, client);
         }
     }
     // ANCHOR_END: serve
 
-    /// Closes a connection and forgets it.
-    fn end(&mut self, key: usize, error: Option<&io::Error>) {
+    /// Closes a connection and removes it.
+    fn close(&mut self, key: usize, error: Option<&io::Error>) {
         let client = self.clients.remove(key);
         self.inbox.connection_ended();
         let (protocol, peer) = (
-            client.active.connection.protocol(),
-            client.active.connection.peer(),
+            client.membership.connection.protocol(),
+            client.membership.connection.peer(),
         );
         match error {
             None => log::debug!("{protocol} {peer}: closed"),
@@ -308,28 +308,28 @@ impl Worker {
         }
     }
 
-    /// Closes the connections that have been silent for too long. It looks at all of them, but
+    /// Closes the connections on which nothing passed for too long. It looks at all of them, but
     /// seldom.
-    fn sweep(&mut self) {
+    fn close_idle(&mut self) {
         let Some(limit) = self.idle_timeout else {
             return;
         };
-        if self.desk.now < self.next_sweep {
+        if self.buffers.now < self.next_idle_check {
             return;
         }
         let limit = limit.as_millis() as u64;
-        self.next_sweep = self.desk.now + (limit / 4).clamp(1, limits::IDLE_SWEEP_MS);
-        let now = self.desk.now;
+        self.next_idle_check = self.buffers.now + (limit / 4).clamp(1, limits::IDLE_SWEEP_MS);
+        let now = self.buffers.now;
         let silent: Vec<usize> = self
             .clients
             .iter()
             .filter(|(_, client)| {
-                now.saturating_sub(client.active.connection.last_active()) >= limit
+                now.saturating_sub(client.membership.connection.last_active()) >= limit
             })
             .map(|(key, _)| key)
             .collect();
         for key in silent {
-            self.end(
+            self.close(
                 key,
                 Some(&io::Error::new(ErrorKind::TimedOut, "silent for too long")),
             );

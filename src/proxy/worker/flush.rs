@@ -47,7 +47,7 @@ impl Worker {
                 Ok(0) => {}
                 Ok(sent) => {
                     client.since = self.now;
-                    client.active.connection.touch(self.now);
+                    client.membership.connection.touch(self.now);
                     self.connections.traffic(self.index).written(sent);
                 }
             }
@@ -56,7 +56,7 @@ impl Worker {
                 self.end(key, Some(&error));
                 continue;
             } else if client.closing && client.is_done() {
-                client.stream.farewell();
+                client.stream.close_gracefully();
                 self.end(key, None);
                 continue;
             }
@@ -101,7 +101,7 @@ impl Worker {
             return;
         };
         self.inbox.connection_ended();
-        let connection = &client.active.connection;
+        let connection = &client.membership.connection;
         let (protocol, peer) = (connection.protocol(), connection.peer());
         match error {
             None => log::debug!("{protocol} {peer}: closed"),

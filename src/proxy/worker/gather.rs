@@ -46,7 +46,7 @@ impl Worker {
                 Ok(0) => client.closing = true,
                 Ok(n) => {
                     client.readable = n == self.buffer.len() || client.fin;
-                    client.active.connection.touch(self.now);
+                    client.membership.connection.touch(self.now);
                     self.connections.traffic(self.index).read(n);
                     let buffer = std::mem::take(&mut self.buffer);
                     if client.input.is_empty() {

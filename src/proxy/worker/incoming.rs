@@ -36,7 +36,9 @@ impl Worker {
     }
 
     fn take_in(&mut self, accepted: Accepted) -> io::Result<()> {
-        let Accepted { stream, active, .. } = accepted;
+        let Accepted {
+            stream, membership, ..
+        } = accepted;
         stream.set_nonblocking()?;
         let slot = self.clients.vacant_entry();
         let key = slot.key();
@@ -46,7 +48,7 @@ impl Worker {
             Protocol::Resp => Cutter::resp(),
         };
         let admitted = self.shared.password.is_none();
-        let client = slot.insert(Client::new(stream, active, cutter, admitted));
+        let client = slot.insert(Client::new(stream, membership, cutter, admitted));
         queue(&mut self.ready, key, client);
         Ok(())
     }

@@ -1,20 +1,21 @@
 //! One connection under turns: its state between two turns, and what a turn does.
 //!
-//! A turn goes through up to four steps, and ends at the first that can't go on: write what was kept,
-//! read (unless the session wants to continue), call the session, and, when all who are ready have come
-//! so far, write the reply. How the worker and the poller bring it its turns is told [one level up](super).
+//! A turn has up to four steps and ends at the first that can't go on: write the output that was kept,
+//! read (unless the session wants to continue), call the session, and write the reply. The worker
+//! writes the replies when all ready connections have been read. [One level up](super) describes how a
+//! connection gets its turns.
 
 use std::io::{self, ErrorKind};
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::server::connections::{Active, Connections, Traffic};
-use crate::server::guard::Guarded;
+use crate::server::connections::{Connections, Membership, Traffic};
+use crate::server::guard::GuardedSession;
 use crate::server::service::Next;
 use crate::server::stream::Stream;
 
-/// What a worker has once for all its connections.
-pub(super) struct Desk {
+/// The buffers and facts that a worker has once for all its connections.
+pub(super) struct WorkerBuffers {
     pub(super) input: Vec<u8>,
     pub(super) output: Vec<u8>,
     /// The time of this round, in milliseconds.
@@ -26,7 +27,7 @@ pub(super) struct Desk {
     pub(super) index: usize,
 }
 
-impl Desk {
+impl WorkerBuffers {
     fn traffic(&self) -> &Traffic {
         self.connections.traffic(self.index)
     }
@@ -35,19 +36,19 @@ impl Desk {
 /// A connection as its worker keeps it. The fields are dropped in this order: the session ends, the
 /// socket closes, the set is left.
 pub(super) struct Client {
-    pub(super) session: Guarded,
+    pub(super) session: GuardedSession,
     pub(super) stream: Arc<Stream>,
-    pub(super) active: Active,
+    pub(super) membership: Membership,
     /// Arrived, not yet consumed.
     pub(super) input: Vec<u8>,
-    /// What the socket did not take, from `written` on.
+    /// Bytes that the socket did not take, from `written` on.
     pub(super) output: Vec<u8>,
     pub(super) written: usize,
     /// It is in the ready queue.
     pub(super) queued: bool,
-    /// The socket may hold bytes: the poller said so, or the last read was not short.
+    /// The socket may hold bytes: the poller reported some, or the last read was not short.
     pub(super) more: bool,
-    /// The end of the stream, or an error, was announced: only reading it ends the connection.
+    /// The poller reported the end of the stream or an error. Only a read that finds it ends the connection.
     pub(super) fin: bool,
     /// The session wants a turn without a read.
     pub(super) again: bool,
@@ -59,110 +60,110 @@ pub(super) struct Client {
 
 /// What a connection waits for after its turn.
 #[derive(PartialEq, Eq)]
-pub(super) enum After {
-    /// The poller: for bytes, or for room if output is left.
+pub(super) enum WaitFor {
+    /// An event from the poller: bytes, or room in the socket if output is left.
     Event,
-    /// Another turn, when the others have had theirs.
-    More,
-    /// Nothing. It is closed.
-    End,
+    /// Its next turn, after those of the other ready connections.
+    NextTurn,
+    /// Nothing: it is closed.
+    Close,
 }
 
-/// How far a turn came.
-pub(super) enum Turned {
+/// How a turn ended.
+pub(super) enum TurnOutcome {
     /// Nothing was read, so there is nothing to answer.
-    Silent(After),
-    /// The session had its call: where its reply lies in the worker's output, and what it wants next.
+    NoReply(WaitFor),
+    /// The session was called: where its reply lies in the worker's output, and what comes next.
     Reply(Range<usize>, Next),
 }
 
 impl Client {
     // ANCHOR: turn
     /// One turn up to its reply. An error is the socket's: the connection is lost.
-    pub(super) fn turn(&mut self, desk: &mut Desk) -> io::Result<Turned> {
-        if !self.output.is_empty() && !self.flush(desk)? {
-            return Ok(Turned::Silent(After::Event));
+    pub(super) fn turn(&mut self, buffers: &mut WorkerBuffers) -> io::Result<TurnOutcome> {
+        if !self.output.is_empty() && !self.flush(buffers)? {
+            return Ok(TurnOutcome::NoReply(WaitFor::Event));
         }
         if self.closing {
-            self.stream.farewell();
-            return Ok(Turned::Silent(After::End));
+            self.stream.close_gracefully();
+            return Ok(TurnOutcome::NoReply(WaitFor::Close));
         }
-        let start = desk.output.len();
+        let start = buffers.output.len();
         let next = if std::mem::take(&mut self.again) {
-            self.turn_on_kept(desk)
+            self.turn_on_kept_input(buffers)
         } else {
-            let n = match self.stream.read(&mut desk.input) {
+            let n = match self.stream.read(&mut buffers.input) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     (self.more, self.fin) = (false, false);
-                    return Ok(Turned::Silent(self.rest(desk)));
+                    return Ok(TurnOutcome::NoReply(self.wait_for(buffers)));
                 }
                 read => read?,
             };
             if n == 0 {
-                return Ok(Turned::Silent(After::End));
+                return Ok(TurnOutcome::NoReply(WaitFor::Close));
             }
-            self.more = n == desk.input.len() || self.fin;
-            self.active.connection.touch(desk.now);
-            desk.traffic().read(n);
+            self.more = n == buffers.input.len() || self.fin;
+            self.membership.connection.touch(buffers.now);
+            buffers.traffic().read(n);
             if self.input.is_empty() {
-                let turn = self.session.turn(&desk.input[..n], &mut desk.output);
+                let turn = self.session.turn(&buffers.input[..n], &mut buffers.output);
                 if turn.consumed < n {
-                    self.input = desk.input[turn.consumed..n].to_vec();
+                    self.input = buffers.input[turn.consumed..n].to_vec();
                 }
                 turn.next
             } else {
-                self.input.extend_from_slice(&desk.input[..n]);
-                self.turn_on_kept(desk)
+                self.input.extend_from_slice(&buffers.input[..n]);
+                self.turn_on_kept_input(buffers)
             }
         };
-        Ok(Turned::Reply(start..desk.output.len(), next))
+        Ok(TurnOutcome::Reply(start..buffers.output.len(), next))
     }
     // ANCHOR_END: turn
 
-    /// The rest of a turn: writes its reply, a part of the worker's output, and does what the session wants next.
+    /// The end of a turn: writes its reply, which is a part of the worker's output, and prepares for `next`.
     pub(super) fn answer(
         &mut self,
-        desk: &Desk,
+        buffers: &WorkerBuffers,
         reply: Range<usize>,
         next: Next,
-    ) -> io::Result<After> {
-        self.send(desk, reply)?;
+    ) -> io::Result<WaitFor> {
+        self.send(buffers, reply)?;
         match next {
             Next::Close if self.output.is_empty() => {
-                self.stream.farewell();
-                return Ok(After::End);
+                self.stream.close_gracefully();
+                return Ok(WaitFor::Close);
             }
             Next::Close => self.closing = true,
             Next::Again => self.again = true,
-            Next::Read if self.input.len() > desk.max_input => {
+            Next::Read if self.input.len() > buffers.max_input => {
                 log::warn!(
                     "{} {}: closing, more than {} bytes arrived without a complete request",
-                    self.active.connection.protocol(),
-                    self.active.connection.peer(),
-                    desk.max_input,
+                    self.membership.connection.protocol(),
+                    self.membership.connection.peer(),
+                    buffers.max_input,
                 );
-                return Ok(After::End);
+                return Ok(WaitFor::Close);
             }
             Next::Read => {}
         }
-        Ok(self.rest(desk))
+        Ok(self.wait_for(buffers))
     }
 
-    /// What to wait for, when the turn is done.
-    fn rest(&self, desk: &Desk) -> After {
+    /// What the connection waits for when the turn is done.
+    fn wait_for(&self, buffers: &WorkerBuffers) -> WaitFor {
         if !self.output.is_empty() {
-            After::Event
+            WaitFor::Event
         } else if self.again || self.more {
-            After::More
-        } else if desk.draining && self.input.is_empty() {
-            After::End
+            WaitFor::NextTurn
+        } else if buffers.draining && self.input.is_empty() {
+            WaitFor::Close
         } else {
-            After::Event
+            WaitFor::Event
         }
     }
 
-    fn turn_on_kept(&mut self, desk: &mut Desk) -> Next {
-        let turn = self.session.turn(&self.input, &mut desk.output);
+    fn turn_on_kept_input(&mut self, buffers: &mut WorkerBuffers) -> Next {
+        let turn = self.session.turn(&self.input, &mut buffers.output);
         if turn.consumed == self.input.len() {
             self.input = Vec::new();
         } else {
@@ -172,11 +173,11 @@ impl Client {
         turn.next
     }
 
-    /// Writes a reply; what the socket doesn't take is kept.
-    fn send(&mut self, desk: &Desk, reply: Range<usize>) -> io::Result<()> {
-        let reply = &desk.output[reply];
-        let taken = push(&self.stream, reply)?;
-        desk.traffic().written(taken);
+    /// Writes a reply and keeps the bytes that the socket doesn't take.
+    fn send(&mut self, buffers: &WorkerBuffers, reply: Range<usize>) -> io::Result<()> {
+        let reply = &buffers.output[reply];
+        let taken = write_until_full(&self.stream, reply)?;
+        buffers.traffic().written(taken);
         if taken < reply.len() {
             self.output = reply[taken..].to_vec();
             self.written = 0;
@@ -184,12 +185,12 @@ impl Client {
         Ok(())
     }
 
-    /// Writes kept output; true when all is out.
-    fn flush(&mut self, desk: &Desk) -> io::Result<bool> {
-        let taken = push(&self.stream, &self.output[self.written..])?;
+    /// Writes kept output; true when all of it is written.
+    fn flush(&mut self, buffers: &WorkerBuffers) -> io::Result<bool> {
+        let taken = write_until_full(&self.stream, &self.output[self.written..])?;
         if taken > 0 {
-            desk.traffic().written(taken);
-            self.active.connection.touch(desk.now);
+            buffers.traffic().written(taken);
+            self.membership.connection.touch(buffers.now);
             self.written += taken;
         }
         if self.written < self.output.len() {
@@ -201,10 +202,10 @@ impl Client {
     }
 }
 
-// ANCHOR: push
-/// Writes until all is out or the socket is full, as a poller that reports only changes demands.
+// ANCHOR: write_until_full
+/// Writes until nothing is left or the socket is full, because the poller reports only changes.
 /// Returns the bytes taken.
-fn push(stream: &Stream, bytes: &[u8]) -> io::Result<usize> {
+fn write_until_full(stream: &Stream, bytes: &[u8]) -> io::Result<usize> {
     let mut taken = 0;
     while taken < bytes.len() {
         match stream.write(&bytes[taken..]) {
@@ -214,4 +215,4 @@ fn push(stream: &Stream, bytes: &[u8]) -> io::Result<usize> {
     }
     Ok(taken)
 }
-// ANCHOR_END: push
+// ANCHOR_END: write_until_full
