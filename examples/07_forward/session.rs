@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use larder::protocol::resp::{Args, Limits, Reader, Reply, Step, Words};
+use larder::protocol::resp::{CommandArgs, CommandWords, Limits, ReadOutcome, Reader, Reply};
 use larder::server::limits::OUTPUT_SOFT_LIMIT;
 use larder::server::{self, Next, Peer, Refusal, Service, Turn};
 
@@ -39,7 +39,7 @@ impl Service for Forward {
         Box::new(Session {
             upstream: Arc::clone(&self.upstream),
             reader: Reader::default(),
-            words: Words::default(),
+            words: CommandWords::default(),
         })
     }
 
@@ -52,7 +52,7 @@ impl Service for Forward {
 struct Session {
     upstream: Arc<Upstream>,
     reader: Reader,
-    words: Words,
+    words: CommandWords,
 }
 
 // ANCHOR: turn
@@ -108,9 +108,12 @@ impl Session {
         while batch.count < BATCH {
             let rest = &input[batch.consumed..];
             let step = self.reader.read(rest, &LIMITS, &mut self.words);
-            let (Step::Command(used) | Step::TooLarge(used) | Step::Incomplete(used)) = step else {
+            let (ReadOutcome::Command(used)
+            | ReadOutcome::TooLarge(used)
+            | ReadOutcome::Incomplete(used)) = step
+            else {
                 batch.then = Then::Close;
-                if let Step::Bad(error) = step {
+                if let ReadOutcome::Bad(error) = step {
                     let text = [b"ERR Protocol error: ", &error.text()[..]].concat();
                     Reply::new(&mut batch.say, false, usize::MAX).error(text);
                 }
@@ -119,7 +122,7 @@ impl Session {
             batch.consumed += used;
             let mut say = Reply::new(&mut batch.say, false, usize::MAX);
             match step {
-                Step::Command(_) => {
+                ReadOutcome::Command(_) => {
                     let args = self.words.args(rest);
                     match decide(args) {
                         Decision::Nothing => continue,
@@ -138,7 +141,7 @@ impl Session {
                         Decision::Drop => batch.then = Then::Close,
                     }
                 }
-                Step::TooLarge(_) => say.error("ERR the command is too large"),
+                ReadOutcome::TooLarge(_) => say.error("ERR the command is too large"),
                 _ => batch.then = Then::Read,
             }
             break;
@@ -196,7 +199,7 @@ const NOT_SHARED: &[&str] = &[
 ];
 
 /// What becomes of a command: whatever one client does to the connection, it does to all.
-fn decide(args: Args<'_>) -> Decision {
+fn decide(args: CommandArgs<'_>) -> Decision {
     if args.is_empty() {
         return Decision::Nothing;
     }

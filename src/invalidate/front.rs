@@ -17,7 +17,7 @@ use crate::invalidate::settings::{Durability, Reads};
 use crate::invalidate::stats::Stats;
 use crate::protocol::framing::request::{Local, Meta, Request, Route, StateCommand};
 use crate::protocol::memcached::text::{self, Command, KEY_LIMIT, Store, StoreVerb, Words};
-use crate::protocol::resp::{Args, parse_integer};
+use crate::protocol::resp::{CommandArgs, parse_integer};
 
 /// What the workers of a listener know of the recorder.
 pub(crate) struct Front {
@@ -197,7 +197,7 @@ impl Front {
     fn resp(
         &self,
         request: &Request<'_>,
-        args: Args<'_>,
+        args: CommandArgs<'_>,
         database: u32,
         changes: &mut Vec<Change>,
     ) -> Meaning {
@@ -223,7 +223,7 @@ impl Front {
         meaning
     }
 
-    fn write(&self, args: Args<'_>, database: u32, changes: &mut Vec<Change>) -> Meaning {
+    fn write(&self, args: CommandArgs<'_>, database: u32, changes: &mut Vec<Change>) -> Meaning {
         let name = args[0].to_ascii_uppercase();
         let flush = matches!(&name[..], b"FLUSHDB" | b"FLUSHALL");
         if database != 0 && !flush {
@@ -296,7 +296,7 @@ impl Front {
     }
 
     /// When what `SET` stores expires, `None` for when it did before; or why it is refused.
-    fn set_options(&self, args: Args<'_>) -> Result<Option<i64>, Meaning> {
+    fn set_options(&self, args: CommandArgs<'_>) -> Result<Option<i64>, Meaning> {
         let mut expires = Some(0);
         let mut at = 3;
         while at < args.len() {

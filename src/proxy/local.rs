@@ -8,7 +8,7 @@ use crate::pool::Pool;
 use crate::protocol::framing::reply::Shape;
 use crate::protocol::framing::request::StateCommand;
 use crate::protocol::memcached::text::Command;
-use crate::protocol::resp::{Args, Reply, parse_integer};
+use crate::protocol::resp::{CommandArgs, Reply, parse_integer};
 use crate::proxy::client::Client;
 use crate::proxy::errors::NOAUTH;
 use crate::proxy::shared::Shared;
@@ -47,7 +47,7 @@ pub(super) fn memcached(command: Command<'_>, pool: &Pool, out: &mut Vec<u8>) ->
 /// Answers Redis's commands about the connection.
 pub(super) fn resp(
     command: StateCommand,
-    args: Args<'_>,
+    args: CommandArgs<'_>,
     client: &mut Client,
     shared: &Shared,
     pool: &Pool,
@@ -104,7 +104,7 @@ pub(super) fn resp(
 
 const NO_CLUSTER: &str = "ERR This instance has cluster support disabled";
 
-fn auth(args: Args<'_>, client: &mut Client, shared: &Shared, reply: &mut Reply<'_>) {
+fn auth(args: CommandArgs<'_>, client: &mut Client, shared: &Shared, reply: &mut Reply<'_>) {
     let (user, password) = match args.len() {
         2 if shared.password.is_none() => {
             return reply.error(
@@ -140,7 +140,7 @@ fn equal(a: &[u8], b: &[u8]) -> bool {
 }
 
 /// `HELLO [version [AUTH user password] [SETNAME name]]`.
-fn hello(args: Args<'_>, client: &mut Client, shared: &Shared, reply: &mut Reply<'_>) {
+fn hello(args: CommandArgs<'_>, client: &mut Client, shared: &Shared, reply: &mut Reply<'_>) {
     let resp3 = match args.len() {
         0 | 1 => client.face.resp3,
         _ => match parse_integer(args.get(1)) {
@@ -198,7 +198,12 @@ fn hello(args: Args<'_>, client: &mut Client, shared: &Shared, reply: &mut Reply
 }
 
 /// `CLIENT`: what a client says of itself, and asks about itself.
-fn about_client(args: Args<'_>, client: &mut Client, shared: &Shared, reply: &mut Reply<'_>) {
+fn about_client(
+    args: CommandArgs<'_>,
+    client: &mut Client,
+    shared: &Shared,
+    reply: &mut Reply<'_>,
+) {
     match (&args[1].to_ascii_uppercase()[..], args.len()) {
         (b"SETNAME", 3) if args[2].iter().any(|byte| !(b'!'..=b'~').contains(byte)) => {
             reply.error("ERR Client names cannot contain spaces, newlines or special characters.")

@@ -1,6 +1,6 @@
 //! The state of a RESP connection that commands change and that others on the same connection would notice.
 
-use crate::protocol::resp::{Args, parse_integer};
+use crate::protocol::resp::{CommandArgs, parse_integer};
 
 /// Databases that a server has, as Redis does by default.
 pub(crate) const DATABASES: i64 = 16;
@@ -17,7 +17,7 @@ pub(crate) struct ConnectionState {
 
 impl ConnectionState {
     /// Becomes what a command that an upstream executes makes of the connection.
-    pub(crate) fn follow(&mut self, args: Args<'_>) {
+    pub(crate) fn follow(&mut self, args: CommandArgs<'_>) {
         match &args[0].to_ascii_uppercase()[..] {
             b"SELECT" if args.len() == 2 => {
                 if let Some(number @ 0..DATABASES) = parse_integer(args.get(1)) {

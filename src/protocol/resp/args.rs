@@ -9,7 +9,7 @@ use std::ops::Index;
 /// Where one word lies; relative to the start of its command, whose size
 /// [`Limits::request`](super::Limits::request) keeps far below 4 GiB.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Range {
+pub(super) struct WordRange {
     start: u32,
     end: u32,
 }
@@ -19,24 +19,24 @@ const KEPT: usize = 4096;
 
 /// The words of the command that is being read; reused from command to command.
 #[derive(Debug, Default)]
-pub struct Words {
-    ranges: Vec<Range>,
+pub struct CommandWords {
+    ranges: Vec<WordRange>,
     /// The words of an inline command, end to end.
     unquoted: Vec<u8>,
     inline: bool,
 }
 
-impl Words {
+impl CommandWords {
     /// The words as arguments; `input` is what [`Reader::read`](super::Reader::read) was given.
-    pub fn args<'a>(&'a self, input: &'a [u8]) -> Args<'a> {
-        Args {
+    pub fn args<'a>(&'a self, input: &'a [u8]) -> CommandArgs<'a> {
+        CommandArgs {
             bytes: if self.inline { &self.unquoted } else { input },
             ranges: &self.ranges,
         }
     }
 
     /// Copies a command, to be run later.
-    pub fn extend_from(&mut self, args: Args<'_>) {
+    pub fn extend_from(&mut self, args: CommandArgs<'_>) {
         self.inline = true;
         for word in args.iter() {
             self.push_unquoted(|bytes| bytes.extend_from_slice(word));
@@ -44,9 +44,9 @@ impl Words {
     }
 
     /// The words from number `first` up to `end` as arguments, for words filled by
-    /// [`Words::extend_from`].
-    pub fn slice(&self, first: usize, end: usize) -> Args<'_> {
-        Args {
+    /// [`CommandWords::extend_from`].
+    pub fn slice(&self, first: usize, end: usize) -> CommandArgs<'_> {
+        CommandArgs {
             bytes: &self.unquoted,
             ranges: &self.ranges[first..end],
         }
@@ -77,7 +77,7 @@ impl Words {
 
     #[inline]
     pub(super) fn push(&mut self, start: usize, end: usize) {
-        self.ranges.push(Range {
+        self.ranges.push(WordRange {
             start: start as u32,
             end: end as u32,
         });
@@ -95,12 +95,12 @@ impl Words {
 
 /// The arguments of one command, its name first.
 #[derive(Clone, Copy)]
-pub struct Args<'a> {
+pub struct CommandArgs<'a> {
     bytes: &'a [u8],
-    ranges: &'a [Range],
+    ranges: &'a [WordRange],
 }
 
-impl<'a> Args<'a> {
+impl<'a> CommandArgs<'a> {
     /// How many there are, the command's name counted.
     #[inline]
     pub fn len(&self) -> usize {
@@ -116,7 +116,7 @@ impl<'a> Args<'a> {
     ///
     /// # Panics
     /// When there are not as many: the dispatcher has checked the command's arity, and what goes
-    /// beyond it has to ask [`Args::len`] first.
+    /// beyond it has to ask [`CommandArgs::len`] first.
     #[inline]
     pub fn get(&self, index: usize) -> &'a [u8] {
         let range = self.ranges[index];
@@ -124,8 +124,8 @@ impl<'a> Args<'a> {
     }
 
     /// The arguments from `index` on; none when there are not as many.
-    pub fn from(&self, index: usize) -> Args<'a> {
-        Args {
+    pub fn from(&self, index: usize) -> CommandArgs<'a> {
+        CommandArgs {
             bytes: self.bytes,
             ranges: self.ranges.get(index..).unwrap_or_default(),
         }
@@ -140,7 +140,7 @@ impl<'a> Args<'a> {
     }
 }
 
-impl Index<usize> for Args<'_> {
+impl Index<usize> for CommandArgs<'_> {
     type Output = [u8];
 
     #[inline]

@@ -1,18 +1,18 @@
 //! Inline commands: a line typed by hand, split into words by Redis's rules of quoting.
 //!
-//! Words stand between white space. In double quotes `\n \r \t \b \a \xHH` are bytes and a
+//! CommandWords stand between white space. In double quotes `\n \r \t \b \a \xHH` are bytes and a
 //! backslash before anything else means that character; in single quotes only `\'` is special. A
 //! closing quote must be followed by white space or the end of the line. A NUL ends the line, as it
 //! does in Redis.
 
-use super::Words;
+use super::CommandWords;
 
 /// Quotes that are not closed, or a closing quote with something right behind it.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Unbalanced;
+pub(super) struct UnbalancedQuotes;
 
 /// Splits `line`, which has no line end, into `words`.
-pub(super) fn split(line: &[u8], words: &mut Words) -> Result<(), Unbalanced> {
+pub(super) fn split(line: &[u8], words: &mut CommandWords) -> Result<(), UnbalancedQuotes> {
     let line = match memchr::memchr(0, line) {
         Some(end) => &line[..end],
         None => line,
@@ -31,7 +31,7 @@ pub(super) fn split(line: &[u8], words: &mut Words) -> Result<(), Unbalanced> {
 }
 
 /// Appends the first word of `rest` and tells how many bytes it took.
-fn word(rest: &[u8], into: &mut Vec<u8>) -> Result<usize, Unbalanced> {
+fn word(rest: &[u8], into: &mut Vec<u8>) -> Result<usize, UnbalancedQuotes> {
     let mut at = 0;
     while let Some(&byte) = rest.get(at) {
         match byte {
@@ -45,10 +45,15 @@ fn word(rest: &[u8], into: &mut Vec<u8>) -> Result<usize, Unbalanced> {
 }
 
 /// Appends what stands between quotes and tells where the word ends.
-fn quoted(rest: &[u8], mut at: usize, quote: u8, into: &mut Vec<u8>) -> Result<usize, Unbalanced> {
+fn quoted(
+    rest: &[u8],
+    mut at: usize,
+    quote: u8,
+    into: &mut Vec<u8>,
+) -> Result<usize, UnbalancedQuotes> {
     loop {
         match &rest[at..] {
-            [] => return Err(Unbalanced),
+            [] => return Err(UnbalancedQuotes),
             [b'\\', b'x', high, low, ..] if quote == b'"' && is_hex(*high) && is_hex(*low) => {
                 into.push(hex(*high) << 4 | hex(*low));
                 at += 4;
@@ -70,7 +75,7 @@ fn quoted(rest: &[u8], mut at: usize, quote: u8, into: &mut Vec<u8>) -> Result<u
             }
             [byte, after @ ..] if *byte == quote => {
                 return match after.first() {
-                    Some(next) if !is_space(*next) => Err(Unbalanced),
+                    Some(next) if !is_space(*next) => Err(UnbalancedQuotes),
                     _ => Ok(at + 1),
                 };
             }
@@ -104,8 +109,8 @@ fn hex(byte: u8) -> u8 {
 mod tests {
     use super::*;
 
-    fn words(line: &[u8]) -> Result<Vec<Vec<u8>>, Unbalanced> {
-        let mut words = Words::default();
+    fn words(line: &[u8]) -> Result<Vec<Vec<u8>>, UnbalancedQuotes> {
+        let mut words = CommandWords::default();
         split(line, &mut words)?;
         Ok(words.args(b"").iter().map(<[u8]>::to_vec).collect())
     }
@@ -142,7 +147,7 @@ mod tests {
         for line in [
             r#"""#, "'", r#""a"#, r#"a"b"#, r#""a"b"#, "'a'b", r#""a\"#, r#""a\""#, r"'a\'",
         ] {
-            assert_eq!(words(line.as_bytes()), Err(Unbalanced), "{line}");
+            assert_eq!(words(line.as_bytes()), Err(UnbalancedQuotes), "{line}");
         }
     }
 }

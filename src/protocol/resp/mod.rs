@@ -5,14 +5,14 @@
 //!   GET a CRLF                                   the same, typed by hand: an inline command
 //!        │
 //!        ▼  Reader::read                         remembers where it stopped, never looks back
-//!   Words ── Words::args ──▶ Args ["GET", "a"]   ranges into the input; nothing is copied
+//!   CommandWords ── CommandWords::args ──▶ CommandArgs ["GET", "a"]   ranges into the input; nothing is copied
 //!        │
 //!        ▼  a command runs
 //!   Reply::bulk …  ──▶  $3 CRLF one CRLF         RESP2 or RESP3, as HELLO chose
 //! ```
 //!
 //! Both sides work on buffers that others own: the reader on the bytes that have arrived, the
-//! writer on the output of the turn. The hot path allocates nothing: the ranges live in a [`Words`]
+//! writer on the output of the turn. The hot path allocates nothing: the ranges live in a [`CommandWords`]
 //! that the caller reuses.
 
 mod args;
@@ -22,8 +22,8 @@ mod reader;
 mod reply;
 mod request;
 
-pub use args::{Args, Words};
+pub use args::{CommandArgs, CommandWords};
 pub use number::parse_integer;
-pub use reader::{Limits, ProtocolError, Reader, Step};
+pub use reader::{Limits, ProtocolError, ReadOutcome, Reader};
 pub use reply::Reply;
 pub use request::{request, write_request};

@@ -18,7 +18,7 @@
 
 use std::fmt;
 
-use super::Words;
+use super::CommandWords;
 use super::inline;
 use super::number::parse_integer;
 
@@ -42,9 +42,9 @@ const MAX_BULK_UNAUTHENTICATED: i64 = 16384;
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// Longest bulk string in bytes that is kept. A command with a longer one is read to its end
-    /// without keeping any of it and comes out as [`Step::TooLarge`].
+    /// without keeping any of it and comes out as [`ReadOutcome::TooLarge`].
     pub bulk: usize,
-    /// Bytes that one command may take altogether; at most 2 GiB. More is [`Step::Overflow`].
+    /// Bytes that one command may take altogether; at most 2 GiB. More is [`ReadOutcome::Overflow`].
     pub request: usize,
     /// Whether the client has still to give a password; until then far less is accepted.
     pub unauthenticated: bool,
@@ -52,8 +52,8 @@ pub struct Limits {
 
 /// What came of a look at the input. The number is how many of its bytes are done with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
-    /// A command, its words in the [`Words`]; none for a blank line.
+pub enum ReadOutcome {
+    /// A command, its words in the [`CommandWords`]; none for a blank line.
     Command(usize),
     /// A command with a bulk string over [`Limits::bulk`]; its words are gone.
     TooLarge(usize),
@@ -118,20 +118,20 @@ impl fmt::Display for ProtocolError {
 
 impl std::error::Error for ProtocolError {}
 
-/// Reads the commands of one connection. Eight bytes while no command is half arrived.
+/// Reads the commands of one connection. Eight bytes while no command has partly arrived.
 #[derive(Debug, Default)]
 pub struct Reader {
-    half: Option<Box<(Place, Words)>>,
+    partial: Option<Box<(PartialCommand, CommandWords)>>,
 }
 
 /// Where reading stands inside one command.
 #[derive(Debug, Default)]
-struct Place {
+struct PartialCommand {
     /// Bytes of the command that are read.
     at: usize,
     /// Bytes behind `at` that are known not to end a line.
     scanned: usize,
-    /// Words still to come; 0 before the count is read.
+    /// CommandWords still to come; 0 before the count is read.
     words: i64,
     /// Length of the bulk string that comes next, once it is known.
     bulk: Option<usize>,
@@ -141,7 +141,7 @@ struct Place {
 }
 
 /// Why reading stopped short of a command.
-enum Stop {
+enum ReadStop {
     Incomplete,
     Bad(ProtocolError),
     Overflow,
@@ -151,52 +151,65 @@ impl Reader {
     /// Looks for one command at the start of `input` and leaves its words in `words`.
     ///
     /// `input` starts at the first byte that is not done with; `words` must be the same from call
-    /// to call, or belong to a place where no other command is half read.
+    /// to call, or belong to a place where no other command is partly read.
     #[inline]
-    pub fn read(&mut self, input: &[u8], limits: &Limits, words: &mut Words) -> Step {
-        let mut place = match self.half.take() {
+    pub fn read(&mut self, input: &[u8], limits: &Limits, words: &mut CommandWords) -> ReadOutcome {
+        let mut place = match self.partial.take() {
             None => {
                 words.clear();
-                Place::default()
+                PartialCommand::default()
             }
-            Some(half) => {
-                *words = half.1;
-                half.0
+            Some(partial) => {
+                *words = partial.1;
+                partial.0
             }
         };
         match place.advance(input, limits, words) {
-            Ok(()) if place.dropping => Step::TooLarge(place.at),
-            Ok(()) => Step::Command(place.at),
+            Ok(()) if place.dropping => ReadOutcome::TooLarge(place.at),
+            Ok(()) => ReadOutcome::Command(place.at),
             Err(stop) => self.stop(stop, place, input, words),
         }
     }
 
     #[cold]
-    fn stop(&mut self, stop: Stop, mut place: Place, input: &[u8], words: &mut Words) -> Step {
+    fn stop(
+        &mut self,
+        stop: ReadStop,
+        mut place: PartialCommand,
+        input: &[u8],
+        words: &mut CommandWords,
+    ) -> ReadOutcome {
         match stop {
-            Stop::Bad(error) => Step::Bad(error),
-            Stop::Overflow => Step::Overflow,
-            Stop::Incomplete if input.is_empty() && place.words == 0 => Step::Incomplete(0),
-            Stop::Incomplete => {
+            ReadStop::Bad(error) => ReadOutcome::Bad(error),
+            ReadStop::Overflow => ReadOutcome::Overflow,
+            ReadStop::Incomplete if input.is_empty() && place.words == 0 => {
+                ReadOutcome::Incomplete(0)
+            }
+            ReadStop::Incomplete => {
                 let done = if place.dropping {
                     std::mem::take(&mut place.at)
                 } else {
                     0
                 };
-                self.half = Some(Box::new((place, std::mem::take(words))));
-                Step::Incomplete(done)
+                self.partial = Some(Box::new((place, std::mem::take(words))));
+                ReadOutcome::Incomplete(done)
             }
         }
     }
 }
 
-impl Place {
+impl PartialCommand {
     /// Reads on until the command is complete.
     #[inline]
-    fn advance(&mut self, input: &[u8], limits: &Limits, words: &mut Words) -> Result<(), Stop> {
+    fn advance(
+        &mut self,
+        input: &[u8],
+        limits: &Limits,
+        words: &mut CommandWords,
+    ) -> Result<(), ReadStop> {
         if self.words == 0 {
             match input.first() {
-                None => return Err(Stop::Incomplete),
+                None => return Err(ReadStop::Incomplete),
                 Some(b'*') => {
                     self.words = self.count(input, limits)?;
                     if self.words <= 0 {
@@ -215,7 +228,7 @@ impl Place {
                         self.dropping = true;
                         words.clear();
                     } else if !self.dropping && self.at + length > limits.request {
-                        return Err(Stop::Overflow);
+                        return Err(ReadStop::Overflow);
                     }
                     // With its line end.
                     *self.bulk.insert(length + 2)
@@ -227,7 +240,7 @@ impl Place {
                     self.at = input.len();
                     self.bulk = Some(length - arrived);
                 }
-                return Err(Stop::Incomplete);
+                return Err(ReadStop::Incomplete);
             }
             if !self.dropping {
                 words.push(self.at, self.at + length - 2);
@@ -241,7 +254,7 @@ impl Place {
 
     /// Reads `*COUNT CRLF`.
     #[inline]
-    fn count(&mut self, input: &[u8], limits: &Limits) -> Result<i64, Stop> {
+    fn count(&mut self, input: &[u8], limits: &Limits) -> Result<i64, ReadStop> {
         let count = match short_number(&input[1..]) {
             Some((count, length)) => {
                 self.at = 1 + length;
@@ -252,19 +265,19 @@ impl Place {
                 let line = self.line(input, ProtocolError::CountTooBig)?;
                 match parse_integer(&line[1..]) {
                     Some(count) if count <= MAX_WORDS => count,
-                    _ => return Err(Stop::Bad(ProtocolError::InvalidCount)),
+                    _ => return Err(ReadStop::Bad(ProtocolError::InvalidCount)),
                 }
             }
         };
         if limits.unauthenticated && count > MAX_WORDS_UNAUTHENTICATED {
-            return Err(Stop::Bad(ProtocolError::UnauthenticatedCount));
+            return Err(ReadStop::Bad(ProtocolError::UnauthenticatedCount));
         }
         Ok(count)
     }
 
     /// Reads `$LENGTH CRLF`.
     #[inline]
-    fn length(&mut self, input: &[u8], limits: &Limits) -> Result<usize, Stop> {
+    fn length(&mut self, input: &[u8], limits: &Limits) -> Result<usize, ReadStop> {
         let short = match &input[self.at..] {
             [b'$', rest @ ..] => short_number(rest),
             _ => None,
@@ -281,28 +294,30 @@ impl Place {
                     Some(b'$') => {}
                     // An empty line: what Redis names then is the line's end.
                     other => {
-                        return Err(Stop::Bad(ProtocolError::NotABulk(*other.unwrap_or(&b'\r'))));
+                        return Err(ReadStop::Bad(ProtocolError::NotABulk(
+                            *other.unwrap_or(&b'\r'),
+                        )));
                     }
                 }
                 match parse_integer(&line[1..]) {
                     Some(length @ 0..=MAX_BULK) => length,
-                    _ => return Err(Stop::Bad(ProtocolError::InvalidLength)),
+                    _ => return Err(ReadStop::Bad(ProtocolError::InvalidLength)),
                 }
             }
         };
         if limits.unauthenticated && length > MAX_BULK_UNAUTHENTICATED {
-            return Err(Stop::Bad(ProtocolError::UnauthenticatedLength));
+            return Err(ReadStop::Bad(ProtocolError::UnauthenticatedLength));
         }
         Ok(length as usize)
     }
 
     /// The line at `at` up to its CR, and steps over it and the byte behind.
-    fn line<'a>(&mut self, input: &'a [u8], too_big: ProtocolError) -> Result<&'a [u8], Stop> {
+    fn line<'a>(&mut self, input: &'a [u8], too_big: ProtocolError) -> Result<&'a [u8], ReadStop> {
         let rest = &input[self.at..];
         let end = self.find(rest, b'\r', too_big)?;
         // The LF has to be there; that it is one nobody checks.
         if rest.len() < end + 2 {
-            return Err(Stop::Incomplete);
+            return Err(ReadStop::Incomplete);
         }
         self.at += end + 2;
         self.scanned = 0;
@@ -310,29 +325,29 @@ impl Place {
     }
 
     /// Reads a line that is a command.
-    fn inline(&mut self, input: &[u8], words: &mut Words) -> Result<(), Stop> {
+    fn inline(&mut self, input: &[u8], words: &mut CommandWords) -> Result<(), ReadStop> {
         let end = self.find(input, b'\n', ProtocolError::InlineTooBig)?;
         self.at = end + 1;
         let line = match &input[..end] {
             [line @ .., b'\r'] => line,
             line => line,
         };
-        inline::split(line, words).map_err(|_| Stop::Bad(ProtocolError::UnbalancedQuotes))
+        inline::split(line, words).map_err(|_| ReadStop::Bad(ProtocolError::UnbalancedQuotes))
     }
 
     /// Where `rest` has its first `end`, if no NUL comes before it.
-    fn find(&mut self, rest: &[u8], end: u8, too_big: ProtocolError) -> Result<usize, Stop> {
+    fn find(&mut self, rest: &[u8], end: u8, too_big: ProtocolError) -> Result<usize, ReadStop> {
         match memchr::memchr2(end, 0, &rest[self.scanned..]).map(|found| self.scanned + found) {
-            Some(found) if found > MAX_LINE => Err(Stop::Bad(too_big)),
+            Some(found) if found > MAX_LINE => Err(ReadStop::Bad(too_big)),
             Some(found) if rest[found] == end => Ok(found),
-            _ if rest.len() > MAX_LINE => Err(Stop::Bad(too_big)),
+            _ if rest.len() > MAX_LINE => Err(ReadStop::Bad(too_big)),
             Some(found) => {
                 self.scanned = found;
-                Err(Stop::Incomplete)
+                Err(ReadStop::Incomplete)
             }
             None => {
                 self.scanned = rest.len();
-                Err(Stop::Incomplete)
+                Err(ReadStop::Incomplete)
             }
         }
     }

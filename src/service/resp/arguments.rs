@@ -1,6 +1,6 @@
 //! What many commands do alike: read a number or a word from the arguments, tell what a node is, answer a refused write.
 
-use super::session::Ctx;
+use super::session::Context;
 use super::{connection, errors};
 use crate::protocol::resp::{Reply, parse_integer};
 use crate::store::{Node, Refused, Tree};
@@ -11,7 +11,7 @@ pub(super) fn is(argument: &[u8], word: &str) -> bool {
     argument.eq_ignore_ascii_case(word.as_bytes())
 }
 
-impl Ctx<'_> {
+impl Context<'_> {
     /// The integer at `index`; if it is none, the error is answered.
     pub(super) fn integer(&mut self, index: usize) -> Option<i64> {
         let value = parse_integer(self.args.get(index));
@@ -46,7 +46,7 @@ impl Ctx<'_> {
 
 /// Answers a write that the store has refused.
 #[cold]
-pub(super) fn refused(reply: &mut Reply<'_>, why: Refused) {
+pub(super) fn reply_refused(reply: &mut Reply<'_>, why: Refused) {
     reply.error(match why {
         Refused::TooLarge => errors::TOO_LARGE,
         _ => errors::OUT_OF_MEMORY,

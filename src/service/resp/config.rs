@@ -5,18 +5,18 @@
 //! of connections), so there is no second copy that could differ. As in Redis, CONFIG SET checks
 //! all its pairs before it applies the first.
 
-use super::command::help;
+use super::command_docs::help;
 use super::errors;
 use super::glob;
-use super::session::Ctx;
-use super::table::{ADMIN, Command, DANGEROUS};
-use super::{MAX_BULK, MAXMEMORY_POLICY, Shared};
+use super::session::Context;
+use super::table::{ADMIN, CommandSpec, DANGEROUS};
+use super::{MAX_BULK, MAXMEMORY_POLICY, ServiceState};
 use crate::protocol::resp::parse_integer;
 use crate::store::DATABASES;
 
 const GROUP: &str = "server";
 
-pub(super) const COMMANDS: &[Command] = &[Command::new("config", -2, 0, help)
+pub(super) const COMMANDS: &[CommandSpec] = &[CommandSpec::new("config", -2, 0, help)
     .docs(
         GROUP,
         "2.0.0",
@@ -24,26 +24,26 @@ pub(super) const COMMANDS: &[Command] = &[Command::new("config", -2, 0, help)
         "A container for commands about settings.",
     )
     .subcommands(&[
-        Command::new("get", -3, ADMIN | DANGEROUS, get).docs(
+        CommandSpec::new("get", -3, ADMIN | DANGEROUS, get).docs(
             GROUP,
             "2.0.0",
             "parameter [parameter ...]",
             "Returns the settings whose names match.",
         ),
-        Command::new("help", 2, 0, help).docs(GROUP, "5.0.0", "", "Shows this list."),
-        Command::new("resetstat", 2, ADMIN | DANGEROUS, resetstat).docs(
+        CommandSpec::new("help", 2, 0, help).docs(GROUP, "5.0.0", "", "Shows this list."),
+        CommandSpec::new("resetstat", 2, ADMIN | DANGEROUS, resetstat).docs(
             GROUP,
             "2.0.0",
             "",
             "Begins to count anew.",
         ),
-        Command::new("rewrite", 2, ADMIN | DANGEROUS, rewrite).docs(
+        CommandSpec::new("rewrite", 2, ADMIN | DANGEROUS, rewrite).docs(
             GROUP,
             "2.8.0",
             "",
             "Would write the settings to the configuration file; larder leaves that to its owner.",
         ),
-        Command::new("set", -4, ADMIN | DANGEROUS, set).docs(
+        CommandSpec::new("set", -4, ADMIN | DANGEROUS, set).docs(
             GROUP,
             "2.0.0",
             "parameter value [parameter value ...]",
@@ -52,27 +52,27 @@ pub(super) const COMMANDS: &[Command] = &[Command::new("config", -2, 0, help)
     ])];
 
 /// One setting.
-struct Parameter {
+struct ConfigParameter {
     name: &'static str,
-    get: fn(&Shared) -> String,
+    get: fn(&ServiceState) -> String,
     /// None for what stays as it was at the start.
-    set: Option<Set>,
+    set: Option<SettableNumber>,
 }
 
 /// How a number is set.
-struct Set {
+struct SettableNumber {
     /// Whether it may be written as `100mb`.
     bytes: bool,
     least: i64,
     most: i64,
-    apply: fn(&Shared, i64),
+    apply: fn(&ServiceState, i64),
 }
 
-const PARAMETERS: &[Parameter] = &[
-    Parameter {
+const PARAMETERS: &[ConfigParameter] = &[
+    ConfigParameter {
         name: "maxmemory",
         get: |shared| shared.store.memory().to_string(),
-        set: Some(Set {
+        set: Some(SettableNumber {
             bytes: true,
             // Redis's 0 means no bound at all, which larder doesn't offer.
             least: 1 << 20,
@@ -80,77 +80,77 @@ const PARAMETERS: &[Parameter] = &[
             apply: |shared, bytes| shared.store.set_memory(bytes as u64),
         }),
     },
-    Parameter {
+    ConfigParameter {
         name: "maxmemory-policy",
         get: |_| MAXMEMORY_POLICY.to_owned(),
         set: None,
     },
-    Parameter {
+    ConfigParameter {
         name: "proto-max-bulk-len",
         get: |shared| shared.store.max_item_size().to_string(),
-        set: Some(Set {
+        set: Some(SettableNumber {
             bytes: true,
             least: 1024,
             most: MAX_BULK,
             apply: |shared, bytes| shared.store.set_max_item_size(bytes as usize),
         }),
     },
-    Parameter {
+    ConfigParameter {
         name: "maxclients",
         get: |shared| shared.connections.max().to_string(),
-        set: Some(Set {
+        set: Some(SettableNumber {
             bytes: false,
             least: 1,
             most: u32::MAX as i64,
             apply: |shared, clients| shared.connections.set_max(clients as usize),
         }),
     },
-    Parameter {
+    ConfigParameter {
         name: "timeout",
         get: |shared| shared.settings.idle_timeout.as_secs().to_string(),
         set: None,
     },
-    Parameter {
+    ConfigParameter {
         name: "databases",
         get: |_| DATABASES.to_string(),
         set: None,
     },
-    Parameter {
+    ConfigParameter {
         name: "requirepass",
         get: |shared| shared.password().unwrap_or_default().to_owned(),
         set: None,
     },
-    Parameter {
+    ConfigParameter {
         name: "client-query-buffer-limit",
         get: |shared| shared.settings.max_request.to_string(),
         set: None,
     },
-    Parameter {
+    ConfigParameter {
         name: "client-output-buffer-limit",
         get: |shared| format!("normal {} 0 0", shared.settings.max_reply),
         set: None,
     },
     // Nothing is kept on disk; redis-benchmark and others ask.
-    Parameter {
+    ConfigParameter {
         name: "save",
         get: |_| String::new(),
         set: None,
     },
-    Parameter {
+    ConfigParameter {
         name: "appendonly",
         get: |_| "no".to_owned(),
         set: None,
     },
 ];
 
-fn get(ctx: &mut Ctx<'_>) {
+fn get(ctx: &mut Context<'_>) {
     let patterns: Vec<_> = ctx
         .args
         .from(2)
         .iter()
         .map(<[u8]>::to_ascii_lowercase)
         .collect();
-    let fits = |parameter: &&Parameter| {
+    let fits = |parameter: &&ConfigParameter| {
         let name = parameter.name.as_bytes();
         patterns.iter().any(|pattern| glob::matches(pattern, name))
     };
@@ -158,19 +158,20 @@ fn get(ctx: &mut Ctx<'_>) {
     ctx.reply.map(found.len());
     for parameter in found {
         ctx.reply.bulk(parameter.name.as_bytes());
-        ctx.reply.bulk((parameter.get)(ctx.resp).as_bytes());
+        ctx.reply.bulk((parameter.get)(ctx.service).as_bytes());
     }
 }
 
-fn set(ctx: &mut Ctx<'_>) {
+fn set(ctx: &mut Context<'_>) {
     let pairs = ctx.args.from(2);
     if pairs.len() % 2 == 1 {
         return ctx.reply.error(errors::SYNTAX);
     }
-    let mut changes: Vec<(&Parameter, &Set, i64)> = Vec::new();
+    let mut changes: Vec<(&ConfigParameter, &SettableNumber, i64)> = Vec::new();
     for at in (0..pairs.len()).step_by(2) {
         let (name, value) = (pairs.get(at), pairs.get(at + 1));
-        let named = |parameter: &&Parameter| parameter.name.as_bytes().eq_ignore_ascii_case(name);
+        let named =
+            |parameter: &&ConfigParameter| parameter.name.as_bytes().eq_ignore_ascii_case(name);
         let Some(parameter) = PARAMETERS.iter().find(named) else {
             let text = [
                 b"ERR Unknown option or number of arguments for CONFIG SET - '",
@@ -196,7 +197,7 @@ fn set(ctx: &mut Ctx<'_>) {
         }
     }
     for (parameter, set, value) in changes {
-        (set.apply)(ctx.resp, value);
+        (set.apply)(ctx.service, value);
         log::info!(
             "{} is {value} from now on, as a client asked",
             parameter.name
@@ -205,7 +206,7 @@ fn set(ctx: &mut Ctx<'_>) {
     ctx.reply.ok();
 }
 
-impl Set {
+impl SettableNumber {
     /// The number that `value` spells, if it may be set.
     fn check(&self, value: &[u8]) -> Result<i64, String> {
         let number = if self.bytes {
@@ -245,12 +246,12 @@ fn parse_bytes(text: &[u8]) -> Option<i64> {
         .checked_mul(factor)
 }
 
-fn resetstat(ctx: &mut Ctx<'_>) {
-    ctx.resp.reset_counts();
+fn resetstat(ctx: &mut Context<'_>) {
+    ctx.service.reset_counts();
     ctx.reply.ok();
 }
 
-fn rewrite(ctx: &mut Ctx<'_>) {
+fn rewrite(ctx: &mut Context<'_>) {
     ctx.reply
         .error("ERR The server is running without a config file");
 }

@@ -1,50 +1,55 @@
 //! Commands about the connection itself: who is there, in which database, in which version of RESP.
 
-use super::client::{CLOSE, MULTI, REPLY_OFF, REPLY_SKIP_NEXT, UNAUTHENTICATED};
-use super::session::Ctx;
-use super::table::{Command, FAST, IMMEDIATE, NO_AUTH};
+use super::client_state::{CLOSE, MULTI, REPLY_OFF, REPLY_SKIP_NEXT, UNAUTHENTICATED};
+use super::session::Context;
+use super::table::{CommandSpec, FAST, IMMEDIATE, NO_AUTH};
 use super::{REDIS_VERSION, errors};
 use crate::protocol::resp::parse_integer;
 use crate::store::DATABASES;
 
 const GROUP: &str = "connection";
 
-pub(super) const COMMANDS: &[Command] = &[
-    Command::new("ping", -1, FAST, ping).docs(
+pub(super) const COMMANDS: &[CommandSpec] = &[
+    CommandSpec::new("ping", -1, FAST, ping).docs(
         GROUP,
         "1.0.0",
         "[message]",
         "Answers PONG, or the message.",
     ),
-    Command::new("echo", 2, FAST, echo).docs(GROUP, "1.0.0", "message", "Answers the message."),
-    Command::new("auth", -2, FAST | NO_AUTH, auth).docs(
+    CommandSpec::new("echo", 2, FAST, echo).docs(GROUP, "1.0.0", "message", "Answers the message."),
+    CommandSpec::new("auth", -2, FAST | NO_AUTH, auth).docs(
         GROUP,
         "1.0.0",
         "[username] password",
         "Gives the password.",
     ),
-    Command::new("hello", -1, FAST | NO_AUTH, hello).docs(
+    CommandSpec::new("hello", -1, FAST | NO_AUTH, hello).docs(
         GROUP,
         "6.0.0",
         "[protover [AUTH username password] [SETNAME clientname]]",
         "Chooses the version of RESP and tells about the server.",
     ),
-    Command::new("quit", -1, FAST | NO_AUTH | IMMEDIATE, quit).docs(
+    CommandSpec::new("quit", -1, FAST | NO_AUTH | IMMEDIATE, quit).docs(
         GROUP,
         "1.0.0",
         "",
         "Closes the connection.",
     ),
-    Command::new("reset", 1, FAST | NO_AUTH | IMMEDIATE, reset).docs(
+    CommandSpec::new("reset", 1, FAST | NO_AUTH | IMMEDIATE, reset).docs(
         GROUP,
         "6.2.0",
         "",
         "Makes the connection as it was when it was opened.",
     ),
-    Command::new("select", 2, FAST, select).docs(GROUP, "1.0.0", "index", "Chooses the database."),
+    CommandSpec::new("select", 2, FAST, select).docs(
+        GROUP,
+        "1.0.0",
+        "index",
+        "Chooses the database.",
+    ),
 ];
 
-fn ping(ctx: &mut Ctx<'_>) {
+fn ping(ctx: &mut Context<'_>) {
     match ctx.args.len() {
         1 => ctx.reply.simple("PONG"),
         2 => ctx.reply.bulk(ctx.args.get(1)),
@@ -54,13 +59,13 @@ fn ping(ctx: &mut Ctx<'_>) {
     }
 }
 
-fn echo(ctx: &mut Ctx<'_>) {
+fn echo(ctx: &mut Context<'_>) {
     ctx.reply.bulk(ctx.args.get(1));
 }
 
-fn auth(ctx: &mut Ctx<'_>) {
+fn auth(ctx: &mut Context<'_>) {
     let (user, password) = match ctx.args.len() {
-        2 if ctx.resp.password().is_none() => {
+        2 if ctx.service.password().is_none() => {
             return ctx.reply.error(
                 "ERR AUTH <password> called without any password configured for the default \
                  user. Are you sure your configuration is correct?",
@@ -79,9 +84,9 @@ fn auth(ctx: &mut Ctx<'_>) {
 
 /// Lets the client in if the password is right. There is one user, `default`; without a password
 /// set any will do.
-fn authenticate(ctx: &mut Ctx<'_>, user: &[u8], password: &[u8]) -> bool {
+fn authenticate(ctx: &mut Context<'_>, user: &[u8], password: &[u8]) -> bool {
     let right = user == b"default"
-        && match ctx.resp.password() {
+        && match ctx.service.password() {
             Some(expected) => equal(expected.as_bytes(), password),
             None => true,
         };
@@ -96,7 +101,7 @@ fn equal(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len() && a.iter().zip(b).fold(0, |differ, (a, b)| differ | (a ^ b)) == 0
 }
 
-fn hello(ctx: &mut Ctx<'_>) {
+fn hello(ctx: &mut Context<'_>) {
     let args = ctx.args;
     let mut version = None;
     if args.len() > 1 {
@@ -123,7 +128,7 @@ fn hello(ctx: &mut Ctx<'_>) {
             if !is_name(args.get(at + 1)) {
                 return ctx.reply.error(errors::CLIENT_NAME);
             }
-            ctx.client.entry.set_name(args.get(at + 1));
+            ctx.client.info.set_name(args.get(at + 1));
             at += 2;
         } else {
             let text = [b"ERR Syntax error in HELLO option '", option, b"'"].concat();
@@ -150,7 +155,7 @@ fn hello(ctx: &mut Ctx<'_>) {
 }
 
 /// HELLO's answer.
-fn describe(ctx: &mut Ctx<'_>) {
+fn describe(ctx: &mut Context<'_>) {
     let reply = &mut ctx.reply;
     reply.map(7);
     for (name, value) in [("server", "redis"), ("version", REDIS_VERSION)] {
@@ -160,7 +165,7 @@ fn describe(ctx: &mut Ctx<'_>) {
     reply.bulk(b"proto");
     reply.integer(if reply.resp3() { 3 } else { 2 });
     reply.bulk(b"id");
-    reply.integer(ctx.client.entry.id as i64);
+    reply.integer(ctx.client.info.id as i64);
     for (name, value) in [("mode", "standalone"), ("role", "master")] {
         reply.bulk(name.as_bytes());
         reply.bulk(value.as_bytes());
@@ -174,24 +179,24 @@ pub(super) fn is_name(name: &[u8]) -> bool {
     name.iter().all(|byte| matches!(byte, b'!'..=b'~'))
 }
 
-fn quit(ctx: &mut Ctx<'_>) {
+fn quit(ctx: &mut Context<'_>) {
     ctx.reply.ok();
     ctx.client.set(CLOSE, true);
 }
 
-fn reset(ctx: &mut Ctx<'_>) {
-    ctx.client.take_rare();
+fn reset(ctx: &mut Context<'_>) {
+    ctx.client.end_transaction();
     ctx.client.set(MULTI | REPLY_OFF | REPLY_SKIP_NEXT, false);
     ctx.client
-        .set(UNAUTHENTICATED, ctx.resp.password().is_some());
+        .set(UNAUTHENTICATED, ctx.service.password().is_some());
     ctx.client.select(0);
     ctx.client.set_resp3(false);
-    ctx.client.entry.set_name(b"");
+    ctx.client.info.set_name(b"");
     ctx.reply.set_resp3(false);
     ctx.reply.simple("RESET");
 }
 
-fn select(ctx: &mut Ctx<'_>) {
+fn select(ctx: &mut Context<'_>) {
     if let Some(db) = ctx.database(1) {
         ctx.client.select(db);
         ctx.reply.ok();

@@ -6,16 +6,16 @@
 
 use rustc_apfloat::Float;
 
-use super::arguments::refused;
+use super::arguments::reply_refused;
 use super::errors;
 use super::extended::{self, X87DoubleExtended};
-use super::session::Ctx;
-use super::table::{Command, DENYOOM, FAST, WRITE};
+use super::session::Context;
+use super::table::{CommandSpec, DENYOOM, FAST, WRITE};
 use crate::protocol::resp::parse_integer;
 use crate::store::{Entry, Node, Refused, Tree};
 
-pub(super) const COMMANDS: &[Command] = &[
-    Command::new("incr", 2, WRITE | DENYOOM | FAST, incr)
+pub(super) const COMMANDS: &[CommandSpec] = &[
+    CommandSpec::new("incr", 2, WRITE | DENYOOM | FAST, incr)
         .keys(1, 1, 1)
         .docs(
             "string",
@@ -23,7 +23,7 @@ pub(super) const COMMANDS: &[Command] = &[
             "key",
             "Adds one to the integer under a key.",
         ),
-    Command::new("decr", 2, WRITE | DENYOOM | FAST, decr)
+    CommandSpec::new("decr", 2, WRITE | DENYOOM | FAST, decr)
         .keys(1, 1, 1)
         .docs(
             "string",
@@ -31,7 +31,7 @@ pub(super) const COMMANDS: &[Command] = &[
             "key",
             "Takes one from the integer under a key.",
         ),
-    Command::new("incrby", 3, WRITE | DENYOOM | FAST, incrby)
+    CommandSpec::new("incrby", 3, WRITE | DENYOOM | FAST, incrby)
         .keys(1, 1, 1)
         .docs(
             "string",
@@ -39,7 +39,7 @@ pub(super) const COMMANDS: &[Command] = &[
             "key increment",
             "Adds to the integer under a key.",
         ),
-    Command::new("decrby", 3, WRITE | DENYOOM | FAST, decrby)
+    CommandSpec::new("decrby", 3, WRITE | DENYOOM | FAST, decrby)
         .keys(1, 1, 1)
         .docs(
             "string",
@@ -47,7 +47,7 @@ pub(super) const COMMANDS: &[Command] = &[
             "key decrement",
             "Takes from the integer under a key.",
         ),
-    Command::new("incrbyfloat", 3, WRITE | DENYOOM | FAST, incrbyfloat)
+    CommandSpec::new("incrbyfloat", 3, WRITE | DENYOOM | FAST, incrbyfloat)
         .keys(1, 1, 1)
         .docs(
             "string",
@@ -57,21 +57,21 @@ pub(super) const COMMANDS: &[Command] = &[
         ),
 ];
 
-fn incr(ctx: &mut Ctx<'_>) {
+fn incr(ctx: &mut Context<'_>) {
     add(ctx, 1);
 }
 
-fn decr(ctx: &mut Ctx<'_>) {
+fn decr(ctx: &mut Context<'_>) {
     add(ctx, -1);
 }
 
-fn incrby(ctx: &mut Ctx<'_>) {
+fn incrby(ctx: &mut Context<'_>) {
     if let Some(step) = ctx.integer(2) {
         add(ctx, step);
     }
 }
 
-fn decrby(ctx: &mut Ctx<'_>) {
+fn decrby(ctx: &mut Context<'_>) {
     let Some(step) = ctx.integer(2) else { return };
     match step.checked_neg() {
         Some(step) => add(ctx, step),
@@ -79,7 +79,7 @@ fn decrby(ctx: &mut Ctx<'_>) {
     }
 }
 
-fn add(ctx: &mut Ctx<'_>, step: i64) {
+fn add(ctx: &mut Context<'_>, step: i64) {
     let (db, key) = (ctx.client.db(), ctx.args.get(1));
     let mut tree = ctx.store.lock(key);
     let node = tree.peek(db, &[key]);
@@ -97,11 +97,11 @@ fn add(ctx: &mut Ctx<'_>, step: i64) {
     let mut text = itoa::Buffer::new();
     match write(&mut tree, db, key, node, text.format(new).as_bytes()) {
         Ok(()) => ctx.reply.integer(new),
-        Err(why) => refused(&mut ctx.reply, why),
+        Err(why) => reply_refused(&mut ctx.reply, why),
     }
 }
 
-fn incrbyfloat(ctx: &mut Ctx<'_>) {
+fn incrbyfloat(ctx: &mut Context<'_>) {
     let (db, key) = (ctx.client.db(), ctx.args.get(1));
     let mut tree = ctx.store.lock(key);
     let node = tree.peek(db, &[key]);
@@ -119,7 +119,7 @@ fn incrbyfloat(ctx: &mut Ctx<'_>) {
     let text = extended::print(new);
     match write(&mut tree, db, key, node, text.as_bytes()) {
         Ok(()) => ctx.reply.bulk(text.as_bytes()),
-        Err(why) => refused(&mut ctx.reply, why),
+        Err(why) => reply_refused(&mut ctx.reply, why),
     }
 }
 

@@ -2,32 +2,32 @@
 
 use super::connection::database;
 use super::errors;
-use super::session::Ctx;
-use super::table::{Command, DANGEROUS, EXCLUSIVE, FAST, READONLY, WRITE};
+use super::session::Context;
+use super::table::{CommandSpec, DANGEROUS, EXCLUSIVE, FAST, READONLY, WRITE};
 use crate::protocol::resp::parse_integer;
 
 const GROUP: &str = "server";
 
-pub(super) const COMMANDS: &[Command] = &[
-    Command::new("swapdb", 3, WRITE | FAST | EXCLUSIVE | DANGEROUS, swapdb).docs(
+pub(super) const COMMANDS: &[CommandSpec] = &[
+    CommandSpec::new("swapdb", 3, WRITE | FAST | EXCLUSIVE | DANGEROUS, swapdb).docs(
         GROUP,
         "4.0.0",
         "index1 index2",
         "Exchanges two databases.",
     ),
-    Command::new("dbsize", 1, READONLY | FAST, dbsize).docs(
+    CommandSpec::new("dbsize", 1, READONLY | FAST, dbsize).docs(
         GROUP,
         "1.0.0",
         "",
         "Counts the keys of the selected database.",
     ),
-    Command::new("flushdb", -1, WRITE | EXCLUSIVE | DANGEROUS, flushdb).docs(
+    CommandSpec::new("flushdb", -1, WRITE | EXCLUSIVE | DANGEROUS, flushdb).docs(
         GROUP,
         "1.0.0",
         "[ASYNC|SYNC]",
         "Removes every key of the selected database.",
     ),
-    Command::new("flushall", -1, WRITE | EXCLUSIVE | DANGEROUS, flushall).docs(
+    CommandSpec::new("flushall", -1, WRITE | EXCLUSIVE | DANGEROUS, flushall).docs(
         GROUP,
         "1.0.0",
         "[ASYNC|SYNC]",
@@ -35,7 +35,7 @@ pub(super) const COMMANDS: &[Command] = &[
     ),
 ];
 
-fn swapdb(ctx: &mut Ctx<'_>) {
+fn swapdb(ctx: &mut Context<'_>) {
     let number = |index| i32::try_from(parse_integer(ctx.args.get(index))?).ok();
     let Some(first) = number(1) else {
         return ctx.reply.error("ERR invalid first DB index");
@@ -52,18 +52,18 @@ fn swapdb(ctx: &mut Ctx<'_>) {
     }
 }
 
-fn dbsize(ctx: &mut Ctx<'_>) {
+fn dbsize(ctx: &mut Context<'_>) {
     ctx.reply.integer(ctx.store.len(ctx.db()) as i64);
 }
 
-fn flushdb(ctx: &mut Ctx<'_>) {
+fn flushdb(ctx: &mut Context<'_>) {
     if accepts_mode(ctx) {
         ctx.store.flush(ctx.db());
         ctx.reply.ok();
     }
 }
 
-fn flushall(ctx: &mut Ctx<'_>) {
+fn flushall(ctx: &mut Context<'_>) {
     if accepts_mode(ctx) {
         ctx.store.flush_all();
         ctx.reply.ok();
@@ -72,7 +72,7 @@ fn flushall(ctx: &mut Ctx<'_>) {
 
 /// Whether at most ASYNC or SYNC follows; answers the error otherwise. The two come to the same
 /// here: what is flushed is gone at once for every client.
-fn accepts_mode(ctx: &mut Ctx<'_>) -> bool {
+fn accepts_mode(ctx: &mut Context<'_>) -> bool {
     let fits = match ctx.args.len() {
         1 => true,
         2 => [&b"async"[..], b"sync"]

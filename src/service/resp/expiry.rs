@@ -4,48 +4,48 @@
 //! A time that is past deletes the key at once.
 
 use super::arguments::is;
-use super::session::Ctx;
+use super::session::Context;
 use super::set_options::invalid_expiry;
-use super::table::{Command, FAST, READONLY, WRITE};
+use super::table::{CommandSpec, FAST, READONLY, WRITE};
 
-pub(super) const COMMANDS: &[Command] = &[
-    Command::new("expire", -3, WRITE | FAST, |ctx| expire(ctx, 1000, true)).keys(1, 1, 1).docs(
+pub(super) const COMMANDS: &[CommandSpec] = &[
+    CommandSpec::new("expire", -3, WRITE | FAST, |ctx| expire(ctx, 1000, true)).keys(1, 1, 1).docs(
         "generic",
         "1.0.0",
         "key seconds [NX|XX|GT|LT]",
         "Lets a key expire after so many seconds.",
     ),
-    Command::new("pexpire", -3, WRITE | FAST, |ctx| expire(ctx, 1, true)).keys(1, 1, 1).docs(
+    CommandSpec::new("pexpire", -3, WRITE | FAST, |ctx| expire(ctx, 1, true)).keys(1, 1, 1).docs(
         "generic",
         "2.6.0",
         "key milliseconds [NX|XX|GT|LT]",
         "Lets a key expire after so many milliseconds.",
     ),
-    Command::new("expireat", -3, WRITE | FAST, |ctx| expire(ctx, 1000, false)).keys(1, 1, 1).docs(
+    CommandSpec::new("expireat", -3, WRITE | FAST, |ctx| expire(ctx, 1000, false)).keys(1, 1, 1).docs(
         "generic",
         "1.2.0",
         "key time [NX|XX|GT|LT]",
         "Lets a key expire at a Unix time in seconds.",
     ),
-    Command::new("pexpireat", -3, WRITE | FAST, |ctx| expire(ctx, 1, false)).keys(1, 1, 1).docs(
+    CommandSpec::new("pexpireat", -3, WRITE | FAST, |ctx| expire(ctx, 1, false)).keys(1, 1, 1).docs(
         "generic",
         "2.6.0",
         "key time [NX|XX|GT|LT]",
         "Lets a key expire at a Unix time in milliseconds.",
     ),
-    Command::new("ttl", 2, READONLY | FAST, |ctx| tell(ctx, 1000, true)).keys(1, 1, 1).docs(
+    CommandSpec::new("ttl", 2, READONLY | FAST, |ctx| remaining_time(ctx, 1000, true)).keys(1, 1, 1).docs(
         "generic",
         "1.0.0",
         "key",
         "Returns the seconds until a key expires; -1 for never, -2 for no key.",
     ),
-    Command::new("pttl", 2, READONLY | FAST, |ctx| tell(ctx, 1, true)).keys(1, 1, 1).docs(
+    CommandSpec::new("pttl", 2, READONLY | FAST, |ctx| remaining_time(ctx, 1, true)).keys(1, 1, 1).docs(
         "generic",
         "2.6.0",
         "key",
         "Returns the milliseconds until a key expires; -1 for never, -2 for no key.",
     ),
-    Command::new("expiretime", 2, READONLY | FAST, |ctx| tell(ctx, 1000, false))
+    CommandSpec::new("expiretime", 2, READONLY | FAST, |ctx| remaining_time(ctx, 1000, false))
         .keys(1, 1, 1)
         .docs(
             "generic",
@@ -53,13 +53,13 @@ pub(super) const COMMANDS: &[Command] = &[
             "key",
             "Returns the Unix time in seconds at which a key expires; -1 for never, -2 for no key.",
         ),
-    Command::new("pexpiretime", 2, READONLY | FAST, |ctx| tell(ctx, 1, false)).keys(1, 1, 1).docs(
+    CommandSpec::new("pexpiretime", 2, READONLY | FAST, |ctx| remaining_time(ctx, 1, false)).keys(1, 1, 1).docs(
         "generic",
         "7.0.0",
         "key",
         "Returns the Unix time in milliseconds at which a key expires; -1 for never, -2 for no key.",
     ),
-    Command::new("persist", 2, WRITE | FAST, persist).keys(1, 1, 1).docs(
+    CommandSpec::new("persist", 2, WRITE | FAST, persist).keys(1, 1, 1).docs(
         "generic",
         "2.2.0",
         "key",
@@ -69,27 +69,27 @@ pub(super) const COMMANDS: &[Command] = &[
 
 /// Under which condition EXPIRE does it.
 #[derive(Default)]
-struct Condition {
-    /// NX: only if it would never expire.
-    never: bool,
-    /// XX: only if it would expire.
-    ever: bool,
-    /// GT: only if that makes it later.
-    later: bool,
-    /// LT: only if that makes it earlier.
-    earlier: bool,
+struct ExpireCondition {
+    /// Only if it would never expire.
+    nx: bool,
+    /// Only if it would expire.
+    xx: bool,
+    /// Only if that makes it later.
+    gt: bool,
+    /// Only if that makes it earlier.
+    lt: bool,
 }
 
-impl Condition {
+impl ExpireCondition {
     /// Reads the options from number 3 on; if they make no sense, the error is answered.
-    fn parse(ctx: &mut Ctx<'_>) -> Option<Condition> {
-        let mut condition = Condition::default();
+    fn parse(ctx: &mut Context<'_>) -> Option<ExpireCondition> {
+        let mut condition = ExpireCondition::default();
         for option in ctx.args.from(3).iter() {
             match option {
-                option if is(option, "nx") => condition.never = true,
-                option if is(option, "xx") => condition.ever = true,
-                option if is(option, "gt") => condition.later = true,
-                option if is(option, "lt") => condition.earlier = true,
+                option if is(option, "nx") => condition.nx = true,
+                option if is(option, "xx") => condition.xx = true,
+                option if is(option, "gt") => condition.gt = true,
+                option if is(option, "lt") => condition.lt = true,
                 option => {
                     ctx.reply
                         .error([b"ERR Unsupported option ", option].concat());
@@ -97,12 +97,12 @@ impl Condition {
                 }
             }
         }
-        if condition.never && (condition.ever || condition.later || condition.earlier) {
+        if condition.nx && (condition.xx || condition.gt || condition.lt) {
             ctx.reply
                 .error("ERR NX and XX, GT or LT options at the same time are not compatible");
             return None;
         }
-        if condition.later && condition.earlier {
+        if condition.gt && condition.lt {
             ctx.reply
                 .error("ERR GT and LT options at the same time are not compatible");
             return None;
@@ -113,17 +113,17 @@ impl Condition {
     /// Whether `new` may replace `old`. Never is later than any time.
     fn holds(&self, old: Option<u64>, new: i64) -> bool {
         match old {
-            None => !self.ever && !self.later,
+            None => !self.xx && !self.gt,
             Some(old) => {
                 let (new, old) = (i128::from(new), i128::from(old));
-                !self.never && (!self.later || new > old) && (!self.earlier || new < old)
+                !self.nx && (!self.gt || new > old) && (!self.lt || new < old)
             }
         }
     }
 }
 
-fn expire(ctx: &mut Ctx<'_>, unit: i64, from_now: bool) {
-    let Some(condition) = Condition::parse(ctx) else {
+fn expire(ctx: &mut Context<'_>, unit: i64, from_now: bool) {
+    let Some(condition) = ExpireCondition::parse(ctx) else {
         return;
     };
     let Some(number) = ctx.integer(2) else { return };
@@ -153,7 +153,7 @@ fn expire(ctx: &mut Ctx<'_>, unit: i64, from_now: bool) {
     ctx.reply.integer(1);
 }
 
-fn tell(ctx: &mut Ctx<'_>, unit: u64, from_now: bool) {
+fn remaining_time(ctx: &mut Context<'_>, unit: u64, from_now: bool) {
     let key = ctx.args.get(1);
     let mut tree = ctx.store.lock(key);
     let Some(node) = tree.peek(ctx.client.db(), &[key]) else {
@@ -168,7 +168,7 @@ fn tell(ctx: &mut Ctx<'_>, unit: u64, from_now: bool) {
     ctx.reply.integer(i64::try_from(left).unwrap_or(i64::MAX));
 }
 
-fn persist(ctx: &mut Ctx<'_>) {
+fn persist(ctx: &mut Context<'_>) {
     let key = ctx.args.get(1);
     let mut tree = ctx.store.lock(key);
     let node = tree.peek(ctx.client.db(), &[key]);

@@ -21,18 +21,18 @@ pub(super) fn matches_everything(pattern: &[u8]) -> bool {
 
 /// Whether the whole of `text` matches `pattern`; for a pattern that is used once.
 pub(super) fn matches(pattern: &[u8], text: &[u8]) -> bool {
-    Pattern::new(pattern).matches(text)
+    GlobPattern::new(pattern).matches(text)
 }
 
 /// A pattern, read.
 #[derive(Debug)]
-pub(super) struct Pattern {
-    parts: Vec<Part>,
-    classes: Vec<Class>,
+pub(super) struct GlobPattern {
+    parts: Vec<PatternPart>,
+    classes: Vec<ByteClass>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Part {
+enum PatternPart {
     /// Any run of bytes.
     Star,
     /// Any byte.
@@ -44,9 +44,9 @@ enum Part {
 
 /// A set of bytes.
 #[derive(Debug, Clone, Copy, Default)]
-struct Class([u64; 4]);
+struct ByteClass([u64; 4]);
 
-impl Class {
+impl ByteClass {
     fn insert(&mut self, byte: u8) {
         self.0[usize::from(byte >> 6)] |= 1 << (byte & 63);
     }
@@ -56,12 +56,12 @@ impl Class {
     }
 
     /// Reads the class whose content starts at `p`; also the place behind it.
-    fn read(pattern: &[u8], mut p: usize) -> (Class, usize) {
+    fn read(pattern: &[u8], mut p: usize) -> (ByteClass, usize) {
         let negated = pattern.get(p) == Some(&b'^');
         if negated {
             p += 1;
         }
-        let mut class = Class::default();
+        let mut class = ByteClass::default();
         loop {
             match pattern.get(p..).unwrap_or_default() {
                 [] => break,
@@ -90,31 +90,31 @@ impl Class {
     }
 }
 
-impl Pattern {
+impl GlobPattern {
     /// Reads a pattern. Every sequence of bytes is one.
-    pub(super) fn new(pattern: &[u8]) -> Pattern {
+    pub(super) fn new(pattern: &[u8]) -> GlobPattern {
         let (mut parts, mut classes) = (Vec::new(), Vec::new());
         let mut p = 0;
         while let Some(&byte) = pattern.get(p) {
             p += 1;
             parts.push(match byte {
-                b'*' if parts.last() == Some(&Part::Star) => continue,
-                b'*' => Part::Star,
-                b'?' => Part::Any,
+                b'*' if parts.last() == Some(&PatternPart::Star) => continue,
+                b'*' => PatternPart::Star,
+                b'?' => PatternPart::Any,
                 b'[' => {
-                    let (class, behind) = Class::read(pattern, p);
+                    let (class, behind) = ByteClass::read(pattern, p);
                     p = behind;
                     classes.push(class);
-                    Part::Class(classes.len() as u32 - 1)
+                    PatternPart::Class(classes.len() as u32 - 1)
                 }
                 b'\\' if p < pattern.len() => {
                     p += 1;
-                    Part::Byte(pattern[p - 1])
+                    PatternPart::Byte(pattern[p - 1])
                 }
-                literal => Part::Byte(literal),
+                literal => PatternPart::Byte(literal),
             });
         }
-        Pattern { parts, classes }
+        GlobPattern { parts, classes }
     }
 
     /// Whether the whole of `text` matches.
@@ -131,7 +131,7 @@ impl Pattern {
         let mut star: Option<(usize, usize)> = None;
         while t < text.len() {
             match self.parts.get(p) {
-                Some(Part::Star) => {
+                Some(PatternPart::Star) => {
                     p += 1;
                     star = Some((p, t));
                 }
@@ -149,14 +149,16 @@ impl Pattern {
                 }
             }
         }
-        self.parts[p..].iter().all(|part| *part == Part::Star)
+        self.parts[p..]
+            .iter()
+            .all(|part| *part == PatternPart::Star)
     }
 
-    fn takes(&self, part: Part, byte: u8) -> bool {
+    fn takes(&self, part: PatternPart, byte: u8) -> bool {
         match part {
-            Part::Star | Part::Any => true,
-            Part::Byte(literal) => literal == byte,
-            Part::Class(number) => self.classes[number as usize].contains(byte),
+            PatternPart::Star | PatternPart::Any => true,
+            PatternPart::Byte(literal) => literal == byte,
+            PatternPart::Class(number) => self.classes[number as usize].contains(byte),
         }
     }
 }

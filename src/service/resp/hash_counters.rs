@@ -5,17 +5,17 @@
 
 use rustc_apfloat::Float;
 
-use super::arguments::refused;
+use super::arguments::reply_refused;
 use super::errors;
 use super::extended::{self, X87DoubleExtended};
-use super::hashes::{self, writing};
-use super::session::Ctx;
-use super::table::{Command, DENYOOM, FAST, WRITE};
+use super::hashes::{self, peek_hash};
+use super::session::Context;
+use super::table::{CommandSpec, DENYOOM, FAST, WRITE};
 use crate::protocol::resp::parse_integer;
 use crate::store::{Node, Refused, Tree};
 
-pub(super) const COMMANDS: &[Command] = &[
-    Command::new("hincrby", 4, WRITE | DENYOOM | FAST, hincrby)
+pub(super) const COMMANDS: &[CommandSpec] = &[
+    CommandSpec::new("hincrby", 4, WRITE | DENYOOM | FAST, hincrby)
         .keys(1, 1, 1)
         .docs(
             "hash",
@@ -23,7 +23,7 @@ pub(super) const COMMANDS: &[Command] = &[
             "key field increment",
             "Adds to the integer in a field.",
         ),
-    Command::new("hincrbyfloat", 4, WRITE | DENYOOM | FAST, hincrbyfloat)
+    CommandSpec::new("hincrbyfloat", 4, WRITE | DENYOOM | FAST, hincrbyfloat)
         .keys(1, 1, 1)
         .docs(
             "hash",
@@ -33,9 +33,9 @@ pub(super) const COMMANDS: &[Command] = &[
         ),
 ];
 
-fn hincrby(ctx: &mut Ctx<'_>) {
+fn hincrby(ctx: &mut Context<'_>) {
     let Some(step) = ctx.integer(3) else { return };
-    let Ok((mut tree, hash)) = writing(ctx) else {
+    let Ok((mut tree, hash)) = peek_hash(ctx) else {
         return;
     };
     let field = hash.and_then(|hash| tree.child(hash, ctx.args.get(2)));
@@ -51,18 +51,18 @@ fn hincrby(ctx: &mut Ctx<'_>) {
     let mut text = itoa::Buffer::new();
     match write(ctx, &mut tree, hash, field, text.format(new).as_bytes()) {
         Ok(()) => ctx.reply.integer(new),
-        Err(why) => refused(&mut ctx.reply, why),
+        Err(why) => reply_refused(&mut ctx.reply, why),
     }
 }
 
-fn hincrbyfloat(ctx: &mut Ctx<'_>) {
+fn hincrbyfloat(ctx: &mut Context<'_>) {
     let Some(step) = extended::parse(ctx.args.get(3)) else {
         return ctx.reply.error(errors::NOT_FLOAT);
     };
     if step.is_infinite() {
         return ctx.reply.error("ERR value is NaN or Infinity");
     }
-    let Ok((mut tree, hash)) = writing(ctx) else {
+    let Ok((mut tree, hash)) = peek_hash(ctx) else {
         return;
     };
     let field = hash.and_then(|hash| tree.child(hash, ctx.args.get(2)));
@@ -78,13 +78,13 @@ fn hincrbyfloat(ctx: &mut Ctx<'_>) {
     let text = extended::print(new);
     match write(ctx, &mut tree, hash, field, text.as_bytes()) {
         Ok(()) => ctx.reply.bulk(text.as_bytes()),
-        Err(why) => refused(&mut ctx.reply, why),
+        Err(why) => reply_refused(&mut ctx.reply, why),
     }
 }
 
 /// Stores the new value in the field that held the old one, or in a new field.
 fn write(
-    ctx: &Ctx<'_>,
+    ctx: &Context<'_>,
     tree: &mut Tree<'_>,
     hash: Option<Node>,
     field: Option<Node>,
@@ -93,8 +93,8 @@ fn write(
     match field {
         Some(field) => tree.set_value(field, &[text]),
         None => {
-            let place = (ctx.client.db(), ctx.args.get(1));
-            hashes::store(tree, place, hash, ctx.args.get(2), text).map(|_| ())
+            let db_and_key = (ctx.client.db(), ctx.args.get(1));
+            hashes::store(tree, db_and_key, hash, ctx.args.get(2), text).map(|_| ())
         }
     }
 }

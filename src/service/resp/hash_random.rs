@@ -10,27 +10,28 @@ use std::hash::{BuildHasher, RandomState};
 
 use super::arguments::is;
 use super::errors;
-use super::hashes::reading;
-use super::session::Ctx;
-use super::table::{Command, READONLY};
+use super::hashes::find_hash;
+use super::session::Context;
+use super::table::{CommandSpec, READONLY};
 use crate::store::{Node, Tree};
 
-pub(super) const COMMANDS: &[Command] = &[Command::new("hrandfield", -2, READONLY, hrandfield)
-    .keys(1, 1, 1)
-    .docs(
-        "hash",
-        "6.2.0",
-        "key [count [WITHVALUES]]",
-        "Returns fields by chance.",
-    )];
+pub(super) const COMMANDS: &[CommandSpec] =
+    &[CommandSpec::new("hrandfield", -2, READONLY, hrandfield)
+        .keys(1, 1, 1)
+        .docs(
+            "hash",
+            "6.2.0",
+            "key [count [WITHVALUES]]",
+            "Returns fields by chance.",
+        )];
 
-fn hrandfield(ctx: &mut Ctx<'_>) {
+fn hrandfield(ctx: &mut Context<'_>) {
     if ctx.args.len() == 2 {
-        let Ok((mut tree, hash)) = reading(ctx) else {
+        let Ok((mut tree, hash)) = find_hash(ctx) else {
             return;
         };
         let node = hash.and_then(|hash| {
-            let position = below(tree.child_count(hash));
+            let position = random_below(tree.child_count(hash));
             tree.child_at(hash, position)
         });
         return match node {
@@ -49,7 +50,7 @@ fn hrandfield(ctx: &mut Ctx<'_>) {
     if with_values && !(-i64::MAX / 2..=i64::MAX / 2).contains(&count) {
         return ctx.reply.error("ERR value is out of range");
     }
-    let Ok((mut tree, hash)) = reading(ctx) else {
+    let Ok((mut tree, hash)) = find_hash(ctx) else {
         return;
     };
     let Some(hash) = hash.filter(|_| count != 0) else {
@@ -58,42 +59,47 @@ fn hrandfield(ctx: &mut Ctx<'_>) {
     let length = tree.child_count(hash);
     let wanted = usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX);
     if count < 0 {
-        head(ctx, wanted, with_values);
+        begin_reply(ctx, wanted, with_values);
         for _ in 0..wanted {
             if ctx.reply.overflowed() {
                 return;
             }
-            answer(ctx, &tree, tree.child_at(hash, below(length)), with_values);
+            reply_field(
+                ctx,
+                &tree,
+                tree.child_at(hash, random_below(length)),
+                with_values,
+            );
         }
         return;
     }
     let wanted = wanted.min(length);
-    head(ctx, wanted, with_values);
+    begin_reply(ctx, wanted, with_values);
     if wanted == length {
         for position in 0..length {
             if ctx.reply.overflowed() {
                 return;
             }
-            answer(ctx, &tree, tree.child_at(hash, position), with_values);
+            reply_field(ctx, &tree, tree.child_at(hash, position), with_values);
         }
         return;
     }
     // Floyd's way to draw without repetition: as many draws as fields, no list of all of them.
     let mut drawn = HashSet::with_capacity(wanted);
     for last in length - wanted..length {
-        let position = below(last + 1);
+        let position = random_below(last + 1);
         let position = if drawn.insert(position) {
             position
         } else {
             last
         };
         drawn.insert(position);
-        answer(ctx, &tree, tree.child_at(hash, position), with_values);
+        reply_field(ctx, &tree, tree.child_at(hash, position), with_values);
     }
 }
 
 /// Begins the reply: in RESP3 a field and its value are an array of two.
-fn head(ctx: &mut Ctx<'_>, count: usize, with_values: bool) {
+fn begin_reply(ctx: &mut Context<'_>, count: usize, with_values: bool) {
     ctx.reply.array(if with_values && !ctx.reply.resp3() {
         2 * count
     } else {
@@ -101,7 +107,7 @@ fn head(ctx: &mut Ctx<'_>, count: usize, with_values: bool) {
     });
 }
 
-fn answer(ctx: &mut Ctx<'_>, tree: &Tree<'_>, node: Option<Node>, with_value: bool) {
+fn reply_field(ctx: &mut Context<'_>, tree: &Tree<'_>, node: Option<Node>, with_value: bool) {
     let Some(item) = node.map(|node| tree.item(node)) else {
         return;
     };
@@ -115,7 +121,7 @@ fn answer(ctx: &mut Ctx<'_>, tree: &Tree<'_>, node: Option<Node>, with_value: bo
 }
 
 /// A number below `bound` by chance, every one about as likely; 0 if the bound is.
-fn below(bound: usize) -> usize {
+fn random_below(bound: usize) -> usize {
     thread_local! {
         /// The seed, and how many numbers were drawn.
         static DRAWS: (RandomState, Cell<u64>) = (RandomState::new(), Cell::new(0));
@@ -130,19 +136,19 @@ fn below(bound: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::below;
+    use super::random_below;
 
     #[test]
     fn every_number_below_the_bound_comes_up() {
         let mut seen = [0; 10];
         for _ in 0..10_000 {
-            seen[below(10)] += 1;
+            seen[random_below(10)] += 1;
         }
         assert!(
             seen.iter().all(|&count| (700..1300).contains(&count)),
             "{seen:?}"
         );
-        assert_eq!(below(0), 0);
-        assert_eq!(below(1), 0);
+        assert_eq!(random_below(0), 0);
+        assert_eq!(random_below(1), 0);
     }
 }

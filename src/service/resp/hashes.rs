@@ -9,14 +9,14 @@
 //! Cost: one lock for the key, one look-up for it and one for each field. No command that answers many fields copies
 //! them anywhere but into the reply.
 
-use super::arguments::{is_hash, refused};
+use super::arguments::{is_hash, reply_refused};
 use super::errors;
-use super::session::Ctx;
-use super::table::{Command, DENYOOM, FAST, READONLY, WRITE};
+use super::session::Context;
+use super::table::{CommandSpec, DENYOOM, FAST, READONLY, WRITE};
 use crate::store::{Entry, Node, Refused, Tree};
 
-pub(super) const COMMANDS: &[Command] = &[
-    Command::new("hset", -4, WRITE | DENYOOM | FAST, hset)
+pub(super) const COMMANDS: &[CommandSpec] = &[
+    CommandSpec::new("hset", -4, WRITE | DENYOOM | FAST, hset)
         .keys(1, 1, 1)
         .docs(
             "hash",
@@ -24,7 +24,7 @@ pub(super) const COMMANDS: &[Command] = &[
             "key field value [field value ...]",
             "Stores fields of a hash and returns how many are new.",
         ),
-    Command::new("hmset", -4, WRITE | DENYOOM | FAST, hmset)
+    CommandSpec::new("hmset", -4, WRITE | DENYOOM | FAST, hmset)
         .keys(1, 1, 1)
         .docs(
             "hash",
@@ -32,7 +32,7 @@ pub(super) const COMMANDS: &[Command] = &[
             "key field value [field value ...]",
             "Stores fields of a hash; HSET's old name.",
         ),
-    Command::new("hsetnx", 4, WRITE | DENYOOM | FAST, hsetnx)
+    CommandSpec::new("hsetnx", 4, WRITE | DENYOOM | FAST, hsetnx)
         .keys(1, 1, 1)
         .docs(
             "hash",
@@ -40,7 +40,7 @@ pub(super) const COMMANDS: &[Command] = &[
             "key field value",
             "Stores a field of a hash if it is not there yet.",
         ),
-    Command::new("hget", 3, READONLY | FAST, hget)
+    CommandSpec::new("hget", 3, READONLY | FAST, hget)
         .keys(1, 1, 1)
         .docs(
             "hash",
@@ -48,7 +48,7 @@ pub(super) const COMMANDS: &[Command] = &[
             "key field",
             "Returns the value of a field.",
         ),
-    Command::new("hmget", -3, READONLY | FAST, hmget)
+    CommandSpec::new("hmget", -3, READONLY | FAST, hmget)
         .keys(1, 1, 1)
         .docs(
             "hash",
@@ -56,7 +56,7 @@ pub(super) const COMMANDS: &[Command] = &[
             "key field [field ...]",
             "Returns the values of some fields.",
         ),
-    Command::new("hgetall", 2, READONLY, hgetall)
+    CommandSpec::new("hgetall", 2, READONLY, hgetall)
         .keys(1, 1, 1)
         .docs(
             "hash",
@@ -64,13 +64,13 @@ pub(super) const COMMANDS: &[Command] = &[
             "key",
             "Returns every field with its value.",
         ),
-    Command::new("hkeys", 2, READONLY, hkeys)
+    CommandSpec::new("hkeys", 2, READONLY, hkeys)
         .keys(1, 1, 1)
         .docs("hash", "2.0.0", "key", "Returns every field."),
-    Command::new("hvals", 2, READONLY, hvals)
+    CommandSpec::new("hvals", 2, READONLY, hvals)
         .keys(1, 1, 1)
         .docs("hash", "2.0.0", "key", "Returns every field's value."),
-    Command::new("hdel", -3, WRITE | FAST, hdel)
+    CommandSpec::new("hdel", -3, WRITE | FAST, hdel)
         .keys(1, 1, 1)
         .docs(
             "hash",
@@ -78,10 +78,10 @@ pub(super) const COMMANDS: &[Command] = &[
             "key field [field ...]",
             "Deletes fields and returns how many there were.",
         ),
-    Command::new("hlen", 2, READONLY | FAST, hlen)
+    CommandSpec::new("hlen", 2, READONLY | FAST, hlen)
         .keys(1, 1, 1)
         .docs("hash", "2.0.0", "key", "Returns how many fields there are."),
-    Command::new("hexists", 3, READONLY | FAST, hexists)
+    CommandSpec::new("hexists", 3, READONLY | FAST, hexists)
         .keys(1, 1, 1)
         .docs(
             "hash",
@@ -89,7 +89,7 @@ pub(super) const COMMANDS: &[Command] = &[
             "key field",
             "Tells whether a field is there.",
         ),
-    Command::new("hstrlen", 3, READONLY | FAST, hstrlen)
+    CommandSpec::new("hstrlen", 3, READONLY | FAST, hstrlen)
         .keys(1, 1, 1)
         .docs(
             "hash",
@@ -101,7 +101,7 @@ pub(super) const COMMANDS: &[Command] = &[
 
 /// Finds the hash under the key for a reader, with its shard locked. `Err` when the key holds a string: that is
 /// answered already.
-pub(super) fn reading<'a>(ctx: &mut Ctx<'a>) -> Result<(Tree<'a>, Option<Node>), ()> {
+pub(super) fn find_hash<'a>(ctx: &mut Context<'a>) -> Result<(Tree<'a>, Option<Node>), ()> {
     let key = ctx.args.get(1);
     let mut tree = ctx.store.lock(key);
     let node = tree.find(ctx.client.db(), &[key]);
@@ -109,7 +109,7 @@ pub(super) fn reading<'a>(ctx: &mut Ctx<'a>) -> Result<(Tree<'a>, Option<Node>),
 }
 
 /// The same for a writer, which counts neither as hit nor as miss.
-pub(super) fn writing<'a>(ctx: &mut Ctx<'a>) -> Result<(Tree<'a>, Option<Node>), ()> {
+pub(super) fn peek_hash<'a>(ctx: &mut Context<'a>) -> Result<(Tree<'a>, Option<Node>), ()> {
     let key = ctx.args.get(1);
     let mut tree = ctx.store.lock(key);
     let node = tree.peek(ctx.client.db(), &[key]);
@@ -118,7 +118,7 @@ pub(super) fn writing<'a>(ctx: &mut Ctx<'a>) -> Result<(Tree<'a>, Option<Node>),
 
 #[inline]
 fn checked<'a>(
-    ctx: &mut Ctx<'a>,
+    ctx: &mut Context<'a>,
     mut tree: Tree<'a>,
     node: Option<Node>,
 ) -> Result<(Tree<'a>, Option<Node>), ()> {
@@ -167,7 +167,7 @@ pub(super) fn store(
 }
 
 /// Stores every pair of the arguments and counts the new fields; `None` when an error was answered.
-fn store_all(ctx: &mut Ctx<'_>) -> Option<i64> {
+fn store_all(ctx: &mut Context<'_>) -> Option<i64> {
     if ctx.args.len() % 2 == 1 {
         let error = format!(
             "ERR wrong number of arguments for '{}' command",
@@ -176,9 +176,9 @@ fn store_all(ctx: &mut Ctx<'_>) -> Option<i64> {
         ctx.reply.error(error);
         return None;
     }
-    let (mut tree, mut hash) = writing(ctx).ok()?;
+    let (mut tree, mut hash) = peek_hash(ctx).ok()?;
     let most = ctx.store.max_item_size();
-    let place = (ctx.client.db(), ctx.args.get(1));
+    let db_and_key = (ctx.client.db(), ctx.args.get(1));
     let pairs = || {
         let fields = ctx.args.from(2);
         fields
@@ -188,18 +188,18 @@ fn store_all(ctx: &mut Ctx<'_>) -> Option<i64> {
     };
     // All of them or none: a pair that is too large is found before the first is stored.
     if pairs().any(|(field, value)| field.len() + value.len() > most) {
-        refused(&mut ctx.reply, Refused::TooLarge);
+        reply_refused(&mut ctx.reply, Refused::TooLarge);
         return None;
     }
     let mut count = 0;
     for (field, value) in pairs() {
-        match store(&mut tree, place, hash, field, value) {
+        match store(&mut tree, db_and_key, hash, field, value) {
             Ok((node, new)) => {
                 hash = Some(node);
                 count += i64::from(new);
             }
             Err(why) => {
-                refused(&mut ctx.reply, why);
+                reply_refused(&mut ctx.reply, why);
                 return None;
             }
         }
@@ -207,35 +207,35 @@ fn store_all(ctx: &mut Ctx<'_>) -> Option<i64> {
     Some(count)
 }
 
-fn hset(ctx: &mut Ctx<'_>) {
+fn hset(ctx: &mut Context<'_>) {
     if let Some(count) = store_all(ctx) {
         ctx.reply.integer(count);
     }
 }
 
-fn hmset(ctx: &mut Ctx<'_>) {
+fn hmset(ctx: &mut Context<'_>) {
     if store_all(ctx).is_some() {
         ctx.reply.ok();
     }
 }
 
-fn hsetnx(ctx: &mut Ctx<'_>) {
-    let Ok((mut tree, hash)) = writing(ctx) else {
+fn hsetnx(ctx: &mut Context<'_>) {
+    let Ok((mut tree, hash)) = peek_hash(ctx) else {
         return;
     };
     let field = ctx.args.get(2);
     if hash.is_some_and(|hash| tree.child(hash, field).is_some()) {
         return ctx.reply.integer(0);
     }
-    let place = (ctx.client.db(), ctx.args.get(1));
-    match store(&mut tree, place, hash, field, ctx.args.get(3)) {
+    let db_and_key = (ctx.client.db(), ctx.args.get(1));
+    match store(&mut tree, db_and_key, hash, field, ctx.args.get(3)) {
         Ok(_) => ctx.reply.integer(1),
-        Err(why) => refused(&mut ctx.reply, why),
+        Err(why) => reply_refused(&mut ctx.reply, why),
     }
 }
 
-fn hget(ctx: &mut Ctx<'_>) {
-    let Ok((mut tree, hash)) = reading(ctx) else {
+fn hget(ctx: &mut Context<'_>) {
+    let Ok((mut tree, hash)) = find_hash(ctx) else {
         return;
     };
     match hash.and_then(|hash| tree.child(hash, ctx.args.get(2))) {
@@ -244,8 +244,8 @@ fn hget(ctx: &mut Ctx<'_>) {
     }
 }
 
-fn hmget(ctx: &mut Ctx<'_>) {
-    let Ok((mut tree, hash)) = reading(ctx) else {
+fn hmget(ctx: &mut Context<'_>) {
+    let Ok((mut tree, hash)) = find_hash(ctx) else {
         return;
     };
     let fields = ctx.args.from(2);
@@ -262,12 +262,12 @@ fn hmget(ctx: &mut Ctx<'_>) {
 }
 
 /// Runs `each` on every field's node, after `head` has begun the reply with their number.
-fn every(
-    ctx: &mut Ctx<'_>,
-    head: impl FnOnce(&mut Ctx<'_>, usize),
-    each: impl Fn(&mut Ctx<'_>, &Tree<'_>, Node),
+fn for_each_field(
+    ctx: &mut Context<'_>,
+    head: impl FnOnce(&mut Context<'_>, usize),
+    each: impl Fn(&mut Context<'_>, &Tree<'_>, Node),
 ) {
-    let Ok((mut tree, hash)) = reading(ctx) else {
+    let Ok((mut tree, hash)) = find_hash(ctx) else {
         return;
     };
     let Some(hash) = hash else {
@@ -285,16 +285,16 @@ fn every(
     }
 }
 
-fn answer_field(ctx: &mut Ctx<'_>, tree: &Tree<'_>, node: Node) {
+fn answer_field(ctx: &mut Context<'_>, tree: &Tree<'_>, node: Node) {
     ctx.reply.bulk(tree.item(node).key());
 }
 
-fn answer_value(ctx: &mut Ctx<'_>, tree: &Tree<'_>, node: Node) {
+fn answer_value(ctx: &mut Context<'_>, tree: &Tree<'_>, node: Node) {
     ctx.reply.bulk(tree.item(node).value().unwrap_or_default());
 }
 
-fn hgetall(ctx: &mut Ctx<'_>) {
-    every(
+fn hgetall(ctx: &mut Context<'_>) {
+    for_each_field(
         ctx,
         |ctx, count| ctx.reply.map(count),
         |ctx, tree, node| {
@@ -304,16 +304,16 @@ fn hgetall(ctx: &mut Ctx<'_>) {
     );
 }
 
-fn hkeys(ctx: &mut Ctx<'_>) {
-    every(ctx, |ctx, count| ctx.reply.array(count), answer_field);
+fn hkeys(ctx: &mut Context<'_>) {
+    for_each_field(ctx, |ctx, count| ctx.reply.array(count), answer_field);
 }
 
-fn hvals(ctx: &mut Ctx<'_>) {
-    every(ctx, |ctx, count| ctx.reply.array(count), answer_value);
+fn hvals(ctx: &mut Context<'_>) {
+    for_each_field(ctx, |ctx, count| ctx.reply.array(count), answer_value);
 }
 
-fn hdel(ctx: &mut Ctx<'_>) {
-    let Ok((mut tree, mut hash)) = writing(ctx) else {
+fn hdel(ctx: &mut Context<'_>) {
+    let Ok((mut tree, mut hash)) = peek_hash(ctx) else {
         return;
     };
     let (db, key) = (ctx.client.db(), ctx.args.get(1));
@@ -330,24 +330,24 @@ fn hdel(ctx: &mut Ctx<'_>) {
     ctx.reply.integer(count);
 }
 
-fn hlen(ctx: &mut Ctx<'_>) {
-    let Ok((mut tree, hash)) = reading(ctx) else {
+fn hlen(ctx: &mut Context<'_>) {
+    let Ok((mut tree, hash)) = find_hash(ctx) else {
         return;
     };
     ctx.reply
         .integer(hash.map_or(0, |hash| tree.child_count(hash)) as i64);
 }
 
-fn hexists(ctx: &mut Ctx<'_>) {
-    let Ok((mut tree, hash)) = reading(ctx) else {
+fn hexists(ctx: &mut Context<'_>) {
+    let Ok((mut tree, hash)) = find_hash(ctx) else {
         return;
     };
     let node = hash.and_then(|hash| tree.child(hash, ctx.args.get(2)));
     ctx.reply.integer(i64::from(node.is_some()));
 }
 
-fn hstrlen(ctx: &mut Ctx<'_>) {
-    let Ok((mut tree, hash)) = reading(ctx) else {
+fn hstrlen(ctx: &mut Context<'_>) {
+    let Ok((mut tree, hash)) = find_hash(ctx) else {
         return;
     };
     let node = hash.and_then(|hash| tree.child(hash, ctx.args.get(2)));

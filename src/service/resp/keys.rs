@@ -4,20 +4,20 @@
 //! leave one.
 
 use super::arguments::is_hash;
-use super::command::help;
-use super::session::Ctx;
-use super::table::{Command, FAST, READONLY, WRITE};
+use super::command_docs::help;
+use super::session::Context;
+use super::table::{CommandSpec, FAST, READONLY, WRITE};
 use crate::protocol::resp::parse_integer;
 use crate::store::{Node, Tree};
 
-pub(super) const COMMANDS: &[Command] = &[
-    Command::new("del", -2, WRITE, del).keys(1, -1, 1).docs(
+pub(super) const COMMANDS: &[CommandSpec] = &[
+    CommandSpec::new("del", -2, WRITE, del).keys(1, -1, 1).docs(
         "generic",
         "1.0.0",
         "key [key ...]",
         "Deletes keys and returns how many there were.",
     ),
-    Command::new("unlink", -2, WRITE | FAST, del)
+    CommandSpec::new("unlink", -2, WRITE | FAST, del)
         .keys(1, -1, 1)
         .docs(
             "generic",
@@ -25,7 +25,7 @@ pub(super) const COMMANDS: &[Command] = &[
             "key [key ...]",
             "Deletes keys, as DEL does.",
         ),
-    Command::new("exists", -2, READONLY | FAST, exists)
+    CommandSpec::new("exists", -2, READONLY | FAST, exists)
         .keys(1, -1, 1)
         .docs(
             "generic",
@@ -33,7 +33,7 @@ pub(super) const COMMANDS: &[Command] = &[
             "key [key ...]",
             "Returns how many of the keys are there; one that is named twice counts twice.",
         ),
-    Command::new("touch", -2, READONLY | FAST, touch)
+    CommandSpec::new("touch", -2, READONLY | FAST, touch)
         .keys(1, -1, 1)
         .docs(
             "generic",
@@ -41,7 +41,7 @@ pub(super) const COMMANDS: &[Command] = &[
             "key [key ...]",
             "Marks keys as used and returns how many there are.",
         ),
-    Command::new("type", 2, READONLY | FAST, kind)
+    CommandSpec::new("type", 2, READONLY | FAST, key_type)
         .keys(1, 1, 1)
         .docs(
             "generic",
@@ -49,19 +49,19 @@ pub(super) const COMMANDS: &[Command] = &[
             "key",
             "Returns what a key holds: string, hash or none.",
         ),
-    Command::new("randomkey", 1, READONLY, randomkey).docs(
+    CommandSpec::new("randomkey", 1, READONLY, randomkey).docs(
         "generic",
         "1.0.0",
         "",
         "Returns a key by chance.",
     ),
-    Command::new("object", -2, 0, help)
+    CommandSpec::new("object", -2, 0, help)
         .subcommands(OBJECT)
         .docs("generic", "2.2.3", "", "Tells how a key is kept."),
 ];
 
-const OBJECT: &[Command] = &[
-    Command::new("encoding", 3, READONLY, encoding)
+const OBJECT: &[CommandSpec] = &[
+    CommandSpec::new("encoding", 3, READONLY, encoding)
         .keys(2, 2, 1)
         .docs(
             "generic",
@@ -69,14 +69,16 @@ const OBJECT: &[Command] = &[
             "key",
             "Returns the encoding that Redis would choose for a key.",
         ),
-    Command::new("freq", 3, READONLY, freq).keys(2, 2, 1).docs(
-        "generic",
-        "4.0.0",
-        "key",
-        "Answers that access frequencies are not tracked.",
-    ),
-    Command::new("help", 2, 0, help).docs("generic", "6.2.0", "", "Lists the subcommands."),
-    Command::new("idletime", 3, READONLY, idletime)
+    CommandSpec::new("freq", 3, READONLY, freq)
+        .keys(2, 2, 1)
+        .docs(
+            "generic",
+            "4.0.0",
+            "key",
+            "Answers that access frequencies are not tracked.",
+        ),
+    CommandSpec::new("help", 2, 0, help).docs("generic", "6.2.0", "", "Lists the subcommands."),
+    CommandSpec::new("idletime", 3, READONLY, idletime)
         .keys(2, 2, 1)
         .docs(
             "generic",
@@ -84,7 +86,7 @@ const OBJECT: &[Command] = &[
             "key",
             "Returns the seconds since a key was used.",
         ),
-    Command::new("refcount", 3, READONLY, refcount)
+    CommandSpec::new("refcount", 3, READONLY, refcount)
         .keys(2, 2, 1)
         .docs(
             "generic",
@@ -94,7 +96,7 @@ const OBJECT: &[Command] = &[
         ),
 ];
 
-fn del(ctx: &mut Ctx<'_>) {
+fn del(ctx: &mut Context<'_>) {
     let db = ctx.client.db();
     let mut count = 0;
     for key in ctx.args.from(1).iter() {
@@ -107,7 +109,7 @@ fn del(ctx: &mut Ctx<'_>) {
     ctx.reply.integer(count);
 }
 
-fn exists(ctx: &mut Ctx<'_>) {
+fn exists(ctx: &mut Context<'_>) {
     let db = ctx.client.db();
     let keys = ctx.args.from(1);
     let count = keys
@@ -117,7 +119,7 @@ fn exists(ctx: &mut Ctx<'_>) {
     ctx.reply.integer(count as i64);
 }
 
-fn touch(ctx: &mut Ctx<'_>) {
+fn touch(ctx: &mut Context<'_>) {
     let db = ctx.client.db();
     let keys = ctx.args.from(1);
     let count = keys
@@ -127,7 +129,7 @@ fn touch(ctx: &mut Ctx<'_>) {
     ctx.reply.integer(count as i64);
 }
 
-fn kind(ctx: &mut Ctx<'_>) {
+fn key_type(ctx: &mut Context<'_>) {
     let key = ctx.args.get(1);
     let mut tree = ctx.store.lock(key);
     ctx.reply.simple(match tree.peek(ctx.client.db(), &[key]) {
@@ -137,7 +139,7 @@ fn kind(ctx: &mut Ctx<'_>) {
     });
 }
 
-fn randomkey(ctx: &mut Ctx<'_>) {
+fn randomkey(ctx: &mut Context<'_>) {
     match ctx.store.random_key(ctx.client.db()) {
         Some(key) => ctx.reply.bulk(&key),
         None => ctx.reply.null(),
@@ -145,7 +147,7 @@ fn randomkey(ctx: &mut Ctx<'_>) {
 }
 
 /// Runs `answer` on the key of an OBJECT subcommand; a missing one is answered with null.
-fn object(ctx: &mut Ctx<'_>, answer: impl FnOnce(&mut Ctx<'_>, &mut Tree<'_>, Node)) {
+fn object(ctx: &mut Context<'_>, answer: impl FnOnce(&mut Context<'_>, &mut Tree<'_>, Node)) {
     let key = ctx.args.get(2);
     let mut tree = ctx.store.lock(key);
     match tree.peek(ctx.client.db(), &[key]) {
@@ -155,7 +157,7 @@ fn object(ctx: &mut Ctx<'_>, answer: impl FnOnce(&mut Ctx<'_>, &mut Tree<'_>, No
 }
 
 /// The encoding that Redis 7.0 chooses for such a value when it is new; larder has only one of its own.
-fn encoding(ctx: &mut Ctx<'_>) {
+fn encoding(ctx: &mut Context<'_>) {
     /// hash-max-listpack-entries
     const MOST_ENTRIES: usize = 128;
     /// hash-max-listpack-value
@@ -183,7 +185,7 @@ fn encoding(ctx: &mut Ctx<'_>) {
     });
 }
 
-fn idletime(ctx: &mut Ctx<'_>) {
+fn idletime(ctx: &mut Context<'_>) {
     object(ctx, |ctx, tree, node| {
         let idle_ms = tree
             .now_ms()
@@ -192,7 +194,7 @@ fn idletime(ctx: &mut Ctx<'_>) {
     });
 }
 
-fn refcount(ctx: &mut Ctx<'_>) {
+fn refcount(ctx: &mut Context<'_>) {
     object(ctx, |ctx, _, _| ctx.reply.integer(1));
 }
 
@@ -200,6 +202,6 @@ fn refcount(ctx: &mut Ctx<'_>) {
 const NO_FREQUENCY: &str = "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that \
     when switching between policies at runtime LRU and LFU data will take some time to adjust.";
 
-fn freq(ctx: &mut Ctx<'_>) {
+fn freq(ctx: &mut Context<'_>) {
     object(ctx, |ctx, _, _| ctx.reply.error(NO_FREQUENCY));
 }

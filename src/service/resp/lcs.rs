@@ -6,11 +6,12 @@
 
 use super::arguments::is;
 use super::errors;
-use super::session::Ctx;
-use super::table::{Command, READONLY};
+use super::session::Context;
+use super::table::{CommandSpec, READONLY};
 
-pub(super) const COMMANDS: &[Command] =
-    &[Command::new("lcs", -3, READONLY, lcs).keys(1, 2, 1).docs(
+pub(super) const COMMANDS: &[CommandSpec] = &[CommandSpec::new("lcs", -3, READONLY, lcs)
+    .keys(1, 2, 1)
+    .docs(
         "string",
         "7.0.0",
         "key1 key2 [LEN] [IDX] [MINMATCHLEN length] [WITHMATCHLEN]",
@@ -23,7 +24,7 @@ pub(super) const COMMANDS: &[Command] =
 const LARGEST_TABLE: usize = 64 << 20;
 
 /// Reads the string under a key; a missing one is empty. `None` for a hash.
-fn read(ctx: &Ctx<'_>, index: usize) -> Option<Vec<u8>> {
+fn read(ctx: &Context<'_>, index: usize) -> Option<Vec<u8>> {
     let key = ctx.args.get(index);
     let mut tree = ctx.store.lock(key);
     match tree.find(ctx.client.db(), &[key]) {
@@ -32,7 +33,7 @@ fn read(ctx: &Ctx<'_>, index: usize) -> Option<Vec<u8>> {
     }
 }
 
-fn lcs(ctx: &mut Ctx<'_>) {
+fn lcs(ctx: &mut Context<'_>) {
     let (Some(a), Some(b)) = (read(ctx, 1), read(ctx, 2)) else {
         return ctx
             .reply
@@ -69,7 +70,7 @@ fn lcs(ctx: &mut Ctx<'_>) {
             .reply
             .error("ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len");
     }
-    let table = Table::new(&a, &b);
+    let table = LengthTable::new(&a, &b);
     let length = table.length();
     if only_length {
         return ctx.reply.integer(length as i64);
@@ -107,20 +108,20 @@ fn lcs(ctx: &mut Ctx<'_>) {
 
 /// Bytes in a row that both have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Run {
+struct MatchingRun {
     a: usize,
     b: usize,
     length: usize,
 }
 
 /// Lengths for every pair of prefixes, a row for each of `a`.
-struct Table {
+struct LengthTable {
     cells: Vec<u32>,
     width: usize,
 }
 
-impl Table {
-    fn new(a: &[u8], b: &[u8]) -> Table {
+impl LengthTable {
+    fn new(a: &[u8], b: &[u8]) -> LengthTable {
         let width = b.len() + 1;
         let mut cells = vec![0u32; (a.len() + 1) * width];
         for (i, byte) in a.iter().enumerate() {
@@ -133,7 +134,7 @@ impl Table {
                 };
             }
         }
-        Table { cells, width }
+        LengthTable { cells, width }
     }
 
     fn length(&self) -> usize {
@@ -141,7 +142,7 @@ impl Table {
     }
 
     /// Shows `each` the runs of one longest common subsequence, from the last to the first.
-    fn walk_back(&self, a: &[u8], b: &[u8], mut each: impl FnMut(Run)) {
+    fn walk_back(&self, a: &[u8], b: &[u8], mut each: impl FnMut(MatchingRun)) {
         let (mut i, mut j) = (a.len(), b.len());
         let mut length = 0;
         while i > 0 && j > 0 {
@@ -150,7 +151,7 @@ impl Table {
                 continue;
             }
             if length > 0 {
-                each(Run { a: i, b: j, length });
+                each(MatchingRun { a: i, b: j, length });
                 length = 0;
             }
             // Where both ways are as good, `b` gets shorter, as in Redis.
@@ -159,7 +160,7 @@ impl Table {
             if above > before { i -= 1 } else { j -= 1 }
         }
         if length > 0 {
-            each(Run { a: i, b: j, length });
+            each(MatchingRun { a: i, b: j, length });
         }
     }
 }
@@ -186,7 +187,7 @@ mod tests {
         #[test]
         fn the_runs_make_up_a_longest_common_subsequence(a in "[abc]{0,8}", b in "[abc]{0,8}") {
             let (a, b) = (a.as_bytes(), b.as_bytes());
-            let table = Table::new(a, b);
+            let table = LengthTable::new(a, b);
             prop_assert_eq!(table.length(), naive(a, b));
             let (mut end_a, mut end_b, mut sum) = (a.len(), b.len(), 0);
             table.walk_back(a, b, |run| {

@@ -2,7 +2,7 @@
 //!
 //! [`Resp`] is the service; a session per client reads commands, finds each in one table, and runs
 //! it. A family of commands is a file: its table, then its functions, which see the store, the
-//! client and the reply through one `Ctx`. To add a command: a line in its family's table and the
+//! client and the reply through one `Context`. To add a command: a line in its family's table and the
 //! function, a transcript, a row in the documentation.
 //!
 //! What larder has answers as Redis 7.0 does, byte for byte; what it doesn't have answers as Redis
@@ -13,16 +13,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use self::client::{Client, Clients};
+use self::client_state::{ClientRegistry, ClientState};
 use self::session::RespSession;
-use self::table::Command;
+use self::table::CommandSpec;
 use crate::server::{Connections, Peer, Refusal, Service, Session};
 use crate::store::Store;
 
 mod arguments;
-mod client;
-mod clients;
-mod command;
+mod client_commands;
+mod client_state;
+mod command_docs;
 mod config;
 mod connection;
 mod counters;
@@ -47,10 +47,10 @@ mod table;
 mod transactions;
 
 /// Every family of commands.
-const FAMILIES: &[&[Command]] = &[
+const FAMILIES: &[&[CommandSpec]] = &[
     connection::COMMANDS,
-    clients::COMMANDS,
-    command::COMMANDS,
+    client_commands::COMMANDS,
+    command_docs::COMMANDS,
     transactions::COMMANDS,
     databases::COMMANDS,
     config::COMMANDS,
@@ -110,15 +110,15 @@ impl Default for Settings {
 
 /// The service.
 pub struct Resp {
-    shared: Arc<Shared>,
+    shared: Arc<ServiceState>,
 }
 
 /// What all sessions have in common.
-pub(crate) struct Shared {
+pub(crate) struct ServiceState {
     pub store: Arc<Store>,
     pub connections: Arc<Connections>,
     pub settings: Settings,
-    pub clients: Clients,
+    pub clients: ClientRegistry,
     /// Commands handled, refused ones too.
     pub commands: AtomicU64,
     /// Errors answered.
@@ -127,7 +127,7 @@ pub(crate) struct Shared {
     pub started_ms: u64,
 }
 
-impl Shared {
+impl ServiceState {
     /// What AUTH must bring.
     pub(crate) fn password(&self) -> Option<&str> {
         self.settings.password.as_deref()
@@ -148,12 +148,12 @@ impl Resp {
         // The words of a request are found by 32-bit offsets.
         settings.max_request = settings.max_request.min(MAX_REQUEST);
         Resp {
-            shared: Arc::new(Shared {
+            shared: Arc::new(ServiceState {
                 started_ms: store.now_ms(),
                 store,
                 connections,
                 settings,
-                clients: Clients::default(),
+                clients: ClientRegistry::default(),
                 commands: AtomicU64::new(0),
                 errors: AtomicU64::new(0),
             }),
@@ -167,8 +167,8 @@ impl Service for Resp {
     }
 
     fn open(&self, peer: Peer) -> Box<dyn Session> {
-        let entry = self.shared.clients.enter(peer.connection);
-        let client = Client::new(entry, self.shared.settings.password.is_some());
+        let info = self.shared.clients.register(peer.connection);
+        let client = ClientState::new(info, self.shared.settings.password.is_some());
         Box::new(RespSession::new(Arc::clone(&self.shared), client))
     }
 

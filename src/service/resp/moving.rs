@@ -3,14 +3,14 @@
 //! The whole tree below a key goes with it, with every expiry. The two names may lie in two shards, and a shard's lock
 //! is never held while another is asked for, so these commands run alone.
 
-use super::arguments::{is, refused};
+use super::arguments::{is, reply_refused};
 use super::errors;
-use super::session::Ctx;
-use super::table::{Command, DENYOOM, EXCLUSIVE, FAST, WRITE};
+use super::session::Context;
+use super::table::{CommandSpec, DENYOOM, EXCLUSIVE, FAST, WRITE};
 use crate::store::{Refused, Store, Subtree};
 
-pub(super) const COMMANDS: &[Command] = &[
-    Command::new("rename", 3, WRITE | EXCLUSIVE, rename)
+pub(super) const COMMANDS: &[CommandSpec] = &[
+    CommandSpec::new("rename", 3, WRITE | EXCLUSIVE, rename)
         .keys(1, 2, 1)
         .docs(
             "generic",
@@ -18,7 +18,7 @@ pub(super) const COMMANDS: &[Command] = &[
             "key newkey",
             "Renames a key, in place of what had the new name.",
         ),
-    Command::new("renamenx", 3, WRITE | FAST | EXCLUSIVE, renamenx)
+    CommandSpec::new("renamenx", 3, WRITE | FAST | EXCLUSIVE, renamenx)
         .keys(1, 2, 1)
         .docs(
             "generic",
@@ -26,7 +26,7 @@ pub(super) const COMMANDS: &[Command] = &[
             "key newkey",
             "Renames a key if nothing has the new name.",
         ),
-    Command::new("copy", -3, WRITE | DENYOOM | EXCLUSIVE, copy)
+    CommandSpec::new("copy", -3, WRITE | DENYOOM | EXCLUSIVE, copy)
         .keys(1, 2, 1)
         .docs(
             "generic",
@@ -34,7 +34,7 @@ pub(super) const COMMANDS: &[Command] = &[
             "source destination [DB number] [REPLACE]",
             "Copies a key.",
         ),
-    Command::new("move", 3, WRITE | FAST | EXCLUSIVE, move_)
+    CommandSpec::new("move", 3, WRITE | FAST | EXCLUSIVE, move_)
         .keys(1, 1, 1)
         .docs(
             "generic",
@@ -44,24 +44,24 @@ pub(super) const COMMANDS: &[Command] = &[
         ),
 ];
 
-fn is_there(store: &Store, db: u8, key: &[u8]) -> bool {
+fn key_exists(store: &Store, db: u8, key: &[u8]) -> bool {
     store.lock(key).peek(db, &[key]).is_some()
 }
 
 /// Takes a key with all below it out of the store.
-fn take(store: &Store, db: u8, key: &[u8]) -> Option<Subtree> {
+fn take_key(store: &Store, db: u8, key: &[u8]) -> Option<Subtree> {
     let mut tree = store.lock(key);
     let node = tree.peek(db, &[key])?;
     Some(tree.take(node))
 }
 
 /// Puts a key to another place; if the store refuses that, it is where it was.
-fn relocate(
+fn move_key(
     store: &Store,
     (from_db, from): (u8, &[u8]),
     (to_db, to): (u8, &[u8]),
 ) -> Option<Result<(), Refused>> {
-    let subtree = take(store, from_db, from)?;
+    let subtree = take_key(store, from_db, from)?;
     let result = store.lock(to).graft(to_db, to, &subtree);
     if result.is_err() {
         // It was there a moment ago and nothing else runs, so there is room for it.
@@ -70,55 +70,55 @@ fn relocate(
     Some(result)
 }
 
-fn rename(ctx: &mut Ctx<'_>) {
+fn rename(ctx: &mut Context<'_>) {
     let (db, from, to) = (ctx.client.db(), ctx.args.get(1), ctx.args.get(2));
     if from == to {
-        return if is_there(ctx.store, db, from) {
+        return if key_exists(ctx.store, db, from) {
             ctx.reply.ok();
         } else {
             ctx.reply.error(errors::NO_SUCH_KEY);
         };
     }
-    match relocate(ctx.store, (db, from), (db, to)) {
+    match move_key(ctx.store, (db, from), (db, to)) {
         None => ctx.reply.error(errors::NO_SUCH_KEY),
         Some(Ok(())) => ctx.reply.ok(),
-        Some(Err(why)) => refused(&mut ctx.reply, why),
+        Some(Err(why)) => reply_refused(&mut ctx.reply, why),
     }
 }
 
-fn renamenx(ctx: &mut Ctx<'_>) {
+fn renamenx(ctx: &mut Context<'_>) {
     let (db, from, to) = (ctx.client.db(), ctx.args.get(1), ctx.args.get(2));
-    if !is_there(ctx.store, db, from) {
+    if !key_exists(ctx.store, db, from) {
         return ctx.reply.error(errors::NO_SUCH_KEY);
     }
-    if is_there(ctx.store, db, to) {
+    if key_exists(ctx.store, db, to) {
         return ctx.reply.integer(0);
     }
-    answer_moved(ctx, (db, from), (db, to));
+    reply_moved(ctx, (db, from), (db, to));
 }
 
-fn move_(ctx: &mut Ctx<'_>) {
+fn move_(ctx: &mut Context<'_>) {
     let Some(to_db) = ctx.database(2) else { return };
     let (db, key) = (ctx.client.db(), ctx.args.get(1));
     if db == to_db {
         return ctx.reply.error(errors::SAME_OBJECT);
     }
-    if is_there(ctx.store, to_db, key) {
+    if key_exists(ctx.store, to_db, key) {
         return ctx.reply.integer(0);
     }
-    answer_moved(ctx, (db, key), (to_db, key));
+    reply_moved(ctx, (db, key), (to_db, key));
 }
 
 /// Relocates and answers whether there was something to relocate.
-fn answer_moved(ctx: &mut Ctx<'_>, from: (u8, &[u8]), to: (u8, &[u8])) {
-    match relocate(ctx.store, from, to) {
+fn reply_moved(ctx: &mut Context<'_>, from: (u8, &[u8]), to: (u8, &[u8])) {
+    match move_key(ctx.store, from, to) {
         None => ctx.reply.integer(0),
         Some(Ok(())) => ctx.reply.integer(1),
-        Some(Err(why)) => refused(&mut ctx.reply, why),
+        Some(Err(why)) => reply_refused(&mut ctx.reply, why),
     }
 }
 
-fn copy(ctx: &mut Ctx<'_>) {
+fn copy(ctx: &mut Context<'_>) {
     let (db, from, to) = (ctx.client.db(), ctx.args.get(1), ctx.args.get(2));
     let (mut to_db, mut replace) = (db, false);
     let mut index = 3;
@@ -146,11 +146,11 @@ fn copy(ctx: &mut Ctx<'_>) {
     };
     let subtree = tree.copy(node);
     drop(tree);
-    if !replace && is_there(ctx.store, to_db, to) {
+    if !replace && key_exists(ctx.store, to_db, to) {
         return ctx.reply.integer(0);
     }
     match ctx.store.lock(to).graft(to_db, to, &subtree) {
         Ok(()) => ctx.reply.integer(1),
-        Err(why) => refused(&mut ctx.reply, why),
+        Err(why) => reply_refused(&mut ctx.reply, why),
     }
 }

@@ -3,14 +3,14 @@
 //! Offsets count bytes from 0; in GETRANGE negative ones count from the end. A write keeps flags, expiry and what hangs
 //! below the key. What would be longer than the store takes is refused before anything is allocated for it.
 
-use super::arguments::refused;
+use super::arguments::reply_refused;
 use super::errors;
-use super::session::Ctx;
-use super::table::{Command, DENYOOM, FAST, READONLY, WRITE};
+use super::session::Context;
+use super::table::{CommandSpec, DENYOOM, FAST, READONLY, WRITE};
 use crate::store::Entry;
 
-pub(super) const COMMANDS: &[Command] = &[
-    Command::new("append", 3, WRITE | DENYOOM | FAST, append)
+pub(super) const COMMANDS: &[CommandSpec] = &[
+    CommandSpec::new("append", 3, WRITE | DENYOOM | FAST, append)
         .keys(1, 1, 1)
         .docs(
             "string",
@@ -18,10 +18,10 @@ pub(super) const COMMANDS: &[Command] = &[
             "key value",
             "Puts a value behind the value of a key.",
         ),
-    Command::new("strlen", 2, READONLY | FAST, strlen)
+    CommandSpec::new("strlen", 2, READONLY | FAST, strlen)
         .keys(1, 1, 1)
         .docs("string", "2.2.0", "key", "Returns the length of a value."),
-    Command::new("getrange", 4, READONLY, getrange)
+    CommandSpec::new("getrange", 4, READONLY, getrange)
         .keys(1, 1, 1)
         .docs(
             "string",
@@ -29,7 +29,7 @@ pub(super) const COMMANDS: &[Command] = &[
             "key start end",
             "Returns a part of a value.",
         ),
-    Command::new("substr", 4, READONLY, getrange)
+    CommandSpec::new("substr", 4, READONLY, getrange)
         .keys(1, 1, 1)
         .docs(
             "string",
@@ -37,7 +37,7 @@ pub(super) const COMMANDS: &[Command] = &[
             "key start end",
             "Returns a part of a value; GETRANGE's old name.",
         ),
-    Command::new("setrange", 4, WRITE | DENYOOM, setrange)
+    CommandSpec::new("setrange", 4, WRITE | DENYOOM, setrange)
         .keys(1, 1, 1)
         .docs(
             "string",
@@ -47,7 +47,7 @@ pub(super) const COMMANDS: &[Command] = &[
         ),
 ];
 
-fn append(ctx: &mut Ctx<'_>) {
+fn append(ctx: &mut Context<'_>) {
     let (db, key, more) = (ctx.client.db(), ctx.args.get(1), ctx.args.get(2));
     let mut tree = ctx.store.lock(key);
     let (length, result) = match tree.peek(db, &[key]) {
@@ -68,11 +68,11 @@ fn append(ctx: &mut Ctx<'_>) {
     };
     match result {
         Ok(()) => ctx.reply.integer(length as i64),
-        Err(why) => refused(&mut ctx.reply, why),
+        Err(why) => reply_refused(&mut ctx.reply, why),
     }
 }
 
-fn strlen(ctx: &mut Ctx<'_>) {
+fn strlen(ctx: &mut Context<'_>) {
     let key = ctx.args.get(1);
     let mut tree = ctx.store.lock(key);
     let Some(node) = tree.find(ctx.client.db(), &[key]) else {
@@ -84,7 +84,7 @@ fn strlen(ctx: &mut Ctx<'_>) {
     }
 }
 
-fn getrange(ctx: &mut Ctx<'_>) {
+fn getrange(ctx: &mut Context<'_>) {
     let Some(start) = ctx.integer(2) else { return };
     let Some(end) = ctx.integer(3) else { return };
     let key = ctx.args.get(1);
@@ -118,7 +118,7 @@ fn range(value: &[u8], start: i64, end: i64) -> &[u8] {
     &value[start as usize..=end as usize]
 }
 
-fn setrange(ctx: &mut Ctx<'_>) {
+fn setrange(ctx: &mut Context<'_>) {
     let Some(offset) = ctx.integer(2) else { return };
     let Ok(offset) = usize::try_from(offset) else {
         return ctx.reply.error("ERR offset is out of range");
@@ -154,7 +154,7 @@ fn setrange(ctx: &mut Ctx<'_>) {
     };
     match result {
         Ok(()) => ctx.reply.integer(value.len() as i64),
-        Err(why) => refused(&mut ctx.reply, why),
+        Err(why) => reply_refused(&mut ctx.reply, why),
     }
 }
 

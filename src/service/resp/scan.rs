@@ -10,26 +10,26 @@
 
 use super::arguments::is;
 use super::errors;
-use super::glob::{self, Pattern};
-use super::hashes::reading;
-use super::session::Ctx;
-use super::table::{Command, READONLY};
+use super::glob::{self, GlobPattern};
+use super::hashes::find_hash;
+use super::session::Context;
+use super::table::{CommandSpec, READONLY};
 use crate::protocol::resp::parse_integer;
 
-pub(super) const COMMANDS: &[Command] = &[
-    Command::new("keys", 2, READONLY, keys).docs(
+pub(super) const COMMANDS: &[CommandSpec] = &[
+    CommandSpec::new("keys", 2, READONLY, keys).docs(
         "generic",
         "1.0.0",
         "pattern",
         "Returns every key that matches a pattern.",
     ),
-    Command::new("scan", -2, READONLY, scan).docs(
+    CommandSpec::new("scan", -2, READONLY, scan).docs(
         "generic",
         "2.8.0",
         "cursor [MATCH pattern] [COUNT count] [TYPE type]",
         "Walks over the keys, some at a time.",
     ),
-    Command::new("hscan", -3, READONLY, hscan)
+    CommandSpec::new("hscan", -3, READONLY, hscan)
         .keys(1, 1, 1)
         .docs(
             "hash",
@@ -43,18 +43,18 @@ pub(super) const COMMANDS: &[Command] = &[
 const SMALL_HASH: usize = 128;
 
 /// Byte strings, end to end, up to a bound in bytes.
-struct Gathered {
+struct ElementBuffer {
     bytes: Vec<u8>,
     ends: Vec<usize>,
     bound: usize,
 }
 
-impl Gathered {
-    fn new(ctx: &Ctx<'_>) -> Gathered {
-        Gathered {
+impl ElementBuffer {
+    fn new(ctx: &Context<'_>) -> ElementBuffer {
+        ElementBuffer {
             bytes: Vec::new(),
             ends: Vec::new(),
-            bound: ctx.resp.settings.max_reply,
+            bound: ctx.service.settings.max_reply,
         }
     }
 
@@ -70,7 +70,7 @@ impl Gathered {
         }
     }
 
-    fn answer(&self, ctx: &mut Ctx<'_>) {
+    fn answer(&self, ctx: &mut Context<'_>) {
         ctx.reply.array(self.ends.len());
         let mut start = 0;
         for &end in &self.ends {
@@ -81,18 +81,18 @@ impl Gathered {
 }
 
 /// What SCAN and HSCAN can be told.
-struct Options<'a> {
+struct ScanOptions<'a> {
     /// `None` for everything.
-    pattern: Option<Pattern>,
+    pattern: Option<GlobPattern>,
     count: usize,
     /// TYPE
     kind: Option<&'a [u8]>,
 }
 
-impl<'a> Options<'a> {
+impl<'a> ScanOptions<'a> {
     /// Reads the options from number `first` on; if they make no sense, the error is answered.
-    fn parse(ctx: &mut Ctx<'a>, first: usize, with_type: bool) -> Option<Options<'a>> {
-        let mut options = Options {
+    fn parse(ctx: &mut Context<'a>, first: usize, with_type: bool) -> Option<ScanOptions<'a>> {
+        let mut options = ScanOptions {
             pattern: None,
             count: 10,
             kind: None,
@@ -104,7 +104,8 @@ impl<'a> Options<'a> {
                 return None;
             };
             if is(option, "match") {
-                options.pattern = (!glob::matches_everything(value)).then(|| Pattern::new(value));
+                options.pattern =
+                    (!glob::matches_everything(value)).then(|| GlobPattern::new(value));
             } else if is(option, "count") {
                 match parse_integer(value) {
                     Some(count @ 1..) => {
@@ -129,7 +130,7 @@ impl<'a> Options<'a> {
         Some(options)
     }
 
-    fn take(&self, name: &[u8]) -> bool {
+    fn accepts(&self, name: &[u8]) -> bool {
         self.pattern
             .as_ref()
             .is_none_or(|pattern| pattern.matches(name))
@@ -138,7 +139,7 @@ impl<'a> Options<'a> {
 
 /// The cursor at `index`: what C's `strtoul` takes whole, so the empty text is 0 and `-1` wraps round. If it is none,
 /// the error is answered.
-fn cursor(ctx: &mut Ctx<'_>, index: usize) -> Option<u64> {
+fn cursor(ctx: &mut Context<'_>, index: usize) -> Option<u64> {
     let cursor = parse_cursor(ctx.args.get(index));
     if cursor.is_none() {
         ctx.reply.error("ERR invalid cursor");
@@ -172,10 +173,10 @@ fn parse_cursor(text: &[u8]) -> Option<u64> {
     })
 }
 
-fn keys(ctx: &mut Ctx<'_>) {
+fn keys(ctx: &mut Context<'_>) {
     let all = glob::matches_everything(ctx.args.get(1));
-    let pattern = Pattern::new(ctx.args.get(1));
-    let mut found = Gathered::new(ctx);
+    let pattern = GlobPattern::new(ctx.args.get(1));
+    let mut found = ElementBuffer::new(ctx);
     ctx.store.scan(ctx.client.db(), 0, usize::MAX, |item| {
         if all || pattern.matches(item.key()) {
             found.push(item.key());
@@ -184,12 +185,12 @@ fn keys(ctx: &mut Ctx<'_>) {
     found.answer(ctx);
 }
 
-fn scan(ctx: &mut Ctx<'_>) {
+fn scan(ctx: &mut Context<'_>) {
     let Some(cursor) = cursor(ctx, 1) else { return };
-    let Some(options) = Options::parse(ctx, 2, true) else {
+    let Some(options) = ScanOptions::parse(ctx, 2, true) else {
         return;
     };
-    let mut found = Gathered::new(ctx);
+    let mut found = ElementBuffer::new(ctx);
     let next = ctx
         .store
         .scan(ctx.client.db(), cursor, options.count, |item| {
@@ -198,7 +199,7 @@ fn scan(ctx: &mut Ctx<'_>) {
             } else {
                 "string"
             };
-            if options.kind.is_none_or(|wanted| is(wanted, kind)) && options.take(item.key()) {
+            if options.kind.is_none_or(|wanted| is(wanted, kind)) && options.accepts(item.key()) {
                 found.push(item.key());
             }
         });
@@ -207,9 +208,9 @@ fn scan(ctx: &mut Ctx<'_>) {
     found.answer(ctx);
 }
 
-fn hscan(ctx: &mut Ctx<'_>) {
+fn hscan(ctx: &mut Context<'_>) {
     let Some(cursor) = cursor(ctx, 2) else { return };
-    let Ok((mut tree, hash)) = reading(ctx) else {
+    let Ok((mut tree, hash)) = find_hash(ctx) else {
         return;
     };
     let Some(hash) = hash else {
@@ -217,7 +218,7 @@ fn hscan(ctx: &mut Ctx<'_>) {
         ctx.reply.bulk(b"0");
         return ctx.reply.array(0);
     };
-    let Some(options) = Options::parse(ctx, 3, false) else {
+    let Some(options) = ScanOptions::parse(ctx, 3, false) else {
         return;
     };
     let length = tree.child_count(hash);
@@ -230,7 +231,7 @@ fn hscan(ctx: &mut Ctx<'_>) {
         };
         (end.saturating_sub(options.count), end)
     };
-    let mut found = Gathered::new(ctx);
+    let mut found = ElementBuffer::new(ctx);
     for position in start..end {
         let Some(node) = tree.child_at(hash, position) else {
             break;
@@ -239,7 +240,7 @@ fn hscan(ctx: &mut Ctx<'_>) {
         if found.is_full() {
             break;
         }
-        if options.take(item.key()) {
+        if options.accepts(item.key()) {
             found.push(item.key());
             found.push(item.value().unwrap_or_default());
         }

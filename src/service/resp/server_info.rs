@@ -6,34 +6,34 @@
 use std::fmt::{Display, Write};
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::command::help;
+use super::command_docs::help;
 use super::errors;
-use super::session::Ctx;
-use super::table::{Command, DANGEROUS, FAST, READONLY};
+use super::session::Context;
+use super::table::{CommandSpec, DANGEROUS, FAST, READONLY};
 use super::{MAXMEMORY_POLICY, REDIS_VERSION};
 use crate::protocol::resp::parse_integer;
 use crate::store::DATABASES;
 
 const GROUP: &str = "server";
 
-pub(super) const COMMANDS: &[Command] = &[
-    Command::new("info", -1, DANGEROUS, info).docs(
+pub(super) const COMMANDS: &[CommandSpec] = &[
+    CommandSpec::new("info", -1, DANGEROUS, info).docs(
         GROUP,
         "1.0.0",
         "[section [section ...]]",
         "Tells about the server, section by section.",
     ),
-    Command::new("time", 1, FAST, time).docs(
+    CommandSpec::new("time", 1, FAST, time).docs(
         GROUP,
         "2.6.0",
         "",
         "Returns the server's time: Unix seconds, and microseconds to the millisecond.",
     ),
-    Command::new("memory", -2, 0, help)
+    CommandSpec::new("memory", -2, 0, help)
         .docs(GROUP, "4.0.0", "", "A container for commands about memory.")
         .subcommands(&[
-            Command::new("help", 2, 0, help).docs(GROUP, "4.0.0", "", "Shows this list."),
-            Command::new("usage", -3, READONLY, usage)
+            CommandSpec::new("help", 2, 0, help).docs(GROUP, "4.0.0", "", "Shows this list."),
+            CommandSpec::new("usage", -3, READONLY, usage)
                 .keys(2, 2, 1)
                 .docs(
                     GROUP,
@@ -44,9 +44,9 @@ pub(super) const COMMANDS: &[Command] = &[
         ]),
 ];
 
-type Section = (&'static str, fn(&Ctx<'_>, &mut Lines));
+type InfoSection = (&'static str, fn(&Context<'_>, &mut InfoText));
 
-const SECTIONS: &[Section] = &[
+const SECTIONS: &[InfoSection] = &[
     ("Server", server),
     ("Clients", clients),
     ("Memory", memory),
@@ -55,7 +55,7 @@ const SECTIONS: &[Section] = &[
     ("Keyspace", keyspace),
 ];
 
-fn info(ctx: &mut Ctx<'_>) {
+fn info(ctx: &mut Context<'_>) {
     let asked = ctx.args.from(1);
     let wanted = |name: &str| {
         asked.is_empty()
@@ -65,27 +65,27 @@ fn info(ctx: &mut Ctx<'_>) {
                     .any(|section| word.eq_ignore_ascii_case(section.as_bytes()))
             })
     };
-    let mut lines = Lines::default();
+    let mut info = InfoText::default();
     for (name, section) in SECTIONS {
         if wanted(name) {
-            if !lines.text.is_empty() {
-                lines.text.push_str("\r\n");
+            if !info.text.is_empty() {
+                info.text.push_str("\r\n");
             }
             // Writing to a string can't fail, here and below.
-            let _ = write!(lines.text, "# {name}\r\n");
-            section(ctx, &mut lines);
+            let _ = write!(info.text, "# {name}\r\n");
+            section(ctx, &mut info);
         }
     }
-    ctx.reply.verbatim("txt", &lines.text);
+    ctx.reply.verbatim("txt", &info.text);
 }
 
 /// The text of INFO.
 #[derive(Default)]
-struct Lines {
+struct InfoText {
     text: String,
 }
 
-impl Lines {
+impl InfoText {
     fn put(&mut self, name: &str, value: impl Display) {
         let _ = write!(self.text, "{name}:{value}\r\n");
     }
@@ -112,66 +112,69 @@ fn human(bytes: u64) -> String {
     format!("{value:.2}{}", UNITS[unit])
 }
 
-fn server(ctx: &Ctx<'_>, lines: &mut Lines) {
+fn server(ctx: &Context<'_>, text: &mut InfoText) {
     let now = ctx.store.now_ms();
-    let uptime = now.saturating_sub(ctx.resp.started_ms) / 1000;
-    lines.put("redis_version", REDIS_VERSION);
-    lines.put("larder_version", env!("CARGO_PKG_VERSION"));
-    lines.put("redis_mode", "standalone");
-    lines.put("os", std::env::consts::OS);
-    lines.put("arch_bits", usize::BITS);
-    lines.put("process_id", std::process::id());
-    lines.put("server_time_usec", now * 1000);
-    lines.put("uptime_in_seconds", uptime);
-    lines.put("uptime_in_days", uptime / 86400);
+    let uptime = now.saturating_sub(ctx.service.started_ms) / 1000;
+    text.put("redis_version", REDIS_VERSION);
+    text.put("larder_version", env!("CARGO_PKG_VERSION"));
+    text.put("redis_mode", "standalone");
+    text.put("os", std::env::consts::OS);
+    text.put("arch_bits", usize::BITS);
+    text.put("process_id", std::process::id());
+    text.put("server_time_usec", now * 1000);
+    text.put("uptime_in_seconds", uptime);
+    text.put("uptime_in_days", uptime / 86400);
 }
 
-fn clients(ctx: &Ctx<'_>, lines: &mut Lines) {
-    lines.put("connected_clients", ctx.resp.clients.len());
-    lines.put("maxclients", ctx.resp.connections.max());
-    lines.put("blocked_clients", 0);
-    lines.put("tracking_clients", 0);
+fn clients(ctx: &Context<'_>, text: &mut InfoText) {
+    text.put("connected_clients", ctx.service.clients.len());
+    text.put("maxclients", ctx.service.connections.max());
+    text.put("blocked_clients", 0);
+    text.put("tracking_clients", 0);
 }
 
-fn memory(ctx: &Ctx<'_>, lines: &mut Lines) {
-    lines.put_bytes("used_memory", ctx.store.used());
-    lines.put_bytes("maxmemory", ctx.store.memory());
-    lines.put("maxmemory_policy", MAXMEMORY_POLICY);
+fn memory(ctx: &Context<'_>, text: &mut InfoText) {
+    text.put_bytes("used_memory", ctx.store.used());
+    text.put_bytes("maxmemory", ctx.store.memory());
+    text.put("maxmemory_policy", MAXMEMORY_POLICY);
 }
 
-fn stats(ctx: &Ctx<'_>, lines: &mut Lines) {
+fn stats(ctx: &Context<'_>, text: &mut InfoText) {
     let stats = ctx.store.stats();
-    let connections = &ctx.resp.connections;
-    lines.put("total_connections_received", connections.total());
-    lines.put("total_commands_processed", ctx.resp.commands.load(Relaxed));
-    lines.put("total_net_input_bytes", connections.bytes_read());
-    lines.put("total_net_output_bytes", connections.bytes_written());
-    lines.put("rejected_connections", connections.rejected());
-    lines.put("expired_keys", stats.expired);
-    lines.put("evicted_keys", stats.evictions);
-    lines.put("keyspace_hits", stats.hits);
-    lines.put("keyspace_misses", stats.misses);
-    lines.put("total_error_replies", ctx.resp.errors.load(Relaxed));
+    let connections = &ctx.service.connections;
+    text.put("total_connections_received", connections.total());
+    text.put(
+        "total_commands_processed",
+        ctx.service.commands.load(Relaxed),
+    );
+    text.put("total_net_input_bytes", connections.bytes_read());
+    text.put("total_net_output_bytes", connections.bytes_written());
+    text.put("rejected_connections", connections.rejected());
+    text.put("expired_keys", stats.expired);
+    text.put("evicted_keys", stats.evictions);
+    text.put("keyspace_hits", stats.hits);
+    text.put("keyspace_misses", stats.misses);
+    text.put("total_error_replies", ctx.service.errors.load(Relaxed));
 }
 
 /// Clients that follow a failover ask for the role.
-fn replication(_: &Ctx<'_>, lines: &mut Lines) {
-    lines.put("role", "master");
-    lines.put("connected_slaves", 0);
+fn replication(_: &Context<'_>, text: &mut InfoText) {
+    text.put("role", "master");
+    text.put("connected_slaves", 0);
 }
 
-fn keyspace(ctx: &Ctx<'_>, lines: &mut Lines) {
+fn keyspace(ctx: &Context<'_>, text: &mut InfoText) {
     for db in 0..DATABASES {
         let keys = ctx.store.len(db);
         if keys > 0 {
             let expiring = ctx.store.expiring(db);
             let value = format!("keys={keys},expires={expiring},avg_ttl=0");
-            lines.put(&format!("db{db}"), value);
+            text.put(&format!("db{db}"), value);
         }
     }
 }
 
-fn time(ctx: &mut Ctx<'_>) {
+fn time(ctx: &mut Context<'_>) {
     let now = ctx.store.now_ms();
     ctx.reply.array(2);
     ctx.reply
@@ -180,7 +183,7 @@ fn time(ctx: &mut Ctx<'_>) {
         .bulk(itoa::Buffer::new().format(now % 1000 * 1000).as_bytes());
 }
 
-fn usage(ctx: &mut Ctx<'_>) {
+fn usage(ctx: &mut Context<'_>) {
     let args = ctx.args;
     let mut options = args.from(3).iter();
     while let Some(option) = options.next() {

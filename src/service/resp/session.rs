@@ -2,7 +2,7 @@
 //! them.
 //!
 //! ```text
-//!   input ─▶ Reader ─▶ Table::find ─▶ arity ─▶ password? ─▶ in MULTI? ─▶ run ─▶ output
+//!   input ─▶ Reader ─▶ CommandTable::find ─▶ arity ─▶ password? ─▶ in MULTI? ─▶ run ─▶ output
 //!                         │             │          │            └▶ queue, +QUEUED
 //!                         └─────────────┴──────────┴▶ error (and a transaction is spoiled)
 //! ```
@@ -18,35 +18,37 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::Shared;
-use super::client::{
-    CLOSE, Client, MULTI, REPLY_OFF, REPLY_SKIP, REPLY_SKIP_NEXT, UNAUTHENTICATED,
+use super::ServiceState;
+use super::client_state::{
+    CLOSE, ClientState, MULTI, REPLY_OFF, REPLY_SKIP, REPLY_SKIP_NEXT, UNAUTHENTICATED,
 };
 use super::errors;
-use super::table::{EXCLUSIVE, Entry, Found, IMMEDIATE, NO_AUTH, TABLE, Table};
-use crate::protocol::resp::{Args, Limits, Reader, Reply, Step, Words};
+use super::table::{
+    CommandEntry, CommandLookup, CommandTable, EXCLUSIVE, IMMEDIATE, NO_AUTH, TABLE,
+};
+use crate::protocol::resp::{CommandArgs, CommandWords, Limits, ReadOutcome, Reader, Reply};
 use crate::server::limits::OUTPUT_SOFT_LIMIT;
 use crate::server::{Next, Session, Turn};
 use crate::store::{self, Store};
 
 thread_local! {
     /// The words of the command at hand; one set for all sessions of a worker.
-    static WORDS: RefCell<Words> = RefCell::default();
+    static WORDS: RefCell<CommandWords> = RefCell::default();
 }
 
 /// Everything a command needs.
-pub(crate) struct Ctx<'a> {
+pub(crate) struct Context<'a> {
     pub store: &'a Store,
-    pub resp: &'a Shared,
-    pub client: &'a mut Client,
+    pub service: &'a ServiceState,
+    pub client: &'a mut ClientState,
     pub reply: Reply<'a>,
     /// The command's name first.
-    pub args: Args<'a>,
+    pub args: CommandArgs<'a>,
     /// What runs; a command that goes by two names can tell which it is.
-    pub entry: &'static Entry,
+    pub entry: &'static CommandEntry,
 }
 
-impl Ctx<'_> {
+impl Context<'_> {
     /// The selected database.
     #[inline]
     pub(crate) fn db(&self) -> u8 {
@@ -55,11 +57,11 @@ impl Ctx<'_> {
 
     /// Closes the connection without an answer, and says why in the log.
     pub(crate) fn close(&mut self, why: &str) {
-        let entry = &self.client.entry;
+        let info = &self.client.info;
         log::warn!(
             "closing client {} ({}): {why}",
-            entry.id,
-            entry.connection.peer_addr()
+            info.id,
+            info.connection.peer_addr()
         );
         self.client.set(CLOSE, true);
     }
@@ -67,13 +69,13 @@ impl Ctx<'_> {
 
 /// A client's side of the protocol.
 pub(crate) struct RespSession {
-    shared: Arc<Shared>,
+    shared: Arc<ServiceState>,
     reader: Reader,
-    client: Client,
+    client: ClientState,
 }
 
 impl RespSession {
-    pub(crate) fn new(shared: Arc<Shared>, client: Client) -> RespSession {
+    pub(crate) fn new(shared: Arc<ServiceState>, client: ClientState) -> RespSession {
         RespSession {
             shared,
             reader: Reader::default(),
@@ -85,7 +87,7 @@ impl RespSession {
 impl Session for RespSession {
     fn turn(&mut self, input: &[u8], output: &mut Vec<u8>) -> Turn {
         WORDS.with_borrow_mut(|words| {
-            let mut run = Run {
+            let mut run = CommandRunner {
                 shared: &self.shared,
                 gate: Some(self.shared.store.share()),
                 table: &TABLE,
@@ -99,22 +101,22 @@ impl Session for RespSession {
 
 impl Drop for RespSession {
     fn drop(&mut self) {
-        self.shared.clients.leave(self.client.entry.id);
+        self.shared.clients.unregister(self.client.info.id);
     }
 }
 
 /// A turn under way.
-struct Run<'a> {
-    shared: &'a Shared,
+struct CommandRunner<'a> {
+    shared: &'a ServiceState,
     /// Empty only while an exclusive command runs.
     gate: Option<store::Shared<'a>>,
-    table: &'static Table,
-    client: &'a mut Client,
+    table: &'static CommandTable,
+    client: &'a mut ClientState,
     out: &'a mut Vec<u8>,
 }
 
-impl Run<'_> {
-    fn turn(&mut self, reader: &mut Reader, input: &[u8], words: &mut Words) -> Turn {
+impl CommandRunner<'_> {
+    fn turn(&mut self, reader: &mut Reader, input: &[u8], words: &mut CommandWords) -> Turn {
         let mut limits = Limits {
             bulk: self.shared.store.max_item_size(),
             request: self.shared.settings.max_request,
@@ -123,7 +125,7 @@ impl Run<'_> {
         let start = self.out.len();
         let mut consumed = 0;
         let mut commands = 0;
-        if self.client.entry.killed.load(Relaxed) {
+        if self.client.info.killed.load(Relaxed) {
             return Turn {
                 consumed: input.len(),
                 next: Next::Close,
@@ -137,7 +139,7 @@ impl Run<'_> {
             let rest = &input[consumed..];
             let before = self.out.len();
             match reader.read(rest, &limits, words) {
-                Step::Command(length) => {
+                ReadOutcome::Command(length) => {
                     consumed += length;
                     let args = words.args(rest);
                     if args.is_empty() {
@@ -146,21 +148,21 @@ impl Run<'_> {
                     commands += 1;
                     self.command(args);
                 }
-                Step::TooLarge(length) => {
+                ReadOutcome::TooLarge(length) => {
                     consumed += length;
                     commands += 1;
                     self.refuse(None, errors::TOO_LARGE.as_bytes());
                 }
-                Step::Incomplete(length) => {
+                ReadOutcome::Incomplete(length) => {
                     consumed += length;
                     break Next::Read;
                 }
-                Step::Bad(error) => {
+                ReadOutcome::Bad(error) => {
                     consumed = input.len();
                     self.refuse(None, &[b"ERR Protocol error: ", &error.text()[..]].concat());
                     break Next::Close;
                 }
-                Step::Overflow => {
+                ReadOutcome::Overflow => {
                     consumed = input.len();
                     self.closing("its request is larger than what is kept of one");
                     break Next::Close;
@@ -176,11 +178,11 @@ impl Run<'_> {
 
     /// Runs one command, or queues or refuses it.
     #[inline]
-    fn command(&mut self, args: Args<'_>) {
+    fn command(&mut self, args: CommandArgs<'_>) {
         let entry = match self.table.find(args) {
-            Found::Command(entry) => entry,
-            Found::Nothing => return self.unknown(args),
-            Found::NoSubcommand(entry) => {
+            CommandLookup::Command(entry) => entry,
+            CommandLookup::Unknown => return self.unknown(args),
+            CommandLookup::UnknownSubcommand(entry) => {
                 return self.refuse(None, &unknown_subcommand(entry, args));
             }
         };
@@ -196,7 +198,7 @@ impl Run<'_> {
                 return self.queue(entry, args);
             }
         }
-        self.client.entry.command.store(entry.number, Relaxed);
+        self.client.info.command.store(entry.number, Relaxed);
         if entry.command.is(EXCLUSIVE) {
             self.gate = None;
             let exclusive = self.shared.store.exclusive();
@@ -209,11 +211,11 @@ impl Run<'_> {
     }
 
     #[inline]
-    fn run(&mut self, entry: &'static Entry, args: Args<'_>) {
+    fn run(&mut self, entry: &'static CommandEntry, args: CommandArgs<'_>) {
         let start = self.out.len();
-        let mut ctx = Ctx {
+        let mut ctx = Context {
             store: &self.shared.store,
-            resp: self.shared,
+            service: self.shared,
             reply: Reply::new(
                 self.out,
                 self.client.resp3(),
@@ -237,7 +239,7 @@ impl Run<'_> {
 
     /// Answers a name that is no command's.
     #[cold]
-    fn unknown(&mut self, args: Args<'_>) {
+    fn unknown(&mut self, args: CommandArgs<'_>) {
         let is = |name: &str| args[0].eq_ignore_ascii_case(name.as_bytes());
         if is("post") || is("host:") {
             // A web page may send a request here without its reader knowing; what follows it must
@@ -249,33 +251,33 @@ impl Run<'_> {
     }
 
     /// Puts a command into the transaction.
-    fn queue(&mut self, entry: &'static Entry, args: Args<'_>) {
-        let queue = &mut self.client.rare().queue;
+    fn queue(&mut self, entry: &'static CommandEntry, args: CommandArgs<'_>) {
+        let queue = &mut self.client.transaction().queue;
         queue.push(entry, args);
         let (length, size) = (queue.len(), queue.size());
         if size > self.shared.settings.max_request {
             self.closing("its transaction is larger than what is kept of one");
             return self.client.set(CLOSE, true);
         }
-        self.client.entry.queued.store(length as i32, Relaxed);
+        self.client.info.queued.store(length as i32, Relaxed);
         self.out.extend_from_slice(b"+QUEUED\r\n");
     }
 
     /// Answers an error without running anything, which spoils the transaction that the client may
     /// be in.
     #[cold]
-    fn refuse(&mut self, entry: Option<&'static Entry>, error: &[u8]) {
+    fn refuse(&mut self, entry: Option<&'static CommandEntry>, error: &[u8]) {
         self.shared.errors.fetch_add(1, Relaxed);
         let mut reply = Reply::new(self.out, self.client.resp3(), usize::MAX);
         if entry.is_some_and(|entry| entry.name == "exec") {
             let why = error.strip_prefix(b"ERR ").unwrap_or(error);
             reply.error([b"EXECABORT Transaction discarded because of: ", why].concat());
-            self.client.take_rare();
+            self.client.end_transaction();
             return;
         }
         reply.error(error);
         if self.client.is(MULTI) {
-            self.client.rare().queue.spoiled = true;
+            self.client.transaction().queue.spoiled = true;
         }
     }
 
@@ -293,18 +295,18 @@ impl Run<'_> {
 
     #[cold]
     fn closing(&self, why: &str) {
-        let entry = &self.client.entry;
+        let info = &self.client.info;
         log::warn!(
             "closing client {} ({}): {why}",
-            entry.id,
-            entry.connection.peer_addr()
+            info.id,
+            info.connection.peer_addr()
         );
     }
 }
 
 /// The error for a name that is no command's, the arguments shown as far as Redis shows them.
 #[cold]
-fn unknown_command(args: Args<'_>) -> Vec<u8> {
+fn unknown_command(args: CommandArgs<'_>) -> Vec<u8> {
     let mut text = b"ERR unknown command '".to_vec();
     text.extend(shown(&args[0], SHOWN));
     text.extend(b"', with args beginning with: ");
@@ -323,7 +325,7 @@ fn unknown_command(args: Args<'_>) -> Vec<u8> {
 
 /// The error for a container without this subcommand.
 #[cold]
-fn unknown_subcommand(container: &Entry, args: Args<'_>) -> Vec<u8> {
+fn unknown_subcommand(container: &CommandEntry, args: CommandArgs<'_>) -> Vec<u8> {
     let mut text = b"ERR unknown subcommand '".to_vec();
     text.extend(shown(&args[1], SHOWN));
     text.extend(b"'. Try ");

@@ -2,39 +2,39 @@
 
 use super::arguments::is;
 use super::errors;
-use super::session::Ctx;
-use crate::protocol::resp::{Args, parse_integer};
+use super::session::Context;
+use crate::protocol::resp::{CommandArgs, parse_integer};
 
 /// Which command's options.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Allowed {
+pub(super) enum OptionSyntax {
     Set,
     Getex,
 }
 
 /// What was asked for.
-pub(super) struct Options {
-    pub only: Only,
+pub(super) struct SetOptions {
+    pub condition: KeyCondition,
     /// Answer the old value.
     pub get: bool,
-    pub expiry: When,
+    pub expiry: ExpiryOption,
 }
 
 /// Whether the key must be there.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Only {
+pub(super) enum KeyCondition {
     Always,
     /// NX
-    Missing,
+    Absent,
     /// XX
     Present,
 }
 
 /// Until when, as it was written; a number is the place of the argument, which is not looked at yet.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum When {
+pub(super) enum ExpiryOption {
     /// Nothing was said: SET clears the expiry, GETEX keeps it.
-    Unsaid(Expiry),
+    Default(NewExpiry),
     /// KEEPTTL
     Keep,
     /// PERSIST
@@ -51,7 +51,7 @@ pub(super) enum When {
 
 /// Until when.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Expiry {
+pub(super) enum NewExpiry {
     Never,
     /// As before.
     Keep,
@@ -60,42 +60,50 @@ pub(super) enum Expiry {
 }
 
 /// Reads the options from number `first` on; `None` is a syntax error.
-pub(super) fn parse(args: Args<'_>, first: usize, allowed: Allowed) -> Option<Options> {
-    let set = allowed == Allowed::Set;
-    let unsaid = When::Unsaid(if set { Expiry::Never } else { Expiry::Keep });
-    let mut options = Options {
-        only: Only::Always,
+pub(super) fn parse(
+    args: CommandArgs<'_>,
+    first: usize,
+    syntax: OptionSyntax,
+) -> Option<SetOptions> {
+    let set = syntax == OptionSyntax::Set;
+    let default = ExpiryOption::Default(if set {
+        NewExpiry::Never
+    } else {
+        NewExpiry::Keep
+    });
+    let mut options = SetOptions {
+        condition: KeyCondition::Always,
         get: false,
-        expiry: unsaid,
+        expiry: default,
     };
     let mut index = first;
     while index < args.len() {
         let option = args.get(index);
         let number = index + 1;
-        if set && is(option, "nx") && options.only != Only::Present {
-            options.only = Only::Missing;
-        } else if set && is(option, "xx") && options.only != Only::Missing {
-            options.only = Only::Present;
+        if set && is(option, "nx") && options.condition != KeyCondition::Present {
+            options.condition = KeyCondition::Absent;
+        } else if set && is(option, "xx") && options.condition != KeyCondition::Absent {
+            options.condition = KeyCondition::Present;
         } else if set && is(option, "get") {
             options.get = true;
         } else {
             let when = match option {
-                option if set && is(option, "keepttl") => When::Keep,
-                option if !set && is(option, "persist") => When::Persist,
-                option if is(option, "ex") => When::Seconds(number),
-                option if is(option, "px") => When::Milliseconds(number),
-                option if is(option, "exat") => When::AtSeconds(number),
-                option if is(option, "pxat") => When::AtMilliseconds(number),
+                option if set && is(option, "keepttl") => ExpiryOption::Keep,
+                option if !set && is(option, "persist") => ExpiryOption::Persist,
+                option if is(option, "ex") => ExpiryOption::Seconds(number),
+                option if is(option, "px") => ExpiryOption::Milliseconds(number),
+                option if is(option, "exat") => ExpiryOption::AtSeconds(number),
+                option if is(option, "pxat") => ExpiryOption::AtMilliseconds(number),
                 _ => return None,
             };
             // The same kind of time twice is allowed, and the last one counts; two kinds are not.
             let same_kind =
                 std::mem::discriminant(&options.expiry) == std::mem::discriminant(&when);
-            if options.expiry != unsaid && !same_kind {
+            if options.expiry != default && !same_kind {
                 return None;
             }
             options.expiry = when;
-            if !matches!(when, When::Keep | When::Persist) {
+            if !matches!(when, ExpiryOption::Keep | ExpiryOption::Persist) {
                 if number == args.len() {
                     return None;
                 }
@@ -107,17 +115,17 @@ pub(super) fn parse(args: Args<'_>, first: usize, allowed: Allowed) -> Option<Op
     Some(options)
 }
 
-impl When {
+impl ExpiryOption {
     /// Reads the number, which must be above zero, and makes a point in time of it; answers the error if it can't.
-    pub(super) fn resolve(self, ctx: &mut Ctx<'_>, now_ms: u64) -> Option<Expiry> {
+    pub(super) fn resolve(self, ctx: &mut Context<'_>, now_ms: u64) -> Option<NewExpiry> {
         let (index, unit, start) = match self {
-            When::Unsaid(expiry) => return Some(expiry),
-            When::Keep => return Some(Expiry::Keep),
-            When::Persist => return Some(Expiry::Never),
-            When::Seconds(index) => (index, 1000, now_ms),
-            When::Milliseconds(index) => (index, 1, now_ms),
-            When::AtSeconds(index) => (index, 1000, 0),
-            When::AtMilliseconds(index) => (index, 1, 0),
+            ExpiryOption::Default(expiry) => return Some(expiry),
+            ExpiryOption::Keep => return Some(NewExpiry::Keep),
+            ExpiryOption::Persist => return Some(NewExpiry::Never),
+            ExpiryOption::Seconds(index) => (index, 1000, now_ms),
+            ExpiryOption::Milliseconds(index) => (index, 1, now_ms),
+            ExpiryOption::AtSeconds(index) => (index, 1000, 0),
+            ExpiryOption::AtMilliseconds(index) => (index, 1, 0),
         };
         let Some(number) = parse_integer(ctx.args.get(index)) else {
             ctx.reply.error(errors::NOT_INTEGER);
@@ -130,13 +138,13 @@ impl When {
         if time.is_none() {
             invalid_expiry(ctx);
         }
-        time.map(|time| Expiry::At(time.unsigned_abs()))
+        time.map(|time| NewExpiry::At(time.unsigned_abs()))
     }
 }
 
 /// Answers that the time makes no sense.
 #[cold]
-pub(super) fn invalid_expiry(ctx: &mut Ctx<'_>) {
+pub(super) fn invalid_expiry(ctx: &mut Context<'_>) {
     let error = format!("ERR invalid expire time in '{}' command", ctx.entry.name);
     ctx.reply.error(error);
 }

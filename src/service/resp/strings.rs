@@ -6,18 +6,18 @@
 //! Cost: a hit is one lock and one copy from the store into the reply. MSET and MSETNX run alone, because their keys
 //! must appear together; MGET runs beside others and can't meet a half-done MSET for the same reason.
 
-use super::arguments::refused;
+use super::arguments::reply_refused;
 use super::errors;
-use super::session::Ctx;
-use super::set_options::{self, Allowed, Expiry, Only};
-use super::table::{Command, DENYOOM, EXCLUSIVE, FAST, READONLY, WRITE};
+use super::session::Context;
+use super::set_options::{self, ExpiryOption, KeyCondition, NewExpiry, OptionSyntax};
+use super::table::{CommandSpec, DENYOOM, EXCLUSIVE, FAST, READONLY, WRITE};
 use crate::store::{Entry, Refused};
 
-pub(super) const COMMANDS: &[Command] = &[
-    Command::new("get", 2, READONLY | FAST, get)
+pub(super) const COMMANDS: &[CommandSpec] = &[
+    CommandSpec::new("get", 2, READONLY | FAST, get)
         .keys(1, 1, 1)
         .docs("string", "1.0.0", "key", "Returns the value of a key."),
-    Command::new("set", -3, WRITE | DENYOOM, set)
+    CommandSpec::new("set", -3, WRITE | DENYOOM, set)
         .keys(1, 1, 1)
         .docs(
             "string",
@@ -25,7 +25,7 @@ pub(super) const COMMANDS: &[Command] = &[
             "key value [NX|XX] [GET] [EX seconds|PX milliseconds|EXAT time|PXAT time|KEEPTTL]",
             "Stores a value under a key, whatever was there before.",
         ),
-    Command::new("setnx", 3, WRITE | DENYOOM | FAST, setnx)
+    CommandSpec::new("setnx", 3, WRITE | DENYOOM | FAST, setnx)
         .keys(1, 1, 1)
         .docs(
             "string",
@@ -33,7 +33,7 @@ pub(super) const COMMANDS: &[Command] = &[
             "key value",
             "Stores a value if the key is not there yet.",
         ),
-    Command::new("setex", 4, WRITE | DENYOOM, setex)
+    CommandSpec::new("setex", 4, WRITE | DENYOOM, setex)
         .keys(1, 1, 1)
         .docs(
             "string",
@@ -41,7 +41,7 @@ pub(super) const COMMANDS: &[Command] = &[
             "key seconds value",
             "Stores a value for so many seconds.",
         ),
-    Command::new("psetex", 4, WRITE | DENYOOM, psetex)
+    CommandSpec::new("psetex", 4, WRITE | DENYOOM, psetex)
         .keys(1, 1, 1)
         .docs(
             "string",
@@ -49,7 +49,7 @@ pub(super) const COMMANDS: &[Command] = &[
             "key milliseconds value",
             "Stores a value for so many milliseconds.",
         ),
-    Command::new("getset", 3, WRITE | DENYOOM | FAST, getset)
+    CommandSpec::new("getset", 3, WRITE | DENYOOM | FAST, getset)
         .keys(1, 1, 1)
         .docs(
             "string",
@@ -57,7 +57,7 @@ pub(super) const COMMANDS: &[Command] = &[
             "key value",
             "Stores a value and returns the old one.",
         ),
-    Command::new("getdel", 2, WRITE | FAST, getdel)
+    CommandSpec::new("getdel", 2, WRITE | FAST, getdel)
         .keys(1, 1, 1)
         .docs(
             "string",
@@ -65,7 +65,7 @@ pub(super) const COMMANDS: &[Command] = &[
             "key",
             "Returns the value of a key and deletes the key.",
         ),
-    Command::new("getex", -2, WRITE | FAST, getex)
+    CommandSpec::new("getex", -2, WRITE | FAST, getex)
         .keys(1, 1, 1)
         .docs(
             "string",
@@ -73,7 +73,7 @@ pub(super) const COMMANDS: &[Command] = &[
             "key [EX seconds|PX milliseconds|EXAT time|PXAT time|PERSIST]",
             "Returns the value of a key and sets when the key expires.",
         ),
-    Command::new("mget", -2, READONLY | FAST, mget)
+    CommandSpec::new("mget", -2, READONLY | FAST, mget)
         .keys(1, -1, 1)
         .docs(
             "string",
@@ -81,7 +81,7 @@ pub(super) const COMMANDS: &[Command] = &[
             "key [key ...]",
             "Returns the values of some keys.",
         ),
-    Command::new("mset", -3, WRITE | DENYOOM | EXCLUSIVE, mset)
+    CommandSpec::new("mset", -3, WRITE | DENYOOM | EXCLUSIVE, mset)
         .keys(1, -1, 2)
         .docs(
             "string",
@@ -89,7 +89,7 @@ pub(super) const COMMANDS: &[Command] = &[
             "key value [key value ...]",
             "Stores some values in one step.",
         ),
-    Command::new("msetnx", -3, WRITE | DENYOOM | EXCLUSIVE, msetnx)
+    CommandSpec::new("msetnx", -3, WRITE | DENYOOM | EXCLUSIVE, msetnx)
         .keys(1, -1, 2)
         .docs(
             "string",
@@ -99,7 +99,7 @@ pub(super) const COMMANDS: &[Command] = &[
         ),
 ];
 
-fn get(ctx: &mut Ctx<'_>) {
+fn get(ctx: &mut Context<'_>) {
     let key = ctx.args.get(1);
     let mut tree = ctx.store.lock(key);
     let Some(node) = tree.find(ctx.client.db(), &[key]) else {
@@ -111,14 +111,14 @@ fn get(ctx: &mut Ctx<'_>) {
     }
 }
 
-fn set(ctx: &mut Ctx<'_>) {
+fn set(ctx: &mut Context<'_>) {
     if ctx.args.len() == 3 {
         return match store(ctx, 2, None) {
             Ok(()) => ctx.reply.ok(),
-            Err(why) => refused(&mut ctx.reply, why),
+            Err(why) => reply_refused(&mut ctx.reply, why),
         };
     }
-    let Some(options) = set_options::parse(ctx.args, 3, Allowed::Set) else {
+    let Some(options) = set_options::parse(ctx.args, 3, OptionSyntax::Set) else {
         return ctx.reply.error(errors::SYNTAX);
     };
     let now_ms = ctx.store.now_ms();
@@ -139,16 +139,16 @@ fn set(ctx: &mut Ctx<'_>) {
             None => return ctx.reply.error(errors::WRONGTYPE),
         }
     }
-    let allowed = match options.only {
-        Only::Always => true,
-        Only::Missing => node.is_none(),
-        Only::Present => node.is_some(),
+    let allowed = match options.condition {
+        KeyCondition::Always => true,
+        KeyCondition::Absent => node.is_none(),
+        KeyCondition::Present => node.is_some(),
     };
     if allowed {
         let expires_ms = match expiry {
-            Expiry::Never => None,
-            Expiry::Keep => node.and_then(|node| tree.item(node).expires_ms()),
-            Expiry::At(time) => Some(time),
+            NewExpiry::Never => None,
+            NewExpiry::Keep => node.and_then(|node| tree.item(node).expires_ms()),
+            NewExpiry::At(time) => Some(time),
         };
         let value: &[&[u8]] = &[ctx.args.get(2)];
         let entry = Entry {
@@ -157,7 +157,7 @@ fn set(ctx: &mut Ctx<'_>) {
             expires_ms,
         };
         if let Err(why) = tree.put(db, &[key], entry) {
-            return refused(&mut ctx.reply, why);
+            return reply_refused(&mut ctx.reply, why);
         }
         if expires_ms.is_some_and(|time| time <= now_ms)
             && let Some(node) = tree.peek(db, &[key])
@@ -174,7 +174,7 @@ fn set(ctx: &mut Ctx<'_>) {
 
 /// Stores the argument at `index` under the key, in place of what is there.
 #[inline]
-fn store(ctx: &mut Ctx<'_>, index: usize, expires_ms: Option<u64>) -> Result<(), Refused> {
+fn store(ctx: &mut Context<'_>, index: usize, expires_ms: Option<u64>) -> Result<(), Refused> {
     let key = ctx.args.get(1);
     let value: &[&[u8]] = &[ctx.args.get(index)];
     let entry = Entry {
@@ -188,7 +188,7 @@ fn store(ctx: &mut Ctx<'_>, index: usize, expires_ms: Option<u64>) -> Result<(),
         .map(|_| ())
 }
 
-fn setnx(ctx: &mut Ctx<'_>) {
+fn setnx(ctx: &mut Context<'_>) {
     let (db, key) = (ctx.client.db(), ctx.args.get(1));
     let mut tree = ctx.store.lock(key);
     if tree.peek(db, &[key]).is_some() {
@@ -204,30 +204,30 @@ fn setnx(ctx: &mut Ctx<'_>) {
         },
     ) {
         Ok(_) => ctx.reply.integer(1),
-        Err(why) => refused(&mut ctx.reply, why),
+        Err(why) => reply_refused(&mut ctx.reply, why),
     }
 }
 
-fn setex(ctx: &mut Ctx<'_>) {
-    set_for(ctx, set_options::When::Seconds(2));
+fn setex(ctx: &mut Context<'_>) {
+    set_for(ctx, ExpiryOption::Seconds(2));
 }
 
-fn psetex(ctx: &mut Ctx<'_>) {
-    set_for(ctx, set_options::When::Milliseconds(2));
+fn psetex(ctx: &mut Context<'_>) {
+    set_for(ctx, ExpiryOption::Milliseconds(2));
 }
 
-fn set_for(ctx: &mut Ctx<'_>, when: set_options::When) {
+fn set_for(ctx: &mut Context<'_>, expiry: ExpiryOption) {
     let now_ms = ctx.store.now_ms();
-    let Some(Expiry::At(time)) = when.resolve(ctx, now_ms) else {
+    let Some(NewExpiry::At(time)) = expiry.resolve(ctx, now_ms) else {
         return;
     };
     match store(ctx, 3, Some(time)) {
         Ok(()) => ctx.reply.ok(),
-        Err(why) => refused(&mut ctx.reply, why),
+        Err(why) => reply_refused(&mut ctx.reply, why),
     }
 }
 
-fn getset(ctx: &mut Ctx<'_>) {
+fn getset(ctx: &mut Context<'_>) {
     let (db, key) = (ctx.client.db(), ctx.args.get(1));
     let mut tree = ctx.store.lock(key);
     let old = match tree.find(db, &[key]) {
@@ -246,7 +246,7 @@ fn getset(ctx: &mut Ctx<'_>) {
             ..Entry::default()
         },
     ) {
-        return refused(&mut ctx.reply, why);
+        return reply_refused(&mut ctx.reply, why);
     }
     match old {
         Some(old) => ctx.reply.bulk(&old),
@@ -254,7 +254,7 @@ fn getset(ctx: &mut Ctx<'_>) {
     }
 }
 
-fn getdel(ctx: &mut Ctx<'_>) {
+fn getdel(ctx: &mut Context<'_>) {
     let key = ctx.args.get(1);
     let mut tree = ctx.store.lock(key);
     let Some(node) = tree.find(ctx.client.db(), &[key]) else {
@@ -267,8 +267,8 @@ fn getdel(ctx: &mut Ctx<'_>) {
     tree.remove(node);
 }
 
-fn getex(ctx: &mut Ctx<'_>) {
-    let Some(options) = set_options::parse(ctx.args, 2, Allowed::Getex) else {
+fn getex(ctx: &mut Context<'_>) {
+    let Some(options) = set_options::parse(ctx.args, 2, OptionSyntax::Getex) else {
         return ctx.reply.error(errors::SYNTAX);
     };
     let now_ms = ctx.store.now_ms();
@@ -286,13 +286,13 @@ fn getex(ctx: &mut Ctx<'_>) {
     };
     ctx.reply.bulk(tree.item(node).value().unwrap_or_default());
     match expiry {
-        Expiry::Keep => {}
-        Expiry::At(time) if time <= now_ms => tree.remove(node),
-        Expiry::At(time) => {
+        NewExpiry::Keep => {}
+        NewExpiry::At(time) if time <= now_ms => tree.remove(node),
+        NewExpiry::At(time) => {
             tree.set_expiry(node, Some(time));
             tree.bump(node);
         }
-        Expiry::Never => {
+        NewExpiry::Never => {
             if tree.item(node).expires_ms().is_some() {
                 tree.set_expiry(node, None);
                 tree.bump(node);
@@ -301,7 +301,7 @@ fn getex(ctx: &mut Ctx<'_>) {
     }
 }
 
-fn mget(ctx: &mut Ctx<'_>) {
+fn mget(ctx: &mut Context<'_>) {
     let db = ctx.client.db();
     let keys = ctx.args.from(1);
     ctx.reply.array(keys.len());
@@ -318,7 +318,7 @@ fn mget(ctx: &mut Ctx<'_>) {
     }
 }
 
-fn mset(ctx: &mut Ctx<'_>) {
+fn mset(ctx: &mut Context<'_>) {
     if ctx.args.len().is_multiple_of(2) {
         return ctx
             .reply
@@ -326,11 +326,11 @@ fn mset(ctx: &mut Ctx<'_>) {
     }
     match store_all(ctx) {
         Ok(()) => ctx.reply.ok(),
-        Err(why) => refused(&mut ctx.reply, why),
+        Err(why) => reply_refused(&mut ctx.reply, why),
     }
 }
 
-fn msetnx(ctx: &mut Ctx<'_>) {
+fn msetnx(ctx: &mut Context<'_>) {
     if ctx.args.len().is_multiple_of(2) {
         return ctx
             .reply
@@ -344,12 +344,12 @@ fn msetnx(ctx: &mut Ctx<'_>) {
     }
     match store_all(ctx) {
         Ok(()) => ctx.reply.integer(1),
-        Err(why) => refused(&mut ctx.reply, why),
+        Err(why) => reply_refused(&mut ctx.reply, why),
     }
 }
 
 /// Stores every pair, or nothing if one of them is larger than the store takes.
-fn store_all(ctx: &mut Ctx<'_>) -> Result<(), Refused> {
+fn store_all(ctx: &mut Context<'_>) -> Result<(), Refused> {
     let db = ctx.client.db();
     let most = ctx.store.max_item_size();
     let pairs = || {

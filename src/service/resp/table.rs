@@ -9,8 +9,8 @@ use std::ops::Range;
 use std::sync::LazyLock;
 
 use super::FAMILIES;
-use super::session::Ctx;
-use crate::protocol::resp::Args;
+use super::session::Context;
+use crate::protocol::resp::CommandArgs;
 
 /// The command may change the store.
 pub(crate) const WRITE: u32 = 1 << 0;
@@ -32,7 +32,7 @@ pub(crate) const EXCLUSIVE: u32 = 1 << 7;
 pub(crate) const DANGEROUS: u32 = 1 << 8;
 
 /// One command or subcommand.
-pub(crate) struct Command {
+pub(crate) struct CommandSpec {
     /// In lower case.
     pub name: &'static str,
     /// Number of arguments, the name (and a container's name) counted; negative for "at least".
@@ -48,19 +48,19 @@ pub(crate) struct Command {
     pub syntax: &'static str,
     pub summary: &'static str,
     /// Not empty for a container: `CLIENT`, `CONFIG`.
-    pub subcommands: &'static [Command],
-    pub run: fn(&mut Ctx<'_>),
+    pub subcommands: &'static [CommandSpec],
+    pub run: fn(&mut Context<'_>),
 }
 
-impl Command {
+impl CommandSpec {
     /// A command without keys and documentation.
     pub(crate) const fn new(
         name: &'static str,
         arity: i32,
         flags: u32,
-        run: fn(&mut Ctx<'_>),
-    ) -> Command {
-        Command {
+        run: fn(&mut Context<'_>),
+    ) -> CommandSpec {
+        CommandSpec {
             name,
             arity,
             flags,
@@ -75,7 +75,7 @@ impl Command {
     }
 
     /// Which arguments are keys.
-    pub(crate) const fn keys(mut self, first: i32, last: i32, step: i32) -> Command {
+    pub(crate) const fn keys(mut self, first: i32, last: i32, step: i32) -> CommandSpec {
         self.keys = (first, last, step);
         self
     }
@@ -86,7 +86,7 @@ impl Command {
         since: &'static str,
         syntax: &'static str,
         summary: &'static str,
-    ) -> Command {
+    ) -> CommandSpec {
         self.group = group;
         self.since = since;
         self.syntax = syntax;
@@ -95,7 +95,7 @@ impl Command {
     }
 
     /// Makes it a container of subcommands. Its own function runs only when no subcommand is named.
-    pub(crate) const fn subcommands(mut self, subcommands: &'static [Command]) -> Command {
+    pub(crate) const fn subcommands(mut self, subcommands: &'static [CommandSpec]) -> CommandSpec {
         self.subcommands = subcommands;
         self
     }
@@ -117,8 +117,8 @@ impl Command {
 }
 
 /// A place in the table.
-pub(crate) struct Entry {
-    pub command: &'static Command,
+pub(crate) struct CommandEntry {
+    pub command: &'static CommandSpec,
     /// `get`, or `client|id` for a subcommand.
     pub name: String,
     /// Its own position.
@@ -128,17 +128,17 @@ pub(crate) struct Entry {
 }
 
 /// What the words of a request name.
-pub(crate) enum Found {
-    Command(&'static Entry),
+pub(crate) enum CommandLookup {
+    Command(&'static CommandEntry),
     /// No command of this name.
-    Nothing,
+    Unknown,
     /// A container, but no subcommand of this name.
-    NoSubcommand(&'static Entry),
+    UnknownSubcommand(&'static CommandEntry),
 }
 
 /// Every command, found by name.
-pub(crate) struct Table {
-    entries: Vec<Entry>,
+pub(crate) struct CommandTable {
+    entries: Vec<CommandEntry>,
     /// Positions in `entries`, by hash; [`EMPTY`] where there is none.
     slots: [u16; SLOTS],
 }
@@ -148,25 +148,25 @@ const SLOTS: usize = 512;
 const EMPTY: u16 = u16::MAX;
 
 /// The one table.
-pub(crate) static TABLE: LazyLock<Table> = LazyLock::new(Table::build);
+pub(crate) static TABLE: LazyLock<CommandTable> = LazyLock::new(CommandTable::build);
 
-impl Table {
-    fn build() -> Table {
-        let mut table = Table {
+impl CommandTable {
+    fn build() -> CommandTable {
+        let mut table = CommandTable {
             entries: Vec::new(),
             slots: [EMPTY; SLOTS],
         };
         for command in FAMILIES.iter().copied().flatten() {
             let number = table.entries.len() as u16;
             let first = number + 1;
-            table.entries.push(Entry {
+            table.entries.push(CommandEntry {
                 command,
                 name: command.name.to_owned(),
                 number,
                 subcommands: first..first + command.subcommands.len() as u16,
             });
             for (number, subcommand) in (first..).zip(command.subcommands) {
-                table.entries.push(Entry {
+                table.entries.push(CommandEntry {
                     command: subcommand,
                     name: format!("{}|{}", command.name, subcommand.name),
                     number,
@@ -184,22 +184,22 @@ impl Table {
 
     /// What `args` ask for.
     #[inline]
-    pub(crate) fn find(&'static self, args: Args<'_>) -> Found {
+    pub(crate) fn find(&'static self, args: CommandArgs<'_>) -> CommandLookup {
         let Some(entry) = self.command(args.get(0)) else {
-            return Found::Nothing;
+            return CommandLookup::Unknown;
         };
         if entry.subcommands.is_empty() || args.len() == 1 {
-            return Found::Command(entry);
+            return CommandLookup::Command(entry);
         }
         match self.subcommand(entry, args.get(1)) {
-            Some(entry) => Found::Command(entry),
-            None => Found::NoSubcommand(entry),
+            Some(entry) => CommandLookup::Command(entry),
+            None => CommandLookup::UnknownSubcommand(entry),
         }
     }
 
     /// The command of this name, upper or lower case.
     #[inline]
-    pub(crate) fn command(&self, name: &[u8]) -> Option<&Entry> {
+    pub(crate) fn command(&self, name: &[u8]) -> Option<&CommandEntry> {
         let mut slot = hash(name);
         loop {
             let entry = self.entries.get(usize::from(self.slots[slot]))?;
@@ -211,24 +211,28 @@ impl Table {
     }
 
     /// The subcommand of this name.
-    pub(crate) fn subcommand(&self, container: &Entry, name: &[u8]) -> Option<&Entry> {
+    pub(crate) fn subcommand(
+        &self,
+        container: &CommandEntry,
+        name: &[u8],
+    ) -> Option<&CommandEntry> {
         self.subcommands(container)
             .iter()
             .find(|entry| entry.command.name.as_bytes().eq_ignore_ascii_case(name))
     }
 
-    pub(crate) fn subcommands(&self, container: &Entry) -> &[Entry] {
+    pub(crate) fn subcommands(&self, container: &CommandEntry) -> &[CommandEntry] {
         let Range { start, end } = container.subcommands.clone();
         &self.entries[usize::from(start)..usize::from(end)]
     }
 
-    /// The entry at a position that an [`Entry`] has told.
-    pub(crate) fn entry(&self, number: u16) -> Option<&Entry> {
+    /// The entry at a position that an [`CommandEntry`] has told.
+    pub(crate) fn entry(&self, number: u16) -> Option<&CommandEntry> {
         self.entries.get(usize::from(number))
     }
 
     /// The entry of a full name, `get` or `client|id`.
-    pub(crate) fn by_full_name(&self, name: &[u8]) -> Option<&Entry> {
+    pub(crate) fn by_full_name(&self, name: &[u8]) -> Option<&CommandEntry> {
         match memchr::memchr(b'|', name) {
             None => self.command(name),
             Some(bar) => self.subcommand(self.command(&name[..bar])?, &name[bar + 1..]),
@@ -236,12 +240,12 @@ impl Table {
     }
 
     /// The commands and, each after its container, the subcommands.
-    pub(crate) fn all(&self) -> impl Iterator<Item = &Entry> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = &CommandEntry> {
         self.entries.iter()
     }
 
     /// The commands, without subcommands.
-    pub(crate) fn commands(&self) -> impl Iterator<Item = &Entry> {
+    pub(crate) fn commands(&self) -> impl Iterator<Item = &CommandEntry> {
         self.entries
             .iter()
             .filter(|entry| !entry.name.contains('|'))

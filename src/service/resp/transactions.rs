@@ -14,24 +14,24 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::client::{MULTI, Rare};
-use super::session::Ctx;
-use super::table::{Command, EXCLUSIVE, Entry, FAST, IMMEDIATE};
-use crate::protocol::resp::{Args, Words};
+use super::client_state::{MULTI, Transaction};
+use super::session::Context;
+use super::table::{CommandEntry, CommandSpec, EXCLUSIVE, FAST, IMMEDIATE};
+use crate::protocol::resp::{CommandArgs, CommandWords};
 use crate::store::Store;
 
 /// The commands between MULTI and EXEC.
 #[derive(Default)]
-pub(crate) struct Queue {
-    words: Words,
+pub(crate) struct CommandQueue {
+    words: CommandWords,
     /// Each command and where its words end; they begin where those of the one before end.
-    commands: Vec<(&'static Entry, usize)>,
+    commands: Vec<(&'static CommandEntry, usize)>,
     /// A command was refused: EXEC will not run any.
     pub spoiled: bool,
 }
 
-impl Queue {
-    pub(crate) fn push(&mut self, entry: &'static Entry, args: Args<'_>) {
+impl CommandQueue {
+    pub(crate) fn push(&mut self, entry: &'static CommandEntry, args: CommandArgs<'_>) {
         self.words.extend_from(args);
         self.commands.push((entry, self.words.len()));
     }
@@ -46,7 +46,7 @@ impl Queue {
     }
 
     /// The commands in order.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&'static Entry, Args<'_>)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&'static CommandEntry, CommandArgs<'_>)> {
         let mut first = 0;
         self.commands.iter().map(move |&(entry, end)| {
             let args = self.words.slice(first, end);
@@ -57,32 +57,32 @@ impl Queue {
 }
 
 /// A key as it was when it was watched.
-pub(crate) struct Watch {
+pub(crate) struct WatchedKey {
     pub db: u8,
     pub key: Box<[u8]>,
     pub cas: u64,
 }
 
-pub(super) const COMMANDS: &[Command] = &[
-    Command::new("multi", 1, FAST | IMMEDIATE, multi).docs(
+pub(super) const COMMANDS: &[CommandSpec] = &[
+    CommandSpec::new("multi", 1, FAST | IMMEDIATE, multi).docs(
         GROUP,
         "1.2.0",
         "",
         "Begins a transaction: commands are queued until EXEC.",
     ),
-    Command::new("exec", 1, IMMEDIATE | EXCLUSIVE, exec).docs(
+    CommandSpec::new("exec", 1, IMMEDIATE | EXCLUSIVE, exec).docs(
         GROUP,
         "1.2.0",
         "",
         "Runs the queued commands as one.",
     ),
-    Command::new("discard", 1, FAST | IMMEDIATE, discard).docs(
+    CommandSpec::new("discard", 1, FAST | IMMEDIATE, discard).docs(
         GROUP,
         "2.0.0",
         "",
         "Drops the queued commands.",
     ),
-    Command::new("watch", -2, FAST | IMMEDIATE, watch)
+    CommandSpec::new("watch", -2, FAST | IMMEDIATE, watch)
         .keys(1, -1, 1)
         .docs(
             GROUP,
@@ -90,25 +90,30 @@ pub(super) const COMMANDS: &[Command] = &[
             "key [key ...]",
             "Makes EXEC fail if one of the keys has changed by then.",
         ),
-    Command::new("unwatch", 1, FAST, unwatch).docs(GROUP, "2.2.0", "", "Forgets the watched keys."),
+    CommandSpec::new("unwatch", 1, FAST, unwatch).docs(
+        GROUP,
+        "2.2.0",
+        "",
+        "Forgets the watched keys.",
+    ),
 ];
 
 const GROUP: &str = "transactions";
 
-fn multi(ctx: &mut Ctx<'_>) {
+fn multi(ctx: &mut Context<'_>) {
     if ctx.client.is(MULTI) {
         return ctx.reply.error("ERR MULTI calls can not be nested");
     }
     ctx.client.set(MULTI, true);
-    ctx.client.entry.queued.store(0, Relaxed);
+    ctx.client.info.queued.store(0, Relaxed);
     ctx.reply.ok();
 }
 
-fn exec(ctx: &mut Ctx<'_>) {
+fn exec(ctx: &mut Context<'_>) {
     if !ctx.client.is(MULTI) {
         return ctx.reply.error("ERR EXEC without MULTI");
     }
-    let Rare { queue, watches, .. } = ctx.client.take_rare();
+    let Transaction { queue, watches, .. } = ctx.client.end_transaction();
     if queue.spoiled {
         return ctx
             .reply
@@ -122,9 +127,9 @@ fn exec(ctx: &mut Ctx<'_>) {
     }
     ctx.reply.array(queue.len());
     for (entry, args) in queue.iter() {
-        let mut one = Ctx {
+        let mut one = Context {
             store: ctx.store,
-            resp: ctx.resp,
+            service: ctx.service,
             client: ctx.client,
             reply: ctx.reply.lend(),
             args,
@@ -138,38 +143,38 @@ fn exec(ctx: &mut Ctx<'_>) {
     }
 }
 
-fn discard(ctx: &mut Ctx<'_>) {
+fn discard(ctx: &mut Context<'_>) {
     if !ctx.client.is(MULTI) {
         return ctx.reply.error("ERR DISCARD without MULTI");
     }
-    ctx.client.take_rare();
+    ctx.client.end_transaction();
     ctx.reply.ok();
 }
 
-fn watch(ctx: &mut Ctx<'_>) {
+fn watch(ctx: &mut Context<'_>) {
     if ctx.client.is(MULTI) {
         return ctx.reply.error("ERR WATCH inside MULTI is not allowed");
     }
     let db = ctx.db();
     for key in ctx.args.from(1).iter() {
         let cas = cas(ctx.store, db, key);
-        let rare = ctx.client.rare();
+        let transaction = ctx.client.transaction();
         // A key that is watched twice must be unchanged since the first time; both are kept.
-        rare.watches.push(Watch {
+        transaction.watches.push(WatchedKey {
             db,
             key: key.into(),
             cas,
         });
-        rare.watched += size_of::<Watch>() + key.len();
-        if rare.watched > ctx.resp.settings.max_request {
+        transaction.watched_bytes += size_of::<WatchedKey>() + key.len();
+        if transaction.watched_bytes > ctx.service.settings.max_request {
             return ctx.close("it watches more keys than are kept");
         }
     }
-    ctx.client.entry.watching.store(true, Relaxed);
+    ctx.client.info.watching.store(true, Relaxed);
     ctx.reply.ok();
 }
 
-fn unwatch(ctx: &mut Ctx<'_>) {
+fn unwatch(ctx: &mut Context<'_>) {
     // Inside EXEC there is nothing left to forget.
     ctx.client.unwatch();
     ctx.reply.ok();

@@ -1,14 +1,14 @@
 //! The keys of a request, found by their [`Place`].
 
 use crate::protocol::memcached::text;
-use crate::protocol::resp::{Args, parse_integer};
+use crate::protocol::resp::{CommandArgs, parse_integer};
 
 use crate::protocol::framing::request::table::Place;
 
 /// The keys of a request, in their order.
 #[derive(Clone, Copy, Default)]
 pub struct Keys<'a> {
-    args: Option<(Args<'a>, Found)>,
+    args: Option<(CommandArgs<'a>, Found)>,
     words: text::Words<'a>,
 }
 
@@ -47,7 +47,7 @@ impl Found {
 }
 
 impl<'a> Keys<'a> {
-    pub(crate) fn of_args(args: Args<'a>, found: Found) -> Keys<'a> {
+    pub(crate) fn of_args(args: CommandArgs<'a>, found: Found) -> Keys<'a> {
         Keys {
             args: Some((args, found)),
             words: text::Words::default(),
@@ -75,7 +75,7 @@ impl<'a> Keys<'a> {
 /// told; the upstream says what is wrong with such a command.
 ///
 /// Every position that comes out lies below `total`, not always among what has arrived.
-pub(crate) fn find(place: Place, args: Args<'_>, total: usize) -> Option<Found> {
+pub(crate) fn find(place: Place, args: CommandArgs<'_>, total: usize) -> Option<Found> {
     let arrived = args.len() == total;
     match place {
         Place::None => None,
@@ -122,7 +122,7 @@ pub(crate) fn find(place: Place, args: Args<'_>, total: usize) -> Option<Found> 
 }
 
 /// Keys that follow their number.
-fn counted(args: Args<'_>, at: usize, total: usize) -> Option<Found> {
+fn counted(args: CommandArgs<'_>, at: usize, total: usize) -> Option<Found> {
     if args.len() <= at {
         return None;
     }
@@ -132,6 +132,6 @@ fn counted(args: Args<'_>, at: usize, total: usize) -> Option<Found> {
 }
 
 /// Where a word stands, in capital letters or not.
-pub(crate) fn word(args: Args<'_>, from: usize, word: &[u8]) -> Option<usize> {
+pub(crate) fn word(args: CommandArgs<'_>, from: usize, word: &[u8]) -> Option<usize> {
     (from..args.len()).find(|at| args[*at].eq_ignore_ascii_case(word))
 }

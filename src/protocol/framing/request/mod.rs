@@ -24,7 +24,7 @@ mod table;
 use std::borrow::Cow;
 
 use crate::protocol::memcached::text::{self, Command};
-use crate::protocol::resp::{Args, Reader, Words};
+use crate::protocol::resp::{CommandArgs, CommandWords, Reader};
 
 use crate::protocol::framing::reply::Shape;
 
@@ -37,7 +37,7 @@ pub const REQUEST_LIMIT: usize = 1024 * 1024;
 /// What a worker lends its cutters, so that a quiet client costs next to nothing.
 #[derive(Debug, Default)]
 pub struct Scratch {
-    words: Words,
+    words: CommandWords,
     /// A request in other bytes than those that came.
     rebuilt: Vec<u8>,
     /// A key that came in base64.
@@ -116,7 +116,7 @@ pub struct Request<'a> {
 /// The words of a request, as its protocol has them.
 #[derive(Clone, Copy)]
 pub(crate) enum Source<'a> {
-    Resp(Args<'a>),
+    Resp(CommandArgs<'a>),
     Memcached(Command<'a>),
     /// The flags of a meta command.
     Meta(text::Words<'a>),
@@ -132,7 +132,7 @@ impl<'a> Request<'a> {
     }
 
     /// The words of a RESP request, its name first; none for memcached.
-    pub fn args(&self) -> Option<Args<'a>> {
+    pub fn args(&self) -> Option<CommandArgs<'a>> {
         match self.source {
             Source::Resp(args) => Some(args),
             _ => None,
@@ -219,7 +219,7 @@ pub enum Join {
 #[derive(Clone, Copy)]
 pub enum Local<'a> {
     /// A command of Redis about the connection between client and server.
-    Resp(StateCommand, Args<'a>),
+    Resp(StateCommand, CommandArgs<'a>),
     /// `version`, `stats`, `quit`, `mn` and `shutdown` of memcached.
     Memcached(Command<'a>),
 }

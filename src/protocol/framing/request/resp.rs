@@ -4,7 +4,7 @@
 //! with which words, is the reader's matter and Redis's.
 
 use crate::protocol::framing::reply::{Framer, Shape};
-use crate::protocol::resp::{Args, Limits, Reader, Reply, Step, write_request};
+use crate::protocol::resp::{CommandArgs, Limits, ReadOutcome, Reader, Reply, write_request};
 
 use crate::protocol::framing::request::keys::{self, Found};
 use crate::protocol::framing::request::table::{self, Entry, Place, Way};
@@ -30,7 +30,7 @@ const UNKNOWN: Entry = Entry {
 pub(super) fn cut<'a>(reader: &mut Reader, input: &'a [u8], scratch: &'a mut Scratch) -> Cut<'a> {
     let Scratch { words, rebuilt, .. } = scratch;
     match reader.read(input, &LIMITS, words) {
-        Step::Command(consumed) => {
+        ReadOutcome::Command(consumed) => {
             let args = words.args(input);
             if args.is_empty() {
                 return Cut::Nothing(consumed);
@@ -51,11 +51,11 @@ pub(super) fn cut<'a>(reader: &mut Reader, input: &'a [u8], scratch: &'a mut Scr
             };
             Cut::Request(request(args, bytes), consumed)
         }
-        Step::Incomplete(_) => Cut::Incomplete,
-        Step::Overflow => Cut::Large(large(words.args(input), input)),
+        ReadOutcome::Incomplete(_) => Cut::Incomplete,
+        ReadOutcome::Overflow => Cut::Large(large(words.args(input), input)),
         // No bulk string is over the limit, so this has no way to come about; closing harms nobody else.
-        Step::TooLarge(_) => bad(b"invalid bulk length"),
-        Step::Bad(error) => bad(&error.text()),
+        ReadOutcome::TooLarge(_) => bad(b"invalid bulk length"),
+        ReadOutcome::Bad(error) => bad(&error.text()),
     }
 }
 
@@ -76,7 +76,7 @@ fn bad(text: &[u8]) -> Cut<'static> {
     }
 }
 
-fn request<'a>(args: Args<'a>, bytes: &'a [u8]) -> Request<'a> {
+fn request<'a>(args: CommandArgs<'a>, bytes: &'a [u8]) -> Request<'a> {
     let entry = table::find(&args[0]).unwrap_or(&UNKNOWN);
     Request {
         bytes,
@@ -88,7 +88,7 @@ fn request<'a>(args: Args<'a>, bytes: &'a [u8]) -> Request<'a> {
     }
 }
 
-fn route<'a>(entry: &Entry, args: Args<'a>) -> Route<'a> {
+fn route<'a>(entry: &Entry, args: CommandArgs<'a>) -> Route<'a> {
     let found = || keys::find(entry.place, args, args.len());
     let keys = || found().map_or(Keys::default(), |found| Keys::of_args(args, found));
     let second = |words: &[&str]| {
@@ -122,7 +122,7 @@ fn route<'a>(entry: &Entry, args: Args<'a>) -> Route<'a> {
     }
 }
 
-fn by_keys(args: Args<'_>, found: Option<Found>) -> Route<'_> {
+fn by_keys(args: CommandArgs<'_>, found: Option<Found>) -> Route<'_> {
     match found.map(|found| (found.single(), found)) {
         None => Route::Any,
         Some((Some(only), _)) => Route::Key(args.get(only)),
@@ -131,13 +131,13 @@ fn by_keys(args: Args<'_>, found: Option<Found>) -> Route<'_> {
 }
 
 /// Whether a `BLOCK` stands among the options, which end at `STREAMS`.
-fn blocks(args: Args<'_>) -> bool {
+fn blocks(args: CommandArgs<'_>) -> bool {
     let end = keys::word(args, 1, b"streams").unwrap_or(args.len());
     keys::word(args, 1, b"block").is_some_and(|at| at < end)
 }
 
 /// What can be told of a request of which only the first words have arrived.
-fn large<'a>(args: Args<'a>, input: &[u8]) -> Large<'a> {
+fn large<'a>(args: CommandArgs<'a>, input: &[u8]) -> Large<'a> {
     let entry = match args.len() {
         0 => &UNKNOWN,
         _ => table::find(&args[0]).unwrap_or(&UNKNOWN),

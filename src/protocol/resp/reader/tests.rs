@@ -30,26 +30,26 @@ fn read(pieces: &[&[u8]], limits: &Limits) -> Vec<Seen> {
         held.extend_from_slice(piece);
         loop {
             // Another connection of the same worker has used the words meanwhile.
-            let mut words = Words::default();
+            let mut words = CommandWords::default();
             match reader.read(&held, limits, &mut words) {
-                Step::Command(length) => {
+                ReadOutcome::Command(length) => {
                     let args = words.args(&held);
                     seen.push(Seen::Command(args.iter().map(<[u8]>::to_vec).collect()));
                     held.drain(..length);
                 }
-                Step::TooLarge(length) => {
+                ReadOutcome::TooLarge(length) => {
                     seen.push(Seen::TooLarge);
                     held.drain(..length);
                 }
-                Step::Incomplete(length) => {
+                ReadOutcome::Incomplete(length) => {
                     held.drain(..length);
                     break;
                 }
-                Step::Bad(error) => {
+                ReadOutcome::Bad(error) => {
                     seen.push(Seen::Bad(error));
                     return seen;
                 }
-                Step::Overflow => {
+                ReadOutcome::Overflow => {
                     seen.push(Seen::Overflow);
                     return seen;
                 }
@@ -162,9 +162,12 @@ fn a_length_that_is_only_named_takes_no_memory() {
         ..LIMITS
     };
     let mut reader = Reader::default();
-    let mut words = Words::default();
-    assert_eq!(reader.read(input, &limits, &mut words), Step::Incomplete(0));
-    let (place, kept) = &**reader.half.as_ref().expect("a command is half read");
+    let mut words = CommandWords::default();
+    assert_eq!(
+        reader.read(input, &limits, &mut words),
+        ReadOutcome::Incomplete(0)
+    );
+    let (place, kept) = &**reader.partial.as_ref().expect("a command is partly read");
     assert_eq!(place.words, 2_147_483_647);
     assert!(kept.is_empty());
 }
@@ -224,9 +227,9 @@ fn a_line_has_a_longest_length() {
 fn a_million_commands_in_one_packet() {
     let input = b"*1\r\n$1\r\nx\r\n".repeat(1_000_000);
     let mut reader = Reader::default();
-    let mut words = Words::default();
+    let mut words = CommandWords::default();
     let (mut at, mut commands) = (0, 0);
-    while let Step::Command(length) = reader.read(&input[at..], &LIMITS, &mut words) {
+    while let ReadOutcome::Command(length) = reader.read(&input[at..], &LIMITS, &mut words) {
         at += length;
         commands += 1;
     }
@@ -236,5 +239,5 @@ fn a_million_commands_in_one_packet() {
 #[test]
 fn half_a_command_costs_little_and_none_costs_a_pointer() {
     assert_eq!(size_of::<Reader>(), 8);
-    assert!(size_of::<(Place, Words)>() <= 128);
+    assert!(size_of::<(PartialCommand, CommandWords)>() <= 128);
 }

@@ -3,17 +3,17 @@
 use std::fmt::Write;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::client::{CLOSE, Entry, REPLY_OFF, REPLY_SKIP, REPLY_SKIP_NEXT};
-use super::command::help;
+use super::client_state::{CLOSE, ClientInfo, REPLY_OFF, REPLY_SKIP, REPLY_SKIP_NEXT};
+use super::command_docs::help;
 use super::connection::is_name;
 use super::errors;
-use super::session::Ctx;
-use super::table::{ADMIN, Command, DANGEROUS, FAST, TABLE};
-use crate::protocol::resp::{Args, parse_integer};
+use super::session::Context;
+use super::table::{ADMIN, CommandSpec, DANGEROUS, FAST, TABLE};
+use crate::protocol::resp::{CommandArgs, parse_integer};
 
 const GROUP: &str = "connection";
 
-pub(super) const COMMANDS: &[Command] = &[Command::new("client", -2, 0, help)
+pub(super) const COMMANDS: &[CommandSpec] = &[CommandSpec::new("client", -2, 0, help)
     .docs(
         GROUP,
         "2.4.0",
@@ -21,64 +21,64 @@ pub(super) const COMMANDS: &[Command] = &[Command::new("client", -2, 0, help)
         "A container for commands about clients.",
     )
     .subcommands(&[
-        Command::new("getname", 2, 0, getname).docs(
+        CommandSpec::new("getname", 2, 0, getname).docs(
             GROUP,
             "2.6.9",
             "",
             "Returns the name of this connection.",
         ),
-        Command::new("getredir", 2, 0, getredir).docs(
+        CommandSpec::new("getredir", 2, 0, getredir).docs(
             GROUP,
             "6.0.0",
             "",
             "Returns where invalidations are redirected to: nowhere.",
         ),
-        Command::new("help", 2, 0, help).docs(GROUP, "5.0.0", "", "Shows this list."),
-        Command::new("id", 2, 0, id).docs(
+        CommandSpec::new("help", 2, 0, help).docs(GROUP, "5.0.0", "", "Shows this list."),
+        CommandSpec::new("id", 2, 0, id).docs(
             GROUP,
             "5.0.0",
             "",
             "Returns the number of this connection.",
         ),
-        Command::new("info", 2, 0, info).docs(GROUP, "6.2.0", "", "Describes this connection."),
-        Command::new("kill", -3, ADMIN | DANGEROUS, kill).docs(
+        CommandSpec::new("info", 2, 0, info).docs(GROUP, "6.2.0", "", "Describes this connection."),
+        CommandSpec::new("kill", -3, ADMIN | DANGEROUS, kill).docs(
             GROUP,
             "2.4.0",
             "ip:port | [ID client-id] [TYPE NORMAL|MASTER|REPLICA|PUBSUB] [USER username] \
              [ADDR ip:port] [LADDR ip:port] [SKIPME YES|NO]",
             "Closes connections.",
         ),
-        Command::new("list", -2, ADMIN | DANGEROUS, list).docs(
+        CommandSpec::new("list", -2, ADMIN | DANGEROUS, list).docs(
             GROUP,
             "2.4.0",
             "[TYPE NORMAL|MASTER|REPLICA|PUBSUB] [ID client-id [client-id ...]]",
             "Describes connections, a line each.",
         ),
-        Command::new("no-evict", 3, ADMIN | DANGEROUS, no_evict).docs(
+        CommandSpec::new("no-evict", 3, ADMIN | DANGEROUS, no_evict).docs(
             GROUP,
             "7.0.0",
             "ON|OFF",
             "Marks this connection as one to keep. None is ever closed to save memory.",
         ),
-        Command::new("reply", 3, 0, reply).docs(
+        CommandSpec::new("reply", 3, 0, reply).docs(
             GROUP,
             "3.2.0",
             "ON|OFF|SKIP",
             "Chooses whether commands are answered.",
         ),
-        Command::new("setname", 3, 0, setname).docs(
+        CommandSpec::new("setname", 3, 0, setname).docs(
             GROUP,
             "2.6.9",
             "connection-name",
             "Gives this connection a name.",
         ),
-        Command::new("trackinginfo", 2, 0, trackinginfo).docs(
+        CommandSpec::new("trackinginfo", 2, 0, trackinginfo).docs(
             GROUP,
             "6.2.0",
             "",
             "Tells that client side caching is off.",
         ),
-        Command::new("unblock", -3, ADMIN | DANGEROUS | FAST, unblock).docs(
+        CommandSpec::new("unblock", -3, ADMIN | DANGEROUS | FAST, unblock).docs(
             GROUP,
             "5.0.0",
             "client-id [TIMEOUT|ERROR]",
@@ -86,32 +86,32 @@ pub(super) const COMMANDS: &[Command] = &[Command::new("client", -2, 0, help)
         ),
     ])];
 
-fn id(ctx: &mut Ctx<'_>) {
-    ctx.reply.integer(ctx.client.entry.id as i64);
+fn id(ctx: &mut Context<'_>) {
+    ctx.reply.integer(ctx.client.info.id as i64);
 }
 
-fn getname(ctx: &mut Ctx<'_>) {
-    match ctx.client.entry.name() {
+fn getname(ctx: &mut Context<'_>) {
+    match ctx.client.info.name() {
         name if name.is_empty() => ctx.reply.null(),
         name => ctx.reply.bulk(&name),
     }
 }
 
-fn setname(ctx: &mut Ctx<'_>) {
+fn setname(ctx: &mut Context<'_>) {
     let name = ctx.args.get(2);
     if !is_name(name) {
         return ctx.reply.error(errors::CLIENT_NAME);
     }
-    ctx.client.entry.set_name(name);
+    ctx.client.info.set_name(name);
     ctx.reply.ok();
 }
 
 /// Client side caching isn't there, so nothing is redirected.
-fn getredir(ctx: &mut Ctx<'_>) {
+fn getredir(ctx: &mut Context<'_>) {
     ctx.reply.integer(-1);
 }
 
-fn trackinginfo(ctx: &mut Ctx<'_>) {
+fn trackinginfo(ctx: &mut Context<'_>) {
     ctx.reply.map(3);
     ctx.reply.bulk(b"flags");
     ctx.reply.set(1);
@@ -122,8 +122,8 @@ fn trackinginfo(ctx: &mut Ctx<'_>) {
     ctx.reply.array(0);
 }
 
-/// No command blocks, so nobody can be unblocked.
-fn unblock(ctx: &mut Ctx<'_>) {
+/// No command blocks, so no client can be unblocked.
+fn unblock(ctx: &mut Context<'_>) {
     let how_fits = match ctx.args.len() {
         3 => true,
         4 => is(ctx.args.get(3), "timeout") || is(ctx.args.get(3), "error"),
@@ -148,15 +148,15 @@ fn unblock(ctx: &mut Ctx<'_>) {
     }
 }
 
-fn no_evict(ctx: &mut Ctx<'_>) {
+fn no_evict(ctx: &mut Context<'_>) {
     let Some(on) = on_or_off(ctx.args.get(2)) else {
         return ctx.reply.error(errors::SYNTAX);
     };
-    ctx.client.entry.no_evict.store(on, Relaxed);
+    ctx.client.info.no_evict.store(on, Relaxed);
     ctx.reply.ok();
 }
 
-fn reply(ctx: &mut Ctx<'_>) {
+fn reply(ctx: &mut Context<'_>) {
     let how = ctx.args.get(2);
     if is(how, "skip") {
         let off = ctx.client.is(REPLY_OFF);
@@ -173,13 +173,13 @@ fn reply(ctx: &mut Ctx<'_>) {
     }
 }
 
-fn info(ctx: &mut Ctx<'_>) {
+fn info(ctx: &mut Context<'_>) {
     let mut text = String::new();
-    describe(&ctx.client.entry, &mut text);
+    describe(&ctx.client.info, &mut text);
     ctx.reply.verbatim("txt", &text);
 }
 
-fn list(ctx: &mut Ctx<'_>) {
+fn list(ctx: &mut Context<'_>) {
     let args = ctx.args;
     let mut ids = None;
     let mut ordinary = true;
@@ -203,14 +203,14 @@ fn list(ctx: &mut Ctx<'_>) {
         // In the order asked for.
         Some(ids) => {
             for id in ids {
-                if let Some(entry) = ctx.resp.clients.get(id as u64) {
-                    describe(&entry, &mut text);
+                if let Some(info) = ctx.service.clients.get(id as u64) {
+                    describe(&info, &mut text);
                 }
             }
         }
         None if ordinary => {
-            for entry in ctx.resp.clients.all() {
-                describe(&entry, &mut text);
+            for info in ctx.service.clients.all() {
+                describe(&info, &mut text);
             }
         }
         None => {}
@@ -220,7 +220,7 @@ fn list(ctx: &mut Ctx<'_>) {
 
 /// Whether the type is the one that every client of larder has; answers the error and returns none
 /// if it is no type.
-fn client_type(ctx: &mut Ctx<'_>, kind: &[u8]) -> Option<bool> {
+fn client_type(ctx: &mut Context<'_>, kind: &[u8]) -> Option<bool> {
     if is(kind, "normal") {
         return Some(true);
     }
@@ -237,14 +237,14 @@ fn client_type(ctx: &mut Ctx<'_>, kind: &[u8]) -> Option<bool> {
 
 /// One line of CLIENT LIST. What larder doesn't have (subscriptions, tracking) is told as Redis
 /// tells its absence.
-fn describe(entry: &Entry, text: &mut String) {
-    let connection = &entry.connection;
-    let queued = entry.queued.load(Relaxed);
+fn describe(info: &ClientInfo, text: &mut String) {
+    let connection = &info.connection;
+    let queued = info.queued.load(Relaxed);
     let mut flags = String::new();
     for (flag, set) in [
         ('x', queued >= 0),
-        ('c', entry.killed.load(Relaxed)),
-        ('e', entry.no_evict.load(Relaxed)),
+        ('c', info.killed.load(Relaxed)),
+        ('e', info.no_evict.load(Relaxed)),
     ] {
         if set {
             flags.push(flag);
@@ -254,77 +254,77 @@ fn describe(entry: &Entry, text: &mut String) {
         flags.push('N');
     }
     let command = TABLE
-        .entry(entry.command.load(Relaxed))
+        .entry(info.command.load(Relaxed))
         .map_or("NULL", |entry| entry.name.as_str());
     // Writing to a string can't fail.
     let _ = writeln!(
         text,
         "id={} addr={} laddr={} name={} age={} idle={} flags={flags} db={} sub=0 psub=0 ssub=0 \
          multi={queued} cmd={command} user=default redir=-1 resp={}",
-        entry.id,
+        info.id,
         connection.peer_addr(),
         connection.local_addr(),
-        String::from_utf8_lossy(&entry.name()),
+        String::from_utf8_lossy(&info.name()),
         connection.age().as_secs(),
         connection.idle().as_secs(),
-        entry.db.load(Relaxed),
-        if entry.resp3.load(Relaxed) { 3 } else { 2 },
+        info.db.load(Relaxed),
+        if info.resp3.load(Relaxed) { 3 } else { 2 },
     );
 }
 
 /// Which clients CLIENT KILL means.
 #[derive(Default)]
-struct Filter<'a> {
+struct KillFilter<'a> {
     id: Option<u64>,
     address: Option<&'a [u8]>,
     local_address: Option<&'a [u8]>,
     /// A type that no client has was asked for.
-    nobody: bool,
-    keep_self: bool,
+    matches_none: bool,
+    skip_self: bool,
 }
 
-impl Filter<'_> {
-    fn takes(&self, entry: &Entry, own: u64) -> bool {
-        let connection = &entry.connection;
+impl KillFilter<'_> {
+    fn matches(&self, info: &ClientInfo, own: u64) -> bool {
+        let connection = &info.connection;
         let is = |wanted: Option<&[u8]>, address: &dyn Fn() -> String| {
             wanted.is_none_or(|wanted| address().as_bytes() == wanted)
         };
-        let spared = self.keep_self && entry.id == own;
-        if self.nobody || spared || entry.killed.load(Relaxed) {
+        let spared = self.skip_self && info.id == own;
+        if self.matches_none || spared || info.killed.load(Relaxed) {
             return false;
         }
-        self.id.is_none_or(|id| id == entry.id)
+        self.id.is_none_or(|id| id == info.id)
             && is(self.address, &|| connection.peer_addr())
             && is(self.local_address, &|| connection.local_addr())
     }
 }
 
-fn kill(ctx: &mut Ctx<'_>) {
+fn kill(ctx: &mut Context<'_>) {
     let old_form = ctx.args.len() == 3;
     let filter = if old_form {
-        Some(Filter {
+        Some(KillFilter {
             address: Some(ctx.args.get(2)),
-            ..Filter::default()
+            ..KillFilter::default()
         })
     } else {
         filter(ctx, ctx.args.from(2))
     };
     let Some(filter) = filter else { return };
-    let own = ctx.client.entry.id;
+    let own = ctx.client.info.id;
     let mut killed = 0;
-    for entry in ctx.resp.clients.all() {
-        if !filter.takes(&entry, own) {
+    for info in ctx.service.clients.all() {
+        if !filter.matches(&info, own) {
             continue;
         }
         killed += 1;
-        if entry.id == own {
+        if info.id == own {
             // After the answer.
             ctx.client.set(CLOSE, true);
         } else {
             // The flag is for a turn that is about to begin, the socket for one that waits for
             // bytes.
-            entry.killed.store(true, Relaxed);
-            entry.connection.kill();
+            info.killed.store(true, Relaxed);
+            info.connection.kill();
         }
     }
     match (old_form, killed) {
@@ -335,10 +335,10 @@ fn kill(ctx: &mut Ctx<'_>) {
 }
 
 /// Reads the options of CLIENT KILL; answers the error and returns none if they are wrong.
-fn filter<'a>(ctx: &mut Ctx<'_>, options: Args<'a>) -> Option<Filter<'a>> {
-    let mut filter = Filter {
-        keep_self: true,
-        ..Filter::default()
+fn filter<'a>(ctx: &mut Context<'_>, options: CommandArgs<'a>) -> Option<KillFilter<'a>> {
+    let mut filter = KillFilter {
+        skip_self: true,
+        ..KillFilter::default()
     };
     for at in (0..options.len()).step_by(2) {
         let option = options.get(at);
@@ -356,7 +356,7 @@ fn filter<'a>(ctx: &mut Ctx<'_>, options: Args<'a>) -> Option<Filter<'a>> {
                 }
             }
         } else if is(option, "type") {
-            filter.nobody |= !client_type(ctx, value)?;
+            filter.matches_none |= !client_type(ctx, value)?;
         } else if is(option, "addr") {
             filter.address = Some(value);
         } else if is(option, "laddr") {
@@ -368,7 +368,7 @@ fn filter<'a>(ctx: &mut Ctx<'_>, options: Args<'a>) -> Option<Filter<'a>> {
                 return None;
             }
         } else if is(option, "skipme") && (is(value, "yes") || is(value, "no")) {
-            filter.keep_self = is(value, "yes");
+            filter.skip_self = is(value, "yes");
         } else {
             ctx.reply.error(errors::SYNTAX);
             return None;

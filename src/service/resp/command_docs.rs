@@ -3,44 +3,45 @@
 
 use super::errors;
 use super::glob;
-use super::session::Ctx;
+use super::session::Context;
 use super::table::{
-    ADMIN, Command, DANGEROUS, DENYOOM, Entry, FAST, Found, NO_AUTH, READONLY, TABLE, WRITE,
+    ADMIN, CommandEntry, CommandLookup, CommandSpec, DANGEROUS, DENYOOM, FAST, NO_AUTH, READONLY,
+    TABLE, WRITE,
 };
-use crate::protocol::resp::Args;
+use crate::protocol::resp::CommandArgs;
 
 const GROUP: &str = "server";
 
-pub(super) const COMMANDS: &[Command] = &[Command::new("command", -1, 0, all)
+pub(super) const COMMANDS: &[CommandSpec] = &[CommandSpec::new("command", -1, 0, all)
     .docs(GROUP, "2.8.13", "", "Describes all commands.")
     .subcommands(&[
-        Command::new("count", 2, 0, count).docs(GROUP, "2.8.13", "", "Counts the commands."),
-        Command::new("docs", -2, 0, docs).docs(
+        CommandSpec::new("count", 2, 0, count).docs(GROUP, "2.8.13", "", "Counts the commands."),
+        CommandSpec::new("docs", -2, 0, docs).docs(
             GROUP,
             "7.0.0",
             "[command-name [command-name ...]]",
             "Says what commands are for.",
         ),
-        Command::new("getkeys", -4, 0, getkeys).docs(
+        CommandSpec::new("getkeys", -4, 0, getkeys).docs(
             GROUP,
             "2.8.13",
             "command [arg [arg ...]]",
             "Returns which arguments of a command are keys.",
         ),
-        Command::new("getkeysandflags", -4, 0, getkeysandflags).docs(
+        CommandSpec::new("getkeysandflags", -4, 0, getkeysandflags).docs(
             GROUP,
             "7.0.0",
             "command [arg [arg ...]]",
             "Returns which arguments of a command are keys, and what is done to them.",
         ),
-        Command::new("help", 2, 0, help).docs(GROUP, "5.0.0", "", "Shows this list."),
-        Command::new("info", -2, 0, info).docs(
+        CommandSpec::new("help", 2, 0, help).docs(GROUP, "5.0.0", "", "Shows this list."),
+        CommandSpec::new("info", -2, 0, info).docs(
             GROUP,
             "2.8.13",
             "[command-name [command-name ...]]",
             "Describes commands.",
         ),
-        Command::new("list", -2, 0, list).docs(
+        CommandSpec::new("list", -2, 0, list).docs(
             GROUP,
             "7.0.0",
             "[FILTERBY MODULE name|ACLCAT category|PATTERN pattern]",
@@ -49,7 +50,7 @@ pub(super) const COMMANDS: &[Command] = &[Command::new("command", -1, 0, all)
     ])];
 
 /// The HELP of a container: its subcommands, their arguments, what they do.
-pub(super) fn help(ctx: &mut Ctx<'_>) {
+pub(super) fn help(ctx: &mut Context<'_>) {
     let Some(container) = TABLE.command(ctx.args.get(0)) else {
         return ctx.reply.error(errors::SYNTAX);
     };
@@ -68,18 +69,18 @@ pub(super) fn help(ctx: &mut Ctx<'_>) {
     }
 }
 
-fn all(ctx: &mut Ctx<'_>) {
+fn all(ctx: &mut Context<'_>) {
     ctx.reply.array(TABLE.commands().count());
     for entry in TABLE.commands() {
         describe(ctx, entry);
     }
 }
 
-fn count(ctx: &mut Ctx<'_>) {
+fn count(ctx: &mut Context<'_>) {
     ctx.reply.integer(TABLE.commands().count() as i64);
 }
 
-fn info(ctx: &mut Ctx<'_>) {
+fn info(ctx: &mut Context<'_>) {
     let names = ctx.args.from(2);
     if names.is_empty() {
         return all(ctx);
@@ -97,7 +98,7 @@ fn info(ctx: &mut Ctx<'_>) {
     }
 }
 
-fn docs(ctx: &mut Ctx<'_>) {
+fn docs(ctx: &mut Context<'_>) {
     let names = ctx.args.from(2);
     let wanted: Vec<_> = if names.is_empty() {
         TABLE.commands().collect()
@@ -116,7 +117,7 @@ fn docs(ctx: &mut Ctx<'_>) {
     }
 }
 
-fn list(ctx: &mut Ctx<'_>) {
+fn list(ctx: &mut Context<'_>) {
     let args = ctx.args;
     let is = |index: usize, word: &[u8]| args.get(index).eq_ignore_ascii_case(word);
     let names: Vec<_> = match args.len() {
@@ -124,7 +125,7 @@ fn list(ctx: &mut Ctx<'_>) {
         5 if is(2, b"filterby") && is(3, b"module") => Vec::new(),
         5 if is(2, b"filterby") && is(3, b"aclcat") => {
             let category = args.get(4).to_ascii_lowercase();
-            let of = |entry: &&Entry| {
+            let of = |entry: &&CommandEntry| {
                 categories(entry.command)
                     .iter()
                     .any(|one| one.as_bytes()[1..] == category)
@@ -133,7 +134,7 @@ fn list(ctx: &mut Ctx<'_>) {
         }
         5 if is(2, b"filterby") && is(3, b"pattern") => {
             let pattern = args.get(4).to_ascii_lowercase();
-            let fits = |entry: &&Entry| glob::matches(&pattern, entry.name.as_bytes());
+            let fits = |entry: &&CommandEntry| glob::matches(&pattern, entry.name.as_bytes());
             TABLE.all().filter(fits).map(|entry| &entry.name).collect()
         }
         _ => return ctx.reply.error(errors::SYNTAX),
@@ -144,7 +145,7 @@ fn list(ctx: &mut Ctx<'_>) {
     }
 }
 
-fn getkeys(ctx: &mut Ctx<'_>) {
+fn getkeys(ctx: &mut Context<'_>) {
     let args = ctx.args.from(2);
     if let Some((_, keys)) = keys(ctx, args) {
         ctx.reply.array(keys.len());
@@ -154,7 +155,7 @@ fn getkeys(ctx: &mut Ctx<'_>) {
     }
 }
 
-fn getkeysandflags(ctx: &mut Ctx<'_>) {
+fn getkeysandflags(ctx: &mut Context<'_>) {
     let args = ctx.args.from(2);
     if let Some((command, keys)) = keys(ctx, args) {
         ctx.reply.array(keys.len());
@@ -172,8 +173,11 @@ fn getkeysandflags(ctx: &mut Ctx<'_>) {
 
 /// Which of a command's arguments are keys; answers the error and returns none if there is no such
 /// command or no key.
-fn keys(ctx: &mut Ctx<'_>, args: Args<'_>) -> Option<(&'static Command, Vec<usize>)> {
-    let Found::Command(entry) = TABLE.find(args) else {
+fn keys(
+    ctx: &mut Context<'_>,
+    args: CommandArgs<'_>,
+) -> Option<(&'static CommandSpec, Vec<usize>)> {
+    let CommandLookup::Command(entry) = TABLE.find(args) else {
         ctx.reply.error("ERR Invalid command specified");
         return None;
     };
@@ -199,7 +203,7 @@ fn keys(ctx: &mut Ctx<'_>, args: Args<'_>) -> Option<(&'static Command, Vec<usiz
 }
 
 /// One element of COMMAND's answer.
-fn describe(ctx: &mut Ctx<'_>, entry: &Entry) {
+fn describe(ctx: &mut Context<'_>, entry: &CommandEntry) {
     let command = entry.command;
     let reply = &mut ctx.reply;
     reply.array(10);
@@ -234,7 +238,7 @@ fn describe(ctx: &mut Ctx<'_>, entry: &Entry) {
 
 /// Where the keys are, in the words of Redis 7: begin at an argument, take every so many up to the
 /// last.
-fn key_specification(ctx: &mut Ctx<'_>, command: &Command) {
+fn key_specification(ctx: &mut Context<'_>, command: &CommandSpec) {
     let (first, last, step) = command.keys;
     let reply = &mut ctx.reply;
     reply.map(3);
@@ -268,7 +272,7 @@ fn key_specification(ctx: &mut Ctx<'_>, command: &Command) {
 }
 
 /// What a command does to its keys, in the words of Redis's key specifications.
-fn access(command: &Command) -> &'static [&'static str] {
+fn access(command: &CommandSpec) -> &'static [&'static str] {
     if command.is(READONLY) {
         &["RO", "access"]
     } else {
@@ -276,7 +280,7 @@ fn access(command: &Command) -> &'static [&'static str] {
     }
 }
 
-fn flags(command: &Command) -> Vec<&'static str> {
+fn flags(command: &CommandSpec) -> Vec<&'static str> {
     named(
         command,
         &[
@@ -292,7 +296,7 @@ fn flags(command: &Command) -> Vec<&'static str> {
 
 /// The categories of Redis's access control, which clients use to tell reads from writes. They
 /// begin with an `@`.
-fn categories(command: &Command) -> Vec<&'static str> {
+fn categories(command: &CommandSpec) -> Vec<&'static str> {
     let mut categories = Vec::new();
     match command.group {
         "generic" => categories.push("@keyspace"),
@@ -317,13 +321,13 @@ fn categories(command: &Command) -> Vec<&'static str> {
 }
 
 /// The names of those flags that a command has.
-fn named(command: &Command, names: &[(u32, &'static str)]) -> Vec<&'static str> {
+fn named(command: &CommandSpec, names: &[(u32, &'static str)]) -> Vec<&'static str> {
     let has = |(flag, name): &(u32, &'static str)| command.is(*flag).then_some(*name);
     names.iter().filter_map(has).collect()
 }
 
 /// One pair of COMMAND DOCS' answer.
-fn document(ctx: &mut Ctx<'_>, entry: &Entry) {
+fn document(ctx: &mut Context<'_>, entry: &CommandEntry) {
     let command = entry.command;
     let arguments = arguments(command.syntax);
     let subcommands = TABLE.subcommands(entry);

@@ -2,17 +2,17 @@
 //!
 //! Small, because ten thousand quiet clients are held in memory: what only some have (a
 //! transaction, watched keys) is boxed, and what other clients may ask about (name, database, last
-//! command) is in an [`Entry`] of its own that the register of clients shares.
+//! command) is in an [`ClientInfo`] of its own that the register of clients shares.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU16, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::transactions::{Queue, Watch};
+use super::transactions::{CommandQueue, WatchedKey};
 use crate::server::connections::Connection;
 
 /// What one client is to the others: a line of `CLIENT LIST`.
-pub(crate) struct Entry {
+pub(crate) struct ClientInfo {
     /// Rises from 1 with every client of this service.
     pub id: u64,
     pub connection: Arc<Connection>,
@@ -31,7 +31,7 @@ pub(crate) struct Entry {
     name: Mutex<Option<Box<[u8]>>>,
 }
 
-impl Entry {
+impl ClientInfo {
     /// The name, empty when there is none.
     pub(crate) fn name(&self) -> Vec<u8> {
         self.locked_name().as_deref().unwrap_or_default().to_vec()
@@ -48,17 +48,17 @@ impl Entry {
 
 /// Every client of a service, by its number.
 #[derive(Default)]
-pub(crate) struct Clients {
+pub(crate) struct ClientRegistry {
     last: AtomicU64,
-    /// Guards membership only; the entries look after themselves.
-    members: Mutex<BTreeMap<u64, Arc<Entry>>>,
+    /// Guards membership only; the clients look after themselves.
+    members: Mutex<BTreeMap<u64, Arc<ClientInfo>>>,
 }
 
-impl Clients {
-    /// Enters a client.
-    pub(crate) fn enter(&self, connection: Arc<Connection>) -> Arc<Entry> {
+impl ClientRegistry {
+    /// Registers a client.
+    pub(crate) fn register(&self, connection: Arc<Connection>) -> Arc<ClientInfo> {
         let id = self.last.fetch_add(1, Relaxed) + 1;
-        let entry = Arc::new(Entry {
+        let info = Arc::new(ClientInfo {
             id,
             connection,
             db: AtomicU8::new(0),
@@ -70,21 +70,21 @@ impl Clients {
             killed: AtomicBool::new(false),
             name: Mutex::new(None),
         });
-        self.members().insert(id, Arc::clone(&entry));
-        entry
+        self.members().insert(id, Arc::clone(&info));
+        info
     }
 
-    pub(crate) fn leave(&self, id: u64) {
+    pub(crate) fn unregister(&self, id: u64) {
         self.members().remove(&id);
     }
 
     /// Everyone, oldest first.
-    pub(crate) fn all(&self) -> Vec<Arc<Entry>> {
+    pub(crate) fn all(&self) -> Vec<Arc<ClientInfo>> {
         self.members().values().cloned().collect()
     }
 
     /// The client with this number.
-    pub(crate) fn get(&self, id: u64) -> Option<Arc<Entry>> {
+    pub(crate) fn get(&self, id: u64) -> Option<Arc<ClientInfo>> {
         self.members().get(&id).cloned()
     }
 
@@ -92,7 +92,7 @@ impl Clients {
         self.members().len()
     }
 
-    fn members(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Entry>>> {
+    fn members(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<ClientInfo>>> {
         self.members.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -111,35 +111,35 @@ pub(crate) const REPLY_SKIP: u8 = 1 << 4;
 pub(crate) const CLOSE: u8 = 1 << 5;
 
 /// One client's state, owned by its session.
-pub(crate) struct Client {
-    pub entry: Arc<Entry>,
+pub(crate) struct ClientState {
+    pub info: Arc<ClientInfo>,
     db: u8,
     resp3: bool,
     /// What sets this client apart for the moment; 0 for nearly all of them, which is what the hot
     /// path looks at.
     pub mode: u8,
-    rare: Option<Box<Rare>>,
+    transaction: Option<Box<Transaction>>,
 }
 
 /// What few clients have.
 #[derive(Default)]
-pub(crate) struct Rare {
+pub(crate) struct Transaction {
     /// Commands between MULTI and EXEC.
-    pub queue: Queue,
-    pub watches: Vec<Watch>,
+    pub queue: CommandQueue,
+    pub watches: Vec<WatchedKey>,
     /// Bytes that `watches` takes.
-    pub watched: usize,
+    pub watched_bytes: usize,
 }
 
-impl Client {
-    pub(crate) fn new(entry: Arc<Entry>, unauthenticated: bool) -> Client {
+impl ClientState {
+    pub(crate) fn new(info: Arc<ClientInfo>, unauthenticated: bool) -> ClientState {
         let mode = if unauthenticated { UNAUTHENTICATED } else { 0 };
-        Client {
-            entry,
+        ClientState {
+            info,
             db: 0,
             resp3: false,
             mode,
-            rare: None,
+            transaction: None,
         }
     }
 
@@ -151,7 +151,7 @@ impl Client {
 
     pub(crate) fn select(&mut self, db: u8) {
         self.db = db;
-        self.entry.db.store(db, Relaxed);
+        self.info.db.store(db, Relaxed);
     }
 
     /// Whether HELLO has chosen RESP3.
@@ -162,7 +162,7 @@ impl Client {
 
     pub(crate) fn set_resp3(&mut self, resp3: bool) {
         self.resp3 = resp3;
-        self.entry.resp3.store(resp3, Relaxed);
+        self.info.resp3.store(resp3, Relaxed);
     }
 
     #[inline]
@@ -178,24 +178,27 @@ impl Client {
         }
     }
 
-    pub(crate) fn rare(&mut self) -> &mut Rare {
-        self.rare.get_or_insert_default()
+    pub(crate) fn transaction(&mut self) -> &mut Transaction {
+        self.transaction.get_or_insert_default()
     }
 
     /// Forgets the watched keys.
     pub(crate) fn unwatch(&mut self) {
-        if let Some(rare) = &mut self.rare {
-            rare.watches = Vec::new();
-            rare.watched = 0;
+        if let Some(transaction) = &mut self.transaction {
+            transaction.watches = Vec::new();
+            transaction.watched_bytes = 0;
         }
-        self.entry.watching.store(false, Relaxed);
+        self.info.watching.store(false, Relaxed);
     }
 
     /// Takes the queue and the watches away, which ends a transaction.
-    pub(crate) fn take_rare(&mut self) -> Rare {
+    pub(crate) fn end_transaction(&mut self) -> Transaction {
         self.set(MULTI, false);
-        self.entry.queued.store(-1, Relaxed);
-        self.entry.watching.store(false, Relaxed);
-        self.rare.take().map(|rare| *rare).unwrap_or_default()
+        self.info.queued.store(-1, Relaxed);
+        self.info.watching.store(false, Relaxed);
+        self.transaction
+            .take()
+            .map(|transaction| *transaction)
+            .unwrap_or_default()
     }
 }
