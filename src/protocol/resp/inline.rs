@@ -5,7 +5,7 @@
 //! closing quote must be followed by white space or the end of the line. A NUL ends the line, as it
 //! does in Redis.
 
-use super::CommandWords;
+use super::args::CommandWords;
 
 /// Quotes that are not closed, or a closing quote with something right behind it.
 #[derive(Debug, PartialEq, Eq)]

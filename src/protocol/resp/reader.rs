@@ -18,7 +18,7 @@
 
 use std::fmt;
 
-use super::CommandWords;
+use super::args::CommandWords;
 use super::inline;
 use super::number::parse_integer;
 

@@ -1,6 +1,6 @@
 //! Writing requests, as clients do: an array of bulk strings.
 
-use super::Reply;
+use super::reply::Reply;
 
 /// Appends a request of these words.
 pub fn write_request<'a>(out: &mut Vec<u8>, words: impl ExactSizeIterator<Item = &'a [u8]>) {

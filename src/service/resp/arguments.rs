@@ -1,9 +1,9 @@
 //! What many commands do alike: read a number or a word from the arguments, tell what a node is, answer a refused write.
 
-use super::session::Context;
-use super::{connection, errors};
+use super::context::Context;
+use super::errors;
 use crate::protocol::resp::{Reply, parse_integer};
-use crate::store::{Node, Refused, Tree};
+use crate::store::{DATABASES, Node, Refused, Tree};
 
 /// Whether an argument is this word, in upper or lower case.
 #[inline]
@@ -36,12 +36,17 @@ impl Context<'_> {
     /// The number of a database at `index`; if it is none, the error is answered.
     pub(super) fn database(&mut self, index: usize) -> Option<u8> {
         let number = self.integer_between(index, i32::MIN.into(), i32::MAX.into())?;
-        let db = connection::database(number);
+        let db = database(number);
         if db.is_none() {
             self.reply.error(errors::DB_INDEX);
         }
         db
     }
+}
+
+/// The database with this number.
+pub(super) fn database(number: i64) -> Option<u8> {
+    u8::try_from(number).ok().filter(|db| *db < DATABASES)
 }
 
 /// Answers a write that the store has refused.

@@ -6,9 +6,9 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::client_state::{CLOSE, ClientInfo, REPLY_OFF, REPLY_SKIP, REPLY_SKIP_NEXT};
 use super::command_docs::help;
 use super::connection::is_name;
+use super::context::Context;
 use super::errors;
-use super::session::Context;
-use super::table::{ADMIN, CommandSpec, DANGEROUS, FAST, TABLE};
+use super::table::{ADMIN, CommandSpec, DANGEROUS, FAST, table};
 use crate::protocol::resp::{CommandArgs, parse_integer};
 
 const GROUP: &str = "connection";
@@ -253,7 +253,7 @@ fn describe(info: &ClientInfo, text: &mut String) {
     if flags.is_empty() {
         flags.push('N');
     }
-    let command = TABLE
+    let command = table()
         .entry(info.command.load(Relaxed))
         .map_or("NULL", |entry| entry.name.as_str());
     // Writing to a string can't fail.

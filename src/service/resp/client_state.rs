@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU16, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::transactions::{CommandQueue, WatchedKey};
+use super::command_queue::CommandQueue;
 use crate::server::connections::Connection;
 
 /// What one client is to the others: a line of `CLIENT LIST`.
@@ -129,6 +129,13 @@ pub(crate) struct Transaction {
     pub watches: Vec<WatchedKey>,
     /// Bytes that `watches` takes.
     pub watched_bytes: usize,
+}
+
+/// A key as it was when it was watched.
+pub(crate) struct WatchedKey {
+    pub db: u8,
+    pub key: Box<[u8]>,
+    pub cas: u64,
 }
 
 impl ClientState {

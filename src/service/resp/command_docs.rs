@@ -1,12 +1,12 @@
 //! COMMAND: the table of commands, told to clients; and the HELP of every container, made from the
 //! same table.
 
+use super::context::Context;
 use super::errors;
 use super::glob;
-use super::session::Context;
 use super::table::{
     ADMIN, CommandEntry, CommandLookup, CommandSpec, DANGEROUS, DENYOOM, FAST, NO_AUTH, READONLY,
-    TABLE, WRITE,
+    WRITE, table,
 };
 use crate::protocol::resp::CommandArgs;
 
@@ -51,10 +51,10 @@ pub(super) const COMMANDS: &[CommandSpec] = &[CommandSpec::new("command", -1, 0,
 
 /// The HELP of a container: its subcommands, their arguments, what they do.
 pub(super) fn help(ctx: &mut Context<'_>) {
-    let Some(container) = TABLE.command(ctx.args.get(0)) else {
+    let Some(container) = table().command(ctx.args.get(0)) else {
         return ctx.reply.error(errors::SYNTAX);
     };
-    let subcommands = TABLE.subcommands(container);
+    let subcommands = table().subcommands(container);
     ctx.reply.array(1 + 2 * subcommands.len());
     let name = container.name.to_ascii_uppercase();
     ctx.reply.simple(&format!(
@@ -70,14 +70,14 @@ pub(super) fn help(ctx: &mut Context<'_>) {
 }
 
 fn all(ctx: &mut Context<'_>) {
-    ctx.reply.array(TABLE.commands().count());
-    for entry in TABLE.commands() {
+    ctx.reply.array(table().commands().count());
+    for entry in table().commands() {
         describe(ctx, entry);
     }
 }
 
 fn count(ctx: &mut Context<'_>) {
-    ctx.reply.integer(TABLE.commands().count() as i64);
+    ctx.reply.integer(table().commands().count() as i64);
 }
 
 fn info(ctx: &mut Context<'_>) {
@@ -91,7 +91,7 @@ fn info(ctx: &mut Context<'_>) {
         if ctx.reply.overflowed() {
             return;
         }
-        match TABLE.by_full_name(name) {
+        match table().by_full_name(name) {
             Some(entry) => describe(ctx, entry),
             None => ctx.reply.null(),
         }
@@ -101,11 +101,11 @@ fn info(ctx: &mut Context<'_>) {
 fn docs(ctx: &mut Context<'_>) {
     let names = ctx.args.from(2);
     let wanted: Vec<_> = if names.is_empty() {
-        TABLE.commands().collect()
+        table().commands().collect()
     } else {
         names
             .iter()
-            .filter_map(|name| TABLE.by_full_name(name))
+            .filter_map(|name| table().by_full_name(name))
             .collect()
     };
     ctx.reply.map(wanted.len());
@@ -121,7 +121,7 @@ fn list(ctx: &mut Context<'_>) {
     let args = ctx.args;
     let is = |index: usize, word: &[u8]| args.get(index).eq_ignore_ascii_case(word);
     let names: Vec<_> = match args.len() {
-        2 => TABLE.commands().map(|entry| &entry.name).collect(),
+        2 => table().commands().map(|entry| &entry.name).collect(),
         5 if is(2, b"filterby") && is(3, b"module") => Vec::new(),
         5 if is(2, b"filterby") && is(3, b"aclcat") => {
             let category = args.get(4).to_ascii_lowercase();
@@ -130,12 +130,16 @@ fn list(ctx: &mut Context<'_>) {
                     .iter()
                     .any(|one| one.as_bytes()[1..] == category)
             };
-            TABLE.all().filter(of).map(|entry| &entry.name).collect()
+            table().all().filter(of).map(|entry| &entry.name).collect()
         }
         5 if is(2, b"filterby") && is(3, b"pattern") => {
             let pattern = args.get(4).to_ascii_lowercase();
             let fits = |entry: &&CommandEntry| glob::matches(&pattern, entry.name.as_bytes());
-            TABLE.all().filter(fits).map(|entry| &entry.name).collect()
+            table()
+                .all()
+                .filter(fits)
+                .map(|entry| &entry.name)
+                .collect()
         }
         _ => return ctx.reply.error(errors::SYNTAX),
     };
@@ -177,7 +181,7 @@ fn keys(
     ctx: &mut Context<'_>,
     args: CommandArgs<'_>,
 ) -> Option<(&'static CommandSpec, Vec<usize>)> {
-    let CommandLookup::Command(entry) = TABLE.find(args) else {
+    let CommandLookup::Command(entry) = table().find(args) else {
         ctx.reply.error("ERR Invalid command specified");
         return None;
     };
@@ -229,7 +233,7 @@ fn describe(ctx: &mut Context<'_>, entry: &CommandEntry) {
     if first > 0 {
         key_specification(ctx, command);
     }
-    let subcommands = TABLE.subcommands(entry);
+    let subcommands = table().subcommands(entry);
     ctx.reply.set(subcommands.len());
     for subcommand in subcommands {
         describe(ctx, subcommand);
@@ -330,7 +334,7 @@ fn named(command: &CommandSpec, names: &[(u32, &'static str)]) -> Vec<&'static s
 fn document(ctx: &mut Context<'_>, entry: &CommandEntry) {
     let command = entry.command;
     let arguments = arguments(command.syntax);
-    let subcommands = TABLE.subcommands(entry);
+    let subcommands = table().subcommands(entry);
     let reply = &mut ctx.reply;
     reply.bulk(entry.name.as_bytes());
     reply.map(3 + usize::from(!subcommands.is_empty()) + usize::from(!arguments.is_empty()));

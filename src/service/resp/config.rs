@@ -6,11 +6,11 @@
 //! all its pairs before it applies the first.
 
 use super::command_docs::help;
+use super::context::Context;
 use super::errors;
 use super::glob;
-use super::session::Context;
+use super::service_state::{MAX_BULK, MAXMEMORY_POLICY, ServiceState};
 use super::table::{ADMIN, CommandSpec, DANGEROUS};
-use super::{MAX_BULK, MAXMEMORY_POLICY, ServiceState};
 use crate::protocol::resp::parse_integer;
 use crate::store::DATABASES;
 

@@ -1,11 +1,11 @@
 //! Commands about the connection itself: who is there, in which database, in which version of RESP.
 
 use super::client_state::{CLOSE, MULTI, REPLY_OFF, REPLY_SKIP_NEXT, UNAUTHENTICATED};
-use super::session::Context;
+use super::context::Context;
+use super::errors;
+use super::service_state::REDIS_VERSION;
 use super::table::{CommandSpec, FAST, IMMEDIATE, NO_AUTH};
-use super::{REDIS_VERSION, errors};
 use crate::protocol::resp::parse_integer;
-use crate::store::DATABASES;
 
 const GROUP: &str = "connection";
 
@@ -201,9 +201,4 @@ fn select(ctx: &mut Context<'_>) {
         ctx.client.select(db);
         ctx.reply.ok();
     }
-}
-
-/// The database with this number.
-pub(super) fn database(number: i64) -> Option<u8> {
-    u8::try_from(number).ok().filter(|db| *db < DATABASES)
 }

@@ -1,8 +1,8 @@
 //! Commands on whole databases: SWAPDB, DBSIZE, FLUSHDB, FLUSHALL.
 
-use super::connection::database;
+use super::arguments::database;
+use super::context::Context;
 use super::errors;
-use super::session::Context;
 use super::table::{CommandSpec, DANGEROUS, EXCLUSIVE, FAST, READONLY, WRITE};
 use crate::protocol::resp::parse_integer;
 

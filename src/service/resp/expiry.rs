@@ -4,7 +4,7 @@
 //! A time that is past deletes the key at once.
 
 use super::arguments::is;
-use super::session::Context;
+use super::context::Context;
 use super::set_options::invalid_expiry;
 use super::table::{CommandSpec, FAST, READONLY, WRITE};
 

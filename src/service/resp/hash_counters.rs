@@ -6,10 +6,10 @@
 use rustc_apfloat::Float;
 
 use super::arguments::reply_refused;
+use super::context::Context;
 use super::errors;
 use super::extended::{self, X87DoubleExtended};
 use super::hashes::{self, peek_hash};
-use super::session::Context;
 use super::table::{CommandSpec, DENYOOM, FAST, WRITE};
 use crate::protocol::resp::parse_integer;
 use crate::store::{Node, Refused, Tree};

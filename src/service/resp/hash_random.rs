@@ -9,9 +9,9 @@ use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 
 use super::arguments::is;
+use super::context::Context;
 use super::errors;
 use super::hashes::find_hash;
-use super::session::Context;
 use super::table::{CommandSpec, READONLY};
 use crate::store::{Node, Tree};
 

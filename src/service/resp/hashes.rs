@@ -10,8 +10,8 @@
 //! them anywhere but into the reply.
 
 use super::arguments::{is_hash, reply_refused};
+use super::context::Context;
 use super::errors;
-use super::session::Context;
 use super::table::{CommandSpec, DENYOOM, FAST, READONLY, WRITE};
 use crate::store::{Entry, Node, Refused, Tree};
 
@@ -169,10 +169,7 @@ pub(super) fn store(
 /// Stores every pair of the arguments and counts the new fields; `None` when an error was answered.
 fn store_all(ctx: &mut Context<'_>) -> Option<i64> {
     if ctx.args.len() % 2 == 1 {
-        let error = format!(
-            "ERR wrong number of arguments for '{}' command",
-            ctx.entry.name
-        );
+        let error = format!("ERR wrong number of arguments for '{}' command", ctx.name);
         ctx.reply.error(error);
         return None;
     }

@@ -5,7 +5,7 @@
 
 use super::arguments::is_hash;
 use super::command_docs::help;
-use super::session::Context;
+use super::context::Context;
 use super::table::{CommandSpec, FAST, READONLY, WRITE};
 use crate::protocol::resp::parse_integer;
 use crate::store::{Node, Tree};

@@ -5,8 +5,8 @@
 //! two lengths, so the table is bounded, and the bound is checked before it is allocated.
 
 use super::arguments::is;
+use super::context::Context;
 use super::errors;
-use super::session::Context;
 use super::table::{CommandSpec, READONLY};
 
 pub(super) const COMMANDS: &[CommandSpec] = &[CommandSpec::new("lcs", -3, READONLY, lcs)

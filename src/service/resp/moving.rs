@@ -4,8 +4,8 @@
 //! is never held while another is asked for, so these commands run alone.
 
 use super::arguments::{is, reply_refused};
+use super::context::Context;
 use super::errors;
-use super::session::Context;
 use super::table::{CommandSpec, DENYOOM, EXCLUSIVE, FAST, WRITE};
 use crate::store::{Refused, Store, Subtree};
 

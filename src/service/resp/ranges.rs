@@ -4,8 +4,8 @@
 //! below the key. What would be longer than the store takes is refused before anything is allocated for it.
 
 use super::arguments::reply_refused;
+use super::context::Context;
 use super::errors;
-use super::session::Context;
 use super::table::{CommandSpec, DENYOOM, FAST, READONLY, WRITE};
 use crate::store::Entry;
 

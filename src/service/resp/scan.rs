@@ -9,10 +9,10 @@
 //! with its number; gathering stops where the bound on replies would.
 
 use super::arguments::is;
+use super::context::Context;
 use super::errors;
 use super::glob::{self, GlobPattern};
 use super::hashes::find_hash;
-use super::session::Context;
 use super::table::{CommandSpec, READONLY};
 use crate::protocol::resp::parse_integer;
 

@@ -7,10 +7,10 @@ use std::fmt::{Display, Write};
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::command_docs::help;
+use super::context::Context;
 use super::errors;
-use super::session::Context;
+use super::service_state::{MAXMEMORY_POLICY, REDIS_VERSION};
 use super::table::{CommandSpec, DANGEROUS, FAST, READONLY};
-use super::{MAXMEMORY_POLICY, REDIS_VERSION};
 use crate::protocol::resp::parse_integer;
 use crate::store::DATABASES;
 

@@ -18,53 +18,23 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::ServiceState;
 use super::client_state::{
     CLOSE, ClientState, MULTI, REPLY_OFF, REPLY_SKIP, REPLY_SKIP_NEXT, UNAUTHENTICATED,
 };
+use super::context::Context;
 use super::errors;
+use super::service_state::ServiceState;
 use super::table::{
-    CommandEntry, CommandLookup, CommandTable, EXCLUSIVE, IMMEDIATE, NO_AUTH, TABLE,
+    CommandEntry, CommandLookup, CommandTable, EXCLUSIVE, IMMEDIATE, NO_AUTH, table,
 };
 use crate::protocol::resp::{CommandArgs, CommandWords, Limits, ReadOutcome, Reader, Reply};
 use crate::server::limits::OUTPUT_SOFT_LIMIT;
 use crate::server::{Next, Session, Turn};
-use crate::store::{self, Store};
+use crate::store;
 
 thread_local! {
     /// The words of the command at hand; one set for all sessions of a worker.
     static WORDS: RefCell<CommandWords> = RefCell::default();
-}
-
-/// Everything a command needs.
-pub(crate) struct Context<'a> {
-    pub store: &'a Store,
-    pub service: &'a ServiceState,
-    pub client: &'a mut ClientState,
-    pub reply: Reply<'a>,
-    /// The command's name first.
-    pub args: CommandArgs<'a>,
-    /// What runs; a command that goes by two names can tell which it is.
-    pub entry: &'static CommandEntry,
-}
-
-impl Context<'_> {
-    /// The selected database.
-    #[inline]
-    pub(crate) fn db(&self) -> u8 {
-        self.client.db()
-    }
-
-    /// Closes the connection without an answer, and says why in the log.
-    pub(crate) fn close(&mut self, why: &str) {
-        let info = &self.client.info;
-        log::warn!(
-            "closing client {} ({}): {why}",
-            info.id,
-            info.connection.peer_addr()
-        );
-        self.client.set(CLOSE, true);
-    }
 }
 
 /// A client's side of the protocol.
@@ -90,7 +60,7 @@ impl Session for RespSession {
             let mut run = CommandRunner {
                 shared: &self.shared,
                 gate: Some(self.shared.store.share()),
-                table: &TABLE,
+                table: table(),
                 client: &mut self.client,
                 out: output,
             };
@@ -223,7 +193,7 @@ impl CommandRunner<'_> {
             ),
             client: self.client,
             args,
-            entry,
+            name: &entry.name,
         };
         (entry.command.run)(&mut ctx);
         let (_, errors, overflowed) = ctx.reply.outcome();
@@ -253,7 +223,7 @@ impl CommandRunner<'_> {
     /// Puts a command into the transaction.
     fn queue(&mut self, entry: &'static CommandEntry, args: CommandArgs<'_>) {
         let queue = &mut self.client.transaction().queue;
-        queue.push(entry, args);
+        queue.push(entry.number, args);
         let (length, size) = (queue.len(), queue.size());
         if size > self.shared.settings.max_request {
             self.closing("its transaction is larger than what is kept of one");

@@ -1,8 +1,8 @@
 //! The options of SET and GETEX: under which condition, and until when.
 
 use super::arguments::is;
+use super::context::Context;
 use super::errors;
-use super::session::Context;
 use crate::protocol::resp::{CommandArgs, parse_integer};
 
 /// Which command's options.
@@ -145,6 +145,6 @@ impl ExpiryOption {
 /// Answers that the time makes no sense.
 #[cold]
 pub(super) fn invalid_expiry(ctx: &mut Context<'_>) {
-    let error = format!("ERR invalid expire time in '{}' command", ctx.entry.name);
+    let error = format!("ERR invalid expire time in '{}' command", ctx.name);
     ctx.reply.error(error);
 }

@@ -7,8 +7,8 @@
 //! must appear together; MGET runs beside others and can't meet a half-done MSET for the same reason.
 
 use super::arguments::reply_refused;
+use super::context::Context;
 use super::errors;
-use super::session::Context;
 use super::set_options::{self, ExpiryOption, KeyCondition, NewExpiry, OptionSyntax};
 use super::table::{CommandSpec, DENYOOM, EXCLUSIVE, FAST, READONLY, WRITE};
 use crate::store::{Entry, Refused};

@@ -1,15 +1,14 @@
 //! The table of commands: what a name means, how many arguments it takes, which of them are keys.
 //!
-//! A family of commands is a file with a `COMMANDS` slice; [`TABLE`] is made of all of them once,
-//! when the first client connects. A lookup folds the name to lower case as it hashes it, then
+//! A family of commands is a file with a `COMMANDS` slice; the table is made of all of them
+//! once, when the first service is made. A lookup folds the name to lower case as it hashes it, then
 //! compares: about ten nanoseconds, no allocation. Adding a command means its line in the family's
 //! slice, the function, a transcript, and a row in the docs.
 
 use std::ops::Range;
-use std::sync::LazyLock;
+use std::sync::OnceLock;
 
-use super::FAMILIES;
-use super::session::Context;
+use super::context::Context;
 use crate::protocol::resp::CommandArgs;
 
 /// The command may change the store.
@@ -147,16 +146,28 @@ pub(crate) struct CommandTable {
 const SLOTS: usize = 512;
 const EMPTY: u16 = u16::MAX;
 
+/// The one table. Filled by the service, which alone knows the families: they use this file.
+static TABLE: OnceLock<CommandTable> = OnceLock::new();
+
+/// Fills the table, once.
+pub(crate) fn fill(families: &[&'static [CommandSpec]]) {
+    TABLE.get_or_init(|| CommandTable::build(families));
+}
+
 /// The one table.
-pub(crate) static TABLE: LazyLock<CommandTable> = LazyLock::new(CommandTable::build);
+pub(crate) fn table() -> &'static CommandTable {
+    TABLE
+        .get()
+        .expect("a service fills it before it has sessions")
+}
 
 impl CommandTable {
-    fn build() -> CommandTable {
+    fn build(families: &[&'static [CommandSpec]]) -> CommandTable {
         let mut table = CommandTable {
             entries: Vec::new(),
             slots: [EMPTY; SLOTS],
         };
-        for command in FAMILIES.iter().copied().flatten() {
+        for command in families.iter().copied().flatten() {
             let number = table.entries.len() as u16;
             let first = number + 1;
             table.entries.push(CommandEntry {

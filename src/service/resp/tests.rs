@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{Resp, Settings};
+use super::Resp;
+use super::service_state::Settings;
 use crate::server::{Connections, Next, Peer, Service, Session};
 use crate::store::{Clock, Config, Store};
 

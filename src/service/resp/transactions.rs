@@ -14,54 +14,10 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::client_state::{MULTI, Transaction};
-use super::session::Context;
-use super::table::{CommandEntry, CommandSpec, EXCLUSIVE, FAST, IMMEDIATE};
-use crate::protocol::resp::{CommandArgs, CommandWords};
+use super::client_state::{MULTI, Transaction, WatchedKey};
+use super::context::Context;
+use super::table::{CommandSpec, EXCLUSIVE, FAST, IMMEDIATE, table};
 use crate::store::Store;
-
-/// The commands between MULTI and EXEC.
-#[derive(Default)]
-pub(crate) struct CommandQueue {
-    words: CommandWords,
-    /// Each command and where its words end; they begin where those of the one before end.
-    commands: Vec<(&'static CommandEntry, usize)>,
-    /// A command was refused: EXEC will not run any.
-    pub spoiled: bool,
-}
-
-impl CommandQueue {
-    pub(crate) fn push(&mut self, entry: &'static CommandEntry, args: CommandArgs<'_>) {
-        self.words.extend_from(args);
-        self.commands.push((entry, self.words.len()));
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.commands.len()
-    }
-
-    /// Bytes held.
-    pub(crate) fn size(&self) -> usize {
-        self.words.copied() + 8 * self.words.len() + 16 * self.commands.len()
-    }
-
-    /// The commands in order.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&'static CommandEntry, CommandArgs<'_>)> {
-        let mut first = 0;
-        self.commands.iter().map(move |&(entry, end)| {
-            let args = self.words.slice(first, end);
-            first = end;
-            (entry, args)
-        })
-    }
-}
-
-/// A key as it was when it was watched.
-pub(crate) struct WatchedKey {
-    pub db: u8,
-    pub key: Box<[u8]>,
-    pub cas: u64,
-}
 
 pub(super) const COMMANDS: &[CommandSpec] = &[
     CommandSpec::new("multi", 1, FAST | IMMEDIATE, multi).docs(
@@ -126,14 +82,17 @@ fn exec(ctx: &mut Context<'_>) {
         return ctx.reply.null_array();
     }
     ctx.reply.array(queue.len());
-    for (entry, args) in queue.iter() {
+    for (number, args) in queue.iter() {
+        let Some(entry) = table().entry(number) else {
+            continue;
+        };
         let mut one = Context {
             store: ctx.store,
             service: ctx.service,
             client: ctx.client,
             reply: ctx.reply.lend(),
             args,
-            entry,
+            name: &entry.name,
         };
         (entry.command.run)(&mut one);
         let outcome = one.reply.outcome();
