@@ -76,20 +76,19 @@ fn glossary_terms_are_linked_where_they_are_first_used() {
 #[test]
 fn console_blocks_print_what_the_page_says() {
     let book = the_book();
-    let mut problems = Vec::new();
-    for page in &book.pages {
+    // Pages beside one another: most of their time they wait, as their readers do.
+    sound(&stages::side_by_side(&book.pages, |page| {
         let missing = console::missing_peers(page);
         if missing.is_empty() {
-            problems.extend(console::replay(&book.root, page, stages::programs()).err());
-        } else {
-            let page = page.path.display();
-            console::skipped(&format!(
-                "console blocks of {page}: no {}",
-                missing.join(", ")
-            ));
+            return console::replay(&book.root, page, stages::programs()).err();
         }
-    }
-    sound(&problems);
+        let page = page.path.display();
+        console::skipped(&format!(
+            "console blocks of {page}: no {}",
+            missing.join(", ")
+        ));
+        None
+    }));
 }
 
 #[test]

@@ -12,7 +12,7 @@
 //! several servers the ports are chosen before the first of them starts, because one is told of the
 //! others, and because a server may come back where it was. `cargo
 //! run` starts the program that is built already; `$(pidof NAME)` is the server of this page and
-//! no other.
+//! no other. A command's `target/` and `/tmp/` are directories of this page.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -25,6 +25,8 @@ use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
 
 use super::pages::{Fence, Page};
 use crate::support::find;
@@ -103,8 +105,13 @@ pub(crate) fn replay_with(
     programs: &Path,
     ports: HashMap<String, String>,
 ) -> Result<(), String> {
+    let files = tempfile::tempdir().map_err(|error| error.to_string())?;
+    for directory in ["target", "tmp"] {
+        std::fs::create_dir(files.path().join(directory)).map_err(|error| error.to_string())?;
+    }
     let mut terminal = Terminal {
         root,
+        files,
         programs,
         ports,
         reserved: false,
@@ -161,6 +168,8 @@ fn terminal_name(fence: &Fence) -> &str {
 struct Terminal<'a> {
     root: &'a Path,
     programs: &'a Path,
+    /// Stands for the directories that pages write to, so that pages can be replayed beside one another.
+    files: TempDir,
     /// The page's port and the one that stands for it here.
     ports: HashMap<String, String>,
     /// Whether all ports of the page are known before they are taken.
@@ -173,7 +182,10 @@ struct Terminal<'a> {
 
 impl Terminal<'_> {
     fn block(&mut self, fence: &Fence) -> Result<(), String> {
-        let commands = commands(&fence.body, is_server(fence))?;
+        let mut commands = commands(&fence.body, is_server(fence))?;
+        for typed in &mut commands {
+            typed.command = self.as_typed(&typed.command);
+        }
         let name = terminal_name(fence);
         for typed in &commands {
             if !is_server(fence) {
@@ -237,7 +249,7 @@ impl Terminal<'_> {
         } else {
             let mut command = typed.command.clone();
             if let Some(named) = &free {
-                let taken = free_port()?.to_string();
+                let taken = reserved_port()?.to_string();
                 command = replace_number(&command, named, &taken);
                 self.ports.insert(named.clone(), taken);
             }
@@ -389,9 +401,22 @@ impl Terminal<'_> {
         same("^C", &typed.output, &printed)
     }
 
-    /// What was printed here, with the ports that the page names.
+    /// What the page types, with the directories that are used here.
+    fn as_typed(&self, command: &str) -> String {
+        let files = self.files.path().display();
+        let directories = r#"(?P<before>^|[\s'"=<>])/?(?P<directory>target|tmp)/"#;
+        let directories = regex::Regex::new(directories).expect("a pattern");
+        let here = format!("${{before}}{files}/${{directory}}/");
+        directories.replace_all(command, here).into_owned()
+    }
+
+    /// What was printed here, with the directories and ports that the page names.
     fn as_printed(&self, line: &str) -> String {
-        let mut line = line.trim_end_matches('\r').to_owned();
+        let files = self.files.path().display();
+        let mut line = line
+            .trim_end_matches('\r')
+            .replace(&format!("{files}/target/"), "target/")
+            .replace(&format!("{files}/tmp/"), "/tmp/");
         for (named, taken) in &self.ports {
             line = replace_number(&line, taken, named);
         }
@@ -490,14 +515,6 @@ pub(crate) fn search_path(root: &Path) -> Result<OsString, String> {
     let usual = std::env::var_os("PATH").unwrap_or_default();
     let places = std::iter::once(root.join("target/venv/bin")).chain(std::env::split_paths(&usual));
     std::env::join_paths(places).map_err(|error| format!("PATH: {error}"))
-}
-
-fn free_port() -> Result<u16, String> {
-    let listener = TcpListener::bind("127.0.0.1:0").map_err(|error| error.to_string())?;
-    listener
-        .local_addr()
-        .map(|address| address.port())
-        .map_err(|error| error.to_string())
 }
 
 /// A port that is free now, and that the system gives to nobody who doesn't name it: below those

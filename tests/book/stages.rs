@@ -336,7 +336,7 @@ pub(crate) fn difference(
 }
 
 /// The promises that a stage breaks. Several are tried at a time, because some of them wait.
-fn broken(stage: u32, name: &str, promised: &[Transcript]) -> Result<Vec<String>, String> {
+fn broken(stage: u32, name: &str, promised: &[Transcript]) -> Vec<String> {
     let deliveries = [
         Delivery::AsWritten,
         Delivery::ByteByByte,
@@ -345,26 +345,32 @@ fn broken(stage: u32, name: &str, promised: &[Transcript]) -> Result<Vec<String>
     let tries = promised
         .iter()
         .flat_map(|t| deliveries.map(|delivery| (t, delivery)));
-    let tries = Mutex::new(tries);
-    let next = || tries.lock().expect("no try panics with the lock").next();
-    let work = || {
-        let mut problems = Vec::new();
-        while let Some((transcript, delivery)) = next() {
-            // A server of its own: no transcript finds what another has left.
-            let server = Staged::start(stage, name, Some(transcript))?;
-            let address = server.program.speaks(transcript.protocol.name());
-            let failed = difference(transcript, address, delivery, PATIENCE, Side::Larder);
-            problems.extend(failed.map(|difference| format!("{name}: {difference}")));
-        }
-        Ok(problems)
-    };
+    side_by_side(tries, |(transcript, delivery)| {
+        // A server of its own: no transcript finds what another has left.
+        let server = match Staged::start(stage, name, Some(transcript)) {
+            Ok(server) => server,
+            Err(problem) => return Some(problem),
+        };
+        let address = server.program.speaks(transcript.protocol.name());
+        let failed = difference(transcript, address, delivery, PATIENCE, Side::Larder);
+        failed.map(|difference| format!("{name}: {difference}"))
+    })
+}
+
+/// Checks all of `items`, several at a time, because some of them wait; the problems that `check` found.
+pub(crate) fn side_by_side<T: Send>(
+    items: impl IntoIterator<Item = T, IntoIter: Send>,
+    check: impl Fn(T) -> Option<String> + Sync,
+) -> Vec<String> {
+    let items = Mutex::new(items.into_iter());
+    let next = || items.lock().expect("`next` doesn't panic").next();
+    let work = || -> Vec<String> { std::iter::from_fn(next).filter_map(&check).collect() };
     thread::scope(|scope| {
         let workers: Vec<_> = (0..AT_A_TIME).map(|_| scope.spawn(work)).collect();
         let joined = workers
             .into_iter()
-            .map(|worker| worker.join().expect("no worker panics"));
-        let found: Result<Vec<Vec<String>>, String> = joined.collect();
-        found.map(|found| found.concat())
+            .flat_map(|worker| worker.join().expect("no check panics"));
+        joined.collect()
     })
 }
 
@@ -394,7 +400,7 @@ pub(crate) fn problems(book: &Book, page: &Page, name: &str) -> Result<Vec<Strin
     if promised.is_empty() {
         problems.push(format!("{name}: no transcript says what it must do"));
     }
-    problems.extend(broken(stage, name, &promised)?);
+    problems.extend(broken(stage, name, &promised));
     let mut motives = 0;
     let article = article(page)?;
     for (transcript, said) in &included {

@@ -278,11 +278,20 @@ impl Talk<'_> {
     }
 
     fn expect_bytes(&mut self, at: usize, line: usize, bytes: &[u8]) -> Checked {
-        let differs = |arrived: &[u8]| arrived.iter().zip(bytes).position(|(a, b)| a != b);
-        let done = |arrived: &[u8]| arrived.len() >= bytes.len() || differs(arrived).is_some();
+        // How many bytes are known to be equal: what arrives in many pieces is compared once, not again with each piece.
+        let mut equal = 0;
+        let done = |arrived: &[u8]| {
+            let end = arrived.len().min(bytes.len());
+            let agrees = arrived[equal..end] == bytes[equal..end];
+            if agrees {
+                equal = end;
+            }
+            !agrees || equal == bytes.len()
+        };
         let filled = self.fill(at, done);
-        let first = differs(&self.open[at].arrived);
-        match (filled, first) {
+        let compared = self.open[at].arrived[equal..].iter().zip(&bytes[equal..]);
+        let first = compared.into_iter().position(|(a, b)| a != b);
+        match (filled, first.map(|first| equal + first)) {
             (Ok(()), None) => {
                 self.open[at].arrived.drain(..bytes.len());
                 Ok(())
@@ -323,7 +332,7 @@ impl Talk<'_> {
         Err(self.difference(at, line, expected, usize::MAX, Why::Leftover))
     }
 
-    fn fill(&mut self, at: usize, done: impl Fn(&[u8]) -> bool) -> Result<(), Why> {
+    fn fill(&mut self, at: usize, done: impl FnMut(&[u8]) -> bool) -> Result<(), Why> {
         self.fill_within(at, self.run.patience, done)
     }
 
@@ -332,7 +341,7 @@ impl Talk<'_> {
         &mut self,
         at: usize,
         patience: Duration,
-        done: impl Fn(&[u8]) -> bool,
+        mut done: impl FnMut(&[u8]) -> bool,
     ) -> Result<(), Why> {
         if self.open[at].wire.is_none()
             && let Err(difference) = self.with(at, |_| Ok(()))
