@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use larder::protocol::framing::request::{Cut, Cutter, Route, Scratch};
+use larder::protocol::framing::request::{RequestBuffers, RequestFrame, RequestFramer, Route};
 use support::{Kind, Peer, skip};
 
 /// A reply, as far as `COMMAND` needs it.
@@ -120,21 +120,22 @@ struct Seen {
 
 fn proxy(words: &[&str]) -> Seen {
     let bytes = array(words);
-    let mut scratch = Scratch::default();
-    let Cut::Request(request, _) = Cutter::resp().cut(&bytes, &mut scratch) else {
+    let mut scratch = RequestBuffers::default();
+    let RequestFrame::Request(request, _) = RequestFramer::resp().frame(&bytes, &mut scratch)
+    else {
         panic!("no request: {words:?}");
     };
     let text = |key: &[u8]| String::from_utf8(key.to_vec()).expect("plain text");
     let keys = match request.route {
         Route::Key(key) => vec![text(key)],
-        Route::Together(keys) | Route::Split(_, keys) | Route::Detach(_, keys) => {
+        Route::Together(keys) | Route::Split(_, keys) | Route::Dedicated(_, keys) => {
             keys.iter().map(text).collect()
         }
         _ => Vec::new(),
     };
     Seen {
         keys,
-        detached: matches!(request.route, Route::Detach(..)),
+        detached: matches!(request.route, Route::Dedicated(..)),
         safe: request.repeat_safe,
     }
 }

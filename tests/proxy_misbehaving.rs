@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use larder::protocol::framing::request::{Cut, Cutter, Route, Scratch};
+use larder::protocol::framing::request::{RequestBuffers, RequestFrame, RequestFramer, Route};
 use larder::proxy::{Protocol, Settings};
 use proxy_support::{Client, TestProxy, eventually, peer, proxy, settings};
 
@@ -20,15 +20,15 @@ const BOTH: [Protocol; 2] = [Protocol::Resp, Protocol::Memcached];
 
 /// Answers a `get` with its key as the value, and anything else with what a probe expects.
 fn behave(stream: &mut TcpStream, protocol: Protocol) {
-    let mut cutter = match protocol {
-        Protocol::Resp => Cutter::resp(),
-        Protocol::Memcached => Cutter::memcached(),
+    let mut framer = match protocol {
+        Protocol::Resp => RequestFramer::resp(),
+        Protocol::Memcached => RequestFramer::memcached(),
     };
     let (mut input, mut buffer) = (Vec::new(), [0; 4096]);
     while let Ok(n @ 1..) = stream.read(&mut buffer) {
         input.extend_from_slice(&buffer[..n]);
-        let (mut at, mut scratch) = (0, Scratch::default());
-        while let Cut::Request(request, used) = cutter.cut(&input[at..], &mut scratch) {
+        let (mut at, mut scratch) = (0, RequestBuffers::default());
+        while let RequestFrame::Request(request, used) = framer.frame(&input[at..], &mut scratch) {
             let key = match request.route {
                 Route::Key(key) => Some(String::from_utf8_lossy(key).into_owned()),
                 _ => None,

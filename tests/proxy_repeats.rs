@@ -9,7 +9,7 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use larder::protocol::framing::request::{Cut, Cutter, Scratch};
+use larder::protocol::framing::request::{RequestBuffers, RequestFrame, RequestFramer};
 use larder::proxy::{OnFailure, Protocol, Settings};
 use proxy_support::{Client, TestProxy, peer, proxy, settings};
 
@@ -33,12 +33,14 @@ fn closer(protocol: Protocol, closes: usize) -> (SocketAddr, Arc<Seen>) {
         let (mut input, mut buffer) = (Vec::new(), [0; 4096]);
         while let Ok(n @ 1..) = stream.read(&mut buffer) {
             input.extend_from_slice(&buffer[..n]);
-            let mut cutter = match protocol {
-                Protocol::Resp => Cutter::resp(),
-                Protocol::Memcached => Cutter::memcached(),
+            let mut framer = match protocol {
+                Protocol::Resp => RequestFramer::resp(),
+                Protocol::Memcached => RequestFramer::memcached(),
             };
-            let (mut at, mut scratch, mut answers) = (0, Scratch::default(), String::new());
-            while let Cut::Request(request, used) = cutter.cut(&input[at..], &mut scratch) {
+            let (mut at, mut scratch, mut answers) = (0, RequestBuffers::default(), String::new());
+            while let RequestFrame::Request(request, used) =
+                framer.frame(&input[at..], &mut scratch)
+            {
                 at += used;
                 let counter = match request.repeat_safe {
                     true => &counts.reads,

@@ -4,8 +4,10 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use larder::protocol::framing::reply::Shape;
-use larder::protocol::framing::request::{Cut, Cutter, Local, Meta, Request, Rest, Route, Scratch};
+use larder::protocol::framing::reply::ReplyShape;
+use larder::protocol::framing::request::{
+    LocalCommand, MetaForm, Remainder, Request, RequestBuffers, RequestFrame, RequestFramer, Route,
+};
 use larder::protocol::memcached::text::{Command, reply};
 use larder::server::limits::OUTPUT_SOFT_LIMIT;
 use larder::server::{self, Next, Peer, Refusal, Service, Turn};
@@ -44,8 +46,8 @@ impl Service for Forward {
     fn open(&self, _: Peer) -> Box<dyn server::Session> {
         Box::new(Session {
             pool: Arc::clone(&self.pool),
-            cutter: Cutter::memcached(),
-            scratch: Scratch::default(),
+            framer: RequestFramer::memcached(),
+            scratch: RequestBuffers::default(),
             large: None,
         })
     }
@@ -58,10 +60,10 @@ impl Service for Forward {
 /// One client.
 struct Session {
     pool: Arc<Pool>,
-    cutter: Cutter,
-    scratch: Scratch,
+    framer: RequestFramer,
+    scratch: RequestBuffers,
     /// What is left of a value that is too large, and whether the client wants to be told.
-    large: Option<(Rest, bool)>,
+    large: Option<(Remainder, bool)>,
 }
 
 // ANCHOR: batch
@@ -79,7 +81,7 @@ struct Batch {
 #[derive(Default, Clone)]
 struct Share {
     requests: Vec<u8>,
-    shapes: Vec<Shape>,
+    shapes: Vec<ReplyShape>,
 }
 
 /// The answer to one request.
@@ -149,13 +151,13 @@ impl Session {
                 self.large = None;
                 continue;
             }
-            match self.cutter.cut(rest, &mut self.scratch) {
-                Cut::Request(request, used) => {
+            match self.framer.frame(rest, &mut self.scratch) {
+                RequestFrame::Request(request, used) => {
                     batch.consumed += used;
                     self.pool.place(&request, batch);
                 }
-                Cut::Nothing(used) => batch.consumed += used,
-                Cut::Bad {
+                RequestFrame::Nothing(used) => batch.consumed += used,
+                RequestFrame::Bad {
                     reply,
                     consumed,
                     close,
@@ -168,14 +170,14 @@ impl Session {
                 }
                 // Counted off and dropped. The old value goes, too, as it would if
                 // memcached had refused the new one.
-                Cut::Large(large) => {
+                RequestFrame::Large(large) => {
                     if let Route::Key(key) = large.route {
                         let delete = [b"delete ", key, b" noreply\r\n"].concat();
-                        batch.send(self.pool.ring.server(key), &delete, Shape::Nothing);
+                        batch.send(self.pool.ring.server(key), &delete, ReplyShape::Nothing);
                     }
-                    self.large = Some((large.rest, large.shape != Shape::Nothing));
+                    self.large = Some((large.rest, large.shape != ReplyShape::Nothing));
                 }
-                Cut::Incomplete => batch.then = Then::Read,
+                RequestFrame::Incomplete => batch.then = Then::Read,
             }
             if !matches!(batch.then, Then::GoOn) {
                 return;
@@ -190,7 +192,7 @@ impl Pool {
     /// Gives a request to the servers that it concerns.
     fn place(&self, request: &Request<'_>, batch: &mut Batch) {
         let (bytes, shape) = (request.bytes, request.shape);
-        if !matches!(request.meta, Meta::No) {
+        if !matches!(request.meta, MetaForm::No) {
             // Of a meta command nobody can say here whether a reply will come.
             return batch.due.push(Due::Say(reply::ERROR.into()));
         }
@@ -210,7 +212,7 @@ impl Pool {
                         .collect();
                     let request = [&line.join(&b' ')[..], b"\r\n"].concat();
                     let server = self.ring.server(key);
-                    batch.send(server, &request, Shape::Values);
+                    batch.send(server, &request, ReplyShape::Values);
                     server
                 });
                 let servers = servers.collect();
@@ -220,18 +222,20 @@ impl Pool {
                 for server in 0..self.upstreams.len() {
                     batch.send(server, bytes, shape);
                 }
-                if shape != Shape::Nothing {
+                if shape != ReplyShape::Nothing {
                     batch.due.push(Due::Same);
                 }
             }
             // Any will do. The first one is as good as any other.
             Route::Any => batch.ask(0, bytes, shape),
-            Route::Local(Local::Memcached(Command::Version)) => batch.ask(0, bytes, Shape::Line),
-            Route::Local(Local::Memcached(Command::Quit)) => batch.then = Then::Close,
-            Route::Local(Local::Memcached(Command::MetaNoop)) => {
+            Route::Local(LocalCommand::Memcached(Command::Version)) => {
+                batch.ask(0, bytes, ReplyShape::Line)
+            }
+            Route::Local(LocalCommand::Memcached(Command::Quit)) => batch.then = Then::Close,
+            Route::Local(LocalCommand::Memcached(Command::MetaNoop)) => {
                 batch.due.push(Due::Say(reply::META_NOOP.into()));
             }
-            Route::Local(Local::Memcached(Command::Shutdown)) => {
+            Route::Local(LocalCommand::Memcached(Command::Shutdown)) => {
                 batch.due.push(Due::Say(reply::SHUTDOWN_DISABLED.into()));
             }
             _ => batch.due.push(Due::Say(reply::ERROR.into())),
@@ -253,18 +257,18 @@ impl Pool {
 
 impl Batch {
     /// One more request for this server.
-    fn send(&mut self, server: usize, request: &[u8], shape: Shape) {
+    fn send(&mut self, server: usize, request: &[u8], shape: ReplyShape) {
         let share = &mut self.shares[server];
         share.requests.extend_from_slice(request);
-        if shape != Shape::Nothing {
+        if shape != ReplyShape::Nothing {
             share.shapes.push(shape);
         }
     }
 
     /// The same, and the client is due its reply, if one comes.
-    fn ask(&mut self, server: usize, request: &[u8], shape: Shape) {
+    fn ask(&mut self, server: usize, request: &[u8], shape: ReplyShape) {
         self.send(server, request, shape);
-        if shape != Shape::Nothing {
+        if shape != ReplyShape::Nothing {
             self.due.push(Due::One(server));
         }
     }

@@ -22,7 +22,7 @@ use std::{mem, thread};
 
 use crossbeam_channel::{Receiver, SendError, Sender, unbounded};
 
-use larder::protocol::framing::reply::{Framer, Shape, State};
+use larder::protocol::framing::reply::{FrameState, ReplyFramer, ReplyShape};
 
 /// How long a connection may take to be made, and a write may find no room.
 const DEADLINE: Duration = Duration::from_secs(2);
@@ -44,7 +44,7 @@ struct Link {
 
 /// A client that waits for replies of these kinds.
 struct Waiter {
-    shapes: VecDeque<Shape>,
+    shapes: VecDeque<ReplyShape>,
     replies: Sender<Vec<u8>>,
 }
 
@@ -65,7 +65,7 @@ impl Upstream {
 
     // ANCHOR: ask
     /// Sends requests. Their replies come later, as many as there are shapes.
-    pub(crate) fn ask(&self, requests: &[u8], shapes: &[Shape]) -> Replies {
+    pub(crate) fn ask(&self, requests: &[u8], shapes: &[ReplyShape]) -> Replies {
         Replies {
             address: self.address.clone(),
             sent: self.send(requests, shapes),
@@ -74,7 +74,7 @@ impl Upstream {
     // ANCHOR_END: ask
 
     // ANCHOR: send
-    fn send(&self, requests: &[u8], shapes: &[Shape]) -> io::Result<Receiver<Vec<u8>>> {
+    fn send(&self, requests: &[u8], shapes: &[ReplyShape]) -> io::Result<Receiver<Vec<u8>>> {
         let (sender, replies) = unbounded();
         if requests.is_empty() {
             return Ok(replies);
@@ -161,7 +161,7 @@ impl Drop for Link {
 // ANCHOR: scatter
 /// Hands each reply to the client that is next in the queue, until the connection ends.
 fn scatter(mut stream: &TcpStream, queue: Receiver<Waiter>) {
-    let mut current: Option<(Waiter, Framer)> = None;
+    let mut current: Option<(Waiter, ReplyFramer)> = None;
     let mut reply = Vec::new();
     let mut chunk = vec![0; 64 * 1024];
     'connection: while reply.len() <= MAX_REPLY {
@@ -178,9 +178,9 @@ fn scatter(mut stream: &TcpStream, queue: Receiver<Waiter>) {
             reply.extend_from_slice(&rest[..progress.used]);
             rest = &rest[progress.used..];
             match progress.state {
-                State::More => current = Some((waiter, framer)),
-                State::Garbage => break 'connection,
-                State::Done => {
+                FrameState::More => current = Some((waiter, framer)),
+                FrameState::Garbage => break 'connection,
+                FrameState::Done => {
                     // Fails when the client has left. Its reply is taken off the stream all
                     // the same.
                     let _ = waiter.replies.send(mem::take(&mut reply));
@@ -196,13 +196,13 @@ fn scatter(mut stream: &TcpStream, queue: Receiver<Waiter>) {
 }
 
 /// The next in the queue to whom a reply is due.
-fn next(queue: &Receiver<Waiter>) -> Option<(Waiter, Framer)> {
+fn next(queue: &Receiver<Waiter>) -> Option<(Waiter, ReplyFramer)> {
     queue.try_iter().find_map(due)
 }
 
 /// A waiter and what frames its next reply, if it waits for one more.
-fn due(mut waiter: Waiter) -> Option<(Waiter, Framer)> {
+fn due(mut waiter: Waiter) -> Option<(Waiter, ReplyFramer)> {
     let shape = waiter.shapes.pop_front()?;
-    Some((waiter, Framer::new(shape)))
+    Some((waiter, ReplyFramer::new(shape)))
 }
 // ANCHOR_END: scatter

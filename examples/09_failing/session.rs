@@ -4,8 +4,10 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use larder::protocol::framing::reply::Shape;
-use larder::protocol::framing::request::{Cut, Cutter, Local, Meta, Request, Rest, Route, Scratch};
+use larder::protocol::framing::reply::ReplyShape;
+use larder::protocol::framing::request::{
+    LocalCommand, MetaForm, Remainder, Request, RequestBuffers, RequestFrame, RequestFramer, Route,
+};
 use larder::protocol::memcached::text::{Command, reply};
 use larder::proxy::OnFailure;
 use larder::server::limits::OUTPUT_SOFT_LIMIT;
@@ -45,8 +47,8 @@ impl Service for Forward {
     fn open(&self, _: Peer) -> Box<dyn server::Session> {
         Box::new(Session {
             pool: Arc::clone(&self.pool),
-            cutter: Cutter::memcached(),
-            scratch: Scratch::default(),
+            framer: RequestFramer::memcached(),
+            scratch: RequestBuffers::default(),
             large: None,
         })
     }
@@ -59,10 +61,10 @@ impl Service for Forward {
 /// One client.
 struct Session {
     pool: Arc<Pool>,
-    cutter: Cutter,
-    scratch: Scratch,
+    framer: RequestFramer,
+    scratch: RequestBuffers,
     /// What is left of a value that is too large, and whether the client wants to be told.
-    large: Option<(Rest, bool)>,
+    large: Option<(Remainder, bool)>,
 }
 
 /// What is sent in one go.
@@ -79,7 +81,7 @@ struct Batch {
 #[derive(Default, Clone)]
 struct Share {
     requests: Vec<u8>,
-    shapes: Vec<Shape>,
+    shapes: Vec<ReplyShape>,
 }
 
 /// The answer to one request.
@@ -107,7 +109,7 @@ enum Part {
 struct Read {
     key: Vec<u8>,
     request: Vec<u8>,
-    shape: Shape,
+    shape: ReplyShape,
 }
 
 enum Then {
@@ -163,13 +165,13 @@ impl Session {
                 self.large = None;
                 continue;
             }
-            match self.cutter.cut(rest, &mut self.scratch) {
-                Cut::Request(request, used) => {
+            match self.framer.frame(rest, &mut self.scratch) {
+                RequestFrame::Request(request, used) => {
                     batch.consumed += used;
                     self.pool.place(&request, batch);
                 }
-                Cut::Nothing(used) => batch.consumed += used,
-                Cut::Bad {
+                RequestFrame::Nothing(used) => batch.consumed += used,
+                RequestFrame::Bad {
                     reply,
                     consumed,
                     close,
@@ -182,16 +184,16 @@ impl Session {
                 }
                 // Counted off and dropped. The old value goes, too, as it would if
                 // memcached had refused the new one.
-                Cut::Large(large) => {
+                RequestFrame::Large(large) => {
                     if let Route::Key(key) = large.route
                         && let Place::Server(server) = self.pool.locate(key)
                     {
                         let delete = [b"delete ", key, b" noreply\r\n"].concat();
-                        batch.send(server, &delete, Shape::Nothing);
+                        batch.send(server, &delete, ReplyShape::Nothing);
                     }
-                    self.large = Some((large.rest, large.shape != Shape::Nothing));
+                    self.large = Some((large.rest, large.shape != ReplyShape::Nothing));
                 }
-                Cut::Incomplete => batch.then = Then::Read,
+                RequestFrame::Incomplete => batch.then = Then::Read,
             }
             if !matches!(batch.then, Then::GoOn) {
                 return;
@@ -229,7 +231,7 @@ impl Pool {
         &self,
         key: &[u8],
         request: &[u8],
-        shape: Shape,
+        shape: ReplyShape,
         repeat_safe: bool,
         batch: &mut Batch,
     ) -> Part {
@@ -252,14 +254,14 @@ impl Pool {
     /// Gives a request to the servers that it concerns.
     fn place(&self, request: &Request<'_>, batch: &mut Batch) {
         let (bytes, shape, repeat_safe) = (request.bytes, request.shape, request.repeat_safe);
-        if !matches!(request.meta, Meta::No) {
+        if !matches!(request.meta, MetaForm::No) {
             // Of a meta command nobody can say here whether a reply will come.
             return batch.due.push(Due::Say(reply::ERROR.into()));
         }
         match request.route {
             Route::Key(key) => {
                 let part = self.part(key, bytes, shape, repeat_safe, batch);
-                if shape != Shape::Nothing {
+                if shape != ReplyShape::Nothing {
                     batch.due.push(Due::One(part));
                 }
             }
@@ -276,7 +278,7 @@ impl Pool {
                         .flatten()
                         .collect();
                     let request = [&line.join(&b' ')[..], b"\r\n"].concat();
-                    self.part(key, &request, Shape::Values, repeat_safe, batch)
+                    self.part(key, &request, ReplyShape::Values, repeat_safe, batch)
                 });
                 let parts = parts.collect();
                 batch.due.push(Due::Values(parts));
@@ -290,25 +292,27 @@ impl Pool {
                     Part::Asked(server, None)
                 });
                 let parts = parts.collect();
-                if shape != Shape::Nothing {
+                if shape != ReplyShape::Nothing {
                     batch.due.push(Due::Same(parts));
                 }
             }
             // Any will do that is in use.
             Route::Any => self.any(bytes, shape, batch),
-            Route::Local(Local::Memcached(Command::Version)) => self.any(bytes, Shape::Line, batch),
-            Route::Local(Local::Memcached(Command::Quit)) => batch.then = Then::Close,
-            Route::Local(Local::Memcached(Command::MetaNoop)) => {
+            Route::Local(LocalCommand::Memcached(Command::Version)) => {
+                self.any(bytes, ReplyShape::Line, batch)
+            }
+            Route::Local(LocalCommand::Memcached(Command::Quit)) => batch.then = Then::Close,
+            Route::Local(LocalCommand::Memcached(Command::MetaNoop)) => {
                 batch.due.push(Due::Say(reply::META_NOOP.into()));
             }
-            Route::Local(Local::Memcached(Command::Shutdown)) => {
+            Route::Local(LocalCommand::Memcached(Command::Shutdown)) => {
                 batch.due.push(Due::Say(reply::SHUTDOWN_DISABLED.into()));
             }
             _ => batch.due.push(Due::Say(reply::ERROR.into())),
         }
     }
 
-    fn any(&self, bytes: &[u8], shape: Shape, batch: &mut Batch) {
+    fn any(&self, bytes: &[u8], shape: ReplyShape, batch: &mut Batch) {
         let in_use = |upstream: &Upstream| !upstream.health.is_ejected();
         let server = self.upstreams.iter().position(in_use).unwrap_or(0);
         batch.send(server, bytes, shape);
@@ -327,10 +331,10 @@ impl Pool {
 
 impl Batch {
     /// One more request for this server.
-    fn send(&mut self, server: usize, request: &[u8], shape: Shape) {
+    fn send(&mut self, server: usize, request: &[u8], shape: ReplyShape) {
         let share = &mut self.shares[server];
         share.requests.extend_from_slice(request);
-        if shape != Shape::Nothing {
+        if shape != ReplyShape::Nothing {
             share.shapes.push(shape);
         }
     }

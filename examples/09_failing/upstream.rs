@@ -26,7 +26,7 @@ use std::{mem, thread};
 
 use crossbeam_channel::{Receiver, SendError, Sender, unbounded};
 
-use larder::protocol::framing::reply::{Framer, Shape, State};
+use larder::protocol::framing::reply::{FrameState, ReplyFramer, ReplyShape};
 
 use super::health::Health;
 
@@ -54,7 +54,7 @@ struct Link {
 
 /// A client that waits for replies of these kinds.
 struct Waiter {
-    shapes: VecDeque<Shape>,
+    shapes: VecDeque<ReplyShape>,
     replies: Sender<Result<Vec<u8>, Failure>>,
     since: Instant,
 }
@@ -103,7 +103,7 @@ impl Upstream {
     }
 
     /// Sends requests. Their replies come later, as many as there are shapes.
-    pub(crate) fn ask(&self, requests: &[u8], shapes: &[Shape]) -> Replies {
+    pub(crate) fn ask(&self, requests: &[u8], shapes: &[ReplyShape]) -> Replies {
         Replies(self.send(requests, shapes))
     }
 
@@ -111,7 +111,7 @@ impl Upstream {
     fn send(
         &self,
         requests: &[u8],
-        shapes: &[Shape],
+        shapes: &[ReplyShape],
     ) -> Result<Receiver<Result<Vec<u8>, Failure>>, Failure> {
         let (sender, replies) = unbounded();
         if requests.is_empty() {
@@ -199,7 +199,7 @@ impl Drop for Link {
 // ANCHOR: scatter
 /// Hands each reply to the client that is next in the queue, until the connection ends.
 fn scatter(mut stream: &TcpStream, queue: Receiver<Waiter>, health: &Arc<Health>) {
-    let mut current: Option<(Waiter, Framer)> = None;
+    let mut current: Option<(Waiter, ReplyFramer)> = None;
     let mut reply = Vec::new();
     let mut chunk = vec![0; 64 * 1024];
     let mut heard = Instant::now();
@@ -228,12 +228,12 @@ fn scatter(mut stream: &TcpStream, queue: Receiver<Waiter>, health: &Arc<Health>
             reply.extend_from_slice(&rest[..progress.used]);
             rest = &rest[progress.used..];
             match progress.state {
-                State::More => current = Some((waiter, framer)),
-                State::Garbage => {
+                FrameState::More => current = Some((waiter, framer)),
+                FrameState::Garbage => {
                     current = Some((waiter, framer));
                     break 'connection Failure::Garbage;
                 }
-                State::Done => {
+                FrameState::Done => {
                     health.answered();
                     // Fails when the client has left. Its reply is taken off the stream all
                     // the same.
@@ -264,13 +264,13 @@ fn scatter(mut stream: &TcpStream, queue: Receiver<Waiter>, health: &Arc<Health>
 }
 
 /// The next in the queue to whom a reply is due.
-fn next(queue: &Receiver<Waiter>) -> Option<(Waiter, Framer)> {
+fn next(queue: &Receiver<Waiter>) -> Option<(Waiter, ReplyFramer)> {
     queue.try_iter().find_map(due)
 }
 
 /// A waiter and what frames its next reply, if it waits for one more.
-fn due(mut waiter: Waiter) -> Option<(Waiter, Framer)> {
+fn due(mut waiter: Waiter) -> Option<(Waiter, ReplyFramer)> {
     let shape = waiter.shapes.pop_front()?;
-    Some((waiter, Framer::new(shape)))
+    Some((waiter, ReplyFramer::new(shape)))
 }
 // ANCHOR_END: scatter

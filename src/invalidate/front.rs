@@ -15,7 +15,9 @@ use crate::invalidate::change::{Change, Value};
 use crate::invalidate::recorder::Message;
 use crate::invalidate::settings::{Durability, Reads};
 use crate::invalidate::stats::Stats;
-use crate::protocol::framing::request::{Local, Meta, Request, Route, StateCommand};
+use crate::protocol::framing::request::{
+    ConnectionCommand, LocalCommand, MetaForm, Request, Route,
+};
 use crate::protocol::memcached::text::{self, Command, KEY_LIMIT, Store, StoreVerb, Words};
 use crate::protocol::resp::{CommandArgs, parse_integer};
 
@@ -70,7 +72,7 @@ impl Front {
         database: u32,
         changes: &mut Vec<Change>,
     ) -> Meaning {
-        if request.meta != Meta::No {
+        if request.meta != MetaForm::No {
             return self.meta(request, changes);
         }
         if let Some(command) = request.command() {
@@ -201,10 +203,10 @@ impl Front {
         database: u32,
         changes: &mut Vec<Change>,
     ) -> Meaning {
-        if let Route::Local(Local::Resp(command, _)) = request.route {
+        if let Route::Local(LocalCommand::Resp(command, _)) = request.route {
             let own = args.len() == 2 && args[1].eq_ignore_ascii_case(b"invalidate")
                 || args.len() == 1 && self.reads == Reads::Refuse;
-            if command == StateCommand::Info && own {
+            if command == ConnectionCommand::Info && own {
                 let text = self.stats.info(crate::invalidate::recorder::now());
                 return Meaning::Answer(
                     format!("${}\r\n{text}\r\n", text.len()).into_bytes().into(),

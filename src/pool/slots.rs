@@ -8,7 +8,7 @@
 //! Cost: a lookup is the CRC of the key and an index; a map takes 32 KiB and the servers' names.
 
 use crate::pool::tag;
-use crate::protocol::framing::reply::{Framer, Shape, State};
+use crate::protocol::framing::reply::{FrameState, ReplyFramer, ReplyShape};
 
 /// How many slots a cluster has.
 pub const SLOTS: u16 = 16384;
@@ -250,9 +250,9 @@ impl<'a> Cursor<'a> {
 
     /// Steps over a value.
     fn skip(&mut self) -> Option<()> {
-        let progress = Framer::new(Shape::Resp).feed(self.0);
+        let progress = ReplyFramer::new(ReplyShape::Resp).feed(self.0);
         self.0 = &self.0[progress.used..];
-        (progress.state == State::Done).then_some(())
+        (progress.state == FrameState::Done).then_some(())
     }
 }
 

@@ -16,7 +16,7 @@ use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
 
-use crate::protocol::framing::request::{Cutter, Rest};
+use crate::protocol::framing::request::{Remainder, RequestFramer};
 use crate::proxy::merge::Merge;
 use crate::proxy::settings::{BACKLOG, PIPELINE};
 use crate::proxy::worker::Pending;
@@ -39,7 +39,7 @@ pub(super) struct Own {
     /// Bytes pass unread in both directions until one side closes.
     pub(super) raw: bool,
     /// The rest of a request that is streamed.
-    pub(super) upload: Option<Rest>,
+    pub(super) upload: Option<Remainder>,
     /// A `mn` is sent behind that.
     pub(super) fence: bool,
 }
@@ -67,7 +67,7 @@ pub(super) struct Client {
     pub(super) stream: Arc<Stream>,
     pub(super) membership: Membership,
     pub(super) id: u64,
-    pub(super) cutter: Cutter,
+    pub(super) framer: RequestFramer,
     /// Arrived, not yet consumed.
     pub(super) input: Vec<u8>,
     /// What is to be sent, from `written` on.
@@ -83,7 +83,7 @@ pub(super) struct Client {
     pub(super) face: ConnectionState,
     pub(super) own: Option<Own>,
     /// The rest of a request that is answered already, and read only for its end.
-    pub(super) skip: Option<Rest>,
+    pub(super) skip: Option<Remainder>,
     /// `MULTI` was said, but nothing yet of which upstream it is for.
     pub(super) pending: Option<Box<Pending>>,
     /// The generation of the map by which its requests under way were sent, in a cluster.
@@ -116,7 +116,7 @@ impl Client {
     pub(super) fn new(
         stream: Arc<Stream>,
         membership: Membership,
-        cutter: Cutter,
+        framer: RequestFramer,
         admitted: bool,
     ) -> Client {
         let id = membership.connection.id();
@@ -124,7 +124,7 @@ impl Client {
             stream,
             membership,
             id,
-            cutter,
+            framer,
             input: Vec::new(),
             output: Vec::new(),
             written: 0,

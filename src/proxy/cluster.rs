@@ -27,7 +27,7 @@ use mio::Waker;
 
 use crate::pool::Pool;
 use crate::pool::slots::{SlotMap, host_of};
-use crate::protocol::framing::reply::{Framer, Shape, State};
+use crate::protocol::framing::reply::{FrameState, ReplyFramer, ReplyShape};
 use crate::protocol::resp;
 use crate::proxy::settings::Settings;
 use crate::proxy::shared::Shared;
@@ -228,25 +228,25 @@ fn answer(
     input: &mut Vec<u8>,
     deadline: Instant,
 ) -> Result<Vec<u8>, Trouble> {
-    let mut framer = Framer::new(Shape::Resp);
+    let mut framer = ReplyFramer::new(ReplyShape::Resp);
     let mut seen = 0;
     loop {
         let progress = framer.feed(&input[seen..]);
         seen += progress.used;
         match progress.state {
-            State::Garbage => return Err(Trouble::Garbage),
-            State::Done if framer.is_error() => {
+            FrameState::Garbage => return Err(Trouble::Garbage),
+            FrameState::Done if framer.is_error() => {
                 let said = String::from_utf8_lossy(&input[..seen]);
                 return Err(Trouble::Said(
                     said.trim_start_matches('-').trim_end().to_owned(),
                 ));
             }
-            State::Done => {
+            FrameState::Done => {
                 let rest = input.split_off(seen);
                 return Ok(std::mem::replace(input, rest));
             }
-            State::More if seen > LONGEST => return Err(Trouble::Garbage),
-            State::More => {}
+            FrameState::More if seen > LONGEST => return Err(Trouble::Garbage),
+            FrameState::More => {}
         }
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {

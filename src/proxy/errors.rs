@@ -1,7 +1,7 @@
 //! What clients read when the proxy can't do what they ask: errors in the words of their protocol.
 
 use crate::pool::Failure;
-use crate::protocol::framing::reply::Shape;
+use crate::protocol::framing::reply::ReplyShape;
 use crate::protocol::framing::request::Request;
 use crate::proxy::settings::Protocol;
 
@@ -13,9 +13,9 @@ pub(super) const NOAUTH: &[u8] = b"-NOAUTH Authentication required.\r\n";
 pub(super) fn cross_slot(cluster: bool) -> &'static [u8] {
     match cluster {
         // Redis's words.
-        true => b"-CROSSSLOT Keys in request don't hash to the same slot\r\n",
+        true => b"-CROSSSLOT RequestKeys in request don't hash to the same slot\r\n",
         false => {
-            b"-CROSSSLOT Keys in request belong to different upstreams; give them one {hash tag}\r\n"
+            b"-CROSSSLOT RequestKeys in request belong to different upstreams; give them one {hash tag}\r\n"
         }
     }
 }
@@ -94,7 +94,7 @@ pub(super) fn miss(request: &Request<'_>) -> Option<&'static [u8]> {
     }
     let Some(args) = request.args() else {
         return match request.shape {
-            Shape::Values => Some(b"END\r\n"),
+            ReplyShape::Values => Some(b"END\r\n"),
             _ => request.meta_miss(),
         };
     };

@@ -5,8 +5,8 @@
 //! `version`) comes from an upstream.
 
 use crate::pool::Pool;
-use crate::protocol::framing::reply::Shape;
-use crate::protocol::framing::request::StateCommand;
+use crate::protocol::framing::reply::ReplyShape;
+use crate::protocol::framing::request::ConnectionCommand;
 use crate::protocol::memcached::text::Command;
 use crate::protocol::resp::{CommandArgs, Reply, parse_integer};
 use crate::proxy::client::Client;
@@ -25,15 +25,15 @@ pub(super) enum Said {
     /// The answer is written, and is the last.
     Close,
     /// An upstream knows.
-    Forward(Shape),
+    Forward(ReplyShape),
 }
 
 /// Answers memcached's commands about the connection or the proxy.
 pub(super) fn memcached(command: Command<'_>, pool: &Pool, out: &mut Vec<u8>) -> Said {
     match command {
-        Command::Version => return Said::Forward(Shape::Line),
+        Command::Version => return Said::Forward(ReplyShape::Line),
         Command::Stats { words } if pool.is_single() && !words.eq([&b"proxy"[..]]) => {
-            return Said::Forward(Shape::Stats);
+            return Said::Forward(ReplyShape::Stats);
         }
         Command::Stats { .. } => stats::memcached(pool, out),
         Command::Quit => return Said::Close,
@@ -46,7 +46,7 @@ pub(super) fn memcached(command: Command<'_>, pool: &Pool, out: &mut Vec<u8>) ->
 
 /// Answers Redis's commands about the connection.
 pub(super) fn resp(
-    command: StateCommand,
+    command: ConnectionCommand,
     args: CommandArgs<'_>,
     client: &mut Client,
     shared: &Shared,
@@ -55,7 +55,10 @@ pub(super) fn resp(
 ) -> Said {
     let free = matches!(
         command,
-        StateCommand::Auth | StateCommand::Hello | StateCommand::Quit | StateCommand::Reset
+        ConnectionCommand::Auth
+            | ConnectionCommand::Hello
+            | ConnectionCommand::Quit
+            | ConnectionCommand::Reset
     );
     if !client.admitted && !free {
         out.extend_from_slice(NOAUTH);
@@ -63,25 +66,25 @@ pub(super) fn resp(
     }
     let mut reply = Reply::new(out, client.face.resp3, usize::MAX);
     match command {
-        StateCommand::Ping if args.len() == 1 => reply.simple("PONG"),
-        StateCommand::Ping if args.len() == 2 => reply.bulk(args.get(1)),
-        StateCommand::Quit => {
+        ConnectionCommand::Ping if args.len() == 1 => reply.simple("PONG"),
+        ConnectionCommand::Ping if args.len() == 2 => reply.bulk(args.get(1)),
+        ConnectionCommand::Quit => {
             reply.ok();
             return Said::Close;
         }
-        StateCommand::Reset => {
+        ConnectionCommand::Reset => {
             client.face = ConnectionState::default();
             client.name = Box::default();
             client.admitted = shared.password.is_none();
             reply.simple("RESET");
         }
-        StateCommand::Auth => auth(args, client, shared, &mut reply),
-        StateCommand::Hello => hello(args, client, shared, &mut reply),
+        ConnectionCommand::Auth => auth(args, client, shared, &mut reply),
+        ConnectionCommand::Hello => hello(args, client, shared, &mut reply),
         // Clients see one standalone Redis; what would tell of more is answered as such.
-        StateCommand::Cluster if pool.is_cluster() => reply.error(NO_CLUSTER),
+        ConnectionCommand::Cluster if pool.is_cluster() => reply.error(NO_CLUSTER),
         // It would let all clients of the connection read from a replica.
-        StateCommand::ReadOnly => reply.error(NO_CLUSTER),
-        StateCommand::Select if args.len() == 2 => match parse_integer(args.get(1)) {
+        ConnectionCommand::ReadOnly => reply.error(NO_CLUSTER),
+        ConnectionCommand::Select if args.len() == 2 => match parse_integer(args.get(1)) {
             None => reply.error("ERR invalid DB index"),
             Some(1..DATABASES) if pool.is_cluster() => {
                 reply.error("ERR SELECT is not allowed in cluster mode")
@@ -92,12 +95,14 @@ pub(super) fn resp(
             }
             Some(_) => reply.error("ERR DB index is out of range"),
         },
-        StateCommand::Client if args.len() > 1 => about_client(args, client, shared, &mut reply),
-        StateCommand::Info if args.len() == 2 && args[1].eq_ignore_ascii_case(b"proxy") => {
+        ConnectionCommand::Client if args.len() > 1 => {
+            about_client(args, client, shared, &mut reply)
+        }
+        ConnectionCommand::Info if args.len() == 2 && args[1].eq_ignore_ascii_case(b"proxy") => {
             reply.verbatim("txt", &stats::info(pool));
         }
-        StateCommand::Info if !pool.is_single() => reply.verbatim("txt", &stats::info(pool)),
-        _ => return Said::Forward(Shape::Resp),
+        ConnectionCommand::Info if !pool.is_single() => reply.verbatim("txt", &stats::info(pool)),
+        _ => return Said::Forward(ReplyShape::Resp),
     }
     Said::Answer
 }

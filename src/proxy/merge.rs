@@ -18,8 +18,8 @@
 //!
 //! Cost: the bytes of a part are copied once more than those of a reply that is not divided.
 
-use crate::protocol::framing::reply::{Framer, Progress, Shape, State};
-use crate::protocol::framing::request::Join;
+use crate::protocol::framing::reply::{FrameProgress, FrameState, ReplyFramer, ReplyShape};
+use crate::protocol::framing::request::MergeRule;
 
 mod pump;
 
@@ -29,7 +29,7 @@ pub const PART_LIMIT: usize = 64 * 1024;
 /// Puts the replies to the parts of one request together.
 #[derive(Debug)]
 pub struct Merge {
-    join: Join,
+    join: MergeRule,
     parts: Vec<Part>,
     /// The part of each key, in the client's order; for a request to all upstreams each part once.
     order: Vec<u32>,
@@ -61,9 +61,9 @@ enum Phase {
 #[derive(Debug)]
 struct Part {
     /// Finds the end of the part's reply.
-    whole: Framer,
+    whole: ReplyFramer,
     /// Finds the ends of the values in an array.
-    value: Framer,
+    value: ReplyFramer,
     /// Bytes of a `VALUE` block that are still to come.
     block: u64,
     head: Head,
@@ -101,31 +101,31 @@ impl Merge {
     ) -> Merge {
         Merge {
             keys: keys.map(<[u8]>::to_vec).collect(),
-            ..Merge::new(Join::Values, Shape::Values, parts, order)
+            ..Merge::new(MergeRule::Values, ReplyShape::Values, parts, order)
         }
     }
 
     /// For another request whose keys are each in the part that `order` says.
-    pub fn keyed(join: Join, parts: usize, order: Vec<u32>) -> Merge {
-        Merge::new(join, Shape::Resp, parts, order)
+    pub fn keyed(join: MergeRule, parts: usize, order: Vec<u32>) -> Merge {
+        Merge::new(join, ReplyShape::Resp, parts, order)
     }
 
     /// For a request that so many upstreams were sent, with replies of this shape.
-    pub fn every(join: Join, shape: Shape, parts: usize) -> Merge {
+    pub fn every(join: MergeRule, shape: ReplyShape, parts: usize) -> Merge {
         Merge::new(join, shape, parts, (0..parts as u32).collect())
     }
 
     /// For a request to which there may be no reply before the one that tells the end.
     pub fn fenced() -> Merge {
-        let mut merge = Merge::new(Join::Fenced, Shape::Fenced, 1, vec![0]);
-        merge.parts[0].value = Framer::new(Shape::Meta);
+        let mut merge = Merge::new(MergeRule::Fenced, ReplyShape::Fenced, 1, vec![0]);
+        merge.parts[0].value = ReplyFramer::new(ReplyShape::Meta);
         merge
     }
 
-    fn new(join: Join, shape: Shape, parts: usize, order: Vec<u32>) -> Merge {
+    fn new(join: MergeRule, shape: ReplyShape, parts: usize, order: Vec<u32>) -> Merge {
         let part = || Part {
-            whole: Framer::new(shape),
-            value: Framer::new(Shape::Resp),
+            whole: ReplyFramer::new(shape),
+            value: ReplyFramer::new(ReplyShape::Resp),
             block: 0,
             head: Head::Unknown,
             asked: 0,
@@ -153,16 +153,16 @@ impl Merge {
     /// Lets an array begin before all parts have, when one of them is full.
     pub fn eager(self) -> Merge {
         Merge {
-            eager: self.join == Join::Array,
+            eager: self.join == MergeRule::Array,
             ..self
         }
     }
 
     /// Takes bytes of a part's reply, and appends to `out` what can go to the client.
     ///
-    /// [`State::More`] with fewer bytes used than given means that the part is full: the rest is to be given again when
-    /// another part has gone on. With [`State::Garbage`] the part has failed: tell [`Merge::fail`].
-    pub fn feed(&mut self, part: usize, bytes: &[u8], out: &mut Vec<u8>) -> Progress {
+    /// [`FrameState::More`] with fewer bytes used than given means that the part is full: the rest is to be given again when
+    /// another part has gone on. With [`FrameState::Garbage`] the part has failed: tell [`Merge::fail`].
+    pub fn feed(&mut self, part: usize, bytes: &[u8], out: &mut Vec<u8>) -> FrameProgress {
         let mut used = 0;
         loop {
             let dropping = self.is_over();
@@ -173,18 +173,18 @@ impl Merge {
             };
             let given = &bytes[used..][..room.min(bytes.len() - used)];
             let progress = this.whole.feed(given);
-            if !dropping && progress.state != State::Garbage {
+            if !dropping && progress.state != FrameState::Garbage {
                 this.buffer.drain(..std::mem::take(&mut this.at));
                 this.buffer.extend_from_slice(&given[..progress.used]);
             }
-            this.ended = progress.state == State::Done;
+            this.ended = progress.state == FrameState::Done;
             used += progress.used;
-            if progress.state != State::Garbage {
+            if progress.state != FrameState::Garbage {
                 self.look(part);
                 self.pump(out);
             }
-            if progress.state != State::More || used == bytes.len() || given.is_empty() {
-                return Progress {
+            if progress.state != FrameState::More || used == bytes.len() || given.is_empty() {
+                return FrameProgress {
                     used,
                     state: progress.state,
                 };

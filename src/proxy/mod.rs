@@ -1,9 +1,9 @@
 //! Forwarding: a [`Proxy`] sends the requests of many clients over few connections to other servers.
 //!
 //! ```text
-//!   clients ─▶ Cutter ─▶ pool (ring or slots) ─▶ a connection of an upstream ─▶ server
-//!      ▲                                                                         │
-//!      └──── client, in its order ◀── merge, if divided ◀────────── Framer ◀─────┘
+//!   clients ─▶ RequestFramer ─▶ pool (ring or slots) ─▶ a connection of an upstream ─▶ server
+//!      ▲                                                                                 │
+//!      └──── client, in its order ◀── merge, if divided ◀──────────── ReplyFramer ◀──────┘
 //! ```
 //!
 //! [`framing`](crate::protocol::framing) cuts what clients send and what servers answer, [`pool`](crate::pool) says

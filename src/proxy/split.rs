@@ -8,7 +8,7 @@
 use crate::protocol::memcached::text::Command;
 use crate::proxy::merge::Merge;
 
-use crate::protocol::framing::request::{Join, Keys, Request, Source};
+use crate::protocol::framing::request::{MergeRule, Request, RequestKeys, RequestWords};
 use crate::protocol::resp;
 
 /// What became of a request with several keys.
@@ -32,8 +32,8 @@ pub(super) struct Part {
 /// Costs a copy of the request, and for `get` another of its keys.
 pub(super) fn divide(
     request: &Request<'_>,
-    join: Join,
-    keys: Keys<'_>,
+    join: MergeRule,
+    keys: RequestKeys<'_>,
     mut locate: impl FnMut(&[u8]) -> usize,
 ) -> Division {
     // The upstreams in the order in which the keys name them, and for each key which of them it is.
@@ -58,7 +58,7 @@ pub(super) fn divide(
     });
     let parts = parts.collect();
     let merge = match join {
-        Join::Values => Merge::values(upstreams.len(), order, keys.iter()),
+        MergeRule::Values => Merge::values(upstreams.len(), order, keys.iter()),
         join => Merge::keyed(join, upstreams.len(), order),
     };
     Division::Parts(parts, merge)
@@ -72,8 +72,8 @@ pub(super) fn divide(
 /// Costs a copy of the request and the head of one for each part.
 pub(super) fn divide_by_slot(
     request: &Request<'_>,
-    join: Join,
-    keys: Keys<'_>,
+    join: MergeRule,
+    keys: RequestKeys<'_>,
     slot: impl Fn(&[u8]) -> u16,
 ) -> Division {
     let mut runs: Vec<(u16, usize)> = Vec::new();
@@ -110,10 +110,10 @@ pub(super) fn divide_by_slot(
 }
 
 /// The request for the keys of one part.
-fn bytes(request: &Request<'_>, keys: Keys<'_>, order: &[u32], part: u32) -> Vec<u8> {
+fn bytes(request: &Request<'_>, keys: RequestKeys<'_>, order: &[u32], part: u32) -> Vec<u8> {
     let mut out = Vec::new();
     match request.source {
-        Source::Resp(args) => {
+        RequestWords::Resp(args) => {
             let found = keys.found();
             let mine = found.positions().zip(order).filter(|(_, of)| **of == part);
             // A key comes with what follows it up to the next.
@@ -124,7 +124,7 @@ fn bytes(request: &Request<'_>, keys: Keys<'_>, order: &[u32], part: u32) -> Vec
                 .collect();
             resp::write_request(&mut out, words.into_iter());
         }
-        Source::Memcached(Command::Retrieve { exptime, cas, .. }) => {
+        RequestWords::Memcached(Command::Retrieve { exptime, cas, .. }) => {
             out.extend_from_slice(if exptime.is_some() { b"gat" } else { b"get" });
             out.extend_from_slice(if cas { b"s" } else { b"" });
             if let Some(exptime) = exptime {
@@ -137,7 +137,7 @@ fn bytes(request: &Request<'_>, keys: Keys<'_>, order: &[u32], part: u32) -> Vec
             }
             out.extend_from_slice(b"\r\n");
         }
-        Source::Memcached(_) | Source::Meta(_) => out.extend_from_slice(request.bytes),
+        RequestWords::Memcached(_) | RequestWords::Meta(_) => out.extend_from_slice(request.bytes),
     }
     out
 }
@@ -145,12 +145,12 @@ fn bytes(request: &Request<'_>, keys: Keys<'_>, order: &[u32], part: u32) -> Vec
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::framing::request::{Cut, Cutter, Route, Scratch};
+    use crate::protocol::framing::request::{RequestBuffers, RequestFrame, RequestFramer, Route};
 
     /// Divides the request between the upstreams that the last digit of each key names.
-    fn divided(new: fn() -> Cutter, input: &[u8]) -> Vec<String> {
-        let mut scratch = Scratch::default();
-        let Cut::Request(request, _) = new().cut(input, &mut scratch) else {
+    fn divided(new: fn() -> RequestFramer, input: &[u8]) -> Vec<String> {
+        let mut scratch = RequestBuffers::default();
+        let RequestFrame::Request(request, _) = new().frame(input, &mut scratch) else {
             panic!("no request");
         };
         let Route::Split(join, keys) = request.route else {
@@ -170,19 +170,19 @@ mod tests {
     fn a_request_is_divided_by_the_upstreams_of_its_keys() {
         let escaped = |words: &[&[u8]]| resp::request(words).escape_ascii().to_string();
         assert_eq!(
-            divided(Cutter::resp, b"MSET a1 x b0 y c1 z\r\n"),
+            divided(RequestFramer::resp, b"MSET a1 x b0 y c1 z\r\n"),
             [
                 format!("1 {}", escaped(&[b"MSET", b"a1", b"x", b"c1", b"z"])),
                 format!("0 {}", escaped(&[b"MSET", b"b0", b"y"])),
             ]
         );
-        assert_eq!(divided(Cutter::resp, b"DEL a1 b1\r\n"), ["whole 1"]);
+        assert_eq!(divided(RequestFramer::resp, b"DEL a1 b1\r\n"), ["whole 1"]);
         assert_eq!(
-            divided(Cutter::memcached, b"gats -1 a1 b0 a1\r\n"),
+            divided(RequestFramer::memcached, b"gats -1 a1 b0 a1\r\n"),
             ["1 gats -1 a1 a1\\r\\n", "0 gats -1 b0\\r\\n"]
         );
         assert_eq!(
-            divided(Cutter::memcached, b"get a0 b1\r\n"),
+            divided(RequestFramer::memcached, b"get a0 b1\r\n"),
             ["0 get a0\\r\\n", "1 get b1\\r\\n"]
         );
     }

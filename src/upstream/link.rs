@@ -21,7 +21,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::pool::slots::Redirect;
 use crate::pool::{Failure, Upstream};
-use crate::protocol::framing::reply::{Framer, Shape};
+use crate::protocol::framing::reply::{ReplyFramer, ReplyShape};
 use crate::server::Stream;
 use crate::upstream::ConnectionState;
 use crate::upstream::Kept;
@@ -61,7 +61,7 @@ pub(crate) enum Knows {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Waiting {
     pub(crate) owner: Owner,
-    pub(crate) shape: Shape,
+    pub(crate) shape: ReplyShape,
     /// When it was appended, in the worker's microseconds.
     pub(crate) since: u64,
     /// How often it has been sent elsewhere before, in a cluster.
@@ -71,7 +71,7 @@ pub(crate) struct Waiting {
 }
 
 impl Waiting {
-    pub(crate) fn new(owner: Owner, shape: Shape, since: u64) -> Waiting {
+    pub(crate) fn new(owner: Owner, shape: ReplyShape, since: u64) -> Waiting {
         Waiting {
             owner,
             shape,
@@ -145,7 +145,7 @@ pub(crate) struct Link {
     /// Those of the queue that may be sent again.
     pub(crate) kept: Kept,
     /// Reads the answer that has begun to come.
-    pub(crate) framer: Option<Framer>,
+    pub(crate) framer: Option<ReplyFramer>,
     /// Every byte belongs to the one client, framed or not.
     pub(crate) raw: bool,
     /// When the upstream last did what it had to, in the worker's milliseconds: the deadlines count
@@ -239,13 +239,13 @@ impl Link {
         !self.is_up() || !self.queue.is_empty() || self.unsent() > 0
     }
 
-    /// Appends a request; `shape` tells how its answer is framed, [`Shape::Nothing`] that none comes.
+    /// Appends a request; `shape` tells how its answer is framed, [`ReplyShape::Nothing`] that none comes.
     pub(crate) fn push(&mut self, bytes: &[u8], mut waiting: Waiting, now: u64) {
         if !self.is_waiting() {
             self.since = now;
         }
         self.out.extend_from_slice(bytes);
-        if waiting.shape != Shape::Nothing {
+        if waiting.shape != ReplyShape::Nothing {
             self.upstream.counters.in_flight.fetch_add(1, Relaxed);
             waiting.length = bytes.len();
             self.queue.push_back(waiting);

@@ -2,8 +2,8 @@
 
 use memchr::memchr;
 
-use crate::protocol::framing::reply::{State, memcached};
-use crate::protocol::framing::request::Join;
+use crate::protocol::framing::reply::{FrameState, memcached};
+use crate::protocol::framing::request::MergeRule;
 use crate::proxy::merge::{Head, Merge, PART_LIMIT, Part, Phase};
 
 /// What was passed on.
@@ -43,7 +43,7 @@ impl Merge {
         }
         while self.phase == Phase::Streaming {
             let Some(&part) = self.order.get(self.next) else {
-                if self.join == Join::Values {
+                if self.join == MergeRule::Values {
                     out.extend_from_slice(b"END\r\n");
                 }
                 self.complete();
@@ -57,9 +57,9 @@ impl Merge {
                 Head::Good(_) | Head::Missed => {}
             }
             let moved = match self.join {
-                Join::Values => part.value_block(&self.keys[self.next], out),
-                Join::Array | Join::Fenced => part.element(out),
-                Join::Concat | Join::Same | Join::Sum => part.all(out),
+                MergeRule::Values => part.value_block(&self.keys[self.next], out),
+                MergeRule::Array | MergeRule::Fenced => part.element(out),
+                MergeRule::Concat | MergeRule::Same | MergeRule::Sum => part.all(out),
             };
             match moved {
                 Moved::All => self.next += 1,
@@ -91,17 +91,17 @@ impl Merge {
             out.extend_from_slice(b"\r\n");
         };
         match self.join {
-            Join::Values => {}
-            Join::Sum => {
+            MergeRule::Values => {}
+            MergeRule::Sum => {
                 number(out, b':', sum);
                 self.complete();
             }
-            Join::Array => number(out, b'*', self.order.len() as u64),
-            Join::Fenced if self.parts[0].buffer.starts_with(b"MN\r\n") => self.complete(),
-            Join::Fenced => {}
-            Join::Concat => number(out, b'*', sum),
+            MergeRule::Array => number(out, b'*', self.order.len() as u64),
+            MergeRule::Fenced if self.parts[0].buffer.starts_with(b"MN\r\n") => self.complete(),
+            MergeRule::Fenced => {}
+            MergeRule::Concat => number(out, b'*', sum),
             // The first one's reply is the reply.
-            Join::Same => self.order.truncate(1),
+            MergeRule::Same => self.order.truncate(1),
         }
     }
 
@@ -120,7 +120,7 @@ impl Merge {
 
 impl Part {
     /// Looks at how the part begins; whether that is known.
-    fn begin(&mut self, join: Join) -> bool {
+    fn begin(&mut self, join: MergeRule) -> bool {
         let Some(end) = memchr(b'\n', &self.buffer) else {
             if self.buffer.len() < PART_LIMIT {
                 return false;
@@ -137,16 +137,19 @@ impl Part {
                 .ok()
         };
         self.head = match (join, line[0]) {
-            (Join::Values, _) if memcached::is_error(&line[..end - 1]) => {
+            (MergeRule::Values, _) if memcached::is_error(&line[..end - 1]) => {
                 Head::Error(line.to_vec())
             }
-            (Join::Values, _) => Head::Good(0),
-            (Join::Fenced, _) => Head::Good(0),
+            (MergeRule::Values, _) => Head::Good(0),
+            (MergeRule::Fenced, _) => Head::Good(0),
             (_, b'-') => Head::Error(line.to_vec()),
-            (Join::Same, _) if memcached::is_error(&line[..end - 1]) => Head::Error(line.to_vec()),
-            (Join::Same, _) => Head::Good(0),
-            (Join::Sum, b':') | (Join::Array | Join::Concat, b'*') => match number() {
-                Some(number) if join == Join::Array && number != self.asked => Head::Error(
+            (MergeRule::Same, _) if memcached::is_error(&line[..end - 1]) => {
+                Head::Error(line.to_vec())
+            }
+            (MergeRule::Same, _) => Head::Good(0),
+            (MergeRule::Sum, b':') | (MergeRule::Array | MergeRule::Concat, b'*') => match number()
+            {
+                Some(number) if join == MergeRule::Array && number != self.asked => Head::Error(
                     b"-ERR upstream answered another number of keys than it was asked for\r\n"
                         .to_vec(),
                 ),
@@ -180,7 +183,7 @@ impl Part {
         let progress = self.value.feed(rest);
         out.extend_from_slice(&rest[..progress.used]);
         self.at += progress.used;
-        Moved::when(progress.state == State::Done)
+        Moved::when(progress.state == FrameState::Done)
     }
 
     /// Passes on the block of `key`, if the part has one.

@@ -14,10 +14,10 @@ fn join(mut merge: Merge, replies: &[&[u8]], chunk: usize) -> String {
                 continue;
             }
             let progress = merge.feed(part, &rest[..rest.len().min(chunk)], &mut out);
-            assert_ne!(progress.state, State::Garbage);
+            assert_ne!(progress.state, FrameState::Garbage);
             at[part] += progress.used;
             moved |= progress.used > 0;
-            assert_eq!(progress.state == State::Done, at[part] == reply.len());
+            assert_eq!(progress.state == FrameState::Done, at[part] == reply.len());
         }
     }
     assert!(merge.is_complete(), "{}", out.escape_ascii());
@@ -25,7 +25,7 @@ fn join(mut merge: Merge, replies: &[&[u8]], chunk: usize) -> String {
     String::from_utf8(out).unwrap()
 }
 
-fn keyed(kind: Join, order: &[u32]) -> Merge {
+fn keyed(kind: MergeRule, order: &[u32]) -> Merge {
     Merge::keyed(
         kind,
         *order.iter().max().unwrap() as usize + 1,
@@ -48,7 +48,7 @@ fn replies_come_in_the_order_of_the_keys_however_they_arrive() {
         let replies: [&[u8]; 2] = [b"*2\r\n$1\r\nA\r\n$-1\r\n", b"*1\r\n$5\r\n*1\r\nX\r\n"];
         let expected = "*3\r\n$1\r\nA\r\n$5\r\n*1\r\nX\r\n$-1\r\n";
         assert_eq!(
-            join(keyed(Join::Array, &[0, 1, 0]), &replies, chunk),
+            join(keyed(MergeRule::Array, &[0, 1, 0]), &replies, chunk),
             expected
         );
 
@@ -67,20 +67,23 @@ fn replies_come_in_the_order_of_the_keys_however_they_arrive() {
         );
 
         let replies: [&[u8]; 2] = [b":2\r\n", b":40\r\n"];
-        assert_eq!(join(keyed(Join::Sum, &[0, 1]), &replies, chunk), ":42\r\n");
+        assert_eq!(
+            join(keyed(MergeRule::Sum, &[0, 1]), &replies, chunk),
+            ":42\r\n"
+        );
         let replies: [&[u8]; 2] = [b"+OK\r\n", b"+OK\r\n"];
         assert_eq!(
-            join(keyed(Join::Same, &[0, 1, 1]), &replies, chunk),
+            join(keyed(MergeRule::Same, &[0, 1, 1]), &replies, chunk),
             "+OK\r\n"
         );
         let replies: [&[u8]; 2] = [b"$2\r\nab\r\n", b"$2\r\nab\r\n"];
-        let merge = Merge::every(Join::Same, Shape::Resp, 2);
+        let merge = Merge::every(MergeRule::Same, ReplyShape::Resp, 2);
         assert_eq!(join(merge, &replies, chunk), "$2\r\nab\r\n");
         let replies: [&[u8]; 2] = [b"*1\r\n$1\r\na\r\n", b"*0\r\n"];
-        let merge = Merge::every(Join::Concat, Shape::Resp, 2);
+        let merge = Merge::every(MergeRule::Concat, ReplyShape::Resp, 2);
         assert_eq!(join(merge, &replies, chunk), "*1\r\n$1\r\na\r\n");
         let replies: [&[u8]; 2] = [b"OK\r\n", b"OK\r\n"];
-        let merge = Merge::every(Join::Same, Shape::Line, 2);
+        let merge = Merge::every(MergeRule::Same, ReplyShape::Line, 2);
         assert_eq!(join(merge, &replies, chunk), "OK\r\n");
     }
 }
@@ -90,12 +93,12 @@ fn the_error_of_a_part_is_the_answer_to_all() {
     for chunk in [1, 1000] {
         let replies: [&[u8]; 2] = [b"*1\r\n$1\r\nA\r\n", b"-LOADING wait\r\n"];
         assert_eq!(
-            join(keyed(Join::Array, &[0, 1]), &replies, chunk),
+            join(keyed(MergeRule::Array, &[0, 1]), &replies, chunk),
             "-LOADING wait\r\n"
         );
         let replies: [&[u8]; 2] = [b"-ERR a\r\n", b"-ERR b\r\n"];
         assert_eq!(
-            join(keyed(Join::Sum, &[0, 1]), &replies, chunk),
+            join(keyed(MergeRule::Sum, &[0, 1]), &replies, chunk),
             "-ERR a\r\n"
         );
         let replies: [&[u8]; 2] = [b"VALUE a 0 1\r\nx\r\nEND\r\n", b"SERVER_ERROR b\r\n"];
@@ -115,13 +118,13 @@ fn the_error_of_a_part_is_the_answer_to_all() {
 #[test]
 fn another_number_of_values_than_was_asked_for_is_an_error() {
     let replies: [&[u8]; 2] = [b"*1\r\n:1\r\n", b"*2\r\n:1\r\n:1\r\n"];
-    let reply = join(keyed(Join::Array, &[0, 1, 0]), &replies, 1000);
+    let reply = join(keyed(MergeRule::Array, &[0, 1, 0]), &replies, 1000);
     assert!(
         reply.starts_with("-ERR upstream answered another number"),
         "{reply}"
     );
     let replies: [&[u8]; 2] = [b":1\r\n", b"+OK\r\n"];
-    let reply = join(keyed(Join::Sum, &[0, 1]), &replies, 1000);
+    let reply = join(keyed(MergeRule::Sum, &[0, 1]), &replies, 1000);
     assert!(
         reply.starts_with("-ERR upstream answered something else"),
         "{reply}"
@@ -131,7 +134,7 @@ fn another_number_of_values_than_was_asked_for_is_an_error() {
 #[test]
 fn a_part_that_fails_is_told_as_long_as_nothing_has_gone_out() {
     let mut out = Vec::new();
-    let mut merge = keyed(Join::Array, &[0, 1]);
+    let mut merge = keyed(MergeRule::Array, &[0, 1]);
     merge.feed(0, b"*1\r\n:1\r\n", &mut out);
     assert_eq!(
         merge.fail(1, b"-ERR upstream is down\r\n", &mut out),
@@ -140,7 +143,7 @@ fn a_part_that_fails_is_told_as_long_as_nothing_has_gone_out() {
     assert_eq!(out, b"-ERR upstream is down\r\n");
     assert!(merge.is_complete());
 
-    let mut merge = keyed(Join::Array, &[0, 1]);
+    let mut merge = keyed(MergeRule::Array, &[0, 1]);
     merge.feed(0, b"*1\r\n:1\r\n", &mut out);
     merge.feed(1, b"*1\r\n$9\r\n", &mut out);
     assert_eq!(merge.fail(0, b"-ERR\r\n", &mut out), Ok(()), "it had ended");
@@ -150,7 +153,7 @@ fn a_part_that_fails_is_told_as_long_as_nothing_has_gone_out() {
 #[test]
 fn a_part_that_nobody_is_asked_for_misses() {
     let mut out = Vec::new();
-    let mut merge = keyed(Join::Array, &[1, 0, 1]);
+    let mut merge = keyed(MergeRule::Array, &[1, 0, 1]);
     merge.miss(1, &mut out);
     merge.feed(0, b"*1\r\n:1\r\n", &mut out);
     assert_eq!(out, b"*3\r\n$-1\r\n:1\r\n$-1\r\n");
@@ -164,20 +167,20 @@ fn a_part_that_nobody_is_asked_for_misses() {
 #[test]
 fn what_waits_for_its_turn_is_bounded() {
     let mut out = Vec::new();
-    let mut merge = keyed(Join::Array, &[0, 1]);
+    let mut merge = keyed(MergeRule::Array, &[0, 1]);
     let value = vec![b'x'; 1_000_000];
     let reply = [b"*1\r\n$1000000\r\n", &value[..], b"\r\n"].concat();
     let held = merge.feed(1, &reply, &mut out);
     // The head, four bytes, is read and doesn't wait.
     let held = (held.used, held.state);
-    assert_eq!(held, (PART_LIMIT + 4, State::More));
+    assert_eq!(held, (PART_LIMIT + 4, FrameState::More));
     assert!(!merge.has_room(1) && out.is_empty());
     assert_eq!(merge.feed(1, &reply[PART_LIMIT + 4..], &mut out).used, 0);
     let first = merge.feed(0, &reply, &mut out);
-    assert_eq!((first.used, first.state), (reply.len(), State::Done));
+    assert_eq!((first.used, first.state), (reply.len(), FrameState::Done));
     assert!(merge.has_room(1));
     let rest = merge.feed(1, &reply[PART_LIMIT + 4..], &mut out);
-    assert_eq!(rest.state, State::Done);
+    assert_eq!(rest.state, FrameState::Done);
     assert_eq!(out.len(), 2 * (reply.len() - 4) + 4);
 }
 
@@ -214,20 +217,23 @@ fn an_eager_array_begins_when_a_part_is_full_and_ends_broken_when_a_later_one_is
     .concat();
     // The second part is known to begin only when the first has been read to its end.
     let mut out = Vec::new();
-    let mut merge = keyed(Join::Array, &[0, 1]).eager();
-    assert_eq!(merge.feed(0, &big, &mut out).state, State::Done);
+    let mut merge = keyed(MergeRule::Array, &[0, 1]).eager();
+    assert_eq!(merge.feed(0, &big, &mut out).state, FrameState::Done);
     assert!(out.starts_with(b"*2\r\n$"));
-    assert_eq!(merge.feed(1, b"*1\r\n:1\r\n", &mut out).state, State::Done);
+    assert_eq!(
+        merge.feed(1, b"*1\r\n:1\r\n", &mut out).state,
+        FrameState::Done
+    );
     assert!(out.ends_with(b"x\r\n:1\r\n") && merge.is_complete());
 
-    let mut merge = keyed(Join::Array, &[0, 1]).eager();
+    let mut merge = keyed(MergeRule::Array, &[0, 1]).eager();
     merge.feed(0, &big, &mut out);
     merge.feed(1, b"-ERR no\r\n", &mut out);
     assert!(merge.is_broken() && !merge.is_complete());
 
     // Nothing is full: an error is still the answer to the whole.
     out.clear();
-    let mut merge = keyed(Join::Array, &[0, 1]).eager();
+    let mut merge = keyed(MergeRule::Array, &[0, 1]).eager();
     merge.feed(0, b"*1\r\n:1\r\n", &mut out);
     merge.feed(1, b"-ERR no\r\n", &mut out);
     assert_eq!(out, b"-ERR no\r\n");
@@ -271,6 +277,6 @@ proptest! {
         let parts = bytes(&arrays);
         let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
         let expected = format!("*{}\r\n{whole}", all.len());
-        prop_assert_eq!(join(keyed(Join::Array, &order), &parts, chunk), expected);
+        prop_assert_eq!(join(keyed(MergeRule::Array, &order), &parts, chunk), expected);
     }
 }

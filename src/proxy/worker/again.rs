@@ -16,8 +16,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use crate::pool::{Failure, Upstream};
-use crate::protocol::framing::reply::Shape;
-use crate::protocol::framing::request::{Cut, Cutter, Route, Scratch};
+use crate::protocol::framing::reply::ReplyShape;
+use crate::protocol::framing::request::{RequestBuffers, RequestFrame, RequestFramer, Route};
 use crate::proxy::settings::{OnFailure, Protocol};
 use crate::proxy::worker::{Worker, mark};
 use crate::upstream::{Kept, Link, Owner, Purpose, Waiting};
@@ -71,12 +71,12 @@ impl Worker {
 
     /// The upstream that a request about one key belongs to now.
     fn elsewhere_for(&self, bytes: &[u8]) -> Option<usize> {
-        let mut cutter = match self.shared.settings.protocol {
-            Protocol::Resp => Cutter::resp(),
-            Protocol::Memcached => Cutter::memcached(),
+        let mut framer = match self.shared.settings.protocol {
+            Protocol::Resp => RequestFramer::resp(),
+            Protocol::Memcached => RequestFramer::memcached(),
         };
-        match cutter.cut(bytes, &mut Scratch::default()) {
-            Cut::Request(request, _) => match request.route {
+        match framer.frame(bytes, &mut RequestBuffers::default()) {
+            RequestFrame::Request(request, _) => match request.route {
                 Route::Key(key) => Some(self.locate(key)),
                 _ => None,
             },
@@ -85,9 +85,15 @@ impl Worker {
     }
 
     /// Keeps the request that was appended last to a link, if it may be sent again.
-    pub(super) fn keep_request(&mut self, link: usize, bytes: &[u8], shape: Shape, safe: bool) {
+    pub(super) fn keep_request(
+        &mut self,
+        link: usize,
+        bytes: &[u8],
+        shape: ReplyShape,
+        safe: bool,
+    ) {
         // Behind one that is quiet comes more than its bytes, and some get no answer.
-        if safe && !matches!(shape, Shape::Nothing | Shape::Fenced) {
+        if safe && !matches!(shape, ReplyShape::Nothing | ReplyShape::Fenced) {
             self.links[link].kept.keep(bytes);
         }
     }

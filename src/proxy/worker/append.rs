@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use crate::pool::slots::slot;
 use crate::pool::{Failure, Upstream};
-use crate::protocol::framing::reply::Shape;
-use crate::protocol::framing::request::{Join, Keys, Meta, Request};
+use crate::protocol::framing::reply::ReplyShape;
+use crate::protocol::framing::request::{MergeRule, MetaForm, Request, RequestKeys};
 use crate::proxy::errors;
 use crate::proxy::merge::Merge;
 use crate::proxy::settings::OnFailure;
@@ -18,7 +18,7 @@ use crate::upstream::{Owner, Waiting};
 impl Worker {
     /// Sends a whole request to an upstream.
     pub(super) fn to(&mut self, key: usize, number: usize, request: &Request<'_>) -> Fate {
-        if request.meta != Meta::No {
+        if request.meta != MetaForm::No {
             return self.meta(key, number, request);
         }
         let miss = self.miss(request);
@@ -38,7 +38,7 @@ impl Worker {
         key: usize,
         number: usize,
         request: &Request<'_>,
-        shape: Shape,
+        shape: ReplyShape,
         miss: Option<&'static [u8]>,
     ) -> Fate {
         let (face, id) = (self.clients[key].face, self.clients[key].id);
@@ -52,7 +52,7 @@ impl Worker {
             return Fate::Stalled;
         }
         let sequence = match shape {
-            Shape::Nothing => 0,
+            ReplyShape::Nothing => 0,
             _ => self.clients[key].open(1, None),
         };
         self.push(link, key, sequence, 0, request.bytes, shape);
@@ -65,8 +65,8 @@ impl Worker {
         &mut self,
         key: usize,
         request: &Request<'_>,
-        join: Join,
-        keys: Keys<'_>,
+        join: MergeRule,
+        keys: RequestKeys<'_>,
     ) -> Fate {
         let cluster = self.pool.is_cluster();
         let division = match cluster {
@@ -90,7 +90,7 @@ impl Worker {
     }
 
     /// Sends a request to all upstreams.
-    pub(super) fn every(&mut self, key: usize, request: &Request<'_>, join: Join) -> Fate {
+    pub(super) fn every(&mut self, key: usize, request: &Request<'_>, join: MergeRule) -> Fate {
         let count = self.pool.upstreams.len();
         let parts: Vec<(usize, &[u8])> = (0..count).map(|n| (n, request.bytes)).collect();
         let merge = Merge::every(join, request.shape, count);
@@ -103,7 +103,7 @@ impl Worker {
         &mut self,
         key: usize,
         parts: &[(usize, &[u8])],
-        shape: Shape,
+        shape: ReplyShape,
         merge: Merge,
         safe: bool,
     ) -> Fate {
@@ -120,7 +120,7 @@ impl Worker {
             }
             links.push(Some(link));
         }
-        let quiet = shape == Shape::Nothing;
+        let quiet = shape == ReplyShape::Nothing;
         let sequence = match quiet {
             true => 0,
             false => self.clients[key].open(parts.len(), Some(merge)),
@@ -154,12 +154,12 @@ impl Worker {
         &mut self,
         key: usize,
         upstream: &Upstream,
-        shape: Shape,
+        shape: ReplyShape,
         miss: Option<&'static [u8]>,
     ) -> Fate {
         upstream.counters.requests.fetch_add(1, Relaxed);
         upstream.counters.errors.fetch_add(1, Relaxed);
-        if shape == Shape::Nothing {
+        if shape == ReplyShape::Nothing {
             return Fate::Taken;
         }
         match miss {
@@ -189,7 +189,7 @@ impl Worker {
         sequence: u64,
         part: usize,
         bytes: &[u8],
-        shape: Shape,
+        shape: ReplyShape,
     ) {
         let owner = Owner::Client {
             key,

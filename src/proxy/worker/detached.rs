@@ -16,8 +16,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use crate::pool::Failure;
-use crate::protocol::framing::reply::Shape;
-use crate::protocol::framing::request::{Detach, Keys, Large, Meta, Request, Rest, Route};
+use crate::protocol::framing::reply::ReplyShape;
+use crate::protocol::framing::request::{
+    DedicatedReason, LargeRequest, MetaForm, Remainder, Request, RequestKeys, Route,
+};
 use crate::protocol::memcached::text::reply;
 use crate::proxy::client::Own;
 use crate::proxy::errors;
@@ -41,13 +43,13 @@ impl Worker {
         &mut self,
         key: usize,
         request: &Request<'_>,
-        why: Detach,
-        keys: Keys<'_>,
+        why: DedicatedReason,
+        keys: RequestKeys<'_>,
     ) -> Fate {
         let number = match keys.iter().next() {
             // What is published in a cluster reaches all its servers, unless it is for a slot.
             _ if self.pool.is_cluster()
-                && why == Detach::Subscribe
+                && why == DedicatedReason::Subscribe
                 && !is(request, b"SSUBSCRIBE") =>
             {
                 self.pool.any()
@@ -56,14 +58,16 @@ impl Worker {
                 Some(number) => number,
                 None => return self.answer(key, self.cross_slot()),
             },
-            None if why == Detach::Transaction && is(request, b"MULTI") => {
+            None if why == DedicatedReason::Transaction && is(request, b"MULTI") => {
                 return match request.args() {
                     Some(args) if args.len() > 1 => self.answer(key, errors::MULTI_WORDS),
                     _ => self.multi(key),
                 };
             }
             None if self.pool.is_single() => 0,
-            None if why == Detach::Transaction => return self.to(key, self.pool.any(), request),
+            None if why == DedicatedReason::Transaction => {
+                return self.to(key, self.pool.any(), request);
+            }
             None => return self.answer(key, errors::only(request)),
         };
         match self.take_own(key, number, self.clients[key].face) {
@@ -101,7 +105,7 @@ impl Worker {
         let id = client.id;
         let upstream = Arc::clone(&self.pool.upstreams[number]);
         if upstream.health.is_ejected() {
-            return Err(self.unavailable(key, &upstream, Shape::Resp, None));
+            return Err(self.unavailable(key, &upstream, ReplyShape::Resp, None));
         }
         let limit = self.shared.settings.detached;
         if self.shared.detached.fetch_add(1, Relaxed) >= limit {
@@ -152,13 +156,16 @@ impl Worker {
         };
         let mut patient = false;
         match request.route {
-            Route::Detach(Detach::Subscribe | Detach::Monitor | Detach::Tracking, _) => {
+            Route::Dedicated(
+                DedicatedReason::Subscribe | DedicatedReason::Monitor | DedicatedReason::Tracking,
+                _,
+            ) => {
                 if waiting {
                     return Fate::Stalled;
                 }
                 own.raw = true;
             }
-            Route::Detach(Detach::Blocking, _) => patient = true,
+            Route::Dedicated(DedicatedReason::Blocking, _) => patient = true,
             Route::Refused => {
                 own.aborted |= own.multi;
                 let protocol = self.shared.settings.protocol;
@@ -192,7 +199,7 @@ impl Worker {
             self.links[link].raw = true;
             self.links[link].keeps = false;
             self.links[link].patient = true;
-            self.push(link, key, 0, 0, request.bytes, Shape::Nothing);
+            self.push(link, key, 0, 0, request.bytes, ReplyShape::Nothing);
         } else {
             self.links[link].patient |= patient;
             let sequence = self.clients[key].open(1, None);
@@ -202,7 +209,7 @@ impl Worker {
     }
 
     /// Begins with a request that is too long to be held as a whole.
-    pub(super) fn large(&mut self, key: usize, large: Large<'_>) -> Fate {
+    pub(super) fn large(&mut self, key: usize, large: LargeRequest<'_>) -> Fate {
         if self.recording.is_some() {
             return self.record_large(key, large);
         }
@@ -225,7 +232,7 @@ impl Worker {
             return fate;
         }
         let client = &self.clients[key];
-        if let Meta::Block { .. } = large.meta
+        if let MetaForm::Block { .. } = large.meta
             && !self.pool.upstreams[number].health.is_ejected()
         {
             let link = self.shared_link(number, client.face, client.id);
@@ -261,7 +268,7 @@ impl Worker {
         self.links[link].patient = true;
         self.links[link].keeps = false;
         let sequence = match large.shape {
-            Shape::Nothing => 0,
+            ReplyShape::Nothing => 0,
             _ => client.open(1, quiet.then(Merge::fenced)),
         };
         self.push(link, key, sequence, 0, b"", large.shape);
@@ -270,7 +277,7 @@ impl Worker {
 
     /// Answers a request that is too long to be held, and drops what follows up to its end. A
     /// transaction that it was part of is aborted.
-    pub(super) fn pass_over(&mut self, key: usize, rest: Rest, error: &[u8]) -> Fate {
+    pub(super) fn pass_over(&mut self, key: usize, rest: Remainder, error: &[u8]) -> Fate {
         let client = &mut self.clients[key];
         client.skip = Some(rest);
         if let Some(own) = &mut client.own {

@@ -5,7 +5,7 @@
 
 use std::io::ErrorKind;
 
-use crate::protocol::framing::request::{Cut, Scratch};
+use crate::protocol::framing::request::{RequestBuffers, RequestFrame};
 use crate::proxy::worker::{Worker, mark, queue};
 
 /// What became of a request.
@@ -153,13 +153,13 @@ impl Worker {
         &mut self,
         key: usize,
         input: &[u8],
-        scratch: &mut Scratch,
+        scratch: &mut RequestBuffers,
     ) -> (Option<usize>, Fate) {
         let client = &mut self.clients[key];
-        match client.cutter.cut(input, scratch) {
-            Cut::Incomplete => (None, Fate::Taken),
-            Cut::Nothing(used) => (Some(used), Fate::Taken),
-            Cut::Bad {
+        match client.framer.frame(input, scratch) {
+            RequestFrame::Incomplete => (None, Fate::Taken),
+            RequestFrame::Nothing(used) => (Some(used), Fate::Taken),
+            RequestFrame::Bad {
                 reply,
                 consumed,
                 close,
@@ -173,8 +173,8 @@ impl Worker {
                     Fate::Taken,
                 )
             }
-            Cut::Large(large) => (Some(0), self.large(key, large)),
-            Cut::Request(request, used) => (Some(used), self.request(key, &request)),
+            RequestFrame::Large(large) => (Some(0), self.large(key, large)),
+            RequestFrame::Request(request, used) => (Some(used), self.request(key, &request)),
         }
     }
 }

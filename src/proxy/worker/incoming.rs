@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::protocol::framing::request::Cutter;
+use crate::protocol::framing::request::RequestFramer;
 use crate::proxy::client::Client;
 use crate::proxy::settings::Protocol;
 use crate::proxy::worker::{Worker, client_token, queue, register};
@@ -43,12 +43,12 @@ impl Worker {
         let slot = self.clients.vacant_entry();
         let key = slot.key();
         register(&self.poll, &stream, client_token(key))?;
-        let cutter = match self.shared.settings.protocol {
-            Protocol::Memcached => Cutter::memcached(),
-            Protocol::Resp => Cutter::resp(),
+        let framer = match self.shared.settings.protocol {
+            Protocol::Memcached => RequestFramer::memcached(),
+            Protocol::Resp => RequestFramer::resp(),
         };
         let admitted = self.shared.password.is_none();
-        let client = slot.insert(Client::new(stream, membership, cutter, admitted));
+        let client = slot.insert(Client::new(stream, membership, framer, admitted));
         queue(&mut self.ready, key, client);
         Ok(())
     }

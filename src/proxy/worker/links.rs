@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use mio::unix::SourceFd;
 
 use crate::pool::{Change, Failure, Lookup, Upstream};
-use crate::protocol::framing::reply::Shape;
+use crate::protocol::framing::reply::ReplyShape;
 use crate::protocol::resp;
 use crate::proxy::errors;
 use crate::proxy::settings::Protocol;
@@ -288,14 +288,17 @@ impl Worker {
     /// of this link have made of their connections.
     pub(super) fn greet(&mut self, link: usize, face: ConnectionState) {
         let settings = &self.shared.settings;
-        let mut greetings: Vec<(Vec<u8>, Shape)> = Vec::new();
+        let mut greetings: Vec<(Vec<u8>, ReplyShape)> = Vec::new();
         match settings.protocol {
             Protocol::Resp => {
                 if let Some(password) = &self.shared.password {
-                    greetings.push((resp::request(&[b"AUTH", password.as_bytes()]), Shape::Resp));
+                    greetings.push((
+                        resp::request(&[b"AUTH", password.as_bytes()]),
+                        ReplyShape::Resp,
+                    ));
                 }
                 if face.resp3 {
-                    greetings.push((resp::request(&[b"HELLO", b"3"]), Shape::Resp));
+                    greetings.push((resp::request(&[b"HELLO", b"3"]), ReplyShape::Resp));
                 }
                 let chosen = match face.database {
                     0 => settings.database,
@@ -303,15 +306,18 @@ impl Worker {
                 };
                 if chosen != 0 {
                     let number = chosen.to_string();
-                    greetings.push((resp::request(&[b"SELECT", number.as_bytes()]), Shape::Resp));
+                    greetings.push((
+                        resp::request(&[b"SELECT", number.as_bytes()]),
+                        ReplyShape::Resp,
+                    ));
                 }
                 if self.links[link].purpose == Purpose::Probe {
-                    greetings.push((resp::request(&[b"PING"]), Shape::Resp));
+                    greetings.push((resp::request(&[b"PING"]), ReplyShape::Resp));
                 }
             }
             Protocol::Memcached => {
                 if self.links[link].purpose == Purpose::Probe {
-                    greetings.push((b"version\r\n".to_vec(), Shape::Line));
+                    greetings.push((b"version\r\n".to_vec(), ReplyShape::Line));
                 }
             }
         }

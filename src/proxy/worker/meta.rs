@@ -9,8 +9,8 @@
 
 use std::sync::Arc;
 
-use crate::protocol::framing::reply::Shape;
-use crate::protocol::framing::request::{Meta, Request};
+use crate::protocol::framing::reply::ReplyShape;
+use crate::protocol::framing::request::{MetaForm, Request};
 use crate::protocol::memcached::text::reply;
 use crate::proxy::merge::Merge;
 use crate::proxy::worker::gather::Fate;
@@ -36,7 +36,7 @@ impl Worker {
         if !self.has_room(link, key) {
             return Fate::Stalled;
         }
-        if let Meta::Block { .. } = request.meta {
+        if let MetaForm::Block { .. } = request.meta {
             match self.knows_meta(link, key) {
                 None => return Fate::Stalled,
                 Some(false) => return self.answer(key, reply::ERROR),
@@ -63,7 +63,7 @@ impl Worker {
             Knows::Asked => {}
             Knows::Unasked => {
                 at.knows_meta = Knows::Asked;
-                let waiting = Waiting::new(Owner::Question, Shape::Meta, since);
+                let waiting = Waiting::new(Owner::Question, ReplyShape::Meta, since);
                 at.push(QUESTION, waiting, self.now);
                 if at.is_up() {
                     mark(&mut self.dirty_links, link, &mut at.dirty);

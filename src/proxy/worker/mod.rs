@@ -59,7 +59,7 @@ use slab::Slab;
 
 use crate::pool::Pool;
 use crate::pool::{Failure, Lookup};
-use crate::protocol::framing::request::Scratch;
+use crate::protocol::framing::request::RequestBuffers;
 use crate::proxy::client::Client;
 use crate::proxy::settings::SWEEP_MS;
 use crate::proxy::shared::Shared;
@@ -112,7 +112,7 @@ pub(super) struct Worker {
     /// Links that hold bytes back.
     held: Vec<usize>,
     buffer: Vec<u8>,
-    scratch: Scratch,
+    scratch: RequestBuffers,
     /// The time of this round: in milliseconds, and in microseconds since the worker began.
     now: u64,
     micros: u64,
@@ -159,7 +159,7 @@ impl Worker {
             refused: Vec::new(),
             held: Vec::new(),
             buffer: vec![0; READ_BUFFER],
-            scratch: Scratch::default(),
+            scratch: RequestBuffers::default(),
             now: ticks(),
             micros: 0,
             began: Instant::now(),

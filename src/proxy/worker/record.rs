@@ -9,8 +9,8 @@ use crate::invalidate::{
     Answers, BATCH, BATCH_BYTES, Batch, Change, Door, Durability, Front, Meaning, Message, Ticket,
     too_large,
 };
-use crate::protocol::framing::reply::Shape;
-use crate::protocol::framing::request::{Large, Meta, Request, Route};
+use crate::protocol::framing::reply::ReplyShape;
+use crate::protocol::framing::request::{LargeRequest, MetaForm, Request, Route};
 use crate::proxy::errors;
 use crate::proxy::settings::Protocol;
 use crate::proxy::worker::gather::Fate;
@@ -122,7 +122,7 @@ impl Worker {
             Meaning::Answer(bytes) => return Some(self.answer(key, bytes)),
             Meaning::Pass => {
                 let protocol = self.shared.settings.protocol;
-                let detaches = matches!(request.route, Route::Detach(..));
+                let detaches = matches!(request.route, Route::Dedicated(..));
                 // What follows a MULTI, or comes to who subscribes, would pass by the recorder.
                 return detaches.then(|| self.answer(key, errors::refused(protocol)));
             }
@@ -159,7 +159,7 @@ impl Worker {
 
     /// A request over the limit. What a storage command of memcached changes is in its first line, so it is recorded, and
     /// the rest dropped; of others nothing is known.
-    pub(super) fn record_large(&mut self, key: usize, large: Large<'_>) -> Fate {
+    pub(super) fn record_large(&mut self, key: usize, large: LargeRequest<'_>) -> Fate {
         let Some(recording) = &mut self.recording else {
             return Fate::Taken;
         };
@@ -167,7 +167,7 @@ impl Worker {
         let Route::Key(name) = large.route else {
             return self.pass_over(key, large.rest, too_large(memcached));
         };
-        if !memcached || large.meta != Meta::No {
+        if !memcached || large.meta != MetaForm::No {
             return self.pass_over(key, large.rest, too_large(memcached));
         }
         if recording.is_full() {
@@ -179,7 +179,7 @@ impl Worker {
         }
         let before = recording.changes.len();
         recording.changes.push(Change::Key(name.into(), None));
-        let reply = (large.shape != Shape::Nothing).then_some(b"STORED\r\n"[..].into());
+        let reply = (large.shape != ReplyShape::Nothing).then_some(b"STORED\r\n"[..].into());
         self.clients[key].skip = Some(large.rest);
         self.promise(key, before, reply)
     }

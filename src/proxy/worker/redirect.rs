@@ -23,7 +23,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use crate::pool::slots::{Redirect, SlotMap};
 use crate::pool::{Change, Failure, Upstream};
-use crate::protocol::framing::reply::Shape;
+use crate::protocol::framing::reply::ReplyShape;
 use crate::protocol::resp;
 use crate::proxy::errors;
 use crate::proxy::worker::{Worker, mark};
@@ -88,7 +88,7 @@ impl Worker {
             client.redirected();
         }
         if ask {
-            let asking = Waiting::new(Owner::Proxy, Shape::Resp, self.micros);
+            let asking = Waiting::new(Owner::Proxy, ReplyShape::Resp, self.micros);
             self.append(link, &resp::request(&[b"ASKING"]), asking);
         }
         let waiting = Waiting {

@@ -2,7 +2,7 @@
 
 use crate::pool::slots::slot;
 use crate::pool::{Failure, Upstream};
-use crate::protocol::framing::request::{Keys, Local, Request, Route};
+use crate::protocol::framing::request::{LocalCommand, Request, RequestKeys, Route};
 use crate::proxy::errors;
 use crate::proxy::local::{self, Said};
 use crate::proxy::settings::OnFailure;
@@ -54,7 +54,7 @@ impl Worker {
             Route::Every(_) if self.pool.is_single() => self.to(key, 0, request),
             Route::Every(join) => self.every(key, request, join),
             Route::Local(local) => self.local(key, request, local),
-            Route::Detach(why, keys) => self.detach(key, request, why, keys),
+            Route::Dedicated(why, keys) => self.detach(key, request, why, keys),
             Route::Refused => {
                 let protocol = self.shared.settings.protocol;
                 self.answer(key, errors::refused(protocol))
@@ -75,7 +75,7 @@ impl Worker {
 
     /// The upstream that all these keys belong to, if there is one; in a cluster they have to be in
     /// one slot.
-    pub(super) fn common(&self, keys: Keys<'_>) -> Option<usize> {
+    pub(super) fn common(&self, keys: RequestKeys<'_>) -> Option<usize> {
         if self.pool.is_cluster() {
             let mut slots = keys.iter().map(slot);
             let Some(first) = slots.next() else {
@@ -90,14 +90,14 @@ impl Worker {
     }
 
     /// Answers what concerns the connection between the client and the proxy.
-    fn local(&mut self, key: usize, request: &Request<'_>, local: Local<'_>) -> Fate {
+    fn local(&mut self, key: usize, request: &Request<'_>, local: LocalCommand<'_>) -> Fate {
         let client = &mut self.clients[key];
         let mut out = Vec::new();
         let said = match local {
-            Local::Resp(command, args) => {
+            LocalCommand::Resp(command, args) => {
                 local::resp(command, args, client, &self.shared, &self.pool, &mut out)
             }
-            Local::Memcached(command) => local::memcached(command, &self.pool, &mut out),
+            LocalCommand::Memcached(command) => local::memcached(command, &self.pool, &mut out),
         };
         match said {
             Said::Answer => self.answer(key, &out),

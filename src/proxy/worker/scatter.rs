@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use slab::Slab;
 
 use crate::pool::{Change, Failure};
-use crate::protocol::framing::reply::{Framer, State};
+use crate::protocol::framing::reply::{FrameState, ReplyFramer};
 use crate::proxy::client::Client;
 use crate::proxy::settings::BACKLOG;
 use crate::proxy::worker::{Worker, mark};
@@ -124,19 +124,19 @@ impl Worker {
             let (used, done) = match link.framed.take() {
                 Some(framed) => framed,
                 None => {
-                    let framer = link.framer.get_or_insert_with(|| Framer::new(shape));
+                    let framer = link.framer.get_or_insert_with(|| ReplyFramer::new(shape));
                     let progress = framer.feed(&bytes[at..]);
                     match progress.state {
-                        State::Garbage => return Err(Failure::Garbage),
-                        state => (progress.used, state == State::Done),
+                        FrameState::Garbage => return Err(Failure::Garbage),
+                        state => (progress.used, state == FrameState::Done),
                     }
                 }
             };
             let framer = link.framer.as_ref();
             // A message that belongs to no request: nobody on a shared link asked for it.
             let (push, refused) = (
-                framer.is_some_and(Framer::is_push),
-                framer.is_some_and(Framer::is_error),
+                framer.is_some_and(ReplyFramer::is_push),
+                framer.is_some_and(ReplyFramer::is_error),
             );
             let piece = &bytes[at..at + used];
             let mut before = Vec::new();

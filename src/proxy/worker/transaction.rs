@@ -18,8 +18,8 @@
 //! `WATCH` opens the connection at once, to the upstream of its keys. Until `MULTI`, commands about
 //! keys of other upstreams go over the shared connections as ever.
 
-use crate::protocol::framing::reply::Shape;
-use crate::protocol::framing::request::{Detach, Request, Route};
+use crate::protocol::framing::reply::ReplyShape;
+use crate::protocol::framing::request::{DedicatedReason, Request, Route};
 use crate::protocol::resp;
 use crate::proxy::errors;
 use crate::proxy::worker::Worker;
@@ -173,7 +173,7 @@ impl Worker {
         let link = own.link;
         let since = self.micros;
         let mut push = |bytes: &[u8]| {
-            let waiting = Waiting::new(Owner::Nobody, Shape::Resp, since);
+            let waiting = Waiting::new(Owner::Nobody, ReplyShape::Resp, since);
             self.links[link].push(bytes, waiting, self.now);
         };
         push(&resp::request(&[b"MULTI"]));
@@ -197,7 +197,7 @@ impl Worker {
             Seat::Anywhere => return None,
             Seat::At(number) if is_home(self, number) => return None,
             // Before MULTI a command may concern another upstream.
-            _ if !multi && !matches!(request.route, Route::Detach(..)) => {
+            _ if !multi && !matches!(request.route, Route::Dedicated(..)) => {
                 if self.clients[key].is_waiting() {
                     return Some(Fate::Stalled);
                 }
@@ -227,13 +227,13 @@ impl Worker {
             _ if self.pool.is_single() => Seat::At(0),
             Route::Key(wanted) => Seat::At(self.locate(wanted)),
             Route::Together(keys) | Route::Split(_, keys) => of(self.common(keys)),
-            Route::Detach(Detach::Transaction | Detach::Blocking, keys) => {
+            Route::Dedicated(DedicatedReason::Transaction | DedicatedReason::Blocking, keys) => {
                 match keys.iter().next() {
                     Some(_) => of(self.common(keys)),
                     None => Seat::Anywhere,
                 }
             }
-            Route::Detach(..) | Route::Every(_) | Route::Only => {
+            Route::Dedicated(..) | Route::Every(_) | Route::Only => {
                 Seat::Nowhere(errors::only(request))
             }
             Route::Any | Route::Local(_) => Seat::Anywhere,

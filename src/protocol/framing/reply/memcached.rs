@@ -2,23 +2,23 @@
 
 use memchr::memchr;
 
-use crate::protocol::framing::reply::{Progress, Shape, State};
+use crate::protocol::framing::reply::{FrameProgress, FrameState, ReplyShape};
 
 /// Longest line of a reply in bytes, its end included. `VALUE` with the longest key takes about 330.
 const LINE_LIMIT: usize = 2048;
 
 /// Finds the end of replies of one shape.
 #[derive(Debug)]
-pub struct Framer {
-    shape: Shape,
-    place: Place,
+pub struct MemcachedReplyFramer {
+    shape: ReplyShape,
+    place: Position,
     /// The start of a line whose end has not arrived.
     line: Vec<u8>,
     error: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Place {
+enum Position {
     Line,
     /// So many bytes of a block are still to come.
     Block(u64),
@@ -28,7 +28,7 @@ enum Place {
 }
 
 /// What a line means for the reply.
-enum Meaning {
+enum LineMeaning {
     /// The reply ends with it.
     Last,
     /// Another line follows.
@@ -38,11 +38,11 @@ enum Meaning {
     Garbage,
 }
 
-impl Framer {
-    pub(super) fn new(shape: Shape) -> Framer {
-        Framer {
+impl MemcachedReplyFramer {
+    pub(super) fn new(shape: ReplyShape) -> MemcachedReplyFramer {
+        MemcachedReplyFramer {
             shape,
-            place: Place::Line,
+            place: Position::Line,
             line: Vec::new(),
             error: false,
         }
@@ -58,61 +58,61 @@ impl Framer {
         self.line.capacity()
     }
 
-    pub(super) fn feed(&mut self, bytes: &[u8]) -> Progress {
+    pub(super) fn feed(&mut self, bytes: &[u8]) -> FrameProgress {
         let mut used = 0;
-        let mut state = State::More;
-        while used < bytes.len() && state == State::More {
+        let mut state = FrameState::More;
+        while used < bytes.len() && state == FrameState::More {
             let rest = &bytes[used..];
             match self.place {
-                Place::Line => {
+                Position::Line => {
                     let (taken, meaning) = self.line(rest);
                     used += taken;
                     match meaning {
-                        Meaning::Last => state = State::Done,
-                        Meaning::Next => {}
-                        Meaning::Block(0) => self.place = Place::Cr,
-                        Meaning::Block(length) => self.place = Place::Block(length),
-                        Meaning::Garbage => state = State::Garbage,
+                        LineMeaning::Last => state = FrameState::Done,
+                        LineMeaning::Next => {}
+                        LineMeaning::Block(0) => self.place = Position::Cr,
+                        LineMeaning::Block(length) => self.place = Position::Block(length),
+                        LineMeaning::Garbage => state = FrameState::Garbage,
                     }
                 }
-                Place::Block(left) => {
+                Position::Block(left) => {
                     let taken = rest.len().min(usize::try_from(left).unwrap_or(usize::MAX));
                     used += taken;
                     let left = left - taken as u64;
                     self.place = if left > 0 {
-                        Place::Block(left)
+                        Position::Block(left)
                     } else {
-                        Place::Cr
+                        Position::Cr
                     };
                 }
-                Place::Cr if rest[0] == b'\r' => {
+                Position::Cr if rest[0] == b'\r' => {
                     used += 1;
-                    self.place = Place::Lf;
+                    self.place = Position::Lf;
                 }
-                Place::Lf if rest[0] == b'\n' => {
+                Position::Lf if rest[0] == b'\n' => {
                     used += 1;
-                    self.place = Place::Line;
+                    self.place = Position::Line;
                     // A meta reply has one block at most.
-                    if self.shape == Shape::Meta {
-                        state = State::Done;
+                    if self.shape == ReplyShape::Meta {
+                        state = FrameState::Done;
                     }
                 }
-                Place::Cr | Place::Lf => state = State::Garbage,
+                Position::Cr | Position::Lf => state = FrameState::Garbage,
             }
         }
-        Progress { used, state }
+        FrameProgress { used, state }
     }
 
     /// Takes a line, or the part of it that is there.
-    fn line(&mut self, rest: &[u8]) -> (usize, Meaning) {
+    fn line(&mut self, rest: &[u8]) -> (usize, LineMeaning) {
         let end = memchr(b'\n', rest);
         let taken = end.map_or(rest.len(), |end| end + 1);
         if self.line.len() + taken > LINE_LIMIT {
-            return (0, Meaning::Garbage);
+            return (0, LineMeaning::Garbage);
         }
         if end.is_none() {
             self.line.extend_from_slice(rest);
-            return (taken, Meaning::Next);
+            return (taken, LineMeaning::Next);
         }
         let meaning = if self.line.is_empty() {
             self.meaning(&rest[..taken])
@@ -124,37 +124,38 @@ impl Framer {
         (taken, meaning)
     }
 
-    fn meaning(&mut self, line: &[u8]) -> Meaning {
+    fn meaning(&mut self, line: &[u8]) -> LineMeaning {
         let Some(line) = line.strip_suffix(b"\r\n") else {
-            return Meaning::Garbage;
+            return LineMeaning::Garbage;
         };
         self.error = is_error(line);
         if self.error {
             return match self.shape {
-                Shape::Fenced => Meaning::Next,
-                _ => Meaning::Last,
+                ReplyShape::Fenced => LineMeaning::Next,
+                _ => LineMeaning::Last,
             };
         }
         let word = line.split(|byte| *byte == b' ').next().unwrap_or_default();
         match (self.shape, word) {
-            (Shape::Line, _) if is_line(word) => Meaning::Last,
-            (Shape::Values, b"VALUE") => {
-                value_line(line).map_or(Meaning::Garbage, |value| Meaning::Block(value.length))
-            }
-            (Shape::Values | Shape::Stats, b"END") => Meaning::Last,
+            (ReplyShape::Line, _) if is_line(word) => LineMeaning::Last,
+            (ReplyShape::Values, b"VALUE") => value_line(line)
+                .map_or(LineMeaning::Garbage, |value| {
+                    LineMeaning::Block(value.length)
+                }),
+            (ReplyShape::Values | ReplyShape::Stats, b"END") => LineMeaning::Last,
             // `stats cachedump` lists items, `stats detail dump` prefixes.
-            (Shape::Stats, b"STAT" | b"ITEM" | b"PREFIX") => Meaning::Next,
-            (Shape::Stats, b"RESET" | b"OK") => Meaning::Last,
-            (Shape::Fenced, b"MN") => Meaning::Last,
-            (Shape::Meta | Shape::Fenced, b"VA") => {
+            (ReplyShape::Stats, b"STAT" | b"ITEM" | b"PREFIX") => LineMeaning::Next,
+            (ReplyShape::Stats, b"RESET" | b"OK") => LineMeaning::Last,
+            (ReplyShape::Fenced, b"MN") => LineMeaning::Last,
+            (ReplyShape::Meta | ReplyShape::Fenced, b"VA") => {
                 let length = line.split(|byte| *byte == b' ').nth(1).and_then(number);
-                length.map_or(Meaning::Garbage, Meaning::Block)
+                length.map_or(LineMeaning::Garbage, LineMeaning::Block)
             }
-            (Shape::Meta, b"HD" | b"EN" | b"NF" | b"NS" | b"EX" | b"ME" | b"MN" | b"OK") => {
-                Meaning::Last
+            (ReplyShape::Meta, b"HD" | b"EN" | b"NF" | b"NS" | b"EX" | b"ME" | b"MN" | b"OK") => {
+                LineMeaning::Last
             }
-            (Shape::Fenced, b"HD" | b"EN" | b"NF" | b"NS" | b"EX") => Meaning::Next,
-            _ => Meaning::Garbage,
+            (ReplyShape::Fenced, b"HD" | b"EN" | b"NF" | b"NS" | b"EX") => LineMeaning::Next,
+            _ => LineMeaning::Garbage,
         }
     }
 }

@@ -6,9 +6,9 @@
 //!    Done, used 9 of it
 //! ```
 //!
-//! A [`Framer`] goes by the lengths that replies name: the bytes of a value are counted, never looked at, so that a
+//! A [`ReplyFramer`] goes by the lengths that replies name: the bytes of a value are counted, never looked at, so that a
 //! value may hold `END`, `$5` or a whole reply. It keeps a few numbers, nothing of the reply, so that a reply of any
-//! size passes in constant memory. What is no reply is [`State::Garbage`]: where the next reply begins is not known
+//! size passes in constant memory. What is no reply is [`FrameState::Garbage`]: where the next reply begins is not known
 //! any more, and the connection can't be used again.
 
 pub mod memcached;
@@ -16,7 +16,7 @@ mod resp;
 
 /// How the reply to a request is framed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shape {
+pub enum ReplyShape {
     /// No reply comes.
     Nothing,
     /// One value of RESP.
@@ -35,25 +35,25 @@ pub enum Shape {
 
 /// Finds the end of replies.
 #[derive(Debug)]
-pub enum Framer {
+pub enum ReplyFramer {
     /// In RESP2 and RESP3.
-    Resp(resp::Framer),
+    Resp(resp::RespReplyFramer),
     /// In memcached's text protocol.
-    Memcached(memcached::Framer),
+    Memcached(memcached::MemcachedReplyFramer),
 }
 
 /// What a look at some bytes of a reply came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Progress {
+pub struct FrameProgress {
     /// How many of the bytes belong to the reply.
     pub used: usize,
     /// Whether it is complete with them.
-    pub state: State,
+    pub state: FrameState,
 }
 
 /// Whether a reply is complete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
+pub enum FrameState {
     /// All bytes were used, and more belong to it.
     More,
     /// It is complete. The framer can be given the next.
@@ -62,36 +62,36 @@ pub enum State {
     Garbage,
 }
 
-impl Framer {
+impl ReplyFramer {
     /// For replies of this shape.
-    pub fn new(shape: Shape) -> Framer {
+    pub fn new(shape: ReplyShape) -> ReplyFramer {
         match shape {
-            Shape::Resp => Framer::Resp(resp::Framer::default()),
-            shape => Framer::Memcached(memcached::Framer::new(shape)),
+            ReplyShape::Resp => ReplyFramer::Resp(resp::RespReplyFramer::default()),
+            shape => ReplyFramer::Memcached(memcached::MemcachedReplyFramer::new(shape)),
         }
     }
 
     /// Looks at the next bytes.
-    pub fn feed(&mut self, bytes: &[u8]) -> Progress {
+    pub fn feed(&mut self, bytes: &[u8]) -> FrameProgress {
         match self {
-            Framer::Resp(framer) => framer.feed(bytes),
-            Framer::Memcached(framer) => framer.feed(bytes),
+            ReplyFramer::Resp(framer) => framer.feed(bytes),
+            ReplyFramer::Memcached(framer) => framer.feed(bytes),
         }
     }
 
     /// Whether the reply that has begun, or was complete last, is an error.
     pub fn is_error(&self) -> bool {
         match self {
-            Framer::Resp(framer) => framer.is_error(),
-            Framer::Memcached(framer) => framer.is_error(),
+            ReplyFramer::Resp(framer) => framer.is_error(),
+            ReplyFramer::Memcached(framer) => framer.is_error(),
         }
     }
 
     /// Whether it is no reply at all but a message that RESP3 lets a server send at any time.
     pub fn is_push(&self) -> bool {
         match self {
-            Framer::Resp(framer) => framer.is_push(),
-            Framer::Memcached(_) => false,
+            ReplyFramer::Resp(framer) => framer.is_push(),
+            ReplyFramer::Memcached(_) => false,
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use memchr::memchr2;
 
-use crate::protocol::framing::reply::{Progress, State};
+use crate::protocol::framing::reply::{FrameProgress, FrameState};
 
 /// How deep values may nest. Redis's own replies stay below 10, and its Lua scripts can't return more than about 200.
 const MAX_DEPTH: usize = 256;
@@ -16,17 +16,17 @@ const MAX_COUNT: u64 = 1 << 32;
 
 /// Finds the end of values.
 #[derive(Debug, Default)]
-pub struct Framer {
-    place: Place,
+pub struct RespReplyFramer {
+    place: Position,
     /// The arrays and the like that have begun, the outermost first.
-    open: Vec<Level>,
+    open: Vec<OpenAggregate>,
     /// The type of the outermost value.
     kind: u8,
 }
 
 /// An array, set, map, push or attribute that has begun.
 #[derive(Debug)]
-struct Level {
+struct OpenAggregate {
     /// Values still to come.
     left: u64,
     /// An attribute stands before a value and is none itself.
@@ -35,14 +35,14 @@ struct Level {
 
 /// What the next byte is.
 #[derive(Debug, Default, Clone, Copy)]
-enum Place {
+enum Position {
     /// The type of a value.
     #[default]
     Type,
     /// Part of a line.
     Line,
     /// Part of the length that belongs to this type.
-    Length { kind: u8, length: Length },
+    Length { kind: u8, length: PartialLength },
     /// One of so many bytes of a string.
     Bytes(u64),
     /// The CR after a string.
@@ -50,27 +50,27 @@ enum Place {
     /// The LF after a line or a string.
     Lf,
     /// The LF after a length.
-    LengthLf { kind: u8, length: Length },
+    LengthLf { kind: u8, length: PartialLength },
 }
 
 /// A length, as far as it was read.
 #[derive(Debug, Default, Clone, Copy)]
-struct Length {
+struct PartialLength {
     value: u64,
     digits: u8,
     negative: bool,
 }
 
-impl Length {
+impl PartialLength {
     /// With one more byte; `None` if no length goes on so.
-    fn push(self, byte: u8) -> Option<Length> {
+    fn push(self, byte: u8) -> Option<PartialLength> {
         match byte {
-            b'-' if self.digits == 0 && !self.negative => Some(Length {
+            b'-' if self.digits == 0 && !self.negative => Some(PartialLength {
                 negative: true,
                 ..self
             }),
             // 14 digits are more than any limit, and far from the limit of 64 bits.
-            b'0'..=b'9' if self.digits < 14 => Some(Length {
+            b'0'..=b'9' if self.digits < 14 => Some(PartialLength {
                 value: self.value * 10 + u64::from(byte - b'0'),
                 digits: self.digits + 1,
                 ..self
@@ -81,9 +81,9 @@ impl Length {
 }
 
 /// These bytes are no reply.
-struct Garbage;
+struct NotAReply;
 
-impl Framer {
+impl RespReplyFramer {
     pub(super) fn is_error(&self) -> bool {
         matches!(self.kind, b'-' | b'!')
     }
@@ -98,79 +98,85 @@ impl Framer {
         self.open.len()
     }
 
-    pub(super) fn feed(&mut self, bytes: &[u8]) -> Progress {
+    pub(super) fn feed(&mut self, bytes: &[u8]) -> FrameProgress {
         let mut used = 0;
-        let mut state = State::More;
-        while used < bytes.len() && state == State::More {
+        let mut state = FrameState::More;
+        while used < bytes.len() && state == FrameState::More {
             match self.step(&bytes[used..]) {
                 Ok((taken, done)) => {
                     used += taken;
-                    state = if done { State::Done } else { State::More };
+                    state = if done {
+                        FrameState::Done
+                    } else {
+                        FrameState::More
+                    };
                 }
-                Err(Garbage) => state = State::Garbage,
+                Err(NotAReply) => state = FrameState::Garbage,
             }
         }
-        Progress { used, state }
+        FrameProgress { used, state }
     }
 
     /// Takes some of `rest`, which is not empty: how many bytes, and whether the outermost value is complete.
-    fn step(&mut self, rest: &[u8]) -> Result<(usize, bool), Garbage> {
+    fn step(&mut self, rest: &[u8]) -> Result<(usize, bool), NotAReply> {
         let byte = rest[0];
         match self.place {
-            Place::Type => {
+            Position::Type => {
                 self.begin(byte)?;
                 Ok((1, false))
             }
-            Place::Line => {
+            Position::Line => {
                 let Some(end) = memchr2(b'\r', b'\n', rest) else {
                     return Ok((rest.len(), false));
                 };
                 if rest[end] == b'\n' {
-                    return Err(Garbage);
+                    return Err(NotAReply);
                 }
-                self.place = Place::Lf;
+                self.place = Position::Lf;
                 Ok((end + 1, false))
             }
-            Place::Length { kind, length } => {
+            Position::Length { kind, length } => {
                 self.place = match byte {
-                    b'\r' if length.digits > 0 => Place::LengthLf { kind, length },
-                    _ => Place::Length {
+                    b'\r' if length.digits > 0 => Position::LengthLf { kind, length },
+                    _ => Position::Length {
                         kind,
-                        length: length.push(byte).ok_or(Garbage)?,
+                        length: length.push(byte).ok_or(NotAReply)?,
                     },
                 };
                 Ok((1, false))
             }
-            Place::LengthLf { kind, length } if byte == b'\n' => Ok((1, self.sized(kind, length)?)),
-            Place::Bytes(left) => {
+            Position::LengthLf { kind, length } if byte == b'\n' => {
+                Ok((1, self.sized(kind, length)?))
+            }
+            Position::Bytes(left) => {
                 let taken = rest.len().min(usize::try_from(left).unwrap_or(usize::MAX));
                 let left = left - taken as u64;
                 self.place = if left > 0 {
-                    Place::Bytes(left)
+                    Position::Bytes(left)
                 } else {
-                    Place::Cr
+                    Position::Cr
                 };
                 Ok((taken, false))
             }
-            Place::Cr if byte == b'\r' => {
-                self.place = Place::Lf;
+            Position::Cr if byte == b'\r' => {
+                self.place = Position::Lf;
                 Ok((1, false))
             }
-            Place::Lf if byte == b'\n' => Ok((1, self.complete())),
-            Place::LengthLf { .. } | Place::Cr | Place::Lf => Err(Garbage),
+            Position::Lf if byte == b'\n' => Ok((1, self.complete())),
+            Position::LengthLf { .. } | Position::Cr | Position::Lf => Err(NotAReply),
         }
     }
 
     /// A value begins with its type.
-    fn begin(&mut self, kind: u8) -> Result<(), Garbage> {
+    fn begin(&mut self, kind: u8) -> Result<(), NotAReply> {
         self.place = match kind {
-            b'+' | b'-' | b':' | b',' | b'#' | b'_' | b'(' => Place::Line,
-            b'>' if !self.open.is_empty() => return Err(Garbage),
-            b'$' | b'!' | b'=' | b'*' | b'~' | b'%' | b'|' | b'>' => Place::Length {
+            b'+' | b'-' | b':' | b',' | b'#' | b'_' | b'(' => Position::Line,
+            b'>' if !self.open.is_empty() => return Err(NotAReply),
+            b'$' | b'!' | b'=' | b'*' | b'~' | b'%' | b'|' | b'>' => Position::Length {
                 kind,
-                length: Length::default(),
+                length: PartialLength::default(),
             },
-            _ => return Err(Garbage),
+            _ => return Err(NotAReply),
         };
         if self.open.is_empty() {
             self.kind = kind;
@@ -179,38 +185,38 @@ impl Framer {
     }
 
     /// A length is complete. Whether the outermost value is, too.
-    fn sized(&mut self, kind: u8, length: Length) -> Result<bool, Garbage> {
-        let Length {
+    fn sized(&mut self, kind: u8, length: PartialLength) -> Result<bool, NotAReply> {
+        let PartialLength {
             value, negative, ..
         } = length;
         if negative {
             // Null is the only thing with a length below 0.
             return match (kind, value) {
                 (b'$' | b'*', 1) => Ok(self.complete()),
-                _ => Err(Garbage),
+                _ => Err(NotAReply),
             };
         }
         if matches!(kind, b'$' | b'!' | b'=') {
             if value > MAX_LENGTH {
-                return Err(Garbage);
+                return Err(NotAReply);
             }
             self.place = if value > 0 {
-                Place::Bytes(value)
+                Position::Bytes(value)
             } else {
-                Place::Cr
+                Position::Cr
             };
             return Ok(false);
         }
         if value > MAX_COUNT || self.open.len() == MAX_DEPTH {
-            return Err(Garbage);
+            return Err(NotAReply);
         }
         let pairs = matches!(kind, b'%' | b'|');
         let attribute = kind == b'|';
-        self.place = Place::Type;
+        self.place = Position::Type;
         if value == 0 {
             return Ok(!attribute && self.complete());
         }
-        self.open.push(Level {
+        self.open.push(OpenAggregate {
             left: if pairs { 2 * value } else { value },
             attribute,
         });
@@ -219,7 +225,7 @@ impl Framer {
 
     /// A value is complete, and with it perhaps those around it. Whether the outermost is.
     fn complete(&mut self) -> bool {
-        self.place = Place::Type;
+        self.place = Position::Type;
         while let Some(level) = self.open.last_mut() {
             level.left -= 1;
             if level.left > 0 {

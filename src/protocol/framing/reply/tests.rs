@@ -3,78 +3,90 @@ use proptest::prelude::*;
 use super::*;
 
 /// Replies with their shapes, each complete.
-const REPLIES: &[(Shape, &[u8])] = &[
-    (Shape::Resp, b"+OK\r\n"),
-    (Shape::Resp, b"-ERR no\r\n"),
-    (Shape::Resp, b":-12\r\n"),
-    (Shape::Resp, b"$-1\r\n"),
-    (Shape::Resp, b"*-1\r\n"),
-    (Shape::Resp, b"$0\r\n\r\n"),
-    (Shape::Resp, b"$9\r\nEND\r\n$5\r\n\r\n"),
-    (Shape::Resp, b"*0\r\n"),
-    (Shape::Resp, b"*2\r\n*1\r\n$1\r\n*\r\n:1\r\n"),
-    (Shape::Resp, b"%2\r\n+a\r\n:1\r\n+b\r\n*2\r\n#t\r\n_\r\n"),
-    (Shape::Resp, b"~2\r\n,1.5\r\n(123\r\n"),
-    (Shape::Resp, b"=7\r\ntxt:a\r\n\r\n"),
-    (Shape::Resp, b"!5\r\nERR a\r\n"),
-    (Shape::Resp, b"|1\r\n+ttl\r\n:3\r\n$1\r\na\r\n"),
-    (Shape::Resp, b"|0\r\n:1\r\n"),
-    (Shape::Resp, b"*2\r\n|1\r\n+a\r\n*1\r\n:1\r\n:2\r\n%0\r\n"),
-    (Shape::Resp, b">2\r\n+invalidate\r\n*1\r\n$1\r\na\r\n"),
-    (Shape::Line, b"STORED\r\n"),
-    (Shape::Line, b"18446744073709551615\r\n"),
-    (Shape::Line, b"5 \r\n"),
-    (Shape::Line, b"VERSION 1.6.18\r\n"),
-    (Shape::Line, b"ERROR\r\n"),
+const REPLIES: &[(ReplyShape, &[u8])] = &[
+    (ReplyShape::Resp, b"+OK\r\n"),
+    (ReplyShape::Resp, b"-ERR no\r\n"),
+    (ReplyShape::Resp, b":-12\r\n"),
+    (ReplyShape::Resp, b"$-1\r\n"),
+    (ReplyShape::Resp, b"*-1\r\n"),
+    (ReplyShape::Resp, b"$0\r\n\r\n"),
+    (ReplyShape::Resp, b"$9\r\nEND\r\n$5\r\n\r\n"),
+    (ReplyShape::Resp, b"*0\r\n"),
+    (ReplyShape::Resp, b"*2\r\n*1\r\n$1\r\n*\r\n:1\r\n"),
     (
-        Shape::Line,
+        ReplyShape::Resp,
+        b"%2\r\n+a\r\n:1\r\n+b\r\n*2\r\n#t\r\n_\r\n",
+    ),
+    (ReplyShape::Resp, b"~2\r\n,1.5\r\n(123\r\n"),
+    (ReplyShape::Resp, b"=7\r\ntxt:a\r\n\r\n"),
+    (ReplyShape::Resp, b"!5\r\nERR a\r\n"),
+    (ReplyShape::Resp, b"|1\r\n+ttl\r\n:3\r\n$1\r\na\r\n"),
+    (ReplyShape::Resp, b"|0\r\n:1\r\n"),
+    (
+        ReplyShape::Resp,
+        b"*2\r\n|1\r\n+a\r\n*1\r\n:1\r\n:2\r\n%0\r\n",
+    ),
+    (ReplyShape::Resp, b">2\r\n+invalidate\r\n*1\r\n$1\r\na\r\n"),
+    (ReplyShape::Line, b"STORED\r\n"),
+    (ReplyShape::Line, b"18446744073709551615\r\n"),
+    (ReplyShape::Line, b"5 \r\n"),
+    (ReplyShape::Line, b"VERSION 1.6.18\r\n"),
+    (ReplyShape::Line, b"ERROR\r\n"),
+    (
+        ReplyShape::Line,
         b"SERVER_ERROR out of memory storing object\r\n",
     ),
-    (Shape::Values, b"END\r\n"),
-    (Shape::Values, b"VALUE a 0 5\r\nEND\r\n\r\nEND\r\n"),
+    (ReplyShape::Values, b"END\r\n"),
+    (ReplyShape::Values, b"VALUE a 0 5\r\nEND\r\n\r\nEND\r\n"),
     (
-        Shape::Values,
+        ReplyShape::Values,
         b"VALUE a 4294967295 0\r\n\r\nVALUE b 1 2 77\r\n$5\r\nEND\r\n",
     ),
     (
-        Shape::Values,
+        ReplyShape::Values,
         b"VALUE a 0 1\r\nx\r\nSERVER_ERROR out of memory writing get response\r\n",
     ),
-    (Shape::Stats, b"STAT pid 1\r\nSTAT version END\r\nEND\r\n"),
-    (Shape::Stats, b"ITEM a [1 b; 0 s]\r\nEND\r\n"),
-    (Shape::Stats, b"PREFIX a get 1 hit 1 set 1 del 0\r\nEND\r\n"),
-    (Shape::Stats, b"RESET\r\n"),
-    (Shape::Meta, b"VA 5 f0 k\r\nEND\r\n\r\n"),
-    (Shape::Meta, b"VA 0 s0 W\r\n\r\n"),
-    (Shape::Meta, b"HD ka O1\r\n"),
-    (Shape::Meta, b"EN\r\n"),
-    (Shape::Meta, b"ME a exp=-1 la=0\r\n"),
-    (Shape::Meta, b"CLIENT_ERROR invalid flag\r\n"),
-    (Shape::Fenced, b"MN\r\n"),
-    (Shape::Fenced, b"HD O1\r\nMN\r\n"),
-    (Shape::Fenced, b"VA 4 k\r\nMN\r\n\r\nMN\r\n"),
     (
-        Shape::Fenced,
+        ReplyShape::Stats,
+        b"STAT pid 1\r\nSTAT version END\r\nEND\r\n",
+    ),
+    (ReplyShape::Stats, b"ITEM a [1 b; 0 s]\r\nEND\r\n"),
+    (
+        ReplyShape::Stats,
+        b"PREFIX a get 1 hit 1 set 1 del 0\r\nEND\r\n",
+    ),
+    (ReplyShape::Stats, b"RESET\r\n"),
+    (ReplyShape::Meta, b"VA 5 f0 k\r\nEND\r\n\r\n"),
+    (ReplyShape::Meta, b"VA 0 s0 W\r\n\r\n"),
+    (ReplyShape::Meta, b"HD ka O1\r\n"),
+    (ReplyShape::Meta, b"EN\r\n"),
+    (ReplyShape::Meta, b"ME a exp=-1 la=0\r\n"),
+    (ReplyShape::Meta, b"CLIENT_ERROR invalid flag\r\n"),
+    (ReplyShape::Fenced, b"MN\r\n"),
+    (ReplyShape::Fenced, b"HD O1\r\nMN\r\n"),
+    (ReplyShape::Fenced, b"VA 4 k\r\nMN\r\n\r\nMN\r\n"),
+    (
+        ReplyShape::Fenced,
         b"SERVER_ERROR object too large for cache\r\nMN\r\n",
     ),
 ];
 
-const DONE: State = State::Done;
+const DONE: FrameState = FrameState::Done;
 
 #[test]
 fn every_split_of_a_reply_ends_it_at_the_same_byte() {
     for (shape, reply) in REPLIES {
         // Another reply behind it must not be touched.
         let bytes = [reply, &b"END\r\n"[..]].concat();
-        let whole = Framer::new(*shape).feed(&bytes);
+        let whole = ReplyFramer::new(*shape).feed(&bytes);
         let text = reply.escape_ascii();
         assert_eq!((whole.used, whole.state), (reply.len(), DONE), "{text}");
         for cut in 1..reply.len() {
-            let mut framer = Framer::new(*shape);
+            let mut framer = ReplyFramer::new(*shape);
             let first = framer.feed(&bytes[..cut]);
             assert_eq!(
                 (first.used, first.state),
-                (cut, State::More),
+                (cut, FrameState::More),
                 "{text} at {cut}"
             );
             let second = framer.feed(&bytes[cut..]);
@@ -84,73 +96,73 @@ fn every_split_of_a_reply_ends_it_at_the_same_byte() {
                 "{text} at {cut}"
             );
         }
-        let mut framer = Framer::new(*shape);
-        let states: Vec<State> = reply
+        let mut framer = ReplyFramer::new(*shape);
+        let states: Vec<FrameState> = reply
             .iter()
             .map(|byte| framer.feed(&[*byte]).state)
             .collect();
-        let done = states.iter().position(|state| *state != State::More);
+        let done = states.iter().position(|state| *state != FrameState::More);
         assert_eq!(done, Some(reply.len() - 1), "{text} byte by byte");
     }
 }
 
 #[test]
 fn what_is_no_reply_is_found() {
-    let rows: &[(Shape, &[u8])] = &[
-        (Shape::Resp, b"\r\n"),
-        (Shape::Resp, b"HTTP/1.1 400 Bad Request\r\n"),
-        (Shape::Resp, b"+a\nb\r\n"),
-        (Shape::Resp, b"+a\rb\r\n"),
-        (Shape::Resp, b"$\r\n"),
-        (Shape::Resp, b"$-2\r\n"),
-        (Shape::Resp, b"$--1\r\n"),
-        (Shape::Resp, b"$1-\r\n"),
-        (Shape::Resp, b"$a\r\n"),
-        (Shape::Resp, b"$?\r\n"),
-        (Shape::Resp, b"$99999999999999999999\r\n"),
-        (Shape::Resp, b"$1099511627777\r\n"),
-        (Shape::Resp, b"*99999999999999999999\r\n"),
-        (Shape::Resp, b"*4294967297\r\n"),
-        (Shape::Resp, b"%-1\r\n"),
-        (Shape::Resp, b"$3\r\nabcd\r\n"),
-        (Shape::Resp, b"$3\r\nabc\rx"),
-        (Shape::Resp, b"$3\n"),
-        (Shape::Resp, b"*1\r\n>1\r\n:1\r\n"),
-        (Shape::Resp, b"STORED\r\n"),
-        (Shape::Line, b"+OK\r\n"),
-        (Shape::Line, b"VALUE a 0 1\r\nx\r\nEND\r\n"),
-        (Shape::Line, b"STORED\n"),
-        (Shape::Line, b"123456789012345678901\r\n"),
-        (Shape::Line, b"\r\n"),
-        (Shape::Values, b"STORED\r\n"),
-        (Shape::Values, b"VALUE a 0\r\n"),
-        (Shape::Values, b"VALUE a 0 -1\r\n"),
-        (Shape::Values, b"VALUE a 0 99999999999999999999\r\n"),
-        (Shape::Values, b"VALUE a 0 1 2 3\r\n"),
-        (Shape::Values, b"VALUE  0 1\r\n"),
-        (Shape::Values, b"VALUE a 0 1\r\nxyz"),
-        (Shape::Meta, b"VA\r\n"),
-        (Shape::Meta, b"VA x\r\n"),
-        (Shape::Meta, b"STORED\r\n"),
-        (Shape::Stats, b"VALUE a 0 1\r\n"),
+    let rows: &[(ReplyShape, &[u8])] = &[
+        (ReplyShape::Resp, b"\r\n"),
+        (ReplyShape::Resp, b"HTTP/1.1 400 Bad Request\r\n"),
+        (ReplyShape::Resp, b"+a\nb\r\n"),
+        (ReplyShape::Resp, b"+a\rb\r\n"),
+        (ReplyShape::Resp, b"$\r\n"),
+        (ReplyShape::Resp, b"$-2\r\n"),
+        (ReplyShape::Resp, b"$--1\r\n"),
+        (ReplyShape::Resp, b"$1-\r\n"),
+        (ReplyShape::Resp, b"$a\r\n"),
+        (ReplyShape::Resp, b"$?\r\n"),
+        (ReplyShape::Resp, b"$99999999999999999999\r\n"),
+        (ReplyShape::Resp, b"$1099511627777\r\n"),
+        (ReplyShape::Resp, b"*99999999999999999999\r\n"),
+        (ReplyShape::Resp, b"*4294967297\r\n"),
+        (ReplyShape::Resp, b"%-1\r\n"),
+        (ReplyShape::Resp, b"$3\r\nabcd\r\n"),
+        (ReplyShape::Resp, b"$3\r\nabc\rx"),
+        (ReplyShape::Resp, b"$3\n"),
+        (ReplyShape::Resp, b"*1\r\n>1\r\n:1\r\n"),
+        (ReplyShape::Resp, b"STORED\r\n"),
+        (ReplyShape::Line, b"+OK\r\n"),
+        (ReplyShape::Line, b"VALUE a 0 1\r\nx\r\nEND\r\n"),
+        (ReplyShape::Line, b"STORED\n"),
+        (ReplyShape::Line, b"123456789012345678901\r\n"),
+        (ReplyShape::Line, b"\r\n"),
+        (ReplyShape::Values, b"STORED\r\n"),
+        (ReplyShape::Values, b"VALUE a 0\r\n"),
+        (ReplyShape::Values, b"VALUE a 0 -1\r\n"),
+        (ReplyShape::Values, b"VALUE a 0 99999999999999999999\r\n"),
+        (ReplyShape::Values, b"VALUE a 0 1 2 3\r\n"),
+        (ReplyShape::Values, b"VALUE  0 1\r\n"),
+        (ReplyShape::Values, b"VALUE a 0 1\r\nxyz"),
+        (ReplyShape::Meta, b"VA\r\n"),
+        (ReplyShape::Meta, b"VA x\r\n"),
+        (ReplyShape::Meta, b"STORED\r\n"),
+        (ReplyShape::Stats, b"VALUE a 0 1\r\n"),
     ];
     for (shape, bytes) in rows {
         let text = bytes.escape_ascii();
         assert_eq!(
-            Framer::new(*shape).feed(bytes).state,
-            State::Garbage,
+            ReplyFramer::new(*shape).feed(bytes).state,
+            FrameState::Garbage,
             "{text}"
         );
-        let mut framer = Framer::new(*shape);
+        let mut framer = ReplyFramer::new(*shape);
         let garbage = bytes
             .iter()
-            .any(|byte| framer.feed(&[*byte]).state == State::Garbage);
+            .any(|byte| framer.feed(&[*byte]).state == FrameState::Garbage);
         assert!(garbage, "{text} byte by byte");
     }
     let endless = [b'S'; 3000];
     assert_eq!(
-        Framer::new(Shape::Line).feed(&endless).state,
-        State::Garbage
+        ReplyFramer::new(ReplyShape::Line).feed(&endless).state,
+        FrameState::Garbage
     );
 }
 
@@ -158,39 +170,44 @@ fn what_is_no_reply_is_found() {
 fn nesting_is_bounded() {
     let nested = |depth: usize| [b"*1\r\n".repeat(depth), b":1\r\n".to_vec()].concat();
     assert_eq!(
-        Framer::new(Shape::Resp).feed(&nested(256)).state,
-        State::Done
+        ReplyFramer::new(ReplyShape::Resp).feed(&nested(256)).state,
+        FrameState::Done
     );
     assert_eq!(
-        Framer::new(Shape::Resp).feed(&nested(257)).state,
-        State::Garbage
+        ReplyFramer::new(ReplyShape::Resp).feed(&nested(257)).state,
+        FrameState::Garbage
     );
     let endless = b"*1\r\n".repeat(1_000_000);
     assert_eq!(
-        Framer::new(Shape::Resp).feed(&endless).state,
-        State::Garbage
+        ReplyFramer::new(ReplyShape::Resp).feed(&endless).state,
+        FrameState::Garbage
     );
 }
 
 #[test]
 fn errors_and_pushes_are_told_from_values() {
-    let rows: &[(Shape, &[u8], bool, bool)] = &[
-        (Shape::Resp, b"-ERR\r\n", true, false),
-        (Shape::Resp, b"!3\r\nERR\r\n", true, false),
-        (Shape::Resp, b"*1\r\n-ERR\r\n", false, false),
-        (Shape::Resp, b"|1\r\n+a\r\n-b\r\n:1\r\n", false, false),
-        (Shape::Resp, b">1\r\n:1\r\n", false, true),
-        (Shape::Line, b"CLIENT_ERROR bad data chunk\r\n", true, false),
-        (Shape::Line, b"STORED\r\n", false, false),
+    let rows: &[(ReplyShape, &[u8], bool, bool)] = &[
+        (ReplyShape::Resp, b"-ERR\r\n", true, false),
+        (ReplyShape::Resp, b"!3\r\nERR\r\n", true, false),
+        (ReplyShape::Resp, b"*1\r\n-ERR\r\n", false, false),
+        (ReplyShape::Resp, b"|1\r\n+a\r\n-b\r\n:1\r\n", false, false),
+        (ReplyShape::Resp, b">1\r\n:1\r\n", false, true),
         (
-            Shape::Values,
+            ReplyShape::Line,
+            b"CLIENT_ERROR bad data chunk\r\n",
+            true,
+            false,
+        ),
+        (ReplyShape::Line, b"STORED\r\n", false, false),
+        (
+            ReplyShape::Values,
             b"VALUE a 0 5\r\nERROR\r\nEND\r\n",
             false,
             false,
         ),
     ];
     for (shape, bytes, error, push) in rows {
-        let mut framer = Framer::new(*shape);
+        let mut framer = ReplyFramer::new(*shape);
         assert_eq!(framer.feed(bytes).state, DONE, "{}", bytes.escape_ascii());
         assert_eq!((framer.is_error(), framer.is_push()), (*error, *push));
     }
@@ -201,25 +218,28 @@ fn a_large_value_is_framed_without_being_kept() {
     let length = 100 * 1024 * 1024;
     let chunk = b"END\r\n$5\r\n*1\r\nVALUE ".repeat(1000);
     for (shape, head, tail) in [
-        (Shape::Resp, format!("${length}\r\n"), &b"\r\n"[..]),
+        (ReplyShape::Resp, format!("${length}\r\n"), &b"\r\n"[..]),
         (
-            Shape::Values,
+            ReplyShape::Values,
             format!("VALUE a 0 {length}\r\n"),
             b"\r\nEND\r\n",
         ),
     ] {
-        let mut framer = Framer::new(shape);
-        assert_eq!(framer.feed(head.as_bytes()).state, State::More);
+        let mut framer = ReplyFramer::new(shape);
+        assert_eq!(framer.feed(head.as_bytes()).state, FrameState::More);
         let mut left: usize = length;
         while left > 0 {
             let part = &chunk[..left.min(chunk.len())];
             let progress = framer.feed(part);
-            assert_eq!((progress.used, progress.state), (part.len(), State::More));
+            assert_eq!(
+                (progress.used, progress.state),
+                (part.len(), FrameState::More)
+            );
             left -= part.len();
         }
         match &framer {
-            Framer::Resp(framer) => assert_eq!(framer.kept(), 0),
-            Framer::Memcached(framer) => assert!(framer.kept() <= 64, "{}", framer.kept()),
+            ReplyFramer::Resp(framer) => assert_eq!(framer.kept(), 0),
+            ReplyFramer::Memcached(framer) => assert!(framer.kept() <= 64, "{}", framer.kept()),
         }
         assert_eq!(framer.feed(tail).state, DONE);
     }
@@ -251,7 +271,7 @@ proptest! {
         cuts in prop::collection::vec(1usize..9, 1..40),
     ) {
         let bytes = values.concat();
-        let mut framer = Framer::new(Shape::Resp);
+        let mut framer = ReplyFramer::new(ReplyShape::Resp);
         let (mut at, mut ends) = (0, Vec::new());
         for size in cuts.iter().cycle() {
             if at == bytes.len() {
@@ -259,9 +279,9 @@ proptest! {
             }
             let end = (at + size).min(bytes.len());
             let progress = framer.feed(&bytes[at..end]);
-            prop_assert_ne!(progress.state, State::Garbage);
+            prop_assert_ne!(progress.state, FrameState::Garbage);
             at += progress.used;
-            if progress.state == State::Done {
+            if progress.state == FrameState::Done {
                 ends.push(at);
             }
         }
@@ -280,17 +300,17 @@ proptest! {
         bytes in prop::collection::vec(prop::sample::select(&b"\r\n$*%|>+-:019VALUEND S"[..]), 0..200),
         cut in 0usize..200,
     ) {
-        for shape in [Shape::Resp, Shape::Line, Shape::Values, Shape::Stats, Shape::Meta, Shape::Fenced] {
-            let whole = Framer::new(shape).feed(&bytes);
-            let mut framer = Framer::new(shape);
+        for shape in [ReplyShape::Resp, ReplyShape::Line, ReplyShape::Values, ReplyShape::Stats, ReplyShape::Meta, ReplyShape::Fenced] {
+            let whole = ReplyFramer::new(shape).feed(&bytes);
+            let mut framer = ReplyFramer::new(shape);
             let cut = cut.min(bytes.len());
             let mut parts = framer.feed(&bytes[..cut]);
-            if parts.state == State::More {
+            if parts.state == FrameState::More {
                 let second = framer.feed(&bytes[cut..]);
-                parts = Progress { used: parts.used + second.used, ..second };
+                parts = FrameProgress { used: parts.used + second.used, ..second };
             }
             prop_assert_eq!(parts.state, whole.state);
-            if whole.state == State::Done {
+            if whole.state == FrameState::Done {
                 prop_assert_eq!(parts.used, whole.used);
             }
         }

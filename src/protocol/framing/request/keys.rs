@@ -1,20 +1,20 @@
-//! The keys of a request, found by their [`Place`].
+//! The keys of a request, found by their [`KeySpec`].
 
 use crate::protocol::memcached::text;
 use crate::protocol::resp::{CommandArgs, parse_integer};
 
-use crate::protocol::framing::request::table::Place;
+use crate::protocol::framing::request::table::KeySpec;
 
 /// The keys of a request, in their order.
 #[derive(Clone, Copy, Default)]
-pub struct Keys<'a> {
-    args: Option<(CommandArgs<'a>, Found)>,
+pub struct RequestKeys<'a> {
+    args: Option<(CommandArgs<'a>, KeyPositions)>,
     words: text::Words<'a>,
 }
 
 /// Positions of keys among arguments, all of which exist.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Found {
+pub(crate) struct KeyPositions {
     /// One that stands apart, before the others.
     pub(crate) apart: Option<usize>,
     pub(crate) first: usize,
@@ -22,9 +22,9 @@ pub(crate) struct Found {
     pub(crate) step: usize,
 }
 
-impl Found {
-    fn range(first: usize, end: usize, step: usize) -> Option<Found> {
-        (first < end).then_some(Found {
+impl KeyPositions {
+    fn range(first: usize, end: usize, step: usize) -> Option<KeyPositions> {
+        (first < end).then_some(KeyPositions {
             apart: None,
             first,
             end,
@@ -46,16 +46,16 @@ impl Found {
     }
 }
 
-impl<'a> Keys<'a> {
-    pub(crate) fn of_args(args: CommandArgs<'a>, found: Found) -> Keys<'a> {
-        Keys {
+impl<'a> RequestKeys<'a> {
+    pub(crate) fn of_args(args: CommandArgs<'a>, found: KeyPositions) -> RequestKeys<'a> {
+        RequestKeys {
             args: Some((args, found)),
             words: text::Words::default(),
         }
     }
 
-    pub(crate) fn of_words(words: text::Words<'a>) -> Keys<'a> {
-        Keys { args: None, words }
+    pub(crate) fn of_words(words: text::Words<'a>) -> RequestKeys<'a> {
+        RequestKeys { args: None, words }
     }
 
     /// The keys.
@@ -66,7 +66,7 @@ impl<'a> Keys<'a> {
     }
 
     /// Where they are among the arguments, and what comes with each: how many arguments further the next is.
-    pub(crate) fn found(self) -> Found {
+    pub(crate) fn found(self) -> KeyPositions {
         self.args.map(|(_, found)| found).unwrap_or_default()
     }
 }
@@ -75,60 +75,60 @@ impl<'a> Keys<'a> {
 /// told; the upstream says what is wrong with such a command.
 ///
 /// Every position that comes out lies below `total`, not always among what has arrived.
-pub(crate) fn find(place: Place, args: CommandArgs<'_>, total: usize) -> Option<Found> {
+pub(crate) fn find(place: KeySpec, args: CommandArgs<'_>, total: usize) -> Option<KeyPositions> {
     let arrived = args.len() == total;
     match place {
-        Place::None => None,
-        Place::Range(first, last, step) => {
+        KeySpec::None => None,
+        KeySpec::Range(first, last, step) => {
             let end = match last {
                 0.. => last.unsigned_abs() + 1,
                 _ => (total + 1).checked_sub(last.unsigned_abs())?,
             };
             // What comes with the last key, like the value in MSET, has to be there too.
             let complete = (end.checked_sub(first)?).is_multiple_of(step) && end <= total;
-            Found::range(first, end, step).filter(|_| complete)
+            KeyPositions::range(first, end, step).filter(|_| complete)
         }
-        Place::Channel => Found::range(1, 2, 1).filter(|_| total > 1),
-        Place::Counted(at) => counted(args, at, total),
-        Place::Stored => {
+        KeySpec::Channel => KeyPositions::range(1, 2, 1).filter(|_| total > 1),
+        KeySpec::Counted(at) => counted(args, at, total),
+        KeySpec::Stored => {
             let apart = Some(1);
-            counted(args, 2, total).map(|found| Found { apart, ..found })
+            counted(args, 2, total).map(|found| KeyPositions { apart, ..found })
         }
-        Place::Streams => {
+        KeySpec::Streams => {
             // A group may be called STREAMS, but then it follows GROUP.
             let group = args.len() > 1 && args[1].eq_ignore_ascii_case(b"group");
             let from = if group { 4 } else { 1 };
             let at = word(args, from, b"streams")?;
-            Found::range(at + 1, at + 1 + (total - at - 1) / 2, 1)
+            KeyPositions::range(at + 1, at + 1 + (total - at - 1) / 2, 1)
         }
-        Place::Store(from) if arrived && total > 1 => {
-            let mut found = Found::range(1, 2, 1)?;
+        KeySpec::Store(from) if arrived && total > 1 => {
+            let mut found = KeyPositions::range(1, 2, 1)?;
             let stores = |at: &usize| {
                 args[*at].eq_ignore_ascii_case(b"store")
                     || args[*at].eq_ignore_ascii_case(b"storedist")
             };
             if let Some(at) = (from..total - 1).rev().find(stores) {
-                found = Found::range(at + 1, at + 2, 1)?;
+                found = KeyPositions::range(at + 1, at + 2, 1)?;
                 found.apart = Some(1);
             }
             Some(found)
         }
-        Place::Migrate if arrived && total > 3 => match args[3].is_empty() {
-            false => Found::range(3, 4, 1),
-            true => Found::range(word(args, 6, b"keys")? + 1, total, 1),
+        KeySpec::Migrate if arrived && total > 3 => match args[3].is_empty() {
+            false => KeyPositions::range(3, 4, 1),
+            true => KeyPositions::range(word(args, 6, b"keys")? + 1, total, 1),
         },
-        Place::Store(_) | Place::Migrate => None,
+        KeySpec::Store(_) | KeySpec::Migrate => None,
     }
 }
 
 /// Keys that follow their number.
-fn counted(args: CommandArgs<'_>, at: usize, total: usize) -> Option<Found> {
+fn counted(args: CommandArgs<'_>, at: usize, total: usize) -> Option<KeyPositions> {
     if args.len() <= at {
         return None;
     }
     let count = usize::try_from(parse_integer(&args[at])?).ok()?;
     let end = (at + 1).checked_add(count).filter(|end| *end <= total)?;
-    Found::range(at + 1, end, 1)
+    KeyPositions::range(at + 1, end, 1)
 }
 
 /// Where a word stands, in capital letters or not.

@@ -4,28 +4,33 @@
 //! A line that memcached would refuse is refused here, with memcached's words, so that an upstream gets nothing that it
 //! may answer more than once or not at all.
 
-use crate::protocol::framing::reply::Shape;
+use crate::protocol::framing::reply::ReplyShape;
 use crate::protocol::memcached::text::{self, Block, Command, Nesting, Parsed, Store, reply};
 
 use crate::protocol::framing::request::{
-    Cut, Join, Keys, Large, Local, Meta, Request, Rest, Route, Scratch, Source, meta,
+    LargeRequest, LocalCommand, MergeRule, MetaForm, Remainder, Request, RequestBuffers,
+    RequestFrame, RequestKeys, RequestWords, Route, meta,
 };
 
-pub(super) fn cut<'a>(scanned: &mut usize, input: &'a [u8], scratch: &'a mut Scratch) -> Cut<'a> {
-    if let Some(cut) = meta::cut(scanned, input, &mut scratch.decoded) {
-        return cut;
+pub(super) fn frame<'a>(
+    scanned: &mut usize,
+    input: &'a [u8],
+    scratch: &'a mut RequestBuffers,
+) -> RequestFrame<'a> {
+    if let Some(frame) = meta::frame(scanned, input, &mut scratch.decoded) {
+        return frame;
     }
     let searched = std::mem::take(scanned);
     match text::parse(input, searched, Nesting::Off) {
         Parsed::More => {
             *scanned = input.len();
-            Cut::Incomplete
+            RequestFrame::Incomplete
         }
         Parsed::Bad {
             reply,
             consumed,
             close,
-        } => Cut::Bad {
+        } => RequestFrame::Bad {
             reply: reply.into(),
             consumed,
             close,
@@ -35,25 +40,25 @@ pub(super) fn cut<'a>(scanned: &mut usize, input: &'a [u8], scratch: &'a mut Scr
             consumed,
         } => self::store(store, input, consumed),
         Parsed::Done { command, consumed } => {
-            Cut::Request(request(command, &input[..consumed]), consumed)
+            RequestFrame::Request(request(command, &input[..consumed]), consumed)
         }
     }
 }
 
 /// A storage command, whose line took `line` bytes.
-fn store<'a>(store: Store<'a>, input: &'a [u8], line: usize) -> Cut<'a> {
+fn store<'a>(store: Store<'a>, input: &'a [u8], line: usize) -> RequestFrame<'a> {
     let total = line + store.length + 2;
     if total > crate::protocol::framing::request::REQUEST_LIMIT {
-        return Cut::Large(Large {
+        return RequestFrame::Large(LargeRequest {
             route: Route::Key(store.path.as_bytes()),
             shape: one_line(store.noreply),
-            meta: Meta::No,
-            rest: Rest::Bytes(total as u64),
+            meta: MetaForm::No,
+            rest: Remainder::Bytes(total as u64),
         });
     }
     match text::data_block(&input[line..], store.length) {
-        Block::More { .. } => Cut::Incomplete,
-        Block::Bad { .. } => Cut::Bad {
+        Block::More { .. } => RequestFrame::Incomplete,
+        Block::Bad { .. } => RequestFrame::Bad {
             reply: if store.noreply {
                 &b""[..]
             } else {
@@ -63,7 +68,9 @@ fn store<'a>(store: Store<'a>, input: &'a [u8], line: usize) -> Cut<'a> {
             consumed: total,
             close: false,
         },
-        Block::Done { .. } => Cut::Request(request(Command::Store(store), &input[..total]), total),
+        Block::Done { .. } => {
+            RequestFrame::Request(request(Command::Store(store), &input[..total]), total)
+        }
     }
 }
 
@@ -75,16 +82,16 @@ fn request<'a>(command: Command<'a>, bytes: &'a [u8]) -> Request<'a> {
             let route = match keys.single() {
                 Some(key) => Route::Key(key),
                 None if keys.is_empty() => Route::Any,
-                None => Route::Split(Join::Values, Keys::of_words(keys)),
+                None => Route::Split(MergeRule::Values, RequestKeys::of_words(keys)),
             };
-            (route, Shape::Values)
+            (route, ReplyShape::Values)
         }
         Command::Store(Store { path, noreply, .. })
         | Command::Count { path, noreply, .. }
         | Command::Touch { path, noreply, .. }
         | Command::Delete { path, noreply } => (Route::Key(path.as_bytes()), one_line(noreply)),
         Command::FlushAll { noreply, .. } | Command::Verbosity { noreply, .. } => {
-            (Route::Every(Join::Same), one_line(noreply))
+            (Route::Every(MergeRule::Same), one_line(noreply))
         }
         Command::RetrievePath { .. }
         | Command::Children { .. }
@@ -92,21 +99,24 @@ fn request<'a>(command: Command<'a>, bytes: &'a [u8]) -> Request<'a> {
         | Command::Version
         | Command::Quit
         | Command::MetaNoop
-        | Command::Shutdown => (Route::Local(Local::Memcached(command)), Shape::Nothing),
+        | Command::Shutdown => (
+            Route::Local(LocalCommand::Memcached(command)),
+            ReplyShape::Nothing,
+        ),
     };
     Request {
         bytes,
         route,
         shape,
         repeat_safe,
-        meta: Meta::No,
-        source: Source::Memcached(command),
+        meta: MetaForm::No,
+        source: RequestWords::Memcached(command),
     }
 }
 
-fn one_line(noreply: bool) -> Shape {
+fn one_line(noreply: bool) -> ReplyShape {
     match noreply {
-        true => Shape::Nothing,
-        false => Shape::Line,
+        true => ReplyShape::Nothing,
+        false => ReplyShape::Line,
     }
 }

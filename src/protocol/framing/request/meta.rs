@@ -15,12 +15,14 @@
 
 use memchr::memchr;
 
-use crate::protocol::framing::reply::Shape;
+use crate::protocol::framing::reply::ReplyShape;
 use crate::protocol::memcached::text::{
     self, Block, KEY_LIMIT, LENGTH_LIMIT, LINE_LIMIT, Words, reply,
 };
 
-use crate::protocol::framing::request::{Cut, Large, Meta, Request, Rest, Route, Source};
+use crate::protocol::framing::request::{
+    LargeRequest, MetaForm, Remainder, Request, RequestFrame, RequestWords, Route,
+};
 
 /// Most flags of a `ms`, as in memcached.
 const FLAGS_LIMIT: usize = 16;
@@ -28,11 +30,11 @@ const FLAGS_LIMIT: usize = 16;
 const TOO_MANY: &[u8] = b"CLIENT_ERROR options flags too long\r\n";
 
 /// The request at the start of the input if it is a meta command; `None` if it is something else.
-pub(super) fn cut<'a>(
+pub(super) fn frame<'a>(
     scanned: &mut usize,
     input: &'a [u8],
     decoded: &'a mut Vec<u8>,
-) -> Option<Cut<'a>> {
+) -> Option<RequestFrame<'a>> {
     let start = input.iter().position(|byte| *byte != b' ')?;
     let verb = match input[start..] {
         [b'm', verb @ (b'g' | b's' | b'd' | b'a' | b'e'), b' ', ..] => verb,
@@ -44,7 +46,7 @@ pub(super) fn cut<'a>(
             return Some(bad(b"", input.len(), true));
         }
         *scanned = input.len();
-        return Some(Cut::Incomplete);
+        return Some(RequestFrame::Incomplete);
     };
     let line = end + 1;
     // memcached reads lines of any length if they come at once. They may come to the upstream in pieces.
@@ -80,25 +82,29 @@ pub(super) fn cut<'a>(
         _ => Route::Key(key),
     };
     let meta = match length {
-        None => Meta::Line { quiet },
-        Some(_) => Meta::Block { quiet },
+        None => MetaForm::Line { quiet },
+        Some(_) => MetaForm::Block { quiet },
     };
-    let shape = if quiet { Shape::Fenced } else { Shape::Meta };
+    let shape = if quiet {
+        ReplyShape::Fenced
+    } else {
+        ReplyShape::Meta
+    };
     let total = line + length.map_or(0, |length| length + 2);
     if total > crate::protocol::framing::request::REQUEST_LIMIT {
-        return Some(Cut::Large(Large {
+        return Some(RequestFrame::Large(LargeRequest {
             route,
             shape,
             meta,
-            rest: Rest::Bytes(total as u64),
+            rest: Remainder::Bytes(total as u64),
         }));
     }
     match length.map(|length| text::data_block(&input[line..], length)) {
-        Some(Block::More { .. }) => return Some(Cut::Incomplete),
+        Some(Block::More { .. }) => return Some(RequestFrame::Incomplete),
         Some(Block::Bad { .. }) => return Some(bad(reply::BAD_DATA_CHUNK, total, false)),
         None | Some(Block::Done { .. }) => {}
     }
-    Some(Cut::Request(
+    Some(RequestFrame::Request(
         Request {
             bytes: &input[..total],
             route,
@@ -106,14 +112,14 @@ pub(super) fn cut<'a>(
             meta,
             // Some flags of mg make an item, or change its time.
             repeat_safe: verb == b'e' || verb == b'g' && !b"NRT".iter().any(|flag| has(*flag)),
-            source: Source::Meta(words),
+            source: RequestWords::Meta(words),
         },
         total,
     ))
 }
 
-fn bad(reply: &'static [u8], consumed: usize, close: bool) -> Cut<'static> {
-    Cut::Bad {
+fn bad(reply: &'static [u8], consumed: usize, close: bool) -> RequestFrame<'static> {
+    RequestFrame::Bad {
         reply: reply.into(),
         consumed,
         close,
@@ -122,10 +128,10 @@ fn bad(reply: &'static [u8], consumed: usize, close: bool) -> Cut<'static> {
 
 /// What a miss answers to a `mg` with these flags: with the key and the opaque if they are asked for it would have to
 /// be made, so there is none.
-pub(super) fn miss(mut flags: Words<'_>, shape: Shape) -> Option<&'static [u8]> {
+pub(super) fn miss(mut flags: Words<'_>, shape: ReplyShape) -> Option<&'static [u8]> {
     let plain = !flags.any(|flag| matches!(flag[0], b'k' | b'O' | b'b'));
     match shape {
-        Shape::Fenced => Some(b""),
+        ReplyShape::Fenced => Some(b""),
         _ => plain.then_some(b"EN\r\n"),
     }
 }

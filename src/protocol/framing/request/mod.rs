@@ -1,19 +1,19 @@
 //! Requests: where the next one in the bytes of a client ends, and where it has to go.
 //!
 //! ```text
-//!   bytes of a client ──▶ Cutter::cut ──▶ Request { bytes, route, shape, … }  ──▶ an upstream's output
-//!                            │                        │
-//!                            ├▶ Incomplete            └ Split: divide makes a request for each upstream
-//!                            ├▶ Large                   over the limit: streamed over a connection of its own
-//!                            └▶ Bad                     the reply of a real server, and whether it closes
+//!   bytes of a client ──▶ RequestFramer::frame ──▶ Request { bytes, route, shape, … }  ──▶ an upstream's output
+//!                            │                               │
+//!                            ├▶ Incomplete                   └ Split: divide makes a request for each upstream
+//!                            ├▶ Large                          over the limit: streamed over a connection of its own
+//!                            └▶ Bad                            the reply of a real server, and whether it closes
 //! ```
 //!
-//! A cutter understands of a request what routing needs, its keys and what becomes of the connection, and leaves the
+//! A framer understands of a request what routing needs, its keys and what becomes of the connection, and leaves the
 //! rest to the upstream: a command with too few words, or that nobody knows, is forwarded and answered there. What
 //! would make the bytes of two clients run into each other is decided here: only requests whose end is certain, and of
 //! which the number of replies is certain, go over a connection that clients share.
 //!
-//! Cost: nothing is copied. A cutter takes a few bytes while its client is quiet; the [`Scratch`] belongs to a worker.
+//! Cost: nothing is copied. A framer takes a few bytes while its client is quiet; the [`RequestBuffers`] belongs to a worker.
 
 mod keys;
 mod memcached;
@@ -26,17 +26,17 @@ use std::borrow::Cow;
 use crate::protocol::memcached::text::{self, Command};
 use crate::protocol::resp::{CommandArgs, CommandWords, Reader};
 
-use crate::protocol::framing::reply::Shape;
+use crate::protocol::framing::reply::ReplyShape;
 
-pub use keys::Keys;
+pub use keys::RequestKeys;
 
-/// Most bytes of a request that is held in memory as a whole, in bytes. A longer one is [`Cut::Large`]. memcached's
+/// Most bytes of a request that is held in memory as a whole, in bytes. A longer one is [`RequestFrame::Large`]. memcached's
 /// largest item by default, so that what is larger is rare.
 pub const REQUEST_LIMIT: usize = 1024 * 1024;
 
-/// What a worker lends its cutters, so that a quiet client costs next to nothing.
+/// What a worker lends its framers, so that a quiet client costs next to nothing.
 #[derive(Debug, Default)]
-pub struct Scratch {
+pub struct RequestBuffers {
     words: CommandWords,
     /// A request in other bytes than those that came.
     rebuilt: Vec<u8>,
@@ -46,7 +46,7 @@ pub struct Scratch {
 
 /// Finds the requests of one client.
 #[derive(Debug)]
-pub enum Cutter {
+pub enum RequestFramer {
     /// Of RESP2 or RESP3.
     Resp(Reader),
     /// Of memcached's text protocol.
@@ -56,28 +56,32 @@ pub enum Cutter {
     },
 }
 
-impl Cutter {
+impl RequestFramer {
     /// For a client that speaks RESP.
-    pub fn resp() -> Cutter {
-        Cutter::Resp(Reader::default())
+    pub fn resp() -> RequestFramer {
+        RequestFramer::Resp(Reader::default())
     }
 
     /// For a client that speaks memcached's text protocol.
-    pub fn memcached() -> Cutter {
-        Cutter::Memcached { scanned: 0 }
+    pub fn memcached() -> RequestFramer {
+        RequestFramer::Memcached { scanned: 0 }
     }
 
-    /// Looks for one request at the start of `input`, which begins with the first byte that no earlier cut consumed.
-    pub fn cut<'a>(&mut self, input: &'a [u8], scratch: &'a mut Scratch) -> Cut<'a> {
+    /// Looks for one request at the start of `input`, which begins with the first byte that no earlier call consumed.
+    pub fn frame<'a>(
+        &mut self,
+        input: &'a [u8],
+        scratch: &'a mut RequestBuffers,
+    ) -> RequestFrame<'a> {
         match self {
-            Cutter::Resp(reader) => resp::cut(reader, input, scratch),
-            Cutter::Memcached { scanned } => memcached::cut(scanned, input, scratch),
+            RequestFramer::Resp(reader) => resp::frame(reader, input, scratch),
+            RequestFramer::Memcached { scanned } => memcached::frame(scanned, input, scratch),
         }
     }
 }
 
 /// What the input begins with.
-pub enum Cut<'a> {
+pub enum RequestFrame<'a> {
     /// A request and how many bytes of the input it took.
     Request(Request<'a>, usize),
     /// Bytes that ask for nothing, like a blank line.
@@ -85,7 +89,7 @@ pub enum Cut<'a> {
     /// The rest has not arrived.
     Incomplete,
     /// A request over [`REQUEST_LIMIT`]; none of it is consumed.
-    Large(Large<'a>),
+    Large(LargeRequest<'a>),
     /// Not the protocol.
     Bad {
         /// What the client reads; may be empty.
@@ -103,19 +107,19 @@ pub struct Request<'a> {
     pub bytes: &'a [u8],
     /// Where to.
     pub route: Route<'a>,
-    /// How the reply is framed; [`Shape::Nothing`] if none comes.
-    pub shape: Shape,
+    /// How the reply is framed; [`ReplyShape::Nothing`] if none comes.
+    pub shape: ReplyShape,
     /// Whether it may be sent again when nobody knows whether it was executed: it changes nothing.
     pub repeat_safe: bool,
     /// What memcached's meta commands need besides.
-    pub meta: Meta,
+    pub meta: MetaForm,
     /// What dividing it among several servers needs.
-    pub(crate) source: Source<'a>,
+    pub(crate) source: RequestWords<'a>,
 }
 
 /// The words of a request, as its protocol has them.
 #[derive(Clone, Copy)]
-pub(crate) enum Source<'a> {
+pub(crate) enum RequestWords<'a> {
     Resp(CommandArgs<'a>),
     Memcached(Command<'a>),
     /// The flags of a meta command.
@@ -126,7 +130,7 @@ impl<'a> Request<'a> {
     /// The command of a memcached request; none for RESP.
     pub fn command(&self) -> Option<Command<'a>> {
         match self.source {
-            Source::Memcached(command) => Some(command),
+            RequestWords::Memcached(command) => Some(command),
             _ => None,
         }
     }
@@ -134,7 +138,7 @@ impl<'a> Request<'a> {
     /// The words of a RESP request, its name first; none for memcached.
     pub fn args(&self) -> Option<CommandArgs<'a>> {
         match self.source {
-            Source::Resp(args) => Some(args),
+            RequestWords::Resp(args) => Some(args),
             _ => None,
         }
     }
@@ -142,7 +146,7 @@ impl<'a> Request<'a> {
     /// What a miss answers to a meta command, if that can be told.
     pub fn meta_miss(&self) -> Option<&'static [u8]> {
         match self.source {
-            Source::Meta(flags) => meta::miss(flags, self.shape),
+            RequestWords::Meta(flags) => meta::miss(flags, self.shape),
             _ => None,
         }
     }
@@ -150,7 +154,7 @@ impl<'a> Request<'a> {
 
 /// What sending a meta command of memcached takes besides a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Meta {
+pub enum MetaForm {
     /// It is none.
     No,
     /// It is a line.
@@ -165,12 +169,12 @@ pub enum Meta {
     },
 }
 
-impl Meta {
+impl MetaForm {
     /// Whether there may be no reply.
     pub fn is_quiet(self) -> bool {
         matches!(
             self,
-            Meta::Line { quiet: true } | Meta::Block { quiet: true }
+            MetaForm::Line { quiet: true } | MetaForm::Block { quiet: true }
         )
     }
 }
@@ -181,26 +185,26 @@ pub enum Route<'a> {
     /// To the upstream of this key. A command that nobody knows has its first argument here.
     Key(&'a [u8]),
     /// To the upstream of these keys; if they belong to several, it is refused.
-    Together(Keys<'a>),
+    Together(RequestKeys<'a>),
     /// To the upstream of these keys; if they belong to several, divided into a part for each.
-    Split(Join, Keys<'a>),
+    Split(MergeRule, RequestKeys<'a>),
     /// To any upstream.
     Any,
     /// To the only upstream; if there are several, it is refused.
     Only,
     /// To all upstreams; the replies are put together.
-    Every(Join),
+    Every(MergeRule),
     /// Nowhere: the proxy answers.
-    Local(Local<'a>),
+    Local(LocalCommand<'a>),
     /// Over an upstream connection that this client has for itself, to the upstream of the keys if there are some.
-    Detach(Detach, Keys<'a>),
+    Dedicated(DedicatedReason, RequestKeys<'a>),
     /// Nowhere: it has no place in a proxy.
     Refused,
 }
 
 /// How the replies to the parts of a request become one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Join {
+pub enum MergeRule {
     /// `VALUE` blocks in the order of the keys, then one `END`.
     Values,
     /// An array with an element for each key, in the order of the keys.
@@ -217,9 +221,9 @@ pub enum Join {
 
 /// What the proxy answers itself.
 #[derive(Clone, Copy)]
-pub enum Local<'a> {
+pub enum LocalCommand<'a> {
     /// A command of Redis about the connection between client and server.
-    Resp(StateCommand, CommandArgs<'a>),
+    Resp(ConnectionCommand, CommandArgs<'a>),
     /// `version`, `stats`, `quit`, `mn` and `shutdown` of memcached.
     Memcached(Command<'a>),
 }
@@ -227,7 +231,7 @@ pub enum Local<'a> {
 /// Redis's commands about the connection, which is the proxy's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names of the commands")]
-pub enum StateCommand {
+pub enum ConnectionCommand {
     Auth,
     Client,
     Cluster,
@@ -244,7 +248,7 @@ pub enum StateCommand {
 
 /// Why a client needs an upstream connection for itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Detach {
+pub enum DedicatedReason {
     /// `MULTI` and `WATCH`: what follows belongs together.
     Transaction,
     /// It may wait, and whoever is behind it on the connection with it.
@@ -258,40 +262,44 @@ pub enum Detach {
 }
 
 /// A request that is not held as a whole, but streamed over an upstream connection of its own.
-pub struct Large<'a> {
+pub struct LargeRequest<'a> {
     /// Where to, as far as can be told from what has arrived: [`Route::Key`], [`Route::Only`] or [`Route::Refused`].
     pub route: Route<'a>,
     /// How the reply is framed.
-    pub shape: Shape,
+    pub shape: ReplyShape,
     /// What memcached's meta commands need besides.
-    pub meta: Meta,
+    pub meta: MetaForm,
     /// Told all of the request's bytes from its first, finds its end.
-    pub rest: Rest,
+    pub rest: Remainder,
 }
 
-/// Finds the end of a [`Large`] request.
+/// Finds the end of a [`LargeRequest`] request.
 #[derive(Debug)]
-pub enum Rest {
+pub enum Remainder {
     /// An array of bulk strings is framed like one in a reply.
-    Resp(crate::protocol::framing::reply::Framer),
+    Resp(crate::protocol::framing::reply::ReplyFramer),
     /// So many bytes are still to come.
     Bytes(u64),
 }
 
-impl Rest {
+impl Remainder {
     /// Takes the next bytes of the request: how many are its own, and whether it is complete. `None` when they are not
     /// the protocol; the client is to be closed.
     pub fn feed(&mut self, bytes: &[u8]) -> Option<(usize, bool)> {
         match self {
-            Rest::Resp(framer) => {
+            Remainder::Resp(framer) => {
                 let progress = framer.feed(bytes);
                 match progress.state {
-                    crate::protocol::framing::reply::State::More => Some((progress.used, false)),
-                    crate::protocol::framing::reply::State::Done => Some((progress.used, true)),
-                    crate::protocol::framing::reply::State::Garbage => None,
+                    crate::protocol::framing::reply::FrameState::More => {
+                        Some((progress.used, false))
+                    }
+                    crate::protocol::framing::reply::FrameState::Done => {
+                        Some((progress.used, true))
+                    }
+                    crate::protocol::framing::reply::FrameState::Garbage => None,
                 }
             }
-            Rest::Bytes(left) => {
+            Remainder::Bytes(left) => {
                 let used = bytes
                     .len()
                     .min(usize::try_from(*left).unwrap_or(usize::MAX));

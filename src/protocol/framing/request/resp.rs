@@ -3,13 +3,14 @@
 //! A line typed by hand is sent on as an array, so that upstreams see one form. What is read and what is refused, and
 //! with which words, is the reader's matter and Redis's.
 
-use crate::protocol::framing::reply::{Framer, Shape};
+use crate::protocol::framing::reply::{ReplyFramer, ReplyShape};
 use crate::protocol::resp::{CommandArgs, Limits, ReadOutcome, Reader, Reply, write_request};
 
-use crate::protocol::framing::request::keys::{self, Found};
-use crate::protocol::framing::request::table::{self, Entry, Place, Way};
+use crate::protocol::framing::request::keys::{self, KeyPositions};
+use crate::protocol::framing::request::table::{self, CommandEntry, CommandRoute, KeySpec};
 use crate::protocol::framing::request::{
-    Cut, Detach, Join, Keys, Large, Local, Meta, Request, Rest, Route, Scratch, Source,
+    DedicatedReason, LargeRequest, LocalCommand, MergeRule, MetaForm, Remainder, Request,
+    RequestBuffers, RequestFrame, RequestKeys, RequestWords, Route,
 };
 
 const LIMITS: Limits = Limits {
@@ -20,23 +21,27 @@ const LIMITS: Limits = Limits {
 };
 
 /// How a command travels that Redis 7.0 does not have: by its first argument, as most commands of modules do.
-const UNKNOWN: Entry = Entry {
+const UNKNOWN: CommandEntry = CommandEntry {
     name: "",
-    way: Way::Forward,
-    place: Place::Channel,
+    way: CommandRoute::Forward,
+    place: KeySpec::Channel,
     safe: false,
 };
 
-pub(super) fn cut<'a>(reader: &mut Reader, input: &'a [u8], scratch: &'a mut Scratch) -> Cut<'a> {
-    let Scratch { words, rebuilt, .. } = scratch;
+pub(super) fn frame<'a>(
+    reader: &mut Reader,
+    input: &'a [u8],
+    scratch: &'a mut RequestBuffers,
+) -> RequestFrame<'a> {
+    let RequestBuffers { words, rebuilt, .. } = scratch;
     match reader.read(input, &LIMITS, words) {
         ReadOutcome::Command(consumed) => {
             let args = words.args(input);
             if args.is_empty() {
-                return Cut::Nothing(consumed);
+                return RequestFrame::Nothing(consumed);
             }
             if speaks_http(&args[0]) {
-                return Cut::Bad {
+                return RequestFrame::Bad {
                     reply: b"".into(),
                     consumed,
                     close: true,
@@ -49,10 +54,10 @@ pub(super) fn cut<'a>(reader: &mut Reader, input: &'a [u8], scratch: &'a mut Scr
                 write_request(rebuilt, args.iter());
                 &rebuilt[..]
             };
-            Cut::Request(request(args, bytes), consumed)
+            RequestFrame::Request(request(args, bytes), consumed)
         }
-        ReadOutcome::Incomplete(_) => Cut::Incomplete,
-        ReadOutcome::Overflow => Cut::Large(large(words.args(input), input)),
+        ReadOutcome::Incomplete(_) => RequestFrame::Incomplete,
+        ReadOutcome::Overflow => RequestFrame::Large(large(words.args(input), input)),
         // No bulk string is over the limit, so this has no way to come about; closing harms nobody else.
         ReadOutcome::TooLarge(_) => bad(b"invalid bulk length"),
         ReadOutcome::Bad(error) => bad(&error.text()),
@@ -65,11 +70,11 @@ fn speaks_http(name: &[u8]) -> bool {
     name.eq_ignore_ascii_case(b"post") || name.eq_ignore_ascii_case(b"host:")
 }
 
-fn bad(text: &[u8]) -> Cut<'static> {
+fn bad(text: &[u8]) -> RequestFrame<'static> {
     let mut reply = Vec::new();
     let message = [b"ERR Protocol error: ", text].concat();
     Reply::new(&mut reply, false, usize::MAX).error(message);
-    Cut::Bad {
+    RequestFrame::Bad {
         reply: reply.into(),
         consumed: 0,
         close: true,
@@ -81,52 +86,60 @@ fn request<'a>(args: CommandArgs<'a>, bytes: &'a [u8]) -> Request<'a> {
     Request {
         bytes,
         route: route(entry, args),
-        shape: Shape::Resp,
+        shape: ReplyShape::Resp,
         repeat_safe: entry.safe,
-        meta: Meta::No,
-        source: Source::Resp(args),
+        meta: MetaForm::No,
+        source: RequestWords::Resp(args),
     }
 }
 
-fn route<'a>(entry: &Entry, args: CommandArgs<'a>) -> Route<'a> {
+fn route<'a>(entry: &CommandEntry, args: CommandArgs<'a>) -> Route<'a> {
     let found = || keys::find(entry.place, args, args.len());
-    let keys = || found().map_or(Keys::default(), |found| Keys::of_args(args, found));
+    let keys = || {
+        found().map_or(RequestKeys::default(), |found| {
+            RequestKeys::of_args(args, found)
+        })
+    };
     let second = |words: &[&str]| {
         let is = |word: &&str| args[1].eq_ignore_ascii_case(word.as_bytes());
         args.len() > 1 && words.iter().any(is)
     };
     match entry.way {
-        Way::Forward => by_keys(args, found()),
-        Way::MayBlock if blocks(args) => Route::Detach(Detach::Blocking, keys()),
-        Way::MayBlock => by_keys(args, found()),
-        Way::Split(join) => match found() {
+        CommandRoute::Forward => by_keys(args, found()),
+        CommandRoute::MayBlock if blocks(args) => {
+            Route::Dedicated(DedicatedReason::Blocking, keys())
+        }
+        CommandRoute::MayBlock => by_keys(args, found()),
+        CommandRoute::Split(join) => match found() {
             None => Route::Any,
             Some(found) if found.single().is_some() => by_keys(args, Some(found)),
-            Some(found) => Route::Split(join, Keys::of_args(args, found)),
+            Some(found) => Route::Split(join, RequestKeys::of_args(args, found)),
         },
-        Way::Any => Route::Any,
-        Way::Only => Route::Only,
-        Way::Every(join) => Route::Every(join),
-        Way::Code if second(&["load", "flush", "delete", "restore"]) => Route::Every(Join::Same),
+        CommandRoute::Any => Route::Any,
+        CommandRoute::Only => Route::Only,
+        CommandRoute::Every(join) => Route::Every(join),
+        CommandRoute::Code if second(&["load", "flush", "delete", "restore"]) => {
+            Route::Every(MergeRule::Same)
+        }
         // SCRIPT DEBUG changes what EVAL does on the connection.
-        Way::Code if second(&["debug"]) => Route::Refused,
-        Way::Code => Route::Any,
-        Way::State(crate::protocol::framing::request::StateCommand::Client)
+        CommandRoute::Code if second(&["debug"]) => Route::Refused,
+        CommandRoute::Code => Route::Any,
+        CommandRoute::State(crate::protocol::framing::request::ConnectionCommand::Client)
             if second(&["tracking"]) =>
         {
-            Route::Detach(Detach::Tracking, Keys::default())
+            Route::Dedicated(DedicatedReason::Tracking, RequestKeys::default())
         }
-        Way::State(command) => Route::Local(Local::Resp(command, args)),
-        Way::Detach(why) => Route::Detach(why, keys()),
-        Way::Refused => Route::Refused,
+        CommandRoute::State(command) => Route::Local(LocalCommand::Resp(command, args)),
+        CommandRoute::Dedicated(why) => Route::Dedicated(why, keys()),
+        CommandRoute::Refused => Route::Refused,
     }
 }
 
-fn by_keys(args: CommandArgs<'_>, found: Option<Found>) -> Route<'_> {
+fn by_keys(args: CommandArgs<'_>, found: Option<KeyPositions>) -> Route<'_> {
     match found.map(|found| (found.single(), found)) {
         None => Route::Any,
         Some((Some(only), _)) => Route::Key(args.get(only)),
-        Some((None, found)) => Route::Together(Keys::of_args(args, found)),
+        Some((None, found)) => Route::Together(RequestKeys::of_args(args, found)),
     }
 }
 
@@ -137,24 +150,26 @@ fn blocks(args: CommandArgs<'_>) -> bool {
 }
 
 /// What can be told of a request of which only the first words have arrived.
-fn large<'a>(args: CommandArgs<'a>, input: &[u8]) -> Large<'a> {
+fn large<'a>(args: CommandArgs<'a>, input: &[u8]) -> LargeRequest<'a> {
     let entry = match args.len() {
         0 => &UNKNOWN,
         _ => table::find(&args[0]).unwrap_or(&UNKNOWN),
     };
     let route = match entry.way {
-        Way::Forward | Way::Split(_) => keys::find(entry.place, args, count(input))
-            .and_then(Found::single)
-            .filter(|only| *only < args.len())
-            .map_or(Route::Only, |only| Route::Key(args.get(only))),
-        Way::Any | Way::Only => Route::Only,
+        CommandRoute::Forward | CommandRoute::Split(_) => {
+            keys::find(entry.place, args, count(input))
+                .and_then(KeyPositions::single)
+                .filter(|only| *only < args.len())
+                .map_or(Route::Only, |only| Route::Key(args.get(only)))
+        }
+        CommandRoute::Any | CommandRoute::Only => Route::Only,
         _ => Route::Refused,
     };
-    Large {
+    LargeRequest {
         route,
-        shape: Shape::Resp,
-        meta: Meta::No,
-        rest: Rest::Resp(Framer::new(Shape::Resp)),
+        shape: ReplyShape::Resp,
+        meta: MetaForm::No,
+        rest: Remainder::Resp(ReplyFramer::new(ReplyShape::Resp)),
     }
 }
 

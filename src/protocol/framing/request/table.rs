@@ -7,27 +7,27 @@
 //!
 //! Cost: a binary search, eight comparisons of short names.
 
-use crate::protocol::framing::request::{Detach, Join, StateCommand};
+use crate::protocol::framing::request::{ConnectionCommand, DedicatedReason, MergeRule};
 
 /// How a command travels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Way {
+pub(super) enum CommandRoute {
     /// To the upstream of its keys.
     Forward,
     /// In parts, each to the upstream of its keys.
-    Split(Join),
+    Split(MergeRule),
     /// To any upstream.
     Any,
     /// To the only upstream; refused when there are several.
     Only,
     /// To all of them.
-    Every(Join),
+    Every(MergeRule),
     /// `SCRIPT` and `FUNCTION`: what loads or drops code goes to all upstreams, the rest to any.
     Code,
     /// The proxy answers: it is about the connection between it and the client.
-    State(StateCommand),
+    State(ConnectionCommand),
     /// Over an upstream connection of the client's own.
-    Detach(Detach),
+    Dedicated(DedicatedReason),
     /// Detached if it has a `BLOCK`, else forwarded.
     MayBlock,
     /// Never: it would turn the shared connection into something else.
@@ -36,7 +36,7 @@ pub(super) enum Way {
 
 /// Where a command's keys are, counted from its name as number 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum KeySpec {
     /// Nowhere.
     None,
     /// First, last and step; a last below 0 counts from the end.
@@ -57,16 +57,16 @@ pub(super) enum Place {
 
 /// One command.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Entry {
+pub(super) struct CommandEntry {
     pub(super) name: &'static str,
-    pub(super) way: Way,
-    pub(super) place: Place,
+    pub(super) way: CommandRoute,
+    pub(super) place: KeySpec,
     /// Whether it changes nothing, so that it may be sent again when nobody knows whether it was executed.
     pub(super) safe: bool,
 }
 
 /// The command of this name, in capital letters or not.
-pub(super) fn find(name: &[u8]) -> Option<&'static Entry> {
+pub(super) fn find(name: &[u8]) -> Option<&'static CommandEntry> {
     let mut lower = [0; 24];
     let lower = lower.get_mut(..name.len())?;
     lower.copy_from_slice(name);
@@ -75,14 +75,14 @@ pub(super) fn find(name: &[u8]) -> Option<&'static Entry> {
     found.ok().map(|at| &TABLE[at])
 }
 
-const NONE: Place = Place::None;
-const ONE: Place = Place::Range(1, 1, 1);
-const TWO: Place = Place::Range(1, 2, 1);
-const ALL: Place = Place::Range(1, -1, 1);
+const NONE: KeySpec = KeySpec::None;
+const ONE: KeySpec = KeySpec::Range(1, 1, 1);
+const TWO: KeySpec = KeySpec::Range(1, 2, 1);
+const ALL: KeySpec = KeySpec::Range(1, -1, 1);
 
-const fn entry(name: &'static str, way: Way, place: Place) -> Entry {
+const fn entry(name: &'static str, way: CommandRoute, place: KeySpec) -> CommandEntry {
     let safe = false;
-    Entry {
+    CommandEntry {
         name,
         way,
         place,
@@ -90,113 +90,113 @@ const fn entry(name: &'static str, way: Way, place: Place) -> Entry {
     }
 }
 
-const fn read(name: &'static str, place: Place) -> Entry {
-    entry(name, Way::Forward, place).safe()
+const fn read(name: &'static str, place: KeySpec) -> CommandEntry {
+    entry(name, CommandRoute::Forward, place).safe()
 }
 
-const fn write(name: &'static str, place: Place) -> Entry {
-    entry(name, Way::Forward, place)
+const fn write(name: &'static str, place: KeySpec) -> CommandEntry {
+    entry(name, CommandRoute::Forward, place)
 }
 
-const fn split(name: &'static str, join: Join, place: Place) -> Entry {
-    entry(name, Way::Split(join), place)
+const fn split(name: &'static str, join: MergeRule, place: KeySpec) -> CommandEntry {
+    entry(name, CommandRoute::Split(join), place)
 }
 
-const fn any(name: &'static str) -> Entry {
-    entry(name, Way::Any, NONE)
+const fn any(name: &'static str) -> CommandEntry {
+    entry(name, CommandRoute::Any, NONE)
 }
 
-const fn only(name: &'static str) -> Entry {
-    entry(name, Way::Only, NONE)
+const fn only(name: &'static str) -> CommandEntry {
+    entry(name, CommandRoute::Only, NONE)
 }
 
-const fn every(name: &'static str, join: Join) -> Entry {
-    entry(name, Way::Every(join), NONE)
+const fn every(name: &'static str, join: MergeRule) -> CommandEntry {
+    entry(name, CommandRoute::Every(join), NONE)
 }
 
-const fn code(name: &'static str) -> Entry {
-    entry(name, Way::Code, NONE)
+const fn code(name: &'static str) -> CommandEntry {
+    entry(name, CommandRoute::Code, NONE)
 }
 
-const fn state(name: &'static str, command: StateCommand) -> Entry {
-    entry(name, Way::State(command), NONE)
+const fn state(name: &'static str, command: ConnectionCommand) -> CommandEntry {
+    entry(name, CommandRoute::State(command), NONE)
 }
 
-const fn detach(name: &'static str, why: Detach, place: Place) -> Entry {
-    entry(name, Way::Detach(why), place)
+const fn detach(name: &'static str, why: DedicatedReason, place: KeySpec) -> CommandEntry {
+    entry(name, CommandRoute::Dedicated(why), place)
 }
 
-const fn may_block(name: &'static str) -> Entry {
-    entry(name, Way::MayBlock, Place::Streams)
+const fn may_block(name: &'static str) -> CommandEntry {
+    entry(name, CommandRoute::MayBlock, KeySpec::Streams)
 }
 
-const fn refused(name: &'static str) -> Entry {
-    entry(name, Way::Refused, NONE)
+const fn refused(name: &'static str) -> CommandEntry {
+    entry(name, CommandRoute::Refused, NONE)
 }
 
-impl Entry {
-    const fn safe(self) -> Entry {
-        Entry { safe: true, ..self }
+impl CommandEntry {
+    const fn safe(self) -> CommandEntry {
+        CommandEntry { safe: true, ..self }
     }
 }
 
 /// The commands.
 #[rustfmt::skip]
-pub(super) const TABLE: &[Entry] = &[
+pub(super) const TABLE: &[CommandEntry] = &[
     any("acl"),
     write("append", ONE),
     refused("asking"),
-    state("auth", StateCommand::Auth),
-    every("bgrewriteaof", Join::Same),
-    every("bgsave", Join::Same),
+    state("auth", ConnectionCommand::Auth),
+    every("bgrewriteaof", MergeRule::Same),
+    every("bgsave", MergeRule::Same),
     read("bitcount", ONE),
     write("bitfield", ONE),
     read("bitfield_ro", ONE),
-    write("bitop", Place::Range(2, -1, 1)),
+    write("bitop", KeySpec::Range(2, -1, 1)),
     read("bitpos", ONE),
-    detach("blmove", Detach::Blocking, TWO),
-    detach("blmpop", Detach::Blocking, Place::Counted(2)),
-    detach("blpop", Detach::Blocking, Place::Range(1, -2, 1)),
-    detach("brpop", Detach::Blocking, Place::Range(1, -2, 1)),
-    detach("brpoplpush", Detach::Blocking, TWO),
-    detach("bzmpop", Detach::Blocking, Place::Counted(2)),
-    detach("bzpopmax", Detach::Blocking, Place::Range(1, -2, 1)),
-    detach("bzpopmin", Detach::Blocking, Place::Range(1, -2, 1)),
-    state("client", StateCommand::Client),
-    state("cluster", StateCommand::Cluster),
-    state("command", StateCommand::Command),
+    detach("blmove", DedicatedReason::Blocking, TWO),
+    detach("blmpop", DedicatedReason::Blocking, KeySpec::Counted(2)),
+    detach("blpop", DedicatedReason::Blocking, KeySpec::Range(1, -2, 1)),
+    detach("brpop", DedicatedReason::Blocking, KeySpec::Range(1, -2, 1)),
+    detach("brpoplpush", DedicatedReason::Blocking, TWO),
+    detach("bzmpop", DedicatedReason::Blocking, KeySpec::Counted(2)),
+    detach("bzpopmax", DedicatedReason::Blocking, KeySpec::Range(1, -2, 1)),
+    detach("bzpopmin", DedicatedReason::Blocking, KeySpec::Range(1, -2, 1)),
+    state("client", ConnectionCommand::Client),
+    state("cluster", ConnectionCommand::Cluster),
+    state("command", ConnectionCommand::Command),
     any("config"),
     write("copy", TWO),
-    every("dbsize", Join::Sum),
+    every("dbsize", MergeRule::Sum),
     any("debug"),
     write("decr", ONE),
     write("decrby", ONE),
-    split("del", Join::Sum, ALL),
+    split("del", MergeRule::Sum, ALL),
     any("discard"),
     read("dump", ONE),
     any("echo"),
-    write("eval", Place::Counted(2)),
-    read("eval_ro", Place::Counted(2)),
-    write("evalsha", Place::Counted(2)),
-    read("evalsha_ro", Place::Counted(2)),
+    write("eval", KeySpec::Counted(2)),
+    read("eval_ro", KeySpec::Counted(2)),
+    write("evalsha", KeySpec::Counted(2)),
+    read("evalsha_ro", KeySpec::Counted(2)),
     any("exec"),
-    split("exists", Join::Sum, ALL).safe(),
+    split("exists", MergeRule::Sum, ALL).safe(),
     write("expire", ONE),
     write("expireat", ONE),
     read("expiretime", ONE),
     any("failover"),
-    write("fcall", Place::Counted(2)),
-    read("fcall_ro", Place::Counted(2)),
-    every("flushall", Join::Same),
-    every("flushdb", Join::Same),
+    write("fcall", KeySpec::Counted(2)),
+    read("fcall_ro", KeySpec::Counted(2)),
+    every("flushall", MergeRule::Same),
+    every("flushdb", MergeRule::Same),
     code("function"),
     write("geoadd", ONE),
     read("geodist", ONE),
     read("geohash", ONE),
     read("geopos", ONE),
-    write("georadius", Place::Store(6)),
+    write("georadius", KeySpec::Store(6)),
     read("georadius_ro", ONE),
-    write("georadiusbymember", Place::Store(5)),
+    write("georadiusbymember", KeySpec::Store(5)),
     read("georadiusbymember_ro", ONE),
     read("geosearch", ONE),
     write("geosearchstore", TWO),
@@ -207,7 +207,7 @@ pub(super) const TABLE: &[Entry] = &[
     read("getrange", ONE),
     write("getset", ONE),
     write("hdel", ONE),
-    state("hello", StateCommand::Hello),
+    state("hello", ConnectionCommand::Hello),
     read("hexists", ONE),
     read("hget", ONE),
     read("hgetall", ONE),
@@ -226,8 +226,8 @@ pub(super) const TABLE: &[Entry] = &[
     write("incr", ONE),
     write("incrby", ONE),
     write("incrbyfloat", ONE),
-    state("info", StateCommand::Info),
-    every("keys", Join::Concat),
+    state("info", ConnectionCommand::Info),
+    every("keys", MergeRule::Concat),
     any("lastsave"),
     any("latency"),
     read("lcs", TWO),
@@ -235,7 +235,7 @@ pub(super) const TABLE: &[Entry] = &[
     write("linsert", ONE),
     read("llen", ONE),
     write("lmove", TWO),
-    write("lmpop", Place::Counted(1)),
+    write("lmpop", KeySpec::Counted(1)),
     any("lolwut").safe(),
     write("lpop", ONE),
     read("lpos", ONE),
@@ -245,42 +245,42 @@ pub(super) const TABLE: &[Entry] = &[
     write("lrem", ONE),
     write("lset", ONE),
     write("ltrim", ONE),
-    write("memory", Place::Range(2, 2, 1)),
-    split("mget", Join::Array, ALL).safe(),
-    write("migrate", Place::Migrate),
+    write("memory", KeySpec::Range(2, 2, 1)),
+    split("mget", MergeRule::Array, ALL).safe(),
+    write("migrate", KeySpec::Migrate),
     any("module"),
-    detach("monitor", Detach::Monitor, NONE),
+    detach("monitor", DedicatedReason::Monitor, NONE),
     write("move", ONE),
-    split("mset", Join::Same, Place::Range(1, -1, 2)),
-    write("msetnx", Place::Range(1, -1, 2)),
-    detach("multi", Detach::Transaction, NONE),
-    write("object", Place::Range(2, 2, 1)),
+    split("mset", MergeRule::Same, KeySpec::Range(1, -1, 2)),
+    write("msetnx", KeySpec::Range(1, -1, 2)),
+    detach("multi", DedicatedReason::Transaction, NONE),
+    write("object", KeySpec::Range(2, 2, 1)),
     write("persist", ONE),
     write("pexpire", ONE),
     write("pexpireat", ONE),
     read("pexpiretime", ONE),
     write("pfadd", ONE),
     read("pfcount", ALL),
-    write("pfdebug", Place::Range(2, 2, 1)),
+    write("pfdebug", KeySpec::Range(2, 2, 1)),
     write("pfmerge", ALL),
     any("pfselftest"),
-    state("ping", StateCommand::Ping),
+    state("ping", ConnectionCommand::Ping),
     write("psetex", ONE),
-    detach("psubscribe", Detach::Subscribe, NONE),
+    detach("psubscribe", DedicatedReason::Subscribe, NONE),
     refused("psync"),
     read("pttl", ONE),
-    write("publish", Place::Channel),
+    write("publish", KeySpec::Channel),
     any("pubsub"),
-    detach("punsubscribe", Detach::Subscribe, NONE),
-    state("quit", StateCommand::Quit),
+    detach("punsubscribe", DedicatedReason::Subscribe, NONE),
+    state("quit", ConnectionCommand::Quit),
     any("randomkey").safe(),
-    state("readonly", StateCommand::ReadOnly),
-    state("readwrite", StateCommand::ReadOnly),
+    state("readonly", ConnectionCommand::ReadOnly),
+    state("readwrite", ConnectionCommand::ReadOnly),
     write("rename", TWO),
     write("renamenx", TWO),
     refused("replconf"),
     any("replicaof"),
-    state("reset", StateCommand::Reset),
+    state("reset", ConnectionCommand::Reset),
     write("restore", ONE),
     write("restore-asking", ONE),
     any("role"),
@@ -289,13 +289,13 @@ pub(super) const TABLE: &[Entry] = &[
     write("rpush", ONE),
     write("rpushx", ONE),
     write("sadd", ONE),
-    every("save", Join::Same),
+    every("save", MergeRule::Same),
     only("scan"),
     read("scard", ONE),
     code("script"),
     read("sdiff", ALL),
     write("sdiffstore", ALL),
-    state("select", StateCommand::Select),
+    state("select", ConnectionCommand::Select),
     write("set", ONE),
     write("setbit", ONE),
     write("setex", ONE),
@@ -303,7 +303,7 @@ pub(super) const TABLE: &[Entry] = &[
     write("setrange", ONE),
     any("shutdown"),
     read("sinter", ALL),
-    read("sintercard", Place::Counted(1)),
+    read("sintercard", KeySpec::Counted(1)),
     write("sinterstore", ALL),
     read("sismember", ONE),
     any("slaveof"),
@@ -311,38 +311,38 @@ pub(super) const TABLE: &[Entry] = &[
     read("smembers", ONE),
     read("smismember", ONE),
     write("smove", TWO),
-    write("sort", Place::Store(2)),
+    write("sort", KeySpec::Store(2)),
     read("sort_ro", ONE),
     write("spop", ONE),
     write("spublish", ONE),
     read("srandmember", ONE),
     write("srem", ONE),
     read("sscan", ONE),
-    detach("ssubscribe", Detach::Subscribe, ALL),
+    detach("ssubscribe", DedicatedReason::Subscribe, ALL),
     read("strlen", ONE),
-    detach("subscribe", Detach::Subscribe, ALL),
+    detach("subscribe", DedicatedReason::Subscribe, ALL),
     read("substr", ONE),
     read("sunion", ALL),
     write("sunionstore", ALL),
-    detach("sunsubscribe", Detach::Subscribe, ALL),
-    every("swapdb", Join::Same),
+    detach("sunsubscribe", DedicatedReason::Subscribe, ALL),
+    every("swapdb", MergeRule::Same),
     refused("sync"),
     any("time"),
-    split("touch", Join::Sum, ALL).safe(),
+    split("touch", MergeRule::Sum, ALL).safe(),
     read("ttl", ONE),
     read("type", ONE),
-    split("unlink", Join::Sum, ALL),
-    detach("unsubscribe", Detach::Subscribe, NONE),
+    split("unlink", MergeRule::Sum, ALL),
+    detach("unsubscribe", DedicatedReason::Subscribe, NONE),
     any("unwatch"),
-    detach("wait", Detach::Blocking, NONE),
-    detach("watch", Detach::Transaction, ALL),
+    detach("wait", DedicatedReason::Blocking, NONE),
+    detach("watch", DedicatedReason::Transaction, ALL),
     write("xack", ONE),
     write("xadd", ONE),
     write("xautoclaim", ONE),
     write("xclaim", ONE),
     write("xdel", ONE),
-    write("xgroup", Place::Range(2, 2, 1)),
-    write("xinfo", Place::Range(2, 2, 1)),
+    write("xgroup", KeySpec::Range(2, 2, 1)),
+    write("xinfo", KeySpec::Range(2, 2, 1)),
     read("xlen", ONE),
     read("xpending", ONE),
     read("xrange", ONE),
@@ -354,14 +354,14 @@ pub(super) const TABLE: &[Entry] = &[
     write("zadd", ONE),
     read("zcard", ONE),
     read("zcount", ONE),
-    read("zdiff", Place::Counted(1)),
-    write("zdiffstore", Place::Stored),
+    read("zdiff", KeySpec::Counted(1)),
+    write("zdiffstore", KeySpec::Stored),
     write("zincrby", ONE),
-    read("zinter", Place::Counted(1)),
-    read("zintercard", Place::Counted(1)),
-    write("zinterstore", Place::Stored),
+    read("zinter", KeySpec::Counted(1)),
+    read("zintercard", KeySpec::Counted(1)),
+    write("zinterstore", KeySpec::Stored),
     read("zlexcount", ONE),
-    write("zmpop", Place::Counted(1)),
+    write("zmpop", KeySpec::Counted(1)),
     read("zmscore", ONE),
     write("zpopmax", ONE),
     write("zpopmin", ONE),
@@ -381,6 +381,6 @@ pub(super) const TABLE: &[Entry] = &[
     read("zrevrank", ONE),
     read("zscan", ONE),
     read("zscore", ONE),
-    read("zunion", Place::Counted(1)),
-    write("zunionstore", Place::Stored),
+    read("zunion", KeySpec::Counted(1)),
+    write("zunionstore", KeySpec::Stored),
 ];

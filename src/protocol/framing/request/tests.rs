@@ -3,20 +3,20 @@ use proptest::prelude::*;
 use super::*;
 
 /// What came of the input, in one line: `route keys [safe] bytes`.
-fn summary(cut: &Cut<'_>) -> String {
-    match cut {
-        Cut::Request(request, consumed) => {
+fn summary(frame: &RequestFrame<'_>) -> String {
+    match frame {
+        RequestFrame::Request(request, consumed) => {
             let safe = if request.repeat_safe { " safe" } else { "" };
             let shape = match request.shape {
-                Shape::Resp | Shape::Line => String::new(),
+                ReplyShape::Resp | ReplyShape::Line => String::new(),
                 shape => format!(" {shape:?}"),
             };
             format!("{}{shape}{safe} {consumed}", route(&request.route))
         }
-        Cut::Nothing(consumed) => format!("nothing {consumed}"),
-        Cut::Incomplete => "incomplete".into(),
-        Cut::Large(large) => format!("large {}", route(&large.route)),
-        Cut::Bad {
+        RequestFrame::Nothing(consumed) => format!("nothing {consumed}"),
+        RequestFrame::Incomplete => "incomplete".into(),
+        RequestFrame::Large(large) => format!("large {}", route(&large.route)),
+        RequestFrame::Bad {
             reply,
             consumed,
             close,
@@ -28,7 +28,7 @@ fn summary(cut: &Cut<'_>) -> String {
 }
 
 fn route(route: &Route<'_>) -> String {
-    let list = |keys: &Keys<'_>| -> String {
+    let list = |keys: &RequestKeys<'_>| -> String {
         keys.iter()
             .map(|key| format!(" {}", key.escape_ascii()))
             .collect()
@@ -40,9 +40,9 @@ fn route(route: &Route<'_>) -> String {
         Route::Any => "any".into(),
         Route::Only => "only".into(),
         Route::Every(join) => format!("every {join:?}"),
-        Route::Local(Local::Resp(command, _)) => format!("local {command:?}"),
-        Route::Local(Local::Memcached(command)) => format!("local {command:?}"),
-        Route::Detach(why, keys) => format!("detach {why:?}{}", list(keys)),
+        Route::Local(LocalCommand::Resp(command, _)) => format!("local {command:?}"),
+        Route::Local(LocalCommand::Memcached(command)) => format!("local {command:?}"),
+        Route::Dedicated(why, keys) => format!("detach {why:?}{}", list(keys)),
         Route::Refused => "refused".into(),
     }
 }
@@ -66,7 +66,7 @@ fn routed(command: &str) -> String {
         })
         .collect();
     let bytes = array(&words);
-    let line = summary(&Cutter::resp().cut(&bytes, &mut Scratch::default()));
+    let line = summary(&RequestFramer::resp().frame(&bytes, &mut RequestBuffers::default()));
     let (line, consumed) = line.rsplit_once(' ').unwrap();
     assert_eq!(consumed, bytes.len().to_string());
     line.to_owned()
@@ -140,12 +140,12 @@ fn commands_of_redis_go_where_their_keys_are() {
 }
 
 /// What the input begins with, cut in one piece and byte by byte, which have to agree.
-fn both(new: fn() -> Cutter, input: &[u8]) -> String {
-    let whole = summary(&new().cut(input, &mut Scratch::default()));
-    let (mut cutter, mut scratch) = (new(), Scratch::default());
+fn both(new: fn() -> RequestFramer, input: &[u8]) -> String {
+    let whole = summary(&new().frame(input, &mut RequestBuffers::default()));
+    let (mut framer, mut scratch) = (new(), RequestBuffers::default());
     for end in 1..=input.len() {
-        match cutter.cut(&input[..end], &mut scratch) {
-            Cut::Incomplete => {}
+        match framer.frame(&input[..end], &mut scratch) {
+            RequestFrame::Incomplete => {}
             cut => {
                 assert_eq!(summary(&cut), whole, "{} at {end}", input.escape_ascii());
                 return whole;
@@ -187,14 +187,15 @@ fn requests_in_resp_end_where_their_lengths_say() {
             "bad -ERR Protocol error: unbalanced quotes in request\\r\\n 0 close",
         ),
     ] {
-        assert_eq!(both(Cutter::resp, input), expected);
+        assert_eq!(both(RequestFramer::resp, input), expected);
     }
 }
 
 #[test]
 fn a_line_typed_by_hand_is_sent_on_as_an_array() {
-    let mut scratch = Scratch::default();
-    let Cut::Request(request, 20) = Cutter::resp().cut(b"set \"a b\" 'x\\'\" y'\r\n", &mut scratch)
+    let mut scratch = RequestBuffers::default();
+    let RequestFrame::Request(request, 20) =
+        RequestFramer::resp().frame(b"set \"a b\" 'x\\'\" y'\r\n", &mut scratch)
     else {
         panic!("no request");
     };
@@ -265,16 +266,21 @@ fn requests_of_memcached_end_where_their_lengths_say() {
         (b"mn\r\n", "local MetaNoop Nothing 4"),
         (b"mx a\r\n", "bad ERROR\\r\\n 6"),
     ] {
-        assert_eq!(both(Cutter::memcached, input), expected);
+        assert_eq!(both(RequestFramer::memcached, input), expected);
     }
 }
 
 /// Streams a large request and tells its route and where it ended.
-fn stream(mut cutter: Cutter, input: &[u8], arrived: usize, chunk: usize) -> (String, usize) {
-    let mut scratch = Scratch::default();
-    let cut = cutter.cut(&input[..arrived], &mut scratch);
+fn stream(
+    mut framer: RequestFramer,
+    input: &[u8],
+    arrived: usize,
+    chunk: usize,
+) -> (String, usize) {
+    let mut scratch = RequestBuffers::default();
+    let cut = framer.frame(&input[..arrived], &mut scratch);
     let route = summary(&cut);
-    let Cut::Large(mut large) = cut else {
+    let RequestFrame::Large(mut large) = cut else {
         panic!("{route}");
     };
     let mut at = 0;
@@ -304,14 +310,14 @@ fn a_request_over_the_limit_is_streamed_from_its_first_bytes() {
         let bytes = array(words);
         let input = [&bytes[..], b"*1\r\n$4\r\nPING\r\n"].concat();
         for chunk in [1000, 4096, input.len()] {
-            let found = stream(Cutter::resp(), &input, arrived, chunk);
+            let found = stream(RequestFramer::resp(), &input, arrived, chunk);
             assert_eq!(found, (expected.to_owned(), bytes.len()));
         }
     }
     let head = format!("set a 0 0 {}\r\n", large.len());
     let bytes = [head.as_bytes(), &large, b"\r\n"].concat();
     let input = [&bytes[..], b"get b\r\n"].concat();
-    let found = stream(Cutter::memcached(), &input, head.len(), 5000);
+    let found = stream(RequestFramer::memcached(), &input, head.len(), 5000);
     assert_eq!(found, ("large key a".to_owned(), bytes.len()));
 }
 
@@ -321,7 +327,9 @@ fn the_limit_itself_is_no_large_request() {
         let head = "set a 0 0 1048555\r\n".len();
         let length = REQUEST_LIMIT - head - 2 + over;
         let input = format!("set a 0 0 {length}\r\n{}\r\n", "x".repeat(length));
-        let cut = summary(&Cutter::memcached().cut(input.as_bytes(), &mut Scratch::default()));
+        let cut = summary(
+            &RequestFramer::memcached().frame(input.as_bytes(), &mut RequestBuffers::default()),
+        );
         assert_eq!(cut, expected);
     }
 }
@@ -341,19 +349,19 @@ proptest! {
             })
             .collect();
         let bytes = requests.concat();
-        let mut cutter = if memcached { Cutter::memcached() } else { Cutter::resp() };
-        let (mut scratch, mut start, mut found) = (Scratch::default(), 0, Vec::new());
+        let mut framer = if memcached { RequestFramer::memcached() } else { RequestFramer::resp() };
+        let (mut scratch, mut start, mut found) = (RequestBuffers::default(), 0, Vec::new());
         let mut arrived = 0;
         while arrived < bytes.len() {
             arrived = (arrived + size).min(bytes.len());
             while start < arrived {
-                match cutter.cut(&bytes[start..arrived], &mut scratch) {
-                    Cut::Request(request, consumed) => {
+                match framer.frame(&bytes[start..arrived], &mut scratch) {
+                    RequestFrame::Request(request, consumed) => {
                         prop_assert!(matches!(request.route, Route::Key(b"k")));
                         found.push(request.bytes.to_vec());
                         start += consumed;
                     }
-                    Cut::Incomplete => break,
+                    RequestFrame::Incomplete => break,
                     cut => prop_assert!(false, "{}", summary(&cut)),
                 }
             }
@@ -362,11 +370,11 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_make_a_cutter_fail(
+    fn no_bytes_make_a_framer_fail(
         input in prop::collection::vec(prop::sample::select(&b"\r\n$*-0129 \"'getsETMVALmnS"[..]), 0..120),
     ) {
-        for mut cutter in [Cutter::resp(), Cutter::memcached()] {
-            if let Cut::Request(_, consumed) = cutter.cut(&input, &mut Scratch::default()) {
+        for mut framer in [RequestFramer::resp(), RequestFramer::memcached()] {
+            if let RequestFrame::Request(_, consumed) = framer.frame(&input, &mut RequestBuffers::default()) {
                 prop_assert!(0 < consumed && consumed <= input.len());
             }
         }
