@@ -27,17 +27,7 @@ pub(super) const COMMANDS: &[CommandSpec] =
 
 fn hrandfield(ctx: &mut Context<'_>) {
     if ctx.args.len() == 2 {
-        let Ok((mut tree, hash)) = find_hash(ctx) else {
-            return;
-        };
-        let node = hash.and_then(|hash| {
-            let position = random_below(tree.child_count(hash));
-            tree.child_at(hash, position)
-        });
-        return match node {
-            Some(node) => ctx.reply.bulk(tree.item(node).key()),
-            None => ctx.reply.null(),
-        };
+        return one_field(ctx);
     }
     let Some(count) = ctx.integer_between(2, -i64::MAX, i64::MAX) else {
         return;
@@ -58,43 +48,48 @@ fn hrandfield(ctx: &mut Context<'_>) {
     };
     let length = tree.child_count(hash);
     let wanted = usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX);
-    if count < 0 {
-        begin_reply(ctx, wanted, with_values);
-        for _ in 0..wanted {
-            if ctx.reply.overflowed() {
-                return;
-            }
-            reply_field(
-                ctx,
-                &tree,
-                tree.child_at(hash, random_below(length)),
-                with_values,
-            );
-        }
-        return;
-    }
-    let wanted = wanted.min(length);
-    begin_reply(ctx, wanted, with_values);
-    if wanted == length {
-        for position in 0..length {
+    let mut reply = |positions: &mut dyn Iterator<Item = usize>, count| {
+        begin_reply(ctx, count, with_values);
+        for position in positions {
             if ctx.reply.overflowed() {
                 return;
             }
             reply_field(ctx, &tree, tree.child_at(hash, position), with_values);
         }
-        return;
-    }
-    // Floyd's way to draw without repetition: as many draws as fields, no list of all of them.
-    let mut drawn = HashSet::with_capacity(wanted);
-    for last in length - wanted..length {
-        let position = random_below(last + 1);
-        let position = if drawn.insert(position) {
+    };
+    if count < 0 {
+        reply(&mut (0..wanted).map(|_| random_below(length)), wanted);
+    } else if wanted >= length {
+        reply(&mut (0..length), length);
+    } else {
+        // Floyd's way to draw without repetition: as many draws as fields, no list of all of them.
+        let mut drawn = HashSet::with_capacity(wanted);
+        let mut draw = |last: usize| {
+            let position = random_below(last + 1);
+            let position = if drawn.contains(&position) {
+                last
+            } else {
+                position
+            };
+            drawn.insert(position);
             position
-        } else {
-            last
         };
-        drawn.insert(position);
-        reply_field(ctx, &tree, tree.child_at(hash, position), with_values);
+        reply(&mut (length - wanted..length).map(&mut draw), wanted);
+    }
+}
+
+/// HRANDFIELD without a count: a field, not an array.
+fn one_field(ctx: &mut Context<'_>) {
+    let Ok((mut tree, hash)) = find_hash(ctx) else {
+        return;
+    };
+    let node = hash.and_then(|hash| {
+        let position = random_below(tree.child_count(hash));
+        tree.child_at(hash, position)
+    });
+    match node {
+        Some(node) => ctx.reply.bulk(tree.item(node).key()),
+        None => ctx.reply.null(),
     }
 }
 

@@ -33,37 +33,60 @@ fn read(ctx: &Context<'_>, index: usize) -> Option<Vec<u8>> {
     }
 }
 
+/// What LCS returns.
+#[derive(Default)]
+struct LcsOptions {
+    /// LEN: the length alone.
+    length: bool,
+    /// IDX: where the matching runs are.
+    indices: bool,
+    /// WITHMATCHLEN: and how long each is.
+    match_lengths: bool,
+    /// MINMATCHLEN: without those that are shorter.
+    shortest: usize,
+}
+
+impl LcsOptions {
+    /// Reads the options; if they make no sense, the error is answered.
+    fn parse(ctx: &mut Context<'_>) -> Option<LcsOptions> {
+        let mut options = LcsOptions::default();
+        let mut index = 3;
+        while index < ctx.args.len() {
+            let option = ctx.args.get(index);
+            if is(option, "idx") {
+                options.indices = true;
+            } else if is(option, "len") {
+                options.length = true;
+            } else if is(option, "withmatchlen") {
+                options.match_lengths = true;
+            } else if is(option, "minmatchlen") && index + 1 < ctx.args.len() {
+                let length = ctx.integer(index + 1)?;
+                options.shortest = usize::try_from(length).unwrap_or(0);
+                index += 1;
+            } else {
+                ctx.reply.error(errors::SYNTAX);
+                return None;
+            }
+            index += 1;
+        }
+        if options.length && options.indices {
+            ctx.reply
+                .error("ERR If you want both the length and indexes, please just use IDX.");
+            return None;
+        }
+        Some(options)
+    }
+}
+
 fn lcs(ctx: &mut Context<'_>) {
     let (Some(a), Some(b)) = (read(ctx, 1), read(ctx, 2)) else {
         return ctx
             .reply
             .error("ERR The specified keys must contain string values");
     };
-    let (mut only_length, mut indices, mut with_lengths, mut shortest) = (false, false, false, 0);
-    let mut index = 3;
-    while index < ctx.args.len() {
-        let option = ctx.args.get(index);
-        if is(option, "idx") {
-            indices = true;
-        } else if is(option, "len") {
-            only_length = true;
-        } else if is(option, "withmatchlen") {
-            with_lengths = true;
-        } else if is(option, "minmatchlen") && index + 1 < ctx.args.len() {
-            let Some(length) = ctx.integer(index + 1) else {
-                return;
-            };
-            shortest = usize::try_from(length).unwrap_or(0);
-            index += 1;
-        } else {
-            return ctx.reply.error(errors::SYNTAX);
-        }
-        index += 1;
-    }
-    if only_length && indices {
-        let error = "ERR If you want both the length and indexes, please just use IDX.";
-        return ctx.reply.error(error);
-    }
+    let Some(options) = LcsOptions::parse(ctx) else {
+        return;
+    };
     let cells = (a.len() + 1).checked_mul(b.len() + 1);
     if cells.is_none_or(|cells| cells > LARGEST_TABLE / size_of::<u32>()) {
         return ctx
@@ -72,7 +95,7 @@ fn lcs(ctx: &mut Context<'_>) {
     }
     let table = LengthTable::new(&a, &b);
     let length = table.length();
-    if only_length {
+    if options.length {
         return ctx.reply.integer(length as i64);
     }
     let mut common = vec![0; length];
@@ -81,24 +104,30 @@ fn lcs(ctx: &mut Context<'_>) {
     table.walk_back(&a, &b, |run| {
         left -= run.length;
         common[left..left + run.length].copy_from_slice(&a[run.a..run.a + run.length]);
-        if indices && run.length >= shortest {
+        if options.indices && run.length >= options.shortest {
             runs.push(run);
         }
     });
-    if !indices {
-        return ctx.reply.bulk(&common);
+    if options.indices {
+        reply_runs(ctx, &runs, options.match_lengths, length);
+    } else {
+        ctx.reply.bulk(&common);
     }
+}
+
+/// The answer to LCS with IDX.
+fn reply_runs(ctx: &mut Context<'_>, runs: &[MatchingRun], match_lengths: bool, length: usize) {
     ctx.reply.map(2);
     ctx.reply.bulk(b"matches");
     ctx.reply.array(runs.len());
     for run in runs {
-        ctx.reply.array(if with_lengths { 3 } else { 2 });
+        ctx.reply.array(if match_lengths { 3 } else { 2 });
         for start in [run.a, run.b] {
             ctx.reply.array(2);
             ctx.reply.integer(start as i64);
             ctx.reply.integer((start + run.length - 1) as i64);
         }
-        if with_lengths {
+        if match_lengths {
             ctx.reply.integer(run.length as i64);
         }
     }

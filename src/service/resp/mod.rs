@@ -21,7 +21,10 @@ use crate::store::Store;
 
 mod arguments;
 mod client_commands;
+mod client_kill;
+mod client_list;
 mod client_state;
+mod command_description;
 mod command_docs;
 mod command_queue;
 mod config;

@@ -1,0 +1,115 @@
+//! CLIENT KILL: which connections are meant, and how they end.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::arguments::is;
+use super::client_list::client_type;
+use super::client_state::{CLOSE, ClientInfo};
+use super::context::Context;
+use super::errors;
+use crate::protocol::resp::{CommandArgs, parse_integer};
+
+/// Which clients CLIENT KILL means.
+#[derive(Default)]
+struct KillFilter<'a> {
+    id: Option<u64>,
+    address: Option<&'a [u8]>,
+    local_address: Option<&'a [u8]>,
+    /// A type that no client has was asked for.
+    matches_none: bool,
+    skip_self: bool,
+}
+
+impl KillFilter<'_> {
+    fn matches(&self, info: &ClientInfo, own: u64) -> bool {
+        let connection = &info.connection;
+        let is = |wanted: Option<&[u8]>, address: &dyn Fn() -> String| {
+            wanted.is_none_or(|wanted| address().as_bytes() == wanted)
+        };
+        let spared = self.skip_self && info.id == own;
+        if self.matches_none || spared || info.killed.load(Relaxed) {
+            return false;
+        }
+        self.id.is_none_or(|id| id == info.id)
+            && is(self.address, &|| connection.peer_addr())
+            && is(self.local_address, &|| connection.local_addr())
+    }
+}
+
+pub(super) fn kill(ctx: &mut Context<'_>) {
+    let old_form = ctx.args.len() == 3;
+    let filter = if old_form {
+        Some(KillFilter {
+            address: Some(ctx.args.get(2)),
+            ..KillFilter::default()
+        })
+    } else {
+        filter(ctx, ctx.args.from(2))
+    };
+    let Some(filter) = filter else { return };
+    let own = ctx.client.info.id;
+    let mut killed = 0;
+    for info in ctx.service.clients.all() {
+        if !filter.matches(&info, own) {
+            continue;
+        }
+        killed += 1;
+        if info.id == own {
+            // After the answer.
+            ctx.client.set(CLOSE, true);
+        } else {
+            // The flag is for a turn that is about to begin, the socket for one that waits for
+            // bytes.
+            info.killed.store(true, Relaxed);
+            info.connection.kill();
+        }
+    }
+    match (old_form, killed) {
+        (false, killed) => ctx.reply.integer(killed),
+        (true, 0) => ctx.reply.error("ERR No such client"),
+        (true, _) => ctx.reply.ok(),
+    }
+}
+
+/// Reads the options of CLIENT KILL; answers the error and returns none if they are wrong.
+fn filter<'a>(ctx: &mut Context<'_>, options: CommandArgs<'a>) -> Option<KillFilter<'a>> {
+    let mut filter = KillFilter {
+        skip_self: true,
+        ..KillFilter::default()
+    };
+    for at in (0..options.len()).step_by(2) {
+        let option = options.get(at);
+        if at + 1 == options.len() {
+            ctx.reply.error(errors::SYNTAX);
+            return None;
+        }
+        let value = options.get(at + 1);
+        if is(option, "id") {
+            match parse_integer(value) {
+                Some(id @ 1..) => filter.id = Some(id as u64),
+                _ => {
+                    ctx.reply.error("ERR client-id should be greater than 0");
+                    return None;
+                }
+            }
+        } else if is(option, "type") {
+            filter.matches_none |= !client_type(ctx, value)?;
+        } else if is(option, "addr") {
+            filter.address = Some(value);
+        } else if is(option, "laddr") {
+            filter.local_address = Some(value);
+        } else if is(option, "user") {
+            if value != b"default" {
+                ctx.reply
+                    .error([b"ERR No such user '", value, b"'"].concat());
+                return None;
+            }
+        } else if is(option, "skipme") && (is(value, "yes") || is(value, "no")) {
+            filter.skip_self = is(value, "yes");
+        } else {
+            ctx.reply.error(errors::SYNTAX);
+            return None;
+        }
+    }
+    Some(filter)
+}
