@@ -1,5 +1,5 @@
 //! The article on a memcache proxy, in Rust: its hundred lines, kept to be seen failing. Chapter 3
-//! says what is wrong with how it reads commands, chapter 10 what is wrong with the rest.
+//! says what is wrong with how it reads commands, chapter 11 what is wrong with the rest.
 //!
 //! Run it with `cargo run --example article_0 -- [PORT [SERVERS]]`. It prints which key it would
 //! invalidate, and deletes the key from the servers of the file SERVERS, if there is one.

@@ -1,4 +1,4 @@
-//! The article's Redis middleware, kept to be seen failing; chapter 7 says what is wrong with it.
+//! The article's Redis middleware, kept to be seen failing; chapter 8 says what is wrong with it.
 //!
 //! Run it with `cargo run --example article_2 -- [PORT [UPSTREAM]]`.
 

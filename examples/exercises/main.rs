@@ -31,7 +31,7 @@ mod ch08;
 mod ch09;
 mod ch10;
 mod ch11;
-mod ch13;
+mod ch12;
 
 /// What an exercise is about.
 #[derive(Clone, Copy)]
@@ -67,7 +67,7 @@ const EXERCISES: &[&[Exercise]] = &[
     ch09::EXERCISES,
     ch10::EXERCISES,
     ch11::EXERCISES,
-    ch13::EXERCISES,
+    ch12::EXERCISES,
 ];
 
 fn main() -> ExitCode {

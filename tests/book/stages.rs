@@ -71,6 +71,9 @@ pub(crate) fn programs() -> &'static Path {
     })
 }
 
+/// The stage that has all commands of larder's library; a proxy is held to those that came before.
+const LIBRARY: u32 = 7;
+
 /// A program that listens; it is ended with this.
 pub(crate) struct Running {
     child: Child,
@@ -161,13 +164,13 @@ impl Drop for Running {
     }
 }
 
-/// How many listeners a stage has. From the sixth on there is one for each protocol.
+/// How many listeners a stage has. The sixth has one for each protocol, the seventh one more for echo.
 fn listeners(stage: u32) -> usize {
     match stage {
         ..6 => 1,
         6 => 2,
-        7..=11 => 1,
-        _ => 3,
+        7 => 3,
+        _ => 1,
     }
 }
 
@@ -184,12 +187,12 @@ impl Staged {
         let mut arguments = vec!["0".to_owned()];
         let mut list = None;
         let upstreams = match stage {
-            7 => Some(Running::start("faulty", &["resp", "0"], 1)?),
-            8 | 9 => Some(Running::start("faulty", &["memcached", "0", "0", "0"], 3)?),
+            8 => Some(Running::start("faulty", &["resp", "0"], 1)?),
+            9 | 10 => Some(Running::start("faulty", &["memcached", "0", "0", "0"], 3)?),
             _ => None,
         };
         match &upstreams {
-            Some(upstreams) if stage == 7 => arguments.push(upstreams.address().to_owned()),
+            Some(upstreams) if stage == 8 => arguments.push(upstreams.address().to_owned()),
             Some(upstreams) => {
                 // Names that stay the same whatever ports are free, so that keys stay where they are.
                 let lines = upstreams.listening.iter().zip(["a", "b", "c"]);
@@ -222,13 +225,13 @@ impl Staged {
 
 /// Whether a stage stands in front of other servers.
 fn is_proxy(stage: u32) -> bool {
-    matches!(stage, 7..=9)
+    matches!(stage, 8..=10)
 }
 
 /// Whether a stage speaks memcached's protocol and stores nothing: it promises what its chapter
 /// shows.
 fn is_invalidator(stage: u32) -> bool {
-    matches!(stage, 10 | 11)
+    matches!(stage, 11 | 12)
 }
 
 /// The article's program whose code a page shows.
@@ -394,7 +397,8 @@ pub(crate) fn problems(book: &Book, page: &Page, name: &str) -> Result<Vec<Strin
                 protocols.contains(&transcript.protocol.name())
                     && (!is_proxy(stage)
                         || shown
-                        || !matches!(transcript.agrees, Agrees::LarderOnly(_)))
+                        || transcript.stage != LIBRARY
+                            && !matches!(transcript.agrees, Agrees::LarderOnly(_)))
             }
     });
     if promised.is_empty() {

@@ -1,42 +1,59 @@
-//! 7.1, a solution: an array adds its elements to what is still to come.
+//! 7.1, a solution: the poller says who is ready, and nobody else is asked. (It still waits for a client that doesn't
+//! take its answers. That is the next exercise.)
 
-use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::collections::HashMap;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::AsRawFd;
 
-/// Answers each reply with the number of its bytes.
-pub(crate) fn serve(mut stream: &TcpStream) -> io::Result<()> {
-    let mut reader = BufReader::new(stream);
-    while let Some(length) = value(&mut reader)? {
-        stream.write_all(format!("{length}\r\n").as_bytes())?;
-    }
-    Ok(())
-}
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token};
 
-/// Reads one value: how many bytes it has. Nothing at the end of the input.
-fn value(reader: &mut impl BufRead) -> io::Result<Option<u64>> {
-    let (mut length, mut missing) = (0, 1);
-    while missing > 0 {
-        let mut line = Vec::new();
-        if reader.read_until(b'\n', &mut line)? == 0 {
-            return Ok(None);
-        }
-        length += line.len() as u64;
-        missing -= 1;
-        match (line[0], number(&line)) {
-            (b'$', bytes @ 0..) => {
-                let bytes = bytes as u64 + 2;
-                io::copy(&mut reader.take(bytes), &mut io::sink())?;
-                length += bytes;
+const LISTENER: Token = Token(0);
+
+pub(crate) fn run(listener: &TcpListener) -> io::Result<()> {
+    listener.set_nonblocking(true)?;
+    let mut poll = Poll::new()?;
+    poll.registry().register(
+        &mut SourceFd(&listener.as_raw_fd()),
+        LISTENER,
+        Interest::READABLE,
+    )?;
+    let mut clients: HashMap<Token, TcpStream> = HashMap::new();
+    let mut next = 1;
+    let mut events = Events::with_capacity(64);
+    loop {
+        poll.poll(&mut events, None)?;
+        for event in &events {
+            if event.token() == LISTENER {
+                // The poller speaks once: all that wait are taken now.
+                while let Ok((stream, _)) = listener.accept() {
+                    stream.set_nonblocking(true)?;
+                    let token = Token(next);
+                    next += 1;
+                    let socket = stream.as_raw_fd();
+                    poll.registry()
+                        .register(&mut SourceFd(&socket), token, Interest::READABLE)?;
+                    clients.insert(token, stream);
+                }
+            } else if let Some(stream) = clients.get_mut(&event.token())
+                && !matches!(echo(stream), Ok(true))
+            {
+                clients.remove(&event.token());
             }
-            (b'*', elements) => missing += elements.max(0),
-            _ => {}
         }
     }
-    Ok(Some(length))
 }
 
-/// The number behind the first letter of a line.
-fn number(line: &[u8]) -> i64 {
-    let text = String::from_utf8_lossy(&line[1..]);
-    text.trim_end().parse().unwrap_or(0)
+/// Echoes what has arrived; false at the end.
+fn echo(stream: &mut TcpStream) -> io::Result<bool> {
+    let mut buffer = [0; 4096];
+    loop {
+        match stream.read(&mut buffer) {
+            Ok(0) => return Ok(false),
+            Ok(read) => stream.write_all(&buffer[..read])?,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(true),
+            Err(error) => return Err(error),
+        }
+    }
 }

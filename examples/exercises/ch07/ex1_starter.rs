@@ -1,34 +1,23 @@
-//! 7.1, the starter: an array ends with its first line.
+//! 7.1, the starter: one thread, and one connection after the other.
 
-use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::io::{self, Read, Write};
+use std::net::{TcpListener, TcpStream};
 
-/// Answers each reply with the number of its bytes.
-pub(crate) fn serve(mut stream: &TcpStream) -> io::Result<()> {
-    let mut reader = BufReader::new(stream);
-    while let Some(length) = value(&mut reader)? {
-        stream.write_all(format!("{length}\r\n").as_bytes())?;
+pub(crate) fn run(listener: &TcpListener) -> io::Result<()> {
+    for stream in listener.incoming() {
+        // Until this one ends, nobody else is served.
+        echo(&stream?)?;
     }
     Ok(())
 }
 
-/// Reads one value: how many bytes it has. Nothing at the end of the input.
-fn value(reader: &mut impl BufRead) -> io::Result<Option<u64>> {
-    let mut line = Vec::new();
-    if reader.read_until(b'\n', &mut line)? == 0 {
-        return Ok(None);
+fn echo(mut stream: &TcpStream) -> io::Result<()> {
+    let mut buffer = [0; 4096];
+    loop {
+        let read = stream.read(&mut buffer)?;
+        if read == 0 {
+            return Ok(());
+        }
+        stream.write_all(&buffer[..read])?;
     }
-    let mut length = line.len() as u64;
-    if line[0] == b'$' && number(&line) >= 0 {
-        let bytes = number(&line) as u64 + 2;
-        io::copy(&mut reader.take(bytes), &mut io::sink())?;
-        length += bytes;
-    }
-    Ok(Some(length))
-}
-
-/// The number behind the first letter of a line.
-fn number(line: &[u8]) -> i64 {
-    let text = String::from_utf8_lossy(&line[1..]);
-    text.trim_end().parse().unwrap_or(0)
 }

@@ -1,40 +1,38 @@
-//! 7.2, a solution: a queue with a place for each reply, kept even when nobody is left to take it.
+//! 7.2, a solution: what is left waits until the poller says that there is room.
 
-use std::collections::VecDeque;
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, ErrorKind, Write};
 use std::net::TcpStream;
+use std::os::fd::AsRawFd;
 
-pub(crate) fn serve(mut stream: &TcpStream) -> io::Result<()> {
-    // Who waits, and whether it is still there.
-    let mut queue: VecDeque<(String, bool)> = VecDeque::new();
-    for line in BufReader::new(stream).lines() {
-        let line = line?;
-        let words: Vec<&str> = line.split(' ').collect();
-        let mut answer = String::new();
-        match words[..] {
-            ["ask", name, count] => {
-                let count = count.parse().unwrap_or(0);
-                queue.extend((0..count).map(|_| (name.to_owned(), true)));
-            }
-            ["reply", text] => match queue.pop_front() {
-                Some((name, true)) => answer = format!("{name} gets {text}\r\n"),
-                Some((_, false)) => {}
-                None => answer = "nobody has asked\r\n".to_owned(),
-            },
-            ["leave", name] => {
-                for (waiting, here) in &mut queue {
-                    *here &= waiting != name;
-                }
-            }
-            ["close"] => {
-                let here = queue.drain(..).filter(|(_, here)| *here);
-                answer = here
-                    .map(|(name, _)| format!("{name} gets an error\r\n"))
-                    .collect();
-            }
-            _ => answer = "what?\r\n".to_owned(),
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token};
+
+pub(crate) fn serve(stream: &TcpStream) -> io::Result<()> {
+    let input = stream.try_clone()?;
+    for line in BufReader::new(input).lines() {
+        let count: usize = line?.trim_start_matches("fill ").parse().unwrap_or(0);
+        let mut answer = vec![b'x'; count];
+        answer.extend_from_slice(b"\r\n");
+        stream.set_nonblocking(true)?;
+        send(stream, &answer)?;
+        stream.set_nonblocking(false)?;
+    }
+    Ok(())
+}
+
+fn send(mut stream: &TcpStream, mut left: &[u8]) -> io::Result<()> {
+    let mut poll = Poll::new()?;
+    let mut events = Events::with_capacity(1);
+    let socket = stream.as_raw_fd();
+    poll.registry()
+        .register(&mut SourceFd(&socket), Token(0), Interest::WRITABLE)?;
+    while !left.is_empty() {
+        match stream.write(left) {
+            Ok(taken) => left = &left[taken..],
+            // Between here and the event, a server would serve others.
+            Err(error) if error.kind() == ErrorKind::WouldBlock => poll.poll(&mut events, None)?,
+            Err(error) => return Err(error),
         }
-        stream.write_all(answer.as_bytes())?;
     }
     Ok(())
 }

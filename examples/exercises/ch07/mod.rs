@@ -1,4 +1,4 @@
-//! Exercises of chapter 7, a RESP forwarder.
+//! Exercises of chapter 7, more connections than threads.
 
 mod ex1_solution;
 mod ex1_starter;
@@ -11,14 +11,14 @@ pub(crate) const EXERCISES: &[Exercise] = &[
     Exercise {
         number: "7.1",
         file: "ch07/ex1",
-        asks: "find the end of a reply, arrays included",
-        starter: Serve::Connection(ex1_starter::serve),
-        solution: Serve::Connection(ex1_solution::serve),
+        asks: "serve all connections on one thread, whoever is quiet",
+        starter: Serve::Listener(ex1_starter::run),
+        solution: Serve::Listener(ex1_solution::run),
     },
     Exercise {
         number: "7.2",
         file: "ch07/ex2",
-        asks: "give each reply to the client that has waited for longest",
+        asks: "keep what the socket doesn't take",
         starter: Serve::Connection(ex2_starter::serve),
         solution: Serve::Connection(ex2_solution::serve),
     },

@@ -1,23 +1,34 @@
-//! 8.1, the starter: computes in double precision throughout.
+//! 8.1, the starter: an array ends with its first line.
 
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 
+/// Answers each reply with the number of its bytes.
 pub(crate) fn serve(mut stream: &TcpStream) -> io::Result<()> {
-    for line in BufReader::new(stream).lines() {
-        let line = line?;
-        let numbers: Vec<u32> = line.split(' ').flat_map(str::parse).collect();
-        let answer = match numbers[..] {
-            [weight, total, servers] => digests(weight, total, servers).to_string(),
-            _ => "what?".to_owned(),
-        };
-        stream.write_all(format!("{answer}\r\n").as_bytes())?;
+    let mut reader = BufReader::new(stream);
+    while let Some(length) = value(&mut reader)? {
+        stream.write_all(format!("{length}\r\n").as_bytes())?;
     }
     Ok(())
 }
 
-/// Forty digests for each server on average, by its share of the weights.
-fn digests(weight: u32, total: u32, servers: u32) -> u32 {
-    let share = f64::from(weight) / f64::from(total);
-    (share * 40.0 * f64::from(servers)).floor() as u32
+/// Reads one value: how many bytes it has. Nothing at the end of the input.
+fn value(reader: &mut impl BufRead) -> io::Result<Option<u64>> {
+    let mut line = Vec::new();
+    if reader.read_until(b'\n', &mut line)? == 0 {
+        return Ok(None);
+    }
+    let mut length = line.len() as u64;
+    if line[0] == b'$' && number(&line) >= 0 {
+        let bytes = number(&line) as u64 + 2;
+        io::copy(&mut reader.take(bytes), &mut io::sink())?;
+        length += bytes;
+    }
+    Ok(Some(length))
+}
+
+/// The number behind the first letter of a line.
+fn number(line: &[u8]) -> i64 {
+    let text = String::from_utf8_lossy(&line[1..]);
+    text.trim_end().parse().unwrap_or(0)
 }

@@ -1,36 +1,40 @@
-//! 8.2, a solution: the next point, or the first.
+//! 8.2, a solution: a queue with a place for each reply, kept even when nobody is left to take it.
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::TcpStream;
 
 pub(crate) fn serve(mut stream: &TcpStream) -> io::Result<()> {
-    let mut points: BTreeMap<u32, String> = BTreeMap::new();
+    // Who waits, and whether it is still there.
+    let mut queue: VecDeque<(String, bool)> = VecDeque::new();
     for line in BufReader::new(stream).lines() {
         let line = line?;
         let words: Vec<&str> = line.split(' ').collect();
+        let mut answer = String::new();
         match words[..] {
-            ["point", place, name] => {
-                points.insert(number(place), name.to_owned());
+            ["ask", name, count] => {
+                let count = count.parse().unwrap_or(0);
+                queue.extend((0..count).map(|_| (name.to_owned(), true)));
             }
-            ["leave", name] => points.retain(|_, server| server != name),
-            ["key", place] => {
-                let server = server(&points, number(place)).unwrap_or("nobody");
-                stream.write_all(format!("{server}\r\n").as_bytes())?;
+            ["reply", text] => match queue.pop_front() {
+                Some((name, true)) => answer = format!("{name} gets {text}\r\n"),
+                Some((_, false)) => {}
+                None => answer = "nobody has asked\r\n".to_owned(),
+            },
+            ["leave", name] => {
+                for (waiting, here) in &mut queue {
+                    *here &= waiting != name;
+                }
             }
-            _ => stream.write_all(b"what?\r\n")?,
+            ["close"] => {
+                let here = queue.drain(..).filter(|(_, here)| *here);
+                answer = here
+                    .map(|(name, _)| format!("{name} gets an error\r\n"))
+                    .collect();
+            }
+            _ => answer = "what?\r\n".to_owned(),
         }
+        stream.write_all(answer.as_bytes())?;
     }
     Ok(())
-}
-
-/// Whose the place is.
-fn server(points: &BTreeMap<u32, String>, place: u32) -> Option<&str> {
-    let next = points.range(place..).next();
-    let (_, server) = next.or(points.first_key_value())?;
-    Some(server)
-}
-
-fn number(text: &str) -> u32 {
-    text.parse().unwrap_or(0)
 }

@@ -1,35 +1,24 @@
-//! 8.2, the starter: a circle that ends.
+//! 8.2, the starter: knows only who has asked last.
 
-use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::TcpStream;
 
 pub(crate) fn serve(mut stream: &TcpStream) -> io::Result<()> {
-    let mut points: BTreeMap<u32, String> = BTreeMap::new();
+    let mut last = String::new();
     for line in BufReader::new(stream).lines() {
         let line = line?;
         let words: Vec<&str> = line.split(' ').collect();
         match words[..] {
-            ["point", place, name] => {
-                points.insert(number(place), name.to_owned());
-            }
-            ["leave", name] => points.retain(|_, server| server != name),
-            ["key", place] => {
-                let server = server(&points, number(place)).unwrap_or("nobody");
-                stream.write_all(format!("{server}\r\n").as_bytes())?;
-            }
+            // NAME has sent COUNT requests.
+            ["ask", name, _count] => last = name.to_owned(),
+            // A reply has come.
+            ["reply", text] => stream.write_all(format!("{last} gets {text}\r\n").as_bytes())?,
+            // NAME doesn't want its replies any more. They come all the same.
+            ["leave", _name] => {}
+            // No more replies come to what was asked until now.
+            ["close"] => stream.write_all(format!("{last} gets an error\r\n").as_bytes())?,
             _ => stream.write_all(b"what?\r\n")?,
         }
     }
     Ok(())
-}
-
-/// Whose the place is.
-fn server(points: &BTreeMap<u32, String>, place: u32) -> Option<&str> {
-    let (_, server) = points.range(..place).next_back()?;
-    Some(server)
-}
-
-fn number(text: &str) -> u32 {
-    text.parse().unwrap_or(0)
 }

@@ -1,4 +1,4 @@
-//! Exercises of chapter 8, choosing a server.
+//! Exercises of chapter 8, a RESP forwarder.
 
 mod ex1_solution;
 mod ex1_starter;
@@ -11,14 +11,14 @@ pub(crate) const EXERCISES: &[Exercise] = &[
     Exercise {
         number: "8.1",
         file: "ch08/ex1",
-        asks: "count a server's digests as libketama does",
+        asks: "find the end of a reply, arrays included",
         starter: Serve::Connection(ex1_starter::serve),
         solution: Serve::Connection(ex1_solution::serve),
     },
     Exercise {
         number: "8.2",
         file: "ch08/ex2",
-        asks: "find the next point on the ring",
+        asks: "give each reply to the client that has waited for longest",
         starter: Serve::Connection(ex2_starter::serve),
         solution: Serve::Connection(ex2_solution::serve),
     },

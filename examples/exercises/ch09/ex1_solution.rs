@@ -1,47 +1,24 @@
-//! 9.1, a solution: an answer, and a probe that is answered, begin the count anew.
+//! 9.1, a solution: the share and the product are rounded to single precision.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::TcpStream;
 
 pub(crate) fn serve(mut stream: &TcpStream) -> io::Result<()> {
-    let mut server = Health::default();
     for line in BufReader::new(stream).lines() {
         let line = line?;
-        match line.as_str() {
-            "error" => server.error(),
-            "answer" => server.answer(),
-            "probe answered" => server.probe(true),
-            "probe failed" => server.probe(false),
-            _ => {}
-        }
-        let state = if server.ejected { "ejected" } else { "in use" };
-        stream.write_all(format!("{state}\r\n").as_bytes())?;
+        let numbers: Vec<u32> = line.split(' ').flat_map(str::parse).collect();
+        let answer = match numbers[..] {
+            [weight, total, servers] => digests(weight, total, servers).to_string(),
+            _ => "what?".to_owned(),
+        };
+        stream.write_all(format!("{answer}\r\n").as_bytes())?;
     }
     Ok(())
 }
 
-#[derive(Default)]
-struct Health {
-    errors: u32,
-    ejected: bool,
-}
-
-impl Health {
-    fn error(&mut self) {
-        self.errors += 1;
-        self.ejected = self.errors >= 3;
-    }
-
-    /// While it is ejected only a probe counts: this may have been asked long before.
-    fn answer(&mut self) {
-        if !self.ejected {
-            self.errors = 0;
-        }
-    }
-
-    fn probe(&mut self, answered: bool) {
-        if answered {
-            *self = Health::default();
-        }
-    }
+/// Forty digests for each server on average, by its share of the weights.
+fn digests(weight: u32, total: u32, servers: u32) -> u32 {
+    let share = weight as f32 / total as f32;
+    let product = f64::from(share) * 40.0 * f64::from(servers);
+    (product as f32).floor() as u32
 }

@@ -1,42 +1,23 @@
-//! 9.1, the starter: counts errors, and nothing else.
+//! 9.1, the starter: computes in double precision throughout.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::TcpStream;
 
 pub(crate) fn serve(mut stream: &TcpStream) -> io::Result<()> {
-    let mut server = Health::default();
     for line in BufReader::new(stream).lines() {
         let line = line?;
-        match line.as_str() {
-            "error" => server.error(),
-            "answer" => server.answer(),
-            "probe answered" => server.probe(true),
-            "probe failed" => server.probe(false),
-            _ => {}
-        }
-        let state = if server.ejected { "ejected" } else { "in use" };
-        stream.write_all(format!("{state}\r\n").as_bytes())?;
+        let numbers: Vec<u32> = line.split(' ').flat_map(str::parse).collect();
+        let answer = match numbers[..] {
+            [weight, total, servers] => digests(weight, total, servers).to_string(),
+            _ => "what?".to_owned(),
+        };
+        stream.write_all(format!("{answer}\r\n").as_bytes())?;
     }
     Ok(())
 }
 
-#[derive(Default)]
-struct Health {
-    errors: u32,
-    ejected: bool,
-}
-
-impl Health {
-    fn error(&mut self) {
-        self.errors += 1;
-        self.ejected = self.errors >= 3;
-    }
-
-    fn answer(&mut self) {}
-
-    fn probe(&mut self, answered: bool) {
-        if answered {
-            self.ejected = false;
-        }
-    }
+/// Forty digests for each server on average, by its share of the weights.
+fn digests(weight: u32, total: u32, servers: u32) -> u32 {
+    let share = f64::from(weight) / f64::from(total);
+    (share * 40.0 * f64::from(servers)).floor() as u32
 }

@@ -1,28 +1,36 @@
-//! 9.2, a solution: what was sent may have been done, so only reads are sent again.
+//! 9.2, a solution: the next point, or the first.
 
+use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::TcpStream;
 
 pub(crate) fn serve(mut stream: &TcpStream) -> io::Result<()> {
+    let mut points: BTreeMap<u32, String> = BTreeMap::new();
     for line in BufReader::new(stream).lines() {
         let line = line?;
-        let (verb, fate) = line.split_once(' ').unwrap_or((&line, ""));
-        let answer = if may_be_sent_again(verb, fate) {
-            "again"
-        } else {
-            "error"
-        };
-        stream.write_all(format!("{answer}\r\n").as_bytes())?;
+        let words: Vec<&str> = line.split(' ').collect();
+        match words[..] {
+            ["point", place, name] => {
+                points.insert(number(place), name.to_owned());
+            }
+            ["leave", name] => points.retain(|_, server| server != name),
+            ["key", place] => {
+                let server = server(&points, number(place)).unwrap_or("nobody");
+                stream.write_all(format!("{server}\r\n").as_bytes())?;
+            }
+            _ => stream.write_all(b"what?\r\n")?,
+        }
     }
     Ok(())
 }
 
-/// `unsent`: no connection was to be had. `lost`: the connection ended before the answer. `half`: it ended in the middle
-/// of the answer. `silent`: nothing came within the deadline.
-fn may_be_sent_again(verb: &str, fate: &str) -> bool {
-    match fate {
-        "unsent" => true,
-        "lost" | "half" => matches!(verb, "get" | "gets"),
-        _ => false,
-    }
+/// Whose the place is.
+fn server(points: &BTreeMap<u32, String>, place: u32) -> Option<&str> {
+    let next = points.range(place..).next();
+    let (_, server) = next.or(points.first_key_value())?;
+    Some(server)
+}
+
+fn number(text: &str) -> u32 {
+    text.parse().unwrap_or(0)
 }

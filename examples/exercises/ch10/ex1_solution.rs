@@ -1,26 +1,47 @@
-//! 10.1, a solution: `try_send` gives the key back instead of waiting, and the client is told.
+//! 10.1, a solution: an answer, and a probe that is answered, begin the count anew.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::TcpStream;
 
-use crossbeam_channel::{TrySendError, bounded};
-
 pub(crate) fn serve(mut stream: &TcpStream) -> io::Result<()> {
-    let (changed, queue) = bounded(3);
+    let mut server = Health::default();
     for line in BufReader::new(stream).lines() {
         let line = line?;
-        let answer = match line.trim_end().split_once(' ') {
-            Some(("changed", key)) => match changed.try_send(key.to_owned()) {
-                Ok(()) => "taken".to_owned(),
-                Err(TrySendError::Full(_)) => "SERVER_ERROR full, try again".to_owned(),
-                Err(TrySendError::Disconnected(_)) => "SERVER_ERROR shutting down".to_owned(),
-            },
-            _ => match queue.try_recv() {
-                Ok(key) => format!("delete {key}"),
-                Err(_) => "nothing to do".to_owned(),
-            },
-        };
-        stream.write_all(format!("{answer}\r\n").as_bytes())?;
+        match line.as_str() {
+            "error" => server.error(),
+            "answer" => server.answer(),
+            "probe answered" => server.probe(true),
+            "probe failed" => server.probe(false),
+            _ => {}
+        }
+        let state = if server.ejected { "ejected" } else { "in use" };
+        stream.write_all(format!("{state}\r\n").as_bytes())?;
     }
     Ok(())
+}
+
+#[derive(Default)]
+struct Health {
+    errors: u32,
+    ejected: bool,
+}
+
+impl Health {
+    fn error(&mut self) {
+        self.errors += 1;
+        self.ejected = self.errors >= 3;
+    }
+
+    /// While it is ejected only a probe counts: this may have been asked long before.
+    fn answer(&mut self) {
+        if !self.ejected {
+            self.errors = 0;
+        }
+    }
+
+    fn probe(&mut self, answered: bool) {
+        if answered {
+            *self = Health::default();
+        }
+    }
 }

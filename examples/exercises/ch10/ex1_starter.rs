@@ -1,27 +1,42 @@
-//! 10.1, the starter: the channel has three places, and who finds none waits for ever.
-//!
-//! `changed KEY` puts a key into the channel; `work` takes one out, as a worker would.
+//! 10.1, the starter: counts errors, and nothing else.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::TcpStream;
 
-use crossbeam_channel::bounded;
-
 pub(crate) fn serve(mut stream: &TcpStream) -> io::Result<()> {
-    let (changed, queue) = bounded(3);
+    let mut server = Health::default();
     for line in BufReader::new(stream).lines() {
         let line = line?;
-        let answer = match line.trim_end().split_once(' ') {
-            Some(("changed", key)) => match changed.send(key.to_owned()) {
-                Ok(()) => "taken".to_owned(),
-                Err(_) => "SERVER_ERROR shutting down".to_owned(),
-            },
-            _ => match queue.try_recv() {
-                Ok(key) => format!("delete {key}"),
-                Err(_) => "nothing to do".to_owned(),
-            },
-        };
-        stream.write_all(format!("{answer}\r\n").as_bytes())?;
+        match line.as_str() {
+            "error" => server.error(),
+            "answer" => server.answer(),
+            "probe answered" => server.probe(true),
+            "probe failed" => server.probe(false),
+            _ => {}
+        }
+        let state = if server.ejected { "ejected" } else { "in use" };
+        stream.write_all(format!("{state}\r\n").as_bytes())?;
     }
     Ok(())
+}
+
+#[derive(Default)]
+struct Health {
+    errors: u32,
+    ejected: bool,
+}
+
+impl Health {
+    fn error(&mut self) {
+        self.errors += 1;
+        self.ejected = self.errors >= 3;
+    }
+
+    fn answer(&mut self) {}
+
+    fn probe(&mut self, answered: bool) {
+        if answered {
+            self.ejected = false;
+        }
+    }
 }

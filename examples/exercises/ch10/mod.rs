@@ -1,4 +1,4 @@
-//! Exercises of chapter 10, invalidate in the background.
+//! Exercises of chapter 10, failing servers.
 
 mod ex1_solution;
 mod ex1_starter;
@@ -11,14 +11,14 @@ pub(crate) const EXERCISES: &[Exercise] = &[
     Exercise {
         number: "10.1",
         file: "ch10/ex1",
-        asks: "say that the channel is full, and don't wait for it",
+        asks: "eject a server after three errors in a row",
         starter: Serve::Connection(ex1_starter::serve),
         solution: Serve::Connection(ex1_solution::serve),
     },
     Exercise {
         number: "10.2",
         file: "ch10/ex2",
-        asks: "keep the writes of one key in their order, with two workers",
+        asks: "decide what may be sent again",
         starter: Serve::Connection(ex2_starter::serve),
         solution: Serve::Connection(ex2_solution::serve),
     },

@@ -1,39 +1,24 @@
-//! 11.1, a solution: every change has a number, and a key goes only if its number is still the one that was sent.
+//! 11.1, a solution: `try_send` gives the key back instead of waiting, and the client is told.
 
-use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::TcpStream;
 
+use crossbeam_channel::{TrySendError, bounded};
+
 pub(crate) fn serve(mut stream: &TcpStream) -> io::Result<()> {
-    let mut pending: BTreeMap<String, u64> = BTreeMap::new();
-    let mut sent: Option<(String, u64)> = None;
-    let mut last = 0;
+    let (changed, queue) = bounded(3);
     for line in BufReader::new(stream).lines() {
         let line = line?;
-        let words: Vec<&str> = line.split_whitespace().collect();
-        let answer = match words[..] {
-            ["changed", key] => {
-                last += 1;
-                pending.insert(key.to_owned(), last);
-                "kept".to_owned()
-            }
-            ["send"] => {
-                let first = pending.first_key_value();
-                sent = first.map(|(key, number)| (key.clone(), *number));
-                match &sent {
-                    Some((key, _)) => format!("delete {key}"),
-                    None => "nothing".to_owned(),
-                }
-            }
-            ["done"] => {
-                if let Some((key, number)) = sent.take()
-                    && pending.get(&key) == Some(&number)
-                {
-                    pending.remove(&key);
-                }
-                "forgotten".to_owned()
-            }
-            _ => "ERROR".to_owned(),
+        let answer = match line.trim_end().split_once(' ') {
+            Some(("changed", key)) => match changed.try_send(key.to_owned()) {
+                Ok(()) => "taken".to_owned(),
+                Err(TrySendError::Full(_)) => "SERVER_ERROR full, try again".to_owned(),
+                Err(TrySendError::Disconnected(_)) => "SERVER_ERROR shutting down".to_owned(),
+            },
+            _ => match queue.try_recv() {
+                Ok(key) => format!("delete {key}"),
+                Err(_) => "nothing to do".to_owned(),
+            },
         };
         stream.write_all(format!("{answer}\r\n").as_bytes())?;
     }

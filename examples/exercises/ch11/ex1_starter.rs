@@ -1,36 +1,25 @@
-//! 11.1, the starter: a pending set that takes a key out when its delete was answered, whatever has happened since.
+//! 11.1, the starter: the channel has three places, and who finds none waits for ever.
 //!
-//! `changed KEY` is kept; `send` says what the worker sends now; `done` is the server's answer to that.
+//! `changed KEY` puts a key into the channel; `work` takes one out, as a worker would.
 
-use std::collections::BTreeSet;
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::TcpStream;
 
+use crossbeam_channel::bounded;
+
 pub(crate) fn serve(mut stream: &TcpStream) -> io::Result<()> {
-    let mut pending = BTreeSet::new();
-    let mut sent = None;
+    let (changed, queue) = bounded(3);
     for line in BufReader::new(stream).lines() {
         let line = line?;
-        let words: Vec<&str> = line.split_whitespace().collect();
-        let answer = match words[..] {
-            ["changed", key] => {
-                pending.insert(key.to_owned());
-                "kept".to_owned()
-            }
-            ["send"] => {
-                sent = pending.first().cloned();
-                match &sent {
-                    Some(key) => format!("delete {key}"),
-                    None => "nothing".to_owned(),
-                }
-            }
-            ["done"] => {
-                if let Some(key) = sent.take() {
-                    pending.remove(&key);
-                }
-                "forgotten".to_owned()
-            }
-            _ => "ERROR".to_owned(),
+        let answer = match line.trim_end().split_once(' ') {
+            Some(("changed", key)) => match changed.send(key.to_owned()) {
+                Ok(()) => "taken".to_owned(),
+                Err(_) => "SERVER_ERROR shutting down".to_owned(),
+            },
+            _ => match queue.try_recv() {
+                Ok(key) => format!("delete {key}"),
+                Err(_) => "nothing to do".to_owned(),
+            },
         };
         stream.write_all(format!("{answer}\r\n").as_bytes())?;
     }

@@ -1,61 +1,36 @@
-//! 11.2, a solution: too much becomes one flush, with the number of the change that decided it. Keys are kept on,
-//! because a flush that is on the way may be too early for them; and a flush that was decided anew is still to be sent.
+//! 11.2, a solution: the key decides who does the work. One key is one worker's, and its queue keeps the order.
 
-use std::collections::BTreeMap;
+use std::collections::{HashMap, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::TcpStream;
 
-const MAX_PENDING: usize = 3;
-
-/// What is on the way to the server.
-enum Sent {
-    Flush(u64),
-    Delete(String, u64),
-}
-
 pub(crate) fn serve(mut stream: &TcpStream) -> io::Result<()> {
-    let mut pending: BTreeMap<String, u64> = BTreeMap::new();
-    let mut flush: Option<u64> = None;
-    let mut sent: Option<Sent> = None;
-    let mut last = 0;
+    let mut queues: [VecDeque<(String, String)>; 2] = Default::default();
+    let mut cache: HashMap<String, String> = HashMap::new();
     for line in BufReader::new(stream).lines() {
         let line = line?;
         let words: Vec<&str> = line.split_whitespace().collect();
         let answer = match words[..] {
-            ["changed", key] => {
-                last += 1;
-                pending.insert(key.to_owned(), last);
-                if pending.len() > MAX_PENDING {
-                    pending.clear();
-                    flush = Some(last);
-                }
-                "kept".to_owned()
+            ["write", key, value] => {
+                queues[worker(key)].push_back((key.to_owned(), value.to_owned()));
+                "taken"
             }
-            ["send"] => {
-                sent = match (flush, pending.first_key_value()) {
-                    (Some(decided), _) => Some(Sent::Flush(decided)),
-                    (None, Some((key, number))) => Some(Sent::Delete(key.clone(), *number)),
-                    (None, None) => None,
-                };
-                match &sent {
-                    Some(Sent::Flush(_)) => "flush_all".to_owned(),
-                    Some(Sent::Delete(key, _)) => format!("delete {key}"),
-                    None => "nothing".to_owned(),
-                }
+            ["run", worker] => {
+                let queue = &mut queues[usize::from(worker == "1")];
+                cache.extend(queue.drain(..));
+                "done"
             }
-            ["done"] => {
-                match sent.take() {
-                    Some(Sent::Flush(decided)) if flush == Some(decided) => flush = None,
-                    Some(Sent::Delete(key, number)) if pending.get(&key) == Some(&number) => {
-                        pending.remove(&key);
-                    }
-                    _ => {}
-                }
-                "forgotten".to_owned()
-            }
-            _ => "ERROR".to_owned(),
+            ["read", key] => cache.get(key).map_or("nothing", String::as_str),
+            _ => "ERROR",
         };
         stream.write_all(format!("{answer}\r\n").as_bytes())?;
     }
     Ok(())
+}
+
+fn worker(key: &str) -> usize {
+    let mut hasher = DefaultHasher::new();
+    key.hash(&mut hasher);
+    (hasher.finish() % 2) as usize
 }

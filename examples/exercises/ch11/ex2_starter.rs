@@ -1,46 +1,32 @@
-//! 11.2, the starter: a pending set for three keys that drops the first when a fourth comes. Nothing will delete it.
+//! 11.2, the starter: a worker that writes values instead of deleting keys. Two of them share the work by turns, so two
+//! writes of one key can be applied in either order.
 //!
-//! `changed KEY` is kept; `send` says what the worker sends now; `done` is the server's answer to that.
+//! `write KEY VALUE` is taken; `run N` lets worker N do all it has; `read KEY` looks what the cache has now.
 
-use std::collections::BTreeMap;
+use std::collections::{HashMap, VecDeque};
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::TcpStream;
 
-const MAX_PENDING: usize = 3;
-
 pub(crate) fn serve(mut stream: &TcpStream) -> io::Result<()> {
-    let mut pending: BTreeMap<String, u64> = BTreeMap::new();
-    let mut sent: Option<(String, u64)> = None;
-    let mut last = 0;
+    let mut queues: [VecDeque<(String, String)>; 2] = Default::default();
+    let mut cache: HashMap<String, String> = HashMap::new();
+    let mut turn = 0;
     for line in BufReader::new(stream).lines() {
         let line = line?;
         let words: Vec<&str> = line.split_whitespace().collect();
         let answer = match words[..] {
-            ["changed", key] => {
-                last += 1;
-                pending.insert(key.to_owned(), last);
-                if pending.len() > MAX_PENDING {
-                    pending.pop_first();
-                }
-                "kept".to_owned()
+            ["write", key, value] => {
+                turn += 1;
+                queues[turn % 2].push_back((key.to_owned(), value.to_owned()));
+                "taken"
             }
-            ["send"] => {
-                let first = pending.first_key_value();
-                sent = first.map(|(key, number)| (key.clone(), *number));
-                match &sent {
-                    Some((key, _)) => format!("delete {key}"),
-                    None => "nothing".to_owned(),
-                }
+            ["run", worker] => {
+                let queue = &mut queues[usize::from(worker == "1")];
+                cache.extend(queue.drain(..));
+                "done"
             }
-            ["done"] => {
-                if let Some((key, number)) = sent.take()
-                    && pending.get(&key) == Some(&number)
-                {
-                    pending.remove(&key);
-                }
-                "forgotten".to_owned()
-            }
-            _ => "ERROR".to_owned(),
+            ["read", key] => cache.get(key).map_or("nothing", String::as_str),
+            _ => "ERROR",
         };
         stream.write_all(format!("{answer}\r\n").as_bytes())?;
     }

@@ -1,4 +1,4 @@
-//! Exercises of chapter 11, survive a crash.
+//! Exercises of chapter 11, invalidate in the background.
 
 mod ex1_solution;
 mod ex1_starter;
@@ -11,14 +11,14 @@ pub(crate) const EXERCISES: &[Exercise] = &[
     Exercise {
         number: "11.1",
         file: "ch11/ex1",
-        asks: "keep a key that changes again while its delete is on the way",
+        asks: "say that the channel is full, and don't wait for it",
         starter: Serve::Connection(ex1_starter::serve),
         solution: Serve::Connection(ex1_solution::serve),
     },
     Exercise {
         number: "11.2",
         file: "ch11/ex2",
-        asks: "flush a server that has missed too much, and lose nothing meanwhile",
+        asks: "keep the writes of one key in their order, with two workers",
         starter: Serve::Connection(ex2_starter::serve),
         solution: Serve::Connection(ex2_solution::serve),
     },

@@ -1,0 +1,76 @@
+//! Stage 10: a pool of memcached servers, some of which fail.
+//!
+//! Run it with `cargo run --example 10_failing -- [PORT [SERVERS [error|next|miss]]]`; port 0, the default, takes a free
+//! one. SERVERS is the file that lists the pool, `host:port weight` in a line: servers.txt unless you say so. The last
+//! word says what the keys of a server get that is ejected: an error, the answer of the next server, or a miss.
+//!
+//! `ring.rs` knows where a key belongs, `servers.rs` reads the list, `session.rs` is a client's side, `upstream.rs` a
+//! server's, `health.rs` knows whether a server is to be asked.
+
+mod health;
+mod ring;
+mod servers;
+mod session;
+mod upstream;
+
+use std::error::Error;
+use std::sync::Arc;
+use std::{env, fs, process};
+
+use larder::server::limits::GRACE;
+use larder::server::signals::{self, Signal};
+use larder::server::{Connections, Listen, Model, Server, Settings};
+
+use larder::proxy::OnFailure;
+use ring::Ring;
+use session::{Forward, Pool};
+use upstream::Upstream;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let file: String = argument(2, "servers.txt".to_owned());
+    let list = fs::read_to_string(&file).map_err(|error| format!("{file}: {error}"))?;
+    let servers = servers::parse(&list).map_err(|problem| format!("{file}: {problem}"))?;
+    let ring = Ring::new(&servers);
+    let port: u16 = argument(1, 0);
+    let upstreams = servers
+        .into_iter()
+        .map(|server| Upstream::new(server.address));
+    let pool = Pool {
+        upstreams: upstreams.collect(),
+        ring,
+        on_failure: argument(3, OnFailure::Error),
+    };
+    let settings = Settings {
+        model: Model::Threads,
+        ..Settings::default()
+    };
+    let server = Server::new(Connections::new())
+        .settings(settings)
+        .listen(
+            Listen::Tcp(format!("127.0.0.1:{port}")),
+            Arc::new(Forward::new(Arc::new(pool))),
+        )
+        .start()?;
+
+    let handle = server.handle();
+    let _watch = signals::watch(move |signal| match signal {
+        Signal::Stop => handle.begin_shutdown(GRACE),
+        Signal::StopNow => process::exit(1),
+        Signal::Reload => {}
+    })?;
+    println!("listening on memcached {}", server.addresses()[0]);
+    server.join();
+    Ok(())
+}
+
+/// The argument at this place, or what stands in for it.
+fn argument<T: std::str::FromStr>(place: usize, default: T) -> T {
+    match env::args().nth(place).map(|text| text.parse()) {
+        None => default,
+        Some(Ok(value)) => value,
+        Some(Err(_)) => {
+            eprintln!("argument {place} does not fit: give [PORT [SERVERS [error|next|miss]]]");
+            process::exit(2);
+        }
+    }
+}
