@@ -7,7 +7,7 @@ use std::time::Duration;
 
 /// Why a request gets an error of the proxy instead of its answer.
 #[derive(Debug)]
-pub(crate) enum Failure {
+pub(crate) enum UpstreamFailure {
     /// Its name has no address, or the lookup failed.
     Unknown(String),
     /// No connection could be made.
@@ -32,12 +32,12 @@ pub(crate) enum Failure {
     Redirected(u8),
 }
 
-impl Failure {
+impl UpstreamFailure {
     /// What an error of the connection comes to. A reset, read or written into, is an end like any other.
-    pub(crate) fn lost(error: io::Error) -> Failure {
+    pub(crate) fn lost(error: io::Error) -> UpstreamFailure {
         match error.kind() {
-            io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => Failure::Closed,
-            _ => Failure::Lost(error),
+            io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => UpstreamFailure::Closed,
+            _ => UpstreamFailure::Lost(error),
         }
     }
 
@@ -49,33 +49,37 @@ impl Failure {
     pub(crate) fn leaves_connection_usable(&self) -> bool {
         matches!(
             self,
-            Failure::Ejected | Failure::Full(_) | Failure::Redirected(_)
+            UpstreamFailure::Ejected | UpstreamFailure::Full(_) | UpstreamFailure::Redirected(_)
         )
     }
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for UpstreamFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Failure::Unknown(why) => write!(f, "has no address: {why}"),
-            Failure::Refused(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            UpstreamFailure::Unknown(why) => write!(f, "has no address: {why}"),
+            UpstreamFailure::Refused(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
                 f.write_str("refused the connection")
             }
-            Failure::Refused(error) => write!(f, "can't be connected to: {error}"),
-            Failure::ConnectDeadline(limit) => {
+            UpstreamFailure::Refused(error) => write!(f, "can't be connected to: {error}"),
+            UpstreamFailure::ConnectDeadline(limit) => {
                 write!(f, "could not be connected to within {limit:?}")
             }
-            Failure::ReadDeadline(limit) => write!(f, "did not answer within {limit:?}"),
-            Failure::Closed => f.write_str("closed the connection before it had answered"),
-            Failure::Lost(error) => write!(f, "lost the connection: {error}"),
-            Failure::Garbage => f.write_str("answered with something that is not the protocol"),
-            Failure::Login(said) => write!(f, "did not let the proxy in: {said}"),
-            Failure::Ejected => f.write_str("is ejected after errors in a row, and being probed"),
-            Failure::Full(limit) => write!(
+            UpstreamFailure::ReadDeadline(limit) => write!(f, "did not answer within {limit:?}"),
+            UpstreamFailure::Closed => f.write_str("closed the connection before it had answered"),
+            UpstreamFailure::Lost(error) => write!(f, "lost the connection: {error}"),
+            UpstreamFailure::Garbage => {
+                f.write_str("answered with something that is not the protocol")
+            }
+            UpstreamFailure::Login(said) => write!(f, "did not let the proxy in: {said}"),
+            UpstreamFailure::Ejected => {
+                f.write_str("is ejected after errors in a row, and being probed")
+            }
+            UpstreamFailure::Full(limit) => write!(
                 f,
                 "can't be given a connection for one client alone: all {limit} are taken"
             ),
-            Failure::Redirected(times) => write!(
+            UpstreamFailure::Redirected(times) => write!(
                 f,
                 "sends the request elsewhere, as {times} have done before: the servers of the \
                  cluster don't agree where it belongs"

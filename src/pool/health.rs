@@ -35,7 +35,7 @@ pub(crate) struct Health {
 
 /// What an error or an answer changed.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Change {
+pub(crate) enum HealthChange {
     Nothing,
     Ejected,
     Back,
@@ -53,31 +53,31 @@ impl Health {
     }
 
     /// An answer has come.
-    pub(crate) fn succeeded(&self) -> Change {
+    pub(crate) fn succeeded(&self) -> HealthChange {
         if self.failures.load(Relaxed) == 0 && !self.is_ejected() {
-            return Change::Nothing;
+            return HealthChange::Nothing;
         }
         self.failures.store(0, Relaxed);
         self.probes.store(0, Relaxed);
         match self.probe_at.swap(0, Relaxed) {
-            0 => Change::Nothing,
-            _ => Change::Back,
+            0 => HealthChange::Nothing,
+            _ => HealthChange::Back,
         }
     }
 
     /// A connection could not be made, or broke while an answer was due. `limit` in a row eject.
-    pub(crate) fn failed(&self, now: u64, limit: u32) -> Change {
+    pub(crate) fn failed(&self, now: u64, limit: u32) -> HealthChange {
         let failures = self.failures.fetch_add(1, Relaxed).saturating_add(1);
         if failures < limit || self.is_ejected() {
-            return Change::Nothing;
+            return HealthChange::Nothing;
         }
         let at = now + pause(0);
         match self.probe_at.compare_exchange(0, at, Relaxed, Relaxed) {
             Ok(_) => {
                 self.ejections.fetch_add(1, Relaxed);
-                Change::Ejected
+                HealthChange::Ejected
             }
-            Err(_) => Change::Nothing,
+            Err(_) => HealthChange::Nothing,
         }
     }
 
@@ -116,17 +116,17 @@ mod tests {
     #[test]
     fn so_many_errors_in_a_row_eject_and_an_answer_starts_the_count_anew() {
         let health = Health::default();
-        assert_eq!(health.failed(1, 3), Change::Nothing);
-        assert_eq!(health.failed(1, 3), Change::Nothing);
-        assert_eq!(health.succeeded(), Change::Nothing);
-        assert_eq!(health.failed(1, 3), Change::Nothing);
-        assert_eq!(health.failed(1, 3), Change::Nothing);
+        assert_eq!(health.failed(1, 3), HealthChange::Nothing);
+        assert_eq!(health.failed(1, 3), HealthChange::Nothing);
+        assert_eq!(health.succeeded(), HealthChange::Nothing);
+        assert_eq!(health.failed(1, 3), HealthChange::Nothing);
+        assert_eq!(health.failed(1, 3), HealthChange::Nothing);
         assert!(!health.is_ejected());
-        assert_eq!(health.failed(1, 3), Change::Ejected);
+        assert_eq!(health.failed(1, 3), HealthChange::Ejected);
         assert!(health.is_ejected());
-        assert_eq!(health.failed(1, 3), Change::Nothing);
+        assert_eq!(health.failed(1, 3), HealthChange::Nothing);
         assert_eq!(health.ejections(), 1);
-        assert_eq!(health.succeeded(), Change::Back);
+        assert_eq!(health.succeeded(), HealthChange::Back);
         assert!(!health.is_ejected());
     }
 

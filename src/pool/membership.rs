@@ -13,11 +13,11 @@ use crate::pool::{Placement, Ring};
 /// changes.
 pub(crate) struct Pool {
     pub(crate) upstreams: Vec<Arc<Upstream>>,
-    places: Places,
+    places: KeyPlacement,
 }
 
 /// What decides where a key belongs.
-enum Places {
+enum KeyPlacement {
     /// `hash_tags` says that of a key with `{…}` in it only what is between them decides.
     Ring { ring: Ring, hash_tags: bool },
     /// The servers of the map are the upstreams, by the same numbers.
@@ -35,7 +35,7 @@ impl Pool {
         let addresses = list.servers().iter().map(|server| &server.address[..]);
         Pool {
             upstreams: upstreams(addresses, before),
-            places: Places::Ring {
+            places: KeyPlacement::Ring {
                 ring: Ring::new(list, placement),
                 hash_tags,
             },
@@ -47,21 +47,21 @@ impl Pool {
         let addresses = map.servers().iter().map(|address| &address[..]);
         Pool {
             upstreams: upstreams(addresses, before),
-            places: Places::Cluster(map),
+            places: KeyPlacement::Cluster(map),
         }
     }
 
     /// The slots, if this is a cluster.
     pub(crate) fn slots(&self) -> Option<&SlotMap> {
         match &self.places {
-            Places::Ring { .. } => None,
-            Places::Cluster(map) => Some(map),
+            KeyPlacement::Ring { .. } => None,
+            KeyPlacement::Cluster(map) => Some(map),
         }
     }
 
     /// Whether this is a cluster.
     pub(crate) fn is_cluster(&self) -> bool {
-        matches!(self.places, Places::Cluster(_))
+        matches!(self.places, KeyPlacement::Cluster(_))
     }
 
     /// The cluster with a correction of its map, if `correct` says that there was something to
@@ -83,8 +83,8 @@ impl Pool {
             return 0;
         }
         let (ring, hash_tags) = match &self.places {
-            Places::Cluster(_) => return self.serves(slot(key)),
-            Places::Ring { ring, hash_tags } => (ring, *hash_tags),
+            KeyPlacement::Cluster(_) => return self.serves(slot(key)),
+            KeyPlacement::Ring { ring, hash_tags } => (ring, *hash_tags),
         };
         let key = if hash_tags { tag(key) } else { key };
         let home = ring.server(key);

@@ -24,12 +24,12 @@ pub mod slots;
 mod tag;
 mod upstream;
 
-pub(crate) use failure::Failure;
-pub(crate) use health::{Change, Health};
+pub(crate) use failure::UpstreamFailure;
+pub(crate) use health::{Health, HealthChange};
 pub(crate) use latency::Latency;
 pub(crate) use membership::Pool;
-pub(crate) use resolve::{Lookup, Resolver};
+pub(crate) use resolve::{ResolvedName, Resolver};
 pub use ring::{Placement, Ring};
-pub use servers::{ListError, Server, ServerList};
+pub use servers::{ListError, PoolServer, ServerList};
 pub use tag::tag;
 pub(crate) use upstream::Upstream;

@@ -16,7 +16,7 @@ use threadpool::ThreadPool;
 const THREADS: usize = 4;
 
 /// An answer, on its way back to the worker that asked.
-pub(crate) struct Lookup {
+pub(crate) struct ResolvedName {
     /// The worker's number for the connection.
     pub(crate) link: usize,
     /// Tells the connection from another that has got the same number since.
@@ -25,13 +25,13 @@ pub(crate) struct Lookup {
 }
 
 /// How a name becomes addresses.
-type Ask = dyn Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync;
+type AddressLookup = dyn Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync;
 
 /// The threads that look names up.
 #[derive(Clone)]
 pub(crate) struct Resolver {
     threads: ThreadPool,
-    ask: Arc<Ask>,
+    ask: Arc<AddressLookup>,
 }
 
 impl Resolver {
@@ -57,13 +57,13 @@ impl Resolver {
         &self,
         name: String,
         (link, serial): (usize, u64),
-        answers: Sender<Lookup>,
+        answers: Sender<ResolvedName>,
         waker: Arc<Waker>,
     ) {
         let ask = Arc::clone(&self.ask);
         self.threads.execute(move || {
             let found = ask(&name);
-            let lookup = Lookup {
+            let lookup = ResolvedName {
                 link,
                 serial,
                 found,

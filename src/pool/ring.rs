@@ -18,7 +18,7 @@
 //! Cost: 40 MD5 digests a server when the ring is made; a lookup is one hash of the key and a binary search.
 
 use crate::pool::hash;
-use crate::pool::{Server, ServerList};
+use crate::pool::{PoolServer, ServerList};
 
 /// MD5 digests that a server of average weight has; each gives four points.
 const DIGESTS: u16 = 40;
@@ -53,7 +53,7 @@ impl Placement {
     }
 
     /// The text that is hashed for a server's points.
-    fn name(self, server: &Server) -> &str {
+    fn name(self, server: &PoolServer) -> &str {
         match self {
             Placement::Ketama => &server.address,
             Placement::Libmemcached | Placement::Twemproxy if server.port() == "11211" => {

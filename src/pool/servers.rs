@@ -7,14 +7,14 @@ use std::str::FromStr;
 
 /// One server of a pool.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Server {
+pub struct PoolServer {
     /// Its host and port as the list has them. The ring hashes this text, so `localhost` and `127.0.0.1` differ.
     pub address: String,
     /// Its share of the keys is its weight over the sum of all weights.
     pub weight: u32,
 }
 
-impl Server {
+impl PoolServer {
     /// The part before the port.
     pub fn host(&self) -> &str {
         self.address
@@ -30,7 +30,7 @@ impl Server {
 
 /// The servers of a pool, in the file's order; at least one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ServerList(Vec<Server>);
+pub struct ServerList(Vec<PoolServer>);
 
 impl ServerList {
     /// A list without servers, for a proxy that forwards nothing.
@@ -39,7 +39,7 @@ impl ServerList {
     }
 
     /// The servers.
-    pub fn servers(&self) -> &[Server] {
+    pub fn servers(&self) -> &[PoolServer] {
         &self.0
     }
 }
@@ -114,7 +114,7 @@ impl FromStr for ServerList {
             if !seen.insert(address) {
                 return Err(error(format!("{address} is listed twice")));
             }
-            servers.push(Server {
+            servers.push(PoolServer {
                 address: address.to_owned(),
                 weight,
             });

@@ -17,7 +17,7 @@ use std::io::{self, ErrorKind};
 use std::sync::Arc;
 
 use crate::protocol::framing::request::{Remainder, RequestFramer};
-use crate::proxy::merge::Merge;
+use crate::proxy::merge::ReplyMerge;
 use crate::proxy::settings::{BACKLOG, PIPELINE};
 use crate::proxy::worker::Pending;
 use crate::server::{Membership, Stream};
@@ -58,7 +58,7 @@ pub(super) struct Slot {
     /// Parts that are not complete.
     left: usize,
     /// Puts the parts together, if there are several.
-    merge: Option<Box<Merge>>,
+    merge: Option<Box<ReplyMerge>>,
 }
 
 /// A client connection as its worker keeps it. The fields are dropped in this order: the socket
@@ -197,7 +197,7 @@ impl Client {
     }
 
     /// Makes place for the answer to a request; its number.
-    pub(super) fn open(&mut self, parts: usize, merge: Option<Merge>) -> u64 {
+    pub(super) fn open(&mut self, parts: usize, merge: Option<ReplyMerge>) -> u64 {
         self.slots.push_back(Slot {
             bytes: Vec::new(),
             left: parts,

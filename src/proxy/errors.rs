@@ -1,6 +1,6 @@
 //! What clients read when the proxy can't do what they ask: errors in the words of their protocol.
 
-use crate::pool::Failure;
+use crate::pool::UpstreamFailure;
 use crate::protocol::framing::reply::ReplyShape;
 use crate::protocol::framing::request::Request;
 use crate::proxy::settings::Protocol;
@@ -58,7 +58,7 @@ pub(super) fn only(request: &Request<'_>) -> Vec<u8> {
 }
 
 /// A failure, with the upstream that it is about.
-pub(super) fn upstream(protocol: Protocol, address: &str, failure: &Failure) -> Vec<u8> {
+pub(super) fn upstream(protocol: Protocol, address: &str, failure: &UpstreamFailure) -> Vec<u8> {
     let text = format!("upstream {address} {failure}");
     // What an upstream said may be part of it: one line it stays.
     let text = text.replace(['\r', '\n'], " ");

@@ -19,7 +19,7 @@ use crate::upstream::{ConnectionState, DATABASES};
 /// connections of its own, so there are no more even where an upstream has more.
 
 /// What is to be done with a command.
-pub(super) enum Said {
+pub(super) enum LocalAnswer {
     /// The answer is written.
     Answer,
     /// The answer is written, and is the last.
@@ -29,19 +29,19 @@ pub(super) enum Said {
 }
 
 /// Answers memcached's commands about the connection or the proxy.
-pub(super) fn memcached(command: Command<'_>, pool: &Pool, out: &mut Vec<u8>) -> Said {
+pub(super) fn memcached(command: Command<'_>, pool: &Pool, out: &mut Vec<u8>) -> LocalAnswer {
     match command {
-        Command::Version => return Said::Forward(ReplyShape::Line),
+        Command::Version => return LocalAnswer::Forward(ReplyShape::Line),
         Command::Stats { words } if pool.is_single() && !words.eq([&b"proxy"[..]]) => {
-            return Said::Forward(ReplyShape::Stats);
+            return LocalAnswer::Forward(ReplyShape::Stats);
         }
         Command::Stats { .. } => stats::memcached(pool, out),
-        Command::Quit => return Said::Close,
+        Command::Quit => return LocalAnswer::Close,
         Command::MetaNoop => out.extend_from_slice(b"MN\r\n"),
         Command::Shutdown => out.extend_from_slice(b"ERROR: shutdown not enabled\r\n"),
         _ => out.extend_from_slice(b"ERROR\r\n"),
     }
-    Said::Answer
+    LocalAnswer::Answer
 }
 
 /// Answers Redis's commands about the connection.
@@ -52,7 +52,7 @@ pub(super) fn resp(
     shared: &Shared,
     pool: &Pool,
     out: &mut Vec<u8>,
-) -> Said {
+) -> LocalAnswer {
     let free = matches!(
         command,
         ConnectionCommand::Auth
@@ -62,7 +62,7 @@ pub(super) fn resp(
     );
     if !client.admitted && !free {
         out.extend_from_slice(NOAUTH);
-        return Said::Answer;
+        return LocalAnswer::Answer;
     }
     let mut reply = Reply::new(out, client.face.resp3, usize::MAX);
     match command {
@@ -70,7 +70,7 @@ pub(super) fn resp(
         ConnectionCommand::Ping if args.len() == 2 => reply.bulk(args.get(1)),
         ConnectionCommand::Quit => {
             reply.ok();
-            return Said::Close;
+            return LocalAnswer::Close;
         }
         ConnectionCommand::Reset => {
             client.face = ConnectionState::default();
@@ -102,9 +102,9 @@ pub(super) fn resp(
             reply.verbatim("txt", &stats::info(pool));
         }
         ConnectionCommand::Info if !pool.is_single() => reply.verbatim("txt", &stats::info(pool)),
-        _ => return Said::Forward(ReplyShape::Resp),
+        _ => return LocalAnswer::Forward(ReplyShape::Resp),
     }
-    Said::Answer
+    LocalAnswer::Answer
 }
 
 const NO_CLUSTER: &str = "ERR This instance has cluster support disabled";

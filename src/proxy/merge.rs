@@ -13,7 +13,7 @@
 //! parts are then at the head of their connections, so that the one whose turn it is can go on.
 //!
 //! Where parts share a connection, as in a cluster, a full part may stand before one that has not begun. There the merge
-//! is [eager](Merge::eager): with a full part the reply begins, and an error that comes later ends the connection. The
+//! is [eager](ReplyMerge::eager): with a full part the reply begins, and an error that comes later ends the connection. The
 //! parts have to be sent in the order of their keys then.
 //!
 //! Cost: the bytes of a part are copied once more than those of a reply that is not divided.
@@ -28,9 +28,9 @@ pub const PART_LIMIT: usize = 64 * 1024;
 
 /// Puts the replies to the parts of one request together.
 #[derive(Debug)]
-pub struct Merge {
+pub struct ReplyMerge {
     join: MergeRule,
-    parts: Vec<Part>,
+    parts: Vec<PartReply>,
     /// The part of each key, in the client's order; for a request to all upstreams each part once.
     order: Vec<u32>,
     /// The keys, where the replies name them.
@@ -42,11 +42,11 @@ pub struct Merge {
     /// The reply may begin before all parts have, and one of them is so full that it has to.
     eager: bool,
     pressed: bool,
-    phase: Phase,
+    phase: MergePhase,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
+enum MergePhase {
     /// Some part has not begun.
     Heads,
     /// The reply is on its way.
@@ -59,14 +59,14 @@ enum Phase {
 
 /// The reply to one part.
 #[derive(Debug)]
-struct Part {
+struct PartReply {
     /// Finds the end of the part's reply.
     whole: ReplyFramer,
     /// Finds the ends of the values in an array.
     value: ReplyFramer,
     /// Bytes of a `VALUE` block that are still to come.
     block: u64,
-    head: Head,
+    head: PartStart,
     /// How many of the keys it was asked for.
     asked: u64,
     /// What has arrived and not been passed on, from `at`.
@@ -77,7 +77,7 @@ struct Part {
 
 /// How a part began.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Head {
+enum PartStart {
     /// It has not.
     Unknown,
     /// With a number: of elements, or the answer itself.
@@ -90,54 +90,54 @@ enum Head {
 
 /// The client has been given a part of a reply that can't be completed; its connection is to be closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Broken;
+pub struct BrokenReply;
 
-impl Merge {
+impl ReplyMerge {
     /// For a `get` of these keys, each of them asked of the part that `order` says.
     pub fn values<'a>(
         parts: usize,
         order: Vec<u32>,
         keys: impl Iterator<Item = &'a [u8]>,
-    ) -> Merge {
-        Merge {
+    ) -> ReplyMerge {
+        ReplyMerge {
             keys: keys.map(<[u8]>::to_vec).collect(),
-            ..Merge::new(MergeRule::Values, ReplyShape::Values, parts, order)
+            ..ReplyMerge::new(MergeRule::Values, ReplyShape::Values, parts, order)
         }
     }
 
     /// For another request whose keys are each in the part that `order` says.
-    pub fn keyed(join: MergeRule, parts: usize, order: Vec<u32>) -> Merge {
-        Merge::new(join, ReplyShape::Resp, parts, order)
+    pub fn keyed(join: MergeRule, parts: usize, order: Vec<u32>) -> ReplyMerge {
+        ReplyMerge::new(join, ReplyShape::Resp, parts, order)
     }
 
     /// For a request that so many upstreams were sent, with replies of this shape.
-    pub fn every(join: MergeRule, shape: ReplyShape, parts: usize) -> Merge {
-        Merge::new(join, shape, parts, (0..parts as u32).collect())
+    pub fn every(join: MergeRule, shape: ReplyShape, parts: usize) -> ReplyMerge {
+        ReplyMerge::new(join, shape, parts, (0..parts as u32).collect())
     }
 
     /// For a request to which there may be no reply before the one that tells the end.
-    pub fn fenced() -> Merge {
-        let mut merge = Merge::new(MergeRule::Fenced, ReplyShape::Fenced, 1, vec![0]);
+    pub fn fenced() -> ReplyMerge {
+        let mut merge = ReplyMerge::new(MergeRule::Fenced, ReplyShape::Fenced, 1, vec![0]);
         merge.parts[0].value = ReplyFramer::new(ReplyShape::Meta);
         merge
     }
 
-    fn new(join: MergeRule, shape: ReplyShape, parts: usize, order: Vec<u32>) -> Merge {
-        let part = || Part {
+    fn new(join: MergeRule, shape: ReplyShape, parts: usize, order: Vec<u32>) -> ReplyMerge {
+        let part = || PartReply {
             whole: ReplyFramer::new(shape),
             value: ReplyFramer::new(ReplyShape::Resp),
             block: 0,
-            head: Head::Unknown,
+            head: PartStart::Unknown,
             asked: 0,
             buffer: Vec::new(),
             at: 0,
             ended: false,
         };
-        let mut parts: Vec<Part> = std::iter::repeat_with(part).take(parts).collect();
+        let mut parts: Vec<PartReply> = std::iter::repeat_with(part).take(parts).collect();
         order
             .iter()
             .for_each(|part| parts[*part as usize].asked += 1);
-        Merge {
+        ReplyMerge {
             join,
             parts,
             order,
@@ -146,13 +146,13 @@ impl Merge {
             begun: 0,
             eager: false,
             pressed: false,
-            phase: Phase::Heads,
+            phase: MergePhase::Heads,
         }
     }
 
     /// Lets an array begin before all parts have, when one of them is full.
-    pub fn eager(self) -> Merge {
-        Merge {
+    pub fn eager(self) -> ReplyMerge {
+        ReplyMerge {
             eager: self.join == MergeRule::Array,
             ..self
         }
@@ -161,7 +161,7 @@ impl Merge {
     /// Takes bytes of a part's reply, and appends to `out` what can go to the client.
     ///
     /// [`FrameState::More`] with fewer bytes used than given means that the part is full: the rest is to be given again when
-    /// another part has gone on. With [`FrameState::Garbage`] the part has failed: tell [`Merge::fail`].
+    /// another part has gone on. With [`FrameState::Garbage`] the part has failed: tell [`ReplyMerge::fail`].
     pub fn feed(&mut self, part: usize, bytes: &[u8], out: &mut Vec<u8>) -> FrameProgress {
         let mut used = 0;
         loop {
@@ -194,15 +194,20 @@ impl Merge {
 
     /// A part's reply does not come, or not all of it; `error` is what the client reads then, with its line end. If too
     /// much has gone to the client already, its connection can only be closed.
-    pub fn fail(&mut self, part: usize, error: &[u8], out: &mut Vec<u8>) -> Result<(), Broken> {
+    pub fn fail(
+        &mut self,
+        part: usize,
+        error: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(), BrokenReply> {
         let this = &mut self.parts[part];
         match self.phase {
-            Phase::Complete | Phase::Broken => {}
+            MergePhase::Complete | MergePhase::Broken => {}
             _ if this.ended => {}
-            Phase::Streaming => return Err(Broken),
-            Phase::Heads => {
-                self.begun += usize::from(this.head == Head::Unknown);
-                this.head = Head::Error(error.to_vec());
+            MergePhase::Streaming => return Err(BrokenReply),
+            MergePhase::Heads => {
+                self.begun += usize::from(this.head == PartStart::Unknown);
+                this.head = PartStart::Error(error.to_vec());
                 this.ended = true;
                 self.pump(out);
             }
@@ -214,8 +219,8 @@ impl Merge {
     /// Nobody was asked for a part: its keys are as if they did not exist. Not for requests that change something.
     pub fn miss(&mut self, part: usize, out: &mut Vec<u8>) {
         let this = &mut self.parts[part];
-        self.begun += usize::from(this.head == Head::Unknown);
-        this.head = Head::Missed;
+        self.begun += usize::from(this.head == PartStart::Unknown);
+        this.head = PartStart::Missed;
         this.ended = true;
         self.pump(out);
     }
@@ -228,17 +233,17 @@ impl Merge {
 
     /// Whether nothing more goes to the client.
     fn is_over(&self) -> bool {
-        matches!(self.phase, Phase::Complete | Phase::Broken)
+        matches!(self.phase, MergePhase::Complete | MergePhase::Broken)
     }
 
     /// Whether the client has part of a reply that can't be completed; its connection is to be closed.
     pub fn is_broken(&self) -> bool {
-        self.phase == Phase::Broken
+        self.phase == MergePhase::Broken
     }
 
     /// Whether the client has its whole reply; parts may still have to be read to their ends.
     pub fn is_complete(&self) -> bool {
-        self.phase == Phase::Complete
+        self.phase == MergePhase::Complete
     }
 }
 

@@ -2,11 +2,11 @@
 //!
 //! ```text
 //!   MGET a b c    a, c ─▶ upstream 0:  MGET a c ──▶ [A, C] ─┐
-//!                    b ─▶ upstream 1:  MGET b   ──▶ [B]    ─┴▶ Merge ──▶ [A, B, C]
+//!                    b ─▶ upstream 1:  MGET b   ──▶ [B]    ─┴▶ ReplyMerge ──▶ [A, B, C]
 //! ```
 
 use crate::protocol::memcached::text::Command;
-use crate::proxy::merge::Merge;
+use crate::proxy::merge::ReplyMerge;
 
 use crate::protocol::framing::request::{MergeRule, Request, RequestKeys, RequestWords};
 use crate::protocol::resp;
@@ -16,11 +16,11 @@ pub(super) enum Division {
     /// All keys belong to this place; the request goes there as it is.
     Whole(usize),
     /// Several requests, and what puts their replies together: the part's number is its index here.
-    Parts(Vec<Part>, Merge),
+    Parts(Vec<RequestPart>, ReplyMerge),
 }
 
 /// The part of a request that goes to one place.
-pub(super) struct Part {
+pub(super) struct RequestPart {
     /// The upstream's number; in a cluster, the slot's.
     pub(super) place: usize,
     /// What it is sent.
@@ -52,14 +52,14 @@ pub(super) fn divide(
     if let [only] = upstreams[..] {
         return Division::Whole(only);
     }
-    let parts = (0..).zip(&upstreams).map(|(part, upstream)| Part {
+    let parts = (0..).zip(&upstreams).map(|(part, upstream)| RequestPart {
         place: *upstream,
         bytes: bytes(request, keys, &order, part),
     });
     let parts = parts.collect();
     let merge = match join {
-        MergeRule::Values => Merge::values(upstreams.len(), order, keys.iter()),
-        join => Merge::keyed(join, upstreams.len(), order),
+        MergeRule::Values => ReplyMerge::values(upstreams.len(), order, keys.iter()),
+        join => ReplyMerge::keyed(join, upstreams.len(), order),
     };
     Division::Parts(parts, merge)
 }
@@ -102,10 +102,10 @@ pub(super) fn divide_by_slot(
         let mut bytes = Vec::new();
         resp::write_request(&mut bytes, words.into_iter());
         let place = usize::from(slot);
-        Part { place, bytes }
+        RequestPart { place, bytes }
     };
-    let parts: Vec<Part> = runs.iter().map(part).collect();
-    let merge = Merge::keyed(join, parts.len(), order).eager();
+    let parts: Vec<RequestPart> = runs.iter().map(part).collect();
+    let merge = ReplyMerge::keyed(join, parts.len(), order).eager();
     Division::Parts(parts, merge)
 }
 

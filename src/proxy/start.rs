@@ -24,14 +24,14 @@ use crate::server::{
 pub struct Proxy {
     settings: Settings,
     servers: ServerList,
-    way: Way,
+    way: PoolSource,
     password: Option<String>,
     front: Option<Arc<invalidate::Front>>,
 }
 
 /// What decides where keys belong.
 #[derive(Clone, Copy)]
-enum Way {
+enum PoolSource {
     /// The ring of all servers. With `tags`, what stands in braces in a key decides.
     Ring { placement: Placement, tags: bool },
     /// The slots of a cluster, to which the servers are the way in.
@@ -45,7 +45,7 @@ impl Proxy {
         Proxy {
             settings,
             servers,
-            way: Way::Ring { placement, tags },
+            way: PoolSource::Ring { placement, tags },
             password: None,
             front: None,
         }
@@ -56,7 +56,7 @@ impl Proxy {
         Proxy {
             settings,
             servers: seeds,
-            way: Way::Cluster,
+            way: PoolSource::Cluster,
             password: None,
             front: None,
         }
@@ -91,16 +91,18 @@ impl Proxy {
         let links = settings.connections.max(1);
         let workers = settings.workers.clamp(1, links);
         let (pool, watch) = match way {
-            Way::Ring { placement, tags } => (Pool::new(&servers, placement, tags, None), None),
-            Way::Cluster => {
+            PoolSource::Ring { placement, tags } => {
+                (Pool::new(&servers, placement, tags, None), None)
+            }
+            PoolSource::Cluster => {
                 let (pool, watch) = first_look(&servers, &settings, password.as_deref());
                 (pool, Some(watch))
             }
         };
         // A cluster may grow.
         let upstreams = match way {
-            Way::Ring { .. } => pool.upstreams.len(),
-            Way::Cluster => 2 * pool.upstreams.len().max(8),
+            PoolSource::Ring { .. } => pool.upstreams.len(),
+            PoolSource::Cluster => 2 * pool.upstreams.len().max(8),
         };
         let files = upstreams * links + settings.detached + 2 * workers;
         let max_connections = settings.max_connections;
@@ -158,7 +160,7 @@ impl Proxy {
 /// Changes a running proxy.
 pub struct Control {
     shared: Arc<Shared>,
-    way: Way,
+    way: PoolSource,
     wakers: Vec<Arc<Waker>>,
 }
 
@@ -172,7 +174,7 @@ impl Control {
     /// under way at those that go are answered by them. A cluster tells its servers itself: it is
     /// only asked for them.
     pub fn replace_servers(&self, servers: &ServerList) {
-        let Way::Ring { placement, tags } = self.way else {
+        let PoolSource::Ring { placement, tags } = self.way else {
             return self.look_again();
         };
         self.shared

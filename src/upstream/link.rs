@@ -20,7 +20,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::pool::slots::Redirect;
-use crate::pool::{Failure, Upstream};
+use crate::pool::{Upstream, UpstreamFailure};
 use crate::protocol::framing::reply::{ReplyFramer, ReplyShape};
 use crate::server::Stream;
 use crate::upstream::ConnectionState;
@@ -301,7 +301,10 @@ impl Link {
     }
 
     /// Begins to connect to the first address that lets us, without waiting for it.
-    pub(crate) fn connect(&mut self, mut addresses: VecDeque<SocketAddr>) -> Result<(), Failure> {
+    pub(crate) fn connect(
+        &mut self,
+        mut addresses: VecDeque<SocketAddr>,
+    ) -> Result<(), UpstreamFailure> {
         let mut refused = None;
         while let Some(address) = addresses.pop_front() {
             match begin(address) {
@@ -314,8 +317,8 @@ impl Link {
             }
         }
         Err(refused.map_or_else(
-            || Failure::Unknown("the name leads nowhere".to_owned()),
-            Failure::Refused,
+            || UpstreamFailure::Unknown("the name leads nowhere".to_owned()),
+            UpstreamFailure::Refused,
         ))
     }
 

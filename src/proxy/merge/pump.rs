@@ -4,10 +4,10 @@ use memchr::memchr;
 
 use crate::protocol::framing::reply::{FrameState, memcached};
 use crate::protocol::framing::request::MergeRule;
-use crate::proxy::merge::{Head, Merge, PART_LIMIT, Part, Phase};
+use crate::proxy::merge::{MergePhase, PART_LIMIT, PartReply, PartStart, ReplyMerge};
 
 /// What was passed on.
-enum Moved {
+enum PartProgress {
     /// All that was wanted.
     All,
     /// What there was; more has to arrive.
@@ -16,18 +16,22 @@ enum Moved {
     Error,
 }
 
-impl Moved {
-    fn when(all: bool) -> Moved {
-        if all { Moved::All } else { Moved::Some }
+impl PartProgress {
+    fn when(all: bool) -> PartProgress {
+        if all {
+            PartProgress::All
+        } else {
+            PartProgress::Some
+        }
     }
 }
 
-impl Merge {
+impl ReplyMerge {
     /// Looks at how a part begins, if that is not known yet, and whether it is full.
     pub(super) fn look(&mut self, part: usize) {
         let over = self.is_over();
         let this = &mut self.parts[part];
-        if !over && this.head == Head::Unknown && this.begin(self.join) {
+        if !over && this.head == PartStart::Unknown && this.begin(self.join) {
             self.begun += 1;
         }
         self.pressed |= self.eager && !self.has_room(part);
@@ -35,13 +39,13 @@ impl Merge {
 
     /// Appends to `out` what can go to the client.
     pub(super) fn pump(&mut self, out: &mut Vec<u8>) {
-        if self.phase == Phase::Heads {
+        if self.phase == MergePhase::Heads {
             if self.begun < self.parts.len() && !self.pressed {
                 return;
             }
             self.heads(out);
         }
-        while self.phase == Phase::Streaming {
+        while self.phase == MergePhase::Streaming {
             let Some(&part) = self.order.get(self.next) else {
                 if self.join == MergeRule::Values {
                     out.extend_from_slice(b"END\r\n");
@@ -51,10 +55,10 @@ impl Merge {
             };
             let part = &mut self.parts[part as usize];
             match part.head {
-                Head::Unknown => return,
+                PartStart::Unknown => return,
                 // Only where the reply has begun before all parts had.
-                Head::Error(_) => return self.end(Phase::Broken),
-                Head::Good(_) | Head::Missed => {}
+                PartStart::Error(_) => return self.end(MergePhase::Broken),
+                PartStart::Good(_) | PartStart::Missed => {}
             }
             let moved = match self.join {
                 MergeRule::Values => part.value_block(&self.keys[self.next], out),
@@ -62,27 +66,29 @@ impl Merge {
                 MergeRule::Concat | MergeRule::Same | MergeRule::Sum => part.all(out),
             };
             match moved {
-                Moved::All => self.next += 1,
-                Moved::Some => return,
-                Moved::Error => self.complete(),
+                PartProgress::All => self.next += 1,
+                PartProgress::Some => return,
+                PartProgress::Error => self.complete(),
             }
         }
     }
 
     /// All parts have begun: what the reply begins with is known.
     fn heads(&mut self, out: &mut Vec<u8>) {
-        self.phase = Phase::Streaming;
+        self.phase = MergePhase::Streaming;
         let in_order = || {
             self.order
                 .iter()
                 .map(|part| &self.parts[*part as usize].head)
         };
-        if let Some(Head::Error(line)) = in_order().find(|head| matches!(head, Head::Error(_))) {
+        if let Some(PartStart::Error(line)) =
+            in_order().find(|head| matches!(head, PartStart::Error(_)))
+        {
             out.extend_from_slice(line);
             return self.complete();
         }
         let sum = self.parts.iter().fold(0u64, |sum, part| match part.head {
-            Head::Good(number) => sum.saturating_add(number),
+            PartStart::Good(number) => sum.saturating_add(number),
             _ => sum,
         });
         let number = |out: &mut Vec<u8>, kind: u8, number: u64| {
@@ -106,10 +112,10 @@ impl Merge {
     }
 
     fn complete(&mut self) {
-        self.end(Phase::Complete);
+        self.end(MergePhase::Complete);
     }
 
-    fn end(&mut self, phase: Phase) {
+    fn end(&mut self, phase: MergePhase) {
         self.phase = phase;
         for part in &mut self.parts {
             part.buffer = Vec::new();
@@ -118,7 +124,7 @@ impl Merge {
     }
 }
 
-impl Part {
+impl PartReply {
     /// Looks at how the part begins; whether that is known.
     fn begin(&mut self, join: MergeRule) -> bool {
         let Some(end) = memchr(b'\n', &self.buffer) else {
@@ -126,7 +132,8 @@ impl Part {
                 return false;
             }
             // Nothing but an error is as long as that.
-            self.head = Head::Error(b"-ERR upstream answered with too long a line\r\n".to_vec());
+            self.head =
+                PartStart::Error(b"-ERR upstream answered with too long a line\r\n".to_vec());
             return true;
         };
         let line = &self.buffer[..=end];
@@ -138,28 +145,30 @@ impl Part {
         };
         self.head = match (join, line[0]) {
             (MergeRule::Values, _) if memcached::is_error(&line[..end - 1]) => {
-                Head::Error(line.to_vec())
+                PartStart::Error(line.to_vec())
             }
-            (MergeRule::Values, _) => Head::Good(0),
-            (MergeRule::Fenced, _) => Head::Good(0),
-            (_, b'-') => Head::Error(line.to_vec()),
+            (MergeRule::Values, _) => PartStart::Good(0),
+            (MergeRule::Fenced, _) => PartStart::Good(0),
+            (_, b'-') => PartStart::Error(line.to_vec()),
             (MergeRule::Same, _) if memcached::is_error(&line[..end - 1]) => {
-                Head::Error(line.to_vec())
+                PartStart::Error(line.to_vec())
             }
-            (MergeRule::Same, _) => Head::Good(0),
+            (MergeRule::Same, _) => PartStart::Good(0),
             (MergeRule::Sum, b':') | (MergeRule::Array | MergeRule::Concat, b'*') => match number()
             {
-                Some(number) if join == MergeRule::Array && number != self.asked => Head::Error(
-                    b"-ERR upstream answered another number of keys than it was asked for\r\n"
-                        .to_vec(),
-                ),
+                Some(number) if join == MergeRule::Array && number != self.asked => {
+                    PartStart::Error(
+                        b"-ERR upstream answered another number of keys than it was asked for\r\n"
+                            .to_vec(),
+                    )
+                }
                 Some(number) => {
                     self.at = end + 1;
-                    Head::Good(number)
+                    PartStart::Good(number)
                 }
-                None => Head::Error(b"-ERR upstream answered no number\r\n".to_vec()),
+                None => PartStart::Error(b"-ERR upstream answered no number\r\n".to_vec()),
             },
-            _ => Head::Error(
+            _ => PartStart::Error(
                 b"-ERR upstream answered something else than was asked for\r\n".to_vec(),
             ),
         };
@@ -167,34 +176,34 @@ impl Part {
     }
 
     /// Passes on the rest of the reply.
-    fn all(&mut self, out: &mut Vec<u8>) -> Moved {
+    fn all(&mut self, out: &mut Vec<u8>) -> PartProgress {
         out.extend_from_slice(&self.buffer[self.at..]);
         self.at = self.buffer.len();
-        Moved::when(self.ended)
+        PartProgress::when(self.ended)
     }
 
     /// Passes on one value of an array.
-    fn element(&mut self, out: &mut Vec<u8>) -> Moved {
-        if self.head == Head::Missed {
+    fn element(&mut self, out: &mut Vec<u8>) -> PartProgress {
+        if self.head == PartStart::Missed {
             out.extend_from_slice(b"$-1\r\n");
-            return Moved::All;
+            return PartProgress::All;
         }
         let rest = &self.buffer[self.at..];
         let progress = self.value.feed(rest);
         out.extend_from_slice(&rest[..progress.used]);
         self.at += progress.used;
-        Moved::when(progress.state == FrameState::Done)
+        PartProgress::when(progress.state == FrameState::Done)
     }
 
     /// Passes on the block of `key`, if the part has one.
-    fn value_block(&mut self, key: &[u8], out: &mut Vec<u8>) -> Moved {
-        if self.head == Head::Missed {
-            return Moved::All;
+    fn value_block(&mut self, key: &[u8], out: &mut Vec<u8>) -> PartProgress {
+        if self.head == PartStart::Missed {
+            return PartProgress::All;
         }
         let rest = &self.buffer[self.at..];
         if self.block == 0 {
             let Some(end) = memchr(b'\n', rest) else {
-                return Moved::Some;
+                return PartProgress::Some;
             };
             let line = &rest[..=end];
             let text = &rest[..end - 1];
@@ -202,10 +211,10 @@ impl Part {
                 Some(value) if value.key == key => self.block = value.length + 2,
                 _ if memcached::is_error(text) => {
                     out.extend_from_slice(line);
-                    return Moved::Error;
+                    return PartProgress::Error;
                 }
                 // The block of a later key, or the end: this one is not there.
-                _ => return Moved::All,
+                _ => return PartProgress::All,
             }
             out.extend_from_slice(line);
             self.at += line.len();
@@ -217,6 +226,6 @@ impl Part {
         out.extend_from_slice(&rest[..taken]);
         self.at += taken;
         self.block -= taken as u64;
-        Moved::when(self.block == 0)
+        PartProgress::when(self.block == 0)
     }
 }

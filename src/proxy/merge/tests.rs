@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 
 /// Feeds the parts' replies by turns, `chunk` bytes at a time, each until it is read; the reply to the client.
-fn join(mut merge: Merge, replies: &[&[u8]], chunk: usize) -> String {
+fn join(mut merge: ReplyMerge, replies: &[&[u8]], chunk: usize) -> String {
     let (mut out, mut at) = (Vec::new(), vec![0; replies.len()]);
     let mut moved = true;
     while moved {
@@ -25,17 +25,17 @@ fn join(mut merge: Merge, replies: &[&[u8]], chunk: usize) -> String {
     String::from_utf8(out).unwrap()
 }
 
-fn keyed(kind: MergeRule, order: &[u32]) -> Merge {
-    Merge::keyed(
+fn keyed(kind: MergeRule, order: &[u32]) -> ReplyMerge {
+    ReplyMerge::keyed(
         kind,
         *order.iter().max().unwrap() as usize + 1,
         order.to_vec(),
     )
 }
 
-fn values(keys: &[&str], order: &[u32]) -> Merge {
+fn values(keys: &[&str], order: &[u32]) -> ReplyMerge {
     let keys = keys.iter().map(|key| key.as_bytes());
-    Merge::values(
+    ReplyMerge::values(
         *order.iter().max().unwrap() as usize + 1,
         order.to_vec(),
         keys,
@@ -77,13 +77,13 @@ fn replies_come_in_the_order_of_the_keys_however_they_arrive() {
             "+OK\r\n"
         );
         let replies: [&[u8]; 2] = [b"$2\r\nab\r\n", b"$2\r\nab\r\n"];
-        let merge = Merge::every(MergeRule::Same, ReplyShape::Resp, 2);
+        let merge = ReplyMerge::every(MergeRule::Same, ReplyShape::Resp, 2);
         assert_eq!(join(merge, &replies, chunk), "$2\r\nab\r\n");
         let replies: [&[u8]; 2] = [b"*1\r\n$1\r\na\r\n", b"*0\r\n"];
-        let merge = Merge::every(MergeRule::Concat, ReplyShape::Resp, 2);
+        let merge = ReplyMerge::every(MergeRule::Concat, ReplyShape::Resp, 2);
         assert_eq!(join(merge, &replies, chunk), "*1\r\n$1\r\na\r\n");
         let replies: [&[u8]; 2] = [b"OK\r\n", b"OK\r\n"];
-        let merge = Merge::every(MergeRule::Same, ReplyShape::Line, 2);
+        let merge = ReplyMerge::every(MergeRule::Same, ReplyShape::Line, 2);
         assert_eq!(join(merge, &replies, chunk), "OK\r\n");
     }
 }
@@ -147,7 +147,7 @@ fn a_part_that_fails_is_told_as_long_as_nothing_has_gone_out() {
     merge.feed(0, b"*1\r\n:1\r\n", &mut out);
     merge.feed(1, b"*1\r\n$9\r\n", &mut out);
     assert_eq!(merge.fail(0, b"-ERR\r\n", &mut out), Ok(()), "it had ended");
-    assert_eq!(merge.fail(1, b"-ERR\r\n", &mut out), Err(Broken));
+    assert_eq!(merge.fail(1, b"-ERR\r\n", &mut out), Err(BrokenReply));
 }
 
 #[test]
@@ -199,7 +199,7 @@ fn the_reply_that_tells_the_end_is_kept_from_the_client() {
     ] {
         for chunk in 1..replies.len() {
             assert_eq!(
-                join(Merge::fenced(), &[replies.as_bytes()], chunk),
+                join(ReplyMerge::fenced(), &[replies.as_bytes()], chunk),
                 expected
             );
         }

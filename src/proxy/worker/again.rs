@@ -15,7 +15,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use crate::pool::{Failure, Upstream};
+use crate::pool::{Upstream, UpstreamFailure};
 use crate::protocol::framing::reply::ReplyShape;
 use crate::protocol::framing::request::{RequestBuffers, RequestFrame, RequestFramer, Route};
 use crate::proxy::settings::{OnFailure, Protocol};
@@ -24,8 +24,9 @@ use crate::upstream::{Kept, Link, Owner, Purpose, Waiting};
 
 impl Worker {
     /// The requests of a link that may be sent again; of the others the entries are empty.
-    pub(super) fn repeatable(link: &mut Link, failure: &Failure) -> Kept {
-        let broken = link.is_up() && matches!(failure, Failure::Closed | Failure::Lost(_));
+    pub(super) fn repeatable(link: &mut Link, failure: &UpstreamFailure) -> Kept {
+        let broken =
+            link.is_up() && matches!(failure, UpstreamFailure::Closed | UpstreamFailure::Lost(_));
         let shared = matches!(link.purpose, Purpose::Shared(..));
         let begun = link.framer.is_some() || link.framed.is_some() || !link.held.is_empty();
         let mut kept = match broken && shared {

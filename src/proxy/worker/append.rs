@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use crate::pool::slots::slot;
-use crate::pool::{Failure, Upstream};
+use crate::pool::{Upstream, UpstreamFailure};
 use crate::protocol::framing::reply::ReplyShape;
 use crate::protocol::framing::request::{MergeRule, MetaForm, Request, RequestKeys};
 use crate::proxy::errors;
-use crate::proxy::merge::Merge;
+use crate::proxy::merge::ReplyMerge;
 use crate::proxy::settings::OnFailure;
 use crate::proxy::split::{Division, divide, divide_by_slot};
 use crate::proxy::worker::gather::Fate;
@@ -93,7 +93,7 @@ impl Worker {
     pub(super) fn every(&mut self, key: usize, request: &Request<'_>, join: MergeRule) -> Fate {
         let count = self.pool.upstreams.len();
         let parts: Vec<(usize, &[u8])> = (0..count).map(|n| (n, request.bytes)).collect();
-        let merge = Merge::every(join, request.shape, count);
+        let merge = ReplyMerge::every(join, request.shape, count);
         self.parts(key, &parts, request.shape, merge, false)
     }
 
@@ -104,7 +104,7 @@ impl Worker {
         key: usize,
         parts: &[(usize, &[u8])],
         shape: ReplyShape,
-        merge: Merge,
+        merge: ReplyMerge,
         safe: bool,
     ) -> Fate {
         let (face, id) = (self.clients[key].face, self.clients[key].id);
@@ -133,7 +133,7 @@ impl Worker {
                 if quiet {
                     continue;
                 }
-                let error = self.error(&upstream, &Failure::Ejected);
+                let error = self.error(&upstream, &UpstreamFailure::Ejected);
                 let client = &mut self.clients[key];
                 if safe && self.shared.settings.on_failure == OnFailure::Miss {
                     client.miss(sequence, part);
@@ -165,7 +165,7 @@ impl Worker {
         match miss {
             Some(miss) => self.answer(key, miss),
             None => {
-                let error = self.error(upstream, &Failure::Ejected);
+                let error = self.error(upstream, &UpstreamFailure::Ejected);
                 self.answer(key, error)
             }
         }

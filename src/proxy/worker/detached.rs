@@ -15,7 +15,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use crate::pool::Failure;
+use crate::pool::UpstreamFailure;
 use crate::protocol::framing::reply::ReplyShape;
 use crate::protocol::framing::request::{
     DedicatedReason, LargeRequest, MetaForm, Remainder, Request, RequestKeys, Route,
@@ -23,7 +23,7 @@ use crate::protocol::framing::request::{
 use crate::protocol::memcached::text::reply;
 use crate::proxy::client::Own;
 use crate::proxy::errors;
-use crate::proxy::merge::Merge;
+use crate::proxy::merge::ReplyMerge;
 use crate::proxy::worker::gather::Fate;
 use crate::proxy::worker::meta::FENCE;
 use crate::proxy::worker::{Worker, mark};
@@ -111,7 +111,7 @@ impl Worker {
         if self.shared.detached.fetch_add(1, Relaxed) >= limit {
             self.shared.detached.fetch_sub(1, Relaxed);
             upstream.counters.errors.fetch_add(1, Relaxed);
-            let error = self.error(&upstream, &Failure::Full(limit));
+            let error = self.error(&upstream, &UpstreamFailure::Full(limit));
             return Err(self.answer(key, error));
         }
         let link = self.open_link(upstream, Purpose::Own { key, id }, face);
@@ -269,7 +269,7 @@ impl Worker {
         self.links[link].keeps = false;
         let sequence = match large.shape {
             ReplyShape::Nothing => 0,
-            _ => client.open(1, quiet.then(Merge::fenced)),
+            _ => client.open(1, quiet.then(ReplyMerge::fenced)),
         };
         self.push(link, key, sequence, 0, b"", large.shape);
         Fate::Taken

@@ -6,7 +6,7 @@ use std::os::fd::AsRawFd;
 
 use mio::unix::SourceFd;
 
-use crate::pool::Failure;
+use crate::pool::UpstreamFailure;
 use crate::proxy::worker::{Worker, mark, queue, scatter};
 
 impl Worker {
@@ -21,7 +21,7 @@ impl Worker {
             };
             link.dirty = false;
             match link.flush() {
-                Err(error) => self.fail_link(key, Failure::lost(error)),
+                Err(error) => self.fail_link(key, UpstreamFailure::lost(error)),
                 Ok(sent) => {
                     if sent {
                         link.since = self.now;

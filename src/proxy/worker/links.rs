@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use mio::unix::SourceFd;
 
-use crate::pool::{Change, Failure, Lookup, Upstream};
+use crate::pool::{HealthChange, ResolvedName, Upstream, UpstreamFailure};
 use crate::protocol::framing::reply::ReplyShape;
 use crate::protocol::resp;
 use crate::proxy::errors;
@@ -49,7 +49,7 @@ impl Worker {
         key
     }
 
-    pub(super) fn resolved(&mut self, lookup: Lookup) {
+    pub(super) fn resolved(&mut self, lookup: ResolvedName) {
         let waits = self.links.get(lookup.link).is_some_and(|link| {
             link.serial == lookup.serial && matches!(link.stage, Stage::Resolving)
         });
@@ -58,14 +58,16 @@ impl Worker {
         }
         match lookup.found {
             Ok(addresses) => self.connect(lookup.link, addresses.into()),
-            Err(error) => self.fail_link(lookup.link, Failure::Unknown(error.to_string())),
+            Err(error) => self.fail_link(lookup.link, UpstreamFailure::Unknown(error.to_string())),
         }
     }
 
     pub(super) fn connect(&mut self, key: usize, addresses: VecDeque<SocketAddr>) {
         let link = &mut self.links[key];
         let begun = link.connect(addresses).and_then(|()| match &link.stream {
-            Some(stream) => register(&self.poll, stream, link_token(key)).map_err(Failure::Refused),
+            Some(stream) => {
+                register(&self.poll, stream, link_token(key)).map_err(UpstreamFailure::Refused)
+            }
             None => Ok(()),
         });
         if let Err(failure) = begun {
@@ -93,7 +95,7 @@ impl Worker {
             link.stream = None;
             (link.writable, link.fin) = (false, false);
             if rest.is_empty() {
-                self.fail_link(key, Failure::Refused(error));
+                self.fail_link(key, UpstreamFailure::Refused(error));
             } else {
                 self.connect(key, rest);
             }
@@ -111,7 +113,7 @@ impl Worker {
 
     /// The end of a link on which something went wrong: everyone who waits for an answer gets an
     /// error, but for requests that may be sent again.
-    pub(super) fn fail_link(&mut self, key: usize, failure: Failure) {
+    pub(super) fn fail_link(&mut self, key: usize, failure: UpstreamFailure) {
         let Some(mut link) = self.links.try_remove(key) else {
             return;
         };
@@ -123,7 +125,7 @@ impl Worker {
         let waiters = std::mem::take(&mut link.waiters);
         let idle = !link.is_waiting();
         // A database that isn't there was the choice of a client, and says nothing of the upstream.
-        let chosen = matches!(failure, Failure::Login(_))
+        let chosen = matches!(failure, UpstreamFailure::Login(_))
             && match link.purpose {
                 Purpose::Shared(face, _) => face != ConnectionState::default(),
                 Purpose::Own { .. } => true,
@@ -139,7 +141,7 @@ impl Worker {
             let limit = self.shared.settings.failures;
             let probing = upstream.health.is_ejected();
             match upstream.health.failed(self.now, limit) {
-                Change::Ejected => log::warn!(
+                HealthChange::Ejected => log::warn!(
                     "upstream {} {failure}; ejected after {limit} errors in a row, probed until it \
                      is back",
                     upstream.address

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use crate::protocol::framing::reply::ReplyShape;
 use crate::protocol::framing::request::{MetaForm, Request};
 use crate::protocol::memcached::text::reply;
-use crate::proxy::merge::Merge;
+use crate::proxy::merge::ReplyMerge;
 use crate::proxy::worker::gather::Fate;
 use crate::proxy::worker::{Worker, mark, queue};
 use crate::upstream::{Knows, Owner, Waiting};
@@ -44,7 +44,7 @@ impl Worker {
             }
         }
         let quiet = request.meta.is_quiet();
-        let sequence = self.clients[key].open(1, quiet.then(Merge::fenced));
+        let sequence = self.clients[key].open(1, quiet.then(ReplyMerge::fenced));
         self.push(link, key, sequence, 0, request.bytes, request.shape);
         self.keep_request(link, request.bytes, request.shape, request.repeat_safe);
         if quiet {

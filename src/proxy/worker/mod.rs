@@ -58,7 +58,7 @@ use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
 
 use crate::pool::Pool;
-use crate::pool::{Failure, Lookup};
+use crate::pool::{ResolvedName, UpstreamFailure};
 use crate::protocol::framing::request::RequestBuffers;
 use crate::proxy::client::Client;
 use crate::proxy::settings::SWEEP_MS;
@@ -87,7 +87,7 @@ type Lane = (u64, ConnectionState, usize);
 pub(super) struct Worker {
     poll: Poll,
     inbox: WorkerInbox,
-    answers: (Sender<Lookup>, Receiver<Lookup>),
+    answers: (Sender<ResolvedName>, Receiver<ResolvedName>),
     shared: Arc<Shared>,
     connections: Arc<Connections>,
     index: usize,
@@ -108,7 +108,7 @@ pub(super) struct Worker {
     /// Clients that have not taken all that was sent.
     slow: Vec<usize>,
     /// Links that could not even begin to connect.
-    refused: Vec<(usize, Failure)>,
+    refused: Vec<(usize, UpstreamFailure)>,
     /// Links that hold bytes back.
     held: Vec<usize>,
     buffer: Vec<u8>,

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use crate::pool::slots::{Redirect, SlotMap};
-use crate::pool::{Change, Failure, Upstream};
+use crate::pool::{HealthChange, Upstream, UpstreamFailure};
 use crate::protocol::framing::reply::ReplyShape;
 use crate::protocol::resp;
 use crate::proxy::errors;
@@ -47,7 +47,7 @@ impl Worker {
         let upstream = Arc::clone(&link.upstream);
         let (purpose, serial) = (link.purpose, link.serial);
         upstream.counters.redirects.fetch_add(1, Relaxed);
-        if upstream.health.succeeded() == Change::Back {
+        if upstream.health.succeeded() == HealthChange::Back {
             log::info!("upstream {}: back", upstream.address);
         }
         let target = redirect.target(&upstream.address);
@@ -61,10 +61,14 @@ impl Worker {
             self.wake_waiters(key);
         }
         if waiting.hops >= HOPS {
-            return self.refuse(&waiting, &upstream, &Failure::Redirected(HOPS));
+            return self.refuse(&waiting, &upstream, &UpstreamFailure::Redirected(HOPS));
         }
         let Some(number) = self.learn(redirect, &target) else {
-            return self.refuse(&waiting, &upstream, &Failure::Redirected(waiting.hops));
+            return self.refuse(
+                &waiting,
+                &upstream,
+                &UpstreamFailure::Redirected(waiting.hops),
+            );
         };
         let Some(request) = request else {
             // It was streamed.
@@ -72,7 +76,7 @@ impl Worker {
         };
         let to = Arc::clone(&self.pool.upstreams[number]);
         if to.health.is_ejected() {
-            return self.refuse(&waiting, &to, &Failure::Ejected);
+            return self.refuse(&waiting, &to, &UpstreamFailure::Ejected);
         }
         let link = match purpose {
             Purpose::Probe => return,
@@ -162,7 +166,7 @@ impl Worker {
         Some(link)
     }
 
-    fn refuse(&mut self, waiting: &Waiting, upstream: &Upstream, failure: &Failure) {
+    fn refuse(&mut self, waiting: &Waiting, upstream: &Upstream, failure: &UpstreamFailure) {
         upstream.counters.errors.fetch_add(1, Relaxed);
         let error = self.error(upstream, failure);
         self.say(waiting, &error);

@@ -1,10 +1,10 @@
 //! Where a request goes: what its route says, over a link or answered by the proxy.
 
 use crate::pool::slots::slot;
-use crate::pool::{Failure, Upstream};
+use crate::pool::{Upstream, UpstreamFailure};
 use crate::protocol::framing::request::{LocalCommand, Request, RequestKeys, Route};
 use crate::proxy::errors;
-use crate::proxy::local::{self, Said};
+use crate::proxy::local::{self, LocalAnswer};
 use crate::proxy::settings::OnFailure;
 use crate::proxy::worker::gather::Fate;
 use crate::proxy::worker::{Worker, mark};
@@ -100,15 +100,15 @@ impl Worker {
             LocalCommand::Memcached(command) => local::memcached(command, &self.pool, &mut out),
         };
         match said {
-            Said::Answer => self.answer(key, &out),
-            Said::Close => {
+            LocalAnswer::Answer => self.answer(key, &out),
+            LocalAnswer::Close => {
                 self.clients[key].closing = true;
                 self.answer(key, &out)
             }
-            Said::Forward(_) if self.pool.upstreams.is_empty() => {
+            LocalAnswer::Forward(_) if self.pool.upstreams.is_empty() => {
                 self.answer(key, errors::refused(self.shared.settings.protocol))
             }
-            Said::Forward(shape) => {
+            LocalAnswer::Forward(shape) => {
                 let number = self.pool.any();
                 self.forward_as(key, number, request, shape, None)
             }
@@ -122,7 +122,7 @@ impl Worker {
         Fate::Taken
     }
 
-    pub(super) fn error(&self, upstream: &Upstream, failure: &Failure) -> Vec<u8> {
+    pub(super) fn error(&self, upstream: &Upstream, failure: &UpstreamFailure) -> Vec<u8> {
         errors::upstream(self.shared.settings.protocol, &upstream.address, failure)
     }
 }

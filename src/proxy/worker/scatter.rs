@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use slab::Slab;
 
-use crate::pool::{Change, Failure};
+use crate::pool::{HealthChange, UpstreamFailure};
 use crate::protocol::framing::reply::{FrameState, ReplyFramer};
 use crate::proxy::client::Client;
 use crate::proxy::settings::BACKLOG;
@@ -57,8 +57,8 @@ impl Worker {
                 (link.readable, link.fin) = (false, false);
                 return;
             }
-            Err(error) => return self.fail_link(key, Failure::lost(error)),
-            Ok(0) => return self.fail_link(key, Failure::Closed),
+            Err(error) => return self.fail_link(key, UpstreamFailure::lost(error)),
+            Ok(0) => return self.fail_link(key, UpstreamFailure::Closed),
             Ok(n) => n,
         };
         link.readable = n == self.buffer.len() || link.fin;
@@ -87,7 +87,7 @@ impl Worker {
     }
 
     /// Gives bytes to those whose answers they are; how many found a taker.
-    fn deliver(&mut self, key: usize, bytes: &[u8]) -> Result<usize, Failure> {
+    fn deliver(&mut self, key: usize, bytes: &[u8]) -> Result<usize, UpstreamFailure> {
         let serial = self.links.get(key).map(|link| link.serial);
         let mut at = 0;
         while at < bytes.len() {
@@ -108,10 +108,10 @@ impl Worker {
             }
             let Some((owner, shape)) = front else {
                 let Purpose::Own { key, id } = link.purpose else {
-                    return Err(Failure::Garbage);
+                    return Err(UpstreamFailure::Garbage);
                 };
                 if !link.raw {
-                    return Err(Failure::Garbage);
+                    return Err(UpstreamFailure::Garbage);
                 }
                 link.since = self.now;
                 if let Some(client) = self.clients.get_mut(key).filter(|c| c.id == id) {
@@ -127,7 +127,7 @@ impl Worker {
                     let framer = link.framer.get_or_insert_with(|| ReplyFramer::new(shape));
                     let progress = framer.feed(&bytes[at..]);
                     match progress.state {
-                        FrameState::Garbage => return Err(Failure::Garbage),
+                        FrameState::Garbage => return Err(UpstreamFailure::Garbage),
                         state => (progress.used, state == FrameState::Done),
                     }
                 }
@@ -160,7 +160,7 @@ impl Worker {
             let taken = match owner {
                 Owner::Proxy if done && refused && !push => {
                     let said = String::from_utf8_lossy(piece);
-                    return Err(Failure::Login(
+                    return Err(UpstreamFailure::Login(
                         said.trim_start_matches('-').trim().to_owned(),
                     ));
                 }
@@ -219,7 +219,7 @@ impl Worker {
         let last_of_probe = link.purpose == Purpose::Probe && link.queue.is_empty();
         // What lets the proxy in says nothing yet about whether requests are answered.
         if (waiting.owner != Owner::Proxy || last_of_probe)
-            && upstream.health.succeeded() == Change::Back
+            && upstream.health.succeeded() == HealthChange::Back
         {
             log::info!("upstream {}: back", upstream.address);
         }

@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind};
 use std::time::Duration;
 
-use crate::pool::Failure;
+use crate::pool::UpstreamFailure;
 use crate::proxy::settings::{RARE_IDLE_MS, SWEEP_MS};
 use crate::proxy::worker::Worker;
 use crate::upstream::ConnectionState;
@@ -72,17 +72,17 @@ impl Worker {
     fn fail_late_links(&mut self) {
         let settings = &self.shared.settings;
         let (connect, read) = (settings.connect_timeout, settings.read_timeout);
-        let late: Vec<(usize, Failure)> = self
+        let late: Vec<(usize, UpstreamFailure)> = self
             .links
             .iter()
             .filter_map(|(key, link)| {
                 if !link.is_up() {
                     self.is_late(link.since, connect)
-                        .then_some((key, Failure::ConnectDeadline(connect)))
+                        .then_some((key, UpstreamFailure::ConnectDeadline(connect)))
                 } else {
                     let due = link.is_waiting() && !link.patient && link.held.is_empty();
                     (due && self.is_late(link.since, read))
-                        .then_some((key, Failure::ReadDeadline(read)))
+                        .then_some((key, UpstreamFailure::ReadDeadline(read)))
                 }
             })
             .collect();
