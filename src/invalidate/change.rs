@@ -1,10 +1,8 @@
 //! What clients report, on its way from their worker to the recorder, and the answer on its way back.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
-use crossbeam_channel::Sender;
-use mio::Waker;
+use crate::proxy::{AnswerSender, LaterAnswer, Protocol};
 
 /// A value that a target is to have instead of the old one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,55 +35,43 @@ impl Change {
     }
 }
 
-/// Who is to be answered when a change is recorded.
-#[derive(Debug)]
-pub(crate) struct Ticket {
-    /// The worker's number for the client, and the client's own.
-    pub(crate) client: (usize, u64),
-    /// Which of its requests.
-    pub(crate) sequence: u64,
-    pub(crate) reply: Cow<'static, [u8]>,
-}
-
 /// What a worker hands over at once. All of it is recorded in the same transaction.
 #[derive(Debug)]
 pub(crate) struct Batch {
     pub(crate) changes: Vec<Change>,
-    pub(crate) tickets: Vec<Ticket>,
+    /// The answers of clients when the changes are recorded.
+    pub(crate) answers: Vec<LaterAnswer>,
     /// Changes whose clients want no answer.
     pub(crate) quiet: usize,
     pub(crate) bytes: usize,
-    pub(crate) door: Door,
+    /// What the clients speak.
+    pub(crate) protocol: Protocol,
+    pub(crate) sender: AnswerSender,
 }
 
-/// Answers to the requests of a worker's clients.
-#[derive(Debug)]
-pub(crate) struct Answers {
-    pub(crate) tickets: Vec<Ticket>,
-    /// Why nothing was recorded.
-    pub(crate) failure: Option<Arc<str>>,
-}
-
-/// How a worker is answered.
-#[derive(Debug, Clone)]
-pub(crate) struct Door {
-    pub(crate) answers: Sender<Answers>,
-    pub(crate) waker: Arc<Waker>,
-}
-
-impl Door {
-    /// Has the worker answer its clients.
-    pub(crate) fn answer(&self, tickets: Vec<Ticket>, failure: Option<Arc<str>>) {
-        if tickets.is_empty() {
-            return;
+impl Batch {
+    pub(crate) fn new(protocol: Protocol, sender: AnswerSender) -> Batch {
+        Batch {
+            changes: Vec::new(),
+            answers: Vec::new(),
+            quiet: 0,
+            bytes: 0,
+            protocol,
+            sender,
         }
-        // A worker that has ended has no clients.
-        if self.answers.send(Answers { tickets, failure }).is_ok()
-            && let Err(error) = self.waker.wake()
-        {
-            log::error!(
-                "could not wake a worker: {error}; it answers when one of its clients sends"
-            );
+    }
+
+    /// Has the clients answered: that their changes are recorded, or why none of them is.
+    pub(crate) fn answer(mut self, failure: Option<&str>) {
+        if let Some(text) = failure {
+            let error = match self.protocol {
+                Protocol::Memcached => format!("SERVER_ERROR {text}\r\n"),
+                Protocol::Resp => format!("-ERR {text}\r\n"),
+            };
+            for answer in &mut self.answers {
+                answer.bytes = Cow::Owned(error.clone().into_bytes());
+            }
         }
+        self.sender.send(self.answers);
     }
 }

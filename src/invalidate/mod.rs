@@ -19,6 +19,7 @@
 //! upstream. Memory is bounded: the spool's cache, and some megabytes of channels.
 
 mod change;
+mod collect;
 mod front;
 mod lane;
 mod recorder;
@@ -30,9 +31,5 @@ mod target;
 mod upstreams;
 mod wire;
 
-pub(super) use change::{Answers, Batch, Change, Door, Ticket};
-pub(super) use front::{Front, Meaning, too_large};
-pub(super) use recorder::Message;
-pub(super) use settings::{BATCH, BATCH_BYTES};
 pub use settings::{Durability, Forget, Kind, Mode, Reads, Settings, Target};
 pub use start::{Control, Invalidate, Running, inspect};

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Sender, bounded};
 
+use crate::invalidate::collect::ChangeListener;
 use crate::invalidate::front::Front;
 use crate::invalidate::recorder::{Message, Recorder};
 use crate::invalidate::settings::{Durability, Forget, INBOX, Kind, Reads, Settings, Target};
@@ -96,7 +97,7 @@ impl Invalidate {
             };
             let door = Proxy::new(door, servers, placement)
                 .password(password)
-                .recorder(Arc::new(front));
+                .interceptor(Arc::new(ChangeListener::new(front, protocol)));
             let (door, control) = door.start(listen).map_err(|error| error.to_string())?;
             running.doors.push((protocol, door));
             if forwards {

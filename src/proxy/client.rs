@@ -196,14 +196,20 @@ impl Client {
         self.generation == usize::MAX && self.is_waiting()
     }
 
+    /// The number that [`Client::open`] gives next.
+    pub(super) fn next_sequence(&self) -> u64 {
+        self.first + self.slots.len() as u64
+    }
+
     /// Makes place for the answer to a request; its number.
     pub(super) fn open(&mut self, parts: usize, merge: Option<ReplyMerge>) -> u64 {
+        let sequence = self.next_sequence();
         self.slots.push_back(Slot {
             bytes: Vec::new(),
             left: parts,
             merge: merge.map(Box::new),
         });
-        self.first + self.slots.len() as u64 - 1
+        sequence
     }
 
     /// An answer that the proxy gives, behind those that are due before it.

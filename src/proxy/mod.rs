@@ -9,11 +9,12 @@
 //! [`framing`](crate::protocol::framing) cuts what clients send and what servers answer, [`pool`](crate::pool) says
 //! where each key belongs. `split` divides a request among several servers and [`merge`] makes one reply of theirs.
 //! `worker` is the thread that does all this, `client` what it keeps of each client, `cluster` learns the slots of a
-//! Redis Cluster.
+//! Redis Cluster, `intercept` is the seam for what answers requests in place of an upstream.
 
 mod client;
 mod cluster;
 mod errors;
+mod intercept;
 mod local;
 pub mod merge;
 mod settings;
@@ -23,5 +24,8 @@ mod start;
 mod stats;
 mod worker;
 
+pub(crate) use intercept::{
+    AnswerSender, Intercepted, Interceptor, LaterAnswer, Ticket, WorkerInterceptor,
+};
 pub use settings::{OnFailure, Protocol, Settings};
 pub use start::{Control, Proxy};

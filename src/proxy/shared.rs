@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crossbeam_channel::Sender;
 
-use crate::invalidate::Front;
 use crate::pool::Pool;
 use crate::pool::Resolver;
+use crate::proxy::intercept::Interceptor;
 use crate::proxy::settings::Settings;
 use crate::server::Connections;
 
@@ -18,8 +18,8 @@ pub(super) struct Shared {
     pub(super) password: Option<String>,
     /// The clients, of all workers.
     pub(super) connections: Arc<Connections>,
-    /// Where writes go that are recorded in place of being forwarded.
-    pub(super) front: Option<Arc<Front>>,
+    /// Answers requests in place of the upstreams.
+    pub(super) interceptor: Option<Arc<dyn Interceptor>>,
     /// The pool, and how often it has changed.
     pool: Mutex<(usize, Arc<Pool>)>,
     /// The same count, to be looked at without the lock.
@@ -37,14 +37,14 @@ impl Shared {
         password: Option<String>,
         pool: Pool,
         connections: Arc<Connections>,
-        front: Option<Arc<Front>>,
+        interceptor: Option<Arc<dyn Interceptor>>,
         bell: Option<Sender<()>>,
     ) -> Shared {
         Shared {
             settings,
             password,
             connections,
-            front,
+            interceptor,
             pool: Mutex::new((0, Arc::new(pool))),
             generation: AtomicUsize::new(0),
             resolver: Resolver::new(),

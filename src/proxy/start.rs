@@ -6,12 +6,12 @@ use std::thread;
 
 use mio::Waker;
 
-use crate::invalidate;
 use crate::pool::Placement;
 use crate::pool::Pool;
 use crate::pool::ServerList;
 use crate::pool::slots::SlotMap;
 use crate::proxy::cluster::Watch;
+use crate::proxy::intercept::Interceptor;
 use crate::proxy::settings::{Protocol, Settings};
 use crate::proxy::shared::Shared;
 use crate::proxy::worker::Worker;
@@ -26,7 +26,7 @@ pub struct Proxy {
     servers: ServerList,
     way: PoolSource,
     password: Option<String>,
-    front: Option<Arc<invalidate::Front>>,
+    interceptor: Option<Arc<dyn Interceptor>>,
 }
 
 /// What decides where keys belong.
@@ -47,7 +47,7 @@ impl Proxy {
             servers,
             way: PoolSource::Ring { placement, tags },
             password: None,
-            front: None,
+            interceptor: None,
         }
     }
 
@@ -58,7 +58,7 @@ impl Proxy {
             servers: seeds,
             way: PoolSource::Cluster,
             password: None,
-            front: None,
+            interceptor: None,
         }
     }
 
@@ -68,9 +68,9 @@ impl Proxy {
         self
     }
 
-    /// Writes are recorded in place of being forwarded.
-    pub(crate) fn recorder(mut self, front: Arc<invalidate::Front>) -> Proxy {
-        self.front = Some(front);
+    /// Requests are offered to this before they are forwarded.
+    pub(crate) fn interceptor(mut self, interceptor: Arc<dyn Interceptor>) -> Proxy {
+        self.interceptor = Some(interceptor);
         self
     }
 
@@ -85,7 +85,7 @@ impl Proxy {
             servers,
             way,
             password,
-            front,
+            interceptor,
         } = self;
         let protocol = settings.protocol;
         let links = settings.connections.max(1);
@@ -114,7 +114,7 @@ impl Proxy {
             password,
             pool,
             Arc::clone(&connections),
-            front,
+            interceptor,
             ring,
         );
         let shared = Arc::new(shared);

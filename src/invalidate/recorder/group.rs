@@ -118,7 +118,7 @@ impl Recorder {
                 for id in ready {
                     self.tell(id, Go::Wait);
                 }
-                self.answer(batches, Some(error.to_string().into()));
+                self.answer(batches, Some(error.to_string()));
             }
         }
     }
@@ -458,7 +458,7 @@ impl Recorder {
     }
 
     /// Has the workers answer their clients.
-    fn answer(&self, batches: Vec<Batch>, failure: Option<Arc<str>>) {
+    fn answer(&self, batches: Vec<Batch>, failure: Option<String>) {
         let changes: usize = batches.iter().map(|batch| batch.changes.len()).sum();
         let quiet: usize = batches.iter().map(|batch| batch.quiet).sum();
         match &failure {
@@ -475,7 +475,7 @@ impl Recorder {
             }
         }
         for batch in batches {
-            batch.door.answer(batch.tickets, failure.clone());
+            batch.answer(failure.as_deref());
         }
     }
 }

@@ -23,6 +23,7 @@ use crate::protocol::framing::request::{
 use crate::protocol::memcached::text::reply;
 use crate::proxy::client::Own;
 use crate::proxy::errors;
+use crate::proxy::intercept::Intercepted;
 use crate::proxy::merge::ReplyMerge;
 use crate::proxy::worker::gather::Fate;
 use crate::proxy::worker::meta::FENCE;
@@ -210,8 +211,13 @@ impl Worker {
 
     /// Begins with a request that is too long to be held as a whole.
     pub(super) fn large(&mut self, key: usize, large: LargeRequest<'_>) -> Fate {
-        if self.recording.is_some() {
-            return self.record_large(key, large);
+        match self.offer_large(key, &large) {
+            Intercepted::Forward => {}
+            Intercepted::Full => return self.intercepted(key, Intercepted::Full),
+            taken => {
+                self.clients[key].skip = Some(large.rest);
+                return self.intercepted(key, taken);
+            }
         }
         let number = match large.route {
             Route::Key(wanted) => Some(self.locate(wanted)),

@@ -11,7 +11,7 @@ use crate::server::{Accepted, Received};
 impl Worker {
     /// Takes in what other threads sent.
     pub(super) fn receive(&mut self) {
-        self.recorded();
+        self.answer_intercepted();
         while let Ok(lookup) = self.answers.1.try_recv() {
             self.resolved(lookup);
         }

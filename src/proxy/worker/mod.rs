@@ -33,16 +33,16 @@ mod detached;
 mod flush;
 mod gather;
 mod incoming;
+mod intercept;
 mod links;
 mod meta;
-mod record;
 mod redirect;
 mod route;
 mod scatter;
 mod sweep;
 mod transaction;
 
-use record::Recording;
+use intercept::Interception;
 pub(super) use transaction::Pending;
 
 use std::collections::VecDeque;
@@ -119,8 +119,8 @@ pub(super) struct Worker {
     began: Instant,
     next_sweep: u64,
     draining: bool,
-    /// Where writes go if they are recorded.
-    recording: Option<Recording>,
+    /// Answers requests in place of an upstream.
+    interception: Option<Interception>,
 }
 
 impl Worker {
@@ -133,10 +133,10 @@ impl Worker {
         let poll = Poll::new()?;
         let (handle, inbox) = worker_channel(poll.registry(), WAKE)?;
         let (generation, pool) = shared.pool();
-        let recording = shared
-            .front
+        let interception = shared
+            .interceptor
             .as_ref()
-            .map(|front| Recording::new(Arc::clone(front), handle.waker()));
+            .map(|interceptor| Interception::new(&**interceptor, handle.waker()));
         let worker = Worker {
             poll,
             inbox,
@@ -165,7 +165,7 @@ impl Worker {
             began: Instant::now(),
             next_sweep: 0,
             draining: false,
-            recording,
+            interception,
         };
         Ok((worker, handle))
     }
@@ -206,8 +206,8 @@ impl Worker {
             self.round();
             self.sweep();
         }
-        if let Some(recording) = self.recording {
-            recording.finish();
+        if let Some(mut interception) = self.interception {
+            interception.interceptor.finish();
         }
     }
 
@@ -217,7 +217,7 @@ impl Worker {
                 self.gather(key);
             }
         }
-        self.hand_over();
+        self.end_interception();
         self.forward();
         for _ in 0..self.readable.len() {
             if let Some(key) = self.readable.pop_front() {
@@ -237,7 +237,11 @@ impl Worker {
         if !self.ready.is_empty() || !self.readable.is_empty() {
             return Some(Duration::ZERO);
         }
-        if self.recording.as_ref().is_some_and(Recording::is_stalled) {
+        if self
+            .interception
+            .as_ref()
+            .is_some_and(Interception::is_stalled)
+        {
             return Some(Duration::from_millis(1));
         }
         let clients = &mut self.clients;

@@ -35,7 +35,7 @@ impl Worker {
 
     /// Sends a request where it has to go.
     pub(super) fn route(&mut self, key: usize, request: &Request<'_>) -> Fate {
-        if let Some(fate) = self.record(key, request) {
+        if let Some(fate) = self.intercept(key, request) {
             return fate;
         }
         match request.route {

@@ -1,0 +1,156 @@
+//! Collecting what clients report: the interceptor that stands behind a listener of `larder invalidate`.
+//!
+//! What the clients of a worker's round have written is one batch, so a round costs the recorder one message. The answer
+//! to a write comes when its batch is recorded; with durability `none` it comes at once.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use crossbeam_channel::TrySendError;
+
+use crate::invalidate::change::{Batch, Change};
+use crate::invalidate::front::{Front, Meaning, too_large};
+use crate::invalidate::recorder::Message;
+use crate::invalidate::settings::{BATCH, BATCH_BYTES, Durability};
+use crate::protocol::framing::reply::ReplyShape;
+use crate::protocol::framing::request::{LargeRequest, MetaForm, Request, Route};
+use crate::proxy::{
+    AnswerSender, Intercepted, Interceptor, LaterAnswer, Protocol, Ticket, WorkerInterceptor,
+};
+
+/// The interceptor of a listener.
+pub(super) struct ChangeListener {
+    front: Arc<Front>,
+    protocol: Protocol,
+}
+
+impl ChangeListener {
+    pub(super) fn new(front: Front, protocol: Protocol) -> ChangeListener {
+        ChangeListener {
+            front: Arc::new(front),
+            protocol,
+        }
+    }
+}
+
+impl Interceptor for ChangeListener {
+    fn for_worker(&self, answers: AnswerSender) -> Box<dyn WorkerInterceptor> {
+        Box::new(ChangeCollector {
+            front: Arc::clone(&self.front),
+            batch: Batch::new(self.protocol, answers),
+        })
+    }
+}
+
+/// The interceptor of one worker: the changes of its round.
+struct ChangeCollector {
+    front: Arc<Front>,
+    batch: Batch,
+}
+
+impl WorkerInterceptor for ChangeCollector {
+    fn request(&mut self, request: &Request<'_>, database: u32, ticket: Ticket) -> Intercepted {
+        if !self.make_room() {
+            return Intercepted::Full;
+        }
+        let before = self.batch.changes.len();
+        match self
+            .front
+            .understand(request, database, &mut self.batch.changes)
+        {
+            Meaning::Changed(reply) => self.promise(before, reply, ticket),
+            Meaning::Answer(bytes) => Intercepted::Answered(bytes),
+            Meaning::Pass => Intercepted::Forward,
+        }
+    }
+
+    /// What a storage command of memcached changes is in its first line, so it is recorded; of other requests nothing is
+    /// known.
+    fn large(&mut self, request: &LargeRequest<'_>, ticket: Ticket) -> Intercepted {
+        let memcached = self.batch.protocol == Protocol::Memcached;
+        let Route::Key(key) = request.route else {
+            return Intercepted::Answered(too_large(memcached).into());
+        };
+        if !memcached || request.meta != MetaForm::No {
+            return Intercepted::Answered(too_large(memcached).into());
+        }
+        if !self.make_room() {
+            return Intercepted::Full;
+        }
+        let before = self.batch.changes.len();
+        self.batch.changes.push(Change::Key(key.into(), None));
+        let reply = (request.shape != ReplyShape::Nothing).then_some(b"STORED\r\n"[..].into());
+        self.promise(before, reply, ticket)
+    }
+
+    fn end_round(&mut self) -> bool {
+        self.hand_over();
+        !self.is_full()
+    }
+
+    fn has_backlog(&self) -> bool {
+        !self.batch.changes.is_empty()
+    }
+
+    fn finish(&mut self) {
+        let batch = self.take_batch();
+        // The recorder ends after the workers.
+        let _ = self.front.inbox.send(Message::Batch(batch));
+    }
+}
+
+impl ChangeCollector {
+    fn is_full(&self) -> bool {
+        self.batch.changes.len() >= BATCH || self.batch.bytes >= BATCH_BYTES
+    }
+
+    /// Whether a change finds room, after the batch was handed over if need be.
+    fn make_room(&mut self) -> bool {
+        if self.is_full() {
+            self.hand_over();
+        }
+        !self.is_full()
+    }
+
+    fn take_batch(&mut self) -> Batch {
+        let empty = Batch::new(self.batch.protocol, self.batch.sender.clone());
+        std::mem::replace(&mut self.batch, empty)
+    }
+
+    /// Sends the batch if the recorder has room for it.
+    fn hand_over(&mut self) {
+        if self.batch.changes.is_empty() {
+            return;
+        }
+        let batch = self.take_batch();
+        match self.front.inbox.try_send(Message::Batch(batch)) {
+            Ok(()) => {}
+            Err(TrySendError::Full(Message::Batch(batch))) => self.batch = batch,
+            // It has ended, which it does after the workers; nothing is on record.
+            Err(TrySendError::Disconnected(Message::Batch(batch))) => {
+                batch.answer(Some("the recorder has ended"));
+            }
+            Err(_) => {}
+        }
+    }
+
+    /// The answer to a client whose changes were added to the batch: at once or later, as the durability says.
+    fn promise(
+        &mut self,
+        before: usize,
+        reply: Option<Cow<'static, [u8]>>,
+        ticket: Ticket,
+    ) -> Intercepted {
+        let new = &self.batch.changes[before..];
+        self.batch.bytes += new.iter().map(Change::size).sum::<usize>();
+        let Some(bytes) = reply else {
+            self.batch.quiet += self.batch.changes.len() - before;
+            return Intercepted::Silent;
+        };
+        if self.front.durability == Durability::None && !self.front.stats.has_problem() {
+            return Intercepted::Answered(bytes);
+        }
+        self.batch.answers.push(LaterAnswer { ticket, bytes });
+        Intercepted::Later
+    }
+}

@@ -1,0 +1,126 @@
+//! The worker's side of an interceptor: requests are offered to it before they are routed, and what it answers later
+//! reaches the clients. A client whose request finds no room waits, like one whose link is full.
+
+use std::sync::Arc;
+
+use crossbeam_channel::Receiver;
+use mio::Waker;
+
+use crate::protocol::framing::request::{LargeRequest, Request, Route};
+use crate::proxy::errors;
+use crate::proxy::intercept::{
+    AnswerSender, Intercepted, Interceptor, LaterAnswer, Ticket, WorkerInterceptor,
+};
+use crate::proxy::worker::gather::Fate;
+use crate::proxy::worker::{Worker, mark, queue};
+
+/// A worker's interceptor, and what it has for it.
+pub(super) struct Interception {
+    pub(super) interceptor: Box<dyn WorkerInterceptor>,
+    answers: Receiver<Vec<LaterAnswer>>,
+    /// Clients whose requests found no room.
+    stalled: Vec<usize>,
+}
+
+impl Interception {
+    pub(super) fn new(interceptor: &dyn Interceptor, waker: Arc<Waker>) -> Interception {
+        let (sender, answers) = AnswerSender::new(waker);
+        Interception {
+            interceptor: interceptor.for_worker(sender),
+            answers,
+            stalled: Vec::new(),
+        }
+    }
+
+    /// Whether something waits for the next round.
+    pub(super) fn is_stalled(&self) -> bool {
+        self.interceptor.has_backlog() || !self.stalled.is_empty()
+    }
+}
+
+impl Worker {
+    /// The ticket of the next request of a client.
+    fn ticket(&self, key: usize) -> Ticket {
+        let client = &self.clients[key];
+        Ticket {
+            client: (key, client.id),
+            sequence: client.next_sequence(),
+        }
+    }
+
+    /// Offers a request to the interceptor. `None` for what goes on as without one.
+    pub(super) fn intercept(&mut self, key: usize, request: &Request<'_>) -> Option<Fate> {
+        self.interception.as_ref()?;
+        let ticket = self.ticket(key);
+        let database = self.clients[key].face.database;
+        let interception = self.interception.as_mut()?;
+        match interception.interceptor.request(request, database, ticket) {
+            // What follows on a connection of the client's own would pass the interceptor by.
+            Intercepted::Forward if matches!(request.route, Route::Dedicated(..)) => {
+                Some(self.answer(key, errors::refused(self.shared.settings.protocol)))
+            }
+            Intercepted::Forward => None,
+            taken => Some(self.intercepted(key, taken)),
+        }
+    }
+
+    /// Offers a request over the limit, of which the rest is dropped if the interceptor takes it.
+    pub(super) fn offer_large(&mut self, key: usize, large: &LargeRequest<'_>) -> Intercepted {
+        if self.interception.is_none() {
+            return Intercepted::Forward;
+        }
+        let ticket = self.ticket(key);
+        match &mut self.interception {
+            Some(interception) => interception.interceptor.large(large, ticket),
+            None => Intercepted::Forward,
+        }
+    }
+
+    /// Does what the interceptor has decided about a request.
+    pub(super) fn intercepted(&mut self, key: usize, taken: Intercepted) -> Fate {
+        match taken {
+            Intercepted::Answered(bytes) => self.answer(key, bytes),
+            Intercepted::Silent | Intercepted::Forward => Fate::Taken,
+            Intercepted::Later => {
+                self.clients[key].open(1, None);
+                Fate::Taken
+            }
+            Intercepted::Full => {
+                if let Some(interception) = &mut self.interception {
+                    interception.stalled.push(key);
+                }
+                Fate::Stalled
+            }
+        }
+    }
+
+    /// Ends the interceptor's round, and gives clients another turn that wait for room.
+    pub(super) fn end_interception(&mut self) {
+        let Some(interception) = &mut self.interception else {
+            return;
+        };
+        if interception.interceptor.end_round() {
+            for key in std::mem::take(&mut interception.stalled) {
+                if let Some(client) = self.clients.get_mut(key) {
+                    queue(&mut self.ready, key, client);
+                }
+            }
+        }
+    }
+
+    /// Gives clients the answers that have come later.
+    pub(super) fn answer_intercepted(&mut self) {
+        let Some(interception) = &self.interception else {
+            return;
+        };
+        while let Ok(answers) = interception.answers.try_recv() {
+            for LaterAnswer { ticket, bytes } in answers {
+                let (key, id) = ticket.client;
+                if let Some(client) = self.clients.get_mut(key).filter(|c| c.id == id) {
+                    client.deliver(ticket.sequence, 0, &bytes, true);
+                    mark(&mut self.dirty_clients, key, &mut client.dirty);
+                }
+            }
+        }
+    }
+}
