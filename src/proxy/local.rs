@@ -15,9 +15,6 @@ use crate::proxy::shared::Shared;
 use crate::proxy::stats;
 use crate::upstream::{ConnectionState, DATABASES};
 
-/// The databases that a client can choose from, as many as Redis has by default. Each takes
-/// connections of its own, so there are no more even where an upstream has more.
-
 /// What is to be done with a command.
 pub(super) enum LocalAnswer {
     /// The answer is written.

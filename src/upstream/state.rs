@@ -2,7 +2,8 @@
 
 use crate::protocol::resp::{CommandArgs, parse_integer};
 
-/// Databases that a server has, as Redis does by default.
+/// The databases that a client can choose from, as many as Redis has by default. Each takes connections of its own, so
+/// there are no more even where an upstream has more.
 pub(crate) const DATABASES: i64 = 16;
 
 /// What a client has made of its connection, which an upstream connection that serves it must be as
