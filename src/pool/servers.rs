@@ -68,6 +68,8 @@ impl FromStr for ServerList {
     type Err = ListError;
 
     fn from_str(text: &str) -> Result<ServerList, ListError> {
+        // Editors on Windows write one in front of UTF-8.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let mut servers = Vec::new();
         let mut seen = HashSet::new();
         let mut total: u32 = 0;
@@ -144,6 +146,13 @@ mod tests {
             .map(|s| (s.host(), s.port(), s.weight))
             .collect();
         assert_eq!(found, [("10.0.1.1", "11211", 600), ("[::1]", "7", 1)]);
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_not_part_of_the_first_hosts_name() {
+        let plain: ServerList = "a:1 1\nb:1 1\n".parse().unwrap();
+        let marked: ServerList = "\u{feff}a:1 1\r\nb:1 1\r\n".parse().unwrap();
+        assert_eq!(marked, plain);
     }
 
     #[test]
