@@ -40,39 +40,16 @@ pub(super) fn frame<'a>(
         [b'm', verb @ (b'g' | b's' | b'd' | b'a' | b'e'), b' ', ..] => verb,
         _ => return None,
     };
-    let searched = std::mem::take(scanned).min(input.len());
-    let Some(end) = memchr(b'\n', &input[searched..]).map(|at| searched + at) else {
-        if input.len() > LINE_LIMIT {
-            return Some(bad(b"", input.len(), true));
-        }
-        *scanned = input.len();
-        return Some(RequestFrame::Incomplete);
+    let line = match line_length(scanned, input) {
+        Ok(line) => line,
+        Err(frame) => return Some(frame),
     };
-    let line = end + 1;
-    // memcached reads lines of any length if they come at once. They may come to the upstream in pieces.
-    if line > LINE_LIMIT {
-        return Some(bad(b"", input.len(), true));
-    }
-    if memchr(0, &input[..line]).is_some() {
-        return Some(bad(reply::BAD_FORMAT, line, false));
-    }
     let (mut words, _) = text::rest_of_line(input)?;
     words.next();
     let key = words.next().unwrap_or_default();
-    let length = match (verb, key) {
-        // What is wrong with it the upstream says in a line.
-        (_, b"") | (b'g' | b'd' | b'a' | b'e', _) => None,
-        _ => {
-            let length = words.next().and_then(text::parse_unsigned);
-            let length = length.filter(|length| *length <= LENGTH_LIMIT as u64);
-            match length {
-                _ if words.count_up_to(FLAGS_LIMIT + 1) > FLAGS_LIMIT => {
-                    return Some(bad(TOO_MANY, line, false));
-                }
-                Some(length) if key.len() <= KEY_LIMIT => Some(length as usize),
-                _ => return Some(bad(reply::BAD_FORMAT, line, false)),
-            }
-        }
+    let length = match block_length(verb, key, &mut words) {
+        Ok(length) => length,
+        Err(reply) => return Some(bad(reply, line, false)),
     };
     let has = |wanted: u8| words.into_iter().any(|flag| flag[0] == wanted);
     let quiet = verb != b'e' && has(b'q');
@@ -116,6 +93,47 @@ pub(super) fn frame<'a>(
         },
         total,
     ))
+}
+
+/// The length of the line at the start of the input, or what there is instead of a line that can be forwarded.
+fn line_length(scanned: &mut usize, input: &[u8]) -> Result<usize, RequestFrame<'static>> {
+    let searched = std::mem::take(scanned).min(input.len());
+    let end = memchr(b'\n', &input[searched..]).map(|at| searched + at);
+    // memcached reads lines of any length if they come at once. They may come to the upstream in pieces.
+    if end.map_or(input.len(), |end| end + 1) > LINE_LIMIT {
+        return Err(bad(b"", input.len(), true));
+    }
+    let Some(end) = end else {
+        *scanned = input.len();
+        return Err(RequestFrame::Incomplete);
+    };
+    match memchr(0, &input[..=end]) {
+        Some(_) => Err(bad(reply::BAD_FORMAT, end + 1, false)),
+        None => Ok(end + 1),
+    }
+}
+
+/// The length of the block behind a line, if one belongs to it, taken from the words behind the key; or the reply with
+/// which memcached refuses the line.
+fn block_length(
+    verb: u8,
+    key: &[u8],
+    words: &mut Words<'_>,
+) -> Result<Option<usize>, &'static [u8]> {
+    if verb != b's' || key.is_empty() {
+        // The upstream answers in a line what is wrong with it.
+        return Ok(None);
+    }
+    let length = words.next().and_then(text::parse_unsigned);
+    if words.count_up_to(FLAGS_LIMIT + 1) > FLAGS_LIMIT {
+        return Err(TOO_MANY);
+    }
+    match length {
+        Some(length) if length <= LENGTH_LIMIT as u64 && key.len() <= KEY_LIMIT => {
+            Ok(Some(length as usize))
+        }
+        _ => Err(reply::BAD_FORMAT),
+    }
 }
 
 fn bad(reply: &'static [u8], consumed: usize, close: bool) -> RequestFrame<'static> {
