@@ -78,38 +78,11 @@ impl FromStr for ServerList {
                 line: number + 1,
                 what,
             };
-            let line = line.split('#').next().unwrap_or_default();
-            let mut words = line.split_ascii_whitespace();
-            let Some(address) = words.next() else {
+            let line = line.split('#').next().unwrap_or_default().trim();
+            if line.is_empty() {
                 continue;
-            };
-            let (Some(weight), None) = (words.next(), words.next()) else {
-                return Err(error(format!(
-                    "`{}` is not `host:port weight`",
-                    line.trim()
-                )));
-            };
-            let port = address
-                .rsplit_once(':')
-                .filter(|(host, _)| !host.is_empty());
-            if port
-                .and_then(|(_, port)| port.parse::<u16>().ok())
-                .is_none_or(|port| port == 0)
-            {
-                return Err(error(format!(
-                    "`{address}` is not host:port with a port from 1 to 65535"
-                )));
             }
-            let weight = weight
-                .parse()
-                .ok()
-                .filter(|weight| *weight > 0)
-                .ok_or_else(|| {
-                    error(format!(
-                        "the weight `{weight}` is not a whole number from 1 to {}",
-                        u32::MAX
-                    ))
-                })?;
+            let (address, weight) = server(line).map_err(error)?;
             total = total
                 .checked_add(weight)
                 .ok_or_else(|| error(format!("the weights add up to more than {}", u32::MAX)))?;
@@ -128,6 +101,30 @@ impl FromStr for ServerList {
             }),
             false => Ok(ServerList(servers)),
         }
+    }
+}
+
+/// Reads `host:port weight`; the error says what would be right.
+fn server(line: &str) -> Result<(&str, u32), String> {
+    let mut words = line.split_ascii_whitespace();
+    let (Some(address), Some(weight), None) = (words.next(), words.next(), words.next()) else {
+        return Err(format!("`{line}` is not `host:port weight`"));
+    };
+    let port = address
+        .rsplit_once(':')
+        .filter(|(host, _)| !host.is_empty())
+        .and_then(|(_, port)| port.parse::<u16>().ok());
+    if port.is_none_or(|port| port == 0) {
+        return Err(format!(
+            "`{address}` is not host:port with a port from 1 to 65535"
+        ));
+    }
+    match weight.parse() {
+        Ok(weight @ 1..) => Ok((address, weight)),
+        _ => Err(format!(
+            "the weight `{weight}` is not a whole number from 1 to {}",
+            u32::MAX
+        )),
     }
 }
 

@@ -58,15 +58,7 @@ pub(super) fn frame<'a>(
         _ if has(b'b') && decode(key, decoded) => Route::Key(decoded),
         _ => Route::Key(key),
     };
-    let meta = match length {
-        None => MetaForm::Line { quiet },
-        Some(_) => MetaForm::Block { quiet },
-    };
-    let shape = if quiet {
-        ReplyShape::Fenced
-    } else {
-        ReplyShape::Meta
-    };
+    let (meta, shape) = forms(length.is_some(), quiet);
     let total = line + length.map_or(0, |length| length + 2);
     if total > crate::protocol::framing::request::REQUEST_LIMIT {
         return Some(RequestFrame::Large(LargeRequest {
@@ -133,6 +125,17 @@ fn block_length(
             Ok(Some(length as usize))
         }
         _ => Err(reply::BAD_FORMAT),
+    }
+}
+
+fn forms(has_block: bool, quiet: bool) -> (MetaForm, ReplyShape) {
+    let meta = match has_block {
+        false => MetaForm::Line { quiet },
+        true => MetaForm::Block { quiet },
+    };
+    match quiet {
+        true => (meta, ReplyShape::Fenced),
+        false => (meta, ReplyShape::Meta),
     }
 }
 
