@@ -1,0 +1,146 @@
+//! Keeps the structure of `src` as it was designed: files import one another without cycles, rooms along the arrows that
+//! the library's front page names, and files and functions are short enough to be read in one sitting.
+//!
+//! ```text
+//!   src/**/*.rs ─▶ source (syn) ─▶ modules: who defines which name ─▶ imports: file → file ─▶ cycles, arrows
+//!                            └───▶ sizes: lines of files and functions
+//! ```
+//!
+//! Code of tests counts for the size of a file and is left out of everything else.
+
+mod imports;
+mod modules;
+mod sizes;
+mod source;
+
+use std::collections::BTreeMap;
+
+use source::Source;
+
+/// Files that import one another in a cycle, as long as there are some. Only ever smaller.
+const FILES_IN_CYCLES: usize = 42;
+
+/// Uses of names of one room in another, against the arrows, as long as there are some.
+const AGAINST_ARROWS: usize = 13;
+
+/// Functions of more than [`sizes::FUNCTION`] lines for which no reason is given, as long as there are some.
+const LONG_FUNCTIONS: usize = 19;
+
+/// Files of more than [`sizes::FILE`] lines for which no reason is given, as long as there are some.
+const LONG_FILES: usize = 6;
+
+/// Which rooms a room may import. `program` is the binary's; it sees the library's public items of any room.
+const ARROWS: [(&str, &[&str]); 11] = [
+    ("protocol", &[]),
+    ("store", &["protocol"]),
+    ("server", &[]),
+    ("service", &["server", "store", "protocol"]),
+    ("pool", &["protocol"]),
+    ("upstream", &["pool", "server", "protocol"]),
+    ("proxy", &["upstream", "pool", "server", "protocol"]),
+    (
+        "invalidate",
+        &["proxy", "upstream", "pool", "server", "protocol"],
+    ),
+    ("tools", &["service", "store", "server", "protocol"]),
+    ("embed", &["service", "store", "server"]),
+    (
+        "program",
+        &[
+            "tools",
+            "proxy",
+            "invalidate",
+            "pool",
+            "service",
+            "server",
+            "embed",
+        ],
+    ),
+];
+
+#[test]
+fn files_do_not_import_one_another_in_a_cycle() {
+    let sources = Source::all();
+    let imports = imports::between_files(&sources);
+    let cycles = imports::cycles(&imports);
+    let files: usize = cycles.iter().map(Vec::len).sum();
+    let shown: Vec<String> = cycles
+        .iter()
+        .map(|cycle| imports::shortest(cycle, &imports))
+        .collect();
+    assert!(
+        files <= FILES_IN_CYCLES,
+        "{files} files are in cycles, and {FILES_IN_CYCLES} may be. The shortest way around each:\n{}",
+        shown.join("\n")
+    );
+}
+
+#[test]
+fn rooms_are_imported_along_the_arrows() {
+    let sources = Source::all();
+    let allowed: BTreeMap<&str, &[&str]> = ARROWS.into_iter().collect();
+    let mut wrong = Vec::new();
+    for import in imports::between_files(&sources) {
+        let (from, to) = (source::room(&import.from), source::room(&import.to));
+        let known = from == to || ["main", "lib"].contains(&from);
+        if !known && !allowed.get(from).is_some_and(|rooms| rooms.contains(&to)) {
+            wrong.push(format!(
+                "{} uses {} of {}",
+                import.from, import.name, import.to
+            ));
+        }
+    }
+    assert!(
+        wrong.len() <= AGAINST_ARROWS,
+        "{} uses are against the arrows, and {AGAINST_ARROWS} may be:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
+}
+
+#[test]
+fn no_room_is_larger_than_a_quarter_of_src() {
+    let sources = Source::all();
+    let mut rooms: BTreeMap<&str, usize> = BTreeMap::new();
+    for source in &sources {
+        *rooms.entry(source::room(&source.path)).or_default() += source.lines();
+    }
+    let all: usize = rooms.values().sum();
+    for (room, lines) in rooms {
+        assert!(lines * 4 <= all, "{room} has {lines} of {all} lines");
+    }
+}
+
+#[test]
+fn files_are_read_in_one_sitting() {
+    let long = sizes::long_files(&Source::all());
+    assert!(
+        long.len() <= LONG_FILES,
+        "{} files have more than {} lines, and {LONG_FILES} may:\n{}",
+        long.len(),
+        sizes::FILE,
+        long.join("\n")
+    );
+}
+
+#[test]
+fn functions_are_read_at_a_glance() {
+    let long = sizes::long_functions(&Source::all());
+    assert!(
+        long.len() <= LONG_FUNCTIONS,
+        "{} functions have more than {} lines, and {LONG_FUNCTIONS} may:\n{}",
+        long.len(),
+        sizes::FUNCTION,
+        long.join("\n")
+    );
+}
+
+#[test]
+fn every_exception_is_needed() {
+    let unneeded = sizes::unneeded_exceptions(&Source::all());
+    assert!(
+        unneeded.is_empty(),
+        "no longer long:\n{}",
+        unneeded.join("\n")
+    );
+}
