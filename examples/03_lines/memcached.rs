@@ -13,6 +13,9 @@ use regex::bytes::{Captures, Regex};
 /// Bytes in which a line must end.
 const LINE_LIMIT: usize = 2048;
 
+/// Bytes in which the line of a `get` must end: it may ask for many keys.
+const GET_LINE_LIMIT: usize = 64 * 1024;
+
 /// Bytes of the largest value; memcached's limit for a whole item is the same by default.
 const VALUE_LIMIT: usize = 1024 * 1024;
 
@@ -110,12 +113,13 @@ impl Session {
             self.skip -= skipped;
             return Step::Done(skipped);
         }
-        let Some(end) = input
-            .iter()
-            .take(LINE_LIMIT)
-            .position(|&byte| byte == b'\n')
-        else {
-            let too_long = input.len() >= LINE_LIMIT;
+        let limit = if input.starts_with(b"get ") {
+            GET_LINE_LIMIT
+        } else {
+            LINE_LIMIT
+        };
+        let Some(end) = input.iter().take(limit).position(|&byte| byte == b'\n') else {
+            let too_long = input.len() >= limit;
             return if too_long {
                 Step::Close
             } else {

@@ -4,7 +4,7 @@
 //! to forget everything, because there was too much to keep.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -52,7 +52,11 @@ impl Spool {
         } else {
             let mut options = OpenOptions::new();
             let options = options.read(true).write(true).create(true).truncate(false);
-            builder.create_with_backend(WithoutSync::new(options.open(path)?)?)
+            let file = options.open(path)?;
+            // Two programs with one spool would each forget what the other has kept.
+            file.try_lock()
+                .map_err(|_| format!("{path} is in use by another process"))?;
+            builder.create_with_backend(WithoutSync(FileBackend::new(file)?))
         };
         let database = database.map_err(|error| format!("{path}: {error}"))?;
         Spool::prepare(database)
@@ -108,14 +112,6 @@ pub(crate) enum Work {
 /// it; it doesn't survive the operating system.
 #[derive(Debug)]
 struct WithoutSync(FileBackend);
-
-impl WithoutSync {
-    fn new(file: File) -> Result<WithoutSync, Problem> {
-        // Two programs with one spool would each forget what the other has kept.
-        file.try_lock()?;
-        Ok(WithoutSync(FileBackend::new(file)?))
-    }
-}
 
 impl StorageBackend for WithoutSync {
     fn sync_data(&self) -> io::Result<()> {
