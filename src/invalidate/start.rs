@@ -1,7 +1,5 @@
 //! Starting and ending: the recorder, and a listener for each protocol.
 
-use std::io::{self, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -17,8 +15,10 @@ use crate::invalidate::settings::{Durability, Forget, INBOX, Kind, Reads, Settin
 use crate::invalidate::spool::{Found, LaneId, Spool};
 use crate::invalidate::stats::Stats;
 use crate::pool::{Placement, ServerList};
+use crate::protocol::framing::reply::ReplyShape;
 use crate::proxy::{self, Protocol, Proxy};
 use crate::server::{self, Address, Handle, Listen};
+use crate::upstream::{Answer, BlockingConnection, Deadlines, Greeting};
 
 /// An invalidation server to be started.
 pub struct Invalidate {
@@ -233,7 +233,7 @@ impl Control {
 /// # Errors
 /// A sentence for a person, when neither is possible.
 pub fn inspect(address: Option<&str>, spool: &Path) -> Result<String, String> {
-    if let Some(text) = address.and_then(|address| ask(address).ok()) {
+    if let Some(text) = address.and_then(ask) {
         return Ok(text);
     }
     if !spool.join("lock").exists() {
@@ -289,30 +289,28 @@ pub fn inspect(address: Option<&str>, spool: &Path) -> Result<String, String> {
 }
 
 /// Asks a running server.
-fn ask(address: &str) -> io::Result<String> {
+fn ask(address: &str) -> Option<String> {
     const PATIENCE: Duration = Duration::from_secs(2);
     /// The answer is a few lines for each upstream; what is longer is none.
-    const MOST: u64 = 16 << 20;
-    let address = address
-        .to_socket_addrs()?
-        .next()
-        .ok_or(io::ErrorKind::NotFound)?;
-    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
-    stream.write_all(b"stats invalidate\r\nquit\r\n")?;
-    let mut text = String::new();
-    stream.take(MOST).read_to_string(&mut text)?;
-    let lines = text
-        .strip_suffix("END\r\n")
-        .ok_or(io::ErrorKind::InvalidData)?;
+    const MOST: usize = 16 << 20;
+    let deadlines = Deadlines {
+        connect: PATIENCE,
+        read: PATIENCE,
+    };
+    let greeting = Greeting::default();
+    let mut server = BlockingConnection::connect(address, &greeting, deadlines, MOST).ok()?;
+    let answer = server
+        .ask(b"stats invalidate\r\n", ReplyShape::Stats)
+        .ok()?;
+    let Answer::Value(text) = answer else {
+        return None;
+    };
+    let text = String::from_utf8(text).ok()?;
+    let lines = text.strip_suffix("END\r\n")?;
     let mut out = String::new();
     let mut last = "";
     for line in lines.lines() {
-        let line = line
-            .strip_prefix("STAT ")
-            .ok_or(io::ErrorKind::InvalidData)?;
-        let (name, value) = line.split_once(' ').ok_or(io::ErrorKind::InvalidData)?;
+        let (name, value) = line.strip_prefix("STAT ")?.split_once(' ')?;
         let (of, name) = name.rsplit_once(':').unwrap_or(("larder invalidate", name));
         if of != last {
             out.push_str(&of.replacen('/', " ", 1));
@@ -321,5 +319,5 @@ fn ask(address: &str) -> io::Result<String> {
         }
         out.push_str(&format!("  {name:<15} {value}\n"));
     }
-    Ok(out)
+    Some(out)
 }

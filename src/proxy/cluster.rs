@@ -16,21 +16,20 @@
 //!
 //! Cost: a connection and a question at each look; looks are at least [`CALM`] apart.
 
-use std::io::{self, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use std::{fmt, thread};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use mio::Waker;
 
-use crate::pool::Pool;
 use crate::pool::slots::{SlotMap, host_of};
-use crate::protocol::framing::reply::{FrameState, ReplyFramer, ReplyShape};
+use crate::pool::{Pool, UpstreamFailure};
+use crate::protocol::framing::reply::ReplyShape;
 use crate::protocol::resp;
 use crate::proxy::settings::Settings;
 use crate::proxy::shared::Shared;
+use crate::upstream::{Answer, BlockingConnection, Deadlines, Greeting};
 
 /// The least time between two looks, however many ask for one.
 const CALM: Duration = Duration::from_millis(100);
@@ -141,8 +140,8 @@ impl Watch {
                     self.blind = false;
                     return Some(map);
                 }
-                Err(trouble) if was_blind => log::debug!("cluster: {address} {trouble}"),
-                Err(trouble) => log::warn!("cluster: {address} {trouble}"),
+                Err(error) if was_blind => log::debug!("cluster: {address} {error}"),
+                Err(error) => log::warn!("cluster: {address} {error}"),
             }
         }
         if !was_blind {
@@ -157,106 +156,55 @@ impl Watch {
 
 /// Why a server told no slots.
 #[derive(Debug)]
-enum Trouble {
-    /// It could not be asked.
-    Lost(io::Error),
+enum SlotsError {
+    /// It could not be asked, or did not answer.
+    Failed(UpstreamFailure),
     /// It answered with an error.
-    Said(String),
+    Refused(String),
     /// Its answer is no map.
-    Garbage,
+    NoMap,
     /// Its map has no slots.
     Empty,
 }
 
-impl fmt::Display for Trouble {
+impl fmt::Display for SlotsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Trouble::Lost(error) => write!(f, "can't be asked for its slots: {error}"),
-            Trouble::Said(said) if said.contains("cluster support disabled") => {
+            SlotsError::Failed(failure) => failure.fmt(f),
+            SlotsError::Refused(said) if said.contains("cluster support disabled") => {
                 f.write_str("is no server of a cluster; one that stands alone is for --upstream")
             }
-            Trouble::Said(said) => write!(f, "does not tell its slots: {said}"),
-            Trouble::Garbage => f.write_str("answers CLUSTER SLOTS with something else"),
-            Trouble::Empty => f.write_str("knows no slots: it has joined no cluster yet"),
+            SlotsError::Refused(said) => write!(f, "does not tell its slots: {said}"),
+            SlotsError::NoMap => f.write_str("answers CLUSTER SLOTS with something else"),
+            SlotsError::Empty => f.write_str("knows no slots: it has joined no cluster yet"),
         }
     }
 }
 
-impl From<io::Error> for Trouble {
-    fn from(error: io::Error) -> Trouble {
-        Trouble::Lost(error)
+impl From<UpstreamFailure> for SlotsError {
+    fn from(failure: UpstreamFailure) -> SlotsError {
+        SlotsError::Failed(failure)
     }
 }
 
 /// What a server says of the slots.
-fn ask(address: &str, settings: &Settings, password: Option<&str>) -> Result<SlotMap, Trouble> {
-    let mut stream = connect(address, settings.connect_timeout)?;
-    let deadline = Instant::now() + settings.read_timeout;
-    stream.set_write_timeout(Some(settings.read_timeout))?;
-    let mut request = Vec::new();
-    if let Some(password) = password {
-        request.extend(resp::request(&[b"AUTH", password.as_bytes()]));
-    }
-    request.extend(resp::request(&[b"CLUSTER", b"SLOTS"]));
-    stream.write_all(&request)?;
-    let mut input = Vec::new();
-    if password.is_some() {
-        answer(&mut stream, &mut input, deadline)?;
-    }
-    let said = answer(&mut stream, &mut input, deadline)?;
-    let map = SlotMap::read(&said, host_of(address)).ok_or(Trouble::Garbage)?;
+fn ask(address: &str, settings: &Settings, password: Option<&str>) -> Result<SlotMap, SlotsError> {
+    let greeting = Greeting {
+        password,
+        ..Greeting::default()
+    };
+    let deadlines = Deadlines {
+        connect: settings.connect_timeout,
+        read: settings.read_timeout,
+    };
+    let mut server = BlockingConnection::connect(address, &greeting, deadlines, LONGEST)?;
+    let request = resp::request(&[b"CLUSTER", b"SLOTS"]);
+    let map = match server.ask(&request, ReplyShape::Resp)? {
+        Answer::Error(said) => return Err(SlotsError::Refused(said)),
+        Answer::Value(reply) => SlotMap::read(&reply, host_of(address)).ok_or(SlotsError::NoMap)?,
+    };
     match map.is_empty() {
-        true => Err(Trouble::Empty),
+        true => Err(SlotsError::Empty),
         false => Ok(map),
-    }
-}
-
-fn connect(address: &str, limit: Duration) -> io::Result<TcpStream> {
-    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name leads nowhere");
-    for address in address.to_socket_addrs()? {
-        match TcpStream::connect_timeout(&address, limit) {
-            Ok(stream) => return Ok(stream),
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
-}
-
-/// Takes the next answer from `input`, which is filled from `stream`.
-fn answer(
-    stream: &mut TcpStream,
-    input: &mut Vec<u8>,
-    deadline: Instant,
-) -> Result<Vec<u8>, Trouble> {
-    let mut framer = ReplyFramer::new(ReplyShape::Resp);
-    let mut seen = 0;
-    loop {
-        let progress = framer.feed(&input[seen..]);
-        seen += progress.used;
-        match progress.state {
-            FrameState::Garbage => return Err(Trouble::Garbage),
-            FrameState::Done if framer.is_error() => {
-                let said = String::from_utf8_lossy(&input[..seen]);
-                return Err(Trouble::Said(
-                    said.trim_start_matches('-').trim_end().to_owned(),
-                ));
-            }
-            FrameState::Done => {
-                let rest = input.split_off(seen);
-                return Ok(std::mem::replace(input, rest));
-            }
-            FrameState::More if seen > LONGEST => return Err(Trouble::Garbage),
-            FrameState::More => {}
-        }
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(Trouble::Lost(io::ErrorKind::TimedOut.into()));
-        }
-        stream.set_read_timeout(Some(left))?;
-        let mut buffer = [0; 16 * 1024];
-        match stream.read(&mut buffer)? {
-            0 => return Err(Trouble::Lost(io::ErrorKind::UnexpectedEof.into())),
-            n => input.extend_from_slice(&buffer[..n]),
-        }
     }
 }

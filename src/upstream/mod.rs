@@ -1,11 +1,25 @@
 //! Connections to servers: requests sent, replies matched.
 //!
-//! A [`Link`] is one connection to an [`Upstream`](crate::pool::Upstream); it belongs to one worker.
+//! ```text
+//!                        ┌─ Link                 non-blocking, of a proxy's worker: many clients share it
+//!   Greeting, framing, ──┤
+//!   RequestQueue,        │  Exchange             a connection as a value, without a socket
+//!   UpstreamFailure      └─ BlockingConnection   an Exchange over a socket with deadlines, for a thread of its own
+//! ```
+//!
+//! Both kinds have the same rules: what is said first ([`Greeting`]), how the next reply is framed and whose it is, and
+//! after which [`UpstreamFailure`](crate::pool::UpstreamFailure) a connection may be used again.
 
+mod blocking;
+mod exchange;
+mod greeting;
 mod kept;
 mod link;
+mod queue;
 mod state;
 
+pub(crate) use blocking::{Answer, BlockingConnection, Deadlines};
+pub(crate) use greeting::{Greeting, MEMCACHED_PROBE, RESP_PROBE};
 pub(crate) use kept::Kept;
 pub(crate) use link::{DETOUR, Knows, Link, Look, Owner, Purpose, Stage, Waiting};
 pub(crate) use state::{ConnectionState, DATABASES};

@@ -11,13 +11,14 @@ use mio::unix::SourceFd;
 
 use crate::pool::{HealthChange, ResolvedName, Upstream, UpstreamFailure};
 use crate::protocol::framing::reply::ReplyShape;
-use crate::protocol::resp;
 use crate::proxy::errors;
 use crate::proxy::settings::Protocol;
 use crate::proxy::worker::{Worker, link_token, mark, queue, register};
 use crate::server::Stream;
 use crate::upstream::ConnectionState;
-use crate::upstream::{Link, Owner, Purpose, Stage, Waiting};
+use crate::upstream::{
+    Greeting, Link, MEMCACHED_PROBE, Owner, Purpose, RESP_PROBE, Stage, Waiting,
+};
 
 impl Worker {
     /// A new link to an upstream, on its way to being connected. It may have failed already; then
@@ -290,42 +291,29 @@ impl Worker {
     /// of this link have made of their connections.
     pub(super) fn greet(&mut self, link: usize, face: ConnectionState) {
         let settings = &self.shared.settings;
-        let mut greetings: Vec<(Vec<u8>, ReplyShape)> = Vec::new();
-        match settings.protocol {
-            Protocol::Resp => {
-                if let Some(password) = &self.shared.password {
-                    greetings.push((
-                        resp::request(&[b"AUTH", password.as_bytes()]),
-                        ReplyShape::Resp,
-                    ));
-                }
-                if face.resp3 {
-                    greetings.push((resp::request(&[b"HELLO", b"3"]), ReplyShape::Resp));
-                }
-                let chosen = match face.database {
-                    0 => settings.database,
-                    database => database,
-                };
-                if chosen != 0 {
-                    let number = chosen.to_string();
-                    greetings.push((
-                        resp::request(&[b"SELECT", number.as_bytes()]),
-                        ReplyShape::Resp,
-                    ));
-                }
-                if self.links[link].purpose == Purpose::Probe {
-                    greetings.push((resp::request(&[b"PING"]), ReplyShape::Resp));
-                }
-            }
-            Protocol::Memcached => {
-                if self.links[link].purpose == Purpose::Probe {
-                    greetings.push((b"version\r\n".to_vec(), ReplyShape::Line));
-                }
-            }
-        }
-        for (bytes, shape) in greetings {
+        let greeting = Greeting {
+            password: self.shared.password.as_deref(),
+            resp3: face.resp3,
+            database: match face.database {
+                0 => settings.database,
+                database => database,
+            },
+        };
+        let (greeting, probe) = match settings.protocol {
+            Protocol::Resp => (Some(greeting), RESP_PROBE),
+            Protocol::Memcached => (None, MEMCACHED_PROBE),
+        };
+        let link = &mut self.links[link];
+        let purpose = link.purpose;
+        let mut push = |bytes: &[u8], shape| {
             let waiting = Waiting::new(Owner::Proxy, shape, self.micros);
-            self.links[link].push(&bytes, waiting, self.now);
+            link.push(bytes, waiting, self.now);
+        };
+        for request in greeting.iter().flat_map(Greeting::requests) {
+            push(&request, ReplyShape::Resp);
+        }
+        if purpose == Purpose::Probe {
+            push(probe.0, probe.1);
         }
     }
 

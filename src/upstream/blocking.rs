@@ -1,0 +1,236 @@
+//! A connection to a server for a thread that has nothing else to do than to wait for it.
+//!
+//! [`BlockingStream`] is the socket: connecting, sending and receiving each have a deadline, and the failure says which
+//! of them has passed. [`BlockingConnection`] is such a socket and an [`Exchange`], for asking one question after the
+//! other. Deliveries of `larder invalidate` keep the exchange in their own state and use only the socket; the thread
+//! that watches a cluster and `larder invalidate --inspect` use the whole. The rules about requests and replies, the
+//! greeting and failures are those of the non-blocking [`Link`](crate::upstream::Link), so a client library, peers,
+//! origins and tools can be built on either.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::time::{Duration, Instant};
+
+use crate::pool::UpstreamFailure;
+use crate::protocol::framing::reply::ReplyShape;
+use crate::upstream::exchange::Exchange;
+use crate::upstream::greeting::Greeting;
+
+/// How long connecting and answering may take.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Deadlines {
+    /// Until there is a connection, for each address of the name.
+    pub(crate) connect: Duration,
+    /// Until a request is sent, and until its reply is complete.
+    pub(crate) read: Duration,
+}
+
+/// A socket with deadlines.
+#[derive(Debug)]
+pub(crate) struct BlockingStream {
+    stream: TcpStream,
+}
+
+impl BlockingStream {
+    /// Connects to the first of the name's addresses that accepts.
+    ///
+    /// # Errors
+    /// When none does; the failure is that of the last.
+    pub(crate) fn connect(
+        address: &str,
+        limit: Duration,
+    ) -> Result<BlockingStream, UpstreamFailure> {
+        let addresses = address
+            .to_socket_addrs()
+            .map_err(|error| UpstreamFailure::Unknown(error.to_string()))?;
+        let mut last = UpstreamFailure::Unknown("the name leads nowhere".to_owned());
+        for address in addresses {
+            let connected = TcpStream::connect_timeout(&address, limit).and_then(|stream| {
+                stream.set_nodelay(true)?;
+                Ok(stream)
+            });
+            match connected {
+                Ok(stream) => return Ok(BlockingStream { stream }),
+                Err(error) if error.kind() == ErrorKind::TimedOut => {
+                    last = UpstreamFailure::ConnectDeadline(limit);
+                }
+                Err(error) => last = UpstreamFailure::Refused(error),
+            }
+        }
+        Err(last)
+    }
+
+    /// Sends all of it. The server may take nothing for as long as `limit`.
+    pub(crate) fn send(&mut self, bytes: &[u8], limit: Duration) -> Result<(), UpstreamFailure> {
+        self.stream
+            .set_write_timeout(Some(limit))
+            .and_then(|()| self.stream.write_all(bytes))
+            .map_err(|error| failed(error, limit))
+    }
+
+    /// Waits for bytes, but no longer than `limit`; how many there are, at least one.
+    pub(crate) fn receive(
+        &mut self,
+        buffer: &mut [u8],
+        limit: Duration,
+    ) -> Result<usize, UpstreamFailure> {
+        // A limit of nothing would be none at all.
+        let limit = limit.max(Duration::from_millis(1));
+        let received = self
+            .stream
+            .set_read_timeout(Some(limit))
+            .and_then(|()| self.stream.read(buffer));
+        match received {
+            Ok(0) => Err(UpstreamFailure::Closed),
+            Ok(count) => Ok(count),
+            Err(error) => Err(failed(error, limit)),
+        }
+    }
+}
+
+/// A deadline's error has different names in different systems.
+fn failed(error: io::Error, limit: Duration) -> UpstreamFailure {
+    match error.kind() {
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => UpstreamFailure::ReadDeadline(limit),
+        _ => UpstreamFailure::lost(error),
+    }
+}
+
+/// A connection that asks one question after the other.
+#[derive(Debug)]
+pub(crate) struct BlockingConnection {
+    stream: BlockingStream,
+    exchange: Exchange<()>,
+    deadlines: Deadlines,
+}
+
+/// A whole reply.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    Value(Vec<u8>),
+    /// An error, in the server's words.
+    Error(String),
+}
+
+impl BlockingConnection {
+    /// Connects. The greeting is sent with the first question. `limit` is the longest reply in bytes.
+    ///
+    /// # Errors
+    /// When there is no connection in time.
+    pub(crate) fn connect(
+        address: &str,
+        greeting: &Greeting<'_>,
+        deadlines: Deadlines,
+        limit: usize,
+    ) -> Result<BlockingConnection, UpstreamFailure> {
+        let stream = BlockingStream::connect(address, deadlines.connect)?;
+        let mut exchange = Exchange::new(limit);
+        exchange.greet(greeting);
+        Ok(BlockingConnection {
+            stream,
+            exchange,
+            deadlines,
+        })
+    }
+
+    /// Sends a request and waits for its reply, which has this form.
+    ///
+    /// # Errors
+    /// When the reply is not complete in time, however its bytes trickle in, or is none. The connection is of no use
+    /// then.
+    pub(crate) fn ask(
+        &mut self,
+        request: &[u8],
+        shape: ReplyShape,
+    ) -> Result<Answer, UpstreamFailure> {
+        let limit = self.deadlines.read;
+        let deadline = Instant::now() + limit;
+        self.exchange.request(request, shape, ());
+        self.stream.send(self.exchange.output(), limit)?;
+        self.exchange.sent();
+        let mut buffer = [0; 16 << 10];
+        loop {
+            if let Some(reply) = self.exchange.next_reply()? {
+                return Ok(match reply.is_error {
+                    true => {
+                        let said = String::from_utf8_lossy(reply.bytes);
+                        Answer::Error(said.trim_start_matches('-').trim_end().to_owned())
+                    }
+                    false => Answer::Value(reply.bytes.to_vec()),
+                });
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(UpstreamFailure::ReadDeadline(limit));
+            }
+            let count =
+                self.stream
+                    .receive(&mut buffer, left)
+                    .map_err(|failure| match failure {
+                        UpstreamFailure::ReadDeadline(_) => UpstreamFailure::ReadDeadline(limit),
+                        other => other,
+                    })?;
+            self.exchange.receive(&buffer[..count]);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+    use std::thread;
+
+    /// A server for one connection that sends this once something has come, and closes or waits for the client's end.
+    fn server(reply: &'static [u8], close: bool) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("an address").to_string();
+        thread::spawn(move || {
+            let (mut stream, _) = listener.accept().expect("a connection");
+            let mut bin = [0; 1024];
+            let _ = stream.read(&mut bin);
+            let _ = stream.write_all(reply);
+            while !close && matches!(stream.read(&mut bin), Ok(1..)) {}
+        });
+        address
+    }
+
+    /// What a question comes to.
+    fn asked(address: &str, read: Duration) -> String {
+        let deadlines = Deadlines {
+            connect: Duration::from_secs(20),
+            read,
+        };
+        let connected =
+            BlockingConnection::connect(address, &Greeting::default(), deadlines, 1 << 10);
+        match connected.and_then(|mut it| it.ask(b"PING\r\n", ReplyShape::Resp)) {
+            Ok(Answer::Value(bytes)) => String::from_utf8_lossy(&bytes).into_owned(),
+            Ok(Answer::Error(said)) => format!("error: {said}"),
+            Err(failure) => failure.to_string(),
+        }
+    }
+
+    #[test]
+    fn a_question_is_answered_or_the_failure_says_what_went_wrong() {
+        let patient = Duration::from_secs(20);
+        assert_eq!(asked(&server(b"+PONG\r\n", false), patient), "+PONG\r\n");
+        assert_eq!(
+            asked(&server(b"-ERR no\r\n", false), patient),
+            "error: ERR no"
+        );
+        for (address, read, part) in [
+            (server(b"+PO", true), patient, "closed the connection"),
+            (
+                server(b"+PO", false),
+                Duration::from_millis(50),
+                "did not answer within 50ms",
+            ),
+            (server(b"PONG\r\n", false), patient, "not the protocol"),
+            ("127.0.0.1:1".to_owned(), patient, "refused the connection"),
+            ("no port".to_owned(), patient, "has no address"),
+        ] {
+            let found = asked(&address, read);
+            assert!(found.contains(part), "{found}");
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! What a connection says to a server before anything else, and how a server is asked whether it is there.
+
+use crate::protocol::framing::reply::ReplyShape;
+use crate::protocol::resp;
+
+/// What makes a new RESP connection one over which requests can be sent. memcached's text protocol has nothing of it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Greeting<'a> {
+    /// The server's password.
+    pub(crate) password: Option<&'a str>,
+    /// Whether replies are to come in RESP3.
+    pub(crate) resp3: bool,
+    /// The database of Redis; 0 is chosen already.
+    pub(crate) database: u32,
+}
+
+impl Greeting<'_> {
+    /// The requests, in their order. A reply that is an error means that the connection is of no use.
+    pub(crate) fn requests(&self) -> impl Iterator<Item = Vec<u8>> {
+        let password = self.password.map(str::as_bytes);
+        let auth = password.map(|password| resp::request(&[b"AUTH", password]));
+        let hello = self.resp3.then(|| resp::request(&[b"HELLO", b"3"]));
+        let number = self.database.to_string();
+        let select = (self.database != 0).then(|| resp::request(&[b"SELECT", number.as_bytes()]));
+        [auth, hello, select].into_iter().flatten()
+    }
+}
+
+/// A question that every memcached answers at once, and the form of its answer.
+pub(crate) const MEMCACHED_PROBE: (&[u8], ReplyShape) = (b"version\r\n", ReplyShape::Line);
+
+/// A question that every Redis answers at once, and the form of its answer.
+pub(crate) const RESP_PROBE: (&[u8], ReplyShape) = (b"*1\r\n$4\r\nPING\r\n", ReplyShape::Resp);

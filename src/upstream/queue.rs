@@ -1,0 +1,77 @@
+//! The requests of a connection whose replies have not come, and the one rule by which replies are matched to them.
+//!
+//! A server answers in the order of the requests. The front of the queue says how the next reply is framed, so nothing
+//! of a reply need be decoded to find its end. Bytes that are no reply, and bytes that nothing asked for, are
+//! [`UpstreamFailure::Garbage`]: where the next reply begins is not known any more, and it could be taken for the answer
+//! to another request.
+
+use std::collections::VecDeque;
+
+use crate::pool::UpstreamFailure;
+use crate::protocol::framing::reply::{FrameState, ReplyFramer, ReplyShape};
+
+/// Requests without their reply, in the order in which they were sent. `T` says what each is for.
+#[derive(Debug)]
+pub(crate) struct RequestQueue<T> {
+    waiting: VecDeque<(ReplyShape, T)>,
+    /// Reads the reply that has begun to come.
+    framer: Option<ReplyFramer>,
+}
+
+/// A piece of the reply at the front.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ReplyPiece {
+    /// How many of the bytes belong to it.
+    pub(crate) used: usize,
+    /// Whether it is complete with them.
+    pub(crate) done: bool,
+    /// Whether it is an error.
+    pub(crate) is_error: bool,
+    /// Whether it is a message that belongs to no request: the reply is still to come.
+    pub(crate) is_push: bool,
+}
+
+impl<T> RequestQueue<T> {
+    pub(crate) fn new() -> RequestQueue<T> {
+        RequestQueue {
+            waiting: VecDeque::new(),
+            framer: None,
+        }
+    }
+
+    /// A request has been sent, or is about to be. One to which no reply comes is not waited for.
+    pub(crate) fn push(&mut self, shape: ReplyShape, what: T) {
+        if shape != ReplyShape::Nothing {
+            self.waiting.push_back((shape, what));
+        }
+    }
+
+    /// Looks at the next bytes of the connection.
+    ///
+    /// # Errors
+    /// When they are no reply, or nothing waits for one. The connection is of no use then.
+    pub(crate) fn feed(&mut self, bytes: &[u8]) -> Result<ReplyPiece, UpstreamFailure> {
+        let (shape, _) = self.waiting.front().ok_or(UpstreamFailure::Garbage)?;
+        let framer = self.framer.get_or_insert_with(|| ReplyFramer::new(*shape));
+        let progress = framer.feed(bytes);
+        let done = match progress.state {
+            FrameState::Garbage => return Err(UpstreamFailure::Garbage),
+            state => state == FrameState::Done,
+        };
+        let piece = ReplyPiece {
+            used: progress.used,
+            done,
+            is_error: framer.is_error(),
+            is_push: framer.is_push(),
+        };
+        if done {
+            self.framer = None;
+        }
+        Ok(piece)
+    }
+
+    /// Takes the front, whose reply is complete.
+    pub(crate) fn pop(&mut self) -> Option<T> {
+        self.waiting.pop_front().map(|(_, what)| what)
+    }
+}
