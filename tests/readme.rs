@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use larder::Server;
-use larder::protocol::memcached::text::grammar::GRAMMAR;
+use larder::protocol::memcached::text::verb_names;
 use tempfile::TempDir;
 
 use book::console;
@@ -308,9 +308,8 @@ const FAMILIES: [(&str, &[&str]); 5] = [
 
 /// The table of commands, made of the grammar and of what `COMMAND DOCS` lists.
 fn commands() -> String {
-    let verbs = GRAMMAR.split(['(', ')']).nth(3).expect("the verbs");
     let mut families = BTreeMap::new();
-    for verb in verbs.split('|').map(str::trim) {
+    for verb in verb_names() {
         let family = FAMILIES.iter().find(|(_, verbs)| verbs.contains(&verb));
         let family = family.map_or("memcached: other", |(name, _)| name);
         families

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use larder::protocol::memcached::text::{
-    Block, Command, Nesting, Parsed, Store as Storage, StoreVerb, Words, data_block, parse,
-    parse_unsigned, reply,
+    AdminCommand, Block, Command, KeyAction, KeyCommand, Nesting, Parsed, Retrieve,
+    Store as Storage, StoreVerb, Words, data_block, parse, parse_unsigned, reply,
 };
 use larder::server::limits::OUTPUT_SOFT_LIMIT;
 use larder::server::{self, Next, Peer, Refusal, Service, Turn};
@@ -113,7 +113,7 @@ impl Session {
                 (!close).then_some(consumed)
             }
             Parsed::Done {
-                command: Command::Quit,
+                command: Command::Admin(AdminCommand::Quit),
                 ..
             } => None,
             Parsed::Done {
@@ -195,38 +195,50 @@ impl Session {
 
     fn run(&self, command: Command<'_>, out: &mut Vec<u8>) {
         match command {
-            Command::Retrieve { keys, exptime, cas } => self.retrieve(keys, exptime, cas, out),
-            Command::Count {
-                path,
-                delta,
-                down,
-                noreply,
-            } => self.count(path.as_bytes(), delta, down, noreply, out),
-            Command::Touch {
-                path,
-                exptime,
-                noreply,
-            } => {
+            Command::Retrieve(Retrieve { keys, exptime, cas }) => {
+                self.retrieve(keys, exptime, cas, out)
+            }
+            Command::Key(command) => self.change(command, out),
+            Command::Admin(command) => self.admin(command, out),
+            Command::Store(_) | Command::ReadPath(_) => out.extend_from_slice(reply::ERROR),
+        }
+    }
+
+    /// Changes the item of one key: `incr`, `decr`, `touch` and `delete`.
+    fn change(&self, command: KeyCommand<'_>, out: &mut Vec<u8>) {
+        let KeyCommand {
+            path,
+            action,
+            noreply,
+        } = command;
+        let done = match action {
+            KeyAction::Increment(delta) => {
+                return self.count(path.as_bytes(), delta, false, noreply, out);
+            }
+            KeyAction::Decrement(delta) => {
+                return self.count(path.as_bytes(), delta, true, noreply, out);
+            }
+            KeyAction::Touch(exptime) => {
                 let now = self.clock.now_ms();
-                let touched = match self.store().peek(path.as_bytes(), now) {
+                match self.store().peek(path.as_bytes(), now) {
                     Some(item) => {
                         item.expires = expires(exptime, now);
                         reply::TOUCHED
                     }
                     None => reply::NOT_FOUND,
-                };
-                out.extend_from_slice(if noreply { b"" } else { touched });
+                }
             }
-            Command::Delete { path, noreply } => {
-                let removed = self.store().remove(path.as_bytes(), self.clock.now_ms());
-                let deleted = if removed {
-                    reply::DELETED
-                } else {
-                    reply::NOT_FOUND
-                };
-                out.extend_from_slice(if noreply { b"" } else { deleted });
+            KeyAction::Delete if self.store().remove(path.as_bytes(), self.clock.now_ms()) => {
+                reply::DELETED
             }
-            Command::FlushAll { delay, noreply } => {
+            KeyAction::Delete => reply::NOT_FOUND,
+        };
+        out.extend_from_slice(if noreply { b"" } else { done });
+    }
+
+    fn admin(&self, command: AdminCommand<'_>, out: &mut Vec<u8>) {
+        match command {
+            AdminCommand::FlushAll { delay, noreply } => {
                 let now = self.clock.now_ms();
                 match expires(delay, now) {
                     Some(when) if when > now => self.store().flush_at(when),
@@ -236,17 +248,17 @@ impl Session {
                 }
                 out.extend_from_slice(if noreply { b"" } else { reply::OK });
             }
-            Command::Verbosity { noreply, .. } => {
+            AdminCommand::Verbosity { noreply, .. } => {
                 out.extend_from_slice(if noreply { b"" } else { reply::OK });
             }
-            Command::Stats { words } if words.is_empty() => self.stats(out),
-            Command::Version => {
+            AdminCommand::Stats { words } if words.is_empty() => self.stats(out),
+            AdminCommand::Version => {
                 out.extend_from_slice(
                     concat!("VERSION ", env!("CARGO_PKG_VERSION"), "\r\n").as_bytes(),
                 );
             }
-            Command::MetaNoop => out.extend_from_slice(reply::META_NOOP),
-            Command::Shutdown => out.extend_from_slice(reply::SHUTDOWN_DISABLED),
+            AdminCommand::MetaNoop => out.extend_from_slice(reply::META_NOOP),
+            AdminCommand::Shutdown => out.extend_from_slice(reply::SHUTDOWN_DISABLED),
             _ => out.extend_from_slice(reply::ERROR),
         }
     }

@@ -8,7 +8,7 @@ use larder::protocol::framing::reply::ReplyShape;
 use larder::protocol::framing::request::{
     LocalCommand, MetaForm, Remainder, Request, RequestBuffers, RequestFrame, RequestFramer, Route,
 };
-use larder::protocol::memcached::text::{Command, reply};
+use larder::protocol::memcached::text::{AdminCommand, Command, reply};
 use larder::proxy::OnFailure;
 use larder::server::limits::OUTPUT_SOFT_LIMIT;
 use larder::server::{self, Next, Peer, Refusal, Service, Turn};
@@ -298,14 +298,16 @@ impl Pool {
             }
             // Any will do that is in use.
             Route::Any => self.any(bytes, shape, batch),
-            Route::Local(LocalCommand::Memcached(Command::Version)) => {
+            Route::Local(LocalCommand::Memcached(Command::Admin(AdminCommand::Version))) => {
                 self.any(bytes, ReplyShape::Line, batch)
             }
-            Route::Local(LocalCommand::Memcached(Command::Quit)) => batch.then = Then::Close,
-            Route::Local(LocalCommand::Memcached(Command::MetaNoop)) => {
+            Route::Local(LocalCommand::Memcached(Command::Admin(AdminCommand::Quit))) => {
+                batch.then = Then::Close
+            }
+            Route::Local(LocalCommand::Memcached(Command::Admin(AdminCommand::MetaNoop))) => {
                 batch.due.push(Due::Say(reply::META_NOOP.into()));
             }
-            Route::Local(LocalCommand::Memcached(Command::Shutdown)) => {
+            Route::Local(LocalCommand::Memcached(Command::Admin(AdminCommand::Shutdown))) => {
                 batch.due.push(Due::Say(reply::SHUTDOWN_DISABLED.into()));
             }
             _ => batch.due.push(Due::Say(reply::ERROR.into())),

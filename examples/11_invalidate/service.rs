@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use crossbeam_channel::Sender;
 use larder::protocol::memcached::text::{
-    Block, Command, Nesting, Parsed, Store as Storage, data_block, parse, reply,
+    AdminCommand, Block, Command, KeyAction, Nesting, Parsed, Store as Storage, data_block, parse,
+    reply,
 };
 use larder::server::limits::OUTPUT_SOFT_LIMIT;
 use larder::server::{self, Next, Peer, Refusal, Service, Turn};
@@ -112,7 +113,7 @@ impl Session {
                 (!close).then_some(consumed)
             }
             Parsed::Done {
-                command: Command::Quit,
+                command: Command::Admin(AdminCommand::Quit),
                 ..
             } => None,
             Parsed::Done {
@@ -161,21 +162,21 @@ impl Session {
     // ANCHOR: run
     fn run(&mut self, command: Command<'_>, out: &mut Vec<u8>) {
         let (taken, noreply) = match command {
-            Command::Delete { path, noreply } => {
-                (self.changed(path.as_bytes(), reply::DELETED), noreply)
+            Command::Key(command) => {
+                let reply = match command.action {
+                    KeyAction::Delete => reply::DELETED,
+                    KeyAction::Touch(_) => reply::TOUCHED,
+                    // The number after it would have to be known. "Not found" promises nothing.
+                    KeyAction::Increment(_) | KeyAction::Decrement(_) => reply::NOT_FOUND,
+                };
+                let key = command.path.as_bytes();
+                (self.changed(key, reply), command.noreply)
             }
-            Command::Touch { path, noreply, .. } => {
-                (self.changed(path.as_bytes(), reply::TOUCHED), noreply)
-            }
-            // The number after it would have to be known. "Not found" promises nothing.
-            Command::Count { path, noreply, .. } => {
-                (self.changed(path.as_bytes(), reply::NOT_FOUND), noreply)
-            }
-            Command::Stats { words } if words.is_empty() => {
+            Command::Admin(AdminCommand::Stats { words }) if words.is_empty() => {
                 self.counts.write(out);
                 (reply::END, false)
             }
-            Command::Version => (
+            Command::Admin(AdminCommand::Version) => (
                 concat!("VERSION ", env!("CARGO_PKG_VERSION"), "\r\n").as_bytes(),
                 false,
             ),

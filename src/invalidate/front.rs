@@ -18,7 +18,9 @@ use crate::invalidate::stats::Stats;
 use crate::protocol::framing::request::{
     ConnectionCommand, LocalCommand, MetaForm, Request, Route,
 };
-use crate::protocol::memcached::text::{self, Command, KEY_LIMIT, Store, StoreVerb, Words};
+use crate::protocol::memcached::text::{
+    self, AdminCommand, Command, KEY_LIMIT, KeyAction, Store, StoreVerb,
+};
 use crate::protocol::resp::{CommandArgs, parse_integer};
 
 /// What the workers of a listener know of the recorder.
@@ -92,57 +94,63 @@ impl Front {
     }
 
     fn memcached(&self, command: Command<'_>, bytes: &[u8], changes: &mut Vec<Change>) -> Meaning {
-        let (key, noreply, reply): (Words<'_>, bool, &'static [u8]) = match command {
+        match command {
             Command::Store(store) => {
                 let value = self.value(&store, bytes);
                 let key = store.path.as_bytes().into();
                 changes.push(Change::Key(key, value));
-                return match store.noreply {
+                match store.noreply {
                     true => Meaning::Changed(None),
                     false => changed(b"STORED\r\n"),
+                }
+            }
+            Command::Key(command) => {
+                let reply: &'static [u8] = match command.action {
+                    KeyAction::Delete => b"DELETED\r\n",
+                    KeyAction::Touch(_) => b"TOUCHED\r\n",
+                    // The number is the cache's. That it has none is an answer that promises nothing.
+                    KeyAction::Increment(_) | KeyAction::Decrement(_) => b"NOT_FOUND\r\n",
                 };
+                changes.push(Change::Key(command.path.as_bytes().into(), None));
+                Meaning::Changed((!command.noreply).then_some(reply.into()))
             }
-            Command::Delete { path, noreply } => (path, noreply, b"DELETED\r\n"),
-            Command::Touch { path, noreply, .. } => (path, noreply, b"TOUCHED\r\n"),
-            // The number is the cache's. That it has none is an answer that promises nothing.
-            Command::Count { path, noreply, .. } => (path, noreply, b"NOT_FOUND\r\n"),
-            Command::FlushAll { delay, .. } if delay > 0 => {
-                return answer(
-                    b"SERVER_ERROR larder invalidate flushes at once or not at all; nothing is recorded\r\n",
-                );
-            }
-            Command::FlushAll { noreply, .. } => {
+            Command::Retrieve(_) => self.read(READS),
+            Command::Admin(command) => self.admin(command, changes),
+            // What it would change is not known, so nothing is.
+            Command::ReadPath(_) => answer(b"ERROR\r\n"),
+        }
+    }
+
+    fn admin(&self, command: AdminCommand<'_>, changes: &mut Vec<Change>) -> Meaning {
+        match command {
+            AdminCommand::FlushAll { delay, .. } if delay > 0 => answer(
+                b"SERVER_ERROR larder invalidate flushes at once or not at all; nothing is recorded\r\n",
+            ),
+            AdminCommand::FlushAll { noreply, .. } => {
                 changes.push(Change::All);
-                return match noreply {
+                match noreply {
                     true => Meaning::Changed(None),
                     false => changed(b"OK\r\n"),
-                };
+                }
             }
-            Command::Retrieve { .. } => return self.read(READS),
-            Command::Stats { words } if words.is_empty() || words.eq([&b"invalidate"[..]]) => {
+            AdminCommand::Stats { words } if words.is_empty() || words.eq([&b"invalidate"[..]]) => {
                 let mut out = Vec::new();
                 self.stats
                     .memcached(crate::invalidate::recorder::now(), &mut out);
-                return Meaning::Answer(out.into());
+                Meaning::Answer(out.into())
             }
-            Command::Stats { .. } => {
-                return match self.reads {
-                    Reads::Refuse => answer(b"END\r\n"),
-                    Reads::Forward => Meaning::Pass,
-                };
+            AdminCommand::Stats { .. } => match self.reads {
+                Reads::Refuse => answer(b"END\r\n"),
+                Reads::Forward => Meaning::Pass,
+            },
+            AdminCommand::Version => {
+                answer(concat!("VERSION ", env!("CARGO_PKG_VERSION"), "\r\n").as_bytes())
             }
-            Command::Version => {
-                return answer(concat!("VERSION ", env!("CARGO_PKG_VERSION"), "\r\n").as_bytes());
+            AdminCommand::Verbosity { noreply, .. } => {
+                answer(if noreply { b"" } else { b"OK\r\n" })
             }
-            Command::Verbosity { noreply, .. } => {
-                return answer(if noreply { b"" } else { b"OK\r\n" });
-            }
-            Command::Quit | Command::MetaNoop | Command::Shutdown => return Meaning::Pass,
-            // What it would change is not known, so nothing is.
-            _ => return answer(b"ERROR\r\n"),
-        };
-        changes.push(Change::Key(key.as_bytes().into(), None));
-        Meaning::Changed((!noreply).then_some(reply.into()))
+            AdminCommand::Quit | AdminCommand::MetaNoop | AdminCommand::Shutdown => Meaning::Pass,
+        }
     }
 
     /// memcached's meta commands: `ms` and `md`, as far as their answer needs no cache.

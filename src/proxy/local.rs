@@ -7,7 +7,7 @@
 use crate::pool::Pool;
 use crate::protocol::framing::reply::ReplyShape;
 use crate::protocol::framing::request::ConnectionCommand;
-use crate::protocol::memcached::text::Command;
+use crate::protocol::memcached::text::{AdminCommand, Command};
 use crate::protocol::resp::{CommandArgs, Reply, parse_integer};
 use crate::proxy::client::Client;
 use crate::proxy::errors::NOAUTH;
@@ -27,15 +27,19 @@ pub(super) enum LocalAnswer {
 
 /// Answers memcached's commands about the connection or the proxy.
 pub(super) fn memcached(command: Command<'_>, pool: &Pool, out: &mut Vec<u8>) -> LocalAnswer {
+    let Command::Admin(command) = command else {
+        out.extend_from_slice(b"ERROR\r\n");
+        return LocalAnswer::Answer;
+    };
     match command {
-        Command::Version => return LocalAnswer::Forward(ReplyShape::Line),
-        Command::Stats { words } if pool.is_single() && !words.eq([&b"proxy"[..]]) => {
+        AdminCommand::Version => return LocalAnswer::Forward(ReplyShape::Line),
+        AdminCommand::Stats { words } if pool.is_single() && !words.eq([&b"proxy"[..]]) => {
             return LocalAnswer::Forward(ReplyShape::Stats);
         }
-        Command::Stats { .. } => stats::memcached(pool, out),
-        Command::Quit => return LocalAnswer::Close,
-        Command::MetaNoop => out.extend_from_slice(b"MN\r\n"),
-        Command::Shutdown => out.extend_from_slice(b"ERROR: shutdown not enabled\r\n"),
+        AdminCommand::Stats { .. } => stats::memcached(pool, out),
+        AdminCommand::Quit => return LocalAnswer::Close,
+        AdminCommand::MetaNoop => out.extend_from_slice(b"MN\r\n"),
+        AdminCommand::Shutdown => out.extend_from_slice(b"ERROR: shutdown not enabled\r\n"),
         _ => out.extend_from_slice(b"ERROR\r\n"),
     }
     LocalAnswer::Answer

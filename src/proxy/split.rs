@@ -5,7 +5,7 @@
 //!                    b ─▶ upstream 1:  MGET b   ──▶ [B]    ─┴▶ ReplyMerge ──▶ [A, B, C]
 //! ```
 
-use crate::protocol::memcached::text::Command;
+use crate::protocol::memcached::text::{Command, Retrieve};
 use crate::proxy::merge::ReplyMerge;
 
 use crate::protocol::framing::request::{MergeRule, Request, RequestKeys, RequestWords};
@@ -124,7 +124,7 @@ fn bytes(request: &Request<'_>, keys: RequestKeys<'_>, order: &[u32], part: u32)
                 .collect();
             resp::write_request(&mut out, words.into_iter());
         }
-        RequestWords::Memcached(Command::Retrieve { exptime, cas, .. }) => {
+        RequestWords::Memcached(Command::Retrieve(Retrieve { exptime, cas, .. })) => {
             out.extend_from_slice(if exptime.is_some() { b"gat" } else { b"get" });
             out.extend_from_slice(if cas { b"s" } else { b"" });
             if let Some(exptime) = exptime {

@@ -9,14 +9,14 @@
 use crate::protocol::memcached::text::{Words, reply};
 use crate::store::{Node, Tree};
 
-use super::{DATABASE, Work, with_path};
+use super::context::{DATABASE, TurnContext, with_path};
 
 /// The largest array, in bytes, that is put together for one answer; the list of a larger family is
 /// an error. It is built under the lock of its tree and held until the client has taken it, so it
 /// needs a bound.
 const LISTING_LIMIT: usize = 16 * 1024 * 1024;
 
-impl Work<'_> {
+impl TurnContext<'_> {
     pub(super) fn children(&mut self, path: Words<'_>) {
         let listing = with_path(path, |names| {
             let mut tree = self.shared.store.lock(names[0]);

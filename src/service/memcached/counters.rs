@@ -1,6 +1,6 @@
 //! What the service counts, under the names of memcached's `stats`.
 //!
-//! A turn counts in a [`Tally`] of its own and adds it to the service's [`Counters`] once, at its
+//! A turn counts in a [`TurnCounts`] of its own and adds it to the service's [`Counters`] once, at its
 //! end, so that the workers don't meet at the counters with every command.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -9,7 +9,7 @@ macro_rules! counters {
     ($($name:ident: $what:literal,)*) => {
         /// The counts of one turn.
         #[derive(Debug, Default, Clone, Copy)]
-        pub(super) struct Tally {
+        pub(super) struct TurnCounts {
             $(#[doc = $what] pub(super) $name: u64,)*
         }
 
@@ -21,9 +21,9 @@ macro_rules! counters {
 
         impl Counters {
             /// Adds what a turn has counted.
-            pub(super) fn add(&self, tally: &Tally) {
-                $(if tally.$name != 0 {
-                    self.$name.fetch_add(tally.$name, Relaxed);
+            pub(super) fn add(&self, counts: &TurnCounts) {
+                $(if counts.$name != 0 {
+                    self.$name.fetch_add(counts.$name, Relaxed);
                 })*
             }
 

@@ -8,7 +8,7 @@
 use crate::protocol::memcached::text::{Words, parse_unsigned, reply};
 use crate::store::Tree;
 
-use super::{DATABASE, Work, with_path};
+use super::context::{DATABASE, TurnContext, with_path};
 
 /// What became of the number.
 enum Outcome {
@@ -18,7 +18,7 @@ enum Outcome {
     NoMemory,
 }
 
-impl Work<'_> {
+impl TurnContext<'_> {
     /// `incr`, or `decr` if it goes down.
     pub(super) fn count(&mut self, path: Words<'_>, delta: u64, down: bool, noreply: bool) {
         let outcome = with_path(path, |names| {
@@ -26,9 +26,9 @@ impl Work<'_> {
             change(&mut tree, names, delta, down)
         });
         let (hits, misses) = if down {
-            (&mut self.tally.decr_hits, &mut self.tally.decr_misses)
+            (&mut self.counts.decr_hits, &mut self.counts.decr_misses)
         } else {
-            (&mut self.tally.incr_hits, &mut self.tally.incr_misses)
+            (&mut self.counts.incr_hits, &mut self.counts.incr_misses)
         };
         match outcome {
             Outcome::Now(_) => *hits += 1,

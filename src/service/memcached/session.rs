@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use crate::protocol::memcached::text::{self, Block, Command, Parsed, Store, Words};
+use crate::protocol::memcached::text::{self, Block, Command, Parsed, Retrieve, Store, Words};
 use crate::server::limits::OUTPUT_SOFT_LIMIT;
 use crate::server::{self, Next, Turn};
 
-use super::counters::Tally;
-use super::{Shared, Work};
+use super::admin::Then;
+use super::context::{Shared, TurnContext};
+use super::counters::TurnCounts;
 
 /// A connection's state between turns. It owns no buffer.
 pub(super) struct Session {
@@ -31,7 +32,7 @@ enum Pending {
     Refused { left: usize, reply: &'static [u8] },
 }
 
-/// What a line of keys asks of each.
+/// What is done with each key of a line.
 #[derive(Clone, Copy)]
 struct Retrieval {
     exptime: Option<i32>,
@@ -41,7 +42,7 @@ struct Retrieval {
 /// How the turn goes on after a step.
 enum Step {
     /// This much was consumed; there may be more.
-    On(usize),
+    Continue(usize),
     /// Nothing can be done until more has arrived.
     Wait,
     /// This much was consumed; the output is full.
@@ -72,11 +73,11 @@ impl server::Session for Session {
         }
         let shared = Arc::clone(&self.shared);
         let _gate = shared.store.share();
-        let mut work = Work {
+        let mut context = TurnContext {
             full: output.len() + OUTPUT_SOFT_LIMIT,
             shared: &shared,
             out: output,
-            tally: Tally::default(),
+            counts: TurnCounts::default(),
             connection: self.connection,
         };
         let mut consumed = 0;
@@ -85,11 +86,11 @@ impl server::Session for Session {
             if rest.is_empty() {
                 break Next::Read;
             }
-            if work.is_full() {
+            if context.is_full() {
                 break Next::Again;
             }
-            match self.step(&mut work, rest) {
-                Step::On(taken) => {
+            match self.step(&mut context, rest) {
+                Step::Continue(taken) => {
                     consumed += taken;
                     self.needed = 0;
                     self.scanned = 0;
@@ -105,21 +106,21 @@ impl server::Session for Session {
                 }
             }
         };
-        shared.counters.add(&work.tally);
+        shared.counters.add(&context.counts);
         Turn { consumed, next }
     }
 }
 
 impl Session {
     /// Does what the input begins with.
-    fn step(&mut self, work: &mut Work<'_>, input: &[u8]) -> Step {
+    fn step(&mut self, context: &mut TurnContext<'_>, input: &[u8]) -> Step {
         match self.pending {
-            Pending::Nothing => self.command(work, input),
+            Pending::Nothing => self.command(context, input),
             Pending::Keys(retrieval) => {
                 let Some((keys, line)) = text::rest_of_line(input) else {
                     return Step::Wait;
                 };
-                self.keys(work, input, line, keys, retrieval)
+                self.keys(context, input, line, keys, retrieval)
             }
             Pending::Refused { left, reply } => {
                 let taken = left.min(input.len());
@@ -129,16 +130,16 @@ impl Session {
                         reply,
                     }
                 } else {
-                    work.out.extend_from_slice(reply);
+                    context.out.extend_from_slice(reply);
                     Pending::Nothing
                 };
-                Step::On(taken)
+                Step::Continue(taken)
             }
         }
     }
 
-    fn command(&mut self, work: &mut Work<'_>, input: &[u8]) -> Step {
-        let (command, line) = match text::parse(input, self.scanned, work.shared.nesting()) {
+    fn command(&mut self, context: &mut TurnContext<'_>, input: &[u8]) -> Step {
+        let (command, line) = match text::parse(input, self.scanned, context.shared.nesting()) {
             Parsed::Done { command, consumed } => (command, consumed),
             Parsed::More => {
                 self.scanned = input.len();
@@ -149,70 +150,62 @@ impl Session {
                 consumed,
                 close,
             } => {
-                work.out.extend_from_slice(reply);
+                context.out.extend_from_slice(reply);
                 return if close {
                     Step::Close
                 } else {
-                    Step::On(consumed)
+                    Step::Continue(consumed)
                 };
             }
         };
         match command {
-            Command::Retrieve { keys, exptime, cas } => {
-                return self.keys(work, input, line, keys, Retrieval { exptime, cas });
+            Command::Retrieve(Retrieve { keys, exptime, cas }) => {
+                return self.keys(context, input, line, keys, Retrieval { exptime, cas });
             }
-            Command::Store(store) => return self.store(work, &store, input, line),
-            Command::Count {
-                path,
-                delta,
-                down,
-                noreply,
-            } => work.count(path, delta, down, noreply),
-            Command::Touch {
-                path,
-                exptime,
-                noreply,
-            } => work.touch(path, exptime, noreply),
-            Command::Delete { path, noreply } => work.delete(path, noreply),
-            Command::RetrievePath { path, cas } => work.retrieve_path(path, cas),
-            Command::Children { path } => work.children(path),
-            Command::FlushAll { delay, noreply } => work.flush_all(delay, noreply),
-            Command::Verbosity { level, noreply } => work.verbosity(level, noreply),
-            Command::Stats { words } => work.stats(words),
-            Command::Version => work.version(),
-            Command::MetaNoop => work.reply(false, text::reply::META_NOOP),
-            Command::Shutdown => work.reply(false, text::reply::SHUTDOWN_DISABLED),
-            Command::Quit => return Step::Close,
+            Command::Store(store) => return self.store(context, &store, input, line),
+            Command::Key(command) => context.key_command(command),
+            Command::ReadPath(command) => context.read_path(command),
+            Command::Admin(command) => {
+                if context.admin(command) == Then::Close {
+                    return Step::Close;
+                }
+            }
         }
-        Step::On(line)
+        Step::Continue(line)
     }
 
     /// Writes the values of keys until the output is full; what is left of the line then stays in
     /// the input.
     fn keys(
         &mut self,
-        work: &mut Work<'_>,
+        context: &mut TurnContext<'_>,
         input: &[u8],
         line: usize,
         mut keys: Words<'_>,
         retrieval: Retrieval,
     ) -> Step {
         while let Some(key) = keys.next() {
-            work.retrieve(key, retrieval.exptime, retrieval.cas);
-            if work.is_full() && !keys.is_empty() {
+            context.retrieve(key, retrieval.exptime, retrieval.cas);
+            if context.is_full() && !keys.is_empty() {
                 self.pending = Pending::Keys(retrieval);
                 let rest = keys.as_bytes().as_ptr().addr();
                 return Step::Full(rest - input.as_ptr().addr());
             }
         }
-        work.out.extend_from_slice(text::reply::END);
+        context.out.extend_from_slice(text::reply::END);
         self.pending = Pending::Nothing;
-        Step::On(line)
+        Step::Continue(line)
     }
 
     /// A storage command: its data block, when it has arrived; none of it, if it is too large.
-    fn store(&mut self, work: &mut Work<'_>, store: &Store<'_>, input: &[u8], line: usize) -> Step {
-        if work.refuses(store) {
+    fn store(
+        &mut self,
+        context: &mut TurnContext<'_>,
+        store: &Store<'_>,
+        input: &[u8],
+        line: usize,
+    ) -> Step {
+        if context.refuses(store) {
             self.pending = Pending::Refused {
                 left: store.length + 2,
                 reply: if store.noreply {
@@ -221,17 +214,17 @@ impl Session {
                     text::reply::TOO_LARGE
                 },
             };
-            return Step::On(line);
+            return Step::Continue(line);
         }
         match text::data_block(&input[line..], store.length) {
             Block::Done { value, consumed } => {
-                work.store(store, value);
-                Step::On(line + consumed)
+                context.store(store, value);
+                Step::Continue(line + consumed)
             }
             Block::Bad { consumed } => {
-                work.tally.cmd_set += 1;
-                work.reply(store.noreply, text::reply::BAD_DATA_CHUNK);
-                Step::On(line + consumed)
+                context.counts.cmd_set += 1;
+                context.reply(store.noreply, text::reply::BAD_DATA_CHUNK);
+                Step::Continue(line + consumed)
             }
             Block::More { needed } => {
                 self.needed = line + needed;

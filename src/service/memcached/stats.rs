@@ -9,15 +9,15 @@ use std::sync::atomic::Ordering;
 
 use crate::protocol::memcached::text::{Words, reply};
 
-use super::Work;
+use super::context::TurnContext;
 
-impl Work<'_> {
+impl TurnContext<'_> {
     pub(super) fn stats(&mut self, mut words: Words<'_>) {
         match words.next() {
             None => self.general(),
             Some(b"reset") => {
                 self.shared.counters.reset();
-                self.tally = Default::default();
+                self.counts = Default::default();
                 self.shared.store.reset_stats();
                 return self.reply(false, reply::RESET);
             }
@@ -49,7 +49,7 @@ impl Work<'_> {
         self.stat("total_connections", connections.total());
         self.stat("rejected_connections", connections.rejected());
         // This turn's counts have not been added yet.
-        shared.counters.add(&std::mem::take(&mut self.tally));
+        shared.counters.add(&std::mem::take(&mut self.counts));
         shared
             .counters
             .for_each(|name, count| self.stat(name, count));

@@ -3,9 +3,9 @@
 use crate::protocol::memcached::text::{Store, StoreVerb, reply};
 use crate::store::{Entry, Refused, Tree};
 
-use super::{DATABASE, Work, expires_ms, with_path};
+use super::context::{DATABASE, TurnContext, expires_ms, with_path};
 
-impl Work<'_> {
+impl TurnContext<'_> {
     /// Whether an item is too large, before any of its value is taken in. A refused `set` drops
     /// what was stored, so that nobody reads a value that a writer meant to replace, as in
     /// memcached; the others leave it.
@@ -14,7 +14,7 @@ impl Work<'_> {
         if name.len().saturating_add(store.length) <= self.shared.store.max_item_size() {
             return false;
         }
-        self.tally.store_too_large += 1;
+        self.counts.store_too_large += 1;
         with_path(store.path, |names| {
             let mut tree = self.shared.store.lock(names[0]);
             drop_stale(&mut tree, names, store.verb);
@@ -24,7 +24,7 @@ impl Work<'_> {
 
     /// A storage command with its value.
     pub(super) fn store(&mut self, store: &Store<'_>, value: &[u8]) {
-        self.tally.cmd_set += 1;
+        self.counts.cmd_set += 1;
         let reply = with_path(store.path, |names| self.write(store, names, value));
         self.reply(store.noreply, reply);
     }
@@ -67,14 +67,14 @@ impl Work<'_> {
             StoreVerb::Cas => match tree.peek(DATABASE, names) {
                 Some(node) if tree.item(node).value().is_some() => {
                     if tree.item(node).cas() != store.unique {
-                        self.tally.cas_badval += 1;
+                        self.counts.cas_badval += 1;
                         return reply::EXISTS;
                     }
-                    self.tally.cas_hits += 1;
+                    self.counts.cas_hits += 1;
                     tree.put(DATABASE, names, entry)
                 }
                 _ => {
-                    self.tally.cas_misses += 1;
+                    self.counts.cas_misses += 1;
                     return reply::NOT_FOUND;
                 }
             },
@@ -85,10 +85,10 @@ impl Work<'_> {
             Err(refused) => {
                 drop_stale(&mut tree, names, store.verb);
                 if refused == Refused::TooLarge {
-                    self.tally.store_too_large += 1;
+                    self.counts.store_too_large += 1;
                     reply::TOO_LARGE
                 } else {
-                    self.tally.store_no_memory += 1;
+                    self.counts.store_no_memory += 1;
                     reply::OUT_OF_MEMORY_STORING
                 }
             }

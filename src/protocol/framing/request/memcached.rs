@@ -5,7 +5,9 @@
 //! may answer more than once or not at all.
 
 use crate::protocol::framing::reply::ReplyShape;
-use crate::protocol::memcached::text::{self, Block, Command, Nesting, Parsed, Store, reply};
+use crate::protocol::memcached::text::{
+    self, AdminCommand, Block, Command, KeyCommand, Nesting, Parsed, Retrieve, Store, reply,
+};
 
 use crate::protocol::framing::request::{
     LargeRequest, LocalCommand, MergeRule, MetaForm, Remainder, Request, RequestBuffers,
@@ -77,7 +79,7 @@ fn store<'a>(store: Store<'a>, input: &'a [u8], line: usize) -> RequestFrame<'a>
 fn request<'a>(command: Command<'a>, bytes: &'a [u8]) -> Request<'a> {
     let mut repeat_safe = false;
     let (route, shape) = match command {
-        Command::Retrieve { keys, exptime, .. } => {
+        Command::Retrieve(Retrieve { keys, exptime, .. }) => {
             repeat_safe = exptime.is_none();
             let route = match keys.single() {
                 Some(key) => Route::Key(key),
@@ -87,19 +89,13 @@ fn request<'a>(command: Command<'a>, bytes: &'a [u8]) -> Request<'a> {
             (route, ReplyShape::Values)
         }
         Command::Store(Store { path, noreply, .. })
-        | Command::Count { path, noreply, .. }
-        | Command::Touch { path, noreply, .. }
-        | Command::Delete { path, noreply } => (Route::Key(path.as_bytes()), one_line(noreply)),
-        Command::FlushAll { noreply, .. } | Command::Verbosity { noreply, .. } => {
-            (Route::Every(MergeRule::Same), one_line(noreply))
+        | Command::Key(KeyCommand { path, noreply, .. }) => {
+            (Route::Key(path.as_bytes()), one_line(noreply))
         }
-        Command::RetrievePath { .. }
-        | Command::Children { .. }
-        | Command::Stats { .. }
-        | Command::Version
-        | Command::Quit
-        | Command::MetaNoop
-        | Command::Shutdown => (
+        Command::Admin(
+            AdminCommand::FlushAll { noreply, .. } | AdminCommand::Verbosity { noreply, .. },
+        ) => (Route::Every(MergeRule::Same), one_line(noreply)),
+        Command::ReadPath(_) | Command::Admin(_) => (
             Route::Local(LocalCommand::Memcached(command)),
             ReplyShape::Nothing,
         ),

@@ -222,7 +222,7 @@ fn requests_of_memcached_end_where_their_lengths_say() {
         (b"touch a 0\r\n", "key a 11"),
         (b"flush_all\r\n", "every Same 11"),
         (b"flush_all noreply\r\n", "every Same Nothing 19"),
-        (b"version\r\n", "local Version Nothing 9"),
+        (b"version\r\n", "local Admin(Version) Nothing 9"),
         (b"nonsense\r\n", "bad ERROR\\r\\n 10"),
         (
             b"set a 0 0 -1\r\n",
@@ -263,7 +263,7 @@ fn requests_of_memcached_end_where_their_lengths_say() {
             "bad CLIENT_ERROR bad command line format\\r\\n 9",
         ),
         (b"mg \r\n", "any Meta safe 5"),
-        (b"mn\r\n", "local MetaNoop Nothing 4"),
+        (b"mn\r\n", "local Admin(MetaNoop) Nothing 4"),
         (b"mx a\r\n", "bad ERROR\\r\\n 6"),
     ] {
         assert_eq!(both(RequestFramer::memcached, input), expected);

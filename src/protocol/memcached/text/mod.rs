@@ -8,7 +8,7 @@
 //!
 //! [`parse`] is a pure function with three outcomes: a command and how much of the input its line
 //! took, more bytes needed, or a bad line with its reply and whether the connection is closed. The
-//! grammar is one regular expression over a line, see [`grammar`]; a hand-written scanner stands
+//! grammar is one regular expression over a line, made of the table of verbs in `command`; a hand-written scanner stands
 //! before it for the two lines that make up nearly all traffic, `get KEY` and `set KEY FLAGS
 //! EXPTIME BYTES [noreply]`, and declines everything else. A property test holds the two equal. The
 //! data block of a storage command is taken by [`data_block`], after its length was checked.
@@ -29,41 +29,35 @@
 //! thread. With 64 requests in a packet, and all that the service does included, a `get` that hits a
 //! value of 100 bytes took 110 ns, a `gets`, which goes through the regex, 250 ns.
 
+mod admin;
 mod command;
-pub mod grammar;
+mod fields;
+mod grammar;
+mod key_commands;
+mod limits;
 mod number;
 pub mod reply;
+mod retrieval;
 mod scanner;
+mod storage;
 mod words;
 
 #[cfg(test)]
 mod tests;
 
-pub use command::{Bad, Command, Nesting, Store, StoreVerb};
+pub use admin::AdminCommand;
+pub use command::{Command, verb_names};
+pub use fields::{BadLine, Nesting};
+pub use key_commands::{KeyAction, KeyCommand};
+pub use limits::{GET_LINE_LIMIT, KEY_LIMIT, LENGTH_LIMIT, LINE_LIMIT};
+pub use retrieval::{PathRead, ReadPath, Retrieve};
+pub use storage::{Block, Store, StoreVerb, data_block};
+
 pub use number::unsigned as parse_unsigned;
 pub use words::Words;
 
+use limits::LEADING_SPACES;
 use memchr::memchr;
-
-/// The longest key, in bytes, as in memcached (`KEY_MAX_LENGTH`). With nested keys it bounds each
-/// name of a path. A longer one is a `CLIENT_ERROR bad command line format`.
-pub const KEY_LIMIT: usize = 250;
-
-/// The bytes in which a line other than a `get` or `gets` must end. memcached closes the
-/// connection, without a word, when more have arrived than this and none ends the line.
-pub const LINE_LIMIT: usize = 2048;
-
-/// The bytes in which the line of a `get` or `gets` must end; room for 4,000 of the longest keys.
-/// memcached has no limit but its memory; beyond this one the client reads what memcached says when
-/// that is exhausted, and the connection is closed.
-pub const GET_LINE_LIMIT: usize = 1024 * 1024;
-
-/// The largest length that a storage command may name, in bytes, as in memcached (`INT_MAX - 2`,
-/// less one). Larger ones are a bad line, smaller ones that are over the item size are swallowed.
-pub const LENGTH_LIMIT: i64 = i32::MAX as i64 - 2;
-
-/// Spaces before a command after which memcached no longer sees that a long line is a `get`.
-const LEADING_SPACES: usize = 100;
 
 /// What became of the input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,11 +112,11 @@ fn parse_line(input: &[u8], scanned: usize, nesting: Nesting) -> Parsed<'_> {
         };
     }
     let command = command
-        .ok_or(Bad::error())
-        .and_then(|(verb, words)| command::build(verb, words, nesting));
+        .ok_or(BadLine::error())
+        .and_then(|(verb, words)| verb.build(words, nesting));
     match command {
         Ok(command) => Parsed::Done { command, consumed },
-        Err(Bad { reply }) => Parsed::Bad {
+        Err(BadLine { reply }) => Parsed::Bad {
             reply,
             consumed,
             close: false,
@@ -172,40 +166,4 @@ fn unended(input: &[u8]) -> Parsed<'_> {
         return close(reply::OUT_OF_MEMORY_READING);
     }
     Parsed::More
-}
-
-/// What became of a data block.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Block<'a> {
-    /// The whole value and the `\r\n` after it are there.
-    Done {
-        /// The value.
-        value: &'a [u8],
-        /// The value's length and 2.
-        consumed: usize,
-    },
-    /// Not all has arrived.
-    More {
-        /// How many bytes the block has in all.
-        needed: usize,
-    },
-    /// All has arrived, but no `\r\n` stands after the value: [`reply::BAD_DATA_CHUNK`]. As in
-    /// memcached the two bytes are taken all the same, and what follows them is read as a command.
-    Bad {
-        /// The value's length and 2.
-        consumed: usize,
-    },
-}
-
-/// Takes the data block of a storage command that named `length`, which the caller has checked
-/// against its limit.
-pub fn data_block(input: &[u8], length: usize) -> Block<'_> {
-    let consumed = length + 2;
-    let Some(block) = input.get(..consumed) else {
-        return Block::More { needed: consumed };
-    };
-    match block.strip_suffix(b"\r\n") {
-        Some(value) => Block::Done { value, consumed },
-        None => Block::Bad { consumed },
-    }
 }

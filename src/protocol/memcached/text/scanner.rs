@@ -4,8 +4,10 @@
 //! of it there, and declines everything else, malformed lines included, so that the grammar alone
 //! decides what a line means. A property test holds that what it takes the grammar reads the same.
 
-use super::KEY_LIMIT;
-use super::command::{Command, Store, StoreVerb};
+use super::command::Command;
+use super::limits::KEY_LIMIT;
+use super::retrieval::Retrieve;
+use super::storage::{Store, StoreVerb};
 use super::words::Words;
 
 /// A command and how many bytes its line took, or `None` to decline.
@@ -13,11 +15,11 @@ pub(super) fn scan(input: &[u8]) -> Option<(Command<'_>, usize)> {
     if let Some(rest) = input.strip_prefix(b"get ") {
         let (key, rest) = key(rest)?;
         let rest = rest.strip_prefix(b"\r\n")?;
-        let command = Command::Retrieve {
+        let command = Command::Retrieve(Retrieve {
             keys: Words::new(key),
             exptime: None,
             cas: false,
-        };
+        });
         return Some((command, input.len() - rest.len()));
     }
     let rest = input.strip_prefix(b"set ")?;

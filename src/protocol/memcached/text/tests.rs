@@ -132,7 +132,7 @@ fn fields_are_read_from_the_right_end_with_nested_keys() {
     assert_eq!((store.path, store.length), (path(b"user 42"), 5));
     assert!(matches!(
         on(b"incr a b 5 noreply\n"),
-        Ok(Command::Count { noreply: true, .. })
+        Ok(Command::Key(KeyCommand { noreply: true, .. }))
     ));
     for (line, words, noreply) in [
         (&b"delete a\r\n"[..], &b"a"[..], false),
@@ -148,7 +148,11 @@ fn fields_are_read_from_the_right_end_with_nested_keys() {
         let path = path(words);
         assert_eq!(
             on(line),
-            Ok(Command::Delete { path, noreply }),
+            Ok(Command::Key(KeyCommand {
+                path,
+                action: KeyAction::Delete,
+                noreply
+            })),
             "{}",
             line.escape_ascii()
         );

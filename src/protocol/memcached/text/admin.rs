@@ -1,0 +1,75 @@
+//! The verbs about the server and the connection: `stats`, `flush_all`, `version` and the like.
+
+use super::fields::{BadLine, Nesting, pop_noreply};
+use super::words::Words;
+use super::{number, reply};
+
+/// A command about the server or the connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AdminCommand<'a> {
+    /// `flush_all`.
+    FlushAll {
+        /// When, as an expiration time; 0 is now.
+        delay: i32,
+        /// Whether the client wants no answer.
+        noreply: bool,
+    },
+    /// `verbosity`.
+    Verbosity {
+        /// The level.
+        level: u32,
+        /// Whether the client wants no answer.
+        noreply: bool,
+    },
+    /// `stats`, with what follows it.
+    Stats {
+        /// The words after `stats`.
+        words: Words<'a>,
+    },
+    /// `version`.
+    Version,
+    /// `quit`.
+    Quit,
+    /// `mn`.
+    MetaNoop,
+    /// `shutdown`.
+    Shutdown,
+}
+
+pub(super) type Builder = for<'a> fn(Words<'a>, Nesting) -> Result<AdminCommand<'a>, BadLine>;
+
+pub(super) const VERBS: &[(&str, Builder)] = &[
+    ("flush_all", flush_all),
+    ("stats", |words, _| Ok(AdminCommand::Stats { words })),
+    ("version", |_, _| Ok(AdminCommand::Version)),
+    ("verbosity", verbosity),
+    ("quit", |_, _| Ok(AdminCommand::Quit)),
+    ("mn", |_, _| Ok(AdminCommand::MetaNoop)),
+    ("shutdown", |_, _| Ok(AdminCommand::Shutdown)),
+];
+
+fn flush_all(mut words: Words<'_>, _: Nesting) -> Result<AdminCommand<'_>, BadLine> {
+    if words.count_up_to(3) == 3 {
+        return Err(BadLine::error());
+    }
+    let mut others = words;
+    let noreply = pop_noreply(&mut others);
+    let delay = match words.next() {
+        Some(delay) if !others.is_empty() => {
+            number::signed(delay).ok_or(BadLine::unless(noreply, reply::BAD_EXPTIME))? as i32
+        }
+        _ => 0,
+    };
+    Ok(AdminCommand::FlushAll { delay, noreply })
+}
+
+fn verbosity(mut words: Words<'_>, _: Nesting) -> Result<AdminCommand<'_>, BadLine> {
+    if !(1..=2).contains(&words.count_up_to(3)) {
+        return Err(BadLine::error());
+    }
+    let mut others = words;
+    let noreply = pop_noreply(&mut others);
+    let level = words.next().and_then(number::unsigned);
+    let level = level.ok_or(BadLine::unless(noreply, reply::BAD_FORMAT))? as u32;
+    Ok(AdminCommand::Verbosity { level, noreply })
+}

@@ -1,0 +1,21 @@
+//! The limits of the text protocol, each with its unit, its reason and what is answered beyond it.
+
+/// The longest key, in bytes, as in memcached (`KEY_MAX_LENGTH`). With nested keys it bounds each
+/// name of a path. A longer one is a `CLIENT_ERROR bad command line format`.
+pub const KEY_LIMIT: usize = 250;
+
+/// The bytes in which a line other than a `get` or `gets` must end. memcached closes the
+/// connection, without a word, when more have arrived than this and none ends the line.
+pub const LINE_LIMIT: usize = 2048;
+
+/// The bytes in which the line of a `get` or `gets` must end; room for 4,000 of the longest keys.
+/// memcached has no limit but its memory; beyond this one the client reads what memcached says when
+/// that is exhausted, and the connection is closed.
+pub const GET_LINE_LIMIT: usize = 1024 * 1024;
+
+/// The largest length that a storage command may name, in bytes, as in memcached (`INT_MAX - 2`,
+/// less one). Larger ones are a bad line, smaller ones that are over the item size are swallowed.
+pub const LENGTH_LIMIT: i64 = i32::MAX as i64 - 2;
+
+/// Spaces before a command after which memcached no longer sees that a long line is a `get`.
+pub(super) const LEADING_SPACES: usize = 100;

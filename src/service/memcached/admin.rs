@@ -1,0 +1,54 @@
+//! The commands about the server and the connection.
+
+use std::sync::atomic::Ordering;
+
+use crate::protocol::memcached::text::{AdminCommand, reply};
+
+use super::context::{DATABASE, TurnContext, expires_ms};
+
+/// What happens to the connection after a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Then {
+    Continue,
+    Close,
+}
+
+impl TurnContext<'_> {
+    pub(super) fn admin(&mut self, command: AdminCommand<'_>) -> Then {
+        match command {
+            AdminCommand::FlushAll { delay, noreply } => self.flush_all(delay, noreply),
+            AdminCommand::Verbosity { level, noreply } => self.verbosity(level, noreply),
+            AdminCommand::Stats { words } => self.stats(words),
+            AdminCommand::Version => self.version(),
+            AdminCommand::MetaNoop => self.reply(false, reply::META_NOOP),
+            AdminCommand::Shutdown => self.reply(false, reply::SHUTDOWN_DISABLED),
+            AdminCommand::Quit => return Then::Close,
+        }
+        Then::Continue
+    }
+
+    /// `flush_all`: now, or when the time has come.
+    fn flush_all(&mut self, delay: i32, noreply: bool) {
+        self.counts.cmd_flush += 1;
+        let store = &self.shared.store;
+        let now_ms = store.now_ms();
+        match expires_ms(delay, now_ms) {
+            Some(when_ms) if when_ms > now_ms => store.flush_at(DATABASE, when_ms),
+            // A date that is over flushes what was stored before then: nothing, since larder is
+            // younger. It still takes the place of an earlier order, as in memcached.
+            Some(_) if delay > 0 => store.flush_at(DATABASE, u64::MAX),
+            _ => store.flush(DATABASE),
+        }
+        self.reply(noreply, reply::OK);
+    }
+
+    fn verbosity(&mut self, level: u32, noreply: bool) {
+        self.shared.verbosity.store(level, Ordering::Relaxed);
+        self.reply(noreply, reply::OK);
+    }
+
+    fn version(&mut self) {
+        self.out
+            .extend_from_slice(concat!("VERSION ", env!("CARGO_PKG_VERSION"), "\r\n").as_bytes());
+    }
+}

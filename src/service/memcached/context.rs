@@ -1,0 +1,108 @@
+//! What the commands work with: what all sessions share, and the context of one turn.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+
+use crate::protocol::memcached::text::{Nesting, Words};
+use crate::server::Connections;
+use crate::store::Store;
+
+use super::counters::{Counters, TurnCounts};
+
+/// The store's database that memcached's clients see.
+pub(super) const DATABASE: u8 = 0;
+
+/// What a user can set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    /// Whether keys are paths; without it the service is memcached to the letter.
+    pub nested: bool,
+    /// How many worker threads the server runs, for `stats`.
+    pub workers: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            nested: true,
+            workers: 1,
+        }
+    }
+}
+
+/// What all sessions share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) store: Arc<Store>,
+    pub(super) connections: Arc<Connections>,
+    pub(super) settings: Settings,
+    pub(super) counters: Counters,
+    /// When the service began, by the store's clock.
+    pub(super) started_ms: u64,
+    /// The level of the last `verbosity`. `stats settings` shows it; larder's log level is set by its
+    /// owner.
+    pub(super) verbosity: AtomicU32,
+}
+
+impl Shared {
+    pub(super) fn nesting(&self) -> Nesting {
+        if self.settings.nested {
+            Nesting::On
+        } else {
+            Nesting::Off
+        }
+    }
+}
+
+/// What the commands of one turn work with. The commands are its methods, in the files beside this one.
+pub(super) struct TurnContext<'a> {
+    pub(super) shared: &'a Shared,
+    pub(super) out: &'a mut Vec<u8>,
+    pub(super) counts: TurnCounts,
+    /// The length of the output beyond which the turn ends.
+    pub(super) full: usize,
+    /// The connection whose turn it is.
+    pub(super) connection: u64,
+}
+
+impl TurnContext<'_> {
+    pub(super) fn is_full(&self) -> bool {
+        self.out.len() > self.full
+    }
+
+    /// Appends a reply, unless the client wants none.
+    pub(super) fn reply(&mut self, noreply: bool, reply: &[u8]) {
+        if !noreply {
+            self.out.extend_from_slice(reply);
+        }
+    }
+}
+
+/// When an item with this expiration time ends, in Unix milliseconds; `None` for never.
+///
+/// Up to 30 days it is a number of seconds from now, beyond that a Unix time, as in memcached; a
+/// negative one is over at once.
+pub(super) fn expires_ms(exptime: i32, now_ms: u64) -> Option<u64> {
+    const RELATIVE_LIMIT: u32 = 60 * 60 * 24 * 30;
+    match u32::try_from(exptime) {
+        Ok(0) => None,
+        Ok(seconds) if seconds <= RELATIVE_LIMIT => Some(now_ms + u64::from(seconds) * 1000),
+        Ok(unix) => Some(u64::from(unix) * 1000),
+        Err(_) => Some(now_ms),
+    }
+}
+
+/// Calls `work` with the names of a path; short paths cost no allocation.
+pub(super) fn with_path<R>(path: Words<'_>, work: impl FnOnce(&[&[u8]]) -> R) -> R {
+    const FEW: usize = 8;
+    let mut names = [&b""[..]; FEW];
+    let mut depth = 0;
+    for name in path {
+        let Some(place) = names.get_mut(depth) else {
+            return work(&path.collect::<Vec<_>>());
+        };
+        *place = name;
+        depth += 1;
+    }
+    work(&names[..depth])
+}
