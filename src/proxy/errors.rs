@@ -13,9 +13,9 @@ pub(super) const NOAUTH: &[u8] = b"-NOAUTH Authentication required.\r\n";
 pub(super) fn cross_slot(cluster: bool) -> &'static [u8] {
     match cluster {
         // Redis's words.
-        true => b"-CROSSSLOT RequestKeys in request don't hash to the same slot\r\n",
+        true => b"-CROSSSLOT Keys in request don't hash to the same slot\r\n",
         false => {
-            b"-CROSSSLOT RequestKeys in request belong to different upstreams; give them one {hash tag}\r\n"
+            b"-CROSSSLOT Keys in request belong to different upstreams; give them one {hash tag}\r\n"
         }
     }
 }
