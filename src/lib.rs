@@ -18,15 +18,23 @@
 //! Arrows go one way: main → tools, service, invalidate → proxy → upstream → pool → protocol, and service → store; the
 //! server knows services only as a trait.
 
+// The proxy uses parts of the server and of the protocols that nothing else uses.
+#![cfg_attr(not(feature = "proxy"), allow(dead_code, unused_imports))]
+
 mod embed;
+#[cfg(feature = "proxy")]
 pub mod invalidate;
+#[cfg(feature = "proxy")]
 pub mod pool;
 pub mod protocol;
+#[cfg(feature = "proxy")]
 pub mod proxy;
 pub mod server;
 pub mod service;
 pub mod store;
+#[cfg(feature = "tools")]
 pub mod tools;
+#[cfg(feature = "proxy")]
 mod upstream;
 
 pub use embed::{Builder, GRACE, Server};
