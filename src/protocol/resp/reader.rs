@@ -22,9 +22,9 @@ use super::args::CommandWords;
 use super::inline;
 use super::number::parse_integer;
 
-/// Longest line in bytes: an inline command, or a length with its line end. Redis's
-/// `PROTO_INLINE_MAX_SIZE`; answered with the three errors that begin with "too big", and the
-/// connection is closed.
+/// Longest part of a line in bytes that may wait for its end: of an inline command, or of a length. Redis's
+/// `PROTO_INLINE_MAX_SIZE`; answered with the three errors that begin with "too big", and the connection is closed.
+/// As in Redis, a line whose end has arrived with it may be longer.
 const MAX_LINE: usize = 64 * 1024;
 /// Most words of one command, as in Redis. None is stored before it has arrived, so the number
 /// itself costs nothing.
@@ -216,7 +216,7 @@ impl PartialCommand {
                         return Ok(());
                     }
                 }
-                Some(_) => return self.inline(input, words),
+                Some(_) => return self.inline(input, limits, words),
             }
         }
         while self.words > 0 {
@@ -325,8 +325,16 @@ impl PartialCommand {
     }
 
     /// Reads a line that is a command.
-    fn inline(&mut self, input: &[u8], words: &mut CommandWords) -> Result<(), ReadStop> {
+    fn inline(
+        &mut self,
+        input: &[u8],
+        limits: &Limits,
+        words: &mut CommandWords,
+    ) -> Result<(), ReadStop> {
         let end = self.find(input, b'\n', ProtocolError::InlineTooBig)?;
+        if end > limits.request {
+            return Err(ReadStop::Overflow);
+        }
         self.at = end + 1;
         let line = match &input[..end] {
             [line @ .., b'\r'] => line,
@@ -338,7 +346,6 @@ impl PartialCommand {
     /// Where `rest` has its first `end`, if no NUL comes before it.
     fn find(&mut self, rest: &[u8], end: u8, too_big: ProtocolError) -> Result<usize, ReadStop> {
         match memchr::memchr2(end, 0, &rest[self.scanned..]).map(|found| self.scanned + found) {
-            Some(found) if found > MAX_LINE => Err(ReadStop::Bad(too_big)),
             Some(found) if rest[found] == end => Ok(found),
             _ if rest.len() > MAX_LINE => Err(ReadStop::Bad(too_big)),
             Some(found) => {

@@ -201,26 +201,51 @@ fn a_request_over_the_limit_overflows_before_it_has_arrived() {
 }
 
 #[test]
-fn a_line_has_a_longest_length() {
+fn a_line_that_waits_for_its_end_has_a_longest_length() {
     let line = |prefix: &str, fill: u8, length: usize| {
         let mut line = prefix.as_bytes().to_vec();
         line.resize(prefix.len() + length, fill);
         line
     };
-    for (prefix, fill, error) in [
-        ("", b'a', ProtocolError::InlineTooBig),
-        ("*", b'1', ProtocolError::CountTooBig),
-        ("*1\r\n$", b'1', ProtocolError::LengthTooBig),
+    let limits = Limits {
+        request: 100_000,
+        ..LIMITS
+    };
+    let word = vec![b'a'; MAX_LINE + 1];
+    for (prefix, fill, error, with_its_end) in [
+        ("", b'a', ProtocolError::InlineTooBig, command(&[&word])),
+        (
+            "*",
+            b'1',
+            ProtocolError::CountTooBig,
+            Seen::Bad(ProtocolError::InvalidCount),
+        ),
+        (
+            "*1\r\n$",
+            b'1',
+            ProtocolError::LengthTooBig,
+            Seen::Bad(ProtocolError::InvalidLength),
+        ),
     ] {
         let whole_prefix = usize::from(!prefix.is_empty());
         let fits = line(prefix, fill, MAX_LINE - whole_prefix);
-        assert_eq!(whole(&fits), [Seen::Waiting(fits.len())], "{prefix:?}");
+        assert_eq!(
+            read(&[&fits], &limits),
+            [Seen::Waiting(fits.len())],
+            "{prefix:?}"
+        );
         let too_long = line(prefix, fill, MAX_LINE - whole_prefix + 1);
-        assert_eq!(whole(&too_long), [Seen::Bad(error)], "{prefix:?}");
-        // An end of line that comes too late changes nothing.
+        assert_eq!(
+            read(&[&too_long], &limits),
+            [Seen::Bad(error)],
+            "{prefix:?}"
+        );
+        // As in Redis, only a line that waits for its end is too long.
         let ended = [&too_long[..], b"\r\n"].concat();
-        assert_eq!(whole(&ended), [Seen::Bad(error)], "{prefix:?}");
+        assert_eq!(read(&[&ended], &limits)[0], with_its_end, "{prefix:?}");
     }
+    let over_the_request = [&line("", b'a', 100_001)[..], b"\r\n"].concat();
+    assert_eq!(read(&[&over_the_request], &limits), [Seen::Overflow]);
 }
 
 #[test]
