@@ -116,15 +116,16 @@ fn hello(ctx: &mut Context<'_>) {
             }
         };
     }
-    let mut login = None;
+    // Redis does what an option asks for before it reads the next one: what comes before a wrong one stays done.
     let mut at = 2;
     while at < args.len() {
         let option = args.get(at);
         if option.eq_ignore_ascii_case(b"AUTH") && at + 2 < args.len() {
-            login = Some((args.get(at + 1), args.get(at + 2)));
+            if !authenticate(ctx, args.get(at + 1), args.get(at + 2)) {
+                return ctx.reply.error(errors::WRONGPASS);
+            }
             at += 3;
         } else if option.eq_ignore_ascii_case(b"SETNAME") && at + 1 < args.len() {
-            // Taken at once, even if what follows is wrong, as in Redis.
             if !is_name(args.get(at + 1)) {
                 return ctx.reply.error(errors::CLIENT_NAME);
             }
@@ -134,11 +135,6 @@ fn hello(ctx: &mut Context<'_>) {
             let text = [b"ERR Syntax error in HELLO option '", option, b"'"].concat();
             return ctx.reply.error(text);
         }
-    }
-    if let Some((user, password)) = login
-        && !authenticate(ctx, user, password)
-    {
-        return ctx.reply.error(errors::WRONGPASS);
     }
     if ctx.client.is(UNAUTHENTICATED) {
         return ctx.reply.error(
