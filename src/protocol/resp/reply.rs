@@ -60,6 +60,16 @@ impl<'a> Reply<'a> {
         (self.resp3, self.errors, self.overflowed)
     }
 
+    /// Where the next part of the reply begins.
+    pub fn position(&self) -> usize {
+        self.out.len()
+    }
+
+    /// Takes back what was written since [`Reply::position`] was `position`.
+    pub fn truncate(&mut self, position: usize) {
+        self.out.truncate(position);
+    }
+
     /// Whether the client speaks RESP3.
     pub fn resp3(&self) -> bool {
         self.resp3

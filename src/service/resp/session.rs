@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::client_state::{
-    CLOSE, ClientState, MULTI, REPLY_OFF, REPLY_SKIP, REPLY_SKIP_NEXT, UNAUTHENTICATED,
+    CLOSE, ClientState, MULTI, REPLY_FILTERED, REPLY_SKIP, REPLY_SKIP_NEXT, UNAUTHENTICATED,
 };
 use super::context::Context;
 use super::errors;
@@ -112,11 +112,10 @@ impl CommandRunner<'_> {
                 ReadOutcome::Command(length) => {
                     consumed += length;
                     let args = words.args(rest);
-                    if args.is_empty() {
-                        continue;
+                    if !args.is_empty() {
+                        commands += 1;
+                        self.command(args);
                     }
-                    commands += 1;
-                    self.command(args);
                 }
                 ReadOutcome::TooLarge(length) => {
                     consumed += length;
@@ -130,6 +129,7 @@ impl CommandRunner<'_> {
                 ReadOutcome::Bad(error) => {
                     consumed = input.len();
                     self.refuse(None, &[b"ERR Protocol error: ", &error.text()[..]].concat());
+                    self.after_command(before);
                     break Next::Close;
                 }
                 ReadOutcome::Overflow => {
@@ -202,6 +202,8 @@ impl CommandRunner<'_> {
         }
         if overflowed {
             self.out.truncate(start);
+        }
+        if overflowed && !self.client.drops_reply() {
             self.closing("the reply to one of its commands is larger than the server sends");
             self.client.set(CLOSE, true);
         }
@@ -254,9 +256,10 @@ impl CommandRunner<'_> {
     /// What a client in a special mode needs after a command whose reply starts at `before`:
     /// whether to close.
     fn after_command(&mut self, before: usize) -> bool {
-        if self.client.is(REPLY_OFF | REPLY_SKIP) {
+        if self.client.drops_reply() && !self.client.is(REPLY_FILTERED) {
             self.out.truncate(before);
         }
+        self.client.set(REPLY_FILTERED, false);
         let skip = self.client.is(REPLY_SKIP_NEXT);
         self.client.set(REPLY_SKIP, skip);
         self.client.set(REPLY_SKIP_NEXT, false);

@@ -14,7 +14,7 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::client_state::{MULTI, Transaction, WatchedKey};
+use super::client_state::{MULTI, REPLY_FILTERED, Transaction, WatchedKey};
 use super::context::Context;
 use super::table::{CommandSpec, EXCLUSIVE, FAST, IMMEDIATE, table};
 use crate::store::Store;
@@ -81,11 +81,14 @@ fn exec(ctx: &mut Context<'_>) {
     {
         return ctx.reply.null_array();
     }
+    let start = ctx.reply.position();
     ctx.reply.array(queue.len());
+    drop_unwanted(ctx, start);
     for (number, args) in queue.iter() {
         let Some(entry) = table().entry(number) else {
             continue;
         };
+        let start = ctx.reply.position();
         let mut one = Context {
             store: ctx.store,
             service: ctx.service,
@@ -97,8 +100,18 @@ fn exec(ctx: &mut Context<'_>) {
         (entry.command.run)(&mut one);
         let outcome = one.reply.outcome();
         ctx.reply.absorb(outcome);
+        drop_unwanted(ctx, start);
         // If the reply has overflowed, the commands that follow still have their effect, as they
         // have been accepted.
+    }
+    ctx.client.set(REPLY_FILTERED, true);
+}
+
+/// Drops the part of EXEC's reply from `start` on if CLIENT REPLY, which may stand among the queued commands, asks for
+/// that. As in Redis, the length at the head of the reply still counts it.
+fn drop_unwanted(ctx: &mut Context<'_>, start: usize) {
+    if ctx.client.drops_reply() {
+        ctx.reply.truncate(start);
     }
 }
 
