@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use regex::bytes::Regex;
 
-use crate::tools::transcript::{Got, Protocol, Target, Transcript};
+use crate::tools::transcript::{Protocol, Received, Target, Transcript};
 
 /// Bytes of an answer that are looked at.
 const LONGEST: usize = 4096;
@@ -57,8 +57,8 @@ pub(super) fn first_line(
     request: &[u8],
     patience: Duration,
 ) -> io::Result<Vec<u8>> {
-    let mut wire = target.connect()?;
-    wire.write(request)?;
+    let mut connection = target.connect()?;
+    connection.write(request)?;
     let deadline = Instant::now() + patience;
     let mut answer: Vec<u8> = Vec::new();
     loop {
@@ -66,8 +66,8 @@ pub(super) fn first_line(
             answer.truncate(end + 1);
             return Ok(answer);
         }
-        match wire.read(deadline.saturating_duration_since(Instant::now()))? {
-            Got::Bytes(bytes) if answer.len() <= LONGEST => answer.extend_from_slice(&bytes),
+        match connection.read(deadline.saturating_duration_since(Instant::now()))? {
+            Received::Bytes(bytes) if answer.len() <= LONGEST => answer.extend_from_slice(&bytes),
             _ => return Ok(answer),
         }
     }

@@ -103,11 +103,11 @@ struct Entry<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    difference: Option<Shown<'a>>,
+    difference: Option<ShownDifference<'a>>,
 }
 
 #[derive(Serialize)]
-struct Shown<'a> {
+struct ShownDifference<'a> {
     file: &'a str,
     line: usize,
     connection: &'a str,
@@ -118,8 +118,8 @@ struct Shown<'a> {
     got: Vec<String>,
 }
 
-fn shown(difference: &Difference) -> Shown<'_> {
-    Shown {
+fn shown(difference: &Difference) -> ShownDifference<'_> {
+    ShownDifference {
         file: &difference.file,
         line: difference.line,
         connection: &difference.connection,

@@ -28,12 +28,12 @@ pub struct Difference {
     /// What came instead, as far as it was read.
     pub got: Vec<u8>,
     /// What is wrong with it.
-    pub why: Why,
+    pub why: Mismatch,
 }
 
 /// What is wrong with what came.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Why {
+pub enum Mismatch {
     /// It differs, first at this byte (from 0).
     At(usize),
     /// The line doesn't match the pattern.
@@ -50,17 +50,17 @@ pub enum Why {
     Broken(String),
 }
 
-impl fmt::Display for Why {
+impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Why::At(at) => write!(f, "differs at byte {}", at + 1),
-            Why::NoMatch => f.write_str("the line doesn't match"),
-            Why::Silence(waited) if waited.is_zero() => f.write_str("nothing more came"),
-            Why::Silence(waited) => write!(f, "nothing more came for {waited:?}"),
-            Why::Closed => f.write_str("the server closed the connection"),
-            Why::Leftover => f.write_str("more came than was expected"),
-            Why::StayedOpen(waited) => write!(f, "the connection stayed open for {waited:?}"),
-            Why::Broken(error) => write!(f, "the connection failed: {error}"),
+            Mismatch::At(at) => write!(f, "differs at byte {}", at + 1),
+            Mismatch::NoMatch => f.write_str("the line doesn't match"),
+            Mismatch::Silence(waited) if waited.is_zero() => f.write_str("nothing more came"),
+            Mismatch::Silence(waited) => write!(f, "nothing more came for {waited:?}"),
+            Mismatch::Closed => f.write_str("the server closed the connection"),
+            Mismatch::Leftover => f.write_str("more came than was expected"),
+            Mismatch::StayedOpen(waited) => write!(f, "the connection stayed open for {waited:?}"),
+            Mismatch::Broken(error) => write!(f, "the connection failed: {error}"),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::target::{Got, Target, Time, Wire};
+use super::target::{Connection, Received, Target, Time};
 use crate::server::{Next, Peer, Service, Session};
 
 /// A service and the clock that it reads.
@@ -22,9 +22,9 @@ impl<'a> InProcess<'a> {
 }
 
 impl Target for InProcess<'_> {
-    fn connect(&self) -> io::Result<Box<dyn Wire>> {
+    fn connect(&self) -> io::Result<Box<dyn Connection>> {
         let session = Some(self.service.open(Peer::detached()));
-        Ok(Box::new(Line {
+        Ok(Box::new(InProcessConnection {
             session,
             input: Vec::new(),
             output: Vec::new(),
@@ -37,13 +37,13 @@ impl Target for InProcess<'_> {
 }
 
 /// A connection without a socket. The session is gone when either side has ended it.
-struct Line {
+struct InProcessConnection {
     session: Option<Box<dyn Session>>,
     input: Vec<u8>,
     output: Vec<u8>,
 }
 
-impl Wire for Line {
+impl Connection for InProcessConnection {
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         let Some(session) = &mut self.session else {
             return Ok(());
@@ -81,13 +81,13 @@ impl Wire for Line {
         Ok(())
     }
 
-    fn read(&mut self, _patience: Duration) -> io::Result<Got> {
+    fn read(&mut self, _patience: Duration) -> io::Result<Received> {
         if !self.output.is_empty() {
-            Ok(Got::Bytes(std::mem::take(&mut self.output)))
+            Ok(Received::Bytes(std::mem::take(&mut self.output)))
         } else if self.session.is_none() {
-            Ok(Got::End)
+            Ok(Received::End)
         } else {
-            Ok(Got::Nothing)
+            Ok(Received::Nothing)
         }
     }
 }

@@ -6,14 +6,14 @@
 //! its writers in `tests/transcripts/README.md`.
 //!
 //! ```text
-//!   file ──parse──▶ Transcript ──Run──▶ pieces ──▶ Wire (a session here, or a socket)
+//!   file ──parse──▶ Transcript ──Run──▶ pieces ──▶ Connection (a session here, or a socket)
 //!                                 │                  │
 //!                                 └── compare ◀──────┘ bytes, to the end of the connection
 //! ```
 //!
 //! - [`parse`](fn@parse) reads a file; its errors name file and line.
 //! - [`Transcript`] is what it read: a header, then exchanges and advances of the clock.
-//! - [`Target`] opens connections ([`Wire`]) and lets time pass: [`InProcess`] runs sessions
+//! - [`Target`] opens connections ([`Connection`]) and lets time pass: [`InProcess`] runs sessions
 //!   without sockets, [`Remote`] speaks to an address.
 //! - [`Delivery`] says how the sent bytes are cut into writes. Every delivery must bring the same
 //!   replies.
@@ -35,7 +35,7 @@ mod target;
 mod values;
 
 pub use delivery::Delivery;
-pub use difference::{Difference, Why};
+pub use difference::{Difference, Mismatch};
 pub use format::{
     Agrees, Exchange, Expectation, Expected, Protocol, Sending, Sent, Side, Step, Transcript,
 };
@@ -44,4 +44,4 @@ pub use parse::{ParseError, parse};
 pub use readable::readable;
 pub use remote::{Address, Remote};
 pub use run::{Outcome, Run};
-pub use target::{Got, RealTime, Target, Time, Wire};
+pub use target::{Connection, RealTime, Received, Target, Time};

@@ -48,18 +48,23 @@ pub fn parse(name: &str, file: &str, text: &str) -> Result<Transcript, ParseErro
     let mut transcript = header
         .finish(name, file)
         .map_err(|what| wrong(last, what))?;
-    let mut talk = Conversation::default();
+    let mut conversation = Conversation::default();
     for (line, text) in lines {
         last = line;
-        talk.line(line, text, &transcript.agrees)
+        conversation
+            .line(line, text, &transcript.agrees)
             .map_err(|what| wrong(line, what))?;
     }
-    talk.end_exchange();
-    if talk.steps.is_empty() {
+    conversation.end_exchange();
+    if conversation.steps.is_empty() {
         return Err(wrong(last, "no conversation after the header".into()));
     }
-    transcript.connections = talk.connections.into_iter().map(|open| open.name).collect();
-    transcript.steps = talk.steps;
+    transcript.connections = conversation
+        .connections
+        .into_iter()
+        .map(|open| open.name)
+        .collect();
+    transcript.steps = conversation.steps;
     Ok(transcript)
 }
 
@@ -163,7 +168,7 @@ static LINE: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"\A([a-z][a-z0-9_]*)?(?:(>)|<([LR]?))(-|~|eof)?(?: (.*))?\z").expect("it is valid")
 });
 
-struct Open {
+struct NamedConnection {
     name: String,
     /// Nothing can be sent any more.
     silent: bool,
@@ -173,7 +178,7 @@ struct Open {
 
 #[derive(Default)]
 struct Conversation {
-    connections: Vec<Open>,
+    connections: Vec<NamedConnection>,
     steps: Vec<Step>,
     exchange: Exchange,
     captured: Vec<String>,
@@ -240,7 +245,7 @@ impl Conversation {
         let known = self.connections.iter().position(|open| open.name == name);
         known.unwrap_or_else(|| {
             let name = name.to_owned();
-            self.connections.push(Open {
+            self.connections.push(NamedConnection {
                 name,
                 silent: false,
                 closed: Vec::new(),

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 
-use super::target::{Got, Target, Time, Wire};
+use super::target::{Connection, Received, Target, Time};
 
 /// Bytes read in one piece.
 const PIECE: usize = 64 * 1024;
@@ -79,20 +79,22 @@ impl<'a> Remote<'a> {
 }
 
 impl Target for Remote<'_> {
-    fn connect(&self) -> io::Result<Box<dyn Wire>> {
+    fn connect(&self) -> io::Result<Box<dyn Connection>> {
         match &self.address {
             Address::Tcp(address) => {
                 let mut last = io::Error::new(io::ErrorKind::NotFound, "no such host");
                 for address in address.to_socket_addrs()? {
                     match TcpStream::connect_timeout(&address, self.patience) {
-                        Ok(stream) => return Socket::open(stream, self.patience, self.pause),
+                        Ok(stream) => {
+                            return SocketConnection::open(stream, self.patience, self.pause);
+                        }
                         Err(error) => last = error,
                     }
                 }
                 Err(last)
             }
             Address::Unix(path) => {
-                Socket::open(UnixStream::connect(path)?, self.patience, self.pause)
+                SocketConnection::open(UnixStream::connect(path)?, self.patience, self.pause)
             }
         }
     }
@@ -132,20 +134,20 @@ impl Stream for UnixStream {
     }
 }
 
-struct Socket<S: Stream> {
+struct SocketConnection<S: Stream> {
     stream: S,
     arrived: Receiver<io::Result<Vec<u8>>>,
     pause: Duration,
 }
 
-impl<S: Stream> Socket<S> {
-    fn open(stream: S, patience: Duration, pause: Duration) -> io::Result<Box<dyn Wire>> {
+impl<S: Stream> SocketConnection<S> {
+    fn open(stream: S, patience: Duration, pause: Duration) -> io::Result<Box<dyn Connection>> {
         let reader = stream.prepare(patience)?;
         let (sender, arrived) = unbounded();
         std::thread::Builder::new()
             .name("transcript reader".into())
             .spawn(move || read_all(reader, &sender))?;
-        Ok(Box::new(Socket {
+        Ok(Box::new(SocketConnection {
             stream,
             arrived,
             pause,
@@ -189,7 +191,7 @@ fn is_gone(error: &io::Error) -> bool {
     )
 }
 
-impl<S: Stream> Wire for Socket<S> {
+impl<S: Stream> Connection for SocketConnection<S> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         match self.stream.write_all(bytes) {
             Err(error) if is_gone(&error) => Ok(()),
@@ -197,7 +199,7 @@ impl<S: Stream> Wire for Socket<S> {
         }
     }
 
-    fn rest(&mut self) {
+    fn pause(&mut self) {
         if !self.pause.is_zero() {
             std::thread::sleep(self.pause);
         }
@@ -210,16 +212,16 @@ impl<S: Stream> Wire for Socket<S> {
         }
     }
 
-    fn read(&mut self, patience: Duration) -> io::Result<Got> {
+    fn read(&mut self, patience: Duration) -> io::Result<Received> {
         match self.arrived.recv_timeout(patience) {
-            Ok(bytes) => bytes.map(Got::Bytes),
-            Err(RecvTimeoutError::Timeout) => Ok(Got::Nothing),
-            Err(RecvTimeoutError::Disconnected) => Ok(Got::End),
+            Ok(bytes) => bytes.map(Received::Bytes),
+            Err(RecvTimeoutError::Timeout) => Ok(Received::Nothing),
+            Err(RecvTimeoutError::Disconnected) => Ok(Received::End),
         }
     }
 }
 
-impl<S: Stream> Drop for Socket<S> {
+impl<S: Stream> Drop for SocketConnection<S> {
     fn drop(&mut self) {
         // Wakes the thread that reads; it ends by itself.
         let _ = self.stream.shut(Shutdown::Both);

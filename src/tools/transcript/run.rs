@@ -4,10 +4,10 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use super::delivery::Delivery;
-use super::difference::{Difference, Why};
+use super::difference::{Difference, Mismatch};
 use super::format::{Exchange, Expectation, Expected, Sent, Side, Step, Transcript};
 use super::readable::readable;
-use super::target::{Got, Target, Wire};
+use super::target::{Connection, Received, Target};
 use super::values::Bindings;
 
 /// The longest line that a pattern is matched against, in bytes.
@@ -87,15 +87,16 @@ impl Run<'_> {
             return Outcome::Skipped(reason);
         }
         let began = Bindings::at(target.time().now_ms());
-        let mut talk = Talk {
+        let mut replay = Replay {
             run: *self,
             target,
             known: began,
             open: Vec::new(),
         };
-        talk.open
-            .resize_with(self.transcript.connections.len(), Open::default);
-        match talk.all() {
+        replay
+            .open
+            .resize_with(self.transcript.connections.len(), ConnectionState::default);
+        match replay.all() {
             Ok(()) => Outcome::Passed,
             Err(difference) => Outcome::Failed(difference),
         }
@@ -104,8 +105,8 @@ impl Run<'_> {
 
 /// One of the transcript's connections.
 #[derive(Default)]
-struct Open {
-    wire: Option<Box<dyn Wire>>,
+struct ConnectionState {
+    connection: Option<Box<dyn Connection>>,
     /// What arrived and was not yet compared.
     arrived: Vec<u8>,
     /// The server has closed it.
@@ -116,17 +117,17 @@ struct Open {
     line: usize,
 }
 
-struct Talk<'a> {
+struct Replay<'a> {
     run: Run<'a>,
     target: &'a dyn Target,
     known: Bindings,
-    open: Vec<Open>,
+    open: Vec<ConnectionState>,
 }
 
-type Checked = Result<(), Box<Difference>>;
+type ReplayResult = Result<(), Box<Difference>>;
 
-impl Talk<'_> {
-    fn all(&mut self) -> Checked {
+impl Replay<'_> {
+    fn all(&mut self) -> ReplayResult {
         let transcript = self.run.transcript;
         let at_once = self.run.delivery == Delivery::InOneWrite;
         if at_once {
@@ -174,7 +175,7 @@ impl Talk<'_> {
         blocks
     }
 
-    fn send(&mut self, exchange: &Exchange) -> Checked {
+    fn send(&mut self, exchange: &Exchange) -> ReplayResult {
         for (at, block) in self.remember(exchange) {
             let delivery = self.run.delivery;
             match block {
@@ -183,21 +184,21 @@ impl Talk<'_> {
                     let middle = pieces.len() / 2;
                     for (n, piece) in pieces.into_iter().enumerate() {
                         if n > 0 && n == middle {
-                            self.with(at, |wire| {
-                                wire.rest();
+                            self.with(at, |connection| {
+                                connection.pause();
                                 Ok(())
                             })?;
                         }
-                        self.with(at, |wire| wire.write(piece))?;
+                        self.with(at, |connection| connection.write(piece))?;
                     }
                 }
-                None => self.with(at, |wire| wire.finish())?,
+                None => self.with(at, |connection| connection.finish())?,
             }
         }
         Ok(())
     }
 
-    fn send_everything(&mut self) -> Checked {
+    fn send_everything(&mut self) -> ReplayResult {
         let mut all = Vec::new();
         let mut end = false;
         for exchange in self.run.transcript.exchanges() {
@@ -208,32 +209,39 @@ impl Talk<'_> {
                 }
             }
         }
-        self.with(0, |wire| wire.write(&all))?;
+        self.with(0, |connection| connection.write(&all))?;
         if end {
-            self.with(0, |wire| wire.finish())
+            self.with(0, |connection| connection.finish())
         } else {
             Ok(())
         }
     }
 
     /// Does something with a connection, which is opened if it is not yet.
-    fn with(&mut self, at: usize, act: impl FnOnce(&mut dyn Wire) -> io::Result<()>) -> Checked {
+    fn with(
+        &mut self,
+        at: usize,
+        act: impl FnOnce(&mut dyn Connection) -> io::Result<()>,
+    ) -> ReplayResult {
         let open = &mut self.open[at];
-        let wire = match &mut open.wire {
-            Some(wire) => Ok(wire),
-            none => self.target.connect().map(|wire| none.insert(wire)),
+        let connection = match &mut open.connection {
+            Some(connection) => Ok(connection),
+            none => self
+                .target
+                .connect()
+                .map(|connection| none.insert(connection)),
         };
-        match wire.and_then(|wire| act(wire.as_mut())) {
+        match connection.and_then(|connection| act(connection.as_mut())) {
             Ok(()) => Ok(()),
             Err(error) => {
                 let line = open.line;
                 let expected = String::from("a connection");
-                Err(self.difference(at, line, expected, 0, Why::Broken(error.to_string())))
+                Err(self.difference(at, line, expected, 0, Mismatch::Broken(error.to_string())))
             }
         }
     }
 
-    fn expect(&mut self, expected: &Expectation) -> Checked {
+    fn expect(&mut self, expected: &Expectation) -> ReplayResult {
         let at = expected.connection;
         self.open[at].line = expected.line;
         match &expected.what {
@@ -257,7 +265,13 @@ impl Talk<'_> {
                     .unwrap_or(arrived.len());
                 if !pattern.matches(&arrived[..end], &mut self.known) {
                     let shows = end.saturating_add(2);
-                    return Err(self.difference(at, expected.line, shown, shows, Why::NoMatch));
+                    return Err(self.difference(
+                        at,
+                        expected.line,
+                        shown,
+                        shows,
+                        Mismatch::NoMatch,
+                    ));
                 }
                 self.open[at].arrived.drain(..end + 2);
                 Ok(())
@@ -265,9 +279,9 @@ impl Talk<'_> {
             Expected::Close => {
                 let shown = String::from("(the server closes the connection)");
                 match self.fill(at, |arrived| !arrived.is_empty()) {
-                    Err(Why::Closed) => Ok(()),
-                    Err(Why::Silence(waited)) => {
-                        let why = Why::StayedOpen(waited);
+                    Err(Mismatch::Closed) => Ok(()),
+                    Err(Mismatch::Silence(waited)) => {
+                        let why = Mismatch::StayedOpen(waited);
                         Err(self.difference(at, expected.line, shown, usize::MAX, why))
                     }
                     Err(why) => Err(self.difference(at, expected.line, shown, usize::MAX, why)),
@@ -277,7 +291,7 @@ impl Talk<'_> {
         }
     }
 
-    fn expect_bytes(&mut self, at: usize, line: usize, bytes: &[u8]) -> Checked {
+    fn expect_bytes(&mut self, at: usize, line: usize, bytes: &[u8]) -> ReplayResult {
         // How many bytes are known to be equal: what arrives in many pieces is compared once, not again with each piece.
         let mut equal = 0;
         let done = |arrived: &[u8]| {
@@ -303,36 +317,36 @@ impl Talk<'_> {
                 let arrived = &self.open[at].arrived;
                 let end = arrived[first..].iter().position(|&b| b == b'\n');
                 let shows = end.map_or(usize::MAX, |end| first + end + 1);
-                Err(self.difference(at, line, readable(bytes), shows, Why::At(first)))
+                Err(self.difference(at, line, readable(bytes), shows, Mismatch::At(first)))
             }
             (Err(why), None) => Err(self.difference(at, line, readable(bytes), usize::MAX, why)),
         }
     }
 
     /// After the last step: the sending side is shut, and nothing more may come.
-    fn close(&mut self, at: usize) -> Checked {
-        if self.open[at].wire.is_none() || self.open[at].ended {
+    fn close(&mut self, at: usize) -> ReplayResult {
+        if self.open[at].connection.is_none() || self.open[at].ended {
             return Ok(());
         }
-        self.with(at, |wire| wire.finish())?;
+        self.with(at, |connection| connection.finish())?;
         let line = self.open[at].line;
         let shown = String::from("(nothing more, and the end of the connection)");
         match self.fill(at, |arrived| !arrived.is_empty()) {
-            Err(Why::Closed) => Ok(()),
-            Err(Why::Silence(waited)) => {
-                Err(self.difference(at, line, shown, usize::MAX, Why::StayedOpen(waited)))
+            Err(Mismatch::Closed) => Ok(()),
+            Err(Mismatch::Silence(waited)) => {
+                Err(self.difference(at, line, shown, usize::MAX, Mismatch::StayedOpen(waited)))
             }
             Err(why) => Err(self.difference(at, line, shown, usize::MAX, why)),
             Ok(()) => self.leftover(at, line, shown),
         }
     }
 
-    fn leftover(&mut self, at: usize, line: usize, expected: String) -> Checked {
+    fn leftover(&mut self, at: usize, line: usize, expected: String) -> ReplayResult {
         let _ = self.fill_within(at, REST, |_| false);
-        Err(self.difference(at, line, expected, usize::MAX, Why::Leftover))
+        Err(self.difference(at, line, expected, usize::MAX, Mismatch::Leftover))
     }
 
-    fn fill(&mut self, at: usize, done: impl FnMut(&[u8]) -> bool) -> Result<(), Why> {
+    fn fill(&mut self, at: usize, done: impl FnMut(&[u8]) -> bool) -> Result<(), Mismatch> {
         self.fill_within(at, self.run.patience, done)
     }
 
@@ -342,8 +356,8 @@ impl Talk<'_> {
         at: usize,
         patience: Duration,
         mut done: impl FnMut(&[u8]) -> bool,
-    ) -> Result<(), Why> {
-        if self.open[at].wire.is_none()
+    ) -> Result<(), Mismatch> {
+        if self.open[at].connection.is_none()
             && let Err(difference) = self.with(at, |_| Ok(()))
         {
             return Err(difference.why);
@@ -354,15 +368,15 @@ impl Talk<'_> {
             if done(&open.arrived) {
                 return Ok(());
             }
-            let Some(wire) = open.wire.as_mut().filter(|_| !open.ended) else {
-                return Err(Why::Closed);
+            let Some(connection) = open.connection.as_mut().filter(|_| !open.ended) else {
+                return Err(Mismatch::Closed);
             };
             let left = deadline.saturating_duration_since(Instant::now());
-            match wire.read(left) {
-                Ok(Got::Bytes(bytes)) => open.arrived.extend_from_slice(&bytes),
-                Ok(Got::End) => open.ended = true,
-                Ok(Got::Nothing) => return Err(Why::Silence(patience)),
-                Err(error) => return Err(Why::Broken(error.to_string())),
+            match connection.read(left) {
+                Ok(Received::Bytes(bytes)) => open.arrived.extend_from_slice(&bytes),
+                Ok(Received::End) => open.ended = true,
+                Ok(Received::Nothing) => return Err(Mismatch::Silence(patience)),
+                Err(error) => return Err(Mismatch::Broken(error.to_string())),
             }
         }
     }
@@ -374,7 +388,7 @@ impl Talk<'_> {
         line: usize,
         expected: String,
         shows: usize,
-        why: Why,
+        why: Mismatch,
     ) -> Box<Difference> {
         let open = &self.open[at];
         Box::new(Difference {

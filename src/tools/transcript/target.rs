@@ -8,14 +8,14 @@ use crate::store::Clock;
 /// A server, near or far.
 pub trait Target {
     /// Opens a connection.
-    fn connect(&self) -> io::Result<Box<dyn Wire>>;
+    fn connect(&self) -> io::Result<Box<dyn Connection>>;
 
     /// Its clock.
     fn time(&self) -> &dyn Time;
 }
 
 /// One connection, seen by the client.
-pub trait Wire {
+pub trait Connection {
     /// Sends `bytes` in one write.
     ///
     /// A server that has closed the connection is no error here: what it said before is still to be
@@ -24,18 +24,18 @@ pub trait Wire {
 
     /// Gives the server a moment to read what was sent so far. Kernels join writes that follow each
     /// other quickly, so a byte for each write would not be a byte for each read.
-    fn rest(&mut self) {}
+    fn pause(&mut self) {}
 
     /// Shuts the sending side down.
     fn finish(&mut self) -> io::Result<()>;
 
     /// What has arrived since the last call; waits up to `patience` for the first of it.
-    fn read(&mut self, patience: Duration) -> io::Result<Got>;
+    fn read(&mut self, patience: Duration) -> io::Result<Received>;
 }
 
-/// What [`Wire::read`] brought.
+/// What [`Connection::read`] brought.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Got {
+pub enum Received {
     /// Bytes, at least one.
     Bytes(Vec<u8>),
     /// Nothing for now.

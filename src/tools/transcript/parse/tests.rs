@@ -4,12 +4,12 @@ use super::*;
 
 const HEADER: &str = "protocol: memcached\nshows: x\nstage: 4\nagrees: memcached 1.6\n\n";
 
-fn read(talk: &str) -> Result<Transcript, ParseError> {
-    parse("t", "t.txt", &format!("{HEADER}{talk}"))
+fn read(conversation: &str) -> Result<Transcript, ParseError> {
+    parse("t", "t.txt", &format!("{HEADER}{conversation}"))
 }
 
-fn mistake(talk: &str) -> String {
-    read(talk).unwrap_err().to_string()
+fn mistake(conversation: &str) -> String {
+    read(conversation).unwrap_err().to_string()
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn a_mistake_names_file_and_line() {
 
 #[test]
 fn mistakes_in_a_conversation_are_told() {
-    for (talk, told) in [
+    for (conversation, told) in [
         ("", "no conversation"),
         (">get a\n", "a line begins with"),
         ("> get a \n", "at the end can't be seen"),
@@ -88,8 +88,8 @@ fn mistakes_in_a_conversation_are_told() {
         (">eof\n> a\n", "already sent its end"),
         ("<eof x\n", "nothing can follow eof"),
     ] {
-        let error = mistake(talk);
-        assert!(error.contains(told), "{talk:?} gave {error:?}");
+        let error = mistake(conversation);
+        assert!(error.contains(told), "{conversation:?} gave {error:?}");
     }
 }
 

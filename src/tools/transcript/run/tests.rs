@@ -68,13 +68,13 @@ impl Session for LinesSession {
     }
 }
 
-fn transcript(talk: &str) -> Transcript {
+fn transcript(conversation: &str) -> Transcript {
     let header = "protocol: memcached\nshows: x\nstage: 1\nagrees: memcached 1.6\n\n";
-    parse("t", "t.txt", &format!("{header}{talk}")).unwrap()
+    parse("t", "t.txt", &format!("{header}{conversation}")).unwrap()
 }
 
-fn replay(talk: &str, delivery: Delivery, hasty: bool) -> Outcome {
-    let transcript = transcript(talk);
+fn replay(conversation: &str, delivery: Delivery, hasty: bool) -> Outcome {
+    let transcript = transcript(conversation);
     let clock = Clock::manual(5_000);
     let target = InProcess::new(
         Arc::new(Lines {
@@ -94,7 +94,7 @@ fn replay(talk: &str, delivery: Delivery, hasty: bool) -> Outcome {
 }
 
 #[track_caller]
-fn passes(talk: &str) {
+fn passes(conversation: &str) {
     let longest = 64;
     let some = [
         Delivery::AsWritten,
@@ -102,15 +102,15 @@ fn passes(talk: &str) {
         Delivery::InOneWrite,
     ];
     for delivery in some.into_iter().chain(Delivery::cuts(longest)) {
-        if let Outcome::Failed(difference) = replay(talk, delivery, false) {
+        if let Outcome::Failed(difference) = replay(conversation, delivery, false) {
             panic!("{difference}");
         }
     }
 }
 
 #[track_caller]
-fn fails(talk: &str) -> Difference {
-    match replay(talk, Delivery::AsWritten, false) {
+fn fails(conversation: &str) -> Difference {
+    match replay(conversation, Delivery::AsWritten, false) {
         Outcome::Failed(difference) => *difference,
         other => panic!("{other:?}"),
     }
@@ -161,7 +161,10 @@ fn connections_stand_side_by_side() {
 #[test]
 fn a_wrong_byte_is_shown_with_its_line() {
     let difference = fails("> say x\n> say right\n< x\n< wrong\n\n> say never\n< never\n");
-    assert_eq!((difference.line, difference.why.clone()), (9, Why::At(0)));
+    assert_eq!(
+        (difference.line, difference.why.clone()),
+        (9, Mismatch::At(0))
+    );
     assert_eq!(difference.sent, b"say x\r\nsay right\r\n");
     assert_eq!(
         difference.to_string(),
@@ -172,21 +175,27 @@ fn a_wrong_byte_is_shown_with_its_line() {
 
 #[test]
 fn silence_an_end_and_too_much_are_shown() {
-    assert_eq!(fails("> hush\n< x\n").why, Why::Silence(Duration::ZERO));
-    assert_eq!(fails("> quit\n< x\n").why, Why::Closed);
+    assert_eq!(
+        fails("> hush\n< x\n").why,
+        Mismatch::Silence(Duration::ZERO)
+    );
+    assert_eq!(fails("> quit\n< x\n").why, Mismatch::Closed);
     assert_eq!(fails("> say xy\n<- x\n").got, b"y\r\n");
-    assert_eq!(fails("> say xy\n").why, Why::Leftover);
-    assert_eq!(fails("> say xy\n<eof\n").why, Why::Leftover);
-    assert_eq!(fails("> hush\n<eof\n").why, Why::StayedOpen(Duration::ZERO));
-    assert_eq!(fails("> say 12x\n<~ \\d+\n").why, Why::NoMatch);
-    assert_eq!(fails("> say x\n< xy\n").why, Why::At(1));
+    assert_eq!(fails("> say xy\n").why, Mismatch::Leftover);
+    assert_eq!(fails("> say xy\n<eof\n").why, Mismatch::Leftover);
+    assert_eq!(
+        fails("> hush\n<eof\n").why,
+        Mismatch::StayedOpen(Duration::ZERO)
+    );
+    assert_eq!(fails("> say 12x\n<~ \\d+\n").why, Mismatch::NoMatch);
+    assert_eq!(fails("> say x\n< xy\n").why, Mismatch::At(1));
 }
 
 #[test]
 fn a_server_that_takes_a_read_for_a_line_is_found_by_the_cuts() {
-    let talk = "> say one\n< one\n\n> say two\n< two\n";
+    let conversation = "> say one\n< one\n\n> say two\n< two\n";
     assert!(matches!(
-        replay(talk, Delivery::AsWritten, true),
+        replay(conversation, Delivery::AsWritten, true),
         Outcome::Passed
     ));
     for delivery in [
@@ -195,7 +204,7 @@ fn a_server_that_takes_a_read_for_a_line_is_found_by_the_cuts() {
         Delivery::CutAt(3),
     ] {
         assert!(
-            matches!(replay(talk, delivery, true), Outcome::Failed(_)),
+            matches!(replay(conversation, delivery, true), Outcome::Failed(_)),
             "{delivery}"
         );
     }
@@ -203,9 +212,9 @@ fn a_server_that_takes_a_read_for_a_line_is_found_by_the_cuts() {
 
 #[test]
 fn one_write_is_only_tried_where_it_makes_sense() {
-    for talk in ["a> say 1\na< 1\nb> say 2\nb< 2\n", "@ 1s\n> say 1\n< 1\n"] {
+    for conversation in ["a> say 1\na< 1\nb> say 2\nb< 2\n", "@ 1s\n> say 1\n< 1\n"] {
         assert!(matches!(
-            replay(talk, Delivery::InOneWrite, false),
+            replay(conversation, Delivery::InOneWrite, false),
             Outcome::Skipped(_)
         ));
     }
@@ -230,9 +239,14 @@ fn serve(answer: &'static [u8], closes: bool) -> (tempfile::TempDir, Address) {
     (directory, Address::Unix(path))
 }
 
-fn over_a_socket(talk: &str, answer: &'static [u8], closes: bool, delivery: Delivery) -> Outcome {
+fn over_a_socket(
+    conversation: &str,
+    answer: &'static [u8],
+    closes: bool,
+    delivery: Delivery,
+) -> Outcome {
     let (_directory, address) = serve(answer, closes);
-    let transcript = transcript(talk);
+    let transcript = transcript(conversation);
     let time = RealTime {
         at_most: Duration::ZERO,
     };
@@ -273,20 +287,23 @@ fn sockets_bring_the_same_findings() {
     );
     assert_eq!(
         why(over_a_socket("< b\n", b"b\r\nc", false, written)),
-        Some(Why::Leftover)
+        Some(Mismatch::Leftover)
     );
     assert_eq!(
         why(over_a_socket("< bd\n", b"b\r\n", false, written)),
-        Some(Why::At(1))
+        Some(Mismatch::At(1))
     );
     assert_eq!(
         why(over_a_socket("< b\n< c\n", b"b\r\n", true, written)),
-        Some(Why::Closed)
+        Some(Mismatch::Closed)
     );
     let silence = why(over_a_socket("< b\n< c\n", b"b\r\n", false, written));
-    assert!(matches!(silence, Some(Why::Silence(_))), "{silence:?}");
+    assert!(matches!(silence, Some(Mismatch::Silence(_))), "{silence:?}");
     let stayed = why(over_a_socket("< b\n<eof\n", b"b\r\n", false, written));
-    assert!(matches!(stayed, Some(Why::StayedOpen(_))), "{stayed:?}");
+    assert!(
+        matches!(stayed, Some(Mismatch::StayedOpen(_))),
+        "{stayed:?}"
+    );
 }
 
 #[test]
@@ -310,5 +327,5 @@ fn a_server_that_is_not_there_is_told() {
         patience,
     }
     .against(&target);
-    assert!(matches!(outcome, Outcome::Failed(d) if matches!(d.why, Why::Broken(_))));
+    assert!(matches!(outcome, Outcome::Failed(d) if matches!(d.why, Mismatch::Broken(_))));
 }
