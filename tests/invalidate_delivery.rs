@@ -9,7 +9,9 @@ use std::time::Duration;
 use invalidate_support::{
     Invalidator, directory, forgotten, get, list, pool, put, real, redis_get, redis_put, settings,
 };
-use larder::invalidate::{Durability, Forget, Kind, Mode, Reads, Settings, Target};
+use larder::invalidate::{
+    Durability, ForgetMethod, ReadPolicy, Settings, Target, TargetKind, TargetMode,
+};
 use proxy_support::{Client, Real, eventually};
 
 macro_rules! real {
@@ -118,7 +120,7 @@ fn a_flush_empties_every_cache() {
     let addresses = [caches[0].address, caches[1].address];
     let spool = directory();
     let mut other = Target::new("redis", list(&[redis[0].address]));
-    other.kind = Kind::Redis;
+    other.kind = TargetKind::Redis;
     let larder = Invalidator::start(settings(spool.path()), vec![pool(&addresses), other]);
     larder.settle();
     addresses.iter().for_each(|cache| put(*cache, "a", "old"));
@@ -146,10 +148,10 @@ fn one_write_reaches_the_pool_the_replicas_and_redis_under_their_own_names() {
     let redis = real!("redis-server", 1);
     let spool = directory();
     let mut replicas = Target::new("replicas", list(&[caches[1].address, caches[2].address]));
-    replicas.mode = Mode::Replicas;
+    replicas.mode = TargetMode::Replicas;
     replicas.prefix = b"user:".to_vec();
     let mut other = Target::new("redis", list(&[redis[0].address]));
-    other.kind = Kind::Redis;
+    other.kind = TargetKind::Redis;
     other.template = "app:{key}:v1".to_owned();
     other.pattern = regex::bytes::Regex::new("^user:[0-9]+$").ok();
     other.database = 3;
@@ -191,7 +193,7 @@ fn resp_clients_report_changes_in_their_words() {
     let address = redis[0].address;
     let spool = directory();
     let mut target = Target::new("redis", list(&[address]));
-    target.kind = Kind::Redis;
+    target.kind = TargetKind::Redis;
     let larder = Invalidator::start(settings(spool.path()), vec![target]);
     let mut client = larder.resp();
     for (request, keys, reply) in [
@@ -268,9 +270,9 @@ fn reads_are_forwarded_if_that_is_asked_for() {
     let redis = real!("redis-server", 1);
     let spool = directory();
     let mut other = Target::new("redis", list(&[redis[0].address]));
-    other.kind = Kind::Redis;
+    other.kind = TargetKind::Redis;
     let settings = Settings {
-        reads: Reads::Forward,
+        reads: ReadPolicy::Forward,
         ..settings(spool.path())
     };
     let addresses = [caches[0].address, caches[1].address];
@@ -305,7 +307,7 @@ fn a_stale_value_is_given_out_while_one_reader_refills() {
     let address = caches[0].address;
     let spool = directory();
     let mut target = pool(&[address]);
-    target.forget = Forget::Stale;
+    target.forget = ForgetMethod::Stale;
     let larder = Invalidator::start(settings(spool.path()), vec![target]);
     put(address, "a", "old");
     larder.client().ask("delete a\r\n", "DELETED\r\n");
@@ -325,10 +327,10 @@ fn the_new_value_is_written_behind_where_that_is_asked_for() {
     let (cache, redis) = (caches[0].address, redis[0].address);
     let spool = directory();
     let mut one = pool(&[cache]);
-    one.forget = Forget::Update;
+    one.forget = ForgetMethod::Update;
     let mut two = Target::new("redis", list(&[redis]));
-    two.kind = Kind::Redis;
-    two.forget = Forget::Update;
+    two.kind = TargetKind::Redis;
+    two.forget = ForgetMethod::Update;
     let larder = Invalidator::start(settings(spool.path()), vec![one, two]);
     let mut client = larder.client();
     client.ask("set a 7 100 3\r\nnew\r\n", "STORED\r\n");
@@ -368,7 +370,7 @@ fn a_value_that_a_cache_does_not_take_is_deleted_there() {
     };
     let spool = directory();
     let mut target = pool(&[cache]);
-    target.forget = Forget::Update;
+    target.forget = ForgetMethod::Update;
     let larder = Invalidator::start(settings(spool.path()), vec![target]);
     put(cache, "a", "old");
     // With its own overhead it is over that limit, with the line it is within the proxy's.

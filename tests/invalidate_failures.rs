@@ -10,7 +10,7 @@ use std::time::Duration;
 use invalidate_support::{
     Invalidator, Witness, directory, forgotten, get, list, pool, put, real, settings,
 };
-use larder::invalidate::{Durability, Forget, Mode, Settings};
+use larder::invalidate::{Durability, ForgetMethod, Settings, TargetMode};
 use proxy_support::{answerer, eventually, peer, sleeper};
 
 const DURABILITIES: [Durability; 3] = [Durability::None, Durability::Os, Durability::Fsync];
@@ -24,7 +24,7 @@ fn a_frozen_cache_gets_what_it_missed_and_holds_up_nobody() {
     for durability in DURABILITIES {
         let spool = directory();
         let mut target = pool(&[frozen, other]);
-        target.mode = Mode::Replicas;
+        target.mode = TargetMode::Replicas;
         let settings = Settings {
             durability,
             ..settings(spool.path())
@@ -75,7 +75,7 @@ fn what_was_missed_comes_before_what_is_new_and_only_the_newest_of_a_key() {
             ..settings(spool.path())
         };
         let mut target = pool(&[witness.address]);
-        target.forget = Forget::Update;
+        target.forget = ForgetMethod::Update;
         let larder = Invalidator::start(settings, vec![target]);
         larder.settle();
         let mut client = larder.client();
@@ -119,7 +119,7 @@ fn a_cache_that_comes_back_under_load_is_up_to_date_in_the_end() {
     let witness = Witness::start();
     let spool = directory();
     let mut target = pool(&[witness.address]);
-    target.forget = Forget::Update;
+    target.forget = ForgetMethod::Update;
     let larder = Invalidator::start(settings(spool.path()), vec![target]);
     let mut client = larder.client();
     for round in 0..40 {
@@ -307,7 +307,7 @@ fn a_server_that_leaves_the_list_and_comes_back_is_flushed_first() {
     let spool = directory();
     let both = || {
         let mut target = pool(&[one.address, two.address]);
-        target.mode = Mode::Replicas;
+        target.mode = TargetMode::Replicas;
         target
     };
     let larder = Invalidator::start(settings(spool.path()), vec![both()]);
@@ -353,7 +353,7 @@ fn a_target_of_another_name_is_flushed_where_the_old_one_had_not_been_told_every
     let spool = directory();
     let named = |name: &str| {
         let mut target = pool(&[one.address, two.address]);
-        target.mode = Mode::Replicas;
+        target.mode = TargetMode::Replicas;
         target.name = name.to_owned();
         target
     };

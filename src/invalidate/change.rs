@@ -6,7 +6,7 @@ use crate::proxy::{AnswerSender, LaterAnswer, Protocol};
 
 /// A value that a target is to have instead of the old one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Value {
+pub(crate) struct NewValue {
     /// memcached's flags; 0 from a client that speaks RESP.
     pub(crate) flags: u32,
     /// When it expires, in Unix milliseconds; 0 never, below 0 at once.
@@ -16,29 +16,29 @@ pub(crate) struct Value {
 
 /// What has changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Change {
+pub(crate) enum ReportedChange {
     /// This key, to this value if that is known and some target wants it.
-    Key(Box<[u8]>, Option<Value>),
+    Key(Box<[u8]>, Option<NewValue>),
     /// Everything.
     All,
 }
 
-impl Change {
+impl ReportedChange {
     /// About how many bytes it takes.
     pub(crate) fn size(&self) -> usize {
         match self {
-            Change::Key(key, value) => {
+            ReportedChange::Key(key, value) => {
                 64 + key.len() + value.as_ref().map_or(0, |value| value.bytes.len())
             }
-            Change::All => 64,
+            ReportedChange::All => 64,
         }
     }
 }
 
 /// What a worker hands over at once. All of it is recorded in the same transaction.
 #[derive(Debug)]
-pub(crate) struct Batch {
-    pub(crate) changes: Vec<Change>,
+pub(crate) struct ChangeBatch {
+    pub(crate) changes: Vec<ReportedChange>,
     /// The answers of clients when the changes are recorded.
     pub(crate) answers: Vec<LaterAnswer>,
     /// Changes whose clients want no answer.
@@ -49,9 +49,9 @@ pub(crate) struct Batch {
     pub(crate) sender: AnswerSender,
 }
 
-impl Batch {
-    pub(crate) fn new(protocol: Protocol, sender: AnswerSender) -> Batch {
-        Batch {
+impl ChangeBatch {
+    pub(crate) fn new(protocol: Protocol, sender: AnswerSender) -> ChangeBatch {
+        ChangeBatch {
             changes: Vec::new(),
             answers: Vec::new(),
             quiet: 0,

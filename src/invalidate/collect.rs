@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use crossbeam_channel::TrySendError;
 
-use crate::invalidate::change::{Batch, Change};
-use crate::invalidate::front::{Front, Meaning, too_large};
-use crate::invalidate::recorder::Message;
+use crate::invalidate::change::{ChangeBatch, ReportedChange};
+use crate::invalidate::recorder::RecorderMessage;
+use crate::invalidate::report::{ReportMeaning, ReportReader, too_large};
 use crate::invalidate::settings::{BATCH, BATCH_BYTES, Durability};
 use crate::protocol::framing::reply::ReplyShape;
 use crate::protocol::framing::request::{LargeRequest, MetaForm, Request, Route};
@@ -20,14 +20,14 @@ use crate::proxy::{
 
 /// The interceptor of a listener.
 pub(super) struct ChangeListener {
-    front: Arc<Front>,
+    reader: Arc<ReportReader>,
     protocol: Protocol,
 }
 
 impl ChangeListener {
-    pub(super) fn new(front: Front, protocol: Protocol) -> ChangeListener {
+    pub(super) fn new(reader: ReportReader, protocol: Protocol) -> ChangeListener {
         ChangeListener {
-            front: Arc::new(front),
+            reader: Arc::new(reader),
             protocol,
         }
     }
@@ -36,16 +36,16 @@ impl ChangeListener {
 impl Interceptor for ChangeListener {
     fn for_worker(&self, answers: AnswerSender) -> Box<dyn WorkerInterceptor> {
         Box::new(ChangeCollector {
-            front: Arc::clone(&self.front),
-            batch: Batch::new(self.protocol, answers),
+            reader: Arc::clone(&self.reader),
+            batch: ChangeBatch::new(self.protocol, answers),
         })
     }
 }
 
 /// The interceptor of one worker: the changes of its round.
 struct ChangeCollector {
-    front: Arc<Front>,
-    batch: Batch,
+    reader: Arc<ReportReader>,
+    batch: ChangeBatch,
 }
 
 impl WorkerInterceptor for ChangeCollector {
@@ -55,12 +55,12 @@ impl WorkerInterceptor for ChangeCollector {
         }
         let before = self.batch.changes.len();
         match self
-            .front
+            .reader
             .understand(request, database, &mut self.batch.changes)
         {
-            Meaning::Changed(reply) => self.promise(before, reply, ticket),
-            Meaning::Answer(bytes) => Intercepted::Answered(bytes),
-            Meaning::Pass => Intercepted::Forward,
+            ReportMeaning::Changed(reply) => self.promise(before, reply, ticket),
+            ReportMeaning::Answer(bytes) => Intercepted::Answered(bytes),
+            ReportMeaning::Pass => Intercepted::Forward,
         }
     }
 
@@ -78,7 +78,9 @@ impl WorkerInterceptor for ChangeCollector {
             return Intercepted::Full;
         }
         let before = self.batch.changes.len();
-        self.batch.changes.push(Change::Key(key.into(), None));
+        self.batch
+            .changes
+            .push(ReportedChange::Key(key.into(), None));
         let reply = (request.shape != ReplyShape::Nothing).then_some(b"STORED\r\n"[..].into());
         self.promise(before, reply, ticket)
     }
@@ -95,7 +97,7 @@ impl WorkerInterceptor for ChangeCollector {
     fn finish(&mut self) {
         let batch = self.take_batch();
         // The recorder ends after the workers.
-        let _ = self.front.inbox.send(Message::Batch(batch));
+        let _ = self.reader.inbox.send(RecorderMessage::Batch(batch));
     }
 }
 
@@ -112,8 +114,8 @@ impl ChangeCollector {
         !self.is_full()
     }
 
-    fn take_batch(&mut self) -> Batch {
-        let empty = Batch::new(self.batch.protocol, self.batch.sender.clone());
+    fn take_batch(&mut self) -> ChangeBatch {
+        let empty = ChangeBatch::new(self.batch.protocol, self.batch.sender.clone());
         std::mem::replace(&mut self.batch, empty)
     }
 
@@ -123,11 +125,11 @@ impl ChangeCollector {
             return;
         }
         let batch = self.take_batch();
-        match self.front.inbox.try_send(Message::Batch(batch)) {
+        match self.reader.inbox.try_send(RecorderMessage::Batch(batch)) {
             Ok(()) => {}
-            Err(TrySendError::Full(Message::Batch(batch))) => self.batch = batch,
+            Err(TrySendError::Full(RecorderMessage::Batch(batch))) => self.batch = batch,
             // It has ended, which it does after the workers; nothing is on record.
-            Err(TrySendError::Disconnected(Message::Batch(batch))) => {
+            Err(TrySendError::Disconnected(RecorderMessage::Batch(batch))) => {
                 batch.answer(Some("the recorder has ended"));
             }
             Err(_) => {}
@@ -142,12 +144,12 @@ impl ChangeCollector {
         ticket: Ticket,
     ) -> Intercepted {
         let new = &self.batch.changes[before..];
-        self.batch.bytes += new.iter().map(Change::size).sum::<usize>();
+        self.batch.bytes += new.iter().map(ReportedChange::size).sum::<usize>();
         let Some(bytes) = reply else {
             self.batch.quiet += self.batch.changes.len() - before;
             return Intercepted::Silent;
         };
-        if self.front.durability == Durability::None && !self.front.stats.has_problem() {
+        if self.reader.durability == Durability::None && !self.reader.stats.has_problem() {
             return Intercepted::Answered(bytes);
         }
         self.batch.answers.push(LaterAnswer { ticket, bytes });

@@ -1,28 +1,29 @@
-//! Making caches forget: a write is recorded, answered, and then told to every cache that may hold the key.
+//! Invalidation: a write is recorded, answered, and then every cache that may hold the key is told.
 //!
 //! ```text
 //!   clients ─▶ proxy workers ─ a batch a round ─▶ recorder ─▶ spool
 //!      ▲                                           │  │
 //!      └──────────── STORED, when recorded ◀───────┘  │ changes, by channel or through the spool
 //!                                                     ▼
-//!                              lane ─▶ upstream    lane ─▶ upstream    (threads, each with a connection)
+//!                          delivery ─▶ upstream    delivery ─▶ upstream    (threads, each with a connection)
 //! ```
 //!
-//! [`Front`] says what a request changes, `target` which upstreams may hold the key, [`spool`] keeps it, the
-//! [`recorder`] answers and directs, a [`lane`] delivers over a [`wire`].
+//! `collect` intercepts the requests of clients, `report` reads which keys a request changes, `target` finds the
+//! upstreams that may hold a key, [`spool`] keeps what they must be told, the [`recorder`] answers and directs, and a
+//! [`delivery`] tells one upstream.
 //!
-//! Promises: what was answered with success is on record, as the durability says, and stays there until every upstream
-//! that may hold the key has answered that it has forgotten it, or has been flushed. The newest change of a key is the
-//! last that an upstream is told of. An upstream that is slow, frozen or away holds up nobody but itself.
+//! Promises: a change that was answered with success is recorded, as the durability says, and stays recorded until every
+//! upstream that may hold the key has confirmed the change, or has been flushed. The newest change of a key is the last
+//! that an upstream gets. An upstream that is slow, frozen or unavailable delays only itself.
 //!
 //! Cost: a group of changes is one transaction; a change is two updates of a small tree, and one command to each
 //! upstream. Memory is bounded: the spool's cache, and some megabytes of channels.
 
 mod change;
 mod collect;
-mod front;
-mod lane;
+mod delivery;
 mod recorder;
+mod report;
 mod settings;
 mod spool;
 mod start;
@@ -31,5 +32,7 @@ mod target;
 mod upstreams;
 mod wire;
 
-pub use settings::{Durability, Forget, Kind, Mode, Reads, Settings, Target};
+pub use settings::{
+    Durability, ForgetMethod, ReadPolicy, Settings, Target, TargetKind, TargetMode,
+};
 pub use start::{Control, Invalidate, Running, inspect};

@@ -1,17 +1,17 @@
 //! The recorder: the one thread that writes the spool and decides what each upstream gets.
 //!
 //! ```text
-//!   workers ── batches ──┐            ┌─▶ spool    removals and changes, one transaction
-//!                        ├─▶ a group ─┼─▶ workers  answers
-//!   lanes ─── reports ───┘            └─▶ lanes    the changes, if they are up to date; what to do next
+//!   workers ──── batches ──┐            ┌─▶ spool       removals and changes, one transaction
+//!                          ├─▶ a group ─┼─▶ workers     answers
+//!   deliveries ─ reports ──┘            └─▶ deliveries  the changes, if they are up to date; their next step
 //! ```
 //!
 //! Everything that arrives while a group is recorded is the next group, so the cost of a commit, and of the disk with
-//! `fsync`, is shared by all who wait for it. The recorder never waits for an upstream, nor for a client.
+//! `fsync`, is shared by all clients that wait for it. The recorder never waits for an upstream, nor for a client.
 //!
-//! Invariants: nobody is answered before the group is recorded. A lane gets changes over its channel only from when it
-//! had nothing pending that it was not handed, so the newest for a key comes last. With durability `none` a change for a
-//! lane that is up to date is in the channel only, and comes back from a lane that fails.
+//! Invariants: no client is answered before the group is recorded. A delivery gets changes over its channel only after
+//! it was handed all that is pending for it, so the newest change of a key comes last. With durability `none` a change
+//! for a delivery that is up to date is in the channel only, and comes back from a delivery that fails.
 
 mod group;
 mod register;
@@ -22,29 +22,29 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
-use crate::invalidate::change::Batch;
-use crate::invalidate::lane::{Go, Item};
+use crate::invalidate::change::ChangeBatch;
+use crate::invalidate::delivery::{DeliveryItem, DeliveryStep};
 use crate::invalidate::settings::{Durability, GROUP, LINGER, Settings, Target};
-use crate::invalidate::spool::{Error, LaneId, Spool};
-use crate::invalidate::stats::Stats;
-use crate::invalidate::target::Routes;
-use crate::invalidate::upstreams::Upstream;
+use crate::invalidate::spool::{DeliveryId, Spool, SpoolError};
+use crate::invalidate::stats::InvalidationStats;
+use crate::invalidate::target::TargetRoutes;
+use crate::invalidate::upstreams::TargetUpstream;
 
 /// What the recorder is sent.
-pub(crate) enum Message {
+pub(crate) enum RecorderMessage {
     /// Changes, from a worker.
-    Batch(Batch),
-    /// From a lane.
-    Lane(LaneId, Report),
+    Batch(ChangeBatch),
+    /// From a delivery.
+    Delivery(DeliveryId, DeliveryReport),
     /// Other targets, and where to say what came of it.
     Replace(Vec<Target>, Sender<Result<(), String>>),
     /// The end: what is under way is delivered until then.
     Stop(Instant),
 }
 
-/// What a lane reports.
+/// What a delivery reports.
 #[derive(Debug)]
-pub(crate) enum Report {
+pub(crate) enum DeliveryReport {
     /// It is connected and has done what it was told; it is answered.
     Ready,
     /// It has no connection; it is answered.
@@ -52,9 +52,9 @@ pub(crate) enum Report {
     /// It has flushed the upstream.
     Flushed,
     /// These were delivered.
-    Delivered(Vec<Item>),
+    Delivered(Vec<DeliveryItem>),
     /// These were not, and are not in the spool.
-    Returned(Vec<Item>),
+    Returned(Vec<DeliveryItem>),
 }
 
 /// How long the recorder waits for a message before it looks at the clock.
@@ -64,22 +64,22 @@ const TICK: Duration = Duration::from_millis(200);
 pub(crate) struct Recorder {
     pub(super) settings: Settings,
     pub(super) spool: Arc<Spool>,
-    pub(super) stats: Arc<Stats>,
-    inbox: Receiver<Message>,
-    /// For the lanes.
-    sender: Sender<Message>,
+    pub(super) stats: Arc<InvalidationStats>,
+    inbox: Receiver<RecorderMessage>,
+    /// For the deliveries.
+    sender: Sender<RecorderMessage>,
     /// Each target, with the numbers of its servers among the upstreams.
-    routes: Vec<(Routes, Vec<usize>)>,
-    upstreams: Vec<Upstream>,
+    routes: Vec<(TargetRoutes, Vec<usize>)>,
+    upstreams: Vec<TargetUpstream>,
     /// Upstreams that are no longer targets and whose threads have not ended yet.
-    leaving: Vec<Upstream>,
+    leaving: Vec<TargetUpstream>,
     /// The last sequence.
     sequence: u64,
     /// The spool is new, and knows none of the upstreams.
     unknown: bool,
     /// Removals and what came back, not recorded yet.
-    removals: Vec<(LaneId, Vec<Item>)>,
-    returned: Vec<(LaneId, Vec<Item>)>,
+    removals: Vec<(DeliveryId, Vec<DeliveryItem>)>,
+    returned: Vec<(DeliveryId, Vec<DeliveryItem>)>,
     /// When the first of the removals came.
     waiting: Option<Instant>,
     stop: Option<Instant>,
@@ -87,10 +87,10 @@ pub(crate) struct Recorder {
 
 /// What has come since the last group.
 #[derive(Default)]
-struct Arrived {
-    batches: Vec<Batch>,
-    ready: Vec<LaneId>,
-    flushed: Vec<LaneId>,
+struct ArrivedMessages {
+    batches: Vec<ChangeBatch>,
+    ready: Vec<DeliveryId>,
+    flushed: Vec<DeliveryId>,
     changes: usize,
 }
 
@@ -110,8 +110,8 @@ impl Recorder {
         settings: Settings,
         targets: Vec<Target>,
         (spool, lost): (Spool, bool),
-        (sender, inbox): (Sender<Message>, Receiver<Message>),
-        stats: Arc<Stats>,
+        (sender, inbox): (Sender<RecorderMessage>, Receiver<RecorderMessage>),
+        stats: Arc<InvalidationStats>,
     ) -> Result<Recorder, String> {
         let mut recorder = Recorder {
             settings,
@@ -170,8 +170,8 @@ impl Recorder {
     }
 
     /// Waits for a message, then takes what else is there.
-    fn receive(&mut self) -> Arrived {
-        let mut arrived = Arrived::default();
+    fn receive(&mut self) -> ArrivedMessages {
+        let mut arrived = ArrivedMessages::default();
         let mut next = self.inbox.recv_timeout(self.timeout());
         if let Err(RecvTimeoutError::Disconnected) = next {
             self.stop = Some(Instant::now());
@@ -186,19 +186,19 @@ impl Recorder {
         arrived
     }
 
-    fn take(&mut self, message: Message, arrived: &mut Arrived) {
+    fn take(&mut self, message: RecorderMessage, arrived: &mut ArrivedMessages) {
         match message {
-            Message::Batch(batch) => {
+            RecorderMessage::Batch(batch) => {
                 arrived.changes += batch.changes.len();
                 arrived.batches.push(batch);
             }
-            Message::Lane(id, Report::Ready) => arrived.ready.push(id),
-            Message::Lane(id, Report::Flushed) => arrived.flushed.push(id),
-            Message::Lane(id, Report::Delivered(items)) => {
-                let Some((upstream, lane)) = self.find(id).filter(|_| !items.is_empty()) else {
+            RecorderMessage::Delivery(id, DeliveryReport::Ready) => arrived.ready.push(id),
+            RecorderMessage::Delivery(id, DeliveryReport::Flushed) => arrived.flushed.push(id),
+            RecorderMessage::Delivery(id, DeliveryReport::Delivered(items)) => {
+                let Some((upstream, delivery)) = self.find(id).filter(|_| !items.is_empty()) else {
                     return;
                 };
-                let stats = &self.upstreams[upstream].lanes[lane].stats;
+                let stats = &self.upstreams[upstream].deliveries[delivery].stats;
                 if self.settings.durability == Durability::None && stats.pending.load(Relaxed) == 0
                 {
                     // They were never in the spool.
@@ -208,35 +208,35 @@ impl Recorder {
                 self.waiting.get_or_insert_with(Instant::now);
                 self.removals.push((id, items));
             }
-            Message::Lane(id, Report::Returned(items)) => {
+            RecorderMessage::Delivery(id, DeliveryReport::Returned(items)) => {
                 if self.find(id).is_some() {
                     self.returned.push((id, items));
                 }
             }
-            Message::Lane(id, Report::Away) => {
-                if let Some((upstream, lane)) = self.find(id) {
+            RecorderMessage::Delivery(id, DeliveryReport::Away) => {
+                if let Some((upstream, delivery)) = self.find(id) {
                     let upstream = &mut self.upstreams[upstream];
-                    if upstream.standing.flushing == Some(id.lane) {
-                        upstream.standing.flushing = None;
+                    if upstream.state.flushing == Some(id.delivery) {
+                        upstream.state.flushing = None;
                     }
-                    upstream.lanes[lane].fall_behind();
-                    upstream.lanes[lane].say(Go::Known);
+                    upstream.deliveries[delivery].fall_behind();
+                    upstream.deliveries[delivery].say(DeliveryStep::Known);
                 }
             }
-            Message::Replace(targets, done) => {
+            RecorderMessage::Replace(targets, done) => {
                 // Who has gone away does not wait for the outcome.
                 let _ = done.send(self.register(targets));
             }
-            Message::Stop(deadline) => self.stop = Some(deadline),
+            RecorderMessage::Stop(deadline) => self.stop = Some(deadline),
         }
     }
 
-    /// The numbers of a lane: its upstream's, and its own.
-    fn find(&self, id: LaneId) -> Option<(usize, usize)> {
-        let of = |upstream: &Upstream| upstream.standing.row.id == id.upstream;
+    /// The numbers of a delivery: its upstream's, and its own.
+    fn find(&self, id: DeliveryId) -> Option<(usize, usize)> {
+        let of = |upstream: &TargetUpstream| upstream.state.row.id == id.upstream;
         let upstream = self.upstreams.iter().position(of)?;
-        let lane = usize::from(id.lane);
-        (lane < self.upstreams[upstream].lanes.len()).then_some((upstream, lane))
+        let delivery = usize::from(id.delivery);
+        (delivery < self.upstreams[upstream].deliveries.len()).then_some((upstream, delivery))
     }
 
     /// The next sequence: the time, or one more where the clock stands still or has gone back.
@@ -250,7 +250,7 @@ impl Recorder {
         self.removals.is_empty()
             && self.returned.is_empty()
             && self.inbox.is_empty()
-            && !self.upstreams.iter().any(Upstream::is_busy)
+            && !self.upstreams.iter().any(TargetUpstream::is_busy)
     }
 
     /// Ends the threads and records what they still have to say.
@@ -258,27 +258,27 @@ impl Recorder {
         for upstream in self.upstreams.iter().chain(&self.leaving) {
             upstream.end();
         }
-        while !self.upstreams.iter().all(Upstream::has_ended) || !self.inbox.is_empty() {
+        while !self.upstreams.iter().all(TargetUpstream::has_ended) || !self.inbox.is_empty() {
             let arrived = self.receive();
             self.group(arrived);
         }
-        self.group(Arrived::default());
-        let kept: u64 = self.upstreams.iter().map(Upstream::pending).sum();
+        self.group(ArrivedMessages::default());
+        let kept: u64 = self.upstreams.iter().map(TargetUpstream::pending).sum();
         if kept > 0 {
             log::info!("ended; {kept} keys are kept and delivered after the next start");
         }
         self.spool.close();
     }
 
-    /// Takes note of an error of the spool: all lanes replay when it is back.
-    fn failed(&mut self, error: &Error) {
-        if let Error::Damaged(_) = error {
+    /// Takes note of an error of the spool: all deliveries replay when it is back.
+    fn failed(&mut self, error: &SpoolError) {
+        if let SpoolError::Damaged(_) = error {
             self.unknown = true;
         }
         for upstream in &mut self.upstreams {
-            for lane in &mut upstream.lanes {
+            for delivery in &mut upstream.deliveries {
                 if self.settings.durability != Durability::None || self.unknown {
-                    lane.fall_behind();
+                    delivery.fall_behind();
                 }
             }
         }

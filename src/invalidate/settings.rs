@@ -49,7 +49,7 @@ words! {
 
 words! {
     /// What is done with what is not a write.
-    Reads {
+    ReadPolicy {
         /// It is refused, with an error that says so.
         Refuse = "refuse",
         /// It is sent to the servers of the first target that speaks the client's protocol.
@@ -59,7 +59,7 @@ words! {
 
 words! {
     /// What a target's servers speak.
-    Kind {
+    TargetKind {
         /// memcached's text protocol.
         Memcached = "memcached",
         /// RESP.
@@ -69,7 +69,7 @@ words! {
 
 words! {
     /// Which of a target's servers may hold a key.
-    Mode {
+    TargetMode {
         /// The one to which the key belongs on the ring.
         Pool = "pool",
         /// All of them.
@@ -79,7 +79,7 @@ words! {
 
 words! {
     /// How a key is made to be forgotten.
-    Forget {
+    ForgetMethod {
         /// It is deleted.
         Delete = "delete",
         /// It is marked stale with memcached's `md KEY I T…`: the first reader is told to fetch it anew, the others get
@@ -96,11 +96,11 @@ pub struct Target {
     /// Its name in logs and statistics.
     pub name: String,
     /// What the servers speak.
-    pub kind: Kind,
+    pub kind: TargetKind,
     /// The servers.
     pub servers: ServerList,
     /// Which of them may hold a key.
-    pub mode: Mode,
+    pub mode: TargetMode,
     /// Whose placement of keys is followed in a pool.
     pub placement: Placement,
     /// Keys that concern this target begin with this.
@@ -110,7 +110,7 @@ pub struct Target {
     /// What a key is called there: `{key}` in it stands for the client's key.
     pub template: String,
     /// How it is forgotten.
-    pub forget: Forget,
+    pub forget: ForgetMethod,
     /// For how many seconds a stale value may still be given out.
     pub stale_seconds: u32,
     /// After this the key is deleted a second time.
@@ -126,14 +126,14 @@ impl Target {
     pub fn new(name: &str, servers: ServerList) -> Target {
         Target {
             name: name.to_owned(),
-            kind: Kind::Memcached,
+            kind: TargetKind::Memcached,
             servers,
-            mode: Mode::Pool,
+            mode: TargetMode::Pool,
             placement: Placement::Ketama,
             prefix: Vec::new(),
             pattern: None,
             template: "{key}".to_owned(),
-            forget: Forget::Delete,
+            forget: ForgetMethod::Delete,
             stale_seconds: 30,
             again: None,
             password: None,
@@ -158,12 +158,12 @@ impl Target {
                 self.template
             ));
         }
-        if self.kind == Kind::Redis && self.forget == Forget::Stale {
+        if self.kind == TargetKind::Redis && self.forget == ForgetMethod::Stale {
             return Err(format!(
                 "target {name}: Redis has no stale values; forget = \"delete\" or \"update\""
             ));
         }
-        if self.kind == Kind::Memcached && self.password.is_some() {
+        if self.kind == TargetKind::Memcached && self.password.is_some() {
             return Err(format!(
                 "target {name}: memcached's text protocol has no password"
             ));
@@ -180,7 +180,7 @@ pub struct Settings {
     /// What an answer promises.
     pub durability: Durability,
     /// What is done with what is not a write.
-    pub reads: Reads,
+    pub reads: ReadPolicy,
     /// Threads that deliver, for each upstream.
     pub workers: usize,
     /// Threads that serve clients.
@@ -203,7 +203,7 @@ impl Settings {
         Settings {
             spool: spool.into(),
             durability: Durability::Os,
-            reads: Reads::Refuse,
+            reads: ReadPolicy::Refuse,
             workers: 2,
             front_workers: 1,
             max_pending: 10_000_000,
@@ -227,8 +227,8 @@ pub(crate) const INBOX: usize = 64;
 /// Changes that are recorded in one transaction, about.
 pub(crate) const GROUP: usize = 8192;
 
-/// Batches that wait for a lane that is up to date. What finds no place waits in the spool.
-pub(crate) const LANE: usize = 64;
+/// Batches that wait for a delivery that is up to date. What finds no place waits in the spool.
+pub(crate) const DELIVERY_BATCHES: usize = 64;
 
 /// Changes that are sent to an upstream before its answers are read: as many as fit into the buffers of a socket, so that
 /// neither side waits for the other.
@@ -237,7 +237,7 @@ pub(crate) const WINDOW: usize = 512;
 /// Bytes that are sent to an upstream before its answers are read.
 pub(crate) const WINDOW_BYTES: usize = 64 << 10;
 
-/// When no more than this is pending for a lane that replays, the rest is handed over from memory and the lane is up to date.
+/// When no more than this is pending for a delivery that replays, the rest is handed over from memory and the delivery is up to date.
 pub(crate) const REST: u64 = 4096;
 
 /// Bytes of values that are handed over so.

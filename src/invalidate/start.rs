@@ -9,11 +9,13 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Sender, bounded};
 
 use crate::invalidate::collect::ChangeListener;
-use crate::invalidate::front::Front;
-use crate::invalidate::recorder::{Message, Recorder};
-use crate::invalidate::settings::{Durability, Forget, INBOX, Kind, Reads, Settings, Target};
-use crate::invalidate::spool::{Found, LaneId, Spool};
-use crate::invalidate::stats::Stats;
+use crate::invalidate::recorder::{Recorder, RecorderMessage};
+use crate::invalidate::report::ReportReader;
+use crate::invalidate::settings::{
+    Durability, ForgetMethod, INBOX, ReadPolicy, Settings, Target, TargetKind,
+};
+use crate::invalidate::spool::{DeliveryId, Spool, SpoolCondition};
+use crate::invalidate::stats::InvalidationStats;
 use crate::pool::{Placement, ServerList};
 use crate::protocol::framing::reply::ReplyShape;
 use crate::proxy::{self, Protocol, Proxy};
@@ -42,8 +44,8 @@ impl Invalidate {
         let sync = settings.durability == Durability::Fsync;
         let (spool, found) = Spool::open(&settings.spool, sync)?;
         let lost = match found {
-            Found::Sound => false,
-            Found::Lost(what) => {
+            SpoolCondition::Sound => false,
+            SpoolCondition::Lost(what) => {
                 log::error!(
                     "--spool {}: {what}; what targets had missed is not known, so all of them are flushed first",
                     settings.spool.display()
@@ -51,7 +53,7 @@ impl Invalidate {
                 true
             }
         };
-        let stats = Arc::new(Stats::default());
+        let stats = Arc::new(InvalidationStats::default());
         let (inbox, messages) = bounded(INBOX);
         let wants_values = Arc::new(AtomicBool::new(wants_values(&targets)));
         let recorder = Recorder::new(
@@ -74,14 +76,14 @@ impl Invalidate {
         let mut proxies = Vec::new();
         for (protocol, listen) in listeners {
             let pool = readable(protocol, &targets);
-            let front = Front {
+            let reader = ReportReader {
                 inbox: inbox.clone(),
                 durability: settings.durability,
-                reads: pool.map_or(Reads::Refuse, |_| settings.reads),
+                reads: pool.map_or(ReadPolicy::Refuse, |_| settings.reads),
                 wants_values: Arc::clone(&wants_values),
                 stats: Arc::clone(&stats),
             };
-            let forwards = front.reads == Reads::Forward;
+            let forwards = reader.reads == ReadPolicy::Forward;
             let door = proxy::Settings {
                 workers: settings.front_workers,
                 max_connections: settings.max_connections,
@@ -97,7 +99,7 @@ impl Invalidate {
             };
             let door = Proxy::new(door, servers, placement)
                 .password(password)
-                .interceptor(Arc::new(ChangeListener::new(front, protocol)));
+                .interceptor(Arc::new(ChangeListener::new(reader, protocol)));
             let (door, control) = door.start(listen).map_err(|error| error.to_string())?;
             running.doors.push((protocol, door));
             if forwards {
@@ -130,14 +132,16 @@ fn check(targets: &[Target]) -> Result<(), String> {
 }
 
 fn wants_values(targets: &[Target]) -> bool {
-    targets.iter().any(|target| target.forget == Forget::Update)
+    targets
+        .iter()
+        .any(|target| target.forget == ForgetMethod::Update)
 }
 
 /// The target that reads of a protocol are sent to.
 fn readable(protocol: Protocol, targets: &[Target]) -> Option<&Target> {
     let kind = match protocol {
-        Protocol::Memcached => Kind::Memcached,
-        Protocol::Resp => Kind::Redis,
+        Protocol::Memcached => TargetKind::Memcached,
+        Protocol::Resp => TargetKind::Redis,
     };
     targets.iter().find(|target| target.kind == kind)
 }
@@ -146,7 +150,7 @@ fn readable(protocol: Protocol, targets: &[Target]) -> Option<&Target> {
 pub struct Running {
     doors: Vec<(Protocol, server::Running)>,
     recorder: Option<JoinHandle<()>>,
-    inbox: Sender<Message>,
+    inbox: Sender<RecorderMessage>,
     grace: Duration,
 }
 
@@ -176,7 +180,7 @@ impl Running {
         let Some(recorder) = self.recorder.take() else {
             return;
         };
-        let stop = Message::Stop(Instant::now() + grace);
+        let stop = RecorderMessage::Stop(Instant::now() + grace);
         // It ends for no other reason, or has panicked, which joining tells.
         let _ = self.inbox.send(stop);
         if recorder.join().is_err() {
@@ -194,7 +198,7 @@ impl Drop for Running {
 
 /// Changes a running invalidation server.
 pub struct Control {
-    inbox: Sender<Message>,
+    inbox: Sender<RecorderMessage>,
     proxies: Vec<(Protocol, proxy::Control)>,
     wants_values: Arc<AtomicBool>,
 }
@@ -217,7 +221,7 @@ impl Control {
         let (done, outcome) = bounded(1);
         let ended = "the recorder has ended";
         self.inbox
-            .send(Message::Replace(targets, done))
+            .send(RecorderMessage::Replace(targets, done))
             .map_err(|_| ended)?;
         outcome.recv().map_err(|_| ended)??;
         for (proxy, servers) in lists {
@@ -251,7 +255,7 @@ pub fn inspect(address: Option<&str>, spool: &Path) -> Result<String, String> {
         )
     })?;
     let mut out = String::from("not running; this is what the spool holds\n");
-    if let Found::Lost(what) = found {
+    if let SpoolCondition::Lost(what) = found {
         out.push_str(&format!("damaged: {what}; all targets will be flushed\n"));
         spool
             .write(|group| group.set_number("strict", 1))
@@ -260,10 +264,10 @@ pub fn inspect(address: Option<&str>, spool: &Path) -> Result<String, String> {
     let read = spool.write(|group| {
         for (name, row) in group.rows()? {
             let mut pending = 0;
-            for lane in 0..row.lanes {
-                let id = LaneId {
+            for delivery in 0..row.deliveries {
+                let id = DeliveryId {
                     upstream: row.id,
-                    lane,
+                    delivery,
                 };
                 pending += group.len(id)?;
             }

@@ -5,10 +5,10 @@ use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// What a lane is doing.
+/// What a delivery is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-pub(crate) enum Phase {
+pub(crate) enum DeliveryPhase {
     /// It has no connection.
     Away = 0,
     Flush,
@@ -16,9 +16,9 @@ pub(crate) enum Phase {
     Fresh,
 }
 
-/// What is counted of a lane.
+/// What is counted of a delivery.
 #[derive(Debug, Default)]
-pub(crate) struct LaneStats {
+pub(crate) struct DeliveryStats {
     phase: AtomicU8,
     /// The recorder has stopped giving it fresh changes.
     behind: AtomicBool,
@@ -31,8 +31,8 @@ pub(crate) struct LaneStats {
     error: Mutex<Option<String>>,
 }
 
-impl LaneStats {
-    pub(crate) fn set_phase(&self, phase: Phase) {
+impl DeliveryStats {
+    pub(crate) fn set_phase(&self, phase: DeliveryPhase) {
         self.phase.store(phase as u8, Relaxed);
     }
 
@@ -63,15 +63,15 @@ impl LaneStats {
     /// Whether it delivers, given whether its channel is empty.
     pub(crate) fn is_busy(&self, idle: bool) -> bool {
         let waiting = !idle || self.pending.load(Relaxed) > 0 || self.sending.load(Relaxed) > 0;
-        waiting && self.phase() != Phase::Away as u8
+        waiting && self.phase() != DeliveryPhase::Away as u8
     }
 
     /// Notes why it is away; whether that is news.
     pub(crate) fn failed(&self, error: &io::Error) -> bool {
-        let was = self.phase.swap(Phase::Away as u8, Relaxed);
+        let was = self.phase.swap(DeliveryPhase::Away as u8, Relaxed);
         let text = error.to_string();
         let mut last = self.error.lock().unwrap_or_else(PoisonError::into_inner);
-        let news = was != Phase::Away as u8 || last.as_deref() != Some(&text);
+        let news = was != DeliveryPhase::Away as u8 || last.as_deref() != Some(&text);
         *last = Some(text);
         news
     }
@@ -82,7 +82,7 @@ impl LaneStats {
 pub(crate) struct UpstreamStats {
     pub(crate) target: String,
     pub(crate) address: String,
-    pub(crate) lanes: Vec<Arc<LaneStats>>,
+    pub(crate) deliveries: Vec<Arc<DeliveryStats>>,
     /// It has to be flushed.
     pub(crate) flush: AtomicBool,
     pub(crate) flushes: AtomicU64,
@@ -91,17 +91,17 @@ pub(crate) struct UpstreamStats {
 }
 
 impl UpstreamStats {
-    fn sum(&self, of: impl Fn(&LaneStats) -> u64) -> u64 {
-        self.lanes.iter().map(|lane| of(lane)).sum()
+    fn sum(&self, of: impl Fn(&DeliveryStats) -> u64) -> u64 {
+        self.deliveries.iter().map(|delivery| of(delivery)).sum()
     }
 
     /// Keys that are pending for it.
     pub(crate) fn pending(&self) -> u64 {
-        self.sum(|lane| lane.pending.load(Relaxed))
+        self.sum(|delivery| delivery.pending.load(Relaxed))
     }
 
     fn state(&self) -> &'static str {
-        let phases = self.lanes.iter().map(|lane| lane.phase());
+        let phases = self.deliveries.iter().map(|delivery| delivery.phase());
         match phases.min().unwrap_or(0) {
             0 if self.flush.load(Relaxed) => "away, to be flushed",
             0 => "away",
@@ -113,15 +113,21 @@ impl UpstreamStats {
 
     /// The age in seconds of the oldest that it has not been told.
     fn oldest(&self, now: u64) -> u64 {
-        let sending = self.lanes.iter().map(|lane| lane.sending.load(Relaxed));
+        let sending = self
+            .deliveries
+            .iter()
+            .map(|delivery| delivery.sending.load(Relaxed));
         let since = std::iter::once(self.since.load(Relaxed));
         let oldest = since.chain(sending).filter(|time| *time > 0).min();
         oldest.map_or(0, |time| now.saturating_sub(time) / 1_000_000)
     }
 
     fn error(&self) -> Option<String> {
-        let errors = self.lanes.iter().map(|lane| {
-            let error = lane.error.lock().unwrap_or_else(PoisonError::into_inner);
+        let errors = self.deliveries.iter().map(|delivery| {
+            let error = delivery
+                .error
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
             error.clone()
         });
         errors.flatten().next()
@@ -134,11 +140,13 @@ impl UpstreamStats {
         each("oldest_seconds", self.oldest(now).to_string());
         each(
             "delivered",
-            self.sum(|lane| lane.delivered.load(Relaxed)).to_string(),
+            self.sum(|delivery| delivery.delivered.load(Relaxed))
+                .to_string(),
         );
         each(
             "retries",
-            self.sum(|lane| lane.retries.load(Relaxed)).to_string(),
+            self.sum(|delivery| delivery.retries.load(Relaxed))
+                .to_string(),
         );
         each("flushes", self.flushes.load(Relaxed).to_string());
         each(
@@ -150,7 +158,7 @@ impl UpstreamStats {
 
 /// What is counted over all.
 #[derive(Debug, Default)]
-pub(crate) struct Stats {
+pub(crate) struct InvalidationStats {
     /// Changes that are on record.
     pub(crate) recorded: AtomicU64,
     /// Transactions.
@@ -165,7 +173,7 @@ pub(crate) struct Stats {
     pub(crate) upstreams: Mutex<Vec<Arc<UpstreamStats>>>,
 }
 
-impl Stats {
+impl InvalidationStats {
     /// Whether the spool can't be written.
     pub(crate) fn has_problem(&self) -> bool {
         self.broken.load(Relaxed)

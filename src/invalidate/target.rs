@@ -2,23 +2,24 @@
 
 use std::borrow::Cow;
 
-use crate::invalidate::settings::{Forget, Kind, Mode, Target};
+use crate::invalidate::settings::{ForgetMethod, Target, TargetKind, TargetMode};
 use crate::pool::Ring;
 use crate::protocol::memcached::text::KEY_LIMIT;
 
 /// A target that is ready to be asked.
-pub(crate) struct Routes {
+pub(crate) struct TargetRoutes {
     pub(crate) target: Target,
     ring: Option<Ring>,
     before: Vec<u8>,
     after: Vec<u8>,
 }
 
-impl Routes {
-    pub(crate) fn new(target: Target) -> Routes {
+impl TargetRoutes {
+    pub(crate) fn new(target: Target) -> TargetRoutes {
         let (before, after) = target.template.split_once("{key}").unwrap_or_default();
-        Routes {
-            ring: (target.mode == Mode::Pool).then(|| Ring::new(&target.servers, target.placement)),
+        TargetRoutes {
+            ring: (target.mode == TargetMode::Pool)
+                .then(|| Ring::new(&target.servers, target.placement)),
             before: before.as_bytes().to_vec(),
             after: after.as_bytes().to_vec(),
             target,
@@ -38,7 +39,7 @@ impl Routes {
             false => Cow::Owned([&self.before, key, &self.after].concat()),
         };
         // memcached's text protocol has no way to store under any other name, so nothing is there.
-        let possible = target.kind == Kind::Redis
+        let possible = target.kind == TargetKind::Redis
             || !name.is_empty()
                 && name.len() <= KEY_LIMIT
                 && !name.iter().any(|byte| matches!(byte, b' ' | b'\n'));
@@ -58,30 +59,30 @@ impl Routes {
 
     /// Whether it wants the values of changes.
     pub(crate) fn wants_values(&self) -> bool {
-        self.target.forget == Forget::Update
+        self.target.forget == ForgetMethod::Update
     }
 }
 
-/// The lane of a key: always the same, so that what is sent for a key is sent in order.
-pub(crate) fn lane(key: &[u8], lanes: u16) -> u16 {
-    if lanes <= 1 {
+/// The delivery of a key: always the same, so that what is sent for a key is sent in order.
+pub(crate) fn delivery(key: &[u8], deliveries: u16) -> u16 {
+    if deliveries <= 1 {
         return 0;
     }
     // FNV-1a; its order is kept in the spool, so it must not change with the process.
     let hash = key.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
     });
-    ((hash >> 32) % u64::from(lanes)) as u16
+    ((hash >> 32) % u64::from(deliveries)) as u16
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn routes(change: impl FnOnce(&mut Target)) -> Routes {
+    fn routes(change: impl FnOnce(&mut Target)) -> TargetRoutes {
         let mut target = Target::new("t", "a:1 1\nb:1 1\n".parse().expect("a list"));
         change(&mut target);
-        Routes::new(target)
+        TargetRoutes::new(target)
     }
 
     #[test]
@@ -108,7 +109,7 @@ mod tests {
         }
         assert!(memcached.name(&[b'k'; 250]).is_some());
         assert!(memcached.name(b"a\tb\x01\xff").is_some());
-        let redis = routes(|target| target.kind = Kind::Redis);
+        let redis = routes(|target| target.kind = TargetKind::Redis);
         assert!(redis.name(b"a b\r\n\0").is_some());
         let long = routes(|target| target.template = "app:{key}".to_owned());
         assert!(long.name(&[b'k'; 246]).is_some());
@@ -119,9 +120,13 @@ mod tests {
     fn a_pool_has_one_server_for_a_key_and_replicas_all() {
         let pool = routes(|_| {});
         assert_eq!(pool.servers(b"key").len(), 1);
-        let replicas = routes(|target| target.mode = Mode::Replicas);
+        let replicas = routes(|target| target.mode = TargetMode::Replicas);
         assert_eq!(replicas.servers(b"key"), 0..2);
-        assert!((0..100u8).map(|n| lane(&[n], 3)).all(|lane| lane < 3));
-        assert!((0..100u8).any(|n| lane(&[n], 3) != lane(&[0], 3)));
+        assert!(
+            (0..100u8)
+                .map(|n| delivery(&[n], 3))
+                .all(|delivery| delivery < 3)
+        );
+        assert!((0..100u8).any(|n| delivery(&[n], 3) != delivery(&[0], 3)));
     }
 }

@@ -6,22 +6,22 @@ use std::thread::{self, JoinHandle};
 
 use crossbeam_channel::{Sender, TrySendError, bounded};
 
-use crate::invalidate::lane::{Go, Item, Lane};
-use crate::invalidate::recorder::Message;
-use crate::invalidate::settings::{LANE, Settings, Target};
-use crate::invalidate::spool::{LaneId, Row, Spool};
-use crate::invalidate::stats::{LaneStats, UpstreamStats};
+use crate::invalidate::delivery::{Delivery, DeliveryItem, DeliveryStep};
+use crate::invalidate::recorder::RecorderMessage;
+use crate::invalidate::settings::{DELIVERY_BATCHES, Settings, Target};
+use crate::invalidate::spool::{DeliveryId, Spool, UpstreamRow};
+use crate::invalidate::stats::{DeliveryStats, UpstreamStats};
 
 /// How an upstream stands. A group works on a copy, which counts when the group is recorded.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Standing {
+pub(super) struct DeliveryState {
     /// What the spool knows.
-    pub(super) row: Row,
-    /// The lane that has been told to flush, and whose report ends the flush.
+    pub(super) row: UpstreamRow,
+    /// The delivery that has been told to flush, and whose report ends the flush.
     pub(super) flushing: Option<u16>,
 }
 
-impl Standing {
+impl DeliveryState {
     /// Whether a change need not be recorded: the flush that wipes it out has not begun.
     pub(super) fn is_moot(&self) -> bool {
         self.row.flush && self.flushing.is_none()
@@ -29,31 +29,31 @@ impl Standing {
 }
 
 /// A server that has to be told of changes.
-pub(super) struct Upstream {
+pub(super) struct TargetUpstream {
     /// Its name in the spool: target and address.
     pub(super) name: String,
     pub(super) target: Arc<Target>,
-    pub(super) standing: Standing,
-    pub(super) lanes: Vec<LaneState>,
+    pub(super) state: DeliveryState,
+    pub(super) deliveries: Vec<DeliveryHandle>,
     pub(super) stats: Arc<UpstreamStats>,
     /// When the spool is to be asked for second deletes that are due, in Unix microseconds.
     pub(super) again: Option<u64>,
 }
 
-/// A lane as the recorder sees it.
-pub(super) struct LaneState {
-    pub(super) id: LaneId,
+/// A delivery as the recorder sees it.
+pub(super) struct DeliveryHandle {
+    pub(super) id: DeliveryId,
     /// It is given changes over its channel.
     pub(super) fresh: bool,
-    changes: Sender<Vec<Item>>,
-    go: Sender<Go>,
-    pub(super) stats: Arc<LaneStats>,
+    changes: Sender<Vec<DeliveryItem>>,
+    go: Sender<DeliveryStep>,
+    pub(super) stats: Arc<DeliveryStats>,
     thread: Option<JoinHandle<()>>,
     /// What it gets when the group is recorded.
-    pub(super) out: Vec<Item>,
+    pub(super) out: Vec<DeliveryItem>,
 }
 
-impl Upstream {
+impl TargetUpstream {
     /// Starts the threads of an upstream.
     ///
     /// # Errors
@@ -61,20 +61,20 @@ impl Upstream {
     pub(super) fn start(
         name: String,
         (target, address): (Arc<Target>, &str),
-        row: Row,
+        row: UpstreamRow,
         settings: &Settings,
         spool: &Arc<Spool>,
-        inbox: &Sender<Message>,
-    ) -> Result<Upstream, String> {
-        let lanes: Result<Vec<_>, String> = (0..row.lanes)
-            .map(|lane| {
-                let id = LaneId {
+        inbox: &Sender<RecorderMessage>,
+    ) -> Result<TargetUpstream, String> {
+        let deliveries: Result<Vec<_>, String> = (0..row.deliveries)
+            .map(|delivery| {
+                let id = DeliveryId {
                     upstream: row.id,
-                    lane,
+                    delivery,
                 };
-                let ((changes, fresh), (go, told)) = (bounded(LANE), bounded(4));
-                let stats = Arc::new(LaneStats::default());
-                let lane = Lane {
+                let ((changes, fresh), (go, told)) = (bounded(DELIVERY_BATCHES), bounded(4));
+                let stats = Arc::new(DeliveryStats::default());
+                let delivery = Delivery {
                     id,
                     target: Arc::clone(&target),
                     address: address.to_owned(),
@@ -88,9 +88,9 @@ impl Upstream {
                 };
                 let thread = thread::Builder::new()
                     .name("delivery".to_owned())
-                    .spawn(move || lane.run())
+                    .spawn(move || delivery.run())
                     .map_err(|error| format!("no thread to deliver with: {error}"))?;
-                Ok(LaneState {
+                Ok(DeliveryHandle {
                     id,
                     fresh: false,
                     changes,
@@ -101,34 +101,37 @@ impl Upstream {
                 })
             })
             .collect();
-        let lanes = lanes?;
+        let deliveries = deliveries?;
         let stats = Arc::new(UpstreamStats {
             target: target.name.clone(),
             address: address.to_owned(),
-            lanes: lanes.iter().map(|lane| Arc::clone(&lane.stats)).collect(),
+            deliveries: deliveries
+                .iter()
+                .map(|delivery| Arc::clone(&delivery.stats))
+                .collect(),
             flush: row.flush.into(),
             flushes: Default::default(),
             since: row.since.into(),
         });
-        Ok(Upstream {
+        Ok(TargetUpstream {
             name,
             // What is due is asked for at once.
             again: target.again.map(|_| 0),
             target,
-            standing: Standing {
+            state: DeliveryState {
                 row,
                 flushing: None,
             },
-            lanes,
+            deliveries,
             stats,
         })
     }
 
     /// Takes over how it stands now.
-    pub(super) fn settle(&mut self, standing: Standing) {
-        self.standing = standing;
-        self.stats.flush.store(standing.row.flush, Relaxed);
-        self.stats.since.store(standing.row.since, Relaxed);
+    pub(super) fn settle(&mut self, state: DeliveryState) {
+        self.state = state;
+        self.stats.flush.store(state.row.flush, Relaxed);
+        self.stats.since.store(state.row.since, Relaxed);
     }
 
     /// Keys that are pending for it.
@@ -136,35 +139,38 @@ impl Upstream {
         self.stats.pending()
     }
 
-    /// Whether a lane of it is not up to date.
+    /// Whether a delivery of it is not up to date.
     pub(super) fn is_behind(&self) -> bool {
-        self.lanes.iter().any(|lane| !lane.fresh)
+        self.deliveries.iter().any(|delivery| !delivery.fresh)
     }
 
     /// Whether it takes what it is given, so that waiting for it makes sense.
     pub(super) fn is_busy(&self) -> bool {
-        self.lanes
+        self.deliveries
             .iter()
-            .any(|lane| lane.stats.is_busy(lane.changes.is_empty()))
+            .any(|delivery| delivery.stats.is_busy(delivery.changes.is_empty()))
     }
 
     /// Tells the threads to end.
     pub(super) fn end(&self) {
-        for lane in &self.lanes {
-            lane.say(Go::End);
+        for delivery in &self.deliveries {
+            delivery.say(DeliveryStep::End);
         }
     }
 
     /// Whether all threads have ended.
     pub(super) fn has_ended(&self) -> bool {
-        let threads = self.lanes.iter().filter_map(|lane| lane.thread.as_ref());
+        let threads = self
+            .deliveries
+            .iter()
+            .filter_map(|delivery| delivery.thread.as_ref());
         threads.into_iter().all(JoinHandle::is_finished)
     }
 }
 
-impl LaneState {
-    /// Answers the lane. It asks one thing at a time, so there is room.
-    pub(super) fn say(&self, go: Go) {
+impl DeliveryHandle {
+    /// Answers the delivery. It asks one thing at a time, so there is room.
+    pub(super) fn say(&self, go: DeliveryStep) {
         if let Err(TrySendError::Full(_)) = self.go.try_send(go) {
             log::error!("a delivery thread does not listen");
         }
@@ -183,7 +189,7 @@ impl LaneState {
     }
 
     /// Hands over the group's changes. What finds no place comes back.
-    pub(super) fn push(&mut self) -> Option<Vec<Item>> {
+    pub(super) fn push(&mut self) -> Option<Vec<DeliveryItem>> {
         if self.out.is_empty() {
             return None;
         }

@@ -8,8 +8,8 @@ use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::invalidate::lane::Item;
-use crate::invalidate::settings::{Forget, Kind, Target, WINDOW, WINDOW_BYTES};
+use crate::invalidate::delivery::DeliveryItem;
+use crate::invalidate::settings::{ForgetMethod, Target, TargetKind, WINDOW, WINDOW_BYTES};
 use crate::protocol::resp::request;
 
 /// The longest line that is an answer.
@@ -61,8 +61,8 @@ impl Wire {
     /// Also shows that somebody is there: a frozen process accepts connections.
     fn log_in(&mut self, target: &Target) -> io::Result<()> {
         match target.kind {
-            Kind::Memcached => {}
-            Kind::Redis => {
+            TargetKind::Memcached => {}
+            TargetKind::Redis => {
                 if let Some(password) = &target.password {
                     self.out.extend(request(&[b"AUTH", password.as_bytes()]));
                     self.send()?;
@@ -82,12 +82,12 @@ impl Wire {
     /// Sees whether it is still there.
     pub(crate) fn ping(&mut self, target: &Target) -> io::Result<()> {
         match target.kind {
-            Kind::Memcached => {
+            TargetKind::Memcached => {
                 self.out.extend_from_slice(b"version\r\n");
                 self.send()?;
                 self.expect(|line| line.starts_with(b"VERSION "))
             }
-            Kind::Redis => {
+            TargetKind::Redis => {
                 self.out.extend(request(&[b"PING"]));
                 self.send()?;
                 self.expect(|line| line == b"+PONG")
@@ -98,12 +98,12 @@ impl Wire {
     /// Has the upstream forget everything.
     pub(crate) fn flush(&mut self, target: &Target) -> io::Result<()> {
         match target.kind {
-            Kind::Memcached => {
+            TargetKind::Memcached => {
                 self.out.extend_from_slice(b"flush_all\r\n");
                 self.send()?;
                 self.expect(|line| line == b"OK")
             }
-            Kind::Redis => {
+            TargetKind::Redis => {
                 self.out.extend(request(&[b"FLUSHDB"]));
                 self.send()?;
                 self.expect(|line| line == b"+OK")
@@ -115,7 +115,7 @@ impl Wire {
     pub(crate) fn deliver(
         &mut self,
         target: &Target,
-        items: &[Item],
+        items: &[DeliveryItem],
         done: &mut usize,
     ) -> io::Result<()> {
         while *done < items.len() {
@@ -147,7 +147,7 @@ impl Wire {
     }
 
     /// Writes as many commands as are sent before an answer is read.
-    fn window(&mut self, target: &Target, items: &[Item]) -> usize {
+    fn window(&mut self, target: &Target, items: &[DeliveryItem]) -> usize {
         let mut count = 0;
         for item in items.iter().take(WINDOW) {
             command(target, item, &mut self.out);
@@ -159,9 +159,9 @@ impl Wire {
         count
     }
 
-    fn answer(&mut self, target: &Target, item: &Item) -> io::Result<Said> {
+    fn answer(&mut self, target: &Target, item: &DeliveryItem) -> io::Result<Said> {
         match (target.forget, target.kind) {
-            (Forget::Stale, _) => {
+            (ForgetMethod::Stale, _) => {
                 self.read_line()?;
                 // HD: marked. NF: not there. Before 1.6 memcached has no meta commands.
                 match &self.line[..] {
@@ -171,10 +171,12 @@ impl Wire {
                     line => Err(unexpected(line)),
                 }
             }
-            (Forget::Update, kind) if item.value.as_ref().is_some_and(|v| v.expires >= 0) => {
+            (ForgetMethod::Update, kind) if item.value.as_ref().is_some_and(|v| v.expires >= 0) => {
                 self.read_line()?;
                 match (&self.line[..], kind) {
-                    (b"STORED", Kind::Memcached) | (b"+OK", Kind::Redis) => Ok(Said::Done),
+                    (b"STORED", TargetKind::Memcached) | (b"+OK", TargetKind::Redis) => {
+                        Ok(Said::Done)
+                    }
                     // Too large for it, or no memory: the old value must go all the same.
                     (line, _) if line.starts_with(b"SERVER_ERROR") || line.starts_with(b"-OOM") => {
                         Ok(Said::Otherwise)
@@ -186,10 +188,10 @@ impl Wire {
         }
     }
 
-    fn deleted(&mut self, kind: Kind) -> io::Result<()> {
+    fn deleted(&mut self, kind: TargetKind) -> io::Result<()> {
         self.expect(|line| match kind {
-            Kind::Memcached => line == b"DELETED" || line == b"NOT_FOUND",
-            Kind::Redis => line == b":0" || line == b":1",
+            TargetKind::Memcached => line == b"DELETED" || line == b"NOT_FOUND",
+            TargetKind::Redis => line == b":0" || line == b":1",
         })
     }
 
@@ -244,27 +246,27 @@ fn unexpected(line: &[u8]) -> io::Error {
     )
 }
 
-fn delete(kind: Kind, key: &[u8], out: &mut Vec<u8>) {
+fn delete(kind: TargetKind, key: &[u8], out: &mut Vec<u8>) {
     match kind {
-        Kind::Memcached => {
+        TargetKind::Memcached => {
             out.extend_from_slice(b"delete ");
             out.extend_from_slice(key);
             out.extend_from_slice(b"\r\n");
         }
-        Kind::Redis => out.extend(request(&[b"UNLINK", key])),
+        TargetKind::Redis => out.extend(request(&[b"UNLINK", key])),
     }
 }
 
 /// The command that makes an upstream forget.
-fn command(target: &Target, item: &Item, out: &mut Vec<u8>) {
+fn command(target: &Target, item: &DeliveryItem, out: &mut Vec<u8>) {
     let value = item.value.as_ref().filter(|value| value.expires >= 0);
     match (target.forget, target.kind, value) {
-        (Forget::Stale, _, _) => {
+        (ForgetMethod::Stale, _, _) => {
             out.extend_from_slice(b"md ");
             out.extend_from_slice(&item.key);
             out.extend_from_slice(format!(" I T{}\r\n", target.stale_seconds).as_bytes());
         }
-        (Forget::Update, Kind::Memcached, Some(value)) => {
+        (ForgetMethod::Update, TargetKind::Memcached, Some(value)) => {
             out.extend_from_slice(b"set ");
             out.extend_from_slice(&item.key);
             let (flags, length) = (value.flags, value.bytes.len());
@@ -273,7 +275,7 @@ fn command(target: &Target, item: &Item, out: &mut Vec<u8>) {
             out.extend_from_slice(&value.bytes);
             out.extend_from_slice(b"\r\n");
         }
-        (Forget::Update, Kind::Redis, Some(value)) => {
+        (ForgetMethod::Update, TargetKind::Redis, Some(value)) => {
             let expires = value.expires.to_string();
             let words = [
                 b"SET",

@@ -8,7 +8,7 @@ use std::process;
 use clap::Args;
 use serde::Deserialize;
 
-use larder::invalidate::{self, Durability, Invalidate, Reads, Settings, Target};
+use larder::invalidate::{self, Durability, Invalidate, ReadPolicy, Settings, Target};
 use larder::pool::Placement;
 use larder::proxy::Protocol;
 use larder::server::Listen;
@@ -90,7 +90,7 @@ pub(crate) struct InvalidateOptions {
     /// [default: refuse]
     #[arg(long, value_name = "refuse|forward")]
     #[serde(deserialize_with = "parsed")]
-    reads: Option<Reads>,
+    reads: Option<ReadPolicy>,
 
     /// Keys that may wait for a server; with more it is flushed when it is back [default: 10000000]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]

@@ -4,41 +4,41 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use crate::invalidate::change::{Batch, Change, Value};
-use crate::invalidate::lane::{Go, Item};
-use crate::invalidate::recorder::{Arrived, Recorder, now};
+use crate::invalidate::change::{ChangeBatch, NewValue, ReportedChange};
+use crate::invalidate::delivery::{DeliveryItem, DeliveryStep};
+use crate::invalidate::recorder::{ArrivedMessages, Recorder, now};
 use crate::invalidate::settings::{Durability, LINGER, REST, REST_BYTES};
-use crate::invalidate::spool::{Group, LaneId, Record, Result};
+use crate::invalidate::spool::{DeliveryId, PendingRecord, Result, SpoolTransaction};
 use crate::invalidate::target;
-use crate::invalidate::upstreams::Standing;
+use crate::invalidate::upstreams::DeliveryState;
 
 /// Second deletes that are taken at once.
 const AGAIN: usize = 4096;
 
 /// What counts when the group is recorded.
-struct Plan {
-    standings: Vec<Standing>,
-    /// What lanes that asked are told.
-    told: Vec<(LaneId, Go)>,
-    /// Lanes whose number of pending keys may have changed.
+struct GroupPlan {
+    states: Vec<DeliveryState>,
+    /// What deliveries that asked are told.
+    told: Vec<(DeliveryId, DeliveryStep)>,
+    /// Deliveries whose number of pending keys may have changed.
     touched: Vec<(usize, usize)>,
     flushed: Vec<usize>,
     /// For each upstream, when second deletes are due.
     again: Vec<Option<u64>>,
 }
 
-impl Plan {
-    fn touch(&mut self, upstream: usize, lane: usize) {
-        if !self.touched.contains(&(upstream, lane)) {
-            self.touched.push((upstream, lane));
+impl GroupPlan {
+    fn touch(&mut self, upstream: usize, delivery: usize) {
+        if !self.touched.contains(&(upstream, delivery)) {
+            self.touched.push((upstream, delivery));
         }
     }
 }
 
 impl Recorder {
     /// Records what has arrived, and answers.
-    pub(super) fn group(&mut self, arrived: Arrived) {
-        let Arrived {
+    pub(super) fn group(&mut self, arrived: ArrivedMessages) {
+        let ArrivedMessages {
             batches,
             ready,
             flushed,
@@ -51,8 +51,8 @@ impl Recorder {
         let spool = Arc::clone(&self.spool);
         let mut pending = Vec::new();
         let done = spool.write(|group| {
-            let mut plan = Plan {
-                standings: self.upstreams.iter().map(|u| u.standing).collect(),
+            let mut plan = GroupPlan {
+                states: self.upstreams.iter().map(|u| u.state).collect(),
                 told: Vec::new(),
                 touched: Vec::new(),
                 flushed: Vec::new(),
@@ -66,10 +66,10 @@ impl Recorder {
             for batch in &batches {
                 for change in &batch.changes {
                     match change {
-                        Change::Key(key, value) => {
+                        ReportedChange::Key(key, value) => {
                             self.spread(group, &mut plan, now, key, value.as_ref(), true)?;
                         }
-                        Change::All => self.flush_all(group, &mut plan)?,
+                        ReportedChange::All => self.flush_all(group, &mut plan)?,
                     }
                 }
             }
@@ -80,15 +80,15 @@ impl Recorder {
             for id in &ready {
                 self.direct(group, &mut plan, *id)?;
             }
-            for (upstream, lane) in plan.touched.clone() {
-                let id = self.upstreams[upstream].lanes[lane].id;
-                pending.push((upstream, lane, group.len(id)?));
+            for (upstream, delivery) in plan.touched.clone() {
+                let id = self.upstreams[upstream].deliveries[delivery].id;
+                pending.push((upstream, delivery, group.len(id)?));
             }
             self.age(&mut plan, &pending, now);
-            for (number, standing) in plan.standings.iter().enumerate() {
+            for (number, state) in plan.states.iter().enumerate() {
                 let upstream = &self.upstreams[number];
-                if standing.row != upstream.standing.row || self.unknown {
-                    group.set_row(&upstream.name, &standing.row)?;
+                if state.row != upstream.state.row || self.unknown {
+                    group.set_row(&upstream.name, &state.row)?;
                 }
             }
             group.set_number("sequence", self.sequence)?;
@@ -100,8 +100,8 @@ impl Recorder {
                 self.waiting = None;
                 self.removals.clear();
                 self.returned.clear();
-                for (upstream, lane, count) in pending {
-                    let stats = &self.upstreams[upstream].lanes[lane].stats;
+                for (upstream, delivery, count) in pending {
+                    let stats = &self.upstreams[upstream].deliveries[delivery].stats;
                     stats.pending.store(count, Relaxed);
                 }
                 self.carry_out(plan);
@@ -109,14 +109,17 @@ impl Recorder {
             }
             Err(error) => {
                 for upstream in &mut self.upstreams {
-                    upstream.lanes.iter_mut().for_each(|lane| lane.out.clear());
+                    upstream
+                        .deliveries
+                        .iter_mut()
+                        .for_each(|delivery| delivery.out.clear());
                 }
                 self.failed(&error);
                 // Without their removal they come again in the replay.
                 self.removals.clear();
                 self.waiting = None;
                 for id in ready {
-                    self.tell(id, Go::Wait);
+                    self.tell(id, DeliveryStep::Wait);
                 }
                 self.answer(batches, Some(error.to_string()));
             }
@@ -124,7 +127,7 @@ impl Recorder {
     }
 
     /// Whether something has to be recorded now.
-    fn has_work(&self, batches: &[Batch], now: u64) -> bool {
+    fn has_work(&self, batches: &[ChangeBatch], now: u64) -> bool {
         let lingered = self
             .waiting
             .is_some_and(|since| self.stop.is_some() || since.elapsed() >= LINGER);
@@ -140,7 +143,7 @@ impl Recorder {
             || lingered
             || self.unknown
             || self.upstreams.iter().any(|upstream| {
-                let row = upstream.standing.row;
+                let row = upstream.state.row;
                 let began = row.since == 0 && upstream.pending() > 0 && upstream.is_behind();
                 due(upstream.again) || began || old(row.since) && !row.flush
             })
@@ -152,22 +155,22 @@ impl Recorder {
     }
 
     /// A new spool is told who there is; what had been recorded for them is lost, so they are flushed.
-    fn introduce(&self, group: &mut Group<'_>, plan: &mut Plan) -> Result<()> {
+    fn introduce(&self, group: &mut SpoolTransaction<'_>, plan: &mut GroupPlan) -> Result<()> {
         group.set_number("strict", 1)?;
-        let next = self.upstreams.iter().map(|u| u.standing.row.id + 1).max();
+        let next = self.upstreams.iter().map(|u| u.state.row.id + 1).max();
         group.set_number("next", u64::from(next.unwrap_or(1)))?;
-        for standing in &mut plan.standings {
-            standing.row.flush = true;
-            standing.flushing = None;
+        for state in &mut plan.states {
+            state.row.flush = true;
+            state.flushing = None;
         }
         Ok(())
     }
 
-    /// What lanes have delivered is struck out, what came back is recorded.
-    fn settle_reports(&self, group: &mut Group<'_>, plan: &mut Plan) -> Result<()> {
+    /// What deliveries have delivered is struck out, what came back is recorded.
+    fn settle_reports(&self, group: &mut SpoolTransaction<'_>, plan: &mut GroupPlan) -> Result<()> {
         for (id, items) in &self.removals {
-            if let Some((upstream, lane)) = self.find(*id) {
-                plan.touch(upstream, lane);
+            if let Some((upstream, delivery)) = self.find(*id) {
+                plan.touch(upstream, delivery);
                 for item in items {
                     group.remove(*id, &item.key, item.sequence)?;
                 }
@@ -175,12 +178,12 @@ impl Recorder {
         }
         for (id, items) in &self.returned {
             // What a flush that has not begun wipes out has no meaning any more.
-            if let Some((upstream, lane)) = self.find(*id)
-                && !plan.standings[upstream].is_moot()
+            if let Some((upstream, delivery)) = self.find(*id)
+                && !plan.states[upstream].is_moot()
             {
-                plan.touch(upstream, lane);
+                plan.touch(upstream, delivery);
                 for item in items {
-                    let record = Record {
+                    let record = PendingRecord {
                         sequence: item.sequence,
                         value: item.value.clone(),
                     };
@@ -192,7 +195,12 @@ impl Recorder {
     }
 
     /// Second deletes whose time has come are changes like others.
-    fn take_due(&mut self, group: &mut Group<'_>, plan: &mut Plan, now: u64) -> Result<()> {
+    fn take_due(
+        &mut self,
+        group: &mut SpoolTransaction<'_>,
+        plan: &mut GroupPlan,
+        now: u64,
+    ) -> Result<()> {
         for number in 0..self.upstreams.len() {
             let upstream = &self.upstreams[number];
             let (Some(due), Some(again)) = (plan.again[number], upstream.target.again) else {
@@ -202,7 +210,7 @@ impl Recorder {
                 continue;
             }
             let ahead = again.as_micros() as u64;
-            let id = upstream.standing.row.id;
+            let id = upstream.state.row.id;
             let (keys, next) = group.take_again(id, now, ahead, AGAIN)?;
             plan.again[number] = next;
             for key in keys {
@@ -216,11 +224,11 @@ impl Recorder {
     /// A change, to every upstream that may hold the key.
     fn spread(
         &mut self,
-        group: &mut Group<'_>,
-        plan: &mut Plan,
+        group: &mut SpoolTransaction<'_>,
+        plan: &mut GroupPlan,
         now: u64,
         key: &[u8],
-        value: Option<&Value>,
+        value: Option<&NewValue>,
         again: bool,
     ) -> Result<()> {
         let routes = std::mem::take(&mut self.routes);
@@ -235,10 +243,10 @@ impl Recorder {
                 let value = value.filter(|_| route.wants_values()).cloned();
                 done = self.put(group, plan, number, &name, sequence, value);
                 if let (Ok(()), Some(delay), true) = (&done, route.target.again, again)
-                    && !plan.standings[number].is_moot()
+                    && !plan.states[number].is_moot()
                 {
                     let due = now.saturating_add(delay.as_micros() as u64);
-                    let id = plan.standings[number].row.id;
+                    let id = plan.states[number].row.id;
                     done = group.put_again(id, due, sequence, &name);
                     let first = plan.again[number].map_or(due, |first| first.min(due));
                     plan.again[number] = Some(first);
@@ -255,29 +263,29 @@ impl Recorder {
     /// A change, to one upstream: over the channel if it is up to date, and into the spool.
     fn put(
         &mut self,
-        group: &mut Group<'_>,
-        plan: &mut Plan,
+        group: &mut SpoolTransaction<'_>,
+        plan: &mut GroupPlan,
         number: usize,
         key: &[u8],
         sequence: u64,
-        value: Option<Value>,
+        value: Option<NewValue>,
     ) -> Result<()> {
-        let standing = &plan.standings[number];
-        if standing.is_moot() {
+        let state = &plan.states[number];
+        if state.is_moot() {
             return Ok(());
         }
         let upstream = &mut self.upstreams[number];
-        let lane = usize::from(target::lane(key, standing.row.lanes));
-        let state = &mut upstream.lanes[lane];
-        let fresh = state.fresh && !standing.row.flush;
-        let record = Record { sequence, value };
+        let delivery = usize::from(target::delivery(key, state.row.deliveries));
+        let handle = &mut upstream.deliveries[delivery];
+        let fresh = handle.fresh && !state.row.flush;
+        let record = PendingRecord { sequence, value };
         if !fresh || self.settings.durability != Durability::None {
-            group.put(state.id, key, &record)?;
-            plan.touch(number, lane);
+            group.put(handle.id, key, &record)?;
+            plan.touch(number, delivery);
         }
         if fresh {
-            let Record { sequence, value } = record;
-            state.out.push(Item {
+            let PendingRecord { sequence, value } = record;
+            handle.out.push(DeliveryItem {
                 key: key.into(),
                 sequence,
                 value,
@@ -287,51 +295,61 @@ impl Recorder {
     }
 
     /// Everything has changed.
-    fn flush_all(&mut self, group: &mut Group<'_>, plan: &mut Plan) -> Result<()> {
+    fn flush_all(&mut self, group: &mut SpoolTransaction<'_>, plan: &mut GroupPlan) -> Result<()> {
         (0..self.upstreams.len()).try_for_each(|number| self.want_flush(group, plan, number))
     }
 
     /// An upstream is to be flushed, and what was recorded for it has no meaning any more.
-    fn want_flush(&mut self, group: &mut Group<'_>, plan: &mut Plan, number: usize) -> Result<()> {
-        let standing = &mut plan.standings[number];
-        standing.row.flush = true;
+    fn want_flush(
+        &mut self,
+        group: &mut SpoolTransaction<'_>,
+        plan: &mut GroupPlan,
+        number: usize,
+    ) -> Result<()> {
+        let state = &mut plan.states[number];
+        state.row.flush = true;
         // A flush under way may have happened before what is to be wiped out.
-        standing.flushing = None;
-        group.clear_again(standing.row.id)?;
-        for lane in 0..self.upstreams[number].lanes.len() {
-            let id = self.upstreams[number].lanes[lane].id;
+        state.flushing = None;
+        group.clear_again(state.row.id)?;
+        for delivery in 0..self.upstreams[number].deliveries.len() {
+            let id = self.upstreams[number].deliveries[delivery].id;
             group.clear(id)?;
-            plan.touch(number, lane);
+            plan.touch(number, delivery);
         }
         Ok(())
     }
 
-    fn end_flush(&self, plan: &mut Plan, id: LaneId) {
+    fn end_flush(&self, plan: &mut GroupPlan, id: DeliveryId) {
         let Some((upstream, _)) = self.find(id) else {
             return;
         };
-        let standing = &mut plan.standings[upstream];
-        if standing.row.flush && standing.flushing == Some(id.lane) {
-            (standing.row.flush, standing.flushing) = (false, None);
+        let state = &mut plan.states[upstream];
+        if state.row.flush && state.flushing == Some(id.delivery) {
+            (state.row.flush, state.flushing) = (false, None);
             plan.flushed.push(upstream);
         }
     }
 
     /// Flushes whom too much waits for, or for too long.
-    fn bound(&mut self, group: &mut Group<'_>, plan: &mut Plan, now: u64) -> Result<()> {
+    fn bound(
+        &mut self,
+        group: &mut SpoolTransaction<'_>,
+        plan: &mut GroupPlan,
+        now: u64,
+    ) -> Result<()> {
         for number in 0..self.upstreams.len() {
-            if plan.standings[number].row.flush {
+            if plan.states[number].row.flush {
                 continue;
             }
             let upstream = &self.upstreams[number];
             let mut pending = 0;
-            for (lane, state) in upstream.lanes.iter().enumerate() {
-                pending += match plan.touched.contains(&(number, lane)) {
-                    true => group.len(state.id)?,
-                    false => state.stats.pending.load(Relaxed),
+            for (delivery, handle) in upstream.deliveries.iter().enumerate() {
+                pending += match plan.touched.contains(&(number, delivery)) {
+                    true => group.len(handle.id)?,
+                    false => handle.stats.pending.load(Relaxed),
                 };
             }
-            let since = upstream.standing.row.since;
+            let since = upstream.state.row.since;
             let age = now.saturating_sub(since);
             let old = since > 0 && pending > 0 && self.max_age().is_some_and(|max| age > max);
             if pending > self.settings.max_pending || old {
@@ -349,60 +367,69 @@ impl Recorder {
         Ok(())
     }
 
-    /// Decides what a lane that is ready does next.
-    fn direct(&mut self, group: &mut Group<'_>, plan: &mut Plan, id: LaneId) -> Result<()> {
-        let Some((upstream, lane)) = self.find(id) else {
+    /// Decides what a delivery that is ready does next.
+    fn direct(
+        &mut self,
+        group: &mut SpoolTransaction<'_>,
+        plan: &mut GroupPlan,
+        id: DeliveryId,
+    ) -> Result<()> {
+        let Some((upstream, delivery)) = self.find(id) else {
             return Ok(());
         };
-        let standing = &mut plan.standings[upstream];
-        let go = if standing.row.flush {
-            match standing.flushing {
-                Some(other) if other != id.lane => Go::Wait,
+        let state = &mut plan.states[upstream];
+        let go = if state.row.flush {
+            match state.flushing {
+                Some(other) if other != id.delivery => DeliveryStep::Wait,
                 _ => {
-                    standing.flushing = Some(id.lane);
+                    state.flushing = Some(id.delivery);
                     // What is recorded so far is older than the flush.
-                    for lane in 0..self.upstreams[upstream].lanes.len() {
-                        let id = self.upstreams[upstream].lanes[lane].id;
+                    for delivery in 0..self.upstreams[upstream].deliveries.len() {
+                        let id = self.upstreams[upstream].deliveries[delivery].id;
                         group.clear(id)?;
-                        plan.touch(upstream, lane);
+                        plan.touch(upstream, delivery);
                     }
-                    Go::Flush
+                    DeliveryStep::Flush
                 }
             }
         } else if group.len(id)? <= REST
             && let Some(rest) = group.rest(id, REST_BYTES)?
         {
             // All of it, the changes of this group included, ahead of what comes later.
-            self.upstreams[upstream].lanes[lane].out = rest
+            self.upstreams[upstream].deliveries[delivery].out = rest
                 .into_iter()
-                .map(|(key, Record { sequence, value })| Item {
+                .map(|(key, PendingRecord { sequence, value })| DeliveryItem {
                     key,
                     sequence,
                     value,
                 })
                 .collect();
-            Go::Fresh
+            DeliveryStep::Fresh
         } else {
-            Go::Replay
+            DeliveryStep::Replay
         };
-        plan.touch(upstream, lane);
+        plan.touch(upstream, delivery);
         plan.told.push((id, go));
         Ok(())
     }
 
     /// Keeps since when each upstream has been behind.
-    fn age(&self, plan: &mut Plan, pending: &[(usize, usize, u64)], now: u64) {
+    fn age(&self, plan: &mut GroupPlan, pending: &[(usize, usize, u64)], now: u64) {
         for (number, upstream) in self.upstreams.iter().enumerate() {
             let mut behind = false;
             let mut total = 0;
-            for (lane, state) in upstream.lanes.iter().enumerate() {
-                let told = plan.told.contains(&(state.id, Go::Fresh));
-                behind |= !state.fresh && !told;
-                let counted = pending.iter().find(|(u, l, _)| (*u, *l) == (number, lane));
-                total += counted
-                    .map_or_else(|| state.stats.pending.load(Relaxed), |(_, _, count)| *count);
+            for (delivery, handle) in upstream.deliveries.iter().enumerate() {
+                let told = plan.told.contains(&(handle.id, DeliveryStep::Fresh));
+                behind |= !handle.fresh && !told;
+                let counted = pending
+                    .iter()
+                    .find(|(u, l, _)| (*u, *l) == (number, delivery));
+                total += counted.map_or_else(
+                    || handle.stats.pending.load(Relaxed),
+                    |(_, _, count)| *count,
+                );
             }
-            let row = &mut plan.standings[number].row;
+            let row = &mut plan.states[number].row;
             match behind && (total > 0 || row.flush) {
                 true if row.since == 0 => row.since = now,
                 true => {}
@@ -412,16 +439,16 @@ impl Recorder {
     }
 
     /// The group is recorded: everyone gets what is theirs.
-    fn carry_out(&mut self, plan: Plan) {
-        for (number, standing) in plan.standings.into_iter().enumerate() {
+    fn carry_out(&mut self, plan: GroupPlan) {
+        for (number, state) in plan.states.into_iter().enumerate() {
             let upstream = &mut self.upstreams[number];
-            let wanted = standing.row.flush && !upstream.standing.row.flush;
-            upstream.settle(standing);
+            let wanted = state.row.flush && !upstream.state.row.flush;
+            upstream.settle(state);
             upstream.again = plan.again[number];
-            if wanted || standing.is_moot() {
+            if wanted || state.is_moot() {
                 // They come and ask, and are told to flush.
-                for lane in &mut upstream.lanes {
-                    lane.fall_behind();
+                for delivery in &mut upstream.deliveries {
+                    delivery.fall_behind();
                 }
             }
         }
@@ -431,19 +458,19 @@ impl Recorder {
             log::info!("{}: flushed", upstream.name);
         }
         for (id, go) in plan.told {
-            if go == Go::Fresh
-                && let Some((upstream, lane)) = self.find(id)
+            if go == DeliveryStep::Fresh
+                && let Some((upstream, delivery)) = self.find(id)
             {
-                self.upstreams[upstream].lanes[lane].catch_up();
+                self.upstreams[upstream].deliveries[delivery].catch_up();
             }
             self.tell(id, go);
         }
         for upstream in &mut self.upstreams {
-            for lane in &mut upstream.lanes {
-                if let Some(items) = lane.push()
+            for delivery in &mut upstream.deliveries {
+                if let Some(items) = delivery.push()
                     && self.settings.durability == Durability::None
                 {
-                    self.returned.push((lane.id, items));
+                    self.returned.push((delivery.id, items));
                 }
             }
         }
@@ -451,14 +478,14 @@ impl Recorder {
         self.note_problem();
     }
 
-    fn tell(&self, id: LaneId, go: Go) {
-        if let Some((upstream, lane)) = self.find(id) {
-            self.upstreams[upstream].lanes[lane].say(go);
+    fn tell(&self, id: DeliveryId, go: DeliveryStep) {
+        if let Some((upstream, delivery)) = self.find(id) {
+            self.upstreams[upstream].deliveries[delivery].say(go);
         }
     }
 
     /// Has the workers answer their clients.
-    fn answer(&self, batches: Vec<Batch>, failure: Option<String>) {
+    fn answer(&self, batches: Vec<ChangeBatch>, failure: Option<String>) {
         let changes: usize = batches.iter().map(|batch| batch.changes.len()).sum();
         let quiet: usize = batches.iter().map(|batch| batch.quiet).sum();
         match &failure {

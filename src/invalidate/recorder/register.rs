@@ -10,9 +10,9 @@ use ahash::AHashMap;
 
 use crate::invalidate::recorder::Recorder;
 use crate::invalidate::settings::{GROUP, Target};
-use crate::invalidate::spool::{Error, Group, LaneId, Result, Row};
-use crate::invalidate::target::{self, Routes};
-use crate::invalidate::upstreams::Upstream;
+use crate::invalidate::spool::{DeliveryId, Result, SpoolError, SpoolTransaction, UpstreamRow};
+use crate::invalidate::target::{self, TargetRoutes};
+use crate::invalidate::upstreams::TargetUpstream;
 
 /// What the spool knows of a target's server: its name there, the target's number, its address.
 type Wanted = (String, usize, String);
@@ -32,7 +32,7 @@ impl Recorder {
             })
             .collect();
         let rows = match self.rows(&wanted) {
-            Err(Error::Damaged(_)) => {
+            Err(SpoolError::Damaged(_)) => {
                 self.unknown = true;
                 self.rows(&wanted)
             }
@@ -48,7 +48,7 @@ impl Recorder {
                 continue;
             }
             let target = Arc::clone(&shared[*number]);
-            let upstream = Upstream::start(
+            let upstream = TargetUpstream::start(
                 name.clone(),
                 (target, address),
                 *row,
@@ -56,18 +56,18 @@ impl Recorder {
                 &self.spool,
                 &self.sender,
             )?;
-            for (lane, count) in upstream.lanes.iter().zip(pending) {
-                lane.stats.pending.store(*count, Relaxed);
+            for (delivery, count) in upstream.deliveries.iter().zip(pending) {
+                delivery.stats.pending.store(*count, Relaxed);
             }
             started.insert(name.clone(), upstream);
         }
-        let mut known: AHashMap<String, Upstream> = std::mem::take(&mut self.upstreams)
+        let mut known: AHashMap<String, TargetUpstream> = std::mem::take(&mut self.upstreams)
             .into_iter()
             .map(|upstream| (upstream.name.clone(), upstream))
             .collect();
         self.routes = targets
             .into_iter()
-            .map(|target| (Routes::new(target), Vec::new()))
+            .map(|target| (TargetRoutes::new(target), Vec::new()))
             .collect();
         for (name, number, _) in &wanted {
             if let Some(upstream) = known.remove(name).or_else(|| started.remove(name)) {
@@ -92,10 +92,10 @@ impl Recorder {
         Ok(())
     }
 
-    /// The rows of the wanted upstreams, with the keys pending in each lane.
-    fn rows(&mut self, wanted: &[Wanted]) -> Result<Vec<(Row, Vec<u64>)>> {
+    /// The rows of the wanted upstreams, with the keys pending in each delivery.
+    fn rows(&mut self, wanted: &[Wanted]) -> Result<Vec<(UpstreamRow, Vec<u64>)>> {
         let spool = Arc::clone(&self.spool);
-        let lanes = u16::try_from(self.settings.workers).unwrap_or(u16::MAX);
+        let deliveries = u16::try_from(self.settings.workers).unwrap_or(u16::MAX);
         let unknown = self.unknown;
         let now = crate::invalidate::recorder::now();
         let (sequence, known) = spool.write(|group| {
@@ -104,7 +104,7 @@ impl Recorder {
                 group.set_number("strict", 1)?;
             }
             let strict = group.number("strict")? != 0;
-            let mut known: AHashMap<String, Row> = group.rows()?.into_iter().collect();
+            let mut known: AHashMap<String, UpstreamRow> = group.rows()?.into_iter().collect();
             let mut next = group.number("next")?.max(1);
             let mut missing = Vec::new();
             for (name, row) in &known {
@@ -116,9 +116,9 @@ impl Recorder {
                 let row = known.entry(name.clone()).or_insert_with(|| {
                     next += 1;
                     let flush = strict || missing.contains(address);
-                    Row {
+                    UpstreamRow {
                         id: (next - 1) as u32,
-                        lanes,
+                        deliveries,
                         flush,
                         left: false,
                         since: if flush { now } else { 0 },
@@ -143,14 +143,16 @@ impl Recorder {
         let mut rows = Vec::new();
         for (name, _, _) in wanted {
             let mut row = known[name];
-            if row.lanes != lanes && !self.upstreams.iter().any(|known| known.name == *name) {
-                row = self.divide(name, row, lanes)?;
+            if row.deliveries != deliveries
+                && !self.upstreams.iter().any(|known| known.name == *name)
+            {
+                row = self.divide(name, row, deliveries)?;
             }
             let mut pending = Vec::new();
-            for lane in 0..row.lanes {
-                let id = LaneId {
+            for delivery in 0..row.deliveries {
+                let id = DeliveryId {
                     upstream: row.id,
-                    lane,
+                    delivery,
                 };
                 pending.push(spool.write(|group| group.len(id))?);
             }
@@ -163,9 +165,9 @@ impl Recorder {
         Ok(rows)
     }
 
-    /// Divides a pending set anew, for another number of lanes. An end in the middle loses nothing: the tables of the new
+    /// Divides a pending set anew, for another number of deliveries. An end in the middle loses nothing: the tables of the new
     /// number are remembered, and the old ones are emptied into them again.
-    fn divide(&mut self, name: &str, mut row: Row, lanes: u16) -> Result<Row> {
+    fn divide(&mut self, name: &str, mut row: UpstreamRow, deliveries: u16) -> Result<UpstreamRow> {
         let spool = Arc::clone(&self.spool);
         let moving = format!("moving {name}");
         let id = spool.write(|group| {
@@ -180,19 +182,19 @@ impl Recorder {
             };
             Ok(id as u32)
         })?;
-        let to = |key: &[u8]| LaneId {
+        let to = |key: &[u8]| DeliveryId {
             upstream: id,
-            lane: target::lane(key, lanes),
+            delivery: target::delivery(key, deliveries),
         };
-        for lane in 0..row.lanes {
-            let from = LaneId {
+        for delivery in 0..row.deliveries {
+            let from = DeliveryId {
                 upstream: row.id,
-                lane,
+                delivery,
             };
             while spool.write(|group| group.move_some(from, to, GROUP))? > 0 {}
         }
         while spool.write(|group| group.move_again(row.id, id, GROUP))? > 0 {}
-        (row.id, row.lanes) = (id, lanes);
+        (row.id, row.deliveries) = (id, deliveries);
         spool.write(|group| {
             group.set_row(name, &row)?;
             group.set_number(&moving, 0)
@@ -202,24 +204,24 @@ impl Recorder {
 }
 
 /// Whether an upstream has not been told everything. One that is no longer a target hasn't.
-fn misses(group: &mut Group<'_>, row: &Row) -> Result<bool> {
+fn misses(group: &mut SpoolTransaction<'_>, row: &UpstreamRow) -> Result<bool> {
     let mut misses = row.left || row.flush || row.since != 0;
-    for lane in 0..row.lanes {
+    for delivery in 0..row.deliveries {
         misses = misses
-            || group.len(LaneId {
+            || group.len(DeliveryId {
                 upstream: row.id,
-                lane,
+                delivery,
             })? > 0;
     }
     Ok(misses)
 }
 
 /// Drops all that is pending for an upstream.
-fn clear(group: &mut Group<'_>, row: &Row) -> Result<()> {
-    for lane in 0..row.lanes {
-        group.clear(LaneId {
+fn clear(group: &mut SpoolTransaction<'_>, row: &UpstreamRow) -> Result<()> {
+    for delivery in 0..row.deliveries {
+        group.clear(DeliveryId {
             upstream: row.id,
-            lane,
+            delivery,
         })?;
     }
     group.clear_again(row.id)

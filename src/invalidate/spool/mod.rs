@@ -1,25 +1,24 @@
 //! The spool: what every upstream still has to be told, in one file that a crash leaves whole.
 //!
 //! ```text
-//!   recorder ── write(group) ──▶ one transaction ──▶ spool.redb      the only writer
-//!   lanes    ◀─ scan ─────────── a snapshot ◀───────┘
+//!   recorder ─── write(transaction) ──▶ spool.redb     the only writer
+//!   deliveries ◀─ scan ── a snapshot ◀─────┘
 //!
-//!   pending.ID.LANE   key ─▶ record            an upstream's pending set, each key once
+//!   pending.ID.N      key ─▶ record            the pending set of a delivery, each key once
 //!   again.ID          due, sequence ─▶ key     second deletes, by the time at which they are due
-//!   upstreams         target, address ─▶ row   who has which number, who has to be flushed, who has left
+//!   upstreams         target, address ─▶ row   the number of each upstream, and whether it is to be flushed
 //! ```
 //!
 //! A commit of 50 keys takes about 90 microseconds without waiting for the disk. Memory is the [`CACHE`], whatever the
 //! number of keys; ten million keys of 30 bytes take a file of 1 GiB, and opening it after a crash reads all of it.
 //!
 //! Invariants: a group is recorded as a whole or not at all. An error leaves the last good state: the file is closed, and
-//! opened again by the next group. A file that does not read back as it was written is put aside under another name, never
-//! used and never deleted; whoever has upstreams must flush them then, which [`Error::Damaged`] says. No panic of the
-//! store below comes through.
+//! opened again by the next group. A file that does not read back as it was written is renamed, never used and never
+//! deleted; all upstreams must be flushed then, which [`SpoolError::Damaged`] says. No panic of redb comes through.
 
 mod file;
-mod group;
 mod record;
+mod transaction;
 
 #[cfg(test)]
 mod tests;
@@ -35,8 +34,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use redb::{Database, ReadableDatabase, TableDefinition, TableError};
 
 use file::SpoolFile;
-pub(crate) use group::{Group, Pending};
-pub(crate) use record::{Record, Row};
+pub(crate) use record::{PendingRecord, UpstreamRow};
+pub(crate) use transaction::{Pending, SpoolTransaction};
 
 /// Memory for pages of the spool, in bytes.
 const CACHE: usize = 64 << 20;
@@ -47,18 +46,18 @@ const RETRY: Duration = Duration::from_millis(250);
 /// The file's name in the directory.
 const FILE: &str = "spool.redb";
 
-/// What a lane's pending set is called in the store.
+/// What a delivery's pending set is called in the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct LaneId {
+pub(crate) struct DeliveryId {
     /// The number of the upstream.
     pub(crate) upstream: u32,
-    /// The number of the lane, from 0.
-    pub(crate) lane: u16,
+    /// The number of the delivery, from 0.
+    pub(crate) delivery: u16,
 }
 
-impl LaneId {
+impl DeliveryId {
     fn table(self) -> String {
-        format!("pending.{}.{}", self.upstream, self.lane)
+        format!("pending.{}.{}", self.upstream, self.delivery)
     }
 }
 
@@ -70,42 +69,44 @@ fn pending(name: &str) -> TableDefinition<'_, Bytes, Bytes> {
 
 /// Why the spool did not do what it was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Error {
+pub(crate) enum SpoolError {
     /// The system refused; the last good state is kept, and later it may go better.
     Io(String),
     /// The file was not what had been written. It is put aside; the spool that replaces it is empty.
     Damaged(String),
 }
 
-impl fmt::Display for Error {
+impl fmt::Display for SpoolError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::Io(what) => write!(f, "the spool can't be written: {what}"),
-            Error::Damaged(what) => write!(f, "the spool was damaged: {what}"),
+            SpoolError::Io(what) => write!(f, "the spool can't be written: {what}"),
+            SpoolError::Damaged(what) => write!(f, "the spool was damaged: {what}"),
         }
     }
 }
 
-impl From<redb::Error> for Error {
-    fn from(error: redb::Error) -> Error {
+impl From<redb::Error> for SpoolError {
+    fn from(error: redb::Error) -> SpoolError {
         match error {
             redb::Error::Io(error) => match error.kind() {
                 // Shorter than it says, or nothing like it.
                 io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData => {
-                    Error::Damaged(error.to_string())
+                    SpoolError::Damaged(error.to_string())
                 }
-                _ => Error::Io(error.to_string()),
+                _ => SpoolError::Io(error.to_string()),
             },
-            redb::Error::PreviousIo | redb::Error::DatabaseClosed => Error::Io(error.to_string()),
-            error => Error::Damaged(error.to_string()),
+            redb::Error::PreviousIo | redb::Error::DatabaseClosed => {
+                SpoolError::Io(error.to_string())
+            }
+            error => SpoolError::Damaged(error.to_string()),
         }
     }
 }
 
 macro_rules! from_redb {
     ($($kind:ident),*) => {$(
-        impl From<redb::$kind> for Error {
-            fn from(error: redb::$kind) -> Error {
+        impl From<redb::$kind> for SpoolError {
+            fn from(error: redb::$kind) -> SpoolError {
                 redb::Error::from(error).into()
             }
         }
@@ -119,11 +120,11 @@ from_redb!(
     TransactionError
 );
 
-pub(crate) type Result<T> = std::result::Result<T, Error>;
+pub(crate) type Result<T> = std::result::Result<T, SpoolError>;
 
 /// What opening found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Found {
+pub(crate) enum SpoolCondition {
     /// An empty directory, or a spool that is sound.
     Sound,
     /// There had been a spool, and it is gone or damaged: this says what was done.
@@ -134,18 +135,18 @@ pub(crate) enum Found {
 pub(crate) struct Spool {
     directory: PathBuf,
     sync: bool,
-    open: RwLock<State>,
+    open: RwLock<SpoolState>,
     /// Locked as long as the spool is open.
     _lock: File,
     #[cfg(test)]
     full: std::sync::Arc<std::sync::atomic::AtomicBool>,
 }
 
-struct State {
+struct SpoolState {
     store: Option<Database>,
     /// Not before this is it opened again.
     retry: Instant,
-    last: Option<Error>,
+    last: Option<SpoolError>,
 }
 
 impl Spool {
@@ -156,7 +157,7 @@ impl Spool {
     pub(crate) fn open(
         directory: &Path,
         sync: bool,
-    ) -> std::result::Result<(Spool, Found), String> {
+    ) -> std::result::Result<(Spool, SpoolCondition), String> {
         let at = directory.display();
         let say = |error: io::Error| format!("--spool {at}: can't be used as a directory: {error}");
         fs::create_dir_all(directory).map_err(say)?;
@@ -179,7 +180,7 @@ impl Spool {
         let spool = Spool {
             directory: directory.to_owned(),
             sync,
-            open: RwLock::new(State {
+            open: RwLock::new(SpoolState {
                 store: None,
                 retry: Instant::now(),
                 last: None,
@@ -188,13 +189,13 @@ impl Spool {
             #[cfg(test)]
             full: std::sync::Arc::default(),
         };
-        let mut found = Found::Sound;
+        let mut found = SpoolCondition::Sound;
         if used_before && !directory.join(FILE).exists() {
-            found = Found::Lost(format!("{FILE} is gone"));
+            found = SpoolCondition::Lost(format!("{FILE} is gone"));
         }
         let store = match spool.start() {
-            Err(Error::Damaged(what)) => {
-                found = Found::Lost(spool.put_aside(&what));
+            Err(SpoolError::Damaged(what)) => {
+                found = SpoolCondition::Lost(spool.put_aside(&what));
                 spool.start()
             }
             started => started,
@@ -205,7 +206,10 @@ impl Spool {
     }
 
     /// Runs `change` in a transaction of its own and commits it.
-    pub(crate) fn write<T>(&self, change: impl FnOnce(&mut Group<'_>) -> Result<T>) -> Result<T> {
+    pub(crate) fn write<T>(
+        &self,
+        change: impl FnOnce(&mut SpoolTransaction<'_>) -> Result<T>,
+    ) -> Result<T> {
         self.reopen()?;
         let done = {
             let state = self.open.read().unwrap_or_else(PoisonError::into_inner);
@@ -213,7 +217,7 @@ impl Spool {
                 None => return Err(state.last.clone().unwrap_or_else(closed)),
                 Some(store) => contained(|| {
                     let transaction = store.begin_write()?;
-                    let mut group = Group::new(&transaction);
+                    let mut group = SpoolTransaction::new(&transaction);
                     let value = change(&mut group)?;
                     drop(group);
                     transaction.commit()?;
@@ -227,10 +231,10 @@ impl Spool {
         done
     }
 
-    /// The next records of a lane after a key, in the order of the keys: `most` of them, or fewer of about `size` bytes.
+    /// The next records of a delivery after a key, in the order of the keys: `most` of them, or fewer of about `size` bytes.
     pub(crate) fn scan(
         &self,
-        lane: LaneId,
+        delivery: DeliveryId,
         after: Option<&[u8]>,
         most: usize,
         size: usize,
@@ -239,7 +243,7 @@ impl Spool {
         let state = self.open.read().unwrap_or_else(PoisonError::into_inner);
         let store = state.store.as_ref().ok_or_else(closed)?;
         contained(|| {
-            let name = lane.table();
+            let name = delivery.table();
             let snapshot = store.begin_read()?;
             let table = match snapshot.open_table(pending(&name)) {
                 Err(TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
@@ -251,7 +255,7 @@ impl Spool {
             for entry in table.range::<&[u8]>((start, Unbounded))? {
                 let (key, record) = entry?;
                 bytes += key.value().len() + record.value().len();
-                found.push((key.value().into(), group::decoded(record.value())?));
+                found.push((key.value().into(), transaction::decoded(record.value())?));
                 if found.len() >= most || bytes >= size {
                     break;
                 }
@@ -284,7 +288,7 @@ impl Spool {
         });
     }
 
-    fn state_mut(&self) -> std::sync::RwLockWriteGuard<'_, State> {
+    fn state_mut(&self) -> std::sync::RwLockWriteGuard<'_, SpoolState> {
         self.open.write().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -315,7 +319,7 @@ impl Spool {
     }
 
     /// Closes it after an error.
-    fn failed(&self, error: &Error) {
+    fn failed(&self, error: &SpoolError) {
         let mut state = self.state_mut();
         if state.last.as_ref() != Some(error) {
             log::error!("{}: {error}", self.directory.display());
@@ -326,7 +330,7 @@ impl Spool {
             drop(store);
             Ok(())
         });
-        if let Error::Damaged(what) = error {
+        if let SpoolError::Damaged(what) = error {
             let done = self.put_aside(what);
             log::error!("{}: {done}", self.directory.display());
         }
@@ -364,19 +368,19 @@ impl Spool {
                 .create(true)
                 .truncate(true)
                 .open(&unfinished)
-                .map_err(|error| Error::Io(error.to_string()))?;
+                .map_err(|error| SpoolError::Io(error.to_string()))?;
             drop(self.store(file)?);
             fs::rename(&unfinished, &path)
                 .and_then(|()| match self.sync {
                     true => File::open(&self.directory)?.sync_all(),
                     false => Ok(()),
                 })
-                .map_err(|error| Error::Io(error.to_string()))?;
+                .map_err(|error| SpoolError::Io(error.to_string()))?;
         }
         let file = File::options().read(true).write(true).open(&path);
-        let file = file.map_err(|error| Error::Io(error.to_string()))?;
+        let file = file.map_err(|error| SpoolError::Io(error.to_string()))?;
         if file.metadata().is_ok_and(|metadata| metadata.len() == 0) {
-            return Err(Error::Damaged(format!("{FILE} is empty")));
+            return Err(SpoolError::Damaged(format!("{FILE} is empty")));
         }
         self.store(file)
     }
@@ -399,8 +403,8 @@ impl Spool {
     }
 }
 
-fn closed() -> Error {
-    Error::Io("it is closed".to_owned())
+fn closed() -> SpoolError {
+    SpoolError::Io("it is closed".to_owned())
 }
 
 /// Runs what uses the store below. It may panic on a file that someone has changed under it; that is damage, not an end.
@@ -410,7 +414,7 @@ fn contained<T>(run: impl FnOnce() -> Result<T>) -> Result<T> {
             .downcast_ref::<String>()
             .map(String::as_str)
             .or_else(|| panic.downcast_ref::<&str>().copied());
-        Err(Error::Damaged(
+        Err(SpoolError::Damaged(
             said.unwrap_or("its contents make no sense").to_owned(),
         ))
     })

@@ -1,18 +1,18 @@
 //! What the spool keeps, as bytes: numbers are big-endian, so that they sort as they count.
 
-use crate::invalidate::change::Value;
+use crate::invalidate::change::NewValue;
 
 /// What is pending for a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Record {
+pub(crate) struct PendingRecord {
     /// Tells it from every other; a later one is greater. Also when it was made: microseconds of Unix time, pushed on
     /// where the clock stood still or went back.
     pub(crate) sequence: u64,
     /// The new value, where the target is to have it.
-    pub(crate) value: Option<Value>,
+    pub(crate) value: Option<NewValue>,
 }
 
-impl Record {
+impl PendingRecord {
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
         out.clear();
         out.extend_from_slice(&self.sequence.to_be_bytes());
@@ -24,17 +24,17 @@ impl Record {
     }
 
     /// The record, or `None` when it is not one.
-    pub(super) fn decode(bytes: &[u8]) -> Option<Record> {
+    pub(super) fn decode(bytes: &[u8]) -> Option<PendingRecord> {
         let sequence = sequence(bytes)?;
         let value = match &bytes[8..] {
             [] => None,
-            rest => Some(Value {
+            rest => Some(NewValue {
                 flags: u32::from_be_bytes(rest.first_chunk().copied()?),
                 expires: i64::from_be_bytes(rest.get(4..)?.first_chunk().copied()?),
                 bytes: rest.get(12..)?.into(),
             }),
         };
-        Some(Record { sequence, value })
+        Some(PendingRecord { sequence, value })
     }
 }
 
@@ -45,11 +45,11 @@ pub(super) fn sequence(bytes: &[u8]) -> Option<u64> {
 
 /// What the spool knows of an upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Row {
+pub(crate) struct UpstreamRow {
     /// Its tables have this number.
     pub(crate) id: u32,
-    /// How many lanes its pending set is divided into.
-    pub(crate) lanes: u16,
+    /// How many deliveries its pending set is divided into.
+    pub(crate) deliveries: u16,
     /// It has to be flushed before anything else.
     pub(crate) flush: bool,
     /// It is no longer among the targets, so that it misses what is recorded.
@@ -58,22 +58,22 @@ pub(crate) struct Row {
     pub(crate) since: u64,
 }
 
-impl Row {
+impl UpstreamRow {
     pub(super) fn encode(&self) -> [u8; 16] {
         let mut out = [0; 16];
         out[..4].copy_from_slice(&self.id.to_be_bytes());
-        out[4..6].copy_from_slice(&self.lanes.to_be_bytes());
+        out[4..6].copy_from_slice(&self.deliveries.to_be_bytes());
         out[6] = u8::from(self.flush);
         out[7] = u8::from(self.left);
         out[8..].copy_from_slice(&self.since.to_be_bytes());
         out
     }
 
-    pub(super) fn decode(bytes: &[u8]) -> Option<Row> {
+    pub(super) fn decode(bytes: &[u8]) -> Option<UpstreamRow> {
         let bytes: &[u8; 16] = bytes.try_into().ok()?;
-        Some(Row {
+        Some(UpstreamRow {
             id: u32::from_be_bytes(*bytes.first_chunk()?),
-            lanes: u16::from_be_bytes([bytes[4], bytes[5]]),
+            deliveries: u16::from_be_bytes([bytes[4], bytes[5]]),
             flush: bytes[6] != 0,
             left: bytes[7] != 0,
             since: u64::from_be_bytes(*bytes.last_chunk()?),
@@ -87,16 +87,16 @@ mod tests {
 
     #[test]
     fn records_and_rows_read_back_and_others_are_refused() {
-        let value = Value {
+        let value = NewValue {
             flags: 7,
             expires: -1,
             bytes: b"v"[..].into(),
         };
         for value in [None, Some(value)] {
-            let record = Record { sequence: 9, value };
+            let record = PendingRecord { sequence: 9, value };
             let mut bytes = Vec::new();
             record.encode(&mut bytes);
-            assert_eq!(Record::decode(&bytes), Some(record));
+            assert_eq!(PendingRecord::decode(&bytes), Some(record));
         }
         for bytes in [
             &b""[..],
@@ -104,16 +104,16 @@ mod tests {
             b"123456789",
             b"12345678901234567890"[..19].as_ref(),
         ] {
-            assert_eq!(Record::decode(bytes), None, "{bytes:?}");
+            assert_eq!(PendingRecord::decode(bytes), None, "{bytes:?}");
         }
-        let row = Row {
+        let row = UpstreamRow {
             id: 3,
-            lanes: 2,
+            deliveries: 2,
             flush: true,
             left: false,
             since: 77,
         };
-        assert_eq!(Row::decode(&row.encode()), Some(row));
-        assert_eq!(Row::decode(b"short"), None);
+        assert_eq!(UpstreamRow::decode(&row.encode()), Some(row));
+        assert_eq!(UpstreamRow::decode(b"short"), None);
     }
 }

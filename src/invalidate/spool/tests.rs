@@ -4,17 +4,17 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::*;
 
-const LANE: LaneId = LaneId {
+const DELIVERY_BATCHES: DeliveryId = DeliveryId {
     upstream: 1,
-    lane: 0,
+    delivery: 0,
 };
 
-fn open(directory: &Path) -> (Spool, Found) {
+fn open(directory: &Path) -> (Spool, SpoolCondition) {
     Spool::open(directory, false).expect("it opens")
 }
 
-fn record(sequence: u64) -> Record {
-    Record {
+fn record(sequence: u64) -> PendingRecord {
+    PendingRecord {
         sequence,
         value: None,
     }
@@ -23,7 +23,11 @@ fn record(sequence: u64) -> Record {
 fn put(spool: &Spool, keys: std::ops::Range<u64>) -> Result<()> {
     spool.write(|group| {
         for number in keys {
-            group.put(LANE, format!("key{number}").as_bytes(), &record(number + 1))?;
+            group.put(
+                DELIVERY_BATCHES,
+                format!("key{number}").as_bytes(),
+                &record(number + 1),
+            )?;
         }
         Ok(())
     })
@@ -31,7 +35,7 @@ fn put(spool: &Spool, keys: std::ops::Range<u64>) -> Result<()> {
 
 fn keys(spool: &Spool) -> Vec<String> {
     let found = spool
-        .scan(LANE, None, usize::MAX, usize::MAX)
+        .scan(DELIVERY_BATCHES, None, usize::MAX, usize::MAX)
         .expect("a snapshot");
     let key = |(key, _): Pending| String::from_utf8_lossy(&key).into_owned();
     found.into_iter().map(key).collect()
@@ -41,29 +45,31 @@ fn keys(spool: &Spool) -> Vec<String> {
 fn a_key_is_pending_once_and_only_the_newest_is_struck_out() {
     let directory = tempfile::tempdir().expect("a directory");
     let (spool, found) = open(directory.path());
-    assert_eq!(found, Found::Sound);
+    assert_eq!(found, SpoolCondition::Sound);
     spool
         .write(|group| {
-            group.put(LANE, b"a", &record(1))?;
-            group.put(LANE, b"a", &record(2))?;
-            group.put(LANE, b"b", &record(3))?;
+            group.put(DELIVERY_BATCHES, b"a", &record(1))?;
+            group.put(DELIVERY_BATCHES, b"a", &record(2))?;
+            group.put(DELIVERY_BATCHES, b"b", &record(3))?;
             // The first was delivered, but it is not what is pending now.
-            group.remove(LANE, b"a", 1)?;
+            group.remove(DELIVERY_BATCHES, b"a", 1)?;
             // One that comes back late does not supersede a newer one.
-            group.put_older(LANE, b"b", &record(1))?;
-            assert_eq!(group.len(LANE)?, 2);
+            group.put_older(DELIVERY_BATCHES, b"b", &record(1))?;
+            assert_eq!(group.len(DELIVERY_BATCHES)?, 2);
             Ok(())
         })
         .expect("it is recorded");
-    let found = spool.scan(LANE, None, 10, usize::MAX).expect("a snapshot");
+    let found = spool
+        .scan(DELIVERY_BATCHES, None, 10, usize::MAX)
+        .expect("a snapshot");
     let sequences: Vec<_> = found.iter().map(|(_, record)| record.sequence).collect();
     assert_eq!(sequences, [2, 3]);
     let after = spool
-        .scan(LANE, Some(b"a"), 10, usize::MAX)
+        .scan(DELIVERY_BATCHES, Some(b"a"), 10, usize::MAX)
         .expect("a snapshot");
     assert_eq!(after.len(), 1);
     spool
-        .write(|group| group.remove(LANE, b"a", 2))
+        .write(|group| group.remove(DELIVERY_BATCHES, b"a", 2))
         .expect("it is struck out");
     assert_eq!(keys(&spool), ["b"]);
 }
@@ -74,8 +80,8 @@ fn a_group_that_fails_leaves_nothing() {
     let (spool, _) = open(directory.path());
     put(&spool, 0..2).expect("it is recorded");
     let failed: Result<()> = spool.write(|group| {
-        group.put(LANE, b"other", &record(9))?;
-        Err(Error::Io("on purpose".to_owned()))
+        group.put(DELIVERY_BATCHES, b"other", &record(9))?;
+        Err(SpoolError::Io("on purpose".to_owned()))
     });
     assert!(failed.is_err());
     std::thread::sleep(RETRY);
@@ -103,7 +109,7 @@ fn a_full_disk_is_an_error_and_what_was_recorded_stays() {
     spool.full.store(true, Relaxed);
     for _ in 0..3 {
         let full = put(&spool, 100..200).expect_err("there is no room");
-        assert!(matches!(full, Error::Io(_)), "{full}");
+        assert!(matches!(full, SpoolError::Io(_)), "{full}");
         std::thread::sleep(RETRY);
     }
     assert!(spool.problem().is_some());
@@ -115,7 +121,7 @@ fn a_full_disk_is_an_error_and_what_was_recorded_stays() {
     // And nothing of it was only in memory.
     drop(spool);
     let (spool, found) = open(directory.path());
-    assert_eq!((keys(&spool).len(), found), (101, Found::Sound));
+    assert_eq!((keys(&spool).len(), found), (101, SpoolCondition::Sound));
 }
 
 #[test]
@@ -123,13 +129,13 @@ fn a_spool_that_is_gone_empty_or_nonsense_is_told_from_a_new_one() {
     let directory = tempfile::tempdir().expect("a directory");
     let file = directory.path().join(FILE);
     drop(open(directory.path()));
-    assert_eq!(open(directory.path()).1, Found::Sound);
+    assert_eq!(open(directory.path()).1, SpoolCondition::Sound);
     std::fs::remove_file(&file).expect("it is there");
-    assert!(matches!(open(directory.path()).1, Found::Lost(_)));
+    assert!(matches!(open(directory.path()).1, SpoolCondition::Lost(_)));
     for text in [&b""[..], b"nonsense", &[0; 8192]] {
         std::fs::write(&file, text).expect("it is written");
         let (spool, found) = open(directory.path());
-        assert!(matches!(&found, Found::Lost(_)), "{found:?}");
+        assert!(matches!(&found, SpoolCondition::Lost(_)), "{found:?}");
         put(&spool, 0..1).expect("the new one works");
         assert_eq!(keys(&spool), ["key0"]);
     }
@@ -160,12 +166,12 @@ fn a_changed_byte_or_a_cut_is_found_at_the_next_start() {
         std::fs::write(directory.path().join(FILE), bytes).expect("it is written");
         let (spool, found) = open(directory.path());
         match found {
-            Found::Sound => {
+            SpoolCondition::Sound => {
                 assert_eq!(keys(&spool), whole, "{what}");
                 put(&spool, 5000..5001).expect("it can be written");
                 *outcomes.entry("sound").or_default() += 1;
             }
-            Found::Lost(_) => {
+            SpoolCondition::Lost(_) => {
                 assert_eq!(keys(&spool).len(), 0, "{what}");
                 put(&spool, 0..1).expect("the new one works");
                 *outcomes.entry("lost").or_default() += 1;
@@ -212,22 +218,25 @@ fn second_deletes_come_when_they_are_due_and_when_the_clock_has_gone_back() {
 }
 
 #[test]
-fn a_pending_set_moves_to_other_lanes_whole() {
+fn a_pending_set_moves_to_other_deliveries_whole() {
     let directory = tempfile::tempdir().expect("a directory");
     let (spool, _) = open(directory.path());
     put(&spool, 0..1000).expect("it is recorded");
-    let to = |key: &[u8]| LaneId {
+    let to = |key: &[u8]| DeliveryId {
         upstream: 2,
-        lane: u16::from(key[key.len() - 1] % 2),
+        delivery: u16::from(key[key.len() - 1] % 2),
     };
     while spool
-        .write(|group| group.move_some(LANE, to, 64))
+        .write(|group| group.move_some(DELIVERY_BATCHES, to, 64))
         .expect("it moves")
         > 0
     {}
     assert_eq!(keys(&spool).len(), 0);
-    let lens = [0, 1].map(|lane| {
-        let id = LaneId { upstream: 2, lane };
+    let lens = [0, 1].map(|delivery| {
+        let id = DeliveryId {
+            upstream: 2,
+            delivery,
+        };
         spool.write(|group| group.len(id)).expect("it is counted")
     });
     assert_eq!(lens, [500, 500]);

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use regex::bytes::Regex;
 use serde::Deserialize;
 
-use larder::invalidate::{Forget, Kind, Mode, Target};
+use larder::invalidate::{ForgetMethod, Target, TargetKind, TargetMode};
 use larder::pool::{ListError, ServerList};
 
 use super::super::proxy::{Hash, PASSWORD, read_list};
@@ -20,9 +20,9 @@ pub(crate) struct TargetOptions {
     /// A file, or the servers themselves.
     servers: Servers,
     #[serde(default, deserialize_with = "parsed")]
-    kind: Option<Kind>,
+    kind: Option<TargetKind>,
     #[serde(default, deserialize_with = "parsed")]
-    mode: Option<Mode>,
+    mode: Option<TargetMode>,
     #[serde(default, deserialize_with = "parsed")]
     hash: Option<Hash>,
     #[serde(default)]
@@ -32,7 +32,7 @@ pub(crate) struct TargetOptions {
     #[serde(default)]
     key: Option<String>,
     #[serde(default, deserialize_with = "parsed")]
-    forget: Option<Forget>,
+    forget: Option<ForgetMethod>,
     #[serde(default)]
     stale_seconds: Option<u32>,
     #[serde(default, deserialize_with = "parsed")]
@@ -71,7 +71,7 @@ impl TargetOptions {
         target.pattern = self.pattern.clone();
         target.again = self.again.and_then(Span::off_if_zero);
         target.database = self.database;
-        if self.password_file.is_some() || target.kind == Kind::Redis {
+        if self.password_file.is_some() || target.kind == TargetKind::Redis {
             target.password = serve::password(self.password_file.as_deref(), PASSWORD)
                 .map_err(|problem| format!("target {}: {problem}", self.name))?;
         }
@@ -112,11 +112,14 @@ mod tests {
              database = 2\n",
         )
         .unwrap();
-        assert_eq!((target.kind, target.mode), (Kind::Redis, Mode::Replicas));
+        assert_eq!(
+            (target.kind, target.mode),
+            (TargetKind::Redis, TargetMode::Replicas)
+        );
         assert_eq!(target.servers.servers()[1].weight, 3);
         assert_eq!(target.template, "app:{key}");
         assert_eq!(target.again, Some(std::time::Duration::from_millis(500)));
-        assert_eq!((target.forget, target.database), (Forget::Update, 2));
+        assert_eq!((target.forget, target.database), (ForgetMethod::Update, 2));
     }
 
     #[test]

@@ -9,9 +9,9 @@
 //!     └────────────────────┴▶ Wait     a moment
 //! ```
 //!
-//! The recorder, as the only one who writes the spool, says what a lane does. A lane that has connected replays its
+//! The recorder, as the only one who writes the spool, says what a delivery does. A delivery that has connected replays its
 //! pending set before it is given anything else; it goes over to fresh changes when the recorder hands it the rest. A
-//! channel that is full makes the recorder mark the lane as behind: it delivers what the channel holds, then replays.
+//! channel that is full makes the recorder mark the delivery as behind: it delivers what the channel holds, then replays.
 //!
 //! Nothing is given up: what was not answered as the protocol says stays in the spool.
 
@@ -21,59 +21,59 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, select};
 
-use crate::invalidate::change::Value;
-use crate::invalidate::recorder::{Message, Report};
+use crate::invalidate::change::NewValue;
+use crate::invalidate::recorder::{DeliveryReport, RecorderMessage};
 use crate::invalidate::settings::{BACKOFF, Durability, Target, WINDOW, WINDOW_BYTES};
-use crate::invalidate::spool::{LaneId, Spool};
-use crate::invalidate::stats::{LaneStats, Phase};
+use crate::invalidate::spool::{DeliveryId, Spool};
+use crate::invalidate::stats::{DeliveryPhase, DeliveryStats};
 use crate::invalidate::wire::Wire;
 
 /// What an upstream has to be told about a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Item {
+pub(crate) struct DeliveryItem {
     pub(crate) key: Box<[u8]>,
     pub(crate) sequence: u64,
-    pub(crate) value: Option<Value>,
+    pub(crate) value: Option<NewValue>,
 }
 
-/// What a lane does next.
+/// What a delivery does next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Go {
+pub(crate) enum DeliveryStep {
     /// Flush the upstream.
     Flush,
-    /// Deliver all that the spool has for the lane.
+    /// Deliver all that the spool has for the delivery.
     Replay,
     /// Deliver what comes over the channel.
     Fresh,
     /// Ask again in a moment.
     Wait,
-    /// The recorder knows that the lane is away; nothing more comes over the channel.
+    /// The recorder knows that the delivery is away; nothing more comes over the channel.
     Known,
     /// End.
     End,
 }
 
-/// How long a lane waits that was told to.
+/// How long a delivery waits that was told to.
 const MOMENT: Duration = Duration::from_millis(20);
 
-/// How often a lane that has nothing to do sees whether its upstream is still there.
+/// How often a delivery that has nothing to do sees whether its upstream is still there.
 const QUIET: Duration = Duration::from_secs(1);
 
 /// One delivery thread.
-pub(crate) struct Lane {
-    pub(crate) id: LaneId,
+pub(crate) struct Delivery {
+    pub(crate) id: DeliveryId,
     pub(crate) target: Arc<Target>,
     pub(crate) address: String,
     pub(crate) spool: Arc<Spool>,
     pub(crate) durability: Durability,
     pub(crate) timeout: Duration,
-    pub(crate) fresh: Receiver<Vec<Item>>,
-    pub(crate) go: Receiver<Go>,
-    pub(crate) inbox: Sender<Message>,
-    pub(crate) stats: Arc<LaneStats>,
+    pub(crate) fresh: Receiver<Vec<DeliveryItem>>,
+    pub(crate) go: Receiver<DeliveryStep>,
+    pub(crate) inbox: Sender<RecorderMessage>,
+    pub(crate) stats: Arc<DeliveryStats>,
 }
 
-/// Why a lane stops what it does.
+/// Why a delivery stops what it does.
 enum Stop {
     Ended,
     Failed(io::Error),
@@ -87,7 +87,7 @@ impl From<io::Error> for Stop {
 
 type Outcome<T> = Result<T, Stop>;
 
-impl Lane {
+impl Delivery {
     /// Delivers until the recorder says that it ends.
     pub(crate) fn run(self) {
         self.work();
@@ -120,22 +120,22 @@ impl Lane {
 
     fn serve(&self, mut wire: Wire) -> Outcome<()> {
         loop {
-            match self.ask(Report::Ready)? {
-                Go::Flush => {
-                    self.stats.set_phase(Phase::Flush);
+            match self.ask(DeliveryReport::Ready)? {
+                DeliveryStep::Flush => {
+                    self.stats.set_phase(DeliveryPhase::Flush);
                     wire.flush(&self.target)?;
-                    self.report(Report::Flushed)?;
+                    self.report(DeliveryReport::Flushed)?;
                 }
-                Go::Replay => {
-                    self.stats.set_phase(Phase::Replay);
+                DeliveryStep::Replay => {
+                    self.stats.set_phase(DeliveryPhase::Replay);
                     self.replay(&mut wire)?;
                 }
-                Go::Fresh => {
-                    self.stats.set_phase(Phase::Fresh);
+                DeliveryStep::Fresh => {
+                    self.stats.set_phase(DeliveryPhase::Fresh);
                     self.deliver_fresh(&mut wire)?;
                 }
-                Go::Wait | Go::Known => self.rest(MOMENT)?,
-                Go::End => return Err(Stop::Ended),
+                DeliveryStep::Wait | DeliveryStep::Known => self.rest(MOMENT)?,
+                DeliveryStep::End => return Err(Stop::Ended),
             }
         }
     }
@@ -155,19 +155,19 @@ impl Lane {
                 return Ok(());
             };
             after = Some(last.clone());
-            let items = found.into_iter().map(|(key, record)| Item {
+            let items = found.into_iter().map(|(key, record)| DeliveryItem {
                 key,
                 sequence: record.sequence,
                 value: record.value,
             });
             self.deliver(wire, items.collect())?;
-            if let Ok(Go::End) = self.go.try_recv() {
+            if let Ok(DeliveryStep::End) = self.go.try_recv() {
                 return Err(Stop::Ended);
             }
         }
     }
 
-    /// What comes over the channel, until the lane is behind or fails.
+    /// What comes over the channel, until the delivery is behind or fails.
     fn deliver_fresh(&self, wire: &mut Wire) -> Outcome<()> {
         let mut used = Instant::now();
         loop {
@@ -184,7 +184,7 @@ impl Lane {
                     Err(_) => return Err(Stop::Ended),
                 },
                 recv(self.go) -> go => match go {
-                    Ok(Go::End) | Err(_) => return Err(Stop::Ended),
+                    Ok(DeliveryStep::End) | Err(_) => return Err(Stop::Ended),
                     Ok(_) => {}
                 },
                 default(MOMENT) => {
@@ -200,7 +200,7 @@ impl Lane {
         }
     }
 
-    fn deliver(&self, wire: &mut Wire, mut items: Vec<Item>) -> Outcome<()> {
+    fn deliver(&self, wire: &mut Wire, mut items: Vec<DeliveryItem>) -> Outcome<()> {
         let mut done = 0;
         self.stats
             .sending(items.first().map_or(0, |item| item.sequence));
@@ -208,7 +208,7 @@ impl Lane {
         self.stats.sending(0);
         self.stats.delivered(done);
         let rest = items.split_off(done);
-        self.report(Report::Delivered(items))?;
+        self.report(DeliveryReport::Delivered(items))?;
         if let Err(error) = delivered {
             self.stats.retried(rest.len());
             self.give_back(rest)?;
@@ -218,9 +218,9 @@ impl Lane {
     }
 
     /// Without a spool record, what was not delivered would be lost.
-    fn give_back(&self, items: Vec<Item>) -> Outcome<()> {
+    fn give_back(&self, items: Vec<DeliveryItem>) -> Outcome<()> {
         match self.durability == Durability::None && !items.is_empty() {
-            true => self.report(Report::Returned(items)),
+            true => self.report(DeliveryReport::Returned(items)),
             false => Ok(()),
         }
     }
@@ -234,9 +234,9 @@ impl Lane {
             );
         }
         loop {
-            match self.ask(Report::Away)? {
-                Go::Known => break,
-                Go::End => return Err(Stop::Ended),
+            match self.ask(DeliveryReport::Away)? {
+                DeliveryStep::Known => break,
+                DeliveryStep::End => return Err(Stop::Ended),
                 _ => {}
             }
         }
@@ -246,13 +246,13 @@ impl Lane {
         Ok(())
     }
 
-    fn report(&self, report: Report) -> Outcome<()> {
-        let message = Message::Lane(self.id, report);
+    fn report(&self, report: DeliveryReport) -> Outcome<()> {
+        let message = RecorderMessage::Delivery(self.id, report);
         self.inbox.send(message).map_err(|_| Stop::Ended)
     }
 
     /// Reports, and waits for what the recorder says to it.
-    fn ask(&self, report: Report) -> Outcome<Go> {
+    fn ask(&self, report: DeliveryReport) -> Outcome<DeliveryStep> {
         self.report(report)?;
         self.go.recv().map_err(|_| Stop::Ended)
     }
@@ -261,7 +261,7 @@ impl Lane {
     fn rest(&self, pause: Duration) -> Outcome<()> {
         match self.go.recv_timeout(pause) {
             Err(RecvTimeoutError::Timeout) => Ok(()),
-            Ok(Go::End) | Err(RecvTimeoutError::Disconnected) => Err(Stop::Ended),
+            Ok(DeliveryStep::End) | Err(RecvTimeoutError::Disconnected) => Err(Stop::Ended),
             Ok(_) => Ok(()),
         }
     }

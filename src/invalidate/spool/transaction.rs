@@ -5,8 +5,8 @@ use std::collections::hash_map::Entry;
 
 use redb::{ReadableTable, ReadableTableMetadata, Table, TableDefinition, WriteTransaction};
 
-use crate::invalidate::spool::record::{self, Record, Row};
-use crate::invalidate::spool::{Bytes, Error, LaneId, Result, pending};
+use crate::invalidate::spool::record::{self, PendingRecord, UpstreamRow};
+use crate::invalidate::spool::{Bytes, DeliveryId, Result, SpoolError, pending};
 
 const UPSTREAMS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("upstreams");
 const NUMBERS: TableDefinition<'_, &str, u64> = TableDefinition::new("numbers");
@@ -15,66 +15,77 @@ fn again(name: &str) -> TableDefinition<'_, (u64, u64), Bytes> {
     TableDefinition::new(name)
 }
 
-pub(super) fn decoded(bytes: &[u8]) -> Result<Record> {
-    Record::decode(bytes).ok_or_else(|| Error::Damaged("a record has a wrong length".to_owned()))
+pub(super) fn decoded(bytes: &[u8]) -> Result<PendingRecord> {
+    PendingRecord::decode(bytes)
+        .ok_or_else(|| SpoolError::Damaged("a record has a wrong length".to_owned()))
 }
 
 /// A key and what is pending for it.
-pub(crate) type Pending = (Box<[u8]>, Record);
+pub(crate) type Pending = (Box<[u8]>, PendingRecord);
 
 /// Second deletes that are due, and when the next is.
-pub(crate) type Due = (Vec<Box<[u8]>>, Option<u64>);
+pub(crate) type DueDeletes = (Vec<Box<[u8]>>, Option<u64>);
 
 /// A transaction that is being written.
-pub(crate) struct Group<'t> {
+pub(crate) struct SpoolTransaction<'t> {
     transaction: &'t WriteTransaction,
     /// Tables are opened once a group.
-    pending: HashMap<LaneId, Table<'t, Bytes, Bytes>>,
+    pending: HashMap<DeliveryId, Table<'t, Bytes, Bytes>>,
     scratch: Vec<u8>,
 }
 
-impl<'t> Group<'t> {
-    pub(super) fn new(transaction: &'t WriteTransaction) -> Group<'t> {
-        Group {
+impl<'t> SpoolTransaction<'t> {
+    pub(super) fn new(transaction: &'t WriteTransaction) -> SpoolTransaction<'t> {
+        SpoolTransaction {
             transaction,
             pending: HashMap::new(),
             scratch: Vec::new(),
         }
     }
 
-    fn lane(&mut self, lane: LaneId) -> Result<&mut Table<'t, Bytes, Bytes>> {
-        Ok(match self.pending.entry(lane) {
+    fn delivery(&mut self, delivery: DeliveryId) -> Result<&mut Table<'t, Bytes, Bytes>> {
+        Ok(match self.pending.entry(delivery) {
             Entry::Occupied(open) => open.into_mut(),
             Entry::Vacant(place) => {
-                place.insert(self.transaction.open_table(pending(&lane.table()))?)
+                place.insert(self.transaction.open_table(pending(&delivery.table()))?)
             }
         })
     }
 
     /// Records what a key's upstream has to be told; it supersedes what was recorded for the key before.
-    pub(crate) fn put(&mut self, lane: LaneId, key: &[u8], record: &Record) -> Result<()> {
+    pub(crate) fn put(
+        &mut self,
+        delivery: DeliveryId,
+        key: &[u8],
+        record: &PendingRecord,
+    ) -> Result<()> {
         let mut bytes = std::mem::take(&mut self.scratch);
         record.encode(&mut bytes);
-        self.lane(lane)?.insert(key, &bytes[..])?;
+        self.delivery(delivery)?.insert(key, &bytes[..])?;
         self.scratch = bytes;
         Ok(())
     }
 
     /// Records it unless something later is recorded for the key.
-    pub(crate) fn put_older(&mut self, lane: LaneId, key: &[u8], record: &Record) -> Result<()> {
-        let later = match self.lane(lane)?.get(key)? {
+    pub(crate) fn put_older(
+        &mut self,
+        delivery: DeliveryId,
+        key: &[u8],
+        record: &PendingRecord,
+    ) -> Result<()> {
+        let later = match self.delivery(delivery)?.get(key)? {
             Some(found) => record::sequence(found.value()) > Some(record.sequence),
             None => false,
         };
         match later {
             true => Ok(()),
-            false => self.put(lane, key, record),
+            false => self.put(delivery, key, record),
         }
     }
 
     /// Strikes out what was delivered, unless something later has superseded it.
-    pub(crate) fn remove(&mut self, lane: LaneId, key: &[u8], sequence: u64) -> Result<()> {
-        let table = self.lane(lane)?;
+    pub(crate) fn remove(&mut self, delivery: DeliveryId, key: &[u8], sequence: u64) -> Result<()> {
+        let table = self.delivery(delivery)?;
         let same = match table.get(key)? {
             Some(found) => record::sequence(found.value()) == Some(sequence),
             None => false,
@@ -85,16 +96,20 @@ impl<'t> Group<'t> {
         Ok(())
     }
 
-    /// How many keys are pending in a lane.
-    pub(crate) fn len(&mut self, lane: LaneId) -> Result<u64> {
-        Ok(self.lane(lane)?.len()?)
+    /// How many keys are pending in a delivery.
+    pub(crate) fn len(&mut self, delivery: DeliveryId) -> Result<u64> {
+        Ok(self.delivery(delivery)?.len()?)
     }
 
-    /// All that is pending in a lane, unless it takes more than `most` bytes.
-    pub(crate) fn rest(&mut self, lane: LaneId, most: usize) -> Result<Option<Vec<Pending>>> {
+    /// All that is pending in a delivery, unless it takes more than `most` bytes.
+    pub(crate) fn rest(
+        &mut self,
+        delivery: DeliveryId,
+        most: usize,
+    ) -> Result<Option<Vec<Pending>>> {
         let mut found = Vec::new();
         let mut bytes = 0;
-        for entry in self.lane(lane)?.iter()? {
+        for entry in self.delivery(delivery)?.iter()? {
             let (key, record) = entry?;
             bytes += key.value().len() + record.value().len();
             if bytes > most {
@@ -105,15 +120,15 @@ impl<'t> Group<'t> {
         Ok(Some(found))
     }
 
-    /// Moves up to `most` records of one lane elsewhere; how many there were.
+    /// Moves up to `most` records of one delivery elsewhere; how many there were.
     pub(crate) fn move_some(
         &mut self,
-        from: LaneId,
-        to: impl Fn(&[u8]) -> LaneId,
+        from: DeliveryId,
+        to: impl Fn(&[u8]) -> DeliveryId,
         most: usize,
     ) -> Result<usize> {
         let mut moving: Vec<Pending> = Vec::new();
-        let table = self.lane(from)?;
+        let table = self.delivery(from)?;
         while moving.len() < most
             && let Some((key, record)) = table.pop_first()?
         {
@@ -125,10 +140,10 @@ impl<'t> Group<'t> {
         Ok(moving.len())
     }
 
-    /// Drops all that is pending in a lane.
-    pub(crate) fn clear(&mut self, lane: LaneId) -> Result<()> {
-        self.pending.remove(&lane);
-        self.transaction.delete_table(pending(&lane.table()))?;
+    /// Drops all that is pending in a delivery.
+    pub(crate) fn clear(&mut self, delivery: DeliveryId) -> Result<()> {
+        self.pending.remove(&delivery);
+        self.transaction.delete_table(pending(&delivery.table()))?;
         Ok(())
     }
 
@@ -154,7 +169,7 @@ impl<'t> Group<'t> {
         now: u64,
         ahead: u64,
         most: usize,
-    ) -> Result<Due> {
+    ) -> Result<DueDeletes> {
         let name = format!("again.{upstream}");
         let mut table = self.transaction.open_table(again(&name))?;
         let mut due = Vec::new();
@@ -199,18 +214,19 @@ impl<'t> Group<'t> {
     }
 
     /// All upstreams that were ever targets, by target and address.
-    pub(crate) fn rows(&mut self) -> Result<Vec<(String, Row)>> {
+    pub(crate) fn rows(&mut self) -> Result<Vec<(String, UpstreamRow)>> {
         let table = self.transaction.open_table(UPSTREAMS)?;
         let rows = table.iter()?.map(|entry| {
             let (name, row) = entry?;
-            let row = Row::decode(row.value());
-            let row = row.ok_or_else(|| Error::Damaged("an upstream's row is none".to_owned()))?;
+            let row = UpstreamRow::decode(row.value());
+            let row =
+                row.ok_or_else(|| SpoolError::Damaged("an upstream's row is none".to_owned()))?;
             Ok((name.value().to_owned(), row))
         });
         rows.collect()
     }
 
-    pub(crate) fn set_row(&mut self, name: &str, row: &Row) -> Result<()> {
+    pub(crate) fn set_row(&mut self, name: &str, row: &UpstreamRow) -> Result<()> {
         let mut table = self.transaction.open_table(UPSTREAMS)?;
         table.insert(name, &row.encode()[..])?;
         Ok(())

@@ -11,10 +11,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crossbeam_channel::Sender;
 
-use crate::invalidate::change::{Change, Value};
-use crate::invalidate::recorder::Message;
-use crate::invalidate::settings::{Durability, Reads};
-use crate::invalidate::stats::Stats;
+use crate::invalidate::change::{NewValue, ReportedChange};
+use crate::invalidate::recorder::RecorderMessage;
+use crate::invalidate::settings::{Durability, ReadPolicy};
+use crate::invalidate::stats::InvalidationStats;
 use crate::protocol::framing::request::{
     ConnectionCommand, LocalCommand, MetaForm, Request, Route,
 };
@@ -24,17 +24,17 @@ use crate::protocol::memcached::text::{
 use crate::protocol::resp::{CommandArgs, parse_integer};
 
 /// What the workers of a listener know of the recorder.
-pub(crate) struct Front {
-    pub(crate) inbox: Sender<Message>,
+pub(crate) struct ReportReader {
+    pub(crate) inbox: Sender<RecorderMessage>,
     pub(crate) durability: Durability,
-    pub(crate) reads: Reads,
+    pub(crate) reads: ReadPolicy,
     /// Some target wants the values of changes.
     pub(crate) wants_values: Arc<AtomicBool>,
-    pub(crate) stats: Arc<Stats>,
+    pub(crate) stats: Arc<InvalidationStats>,
 }
 
 /// What is to be done with a request.
-pub(crate) enum Meaning {
+pub(crate) enum ReportMeaning {
     /// Changes were appended; this is the answer when they are recorded, none for `noreply`.
     Changed(Option<Cow<'static, [u8]>>),
     /// Nothing has changed; this is the answer.
@@ -43,12 +43,12 @@ pub(crate) enum Meaning {
     Pass,
 }
 
-fn answer(bytes: &'static [u8]) -> Meaning {
-    Meaning::Answer(bytes.into())
+fn answer(bytes: &'static [u8]) -> ReportMeaning {
+    ReportMeaning::Answer(bytes.into())
 }
 
-fn changed(reply: &'static [u8]) -> Meaning {
-    Meaning::Changed(Some(reply.into()))
+fn changed(reply: &'static [u8]) -> ReportMeaning {
+    ReportMeaning::Changed(Some(reply.into()))
 }
 
 /// What a client reads that asks for a value where reads are refused.
@@ -66,14 +66,14 @@ pub(crate) fn too_large(memcached: bool) -> &'static [u8] {
     }
 }
 
-impl Front {
+impl ReportReader {
     /// What a request means. The keys that it changes are appended to `changes`.
     pub(crate) fn understand(
         &self,
         request: &Request<'_>,
         database: u32,
-        changes: &mut Vec<Change>,
-    ) -> Meaning {
+        changes: &mut Vec<ReportedChange>,
+    ) -> ReportMeaning {
         if request.meta != MetaForm::No {
             return self.meta(request, changes);
         }
@@ -82,25 +82,30 @@ impl Front {
         }
         match request.args() {
             Some(args) => self.resp(request, args, database, changes),
-            None => Meaning::Pass,
+            None => ReportMeaning::Pass,
         }
     }
 
-    fn read(&self, refusal: &'static [u8]) -> Meaning {
+    fn read(&self, refusal: &'static [u8]) -> ReportMeaning {
         match self.reads {
-            Reads::Refuse => answer(refusal),
-            Reads::Forward => Meaning::Pass,
+            ReadPolicy::Refuse => answer(refusal),
+            ReadPolicy::Forward => ReportMeaning::Pass,
         }
     }
 
-    fn memcached(&self, command: Command<'_>, bytes: &[u8], changes: &mut Vec<Change>) -> Meaning {
+    fn memcached(
+        &self,
+        command: Command<'_>,
+        bytes: &[u8],
+        changes: &mut Vec<ReportedChange>,
+    ) -> ReportMeaning {
         match command {
             Command::Store(store) => {
                 let value = self.value(&store, bytes);
                 let key = store.path.as_bytes().into();
-                changes.push(Change::Key(key, value));
+                changes.push(ReportedChange::Key(key, value));
                 match store.noreply {
-                    true => Meaning::Changed(None),
+                    true => ReportMeaning::Changed(None),
                     false => changed(b"STORED\r\n"),
                 }
             }
@@ -111,8 +116,8 @@ impl Front {
                     // The number is the cache's. That it has none is an answer that promises nothing.
                     KeyAction::Increment(_) | KeyAction::Decrement(_) => b"NOT_FOUND\r\n",
                 };
-                changes.push(Change::Key(command.path.as_bytes().into(), None));
-                Meaning::Changed((!command.noreply).then_some(reply.into()))
+                changes.push(ReportedChange::Key(command.path.as_bytes().into(), None));
+                ReportMeaning::Changed((!command.noreply).then_some(reply.into()))
             }
             Command::Retrieve(_) => self.read(READS),
             Command::Admin(command) => self.admin(command, changes),
@@ -121,15 +126,15 @@ impl Front {
         }
     }
 
-    fn admin(&self, command: AdminCommand<'_>, changes: &mut Vec<Change>) -> Meaning {
+    fn admin(&self, command: AdminCommand<'_>, changes: &mut Vec<ReportedChange>) -> ReportMeaning {
         match command {
             AdminCommand::FlushAll { delay, .. } if delay > 0 => answer(
                 b"SERVER_ERROR larder invalidate flushes at once or not at all; nothing is recorded\r\n",
             ),
             AdminCommand::FlushAll { noreply, .. } => {
-                changes.push(Change::All);
+                changes.push(ReportedChange::All);
                 match noreply {
-                    true => Meaning::Changed(None),
+                    true => ReportMeaning::Changed(None),
                     false => changed(b"OK\r\n"),
                 }
             }
@@ -137,11 +142,11 @@ impl Front {
                 let mut out = Vec::new();
                 self.stats
                     .memcached(crate::invalidate::recorder::now(), &mut out);
-                Meaning::Answer(out.into())
+                ReportMeaning::Answer(out.into())
             }
             AdminCommand::Stats { .. } => match self.reads {
-                Reads::Refuse => answer(b"END\r\n"),
-                Reads::Forward => Meaning::Pass,
+                ReadPolicy::Refuse => answer(b"END\r\n"),
+                ReadPolicy::Forward => ReportMeaning::Pass,
             },
             AdminCommand::Version => {
                 answer(concat!("VERSION ", env!("CARGO_PKG_VERSION"), "\r\n").as_bytes())
@@ -149,12 +154,12 @@ impl Front {
             AdminCommand::Verbosity { noreply, .. } => {
                 answer(if noreply { b"" } else { b"OK\r\n" })
             }
-            AdminCommand::Quit | AdminCommand::MetaNoop | AdminCommand::Shutdown => Meaning::Pass,
+            AdminCommand::Quit | AdminCommand::MetaNoop | AdminCommand::Shutdown => ReportMeaning::Pass,
         }
     }
 
     /// memcached's meta commands: `ms` and `md`, as far as their answer needs no cache.
-    fn meta(&self, request: &Request<'_>, changes: &mut Vec<Change>) -> Meaning {
+    fn meta(&self, request: &Request<'_>, changes: &mut Vec<ReportedChange>) -> ReportMeaning {
         if request.repeat_safe {
             return self.read(READS);
         }
@@ -173,8 +178,8 @@ impl Front {
         let known = |flag: &[u8]| flag.first().is_some_and(|letter| plain.contains(letter));
         match key {
             Some(key) if !plain.is_empty() && key.len() <= KEY_LIMIT && words.all(known) => {
-                changes.push(Change::Key(key.into(), None));
-                Meaning::Changed((!request.meta.is_quiet()).then_some(b"HD\r\n"[..].into()))
+                changes.push(ReportedChange::Key(key.into(), None));
+                ReportMeaning::Changed((!request.meta.is_quiet()).then_some(b"HD\r\n"[..].into()))
             }
             _ => answer(
                 b"SERVER_ERROR larder invalidate takes ms and md with the flags F, T, I, M, x and q; nothing is recorded\r\n",
@@ -183,7 +188,7 @@ impl Front {
     }
 
     /// The value that a storage command gives, if it is whole and someone wants it.
-    fn value(&self, store: &Store<'_>, bytes: &[u8]) -> Option<Value> {
+    fn value(&self, store: &Store<'_>, bytes: &[u8]) -> Option<NewValue> {
         let whole = !matches!(store.verb, StoreVerb::Append | StoreVerb::Prepend);
         if !whole || !self.wants_values.load(Relaxed) {
             return None;
@@ -197,7 +202,7 @@ impl Front {
             date if date > 30 * 24 * 3600 => i64::from(date) * 1000,
             left => now_ms() + i64::from(left) * 1000,
         };
-        Some(Value {
+        Some(NewValue {
             flags: store.flags,
             expires,
             bytes: value.into(),
@@ -209,31 +214,36 @@ impl Front {
         request: &Request<'_>,
         args: CommandArgs<'_>,
         database: u32,
-        changes: &mut Vec<Change>,
-    ) -> Meaning {
+        changes: &mut Vec<ReportedChange>,
+    ) -> ReportMeaning {
         if let Route::Local(LocalCommand::Resp(command, _)) = request.route {
             let own = args.len() == 2 && args[1].eq_ignore_ascii_case(b"invalidate")
-                || args.len() == 1 && self.reads == Reads::Refuse;
+                || args.len() == 1 && self.reads == ReadPolicy::Refuse;
             if command == ConnectionCommand::Info && own {
                 let text = self.stats.info(crate::invalidate::recorder::now());
-                return Meaning::Answer(
+                return ReportMeaning::Answer(
                     format!("${}\r\n{text}\r\n", text.len()).into_bytes().into(),
                 );
             }
-            return Meaning::Pass;
+            return ReportMeaning::Pass;
         }
         if request.repeat_safe {
             return self.read(RESP_READS);
         }
         let before = changes.len();
         let meaning = self.write(args, database, changes);
-        if !matches!(meaning, Meaning::Changed(_)) {
+        if !matches!(meaning, ReportMeaning::Changed(_)) {
             changes.truncate(before);
         }
         meaning
     }
 
-    fn write(&self, args: CommandArgs<'_>, database: u32, changes: &mut Vec<Change>) -> Meaning {
+    fn write(
+        &self,
+        args: CommandArgs<'_>,
+        database: u32,
+        changes: &mut Vec<ReportedChange>,
+    ) -> ReportMeaning {
         let name = args[0].to_ascii_uppercase();
         let flush = matches!(&name[..], b"FLUSHDB" | b"FLUSHALL");
         if database != 0 && !flush {
@@ -244,12 +254,12 @@ impl Front {
         let key = |at: usize| args.get(at).into();
         match (&name[..], args.len()) {
             (b"DEL" | b"UNLINK", 2..) => {
-                changes.extend((1..args.len()).map(|at| Change::Key(key(at), None)));
-                Meaning::Changed(Some(format!(":{}\r\n", args.len() - 1).into_bytes().into()))
+                changes.extend((1..args.len()).map(|at| ReportedChange::Key(key(at), None)));
+                ReportMeaning::Changed(Some(format!(":{}\r\n", args.len() - 1).into_bytes().into()))
             }
             (b"SET", 3..) => match self.set_options(args) {
                 Ok(expires) => {
-                    changes.push(Change::Key(key(1), self.resp_value(args.get(2), expires)));
+                    changes.push(ReportedChange::Key(key(1), self.resp_value(args.get(2), expires)));
                     changed(b"+OK\r\n")
                 }
                 Err(refusal) => refusal,
@@ -258,7 +268,7 @@ impl Front {
                 let unit = if name[0] == b'P' { 1 } else { 1000 };
                 match expiry(args.get(2), unit, false) {
                     Some(expires) => {
-                        changes.push(Change::Key(
+                        changes.push(ReportedChange::Key(
                             key(1),
                             self.resp_value(args.get(3), Some(expires)),
                         ));
@@ -270,7 +280,7 @@ impl Front {
             (b"MSET", 3..) if args.len() % 2 == 1 => {
                 let keys = (1..args.len()).step_by(2);
                 changes.extend(
-                    keys.map(|at| Change::Key(key(at), self.resp_value(args.get(at + 1), Some(0)))),
+                    keys.map(|at| ReportedChange::Key(key(at), self.resp_value(args.get(at + 1), Some(0)))),
                 );
                 changed(b"+OK\r\n")
             }
@@ -278,18 +288,18 @@ impl Front {
                 if parse_integer(args.get(2)).is_none() {
                     return answer(b"-ERR value is not an integer or out of range\r\n");
                 }
-                changes.push(Change::Key(key(1), None));
+                changes.push(ReportedChange::Key(key(1), None));
                 changed(b":1\r\n")
             }
             (b"EXPIRE" | b"PEXPIRE" | b"EXPIREAT" | b"PEXPIREAT", 4..) => answer(
                 b"-ERR larder invalidate has no values, so EXPIRE with NX, XX, GT or LT can't be answered; nothing is recorded\r\n",
             ),
             (b"PERSIST", 2) => {
-                changes.push(Change::Key(key(1), None));
+                changes.push(ReportedChange::Key(key(1), None));
                 changed(b":1\r\n")
             }
             (b"FLUSHDB" | b"FLUSHALL", 1 | 2) => {
-                changes.push(Change::All);
+                changes.push(ReportedChange::All);
                 changed(b"+OK\r\n")
             }
             (
@@ -299,14 +309,14 @@ impl Front {
             ) => {
                 let name = String::from_utf8_lossy(&name).to_ascii_lowercase();
                 let text = format!("-ERR wrong number of arguments for '{name}' command\r\n");
-                Meaning::Answer(text.into_bytes().into())
+                ReportMeaning::Answer(text.into_bytes().into())
             }
             _ => refused(&name),
         }
     }
 
     /// When what `SET` stores expires, `None` for when it did before; or why it is refused.
-    fn set_options(&self, args: CommandArgs<'_>) -> Result<Option<i64>, Meaning> {
+    fn set_options(&self, args: CommandArgs<'_>) -> Result<Option<i64>, ReportMeaning> {
         let mut expires = Some(0);
         let mut at = 3;
         while at < args.len() {
@@ -341,9 +351,9 @@ impl Front {
     }
 
     /// A value, if someone wants it. Without a known end of its time there is none to be written.
-    fn resp_value(&self, bytes: &[u8], expires: Option<i64>) -> Option<Value> {
+    fn resp_value(&self, bytes: &[u8], expires: Option<i64>) -> Option<NewValue> {
         let expires = expires.filter(|_| self.wants_values.load(Relaxed))?;
-        Some(Value {
+        Some(NewValue {
             flags: 0,
             expires,
             bytes: bytes.into(),
@@ -367,12 +377,12 @@ fn now_ms() -> i64 {
         .map_or(0, |now| now.as_millis() as i64)
 }
 
-fn refused(name: &[u8]) -> Meaning {
+fn refused(name: &[u8]) -> ReportMeaning {
     let name = String::from_utf8_lossy(&name[..name.len().min(64)]).into_owned();
     let name = name.escape_default();
     let text = format!(
         "-ERR larder invalidate takes DEL, UNLINK, SET, SETEX, PSETEX, MSET, EXPIRE and its kin, PERSIST, FLUSHDB and \
          FLUSHALL as reports that keys have changed, not {name}; nothing is recorded\r\n"
     );
-    Meaning::Answer(text.into_bytes().into())
+    ReportMeaning::Answer(text.into_bytes().into())
 }
