@@ -12,14 +12,14 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 #[derive(Debug, Clone)]
 pub enum Clock {
     /// The time of the machine, monotonic from the moment this was made.
-    System(Anchor),
+    System(ClockStart),
     /// Stands still until it is advanced.
     Manual(Arc<AtomicU64>),
 }
 
 /// The moment at which a system clock was made, by both clocks of the machine.
 #[derive(Debug, Clone, Copy)]
-pub struct Anchor {
+pub struct ClockStart {
     instant: Instant,
     unix_ms: u64,
 }
@@ -30,7 +30,7 @@ impl Clock {
         let since_epoch = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
-        Clock::System(Anchor {
+        Clock::System(ClockStart {
             instant: Instant::now(),
             unix_ms: milliseconds(since_epoch),
         })

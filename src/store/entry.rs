@@ -1,6 +1,6 @@
 //! What is stored under a key, and what is read from there.
 
-use super::slot::Stored;
+use super::slot::StoredItem;
 
 /// What is to be stored.
 #[derive(Debug, Clone, Copy, Default)]
@@ -32,7 +32,7 @@ pub struct Node(pub(super) u32);
 /// A stored item, read in place.
 #[derive(Debug, Clone, Copy)]
 pub struct Item<'a> {
-    pub(super) stored: Stored<'a>,
+    pub(super) stored: StoredItem<'a>,
     /// Unix time in milliseconds that access times count from.
     pub(super) started_ms: u64,
 }

@@ -17,16 +17,16 @@ const NEVER: u64 = u64::MAX;
 
 /// The flushes that are to come.
 #[derive(Debug)]
-pub(super) struct Flushes {
+pub(super) struct FlushSchedule {
     /// The earliest of `due`.
     next_ms: AtomicU64,
     /// When each database is to be flushed.
     due: Mutex<[u64; DATABASES as usize]>,
 }
 
-impl Flushes {
-    pub(super) fn new() -> Flushes {
-        Flushes {
+impl FlushSchedule {
+    pub(super) fn new() -> FlushSchedule {
+        FlushSchedule {
             next_ms: AtomicU64::new(NEVER),
             due: Mutex::new([NEVER; DATABASES as usize]),
         }

@@ -6,7 +6,7 @@
 //! allocators differ by a few per cent.
 
 /// Bytes of memory that an allocation of `length` bytes takes.
-pub(super) fn chunk(length: usize) -> usize {
+pub(super) fn allocated_bytes(length: usize) -> usize {
     const PAGED: usize = 128 * 1024;
     match length {
         0 => 0,
@@ -32,8 +32,8 @@ mod tests {
             (136, 144),
             (137, 160),
         ] {
-            assert_eq!(chunk(length), taken, "{length} bytes");
+            assert_eq!(allocated_bytes(length), taken, "{length} bytes");
         }
-        assert_eq!(chunk(1 << 20), (1 << 20) + 4096);
+        assert_eq!(allocated_bytes(1 << 20), (1 << 20) + 4096);
     }
 }

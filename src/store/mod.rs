@@ -13,7 +13,7 @@
 //!
 //! In reading order: [`Store`] is all of it; [`Store::lock`] gives a [`Tree`], through which items
 //! are read and written ([`Entry`] in, [`Item`] out); `shard` is what a lock guards; `slot`, `slab`
-//! and `heap` are how an item lies in memory; `kids` is the tree; `sieve` is the order of eviction;
+//! and `record_log` are how an item lies in memory; `child_lists` is the tree; `sieve` is the order of eviction;
 //! `flush`, `scan` and `sweep` are what goes over the whole store; [`Clock`] is what time it is.
 //!
 //! A key is a path: `user`, or `user 42 name`. The first key of a path picks the shard, so a tree
@@ -30,14 +30,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, Rw
 
 use ahash::RandomState;
 
+mod child_lists;
 mod clock;
 mod entry;
 mod flush;
-mod heap;
-mod kids;
 mod memory;
-mod pool;
+mod record_log;
 mod scan;
+mod segments;
 mod shard;
 mod sieve;
 mod slab;
@@ -49,9 +49,9 @@ mod sweep;
 mod tests;
 mod tree;
 
-pub use clock::{Anchor, Clock};
+pub use clock::{Clock, ClockStart};
 pub use entry::{Entry, Item, Node, Refused};
-pub use stats::Stats;
+pub use stats::StoreStats;
 pub use subtree::Subtree;
 pub use sweep::Sweeper;
 pub use tree::Tree;
@@ -109,9 +109,9 @@ pub struct Store {
     used: AtomicU64,
     memory: AtomicU64,
     max_item_size: AtomicUsize,
-    flushes: flush::Flushes,
+    flushes: flush::FlushSchedule,
     /// Segments for records that no shard uses now.
-    pool: Arc<pool::Pool>,
+    pool: Arc<segments::SegmentPool>,
     /// Which database lies behind which number: SWAPDB exchanges two of them.
     databases: [AtomicU8; DATABASES as usize],
     gate: RwLock<()>,
@@ -123,13 +123,15 @@ pub struct Store {
     draws: AtomicU64,
 }
 
-/// Held by every turn of a service, so that [`Exclusive`] can wait for all of them.
+/// Held by every turn of a service, so that [`ExclusiveAccess`] can wait for all of them.
 #[derive(Debug)]
-pub struct Shared<'a>(#[allow(dead_code, reason = "held for its drop")] RwLockReadGuard<'a, ()>);
+pub struct SharedAccess<'a>(
+    #[allow(dead_code, reason = "held for its drop")] RwLockReadGuard<'a, ()>,
+);
 
 /// Held alone: nothing happens between the commands of its holder.
 #[derive(Debug)]
-pub struct Exclusive<'a>(
+pub struct ExclusiveAccess<'a>(
     #[allow(dead_code, reason = "held for its drop")] RwLockWriteGuard<'a, ()>,
 );
 
@@ -143,7 +145,7 @@ fn locked(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
 /// its bucket.
 fn item_cost(record_length: usize) -> usize {
     const BUCKET: usize = 8;
-    heap::room(record_length) + size_of::<slot::Slot>() + BUCKET
+    record_log::room(record_length) + size_of::<slot::ItemSlot>() + BUCKET
 }
 
 impl Store {
@@ -152,7 +154,7 @@ impl Store {
         let hasher = RandomState::new();
         let cas = Arc::new(AtomicU64::new(1));
         let count = config.shard_count();
-        let pool = Arc::new(pool::Pool::new(config.memory, count));
+        let pool = Arc::new(segments::SegmentPool::new(config.memory, count));
         let shard = |_| {
             Mutex::new(Shard::new(
                 hasher.clone(),
@@ -168,7 +170,7 @@ impl Store {
             used: AtomicU64::new(0),
             memory: AtomicU64::new(config.memory),
             max_item_size: AtomicUsize::new(config.max_item_size),
-            flushes: flush::Flushes::new(),
+            flushes: flush::FlushSchedule::new(),
             pool,
             databases: std::array::from_fn(|db| AtomicU8::new(db as u8)),
             gate: RwLock::new(()),
@@ -191,14 +193,14 @@ impl Store {
 
     /// Lets other turns run beside this one, but no [`exclusive`](Store::exclusive) one. Taken once
     /// per turn: a thread that takes it twice, or both, may wait for itself.
-    pub fn share(&self) -> Shared<'_> {
-        Shared(self.gate.read().unwrap_or_else(PoisonError::into_inner))
+    pub fn share(&self) -> SharedAccess<'_> {
+        SharedAccess(self.gate.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Waits for all turns to end and lets none begin: for what touches several keys and must look
     /// like one step.
-    pub fn exclusive(&self) -> Exclusive<'_> {
-        Exclusive(self.gate.write().unwrap_or_else(PoisonError::into_inner))
+    pub fn exclusive(&self) -> ExclusiveAccess<'_> {
+        ExclusiveAccess(self.gate.write().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The store's clock.
@@ -295,12 +297,12 @@ impl Store {
     }
 
     /// What has been counted since the start or the last reset.
-    pub fn stats(&self) -> Stats {
+    pub fn stats(&self) -> StoreStats {
         self.now();
-        let mut stats = Stats {
+        let mut stats = StoreStats {
             bytes: self.used(),
             limit: self.memory(),
-            ..Stats::default()
+            ..StoreStats::default()
         };
         for shard in &self.shards {
             let shard = locked(shard);
@@ -318,7 +320,7 @@ impl Store {
     /// Begins to count anew.
     pub fn reset_stats(&self) {
         for shard in &self.shards {
-            locked(shard).counters = stats::Counters::default();
+            locked(shard).counters = stats::ShardCounters::default();
         }
     }
 

@@ -8,7 +8,7 @@
 use std::sync::atomic::Ordering;
 
 use super::entry::Item;
-use super::slot::{NONE, Stored};
+use super::slot::{NONE, StoredItem};
 use super::{Store, locked};
 
 /// Slots tried by chance before a shard is walked from one of them to find a random key.
@@ -102,6 +102,6 @@ impl Store {
     }
 }
 
-fn is_live_top(slot: &Stored<'_>, db: u8, now_ms: u64) -> bool {
+fn is_live_top(slot: &StoredItem<'_>, db: u8, now_ms: u64) -> bool {
     slot.parent() == NONE && slot.db() == db && !slot.is_expired(now_ms)
 }

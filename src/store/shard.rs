@@ -3,13 +3,13 @@
 //! ```text
 //!   (parent or database, key) ──hash──▶ table ──index──▶ slab ──▶ record
 //!                                                         │ ▲
-//!                                          kids: parent ▶ children; sieve: newest ⇄ … ⇄ oldest
+//!                                          children: parent ▶ children; sieve: newest ⇄ … ⇄ oldest
 //! ```
 //!
 //! A shard knows nothing of limits, paths or other shards: [`Tree`](super::Tree) is the guard
 //! through which the world uses it. What holds between any two of its methods:
 //! - an item is in the slab, the table and the sieve, or in none of them; a child also in its
-//!   parent's brood;
+//!   parent's list;
 //! - every child's parent is there;
 //! - an item that is changed, and each of its ancestors, gets a CAS number that no item had before;
 //! - [`footprint`](Shard::footprint) is what all of it takes on the heap, computed from what is
@@ -25,13 +25,13 @@ use ahash::RandomState;
 use hashbrown::HashTable;
 
 use super::DATABASES;
+use super::child_lists::ChildLists;
 use super::entry::Entry;
-use super::kids::Kids;
-use super::pool::Pool;
+use super::segments::SegmentPool;
 use super::sieve::Sieve;
-use super::slab::Slab;
-use super::slot::{Head, NONE, Stored};
-use super::stats::Counters;
+use super::slab::ItemSlab;
+use super::slot::{ItemHeader, NONE, StoredItem};
+use super::stats::ShardCounters;
 
 #[cfg(test)]
 mod check;
@@ -43,8 +43,8 @@ const CAS_BLOCK: u64 = 64;
 /// What the store's lock for a part of the keys guards.
 #[derive(Debug)]
 pub(super) struct Shard {
-    pub(super) slab: Slab,
-    pub(super) kids: Kids,
+    pub(super) slab: ItemSlab,
+    pub(super) children: ChildLists,
     table: HashTable<u32>,
     sieve: Sieve,
     hasher: RandomState,
@@ -56,7 +56,7 @@ pub(super) struct Shard {
     pub(super) expiring_items: [usize; DATABASES as usize],
     /// Items of any depth that have an expiry: while there are none, the sweep passes by.
     pub(super) expiring: usize,
-    pub(super) counters: Counters,
+    pub(super) counters: ShardCounters,
     cas: std::ops::Range<u64>,
     cas_source: Arc<AtomicU64>,
 }
@@ -75,7 +75,7 @@ fn hash_child(hasher: &RandomState, parent: u32, key: &[u8]) -> u64 {
     state.finish()
 }
 
-fn hash_item(hasher: &RandomState, slot: Stored<'_>) -> u64 {
+fn hash_item(hasher: &RandomState, slot: StoredItem<'_>) -> u64 {
     match slot.parent() {
         NONE => hash_top(hasher, slot.key()),
         parent => hash_child(hasher, parent, slot.key()),
@@ -83,10 +83,14 @@ fn hash_item(hasher: &RandomState, slot: Stored<'_>) -> u64 {
 }
 
 impl Shard {
-    pub(super) fn new(hasher: RandomState, pool: Arc<Pool>, cas_source: Arc<AtomicU64>) -> Shard {
+    pub(super) fn new(
+        hasher: RandomState,
+        pool: Arc<SegmentPool>,
+        cas_source: Arc<AtomicU64>,
+    ) -> Shard {
         Shard {
-            slab: Slab::new(pool),
-            kids: Kids::new(hasher.clone()),
+            slab: ItemSlab::new(pool),
+            children: ChildLists::new(hasher.clone()),
             table: HashTable::new(),
             sieve: Sieve::new(),
             hasher,
@@ -94,7 +98,7 @@ impl Shard {
             items: [0; DATABASES as usize],
             expiring_items: [0; DATABASES as usize],
             expiring: 0,
-            counters: Counters::default(),
+            counters: ShardCounters::default(),
             cas: 0..0,
             cas_source,
         }
@@ -102,7 +106,7 @@ impl Shard {
 
     /// Bytes of heap that the shard takes, malloc's rounding included.
     pub(super) fn footprint(&self) -> usize {
-        self.slab.bytes() + self.table.allocation_size() + self.kids.bytes()
+        self.slab.bytes() + self.table.allocation_size() + self.children.bytes()
     }
 
     fn next_cas(&mut self) -> u64 {
@@ -151,14 +155,14 @@ impl Shard {
 
     /// Removes the children whose time is over, and says whether the parent is still there.
     pub(super) fn remove_expired_children(&mut self, parent: u32, now_ms: u64) -> bool {
-        if self.kids.expiring(parent) == 0 {
+        if self.children.expiring(parent) == 0 {
             return true;
         }
         // From the end, because the last child takes the place of the one that leaves.
-        for position in (0..self.kids.of(parent).len()).rev() {
-            let child = self.kids.of(parent)[position];
+        for position in (0..self.children.of(parent).len()).rev() {
+            let child = self.children.of(parent)[position];
             if self.slab.item(child).is_expired(now_ms) {
-                let last = self.kids.of(parent).len() == 1;
+                let last = self.children.of(parent).len() == 1;
                 self.expire(child);
                 if last {
                     return self.slab.get(parent as usize).is_some();
@@ -189,13 +193,13 @@ impl Shard {
         entry: &Entry<'_>,
         access: u32,
     ) -> u32 {
-        let kin = (parent != NONE).then(|| (parent, self.kids.of(parent).len() as u32));
-        let head = Head {
+        let place = (parent != NONE).then(|| (parent, self.children.of(parent).len() as u32));
+        let head = ItemHeader {
             cas: self.next_cas(),
             expires_ms: entry.expires_ms,
             flags: entry.flags,
             db,
-            kin,
+            parent: place,
             valueless: entry.value.is_none(),
         };
         let value = entry.value.unwrap_or_default();
@@ -207,7 +211,7 @@ impl Shard {
         if parent == NONE {
             self.items[usize::from(db)] += 1;
         } else {
-            self.kids.push(parent, index);
+            self.children.push(parent, index);
             self.slab.slot_mut(parent).set_has_children(true);
             self.touch(parent);
         }
@@ -220,7 +224,7 @@ impl Shard {
     pub(super) fn replace(&mut self, index: u32, entry: &Entry<'_>, access: u32) {
         self.remove_children(index);
         self.count_expiry(index, -1);
-        let head = Head {
+        let head = ItemHeader {
             expires_ms: entry.expires_ms,
             flags: entry.flags,
             valueless: entry.value.is_none(),
@@ -237,7 +241,7 @@ impl Shard {
     /// Sets or clears an item's expiry. That alone gives it no new CAS number.
     pub(super) fn set_expiry(&mut self, index: u32, expires_ms: Option<u64>) {
         self.count_expiry(index, -1);
-        let head = Head {
+        let head = ItemHeader {
             expires_ms,
             ..self.slab.item(index).head()
         };
@@ -257,7 +261,7 @@ impl Shard {
                 let count = &mut self.expiring_items[usize::from(slot.db())];
                 *count = count.saturating_add_signed(change);
             }
-            parent => self.kids.count_expiring(parent, change as i32),
+            parent => self.children.count_expiring(parent, change as i32),
         }
     }
 
@@ -299,7 +303,7 @@ impl Shard {
         let mut removed = 0;
         let mut index = top;
         loop {
-            if let Some(child) = self.kids.of(index).last().copied()
+            if let Some(child) = self.children.of(index).last().copied()
                 && self.slab.item(index).has_children()
             {
                 index = child;
@@ -326,10 +330,10 @@ impl Shard {
             bucket.remove();
         }
         if parent != NONE {
-            if let Some(moved) = self.kids.remove(parent, position) {
+            if let Some(moved) = self.children.remove(parent, position) {
                 self.slab.set_position(moved, position);
             }
-            let has_children = !self.kids.of(parent).is_empty();
+            let has_children = !self.children.of(parent).is_empty();
             self.slab.slot_mut(parent).set_has_children(has_children);
         }
         self.sieve.remove(&mut self.slab, index);
@@ -369,11 +373,11 @@ impl Shard {
         false
     }
 
-    /// Takes everything out, for the caller to drop when the lock is released. Counters go on.
+    /// Takes everything out, for the caller to drop when the lock is released. The counters go on.
     pub(super) fn take_all(&mut self) -> Shard {
         let empty = Shard {
             slab: self.slab.fresh(),
-            kids: Kids::new(self.hasher.clone()),
+            children: ChildLists::new(self.hasher.clone()),
             table: HashTable::new(),
             sieve: Sieve::new(),
             hasher: self.hasher.clone(),

@@ -10,7 +10,7 @@
 //! The list is threaded through the slots (`prev` is newer, `next` older). The hand's rule is in
 //! [`Shard::evict`](super::shard::Shard::evict); here is only the list.
 
-use super::slab::Slab;
+use super::slab::ItemSlab;
 use super::slot::NONE;
 
 /// The ends of the list and the hand.
@@ -32,7 +32,7 @@ impl Sieve {
     }
 
     /// Enters a new item.
-    pub(super) fn insert(&mut self, slab: &mut Slab, index: u32) {
+    pub(super) fn insert(&mut self, slab: &mut ItemSlab, index: u32) {
         slab.slot_mut(index).prev = NONE;
         slab.slot_mut(index).next = self.newest;
         if self.newest == NONE {
@@ -44,7 +44,7 @@ impl Sieve {
     }
 
     /// Takes an item out. A hand that pointed at it points at the next newer one.
-    pub(super) fn remove(&mut self, slab: &mut Slab, index: u32) {
+    pub(super) fn remove(&mut self, slab: &mut ItemSlab, index: u32) {
         let (prev, next) = (slab.slot(index).prev, slab.slot(index).next);
         match prev {
             NONE => self.newest = next,
@@ -68,7 +68,7 @@ impl Sieve {
     }
 
     /// Moves the hand on to the next newer item.
-    pub(super) fn advance(&mut self, slab: &Slab) {
+    pub(super) fn advance(&mut self, slab: &ItemSlab) {
         if self.hand != NONE {
             self.hand = slab.slot(self.hand).prev;
         }
@@ -76,7 +76,7 @@ impl Sieve {
 
     /// For tests: walks the list both ways and returns its length.
     #[cfg(test)]
-    pub(super) fn check(&self, slab: &Slab) -> usize {
+    pub(super) fn check(&self, slab: &ItemSlab) -> usize {
         let (mut index, mut before, mut length) = (self.newest, NONE, 0);
         while index != NONE {
             assert_eq!(slab.slot(index).prev, before);

@@ -1,5 +1,5 @@
 //! Where a shard keeps its items: slots in chunks of 128, so that growth never copies and what
-//! empties is given back, and their records in a heap of its own.
+//! empties is given back, and their records in a log of its own.
 //!
 //! A slot's index is its chunk's number times 128 plus its place, and stays the same for as long as
 //! the item lives. Chunks with a free slot form a stack; the next item goes into the one on top. A
@@ -8,57 +8,57 @@
 //! large ones isn't weighed down by empty slots.
 //!
 //! Cost: taking and giving back a slot is a few writes; every 128th time it allocates or frees a
-//! chunk. A record that keeps its length, to within the heap's rounding, is written in place.
+//! chunk. A record that keeps its length, to within the log's rounding, is written in place.
 
 use std::sync::Arc;
 
-use super::heap::Heap;
 use super::memory;
-use super::pool::Pool;
-use super::slot::{self, Head, NONE, Slot, Stored};
+use super::record_log::RecordLog;
+use super::segments::SegmentPool;
+use super::slot::{self, ItemHeader, ItemSlot, NONE, StoredItem};
 
 const CHUNK: usize = 128;
 
 /// The items of one shard, by index.
 #[derive(Debug)]
-pub(super) struct Slab {
-    chunks: Vec<Chunk>,
+pub(super) struct ItemSlab {
+    chunks: Vec<SlotChunk>,
     /// The chunk on top of the stack of those with a free slot.
     open: u32,
     items: usize,
     /// Chunks that are allocated.
     held: usize,
-    heap: Heap,
+    log: RecordLog,
 }
 
 #[derive(Debug)]
-struct Chunk {
+struct SlotChunk {
     /// 128 slots, or none while the chunk is freed.
-    slots: Box<[Slot]>,
-    /// Place of the first free slot in the chunk; they are linked by `Slot::next`.
+    slots: Box<[ItemSlot]>,
+    /// Place of the first free slot in the chunk; they are linked by `ItemSlot::next`.
     free: u32,
     live: u32,
     /// The chunk below on the stack of open chunks.
     below: u32,
 }
 
-impl Slab {
-    pub(super) fn new(pool: Arc<Pool>) -> Slab {
-        Slab::on(Heap::new(pool))
+impl ItemSlab {
+    pub(super) fn new(pool: Arc<SegmentPool>) -> ItemSlab {
+        ItemSlab::on(RecordLog::new(pool))
     }
 
     /// An empty slab on the same pool.
-    pub(super) fn fresh(&self) -> Slab {
-        Slab::on(self.heap.fresh())
+    pub(super) fn fresh(&self) -> ItemSlab {
+        ItemSlab::on(self.log.fresh())
     }
 
-    fn on(heap: Heap) -> Slab {
-        Slab {
+    fn on(log: RecordLog) -> ItemSlab {
+        ItemSlab {
             chunks: Vec::new(),
             open: NONE,
             items: 0,
             held: 0,
-            heap,
+            log,
         }
     }
 
@@ -75,72 +75,72 @@ impl Slab {
     /// Bytes of memory that slots and records take.
     pub(super) fn bytes(&self) -> usize {
         self.held * Self::chunk_bytes()
-            + self.chunks.capacity() * size_of::<Chunk>()
-            + self.heap.bytes()
+            + self.chunks.capacity() * size_of::<SlotChunk>()
+            + self.log.bytes()
     }
 
     /// Bytes that one chunk takes: what a shard with a single item has at least.
     pub(super) fn chunk_bytes() -> usize {
-        memory::chunk(CHUNK * size_of::<Slot>())
+        memory::allocated_bytes(CHUNK * size_of::<ItemSlot>())
     }
 
     /// Whether so many items more might find no place, however much memory there is.
     pub(super) fn is_crowded(&self, more: usize) -> bool {
-        self.heap.is_crowded(more)
+        self.log.is_crowded(more)
     }
 
     /// The item with this index, if there is one.
-    pub(super) fn get(&self, index: usize) -> Option<Stored<'_>> {
+    pub(super) fn get(&self, index: usize) -> Option<StoredItem<'_>> {
         let slot = self.chunks.get(index / CHUNK)?.slots.get(index % CHUNK)?;
-        (!slot.is_free()).then(|| Stored {
+        (!slot.is_free()).then(|| StoredItem {
             slot,
-            record: self.heap.record(slot.record),
+            record: self.log.record(slot.record),
         })
     }
 
     /// The item with this index, which is there.
-    pub(super) fn item(&self, index: u32) -> Stored<'_> {
+    pub(super) fn item(&self, index: u32) -> StoredItem<'_> {
         let slot = self.slot(index);
-        Stored {
+        StoredItem {
             slot,
-            record: self.heap.record(slot.record),
+            record: self.log.record(slot.record),
         }
     }
 
     /// The slot of the item with this index.
-    pub(super) fn slot(&self, index: u32) -> &Slot {
+    pub(super) fn slot(&self, index: u32) -> &ItemSlot {
         &self.chunks[index as usize / CHUNK].slots[index as usize % CHUNK]
     }
 
     /// The slot of the item with this index, to be changed.
-    pub(super) fn slot_mut(&mut self, index: u32) -> &mut Slot {
+    pub(super) fn slot_mut(&mut self, index: u32) -> &mut ItemSlot {
         &mut self.chunks[index as usize / CHUNK].slots[index as usize % CHUNK]
     }
 
     pub(super) fn set_cas(&mut self, index: u32, cas: u64) {
-        slot::write_cas(self.heap.record_mut(self.slot(index).record), cas);
+        slot::write_cas(self.log.record_mut(self.slot(index).record), cas);
     }
 
     pub(super) fn set_position(&mut self, index: u32, position: u32) {
-        let Slot { record, bits, .. } = *self.slot(index);
-        slot::write_position(bits, self.heap.record_mut(record), position);
+        let ItemSlot { record, bits, .. } = *self.slot(index);
+        slot::write_position(bits, self.log.record_mut(record), position);
     }
 
     /// Gives an item another head and value; the key stays.
-    pub(super) fn rewrite(&mut self, index: u32, head: &Head, value: &[&[u8]]) {
+    pub(super) fn rewrite(&mut self, index: u32, head: &ItemHeader, value: &[&[u8]]) {
         let item = self.item(index);
         let (old, key_length) = (item.slot.record, item.key().len());
         let bits = head.bits(key_length);
         let length = head.length(key_length, value);
-        if item.slot.has_shape(bits) && self.heap.resize(old, length) {
-            head.overwrite(bits, value, self.heap.record_mut(old));
+        if item.slot.has_shape(bits) && self.log.resize(old, length) {
+            head.overwrite(bits, value, self.log.record_mut(old));
             self.slot_mut(index).set_bits(bits);
             return;
         }
         let key = self.item(index).key().to_vec();
-        self.heap.free(old);
+        self.log.free(old);
         let record = self
-            .heap
+            .log
             .push(index, length, |record| head.fill(&key, value, record));
         let slot = self.slot_mut(index);
         slot.record = record;
@@ -149,11 +149,11 @@ impl Slab {
     }
 
     /// Gives an item another head; key and value stay.
-    pub(super) fn rehead(&mut self, index: u32, head: &Head) {
+    pub(super) fn rehead(&mut self, index: u32, head: &ItemHeader) {
         let item = self.item(index);
         let (record, bits) = (item.slot.record, head.bits(item.key().len()));
         if item.slot.has_shape(bits) {
-            head.write(self.heap.record_mut(record), bits);
+            head.write(self.log.record_mut(record), bits);
             self.slot_mut(index).set_bits(bits);
         } else {
             let value = item.value().unwrap_or_default().to_vec();
@@ -163,7 +163,7 @@ impl Slab {
 
     /// Moves records out of the segments that are mostly dead.
     fn compact(&mut self) {
-        while let Some(mut moving) = self.heap.compact() {
+        while let Some(mut moving) = self.log.compact() {
             while let Some((owner, address, bytes)) = moving.next() {
                 let (number, place) = (owner as usize / CHUNK, owner as usize % CHUNK);
                 let slot = self
@@ -173,25 +173,31 @@ impl Slab {
                 if let Some(slot) = slot
                     && slot.record == address
                 {
-                    slot.record = self.heap.push(owner, bytes.len(), |record| {
+                    slot.record = self.log.push(owner, bytes.len(), |record| {
                         record.copy_from_slice(bytes);
                     });
                 }
             }
-            self.heap.finish(moving);
+            self.log.finish(moving);
         }
     }
 
-    /// For tests: bytes that the heap believes to be live.
+    /// For tests: bytes that the log believes to be live.
     #[cfg(test)]
     pub(super) fn live_bytes(&self) -> usize {
-        self.heap.live()
+        self.log.live()
     }
 
     /// Stores an item; its index stays until it is removed.
-    pub(super) fn insert(&mut self, head: &Head, key: &[u8], value: &[&[u8]], access: u32) -> u32 {
+    pub(super) fn insert(
+        &mut self,
+        head: &ItemHeader,
+        key: &[u8],
+        value: &[&[u8]],
+        access: u32,
+    ) -> u32 {
         if self.open == NONE {
-            self.chunks.push(Chunk {
+            self.chunks.push(SlotChunk {
                 slots: Box::default(),
                 free: NONE,
                 live: 0,
@@ -209,7 +215,9 @@ impl Slab {
                     NONE
                 }
             };
-            chunk.slots = (0..CHUNK).map(|place| Slot::free(next(place))).collect();
+            chunk.slots = (0..CHUNK)
+                .map(|place| ItemSlot::free(next(place)))
+                .collect();
             chunk.free = 0;
             self.held += 1;
         }
@@ -219,9 +227,9 @@ impl Slab {
         let index = number * CHUNK as u32 + place;
         let length = head.length(key.len(), value);
         let record = self
-            .heap
+            .log
             .push(index, length, |record| head.fill(key, value, record));
-        *free = Slot {
+        *free = ItemSlot {
             record,
             prev: NONE,
             next: NONE,
@@ -245,8 +253,8 @@ impl Slab {
             self.open = number;
         }
         let slot = &mut chunk.slots[place as usize];
-        self.heap.free(slot.record);
-        *slot = Slot::free(chunk.free);
+        self.log.free(slot.record);
+        *slot = ItemSlot::free(chunk.free);
         chunk.free = place;
         chunk.live -= 1;
         if chunk.live == 0 {
@@ -266,17 +274,17 @@ impl Slab {
 mod tests {
     use super::*;
 
-    const HEAD: Head = Head {
+    const HEAD: ItemHeader = ItemHeader {
         cas: 1,
         expires_ms: None,
         flags: 0,
         db: 0,
-        kin: None,
+        parent: None,
         valueless: false,
     };
 
-    fn slab() -> Slab {
-        Slab::new(Arc::new(Pool::new(1 << 20, 1)))
+    fn slab() -> ItemSlab {
+        ItemSlab::new(Arc::new(SegmentPool::new(1 << 20, 1)))
     }
 
     #[test]
@@ -323,9 +331,9 @@ mod tests {
         }
         let live = slab.live_bytes();
         assert!(
-            slab.heap.bytes() < live * 5 / 4 + (1 << 17),
+            slab.log.bytes() < live * 5 / 4 + (1 << 17),
             "{} for {live}",
-            slab.heap.bytes()
+            slab.log.bytes()
         );
     }
 

@@ -1,4 +1,4 @@
-//! One item: a slot of 20 bytes, and a record in the shard's heap.
+//! One item: a slot of 20 bytes, and a record in the shard's log.
 //!
 //! ```text
 //!  slot    record ─┐   prev   next   access   bits                                       20 bytes
@@ -11,7 +11,7 @@
 //! What most items don't have takes no room: an item that never expires, has flags 0 and is no
 //! child has 6 bytes in front of its key. `bits` says which of the optional fields are there and
 //! how long the key is; the value is the rest. The arithmetic: a key of 30 bytes and a value of 100
-//! make a record of 136 bytes, 144 with its header in the heap; with the slot that is 164 bytes an
+//! make a record of 136 bytes, 144 with its header in the log; with the slot that is 164 bytes an
 //! item, and 5.7 to 11.4 more for its bucket in the hash table.
 //!
 //! Limits that come from the layout: a key has fewer than 2²² bytes; 2⁴⁸ CAS numbers last nine
@@ -29,7 +29,7 @@ const DB_MASK: u32 = 0xf;
 const CAS: usize = 6;
 const EXPIRES: usize = 8;
 const FLAGS: usize = 4;
-const KIN: usize = 8;
+const PARENT: usize = 8;
 
 /// The item was read or written since the eviction hand passed it.
 const VISITED: u32 = 1 << 26;
@@ -43,7 +43,7 @@ const SHAPE: u32 = HAS_EXPIRY | HAS_FLAGS | IS_CHILD | (KEY_LIMIT as u32 - 1);
 
 /// One item of a shard, or a free place for one.
 #[derive(Debug)]
-pub(super) struct Slot {
+pub(super) struct ItemSlot {
     /// Where the record is; [`NONE`] if the slot is free.
     pub(super) record: u32,
     /// The neighbour towards the newer end of the eviction list.
@@ -57,24 +57,24 @@ pub(super) struct Slot {
 
 /// Everything of an item but key and value.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Head {
+pub(super) struct ItemHeader {
     pub(super) cas: u64,
     pub(super) expires_ms: Option<u64>,
     pub(super) flags: u32,
     pub(super) db: u8,
     /// The slot of the parent, and the place among its children.
-    pub(super) kin: Option<(u32, u32)>,
+    pub(super) parent: Option<(u32, u32)>,
     pub(super) valueless: bool,
 }
 
-impl Head {
+impl ItemHeader {
     /// The bits of a slot with such a head, neither visited nor with children.
     pub(super) fn bits(&self, key_length: usize) -> u32 {
         let mut bits = key_length as u32 | (u32::from(self.db) << DB_SHIFT);
         for (bit, set) in [
             (HAS_EXPIRY, self.expires_ms.is_some()),
             (HAS_FLAGS, self.flags != 0),
-            (IS_CHILD, self.kin.is_some()),
+            (IS_CHILD, self.parent.is_some()),
             (VALUELESS, self.valueless),
         ] {
             if set {
@@ -94,10 +94,10 @@ impl Head {
             let at = flags_at(bits);
             record[at..at + FLAGS].copy_from_slice(&self.flags.to_le_bytes());
         }
-        if let Some((parent, position)) = self.kin {
-            let at = kin_at(bits);
+        if let Some((parent, position)) = self.parent {
+            let at = parent_at(bits);
             record[at..at + 4].copy_from_slice(&parent.to_le_bytes());
-            record[at + 4..at + KIN].copy_from_slice(&position.to_le_bytes());
+            record[at + 4..at + PARENT].copy_from_slice(&position.to_le_bytes());
         }
     }
 
@@ -106,7 +106,7 @@ impl Head {
         key_at(self.bits(key)) + key + length(value)
     }
 
-    /// Writes a whole record, of the bytes that [`length`](Head::length) says.
+    /// Writes a whole record, of the bytes that [`length`](ItemHeader::length) says.
     pub(super) fn fill(&self, key: &[u8], value: &[&[u8]], record: &mut [u8]) {
         let bits = self.bits(key.len());
         let at = key_at(bits);
@@ -134,22 +134,22 @@ fn flags_at(bits: u32) -> usize {
     CAS + if bits & HAS_EXPIRY != 0 { EXPIRES } else { 0 }
 }
 
-fn kin_at(bits: u32) -> usize {
+fn parent_at(bits: u32) -> usize {
     flags_at(bits) + if bits & HAS_FLAGS != 0 { FLAGS } else { 0 }
 }
 
 fn key_at(bits: u32) -> usize {
-    kin_at(bits) + if bits & IS_CHILD != 0 { KIN } else { 0 }
+    parent_at(bits) + if bits & IS_CHILD != 0 { PARENT } else { 0 }
 }
 
 fn value_at(bits: u32) -> usize {
     key_at(bits) + (bits as usize & (KEY_LIMIT - 1))
 }
 
-impl Slot {
+impl ItemSlot {
     /// A free slot; `next` is the free slot after it.
-    pub(super) fn free(next: u32) -> Slot {
-        Slot {
+    pub(super) fn free(next: u32) -> ItemSlot {
+        ItemSlot {
             record: NONE,
             prev: NONE,
             next,
@@ -202,27 +202,27 @@ pub(super) fn write_cas(record: &mut [u8], cas: u64) {
 /// Writes a child's place among its siblings into its record.
 pub(super) fn write_position(bits: u32, record: &mut [u8], position: u32) {
     if bits & IS_CHILD != 0 {
-        let at = kin_at(bits) + 4;
+        let at = parent_at(bits) + 4;
         record[at..at + 4].copy_from_slice(&position.to_le_bytes());
     }
 }
 
 /// An item as it is stored: its slot and its record.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Stored<'a> {
-    pub(super) slot: &'a Slot,
+pub(super) struct StoredItem<'a> {
+    pub(super) slot: &'a ItemSlot,
     pub(super) record: &'a [u8],
 }
 
-impl<'a> Stored<'a> {
+impl<'a> StoredItem<'a> {
     /// Everything but key and value.
-    pub(super) fn head(&self) -> Head {
-        Head {
+    pub(super) fn head(&self) -> ItemHeader {
+        ItemHeader {
             cas: self.cas(),
             expires_ms: self.expires_ms(),
             flags: self.flags(),
             db: self.db(),
-            kin: self.is(IS_CHILD).then(|| (self.parent(), self.position())),
+            parent: self.is(IS_CHILD).then(|| (self.parent(), self.position())),
             valueless: self.is_valueless(),
         }
     }
@@ -267,7 +267,7 @@ impl<'a> Stored<'a> {
     /// The slot of the parent, [`NONE`] at the top.
     pub(super) fn parent(&self) -> u32 {
         if self.is(IS_CHILD) {
-            self.number::<4>(kin_at(self.slot.bits)) as u32
+            self.number::<4>(parent_at(self.slot.bits)) as u32
         } else {
             NONE
         }
@@ -276,7 +276,7 @@ impl<'a> Stored<'a> {
     /// The place of a child among its siblings.
     pub(super) fn position(&self) -> u32 {
         if self.is(IS_CHILD) {
-            self.number::<4>(kin_at(self.slot.bits) + 4) as u32
+            self.number::<4>(parent_at(self.slot.bits) + 4) as u32
         } else {
             0
         }
@@ -315,13 +315,13 @@ mod tests {
 
     #[test]
     fn a_slot_has_20_bytes_and_the_smallest_record_6_in_front_of_its_key() {
-        assert_eq!(size_of::<Slot>(), 20);
-        let head = Head {
+        assert_eq!(size_of::<ItemSlot>(), 20);
+        let head = ItemHeader {
             cas: 1,
             expires_ms: None,
             flags: 0,
             db: 0,
-            kin: None,
+            parent: None,
             valueless: false,
         };
         assert_eq!(head.length(30, &[&[b'v'; 60], &[b'v'; 40]]), 136);
@@ -330,12 +330,12 @@ mod tests {
     #[test]
     fn every_combination_of_optional_fields_reads_back() {
         for mask in 0..16u32 {
-            let head = Head {
+            let head = ItemHeader {
                 cas: (1 << 48) - 2,
                 expires_ms: (mask & 1 != 0).then_some(u64::MAX),
                 flags: if mask & 2 != 0 { u32::MAX } else { 0 },
                 db: 15,
-                kin: (mask & 4 != 0).then_some((7, 9)),
+                parent: (mask & 4 != 0).then_some((7, 9)),
                 valueless: mask & 8 != 0,
             };
             let value: &[&[u8]] = if head.valueless {
@@ -345,12 +345,12 @@ mod tests {
             };
             let mut record = vec![0; head.length(7, value)];
             head.fill(b"the key", value, &mut record);
-            let slot = Slot {
+            let slot = ItemSlot {
                 record: 0,
                 bits: head.bits(7),
-                ..Slot::free(NONE)
+                ..ItemSlot::free(NONE)
             };
-            let stored = Stored {
+            let stored = StoredItem {
                 slot: &slot,
                 record: &record,
             };
@@ -360,7 +360,7 @@ mod tests {
             assert_eq!(stored.db(), 15);
             assert_eq!(
                 (stored.parent(), stored.position()),
-                head.kin.unwrap_or((NONE, 0))
+                head.parent.unwrap_or((NONE, 0))
             );
             assert_eq!(stored.key(), b"the key");
             assert_eq!(stored.value(), (!head.valueless).then_some(&b"abc"[..]));

@@ -2,7 +2,7 @@
 
 /// What one shard has counted since the last reset.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Counters {
+pub(super) struct ShardCounters {
     pub(super) hits: u64,
     pub(super) misses: u64,
     pub(super) evictions: u64,
@@ -15,7 +15,7 @@ pub(super) struct Counters {
 /// operations apart.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Stats {
+pub struct StoreStats {
     /// Reads that found their item.
     pub hits: u64,
     /// Reads that found none.

@@ -2,7 +2,7 @@
 //! MOVE.
 
 use super::shard::Shard;
-use super::slot::{NONE, Stored};
+use super::slot::{NONE, StoredItem};
 
 /// A copy of a node and all below it, flat: a parent stands before its children. Its top has no key
 /// of its own.
@@ -23,7 +23,7 @@ pub(super) struct FlatNode {
 }
 
 impl FlatNode {
-    fn of(slot: Stored<'_>, parent: usize) -> FlatNode {
+    fn of(slot: StoredItem<'_>, parent: usize) -> FlatNode {
         FlatNode {
             parent,
             key: slot.key().to_vec(),
@@ -54,7 +54,7 @@ impl Subtree {
             // Backwards, so that they come off the stack, and go in again, in their order.
             waiting.extend(
                 shard
-                    .kids
+                    .children
                     .of(index)
                     .iter()
                     .rev()

@@ -24,7 +24,7 @@ pub struct Tree<'a> {
     // Fields are dropped in this order: the lock must be released before room is made in other
     // shards.
     shard: MutexGuard<'a, Shard>,
-    trim: Trim<'a>,
+    trim: TrimOnDrop<'a>,
     hash: u64,
     now_ms: u64,
     access: u32,
@@ -32,12 +32,12 @@ pub struct Tree<'a> {
 
 /// Brings the store below its limit when the guard is gone.
 #[derive(Debug)]
-struct Trim<'a> {
+struct TrimOnDrop<'a> {
     store: &'a Store,
     due: bool,
 }
 
-impl Drop for Trim<'_> {
+impl Drop for TrimOnDrop<'_> {
     fn drop(&mut self) {
         if self.due {
             self.store.trim();
@@ -61,7 +61,7 @@ impl<'a> Tree<'a> {
         let access = store.access(now_ms);
         Tree {
             shard,
-            trim: Trim { store, due: false },
+            trim: TrimOnDrop { store, due: false },
             hash,
             now_ms,
             access,
@@ -133,7 +133,7 @@ impl<'a> Tree<'a> {
         self.check(key.len(), entry.value_length())?;
         if above.is_empty() {
             let db = self.trim.store.inner_db(db);
-            return Ok(self.place(NONE, db, key, self.hash, &entry));
+            return Ok(self.store_item(NONE, db, key, self.hash, &entry));
         }
         let parent = self.walk(db, above, false).ok_or(Refused::NoParent)?;
         self.put_child(parent, key, entry)
@@ -149,12 +149,19 @@ impl<'a> Tree<'a> {
         self.check(name.len(), entry.value_length())?;
         let hash = self.shard.hash_child(parent.0, name);
         let db = self.shard.slab.item(parent.0).db();
-        Ok(self.place(parent.0, db, name, hash, &entry))
+        Ok(self.store_item(parent.0, db, name, hash, &entry))
     }
 
     /// The old item is replaced even if it has expired: removing it first could take a parent
     /// without value along.
-    fn place(&mut self, parent: u32, db: u8, key: &[u8], hash: u64, entry: &Entry<'_>) -> Node {
+    fn store_item(
+        &mut self,
+        parent: u32,
+        db: u8,
+        key: &[u8],
+        hash: u64,
+        entry: &Entry<'_>,
+    ) -> Node {
         let index = match self.shard.lookup(parent, db, key, hash) {
             Some(index) => {
                 self.shard.replace(index, entry, self.access);
@@ -172,7 +179,7 @@ impl<'a> Tree<'a> {
         if length > store.max_item_size() || key >= KEY_LIMIT {
             return Err(Refused::TooLarge);
         }
-        let least = store.pool.segment().max(length) + slab::Slab::chunk_bytes();
+        let least = store.pool.segment().max(length) + slab::ItemSlab::chunk_bytes();
         if least as u64 > store.memory() {
             return Err(Refused::OutOfMemory);
         }
@@ -264,7 +271,7 @@ impl<'a> Tree<'a> {
     /// found by a path has at least one live child, or a value.
     pub fn child_count(&mut self, node: Node) -> usize {
         if self.shard.remove_expired_children(node.0, self.now_ms) {
-            self.shard.kids.of(node.0).len()
+            self.shard.children.of(node.0).len()
         } else {
             0
         }
@@ -276,7 +283,7 @@ impl<'a> Tree<'a> {
             0 => Vec::new(),
             _ => self
                 .shard
-                .kids
+                .children
                 .of(node.0)
                 .iter()
                 .copied()
@@ -291,7 +298,12 @@ impl<'a> Tree<'a> {
     /// A new child comes in at the end; when one goes, the last one takes its place. So a walk from
     /// the end to the front, over several locks, misses no child that stays throughout.
     pub fn child_at(&self, node: Node, position: usize) -> Option<Node> {
-        self.shard.kids.of(node.0).get(position).copied().map(Node)
+        self.shard
+            .children
+            .of(node.0)
+            .get(position)
+            .copied()
+            .map(Node)
     }
 
     /// Bytes of memory that a node takes with everything below it.
@@ -299,10 +311,10 @@ impl<'a> Tree<'a> {
         let mut size = 0;
         let mut waiting = vec![node.0];
         while let Some(index) = waiting.pop() {
-            let kids = self.shard.kids.of(index);
+            let children = self.shard.children.of(index);
             size += super::item_cost(self.shard.slab.item(index).record.len());
-            size += memory::chunk(size_of_val(kids));
-            waiting.extend_from_slice(kids);
+            size += memory::allocated_bytes(size_of_val(children));
+            waiting.extend_from_slice(children);
         }
         size
     }

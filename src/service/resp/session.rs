@@ -79,7 +79,7 @@ impl Drop for RespSession {
 struct CommandRunner<'a> {
     shared: &'a ServiceState,
     /// Empty only while an exclusive command runs.
-    gate: Option<store::Shared<'a>>,
+    gate: Option<store::SharedAccess<'a>>,
     table: &'static CommandTable,
     client: &'a mut ClientState,
     out: &'a mut Vec<u8>,

@@ -1,10 +1,10 @@
 //! For tests: that what should hold between two operations does.
 
-use super::super::heap;
+use super::super::record_log;
 use super::*;
 
 impl Shard {
-    /// Panics unless slab, table, sieve, kids and counts agree with each other.
+    /// Panics unless slab, table, sieve, children and counts agree with each other.
     pub(in crate::store) fn check(&self) {
         let mut records = 0;
         let mut expiring = 0;
@@ -16,7 +16,7 @@ impl Shard {
             .collect();
         for &index in &live {
             let slot = self.slab.item(index);
-            records += heap::room(slot.record.len());
+            records += record_log::room(slot.record.len());
             let hash = hash_item(&self.hasher, slot);
             let found = self.lookup(slot.parent(), slot.db(), slot.key(), hash);
             assert_eq!(found, Some(index), "the table finds the item");
@@ -26,7 +26,7 @@ impl Shard {
                 items[usize::from(slot.db())] += 1;
                 expiring_items[usize::from(slot.db())] += has_expiry;
             } else {
-                let siblings = self.kids.of(slot.parent());
+                let siblings = self.children.of(slot.parent());
                 assert_eq!(
                     siblings.get(slot.position() as usize),
                     Some(&index),
@@ -37,15 +37,16 @@ impl Shard {
                     "its parent is there"
                 );
             }
-            let kids = self.kids.of(index);
-            assert_eq!(slot.has_children(), !kids.is_empty());
-            let mortal = kids
+            let children = self.children.of(index);
+            assert_eq!(slot.has_children(), !children.is_empty());
+            let mortal = children
                 .iter()
-                .filter(|kid| self.slab.item(**kid).expires_ms().is_some());
-            assert_eq!(self.kids.expiring(index), mortal.count());
+                .filter(|child| self.slab.item(**child).expires_ms().is_some());
+            assert_eq!(self.children.expiring(index), mortal.count());
             assert!(
-                kids.iter()
-                    .all(|kid| self.slab.item(*kid).parent() == index)
+                children
+                    .iter()
+                    .all(|child| self.slab.item(*child).parent() == index)
             );
         }
         assert_eq!(self.slab.live_bytes(), records);

@@ -11,22 +11,22 @@ type Key = Vec<u8>;
 
 /// A node of the model.
 #[derive(Debug, Clone, Default, PartialEq)]
-struct Naive {
+struct ModelNode {
     value: Option<Vec<u8>>,
     flags: u32,
     expires_ms: Option<u64>,
-    children: BTreeMap<Key, Naive>,
+    children: BTreeMap<Key, ModelNode>,
 }
 
 /// The model: what lies behind each database number.
 #[derive(Debug, Default)]
 struct Model {
-    databases: Vec<BTreeMap<Key, Naive>>,
+    databases: Vec<BTreeMap<Key, ModelNode>>,
     flushes: Vec<Option<u64>>,
     now_ms: u64,
 }
 
-fn purge(children: &mut BTreeMap<Key, Naive>, now_ms: u64) {
+fn purge(children: &mut BTreeMap<Key, ModelNode>, now_ms: u64) {
     children.retain(|_, node| {
         purge(&mut node.children, now_ms);
         let alive = node.expires_ms.is_none_or(|expires_ms| expires_ms > now_ms);
@@ -53,14 +53,14 @@ impl Model {
         }
     }
 
-    fn children(&mut self, db: u8, path: &[Key]) -> Option<&mut BTreeMap<Key, Naive>> {
+    fn children(&mut self, db: u8, path: &[Key]) -> Option<&mut BTreeMap<Key, ModelNode>> {
         path.iter()
             .try_fold(&mut self.databases[usize::from(db)], |children, key| {
                 children.get_mut(key).map(|node| &mut node.children)
             })
     }
 
-    fn node(&mut self, db: u8, path: &[Key]) -> Option<&mut Naive> {
+    fn node(&mut self, db: u8, path: &[Key]) -> Option<&mut ModelNode> {
         let (last, above) = path.split_last()?;
         self.children(db, above)?.get_mut(last)
     }
@@ -68,7 +68,7 @@ impl Model {
 
 /// One step of both.
 #[derive(Debug, Clone)]
-enum Step {
+enum Operation {
     Put(u8, Vec<Key>, Vec<u8>, u32, Option<u64>),
     PutField(u8, Key, Key, Vec<u8>),
     SetValue(u8, Vec<Key>, Vec<u8>),
@@ -104,35 +104,35 @@ fn lifetime() -> impl Strategy<Value = Option<u64>> {
     prop::option::of(0..40u64)
 }
 
-fn step(longest: usize) -> impl Strategy<Value = Step> {
+fn step(longest: usize) -> impl Strategy<Value = Operation> {
     let bytes = move || prop::collection::vec(any::<u8>(), 0..longest);
     prop_oneof![
         8 => (0..2u8, path(), bytes(), 0..2u32, lifetime())
-            .prop_map(|(db, path, value, flags, life)| Step::Put(db, path, value, flags, life)),
+            .prop_map(|(db, path, value, flags, life)| Operation::Put(db, path, value, flags, life)),
         4 => (0..2u8, key(), key(), bytes())
-            .prop_map(|(db, key, field, value)| Step::PutField(db, key, field, value)),
-        2 => (0..2u8, path(), bytes()).prop_map(|(db, path, value)| Step::SetValue(db, path, value)),
+            .prop_map(|(db, key, field, value)| Operation::PutField(db, key, field, value)),
+        2 => (0..2u8, path(), bytes()).prop_map(|(db, path, value)| Operation::SetValue(db, path, value)),
         2 => (0..2u8, path(), bytes(), bytes())
-            .prop_map(|(db, path, before, after)| Step::Extend(db, path, before, after)),
-        1 => (0..2u8, path(), 0..3u32).prop_map(|(db, path, flags)| Step::SetFlags(db, path, flags)),
-        2 => (0..2u8, path(), lifetime()).prop_map(|(db, path, life)| Step::SetExpiry(db, path, life)),
-        2 => (0..2u8, path()).prop_map(|(db, path)| Step::Remove(db, path)),
-        4 => (0..2u8, path()).prop_map(|(db, path)| Step::Find(db, path)),
-        2 => (0..2u8, path()).prop_map(|(db, path)| Step::Children(db, path)),
-        1 => (0..2u8, key(), 0..2u8, key()).prop_map(|(a, from, b, to)| Step::Move(a, from, b, to)),
-        1 => (0..2u8, key(), 0..2u8, key()).prop_map(|(a, from, b, to)| Step::Copy(a, from, b, to)),
-        4 => (1..20u64).prop_map(Step::Advance),
-        1 => (1..300usize).prop_map(Step::Sweep),
-        1 => (0..2u8).prop_map(Step::Flush),
-        1 => (0..2u8, 0..30u64).prop_map(|(db, after)| Step::FlushAt(db, after)),
-        1 => Just(Step::Swap),
-        1 => Just(Step::Compare),
+            .prop_map(|(db, path, before, after)| Operation::Extend(db, path, before, after)),
+        1 => (0..2u8, path(), 0..3u32).prop_map(|(db, path, flags)| Operation::SetFlags(db, path, flags)),
+        2 => (0..2u8, path(), lifetime()).prop_map(|(db, path, life)| Operation::SetExpiry(db, path, life)),
+        2 => (0..2u8, path()).prop_map(|(db, path)| Operation::Remove(db, path)),
+        4 => (0..2u8, path()).prop_map(|(db, path)| Operation::Find(db, path)),
+        2 => (0..2u8, path()).prop_map(|(db, path)| Operation::Children(db, path)),
+        1 => (0..2u8, key(), 0..2u8, key()).prop_map(|(a, from, b, to)| Operation::Move(a, from, b, to)),
+        1 => (0..2u8, key(), 0..2u8, key()).prop_map(|(a, from, b, to)| Operation::Copy(a, from, b, to)),
+        4 => (1..20u64).prop_map(Operation::Advance),
+        1 => (1..300usize).prop_map(Operation::Sweep),
+        1 => (0..2u8).prop_map(Operation::Flush),
+        1 => (0..2u8, 0..30u64).prop_map(|(db, after)| Operation::FlushAt(db, after)),
+        1 => Just(Operation::Swap),
+        1 => Just(Operation::Compare),
     ]
 }
 
 /// Store and model side by side. A bounded store may have lost what the model still has, never the
 /// reverse.
-struct Pair {
+struct StoreAndModel {
     store: Store,
     model: Model,
     bounded: bool,
@@ -142,15 +142,15 @@ fn refs(path: &[Key]) -> Vec<&[u8]> {
     path.iter().map(Vec::as_slice).collect()
 }
 
-impl Pair {
-    fn new(memory: u64) -> Pair {
+impl StoreAndModel {
+    fn new(memory: u64) -> StoreAndModel {
         let config = Config {
             memory,
             shards: 2,
             ..Config::default()
         };
         let bounded = memory < 1 << 20;
-        Pair {
+        StoreAndModel {
             store: Store::new(config, Clock::manual(START)),
             model: Model::new(),
             bounded,
@@ -172,7 +172,7 @@ impl Pair {
         db: u8,
         path: &[Key],
         store: impl FnOnce(&mut Tree<'_>, Node),
-        model: impl FnOnce(&mut Naive),
+        model: impl FnOnce(&mut ModelNode),
     ) {
         let mut tree = self.store.lock(&path[0]);
         let node = tree.peek(db, &refs(path));
@@ -186,11 +186,11 @@ impl Pair {
         self.agree(there.0, there.1);
     }
 
-    fn step(&mut self, step: Step) {
+    fn step(&mut self, step: Operation) {
         self.model.purge();
         let now_ms = self.model.now_ms;
         match step {
-            Step::Put(db, path, value, flags, life) => {
+            Operation::Put(db, path, value, flags, life) => {
                 let expires_ms = life.map(|life| now_ms + life);
                 let entry = Entry {
                     value: Some(&[&value]),
@@ -206,17 +206,17 @@ impl Pair {
                 let parent = self.model.children(db, above);
                 let parent_there = parent.is_some();
                 if let (true, Some(parent)) = (put, parent) {
-                    let node = Naive {
+                    let node = ModelNode {
                         value: Some(value.clone()),
                         flags,
                         expires_ms,
-                        ..Naive::default()
+                        ..ModelNode::default()
                     };
                     parent.insert(last.clone(), node);
                 }
                 self.agree(put, parent_there);
             }
-            Step::PutField(db, key, field, value) => {
+            Operation::PutField(db, key, field, value) => {
                 let mut tree = self.store.lock(&key);
                 let node = match tree.peek(db, &[&key]) {
                     Some(node) => node,
@@ -236,19 +236,19 @@ impl Pair {
                     .or_default();
                 parent.children.insert(
                     field,
-                    Naive {
+                    ModelNode {
                         value: Some(value),
-                        ..Naive::default()
+                        ..ModelNode::default()
                     },
                 );
             }
-            Step::SetValue(db, path, value) => self.with_node(
+            Operation::SetValue(db, path, value) => self.with_node(
                 db,
                 &path,
                 |tree, node| tree.set_value(node, &[&value]).expect("it fits"),
                 |naive| naive.value = Some(value.clone()),
             ),
-            Step::Extend(db, path, before, after) => self.with_node(
+            Operation::Extend(db, path, before, after) => self.with_node(
                 db,
                 &path,
                 |tree, node| tree.extend_value(node, &before, &after).expect("it fits"),
@@ -257,13 +257,13 @@ impl Pair {
                     naive.value = Some([&before[..], &value, &after].concat());
                 },
             ),
-            Step::SetFlags(db, path, flags) => self.with_node(
+            Operation::SetFlags(db, path, flags) => self.with_node(
                 db,
                 &path,
                 |tree, node| tree.set_flags(node, flags),
                 |naive| naive.flags = flags,
             ),
-            Step::SetExpiry(db, path, life) => {
+            Operation::SetExpiry(db, path, life) => {
                 let expires_ms = life.map(|life| now_ms + life);
                 self.with_node(
                     db,
@@ -272,7 +272,7 @@ impl Pair {
                     |naive| naive.expires_ms = expires_ms,
                 );
             }
-            Step::Remove(db, path) => {
+            Operation::Remove(db, path) => {
                 let mut tree = self.store.lock(&path[0]);
                 let node = tree.peek(db, &refs(&path));
                 if let Some(node) = node {
@@ -283,10 +283,10 @@ impl Pair {
                 let there = self
                     .model
                     .children(db, above)
-                    .and_then(|kids| kids.remove(last));
+                    .and_then(|children| children.remove(last));
                 self.agree(node.is_some(), there.is_some());
             }
-            Step::Find(db, path) => {
+            Operation::Find(db, path) => {
                 let mut tree = self.store.lock(&path[0]);
                 let node = tree.find(db, &refs(&path));
                 if let (Some(node), Some(naive)) = (node, self.model.node(db, &path)) {
@@ -302,7 +302,7 @@ impl Pair {
                 let model = self.model.node(db, &path).is_some();
                 self.agree(node.is_some(), model);
             }
-            Step::Children(db, path) => {
+            Operation::Children(db, path) => {
                 let mut tree = self.store.lock(&path[0]);
                 let node = tree.peek(db, &refs(&path));
                 if let (Some(node), Some(naive)) = (node, self.model.node(db, &path)) {
@@ -315,7 +315,7 @@ impl Pair {
                     assert!(self.bounded || names.len() == naive.children.len());
                 }
             }
-            Step::Move(a, from, b, to) => {
+            Operation::Move(a, from, b, to) => {
                 let mut tree = self.store.lock(&from);
                 let taken = tree.peek(a, &[&from]).map(|node| tree.take(node));
                 drop(tree);
@@ -326,7 +326,7 @@ impl Pair {
                     self.model.databases[usize::from(b)].insert(to, naive);
                 }
             }
-            Step::Copy(a, from, b, to) => {
+            Operation::Copy(a, from, b, to) => {
                 let mut tree = self.store.lock(&from);
                 let copied = tree.peek(a, &[&from]).map(|node| tree.copy(node));
                 drop(tree);
@@ -339,26 +339,26 @@ impl Pair {
                     self.model.databases[usize::from(b)].insert(to, naive);
                 }
             }
-            Step::Advance(ms) => {
+            Operation::Advance(ms) => {
                 self.store.clock().advance(Duration::from_millis(ms));
                 self.model.now_ms += ms;
             }
-            Step::Sweep(slots) => drop(self.store.sweep(slots)),
-            Step::Flush(db) => {
+            Operation::Sweep(slots) => drop(self.store.sweep(slots)),
+            Operation::Flush(db) => {
                 self.store.flush(db);
                 self.model.databases[usize::from(db)].clear();
                 self.model.flushes[usize::from(db)] = None;
             }
-            Step::FlushAt(db, after) => {
+            Operation::FlushAt(db, after) => {
                 self.store.flush_at(db, now_ms + after);
                 self.model.flushes[usize::from(db)] = Some(now_ms + after);
             }
-            Step::Swap => {
+            Operation::Swap => {
                 self.store.swap(0, 1);
                 self.model.databases.swap(0, 1);
                 self.model.flushes.swap(0, 1);
             }
-            Step::Compare => self.compare(),
+            Operation::Compare => self.compare(),
         }
         assert!(self.store.used() <= self.store.memory());
         self.store
@@ -402,9 +402,9 @@ impl Pair {
 }
 
 /// Reads a node of the store with all below it.
-fn read(tree: &mut Tree<'_>, node: Node) -> Naive {
+fn read(tree: &mut Tree<'_>, node: Node) -> ModelNode {
     let item = tree.item(node);
-    let mut naive = Naive {
+    let mut naive = ModelNode {
         value: item.value().map(<[u8]>::to_vec),
         flags: item.flags(),
         expires_ms: item.expires_ms(),
@@ -418,7 +418,7 @@ fn read(tree: &mut Tree<'_>, node: Node) -> Naive {
 }
 
 /// Asserts that a node is as the model has it, but for children that are gone.
-fn within(node: &Naive, model: &Naive) {
+fn within(node: &ModelNode, model: &ModelNode) {
     assert_eq!(
         (&node.value, node.flags, node.expires_ms),
         (&model.value, model.flags, model.expires_ms)
@@ -433,7 +433,7 @@ proptest! {
 
     #[test]
     fn a_store_that_never_fills_is_the_model(steps in prop::collection::vec(step(40), 1..150)) {
-        let mut pair = Pair::new(64 << 20);
+        let mut pair = StoreAndModel::new(64 << 20);
         for step in steps {
             pair.step(step);
         }
@@ -446,7 +446,7 @@ proptest! {
     fn a_store_that_fills_keeps_to_its_bound_and_to_the_truth(
         steps in prop::collection::vec(step(3000), 1..150),
     ) {
-        let mut pair = Pair::new(24 << 10);
+        let mut pair = StoreAndModel::new(24 << 10);
         for step in steps {
             pair.step(step);
         }

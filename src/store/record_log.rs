@@ -20,7 +20,7 @@
 //!
 //! A large record's segment is mapped memory, not malloc's, for the same reason: what is unmapped is
 //! the system's again at once. Eight threads that churned values of 10 to 300 kB held 176 MiB for a
-//! limit of 64 in malloc's arenas, and hold 68 this way; see [`Buffer`].
+//! limit of 64 in malloc's arenas, and hold 68 this way; see [`SegmentBuffer`].
 //!
 //! Cost: appending copies the record once; freeing is arithmetic; emptying a segment copies at most
 //! 64 KiB and looks at the slots of some hundred records, some tens of microseconds under the
@@ -28,7 +28,7 @@
 
 use std::sync::Arc;
 
-use super::pool::{Buffer, Pool};
+use super::segments::{SegmentBuffer, SegmentPool};
 use super::slot::NONE;
 
 /// Bytes in front of a record: the owner's slot and the record's length.
@@ -36,9 +36,9 @@ const HEADER: usize = 8;
 /// Records begin at multiples of this.
 pub(super) const ALIGN: usize = 8;
 /// Bits of an address that say where in the segment, in units of [`ALIGN`].
-const PLACE_BITS: u32 = 13;
-/// Segments that a heap has at most: their numbers have 19 bits.
-const MOST: usize = 1 << (u32::BITS - PLACE_BITS);
+const OFFSET_BITS: u32 = 13;
+/// Segments that a log has at most: their numbers have 19 bits.
+const MOST: usize = 1 << (u32::BITS - OFFSET_BITS);
 /// Bytes of log that a record takes.
 pub(super) fn room(length: usize) -> usize {
     (HEADER + length).next_multiple_of(ALIGN)
@@ -46,7 +46,7 @@ pub(super) fn room(length: usize) -> usize {
 
 #[derive(Debug)]
 struct Segment {
-    bytes: Buffer,
+    bytes: SegmentBuffer,
     /// Bytes that records were appended to, from the start.
     filled: usize,
     /// Bytes of live records, headers and padding included.
@@ -64,7 +64,7 @@ impl Segment {
 /// The records of one shard, by address. An address says nothing to anyone else and changes when
 /// the record is moved.
 #[derive(Debug)]
-pub(super) struct Heap {
+pub(super) struct RecordLog {
     segments: Vec<Segment>,
     /// Numbers of segments that are given back.
     vacant: Vec<u32>,
@@ -75,12 +75,12 @@ pub(super) struct Heap {
     /// Bytes that the log's segments are filled with, and how many of them are dead.
     filled: usize,
     dead: usize,
-    pool: Arc<Pool>,
+    pool: Arc<SegmentPool>,
 }
 
-impl Heap {
-    pub(super) fn new(pool: Arc<Pool>) -> Heap {
-        Heap {
+impl RecordLog {
+    pub(super) fn new(pool: Arc<SegmentPool>) -> RecordLog {
+        RecordLog {
             segments: Vec::new(),
             vacant: Vec::new(),
             active: NONE,
@@ -91,9 +91,9 @@ impl Heap {
         }
     }
 
-    /// An empty heap on the same pool.
-    pub(super) fn fresh(&self) -> Heap {
-        Heap::new(Arc::clone(&self.pool))
+    /// An empty log on the same pool.
+    pub(super) fn fresh(&self) -> RecordLog {
+        RecordLog::new(Arc::clone(&self.pool))
     }
 
     /// Bytes of memory taken.
@@ -109,7 +109,7 @@ impl Heap {
         self.segments.len() - self.vacant.len() + 2 * more >= MOST
     }
 
-    fn open(&mut self, bytes: Buffer, single: bool) -> u32 {
+    fn open(&mut self, bytes: SegmentBuffer, single: bool) -> u32 {
         self.held += bytes.taken();
         let segment = Segment {
             bytes,
@@ -169,26 +169,26 @@ impl Heap {
         if !single {
             self.filled += room;
         }
-        number << PLACE_BITS | (start / ALIGN) as u32
+        number << OFFSET_BITS | (start / ALIGN) as u32
     }
 
-    fn place(address: u32) -> (u32, usize) {
+    fn locate(address: u32) -> (u32, usize) {
         (
-            address >> PLACE_BITS,
-            (address & ((1 << PLACE_BITS) - 1)) as usize * ALIGN,
+            address >> OFFSET_BITS,
+            (address & ((1 << OFFSET_BITS) - 1)) as usize * ALIGN,
         )
     }
 
     /// The record at an address.
     pub(super) fn record(&self, address: u32) -> &[u8] {
-        let (number, start) = Heap::place(address);
+        let (number, start) = RecordLog::locate(address);
         let bytes = &self.segments[number as usize].bytes[start..];
         &bytes[HEADER..HEADER + number_at(bytes, 4) as usize]
     }
 
     /// The record at an address, to be changed in place.
     pub(super) fn record_mut(&mut self, address: u32) -> &mut [u8] {
-        let (number, start) = Heap::place(address);
+        let (number, start) = RecordLog::locate(address);
         let bytes = &mut self.segments[number as usize].bytes[start..];
         let length = number_at(bytes, 4) as usize;
         &mut bytes[HEADER..HEADER + length]
@@ -197,7 +197,7 @@ impl Heap {
     /// Gives the record at an address another length that takes the same room; says whether it
     /// does.
     pub(super) fn resize(&mut self, address: u32, length: usize) -> bool {
-        let (number, start) = Heap::place(address);
+        let (number, start) = RecordLog::locate(address);
         let bytes = &mut self.segments[number as usize].bytes[start..];
         let fits = room(number_at(bytes, 4) as usize) == room(length);
         if fits {
@@ -209,7 +209,7 @@ impl Heap {
     /// Frees a record.
     pub(super) fn free(&mut self, address: u32) {
         let room = room(self.record(address).len());
-        let number = address >> PLACE_BITS;
+        let number = address >> OFFSET_BITS;
         let segment = &mut self.segments[number as usize];
         segment.live -= room;
         if !segment.single {
@@ -221,8 +221,8 @@ impl Heap {
     }
 
     /// If too much of the log is dead, takes out the segment that has the most dead room, to be
-    /// moved by [`Moving::next`] and then given to [`finish`](Heap::finish).
-    pub(super) fn compact(&mut self) -> Option<Moving> {
+    /// moved by [`Evacuation::next`] and then given to [`finish`](RecordLog::finish).
+    pub(super) fn compact(&mut self) -> Option<Evacuation> {
         if self.dead <= self.filled / 16 + self.pool.segment() {
             return None;
         }
@@ -239,7 +239,7 @@ impl Heap {
         // Its room stays counted until it is finished; what it was filled with is appended again.
         self.filled -= segment.filled;
         self.dead -= segment.dead();
-        Some(Moving {
+        Some(Evacuation {
             number: number as u32,
             bytes,
             filled: segment.filled,
@@ -248,7 +248,7 @@ impl Heap {
     }
 
     /// Gives a segment back when its live records were moved.
-    pub(super) fn finish(&mut self, moved: Moving) {
+    pub(super) fn finish(&mut self, moved: Evacuation) {
         self.held -= moved.bytes.taken();
         let segment = &mut self.segments[moved.number as usize];
         (segment.filled, segment.live) = (0, 0);
@@ -277,21 +277,21 @@ fn number_at(bytes: &[u8], at: usize) -> u32 {
 
 /// A segment whose records are being moved.
 #[derive(Debug)]
-pub(super) struct Moving {
+pub(super) struct Evacuation {
     number: u32,
-    bytes: Buffer,
+    bytes: SegmentBuffer,
     filled: usize,
     at: usize,
 }
 
-impl Moving {
+impl Evacuation {
     /// The next record, live or dead: the slot that owns or owned it, its address, and its bytes.
     pub(super) fn next(&mut self) -> Option<(u32, u32, &[u8])> {
         let bytes = &self.bytes[self.at..self.filled];
         if bytes.is_empty() {
             return None;
         }
-        let address = self.number << PLACE_BITS | (self.at / ALIGN) as u32;
+        let address = self.number << OFFSET_BITS | (self.at / ALIGN) as u32;
         let length = number_at(bytes, 4) as usize;
         self.at += room(length);
         Some((

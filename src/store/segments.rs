@@ -15,8 +15,8 @@ use std::sync::{Mutex, PoisonError};
 
 use memmap2::MmapMut;
 
-use super::heap::ALIGN;
 use super::memory;
+use super::record_log::ALIGN;
 
 /// Bytes of a large store's segments; with malloc's header 64 KiB.
 const LARGEST: usize = (64 << 10) - 16;
@@ -36,7 +36,7 @@ static MAPPED: AtomicUsize = AtomicUsize::new(0);
 
 /// The memory of one segment.
 #[derive(Debug)]
-pub(super) enum Buffer {
+pub(super) enum SegmentBuffer {
     /// From the allocator, which keeps what one thread freed for that thread's next use. All
     /// segments of the log have one length, so what was freed fits again.
     Allocated(Box<[u8]>),
@@ -44,71 +44,71 @@ pub(super) enum Buffer {
     Mapped(MmapMut),
 }
 
-impl Default for Buffer {
+impl Default for SegmentBuffer {
     /// No memory.
-    fn default() -> Buffer {
-        Buffer::Allocated(Box::default())
+    fn default() -> SegmentBuffer {
+        SegmentBuffer::Allocated(Box::default())
     }
 }
 
-impl Deref for Buffer {
+impl Deref for SegmentBuffer {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
         match self {
-            Buffer::Allocated(bytes) => bytes,
-            Buffer::Mapped(bytes) => bytes,
+            SegmentBuffer::Allocated(bytes) => bytes,
+            SegmentBuffer::Mapped(bytes) => bytes,
         }
     }
 }
 
-impl DerefMut for Buffer {
+impl DerefMut for SegmentBuffer {
     fn deref_mut(&mut self) -> &mut [u8] {
         match self {
-            Buffer::Allocated(bytes) => bytes,
-            Buffer::Mapped(bytes) => bytes,
+            SegmentBuffer::Allocated(bytes) => bytes,
+            SegmentBuffer::Mapped(bytes) => bytes,
         }
     }
 }
 
-impl Drop for Buffer {
+impl Drop for SegmentBuffer {
     fn drop(&mut self) {
-        if let Buffer::Mapped(_) = self {
+        if let SegmentBuffer::Mapped(_) = self {
             MAPPED.fetch_sub(1, Ordering::Relaxed);
         }
     }
 }
 
-impl Buffer {
-    fn allocate(length: usize) -> Buffer {
-        Buffer::Allocated(vec![0; length].into_boxed_slice())
+impl SegmentBuffer {
+    fn allocate(length: usize) -> SegmentBuffer {
+        SegmentBuffer::Allocated(vec![0; length].into_boxed_slice())
     }
 
     /// Mapped memory, unless there are too many mappings or the system gives no more.
-    fn map(length: usize) -> Buffer {
+    fn map(length: usize) -> SegmentBuffer {
         let counted = MAPPED.fetch_add(1, Ordering::Relaxed);
         if counted < MOST_MAPPED
             && let Ok(bytes) = MmapMut::map_anon(length)
         {
-            return Buffer::Mapped(bytes);
+            return SegmentBuffer::Mapped(bytes);
         }
         MAPPED.fetch_sub(1, Ordering::Relaxed);
-        Buffer::allocate(length)
+        SegmentBuffer::allocate(length)
     }
 
     /// Bytes of memory that it takes.
     pub(super) fn taken(&self) -> usize {
         match self {
-            Buffer::Allocated(bytes) => memory::chunk(bytes.len()),
-            Buffer::Mapped(bytes) => bytes.len(),
+            SegmentBuffer::Allocated(bytes) => memory::allocated_bytes(bytes.len()),
+            SegmentBuffer::Mapped(bytes) => bytes.len(),
         }
     }
 }
 
 /// Segments that no shard uses now, for any shard to use again.
 #[derive(Debug)]
-pub(super) struct Pool {
-    spare: Mutex<Spare>,
+pub(super) struct SegmentPool {
+    spare: Mutex<FreeSegments>,
     /// Bytes that are kept at most: a sixteenth of the store's memory.
     most: usize,
     /// Bytes that a segment of the log has room for.
@@ -116,19 +116,19 @@ pub(super) struct Pool {
 }
 
 #[derive(Debug, Default)]
-struct Spare {
+struct FreeSegments {
     /// By length.
-    segments: BTreeMap<usize, Vec<Buffer>>,
+    segments: BTreeMap<usize, Vec<SegmentBuffer>>,
     bytes: usize,
 }
 
-impl Pool {
+impl SegmentPool {
     /// A pool of segments that suit a store of this size.
-    pub(super) fn new(memory: u64, shards: usize) -> Pool {
+    pub(super) fn new(memory: u64, shards: usize) -> SegmentPool {
         let memory = usize::try_from(memory).unwrap_or(usize::MAX);
         let share = memory / shards / 16;
         let segment = share.clamp(SMALLEST, LARGEST) / ALIGN * ALIGN;
-        Pool {
+        SegmentPool {
             spare: Mutex::default(),
             most: memory / 16,
             segment,
@@ -141,23 +141,23 @@ impl Pool {
     }
 
     /// A segment of the log.
-    pub(super) fn log(&self) -> Buffer {
+    pub(super) fn log(&self) -> SegmentBuffer {
         self.spare(self.segment, self.segment)
-            .unwrap_or_else(|| Buffer::allocate(self.segment))
+            .unwrap_or_else(|| SegmentBuffer::allocate(self.segment))
     }
 
     /// A segment for one large record of this room.
-    pub(super) fn single(&self, room: usize) -> Buffer {
+    pub(super) fn single(&self, room: usize) -> SegmentBuffer {
         let length = single_length(room);
         self.spare(length, length + length / 4)
             .unwrap_or_else(|| match length {
-                MAPPED_FROM.. => Buffer::map(length),
-                _ => Buffer::allocate(length),
+                MAPPED_FROM.. => SegmentBuffer::map(length),
+                _ => SegmentBuffer::allocate(length),
             })
     }
 
     /// The spare segment that is just long enough.
-    fn spare(&self, shortest: usize, longest: usize) -> Option<Buffer> {
+    fn spare(&self, shortest: usize, longest: usize) -> Option<SegmentBuffer> {
         let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
         let (&length, segments) = spare.segments.range_mut(shortest..=longest).next()?;
         let segment = segments.pop()?;
@@ -169,7 +169,7 @@ impl Pool {
     }
 
     /// Takes a segment back.
-    pub(super) fn give(&self, bytes: Buffer) {
+    pub(super) fn give(&self, bytes: SegmentBuffer) {
         let length = bytes.len();
         let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
         if spare.bytes + length <= self.most {
@@ -202,7 +202,7 @@ mod tests {
 
     #[test]
     fn what_is_given_back_is_used_again_up_to_a_sixteenth_of_the_memory() {
-        let pool = Pool::new(1 << 20, 1);
+        let pool = SegmentPool::new(1 << 20, 1);
         let first = pool.single(60_000);
         let second = pool.single(60_000);
         let (kept, length) = (first.as_ptr(), first.len());
