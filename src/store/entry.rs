@@ -1,6 +1,7 @@
 //! What is stored under a key, and what is read from there.
 
-use super::slot::StoredItem;
+use super::record_log;
+use super::slot::{ItemSlot, StoredItem};
 
 /// What is to be stored.
 #[derive(Debug, Clone, Copy, Default)]
@@ -77,8 +78,15 @@ impl<'a> Item<'a> {
 
     /// Bytes of memory that the item takes by itself, what is below it not counted.
     pub fn size(&self) -> usize {
-        super::item_cost(self.stored.record.len())
+        item_cost(self.stored.record.len())
     }
+}
+
+/// Bytes of memory of an item with a record of this length: the record, its slot and, on average,
+/// its bucket.
+pub(super) fn item_cost(record_length: usize) -> usize {
+    const BUCKET: usize = 8;
+    record_log::room(record_length) + size_of::<ItemSlot>() + BUCKET
 }
 
 /// Why a write was refused. A refused write changes nothing.

@@ -6,36 +6,14 @@
 //! by waits for that. So nothing stored before the time is ever seen after it, and nothing stored
 //! after is lost.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 
+use super::config::DATABASES;
+use super::flush_schedule::NEVER;
 use super::shard::Shard;
+use super::shards::{Store, locked};
 use super::slot::NONE;
-use super::{DATABASES, Store};
-
-const NEVER: u64 = u64::MAX;
-
-/// The flushes that are to come.
-#[derive(Debug)]
-pub(super) struct FlushSchedule {
-    /// The earliest of `due`.
-    next_ms: AtomicU64,
-    /// When each database is to be flushed.
-    due: Mutex<[u64; DATABASES as usize]>,
-}
-
-impl FlushSchedule {
-    pub(super) fn new() -> FlushSchedule {
-        FlushSchedule {
-            next_ms: AtomicU64::new(NEVER),
-            due: Mutex::new([NEVER; DATABASES as usize]),
-        }
-    }
-
-    pub(super) fn is_due(&self, now_ms: u64) -> bool {
-        now_ms >= self.next_ms.load(Ordering::Acquire)
-    }
-}
 
 impl Store {
     /// Removes everything from one database, now. A flush that was set for later is forgotten.
@@ -105,7 +83,7 @@ impl Store {
 
     fn empty(&self, db: u8) {
         for shard in &self.shards {
-            let mut shard = super::locked(shard);
+            let mut shard = locked(shard);
             let gone = shard.take_database(db);
             self.settle(&mut shard);
             drop(shard);

@@ -28,13 +28,11 @@
 
 use std::sync::Arc;
 
-use super::segments::{SegmentBuffer, SegmentPool};
+use super::segments::{ALIGN, SegmentBuffer, SegmentPool};
 use super::slot::NONE;
 
 /// Bytes in front of a record: the owner's slot and the record's length.
 const HEADER: usize = 8;
-/// Records begin at multiples of this.
-pub(super) const ALIGN: usize = 8;
 /// Bits of an address that say where in the segment, in units of [`ALIGN`].
 const OFFSET_BITS: u32 = 13;
 /// Segments that a log has at most: their numbers have 19 bits.

@@ -8,8 +8,8 @@
 use std::sync::atomic::Ordering;
 
 use super::entry::Item;
+use super::shards::{Store, locked};
 use super::slot::{NONE, StoredItem};
-use super::{Store, locked};
 
 /// Slots tried by chance before a shard is walked from one of them to find a random key.
 const GUESSES: u64 = 64;

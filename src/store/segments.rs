@@ -16,8 +16,9 @@ use std::sync::{Mutex, PoisonError};
 use memmap2::MmapMut;
 
 use super::memory;
-use super::record_log::ALIGN;
 
+/// Records begin at multiples of this.
+pub(super) const ALIGN: usize = 8;
 /// Bytes of a large store's segments; with malloc's header 64 KiB.
 const LARGEST: usize = (64 << 10) - 16;
 /// Bytes of a small store's segments; with malloc's header 4 KiB.

@@ -24,8 +24,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use ahash::RandomState;
 use hashbrown::HashTable;
 
-use super::DATABASES;
 use super::child_lists::ChildLists;
+use super::config::DATABASES;
 use super::entry::Entry;
 use super::segments::SegmentPool;
 use super::sieve::Sieve;

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 
-use super::{Store, locked};
+use super::shards::{Store, locked};
 
 /// Slots looked at under one lock: some tens of microseconds.
 const SLICE: usize = 512;

@@ -1,7 +1,9 @@
 //! What a user of the store sees, one behaviour a test.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::shards::locked;
 use super::*;
 
 mod model;

@@ -12,11 +12,12 @@
 
 use std::sync::MutexGuard;
 
-use super::entry::{Entry, Item, Node, Refused};
-use super::shard::Shard;
+use super::entry::{self, Entry, Item, Node, Refused};
+use super::shard::{self, Shard};
+use super::shards::{Store, locked};
 use super::slot::{KEY_LIMIT, NONE};
 use super::subtree::Subtree;
-use super::{Store, memory, slab};
+use super::{memory, slab};
 
 /// The lock on the shard of one top-level key. Hold one at a time, and briefly.
 #[derive(Debug)]
@@ -51,13 +52,21 @@ impl Drop for Tree<'_> {
     }
 }
 
+impl Store {
+    /// Locks the shard of a top-level key.
+    ///
+    /// A thread holds one such lock at a time, or it may wait for itself.
+    pub fn lock(&self, key: &[u8]) -> Tree<'_> {
+        let now_ms = self.now();
+        let hash = shard::hash_top(&self.hasher, key);
+        // The table uses the lowest bits of the hash and the highest seven; the shard, others.
+        let number = (hash >> 40) as usize & (self.shards.len() - 1);
+        Tree::new(self, locked(&self.shards[number]), hash, now_ms)
+    }
+}
+
 impl<'a> Tree<'a> {
-    pub(super) fn new(
-        store: &'a Store,
-        shard: MutexGuard<'a, Shard>,
-        hash: u64,
-        now_ms: u64,
-    ) -> Tree<'a> {
+    fn new(store: &'a Store, shard: MutexGuard<'a, Shard>, hash: u64, now_ms: u64) -> Tree<'a> {
         let access = store.access(now_ms);
         Tree {
             shard,
@@ -312,7 +321,7 @@ impl<'a> Tree<'a> {
         let mut waiting = vec![node.0];
         while let Some(index) = waiting.pop() {
             let children = self.shard.children.of(index);
-            size += super::item_cost(self.shard.slab.item(index).record.len());
+            size += entry::item_cost(self.shard.slab.item(index).record.len());
             size += memory::allocated_bytes(size_of_val(children));
             waiting.extend_from_slice(children);
         }

@@ -1,4 +1,4 @@
-//! The store against a naive model: nested maps in which everything is purged before every step.
+//! The store against a naive model.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,128 +7,13 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod nested_maps;
+mod operations;
+
+use nested_maps::{Model, ModelNode};
+use operations::{Operation, step};
+
 type Key = Vec<u8>;
-
-/// A node of the model.
-#[derive(Debug, Clone, Default, PartialEq)]
-struct ModelNode {
-    value: Option<Vec<u8>>,
-    flags: u32,
-    expires_ms: Option<u64>,
-    children: BTreeMap<Key, ModelNode>,
-}
-
-/// The model: what lies behind each database number.
-#[derive(Debug, Default)]
-struct Model {
-    databases: Vec<BTreeMap<Key, ModelNode>>,
-    flushes: Vec<Option<u64>>,
-    now_ms: u64,
-}
-
-fn purge(children: &mut BTreeMap<Key, ModelNode>, now_ms: u64) {
-    children.retain(|_, node| {
-        purge(&mut node.children, now_ms);
-        let alive = node.expires_ms.is_none_or(|expires_ms| expires_ms > now_ms);
-        alive && (node.value.is_some() || !node.children.is_empty())
-    });
-}
-
-impl Model {
-    fn new() -> Model {
-        Model {
-            databases: vec![BTreeMap::new(); 2],
-            flushes: vec![None; 2],
-            now_ms: START,
-        }
-    }
-
-    fn purge(&mut self) {
-        for (db, flush) in self.flushes.iter_mut().enumerate() {
-            if flush.is_some_and(|when_ms| when_ms <= self.now_ms) {
-                *flush = None;
-                self.databases[db].clear();
-            }
-            purge(&mut self.databases[db], self.now_ms);
-        }
-    }
-
-    fn children(&mut self, db: u8, path: &[Key]) -> Option<&mut BTreeMap<Key, ModelNode>> {
-        path.iter()
-            .try_fold(&mut self.databases[usize::from(db)], |children, key| {
-                children.get_mut(key).map(|node| &mut node.children)
-            })
-    }
-
-    fn node(&mut self, db: u8, path: &[Key]) -> Option<&mut ModelNode> {
-        let (last, above) = path.split_last()?;
-        self.children(db, above)?.get_mut(last)
-    }
-}
-
-/// One step of both.
-#[derive(Debug, Clone)]
-enum Operation {
-    Put(u8, Vec<Key>, Vec<u8>, u32, Option<u64>),
-    PutField(u8, Key, Key, Vec<u8>),
-    SetValue(u8, Vec<Key>, Vec<u8>),
-    Extend(u8, Vec<Key>, Vec<u8>, Vec<u8>),
-    SetFlags(u8, Vec<Key>, u32),
-    SetExpiry(u8, Vec<Key>, Option<u64>),
-    Remove(u8, Vec<Key>),
-    Find(u8, Vec<Key>),
-    Children(u8, Vec<Key>),
-    Move(u8, Key, u8, Key),
-    Copy(u8, Key, u8, Key),
-    Advance(u64),
-    Sweep(usize),
-    Flush(u8),
-    FlushAt(u8, u64),
-    Swap,
-    Compare,
-}
-
-fn key() -> impl Strategy<Value = Key> {
-    prop_oneof![
-        Just(b"a".to_vec()),
-        Just(b"b".to_vec()),
-        Just(b"longer key".to_vec())
-    ]
-}
-
-fn path() -> impl Strategy<Value = Vec<Key>> {
-    prop::collection::vec(key(), 1..4)
-}
-
-fn lifetime() -> impl Strategy<Value = Option<u64>> {
-    prop::option::of(0..40u64)
-}
-
-fn step(longest: usize) -> impl Strategy<Value = Operation> {
-    let bytes = move || prop::collection::vec(any::<u8>(), 0..longest);
-    prop_oneof![
-        8 => (0..2u8, path(), bytes(), 0..2u32, lifetime())
-            .prop_map(|(db, path, value, flags, life)| Operation::Put(db, path, value, flags, life)),
-        4 => (0..2u8, key(), key(), bytes())
-            .prop_map(|(db, key, field, value)| Operation::PutField(db, key, field, value)),
-        2 => (0..2u8, path(), bytes()).prop_map(|(db, path, value)| Operation::SetValue(db, path, value)),
-        2 => (0..2u8, path(), bytes(), bytes())
-            .prop_map(|(db, path, before, after)| Operation::Extend(db, path, before, after)),
-        1 => (0..2u8, path(), 0..3u32).prop_map(|(db, path, flags)| Operation::SetFlags(db, path, flags)),
-        2 => (0..2u8, path(), lifetime()).prop_map(|(db, path, life)| Operation::SetExpiry(db, path, life)),
-        2 => (0..2u8, path()).prop_map(|(db, path)| Operation::Remove(db, path)),
-        4 => (0..2u8, path()).prop_map(|(db, path)| Operation::Find(db, path)),
-        2 => (0..2u8, path()).prop_map(|(db, path)| Operation::Children(db, path)),
-        1 => (0..2u8, key(), 0..2u8, key()).prop_map(|(a, from, b, to)| Operation::Move(a, from, b, to)),
-        1 => (0..2u8, key(), 0..2u8, key()).prop_map(|(a, from, b, to)| Operation::Copy(a, from, b, to)),
-        4 => (1..20u64).prop_map(Operation::Advance),
-        1 => (1..300usize).prop_map(Operation::Sweep),
-        1 => (0..2u8).prop_map(Operation::Flush),
-        1 => (0..2u8, 0..30u64).prop_map(|(db, after)| Operation::FlushAt(db, after)),
-        1 => Just(Operation::Swap),
-        1 => Just(Operation::Compare),
-    ]
-}
 
 /// Store and model side by side. A bounded store may have lost what the model still has, never the
 /// reverse.

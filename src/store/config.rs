@@ -1,0 +1,41 @@
+//! How large a store is, and what in it is fixed.
+
+/// How many databases there are, as in Redis. memcached's is number 0.
+pub const DATABASES: u8 = 16;
+
+/// How large a store is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Config {
+    /// Bytes of memory that items may take, overhead included.
+    pub memory: u64,
+    /// Bytes that key and value of one item may have together.
+    pub max_item_size: usize,
+    /// How many locks the keys are spread over, rounded up to a power of two; 0 to choose by cores
+    /// and memory.
+    pub shards: usize,
+}
+
+impl Default for Config {
+    /// 64 MiB, items up to 1 MiB, as memcached.
+    fn default() -> Config {
+        Config {
+            memory: 64 << 20,
+            max_item_size: 1 << 20,
+            shards: 0,
+        }
+    }
+}
+
+impl Config {
+    /// So many shards that threads seldom meet at one, and that the table of one, which doubles
+    /// under the lock when it is full, stays small.
+    pub(super) fn shard_count(&self) -> usize {
+        const MOST: usize = 1024;
+        if self.shards > 0 {
+            return self.shards.min(MOST).next_power_of_two();
+        }
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let by_memory = usize::try_from(self.memory >> 24).unwrap_or(MOST);
+        by_memory.max(8 * cores).clamp(16, MOST).next_power_of_two()
+    }
+}

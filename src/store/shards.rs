@@ -1,0 +1,271 @@
+//! All shards together: the store.
+//!
+//! A key's shard is chosen by the hash of the top-level key. Each shard says what it takes when it has changed; the sum
+//! is compared with the limit, and what is over it is evicted: by the shard itself, or, where it has nothing left, by all
+//! shards by turns.
+
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use ahash::RandomState;
+
+use super::clock::Clock;
+use super::config::{Config, DATABASES};
+use super::flush_schedule::FlushSchedule;
+use super::segments::SegmentPool;
+use super::shard::Shard;
+use super::slot::NONE;
+use super::stats::{ShardCounters, StoreStats};
+
+/// A cache: items under paths of keys, in sixteen databases, bounded in memory.
+#[derive(Debug)]
+pub struct Store {
+    pub(super) shards: Box<[Mutex<Shard>]>,
+    pub(super) hasher: RandomState,
+    pub(super) clock: Clock,
+    pub(super) started_ms: u64,
+    /// Bytes of memory taken, as far as shards have settled.
+    pub(super) used: AtomicU64,
+    pub(super) memory: AtomicU64,
+    pub(super) max_item_size: AtomicUsize,
+    pub(super) flushes: FlushSchedule,
+    /// Segments for records that no shard uses now.
+    pub(super) pool: Arc<SegmentPool>,
+    /// Which database lies behind which number: SWAPDB exchanges two of them.
+    pub(super) databases: [AtomicU8; DATABASES as usize],
+    pub(super) gate: RwLock<()>,
+    /// Where the sweep goes on: shard << 32 | slot.
+    pub(super) swept: AtomicU64,
+    /// The shard that gives first when another has nothing left to give.
+    pub(super) trimmed: AtomicUsize,
+    /// How many random numbers have been drawn.
+    pub(super) draws: AtomicU64,
+}
+
+/// Held by every turn of a service, so that [`ExclusiveAccess`] can wait for all of them.
+#[derive(Debug)]
+pub struct SharedAccess<'a>(
+    #[allow(dead_code, reason = "held for its drop")] RwLockReadGuard<'a, ()>,
+);
+
+/// Held alone: nothing happens between the commands of its holder.
+#[derive(Debug)]
+pub struct ExclusiveAccess<'a>(
+    #[allow(dead_code, reason = "held for its drop")] RwLockWriteGuard<'a, ()>,
+);
+
+/// Locks a shard. A panic elsewhere while it was locked has left it whole: the store's own methods
+/// don't panic halfway, and a service's panic only comes between them.
+pub(super) fn locked(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Store {
+    /// An empty store.
+    pub fn new(config: Config, clock: Clock) -> Store {
+        let hasher = RandomState::new();
+        let cas = Arc::new(AtomicU64::new(1));
+        let count = config.shard_count();
+        let pool = Arc::new(SegmentPool::new(config.memory, count));
+        let shard = |_| {
+            Mutex::new(Shard::new(
+                hasher.clone(),
+                Arc::clone(&pool),
+                Arc::clone(&cas),
+            ))
+        };
+        Store {
+            shards: (0..count).map(shard).collect(),
+            hasher: hasher.clone(),
+            started_ms: clock.now_ms(),
+            clock,
+            used: AtomicU64::new(0),
+            memory: AtomicU64::new(config.memory),
+            max_item_size: AtomicUsize::new(config.max_item_size),
+            flushes: FlushSchedule::new(),
+            pool,
+            databases: std::array::from_fn(|db| AtomicU8::new(db as u8)),
+            gate: RwLock::new(()),
+            swept: AtomicU64::new(0),
+            trimmed: AtomicUsize::new(0),
+            draws: AtomicU64::new(0),
+        }
+    }
+
+    /// Lets other turns run beside this one, but no [`exclusive`](Store::exclusive) one. Taken once
+    /// per turn: a thread that takes it twice, or both, may wait for itself.
+    pub fn share(&self) -> SharedAccess<'_> {
+        SharedAccess(self.gate.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Waits for all turns to end and lets none begin: for what touches several keys and must look
+    /// like one step.
+    pub fn exclusive(&self) -> ExclusiveAccess<'_> {
+        ExclusiveAccess(self.gate.write().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The store's clock.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Unix time in milliseconds.
+    pub fn now_ms(&self) -> u64 {
+        self.clock.now_ms()
+    }
+
+    /// The time, when all that was to be flushed by now is.
+    pub(super) fn now(&self) -> u64 {
+        let now_ms = self.clock.now_ms();
+        if self.flushes.is_due(now_ms) {
+            self.flush_due(now_ms);
+        }
+        now_ms
+    }
+
+    pub(super) fn started_ms(&self) -> u64 {
+        self.started_ms
+    }
+
+    /// A time as slots keep it: in seconds since the start.
+    pub(super) fn access(&self, now_ms: u64) -> u32 {
+        u32::try_from(now_ms.saturating_sub(self.started_ms) / 1000).unwrap_or(u32::MAX)
+    }
+
+    /// How many top-level keys a database has; expired ones that nobody has noticed are counted, as
+    /// in Redis.
+    pub fn len(&self, db: u8) -> usize {
+        self.now();
+        let db = usize::from(self.inner_db(db));
+        self.shards
+            .iter()
+            .map(|shard| locked(shard).items[db])
+            .sum()
+    }
+
+    /// Whether a database has no top-level keys.
+    pub fn is_empty(&self, db: u8) -> bool {
+        self.len(db) == 0
+    }
+
+    /// How many of a database's top-level keys have an expiry.
+    pub fn expiring(&self, db: u8) -> usize {
+        self.now();
+        let db = usize::from(self.inner_db(db));
+        self.shards
+            .iter()
+            .map(|shard| locked(shard).expiring_items[db])
+            .sum()
+    }
+
+    /// Bytes of memory taken.
+    pub fn used(&self) -> u64 {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of memory that may be taken.
+    pub fn memory(&self) -> u64 {
+        self.memory.load(Ordering::Relaxed)
+    }
+
+    /// Sets how many bytes of memory may be taken, and evicts down to it.
+    pub fn set_memory(&self, bytes: u64) {
+        self.memory.store(bytes, Ordering::Relaxed);
+        self.trim();
+    }
+
+    /// Bytes that key and value of one item may have together.
+    pub fn max_item_size(&self) -> usize {
+        self.max_item_size.load(Ordering::Relaxed)
+    }
+
+    /// Sets how many bytes key and value of one item may have together. What is stored stays.
+    pub fn set_max_item_size(&self, bytes: usize) {
+        self.max_item_size.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Exchanges two databases. The caller holds the store [exclusively](Store::exclusive).
+    pub fn swap(&self, a: u8, b: u8) {
+        let (a, b) = (usize::from(a % DATABASES), usize::from(b % DATABASES));
+        let before = self.databases[a].load(Ordering::Acquire);
+        let other = self.databases[b].swap(before, Ordering::AcqRel);
+        self.databases[a].store(other, Ordering::Release);
+    }
+
+    /// The database that lies behind a number.
+    pub(super) fn inner_db(&self, db: u8) -> u8 {
+        self.databases[usize::from(db % DATABASES)].load(Ordering::Relaxed)
+    }
+
+    /// What has been counted since the start or the last reset.
+    pub fn stats(&self) -> StoreStats {
+        self.now();
+        let mut stats = StoreStats {
+            bytes: self.used(),
+            limit: self.memory(),
+            ..StoreStats::default()
+        };
+        for shard in &self.shards {
+            let shard = locked(shard);
+            stats.hits += shard.counters.hits;
+            stats.misses += shard.counters.misses;
+            stats.evictions += shard.counters.evictions;
+            stats.expired += shard.counters.expired;
+            stats.reclaimed += shard.counters.reclaimed;
+            stats.total_items += shard.counters.total_items;
+            stats.items += shard.slab.items() as u64;
+        }
+        stats
+    }
+
+    /// Begins to count anew.
+    pub fn reset_stats(&self) {
+        for shard in &self.shards {
+            locked(shard).counters = ShardCounters::default();
+        }
+    }
+
+    pub(super) fn slots(&self) -> usize {
+        self.shards
+            .iter()
+            .map(|shard| locked(shard).slab.end())
+            .sum()
+    }
+
+    /// Counts a shard's footprint anew and returns the bytes that the store then takes.
+    pub(super) fn count(&self, before: usize, now: usize) -> u64 {
+        if now >= before {
+            let more = (now - before) as u64;
+            self.used.fetch_add(more, Ordering::Relaxed) + more
+        } else {
+            let less = (before - now) as u64;
+            self.used.fetch_sub(less, Ordering::Relaxed) - less
+        }
+    }
+
+    pub(super) fn settle(&self, shard: &mut Shard) {
+        let footprint = shard.footprint();
+        self.count(shard.settled, footprint);
+        shard.settled = footprint;
+    }
+
+    /// Evicts from all shards by turns, some items at a time, until the limit holds or nothing is
+    /// left.
+    pub(super) fn trim(&self) {
+        const TURN: usize = 16;
+        let now_ms = self.clock.now_ms();
+        let mut idle = 0;
+        while self.used() > self.memory() && idle < self.shards.len() {
+            let number = self.trimmed.fetch_add(1, Ordering::Relaxed) & (self.shards.len() - 1);
+            let mut shard = locked(&self.shards[number]);
+            idle += 1;
+            for _ in 0..TURN {
+                if self.used() <= self.memory() || !shard.evict(now_ms, NONE) {
+                    break;
+                }
+                idle = 0;
+                self.settle(&mut shard);
+            }
+        }
+    }
+}
