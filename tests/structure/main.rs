@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use source::Source;
 
 /// Files that import one another in a cycle, as long as there are some. Only ever smaller.
-const FILES_IN_CYCLES: usize = 42;
+const FILES_IN_CYCLES: usize = 28;
 
 /// Uses of names of one room in another, against the arrows, as long as there are some.
 const AGAINST_ARROWS: usize = 13;
@@ -27,7 +27,7 @@ const AGAINST_ARROWS: usize = 13;
 const LONG_FUNCTIONS: usize = 19;
 
 /// Files of more than [`sizes::FILE`] lines for which no reason is given, as long as there are some.
-const LONG_FILES: usize = 6;
+const LONG_FILES: usize = 4;
 
 /// Which rooms a room may import. `program` is the binary's; it sees the library's public items of any room.
 const ARROWS: [(&str, &[&str]); 11] = [
