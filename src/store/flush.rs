@@ -100,6 +100,7 @@ impl Shard {
         if here == 0 {
             return None;
         }
+        self.note_flush(db);
         if here == self.items.iter().sum::<usize>() {
             return Some(self.take_all());
         }

@@ -46,6 +46,8 @@ mod sweep;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod watch;
+mod watched_keys;
 
 pub use clock::{Clock, ClockStart};
 pub use config::{Config, DATABASES};
@@ -55,3 +57,4 @@ pub use stats::StoreStats;
 pub use subtree::Subtree;
 pub use sweep::Sweeper;
 pub use tree::Tree;
+pub use watch::Watcher;

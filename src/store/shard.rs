@@ -32,6 +32,7 @@ use super::sieve::Sieve;
 use super::slab::ItemSlab;
 use super::slot::{ItemHeader, NONE, StoredItem};
 use super::stats::ShardCounters;
+use super::watched_keys::WatchedKeys;
 
 #[cfg(test)]
 mod check;
@@ -57,6 +58,7 @@ pub(super) struct Shard {
     /// Items of any depth that have an expiry: while there are none, the sweep passes by.
     pub(super) expiring: usize,
     pub(super) counters: ShardCounters,
+    pub(super) watched: WatchedKeys,
     cas: std::ops::Range<u64>,
     cas_source: Arc<AtomicU64>,
 }
@@ -99,6 +101,7 @@ impl Shard {
             expiring_items: [0; DATABASES as usize],
             expiring: 0,
             counters: ShardCounters::default(),
+            watched: WatchedKeys::default(),
             cas: 0..0,
             cas_source,
         }
@@ -210,6 +213,7 @@ impl Shard {
         self.sieve.insert(&mut self.slab, index);
         if parent == NONE {
             self.items[usize::from(db)] += 1;
+            self.note_change(index);
         } else {
             self.children.push(parent, index);
             self.slab.slot_mut(parent).set_has_children(true);
@@ -247,6 +251,7 @@ impl Shard {
         };
         self.slab.rehead(index, &head);
         self.count_expiry(index, 1);
+        self.note_change(index);
     }
 
     /// Counts an item that has an expiry in (1) or out (-1).
@@ -265,8 +270,21 @@ impl Shard {
         }
     }
 
+    /// Sets the flags of the clients that watch an item's top-level key.
+    pub(super) fn note_change(&mut self, index: u32) {
+        if self.watched.is_empty() {
+            return;
+        }
+        let mut top = self.slab.item(index);
+        while top.parent() != NONE {
+            top = self.slab.item(top.parent());
+        }
+        self.watched.note_change(top.db(), top.key());
+    }
+
     /// Gives an item and all its ancestors new CAS numbers.
     pub(super) fn touch(&mut self, index: u32) {
+        self.note_change(index);
         let mut index = index;
         while index != NONE {
             let cas = self.next_cas();
@@ -282,6 +300,9 @@ impl Shard {
         let mut index = index;
         loop {
             let parent = self.slab.item(index).parent();
+            if parent == NONE {
+                self.note_change(index);
+            }
             self.remove_leaf(index);
             removed += 1;
             if parent == NONE {
@@ -346,6 +367,26 @@ impl Shard {
         }
     }
 
+    /// Whether a top-level key is there.
+    fn has_top(&self, db: u8, key: &[u8]) -> bool {
+        let hash = hash_top(&self.hasher, key);
+        self.lookup(NONE, db, key, hash).is_some()
+    }
+
+    /// Sets the flags of the clients that watch keys of a database, which is about to be emptied.
+    pub(super) fn note_flush(&mut self, db: u8) {
+        let mut watched = std::mem::take(&mut self.watched);
+        watched.note_flush(db, |key| self.has_top(db, key));
+        self.watched = watched;
+    }
+
+    /// Sets the flags of the clients that watch keys of two databases, which are exchanged.
+    pub(super) fn note_swap(&mut self, a: u8, b: u8) {
+        let mut watched = std::mem::take(&mut self.watched);
+        watched.note_swap(a, b, |key| self.has_top(a, key) || self.has_top(b, key));
+        self.watched = watched;
+    }
+
     /// Makes room by removing one item: the first leaf under SIEVE's hand that wasn't visited since
     /// the hand last came by, or whose time is over. `keep` is spared, and with it all its
     /// ancestors, which are no leaves. `false` if nothing could be removed.
@@ -386,6 +427,7 @@ impl Shard {
             expiring_items: [0; DATABASES as usize],
             expiring: 0,
             counters: std::mem::take(&mut self.counters),
+            watched: std::mem::take(&mut self.watched),
             cas: std::mem::take(&mut self.cas),
             cas_source: Arc::clone(&self.cas_source),
         };

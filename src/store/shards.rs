@@ -186,6 +186,13 @@ impl Store {
 
     /// Exchanges two databases. The caller holds the store [exclusively](Store::exclusive).
     pub fn swap(&self, a: u8, b: u8) {
+        let (inner_a, inner_b) = (self.inner_db(a), self.inner_db(b));
+        if inner_a == inner_b {
+            return;
+        }
+        for shard in &self.shards {
+            locked(shard).note_swap(inner_a, inner_b);
+        }
         let (a, b) = (usize::from(a % DATABASES), usize::from(b % DATABASES));
         let before = self.databases[a].load(Ordering::Acquire);
         let other = self.databases[b].swap(before, Ordering::AcqRel);

@@ -7,6 +7,7 @@ use super::shards::locked;
 use super::*;
 
 mod model;
+mod watch;
 
 const START: u64 = 1_700_000_000_000;
 

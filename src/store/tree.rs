@@ -10,7 +10,8 @@
 //! its record. No allocation, and the only writes are the mark for eviction and the access time,
 //! where they change. A write over a value of the same length allocates nothing either.
 
-use std::sync::MutexGuard;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, MutexGuard};
 
 use super::entry::{self, Entry, Item, Node, Refused};
 use super::shard::{self, Shard};
@@ -114,6 +115,22 @@ impl<'a> Tree<'a> {
             }
         }
         Some(Node(index))
+    }
+
+    /// Removes a top-level key, or its children, if they have expired.
+    pub(super) fn remove_expired(&mut self, db: u8, key: &[u8]) {
+        if let Some(node) = self.peek(db, &[key]) {
+            self.shard.remove_expired_children(node.0, self.now_ms);
+        }
+    }
+
+    pub(super) fn add_watch(&mut self, db: u8, key: &[u8], changed: &Arc<AtomicBool>) {
+        let db = self.trim.store.inner_db(db);
+        self.shard.watched.add(db, key, changed);
+    }
+
+    pub(super) fn remove_watch(&mut self, key: &[u8], changed: &Arc<AtomicBool>) {
+        self.shard.watched.remove(key, changed);
     }
 
     fn pass(&mut self, index: u32, visit: bool) -> bool {
@@ -243,6 +260,7 @@ impl<'a> Tree<'a> {
         let mut head = self.shard.slab.item(node.0).head();
         head.flags = flags;
         self.shard.slab.rehead(node.0, &head);
+        self.shard.note_change(node.0);
     }
 
     /// Sets a node's expiry, in Unix milliseconds; `None` for never. Its CAS number stays.
