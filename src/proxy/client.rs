@@ -13,14 +13,13 @@
 //! Bytes of a slot that is not the head are in the slot.
 
 use std::collections::VecDeque;
-use std::io::{self, ErrorKind};
 use std::sync::Arc;
 
 use crate::protocol::framing::request::{Remainder, RequestFramer};
+use crate::proxy::forwarder::Pending;
 use crate::proxy::merge::ReplyMerge;
 use crate::proxy::settings::{BACKLOG, PIPELINE};
-use crate::proxy::worker::Pending;
-use crate::server::{Membership, Stream};
+use crate::server::Connection;
 use crate::upstream::ConnectionState;
 
 /// An upstream connection that a client has for itself, and what for.
@@ -61,11 +60,10 @@ pub(super) struct Slot {
     merge: Option<Box<ReplyMerge>>,
 }
 
-/// A client connection as its worker keeps it. The fields are dropped in this order: the socket
-/// closes, the set is left.
+/// A client connection as its forwarder keeps it.
 pub(super) struct Client {
-    pub(super) stream: Arc<Stream>,
-    pub(super) membership: Membership,
+    /// What the server knows of the connection.
+    pub(super) connection: Arc<Connection>,
     pub(super) id: u64,
     pub(super) framer: RequestFramer,
     /// Arrived, not yet consumed.
@@ -92,12 +90,10 @@ pub(super) struct Client {
     pub(super) name: Box<[u8]>,
     /// The client has given the password, or need not.
     pub(super) admitted: bool,
-    /// When the socket last took something, in the worker's milliseconds.
+    /// When the socket last took something, in the forwarder's milliseconds.
     pub(super) since: u64,
+    /// Its socket may have bytes, or the end, to be read.
     pub(super) readable: bool,
-    pub(super) writable: bool,
-    /// The end was announced: only reading finds it.
-    pub(super) fin: bool,
     /// It is in the worker's queue of clients with something to do.
     pub(super) queued: bool,
     /// It is in the worker's list of clients with something to send.
@@ -114,15 +110,13 @@ pub(super) struct Client {
 
 impl Client {
     pub(super) fn new(
-        stream: Arc<Stream>,
-        membership: Membership,
+        id: u64,
+        connection: Arc<Connection>,
         framer: RequestFramer,
         admitted: bool,
     ) -> Client {
-        let id = membership.connection.id();
         Client {
-            stream,
-            membership,
+            connection,
             id,
             framer,
             input: Vec::new(),
@@ -141,8 +135,6 @@ impl Client {
             admitted,
             since: 0,
             readable: true,
-            writable: true,
-            fin: false,
             queued: false,
             dirty: false,
             slow: false,
@@ -334,16 +326,14 @@ impl Client {
         self.output.extend_from_slice(bytes);
     }
 
-    /// Sends what the socket takes. Returns the bytes that it took.
-    pub(super) fn flush(&mut self) -> io::Result<usize> {
-        let before = self.written;
-        while self.writable && self.written < self.output.len() {
-            match self.stream.write(&self.output[self.written..]) {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => self.writable = false,
-                sent => self.written += sent?,
-            }
-        }
-        let sent = self.written - before;
+    /// Bytes to be sent.
+    pub(super) fn output(&self) -> &[u8] {
+        &self.output[self.written..]
+    }
+
+    /// So many bytes of the output have been sent.
+    pub(super) fn sent(&mut self, count: usize) {
+        self.written += count;
         if self.written == self.output.len() {
             self.output.clear();
             self.output.shrink_to(16 * 1024);
@@ -352,6 +342,5 @@ impl Client {
             self.output.drain(..self.written);
             self.written = 0;
         }
-        Ok(sent)
     }
 }

@@ -109,3 +109,32 @@ impl AnswerSender {
         }
     }
 }
+
+/// A worker's interceptor, and what it has for it.
+pub(super) struct Interception {
+    pub(super) interceptor: Box<dyn WorkerInterceptor>,
+    pub(super) answers: Receiver<Vec<LaterAnswer>>,
+    /// Clients whose requests found no room.
+    pub(super) stalled: Vec<usize>,
+}
+
+impl Interception {
+    pub(super) fn new(interceptor: &dyn Interceptor, waker: Arc<Waker>) -> Interception {
+        let (sender, answers) = AnswerSender::new(waker);
+        Interception {
+            interceptor: interceptor.for_worker(sender),
+            answers,
+            stalled: Vec::new(),
+        }
+    }
+
+    /// Whether something waits for the next round.
+    pub(super) fn is_stalled(&self) -> bool {
+        self.interceptor.has_backlog() || !self.stalled.is_empty()
+    }
+
+    /// Hands over what is left, when the worker ends.
+    pub(super) fn finish(mut self) {
+        self.interceptor.finish();
+    }
+}

@@ -224,7 +224,7 @@ fn about_client(
         (b"GETNAME", 2) => reply.bulk(&client.name),
         (b"ID", 2) => reply.integer(client.id as i64),
         (b"INFO" | b"LIST", 2) => {
-            let connection = &client.membership.connection;
+            let connection = &client.connection;
             let text = format!(
                 "id={} addr={} laddr={} name={} age={} idle=0 db={} cmd=client|{} resp={}\n",
                 client.id,

@@ -8,12 +8,13 @@
 //!
 //! [`framing`](crate::protocol::framing) cuts what clients send and what servers answer, [`pool`](crate::pool) says
 //! where each key belongs. `split` divides a request among several servers and [`merge`] makes one reply of theirs.
-//! `worker` is the thread that does all this, `client` what it keeps of each client, `cluster` learns the slots of a
-//! Redis Cluster, `intercept` is the seam for what answers requests in place of an upstream.
+//! `forwarder` is all of it between the sockets, as a value, and `client` what it keeps of each client; `worker` is the
+//! thread with the sockets. `cluster` learns the slots of a Redis Cluster, `intercept` is the seam for what answers requests in place of an upstream.
 
 mod client;
 mod cluster;
 mod errors;
+mod forwarder;
 mod intercept;
 mod local;
 pub mod merge;

@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crossbeam_channel::Sender;
 
 use crate::pool::Pool;
-use crate::pool::Resolver;
 use crate::proxy::intercept::Interceptor;
 use crate::proxy::settings::Settings;
 use crate::server::Connections;
@@ -24,7 +23,6 @@ pub(super) struct Shared {
     pool: Mutex<(usize, Arc<Pool>)>,
     /// The same count, to be looked at without the lock.
     generation: AtomicUsize,
-    pub(super) resolver: Resolver,
     /// Wakes the thread that asks a cluster for its slots.
     bell: Option<Sender<()>>,
     /// Links that clients have for themselves.
@@ -47,7 +45,6 @@ impl Shared {
             interceptor,
             pool: Mutex::new((0, Arc::new(pool))),
             generation: AtomicUsize::new(0),
-            resolver: Resolver::new(),
             bell,
             detached: AtomicUsize::new(0),
         }

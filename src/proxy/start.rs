@@ -7,9 +7,9 @@ use std::thread;
 use mio::Waker;
 
 use crate::pool::Placement;
-use crate::pool::Pool;
 use crate::pool::ServerList;
 use crate::pool::slots::SlotMap;
+use crate::pool::{Pool, Resolver};
 use crate::proxy::cluster::Watch;
 use crate::proxy::intercept::Interceptor;
 use crate::proxy::settings::{Protocol, Settings};
@@ -118,6 +118,7 @@ impl Proxy {
             ring,
         );
         let shared = Arc::new(shared);
+        let resolver = Resolver::new();
         let mut wakers = Vec::new();
         let running = server::Server::new(Arc::clone(&connections))
             .settings(server::Settings {
@@ -131,7 +132,7 @@ impl Proxy {
                     // All workers' links together are as many as were asked for.
                     let width = links / workers + usize::from(index < links % workers);
                     let (worker, handle) =
-                        Worker::new(index, width, Arc::clone(&shared), Arc::clone(&connections))?;
+                        Worker::new(index, width, Arc::clone(&shared), resolver.clone())?;
                     wakers.push(handle.waker());
                     handles.push(handle);
                     threads.execute(move || worker.run());

@@ -12,17 +12,13 @@
 //! Where requests are kept, `out` has from `answered` on those of the queue, in its order.
 
 use std::collections::VecDeque;
-use std::io::{self, ErrorKind};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use socket2::{Domain, Protocol, Socket, Type};
-
+use crate::pool::Upstream;
 use crate::pool::slots::Redirect;
-use crate::pool::{Upstream, UpstreamFailure};
 use crate::protocol::framing::reply::{ReplyFramer, ReplyShape};
-use crate::server::Stream;
 use crate::upstream::ConnectionState;
 use crate::upstream::Kept;
 
@@ -130,7 +126,6 @@ pub(crate) struct Link {
     pub(crate) purpose: Purpose,
     pub(crate) serial: u64,
     pub(crate) stage: Stage,
-    pub(crate) stream: Option<Stream>,
     /// What is to be sent, from `written` on; before that, requests that are kept.
     pub(crate) out: Vec<u8>,
     written: usize,
@@ -153,9 +148,8 @@ pub(crate) struct Link {
     pub(crate) since: u64,
     /// The socket may have bytes, or an end, to be read.
     pub(crate) readable: bool,
-    pub(crate) writable: bool,
     /// The end was announced: only reading finds it.
-    pub(crate) fin: bool,
+    pub(crate) ends: bool,
     /// Read, but not delivered, because the client whose turn it is can't take it yet.
     pub(crate) held: Vec<u8>,
     /// Of `held`, how many bytes the framer has seen already, and whether they complete the answer.
@@ -187,7 +181,6 @@ impl Link {
             purpose,
             serial,
             stage: Stage::Resolving,
-            stream: None,
             out: Vec::new(),
             written: 0,
             clustered,
@@ -200,8 +193,7 @@ impl Link {
             raw: false,
             since: now,
             readable: false,
-            writable: false,
-            fin: false,
+            ends: false,
             held: Vec::new(),
             framed: None,
             patient: false,
@@ -300,46 +292,15 @@ impl Link {
         }
     }
 
-    /// Begins to connect to the first address that lets us, without waiting for it.
-    pub(crate) fn connect(
-        &mut self,
-        mut addresses: VecDeque<SocketAddr>,
-    ) -> Result<(), UpstreamFailure> {
-        let mut refused = None;
-        while let Some(address) = addresses.pop_front() {
-            match begin(address) {
-                Ok(stream) => {
-                    self.stream = Some(stream);
-                    self.stage = Stage::Connecting(addresses);
-                    return Ok(());
-                }
-                Err(error) => refused = Some(error),
-            }
-        }
-        Err(refused.map_or_else(
-            || UpstreamFailure::Unknown("the name leads nowhere".to_owned()),
-            UpstreamFailure::Refused,
-        ))
+    /// Bytes to be sent.
+    pub(crate) fn output(&self) -> &[u8] {
+        &self.out[self.written..]
     }
 
-    /// Sends what the socket takes; true when it took something.
-    pub(crate) fn flush(&mut self) -> io::Result<bool> {
-        let Some(stream) = self.stream.as_ref().filter(|_| self.writable) else {
-            return Ok(false);
-        };
-        let before = self.written;
-        while self.written < self.out.len() {
-            match stream.write(&self.out[self.written..]) {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    self.writable = false;
-                    break;
-                }
-                sent => self.written += sent?,
-            }
-        }
-        let sent = self.written - before;
+    /// So many bytes of the output have been sent.
+    pub(crate) fn sent(&mut self, count: usize) {
+        self.written += count;
         self.trim();
-        Ok(sent > 0)
     }
 
     /// Forgets what has been sent and, if it is kept, answered.
@@ -367,32 +328,3 @@ impl Drop for Link {
         counters.in_flight.fetch_sub(self.queue.len(), Relaxed);
     }
 }
-
-/// A socket that has begun to connect.
-fn begin(address: SocketAddr) -> io::Result<Stream> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM,
-        Some(Protocol::TCP),
-    )?;
-    socket.set_nonblocking(true)?;
-    match socket.connect(&address.into()) {
-        Ok(()) => {}
-        // The system goes on with it; the poller tells the outcome.
-        Err(error) if would_go_on(&error) => {}
-        Err(error) => return Err(error),
-    }
-    let stream = Stream::Tcp(TcpStream::from(socket));
-    stream.tune()?;
-    Ok(stream)
-}
-
-fn would_go_on(error: &io::Error) -> bool {
-    error.kind() == ErrorKind::WouldBlock || error.raw_os_error() == Some(EINPROGRESS)
-}
-
-/// What a connect that doesn't wait answers. Its number is that of the system.
-#[cfg(any(target_os = "linux", target_os = "android"))]
-const EINPROGRESS: i32 = 115;
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-const EINPROGRESS: i32 = 36;

@@ -16,10 +16,12 @@ mod greeting;
 mod kept;
 mod link;
 mod queue;
+mod socket;
 mod state;
 
 pub(crate) use blocking::{Answer, BlockingConnection, Deadlines};
 pub(crate) use greeting::{Greeting, MEMCACHED_PROBE, RESP_PROBE};
 pub(crate) use kept::Kept;
 pub(crate) use link::{DETOUR, Knows, Link, Look, Owner, Purpose, Stage, Waiting};
+pub(crate) use socket::{UpstreamSocket, send};
 pub(crate) use state::{ConnectionState, DATABASES};

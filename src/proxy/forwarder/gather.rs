@@ -3,10 +3,10 @@
 //! What stops a client for want of room, at its own end or at a link, leaves its input as it is and
 //! comes again when there is room.
 
-use std::io::ErrorKind;
+use std::io;
 
 use crate::protocol::framing::request::{RequestBuffers, RequestFrame};
-use crate::proxy::worker::{Worker, mark, queue};
+use crate::proxy::forwarder::{Forwarder, mark, queue};
 
 /// What became of a request.
 pub(super) enum Fate {
@@ -16,54 +16,92 @@ pub(super) enum Fate {
     Stalled,
 }
 
-impl Worker {
-    /// A client's turn: what it has left over, then one read, then what has arrived with that.
-    pub(super) fn gather(&mut self, key: usize) {
-        let Some(client) = self.clients.get_mut(key) else {
-            return;
-        };
+impl Forwarder {
+    /// A client's socket has bytes, or the end, to be read.
+    pub(crate) fn client_readable(&mut self, key: usize) {
+        if let Some(client) = self.clients.get_mut(key) {
+            client.readable = true;
+            queue(&mut self.ready, key, client);
+        }
+    }
+
+    /// A client's socket has nothing more to be read.
+    pub(crate) fn client_drained(&mut self, key: usize) {
+        if let Some(client) = self.clients.get_mut(key) {
+            client.readable = false;
+        }
+        self.settle(key);
+    }
+
+    /// How many clients are to get a turn.
+    pub(crate) fn ready_clients(&self) -> usize {
+        self.ready.len()
+    }
+
+    /// Gives the next client its turn: the requests that it has left over are taken. `Some` if its socket is to be
+    /// read once then, which ends in [`client_received`](Forwarder::client_received),
+    /// [`client_drained`](Forwarder::client_drained), [`client_ended`](Forwarder::client_ended) or
+    /// [`client_lost`](Forwarder::client_lost).
+    pub(crate) fn next_client(&mut self) -> Option<usize> {
+        let key = self.ready.pop_front()?;
+        let client = self.clients.get_mut(key)?;
         client.queued = false;
         if client.closing {
-            return mark(&mut self.dirty_clients, key, &mut client.dirty);
+            mark(&mut self.dirty_clients, key, &mut client.dirty);
+            return None;
         }
         if client.again {
             let input = std::mem::take(&mut client.input);
             let used = self.take_requests(key, &input);
             self.keep(key, input, used);
         }
+        let client = self.clients.get_mut(key)?;
+        if !client.again && !client.closing && client.readable && client.has_room() {
+            return Some(key);
+        }
+        if !client.again {
+            self.end_turn(key);
+        }
+        self.settle(key);
+        None
+    }
+
+    /// Takes bytes that were read from a client. `more` says that the socket may have more of them.
+    pub(crate) fn client_received(&mut self, key: usize, bytes: &[u8], more: bool) {
         let Some(client) = self.clients.get_mut(key) else {
             return;
         };
-        if client.again || client.closing {
-            return self.settle(key);
-        }
-        if client.readable && client.has_room() {
-            match client.stream.read(&mut self.buffer) {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    (client.readable, client.fin) = (false, false);
-                }
-                Err(error) => return self.end(key, Some(&error)),
-                Ok(0) => client.closing = true,
-                Ok(n) => {
-                    client.readable = n == self.buffer.len() || client.fin;
-                    client.membership.connection.touch(self.now);
-                    self.connections.traffic(self.index).read(n);
-                    let buffer = std::mem::take(&mut self.buffer);
-                    if client.input.is_empty() {
-                        let used = self.take_requests(key, &buffer[..n]);
-                        if used < n {
-                            self.keep(key, buffer[used..n].to_vec(), 0);
-                        }
-                    } else {
-                        let mut input = std::mem::take(&mut client.input);
-                        input.extend_from_slice(&buffer[..n]);
-                        let used = self.take_requests(key, &input);
-                        self.keep(key, input, used);
-                    }
-                    self.buffer = buffer;
-                }
+        client.readable = more;
+        if client.input.is_empty() {
+            let used = self.take_requests(key, bytes);
+            if used < bytes.len() {
+                self.keep(key, bytes[used..].to_vec(), 0);
             }
+        } else {
+            let mut input = std::mem::take(&mut client.input);
+            input.extend_from_slice(bytes);
+            let used = self.take_requests(key, &input);
+            self.keep(key, input, used);
         }
+        self.end_turn(key);
+        self.settle(key);
+    }
+
+    /// A client sends nothing more. It gets the answers that are due.
+    pub(crate) fn client_ended(&mut self, key: usize) {
+        if let Some(client) = self.clients.get_mut(key) {
+            client.closing = true;
+        }
+        self.settle(key);
+    }
+
+    /// A client's connection has failed.
+    pub(crate) fn client_lost(&mut self, key: usize, error: &io::Error) {
+        self.end(key, Some(error));
+    }
+
+    /// Queues a client again that can go on, and ends one that need not.
+    fn end_turn(&mut self, key: usize) {
         let Some(client) = self.clients.get_mut(key) else {
             return;
         };
@@ -73,14 +111,13 @@ impl Worker {
         if client.readable && !client.again && !client.closing && client.has_room() {
             queue(&mut self.ready, key, client);
         }
-        self.settle(key);
     }
 
     /// Has a client's output sent, or its connection ended, if that is possible now. One that waits
     /// for something else is left alone until that comes.
     fn settle(&mut self, key: usize) {
         if let Some(client) = self.clients.get_mut(key)
-            && (client.closing || client.unsent() > 0 && client.writable)
+            && (client.closing || client.unsent() > 0)
         {
             mark(&mut self.dirty_clients, key, &mut client.dirty);
         }
@@ -101,7 +138,7 @@ impl Worker {
     /// Takes the complete requests at the start of `input`, as far as there is room. Returns the
     /// bytes that are done with, and leaves in `Client::again` whether it stopped for want of room.
     fn take_requests(&mut self, key: usize, input: &[u8]) -> usize {
-        let mut scratch = std::mem::take(&mut self.scratch);
+        let mut buffers = std::mem::take(&mut self.buffers);
         let mut at = 0;
         while at < input.len() {
             let Some(client) = self.clients.get_mut(key) else {
@@ -133,7 +170,7 @@ impl Worker {
                 }
                 continue;
             }
-            match self.take_request(key, &input[at..], &mut scratch) {
+            match self.take_request(key, &input[at..], &mut buffers) {
                 (_, Fate::Stalled) => {
                     if let Some(client) = self.clients.get_mut(key) {
                         client.again = true;
@@ -144,7 +181,7 @@ impl Worker {
                 (Some(used), Fate::Taken) => at += used,
             }
         }
-        self.scratch = scratch;
+        self.buffers = buffers;
         at
     }
 
@@ -153,10 +190,10 @@ impl Worker {
         &mut self,
         key: usize,
         input: &[u8],
-        scratch: &mut RequestBuffers,
+        buffers: &mut RequestBuffers,
     ) -> (Option<usize>, Fate) {
         let client = &mut self.clients[key];
-        match client.framer.frame(input, scratch) {
+        match client.framer.frame(input, buffers) {
             RequestFrame::Incomplete => (None, Fate::Taken),
             RequestFrame::Nothing(used) => (Some(used), Fate::Taken),
             RequestFrame::Bad {

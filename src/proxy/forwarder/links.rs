@@ -2,25 +2,22 @@
 //! ended by a failure or when nobody needs them any more.
 
 use std::collections::VecDeque;
+use std::io;
 use std::net::SocketAddr;
-use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-
-use mio::unix::SourceFd;
 
 use crate::pool::{HealthChange, ResolvedName, Upstream, UpstreamFailure};
 use crate::protocol::framing::reply::ReplyShape;
 use crate::proxy::errors;
+use crate::proxy::forwarder::{Command, Forwarder, mark, queue};
 use crate::proxy::settings::Protocol;
-use crate::proxy::worker::{Worker, link_token, mark, queue, register};
-use crate::server::Stream;
 use crate::upstream::ConnectionState;
 use crate::upstream::{
     Greeting, Link, MEMCACHED_PROBE, Owner, Purpose, RESP_PROBE, Stage, Waiting,
 };
 
-impl Worker {
+impl Forwarder {
     /// A new link to an upstream, on its way to being connected. It may have failed already; then
     /// its number is nobody's.
     pub(super) fn open_link(
@@ -36,92 +33,78 @@ impl Worker {
         let key = self.links.insert(link);
         self.greet(key, face);
         match name.parse() {
-            Ok(address) => {
-                let addresses = VecDeque::from([address]);
-                self.connect(key, addresses);
-            }
-            Err(_) => self.shared.resolver.look_up(
+            Ok(address) => self.connect(key, VecDeque::from([address])),
+            Err(_) => self.commands.push_back(Command::Resolve {
+                key,
+                serial: self.serial,
                 name,
-                (key, self.serial),
-                self.answers.0.clone(),
-                Arc::clone(self.inbox.waker()),
-            ),
+            }),
         }
         key
     }
 
-    pub(super) fn resolved(&mut self, lookup: ResolvedName) {
-        let waits = self.links.get(lookup.link).is_some_and(|link| {
+    /// The addresses of a link's name have been found, or could not be.
+    pub(crate) fn resolved(&mut self, lookup: ResolvedName) {
+        let key = lookup.link;
+        let waits = self.links.get(key).is_some_and(|link| {
             link.serial == lookup.serial && matches!(link.stage, Stage::Resolving)
         });
         if !waits {
             return;
         }
         match lookup.found {
-            Ok(addresses) => self.connect(lookup.link, addresses.into()),
-            Err(error) => self.fail_link(lookup.link, UpstreamFailure::Unknown(error.to_string())),
-        }
-    }
-
-    pub(super) fn connect(&mut self, key: usize, addresses: VecDeque<SocketAddr>) {
-        let link = &mut self.links[key];
-        let begun = link.connect(addresses).and_then(|()| match &link.stream {
-            Some(stream) => {
-                register(&self.poll, stream, link_token(key)).map_err(UpstreamFailure::Refused)
+            Ok(addresses) if addresses.is_empty() => {
+                let failure = UpstreamFailure::Unknown("the name leads nowhere".to_owned());
+                self.link_failed(key, failure);
             }
-            None => Ok(()),
-        });
-        if let Err(failure) = begun {
-            self.refused.push((key, failure));
+            Ok(addresses) => self.connect(key, addresses.into()),
+            Err(error) => self.link_failed(key, UpstreamFailure::Unknown(error.to_string())),
         }
     }
 
-    /// The poller says that connecting has come to something.
-    pub(super) fn connected(&mut self, key: usize) {
-        let link = &mut self.links[key];
-        let Some(Stream::Tcp(stream)) = &link.stream else {
+    /// Has the first of the addresses connected to.
+    fn connect(&mut self, key: usize, mut addresses: VecDeque<SocketAddr>) {
+        if let Some(address) = addresses.pop_front() {
+            self.links[key].stage = Stage::Connecting(addresses);
+            self.commands.push_back(Command::Connect { key, address });
+        }
+    }
+
+    /// The address could not be connected to; the next one may be.
+    pub(crate) fn connect_failed(&mut self, key: usize, error: io::Error) {
+        let Some(link) = self.links.get_mut(key) else {
             return;
         };
-        let outcome = stream.take_error().unwrap_or_else(Some);
-        if outcome.is_none() && stream.peer_addr().is_err() {
-            // Not yet.
-            return;
-        }
-        if let Some(error) = outcome {
-            let Stage::Connecting(rest) = std::mem::replace(&mut link.stage, Stage::Resolving)
-            else {
-                return;
-            };
-            // The socket closes, which takes it from the poller.
-            link.stream = None;
-            (link.writable, link.fin) = (false, false);
-            if rest.is_empty() {
-                self.fail_link(key, UpstreamFailure::Refused(error));
-            } else {
+        match &mut link.stage {
+            Stage::Connecting(rest) if !rest.is_empty() => {
+                let rest = std::mem::take(rest);
                 self.connect(key, rest);
             }
-            return;
+            _ => self.link_failed(key, UpstreamFailure::Refused(error)),
         }
+    }
+
+    /// A link is connected.
+    pub(crate) fn connected(&mut self, key: usize) {
+        let Some(link) = self.links.get_mut(key) else {
+            return;
+        };
         link.stage = Stage::Up;
         link.since = self.now;
         log::debug!("upstream {}: connected", link.upstream.address);
         mark(&mut self.dirty_links, key, &mut link.dirty);
-        if link.fin && !link.readable {
-            link.readable = true;
-            self.readable.push_back(key);
-        }
     }
 
     /// The end of a link on which something went wrong: everyone who waits for an answer gets an
     /// error, but for requests that may be sent again.
-    pub(super) fn fail_link(&mut self, key: usize, failure: UpstreamFailure) {
+    pub(crate) fn link_failed(&mut self, key: usize, failure: UpstreamFailure) {
         let Some(mut link) = self.links.try_remove(key) else {
             return;
         };
         debug_assert!(!failure.leaves_connection_usable());
         self.forget(key, &link);
         let upstream = Arc::clone(&link.upstream);
-        let mut kept = Worker::repeatable(&mut link, &failure);
+        let mut kept = Forwarder::repeatable(&mut link, &failure);
         let waiting: Vec<Waiting> = link.queue.iter().copied().collect();
         let waiters = std::mem::take(&mut link.waiters);
         let idle = !link.is_waiting();
@@ -200,10 +183,7 @@ impl Worker {
     }
 
     pub(super) fn forget(&mut self, key: usize, link: &Link) {
-        if let Some(stream) = &link.stream {
-            let fd = stream.as_raw_fd();
-            let _ = self.poll.registry().deregister(&mut SourceFd(&fd));
-        }
+        self.commands.push_back(Command::CloseUpstream(key));
         match link.purpose {
             Purpose::Shared(face, number) => {
                 let lane = (link.upstream.id, face, number);
@@ -275,7 +255,7 @@ impl Worker {
         if let Some(&link) = self.lanes.get(&lane) {
             let at = &self.links[link];
             // What an upstream that has closed the connection is sent would be lost.
-            if !at.fin || at.is_waiting() {
+            if !at.ends || at.is_waiting() {
                 return link;
             }
             self.drop_link(link);

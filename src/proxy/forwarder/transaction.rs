@@ -22,8 +22,8 @@ use crate::protocol::framing::reply::ReplyShape;
 use crate::protocol::framing::request::{DedicatedReason, Request, Route};
 use crate::protocol::resp;
 use crate::proxy::errors;
-use crate::proxy::worker::Worker;
-use crate::proxy::worker::gather::Fate;
+use crate::proxy::forwarder::Forwarder;
+use crate::proxy::forwarder::gather::Fate;
 use crate::upstream::ConnectionState;
 use crate::upstream::{Owner, Waiting};
 
@@ -61,7 +61,7 @@ enum Seat {
     Nowhere(Vec<u8>),
 }
 
-impl Worker {
+impl Forwarder {
     /// `MULTI` outside of a transaction.
     pub(super) fn multi(&mut self, key: usize) -> Fate {
         let client = &mut self.clients[key];
@@ -192,7 +192,7 @@ impl Worker {
         }
         let home = self.links.get(own.link)?.upstream.id;
         let multi = own.multi;
-        let is_home = |worker: &Worker, number: usize| worker.pool.upstreams[number].id == home;
+        let is_home = |worker: &Forwarder, number: usize| worker.pool.upstreams[number].id == home;
         let refusal = match self.seat(request) {
             Seat::Anywhere => return None,
             Seat::At(number) if is_home(self, number) => return None,

@@ -1,6 +1,5 @@
 //! From upstreams to clients: reading links, framing their answers, giving each to its client.
 
-use std::io::ErrorKind;
 use std::sync::atomic::Ordering::Relaxed;
 
 use slab::Slab;
@@ -8,8 +7,8 @@ use slab::Slab;
 use crate::pool::{HealthChange, UpstreamFailure};
 use crate::protocol::framing::reply::{FrameState, ReplyFramer};
 use crate::proxy::client::Client;
+use crate::proxy::forwarder::{Forwarder, mark};
 use crate::proxy::settings::BACKLOG;
-use crate::proxy::worker::{Worker, mark};
 use crate::upstream::{Link, Look, Owner, Purpose};
 
 /// Whether bytes for the front of a link's queue have somewhere to go.
@@ -32,42 +31,59 @@ pub(super) fn takes(clients: &Slab<Client>, link: &Link, front: Option<Owner>) -
     }
 }
 
-impl Worker {
-    /// Delivers what a link holds, or else reads it once and delivers that.
-    pub(super) fn scatter(&mut self, key: usize) {
+impl Forwarder {
+    /// A link's socket has bytes, or the end, to be read. `ends` says that the end was announced, which may be behind
+    /// bytes.
+    pub(crate) fn link_readable(&mut self, key: usize, ends: bool) {
         let Some(link) = self.links.get_mut(key) else {
             return;
         };
+        link.ends |= ends;
+        if !std::mem::replace(&mut link.readable, true) {
+            self.readable.push_back(key);
+        }
+    }
+
+    /// A link's socket has nothing more to be read.
+    pub(crate) fn link_drained(&mut self, key: usize) {
+        if let Some(link) = self.links.get_mut(key) {
+            (link.readable, link.ends) = (false, false);
+        }
+    }
+
+    /// How many links are to get a turn.
+    pub(crate) fn readable_links(&self) -> usize {
+        self.readable.len()
+    }
+
+    /// Gives the next link its turn: what it holds back is delivered. `Some` if its socket is to be read once then,
+    /// which ends in [`link_received`](Forwarder::link_received), [`link_drained`](Forwarder::link_drained) or
+    /// [`link_failed`](Forwarder::link_failed).
+    pub(crate) fn next_link(&mut self) -> Option<usize> {
+        let key = self.readable.pop_front()?;
+        let link = self.links.get_mut(key)?;
         if !link.held.is_empty() {
             let held = std::mem::take(&mut link.held);
             match self.deliver(key, &held) {
                 Ok(used) if used == held.len() => self.retire(key),
-                Ok(used) => return self.hold(key, &held[used..]),
-                Err(failure) => return self.fail_link(key, failure),
+                Ok(used) => self.hold(key, &held[used..]),
+                Err(failure) => self.link_failed(key, failure),
             }
         }
+        let link = self.links.get(key)?;
+        (link.held.is_empty() && link.readable).then_some(key)
+    }
+
+    /// Takes bytes that were read from an upstream. `more` says that the socket may have more of them.
+    pub(crate) fn link_received(&mut self, key: usize, bytes: &[u8], more: bool) {
         let Some(link) = self.links.get_mut(key) else {
             return;
         };
-        let Some(stream) = link.stream.as_ref().filter(|_| link.readable) else {
-            return;
-        };
-        let n = match stream.read(&mut self.buffer) {
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                (link.readable, link.fin) = (false, false);
-                return;
-            }
-            Err(error) => return self.fail_link(key, UpstreamFailure::lost(error)),
-            Ok(0) => return self.fail_link(key, UpstreamFailure::Closed),
-            Ok(n) => n,
-        };
-        link.readable = n == self.buffer.len() || link.fin;
+        link.readable = more || link.ends;
         link.since = self.now;
-        let buffer = std::mem::take(&mut self.buffer);
-        let delivered = self.deliver(key, &buffer[..n]);
-        match delivered {
-            Err(failure) => self.fail_link(key, failure),
-            Ok(used) if used < n => self.hold(key, &buffer[used..n]),
+        match self.deliver(key, bytes) {
+            Err(failure) => self.link_failed(key, failure),
+            Ok(used) if used < bytes.len() => self.hold(key, &bytes[used..]),
             Ok(_) => {
                 if self.links.get(key).is_some_and(|link| link.readable) {
                     self.readable.push_back(key);
@@ -75,7 +91,6 @@ impl Worker {
                 self.retire(key);
             }
         }
-        self.buffer = buffer;
     }
 
     /// Keeps what can't be delivered yet. Nothing more is read meanwhile.

@@ -18,11 +18,11 @@ use std::sync::atomic::Ordering::Relaxed;
 use crate::pool::{Upstream, UpstreamFailure};
 use crate::protocol::framing::reply::ReplyShape;
 use crate::protocol::framing::request::{RequestBuffers, RequestFrame, RequestFramer, Route};
+use crate::proxy::forwarder::{Forwarder, mark};
 use crate::proxy::settings::{OnFailure, Protocol};
-use crate::proxy::worker::{Worker, mark};
 use crate::upstream::{Kept, Link, Owner, Purpose, Waiting};
 
-impl Worker {
+impl Forwarder {
     /// The requests of a link that may be sent again; of the others the entries are empty.
     pub(super) fn repeatable(link: &mut Link, failure: &UpstreamFailure) -> Kept {
         let broken =

@@ -8,14 +8,14 @@ use crate::pool::{Upstream, UpstreamFailure};
 use crate::protocol::framing::reply::ReplyShape;
 use crate::protocol::framing::request::{MergeRule, MetaForm, Request, RequestKeys};
 use crate::proxy::errors;
+use crate::proxy::forwarder::gather::Fate;
+use crate::proxy::forwarder::{Forwarder, mark};
 use crate::proxy::merge::ReplyMerge;
 use crate::proxy::settings::OnFailure;
 use crate::proxy::split::{Division, divide, divide_by_slot};
-use crate::proxy::worker::gather::Fate;
-use crate::proxy::worker::{Worker, mark};
 use crate::upstream::{Owner, Waiting};
 
-impl Worker {
+impl Forwarder {
     /// Sends a whole request to an upstream.
     pub(super) fn to(&mut self, key: usize, number: usize, request: &Request<'_>) -> Fate {
         if request.meta != MetaForm::No {

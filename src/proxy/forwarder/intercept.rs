@@ -1,44 +1,13 @@
 //! The worker's side of an interceptor: requests are offered to it before they are routed, and what it answers later
 //! reaches the clients. A client whose request finds no room waits, like one whose link is full.
 
-use std::sync::Arc;
-
-use crossbeam_channel::Receiver;
-use mio::Waker;
-
 use crate::protocol::framing::request::{LargeRequest, Request, Route};
 use crate::proxy::errors;
-use crate::proxy::intercept::{
-    AnswerSender, Intercepted, Interceptor, LaterAnswer, Ticket, WorkerInterceptor,
-};
-use crate::proxy::worker::gather::Fate;
-use crate::proxy::worker::{Worker, mark, queue};
+use crate::proxy::forwarder::gather::Fate;
+use crate::proxy::forwarder::{Forwarder, mark, queue};
+use crate::proxy::intercept::{Intercepted, LaterAnswer, Ticket};
 
-/// A worker's interceptor, and what it has for it.
-pub(super) struct Interception {
-    pub(super) interceptor: Box<dyn WorkerInterceptor>,
-    answers: Receiver<Vec<LaterAnswer>>,
-    /// Clients whose requests found no room.
-    stalled: Vec<usize>,
-}
-
-impl Interception {
-    pub(super) fn new(interceptor: &dyn Interceptor, waker: Arc<Waker>) -> Interception {
-        let (sender, answers) = AnswerSender::new(waker);
-        Interception {
-            interceptor: interceptor.for_worker(sender),
-            answers,
-            stalled: Vec::new(),
-        }
-    }
-
-    /// Whether something waits for the next round.
-    pub(super) fn is_stalled(&self) -> bool {
-        self.interceptor.has_backlog() || !self.stalled.is_empty()
-    }
-}
-
-impl Worker {
+impl Forwarder {
     /// The ticket of the next request of a client.
     fn ticket(&self, key: usize) -> Ticket {
         let client = &self.clients[key];
@@ -95,7 +64,7 @@ impl Worker {
     }
 
     /// Ends the interceptor's round, and gives clients another turn that wait for room.
-    pub(super) fn end_interception(&mut self) {
+    pub(crate) fn end_interception(&mut self) {
         let Some(interception) = &mut self.interception else {
             return;
         };
@@ -109,7 +78,7 @@ impl Worker {
     }
 
     /// Gives clients the answers that have come later.
-    pub(super) fn answer_intercepted(&mut self) {
+    pub(crate) fn answer_intercepted(&mut self) {
         let Some(interception) = &self.interception else {
             return;
         };

@@ -23,11 +23,11 @@ use crate::protocol::framing::request::{
 use crate::protocol::memcached::text::reply;
 use crate::proxy::client::Own;
 use crate::proxy::errors;
+use crate::proxy::forwarder::gather::Fate;
+use crate::proxy::forwarder::meta::FENCE;
+use crate::proxy::forwarder::{Forwarder, mark};
 use crate::proxy::intercept::Intercepted;
 use crate::proxy::merge::ReplyMerge;
-use crate::proxy::worker::gather::Fate;
-use crate::proxy::worker::meta::FENCE;
-use crate::proxy::worker::{Worker, mark};
 use crate::upstream::ConnectionState;
 use crate::upstream::Purpose;
 
@@ -38,7 +38,7 @@ fn is(request: &Request<'_>, name: &[u8]) -> bool {
         .is_some_and(|args| args[0].eq_ignore_ascii_case(name))
 }
 
-impl Worker {
+impl Forwarder {
     /// Gives a client an upstream connection of its own, to which the request goes.
     pub(super) fn detach(
         &mut self,

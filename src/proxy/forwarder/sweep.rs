@@ -4,14 +4,14 @@ use std::io::{self, ErrorKind};
 use std::time::Duration;
 
 use crate::pool::UpstreamFailure;
+use crate::proxy::forwarder::Forwarder;
 use crate::proxy::settings::{RARE_IDLE_MS, SWEEP_MS};
-use crate::proxy::worker::Worker;
 use crate::upstream::ConnectionState;
 use crate::upstream::{DETOUR, Owner, Purpose};
 
-impl Worker {
-    /// Looks at all deadlines, but seldom.
-    pub(super) fn sweep(&mut self) {
+impl Forwarder {
+    /// Looks at all deadlines, but seldom: it may be called in each round.
+    pub(crate) fn sweep(&mut self) {
         if self.now < self.next_sweep {
             return;
         }
@@ -25,8 +25,6 @@ impl Worker {
                 self.probe(upstream);
             }
         }
-        self.forward();
-        self.send();
     }
 
     /// Whether more than a deadline has passed since then.
@@ -87,7 +85,7 @@ impl Worker {
             })
             .collect();
         for (key, failure) in late {
-            self.fail_link(key, failure);
+            self.link_failed(key, failure);
         }
     }
 

@@ -12,9 +12,9 @@ use std::sync::Arc;
 use crate::protocol::framing::reply::ReplyShape;
 use crate::protocol::framing::request::{MetaForm, Request};
 use crate::protocol::memcached::text::reply;
+use crate::proxy::forwarder::gather::Fate;
+use crate::proxy::forwarder::{Forwarder, mark, queue};
 use crate::proxy::merge::ReplyMerge;
-use crate::proxy::worker::gather::Fate;
-use crate::proxy::worker::{Worker, mark, queue};
 use crate::upstream::{Knows, Owner, Waiting};
 
 /// What the reply to a quiet request ends with.
@@ -23,7 +23,7 @@ pub(super) const FENCE: &[u8] = b"mn\r\n";
 /// A request whose answer tells. Its key is most likely nobody's; any answer but an error will do.
 const QUESTION: &[u8] = b"mg larder-proxy\r\n";
 
-impl Worker {
+impl Forwarder {
     /// Sends a meta command to an upstream.
     pub(super) fn meta(&mut self, key: usize, number: usize, request: &Request<'_>) -> Fate {
         let upstream = Arc::clone(&self.pool.upstreams[number]);

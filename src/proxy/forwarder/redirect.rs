@@ -26,7 +26,7 @@ use crate::pool::{HealthChange, Upstream, UpstreamFailure};
 use crate::protocol::framing::reply::ReplyShape;
 use crate::protocol::resp;
 use crate::proxy::errors;
-use crate::proxy::worker::{Worker, mark};
+use crate::proxy::forwarder::{Forwarder, mark};
 use crate::upstream::{DETOUR, Owner, Purpose, Waiting};
 
 /// How often a request is sent elsewhere before its client gets an error. Redis's own clients take
@@ -36,7 +36,7 @@ const HOPS: u8 = 8;
 /// Most servers that redirections may add to what the cluster said of itself.
 const SERVERS: usize = 4096;
 
-impl Worker {
+impl Forwarder {
     /// Sends the request at the front of a link where `line`, its answer, says.
     pub(super) fn redirect(&mut self, key: usize, line: &[u8]) {
         let link = &mut self.links[key];
@@ -110,7 +110,7 @@ impl Worker {
             Redirect::Moved(slot, _) => map.number(target).filter(|n| map.server(slot) == Some(*n)),
             Redirect::Ask(..) => map.number(target),
         };
-        let number = |worker: &Worker| worker.pool.slots().and_then(known);
+        let number = |worker: &Forwarder| worker.pool.slots().and_then(known);
         if let Some(number) = number(self) {
             return Some(number);
         }

@@ -4,12 +4,12 @@ use crate::pool::slots::slot;
 use crate::pool::{Upstream, UpstreamFailure};
 use crate::protocol::framing::request::{LocalCommand, Request, RequestKeys, Route};
 use crate::proxy::errors;
+use crate::proxy::forwarder::gather::Fate;
+use crate::proxy::forwarder::{Forwarder, mark};
 use crate::proxy::local::{self, LocalAnswer};
 use crate::proxy::settings::OnFailure;
-use crate::proxy::worker::gather::Fate;
-use crate::proxy::worker::{Worker, mark};
 
-impl Worker {
+impl Forwarder {
     pub(super) fn request(&mut self, key: usize, request: &Request<'_>) -> Fate {
         let client = &mut self.clients[key];
         if !client.admitted && !matches!(request.route, Route::Local(_)) {

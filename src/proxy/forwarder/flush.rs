@@ -1,0 +1,138 @@
+//! What leaves in a round: one write for each link, one for each client, and the end of clients.
+
+use std::io;
+
+use crate::proxy::forwarder::{Command, Forwarder, mark, queue, scatter};
+
+impl Forwarder {
+    /// How many links have something to be sent.
+    pub(crate) fn dirty_links(&self) -> usize {
+        self.dirty_links.len()
+    }
+
+    /// The next link with something to be sent: its key and the bytes. What the socket has taken is told to
+    /// [`link_sent`](Forwarder::link_sent).
+    pub(crate) fn next_link_output(&mut self) -> Option<(usize, &[u8])> {
+        let key = self.dirty_links.pop_front()?;
+        let link = self.links.get_mut(key)?;
+        link.dirty = false;
+        link.is_up().then(|| (key, link.output()))
+    }
+
+    /// The socket of a link has taken so many bytes of its output.
+    pub(crate) fn link_sent(&mut self, key: usize, count: usize) {
+        if let Some(link) = self.links.get_mut(key) {
+            if count > 0 {
+                link.sent(count);
+                link.since = self.now;
+            }
+            self.wake_waiters(key);
+        }
+    }
+
+    /// A link's socket takes bytes again.
+    pub(crate) fn link_writable(&mut self, key: usize) {
+        if let Some(link) = self.links.get_mut(key)
+            && link.is_up()
+            && link.unsent() > 0
+        {
+            mark(&mut self.dirty_links, key, &mut link.dirty);
+        }
+    }
+
+    /// How many clients have something to be sent, or are to be closed.
+    pub(crate) fn dirty_clients(&self) -> usize {
+        self.dirty_clients.len()
+    }
+
+    /// The next client with something to be sent: its key and the bytes, which may be none. What the socket has taken
+    /// is told to [`client_sent`](Forwarder::client_sent).
+    pub(crate) fn next_client_output(&mut self) -> Option<(usize, &[u8])> {
+        let key = self.dirty_clients.pop_front()?;
+        let client = self.clients.get_mut(key)?;
+        client.dirty = false;
+        Some((key, client.output()))
+    }
+
+    /// The socket of a client has taken so many bytes of its output.
+    pub(crate) fn client_sent(&mut self, key: usize, count: usize) {
+        let Some(client) = self.clients.get_mut(key) else {
+            return;
+        };
+        if count > 0 {
+            client.sent(count);
+            client.since = self.now;
+        }
+        if client.lost {
+            let error = io::Error::other("its upstream failed in the middle of an answer");
+            return self.end(key, Some(&error));
+        }
+        if client.closing && client.is_done() {
+            return self.end(key, None);
+        }
+        let finished = client.own.as_ref().is_some_and(|own| own.is_over());
+        if finished
+            && !client.is_waiting()
+            && let Some(own) = client.own.take()
+        {
+            self.drop_link(own.link);
+        }
+        let client = &mut self.clients[key];
+        if client.unsent() > 0 && !client.slow {
+            client.slow = true;
+            self.slow.push(key);
+        }
+        let more = client.again || client.readable || self.draining;
+        if more && !client.closing && client.has_room() {
+            queue(&mut self.ready, key, client);
+        }
+    }
+
+    /// A client's socket takes bytes again.
+    pub(crate) fn client_writable(&mut self, key: usize) {
+        if let Some(client) = self.clients.get_mut(key)
+            && client.unsent() > 0
+        {
+            mark(&mut self.dirty_clients, key, &mut client.dirty);
+        }
+    }
+
+    /// Gives links another turn whose bytes had to wait for a client.
+    pub(crate) fn resume(&mut self) {
+        for key in std::mem::take(&mut self.held) {
+            if let Some(link) = self.links.get_mut(key)
+                && !link.held.is_empty()
+                && !self.readable.contains(&key)
+            {
+                let front = link.queue.front().map(|waiting| waiting.owner);
+                if scatter::takes(&self.clients, link, front) {
+                    self.readable.push_back(key);
+                } else {
+                    self.held.push(key);
+                }
+            }
+        }
+    }
+
+    /// Closes a client and forgets it. Answers that are still due to it are read and dropped.
+    pub(super) fn end(&mut self, key: usize, error: Option<&io::Error>) {
+        let Some(client) = self.clients.try_remove(key) else {
+            return;
+        };
+        let connection = &client.connection;
+        let (protocol, peer) = (connection.protocol(), connection.peer());
+        match error {
+            None => log::debug!("{protocol} {peer}: closed"),
+            Some(error) => log::debug!("{protocol} {peer}: connection lost: {error}"),
+        }
+        if let Some(own) = client.own {
+            self.drop_link(own.link);
+        }
+        self.commands.push_back(Command::CloseClient {
+            key,
+            gracefully: error.is_none(),
+        });
+        // What its links still hold for it need not wait any more.
+        self.resume();
+    }
+}

@@ -1,0 +1,231 @@
+//! The proxy between its sockets, as a value: clients, upstream connections, and what passes between them.
+//!
+//! A [`Forwarder`] is given bytes, ends and the time. It answers with bytes to be sent and [`Command`]s. It knows no
+//! socket and no clock, so a test can run it in one thread against whatever clients and upstreams do. The
+//! [worker](crate::proxy::worker) is the thread that has the sockets; a round of it is
+//!
+//! ```text
+//!  clients ─▶ gather   read the clients that are ready, cut complete requests
+//!             route    find each one's upstream
+//!             append   add it to that link's output, and whose it is to its queue
+//!             flush    one write for each link that has output
+//!  upstreams─▶ scatter read the links that are ready, frame their answers, append each to the
+//!                      client whose turn it is
+//!             flush    one write for each client that has output
+//! ```
+//!
+//! Each step is a file. Beside them: incoming (how clients get here), links (their making and their
+//! end), dedicated (clients with a connection of their own), transaction (MULTI), meta (memcached's
+//! meta commands), redirect (what a cluster sends elsewhere), again (what is sent twice), sweep
+//! (deadlines).
+//!
+//! Nothing waits for an upstream but the clients that asked it. Bounds keep memory in check: a
+//! client with too many requests or bytes under way is not read, a link with too much to send takes
+//! no request, an answer whose client is slow stays with its upstream. A client that takes nothing
+//! for as long as the write deadline is closed, so that it can't hold up the others on its link.
+//!
+//! Cost: a request is a share of one read and one write on either side. A client between requests
+//! is about 300 bytes; a link has a buffer of its own only while answers are held back.
+//!
+//! Invariants: requests of one client to one upstream go over one link, so they are executed in its
+//! order. A slab's number is used only together with the serial or id of who had it.
+
+mod again;
+mod append;
+mod dedicated;
+mod flush;
+mod gather;
+mod incoming;
+mod intercept;
+mod links;
+mod meta;
+mod redirect;
+mod route;
+mod scatter;
+mod sweep;
+mod transaction;
+
+pub(super) use transaction::Pending;
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use ahash::AHashMap;
+use slab::Slab;
+
+use crate::pool::Pool;
+use crate::protocol::framing::request::RequestBuffers;
+use crate::proxy::client::Client;
+use crate::proxy::intercept::Interception;
+use crate::proxy::settings::SWEEP_MS;
+use crate::proxy::shared::Shared;
+use crate::upstream::{ConnectionState, Link};
+
+/// What a forwarder asks of the side that has the sockets.
+#[derive(Debug)]
+pub(super) enum Command {
+    /// Find the addresses of a name; the answer is given to [`Forwarder::resolved`] with the same numbers.
+    Resolve {
+        key: usize,
+        serial: u64,
+        name: String,
+    },
+    /// Connect to an address, under this key; the outcome is [`Forwarder::connected`] or
+    /// [`Forwarder::connect_failed`].
+    Connect { key: usize, address: SocketAddr },
+    /// Close the connection to an upstream that has this key, if there is one.
+    CloseUpstream(usize),
+    /// Close a client's connection: gracefully, so that what was sent reaches the client, or at once.
+    CloseClient { key: usize, gracefully: bool },
+}
+
+/// Which of the links that clients share: upstream, what its clients made of their connections, and
+/// the number among its like.
+type Lane = (u64, ConnectionState, usize);
+
+/// One thread's worth of clients and links.
+pub(super) struct Forwarder {
+    shared: Arc<Shared>,
+    pool: Arc<Pool>,
+    generation: usize,
+    clients: Slab<Client>,
+    links: Slab<Link>,
+    lanes: AHashMap<Lane, usize>,
+    /// How many links to each upstream are this forwarder's.
+    width: usize,
+    serial: u64,
+    /// Clients with something to do, links with something to read.
+    ready: VecDeque<usize>,
+    readable: VecDeque<usize>,
+    /// Clients and links with something to send.
+    dirty_clients: VecDeque<usize>,
+    dirty_links: VecDeque<usize>,
+    /// Clients that have not taken all that was sent.
+    slow: Vec<usize>,
+    /// Links that hold bytes back.
+    held: Vec<usize>,
+    commands: VecDeque<Command>,
+    buffers: RequestBuffers,
+    /// The time, as the caller gives it: in milliseconds, and in microseconds for measuring.
+    now: u64,
+    micros: u64,
+    next_sweep: u64,
+    draining: bool,
+    /// Answers requests in place of an upstream.
+    interception: Option<Interception>,
+}
+
+impl Forwarder {
+    /// One without clients, which may have `width` shared links to each upstream.
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        width: usize,
+        interception: Option<Interception>,
+    ) -> Forwarder {
+        let (generation, pool) = shared.pool();
+        Forwarder {
+            shared,
+            pool,
+            generation,
+            clients: Slab::new(),
+            links: Slab::new(),
+            lanes: AHashMap::new(),
+            width,
+            serial: 0,
+            ready: VecDeque::new(),
+            readable: VecDeque::new(),
+            dirty_clients: VecDeque::new(),
+            dirty_links: VecDeque::new(),
+            slow: Vec::new(),
+            held: Vec::new(),
+            commands: VecDeque::new(),
+            buffers: RequestBuffers::default(),
+            now: 0,
+            micros: 0,
+            next_sweep: 0,
+            draining: false,
+            interception,
+        }
+    }
+
+    /// The time, in milliseconds since any moment and in microseconds since any other. Never less than before.
+    pub(super) fn set_time(&mut self, millis: u64, micros: u64) {
+        (self.now, self.micros) = (millis, micros);
+    }
+
+    /// What the side with the sockets has to do next.
+    pub(super) fn next_command(&mut self) -> Option<Command> {
+        self.commands.pop_front()
+    }
+
+    /// Takes over a changed pool.
+    pub(super) fn follow_pool(&mut self) {
+        if self.shared.generation() != self.generation {
+            self.change_pool();
+        }
+    }
+
+    /// No more clients come: those there are get the answers that are due, and are closed.
+    pub(super) fn drain(&mut self) {
+        self.draining = true;
+        // Each has one more turn: it forwards what has arrived, and ends those with nothing in flight.
+        for (key, client) in &mut self.clients {
+            queue(&mut self.ready, key, client);
+        }
+    }
+
+    /// Whether it is [draining](Forwarder::drain), and the last client has left.
+    pub(super) fn is_drained(&self) -> bool {
+        self.draining && self.clients.is_empty()
+    }
+
+    /// In how many milliseconds [`Forwarder::sweep`] must be called, if nothing comes before; 0 when clients or links
+    /// wait for their turn. Asked in each round, so it must not cost more with more clients that are quiet.
+    pub(super) fn deadline(&mut self) -> Option<u64> {
+        if !self.ready.is_empty() || !self.readable.is_empty() {
+            return Some(0);
+        }
+        if self
+            .interception
+            .as_ref()
+            .is_some_and(Interception::is_stalled)
+        {
+            return Some(1);
+        }
+        let clients = &mut self.clients;
+        self.slow.retain(|key| match clients.get_mut(*key) {
+            Some(client) => {
+                client.slow = client.unsent() > 0;
+                client.slow
+            }
+            None => false,
+        });
+        let watching = !self.slow.is_empty()
+            || !self.dirty_clients.is_empty()
+            || self.links.iter().any(|(_, link)| link.is_waiting())
+            || self.pool.upstreams.iter().any(|u| u.health.is_ejected());
+        watching.then_some(SWEEP_MS)
+    }
+
+    /// Hands over what an interceptor has left, when the last client is gone.
+    pub(super) fn finish(self) {
+        if let Some(interception) = self.interception {
+            interception.finish();
+        }
+    }
+}
+
+fn queue(ready: &mut VecDeque<usize>, key: usize, client: &mut Client) {
+    if !client.queued {
+        client.queued = true;
+        ready.push_back(key);
+    }
+}
+
+fn mark(dirty: &mut VecDeque<usize>, key: usize, is_dirty: &mut bool) {
+    if !*is_dirty {
+        *is_dirty = true;
+        dirty.push_back(key);
+    }
+}

@@ -1,0 +1,86 @@
+//! The socket of a connection that is made without waiting, for a thread that has a poller.
+//!
+//! The poller reports the socket as writable when connecting has come to an end; [`UpstreamSocket::outcome`] tells to
+//! which. Nothing here knows what is sent: that is the [`Link`](crate::upstream::Link)'s matter.
+
+use std::io::{self, ErrorKind};
+use std::net::{SocketAddr, TcpStream};
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::server::Stream;
+
+/// A socket that is connecting, or connected.
+#[derive(Debug)]
+pub(crate) struct UpstreamSocket {
+    pub(crate) stream: Stream,
+    pub(crate) connecting: bool,
+    /// It may take bytes.
+    pub(crate) writable: bool,
+}
+
+impl UpstreamSocket {
+    /// Begins to connect.
+    pub(crate) fn connect(address: SocketAddr) -> io::Result<UpstreamSocket> {
+        let socket = Socket::new(
+            Domain::for_address(address),
+            Type::STREAM,
+            Some(Protocol::TCP),
+        )?;
+        socket.set_nonblocking(true)?;
+        match socket.connect(&address.into()) {
+            Ok(()) => {}
+            // The system goes on with it; the poller tells the outcome.
+            Err(error) if would_go_on(&error) => {}
+            Err(error) => return Err(error),
+        }
+        let stream = Stream::Tcp(TcpStream::from(socket));
+        stream.tune()?;
+        Ok(UpstreamSocket {
+            stream,
+            connecting: true,
+            writable: false,
+        })
+    }
+
+    /// What connecting has come to; `None` if that is still to be waited for.
+    pub(crate) fn outcome(&mut self) -> Option<io::Result<()>> {
+        let Stream::Tcp(stream) = &self.stream else {
+            return Some(Ok(()));
+        };
+        let outcome = match stream.take_error() {
+            Ok(Some(error)) | Err(error) => Err(error),
+            Ok(None) if stream.peer_addr().is_err() => return None,
+            Ok(None) => Ok(()),
+        };
+        self.connecting = false;
+        Some(outcome)
+    }
+
+    /// Sends as much as the socket takes; how many bytes that are.
+    pub(crate) fn send(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        send(&self.stream, &mut self.writable, bytes)
+    }
+}
+
+/// Sends as much as a socket takes, if it is writable; how many bytes that are.
+pub(crate) fn send(stream: &Stream, writable: &mut bool, bytes: &[u8]) -> io::Result<usize> {
+    let mut sent = 0;
+    while *writable && sent < bytes.len() {
+        match stream.write(&bytes[sent..]) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => *writable = false,
+            taken => sent += taken?,
+        }
+    }
+    Ok(sent)
+}
+
+fn would_go_on(error: &io::Error) -> bool {
+    error.kind() == ErrorKind::WouldBlock || error.raw_os_error() == Some(EINPROGRESS)
+}
+
+/// What a connect that doesn't wait answers. Its number is that of the system.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const EINPROGRESS: i32 = 115;
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const EINPROGRESS: i32 = 36;
