@@ -1,7 +1,7 @@
 //! What is stored under a key, and what is read from there.
 
 use super::record_log;
-use super::slot::{ItemSlot, StoredItem};
+use super::slot::{FETCHED, ItemSlot, StoredItem};
 
 /// What is to be stored.
 #[derive(Debug, Clone, Copy, Default)]
@@ -68,7 +68,12 @@ impl<'a> Item<'a> {
     /// Unix time in milliseconds of the last read or write before this one was marked, to the
     /// second.
     pub fn last_access_ms(&self) -> u64 {
-        self.started_ms + u64::from(self.stored.slot.access) * 1000
+        self.started_ms + u64::from(self.stored.slot.access & !FETCHED) * 1000
+    }
+
+    /// Whether the item was read since its value was stored.
+    pub fn is_fetched(&self) -> bool {
+        self.stored.slot.is_fetched()
     }
 
     /// Whether there are nodes below this one.

@@ -1,4 +1,4 @@
-//! Walking the whole store: SCAN, KEYS, RANDOMKEY.
+//! Walking the whole store: SCAN, KEYS, RANDOMKEY, and lists of all items.
 //!
 //! A cursor is a shard's number and a slot's index, and a slot keeps its index while its item
 //! lives. So a walk from cursor 0 until it comes back sees every item that is there throughout,
@@ -8,6 +8,7 @@
 use std::sync::atomic::Ordering;
 
 use super::entry::Item;
+use super::shard::Shard;
 use super::shards::{Store, locked};
 use super::slot::{NONE, StoredItem};
 
@@ -22,22 +23,70 @@ impl Store {
     /// `each` runs under a shard's lock: it must not come back to the store.
     pub fn scan(&self, db: u8, cursor: u64, count: usize, mut each: impl FnMut(&Item<'_>)) -> u64 {
         let now_ms = self.now();
-        let db = self.inner_db(db);
+        let inner_db = self.inner_db(db);
+        self.scan_slots(inner_db, cursor, count, |_, stored| {
+            if is_live_top(&stored, inner_db, now_ms) {
+                each(&self.item(stored));
+            }
+        })
+    }
+
+    /// Shows `each` the live items of a database at any depth, each with its path; otherwise as
+    /// [`scan`](Store::scan).
+    pub fn scan_paths(
+        &self,
+        db: u8,
+        cursor: u64,
+        count: usize,
+        mut each: impl FnMut(&[&[u8]], &Item<'_>),
+    ) -> u64 {
+        let now_ms = self.now();
+        let inner_db = self.inner_db(db);
+        self.scan_slots(inner_db, cursor, count, |shard, stored| {
+            if stored.db() != inner_db {
+                return;
+            }
+            let mut path = vec![stored.key()];
+            let mut node = stored;
+            let mut alive = !node.is_expired(now_ms);
+            while node.parent() != NONE {
+                node = shard.slab.item(node.parent());
+                path.push(node.key());
+                alive &= !node.is_expired(now_ms);
+            }
+            if alive {
+                path.reverse();
+                each(&path, &self.item(stored));
+            }
+        })
+    }
+
+    fn item<'a>(&self, stored: StoredItem<'a>) -> Item<'a> {
+        Item {
+            stored,
+            started_ms: self.started_ms(),
+        }
+    }
+
+    /// Shows `each` the items in the next `count` slots or so; shards without items of the database
+    /// are passed by. No lock is held from one call to the next.
+    fn scan_slots(
+        &self,
+        inner_db: u8,
+        cursor: u64,
+        count: usize,
+        mut each: impl FnMut(&Shard, StoredItem<'_>),
+    ) -> u64 {
         let mut left = count.max(1);
         let mut number = (cursor >> 32) as usize;
         let mut index = (cursor & u64::from(u32::MAX)) as usize;
         while let Some(shard) = self.shards.get(number) {
             let shard = locked(shard);
             let end = shard.slab.end();
-            if shard.items[usize::from(db)] > 0 {
+            if shard.items[usize::from(inner_db)] > 0 {
                 while index < end && left > 0 {
-                    if let Some(stored) = shard.slab.get(index)
-                        && is_live_top(&stored, db, now_ms)
-                    {
-                        each(&Item {
-                            stored,
-                            started_ms: self.started_ms(),
-                        });
+                    if let Some(stored) = shard.slab.get(index) {
+                        each(&shard, stored);
                     }
                     index += 1;
                     left -= 1;

@@ -30,12 +30,13 @@ use super::entry::Entry;
 use super::segments::SegmentPool;
 use super::sieve::Sieve;
 use super::slab::ItemSlab;
-use super::slot::{ItemHeader, NONE, StoredItem};
+use super::slot::{FETCHED, ItemHeader, NONE, StoredItem};
 use super::stats::ShardCounters;
 use super::watched_keys::WatchedKeys;
 
 #[cfg(test)]
 mod check;
+mod removal;
 
 /// CAS numbers that a shard takes at a time from the store's counter, so that shards seldom meet
 /// there.
@@ -109,7 +110,12 @@ impl Shard {
 
     /// Bytes of heap that the shard takes, malloc's rounding included.
     pub(super) fn footprint(&self) -> usize {
-        self.slab.bytes() + self.table.allocation_size() + self.children.bytes()
+        self.slab.bytes() + self.table_bytes() + self.children.bytes()
+    }
+
+    /// Bytes of heap that the hash table takes.
+    pub(super) fn table_bytes(&self) -> usize {
+        self.table.allocation_size()
     }
 
     fn next_cas(&mut self) -> u64 {
@@ -153,6 +159,8 @@ impl Shard {
 
     /// Removes an item whose time is over.
     pub(super) fn expire(&mut self, index: u32) {
+        let unfetched = !self.slab.slot(index).is_fetched();
+        self.counters.expired_unfetched += u64::from(unfetched);
         self.counters.expired += self.remove(index) as u64;
     }
 
@@ -175,9 +183,10 @@ impl Shard {
         true
     }
 
-    /// Notes a read.
+    /// Notes a read or write. `access` has the mark [`FETCHED`] for a read; a write keeps it.
     pub(super) fn visit(&mut self, index: u32, access: u32) {
         let slot = self.slab.slot_mut(index);
+        let access = access | (slot.access & FETCHED);
         if !slot.is_visited() {
             slot.set_visited(true);
         }
@@ -238,6 +247,7 @@ impl Shard {
             .rewrite(index, &head, entry.value.unwrap_or_default());
         self.count_expiry(index, 1);
         self.visit(index, access);
+        self.slab.slot_mut(index).access = access;
         self.touch(index);
         self.counters.total_items += 1;
     }
@@ -293,80 +303,6 @@ impl Shard {
         }
     }
 
-    /// Removes an item with its subtree, and the ancestors without a value that this leaves without
-    /// children. Returns how many items went.
-    pub(super) fn remove(&mut self, index: u32) -> usize {
-        let mut removed = self.remove_children(index);
-        let mut index = index;
-        loop {
-            let parent = self.slab.item(index).parent();
-            if parent == NONE {
-                self.note_change(index);
-            }
-            self.remove_leaf(index);
-            removed += 1;
-            if parent == NONE {
-                break;
-            }
-            let slot = self.slab.item(parent);
-            if slot.is_valueless() && !slot.has_children() {
-                index = parent;
-            } else {
-                self.touch(parent);
-                break;
-            }
-        }
-        removed
-    }
-
-    /// Removes everything below an item and returns how many items that were.
-    pub(super) fn remove_children(&mut self, top: u32) -> usize {
-        let mut removed = 0;
-        let mut index = top;
-        loop {
-            if let Some(child) = self.children.of(index).last().copied()
-                && self.slab.item(index).has_children()
-            {
-                index = child;
-            } else if index == top {
-                return removed;
-            } else {
-                let parent = self.slab.item(index).parent();
-                self.remove_leaf(index);
-                removed += 1;
-                index = parent;
-            }
-        }
-    }
-
-    fn remove_leaf(&mut self, index: u32) {
-        self.count_expiry(index, -1);
-        let slot = self.slab.item(index);
-        let (parent, position) = (slot.parent(), slot.position());
-        let hash = hash_item(&self.hasher, slot);
-        if parent == NONE {
-            self.items[usize::from(slot.db())] -= 1;
-        }
-        if let Ok(bucket) = self.table.find_entry(hash, |other| *other == index) {
-            bucket.remove();
-        }
-        if parent != NONE {
-            if let Some(moved) = self.children.remove(parent, position) {
-                self.slab.set_position(moved, position);
-            }
-            let has_children = !self.children.of(parent).is_empty();
-            self.slab.slot_mut(parent).set_has_children(has_children);
-        }
-        self.sieve.remove(&mut self.slab, index);
-        self.slab.remove(index);
-        if self.table.is_empty() || self.table.len() < self.table.capacity() / 4 {
-            let (slab, hasher) = (&self.slab, &self.hasher);
-            self.table.shrink_to(self.table.len() * 2, |other| {
-                hash_item(hasher, slab.item(*other))
-            });
-        }
-    }
-
     /// Whether a top-level key is there.
     fn has_top(&self, db: u8, key: &[u8]) -> bool {
         let hash = hash_top(&self.hasher, key);
@@ -385,52 +321,5 @@ impl Shard {
         let mut watched = std::mem::take(&mut self.watched);
         watched.note_swap(a, b, |key| self.has_top(a, key) || self.has_top(b, key));
         self.watched = watched;
-    }
-
-    /// Makes room by removing one item: the first leaf under SIEVE's hand that wasn't visited since
-    /// the hand last came by, or whose time is over. `keep` is spared, and with it all its
-    /// ancestors, which are no leaves. `false` if nothing could be removed.
-    pub(super) fn evict(&mut self, now_ms: u64, keep: u32) -> bool {
-        // Two rounds: the first may only clear marks.
-        for _ in 0..2 * self.slab.items() {
-            let Some(index) = self.sieve.hand() else {
-                break;
-            };
-            let slot = self.slab.item(index);
-            let leaf = !slot.has_children() && index != keep;
-            if leaf && slot.is_expired(now_ms) {
-                self.expire(index);
-                self.counters.reclaimed += 1;
-                return true;
-            }
-            if leaf && !slot.is_visited() {
-                self.remove(index);
-                self.counters.evictions += 1;
-                return true;
-            }
-            self.slab.slot_mut(index).set_visited(false);
-            self.sieve.advance(&self.slab);
-        }
-        false
-    }
-
-    /// Takes everything out, for the caller to drop when the lock is released. The counters go on.
-    pub(super) fn take_all(&mut self) -> Shard {
-        let empty = Shard {
-            slab: self.slab.fresh(),
-            children: ChildLists::new(self.hasher.clone()),
-            table: HashTable::new(),
-            sieve: Sieve::new(),
-            hasher: self.hasher.clone(),
-            settled: self.settled,
-            items: [0; DATABASES as usize],
-            expiring_items: [0; DATABASES as usize],
-            expiring: 0,
-            counters: std::mem::take(&mut self.counters),
-            watched: std::mem::take(&mut self.watched),
-            cas: std::mem::take(&mut self.cas),
-            cas_source: Arc::clone(&self.cas_source),
-        };
-        std::mem::replace(self, empty)
     }
 }

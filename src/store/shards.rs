@@ -14,7 +14,7 @@ use super::config::{Config, DATABASES};
 use super::flush_schedule::FlushSchedule;
 use super::segments::SegmentPool;
 use super::shard::Shard;
-use super::slot::NONE;
+use super::slot::{FETCHED, NONE};
 use super::stats::{ShardCounters, StoreStats};
 
 /// A cache: items under paths of keys, in sixteen databases, bounded in memory.
@@ -129,7 +129,8 @@ impl Store {
 
     /// A time as slots keep it: in seconds since the start.
     pub(super) fn access(&self, now_ms: u64) -> u32 {
-        u32::try_from(now_ms.saturating_sub(self.started_ms) / 1000).unwrap_or(u32::MAX)
+        let seconds = now_ms.saturating_sub(self.started_ms) / 1000;
+        u32::try_from(seconds).unwrap_or(u32::MAX) & !FETCHED
     }
 
     /// How many top-level keys a database has; expired ones that nobody has noticed are counted, as
@@ -219,6 +220,10 @@ impl Store {
             stats.evictions += shard.counters.evictions;
             stats.expired += shard.counters.expired;
             stats.reclaimed += shard.counters.reclaimed;
+            stats.get_expired += shard.counters.get_expired;
+            stats.expired_unfetched += shard.counters.expired_unfetched;
+            stats.evicted_unfetched += shard.counters.evicted_unfetched;
+            stats.hash_bytes += shard.table_bytes() as u64;
             stats.total_items += shard.counters.total_items;
             stats.items += shard.slab.items() as u64;
         }

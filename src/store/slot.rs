@@ -31,6 +31,9 @@ const EXPIRES: usize = 8;
 const FLAGS: usize = 4;
 const PARENT: usize = 8;
 
+/// In [`ItemSlot::access`]: the item was read since its value was stored.
+pub(super) const FETCHED: u32 = 1 << 31;
+
 /// The item was read or written since the eviction hand passed it.
 const VISITED: u32 = 1 << 26;
 const HAS_EXPIRY: u32 = 1 << 27;
@@ -50,7 +53,7 @@ pub(super) struct ItemSlot {
     pub(super) prev: u32,
     /// The neighbour towards the older end of the eviction list; of a free slot, the next free one.
     pub(super) next: u32,
-    /// Seconds from the store's start to the last read or write.
+    /// Seconds from the store's start to the last read or write, and [`FETCHED`].
     pub(super) access: u32,
     pub(super) bits: u32,
 }
@@ -175,6 +178,10 @@ impl ItemSlot {
 
     pub(super) fn set_has_children(&mut self, on: bool) {
         self.set(HAS_CHILDREN, on);
+    }
+
+    pub(super) fn is_fetched(&self) -> bool {
+        self.access & FETCHED != 0
     }
 
     pub(super) fn is_visited(&self) -> bool {

@@ -9,6 +9,9 @@ pub(super) struct ShardCounters {
     pub(super) expired: u64,
     pub(super) reclaimed: u64,
     pub(super) total_items: u64,
+    pub(super) get_expired: u64,
+    pub(super) expired_unfetched: u64,
+    pub(super) evicted_unfetched: u64,
 }
 
 /// A look at the whole store. Shards are read one after another, so the figures may be a few
@@ -26,11 +29,19 @@ pub struct StoreStats {
     pub expired: u64,
     /// Of the expired ones, how often one was found while looking for room.
     pub reclaimed: u64,
+    /// Reads that found none because the item, or something above it, had expired.
+    pub get_expired: u64,
+    /// Of the expired items, those that nobody had read since they were stored.
+    pub expired_unfetched: u64,
+    /// Of the evicted items, those that nobody had read since they were stored.
+    pub evicted_unfetched: u64,
     /// Items that are stored now, at any depth and in any database, the expired ones that nobody
     /// noticed included.
     pub items: u64,
     /// Items that were ever stored, an item that replaced another counted again.
     pub total_items: u64,
+    /// Bytes of memory that the hash tables take.
+    pub hash_bytes: u64,
     /// Bytes of memory taken.
     pub bytes: u64,
     /// Bytes of memory that may be taken.

@@ -7,6 +7,7 @@ use super::shards::locked;
 use super::*;
 
 mod model;
+mod scan;
 mod watch;
 
 const START: u64 = 1_700_000_000_000;
@@ -207,27 +208,6 @@ fn databases_are_apart_and_can_be_swapped() {
     assert_eq!(store.len(1), 1);
     store.flush(1);
     assert_eq!(store.used(), 0);
-}
-
-#[test]
-fn a_scan_shows_every_key_once_and_a_random_key_is_one_of_them() {
-    let store = store();
-    for i in 0..1000u32 {
-        put(&store, &[&i.to_le_bytes()], value(&[b"v"])).unwrap();
-    }
-    let mut seen = std::collections::BTreeSet::new();
-    let mut cursor = 0;
-    loop {
-        cursor = store.scan(0, cursor, 10, |item| {
-            assert!(seen.insert(item.key().to_vec()))
-        });
-        if cursor == 0 {
-            break;
-        }
-    }
-    assert_eq!(seen.len(), 1000);
-    assert!(seen.contains(&store.random_key(0).unwrap()));
-    assert_eq!(store.random_key(1), None);
 }
 
 #[test]

@@ -16,9 +16,11 @@ use std::sync::{Arc, MutexGuard};
 use super::entry::{self, Entry, Item, Node, Refused};
 use super::shard::{self, Shard};
 use super::shards::{Store, locked};
-use super::slot::{KEY_LIMIT, NONE};
+use super::slot::{FETCHED, KEY_LIMIT, NONE};
 use super::subtree::Subtree;
 use super::{memory, slab};
+
+mod subtrees;
 
 /// The lock on the shard of one top-level key. Hold one at a time, and briefly.
 #[derive(Debug)]
@@ -104,15 +106,18 @@ impl<'a> Tree<'a> {
         let db = self.trim.store.inner_db(db);
         let (top, below) = path.split_first()?;
         let mut index = self.shard.lookup(NONE, db, top, self.hash)?;
-        if !self.pass(index, visit) {
-            return None;
-        }
+        let mut alive = self.pass(index, visit);
         for key in below {
+            if !alive {
+                break;
+            }
             let hash = self.shard.hash_child(index, key);
             index = self.shard.lookup(index, db, key, hash)?;
-            if !self.pass(index, visit) {
-                return None;
-            }
+            alive = self.pass(index, visit);
+        }
+        if !alive {
+            self.shard.counters.get_expired += u64::from(visit);
+            return None;
         }
         Some(Node(index))
     }
@@ -136,7 +141,7 @@ impl<'a> Tree<'a> {
     fn pass(&mut self, index: u32, visit: bool) -> bool {
         let alive = self.shard.is_alive(index, self.now_ms);
         if alive && visit {
-            self.shard.visit(index, self.access);
+            self.shard.visit(index, self.access | FETCHED);
         }
         alive
     }
@@ -275,7 +280,7 @@ impl<'a> Tree<'a> {
 
     /// Notes that a node was used, as [`find`](Tree::find) does, but counts nothing.
     pub fn visit(&mut self, node: Node) {
-        self.shard.visit(node.0, self.access);
+        self.shard.visit(node.0, self.access | FETCHED);
     }
 
     /// Removes a node with its subtree; then what is above it, as far as it has neither value nor
@@ -331,74 +336,5 @@ impl<'a> Tree<'a> {
             .get(position)
             .copied()
             .map(Node)
-    }
-
-    /// Bytes of memory that a node takes with everything below it.
-    pub fn size(&self, node: Node) -> usize {
-        let mut size = 0;
-        let mut waiting = vec![node.0];
-        while let Some(index) = waiting.pop() {
-            let children = self.shard.children.of(index);
-            size += entry::item_cost(self.shard.slab.item(index).record.len());
-            size += memory::allocated_bytes(size_of_val(children));
-            waiting.extend_from_slice(children);
-        }
-        size
-    }
-
-    /// Removes a node with its subtree, and hands it out.
-    pub fn take(&mut self, node: Node) -> Subtree {
-        let subtree = self.copy(node);
-        self.shard.remove(node.0);
-        subtree
-    }
-
-    /// A copy of a node and all that lives below it.
-    pub fn copy(&self, node: Node) -> Subtree {
-        Subtree::copy(&self.shard, node.0, self.now_ms)
-    }
-
-    /// Puts a subtree under a top-level key, in place of what is there.
-    pub fn graft(&mut self, db: u8, key: &[u8], subtree: &Subtree) -> Result<(), Refused> {
-        let inner_db = self.trim.store.inner_db(db);
-        let Some(top) = subtree.nodes.first() else {
-            return Ok(());
-        };
-        self.check(key.len(), top.value.as_ref().map_or(0, Vec::len))?;
-        if self.shard.slab.is_crowded(subtree.nodes.len()) {
-            return Err(Refused::OutOfMemory);
-        }
-        let old = self.shard.lookup(NONE, inner_db, key, self.hash);
-        if let Some(old) = old {
-            self.shard.remove(old);
-        }
-        // Room is made when all of it is in: a parent without its children could be taken for a
-        // leaf.
-        let mut indices: Vec<u32> = Vec::with_capacity(subtree.nodes.len());
-        for (here, node) in subtree.nodes.iter().enumerate() {
-            let value = node.value.as_deref();
-            let parts = value.as_slice();
-            let entry = Entry {
-                value: value.is_some().then_some(parts),
-                flags: node.flags,
-                expires_ms: node.expires_ms,
-            };
-            let (parent, key, hash) = if here == 0 {
-                (NONE, key, self.hash)
-            } else {
-                let parent = indices[node.parent];
-                (
-                    parent,
-                    &node.key[..],
-                    self.shard.hash_child(parent, &node.key),
-                )
-            };
-            indices.push(
-                self.shard
-                    .insert(parent, inner_db, key, hash, &entry, self.access),
-            );
-        }
-        self.make_room(indices[0]);
-        Ok(())
     }
 }

@@ -115,7 +115,7 @@ impl WatchedKeys {
             if changed {
                 watch.set_changed();
             }
-            watch.db = a ^ b ^ watch.db;
+            watch.db ^= a ^ b;
             !changed
         });
     }

@@ -1,0 +1,128 @@
+//! How items leave a shard: one with its subtree, one to make room, or all.
+
+use super::*;
+
+impl Shard {
+    /// Removes an item with its subtree, and the ancestors without a value that this leaves without
+    /// children. Returns how many items went.
+    pub(in crate::store) fn remove(&mut self, index: u32) -> usize {
+        let mut removed = self.remove_children(index);
+        let mut index = index;
+        loop {
+            let parent = self.slab.item(index).parent();
+            if parent == NONE {
+                self.note_change(index);
+            }
+            self.remove_leaf(index);
+            removed += 1;
+            if parent == NONE {
+                break;
+            }
+            let slot = self.slab.item(parent);
+            if slot.is_valueless() && !slot.has_children() {
+                index = parent;
+            } else {
+                self.touch(parent);
+                break;
+            }
+        }
+        removed
+    }
+
+    /// Removes everything below an item and returns how many items that were.
+    pub(in crate::store) fn remove_children(&mut self, top: u32) -> usize {
+        let mut removed = 0;
+        let mut index = top;
+        loop {
+            if let Some(child) = self.children.of(index).last().copied()
+                && self.slab.item(index).has_children()
+            {
+                index = child;
+            } else if index == top {
+                return removed;
+            } else {
+                let parent = self.slab.item(index).parent();
+                self.remove_leaf(index);
+                removed += 1;
+                index = parent;
+            }
+        }
+    }
+
+    fn remove_leaf(&mut self, index: u32) {
+        self.count_expiry(index, -1);
+        let slot = self.slab.item(index);
+        let (parent, position) = (slot.parent(), slot.position());
+        let hash = hash_item(&self.hasher, slot);
+        if parent == NONE {
+            self.items[usize::from(slot.db())] -= 1;
+        }
+        if let Ok(bucket) = self.table.find_entry(hash, |other| *other == index) {
+            bucket.remove();
+        }
+        if parent != NONE {
+            if let Some(moved) = self.children.remove(parent, position) {
+                self.slab.set_position(moved, position);
+            }
+            let has_children = !self.children.of(parent).is_empty();
+            self.slab.slot_mut(parent).set_has_children(has_children);
+        }
+        self.sieve.remove(&mut self.slab, index);
+        self.slab.remove(index);
+        if self.table.is_empty() || self.table.len() < self.table.capacity() / 4 {
+            let (slab, hasher) = (&self.slab, &self.hasher);
+            self.table.shrink_to(self.table.len() * 2, |other| {
+                hash_item(hasher, slab.item(*other))
+            });
+        }
+    }
+
+    /// Makes room by removing one item: the first leaf under SIEVE's hand that wasn't visited since
+    /// the hand last came by, or whose time is over. `keep` is spared, and with it all its
+    /// ancestors, which are no leaves. `false` if nothing could be removed.
+    pub(in crate::store) fn evict(&mut self, now_ms: u64, keep: u32) -> bool {
+        // Two rounds: the first may only clear marks.
+        for _ in 0..2 * self.slab.items() {
+            let Some(index) = self.sieve.hand() else {
+                break;
+            };
+            let slot = self.slab.item(index);
+            let leaf = !slot.has_children() && index != keep;
+            if leaf && slot.is_expired(now_ms) {
+                self.expire(index);
+                self.counters.reclaimed += 1;
+                return true;
+            }
+            if leaf && !slot.is_visited() {
+                let unfetched = !slot.slot.is_fetched();
+                self.counters.evicted_unfetched += u64::from(unfetched);
+                self.remove(index);
+                self.counters.evictions += 1;
+                return true;
+            }
+            self.slab.slot_mut(index).set_visited(false);
+            self.sieve.advance(&self.slab);
+        }
+        false
+    }
+
+    /// Takes everything out, for the caller to drop when the lock is released. The counters go on.
+    pub(in crate::store) fn take_all(&mut self) -> Shard {
+        let empty = Shard {
+            slab: self.slab.fresh(),
+            children: ChildLists::new(self.hasher.clone()),
+            table: HashTable::new(),
+            sieve: Sieve::new(),
+            hasher: self.hasher.clone(),
+            settled: self.settled,
+            items: [0; DATABASES as usize],
+            expiring_items: [0; DATABASES as usize],
+            expiring: 0,
+            counters: std::mem::take(&mut self.counters),
+            watched: std::mem::take(&mut self.watched),
+            cas: std::mem::take(&mut self.cas),
+            cas_source: Arc::clone(&self.cas_source),
+        };
+        std::mem::replace(self, empty)
+    }
+}
