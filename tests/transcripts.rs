@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use larder::server::Model;
 use larder::tools::transcript::{
-    Agrees, Delivery, InProcess, Outcome, RealTime, Remote, Run, Side, Transcript, parse,
+    Agrees, Delivery, InProcess, Outcome, RealTime, Remote, Run, Side, Transcript, in_time, parse,
 };
 use libtest_mimic::{Arguments, Failed, Trial};
 use support::{Kind, Peer, skipped};
@@ -119,20 +119,28 @@ fn served(transcript: &Transcript, model: Model) -> Result<(), Failed> {
 fn against_peer(transcript: &Transcript, kind: Kind) -> Result<(), Failed> {
     let arguments = peer_arguments(transcript, kind)?;
     let mut tried = Err(String::new());
+    if support::find(kind.program()).is_none() {
+        let (program, name) = (kind.program(), &transcript.name);
+        skipped(&format!(
+            "{program} is not installed, so {name} was not compared"
+        ));
+        return Ok(());
+    }
     for delivery in OVER_SOCKETS {
-        let Some(peer) = Peer::start(kind, &arguments)? else {
-            let (program, name) = (kind.program(), &transcript.name);
-            skipped(&format!(
-                "{program} is not installed, so {name} was not compared"
-            ));
-            return Ok(());
-        };
-        let time = RealTime { at_most: WAIT };
-        let target = Remote::new(peer.address(), &time, PATIENCE);
-        told(
-            run(transcript, Side::Real, delivery).against(&target),
-            &mut tried,
-        )?;
+        let mut started = Ok(());
+        let outcome = in_time(transcript, || match Peer::start(kind, &arguments) {
+            Ok(Some(peer)) => {
+                let time = RealTime { at_most: WAIT };
+                let target = Remote::new(peer.address(), &time, PATIENCE);
+                run(transcript, Side::Real, delivery).against(&target)
+            }
+            other => {
+                started = other.map(|_| ());
+                Outcome::Skipped("it did not start".into())
+            }
+        });
+        started?;
+        told(outcome, &mut tried)?;
     }
     if let Err(why) = tried {
         eprintln!("SKIPPED: {}: {} {why}", transcript.name, kind.program());

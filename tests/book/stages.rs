@@ -22,7 +22,7 @@ use std::time::Duration;
 use tempfile::NamedTempFile;
 
 use larder::tools::transcript::{
-    Address, Agrees, Delivery, Outcome, RealTime, Remote, Run, Side, Transcript, parse,
+    Address, Agrees, Delivery, Outcome, RealTime, Remote, Run, Side, Transcript, in_time, parse,
 };
 
 use super::console::until;
@@ -321,21 +321,30 @@ pub(crate) fn difference(
     patience: Duration,
     side: Side,
 ) -> Option<String> {
+    match replay(transcript, address, delivery, patience, side) {
+        Outcome::Failed(difference) => Some(difference.to_string()),
+        _ => None,
+    }
+}
+
+fn replay(
+    transcript: &Transcript,
+    address: &str,
+    delivery: Delivery,
+    patience: Duration,
+    side: Side,
+) -> Outcome {
     let time = RealTime {
         at_most: LONGEST_WAIT,
     };
     let target = Remote::new(Address::parse(address), &time, patience);
-    match (Run {
+    let run = Run {
         transcript,
         side,
         delivery,
         patience,
-    })
-    .against(&target)
-    {
-        Outcome::Failed(difference) => Some(difference.to_string()),
-        _ => None,
-    }
+    };
+    run.against(&target)
 }
 
 /// The promises that a stage breaks. Several are tried at a time, because some of them wait.
@@ -349,14 +358,24 @@ fn broken(stage: u32, name: &str, promised: &[Transcript]) -> Vec<String> {
         .iter()
         .flat_map(|t| deliveries.map(|delivery| (t, delivery)));
     side_by_side(tries, |(transcript, delivery)| {
-        // A server of its own: no transcript finds what another has left.
-        let server = match Staged::start(stage, name, Some(transcript)) {
-            Ok(server) => server,
-            Err(problem) => return Some(problem),
-        };
-        let address = server.program.speaks(transcript.protocol.name());
-        let failed = difference(transcript, address, delivery, PATIENCE, Side::Larder);
-        failed.map(|difference| format!("{name}: {difference}"))
+        let mut problem = None;
+        let outcome = in_time(transcript, || {
+            // A server of its own: no transcript finds what another has left.
+            match Staged::start(stage, name, Some(transcript)) {
+                Ok(server) => {
+                    let address = server.program.speaks(transcript.protocol.name());
+                    replay(transcript, address, delivery, PATIENCE, Side::Larder)
+                }
+                Err(what) => {
+                    problem = Some(what.clone());
+                    Outcome::Skipped(what)
+                }
+            }
+        });
+        match outcome {
+            Outcome::Failed(difference) => Some(format!("{name}: {difference}")),
+            _ => problem,
+        }
     })
 }
 

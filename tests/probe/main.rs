@@ -7,6 +7,9 @@ mod support;
 mod other_languages;
 mod planted;
 
+use std::io::{Read, Write};
+use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Command;
 
@@ -168,7 +171,10 @@ fn a_server_that_says_nothing_is_told_to_be_silent() {
     let error = probe(&[&server, "--timeout", "0.1"]).expect_err("nobody knows what it speaks");
     assert!(error.contains("say --suite"), "{error}");
     let arguments = [&server, "--timeout", "0.1", "--only", "memcached/version"];
-    let (passed, table) = probe(&arguments).expect("the probe is made");
+    let error = probe(&arguments).expect_err("it may hold anything");
+    assert!(error.contains("doesn't say whether it is empty"), "{error}");
+    let (passed, table) =
+        probe(&[&arguments[..], &["--erase"]].concat()).expect("the probe is made");
     assert!(!passed);
     assert!(table.contains("nothing more came for 100ms"), "{table}");
     assert!(
@@ -191,6 +197,7 @@ fn the_exit_code_tells_the_result() {
                 silent.as_str(),
                 "--timeout",
                 "0.1",
+                "--erase",
                 "--only",
                 "memcached/add",
             ],
@@ -214,4 +221,109 @@ fn the_exit_code_tells_the_result() {
         assert_eq!(larder.status.code(), Some(code), "{arguments:?}: {printed}");
         assert!(printed.contains(told), "{arguments:?}: {printed}");
     }
+}
+
+/// Sends `request` to a server and reads to the end of the connection.
+fn ask(socket: &Path, request: &str) -> String {
+    let mut stream = UnixStream::connect(socket).expect("it listens");
+    stream
+        .write_all(request.as_bytes())
+        .expect("it reads a request");
+    stream.shutdown(Shutdown::Write).expect("it can be shut");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("it answers text");
+    answer
+}
+
+/// A server is refused while it holds data, and holds none after a probe.
+#[track_caller]
+fn is_erased_only_on_demand(address: &str, only: &str, store: &str, read: [&str; 2], held: &str) {
+    let socket = Path::new(address.trim_start_matches("unix:"));
+    let arguments = [address, "--timeout", "20", "--only", only];
+    // A probe before there is anything: what it leaves must not count as data.
+    assert!(probe(&arguments).expect("an empty server is probed").0);
+    ask(socket, store);
+    let error = probe(&arguments).expect_err("it holds data");
+    assert!(error.contains(held) && error.contains("--erase"), "{error}");
+    assert!(ask(socket, read[0]).contains(read[1]), "the data is gone");
+    assert!(
+        probe(&[&arguments[..], &["--erase"]].concat())
+            .expect("it may")
+            .0
+    );
+    assert!(!ask(socket, read[0]).contains(read[1]), "the data is there");
+    assert!(probe(&arguments).expect("it is empty again").0);
+}
+
+#[test]
+fn a_server_with_data_is_erased_only_on_demand() {
+    for protocol in [Protocol::Memcached, Protocol::Resp] {
+        let (kind, only, store, read, held) = match protocol {
+            Protocol::Resp => (
+                Kind::Redis,
+                "resp/strings-set",
+                "SELECT 3\r\nSET mine precious\r\n",
+                ["SELECT 3\r\nGET mine\r\n", "precious"],
+                "db3:keys=1",
+            ),
+            _ => (
+                Kind::Memcached,
+                "memcached/add",
+                "set mine 0 0 8\r\nprecious\r\n",
+                ["get mine\r\n", "precious"],
+                "1 items",
+            ),
+        };
+        let larder = support::larder::plain(protocol, |service| service);
+        is_erased_only_on_demand(&larder.address().to_string(), only, store, read, held);
+        match Peer::start(kind, &[]).expect("it starts") {
+            Some(peer) => {
+                is_erased_only_on_demand(&peer.address().to_string(), only, store, read, held);
+            }
+            None => support::skipped(&format!("{} is not installed", kind.program())),
+        }
+    }
+}
+
+/// The settings of a server are the same before and after transcripts that change them.
+#[track_caller]
+fn settings_stay(kind: Kind, arguments: &[&str], question: &str, setting: &str, changing: &[&str]) {
+    let arguments: Vec<String> = arguments.iter().map(|word| (*word).to_owned()).collect();
+    let Some(peer) = Peer::start(kind, &arguments).expect("it starts") else {
+        support::skipped(&format!("{} is not installed", kind.program()));
+        return;
+    };
+    // The time of the last flush_all is listed among the settings.
+    let settings = || {
+        let answer = ask(peer.socket(), question);
+        let lines = answer
+            .lines()
+            .filter(|line| !line.starts_with("STAT oldest"));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let before = settings();
+    assert!(before.iter().any(|line| line == setting), "{before:?}");
+    let address = peer.address().to_string();
+    for changing in changing {
+        let (_, table) = probe(&[&address, "--timeout", "20", "--only", changing]).expect("empty");
+        assert_eq!(settings(), before, "{table}");
+    }
+}
+
+#[test]
+fn settings_are_what_they_were_before() {
+    settings_stay(
+        Kind::Memcached,
+        &["-m", "32"],
+        "stats settings\r\n",
+        "STAT maxbytes 33554432",
+        &["memcached/verbosity", "memcached/missing_in_larder"],
+    );
+    settings_stay(
+        Kind::Redis,
+        &["--maxmemory", "32mb"],
+        "CONFIG GET maxmemory\r\n",
+        "33554432",
+        &["resp/server-config"],
+    );
 }

@@ -67,7 +67,14 @@ fn examples() -> PathBuf {
 /// Holds all conversations of chapter 4 and before against it.
 #[track_caller]
 fn passes_stage_4(server: &Server) {
-    let arguments = [&server.address, "--suite", "memcached", "--stage", "4"];
+    let arguments = [
+        &server.address,
+        "--suite",
+        "memcached",
+        "--stage",
+        "4",
+        "--erase",
+    ];
     let (passed, table) = probe(&arguments).expect("the probe is made");
     assert!(passed, "{table}");
     assert!(table.contains("memcached/values_are_bytes "), "{table}");
@@ -105,6 +112,7 @@ fn the_first_try_fails_where_the_chapter_says() {
     };
     let arguments = [
         &server.address,
+        "--erase",
         "--only",
         "memcached/set_and_get",
         "--only",

@@ -6,38 +6,45 @@ use clap::{Args as Arguments, ValueEnum};
 
 use super::suite::Suite;
 
-/// Replays larder's transcripts against a server, ours or not, and shows where it differs.
+/// Replays larder's transcripts against a server and shows where it differs.
+///
+/// The probe sends flush_all or FLUSHALL before each conversation, which erases all data of the server. A server that
+/// isn't empty is therefore refused without --erase. Settings that a conversation changes are restored after it.
 #[derive(Debug, Clone, Arguments)]
 pub struct Args {
     /// The server: host:port, or the path of a Unix socket
     #[arg(value_name = "ADDR", required_unless_present = "list")]
     pub address: Option<String>,
 
-    /// The transcripts of one front door [default: what the server speaks]
+    /// The transcripts of one protocol [default: the protocol that the server speaks]
     #[arg(long, value_enum)]
     pub suite: Option<Suite>,
 
-    /// What a server has to know by chapter N of the book, and no more
+    /// Only the transcripts that a server passes by chapter N of the book
     #[arg(long, value_name = "N")]
     pub stage: Option<u32>,
 
-    /// One transcript, or all whose names begin so; several times for several
+    /// Only this transcript, or all whose names begin with NAME; can be repeated
     #[arg(long, value_name = "NAME")]
     pub only: Vec<String>,
 
-    /// Shows the names and what they are about, and asks no server
+    /// List the transcripts, without a server
     #[arg(long)]
     pub list: bool,
+
+    /// Erase the data of a server that isn't empty, or doesn't say whether it is
+    #[arg(long)]
+    pub erase: bool,
 
     /// How the result is printed
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub format: Format,
 
-    /// How long a reply is waited for
+    /// How long to wait for a reply
     #[arg(long, value_name = "SECONDS", default_value_t = 2.0, value_parser = patience)]
     pub timeout: f64,
 
-    /// The longest time that is let pass where an item has to expire; what needs more is skipped
+    /// The longest time to wait for an item to expire; transcripts that need more are skipped
     #[arg(long, value_name = "SECONDS", default_value_t = 2.0, value_parser = seconds)]
     pub wait: f64,
 }
@@ -65,12 +72,12 @@ impl Args {
 
 fn patience(text: &str) -> Result<f64, String> {
     match seconds(text)? {
-        0.0 => Err("0 is no time to wait for a reply: try 0.1".into()),
+        0.0 => Err("0 leaves no time for a reply: try 0.1".into()),
         seconds => Ok(seconds),
     }
 }
 
-/// A day at most: what is longer than anybody waits is a mistake.
+/// A day at most: more is a mistake.
 fn seconds(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(seconds) if (0.0..=86_400.0).contains(&seconds) => Ok(seconds),

@@ -2,10 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use super::clean::{clean, first_line};
+use super::answer::first_line;
+use super::clean::clean;
+use super::settings;
 use crate::tools::transcript::{
     Address, Delivery, Difference, Outcome, Protocol, RealTime, Remote, Run, Side, Target,
-    Transcript, readable,
+    Transcript, in_time, readable,
 };
 
 /// The deliveries that a server is held to.
@@ -69,11 +71,15 @@ impl Probe {
         &self.address
     }
 
-    fn target(&self) -> Remote<'_> {
+    pub(super) fn patience(&self) -> Duration {
+        self.patience
+    }
+
+    pub(super) fn target(&self) -> Remote<'_> {
         Remote::new(self.address.clone(), &self.time, self.patience).pausing(PAUSE)
     }
 
-    /// Whether somebody listens.
+    /// Whether a server listens.
     pub(super) fn reachable(&self) -> Result<(), String> {
         match self.target().connect() {
             Ok(_) => Ok(()),
@@ -89,7 +95,7 @@ impl Probe {
     /// tells nothing.
     pub fn protocol(&self) -> Result<Protocol, String> {
         self.reachable()?;
-        let answer = first_line(&self.target(), b"PING\r\n", self.patience).unwrap_or_default();
+        let answer = first_line(self, b"PING\r\n");
         match answer.as_slice() {
             b"PING\r\n" => Ok(Protocol::Echo),
             b"ERROR\r\n" => Ok(Protocol::Memcached),
@@ -105,13 +111,14 @@ impl Probe {
 
     /// Whether a memcached server knows keys as paths: it has a word for reading one.
     pub(super) fn knows_nested_keys(&self) -> bool {
-        let answer = first_line(&self.target(), b"getn larder probe\r\n", self.patience);
-        answer.is_ok_and(|line| line == b"END\r\n")
+        first_line(self, b"getn larder probe\r\n") == b"END\r\n"
     }
 
-    /// Replays a transcript in every delivery, each on an emptied server, until one fails.
+    /// Replays a transcript in every delivery, each on an emptied server, until one fails. Leaves the server empty and
+    /// with the settings that it had.
     pub fn check<'t>(&self, transcript: &'t Transcript) -> Finding<'t> {
         let began = Instant::now();
+        let settings = settings::save(self, transcript);
         let mut outcome = Outcome::Skipped(String::new());
         for delivery in DELIVERIES {
             match (self.deliver(transcript, delivery), &outcome) {
@@ -126,6 +133,8 @@ impl Probe {
                 (Outcome::Skipped(_), _) => {}
             }
         }
+        clean(self, transcript);
+        settings.restore(self);
         Finding {
             transcript,
             outcome,
@@ -156,10 +165,12 @@ impl Probe {
             delivery,
             patience: self.patience,
         };
-        if run.cannot(&target).is_none() {
-            clean(&target, transcript, self.patience);
-        }
-        run.against(&target)
+        in_time(transcript, || {
+            if run.cannot(&target).is_none() {
+                clean(self, transcript);
+            }
+            run.against(&target)
+        })
     }
 }
 

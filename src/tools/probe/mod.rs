@@ -1,6 +1,6 @@
 //! `larder probe ADDR`: replays the transcripts against any server and says where it differs.
 //!
-//! Whoever writes a server in another language learns from it how far they are. The transcripts are
+//! It shows the author of a server, in any language, what is missing. The transcripts are
 //! those of larder's own tests, embedded in the binary; real memcached and redis-server pass every
 //! one that names them.
 //!
@@ -12,18 +12,20 @@
 //! ```
 //!
 //! Each transcript begins with an empty server: `flush_all` or `FLUSHALL` is sent before every
-//! delivery. A memcached server that doesn't know `flush_all` yet has the keys deleted that the
-//! transcript names. Where a transcript declares a difference between larder and the real server,
+//! delivery. A server that holds data is therefore refused without `--erase`. On a memcached server
+//! that doesn't know `flush_all` yet, the keys that the transcript names are deleted. Afterwards the server is
+//! empty and has the settings that it had. Where a transcript declares a difference between larder and the real server,
 //! either answer passes.
 //!
 //! Cost: for each transcript three deliveries, each with a connection to clean and one to talk; a
 //! reply is waited for as long as `--timeout` says, and a failed delivery ends its transcript.
-//! Nothing is asked of the server but what the transcripts send.
 
+mod answer;
 mod arguments;
 mod check;
 mod choice;
 mod clean;
+mod erase;
 mod library;
 mod report;
 mod settings;
@@ -71,6 +73,9 @@ pub fn probe(arguments: &Args, out: &mut dyn Write) -> Result<bool, String> {
     let address = Address::parse(address);
     let probe = Probe::new(address, arguments.timeout(), arguments.wait());
     let chosen = choice::for_server(arguments, &transcripts, &probe)?;
+    if !arguments.erase {
+        erase::allowed(&probe, &chosen)?;
+    }
     let findings = check_all(&probe, &chosen, &arguments.only);
     let title = format!("larder probe {}", probe.address());
     written(match arguments.format {
@@ -100,7 +105,7 @@ fn check_all<'t>(probe: &Probe, chosen: &[&'t Transcript], only: &[String]) -> V
     }
     let findings = chosen.iter().map(|transcript| {
         bar.set_message(transcript.name.clone());
-        let finding = match settings::missing(probe, transcript, only) {
+        let finding = match settings::why_skipped(probe, transcript, only) {
             Some(why) => Finding::skipped(transcript, why),
             None => probe.check(transcript),
         };

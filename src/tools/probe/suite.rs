@@ -1,4 +1,4 @@
-//! The suites: which transcripts belong to which front door.
+//! The suites: which transcripts belong to which protocol.
 
 use std::fmt;
 
@@ -7,11 +7,11 @@ use serde::Serialize;
 
 use crate::tools::transcript::{Agrees, Protocol, Transcript};
 
-/// The transcripts of one front door.
+/// The transcripts of one protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, ValueEnum, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Suite {
-    /// What is sent comes back: the book's first chapters
+    /// Lines that come back: the book's first chapters
     Echo,
     /// memcached's text protocol, as memcached 1.6 speaks it
     Memcached,

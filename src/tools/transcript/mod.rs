@@ -27,6 +27,7 @@ mod delivery;
 mod difference;
 mod format;
 mod in_process;
+mod in_time;
 mod parse;
 mod readable;
 mod remote;
@@ -40,6 +41,7 @@ pub use format::{
     Agrees, Exchange, Expectation, Expected, Protocol, Sending, Sent, Side, Step, Transcript,
 };
 pub use in_process::InProcess;
+pub use in_time::in_time;
 pub use parse::{ParseError, parse};
 pub use readable::readable;
 pub use remote::{Address, Remote};

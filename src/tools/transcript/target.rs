@@ -65,7 +65,7 @@ pub struct RealTime {
 
 /// What is waited beyond the time asked for. memcached's clock ticks once a second, and a tick may
 /// come late.
-const LATE: Duration = Duration::from_millis(100);
+pub(super) const LATE: Duration = Duration::from_millis(100);
 
 impl Time for RealTime {
     fn now_ms(&self) -> u64 {

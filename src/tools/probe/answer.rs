@@ -1,0 +1,57 @@
+//! Questions of the probe itself, each on a connection of its own. A server that doesn't answer gives an empty answer:
+//! what is wrong with it is found by the transcripts.
+
+use std::time::Instant;
+
+use super::check::Probe;
+use crate::tools::transcript::{Received, Target};
+
+/// Bytes of an answer that are looked at.
+const LONGEST: usize = 64 * 1024;
+
+/// The first line of the answer to `request`, CRLF included; less if the server closes or is silent.
+pub(super) fn first_line(probe: &Probe, request: &[u8]) -> Vec<u8> {
+    let mut answer = until(probe, request, |answer| answer.contains(&b'\n'));
+    if let Some(end) = answer.iter().position(|&byte| byte == b'\n') {
+        answer.truncate(end + 1);
+    }
+    answer
+}
+
+/// The lines of the answer to `request`, up to one that is the `last`. Lines that are an error are the last one as well.
+pub(super) fn lines(probe: &Probe, request: &[u8], last: impl Fn(&str) -> bool) -> Vec<String> {
+    let read = |answer: &[u8]| -> Vec<String> {
+        let text = String::from_utf8_lossy(answer);
+        let lines = text.split_inclusive("\r\n");
+        let whole = lines.filter_map(|line| line.strip_suffix("\r\n"));
+        whole.map(str::to_owned).collect()
+    };
+    let is_error = |line: &str| {
+        ["ERROR", "CLIENT_ERROR", "SERVER_ERROR"]
+            .iter()
+            .any(|error| line.starts_with(error))
+    };
+    let answer = until(probe, request, |answer| {
+        answer.ends_with(b"\n") && read(answer).iter().any(|line| last(line) || is_error(line))
+    });
+    read(&answer)
+}
+
+fn until(probe: &Probe, request: &[u8], whole: impl Fn(&[u8]) -> bool) -> Vec<u8> {
+    let deadline = Instant::now() + probe.patience();
+    let mut answer = Vec::new();
+    let target = probe.target();
+    let Ok(mut connection) = target.connect() else {
+        return answer;
+    };
+    if connection.write(request).is_err() {
+        return answer;
+    }
+    while !whole(&answer) && answer.len() <= LONGEST {
+        match connection.read(deadline.saturating_duration_since(Instant::now())) {
+            Ok(Received::Bytes(bytes)) => answer.extend_from_slice(&bytes),
+            _ => break,
+        }
+    }
+    answer
+}

@@ -1,0 +1,39 @@
+//! Repeats a replay that the machine has delayed.
+//!
+//! A server whose clock can't be moved lets its items expire while a busy machine keeps the client from asking. What such a
+//! replay finds says nothing about the server. So a failure counts only when the replay took about as long as its
+//! transcript lets time pass, or when it is found again and again.
+
+use std::time::{Duration, Instant};
+
+use super::difference::Mismatch;
+use super::format::Transcript;
+use super::run::Outcome;
+use super::target::LATE;
+
+/// How often a delayed replay is repeated.
+const REPEATS: usize = 5;
+
+/// The delay from which a failure is doubted. The shortest time in transcripts is 300 ms.
+const DELAY: Duration = Duration::from_millis(200);
+
+/// Does `replay`, which replays `transcript` on a server in real time, and repeats it while it fails with a delay. Waiting
+/// for a server that stays silent is no delay.
+pub fn in_time(transcript: &Transcript, mut replay: impl FnMut() -> Outcome) -> Outcome {
+    let planned: Duration = transcript.advances().map(|by| by + LATE).sum();
+    for _ in 0..REPEATS {
+        let began = Instant::now();
+        let outcome = replay();
+        let Outcome::Failed(difference) = &outcome else {
+            return outcome;
+        };
+        let silent = matches!(
+            difference.why,
+            Mismatch::Silence(_) | Mismatch::StayedOpen(_)
+        );
+        if silent || began.elapsed() < planned + DELAY {
+            return outcome;
+        }
+    }
+    replay()
+}
