@@ -18,16 +18,20 @@ mod book {
     pub(crate) mod links;
     pub(crate) mod names;
     pub(crate) mod pages;
+    pub(crate) mod pictures;
     pub(crate) mod planted;
     pub(crate) mod plots;
     pub(crate) mod shutdown;
     pub(crate) mod stages;
+    pub(crate) mod steps;
 }
 
 use std::path::Path;
 
 use book::pages::Book;
-use book::{console, diffs, fences, glossary, html, includes, links, names, plots, stages};
+use book::{
+    console, diffs, fences, glossary, html, includes, links, names, pictures, plots, stages, steps,
+};
 
 fn the_book() -> Book {
     Book::read(Path::new(env!("CARGO_MANIFEST_DIR"))).expect("the book can be read")
@@ -54,8 +58,20 @@ fn diffs_between_stages_are_current() {
 }
 
 #[test]
+fn steps_lead_from_an_empty_file_to_each_stage() {
+    let book = the_book();
+    sound(&steps::problems(&book));
+    steps::build(&book).unwrap_or_else(|problem| panic!("{problem}"));
+}
+
+#[test]
 fn plots_are_what_the_recorded_figures_give() {
     sound(&plots::problems(&the_book()));
+}
+
+#[test]
+fn pictures_exist_and_say_what_they_show() {
+    sound(&pictures::problems(&the_book()));
 }
 
 #[test]
@@ -76,6 +92,7 @@ fn glossary_terms_are_linked_where_they_are_first_used() {
 #[test]
 fn console_blocks_print_what_the_page_says() {
     let book = the_book();
+    steps::build(&book).unwrap_or_else(|problem| panic!("{problem}"));
     // Pages beside one another: most of their time they wait, as their readers do.
     sound(&stages::side_by_side(&book.pages, |page| {
         let missing = console::missing_peers(page);

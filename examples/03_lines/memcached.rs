@@ -19,7 +19,6 @@ const GET_LINE_LIMIT: usize = 64 * 1024;
 /// Bytes of the largest value; memcached's limit for a whole item is the same by default.
 const VALUE_LIMIT: usize = 1024 * 1024;
 
-// ANCHOR: grammar
 /// The lines that this server understands, whole.
 static LINE: LazyLock<Regex> = LazyLock::new(|| {
     let grammar = r"(?x-u)
@@ -44,9 +43,7 @@ static MALFORMED: LazyLock<Regex> = LazyLock::new(|| {
     let either = format!("{beginning}|(?-u)\\A *(?:get|delete) +[^ ]");
     Regex::new(&either).expect("it is a regular expression")
 });
-// ANCHOR_END: grammar
 
-// ANCHOR: items
 /// The cache: one map, one lock.
 #[derive(Default)]
 pub(crate) struct Items {
@@ -85,9 +82,7 @@ impl Items {
         true
     }
 }
-// ANCHOR_END: items
 
-// ANCHOR: step
 /// What came of looking at the input.
 pub(crate) enum Step {
     /// This much of the input has been dealt with; there may be more in it.
@@ -153,9 +148,7 @@ impl Session {
         }
         Step::Done(after)
     }
-    // ANCHOR_END: step
 
-    // ANCHOR: store
     /// A storage command: its line ends at `after`, and its value follows there.
     fn store(
         &mut self,
@@ -201,7 +194,6 @@ impl Session {
         Step::Done(whole)
     }
 }
-// ANCHOR_END: store
 
 const MALFORMED_LINE: &[u8] = b"CLIENT_ERROR bad command line format\r\n";
 
@@ -211,17 +203,6 @@ fn wrong(line: &[u8]) -> &'static [u8] {
         MALFORMED_LINE
     } else {
         b"ERROR\r\n"
-    }
-}
-
-/// Ten digits may be more than 32 bits hold.
-fn number(digits: &[u8]) -> Option<u32> {
-    std::str::from_utf8(digits).ok()?.parse().ok()
-}
-
-fn reply_unless(quiet: bool, reply: &[u8], output: &mut Vec<u8>) {
-    if !quiet {
-        output.extend_from_slice(reply);
     }
 }
 
@@ -242,4 +223,15 @@ fn get(keys: &[u8], items: &Items, output: &mut Vec<u8>) {
         }
     }
     output.extend_from_slice(b"END\r\n");
+}
+
+fn reply_unless(quiet: bool, reply: &[u8], output: &mut Vec<u8>) {
+    if !quiet {
+        output.extend_from_slice(reply);
+    }
+}
+
+/// Ten digits may be more than 32 bits hold.
+fn number(digits: &[u8]) -> Option<u32> {
+    std::str::from_utf8(digits).ok()?.parse().ok()
 }

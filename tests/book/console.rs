@@ -117,7 +117,9 @@ pub(crate) fn replay_with(
         reserved: false,
         servers: HashMap::new(),
         status: None,
+        mine: String::new(),
     };
+    let step = regex::Regex::new(r"steps/(\d+)/(\d+)\.diff").expect("a pattern");
     let servers = || page.fences.iter().filter(|fence| is_server(fence));
     if servers().any(|fence| !terminal_name(fence).is_empty()) {
         terminal.reserved = true;
@@ -125,11 +127,15 @@ pub(crate) fn replay_with(
             terminal.reserve(&fence.body)?;
         }
     }
-    for fence in page
-        .fences
-        .iter()
-        .filter(|fence| fence.language() == "console")
-    {
+    for fence in &page.fences {
+        if fence.is("step")
+            && let Some(step) = step.captures(&fence.body)
+        {
+            terminal.mine = format!("s{}_{}", &step[1], &step[2]);
+        }
+        if fence.language() != "console" {
+            continue;
+        }
         let at = |problem: String| format!("{}: {problem}", page.at(fence.line));
         terminal.block(fence).map_err(at)?;
     }
@@ -178,6 +184,8 @@ struct Terminal<'a> {
     servers: HashMap<String, Server>,
     /// How the last server ended.
     status: Option<ExitStatus>,
+    /// The reader's own program after the step that the page has shown last.
+    mine: String,
 }
 
 impl Terminal<'_> {
@@ -304,7 +312,11 @@ impl Terminal<'_> {
                 rest @ ..,
             ]
             | ["cargo", "run", "-q", "--example", name, rest @ ..] => {
-                Ok((self.programs.join("examples").join(name), arguments(rest)?))
+                let program = match *name {
+                    "mine" => self.programs.join(&self.mine),
+                    name => self.programs.join("examples").join(name),
+                };
+                Ok((program, arguments(rest)?))
             }
             ["cargo", "run", "-q", "--release", rest @ ..] | ["cargo", "run", "-q", rest @ ..] => {
                 Ok((self.programs.join("larder"), arguments(rest)?))
@@ -329,6 +341,7 @@ impl Terminal<'_> {
                 [ "$1" = --release ] && shift
                 local program="$PROGRAMS/larder"
                 if [ "$1" = --example ]; then program="$PROGRAMS/examples/$2"; shift 2; fi
+                [ "$program" = "$PROGRAMS/examples/mine" ] && program="$PROGRAMS/$MINE"
                 [ "$1" = -- ] && shift
                 "$program" "$@"
             }
@@ -343,6 +356,7 @@ impl Terminal<'_> {
             .args(["-c", &format!("{prelude}\n{command}")])
             .current_dir(self.root)
             .env("PROGRAMS", self.programs)
+            .env("MINE", &self.mine)
             .env("PATH", search_path(self.root)?)
             // redis-cli prints as it does to a terminal, which is what the page's reader has.
             .env("FAKETTY", "1")

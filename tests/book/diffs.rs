@@ -7,8 +7,10 @@ use std::env;
 use std::fs;
 use std::path::PathBuf;
 
+use regex::Regex;
 use similar::TextDiff;
 
+use super::includes;
 use super::pages::{Book, files_below, text_of};
 
 /// Stages that are not written from the one before, and what they are written from: how the names
@@ -21,7 +23,7 @@ pub(crate) fn files(book: &Book, stage: u32) -> Vec<PathBuf> {
 }
 
 /// How the names of a stage's files begin.
-fn prefix(stage: u32) -> String {
+pub(crate) fn prefix(stage: u32) -> String {
     format!("{stage:02}_")
 }
 
@@ -56,9 +58,18 @@ pub(crate) fn name(book: &Book, stage: u32) -> Option<String> {
 
 /// A stage's files by the name that stays the same from stage to stage, and without the lines of
 /// anchors.
-fn parts(book: &Book, prefix: &str) -> Result<Vec<(String, String, String)>, String> {
+pub(crate) fn parts(book: &Book, prefix: &str) -> Result<Vec<(String, String, String)>, String> {
     let mut parts = Vec::new();
-    for file in files_of(book, prefix) {
+    let mut files = files_of(book, prefix);
+    // A module that is an older stage's file, unchanged: `#[path = "../01_echo/signals.rs"]`.
+    let older = Regex::new("#\\[path = \"(.+)\"\\]").expect("a pattern");
+    for file in files.clone() {
+        let text = text_of(&file)?;
+        let directory = file.parent().expect("a file is in a directory");
+        let found = older.captures_iter(&text);
+        files.extend(found.map(|path| includes::plain(&directory.join(&path[1]))));
+    }
+    for file in files {
         let path = file
             .strip_prefix(&book.root)
             .unwrap_or(&file)
@@ -72,7 +83,7 @@ fn parts(book: &Book, prefix: &str) -> Result<Vec<(String, String, String)>, Str
         let text = text_of(&file)?;
         let kept = text
             .lines()
-            .filter(|line| !line.trim_start().starts_with("// ANCHOR"));
+            .filter(|line| !line.trim_start().starts_with("// ANCHOR") && !older.is_match(line));
         let text = kept.map(|line| format!("{line}\n")).collect();
         parts.push((role, path, text));
     }

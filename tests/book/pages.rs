@@ -29,6 +29,8 @@ pub(crate) struct Page {
     pub(crate) prose: Vec<(usize, String, Option<String>)>,
     /// The plots that it shows: the line, and the name in `chapters/plots`.
     pub(crate) plots: Vec<(usize, String)>,
+    /// The drawings that it shows: the line, and the name in `chapters/pictures`.
+    pub(crate) pictures: Vec<(usize, String)>,
     /// The terms of definition lists, as a reader sees them, and their fragments.
     pub(crate) terms: Vec<(String, String)>,
 }
@@ -89,6 +91,7 @@ impl Page {
             fragments: Vec::new(),
             prose: Vec::new(),
             plots: Vec::new(),
+            pictures: Vec::new(),
             terms: Vec::new(),
         };
         let mut fence: Option<Fence> = None;
@@ -138,8 +141,13 @@ impl Page {
                 Event::Text(piece) => match (&mut fence, &mut title) {
                     (Some(fence), _) => fence.body.push_str(&piece),
                     (_, Some(title)) => title.push_str(&piece),
-                    _ if plot(&piece).is_some() => {
-                        page.plots.extend(plot(&piece).map(|name| (line, name)));
+                    _ if svg(&piece, "plots").is_some() => {
+                        page.plots
+                            .extend(svg(&piece, "plots").map(|name| (line, name)));
+                    }
+                    _ if svg(&piece, "pictures").is_some() => {
+                        page.pictures
+                            .extend(svg(&piece, "pictures").map(|name| (line, name)));
                     }
                     _ => page.prose.push((line, piece.to_string(), link.clone())),
                 },
@@ -174,9 +182,11 @@ impl Fence {
 
 /// The name of a plot, when this text is its include: a picture is the one thing that comes in
 /// outside a fenced block.
-fn plot(text: &str) -> Option<String> {
+fn svg(text: &str, directory: &str) -> Option<String> {
     let name = text
-        .strip_prefix("{{#include plots/")?
+        .strip_prefix("{{#include ")?
+        .strip_prefix(directory)?
+        .strip_prefix('/')?
         .strip_suffix(".svg}}")?;
     (!name.contains(['{', '}', '/', '.'])).then(|| name.to_owned())
 }

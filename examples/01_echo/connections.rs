@@ -1,0 +1,85 @@
+//! The set of open connections: they join it before they are served, and it can be closed.
+
+use std::collections::HashMap;
+use std::net::{Shutdown, TcpStream};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// The open connections, and whether new ones may join them.
+#[derive(Default)]
+pub(crate) struct Connections {
+    /// One lock for both facts: a connection is in the set before `close` looks, or is refused
+    /// after it.
+    state: Mutex<State>,
+    /// Notified whenever a connection leaves the set.
+    left: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    closing: bool,
+    last: u64,
+    open: HashMap<u64, Arc<TcpStream>>,
+}
+
+/// A connection's membership in the set; it leaves the set when this is dropped, however the
+/// connection ended.
+pub(crate) struct Admitted {
+    pub(crate) id: u64,
+    connections: Arc<Connections>,
+}
+
+impl Drop for Admitted {
+    fn drop(&mut self) {
+        self.connections.lock().open.remove(&self.id);
+        self.connections.left.notify_all();
+    }
+}
+
+impl Connections {
+    /// Takes a connection into the set, or nothing when the server is closing.
+    pub(crate) fn admit(self: &Arc<Self>, stream: &Arc<TcpStream>) -> Option<Admitted> {
+        let mut state = self.lock();
+        if state.closing {
+            return None;
+        }
+        state.last += 1;
+        let id = state.last;
+        state.open.insert(id, Arc::clone(stream));
+        Some(Admitted {
+            id,
+            connections: Arc::clone(self),
+        })
+    }
+
+    /// Admits no more, and ends the input of every open connection: what was read is still
+    /// answered.
+    pub(crate) fn close(&self) {
+        let mut state = self.lock();
+        state.closing = true;
+        for stream in state.open.values() {
+            // Fails when the client is already gone, and then there is nothing to end.
+            let _ = stream.shutdown(Shutdown::Read);
+        }
+    }
+
+    /// Waits for all connections together, at most for `grace`, then cuts those that are left.
+    pub(crate) fn finish(&self, grace: Duration) {
+        let (state, _) = self
+            .left
+            .wait_timeout_while(self.lock(), grace, |state| !state.open.is_empty())
+            .unwrap_or_else(PoisonError::into_inner);
+        let left = state.open.len();
+        if left > 0 {
+            eprintln!("{left} connections did not finish in {grace:?}; cutting them");
+        }
+        for stream in state.open.values() {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A thread that panicked held the lock only for whole steps, so the set is intact.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

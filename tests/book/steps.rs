@@ -1,0 +1,277 @@
+//! Steps: the small diffs by which a reader's own program, `examples/mine`, grows from an empty file to each stage.
+//!
+//! A page shows a step as ```` ```diff,step ```` with one include of `chapters/steps/NN/KK.diff`. Here the diffs are
+//! applied in the order of the book. After the last step of a chapter the program is that chapter's stage, and every
+//! state in between is built: all of them by one call of cargo, as programs `sNN_KK` of a package in `target`, with the
+//! project's own dependencies. The console blocks behind a step run its program under the name `mine`.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::sync::OnceLock;
+
+use regex::Regex;
+
+use super::diffs;
+use super::pages::{Book, files_below, text_of};
+use super::stages;
+
+/// Lines that a step may add: what a reader types before it is explained and run.
+const LINES: usize = 25;
+
+/// Where the reader's files are, as the diffs name them.
+const PLACE: &str = "examples/mine/";
+
+/// The reader's program: its files by name.
+type Files = BTreeMap<String, String>;
+
+/// One step.
+struct Step {
+    /// `01/03`: the chapter and the step's number in it.
+    name: String,
+    /// Where the page shows it.
+    at: String,
+    diff: String,
+}
+
+/// The steps of the book in its order, and what is wrong with their names.
+fn steps(book: &Book) -> Result<Vec<Step>, String> {
+    let directive =
+        Regex::new(r"^\{\{#include steps/((\d\d)/(\d\d))\.diff\}\}\s*$").expect("a pattern");
+    let mut steps = Vec::new();
+    for page in &book.pages {
+        let shown = page
+            .fences
+            .iter()
+            .filter(|fence| fence.language() == "diff" && fence.is("step"));
+        for (fence, number) in shown.zip(1..) {
+            let at = page.at(fence.line);
+            let include = directive.captures(&fence.body);
+            let include = include.ok_or(format!("{at}: a step is one include of steps/NN/KK"))?;
+            let expected = format!("{:02}/{number:02}", page.chapter().unwrap_or_default());
+            if include[1] != expected {
+                return Err(format!("{at}: this is step {expected}"));
+            }
+            let file = format!("chapters/steps/{expected}.diff");
+            steps.push(Step {
+                name: expected,
+                at,
+                diff: text_of(&book.root.join(file))?,
+            });
+        }
+    }
+    Ok(steps)
+}
+
+/// Applies a step's diff; its context must fit to the letter.
+fn apply(files: &mut Files, diff: &str) -> Result<(), String> {
+    let mut lines = diff.lines().peekable();
+    while let Some(line) = lines.next() {
+        let name = |line: &str| line.split_once(PLACE).map(|(_, name)| name.to_owned());
+        let (Some(old), Some(new)) = (
+            line.strip_prefix("--- "),
+            lines.next().and_then(|l| l.strip_prefix("+++ ")),
+        ) else {
+            return Err(format!("{line:?} is not the head of a file's diff"));
+        };
+        let before = match name(old) {
+            Some(name) => files.remove(&name).ok_or(format!("{name} is not there"))?,
+            None => String::new(),
+        };
+        let before: Vec<&str> = before.lines().collect();
+        let (mut after, mut taken) = (Vec::new(), 0);
+        while let Some(head) = lines.next_if(|line| line.starts_with("@@ ")) {
+            let start = head[4..].split([',', ' ']).next().unwrap_or_default();
+            let start: usize = start.parse().map_err(|_| format!("{head}: no line"))?;
+            let start = start.max(1) - 1;
+            after.extend_from_slice(before.get(taken..start).ok_or(format!("{head}: order"))?);
+            taken = start;
+            while let Some(line) =
+                lines.next_if(|line| !line.starts_with(['@', '-']) || is_removal(line))
+            {
+                let (sign, text) = line.split_at(line.len().min(1));
+                if sign != "+" {
+                    if before.get(taken) != Some(&text) {
+                        return Err(format!("{text:?} is not line {}", taken + 1));
+                    }
+                    taken += 1;
+                }
+                if sign != "-" {
+                    after.push(text);
+                }
+            }
+        }
+        after.extend_from_slice(&before[taken..]);
+        if let Some(name) = name(new) {
+            let text = after.iter().map(|line| format!("{line}\n")).collect();
+            files.insert(name, text);
+        }
+    }
+    Ok(())
+}
+
+/// A line that is taken out, and not the head of the next file.
+fn is_removal(line: &str) -> bool {
+    line.starts_with('-') && !line.starts_with("--- ")
+}
+
+/// Every state of the reader's program, by the name of the step that leads to it.
+fn states(book: &Book) -> Result<Vec<(Step, Files)>, String> {
+    let mut files = Files::new();
+    let mut states = Vec::new();
+    for step in steps(book)? {
+        apply(&mut files, &step.diff).map_err(|problem| format!("{}: {problem}", step.at))?;
+        states.push((step, files.clone()));
+    }
+    Ok(states)
+}
+
+/// A stage's files as a reader has them: without the text over main.rs, which says how the stage is run.
+fn stage(book: &Book, chapter: u32) -> Result<Files, String> {
+    let parts = diffs::parts(book, &diffs::prefix(chapter))?;
+    let parts = parts.into_iter().map(|(name, _, text)| {
+        let head = name == "main.rs";
+        let kept = text
+            .lines()
+            .skip_while(|line| head && (line.starts_with("//!") || line.is_empty()));
+        (name, kept.map(|line| format!("{line}\n")).collect())
+    });
+    Ok(parts.collect())
+}
+
+/// Every step that doesn't apply, adds too much, or is shown by no page; and every chapter whose steps lead elsewhere
+/// than to its stage.
+pub(crate) fn problems(book: &Book) -> Vec<String> {
+    let states = match states(book) {
+        Ok(states) => states,
+        Err(problem) => return vec![problem],
+    };
+    let mut problems = Vec::new();
+    let mut ends: BTreeMap<u32, &Files> = BTreeMap::new();
+    for (step, files) in &states {
+        let added = step.diff.lines().filter(|line| line.starts_with('+'));
+        let added = added.filter(|line| !line.starts_with("+++ ")).count();
+        if added > LINES {
+            problems.push(format!(
+                "{}: a step adds {added} lines; at most {LINES}",
+                step.at
+            ));
+        }
+        ends.insert(step.name[..2].parse().expect("two digits"), files);
+    }
+    for (chapter, files) in ends {
+        match stage(book, chapter) {
+            Ok(stage) if stage == *files => {}
+            Ok(stage) => {
+                let differs = |name: &&String| stage.get(*name) != files.get(*name);
+                let names: Vec<_> = stage.keys().chain(files.keys()).filter(differs).collect();
+                problems.push(format!(
+                    "chapter {chapter}: its steps don't lead to its stage: {names:?} (chapters/steps/steps.py says how \
+                     to change one)"
+                ));
+            }
+            Err(problem) => problems.push(problem),
+        }
+    }
+    for file in files_below(&book.root.join("chapters/steps"), ".diff") {
+        let name = file.with_extension("");
+        if !states.iter().any(|(step, _)| name.ends_with(&step.name)) {
+            problems.push(format!("{}: no page shows this step", file.display()));
+        }
+    }
+    problems
+}
+
+/// Builds the reader's program after each step; what cargo says if one doesn't build.
+pub(crate) fn build(book: &Book) -> Result<(), String> {
+    static BUILT: OnceLock<Result<(), String>> = OnceLock::new();
+    BUILT.get_or_init(|| build_all(book)).clone()
+}
+
+fn build_all(book: &Book) -> Result<(), String> {
+    let target = stages::programs().parent().expect("the target directory");
+    let package = target.join("book-steps");
+    let write = |file: &Path, text: &str| {
+        // A file that is as it was keeps its date, and cargo has nothing to do.
+        if text_of(file).ok().as_deref() == Some(text) {
+            return Ok(());
+        }
+        let directory = file.parent().expect("a file is in a directory");
+        fs::create_dir_all(directory)
+            .and_then(|()| fs::write(file, text))
+            .map_err(|error| format!("{}: {error}", file.display()))
+    };
+    let manifest = text_of(&book.root.join("Cargo.toml"))?;
+    let section = |title: &str| {
+        let below = manifest.split_once(&format!("\n[{title}]\n"));
+        let below = below.map_or("", |(_, below)| below);
+        below.split("\n[").next().unwrap_or_default().to_owned()
+    };
+    let head = format!(
+        "[workspace]\n[package]\nname = \"book-steps\"\nedition = \"2024\"\n\
+         [profile.dev]\n{}\n[profile.dev.package.book-steps]\ndebug = false\n\
+         [dependencies]\nlarder = {{ path = {:?} }}\n{}\n",
+        section("profile.dev"),
+        book.root,
+        section("dependencies")
+    );
+    write(&package.join("Cargo.toml"), &head)?;
+    if !package.join("Cargo.lock").exists() {
+        write(
+            &package.join("Cargo.lock"),
+            &text_of(&book.root.join("Cargo.lock"))?,
+        )?;
+    }
+    let programs = package.join("src/bin");
+    let mut names = Vec::new();
+    for (step, files) in states(book)? {
+        let name = format!("s{}", step.name.replace('/', "_"));
+        for (file, text) in &files {
+            write(&programs.join(&name).join(file), text)?;
+        }
+        names.push(name);
+    }
+    let there = fs::read_dir(&programs).map_err(|error| error.to_string())?;
+    for old in there
+        .flatten()
+        .filter(|entry| !names.iter().any(|name| entry.file_name() == name.as_str()))
+    {
+        fs::remove_dir_all(old.path()).map_err(|error| error.to_string())?;
+    }
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo
+        .args(["build", "--quiet", "--offline", "--bins", "--target-dir"])
+        .arg(target)
+        .env(
+            "RUSTFLAGS",
+            std::env::var_os("RUSTFLAGS").unwrap_or_default(),
+        )
+        .current_dir(&package);
+    if stages::programs().ends_with("release") {
+        cargo.arg("--release");
+    }
+    let built = cargo.output().map_err(|error| error.to_string())?;
+    match built.status.success() {
+        true => Ok(()),
+        false => Err(format!(
+            "a step does not build:\n{}",
+            String::from_utf8_lossy(&built.stderr)
+        )),
+    }
+}
+
+#[test]
+fn a_step_is_applied_to_the_letter_or_not_at_all() {
+    let mut files = Files::new();
+    apply(
+        &mut files,
+        "--- /dev/null\n+++ b/examples/mine/main.rs\n@@ -0,0 +1,3 @@\n+a\n+\n+c\n",
+    )
+    .unwrap();
+    assert_eq!(files["main.rs"], "a\n\nc\n");
+    let change = "--- a/examples/mine/main.rs\n+++ b/examples/mine/main.rs\n@@ -1,3 +1,3 @@\n a\n \n-c\n+d\n";
+    apply(&mut files, change).unwrap();
+    assert_eq!(files["main.rs"], "a\n\nd\n");
+    assert!(apply(&mut files, change).unwrap_err().contains("line 3"));
+}
