@@ -6,7 +6,9 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use larder::protocol::framing::request::{RequestBuffers, RequestFrame, RequestFramer, Route};
+use larder::protocol::framing::request::{
+    self, RequestBuffers, RequestFrame, RequestFramer, Route,
+};
 use support::{Kind, Peer, skip};
 
 /// A reply, as far as `COMMAND` needs it.
@@ -195,6 +197,30 @@ fn the_keys_of_all_of_redis_commands_are_where_redis_says() {
         }
     }
     assert!(compared > 500, "{compared}");
+}
+
+#[test]
+fn every_command_without_keys_has_a_rule() {
+    let Some(mut redis) = Redis::start() else {
+        skip!("there is no redis-server");
+    };
+    let commands = redis.ask(&["COMMAND"]);
+    let mut known = 0;
+    for entry in commands.list() {
+        let entry = entry.list();
+        let subcommands = entry[9].list().iter().map(|kind| kind.list()[0].text());
+        for name in std::iter::once(entry[0].text()).chain(subcommands) {
+            let (name, word) = match name.split_once('|') {
+                Some((name, word)) => (name, Some(word.as_bytes())),
+                None => (name, None),
+            };
+            let known_one = request::is_known(name.as_bytes(), word);
+            assert!(known_one, "{name} {:?}", word.map(<[u8]>::escape_ascii));
+            known += 1;
+        }
+    }
+    assert!(known > 350, "{known}");
+    assert!(!request::is_known(b"nosuch", None) && !request::is_known(b"config", Some(b"nosuch")));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use crate::pool::UpstreamFailure;
 use crate::protocol::framing::reply::ReplyShape;
-use crate::protocol::framing::request::Request;
+use crate::protocol::framing::request::{Request, Route};
 use crate::proxy::settings::Protocol;
 
 /// A client has to give the password first; Redis's words.
@@ -44,17 +44,38 @@ pub(super) const WATCH_INSIDE: &[u8] = b"-ERR WATCH inside MULTI is not allowed\
 pub(super) const HELD: &[u8] =
     b"-ERR the transaction has to name a key sooner: it decides which upstream executes it\r\n";
 
-/// A command without keys that only means something to one server.
+/// A command without keys that only means something to one server, or in a transaction, which one server executes, a
+/// command about all of them.
 pub(super) fn only(request: &Request<'_>) -> Vec<u8> {
-    let name = request.args().map(|args| args[0].to_ascii_uppercase());
-    let name = String::from_utf8_lossy(&name.unwrap_or_default()).into_owned();
+    let upper = |at: usize| {
+        let word = request.args().filter(|args| args.len() > at);
+        let word = word.map(|args| args[at].to_ascii_uppercase());
+        String::from_utf8_lossy(&word.unwrap_or_default()).into_owned()
+    };
+    let name = upper(0);
+    if let Route::Every(_) | Route::Scan = request.route {
+        return format!(
+            "-ERR {name} is about all servers of the proxy, and a transaction is executed by one\r\n"
+        )
+        .into_bytes();
+    }
     let why = match &name[..] {
         "MONITOR" => "shows the commands of one server",
         "CLIENT" => "TRACKING follows the keys of one server",
         "PSUBSCRIBE" => "hears the channels of one server",
+        "FUNCTION" | "LATENCY" | "MEMORY" => &format!("{} is about one server", upper(1)),
         _ => "is about one server",
     };
     format!("-ERR {name} {why}, and the proxy has several: ask that server itself\r\n").into_bytes()
+}
+
+/// `stats` with a word that is about one server's insides.
+pub(super) fn only_stats(word: &[u8]) -> Vec<u8> {
+    let word = String::from_utf8_lossy(word);
+    format!(
+        "SERVER_ERROR stats {word} is about one server, and the proxy has several: ask that server itself\r\n"
+    )
+    .into_bytes()
 }
 
 /// A failure, with the upstream that it is about.

@@ -6,11 +6,11 @@
 
 use crate::pool::Pool;
 use crate::protocol::framing::reply::ReplyShape;
-use crate::protocol::framing::request::ConnectionCommand;
-use crate::protocol::memcached::text::{AdminCommand, Command};
+use crate::protocol::framing::request::{ConnectionCommand, MergeRule};
+use crate::protocol::memcached::text::{AdminCommand, Command, Words};
 use crate::protocol::resp::{CommandArgs, Reply, parse_integer};
 use crate::proxy::client::Client;
-use crate::proxy::errors::NOAUTH;
+use crate::proxy::errors::{self, NOAUTH};
 use crate::proxy::shared::Shared;
 use crate::proxy::stats;
 use crate::upstream::{ConnectionState, DATABASES};
@@ -23,6 +23,8 @@ pub(super) enum LocalAnswer {
     Close,
     /// An upstream knows.
     Forward(ReplyShape),
+    /// All upstreams know, each its part.
+    Every(MergeRule, ReplyShape),
 }
 
 /// Answers memcached's commands about the connection or the proxy.
@@ -33,14 +35,32 @@ pub(super) fn memcached(command: Command<'_>, pool: &Pool, out: &mut Vec<u8>) ->
     };
     match command {
         AdminCommand::Version => return LocalAnswer::Forward(ReplyShape::Line),
-        AdminCommand::Stats { words } if pool.is_single() && !words.eq([&b"proxy"[..]]) => {
-            return LocalAnswer::Forward(ReplyShape::Stats);
-        }
-        AdminCommand::Stats { .. } => stats::memcached(pool, out),
+        AdminCommand::Stats { words } => return stats(words, pool, out),
         AdminCommand::Quit => return LocalAnswer::Close,
         AdminCommand::MetaNoop => out.extend_from_slice(b"MN\r\n"),
         AdminCommand::Shutdown => out.extend_from_slice(b"ERROR: shutdown not enabled\r\n"),
         _ => out.extend_from_slice(b"ERROR\r\n"),
+    }
+    LocalAnswer::Answer
+}
+
+/// Answers `stats`. What it tells of one server's insides has no meaning for several.
+fn stats(words: Words<'_>, pool: &Pool, out: &mut Vec<u8>) -> LocalAnswer {
+    match words.into_iter().next() {
+        Some(b"proxy") => {
+            out.extend_from_slice(stats::memcached(pool).as_bytes());
+            out.extend_from_slice(b"END\r\n");
+        }
+        None if !pool.is_single() => {
+            return LocalAnswer::Every(MergeRule::Stats, ReplyShape::Stats);
+        }
+        Some(b"reset") if !pool.is_single() => {
+            return LocalAnswer::Every(MergeRule::Same, ReplyShape::Stats);
+        }
+        Some(word) if word != b"settings" && !pool.is_single() => {
+            out.extend_from_slice(&errors::only_stats(word));
+        }
+        _ => return LocalAnswer::Forward(ReplyShape::Stats),
     }
     LocalAnswer::Answer
 }
@@ -102,7 +122,10 @@ pub(super) fn resp(
         ConnectionCommand::Info if args.len() == 2 && args[1].eq_ignore_ascii_case(b"proxy") => {
             reply.verbatim("txt", &stats::info(pool));
         }
-        ConnectionCommand::Info if !pool.is_single() => reply.verbatim("txt", &stats::info(pool)),
+        ConnectionCommand::Info if !pool.is_single() => {
+            return LocalAnswer::Every(MergeRule::Info, ReplyShape::Resp);
+        }
+        ConnectionCommand::WhoAmI if args.len() == 2 => reply.bulk(b"default"),
         _ => return LocalAnswer::Forward(ReplyShape::Resp),
     }
     LocalAnswer::Answer

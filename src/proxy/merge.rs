@@ -16,15 +16,31 @@
 //! is [eager](ReplyMerge::eager): with a full part the reply begins, and an error that comes later ends the connection. The
 //! parts have to be sent in the order of their keys then.
 //!
+//! Replies about whole servers, like a minimum, a union or the text of INFO, are [collected](collect): each is held until
+//! all are complete, and has to be short.
+//!
 //! Cost: the bytes of a part are copied once more than those of a reply that is not divided.
 
 use crate::protocol::framing::reply::{FrameProgress, FrameState, ReplyFramer, ReplyShape};
 use crate::protocol::framing::request::MergeRule;
+use crate::proxy::scan::ScanPosition;
 
+mod collect;
+mod figures;
 mod pump;
 
 /// Most bytes of a part's reply that wait for their turn.
 pub const PART_LIMIT: usize = 64 * 1024;
+
+/// Most bytes of a reply that is collected. A hundred thousand names of channels take about 3 MiB.
+const COLLECTED_LIMIT: usize = 4 * 1024 * 1024;
+
+fn part_limit(rule: MergeRule) -> usize {
+    match collect::is_collected(rule) {
+        true => COLLECTED_LIMIT,
+        false => PART_LIMIT,
+    }
+}
 
 /// Puts the replies to the parts of one request together.
 #[derive(Debug)]
@@ -43,6 +59,10 @@ pub struct ReplyMerge {
     eager: bool,
     pressed: bool,
     phase: MergePhase,
+    /// The proxy's own figures, which come behind those of the upstreams.
+    tail: String,
+    /// Where a SCAN is, which decides the cursor that the client gets.
+    scan: Option<ScanPosition>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -147,7 +167,22 @@ impl ReplyMerge {
             eager: false,
             pressed: false,
             phase: MergePhase::Heads,
+            tail: String::new(),
+            scan: None,
         }
+    }
+
+    /// For a SCAN that was sent to one upstream.
+    pub(crate) fn scan(position: ScanPosition) -> ReplyMerge {
+        ReplyMerge {
+            scan: Some(position),
+            ..ReplyMerge::new(MergeRule::Scan, ReplyShape::Resp, 1, vec![0])
+        }
+    }
+
+    /// Adds the proxy's own figures to those of the upstreams.
+    pub(crate) fn with_tail(self, tail: String) -> ReplyMerge {
+        ReplyMerge { tail, ..self }
     }
 
     /// Lets an array begin before all parts have, when one of them is full.
@@ -169,7 +204,7 @@ impl ReplyMerge {
             let this = &mut self.parts[part];
             let room = match dropping {
                 true => usize::MAX,
-                false => PART_LIMIT - (this.buffer.len() - this.at),
+                false => part_limit(self.join) - (this.buffer.len() - this.at),
             };
             let given = &bytes[used..][..room.min(bytes.len() - used)];
             let progress = this.whole.feed(given);
@@ -228,7 +263,7 @@ impl ReplyMerge {
     /// Whether a part would take more bytes.
     pub fn has_room(&self, part: usize) -> bool {
         let this = &self.parts[part];
-        self.is_over() || this.buffer.len() - this.at < PART_LIMIT
+        self.is_over() || this.buffer.len() - this.at < part_limit(self.join)
     }
 
     /// Whether nothing more goes to the client.

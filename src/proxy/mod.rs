@@ -18,6 +18,7 @@ mod forwarder;
 mod intercept;
 mod local;
 pub mod merge;
+mod scan;
 mod settings;
 mod shared;
 mod split;

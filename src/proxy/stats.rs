@@ -1,9 +1,11 @@
 //! What the proxy tells about its upstreams: `stats proxy` of memcached, the section `proxy` of
-//! Redis's `INFO`.
+//! Redis's `INFO`. Where there are several upstreams, both stand behind the sums of the upstreams' own figures, too.
 
 use std::sync::atomic::Ordering::Relaxed;
 
 use crate::pool::Pool;
+use crate::protocol::framing::request::{MergeRule, Request};
+use crate::protocol::resp::CommandArgs;
 
 /// Calls `each` with the names and values of all upstreams' statistics.
 fn each_upstream(pool: &Pool, mut each: impl FnMut(&str, &str, String)) {
@@ -42,12 +44,30 @@ fn each_upstream(pool: &Pool, mut each: impl FnMut(&str, &str, String)) {
     }
 }
 
-/// The answer to `stats proxy`.
-pub(super) fn memcached(pool: &Pool, out: &mut Vec<u8>) {
+/// The lines of `stats proxy`.
+pub(super) fn memcached(pool: &Pool) -> String {
+    let mut lines = String::new();
     each_upstream(pool, |upstream, name, value| {
-        out.extend_from_slice(format!("STAT {upstream}:{name} {value}\r\n").as_bytes());
+        lines += &format!("STAT {upstream}:{name} {value}\r\n");
     });
-    out.extend_from_slice(b"END\r\n");
+    lines
+}
+
+/// What the proxy adds to the figures of all upstreams, if it was asked for all.
+pub(super) fn tail(rule: MergeRule, request: &Request<'_>, pool: &Pool) -> Option<String> {
+    let wanted = |args: CommandArgs<'_>| {
+        let sections = [&b"default"[..], b"all", b"everything", b"proxy"];
+        let is_one = |word: &[u8]| sections.iter().any(|one| word.eq_ignore_ascii_case(one));
+        args.len() == 1 || args.iter().skip(1).any(is_one)
+    };
+    match rule {
+        MergeRule::Stats => Some(memcached(pool)),
+        MergeRule::Info => request
+            .args()
+            .filter(|args| wanted(*args))
+            .map(|_| info(pool)),
+        _ => None,
+    }
 }
 
 /// The section of `INFO`.

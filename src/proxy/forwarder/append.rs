@@ -11,8 +11,10 @@ use crate::proxy::errors;
 use crate::proxy::forwarder::gather::Fate;
 use crate::proxy::forwarder::{Forwarder, mark};
 use crate::proxy::merge::ReplyMerge;
+use crate::proxy::scan::{self, ScanStep};
 use crate::proxy::settings::OnFailure;
 use crate::proxy::split::{Division, divide, divide_by_slot};
+use crate::proxy::stats;
 use crate::upstream::{Owner, Waiting};
 
 impl Forwarder {
@@ -84,17 +86,64 @@ impl Forwarder {
                     .iter()
                     .map(|part| (upstream(part.place), &part.bytes[..]))
                     .collect();
-                self.parts(key, &parts, request.shape, merge, request.repeat_safe)
+                let safe = request.repeat_safe;
+                let miss = safe && self.shared.settings.on_failure == OnFailure::Miss;
+                self.parts(key, &parts, request.shape, merge, safe, miss)
             }
         }
     }
 
     /// Sends a request to all upstreams.
-    pub(super) fn every(&mut self, key: usize, request: &Request<'_>, join: MergeRule) -> Fate {
+    pub(super) fn every(
+        &mut self,
+        key: usize,
+        request: &Request<'_>,
+        rule: MergeRule,
+        shape: ReplyShape,
+    ) -> Fate {
         let count = self.pool.upstreams.len();
         let parts: Vec<(usize, &[u8])> = (0..count).map(|n| (n, request.bytes)).collect();
-        let merge = ReplyMerge::every(join, request.shape, count);
-        self.parts(key, &parts, request.shape, merge, false)
+        let merge = ReplyMerge::every(rule, shape, count);
+        let merge = match stats::tail(rule, request, &self.pool) {
+            Some(tail) => merge.with_tail(tail),
+            None => merge,
+        };
+        let safe = request.repeat_safe;
+        self.parts(
+            key,
+            &parts,
+            shape,
+            merge,
+            safe,
+            safe && self.skips_ejected(),
+        )
+    }
+
+    /// Sends a SCAN to the upstream that its cursor says.
+    pub(super) fn scan(&mut self, key: usize, request: &Request<'_>) -> Fate {
+        let Some(args) = request.args() else {
+            return self.answer(key, errors::refused(self.shared.settings.protocol));
+        };
+        let skips = self.skips_ejected();
+        let usable = |number: usize| !skips || !self.pool.upstreams[number].health.is_ejected();
+        match scan::step(&self.pool, args, usable) {
+            ScanStep::Ask(number, bytes, position) => {
+                let merge = ReplyMerge::scan(position);
+                self.parts(key, &[(number, &bytes)], request.shape, merge, true, false)
+            }
+            ScanStep::Invalid => self.to(key, self.pool.any(), request),
+            ScanStep::End => self.answer(key, scan::END),
+        }
+    }
+
+    /// Whether a read about all keys leaves out those of ejected upstreams.
+    fn skips_ejected(&self) -> bool {
+        let upstreams = &self.pool.upstreams;
+        match self.shared.settings.on_failure {
+            OnFailure::Error => false,
+            OnFailure::Next => upstreams.iter().any(|one| !one.health.is_ejected()),
+            OnFailure::Miss => true,
+        }
     }
 
     /// Sends the parts of a request, or none if a link is full: the answers to two divided requests
@@ -106,6 +155,7 @@ impl Forwarder {
         shape: ReplyShape,
         merge: ReplyMerge,
         safe: bool,
+        miss: bool,
     ) -> Fate {
         let (face, id) = (self.clients[key].face, self.clients[key].id);
         let mut links = Vec::with_capacity(parts.len());
@@ -135,7 +185,7 @@ impl Forwarder {
                 }
                 let error = self.error(&upstream, &UpstreamFailure::Ejected);
                 let client = &mut self.clients[key];
-                if safe && self.shared.settings.on_failure == OnFailure::Miss {
+                if miss {
                     client.miss(sequence, part);
                 } else {
                     client.fail(sequence, part, &error);

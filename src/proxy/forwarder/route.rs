@@ -51,8 +51,9 @@ impl Forwarder {
             Route::Any => self.to(key, self.pool.any(), request),
             Route::Only if self.pool.is_single() => self.to(key, 0, request),
             Route::Only => self.answer(key, errors::only(request)),
-            Route::Every(_) if self.pool.is_single() => self.to(key, 0, request),
-            Route::Every(join) => self.every(key, request, join),
+            Route::Every(_) | Route::Scan if self.pool.is_single() => self.to(key, 0, request),
+            Route::Every(rule) => self.every(key, request, rule, request.shape),
+            Route::Scan => self.scan(key, request),
             Route::Local(local) => self.local(key, request, local),
             Route::Dedicated(why, keys) => self.detach(key, request, why, keys),
             Route::Refused => {
@@ -105,9 +106,10 @@ impl Forwarder {
                 self.clients[key].closing = true;
                 self.answer(key, &out)
             }
-            LocalAnswer::Forward(_) if self.pool.upstreams.is_empty() => {
+            LocalAnswer::Forward(_) | LocalAnswer::Every(..) if self.pool.upstreams.is_empty() => {
                 self.answer(key, errors::refused(self.shared.settings.protocol))
             }
+            LocalAnswer::Every(rule, shape) => self.every(key, request, rule, shape),
             LocalAnswer::Forward(shape) => {
                 let number = self.pool.any();
                 self.forward_as(key, number, request, shape, None)

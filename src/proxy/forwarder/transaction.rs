@@ -233,7 +233,7 @@ impl Forwarder {
                     None => Seat::Anywhere,
                 }
             }
-            Route::Dedicated(..) | Route::Every(_) | Route::Only => {
+            Route::Dedicated(..) | Route::Every(_) | Route::Scan | Route::Only => {
                 Seat::Nowhere(errors::only(request))
             }
             Route::Any | Route::Local(_) => Seat::Anywhere,

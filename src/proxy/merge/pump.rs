@@ -4,7 +4,11 @@ use memchr::memchr;
 
 use crate::protocol::framing::reply::{FrameState, memcached};
 use crate::protocol::framing::request::MergeRule;
+use crate::proxy::merge::collect;
 use crate::proxy::merge::{MergePhase, PART_LIMIT, PartReply, PartStart, ReplyMerge};
+use crate::proxy::scan;
+
+const NO_NUMBER: &[u8] = b"-ERR upstream answered no number\r\n";
 
 /// What was passed on.
 enum PartProgress {
@@ -63,7 +67,7 @@ impl ReplyMerge {
             let moved = match self.join {
                 MergeRule::Values => part.value_block(&self.keys[self.next], out),
                 MergeRule::Array | MergeRule::Fenced => part.element(out),
-                MergeRule::Concat | MergeRule::Same | MergeRule::Sum => part.all(out),
+                _ => part.all(out),
             };
             match moved {
                 PartProgress::All => self.next += 1,
@@ -76,6 +80,10 @@ impl ReplyMerge {
     /// All parts have begun: what the reply begins with is known.
     fn heads(&mut self, out: &mut Vec<u8>) {
         self.phase = MergePhase::Streaming;
+        if collect::is_collected(self.join) {
+            self.combine(out);
+            return self.complete();
+        }
         let in_order = || {
             self.order
                 .iter()
@@ -106,8 +114,22 @@ impl ReplyMerge {
             MergeRule::Fenced if self.parts[0].buffer.starts_with(b"MN\r\n") => self.complete(),
             MergeRule::Fenced => {}
             MergeRule::Concat => number(out, b'*', sum),
+            MergeRule::Scan => {
+                let cursor = self.scan.and_then(|position| position.cursor_after(sum));
+                match cursor {
+                    Some(cursor) => {
+                        let cursor = cursor.to_string();
+                        let head = format!("*2\r\n${}\r\n{cursor}\r\n", cursor.len());
+                        out.extend_from_slice(head.as_bytes());
+                    }
+                    None => {
+                        out.extend_from_slice(scan::TOO_LARGE);
+                        self.complete();
+                    }
+                }
+            }
             // The first one's reply is the reply.
-            MergeRule::Same => self.order.truncate(1),
+            _ => self.order.truncate(1),
         }
     }
 
@@ -127,6 +149,9 @@ impl ReplyMerge {
 impl PartReply {
     /// Looks at how the part begins; whether that is known.
     fn begin(&mut self, join: MergeRule) -> bool {
+        if collect::is_collected(join) {
+            return self.collected();
+        }
         let Some(end) = memchr(b'\n', &self.buffer) else {
             if self.buffer.len() < PART_LIMIT {
                 return false;
@@ -154,6 +179,14 @@ impl PartReply {
                 PartStart::Error(line.to_vec())
             }
             (MergeRule::Same, _) => PartStart::Good(0),
+            (MergeRule::Scan, b'*') => match scan::reply_head(&self.buffer) {
+                Some((cursor, length)) => {
+                    self.at = length;
+                    PartStart::Good(cursor)
+                }
+                None if self.buffer.len() < scan::HEAD_LIMIT && !self.ended => return false,
+                None => PartStart::Error(NO_NUMBER.to_vec()),
+            },
             (MergeRule::Sum, b':') | (MergeRule::Array | MergeRule::Concat, b'*') => match number()
             {
                 Some(number) if join == MergeRule::Array && number != self.asked => {
@@ -166,7 +199,7 @@ impl PartReply {
                     self.at = end + 1;
                     PartStart::Good(number)
                 }
-                None => PartStart::Error(b"-ERR upstream answered no number\r\n".to_vec()),
+                None => PartStart::Error(NO_NUMBER.to_vec()),
             },
             _ => PartStart::Error(
                 b"-ERR upstream answered something else than was asked for\r\n".to_vec(),

@@ -40,10 +40,17 @@ pub(super) fn frame<'a>(
         [b'm', verb @ (b'g' | b's' | b'd' | b'a' | b'e'), b' ', ..] => verb,
         _ => return None,
     };
-    let line = match line_length(scanned, input) {
-        Ok(line) => line,
-        Err(frame) => return Some(frame),
+    let line = line_length(scanned, input);
+    // memcached reads lines of any length if they come at once. They may come to the upstream in pieces.
+    if line.unwrap_or(input.len()) > LINE_LIMIT {
+        return Some(bad(b"", input.len(), true));
+    }
+    let Some(line) = line else {
+        return Some(RequestFrame::Incomplete);
     };
+    if memchr(0, &input[..line]).is_some() {
+        return Some(bad(reply::BAD_FORMAT, line, false));
+    }
     let (mut words, _) = text::rest_of_line(input)?;
     words.next();
     let key = words.next().unwrap_or_default();
@@ -87,22 +94,14 @@ pub(super) fn frame<'a>(
     ))
 }
 
-/// The length of the line at the start of the input, or what there is instead of a line that can be forwarded.
-fn line_length(scanned: &mut usize, input: &[u8]) -> Result<usize, RequestFrame<'static>> {
+/// The length of the line at the start of the input; `None` if its end has not arrived.
+fn line_length(scanned: &mut usize, input: &[u8]) -> Option<usize> {
     let searched = std::mem::take(scanned).min(input.len());
-    let end = memchr(b'\n', &input[searched..]).map(|at| searched + at);
-    // memcached reads lines of any length if they come at once. They may come to the upstream in pieces.
-    if end.map_or(input.len(), |end| end + 1) > LINE_LIMIT {
-        return Err(bad(b"", input.len(), true));
-    }
-    let Some(end) = end else {
+    let end = memchr(b'\n', &input[searched..]);
+    if end.is_none() {
         *scanned = input.len();
-        return Err(RequestFrame::Incomplete);
-    };
-    match memchr(0, &input[..=end]) {
-        Some(_) => Err(bad(reply::BAD_FORMAT, end + 1, false)),
-        None => Ok(end + 1),
     }
+    end.map(|end| searched + end + 1)
 }
 
 /// The length of the block behind a line, if one belongs to it, taken from the words behind the key; or the reply with

@@ -194,12 +194,20 @@ pub enum Route<'a> {
     Only,
     /// To all upstreams; the replies are put together.
     Every(MergeRule),
+    /// `SCAN`: to one upstream after the other, as its cursor says.
+    Scan,
     /// Nowhere: the proxy answers.
     Local(LocalCommand<'a>),
     /// Over an upstream connection that this client has for itself, to the upstream of the keys if there are some.
     Dedicated(DedicatedReason, RequestKeys<'a>),
     /// Nowhere: it has no place in a proxy.
     Refused,
+}
+
+/// Whether the proxy has a rule for a command of Redis, of this name and with this word behind it; others go by their
+/// first argument, if they have one.
+pub fn is_known(name: &[u8], subcommand: Option<&[u8]>) -> bool {
+    table::find(name).is_some_and(|entry| entry.knows(subcommand))
 }
 
 /// How the replies to the parts of a request become one.
@@ -215,8 +223,26 @@ pub enum MergeRule {
     Sum,
     /// One reply or none, and then the one that tells the end.
     Fenced,
-    /// All do the same; the first one's reply speaks for them.
+    /// All do the same; the first one's reply speaks for them, or else the first error.
     Same,
+    /// An integer: the least.
+    Min,
+    /// An array of integers of equal length: each is 1 if all have a 1 there.
+    And,
+    /// The first reply that is no error, or else the first error.
+    OneSucceeded,
+    /// An array of what occurs in one of the arrays.
+    Union,
+    /// An array of names, each followed by the sum of its numbers.
+    PairSums,
+    /// One of the replies that are not null, by chance.
+    OneOf,
+    /// The text of `INFO`: figures are summed where the sum has a meaning, the rest is the first one's.
+    Info,
+    /// memcached's `STAT` lines, likewise.
+    Stats,
+    /// The reply to `SCAN`, with another cursor.
+    Scan,
 }
 
 /// What the proxy answers itself.
@@ -244,6 +270,8 @@ pub enum ConnectionCommand {
     ReadOnly,
     Reset,
     Select,
+    /// `ACL WHOAMI`.
+    WhoAmI,
 }
 
 /// Why a client needs an upstream connection for itself.

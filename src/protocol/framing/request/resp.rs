@@ -9,8 +9,8 @@ use crate::protocol::resp::{CommandArgs, Limits, ReadOutcome, Reader, Reply, wri
 use crate::protocol::framing::request::keys::{self, KeyPositions};
 use crate::protocol::framing::request::table::{self, CommandEntry, CommandRoute, KeySpec};
 use crate::protocol::framing::request::{
-    DedicatedReason, LargeRequest, LocalCommand, MergeRule, MetaForm, Remainder, Request,
-    RequestBuffers, RequestFrame, RequestKeys, RequestWords, Route,
+    DedicatedReason, LargeRequest, LocalCommand, MetaForm, Remainder, Request, RequestBuffers,
+    RequestFrame, RequestKeys, RequestWords, Route,
 };
 
 const LIMITS: Limits = Limits {
@@ -23,7 +23,7 @@ const LIMITS: Limits = Limits {
 /// How a command travels that Redis 7.0 does not have: by its first argument, as most commands of modules do.
 const UNKNOWN: CommandEntry = CommandEntry {
     name: "",
-    way: CommandRoute::Forward,
+    route: CommandRoute::Forward,
     place: KeySpec::Channel,
     safe: false,
 };
@@ -100,11 +100,11 @@ fn route<'a>(entry: &CommandEntry, args: CommandArgs<'a>) -> Route<'a> {
             RequestKeys::of_args(args, found)
         })
     };
-    let second = |words: &[&str]| {
-        let is = |word: &&str| args[1].eq_ignore_ascii_case(word.as_bytes());
-        args.len() > 1 && words.iter().any(is)
+    let route = match entry.route {
+        CommandRoute::Subcommand(list) => subcommand(list, args),
+        route => route,
     };
-    match entry.way {
+    match route {
         CommandRoute::Forward => by_keys(args, found()),
         CommandRoute::MayBlock if blocks(args) => {
             Route::Dedicated(DedicatedReason::Blocking, keys())
@@ -115,24 +115,25 @@ fn route<'a>(entry: &CommandEntry, args: CommandArgs<'a>) -> Route<'a> {
             Some(found) if found.single().is_some() => by_keys(args, Some(found)),
             Some(found) => Route::Split(join, RequestKeys::of_args(args, found)),
         },
-        CommandRoute::Any => Route::Any,
+        CommandRoute::Any | CommandRoute::Subcommand(_) => Route::Any,
         CommandRoute::Only => Route::Only,
         CommandRoute::Every(join) => Route::Every(join),
-        CommandRoute::Code if second(&["load", "flush", "delete", "restore"]) => {
-            Route::Every(MergeRule::Same)
-        }
-        // SCRIPT DEBUG changes what EVAL does on the connection.
-        CommandRoute::Code if second(&["debug"]) => Route::Refused,
-        CommandRoute::Code => Route::Any,
-        CommandRoute::State(crate::protocol::framing::request::ConnectionCommand::Client)
-            if second(&["tracking"]) =>
-        {
-            Route::Dedicated(DedicatedReason::Tracking, RequestKeys::default())
-        }
+        CommandRoute::Scan => Route::Scan,
         CommandRoute::State(command) => Route::Local(LocalCommand::Resp(command, args)),
         CommandRoute::Dedicated(why) => Route::Dedicated(why, keys()),
         CommandRoute::Refused => Route::Refused,
     }
+}
+
+/// How a command travels by the words behind its name.
+fn subcommand(list: &[(&str, CommandRoute)], args: CommandArgs<'_>) -> CommandRoute {
+    let begins_with = |name: &str| {
+        let mut words = name.split_ascii_whitespace().zip(1..);
+        words
+            .all(|(word, at)| at < args.len() && args.get(at).eq_ignore_ascii_case(word.as_bytes()))
+    };
+    let found = list.iter().find(|(name, _)| begins_with(name));
+    found.map_or(CommandRoute::Any, |(_, route)| *route)
 }
 
 fn by_keys(args: CommandArgs<'_>, found: Option<KeyPositions>) -> Route<'_> {
@@ -155,15 +156,18 @@ fn large<'a>(args: CommandArgs<'a>, input: &[u8]) -> LargeRequest<'a> {
         0 => &UNKNOWN,
         _ => table::find(&args[0]).unwrap_or(&UNKNOWN),
     };
-    let route = match entry.way {
+    let route = match entry.route {
         CommandRoute::Forward | CommandRoute::Split(_) => {
             keys::find(entry.place, args, count(input))
                 .and_then(KeyPositions::single)
                 .filter(|only| *only < args.len())
                 .map_or(Route::Only, |only| Route::Key(args.get(only)))
         }
-        CommandRoute::Any | CommandRoute::Only => Route::Only,
-        _ => Route::Refused,
+        CommandRoute::State(_)
+        | CommandRoute::Dedicated(_)
+        | CommandRoute::MayBlock
+        | CommandRoute::Refused => Route::Refused,
+        _ => Route::Only,
     };
     LargeRequest {
         route,

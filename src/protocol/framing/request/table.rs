@@ -3,7 +3,9 @@
 //! What stands here about keys is what `COMMAND` answers, and where that is not enough (`movablekeys`) what
 //! `COMMAND GETKEYS` does; a test asks a real redis-server. How a command travels is the proxy's own decision: an
 //! upstream connection is shared by clients, so what changes the connection's state, waits, or is answered more than
-//! once can't go over it.
+//! once can't go over it. A command without keys goes to all upstreams where the replies have a sum, a union or the like,
+//! mostly the one that Redis 7 names in its command tips (`response_policy`); to any upstream where each would answer the
+//! same; else it is refused where there are several.
 //!
 //! Cost: a binary search, eight comparisons of short names.
 
@@ -22,8 +24,10 @@ pub(super) enum CommandRoute {
     Only,
     /// To all of them.
     Every(MergeRule),
-    /// `SCRIPT` and `FUNCTION`: what loads or drops code goes to all upstreams, the rest to any.
-    Code,
+    /// To one upstream after the other, with a cursor that says which.
+    Scan,
+    /// By the words behind its name; to any upstream if they are not in the list, which answers what is wrong with them.
+    Subcommand(&'static [(&'static str, CommandRoute)]),
     /// The proxy answers: it is about the connection between it and the client.
     State(ConnectionCommand),
     /// Over an upstream connection of the client's own.
@@ -59,7 +63,7 @@ pub(super) enum KeySpec {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct CommandEntry {
     pub(super) name: &'static str,
-    pub(super) way: CommandRoute,
+    pub(super) route: CommandRoute,
     pub(super) place: KeySpec,
     /// Whether it changes nothing, so that it may be sent again when nobody knows whether it was executed.
     pub(super) safe: bool,
@@ -80,11 +84,11 @@ const ONE: KeySpec = KeySpec::Range(1, 1, 1);
 const TWO: KeySpec = KeySpec::Range(1, 2, 1);
 const ALL: KeySpec = KeySpec::Range(1, -1, 1);
 
-const fn entry(name: &'static str, way: CommandRoute, place: KeySpec) -> CommandEntry {
+const fn entry(name: &'static str, route: CommandRoute, place: KeySpec) -> CommandEntry {
     let safe = false;
     CommandEntry {
         name,
-        way,
+        route,
         place,
         safe,
     }
@@ -114,8 +118,11 @@ const fn every(name: &'static str, join: MergeRule) -> CommandEntry {
     entry(name, CommandRoute::Every(join), NONE)
 }
 
-const fn code(name: &'static str) -> CommandEntry {
-    entry(name, CommandRoute::Code, NONE)
+const fn container(
+    name: &'static str,
+    subcommands: &'static [(&'static str, CommandRoute)],
+) -> CommandEntry {
+    entry(name, CommandRoute::Subcommand(subcommands), NONE)
 }
 
 const fn state(name: &'static str, command: ConnectionCommand) -> CommandEntry {
@@ -135,15 +142,130 @@ const fn refused(name: &'static str) -> CommandEntry {
 }
 
 impl CommandEntry {
+    /// Whether its subcommands are in a list, and this one is, or whether the rule is the same for all of them.
+    pub(super) fn knows(&self, subcommand: Option<&[u8]>) -> bool {
+        match (self.route, subcommand) {
+            (CommandRoute::Subcommand(list), Some(word)) => list
+                .iter()
+                .any(|(name, _)| name.is_empty() || word.eq_ignore_ascii_case(name.as_bytes())),
+            _ => true,
+        }
+    }
+
     const fn safe(self) -> CommandEntry {
         CommandEntry { safe: true, ..self }
     }
 }
 
+const ANY: CommandRoute = CommandRoute::Any;
+const ONLY: CommandRoute = CommandRoute::Only;
+const SAME: CommandRoute = CommandRoute::Every(MergeRule::Same);
+const SUM: CommandRoute = CommandRoute::Every(MergeRule::Sum);
+const CONCAT: CommandRoute = CommandRoute::Every(MergeRule::Concat);
+const UNION: CommandRoute = CommandRoute::Every(MergeRule::Union);
+
+const ACL: &[(&str, CommandRoute)] = &[
+    ("cat", ANY),
+    ("deluser", SAME),
+    ("dryrun", ANY),
+    ("genpass", ANY),
+    ("getuser", ANY),
+    ("help", ANY),
+    ("list", ANY),
+    ("load", SAME),
+    ("log reset", SAME),
+    ("log", CONCAT),
+    ("save", SAME),
+    ("setuser", SAME),
+    ("users", ANY),
+    ("whoami", CommandRoute::State(ConnectionCommand::WhoAmI)),
+];
+
+const CONFIG: &[(&str, CommandRoute)] = &[
+    ("get", ANY),
+    ("help", ANY),
+    ("resetstat", SAME),
+    ("rewrite", SAME),
+    ("set", SAME),
+];
+
+const FUNCTION: &[(&str, CommandRoute)] = &[
+    ("delete", SAME),
+    ("dump", ANY),
+    ("flush", SAME),
+    ("help", ANY),
+    ("kill", CommandRoute::Every(MergeRule::OneSucceeded)),
+    ("list", ANY),
+    ("load", SAME),
+    ("restore", SAME),
+    ("stats", ONLY),
+];
+
+const LATENCY: &[(&str, CommandRoute)] = &[
+    ("doctor", ONLY),
+    ("graph", ONLY),
+    ("help", ANY),
+    ("histogram", ONLY),
+    ("history", ONLY),
+    ("latest", ONLY),
+    ("reset", SUM),
+];
+
+const MEMORY: &[(&str, CommandRoute)] = &[
+    ("doctor", ONLY),
+    ("help", ANY),
+    ("malloc-stats", ONLY),
+    ("purge", SAME),
+    ("stats", ONLY),
+    ("usage", CommandRoute::Forward),
+];
+
+const MODULE: &[(&str, CommandRoute)] = &[
+    ("help", ANY),
+    ("list", ANY),
+    ("load", SAME),
+    ("loadex", SAME),
+    ("unload", SAME),
+];
+
+const PUBSUB: &[(&str, CommandRoute)] = &[
+    ("channels", UNION),
+    ("help", ANY),
+    ("numpat", SUM),
+    ("numsub", CommandRoute::Every(MergeRule::PairSums)),
+    ("shardchannels", UNION),
+    ("shardnumsub", CommandRoute::Every(MergeRule::PairSums)),
+];
+
+const SCRIPT: &[(&str, CommandRoute)] = &[
+    // It changes what EVAL does on the connection.
+    ("debug", CommandRoute::Refused),
+    ("exists", CommandRoute::Every(MergeRule::And)),
+    ("flush", SAME),
+    ("help", ANY),
+    ("kill", CommandRoute::Every(MergeRule::OneSucceeded)),
+    ("load", SAME),
+];
+
+const SLOWLOG: &[(&str, CommandRoute)] = &[
+    ("get", CONCAT),
+    ("help", ANY),
+    ("len", SUM),
+    ("reset", SAME),
+];
+
+const CLIENT: &[(&str, CommandRoute)] = &[
+    (
+        "tracking",
+        CommandRoute::Dedicated(DedicatedReason::Tracking),
+    ),
+    ("", CommandRoute::State(ConnectionCommand::Client)),
+];
+
 /// The commands.
 #[rustfmt::skip]
 pub(super) const TABLE: &[CommandEntry] = &[
-    any("acl"),
+    container("acl", ACL),
     write("append", ONE),
     refused("asking"),
     state("auth", ConnectionCommand::Auth),
@@ -162,13 +284,13 @@ pub(super) const TABLE: &[CommandEntry] = &[
     detach("bzmpop", DedicatedReason::Blocking, KeySpec::Counted(2)),
     detach("bzpopmax", DedicatedReason::Blocking, KeySpec::Range(1, -2, 1)),
     detach("bzpopmin", DedicatedReason::Blocking, KeySpec::Range(1, -2, 1)),
-    state("client", ConnectionCommand::Client),
+    container("client", CLIENT),
     state("cluster", ConnectionCommand::Cluster),
     state("command", ConnectionCommand::Command),
-    any("config"),
+    container("config", CONFIG),
     write("copy", TWO),
-    every("dbsize", MergeRule::Sum),
-    any("debug"),
+    every("dbsize", MergeRule::Sum).safe(),
+    only("debug"),
     write("decr", ONE),
     write("decrby", ONE),
     split("del", MergeRule::Sum, ALL),
@@ -184,12 +306,12 @@ pub(super) const TABLE: &[CommandEntry] = &[
     write("expire", ONE),
     write("expireat", ONE),
     read("expiretime", ONE),
-    any("failover"),
+    only("failover"),
     write("fcall", KeySpec::Counted(2)),
     read("fcall_ro", KeySpec::Counted(2)),
     every("flushall", MergeRule::Same),
     every("flushdb", MergeRule::Same),
-    code("function"),
+    container("function", FUNCTION),
     write("geoadd", ONE),
     read("geodist", ONE),
     read("geohash", ONE),
@@ -227,9 +349,9 @@ pub(super) const TABLE: &[CommandEntry] = &[
     write("incrby", ONE),
     write("incrbyfloat", ONE),
     state("info", ConnectionCommand::Info),
-    every("keys", MergeRule::Concat),
-    any("lastsave"),
-    any("latency"),
+    every("keys", MergeRule::Concat).safe(),
+    every("lastsave", MergeRule::Min),
+    container("latency", LATENCY),
     read("lcs", TWO),
     read("lindex", ONE),
     write("linsert", ONE),
@@ -245,10 +367,10 @@ pub(super) const TABLE: &[CommandEntry] = &[
     write("lrem", ONE),
     write("lset", ONE),
     write("ltrim", ONE),
-    write("memory", KeySpec::Range(2, 2, 1)),
+    entry("memory", CommandRoute::Subcommand(MEMORY), KeySpec::Range(2, 2, 1)),
     split("mget", MergeRule::Array, ALL).safe(),
     write("migrate", KeySpec::Migrate),
-    any("module"),
+    container("module", MODULE),
     detach("monitor", DedicatedReason::Monitor, NONE),
     write("move", ONE),
     split("mset", MergeRule::Same, KeySpec::Range(1, -1, 2)),
@@ -270,16 +392,16 @@ pub(super) const TABLE: &[CommandEntry] = &[
     refused("psync"),
     read("pttl", ONE),
     write("publish", KeySpec::Channel),
-    any("pubsub"),
+    container("pubsub", PUBSUB),
     detach("punsubscribe", DedicatedReason::Subscribe, NONE),
     state("quit", ConnectionCommand::Quit),
-    any("randomkey").safe(),
+    every("randomkey", MergeRule::OneOf).safe(),
     state("readonly", ConnectionCommand::ReadOnly),
     state("readwrite", ConnectionCommand::ReadOnly),
     write("rename", TWO),
     write("renamenx", TWO),
     refused("replconf"),
-    any("replicaof"),
+    only("replicaof"),
     state("reset", ConnectionCommand::Reset),
     write("restore", ONE),
     write("restore-asking", ONE),
@@ -290,9 +412,9 @@ pub(super) const TABLE: &[CommandEntry] = &[
     write("rpushx", ONE),
     write("sadd", ONE),
     every("save", MergeRule::Same),
-    only("scan"),
+    entry("scan", CommandRoute::Scan, NONE).safe(),
     read("scard", ONE),
-    code("script"),
+    container("script", SCRIPT),
     read("sdiff", ALL),
     write("sdiffstore", ALL),
     state("select", ConnectionCommand::Select),
@@ -301,13 +423,13 @@ pub(super) const TABLE: &[CommandEntry] = &[
     write("setex", ONE),
     write("setnx", ONE),
     write("setrange", ONE),
-    any("shutdown"),
+    only("shutdown"),
     read("sinter", ALL),
     read("sintercard", KeySpec::Counted(1)),
     write("sinterstore", ALL),
     read("sismember", ONE),
-    any("slaveof"),
-    any("slowlog"),
+    only("slaveof"),
+    container("slowlog", SLOWLOG),
     read("smembers", ONE),
     read("smismember", ONE),
     write("smove", TWO),
