@@ -36,7 +36,7 @@ pub const PART_LIMIT: usize = 64 * 1024;
 const COLLECTED_LIMIT: usize = 4 * 1024 * 1024;
 
 fn part_limit(rule: MergeRule) -> usize {
-    match collect::is_collected(rule) {
+    match rule.needs_whole_replies() {
         true => COLLECTED_LIMIT,
         false => PART_LIMIT,
     }

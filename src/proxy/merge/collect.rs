@@ -12,21 +12,6 @@ use crate::protocol::framing::request::MergeRule;
 use crate::protocol::resp::parse_integer;
 use crate::proxy::merge::{COLLECTED_LIMIT, PartReply, PartStart, ReplyMerge, figures};
 
-/// Whether a rule needs the whole replies.
-pub(super) fn is_collected(rule: MergeRule) -> bool {
-    matches!(
-        rule,
-        MergeRule::Min
-            | MergeRule::And
-            | MergeRule::OneSucceeded
-            | MergeRule::Union
-            | MergeRule::PairSums
-            | MergeRule::OneOf
-            | MergeRule::Info
-            | MergeRule::Stats
-    )
-}
-
 impl PartReply {
     /// Whether it is known how the part begins, which for a reply that is collected takes all of it.
     pub(super) fn collected(&mut self) -> bool {

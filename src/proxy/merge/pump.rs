@@ -4,7 +4,6 @@ use memchr::memchr;
 
 use crate::protocol::framing::reply::{FrameState, memcached};
 use crate::protocol::framing::request::MergeRule;
-use crate::proxy::merge::collect;
 use crate::proxy::merge::{MergePhase, PART_LIMIT, PartReply, PartStart, ReplyMerge};
 use crate::proxy::scan;
 
@@ -80,7 +79,7 @@ impl ReplyMerge {
     /// All parts have begun: what the reply begins with is known.
     fn heads(&mut self, out: &mut Vec<u8>) {
         self.phase = MergePhase::Streaming;
-        if collect::is_collected(self.join) {
+        if self.join.needs_whole_replies() {
             self.combine(out);
             return self.complete();
         }
@@ -149,7 +148,7 @@ impl ReplyMerge {
 impl PartReply {
     /// Looks at how the part begins; whether that is known.
     fn begin(&mut self, join: MergeRule) -> bool {
-        if collect::is_collected(join) {
+        if join.needs_whole_replies() {
             return self.collected();
         }
         let Some(end) = memchr(b'\n', &self.buffer) else {

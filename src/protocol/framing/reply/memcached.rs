@@ -2,7 +2,7 @@
 
 use memchr::memchr;
 
-use crate::protocol::framing::reply::{FrameProgress, FrameState, ReplyShape};
+use crate::protocol::framing::reply::progress::{FrameProgress, FrameState, ReplyShape};
 
 /// Longest line of a reply in bytes, its end included. `VALUE` with the longest key takes about 330.
 const LINE_LIMIT: usize = 2048;

@@ -12,26 +12,10 @@
 //! any more, and the connection can't be used again.
 
 pub mod memcached;
+mod progress;
 mod resp;
 
-/// How the reply to a request is framed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ReplyShape {
-    /// No reply comes.
-    Nothing,
-    /// One value of RESP.
-    Resp,
-    /// memcached: one line.
-    Line,
-    /// memcached: `VALUE` blocks up to `END`.
-    Values,
-    /// memcached: `STAT` lines up to `END`, or one line.
-    Stats,
-    /// memcached's meta commands: `VA` and a block, or one line.
-    Meta,
-    /// One of these or none, and then `MN`.
-    Fenced,
-}
+pub use progress::{FrameProgress, FrameState, ReplyShape};
 
 /// Finds the end of replies.
 #[derive(Debug)]
@@ -40,26 +24,6 @@ pub enum ReplyFramer {
     Resp(resp::RespReplyFramer),
     /// In memcached's text protocol.
     Memcached(memcached::MemcachedReplyFramer),
-}
-
-/// What a look at some bytes of a reply came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FrameProgress {
-    /// How many of the bytes belong to the reply.
-    pub used: usize,
-    /// Whether it is complete with them.
-    pub state: FrameState,
-}
-
-/// Whether a reply is complete.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FrameState {
-    /// All bytes were used, and more belong to it.
-    More,
-    /// It is complete. The framer can be given the next.
-    Done,
-    /// These bytes are no reply.
-    Garbage,
 }
 
 impl ReplyFramer {

@@ -5,7 +5,7 @@
 
 use memchr::memchr2;
 
-use crate::protocol::framing::reply::{FrameProgress, FrameState};
+use crate::protocol::framing::reply::progress::{FrameProgress, FrameState};
 
 /// How deep values may nest. Redis's own replies stay below 10, and its Lua scripts can't return more than about 200.
 const MAX_DEPTH: usize = 256;

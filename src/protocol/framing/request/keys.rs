@@ -3,7 +3,26 @@
 use crate::protocol::memcached::text;
 use crate::protocol::resp::{CommandArgs, parse_integer};
 
-use crate::protocol::framing::request::table::KeySpec;
+/// Where a command's keys are, counted from its name as number 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum KeySpec {
+    /// Nowhere.
+    None,
+    /// First, last and step; a last below 0 counts from the end.
+    Range(usize, isize, usize),
+    /// No key, but the name of a channel comes first, which decides as a key does.
+    Channel,
+    /// Their number is there, and they follow.
+    Counted(usize),
+    /// The destination is the first argument, the number of the others the second, and they follow.
+    Stored,
+    /// After the word `STREAMS`, the first half of what follows.
+    Streams,
+    /// The first argument, and the one after the last `STORE` (or `STOREDIST`) from this number on.
+    Store(usize),
+    /// The third argument or, if that is empty, those after the word `KEYS`.
+    Migrate,
+}
 
 /// The keys of a request, in their order.
 #[derive(Clone, Copy, Default)]

@@ -9,10 +9,12 @@ use crate::protocol::memcached::text::{
     self, AdminCommand, Block, Command, KeyCommand, Nesting, Parsed, Retrieve, Store, reply,
 };
 
-use crate::protocol::framing::request::{
-    LargeRequest, LocalCommand, MergeRule, MetaForm, Remainder, Request, RequestBuffers,
-    RequestFrame, RequestKeys, RequestWords, Route, meta,
+use crate::protocol::framing::request::frame::{
+    LargeRequest, LocalCommand, MergeRule, MetaForm, REQUEST_LIMIT, Remainder, Request,
+    RequestBuffers, RequestFrame, RequestWords, Route,
 };
+use crate::protocol::framing::request::keys::RequestKeys;
+use crate::protocol::framing::request::meta;
 
 pub(super) fn frame<'a>(
     scanned: &mut usize,
@@ -50,7 +52,7 @@ pub(super) fn frame<'a>(
 /// A storage command, whose line took `line` bytes.
 fn store<'a>(store: Store<'a>, input: &'a [u8], line: usize) -> RequestFrame<'a> {
     let total = line + store.length + 2;
-    if total > crate::protocol::framing::request::REQUEST_LIMIT {
+    if total > REQUEST_LIMIT {
         return RequestFrame::Large(LargeRequest {
             route: Route::Key(store.path.as_bytes()),
             shape: one_line(store.noreply),

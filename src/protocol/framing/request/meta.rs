@@ -20,8 +20,8 @@ use crate::protocol::memcached::text::{
     self, Block, KEY_LIMIT, LENGTH_LIMIT, LINE_LIMIT, Words, reply,
 };
 
-use crate::protocol::framing::request::{
-    LargeRequest, MetaForm, Remainder, Request, RequestFrame, RequestWords, Route,
+use crate::protocol::framing::request::frame::{
+    LargeRequest, MetaForm, REQUEST_LIMIT, Remainder, Request, RequestFrame, RequestWords, Route,
 };
 
 /// Most flags of a `ms`, as in memcached.
@@ -67,7 +67,7 @@ pub(super) fn frame<'a>(
     };
     let (meta, shape) = forms(length.is_some(), quiet);
     let total = line + length.map_or(0, |length| length + 2);
-    if total > crate::protocol::framing::request::REQUEST_LIMIT {
+    if total > REQUEST_LIMIT {
         return Some(RequestFrame::Large(LargeRequest {
             route,
             shape,
@@ -143,6 +143,16 @@ fn bad(reply: &'static [u8], consumed: usize, close: bool) -> RequestFrame<'stat
         reply: reply.into(),
         consumed,
         close,
+    }
+}
+
+impl Request<'_> {
+    /// What a miss answers to a meta command, if that can be told.
+    pub fn meta_miss(&self) -> Option<&'static [u8]> {
+        match self.source {
+            RequestWords::Meta(flags) => miss(flags, self.shape),
+            _ => None,
+        }
     }
 }
 

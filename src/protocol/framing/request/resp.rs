@@ -6,17 +6,18 @@
 use crate::protocol::framing::reply::{ReplyFramer, ReplyShape};
 use crate::protocol::resp::{CommandArgs, Limits, ReadOutcome, Reader, Reply, write_request};
 
-use crate::protocol::framing::request::keys::{self, KeyPositions};
-use crate::protocol::framing::request::table::{self, CommandEntry, CommandRoute, KeySpec};
-use crate::protocol::framing::request::{
-    DedicatedReason, LargeRequest, LocalCommand, MetaForm, Remainder, Request, RequestBuffers,
-    RequestFrame, RequestKeys, RequestWords, Route,
+use crate::protocol::framing::request::command_route::CommandRoute;
+use crate::protocol::framing::request::frame::{
+    DedicatedReason, LargeRequest, LocalCommand, MetaForm, REQUEST_LIMIT, Remainder, Request,
+    RequestBuffers, RequestFrame, RequestWords, Route,
 };
+use crate::protocol::framing::request::keys::{self, KeyPositions, KeySpec, RequestKeys};
+use crate::protocol::framing::request::table::{self, CommandEntry};
 
 const LIMITS: Limits = Limits {
     // What is over the request's limit is not dropped but streamed, so no bulk string is too long.
     bulk: usize::MAX,
-    request: crate::protocol::framing::request::REQUEST_LIMIT,
+    request: REQUEST_LIMIT,
     unauthenticated: false,
 };
 

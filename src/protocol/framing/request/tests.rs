@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::protocol::framing::reply::ReplyShape;
 
 /// What came of the input, in one line: `route keys [safe] bytes`.
 fn summary(frame: &RequestFrame<'_>) -> String {

@@ -1,0 +1,279 @@
+//! What the bytes of a client come to: a request, where it goes, and what becomes of the replies.
+
+use std::borrow::Cow;
+
+use crate::protocol::framing::reply::{FrameState, ReplyFramer, ReplyShape};
+use crate::protocol::framing::request::keys::RequestKeys;
+use crate::protocol::memcached::text::{self, Command};
+use crate::protocol::resp::{CommandArgs, CommandWords};
+
+/// Most bytes of a request that is held in memory as a whole, in bytes. A longer one is [`RequestFrame::Large`]. memcached's
+/// largest item by default, so that what is larger is rare.
+pub const REQUEST_LIMIT: usize = 1024 * 1024;
+
+/// What a worker lends its framers, so that a quiet client costs next to nothing.
+#[derive(Debug, Default)]
+pub struct RequestBuffers {
+    pub(super) words: CommandWords,
+    /// A request in other bytes than those that came.
+    pub(super) rebuilt: Vec<u8>,
+    /// A key that came in base64.
+    pub(super) decoded: Vec<u8>,
+}
+
+/// What the input begins with.
+pub enum RequestFrame<'a> {
+    /// A request and how many bytes of the input it took.
+    Request(Request<'a>, usize),
+    /// Bytes that ask for nothing, like a blank line.
+    Nothing(usize),
+    /// The rest has not arrived.
+    Incomplete,
+    /// A request over [`REQUEST_LIMIT`]; none of it is consumed.
+    Large(LargeRequest<'a>),
+    /// Not the protocol.
+    Bad {
+        /// What the client reads; may be empty.
+        reply: Cow<'static, [u8]>,
+        /// Bytes that are done with.
+        consumed: usize,
+        /// Whether the connection is closed then.
+        close: bool,
+    },
+}
+
+/// A request that is complete.
+pub struct Request<'a> {
+    /// What an upstream is sent. Not always what came: a line typed by hand has become an array.
+    pub bytes: &'a [u8],
+    /// Where to.
+    pub route: Route<'a>,
+    /// How the reply is framed; [`ReplyShape::Nothing`] if none comes.
+    pub shape: ReplyShape,
+    /// Whether it may be sent again when nobody knows whether it was executed: it changes nothing.
+    pub repeat_safe: bool,
+    /// What memcached's meta commands need besides.
+    pub meta: MetaForm,
+    /// What dividing it among several servers needs.
+    pub(crate) source: RequestWords<'a>,
+}
+
+/// The words of a request, as its protocol has them.
+#[derive(Clone, Copy)]
+pub(crate) enum RequestWords<'a> {
+    Resp(CommandArgs<'a>),
+    Memcached(Command<'a>),
+    /// The flags of a meta command.
+    Meta(text::Words<'a>),
+}
+
+impl<'a> Request<'a> {
+    /// The command of a memcached request; none for RESP.
+    pub fn command(&self) -> Option<Command<'a>> {
+        match self.source {
+            RequestWords::Memcached(command) => Some(command),
+            _ => None,
+        }
+    }
+
+    /// The words of a RESP request, its name first; none for memcached.
+    pub fn args(&self) -> Option<CommandArgs<'a>> {
+        match self.source {
+            RequestWords::Resp(args) => Some(args),
+            _ => None,
+        }
+    }
+}
+
+/// What sending a meta command of memcached takes besides a link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MetaForm {
+    /// It is none.
+    No,
+    /// It is a line.
+    Line {
+        /// There may be no reply.
+        quiet: bool,
+    },
+    /// A block follows the line, which only a server that knows meta commands must be sent.
+    Block {
+        /// There may be no reply.
+        quiet: bool,
+    },
+}
+
+impl MetaForm {
+    /// Whether there may be no reply.
+    pub fn is_quiet(self) -> bool {
+        matches!(
+            self,
+            MetaForm::Line { quiet: true } | MetaForm::Block { quiet: true }
+        )
+    }
+}
+
+/// Where a request goes.
+#[derive(Clone, Copy)]
+pub enum Route<'a> {
+    /// To the upstream of this key. A command that nobody knows has its first argument here.
+    Key(&'a [u8]),
+    /// To the upstream of these keys; if they belong to several, it is refused.
+    Together(RequestKeys<'a>),
+    /// To the upstream of these keys; if they belong to several, divided into a part for each.
+    Split(MergeRule, RequestKeys<'a>),
+    /// To any upstream.
+    Any,
+    /// To the only upstream; if there are several, it is refused.
+    Only,
+    /// To all upstreams; the replies are put together.
+    Every(MergeRule),
+    /// `SCAN`: to one upstream after the other, as its cursor says.
+    Scan,
+    /// Nowhere: the proxy answers.
+    Local(LocalCommand<'a>),
+    /// Over an upstream connection that this client has for itself, to the upstream of the keys if there are some.
+    Dedicated(DedicatedReason, RequestKeys<'a>),
+    /// Nowhere: it has no place in a proxy.
+    Refused,
+}
+
+/// How the replies to the parts of a request become one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MergeRule {
+    /// `VALUE` blocks in the order of the keys, then one `END`.
+    Values,
+    /// An array with an element for each key, in the order of the keys.
+    Array,
+    /// An array with the elements of all.
+    Concat,
+    /// An integer: the sum.
+    Sum,
+    /// One reply or none, and then the one that tells the end.
+    Fenced,
+    /// All do the same; the first one's reply speaks for them, or else the first error.
+    Same,
+    /// An integer: the least.
+    Min,
+    /// An array of integers of equal length: each is 1 if all have a 1 there.
+    And,
+    /// The first reply that is no error, or else the first error.
+    OneSucceeded,
+    /// An array of what occurs in one of the arrays.
+    Union,
+    /// An array of names, each followed by the sum of its numbers.
+    PairSums,
+    /// One of the replies that are not null, by chance.
+    OneOf,
+    /// The text of `INFO`: figures are summed where the sum has a meaning, the rest is the first one's.
+    Info,
+    /// memcached's `STAT` lines, likewise.
+    Stats,
+    /// The reply to `SCAN`, with another cursor.
+    Scan,
+}
+
+impl MergeRule {
+    /// Whether no part of the reply is known before all replies are complete.
+    pub fn needs_whole_replies(self) -> bool {
+        matches!(
+            self,
+            MergeRule::Min
+                | MergeRule::And
+                | MergeRule::OneSucceeded
+                | MergeRule::Union
+                | MergeRule::PairSums
+                | MergeRule::OneOf
+                | MergeRule::Info
+                | MergeRule::Stats
+        )
+    }
+}
+
+/// What the proxy answers itself.
+#[derive(Clone, Copy)]
+pub enum LocalCommand<'a> {
+    /// A command of Redis about the connection between client and server.
+    Resp(ConnectionCommand, CommandArgs<'a>),
+    /// `version`, `stats`, `quit`, `mn` and `shutdown` of memcached.
+    Memcached(Command<'a>),
+}
+
+/// Redis's commands about the connection, which is the proxy's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names of the commands")]
+pub enum ConnectionCommand {
+    Auth,
+    Client,
+    Cluster,
+    Command,
+    Hello,
+    Info,
+    Ping,
+    Quit,
+    /// `READONLY` and `READWRITE`.
+    ReadOnly,
+    Reset,
+    Select,
+    /// `ACL WHOAMI`.
+    WhoAmI,
+}
+
+/// Why a client needs an upstream connection for itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DedicatedReason {
+    /// `MULTI` and `WATCH`: what follows belongs together.
+    Transaction,
+    /// It may wait, and whoever is behind it on the connection with it.
+    Blocking,
+    /// Messages come at any time, or several replies.
+    Subscribe,
+    /// `MONITOR`.
+    Monitor,
+    /// `CLIENT TRACKING`: the server remembers what this connection reads.
+    Tracking,
+}
+
+/// A request that is not held as a whole, but streamed over an upstream connection of its own.
+pub struct LargeRequest<'a> {
+    /// Where to, as far as can be told from what has arrived: [`Route::Key`], [`Route::Only`] or [`Route::Refused`].
+    pub route: Route<'a>,
+    /// How the reply is framed.
+    pub shape: ReplyShape,
+    /// What memcached's meta commands need besides.
+    pub meta: MetaForm,
+    /// Told all of the request's bytes from its first, finds its end.
+    pub rest: Remainder,
+}
+
+/// Finds the end of a [`LargeRequest`] request.
+#[derive(Debug)]
+pub enum Remainder {
+    /// An array of bulk strings is framed like one in a reply.
+    Resp(ReplyFramer),
+    /// So many bytes are still to come.
+    Bytes(u64),
+}
+
+impl Remainder {
+    /// Takes the next bytes of the request: how many are its own, and whether it is complete. `None` when they are not
+    /// the protocol; the client is to be closed.
+    pub fn feed(&mut self, bytes: &[u8]) -> Option<(usize, bool)> {
+        match self {
+            Remainder::Resp(framer) => {
+                let progress = framer.feed(bytes);
+                match progress.state {
+                    FrameState::More => Some((progress.used, false)),
+                    FrameState::Done => Some((progress.used, true)),
+                    FrameState::Garbage => None,
+                }
+            }
+            Remainder::Bytes(left) => {
+                let used = bytes
+                    .len()
+                    .min(usize::try_from(*left).unwrap_or(usize::MAX));
+                *left -= used as u64;
+                Some((used, *left == 0))
+            }
+        }
+    }
+}
