@@ -166,6 +166,18 @@ fn answers_that_are_none_count_for_nothing() {
         let _ = stream.read(&mut bin);
         let _ = stream.write_all(b"DELE");
     });
+    let stored = peer(|mut stream| {
+        let lines = BufReader::new(stream.try_clone().expect("a second handle")).lines();
+        for line in lines.map_while(Result::ok) {
+            let reply: &[u8] = match line.starts_with("version") {
+                true => b"VERSION 1\r\n",
+                false => b"STORED\r\n",
+            };
+            if stream.write_all(reply).is_err() {
+                return;
+            }
+        }
+    });
     let endless = peer(|mut stream| {
         let mut bin = [0; 4096];
         while matches!(stream.read(&mut bin), Ok(n) if n > 0) {
@@ -176,18 +188,19 @@ fn answers_that_are_none_count_for_nothing() {
         (
             "garbage",
             answerer(b"HTTP/1.1 400 Bad Request\r\n", false),
-            "HTTP",
+            "not the protocol",
         ),
         ("error", answerer(b"ERROR\r\n", false), "ERROR"),
+        ("stored", stored, "`STORED`"),
         (
-            "stored",
+            "an answer too many",
             answerer(b"VERSION 1\r\nSTORED\r\n", false),
-            "STORED",
+            "not the protocol",
         ),
         ("closer", answerer(b"VERSION 1\r\n", true), ""),
-        ("half an answer", half, "DELE"),
-        ("endless", endless, "xxx"),
-        ("sleeper", sleeper(), "in time"),
+        ("half an answer", half, "closed the connection"),
+        ("endless", endless, "not the protocol"),
+        ("sleeper", sleeper(), "did not answer within 400ms"),
     ] {
         let spool = directory();
         let larder = Invalidator::start(settings(spool.path()), vec![pool(&[address])]);

@@ -6,10 +6,10 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use crossbeam_channel::TrySendError;
+use crossbeam_channel::{Sender, TrySendError};
 
 use crate::invalidate::change::{ChangeBatch, ReportedChange};
-use crate::invalidate::recorder::RecorderMessage;
+use crate::invalidate::message::RecorderMessage;
 use crate::invalidate::report::{ReportMeaning, ReportReader, too_large};
 use crate::invalidate::settings::{BATCH, BATCH_BYTES, Durability};
 use crate::protocol::framing::reply::ReplyShape;
@@ -20,23 +20,18 @@ use crate::proxy::{
 
 /// The interceptor of a listener.
 pub(super) struct ChangeListener {
-    reader: Arc<ReportReader>,
-    protocol: Protocol,
-}
-
-impl ChangeListener {
-    pub(super) fn new(reader: ReportReader, protocol: Protocol) -> ChangeListener {
-        ChangeListener {
-            reader: Arc::new(reader),
-            protocol,
-        }
-    }
+    pub(super) reader: Arc<ReportReader>,
+    pub(super) inbox: Sender<RecorderMessage>,
+    pub(super) durability: Durability,
+    pub(super) protocol: Protocol,
 }
 
 impl Interceptor for ChangeListener {
     fn for_worker(&self, answers: AnswerSender) -> Box<dyn WorkerInterceptor> {
         Box::new(ChangeCollector {
             reader: Arc::clone(&self.reader),
+            inbox: self.inbox.clone(),
+            durability: self.durability,
             batch: ChangeBatch::new(self.protocol, answers),
         })
     }
@@ -45,6 +40,8 @@ impl Interceptor for ChangeListener {
 /// The interceptor of one worker: the changes of its round.
 struct ChangeCollector {
     reader: Arc<ReportReader>,
+    inbox: Sender<RecorderMessage>,
+    durability: Durability,
     batch: ChangeBatch,
 }
 
@@ -97,7 +94,7 @@ impl WorkerInterceptor for ChangeCollector {
     fn finish(&mut self) {
         let batch = self.take_batch();
         // The recorder ends after the workers.
-        let _ = self.reader.inbox.send(RecorderMessage::Batch(batch));
+        let _ = self.inbox.send(RecorderMessage::Batch(batch));
     }
 }
 
@@ -125,7 +122,7 @@ impl ChangeCollector {
             return;
         }
         let batch = self.take_batch();
-        match self.reader.inbox.try_send(RecorderMessage::Batch(batch)) {
+        match self.inbox.try_send(RecorderMessage::Batch(batch)) {
             Ok(()) => {}
             Err(TrySendError::Full(RecorderMessage::Batch(batch))) => self.batch = batch,
             // It has ended, which it does after the workers; nothing is on record.
@@ -149,7 +146,7 @@ impl ChangeCollector {
             self.batch.quiet += self.batch.changes.len() - before;
             return Intercepted::Silent;
         };
-        if self.reader.durability == Durability::None && !self.reader.stats.has_problem() {
+        if self.durability == Durability::None && !self.reader.stats.has_problem() {
             return Intercepted::Answered(bytes);
         }
         self.batch.answers.push(LaterAnswer { ticket, bytes });

@@ -22,17 +22,20 @@
 mod change;
 mod collect;
 mod delivery;
+mod inspect;
+mod message;
 mod recorder;
 mod report;
+mod running;
 mod settings;
 mod spool;
 mod start;
 mod stats;
 mod target;
-mod upstreams;
-mod wire;
 
+pub use inspect::inspect;
+pub use running::{Control, Running};
 pub use settings::{
     Durability, ForgetMethod, ReadPolicy, Settings, Target, TargetKind, TargetMode,
 };
-pub use start::{Control, Invalidate, Running, inspect};
+pub use start::Invalidate;

@@ -9,11 +9,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crossbeam_channel::Sender;
-
 use crate::invalidate::change::{NewValue, ReportedChange};
-use crate::invalidate::recorder::RecorderMessage;
-use crate::invalidate::settings::{Durability, ReadPolicy};
+use crate::invalidate::message::unix_micros;
+use crate::invalidate::settings::ReadPolicy;
 use crate::invalidate::stats::InvalidationStats;
 use crate::protocol::framing::request::{
     ConnectionCommand, LocalCommand, MetaForm, Request, Route,
@@ -23,10 +21,8 @@ use crate::protocol::memcached::text::{
 };
 use crate::protocol::resp::{CommandArgs, parse_integer};
 
-/// What the workers of a listener know of the recorder.
+/// Reads what the requests of a listener report.
 pub(crate) struct ReportReader {
-    pub(crate) inbox: Sender<RecorderMessage>,
-    pub(crate) durability: Durability,
     pub(crate) reads: ReadPolicy,
     /// Some target wants the values of changes.
     pub(crate) wants_values: Arc<AtomicBool>,
@@ -141,7 +137,7 @@ impl ReportReader {
             AdminCommand::Stats { words } if words.is_empty() || words.eq([&b"invalidate"[..]]) => {
                 let mut out = Vec::new();
                 self.stats
-                    .memcached(crate::invalidate::recorder::now(), &mut out);
+                    .memcached(unix_micros(), &mut out);
                 ReportMeaning::Answer(out.into())
             }
             AdminCommand::Stats { .. } => match self.reads {
@@ -220,7 +216,7 @@ impl ReportReader {
             let own = args.len() == 2 && args[1].eq_ignore_ascii_case(b"invalidate")
                 || args.len() == 1 && self.reads == ReadPolicy::Refuse;
             if command == ConnectionCommand::Info && own {
-                let text = self.stats.info(crate::invalidate::recorder::now());
+                let text = self.stats.info(unix_micros());
                 return ReportMeaning::Answer(
                     format!("${}\r\n{text}\r\n", text.len()).into_bytes().into(),
                 );

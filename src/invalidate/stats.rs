@@ -1,9 +1,10 @@
 //! What is counted, and how it is told: `stats invalidate`, the section `invalidate` of `INFO`, `--inspect`.
 
 use std::fmt::Write;
-use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::pool::UpstreamFailure;
 
 /// What a delivery is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,7 +68,7 @@ impl DeliveryStats {
     }
 
     /// Notes why it is away; whether that is news.
-    pub(crate) fn failed(&self, error: &io::Error) -> bool {
+    pub(crate) fn failed(&self, error: &UpstreamFailure) -> bool {
         let was = self.phase.swap(DeliveryPhase::Away as u8, Relaxed);
         let text = error.to_string();
         let mut last = self.error.lock().unwrap_or_else(PoisonError::into_inner);

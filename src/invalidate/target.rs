@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use crate::invalidate::settings::{ForgetMethod, Target, TargetKind, TargetMode};
 use crate::pool::Ring;
 use crate::protocol::memcached::text::KEY_LIMIT;
+use crate::proxy::Protocol;
 
 /// A target that is ready to be asked.
 pub(crate) struct TargetRoutes {
@@ -73,6 +74,42 @@ pub(crate) fn delivery(key: &[u8], deliveries: u16) -> u16 {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
     });
     ((hash >> 32) % u64::from(deliveries)) as u16
+}
+
+/// Whether these make sense together.
+///
+/// # Errors
+/// A sentence for a person.
+pub(super) fn check(targets: &[Target]) -> Result<(), String> {
+    if targets.is_empty() {
+        return Err("there is nothing to tell; name the servers with --servers servers.txt".into());
+    }
+    for (number, target) in targets.iter().enumerate() {
+        target.check()?;
+        if targets[..number]
+            .iter()
+            .any(|other| other.name == target.name)
+        {
+            return Err(format!("two targets are called {}", target.name));
+        }
+    }
+    Ok(())
+}
+
+/// Whether one of them wants the values of changes.
+pub(super) fn wants_values(targets: &[Target]) -> bool {
+    targets
+        .iter()
+        .any(|target| target.forget == ForgetMethod::Update)
+}
+
+/// The target that reads of a protocol are sent to.
+pub(super) fn readable(protocol: Protocol, targets: &[Target]) -> Option<&Target> {
+    let kind = match protocol {
+        Protocol::Memcached => TargetKind::Memcached,
+        Protocol::Resp => TargetKind::Redis,
+    };
+    targets.iter().find(|target| target.kind == kind)
 }
 
 #[cfg(test)]

@@ -22,6 +22,8 @@ pub(crate) enum UpstreamFailure {
     Lost(io::Error),
     /// What came is not the protocol.
     Garbage,
+    /// What came is a reply, but none that the request has.
+    Unexpected(String),
     /// It did not let us in: what it said.
     Login(String),
     /// It is ejected, so nothing was sent.
@@ -39,6 +41,12 @@ impl UpstreamFailure {
             io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => UpstreamFailure::Closed,
             _ => UpstreamFailure::Lost(error),
         }
+    }
+
+    /// What a reply comes to that the request does not have.
+    pub(crate) fn unexpected(reply: &[u8]) -> UpstreamFailure {
+        let start = &reply.trim_ascii_end()[..reply.trim_ascii_end().len().min(100)];
+        UpstreamFailure::Unexpected(start.escape_ascii().to_string())
     }
 
     /// The one predicate that decides whether the connection may be used again.
@@ -71,6 +79,7 @@ impl fmt::Display for UpstreamFailure {
             UpstreamFailure::Garbage => {
                 f.write_str("answered with something that is not the protocol")
             }
+            UpstreamFailure::Unexpected(reply) => write!(f, "answered `{reply}`"),
             UpstreamFailure::Login(said) => write!(f, "did not let the proxy in: {said}"),
             UpstreamFailure::Ejected => {
                 f.write_str("is ejected after errors in a row, and being probed")

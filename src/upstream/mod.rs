@@ -19,7 +19,8 @@ mod queue;
 mod socket;
 mod state;
 
-pub(crate) use blocking::{Answer, BlockingConnection, Deadlines};
+pub(crate) use blocking::{Answer, BlockingConnection, BlockingStream, Deadlines};
+pub(crate) use exchange::Exchange;
 pub(crate) use greeting::{Greeting, MEMCACHED_PROBE, RESP_PROBE};
 pub(crate) use kept::Kept;
 pub(crate) use link::{DETOUR, Knows, Link, Look, Owner, Purpose, Stage, Waiting};

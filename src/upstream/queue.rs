@@ -46,6 +46,10 @@ impl<T> RequestQueue<T> {
         }
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
     /// Looks at the next bytes of the connection.
     ///
     /// # Errors

@@ -34,8 +34,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use redb::{Database, ReadableDatabase, TableDefinition, TableError};
 
 use file::SpoolFile;
-pub(crate) use record::{PendingRecord, UpstreamRow};
-pub(crate) use transaction::{Pending, SpoolTransaction};
+pub(crate) use record::{PendingChange, PendingRecord, UpstreamRow};
+pub(crate) use transaction::SpoolTransaction;
 
 /// Memory for pages of the spool, in bytes.
 const CACHE: usize = 64 << 20;
@@ -52,12 +52,12 @@ pub(crate) struct DeliveryId {
     /// The number of the upstream.
     pub(crate) upstream: u32,
     /// The number of the delivery, from 0.
-    pub(crate) delivery: u16,
+    pub(crate) number: u16,
 }
 
 impl DeliveryId {
     fn table(self) -> String {
-        format!("pending.{}.{}", self.upstream, self.delivery)
+        format!("pending.{}.{}", self.upstream, self.number)
     }
 }
 
@@ -120,7 +120,7 @@ from_redb!(
     TransactionError
 );
 
-pub(crate) type Result<T> = std::result::Result<T, SpoolError>;
+pub(crate) type SpoolResult<T> = std::result::Result<T, SpoolError>;
 
 /// What opening found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -208,8 +208,8 @@ impl Spool {
     /// Runs `change` in a transaction of its own and commits it.
     pub(crate) fn write<T>(
         &self,
-        change: impl FnOnce(&mut SpoolTransaction<'_>) -> Result<T>,
-    ) -> Result<T> {
+        change: impl FnOnce(&mut SpoolTransaction<'_>) -> SpoolResult<T>,
+    ) -> SpoolResult<T> {
         self.reopen()?;
         let done = {
             let state = self.open.read().unwrap_or_else(PoisonError::into_inner);
@@ -238,7 +238,7 @@ impl Spool {
         after: Option<&[u8]>,
         most: usize,
         size: usize,
-    ) -> Result<Vec<Pending>> {
+    ) -> SpoolResult<Vec<PendingChange>> {
         use std::ops::Bound::{Excluded, Unbounded};
         let state = self.open.read().unwrap_or_else(PoisonError::into_inner);
         let store = state.store.as_ref().ok_or_else(closed)?;
@@ -255,7 +255,7 @@ impl Spool {
             for entry in table.range::<&[u8]>((start, Unbounded))? {
                 let (key, record) = entry?;
                 bytes += key.value().len() + record.value().len();
-                found.push((key.value().into(), transaction::decoded(record.value())?));
+                found.push(transaction::pending_change(&key, &record)?);
                 if found.len() >= most || bytes >= size {
                     break;
                 }
@@ -293,7 +293,7 @@ impl Spool {
     }
 
     /// Opens it if an error has closed it and it is time.
-    fn reopen(&self) -> Result<()> {
+    fn reopen(&self) -> SpoolResult<()> {
         {
             let state = self.open.read().unwrap_or_else(PoisonError::into_inner);
             if state.store.is_some() {
@@ -357,7 +357,7 @@ impl Spool {
     }
 
     /// Opens the file, or makes one.
-    fn start(&self) -> Result<Database> {
+    fn start(&self) -> SpoolResult<Database> {
         let path = self.directory.join(FILE);
         if !path.exists() {
             // Under another name until it is whole, so that a file that is none yet is never taken for a spool.
@@ -385,7 +385,7 @@ impl Spool {
         self.store(file)
     }
 
-    fn store(&self, file: File) -> Result<Database> {
+    fn store(&self, file: File) -> SpoolResult<Database> {
         let file = SpoolFile {
             file,
             sync: self.sync,
@@ -408,7 +408,7 @@ fn closed() -> SpoolError {
 }
 
 /// Runs what uses the store below. It may panic on a file that someone has changed under it; that is damage, not an end.
-fn contained<T>(run: impl FnOnce() -> Result<T>) -> Result<T> {
+fn contained<T>(run: impl FnOnce() -> SpoolResult<T>) -> SpoolResult<T> {
     catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
         let said = panic
             .downcast_ref::<String>()

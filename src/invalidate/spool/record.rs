@@ -1,6 +1,7 @@
 //! What the spool keeps, as bytes: numbers are big-endian, so that they sort as they count.
 
 use crate::invalidate::change::NewValue;
+use crate::invalidate::spool::DeliveryId;
 
 /// What is pending for a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -10,6 +11,14 @@ pub(crate) struct PendingRecord {
     pub(crate) sequence: u64,
     /// The new value, where the target is to have it.
     pub(crate) value: Option<NewValue>,
+}
+
+/// A key, and what is pending for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PendingChange {
+    /// What the upstream calls it.
+    pub(crate) key: Box<[u8]>,
+    pub(crate) record: PendingRecord,
 }
 
 impl PendingRecord {
@@ -59,6 +68,12 @@ pub(crate) struct UpstreamRow {
 }
 
 impl UpstreamRow {
+    /// Its deliveries.
+    pub(crate) fn delivery_ids(&self) -> impl Iterator<Item = DeliveryId> + use<> {
+        let upstream = self.id;
+        (0..self.deliveries).map(move |number| DeliveryId { upstream, number })
+    }
+
     pub(super) fn encode(&self) -> [u8; 16] {
         let mut out = [0; 16];
         out[..4].copy_from_slice(&self.id.to_be_bytes());

@@ -4,9 +4,9 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::*;
 
-const DELIVERY_BATCHES: DeliveryId = DeliveryId {
+const FIRST: DeliveryId = DeliveryId {
     upstream: 1,
-    delivery: 0,
+    number: 0,
 };
 
 fn open(directory: &Path) -> (Spool, SpoolCondition) {
@@ -20,11 +20,11 @@ fn record(sequence: u64) -> PendingRecord {
     }
 }
 
-fn put(spool: &Spool, keys: std::ops::Range<u64>) -> Result<()> {
+fn put(spool: &Spool, keys: std::ops::Range<u64>) -> SpoolResult<()> {
     spool.write(|group| {
         for number in keys {
             group.put(
-                DELIVERY_BATCHES,
+                FIRST,
                 format!("key{number}").as_bytes(),
                 &record(number + 1),
             )?;
@@ -35,9 +35,9 @@ fn put(spool: &Spool, keys: std::ops::Range<u64>) -> Result<()> {
 
 fn keys(spool: &Spool) -> Vec<String> {
     let found = spool
-        .scan(DELIVERY_BATCHES, None, usize::MAX, usize::MAX)
+        .scan(FIRST, None, usize::MAX, usize::MAX)
         .expect("a snapshot");
-    let key = |(key, _): Pending| String::from_utf8_lossy(&key).into_owned();
+    let key = |found: PendingChange| String::from_utf8_lossy(&found.key).into_owned();
     found.into_iter().map(key).collect()
 }
 
@@ -48,28 +48,26 @@ fn a_key_is_pending_once_and_only_the_newest_is_struck_out() {
     assert_eq!(found, SpoolCondition::Sound);
     spool
         .write(|group| {
-            group.put(DELIVERY_BATCHES, b"a", &record(1))?;
-            group.put(DELIVERY_BATCHES, b"a", &record(2))?;
-            group.put(DELIVERY_BATCHES, b"b", &record(3))?;
+            group.put(FIRST, b"a", &record(1))?;
+            group.put(FIRST, b"a", &record(2))?;
+            group.put(FIRST, b"b", &record(3))?;
             // The first was delivered, but it is not what is pending now.
-            group.remove(DELIVERY_BATCHES, b"a", 1)?;
+            group.remove(FIRST, b"a", 1)?;
             // One that comes back late does not supersede a newer one.
-            group.put_older(DELIVERY_BATCHES, b"b", &record(1))?;
-            assert_eq!(group.len(DELIVERY_BATCHES)?, 2);
+            group.put_older(FIRST, b"b", &record(1))?;
+            assert_eq!(group.len(FIRST)?, 2);
             Ok(())
         })
         .expect("it is recorded");
-    let found = spool
-        .scan(DELIVERY_BATCHES, None, 10, usize::MAX)
-        .expect("a snapshot");
-    let sequences: Vec<_> = found.iter().map(|(_, record)| record.sequence).collect();
+    let found = spool.scan(FIRST, None, 10, usize::MAX).expect("a snapshot");
+    let sequences: Vec<_> = found.iter().map(|found| found.record.sequence).collect();
     assert_eq!(sequences, [2, 3]);
     let after = spool
-        .scan(DELIVERY_BATCHES, Some(b"a"), 10, usize::MAX)
+        .scan(FIRST, Some(b"a"), 10, usize::MAX)
         .expect("a snapshot");
     assert_eq!(after.len(), 1);
     spool
-        .write(|group| group.remove(DELIVERY_BATCHES, b"a", 2))
+        .write(|group| group.remove(FIRST, b"a", 2))
         .expect("it is struck out");
     assert_eq!(keys(&spool), ["b"]);
 }
@@ -79,8 +77,8 @@ fn a_group_that_fails_leaves_nothing() {
     let directory = tempfile::tempdir().expect("a directory");
     let (spool, _) = open(directory.path());
     put(&spool, 0..2).expect("it is recorded");
-    let failed: Result<()> = spool.write(|group| {
-        group.put(DELIVERY_BATCHES, b"other", &record(9))?;
+    let failed: SpoolResult<()> = spool.write(|group| {
+        group.put(FIRST, b"other", &record(9))?;
         Err(SpoolError::Io("on purpose".to_owned()))
     });
     assert!(failed.is_err());
@@ -224,10 +222,10 @@ fn a_pending_set_moves_to_other_deliveries_whole() {
     put(&spool, 0..1000).expect("it is recorded");
     let to = |key: &[u8]| DeliveryId {
         upstream: 2,
-        delivery: u16::from(key[key.len() - 1] % 2),
+        number: u16::from(key[key.len() - 1] % 2),
     };
     while spool
-        .write(|group| group.move_some(DELIVERY_BATCHES, to, 64))
+        .write(|group| group.move_some(FIRST, to, 64))
         .expect("it moves")
         > 0
     {}
@@ -235,7 +233,7 @@ fn a_pending_set_moves_to_other_deliveries_whole() {
     let lens = [0, 1].map(|delivery| {
         let id = DeliveryId {
             upstream: 2,
-            delivery,
+            number: delivery,
         };
         spool.write(|group| group.len(id)).expect("it is counted")
     });

@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use redb::{ReadableTable, ReadableTableMetadata, Table, TableDefinition, WriteTransaction};
+use redb::{
+    AccessGuard, ReadableTable, ReadableTableMetadata, Table, TableDefinition, WriteTransaction,
+};
 
-use crate::invalidate::spool::record::{self, PendingRecord, UpstreamRow};
-use crate::invalidate::spool::{Bytes, DeliveryId, Result, SpoolError, pending};
+use crate::invalidate::spool::record::{self, PendingChange, PendingRecord, UpstreamRow};
+use crate::invalidate::spool::{Bytes, DeliveryId, SpoolError, SpoolResult, pending};
 
 const UPSTREAMS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("upstreams");
 const NUMBERS: TableDefinition<'_, &str, u64> = TableDefinition::new("numbers");
@@ -15,13 +17,18 @@ fn again(name: &str) -> TableDefinition<'_, (u64, u64), Bytes> {
     TableDefinition::new(name)
 }
 
-pub(super) fn decoded(bytes: &[u8]) -> Result<PendingRecord> {
-    PendingRecord::decode(bytes)
-        .ok_or_else(|| SpoolError::Damaged("a record has a wrong length".to_owned()))
+/// An entry of a pending set.
+pub(super) fn pending_change(
+    key: &AccessGuard<'_, Bytes>,
+    record: &AccessGuard<'_, Bytes>,
+) -> SpoolResult<PendingChange> {
+    let record = PendingRecord::decode(record.value())
+        .ok_or_else(|| SpoolError::Damaged("a record has a wrong length".to_owned()))?;
+    Ok(PendingChange {
+        key: key.value().into(),
+        record,
+    })
 }
-
-/// A key and what is pending for it.
-pub(crate) type Pending = (Box<[u8]>, PendingRecord);
 
 /// Second deletes that are due, and when the next is.
 pub(crate) type DueDeletes = (Vec<Box<[u8]>>, Option<u64>);
@@ -43,7 +50,7 @@ impl<'t> SpoolTransaction<'t> {
         }
     }
 
-    fn delivery(&mut self, delivery: DeliveryId) -> Result<&mut Table<'t, Bytes, Bytes>> {
+    fn delivery(&mut self, delivery: DeliveryId) -> SpoolResult<&mut Table<'t, Bytes, Bytes>> {
         Ok(match self.pending.entry(delivery) {
             Entry::Occupied(open) => open.into_mut(),
             Entry::Vacant(place) => {
@@ -58,7 +65,7 @@ impl<'t> SpoolTransaction<'t> {
         delivery: DeliveryId,
         key: &[u8],
         record: &PendingRecord,
-    ) -> Result<()> {
+    ) -> SpoolResult<()> {
         let mut bytes = std::mem::take(&mut self.scratch);
         record.encode(&mut bytes);
         self.delivery(delivery)?.insert(key, &bytes[..])?;
@@ -72,7 +79,7 @@ impl<'t> SpoolTransaction<'t> {
         delivery: DeliveryId,
         key: &[u8],
         record: &PendingRecord,
-    ) -> Result<()> {
+    ) -> SpoolResult<()> {
         let later = match self.delivery(delivery)?.get(key)? {
             Some(found) => record::sequence(found.value()) > Some(record.sequence),
             None => false,
@@ -84,7 +91,12 @@ impl<'t> SpoolTransaction<'t> {
     }
 
     /// Strikes out what was delivered, unless something later has superseded it.
-    pub(crate) fn remove(&mut self, delivery: DeliveryId, key: &[u8], sequence: u64) -> Result<()> {
+    pub(crate) fn remove(
+        &mut self,
+        delivery: DeliveryId,
+        key: &[u8],
+        sequence: u64,
+    ) -> SpoolResult<()> {
         let table = self.delivery(delivery)?;
         let same = match table.get(key)? {
             Some(found) => record::sequence(found.value()) == Some(sequence),
@@ -97,7 +109,7 @@ impl<'t> SpoolTransaction<'t> {
     }
 
     /// How many keys are pending in a delivery.
-    pub(crate) fn len(&mut self, delivery: DeliveryId) -> Result<u64> {
+    pub(crate) fn len(&mut self, delivery: DeliveryId) -> SpoolResult<u64> {
         Ok(self.delivery(delivery)?.len()?)
     }
 
@@ -106,7 +118,7 @@ impl<'t> SpoolTransaction<'t> {
         &mut self,
         delivery: DeliveryId,
         most: usize,
-    ) -> Result<Option<Vec<Pending>>> {
+    ) -> SpoolResult<Option<Vec<PendingChange>>> {
         let mut found = Vec::new();
         let mut bytes = 0;
         for entry in self.delivery(delivery)?.iter()? {
@@ -115,7 +127,7 @@ impl<'t> SpoolTransaction<'t> {
             if bytes > most {
                 return Ok(None);
             }
-            found.push((key.value().into(), decoded(record.value())?));
+            found.push(pending_change(&key, &record)?);
         }
         Ok(Some(found))
     }
@@ -126,22 +138,22 @@ impl<'t> SpoolTransaction<'t> {
         from: DeliveryId,
         to: impl Fn(&[u8]) -> DeliveryId,
         most: usize,
-    ) -> Result<usize> {
-        let mut moving: Vec<Pending> = Vec::new();
+    ) -> SpoolResult<usize> {
+        let mut moving: Vec<PendingChange> = Vec::new();
         let table = self.delivery(from)?;
         while moving.len() < most
             && let Some((key, record)) = table.pop_first()?
         {
-            moving.push((key.value().into(), decoded(record.value())?));
+            moving.push(pending_change(&key, &record)?);
         }
-        for (key, record) in &moving {
+        for PendingChange { key, record } in &moving {
             self.put_older(to(key), key, record)?;
         }
         Ok(moving.len())
     }
 
     /// Drops all that is pending in a delivery.
-    pub(crate) fn clear(&mut self, delivery: DeliveryId) -> Result<()> {
+    pub(crate) fn clear(&mut self, delivery: DeliveryId) -> SpoolResult<()> {
         self.pending.remove(&delivery);
         self.transaction.delete_table(pending(&delivery.table()))?;
         Ok(())
@@ -154,7 +166,7 @@ impl<'t> SpoolTransaction<'t> {
         due: u64,
         sequence: u64,
         key: &[u8],
-    ) -> Result<()> {
+    ) -> SpoolResult<()> {
         let name = format!("again.{upstream}");
         let mut table = self.transaction.open_table(again(&name))?;
         table.insert((due, sequence), key)?;
@@ -169,7 +181,7 @@ impl<'t> SpoolTransaction<'t> {
         now: u64,
         ahead: u64,
         most: usize,
-    ) -> Result<DueDeletes> {
+    ) -> SpoolResult<DueDeletes> {
         let name = format!("again.{upstream}");
         let mut table = self.transaction.open_table(again(&name))?;
         let mut due = Vec::new();
@@ -192,7 +204,7 @@ impl<'t> SpoolTransaction<'t> {
     }
 
     /// Gives up to `most` second deletes of an upstream another number; how many there were.
-    pub(crate) fn move_again(&mut self, from: u32, to: u32, most: usize) -> Result<usize> {
+    pub(crate) fn move_again(&mut self, from: u32, to: u32, most: usize) -> SpoolResult<usize> {
         let (from, to) = (format!("again.{from}"), format!("again.{to}"));
         let mut from = self.transaction.open_table(again(&from))?;
         let mut to = self.transaction.open_table(again(&to))?;
@@ -207,14 +219,14 @@ impl<'t> SpoolTransaction<'t> {
     }
 
     /// Drops the second deletes of an upstream.
-    pub(crate) fn clear_again(&mut self, upstream: u32) -> Result<()> {
+    pub(crate) fn clear_again(&mut self, upstream: u32) -> SpoolResult<()> {
         let name = format!("again.{upstream}");
         self.transaction.delete_table(again(&name))?;
         Ok(())
     }
 
     /// All upstreams that were ever targets, by target and address.
-    pub(crate) fn rows(&mut self) -> Result<Vec<(String, UpstreamRow)>> {
+    pub(crate) fn rows(&mut self) -> SpoolResult<Vec<(String, UpstreamRow)>> {
         let table = self.transaction.open_table(UPSTREAMS)?;
         let rows = table.iter()?.map(|entry| {
             let (name, row) = entry?;
@@ -226,19 +238,19 @@ impl<'t> SpoolTransaction<'t> {
         rows.collect()
     }
 
-    pub(crate) fn set_row(&mut self, name: &str, row: &UpstreamRow) -> Result<()> {
+    pub(crate) fn set_row(&mut self, name: &str, row: &UpstreamRow) -> SpoolResult<()> {
         let mut table = self.transaction.open_table(UPSTREAMS)?;
         table.insert(name, &row.encode()[..])?;
         Ok(())
     }
 
     /// A number that is kept under a name; 0 if it never was set.
-    pub(crate) fn number(&mut self, name: &str) -> Result<u64> {
+    pub(crate) fn number(&mut self, name: &str) -> SpoolResult<u64> {
         let table = self.transaction.open_table(NUMBERS)?;
         Ok(table.get(name)?.map_or(0, |number| number.value()))
     }
 
-    pub(crate) fn set_number(&mut self, name: &str, number: u64) -> Result<()> {
+    pub(crate) fn set_number(&mut self, name: &str, number: u64) -> SpoolResult<()> {
         let mut table = self.transaction.open_table(NUMBERS)?;
         table.insert(name, number)?;
         Ok(())

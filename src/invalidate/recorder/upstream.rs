@@ -1,18 +1,20 @@
-//! The recorder's view of the upstreams: how each stands, and the threads that deliver to it.
+//! The recorder's view of the upstreams: their state, and the deliveries to them.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::thread::{self, JoinHandle};
+use std::sync::{Arc, Weak};
 
 use crossbeam_channel::{Sender, TrySendError, bounded};
 
-use crate::invalidate::delivery::{Delivery, DeliveryItem, DeliveryStep};
-use crate::invalidate::recorder::RecorderMessage;
+use crate::invalidate::delivery::{Delivery, DeliveryThread};
+use crate::invalidate::message::{DeliveryStep, Now, RecorderMessage};
 use crate::invalidate::settings::{DELIVERY_BATCHES, Settings, Target};
-use crate::invalidate::spool::{DeliveryId, Spool, UpstreamRow};
+use crate::invalidate::spool::{DeliveryId, PendingChange, Spool, UpstreamRow};
 use crate::invalidate::stats::{DeliveryStats, UpstreamStats};
 
-/// How an upstream stands. A group works on a copy, which counts when the group is recorded.
+/// Has a delivery run, on a thread of its own or in a simulation.
+pub(crate) type StartDelivery = Box<dyn FnMut(DeliveryThread) -> Result<(), String> + Send>;
+
+/// How far an upstream is. A group works on a copy, which counts when the group is recorded.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct DeliveryState {
     /// What the spool knows.
@@ -22,13 +24,13 @@ pub(super) struct DeliveryState {
 }
 
 impl DeliveryState {
-    /// Whether a change need not be recorded: the flush that wipes it out has not begun.
+    /// Whether a change need not be recorded: the flush that covers it has not begun.
     pub(super) fn is_moot(&self) -> bool {
         self.row.flush && self.flushing.is_none()
     }
 }
 
-/// A server that has to be told of changes.
+/// A server of a target, which has to be told of changes.
 pub(super) struct TargetUpstream {
     /// Its name in the spool: target and address.
     pub(super) name: String,
@@ -45,77 +47,73 @@ pub(super) struct DeliveryHandle {
     pub(super) id: DeliveryId,
     /// It is given changes over its channel.
     pub(super) fresh: bool,
-    changes: Sender<Vec<DeliveryItem>>,
-    go: Sender<DeliveryStep>,
+    changes: Sender<Vec<PendingChange>>,
+    steps: Sender<DeliveryStep>,
     pub(super) stats: Arc<DeliveryStats>,
-    thread: Option<JoinHandle<()>>,
+    alive: Weak<()>,
     /// What it gets when the group is recorded.
-    pub(super) out: Vec<DeliveryItem>,
+    pub(super) out: Vec<PendingChange>,
 }
 
 impl TargetUpstream {
-    /// Starts the threads of an upstream.
+    /// Starts the deliveries to an upstream.
     ///
     /// # Errors
-    /// When the system has no threads to give.
+    /// When one can't be started.
     pub(super) fn start(
         name: String,
         (target, address): (Arc<Target>, &str),
         row: UpstreamRow,
         settings: &Settings,
         spool: &Arc<Spool>,
-        inbox: &Sender<RecorderMessage>,
+        (inbox, start): (&Sender<RecorderMessage>, &mut StartDelivery),
+        now: Now,
     ) -> Result<TargetUpstream, String> {
         let deliveries: Result<Vec<_>, String> = (0..row.deliveries)
-            .map(|delivery| {
+            .map(|number| {
                 let id = DeliveryId {
                     upstream: row.id,
-                    delivery,
+                    number,
                 };
-                let ((changes, fresh), (go, told)) = (bounded(DELIVERY_BATCHES), bounded(4));
+                let ((changes, fresh), (steps, told)) = (bounded(DELIVERY_BATCHES), bounded(4));
                 let stats = Arc::new(DeliveryStats::default());
-                let delivery = Delivery {
-                    id,
-                    target: Arc::clone(&target),
-                    address: address.to_owned(),
-                    spool: Arc::clone(spool),
-                    durability: settings.durability,
-                    timeout: settings.timeout,
-                    fresh,
-                    go: told,
-                    inbox: inbox.clone(),
-                    stats: Arc::clone(&stats),
-                };
-                let thread = thread::Builder::new()
-                    .name("delivery".to_owned())
-                    .spawn(move || delivery.run())
-                    .map_err(|error| format!("no thread to deliver with: {error}"))?;
-                Ok(DeliveryHandle {
+                let alive = Arc::new(());
+                let handle = DeliveryHandle {
                     id,
                     fresh: false,
                     changes,
-                    go,
-                    stats,
-                    thread: Some(thread),
+                    steps,
+                    stats: Arc::clone(&stats),
+                    alive: Arc::downgrade(&alive),
                     out: Vec::new(),
-                })
+                };
+                let of = (Arc::clone(&target), address.to_owned());
+                start(DeliveryThread {
+                    id,
+                    delivery: Delivery::new(of, settings.durability, settings.timeout, stats, now),
+                    address: address.to_owned(),
+                    spool: Arc::clone(spool),
+                    timeout: settings.timeout,
+                    changes: fresh,
+                    steps: told,
+                    inbox: inbox.clone(),
+                    _alive: alive,
+                })?;
+                Ok(handle)
             })
             .collect();
         let deliveries = deliveries?;
         let stats = Arc::new(UpstreamStats {
             target: target.name.clone(),
             address: address.to_owned(),
-            deliveries: deliveries
-                .iter()
-                .map(|delivery| Arc::clone(&delivery.stats))
-                .collect(),
+            deliveries: deliveries.iter().map(|it| Arc::clone(&it.stats)).collect(),
             flush: row.flush.into(),
             flushes: Default::default(),
             since: row.since.into(),
         });
         Ok(TargetUpstream {
             name,
-            // What is due is asked for at once.
+            // The spool is asked at once for second deletes that are due.
             again: target.again.map(|_| 0),
             target,
             state: DeliveryState {
@@ -127,7 +125,7 @@ impl TargetUpstream {
         })
     }
 
-    /// Takes over how it stands now.
+    /// Takes over its state as it is recorded now.
     pub(super) fn settle(&mut self, state: DeliveryState) {
         self.state = state;
         self.stats.flush.store(state.row.flush, Relaxed);
@@ -139,7 +137,7 @@ impl TargetUpstream {
         self.stats.pending()
     }
 
-    /// Whether a delivery of it is not up to date.
+    /// Whether a delivery to it is not up to date.
     pub(super) fn is_behind(&self) -> bool {
         self.deliveries.iter().any(|delivery| !delivery.fresh)
     }
@@ -151,28 +149,26 @@ impl TargetUpstream {
             .any(|delivery| delivery.stats.is_busy(delivery.changes.is_empty()))
     }
 
-    /// Tells the threads to end.
+    /// Tells the deliveries to end.
     pub(super) fn end(&self) {
         for delivery in &self.deliveries {
-            delivery.say(DeliveryStep::End);
+            delivery.tell(DeliveryStep::End);
         }
     }
 
-    /// Whether all threads have ended.
+    /// Whether all deliveries have ended.
     pub(super) fn has_ended(&self) -> bool {
-        let threads = self
-            .deliveries
+        self.deliveries
             .iter()
-            .filter_map(|delivery| delivery.thread.as_ref());
-        threads.into_iter().all(JoinHandle::is_finished)
+            .all(|delivery| delivery.alive.strong_count() == 0)
     }
 }
 
 impl DeliveryHandle {
-    /// Answers the delivery. It asks one thing at a time, so there is room.
-    pub(super) fn say(&self, go: DeliveryStep) {
-        if let Err(TrySendError::Full(_)) = self.go.try_send(go) {
-            log::error!("a delivery thread does not listen");
+    /// Tells the delivery its next step. It asks for one at a time, so there is room.
+    pub(super) fn tell(&self, step: DeliveryStep) {
+        if let Err(TrySendError::Full(_)) = self.steps.try_send(step) {
+            log::error!("a delivery does not take its steps");
         }
     }
 
@@ -188,16 +184,16 @@ impl DeliveryHandle {
         self.stats.set_behind(false);
     }
 
-    /// Hands over the group's changes. What finds no place comes back.
-    pub(super) fn push(&mut self) -> Option<Vec<DeliveryItem>> {
+    /// Hands over the group's changes. Those that find no room come back.
+    pub(super) fn push(&mut self) -> Option<Vec<PendingChange>> {
         if self.out.is_empty() {
             return None;
         }
         match self.changes.try_send(std::mem::take(&mut self.out)) {
             Ok(()) => None,
-            Err(TrySendError::Full(items) | TrySendError::Disconnected(items)) => {
+            Err(TrySendError::Full(changes) | TrySendError::Disconnected(changes)) => {
                 self.fall_behind();
-                Some(items)
+                Some(changes)
             }
         }
     }

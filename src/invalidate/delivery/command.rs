@@ -1,0 +1,188 @@
+//! The requests that tell an upstream of changes, and what its replies mean.
+//!
+//! Only the replies that the protocol has for a request count. An upstream that answers anything else, or nothing, has
+//! forgotten nothing.
+
+use crate::invalidate::settings::{ForgetMethod, Target, TargetKind};
+use crate::invalidate::spool::PendingChange;
+use crate::protocol::framing::reply::ReplyShape;
+use crate::protocol::resp::request;
+use crate::upstream::{Greeting, MEMCACHED_PROBE, RESP_PROBE};
+
+/// What a request is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// Whether the upstream is there.
+    Ping,
+    /// To forget everything.
+    Flush,
+    /// To forget the key of the change of this number.
+    Change(usize),
+    /// To delete a key, after it could not do what it was asked at first.
+    Delete,
+}
+
+/// What a reply means.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It is done.
+    Done,
+    /// The upstream can't do that; the key has to be deleted instead.
+    Delete,
+    /// The reply is none that the request has.
+    Unexpected,
+}
+
+impl Target {
+    /// What is said to a server of the target before anything else.
+    pub(super) fn greeting(&self) -> Greeting<'_> {
+        match self.kind {
+            TargetKind::Memcached => Greeting::default(),
+            TargetKind::Redis => Greeting {
+                password: self.password.as_deref(),
+                resp3: false,
+                database: self.database,
+            },
+        }
+    }
+
+    /// The question whether a server is there.
+    pub(super) fn ping(&self) -> (&'static [u8], ReplyShape) {
+        match self.kind {
+            TargetKind::Memcached => MEMCACHED_PROBE,
+            TargetKind::Redis => RESP_PROBE,
+        }
+    }
+
+    /// The request to forget everything.
+    pub(super) fn flush(&self) -> &'static [u8] {
+        match self.kind {
+            TargetKind::Memcached => b"flush_all\r\n",
+            TargetKind::Redis => b"*1\r\n$7\r\nFLUSHDB\r\n",
+        }
+    }
+
+    /// The form of the replies to all but [`Target::ping`].
+    pub(super) fn reply_shape(&self, asked: Asked) -> ReplyShape {
+        match (self.kind, self.forget, asked) {
+            (TargetKind::Redis, ..) => ReplyShape::Resp,
+            (_, ForgetMethod::Stale, Asked::Change(_)) => ReplyShape::Meta,
+            _ => ReplyShape::Line,
+        }
+    }
+
+    /// What a reply means; `change` is what an [`Asked::Change`] was about.
+    pub(super) fn verdict(
+        &self,
+        asked: Asked,
+        change: Option<&PendingChange>,
+        reply: &[u8],
+    ) -> Verdict {
+        let line = reply.strip_suffix(b"\r\n").unwrap_or(reply);
+        let right = match (asked, self.kind) {
+            (Asked::Ping, TargetKind::Memcached) => line.starts_with(b"VERSION "),
+            (Asked::Ping, TargetKind::Redis) => line == b"+PONG",
+            (Asked::Flush, TargetKind::Memcached) => line == b"OK",
+            (Asked::Flush, TargetKind::Redis) => line == b"+OK",
+            (Asked::Delete, kind) => is_deleted(kind, line),
+            (Asked::Change(_), kind) => {
+                let written = change.is_some_and(has_value);
+                return self.change_verdict(kind, written, line);
+            }
+        };
+        match right {
+            true => Verdict::Done,
+            false => Verdict::Unexpected,
+        }
+    }
+
+    fn change_verdict(&self, kind: TargetKind, written: bool, line: &[u8]) -> Verdict {
+        match (self.forget, kind) {
+            // HD: marked. NF: not there. Before 1.6 memcached has no meta commands.
+            (ForgetMethod::Stale, _) => match line {
+                b"HD" | b"NF" => Verdict::Done,
+                b"ERROR" => Verdict::Delete,
+                line if line.starts_with(b"CLIENT_ERROR") => Verdict::Delete,
+                _ => Verdict::Unexpected,
+            },
+            (ForgetMethod::Update, kind) if written => match (line, kind) {
+                (b"STORED", TargetKind::Memcached) | (b"+OK", TargetKind::Redis) => Verdict::Done,
+                // Too large for it, or no memory: the old value must go all the same.
+                (line, _) if line.starts_with(b"SERVER_ERROR") || line.starts_with(b"-OOM") => {
+                    Verdict::Delete
+                }
+                _ => Verdict::Unexpected,
+            },
+            (_, kind) if is_deleted(kind, line) => Verdict::Done,
+            _ => Verdict::Unexpected,
+        }
+    }
+
+    /// The request that makes an upstream forget a key, at this time in Unix milliseconds.
+    pub(super) fn forget_request(&self, change: &PendingChange, now: i64, out: &mut Vec<u8>) {
+        let PendingChange { key, record } = change;
+        let value = record.value.as_ref().filter(|_| has_value(change));
+        match (self.forget, self.kind, value) {
+            (ForgetMethod::Stale, _, _) => {
+                out.extend_from_slice(b"md ");
+                out.extend_from_slice(key);
+                out.extend_from_slice(format!(" I T{}\r\n", self.stale_seconds).as_bytes());
+            }
+            (ForgetMethod::Update, TargetKind::Memcached, Some(value)) => {
+                out.extend_from_slice(b"set ");
+                out.extend_from_slice(key);
+                let (flags, length) = (value.flags, value.bytes.len());
+                let seconds = seconds_left(value.expires, now);
+                out.extend_from_slice(format!(" {flags} {seconds} {length}\r\n").as_bytes());
+                out.extend_from_slice(&value.bytes);
+                out.extend_from_slice(b"\r\n");
+            }
+            (ForgetMethod::Update, TargetKind::Redis, Some(value)) => {
+                let expires = value.expires.to_string();
+                let words = [b"SET", &key[..], &value.bytes, b"PXAT", expires.as_bytes()];
+                let count = if value.expires > 0 { 5 } else { 3 };
+                out.extend(request(&words[..count]));
+            }
+            _ => self.delete_request(key, out),
+        }
+    }
+
+    /// The request to delete a key.
+    pub(super) fn delete_request(&self, key: &[u8], out: &mut Vec<u8>) {
+        match self.kind {
+            TargetKind::Memcached => {
+                out.extend_from_slice(b"delete ");
+                out.extend_from_slice(key);
+                out.extend_from_slice(b"\r\n");
+            }
+            TargetKind::Redis => out.extend(request(&[b"UNLINK", key])),
+        }
+    }
+}
+
+/// Whether there is a value to be written, which has not expired at once.
+fn has_value(change: &PendingChange) -> bool {
+    let value = change.record.value.as_ref();
+    value.is_some_and(|value| value.expires >= 0)
+}
+
+fn is_deleted(kind: TargetKind, line: &[u8]) -> bool {
+    match kind {
+        TargetKind::Memcached => line == b"DELETED" || line == b"NOT_FOUND",
+        TargetKind::Redis => line == b":0" || line == b":1",
+    }
+}
+
+/// memcached's expiration time for a time in Unix milliseconds; 0 stays "never".
+fn seconds_left(expires: i64, now: i64) -> i64 {
+    if expires == 0 {
+        return 0;
+    }
+    // Over 30 days it is a date to memcached; below 0 at once.
+    match (expires - now).div_euclid(1000) {
+        0 => 1,
+        left @ ..0 => left.max(-1),
+        left if left > 30 * 24 * 3600 => expires / 1000,
+        left => left,
+    }
+}

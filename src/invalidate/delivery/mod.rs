@@ -1,0 +1,466 @@
+//! A delivery: what it does to bring one upstream up to date, as a value.
+//!
+//! ```text
+//!   Connecting ─▶ Talking (greeting, ping) ─▶ Ready ── the recorder's step ─┬▶ Talking (flush) ───▶ Ready
+//!       ▲                                                                   ├▶ Scanning ⇄ Talking ─▶ Ready
+//!       │                                                                   └▶ Fresh ⇄ Talking ───▶ Ready
+//!    Pausing ◀── Draining ◀── Away ◀──────────────────── any failure
+//! ```
+//!
+//! The recorder, as the only one that writes the spool, decides what a delivery does. A delivery that has connected
+//! replays its pending set before it is given anything else; it goes over to fresh changes when the recorder hands it
+//! the rest. A channel that is full makes the recorder mark the delivery as behind: it delivers what the channel holds,
+//! then replays.
+//!
+//! [`Delivery::next`] says what has to be done for it now, one [`DeliveryAction`] at a time; [`Delivery::handle`] takes
+//! what came of it. The [`DeliveryThread`] does these with sockets, channels and the clock; a simulation does them
+//! without. A window of changes is sent at once, then as many replies are awaited; a window is small enough for the
+//! buffers of both sides.
+//!
+//! Invariants: nothing is given up. A change whose request was not answered as the protocol says stays in the spool, or
+//! with durability `none` is returned to the recorder. Replies are counted from the front: what is behind a change that
+//! has to be deleted instead counts when that is done.
+
+mod command;
+mod thread;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::invalidate::message::{DeliveryReport, DeliveryStep, Now};
+use crate::invalidate::settings::{BACKOFF, Durability, Target, WINDOW, WINDOW_BYTES};
+use crate::invalidate::spool::{PendingChange, SpoolResult};
+use crate::invalidate::stats::{DeliveryPhase, DeliveryStats};
+use crate::pool::UpstreamFailure;
+use crate::upstream::Exchange;
+use command::{Asked, Verdict};
+pub(crate) use thread::DeliveryThread;
+
+/// How long a delivery waits when the recorder has no step for it, or the spool can't be read.
+const MOMENT: Duration = Duration::from_millis(20);
+
+/// How often a delivery that has nothing to do asks whether its upstream is still there.
+const QUIET: Duration = Duration::from_secs(1);
+
+/// Longest reply in bytes.
+const REPLY: usize = 2048;
+
+/// What has to be done for a delivery.
+#[derive(Debug)]
+pub(crate) enum DeliveryAction<'a> {
+    /// Report to the recorder; nothing comes of it.
+    Report(DeliveryReport),
+    /// Connect to the upstream.
+    Connect,
+    /// Send these bytes.
+    Send(&'a [u8]),
+    /// Wait for bytes until this time.
+    Receive(Instant),
+    /// Close the connection; nothing comes of it.
+    Close,
+    /// Wait for a step of the recorder.
+    AwaitStep,
+    /// Wait until this time, or for a step.
+    Pause(Instant),
+    /// Read what is pending behind this key, unless the recorder has sent a step.
+    Scan(Option<Box<[u8]>>),
+    /// Wait for changes or a step until this time.
+    AwaitChanges(Instant),
+    /// Take changes if there are some.
+    TakeChanges,
+    /// End.
+    End,
+}
+
+/// What came of an action.
+#[derive(Debug)]
+pub(crate) enum DeliveryEvent<'a> {
+    Connected(Result<(), UpstreamFailure>),
+    Sent(Result<(), UpstreamFailure>),
+    Received(Result<&'a [u8], UpstreamFailure>),
+    Step(DeliveryStep),
+    Changes(Vec<PendingChange>),
+    /// None came in time. `behind`: none will, because the recorder had marked the delivery as behind before the channel
+    /// was found empty.
+    NoChanges {
+        behind: bool,
+    },
+    /// The pause is over.
+    Paused,
+    Scanned(SpoolResult<Vec<PendingChange>>),
+    /// There is no recorder any more.
+    RecorderGone,
+}
+
+/// One delivery to one upstream.
+pub(crate) struct Delivery {
+    target: Arc<Target>,
+    /// The upstream's address, for the log.
+    address: String,
+    durability: Durability,
+    timeout: Duration,
+    pub(crate) stats: Arc<DeliveryStats>,
+    state: State,
+    /// Reports that are due, before anything else.
+    reports: VecDeque<DeliveryReport>,
+    /// The connection is to be closed.
+    close: bool,
+    exchange: Exchange<Asked>,
+    /// When the upstream last took or sent something.
+    since: Instant,
+    /// The changes that are being delivered.
+    window: Window,
+    /// The pause before the next attempt to connect.
+    pause: Duration,
+}
+
+/// What a delivery is doing.
+#[derive(Debug)]
+enum State {
+    Connecting,
+    /// Requests are under way; then that follows.
+    Talking(Then),
+    /// The recorder was told that it is ready.
+    Ready,
+    /// It was told to wait.
+    Waiting(Instant),
+    /// It reads on behind this key.
+    Scanning(Option<Box<[u8]>>),
+    /// It waits for changes; it last had something to say then.
+    Fresh(Instant),
+    /// The recorder was told that it is away.
+    Away,
+    /// It empties its channel, and ends then or goes on.
+    Draining {
+        end: bool,
+    },
+    /// Until it connects again.
+    Pausing(Instant),
+    Ended,
+}
+
+/// What follows when all requests are answered.
+#[derive(Debug)]
+enum Then {
+    /// The greeting is done.
+    Greeted,
+    /// The upstream is flushed.
+    Flushed,
+    /// Changes of the spool, of which this is the last key, are delivered.
+    Replayed(Box<[u8]>),
+    /// Fresh changes are delivered, or the upstream has shown that it is there.
+    Fresh,
+}
+
+/// Changes that are being delivered.
+#[derive(Debug, Default)]
+struct Window {
+    changes: Vec<PendingChange>,
+    /// How many at the start are done.
+    done: usize,
+    /// Where the requests under way end.
+    end: usize,
+    /// Those of them that have to be deleted instead.
+    instead: Vec<usize>,
+}
+
+impl Delivery {
+    pub(crate) fn new(
+        (target, address): (Arc<Target>, String),
+        durability: Durability,
+        timeout: Duration,
+        stats: Arc<DeliveryStats>,
+        now: Now,
+    ) -> Delivery {
+        Delivery {
+            target,
+            address,
+            durability,
+            timeout,
+            stats,
+            state: State::Connecting,
+            reports: VecDeque::new(),
+            close: false,
+            exchange: Exchange::new(REPLY),
+            since: now.instant,
+            window: Window::default(),
+            pause: BACKOFF.0,
+        }
+    }
+
+    /// What has to be done now.
+    pub(crate) fn next(&mut self, now: Now) -> DeliveryAction<'_> {
+        if std::mem::take(&mut self.close) {
+            return DeliveryAction::Close;
+        }
+        if let Some(report) = self.reports.pop_front() {
+            return DeliveryAction::Report(report);
+        }
+        match &mut self.state {
+            State::Connecting => DeliveryAction::Connect,
+            State::Talking(_) if !self.exchange.output().is_empty() => {
+                DeliveryAction::Send(self.exchange.output())
+            }
+            State::Talking(_) => DeliveryAction::Receive(self.since + self.timeout),
+            State::Ready | State::Away => DeliveryAction::AwaitStep,
+            State::Waiting(until) | State::Pausing(until) => DeliveryAction::Pause(*until),
+            State::Scanning(after) => DeliveryAction::Scan(after.take()),
+            State::Fresh(_) => DeliveryAction::AwaitChanges(now.instant + MOMENT),
+            State::Draining { .. } => DeliveryAction::TakeChanges,
+            State::Ended => DeliveryAction::End,
+        }
+    }
+
+    /// Takes what came of an action.
+    pub(crate) fn handle(&mut self, event: DeliveryEvent<'_>, now: Now) {
+        match event {
+            DeliveryEvent::Connected(Ok(())) => self.greet(now),
+            DeliveryEvent::Sent(Ok(())) => {
+                self.exchange.sent();
+                self.since = now.instant;
+            }
+            DeliveryEvent::Received(Ok(bytes)) => {
+                self.since = now.instant;
+                if let Err(failure) = self.receive(bytes, now) {
+                    self.fail(&failure);
+                }
+            }
+            DeliveryEvent::Received(Err(UpstreamFailure::ReadDeadline(_))) => {
+                self.fail(&UpstreamFailure::ReadDeadline(self.timeout));
+            }
+            DeliveryEvent::Connected(Err(failure))
+            | DeliveryEvent::Sent(Err(failure))
+            | DeliveryEvent::Received(Err(failure)) => self.fail(&failure),
+            DeliveryEvent::Step(step) => self.step(step, now),
+            DeliveryEvent::Changes(changes) => self.take_changes(changes, now),
+            DeliveryEvent::NoChanges { behind } => self.no_changes(behind, now),
+            DeliveryEvent::Paused => match self.state {
+                State::Pausing(_) => self.state = State::Connecting,
+                _ => self.ready(),
+            },
+            DeliveryEvent::Scanned(found) => self.scanned(found, now),
+            DeliveryEvent::RecorderGone => self.state = State::Ended,
+        }
+    }
+
+    /// Begins a conversation on a new connection. That the upstream answers also shows that it is there: a frozen process
+    /// accepts connections.
+    fn greet(&mut self, now: Now) {
+        self.exchange = Exchange::new(REPLY);
+        self.exchange.greet(&self.target.greeting());
+        self.ping(Then::Greeted, now);
+    }
+
+    fn ping(&mut self, then: Then, now: Now) {
+        let (request, shape) = self.target.ping();
+        self.exchange.request(request, shape, Asked::Ping);
+        self.talk(then, now);
+    }
+
+    fn talk(&mut self, then: Then, now: Now) {
+        self.since = now.instant;
+        self.state = State::Talking(then);
+    }
+
+    fn ready(&mut self) {
+        self.reports.push_back(DeliveryReport::Ready);
+        self.state = State::Ready;
+    }
+
+    fn step(&mut self, step: DeliveryStep, now: Now) {
+        match (step, &self.state) {
+            (DeliveryStep::End, _) => self.state = State::Draining { end: true },
+            (DeliveryStep::AwayNoted, State::Away) => self.state = State::Draining { end: false },
+            (DeliveryStep::Flush, State::Ready) => {
+                self.stats.set_phase(DeliveryPhase::Flush);
+                let shape = self.target.reply_shape(Asked::Flush);
+                self.exchange
+                    .request(self.target.flush(), shape, Asked::Flush);
+                self.talk(Then::Flushed, now);
+            }
+            (DeliveryStep::Replay, State::Ready) => {
+                self.stats.set_phase(DeliveryPhase::Replay);
+                self.state = State::Scanning(None);
+            }
+            (DeliveryStep::Fresh, State::Ready) => {
+                self.stats.set_phase(DeliveryPhase::Fresh);
+                self.state = State::Fresh(now.instant);
+            }
+            (DeliveryStep::Wait | DeliveryStep::AwayNoted, State::Ready) => {
+                self.state = State::Waiting(now.instant + MOMENT);
+            }
+            // A step that was overtaken by a failure.
+            _ => {}
+        }
+    }
+
+    fn scanned(&mut self, found: SpoolResult<Vec<PendingChange>>, now: Now) {
+        match found {
+            // The recorder sees as well that the spool can't be read, and decides what comes next.
+            Err(_) => self.state = State::Waiting(now.instant + MOMENT),
+            Ok(changes) => match changes.last() {
+                None => self.ready(),
+                Some(last) => {
+                    let last = last.key.clone();
+                    self.deliver(changes, Then::Replayed(last), now);
+                }
+            },
+        }
+    }
+
+    fn take_changes(&mut self, changes: Vec<PendingChange>, now: Now) {
+        match self.state {
+            State::Draining { .. } => self.give_back(changes),
+            _ => self.deliver(changes, Then::Fresh, now),
+        }
+    }
+
+    fn no_changes(&mut self, behind: bool, now: Now) {
+        match self.state {
+            State::Draining { end: true } => self.state = State::Ended,
+            State::Draining { end: false } => {
+                self.state = State::Pausing(now.instant + self.pause);
+                self.pause = (self.pause * 2).min(BACKOFF.1);
+            }
+            State::Fresh(_) if behind => self.ready(),
+            State::Fresh(used) if now.since(used) >= QUIET => self.ping(Then::Fresh, now),
+            _ => {}
+        }
+    }
+
+    fn deliver(&mut self, changes: Vec<PendingChange>, then: Then, now: Now) {
+        let first = changes.first().map_or(0, |change| change.record.sequence);
+        self.stats.sending(first);
+        self.window = Window {
+            changes,
+            ..Window::default()
+        };
+        self.talk(then, now);
+        self.fill_window(now);
+    }
+
+    /// Appends the requests for the changes that come next.
+    fn fill_window(&mut self, now: Now) {
+        let Window { changes, end, .. } = &mut self.window;
+        let mut request = Vec::new();
+        let unix_ms = (now.unix / 1000) as i64;
+        for change in changes[*end..].iter().take(WINDOW) {
+            request.clear();
+            self.target.forget_request(change, unix_ms, &mut request);
+            let asked = Asked::Change(*end);
+            let shape = self.target.reply_shape(asked);
+            self.exchange.request(&request, shape, asked);
+            *end += 1;
+            if self.exchange.output().len() >= WINDOW_BYTES {
+                break;
+            }
+        }
+    }
+
+    fn receive(&mut self, bytes: &[u8], now: Now) -> Result<(), UpstreamFailure> {
+        self.exchange.receive(bytes);
+        while let Some(reply) = self.exchange.next_reply()? {
+            let window = &mut self.window;
+            let change = match reply.what {
+                Asked::Change(number) => window.changes.get(number),
+                _ => None,
+            };
+            match (
+                self.target.verdict(reply.what, change, reply.bytes),
+                reply.what,
+            ) {
+                (Verdict::Unexpected, _) => return Err(UpstreamFailure::unexpected(reply.bytes)),
+                (Verdict::Done, Asked::Change(_)) if window.instead.is_empty() => window.done += 1,
+                (Verdict::Delete, Asked::Change(number)) => window.instead.push(number),
+                _ => {}
+            }
+        }
+        if !self.exchange.is_waiting() {
+            self.answered(now);
+        }
+        Ok(())
+    }
+
+    /// All requests are answered.
+    fn answered(&mut self, now: Now) {
+        let window = &mut self.window;
+        if !window.instead.is_empty() {
+            return self.delete_instead();
+        }
+        window.done = window.end;
+        if window.end < window.changes.len() {
+            return self.fill_window(now);
+        }
+        let State::Talking(then) = std::mem::replace(&mut self.state, State::Ready) else {
+            return;
+        };
+        match then {
+            Then::Greeted => {
+                self.pause = BACKOFF.0;
+                self.ready();
+            }
+            Then::Flushed => {
+                self.reports.push_back(DeliveryReport::Flushed);
+                self.ready();
+            }
+            Then::Replayed(last) => {
+                self.end_window();
+                self.state = State::Scanning(Some(last));
+            }
+            Then::Fresh => {
+                self.end_window();
+                self.state = State::Fresh(now.instant);
+            }
+        }
+    }
+
+    /// Deletes what the upstream could not do what it was asked for. With the replies to that the whole window is done.
+    fn delete_instead(&mut self) {
+        let window = &mut self.window;
+        let mut request = Vec::new();
+        for number in window.instead.drain(..) {
+            request.clear();
+            self.target
+                .delete_request(&window.changes[number].key, &mut request);
+            let shape = self.target.reply_shape(Asked::Delete);
+            self.exchange.request(&request, shape, Asked::Delete);
+        }
+    }
+
+    /// Reports what was delivered; the rest is returned.
+    fn end_window(&mut self) {
+        let mut window = std::mem::take(&mut self.window);
+        if window.changes.is_empty() {
+            return;
+        }
+        let rest = window.changes.split_off(window.done);
+        self.stats.sending(0);
+        self.stats.delivered(window.done);
+        self.reports
+            .push_back(DeliveryReport::Delivered(window.changes));
+        self.stats.retried(rest.len());
+        self.give_back(rest);
+    }
+
+    /// Without a record in the spool, what was not delivered would be lost.
+    fn give_back(&mut self, changes: Vec<PendingChange>) {
+        if self.durability == Durability::None && !changes.is_empty() {
+            self.reports.push_back(DeliveryReport::Returned(changes));
+        }
+    }
+
+    /// The connection is of no use any more.
+    fn fail(&mut self, failure: &UpstreamFailure) {
+        self.end_window();
+        if self.stats.failed(failure) {
+            let (name, address) = (&self.target.name, &self.address);
+            log::warn!(
+                "{name} {address} {failure}; what it misses is kept and delivered when it is back"
+            );
+        }
+        self.close = true;
+        self.reports.push_back(DeliveryReport::Away);
+        self.state = State::Away;
+    }
+}

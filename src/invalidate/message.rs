@@ -1,0 +1,83 @@
+//! What the recorder and the deliveries tell each other, and the time that both are given.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crossbeam_channel::Sender;
+
+use crate::invalidate::change::ChangeBatch;
+use crate::invalidate::settings::Target;
+use crate::invalidate::spool::{DeliveryId, PendingChange};
+
+/// What the recorder is sent.
+pub(crate) enum RecorderMessage {
+    /// Changes, from a worker.
+    Batch(ChangeBatch),
+    /// From a delivery.
+    Delivery(DeliveryId, DeliveryReport),
+    /// Other targets, and where to send the outcome.
+    Replace(Vec<Target>, Sender<Result<(), String>>),
+    /// The end: what is under way is delivered until then.
+    Stop(Instant),
+}
+
+/// What a delivery reports.
+#[derive(Debug)]
+pub(crate) enum DeliveryReport {
+    /// It is connected and has finished its last step; it is given the next.
+    Ready,
+    /// It has no connection; it is answered with [`DeliveryStep::AwayNoted`].
+    Away,
+    /// It has flushed the upstream.
+    Flushed,
+    /// These were delivered.
+    Delivered(Vec<PendingChange>),
+    /// These were not, and may not be in the spool.
+    Returned(Vec<PendingChange>),
+}
+
+/// What a delivery does next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DeliveryStep {
+    /// Flush the upstream.
+    Flush,
+    /// Deliver all that the spool has for the delivery.
+    Replay,
+    /// Deliver what comes over the channel.
+    Fresh,
+    /// Ask again in a moment.
+    Wait,
+    /// The recorder has noted that the delivery is away; nothing more comes over the channel.
+    AwayNoted,
+    /// End.
+    End,
+}
+
+/// The time. Whoever decides by it is given it, so that tests can.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Now {
+    /// For durations.
+    pub(crate) instant: Instant,
+    /// For dates: microseconds of Unix time, which may go back.
+    pub(crate) unix: u64,
+}
+
+impl Now {
+    pub(crate) fn take() -> Now {
+        Now {
+            instant: Instant::now(),
+            unix: unix_micros(),
+        }
+    }
+
+    /// How long ago something was.
+    pub(crate) fn since(self, time: Instant) -> Duration {
+        self.instant.saturating_duration_since(time)
+    }
+}
+
+/// Microseconds of Unix time.
+pub(crate) fn unix_micros() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |now| now.as_micros() as u64)
+}

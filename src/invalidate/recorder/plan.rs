@@ -1,0 +1,41 @@
+//! What a group decides, which counts when the group is recorded.
+
+use crate::invalidate::message::DeliveryStep;
+use crate::invalidate::recorder::upstream::{DeliveryState, TargetUpstream};
+use crate::invalidate::spool::DeliveryId;
+
+/// The decisions of a group.
+pub(super) struct GroupPlan {
+    /// For each upstream, how it stands then.
+    pub(super) states: Vec<DeliveryState>,
+    /// What deliveries that asked are told.
+    pub(super) steps: Vec<(DeliveryId, DeliveryStep)>,
+    /// Deliveries whose number of pending keys may have changed.
+    pub(super) touched: Vec<(usize, usize)>,
+    /// How many keys are pending for each of those.
+    pub(super) pending: Vec<(usize, usize, u64)>,
+    /// Upstreams that have been flushed.
+    pub(super) flushed: Vec<usize>,
+    /// For each upstream, when second deletes are due.
+    pub(super) again: Vec<Option<u64>>,
+}
+
+impl GroupPlan {
+    /// That everything stays as it is.
+    pub(super) fn new(upstreams: &[TargetUpstream]) -> GroupPlan {
+        GroupPlan {
+            states: upstreams.iter().map(|upstream| upstream.state).collect(),
+            steps: Vec::new(),
+            touched: Vec::new(),
+            pending: Vec::new(),
+            flushed: Vec::new(),
+            again: upstreams.iter().map(|upstream| upstream.again).collect(),
+        }
+    }
+
+    pub(super) fn touch(&mut self, upstream: usize, delivery: usize) {
+        if !self.touched.contains(&(upstream, delivery)) {
+            self.touched.push((upstream, delivery));
+        }
+    }
+}
