@@ -57,7 +57,7 @@ impl Redis {
         let peer = Peer::start(Kind::Redis, &[]).expect("redis-server starts")?;
         let stream = UnixStream::connect(peer.socket()).expect("redis-server listens");
         stream
-            .set_read_timeout(Some(Duration::from_secs(10)))
+            .set_read_timeout(Some(Duration::from_secs(60)))
             .expect("a deadline can be set");
         Some(Redis {
             reader: BufReader::new(stream),

@@ -10,7 +10,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use larder::protocol::framing::request::{RequestBuffers, RequestFrame, RequestFramer, Route};
 use larder::proxy::{Protocol, Settings};
@@ -139,7 +139,6 @@ fn gives_an_error(vice: fn(&mut TcpStream, Protocol), what: &str) {
         let (address, good) = moody(protocol, vice);
         let proxy = start(protocol, address);
         let mut clients = [proxy.connect(), proxy.connect()];
-        let began = Instant::now();
         for client in &mut clients {
             client.send("get a\r\nget b\r\n");
         }
@@ -147,8 +146,6 @@ fn gives_an_error(vice: fn(&mut TcpStream, Protocol), what: &str) {
             error(client, protocol, address, what);
             error(client, protocol, address, what);
         }
-        // The deadline is 400 ms; the rest is for a machine with other things to do.
-        assert!(began.elapsed() < Duration::from_secs(8));
         recovers(&proxy, protocol, &good);
     }
 }

@@ -132,17 +132,13 @@ fn the_deadline_is_one_for_all_connections_together() {
         eventually("arrival", || {
             server.connections.bytes_read() == 10 * (15 + 1600)
         });
+        // One after another, the twenty would take 40 s.
+        let grace = Duration::from_secs(2);
         let begin = Instant::now();
-        server.running.shutdown(Duration::from_millis(300));
+        server.running.shutdown(grace);
         let took = begin.elapsed();
-        assert!(
-            took >= Duration::from_millis(300),
-            "{model:?} gave them {took:?}"
-        );
-        assert!(
-            took < Duration::from_millis(300) * 20,
-            "{model:?} waited {took:?}"
-        );
+        assert!(took >= grace, "{model:?} gave them {took:?}");
+        assert!(took < grace * 20, "{model:?} waited {took:?}");
         for mut client in stuck {
             client.expect_gone();
         }

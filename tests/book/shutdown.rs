@@ -135,24 +135,25 @@ fn what_has_arrived_is_answered_before_the_end() {
 #[test]
 fn all_connections_share_one_deadline() {
     for stage in ECHO {
-        let server = Running::start(stage, &["0", "2"], 1).unwrap();
-        let clients = stuck(&server);
-        let began = Instant::now();
-        signal(server.process(), "TERM").unwrap();
-        let (status, errors) = server.ended().unwrap();
-        let took = began.elapsed();
-        assert_eq!(status.code(), Some(0), "{stage}");
-        assert!(
-            errors.contains("connections did not finish in 2s"),
-            "{stage}: {errors}"
-        );
-        // At least two were left; one after another, they would have been waited for four
-        // seconds.
-        assert!(
-            (2.0..4.0).contains(&took.as_secs_f64()),
-            "{stage}: {took:?}"
-        );
-        drop(clients);
+        // At least two are left. One after another, they would be waited for four seconds each time. A machine that
+        // does other things may take as long once, but not each time.
+        let in_time = (0..10).any(|_| {
+            let server = Running::start(stage, &["0", "2"], 1).unwrap();
+            let clients = stuck(&server);
+            let began = Instant::now();
+            signal(server.process(), "TERM").unwrap();
+            let (status, errors) = server.ended().unwrap();
+            let took = began.elapsed();
+            assert_eq!(status.code(), Some(0), "{stage}");
+            assert!(
+                errors.contains("connections did not finish in 2s"),
+                "{stage}: {errors}"
+            );
+            assert!(took >= Duration::from_secs(2), "{stage}: {took:?}");
+            drop(clients);
+            took < Duration::from_secs(4)
+        });
+        assert!(in_time, "{stage}");
     }
 }
 

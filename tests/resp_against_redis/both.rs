@@ -27,7 +27,7 @@ pub(crate) fn both() -> Option<Both> {
     let peer = Peer::start(Kind::Redis, &[]).expect("redis-server starts")?;
     let redis = UnixStream::connect(peer.socket()).expect("redis-server listens");
     redis
-        .set_read_timeout(Some(Duration::from_secs(10)))
+        .set_read_timeout(Some(Duration::from_secs(60)))
         .expect("a timeout can be set");
     Some(Both {
         redis,

@@ -20,7 +20,7 @@ use ::larder::tools::transcript::Address;
 use tempfile::TempDir;
 
 /// How long a server may take to answer its first connection.
-const START: Duration = Duration::from_secs(10);
+const START: Duration = Duration::from_secs(60);
 
 /// Ends a test that can't be made here, with a word on standard error; see [`skipped`].
 macro_rules! skip {
