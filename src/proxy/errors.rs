@@ -98,12 +98,13 @@ pub(super) fn refused(protocol: Protocol) -> &'static [u8] {
     }
 }
 
-/// A request over a megabyte of which can't be told to which one upstream it belongs.
-pub(super) fn too_large(protocol: Protocol) -> &'static [u8] {
-    match protocol {
-        Protocol::Memcached => b"SERVER_ERROR request too large to be divided\r\n",
-        Protocol::Resp => {
-            b"-ERR a request over 1 MiB can't be divided among upstreams: send several smaller ones\r\n"
+/// A request over the limit that is not streamed to one upstream: all of it decides where it goes, or it changes the
+/// connection.
+pub(super) fn too_large(route: &Route<'_>) -> &'static [u8] {
+    match route {
+        Route::Refused => b"-ERR this command may not be longer than 1 MiB through a proxy\r\n",
+        _ => {
+            b"-ERR a request over 64 MiB can't be divided among upstreams: send several smaller ones\r\n"
         }
     }
 }

@@ -231,7 +231,11 @@ impl Forwarder {
             return self.answer(key, errors::NOAUTH);
         }
         let Some(number) = number else {
-            let error = errors::too_large(self.shared.settings.protocol);
+            // Its keys belong to several upstreams, or are not known yet: it is divided when all of it is there.
+            if matches!(large.route, Route::Only) && client.framer.hold_whole() {
+                return Fate::Taken;
+            }
+            let error = errors::too_large(&large.route);
             return self.pass_over(key, large.rest, error);
         };
         if let Some(fate) = self.leave_own(key) {

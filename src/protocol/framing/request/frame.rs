@@ -11,6 +11,10 @@ use crate::protocol::resp::{CommandArgs, CommandWords};
 /// largest item by default, so that what is larger is rare.
 pub const REQUEST_LIMIT: usize = 1024 * 1024;
 
+/// Most bytes of a request that has to be held whole all the same, because all of its words decide where it goes, in
+/// bytes. Memory is taken for what has arrived. A longer one is refused with an error, and the connection stays open.
+pub const WHOLE_LIMIT: usize = 64 * 1024 * 1024;
+
 /// What a worker lends its framers, so that a quiet client costs next to nothing.
 #[derive(Debug, Default)]
 pub struct RequestBuffers {

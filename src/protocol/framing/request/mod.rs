@@ -4,7 +4,8 @@
 //!   bytes of a client ──▶ RequestFramer::frame ──▶ Request { bytes, route, shape, … }  ──▶ an upstream's output
 //!                            │                               │
 //!                            ├▶ Incomplete                   └ Split: divide makes a request for each upstream
-//!                            ├▶ Large                          over the limit: streamed over a connection of its own
+//!                            ├▶ Large                          over the limit: streamed over a connection of its own,
+//!                            │                                 or held whole if all of it decides where it goes
 //!                            └▶ Bad                            the reply of a real server, and whether it closes
 //! ```
 //!
@@ -28,7 +29,7 @@ use crate::protocol::resp::Reader;
 pub(crate) use frame::RequestWords;
 pub use frame::{
     ConnectionCommand, DedicatedReason, LargeRequest, LocalCommand, MergeRule, MetaForm,
-    REQUEST_LIMIT, Remainder, Request, RequestBuffers, RequestFrame, Route,
+    REQUEST_LIMIT, Remainder, Request, RequestBuffers, RequestFrame, Route, WHOLE_LIMIT,
 };
 pub use keys::RequestKeys;
 
@@ -36,7 +37,12 @@ pub use keys::RequestKeys;
 #[derive(Debug)]
 pub enum RequestFramer {
     /// Of RESP2 or RESP3.
-    Resp(Reader),
+    Resp {
+        /// Where reading stands.
+        reader: Reader,
+        /// The next request may be as long as [`WHOLE_LIMIT`].
+        whole: bool,
+    },
     /// Of memcached's text protocol.
     Memcached {
         /// Bytes at the start of the input that are known not to end a line.
@@ -47,12 +53,27 @@ pub enum RequestFramer {
 impl RequestFramer {
     /// For a client that speaks RESP.
     pub fn resp() -> RequestFramer {
-        RequestFramer::Resp(Reader::default())
+        RequestFramer::Resp {
+            reader: Reader::default(),
+            whole: false,
+        }
     }
 
     /// For a client that speaks memcached's text protocol.
     pub fn memcached() -> RequestFramer {
         RequestFramer::Memcached { scanned: 0 }
+    }
+
+    /// Has the next request, which was just found to be [`RequestFrame::Large`], held until it is complete. Whether
+    /// that is possible: not if it is over [`WHOLE_LIMIT`].
+    pub fn hold_whole(&mut self) -> bool {
+        match self {
+            RequestFramer::Resp { whole, .. } => {
+                *whole = !*whole;
+                *whole
+            }
+            RequestFramer::Memcached { .. } => false,
+        }
     }
 
     /// Looks for one request at the start of `input`, which begins with the first byte that no earlier call consumed.
@@ -62,7 +83,7 @@ impl RequestFramer {
         scratch: &'a mut RequestBuffers,
     ) -> RequestFrame<'a> {
         match self {
-            RequestFramer::Resp(reader) => resp::frame(reader, input, scratch),
+            RequestFramer::Resp { reader, whole } => resp::frame(reader, whole, input, scratch),
             RequestFramer::Memcached { scanned } => memcached::frame(scanned, input, scratch),
         }
     }

@@ -9,7 +9,7 @@ use crate::protocol::resp::{CommandArgs, Limits, ReadOutcome, Reader, Reply, wri
 use crate::protocol::framing::request::command_route::CommandRoute;
 use crate::protocol::framing::request::frame::{
     DedicatedReason, LargeRequest, LocalCommand, MetaForm, REQUEST_LIMIT, Remainder, Request,
-    RequestBuffers, RequestFrame, RequestWords, Route,
+    RequestBuffers, RequestFrame, RequestWords, Route, WHOLE_LIMIT,
 };
 use crate::protocol::framing::request::keys::{self, KeyPositions, KeySpec, RequestKeys};
 use crate::protocol::framing::request::table::{self, CommandEntry};
@@ -31,12 +31,18 @@ const UNKNOWN: CommandEntry = CommandEntry {
 
 pub(super) fn frame<'a>(
     reader: &mut Reader,
+    whole: &mut bool,
     input: &'a [u8],
     scratch: &'a mut RequestBuffers,
 ) -> RequestFrame<'a> {
+    let limits = Limits {
+        request: if *whole { WHOLE_LIMIT } else { REQUEST_LIMIT },
+        ..LIMITS
+    };
     let RequestBuffers { words, rebuilt, .. } = scratch;
-    match reader.read(input, &LIMITS, words) {
+    match reader.read(input, &limits, words) {
         ReadOutcome::Command(consumed) => {
+            *whole = false;
             let args = words.args(input);
             if args.is_empty() {
                 return RequestFrame::Nothing(consumed);

@@ -336,6 +336,39 @@ fn a_request_over_the_limit_is_streamed_from_its_first_bytes() {
 }
 
 #[test]
+fn a_request_that_is_held_whole_has_a_limit_of_its_own() {
+    let mset = |over: usize| {
+        let head = "*5\r\n$4\r\nMSET\r\n$1\r\na\r\n$1\r\n1\r\n$1\r\nb\r\n$67108816\r\n";
+        format!(
+            "{}{}\r\n",
+            &head[..head.len() - 10],
+            WHOLE_LIMIT - head.len() + over
+        )
+    };
+    for (over, expected) in [(0, "incomplete"), (1, "large only")] {
+        let (mut framer, mut buffers) = (RequestFramer::resp(), RequestBuffers::default());
+        let input = mset(over);
+        let first = summary(&framer.frame(input.as_bytes(), &mut buffers));
+        assert_eq!((&first[..], framer.hold_whole()), ("large only", true));
+        let second = summary(&framer.frame(input.as_bytes(), &mut buffers));
+        assert_eq!(second, expected, "{input}");
+        if over > 0 {
+            assert!(!framer.hold_whole());
+        }
+    }
+    // The next request has the lower limit again.
+    let (mut framer, mut buffers) = (RequestFramer::resp(), RequestBuffers::default());
+    let value = vec![b'v'; 2 * REQUEST_LIMIT];
+    let input = array(&[b"MSET", b"a", &value, b"b", b"1"]);
+    for _ in 0..2 {
+        assert_eq!(summary(&framer.frame(&input, &mut buffers)), "large only");
+        assert!(framer.hold_whole());
+        let whole = summary(&framer.frame(&input, &mut buffers));
+        assert_eq!(whole, format!("split Same a b {}", input.len()));
+    }
+}
+
+#[test]
 fn the_limit_itself_is_no_large_request() {
     for (over, expected) in [(0, "key a 1048576"), (1, "large key a")] {
         let head = "set a 0 0 1048555\r\n".len();
