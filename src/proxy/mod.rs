@@ -21,6 +21,8 @@ pub mod merge;
 mod scan;
 mod settings;
 mod shared;
+#[cfg(test)]
+mod simulation;
 mod split;
 mod start;
 mod stats;

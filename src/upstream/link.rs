@@ -292,6 +292,12 @@ impl Link {
         }
     }
 
+    /// Bytes of requests and answers that it has in memory.
+    #[cfg(test)]
+    pub(crate) fn bytes_held(&self) -> usize {
+        self.out.len() + self.held.len()
+    }
+
     /// Bytes to be sent.
     pub(crate) fn output(&self) -> &[u8] {
         &self.out[self.written..]

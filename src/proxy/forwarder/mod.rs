@@ -208,6 +208,39 @@ impl Forwarder {
         watching.then_some(SWEEP_MS)
     }
 
+    /// What is left when all clients have gone, and must not be.
+    #[cfg(test)]
+    pub(super) fn leftovers(&self) -> Result<(), String> {
+        let dedicated = self
+            .shared
+            .detached
+            .load(std::sync::atomic::Ordering::Relaxed);
+        let links = self.links.iter().map(|(_, link)| link);
+        let waiting = links.clone().filter(|link| link.is_waiting()).count();
+        let waiters = links.clone().map(|link| link.waiters.len()).sum();
+        let bytes = links.map(|link| link.bytes_held()).sum();
+        for (what, count) in [
+            ("clients", self.clients.len()),
+            ("dedicated connections", dedicated),
+            ("links with requests", waiting),
+            ("clients that wait for links", waiters),
+            ("links that hold bytes", self.held.len()),
+            ("bytes that links hold", bytes),
+            (
+                "slow clients",
+                self.slow
+                    .iter()
+                    .filter(|key| self.clients.contains(**key))
+                    .count(),
+            ),
+        ] {
+            if count != 0 {
+                return Err(format!("{count} {what} are left"));
+            }
+        }
+        Ok(())
+    }
+
     /// Hands over what an interceptor has left, when the last client is gone.
     pub(super) fn finish(self) {
         if let Some(interception) = self.interception {

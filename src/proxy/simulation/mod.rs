@@ -1,0 +1,87 @@
+//! Whole proxies in one thread: a [`Forwarder`] between scripted clients and servers, over a network that a seed drives.
+//!
+//! ```text
+//!   Client ─▶ Wire ─▶ Forwarder ─▶ Wire ─▶ Server
+//!     ▲       pieces of any size, closes, refusals, delays      │
+//!     └── each answer is compared with a single server's ◀──────┘
+//! ```
+//!
+//! Whatever the order in which bytes arrive, an answer has to be that of a single server or, where a server has failed,
+//! an error. At the end nothing may be left: no connection of a client, no request that waits, no bytes that are held.
+//!
+//! `LARDER_SEEDS=N` runs N seeds in place of the default; `LARDER_SEED=N` runs that one alone. A seed that has failed is
+//! kept in [`KEPT`], with its cause.
+
+mod client;
+pub(crate) mod network;
+mod proxy;
+mod server;
+
+use std::ops::Range;
+
+use fastrand::Rng;
+
+use crate::proxy::settings::Protocol;
+use client::Client;
+use proxy::{Layout, Simulation};
+use server::Mood;
+
+/// Seeds that have failed once. They run each time, whatever the number of seeds.
+const KEPT: &[u64] = &[];
+
+fn seeds() -> Box<dyn Iterator<Item = u64>> {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
+    if let Some(seed) = number("LARDER_SEED") {
+        return Box::new(std::iter::once(seed));
+    }
+    let count = number("LARDER_SEEDS").unwrap_or(2000);
+    let new: Range<u64> = 0..count;
+    Box::new(KEPT.iter().copied().chain(new))
+}
+
+/// Runs one seed; what went wrong.
+fn run(seed: u64) -> Result<(), String> {
+    let mut rng = Rng::with_seed(seed);
+    let protocol = match rng.bool() {
+        true => Protocol::Memcached,
+        false => Protocol::Resp,
+    };
+    let layout = match (rng.u8(..3), protocol) {
+        (0, _) => Layout::Pool(1),
+        (1, Protocol::Resp) => Layout::Cluster(3),
+        _ => Layout::Pool(3),
+    };
+    let faulty = rng.bool();
+    let mut simulation = Simulation::new(rng.fork(), protocol, layout);
+    for number in 0..rng.usize(1..5) {
+        let circumstances = (layout == Layout::Cluster(3), faulty);
+        simulation.connect(Client::new(&mut rng, number, protocol, circumstances));
+    }
+    for _ in 0..rng.usize(200..600) {
+        simulation.step()?;
+        if faulty && rng.u8(..40) == 0 {
+            let server = rng.usize(..simulation.servers.len());
+            match rng.u8(..8) {
+                0 => simulation.set_mood(server, Mood::Refuses),
+                1 => simulation.set_mood(server, Mood::Sleeps),
+                2 => simulation.hang_up(server),
+                3 => simulation.pass_time(rng.u64(..3000)),
+                4 => simulation.leave(),
+                _ => simulation.set_mood(server, Mood::Well),
+            }
+        }
+        if layout == Layout::Cluster(3) && rng.u8(..60) == 0 {
+            simulation.move_slots();
+        }
+    }
+    simulation.finish()
+}
+
+#[test]
+fn answers_are_those_of_a_single_server_and_nothing_is_left() {
+    for seed in seeds() {
+        if let Err(fault) = run(seed) {
+            panic!("seed {seed}: {fault}\nrun it alone with LARDER_SEED={seed}");
+        }
+    }
+}
