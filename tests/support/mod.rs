@@ -62,6 +62,8 @@ pub(crate) fn find(name: &str) -> Option<PathBuf> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Memcached,
+    /// memcached 1.6.45 or newer, which `LARDER_MEMCACHED` names because no distribution has it yet.
+    NewMemcached,
     Redis,
 }
 
@@ -69,9 +71,24 @@ impl Kind {
     pub(crate) fn program(self) -> &'static str {
         match self {
             Kind::Memcached => "memcached",
+            Kind::NewMemcached => "memcached 1.6.45",
             Kind::Redis => "redis-server",
         }
     }
+
+    /// Its program, if it is installed.
+    pub(crate) fn installed(self) -> Option<PathBuf> {
+        match self {
+            Kind::NewMemcached => new_memcached(),
+            Kind::Memcached | Kind::Redis => find(self.program()),
+        }
+    }
+}
+
+/// The memcached 1.6.45 that `LARDER_MEMCACHED` names.
+pub(crate) fn new_memcached() -> Option<PathBuf> {
+    let path = std::env::var_os("LARDER_MEMCACHED").filter(|value| is_set(value))?;
+    Some(PathBuf::from(path))
 }
 
 /// A real server on a Unix socket in a directory of its own. It ends when this is dropped.
@@ -84,7 +101,7 @@ pub(crate) struct Peer {
 impl Peer {
     /// Starts one with `extra` arguments and waits until it answers. `None` if it is not installed.
     pub(crate) fn start(kind: Kind, extra: &[String]) -> io::Result<Option<Peer>> {
-        let Some(program) = find(kind.program()) else {
+        let Some(program) = kind.installed() else {
             return Ok(None);
         };
         let directory = tempfile::tempdir()?;
@@ -92,7 +109,7 @@ impl Peer {
         let mut command = Command::new(program);
         command.current_dir(directory.path());
         match kind {
-            Kind::Memcached => {
+            Kind::Memcached | Kind::NewMemcached => {
                 command.arg("-s").arg(&socket).args(["-a", "0700"]);
                 // As root it wants to be told so; otherwise the option means nothing.
                 command.args(["-u", "root"]);

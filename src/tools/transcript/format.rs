@@ -110,8 +110,10 @@ impl fmt::Display for Protocol {
 /// Which real server answers as the transcript says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Agrees {
-    /// memcached 1.6.
+    /// memcached 1.6: Debian's 1.6.18 and newer ones.
     Memcached16,
+    /// memcached 1.6.45, which answers otherwise than 1.6.18.
+    Memcached1645,
     /// redis-server 7.0.
     Redis70,
     /// No server but larder, and why.
@@ -122,6 +124,7 @@ impl fmt::Display for Agrees {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Agrees::Memcached16 => f.write_str("memcached 1.6"),
+            Agrees::Memcached1645 => f.write_str("memcached 1.6.45"),
             Agrees::Redis70 => f.write_str("redis 7.0"),
             Agrees::LarderOnly(reason) => write!(f, "larder only: {reason}"),
         }
