@@ -27,14 +27,13 @@ const CONVERSATION: &[(&str, &str)] = &[
     ("ms foo 3 q C1 O3\r\nabc\r\n", "EX O3\r\n"),
     ("ms none 3 q C1\r\nabc\r\n", "NF\r\n"),
     (
-        "ms foo 3 q\r\nabcde\r\n",
+        "ms foo 3 q\r\nabcde, and more\r\n",
         "CLIENT_ERROR bad data chunk\r\nERROR\r\n",
     ),
     (
         "ms foo 3 q Tx\r\nabc\r\n",
         "CLIENT_ERROR bad token in command line format\r\n",
     ),
-    ("ms foo 3 !\r\nabc\r\n", "CLIENT_ERROR invalid flag\r\n"),
     ("ms foo abc\r\n", "CLIENT_ERROR bad command line format\r\n"),
     ("ms foo\r\n", "CLIENT_ERROR bad command line format\r\n"),
     ("ms foo 3 q\r\nEN\r\r\n", ""),

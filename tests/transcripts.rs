@@ -74,11 +74,12 @@ fn cases(transcript: Transcript) -> Vec<Trial> {
     let peer = transcript.agrees.to_string();
     let new_memcached = |transcript: &Transcript| against_peer(transcript, Kind::NewMemcached);
     match transcript.agrees {
-        Agrees::Memcached16 => {
+        Agrees::Memcached16 | Agrees::Memcached1618 => {
             case(&peer, |transcript| {
                 against_peer(transcript, Kind::Memcached)
             });
-            if support::new_memcached().is_some() {
+            let both = transcript.agrees == Agrees::Memcached16;
+            if both && support::new_memcached().is_some() {
                 case("memcached 1.6.45", new_memcached);
             }
         }

@@ -4,8 +4,9 @@ use std::borrow::Cow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use larder::protocol::memcached::text::{
-    AdminCommand, Block, Command, KeyAction, KeyCommand, Nesting, Parsed, PathRead, ReadPath,
-    Retrieve, Store as Storage, StoreVerb, Words, data_block, parse, parse_unsigned, reply,
+    AdminCommand, AfterBadLine, Block, Command, KeyAction, KeyCommand, Nesting, Parsed, PathRead,
+    ReadPath, Retrieve, Store as Storage, StoreVerb, Words, data_block, parse, parse_unsigned,
+    reply,
 };
 use larder::server::limits::OUTPUT_SOFT_LIMIT;
 use larder::server::{self, Next, Peer, Refusal, Service, Turn};
@@ -103,10 +104,18 @@ impl Session {
             Parsed::Bad {
                 reply,
                 consumed,
-                close,
+                then: AfterBadLine::Continue { discard },
+            } if discard > 0 => {
+                self.refused = Some((discard, reply));
+                Some(consumed)
+            }
+            Parsed::Bad {
+                reply,
+                consumed,
+                then,
             } => {
                 out.extend_from_slice(reply);
-                (!close).then_some(consumed)
+                (then != AfterBadLine::Close).then_some(consumed)
             }
             Parsed::Done {
                 command: Command::Admin(AdminCommand::Quit),

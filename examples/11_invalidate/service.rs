@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use crossbeam_channel::Sender;
 use larder::protocol::memcached::text::{
-    AdminCommand, Block, Command, KeyAction, Nesting, Parsed, Store as Storage, data_block, parse,
-    reply,
+    AdminCommand, AfterBadLine, Block, Command, KeyAction, Nesting, Parsed, Store as Storage,
+    data_block, parse, reply,
 };
 use larder::server::limits::OUTPUT_SOFT_LIMIT;
 use larder::server::{self, Next, Peer, Refusal, Service, Turn};
@@ -107,10 +107,18 @@ impl Session {
             Parsed::Bad {
                 reply,
                 consumed,
-                close,
+                then: AfterBadLine::Continue { discard },
+            } if discard > 0 => {
+                self.refused = Some((discard, reply));
+                Some(consumed)
+            }
+            Parsed::Bad {
+                reply,
+                consumed,
+                then,
             } => {
                 out.extend_from_slice(reply);
-                (!close).then_some(consumed)
+                (then != AfterBadLine::Close).then_some(consumed)
             }
             Parsed::Done {
                 command: Command::Admin(AdminCommand::Quit),

@@ -7,7 +7,7 @@
 use crate::pool::Pool;
 use crate::protocol::framing::reply::ReplyShape;
 use crate::protocol::framing::request::{ConnectionCommand, MergeRule};
-use crate::protocol::memcached::text::{AdminCommand, Command, Words};
+use crate::protocol::memcached::text::{self, AdminCommand, Command, Words};
 use crate::protocol::resp::{CommandArgs, Reply, parse_integer};
 use crate::proxy::client::Client;
 use crate::proxy::errors::{self, NOAUTH};
@@ -38,7 +38,7 @@ pub(super) fn memcached(command: Command<'_>, pool: &Pool, out: &mut Vec<u8>) ->
         AdminCommand::Stats { words } => return stats(words, pool, out),
         AdminCommand::Quit => return LocalAnswer::Close,
         AdminCommand::MetaNoop => out.extend_from_slice(b"MN\r\n"),
-        AdminCommand::Shutdown => out.extend_from_slice(b"ERROR: shutdown not enabled\r\n"),
+        AdminCommand::Shutdown => out.extend_from_slice(text::reply::SHUTDOWN_DISABLED),
         _ => out.extend_from_slice(b"ERROR\r\n"),
     }
     LocalAnswer::Answer

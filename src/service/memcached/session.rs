@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::protocol::memcached::text::{self, Block, Command, Parsed, Retrieve, Store, Words};
+use crate::protocol::memcached::text::{
+    self, AfterBadLine, Block, Command, Parsed, Retrieve, Store, Words,
+};
 use crate::server::limits::OUTPUT_SOFT_LIMIT;
 use crate::server::{self, Next, Turn};
 
@@ -28,7 +30,7 @@ enum Pending {
     Nothing,
     /// The rest of a line of keys that was checked whole.
     Keys(Retrieval),
-    /// The data block of an item that is too large, and the reply that follows it.
+    /// The data block of a storage command that was refused, and the reply that follows it.
     Refused { left: usize, reply: &'static [u8] },
 }
 
@@ -148,13 +150,21 @@ impl Session {
             Parsed::Bad {
                 reply,
                 consumed,
-                close,
+                then,
             } => {
-                context.out.extend_from_slice(reply);
-                return if close {
-                    Step::Close
-                } else {
-                    Step::Continue(consumed)
+                return match then {
+                    AfterBadLine::Continue { discard } if discard > 0 => {
+                        self.discard(discard, reply);
+                        Step::Continue(consumed)
+                    }
+                    AfterBadLine::Continue { .. } => {
+                        context.out.extend_from_slice(reply);
+                        Step::Continue(consumed)
+                    }
+                    AfterBadLine::Close => {
+                        context.out.extend_from_slice(reply);
+                        Step::Close
+                    }
                 };
             }
         };
@@ -197,6 +207,11 @@ impl Session {
         Step::Continue(line)
     }
 
+    /// Has the data block of a refused storage command discarded as it arrives, before its reply.
+    fn discard(&mut self, left: usize, reply: &'static [u8]) {
+        self.pending = Pending::Refused { left, reply };
+    }
+
     /// A storage command: its data block, when it has arrived; none of it, if it is too large.
     fn store(
         &mut self,
@@ -206,14 +221,12 @@ impl Session {
         line: usize,
     ) -> Step {
         if context.refuses(store) {
-            self.pending = Pending::Refused {
-                left: store.length + 2,
-                reply: if store.noreply {
-                    b""
-                } else {
-                    text::reply::TOO_LARGE
-                },
+            let reply = if store.noreply {
+                b""
+            } else {
+                text::reply::TOO_LARGE
             };
+            self.discard(store.length + 2, reply);
             return Step::Continue(line);
         }
         match text::data_block(&input[line..], store.length) {

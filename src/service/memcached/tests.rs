@@ -253,6 +253,8 @@ fn conversation() -> impl Strategy<Value = Vec<u8>> {
         "flush_all( noreply)?\r\n",
         "[a-z]{0,5} ?\r\n",
         "set big 0 0 200001\r\n",
+        "(set|add) [ab] (0 x|x 0|-1 0) 9( noreply)?\r\nflush_all\r\n",
+        "cas [ab] 0 0 9( x| \\+1)?( noreply)?\r\nflush_all\r\n",
         "quit\r\n",
     ];
     let part = prop_oneof![2 => stored, 3 => line];
@@ -260,6 +262,32 @@ fn conversation() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
+    /// The class of the fault by which values were run as commands: nothing of a refused value is.
+    #[test]
+    fn what_follows_a_refused_value_is_read_in_step(
+        verb in prop::sample::select(vec!["set", "add", "replace", "append", "prepend", "cas"]),
+        bad in prop::sample::select(vec!["0 x", "x 0", "-1 0", "0 99999999999999999999"]),
+        path in prop::sample::select(vec!["k", "kept k"]),
+        noreply in any::<bool>(),
+        value in "(flush_all\r\n|[a-z \r\n]){0,20}",
+        cut in any::<prop::sample::Index>(),
+        nested in any::<bool>(),
+    ) {
+        let path = if nested { path } else { "k" };
+        let unique = if verb == "cas" { " 1" } else { "" };
+        let silent = if noreply { " noreply" } else { "" };
+        let input = format!(
+            "set kept 0 0 1\r\nx\r\n{verb} {path} {bad} {}{unique}{silent}\r\n{value}\r\nget kept\r\n",
+            value.len(),
+        );
+        let (first, second) = input.as_bytes().split_at(cut.index(input.len()));
+        let (output, closed, left) = converse(&mut *session(nested), &[first, second]);
+        let error = if noreply { "" } else { "CLIENT_ERROR bad command line format\r\n" };
+        let expected = format!("STORED\r\n{error}VALUE kept 0 1\r\nx\r\nEND\r\n");
+        prop_assert_eq!(String::from_utf8_lossy(&output), expected);
+        prop_assert!(!closed && left.is_empty());
+    }
+
     #[test]
     fn any_cutting_of_a_conversation_gets_the_same_answers(
         input in conversation(),

@@ -1,4 +1,4 @@
-//! The suites: which transcripts belong to which protocol.
+//! The suites: which transcripts are asked of which kind of server.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::tools::transcript::{Agrees, Protocol, Transcript};
 
-/// The transcripts of one protocol.
+/// The transcripts that one kind of server is held to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, ValueEnum, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Suite {
@@ -15,6 +15,10 @@ pub enum Suite {
     Echo,
     /// memcached's text protocol, as memcached 1.6 speaks it
     Memcached,
+    /// Where memcached 1.6.45 differs from the versions before it
+    #[value(name = "memcached-newest")]
+    #[serde(rename = "memcached-newest")]
+    MemcachedNewest,
     /// Keys as paths on memcached's text protocol, as larder speaks it
     Nested,
     /// Redis's RESP, as redis-server 7.0 speaks it
@@ -28,6 +32,7 @@ impl Suite {
         match (transcript.protocol, &transcript.agrees) {
             (Protocol::Echo, _) => Suite::Echo,
             (Protocol::Memcached, Agrees::LarderOnly(_)) => Suite::Nested,
+            (Protocol::Memcached, Agrees::Memcached1645) => Suite::MemcachedNewest,
             (Protocol::Memcached, _) => Suite::Memcached,
             (Protocol::Resp, _) => Suite::Resp,
         }
@@ -37,7 +42,7 @@ impl Suite {
     pub fn protocol(self) -> Protocol {
         match self {
             Suite::Echo => Protocol::Echo,
-            Suite::Memcached | Suite::Nested => Protocol::Memcached,
+            Suite::Memcached | Suite::MemcachedNewest | Suite::Nested => Protocol::Memcached,
             Suite::Resp => Protocol::Resp,
         }
     }
@@ -47,6 +52,7 @@ impl Suite {
         match self {
             Suite::Echo => "echo",
             Suite::Memcached => "memcached",
+            Suite::MemcachedNewest => "memcached-newest",
             Suite::Nested => "nested",
             Suite::Resp => "resp",
         }

@@ -112,7 +112,9 @@ impl fmt::Display for Protocol {
 pub enum Agrees {
     /// memcached 1.6: Debian's 1.6.18 and newer ones.
     Memcached16,
-    /// memcached 1.6.45, which answers otherwise than 1.6.18.
+    /// memcached 1.6.18, where newer ones are at fault.
+    Memcached1618,
+    /// memcached 1.6.45, where 1.6.18 differs.
     Memcached1645,
     /// redis-server 7.0.
     Redis70,
@@ -124,6 +126,7 @@ impl fmt::Display for Agrees {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Agrees::Memcached16 => f.write_str("memcached 1.6"),
+            Agrees::Memcached1618 => f.write_str("memcached 1.6.18"),
             Agrees::Memcached1645 => f.write_str("memcached 1.6.45"),
             Agrees::Redis70 => f.write_str("redis 7.0"),
             Agrees::LarderOnly(reason) => write!(f, "larder only: {reason}"),

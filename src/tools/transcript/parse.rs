@@ -133,7 +133,10 @@ impl Header {
         let agrees = self.agrees.ok_or_else(|| missing("agrees"))?;
         match (protocol, &agrees) {
             (_, Agrees::LarderOnly(_))
-            | (Protocol::Memcached, Agrees::Memcached16 | Agrees::Memcached1645)
+            | (
+                Protocol::Memcached,
+                Agrees::Memcached16 | Agrees::Memcached1618 | Agrees::Memcached1645,
+            )
             | (Protocol::Resp, Agrees::Redis70) => {}
             _ => return Err(format!("{agrees} doesn't speak {protocol}")),
         }
@@ -155,11 +158,13 @@ impl Header {
 fn agrees(value: &str) -> Result<Agrees, String> {
     match value {
         "memcached 1.6" => Ok(Agrees::Memcached16),
+        "memcached 1.6.18" => Ok(Agrees::Memcached1618),
         "memcached 1.6.45" => Ok(Agrees::Memcached1645),
         "redis 7.0" => Ok(Agrees::Redis70),
         _ => match value.strip_prefix("larder only: ") {
             Some(reason) => Ok(Agrees::LarderOnly(reason.trim().to_owned())),
-            None => Err("agrees is `memcached 1.6`, `memcached 1.6.45`, `redis 7.0` or `larder only: REASON`".into()),
+            None => Err("agrees is `memcached 1.6`, `memcached 1.6.18`, `memcached 1.6.45`, `redis 7.0` or \
+                      `larder only: REASON`".into()),
         },
     }
 }

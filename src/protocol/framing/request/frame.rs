@@ -29,7 +29,7 @@ pub struct RequestBuffers {
 pub enum RequestFrame<'a> {
     /// A request and how many bytes of the input it took.
     Request(Request<'a>, usize),
-    /// Bytes that ask for nothing, like a blank line.
+    /// Bytes that ask for nothing, like a blank line, or the value of a command that was refused.
     Nothing(usize),
     /// The rest has not arrived.
     Incomplete,

@@ -2,11 +2,16 @@
 //! never looked into.
 //!
 //! A line that memcached would refuse is refused here, with memcached's words, so that an upstream gets nothing that it
-//! may answer more than once or not at all.
+//! may answer more than once or not at all. The value behind a refused line is discarded as the grammar's
+//! [`AfterBadLine`] says, the same for the proxy as for larder's own service. A line that versions of memcached read in
+//! different ways is refused too: what one takes for a value, the other would execute.
+
+use memchr::memchr;
 
 use crate::protocol::framing::reply::ReplyShape;
 use crate::protocol::memcached::text::{
-    self, AdminCommand, Block, Command, KeyCommand, Nesting, Parsed, Retrieve, Store, reply,
+    self, AdminCommand, AfterBadLine, Block, Command, KeyCommand, Nesting, Parsed, Retrieve, Store,
+    reply,
 };
 
 use crate::protocol::framing::request::frame::{
@@ -14,43 +19,52 @@ use crate::protocol::framing::request::frame::{
     RequestBuffers, RequestFrame, RequestWords, Route,
 };
 use crate::protocol::framing::request::keys::RequestKeys;
+use crate::protocol::framing::request::lines::LineFramer;
 use crate::protocol::framing::request::meta;
 
 pub(super) fn frame<'a>(
-    scanned: &mut usize,
+    lines: &mut LineFramer,
     input: &'a [u8],
     scratch: &'a mut RequestBuffers,
 ) -> RequestFrame<'a> {
-    if let Some(frame) = meta::frame(scanned, input, &mut scratch.decoded) {
+    if let Some(discarded) = lines.discard(input) {
+        return RequestFrame::Nothing(discarded);
+    }
+    if let Some(frame) = meta::frame(lines, input, &mut scratch.decoded) {
         return frame;
     }
-    let searched = std::mem::take(scanned);
-    match text::parse(input, searched, Nesting::Off) {
+    let searched = std::mem::take(&mut lines.scanned);
+    let (command, consumed) = match text::parse(input, searched, Nesting::Off) {
         Parsed::More => {
-            *scanned = input.len();
-            RequestFrame::Incomplete
+            lines.scanned = input.len();
+            return RequestFrame::Incomplete;
         }
         Parsed::Bad {
             reply,
             consumed,
-            close,
-        } => RequestFrame::Bad {
-            reply: reply.into(),
-            consumed,
-            close,
-        },
-        Parsed::Done {
-            command: Command::Store(store),
-            consumed,
-        } => self::store(store, input, consumed),
-        Parsed::Done { command, consumed } => {
-            RequestFrame::Request(request(command, &input[..consumed]), consumed)
-        }
+            then,
+        } => return lines.refuse(reply, consumed, then),
+        Parsed::Done { command, consumed } => (command, consumed),
+    };
+    // 1.6.18 reads a line only up to a NUL, 1.6.45 to its end.
+    if memchr(0, &input[..consumed]).is_some() {
+        let discard = match command {
+            Command::Store(store) => store.length + 2,
+            _ => 0,
+        };
+        let then = AfterBadLine::Continue { discard };
+        return lines.refuse(reply::BAD_FORMAT, consumed, then);
+    }
+    // 1.6.45 refuses spaces before a verb, and executes the value of such a storage command.
+    let spaces = input.iter().take_while(|byte| **byte == b' ').count();
+    match command {
+        Command::Store(store) => self::store(store, input, spaces, consumed),
+        _ => RequestFrame::Request(request(command, &input[spaces..consumed]), consumed),
     }
 }
 
-/// A storage command, whose line took `line` bytes.
-fn store<'a>(store: Store<'a>, input: &'a [u8], line: usize) -> RequestFrame<'a> {
+/// A storage command, whose line took `line` bytes with the spaces before it.
+fn store<'a>(store: Store<'a>, input: &'a [u8], spaces: usize, line: usize) -> RequestFrame<'a> {
     let total = line + store.length + 2;
     if total > REQUEST_LIMIT {
         return RequestFrame::Large(LargeRequest {
@@ -73,7 +87,7 @@ fn store<'a>(store: Store<'a>, input: &'a [u8], line: usize) -> RequestFrame<'a>
             close: false,
         },
         Block::Done { .. } => {
-            RequestFrame::Request(request(Command::Store(store), &input[..total]), total)
+            RequestFrame::Request(request(Command::Store(store), &input[spaces..total]), total)
         }
     }
 }

@@ -10,28 +10,32 @@
 //!   and `get foo` name one item. So what it stands for decides which upstream it belongs to.
 //! - The flag `q`: there may be no reply. Which ones are left out differs between commands (and versions), so that is
 //!   left to the upstream: a `mn` is sent behind the request, and its answer tells the end.
-//! - The length of the block. A line of `ms` after which memcached would not take the block is refused here, with
-//!   memcached's words and its effect: what follows is read as commands.
+//! - The length of the block. A line of `ms` that memcached would refuse is refused here, with memcached's words. Its
+//!   block is discarded if its length can be read; otherwise the next line is read as a command.
 
 use memchr::memchr;
 
 use crate::protocol::framing::reply::ReplyShape;
 use crate::protocol::memcached::text::{
-    self, Block, KEY_LIMIT, LENGTH_LIMIT, LINE_LIMIT, Words, reply,
+    self, AfterBadLine, Block, KEY_LIMIT, LINE_LIMIT, Words, reply,
 };
 
 use crate::protocol::framing::request::frame::{
     LargeRequest, MetaForm, REQUEST_LIMIT, Remainder, Request, RequestFrame, RequestWords, Route,
 };
+use crate::protocol::framing::request::lines::LineFramer;
 
 /// Most flags of a `ms`, as in memcached.
 const FLAGS_LIMIT: usize = 16;
+
+/// What follows a bad line that has no block.
+const NEXT_LINE: AfterBadLine = AfterBadLine::Continue { discard: 0 };
 
 const TOO_MANY: &[u8] = b"CLIENT_ERROR options flags too long\r\n";
 
 /// The request at the start of the input if it is a meta command; `None` if it is something else.
 pub(super) fn frame<'a>(
-    scanned: &mut usize,
+    lines: &mut LineFramer,
     input: &'a [u8],
     decoded: &'a mut Vec<u8>,
 ) -> Option<RequestFrame<'a>> {
@@ -40,23 +44,24 @@ pub(super) fn frame<'a>(
         [b'm', verb @ (b'g' | b's' | b'd' | b'a' | b'e'), b' ', ..] => verb,
         _ => return None,
     };
-    let line = line_length(scanned, input);
+    let line = line_length(lines, input);
     // memcached reads lines of any length if they come at once. They may come to the upstream in pieces.
     if line.unwrap_or(input.len()) > LINE_LIMIT {
-        return Some(bad(b"", input.len(), true));
+        return Some(lines.refuse(b"", input.len(), AfterBadLine::Close));
     }
     let Some(line) = line else {
         return Some(RequestFrame::Incomplete);
     };
-    if memchr(0, &input[..line]).is_some() {
-        return Some(bad(reply::BAD_FORMAT, line, false));
-    }
     let (mut words, _) = text::rest_of_line(input)?;
     words.next();
     let key = words.next().unwrap_or_default();
-    let length = match block_length(verb, key, &mut words) {
+    let has_nul = memchr(0, &input[..line]).is_some();
+    let length = match block_length(verb, key, &mut words, has_nul) {
         Ok(length) => length,
-        Err(reply) => return Some(bad(reply, line, false)),
+        Err((reply, discard)) => {
+            let then = AfterBadLine::Continue { discard };
+            return Some(lines.refuse(reply, line, then));
+        }
     };
     let has = |wanted: u8| words.into_iter().any(|flag| flag[0] == wanted);
     let quiet = verb != b'e' && has(b'q');
@@ -77,7 +82,9 @@ pub(super) fn frame<'a>(
     }
     match length.map(|length| text::data_block(&input[line..], length)) {
         Some(Block::More { .. }) => return Some(RequestFrame::Incomplete),
-        Some(Block::Bad { .. }) => return Some(bad(reply::BAD_DATA_CHUNK, total, false)),
+        Some(Block::Bad { .. }) => {
+            return Some(lines.refuse(reply::BAD_DATA_CHUNK, total, NEXT_LINE));
+        }
         None | Some(Block::Done { .. }) => {}
     }
     Some(RequestFrame::Request(
@@ -95,36 +102,43 @@ pub(super) fn frame<'a>(
 }
 
 /// The length of the line at the start of the input; `None` if its end has not arrived.
-fn line_length(scanned: &mut usize, input: &[u8]) -> Option<usize> {
-    let searched = std::mem::take(scanned).min(input.len());
+fn line_length(lines: &mut LineFramer, input: &[u8]) -> Option<usize> {
+    let searched = std::mem::take(&mut lines.scanned).min(input.len());
     let end = memchr(b'\n', &input[searched..]);
     if end.is_none() {
-        *scanned = input.len();
+        lines.scanned = input.len();
     }
     end.map(|end| searched + end + 1)
 }
 
 /// The length of the block behind a line, if one belongs to it, taken from the words behind the key; or the reply with
-/// which memcached refuses the line.
+/// which memcached refuses the line, and how many bytes behind it are discarded.
 fn block_length(
     verb: u8,
     key: &[u8],
     words: &mut Words<'_>,
-) -> Result<Option<usize>, &'static [u8]> {
+    has_nul: bool,
+) -> Result<Option<usize>, (&'static [u8], usize)> {
     if verb != b's' || key.is_empty() {
         // The upstream answers in a line what is wrong with it.
-        return Ok(None);
+        return match has_nul {
+            true => Err((reply::BAD_FORMAT, 0)),
+            false => Ok(None),
+        };
     }
-    let length = words.next().and_then(text::parse_unsigned);
+    let Some(length) = words.next().and_then(text::parse_length) else {
+        return Err((reply::BAD_FORMAT, 0));
+    };
     if words.count_up_to(FLAGS_LIMIT + 1) > FLAGS_LIMIT {
-        return Err(TOO_MANY);
+        return Err((TOO_MANY, length + 2));
     }
-    match length {
-        Some(length) if length <= LENGTH_LIMIT as u64 && key.len() <= KEY_LIMIT => {
-            Ok(Some(length as usize))
-        }
-        _ => Err(reply::BAD_FORMAT),
+    // 1.6.45 does not read the block behind a flag that is no letter.
+    let mut flags = *words;
+    let letters = flags.all(|flag| flag[0].is_ascii_alphabetic());
+    if has_nul || !letters || key.len() > KEY_LIMIT {
+        return Err((reply::BAD_FORMAT, length + 2));
     }
+    Ok(Some(length))
 }
 
 fn forms(has_block: bool, quiet: bool) -> (MetaForm, ReplyShape) {
@@ -135,14 +149,6 @@ fn forms(has_block: bool, quiet: bool) -> (MetaForm, ReplyShape) {
     match quiet {
         true => (meta, ReplyShape::Fenced),
         false => (meta, ReplyShape::Meta),
-    }
-}
-
-fn bad(reply: &'static [u8], consumed: usize, close: bool) -> RequestFrame<'static> {
-    RequestFrame::Bad {
-        reply: reply.into(),
-        consumed,
-        close,
     }
 }
 

@@ -19,6 +19,7 @@
 mod command_route;
 mod frame;
 mod keys;
+mod lines;
 mod memcached;
 mod meta;
 mod resp;
@@ -32,6 +33,7 @@ pub use frame::{
     REQUEST_LIMIT, Remainder, Request, RequestBuffers, RequestFrame, Route, WHOLE_LIMIT,
 };
 pub use keys::RequestKeys;
+pub use lines::LineFramer;
 
 /// Finds the requests of one client.
 #[derive(Debug)]
@@ -44,10 +46,7 @@ pub enum RequestFramer {
         whole: bool,
     },
     /// Of memcached's text protocol.
-    Memcached {
-        /// Bytes at the start of the input that are known not to end a line.
-        scanned: usize,
-    },
+    Memcached(LineFramer),
 }
 
 impl RequestFramer {
@@ -61,7 +60,7 @@ impl RequestFramer {
 
     /// For a client that speaks memcached's text protocol.
     pub fn memcached() -> RequestFramer {
-        RequestFramer::Memcached { scanned: 0 }
+        RequestFramer::Memcached(LineFramer::default())
     }
 
     /// Has the next request, which was just found to be [`RequestFrame::Large`], held until it is complete. Whether
@@ -84,7 +83,7 @@ impl RequestFramer {
     ) -> RequestFrame<'a> {
         match self {
             RequestFramer::Resp { reader, whole } => resp::frame(reader, whole, input, scratch),
-            RequestFramer::Memcached { scanned } => memcached::frame(scanned, input, scratch),
+            RequestFramer::Memcached(lines) => memcached::frame(lines, input, scratch),
         }
     }
 }

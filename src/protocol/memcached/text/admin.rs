@@ -1,6 +1,6 @@
 //! The verbs about the server and the connection: `stats`, `flush_all`, `version` and the like.
 
-use super::fields::{BadLine, Nesting, pop_noreply};
+use super::fields::{BadLine, Nesting, ends_with_noreply};
 use super::words::Words;
 use super::{number, reply};
 
@@ -49,14 +49,14 @@ pub(super) const VERBS: &[(&str, Builder)] = &[
 ];
 
 fn flush_all(mut words: Words<'_>, _: Nesting) -> Result<AdminCommand<'_>, BadLine> {
-    if words.count_up_to(3) == 3 {
-        return Err(BadLine::error());
+    let noreply = ends_with_noreply(words);
+    let count = words.count_up_to(3);
+    if count > 2 {
+        return Err(BadLine::malformed());
     }
-    let mut others = words;
-    let noreply = pop_noreply(&mut others);
     let delay = match words.next() {
-        Some(delay) if !others.is_empty() => {
-            number::signed(delay).ok_or(BadLine::unless(noreply, reply::BAD_EXPTIME))? as i32
+        Some(delay) if count > usize::from(noreply) => {
+            number::strict_i32(delay).ok_or(BadLine::unless(noreply, reply::BAD_EXPTIME))?
         }
         _ => 0,
     };
@@ -65,11 +65,10 @@ fn flush_all(mut words: Words<'_>, _: Nesting) -> Result<AdminCommand<'_>, BadLi
 
 fn verbosity(mut words: Words<'_>, _: Nesting) -> Result<AdminCommand<'_>, BadLine> {
     if !(1..=2).contains(&words.count_up_to(3)) {
-        return Err(BadLine::error());
+        return Err(BadLine::malformed());
     }
-    let mut others = words;
-    let noreply = pop_noreply(&mut others);
-    let level = words.next().and_then(number::unsigned);
-    let level = level.ok_or(BadLine::unless(noreply, reply::BAD_FORMAT))? as u32;
+    let noreply = ends_with_noreply(words);
+    let level = words.next().and_then(number::strict_u32);
+    let level = level.ok_or(BadLine::unless(noreply, reply::BAD_FORMAT))?;
     Ok(AdminCommand::Verbosity { level, noreply })
 }

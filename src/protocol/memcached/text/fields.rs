@@ -16,48 +16,75 @@ pub enum Nesting {
     On,
 }
 
-/// Why words are no command.
+/// Why a line is refused, and where the next command begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BadLine {
     /// The reply; empty if the line asked for none.
     pub reply: &'static [u8],
+    /// How many bytes behind the line belong to it: the data block of a storage command whose length
+    /// could be read. They are discarded, because their content is not meant as commands.
+    pub discard: usize,
 }
 
 impl BadLine {
-    /// No such command, or not as many words as it takes.
-    pub(super) fn error() -> BadLine {
-        BadLine {
-            reply: reply::ERROR,
-        }
+    pub(super) fn new(reply: &'static [u8]) -> BadLine {
+        BadLine { reply, discard: 0 }
+    }
+
+    /// No such command.
+    pub(super) fn unknown(line: Words<'_>) -> BadLine {
+        BadLine::unless(ends_with_noreply(line), reply::ERROR)
+    }
+
+    /// Too few words, or too many. The client gets this reply even if the last word is `noreply`, as with
+    /// memcached, which checks the count first.
+    pub(super) fn malformed() -> BadLine {
+        BadLine::new(reply::BAD_FORMAT)
     }
 
     /// This reply, unless the line asked for none.
     pub(super) fn unless(noreply: bool, reply: &'static [u8]) -> BadLine {
-        BadLine {
-            reply: if noreply { b"" } else { reply },
-        }
+        BadLine::new(if noreply { b"" } else { reply })
     }
 }
 
-/// Checks that there are `least` words, and takes off a `noreply` behind them.
-///
-/// Without nested keys one word more is tolerated, and ignored if it is not `noreply`; any more are
-/// an error. A `noreply` in the place of a field silences the error that follows from it, as in
-/// memcached.
-pub(super) fn take_noreply(
-    words: &mut Words<'_>,
-    least: usize,
+/// A key and one more field: `incr KEY DELTA`. `noreply` as the last word asks for no answer.
+pub(super) struct KeyAndField<'a> {
+    pub(super) path: Words<'a>,
+    pub(super) field: &'a [u8],
+    pub(super) noreply: bool,
+}
+
+/// Reads [`KeyAndField`]. With nested keys the field is the last word; without, it is the second, and one
+/// word behind it is ignored. (memcached 1.6.45 ignores any number of them, 1.6.18 refuses the second.) A
+/// `noreply` in the place of the field silences the error that follows from it.
+pub(super) fn key_and_field(
+    mut words: Words<'_>,
     nesting: Nesting,
-) -> Result<bool, BadLine> {
-    let count = words.count_up_to(least + 2);
-    if count < least || (nesting == Nesting::Off && count > least + 1) {
-        return Err(BadLine::error());
+) -> Result<KeyAndField<'_>, BadLine> {
+    let count = words.count_up_to(4);
+    if count < 2 || (nesting == Nesting::Off && count > 3) {
+        return Err(BadLine::malformed());
     }
-    let noreply = pop_noreply(words);
-    if !noreply && nesting == Nesting::Off && count > least {
-        words.pop();
-    }
-    Ok(noreply)
+    let noreply = ends_with_noreply(words);
+    let (path, field) = if nesting == Nesting::Off || count == 2 {
+        let key = words.next().unwrap_or_default();
+        (Words::new(key), words.next().unwrap_or_default())
+    } else {
+        pop_noreply(&mut words);
+        let field = words.pop().unwrap_or_default();
+        (words, field)
+    };
+    Ok(KeyAndField {
+        path: check_path(path, noreply)?,
+        field,
+        noreply,
+    })
+}
+
+/// Whether the last word is `noreply`.
+pub(super) fn ends_with_noreply(mut words: Words<'_>) -> bool {
+    words.pop() == Some(b"noreply")
 }
 
 /// Takes off a `noreply` that is the last word.
@@ -72,8 +99,11 @@ pub(super) fn pop_noreply(words: &mut Words<'_>) -> bool {
 
 /// All the words as a path, for the commands that exist only with nested keys.
 pub(super) fn exact_path(words: Words<'_>, nesting: Nesting) -> Result<Words<'_>, BadLine> {
-    if nesting == Nesting::Off || words.is_empty() {
-        return Err(BadLine::error());
+    if nesting == Nesting::Off {
+        return Err(BadLine::new(reply::ERROR));
+    }
+    if words.is_empty() {
+        return Err(BadLine::malformed());
     }
     check_path(words, false)
 }

@@ -1,6 +1,6 @@
 //! The verbs that change an item without sending a value: `incr`, `decr`, `touch`, `delete`, `deln`.
 
-use super::fields::{BadLine, Nesting, check_path, exact_path, pop_noreply, take_noreply};
+use super::fields::{BadLine, Nesting, check_path, exact_path, key_and_field, pop_noreply};
 use super::words::Words;
 use super::{number, reply};
 
@@ -49,52 +49,43 @@ pub(super) const VERBS: &[(&str, Builder)] = &[
 ];
 
 fn count(
-    mut words: Words<'_>,
+    words: Words<'_>,
     nesting: Nesting,
     action: fn(u64) -> KeyAction,
 ) -> Result<KeyCommand<'_>, BadLine> {
-    let noreply = take_noreply(&mut words, 2, nesting)?;
-    let delta = words.pop();
-    let path = check_path(words, noreply)?;
-    let delta = delta.and_then(number::unsigned);
-    let delta = delta.ok_or(BadLine::unless(noreply, reply::BAD_DELTA))?;
+    let line = key_and_field(words, nesting)?;
+    let delta = number::strict_u64(line.field);
+    let delta = delta.ok_or(BadLine::unless(line.noreply, reply::BAD_DELTA))?;
     Ok(KeyCommand {
-        path,
+        path: line.path,
         action: action(delta),
-        noreply,
+        noreply: line.noreply,
     })
 }
 
-fn touch(mut words: Words<'_>, nesting: Nesting) -> Result<KeyCommand<'_>, BadLine> {
-    let noreply = take_noreply(&mut words, 2, nesting)?;
-    let exptime = words.pop();
-    let path = check_path(words, noreply)?;
-    let exptime = exptime.and_then(number::signed);
-    let exptime = exptime.ok_or(BadLine::unless(noreply, reply::BAD_EXPTIME))?;
+fn touch(words: Words<'_>, nesting: Nesting) -> Result<KeyCommand<'_>, BadLine> {
+    let line = key_and_field(words, nesting)?;
+    let exptime = number::strict_i32(line.field);
+    let exptime = exptime.ok_or(BadLine::unless(line.noreply, reply::BAD_EXPTIME))?;
     Ok(KeyCommand {
-        path,
-        action: KeyAction::Touch(exptime as i32),
-        noreply,
+        path: line.path,
+        action: KeyAction::Touch(exptime),
+        noreply: line.noreply,
     })
 }
 
 /// `delete KEY [0] [noreply]` in every mode; else, with nested keys, `delete PATH [noreply]`.
 fn delete(words: Words<'_>, nesting: Nesting) -> Result<KeyCommand<'_>, BadLine> {
     let (path, noreply) = match take_four(words) {
-        [None, ..] => return Err(BadLine::error()),
-        [Some(key), None, ..] => (Words::new(key), false),
+        [None, ..] => return Err(BadLine::malformed()),
+        [Some(key), None, ..] => (Words::new(key), key == b"noreply"),
         [Some(key), Some(b"0"), None, _] => (Words::new(key), false),
         [Some(key), Some(b"noreply"), None, _] => (Words::new(key), true),
         [Some(key), Some(b"0"), Some(b"noreply"), None] => (Words::new(key), true),
-        [.., fourth] => {
+        _ if nesting == Nesting::Off => return Err(BadLine::malformed()),
+        _ => {
             let mut path = words;
             let noreply = pop_noreply(&mut path);
-            if nesting == Nesting::Off {
-                return Err(match fourth {
-                    Some(_) => BadLine::error(),
-                    None => BadLine::unless(noreply, reply::DELETE_USAGE),
-                });
-            }
             (path, noreply)
         }
     };

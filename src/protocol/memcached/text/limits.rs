@@ -15,7 +15,11 @@ pub const GET_LINE_LIMIT: usize = 1024 * 1024;
 
 /// The largest length that a storage command may name, in bytes, as in memcached (`INT_MAX - 2`,
 /// less one). Larger ones are a bad line, smaller ones that are over the item size are swallowed.
-pub const LENGTH_LIMIT: i64 = i32::MAX as i64 - 2;
+pub const LENGTH_LIMIT: usize = i32::MAX as usize - 2;
 
 /// Spaces before a command after which memcached no longer sees that a long line is a `get`.
 pub(super) const LEADING_SPACES: usize = 100;
+
+/// Bytes of the shortest line, its end included, as in memcached: a shorter one is a `CLIENT_ERROR bad
+/// command line format` whatever it says.
+pub(super) const SHORTEST_LINE: usize = 4;

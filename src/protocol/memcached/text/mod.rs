@@ -13,17 +13,18 @@
 //! EXPTIME BYTES [noreply]`, and declines everything else. A property test holds the two equal. The
 //! data block of a storage command is taken by [`data_block`], after its length was checked.
 //!
-//! What a line means, and the reply to each malformed one, was asked of memcached 1.6.18, of which
-//! `protocol.txt` tells only part:
-//! - Only the space separates words. A line ends at `\n`; one `\r` before it is dropped; a NUL ends
-//!   the line's meaning, as it ends a string in C.
-//! - `noreply` as the last word silences errors too.
-//! - A line that is too short or too long in words is `ERROR`; a field that can't be read is a
-//!   `CLIENT_ERROR`.
+//! The meaning of a line, and the reply to a malformed one, are memcached 1.6.45's as its program gives
+//! them, because `protocol.txt` describes only a part:
+//! - Only the space separates words. A line ends at `\n`; one `\r` before it is dropped.
+//! - `noreply` as the last word silences errors too, except that of a line with too few words.
+//! - A line with too few words, or with a field that can't be read, is a `CLIENT_ERROR`; an unknown verb is
+//!   `ERROR`.
+//! - The value of a refused storage command is discarded if its length can be read. Otherwise the next line
+//!   is read as a command: [`AfterBadLine`].
 //!
-//! Two things differ. A length of 2^32 or more is a bad line; memcached takes it modulo 2^32, and
-//! would run the value as commands. And with [`Nesting::On`] the grammar decides where memcached
-//! tolerates stray words: see [`Nesting`].
+//! It differs where versions of memcached disagree and the proxy could lose step with one of them: spaces
+//! before a verb are skipped (as in 1.6.18), and only one stray word behind a line is ignored (1.6.45
+//! ignores any number). With [`Nesting::On`] stray words are names of a path: see [`Nesting`].
 //!
 //! Cost: nothing here allocates; the regex runs as a one-pass DFA into captures that are kept per
 //! thread. With 64 requests in a packet, and all that the service does included, a `get` that hits a
@@ -51,12 +52,12 @@ pub use fields::{BadLine, Nesting};
 pub use key_commands::{KeyAction, KeyCommand};
 pub use limits::{GET_LINE_LIMIT, KEY_LIMIT, LENGTH_LIMIT, LINE_LIMIT};
 pub use retrieval::{PathRead, ReadPath, Retrieve};
-pub use storage::{Block, Store, StoreVerb, data_block};
+pub use storage::{Block, Store, StoreVerb, data_block, parse_length};
 
 pub use number::unsigned as parse_unsigned;
 pub use words::Words;
 
-use limits::LEADING_SPACES;
+use limits::{LEADING_SPACES, SHORTEST_LINE};
 use memchr::memchr;
 
 /// What became of the input.
@@ -78,9 +79,23 @@ pub enum Parsed<'a> {
         reply: &'static [u8],
         /// How many bytes the line took.
         consumed: usize,
-        /// Whether the connection is closed after the reply.
-        close: bool,
+        /// Where the next command begins.
+        then: AfterBadLine,
     },
+}
+
+/// How a conversation goes on after a bad line. The service and the proxy both follow this, so that they
+/// agree about where the next command begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AfterBadLine {
+    /// With a command, after this many bytes that are discarded: the value of a storage command that was
+    /// refused. 0 for every other line.
+    Continue {
+        /// Bytes behind the line, whether or not they have arrived.
+        discard: usize,
+    },
+    /// Not at all: the connection is closed after the reply.
+    Close,
 }
 
 /// Reads one command from the start of `input`.
@@ -108,18 +123,22 @@ fn parse_line(input: &[u8], scanned: usize, nesting: Nesting) -> Parsed<'_> {
         return Parsed::Bad {
             reply: b"",
             consumed,
-            close: true,
+            then: AfterBadLine::Close,
         };
     }
-    let command = command
-        .ok_or(BadLine::error())
-        .and_then(|(verb, words)| verb.build(words, nesting));
-    match command {
+    let command = match command {
+        _ if consumed < SHORTEST_LINE => Err(BadLine::malformed()),
+        Some(command) => Ok(command),
+        None => Err(BadLine::unknown(Words::new(line))),
+    };
+    match command.and_then(|(verb, words)| verb.build(words, nesting)) {
         Ok(command) => Parsed::Done { command, consumed },
-        Err(BadLine { reply }) => Parsed::Bad {
-            reply,
+        Err(bad) => Parsed::Bad {
+            reply: bad.reply,
             consumed,
-            close: false,
+            then: AfterBadLine::Continue {
+                discard: bad.discard,
+            },
         },
     }
 }
@@ -143,7 +162,6 @@ pub fn rest_of_line(input: &[u8]) -> Option<(Words<'_>, usize)> {
 /// What of a line, without its `\n`, has a meaning.
 fn cut(line: &[u8]) -> &[u8] {
     let line = line.strip_suffix(b"\r").unwrap_or(line);
-    let line = memchr(0, line).map_or(line, |nul| &line[..nul]);
     words::trim_end(line)
 }
 
@@ -152,7 +170,7 @@ fn unended(input: &[u8]) -> Parsed<'_> {
     let close = |reply| Parsed::Bad {
         reply,
         consumed: input.len(),
-        close: true,
+        then: AfterBadLine::Close,
     };
     if input.len() <= LINE_LIMIT {
         return Parsed::More;

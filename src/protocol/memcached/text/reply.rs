@@ -1,4 +1,4 @@
-//! Replies, as bytes appended to the output. The texts are memcached 1.6.18's.
+//! Replies, as bytes appended to the output. The texts are memcached 1.6.45's.
 
 use super::words::Words;
 
@@ -8,9 +8,6 @@ pub const ERROR: &[u8] = b"ERROR\r\n";
 pub const BAD_FORMAT: &[u8] = b"CLIENT_ERROR bad command line format\r\n";
 /// No `\r\n` after a value.
 pub const BAD_DATA_CHUNK: &[u8] = b"CLIENT_ERROR bad data chunk\r\n";
-/// Words after the key of a `delete` that have no meaning.
-pub const DELETE_USAGE: &[u8] =
-    b"CLIENT_ERROR bad command line format.  Usage: delete <key> [noreply]\r\n";
 /// An expiration time that is not a number.
 pub const BAD_EXPTIME: &[u8] = b"CLIENT_ERROR invalid exptime argument\r\n";
 /// The amount of an `incr` or `decr` is not a number.
@@ -26,7 +23,7 @@ pub const OUT_OF_MEMORY_READING: &[u8] = b"SERVER_ERROR out of memory reading re
 /// A list of children that is too long for one answer; larder's own.
 pub const LISTING_TOO_LARGE: &[u8] = b"SERVER_ERROR too many children to list\r\n";
 /// `shutdown`, which memcached must be started with an option to obey.
-pub const SHUTDOWN_DISABLED: &[u8] = b"ERROR: shutdown not enabled\r\n";
+pub const SHUTDOWN_DISABLED: &[u8] = b"SERVER_ERROR: shutdown not enabled\r\n";
 /// One connection too many; the connection is then closed.
 pub const TOO_MANY_CONNECTIONS: &[u8] = b"ERROR Too many open connections\r\n";
 

@@ -59,18 +59,20 @@ pub(super) const PATH_VERBS: &[(&str, PathBuilder)] = &[
 ];
 
 fn retrieve(keys: Words<'_>, exptime: Option<i32>, cas: bool) -> Result<Retrieve<'_>, BadLine> {
-    // `gat 0`, without a key, finds nothing; `get` without one is an error.
-    if keys.is_empty() && exptime.is_none() {
-        return Err(BadLine::error());
+    if keys.is_empty() {
+        return Err(BadLine::malformed());
     }
     check_names(keys, false)?;
     Ok(Retrieve { keys, exptime, cas })
 }
 
 fn get_and_touch(mut words: Words<'_>, cas: bool) -> Result<Retrieve<'_>, BadLine> {
-    let exptime = words.next().ok_or(BadLine::error())?;
-    let exptime = number::signed(exptime).ok_or(BadLine::unless(false, reply::BAD_EXPTIME))?;
-    retrieve(words, Some(exptime as i32), cas)
+    let exptime = words.next().unwrap_or_default();
+    if words.is_empty() {
+        return Err(BadLine::malformed());
+    }
+    let exptime = number::strict_i32(exptime).ok_or(BadLine::new(reply::BAD_EXPTIME))?;
+    retrieve(words, Some(exptime), cas)
 }
 
 fn read_path(words: Words<'_>, nesting: Nesting, read: PathRead) -> Result<ReadPath<'_>, BadLine> {

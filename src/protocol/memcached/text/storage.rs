@@ -1,6 +1,6 @@
 //! The verbs that store a value: their line, and the data block that follows it.
 
-use super::fields::{BadLine, Nesting, check_path, take_noreply};
+use super::fields::{BadLine, Nesting, check_path, ends_with_noreply, pop_noreply};
 use super::limits::LENGTH_LIMIT;
 use super::words::Words;
 use super::{number, reply};
@@ -64,32 +64,114 @@ pub(super) const VERBS: &[(&str, Builder)] = &[
     }),
 ];
 
-fn store(verb: StoreVerb, mut words: Words<'_>, nesting: Nesting) -> Result<Store<'_>, BadLine> {
-    let least = if verb == StoreVerb::Cas { 5 } else { 4 };
-    let noreply = take_noreply(&mut words, least, nesting)?;
-    let bad = BadLine::unless(noreply, reply::BAD_FORMAT);
-    let unique = match verb {
-        StoreVerb::Cas => words.pop(),
-        _ => Some(&b"0"[..]),
+fn store(verb: StoreVerb, words: Words<'_>, nesting: Nesting) -> Result<Store<'_>, BadLine> {
+    let line = StorageLine::read(verb, words, nesting)?;
+    let refused = BadLine {
+        // Its content is the client's value, which must not be run as commands.
+        discard: line.length + 2,
+        ..BadLine::unless(line.noreply, reply::BAD_FORMAT)
     };
-    let (length, exptime, flags) = (words.pop(), words.pop(), words.pop());
-    let path = check_path(words, noreply)?;
-    let number = |word: Option<&[u8]>| word.and_then(number::signed).ok_or(bad);
-    let unsigned = |word: Option<&[u8]>| word.and_then(number::unsigned).ok_or(bad);
-    let length = number(length)?;
-    if !(0..=LENGTH_LIMIT).contains(&length) {
-        return Err(bad);
-    }
+    let path = check_path(line.path, line.noreply).map_err(|_| refused)?;
     Ok(Store {
         verb,
         path,
         // memcached keeps the low 32 bits of both.
-        flags: unsigned(flags)? as u32,
-        exptime: number(exptime)? as i32,
-        length: usize::try_from(length).map_err(|_| bad)?,
-        unique: unsigned(unique)?,
-        noreply,
+        flags: number::unsigned(line.flags).ok_or(refused)? as u32,
+        exptime: number::signed(line.exptime).ok_or(refused)? as i32,
+        length: line.length,
+        unique: match verb {
+            StoreVerb::Cas => line.unique.and_then(number::strict_u64).ok_or(refused)?,
+            _ => 0,
+        },
+        noreply: line.noreply,
     })
+}
+
+/// The fields of a storage line, of which only the length has been read.
+struct StorageLine<'a> {
+    path: Words<'a>,
+    flags: &'a [u8],
+    exptime: &'a [u8],
+    length: usize,
+    unique: Option<&'a [u8]>,
+    noreply: bool,
+}
+
+impl<'a> StorageLine<'a> {
+    /// Finds the fields, or refuses the line because its length can't be read. memcached then reads what
+    /// follows as commands, and so does larder: the end of the value is not known.
+    ///
+    /// Where a line can be read in two ways, from the right end as a path and from the left as memcached
+    /// reads it, and the length of the first is no number, the second one's length decides.
+    fn read(
+        verb: StoreVerb,
+        words: Words<'a>,
+        nesting: Nesting,
+    ) -> Result<StorageLine<'a>, BadLine> {
+        let from_left = StorageLine::from_left(verb, words);
+        if nesting == Nesting::Off {
+            return from_left;
+        }
+        let from_right = StorageLine::from_right(verb, words);
+        from_right.or(from_left.map(|line| StorageLine {
+            // A field is missing, or a word is too many: with nested keys such a line is refused.
+            path: Words::default(),
+            ..line
+        }))
+    }
+
+    /// `KEY FLAGS EXPTIME LENGTH [UNIQUE] [noreply]`, with another word in the place of `noreply` ignored.
+    fn from_left(verb: StoreVerb, mut words: Words<'a>) -> Result<StorageLine<'a>, BadLine> {
+        let noreply = ends_with_noreply(words);
+        let mut next = || words.next().ok_or(BadLine::malformed());
+        let (key, flags, exptime, length) = (next()?, next()?, next()?, next()?);
+        let unique = (verb == StoreVerb::Cas).then(|| words.next()).flatten();
+        // Versions of memcached differ over two stray words, one of them may be ignored.
+        let path = if words.count_up_to(2) < 2 { key } else { b"" };
+        Ok(StorageLine {
+            path: Words::new(path),
+            flags,
+            exptime,
+            length: parse_length(length).ok_or(BadLine::malformed())?,
+            unique,
+            noreply,
+        })
+    }
+
+    /// `PATH… FLAGS EXPTIME LENGTH [UNIQUE] [noreply]`.
+    fn from_right(verb: StoreVerb, mut words: Words<'a>) -> Result<StorageLine<'a>, BadLine> {
+        let fields = if verb == StoreVerb::Cas { 5 } else { 4 };
+        if words.count_up_to(fields) < fields {
+            return Err(BadLine::malformed());
+        }
+        // In the place of a field it is no field, but silences the error that follows from that.
+        let noreply = ends_with_noreply(words);
+        if words.count_up_to(fields + 1) > fields {
+            pop_noreply(&mut words);
+        }
+        let unique = match verb {
+            StoreVerb::Cas => words.pop(),
+            _ => None,
+        };
+        let mut pop = || words.pop().ok_or(BadLine::malformed());
+        let (length, exptime, flags) = (pop()?, pop()?, pop()?);
+        Ok(StorageLine {
+            path: words,
+            flags,
+            exptime,
+            length: parse_length(length).ok_or(BadLine::malformed())?,
+            unique,
+            noreply,
+        })
+    }
+}
+
+/// The length of a value on a line, within [`LENGTH_LIMIT`]; the same for `ms` as for the storage commands.
+pub fn parse_length(word: &[u8]) -> Option<usize> {
+    let length = number::strict_i32(word)?;
+    usize::try_from(length)
+        .ok()
+        .filter(|length| *length <= LENGTH_LIMIT)
 }
 
 /// What became of a data block.

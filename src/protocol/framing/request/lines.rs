@@ -1,0 +1,39 @@
+//! What a framer of memcached's lines keeps between two calls.
+
+use crate::protocol::framing::request::frame::RequestFrame;
+use crate::protocol::memcached::text::AfterBadLine;
+
+/// What of a client's lines is known beyond the bytes that wait.
+#[derive(Debug, Default)]
+pub struct LineFramer {
+    /// Bytes at the start of the input that are known not to end a line.
+    pub(super) scanned: usize,
+    /// Bytes of a refused command's value that are still to be discarded.
+    discard: usize,
+}
+
+impl LineFramer {
+    /// How many bytes of the input belong to the value of a refused command; `None` if none does.
+    pub(super) fn discard(&mut self, input: &[u8]) -> Option<usize> {
+        let discarded = self.discard.min(input.len());
+        self.discard -= discarded;
+        (discarded > 0).then_some(discarded)
+    }
+
+    /// A line that no upstream gets, and how the conversation goes on after it.
+    pub(super) fn refuse(
+        &mut self,
+        reply: &'static [u8],
+        consumed: usize,
+        then: AfterBadLine,
+    ) -> RequestFrame<'static> {
+        if let AfterBadLine::Continue { discard } = then {
+            self.discard = discard;
+        }
+        RequestFrame::Bad {
+            reply: reply.into(),
+            consumed,
+            close: then == AfterBadLine::Close,
+        }
+    }
+}
