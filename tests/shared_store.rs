@@ -208,3 +208,19 @@ fn a_transaction_sees_what_memcached_changes_in_a_hash() {
         .redis("EXEC", "*-1")
         .redis("HGET user name", "$3 bob");
 }
+
+#[test]
+fn memcached_s_commands_change_a_watched_key_also_if_they_undo_it() {
+    let mut both = both();
+    both.redis("WATCH a", "+OK")
+        .memcached("set a 0 0 1\r\n1", "STORED")
+        .memcached("delete a", "DELETED")
+        .redis("MULTI\r\nPING\r\nEXEC", "+OK +QUEUED *-1")
+        .redis("WATCH user", "+OK")
+        .memcached("set user name 0 0 3\r\nann", "STORED")
+        .memcached("deln user", "DELETED")
+        .redis("MULTI\r\nPING\r\nEXEC", "+OK +QUEUED *-1")
+        .redis("WATCH a", "+OK")
+        .memcached("get a", "END")
+        .redis("MULTI\r\nPING\r\nEXEC", "+OK +QUEUED *1 +PONG");
+}

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::command_queue::CommandQueue;
 use crate::server::connections::Connection;
+use crate::store::{Store, Watcher};
 
 /// What one client is to the others: a line of `CLIENT LIST`.
 pub(crate) struct ClientInfo {
@@ -123,21 +124,14 @@ pub(crate) struct ClientState {
     transaction: Option<Box<Transaction>>,
 }
 
-/// What few clients have.
+/// What few clients have: a transaction, or watched keys.
 #[derive(Default)]
 pub(crate) struct Transaction {
     /// Commands between MULTI and EXEC.
     pub queue: CommandQueue,
-    pub watches: Vec<WatchedKey>,
-    /// Bytes that `watches` takes.
+    pub watcher: Watcher,
+    /// Bytes that the watched keys take.
     pub watched_bytes: usize,
-}
-
-/// A key as it was when it was watched.
-pub(crate) struct WatchedKey {
-    pub db: u8,
-    pub key: Box<[u8]>,
-    pub cas: u64,
 }
 
 impl ClientState {
@@ -192,27 +186,40 @@ impl ClientState {
         }
     }
 
+    /// Whether EXEC must not run the queue: a command was refused.
+    pub(crate) fn is_spoiled(&self) -> bool {
+        self.transaction
+            .as_ref()
+            .is_some_and(|own| own.queue.spoiled)
+    }
+
+    /// Whether EXEC must not run the queue: a watched key has changed.
+    pub(crate) fn has_changed_keys(&self, store: &Store) -> bool {
+        let transaction = self.transaction.as_ref();
+        transaction.is_some_and(|own| store.has_changed(&own.watcher))
+    }
+
     pub(crate) fn transaction(&mut self) -> &mut Transaction {
         self.transaction.get_or_insert_default()
     }
 
     /// Forgets the watched keys.
-    pub(crate) fn unwatch(&mut self) {
+    pub(crate) fn unwatch(&mut self, store: &Store) {
         if let Some(transaction) = &mut self.transaction {
-            transaction.watches = Vec::new();
+            store.unwatch(&mut transaction.watcher);
             transaction.watched_bytes = 0;
         }
         self.info.watching.store(false, Relaxed);
     }
 
-    /// Takes the queue and the watches away, which ends a transaction.
-    pub(crate) fn end_transaction(&mut self) -> Transaction {
+    /// Forgets the watched keys and takes the queue, which ends a transaction.
+    pub(crate) fn end_transaction(&mut self, store: &Store) -> CommandQueue {
+        self.unwatch(store);
         self.set(MULTI, false);
         self.info.queued.store(-1, Relaxed);
-        self.info.watching.store(false, Relaxed);
         self.transaction
             .take()
-            .map(|transaction| *transaction)
+            .map(|own| own.queue)
             .unwrap_or_default()
     }
 }

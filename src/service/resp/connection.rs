@@ -181,7 +181,7 @@ fn quit(ctx: &mut Context<'_>) {
 }
 
 fn reset(ctx: &mut Context<'_>) {
-    ctx.client.end_transaction();
+    ctx.client.end_transaction(ctx.store);
     ctx.client.set(MULTI | REPLY_OFF | REPLY_SKIP_NEXT, false);
     ctx.client
         .set(UNAUTHENTICATED, ctx.service.password().is_some());

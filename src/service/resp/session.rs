@@ -71,6 +71,10 @@ impl Session for RespSession {
 
 impl Drop for RespSession {
     fn drop(&mut self) {
+        if self.client.info.watching.load(Relaxed) {
+            let _gate = self.shared.store.share();
+            self.client.unwatch(&self.shared.store);
+        }
         self.shared.clients.unregister(self.client.info.id);
     }
 }
@@ -244,7 +248,7 @@ impl CommandRunner<'_> {
         if entry.is_some_and(|entry| entry.name == "exec") {
             let why = error.strip_prefix(b"ERR ").unwrap_or(error);
             reply.error([b"EXECABORT Transaction discarded because of: ", why].concat());
-            self.client.end_transaction();
+            self.client.end_transaction(&self.shared.store);
             return;
         }
         reply.error(error);

@@ -1,23 +1,20 @@
 //! MULTI, EXEC, DISCARD, WATCH and UNWATCH.
 //!
 //! ```text
-//!   WATCH a      remembers a's cas number, 0 if a is not there
+//!   WATCH a      the store begins to note changes of a for this client
 //!   MULTI        from here on commands are checked and copied into the queue: +QUEUED
 //!   SET b 1      an error now spoils the transaction: EXEC will say EXECABORT
-//!   EXEC         takes the store for itself, compares the cas numbers, runs the queue or answers null
+//!   EXEC         takes the store for itself, asks whether a has changed, runs the queue or answers null
 //! ```
 //!
-//! A watched key costs its name and nine bytes in this client; the store knows nothing of it, and
-//! other clients' writes cost nothing more. It works because every change of a key, or below it,
-//! gives it a cas number that no key has had before: equal numbers mean that nothing happened in
-//! between.
+//! The store notes every change of a watched key, also one that was undone again; see
+//! [`Watcher`](crate::store::Watcher) for what that costs. Each key is kept twice, here and in its shard.
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::client_state::{MULTI, REPLY_FILTERED, Transaction, WatchedKey};
+use super::client_state::{MULTI, REPLY_FILTERED};
 use super::context::Context;
 use super::table::{CommandSpec, EXCLUSIVE, FAST, IMMEDIATE, table};
-use crate::store::Store;
 
 pub(super) const COMMANDS: &[CommandSpec] = &[
     CommandSpec::new("multi", 1, FAST | IMMEDIATE, multi).docs(
@@ -56,6 +53,9 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
 
 const GROUP: &str = "transactions";
 
+/// Bytes that a watched key takes beside its name, here and in the store.
+const WATCH_OVERHEAD: usize = 128;
+
 fn multi(ctx: &mut Context<'_>) {
     if ctx.client.is(MULTI) {
         return ctx.reply.error("ERR MULTI calls can not be nested");
@@ -69,16 +69,15 @@ fn exec(ctx: &mut Context<'_>) {
     if !ctx.client.is(MULTI) {
         return ctx.reply.error("ERR EXEC without MULTI");
     }
-    let Transaction { queue, watches, .. } = ctx.client.end_transaction();
-    if queue.spoiled {
+    let spoiled = ctx.client.is_spoiled();
+    let changed = ctx.client.has_changed_keys(ctx.store);
+    let queue = ctx.client.end_transaction(ctx.store);
+    if spoiled {
         return ctx
             .reply
             .error("EXECABORT Transaction discarded because of previous errors.");
     }
-    if watches
-        .iter()
-        .any(|watch| cas(ctx.store, watch.db, &watch.key) != watch.cas)
-    {
+    if changed {
         return ctx.reply.null_array();
     }
     let start = ctx.reply.position();
@@ -119,7 +118,7 @@ fn discard(ctx: &mut Context<'_>) {
     if !ctx.client.is(MULTI) {
         return ctx.reply.error("ERR DISCARD without MULTI");
     }
-    ctx.client.end_transaction();
+    ctx.client.end_transaction(ctx.store);
     ctx.reply.ok();
 }
 
@@ -129,15 +128,10 @@ fn watch(ctx: &mut Context<'_>) {
     }
     let db = ctx.db();
     for key in ctx.args.from(1).iter() {
-        let cas = cas(ctx.store, db, key);
         let transaction = ctx.client.transaction();
-        // A key that is watched twice must be unchanged since the first time; both are kept.
-        transaction.watches.push(WatchedKey {
-            db,
-            key: key.into(),
-            cas,
-        });
-        transaction.watched_bytes += size_of::<WatchedKey>() + key.len();
+        // A key that is watched twice must be unchanged since the first time.
+        ctx.store.watch(&mut transaction.watcher, db, key);
+        transaction.watched_bytes += WATCH_OVERHEAD + 2 * key.len();
         if transaction.watched_bytes > ctx.service.settings.max_request {
             return ctx.close("it watches more keys than are kept");
         }
@@ -148,15 +142,6 @@ fn watch(ctx: &mut Context<'_>) {
 
 fn unwatch(ctx: &mut Context<'_>) {
     // Inside EXEC there is nothing left to forget.
-    ctx.client.unwatch();
+    ctx.client.unwatch(ctx.store);
     ctx.reply.ok();
-}
-
-/// The number that changes with every change of a key; 0 while the key is not there.
-fn cas(store: &Store, db: u8, key: &[u8]) -> u64 {
-    let mut tree = store.lock(key);
-    match tree.peek(db, &[key]) {
-        Some(node) => tree.item(node).cas(),
-        None => 0,
-    }
 }
