@@ -1,16 +1,15 @@
-//! `larder echo`: the server core with nothing on it.
+//! `larder echo`: the server core without a cache.
 
-use std::process;
 use std::sync::Arc;
 
 use clap::Args;
 
-use larder::server::signals::{self, Signal};
 use larder::server::{Connections, Server};
 use larder::service::echo::Echo;
 
 use super::logging::{self, LogOptions};
-use super::serve::announce;
+use super::output::announce;
+use super::signals;
 use super::values::Endpoint;
 
 /// The command line of `larder echo`.
@@ -35,19 +34,9 @@ pub(super) fn run(args: &EchoArgs) -> Result<(), String> {
         .start()
         .map_err(|error| format!("{error}; choose another with --listen ADDR"))?;
     let handle = server.handle();
-    let watch = signals::watch(move |signal| match signal {
-        Signal::Stop => handle.begin_shutdown(larder::GRACE),
-        Signal::StopNow => process::exit(0),
-        Signal::Reload => logging::reopen(),
-    })
-    .map_err(|e| format!("signals can't be caught: {e}"))?;
-    // Whoever reads this line may send a signal at once, so the signals come first.
-    announce(
-        server
-            .addresses()
-            .iter()
-            .map(|address| format!("echo {address}")),
-    )?;
+    let watch = signals::watch(move || handle.begin_shutdown(larder::GRACE), || {})?;
+    let addresses = server.addresses().iter();
+    announce(addresses.map(|address| format!("echo {address}")))?;
     server.join();
     drop(watch);
     Ok(())

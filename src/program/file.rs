@@ -1,22 +1,20 @@
-//! larder.toml: where it is looked for, how it is read, and what its errors say.
+//! larder.toml: its default place, its tables, and its errors.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::invalidate::{InvalidateOptions, TargetOptions};
 use super::logging::LogOptions;
-use super::options::ServeOptions;
-use super::proxy::ProxyOptions;
+use super::options::{InvalidateOptions, ProxyOptions, ServeOptions, TargetOptions};
 
-/// The file that is read when `--config` isn't given, if it is there.
+/// The file that is read without `--config`, if it exists.
 pub(crate) const DEFAULT_FILE: &str = "larder.toml";
 
 /// The largest file that is read: settings take a page, so anything larger is some other file.
 const MAX_FILE: u64 = 1 << 20;
 
-/// What a larder.toml says, table by table.
+/// The tables of a larder.toml.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct File {
@@ -27,8 +25,8 @@ pub(crate) struct File {
     pub(crate) log: LogOptions,
 }
 
-/// Why a file could not be used; prints as one sentence that names the file, and for a mistake in it the line and what
-/// is allowed there.
+/// The error for a file; prints as one sentence that names the file, and for a mistake in it the line and the allowed
+/// values.
 #[derive(Debug)]
 pub(crate) struct FileError {
     path: PathBuf,
@@ -42,7 +40,7 @@ impl fmt::Display for FileError {
 }
 
 impl File {
-    /// Reads the file that was named, or the default one if it is there.
+    /// Reads the named file, or the default one if it exists.
     pub(crate) fn find(named: Option<&Path>) -> Result<File, FileError> {
         match named {
             Some(path) => File::read(path),

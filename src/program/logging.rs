@@ -1,8 +1,8 @@
-//! The log: to the terminal, and with `--log-dir` to a file a day.
+//! The log: to the terminal, and with `--log-dir` to one file per day.
 //!
 //! Lines go through the `log` facade to simplelog. The file is named after the day (UTC) and changes at midnight with
-//! the first line of the new day; HUP closes and opens it anew, so that a tool that rotates logs can move it away. The
-//! level can change while larder runs. A disk that is full loses lines of the log and nothing else.
+//! the first line of the new day; HUP reopens it, so that a tool that rotates logs can move it. The
+//! level can change while larder runs. A full disk loses log lines and nothing else.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal, Write};
@@ -20,25 +20,25 @@ use time::{Date, OffsetDateTime};
 
 use super::values::parsed;
 
-/// What was said about the log, on the command line or in the `[log]` table.
+/// The options of the log that were given on the command line or in the `[log]` table.
 #[derive(Debug, Clone, Default, Args, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(crate) struct LogOptions {
-    /// Also log to a file a day in this directory: larder-2026-01-31.log [default: none]
+    /// Also log to one file per day in this directory: larder-2026-01-31.log [default: none]
     #[arg(id = "log-dir", long = "log-dir", value_name = "DIR", global = true)]
     pub(crate) dir: Option<PathBuf>,
 
-    /// How much is logged: error, warn, info, debug or trace. On the command line -v and -q say it
+    /// How much is logged: error, warn, info, debug or trace. On the command line: -v and -q
     #[arg(skip)]
     #[serde(deserialize_with = "level_in_file")]
     pub(crate) level: Option<LevelFilter>,
 
-    /// Log more; twice for everything
+    /// Log more; -vv logs everything
     #[arg(short, long, action = ArgAction::Count, global = true)]
     #[serde(skip)]
     verbose: u8,
 
-    /// Log warnings and errors only; twice for nothing
+    /// Log warnings and errors only; -qq logs nothing
     #[arg(short, long, action = ArgAction::Count, conflicts_with = "verbose", global = true)]
     #[serde(skip)]
     quiet: u8,
@@ -64,9 +64,9 @@ fn level_in_file<'de, D: serde::Deserializer<'de>>(
 }
 
 impl LogOptions {
-    /// These options where they were said, `file`'s where they weren't.
+    /// These options where they were given, `file`'s where they weren't.
     pub(crate) fn or(self, file: LogOptions) -> LogOptions {
-        let level = self.said_by_flags().or(file.level);
+        let level = self.level_of_flags().or(file.level);
         LogOptions {
             dir: self.dir.or(file.dir),
             level,
@@ -75,7 +75,7 @@ impl LogOptions {
         }
     }
 
-    fn said_by_flags(&self) -> Option<LevelFilter> {
+    fn level_of_flags(&self) -> Option<LevelFilter> {
         match (self.verbose, self.quiet) {
             (0, 0) => self.level,
             (1, _) => Some(LevelFilter::Debug),
@@ -87,7 +87,7 @@ impl LogOptions {
 
     /// The level in force.
     pub(crate) fn level(&self) -> LevelFilter {
-        self.said_by_flags().unwrap_or(LevelFilter::Info)
+        self.level_of_flags().unwrap_or(LevelFilter::Info)
     }
 }
 
@@ -107,7 +107,7 @@ pub(crate) fn start(options: &LogOptions) -> Result<(), String> {
     )];
     if let Some(dir) = &options.dir {
         let file = DatedFile::open(dir)
-            .map_err(|e| format!("--log-dir {}: can't write a log there: {e}", dir.display()))?;
+            .map_err(|e| format!("--log-dir {}: can't write a log in it: {e}", dir.display()))?;
         loggers.push(WriteLogger::new(LevelFilter::Trace, config, file));
     }
     CombinedLogger::init(loggers).map_err(|e| format!("the log could not be started: {e}"))?;
@@ -120,12 +120,12 @@ pub(crate) fn set_level(level: LevelFilter) {
     log::set_max_level(level);
 }
 
-/// Makes the log file be opened anew with its next line.
+/// Opens the log file again before its next line.
 pub(crate) fn reopen() {
     REOPENED.fetch_add(1, Ordering::Relaxed);
 }
 
-/// How many times the log was asked to be opened anew.
+/// How many times the log was reopened.
 static REOPENED: AtomicU64 = AtomicU64::new(0);
 
 /// A file named after the day, in a directory that is made if need be.
@@ -161,7 +161,7 @@ impl DatedFile {
 impl Write for DatedFile {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         if !self.is_current() {
-            // When the new file can't be opened, the old one goes on: a log line is better misfiled than lost.
+            // When the new file can't be opened, the old one is used: a line in the wrong file is better than none.
             if let Ok(file) = DatedFile::open(&self.dir) {
                 *self = file;
             }
@@ -179,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_log_that_was_moved_away_is_opened_anew() {
+    fn a_log_that_was_moved_is_reopened() {
         let dir = tempfile::tempdir().unwrap();
         let mut log = DatedFile::open(&dir.path().join("logs")).unwrap();
         log.write_all(b"one\n").unwrap();

@@ -1,23 +1,26 @@
 //! `larder config`: the settings in force as a commented larder.toml. The comments are the help texts of the options, so
 //! there is one description of each; the output, read as a larder.toml, gives the same settings again.
 
-use std::path::{Path, PathBuf};
-use std::time::Duration;
-
 use clap::{Args, Command};
-use larder::pool::Placement;
-use toml::Value;
 
-use super::invalidate::InvalidateOptions;
 use super::logging::LogOptions;
-use super::options::{ServeOptions, Settings};
-use super::proxy::{Hash, LISTEN, ProxyOptions};
+use super::options::{InvalidateOptions, ProxyOptions, ServeOptions, Settings};
+use super::output::show;
+use super::serve::ServeArgs;
+use super::values::PrintedSetting;
 
 /// Columns that a comment takes at most.
 const WIDTH: usize = 96;
 
+/// Prints the settings in force. The error is a sentence for a person.
+pub(super) fn run(args: &ServeArgs) -> Result<(), String> {
+    let (settings, log) = args.settings()?;
+    let file = args.file()?;
+    show(&toml(&settings, &file.proxy, &file.invalidate, &log)?)
+}
+
 /// The settings in force as a commented TOML file.
-pub(crate) fn toml(
+fn toml(
     settings: &Settings,
     proxy: &ProxyOptions,
     invalidate: &InvalidateOptions,
@@ -27,145 +30,35 @@ pub(crate) fn toml(
         "# The settings in force. Save this as larder.toml and change what you like;\n\
          # a flag on the command line wins over the file.\n",
     );
-    // Field by field, so that a new setting can't be forgotten here.
-    let Settings {
-        memcached,
-        resp,
-        unix,
-        memory,
-        max_item_size,
-        nested,
-        model,
-        workers,
-        max_connections,
-        idle_timeout,
-        password_file,
-    } = settings;
-    let help = ServeOptions::augment_args(Command::new("serve"));
-    out.push_str("\n[serve]\n");
-    let mut serve = |key, value, example: &str| entry(&mut out, &help, key, value, text(example));
-    serve("memcached", Some(text(memcached)), "");
-    serve("resp", Some(text(resp)), "");
-    serve("unix", path(unix), "/run/larder/larder.sock");
-    serve("memory", Some(text(memory)), "");
-    serve("max-item-size", Some(text(max_item_size)), "");
-    serve("nested", Some(text(nested)), "");
-    serve("model", Some(text(model)), "");
-    serve("workers", Some(number(*workers)), "");
-    serve("max-connections", Some(number(*max_connections)), "");
-    serve("idle-timeout", Some(number(idle_timeout.0)), "");
-    serve("password-file", path(password_file), "/etc/larder/password");
-
-    out.push_str("\n[proxy]\n");
-    proxy_table(&mut out, proxy)?;
-
-    out.push_str("\n[invalidate]\n");
-    invalidate_table(&mut out, invalidate)?;
-
+    let serve = ServeOptions::augment_args(Command::new("serve"));
+    table(&mut out, "serve", &serve, settings.printed());
+    let help = ProxyOptions::augment_args(Command::new("proxy"));
+    table(&mut out, "proxy", &help, proxy.printed()?);
+    let help = InvalidateOptions::augment_args(Command::new("invalidate"));
+    table(&mut out, "invalidate", &help, invalidate.printed()?);
     let help = LogOptions::augment_args(Command::new("log"));
-    out.push_str("\n[log]\n");
-    entry(
-        &mut out,
-        &help,
-        "log-dir",
-        path(&log.dir),
-        text("/var/log/larder"),
-    );
+    let dir = PrintedSetting::path("log-dir", log.dir.as_ref(), "/var/log/larder");
+    table(&mut out, "log", &help, vec![dir]);
+    let level = log.level().as_str().to_ascii_lowercase();
     out.push_str("\n# How much is logged: off, error, warn, info, debug or trace.\n");
-    out.push_str(&format!(
-        "level = \"{}\"\n",
-        log.level().as_str().to_ascii_lowercase()
-    ));
+    out.push_str(&format!("level = \"{level}\"\n"));
     Ok(out)
 }
 
-/// The settings of `larder proxy`. Which servers it stands in front of has no default.
-fn proxy_table(out: &mut String, options: &ProxyOptions) -> Result<(), String> {
-    let settings = options.settings()?;
-    let ProxyOptions {
-        protocol: _,
-        listen,
-        upstream,
-        servers,
-        cluster,
-        hash,
-        connections: _,
-        own_connections: _,
-        workers: _,
-        max_connections: _,
-        failures: _,
-        on_failure: _,
-        connect_timeout: _,
-        read_timeout: _,
-        write_timeout: _,
-        database: _,
-        password_file,
-    } = options;
-    let list = |addresses: &Option<Vec<String>>| {
-        let addresses = addresses.as_ref()?;
-        Some(Value::Array(addresses.iter().map(text).collect()))
-    };
-    let listen = listen.as_ref().map_or(text(LISTEN), text);
-    let hash = hash.unwrap_or(Hash(Placement::Ketama));
-    let count = |count: usize| Some(Value::Integer(i64::try_from(count).unwrap_or(i64::MAX)));
-    let seconds = |span: Duration| Some(Value::Integer(span.as_secs().cast_signed()));
-    let help = ProxyOptions::augment_args(Command::new("proxy"));
-    let mut proxy = |key, value, example| entry(out, &help, key, value, example);
-    proxy("protocol", Some(text(settings.protocol)), text(""));
-    proxy("listen", Some(listen), text(""));
-    proxy(
-        "upstream",
-        list(upstream),
-        Value::Array(vec![text("127.0.0.1:6379")]),
-    );
-    proxy("servers", path(servers), text("servers.txt"));
-    proxy(
-        "cluster",
-        list(cluster),
-        Value::Array(vec![text("127.0.0.1:7000")]),
-    );
-    proxy("hash", Some(text(hash)), text(""));
-    proxy("connections", count(settings.connections), text(""));
-    proxy("own-connections", count(settings.detached), text(""));
-    proxy("workers", count(settings.workers), text(""));
-    proxy("max-connections", count(settings.max_connections), text(""));
-    proxy("failures", Some(number(settings.failures)), text(""));
-    proxy("on-failure", Some(text(settings.on_failure)), text(""));
-    proxy(
-        "connect-timeout",
-        seconds(settings.connect_timeout),
-        text(""),
-    );
-    proxy("read-timeout", seconds(settings.read_timeout), text(""));
-    proxy("write-timeout", seconds(settings.write_timeout), text(""));
-    proxy("database", Some(number(settings.database)), text(""));
-    proxy(
-        "password-file",
-        path(password_file),
-        text("/etc/larder/upstream-password"),
-    );
-    Ok(())
-}
-
-/// The settings of `larder invalidate`. Which servers it tells has no default.
-fn invalidate_table(out: &mut String, options: &InvalidateOptions) -> Result<(), String> {
-    let help = InvalidateOptions::augment_args(Command::new("invalidate"));
-    for (flag, value, example) in options.values()? {
-        let value = value.map(|value| match value.parse() {
-            Ok(number) => Value::Integer(number),
-            Err(_) => text(value),
-        });
-        entry(out, &help, flag, value, text(example));
+fn table(out: &mut String, name: &str, help: &Command, settings: Vec<PrintedSetting>) {
+    out.push_str(&format!("\n[{name}]\n"));
+    for setting in settings {
+        entry(out, help, setting);
     }
-    Ok(())
-}
-
-fn path(path: &Option<PathBuf>) -> Option<Value> {
-    path.as_deref().map(Path::to_string_lossy).map(text)
 }
 
 /// One setting: its help as a comment, then its value, or an example that is commented out.
-fn entry(out: &mut String, help: &Command, flag: &str, value: Option<Value>, example: Value) {
+fn entry(out: &mut String, help: &Command, setting: PrintedSetting) {
+    let PrintedSetting {
+        flag,
+        value,
+        example,
+    } = setting;
     let argument = help
         .get_arguments()
         .find(|argument| argument.get_long() == Some(flag))
@@ -192,14 +85,6 @@ fn entry(out: &mut String, help: &Command, flag: &str, value: Option<Value>, exa
     });
 }
 
-fn text(value: impl ToString) -> Value {
-    Value::String(value.to_string())
-}
-
-fn number(value: u32) -> Value {
-    Value::Integer(i64::from(value))
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::file::File;
@@ -207,7 +92,7 @@ mod tests {
 
     #[test]
     fn what_is_printed_gives_the_same_settings_when_read() {
-        for said in [
+        for text in [
             "",
             "[proxy]\nprotocol = \"resp\"\ncluster = [\"a:1\", \"b:2\"]\n",
             "[serve]\nmemory = \"1GiB\"\nmax-item-size = 5000000\nresp = \"/tmp/\\\"q\\\".sock\"\n\
@@ -220,10 +105,10 @@ mod tests {
              servers = \"s.txt\"\nhash = \"twemproxy\"\nworkers = 3\nspool = \"/var/s\"\ndurability = \"fsync\"\n\
              reads = \"forward\"\nmax-pending = 5\nmax-age = \"90s\"\nmax-connections = 9\ntimeout = 3\n[log]\ndir = \"l\"\nlevel = \"warn\"\n",
         ] {
-            let file: File = toml::from_str(said).unwrap();
+            let file: File = toml::from_str(text).unwrap();
             let (settings, log) = (file.serve.settings(), file.log);
             let printed = toml(&settings, &file.proxy, &file.invalidate, &log).unwrap();
-            let (_, proxy) = said.split_once("[proxy]").unwrap_or_default();
+            let (_, proxy) = text.split_once("[proxy]").unwrap_or_default();
             for line in proxy.lines() {
                 assert!(printed.contains(line), "{line}\n{printed}");
             }
@@ -235,6 +120,28 @@ mod tests {
                 (again.log.dir.clone(), again.log.level()),
                 (log.dir.clone(), log.level())
             );
+        }
+    }
+    #[test]
+    fn every_option_is_printed() {
+        let file = File::default();
+        for (help, printed) in [
+            (
+                ServeOptions::augment_args(Command::new("serve")),
+                file.serve.settings().printed(),
+            ),
+            (
+                ProxyOptions::augment_args(Command::new("proxy")),
+                file.proxy.printed().unwrap(),
+            ),
+            (
+                InvalidateOptions::augment_args(Command::new("invalidate")),
+                file.invalidate.printed().unwrap(),
+            ),
+        ] {
+            let options: Vec<&str> = help.get_arguments().filter_map(|a| a.get_long()).collect();
+            let printed: Vec<&str> = printed.iter().map(|setting| setting.flag).collect();
+            assert_eq!(printed, options);
         }
     }
 }

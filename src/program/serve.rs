@@ -1,22 +1,55 @@
 //! `larder serve`: settings into a running server, until a signal ends it.
 
-use std::fs;
-use std::io::{self, Write};
-use std::path::Path;
-use std::process;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
 
 use larder::Server;
-use larder::server::signals::{self, Signal};
 use larder::server::{Listen, StartError};
 
-use super::ServeArgs;
-use super::logging;
-use super::options::Settings;
+use super::file::{DEFAULT_FILE, File};
+use super::logging::{self, LogOptions};
+use super::options::{ServeOptions, Settings};
+use super::output::announce;
+use super::password::{CLIENT_PASSWORD, password};
+use super::signals;
 
-/// The environment variable that holds the password of RESP clients.
-const PASSWORD: &str = "LARDER_PASSWORD";
+/// The command line of `larder serve` and `larder config`.
+#[derive(Args, Clone)]
+pub(crate) struct ServeArgs {
+    #[command(flatten)]
+    options: ServeOptions,
 
-/// Serves until TERM, INT or QUIT. Fails with a sentence for a person when it can't start.
+    #[command(flatten)]
+    log: LogOptions,
+
+    /// The settings file [default: larder.toml, if it exists]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+impl ServeArgs {
+    pub(super) fn file(&self) -> Result<File, String> {
+        File::find(self.config.as_deref()).map_err(|e| e.to_string())
+    }
+
+    /// The settings in force: flags, then the file, then the defaults. The error is a sentence for a person.
+    pub(super) fn settings(&self) -> Result<(Settings, LogOptions), String> {
+        let file = self.file()?;
+        let of_file = file.serve.clone().settings().problem();
+        let settings = self.options.clone().or(file.serve).settings();
+        match settings.problem() {
+            Some(problem) if of_file.as_ref() == Some(&problem) => {
+                let name = self.config.as_deref().unwrap_or(Path::new(DEFAULT_FILE));
+                Err(format!("{}: {problem}", name.display()))
+            }
+            Some(problem) => Err(problem),
+            None => Ok((settings, self.log.clone().or(file.log))),
+        }
+    }
+}
+
+/// Serves until TERM, INT or QUIT. The error is a sentence for a person.
 pub(super) fn run(args: &ServeArgs) -> Result<(), String> {
     let (settings, log) = args.settings()?;
     logging::start(&log)?;
@@ -25,56 +58,40 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), String> {
         "serving with {} for items; connections run by {} on {} workers",
         settings.memory, settings.model, settings.workers
     );
-
-    let (args, mut running) = (args.clone(), settings);
-    let log_dir = log.dir;
-    let (handle, store, connections) = (
-        server.handle(),
-        server.store().clone(),
-        server.connections().clone(),
-    );
-    let watch = signals::watch(move |signal| match signal {
-        Signal::Stop => {
-            log::info!(
-                "ending: answering what is in flight, for {:?} at most",
-                larder::GRACE
-            );
-            handle.begin_shutdown(larder::GRACE);
-        }
-        Signal::StopNow => {
-            log::warn!("ending now, as asked a second time");
-            process::exit(0);
-        }
-        Signal::Reload => {
-            logging::reopen();
-            match args.settings() {
-                Ok((settings, log)) => {
-                    logging::set_level(log.level());
-                    store.set_memory(settings.memory.0);
-                    store.set_max_item_size(settings.max_item_size.0 as usize);
-                    connections.set_max(settings.max_connections as usize);
-                    let mut later = running.reload(&settings);
-                    if log.dir != log_dir {
-                        later.push("log-dir");
-                    }
-                    report_reload(&running, &later);
-                }
-                Err(problem) => log::error!("not reloaded, the old settings go on: {problem}"),
-            }
-        }
-    })
-    .map_err(|e| format!("signals can't be caught: {e}"))?;
-    // Whoever reads these lines may send a signal at once, so the signals come first.
+    let handle = server.handle();
+    let reload = reload(args.clone(), settings, log.dir, &server);
+    let watch = signals::watch(move || handle.begin_shutdown(larder::GRACE), reload)?;
     log::info!("{serving}");
-    announce(
-        server
-            .listeners()
-            .map(|(protocol, address)| format!("{protocol} {address}")),
-    )?;
+    let listeners = server.listeners();
+    announce(listeners.map(|(protocol, address)| format!("{protocol} {address}")))?;
     server.join();
     drop(watch);
     log::info!("ended");
     Ok(())
+}
+
+/// What HUP does: reads the settings again and puts those into force that can change while larder serves.
+fn reload(
+    args: ServeArgs,
+    mut running: Settings,
+    log_dir: Option<PathBuf>,
+    server: &Server,
+) -> impl FnMut() + Send + 'static {
+    let (store, connections) = (server.store().clone(), server.connections().clone());
+    move || match args.settings() {
+        Ok((settings, log)) => {
+            logging::set_level(log.level());
+            store.set_memory(settings.memory.0);
+            store.set_max_item_size(settings.max_item_size.0 as usize);
+            connections.set_max(settings.max_connections as usize);
+            let mut later = running.reload(&settings);
+            if log.dir != log_dir {
+                later.push("log-dir");
+            }
+            report_reload(&running, &later);
+        }
+        Err(problem) => log::error!("not reloaded, the old settings stay in force: {problem}"),
+    }
 }
 
 fn start(settings: &Settings) -> Result<Server, String> {
@@ -97,7 +114,10 @@ fn start(settings: &Settings) -> Result<Server, String> {
         .memory(settings.memory.0)
         .max_item_size(settings.max_item_size.0 as usize)
         .nested(settings.nested.0)
-        .password(password(settings.password_file.as_deref(), PASSWORD)?)
+        .password(password(
+            settings.password_file.as_deref(),
+            CLIENT_PASSWORD,
+        )?)
         .model(settings.model.0)
         .workers(Some(settings.workers as usize))
         .max_connections(settings.max_connections as usize)
@@ -111,40 +131,7 @@ fn start(settings: &Settings) -> Result<Server, String> {
     })
 }
 
-/// The password from the file that was named, or from the environment; never from an argument, which others can see.
-pub(super) fn password(file: Option<&Path>, variable: &str) -> Result<Option<String>, String> {
-    let text = match file {
-        Some(path) => {
-            let text = fs::read_to_string(path)
-                .map_err(|e| format!("--password-file {}: can't be read: {e}", path.display()))?;
-            match text.lines().next() {
-                Some(line) if !line.is_empty() => line.to_owned(),
-                _ => {
-                    return Err(format!(
-                        "--password-file {}: its first line is empty",
-                        path.display()
-                    ));
-                }
-            }
-        }
-        None => match std::env::var(variable) {
-            Ok(text) if !text.is_empty() => text,
-            _ => return Ok(None),
-        },
-    };
-    Ok(Some(text))
-}
-
-/// Says on standard output that the listeners are ready, a line each: scripts wait for these lines.
-pub(super) fn announce(listeners: impl Iterator<Item = String>) -> Result<(), String> {
-    let mut out = io::stdout().lock();
-    for listener in listeners {
-        writeln!(out, "listening on {listener}").map_err(|e| format!("standard output: {e}"))?;
-    }
-    out.flush().map_err(|e| format!("standard output: {e}"))
-}
-
-/// Logs what is in force after a reload, and what differs in the file and takes effect later.
+/// Logs the settings in force after a reload, and the names of changed settings that need a restart.
 fn report_reload(running: &Settings, later: &[&str]) {
     log::info!(
         "reloaded: memory = {}, max-item-size = {}, max-connections = {}",

@@ -2,11 +2,13 @@
 //! is written, and says in its error what would have been right.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use larder::server::{Listen, Model};
 use serde::de::{Deserialize, Deserializer, Error as _};
+use toml::Value;
 
 /// An amount of memory in bytes, written `64MiB`, `512KiB`, `1GiB` or as a plain number of bytes.
 ///
@@ -243,6 +245,58 @@ where
         }
     };
     text.parse().map(Some).map_err(D::Error::custom)
+}
+
+/// A setting as `larder config` prints it: its flag, and its value in force or an example.
+pub(crate) struct PrintedSetting {
+    pub(crate) flag: &'static str,
+    pub(crate) value: Option<Value>,
+    pub(crate) example: Value,
+}
+
+impl PrintedSetting {
+    /// A setting that always has a value.
+    pub(crate) fn new(flag: &'static str, value: impl ToString) -> PrintedSetting {
+        PrintedSetting::optional(flag, Some(text(value)), text(""))
+    }
+
+    /// A setting whose value is a number.
+    pub(crate) fn number(flag: &'static str, value: impl TryInto<i64>) -> PrintedSetting {
+        let number = value.try_into().unwrap_or(i64::MAX);
+        PrintedSetting::optional(flag, Some(Value::Integer(number)), text(""))
+    }
+
+    /// A path, for which there is no default.
+    pub(crate) fn path(
+        flag: &'static str,
+        path: Option<&PathBuf>,
+        example: &str,
+    ) -> PrintedSetting {
+        let path = path.map(|path| text(path.display()));
+        PrintedSetting::optional(flag, path, text(example))
+    }
+
+    /// A list of addresses, for which there is no default.
+    pub(crate) fn addresses(
+        flag: &'static str,
+        addresses: Option<&Vec<String>>,
+        example: &str,
+    ) -> PrintedSetting {
+        let list = addresses.map(|list| Value::Array(list.iter().map(text).collect()));
+        PrintedSetting::optional(flag, list, Value::Array(vec![text(example)]))
+    }
+
+    fn optional(flag: &'static str, value: Option<Value>, example: Value) -> PrintedSetting {
+        PrintedSetting {
+            flag,
+            value,
+            example,
+        }
+    }
+}
+
+fn text(value: impl ToString) -> Value {
+    Value::String(value.to_string())
 }
 
 #[cfg(test)]

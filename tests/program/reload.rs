@@ -77,7 +77,7 @@ fn a_file_with_a_mistake_changes_nothing() {
     let mut larder = place.serve(&FREE, 2);
     place.write("larder.toml", "[serve]\nmemory = \"16MiB\"\nmemroy = 1\n");
     larder.signal("HUP");
-    let line = larder.logs("[ERROR] not reloaded, the old settings go on: larder.toml: ");
+    let line = larder.logs("[ERROR] not reloaded, the old settings stay in force: larder.toml: ");
     assert!(line.contains("line 3"), "{line}");
     assert_eq!(larder.memcached().stat("limit_maxbytes"), 32 << 20);
     // Put right, it is taken.

@@ -27,7 +27,7 @@ fn a_client_in_the_middle_of_a_command_gets_its_answer() {
         let address = larder.address("memcached").to_owned();
         let mut idle = larder.resp();
         larder.signal(signal);
-        larder.logs("ending: answering what is in flight");
+        larder.logs("ending: answering requests in flight");
         idle.closed();
         until("nobody new is let in", || {
             TcpStream::connect(&address).is_err()
@@ -46,9 +46,9 @@ fn a_second_signal_ends_it_at_once() {
     for (first, second) in [("TERM", "TERM"), ("INT", "QUIT")] {
         let (mut larder, mut slow) = in_the_middle(&place, "turns");
         larder.signal(first);
-        larder.logs("ending: answering what is in flight");
+        larder.logs("ending: answering requests in flight");
         larder.signal(second);
-        larder.logs("ending now");
+        larder.logs("ending immediately");
         assert_eq!(larder.ended().code(), Some(0), "{first} {second}");
         slow.closed();
     }

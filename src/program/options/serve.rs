@@ -9,9 +9,11 @@ use serde::Deserialize;
 
 use larder::server::{Listen, Model};
 
-use super::values::{Count, Endpoint, ModelName, Seconds, Size, Switch, parsed};
+use crate::program::values::{
+    Count, Endpoint, ModelName, PrintedSetting, Seconds, Size, Switch, parsed,
+};
 
-/// What was said: on the command line, or in the file. What wasn't is `None`.
+/// The options that were given on the command line or in the file; `None` for the others.
 #[derive(Debug, Clone, Default, Args, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(crate) struct ServeOptions {
@@ -25,11 +27,11 @@ pub(crate) struct ServeOptions {
     #[serde(deserialize_with = "parsed")]
     pub(crate) resp: Option<Endpoint>,
 
-    /// A Unix socket that speaks memcached's text protocol, beside the TCP port [default: none]
+    /// A Unix socket for memcached's text protocol, in addition to the TCP port [default: none]
     #[arg(long, value_name = "PATH")]
     pub(crate) unix: Option<PathBuf>,
 
-    /// Memory for items, overhead counted; at the limit the least useful are evicted [default: 64MiB]
+    /// Memory for items, overhead included; at the limit the least useful items are evicted [default: 64MiB]
     #[arg(long, value_name = "SIZE")]
     #[serde(deserialize_with = "parsed")]
     pub(crate) memory: Option<Size>,
@@ -39,8 +41,8 @@ pub(crate) struct ServeOptions {
     #[serde(deserialize_with = "parsed")]
     pub(crate) max_item_size: Option<Size>,
 
-    /// Nested keys on memcached's protocol: `set user name 0 0 3` is a child of `user`; off is memcached to the
-    /// letter [default: on]
+    /// Nested keys on memcached's protocol: `set user name 0 0 3` stores a child of `user`; off is exactly
+    /// memcached [default: on]
     #[arg(long, value_name = "on|off")]
     #[serde(deserialize_with = "parsed")]
     pub(crate) nested: Option<Switch>,
@@ -55,24 +57,24 @@ pub(crate) struct ServeOptions {
     #[serde(deserialize_with = "parsed")]
     pub(crate) workers: Option<Count<4096>>,
 
-    /// Connections open at once, over all listeners; one more is told so and closed [default: 1024]
+    /// Open connections, over all listeners; further clients get an error and are disconnected [default: 1024]
     #[arg(long, value_name = "N")]
     #[serde(deserialize_with = "parsed")]
     pub(crate) max_connections: Option<Count<{ u32::MAX }>>,
 
-    /// Close a connection that was silent for so many seconds; 0 never does [default: 0]
+    /// Close a connection after this many seconds of silence; 0 is never [default: 0]
     #[arg(long, value_name = "SECONDS")]
     #[serde(deserialize_with = "parsed")]
     pub(crate) idle_timeout: Option<Seconds>,
 
-    /// A file whose first line is the password that RESP clients must AUTH with; the environment variable
+    /// A file whose first line is the password that RESP clients must give with AUTH; the environment variable
     /// LARDER_PASSWORD does the same [default: none]
     #[arg(long, value_name = "FILE")]
     pub(crate) password_file: Option<PathBuf>,
 }
 
 impl ServeOptions {
-    /// These options where they were said, `other` where they weren't.
+    /// These options where they were given, `other`'s where they weren't.
     pub(crate) fn or(self, other: ServeOptions) -> ServeOptions {
         ServeOptions {
             memcached: self.memcached.or(other.memcached),
@@ -89,7 +91,7 @@ impl ServeOptions {
         }
     }
 
-    /// The settings in force: what was said, and the default for the rest.
+    /// The settings in force: the options that were given, and the default for the rest.
     pub(crate) fn settings(self) -> Settings {
         let model = self.model.unwrap_or(ModelName(Model::Turns));
         Settings {
@@ -134,7 +136,7 @@ pub(crate) struct Settings {
 const MIN_MEMORY: u64 = 1 << 20;
 
 impl Settings {
-    /// What is wrong with the settings taken together, in a sentence that says what to change.
+    /// A sentence that says what to change, if the settings contradict each other.
     pub(crate) fn problem(&self) -> Option<String> {
         if self.memory.0 < MIN_MEMORY {
             return Some(format!(
@@ -156,6 +158,41 @@ impl Settings {
             );
         }
         None
+    }
+
+    /// The settings as `larder config` prints them.
+    pub(crate) fn printed(&self) -> Vec<PrintedSetting> {
+        // Field by field, so that a new setting can't be forgotten here.
+        let Settings {
+            memcached,
+            resp,
+            unix,
+            memory,
+            max_item_size,
+            nested,
+            model,
+            workers,
+            max_connections,
+            idle_timeout,
+            password_file,
+        } = self;
+        vec![
+            PrintedSetting::new("memcached", memcached),
+            PrintedSetting::new("resp", resp),
+            PrintedSetting::path("unix", unix.as_ref(), "/run/larder/larder.sock"),
+            PrintedSetting::new("memory", memory),
+            PrintedSetting::new("max-item-size", max_item_size),
+            PrintedSetting::new("nested", nested),
+            PrintedSetting::new("model", model),
+            PrintedSetting::number("workers", *workers),
+            PrintedSetting::number("max-connections", *max_connections),
+            PrintedSetting::number("idle-timeout", idle_timeout.0),
+            PrintedSetting::path(
+                "password-file",
+                password_file.as_ref(),
+                "/etc/larder/password",
+            ),
+        ]
     }
 
     /// Takes over from `new` what can change while larder serves, and names the settings that differ beyond that.

@@ -8,23 +8,23 @@ use serde::Deserialize;
 use larder::invalidate::{ForgetMethod, Target, TargetKind, TargetMode};
 use larder::pool::{ListError, ServerList};
 
-use super::super::proxy::{Hash, PASSWORD, read_list};
-use super::super::serve;
-use super::super::values::{Span, parsed};
+use super::pool::{PlacementName, read_list};
+use crate::program::password::{UPSTREAM_PASSWORD, password};
+use crate::program::values::{Span, parsed};
 
-/// What a table says.
+/// The keys of a table.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct TargetOptions {
     name: String,
     /// A file, or the servers themselves.
-    servers: Servers,
+    servers: ServerSource,
     #[serde(default, deserialize_with = "parsed")]
     kind: Option<TargetKind>,
     #[serde(default, deserialize_with = "parsed")]
     mode: Option<TargetMode>,
     #[serde(default, deserialize_with = "parsed")]
-    hash: Option<Hash>,
+    hash: Option<PlacementName>,
     #[serde(default)]
     prefix: String,
     #[serde(default, deserialize_with = "parsed")]
@@ -48,17 +48,17 @@ pub(crate) struct TargetOptions {
     untagged,
     expecting = "expected a file like \"servers.txt\", or a list like [\"127.0.0.1:11211\"]"
 )]
-enum Servers {
+enum ServerSource {
     File(PathBuf),
     List(Vec<String>),
 }
 
 impl TargetOptions {
-    /// The target, its list read now.
+    /// The target; reads its list of servers.
     pub(super) fn target(&self) -> Result<Target, String> {
         let list = match &self.servers {
-            Servers::File(file) => read_list(file)?,
-            Servers::List(servers) => self.list(servers)?,
+            ServerSource::File(file) => read_list(file)?,
+            ServerSource::List(servers) => self.list(servers)?,
         };
         let mut target = Target::new(&self.name, list);
         target.kind = self.kind.unwrap_or(target.kind);
@@ -72,7 +72,7 @@ impl TargetOptions {
         target.again = self.again.and_then(Span::off_if_zero);
         target.database = self.database;
         if self.password_file.is_some() || target.kind == TargetKind::Redis {
-            target.password = serve::password(self.password_file.as_deref(), PASSWORD)
+            target.password = password(self.password_file.as_deref(), UPSTREAM_PASSWORD)
                 .map_err(|problem| format!("target {}: {problem}", self.name))?;
         }
         target.check()?;
@@ -96,8 +96,8 @@ impl TargetOptions {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::file::File;
     use super::*;
+    use crate::program::file::File;
 
     fn target(text: &str) -> Result<Target, String> {
         let file: File = toml::from_str(text).map_err(|error| error.to_string())?;
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_says_who_is_told_of_which_keys_and_how() {
+    fn a_table_gives_servers_keys_and_method() {
         let target = target(
             "[[target]]\nname = \"redis\"\nkind = \"redis\"\nservers = [\"a:1\", \"b:2 3\"]\nmode = \"replicas\"\n\
              prefix = \"user:\"\npattern = \"^user:[0-9]+$\"\nkey = \"app:{key}\"\nforget = \"update\"\nagain = \"500ms\"\n\

@@ -1,0 +1,14 @@
+//! The settings of the programs. One structure is the command line, a table of larder.toml and the source of what
+//! `larder config` prints, so that the three can't drift apart. A flag wins over the file, the file over the default.
+
+mod invalidate;
+mod pool;
+mod proxy;
+mod serve;
+mod target;
+
+pub(super) use invalidate::InvalidateOptions;
+pub(super) use pool::read_list;
+pub(super) use proxy::ProxyOptions;
+pub(super) use serve::{ServeOptions, Settings};
+pub(super) use target::TargetOptions;

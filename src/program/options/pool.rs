@@ -1,0 +1,43 @@
+//! What the options of proxy and invalidation share: a list of servers, and the placement of keys on them.
+
+use std::fs;
+use std::path::Path;
+
+use larder::pool::{Placement, ServerList};
+
+/// A placement by its name.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PlacementName(pub(crate) Placement);
+
+impl std::str::FromStr for PlacementName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<PlacementName, String> {
+        match text {
+            "ketama" => Ok(PlacementName(Placement::Ketama)),
+            "libmemcached" => Ok(PlacementName(Placement::Libmemcached)),
+            "twemproxy" => Ok(PlacementName(Placement::Twemproxy)),
+            _ => Err(format!(
+                "`{text}` is none of ketama, libmemcached and twemproxy"
+            )),
+        }
+    }
+}
+
+impl std::fmt::Display for PlacementName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self.0 {
+            Placement::Ketama => "ketama",
+            Placement::Libmemcached => "libmemcached",
+            Placement::Twemproxy => "twemproxy",
+        })
+    }
+}
+
+/// Reads a list of servers from a file.
+pub(crate) fn read_list(file: &Path) -> Result<ServerList, String> {
+    let text = fs::read_to_string(file)
+        .map_err(|error| format!("--servers {}: can't be read: {error}", file.display()))?;
+    text.parse()
+        .map_err(|error| format!("--servers {}: {error}", file.display()))
+}

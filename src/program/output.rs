@@ -1,0 +1,23 @@
+//! What the program prints on standard output.
+
+use std::io::{self, Write};
+
+/// Prints the lines that say that listeners are ready. Scripts wait for these lines.
+pub(super) fn announce(listeners: impl Iterator<Item = String>) -> Result<(), String> {
+    let mut out = io::stdout().lock();
+    for listener in listeners {
+        writeln!(out, "listening on {listener}").map_err(|e| format!("standard output: {e}"))?;
+    }
+    out.flush().map_err(|e| format!("standard output: {e}"))
+}
+
+/// Prints a text. A reader that closes the pipe early, like `head`, is no failure.
+pub(super) fn show(text: &str) -> Result<(), String> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(format!("standard output: {error}"))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,33 @@
+//! How signals end and reload a program: the same for serve, echo, proxy and invalidate.
+
+use std::process;
+
+use larder::server::signals::{self, Signal, SignalThread};
+
+use super::logging;
+
+/// Calls `stop` on the first TERM, INT or QUIT and ends the process on the second; on HUP reopens the log and calls
+/// `reload`. A program calls this before it prints that it is ready, because a script may send a signal at once.
+pub(super) fn watch(
+    stop: impl Fn() + Send + 'static,
+    mut reload: impl FnMut() + Send + 'static,
+) -> Result<SignalThread, String> {
+    signals::watch(move |signal| match signal {
+        Signal::Stop => {
+            log::info!(
+                "ending: answering requests in flight, for {:?} at most",
+                larder::GRACE
+            );
+            stop();
+        }
+        Signal::StopNow => {
+            log::warn!("ending immediately: a second signal arrived");
+            process::exit(0);
+        }
+        Signal::Reload => {
+            logging::reopen();
+            reload();
+        }
+    })
+    .map_err(|error| format!("signals can't be caught: {error}"))
+}
