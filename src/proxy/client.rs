@@ -104,6 +104,8 @@ pub(super) struct Client {
     pub(super) again: bool,
     /// No further requests; the connection ends when all answers have left.
     pub(super) closing: bool,
+    /// The client has closed its direction of the connection, at least.
+    pub(super) hung_up: bool,
     /// The connection ends at once.
     pub(super) lost: bool,
 }
@@ -140,6 +142,7 @@ impl Client {
             slow: false,
             again: false,
             closing: false,
+            hung_up: false,
             lost: false,
         }
     }

@@ -153,6 +153,9 @@ impl Worker {
         };
         socket.writable |= writable;
         socket.ends |= ends;
+        if ends {
+            self.forwarder.client_hung_up(key);
+        }
         if readable {
             self.forwarder.client_readable(key);
         }

@@ -8,6 +8,9 @@ use std::io;
 use crate::protocol::framing::request::{RequestBuffers, RequestFrame};
 use crate::proxy::forwarder::{Forwarder, mark, queue};
 
+/// Milliseconds that a command may be under way before it is taken for one that is blocked, once its client has hung up.
+const CANCEL_AFTER_MS: u64 = 20;
+
 /// What became of a request.
 pub(super) enum Fate {
     /// It is on its way, or answered.
@@ -87,12 +90,47 @@ impl Forwarder {
         self.settle(key);
     }
 
-    /// A client sends nothing more. It gets the answers that are due.
-    pub(crate) fn client_ended(&mut self, key: usize) {
+    /// A client's end was announced; bytes may be left to be read before it.
+    pub(crate) fn client_hung_up(&mut self, key: usize) {
         if let Some(client) = self.clients.get_mut(key) {
-            client.closing = true;
+            client.hung_up = true;
         }
+        self.cancel_blocked(key);
+    }
+
+    /// A client sends nothing more. It gets the answers that are due, but for those that it can't get or that may never
+    /// come: to a request of which the rest is missing, and to a command that blocks.
+    pub(crate) fn client_ended(&mut self, key: usize) {
+        let Some(client) = self.clients.get_mut(key) else {
+            return;
+        };
+        (client.closing, client.hung_up) = (true, true);
+        if client.own.as_ref().is_some_and(|own| own.upload.is_some()) {
+            let error = io::Error::other("it ended in the middle of a request");
+            return self.end(key, Some(&error));
+        }
+        self.cancel_blocked(key);
         self.settle(key);
+    }
+
+    /// Cancels the command that a client waits for which has hung up, as Redis does: else the command would take
+    /// something for a client that is gone. Closing its upstream connection does it.
+    ///
+    /// A command that need not wait is answered within [`CANCEL_AFTER_MS`], so a client that has closed only its own
+    /// direction gets that answer.
+    pub(super) fn cancel_blocked(&mut self, key: usize) {
+        let Some(client) = self.clients.get(key).filter(|client| client.hung_up) else {
+            return;
+        };
+        let link = client.own.as_ref().and_then(|own| self.links.get(own.link));
+        let Some(link) = link.filter(|link| link.patient) else {
+            return;
+        };
+        let since = link.queue.front().map(|waiting| waiting.since);
+        if since.is_some_and(|since| self.micros.saturating_sub(since) >= CANCEL_AFTER_MS * 1000) {
+            let error = io::Error::other("it closed while a command of it was blocked");
+            self.end(key, Some(&error));
+        }
     }
 
     /// A client's connection has failed.

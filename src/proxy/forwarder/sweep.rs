@@ -17,6 +17,7 @@ impl Forwarder {
         }
         self.next_sweep = self.now + SWEEP_MS;
         self.end_silent_clients();
+        self.cancel_blocked_clients();
         self.end_entangled_client();
         self.fail_late_links();
         self.drop_rare_links();
@@ -43,6 +44,14 @@ impl Forwarder {
         for key in silent {
             let what = "it took nothing of its answer for as long as the write deadline";
             self.end(key, Some(&io::Error::new(ErrorKind::TimedOut, what)));
+        }
+    }
+
+    fn cancel_blocked_clients(&mut self) {
+        let clients = self.clients.iter();
+        let hung_up = clients.filter_map(|(key, client)| client.hung_up.then_some(key));
+        for key in hung_up.collect::<Vec<_>>() {
+            self.cancel_blocked(key);
         }
     }
 
