@@ -20,7 +20,6 @@ use larder::server::{Connections, Listen, Model, Server, Settings};
 use service::Memcached;
 use store::Store;
 
-// ANCHOR: main
 fn main() -> Result<(), Box<dyn Error>> {
     let port: u16 = argument(1, 0);
     let store = Store::new(argument(2, 64 << 20));
@@ -46,7 +45,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     server.join();
     Ok(())
 }
-// ANCHOR_END: main
 
 /// The argument at this place, or what stands in for it.
 fn argument<T: std::str::FromStr>(place: usize, default: T) -> T {

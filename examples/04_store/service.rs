@@ -16,7 +16,6 @@ use super::store::{Store, expires};
 /// Bytes of the largest item, key and value, as in memcached.
 const MAX_ITEM: usize = 1 << 20;
 
-// ANCHOR: service
 /// The front door: every connection gets a session, and all sessions the same store.
 pub(crate) struct Memcached {
     store: Arc<Mutex<Store>>,
@@ -49,7 +48,6 @@ impl Service for Memcached {
         reply::TOO_MANY_CONNECTIONS.into()
     }
 }
-// ANCHOR_END: service
 
 /// One connection.
 struct Session {
@@ -59,7 +57,6 @@ struct Session {
     refused: Option<(usize, &'static [u8])>,
 }
 
-// ANCHOR: turn
 impl server::Session for Session {
     fn turn(&mut self, input: &[u8], output: &mut Vec<u8>) -> Turn {
         let full = output.len() + OUTPUT_SOFT_LIMIT;
@@ -88,10 +85,8 @@ impl server::Session for Session {
         }
     }
 }
-// ANCHOR_END: turn
 
 impl Session {
-    // ANCHOR: step
     /// Handles one command: how many bytes it took, 0 if it isn't whole yet, nothing to close the connection.
     fn step(&mut self, input: &[u8], out: &mut Vec<u8>) -> Option<usize> {
         if let Some((left, reply)) = self.refused {
@@ -134,9 +129,7 @@ impl Session {
             }
         }
     }
-    // ANCHOR_END: step
 
-    // ANCHOR: storage
     /// A storage command and its value: the bytes that both took, or 0.
     fn storage(
         &mut self,
@@ -166,9 +159,7 @@ impl Session {
             }
         }
     }
-    // ANCHOR_END: storage
 
-    // ANCHOR: put
     fn put(&self, storage: &Storage<'_>, key: &[u8], value: &[u8]) -> &'static [u8] {
         let now = self.clock.now_ms();
         let mut store = self.store();
@@ -199,7 +190,6 @@ impl Session {
             reply::OUT_OF_MEMORY_STORING
         }
     }
-    // ANCHOR_END: put
 
     fn run(&self, command: Command<'_>, out: &mut Vec<u8>) {
         match command {
@@ -286,7 +276,6 @@ impl Session {
         out.extend_from_slice(reply::END);
     }
 
-    // ANCHOR: count
     /// `incr` wraps around at 2^64, `decr` stops at 0, and a number that gets shorter is padded with spaces.
     fn count(&self, key: &[u8], delta: u64, down: bool, noreply: bool, out: &mut Vec<u8>) {
         let now = self.clock.now_ms();
@@ -313,7 +302,6 @@ impl Session {
             Err(text) => out.extend_from_slice(text),
         }
     }
-    // ANCHOR_END: count
 
     fn stats(&self, out: &mut Vec<u8>) {
         let store = self.store();

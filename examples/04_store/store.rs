@@ -6,7 +6,6 @@ use std::collections::HashMap;
 use std::mem;
 use std::sync::Arc;
 
-// ANCHOR: item
 /// What is stored under a key.
 #[derive(Default)]
 pub(crate) struct Item {
@@ -41,7 +40,6 @@ pub(crate) struct Store {
     flush_at: Option<u64>,
     pub(crate) counts: Counts,
 }
-// ANCHOR_END: item
 
 /// What has happened so far.
 #[derive(Default)]
@@ -55,16 +53,13 @@ pub(crate) struct Counts {
 /// No place.
 const NONE: usize = usize::MAX;
 
-// ANCHOR: cost
 /// Bytes that an item takes beside its key and value: the `Item`, its entry in the map, what the allocator adds.
 const OVERHEAD: usize = 208;
 
 fn cost(key: &[u8], value: &[u8]) -> usize {
     OVERHEAD + key.len() + value.len()
 }
-// ANCHOR_END: cost
 
-// ANCHOR: expires
 /// When an item ends that is stored now with this expiration time; `None` is never.
 pub(crate) fn expires(exptime: i32, now: u64) -> Option<u64> {
     const MONTH: u32 = 30 * 24 * 60 * 60;
@@ -75,7 +70,6 @@ pub(crate) fn expires(exptime: i32, now: u64) -> Option<u64> {
         Err(_) => Some(now),
     }
 }
-// ANCHOR_END: expires
 
 impl Store {
     pub(crate) fn new(limit: usize) -> Store {
@@ -94,7 +88,6 @@ impl Store {
         }
     }
 
-    // ANCHOR: find
     /// Reads an item for a client: it counts, and eviction will spare it once.
     pub(crate) fn get(&mut self, key: &[u8], now: u64) -> Option<&Item> {
         let Some(place) = self.find(key, now) else {
@@ -124,9 +117,7 @@ impl Store {
         }
         Some(place)
     }
-    // ANCHOR_END: find
 
-    // ANCHOR: put
     /// Stores a value in place of what was there, and evicts until it fits. False if it never will.
     pub(crate) fn put(
         &mut self,
@@ -171,7 +162,6 @@ impl Store {
         self.newest = place;
         true
     }
-    // ANCHOR_END: put
 
     /// Removes an item; false if there was none.
     pub(crate) fn remove(&mut self, key: &[u8], now: u64) -> bool {
@@ -179,7 +169,6 @@ impl Store {
         found.map(|place| self.take(place)).is_some()
     }
 
-    // ANCHOR: evict
     /// Gives up one item: the first under the hand that nobody has asked for since the hand was last there.
     fn evict(&mut self, now: u64) {
         loop {
@@ -202,9 +191,7 @@ impl Store {
             return;
         }
     }
-    // ANCHOR_END: evict
 
-    // ANCHOR: take
     /// Takes an item out of the map and the queue; its place is free again.
     fn take(&mut self, place: usize) {
         let item = mem::take(&mut self.items[place]);
@@ -223,9 +210,7 @@ impl Store {
         self.places.remove(&item.key);
         self.free.push(place);
     }
-    // ANCHOR_END: take
 
-    // ANCHOR: flush
     /// Removes everything.
     pub(crate) fn flush(&mut self) {
         let empty = Store::new(self.limit);
@@ -238,7 +223,6 @@ impl Store {
     pub(crate) fn flush_at(&mut self, when: u64) {
         self.flush_at = Some(when);
     }
-    // ANCHOR_END: flush
 
     pub(crate) fn len(&self) -> usize {
         self.places.len()

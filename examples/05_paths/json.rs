@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-// ANCHOR: json
 pub(crate) fn array(names: &[Arc<[u8]>]) -> Vec<u8> {
     let mut json = vec![b'['];
     for (index, name) in names.iter().enumerate() {
@@ -32,4 +31,3 @@ fn string(json: &mut Vec<u8>, name: &[u8]) {
     }
     json.push(b'"');
 }
-// ANCHOR_END: json

@@ -287,7 +287,6 @@ impl Session {
         out.extend_from_slice(reply::END);
     }
 
-    // ANCHOR: paths
     /// `getn` and `getns`: the item at a path.
     fn retrieve_path(&self, path: Words<'_>, cas: bool, out: &mut Vec<u8>) {
         if let Some(item) = self.store().get(&names(path), self.clock.now_ms()) {
@@ -304,7 +303,6 @@ impl Session {
         }
         out.extend_from_slice(reply::END);
     }
-    // ANCHOR_END: paths
 
     /// `incr` wraps around at 2^64, `decr` stops at 0, and a number that gets shorter is padded with spaces.
     fn count(&self, path: &[&[u8]], delta: u64, down: bool, noreply: bool, out: &mut Vec<u8>) {

@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 use std::mem;
 use std::sync::Arc;
 
-// ANCHOR: item
 /// What is stored under a key.
 #[derive(Default)]
 pub(crate) struct Item {
@@ -46,7 +45,6 @@ pub(crate) struct Store {
     flush_at: Option<u64>,
     pub(crate) counts: Counts,
 }
-// ANCHOR_END: item
 
 /// What has happened so far.
 #[derive(Default)]
@@ -105,7 +103,6 @@ impl Store {
         }
     }
 
-    // ANCHOR: find
     /// Reads an item for a client: it counts, and eviction will spare it once.
     pub(crate) fn get(&mut self, path: &[&[u8]], now: u64) -> Option<&Item> {
         let Some(place) = self.find(path, now) else {
@@ -139,9 +136,7 @@ impl Store {
         }
         Some(place)
     }
-    // ANCHOR_END: find
 
-    // ANCHOR: put
     /// Stores a value in place of what was there, and evicts until it fits.
     pub(crate) fn put(
         &mut self,
@@ -189,9 +184,7 @@ impl Store {
         self.changed(place);
         Ok(())
     }
-    // ANCHOR_END: put
 
-    // ANCHOR: change
     /// Changes an item's value. Its flags, its end and what hangs below it stay.
     pub(crate) fn set_value(
         &mut self,
@@ -220,7 +213,6 @@ impl Store {
             place = self.items[place].parent;
         }
     }
-    // ANCHOR_END: change
 
     /// Removes an item and all that hangs below it; false if there was none.
     pub(crate) fn remove(&mut self, path: &[&[u8]], now: u64) -> bool {
@@ -232,7 +224,6 @@ impl Store {
         true
     }
 
-    // ANCHOR: children
     /// The names of what hangs below an item, in order.
     pub(crate) fn children(&mut self, path: &[&[u8]], now: u64) -> Option<Vec<Arc<[u8]>>> {
         let place = self.find(path, now)?;
@@ -240,9 +231,7 @@ impl Store {
         let children = self.items[place].children.iter().filter(over);
         Some(children.map(|(name, _)| Arc::clone(name)).collect())
     }
-    // ANCHOR_END: children
 
-    // ANCHOR: evict
     /// Gives up one item: the first leaf under the hand that nobody has asked for since the hand was last there, but
     /// not `parent`, below which something is about to hang. False if there is none.
     fn evict(&mut self, parent: usize, now: u64) -> bool {
@@ -270,9 +259,7 @@ impl Store {
         }
         false
     }
-    // ANCHOR_END: evict
 
-    // ANCHOR: take
     /// Takes an item and all that hangs below it out of the tree and the queue. Their places are free again.
     fn take(&mut self, place: usize) {
         let (key, parent) = (Arc::clone(&self.items[place].key), self.items[place].parent);
@@ -296,7 +283,6 @@ impl Store {
             left.extend(item.children.values());
         }
     }
-    // ANCHOR_END: take
 
     /// Removes everything.
     pub(crate) fn flush(&mut self) {
