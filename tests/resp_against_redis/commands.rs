@@ -96,6 +96,21 @@ const WORDS: &[(&str, &[&str])] = &[
         "B",
         &["MATCH P", "COUNT 1000", "COUNT N", "MATCH", "TYPE hash"],
     ),
+    // For clients that share two keys, and the databases between which they move.
+    ("W", &["k", "x"]),
+    ("E", &["0", "1"]),
+    ("R", &["ON", "OFF", "SKIP", "FOO"]),
+    (
+        "H",
+        &[
+            "SETNAME one",
+            "SETNAME two",
+            "AUTH default any",
+            "AUTH someone any",
+            "SETNAME",
+            "FOO",
+        ],
+    ),
     (
         "Y",
         &[
@@ -190,6 +205,59 @@ pub(crate) const SHAPES: &[&str] = &[
     "HRANDFIELD K x",
 ];
 
+/// What clients do that watch two keys and disturb one another. Nothing that is answered in no order.
+pub(crate) const SHARED: &[&str] = &[
+    "WATCH W",
+    "WATCH W",
+    "WATCH W W",
+    "UNWATCH",
+    "MULTI",
+    "MULTI",
+    "EXEC",
+    "EXEC",
+    "EXEC",
+    "DISCARD",
+    "SET W V",
+    "SET W V",
+    "SET W V NX",
+    "SET W V PXAT 1",
+    "SETNX W V",
+    "MSET W V W V",
+    "GET W",
+    "GETEX W PXAT 1",
+    "GETDEL W",
+    "APPEND W V",
+    "INCR W",
+    "DEL W",
+    "DEL W",
+    "EXISTS W",
+    "HSET W f 1",
+    "HDEL W f",
+    "EXPIRE W 1000000",
+    "EXPIRE W -1",
+    "PERSIST W",
+    "RENAME W W",
+    "RENAMENX W W",
+    "COPY W W",
+    "COPY W W REPLACE",
+    "MOVE W E",
+    "SELECT E",
+    "SWAPDB E E",
+    "SWAPDB 0 1",
+    "FLUSHDB",
+    "FLUSHALL",
+    "RESET",
+    "FOO",
+    "PING",
+    "CLIENT REPLY R",
+    "CLIENT REPLY ON",
+    "CLIENT REPLY ON",
+    "CLIENT GETNAME",
+    "HELLO 2 H*",
+    "HELLO 3 H*",
+    "HELLO 4 H*",
+];
+
 /// Numbers by chance, the same ones for the same seed (xorshift64*).
 pub(crate) struct Chance(u64);
 
@@ -210,10 +278,10 @@ impl Chance {
     }
 }
 
-/// Draws a command.
-pub(crate) fn command(chance: &mut Chance) -> Vec<String> {
+/// Draws a command of one of the shapes.
+pub(crate) fn command(chance: &mut Chance, shapes: &[&str]) -> Vec<String> {
     let mut words = Vec::new();
-    for word in chance.pick(SHAPES).split(' ') {
+    for word in chance.pick(shapes).split(' ') {
         let (class, times) = if let Some(class) = word.strip_suffix('+') {
             (class, 1 + chance.below(3))
         } else if let Some(class) = word.strip_suffix('*') {
@@ -241,7 +309,9 @@ fn push(words: &mut Vec<String>, class: &str, chance: &mut Chance) {
     match WORDS.iter().find(|(name, _)| *name == class) {
         None if class == "~" => words.push((1_000_000 + chance.below(1_000_000_000)).to_string()),
         None => words.push(class.to_owned()),
-        Some(("P" | "V" | "K" | "F", values)) => words.push(chance.pick(values).to_owned()),
+        Some(("P" | "V" | "K" | "F" | "W" | "E", values)) => {
+            words.push(chance.pick(values).to_owned())
+        }
         Some((_, values)) => {
             for word in chance.pick(values).split(' ') {
                 push(words, word, chance);

@@ -9,11 +9,13 @@
 mod support;
 
 mod both;
+mod clients;
 mod commands;
 mod replies;
 
 use both::both;
-use commands::{Chance, SHAPES, command, text};
+use clients::clients;
+use commands::{Chance, SHAPES, SHARED, command, text};
 use larder::store::Config;
 use replies::encoded;
 use support::skip;
@@ -35,7 +37,7 @@ fn random_conversations_are_answered_as_redis_answers_them() {
         );
         let mut chance = Chance::new(seed);
         for _ in 0..COMMANDS {
-            both.say(&command(&mut chance));
+            both.say(&command(&mut chance, SHAPES));
         }
     }
 }
@@ -151,6 +153,60 @@ fn commands_take_the_arguments_keys_and_flags_that_they_take_in_redis() {
     }
 }
 
+#[test]
+fn clients_that_share_keys_are_answered_as_redis_answers_them() {
+    let Some(mut clients) = clients() else {
+        skip!("redis-server is not installed, so clients that share keys were not compared");
+    };
+    for seed in 0..CONVERSATIONS {
+        clients.begin(&format!("clients {seed}"), 2);
+        let mut chance = Chance::new(seed);
+        for _ in 0..COMMANDS {
+            let client = chance.below(2);
+            let words = command(&mut chance, SHARED);
+            clients.say(client, &encoded(&words));
+        }
+    }
+}
+
+#[test]
+fn malformed_requests_end_a_connection_where_they_end_it_in_redis() {
+    let Some(mut clients) = clients() else {
+        skip!("redis-server is not installed, so malformed requests were not compared");
+    };
+    let mut closed = 0;
+    for seed in 0..4 * CONVERSATIONS {
+        clients.begin(&format!("malformed {seed}"), 2);
+        let mut chance = Chance::new(seed);
+        let mut bytes = Vec::new();
+        for _ in 0..1 + chance.below(5) {
+            bytes.extend(match chance.below(4) {
+                0 => b"PING inline\r\n".to_vec(),
+                1 => encoded(&["SET", "k", "v"].map(str::to_owned)),
+                2 => encoded(&["GET", "k"].map(str::to_owned)),
+                _ => b"set k 'a b' \r\n".to_vec(),
+            });
+        }
+        for _ in 0..chance.below(4) {
+            let place = chance.below(bytes.len());
+            let byte = *b"\r\n\0*$:'\" 019-\\x\xff"
+                .get(chance.below(16))
+                .unwrap_or(&b'a');
+            match chance.below(3) {
+                0 => bytes[place] = byte,
+                1 => bytes.insert(place, byte),
+                _ => drop(bytes.remove(place)),
+            }
+        }
+        bytes.extend(encoded(&["SET", "last", "v"].map(str::to_owned)));
+        clients.say(0, &bytes);
+        closed += u32::from(clients.is_closed(0));
+        // Whether the last command was run.
+        clients.say(1, &encoded(&["GET", "last"].map(str::to_owned)));
+    }
+    assert!(closed > 100, "only {closed} connections were closed");
+}
+
 /// Alone, without redis-server, which evicts others: whatever is evicted between two words of a command, larder
 /// answers whole replies.
 #[test]
@@ -164,7 +220,7 @@ fn random_conversations_go_on_when_memory_is_short() {
         });
         let mut chance = Chance::new(seed);
         for _ in 0..COMMANDS {
-            let words = command(&mut chance);
+            let words = command(&mut chance, SHAPES);
             both::ask(&mut *larder, &encoded(&words));
             // Something large beside it, so that there is never room for long.
             let filler = format!("filler{}", chance.below(100));
