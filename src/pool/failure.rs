@@ -26,6 +26,8 @@ pub(crate) enum UpstreamFailure {
     Unexpected(String),
     /// It did not let us in: what it said.
     Login(String),
+    /// It is ejected and will be flushed, so what was sent before must not be executed.
+    Abandoned,
     /// It is ejected, so nothing was sent.
     Ejected,
     /// As many connections of their own as allowed are taken.
@@ -81,6 +83,9 @@ impl fmt::Display for UpstreamFailure {
             }
             UpstreamFailure::Unexpected(reply) => write!(f, "answered `{reply}`"),
             UpstreamFailure::Login(said) => write!(f, "did not let the proxy in: {said}"),
+            UpstreamFailure::Abandoned => {
+                f.write_str("was ejected after errors in a row before it had answered")
+            }
             UpstreamFailure::Ejected => {
                 f.write_str("is ejected after errors in a row, and being probed")
             }

@@ -65,6 +65,13 @@ impl Health {
         }
     }
 
+    /// An answer has come that doesn't end an ejection.
+    pub(crate) fn answered(&self) {
+        if !self.is_ejected() && self.failures.load(Relaxed) != 0 {
+            self.failures.store(0, Relaxed);
+        }
+    }
+
     /// A connection could not be made, or broke while an answer was due. `limit` in a row eject.
     pub(crate) fn failed(&self, now: u64, limit: u32) -> HealthChange {
         let failures = self.failures.fetch_add(1, Relaxed).saturating_add(1);
@@ -128,6 +135,18 @@ mod tests {
         assert_eq!(health.ejections(), 1);
         assert_eq!(health.succeeded(), HealthChange::Back);
         assert!(!health.is_ejected());
+    }
+
+    #[test]
+    fn an_answer_that_does_not_end_an_ejection_starts_the_count_anew_only_without_one() {
+        let health = Health::default();
+        health.failed(1, 2);
+        health.answered();
+        assert_eq!(health.failed(1, 2), HealthChange::Nothing);
+        assert_eq!(health.failed(1, 2), HealthChange::Ejected);
+        health.answered();
+        assert!(health.is_ejected());
+        assert_eq!(health.succeeded(), HealthChange::Back);
     }
 
     #[test]

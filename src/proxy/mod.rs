@@ -31,5 +31,5 @@ mod worker;
 pub(crate) use intercept::{
     AnswerSender, Intercepted, Interceptor, LaterAnswer, Ticket, WorkerInterceptor,
 };
-pub use settings::{OnFailure, Protocol, Settings};
+pub use settings::{OnFailure, OnReturn, Protocol, Settings};
 pub use start::{Control, Proxy};

@@ -75,6 +75,37 @@ impl fmt::Display for OnFailure {
     }
 }
 
+/// What becomes of the values that an ejected upstream still has when it is back: they are as old as the ejection, and
+/// may have been changed elsewhere since.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnReturn {
+    /// They are served.
+    Keep,
+    /// They are deleted before the upstream gets any request.
+    Flush,
+}
+
+impl FromStr for OnReturn {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<OnReturn, String> {
+        match text {
+            "keep" => Ok(OnReturn::Keep),
+            "flush" => Ok(OnReturn::Flush),
+            _ => Err(format!("`{text}` is neither keep nor flush")),
+        }
+    }
+}
+
+impl fmt::Display for OnReturn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            OnReturn::Keep => "keep",
+            OnReturn::Flush => "flush",
+        })
+    }
+}
+
 /// What a user can choose.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
@@ -93,6 +124,8 @@ pub struct Settings {
     pub failures: u32,
     /// What the keys of an ejected upstream get.
     pub on_failure: OnFailure,
+    /// What becomes of the values of an upstream that is back. Not for a cluster, whose servers don't serve old values.
+    pub on_return: OnReturn,
     /// The database of Redis that a client's database 0 stands for.
     pub database: u32,
     /// How long a connection to an upstream may take to be made, name lookup included.
@@ -115,6 +148,7 @@ impl Settings {
             detached: 256,
             failures: 3,
             on_failure: OnFailure::Error,
+            on_return: OnReturn::Keep,
             database: 0,
             connect_timeout: Duration::from_secs(2),
             read_timeout: Duration::from_secs(5),

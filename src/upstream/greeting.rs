@@ -29,5 +29,12 @@ impl Greeting<'_> {
 /// A question that every memcached answers at once, and the form of its answer.
 pub(crate) const MEMCACHED_PROBE: (&[u8], ReplyShape) = (b"version\r\n", ReplyShape::Line);
 
+/// What deletes all items of a memcached, and the form of its answer.
+pub(crate) const MEMCACHED_FLUSH: (&[u8], ReplyShape) = (b"flush_all\r\n", ReplyShape::Line);
+
+/// What deletes all keys of a Redis without holding it up, and the form of its answer.
+pub(crate) const RESP_FLUSH: (&[u8], ReplyShape) =
+    (b"*2\r\n$8\r\nFLUSHALL\r\n$5\r\nASYNC\r\n", ReplyShape::Resp);
+
 /// A question that every Redis answers at once, and the form of its answer.
 pub(crate) const RESP_PROBE: (&[u8], ReplyShape) = (b"*1\r\n$4\r\nPING\r\n", ReplyShape::Resp);

@@ -6,7 +6,7 @@ use clap::Args;
 use serde::Deserialize;
 
 use larder::pool::{ListError, Placement, ServerList};
-use larder::proxy::{OnFailure, Protocol, Settings};
+use larder::proxy::{OnFailure, OnReturn, Protocol, Settings};
 use larder::server::Listen;
 
 use super::pool::{PlacementName, read_list};
@@ -72,6 +72,12 @@ pub(crate) struct ProxyOptions {
     #[serde(deserialize_with = "parsed")]
     pub(crate) on_failure: Option<OnFailure>,
 
+    /// What becomes of the values of an upstream that is back after an ejection: keep serves them, flush deletes all of
+    /// them before it gets any request [default: keep]
+    #[arg(long, value_name = "keep|flush")]
+    #[serde(deserialize_with = "parsed")]
+    pub(crate) on_return: Option<OnReturn>,
+
     /// Seconds that connecting to an upstream may take [default: 2]
     #[arg(long, value_name = "SECONDS")]
     #[serde(deserialize_with = "parsed")]
@@ -121,6 +127,7 @@ impl ProxyOptions {
             max_connections: self.max_connections.or(file.max_connections),
             failures: self.failures.or(file.failures),
             on_failure: self.on_failure.or(file.on_failure),
+            on_return: self.on_return.or(file.on_return),
             connect_timeout: self.connect_timeout.or(file.connect_timeout),
             read_timeout: self.read_timeout.or(file.read_timeout),
             write_timeout: self.write_timeout.or(file.write_timeout),
@@ -143,6 +150,7 @@ impl ProxyOptions {
         set(&mut settings.max_connections, self.max_connections);
         settings.failures = self.failures.unwrap_or(settings.failures);
         settings.on_failure = self.on_failure.unwrap_or(settings.on_failure);
+        settings.on_return = self.on_return.unwrap_or(settings.on_return);
         settings.database = self.database.unwrap_or(settings.database);
         for (name, to, value) in [
             (
@@ -168,6 +176,9 @@ impl ProxyOptions {
                 (Protocol::Memcached, _, _) => "a Redis Cluster speaks resp, not memcached",
                 (_, OnFailure::Next, _) => {
                     "a cluster has no next server for a key; give on-failure error or miss"
+                }
+                _ if settings.on_return == OnReturn::Flush => {
+                    "a server of a cluster that is back has its master's values; give on-return keep"
                 }
                 (_, _, 1..) => "a cluster has only database 0",
                 _ => "",
@@ -200,6 +211,7 @@ impl ProxyOptions {
             PrintedSetting::number("max-connections", settings.max_connections as u64),
             PrintedSetting::number("failures", settings.failures),
             PrintedSetting::new("on-failure", settings.on_failure),
+            PrintedSetting::new("on-return", settings.on_return),
             PrintedSetting::number("connect-timeout", settings.connect_timeout.as_secs()),
             PrintedSetting::number("read-timeout", settings.read_timeout.as_secs()),
             PrintedSetting::number("write-timeout", settings.write_timeout.as_secs()),
@@ -300,6 +312,13 @@ mod tests {
                     ..cluster.clone()
                 },
                 "on-failure",
+            ),
+            (
+                ProxyOptions {
+                    on_return: Some(OnReturn::Flush),
+                    ..cluster.clone()
+                },
+                "on-return",
             ),
             (
                 ProxyOptions {

@@ -25,8 +25,11 @@ use crate::upstream::{Kept, Link, Owner, Purpose, Waiting};
 impl Forwarder {
     /// The requests of a link that may be sent again; of the others the entries are empty.
     pub(super) fn repeatable(link: &mut Link, failure: &UpstreamFailure) -> Kept {
-        let broken =
-            link.is_up() && matches!(failure, UpstreamFailure::Closed | UpstreamFailure::Lost(_));
+        let ended = matches!(
+            failure,
+            UpstreamFailure::Closed | UpstreamFailure::Lost(_) | UpstreamFailure::Abandoned
+        );
+        let broken = link.is_up() && ended;
         let shared = matches!(link.purpose, Purpose::Shared(..));
         let begun = link.framer.is_some() || link.framed.is_some() || !link.held.is_empty();
         let mut kept = match broken && shared {

@@ -11,10 +11,11 @@ use crate::pool::{HealthChange, ResolvedName, Upstream, UpstreamFailure};
 use crate::protocol::framing::reply::ReplyShape;
 use crate::proxy::errors;
 use crate::proxy::forwarder::{Command, Forwarder, mark, queue};
-use crate::proxy::settings::Protocol;
+use crate::proxy::settings::{OnReturn, Protocol};
 use crate::upstream::ConnectionState;
 use crate::upstream::{
-    Greeting, Link, MEMCACHED_PROBE, Owner, Purpose, RESP_PROBE, Stage, Waiting,
+    Greeting, Link, MEMCACHED_FLUSH, MEMCACHED_PROBE, Owner, Purpose, RESP_FLUSH, RESP_PROBE,
+    Stage, Waiting,
 };
 
 impl Forwarder {
@@ -279,10 +280,11 @@ impl Forwarder {
                 database => database,
             },
         };
-        let (greeting, probe) = match settings.protocol {
-            Protocol::Resp => (Some(greeting), RESP_PROBE),
-            Protocol::Memcached => (None, MEMCACHED_PROBE),
+        let (greeting, probe, flush) = match settings.protocol {
+            Protocol::Resp => (Some(greeting), RESP_PROBE, RESP_FLUSH),
+            Protocol::Memcached => (None, MEMCACHED_PROBE, MEMCACHED_FLUSH),
         };
+        let flushes = settings.on_return == OnReturn::Flush;
         let link = &mut self.links[link];
         let purpose = link.purpose;
         let mut push = |bytes: &[u8], shape| {
@@ -291,6 +293,10 @@ impl Forwarder {
         };
         for request in greeting.iter().flat_map(Greeting::requests) {
             push(&request, ReplyShape::Resp);
+        }
+        // An error in answer to it keeps the upstream ejected.
+        if purpose == Purpose::Probe && flushes {
+            push(flush.0, flush.1);
         }
         if purpose == Purpose::Probe {
             push(probe.0, probe.1);

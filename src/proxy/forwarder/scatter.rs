@@ -8,7 +8,7 @@ use crate::pool::{HealthChange, UpstreamFailure};
 use crate::protocol::framing::reply::{FrameState, ReplyFramer};
 use crate::proxy::client::Client;
 use crate::proxy::forwarder::{Forwarder, mark};
-use crate::proxy::settings::BACKLOG;
+use crate::proxy::settings::{BACKLOG, OnReturn};
 use crate::upstream::{Link, Look, Owner, Purpose};
 
 /// Whether bytes for the front of a link's queue have somewhere to go.
@@ -232,11 +232,16 @@ impl Forwarder {
                 .record(self.micros.saturating_sub(waiting.since));
         }
         let last_of_probe = link.purpose == Purpose::Probe && link.queue.is_empty();
+        let flushes = self.shared.settings.on_return == OnReturn::Flush;
+        if flushes && !last_of_probe {
+            // Only the probe flushes it.
+            upstream.health.answered();
         // What lets the proxy in says nothing yet about whether requests are answered.
-        if (waiting.owner != Owner::Proxy || last_of_probe)
+        } else if (waiting.owner != Owner::Proxy || last_of_probe)
             && upstream.health.succeeded() == HealthChange::Back
         {
-            log::info!("upstream {}: back", upstream.address);
+            let flushed = if flushes { "flushed and " } else { "" };
+            log::info!("upstream {}: {flushed}back", upstream.address);
         }
         upstream.counters.answers.fetch_add(1, Relaxed);
         if link.keeps && !link.waiters.is_empty() {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::pool::UpstreamFailure;
 use crate::proxy::forwarder::Forwarder;
-use crate::proxy::settings::{RARE_IDLE_MS, SWEEP_MS};
+use crate::proxy::settings::{OnReturn, RARE_IDLE_MS, SWEEP_MS};
 use crate::upstream::ConnectionState;
 use crate::upstream::{DETOUR, Owner, Purpose};
 
@@ -21,6 +21,7 @@ impl Forwarder {
         self.end_entangled_client();
         self.fail_late_links();
         self.drop_rare_links();
+        self.abandon_links();
         for upstream in self.pool.upstreams.clone() {
             if upstream.health.take_probe(self.now) {
                 self.probe(upstream);
@@ -95,6 +96,25 @@ impl Forwarder {
             .collect();
         for (key, failure) in late {
             self.link_failed(key, failure);
+        }
+    }
+
+    /// Ends the links to ejected upstreams that are to be flushed before they get any request: what waits on these links
+    /// would be executed before. The first probe comes many sweeps after the ejection.
+    fn abandon_links(&mut self) {
+        if self.shared.settings.on_return == OnReturn::Keep {
+            return;
+        }
+        let abandoned: Vec<usize> = self
+            .links
+            .iter()
+            .filter(|(_, link)| {
+                link.purpose != Purpose::Probe && !link.raw && link.upstream.health.is_ejected()
+            })
+            .map(|(key, _)| key)
+            .collect();
+        for key in abandoned {
+            self.link_failed(key, UpstreamFailure::Abandoned);
         }
     }
 
