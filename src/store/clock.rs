@@ -21,18 +21,21 @@ pub enum Clock {
 #[derive(Debug, Clone, Copy)]
 pub struct ClockStart {
     instant: Instant,
-    unix_ms: u64,
+    /// Whole, because the parts of a millisecond that both times have may add up to one.
+    since_epoch: Duration,
 }
 
 impl Clock {
     /// The time of the machine.
     pub fn system() -> Clock {
+        // First, so that the clock is ahead of the machine's by what lies between, not behind it.
+        let instant = Instant::now();
         let since_epoch = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
         Clock::System(ClockStart {
-            instant: Instant::now(),
-            unix_ms: milliseconds(since_epoch),
+            instant,
+            since_epoch,
         })
     }
 
@@ -44,7 +47,7 @@ impl Clock {
     /// Milliseconds since 1970-01-01 00:00 UTC.
     pub fn now_ms(&self) -> u64 {
         match self {
-            Clock::System(anchor) => anchor.unix_ms + milliseconds(anchor.instant.elapsed()),
+            Clock::System(start) => milliseconds(start.since_epoch + start.instant.elapsed()),
             Clock::Manual(now) => now.load(Ordering::Acquire),
         }
     }
@@ -77,6 +80,17 @@ mod tests {
         assert_eq!(clone.now_ms(), 1_000);
         assert!(clock.advance(Duration::from_millis(250)));
         assert_eq!(clone.now_ms(), 1_250);
+    }
+
+    /// It was up to a millisecond late: a key stored until a time 10,000 ms ahead had 10,001 ms left.
+    #[test]
+    fn the_system_clock_is_not_behind_the_machine_s() {
+        let clock = Clock::system();
+        let started = Instant::now();
+        while started.elapsed() < Duration::from_millis(20) {
+            let unix = SystemTime::now().duration_since(UNIX_EPOCH);
+            assert!(clock.now_ms() >= milliseconds(unix.unwrap_or_default()));
+        }
     }
 
     #[test]
