@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
 
 use cluster_support::{Cluster, Said, Talk};
-use larder::pool::slots::slot;
+use larder::pool::slot;
 use proxy_support::{TestProxy, eventually};
 
 const NO_REDIS: &str = "there is no redis-server to make a cluster of";

@@ -13,7 +13,7 @@ use std::thread;
 use std::time::Duration;
 
 use cluster_support::{Said, Talk, proxy};
-use larder::pool::slots::slot;
+use larder::pool::slot;
 use larder::proxy::{Protocol, Proxy, Settings};
 use larder::server::Listen;
 use proxy_support::{TestProxy, eventually, free_port, list, settings};

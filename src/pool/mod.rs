@@ -20,7 +20,7 @@ mod membership;
 mod resolve;
 mod ring;
 mod servers;
-pub mod slots;
+pub(crate) mod slots;
 mod tag;
 mod upstream;
 
@@ -31,5 +31,6 @@ pub(crate) use membership::Pool;
 pub(crate) use resolve::{ResolvedName, Resolver};
 pub use ring::{Placement, Ring};
 pub use servers::{ListError, PoolServer, ServerList};
-pub use tag::tag;
+pub use slots::{SLOTS, slot};
+pub(crate) use tag::tag;
 pub(crate) use upstream::Upstream;

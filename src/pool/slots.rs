@@ -49,7 +49,7 @@ const TABLE: [u16; 256] = {
 
 /// An error with which a server of a cluster sends a client to another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Redirect<'a> {
+pub(crate) enum Redirect<'a> {
     /// The slot belongs to that server now.
     Moved(u16, &'a str),
     /// This one request is to be sent there, after `ASKING`; the slot is on its way.
@@ -58,22 +58,22 @@ pub enum Redirect<'a> {
 
 impl Redirect<'_> {
     /// The longest line that is read as one, in bytes: a name has at most 255.
-    pub const LONGEST: usize = 512;
+    pub(crate) const LONGEST: usize = 512;
 
     /// Whether a line that begins so may be one; the line need not be complete.
-    pub fn may_be(start: &[u8]) -> bool {
+    pub(crate) fn may_be(start: &[u8]) -> bool {
         let begins = |word: &[u8]| start.starts_with(&word[..word.len().min(start.len())]);
         start.len() <= Redirect::LONGEST && (begins(b"-MOVED ") || begins(b"-ASK "))
     }
 
     /// The slot that it is about.
-    pub fn slot(self) -> u16 {
+    pub(crate) fn slot(self) -> u16 {
         let (Redirect::Moved(slot, _) | Redirect::Ask(slot, _)) = self;
         slot
     }
 
     /// Where it leads; `asked` is the server that said it.
-    pub fn target(self, asked: &str) -> String {
+    pub(crate) fn target(self, asked: &str) -> String {
         let (Redirect::Moved(_, address) | Redirect::Ask(_, address)) = self;
         let (host, port) = address.rsplit_once(':').unwrap_or((address, ""));
         join(
@@ -88,7 +88,7 @@ impl Redirect<'_> {
 
     /// Reads `-MOVED SLOT HOST:PORT` or `-ASK SLOT HOST:PORT`, with or without its end. An address without a host,
     /// which means the host that was asked, begins with `:`.
-    pub fn read(line: &[u8]) -> Option<Redirect<'_>> {
+    pub(crate) fn read(line: &[u8]) -> Option<Redirect<'_>> {
         let line = std::str::from_utf8(line)
             .ok()?
             .trim_end_matches(['\r', '\n']);
@@ -126,7 +126,7 @@ fn is_address(address: &str) -> bool {
 
 /// Which server serves each slot.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SlotMap {
+pub(crate) struct SlotMap {
     servers: Vec<String>,
     /// For each slot the number of its server and one; 0 is nobody.
     slots: Vec<u16>,
@@ -145,7 +145,7 @@ impl SlotMap {
     /// Reads the whole reply to `CLUSTER SLOTS`: ranges of slots, each with its servers, of which the first is the
     /// master. A server that doesn't know its own host, or names it as an empty string, is at `asked`, the host that
     /// gave the answer. `None` if it is another reply.
-    pub fn read(reply: &[u8], asked: &str) -> Option<SlotMap> {
+    pub(crate) fn read(reply: &[u8], asked: &str) -> Option<SlotMap> {
         let mut map = SlotMap::default();
         let mut rest = Cursor(reply);
         for _ in 0..rest.number(b'*')? {
@@ -171,23 +171,23 @@ impl SlotMap {
     }
 
     /// The addresses of the servers, in the order of their numbers.
-    pub fn servers(&self) -> &[String] {
+    pub(crate) fn servers(&self) -> &[String] {
         &self.servers
     }
 
     /// The number of the server that serves a slot, if one does.
-    pub fn server(&self, slot: u16) -> Option<usize> {
+    pub(crate) fn server(&self, slot: u16) -> Option<usize> {
         let number = self.slots.get(usize::from(slot)).copied()?;
         usize::from(number).checked_sub(1)
     }
 
     /// The number of a server, if the map has it.
-    pub fn number(&self, address: &str) -> Option<usize> {
+    pub(crate) fn number(&self, address: &str) -> Option<usize> {
         self.servers.iter().position(|server| server == address)
     }
 
     /// The number of a server, which has no slots if it is new here.
-    pub fn add(&mut self, address: &str) -> usize {
+    pub(crate) fn add(&mut self, address: &str) -> usize {
         self.number(address).unwrap_or_else(|| {
             self.servers.push(address.to_owned());
             self.servers.len() - 1
@@ -195,18 +195,18 @@ impl SlotMap {
     }
 
     /// Whether every slot has a server.
-    pub fn is_whole(&self) -> bool {
+    pub(crate) fn is_whole(&self) -> bool {
         !self.slots.contains(&0)
     }
 
     /// Whether no slot has a server.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.slots.iter().all(|number| *number == 0)
     }
 
     /// Gives the slots from `first` to `last`, both included, to a server. Slots that a cluster doesn't have are passed
     /// over.
-    pub fn assign(&mut self, first: u16, last: u16, address: &str) {
+    pub(crate) fn assign(&mut self, first: u16, last: u16, address: &str) {
         let server = self.add(address);
         let Ok(number) = u16::try_from(server + 1) else {
             return;

@@ -7,7 +7,7 @@
 use memchr::memchr;
 
 /// The part of a key that is hashed.
-pub fn tag(key: &[u8]) -> &[u8] {
+pub(crate) fn tag(key: &[u8]) -> &[u8] {
     let Some(open) = memchr(b'{', key) else {
         return key;
     };

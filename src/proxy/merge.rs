@@ -30,7 +30,7 @@ mod figures;
 mod pump;
 
 /// Most bytes of a part's reply that wait for their turn.
-pub const PART_LIMIT: usize = 64 * 1024;
+pub(crate) const PART_LIMIT: usize = 64 * 1024;
 
 /// Most bytes of a reply that is collected. A hundred thousand names of channels take about 3 MiB.
 const COLLECTED_LIMIT: usize = 4 * 1024 * 1024;
@@ -44,7 +44,7 @@ fn part_limit(rule: MergeRule) -> usize {
 
 /// Puts the replies to the parts of one request together.
 #[derive(Debug)]
-pub struct ReplyMerge {
+pub(crate) struct ReplyMerge {
     join: MergeRule,
     parts: Vec<PartReply>,
     /// The part of each key, in the client's order; for a request to all upstreams each part once.
@@ -110,11 +110,11 @@ enum PartStart {
 
 /// The client has been given a part of a reply that can't be completed; its connection is to be closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BrokenReply;
+pub(crate) struct BrokenReply;
 
 impl ReplyMerge {
     /// For a `get` of these keys, each of them asked of the part that `order` says.
-    pub fn values<'a>(
+    pub(crate) fn values<'a>(
         parts: usize,
         order: Vec<u32>,
         keys: impl Iterator<Item = &'a [u8]>,
@@ -126,17 +126,17 @@ impl ReplyMerge {
     }
 
     /// For another request whose keys are each in the part that `order` says.
-    pub fn keyed(join: MergeRule, parts: usize, order: Vec<u32>) -> ReplyMerge {
+    pub(crate) fn keyed(join: MergeRule, parts: usize, order: Vec<u32>) -> ReplyMerge {
         ReplyMerge::new(join, ReplyShape::Resp, parts, order)
     }
 
     /// For a request that so many upstreams were sent, with replies of this shape.
-    pub fn every(join: MergeRule, shape: ReplyShape, parts: usize) -> ReplyMerge {
+    pub(crate) fn every(join: MergeRule, shape: ReplyShape, parts: usize) -> ReplyMerge {
         ReplyMerge::new(join, shape, parts, (0..parts as u32).collect())
     }
 
     /// For a request to which there may be no reply before the one that tells the end.
-    pub fn fenced() -> ReplyMerge {
+    pub(crate) fn fenced() -> ReplyMerge {
         let mut merge = ReplyMerge::new(MergeRule::Fenced, ReplyShape::Fenced, 1, vec![0]);
         merge.parts[0].value = ReplyFramer::new(ReplyShape::Meta);
         merge
@@ -186,7 +186,7 @@ impl ReplyMerge {
     }
 
     /// Lets an array begin before all parts have, when one of them is full.
-    pub fn eager(self) -> ReplyMerge {
+    pub(crate) fn eager(self) -> ReplyMerge {
         ReplyMerge {
             eager: self.join == MergeRule::Array,
             ..self
@@ -197,7 +197,7 @@ impl ReplyMerge {
     ///
     /// [`FrameState::More`] with fewer bytes used than given means that the part is full: the rest is to be given again when
     /// another part has gone on. With [`FrameState::Garbage`] the part has failed: tell [`ReplyMerge::fail`].
-    pub fn feed(&mut self, part: usize, bytes: &[u8], out: &mut Vec<u8>) -> FrameProgress {
+    pub(crate) fn feed(&mut self, part: usize, bytes: &[u8], out: &mut Vec<u8>) -> FrameProgress {
         let mut used = 0;
         loop {
             let dropping = self.is_over();
@@ -229,7 +229,7 @@ impl ReplyMerge {
 
     /// A part's reply does not come, or not all of it; `error` is what the client reads then, with its line end. If too
     /// much has gone to the client already, its connection can only be closed.
-    pub fn fail(
+    pub(crate) fn fail(
         &mut self,
         part: usize,
         error: &[u8],
@@ -252,7 +252,7 @@ impl ReplyMerge {
     }
 
     /// Nobody was asked for a part: its keys are as if they did not exist. Not for requests that change something.
-    pub fn miss(&mut self, part: usize, out: &mut Vec<u8>) {
+    pub(crate) fn miss(&mut self, part: usize, out: &mut Vec<u8>) {
         let this = &mut self.parts[part];
         self.begun += usize::from(this.head == PartStart::Unknown);
         this.head = PartStart::Missed;
@@ -261,7 +261,7 @@ impl ReplyMerge {
     }
 
     /// Whether a part would take more bytes.
-    pub fn has_room(&self, part: usize) -> bool {
+    pub(crate) fn has_room(&self, part: usize) -> bool {
         let this = &self.parts[part];
         self.is_over() || this.buffer.len() - this.at < part_limit(self.join)
     }
@@ -272,12 +272,12 @@ impl ReplyMerge {
     }
 
     /// Whether the client has part of a reply that can't be completed; its connection is to be closed.
-    pub fn is_broken(&self) -> bool {
+    pub(crate) fn is_broken(&self) -> bool {
         self.phase == MergePhase::Broken
     }
 
     /// Whether the client has its whole reply; parts may still have to be read to their ends.
-    pub fn is_complete(&self) -> bool {
+    pub(crate) fn is_complete(&self) -> bool {
         self.phase == MergePhase::Complete
     }
 }

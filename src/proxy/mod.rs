@@ -17,7 +17,7 @@ mod errors;
 mod forwarder;
 mod intercept;
 mod local;
-pub mod merge;
+pub(crate) mod merge;
 mod scan;
 mod settings;
 mod shared;

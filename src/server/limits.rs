@@ -9,7 +9,7 @@ use std::time::Duration;
 /// Connections that may be open at once, unless the user says otherwise: memcached's default.
 ///
 /// One more is accepted, gets [`Service::refusal`](super::Service::refusal) as its reply, and is closed.
-pub const MAX_CONNECTIONS: usize = 1024;
+pub(crate) const MAX_CONNECTIONS: usize = 1024;
 
 /// Threads of the model [`Threads`](super::Model::Threads) unless the user says otherwise.
 ///
@@ -21,11 +21,11 @@ pub const THREADS: usize = 256;
 /// client's connect.
 ///
 /// The kernel caps it at its own `somaxconn`. memcached's default.
-pub const BACKLOG: i32 = 1024;
+pub(crate) const BACKLOG: i32 = 1024;
 
 /// The mode of a Unix socket: only its owner may connect, as with memcached. A directory's mode and
 /// `chmod` admit a group.
-pub const SOCKET_MODE: u32 = 0o700;
+pub(crate) const SOCKET_MODE: u32 = 0o700;
 
 /// Bytes of a worker's read buffer, so the most that one read takes and the most that one
 /// connection is served before the next one has its turn.
@@ -42,43 +42,43 @@ pub const OUTPUT_SOFT_LIMIT: usize = 256 * 1024;
 /// A client that sends to a sleeping worker pays for its waking. With 50 busy clients on the same two cores, four polls
 /// answered about a tenth more requests than none, in runs that differed by as much among themselves; two and eight could
 /// not be told from four. Their cost for a worker with little to do was not measured.
-pub const POLLS_BEFORE_SLEEP: u32 = 4;
+pub(crate) const POLLS_BEFORE_SLEEP: u32 = 4;
 
 /// Bytes that a connection's unconsumed input may reach, unless the program says otherwise.
 ///
 /// A backstop: a session refuses a command that is too large long before, in its protocol's words. If
 /// a session leaves more than this unconsumed, that is logged and the connection is closed without a
 /// reply.
-pub const MAX_INPUT: usize = 64 * 1024 * 1024;
+pub(crate) const MAX_INPUT: usize = 64 * 1024 * 1024;
 
 /// Events taken from the kernel with one wait. More stay queued there; nothing is lost.
-pub const EVENTS: usize = 1024;
+pub(crate) const EVENTS: usize = 1024;
 
 /// For how long a listener pauses when accepting fails for want of descriptors or memory.
 ///
 /// The connection stays in the backlog meanwhile, so trying again at once would spin.
-pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// At most one line about failing accepts is logged in this time.
-pub const ACCEPT_LOG_EVERY: Duration = Duration::from_secs(10);
+pub(crate) const ACCEPT_LOG_EVERY: Duration = Duration::from_secs(10);
 
 /// Silence after which the kernel probes whether the peer's machine is still there. Redis's
 /// default.
-pub const KEEPALIVE: Duration = Duration::from_secs(300);
+pub(crate) const KEEPALIVE: Duration = Duration::from_secs(300);
 
 /// How long a graceful shutdown waits for all connections together before it closes what is left.
 pub const GRACE: Duration = Duration::from_secs(10);
 
 /// Descriptors kept free beside those of connections: standard streams, logs, pollers,
 /// configuration files.
-pub const SPARE_FILES: u64 = 64;
+pub(crate) const SPARE_FILES: u64 = 64;
 
 /// Bytes read and thrown away, at most, before a connection that the server ends is closed.
 ///
 /// Closing a socket with unread bytes resets the connection, and a reset can overtake the last
 /// reply.
-pub const DISCARD_LIMIT: usize = 256 * 1024;
+pub(crate) const DISCARD_LIMIT: usize = 256 * 1024;
 
 /// Milliseconds between two looks for silent connections, at most: how late an idle timeout may be
 /// noticed.
-pub const IDLE_SWEEP_MS: u64 = 1000;
+pub(crate) const IDLE_SWEEP_MS: u64 = 1000;

@@ -36,7 +36,7 @@
 //! survives [`Running`].
 
 mod acceptor;
-pub mod connections;
+mod connections;
 mod guard;
 pub mod limits;
 mod listener;

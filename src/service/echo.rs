@@ -15,7 +15,7 @@ use crate::server::{Next, Peer, Refusal, Service, Session, Turn};
 pub const LINE_LIMIT: usize = 64 * 1024;
 
 /// The answer to a line that is longer.
-pub const TOO_LONG: &[u8] = b"line too long\n";
+pub(crate) const TOO_LONG: &[u8] = b"line too long\n";
 
 /// The service. It has no state: nor do its sessions.
 #[derive(Debug, Default)]

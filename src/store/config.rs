@@ -1,7 +1,7 @@
 //! How large a store is, and what in it is fixed.
 
 /// How many databases there are, as in Redis. memcached's is number 0.
-pub const DATABASES: u8 = 16;
+pub(crate) const DATABASES: u8 = 16;
 
 /// How large a store is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -50,11 +50,13 @@ mod watch;
 mod watched_keys;
 
 pub use clock::{Clock, ClockStart};
-pub use config::{Config, DATABASES};
+pub use config::Config;
+pub(crate) use config::DATABASES;
 pub use entry::{Entry, Item, Node, Refused};
-pub use shards::{ExclusiveAccess, SharedAccess, Store};
+pub(crate) use shards::SharedAccess;
+pub use shards::Store;
 pub use stats::StoreStats;
 pub use subtree::Subtree;
 pub use sweep::Sweeper;
 pub use tree::Tree;
-pub use watch::Watcher;
+pub(crate) use watch::Watcher;

@@ -106,7 +106,7 @@ impl Store {
 
     /// A live top-level key of a database, each with about the same chance; `None` if there is
     /// none.
-    pub fn random_key(&self, db: u8) -> Option<Vec<u8>> {
+    pub(crate) fn random_key(&self, db: u8) -> Option<Vec<u8>> {
         let now_ms = self.now();
         let inner_db = self.inner_db(db);
         let mut draw = self.draws.fetch_add(2 * GUESSES, Ordering::Relaxed);

@@ -44,13 +44,13 @@ pub struct Store {
 
 /// Held by every turn of a service, so that [`ExclusiveAccess`] can wait for all of them.
 #[derive(Debug)]
-pub struct SharedAccess<'a>(
+pub(crate) struct SharedAccess<'a>(
     #[allow(dead_code, reason = "held for its drop")] RwLockReadGuard<'a, ()>,
 );
 
 /// Held alone: nothing happens between the commands of its holder.
 #[derive(Debug)]
-pub struct ExclusiveAccess<'a>(
+pub(crate) struct ExclusiveAccess<'a>(
     #[allow(dead_code, reason = "held for its drop")] RwLockWriteGuard<'a, ()>,
 );
 
@@ -94,13 +94,13 @@ impl Store {
 
     /// Lets other turns run beside this one, but no [`exclusive`](Store::exclusive) one. Taken once
     /// per turn: a thread that takes it twice, or both, may wait for itself.
-    pub fn share(&self) -> SharedAccess<'_> {
+    pub(crate) fn share(&self) -> SharedAccess<'_> {
         SharedAccess(self.gate.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Waits for all turns to end and lets none begin: for what touches several keys and must look
     /// like one step.
-    pub fn exclusive(&self) -> ExclusiveAccess<'_> {
+    pub(crate) fn exclusive(&self) -> ExclusiveAccess<'_> {
         ExclusiveAccess(self.gate.write().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -150,7 +150,7 @@ impl Store {
     }
 
     /// How many of a database's top-level keys have an expiry.
-    pub fn expiring(&self, db: u8) -> usize {
+    pub(crate) fn expiring(&self, db: u8) -> usize {
         self.now();
         let db = usize::from(self.inner_db(db));
         self.shards
@@ -231,7 +231,7 @@ impl Store {
     }
 
     /// Begins to count anew.
-    pub fn reset_stats(&self) {
+    pub(crate) fn reset_stats(&self) {
         for shard in &self.shards {
             locked(shard).counters = ShardCounters::default();
         }

@@ -27,7 +27,7 @@ const RICH: usize = 4;
 impl Store {
     /// Looks at up to about so many slots for items whose time is over, removes these and returns
     /// how many went. Each call goes on where the last one stopped.
-    pub fn sweep(&self, slots: usize) -> usize {
+    pub(crate) fn sweep(&self, slots: usize) -> usize {
         let now_ms = self.now();
         let mut freed = 0;
         let mut left = slots;

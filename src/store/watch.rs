@@ -19,23 +19,16 @@ use super::shards::Store;
 /// The keys that one client watches. A watcher that is dropped without [`Store::unwatch`] leaves nothing that lasts:
 /// the shards forget its watches when they next have many.
 #[derive(Debug, Default)]
-pub struct Watcher {
+pub(crate) struct Watcher {
     /// Set by the first change of any of the keys.
     changed: Arc<AtomicBool>,
     /// Databases, by the numbers that clients know, and keys.
     keys: Vec<(u8, Box<[u8]>)>,
 }
 
-impl Watcher {
-    /// Whether nothing is watched.
-    pub fn is_empty(&self) -> bool {
-        self.keys.is_empty()
-    }
-}
-
 impl Store {
     /// Begins to watch a top-level key with all below it. A key that has expired counts as absent.
-    pub fn watch(&self, watcher: &mut Watcher, db: u8, key: &[u8]) {
+    pub(crate) fn watch(&self, watcher: &mut Watcher, db: u8, key: &[u8]) {
         let mut tree = self.lock(key);
         tree.remove_expired(db, key);
         tree.add_watch(db, key, &watcher.changed);
@@ -43,7 +36,7 @@ impl Store {
     }
 
     /// Whether one of the watched keys has changed, or has expired by now.
-    pub fn has_changed(&self, watcher: &Watcher) -> bool {
+    pub(crate) fn has_changed(&self, watcher: &Watcher) -> bool {
         let changed = || watcher.changed.load(Ordering::Acquire);
         let mut keys = watcher.keys.iter();
         changed()
@@ -54,7 +47,7 @@ impl Store {
     }
 
     /// Ends all watches of a client.
-    pub fn unwatch(&self, watcher: &mut Watcher) {
+    pub(crate) fn unwatch(&self, watcher: &mut Watcher) {
         for (_, key) in watcher.keys.drain(..) {
             self.lock(&key).remove_watch(&key, &watcher.changed);
         }

@@ -12,7 +12,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use larder::pool::slots::SLOTS;
+use larder::pool::SLOTS;
 use larder::proxy::{Protocol, Proxy, Settings};
 use larder::server::Listen;
 use tempfile::TempDir;

@@ -8,12 +8,14 @@
 //!
 //! Code of tests counts for the size of a file and is left out of everything else.
 
+mod api;
 mod imports;
 mod modules;
 mod sizes;
 mod source;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use source::Source;
 
@@ -142,5 +144,27 @@ fn every_exception_is_needed() {
         unneeded.is_empty(),
         "no longer long:\n{}",
         unneeded.join("\n")
+    );
+}
+
+#[test]
+fn public_items_are_listed() {
+    let found = api::public(&Source::all());
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/public_api.txt");
+    if std::env::var_os("LARDER_BLESS").is_some_and(|value| value == "1") {
+        let lines: String = found.iter().map(|item| format!("{item}\n")).collect();
+        std::fs::write(&path, lines).expect("the list can be written");
+    }
+    let list = std::fs::read_to_string(&path).expect("the list can be read");
+    let listed: BTreeSet<String> = list.lines().map(str::to_owned).collect();
+    let new: Vec<_> = found.difference(&listed).map(String::as_str).collect();
+    let gone: Vec<_> = listed.difference(&found).map(String::as_str).collect();
+    assert!(
+        new.is_empty() && gone.is_empty(),
+        "{} has the items that programs may use. Make an item pub(crate), or document it and write the list again with \
+         LARDER_BLESS=1.\nNot listed:\n{}\nNot there:\n{}",
+        path.display(),
+        new.join("\n"),
+        gone.join("\n")
     );
 }

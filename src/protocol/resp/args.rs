@@ -36,7 +36,7 @@ impl CommandWords {
     }
 
     /// Copies a command, to be run later.
-    pub fn extend_from(&mut self, args: CommandArgs<'_>) {
+    pub(crate) fn extend_from(&mut self, args: CommandArgs<'_>) {
         self.inline = true;
         for word in args.iter() {
             self.push_unquoted(|bytes| bytes.extend_from_slice(word));

@@ -23,7 +23,8 @@ mod reply;
 mod request;
 
 pub use args::{CommandArgs, CommandWords};
-pub use number::parse_integer;
+pub(crate) use number::parse_integer;
 pub use reader::{Limits, ProtocolError, ReadOutcome, Reader};
 pub use reply::Reply;
-pub use request::{request, write_request};
+pub use request::request;
+pub(crate) use request::write_request;

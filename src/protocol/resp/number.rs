@@ -2,7 +2,7 @@
 
 /// The integer that `text` spells, by Redis's rule: an optional `-`, no `+`, no leading zeros, no
 /// `-0`, nothing around it, within 64 bits signed.
-pub fn parse_integer(text: &[u8]) -> Option<i64> {
+pub(crate) fn parse_integer(text: &[u8]) -> Option<i64> {
     let (negative, digits) = match text {
         [b'-', digits @ ..] => (true, digits),
         digits => (false, digits),

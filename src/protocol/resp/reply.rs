@@ -39,7 +39,7 @@ impl<'a> Reply<'a> {
     }
 
     /// The same reply, lent out for a part of it: give what came of it back with [`Reply::absorb`].
-    pub fn lend(&mut self) -> Reply<'_> {
+    pub(crate) fn lend(&mut self) -> Reply<'_> {
         Reply {
             out: self.out,
             errors: 0,
@@ -49,7 +49,7 @@ impl<'a> Reply<'a> {
 
     /// Takes note of what a lent part came to: its version of RESP, its errors, whether it
     /// overflowed.
-    pub fn absorb(&mut self, (resp3, errors, overflowed): (bool, u32, bool)) {
+    pub(crate) fn absorb(&mut self, (resp3, errors, overflowed): (bool, u32, bool)) {
         self.resp3 = resp3;
         self.errors += errors;
         self.overflowed |= overflowed;
@@ -81,7 +81,7 @@ impl<'a> Reply<'a> {
     }
 
     /// Whether the reply was larger than it may be; it is not whole then and must not be sent.
-    pub fn overflowed(&self) -> bool {
+    pub(crate) fn overflowed(&self) -> bool {
         self.overflowed
     }
 
@@ -151,7 +151,7 @@ impl<'a> Reply<'a> {
     }
 
     /// No value where an array could stand.
-    pub fn null_array(&mut self) {
+    pub(crate) fn null_array(&mut self) {
         self.out
             .extend_from_slice(if self.resp3 { b"_\r\n" } else { b"*-1\r\n" });
     }
@@ -220,7 +220,7 @@ impl<'a> Reply<'a> {
     }
 
     /// Text for people; `format` is three letters, `txt` or `mkd`.
-    pub fn verbatim(&mut self, format: &str, text: &str) {
+    pub(crate) fn verbatim(&mut self, format: &str, text: &str) {
         if self.resp3 {
             if self.out.len() + text.len() > self.bound {
                 self.overflowed = true;

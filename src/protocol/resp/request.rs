@@ -3,7 +3,7 @@
 use super::reply::Reply;
 
 /// Appends a request of these words.
-pub fn write_request<'a>(out: &mut Vec<u8>, words: impl ExactSizeIterator<Item = &'a [u8]>) {
+pub(crate) fn write_request<'a>(out: &mut Vec<u8>, words: impl ExactSizeIterator<Item = &'a [u8]>) {
     let mut reply = Reply::new(out, false, usize::MAX);
     reply.array(words.len());
     words.for_each(|word| reply.bulk(word));

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU16, AtomicU64, O
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::command_queue::CommandQueue;
-use crate::server::connections::Connection;
+use crate::server::Connection;
 use crate::store::{Store, Watcher};
 
 /// What one client is to the others: a line of `CLIENT LIST`.

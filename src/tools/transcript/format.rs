@@ -40,7 +40,7 @@ impl Transcript {
     }
 
     /// The advances of the clock, in order.
-    pub fn advances(&self) -> impl Iterator<Item = Duration> {
+    pub(crate) fn advances(&self) -> impl Iterator<Item = Duration> {
         self.steps.iter().filter_map(|step| match step {
             Step::Exchange(_) => None,
             Step::Advance { by, .. } => Some(*by),
@@ -212,7 +212,7 @@ pub struct Expectation {
 
 impl Expectation {
     /// Whether `side` must fulfil it.
-    pub fn holds_for(&self, side: Side) -> bool {
+    pub(crate) fn holds_for(&self, side: Side) -> bool {
         self.from.is_none_or(|from| from == side)
     }
 }

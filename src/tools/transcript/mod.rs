@@ -37,9 +37,8 @@ mod values;
 
 pub use delivery::Delivery;
 pub use difference::{Difference, Mismatch};
-pub use format::{
-    Agrees, Exchange, Expectation, Expected, Protocol, Sending, Sent, Side, Step, Transcript,
-};
+pub use format::Sending;
+pub use format::{Agrees, Exchange, Expectation, Expected, Protocol, Sent, Side, Step, Transcript};
 pub use in_process::InProcess;
 pub use in_time::in_time;
 pub use parse::{ParseError, parse};

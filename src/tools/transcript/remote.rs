@@ -73,7 +73,7 @@ impl<'a> Remote<'a> {
 
     /// Stops for `pause` in the middle of each block that is sent byte by byte, long enough for a
     /// server to read what was sent. Without it the cuts are left to chance.
-    pub fn pausing(self, pause: Duration) -> Remote<'a> {
+    pub(crate) fn pausing(self, pause: Duration) -> Remote<'a> {
         Remote { pause, ..self }
     }
 }

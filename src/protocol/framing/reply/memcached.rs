@@ -190,7 +190,7 @@ fn is_line(word: &[u8]) -> bool {
 
 /// What a `VALUE` line says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ValueLine<'a> {
+pub(crate) struct ValueLine<'a> {
     /// The item's key.
     pub key: &'a [u8],
     /// Bytes of its value.
@@ -198,7 +198,7 @@ pub struct ValueLine<'a> {
 }
 
 /// Reads `VALUE KEY FLAGS LENGTH [CAS]`, without its end.
-pub fn value_line(line: &[u8]) -> Option<ValueLine<'_>> {
+pub(crate) fn value_line(line: &[u8]) -> Option<ValueLine<'_>> {
     let mut words = line.split(|byte| *byte == b' ');
     words.next().filter(|word| *word == b"VALUE")?;
     let key = words.next().filter(|key| !key.is_empty())?;

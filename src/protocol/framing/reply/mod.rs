@@ -15,7 +15,8 @@ pub mod memcached;
 mod progress;
 mod resp;
 
-pub use progress::{FrameProgress, FrameState, ReplyShape};
+pub use progress::FrameProgress;
+pub use progress::{FrameState, ReplyShape};
 
 /// Finds the end of replies.
 #[derive(Debug)]
@@ -52,7 +53,7 @@ impl ReplyFramer {
     }
 
     /// Whether it is no reply at all but a message that RESP3 lets a server send at any time.
-    pub fn is_push(&self) -> bool {
+    pub(crate) fn is_push(&self) -> bool {
         match self {
             ReplyFramer::Resp(framer) => framer.is_push(),
             ReplyFramer::Memcached(_) => false,

@@ -9,11 +9,11 @@ use crate::protocol::resp::{CommandArgs, CommandWords};
 
 /// Most bytes of a request that is held in memory as a whole, in bytes. A longer one is [`RequestFrame::Large`]. memcached's
 /// largest item by default, so that what is larger is rare.
-pub const REQUEST_LIMIT: usize = 1024 * 1024;
+pub(crate) const REQUEST_LIMIT: usize = 1024 * 1024;
 
 /// Most bytes of a request that has to be held whole all the same, because all of its words decide where it goes, in
 /// bytes. Memory is taken for what has arrived. A longer one is refused with an error, and the connection stays open.
-pub const WHOLE_LIMIT: usize = 64 * 1024 * 1024;
+pub(crate) const WHOLE_LIMIT: usize = 64 * 1024 * 1024;
 
 /// What a worker lends its framers, so that a quiet client costs next to nothing.
 #[derive(Debug, Default)]
@@ -108,7 +108,7 @@ pub enum MetaForm {
 
 impl MetaForm {
     /// Whether there may be no reply.
-    pub fn is_quiet(self) -> bool {
+    pub(crate) fn is_quiet(self) -> bool {
         matches!(
             self,
             MetaForm::Line { quiet: true } | MetaForm::Block { quiet: true }
@@ -178,7 +178,7 @@ pub enum MergeRule {
 
 impl MergeRule {
     /// Whether no part of the reply is known before all replies are complete.
-    pub fn needs_whole_replies(self) -> bool {
+    pub(crate) fn needs_whole_replies(self) -> bool {
         matches!(
             self,
             MergeRule::Min

@@ -154,7 +154,7 @@ fn forms(has_block: bool, quiet: bool) -> (MetaForm, ReplyShape) {
 
 impl Request<'_> {
     /// What a miss answers to a meta command, if that can be told.
-    pub fn meta_miss(&self) -> Option<&'static [u8]> {
+    pub(crate) fn meta_miss(&self) -> Option<&'static [u8]> {
         match self.source {
             RequestWords::Meta(flags) => miss(flags, self.shape),
             _ => None,

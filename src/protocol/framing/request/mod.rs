@@ -29,8 +29,8 @@ use crate::protocol::resp::Reader;
 
 pub(crate) use frame::RequestWords;
 pub use frame::{
-    ConnectionCommand, DedicatedReason, LargeRequest, LocalCommand, MergeRule, MetaForm,
-    REQUEST_LIMIT, Remainder, Request, RequestBuffers, RequestFrame, Route, WHOLE_LIMIT,
+    ConnectionCommand, DedicatedReason, LargeRequest, LocalCommand, MergeRule, MetaForm, Remainder,
+    Request, RequestBuffers, RequestFrame, Route,
 };
 pub use keys::RequestKeys;
 pub use lines::LineFramer;
@@ -42,7 +42,7 @@ pub enum RequestFramer {
     Resp {
         /// Where reading stands.
         reader: Reader,
-        /// The next request may be as long as [`WHOLE_LIMIT`].
+        /// The next request may be as long as [`WHOLE_LIMIT`](frame::WHOLE_LIMIT).
         whole: bool,
     },
     /// Of memcached's text protocol.
@@ -64,8 +64,8 @@ impl RequestFramer {
     }
 
     /// Has the next request, which was just found to be [`RequestFrame::Large`], held until it is complete. Whether
-    /// that is possible: not if it is over [`WHOLE_LIMIT`].
-    pub fn hold_whole(&mut self) -> bool {
+    /// that is possible: not if it is over [`WHOLE_LIMIT`](frame::WHOLE_LIMIT).
+    pub(crate) fn hold_whole(&mut self) -> bool {
         match self {
             RequestFramer::Resp { whole, .. } => {
                 *whole = !*whole;

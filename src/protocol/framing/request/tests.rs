@@ -1,5 +1,6 @@
 use proptest::prelude::*;
 
+use super::frame::{REQUEST_LIMIT, WHOLE_LIMIT};
 use super::*;
 use crate::protocol::framing::reply::ReplyShape;
 

@@ -2,7 +2,7 @@
 
 /// The longest key, in bytes, as in memcached (`KEY_MAX_LENGTH`). With nested keys it bounds each
 /// name of a path. A longer one is a `CLIENT_ERROR bad command line format`.
-pub const KEY_LIMIT: usize = 250;
+pub(crate) const KEY_LIMIT: usize = 250;
 
 /// The bytes in which a line other than a `get` or `gets` must end. memcached closes the
 /// connection, without a word, when more have arrived than this and none ends the line.
@@ -15,7 +15,7 @@ pub const GET_LINE_LIMIT: usize = 1024 * 1024;
 
 /// The largest length that a storage command may name, in bytes, as in memcached (`INT_MAX - 2`,
 /// less one). Larger ones are a bad line, smaller ones that are over the item size are swallowed.
-pub const LENGTH_LIMIT: usize = i32::MAX as usize - 2;
+pub(crate) const LENGTH_LIMIT: usize = i32::MAX as usize - 2;
 
 /// Spaces before a command after which memcached no longer sees that a long line is a `get`.
 pub(super) const LEADING_SPACES: usize = 100;

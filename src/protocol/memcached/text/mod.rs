@@ -50,9 +50,11 @@ pub use admin::AdminCommand;
 pub use command::{Command, verb_names};
 pub use fields::{BadLine, Nesting};
 pub use key_commands::{KeyAction, KeyCommand};
-pub use limits::{GET_LINE_LIMIT, KEY_LIMIT, LENGTH_LIMIT, LINE_LIMIT};
+pub(crate) use limits::KEY_LIMIT;
+pub use limits::{GET_LINE_LIMIT, LINE_LIMIT};
 pub use retrieval::{PathRead, ReadPath, Retrieve};
-pub use storage::{Block, Store, StoreVerb, data_block, parse_length};
+pub(crate) use storage::parse_length;
+pub use storage::{Block, Store, StoreVerb, data_block};
 
 pub use number::unsigned as parse_unsigned;
 pub use words::Words;
@@ -154,7 +156,7 @@ fn ends_like_http(line: &[u8]) -> bool {
 /// not ended.
 ///
 /// For the rest of a `get` whose line was read before, and of which some keys were answered.
-pub fn rest_of_line(input: &[u8]) -> Option<(Words<'_>, usize)> {
+pub(crate) fn rest_of_line(input: &[u8]) -> Option<(Words<'_>, usize)> {
     let end = memchr(b'\n', input)?;
     Some((Words::new(cut(&input[..end])), end + 1))
 }

@@ -5,13 +5,13 @@ use super::words::Words;
 /// No such command, or not as many words as it takes.
 pub const ERROR: &[u8] = b"ERROR\r\n";
 /// A key that is too long, or a field that is not a number.
-pub const BAD_FORMAT: &[u8] = b"CLIENT_ERROR bad command line format\r\n";
+pub(crate) const BAD_FORMAT: &[u8] = b"CLIENT_ERROR bad command line format\r\n";
 /// No `\r\n` after a value.
 pub const BAD_DATA_CHUNK: &[u8] = b"CLIENT_ERROR bad data chunk\r\n";
 /// An expiration time that is not a number.
-pub const BAD_EXPTIME: &[u8] = b"CLIENT_ERROR invalid exptime argument\r\n";
+pub(crate) const BAD_EXPTIME: &[u8] = b"CLIENT_ERROR invalid exptime argument\r\n";
 /// The amount of an `incr` or `decr` is not a number.
-pub const BAD_DELTA: &[u8] = b"CLIENT_ERROR invalid numeric delta argument\r\n";
+pub(crate) const BAD_DELTA: &[u8] = b"CLIENT_ERROR invalid numeric delta argument\r\n";
 /// The value under an `incr` or `decr` is not a number.
 pub const NON_NUMERIC: &[u8] = b"CLIENT_ERROR cannot increment or decrement non-numeric value\r\n";
 /// An item over the item size.
@@ -19,9 +19,9 @@ pub const TOO_LARGE: &[u8] = b"SERVER_ERROR object too large for cache\r\n";
 /// No room could be made for an item.
 pub const OUT_OF_MEMORY_STORING: &[u8] = b"SERVER_ERROR out of memory storing object\r\n";
 /// A `get` line over [`GET_LINE_LIMIT`](super::GET_LINE_LIMIT).
-pub const OUT_OF_MEMORY_READING: &[u8] = b"SERVER_ERROR out of memory reading request\r\n";
+pub(crate) const OUT_OF_MEMORY_READING: &[u8] = b"SERVER_ERROR out of memory reading request\r\n";
 /// A list of children that is too long for one answer; larder's own.
-pub const LISTING_TOO_LARGE: &[u8] = b"SERVER_ERROR too many children to list\r\n";
+pub(crate) const LISTING_TOO_LARGE: &[u8] = b"SERVER_ERROR too many children to list\r\n";
 /// `shutdown`, which memcached must be started with an option to obey.
 pub const SHUTDOWN_DISABLED: &[u8] = b"SERVER_ERROR: shutdown not enabled\r\n";
 /// One connection too many; the connection is then closed.
@@ -58,7 +58,7 @@ pub fn value(out: &mut Vec<u8>, path: Words<'_>, flags: u32, value: &[u8], uniqu
 }
 
 /// The line before a value of `length` bytes.
-pub fn value_line(
+pub(crate) fn value_line(
     out: &mut Vec<u8>,
     path: Words<'_>,
     flags: u32,

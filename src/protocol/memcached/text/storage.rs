@@ -167,7 +167,7 @@ impl<'a> StorageLine<'a> {
 }
 
 /// The length of a value on a line, within [`LENGTH_LIMIT`]; the same for `ms` as for the storage commands.
-pub fn parse_length(word: &[u8]) -> Option<usize> {
+pub(crate) fn parse_length(word: &[u8]) -> Option<usize> {
     let length = number::strict_i32(word)?;
     usize::try_from(length)
         .ok()

@@ -33,7 +33,7 @@ impl<'a> Words<'a> {
     }
 
     /// How many there are, counted no further than `limit`.
-    pub fn count_up_to(self, limit: usize) -> usize {
+    pub(crate) fn count_up_to(self, limit: usize) -> usize {
         self.take(limit).count()
     }
 
