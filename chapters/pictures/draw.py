@@ -174,7 +174,8 @@ def p04_hand():
                 parts.append(dot(x + 51, y + 40, 1, r=4))
             if item == hand:
                 parts.append(arrow(x + 30, y + 14, x + 30, y + 31))
-        parts.append(text(420, y + 51, "oldest at the left; a dot: was read", anchor="start" if False else "middle", size=12) if n == 0 else "")
+        if n == 0:
+            parts.append(text(385, y + 51, "a dot: was read; oldest first", anchor="start", size=12))
     return ("SIEVE's hand in four frames", "The hand moves from the oldest item to newer ones. An item that was read since "
             "loses its mark and stays; the first without a mark is evicted. The hand stays where it is until the next "
             "eviction.", 342, parts)
@@ -184,8 +185,7 @@ def p05_tree():
     parts = []
     def node(x, y, words, gone=False):
         return box(x - 46, y, 92, 30, words, accent=2 if gone else 1, dashed=gone)
-    parts += [node(110, 10, "user:1"), node(60, 90, "name", True), node(166, 90, "mail", True), node(60, 170, "first", True)]
-    parts = [node(110, 10, "user:1", True)] + parts[1:]
+    parts += [node(110, 10, "user:1", True), node(60, 90, "name", True), node(166, 90, "mail", True), node(60, 170, "first", True)]
     parts += [line(110, 40, 60, 90), line(110, 40, 166, 90), line(60, 120, 60, 170)]
     parts += [node(300, 10, "user:2"), node(300, 90, "name"), line(300, 40, 300, 90)]
     parts += [text(380, 60, "delete user:1", anchor="start", mono=True), text(380, 82, "removes the dashed", anchor="start", size=13),
@@ -273,7 +273,7 @@ def p12_commit():
     for n in range(5):
         parts.append(box(4, 10 + n * 34, 92, 28, f"client {n + 1}"))
     parts += [arrow(96, 24, 190, 60), arrow(96, 58, 190, 66, dashed=True), arrow(96, 92, 190, 94, dashed=True), arrow(96, 126, 190, 122, dashed=True), arrow(96, 160, 190, 128, dashed=True)]
-    parts += [box(192, 44, 130, 32, "group 1: one change", accent=1), box(192, 92, 130, 44, "group 2: the four\nthat came meanwhile", accent=3, size=13)]
+    parts += [box(192, 44, 130, 32, "group 1: one", accent=1), box(192, 92, 130, 44, "group 2: the four\nthat came meanwhile", accent=3, size=13)]
     parts += [arrow(322, 60, 400, 60, "commit"), arrow(322, 114, 400, 114, "commit"), box(402, 40, 100, 100, "spool")]
     parts += [text(260, 186, "while one commit is written, the next group collects", size=13)]
     return ("Group commit", "The first change is committed alone. While that commit is written, four more changes arrive; they "
