@@ -251,9 +251,7 @@ impl Session {
             }
             AdminCommand::Stats { words } if words.is_empty() => self.stats(out),
             AdminCommand::Version => {
-                out.extend_from_slice(
-                    concat!("VERSION ", env!("CARGO_PKG_VERSION"), "\r\n").as_bytes(),
-                );
+                out.extend_from_slice(reply::VERSION);
             }
             AdminCommand::MetaNoop => out.extend_from_slice(reply::META_NOOP),
             AdminCommand::Shutdown => out.extend_from_slice(reply::SHUTDOWN_DISABLED),

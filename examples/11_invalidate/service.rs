@@ -184,10 +184,7 @@ impl Session {
                 self.counts.write(out);
                 (reply::END, false)
             }
-            Command::Admin(AdminCommand::Version) => (
-                concat!("VERSION ", env!("CARGO_PKG_VERSION"), "\r\n").as_bytes(),
-                false,
-            ),
+            Command::Admin(AdminCommand::Version) => (reply::VERSION, false),
             _ => (REFUSED, false),
         };
         out.extend_from_slice(if noreply { b"" } else { taken });

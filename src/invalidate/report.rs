@@ -145,7 +145,7 @@ impl ReportReader {
                 ReadPolicy::Forward => ReportMeaning::Pass,
             },
             AdminCommand::Version => {
-                answer(concat!("VERSION ", env!("CARGO_PKG_VERSION"), "\r\n").as_bytes())
+                answer(text::reply::VERSION)
             }
             AdminCommand::Verbosity { noreply, .. } => {
                 answer(if noreply { b"" } else { b"OK\r\n" })

@@ -19,7 +19,7 @@ impl TurnContext<'_> {
             AdminCommand::FlushAll { delay, noreply } => self.flush_all(delay, noreply),
             AdminCommand::Verbosity { level, noreply } => self.verbosity(level, noreply),
             AdminCommand::Stats { words } => self.stats(words),
-            AdminCommand::Version => self.version(),
+            AdminCommand::Version => self.reply(false, reply::VERSION),
             AdminCommand::MetaNoop => self.reply(false, reply::META_NOOP),
             AdminCommand::Shutdown => self.reply(false, reply::SHUTDOWN_DISABLED),
             AdminCommand::Quit => return Then::Close,
@@ -45,10 +45,5 @@ impl TurnContext<'_> {
     fn verbosity(&mut self, level: u32, noreply: bool) {
         self.shared.verbosity.store(level, Ordering::Relaxed);
         self.reply(noreply, reply::OK);
-    }
-
-    fn version(&mut self) {
-        self.out
-            .extend_from_slice(concat!("VERSION ", env!("CARGO_PKG_VERSION"), "\r\n").as_bytes());
     }
 }

@@ -42,7 +42,7 @@ impl TurnContext<'_> {
         self.stat("pid", std::process::id());
         self.stat("uptime", now_ms.saturating_sub(shared.started_ms) / 1000);
         self.stat("time", now_ms / 1000);
-        self.stat("version", env!("CARGO_PKG_VERSION"));
+        self.stat("version", reply::VERSION_NUMBER);
         self.stat("pointer_size", usize::BITS);
         self.stat("max_connections", connections.max());
         self.stat("curr_connections", connections.current());

@@ -45,6 +45,12 @@ pub const OK: &[u8] = b"OK\r\n";
 pub const RESET: &[u8] = b"RESET\r\n";
 /// The end of a list of values or of statistics.
 pub const END: &[u8] = b"END\r\n";
+/// The version: of memcached, whose commands these are, and of larder behind it. Clients choose what they
+/// use by the first number, and libmemcached takes a version that begins with 0 for none.
+pub const VERSION_NUMBER: &str = concat!("1.6.45-larder-", env!("CARGO_PKG_VERSION"));
+/// The answer to `version`.
+pub const VERSION: &[u8] =
+    concat!("VERSION 1.6.45-larder-", env!("CARGO_PKG_VERSION"), "\r\n").as_bytes();
 /// The answer to `mn`.
 pub const META_NOOP: &[u8] = b"MN\r\n";
 
