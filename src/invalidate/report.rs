@@ -151,6 +151,8 @@ impl ReportReader {
                 answer(if noreply { b"" } else { b"OK\r\n" })
             }
             AdminCommand::Quit | AdminCommand::MetaNoop | AdminCommand::Shutdown => ReportMeaning::Pass,
+            // It is about a cache, and this is none.
+            _ => answer(text::reply::ERROR),
         }
     }
 

@@ -5,20 +5,39 @@ use std::sync::atomic::Ordering;
 use crate::protocol::memcached::text::{AdminCommand, reply};
 
 use super::context::{DATABASE, TurnContext, expires_ms};
+use super::dump::Dump;
 
 /// What happens to the connection after a command.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub(super) enum Then {
     Continue,
+    /// The list is written in pieces, before the next command.
+    Dump(Dump),
     Close,
 }
+
+impl Then {
+    fn dump(dump: Option<Dump>) -> Then {
+        dump.map_or(Then::Continue, Then::Dump)
+    }
+}
+
+/// The least memory that `cache_memlimit` sets, in MiB, as in memcached.
+const LEAST_MEMORY: u32 = 8;
+
+/// The most, in MiB. A larger number is meant as bytes.
+const MOST_MEMORY: u32 = 1_000_000_000;
 
 impl TurnContext<'_> {
     pub(super) fn admin(&mut self, command: AdminCommand<'_>) -> Then {
         match command {
             AdminCommand::FlushAll { delay, noreply } => self.flush_all(delay, noreply),
             AdminCommand::Verbosity { level, noreply } => self.verbosity(level, noreply),
-            AdminCommand::Stats { words } => self.stats(words),
+            AdminCommand::Stats { words } => return Then::dump(self.stats(words)),
+            AdminCommand::LruCrawler { words } => return Then::dump(self.lru_crawler(words)),
+            AdminCommand::CacheMemlimit { mebibytes, noreply } => {
+                self.cache_memlimit(mebibytes, noreply);
+            }
             AdminCommand::Version => self.reply(false, reply::VERSION),
             AdminCommand::MetaNoop => self.reply(false, reply::META_NOOP),
             AdminCommand::Shutdown => self.reply(false, reply::SHUTDOWN_DISABLED),
@@ -45,5 +64,19 @@ impl TurnContext<'_> {
     fn verbosity(&mut self, level: u32, noreply: bool) {
         self.shared.verbosity.store(level, Ordering::Relaxed);
         self.reply(noreply, reply::OK);
+    }
+
+    /// Changes how much memory items may take. Items beyond a smaller limit are evicted before the answer.
+    fn cache_memlimit(&mut self, mebibytes: Option<u32>, noreply: bool) {
+        let answer = match mebibytes {
+            None => reply::ERROR,
+            Some(..LEAST_MEMORY) => reply::MEMLIMIT_TOO_SMALL,
+            Some(mebibytes) if mebibytes > MOST_MEMORY => reply::MEMLIMIT_NOT_BYTES,
+            Some(mebibytes) => {
+                self.shared.store.set_memory(u64::from(mebibytes) << 20);
+                reply::OK
+            }
+        };
+        self.reply(noreply, answer);
     }
 }

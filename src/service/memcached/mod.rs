@@ -29,6 +29,7 @@ mod children;
 mod context;
 mod counters;
 mod delta;
+mod dump;
 mod key_commands;
 mod retrieval;
 mod session;

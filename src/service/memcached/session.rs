@@ -11,6 +11,7 @@ use crate::server::{self, Next, Turn};
 use super::admin::Then;
 use super::context::{Shared, TurnContext};
 use super::counters::TurnCounts;
+use super::dump::Dump;
 
 /// A connection's state between turns. It owns no buffer.
 pub(super) struct Session {
@@ -32,6 +33,8 @@ enum Pending {
     Keys(Retrieval),
     /// The data block of a storage command that was refused, and the reply that follows it.
     Refused { left: usize, reply: &'static [u8] },
+    /// Anything: a list of keys is not finished.
+    Dump(Dump),
 }
 
 /// What is done with each key of a line.
@@ -85,7 +88,7 @@ impl server::Session for Session {
         let mut consumed = 0;
         let next = loop {
             let rest = &input[consumed..];
-            if rest.is_empty() {
+            if rest.is_empty() && !matches!(self.pending, Pending::Dump(_)) {
                 break Next::Read;
             }
             if context.is_full() {
@@ -123,6 +126,11 @@ impl Session {
                     return Step::Wait;
                 };
                 self.keys(context, input, line, keys, retrieval)
+            }
+            Pending::Dump(dump) => {
+                let rest = context.dump_piece(dump);
+                self.pending = rest.map_or(Pending::Nothing, Pending::Dump);
+                Step::Continue(0)
             }
             Pending::Refused { left, reply } => {
                 let taken = left.min(input.len());
@@ -175,11 +183,11 @@ impl Session {
             Command::Store(store) => return self.store(context, &store, input, line),
             Command::Key(command) => context.key_command(command),
             Command::ReadPath(command) => context.read_path(command),
-            Command::Admin(command) => {
-                if context.admin(command) == Then::Close {
-                    return Step::Close;
-                }
-            }
+            Command::Admin(command) => match context.admin(command) {
+                Then::Continue => {}
+                Then::Dump(dump) => self.pending = Pending::Dump(dump),
+                Then::Close => return Step::Close,
+            },
         }
         Step::Continue(line)
     }

@@ -10,25 +10,33 @@ use std::sync::atomic::Ordering;
 use crate::protocol::memcached::text::{Words, reply};
 
 use super::context::TurnContext;
+use super::dump::Dump;
 
 impl TurnContext<'_> {
-    pub(super) fn stats(&mut self, mut words: Words<'_>) {
+    /// A list of keys is not written here but returned, because it is written in pieces.
+    pub(super) fn stats(&mut self, mut words: Words<'_>) -> Option<Dump> {
         match words.next() {
             None => self.general(),
             Some(b"reset") => {
                 self.shared.counters.reset();
                 self.counts = Default::default();
                 self.shared.store.reset_stats();
-                return self.reply(false, reply::RESET);
+                self.reply(false, reply::RESET);
+                return None;
             }
             Some(b"settings") => self.settings(),
             Some(b"items") => self.items(),
             Some(b"slabs") => self.slabs(),
             Some(b"sizes") => self.stat("sizes_status", "disabled"),
             Some(b"conns") => self.conns(),
-            Some(_) => return self.reply(false, reply::ERROR),
+            Some(b"cachedump") => return self.cachedump(words),
+            Some(_) => {
+                self.reply(false, reply::ERROR);
+                return None;
+            }
         }
         self.out.extend_from_slice(reply::END);
+        None
     }
 
     fn stat(&mut self, name: &str, value: impl std::fmt::Display) {

@@ -217,6 +217,89 @@ fn a_redis_hash_holds_no_data_but_has_children() {
 }
 
 #[test]
+fn a_list_of_all_keys_is_written_in_pieces_that_fit_the_output() {
+    let (store, mut session) = with_store(true);
+    let names: Vec<String> = (0..20_000).map(|number| format!("key:{number}")).collect();
+    for name in &names {
+        let entry = Entry {
+            value: Some(&[b"x"]),
+            ..Entry::default()
+        };
+        store
+            .lock(name.as_bytes())
+            .put(0, &[name.as_bytes()], entry)
+            .expect("stored");
+    }
+    // What a Redis client stored under a key that memcached's commands can't name.
+    for name in [&b"a b"[..], b"a\nb", b"", &[b'k'; 251]] {
+        let entry = Entry {
+            value: Some(&[b"x"]),
+            ..Entry::default()
+        };
+        store.lock(name).put(0, &[name], entry).expect("stored");
+    }
+    for list in [
+        "lru_crawler metadump all",
+        "lru_crawler mgdump hash",
+        "stats cachedump 1 0",
+    ] {
+        let mut input = format!("{list}\r\nmn\r\n").into_bytes();
+        let mut whole = Vec::new();
+        let mut turns = 0;
+        loop {
+            let mut output = Vec::new();
+            let turn = session.turn(&input, &mut output);
+            assert!(output.len() < OUTPUT_SOFT_LIMIT + 64 * 1024, "{list}");
+            whole.extend_from_slice(&output);
+            input.drain(..turn.consumed);
+            turns += 1;
+            if turn.next == Next::Read {
+                break;
+            }
+        }
+        let whole = String::from_utf8(whole).expect("text");
+        let end = if list.contains("mgdump") {
+            "EN\r\nMN\r\n"
+        } else {
+            "END\r\nMN\r\n"
+        };
+        assert!(whole.ends_with(end), "{list}");
+        let mut found: Vec<String> = whole
+            .lines()
+            .filter_map(|line| {
+                let start = line.find("key")?;
+                let name = line[start..].split(' ').next()?;
+                Some(name.replace("key=", "").replace("%3A", ":"))
+            })
+            .collect();
+        found.sort_unstable();
+        let mut expected = names.clone();
+        expected.sort_unstable();
+        assert_eq!(found, expected, "{list}");
+        assert!(
+            turns >= whole.len() / (OUTPUT_SOFT_LIMIT + 64 * 1024),
+            "{list}"
+        );
+    }
+}
+
+#[test]
+fn cache_memlimit_evicts_what_no_longer_fits() {
+    let (store, mut session) = with_store(true);
+    let mut input = Vec::new();
+    for number in 0..200 {
+        input.extend_from_slice(format!("set {number} 0 0 100000 noreply\r\n").as_bytes());
+        input.extend_from_slice(&[b'x'; 100_000]);
+        input.extend_from_slice(b"\r\n");
+    }
+    input.extend_from_slice(b"cache_memlimit 8\r\n");
+    assert_eq!(converse(&mut *session, &[&input]).0, b"OK\r\n");
+    assert_eq!(store.memory(), 8 << 20);
+    assert!(store.used() <= 8 << 20, "{} bytes are left", store.used());
+    assert!(store.stats().items > 0);
+}
+
+#[test]
 fn a_session_is_small() {
     assert!(size_of::<super::session::Session>() <= 80);
 }

@@ -26,6 +26,18 @@ pub enum AdminCommand<'a> {
         /// The words after `stats`.
         words: Words<'a>,
     },
+    /// `lru_crawler`, with what follows it.
+    LruCrawler {
+        /// The words after `lru_crawler`.
+        words: Words<'a>,
+    },
+    /// `cache_memlimit`.
+    CacheMemlimit {
+        /// The memory that items may take, in MiB; `None` if that is no number.
+        mebibytes: Option<u32>,
+        /// Whether the client wants no answer.
+        noreply: bool,
+    },
     /// `version`.
     Version,
     /// `quit`.
@@ -41,6 +53,14 @@ pub(super) type Builder = for<'a> fn(Words<'a>, Nesting) -> Result<AdminCommand<
 pub(super) const VERBS: &[(&str, Builder)] = &[
     ("flush_all", flush_all),
     ("stats", |words, _| Ok(AdminCommand::Stats { words })),
+    ("lru_crawler", |words, _| {
+        Ok(AdminCommand::LruCrawler { words })
+    }),
+    ("cache_memlimit", |mut words, _| {
+        let noreply = ends_with_noreply(words);
+        let mebibytes = words.next().and_then(number::strict_u32);
+        Ok(AdminCommand::CacheMemlimit { mebibytes, noreply })
+    }),
     ("version", |_, _| Ok(AdminCommand::Version)),
     ("verbosity", verbosity),
     ("quit", |_, _| Ok(AdminCommand::Quit)),

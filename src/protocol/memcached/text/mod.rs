@@ -56,7 +56,7 @@ pub use retrieval::{PathRead, ReadPath, Retrieve};
 pub(crate) use storage::parse_length;
 pub use storage::{Block, Store, StoreVerb, data_block};
 
-pub use number::unsigned as parse_unsigned;
+pub use number::{strict_u32 as parse_number, unsigned as parse_unsigned};
 pub use words::Words;
 
 use limits::{LEADING_SPACES, SHORTEST_LINE};

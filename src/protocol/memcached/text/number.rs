@@ -40,7 +40,7 @@ pub(super) fn strict_i32(text: &[u8]) -> Option<i32> {
 }
 
 /// An unsigned number of 32 bits, read strictly: see [`strict_u64`].
-pub(super) fn strict_u32(text: &[u8]) -> Option<u32> {
+pub fn strict_u32(text: &[u8]) -> Option<u32> {
     if text.len() > STRICT_32 {
         return None;
     }

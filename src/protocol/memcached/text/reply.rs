@@ -18,6 +18,17 @@ pub const NON_NUMERIC: &[u8] = b"CLIENT_ERROR cannot increment or decrement non-
 pub const TOO_LARGE: &[u8] = b"SERVER_ERROR object too large for cache\r\n";
 /// No room could be made for an item.
 pub const OUT_OF_MEMORY_STORING: &[u8] = b"SERVER_ERROR out of memory storing object\r\n";
+/// The amount of memory that `cache_memlimit` names is too small.
+pub const MEMLIMIT_TOO_SMALL: &[u8] = b"MEMLIMIT_TOO_SMALL cannot set maxbytes to less than 8m\r\n";
+/// The amount of memory that `cache_memlimit` names is more than any machine has.
+pub const MEMLIMIT_NOT_BYTES: &[u8] =
+    b"MEMLIMIT_ADJUST_FAILED input value is megabytes not bytes\r\n";
+/// A class that `lru_crawler` can't have.
+pub const BAD_CLASS: &[u8] = b"BADCLASS invalid class id\r\n";
+/// A class that `stats cachedump` can't have.
+pub const ILLEGAL_CLASS: &[u8] = b"CLIENT_ERROR Illegal slab id\r\n";
+/// `stats cachedump` without its two numbers.
+pub const BAD_LINE: &[u8] = b"CLIENT_ERROR bad command line\r\n";
 /// A `get` line over [`GET_LINE_LIMIT`](super::GET_LINE_LIMIT).
 pub(crate) const OUT_OF_MEMORY_READING: &[u8] = b"SERVER_ERROR out of memory reading request\r\n";
 /// A list of children that is too long for one answer; larder's own.
@@ -45,6 +56,8 @@ pub const OK: &[u8] = b"OK\r\n";
 pub const RESET: &[u8] = b"RESET\r\n";
 /// The end of a list of values or of statistics.
 pub const END: &[u8] = b"END\r\n";
+/// The end of a list of `lru_crawler mgdump`.
+pub const META_END: &[u8] = b"EN\r\n";
 /// The version: of memcached, whose commands these are, and of larder behind it. Clients choose what they
 /// use by the first number, and libmemcached takes a version that begins with 0 for none.
 pub const VERSION_NUMBER: &str = concat!("1.6.45-larder-", env!("CARGO_PKG_VERSION"));

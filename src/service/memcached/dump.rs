@@ -1,0 +1,189 @@
+//! Lists of keys: `lru_crawler metadump`, `lru_crawler mgdump` and `stats cachedump`.
+//!
+//! ```text
+//!   Session: Pending::Dump ─▶ dump_piece ─▶ Store::scan, some slots under one shard's lock ─▶ lines
+//!                 ▲                │
+//!                 └── cursor ──────┘   the turn ends when the output is full, and goes on when the
+//!                                      client has taken it
+//! ```
+//!
+//! A list is a walk over the store in pieces. Between two pieces no lock is held and only a cursor is
+//! kept, so that a list of any length holds up nobody. An item that is there throughout is listed; one
+//! that comes or goes meanwhile may be.
+//!
+//! The keys are those that memcached's commands can name: items with a value at the top level, with a key
+//! that has no space and no line feed and at most [`KEY_LIMIT`] bytes. Nested keys are listed by `getch`.
+//!
+//! memcached has classes of items by size, larder has one, with the number 1; the lists of the others are
+//! empty. Cost: a piece is a look at [`PIECE`] slots.
+
+use std::io::Write;
+
+use crate::protocol::memcached::text::{KEY_LIMIT, Words, parse_number, reply};
+use crate::store::Item;
+
+use super::context::{DATABASE, TurnContext};
+
+/// Slots of the store that are looked at under one lock.
+const PIECE: usize = 256;
+
+/// Classes that memcached may have, numbered from 1; a larger number is an error.
+const CLASSES: u32 = 63;
+
+/// How the items of a list are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum DumpFormat {
+    /// `key=… exp=… la=… cas=… fetch=… cls=… size=… flags=…`.
+    Metadump,
+    /// `mg KEY`.
+    Mgdump,
+    /// `ITEM KEY [… b; … s]`.
+    Cachedump,
+}
+
+/// A list that is being written.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Dump {
+    format: DumpFormat,
+    cursor: u64,
+    /// How many items may still be listed.
+    left: u32,
+}
+
+impl TurnContext<'_> {
+    /// `lru_crawler metadump CLASSES` and `lru_crawler mgdump CLASSES`. larder has no crawler, so the other
+    /// orders to one are errors.
+    pub(super) fn lru_crawler(&mut self, mut words: Words<'_>) -> Option<Dump> {
+        let format = match words.next() {
+            Some(b"metadump") => DumpFormat::Metadump,
+            Some(b"mgdump") => DumpFormat::Mgdump,
+            _ => return self.refuse_dump(reply::ERROR),
+        };
+        let Some(classes) = words.single() else {
+            return self.refuse_dump(reply::ERROR);
+        };
+        let has_items = match classes {
+            b"all" | b"hash" => true,
+            list => {
+                let classes: Option<Vec<u32>> = list
+                    .split(|byte| *byte == b',')
+                    .map(|class| parse_number(class).filter(|class| (1..=CLASSES).contains(class)))
+                    .collect();
+                match classes {
+                    Some(classes) => classes.contains(&1),
+                    None => return self.refuse_dump(reply::BAD_CLASS),
+                }
+            }
+        };
+        self.out.extend_from_slice(reply::OK);
+        self.begin_dump(format, if has_items { u32::MAX } else { 0 })
+    }
+
+    /// `stats cachedump CLASS LIMIT`; a limit of 0 is none.
+    pub(super) fn cachedump(&mut self, mut words: Words<'_>) -> Option<Dump> {
+        if words.count_up_to(2) < 2 {
+            return self.refuse_dump(reply::BAD_LINE);
+        }
+        let mut number = || words.next().and_then(parse_number);
+        let (Some(class), Some(limit)) = (number(), number()) else {
+            return self.refuse_dump(reply::BAD_FORMAT);
+        };
+        let left = match (class, limit) {
+            (class, _) if class > CLASSES => return self.refuse_dump(reply::ILLEGAL_CLASS),
+            (1, 0) => u32::MAX,
+            (1, limit) => limit,
+            _ => 0,
+        };
+        self.begin_dump(DumpFormat::Cachedump, left)
+    }
+
+    fn refuse_dump(&mut self, reply: &[u8]) -> Option<Dump> {
+        self.out.extend_from_slice(reply);
+        None
+    }
+
+    fn begin_dump(&mut self, format: DumpFormat, left: u32) -> Option<Dump> {
+        Some(Dump {
+            format,
+            cursor: 0,
+            left,
+        })
+    }
+
+    /// Writes the next piece of a list; `None` when that was the last one.
+    pub(super) fn dump_piece(&mut self, mut dump: Dump) -> Option<Dump> {
+        if dump.left > 0 {
+            let out = &mut *self.out;
+            dump.cursor = self
+                .shared
+                .store
+                .scan(DATABASE, dump.cursor, PIECE, |item| {
+                    if dump.left > 0 && is_memcached_key(item.key()) && item.value().is_some() {
+                        dump.left -= 1;
+                        write_item(out, dump.format, item);
+                    }
+                });
+            if dump.left > 0 && dump.cursor != 0 {
+                return Some(dump);
+            }
+        }
+        self.out.extend_from_slice(match dump.format {
+            DumpFormat::Mgdump => reply::META_END,
+            DumpFormat::Metadump | DumpFormat::Cachedump => reply::END,
+        });
+        None
+    }
+}
+
+/// Whether memcached's commands can name the key; a Redis client may have stored others.
+fn is_memcached_key(key: &[u8]) -> bool {
+    (1..=KEY_LIMIT).contains(&key.len()) && !key.iter().any(|byte| matches!(byte, b' ' | b'\n'))
+}
+
+fn write_item(out: &mut Vec<u8>, format: DumpFormat, item: &Item<'_>) {
+    let seconds = item.expires_ms().map(|expires_ms| expires_ms / 1000);
+    // Writing to a Vec can't fail.
+    match format {
+        DumpFormat::Metadump => {
+            out.extend_from_slice(b"key=");
+            uri_encode(out, item.key());
+            let _ = match seconds {
+                Some(seconds) => write!(out, " exp={seconds}"),
+                None => write!(out, " exp=-1"),
+            };
+            let _ = writeln!(
+                out,
+                " la={} cas={} fetch={} cls=1 size={} flags={} ",
+                item.last_access_ms() / 1000,
+                item.cas(),
+                if item.is_fetched() { "yes" } else { "no" },
+                item.size(),
+                item.flags(),
+            );
+        }
+        DumpFormat::Mgdump => {
+            out.extend_from_slice(b"mg ");
+            out.extend_from_slice(item.key());
+            out.extend_from_slice(b"\r\n");
+        }
+        DumpFormat::Cachedump => {
+            let length = item.value().map_or(0, <[u8]>::len);
+            out.extend_from_slice(b"ITEM ");
+            out.extend_from_slice(item.key());
+            let _ = write!(out, " [{length} b; {} s]\r\n", seconds.unwrap_or(0));
+        }
+    }
+}
+
+/// Appends a key with `%XX` for every byte that may not stand in a URI.
+fn uri_encode(out: &mut Vec<u8>, key: &[u8]) {
+    for &byte in key {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(byte),
+            _ => {
+                // Writing to a Vec can't fail.
+                let _ = write!(out, "%{byte:02X}");
+            }
+        }
+    }
+}
