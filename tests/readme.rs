@@ -295,6 +295,8 @@ const FAMILIES: [(&str, &[&str]); 5] = [
             "stats",
             "version",
             "verbosity",
+            "cache_memlimit",
+            "lru_crawler",
             "quit",
             "shutdown",
         ],
