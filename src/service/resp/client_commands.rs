@@ -10,7 +10,7 @@ use super::command_docs::help;
 use super::connection::is_name;
 use super::context::Context;
 use super::errors;
-use super::table::{ADMIN, CommandSpec, DANGEROUS, FAST};
+use super::table::{ADMIN, CommandSpec, DANGEROUS};
 use crate::protocol::resp::parse_integer;
 
 const GROUP: &str = "connection";
@@ -80,7 +80,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[CommandSpec::new("client", -2, 0, 
             "",
             "Tells that client side caching is off.",
         ),
-        CommandSpec::new("unblock", -3, ADMIN | DANGEROUS | FAST, unblock).docs(
+        CommandSpec::new("unblock", -3, ADMIN | DANGEROUS, unblock).docs(
             GROUP,
             "5.0.0",
             "client-id [TIMEOUT|ERROR]",

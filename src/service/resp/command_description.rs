@@ -2,8 +2,10 @@
 
 use super::context::Context;
 use super::table::{
-    ADMIN, CommandEntry, CommandSpec, DANGEROUS, DENYOOM, FAST, NO_AUTH, READONLY, WRITE, table,
+    ADMIN, CONNECTION, CommandEntry, CommandSpec, DANGEROUS, DENYOOM, FAST, NO_AUTH, READONLY,
+    WRITE, table,
 };
+use crate::protocol::resp::Reply;
 
 /// One element of COMMAND's answer.
 pub(super) fn describe(ctx: &mut Context<'_>, entry: &CommandEntry) {
@@ -28,10 +30,7 @@ pub(super) fn describe(ctx: &mut Context<'_>, entry: &CommandEntry) {
     }
     // No tips for clients that spread commands over a cluster.
     reply.set(0);
-    reply.set(usize::from(first > 0));
-    if first > 0 {
-        key_specification(ctx, command);
-    }
+    key_specifications(ctx, command);
     let subcommands = table().subcommands(entry);
     ctx.reply.set(subcommands.len());
     for subcommand in subcommands {
@@ -39,18 +38,29 @@ pub(super) fn describe(ctx: &mut Context<'_>, entry: &CommandEntry) {
     }
 }
 
-/// Where the keys are, in the words of Redis 7: begin at an argument, take every so many up to the
-/// last.
-fn key_specification(ctx: &mut Context<'_>, command: &CommandSpec) {
+/// Where the keys are, in the words of Redis 7: begin at an argument, take every so many up to the last. Keys to which
+/// different things are done have a specification each.
+fn key_specifications(ctx: &mut Context<'_>, command: &CommandSpec) {
     let (first, last, step) = command.keys;
+    if first == 0 {
+        return ctx.reply.set(0);
+    }
+    ctx.reply.set(command.access.len());
+    if let [access] = command.access {
+        // Told from the first key when it is counted from the front.
+        let last = if last < 0 { last } else { last - first };
+        return key_specification(ctx, access, (first, last, step));
+    }
+    for (key, access) in (first..).zip(command.access) {
+        key_specification(ctx, access, (key, 0, step));
+    }
+}
+
+fn key_specification(ctx: &mut Context<'_>, access: &str, (first, last, step): (i32, i32, i32)) {
     let reply = &mut ctx.reply;
     reply.map(3);
     reply.bulk(b"flags");
-    let access = access(command);
-    reply.set(access.len());
-    for flag in access {
-        reply.simple(flag);
-    }
+    reply_access(reply, access);
     reply.bulk(b"begin_search");
     reply.map(2);
     reply.bulk(b"type");
@@ -66,20 +76,18 @@ fn key_specification(ctx: &mut Context<'_>, command: &CommandSpec) {
     reply.bulk(b"spec");
     reply.map(3);
     reply.bulk(b"lastkey");
-    // Told from the first key when it is counted from the front.
-    reply.integer(if last < 0 { last } else { last - first }.into());
+    reply.integer(last.into());
     reply.bulk(b"keystep");
     reply.integer(step.into());
     reply.bulk(b"limit");
     reply.integer(0);
 }
 
-/// What a command does to its keys, in the words of Redis's key specifications.
-pub(super) fn access(command: &CommandSpec) -> &'static [&'static str] {
-    if command.is(READONLY) {
-        &["RO", "access"]
-    } else {
-        &["RW", "update"]
+/// The words of an access as a set.
+pub(super) fn reply_access(reply: &mut Reply<'_>, access: &str) {
+    reply.set(access.split(' ').count());
+    for flag in access.split(' ') {
+        reply.simple(flag);
     }
 }
 
@@ -101,13 +109,18 @@ fn flags(command: &CommandSpec) -> Vec<&'static str> {
 /// begin with an `@`.
 pub(super) fn categories(command: &CommandSpec) -> Vec<&'static str> {
     let mut categories = Vec::new();
-    match command.group {
-        "generic" => categories.push("@keyspace"),
-        "server" if command.is(WRITE | READONLY) => categories.push("@keyspace"),
-        _ => {}
+    // A container is about nothing itself.
+    let group = match command.subcommands {
+        [] => command.group,
+        _ => "",
+    };
+    if group == "generic"
+        || group == "server" && command.is(WRITE | READONLY) && command.keys.0 == 0
+    {
+        categories.push("@keyspace");
     }
     categories.extend(named(command, &[(READONLY, "@read"), (WRITE, "@write")]));
-    match command.group {
+    match group {
         "string" => categories.push("@string"),
         "hash" => categories.push("@hash"),
         _ => {}
@@ -115,7 +128,8 @@ pub(super) fn categories(command: &CommandSpec) -> Vec<&'static str> {
     categories.extend(named(command, &[(ADMIN, "@admin")]));
     categories.push(if command.is(FAST) { "@fast" } else { "@slow" });
     categories.extend(named(command, &[(DANGEROUS, "@dangerous")]));
-    match command.group {
+    match group {
+        _ if command.is(CONNECTION) => categories.push("@connection"),
         "connection" => categories.push("@connection"),
         "transactions" => categories.push("@transaction"),
         _ => {}

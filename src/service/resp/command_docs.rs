@@ -1,45 +1,50 @@
 //! COMMAND: the table of commands, told to clients; and the HELP of every container, made from the
 //! same table.
 
-use super::command_description::{access, categories, describe};
+use super::command_description::{categories, describe, reply_access};
 use super::context::Context;
 use super::errors;
 use super::glob;
-use super::table::{CommandEntry, CommandLookup, CommandSpec, table};
+use super::table::{CONNECTION, CommandEntry, CommandLookup, CommandSpec, table};
 use crate::protocol::resp::CommandArgs;
 
 const GROUP: &str = "server";
 
-pub(super) const COMMANDS: &[CommandSpec] = &[CommandSpec::new("command", -1, 0, all)
+pub(super) const COMMANDS: &[CommandSpec] = &[CommandSpec::new("command", -1, CONNECTION, all)
     .docs(GROUP, "2.8.13", "", "Describes all commands.")
     .subcommands(&[
-        CommandSpec::new("count", 2, 0, count).docs(GROUP, "2.8.13", "", "Counts the commands."),
-        CommandSpec::new("docs", -2, 0, docs).docs(
+        CommandSpec::new("count", 2, CONNECTION, count).docs(
+            GROUP,
+            "2.8.13",
+            "",
+            "Counts the commands.",
+        ),
+        CommandSpec::new("docs", -2, CONNECTION, docs).docs(
             GROUP,
             "7.0.0",
             "[command-name [command-name ...]]",
             "Says what commands are for.",
         ),
-        CommandSpec::new("getkeys", -4, 0, getkeys).docs(
+        CommandSpec::new("getkeys", -4, CONNECTION, getkeys).docs(
             GROUP,
             "2.8.13",
             "command [arg [arg ...]]",
             "Returns which arguments of a command are keys.",
         ),
-        CommandSpec::new("getkeysandflags", -4, 0, getkeysandflags).docs(
+        CommandSpec::new("getkeysandflags", -4, CONNECTION, getkeysandflags).docs(
             GROUP,
             "7.0.0",
             "command [arg [arg ...]]",
             "Returns which arguments of a command are keys, and what is done to them.",
         ),
-        CommandSpec::new("help", 2, 0, help).docs(GROUP, "5.0.0", "", "Shows this list."),
-        CommandSpec::new("info", -2, 0, info).docs(
+        CommandSpec::new("help", 2, CONNECTION, help).docs(GROUP, "5.0.0", "", "Shows this list."),
+        CommandSpec::new("info", -2, CONNECTION, info).docs(
             GROUP,
             "2.8.13",
             "[command-name [command-name ...]]",
             "Describes commands.",
         ),
-        CommandSpec::new("list", -2, 0, list).docs(
+        CommandSpec::new("list", -2, CONNECTION, list).docs(
             GROUP,
             "7.0.0",
             "[FILTERBY MODULE name|ACLCAT category|PATTERN pattern]",
@@ -119,7 +124,7 @@ fn list(ctx: &mut Context<'_>) {
     let args = ctx.args;
     let is = |index: usize, word: &[u8]| args.get(index).eq_ignore_ascii_case(word);
     let names: Vec<_> = match args.len() {
-        2 => table().commands().map(|entry| &entry.name).collect(),
+        2 => table().all().map(|entry| &entry.name).collect(),
         5 if is(2, b"filterby") && is(3, b"module") => Vec::new(),
         5 if is(2, b"filterby") && is(3, b"aclcat") => {
             let category = args.get(4).to_ascii_lowercase();
@@ -164,12 +169,26 @@ fn getkeysandflags(ctx: &mut Context<'_>) {
         for key in keys {
             ctx.reply.array(2);
             ctx.reply.bulk(args.get(key));
-            let access = access(command);
-            ctx.reply.set(access.len());
-            for flag in access {
-                ctx.reply.simple(flag);
-            }
+            let access = match command.access {
+                [access] if access.ends_with(VARIABLE_FLAGS) => set_access(args),
+                [access] => access,
+                access => access[key - command.keys.0 as usize],
+            };
+            reply_access(&mut ctx.reply, access);
         }
+    }
+}
+
+/// The end of SET's access: what it does depends on its options.
+const VARIABLE_FLAGS: &str = "variable_flags";
+
+/// What SET does to its key with these arguments.
+fn set_access(args: CommandArgs<'_>) -> &'static str {
+    let gets = |option: &[u8]| option.eq_ignore_ascii_case(b"get");
+    if args.from(3).iter().any(gets) {
+        "RW access update"
+    } else {
+        "OW update"
     }
 }
 

@@ -17,6 +17,7 @@ use crate::store::{Entry, Node, Refused, Tree};
 pub(super) const COMMANDS: &[CommandSpec] = &[
     CommandSpec::new("incr", 2, WRITE | DENYOOM | FAST, incr)
         .keys(1, 1, 1)
+        .access(&["RW access update"])
         .docs(
             "string",
             "1.0.0",
@@ -25,6 +26,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         ),
     CommandSpec::new("decr", 2, WRITE | DENYOOM | FAST, decr)
         .keys(1, 1, 1)
+        .access(&["RW access update"])
         .docs(
             "string",
             "1.0.0",
@@ -33,6 +35,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         ),
     CommandSpec::new("incrby", 3, WRITE | DENYOOM | FAST, incrby)
         .keys(1, 1, 1)
+        .access(&["RW access update"])
         .docs(
             "string",
             "1.0.0",
@@ -41,6 +44,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         ),
     CommandSpec::new("decrby", 3, WRITE | DENYOOM | FAST, decrby)
         .keys(1, 1, 1)
+        .access(&["RW access update"])
         .docs(
             "string",
             "1.0.0",
@@ -49,6 +53,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         ),
     CommandSpec::new("incrbyfloat", 3, WRITE | DENYOOM | FAST, incrbyfloat)
         .keys(1, 1, 1)
+        .access(&["RW access update"])
         .docs(
             "string",
             "2.6.0",

@@ -17,6 +17,7 @@ use crate::store::{Node, Refused, Tree};
 pub(super) const COMMANDS: &[CommandSpec] = &[
     CommandSpec::new("hincrby", 4, WRITE | DENYOOM | FAST, hincrby)
         .keys(1, 1, 1)
+        .access(&["RW access update"])
         .docs(
             "hash",
             "2.0.0",
@@ -25,6 +26,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         ),
     CommandSpec::new("hincrbyfloat", 4, WRITE | DENYOOM | FAST, hincrbyfloat)
         .keys(1, 1, 1)
+        .access(&["RW access update"])
         .docs(
             "hash",
             "2.6.0",

@@ -34,6 +34,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         ),
     CommandSpec::new("hsetnx", 4, WRITE | DENYOOM | FAST, hsetnx)
         .keys(1, 1, 1)
+        .access(&["RW insert"])
         .docs(
             "hash",
             "2.0.0",
@@ -72,6 +73,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         .docs("hash", "2.0.0", "key", "Returns every field's value."),
     CommandSpec::new("hdel", -3, WRITE | FAST, hdel)
         .keys(1, 1, 1)
+        .access(&["RW delete"])
         .docs(
             "hash",
             "2.0.0",
@@ -80,9 +82,11 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         ),
     CommandSpec::new("hlen", 2, READONLY | FAST, hlen)
         .keys(1, 1, 1)
+        .access(&["RO"])
         .docs("hash", "2.0.0", "key", "Returns how many fields there are."),
     CommandSpec::new("hexists", 3, READONLY | FAST, hexists)
         .keys(1, 1, 1)
+        .access(&["RO"])
         .docs(
             "hash",
             "2.0.0",
@@ -91,6 +95,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         ),
     CommandSpec::new("hstrlen", 3, READONLY | FAST, hstrlen)
         .keys(1, 1, 1)
+        .access(&["RO"])
         .docs(
             "hash",
             "3.2.0",

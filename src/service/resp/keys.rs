@@ -11,14 +11,18 @@ use crate::protocol::resp::parse_integer;
 use crate::store::{Node, Tree};
 
 pub(super) const COMMANDS: &[CommandSpec] = &[
-    CommandSpec::new("del", -2, WRITE, del).keys(1, -1, 1).docs(
-        "generic",
-        "1.0.0",
-        "key [key ...]",
-        "Deletes keys and returns how many there were.",
-    ),
+    CommandSpec::new("del", -2, WRITE, del)
+        .keys(1, -1, 1)
+        .access(&["RM delete"])
+        .docs(
+            "generic",
+            "1.0.0",
+            "key [key ...]",
+            "Deletes keys and returns how many there were.",
+        ),
     CommandSpec::new("unlink", -2, WRITE | FAST, del)
         .keys(1, -1, 1)
+        .access(&["RM delete"])
         .docs(
             "generic",
             "4.0.0",
@@ -27,6 +31,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         ),
     CommandSpec::new("exists", -2, READONLY | FAST, exists)
         .keys(1, -1, 1)
+        .access(&["RO"])
         .docs(
             "generic",
             "1.0.0",
@@ -35,6 +40,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         ),
     CommandSpec::new("touch", -2, READONLY | FAST, touch)
         .keys(1, -1, 1)
+        .access(&["RO"])
         .docs(
             "generic",
             "3.2.1",
@@ -43,6 +49,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         ),
     CommandSpec::new("type", 2, READONLY | FAST, key_type)
         .keys(1, 1, 1)
+        .access(&["RO"])
         .docs(
             "generic",
             "1.0.0",
@@ -63,6 +70,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
 const OBJECT: &[CommandSpec] = &[
     CommandSpec::new("encoding", 3, READONLY, encoding)
         .keys(2, 2, 1)
+        .access(&["RO"])
         .docs(
             "generic",
             "2.2.3",
@@ -71,6 +79,7 @@ const OBJECT: &[CommandSpec] = &[
         ),
     CommandSpec::new("freq", 3, READONLY, freq)
         .keys(2, 2, 1)
+        .access(&["RO"])
         .docs(
             "generic",
             "4.0.0",
@@ -80,6 +89,7 @@ const OBJECT: &[CommandSpec] = &[
     CommandSpec::new("help", 2, 0, help).docs("generic", "6.2.0", "", "Lists the subcommands."),
     CommandSpec::new("idletime", 3, READONLY, idletime)
         .keys(2, 2, 1)
+        .access(&["RO"])
         .docs(
             "generic",
             "2.2.3",
@@ -88,6 +98,7 @@ const OBJECT: &[CommandSpec] = &[
         ),
     CommandSpec::new("refcount", 3, READONLY, refcount)
         .keys(2, 2, 1)
+        .access(&["RO"])
         .docs(
             "generic",
             "2.2.3",

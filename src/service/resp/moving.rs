@@ -12,6 +12,7 @@ use crate::store::{Refused, Store, Subtree};
 pub(super) const COMMANDS: &[CommandSpec] = &[
     CommandSpec::new("rename", 3, WRITE | EXCLUSIVE, rename)
         .keys(1, 2, 1)
+        .access(&["RW access delete", "OW update"])
         .docs(
             "generic",
             "1.0.0",
@@ -20,6 +21,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         ),
     CommandSpec::new("renamenx", 3, WRITE | FAST | EXCLUSIVE, renamenx)
         .keys(1, 2, 1)
+        .access(&["RW access delete", "OW insert"])
         .docs(
             "generic",
             "1.0.0",
@@ -28,6 +30,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         ),
     CommandSpec::new("copy", -3, WRITE | DENYOOM | EXCLUSIVE, copy)
         .keys(1, 2, 1)
+        .access(&["RO access", "OW update"])
         .docs(
             "generic",
             "6.2.0",
@@ -36,6 +39,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         ),
     CommandSpec::new("move", 3, WRITE | FAST | EXCLUSIVE, move_)
         .keys(1, 1, 1)
+        .access(&["RW access update"])
         .docs(
             "generic",
             "1.0.0",

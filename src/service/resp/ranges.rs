@@ -12,6 +12,7 @@ use crate::store::Entry;
 pub(super) const COMMANDS: &[CommandSpec] = &[
     CommandSpec::new("append", 3, WRITE | DENYOOM | FAST, append)
         .keys(1, 1, 1)
+        .access(&["RW insert"])
         .docs(
             "string",
             "2.0.0",
@@ -20,6 +21,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         ),
     CommandSpec::new("strlen", 2, READONLY | FAST, strlen)
         .keys(1, 1, 1)
+        .access(&["RO"])
         .docs("string", "2.2.0", "key", "Returns the length of a value."),
     CommandSpec::new("getrange", 4, READONLY, getrange)
         .keys(1, 1, 1)

@@ -13,11 +13,11 @@ use super::context::Context;
 use super::errors;
 use super::glob::{self, GlobPattern};
 use super::hashes::find_hash;
-use super::table::{CommandSpec, READONLY};
+use super::table::{CommandSpec, DANGEROUS, READONLY};
 use crate::protocol::resp::parse_integer;
 
 pub(super) const COMMANDS: &[CommandSpec] = &[
-    CommandSpec::new("keys", 2, READONLY, keys).docs(
+    CommandSpec::new("keys", 2, READONLY | DANGEROUS, keys).docs(
         "generic",
         "1.0.0",
         "pattern",

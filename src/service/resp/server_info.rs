@@ -35,6 +35,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
             CommandSpec::new("help", 2, 0, help).docs(GROUP, "4.0.0", "", "Shows this list."),
             CommandSpec::new("usage", -3, READONLY, usage)
                 .keys(2, 2, 1)
+                .access(&["RO"])
                 .docs(
                     GROUP,
                     "4.0.0",

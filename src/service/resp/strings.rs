@@ -19,6 +19,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         .docs("string", "1.0.0", "key", "Returns the value of a key."),
     CommandSpec::new("set", -3, WRITE | DENYOOM, set)
         .keys(1, 1, 1)
+        .access(&["RW access update variable_flags"])
         .docs(
             "string",
             "1.0.0",
@@ -27,6 +28,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         ),
     CommandSpec::new("setnx", 3, WRITE | DENYOOM | FAST, setnx)
         .keys(1, 1, 1)
+        .access(&["OW insert"])
         .docs(
             "string",
             "1.0.0",
@@ -35,6 +37,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         ),
     CommandSpec::new("setex", 4, WRITE | DENYOOM, setex)
         .keys(1, 1, 1)
+        .access(&["OW update"])
         .docs(
             "string",
             "2.0.0",
@@ -43,6 +46,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         ),
     CommandSpec::new("psetex", 4, WRITE | DENYOOM, psetex)
         .keys(1, 1, 1)
+        .access(&["OW update"])
         .docs(
             "string",
             "2.6.0",
@@ -51,6 +55,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         ),
     CommandSpec::new("getset", 3, WRITE | DENYOOM | FAST, getset)
         .keys(1, 1, 1)
+        .access(&["RW access update"])
         .docs(
             "string",
             "1.0.0",
@@ -59,6 +64,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         ),
     CommandSpec::new("getdel", 2, WRITE | FAST, getdel)
         .keys(1, 1, 1)
+        .access(&["RW access delete"])
         .docs(
             "string",
             "6.2.0",
@@ -67,6 +73,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         ),
     CommandSpec::new("getex", -2, WRITE | FAST, getex)
         .keys(1, 1, 1)
+        .access(&["RW access update"])
         .docs(
             "string",
             "6.2.0",
@@ -83,6 +90,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         ),
     CommandSpec::new("mset", -3, WRITE | DENYOOM | EXCLUSIVE, mset)
         .keys(1, -1, 2)
+        .access(&["OW update"])
         .docs(
             "string",
             "1.0.1",
@@ -91,6 +99,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         ),
     CommandSpec::new("msetnx", -3, WRITE | DENYOOM | EXCLUSIVE, msetnx)
         .keys(1, -1, 2)
+        .access(&["OW insert"])
         .docs(
             "string",
             "1.0.1",

@@ -30,6 +30,9 @@ pub(crate) const EXCLUSIVE: u32 = 1 << 7;
 /// Not for everyone: it ends others' work or goes over all keys. `@dangerous` to `COMMAND`.
 pub(crate) const DANGEROUS: u32 = 1 << 8;
 
+/// A command about the connection, though its group is another. `@connection` to `COMMAND`.
+pub(crate) const CONNECTION: u32 = 1 << 9;
+
 /// One command or subcommand.
 pub(crate) struct CommandSpec {
     /// In lower case.
@@ -39,6 +42,8 @@ pub(crate) struct CommandSpec {
     pub flags: u32,
     /// First key, last key (negative counts from the end), step; zeros for a command without keys.
     pub keys: (i32, i32, i32),
+    /// What is done to the keys, in the words of Redis's key specifications: one text for all, or one for each.
+    pub access: &'static [&'static str],
     /// The group in `COMMAND DOCS`.
     pub group: &'static str,
     /// The Redis version that has it first.
@@ -64,6 +69,11 @@ impl CommandSpec {
             arity,
             flags,
             keys: (0, 0, 0),
+            access: if flags & READONLY != 0 {
+                &["RO access"]
+            } else {
+                &["RW update"]
+            },
             group: "",
             since: "",
             syntax: "",
@@ -76,6 +86,12 @@ impl CommandSpec {
     /// Which arguments are keys.
     pub(crate) const fn keys(mut self, first: i32, last: i32, step: i32) -> CommandSpec {
         self.keys = (first, last, step);
+        self
+    }
+
+    /// What is done to the keys, if it is not what most commands do that read or that write.
+    pub(crate) const fn access(mut self, access: &'static [&'static str]) -> CommandSpec {
+        self.access = access;
         self
     }
 

@@ -37,6 +37,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
     ),
     CommandSpec::new("watch", -2, FAST | IMMEDIATE, watch)
         .keys(1, -1, 1)
+        .access(&["RO"])
         .docs(
             GROUP,
             "2.2.0",
