@@ -7,36 +7,31 @@
 //!
 //! A record is appended to the active segment and stays until it is freed; what is freed is dead
 //! room. When more than a sixteenth of the log is dead, the segment with the most dead room is
-//! emptied: its live records, which name the slot that owns them, are appended again, and it goes
-//! back to the store's pool for any shard to use. A record larger than a quarter of a segment has a
-//! segment to itself, of just its size.
+//! evacuated: its live records, which name the slot that owns them, are appended again, some at a
+//! time, and it goes back to the store's pool for any shard to use. A record larger than a quarter
+//! of a segment has a segment to itself, of just its size.
 //!
 //! Why not one allocation a record? Because malloc gives each thread an arena of its own, and
 //! memory that one thread took and another freed waits for the first: a 64 MiB cache of mixed
 //! values that eight threads wrote to held 170 MiB that way, and holds 66 this way. And because the
 //! holes that small values leave don't take large ones. Here all holes are closed, and segments are
-//! all alike, so that any shard and any thread uses what another gave back. The price is that live
-//! records are moved now and then.
+//! all alike and mapped, so that any shard uses what another gave back, and the system what none
+//! needs. The price is that live records are moved now and then.
 //!
-//! A large record's segment is mapped memory, not malloc's, for the same reason: what is unmapped is
-//! the system's again at once. Eight threads that churned values of 10 to 300 kB held 176 MiB for a
-//! limit of 64 in malloc's arenas, and hold 68 this way; see [`SegmentBuffer`].
-//!
-//! Cost: appending copies the record once; freeing is arithmetic; emptying a segment copies at most
-//! 64 KiB and looks at the slots of some hundred records, some tens of microseconds under the
-//! shard's lock.
+//! Cost: appending copies the record once; freeing is arithmetic; a step of an evacuation copies at
+//! most [`PIECE`] bytes and looks at the slots of some hundred records, some tens of microseconds
+//! under the shard's lock.
 
 use std::sync::Arc;
 
-use super::segments::{ALIGN, SegmentBuffer, SegmentPool};
+use super::pages::{ALIGN, PageBuffer, PagePool};
 use super::slot::NONE;
 
 /// Bytes in front of a record: the owner's slot and the record's length.
 const HEADER: usize = 8;
-/// Bits of an address that say where in the segment, in units of [`ALIGN`].
-const OFFSET_BITS: u32 = 13;
-/// Segments that a log has at most: their numbers have 19 bits.
-const MOST: usize = 1 << (u32::BITS - OFFSET_BITS);
+/// Bytes that one step of an evacuation looks at.
+const PIECE: usize = 64 << 10;
+
 /// Bytes of log that a record takes.
 pub(super) fn room(length: usize) -> usize {
     (HEADER + length).next_multiple_of(ALIGN)
@@ -44,7 +39,7 @@ pub(super) fn room(length: usize) -> usize {
 
 #[derive(Debug)]
 struct Segment {
-    bytes: SegmentBuffer,
+    bytes: PageBuffer,
     /// Bytes that records were appended to, from the start.
     filled: usize,
     /// Bytes of live records, headers and padding included.
@@ -73,11 +68,15 @@ pub(super) struct RecordLog {
     /// Bytes that the log's segments are filled with, and how many of them are dead.
     filled: usize,
     dead: usize,
-    pool: Arc<SegmentPool>,
+    /// The segment that is being evacuated, and how far.
+    evacuated: Option<(u32, usize)>,
+    /// Bits of an address that say where in the segment, in units of [`ALIGN`].
+    offset_bits: u32,
+    pool: Arc<PagePool>,
 }
 
 impl RecordLog {
-    pub(super) fn new(pool: Arc<SegmentPool>) -> RecordLog {
+    pub(super) fn new(pool: Arc<PagePool>) -> RecordLog {
         RecordLog {
             segments: Vec::new(),
             vacant: Vec::new(),
@@ -85,13 +84,10 @@ impl RecordLog {
             held: 0,
             filled: 0,
             dead: 0,
+            evacuated: None,
+            offset_bits: (pool.segment() / ALIGN).ilog2(),
             pool,
         }
-    }
-
-    /// An empty log on the same pool.
-    pub(super) fn fresh(&self) -> RecordLog {
-        RecordLog::new(Arc::clone(&self.pool))
     }
 
     /// Bytes of memory taken.
@@ -104,10 +100,11 @@ impl RecordLog {
     /// segments are of 64 KiB comes here with 32 GiB of small records or 8 of large ones at the
     /// earliest.
     pub(super) fn is_crowded(&self, more: usize) -> bool {
-        self.segments.len() - self.vacant.len() + 2 * more >= MOST
+        let most = 1 << (u32::BITS - self.offset_bits);
+        self.segments.len() - self.vacant.len() + 2 * more >= most
     }
 
-    fn open(&mut self, bytes: SegmentBuffer, single: bool) -> u32 {
+    fn open(&mut self, bytes: PageBuffer, single: bool) -> u32 {
         self.held += bytes.taken();
         let segment = Segment {
             bytes,
@@ -141,52 +138,67 @@ impl RecordLog {
         if self.active == number {
             self.active = NONE;
         }
+        if self
+            .evacuated
+            .is_some_and(|(evacuated, _)| evacuated == number)
+        {
+            self.evacuated = None;
+        }
+    }
+
+    /// The segment to append a record of this room to.
+    fn segment_for(&mut self, room: usize) -> u32 {
+        if room > self.pool.segment() / 4 {
+            return self.open(self.pool.take_large(room), true);
+        }
+        let full = |active: &Segment| active.filled + room > self.pool.segment();
+        if self.active == NONE || full(&self.segments[self.active as usize]) {
+            self.active = self.open(self.pool.take(self.pool.segment()), false);
+        }
+        self.active
     }
 
     /// Appends a record of `length` bytes, which `write` writes, and returns its address.
     pub(super) fn push(&mut self, owner: u32, length: usize, write: impl FnOnce(&mut [u8])) -> u32 {
         let room = room(length);
-        let single = room > self.pool.segment() / 4;
-        let number = if single {
-            self.open(self.pool.single(room), true)
-        } else {
-            let full = |active: &Segment| active.filled + room > self.pool.segment();
-            if self.active == NONE || full(&self.segments[self.active as usize]) {
-                self.active = self.open(self.pool.log(), false);
-            }
-            self.active
-        };
+        let number = self.segment_for(room);
         let segment = &mut self.segments[number as usize];
         let start = segment.filled;
         let bytes = &mut segment.bytes[start..start + room];
         bytes[..4].copy_from_slice(&owner.to_le_bytes());
         bytes[4..HEADER].copy_from_slice(&(length as u32).to_le_bytes());
         write(&mut bytes[HEADER..HEADER + length]);
-        segment.filled += room;
-        segment.live += room;
-        if !single {
-            self.filled += room;
-        }
-        number << OFFSET_BITS | (start / ALIGN) as u32
+        self.count_appended(number, room)
     }
 
-    fn locate(address: u32) -> (u32, usize) {
+    fn count_appended(&mut self, number: u32, room: usize) -> u32 {
+        let segment = &mut self.segments[number as usize];
+        let start = segment.filled;
+        segment.filled += room;
+        segment.live += room;
+        if !segment.single {
+            self.filled += room;
+        }
+        number << self.offset_bits | (start / ALIGN) as u32
+    }
+
+    fn locate(&self, address: u32) -> (u32, usize) {
         (
-            address >> OFFSET_BITS,
-            (address & ((1 << OFFSET_BITS) - 1)) as usize * ALIGN,
+            address >> self.offset_bits,
+            (address & ((1 << self.offset_bits) - 1)) as usize * ALIGN,
         )
     }
 
     /// The record at an address.
     pub(super) fn record(&self, address: u32) -> &[u8] {
-        let (number, start) = RecordLog::locate(address);
+        let (number, start) = self.locate(address);
         let bytes = &self.segments[number as usize].bytes[start..];
         &bytes[HEADER..HEADER + number_at(bytes, 4) as usize]
     }
 
     /// The record at an address, to be changed in place.
     pub(super) fn record_mut(&mut self, address: u32) -> &mut [u8] {
-        let (number, start) = RecordLog::locate(address);
+        let (number, start) = self.locate(address);
         let bytes = &mut self.segments[number as usize].bytes[start..];
         let length = number_at(bytes, 4) as usize;
         &mut bytes[HEADER..HEADER + length]
@@ -195,7 +207,7 @@ impl RecordLog {
     /// Gives the record at an address another length that takes the same room; says whether it
     /// does.
     pub(super) fn resize(&mut self, address: u32, length: usize) -> bool {
-        let (number, start) = RecordLog::locate(address);
+        let (number, start) = self.locate(address);
         let bytes = &mut self.segments[number as usize].bytes[start..];
         let fits = room(number_at(bytes, 4) as usize) == room(length);
         if fits {
@@ -207,7 +219,7 @@ impl RecordLog {
     /// Frees a record.
     pub(super) fn free(&mut self, address: u32) {
         let room = room(self.record(address).len());
-        let number = address >> OFFSET_BITS;
+        let (number, _) = self.locate(address);
         let segment = &mut self.segments[number as usize];
         segment.live -= room;
         if !segment.single {
@@ -218,40 +230,69 @@ impl RecordLog {
         }
     }
 
-    /// If too much of the log is dead, takes out the segment that has the most dead room, to be
-    /// moved by [`Evacuation::next`] and then given to [`finish`](RecordLog::finish).
-    pub(super) fn compact(&mut self) -> Option<Evacuation> {
-        if self.dead <= self.filled / 16 + self.pool.segment() {
-            return None;
+    /// Whether there is a segment to evacuate: one is begun, or more of the log is dead than may be. `all` says that
+    /// nothing may be.
+    pub(super) fn wants_evacuation(&mut self, all: bool) -> bool {
+        if self.evacuated.is_some() {
+            return true;
         }
-        let others = self
+        let dead = self.filled / 16 + self.pool.segment();
+        if self.dead <= if all { 0 } else { dead } {
+            return false;
+        }
+        let candidates = self
             .segments
             .iter()
             .enumerate()
             .filter(|(number, segment)| {
-                *number != self.active as usize && !segment.single && segment.dead() > 0
+                (all || *number != self.active as usize) && !segment.single && segment.dead() > 0
             });
-        let (number, _) = others.max_by_key(|(_, segment)| segment.dead())?;
-        let segment = &mut self.segments[number];
-        let bytes = std::mem::take(&mut segment.bytes);
-        // Its room stays counted until it is finished; what it was filled with is appended again.
-        self.filled -= segment.filled;
-        self.dead -= segment.dead();
-        Some(Evacuation {
-            number: number as u32,
-            bytes,
-            filled: segment.filled,
-            at: 0,
-        })
+        let deadest = candidates.max_by_key(|(_, segment)| segment.dead());
+        self.evacuated = deadest.map(|(number, _)| (number as u32, 0));
+        if deadest.is_some_and(|(number, _)| number == self.active as usize) {
+            self.active = NONE;
+        }
+        self.evacuated.is_some()
     }
 
-    /// Gives a segment back when its live records were moved.
-    pub(super) fn finish(&mut self, moved: Evacuation) {
-        self.held -= moved.bytes.taken();
-        let segment = &mut self.segments[moved.number as usize];
-        (segment.filled, segment.live) = (0, 0);
-        self.vacant.push(moved.number);
-        self.pool.give(moved.bytes);
+    /// Evacuates a piece of a segment: asks for each record in it, by owner and address, whether it is live, and says
+    /// where it is now. A segment that has been looked through to its end goes back to the pool.
+    pub(super) fn evacuate(&mut self, mut owners: impl Owners) {
+        let Some((number, start)) = self.evacuated else {
+            return;
+        };
+        let mut at = start;
+        loop {
+            let segment = &self.segments[number as usize];
+            if at >= segment.filled {
+                return self.close(number);
+            }
+            if at - start >= PIECE {
+                self.evacuated = Some((number, at));
+                return;
+            }
+            let header = &segment.bytes[at..at + HEADER];
+            let (owner, length) = (number_at(header, 0), number_at(header, 4));
+            let address = number << self.offset_bits | (at / ALIGN) as u32;
+            let room = room(length as usize);
+            if owners.is_live(owner, address) {
+                owners.moved(owner, self.copy(number, at, room));
+                self.segments[number as usize].live -= room;
+                self.dead += room;
+            }
+            at += room;
+        }
+    }
+
+    /// Appends a record, which begins at `start` in another segment, again.
+    fn copy(&mut self, from: u32, start: usize, room: usize) -> u32 {
+        let to = self.segment_for(room);
+        let both = [from as usize, to as usize];
+        if let Ok([source, target]) = self.segments.get_disjoint_mut(both) {
+            let end = target.filled;
+            target.bytes[end..end + room].copy_from_slice(&source.bytes[start..start + room]);
+        }
+        self.count_appended(to, room)
     }
 
     /// For tests: bytes that live records take.
@@ -273,29 +314,11 @@ fn number_at(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes(number)
 }
 
-/// A segment whose records are being moved.
-#[derive(Debug)]
-pub(super) struct Evacuation {
-    number: u32,
-    bytes: SegmentBuffer,
-    filled: usize,
-    at: usize,
-}
+/// The slots that own the records of a log.
+pub(super) trait Owners {
+    /// Whether the record at this address is the one that the slot has.
+    fn is_live(&self, owner: u32, address: u32) -> bool;
 
-impl Evacuation {
-    /// The next record, live or dead: the slot that owns or owned it, its address, and its bytes.
-    pub(super) fn next(&mut self) -> Option<(u32, u32, &[u8])> {
-        let bytes = &self.bytes[self.at..self.filled];
-        if bytes.is_empty() {
-            return None;
-        }
-        let address = self.number << OFFSET_BITS | (self.at / ALIGN) as u32;
-        let length = number_at(bytes, 4) as usize;
-        self.at += room(length);
-        Some((
-            number_at(bytes, 0),
-            address,
-            &bytes[HEADER..HEADER + length],
-        ))
-    }
+    /// Notes where a slot's record is now.
+    fn moved(&mut self, owner: u32, address: u32);
 }

@@ -27,7 +27,7 @@ use hashbrown::HashTable;
 use super::child_lists::ChildLists;
 use super::config::DATABASES;
 use super::entry::Entry;
-use super::segments::SegmentPool;
+use super::pages::PagePool;
 use super::sieve::Sieve;
 use super::slab::ItemSlab;
 use super::slot::{FETCHED, ItemHeader, NONE, StoredItem};
@@ -88,7 +88,7 @@ fn hash_item(hasher: &RandomState, slot: StoredItem<'_>) -> u64 {
 impl Shard {
     pub(super) fn new(
         hasher: RandomState,
-        pool: Arc<SegmentPool>,
+        pool: Arc<PagePool>,
         cas_source: Arc<AtomicU64>,
     ) -> Shard {
         Shard {

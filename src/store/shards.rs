@@ -12,9 +12,10 @@ use ahash::RandomState;
 use super::clock::Clock;
 use super::config::{Config, DATABASES};
 use super::flush_schedule::FlushSchedule;
-use super::segments::SegmentPool;
+use super::pages::{PagePool, large_length};
 use super::shard::Shard;
 use super::slot::{FETCHED, NONE};
+use super::slots::Slots;
 use super::stats::{ShardCounters, StoreStats};
 
 /// A cache: items under paths of keys, in sixteen databases, bounded in memory.
@@ -30,7 +31,7 @@ pub struct Store {
     pub(super) max_item_size: AtomicUsize,
     pub(super) flushes: FlushSchedule,
     /// Segments for records that no shard uses now.
-    pub(super) pool: Arc<SegmentPool>,
+    pub(super) pool: Arc<PagePool>,
     /// Which database lies behind which number: SWAPDB exchanges two of them.
     pub(super) databases: [AtomicU8; DATABASES as usize],
     pub(super) gate: RwLock<()>,
@@ -66,7 +67,7 @@ impl Store {
         let hasher = RandomState::new();
         let cas = Arc::new(AtomicU64::new(1));
         let count = config.shard_count();
-        let pool = Arc::new(SegmentPool::new(config.memory, count));
+        let pool = Arc::new(PagePool::new(config.memory, count));
         let shard = |_| {
             Mutex::new(Shard::new(
                 hasher.clone(),
@@ -159,9 +160,26 @@ impl Store {
             .sum()
     }
 
-    /// Bytes of memory taken.
+    /// Bytes of memory that items take.
     pub fn used(&self) -> u64 {
         self.used.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of memory taken, what is kept for the next items included: at most [`memory`](Store::memory).
+    pub fn resident(&self) -> u64 {
+        self.used() + self.pool.free_bytes() as u64
+    }
+
+    /// Bytes of memory that items may take: all but what is set apart for free buffers.
+    pub(super) fn limit(&self) -> u64 {
+        self.memory().saturating_sub(self.pool.most() as u64)
+    }
+
+    /// Bytes of memory that a shard with a single item takes, whose key and value have so many bytes.
+    pub(super) fn least_for(&self, length: usize) -> u64 {
+        const LISTS: usize = 1 << 10;
+        let records = self.pool.segment().max(large_length(length));
+        (records + 2 * Slots::chunk_bytes(&self.pool) + LISTS) as u64
     }
 
     /// Bytes of memory that may be taken.
@@ -172,6 +190,7 @@ impl Store {
     /// Sets how many bytes of memory may be taken, and evicts down to it.
     pub fn set_memory(&self, bytes: u64) {
         self.memory.store(bytes, Ordering::Relaxed);
+        self.pool.set_memory(bytes);
         self.trim();
     }
 
@@ -267,12 +286,17 @@ impl Store {
         const TURN: usize = 16;
         let now_ms = self.clock.now_ms();
         let mut idle = 0;
-        while self.used() > self.memory() && idle < self.shards.len() {
+        while self.used() > self.limit() && idle < self.shards.len() {
             let number = self.trimmed.fetch_add(1, Ordering::Relaxed) & (self.shards.len() - 1);
             let mut shard = locked(&self.shards[number]);
             idle += 1;
             for _ in 0..TURN {
-                if self.used() <= self.memory() || !shard.evict(now_ms, NONE) {
+                if self.used() <= self.limit() {
+                    break;
+                }
+                if !shard.evict(now_ms, NONE) {
+                    shard.slab.evacuate_all();
+                    self.settle(&mut shard);
                     break;
                 }
                 idle = 0;

@@ -1,87 +1,50 @@
-//! Where a shard keeps its items: slots in chunks of 128, so that growth never copies and what
-//! empties is given back, and their records in a log of its own.
+//! Where a shard keeps its items: slots by index, and their records in a log.
 //!
-//! A slot's index is its chunk's number times 128 plus its place, and stays the same for as long as
-//! the item lives. Chunks with a free slot form a stack; the next item goes into the one on top. A
-//! chunk whose last item went is freed but keeps its number and its place on the stack, to be
-//! allocated again when its turn comes. So a cache that held many small items and now holds few
-//! large ones isn't weighed down by empty slots.
-//!
-//! Cost: taking and giving back a slot is a few writes; every 128th time it allocates or frees a
-//! chunk. A record that keeps its length, to within the log's rounding, is written in place.
+//! Cost: a few writes for a slot and one copy for a record; a record that keeps its length, to within the log's
+//! rounding, is written in place. A write that leaves too much of the log dead also evacuates a piece of a segment.
 
 use std::sync::Arc;
 
-use super::memory;
+use super::pages::PagePool;
 use super::record_log::RecordLog;
-use super::segments::SegmentPool;
 use super::slot::{self, ItemHeader, ItemSlot, NONE, StoredItem};
-
-const CHUNK: usize = 128;
+use super::slots::Slots;
 
 /// The items of one shard, by index.
 #[derive(Debug)]
 pub(super) struct ItemSlab {
-    chunks: Vec<SlotChunk>,
-    /// The chunk on top of the stack of those with a free slot.
-    open: u32,
-    items: usize,
-    /// Chunks that are allocated.
-    held: usize,
+    slots: Slots,
     log: RecordLog,
-}
-
-#[derive(Debug)]
-struct SlotChunk {
-    /// 128 slots, or none while the chunk is freed.
-    slots: Box<[ItemSlot]>,
-    /// Place of the first free slot in the chunk; they are linked by `ItemSlot::next`.
-    free: u32,
-    live: u32,
-    /// The chunk below on the stack of open chunks.
-    below: u32,
+    pool: Arc<PagePool>,
 }
 
 impl ItemSlab {
-    pub(super) fn new(pool: Arc<SegmentPool>) -> ItemSlab {
-        ItemSlab::on(RecordLog::new(pool))
+    pub(super) fn new(pool: Arc<PagePool>) -> ItemSlab {
+        ItemSlab {
+            slots: Slots::new(Arc::clone(&pool)),
+            log: RecordLog::new(Arc::clone(&pool)),
+            pool,
+        }
     }
 
     /// An empty slab on the same pool.
     pub(super) fn fresh(&self) -> ItemSlab {
-        ItemSlab::on(self.log.fresh())
-    }
-
-    fn on(log: RecordLog) -> ItemSlab {
-        ItemSlab {
-            chunks: Vec::new(),
-            open: NONE,
-            items: 0,
-            held: 0,
-            log,
-        }
+        ItemSlab::new(Arc::clone(&self.pool))
     }
 
     /// How many items there are.
     pub(super) fn items(&self) -> usize {
-        self.items
+        self.slots.items()
     }
 
     /// One more than the highest index that an item can have now.
     pub(super) fn end(&self) -> usize {
-        self.chunks.len() * CHUNK
+        self.slots.end()
     }
 
     /// Bytes of memory that slots and records take.
     pub(super) fn bytes(&self) -> usize {
-        self.held * Self::chunk_bytes()
-            + self.chunks.capacity() * size_of::<SlotChunk>()
-            + self.log.bytes()
-    }
-
-    /// Bytes that one chunk takes: what a shard with a single item has at least.
-    pub(super) fn chunk_bytes() -> usize {
-        memory::allocated_bytes(CHUNK * size_of::<ItemSlot>())
+        self.slots.bytes() + self.log.bytes()
     }
 
     /// Whether so many items more might find no place, however much memory there is.
@@ -91,30 +54,26 @@ impl ItemSlab {
 
     /// The item with this index, if there is one.
     pub(super) fn get(&self, index: usize) -> Option<StoredItem<'_>> {
-        let slot = self.chunks.get(index / CHUNK)?.slots.get(index % CHUNK)?;
-        (!slot.is_free()).then(|| StoredItem {
-            slot,
-            record: self.log.record(slot.record),
-        })
+        let slot = self.slots.get(index)?;
+        let record = self.log.record(slot.record);
+        Some(StoredItem { slot, record })
     }
 
     /// The item with this index, which is there.
     pub(super) fn item(&self, index: u32) -> StoredItem<'_> {
-        let slot = self.slot(index);
-        StoredItem {
-            slot,
-            record: self.log.record(slot.record),
-        }
+        let slot = self.slots.slot(index);
+        let record = self.log.record(slot.record);
+        StoredItem { slot, record }
     }
 
     /// The slot of the item with this index.
     pub(super) fn slot(&self, index: u32) -> &ItemSlot {
-        &self.chunks[index as usize / CHUNK].slots[index as usize % CHUNK]
+        self.slots.slot(index)
     }
 
     /// The slot of the item with this index, to be changed.
     pub(super) fn slot_mut(&mut self, index: u32) -> &mut ItemSlot {
-        &mut self.chunks[index as usize / CHUNK].slots[index as usize % CHUNK]
+        self.slots.slot_mut(index)
     }
 
     pub(super) fn set_cas(&mut self, index: u32, cas: u64) {
@@ -122,7 +81,7 @@ impl ItemSlab {
     }
 
     pub(super) fn set_position(&mut self, index: u32, position: u32) {
-        let ItemSlot { record, bits, .. } = *self.slot(index);
+        let &ItemSlot { record, bits, .. } = self.slot(index);
         slot::write_position(bits, self.log.record_mut(record), position);
     }
 
@@ -145,7 +104,7 @@ impl ItemSlab {
         let slot = self.slot_mut(index);
         slot.record = record;
         slot.set_bits(bits);
-        self.compact();
+        self.evacuate();
     }
 
     /// Gives an item another head; key and value stay.
@@ -161,24 +120,17 @@ impl ItemSlab {
         }
     }
 
-    /// Moves records out of the segments that are mostly dead.
-    fn compact(&mut self) {
-        while let Some(mut moving) = self.log.compact() {
-            while let Some((owner, address, bytes)) = moving.next() {
-                let (number, place) = (owner as usize / CHUNK, owner as usize % CHUNK);
-                let slot = self
-                    .chunks
-                    .get_mut(number)
-                    .and_then(|chunk| chunk.slots.get_mut(place));
-                if let Some(slot) = slot
-                    && slot.record == address
-                {
-                    slot.record = self.log.push(owner, bytes.len(), |record| {
-                        record.copy_from_slice(bytes);
-                    });
-                }
-            }
-            self.log.finish(moving);
+    /// Goes on to empty the segments of the log that have too much dead room, a piece at a time.
+    fn evacuate(&mut self) {
+        if self.log.wants_evacuation(false) {
+            self.log.evacuate(&mut self.slots);
+        }
+    }
+
+    /// Empties every segment that has dead room. For a shard that has nothing left to evict.
+    pub(super) fn evacuate_all(&mut self) {
+        while self.log.wants_evacuation(true) {
+            self.log.evacuate(&mut self.slots);
         }
     }
 
@@ -196,76 +148,30 @@ impl ItemSlab {
         value: &[&[u8]],
         access: u32,
     ) -> u32 {
-        if self.open == NONE {
-            self.chunks.push(SlotChunk {
-                slots: Box::default(),
-                free: NONE,
-                live: 0,
-                below: NONE,
-            });
-            self.open = self.chunks.len() as u32 - 1;
-        }
-        let number = self.open;
-        let chunk = &mut self.chunks[number as usize];
-        if chunk.slots.is_empty() {
-            let next = |place: usize| {
-                if place + 1 < CHUNK {
-                    place as u32 + 1
-                } else {
-                    NONE
-                }
-            };
-            chunk.slots = (0..CHUNK)
-                .map(|place| ItemSlot::free(next(place)))
-                .collect();
-            chunk.free = 0;
-            self.held += 1;
-        }
-        let place = chunk.free;
-        let free = &mut chunk.slots[place as usize];
-        chunk.free = free.next;
-        let index = number * CHUNK as u32 + place;
+        let index = self.slots.next_index();
         let length = head.length(key.len(), value);
         let record = self
             .log
             .push(index, length, |record| head.fill(key, value, record));
-        *free = ItemSlot {
+        let slot = ItemSlot {
             record,
             prev: NONE,
             next: NONE,
             access,
             bits: head.bits(key.len()),
         };
-        chunk.live += 1;
-        if chunk.free == NONE {
-            self.open = chunk.below;
-        }
-        self.items += 1;
+        self.slots.fill(index, slot);
         index
     }
 
     /// Frees an item's slot and record.
     pub(super) fn remove(&mut self, index: u32) {
-        let (number, place) = (index / CHUNK as u32, index % CHUNK as u32);
-        let chunk = &mut self.chunks[number as usize];
-        if chunk.free == NONE {
-            chunk.below = self.open;
-            self.open = number;
-        }
-        let slot = &mut chunk.slots[place as usize];
-        self.log.free(slot.record);
-        *slot = ItemSlot::free(chunk.free);
-        chunk.free = place;
-        chunk.live -= 1;
-        if chunk.live == 0 {
-            chunk.slots = Box::default();
-            self.held -= 1;
-        }
-        self.items -= 1;
-        if self.items == 0 {
+        self.log.free(self.slot(index).record);
+        self.slots.free(index);
+        if self.items() == 0 {
             *self = self.fresh();
         } else {
-            self.compact();
+            self.evacuate();
         }
     }
 }
@@ -283,32 +189,9 @@ mod tests {
         valueless: false,
     };
 
-    fn slab() -> ItemSlab {
-        ItemSlab::new(Arc::new(SegmentPool::new(1 << 20, 1)))
-    }
-
-    #[test]
-    fn indices_stay_and_free_slots_are_used_again_before_the_slab_grows() {
-        let mut slab = slab();
-        let indices: Vec<u32> = (0..1000u32)
-            .map(|i| slab.insert(&HEAD, &i.to_le_bytes(), &[], 0))
-            .collect();
-        let end = slab.end();
-        for index in indices.iter().step_by(2) {
-            slab.remove(*index);
-        }
-        for i in 0..500u32 {
-            slab.insert(&HEAD, &(5000 + i).to_le_bytes(), &[], 0);
-        }
-        assert_eq!((slab.end(), slab.items()), (end, 1000));
-        for (i, index) in indices.iter().enumerate().skip(1).step_by(2) {
-            assert_eq!(slab.item(*index).key(), (i as u32).to_le_bytes());
-        }
-    }
-
     #[test]
     fn dead_records_are_squeezed_out_and_live_ones_keep_their_bytes() {
-        let mut slab = slab();
+        let mut slab = ItemSlab::new(Arc::new(PagePool::new(1 << 20, 1)));
         let value = |i: usize| vec![i as u8; i * 37 % 500];
         let mut indices = Vec::new();
         for i in 0..4000usize {
@@ -335,26 +218,5 @@ mod tests {
             "{} for {live}",
             slab.log.bytes()
         );
-    }
-
-    #[test]
-    fn emptied_chunks_are_given_back_and_taken_again() {
-        let mut slab = slab();
-        let indices: Vec<u32> = (0..1280)
-            .map(|_| slab.insert(&HEAD, b"k", &[], 0))
-            .collect();
-        assert_eq!(slab.held, 10);
-        for index in &indices[..1279] {
-            slab.remove(*index);
-        }
-        assert_eq!(slab.held, 1);
-        for _ in 0..1279 {
-            slab.insert(&HEAD, b"k", &[], 0);
-        }
-        assert_eq!((slab.held, slab.end()), (10, 1280));
-        for index in indices {
-            slab.remove(index);
-        }
-        assert_eq!((slab.bytes(), slab.end()), (0, 0));
     }
 }

@@ -17,6 +17,8 @@
 //! Limits that come from the layout: a key has fewer than 2²² bytes; 2⁴⁸ CAS numbers last nine
 //! years at a million writes a second; last access is counted in seconds since the store's start.
 
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
 /// The index of no slot.
 pub(super) const NONE: u32 = u32::MAX;
 
@@ -44,8 +46,9 @@ const VALUELESS: u32 = 1 << 31;
 /// The bits that say where in the record what lies.
 const SHAPE: u32 = HAS_EXPIRY | HAS_FLAGS | IS_CHILD | (KEY_LIMIT as u32 - 1);
 
-/// One item of a shard, or a free place for one.
-#[derive(Debug)]
+/// One item of a shard, or a free slot for one.
+#[derive(Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
 pub(super) struct ItemSlot {
     /// Where the record is; [`NONE`] if the slot is free.
     pub(super) record: u32,

@@ -14,11 +14,11 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, MutexGuard};
 
 use super::entry::{self, Entry, Item, Node, Refused};
+use super::memory;
 use super::shard::{self, Shard};
 use super::shards::{Store, locked};
 use super::slot::{FETCHED, KEY_LIMIT, NONE};
 use super::subtree::Subtree;
-use super::{memory, slab};
 
 mod subtrees;
 
@@ -210,8 +210,7 @@ impl<'a> Tree<'a> {
         if length > store.max_item_size() || key >= KEY_LIMIT {
             return Err(Refused::TooLarge);
         }
-        let least = store.pool.segment().max(length) + slab::ItemSlab::chunk_bytes();
-        if least as u64 > store.memory() {
+        if store.least_for(length) > store.limit() {
             return Err(Refused::OutOfMemory);
         }
         Ok(())
@@ -224,16 +223,20 @@ impl<'a> Tree<'a> {
         if footprint != settled {
             self.shard.settled = footprint;
             let used = self.trim.store.count(settled, footprint);
-            self.trim.due = used > self.trim.store.memory();
+            self.trim.due = used > self.trim.store.limit();
         }
         self.trim.due
     }
 
     fn make_room(&mut self, keep: u32) {
         const SPARE: usize = 16;
-        while (self.settle() || self.shard.slab.is_crowded(SPARE))
-            && self.shard.evict(self.now_ms, keep)
-        {}
+        while self.settle() || self.shard.slab.is_crowded(SPARE) {
+            if !self.shard.evict(self.now_ms, keep) {
+                self.shard.slab.evacuate_all();
+                self.settle();
+                return;
+            }
+        }
     }
 
     /// Gives a node a new value, put together from parts. Children, flags and expiry stay.

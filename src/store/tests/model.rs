@@ -245,7 +245,7 @@ impl StoreAndModel {
             }
             Operation::Compare => self.compare(),
         }
-        assert!(self.store.used() <= self.store.memory());
+        assert!(self.store.resident() <= self.store.memory());
         self.store
             .shards
             .iter()

@@ -1,0 +1,273 @@
+//! The slots of a shard's items, in chunks, so that growth never copies and what empties is given back.
+//!
+//! A slot's index is its chunk's number times the slots of a chunk plus its offset there, and stays the same for as long
+//! as the item lives. The next item goes into the lowest chunk that has a free slot; so the higher ones empty, and the
+//! memory of a chunk whose last item went goes back to the pool. A cache that held many small items and now holds few
+//! large ones isn't weighed down by empty slots.
+//!
+//! Cost: taking and giving back a slot is a few writes and a look at a bitmap of the chunks.
+
+use std::sync::Arc;
+
+use zerocopy::FromBytes;
+
+use super::pages::{PageBuffer, PagePool};
+use super::record_log::Owners;
+use super::slot::{ItemSlot, NONE};
+
+const SLOT: usize = size_of::<ItemSlot>();
+
+/// The slots of one shard, by index.
+#[derive(Debug)]
+pub(super) struct Slots {
+    chunks: Vec<SlotChunk>,
+    /// A bit for each chunk that has memory and a free slot.
+    open: Vec<u64>,
+    /// Chunks without memory.
+    vacant: Vec<u32>,
+    items: usize,
+    /// Bytes of memory that the chunks take.
+    held: usize,
+    /// The slots of a chunk, as a power of two.
+    shift: u32,
+    pool: Arc<PagePool>,
+}
+
+#[derive(Debug, Default)]
+struct SlotChunk {
+    /// Slots, or nothing while the chunk is vacant.
+    bytes: PageBuffer,
+    /// Offset of the first free slot in the chunk; they are linked by `ItemSlot::next`.
+    free: u32,
+    live: u32,
+}
+
+impl SlotChunk {
+    fn slot(&self, offset: usize) -> &ItemSlot {
+        let bytes = &self.bytes[offset * SLOT..][..SLOT];
+        ItemSlot::ref_from_bytes(bytes).expect("buffers are aligned")
+    }
+
+    fn slot_mut(&mut self, offset: usize) -> &mut ItemSlot {
+        let bytes = &mut self.bytes[offset * SLOT..][..SLOT];
+        ItemSlot::mut_from_bytes(bytes).expect("buffers are aligned")
+    }
+}
+
+impl Slots {
+    pub(super) fn new(pool: Arc<PagePool>) -> Slots {
+        Slots {
+            chunks: Vec::new(),
+            open: Vec::new(),
+            vacant: Vec::new(),
+            items: 0,
+            held: 0,
+            shift: Slots::per_chunk(&pool).ilog2(),
+            pool,
+        }
+    }
+
+    /// 1,024 slots are five pages.
+    fn per_chunk(pool: &PagePool) -> usize {
+        pool.segment() / 64
+    }
+
+    /// Bytes that the slots of one chunk have.
+    pub(super) fn chunk_bytes(pool: &PagePool) -> usize {
+        Slots::per_chunk(pool) * SLOT
+    }
+
+    /// How many items there are.
+    pub(super) fn items(&self) -> usize {
+        self.items
+    }
+
+    /// One more than the highest index that an item can have now.
+    pub(super) fn end(&self) -> usize {
+        self.chunks.len() << self.shift
+    }
+
+    /// Bytes of memory taken.
+    pub(super) fn bytes(&self) -> usize {
+        self.held
+            + self.chunks.capacity() * size_of::<SlotChunk>()
+            + self.open.capacity() * size_of::<u64>()
+            + self.vacant.capacity() * size_of::<u32>()
+    }
+
+    fn locate(&self, index: usize) -> (usize, usize) {
+        (index >> self.shift, index & ((1 << self.shift) - 1))
+    }
+
+    /// The slot with this index, if there is an item.
+    pub(super) fn get(&self, index: usize) -> Option<&ItemSlot> {
+        let (number, offset) = self.locate(index);
+        let chunk = self.chunks.get(number).filter(|chunk| chunk.live > 0)?;
+        Some(chunk.slot(offset)).filter(|slot| !slot.is_free())
+    }
+
+    /// The slot with this index, which has an item.
+    pub(super) fn slot(&self, index: u32) -> &ItemSlot {
+        let (number, offset) = self.locate(index as usize);
+        self.chunks[number].slot(offset)
+    }
+
+    /// The slot with this index, to be changed.
+    pub(super) fn slot_mut(&mut self, index: u32) -> &mut ItemSlot {
+        let (number, offset) = self.locate(index as usize);
+        self.chunks[number].slot_mut(offset)
+    }
+
+    fn set_open(&mut self, number: usize, open: bool) {
+        let bit = 1 << (number % 64);
+        if open {
+            self.open[number / 64] |= bit;
+        } else {
+            self.open[number / 64] &= !bit;
+        }
+    }
+
+    /// The lowest chunk with a free slot; one that gets memory, if none has.
+    fn open_chunk(&mut self) -> usize {
+        let word = self.open.iter().position(|word| *word != 0);
+        if let Some(word) = word {
+            return word * 64 + self.open[word].trailing_zeros() as usize;
+        }
+        let number = self
+            .vacant
+            .pop()
+            .map_or(self.chunks.len(), |number| number as usize);
+        if number == self.chunks.len() {
+            self.chunks.push(SlotChunk::default());
+            self.open.resize(number / 64 + 1, 0);
+        }
+        let slots = 1u32 << self.shift;
+        let mut chunk = SlotChunk {
+            bytes: self.pool.take(Slots::chunk_bytes(&self.pool)),
+            free: 0,
+            live: 0,
+        };
+        for offset in 0..slots {
+            let next = if offset + 1 < slots { offset + 1 } else { NONE };
+            *chunk.slot_mut(offset as usize) = ItemSlot::free(next);
+        }
+        self.held += chunk.bytes.taken();
+        self.chunks[number] = chunk;
+        self.set_open(number, true);
+        number
+    }
+
+    /// The index that the next item gets.
+    pub(super) fn next_index(&mut self) -> u32 {
+        let number = self.open_chunk();
+        (number as u32) << self.shift | self.chunks[number].free
+    }
+
+    /// Fills the slot that [`next_index`](Slots::next_index) named.
+    pub(super) fn fill(&mut self, index: u32, slot: ItemSlot) {
+        let (number, offset) = self.locate(index as usize);
+        let chunk = &mut self.chunks[number];
+        let free = chunk.slot_mut(offset);
+        let next = std::mem::replace(free, slot).next;
+        chunk.free = next;
+        chunk.live += 1;
+        self.items += 1;
+        if next == NONE {
+            self.set_open(number, false);
+        }
+    }
+
+    /// Frees a slot.
+    pub(super) fn free(&mut self, index: u32) {
+        let (number, offset) = self.locate(index as usize);
+        let chunk = &mut self.chunks[number];
+        *chunk.slot_mut(offset) = ItemSlot::free(chunk.free);
+        chunk.free = offset as u32;
+        chunk.live -= 1;
+        self.items -= 1;
+        let emptied = chunk.live == 0;
+        if emptied {
+            let bytes = std::mem::take(&mut chunk.bytes);
+            self.held -= bytes.taken();
+            self.pool.give(bytes);
+            self.vacant.push(number as u32);
+        }
+        self.set_open(number, !emptied);
+    }
+}
+
+impl Owners for &mut Slots {
+    fn is_live(&self, owner: u32, address: u32) -> bool {
+        self.get(owner as usize)
+            .is_some_and(|slot| slot.record == address)
+    }
+
+    fn moved(&mut self, owner: u32, address: u32) {
+        self.slot_mut(owner).record = address;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn slots() -> Slots {
+        Slots::new(Arc::new(PagePool::new(64 << 20, 1)))
+    }
+
+    fn insert(slots: &mut Slots) -> u32 {
+        let index = slots.next_index();
+        slots.fill(
+            index,
+            ItemSlot {
+                record: index,
+                ..ItemSlot::free(NONE)
+            },
+        );
+        index
+    }
+
+    #[test]
+    fn indices_stay_and_free_slots_are_used_again_before_there_are_more() {
+        let mut slots = slots();
+        let indices: Vec<u32> = (0..5000).map(|_| insert(&mut slots)).collect();
+        let end = slots.end();
+        for index in indices.iter().step_by(2) {
+            slots.free(*index);
+        }
+        for _ in 0..2500 {
+            insert(&mut slots);
+        }
+        assert_eq!((slots.end(), slots.items()), (end, 5000));
+        for index in indices {
+            assert_eq!(slots.slot(index).record, index);
+        }
+    }
+
+    #[test]
+    fn emptied_chunks_are_given_back_and_taken_again() {
+        let mut slots = slots();
+        let indices: Vec<u32> = (0..10 * 1024).map(|_| insert(&mut slots)).collect();
+        assert_eq!(slots.held, 10 * 5 * 4096);
+        for index in &indices[..10 * 1024 - 1] {
+            slots.free(*index);
+        }
+        assert_eq!(slots.held, 5 * 4096);
+        for _ in 0..10 * 1024 - 1 {
+            insert(&mut slots);
+        }
+        assert_eq!((slots.held, slots.end()), (10 * 5 * 4096, 10 * 1024));
+    }
+
+    /// Few items that come while many go fill the lowest chunks, so that the others empty.
+    #[test]
+    fn when_few_items_take_the_place_of_many_the_memory_of_most_chunks_is_given_back() {
+        let mut slots = slots();
+        let old: Vec<u32> = (0..20 * 1024).map(|_| insert(&mut slots)).collect();
+        for many in old.chunks(20) {
+            many.iter().for_each(|index| slots.free(*index));
+            insert(&mut slots);
+        }
+        assert_eq!((slots.items(), slots.held), (1024, 5 * 4096));
+    }
+}
