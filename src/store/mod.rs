@@ -31,6 +31,7 @@ mod config;
 mod entry;
 mod flush;
 mod flush_schedule;
+mod hash_table;
 mod memory;
 mod pages;
 mod record_log;

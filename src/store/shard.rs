@@ -22,11 +22,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use ahash::RandomState;
-use hashbrown::HashTable;
 
 use super::child_lists::ChildLists;
 use super::config::DATABASES;
 use super::entry::Entry;
+use super::hash_table::HashTable;
 use super::pages::PagePool;
 use super::sieve::Sieve;
 use super::slab::ItemSlab;
@@ -47,7 +47,7 @@ const CAS_BLOCK: u64 = 64;
 pub(super) struct Shard {
     pub(super) slab: ItemSlab,
     pub(super) children: ChildLists,
-    table: HashTable<u32>,
+    table: HashTable,
     sieve: Sieve,
     hasher: RandomState,
     /// The footprint that the store has been told.
@@ -92,9 +92,9 @@ impl Shard {
         cas_source: Arc<AtomicU64>,
     ) -> Shard {
         Shard {
+            table: HashTable::new(&pool),
             slab: ItemSlab::new(pool),
             children: ChildLists::new(hasher.clone()),
-            table: HashTable::new(),
             sieve: Sieve::new(),
             hasher,
             settled: 0,
@@ -115,7 +115,7 @@ impl Shard {
 
     /// Bytes of heap that the hash table takes.
     pub(super) fn table_bytes(&self) -> usize {
-        self.table.allocation_size()
+        self.table.bytes()
     }
 
     fn next_cas(&mut self) -> u64 {
@@ -137,8 +137,7 @@ impl Shard {
     pub(super) fn lookup(&self, parent: u32, db: u8, key: &[u8], hash: u64) -> Option<u32> {
         let slab = &self.slab;
         self.table
-            .find(hash, |index| slab.item(*index).answers_to(parent, db, key))
-            .copied()
+            .find(hash, |index| slab.item(index).answers_to(parent, db, key))
     }
 
     /// Whether an item lives; one whose time is over is removed with its subtree.
@@ -218,7 +217,7 @@ impl Shard {
         let index = self.slab.insert(&head, key, value, access);
         let (slab, hasher) = (&self.slab, &self.hasher);
         self.table
-            .insert_unique(hash, index, |other| hash_item(hasher, slab.item(*other)));
+            .insert(hash, index, |other| hash_item(hasher, slab.item(other)));
         self.sieve.insert(&mut self.slab, index);
         if parent == NONE {
             self.items[usize::from(db)] += 1;

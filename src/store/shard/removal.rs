@@ -57,9 +57,7 @@ impl Shard {
         if parent == NONE {
             self.items[usize::from(slot.db())] -= 1;
         }
-        if let Ok(bucket) = self.table.find_entry(hash, |other| *other == index) {
-            bucket.remove();
-        }
+        self.table.remove(hash, index);
         if parent != NONE {
             if let Some(moved) = self.children.remove(parent, position) {
                 self.slab.set_position(moved, position);
@@ -69,12 +67,6 @@ impl Shard {
         }
         self.sieve.remove(&mut self.slab, index);
         self.slab.remove(index);
-        if self.table.is_empty() || self.table.len() < self.table.capacity() / 4 {
-            let (slab, hasher) = (&self.slab, &self.hasher);
-            self.table.shrink_to(self.table.len() * 2, |other| {
-                hash_item(hasher, slab.item(*other))
-            });
-        }
     }
 
     /// Makes room by removing one item: the first leaf under SIEVE's hand that wasn't visited since
@@ -111,7 +103,7 @@ impl Shard {
         let empty = Shard {
             slab: self.slab.fresh(),
             children: ChildLists::new(self.hasher.clone()),
-            table: HashTable::new(),
+            table: self.table.fresh(),
             sieve: Sieve::new(),
             hasher: self.hasher.clone(),
             settled: self.settled,

@@ -1,0 +1,454 @@
+//! A shard's hash table, from the hash of a key to the slot of its item. It grows by one bucket at a time.
+//!
+//! ```text
+//!   bucket    12 tags │ overflow │ 12 slots                  64 bytes, one cache line
+//!              1 each │ 4        │ 4 each
+//!
+//!   buckets   0 … s-1  split in two: s more bits of the hash   │ s … n-1  not yet │ n … n+s-1  their other halves
+//! ```
+//!
+//! This is linear hashing (Litwin, 1980). When there are more than [`MOST`] items for each bucket, the next bucket is
+//! split; when there are fewer than [`LEAST`], the last one joins its other half again. So no write waits for a whole
+//! table to be copied, and the table takes what its items need, about 8 bytes each, not up to twice that. A bucket that
+//! is full goes on in an overflow bucket. The buckets lie in pages of the store's pool, which go back to it.
+//!
+//! Cost: a look-up reads one cache line, now and then two, and the slots whose tag is right: 1 in 255 of the others is.
+//! A split computes the hashes of a dozen items.
+
+use std::sync::Arc;
+
+use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
+
+use super::pages::{PageBuffer, PagePool};
+
+/// Entries of a bucket.
+const ENTRIES: usize = 12;
+/// Items for each bucket above which the table grows.
+const MOST: usize = 10;
+/// Items for each bucket below which it shrinks.
+const LEAST: usize = 6;
+const BUCKET: usize = size_of::<Bucket>();
+/// A byte of every byte of a word.
+const EACH: u64 = 0x0101_0101_0101_0101;
+
+#[derive(Debug, Clone, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+struct Bucket {
+    /// Eight bits of the hash of each entry, never 0; 0 for no entry. Entries lie at the front; those of a bucket that
+    /// goes on in another are all taken. After the tags, the number of the overflow bucket, 0 for none.
+    tags: [u64; 2],
+    slots: [u32; ENTRIES],
+}
+
+impl Bucket {
+    fn tag(&self, entry: usize) -> u8 {
+        (self.tags[entry / 8] >> (entry % 8 * 8)) as u8
+    }
+
+    fn set(&mut self, entry: usize, tag: u8, slot: u32) {
+        let shift = entry % 8 * 8;
+        let word = &mut self.tags[entry / 8];
+        *word = *word & !(0xff << shift) | u64::from(tag) << shift;
+        self.slots[entry] = slot;
+    }
+
+    fn overflow(&self) -> u32 {
+        (self.tags[1] >> 32) as u32
+    }
+
+    fn set_overflow(&mut self, number: u32) {
+        self.tags[1] = self.tags[1] & u64::from(u32::MAX) | u64::from(number) << 32;
+    }
+
+    /// How many entries are taken.
+    fn len(&self) -> usize {
+        (0..ENTRIES)
+            .take_while(|entry| self.tag(*entry) != 0)
+            .count()
+    }
+
+    /// The slots whose tag is, or may be, this one.
+    fn candidates(&self, tag: u8) -> impl Iterator<Item = u32> {
+        let equal = |word: u64| {
+            let different = word ^ (EACH * u64::from(tag));
+            different.wrapping_sub(EACH) & !different & (EACH << 7)
+        };
+        let matches = [
+            equal(self.tags[0]),
+            equal(self.tags[1]) & u64::from(u32::MAX),
+        ];
+        [0, 1].into_iter().flat_map(move |word| {
+            let mut bits = matches[word];
+            std::iter::from_fn(move || {
+                let entry = word * 8 + bits.trailing_zeros() as usize / 8;
+                let found = bits != 0;
+                bits &= bits.wrapping_sub(1);
+                found.then(|| self.slots[entry])
+            })
+        })
+    }
+}
+
+fn tag(hash: u64) -> u8 {
+    ((hash >> 56) as u8).max(1)
+}
+
+/// Buckets by number, in pages.
+#[derive(Debug)]
+struct Buckets {
+    pages: Vec<PageBuffer>,
+    /// Buckets of a page, as a power of two.
+    shift: u32,
+    /// Bytes of memory that the pages take.
+    held: usize,
+    pool: Arc<PagePool>,
+}
+
+impl Buckets {
+    fn new(pool: Arc<PagePool>) -> Buckets {
+        Buckets {
+            pages: Vec::new(),
+            shift: (HashTable::page_bytes(&pool) / BUCKET).ilog2(),
+            held: 0,
+            pool,
+        }
+    }
+
+    fn get(&self, number: u32) -> &Bucket {
+        let offset = (number as usize & ((1 << self.shift) - 1)) * BUCKET;
+        let bytes = &self.pages[number as usize >> self.shift][offset..][..BUCKET];
+        Bucket::ref_from_bytes(bytes).expect("buffers are aligned")
+    }
+
+    fn get_mut(&mut self, number: u32) -> &mut Bucket {
+        let offset = (number as usize & ((1 << self.shift) - 1)) * BUCKET;
+        let bytes = &mut self.pages[number as usize >> self.shift][offset..][..BUCKET];
+        Bucket::mut_from_bytes(bytes).expect("buffers are aligned")
+    }
+
+    /// Makes sure that there are so many buckets, the new ones empty.
+    fn extend(&mut self, count: u32) {
+        while (self.pages.len() << self.shift) < count as usize {
+            let mut page = self.pool.take(HashTable::page_bytes(&self.pool));
+            page.fill(0);
+            self.held += page.taken();
+            self.pages.push(page);
+        }
+    }
+
+    /// Gives back the pages that aren't needed for so many buckets.
+    fn truncate(&mut self, count: u32) {
+        while self.pages.len() > (count as usize).div_ceil(1 << self.shift)
+            && let Some(page) = self.pages.pop()
+        {
+            self.held -= page.taken();
+            self.pool.give(page);
+        }
+    }
+}
+
+/// Slots by hash. The caller says which of those with the right tag is meant.
+#[derive(Debug)]
+pub(super) struct HashTable {
+    buckets: Buckets,
+    count: u32,
+    overflow: Buckets,
+    /// Overflow buckets that were ever taken; number 0 stands for none.
+    overflow_end: u32,
+    /// The first of those that are free; they are linked by their overflow numbers.
+    overflow_free: u32,
+    overflow_used: u32,
+    len: usize,
+}
+
+impl HashTable {
+    pub(super) fn new(pool: &Arc<PagePool>) -> HashTable {
+        HashTable {
+            buckets: Buckets::new(Arc::clone(pool)),
+            count: 0,
+            overflow: Buckets::new(Arc::clone(pool)),
+            overflow_end: 1,
+            overflow_free: 0,
+            overflow_used: 0,
+            len: 0,
+        }
+    }
+
+    /// An empty table on the same pool.
+    pub(super) fn fresh(&self) -> HashTable {
+        HashTable::new(&self.buckets.pool)
+    }
+
+    /// Bytes that a page of buckets has.
+    pub(super) fn page_bytes(pool: &PagePool) -> usize {
+        pool.segment() / 4
+    }
+
+    /// Bytes of memory taken.
+    pub(super) fn bytes(&self) -> usize {
+        let lists = self.buckets.pages.capacity() + self.overflow.pages.capacity();
+        self.buckets.held + self.overflow.held + lists * size_of::<PageBuffer>()
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    fn bucket_of(&self, hash: u64) -> u32 {
+        let mask = self.count.next_power_of_two() - 1;
+        let number = hash as u32 & mask;
+        if number < self.count {
+            number
+        } else {
+            number & (mask >> 1)
+        }
+    }
+
+    /// The slot with this hash that `is` says to be the one.
+    pub(super) fn find(&self, hash: u64, mut is: impl FnMut(u32) -> bool) -> Option<u32> {
+        if self.len == 0 {
+            return None;
+        }
+        let tag = tag(hash);
+        let mut bucket = self.buckets.get(self.bucket_of(hash));
+        loop {
+            if let Some(slot) = bucket.candidates(tag).find(|slot| is(*slot)) {
+                return Some(slot);
+            }
+            match bucket.overflow() {
+                0 => return None,
+                number => bucket = self.overflow.get(number),
+            }
+        }
+    }
+
+    /// Adds a slot; `hash_of` tells the hashes of others, where a bucket is split.
+    pub(super) fn insert(&mut self, hash: u64, slot: u32, hash_of: impl Fn(u32) -> u64) {
+        if self.len >= self.count as usize * MOST {
+            self.split(hash_of);
+        }
+        self.add(self.bucket_of(hash), tag(hash), slot);
+        self.len += 1;
+    }
+
+    /// Removes a slot, which is there.
+    pub(super) fn remove(&mut self, hash: u64, slot: u32) {
+        self.take(self.bucket_of(hash), slot);
+        self.len -= 1;
+        if self.len == 0 {
+            *self = self.fresh();
+        } else if self.len < self.count as usize * LEAST && self.count > 1 {
+            self.join();
+        }
+    }
+
+    /// A bucket of a chain: a number of its own, or that of an overflow bucket.
+    fn link(&mut self, first: u32, overflow: u32) -> &mut Bucket {
+        match overflow {
+            0 => self.buckets.get_mut(first),
+            number => self.overflow.get_mut(number),
+        }
+    }
+
+    fn add(&mut self, number: u32, tag: u8, slot: u32) {
+        let mut at = 0;
+        loop {
+            let bucket = self.link(number, at);
+            let len = bucket.len();
+            if len < ENTRIES {
+                return bucket.set(len, tag, slot);
+            }
+            let next = bucket.overflow();
+            at = if next == 0 {
+                self.add_overflow(number, at)
+            } else {
+                next
+            };
+        }
+    }
+
+    /// Hangs an empty overflow bucket behind the last one of a chain.
+    fn add_overflow(&mut self, number: u32, last: u32) -> u32 {
+        let new = match self.overflow_free {
+            0 => {
+                self.overflow_end += 1;
+                self.overflow.extend(self.overflow_end);
+                self.overflow_end - 1
+            }
+            free => {
+                self.overflow_free = self.overflow.get(free).overflow();
+                free
+            }
+        };
+        self.overflow_used += 1;
+        *self.overflow.get_mut(new) = Bucket::new_zeroed();
+        self.link(number, last).set_overflow(new);
+        new
+    }
+
+    /// Takes a slot out of a chain; the chain's last entry takes its place.
+    fn take(&mut self, number: u32, slot: u32) {
+        let (mut at, mut before) = (0, 0);
+        let mut hole = None;
+        loop {
+            let bucket = self.link(number, at);
+            if hole.is_none()
+                && let Some(entry) = (0..bucket.len()).find(|entry| bucket.slots[*entry] == slot)
+            {
+                hole = Some((at, entry));
+            }
+            match bucket.overflow() {
+                0 => break,
+                next => (before, at) = (at, next),
+            }
+        }
+        let Some((hole, entry)) = hole else {
+            return;
+        };
+        let last = self.link(number, at);
+        let end = last.len() - 1;
+        let (tag, moved) = (last.tag(end), last.slots[end]);
+        last.set(end, 0, 0);
+        if (hole, entry) != (at, end) {
+            self.link(number, hole).set(entry, tag, moved);
+        }
+        if end == 0 && at != 0 {
+            self.link(number, before).set_overflow(0);
+            self.free_overflow(at);
+        }
+    }
+
+    fn free_overflow(&mut self, number: u32) {
+        self.overflow
+            .get_mut(number)
+            .set_overflow(self.overflow_free);
+        self.overflow_free = number;
+        self.overflow_used -= 1;
+        if self.overflow_used == 0 {
+            self.overflow.truncate(0);
+            (self.overflow_end, self.overflow_free) = (1, 0);
+        }
+    }
+
+    /// Empties a chain, its overflow buckets included, and shows each of its entries.
+    fn drain(&mut self, number: u32) -> Vec<(u8, u32)> {
+        let mut entries = Vec::with_capacity(2 * ENTRIES);
+        let mut at = 0;
+        loop {
+            let bucket = std::mem::replace(self.link(number, at), Bucket::new_zeroed());
+            entries.extend((0..bucket.len()).map(|entry| (bucket.tag(entry), bucket.slots[entry])));
+            if at != 0 {
+                self.free_overflow(at);
+            }
+            match bucket.overflow() {
+                0 => return entries,
+                next => at = next,
+            }
+        }
+    }
+
+    fn split(&mut self, hash_of: impl Fn(u32) -> u64) {
+        self.buckets.extend(self.count + 1);
+        self.count += 1;
+        if self.count == 1 {
+            return;
+        }
+        let new = self.count - 1;
+        let half = new - (1 << new.ilog2());
+        for (tag, slot) in self.drain(half) {
+            self.add(self.bucket_of(hash_of(slot)), tag, slot);
+        }
+    }
+
+    fn join(&mut self) {
+        let last = self.count - 1;
+        let half = last - (1 << last.ilog2());
+        for (tag, slot) in self.drain(last) {
+            self.add(half, tag, slot);
+        }
+        self.count -= 1;
+        self.buckets.truncate(self.count);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn table() -> HashTable {
+        HashTable::new(&Arc::new(PagePool::new(64 << 20, 16)))
+    }
+
+    /// A hash of a number, good enough for a test (splitmix64).
+    fn hash(number: u32) -> u64 {
+        let mut hash = u64::from(number).wrapping_add(0x9e37_79b9_7f4a_7c15);
+        hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        hash ^ (hash >> 31)
+    }
+
+    #[test]
+    fn a_bucket_is_a_cache_line() {
+        assert_eq!(BUCKET, 64);
+    }
+
+    #[test]
+    fn a_table_takes_nine_bytes_an_item_while_it_grows_and_little_when_it_has_shrunk() {
+        let mut table = table();
+        for number in 0..200_000 {
+            table.insert(hash(number), number, hash);
+            assert!(table.bytes() < 9 * number as usize + (64 << 10), "{number}");
+        }
+        for number in 0..200_000 {
+            assert_eq!(
+                table.find(hash(number), |slot| slot == number),
+                Some(number)
+            );
+            assert_eq!(
+                table.find(hash(number + 200_000), |slot| slot == number + 200_000),
+                None
+            );
+        }
+        for number in 1000..200_000 {
+            table.remove(hash(number), number);
+        }
+        assert!(table.buckets.held < 32 << 10, "{}", table.buckets.held);
+        (0..1000).for_each(|number| table.remove(hash(number), number));
+        assert_eq!(table.bytes(), 0);
+    }
+
+    proptest! {
+        /// Keys come and go as in a map. `collisions` of the hash's bits are always 0, so that chains get long.
+        #[test]
+        fn a_table_is_a_map(
+            steps in prop::collection::vec((any::<bool>(), 0..400u32), 1..2000),
+            collisions in 0..8u32,
+        ) {
+            let hash = |slot: u32| hash(slot) & (u64::MAX << collisions);
+            let mut table = table();
+            let mut map = HashMap::new();
+            for (insert, slot) in steps {
+                let there = map.contains_key(&slot);
+                prop_assert_eq!(table.find(hash(slot), |other| other == slot).is_some(), there);
+                if insert && !there {
+                    table.insert(hash(slot), slot, hash);
+                    map.insert(slot, ());
+                } else if !insert && there {
+                    table.remove(hash(slot), slot);
+                    map.remove(&slot);
+                }
+                prop_assert_eq!(table.len(), map.len());
+            }
+            for slot in map.into_keys() {
+                prop_assert_eq!(table.find(hash(slot), |other| other == slot), Some(slot));
+                table.remove(hash(slot), slot);
+            }
+            prop_assert_eq!(table.bytes(), 0);
+        }
+    }
+}
