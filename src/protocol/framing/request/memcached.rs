@@ -67,6 +67,9 @@ pub(super) fn frame<'a>(
 fn store<'a>(store: Store<'a>, input: &'a [u8], spaces: usize, line: usize) -> RequestFrame<'a> {
     let total = line + store.length + 2;
     if total > REQUEST_LIMIT {
+        if spaces > 0 {
+            return RequestFrame::Nothing(spaces);
+        }
         return RequestFrame::Large(LargeRequest {
             route: Route::Key(store.path.as_bytes()),
             shape: one_line(store.noreply),

@@ -73,6 +73,9 @@ pub(super) fn frame<'a>(
     let (meta, shape) = forms(length.is_some(), quiet);
     let total = line + length.map_or(0, |length| length + 2);
     if total > REQUEST_LIMIT {
+        if start > 0 {
+            return Some(RequestFrame::Nothing(start));
+        }
         return Some(RequestFrame::Large(LargeRequest {
             route,
             shape,
@@ -89,7 +92,8 @@ pub(super) fn frame<'a>(
     }
     Some(RequestFrame::Request(
         Request {
-            bytes: &input[..total],
+            // 1.6.45 refuses spaces before a verb, and executes the block.
+            bytes: &input[start..total],
             route,
             shape,
             meta,
