@@ -1,5 +1,6 @@
 //! The files of `src`, parsed.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -31,7 +32,44 @@ impl Source {
             }
         }
         paths.sort();
-        paths.iter().map(|path| Source::read(&root, path)).collect()
+        let mut sources: Vec<_> = paths.iter().map(|path| Source::read(&root, path)).collect();
+        // Files that no module leads to, because only tests declare it, are tests.
+        let mut reached = BTreeSet::from(["lib.rs".to_owned(), "main.rs".to_owned()]);
+        let mut before = 0;
+        while before < reached.len() {
+            before = reached.len();
+            let known = sources
+                .iter()
+                .filter(|source| reached.contains(&source.path));
+            let declared: Vec<String> = known.flat_map(Source::declared).collect();
+            reached.extend(declared);
+        }
+        for source in &mut sources {
+            if !reached.contains(&source.path) {
+                source.items.clear();
+            }
+        }
+        sources
+    }
+
+    /// The files that the modules declared here may have.
+    fn declared(&self) -> Vec<String> {
+        let directory = match self.path.rsplit_once('/') {
+            Some((directory, "mod.rs")) => format!("{directory}/"),
+            _ if ["lib.rs", "main.rs"].contains(&&*self.path) => String::new(),
+            _ => format!("{}/", self.path.trim_end_matches(".rs")),
+        };
+        let modules = self.items.iter().filter_map(|item| match item {
+            Item::Mod(module) if module.content.is_none() => Some(&module.ident),
+            _ => None,
+        });
+        let files = modules.flat_map(|name| {
+            [
+                format!("{directory}{name}.rs"),
+                format!("{directory}{name}/mod.rs"),
+            ]
+        });
+        files.collect()
     }
 
     fn read(root: &Path, path: &Path) -> Source {
@@ -45,22 +83,12 @@ impl Source {
         let file = syn::parse_file(&text).unwrap_or_else(|error| panic!("{path}: {error}"));
         let mut items = file.items;
         without_tests(&mut items);
-        if is_test(&path) || file.attrs.iter().any(is_for_tests) {
-            items.clear();
-        }
         Source { path, text, items }
     }
 
     pub(crate) fn lines(&self) -> usize {
         self.text.lines().count()
     }
-}
-
-/// Whether a file belongs to tests by its name.
-fn is_test(path: &str) -> bool {
-    let path = Path::new(path);
-    path.file_stem().is_some_and(|stem| stem == "tests")
-        || path.components().any(|part| part.as_os_str() == "tests")
 }
 
 fn without_tests(items: &mut Vec<Item>) {

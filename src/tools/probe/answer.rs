@@ -3,11 +3,48 @@
 
 use std::time::Instant;
 
-use super::check::Probe;
-use crate::tools::transcript::{Received, Target};
+use super::server::Probe;
+use crate::tools::transcript::{Protocol, Received, Target, readable};
 
 /// Bytes of an answer that are looked at.
 const LONGEST: usize = 64 * 1024;
+
+impl Probe {
+    /// Whether a server listens.
+    pub(super) fn reachable(&self) -> Result<(), String> {
+        match self.target().connect() {
+            Ok(_) => Ok(()),
+            Err(error) => Err(format!("no server answers at {}: {error}", self.address())),
+        }
+    }
+
+    /// What the server speaks, by what it says to `PING`: Redis knows it, memcached doesn't, an
+    /// echo returns it.
+    ///
+    /// # Errors
+    /// A sentence for the person at the terminal when nobody listens, or when the answer
+    /// tells nothing.
+    pub fn protocol(&self) -> Result<Protocol, String> {
+        self.reachable()?;
+        let answer = first_line(self, b"PING\r\n");
+        match answer.as_slice() {
+            b"PING\r\n" => Ok(Protocol::Echo),
+            b"ERROR\r\n" => Ok(Protocol::Memcached),
+            [b'+' | b'-', ..] => Ok(Protocol::Resp),
+            _ => Err(format!(
+                "what does {} speak? It answers PING with {:?}; say --suite echo, memcached, \
+                 nested or resp",
+                self.address(),
+                readable(&answer)
+            )),
+        }
+    }
+
+    /// Whether a memcached server knows keys as paths: it has a word for reading one.
+    pub(super) fn knows_nested_keys(&self) -> bool {
+        first_line(self, b"getn larder probe\r\n") == b"END\r\n"
+    }
+}
 
 /// The first line of the answer to `request`, CRLF included; less if the server closes or is silent.
 pub(super) fn first_line(probe: &Probe, request: &[u8]) -> Vec<u8> {

@@ -2,13 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use super::answer::first_line;
 use super::clean::clean;
+use super::server::Probe;
 use super::settings;
-use crate::tools::transcript::{
-    Address, Delivery, Difference, Outcome, Protocol, RealTime, Remote, Run, Side, Target,
-    Transcript, in_time, readable,
-};
+use crate::tools::transcript::{Delivery, Difference, Outcome, Run, Side, Transcript, in_time};
 
 /// The deliveries that a server is held to.
 const DELIVERIES: [Delivery; 3] = [
@@ -16,17 +13,6 @@ const DELIVERIES: [Delivery; 3] = [
     Delivery::ByteByByte,
     Delivery::InOneWrite,
 ];
-
-/// What a server is given to read the first half of a block that comes byte by byte.
-const PAUSE: Duration = Duration::from_millis(5);
-
-/// A server to be checked.
-#[derive(Debug, Clone)]
-pub struct Probe {
-    address: Address,
-    patience: Duration,
-    time: RealTime,
-}
 
 /// What was found about one transcript.
 #[derive(Debug)]
@@ -56,64 +42,6 @@ impl<'t> Finding<'t> {
 }
 
 impl Probe {
-    /// The server at `address`: `patience` is how long a reply is waited for, `wait` the longest
-    /// time that is let pass where the transcript lets time pass.
-    pub fn new(address: Address, patience: Duration, wait: Duration) -> Probe {
-        Probe {
-            address,
-            patience,
-            time: RealTime { at_most: wait },
-        }
-    }
-
-    /// Where it is.
-    pub fn address(&self) -> &Address {
-        &self.address
-    }
-
-    pub(super) fn patience(&self) -> Duration {
-        self.patience
-    }
-
-    pub(super) fn target(&self) -> Remote<'_> {
-        Remote::new(self.address.clone(), &self.time, self.patience).pausing(PAUSE)
-    }
-
-    /// Whether a server listens.
-    pub(super) fn reachable(&self) -> Result<(), String> {
-        match self.target().connect() {
-            Ok(_) => Ok(()),
-            Err(error) => Err(format!("no server answers at {}: {error}", self.address)),
-        }
-    }
-
-    /// What the server speaks, by what it says to `PING`: Redis knows it, memcached doesn't, an
-    /// echo returns it.
-    ///
-    /// # Errors
-    /// A sentence for the person at the terminal when nobody listens, or when the answer
-    /// tells nothing.
-    pub fn protocol(&self) -> Result<Protocol, String> {
-        self.reachable()?;
-        let answer = first_line(self, b"PING\r\n");
-        match answer.as_slice() {
-            b"PING\r\n" => Ok(Protocol::Echo),
-            b"ERROR\r\n" => Ok(Protocol::Memcached),
-            [b'+' | b'-', ..] => Ok(Protocol::Resp),
-            _ => Err(format!(
-                "what does {} speak? It answers PING with {:?}; say --suite echo, memcached, \
-                 nested or resp",
-                self.address,
-                readable(&answer)
-            )),
-        }
-    }
-
-    /// Whether a memcached server knows keys as paths: it has a word for reading one.
-    pub(super) fn knows_nested_keys(&self) -> bool {
-        first_line(self, b"getn larder probe\r\n") == b"END\r\n"
-    }
-
     /// Replays a transcript in every delivery, each on an emptied server, until one fails. Leaves the server empty and
     /// with the settings that it had.
     pub fn check<'t>(&self, transcript: &'t Transcript) -> Finding<'t> {
@@ -163,7 +91,7 @@ impl Probe {
             transcript,
             side,
             delivery,
-            patience: self.patience,
+            patience: self.patience(),
         };
         in_time(transcript, || {
             if run.cannot(&target).is_none() {

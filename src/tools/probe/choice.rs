@@ -1,7 +1,7 @@
 //! Which transcripts are meant: by suite, stage and name, or by what the server speaks.
 
 use super::arguments::Args;
-use super::check::Probe;
+use super::server::Probe;
 use super::suite::Suite;
 use crate::tools::transcript::{Protocol, Transcript};
 

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use regex::bytes::Regex;
 
 use super::answer::first_line;
-use super::check::Probe;
+use super::server::Probe;
 use crate::tools::transcript::{Protocol, Transcript};
 
 /// The first key of a line that can leave an item behind.

@@ -2,7 +2,7 @@
 //! the person at the terminal has given `--erase`.
 
 use super::answer::{first_line, lines};
-use super::check::Probe;
+use super::server::Probe;
 use crate::tools::transcript::{Protocol, Transcript};
 
 /// What a server says about its data.

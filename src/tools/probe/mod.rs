@@ -28,6 +28,7 @@ mod clean;
 mod erase;
 mod library;
 mod report;
+mod server;
 mod settings;
 mod suite;
 
@@ -39,8 +40,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::transcript::{Address, Transcript};
 
 pub use arguments::{Args, Format};
-pub use check::{Finding, Probe};
+pub use check::Finding;
 pub use library::transcripts;
+pub use server::Probe;
 pub use suite::Suite;
 
 /// The exit code when the probe could not be made: a wrong name, no server.

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use regex::bytes::Regex;
 
 use super::answer::{first_line, lines};
-use super::check::Probe;
+use super::server::Probe;
 use crate::tools::transcript::{Agrees, Protocol, Transcript};
 
 /// Why a transcript is not tried on a server: it has other settings, or they are not known, or Redis answers otherwise.

@@ -23,6 +23,7 @@
 //! shut and nothing more may arrive. Cost: one pass over the bytes for each delivery; cutting
 //! everywhere costs as many runs as the longest exchange has bytes.
 
+mod connection;
 mod delivery;
 mod difference;
 mod format;

@@ -1,13 +1,14 @@
 //! Replays a transcript against a target and compares what comes back.
 
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use super::connection::ConnectionState;
 use super::delivery::Delivery;
 use super::difference::{Difference, Mismatch};
 use super::format::{Exchange, Expectation, Expected, Sent, Side, Step, Transcript};
 use super::readable::readable;
-use super::target::{Connection, Received, Target};
+use super::target::{Connection, Target};
 use super::values::Bindings;
 
 /// The longest line that a pattern is matched against, in bytes.
@@ -101,20 +102,6 @@ impl Run<'_> {
             Err(difference) => Outcome::Failed(difference),
         }
     }
-}
-
-/// One of the transcript's connections.
-#[derive(Default)]
-struct ConnectionState {
-    connection: Option<Box<dyn Connection>>,
-    /// What arrived and was not yet compared.
-    arrived: Vec<u8>,
-    /// The server has closed it.
-    ended: bool,
-    /// The bytes that the present exchange sent here, for the report.
-    sent: Vec<u8>,
-    /// The last line of the file that spoke of it, for the report.
-    line: usize,
 }
 
 struct Replay<'a> {
@@ -224,14 +211,7 @@ impl Replay<'_> {
         act: impl FnOnce(&mut dyn Connection) -> io::Result<()>,
     ) -> ReplayResult {
         let open = &mut self.open[at];
-        let connection = match &mut open.connection {
-            Some(connection) => Ok(connection),
-            none => self
-                .target
-                .connect()
-                .map(|connection| none.insert(connection)),
-        };
-        match connection.and_then(|connection| act(connection.as_mut())) {
+        match open.connection(self.target).and_then(act) {
             Ok(()) => Ok(()),
             Err(error) => {
                 let line = open.line;
@@ -313,7 +293,7 @@ impl Replay<'_> {
             (_, Some(first)) => {
                 // The whole of the wrong line, so that the reader sees what it says.
                 let ends = move |arrived: &[u8]| arrived[first..].contains(&b'\n');
-                let _ = self.fill_within(at, REST, ends);
+                let _ = self.open[at].fill(self.target, REST, ends);
                 let arrived = &self.open[at].arrived;
                 let end = arrived[first..].iter().position(|&b| b == b'\n');
                 let shows = end.map_or(usize::MAX, |end| first + end + 1);
@@ -325,7 +305,7 @@ impl Replay<'_> {
 
     /// After the last step: the sending side is shut, and nothing more may come.
     fn close(&mut self, at: usize) -> ReplayResult {
-        if self.open[at].connection.is_none() || self.open[at].ended {
+        if !self.open[at].is_open() {
             return Ok(());
         }
         self.with(at, |connection| connection.finish())?;
@@ -342,43 +322,12 @@ impl Replay<'_> {
     }
 
     fn leftover(&mut self, at: usize, line: usize, expected: String) -> ReplayResult {
-        let _ = self.fill_within(at, REST, |_| false);
+        let _ = self.open[at].fill(self.target, REST, |_| false);
         Err(self.difference(at, line, expected, usize::MAX, Mismatch::Leftover))
     }
 
     fn fill(&mut self, at: usize, done: impl FnMut(&[u8]) -> bool) -> Result<(), Mismatch> {
-        self.fill_within(at, self.run.patience, done)
-    }
-
-    /// Reads until what has arrived is `done`.
-    fn fill_within(
-        &mut self,
-        at: usize,
-        patience: Duration,
-        mut done: impl FnMut(&[u8]) -> bool,
-    ) -> Result<(), Mismatch> {
-        if self.open[at].connection.is_none()
-            && let Err(difference) = self.with(at, |_| Ok(()))
-        {
-            return Err(difference.why);
-        }
-        let open = &mut self.open[at];
-        let deadline = Instant::now() + patience;
-        loop {
-            if done(&open.arrived) {
-                return Ok(());
-            }
-            let Some(connection) = open.connection.as_mut().filter(|_| !open.ended) else {
-                return Err(Mismatch::Closed);
-            };
-            let left = deadline.saturating_duration_since(Instant::now());
-            match connection.read(left) {
-                Ok(Received::Bytes(bytes)) => open.arrived.extend_from_slice(&bytes),
-                Ok(Received::End) => open.ended = true,
-                Ok(Received::Nothing) => return Err(Mismatch::Silence(patience)),
-                Err(error) => return Err(Mismatch::Broken(error.to_string())),
-            }
-        }
+        self.open[at].fill(self.target, self.run.patience, done)
     }
 
     /// The report; `shows` is how many of the bytes that arrived belong to it.

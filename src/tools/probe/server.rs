@@ -1,0 +1,41 @@
+//! The server that is probed: its address, and how long its answers are waited for.
+
+use std::time::Duration;
+
+use crate::tools::transcript::{Address, RealTime, Remote};
+
+/// What a server is given to read the first half of a block that comes byte by byte.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// A server to be checked.
+#[derive(Debug, Clone)]
+pub struct Probe {
+    address: Address,
+    patience: Duration,
+    time: RealTime,
+}
+
+impl Probe {
+    /// The server at `address`: `patience` is how long a reply is waited for, `wait` the longest
+    /// time that is let pass where the transcript lets time pass.
+    pub fn new(address: Address, patience: Duration, wait: Duration) -> Probe {
+        Probe {
+            address,
+            patience,
+            time: RealTime { at_most: wait },
+        }
+    }
+
+    /// Where it is.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    pub(super) fn patience(&self) -> Duration {
+        self.patience
+    }
+
+    pub(super) fn target(&self) -> Remote<'_> {
+        Remote::new(self.address.clone(), &self.time, self.patience).pausing(PAUSE)
+    }
+}
