@@ -518,3 +518,30 @@ fn clients_whose_redirected_answers_wait_for_each_other_do_not_wait_for_ever() {
     assert!(ends.contains(&true), "one of them gets its answer");
     assert_eq!(proxy.talk().must("SET a 1"), Said::from("OK"));
 }
+
+// A second WATCH went to the server that has the slot now, the first had gone to another: the proxy took one key for two
+// in different slots.
+#[test]
+fn a_key_that_is_watched_again_after_its_slot_has_moved_counts_as_changed() {
+    let (nodes, _) = nodes(2, |node, words| match (node.me, words) {
+        (_, ["CLUSTER", ..]) => node.moving_map(),
+        (0, ["GET", key]) => node.moved(key, 1),
+        (_, ["MULTI" | "WATCH", ..]) => "+OK\r\n".into(),
+        (1, ["SET", ..]) => "+QUEUED\r\n".into(),
+        (me, words) => format!("+{} at {me}\r\n", words[0]),
+    });
+    let proxy = narrow(&nodes[..1]);
+    let (mut client, mut other) = (proxy.talk(), proxy.talk());
+    assert_eq!(client.call(&["WATCH", "a"]), Said::from("OK"));
+    assert_eq!(other.call(&["GET", "a"]), Said::from("GET at 1"));
+    // Until the map says so.
+    eventually("the slot has moved", || {
+        other.call(&["GET", "a"]) == Said::from("GET at 1")
+    });
+    assert_eq!(client.call(&["WATCH", "a"]), Said::from("OK"));
+    assert_eq!(client.call(&["MULTI"]), Said::from("OK"));
+    assert_eq!(client.call(&["SET", "a", "1"]), Said::from("QUEUED"));
+    client.send(&["EXEC"]);
+    assert_eq!(client.read(), Said::Nil);
+    assert_eq!(client.call(&["GET", "a"]), Said::from("GET at 1"));
+}

@@ -280,3 +280,105 @@ fn what_is_about_one_server_says_so_in_a_pool() {
         CROSSSLOT,
     );
 }
+
+// SELECT and HELLO changed the proxy's session when they were seen, although they were only queued.
+#[test]
+fn a_transaction_that_is_not_executed_changes_nothing_of_the_session() {
+    let server = upstream(Protocol::Resp);
+    if !server.is_real() {
+        return;
+    }
+    let pool = pool();
+    let single = proxy(patient(Protocol::Resp), &[server.address]);
+    for (proxy, key) in [(&single, "v"), (&pool.proxy, &pool.here[..])] {
+        let mut client = proxy.connect();
+        let mut other = proxy.connect();
+        for (transaction, replies) in [
+            (
+                format!("SELECT 2\r\nGET {key}\r\nGET\r\nEXEC"),
+                vec!["+QUEUED", "+QUEUED", "-ERR", "-EXECABORT"],
+            ),
+            (
+                format!("GET {key}\r\nHELLO 3\r\nSELECT 2\r\nDISCARD"),
+                vec!["+QUEUED", "+QUEUED", "+QUEUED", "+OK"],
+            ),
+            (
+                "SELECT 2\r\nEXEC x".to_owned(),
+                vec!["+QUEUED", "-EXECABORT"],
+            ),
+            (
+                format!("SELECT 2\r\nGET {key}\r\nEXEC x"),
+                vec!["+QUEUED", "+QUEUED", "-EXECABORT"],
+            ),
+        ] {
+            client.send(format!("MULTI\r\n{transaction}\r\n"));
+            client.expect("+OK\r\n");
+            for reply in replies {
+                let line = client.line();
+                assert!(line.starts_with(reply), "{transaction}: {line}");
+            }
+            client.ask(format!("SET {key} 1\r\n"), "+OK\r\n");
+            // In database 0, and in RESP2.
+            other.ask(format!("GET {key}\r\nDEL {key}\r\n"), "$1\r\n1\r\n:1\r\n");
+            client.ask(format!("GET {key}\r\n"), "$-1\r\n");
+        }
+        // A key that was watched has changed.
+        client.ask(format!("WATCH {key}\r\n"), "+OK\r\n");
+        other.ask(format!("SET {key} 2\r\n"), "+OK\r\n");
+        client.ask(
+            format!("MULTI\r\nSELECT 2\r\nGET {key}\r\nEXEC\r\nGET {key}\r\n"),
+            "+OK\r\n+QUEUED\r\n+QUEUED\r\n*-1\r\n$1\r\n2\r\n",
+        );
+        // What is executed changes the session, but for what fails.
+        client.ask(
+            format!("MULTI\r\nGET {key}\r\nSELECT 2\r\nEXEC\r\nGET {key}\r\nSELECT 0\r\n"),
+            "+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n$1\r\n2\r\n+OK\r\n$-1\r\n+OK\r\n",
+        );
+        client.send(format!(
+            "MULTI\r\nGET {key}\r\nSELECT 99\r\nEXEC\r\nGET {key}\r\n"
+        ));
+        client.expect("+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n$1\r\n2\r\n");
+        assert!(client.line().starts_with("-ERR "));
+        client.expect("$1\r\n2\r\n");
+        client.ask(format!("DEL {key}\r\n"), ":1\r\n");
+    }
+}
+
+// The proxy answered with an error and left the transaction open; Redis closes it.
+#[test]
+fn exec_with_arguments_ends_the_transaction() {
+    let pool = pool();
+    let mut client = pool.proxy.connect();
+    let abort = "-EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command\r\n";
+    client.ask("MULTI\r\nEXEC x\r\n", format!("+OK\r\n{abort}"));
+    let key = &pool.here;
+    client.ask(format!("SET {key} 1\r\nDEL {key}\r\n"), "+OK\r\n:1\r\n");
+}
+
+#[test]
+fn reset_and_quit_leave_a_transaction_and_a_watch() {
+    let pool = pool();
+    let (here, there) = (&pool.here, &pool.there);
+    let mut client = pool.proxy.connect();
+    client.ask(
+        format!("SELECT 3\r\nWATCH {here}\r\nMULTI\r\nSET {here} 1\r\nRESET\r\nGET {here}\r\nSET {there} 2\r\nDEL {there}\r\n"),
+        "+OK\r\n+OK\r\n+OK\r\n+QUEUED\r\n+RESET\r\n$-1\r\n+OK\r\n:1\r\n",
+    );
+    client.ask(
+        format!(
+            "WATCH {here}\r\nCLIENT SETNAME me\r\nCLIENT GETNAME\r\nUNWATCH\r\nCLIENT GETNAME\r\n"
+        ),
+        "+OK\r\n+OK\r\n$2\r\nme\r\n+OK\r\n$2\r\nme\r\n",
+    );
+    client.ask(
+        format!("MULTI\r\nSET {here} 1\r\nCLIENT REPLY OFF\r\nEXEC\r\n"),
+        format!(
+            "+OK\r\n+QUEUED\r\n-ERR this command is not possible through a proxy\r\n{EXECABORT}"
+        ),
+    );
+    client.ask(
+        format!("MULTI\r\nSET {here} 1\r\nQUIT\r\n"),
+        "+OK\r\n+QUEUED\r\n+OK\r\n",
+    );
+    client.expect_end();
+}

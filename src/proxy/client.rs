@@ -16,38 +16,27 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::protocol::framing::request::{Remainder, RequestFramer};
-use crate::proxy::forwarder::Pending;
 use crate::proxy::merge::ReplyMerge;
+use crate::proxy::session::Session;
 use crate::proxy::settings::{BACKLOG, PIPELINE};
 use crate::server::Connection;
-use crate::upstream::ConnectionState;
 
 /// An upstream connection that a client has for itself, and what for.
-pub(super) struct Own {
+#[derive(Default)]
+pub(super) struct DedicatedConnection {
     pub(super) link: usize,
-    /// Between `MULTI` and its end.
-    pub(super) multi: bool,
-    /// A command of the transaction was refused by the proxy, so that `EXEC` must be.
-    pub(super) aborted: bool,
-    /// What the client's connection was at `MULTI`.
-    pub(super) before: ConnectionState,
-    /// Keys are watched.
-    pub(super) watching: bool,
+    /// The slot of the keys for which it was opened, in a cluster.
+    pub(super) slot: Option<u16>,
+    /// Keys were watched over another connection, whose server has them no longer: they count as changed.
+    pub(super) is_spoilt: bool,
     /// Requests have gone over shared connections since: their answers come before more is sent here.
     pub(super) away: bool,
-    /// Bytes pass unread in both directions until one side closes.
+    /// What the upstream sends passes unread, until one side closes.
     pub(super) raw: bool,
     /// The rest of a request that is streamed.
     pub(super) upload: Option<Remainder>,
     /// A `mn` is sent behind that.
     pub(super) fence: bool,
-}
-
-impl Own {
-    /// Whether what it was for is done, as soon as the last answer has come.
-    pub(super) fn is_over(&self) -> bool {
-        !self.multi && !self.watching && !self.raw && self.upload.is_none()
-    }
 }
 
 /// An answer that has not left yet.
@@ -78,18 +67,12 @@ pub(super) struct Client {
     held: usize,
     /// Whether something of the first slot's answer has left it.
     begun: bool,
-    pub(super) face: ConnectionState,
-    pub(super) own: Option<Own>,
+    pub(super) session: Session,
+    pub(super) dedicated: Option<DedicatedConnection>,
     /// The rest of a request that is answered already, and read only for its end.
     pub(super) skip: Option<Remainder>,
-    /// `MULTI` was said, but nothing yet of which upstream it is for.
-    pub(super) pending: Option<Box<Pending>>,
     /// The generation of the map by which its requests under way were sent, in a cluster.
     pub(super) generation: usize,
-    /// What `CLIENT SETNAME` said.
-    pub(super) name: Box<[u8]>,
-    /// The client has given the password, or need not.
-    pub(super) admitted: bool,
     /// When the socket last took something, in the forwarder's milliseconds.
     pub(super) since: u64,
     /// Its socket may have bytes, or the end, to be read.
@@ -128,13 +111,10 @@ impl Client {
             first: 0,
             held: 0,
             begun: false,
-            face: ConnectionState::default(),
-            own: None,
+            session: Session::new(admitted),
+            dedicated: None,
             skip: None,
-            pending: None,
             generation: 0,
-            name: Box::default(),
-            admitted,
             since: 0,
             readable: true,
             queued: false,
@@ -145,6 +125,12 @@ impl Client {
             hung_up: false,
             lost: false,
         }
+    }
+
+    /// Whether its dedicated connection has served its purpose, as soon as the last answer has come.
+    pub(super) fn is_dedication_over(&self) -> bool {
+        let done = |dedicated: &DedicatedConnection| !dedicated.raw && dedicated.upload.is_none();
+        self.dedicated.as_ref().is_some_and(done) && !self.session.is_held()
     }
 
     /// Whether another request may be taken.

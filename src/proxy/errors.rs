@@ -32,7 +32,7 @@ pub(super) const EXECABORT: &[u8] =
 pub(super) const MULTI_WORDS: &[u8] = b"-ERR wrong number of arguments for 'multi' command\r\n";
 
 /// `EXEC` with arguments.
-pub(super) const EXEC_WORDS: &[u8] = b"-ERR wrong number of arguments for 'exec' command\r\n";
+pub(super) const EXEC_WORDS: &[u8] = b"-EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command\r\n";
 
 /// `MULTI` in a transaction.
 pub(super) const NESTED: &[u8] = b"-ERR MULTI calls can not be nested\r\n";

@@ -13,7 +13,7 @@ use crate::proxy::client::Client;
 use crate::proxy::errors::{self, NOAUTH};
 use crate::proxy::shared::Shared;
 use crate::proxy::stats;
-use crate::upstream::{ConnectionState, DATABASES};
+use crate::upstream::DATABASES;
 
 /// What is to be done with a command.
 pub(super) enum LocalAnswer {
@@ -81,11 +81,11 @@ pub(super) fn resp(
             | ConnectionCommand::Quit
             | ConnectionCommand::Reset
     );
-    if !client.admitted && !free {
+    if !client.session.admitted && !free {
         out.extend_from_slice(NOAUTH);
         return LocalAnswer::Answer;
     }
-    let mut reply = Reply::new(out, client.face.resp3, usize::MAX);
+    let mut reply = Reply::new(out, client.session.state.resp3, usize::MAX);
     match command {
         ConnectionCommand::Ping if args.len() == 1 => reply.simple("PONG"),
         ConnectionCommand::Ping if args.len() == 2 => reply.bulk(args.get(1)),
@@ -94,9 +94,7 @@ pub(super) fn resp(
             return LocalAnswer::Close;
         }
         ConnectionCommand::Reset => {
-            client.face = ConnectionState::default();
-            client.name = Box::default();
-            client.admitted = shared.password.is_none();
+            client.session.reset(shared.password.is_none());
             reply.simple("RESET");
         }
         ConnectionCommand::Auth => auth(args, client, shared, &mut reply),
@@ -111,7 +109,7 @@ pub(super) fn resp(
                 reply.error("ERR SELECT is not allowed in cluster mode")
             }
             Some(number @ 0..DATABASES) => {
-                client.face.database = number as u32;
+                client.session.state.database = number as u32;
                 reply.ok();
             }
             Some(_) => reply.error("ERR DB index is out of range"),
@@ -159,7 +157,7 @@ fn admit(user: &[u8], password: &[u8], client: &mut Client, shared: &Shared) -> 
             .password
             .as_ref()
             .is_none_or(|expected| equal(expected.as_bytes(), password));
-    client.admitted |= right;
+    client.session.admitted |= right;
     right
 }
 
@@ -171,7 +169,7 @@ fn equal(a: &[u8], b: &[u8]) -> bool {
 /// `HELLO [version [AUTH user password] [SETNAME name]]`.
 fn hello(args: CommandArgs<'_>, client: &mut Client, shared: &Shared, reply: &mut Reply<'_>) {
     let resp3 = match args.len() {
-        0 | 1 => client.face.resp3,
+        0 | 1 => client.session.state.resp3,
         _ => match parse_integer(args.get(1)) {
             Some(2) => false,
             Some(3) => true,
@@ -197,7 +195,7 @@ fn hello(args: CommandArgs<'_>, client: &mut Client, shared: &Shared, reply: &mu
             return reply.error(format!("ERR Syntax error in HELLO option '{option}'"));
         }
     }
-    if !client.admitted {
+    if !client.session.admitted {
         return reply.error(
             "NOAUTH HELLO must be called with the client already authenticated, otherwise the \
              HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and \
@@ -205,9 +203,9 @@ fn hello(args: CommandArgs<'_>, client: &mut Client, shared: &Shared, reply: &mu
         );
     }
     if let Some(name) = name {
-        client.name = name.into();
+        client.session.name = name.into();
     }
-    client.face.resp3 = resp3;
+    client.session.state.resp3 = resp3;
     reply.set_resp3(resp3);
     reply.map(7);
     reply.bulk(b"server");
@@ -238,13 +236,13 @@ fn about_client(
             reply.error("ERR Client names cannot contain spaces, newlines or special characters.")
         }
         (b"SETNAME", 3) => {
-            client.name = args.get(2).into();
+            client.session.name = args.get(2).into();
             reply.ok();
         }
         // Of later versions of Redis; clients tell their library's name with it.
         (b"SETINFO", 4) | (b"NO-EVICT" | b"NO-TOUCH", 3) => reply.ok(),
-        (b"GETNAME", 2) if client.name.is_empty() => reply.null(),
-        (b"GETNAME", 2) => reply.bulk(&client.name),
+        (b"GETNAME", 2) if client.session.name.is_empty() => reply.null(),
+        (b"GETNAME", 2) => reply.bulk(&client.session.name),
         (b"ID", 2) => reply.integer(client.id as i64),
         (b"INFO" | b"LIST", 2) => {
             let connection = &client.connection;
@@ -253,11 +251,11 @@ fn about_client(
                 client.id,
                 connection.peer(),
                 connection.local(),
-                String::from_utf8_lossy(&client.name),
+                String::from_utf8_lossy(&client.session.name),
                 connection.age().as_secs(),
-                client.face.database,
+                client.session.state.database,
                 String::from_utf8_lossy(args.get(1)).to_ascii_lowercase(),
-                if client.face.resp3 { 3 } else { 2 },
+                if client.session.state.resp3 { 3 } else { 2 },
             );
             reply.verbatim("txt", &text);
         }

@@ -19,6 +19,7 @@ mod intercept;
 mod local;
 pub(crate) mod merge;
 mod scan;
+mod session;
 mod settings;
 mod shared;
 #[cfg(test)]

@@ -16,9 +16,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use crate::pool::Upstream;
 use crate::pool::slots::Redirect;
-use crate::protocol::framing::reply::{ReplyFramer, ReplyShape};
+use crate::pool::{Upstream, UpstreamFailure};
+use crate::protocol::framing::reply::{FrameState, ReplyFramer, ReplyShape};
 use crate::upstream::ConnectionState;
 use crate::upstream::Kept;
 
@@ -88,6 +88,20 @@ pub(crate) enum Purpose {
     Own { key: usize, id: u64 },
     /// To see whether the upstream is back.
     Probe,
+}
+
+/// A piece of a reply.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Piece {
+    /// How many of the bytes belong to it.
+    pub(crate) used: usize,
+    /// Whether the reply is complete with it.
+    pub(crate) done: bool,
+    /// Whether the reply begins with it.
+    pub(crate) is_first: bool,
+    pub(crate) is_error: bool,
+    /// It is no reply, but a message that belongs to no request.
+    pub(crate) is_push: bool,
 }
 
 /// What a piece of an answer that is an error comes to.
@@ -262,6 +276,42 @@ impl Link {
     pub(crate) fn front_request(&self) -> Option<&[u8]> {
         let front = self.queue.front().filter(|_| self.keeps)?;
         self.out.get(self.answered..self.answered + front.length)
+    }
+
+    /// Looks how much of the bytes belongs to the reply at the front of the queue, which has this form, and whether
+    /// the types of its elements are to be kept if it is an array.
+    ///
+    /// # Errors
+    /// When they are no such reply.
+    pub(crate) fn frame(
+        &mut self,
+        shape: ReplyShape,
+        keeps_elements: bool,
+        bytes: &[u8],
+    ) -> Result<Piece, UpstreamFailure> {
+        let is_first = self.framer.is_none();
+        let framer = self.framer.get_or_insert_with(|| ReplyFramer::new(shape));
+        if keeps_elements {
+            framer.keep_elements();
+        }
+        let (used, done) = match self.framed.take() {
+            Some(framed) => framed,
+            None => {
+                let progress = framer.feed(bytes);
+                match progress.state {
+                    FrameState::Garbage => return Err(UpstreamFailure::Garbage),
+                    state => (progress.used, state == FrameState::Done),
+                }
+            }
+        };
+        let is_push = framer.is_push();
+        Ok(Piece {
+            used,
+            done,
+            is_first,
+            is_error: framer.is_error() && !is_push,
+            is_push,
+        })
     }
 
     /// Looks at a piece of an answer of a cluster that is an error, `first` its first piece and `done`

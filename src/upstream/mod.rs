@@ -23,6 +23,6 @@ pub(crate) use blocking::{Answer, BlockingConnection, BlockingStream, Deadlines}
 pub(crate) use exchange::Exchange;
 pub(crate) use greeting::{Greeting, MEMCACHED_FLUSH, MEMCACHED_PROBE, RESP_FLUSH, RESP_PROBE};
 pub(crate) use kept::Kept;
-pub(crate) use link::{DETOUR, Knows, Link, Look, Owner, Purpose, Stage, Waiting};
+pub(crate) use link::{DETOUR, Knows, Link, Look, Owner, Piece, Purpose, Stage, Waiting};
 pub(crate) use socket::{UpstreamSocket, send};
 pub(crate) use state::{ConnectionState, DATABASES};

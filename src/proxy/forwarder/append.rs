@@ -43,7 +43,7 @@ impl Forwarder {
         shape: ReplyShape,
         miss: Option<&'static [u8]>,
     ) -> Fate {
-        let (face, id) = (self.clients[key].face, self.clients[key].id);
+        let (face, id) = (self.clients[key].session.state, self.clients[key].id);
         let upstream = &self.pool.upstreams[number];
         if upstream.health.is_ejected() {
             let upstream = Arc::clone(upstream);
@@ -157,7 +157,7 @@ impl Forwarder {
         safe: bool,
         miss: bool,
     ) -> Fate {
-        let (face, id) = (self.clients[key].face, self.clients[key].id);
+        let (face, id) = (self.clients[key].session.state, self.clients[key].id);
         let mut links = Vec::with_capacity(parts.len());
         for (number, _) in parts {
             if self.pool.upstreams[*number].health.is_ejected() {

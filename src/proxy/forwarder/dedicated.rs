@@ -18,21 +18,16 @@ use std::sync::atomic::Ordering::Relaxed;
 use crate::pool::UpstreamFailure;
 use crate::protocol::framing::reply::ReplyShape;
 use crate::protocol::framing::request::{
-    DedicatedReason, LargeRequest, MetaForm, Remainder, Request, RequestKeys, Route,
+    ConnectionCommand, DedicatedReason, LocalCommand, Request, RequestKeys, Route,
 };
-use crate::protocol::memcached::text::reply;
-use crate::proxy::client::Own;
+use crate::proxy::client::DedicatedConnection;
 use crate::proxy::errors;
+use crate::proxy::forwarder::Forwarder;
 use crate::proxy::forwarder::gather::Fate;
-use crate::proxy::forwarder::meta::FENCE;
-use crate::proxy::forwarder::{Forwarder, mark};
-use crate::proxy::intercept::Intercepted;
-use crate::proxy::merge::ReplyMerge;
-use crate::upstream::ConnectionState;
 use crate::upstream::Purpose;
 
 /// Whether a request is this command, whose name is given in capital letters.
-fn is(request: &Request<'_>, name: &[u8]) -> bool {
+pub(super) fn is(request: &Request<'_>, name: &[u8]) -> bool {
     request
         .args()
         .is_some_and(|args| args[0].eq_ignore_ascii_case(name))
@@ -40,7 +35,7 @@ fn is(request: &Request<'_>, name: &[u8]) -> bool {
 
 impl Forwarder {
     /// Gives a client an upstream connection of its own, to which the request goes.
-    pub(super) fn detach(
+    pub(super) fn route_dedicated(
         &mut self,
         key: usize,
         request: &Request<'_>,
@@ -62,7 +57,7 @@ impl Forwarder {
             None if why == DedicatedReason::Transaction && is(request, b"MULTI") => {
                 return match request.args() {
                     Some(args) if args.len() > 1 => self.answer(key, errors::MULTI_WORDS),
-                    _ => self.multi(key),
+                    _ => self.begin(key),
                 };
             }
             None if self.pool.is_single() => 0,
@@ -71,39 +66,50 @@ impl Forwarder {
             }
             None => return self.answer(key, errors::only(request)),
         };
-        match self.take_own(key, number, self.clients[key].face) {
-            Err(fate) => fate,
-            Ok(()) => self.pass_on(key, request),
+        if let Err(fate) = self.dedicate(key, number) {
+            return fate;
         }
+        self.pass_on_first(key, request)
     }
 
-    /// Closes a client's own connection if what it was for is over, once the last answer has come.
-    pub(super) fn leave_own(&mut self, key: usize) -> Option<Fate> {
-        let client = &mut self.clients[key];
-        let own = client.own.as_ref().filter(|own| own.is_over())?;
+    /// Sends the request for which a dedicated connection was opened.
+    pub(super) fn pass_on_first(&mut self, key: usize, request: &Request<'_>) -> Fate {
+        let slot = self.slot_of(request);
+        if let Some(dedicated) = &mut self.clients[key].dedicated {
+            dedicated.slot = slot;
+        }
+        self.pass_on(key, request)
+    }
+
+    /// Closes a client's dedicated connection if what it was for is over, once the last answer has come.
+    pub(super) fn leave_dedicated(&mut self, key: usize) -> Option<Fate> {
+        let client = &self.clients[key];
+        if !client.is_dedication_over() {
+            return None;
+        }
         if client.is_waiting() {
             // What follows belongs to everyone's links again.
             return Some(Fate::Stalled);
         }
-        let link = own.link;
-        client.own = None;
-        self.drop_link(link);
+        self.drop_dedicated(key);
         None
     }
 
+    /// Closes a client's dedicated connection.
+    pub(super) fn drop_dedicated(&mut self, key: usize) {
+        if let Some(dedicated) = self.clients[key].dedicated.take() {
+            self.drop_link(dedicated.link);
+        }
+    }
+
     /// Opens a link for one client alone.
-    pub(super) fn take_own(
-        &mut self,
-        key: usize,
-        number: usize,
-        face: ConnectionState,
-    ) -> Result<(), Fate> {
+    pub(super) fn dedicate(&mut self, key: usize, number: usize) -> Result<(), Fate> {
         let client = &self.clients[key];
         if client.is_waiting() {
             // What was sent before is answered first: two connections keep no order.
             return Err(Fate::Stalled);
         }
-        let id = client.id;
+        let (id, state) = (client.id, client.session.state);
         let upstream = Arc::clone(&self.pool.upstreams[number]);
         if upstream.health.is_ejected() {
             return Err(self.unavailable(key, &upstream, ReplyShape::Resp, None));
@@ -115,17 +121,10 @@ impl Forwarder {
             let error = self.error(&upstream, &UpstreamFailure::Full(limit));
             return Err(self.answer(key, error));
         }
-        let link = self.open_link(upstream, Purpose::Own { key, id }, face);
-        self.clients[key].own = Some(Own {
+        let link = self.open_link(upstream, Purpose::Own { key, id }, state);
+        self.clients[key].dedicated = Some(DedicatedConnection {
             link,
-            multi: false,
-            aborted: false,
-            before: face,
-            watching: false,
-            away: false,
-            raw: false,
-            upload: None,
-            fence: false,
+            ..DedicatedConnection::default()
         });
         Ok(())
     }
@@ -134,29 +133,22 @@ impl Forwarder {
     pub(super) fn pass_on(&mut self, key: usize, request: &Request<'_>) -> Fate {
         let client = &mut self.clients[key];
         let waiting = client.is_waiting();
-        let Some(own) = &mut client.own else {
+        let Some(dedicated) = &mut client.dedicated else {
             return Fate::Stalled;
         };
-        if waiting && own.away {
+        if waiting && dedicated.away {
             return Fate::Stalled;
         }
-        own.away = false;
-        let link = own.link;
-        if own.multi && own.aborted && is(request, b"EXEC") {
-            // Closing the connection discards the transaction.
-            (own.multi, own.aborted, own.watching) = (false, false, false);
-            client.face = own.before;
-            return self.answer(key, errors::EXECABORT);
+        dedicated.away = false;
+        let link = dedicated.link;
+        if let Some(fate) = self.answer_dedicated(key, request) {
+            return fate;
         }
         if !self.has_room(link, key) {
             return Fate::Stalled;
         }
-        let client = &mut self.clients[key];
-        let Some(own) = &mut client.own else {
-            return Fate::Stalled;
-        };
-        let mut patient = false;
         match request.route {
+            Route::Dedicated(DedicatedReason::Blocking, _) => self.links[link].patient = true,
             Route::Dedicated(
                 DedicatedReason::Subscribe | DedicatedReason::Monitor | DedicatedReason::Tracking,
                 _,
@@ -164,192 +156,73 @@ impl Forwarder {
                 if waiting {
                     return Fate::Stalled;
                 }
-                own.raw = true;
-            }
-            Route::Dedicated(DedicatedReason::Blocking, _) => patient = true,
-            Route::Refused => {
-                own.aborted |= own.multi;
-                let protocol = self.shared.settings.protocol;
-                return self.answer(key, errors::refused(protocol));
+                if let Some(dedicated) = &mut self.clients[key].dedicated {
+                    dedicated.raw = true;
+                }
+                let link = &mut self.links[link];
+                (link.raw, link.keeps, link.patient) = (true, false, true);
             }
             _ => {}
         }
-        let raw = own.raw;
-        if let Some(args) = request.args() {
-            match &args[0].to_ascii_uppercase()[..] {
-                b"MULTI" if !own.multi => (own.multi, own.before) = (true, client.face),
-                b"WATCH" => own.watching = true,
-                b"EXEC" if args.len() == 1 => (own.multi, own.watching) = (false, false),
-                b"DISCARD" if args.len() == 1 && own.multi => {
-                    (own.multi, own.aborted, own.watching) = (false, false, false);
-                    client.face = own.before;
-                }
-                b"UNWATCH" if !own.multi => own.watching = false,
-                b"RESET" => {
-                    (own.multi, own.aborted, own.watching) = (false, false, false);
-                    client.face = ConnectionState::default();
-                    client.name = Box::default();
-                    client.admitted = self.shared.password.is_none();
-                }
-                b"QUIT" => client.closing = true,
-                // It holds for this client's requests over shared links, too, when this is over.
-                _ => client.face.follow(args),
-            }
-        }
-        if raw {
-            self.links[link].raw = true;
-            self.links[link].keeps = false;
-            self.links[link].patient = true;
+        if self.links[link].raw {
             self.push(link, key, 0, 0, request.bytes, ReplyShape::Nothing);
         } else {
-            self.links[link].patient |= patient;
-            let sequence = self.clients[key].open(1, None);
+            let client = &mut self.clients[key];
+            let sequence = client.open(1, None);
+            client.session.sent(sequence, request.args());
             self.push(link, key, sequence, 0, request.bytes, request.shape);
         }
         Fate::Taken
     }
 
-    /// Begins with a request that is too long to be held as a whole.
-    pub(super) fn large(&mut self, key: usize, large: LargeRequest<'_>) -> Fate {
-        match self.offer_large(key, &large) {
-            Intercepted::Forward => {}
-            Intercepted::Full => return self.intercepted(key, Intercepted::Full),
-            taken => {
-                self.clients[key].skip = Some(large.rest);
-                return self.intercepted(key, taken);
-            }
-        }
-        let number = match large.route {
-            Route::Key(wanted) => Some(self.locate(wanted)),
-            Route::Only if self.pool.is_single() => Some(0),
-            _ => None,
-        };
+    /// Answers what a client says over its dedicated connection that is not for the upstream. `None` for the rest.
+    fn answer_dedicated(&mut self, key: usize, request: &Request<'_>) -> Option<Fate> {
         let client = &mut self.clients[key];
-        if !client.admitted {
-            // It could send for ever, and nobody knows it.
-            client.closing = true;
-            return self.answer(key, errors::NOAUTH);
-        }
-        let Some(number) = number else {
-            // Its keys belong to several upstreams, or are not known yet: it is divided when all of it is there.
-            if matches!(large.route, Route::Only) && client.framer.hold_whole() {
-                return Fate::Taken;
-            }
-            let error = errors::too_large(&large.route);
-            return self.pass_over(key, large.rest, error);
-        };
-        if let Some(fate) = self.leave_own(key) {
-            return fate;
-        }
-        let client = &self.clients[key];
-        if let MetaForm::Block { .. } = large.meta
-            && !self.pool.upstreams[number].health.is_ejected()
-        {
-            let link = self.shared_link(number, client.face, client.id);
-            match self.knows_meta(link, key) {
-                None => return Fate::Stalled,
-                Some(false) => return self.pass_over(key, large.rest, reply::ERROR),
-                Some(true) => {}
-            }
-        }
-        let client = &self.clients[key];
-        let opened = match &client.own {
-            Some(own) if self.links[own.link].upstream.id == self.pool.upstreams[number].id => {
-                Ok(())
-            }
-            Some(_) => return self.pass_over(key, large.rest, self.cross_slot()),
-            None if client.pending.is_some() => self.begin(key, number),
-            None => self.take_own(key, number, client.face),
-        };
-        if let Err(fate) = opened {
-            if let Fate::Taken = fate {
-                // It is answered, with an error.
-                self.clients[key].skip = Some(large.rest);
-            }
-            return fate;
-        }
-        let client = &mut self.clients[key];
-        let Some(own) = &mut client.own else {
-            return Fate::Stalled;
-        };
-        let quiet = large.meta.is_quiet();
-        (own.upload, own.fence) = (Some(large.rest), quiet);
-        let link = own.link;
-        self.links[link].patient = true;
-        self.links[link].keeps = false;
-        let sequence = match large.shape {
-            ReplyShape::Nothing => 0,
-            _ => client.open(1, quiet.then(ReplyMerge::fenced)),
-        };
-        self.push(link, key, sequence, 0, b"", large.shape);
-        Fate::Taken
-    }
-
-    /// Answers a request that is too long to be held, and drops what follows up to its end. A
-    /// transaction that it was part of is aborted.
-    pub(super) fn pass_over(&mut self, key: usize, rest: Remainder, error: &[u8]) -> Fate {
-        let client = &mut self.clients[key];
-        client.skip = Some(rest);
-        if let Some(own) = &mut client.own {
-            own.aborted |= own.multi;
-        }
-        if let Some(pending) = &mut client.pending {
-            pending.abort();
-        }
-        self.answer(key, error)
-    }
-
-    /// Passes bytes to a client's own link as they are; how many it took.
-    pub(super) fn stream_up(&mut self, key: usize, bytes: &[u8]) -> usize {
-        let Some((link, raw)) = self.clients[key]
-            .own
-            .as_ref()
-            .map(|own| (own.link, own.raw))
-        else {
-            return 0;
-        };
-        let client = &mut self.clients[key];
-        if !self.links.contains(link) {
-            client.closing = true;
-            return bytes.len();
-        }
-        if !self.has_room(link, key) {
-            self.clients[key].again = true;
-            return 0;
-        }
-        let client = &mut self.clients[key];
-        let Some(own) = &mut client.own else {
-            return 0;
-        };
-        let mut used = bytes.len();
-        if !raw && let Some(rest) = &mut own.upload {
-            match rest.feed(bytes) {
-                None => {
-                    client.closing = true;
-                    client.lost = true;
-                    mark(&mut self.dirty_clients, key, &mut client.dirty);
-                    return bytes.len();
+        let Some(open) = client.session.open() else {
+            // A MULTI under way may have begun a transaction.
+            let connection = is(request, b"CLIENT") || is(request, b"AUTH");
+            return match (&request.route, client.session.is_beginning()) {
+                (Route::Refused, true) => Some(Fate::Stalled),
+                (Route::Local(_), true) if connection => Some(Fate::Stalled),
+                (Route::Refused, false) => Some(self.refuse(key)),
+                (Route::Local(local), false) if connection => {
+                    Some(self.local(key, request, *local))
                 }
-                Some((taken, done)) => {
-                    used = taken;
-                    if done {
-                        own.upload = None;
-                        self.links[link].patient = false;
-                        mark(&mut self.dirty_clients, key, &mut client.dirty);
-                    }
-                }
+                _ => None,
+            };
+        };
+        let spoilt = client.dedicated.as_ref().is_some_and(|d| d.is_spoilt);
+        if is(request, b"EXEC") && (open.refused || spoilt) {
+            if client.is_waiting() {
+                return Some(Fate::Stalled);
             }
+            let reply = match (open.refused, client.session.state.resp3) {
+                (true, _) => errors::EXECABORT,
+                (false, true) => b"_\r\n",
+                (false, false) => b"*-1\r\n",
+            };
+            // Closing the connection discards the transaction.
+            client.session.close();
+            return Some(self.answer(key, reply));
         }
-        let ends = !raw && own.upload.is_none() && std::mem::take(&mut own.fence);
-        let at = &mut self.links[link];
-        at.out.extend_from_slice(&bytes[..used]);
-        if ends {
-            at.out.extend_from_slice(FENCE);
+        let possible = match request.route {
+            Route::Refused => false,
+            Route::Local(LocalCommand::Resp(ConnectionCommand::Client, args)) => {
+                args.len() > 1
+                    && ["SETNAME", "GETNAME", "SETINFO", "ID", "INFO"]
+                        .iter()
+                        .any(|sub| args[1].eq_ignore_ascii_case(sub.as_bytes()))
+            }
+            Route::Dedicated(
+                DedicatedReason::Subscribe | DedicatedReason::Monitor | DedicatedReason::Tracking,
+                _,
+            ) => false,
+            _ => true,
+        };
+        if possible {
+            return None;
         }
-        at.since = self.now;
-        if at.is_up() {
-            mark(&mut self.dirty_links, link, &mut at.dirty);
-        }
-        used
+        client.session.refuse();
+        Some(self.refuse(key))
     }
 }

@@ -70,12 +70,8 @@ impl Forwarder {
         if client.closing && client.is_done() {
             return self.end(key, None);
         }
-        let finished = client.own.as_ref().is_some_and(|own| own.is_over());
-        if finished
-            && !client.is_waiting()
-            && let Some(own) = client.own.take()
-        {
-            self.drop_link(own.link);
+        if client.is_dedication_over() && !client.is_waiting() {
+            self.drop_dedicated(key);
         }
         let client = &mut self.clients[key];
         if client.unsent() > 0 && !client.slow {
@@ -125,7 +121,7 @@ impl Forwarder {
             None => log::debug!("{protocol} {peer}: closed"),
             Some(error) => log::debug!("{protocol} {peer}: connection lost: {error}"),
         }
-        if let Some(own) = client.own {
+        if let Some(own) = client.dedicated {
             self.drop_link(own.link);
         }
         self.commands.push_back(Command::CloseClient {

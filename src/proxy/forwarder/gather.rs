@@ -105,7 +105,11 @@ impl Forwarder {
             return;
         };
         (client.closing, client.hung_up) = (true, true);
-        if client.own.as_ref().is_some_and(|own| own.upload.is_some()) {
+        if client
+            .dedicated
+            .as_ref()
+            .is_some_and(|own| own.upload.is_some())
+        {
             let error = io::Error::other("it ended in the middle of a request");
             return self.end(key, Some(&error));
         }
@@ -122,7 +126,10 @@ impl Forwarder {
         let Some(client) = self.clients.get(key).filter(|client| client.hung_up) else {
             return;
         };
-        let link = client.own.as_ref().and_then(|own| self.links.get(own.link));
+        let link = client
+            .dedicated
+            .as_ref()
+            .and_then(|own| self.links.get(own.link));
         let Some(link) = link.filter(|link| link.patient) else {
             return;
         };
@@ -199,10 +206,10 @@ impl Forwarder {
                 }
                 continue;
             }
-            if let Some(own) = &client.own
-                && (own.raw || own.upload.is_some())
+            if let Some(dedicated) = &client.dedicated
+                && dedicated.upload.is_some()
             {
-                match self.stream_up(key, &input[at..]) {
+                match self.upload(key, &input[at..]) {
                     0 => break,
                     used => at += used,
                 }

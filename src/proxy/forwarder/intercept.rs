@@ -21,7 +21,7 @@ impl Forwarder {
     pub(super) fn intercept(&mut self, key: usize, request: &Request<'_>) -> Option<Fate> {
         self.interception.as_ref()?;
         let ticket = self.ticket(key);
-        let database = self.clients[key].face.database;
+        let database = self.clients[key].session.state.database;
         let interception = self.interception.as_mut()?;
         match interception.interceptor.request(request, database, ticket) {
             // What follows on a connection of the client's own would pass the interceptor by.

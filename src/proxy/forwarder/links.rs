@@ -161,11 +161,11 @@ impl Forwarder {
         }
         if let Purpose::Own { key: owner, id } = purpose
             && let Some(client) = self.clients.get_mut(owner).filter(|client| client.id == id)
-            && client.own.as_ref().is_some_and(|own| own.link == key)
+            && client.dedicated.as_ref().is_some_and(|own| own.link == key)
         {
             let key = owner;
             // What the upstream knew of this client, a transaction or a subscription, is lost.
-            client.own = None;
+            client.dedicated = None;
             client.closing = true;
             mark(&mut self.dirty_clients, key, &mut client.dirty);
         }

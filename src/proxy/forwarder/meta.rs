@@ -32,7 +32,7 @@ impl Forwarder {
             return self.unavailable(key, &upstream, request.shape, miss);
         }
         let client = &self.clients[key];
-        let link = self.shared_link(number, client.face, client.id);
+        let link = self.shared_link(number, client.session.state, client.id);
         if !self.has_room(link, key) {
             return Fate::Stalled;
         }

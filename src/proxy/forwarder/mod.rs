@@ -37,6 +37,7 @@ mod flush;
 mod gather;
 mod incoming;
 mod intercept;
+mod large;
 mod links;
 mod meta;
 mod redirect;
@@ -44,8 +45,6 @@ mod route;
 mod scatter;
 mod sweep;
 mod transaction;
-
-pub(super) use transaction::Pending;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;

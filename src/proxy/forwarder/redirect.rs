@@ -27,6 +27,7 @@ use crate::protocol::framing::reply::ReplyShape;
 use crate::protocol::resp;
 use crate::proxy::errors;
 use crate::proxy::forwarder::{Forwarder, mark};
+use crate::proxy::session::Confirmation;
 use crate::upstream::{DETOUR, Owner, Purpose, Waiting};
 
 /// How often a request is sent elsewhere before its client gets an error. Redis's own clients take
@@ -61,10 +62,10 @@ impl Forwarder {
             self.wake_waiters(key);
         }
         if waiting.hops >= HOPS {
-            return self.refuse(&waiting, &upstream, &UpstreamFailure::Redirected(HOPS));
+            return self.fail_request(&waiting, &upstream, &UpstreamFailure::Redirected(HOPS));
         }
         let Some(number) = self.learn(redirect, &target) else {
-            return self.refuse(
+            return self.fail_request(
                 &waiting,
                 &upstream,
                 &UpstreamFailure::Redirected(waiting.hops),
@@ -76,7 +77,7 @@ impl Forwarder {
         };
         let to = Arc::clone(&self.pool.upstreams[number]);
         if to.health.is_ejected() {
-            return self.refuse(&waiting, &to, &UpstreamFailure::Ejected);
+            return self.fail_request(&waiting, &to, &UpstreamFailure::Ejected);
         }
         let link = match purpose {
             Purpose::Probe => return,
@@ -150,23 +151,23 @@ impl Forwarder {
             .get_mut(from)
             .filter(|link| link.serial == serial)?;
         let client = self.clients.get_mut(key).filter(|client| client.id == id)?;
-        let own = client.own.as_ref().filter(|own| own.link == from)?;
-        if own.multi || old.used || !old.queue.is_empty() {
+        client.dedicated.as_ref().filter(|own| own.link == from)?;
+        if client.session.open().is_some() || old.used || !old.queue.is_empty() {
             return None;
         }
-        let (face, patient) = (client.face, old.patient);
+        let (face, patient) = (client.session.state, old.patient);
         // It ends as soon as what it has said is dealt with.
         old.retired = true;
         self.shared.detached.fetch_add(1, Relaxed);
         let link = self.open_link(to, Purpose::Own { key, id }, face);
         self.links[link].patient = patient;
-        if let Some(own) = self.clients[key].own.as_mut() {
-            own.link = link;
+        if let Some(dedicated) = self.clients[key].dedicated.as_mut() {
+            dedicated.link = link;
         }
         Some(link)
     }
 
-    fn refuse(&mut self, waiting: &Waiting, upstream: &Upstream, failure: &UpstreamFailure) {
+    fn fail_request(&mut self, waiting: &Waiting, upstream: &Upstream, failure: &UpstreamFailure) {
         upstream.counters.errors.fetch_add(1, Relaxed);
         let error = self.error(upstream, failure);
         self.say(waiting, &error);
@@ -183,6 +184,11 @@ impl Forwarder {
             && let Some(client) = self.clients.get_mut(key).filter(|client| client.id == id)
         {
             client.fail(sequence, part, error);
+            let is_error = Confirmation {
+                is_error: true,
+                ..Confirmation::default()
+            };
+            client.session.confirmed(sequence, is_error);
             mark(&mut self.dirty_clients, key, &mut client.dirty);
         }
     }

@@ -2,33 +2,56 @@
 
 use crate::pool::slots::slot;
 use crate::pool::{Upstream, UpstreamFailure};
-use crate::protocol::framing::request::{LocalCommand, Request, RequestKeys, Route};
+use crate::protocol::framing::request::{
+    ConnectionCommand, LocalCommand, Request, RequestKeys, Route,
+};
 use crate::proxy::errors;
 use crate::proxy::forwarder::gather::Fate;
 use crate::proxy::forwarder::{Forwarder, mark};
 use crate::proxy::local::{self, LocalAnswer};
+use crate::proxy::session::Transaction;
 use crate::proxy::settings::OnFailure;
 
 impl Forwarder {
     pub(super) fn request(&mut self, key: usize, request: &Request<'_>) -> Fate {
         let client = &mut self.clients[key];
-        if !client.admitted && !matches!(request.route, Route::Local(_)) {
+        if !client.session.admitted && !matches!(request.route, Route::Local(_)) {
             return self.answer(key, errors::NOAUTH);
         }
         if self.pool.is_cluster() && !client.may_follow(self.generation) {
             return Fate::Stalled;
         }
-        if client.pending.is_some() {
-            return self.pending(key, request);
+        if let Route::Local(LocalCommand::Resp(command, _)) = request.route
+            && let ConnectionCommand::Reset | ConnectionCommand::Quit = command
+        {
+            return self.leave(key, request);
         }
-        if client.own.as_ref().is_some_and(|own| !own.is_over()) {
+        if matches!(client.session.transaction, Transaction::Queued(_)) {
+            return self.queued(key, request);
+        }
+        if client.dedicated.is_some() && !client.is_dedication_over() {
+            if client.session.is_ending() {
+                return Fate::Stalled;
+            }
             return match self.elsewhere(key, request) {
                 Some(fate) => fate,
                 None => self.pass_on(key, request),
             };
         }
-        if let Some(fate) = self.leave_own(key) {
+        if let Some(fate) = self.leave_dedicated(key) {
             return fate;
+        }
+        self.route(key, request)
+    }
+
+    /// `RESET` and `QUIT`: whatever the client had begun is over, as soon as what it sent before is answered.
+    fn leave(&mut self, key: usize, request: &Request<'_>) -> Fate {
+        let client = &self.clients[key];
+        if client.dedicated.is_some() {
+            if client.is_waiting() {
+                return Fate::Stalled;
+            }
+            self.drop_dedicated(key);
         }
         self.route(key, request)
     }
@@ -55,11 +78,8 @@ impl Forwarder {
             Route::Every(rule) => self.every(key, request, rule, request.shape),
             Route::Scan => self.scan(key, request),
             Route::Local(local) => self.local(key, request, local),
-            Route::Dedicated(why, keys) => self.detach(key, request, why, keys),
-            Route::Refused => {
-                let protocol = self.shared.settings.protocol;
-                self.answer(key, errors::refused(protocol))
-            }
+            Route::Dedicated(why, keys) => self.route_dedicated(key, request, why, keys),
+            Route::Refused => self.refuse(key),
         }
     }
 
@@ -91,7 +111,12 @@ impl Forwarder {
     }
 
     /// Answers what concerns the connection between the client and the proxy.
-    fn local(&mut self, key: usize, request: &Request<'_>, local: LocalCommand<'_>) -> Fate {
+    pub(super) fn local(
+        &mut self,
+        key: usize,
+        request: &Request<'_>,
+        local: LocalCommand<'_>,
+    ) -> Fate {
         let client = &mut self.clients[key];
         let mut out = Vec::new();
         let said = match local {
@@ -107,7 +132,7 @@ impl Forwarder {
                 self.answer(key, &out)
             }
             LocalAnswer::Forward(_) | LocalAnswer::Every(..) if self.pool.upstreams.is_empty() => {
-                self.answer(key, errors::refused(self.shared.settings.protocol))
+                self.refuse(key)
             }
             LocalAnswer::Every(rule, shape) => self.every(key, request, rule, shape),
             LocalAnswer::Forward(shape) => {
@@ -115,6 +140,11 @@ impl Forwarder {
                 self.forward_as(key, number, request, shape, None)
             }
         }
+    }
+
+    /// Answers a command that is not possible here.
+    pub(super) fn refuse(&mut self, key: usize) -> Fate {
+        self.answer(key, errors::refused(self.shared.settings.protocol))
     }
 
     pub(super) fn answer(&mut self, key: usize, bytes: impl AsRef<[u8]>) -> Fate {

@@ -5,11 +5,12 @@ use std::sync::atomic::Ordering::Relaxed;
 use slab::Slab;
 
 use crate::pool::{HealthChange, UpstreamFailure};
-use crate::protocol::framing::reply::{FrameState, ReplyFramer};
+use crate::protocol::framing::reply::ReplyFramer;
 use crate::proxy::client::Client;
 use crate::proxy::forwarder::{Forwarder, mark};
+use crate::proxy::session::Confirmation;
 use crate::proxy::settings::{BACKLOG, OnReturn};
-use crate::upstream::{Link, Look, Owner, Purpose};
+use crate::upstream::{Link, Look, Owner, Piece, Purpose, Waiting};
 
 /// Whether bytes for the front of a link's queue have somewhere to go.
 pub(super) fn takes(clients: &Slab<Client>, link: &Link, front: Option<Owner>) -> bool {
@@ -107,110 +108,150 @@ impl Forwarder {
         let mut at = 0;
         while at < bytes.len() {
             // Following a redirection may end this link, and make another of the same number.
-            let Some(link) = self
-                .links
-                .get_mut(key)
-                .filter(|link| Some(link.serial) == serial)
-            else {
+            if self.links.get(key).map(|link| link.serial) != serial {
                 return Ok(bytes.len());
-            };
-            let front = link
-                .queue
-                .front()
-                .map(|waiting| (waiting.owner, waiting.shape));
-            if !takes(&self.clients, link, front.map(|(owner, _)| owner)) {
-                return Ok(at);
             }
-            let Some((owner, shape)) = front else {
-                let Purpose::Own { key, id } = link.purpose else {
-                    return Err(UpstreamFailure::Garbage);
-                };
-                if !link.raw {
-                    return Err(UpstreamFailure::Garbage);
-                }
-                link.since = self.now;
-                if let Some(client) = self.clients.get_mut(key).filter(|c| c.id == id) {
-                    client.pass(&bytes[at..]);
-                    mark(&mut self.dirty_clients, key, &mut client.dirty);
-                }
-                return Ok(bytes.len());
-            };
-            let first = link.framer.is_none();
-            let (used, done) = match link.framed.take() {
-                Some(framed) => framed,
-                None => {
-                    let framer = link.framer.get_or_insert_with(|| ReplyFramer::new(shape));
-                    let progress = framer.feed(&bytes[at..]);
-                    match progress.state {
-                        FrameState::Garbage => return Err(UpstreamFailure::Garbage),
-                        state => (progress.used, state == FrameState::Done),
-                    }
-                }
-            };
-            let framer = link.framer.as_ref();
-            // A message that belongs to no request: nobody on a shared link asked for it.
-            let (push, refused) = (
-                framer.is_some_and(ReplyFramer::is_push),
-                framer.is_some_and(ReplyFramer::is_error),
-            );
-            let piece = &bytes[at..at + used];
-            let mut before = Vec::new();
-            if link.clustered && refused && matches!(owner, Owner::Client { .. }) {
-                match link.look(piece, first, done) {
-                    Look::Pass(waited) => before = waited,
-                    Look::Wait => {
-                        at += used;
-                        continue;
-                    }
-                    Look::Redirect(line) => {
-                        self.redirect(key, &line);
-                        at += used;
-                        continue;
-                    }
-                }
-                if first && piece.starts_with(b"-CLUSTERDOWN") {
-                    self.shared.ask_for_slots();
-                }
-            }
-            let taken = match owner {
-                Owner::Proxy if done && refused && !push => {
-                    let said = String::from_utf8_lossy(piece);
-                    return Err(UpstreamFailure::Login(
-                        said.trim_start_matches('-').trim().to_owned(),
-                    ));
-                }
-                Owner::Client {
-                    key,
-                    id,
-                    sequence,
-                    part,
-                } if !push => match self.clients.get_mut(key).filter(|c| c.id == id) {
-                    Some(client) => {
-                        mark(&mut self.dirty_clients, key, &mut client.dirty);
-                        if !before.is_empty() {
-                            client.deliver(sequence, part, &before, false);
-                        }
-                        client.deliver(sequence, part, piece, done)
-                    }
-                    None => used,
-                },
-                _ => used,
-            };
-            at += taken;
-            if taken < used {
-                link.framed = Some((used - taken, done));
-                return Ok(at);
-            }
-            if done && push {
-                link.framer = None;
-            } else if done {
-                self.answered(key);
-                if owner == Owner::Question {
-                    self.told(key, !refused);
-                }
+            let (used, goes_on) = self.deliver_piece(key, &bytes[at..])?;
+            at += used;
+            if !goes_on {
+                break;
             }
         }
         Ok(at)
+    }
+
+    /// Delivers the piece of a reply that the bytes begin with; how many of them are done with, and whether the rest may
+    /// be delivered.
+    fn deliver_piece(
+        &mut self,
+        key: usize,
+        bytes: &[u8],
+    ) -> Result<(usize, bool), UpstreamFailure> {
+        let link = &mut self.links[key];
+        let front = link.queue.front().copied();
+        if !takes(&self.clients, link, front.map(|waiting| waiting.owner)) {
+            return Ok((0, false));
+        }
+        let Some(front) = front else {
+            return self.pass_unread(key, bytes);
+        };
+        let keeps_elements = link.framer.is_none() && self.wants_elements(key, &front);
+        let link = &mut self.links[key];
+        let piece = link.frame(front.shape, keeps_elements, bytes)?;
+        let bytes = &bytes[..piece.used];
+        let mut before = Vec::new();
+        if link.clustered && piece.is_error && matches!(front.owner, Owner::Client { .. }) {
+            match link.look(bytes, piece.is_first, piece.done) {
+                Look::Pass(waited) => before = waited,
+                Look::Wait => return Ok((piece.used, true)),
+                Look::Redirect(line) => {
+                    self.redirect(key, &line);
+                    return Ok((piece.used, true));
+                }
+            }
+            if piece.is_first && bytes.starts_with(b"-CLUSTERDOWN") {
+                self.shared.ask_for_slots();
+            }
+        }
+        if front.owner == Owner::Proxy && piece.done && piece.is_error {
+            let said = String::from_utf8_lossy(bytes);
+            let said = said.trim_start_matches('-').trim().to_owned();
+            return Err(UpstreamFailure::Login(said));
+        }
+        let taken = match piece.is_push {
+            // Nobody on a shared link asked for it.
+            true => piece.used,
+            false => self.give(front.owner, [&before, bytes], piece.done),
+        };
+        if taken < piece.used {
+            self.links[key].framed = Some((piece.used - taken, piece.done));
+            return Ok((taken, false));
+        }
+        if piece.done {
+            self.end_piece(key, &front, &piece);
+        }
+        Ok((taken, true))
+    }
+
+    /// Gives a client a piece of its answer, behind what of it has waited; how many bytes of the piece it took.
+    fn give(&mut self, owner: Owner, [before, piece]: [&[u8]; 2], done: bool) -> usize {
+        let Owner::Client {
+            key,
+            id,
+            sequence,
+            part,
+        } = owner
+        else {
+            return piece.len();
+        };
+        let Some(client) = self.clients.get_mut(key).filter(|c| c.id == id) else {
+            return piece.len();
+        };
+        mark(&mut self.dirty_clients, key, &mut client.dirty);
+        if !before.is_empty() {
+            client.deliver(sequence, part, before, false);
+        }
+        client.deliver(sequence, part, piece, done)
+    }
+
+    /// Passes on what belongs to no request: a client that has the link for itself may have asked for that.
+    fn pass_unread(&mut self, key: usize, bytes: &[u8]) -> Result<(usize, bool), UpstreamFailure> {
+        let link = &mut self.links[key];
+        let Purpose::Own { key, id } = link.purpose else {
+            return Err(UpstreamFailure::Garbage);
+        };
+        if !link.raw {
+            return Err(UpstreamFailure::Garbage);
+        }
+        link.since = self.now;
+        if let Some(client) = self.clients.get_mut(key).filter(|c| c.id == id) {
+            client.pass(bytes);
+            mark(&mut self.dirty_clients, key, &mut client.dirty);
+        }
+        Ok((bytes.len(), true))
+    }
+
+    /// Whether the types of the elements of the next reply change its client's session.
+    fn wants_elements(&self, key: usize, front: &Waiting) -> bool {
+        let Owner::Client {
+            key: client,
+            sequence,
+            ..
+        } = front.owner
+        else {
+            return false;
+        };
+        matches!(self.links[key].purpose, Purpose::Own { .. })
+            && self
+                .clients
+                .get(client)
+                .is_some_and(|client| client.session.wants_elements(sequence))
+    }
+
+    /// A reply is complete, or a message that is none.
+    fn end_piece(&mut self, key: usize, front: &Waiting, piece: &Piece) {
+        let link = &mut self.links[key];
+        if piece.is_push {
+            link.framer = None;
+            return;
+        }
+        if let (Purpose::Own { key, id }, Owner::Client { sequence, .. }) =
+            (link.purpose, front.owner)
+            && let Some(client) = self.clients.get_mut(key).filter(|client| client.id == id)
+        {
+            let elements = link.framer.as_ref().map(ReplyFramer::elements);
+            client.session.confirmed(
+                sequence,
+                Confirmation {
+                    is_error: piece.is_error,
+                    elements: elements.unwrap_or_default(),
+                },
+            );
+        }
+        self.answered(key);
+        if front.owner == Owner::Question {
+            self.told(key, !piece.is_error);
+        }
     }
 
     /// The answer at the front of a link's queue is complete.

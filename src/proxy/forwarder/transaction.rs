@@ -18,13 +18,15 @@
 //! `WATCH` opens the connection at once, to the upstream of its keys. Until `MULTI`, commands about
 //! keys of other upstreams go over the shared connections as ever.
 
+use crate::pool::slots::slot;
 use crate::protocol::framing::reply::ReplyShape;
 use crate::protocol::framing::request::{DedicatedReason, Request, Route};
 use crate::protocol::resp;
 use crate::proxy::errors;
 use crate::proxy::forwarder::Forwarder;
+use crate::proxy::forwarder::dedicated::is;
 use crate::proxy::forwarder::gather::Fate;
-use crate::upstream::ConnectionState;
+use crate::proxy::session::{QueuedTransaction, Transaction};
 use crate::upstream::{Owner, Waiting};
 
 /// Most bytes of commands that one transaction holds back.
@@ -32,27 +34,8 @@ const HELD_LIMIT: usize = 64 * 1024;
 
 const QUEUED: &[u8] = b"+QUEUED\r\n";
 
-/// A transaction that has begun and has no upstream yet.
-#[derive(Default)]
-pub(crate) struct Pending {
-    /// Commands without keys, one after the other, and how many.
-    held: Vec<u8>,
-    count: usize,
-    /// A command was refused, so that `EXEC` must be.
-    aborted: bool,
-    /// What the client's connection was at `MULTI`: what `DISCARD` goes back to.
-    before: ConnectionState,
-}
-
-impl Pending {
-    /// `EXEC` will be refused.
-    pub(super) fn abort(&mut self) {
-        self.aborted = true;
-    }
-}
-
 /// Where a command of a transaction has to be executed.
-enum Seat {
+enum Place {
     /// At this upstream.
     At(usize),
     /// At whichever the others are.
@@ -63,180 +46,198 @@ enum Seat {
 
 impl Forwarder {
     /// `MULTI` outside of a transaction.
-    pub(super) fn multi(&mut self, key: usize) -> Fate {
-        let client = &mut self.clients[key];
-        client.pending = Some(Box::new(Pending {
-            before: client.face,
-            ..Pending::default()
-        }));
+    pub(super) fn begin(&mut self, key: usize) -> Fate {
+        let queued = Box::<QueuedTransaction>::default();
+        self.clients[key].session.transaction = Transaction::Queued(queued);
         self.answer(key, "+OK\r\n")
     }
 
     /// A command of a transaction that has no upstream yet.
-    pub(super) fn pending(&mut self, key: usize, request: &Request<'_>) -> Fate {
-        let name = request.args().map(|args| args[0].to_ascii_uppercase());
-        let name = name.unwrap_or_default();
-        let alone = request.args().is_some_and(|args| args.len() == 1);
-        let client = &mut self.clients[key];
-        let Some(pending) = &mut client.pending else {
+    pub(super) fn queued(&mut self, key: usize, request: &Request<'_>) -> Fate {
+        if let Some(fate) = self.end_queued(key, request) {
+            return fate;
+        }
+        let session = &self.clients[key].session;
+        let Transaction::Queued(queued) = &session.transaction else {
             return Fate::Stalled;
         };
-        let seat = match &name[..] {
-            b"EXEC" if !alone => {
-                pending.aborted = true;
-                return self.answer(key, errors::EXEC_WORDS);
-            }
-            b"EXEC" if pending.aborted => {
-                client.face = pending.before;
-                client.pending = None;
-                return self.answer(key, errors::EXECABORT);
-            }
-            b"EXEC" if pending.count == 0 => {
-                client.pending = None;
-                return self.answer(key, "*0\r\n");
-            }
-            b"EXEC" => Seat::At(self.pool.any()),
-            b"DISCARD" if alone => {
-                client.face = pending.before;
-                client.pending = None;
-                return self.answer(key, "+OK\r\n");
-            }
-            b"MULTI" => return self.answer(key, errors::NESTED),
-            b"WATCH" => return self.answer(key, errors::WATCH_INSIDE),
-            b"QUIT" | b"RESET" => {
-                client.pending = None;
-                return self.request(key, request);
-            }
-            _ => self.seat(request),
+        let refused = queued.open.refused;
+        let place = match is(request, b"EXEC") {
+            true => Place::At(self.pool.any()),
+            false => self.place(request),
         };
-        match seat {
-            Seat::Nowhere(error) => {
-                if let Some(pending) = &mut self.clients[key].pending {
-                    pending.aborted = true;
-                }
+        match place {
+            Place::Nowhere(error) => {
+                self.clients[key].session.refuse();
                 self.answer(key, error)
             }
-            _ if self.clients[key]
-                .pending
-                .as_ref()
-                .is_some_and(|p| p.aborted) =>
-            {
-                self.answer(key, QUEUED)
-            }
-            Seat::At(number) => match self.begin(key, number) {
-                Ok(()) => self.pass_on(key, request),
+            _ if refused => self.answer(key, QUEUED),
+            Place::At(number) => match self.open_transaction(key, number) {
+                Ok(()) => self.pass_on_first(key, request),
                 Err(fate) => fate,
             },
-            Seat::Anywhere => {
-                let client = &mut self.clients[key];
-                if let Some(args) = request.args() {
-                    client.face.follow(args);
-                }
-                let Some(pending) = &mut client.pending else {
-                    return Fate::Stalled;
-                };
-                if pending.held.len() + request.bytes.len() > HELD_LIMIT {
-                    pending.aborted = true;
-                    return self.answer(key, errors::HELD);
-                }
-                pending.held.extend_from_slice(request.bytes);
-                pending.count += 1;
-                self.answer(key, QUEUED)
-            }
+            Place::Anywhere => self.hold_back(key, request),
         }
     }
 
-    /// Opens the connection of a transaction, and sends what was held back.
-    pub(super) fn begin(&mut self, key: usize, number: usize) -> Result<(), Fate> {
-        let face = match &self.clients[key].pending {
-            Some(pending) => pending.before,
-            None => return Err(Fate::Stalled),
+    /// What ends a transaction of which no upstream knows, or can't be part of one. `None` for other commands.
+    fn end_queued(&mut self, key: usize, request: &Request<'_>) -> Option<Fate> {
+        let args = request.args()?;
+        let session = &mut self.clients[key].session;
+        let Transaction::Queued(queued) = &session.transaction else {
+            return None;
         };
-        match self.take_own(key, number, face) {
+        let reply: &[u8] = match &args[0].to_ascii_uppercase()[..] {
+            b"EXEC" if args.len() > 1 => errors::EXEC_WORDS,
+            b"EXEC" if queued.open.refused => errors::EXECABORT,
+            b"EXEC" if queued.open.queued == 0 => b"*0\r\n",
+            b"DISCARD" if args.len() == 1 => b"+OK\r\n",
+            b"MULTI" => return Some(self.answer(key, errors::NESTED)),
+            b"WATCH" => return Some(self.answer(key, errors::WATCH_INSIDE)),
+            _ => return None,
+        };
+        session.close();
+        Some(self.answer(key, reply))
+    }
+
+    /// Holds a command without keys until another says which upstream executes it.
+    fn hold_back(&mut self, key: usize, request: &Request<'_>) -> Fate {
+        let session = &mut self.clients[key].session;
+        let (Transaction::Queued(queued), Some(args)) = (&mut session.transaction, request.args())
+        else {
+            return Fate::Stalled;
+        };
+        if queued.commands.len() + request.bytes.len() > HELD_LIMIT {
+            queued.open.refused = true;
+            return self.answer(key, errors::HELD);
+        }
+        queued.commands.extend_from_slice(request.bytes);
+        queued.open.hold(args);
+        self.answer(key, QUEUED)
+    }
+
+    /// Opens the connection of a transaction, and sends what was held back.
+    pub(super) fn open_transaction(&mut self, key: usize, number: usize) -> Result<(), Fate> {
+        match self.dedicate(key, number) {
             Ok(()) => {}
             Err(Fate::Stalled) => return Err(Fate::Stalled),
             Err(fate) => {
                 // What follows must not be executed outside of the transaction.
-                if let Some(pending) = &mut self.clients[key].pending {
-                    pending.aborted = true;
-                }
+                self.clients[key].session.refuse();
                 return Err(fate);
             }
         }
         let client = &mut self.clients[key];
-        let (Some(pending), Some(own)) = (client.pending.take(), &mut client.own) else {
+        let transaction = std::mem::take(&mut client.session.transaction);
+        let (Transaction::Queued(queued), Some(dedicated)) = (transaction, &client.dedicated)
+        else {
             return Err(Fate::Stalled);
         };
-        own.multi = true;
-        own.aborted = pending.aborted;
-        own.before = pending.before;
-        let link = own.link;
+        let link = dedicated.link;
         let since = self.micros;
-        let mut push = |bytes: &[u8]| {
-            let waiting = Waiting::new(Owner::Nobody, ReplyShape::Resp, since);
+        let mut push = |owner: Owner, bytes: &[u8]| {
+            let waiting = Waiting::new(owner, ReplyShape::Resp, since);
             self.links[link].push(bytes, waiting, self.now);
         };
-        push(&resp::request(&[b"MULTI"]));
-        for number in 0..pending.count {
-            push(if number == 0 { &pending.held } else { b"" });
+        // An error would mean that what follows is executed at once: the connection is of no use then.
+        push(Owner::Proxy, &resp::request(&[b"MULTI"]));
+        for number in 0..queued.open.queued {
+            let bytes = if number == 0 {
+                &queued.commands[..]
+            } else {
+                b""
+            };
+            push(Owner::Nobody, bytes);
         }
+        client.session.transaction = Transaction::Open(queued.open);
         Ok(())
     }
 
-    /// Looks at a command of a client that has a connection of its own for a transaction, in a pool.
+    /// Looks at a command of a client that has a dedicated connection for a transaction, in a pool.
     /// `Some` where the connection is not the place for it.
     pub(super) fn elsewhere(&mut self, key: usize, request: &Request<'_>) -> Option<Fate> {
-        let own = self.clients[key].own.as_ref()?;
-        if own.raw || self.pool.is_single() {
+        let client = &self.clients[key];
+        let dedicated = client.dedicated.as_ref()?;
+        let home = self.links.get(dedicated.link)?.upstream.id;
+        let is_only = self.pool.is_single() && self.pool.upstreams[0].id == home;
+        if dedicated.raw || is_only {
             return None;
         }
-        let home = self.links.get(own.link)?.upstream.id;
-        let multi = own.multi;
-        let is_home = |worker: &Forwarder, number: usize| worker.pool.upstreams[number].id == home;
-        let refusal = match self.seat(request) {
-            Seat::Anywhere => return None,
-            Seat::At(number) if is_home(self, number) => return None,
+        let open = client.session.open().is_some();
+        let waiting = client.is_waiting();
+        // The keys that were watched are elsewhere now, with their slot.
+        let has_moved = dedicated.slot.is_some() && dedicated.slot == self.slot_of(request);
+        let refusal = match self.place(request) {
+            Place::Anywhere => return None,
+            Place::At(number) if self.pool.upstreams[number].id == home => return None,
+            // The server tells so, and aborts the transaction.
+            Place::At(_) if open && has_moved => return None,
+            _ if !open && waiting => return Some(Fate::Stalled),
+            Place::At(number) if !open && has_moved && is(request, b"WATCH") => {
+                return Some(self.watch_again(key, number, request));
+            }
             // Before MULTI a command may concern another upstream.
-            _ if !multi && !matches!(request.route, Route::Dedicated(..)) => {
-                if self.clients[key].is_waiting() {
-                    return Some(Fate::Stalled);
-                }
-                if let Some(own) = &mut self.clients[key].own {
-                    own.away = true;
+            _ if !open && !matches!(request.route, Route::Dedicated(..)) => {
+                if let Some(dedicated) = &mut self.clients[key].dedicated {
+                    dedicated.away = true;
                 }
                 return Some(self.route(key, request));
             }
-            Seat::At(_) => self.cross_slot().to_vec(),
-            Seat::Nowhere(error) => error,
+            Place::At(_) => self.cross_slot().to_vec(),
+            Place::Nowhere(error) => error,
         };
-        if let Some(own) = &mut self.clients[key].own {
-            own.aborted |= multi;
-        }
+        self.clients[key].session.refuse();
         Some(self.answer(key, refusal))
     }
 
-    fn seat(&self, request: &Request<'_>) -> Seat {
+    /// Watches keys at the server that has their slot now. Those that are watched at the other count as changed.
+    fn watch_again(&mut self, key: usize, number: usize, request: &Request<'_>) -> Fate {
+        let slot = self.clients[key].dedicated.as_ref().and_then(|d| d.slot);
+        self.drop_dedicated(key);
+        if let Err(fate) = self.dedicate(key, number) {
+            self.clients[key].session.close();
+            return fate;
+        }
+        if let Some(dedicated) = &mut self.clients[key].dedicated {
+            (dedicated.slot, dedicated.is_spoilt) = (slot, true);
+        }
+        self.pass_on(key, request)
+    }
+
+    /// The slot of a request's first key, in a cluster.
+    pub(super) fn slot_of(&self, request: &Request<'_>) -> Option<u16> {
+        let key = match request.route {
+            Route::Key(key) => Some(key),
+            Route::Together(keys) | Route::Split(_, keys) | Route::Dedicated(_, keys) => {
+                keys.iter().next()
+            }
+            _ => None,
+        };
+        key.filter(|_| self.pool.is_cluster()).map(slot)
+    }
+
+    fn place(&self, request: &Request<'_>) -> Place {
         let of = |common: Option<usize>| match common {
-            Some(number) => Seat::At(number),
-            None => Seat::Nowhere(self.cross_slot().to_vec()),
+            Some(number) => Place::At(number),
+            None => Place::Nowhere(self.cross_slot().to_vec()),
         };
         match request.route {
             Route::Refused => {
-                Seat::Nowhere(errors::refused(self.shared.settings.protocol).to_vec())
+                Place::Nowhere(errors::refused(self.shared.settings.protocol).to_vec())
             }
-            _ if self.pool.is_single() => Seat::At(0),
-            Route::Key(wanted) => Seat::At(self.locate(wanted)),
+            _ if self.pool.is_single() => Place::At(0),
+            Route::Key(wanted) => Place::At(self.locate(wanted)),
             Route::Together(keys) | Route::Split(_, keys) => of(self.common(keys)),
             Route::Dedicated(DedicatedReason::Transaction | DedicatedReason::Blocking, keys) => {
                 match keys.iter().next() {
                     Some(_) => of(self.common(keys)),
-                    None => Seat::Anywhere,
+                    None => Place::Anywhere,
                 }
             }
             Route::Dedicated(..) | Route::Every(_) | Route::Scan | Route::Only => {
-                Seat::Nowhere(errors::only(request))
+                Place::Nowhere(errors::only(request))
             }
-            Route::Any | Route::Local(_) => Seat::Anywhere,
+            Route::Any | Route::Local(_) => Place::Anywhere,
         }
     }
 }

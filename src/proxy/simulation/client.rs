@@ -148,7 +148,6 @@ impl Client {
             b"SERVER_ERROR upstream",
             b"-EXECABORT",
             b"-TRYAGAIN",
-            b"-CROSSSLOT",
         ];
         if self.lenient && is_error.iter().any(|start| reply.starts_with(start)) {
             self.doubt(expected);

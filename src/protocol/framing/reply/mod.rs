@@ -52,6 +52,21 @@ impl ReplyFramer {
         }
     }
 
+    /// Remembers the types of the elements of the next reply, if it is an array: a byte for each.
+    pub(crate) fn keep_elements(&mut self) {
+        if let ReplyFramer::Resp(framer) = self {
+            framer.keep_elements();
+        }
+    }
+
+    /// The types of the reply's elements, as far as they have come.
+    pub(crate) fn elements(&self) -> &[u8] {
+        match self {
+            ReplyFramer::Resp(framer) => framer.elements(),
+            ReplyFramer::Memcached(_) => &[],
+        }
+    }
+
     /// Whether it is no reply at all but a message that RESP3 lets a server send at any time.
     pub(crate) fn is_push(&self) -> bool {
         match self {

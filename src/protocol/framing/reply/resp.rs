@@ -22,6 +22,8 @@ pub struct RespReplyFramer {
     open: Vec<OpenAggregate>,
     /// The type of the outermost value.
     kind: u8,
+    /// The types of its elements, if they were asked for.
+    elements: Option<Vec<u8>>,
 }
 
 /// An array, set, map, push or attribute that has begun.
@@ -86,6 +88,14 @@ struct NotAReply;
 impl RespReplyFramer {
     pub(super) fn is_error(&self) -> bool {
         matches!(self.kind, b'-' | b'!')
+    }
+
+    pub(super) fn keep_elements(&mut self) {
+        self.elements.get_or_insert_default();
+    }
+
+    pub(super) fn elements(&self) -> &[u8] {
+        self.elements.as_deref().unwrap_or_default()
     }
 
     pub(super) fn is_push(&self) -> bool {
@@ -180,6 +190,11 @@ impl RespReplyFramer {
         };
         if self.open.is_empty() {
             self.kind = kind;
+        } else if self.open.len() == 1
+            && kind != b'|'
+            && let Some(elements) = &mut self.elements
+        {
+            elements.push(kind);
         }
         Ok(())
     }

@@ -1,0 +1,164 @@
+//! Requests that are too long to be held as a whole: they are streamed over a connection of their client's own, or their
+//! bytes are dropped up to the end.
+
+use crate::protocol::framing::reply::ReplyShape;
+use crate::protocol::framing::request::{LargeRequest, MetaForm, Remainder, Route};
+use crate::protocol::memcached::text::reply;
+use crate::proxy::errors;
+use crate::proxy::forwarder::gather::Fate;
+use crate::proxy::forwarder::meta::FENCE;
+use crate::proxy::forwarder::{Forwarder, mark};
+use crate::proxy::intercept::Intercepted;
+use crate::proxy::merge::ReplyMerge;
+use crate::proxy::session::Transaction;
+
+impl Forwarder {
+    /// Begins with a request that is too long to be held as a whole.
+    pub(super) fn large(&mut self, key: usize, large: LargeRequest<'_>) -> Fate {
+        match self.offer_large(key, &large) {
+            Intercepted::Forward => {}
+            Intercepted::Full => return self.intercepted(key, Intercepted::Full),
+            taken => {
+                self.clients[key].skip = Some(large.rest);
+                return self.intercepted(key, taken);
+            }
+        }
+        let client = &mut self.clients[key];
+        if !client.session.admitted {
+            // It could send for ever, and nobody knows it.
+            client.closing = true;
+            return self.answer(key, errors::NOAUTH);
+        }
+        if client.session.is_ending() {
+            return Fate::Stalled;
+        }
+        let number = match large.route {
+            Route::Key(wanted) => self.locate(wanted),
+            Route::Only if self.pool.is_single() => 0,
+            _ => return self.hold_large(key, large),
+        };
+        if let Some(fate) = self.leave_dedicated(key) {
+            return fate;
+        }
+        match self.takes_block(key, number, &large) {
+            None => return Fate::Stalled,
+            Some(false) => return self.pass_over(key, large.rest, reply::ERROR),
+            Some(true) => {}
+        }
+        match self.connect_large(key, number) {
+            Ok(true) => self.begin_upload(key, large),
+            Ok(false) => self.pass_over(key, large.rest, self.cross_slot()),
+            Err(Fate::Stalled) => Fate::Stalled,
+            Err(Fate::Taken) => {
+                // It is answered, with an error.
+                self.clients[key].skip = Some(large.rest);
+                Fate::Taken
+            }
+        }
+    }
+
+    /// A request whose keys belong to several upstreams, or are not known yet: it is divided when all of it is there.
+    fn hold_large(&mut self, key: usize, large: LargeRequest<'_>) -> Fate {
+        let client = &mut self.clients[key];
+        if matches!(large.route, Route::Only) && client.framer.hold_whole() {
+            return Fate::Taken;
+        }
+        let error = errors::too_large(&large.route);
+        self.pass_over(key, large.rest, error)
+    }
+
+    /// Whether an upstream can be sent the block of a meta command, if it is one; `None` if that has to be waited for.
+    fn takes_block(&mut self, key: usize, number: usize, large: &LargeRequest<'_>) -> Option<bool> {
+        let ejected = self.pool.upstreams[number].health.is_ejected();
+        if !matches!(large.meta, MetaForm::Block { .. }) || ejected {
+            return Some(true);
+        }
+        let client = &self.clients[key];
+        let link = self.shared_link(number, client.session.state, client.id);
+        self.knows_meta(link, key)
+    }
+
+    /// Gives a client a dedicated connection to an upstream, or finds that it has one; false if it has one to another.
+    fn connect_large(&mut self, key: usize, number: usize) -> Result<bool, Fate> {
+        let client = &self.clients[key];
+        match &client.dedicated {
+            Some(dedicated) => {
+                let home = self.links[dedicated.link].upstream.id;
+                Ok(home == self.pool.upstreams[number].id)
+            }
+            None if matches!(client.session.transaction, Transaction::Queued(_)) => {
+                self.open_transaction(key, number).map(|()| true)
+            }
+            None => self.dedicate(key, number).map(|()| true),
+        }
+    }
+
+    /// What follows is passed on as it comes.
+    fn begin_upload(&mut self, key: usize, large: LargeRequest<'_>) -> Fate {
+        let client = &mut self.clients[key];
+        let Some(dedicated) = &mut client.dedicated else {
+            return Fate::Stalled;
+        };
+        let quiet = large.meta.is_quiet();
+        (dedicated.upload, dedicated.fence) = (Some(large.rest), quiet);
+        let link = dedicated.link;
+        let sequence = match large.shape {
+            ReplyShape::Nothing => 0,
+            _ => client.open(1, quiet.then(ReplyMerge::fenced)),
+        };
+        if large.shape == ReplyShape::Resp {
+            client.session.sent(sequence, None);
+        }
+        let at = &mut self.links[link];
+        (at.patient, at.keeps) = (true, false);
+        self.push(link, key, sequence, 0, b"", large.shape);
+        Fate::Taken
+    }
+
+    /// Answers a request that is too long to be held, and drops what follows up to its end. A
+    /// transaction that it was part of is aborted.
+    pub(super) fn pass_over(&mut self, key: usize, rest: Remainder, error: &[u8]) -> Fate {
+        let client = &mut self.clients[key];
+        client.skip = Some(rest);
+        client.session.refuse();
+        self.answer(key, error)
+    }
+
+    /// Passes bytes of an upload to a client's dedicated link as they are; how many it took.
+    pub(super) fn upload(&mut self, key: usize, bytes: &[u8]) -> usize {
+        let Some(link) = self.clients[key].dedicated.as_ref().map(|d| d.link) else {
+            return 0;
+        };
+        if !self.has_room(link, key) {
+            self.clients[key].again = true;
+            return 0;
+        }
+        let client = &mut self.clients[key];
+        let Some(dedicated) = &mut client.dedicated else {
+            return 0;
+        };
+        let Some(rest) = &mut dedicated.upload else {
+            return 0;
+        };
+        let Some((used, done)) = rest.feed(bytes) else {
+            (client.closing, client.lost) = (true, true);
+            mark(&mut self.dirty_clients, key, &mut client.dirty);
+            return bytes.len();
+        };
+        let at = &mut self.links[link];
+        at.out.extend_from_slice(&bytes[..used]);
+        if done {
+            dedicated.upload = None;
+            at.patient = false;
+            if std::mem::take(&mut dedicated.fence) {
+                at.out.extend_from_slice(FENCE);
+            }
+            mark(&mut self.dirty_clients, key, &mut client.dirty);
+        }
+        at.since = self.now;
+        if at.is_up() {
+            mark(&mut self.dirty_links, link, &mut at.dirty);
+        }
+        used
+    }
+}

@@ -1,0 +1,405 @@
+//! A client's session: what the client has made of its connection.
+//!
+//! ```text
+//!   SELECT 2 ──▶ sent: unconfirmed [7: Select(2)] ──▶ server
+//!                                                        │
+//!   database 2 ◀── confirmed(7, the reply is no error) ◀─┘
+//! ```
+//!
+//! It changes when the server's reply confirms a change, never when the request is seen: a command may be refused, may
+//! only be queued in a transaction, and the transaction may be aborted. What the proxy answers itself it confirms itself.
+//!
+//! | command, and no error | outside of a transaction | in one |
+//! |---|---|---|
+//! | `SELECT`, `HELLO`, `CLIENT SETNAME` | changes the session | is queued, and changes it if its element of `EXEC`'s reply is no error |
+//! | `MULTI` | opens a transaction | |
+//! | `WATCH` | keys are watched | |
+//! | `UNWATCH` | none is | is queued |
+//! | `EXEC`, also with an error or null | | closes it, none is watched |
+//! | `DISCARD` | | closes it, none is watched |
+//!
+//! Invariant: the session is what it is at the server over the dedicated connection, as of the last reply.
+
+use std::collections::VecDeque;
+
+use crate::protocol::resp::{CommandArgs, parse_integer};
+use crate::upstream::{ConnectionState, DATABASES};
+
+/// What a client has made of its connection.
+#[derive(Debug)]
+pub(super) struct Session {
+    /// The database and the version of the protocol.
+    pub(super) state: ConnectionState,
+    /// What `CLIENT SETNAME` said.
+    pub(super) name: Box<[u8]>,
+    /// The client has given the password, or need not.
+    pub(super) admitted: bool,
+    pub(super) transaction: Transaction,
+    /// Keys are watched.
+    pub(super) watching: bool,
+    /// The commands that a server has not answered yet, over the dedicated connection.
+    unconfirmed: VecDeque<(u64, Option<Change>)>,
+}
+
+/// Between `MULTI` and its end.
+#[derive(Debug, Default)]
+pub(super) enum Transaction {
+    #[default]
+    None,
+    /// It has begun, but no command has said yet which upstream it is for.
+    Queued(Box<QueuedTransaction>),
+    /// The server has begun it.
+    Open(OpenTransaction),
+}
+
+/// A transaction whose commands the proxy holds.
+#[derive(Debug, Default)]
+pub(super) struct QueuedTransaction {
+    /// Commands without keys, one after the other.
+    pub(super) commands: Vec<u8>,
+    /// Which of them would change the session.
+    pub(super) open: OpenTransaction,
+}
+
+/// A transaction as far as the server has it.
+#[derive(Debug, Default)]
+pub(super) struct OpenTransaction {
+    /// How many commands are queued.
+    pub(super) queued: usize,
+    /// Those of them that change the session, by their number.
+    changes: Vec<(usize, Change)>,
+    /// The proxy has refused a command, so that `EXEC` has to be.
+    pub(super) refused: bool,
+}
+
+/// What a command changes if it is executed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Change {
+    Select(u32),
+    Hello(Option<bool>, Option<Box<[u8]>>),
+    Name(Box<[u8]>),
+    Multi,
+    Watch,
+    Unwatch,
+    Exec,
+    Discard,
+}
+
+/// A server's reply, as far as it matters here.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Confirmation<'a> {
+    pub(super) is_error: bool,
+    /// The types of the elements, if it is an array.
+    pub(super) elements: &'a [u8],
+}
+
+impl Session {
+    pub(super) fn new(admitted: bool) -> Session {
+        Session {
+            state: ConnectionState::default(),
+            name: Box::default(),
+            admitted,
+            transaction: Transaction::None,
+            watching: false,
+            unconfirmed: VecDeque::new(),
+        }
+    }
+
+    /// What `RESET` makes of it.
+    pub(super) fn reset(&mut self, admitted: bool) {
+        *self = Session::new(admitted);
+    }
+
+    /// Whether it needs its dedicated connection: what the server knows of it there is not over.
+    pub(super) fn is_held(&self) -> bool {
+        let mut unconfirmed = self.unconfirmed.iter();
+        self.watching || self.open().is_some() || unconfirmed.any(|(_, change)| change.is_some())
+    }
+
+    /// The transaction that a server has begun.
+    pub(super) fn open(&self) -> Option<&OpenTransaction> {
+        match &self.transaction {
+            Transaction::Open(open) => Some(open),
+            _ => None,
+        }
+    }
+
+    /// Whether a command behind those under way may find the session another: one of them ends it. Such a command has to
+    /// wait for the reply.
+    pub(super) fn is_ending(&self) -> bool {
+        let mut changes = self
+            .unconfirmed
+            .iter()
+            .filter_map(|(_, change)| change.as_ref());
+        changes.any(|change| matches!(change, Change::Exec | Change::Discard | Change::Unwatch))
+    }
+
+    /// Whether a `MULTI` is under way.
+    pub(super) fn is_beginning(&self) -> bool {
+        let mut changes = self.unconfirmed.iter();
+        changes.any(|(_, change)| *change == Some(Change::Multi))
+    }
+
+    /// The proxy has refused a command; a transaction that it was part of can't be executed.
+    pub(super) fn refuse(&mut self) {
+        match &mut self.transaction {
+            Transaction::None => {}
+            Transaction::Queued(queued) => queued.open.refused = true,
+            Transaction::Open(open) => open.refused = true,
+        }
+    }
+
+    /// A command has been sent to a server, over the dedicated connection. Of one that is too long to be held the words
+    /// are not known; it changes nothing.
+    pub(super) fn sent(&mut self, sequence: u64, args: Option<CommandArgs<'_>>) {
+        self.unconfirmed
+            .push_back((sequence, args.and_then(Change::of)));
+    }
+
+    /// Whether [`Confirmation::elements`] matter for this reply.
+    pub(super) fn wants_elements(&self, sequence: u64) -> bool {
+        let front = self.unconfirmed.front();
+        front.is_some_and(|(at, change)| *at == sequence && *change == Some(Change::Exec))
+            && self.open().is_some_and(|open| !open.changes.is_empty())
+    }
+
+    /// The server has answered the command of this number.
+    pub(super) fn confirmed(&mut self, sequence: u64, reply: Confirmation<'_>) {
+        if self
+            .unconfirmed
+            .front()
+            .is_none_or(|(at, _)| *at != sequence)
+        {
+            return;
+        }
+        let change = self.unconfirmed.pop_front().and_then(|(_, change)| change);
+        if change == Some(Change::Exec) {
+            return self.executed(reply);
+        }
+        if reply.is_error {
+            return;
+        }
+        match (&mut self.transaction, change) {
+            (Transaction::Open(_), Some(Change::Discard)) => self.close(),
+            (Transaction::Open(open), change) => open.queue(change),
+            (_, Some(change)) => self.apply(change),
+            (_, None) => {}
+        }
+    }
+
+    /// `EXEC` is answered: whatever it says, the transaction is closed.
+    fn executed(&mut self, reply: Confirmation<'_>) {
+        let transaction = std::mem::take(&mut self.transaction);
+        self.close();
+        if let Transaction::Open(open) = transaction {
+            for (number, change) in open.changes {
+                // Null and an error have no elements: nothing was executed.
+                let kind = reply.elements.get(number);
+                if kind.is_some_and(|kind| !matches!(kind, b'-' | b'!')) {
+                    self.apply(change);
+                }
+            }
+        }
+    }
+
+    /// The transaction is over.
+    pub(super) fn close(&mut self) {
+        self.transaction = Transaction::None;
+        self.watching = false;
+    }
+
+    fn apply(&mut self, change: Change) {
+        match change {
+            Change::Select(database) => self.state.database = database,
+            Change::Hello(resp3, name) => {
+                self.state.resp3 = resp3.unwrap_or(self.state.resp3);
+                self.name = name.unwrap_or_else(|| std::mem::take(&mut self.name));
+            }
+            Change::Name(name) => self.name = name,
+            Change::Multi => self.transaction = Transaction::Open(OpenTransaction::default()),
+            Change::Watch => self.watching = true,
+            Change::Unwatch => self.watching = false,
+            Change::Exec | Change::Discard => {}
+        }
+    }
+}
+
+impl OpenTransaction {
+    /// Another command is queued.
+    fn queue(&mut self, change: Option<Change>) {
+        if let Some(change) = change {
+            self.changes.push((self.queued, change));
+        }
+        self.queued += 1;
+    }
+
+    /// Another command is queued, at the proxy.
+    pub(super) fn hold(&mut self, args: CommandArgs<'_>) {
+        self.queue(Change::of(args));
+    }
+}
+
+impl Change {
+    fn of(args: CommandArgs<'_>) -> Option<Change> {
+        let is = |at: usize, word: &[u8]| at < args.len() && args[at].eq_ignore_ascii_case(word);
+        match &args[0].to_ascii_uppercase()[..] {
+            b"SELECT" if args.len() == 2 => match parse_integer(args.get(1)) {
+                Some(number @ 0..DATABASES) => Some(Change::Select(number as u32)),
+                _ => None,
+            },
+            b"HELLO" => {
+                let version = (args.len() > 1).then(|| &args[1] == b"3");
+                let named = (2..args.len()).find(|at| is(*at, b"SETNAME"));
+                let name = named.filter(|at| at + 1 < args.len());
+                Some(Change::Hello(
+                    version,
+                    name.map(|at| args.get(at + 1).into()),
+                ))
+            }
+            b"CLIENT" if args.len() == 3 && is(1, b"SETNAME") => {
+                Some(Change::Name(args.get(2).into()))
+            }
+            b"MULTI" => Some(Change::Multi),
+            b"WATCH" => Some(Change::Watch),
+            b"UNWATCH" => Some(Change::Unwatch),
+            b"EXEC" => Some(Change::Exec),
+            b"DISCARD" => Some(Change::Discard),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::framing::request::{RequestBuffers, RequestFrame, RequestFramer};
+
+    /// The session after these commands and replies, in a line: `database protocol name transaction watch`.
+    fn after(conversation: &[(&str, &str)]) -> String {
+        let mut session = Session::new(true);
+        for (number, (command, reply)) in conversation.iter().enumerate() {
+            let line = format!("{command}\r\n");
+            let mut buffers = RequestBuffers::default();
+            let frame = RequestFramer::resp().frame(line.as_bytes(), &mut buffers);
+            let RequestFrame::Request(request, _) = frame else {
+                panic!("{command} is no request");
+            };
+            session.sent(number as u64, request.args());
+            let elements = reply.strip_prefix('*').unwrap_or_default();
+            session.confirmed(
+                number as u64,
+                Confirmation {
+                    is_error: reply.starts_with('-'),
+                    elements: elements.as_bytes(),
+                },
+            );
+        }
+        let transaction = match &session.transaction {
+            Transaction::None => "none".to_owned(),
+            Transaction::Queued(_) => "held".to_owned(),
+            Transaction::Open(open) => format!("open:{}", open.queued),
+        };
+        format!(
+            "{} {} {:?} {transaction} {}",
+            session.state.database,
+            if session.state.resp3 { 3 } else { 2 },
+            String::from_utf8_lossy(&session.name),
+            if session.watching { "watching" } else { "-" },
+        )
+    }
+
+    #[test]
+    fn each_transition_happens_when_the_reply_says_so() {
+        let (ok, queued, no) = ("+OK", "+QUEUED", "-ERR");
+        for (conversation, expected) in [
+            (&[][..], "0 2 \"\" none -"),
+            (&[("SELECT 2", ok)], "2 2 \"\" none -"),
+            (&[("SELECT 2", no)], "0 2 \"\" none -"),
+            (&[("HELLO 3 SETNAME me", "%")], "0 3 \"me\" none -"),
+            (&[("HELLO 9", no)], "0 2 \"\" none -"),
+            (&[("HELLO 3", "%"), ("HELLO", "%")], "0 3 \"\" none -"),
+            (&[("CLIENT SETNAME me", ok)], "0 2 \"me\" none -"),
+            (&[("WATCH a", ok)], "0 2 \"\" none watching"),
+            (&[("WATCH a", no)], "0 2 \"\" none -"),
+            (&[("WATCH a", ok), ("UNWATCH", ok)], "0 2 \"\" none -"),
+            (&[("MULTI", ok)], "0 2 \"\" open:0 -"),
+            (&[("MULTI x", no)], "0 2 \"\" none -"),
+            (&[("MULTI", ok), ("MULTI", no)], "0 2 \"\" open:0 -"),
+            // What is queued has changed nothing yet.
+            (&[("MULTI", ok), ("SELECT 2", queued)], "0 2 \"\" open:1 -"),
+            (
+                &[("MULTI", ok), ("GET", no), ("GET a", queued)],
+                "0 2 \"\" open:1 -",
+            ),
+            (
+                &[
+                    ("MULTI", ok),
+                    ("GET a", queued),
+                    ("SELECT 2", queued),
+                    ("EXEC", "*$+"),
+                ],
+                "2 2 \"\" none -",
+            ),
+            // Its own element says that it has failed.
+            (
+                &[
+                    ("MULTI", ok),
+                    ("GET a", queued),
+                    ("SELECT 2", queued),
+                    ("EXEC", "*$-"),
+                ],
+                "0 2 \"\" none -",
+            ),
+            (
+                &[
+                    ("MULTI", ok),
+                    ("SELECT 2", queued),
+                    ("GET", no),
+                    ("EXEC", no),
+                ],
+                "0 2 \"\" none -",
+            ),
+            // Null: a watched key has changed.
+            (
+                &[
+                    ("WATCH a", ok),
+                    ("MULTI", ok),
+                    ("HELLO 3", queued),
+                    ("EXEC", "*"),
+                ],
+                "0 2 \"\" none -",
+            ),
+            (
+                &[
+                    ("WATCH a", ok),
+                    ("MULTI", ok),
+                    ("HELLO 3", queued),
+                    ("EXEC", "*%"),
+                ],
+                "0 3 \"\" none -",
+            ),
+            (
+                &[
+                    ("WATCH a", ok),
+                    ("MULTI", ok),
+                    ("SELECT 2", queued),
+                    ("DISCARD", ok),
+                ],
+                "0 2 \"\" none -",
+            ),
+            (
+                &[("WATCH a", ok), ("MULTI", ok), ("DISCARD x", no)],
+                "0 2 \"\" open:0 watching",
+            ),
+            (&[("MULTI", ok), ("EXEC x", no)], "0 2 \"\" none -"),
+            // A watch survives what is refused.
+            (&[("WATCH a", ok), ("EXEC", no)], "0 2 \"\" none -"),
+            (
+                &[("WATCH a", ok), ("DISCARD", no)],
+                "0 2 \"\" none watching",
+            ),
+        ] {
+            assert_eq!(after(conversation), expected, "{conversation:?}");
+        }
+    }
+}
