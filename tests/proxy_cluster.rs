@@ -59,6 +59,65 @@ fn commands_with_several_keys_are_divided_by_slot_and_joined_in_order() {
     assert_eq!(client.must("DBSIZE"), Said::Number(0));
 }
 
+// SCAN was refused in front of a cluster, and commands about whole servers reached one master of three.
+#[test]
+fn commands_about_whole_servers_reach_all_masters() {
+    let Some(cluster) = Cluster::start(3, false) else {
+        support::skip!("{NO_REDIS}");
+    };
+    let proxy = cluster.proxy();
+    let mut client = proxy.talk();
+    let pairs: Vec<String> = keys().iter().flat_map(|k| [k.clone(), k.clone()]).collect();
+    client.call(&[&["MSET".to_owned()], &pairs[..]].concat());
+    let (mut found, mut cursor) = (Vec::new(), "0".to_owned());
+    loop {
+        let Said::List(step) = client.call(&["SCAN", &cursor, "COUNT", "5"]) else {
+            panic!("SCAN gives a list");
+        };
+        step[0].text().clone_into(&mut cursor);
+        let Said::List(keys) = &step[1] else {
+            panic!("and of it the second is a list");
+        };
+        found.extend(keys.iter().map(|key| key.text().to_owned()));
+        if cursor == "0" {
+            break;
+        }
+    }
+    found.sort_unstable();
+    let mut all = keys();
+    all.sort_unstable();
+    assert_eq!(found, all);
+    client.must("CONFIG SET maxmemory 20000000");
+    let sha = client
+        .call(&["SCRIPT", "LOAD", "return 7"])
+        .text()
+        .to_owned();
+    for node in cluster.nodes() {
+        let maxmemory = node.talk().must("CONFIG GET maxmemory");
+        assert_eq!(maxmemory, list(["maxmemory", "20000000"]));
+    }
+    for key in keys() {
+        let seven = client.call(&["EVALSHA", &sha, "1", &key]);
+        assert_eq!(seven, Said::Number(7));
+    }
+    let info = client.must("INFO");
+    for figure in [
+        "db0:keys=60,",
+        "redis_mode:standalone",
+        "cluster_enabled:0",
+        "redis_version:",
+    ] {
+        assert!(
+            info.text().contains(figure),
+            "no {figure} in {}",
+            info.text()
+        );
+    }
+    let random = client.must("RANDOMKEY");
+    assert!(all.iter().any(|key| key == random.text()));
+    assert!(client.call(&["SHUTDOWN", "NOSAVE"]).is_error());
+}
+
 #[test]
 fn other_commands_need_their_keys_in_one_slot() {
     let Some(cluster) = Cluster::start(3, false) else {
