@@ -258,6 +258,7 @@ impl Builder {
             memcached::Settings {
                 nested: self.nested,
                 workers,
+                idle_timeout: self.server.idle_timeout,
             },
         ));
         // A request and a reply can carry the largest item with room to spare; the server's own bound, a backstop, lies

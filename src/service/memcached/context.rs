@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
+use std::time::Duration;
 
 use crate::protocol::memcached::text::{Nesting, Words};
 use crate::server::Connections;
@@ -19,6 +20,8 @@ pub struct Settings {
     pub nested: bool,
     /// How many worker threads the server runs, for `stats`.
     pub workers: usize,
+    /// The time after which the server closes an idle connection, for `stats settings`; `None` for never.
+    pub idle_timeout: Option<Duration>,
 }
 
 impl Default for Settings {
@@ -26,6 +29,7 @@ impl Default for Settings {
         Settings {
             nested: true,
             workers: 1,
+            idle_timeout: None,
         }
     }
 }

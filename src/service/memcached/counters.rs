@@ -32,6 +32,14 @@ macro_rules! counters {
                 $(self.$name.store(0, Relaxed);)*
             }
 
+            /// The count with this name; 0 if there is none.
+            pub(super) fn get(&self, name: &str) -> u64 {
+                match name {
+                    $(stringify!($name) => self.$name.load(Relaxed),)*
+                    _ => 0,
+                }
+            }
+
             /// Calls `each` with every name and count.
             pub(super) fn for_each(&self, mut each: impl FnMut(&'static str, u64)) {
                 $(each(stringify!($name), self.$name.load(Relaxed));)*
@@ -59,5 +67,6 @@ counters! {
     touch_hits: "Keys of cmd_touch that were there.",
     touch_misses: "Keys of cmd_touch that were not there.",
     store_too_large: "Items over the item size.",
+    conn_yields: "Turns that ended because the output was full, with more to answer.",
     store_no_memory: "Items for which no room could be made.",
 }

@@ -34,6 +34,8 @@ mod key_commands;
 mod retrieval;
 mod session;
 mod stats;
+mod stats_general;
+mod stats_settings;
 mod storage;
 #[cfg(test)]
 mod tests;

@@ -111,6 +111,7 @@ impl server::Session for Session {
                 }
             }
         };
+        context.counts.conn_yields += u64::from(next == Next::Again);
         shared.counters.add(&context.counts);
         Turn { consumed, next }
     }

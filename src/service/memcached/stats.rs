@@ -1,22 +1,54 @@
-//! `stats`: the counters, the settings and the connections, under memcached's names where larder
-//! has the fact.
+//! `stats`: what can be asked, and the parts about items and connections.
 //!
-//! memcached sorts items into slab classes by size; larder does not, and tells of all items as of
-//! class 1. What has to do with slabs, LRU segments, `extstore`, prefixes and key dumps is missing:
-//! the `stats` of these answer `ERROR`.
-
-use std::sync::atomic::Ordering;
+//! memcached sorts items into classes by size; larder does not, and reports all items as of class 1. The
+//! `stats` of storage on disk and of prefixes of keys answer `ERROR`.
 
 use crate::protocol::memcached::text::{Words, reply};
 
 use super::context::TurnContext;
 use super::dump::Dump;
 
+/// Lines of `stats items` about what larder does not have: segments of an LRU list, and the ages of items.
+const NO_SEGMENTS: &[&str] = &[
+    "number_hot",
+    "number_warm",
+    "number_cold",
+    "age_hot",
+    "age_warm",
+    "age",
+    "evicted_nonzero",
+    "evicted_time",
+    "tailrepairs",
+    "evicted_active",
+    "crawler_reclaimed",
+    "crawler_items_checked",
+    "lrutail_reflocked",
+    "moves_to_cold",
+    "moves_to_warm",
+    "moves_within_lru",
+    "hits_to_hot",
+    "hits_to_warm",
+    "hits_to_cold",
+    "hits_to_temp",
+];
+
+/// Counters that `stats slabs` has for each class.
+const BY_CLASS: &[&str] = &[
+    "get_hits",
+    "cmd_set",
+    "delete_hits",
+    "incr_hits",
+    "decr_hits",
+    "cas_hits",
+    "cas_badval",
+    "touch_hits",
+];
+
 impl TurnContext<'_> {
     /// A list of keys is not written here but returned, because it is written in pieces.
     pub(super) fn stats(&mut self, mut words: Words<'_>) -> Option<Dump> {
         match words.next() {
-            None => self.general(),
+            None => self.general_stats(),
             Some(b"reset") => {
                 self.shared.counters.reset();
                 self.counts = Default::default();
@@ -24,7 +56,7 @@ impl TurnContext<'_> {
                 self.reply(false, reply::RESET);
                 return None;
             }
-            Some(b"settings") => self.settings(),
+            Some(b"settings") => self.settings_stats(),
             Some(b"items") => self.items(),
             Some(b"slabs") => self.slabs(),
             Some(b"sizes") => self.stat("sizes_status", "disabled"),
@@ -39,78 +71,57 @@ impl TurnContext<'_> {
         None
     }
 
-    fn stat(&mut self, name: &str, value: impl std::fmt::Display) {
+    pub(super) fn stat(&mut self, name: &str, value: impl std::fmt::Display) {
         reply::stat(self.out, name, value);
     }
 
-    fn general(&mut self) {
-        let shared = self.shared;
-        let (store, connections) = (&shared.store, &shared.connections);
-        let now_ms = store.now_ms();
-        self.stat("pid", std::process::id());
-        self.stat("uptime", now_ms.saturating_sub(shared.started_ms) / 1000);
-        self.stat("time", now_ms / 1000);
-        self.stat("version", reply::VERSION_NUMBER);
-        self.stat("pointer_size", usize::BITS);
-        self.stat("max_connections", connections.max());
-        self.stat("curr_connections", connections.current());
-        self.stat("total_connections", connections.total());
-        self.stat("rejected_connections", connections.rejected());
-        // This turn's counts have not been added yet.
-        shared.counters.add(&std::mem::take(&mut self.counts));
-        shared
-            .counters
-            .for_each(|name, count| self.stat(name, count));
-        self.stat("bytes_read", connections.bytes_read());
-        self.stat("bytes_written", connections.bytes_written());
-        let stats = store.stats();
-        self.stat("limit_maxbytes", stats.limit);
-        self.stat("accepting_conns", 1);
-        self.stat("threads", shared.settings.workers);
-        self.stat("bytes", stats.bytes);
-        self.stat("curr_items", stats.items);
-        self.stat("total_items", stats.total_items);
-        self.stat("evictions", stats.evictions);
-        self.stat("reclaimed", stats.reclaimed);
-        self.stat("expired", stats.expired);
-    }
-
-    fn settings(&mut self) {
-        let shared = self.shared;
-        let on_off = |on| if on { "on" } else { "off" };
-        self.stat("maxbytes", shared.store.memory());
-        self.stat("maxconns", shared.connections.max());
-        self.stat("verbosity", shared.verbosity.load(Ordering::Relaxed));
-        self.stat("evictions", "on");
-        self.stat("shutdown_command", "no");
-        self.stat("num_threads", shared.settings.workers);
-        self.stat("detail_enabled", "no");
-        self.stat("cas_enabled", "yes");
-        self.stat("auth_enabled_sasl", "no");
-        self.stat("auth_enabled_ascii", "no");
-        self.stat("item_size_max", shared.store.max_item_size());
-        self.stat("maxconns_fast", "yes");
-        self.stat("flush_enabled", "yes");
-        self.stat("dump_enabled", "no");
-        self.stat("track_sizes", "no");
-        self.stat("nested", on_off(shared.settings.nested));
-    }
-
+    /// `stats items`, for the one class that all items are in.
     fn items(&mut self) {
         let stats = self.shared.store.stats();
         if stats.items == 0 {
             return;
         }
-        self.stat("items:1:number", stats.items);
-        self.stat("items:1:mem_requested", stats.bytes);
-        self.stat("items:1:evicted", stats.evictions);
-        self.stat("items:1:outofmemory", 0);
-        self.stat("items:1:reclaimed", stats.reclaimed);
+        let figures = [
+            ("number", stats.items),
+            ("mem_requested", stats.bytes),
+            ("evicted", stats.evictions),
+            ("reclaimed", stats.reclaimed),
+            ("expired_unfetched", stats.expired_unfetched),
+            ("evicted_unfetched", stats.evicted_unfetched),
+            ("direct_reclaims", stats.evictions + stats.reclaimed),
+            ("outofmemory", self.shared.counters.get("store_no_memory")),
+        ];
+        let zeros = NO_SEGMENTS.iter().map(|name| (*name, 0));
+        for (name, value) in figures.into_iter().chain(zeros) {
+            self.stat(&format!("items:1:{name}"), value);
+        }
     }
 
+    /// `stats slabs`: larder's memory as if it were one class of chunks, each of the size of an average item.
     fn slabs(&mut self) {
-        self.stat("active_slabs", 0);
-        self.stat("total_malloced", self.shared.store.used());
+        const PAGE: u64 = 1024 * 1024;
+        let stats = self.shared.store.stats();
+        if let Some(chunk) = stats.bytes.checked_div(stats.items) {
+            let chunk = chunk.max(1);
+            let chunks = (stats.limit / chunk).max(stats.items);
+            let figures = [
+                ("chunk_size", chunk),
+                ("chunks_per_page", PAGE / chunk),
+                ("total_pages", stats.bytes.div_ceil(PAGE)),
+                ("total_chunks", chunks),
+                ("used_chunks", stats.items),
+                ("free_chunks", chunks - stats.items),
+                ("free_chunks_end", 0),
+            ];
+            for (name, value) in figures {
+                self.stat(&format!("1:{name}"), value);
+            }
+            for name in BY_CLASS {
+                self.stat(&format!("1:{name}"), self.shared.counters.get(name));
+            }
+        }
+        self.stat("active_slabs", u8::from(stats.items > 0));
+        self.stat("total_malloced", stats.bytes);
     }
 
     /// The connections of this protocol, by number.

@@ -1,0 +1,137 @@
+//! `stats` without a word behind it: every line of memcached 1.6.45 but the version of libevent.
+//!
+//! A line has larder's own figure where larder has one. The lines about what larder does not have (slabs,
+//! segments of an LRU list, a crawler, buffers of connections, a log for watchers) are there with 0, so that
+//! programs that sum or plot them find them.
+
+use crate::protocol::memcached::text::reply;
+use crate::server::limits;
+use crate::service::cpu_time::cpu_time;
+
+use super::context::TurnContext;
+
+/// Lines about buffers that memcached keeps for its connections; larder keeps none for a quiet one.
+const NO_BUFFER_POOLS: &[&str] = &[
+    "response_obj_oom",
+    "response_obj_count",
+    "response_obj_bytes",
+    "read_buf_count",
+    "read_buf_bytes",
+    "read_buf_bytes_free",
+    "read_buf_oom",
+];
+
+/// Commands that no client has given, because larder does not have them, and reads of flushed items: a
+/// flush removes its items at once.
+const NEVER_COUNTED: &[&str] = &["cmd_meta", "get_flushed", "auth_cmds", "auth_errors"];
+
+/// Times at which memcached stops listening at its limit; larder goes on, and refuses each connection.
+const ALWAYS_LISTENING: &[&str] = &["listen_disabled_num", "time_in_listen_disabled_us"];
+
+/// Slabs, the LRU lists' segments, their maintainer and their crawler.
+const NO_SLABS: &[&str] = &[
+    "hash_power_level",
+    "hash_is_expanding",
+    "slab_reassign_rescues",
+    "slab_reassign_chunk_rescues",
+    "slab_reassign_inline_reclaim",
+    "slab_reassign_busy_items",
+    "slab_reassign_busy_deletes",
+    "slab_reassign_busy_nomem",
+    "slab_reassign_running",
+    "slabs_moved",
+    "slab_global_page_pool",
+    "lru_crawler_running",
+    "lru_crawler_starts",
+    "lru_maintainer_juggles",
+    "evicted_active",
+    "crawler_reclaimed",
+    "crawler_items_checked",
+    "lrutail_reflocked",
+    "moves_to_cold",
+    "moves_to_warm",
+    "moves_within_lru",
+    "lru_bumps_dropped",
+];
+
+/// Failures of allocations, which end the process; logs for `watch`; queues of network cards.
+const NOTHING_OF_THE_KIND: &[&str] = &[
+    "malloc_fails",
+    "log_worker_dropped",
+    "log_worker_written",
+    "log_watcher_skipped",
+    "log_watcher_sent",
+    "log_watchers",
+    "unexpected_napi_ids",
+    "round_robin_fallback",
+];
+
+impl TurnContext<'_> {
+    pub(super) fn general_stats(&mut self) {
+        let shared = self.shared;
+        // This turn's counts have not been added yet.
+        shared.counters.add(&std::mem::take(&mut self.counts));
+        self.process_stats();
+        self.connection_stats();
+        shared
+            .counters
+            .for_each(|name, count| self.stat(name, count));
+        self.zeros(NEVER_COUNTED);
+        self.item_stats();
+        self.zeros(NO_SLABS);
+        self.stat("slab_reassign_last_busy_status", "none");
+        self.zeros(NOTHING_OF_THE_KIND);
+    }
+
+    fn zeros(&mut self, names: &[&str]) {
+        for name in names {
+            self.stat(name, 0);
+        }
+    }
+
+    fn process_stats(&mut self) {
+        let now_ms = self.shared.store.now_ms();
+        let uptime = now_ms.saturating_sub(self.shared.started_ms) / 1000;
+        let (user, system) = cpu_time();
+        self.stat("pid", std::process::id());
+        self.stat("uptime", uptime);
+        self.stat("time", now_ms / 1000);
+        self.stat("version", reply::VERSION_NUMBER);
+        self.stat("pointer_size", usize::BITS);
+        self.stat("rusage_user", format_args!("{:.6}", user.as_secs_f64()));
+        self.stat("rusage_system", format_args!("{:.6}", system.as_secs_f64()));
+        self.stat("threads", self.shared.settings.workers);
+    }
+
+    fn connection_stats(&mut self) {
+        let connections = &self.shared.connections;
+        self.stat("max_connections", connections.max());
+        self.stat("curr_connections", connections.current());
+        self.stat("total_connections", connections.total());
+        self.stat("rejected_connections", connections.rejected());
+        self.stat("connection_structures", connections.current());
+        self.stat("reserved_fds", limits::SPARE_FILES);
+        self.stat("bytes_read", connections.bytes_read());
+        self.stat("bytes_written", connections.bytes_written());
+        self.stat("accepting_conns", 1);
+        self.zeros(ALWAYS_LISTENING);
+        self.zeros(NO_BUFFER_POOLS);
+    }
+
+    fn item_stats(&mut self) {
+        let stats = self.shared.store.stats();
+        self.stat("limit_maxbytes", stats.limit);
+        self.stat("hash_bytes", stats.hash_bytes);
+        self.stat("bytes", stats.bytes);
+        self.stat("curr_items", stats.items);
+        self.stat("total_items", stats.total_items);
+        self.stat("get_expired", stats.get_expired);
+        self.stat("expired_unfetched", stats.expired_unfetched);
+        self.stat("evicted_unfetched", stats.evicted_unfetched);
+        self.stat("evictions", stats.evictions);
+        self.stat("reclaimed", stats.reclaimed);
+        self.stat("expired", stats.expired);
+        // A write that needs room makes it, so every eviction is one of a worker's.
+        self.stat("direct_reclaims", stats.evictions + stats.reclaimed);
+    }
+}

@@ -1,0 +1,110 @@
+//! `stats settings`: every line of memcached 1.6.45, and larder's own behind them.
+//!
+//! A line about what larder does not have says so in memcached's words: `no`, 0 or `none`.
+
+use std::sync::atomic::Ordering;
+
+use crate::server::{Address, limits};
+
+use super::context::TurnContext;
+
+/// What larder does not have: memcached's name and the value that says so.
+const NOT_IN_LARDER: &[(&str, &str)] = &[
+    // UDP, access by password, and a command that ends the process.
+    ("udpport", "0"),
+    ("num_threads_per_udp", "0"),
+    ("shutdown_command", "no"),
+    ("auth_enabled_sasl", "no"),
+    ("auth_enabled_ascii", "no"),
+    // Slabs: items take the memory that they need, from one pool.
+    ("growth_factor", "0"),
+    ("chunk_size", "0"),
+    ("slab_reassign", "no"),
+    ("slab_automove", "0"),
+    ("slab_automove_ratio", "0"),
+    ("slab_automove_window", "0"),
+    ("slab_automove_freeratio", "0"),
+    ("slab_chunk_max", "0"),
+    ("hashpower_init", "0"),
+    // An LRU list, its segments and its crawler: eviction is by SIEVE.
+    ("lru_crawler", "no"),
+    ("lru_crawler_sleep", "0"),
+    ("lru_crawler_tocrawl", "0"),
+    ("tail_repair_time", "0"),
+    ("lru_maintainer_thread", "no"),
+    ("lru_segmented", "no"),
+    ("hot_lru_pct", "0"),
+    ("warm_lru_pct", "0"),
+    ("hot_max_factor", "0"),
+    ("warm_max_factor", "0"),
+    ("temp_lru", "no"),
+    ("temporary_ttl", "0"),
+    // Statistics by prefix of a key and by size, and logs for `watch`.
+    ("stat_key_prefix", ":"),
+    ("detail_enabled", "no"),
+    ("track_sizes", "no"),
+    ("watcher_logbuf_size", "0"),
+    ("worker_logbuf_size", "0"),
+    ("inline_ascii_response", "no"),
+    ("read_buf_mem_limit", "0"),
+    // Storage on disk or in a file that outlives the process.
+    ("ext_item_size", "0"),
+    ("ext_item_age", "0"),
+    ("ext_low_ttl", "0"),
+    ("ext_recache_rate", "0"),
+    ("ext_wbuf_size", "0"),
+    ("ext_compact_under", "0"),
+    ("ext_drop_under", "0"),
+    ("ext_max_sleep", "0"),
+    ("ext_max_frag", "0"),
+    ("ext_drop_unread", "no"),
+    ("num_napi_ids", "0"),
+    ("memory_file", "(null)"),
+];
+
+impl TurnContext<'_> {
+    pub(super) fn settings_stats(&mut self) {
+        let shared = self.shared;
+        self.stat("maxbytes", shared.store.memory());
+        self.stat("maxconns", shared.connections.max());
+        self.listener_settings();
+        self.stat("verbosity", shared.verbosity.load(Ordering::Relaxed));
+        self.stat("oldest", 0);
+        self.stat("evictions", "on");
+        self.stat("umask", format_args!("{:o}", limits::SOCKET_MODE));
+        self.stat("num_threads", shared.settings.workers);
+        // How much of a pipeline one turn answers is bounded in bytes of output.
+        self.stat("reqs_per_event", 0);
+        self.stat("cas_enabled", "yes");
+        self.stat("tcp_backlog", limits::BACKLOG);
+        self.stat("binding_protocol", "ascii");
+        self.stat("item_size_max", shared.store.max_item_size());
+        self.stat("maxconns_fast", "yes");
+        self.stat("flush_enabled", "yes");
+        self.stat("dump_enabled", "yes");
+        self.stat("hash_algorithm", "ahash");
+        let idle_timeout = shared.settings.idle_timeout.unwrap_or_default();
+        self.stat("idle_timeout", idle_timeout.as_secs());
+        self.stat("client_flags_size", size_of::<u32>());
+        for (name, value) in NOT_IN_LARDER {
+            self.stat(name, value);
+        }
+        let nested = if shared.settings.nested { "on" } else { "off" };
+        self.stat("nested", nested);
+    }
+
+    /// The listener that the client has reached; larder may have others.
+    fn listener_settings(&mut self) {
+        let connection = self.shared.connections.get(self.connection);
+        let local = connection.map_or(Address::Detached, |connection| connection.local());
+        self.stat("tcpport", local.tcp().map_or(0, |address| address.port()));
+        match local.tcp() {
+            Some(address) => self.stat("inter", address.ip()),
+            None => self.stat("inter", "NULL"),
+        }
+        match local.unix() {
+            Some(path) => self.stat("domain_socket", path.display()),
+            None => self.stat("domain_socket", "NULL"),
+        }
+    }
+}
