@@ -32,6 +32,7 @@ mod ch09;
 mod ch10;
 mod ch11;
 mod ch12;
+mod ch13;
 
 /// What an exercise is about.
 #[derive(Clone, Copy)]
@@ -68,6 +69,7 @@ const EXERCISES: &[&[Exercise]] = &[
     ch10::EXERCISES,
     ch11::EXERCISES,
     ch12::EXERCISES,
+    ch13::EXERCISES,
 ];
 
 fn main() -> ExitCode {

@@ -40,16 +40,16 @@ fn numbers() -> BTreeMap<u32, Vec<String>> {
 
 #[test]
 fn starters_fail_and_solutions_pass() {
-    // The first chapter's exercises are held against a real server.
+    // The exercises of chapters without a stage are held against a real server.
     let memcached = Peer::start(Kind::Memcached, &[]).expect("memcached starts");
     let address = memcached.as_ref().map(|peer| peer.address().to_string());
     let mut exercises = Vec::new();
     for (chapter, numbers) in numbers() {
         let against = match &address {
-            _ if chapter > 0 => vec![],
+            _ if ![0, 13].contains(&chapter) => vec![],
             Some(address) => vec!["against", address],
             None => {
-                skipped("exercises of chapter 0: no memcached");
+                skipped(&format!("exercises of chapter {chapter}: no memcached"));
                 continue;
             }
         };
