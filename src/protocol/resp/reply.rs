@@ -22,7 +22,6 @@ pub struct Reply<'a> {
     /// Length of `out` at which nothing more is taken.
     bound: usize,
     overflowed: bool,
-    errors: u32,
 }
 
 impl<'a> Reply<'a> {
@@ -34,7 +33,6 @@ impl<'a> Reply<'a> {
             resp3,
             bound,
             overflowed: false,
-            errors: 0,
         }
     }
 
@@ -42,31 +40,33 @@ impl<'a> Reply<'a> {
     pub(crate) fn lend(&mut self) -> Reply<'_> {
         Reply {
             out: self.out,
-            errors: 0,
             ..*self
         }
     }
 
-    /// Takes note of what a lent part came to: its version of RESP, its errors, whether it
-    /// overflowed.
-    pub(crate) fn absorb(&mut self, (resp3, errors, overflowed): (bool, u32, bool)) {
+    /// Takes note of what a lent part came to: its version of RESP, and whether it overflowed.
+    pub(crate) fn absorb(&mut self, (resp3, overflowed): (bool, bool)) {
         self.resp3 = resp3;
-        self.errors += errors;
         self.overflowed |= overflowed;
     }
 
     /// What [`Reply::absorb`] needs to know of a lent part.
-    pub fn outcome(&self) -> (bool, u32, bool) {
-        (self.resp3, self.errors, self.overflowed)
+    pub fn outcome(&self) -> (bool, bool) {
+        (self.resp3, self.overflowed)
     }
 
     /// Where the next part of the reply begins.
-    pub fn position(&self) -> usize {
+    pub(crate) fn position(&self) -> usize {
         self.out.len()
     }
 
+    /// The bytes written since [`Reply::position`] was `position`.
+    pub(crate) fn since(&self, position: usize) -> &[u8] {
+        &self.out[position..]
+    }
+
     /// Takes back what was written since [`Reply::position`] was `position`.
-    pub fn truncate(&mut self, position: usize) {
+    pub(crate) fn truncate(&mut self, position: usize) {
         self.out.truncate(position);
     }
 
@@ -85,11 +85,6 @@ impl<'a> Reply<'a> {
         self.overflowed
     }
 
-    /// How many error replies were written.
-    pub fn errors(&self) -> u32 {
-        self.errors
-    }
-
     /// `+text`: a status like `OK`. The text has no line end.
     #[inline]
     pub fn simple(&mut self, text: &str) {
@@ -106,7 +101,6 @@ impl<'a> Reply<'a> {
     /// a client, are taken off the end of it and become spaces within, as in Redis.
     #[cold]
     pub fn error(&mut self, text: impl AsRef<[u8]>) {
-        self.errors += 1;
         let start = self.out.len() + 1;
         let text = text.as_ref();
         let is_line_end = |byte: &u8| matches!(byte, b'\r' | b'\n');

@@ -1,5 +1,7 @@
 //! The error texts that more than one command answers, as Redis 7.0 words them.
 
+use crate::protocol::resp::CommandArgs;
+
 pub(crate) const WRONGTYPE: &str =
     "WRONGTYPE Operation against a key holding the wrong kind of value";
 pub(crate) const NOT_INTEGER: &str = "ERR value is not an integer or out of range";
@@ -16,3 +18,45 @@ pub(crate) const NOAUTH: &str = "NOAUTH Authentication required.";
 pub(crate) const WRONGPASS: &str = "WRONGPASS invalid username-password pair or user is disabled.";
 pub(crate) const CLIENT_NAME: &str =
     "ERR Client names cannot contain spaces, newlines or special characters.";
+
+/// The error for a name that is no command's, the arguments shown as far as Redis shows them.
+#[cold]
+pub(crate) fn unknown_command(args: CommandArgs<'_>) -> Vec<u8> {
+    let mut text = b"ERR unknown command '".to_vec();
+    text.extend(shown(&args[0], SHOWN));
+    text.extend(b"', with args beginning with: ");
+    let start = text.len();
+    for arg in args.from(1).iter() {
+        let room = SHOWN.saturating_sub(text.len() - start);
+        if room == 0 {
+            break;
+        }
+        text.push(b'\'');
+        text.extend(shown(arg, room));
+        text.extend(b"' ");
+    }
+    text
+}
+
+/// The error for a container without this subcommand.
+#[cold]
+pub(crate) fn unknown_subcommand(container: &str, args: CommandArgs<'_>) -> Vec<u8> {
+    let mut text = b"ERR unknown subcommand '".to_vec();
+    text.extend(shown(&args[1], SHOWN));
+    text.extend(b"'. Try ");
+    text.extend(container.to_ascii_uppercase().into_bytes());
+    text.extend(b" HELP.");
+    text
+}
+
+/// Bytes of a client's words that an error repeats at most.
+const SHOWN: usize = 128;
+
+/// The first `room` bytes of a word, which ends at a NUL for Redis.
+fn shown(word: &[u8], room: usize) -> &[u8] {
+    let room = room.min(word.len());
+    word[..room]
+        .split(|byte| *byte == 0)
+        .next()
+        .unwrap_or_default()
+}

@@ -9,12 +9,13 @@
 //! answers an unknown command.
 
 use std::borrow::Cow;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use self::client_state::{ClientRegistry, ClientState};
 use self::service_state::{MAX_REQUEST, ServiceState};
 use self::session::RespSession;
+use self::statistics::Statistics;
 use self::table::CommandSpec;
 use crate::server::{Connections, Peer, Refusal, Service, Session};
 use crate::store::Store;
@@ -48,6 +49,7 @@ mod server_info;
 mod service_state;
 mod session;
 mod set_options;
+mod statistics;
 mod strings;
 mod table;
 mod transactions;
@@ -95,11 +97,18 @@ impl Resp {
                 connections,
                 settings,
                 clients: ClientRegistry::default(),
-                commands: AtomicU64::new(0),
-                errors: AtomicU64::new(0),
+                statistics: Statistics::new(table::table().all().count()),
+                run_id: run_id(),
             }),
         }
     }
+}
+
+/// A new run's name.
+fn run_id() -> String {
+    let random = |number: u8| RandomState::new().hash_one(number);
+    let digits = [0, 1, 2].map(|number| format!("{:016x}", random(number)));
+    digits.concat()[..40].to_owned()
 }
 
 impl Service for Resp {

@@ -6,11 +6,13 @@
 use std::fmt::{Display, Write};
 use std::sync::atomic::Ordering::Relaxed;
 
+use nix::sys::resource::{UsageWho, getrusage};
+
 use super::command_docs::help;
 use super::context::Context;
 use super::errors;
 use super::service_state::{MAXMEMORY_POLICY, REDIS_VERSION};
-use super::table::{CommandSpec, DANGEROUS, FAST, READONLY};
+use super::table::{CommandSpec, DANGEROUS, FAST, READONLY, table};
 use crate::protocol::resp::parse_integer;
 use crate::store::DATABASES;
 
@@ -45,30 +47,35 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         ]),
 ];
 
-type InfoSection = (&'static str, fn(&Context<'_>, &mut InfoText));
+/// A section, whether INFO without arguments has it, and what it tells.
+type InfoSection = (&'static str, bool, fn(&Context<'_>, &mut InfoText));
 
 const SECTIONS: &[InfoSection] = &[
-    ("Server", server),
-    ("Clients", clients),
-    ("Memory", memory),
-    ("Stats", stats),
-    ("Replication", replication),
-    ("Keyspace", keyspace),
+    ("Server", true, server),
+    ("Clients", true, clients),
+    ("Memory", true, memory),
+    ("Persistence", true, persistence),
+    ("Stats", true, stats),
+    ("Replication", true, replication),
+    ("CPU", true, cpu),
+    ("Modules", true, |_, _| {}),
+    ("Commandstats", false, command_statistics),
+    ("Errorstats", true, error_statistics),
+    ("Cluster", true, cluster),
+    ("Keyspace", true, keyspace),
 ];
 
 fn info(ctx: &mut Context<'_>) {
     let asked = ctx.args.from(1);
-    let wanted = |name: &str| {
-        asked.is_empty()
-            || asked.iter().any(|word| {
-                [name, "all", "default", "everything"]
-                    .iter()
-                    .any(|section| word.eq_ignore_ascii_case(section.as_bytes()))
-            })
+    let is_asked = |section: &str| {
+        let named = |word: &[u8]| word.eq_ignore_ascii_case(section.as_bytes());
+        asked.iter().any(named)
     };
+    let default = asked.is_empty() || is_asked("default");
+    let all = is_asked("all") || is_asked("everything");
     let mut info = InfoText::default();
-    for (name, section) in SECTIONS {
-        if wanted(name) {
+    for (name, by_default, section) in SECTIONS {
+        if all || default && *by_default || is_asked(name) {
             if !info.text.is_empty() {
                 info.text.push_str("\r\n");
             }
@@ -122,6 +129,11 @@ fn server(ctx: &Context<'_>, text: &mut InfoText) {
     text.put("os", std::env::consts::OS);
     text.put("arch_bits", usize::BITS);
     text.put("process_id", std::process::id());
+    text.put("run_id", &ctx.service.run_id);
+    // Where this client has come in; 0 for a Unix socket.
+    let address = ctx.client.info.connection.local_addr();
+    let port = address.rsplit_once(':').map_or("0", |(_, port)| port);
+    text.put("tcp_port", port);
     text.put("server_time_usec", now * 1000);
     text.put("uptime_in_seconds", uptime);
     text.put("uptime_in_days", uptime / 86400);
@@ -140,14 +152,26 @@ fn memory(ctx: &Context<'_>, text: &mut InfoText) {
     text.put("maxmemory_policy", MAXMEMORY_POLICY);
 }
 
+/// Nothing is kept on disk. Clients wait while a server is loading.
+fn persistence(_: &Context<'_>, text: &mut InfoText) {
+    for name in [
+        "loading",
+        "async_loading",
+        "rdb_bgsave_in_progress",
+        "aof_enabled",
+        "aof_rewrite_in_progress",
+    ] {
+        text.put(name, 0);
+    }
+}
+
 fn stats(ctx: &Context<'_>, text: &mut InfoText) {
     let stats = ctx.store.stats();
     let connections = &ctx.service.connections;
+    let statistics = &ctx.service.statistics;
+    let errors: u64 = statistics.errors().iter().map(|(_, count)| count).sum();
     text.put("total_connections_received", connections.total());
-    text.put(
-        "total_commands_processed",
-        ctx.service.commands.load(Relaxed),
-    );
+    text.put("total_commands_processed", statistics.calls());
     text.put("total_net_input_bytes", connections.bytes_read());
     text.put("total_net_output_bytes", connections.bytes_written());
     text.put("rejected_connections", connections.rejected());
@@ -155,7 +179,52 @@ fn stats(ctx: &Context<'_>, text: &mut InfoText) {
     text.put("evicted_keys", stats.evictions);
     text.put("keyspace_hits", stats.hits);
     text.put("keyspace_misses", stats.misses);
-    text.put("total_error_replies", ctx.service.errors.load(Relaxed));
+    text.put("total_error_replies", errors);
+}
+
+/// Processor time of the process, in seconds.
+fn cpu(_: &Context<'_>, text: &mut InfoText) {
+    let Ok(usage) = getrusage(UsageWho::RUSAGE_SELF) else {
+        return;
+    };
+    for (name, time) in [
+        ("used_cpu_sys", usage.system_time()),
+        ("used_cpu_user", usage.user_time()),
+    ] {
+        text.put(name, format!("{}.{:06}", time.tv_sec(), time.tv_usec()));
+    }
+    // There are no others.
+    text.put("used_cpu_sys_children", "0.000000");
+    text.put("used_cpu_user_children", "0.000000");
+}
+
+fn command_statistics(ctx: &Context<'_>, text: &mut InfoText) {
+    for entry in table().all() {
+        let counters = &ctx.service.statistics.commands[usize::from(entry.number)];
+        let calls = counters.calls.load(Relaxed);
+        let rejected = counters.rejected.load(Relaxed);
+        if calls + rejected > 0 {
+            let microseconds = counters.nanoseconds.load(Relaxed) / 1000;
+            let mean = microseconds as f64 / calls.max(1) as f64;
+            let failed = counters.failed.load(Relaxed);
+            let value = format!(
+                "calls={calls},usec={microseconds},usec_per_call={mean:.2},\
+                 rejected_calls={rejected},failed_calls={failed}"
+            );
+            text.put(&format!("cmdstat_{}", entry.name), value);
+        }
+    }
+}
+
+fn error_statistics(ctx: &Context<'_>, text: &mut InfoText) {
+    for (error, count) in ctx.service.statistics.errors() {
+        let name = format!("errorstat_{}", String::from_utf8_lossy(&error));
+        text.put(&name, format!("count={count}"));
+    }
+}
+
+fn cluster(_: &Context<'_>, text: &mut InfoText) {
+    text.put("cluster_enabled", 0);
 }
 
 /// Clients that follow a failover ask for the role.

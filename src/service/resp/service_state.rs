@@ -1,10 +1,10 @@
 //! The state that all sessions of the service share, and its settings.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use super::client_state::ClientRegistry;
+use super::statistics::Statistics;
 use crate::server::Connections;
 use crate::store::Store;
 
@@ -54,10 +54,9 @@ pub(crate) struct ServiceState {
     pub connections: Arc<Connections>,
     pub settings: Settings,
     pub clients: ClientRegistry,
-    /// Commands handled, refused ones too.
-    pub commands: AtomicU64,
-    /// Errors answered.
-    pub errors: AtomicU64,
+    pub statistics: Statistics,
+    /// Forty hexadecimal digits that no other run has, so that clients notice a restart.
+    pub run_id: String,
     /// When the service was made, by the store's clock.
     pub started_ms: u64,
 }
@@ -71,7 +70,6 @@ impl ServiceState {
     /// Begins to count anew.
     pub(crate) fn reset_counts(&self) {
         self.store.reset_stats();
-        self.commands.store(0, Relaxed);
-        self.errors.store(0, Relaxed);
+        self.statistics.reset();
     }
 }

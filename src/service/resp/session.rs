@@ -17,6 +17,7 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
 
 use super::client_state::{
     CLOSE, ClientState, MULTI, REPLY_FILTERED, REPLY_SKIP, REPLY_SKIP_NEXT, UNAUTHENTICATED,
@@ -62,6 +63,11 @@ impl Session for RespSession {
                 gate: Some(self.shared.store.share()),
                 table: table(),
                 client: &mut self.client,
+                calls: CountedCalls {
+                    command: 0,
+                    count: 0,
+                    since: Instant::now(),
+                },
                 out: output,
             };
             run.turn(&mut self.reader, input, words)
@@ -79,6 +85,13 @@ impl Drop for RespSession {
     }
 }
 
+/// Calls of one command in a row, which are not in the statistics yet.
+struct CountedCalls {
+    command: u16,
+    count: u64,
+    since: Instant,
+}
+
 /// A turn under way.
 struct CommandRunner<'a> {
     shared: &'a ServiceState,
@@ -86,6 +99,7 @@ struct CommandRunner<'a> {
     gate: Option<store::SharedAccess<'a>>,
     table: &'static CommandTable,
     client: &'a mut ClientState,
+    calls: CountedCalls,
     out: &'a mut Vec<u8>,
 }
 
@@ -98,7 +112,6 @@ impl CommandRunner<'_> {
         };
         let start = self.out.len();
         let mut consumed = 0;
-        let mut commands = 0;
         if self.client.info.killed.load(Relaxed) {
             return Turn {
                 consumed: input.len(),
@@ -117,13 +130,11 @@ impl CommandRunner<'_> {
                     consumed += length;
                     let args = words.args(rest);
                     if !args.is_empty() {
-                        commands += 1;
                         self.command(args);
                     }
                 }
                 ReadOutcome::TooLarge(length) => {
                     consumed += length;
-                    commands += 1;
                     self.refuse(None, errors::TOO_LARGE.as_bytes());
                 }
                 ReadOutcome::Incomplete(length) => {
@@ -146,7 +157,7 @@ impl CommandRunner<'_> {
                 break Next::Close;
             }
         };
-        self.shared.commands.fetch_add(commands, Relaxed);
+        self.add_calls();
         Turn { consumed, next }
     }
 
@@ -157,7 +168,7 @@ impl CommandRunner<'_> {
             CommandLookup::Command(entry) => entry,
             CommandLookup::Unknown => return self.unknown(args),
             CommandLookup::UnknownSubcommand(entry) => {
-                return self.refuse(None, &unknown_subcommand(entry, args));
+                return self.refuse(None, &errors::unknown_subcommand(&entry.name, args));
             }
         };
         if !entry.command.takes(args.len()) {
@@ -173,6 +184,11 @@ impl CommandRunner<'_> {
             }
         }
         self.client.info.command.store(entry.number, Relaxed);
+        if self.calls.command != entry.number {
+            self.add_calls();
+            self.calls.command = entry.number;
+        }
+        self.calls.count += 1;
         if entry.command.is(EXCLUSIVE) {
             self.gate = None;
             let exclusive = self.shared.store.exclusive();
@@ -200,9 +216,10 @@ impl CommandRunner<'_> {
             name: &entry.name,
         };
         (entry.command.run)(&mut ctx);
-        let (_, errors, overflowed) = ctx.reply.outcome();
-        if errors > 0 {
-            self.shared.errors.fetch_add(u64::from(errors), Relaxed);
+        let overflowed = ctx.reply.overflowed();
+        if self.out.get(start) == Some(&b'-') {
+            let statistics = &self.shared.statistics;
+            statistics.add_failure(entry.number, &self.out[start..]);
         }
         if overflowed {
             self.out.truncate(start);
@@ -223,7 +240,7 @@ impl CommandRunner<'_> {
             self.closing("it speaks HTTP, which may be an attack by way of a browser");
             return self.client.set(CLOSE, true);
         }
-        self.refuse(None, &unknown_command(args));
+        self.refuse(None, &errors::unknown_command(args));
     }
 
     /// Puts a command into the transaction.
@@ -243,17 +260,41 @@ impl CommandRunner<'_> {
     /// be in.
     #[cold]
     fn refuse(&mut self, entry: Option<&'static CommandEntry>, error: &[u8]) {
-        self.shared.errors.fetch_add(1, Relaxed);
+        if let Some(entry) = entry {
+            self.shared.statistics.add_rejected(entry.number);
+        }
+        let start = self.out.len();
         let mut reply = Reply::new(self.out, self.client.resp3(), usize::MAX);
         if entry.is_some_and(|entry| entry.name == "exec") {
             let why = error.strip_prefix(b"ERR ").unwrap_or(error);
             reply.error([b"EXECABORT Transaction discarded because of: ", why].concat());
+            self.shared.statistics.add_error(&self.out[start + 1..]);
             self.client.end_transaction(&self.shared.store);
             return;
         }
         reply.error(error);
+        self.shared.statistics.add_error(&self.out[start + 1..]);
         if self.client.is(MULTI) {
             self.client.transaction().queue.spoiled = true;
+        }
+    }
+
+    /// Adds the calls that were counted, and the time since the last that were added.
+    fn add_calls(&mut self) {
+        let CountedCalls {
+            command,
+            count,
+            since,
+        } = self.calls;
+        if count > 0 {
+            let now = Instant::now();
+            let statistics = &self.shared.statistics;
+            statistics.add_calls(command, count, now.duration_since(since));
+            self.calls = CountedCalls {
+                command,
+                count: 0,
+                since: now,
+            };
         }
     }
 
@@ -279,46 +320,4 @@ impl CommandRunner<'_> {
             info.connection.peer_addr()
         );
     }
-}
-
-/// The error for a name that is no command's, the arguments shown as far as Redis shows them.
-#[cold]
-fn unknown_command(args: CommandArgs<'_>) -> Vec<u8> {
-    let mut text = b"ERR unknown command '".to_vec();
-    text.extend(shown(&args[0], SHOWN));
-    text.extend(b"', with args beginning with: ");
-    let start = text.len();
-    for arg in args.from(1).iter() {
-        let room = SHOWN.saturating_sub(text.len() - start);
-        if room == 0 {
-            break;
-        }
-        text.push(b'\'');
-        text.extend(shown(arg, room));
-        text.extend(b"' ");
-    }
-    text
-}
-
-/// The error for a container without this subcommand.
-#[cold]
-fn unknown_subcommand(container: &CommandEntry, args: CommandArgs<'_>) -> Vec<u8> {
-    let mut text = b"ERR unknown subcommand '".to_vec();
-    text.extend(shown(&args[1], SHOWN));
-    text.extend(b"'. Try ");
-    text.extend(container.name.to_ascii_uppercase().into_bytes());
-    text.extend(b" HELP.");
-    text
-}
-
-/// Bytes of a client's words that an error repeats at most.
-const SHOWN: usize = 128;
-
-/// The first `room` bytes of a word, which ends at a NUL for Redis.
-fn shown(word: &[u8], room: usize) -> &[u8] {
-    let room = room.min(word.len());
-    word[..room]
-        .split(|byte| *byte == 0)
-        .next()
-        .unwrap_or_default()
 }

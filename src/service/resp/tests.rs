@@ -153,3 +153,36 @@ fn a_client_that_leaves_is_no_longer_listed() {
     drop(other);
     assert_eq!(lines(&mut *session), 1);
 }
+
+#[test]
+fn info_tells_how_often_each_command_ran_was_refused_and_failed() {
+    let mut session = session();
+    let input =
+        b"GET a\r\nGET a\r\nHSET h f v\r\nGET h\r\nGET\r\nMULTI\r\nGET a\r\nEXEC\r\nCLIENT ID\r\n";
+    converse(&mut *session, input, 4096);
+    let mut info = String::new();
+    for request in [&b"INFO commandstats\r\n"[..], b"INFO stats\r\n"] {
+        let (output, _) = converse(&mut *session, request, 4096);
+        info.push_str(std::str::from_utf8(&output).expect("is text"));
+    }
+    let mut counts = Vec::new();
+    for line in info.lines().filter(|line| line.starts_with("cmdstat")) {
+        let (calls, rest) = line.split_once(",usec=").expect("has a time");
+        let (_, others) = rest.split_once(",rejected").expect("tells both");
+        counts.push(format!("{calls},rejected{others}"));
+    }
+    let expected = [
+        "cmdstat_client|id:calls=1,rejected_calls=0,failed_calls=0",
+        "cmdstat_multi:calls=1,rejected_calls=0,failed_calls=0",
+        "cmdstat_exec:calls=1,rejected_calls=0,failed_calls=0",
+        "cmdstat_get:calls=4,rejected_calls=1,failed_calls=1",
+        "cmdstat_hset:calls=1,rejected_calls=0,failed_calls=0",
+    ];
+    assert_eq!(counts, expected);
+    // Those, and the first INFO.
+    assert!(
+        info.contains("\r\ntotal_commands_processed:9\r\n"),
+        "{info}"
+    );
+    assert!(info.contains("\r\ntotal_error_replies:2\r\n"), "{info}");
+}

@@ -11,6 +11,7 @@
 //! [`Watcher`](crate::store::Watcher) for what that costs. Each key is kept twice, here and in its shard.
 
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
 
 use super::client_state::{MULTI, REPLY_FILTERED};
 use super::context::Context;
@@ -89,6 +90,7 @@ fn exec(ctx: &mut Context<'_>) {
             continue;
         };
         let start = ctx.reply.position();
+        let began = Instant::now();
         let mut one = Context {
             store: ctx.store,
             service: ctx.service,
@@ -100,6 +102,9 @@ fn exec(ctx: &mut Context<'_>) {
         (entry.command.run)(&mut one);
         let outcome = one.reply.outcome();
         ctx.reply.absorb(outcome);
+        let statistics = &ctx.service.statistics;
+        statistics.add_calls(number, 1, began.elapsed());
+        statistics.add_failure(number, ctx.reply.since(start));
         drop_unwanted(ctx, start);
         // If the reply has overflowed, the commands that follow still have their effect, as they
         // have been accepted.
