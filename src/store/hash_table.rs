@@ -67,11 +67,12 @@ impl Bucket {
             .count()
     }
 
-    /// The slots whose tag is, or may be, this one.
+    /// The slots whose tag is this one.
     fn candidates(&self, tag: u8) -> impl Iterator<Item = u32> {
         let equal = |word: u64| {
             let different = word ^ (EACH * u64::from(tag));
-            different.wrapping_sub(EACH) & !different & (EACH << 7)
+            let low = EACH * 0x7f;
+            !((different & low) + low | different | low)
         };
         let matches = [
             equal(self.tags[0]),
@@ -420,6 +421,21 @@ mod tests {
         assert!(table.buckets.held < 32 << 10, "{}", table.buckets.held);
         (0..1000).for_each(|number| table.remove(hash(number), number));
         assert_eq!(table.bytes(), 0);
+    }
+
+    /// The search for a tag used to take an empty entry behind one with tag 1 for another with tag 1.
+    #[test]
+    fn only_entries_that_are_there_are_looked_at() {
+        for tag in 0..=255u64 {
+            let mut table = table();
+            for slot in 7..10 {
+                table.insert(tag << 56, slot, |_| tag << 56);
+                table.find(tag << 56, |found| {
+                    assert!((7..=slot).contains(&found), "tag {tag}");
+                    false
+                });
+            }
+        }
     }
 
     proptest! {
