@@ -9,10 +9,11 @@ use crate::protocol::framing::reply::ReplyShape;
 use crate::protocol::framing::request::{ConnectionCommand, MergeRule};
 use crate::protocol::memcached::text::{self, AdminCommand, Command, Words};
 use crate::protocol::resp::{CommandArgs, Reply, parse_integer};
-use crate::proxy::client::Client;
 use crate::proxy::errors::{self, NOAUTH};
+use crate::proxy::session::Session;
 use crate::proxy::shared::Shared;
 use crate::proxy::stats;
+use crate::server::Connection;
 use crate::upstream::DATABASES;
 
 /// What is to be done with a command.
@@ -69,7 +70,8 @@ fn stats(words: Words<'_>, pool: &Pool, out: &mut Vec<u8>) -> LocalAnswer {
 pub(super) fn resp(
     command: ConnectionCommand,
     args: CommandArgs<'_>,
-    client: &mut Client,
+    session: &mut Session,
+    connection: &Connection,
     shared: &Shared,
     pool: &Pool,
     out: &mut Vec<u8>,
@@ -81,11 +83,11 @@ pub(super) fn resp(
             | ConnectionCommand::Quit
             | ConnectionCommand::Reset
     );
-    if !client.session.admitted && !free {
+    if !session.admitted && !free {
         out.extend_from_slice(NOAUTH);
         return LocalAnswer::Answer;
     }
-    let mut reply = Reply::new(out, client.session.state.resp3, usize::MAX);
+    let mut reply = Reply::new(out, session.state.resp3, usize::MAX);
     match command {
         ConnectionCommand::Ping if args.len() == 1 => reply.simple("PONG"),
         ConnectionCommand::Ping if args.len() == 2 => reply.bulk(args.get(1)),
@@ -94,11 +96,11 @@ pub(super) fn resp(
             return LocalAnswer::Close;
         }
         ConnectionCommand::Reset => {
-            client.session.reset(shared.password.is_none());
+            session.reset(shared.password.is_none());
             reply.simple("RESET");
         }
-        ConnectionCommand::Auth => auth(args, client, shared, &mut reply),
-        ConnectionCommand::Hello => hello(args, client, shared, &mut reply),
+        ConnectionCommand::Auth => auth(args, session, shared, &mut reply),
+        ConnectionCommand::Hello => hello(args, session, connection, shared, &mut reply),
         // Clients see one standalone Redis; what would tell of more is answered as such.
         ConnectionCommand::Cluster if pool.is_cluster() => reply.error(NO_CLUSTER),
         // It would let all clients of the connection read from a replica.
@@ -109,13 +111,13 @@ pub(super) fn resp(
                 reply.error("ERR SELECT is not allowed in cluster mode")
             }
             Some(number @ 0..DATABASES) => {
-                client.session.state.database = number as u32;
+                session.state.database = number as u32;
                 reply.ok();
             }
             Some(_) => reply.error("ERR DB index is out of range"),
         },
         ConnectionCommand::Client if args.len() > 1 => {
-            about_client(args, client, shared, &mut reply)
+            about_client(args, session, connection, shared, &mut reply)
         }
         ConnectionCommand::Info if args.len() == 2 && args[1].eq_ignore_ascii_case(b"proxy") => {
             reply.verbatim("txt", &stats::info(pool));
@@ -131,7 +133,7 @@ pub(super) fn resp(
 
 const NO_CLUSTER: &str = "ERR This instance has cluster support disabled";
 
-fn auth(args: CommandArgs<'_>, client: &mut Client, shared: &Shared, reply: &mut Reply<'_>) {
+fn auth(args: CommandArgs<'_>, session: &mut Session, shared: &Shared, reply: &mut Reply<'_>) {
     let (user, password) = match args.len() {
         2 if shared.password.is_none() => {
             return reply.error(
@@ -143,7 +145,7 @@ fn auth(args: CommandArgs<'_>, client: &mut Client, shared: &Shared, reply: &mut
         3 => (args.get(1), args.get(2)),
         _ => return reply.error("ERR wrong number of arguments for 'auth' command"),
     };
-    match admit(user, password, client, shared) {
+    match admit(user, password, session, shared) {
         true => reply.ok(),
         false => reply.error(WRONGPASS),
     }
@@ -151,13 +153,13 @@ fn auth(args: CommandArgs<'_>, client: &mut Client, shared: &Shared, reply: &mut
 
 const WRONGPASS: &str = "WRONGPASS invalid username-password pair or user is disabled.";
 
-fn admit(user: &[u8], password: &[u8], client: &mut Client, shared: &Shared) -> bool {
+fn admit(user: &[u8], password: &[u8], session: &mut Session, shared: &Shared) -> bool {
     let right = user == b"default"
         && shared
             .password
             .as_ref()
             .is_none_or(|expected| equal(expected.as_bytes(), password));
-    client.session.admitted |= right;
+    session.admitted |= right;
     right
 }
 
@@ -167,9 +169,15 @@ fn equal(a: &[u8], b: &[u8]) -> bool {
 }
 
 /// `HELLO [version [AUTH user password] [SETNAME name]]`.
-fn hello(args: CommandArgs<'_>, client: &mut Client, shared: &Shared, reply: &mut Reply<'_>) {
+fn hello(
+    args: CommandArgs<'_>,
+    session: &mut Session,
+    connection: &Connection,
+    shared: &Shared,
+    reply: &mut Reply<'_>,
+) {
     let resp3 = match args.len() {
-        0 | 1 => client.session.state.resp3,
+        0 | 1 => session.state.resp3,
         _ => match parse_integer(args.get(1)) {
             Some(2) => false,
             Some(3) => true,
@@ -183,7 +191,7 @@ fn hello(args: CommandArgs<'_>, client: &mut Client, shared: &Shared, reply: &mu
     while at < args.len() {
         let option = args.get(at);
         if option.eq_ignore_ascii_case(b"AUTH") && at + 2 < args.len() {
-            if !admit(args.get(at + 1), args.get(at + 2), client, shared) {
+            if !admit(args.get(at + 1), args.get(at + 2), session, shared) {
                 return reply.error(WRONGPASS);
             }
             at += 3;
@@ -195,7 +203,7 @@ fn hello(args: CommandArgs<'_>, client: &mut Client, shared: &Shared, reply: &mu
             return reply.error(format!("ERR Syntax error in HELLO option '{option}'"));
         }
     }
-    if !client.session.admitted {
+    if !session.admitted {
         return reply.error(
             "NOAUTH HELLO must be called with the client already authenticated, otherwise the \
              HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and \
@@ -203,9 +211,9 @@ fn hello(args: CommandArgs<'_>, client: &mut Client, shared: &Shared, reply: &mu
         );
     }
     if let Some(name) = name {
-        client.session.name = name.into();
+        session.name = name.into();
     }
-    client.session.state.resp3 = resp3;
+    session.state.resp3 = resp3;
     reply.set_resp3(resp3);
     reply.map(7);
     reply.bulk(b"server");
@@ -215,7 +223,7 @@ fn hello(args: CommandArgs<'_>, client: &mut Client, shared: &Shared, reply: &mu
     reply.bulk(b"proto");
     reply.integer(if resp3 { 3 } else { 2 });
     reply.bulk(b"id");
-    reply.integer(client.id as i64);
+    reply.integer(connection.id() as i64);
     reply.bulk(b"mode");
     reply.bulk(b"standalone");
     reply.bulk(b"role");
@@ -227,7 +235,8 @@ fn hello(args: CommandArgs<'_>, client: &mut Client, shared: &Shared, reply: &mu
 /// `CLIENT`: what a client says of itself, and asks about itself.
 fn about_client(
     args: CommandArgs<'_>,
-    client: &mut Client,
+    session: &mut Session,
+    connection: &Connection,
     shared: &Shared,
     reply: &mut Reply<'_>,
 ) {
@@ -236,26 +245,25 @@ fn about_client(
             reply.error("ERR Client names cannot contain spaces, newlines or special characters.")
         }
         (b"SETNAME", 3) => {
-            client.session.name = args.get(2).into();
+            session.name = args.get(2).into();
             reply.ok();
         }
         // Of later versions of Redis; clients tell their library's name with it.
         (b"SETINFO", 4) | (b"NO-EVICT" | b"NO-TOUCH", 3) => reply.ok(),
-        (b"GETNAME", 2) if client.session.name.is_empty() => reply.null(),
-        (b"GETNAME", 2) => reply.bulk(&client.session.name),
-        (b"ID", 2) => reply.integer(client.id as i64),
+        (b"GETNAME", 2) if session.name.is_empty() => reply.null(),
+        (b"GETNAME", 2) => reply.bulk(&session.name),
+        (b"ID", 2) => reply.integer(connection.id() as i64),
         (b"INFO" | b"LIST", 2) => {
-            let connection = &client.connection;
             let text = format!(
                 "id={} addr={} laddr={} name={} age={} idle=0 db={} cmd=client|{} resp={}\n",
-                client.id,
+                connection.id(),
                 connection.peer(),
                 connection.local(),
-                String::from_utf8_lossy(&client.session.name),
+                String::from_utf8_lossy(&session.name),
                 connection.age().as_secs(),
-                client.session.state.database,
+                session.state.database,
                 String::from_utf8_lossy(args.get(1)).to_ascii_lowercase(),
-                if client.session.state.resp3 { 3 } else { 2 },
+                if session.state.resp3 { 3 } else { 2 },
             );
             reply.verbatim("txt", &text);
         }

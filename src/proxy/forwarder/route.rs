@@ -121,7 +121,17 @@ impl Forwarder {
         let mut out = Vec::new();
         let said = match local {
             LocalCommand::Resp(command, args) => {
-                local::resp(command, args, client, &self.shared, &self.pool, &mut out)
+                let connection = &client.connection;
+                let session = &mut client.session;
+                local::resp(
+                    command,
+                    args,
+                    session,
+                    connection,
+                    &self.shared,
+                    &self.pool,
+                    &mut out,
+                )
             }
             LocalCommand::Memcached(command) => local::memcached(command, &self.pool, &mut out),
         };
