@@ -134,6 +134,7 @@ pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
 /// A real server on a TCP port of its own. It ends when this is dropped.
 pub struct Real {
     child: Child,
+    _directory: tempfile::TempDir,
     pub address: SocketAddr,
 }
 
@@ -159,14 +160,21 @@ impl Real {
                 .args(["-m", "512", "-I", "16m"]),
             _ => command.args(["--port", &port, "--save", "", "--appendonly", "no"]),
         };
+        // What a Redis has received from another it saves where it runs, and the next one there would load it.
+        let directory = tempfile::tempdir().expect("a directory");
         let child = command
             .args(more)
+            .current_dir(directory.path())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .expect("it starts");
-        let real = Real { child, address };
+        let real = Real {
+            child,
+            _directory: directory,
+            address,
+        };
         eventually("the server", || TcpStream::connect(address).is_ok());
         Some(real)
     }

@@ -24,7 +24,7 @@ use crate::proxy::client::DedicatedConnection;
 use crate::proxy::errors;
 use crate::proxy::forwarder::Forwarder;
 use crate::proxy::forwarder::gather::Fate;
-use crate::upstream::Purpose;
+use crate::upstream::{Owner, Purpose, RESP_PROBE, Waiting};
 
 /// Whether a request is this command, whose name is given in capital letters.
 pub(super) fn is(request: &Request<'_>, name: &[u8]) -> bool {
@@ -148,7 +148,12 @@ impl Forwarder {
             return Fate::Stalled;
         }
         match request.route {
-            Route::Dedicated(DedicatedReason::Blocking, _) => self.links[link].patient = true,
+            Route::Dedicated(DedicatedReason::Blocking, _) => {
+                self.links[link].patient = true;
+                if is(request, b"WAIT") {
+                    self.precede_wait(key, link);
+                }
+            }
             Route::Dedicated(
                 DedicatedReason::Subscribe | DedicatedReason::Monitor | DedicatedReason::Tracking,
                 _,
@@ -173,6 +178,16 @@ impl Forwarder {
             self.push(link, key, sequence, 0, request.bytes, request.shape);
         }
         Fate::Taken
+    }
+
+    /// Sends a PING before a WAIT: Redis waits for what was written before the connection's last command, and the
+    /// client's writes went over other connections.
+    fn precede_wait(&mut self, key: usize, link: usize) {
+        let session = &self.clients[key].session;
+        if session.open().is_none() && !session.is_beginning() {
+            let waiting = Waiting::new(Owner::Nobody, RESP_PROBE.1, self.micros);
+            self.links[link].push(RESP_PROBE.0, waiting, self.now);
+        }
     }
 
     /// Answers what a client says over its dedicated connection that is not for the upstream. `None` for the rest.
