@@ -1,12 +1,12 @@
 //! larder is a cache server and cache proxy for one box that people can read.
 //!
-//! It speaks memcached's text protocol and Redis's RESP on one embedded store. This page is the map: the rooms of the
-//! house in the order in which a byte passes through them.
+//! It speaks memcached's text protocol and Redis's RESP on one embedded store. This page is the map: the rooms in the
+//! order in which a byte passes through them, and then three journeys from file to file.
 //!
 //! 1. [`server`] accepts connections, gives each its turns on a fixed pool of threads, keeps the limits and shuts down.
 //!    It knows no protocol and no cache, only the [`server::Service`] seam.
 //! 2. [`protocol`] turns bytes into commands and replies into bytes. Pure: no sockets, no store, no clock.
-//! 3. [`service`] is what a protocol's commands do to the store: one service per front door.
+//! 3. [`service`] is what a protocol's commands do to the store: one service per protocol.
 //! 4. [`store`] is the cache: shards, the bound in bytes, eviction, expiry, the tree of nested keys.
 //! 5. [`pool`] says which server a key belongs to and how each server is doing; `upstream` is a connection to one.
 //! 6. [`proxy`] forwards the requests of many clients over few connections to the servers of a pool.
@@ -15,8 +15,57 @@
 //!
 //! [`Server`] puts 1 to 4 together: the same server as the binary's, inside a Rust program, on free ports.
 //!
-//! Arrows go one way: main → tools, service, invalidate → proxy → upstream → pool → protocol, and service → store; the
-//! server knows services only as a trait.
+//! Imports go one way: main → tools, service, invalidate → proxy → upstream → pool → protocol, and service → store; the
+//! server knows services only as a trait. No files import one another in a cycle.
+//!
+//! # A memcached `get`
+//!
+//! ```text
+//! server/acceptor.rs                 accepts the connection and hands it to a worker
+//! server/turns.rs                    the worker's loop: waits with mio until the connection has bytes
+//! server/turns/client.rs             reads them into the worker's buffer and gives the session a turn
+//! service/memcached/session.rs       takes one complete command after the other from the input
+//! protocol/memcached/text/mod.rs     finds the command: scanner.rs for a plain get, else grammar.rs, the regex
+//! service/memcached/retrieval.rs     asks the store and writes VALUE and the data into the output
+//! store/tree.rs                      locks the key's shard and counts a hit or a miss
+//! store/shard.rs                     finds the item, removes it if it has expired, marks it as used
+//! store/hash_table.rs                from the key's hash to the slot of the item
+//! store/slab.rs                      the slot's record: key, value, flags, expiry, cas unique
+//! ```
+//!
+//! The way back is short: the turn returns, and `server/turns/client.rs` writes the output to the socket.
+//!
+//! # A proxied `get`
+//!
+//! ```text
+//! proxy/worker.rs                    the thread with the sockets: reads the clients that are ready
+//! proxy/forwarder/gather.rs          a client's input, cut into complete requests
+//! protocol/framing/request/mod.rs    where the request ends, its keys, and what kind of route it needs
+//! proxy/forwarder/route.rs           the upstream of its key
+//! pool/ring.rs                       ketama: the server behind the key's point on the ring
+//! proxy/forwarder/append.rs          adds the request to the output of a link of that upstream
+//! upstream/queue.rs                  remembers whose reply comes next on the link
+//! proxy/forwarder/scatter.rs         reads the link and gives each reply to the client whose turn it is
+//! protocol/framing/reply/mod.rs      where the reply ends
+//! proxy/client.rs                    the client's replies, in the order of its requests
+//! proxy/forwarder/flush.rs           the bytes that leave in this round: one write per link and per client
+//! ```
+//!
+//! # An invalidation
+//!
+//! ```text
+//! invalidate/collect.rs              stands in the proxy's place of an upstream: takes each request of a client
+//! invalidate/report.rs               the keys that the request changes, and its answer
+//! invalidate/change.rs               the batch of changes of a worker's round, with the answers that wait for it
+//! invalidate/recorder/thread.rs      the one thread that writes the spool: receives batches
+//! invalidate/recorder/group.rs       records a group of batches in one transaction, then answers the clients
+//! invalidate/recorder/spread.rs      the upstreams that may hold each key
+//! invalidate/spool/transaction.rs    each upstream's pending set, by key, in the redb file
+//! invalidate/recorder/direct.rs      the next step of each delivery that is ready
+//! invalidate/delivery/mod.rs         brings one upstream up to date: replay, fresh changes, or a flush
+//! invalidate/delivery/command.rs     the deletes as bytes, and what the upstream's replies mean
+//! invalidate/delivery/thread.rs      sends them; the recorder then removes the changes from the spool
+//! ```
 
 // The proxy uses parts of the server and of the protocols that nothing else uses.
 #![cfg_attr(not(feature = "proxy"), allow(dead_code, unused_imports))]
