@@ -130,8 +130,10 @@ fn nested_keys_can_be_switched_off() {
     let on = place.serve(&FREE, 2);
     on.memcached().ask(line, "NOT_STORED\r\n");
     let off = place.serve(&[&FREE[..], &["--nested", "off"]].concat(), 2);
-    off.memcached()
-        .ask(line, "CLIENT_ERROR bad command line format\r\nERROR\r\n");
+    off.memcached().ask(
+        line,
+        "CLIENT_ERROR bad command line format\r\nCLIENT_ERROR bad command line format\r\n",
+    );
 }
 
 #[test]

@@ -55,21 +55,16 @@ pub(super) fn frame<'a>(
         let then = AfterBadLine::Continue { discard };
         return lines.refuse(reply::BAD_FORMAT, consumed, then);
     }
-    // 1.6.45 refuses spaces before a verb, and executes the value of such a storage command.
-    let spaces = input.iter().take_while(|byte| **byte == b' ').count();
     match command {
-        Command::Store(store) => self::store(store, input, spaces, consumed),
-        _ => RequestFrame::Request(request(command, &input[spaces..consumed]), consumed),
+        Command::Store(store) => self::store(store, input, consumed),
+        _ => RequestFrame::Request(request(command, &input[..consumed]), consumed),
     }
 }
 
-/// A storage command, whose line took `line` bytes with the spaces before it.
-fn store<'a>(store: Store<'a>, input: &'a [u8], spaces: usize, line: usize) -> RequestFrame<'a> {
+/// A storage command, whose line took `line` bytes.
+fn store<'a>(store: Store<'a>, input: &'a [u8], line: usize) -> RequestFrame<'a> {
     let total = line + store.length + 2;
     if total > REQUEST_LIMIT {
-        if spaces > 0 {
-            return RequestFrame::Nothing(spaces);
-        }
         return RequestFrame::Large(LargeRequest {
             route: Route::Key(store.path.as_bytes()),
             shape: one_line(store.noreply),
@@ -90,7 +85,7 @@ fn store<'a>(store: Store<'a>, input: &'a [u8], spaces: usize, line: usize) -> R
             close: false,
         },
         Block::Done { .. } => {
-            RequestFrame::Request(request(Command::Store(store), &input[spaces..total]), total)
+            RequestFrame::Request(request(Command::Store(store), &input[..total]), total)
         }
     }
 }

@@ -56,7 +56,17 @@ pub(super) fn frame<'a>(
     words.next();
     let key = words.next().unwrap_or_default();
     let has_nul = memchr(0, &input[..line]).is_some();
-    let length = match block_length(verb, key, &mut words, has_nul) {
+    let length = block_length(verb, key, &mut words, has_nul);
+    if start > 0 {
+        // 1.6.45 takes spaces before a verb for a part of it, and executes the block.
+        let discard = match length {
+            Ok(length) => length.map_or(0, |length| length + 2),
+            Err((_, discard)) => discard,
+        };
+        let then = AfterBadLine::Continue { discard };
+        return Some(lines.refuse(reply::ERROR, line, then));
+    }
+    let length = match length {
         Ok(length) => length,
         Err((reply, discard)) => {
             let then = AfterBadLine::Continue { discard };
@@ -73,9 +83,6 @@ pub(super) fn frame<'a>(
     let (meta, shape) = forms(length.is_some(), quiet);
     let total = line + length.map_or(0, |length| length + 2);
     if total > REQUEST_LIMIT {
-        if start > 0 {
-            return Some(RequestFrame::Nothing(start));
-        }
         return Some(RequestFrame::Large(LargeRequest {
             route,
             shape,
@@ -92,8 +99,7 @@ pub(super) fn frame<'a>(
     }
     Some(RequestFrame::Request(
         Request {
-            // 1.6.45 refuses spaces before a verb, and executes the block.
-            bytes: &input[start..total],
+            bytes: &input[..total],
             route,
             shape,
             meta,

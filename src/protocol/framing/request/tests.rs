@@ -255,7 +255,8 @@ fn requests_of_memcached_end_where_their_lengths_say() {
         ),
         (b"mg a v\r\nmg b\r\n", "key a Meta safe 8"),
         (b"mg a v N30\r\n", "key a Meta 12"),
-        (b"  mg  a  q  k\r\n", "key a Fenced safe 15"),
+        (b"  mg  a  q  k\r\n", "bad ERROR\\r\\n 15"),
+        (b"mg  a  q  k\r\n", "key a Fenced safe 13"),
         // The key that the base64 stands for, and what is no base64 as it is.
         (b"md Zm9v b q\r\n", "key foo Fenced 13"),
         (b"md Zm9v! b\r\n", "key Zm9v! Meta 12"),
@@ -313,6 +314,8 @@ fn refused_line() -> impl Strategy<Value = (String, bool)> {
         "set k 0 0 LENGTH two words".to_owned(),
         format!("ms {long} LENGTH"),
         "ms k LENGTH !".to_owned(),
+        " ms k LENGTH".to_owned(),
+        "  set k 0 0 LENGTH".to_owned(),
         "ms k\0 LENGTH".to_owned(),
         format!("ms k LENGTH{}", " k".repeat(17)),
     ]);

@@ -22,9 +22,9 @@
 //! - The value of a refused storage command is discarded if its length can be read. Otherwise the next line
 //!   is read as a command: [`AfterBadLine`].
 //!
-//! It differs where versions of memcached disagree and the proxy could lose step with one of them: spaces
-//! before a verb are skipped (as in 1.6.18), and only one stray word behind a line is ignored (1.6.45
-//! ignores any number). With [`Nesting::On`] stray words are names of a path: see [`Nesting`].
+//! It differs where versions of memcached disagree and the proxy could lose step with one of them: only one
+//! stray word behind a line is ignored (1.6.45 ignores any number). And the value of a storage command with
+//! spaces before its verb, which 1.6.45 executes, is discarded. With [`Nesting::On`] stray words are names of a path: see [`Nesting`].
 //!
 //! Cost: nothing here allocates; the regex runs as a one-pass DFA into captures that are kept per
 //! thread. With 64 requests in a packet, and all that the service does included, a `get` that hits a
@@ -133,7 +133,11 @@ fn parse_line(input: &[u8], scanned: usize, nesting: Nesting) -> Parsed<'_> {
         Some(command) => Ok(command),
         None => Err(BadLine::unknown(Words::new(line))),
     };
-    match command.and_then(|(verb, words)| verb.build(words, nesting)) {
+    let mut command = command.and_then(|(verb, words)| verb.build(words, nesting));
+    if line.starts_with(b" ") && consumed >= SHORTEST_LINE {
+        command = Err(behind_spaces(line, command));
+    }
+    match command {
         Ok(command) => Parsed::Done { command, consumed },
         Err(bad) => Parsed::Bad {
             reply: bad.reply,
@@ -142,6 +146,20 @@ fn parse_line(input: &[u8], scanned: usize, nesting: Nesting) -> Parsed<'_> {
                 discard: bad.discard,
             },
         },
+    }
+}
+
+/// Refuses a line that begins with a space, which memcached 1.6.45 takes for a part of the verb. It executes
+/// the value of such a storage command; larder discards it.
+fn behind_spaces(line: &[u8], command: Result<Command<'_>, BadLine>) -> BadLine {
+    let discard = match command {
+        Ok(Command::Store(store)) => store.length + 2,
+        Ok(_) => 0,
+        Err(bad) => bad.discard,
+    };
+    BadLine {
+        discard,
+        ..BadLine::unknown(Words::new(line))
     }
 }
 
