@@ -1,6 +1,6 @@
 //! Inline commands: a line typed by hand, split into words by Redis's rules of quoting.
 //!
-//! CommandWords stand between white space. In double quotes `\n \r \t \b \a \xHH` are bytes and a
+//! Words stand between white space. In double quotes `\n \r \t \b \a \xHH` are bytes and a
 //! backslash before anything else means that character; in single quotes only `\'` is special. A
 //! closing quote must be followed by white space or the end of the line. A NUL ends the line, as it
 //! does in Redis.
@@ -30,7 +30,7 @@ pub(super) fn split(line: &[u8], words: &mut CommandWords) -> Result<(), Unbalan
     }
 }
 
-/// Appends the first word of `rest` and tells how many bytes it took.
+/// Appends the first word of `rest` and returns how many bytes it took.
 fn word(rest: &[u8], into: &mut Vec<u8>) -> Result<usize, UnbalancedQuotes> {
     let mut at = 0;
     while let Some(&byte) = rest.get(at) {
@@ -44,7 +44,7 @@ fn word(rest: &[u8], into: &mut Vec<u8>) -> Result<usize, UnbalancedQuotes> {
     Ok(at)
 }
 
-/// Appends what stands between quotes and tells where the word ends.
+/// Appends what stands between quotes and returns where the word ends.
 fn quoted(
     rest: &[u8],
     mut at: usize,

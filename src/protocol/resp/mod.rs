@@ -5,7 +5,7 @@
 //!   GET a CRLF                                   the same, typed by hand: an inline command
 //!        │
 //!        ▼  Reader::read                         remembers where it stopped, never looks back
-//!   CommandWords ── CommandWords::args ──▶ CommandArgs ["GET", "a"]   ranges into the input; nothing is copied
+//!   CommandWords ── args ──▶ CommandArgs ["GET", "a"]   ranges into the input; nothing is copied
 //!        │
 //!        ▼  a command runs
 //!   Reply::bulk …  ──▶  $3 CRLF one CRLF         RESP2 or RESP3, as HELLO chose

@@ -10,7 +10,7 @@
 //! A command that is complete costs no allocation. One that is cut leaves the place where reading
 //! stopped, and the words found so far, in a box; when more bytes have come, reading goes on from
 //! there, so a command that arrives byte by byte costs as much as one that arrives whole. Memory is
-//! taken for bytes that have arrived, never for a length that a client names.
+//! allocated for bytes that have arrived, never for a length that a client announces.
 //!
 //! What is accepted, and every error's text, is Redis 7.0's, tolerance included: after a length and
 //! after a bulk string two bytes are skipped without a look, a NUL hides the end of its line, `*0`
@@ -38,7 +38,7 @@ const MAX_WORDS_UNAUTHENTICATED: i64 = 10;
 /// Longest bulk string in bytes from a client that has not given its password yet.
 const MAX_BULK_UNAUTHENTICATED: i64 = 16384;
 
-/// What the reader lets pass.
+/// The limits of the reader.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// Longest bulk string in bytes that is kept. A command with a longer one is read to its end
@@ -50,15 +50,14 @@ pub struct Limits {
     pub unauthenticated: bool,
 }
 
-/// What came of a look at the input. The number is how many of its bytes are done with.
+/// The result of one read. The number is how many bytes of the input are consumed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReadOutcome {
     /// A command, its words in the [`CommandWords`]; none for a blank line.
     Command(usize),
-    /// A command with a bulk string over [`Limits::bulk`]; its words are gone.
+    /// A command with a bulk string over [`Limits::bulk`]; its words are dropped.
     TooLarge(usize),
-    /// The rest has not arrived. What is not done with must come again, longer, before anything
-    /// else.
+    /// The rest has not arrived. The bytes that are not consumed must be passed again, followed by more.
     Incomplete(usize),
     /// Not the protocol: answer the error, then close.
     Bad(ProtocolError),
@@ -66,7 +65,7 @@ pub enum ReadOutcome {
     Overflow,
 }
 
-/// What Redis says, after `ERR Protocol error: `, before it closes the connection.
+/// The error that Redis answers, after `ERR Protocol error: `, before it closes the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ProtocolError {
@@ -131,7 +130,7 @@ struct PartialCommand {
     at: usize,
     /// Bytes behind `at` that are known not to end a line.
     scanned: usize,
-    /// CommandWords still to come; 0 before the count is read.
+    /// Words still to come; 0 before the count is read.
     words: i64,
     /// Length of the bulk string that comes next, once it is known.
     bulk: Option<usize>,
@@ -150,7 +149,7 @@ enum ReadStop {
 impl Reader {
     /// Looks for one command at the start of `input` and leaves its words in `words`.
     ///
-    /// `input` starts at the first byte that is not done with; `words` must be the same from call
+    /// `input` starts at the first byte that is not consumed; `words` must be the same from call
     /// to call, or belong to a place where no other command is partly read.
     #[inline]
     pub fn read(&mut self, input: &[u8], limits: &Limits, words: &mut CommandWords) -> ReadOutcome {
@@ -315,7 +314,7 @@ impl PartialCommand {
     fn line<'a>(&mut self, input: &'a [u8], too_big: ProtocolError) -> Result<&'a [u8], ReadStop> {
         let rest = &input[self.at..];
         let end = self.find(rest, b'\r', too_big)?;
-        // The LF has to be there; that it is one nobody checks.
+        // As in Redis, any byte may stand in place of the LF.
         if rest.len() < end + 2 {
             return Err(ReadStop::Incomplete);
         }

@@ -1,4 +1,4 @@
-//! What many commands do alike: read a number or a word from the arguments, tell what a node is, answer a refused write.
+//! Helpers of many commands: read a number or a word from the arguments, find a node's type, answer a refused write.
 
 use super::context::Context;
 use super::errors;
@@ -58,7 +58,7 @@ pub(super) fn reply_refused(reply: &mut Reply<'_>, why: Refused) {
     });
 }
 
-/// Whether Redis's commands on hashes see a hash: a node with children, or one that is there for children only.
+/// Whether Redis's commands treat a node as a hash: it has children, or no value of its own.
 ///
 /// A node that memcached has given a value and children is both a string and a hash. Its TYPE is `hash`.
 #[inline]

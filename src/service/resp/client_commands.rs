@@ -1,4 +1,4 @@
-//! CLIENT: who is connected, under what name, and who has to go.
+//! CLIENT: the name, number and modes of connections. CLIENT LIST and CLIENT KILL have files of their own.
 
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -108,7 +108,7 @@ fn setname(ctx: &mut Context<'_>) {
     ctx.reply.ok();
 }
 
-/// Client side caching isn't there, so nothing is redirected.
+/// larder has no client side caching, so no invalidation is redirected.
 fn getredir(ctx: &mut Context<'_>) {
     ctx.reply.integer(-1);
 }

@@ -1,4 +1,4 @@
-//! CLIENT KILL: which connections are meant, and how they end.
+//! CLIENT KILL: closes the connections that its filters select.
 
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -9,13 +9,13 @@ use super::context::Context;
 use super::errors;
 use crate::protocol::resp::{CommandArgs, parse_integer};
 
-/// Which clients CLIENT KILL means.
+/// The clients that CLIENT KILL selects.
 #[derive(Default)]
 struct KillFilter<'a> {
     id: Option<u64>,
     address: Option<&'a [u8]>,
     local_address: Option<&'a [u8]>,
-    /// A type that no client has was asked for.
+    /// The filter names a type that no client of larder has.
     matches_none: bool,
     skip_self: bool,
 }

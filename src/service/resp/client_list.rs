@@ -55,8 +55,8 @@ pub(super) fn list(ctx: &mut Context<'_>) {
     ctx.reply.verbatim("txt", &text);
 }
 
-/// Whether the type is the one that every client of larder has; answers the error and returns none
-/// if it is no type.
+/// Whether the type is `normal`, which every client of larder has; answers the error and returns
+/// `None` for an unknown type.
 pub(super) fn client_type(ctx: &mut Context<'_>, kind: &[u8]) -> Option<bool> {
     if is(kind, "normal") {
         return Some(true);
@@ -72,8 +72,8 @@ pub(super) fn client_type(ctx: &mut Context<'_>, kind: &[u8]) -> Option<bool> {
     None
 }
 
-/// One line of CLIENT LIST. What larder doesn't have (subscriptions, tracking) is told as Redis
-/// tells its absence.
+/// One line of CLIENT LIST. Features that larder doesn't have (subscriptions, tracking) appear as in
+/// Redis when they are unused.
 fn describe(info: &ClientInfo, text: &mut String) {
     let connection = &info.connection;
     let queued = info.queued.load(Relaxed);

@@ -1,8 +1,8 @@
-//! What is remembered of one client between its commands.
+//! The state of one client between its commands, and the registry of all clients.
 //!
-//! Small, because ten thousand quiet clients are held in memory: what only some have (a
-//! transaction, watched keys) is boxed, and what other clients may ask about (name, database, last
-//! command) is in an [`ClientInfo`] of its own that the register of clients shares.
+//! The state is small, because memory holds ten thousand idle clients. Parts that few clients have (a
+//! transaction, watched keys) are boxed. Parts that other clients may ask for (name, database, last
+//! command) are in a [`ClientInfo`], which the registry shares.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU16, AtomicU64, Ordering::Relaxed};
@@ -12,7 +12,7 @@ use super::command_queue::CommandQueue;
 use crate::server::Connection;
 use crate::store::{Store, Watcher};
 
-/// What one client is to the others: a line of `CLIENT LIST`.
+/// The part of a client's state that other clients see: a line of `CLIENT LIST`.
 pub(crate) struct ClientInfo {
     /// Rises from 1 with every client of this service.
     pub id: u64,
@@ -26,7 +26,7 @@ pub(crate) struct ClientInfo {
     /// Watches keys.
     pub watching: AtomicBool,
     pub no_evict: AtomicBool,
-    /// Told to go by CLIENT KILL.
+    /// CLIENT KILL has chosen this client; its connection is about to be closed.
     pub killed: AtomicBool,
     /// Set by CLIENT SETNAME. No other lock is taken while this one is held.
     name: Mutex<Option<Box<[u8]>>>,
@@ -51,7 +51,7 @@ impl ClientInfo {
 #[derive(Default)]
 pub(crate) struct ClientRegistry {
     last: AtomicU64,
-    /// Guards membership only; the clients look after themselves.
+    /// The lock guards membership only; each client's fields are atomic or have a lock of their own.
     members: Mutex<BTreeMap<u64, Arc<ClientInfo>>>,
 }
 
@@ -79,7 +79,7 @@ impl ClientRegistry {
         self.members().remove(&id);
     }
 
-    /// Everyone, oldest first.
+    /// All clients, oldest first.
     pub(crate) fn all(&self) -> Vec<Arc<ClientInfo>> {
         self.members().values().cloned().collect()
     }
@@ -98,7 +98,7 @@ impl ClientRegistry {
     }
 }
 
-/// Has still to give the password.
+/// The client has not given the password yet.
 pub(crate) const UNAUTHENTICATED: u8 = 1 << 0;
 /// Between MULTI and EXEC.
 pub(crate) const MULTI: u8 = 1 << 1;
@@ -118,13 +118,13 @@ pub(crate) struct ClientState {
     pub info: Arc<ClientInfo>,
     db: u8,
     resp3: bool,
-    /// What sets this client apart for the moment; 0 for nearly all of them, which is what the hot
-    /// path looks at.
+    /// The modes that this client is in; 0 for nearly all clients, which is all that the hot path
+    /// checks.
     pub mode: u8,
     transaction: Option<Box<Transaction>>,
 }
 
-/// What few clients have: a transaction, or watched keys.
+/// The state that only clients with a transaction or watched keys have.
 #[derive(Default)]
 pub(crate) struct Transaction {
     /// Commands between MULTI and EXEC.

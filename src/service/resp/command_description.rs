@@ -1,4 +1,4 @@
-//! What COMMAND and COMMAND INFO tell about a command: arity, flags, categories, where its keys are.
+//! The answer of COMMAND and COMMAND INFO about one command: arity, flags, categories, where its keys are.
 
 use super::context::Context;
 use super::table::{
@@ -47,7 +47,7 @@ fn key_specifications(ctx: &mut Context<'_>, command: &CommandSpec) {
     }
     ctx.reply.set(command.access.len());
     if let [access] = command.access {
-        // Told from the first key when it is counted from the front.
+        // Counted from the first key, unless it counts from the end.
         let last = if last < 0 { last } else { last - first };
         return key_specification(ctx, access, (first, last, step));
     }
@@ -109,7 +109,7 @@ fn flags(command: &CommandSpec) -> Vec<&'static str> {
 /// begin with an `@`.
 pub(super) fn categories(command: &CommandSpec) -> Vec<&'static str> {
     let mut categories = Vec::new();
-    // A container is about nothing itself.
+    // A container belongs to no group itself.
     let group = match command.subcommands {
         [] => command.group,
         _ => "",

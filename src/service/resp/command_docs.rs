@@ -1,4 +1,4 @@
-//! COMMAND: the table of commands, told to clients; and the HELP of every container, made from the
+//! COMMAND: describes the table of commands to clients; and the HELP of every container, made from the
 //! same table.
 
 use super::command_description::{categories, describe, reply_access};
@@ -90,7 +90,7 @@ fn info(ctx: &mut Context<'_>) {
     }
     ctx.reply.array(names.len());
     for name in names.iter() {
-        // Nobody will see the rest.
+        // The rest would not be sent.
         if ctx.reply.overflowed() {
             return;
         }
@@ -240,7 +240,7 @@ fn document(ctx: &mut Context<'_>, entry: &CommandEntry) {
         reply.bulk(text.as_bytes());
     }
     if !arguments.is_empty() {
-        // redis-cli shows them while one types.
+        // redis-cli shows them while a user types.
         reply.bulk(b"arguments");
         reply.array(arguments.len());
         for argument in arguments {

@@ -1,7 +1,6 @@
-//! CONFIG: what the server is set to, under Redis's names, and what of it can be changed while it
-//! runs.
+//! CONFIG: the server's settings under Redis's names; some can be changed while it runs.
 //!
-//! Only settings that larder has are there. What changes lives where it is used (the store, the set
+//! It has only settings that larder has. A changeable value is kept where it is used (the store, the set
 //! of connections), so there is no second copy that could differ. As in Redis, CONFIG SET checks
 //! all its pairs before it applies the first.
 
@@ -55,11 +54,11 @@ pub(super) const COMMANDS: &[CommandSpec] = &[CommandSpec::new("config", -2, 0, 
 struct ConfigParameter {
     name: &'static str,
     get: fn(&ServiceState) -> String,
-    /// None for what stays as it was at the start.
+    /// `None` for a setting that is fixed at the start.
     set: Option<SettableNumber>,
 }
 
-/// How a number is set.
+/// The rules for setting a number.
 struct SettableNumber {
     /// Whether it may be written as `100mb`.
     bytes: bool,

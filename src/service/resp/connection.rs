@@ -1,4 +1,4 @@
-//! Commands about the connection itself: who is there, in which database, in which version of RESP.
+//! Commands about the connection itself: password, database, version of RESP.
 
 use super::client_state::{CLOSE, MULTI, REPLY_OFF, REPLY_SKIP_NEXT, UNAUTHENTICATED};
 use super::context::Context;
@@ -82,8 +82,8 @@ fn auth(ctx: &mut Context<'_>) {
     }
 }
 
-/// Lets the client in if the password is right. There is one user, `default`; without a password
-/// set any will do.
+/// Authenticates the client if the password is right. There is one user, `default`; if no password is
+/// set, any is right.
 fn authenticate(ctx: &mut Context<'_>, user: &[u8], password: &[u8]) -> bool {
     let right = user == b"default"
         && match ctx.service.password() {
@@ -170,7 +170,7 @@ fn describe(ctx: &mut Context<'_>) {
     reply.array(0);
 }
 
-/// Whether a client may be called this: printable ASCII without spaces.
+/// Whether a client may have this name: printable ASCII without spaces.
 pub(super) fn is_name(name: &[u8]) -> bool {
     name.iter().all(|byte| matches!(byte, b'!'..=b'~'))
 }

@@ -24,7 +24,7 @@ impl Context<'_> {
         self.client.db()
     }
 
-    /// Closes the connection without an answer, and says why in the log.
+    /// Closes the connection without an answer, and logs the reason.
     pub(crate) fn close(&mut self, why: &str) {
         let info = &self.client.info;
         log::warn!(

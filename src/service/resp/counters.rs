@@ -1,7 +1,7 @@
-//! Counters: INCR, DECR and their kin, on strings that spell a number.
+//! Counters: INCR, DECR and their like, on strings that spell a number.
 //!
 //! An integer is 64 bits signed, and one step too far is an error that changes nothing. INCRBYFLOAT adds as Redis does,
-//! in 80 bits: see [`extended`]. A missing key counts as 0. Flags, expiry and what hangs below the key
+//! in 80 bits: see [`extended`]. A missing key counts as 0. Flags, expiry and the nodes below the key
 //! stay.
 
 use rustc_apfloat::Float;

@@ -70,8 +70,8 @@ fn flushall(ctx: &mut Context<'_>) {
     }
 }
 
-/// Whether at most ASYNC or SYNC follows; answers the error otherwise. The two come to the same
-/// here: what is flushed is gone at once for every client.
+/// Whether at most ASYNC or SYNC follows; answers the error otherwise. Both do the
+/// same here: flushed keys are absent at once for every client.
 fn accepts_mode(ctx: &mut Context<'_>) -> bool {
     let fits = match ctx.args.len() {
         1 => true,

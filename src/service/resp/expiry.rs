@@ -1,7 +1,7 @@
-//! When keys go by themselves: EXPIRE and its kin set it, TTL and its kin tell it, PERSIST takes it back.
+//! Expiry of keys: EXPIRE and its like set it, TTL and its like return it, PERSIST removes it.
 //!
 //! The store keeps Unix time in milliseconds; the commands differ in their unit and in whether they count from now.
-//! A time that is past deletes the key at once.
+//! A time in the past deletes the key at once.
 
 use super::arguments::is;
 use super::context::Context;
@@ -67,16 +67,16 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
     ),
 ];
 
-/// Under which condition EXPIRE does it.
+/// The condition under which EXPIRE sets an expiry.
 #[derive(Default)]
 struct ExpireCondition {
-    /// Only if it would never expire.
+    /// Only if the key has no expiry.
     nx: bool,
-    /// Only if it would expire.
+    /// Only if the key has an expiry.
     xx: bool,
-    /// Only if that makes it later.
+    /// Only if the new expiry is later.
     gt: bool,
-    /// Only if that makes it earlier.
+    /// Only if the new expiry is earlier.
     lt: bool,
 }
 

@@ -1,8 +1,8 @@
-//! HRANDFIELD: fields by chance.
+//! HRANDFIELD: random fields.
 //!
 //! A count above zero asks for that many different fields, one below zero for exactly that many, the same one possibly
 //! several times. Fields are drawn by their position among the children, so a draw costs no walk. A negative count of
-//! any size is cut by the bound on replies: nothing is set aside for it beforehand.
+//! any size ends at the bound on replies: no memory is reserved for it.
 
 use std::cell::Cell;
 use std::collections::HashSet;
@@ -22,7 +22,7 @@ pub(super) const COMMANDS: &[CommandSpec] =
             "hash",
             "6.2.0",
             "key [count [WITHVALUES]]",
-            "Returns fields by chance.",
+            "Returns random fields.",
         )];
 
 fn hrandfield(ctx: &mut Context<'_>) {
@@ -115,7 +115,7 @@ fn reply_field(ctx: &mut Context<'_>, tree: &Tree<'_>, node: Option<Node>, with_
     }
 }
 
-/// A number below `bound` by chance, every one about as likely; 0 if the bound is.
+/// A random number below `bound`, all about equally likely; 0 if the bound is 0.
 fn random_below(bound: usize) -> usize {
     thread_local! {
         /// The seed, and how many numbers were drawn.

@@ -1,9 +1,9 @@
 //! Hashes: fields and their values under one key.
 //!
-//! A hash is a node with children: a field is a child's name, its value the child's value. So what memcached stores
-//! under the path `user name` is `HGET user name`, and a field can be read with `getn`. A hash that a command here
-//! begins has no value of its own and goes with its last field; a node that memcached gave a value is a string again
-//! when its last field goes. Fields come in the order in which they were added, until one is deleted and the last takes
+//! A hash is a node with children: a field is a child's name, its value the child's value. So a value that memcached stores
+//! under the path `user name` is `HGET user name`, and `getn` reads a field. A hash that a command here
+//! creates has no value of its own and is removed with its last field; a node that memcached gave a value is a string
+//! again when its last field is removed. Fields come in the order in which they were added, until one is deleted and the last takes
 //! its place.
 //!
 //! Cost: one lock for the key, one look-up for it and one for each field. No command that answers many fields copies
@@ -161,7 +161,7 @@ pub(super) fn store(
     match tree.child(hash, field) {
         Some(node) => {
             tree.set_value(node, value)?;
-            // What memcached had let expire is now a field like others.
+            // Fields have no expiry in Redis; memcached may have given this one.
             if tree.item(node).expires_ms().is_some() {
                 tree.set_expiry(node, None);
             }

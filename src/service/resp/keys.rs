@@ -1,7 +1,7 @@
-//! Keys whatever they hold: are they there, what are they, away with them.
+//! Commands on keys of any type: existence, type, deletion.
 //!
-//! A key is a top-level node, with all that hangs below it. EXISTS, TYPE and OBJECT leave no trace; TOUCH is there to
-//! leave one.
+//! A key is a top-level node with everything below it. EXISTS, TYPE and OBJECT don't count as a use of the key; TOUCH
+//! does.
 
 use super::arguments::is_hash;
 use super::command_docs::help;
@@ -60,7 +60,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         "generic",
         "1.0.0",
         "",
-        "Returns a key by chance.",
+        "Returns a random key.",
     ),
     CommandSpec::new("object", -2, 0, help)
         .subcommands(OBJECT)
@@ -173,7 +173,7 @@ fn encoding(ctx: &mut Context<'_>) {
     const MOST_ENTRIES: usize = 128;
     /// hash-max-listpack-value
     const LONGEST_ENTRY: usize = 64;
-    /// What fits into one allocation of 64 bytes together with its head.
+    /// The longest value that fits into one allocation of 64 bytes together with its head.
     const LONGEST_EMBEDDED: usize = 44;
 
     object(ctx, |ctx, tree, node| {
@@ -209,7 +209,7 @@ fn refcount(ctx: &mut Context<'_>) {
     object(ctx, |ctx, _, _| ctx.reply.integer(1));
 }
 
-/// What Redis answers when it doesn't evict by frequency, which larder never does.
+/// Redis's answer when it doesn't evict by frequency; larder never does.
 const NO_FREQUENCY: &str = "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that \
     when switching between policies at runtime LRU and LFU data will take some time to adjust.";
 

@@ -19,8 +19,8 @@ pub(super) const COMMANDS: &[CommandSpec] = &[CommandSpec::new("lcs", -3, READON
     )];
 
 /// Bytes of the largest table, four a cell: two values of 4,095 bytes, or of others with this product. A turn with
-/// such a table takes some tens of milliseconds. What needs more is answered as Redis answers what is over its
-/// proto-max-bulk-len.
+/// such a table takes some tens of milliseconds. Larger ones get the error that Redis gives for a table over
+/// its proto-max-bulk-len.
 const LARGEST_TABLE: usize = 64 << 20;
 
 /// Reads the string under a key; a missing one is empty. `None` for a hash.
@@ -33,7 +33,7 @@ fn read(ctx: &Context<'_>, index: usize) -> Option<Vec<u8>> {
     }
 }
 
-/// What LCS returns.
+/// The options of LCS.
 #[derive(Default)]
 struct LcsOptions {
     /// LEN: the length alone.
@@ -135,7 +135,7 @@ fn reply_runs(ctx: &mut Context<'_>, runs: &[MatchingRun], match_lengths: bool, 
     ctx.reply.integer(length as i64);
 }
 
-/// Bytes in a row that both have.
+/// A run of bytes that both values have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct MatchingRun {
     a: usize,

@@ -5,8 +5,8 @@
 //! client and the reply through one `Context`. To add a command: a line in its family's table and the
 //! function, a transcript, a row in the documentation.
 //!
-//! What larder has answers as Redis 7.0 does, byte for byte; what it doesn't have answers as Redis
-//! answers an unknown command.
+//! Every command that larder has is answered as Redis 7.0 answers it, byte for byte. Any other name
+//! gets the error that Redis gives an unknown command.
 
 use std::borrow::Cow;
 use std::hash::{BuildHasher, RandomState};
@@ -104,7 +104,7 @@ impl Resp {
     }
 }
 
-/// A new run's name.
+/// A random name for this run of the service.
 fn run_id() -> String {
     let random = |number: u8| RandomState::new().hash_one(number);
     let digits = [0, 1, 2].map(|number| format!("{:016x}", random(number)));

@@ -1,4 +1,4 @@
-//! Keys under another name or in another database: RENAME, RENAMENX, COPY, MOVE.
+//! Commands that move keys to another name or database: RENAME, RENAMENX, COPY, MOVE.
 //!
 //! The whole tree below a key goes with it, with every expiry. The two names may lie in two shards, and a shard's lock
 //! is never held while another is asked for, so these commands run alone.
@@ -52,14 +52,14 @@ fn key_exists(store: &Store, db: u8, key: &[u8]) -> bool {
     store.lock(key).peek(db, &[key]).is_some()
 }
 
-/// Takes a key with all below it out of the store.
+/// Removes a key, with all below it, from the store and returns it.
 fn take_key(store: &Store, db: u8, key: &[u8]) -> Option<Subtree> {
     let mut tree = store.lock(key);
     let node = tree.peek(db, &[key])?;
     Some(tree.take(node))
 }
 
-/// Puts a key to another place; if the store refuses that, it is where it was.
+/// Moves a key; if the store refuses that, the key stays where it was.
 fn move_key(
     store: &Store,
     (from_db, from): (u8, &[u8]),
@@ -113,7 +113,7 @@ fn move_(ctx: &mut Context<'_>) {
     reply_moved(ctx, (db, key), (to_db, key));
 }
 
-/// Relocates and answers whether there was something to relocate.
+/// Moves a key and answers 1, or 0 if there is no such key.
 fn reply_moved(ctx: &mut Context<'_>, from: (u8, &[u8]), to: (u8, &[u8])) {
     match move_key(ctx.store, from, to) {
         None => ctx.reply.integer(0),

@@ -1,7 +1,7 @@
 //! Parts of strings: APPEND, STRLEN, GETRANGE, SETRANGE.
 //!
-//! Offsets count bytes from 0; in GETRANGE negative ones count from the end. A write keeps flags, expiry and what hangs
-//! below the key. What would be longer than the store takes is refused before anything is allocated for it.
+//! Offsets count bytes from 0; in GETRANGE negative ones count from the end. A write keeps flags, expiry and the nodes
+//! below the key. A value that would be longer than the store takes is refused before memory is allocated for it.
 
 use super::arguments::reply_refused;
 use super::context::Context;

@@ -1,12 +1,12 @@
 //! Walks: SCAN over keys, HSCAN over the fields of a hash, KEYS over everything at once.
 //!
-//! A client gives a cursor, gets some elements and the next cursor, and begins and ends with 0. Whatever is there from
-//! the first to the last step is seen at least once. SCAN's cursor is the store's: a shard and a slot. HSCAN's is a
-//! position: it walks from the last field to the first, and a field that goes is replaced by the last one, which has
-//! been seen. As in Redis, a hash of up to 128 fields is answered whole, whatever COUNT says.
+//! A client gives a cursor, gets some elements and the next cursor, and begins and ends with 0. An element that exists from
+//! the first to the last step is returned at least once. SCAN's cursor is the store's: a shard and a slot. HSCAN's is a
+//! position: it walks from the last field to the first, and a removed field is replaced by the last one, which has
+//! been returned already. As in Redis, a hash of up to 128 fields is answered whole, whatever COUNT says.
 //!
-//! Cost: a step looks at about COUNT slots. What is found is gathered before it is answered, because the reply begins
-//! with its number; gathering stops where the bound on replies would.
+//! Cost: a step looks at about COUNT slots. Elements are collected before the reply is written, because it begins
+//! with their number; collecting stops at the bound on replies.
 
 use super::arguments::is;
 use super::context::Context;
@@ -80,7 +80,7 @@ impl ElementBuffer {
     }
 }
 
-/// What SCAN and HSCAN can be told.
+/// The options of SCAN and HSCAN.
 struct ScanOptions<'a> {
     /// `None` for everything.
     pattern: Option<GlobPattern>,

@@ -1,7 +1,7 @@
-//! INFO, TIME and MEMORY: what the server can tell about itself.
+//! INFO, TIME and MEMORY: facts about the server.
 //!
-//! The names are Redis's, so that dashboards and clients find them; only what is known stands
-//! there.
+//! The names are Redis's, so that dashboards and clients find them. A figure that larder doesn't have is
+//! left out rather than made up.
 
 use std::fmt::{Display, Write};
 use std::sync::atomic::Ordering::Relaxed;
@@ -47,7 +47,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         ]),
 ];
 
-/// A section, whether INFO without arguments has it, and what it tells.
+/// A section's name, whether INFO without arguments has it, and the function that writes it.
 type InfoSection = (&'static str, bool, fn(&Context<'_>, &mut InfoText));
 
 const SECTIONS: &[InfoSection] = &[
@@ -130,7 +130,7 @@ fn server(ctx: &Context<'_>, text: &mut InfoText) {
     text.put("arch_bits", usize::BITS);
     text.put("process_id", std::process::id());
     text.put("run_id", &ctx.service.run_id);
-    // Where this client has come in; 0 for a Unix socket.
+    // The port that this client is connected to; 0 for a Unix socket.
     let address = ctx.client.info.connection.local_addr();
     let port = address.rsplit_once(':').map_or("0", |(_, port)| port);
     text.put("tcp_port", port);
@@ -193,7 +193,7 @@ fn cpu(_: &Context<'_>, text: &mut InfoText) {
     ] {
         text.put(name, format!("{}.{:06}", time.tv_sec(), time.tv_usec()));
     }
-    // There are no others.
+    // larder starts no processes.
     text.put("used_cpu_sys_children", "0.000000");
     text.put("used_cpu_user_children", "0.000000");
 }

@@ -8,22 +8,22 @@ use super::statistics::Statistics;
 use crate::server::Connections;
 use crate::store::Store;
 
-/// The version whose commands these are, told to clients that choose what they use by it.
+/// The version of Redis that the commands follow. Clients choose by it which commands they use.
 pub(super) const REDIS_VERSION: &str = "7.0.15";
 
-/// How the store evicts, worded as Redis words its policies: any key may go, and SIEVE says which.
+/// How the store evicts, in the form of Redis's policies: any key may be evicted, and SIEVE chooses.
 pub(super) const MAXMEMORY_POLICY: &str = "allkeys-sieve";
 
-/// Bytes of the largest request, whatever is asked for: what the reader's offsets can address.
+/// Bytes of the largest request, whatever the settings say: the reader's offsets reach no further.
 pub(super) const MAX_REQUEST: usize = 2 << 30;
 
-/// Bytes of the longest item that CONFIG SET allows: what the protocol can carry.
+/// Bytes of the longest item that CONFIG SET allows: the protocol carries no longer one.
 pub(super) const MAX_BULK: i64 = 512 << 20;
 
-/// What the service can be told.
+/// The settings of the service.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// What AUTH must bring before other commands are answered; none for an open door.
+    /// The password that AUTH must give before other commands are answered; `None` for no password.
     pub password: Option<String>,
     /// Bytes that one request, or the commands queued by MULTI, may take; a client that sends more
     /// is closed. Redis's `client-query-buffer-limit`. The server's
@@ -32,8 +32,8 @@ pub struct Settings {
     /// Bytes that the reply to one command may take; a client that asks for more is closed. Redis's
     /// `client-output-buffer-limit`.
     pub max_reply: usize,
-    /// Silence after which the server closes a connection, zero for never. Only told to clients
-    /// that ask.
+    /// Idle time after which the server closes a connection, zero for never. The service only reports
+    /// it (`CONFIG GET timeout`); the server enforces it.
     pub idle_timeout: Duration,
 }
 
@@ -48,7 +48,7 @@ impl Default for Settings {
     }
 }
 
-/// What all sessions have in common.
+/// The state that all sessions share.
 pub(crate) struct ServiceState {
     pub store: Arc<Store>,
     pub connections: Arc<Connections>,
@@ -62,12 +62,12 @@ pub(crate) struct ServiceState {
 }
 
 impl ServiceState {
-    /// What AUTH must bring.
+    /// The password that AUTH must give.
     pub(crate) fn password(&self) -> Option<&str> {
         self.settings.password.as_deref()
     }
 
-    /// Begins to count anew.
+    /// Sets all counters to zero.
     pub(crate) fn reset_counts(&self) {
         self.store.reset_stats();
         self.statistics.reset();

@@ -1,5 +1,4 @@
-//! One client's session: reads commands, finds them in the table, checks what must be checked, runs
-//! them.
+//! One client's session: reads commands, finds them in the table, checks arity and password, runs them.
 //!
 //! ```text
 //!   input ─▶ Reader ─▶ CommandTable::find ─▶ arity ─▶ password? ─▶ in MULTI? ─▶ run ─▶ output
@@ -34,7 +33,7 @@ use crate::server::{Next, Session, Turn};
 use crate::store;
 
 thread_local! {
-    /// The words of the command at hand; one set for all sessions of a worker.
+    /// The words of the current command; one set for all sessions of a worker.
     static WORDS: RefCell<CommandWords> = RefCell::default();
 }
 
@@ -92,7 +91,7 @@ struct CountedCalls {
     since: Instant,
 }
 
-/// A turn under way.
+/// The state of one turn.
 struct CommandRunner<'a> {
     shared: &'a ServiceState,
     /// Empty only while an exclusive command runs.
@@ -230,7 +229,7 @@ impl CommandRunner<'_> {
         }
     }
 
-    /// Answers a name that is no command's.
+    /// Answers a name that no command has.
     #[cold]
     fn unknown(&mut self, args: CommandArgs<'_>) {
         let is = |name: &str| args[0].eq_ignore_ascii_case(name.as_bytes());
@@ -298,8 +297,8 @@ impl CommandRunner<'_> {
         }
     }
 
-    /// What a client in a special mode needs after a command whose reply starts at `before`:
-    /// whether to close.
+    /// Drops the reply, which starts at `before`, if the client's mode asks for that. Returns whether to
+    /// close the connection.
     fn after_command(&mut self, before: usize) -> bool {
         if self.client.drops_reply() && !self.client.is(REPLY_FILTERED) {
             self.out.truncate(before);

@@ -1,18 +1,18 @@
-//! The options of SET and GETEX: under which condition, and until when.
+//! The options of SET and GETEX: condition and expiry.
 
 use super::arguments::is;
 use super::context::Context;
 use super::errors;
 use crate::protocol::resp::{CommandArgs, parse_integer};
 
-/// Which command's options.
+/// The command whose options are read.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum OptionSyntax {
     Set,
     Getex,
 }
 
-/// What was asked for.
+/// The options that a client gave.
 pub(super) struct SetOptions {
     pub condition: KeyCondition,
     /// Answer the old value.
@@ -30,10 +30,10 @@ pub(super) enum KeyCondition {
     Present,
 }
 
-/// Until when, as it was written; a number is the place of the argument, which is not looked at yet.
+/// The expiry option as written. A number is the index of the argument, which is not parsed yet.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum ExpiryOption {
-    /// Nothing was said: SET clears the expiry, GETEX keeps it.
+    /// No option: SET clears the expiry, GETEX keeps it.
     Default(NewExpiry),
     /// KEEPTTL
     Keep,
@@ -49,7 +49,7 @@ pub(super) enum ExpiryOption {
     AtMilliseconds(usize),
 }
 
-/// Until when.
+/// The expiry to store.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum NewExpiry {
     Never,
@@ -142,7 +142,7 @@ impl ExpiryOption {
     }
 }
 
-/// Answers that the time makes no sense.
+/// Answers that the expiry is invalid.
 #[cold]
 pub(super) fn invalid_expiry(ctx: &mut Context<'_>) {
     let error = format!("ERR invalid expire time in '{}' command", ctx.name);

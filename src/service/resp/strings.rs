@@ -1,6 +1,6 @@
-//! Strings: a key's whole value. GET, SET and their kin.
+//! Strings: a key's whole value. GET, SET and their like.
 //!
-//! A string is a node's own value. SET replaces the node whole, with what memcached may have hung below it; GETEX and
+//! A string is a node's own value. SET replaces the node whole, with any children that memcached has stored; GETEX and
 //! the commands of [`ranges`](super::ranges) and [`counters`](super::counters) leave that alone.
 //!
 //! Cost: a hit is one lock and one copy from the store into the reply. MSET and MSETNX run alone, because their keys

@@ -1,4 +1,4 @@
-//! The table of commands: what a name means, how many arguments it takes, which of them are keys.
+//! The table of commands: for each name its function, its number of arguments, and which of them are keys.
 //!
 //! A family of commands is a file with a `COMMANDS` slice; the table is made of all of them
 //! once, when the first service is made. A lookup folds the name to lower case as it hashes it, then
@@ -15,22 +15,22 @@ use crate::protocol::resp::CommandArgs;
 pub(crate) const WRITE: u32 = 1 << 0;
 /// The command reads keys and changes nothing.
 pub(crate) const READONLY: u32 = 1 << 1;
-/// The command may need memory. Told to clients by `COMMAND`; larder evicts rather than refuse.
+/// The command may need memory. Only `COMMAND` uses it; larder evicts rather than refuse.
 pub(crate) const DENYOOM: u32 = 1 << 2;
 /// Constant or logarithmic time.
 pub(crate) const FAST: u32 = 1 << 3;
-/// The command steers the server.
+/// The command administers the server.
 pub(crate) const ADMIN: u32 = 1 << 4;
 /// Allowed before the password is given.
 pub(crate) const NO_AUTH: u32 = 1 << 5;
 /// Runs at once inside MULTI, instead of being queued.
 pub(crate) const IMMEDIATE: u32 = 1 << 6;
-/// Runs while no other command does: it touches keys of more than one shard as one.
+/// Runs while no other command does: it changes keys of more than one shard in one step.
 pub(crate) const EXCLUSIVE: u32 = 1 << 7;
-/// Not for everyone: it ends others' work or goes over all keys. `@dangerous` to `COMMAND`.
+/// The command affects other clients or walks over all keys. `@dangerous` in `COMMAND`.
 pub(crate) const DANGEROUS: u32 = 1 << 8;
 
-/// A command about the connection, though its group is another. `@connection` to `COMMAND`.
+/// A command about the connection, though its group is another. `@connection` in `COMMAND`.
 pub(crate) const CONNECTION: u32 = 1 << 9;
 
 /// One command or subcommand.
@@ -131,7 +131,7 @@ impl CommandSpec {
     }
 }
 
-/// A place in the table.
+/// A command in the table.
 pub(crate) struct CommandEntry {
     pub command: &'static CommandSpec,
     /// `get`, or `client|id` for a subcommand.
@@ -142,7 +142,7 @@ pub(crate) struct CommandEntry {
     pub subcommands: Range<u16>,
 }
 
-/// What the words of a request name.
+/// The result of looking up the words of a request.
 pub(crate) enum CommandLookup {
     Command(&'static CommandEntry),
     /// No command of this name.
@@ -162,7 +162,7 @@ pub(crate) struct CommandTable {
 const SLOTS: usize = 512;
 const EMPTY: u16 = u16::MAX;
 
-/// The one table. Filled by the service, which alone knows the families: they use this file.
+/// The one table. The service fills it, because the families of commands use this file.
 static TABLE: OnceLock<CommandTable> = OnceLock::new();
 
 /// Fills the table, once.
@@ -209,7 +209,7 @@ impl CommandTable {
         table
     }
 
-    /// What `args` ask for.
+    /// The command that `args` name.
     #[inline]
     pub(crate) fn find(&'static self, args: CommandArgs<'_>) -> CommandLookup {
         let Some(entry) = self.command(args.get(0)) else {
@@ -253,7 +253,7 @@ impl CommandTable {
         &self.entries[usize::from(start)..usize::from(end)]
     }
 
-    /// The entry at a position that an [`CommandEntry`] has told.
+    /// The entry with this [`CommandEntry::number`].
     pub(crate) fn entry(&self, number: u16) -> Option<&CommandEntry> {
         self.entries.get(usize::from(number))
     }
@@ -279,7 +279,7 @@ impl CommandTable {
     }
 }
 
-/// The first slot to look at for a name; upper and lower case fall together.
+/// The first slot to look at for a name, the same for upper and lower case.
 #[inline]
 fn hash(name: &[u8]) -> usize {
     let mut hash = name.len() as u32;

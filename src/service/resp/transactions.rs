@@ -3,7 +3,7 @@
 //! ```text
 //!   WATCH a      the store begins to note changes of a for this client
 //!   MULTI        from here on commands are checked and copied into the queue: +QUEUED
-//!   SET b 1      an error now spoils the transaction: EXEC will say EXECABORT
+//!   SET b 1      an error now spoils the transaction: EXEC will answer EXECABORT
 //!   EXEC         takes the store for itself, asks whether a has changed, runs the queue or answers null
 //! ```
 //!
@@ -112,8 +112,8 @@ fn exec(ctx: &mut Context<'_>) {
     ctx.client.set(REPLY_FILTERED, true);
 }
 
-/// Drops the part of EXEC's reply from `start` on if CLIENT REPLY, which may stand among the queued commands, asks for
-/// that. As in Redis, the length at the head of the reply still counts it.
+/// Drops the part of EXEC's reply from `start` on if replies are off, which a queued CLIENT REPLY may have changed. As in
+/// Redis, the length at the head of the reply still counts it.
 fn drop_unwanted(ctx: &mut Context<'_>, start: usize) {
     if ctx.client.drops_reply() {
         ctx.reply.truncate(start);
