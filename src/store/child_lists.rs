@@ -1,93 +1,121 @@
-//! Who is whose child: for each item that has children, their slots.
+//! The children of an item: a list of their slots, which is a record of the log.
+//!
+//! ```text
+//!   record of the parent ─▶ how many, how many of them expire │ slot │ slot │ … │ room for more
+//!                           4         4                         4      4
+//! ```
 //!
 //! A child's record knows its place in its parent's list, so that it leaves in constant time: the
 //! last one takes its place. A walk over the list from the end to the front therefore misses no
-//! child that stays, whatever else comes and goes meanwhile.
+//! child that stays, whatever else comes and goes meanwhile. A list that is full is copied into one half as long again.
 
-use ahash::RandomState;
-use hashbrown::HashMap;
+use zerocopy::FromBytes;
 
-use super::memory;
+use super::slab::ItemSlab;
 
-/// The lists of children of one shard, by the slot of the parent.
-#[derive(Debug)]
-pub(super) struct ChildLists {
-    lists: HashMap<u32, ChildList, RandomState>,
-    /// Bytes of heap that the lists take.
-    list_bytes: usize,
-}
+/// Numbers in front of the slots: how many there are, and how many of the children have an expiry of their own. While
+/// none has, nobody need be asked whether they are alive.
+const LENGTH: usize = 0;
+const EXPIRING: usize = 1;
+const HEAD: usize = 2;
+/// Children that the shortest list has room for.
+const SHORTEST: usize = 4;
 
-/// The children of one item.
-#[derive(Debug, Default)]
-struct ChildList {
-    slots: Vec<u32>,
-    /// How many of them have an expiry of their own: while none has, nobody need be asked whether
-    /// they are alive.
-    expiring: u32,
-}
-
-impl ChildList {
-    fn bytes(&self) -> usize {
-        memory::allocated_bytes(self.slots.capacity() * size_of::<u32>())
-    }
-}
-
-impl ChildLists {
-    pub(super) fn new(hasher: RandomState) -> ChildLists {
-        ChildLists {
-            lists: HashMap::with_hasher(hasher),
-            list_bytes: 0,
-        }
+impl ItemSlab {
+    fn list(&self, parent: u32) -> &[u32] {
+        let list = self.get(parent as usize).and_then(|item| item.list());
+        list.map_or(&[], |list| {
+            <[u32]>::ref_from_bytes(self.log.record(list)).expect("records are aligned")
+        })
     }
 
-    /// Bytes of heap taken.
-    pub(super) fn bytes(&self) -> usize {
-        self.lists.allocation_size() + self.list_bytes
+    fn list_mut(&mut self, parent: u32) -> Option<&mut [u32]> {
+        let list = self.item(parent).list()?;
+        Some(<[u32]>::mut_from_bytes(self.log.record_mut(list)).expect("records are aligned"))
     }
 
     /// The children of an item.
-    pub(super) fn of(&self, parent: u32) -> &[u32] {
-        self.lists.get(&parent).map_or(&[], |list| &list.slots)
+    pub(super) fn children(&self, parent: u32) -> &[u32] {
+        match self.list(parent) {
+            [] => &[],
+            list => &list[HEAD..HEAD + list[LENGTH] as usize],
+        }
+    }
+
+    /// Bytes of memory that the list of an item's children takes.
+    pub(super) fn list_bytes(&self, parent: u32) -> usize {
+        let list = self.item(parent).list();
+        list.map_or(0, |list| {
+            super::record_log::room(self.log.record(list).len())
+        })
     }
 
     /// How many children of an item have an expiry of their own.
-    pub(super) fn expiring(&self, parent: u32) -> usize {
-        self.lists
-            .get(&parent)
-            .map_or(0, |list| list.expiring as usize)
+    pub(super) fn expiring_children(&self, parent: u32) -> usize {
+        self.list(parent)
+            .get(EXPIRING)
+            .map_or(0, |count| *count as usize)
     }
 
     /// Says that so many children more, or fewer, have an expiry.
-    pub(super) fn count_expiring(&mut self, parent: u32, change: i32) {
-        if let Some(list) = self.lists.get_mut(&parent) {
-            list.expiring = list.expiring.saturating_add_signed(change);
+    pub(super) fn count_expiring_children(&mut self, parent: u32, change: i32) {
+        if let Some(list) = self.list_mut(parent) {
+            list[EXPIRING] = list[EXPIRING].saturating_add_signed(change);
         }
     }
 
     /// Adds a child at the end.
-    pub(super) fn push(&mut self, parent: u32, child: u32) {
-        let list = self.lists.entry(parent).or_default();
-        let before = list.bytes();
-        list.slots.push(child);
-        self.list_bytes += list.bytes() - before;
+    pub(super) fn push_child(&mut self, parent: u32, child: u32) {
+        let (list, length) = (self.list(parent), self.children(parent).len());
+        if list.is_empty() {
+            // The parent's record gets the field before there is a list that could be moved.
+            let mut head = self.item(parent).head();
+            head.list = Some(super::slot::NONE);
+            self.rehead(parent, &head);
+            self.store_list(parent, &[0, 0], SHORTEST);
+        } else if HEAD + length == list.len() {
+            let old = self.item(parent).list();
+            let list = list.to_vec();
+            self.store_list(parent, &list, length + length / 2);
+            old.into_iter().for_each(|old| self.log.free(old));
+        }
+        if let Some(list) = self.list_mut(parent) {
+            list[HEAD + length] = child;
+            list[LENGTH] += 1;
+        }
+        self.evacuate();
+    }
+
+    /// Stores a list with room for so many children.
+    fn store_list(&mut self, parent: u32, list: &[u32], room: usize) {
+        let bytes = (HEAD + room) * size_of::<u32>();
+        let address = self.log.push(parent, bytes, |record| {
+            let record = <[u32]>::mut_from_bytes(record).expect("records are aligned");
+            record[..list.len()].copy_from_slice(list);
+        });
+        self.set_list(parent, address);
     }
 
     /// Takes the child at a place out, and says which child stands there now, if one does.
-    pub(super) fn remove(&mut self, parent: u32, position: u32) -> Option<u32> {
-        let list = self.lists.get_mut(&parent)?;
-        let before = list.bytes();
-        list.slots.swap_remove(position as usize);
-        if list.slots.len() < list.slots.capacity() / 4 {
-            list.slots.shrink_to(list.slots.len() * 2);
-        }
-        self.list_bytes = self.list_bytes + list.bytes() - before;
-        let moved = list.slots.get(position as usize).copied();
-        if list.slots.is_empty() {
-            self.list_bytes -= list.bytes();
-            self.lists.remove(&parent);
-            if self.lists.is_empty() || self.lists.len() < self.lists.capacity() / 4 {
-                self.lists.shrink_to(self.lists.len() * 2);
-            }
+    pub(super) fn remove_child(&mut self, parent: u32, position: u32) -> Option<u32> {
+        let at = HEAD + position as usize;
+        let list = self.list_mut(parent)?;
+        let last = HEAD + list[LENGTH] as usize - 1;
+        list[at] = list[last];
+        list[LENGTH] -= 1;
+        let moved = (at < last).then_some(list[at]);
+        let (length, room) = (last - HEAD, list.len() - HEAD);
+        let old = self.item(parent).list();
+        if length == 0 {
+            let mut head = self.item(parent).head();
+            head.list = None;
+            old.into_iter().for_each(|old| self.log.free(old));
+            self.rehead(parent, &head);
+        } else if length < room / 4 && room > SHORTEST {
+            let list = self.list(parent)[..last].to_vec();
+            self.store_list(parent, &list, SHORTEST.max(2 * length));
+            old.into_iter().for_each(|old| self.log.free(old));
+            self.evacuate();
         }
         moved
     }

@@ -11,19 +11,23 @@
 //!            └────────────────────────────────────────────────────────────────────────┘
 //! ```
 //!
-//! In reading order: [`Store`], in `shards`, is all of it; [`Store::lock`] gives a [`Tree`], through which items
-//! are read and written ([`Entry`] in, [`Item`] out); `shard` is what a lock guards; `slot`, `slab`
-//! and `record_log` are how an item lies in memory; `child_lists` is the tree; `sieve` is the order of eviction;
-//! `flush`, `scan` and `sweep` are what goes over the whole store; [`Clock`] is what time it is.
+//! In reading order: [`Store`], in `shards`, is all of it; [`Store::lock`] gives a [`Tree`], through
+//! which items are read and written ([`Entry`] in, [`Item`] out); `shard` is what a lock guards;
+//! `slab`, `slot`, `slots` and `record_log` are how an item lies in memory, `pages` where that
+//! comes from; `hash_table` finds items, `child_lists` is the tree, `sieve` the order of eviction;
+//! `flush`, `scan` and `sweep` go over the whole store; `watch` tells clients of changes; [`Clock`]
+//! is what time it is.
 //!
 //! A key is a path: `user`, or `user 42 name`. The first key of a path picks the shard, so a tree
 //! lives under one lock, and so does the same key in all sixteen databases. A node has a value, or
 //! children, or both. What hangs on a node goes when the node goes.
 //!
-//! The bound is on memory, not on values: what is counted is what the segments of records, the
-//! slots, the tables and the lists of children take. A write that goes over it evicts until it
-//! holds again, before it returns if its own shard has enough to give, otherwise when its guard is
-//! dropped.
+//! The bound is on memory, not on values: what is counted is what the process keeps for the store,
+//! in mapped memory that goes back to the system when it is empty: segments of records, slots,
+//! pages of the hash tables, and a 64th of the limit that is set apart for free buffers. A write
+//! that goes over it evicts until it holds again, before it returns if its own shard has enough to
+//! give, otherwise when its guard is dropped. Evicted records leave holes; a shard with too many of
+//! them moves the live records of the emptiest segment together, a piece at each write.
 
 mod child_lists;
 mod clock;

@@ -29,8 +29,8 @@ use super::slot::NONE;
 
 /// Bytes in front of a record: the owner's slot and the record's length.
 const HEADER: usize = 8;
-/// Bytes that one step of an evacuation looks at.
-const PIECE: usize = 64 << 10;
+/// Bytes of records that one step of an evacuation looks at.
+pub(super) const PIECE: usize = 64 << 10;
 
 /// Bytes of log that a record takes.
 pub(super) fn room(length: usize) -> usize {
@@ -255,43 +255,33 @@ impl RecordLog {
         self.evacuated.is_some()
     }
 
-    /// Evacuates a piece of a segment: asks for each record in it, by owner and address, whether it is live, and says
-    /// where it is now. A segment that has been looked through to its end goes back to the pool.
-    pub(super) fn evacuate(&mut self, mut owners: impl Owners) {
-        let Some((number, start)) = self.evacuated else {
-            return;
-        };
-        let mut at = start;
-        loop {
-            let segment = &self.segments[number as usize];
-            if at >= segment.filled {
-                return self.close(number);
-            }
-            if at - start >= PIECE {
-                self.evacuated = Some((number, at));
-                return;
-            }
-            let header = &segment.bytes[at..at + HEADER];
-            let (owner, length) = (number_at(header, 0), number_at(header, 4));
-            let address = number << self.offset_bits | (at / ALIGN) as u32;
-            let room = room(length as usize);
-            if owners.is_live(owner, address) {
-                owners.moved(owner, self.copy(number, at, room));
-                self.segments[number as usize].live -= room;
-                self.dead += room;
-            }
-            at += room;
+    /// The next record of the segment that is being evacuated, live or dead: the slot that owns or owned it, and its
+    /// address. At the segment's end it goes back to the pool, and there is none.
+    pub(super) fn next_to_evacuate(&mut self) -> Option<(u32, u32)> {
+        let (number, at) = self.evacuated?;
+        let segment = &self.segments[number as usize];
+        if at >= segment.filled {
+            self.close(number);
+            return None;
         }
+        let header = &segment.bytes[at..at + HEADER];
+        let (owner, length) = (number_at(header, 0), number_at(header, 4));
+        self.evacuated = Some((number, at + room(length as usize)));
+        Some((owner, number << self.offset_bits | (at / ALIGN) as u32))
     }
 
-    /// Appends a record, which begins at `start` in another segment, again.
-    fn copy(&mut self, from: u32, start: usize, room: usize) -> u32 {
+    /// Appends a live record again and returns its new address; the old one is dead.
+    pub(super) fn move_record(&mut self, address: u32) -> u32 {
+        let (from, start) = self.locate(address);
+        let room = room(self.record(address).len());
         let to = self.segment_for(room);
         let both = [from as usize, to as usize];
         if let Ok([source, target]) = self.segments.get_disjoint_mut(both) {
             let end = target.filled;
             target.bytes[end..end + room].copy_from_slice(&source.bytes[start..start + room]);
         }
+        self.segments[from as usize].live -= room;
+        self.dead += room;
         self.count_appended(to, room)
     }
 
@@ -312,13 +302,4 @@ fn number_at(bytes: &[u8], at: usize) -> u32 {
     let mut number = [0; 4];
     number.copy_from_slice(&bytes[at..at + 4]);
     u32::from_le_bytes(number)
-}
-
-/// The slots that own the records of a log.
-pub(super) trait Owners {
-    /// Whether the record at this address is the one that the slot has.
-    fn is_live(&self, owner: u32, address: u32) -> bool;
-
-    /// Notes where a slot's record is now.
-    fn moved(&mut self, owner: u32, address: u32);
 }

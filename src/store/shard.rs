@@ -3,7 +3,7 @@
 //! ```text
 //!   (parent or database, key) ──hash──▶ table ──index──▶ slab ──▶ record
 //!                                                         │ ▲
-//!                                          children: parent ▶ children; sieve: newest ⇄ … ⇄ oldest
+//!                                         sieve: newest ⇄ … ⇄ oldest
 //! ```
 //!
 //! A shard knows nothing of limits, paths or other shards: [`Tree`](super::Tree) is the guard
@@ -23,7 +23,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use ahash::RandomState;
 
-use super::child_lists::ChildLists;
 use super::config::DATABASES;
 use super::entry::Entry;
 use super::hash_table::HashTable;
@@ -46,7 +45,6 @@ const CAS_BLOCK: u64 = 64;
 #[derive(Debug)]
 pub(super) struct Shard {
     pub(super) slab: ItemSlab,
-    pub(super) children: ChildLists,
     table: HashTable,
     sieve: Sieve,
     hasher: RandomState,
@@ -94,7 +92,6 @@ impl Shard {
         Shard {
             table: HashTable::new(&pool),
             slab: ItemSlab::new(pool),
-            children: ChildLists::new(hasher.clone()),
             sieve: Sieve::new(),
             hasher,
             settled: 0,
@@ -110,7 +107,7 @@ impl Shard {
 
     /// Bytes of heap that the shard takes, malloc's rounding included.
     pub(super) fn footprint(&self) -> usize {
-        self.slab.bytes() + self.table_bytes() + self.children.bytes()
+        self.slab.bytes() + self.table_bytes()
     }
 
     /// Bytes of heap that the hash table takes.
@@ -165,14 +162,14 @@ impl Shard {
 
     /// Removes the children whose time is over, and says whether the parent is still there.
     pub(super) fn remove_expired_children(&mut self, parent: u32, now_ms: u64) -> bool {
-        if self.children.expiring(parent) == 0 {
+        if self.slab.expiring_children(parent) == 0 {
             return true;
         }
         // From the end, because the last child takes the place of the one that leaves.
-        for position in (0..self.children.of(parent).len()).rev() {
-            let child = self.children.of(parent)[position];
+        for position in (0..self.slab.children(parent).len()).rev() {
+            let child = self.slab.children(parent)[position];
             if self.slab.item(child).is_expired(now_ms) {
-                let last = self.children.of(parent).len() == 1;
+                let last = self.slab.children(parent).len() == 1;
                 self.expire(child);
                 if last {
                     return self.slab.get(parent as usize).is_some();
@@ -204,13 +201,14 @@ impl Shard {
         entry: &Entry<'_>,
         access: u32,
     ) -> u32 {
-        let place = (parent != NONE).then(|| (parent, self.children.of(parent).len() as u32));
+        let place = (parent != NONE).then(|| (parent, self.slab.children(parent).len() as u32));
         let head = ItemHeader {
             cas: self.next_cas(),
             expires_ms: entry.expires_ms,
             flags: entry.flags,
             db,
             parent: place,
+            list: None,
             valueless: entry.value.is_none(),
         };
         let value = entry.value.unwrap_or_default();
@@ -223,8 +221,7 @@ impl Shard {
             self.items[usize::from(db)] += 1;
             self.note_change(index);
         } else {
-            self.children.push(parent, index);
-            self.slab.slot_mut(parent).set_has_children(true);
+            self.slab.push_child(parent, index);
             self.touch(parent);
         }
         self.count_expiry(index, 1);
@@ -275,7 +272,7 @@ impl Shard {
                 let count = &mut self.expiring_items[usize::from(slot.db())];
                 *count = count.saturating_add_signed(change);
             }
-            parent => self.children.count_expiring(parent, change as i32),
+            parent => self.slab.count_expiring_children(parent, change as i32),
         }
     }
 

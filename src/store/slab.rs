@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::pages::PagePool;
-use super::record_log::RecordLog;
+use super::record_log::{PIECE, RecordLog, room};
 use super::slot::{self, ItemHeader, ItemSlot, NONE, StoredItem};
 use super::slots::Slots;
 
@@ -14,7 +14,7 @@ use super::slots::Slots;
 #[derive(Debug)]
 pub(super) struct ItemSlab {
     slots: Slots,
-    log: RecordLog,
+    pub(super) log: RecordLog,
     pool: Arc<PagePool>,
 }
 
@@ -121,17 +121,41 @@ impl ItemSlab {
     }
 
     /// Goes on to empty the segments of the log that have too much dead room, a piece at a time.
-    fn evacuate(&mut self) {
+    pub(super) fn evacuate(&mut self) {
         if self.log.wants_evacuation(false) {
-            self.log.evacuate(&mut self.slots);
+            self.evacuate_piece();
         }
     }
 
     /// Empties every segment that has dead room. For a shard that has nothing left to evict.
     pub(super) fn evacuate_all(&mut self) {
         while self.log.wants_evacuation(true) {
-            self.log.evacuate(&mut self.slots);
+            self.evacuate_piece();
         }
+    }
+
+    fn evacuate_piece(&mut self) {
+        let mut looked_at = 0;
+        while looked_at < PIECE
+            && let Some((owner, address)) = self.log.next_to_evacuate()
+        {
+            looked_at += room(self.log.record(address).len());
+            let Some(item) = self.get(owner as usize) else {
+                continue;
+            };
+            if item.slot.record == address {
+                self.slot_mut(owner).record = self.log.move_record(address);
+            } else if item.list() == Some(address) {
+                let list = self.log.move_record(address);
+                self.set_list(owner, list);
+            }
+        }
+    }
+
+    /// Writes where the list of an item's children is; the item has one.
+    pub(super) fn set_list(&mut self, index: u32, list: u32) {
+        let &ItemSlot { record, bits, .. } = self.slot(index);
+        slot::write_list(bits, self.log.record_mut(record), list);
     }
 
     /// For tests: bytes that the log believes to be live.
@@ -186,6 +210,7 @@ mod tests {
         flags: 0,
         db: 0,
         parent: None,
+        list: None,
         valueless: false,
     };
 

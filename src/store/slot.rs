@@ -4,15 +4,15 @@
 //!  slot    record ─┐   prev   next   access   bits                                       20 bytes
 //!          4       │   4      4      4        4
 //!                  │
-//!  record  └▶ cas │ expires? │ flags? │ parent, position? │ key │ value
-//!             6     8          4        4       4           …     …
+//!  record  └▶ cas │ expires? │ flags? │ parent, position? │ children? │ key │ value
+//!             6     8          4        4       4           4           …     …
 //! ```
 //!
-//! What most items don't have takes no room: an item that never expires, has flags 0 and is no
-//! child has 6 bytes in front of its key. `bits` says which of the optional fields are there and
-//! how long the key is; the value is the rest. The arithmetic: a key of 30 bytes and a value of 100
-//! make a record of 136 bytes, 144 with its header in the log; with the slot that is 164 bytes an
-//! item, and 5.7 to 11.4 more for its bucket in the hash table.
+//! What most items don't have takes no room: an item that never expires, has flags 0, is no child
+//! and has no children has 6 bytes in front of its key. `bits` says which of the optional fields are
+//! there and how long the key is; the value is the rest. The arithmetic: a key of 30 bytes and a
+//! value of 100 make a record of 136 bytes, 144 with its header in the log; with the slot that is
+//! 164 bytes an item, and about 8 more for its entry in the hash table.
 //!
 //! Limits that come from the layout: a key has fewer than 2²² bytes; 2⁴⁸ CAS numbers last nine
 //! years at a million writes a second; last access is counted in seconds since the store's start.
@@ -32,6 +32,7 @@ const CAS: usize = 6;
 const EXPIRES: usize = 8;
 const FLAGS: usize = 4;
 const PARENT: usize = 8;
+const LIST: usize = 4;
 
 /// In [`ItemSlot::access`]: the item was read since its value was stored.
 pub(super) const FETCHED: u32 = 1 << 31;
@@ -44,7 +45,7 @@ const IS_CHILD: u32 = 1 << 29;
 const HAS_CHILDREN: u32 = 1 << 30;
 const VALUELESS: u32 = 1 << 31;
 /// The bits that say where in the record what lies.
-const SHAPE: u32 = HAS_EXPIRY | HAS_FLAGS | IS_CHILD | (KEY_LIMIT as u32 - 1);
+const SHAPE: u32 = HAS_EXPIRY | HAS_FLAGS | IS_CHILD | HAS_CHILDREN | (KEY_LIMIT as u32 - 1);
 
 /// One item of a shard, or a free slot for one.
 #[derive(Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -70,17 +71,20 @@ pub(super) struct ItemHeader {
     pub(super) db: u8,
     /// The slot of the parent, and the place among its children.
     pub(super) parent: Option<(u32, u32)>,
+    /// Where the list of the children is in the log.
+    pub(super) list: Option<u32>,
     pub(super) valueless: bool,
 }
 
 impl ItemHeader {
-    /// The bits of a slot with such a head, neither visited nor with children.
+    /// The bits of a slot with such a head, not visited.
     pub(super) fn bits(&self, key_length: usize) -> u32 {
         let mut bits = key_length as u32 | (u32::from(self.db) << DB_SHIFT);
         for (bit, set) in [
             (HAS_EXPIRY, self.expires_ms.is_some()),
             (HAS_FLAGS, self.flags != 0),
             (IS_CHILD, self.parent.is_some()),
+            (HAS_CHILDREN, self.list.is_some()),
             (VALUELESS, self.valueless),
         ] {
             if set {
@@ -104,6 +108,9 @@ impl ItemHeader {
             let at = parent_at(bits);
             record[at..at + 4].copy_from_slice(&parent.to_le_bytes());
             record[at + 4..at + PARENT].copy_from_slice(&position.to_le_bytes());
+        }
+        if let Some(list) = self.list {
+            write_list(bits, record, list);
         }
     }
 
@@ -144,8 +151,12 @@ fn parent_at(bits: u32) -> usize {
     flags_at(bits) + if bits & HAS_FLAGS != 0 { FLAGS } else { 0 }
 }
 
-fn key_at(bits: u32) -> usize {
+fn list_at(bits: u32) -> usize {
     parent_at(bits) + if bits & IS_CHILD != 0 { PARENT } else { 0 }
+}
+
+fn key_at(bits: u32) -> usize {
+    list_at(bits) + if bits & HAS_CHILDREN != 0 { LIST } else { 0 }
 }
 
 fn value_at(bits: u32) -> usize {
@@ -174,13 +185,9 @@ impl ItemSlot {
         self.bits & SHAPE == bits & SHAPE
     }
 
-    /// Takes over the bits of a new head; the marks stay.
+    /// Takes over the bits of a new head; the mark stays.
     pub(super) fn set_bits(&mut self, bits: u32) {
-        self.bits = bits | (self.bits & (VISITED | HAS_CHILDREN));
-    }
-
-    pub(super) fn set_has_children(&mut self, on: bool) {
-        self.set(HAS_CHILDREN, on);
+        self.bits = bits | (self.bits & VISITED);
     }
 
     pub(super) fn is_fetched(&self) -> bool {
@@ -192,14 +199,10 @@ impl ItemSlot {
     }
 
     pub(super) fn set_visited(&mut self, on: bool) {
-        self.set(VISITED, on);
-    }
-
-    fn set(&mut self, bit: u32, on: bool) {
         if on {
-            self.bits |= bit;
+            self.bits |= VISITED;
         } else {
-            self.bits &= !bit;
+            self.bits &= !VISITED;
         }
     }
 }
@@ -214,6 +217,14 @@ pub(super) fn write_position(bits: u32, record: &mut [u8], position: u32) {
     if bits & IS_CHILD != 0 {
         let at = parent_at(bits) + 4;
         record[at..at + 4].copy_from_slice(&position.to_le_bytes());
+    }
+}
+
+/// Writes where the list of an item's children is into its record.
+pub(super) fn write_list(bits: u32, record: &mut [u8], list: u32) {
+    if bits & HAS_CHILDREN != 0 {
+        let at = list_at(bits);
+        record[at..at + LIST].copy_from_slice(&list.to_le_bytes());
     }
 }
 
@@ -233,6 +244,7 @@ impl<'a> StoredItem<'a> {
             flags: self.flags(),
             db: self.db(),
             parent: self.is(IS_CHILD).then(|| (self.parent(), self.position())),
+            list: self.list(),
             valueless: self.is_valueless(),
         }
     }
@@ -292,6 +304,12 @@ impl<'a> StoredItem<'a> {
         }
     }
 
+    /// Where the list of the children is in the log.
+    pub(super) fn list(&self) -> Option<u32> {
+        self.has_children()
+            .then(|| self.number::<LIST>(list_at(self.slot.bits)) as u32)
+    }
+
     pub(super) fn key(&self) -> &'a [u8] {
         &self.record[key_at(self.slot.bits)..value_at(self.slot.bits)]
     }
@@ -332,6 +350,7 @@ mod tests {
             flags: 0,
             db: 0,
             parent: None,
+            list: None,
             valueless: false,
         };
         assert_eq!(head.length(30, &[&[b'v'; 60], &[b'v'; 40]]), 136);
@@ -339,13 +358,14 @@ mod tests {
 
     #[test]
     fn every_combination_of_optional_fields_reads_back() {
-        for mask in 0..16u32 {
+        for mask in 0..32u32 {
             let head = ItemHeader {
                 cas: (1 << 48) - 2,
                 expires_ms: (mask & 1 != 0).then_some(u64::MAX),
                 flags: if mask & 2 != 0 { u32::MAX } else { 0 },
                 db: 15,
                 parent: (mask & 4 != 0).then_some((7, 9)),
+                list: (mask & 16 != 0).then_some(11),
                 valueless: mask & 8 != 0,
             };
             let value: &[&[u8]] = if head.valueless {
@@ -372,6 +392,7 @@ mod tests {
                 (stored.parent(), stored.position()),
                 head.parent.unwrap_or((NONE, 0))
             );
+            assert_eq!(stored.list(), head.list);
             assert_eq!(stored.key(), b"the key");
             assert_eq!(stored.value(), (!head.valueless).then_some(&b"abc"[..]));
         }

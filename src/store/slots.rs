@@ -12,7 +12,6 @@ use std::sync::Arc;
 use zerocopy::FromBytes;
 
 use super::pages::{PageBuffer, PagePool};
-use super::record_log::Owners;
 use super::slot::{ItemSlot, NONE};
 
 const SLOT: usize = size_of::<ItemSlot>();
@@ -193,17 +192,6 @@ impl Slots {
             self.vacant.push(number as u32);
         }
         self.set_open(number, !emptied);
-    }
-}
-
-impl Owners for &mut Slots {
-    fn is_live(&self, owner: u32, address: u32) -> bool {
-        self.get(owner as usize)
-            .is_some_and(|slot| slot.record == address)
-    }
-
-    fn moved(&mut self, owner: u32, address: u32) {
-        self.slot_mut(owner).record = address;
     }
 }
 

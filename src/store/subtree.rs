@@ -54,8 +54,8 @@ impl Subtree {
             // Backwards, so that they come off the stack, and go in again, in their order.
             waiting.extend(
                 shard
-                    .children
-                    .of(index)
+                    .slab
+                    .children(index)
                     .iter()
                     .rev()
                     .map(|child| (*child, here)),

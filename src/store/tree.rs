@@ -14,7 +14,6 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, MutexGuard};
 
 use super::entry::{self, Entry, Item, Node, Refused};
-use super::memory;
 use super::shard::{self, Shard};
 use super::shards::{Store, locked};
 use super::slot::{FETCHED, KEY_LIMIT, NONE};
@@ -306,7 +305,7 @@ impl<'a> Tree<'a> {
     /// found by a path has at least one live child, or a value.
     pub fn child_count(&mut self, node: Node) -> usize {
         if self.shard.remove_expired_children(node.0, self.now_ms) {
-            self.shard.children.of(node.0).len()
+            self.shard.slab.children(node.0).len()
         } else {
             0
         }
@@ -318,8 +317,8 @@ impl<'a> Tree<'a> {
             0 => Vec::new(),
             _ => self
                 .shard
-                .children
-                .of(node.0)
+                .slab
+                .children(node.0)
                 .iter()
                 .copied()
                 .map(Node)
@@ -334,8 +333,8 @@ impl<'a> Tree<'a> {
     /// the end to the front, over several locks, misses no child that stays throughout.
     pub fn child_at(&self, node: Node, position: usize) -> Option<Node> {
         self.shard
-            .children
-            .of(node.0)
+            .slab
+            .children(node.0)
             .get(position)
             .copied()
             .map(Node)

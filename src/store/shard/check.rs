@@ -4,7 +4,7 @@ use super::super::record_log;
 use super::*;
 
 impl Shard {
-    /// Panics unless slab, table, sieve, children and counts agree with each other.
+    /// Panics unless slab, table, sieve, lists of children and counts agree with each other.
     pub(in crate::store) fn check(&self) {
         let mut records = 0;
         let mut expiring = 0;
@@ -16,7 +16,7 @@ impl Shard {
             .collect();
         for &index in &live {
             let slot = self.slab.item(index);
-            records += record_log::room(slot.record.len());
+            records += record_log::room(slot.record.len()) + self.slab.list_bytes(index);
             let hash = hash_item(&self.hasher, slot);
             let found = self.lookup(slot.parent(), slot.db(), slot.key(), hash);
             assert_eq!(found, Some(index), "the table finds the item");
@@ -26,7 +26,7 @@ impl Shard {
                 items[usize::from(slot.db())] += 1;
                 expiring_items[usize::from(slot.db())] += has_expiry;
             } else {
-                let siblings = self.children.of(slot.parent());
+                let siblings = self.slab.children(slot.parent());
                 assert_eq!(
                     siblings.get(slot.position() as usize),
                     Some(&index),
@@ -37,12 +37,12 @@ impl Shard {
                     "its parent is there"
                 );
             }
-            let children = self.children.of(index);
+            let children = self.slab.children(index);
             assert_eq!(slot.has_children(), !children.is_empty());
             let mortal = children
                 .iter()
                 .filter(|child| self.slab.item(**child).expires_ms().is_some());
-            assert_eq!(self.children.expiring(index), mortal.count());
+            assert_eq!(self.slab.expiring_children(index), mortal.count());
             assert!(
                 children
                     .iter()

@@ -34,7 +34,7 @@ impl Shard {
         let mut removed = 0;
         let mut index = top;
         loop {
-            if let Some(child) = self.children.of(index).last().copied()
+            if let Some(child) = self.slab.children(index).last().copied()
                 && self.slab.item(index).has_children()
             {
                 index = child;
@@ -59,11 +59,9 @@ impl Shard {
         }
         self.table.remove(hash, index);
         if parent != NONE {
-            if let Some(moved) = self.children.remove(parent, position) {
+            if let Some(moved) = self.slab.remove_child(parent, position) {
                 self.slab.set_position(moved, position);
             }
-            let has_children = !self.children.of(parent).is_empty();
-            self.slab.slot_mut(parent).set_has_children(has_children);
         }
         self.sieve.remove(&mut self.slab, index);
         self.slab.remove(index);
@@ -102,7 +100,6 @@ impl Shard {
     pub(in crate::store) fn take_all(&mut self) -> Shard {
         let empty = Shard {
             slab: self.slab.fresh(),
-            children: ChildLists::new(self.hasher.clone()),
             table: self.table.fresh(),
             sieve: Sieve::new(),
             hasher: self.hasher.clone(),

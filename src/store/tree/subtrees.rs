@@ -8,9 +8,9 @@ impl Tree<'_> {
         let mut size = 0;
         let mut waiting = vec![node.0];
         while let Some(index) = waiting.pop() {
-            let children = self.shard.children.of(index);
+            let children = self.shard.slab.children(index);
             size += entry::item_cost(self.shard.slab.item(index).record.len());
-            size += memory::allocated_bytes(size_of_val(children));
+            size += self.shard.slab.list_bytes(index);
             waiting.extend_from_slice(children);
         }
         size
