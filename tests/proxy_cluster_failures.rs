@@ -123,7 +123,13 @@ fn serve(mut stream: TcpStream, answer: impl Fn(&[&str]) -> String) -> std::io::
             words.push(String::from_utf8(word).map_err(std::io::Error::other)?);
         }
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        let answer = answer(&words);
+        let mut answer = answer(&words);
+        // The proxy knows what type the reply to a GET has.
+        if words[0] == "GET"
+            && let Some(text) = answer.strip_prefix('+')
+        {
+            answer = format!("${}\r\n{text}", text.len() - 2);
+        }
         let Some(pieces) = answer.strip_prefix(PIECES) else {
             if answer.is_empty() {
                 return Ok(());

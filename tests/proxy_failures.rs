@@ -67,7 +67,7 @@ fn a_garbler_is_found_out_and_its_bytes_go_to_nobody() {
 #[test]
 fn an_answer_that_nobody_waits_for_goes_to_nobody() {
     // Two answers for each request: the second would be the next client's.
-    let twice = answerer(b"+one\r\n+two\r\n", false);
+    let twice = answerer(b"$3\r\none\r\n$3\r\ntwo\r\n", false);
     let proxy = proxy(
         Settings {
             connections: 1,
@@ -77,7 +77,7 @@ fn an_answer_that_nobody_waits_for_goes_to_nobody() {
     );
     for _ in 0..5 {
         let mut client = proxy.connect();
-        client.ask("GET a\r\n", "+one\r\n");
+        client.ask("GET a\r\n", "$3\r\none\r\n");
     }
 }
 

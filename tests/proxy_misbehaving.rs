@@ -305,3 +305,52 @@ fn one_that_is_slow_but_never_silent_is_waited_for() {
         client.ask("get abcdefgh\r\n", answer(protocol, Some("abcdefgh")));
     }
 }
+
+// A reply was passed on whatever it said. One of another request means that the connection is out of step, and then every
+// client behind it reads another's values.
+#[test]
+fn a_reply_to_another_request_ends_the_connection_and_reaches_nobody() {
+    for (protocol, requests, answer) in [
+        (
+            Protocol::Memcached,
+            "get a\r\nget b\r\n",
+            "VALUE zzz 0 1\r\n1\r\nEND\r\n",
+        ),
+        (
+            Protocol::Memcached,
+            "gat 9 a b\r\nget b\r\n",
+            "VALUE 9 0 1\r\n1\r\nEND\r\n",
+        ),
+        (
+            Protocol::Memcached,
+            "mg a k v\r\nget b\r\n",
+            "VA 1 kzzz\r\n1\r\n",
+        ),
+        (
+            Protocol::Memcached,
+            "set a 0 0 1\r\n1\r\nget b\r\n",
+            "DELETED\r\n",
+        ),
+        (Protocol::Memcached, "incr a 1\r\nget b\r\n", "STORED\r\n"),
+        (Protocol::Resp, "GET a\r\nGET b\r\n", ":1\r\n"),
+        (
+            Protocol::Resp,
+            "MGET a b\r\nGET b\r\n",
+            "*3\r\n$1\r\na\r\n$1\r\nb\r\n$1\r\nc\r\n",
+        ),
+        (Protocol::Resp, "INCR a\r\nGET b\r\n", "$1\r\n1\r\n"),
+    ] {
+        let (address, good) = moody(protocol, move |stream, _| {
+            hear(stream);
+            let _ = stream.write_all(answer.as_bytes());
+            ignore(stream);
+        });
+        let proxy = start(protocol, address);
+        let mut client = proxy.connect();
+        client.send(requests);
+        for _ in 0..2 {
+            error(&mut client, protocol, address, "answered another request");
+        }
+        recovers(&proxy, protocol, &good);
+    }
+}

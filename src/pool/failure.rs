@@ -22,6 +22,8 @@ pub(crate) enum UpstreamFailure {
     Lost(io::Error),
     /// What came is not the protocol.
     Garbage,
+    /// What came can't be the reply to the request: the connection is out of step.
+    OutOfStep,
     /// What came is a reply, but none that the request has.
     Unexpected(String),
     /// It did not let us in: what it said.
@@ -78,6 +80,9 @@ impl fmt::Display for UpstreamFailure {
             UpstreamFailure::ReadDeadline(limit) => write!(f, "did not answer within {limit:?}"),
             UpstreamFailure::Closed => f.write_str("closed the connection before it had answered"),
             UpstreamFailure::Lost(error) => write!(f, "lost the connection: {error}"),
+            UpstreamFailure::OutOfStep => {
+                f.write_str("answered another request than the one that it was sent")
+            }
             UpstreamFailure::Garbage => {
                 f.write_str("answered with something that is not the protocol")
             }

@@ -20,7 +20,6 @@ use crate::pool::slots::Redirect;
 use crate::pool::{Upstream, UpstreamFailure};
 use crate::protocol::framing::reply::{FrameState, ReplyFramer, ReplyShape};
 use crate::upstream::ConnectionState;
-use crate::upstream::Kept;
 
 /// Bytes of requests that wait to be sent over one upstream connection before clients that want
 /// more of it wait.
@@ -62,8 +61,12 @@ pub(crate) struct Waiting {
     pub(crate) since: u64,
     /// How often it has been sent elsewhere before, in a cluster.
     pub(crate) hops: u8,
+    /// It may be sent again if the connection breaks, for it changes nothing.
+    pub(crate) is_repeatable: bool,
     /// Its bytes in `out`; [`Link::push`] sets them.
     pub(crate) length: usize,
+    /// The bytes up to the next request: behind some comes more, and some get no reply.
+    pub(crate) span: usize,
 }
 
 impl Waiting {
@@ -73,7 +76,9 @@ impl Waiting {
             shape,
             since,
             hops: 0,
+            is_repeatable: false,
             length: 0,
+            span: 0,
         }
     }
 }
@@ -145,14 +150,13 @@ pub(crate) struct Link {
     written: usize,
     /// An answer may be that the request is to be sent elsewhere: it is a cluster.
     pub(crate) clustered: bool,
-    /// Requests stay in `out` until they are answered, from `answered` on, to be sent elsewhere.
-    pub(crate) keeps: bool,
+    /// Requests stay in `out` until they are answered, from `answered` on: to be compared with their replies, to be sent
+    /// again, or elsewhere. Not where a client's bytes stream.
+    keeps: bool,
     answered: usize,
     /// The start of an answer that may say so.
     line: Vec<u8>,
     pub(crate) queue: VecDeque<Waiting>,
-    /// Those of the queue that may be sent again.
-    pub(crate) kept: Kept,
     /// Reads the answer that has begun to come.
     pub(crate) framer: Option<ReplyFramer>,
     /// Every byte belongs to the one client, framed or not.
@@ -198,11 +202,10 @@ impl Link {
             out: Vec::new(),
             written: 0,
             clustered,
-            keeps: clustered,
+            keeps: true,
             answered: 0,
             line: Vec::new(),
             queue: VecDeque::new(),
-            kept: Kept::default(),
             framer: None,
             raw: false,
             since: now,
@@ -250,26 +253,59 @@ impl Link {
         if !self.is_waiting() {
             self.since = now;
         }
-        self.out.extend_from_slice(bytes);
         if waiting.shape != ReplyShape::Nothing {
             self.upstream.counters.in_flight.fetch_add(1, Relaxed);
             waiting.length = bytes.len();
+            waiting.span = 0;
             self.queue.push_back(waiting);
-            self.kept.open();
+        }
+        self.extend(bytes);
+    }
+
+    /// Appends bytes that belong to the last request, or get no reply.
+    pub(crate) fn extend(&mut self, bytes: &[u8]) {
+        self.out.extend_from_slice(bytes);
+        match self.queue.back_mut() {
+            Some(last) => last.span += bytes.len(),
+            None => self.answered = self.out.len(),
+        }
+    }
+
+    /// From here on bytes pass that are no requests of the queue.
+    pub(crate) fn stream(&mut self) {
+        self.keeps = false;
+    }
+
+    /// The last request may be sent again if the connection breaks.
+    pub(crate) fn repeat_last(&mut self) {
+        if let Some(last) = self.queue.back_mut() {
+            last.is_repeatable = true;
         }
     }
 
     /// Takes the front of the queue, whose answer is complete.
     pub(crate) fn pop(&mut self) -> Option<Waiting> {
         let front = self.queue.pop_front()?;
-        self.kept.forget();
         self.framer = None;
         self.upstream.counters.in_flight.fetch_sub(1, Relaxed);
         if self.keeps {
-            self.answered += front.length;
+            self.answered += front.span;
             self.trim();
         }
         Some(front)
+    }
+
+    /// All requests without their reply, each with its bytes if it may be sent again.
+    pub(crate) fn unanswered(&self) -> impl Iterator<Item = (&Waiting, Option<&[u8]>)> {
+        let mut at = self.answered;
+        self.queue.iter().map(move |waiting| {
+            let bytes = self.out.get(at..at + waiting.length);
+            at += waiting.span;
+            (
+                waiting,
+                bytes.filter(|_| self.keeps && waiting.is_repeatable),
+            )
+        })
     }
 
     /// The bytes of the request at the front of the queue, if they are kept.
@@ -294,11 +330,20 @@ impl Link {
         if keeps_elements {
             framer.keep_elements();
         }
+        let request = match self.queue.front() {
+            Some(front) if self.keeps => &self.out[self.answered..self.answered + front.length],
+            _ => &[],
+        };
         let (used, done) = match self.framed.take() {
             Some(framed) => framed,
             None => {
-                let progress = framer.feed(bytes);
+                let progress = framer.feed_reply_to(request, bytes);
+                // A transaction only queues its commands.
+                let queues = matches!(self.purpose, Purpose::Own { .. }) && framer.is_status();
                 match progress.state {
+                    _ if !queues && framer.is_out_of_step(request) => {
+                        return Err(UpstreamFailure::OutOfStep);
+                    }
                     FrameState::Garbage => return Err(UpstreamFailure::Garbage),
                     state => (progress.used, state == FrameState::Done),
                 }

@@ -13,7 +13,6 @@
 mod blocking;
 mod exchange;
 mod greeting;
-mod kept;
 mod link;
 mod queue;
 mod socket;
@@ -22,7 +21,6 @@ mod state;
 pub(crate) use blocking::{Answer, BlockingConnection, BlockingStream, Deadlines};
 pub(crate) use exchange::Exchange;
 pub(crate) use greeting::{Greeting, MEMCACHED_FLUSH, MEMCACHED_PROBE, RESP_FLUSH, RESP_PROBE};
-pub(crate) use kept::Kept;
 pub(crate) use link::{DETOUR, Knows, Link, Look, Owner, Piece, Purpose, Stage, Waiting};
 pub(crate) use socket::{UpstreamSocket, send};
 pub(crate) use state::{ConnectionState, DATABASES};

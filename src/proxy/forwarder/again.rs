@@ -20,26 +20,27 @@ use crate::protocol::framing::reply::ReplyShape;
 use crate::protocol::framing::request::{RequestBuffers, RequestFrame, RequestFramer, Route};
 use crate::proxy::forwarder::{Forwarder, mark};
 use crate::proxy::settings::{OnFailure, Protocol};
-use crate::upstream::{Kept, Link, Owner, Purpose, Waiting};
+use crate::upstream::{Link, Owner, Purpose, Waiting};
 
 impl Forwarder {
-    /// The requests of a link that may be sent again; of the others the entries are empty.
-    pub(super) fn repeatable(link: &mut Link, failure: &UpstreamFailure) -> Kept {
+    /// The requests that a link has under way, each with its bytes if it is to be sent again.
+    pub(super) fn unanswered(
+        link: &Link,
+        failure: &UpstreamFailure,
+    ) -> Vec<(Waiting, Option<Vec<u8>>)> {
         let ended = matches!(
             failure,
             UpstreamFailure::Closed | UpstreamFailure::Lost(_) | UpstreamFailure::Abandoned
         );
-        let broken = link.is_up() && ended;
-        let shared = matches!(link.purpose, Purpose::Shared(..));
+        let broken = link.is_up() && ended && matches!(link.purpose, Purpose::Shared(..));
         let begun = link.framer.is_some() || link.framed.is_some() || !link.held.is_empty();
-        let mut kept = match broken && shared {
-            true => std::mem::take(&mut link.kept),
-            false => Kept::default(),
+        let mut is_first = true;
+        let again = |(waiting, bytes): (&Waiting, Option<&[u8]>)| {
+            let is_begun = std::mem::take(&mut is_first) && begun;
+            let bytes = bytes.filter(|_| broken && !is_begun);
+            (*waiting, bytes.map(<[u8]>::to_vec))
         };
-        if begun {
-            kept.lose_first();
-        }
-        kept
+        link.unanswered().map(again).collect()
     }
 
     /// Sends a request again that a link to `from` had under way. False if there is no one to send it
@@ -66,7 +67,11 @@ impl Forwarder {
         from.counters.repeats.fetch_add(1, Relaxed);
         let link = self.shared_link(number, face, id);
         let at = &mut self.links[link];
-        at.push(bytes, *waiting, self.now);
+        let once = Waiting {
+            is_repeatable: false,
+            ..*waiting
+        };
+        at.push(bytes, once, self.now);
         if at.is_up() {
             mark(&mut self.dirty_links, link, &mut at.dirty);
         }
@@ -88,17 +93,11 @@ impl Forwarder {
         }
     }
 
-    /// Keeps the request that was appended last to a link, if it may be sent again.
-    pub(super) fn keep_request(
-        &mut self,
-        link: usize,
-        bytes: &[u8],
-        shape: ReplyShape,
-        safe: bool,
-    ) {
+    /// Notes that the request that was appended last to a link may be sent again.
+    pub(super) fn keep_request(&mut self, link: usize, shape: ReplyShape, safe: bool) {
         // Behind one that is quiet comes more than its bytes, and some get no answer.
         if safe && !matches!(shape, ReplyShape::Nothing | ReplyShape::Fenced) {
-            self.links[link].kept.keep(bytes);
+            self.links[link].repeat_last();
         }
     }
 }

@@ -58,7 +58,7 @@ impl Forwarder {
             _ => self.clients[key].open(1, None),
         };
         self.push(link, key, sequence, 0, request.bytes, shape);
-        self.keep_request(link, request.bytes, shape, request.repeat_safe);
+        self.keep_request(link, shape, request.repeat_safe);
         Fate::Taken
     }
 
@@ -194,7 +194,7 @@ impl Forwarder {
                 continue;
             };
             self.push(*link, key, sequence, part, bytes, shape);
-            self.keep_request(*link, bytes, shape, safe);
+            self.keep_request(*link, shape, safe);
         }
         Fate::Taken
     }

@@ -165,7 +165,8 @@ impl Forwarder {
                     dedicated.raw = true;
                 }
                 let link = &mut self.links[link];
-                (link.raw, link.keeps, link.patient) = (true, false, true);
+                (link.raw, link.patient) = (true, true);
+                link.stream();
             }
             _ => {}
         }

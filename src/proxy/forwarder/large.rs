@@ -110,7 +110,8 @@ impl Forwarder {
             client.session.sent(sequence, None);
         }
         let at = &mut self.links[link];
-        (at.patient, at.keeps) = (true, false);
+        at.patient = true;
+        at.stream();
         self.push(link, key, sequence, 0, b"", large.shape);
         Fate::Taken
     }

@@ -105,74 +105,91 @@ impl Forwarder {
         debug_assert!(!failure.leaves_connection_usable());
         self.forget(key, &link);
         let upstream = Arc::clone(&link.upstream);
-        let mut kept = Forwarder::repeatable(&mut link, &failure);
-        let waiting: Vec<Waiting> = link.queue.iter().copied().collect();
+        let unanswered = Forwarder::unanswered(&link, &failure);
         let waiters = std::mem::take(&mut link.waiters);
-        let idle = !link.is_waiting();
-        // A database that isn't there was the choice of a client, and says nothing of the upstream.
-        let chosen = matches!(failure, UpstreamFailure::Login(_))
-            && match link.purpose {
-                Purpose::Shared(face, _) => face != ConnectionState::default(),
-                Purpose::Own { .. } => true,
-                Purpose::Probe => false,
-            };
         let purpose = link.purpose;
+        self.count_failure(&link, &failure);
         drop(link);
-        if idle {
-            log::debug!("upstream {}: an idle connection ended", upstream.address);
-        } else if chosen {
-            log::info!("upstream {} {failure}", upstream.address);
-        } else {
-            let limit = self.shared.settings.failures;
-            let probing = upstream.health.is_ejected();
-            match upstream.health.failed(self.now, limit) {
-                HealthChange::Ejected => log::warn!(
-                    "upstream {} {failure}; ejected after {limit} errors in a row, probed until it \
-                     is back",
-                    upstream.address
-                ),
-                _ if probing => log::debug!("upstream {} {failure}", upstream.address),
-                _ => log::warn!("upstream {} {failure}", upstream.address),
-            }
-        }
         self.shared.ask_for_slots();
         let error = errors::upstream(self.shared.settings.protocol, &upstream.address, &failure);
-        for waiting in waiting {
-            let bytes = kept.take();
-            if let Owner::Client {
-                key,
-                id,
-                sequence,
-                part,
-            } = waiting.owner
-            {
-                if let Some(bytes) = bytes
-                    && self.clients.get(key).is_some_and(|client| client.id == id)
-                    && self.again(&upstream, purpose, &waiting, bytes)
-                {
-                    continue;
-                }
-                upstream.counters.errors.fetch_add(1, Relaxed);
-                if let Some(client) = self.clients.get_mut(key).filter(|client| client.id == id) {
-                    client.fail(sequence, part, &error);
-                    mark(&mut self.dirty_clients, key, &mut client.dirty);
-                }
-            }
+        for (waiting, bytes) in unanswered {
+            self.answer_failed(&upstream, purpose, &waiting, bytes.as_deref(), &error);
         }
         if let Purpose::Own { key: owner, id } = purpose
             && let Some(client) = self.clients.get_mut(owner).filter(|client| client.id == id)
             && client.dedicated.as_ref().is_some_and(|own| own.link == key)
         {
-            let key = owner;
             // What the upstream knew of this client, a transaction or a subscription, is lost.
             client.dedicated = None;
             client.closing = true;
-            mark(&mut self.dirty_clients, key, &mut client.dirty);
+            mark(&mut self.dirty_clients, owner, &mut client.dirty);
         }
         for key in waiters {
             if let Some(client) = self.clients.get_mut(key) {
                 queue(&mut self.ready, key, client);
             }
+        }
+    }
+
+    /// Holds a failure against its upstream, and says so in the log.
+    fn count_failure(&self, link: &Link, failure: &UpstreamFailure) {
+        let upstream = &link.upstream;
+        // A database that isn't there was the choice of a client, and says nothing of the upstream.
+        let chosen = matches!(failure, UpstreamFailure::Login(_))
+            && match link.purpose {
+                Purpose::Shared(state, _) => state != ConnectionState::default(),
+                Purpose::Own { .. } => true,
+                Purpose::Probe => false,
+            };
+        if !link.is_waiting() {
+            log::debug!("upstream {}: an idle connection ended", upstream.address);
+            return;
+        }
+        if chosen {
+            log::info!("upstream {} {failure}", upstream.address);
+            return;
+        }
+        let limit = self.shared.settings.failures;
+        let probing = upstream.health.is_ejected();
+        match upstream.health.failed(self.now, limit) {
+            HealthChange::Ejected => log::warn!(
+                "upstream {} {failure}; ejected after {limit} errors in a row, probed until it is \
+                 back",
+                upstream.address
+            ),
+            _ if probing => log::debug!("upstream {} {failure}", upstream.address),
+            _ => log::warn!("upstream {} {failure}", upstream.address),
+        }
+    }
+
+    /// Sends a request again that failed, if there are bytes for that, or else answers it with the error.
+    fn answer_failed(
+        &mut self,
+        upstream: &Arc<Upstream>,
+        purpose: Purpose,
+        waiting: &Waiting,
+        bytes: Option<&[u8]>,
+        error: &[u8],
+    ) {
+        let Owner::Client {
+            key,
+            id,
+            sequence,
+            part,
+        } = waiting.owner
+        else {
+            return;
+        };
+        if let Some(bytes) = bytes
+            && self.clients.get(key).is_some_and(|client| client.id == id)
+            && self.again(upstream, purpose, waiting, bytes)
+        {
+            return;
+        }
+        upstream.counters.errors.fetch_add(1, Relaxed);
+        if let Some(client) = self.clients.get_mut(key).filter(|client| client.id == id) {
+            client.fail(sequence, part, error);
+            mark(&mut self.dirty_clients, key, &mut client.dirty);
         }
     }
 

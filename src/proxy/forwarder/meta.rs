@@ -46,9 +46,9 @@ impl Forwarder {
         let quiet = request.meta.is_quiet();
         let sequence = self.clients[key].open(1, quiet.then(ReplyMerge::fenced));
         self.push(link, key, sequence, 0, request.bytes, request.shape);
-        self.keep_request(link, request.bytes, request.shape, request.repeat_safe);
+        self.keep_request(link, request.shape, request.repeat_safe);
         if quiet {
-            self.links[link].out.extend_from_slice(FENCE);
+            self.links[link].extend(FENCE);
         }
         Fate::Taken
     }

@@ -98,6 +98,7 @@ impl Forwarder {
         }
         let waiting = Waiting {
             hops: waiting.hops + 1,
+            is_repeatable: false,
             since: self.micros,
             ..waiting
         };

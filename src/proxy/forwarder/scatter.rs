@@ -285,7 +285,7 @@ impl Forwarder {
             log::info!("upstream {}: {flushed}back", upstream.address);
         }
         upstream.counters.answers.fetch_add(1, Relaxed);
-        if link.keeps && !link.waiters.is_empty() {
+        if !link.waiters.is_empty() {
             // Fewer requests are kept: there may be room.
             self.wake_waiters(key);
         }

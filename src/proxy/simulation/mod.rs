@@ -61,7 +61,8 @@ fn run(seed: u64) -> Result<(), String> {
         simulation.step()?;
         if faulty && rng.u8(..40) == 0 {
             let server = rng.usize(..simulation.servers.len());
-            match rng.u8(..8) {
+            match rng.u8(..9) {
+                5 => simulation.set_mood(server, Mood::Confused),
                 0 => simulation.set_mood(server, Mood::Refuses),
                 1 => simulation.set_mood(server, Mood::Sleeps),
                 2 => simulation.hang_up(server),

@@ -59,6 +59,8 @@ pub(crate) struct Server {
     /// In a cluster, the address of each slot's server; empty where there is none.
     pub(crate) slots: Vec<Rc<str>>,
     pub(crate) requests: usize,
+    /// It executes a transaction.
+    executes: bool,
 }
 
 impl Server {
@@ -73,6 +75,7 @@ impl Server {
             sessions: BTreeMap::new(),
             slots: Vec::new(),
             requests: 0,
+            executes: false,
         }
     }
 
@@ -255,7 +258,7 @@ impl Server {
                 session.asking = true;
                 ok(out);
             }
-            "GET" if self.mood == Mood::Confused => integer(out, 7),
+            "GET" if self.mood == Mood::Confused && !self.executes => integer(out, 7),
             "GET" => bulk(out, self.values.get(&at(1)).map(Vec::as_slice)),
             "SET" => {
                 self.touch(at(1));
@@ -376,10 +379,12 @@ impl Server {
                     return out.extend_from_slice(b"*-1\r\n");
                 }
                 out.extend_from_slice(format!("*{}\r\n", queue.len()).as_bytes());
+                self.executes = true;
                 for words in queue {
                     let name = text(&words[0]).to_ascii_uppercase();
                     self.run(key, &name, &words, out);
                 }
+                self.executes = false;
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use memchr::memchr;
 
+use crate::protocol::framing::reply::fit;
 use crate::protocol::framing::reply::progress::{FrameProgress, FrameState, ReplyShape};
 
 /// Longest line of a reply in bytes, its end included. `VALUE` with the longest key takes about 330.
@@ -15,6 +16,10 @@ pub struct MemcachedReplyFramer {
     /// The start of a line whose end has not arrived.
     line: Vec<u8>,
     error: bool,
+    /// How many of the keys that were asked for the values so far have passed.
+    keys: usize,
+    /// What came can't be the reply to the request.
+    out_of_step: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -45,6 +50,8 @@ impl MemcachedReplyFramer {
             place: Position::Line,
             line: Vec::new(),
             error: false,
+            keys: 0,
+            out_of_step: false,
         }
     }
 
@@ -58,14 +65,18 @@ impl MemcachedReplyFramer {
         self.line.capacity()
     }
 
-    pub(super) fn feed(&mut self, bytes: &[u8]) -> FrameProgress {
+    pub(super) fn is_out_of_step(&self) -> bool {
+        self.out_of_step
+    }
+
+    pub(super) fn feed(&mut self, request: &[u8], bytes: &[u8]) -> FrameProgress {
         let mut used = 0;
         let mut state = FrameState::More;
         while used < bytes.len() && state == FrameState::More {
             let rest = &bytes[used..];
             match self.place {
                 Position::Line => {
-                    let (taken, meaning) = self.line(rest);
+                    let (taken, meaning) = self.line(request, rest);
                     used += taken;
                     match meaning {
                         LineMeaning::Last => state = FrameState::Done,
@@ -104,7 +115,7 @@ impl MemcachedReplyFramer {
     }
 
     /// Takes a line, or the part of it that is there.
-    fn line(&mut self, rest: &[u8]) -> (usize, LineMeaning) {
+    fn line(&mut self, request: &[u8], rest: &[u8]) -> (usize, LineMeaning) {
         let end = memchr(b'\n', rest);
         let taken = end.map_or(rest.len(), |end| end + 1);
         if self.line.len() + taken > LINE_LIMIT {
@@ -115,16 +126,16 @@ impl MemcachedReplyFramer {
             return (taken, LineMeaning::Next);
         }
         let meaning = if self.line.is_empty() {
-            self.meaning(&rest[..taken])
+            self.meaning(request, &rest[..taken])
         } else {
             let mut line = std::mem::take(&mut self.line);
             line.extend_from_slice(&rest[..taken]);
-            self.meaning(&line)
+            self.meaning(request, &line)
         };
         (taken, meaning)
     }
 
-    fn meaning(&mut self, line: &[u8]) -> LineMeaning {
+    fn meaning(&mut self, request: &[u8], line: &[u8]) -> LineMeaning {
         let Some(line) = line.strip_suffix(b"\r\n") else {
             return LineMeaning::Garbage;
         };
@@ -136,6 +147,25 @@ impl MemcachedReplyFramer {
             };
         }
         let word = line.split(|byte| *byte == b' ').next().unwrap_or_default();
+        let meaning = self.meaning_of(word, line);
+        self.out_of_step = match (self.shape, &meaning) {
+            (_, LineMeaning::Garbage) => false,
+            (ReplyShape::Values, LineMeaning::Block(_)) => {
+                let key = line[word.len() + 1..].split(|byte| *byte == b' ').next();
+                !fit::has_key(request, &mut self.keys, key.unwrap_or_default())
+            }
+            (ReplyShape::Line, _) => !fit::is_line_of(request, word),
+            (ReplyShape::Meta | ReplyShape::Fenced, _) => !fit::is_meta_of(request, line),
+            _ => false,
+        };
+        match self.out_of_step {
+            true => LineMeaning::Garbage,
+            false => meaning,
+        }
+    }
+
+    /// What a line that is no error means, whose first word this is.
+    fn meaning_of(&self, word: &[u8], line: &[u8]) -> LineMeaning {
         match (self.shape, word) {
             (ReplyShape::Line, _) if is_line(word) => LineMeaning::Last,
             (ReplyShape::Values, b"VALUE") => value_line(line)

@@ -11,6 +11,7 @@
 //! size passes in constant memory. What is no reply is [`FrameState::Garbage`]: where the next reply begins is not known
 //! any more, and the connection can't be used again.
 
+mod fit;
 pub mod memcached;
 mod progress;
 mod resp;
@@ -38,9 +39,26 @@ impl ReplyFramer {
 
     /// Looks at the next bytes.
     pub fn feed(&mut self, bytes: &[u8]) -> FrameProgress {
+        self.feed_reply_to(&[], bytes)
+    }
+
+    /// Looks at the next bytes of the reply to this request. What can't be the reply to it is garbage as well, and the
+    /// connection [out of step](ReplyFramer::is_out_of_step).
+    pub(crate) fn feed_reply_to(&mut self, request: &[u8], bytes: &[u8]) -> FrameProgress {
         match self {
             ReplyFramer::Resp(framer) => framer.feed(bytes),
-            ReplyFramer::Memcached(framer) => framer.feed(bytes),
+            ReplyFramer::Memcached(framer) => framer.feed(request, bytes),
+        }
+    }
+
+    /// Whether what came can't be the reply to the request.
+    pub(crate) fn is_out_of_step(&self, request: &[u8]) -> bool {
+        match self {
+            ReplyFramer::Resp(framer) => {
+                let (kind, count) = framer.head();
+                kind != 0 && !framer.is_push() && !fit::is_resp_of(request, kind, count)
+            }
+            ReplyFramer::Memcached(framer) => framer.is_out_of_step(),
         }
     }
 
@@ -50,6 +68,11 @@ impl ReplyFramer {
             ReplyFramer::Resp(framer) => framer.is_error(),
             ReplyFramer::Memcached(framer) => framer.is_error(),
         }
+    }
+
+    /// Whether it is a simple string of RESP.
+    pub(crate) fn is_status(&self) -> bool {
+        matches!(self, ReplyFramer::Resp(framer) if framer.head().0 == b'+')
     }
 
     /// Remembers the types of the elements of the next reply, if it is an array: a byte for each.

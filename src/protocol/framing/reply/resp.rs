@@ -22,6 +22,8 @@ pub struct RespReplyFramer {
     open: Vec<OpenAggregate>,
     /// The type of the outermost value.
     kind: u8,
+    /// How many elements it has, if it is an array.
+    count: Option<u64>,
     /// The types of its elements, if they were asked for.
     elements: Option<Vec<u8>>,
 }
@@ -88,6 +90,11 @@ struct NotAReply;
 impl RespReplyFramer {
     pub(super) fn is_error(&self) -> bool {
         matches!(self.kind, b'-' | b'!')
+    }
+
+    /// The type of the reply, and how many elements it has if it is an array whose length has come.
+    pub(super) fn head(&self) -> (u8, Option<u64>) {
+        (self.kind, self.count)
     }
 
     pub(super) fn keep_elements(&mut self) {
@@ -189,7 +196,7 @@ impl RespReplyFramer {
             _ => return Err(NotAReply),
         };
         if self.open.is_empty() {
-            self.kind = kind;
+            (self.kind, self.count) = (kind, None);
         } else if self.open.len() == 1
             && kind != b'|'
             && let Some(elements) = &mut self.elements
@@ -224,6 +231,9 @@ impl RespReplyFramer {
         }
         if value > MAX_COUNT || self.open.len() == MAX_DEPTH {
             return Err(NotAReply);
+        }
+        if self.open.is_empty() && kind == b'*' {
+            self.count = Some(value);
         }
         let pairs = matches!(kind, b'%' | b'|');
         let attribute = kind == b'|';
