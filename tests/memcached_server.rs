@@ -1,4 +1,4 @@
-//! What memcached's front door tells of the server around it: its connections, and the one too many.
+//! memcached's service and the server around it: its connections, and one over the limit.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -97,7 +97,7 @@ fn stats_conns_lists_the_connections_and_which_one_asks() {
 }
 
 #[test]
-fn one_connection_too_many_is_told_so_and_closed() {
+fn one_connection_over_the_limit_gets_an_error_and_is_closed() {
     let (running, address) = start();
     running.connections().set_max(1);
     let mut first = Client::connect(address);

@@ -57,7 +57,7 @@ fn a_request_larger_than_the_read_buffer_arrives_whole() {
     }
 }
 
-/// The next request arrives while the session has yet to be told that its output is out. When the
+/// The next request arrives before the session has the turn after its output is written. When the
 /// poller's word of it was spent on that turn, which reads nothing, the request waited for ever.
 #[test]
 fn a_request_that_arrives_before_the_turn_after_much_output_is_seen() {
@@ -132,7 +132,7 @@ fn a_client_that_closes_its_sending_side_still_gets_every_reply() {
 }
 
 #[test]
-fn a_client_that_never_reads_is_parked_and_disturbs_nobody() {
+fn a_client_that_never_reads_is_parked_and_delays_no_other() {
     for model in MODELS {
         let server = start(settings(model));
         let mut other = server.connect();
@@ -225,7 +225,7 @@ fn a_reset_ends_one_connection_and_no_other() {
 }
 
 #[test]
-fn one_connection_more_than_allowed_is_told_so_and_closed() {
+fn one_connection_more_than_allowed_gets_an_error_and_is_closed() {
     for model in MODELS {
         let server = start(Settings {
             max_connections: 3,
@@ -415,7 +415,7 @@ fn a_unix_socket_is_served_replaced_when_stale_and_removed_at_the_end() {
         running.shutdown(PATIENCE);
         client.expect_end();
         assert!(!path.exists());
-        // A file that is no socket is nobody's to replace.
+        // A file that is no socket is not replaced.
         std::fs::write(&path, "precious").unwrap();
         assert!(start().is_err());
         assert_eq!(std::fs::read(&path).unwrap(), b"precious");

@@ -1,4 +1,4 @@
-//! How the server core ends, under both models: what is in flight is answered, nobody waits in vain.
+//! How the server core ends, under both models: requests in flight are answered, and no client waits without end.
 
 mod server_support;
 
@@ -162,7 +162,7 @@ fn a_second_request_to_end_brings_the_deadline_forward() {
 }
 
 #[test]
-fn while_the_server_ends_nobody_new_is_served() {
+fn while_the_server_ends_no_new_connection_is_served() {
     for model in MODELS {
         let server = start(settings(model));
         let mut half = server.connect();

@@ -76,7 +76,7 @@ impl Drop for GuardedSession {
     }
 }
 
-/// What a client that is turned away reads; nothing if the service panicked.
+/// The reply to a client that is refused; nothing if the service panicked.
 pub(super) fn refusal(service: &dyn Service, peer: &Address, why: Refusal) -> Cow<'static, [u8]> {
     catch_panic(service.protocol(), peer, || service.refusal(why)).unwrap_or_default()
 }

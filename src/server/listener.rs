@@ -22,7 +22,7 @@ pub enum Listen {
     /// `host:port`; port 0 asks for a free port. Of a name's addresses the first that can be bound
     /// is taken.
     Tcp(String),
-    /// The path of a Unix socket. A socket file that nobody listens on is replaced; the file is
+    /// The path of a Unix socket. A socket file without a listener is replaced; the file is
     /// removed at the end.
     Unix(PathBuf),
 }
@@ -151,7 +151,7 @@ fn bind_unix(path: &Path) -> io::Result<Listener> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     match socket.bind(&address) {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_stale(path) => {
-            log::info!("replacing {}, on which nobody listens", path.display());
+            log::info!("replacing {}, which has no listener", path.display());
             fs::remove_file(path)?;
             socket.bind(&address)?;
         }

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! A list is a walk over the store in pieces. Between two pieces no lock is held and only a cursor is
-//! kept, so that a list of any length holds up nobody. An item that is there throughout is listed; one
+//! kept, so that a list of any length delays no other client. An item that is there throughout is listed; one
 //! that comes or goes meanwhile may be.
 //!
 //! The keys are those that memcached's commands can name: items with a value at the top level, with a key

@@ -1,13 +1,13 @@
 //! `set`, `add`, `replace`, `append`, `prepend` and `cas`.
 
 use crate::protocol::memcached::text::{Store, StoreVerb, reply};
-use crate::store::{Entry, Refused, Tree};
+use crate::store::{Entry, Node, Refused, Tree};
 
 use super::context::{DATABASE, TurnContext, expires_ms, with_path};
 
 impl TurnContext<'_> {
     /// Whether an item is too large, before any of its value is taken in. A refused `set` drops
-    /// what was stored, so that nobody reads a value that a writer meant to replace, as in
+    /// what was stored, so that no client reads a value that a writer meant to replace, as in
     /// memcached; the others leave it.
     pub(super) fn refuses(&mut self, store: &Store<'_>) -> bool {
         let name = store.path.last().unwrap_or_default();
@@ -31,55 +31,36 @@ impl TurnContext<'_> {
 
     fn write(&mut self, store: &Store<'_>, names: &[&[u8]], value: &[u8]) -> &'static [u8] {
         let mut tree = self.shared.store.lock(names[0]);
-        let value = &[value][..];
+        // `set` asks for nothing, so it costs no look-up but the store's own.
+        let there = match store.verb {
+            StoreVerb::Set => None,
+            _ => tree.peek(DATABASE, names),
+        };
+        // An item without data, as a Redis hash, is there for `add` and not there for the others.
+        let with_value = there.filter(|node| tree.item(*node).value().is_some());
+        match (store.verb, with_value) {
+            (StoreVerb::Set, _) => {}
+            (StoreVerb::Add, _) if there.is_none() => {}
+            (StoreVerb::Replace, Some(_)) => {}
+            (StoreVerb::Append, Some(node)) => return extend(&mut tree, node, b"", value),
+            (StoreVerb::Prepend, Some(node)) => return extend(&mut tree, node, value, b""),
+            (StoreVerb::Cas, Some(node)) if tree.item(node).cas() != store.unique => {
+                self.counts.cas_badval += 1;
+                return reply::EXISTS;
+            }
+            (StoreVerb::Cas, Some(_)) => self.counts.cas_hits += 1,
+            (StoreVerb::Cas, None) => {
+                self.counts.cas_misses += 1;
+                return reply::NOT_FOUND;
+            }
+            _ => return reply::NOT_STORED,
+        }
         let entry = Entry {
-            value: Some(value),
+            value: Some(&[value]),
             flags: store.flags,
             expires_ms: expires_ms(store.exptime, tree.now_ms()),
         };
-        // What holds no data, as a Redis hash, is there for `add` and not there for the others.
-        let written = match store.verb {
-            StoreVerb::Set => tree.put(DATABASE, names, entry),
-            StoreVerb::Add => match tree.peek(DATABASE, names) {
-                Some(_) => return reply::NOT_STORED,
-                None => tree.put(DATABASE, names, entry),
-            },
-            StoreVerb::Replace => match tree.peek(DATABASE, names) {
-                Some(node) if tree.item(node).value().is_some() => tree.put(DATABASE, names, entry),
-                _ => return reply::NOT_STORED,
-            },
-            StoreVerb::Append | StoreVerb::Prepend => {
-                let node = match tree.peek(DATABASE, names) {
-                    Some(node) if tree.item(node).value().is_some() => node,
-                    _ => return reply::NOT_STORED,
-                };
-                let (before, after) = match store.verb {
-                    StoreVerb::Prepend => (value[0], &b""[..]),
-                    _ => (&b""[..], value[0]),
-                };
-                // An item that would grow too large stays as it is; memcached says no more about it
-                // either.
-                return match tree.extend_value(node, before, after) {
-                    Ok(()) => reply::STORED,
-                    Err(_) => reply::NOT_STORED,
-                };
-            }
-            StoreVerb::Cas => match tree.peek(DATABASE, names) {
-                Some(node) if tree.item(node).value().is_some() => {
-                    if tree.item(node).cas() != store.unique {
-                        self.counts.cas_badval += 1;
-                        return reply::EXISTS;
-                    }
-                    self.counts.cas_hits += 1;
-                    tree.put(DATABASE, names, entry)
-                }
-                _ => {
-                    self.counts.cas_misses += 1;
-                    return reply::NOT_FOUND;
-                }
-            },
-        };
-        match written {
+        match tree.put(DATABASE, names, entry) {
             Ok(_) => reply::STORED,
             Err(Refused::NoParent) => reply::NOT_STORED,
             Err(refused) => {
@@ -93,6 +74,15 @@ impl TurnContext<'_> {
                 }
             }
         }
+    }
+}
+
+/// `append` and `prepend`. An item that would grow too large stays as it is; memcached gives no other reply
+/// to that either.
+fn extend(tree: &mut Tree<'_>, node: Node, before: &[u8], after: &[u8]) -> &'static [u8] {
+    match tree.extend_value(node, before, after) {
+        Ok(()) => reply::STORED,
+        Err(_) => reply::NOT_STORED,
     }
 }
 
