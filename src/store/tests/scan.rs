@@ -106,3 +106,34 @@ fn what_expired_or_was_evicted_unread_is_counted_apart() {
     assert!(stats.evicted_unfetched > 0 && stats.evicted_unfetched < stats.evictions);
     assert!(stats.hash_bytes > 0 && stats.hash_bytes < stats.bytes);
 }
+
+/// A step counted free slots as it counts items, so a walk over one item took a hundred steps.
+#[test]
+fn free_slots_cost_few_steps_and_no_step_all_of_them() {
+    let store = store();
+    put(&store, &[b"only"], value(&[b"1"])).unwrap();
+    assert_eq!(store.scan(0, 0, 10, |_| {}), 0);
+
+    let names: Vec<String> = (0..100_000).map(|number| number.to_string()).collect();
+    for name in &names {
+        put(&store, &[name.as_bytes()], value(&[b""])).unwrap();
+    }
+    for name in &names[..99_999] {
+        let mut tree = store.lock(name.as_bytes());
+        let node = tree.peek(0, &[name.as_bytes()]).unwrap();
+        tree.remove(node);
+    }
+    let mut seen = 0;
+    assert_eq!(store.scan(0, 0, usize::MAX, |_| seen += 1), 0);
+    assert_eq!(seen, 2);
+    let (mut steps, mut cursor, mut seen) = (0, 0, 0);
+    loop {
+        cursor = store.scan(0, cursor, 10, |_| seen += 1);
+        steps += 1;
+        if cursor == 0 {
+            break;
+        }
+    }
+    assert_eq!(seen, 2);
+    assert!(steps < 50, "{steps} steps");
+}
