@@ -24,6 +24,7 @@ mod book {
     pub(crate) mod shutdown;
     pub(crate) mod stages;
     pub(crate) mod steps;
+    pub(crate) mod tables;
 }
 
 use std::path::Path;
@@ -31,6 +32,7 @@ use std::path::Path;
 use book::pages::Book;
 use book::{
     console, diffs, fences, glossary, html, includes, links, names, pictures, plots, stages, steps,
+    tables,
 };
 
 fn the_book() -> Book {
@@ -67,6 +69,11 @@ fn steps_lead_from_an_empty_file_to_each_stage() {
 #[test]
 fn plots_are_what_the_recorded_figures_give() {
     sound(&plots::problems(&the_book()));
+}
+
+#[test]
+fn tables_are_what_was_recorded() {
+    sound(&tables::problems(&the_book()));
 }
 
 #[test]

@@ -31,6 +31,8 @@ pub(crate) struct Page {
     pub(crate) plots: Vec<(usize, String)>,
     /// The drawings that it shows: the line, and the name in `chapters/pictures`.
     pub(crate) pictures: Vec<(usize, String)>,
+    /// The tables of `chapters/tables` that it shows.
+    pub(crate) tables: Vec<String>,
     /// The terms of definition lists, as a reader sees them, and their fragments.
     pub(crate) terms: Vec<(String, String)>,
 }
@@ -92,6 +94,7 @@ impl Page {
             prose: Vec::new(),
             plots: Vec::new(),
             pictures: Vec::new(),
+            tables: Vec::new(),
             terms: Vec::new(),
         };
         let mut fence: Option<Fence> = None;
@@ -144,6 +147,10 @@ impl Page {
                     _ if svg(&piece, "plots").is_some() => {
                         page.plots
                             .extend(svg(&piece, "plots").map(|name| (line, name)));
+                    }
+                    _ if piece.starts_with("{{#include tables/") => {
+                        let name = piece.trim_start_matches("{{#include tables/");
+                        page.tables.push(name.trim_end_matches(".md}}").to_owned());
                     }
                     _ if svg(&piece, "pictures").is_some() => {
                         page.pictures
