@@ -102,6 +102,11 @@ pub(super) fn bars(name: &str, plot: &Plot, found: &[Found]) -> String {
         text_at(&mut out, end + 6.0, base, "start", "plot-value", &value);
         y += ROW;
     }
+    if let (Some(mark), Some(top)) = (plot.mark, tops.first()) {
+        let words = format!("= {}", said(mark, &plot.unit));
+        let x = left + mark * scale;
+        text_at(&mut out, x, top - 3.0, "middle", "plot-label", &words);
+    }
     // The axis and the mark stand beside bars and not in headings.
     for x in [Some(0.0), plot.mark].into_iter().flatten() {
         let x = left + x * scale;
