@@ -48,7 +48,7 @@ impl Bucket {
     fn set(&mut self, entry: usize, tag: u8, slot: u32) {
         let shift = entry % 8 * 8;
         let word = &mut self.tags[entry / 8];
-        *word = *word & !(0xff << shift) | u64::from(tag) << shift;
+        *word = (*word & !(0xff << shift)) | (u64::from(tag) << shift);
         self.slots[entry] = slot;
     }
 
@@ -57,7 +57,7 @@ impl Bucket {
     }
 
     fn set_overflow(&mut self, number: u32) {
-        self.tags[1] = self.tags[1] & u64::from(u32::MAX) | u64::from(number) << 32;
+        self.tags[1] = (self.tags[1] & u64::from(u32::MAX)) | (u64::from(number) << 32);
     }
 
     /// How many entries are taken.
@@ -72,7 +72,7 @@ impl Bucket {
         let equal = |word: u64| {
             let different = word ^ (EACH * u64::from(tag));
             let low = EACH * 0x7f;
-            !((different & low) + low | different | low)
+            !(((different & low) + low) | different | low)
         };
         let matches = [
             equal(self.tags[0]),
@@ -189,6 +189,14 @@ impl HashTable {
     pub(super) fn bytes(&self) -> usize {
         let lists = self.buckets.pages.capacity() + self.overflow.pages.capacity();
         self.buckets.held + self.overflow.held + lists * size_of::<PageBuffer>()
+    }
+
+    /// For tests: [`bytes`](HashTable::bytes), added up from every page.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        let pages = self.buckets.pages.iter().chain(&self.overflow.pages);
+        self.bytes() - self.buckets.held - self.overflow.held
+            + pages.map(PageBuffer::taken).sum::<usize>()
     }
 
     #[cfg(test)]

@@ -285,6 +285,13 @@ impl RecordLog {
         self.count_appended(to, room)
     }
 
+    /// For tests: [`bytes`](RecordLog::bytes), added up from every buffer.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        let segments = self.segments.iter().map(|segment| segment.bytes.taken());
+        self.bytes() - self.held + segments.sum::<usize>()
+    }
+
     /// For tests: bytes that live records take.
     #[cfg(test)]
     pub(super) fn live(&self) -> usize {

@@ -158,6 +158,12 @@ impl ItemSlab {
         slot::write_list(bits, self.log.record_mut(record), list);
     }
 
+    /// For tests: bytes of memory, added up from every buffer.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        self.slots.held() + self.log.held()
+    }
+
     /// For tests: bytes that the log believes to be live.
     #[cfg(test)]
     pub(super) fn live_bytes(&self) -> usize {

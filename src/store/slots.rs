@@ -94,6 +94,13 @@ impl Slots {
             + self.vacant.capacity() * size_of::<u32>()
     }
 
+    /// For tests: [`bytes`](Slots::bytes), added up from every buffer.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        let chunks = self.chunks.iter().map(|chunk| chunk.bytes.taken());
+        self.bytes() - self.held + chunks.sum::<usize>()
+    }
+
     fn locate(&self, index: usize) -> (usize, usize) {
         (index >> self.shift, index & ((1 << self.shift) - 1))
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::shards::locked;
 use super::*;
 
+mod memory;
 mod model;
 mod scan;
 mod watch;

@@ -4,6 +4,11 @@ use super::super::record_log;
 use super::*;
 
 impl Shard {
+    /// Bytes of memory, added up from every buffer.
+    pub(in crate::store) fn held(&self) -> usize {
+        self.slab.held() + self.table.held()
+    }
+
     /// Panics unless slab, table, sieve, lists of children and counts agree with each other.
     pub(in crate::store) fn check(&self) {
         let mut records = 0;

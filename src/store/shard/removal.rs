@@ -58,10 +58,10 @@ impl Shard {
             self.items[usize::from(slot.db())] -= 1;
         }
         self.table.remove(hash, index);
-        if parent != NONE {
-            if let Some(moved) = self.slab.remove_child(parent, position) {
-                self.slab.set_position(moved, position);
-            }
+        if parent != NONE
+            && let Some(moved) = self.slab.remove_child(parent, position)
+        {
+            self.slab.set_position(moved, position);
         }
         self.sieve.remove(&mut self.slab, index);
         self.slab.remove(index);

@@ -1,0 +1,213 @@
+//! The bound of memory while the sizes of values change: what is counted is what is held, and it never exceeds the limit.
+
+use std::collections::HashMap;
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// Many operations of one kind.
+#[derive(Debug, Clone)]
+enum Phase {
+    /// Stores so many values of lengths up to a longest one, under keys that may have one, to expire or not.
+    Fill {
+        count: u32,
+        longest: usize,
+        expiring: bool,
+    },
+    /// Stores so many fields of hashes of five.
+    Fields {
+        count: u32,
+    },
+    /// Reads every so many-th key.
+    Read {
+        every: u32,
+    },
+    /// Deletes every so many-th key.
+    Delete {
+        every: u32,
+    },
+    /// Lets everything expire that can.
+    Expire,
+    Flush,
+    SetMemory {
+        mebibytes: u64,
+    },
+}
+
+fn phase() -> impl Strategy<Value = Phase> {
+    let longest = prop_oneof![
+        Just(20),
+        Just(200),
+        Just(4_000),
+        Just(60_000),
+        Just(500_000)
+    ];
+    prop_oneof![
+        6 => (1..1500u32, longest, any::<bool>()).prop_map(|(count, longest, expiring)| {
+            // As many as are a few times the memory.
+            let count = count.min((16 << 20) / longest as u32 + 1);
+            Phase::Fill { count, longest, expiring }
+        }),
+        2 => (1..1000u32).prop_map(|count| Phase::Fields { count }),
+        1 => (1..20u32).prop_map(|every| Phase::Read { every }),
+        1 => (1..5u32).prop_map(|every| Phase::Delete { every }),
+        1 => Just(Phase::Expire),
+        1 => Just(Phase::Flush),
+        1 => (2..12u64).prop_map(|mebibytes| Phase::SetMemory { mebibytes }),
+    ]
+}
+
+/// A store, and what was stored last under each key: the length of the value and its byte.
+struct Watched {
+    store: Store,
+    values: HashMap<u32, (usize, u8)>,
+    draws: u32,
+}
+
+impl Watched {
+    fn new() -> Watched {
+        let config = Config {
+            memory: 6 << 20,
+            shards: 2,
+            ..Config::default()
+        };
+        Watched {
+            store: Store::new(config, Clock::manual(START)),
+            values: HashMap::new(),
+            draws: 0,
+        }
+    }
+
+    fn draw(&mut self, below: u32) -> u32 {
+        self.draws = self
+            .draws
+            .wrapping_mul(1_664_525)
+            .wrapping_add(1_013_904_223);
+        (self.draws >> 8) % below
+    }
+
+    fn run(&mut self, phase: &Phase) {
+        match *phase {
+            Phase::Fill {
+                count,
+                longest,
+                expiring,
+            } => {
+                for _ in 0..count {
+                    let (key, length) = (self.draw(3000), self.draw(longest as u32) as usize);
+                    let byte = self.draw(256) as u8;
+                    let expires_ms = expiring.then(|| self.store.now_ms() + 1000);
+                    let bytes = vec![byte; length];
+                    let parts: &[&[u8]] = &[&bytes];
+                    let entry = Entry {
+                        value: Some(parts),
+                        expires_ms,
+                        ..Entry::default()
+                    };
+                    put(&self.store, &[&key.to_le_bytes()], entry).unwrap();
+                    self.values.insert(key, (length, byte));
+                    assert!(self.store.resident() <= self.store.memory());
+                }
+            }
+            Phase::Fields { count } => {
+                for i in 0..count {
+                    let hash = (i / 5).to_string();
+                    let mut tree = self.store.lock(hash.as_bytes());
+                    let node = match tree.peek(0, &[hash.as_bytes()]) {
+                        Some(node) => node,
+                        None => tree.put(0, &[hash.as_bytes()], Entry::default()).unwrap(),
+                    };
+                    tree.put_child(node, &i.to_le_bytes(), value(&[b"field"]))
+                        .unwrap();
+                    drop(tree);
+                    assert!(self.store.resident() <= self.store.memory());
+                }
+            }
+            Phase::Read { every } => {
+                (0..3000u32)
+                    .step_by(every as usize)
+                    .for_each(|key| drop(get(&self.store, &[&key.to_le_bytes()])));
+            }
+            Phase::Delete { every } => {
+                for key in (0..3000u32).step_by(every as usize) {
+                    let mut tree = self.store.lock(&key.to_le_bytes());
+                    let node = tree.peek(0, &[&key.to_le_bytes()]);
+                    node.into_iter().for_each(|node| tree.remove(node));
+                    self.values.remove(&key);
+                }
+            }
+            Phase::Expire => {
+                self.store.clock().advance(Duration::from_millis(1000));
+                self.store.sweep(usize::MAX);
+            }
+            Phase::Flush => {
+                self.store.flush_all();
+                self.values.clear();
+            }
+            Phase::SetMemory { mebibytes } => self.store.set_memory(mebibytes << 20),
+        }
+    }
+
+    /// Asserts that the account is right, the limit holds and nothing but the newest values is there.
+    fn check(&self) {
+        let shards = self.store.shards.iter();
+        let held = shards.map(|shard| {
+            let shard = locked(shard);
+            shard.check();
+            shard.held() as u64
+        });
+        assert_eq!(held.sum::<u64>(), self.store.used());
+        assert!(self.store.resident() <= self.store.memory());
+        for (key, (length, byte)) in &self.values {
+            if let Some(found) = get(&self.store, &[&key.to_le_bytes()]) {
+                assert!(
+                    found.len() == *length && found.iter().all(|found| found == byte),
+                    "key {key}"
+                );
+            }
+        }
+        let mut stored = 0;
+        self.store.scan(0, 0, usize::MAX, |item| {
+            stored += usize::from(item.value().is_some())
+        });
+        assert!(stored <= self.values.len());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_held_is_what_is_counted_and_within_the_limit_whatever_the_sizes(
+        phases in prop::collection::vec(phase(), 1..8),
+    ) {
+        let mut watched = Watched::new();
+        for phase in &phases {
+            watched.run(phase);
+            watched.check();
+        }
+        watched.store.flush_all();
+        prop_assert_eq!(watched.store.used(), 0);
+    }
+}
+
+/// The values of 100 bytes went, and their slots, table and segments stayed.
+#[test]
+fn a_store_of_small_values_that_is_filled_with_large_ones_uses_nearly_all_of_its_memory_for_them() {
+    let mut watched = Watched::new();
+    watched.store.set_memory(16 << 20);
+    for i in 0..100_000u32 {
+        put(&watched.store, &[&i.to_be_bytes()], value(&[&[7; 100]])).unwrap();
+    }
+    watched.run(&Phase::Fill {
+        count: 12_000,
+        longest: 8_000,
+        expiring: false,
+    });
+    let mut values = 0;
+    watched.store.scan(0, 0, usize::MAX, |item| {
+        values += item.value().map_or(0, <[u8]>::len)
+    });
+    assert!(values > 12 << 20, "{values} bytes of values");
+}
