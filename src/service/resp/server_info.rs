@@ -231,6 +231,8 @@ fn cluster(_: &Context<'_>, text: &mut InfoText) {
 fn replication(_: &Context<'_>, text: &mut InfoText) {
     text.put("role", "master");
     text.put("connected_slaves", 0);
+    text.put("master_failover_state", "no-failover");
+    text.put("master_repl_offset", 0);
 }
 
 fn keyspace(ctx: &Context<'_>, text: &mut InfoText) {
