@@ -264,21 +264,12 @@ fn what_is_about_one_server_says_so_in_a_pool() {
             "CLIENT TRACKING ON",
             "-ERR CLIENT TRACKING follows the keys of one server",
         ),
-        (
-            "PSUBSCRIBE a*",
-            "-ERR PSUBSCRIBE hears the channels of one server",
-        ),
     ] {
         client.ask(
             format!("{ask}\r\n"),
             format!("{answer}, and the proxy has several: ask that server itself\r\n"),
         );
     }
-    // Else nobody would hear what is published on the other server's.
-    client.ask(
-        format!("SUBSCRIBE {} {}\r\n", pool.here, pool.there),
-        CROSSSLOT,
-    );
 }
 
 // SELECT and HELLO changed the proxy's session when they were seen, although they were only queued.

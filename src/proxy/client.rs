@@ -19,6 +19,7 @@ use crate::protocol::framing::request::{Remainder, RequestFramer};
 use crate::proxy::merge::ReplyMerge;
 use crate::proxy::session::Session;
 use crate::proxy::settings::{BACKLOG, PIPELINE};
+use crate::proxy::subscriptions::Subscriptions;
 use crate::server::Connection;
 
 /// An upstream connection that a client has for itself, and what for.
@@ -69,6 +70,9 @@ pub(super) struct Client {
     begun: bool,
     pub(super) session: Session,
     pub(super) dedicated: Option<DedicatedConnection>,
+    pub(super) subscriptions: Option<Box<Subscriptions>>,
+    /// Messages that wait for the end of the answer that has begun to leave.
+    messages: Vec<u8>,
     /// The rest of a request that is answered already, and read only for its end.
     pub(super) skip: Option<Remainder>,
     /// The generation of the map by which its requests under way were sent, in a cluster.
@@ -113,6 +117,8 @@ impl Client {
             begun: false,
             session: Session::new(admitted),
             dedicated: None,
+            subscriptions: None,
+            messages: Vec::new(),
             skip: None,
             generation: 0,
             since: 0,
@@ -140,7 +146,7 @@ impl Client {
 
     /// Bytes of answers that wait for this client.
     pub(super) fn backlog(&self) -> usize {
-        self.unsent() + self.held
+        self.unsent() + self.held + self.messages.len()
     }
 
     pub(super) fn unsent(&self) -> usize {
@@ -307,6 +313,17 @@ impl Client {
             self.slots.pop_front();
             self.first += 1;
             self.begun = false;
+        }
+        if !self.begun {
+            self.output.append(&mut self.messages);
+        }
+    }
+
+    /// Bytes that belong to no request: whole messages, which come between answers.
+    pub(super) fn message(&mut self, bytes: &[u8]) {
+        match self.begun {
+            true => self.messages.extend_from_slice(bytes),
+            false => self.output.extend_from_slice(bytes),
         }
     }
 

@@ -62,7 +62,6 @@ pub(super) fn only(request: &Request<'_>) -> Vec<u8> {
     let why = match &name[..] {
         "MONITOR" => "shows the commands of one server",
         "CLIENT" => "TRACKING follows the keys of one server",
-        "PSUBSCRIBE" => "hears the channels of one server",
         "FUNCTION" | "LATENCY" | "MEMORY" => &format!("{} is about one server", upper(1)),
         _ => "is about one server",
     };

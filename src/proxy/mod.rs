@@ -27,6 +27,7 @@ mod simulation;
 mod split;
 mod start;
 mod stats;
+mod subscriptions;
 mod worker;
 
 pub(crate) use intercept::{

@@ -154,13 +154,15 @@ pub(crate) struct Link {
     /// again, or elsewhere. Not where a client's bytes stream.
     keeps: bool,
     answered: usize,
-    /// The start of an answer that may say so.
-    line: Vec<u8>,
+    /// The start of an answer that may say so, or of a message to a subscriber.
+    pub(crate) line: Vec<u8>,
     pub(crate) queue: VecDeque<Waiting>,
     /// Reads the answer that has begun to come.
     pub(crate) framer: Option<ReplyFramer>,
     /// Every byte belongs to the one client, framed or not.
     pub(crate) raw: bool,
+    /// What comes are messages to a subscriber.
+    pub(crate) hears: bool,
     /// When the upstream last did what it had to, in the worker's milliseconds: the deadlines count
     /// from here.
     pub(crate) since: u64,
@@ -208,6 +210,7 @@ impl Link {
             queue: VecDeque::new(),
             framer: None,
             raw: false,
+            hears: false,
             since: now,
             readable: false,
             ends: false,
@@ -269,6 +272,20 @@ impl Link {
             Some(last) => last.span += bytes.len(),
             None => self.answered = self.out.len(),
         }
+    }
+
+    /// Appends a request whose confirmation comes among messages.
+    pub(crate) fn push_unanswered(&mut self, bytes: &[u8], now: u64) {
+        self.upstream.counters.requests.fetch_add(1, Relaxed);
+        if !self.is_waiting() {
+            self.since = now;
+        }
+        self.extend(bytes);
+    }
+
+    /// It is a subscriber's.
+    pub(crate) fn hear(&mut self) {
+        (self.hears, self.patient) = (true, true);
     }
 
     /// From here on bytes pass that are no requests of the queue.

@@ -4,8 +4,7 @@
 //!   MULTI, WATCH      until EXEC or DISCARD, or UNWATCH     see `transaction`
 //!   BLPOP and its kin until the answer                      framed and in order, as on a shared link
 //!   over 1 MiB        until the answer; the request streams
-//!   SUBSCRIBE,        until the client or the upstream      bytes pass unread in both directions
-//!   MONITOR, TRACKING closes
+//!   MONITOR, TRACKING until RESET or the end                what the upstream sends passes unread
 //! ```
 //!
 //! The connection is opened when all that the client sent before is answered, and closed, not used
@@ -43,13 +42,6 @@ impl Forwarder {
         keys: RequestKeys<'_>,
     ) -> Fate {
         let number = match keys.iter().next() {
-            // What is published in a cluster reaches all its servers, unless it is for a slot.
-            _ if self.pool.is_cluster()
-                && why == DedicatedReason::Subscribe
-                && !is(request, b"SSUBSCRIBE") =>
-            {
-                self.pool.any()
-            }
             Some(_) => match self.common(keys) {
                 Some(number) => number,
                 None => return self.answer(key, self.cross_slot()),
@@ -154,10 +146,7 @@ impl Forwarder {
                     self.precede_wait(key, link);
                 }
             }
-            Route::Dedicated(
-                DedicatedReason::Subscribe | DedicatedReason::Monitor | DedicatedReason::Tracking,
-                _,
-            ) => {
+            Route::Dedicated(DedicatedReason::Monitor | DedicatedReason::Tracking, _) => {
                 if waiting {
                     return Fate::Stalled;
                 }

@@ -124,6 +124,9 @@ impl Forwarder {
         if let Some(own) = client.dedicated {
             self.drop_link(own.link);
         }
+        for (_, link) in client.subscriptions.into_iter().flat_map(|s| s.links) {
+            self.drop_link(link);
+        }
         self.commands.push_back(Command::CloseClient {
             key,
             gracefully: error.is_none(),

@@ -117,12 +117,19 @@ impl Forwarder {
         }
         if let Purpose::Own { key: owner, id } = purpose
             && let Some(client) = self.clients.get_mut(owner).filter(|client| client.id == id)
-            && client.dedicated.as_ref().is_some_and(|own| own.link == key)
         {
-            // What the upstream knew of this client, a transaction or a subscription, is lost.
-            client.dedicated = None;
-            client.closing = true;
-            mark(&mut self.dirty_clients, owner, &mut client.dirty);
+            let dedicated = client.dedicated.take_if(|dedicated| dedicated.link == key);
+            let mut heard = false;
+            if let Some(subscriptions) = &mut client.subscriptions {
+                let before = subscriptions.links.len();
+                subscriptions.links.retain(|(_, link)| *link != key);
+                heard = subscriptions.links.len() < before;
+            }
+            if dedicated.is_some() || heard {
+                // What the upstream knew of this client, a transaction or a subscription, is lost.
+                client.closing = true;
+                mark(&mut self.dirty_clients, owner, &mut client.dirty);
+            }
         }
         for key in waiters {
             if let Some(client) = self.clients.get_mut(key) {

@@ -43,6 +43,7 @@ mod meta;
 mod redirect;
 mod route;
 mod scatter;
+mod subscribe;
 mod sweep;
 mod transaction;
 

@@ -107,7 +107,7 @@ impl Forwarder {
 
     /// Puts what a redirection says into the map of all workers; the number of the upstream that it
     /// leads to. `None` when the map is full of servers that nobody has seen.
-    fn learn(&mut self, redirect: Redirect<'_>, target: &str) -> Option<usize> {
+    pub(super) fn learn(&mut self, redirect: Redirect<'_>, target: &str) -> Option<usize> {
         let known = |map: &SlotMap| match redirect {
             Redirect::Moved(slot, _) => map.number(target).filter(|n| map.server(slot) == Some(*n)),
             Redirect::Ask(..) => map.number(target),

@@ -3,7 +3,7 @@
 use crate::pool::slots::slot;
 use crate::pool::{Upstream, UpstreamFailure};
 use crate::protocol::framing::request::{
-    ConnectionCommand, LocalCommand, Request, RequestKeys, Route,
+    ConnectionCommand, DedicatedReason, LocalCommand, Request, RequestKeys, Route,
 };
 use crate::proxy::errors;
 use crate::proxy::forwarder::gather::Fate;
@@ -20,6 +20,17 @@ impl Forwarder {
         }
         if self.pool.is_cluster() && !client.may_follow(self.generation) {
             return Fate::Stalled;
+        }
+        if let Some(fate) = self.subscriber(key, request) {
+            return fate;
+        }
+        let client = &self.clients[key];
+        let in_transaction = !matches!(client.session.transaction, Transaction::None);
+        if let Route::Dedicated(DedicatedReason::Subscribe, _) = request.route
+            && !in_transaction
+            && self.interception.is_none()
+        {
+            return self.subscribe(key, request);
         }
         if let Route::Local(LocalCommand::Resp(command, _)) = request.route
             && let ConnectionCommand::Reset | ConnectionCommand::Quit = command
@@ -53,6 +64,7 @@ impl Forwarder {
             }
             self.drop_dedicated(key);
         }
+        self.unsubscribe_all(key);
         self.route(key, request)
     }
 

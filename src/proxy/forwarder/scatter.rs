@@ -24,7 +24,7 @@ pub(super) fn takes(clients: &Slab<Client>, link: &Link, front: Option<Owner>) -
         }) => client(key, id).is_none_or(|client| client.takes(sequence, part)),
         Some(Owner::Proxy | Owner::Nobody | Owner::Question) => true,
         None => match link.purpose {
-            Purpose::Own { key, id } if link.raw => {
+            Purpose::Own { key, id } if link.raw || link.hears => {
                 client(key, id).is_none_or(|client| client.backlog() < BACKLOG)
             }
             _ => true,
@@ -133,7 +133,10 @@ impl Forwarder {
             return Ok((0, false));
         }
         let Some(front) = front else {
-            return self.pass_unread(key, bytes);
+            return match link.hears {
+                true => self.hear(key, bytes),
+                false => self.pass_unread(key, bytes),
+            };
         };
         let keeps_elements = link.framer.is_none() && self.wants_elements(key, &front);
         let link = &mut self.links[key];
@@ -262,7 +265,7 @@ impl Forwarder {
         };
         link.since = self.now;
         link.used |= matches!(waiting.owner, Owner::Client { .. });
-        if link.queue.is_empty() && !link.raw {
+        if link.queue.is_empty() && !link.raw && !link.hears {
             link.patient = false;
         }
         let upstream = &link.upstream;

@@ -4,6 +4,7 @@ use std::io::{self, ErrorKind};
 use std::time::Duration;
 
 use crate::pool::UpstreamFailure;
+use crate::proxy::client::Client;
 use crate::proxy::forwarder::Forwarder;
 use crate::proxy::settings::{OnReturn, RARE_IDLE_MS, SWEEP_MS};
 use crate::upstream::ConnectionState;
@@ -42,8 +43,27 @@ impl Forwarder {
             .filter(|(_, client)| client.unsent() > 0 && self.is_late(client.since, limit))
             .map(|(key, _)| key)
             .collect();
+        self.end_unconfirmed_subscribers();
         for key in silent {
             let what = "it took nothing of its answer for as long as the write deadline";
+            self.end(key, Some(&io::Error::new(ErrorKind::TimedOut, what)));
+        }
+    }
+
+    /// Ends clients whose subscriptions no upstream confirms.
+    fn end_unconfirmed_subscribers(&mut self) {
+        let limit = self.shared.settings.read_timeout;
+        let late = |client: &Client| {
+            let since = client.subscriptions.as_ref().and_then(|s| s.asking_since());
+            since.is_some_and(|since| self.is_late(since, limit))
+        };
+        let clients = self.clients.iter();
+        let late: Vec<usize> = clients
+            .filter(|(_, c)| late(c))
+            .map(|(key, _)| key)
+            .collect();
+        for key in late {
+            let what = "no upstream confirmed its subscription within the read deadline";
             self.end(key, Some(&io::Error::new(ErrorKind::TimedOut, what)));
         }
     }

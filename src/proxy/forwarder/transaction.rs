@@ -222,7 +222,7 @@ impl Forwarder {
             None => Place::Nowhere(self.cross_slot().to_vec()),
         };
         match request.route {
-            Route::Refused => {
+            Route::Refused | Route::Dedicated(DedicatedReason::Subscribe, _) => {
                 Place::Nowhere(errors::refused(self.shared.settings.protocol).to_vec())
             }
             _ if self.pool.is_single() => Place::At(0),

@@ -1,0 +1,328 @@
+//! Subscribers: the connections over which a client's channels are heard, and what comes over them.
+//!
+//! The connections belong to the client alone and speak RESP2, so whatever comes is an array; the client reads it in its
+//! own version. While a command is under way the client's next requests wait, and it goes when nothing else is, so that
+//! confirmations need no place among answers. A client without subscriptions has no such connection.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use crate::pool::UpstreamFailure;
+use crate::pool::slots::{Redirect, slot};
+use crate::protocol::framing::reply::{FrameState, ReplyFramer, ReplyShape};
+use crate::protocol::framing::request::{
+    ConnectionCommand, DedicatedReason, LocalCommand, Request, Route,
+};
+use crate::protocol::resp::{self, CommandArgs, Reply};
+use crate::proxy::forwarder::gather::Fate;
+use crate::proxy::forwarder::{Forwarder, mark};
+use crate::proxy::subscriptions::{Kind, Name, Subscriptions};
+use crate::upstream::{ConnectionState, Purpose};
+
+/// Longest message in bytes. Redis closes a subscriber for which more than that waits.
+const MESSAGE_LIMIT: usize = 32 << 20;
+
+impl Forwarder {
+    /// What a subscriber of RESP2 may not ask for. `None` for what it may.
+    pub(super) fn subscriber(&mut self, key: usize, request: &Request<'_>) -> Option<Fate> {
+        let client = &self.clients[key];
+        let subscriptions = client.subscriptions.as_ref()?;
+        if subscriptions.is_asking() {
+            return Some(Fate::Stalled);
+        }
+        let args = request.args()?;
+        if client.session.state.resp3 || !subscriptions.is_active() {
+            return None;
+        }
+        match request.route {
+            Route::Dedicated(DedicatedReason::Subscribe, _) => None,
+            Route::Local(LocalCommand::Resp(
+                ConnectionCommand::Quit | ConnectionCommand::Reset,
+                _,
+            )) => None,
+            Route::Local(LocalCommand::Resp(ConnectionCommand::Ping, _)) if args.len() <= 2 => {
+                let mut out = b"*2\r\n".to_vec();
+                let mut reply = Reply::new(&mut out, false, usize::MAX);
+                reply.bulk(b"pong");
+                reply.bulk(if args.len() == 2 { args.get(1) } else { b"" });
+                Some(self.answer(key, out))
+            }
+            _ => {
+                let name = String::from_utf8_lossy(&args[0]).to_ascii_lowercase();
+                let error = format!(
+                    "-ERR Can't execute '{name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are \
+                     allowed in this context\r\n"
+                );
+                Some(self.answer(key, error))
+            }
+        }
+    }
+
+    /// `SUBSCRIBE`, `UNSUBSCRIBE` and their like.
+    pub(super) fn subscribe(&mut self, key: usize, request: &Request<'_>) -> Fate {
+        let client = &mut self.clients[key];
+        if client.is_waiting() {
+            return Fate::Stalled;
+        }
+        let Some(args) = request.args() else {
+            return Fate::Taken;
+        };
+        let what = Kind::of(&args[0]);
+        if what.1 && args.len() < 2 {
+            let name = String::from_utf8_lossy(&args[0]).to_ascii_lowercase();
+            let error = format!("-ERR wrong number of arguments for '{name}' command\r\n");
+            return self.answer(key, error);
+        }
+        client.subscriptions.get_or_insert_default();
+        let names = match what.1 {
+            true => match self.places_of(key, what.0, args) {
+                Ok(names) => names,
+                Err(fate) => {
+                    self.drop_unsubscribed(key);
+                    return fate;
+                }
+            },
+            false => self.names_to_leave(key, what.0, args),
+        };
+        for name in &names {
+            let request = resp::request(&[what.0.word(what.1).as_bytes(), &name.name]);
+            let waits = name.missing > 0;
+            for link in name.links.iter().filter(|_| waits) {
+                self.links[*link].push_unanswered(&request, self.now);
+                let at = &mut self.links[*link];
+                if at.is_up() {
+                    mark(&mut self.dirty_links, *link, &mut at.dirty);
+                }
+            }
+        }
+        let client = &mut self.clients[key];
+        let resp3 = client.session.state.resp3;
+        let mut out = Vec::new();
+        if let Some(subscriptions) = &mut client.subscriptions {
+            match names.is_empty() {
+                true => subscriptions.confirm(what, None, resp3, &mut out),
+                false => subscriptions.ask(what, names, self.now),
+            }
+            subscriptions.settle(resp3, &mut out);
+        }
+        self.answer_subscriber(key, &out);
+        Fate::Taken
+    }
+
+    /// Where each name of a command has to be heard. Connections are opened that are not there.
+    fn places_of(
+        &mut self,
+        key: usize,
+        kind: Kind,
+        args: CommandArgs<'_>,
+    ) -> Result<VecDeque<Name>, Fate> {
+        let mut names: VecDeque<Name> = VecDeque::new();
+        if kind == Kind::Shard && self.pool.is_cluster() {
+            let mut slots = args.iter().skip(1).map(slot);
+            let first = slots.next();
+            if slots.any(|slot| Some(slot) != first) {
+                return Err(self.answer(key, self.cross_slot()));
+            }
+        }
+        for name in args.iter().skip(1) {
+            let is_known =
+                |subscriptions: &Subscriptions| subscriptions.links_of(kind, name).is_some();
+            let subscriptions = self.clients[key].subscriptions.as_ref();
+            let is_twice = names.iter().any(|asked| *asked.name == *name);
+            let mut links = Vec::new();
+            if !is_twice && !subscriptions.is_some_and(|s| is_known(s)) {
+                for number in self.upstreams_of(key, kind, name) {
+                    links.push(self.subscriber_link(key, number)?);
+                }
+            }
+            names.push_back(Name {
+                name: name.into(),
+                missing: links.len(),
+                links,
+            });
+        }
+        Ok(names)
+    }
+
+    /// The upstreams at which a name is heard. What is published in a cluster reaches all its servers, unless it is for a
+    /// slot.
+    fn upstreams_of(&self, key: usize, kind: Kind, name: &[u8]) -> Vec<usize> {
+        match kind {
+            Kind::Channel | Kind::Pattern if self.pool.is_cluster() => {
+                let client = &self.clients[key];
+                let links = client.subscriptions.iter().flat_map(|s| &s.links);
+                let mut known = links.filter_map(|(id, _)| {
+                    self.pool
+                        .upstreams
+                        .iter()
+                        .position(|upstream| upstream.id == *id)
+                });
+                vec![known.next().unwrap_or_else(|| self.pool.any())]
+            }
+            Kind::Pattern => (0..self.pool.upstreams.len()).collect(),
+            Kind::Channel | Kind::Shard => vec![self.locate(name)],
+        }
+    }
+
+    /// The names that a client leaves, and where it hears them.
+    fn names_to_leave(&self, key: usize, kind: Kind, args: CommandArgs<'_>) -> VecDeque<Name> {
+        let Some(subscriptions) = &self.clients[key].subscriptions else {
+            return VecDeque::new();
+        };
+        let names: Vec<Box<[u8]>> = match args.len() {
+            1 => subscriptions.names(kind),
+            _ => args.iter().skip(1).map(Box::from).collect(),
+        };
+        let mut left: VecDeque<Name> = VecDeque::new();
+        for name in names {
+            let is_twice = left.iter().any(|other| other.name == name);
+            let links = subscriptions.links_of(kind, &name).filter(|_| !is_twice);
+            let links = links.unwrap_or_default().to_vec();
+            left.push_back(Name {
+                missing: links.len(),
+                links,
+                name,
+            });
+        }
+        left
+    }
+
+    /// The link over which a client hears an upstream.
+    fn subscriber_link(&mut self, key: usize, number: usize) -> Result<usize, Fate> {
+        let upstream = Arc::clone(&self.pool.upstreams[number]);
+        let client = &self.clients[key];
+        let known = client
+            .subscriptions
+            .as_ref()
+            .and_then(|s| s.link(upstream.id));
+        if let Some(link) = known {
+            return Ok(link);
+        }
+        if upstream.health.is_ejected() {
+            return Err(self.unavailable(key, &upstream, ReplyShape::Resp, None));
+        }
+        let limit = self.shared.settings.detached;
+        if self.shared.detached.fetch_add(1, Relaxed) >= limit {
+            self.shared.detached.fetch_sub(1, Relaxed);
+            upstream.counters.errors.fetch_add(1, Relaxed);
+            let error = self.error(&upstream, &UpstreamFailure::Full(limit));
+            return Err(self.answer(key, error));
+        }
+        let (id, upstream_id) = (client.id, upstream.id);
+        let purpose = Purpose::Own { key, id };
+        let link = self.open_link(upstream, purpose, ConnectionState::default());
+        self.links[link].hear();
+        if let Some(subscriptions) = &mut self.clients[key].subscriptions {
+            subscriptions.links.push((upstream_id, link));
+        }
+        Ok(link)
+    }
+
+    /// Takes what came over a subscriber's link; how many bytes, and whether the rest may be taken.
+    pub(super) fn hear(
+        &mut self,
+        key: usize,
+        bytes: &[u8],
+    ) -> Result<(usize, bool), UpstreamFailure> {
+        let link = &mut self.links[key];
+        let framer = link
+            .framer
+            .get_or_insert_with(|| ReplyFramer::new(ReplyShape::Resp));
+        let progress = framer.feed(bytes);
+        if progress.state == FrameState::Garbage || link.line.len() > MESSAGE_LIMIT {
+            return Err(UpstreamFailure::Garbage);
+        }
+        link.line.extend_from_slice(&bytes[..progress.used]);
+        if progress.state == FrameState::Done {
+            link.framer = None;
+            link.since = self.now;
+            let message = std::mem::take(&mut link.line);
+            let upstream = Arc::clone(&link.upstream);
+            let Purpose::Own { key: owner, id } = link.purpose else {
+                return Err(UpstreamFailure::Garbage);
+            };
+            if self
+                .clients
+                .get(owner)
+                .is_some_and(|client| client.id == id)
+            {
+                self.heard(owner, &upstream.address, &message)?;
+            }
+        }
+        Ok((progress.used, true))
+    }
+
+    /// Gives a subscriber a message.
+    fn heard(&mut self, key: usize, from: &str, message: &[u8]) -> Result<(), UpstreamFailure> {
+        if let Some(redirect) = Redirect::read(message) {
+            let target = redirect.target(from);
+            return self.hear_elsewhere(key, redirect, &target);
+        }
+        let client = &mut self.clients[key];
+        let resp3 = client.session.state.resp3;
+        let Some(subscriptions) = &mut client.subscriptions else {
+            return Ok(());
+        };
+        let mut out = Vec::new();
+        if message.starts_with(b"-") {
+            // What the server has confirmed of the command is not known to the client.
+            client.closing = true;
+            out.extend_from_slice(message);
+        } else if !subscriptions.receive(message, resp3, &mut out) {
+            return Err(UpstreamFailure::Garbage);
+        }
+        self.answer_subscriber(key, &out);
+        Ok(())
+    }
+
+    /// The channels of a slot are heard at the server to which the slot has moved.
+    fn hear_elsewhere(
+        &mut self,
+        key: usize,
+        redirect: Redirect<'_>,
+        target: &str,
+    ) -> Result<(), UpstreamFailure> {
+        let number = self
+            .learn(redirect, target)
+            .ok_or(UpstreamFailure::Garbage)?;
+        let Ok(link) = self.subscriber_link(key, number) else {
+            self.clients[key].closing = true;
+            return Ok(());
+        };
+        let subscriptions = self.clients[key].subscriptions.as_mut();
+        if let Some(name) = subscriptions.and_then(|s| s.redirect(link)) {
+            let request = resp::request(&[b"SSUBSCRIBE", name]);
+            self.links[link].push_unanswered(&request, self.now);
+            let at = &mut self.links[link];
+            if at.is_up() {
+                mark(&mut self.dirty_links, link, &mut at.dirty);
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives a subscriber what it reads, and closes its connections if it is none any more.
+    fn answer_subscriber(&mut self, key: usize, bytes: &[u8]) {
+        let client = &mut self.clients[key];
+        client.message(bytes);
+        mark(&mut self.dirty_clients, key, &mut client.dirty);
+        self.drop_unsubscribed(key);
+    }
+
+    /// Closes the connections of a client that is subscribed to nothing.
+    fn drop_unsubscribed(&mut self, key: usize) {
+        let subscriptions = self.clients[key].subscriptions.as_ref();
+        if subscriptions.is_some_and(|s| !s.is_asking() && !s.is_active()) {
+            self.unsubscribe_all(key);
+        }
+    }
+
+    /// Closes all connections over which a client hears something.
+    pub(super) fn unsubscribe_all(&mut self, key: usize) {
+        let subscriptions = self.clients[key].subscriptions.take();
+        for (_, link) in subscriptions.into_iter().flat_map(|s| s.links) {
+            self.drop_link(link);
+        }
+    }
+}

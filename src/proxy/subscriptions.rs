@@ -1,0 +1,257 @@
+//! What one client is subscribed to, over how many connections ever.
+//!
+//! ```text
+//!   SUBSCRIBE a b ─▶ asked: a at link 3, b at link 5      both are sent at once
+//!                    link 5 ─▶ b is confirmed             it waits: a is before it
+//!                    link 3 ─▶ a is confirmed             the client reads: a is 1, b is 2
+//! ```
+//!
+//! Each channel is at one server of a pool, each pattern at all of them. A client has a connection to each server that it
+//! needs and reads the messages of all; a confirmation has the client's own count. A channel is in the set from the moment
+//! at which the client reads its confirmation, so a message that comes before is held until then, and one that comes after
+//! the end of a subscription is dropped.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::protocol::resp::Reply;
+
+/// The three kinds of subscriptions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Channel,
+    Pattern,
+    Shard,
+}
+
+/// What a client is subscribed to.
+#[derive(Debug, Default)]
+pub(super) struct Subscriptions {
+    /// The links of each name: channels, patterns, channels of shards.
+    names: [BTreeMap<Box<[u8]>, Vec<usize>>; 3],
+    /// The links by the numbers of their upstreams.
+    pub(super) links: Vec<(u64, usize)>,
+    /// The command under way.
+    asked: Option<Asked>,
+    /// Messages of subscriptions that are not confirmed to the client yet.
+    early: Vec<Vec<u8>>,
+}
+
+/// A command whose confirmations have not all come.
+#[derive(Debug)]
+struct Asked {
+    kind: Kind,
+    subscribes: bool,
+    since: u64,
+    names: VecDeque<Name>,
+}
+
+/// A name of a command.
+#[derive(Debug)]
+pub(super) struct Name {
+    pub(super) name: Box<[u8]>,
+    /// The links that it is asked of; none if nothing changes.
+    pub(super) links: Vec<usize>,
+    /// Confirmations that have not come.
+    pub(super) missing: usize,
+}
+
+impl Kind {
+    /// Of a command, and whether it subscribes.
+    pub(super) fn of(command: &[u8]) -> (Kind, bool) {
+        let upper = command.to_ascii_uppercase();
+        let kind = match upper[0] {
+            b'P' => Kind::Pattern,
+            b'S' if upper.starts_with(b"SS") || upper.starts_with(b"SUN") => Kind::Shard,
+            _ => Kind::Channel,
+        };
+        (kind, !upper.ends_with(b"UNSUBSCRIBE"))
+    }
+
+    /// The word of a confirmation.
+    pub(super) fn word(self, subscribes: bool) -> &'static str {
+        match (self, subscribes) {
+            (Kind::Channel, true) => "subscribe",
+            (Kind::Channel, false) => "unsubscribe",
+            (Kind::Pattern, true) => "psubscribe",
+            (Kind::Pattern, false) => "punsubscribe",
+            (Kind::Shard, true) => "ssubscribe",
+            (Kind::Shard, false) => "sunsubscribe",
+        }
+    }
+}
+
+impl Subscriptions {
+    /// Whether the client is subscribed to anything.
+    pub(super) fn is_active(&self) -> bool {
+        self.names.iter().any(|names| !names.is_empty())
+    }
+
+    /// Whether a command is under way.
+    pub(super) fn is_asking(&self) -> bool {
+        self.asked.is_some()
+    }
+
+    /// Since when a command is under way, in the caller's milliseconds.
+    pub(super) fn asking_since(&self) -> Option<u64> {
+        self.asked.as_ref().map(|asked| asked.since)
+    }
+
+    /// The link to an upstream.
+    pub(super) fn link(&self, upstream: u64) -> Option<usize> {
+        let mut links = self.links.iter();
+        links.find(|(id, _)| *id == upstream).map(|(_, link)| *link)
+    }
+
+    /// The links of a name, if the client is subscribed to it.
+    pub(super) fn links_of(&self, kind: Kind, name: &[u8]) -> Option<&[usize]> {
+        self.names[kind as usize].get(name).map(Vec::as_slice)
+    }
+
+    /// All names of a kind.
+    pub(super) fn names(&self, kind: Kind) -> Vec<Box<[u8]>> {
+        self.names[kind as usize].keys().cloned().collect()
+    }
+
+    /// A command has been sent. What needs no confirmation is answered at once.
+    pub(super) fn ask(
+        &mut self,
+        (kind, subscribes): (Kind, bool),
+        names: VecDeque<Name>,
+        since: u64,
+    ) {
+        self.asked = Some(Asked {
+            kind,
+            subscribes,
+            since,
+            names,
+        });
+    }
+
+    /// The first name whose confirmation has not come is asked of another link, too, which replaces all others.
+    pub(super) fn redirect(&mut self, link: usize) -> Option<&[u8]> {
+        let asked = self.asked.as_mut()?;
+        let name = asked.names.iter_mut().find(|name| name.missing > 0)?;
+        name.links = vec![link];
+        Some(&name.name)
+    }
+
+    /// What an upstream has sent over a link: what the client reads of it is appended to `out`. False if it is no message
+    /// of subscriptions.
+    pub(super) fn receive(&mut self, message: &[u8], resp3: bool, out: &mut Vec<u8>) -> bool {
+        let Some((word, name)) = head(message) else {
+            return false;
+        };
+        let kind = match word {
+            b"message" | b"subscribe" | b"unsubscribe" => Kind::Channel,
+            b"pmessage" | b"psubscribe" | b"punsubscribe" => Kind::Pattern,
+            b"smessage" | b"ssubscribe" | b"sunsubscribe" => Kind::Shard,
+            _ => return false,
+        };
+        if word.ends_with(b"message") {
+            let is_asked = |asked: &Asked| {
+                let mut names = asked.names.iter();
+                asked.subscribes && asked.kind == kind && names.any(|asked| *asked.name == *name)
+            };
+            if self.names[kind as usize].contains_key(name) {
+                pass(message, resp3, out);
+            } else if self.asked.as_ref().is_some_and(is_asked) {
+                self.early.push(message.to_vec());
+            }
+            return true;
+        }
+        let asked = self
+            .asked
+            .as_mut()
+            .filter(|asked| asked.kind == kind && kind.word(asked.subscribes).as_bytes() == word);
+        let waits = |asked: &&mut Name| *asked.name == *name && asked.missing > 0;
+        match asked.and_then(|asked| asked.names.iter_mut().find(waits)) {
+            Some(asked) => asked.missing -= 1,
+            // The slot has moved to another server: the subscription has ended.
+            None if word == b"sunsubscribe" => {
+                self.names[Kind::Shard as usize].remove(name);
+                self.confirm((Kind::Shard, false), Some(name), resp3, out);
+            }
+            None => {}
+        }
+        self.settle(resp3, out);
+        true
+    }
+
+    /// Confirms to the client what is confirmed by all servers that were asked, in the order of the command.
+    pub(super) fn settle(&mut self, resp3: bool, out: &mut Vec<u8>) {
+        while let Some(asked) = &mut self.asked {
+            if asked.names.front().is_none_or(|name| name.missing > 0) {
+                break;
+            }
+            let Some(name) = asked.names.pop_front() else {
+                break;
+            };
+            let what = (asked.kind, asked.subscribes);
+            let names = &mut self.names[asked.kind as usize];
+            match asked.subscribes {
+                true if name.links.is_empty() => {}
+                true => drop(names.insert(name.name.clone(), name.links)),
+                false => drop(names.remove(&name.name)),
+            }
+            self.confirm(what, Some(&name.name), resp3, out);
+        }
+        if self
+            .asked
+            .as_ref()
+            .is_some_and(|asked| asked.names.is_empty())
+        {
+            self.asked = None;
+            for message in std::mem::take(&mut self.early) {
+                pass(&message, resp3, out);
+            }
+        }
+    }
+
+    /// Writes a confirmation, with the count of what there is now. No name stands for null.
+    pub(super) fn confirm(
+        &self,
+        (kind, subscribes): (Kind, bool),
+        name: Option<&[u8]>,
+        resp3: bool,
+        out: &mut Vec<u8>,
+    ) {
+        out.extend_from_slice(if resp3 { b">3\r\n" } else { b"*3\r\n" });
+        let mut reply = Reply::new(out, resp3, usize::MAX);
+        reply.bulk(kind.word(subscribes).as_bytes());
+        match name {
+            Some(name) => reply.bulk(name),
+            None => reply.null(),
+        }
+        let [channels, patterns, shards] = &self.names;
+        reply.integer(match kind {
+            Kind::Shard => shards.len(),
+            Kind::Channel | Kind::Pattern => channels.len() + patterns.len(),
+        } as i64);
+    }
+}
+
+/// Passes a message on, which came in RESP2: in RESP3 it is a push.
+fn pass(message: &[u8], resp3: bool, out: &mut Vec<u8>) {
+    out.push(if resp3 { b'>' } else { b'*' });
+    out.extend_from_slice(&message[1..]);
+}
+
+/// The first two elements of an array of bulk strings.
+fn head(message: &[u8]) -> Option<(&[u8], &[u8])> {
+    let rest = message.strip_prefix(b"*")?;
+    let (_, rest) = line(rest)?;
+    let (word, rest) = bulk(rest)?;
+    let (name, _) = bulk(rest)?;
+    Some((word, name))
+}
+
+fn line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let end = memchr::memchr(b'\r', bytes)?;
+    Some((&bytes[..end], bytes.get(end + 2..)?))
+}
+
+fn bulk(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = line(bytes.strip_prefix(b"$")?)?;
+    let length: usize = std::str::from_utf8(length).ok()?.parse().ok()?;
+    Some((rest.get(..length)?, rest.get(length + 2..)?))
+}
