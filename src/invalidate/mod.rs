@@ -18,6 +18,23 @@
 //!
 //! Cost: a group of changes is one transaction; a change is two updates of a small tree, and one command to each
 //! upstream. Memory is bounded: the spool's cache, and some megabytes of channels.
+//!
+//! ```
+//! use larder::invalidate::{Invalidate, Settings, Target};
+//! use larder::proxy::Protocol;
+//!
+//! let cache = larder::Server::start()?;
+//! let pool = Target::new("pool", format!("{} 1\n", cache.memcached_addr()).parse()?);
+//! let spool = tempfile::tempdir()?;
+//! let listener = (Protocol::Memcached, "127.0.0.1:0".parse()?);
+//! let (running, _control) =
+//!     Invalidate::new(Settings::new(spool.path()), vec![pool]).start(vec![listener])?;
+//! for (protocol, address) in running.listeners() {
+//!     println!("send the keys that change to {protocol} {address}");
+//! }
+//! # drop(running);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod change;
 mod collect;

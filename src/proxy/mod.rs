@@ -10,6 +10,18 @@
 //! where each key belongs. `split` divides a request among several servers and [`merge`] makes one reply of theirs.
 //! `forwarder` is all of it between the sockets, as a value, and `client` what it keeps of each client; `worker` is the
 //! thread with the sockets. `cluster` learns the slots of a Redis Cluster, `intercept` is the seam for what answers requests in place of an upstream.
+//!
+//! ```
+//! use larder::proxy::{Protocol, Proxy, Settings};
+//! use larder::pool::Placement;
+//!
+//! let servers = [larder::Server::start()?, larder::Server::start()?];
+//! let list: String = servers.iter().map(|server| format!("{} 1\n", server.resp_addr())).collect();
+//! let proxy = Proxy::new(Settings::new(Protocol::Resp), list.parse()?, Placement::Ketama);
+//! let (running, _control) = proxy.start("127.0.0.1:0".parse()?)?;
+//! println!("redis-cli -u redis://{}", running.addresses()[0]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod client;
 mod cluster;

@@ -11,6 +11,42 @@
 //! complete, appends replies to the output and says what comes next. So a protocol is tested
 //! without sockets, and the same session runs under either way of running connections.
 //!
+//! ```
+//! use std::borrow::Cow;
+//! use std::sync::Arc;
+//! use larder::server::{Connections, Next, Peer, Refusal, Server, Service, Session, Turn};
+//!
+//! /// Answers every byte with `!`.
+//! struct Shout;
+//!
+//! impl Service for Shout {
+//!     fn protocol(&self) -> &'static str {
+//!         "shout"
+//!     }
+//!     fn open(&self, _: Peer) -> Box<dyn Session> {
+//!         Box::new(Shout)
+//!     }
+//!     fn refusal(&self, _: Refusal) -> Cow<'static, [u8]> {
+//!         Cow::Borrowed(b"")
+//!     }
+//! }
+//!
+//! impl Session for Shout {
+//!     fn turn(&mut self, input: &[u8], output: &mut Vec<u8>) -> Turn {
+//!         output.resize(output.len() + input.len(), b'!');
+//!         Turn { consumed: input.len(), next: Next::Read }
+//!     }
+//! }
+//!
+//! let server = Server::new(Connections::new()).listen("127.0.0.1:0".parse()?, Arc::new(Shout)).start()?;
+//! let mut client = std::net::TcpStream::connect(server.addresses()[0].tcp().unwrap())?;
+//! std::io::Write::write_all(&mut client, b"hey")?;
+//! let mut reply = [0; 3];
+//! std::io::Read::read_exact(&mut client, &mut reply)?;
+//! assert_eq!(&reply, b"!!!");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! Cost: one virtual call per turn, not per command; a turn handles every complete command of the
 //! input.
 
