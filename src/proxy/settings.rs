@@ -167,6 +167,10 @@ pub(super) const PIPELINE: usize = 4096;
 /// Milliseconds between two looks at the deadlines: how late one may be noticed.
 pub(super) const SWEEP_MS: u64 = 20;
 
+/// Milliseconds that a round of a worker takes at least when they are not counted against anyone's deadline. Most rounds
+/// take less than one.
+pub(super) const SLOW_ROUND_MS: u64 = 50;
+
 /// Milliseconds after which a shared connection of clients in another database than 0, or in RESP3,
 /// is closed when nobody uses it: such clients can make many kinds of them.
 pub(super) const RARE_IDLE_MS: u64 = 10_000;

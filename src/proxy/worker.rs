@@ -120,6 +120,7 @@ impl Worker {
             }
             self.forwarder.follow_pool();
             self.round();
+            self.forwarder.extend_deadlines(ticks() - self.now);
             self.forwarder.sweep();
             self.write_upstreams();
             self.write_clients();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::pool::UpstreamFailure;
 use crate::proxy::client::Client;
 use crate::proxy::forwarder::Forwarder;
-use crate::proxy::settings::{OnReturn, RARE_IDLE_MS, SWEEP_MS};
+use crate::proxy::settings::{OnReturn, RARE_IDLE_MS, SLOW_ROUND_MS, SWEEP_MS};
 use crate::upstream::ConnectionState;
 use crate::upstream::{DETOUR, Owner, Purpose};
 
@@ -27,6 +27,20 @@ impl Forwarder {
             if upstream.health.take_probe(self.now) {
                 self.probe(upstream);
             }
+        }
+    }
+
+    /// Extends all deadlines by the milliseconds that a round has taken, if they are many: dividing a large request takes
+    /// time, in which nothing is read, and that is no fault of upstreams and clients.
+    pub(crate) fn extend_deadlines(&mut self, round: u64) {
+        if round < SLOW_ROUND_MS {
+            return;
+        }
+        for (_, link) in &mut self.links {
+            link.since += round;
+        }
+        for (_, client) in &mut self.clients {
+            client.since += round;
         }
     }
 
@@ -156,6 +170,58 @@ impl Forwarder {
             .collect();
         for key in rare {
             self.drop_link(key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use crate::pool::{Placement, Pool, ServerList};
+    use crate::proxy::forwarder::{Command, Forwarder};
+    use crate::proxy::settings::{Protocol, Settings};
+    use crate::proxy::shared::Shared;
+    use crate::server::{Connection, Connections};
+
+    /// A forwarder that has sent one client's `GET a`, and the client's and the link's keys.
+    fn asked() -> (Forwarder, usize, usize) {
+        let list: ServerList = "10.0.0.1:7000 1\n".parse().expect("a list");
+        let pool = Pool::new(&list, Placement::Ketama, true, None);
+        let settings = Settings::new(Protocol::Resp);
+        let shared = Shared::new(settings, None, pool, Connections::new(), None, None);
+        let mut forwarder = Forwarder::new(Arc::new(shared), 1, None);
+        forwarder.set_time(1, 1000);
+        let client = forwarder.client_opened(1, Arc::new(Connection::detached()));
+        forwarder.client_readable(client);
+        assert_eq!(forwarder.next_client(), Some(client));
+        forwarder.client_received(client, b"GET a\r\n", false);
+        let Some(Command::Connect { key: link, .. }) = forwarder.next_command() else {
+            panic!("no connection");
+        };
+        forwarder.connected(link);
+        let (_, output) = forwarder.next_link_output().expect("a request");
+        let count = output.len();
+        forwarder.link_sent(link, count);
+        (forwarder, client, link)
+    }
+
+    #[test]
+    fn a_slow_round_counts_against_no_upstream() {
+        for (round, answer) in [
+            (
+                0,
+                "-ERR upstream 10.0.0.1:7000 did not answer within 5s\r\n",
+            ),
+            (600_000, "$1\r\nx\r\n"),
+        ] {
+            let (mut forwarder, client, link) = asked();
+            forwarder.extend_deadlines(round);
+            forwarder.set_time(600_001, 600_001_000);
+            forwarder.sweep();
+            forwarder.link_received(link, b"$1\r\nx\r\n", false);
+            let (key, output) = forwarder.next_client_output().expect("an answer");
+            assert_eq!((key, output), (client, answer.as_bytes()));
         }
     }
 }
