@@ -1,6 +1,5 @@
 //! What the commands of a protocol do to the store: one service per protocol.
 
-mod cpu_time;
 pub mod echo;
 pub mod memcached;
 pub mod resp;

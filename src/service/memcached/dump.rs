@@ -1,7 +1,7 @@
 //! Lists of keys: `lru_crawler metadump`, `lru_crawler mgdump` and `stats cachedump`.
 //!
 //! ```text
-//!   Session: Pending::Dump ─▶ dump_piece ─▶ Store::scan, some slots under one shard's lock ─▶ lines
+//!   Session: Pending::Dump ─▶ dump_piece ─▶ Store::scan, some items under one shard's lock ─▶ lines
 //!                 ▲                │
 //!                 └── cursor ──────┘   the turn ends when the output is full, and goes on when the
 //!                                      client has taken it
@@ -15,7 +15,7 @@
 //! that has no space and no line feed and at most [`KEY_LIMIT`] bytes. Nested keys are listed by `getch`.
 //!
 //! memcached has classes of items by size, larder has one, with the number 1; the lists of the others are
-//! empty. Cost: a piece is a look at [`PIECE`] slots.
+//! empty. Cost: a piece is a look at [`PIECE`] items, and at free slots between them.
 
 use std::io::Write;
 
@@ -24,7 +24,7 @@ use crate::store::Item;
 
 use super::context::{DATABASE, TurnContext};
 
-/// Slots of the store that are looked at under one lock.
+/// Items, or so, that are looked at under one lock.
 const PIECE: usize = 256;
 
 /// Classes that memcached may have, numbered from 1; a larger number is an error.

@@ -4,9 +4,10 @@
 //! segments of an LRU list, a crawler, buffers of connections, a log for watchers) are there with 0, so that
 //! programs that sum or plot them find them.
 
+use nix::sys::resource::{UsageWho, getrusage};
+
 use crate::protocol::memcached::text::reply;
 use crate::server::limits;
-use crate::service::cpu_time::cpu_time;
 
 use super::context::TurnContext;
 
@@ -92,14 +93,23 @@ impl TurnContext<'_> {
     fn process_stats(&mut self) {
         let now_ms = self.shared.store.now_ms();
         let uptime = now_ms.saturating_sub(self.shared.started_ms) / 1000;
-        let (user, system) = cpu_time();
         self.stat("pid", std::process::id());
         self.stat("uptime", uptime);
         self.stat("time", now_ms / 1000);
         self.stat("version", reply::VERSION_NUMBER);
         self.stat("pointer_size", usize::BITS);
-        self.stat("rusage_user", format_args!("{:.6}", user.as_secs_f64()));
-        self.stat("rusage_system", format_args!("{:.6}", system.as_secs_f64()));
+        if let Ok(usage) = getrusage(UsageWho::RUSAGE_SELF) {
+            let times = [
+                ("rusage_user", usage.user_time()),
+                ("rusage_system", usage.system_time()),
+            ];
+            for (name, time) in times {
+                self.stat(
+                    name,
+                    format_args!("{}.{:06}", time.tv_sec(), time.tv_usec()),
+                );
+            }
+        }
         self.stat("threads", self.shared.settings.workers);
     }
 
