@@ -50,7 +50,7 @@ pub(crate) fn clients() -> Option<Clients> {
 /// Connects to redis-server, which has accepted the connection when this returns.
 fn connect(peer: &Peer) -> UnixStream {
     let mut stream = UnixStream::connect(peer.socket()).expect("redis-server listens");
-    let patience = Some(Duration::from_secs(20));
+    let patience = Some(Duration::from_secs(60));
     stream.set_read_timeout(patience).expect("can be set");
     ask(&mut stream, "PING", "+PONG");
     stream

@@ -18,13 +18,15 @@
 mod args;
 mod inline;
 mod number;
+mod protocol_error;
 mod reader;
 mod reply;
 mod request;
 
 pub use args::{CommandArgs, CommandWords};
 pub(crate) use number::parse_integer;
-pub use reader::{Limits, ProtocolError, ReadOutcome, Reader};
+pub use protocol_error::ProtocolError;
+pub use reader::{Limits, ReadOutcome, Reader};
 pub use reply::Reply;
 pub use request::request;
 pub(crate) use request::write_request;

@@ -16,11 +16,10 @@
 //! after a bulk string two bytes are skipped without a look, a NUL hides the end of its line, `*0`
 //! and `*-1` are commands without words.
 
-use std::fmt;
-
 use super::args::CommandWords;
 use super::inline;
 use super::number::parse_integer;
+use super::protocol_error::ProtocolError;
 
 /// Longest part of a line in bytes that may wait for its end: of an inline command, or of a length. Redis's
 /// `PROTO_INLINE_MAX_SIZE`; answered with the three errors that begin with "too big", and the connection is closed.
@@ -64,58 +63,6 @@ pub enum ReadOutcome {
     /// A command over [`Limits::request`]: close without an answer.
     Overflow,
 }
-
-/// The error that Redis answers, after `ERR Protocol error: `, before it closes the connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ProtocolError {
-    /// A line without an end.
-    InlineTooBig,
-    /// The number of words without an end of line.
-    CountTooBig,
-    /// The length of a bulk string without an end of line.
-    LengthTooBig,
-    /// Quotes of an inline command.
-    UnbalancedQuotes,
-    /// The number of words.
-    InvalidCount,
-    /// The length of a bulk string.
-    InvalidLength,
-    /// Too many words without a password.
-    UnauthenticatedCount,
-    /// Too long a bulk string without a password.
-    UnauthenticatedLength,
-    /// This byte stood where a bulk string has to begin.
-    NotABulk(u8),
-}
-
-impl ProtocolError {
-    /// The text as a client is to see it: bytes, because it may repeat one of the client's.
-    pub fn text(&self) -> Vec<u8> {
-        let text = match self {
-            ProtocolError::InlineTooBig => "too big inline request",
-            ProtocolError::CountTooBig => "too big mbulk count string",
-            ProtocolError::LengthTooBig => "too big bulk count string",
-            ProtocolError::UnbalancedQuotes => "unbalanced quotes in request",
-            ProtocolError::InvalidCount => "invalid multibulk length",
-            ProtocolError::InvalidLength => "invalid bulk length",
-            ProtocolError::UnauthenticatedCount => "unauthenticated multibulk length",
-            ProtocolError::UnauthenticatedLength => "unauthenticated bulk length",
-            ProtocolError::NotABulk(found) => {
-                return [b"expected '$', got '", &[*found][..], b"'"].concat();
-            }
-        };
-        text.into()
-    }
-}
-
-impl fmt::Display for ProtocolError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.text().escape_ascii())
-    }
-}
-
-impl std::error::Error for ProtocolError {}
 
 /// Reads the commands of one connection. Eight bytes while no command has partly arrived.
 #[derive(Debug, Default)]

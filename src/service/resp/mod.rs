@@ -50,6 +50,7 @@ mod service_state;
 mod session;
 mod set_options;
 mod statistics;
+mod string_batches;
 mod strings;
 mod table;
 mod transactions;
@@ -70,6 +71,7 @@ const FAMILIES: &[&[CommandSpec]] = &[
     moving::COMMANDS,
     expiry::COMMANDS,
     strings::COMMANDS,
+    string_batches::COMMANDS,
     ranges::COMMANDS,
     lcs::COMMANDS,
     counters::COMMANDS,

@@ -1,0 +1,109 @@
+//! Several strings at once: MGET, MSET, MSETNX.
+//!
+//! MSET and MSETNX run alone, because their keys must appear together; MGET runs beside others and can't meet a half-done
+//! MSET for the same reason.
+
+use super::arguments::reply_refused;
+use super::context::Context;
+use super::table::{CommandSpec, DENYOOM, EXCLUSIVE, FAST, READONLY, WRITE};
+use crate::store::{Entry, Refused};
+
+pub(super) const COMMANDS: &[CommandSpec] = &[
+    CommandSpec::new("mget", -2, READONLY | FAST, mget)
+        .keys(1, -1, 1)
+        .docs(
+            "string",
+            "1.0.0",
+            "key [key ...]",
+            "Returns the values of some keys.",
+        ),
+    CommandSpec::new("mset", -3, WRITE | DENYOOM | EXCLUSIVE, mset)
+        .keys(1, -1, 2)
+        .access(&["OW update"])
+        .docs(
+            "string",
+            "1.0.1",
+            "key value [key value ...]",
+            "Stores some values in one step.",
+        ),
+    CommandSpec::new("msetnx", -3, WRITE | DENYOOM | EXCLUSIVE, msetnx)
+        .keys(1, -1, 2)
+        .access(&["OW insert"])
+        .docs(
+            "string",
+            "1.0.1",
+            "key value [key value ...]",
+            "Stores some values in one step if none of the keys is there yet.",
+        ),
+];
+
+fn mget(ctx: &mut Context<'_>) {
+    let db = ctx.client.db();
+    let keys = ctx.args.from(1);
+    ctx.reply.array(keys.len());
+    for key in keys.iter() {
+        if ctx.reply.overflowed() {
+            return;
+        }
+        let mut tree = ctx.store.lock(key);
+        let node = tree.find(db, &[key]);
+        match node.and_then(|node| tree.item(node).value()) {
+            Some(value) => ctx.reply.bulk(value),
+            None => ctx.reply.null(),
+        }
+    }
+}
+
+fn mset(ctx: &mut Context<'_>) {
+    if ctx.args.len().is_multiple_of(2) {
+        return ctx
+            .reply
+            .error("ERR wrong number of arguments for 'mset' command");
+    }
+    match store_all(ctx) {
+        Ok(()) => ctx.reply.ok(),
+        Err(why) => reply_refused(&mut ctx.reply, why),
+    }
+}
+
+fn msetnx(ctx: &mut Context<'_>) {
+    if ctx.args.len().is_multiple_of(2) {
+        return ctx
+            .reply
+            .error("ERR wrong number of arguments for 'msetnx' command");
+    }
+    let db = ctx.client.db();
+    for key in ctx.args.from(1).iter().step_by(2) {
+        if ctx.store.lock(key).peek(db, &[key]).is_some() {
+            return ctx.reply.integer(0);
+        }
+    }
+    match store_all(ctx) {
+        Ok(()) => ctx.reply.integer(1),
+        Err(why) => reply_refused(&mut ctx.reply, why),
+    }
+}
+
+/// Stores every pair, or nothing if one of them is larger than the store takes.
+fn store_all(ctx: &mut Context<'_>) -> Result<(), Refused> {
+    let db = ctx.client.db();
+    let most = ctx.store.max_item_size();
+    let pairs = || {
+        let keys = ctx.args.from(1);
+        keys.iter()
+            .step_by(2)
+            .zip(ctx.args.from(2).iter().step_by(2))
+    };
+    if pairs().any(|(key, value)| key.len() + value.len() > most) {
+        return Err(Refused::TooLarge);
+    }
+    for (key, value) in pairs() {
+        let value: &[&[u8]] = &[value];
+        let entry = Entry {
+            value: Some(value),
+            ..Entry::default()
+        };
+        ctx.store.lock(key).put(db, &[key], entry)?;
+    }
+    Ok(())
+}
