@@ -36,7 +36,6 @@ impl ReportedChange {
 }
 
 /// What a worker hands over at once. All of it is recorded in the same transaction.
-#[derive(Debug)]
 pub(crate) struct ChangeBatch {
     pub(crate) changes: Vec<ReportedChange>,
     /// The answers of clients when the changes are recorded.

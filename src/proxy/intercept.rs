@@ -15,12 +15,11 @@
 //! Cost: a virtual call for each request; without an interceptor, a test of one field.
 
 use std::borrow::Cow;
+use std::io;
 use std::sync::Arc;
 
-use crossbeam_channel::{Receiver, Sender};
-use mio::Waker;
-
 use crate::protocol::framing::request::{LargeRequest, Request};
+use crossbeam_channel::{Receiver, Sender};
 
 /// Makes the interceptors of a proxy, one for each worker.
 pub(crate) trait Interceptor: Send + Sync {
@@ -62,12 +61,12 @@ pub(crate) enum Intercepted {
 }
 
 /// Which request of which client an answer belongs to.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Ticket {
     /// The worker's number for the client, and the client's own.
-    pub(super) client: (usize, u64),
+    pub(crate) client: (usize, u64),
     /// Which of its requests.
-    pub(super) sequence: u64,
+    pub(crate) sequence: u64,
 }
 
 /// An answer that comes later.
@@ -78,20 +77,20 @@ pub(crate) struct LaterAnswer {
 }
 
 /// Sends later answers to the worker whose clients wait for them.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct AnswerSender {
     answers: Sender<Vec<LaterAnswer>>,
-    waker: Arc<Waker>,
+    wake: Wake,
 }
 
+/// Wakes a worker.
+pub(crate) type Wake = Arc<dyn Fn() -> io::Result<()> + Send + Sync>;
+
 impl AnswerSender {
-    pub(super) fn new(waker: Arc<Waker>) -> (AnswerSender, Receiver<Vec<LaterAnswer>>) {
-        let (sender, answers) = crossbeam_channel::unbounded();
-        let sender = AnswerSender {
-            answers: sender,
-            waker,
-        };
-        (sender, answers)
+    pub(crate) fn new(wake: Wake) -> (AnswerSender, Receiver<Vec<LaterAnswer>>) {
+        let (sender, receiver) = crossbeam_channel::unbounded();
+        let answers = sender;
+        (AnswerSender { answers, wake }, receiver)
     }
 
     /// Has the worker answer its clients.
@@ -101,7 +100,7 @@ impl AnswerSender {
         }
         // A worker that has ended has no clients.
         if self.answers.send(answers).is_ok()
-            && let Err(error) = self.waker.wake()
+            && let Err(error) = (self.wake)()
         {
             log::error!(
                 "could not wake a worker: {error}; it answers when one of its clients sends"
@@ -119,8 +118,8 @@ pub(super) struct Interception {
 }
 
 impl Interception {
-    pub(super) fn new(interceptor: &dyn Interceptor, waker: Arc<Waker>) -> Interception {
-        let (sender, answers) = AnswerSender::new(waker);
+    pub(super) fn new(interceptor: &dyn Interceptor, wake: Wake) -> Interception {
+        let (sender, answers) = AnswerSender::new(wake);
         Interception {
             interceptor: interceptor.for_worker(sender),
             answers,

@@ -69,7 +69,9 @@ impl Worker {
         let poll = Poll::new()?;
         let (handle, inbox) = worker_channel(poll.registry(), WAKE)?;
         let interceptor = shared.interceptor.as_deref();
-        let interception = interceptor.map(|one| Interception::new(one, handle.waker()));
+        let waker = handle.waker();
+        let interception = interceptor
+            .map(|interceptor| Interception::new(interceptor, Arc::new(move || waker.wake())));
         let worker = Worker {
             poll,
             inbox,

@@ -8,8 +8,6 @@ use std::fmt;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
-#[cfg(test)]
-use std::sync::{Arc, atomic::AtomicBool, atomic::Ordering::Relaxed};
 
 use redb::StorageBackend;
 
@@ -18,24 +16,11 @@ pub(super) struct SpoolFile {
     pub(super) file: File,
     /// Whether a commit waits for the disk.
     pub(super) sync: bool,
-    /// While it is set, the disk is full.
-    #[cfg(test)]
-    pub(super) full: Arc<AtomicBool>,
 }
 
 impl fmt::Debug for SpoolFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SpoolFile").finish_non_exhaustive()
-    }
-}
-
-impl SpoolFile {
-    fn room(&self) -> io::Result<()> {
-        #[cfg(test)]
-        if self.full.load(Relaxed) {
-            return Err(io::ErrorKind::StorageFull.into());
-        }
-        Ok(())
     }
 }
 
@@ -49,7 +34,6 @@ impl StorageBackend for SpoolFile {
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.room()?;
         self.file.set_len(len)
     }
 
@@ -61,7 +45,6 @@ impl StorageBackend for SpoolFile {
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.room()?;
         self.file.write_all_at(data, offset)
     }
 }

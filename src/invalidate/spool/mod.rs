@@ -16,24 +16,26 @@
 //! opened again by the next group. A file that does not read back as it was written is renamed, never used and never
 //! deleted; all upstreams must be flushed then, which [`SpoolError::Damaged`] says. No panic of redb comes through.
 
+mod directory;
+mod error;
 mod file;
+#[cfg(test)]
+pub(super) mod memory;
 mod record;
 mod transaction;
 
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
-use std::fs::{self, File, TryLockError};
-use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
-use std::sync::{PoisonError, RwLock};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::path::Path;
+use std::sync::{PoisonError, RwLock, RwLockWriteGuard};
+use std::time::{Duration, Instant};
 
 use redb::{Database, ReadableDatabase, TableDefinition, TableError};
 
-use file::SpoolFile;
+use directory::SpoolDirectory;
+use error::contained;
+pub(crate) use error::{SpoolError, SpoolResult};
 pub(crate) use record::{PendingChange, PendingRecord, UpstreamRow};
 pub(crate) use transaction::SpoolTransaction;
 
@@ -67,61 +69,6 @@ fn pending(name: &str) -> TableDefinition<'_, Bytes, Bytes> {
     TableDefinition::new(name)
 }
 
-/// Why the spool did not do what it was asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum SpoolError {
-    /// The system refused; the last good state is kept, and later it may go better.
-    Io(String),
-    /// The file was not what had been written. It is put aside; the spool that replaces it is empty.
-    Damaged(String),
-}
-
-impl fmt::Display for SpoolError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            SpoolError::Io(what) => write!(f, "the spool can't be written: {what}"),
-            SpoolError::Damaged(what) => write!(f, "the spool was damaged: {what}"),
-        }
-    }
-}
-
-impl From<redb::Error> for SpoolError {
-    fn from(error: redb::Error) -> SpoolError {
-        match error {
-            redb::Error::Io(error) => match error.kind() {
-                // Shorter than it says, or nothing like it.
-                io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData => {
-                    SpoolError::Damaged(error.to_string())
-                }
-                _ => SpoolError::Io(error.to_string()),
-            },
-            redb::Error::PreviousIo | redb::Error::DatabaseClosed => {
-                SpoolError::Io(error.to_string())
-            }
-            error => SpoolError::Damaged(error.to_string()),
-        }
-    }
-}
-
-macro_rules! from_redb {
-    ($($kind:ident),*) => {$(
-        impl From<redb::$kind> for SpoolError {
-            fn from(error: redb::$kind) -> SpoolError {
-                redb::Error::from(error).into()
-            }
-        }
-    )*};
-}
-from_redb!(
-    CommitError,
-    DatabaseError,
-    StorageError,
-    TableError,
-    TransactionError
-);
-
-pub(crate) type SpoolResult<T> = std::result::Result<T, SpoolError>;
-
 /// What opening found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum SpoolCondition {
@@ -131,15 +78,22 @@ pub(crate) enum SpoolCondition {
     Lost(String),
 }
 
+/// Where a spool is kept.
+trait SpoolStorage: Send + Sync {
+    /// Opens the store, or makes an empty one.
+    fn open(&self) -> SpoolResult<Database>;
+
+    /// Puts a store out of the way that is damaged in this way; what was done, in words.
+    fn put_aside(&self, what: &str) -> String;
+
+    /// Its name for the log.
+    fn name(&self) -> String;
+}
+
 /// An open spool. Another process can't open it meanwhile.
 pub(crate) struct Spool {
-    directory: PathBuf,
-    sync: bool,
+    storage: Box<dyn SpoolStorage>,
     open: RwLock<SpoolState>,
-    /// Locked as long as the spool is open.
-    _lock: File,
-    #[cfg(test)]
-    full: std::sync::Arc<std::sync::atomic::AtomicBool>,
 }
 
 struct SpoolState {
@@ -154,55 +108,34 @@ impl Spool {
     ///
     /// # Errors
     /// A sentence for a person, when the directory can't be used or another process has it.
-    pub(crate) fn open(
-        directory: &Path,
-        sync: bool,
-    ) -> std::result::Result<(Spool, SpoolCondition), String> {
-        let at = directory.display();
-        let say = |error: io::Error| format!("--spool {at}: can't be used as a directory: {error}");
-        fs::create_dir_all(directory).map_err(say)?;
-        let lock = directory.join("lock");
-        let used_before = lock.exists();
-        let lock = File::options()
-            .create(true)
-            .append(true)
-            .open(lock)
-            .map_err(say)?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(format!(
-                    "--spool {at}: another larder invalidate uses it; end that one or choose another directory"
-                ));
-            }
-            Err(TryLockError::Error(error)) => return Err(say(error)),
+    pub(crate) fn open(directory: &Path, sync: bool) -> Result<(Spool, SpoolCondition), String> {
+        let (directory, is_gone) = SpoolDirectory::lock(directory, sync)?;
+        let mut condition = SpoolCondition::Sound;
+        if is_gone {
+            condition = SpoolCondition::Lost(format!("{FILE} is gone"));
         }
-        let spool = Spool {
-            directory: directory.to_owned(),
-            sync,
-            open: RwLock::new(SpoolState {
-                store: None,
-                retry: Instant::now(),
-                last: None,
-            }),
-            _lock: lock,
-            #[cfg(test)]
-            full: std::sync::Arc::default(),
-        };
-        let mut found = SpoolCondition::Sound;
-        if used_before && !directory.join(FILE).exists() {
-            found = SpoolCondition::Lost(format!("{FILE} is gone"));
-        }
-        let store = match spool.start() {
+        Spool::open_storage(Box::new(directory), condition)
+    }
+
+    fn open_storage(
+        storage: Box<dyn SpoolStorage>,
+        mut condition: SpoolCondition,
+    ) -> Result<(Spool, SpoolCondition), String> {
+        let store = match storage.open() {
             Err(SpoolError::Damaged(what)) => {
-                found = SpoolCondition::Lost(spool.put_aside(&what));
-                spool.start()
+                condition = SpoolCondition::Lost(storage.put_aside(&what));
+                storage.open()
             }
-            started => started,
+            opened => opened,
         };
-        let store = store.map_err(|error| format!("--spool {at}: {error}"))?;
-        spool.state_mut().store = Some(store);
-        Ok((spool, found))
+        let store = store.map_err(|error| format!("--spool {}: {error}", storage.name()))?;
+        let state = SpoolState {
+            store: Some(store),
+            retry: Instant::now(),
+            last: None,
+        };
+        let open = RwLock::new(state);
+        Ok((Spool { storage, open }, condition))
     }
 
     /// Runs `change` in a transaction of its own and commits it.
@@ -288,7 +221,7 @@ impl Spool {
         });
     }
 
-    fn state_mut(&self) -> std::sync::RwLockWriteGuard<'_, SpoolState> {
+    fn state_mut(&self) -> RwLockWriteGuard<'_, SpoolState> {
         self.open.write().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -303,12 +236,12 @@ impl Spool {
                 return Err(state.last.clone().unwrap_or_else(closed));
             }
         }
-        match self.start() {
+        match self.storage.open() {
             Ok(store) => {
                 let mut state = self.state_mut();
                 state.store = Some(store);
                 state.last = None;
-                log::info!("the spool {} is open again", self.directory.display());
+                log::info!("the spool {} is open again", self.storage.name());
                 Ok(())
             }
             Err(error) => {
@@ -322,7 +255,7 @@ impl Spool {
     fn failed(&self, error: &SpoolError) {
         let mut state = self.state_mut();
         if state.last.as_ref() != Some(error) {
-            log::error!("{}: {error}", self.directory.display());
+            log::error!("{}: {error}", self.storage.name());
         }
         let store = state.store.take();
         // Its end may write, and so fail.
@@ -331,91 +264,14 @@ impl Spool {
             Ok(())
         });
         if let SpoolError::Damaged(what) = error {
-            let done = self.put_aside(what);
-            log::error!("{}: {done}", self.directory.display());
+            let done = self.storage.put_aside(what);
+            log::error!("{}: {done}", self.storage.name());
         }
         state.last = Some(error.clone());
         state.retry = Instant::now() + RETRY;
-    }
-
-    /// Renames the file out of the way; what was done, in words.
-    fn put_aside(&self, what: &str) -> String {
-        let seconds = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |now| now.as_secs());
-        let from = self.directory.join(FILE);
-        let names = (0..).map(|number| match number {
-            0 => format!("{FILE}.damaged-{seconds}"),
-            number => format!("{FILE}.damaged-{seconds}-{number}"),
-        });
-        let mut free = names.filter(|name| !self.directory.join(name).exists());
-        let name = free.next().unwrap_or_default();
-        match fs::rename(from, self.directory.join(&name)) {
-            Ok(()) => format!("{what}; the file is kept as {name}"),
-            Err(error) => format!("{what}; it can't be renamed: {error}"),
-        }
-    }
-
-    /// Opens the file, or makes one.
-    fn start(&self) -> SpoolResult<Database> {
-        let path = self.directory.join(FILE);
-        if !path.exists() {
-            // Under another name until it is whole, so that a file that is none yet is never taken for a spool.
-            let unfinished = self.directory.join("spool.redb.new");
-            let file = File::options()
-                .read(true)
-                .write(true)
-                .create(true)
-                .truncate(true)
-                .open(&unfinished)
-                .map_err(|error| SpoolError::Io(error.to_string()))?;
-            drop(self.store(file)?);
-            fs::rename(&unfinished, &path)
-                .and_then(|()| match self.sync {
-                    true => File::open(&self.directory)?.sync_all(),
-                    false => Ok(()),
-                })
-                .map_err(|error| SpoolError::Io(error.to_string()))?;
-        }
-        let file = File::options().read(true).write(true).open(&path);
-        let file = file.map_err(|error| SpoolError::Io(error.to_string()))?;
-        if file.metadata().is_ok_and(|metadata| metadata.len() == 0) {
-            return Err(SpoolError::Damaged(format!("{FILE} is empty")));
-        }
-        self.store(file)
-    }
-
-    fn store(&self, file: File) -> SpoolResult<Database> {
-        let file = SpoolFile {
-            file,
-            sync: self.sync,
-            #[cfg(test)]
-            full: self.full.clone(),
-        };
-        contained(|| {
-            let store = Database::builder()
-                .set_cache_size(CACHE)
-                // Also after a clean end: a key that reads back wrong would never be forgotten.
-                .set_check_integrity_on_open(true)
-                .create_with_backend(file)?;
-            Ok(store)
-        })
     }
 }
 
 fn closed() -> SpoolError {
     SpoolError::Io("it is closed".to_owned())
-}
-
-/// Runs what uses the store below. It may panic on a file that someone has changed under it; that is damage, not an end.
-fn contained<T>(run: impl FnOnce() -> SpoolResult<T>) -> SpoolResult<T> {
-    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
-        let said = panic
-            .downcast_ref::<String>()
-            .map(String::as_str)
-            .or_else(|| panic.downcast_ref::<&str>().copied());
-        Err(SpoolError::Damaged(
-            said.unwrap_or("its contents make no sense").to_owned(),
-        ))
-    })
 }

@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::atomic::Ordering::Relaxed;
 
+use super::memory::SpoolMemory;
 use super::*;
 
 const FIRST: DeliveryId = DeliveryId {
@@ -101,24 +101,24 @@ fn two_processes_can_not_use_one_spool() {
 
 #[test]
 fn a_full_disk_is_an_error_and_what_was_recorded_stays() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let (spool, _) = open(directory.path());
+    let memory = SpoolMemory::default();
+    let (spool, _) = memory.open().expect("it opens");
     put(&spool, 0..100).expect("there is room");
-    spool.full.store(true, Relaxed);
+    memory.set_full(true);
     for _ in 0..3 {
         let full = put(&spool, 100..200).expect_err("there is no room");
         assert!(matches!(full, SpoolError::Io(_)), "{full}");
         std::thread::sleep(RETRY);
     }
     assert!(spool.problem().is_some());
-    spool.full.store(false, Relaxed);
+    memory.set_full(false);
     std::thread::sleep(RETRY);
     put(&spool, 200..201).expect("there is room again");
     assert_eq!(spool.problem(), None);
     assert_eq!(keys(&spool).len(), 101);
     // And nothing of it was only in memory.
     drop(spool);
-    let (spool, found) = open(directory.path());
+    let (spool, found) = memory.open().expect("it opens");
     assert_eq!((keys(&spool).len(), found), (101, SpoolCondition::Sound));
 }
 
