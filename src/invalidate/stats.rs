@@ -101,7 +101,7 @@ impl UpstreamStats {
         self.sum(|delivery| delivery.pending.load(Relaxed))
     }
 
-    fn state(&self) -> &'static str {
+    pub(crate) fn state(&self) -> &'static str {
         let phases = self.deliveries.iter().map(|delivery| delivery.phase());
         match phases.min().unwrap_or(0) {
             0 if self.flush.load(Relaxed) => "away, to be flushed",

@@ -32,8 +32,11 @@ impl Recorder {
         let step = if state.row.flush {
             match state.flushing {
                 Some(other) if other != id.number => DeliveryStep::Wait,
+                // Another delivery would set keys to values that are older than the flush, after it.
+                _ if !self.upstreams[upstream].others_are_idle(id) => DeliveryStep::Wait,
                 _ => {
                     state.flushing = Some(id.number);
+                    state.flushed_before = self.sequence;
                     // What is recorded so far is older than the flush.
                     self.clear_pending(group, plan, upstream)?;
                     DeliveryStep::Flush

@@ -125,7 +125,9 @@ impl Recorder {
                 && !plan.states[upstream].is_moot()
             {
                 plan.touch(upstream, delivery);
-                for change in changes {
+                let flushed = plan.states[upstream].flushed_before;
+                let later = changes.iter().filter(|it| it.record.sequence > flushed);
+                for change in later {
                     group.put_older(*id, &change.key, &change.record)?;
                 }
             }
@@ -193,7 +195,7 @@ impl Recorder {
         self.answer(arrived.batches, Some(error.to_string()));
     }
 
-    fn tell(&self, id: DeliveryId, step: DeliveryStep) {
+    fn tell(&mut self, id: DeliveryId, step: DeliveryStep) {
         if let Some((upstream, delivery)) = self.find(id) {
             self.upstreams[upstream].deliveries[delivery].tell(step);
         }

@@ -166,7 +166,10 @@ impl Recorder {
         let upstream = &mut self.upstreams[upstream];
         let handle = &mut upstream.deliveries[delivery];
         match report {
-            DeliveryReport::Ready => self.arrived.ready.push(id),
+            DeliveryReport::Ready => {
+                handle.idle = true;
+                self.arrived.ready.push(id);
+            }
             DeliveryReport::Flushed => self.arrived.flushed.push(id),
             DeliveryReport::Delivered(changes) => {
                 // With durability none, those of a delivery that has nothing pending were never in the spool.
@@ -183,6 +186,7 @@ impl Recorder {
                 if upstream.state.flushing == Some(id.number) {
                     upstream.state.flushing = None;
                 }
+                handle.idle = true;
                 handle.fall_behind();
                 handle.tell(DeliveryStep::AwayNoted);
             }
@@ -217,18 +221,18 @@ impl Recorder {
     }
 
     /// Tells the deliveries to end.
-    fn end_deliveries(&self) {
-        for upstream in self.upstreams.iter().chain(&self.leaving) {
+    pub(crate) fn end_deliveries(&mut self) {
+        for upstream in self.upstreams.iter_mut().chain(&mut self.leaving) {
             upstream.end();
         }
     }
 
-    fn have_deliveries_ended(&self) -> bool {
+    pub(crate) fn have_deliveries_ended(&self) -> bool {
         self.upstreams.iter().all(TargetUpstream::has_ended)
     }
 
     /// Closes the spool when all deliveries have ended.
-    fn close(&self) {
+    pub(crate) fn close(&self) {
         let kept: u64 = self.upstreams.iter().map(TargetUpstream::pending).sum();
         if kept > 0 {
             log::info!("ended; {kept} keys are kept and delivered after the next start");

@@ -89,7 +89,7 @@ impl Recorder {
 
     /// Ends the deliveries to upstreams that are no longer targets.
     fn dismiss(&mut self, upstreams: impl Iterator<Item = TargetUpstream>) {
-        for upstream in upstreams {
+        for mut upstream in upstreams {
             log::info!("{}: no longer a target", upstream.name);
             upstream.end();
             self.leaving.push(upstream);

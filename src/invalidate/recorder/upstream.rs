@@ -21,6 +21,8 @@ pub(super) struct DeliveryState {
     pub(super) row: UpstreamRow,
     /// The delivery that has been told to flush, and whose report ends the flush.
     pub(super) flushing: Option<u16>,
+    /// The last sequence before the last flush was begun: changes up to here need not be delivered any more.
+    pub(super) flushed_before: u64,
 }
 
 impl DeliveryState {
@@ -47,6 +49,8 @@ pub(super) struct DeliveryHandle {
     pub(super) id: DeliveryId,
     /// It is given changes over its channel.
     pub(super) fresh: bool,
+    /// It has nothing to deliver: it was given neither changes nor a replay since it last reported that it is ready or away.
+    pub(super) idle: bool,
     changes: Sender<Vec<PendingChange>>,
     steps: Sender<DeliveryStep>,
     pub(super) stats: Arc<DeliveryStats>,
@@ -81,6 +85,7 @@ impl TargetUpstream {
                 let handle = DeliveryHandle {
                     id,
                     fresh: false,
+                    idle: true,
                     changes,
                     steps,
                     stats: Arc::clone(&stats),
@@ -119,6 +124,7 @@ impl TargetUpstream {
             state: DeliveryState {
                 row,
                 flushing: None,
+                flushed_before: 0,
             },
             deliveries,
             stats,
@@ -137,6 +143,11 @@ impl TargetUpstream {
         self.stats.pending()
     }
 
+    /// Whether none of the deliveries but this one has something to deliver.
+    pub(super) fn others_are_idle(&self, id: DeliveryId) -> bool {
+        self.deliveries.iter().all(|it| it.idle || it.id == id)
+    }
+
     /// Whether a delivery to it is not up to date.
     pub(super) fn is_behind(&self) -> bool {
         self.deliveries.iter().any(|delivery| !delivery.fresh)
@@ -150,8 +161,8 @@ impl TargetUpstream {
     }
 
     /// Tells the deliveries to end.
-    pub(super) fn end(&self) {
-        for delivery in &self.deliveries {
+    pub(super) fn end(&mut self) {
+        for delivery in &mut self.deliveries {
             delivery.tell(DeliveryStep::End);
         }
     }
@@ -166,7 +177,8 @@ impl TargetUpstream {
 
 impl DeliveryHandle {
     /// Tells the delivery its next step. It asks for one at a time, so there is room.
-    pub(super) fn tell(&self, step: DeliveryStep) {
+    pub(super) fn tell(&mut self, step: DeliveryStep) {
+        self.idle &= !matches!(step, DeliveryStep::Replay | DeliveryStep::Fresh);
         if let Err(TrySendError::Full(_)) = self.steps.try_send(step) {
             log::error!("a delivery does not take its steps");
         }
