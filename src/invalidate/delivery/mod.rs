@@ -21,21 +21,25 @@
 //! with durability `none` is returned to the recorder. Replies are counted from the front: what is behind a change that
 //! has to be deleted instead counts when that is done.
 
+mod action;
 mod command;
 mod thread;
+mod window;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::invalidate::message::{DeliveryReport, DeliveryStep, Now};
-use crate::invalidate::settings::{BACKOFF, Durability, Target, WINDOW, WINDOW_BYTES};
+use crate::invalidate::settings::{BACKOFF, Durability, Target};
 use crate::invalidate::spool::{PendingChange, SpoolResult};
 use crate::invalidate::stats::{DeliveryPhase, DeliveryStats};
 use crate::pool::UpstreamFailure;
 use crate::upstream::Exchange;
-use command::{Asked, Verdict};
+pub(crate) use action::{DeliveryAction, DeliveryEvent};
+use command::Asked;
 pub(crate) use thread::DeliveryThread;
+use window::ChangeWindow;
 
 /// How long a delivery waits when the recorder has no step for it, or the spool can't be read.
 const MOMENT: Duration = Duration::from_millis(20);
@@ -45,53 +49,6 @@ const QUIET: Duration = Duration::from_secs(1);
 
 /// Longest reply in bytes.
 const REPLY: usize = 2048;
-
-/// What has to be done for a delivery.
-#[derive(Debug)]
-pub(crate) enum DeliveryAction<'a> {
-    /// Report to the recorder; nothing comes of it.
-    Report(DeliveryReport),
-    /// Connect to the upstream.
-    Connect,
-    /// Send these bytes.
-    Send(&'a [u8]),
-    /// Wait for bytes until this time.
-    Receive(Instant),
-    /// Close the connection; nothing comes of it.
-    Close,
-    /// Wait for a step of the recorder.
-    AwaitStep,
-    /// Wait until this time, or for a step.
-    Pause(Instant),
-    /// Read what is pending behind this key, unless the recorder has sent a step.
-    Scan(Option<Box<[u8]>>),
-    /// Wait for changes or a step until this time.
-    AwaitChanges(Instant),
-    /// Take changes if there are some.
-    TakeChanges,
-    /// End.
-    End,
-}
-
-/// What came of an action.
-#[derive(Debug)]
-pub(crate) enum DeliveryEvent<'a> {
-    Connected(Result<(), UpstreamFailure>),
-    Sent(Result<(), UpstreamFailure>),
-    Received(Result<&'a [u8], UpstreamFailure>),
-    Step(DeliveryStep),
-    Changes(Vec<PendingChange>),
-    /// None came in time. `behind`: none will, because the recorder had marked the delivery as behind before the channel
-    /// was found empty.
-    NoChanges {
-        behind: bool,
-    },
-    /// The pause is over.
-    Paused,
-    Scanned(SpoolResult<Vec<PendingChange>>),
-    /// There is no recorder any more.
-    RecorderGone,
-}
 
 /// One delivery to one upstream.
 pub(crate) struct Delivery {
@@ -110,7 +67,7 @@ pub(crate) struct Delivery {
     /// When the upstream last took or sent something.
     since: Instant,
     /// The changes that are being delivered.
-    window: Window,
+    window: ChangeWindow,
     /// The pause before the next attempt to connect.
     pause: Duration,
 }
@@ -153,18 +110,6 @@ enum Then {
     Fresh,
 }
 
-/// Changes that are being delivered.
-#[derive(Debug, Default)]
-struct Window {
-    changes: Vec<PendingChange>,
-    /// How many at the start are done.
-    done: usize,
-    /// Where the requests under way end.
-    end: usize,
-    /// Those of them that have to be deleted instead.
-    instead: Vec<usize>,
-}
-
 impl Delivery {
     pub(crate) fn new(
         (target, address): (Arc<Target>, String),
@@ -184,7 +129,7 @@ impl Delivery {
             close: false,
             exchange: Exchange::new(REPLY),
             since: now.instant,
-            window: Window::default(),
+            window: ChangeWindow::default(),
             pause: BACKOFF.0,
         }
     }
@@ -332,48 +277,19 @@ impl Delivery {
     fn deliver(&mut self, changes: Vec<PendingChange>, then: Then, now: Now) {
         let first = changes.first().map_or(0, |change| change.record.sequence);
         self.stats.sending(first);
-        self.window = Window {
-            changes,
-            ..Window::default()
-        };
+        self.window = ChangeWindow::new(changes);
         self.talk(then, now);
-        self.fill_window(now);
-    }
-
-    /// Appends the requests for the changes that come next.
-    fn fill_window(&mut self, now: Now) {
-        let Window { changes, end, .. } = &mut self.window;
-        let mut request = Vec::new();
-        let unix_ms = (now.unix / 1000) as i64;
-        for change in changes[*end..].iter().take(WINDOW) {
-            request.clear();
-            self.target.forget_request(change, unix_ms, &mut request);
-            let asked = Asked::Change(*end);
-            let shape = self.target.reply_shape(asked);
-            self.exchange.request(&request, shape, asked);
-            *end += 1;
-            if self.exchange.output().len() >= WINDOW_BYTES {
-                break;
-            }
-        }
+        self.answered(now);
     }
 
     fn receive(&mut self, bytes: &[u8], now: Now) -> Result<(), UpstreamFailure> {
         self.exchange.receive(bytes);
         while let Some(reply) = self.exchange.next_reply()? {
-            let window = &mut self.window;
-            let change = match reply.what {
-                Asked::Change(number) => window.changes.get(number),
-                _ => None,
-            };
-            match (
-                self.target.verdict(reply.what, change, reply.bytes),
-                reply.what,
-            ) {
-                (Verdict::Unexpected, _) => return Err(UpstreamFailure::unexpected(reply.bytes)),
-                (Verdict::Done, Asked::Change(_)) if window.instead.is_empty() => window.done += 1,
-                (Verdict::Delete, Asked::Change(number)) => window.instead.push(number),
-                _ => {}
+            if !self
+                .window
+                .take_reply(&self.target, reply.what, reply.bytes)
+            {
+                return Err(UpstreamFailure::unexpected(reply.bytes));
             }
         }
         if !self.exchange.is_waiting() {
@@ -384,13 +300,8 @@ impl Delivery {
 
     /// All requests are answered.
     fn answered(&mut self, now: Now) {
-        let window = &mut self.window;
-        if !window.instead.is_empty() {
-            return self.delete_instead();
-        }
-        window.done = window.end;
-        if window.end < window.changes.len() {
-            return self.fill_window(now);
+        if self.window.go_on(&self.target, now, &mut self.exchange) {
+            return;
         }
         let State::Talking(then) = std::mem::replace(&mut self.state, State::Ready) else {
             return;
@@ -415,30 +326,14 @@ impl Delivery {
         }
     }
 
-    /// Deletes what the upstream could not do what it was asked for. With the replies to that the whole window is done.
-    fn delete_instead(&mut self) {
-        let window = &mut self.window;
-        let mut request = Vec::new();
-        for number in window.instead.drain(..) {
-            request.clear();
-            self.target
-                .delete_request(&window.changes[number].key, &mut request);
-            let shape = self.target.reply_shape(Asked::Delete);
-            self.exchange.request(&request, shape, Asked::Delete);
-        }
-    }
-
     /// Reports what was delivered; the rest is returned.
     fn end_window(&mut self) {
-        let mut window = std::mem::take(&mut self.window);
-        if window.changes.is_empty() {
+        let Some((delivered, rest)) = self.window.end() else {
             return;
-        }
-        let rest = window.changes.split_off(window.done);
+        };
         self.stats.sending(0);
-        self.stats.delivered(window.done);
-        self.reports
-            .push_back(DeliveryReport::Delivered(window.changes));
+        self.stats.delivered(delivered.len());
+        self.reports.push_back(DeliveryReport::Delivered(delivered));
         self.stats.retried(rest.len());
         self.give_back(rest);
     }

@@ -5,11 +5,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use redb::{Database, StorageBackend};
+use redb::Database;
 
-use crate::invalidate::spool::error::{SpoolError, SpoolResult, contained};
+use crate::invalidate::spool::error::{SpoolError, SpoolResult};
 use crate::invalidate::spool::file::SpoolFile;
-use crate::invalidate::spool::{CACHE, FILE, SpoolStorage};
+use crate::invalidate::spool::storage::{SpoolStorage, open_store};
+
+/// The file's name in the directory.
+pub(super) const FILE: &str = "spool.redb";
 
 /// A directory that no other process uses.
 pub(super) struct SpoolDirectory {
@@ -60,18 +63,6 @@ impl SpoolDirectory {
         };
         open_store(file)
     }
-}
-
-/// Opens a store, or makes one where there is nothing.
-pub(super) fn open_store(backend: impl StorageBackend) -> SpoolResult<Database> {
-    contained(|| {
-        let store = Database::builder()
-            .set_cache_size(CACHE)
-            // Also after a clean end: a key that reads back wrong would never be forgotten.
-            .set_check_integrity_on_open(true)
-            .create_with_backend(backend)?;
-        Ok(store)
-    })
 }
 
 impl SpoolStorage for SpoolDirectory {

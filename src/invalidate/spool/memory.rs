@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use redb::{Database, StorageBackend};
 
-use crate::invalidate::spool::directory::open_store;
-use crate::invalidate::spool::{Spool, SpoolCondition, SpoolResult, SpoolStorage};
+use crate::invalidate::spool::storage::{SpoolStorage, open_store};
+use crate::invalidate::spool::{Spool, SpoolCondition, SpoolResult};
 
 /// The bytes of a spool.
 #[derive(Debug, Clone, Default)]

@@ -22,6 +22,7 @@ mod file;
 #[cfg(test)]
 pub(super) mod memory;
 mod record;
+mod storage;
 mod transaction;
 
 #[cfg(test)]
@@ -31,43 +32,18 @@ use std::path::Path;
 use std::sync::{PoisonError, RwLock, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
-use redb::{Database, ReadableDatabase, TableDefinition, TableError};
+use redb::{Database, ReadableDatabase, TableError};
 
-use directory::SpoolDirectory;
+use directory::{FILE, SpoolDirectory};
 use error::contained;
 pub(crate) use error::{SpoolError, SpoolResult};
-pub(crate) use record::{PendingChange, PendingRecord, UpstreamRow};
+pub(crate) use record::{DeliveryId, PendingChange, PendingRecord, UpstreamRow};
+use storage::SpoolStorage;
 pub(crate) use transaction::SpoolTransaction;
-
-/// Memory for pages of the spool, in bytes.
-const CACHE: usize = 64 << 20;
+use transaction::pending;
 
 /// How long a spool that could not be opened is left alone.
 const RETRY: Duration = Duration::from_millis(250);
-
-/// The file's name in the directory.
-const FILE: &str = "spool.redb";
-
-/// What a delivery's pending set is called in the store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct DeliveryId {
-    /// The number of the upstream.
-    pub(crate) upstream: u32,
-    /// The number of the delivery, from 0.
-    pub(crate) number: u16,
-}
-
-impl DeliveryId {
-    fn table(self) -> String {
-        format!("pending.{}.{}", self.upstream, self.number)
-    }
-}
-
-type Bytes = &'static [u8];
-
-fn pending(name: &str) -> TableDefinition<'_, Bytes, Bytes> {
-    TableDefinition::new(name)
-}
 
 /// What opening found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,18 +52,6 @@ pub(crate) enum SpoolCondition {
     Sound,
     /// There had been a spool, and it is gone or damaged: this says what was done.
     Lost(String),
-}
-
-/// Where a spool is kept.
-trait SpoolStorage: Send + Sync {
-    /// Opens the store, or makes an empty one.
-    fn open(&self) -> SpoolResult<Database>;
-
-    /// Puts a store out of the way that is damaged in this way; what was done, in words.
-    fn put_aside(&self, what: &str) -> String;
-
-    /// Its name for the log.
-    fn name(&self) -> String;
 }
 
 /// An open spool. Another process can't open it meanwhile.

@@ -1,7 +1,21 @@
 //! What the spool keeps, as bytes: numbers are big-endian, so that they sort as they count.
 
 use crate::invalidate::change::NewValue;
-use crate::invalidate::spool::DeliveryId;
+
+/// What a delivery's pending set is called in the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct DeliveryId {
+    /// The number of the upstream.
+    pub(crate) upstream: u32,
+    /// The number of the delivery, from 0.
+    pub(crate) number: u16,
+}
+
+impl DeliveryId {
+    pub(super) fn table(self) -> String {
+        format!("pending.{}.{}", self.upstream, self.number)
+    }
+}
 
 /// What is pending for a key.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,8 +7,16 @@ use redb::{
     AccessGuard, ReadableTable, ReadableTableMetadata, Table, TableDefinition, WriteTransaction,
 };
 
-use crate::invalidate::spool::record::{self, PendingChange, PendingRecord, UpstreamRow};
-use crate::invalidate::spool::{Bytes, DeliveryId, SpoolError, SpoolResult, pending};
+use crate::invalidate::spool::error::{SpoolError, SpoolResult};
+use crate::invalidate::spool::record::{
+    self, DeliveryId, PendingChange, PendingRecord, UpstreamRow,
+};
+
+type Bytes = &'static [u8];
+
+pub(super) fn pending(name: &str) -> TableDefinition<'_, Bytes, Bytes> {
+    TableDefinition::new(name)
+}
 
 const UPSTREAMS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("upstreams");
 const NUMBERS: TableDefinition<'_, &str, u64> = TableDefinition::new("numbers");

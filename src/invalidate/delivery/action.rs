@@ -1,0 +1,54 @@
+//! What a delivery asks of its surroundings, and what it is told came of it.
+
+use std::time::Instant;
+
+use crate::invalidate::message::{DeliveryReport, DeliveryStep};
+use crate::invalidate::spool::{PendingChange, SpoolResult};
+use crate::pool::UpstreamFailure;
+
+/// What has to be done for a delivery.
+#[derive(Debug)]
+pub(crate) enum DeliveryAction<'a> {
+    /// Report to the recorder; nothing comes of it.
+    Report(DeliveryReport),
+    /// Connect to the upstream.
+    Connect,
+    /// Send these bytes.
+    Send(&'a [u8]),
+    /// Wait for bytes until this time.
+    Receive(Instant),
+    /// Close the connection; nothing comes of it.
+    Close,
+    /// Wait for a step of the recorder.
+    AwaitStep,
+    /// Wait until this time, or for a step.
+    Pause(Instant),
+    /// Read what is pending behind this key, unless the recorder has sent a step.
+    Scan(Option<Box<[u8]>>),
+    /// Wait for changes or a step until this time.
+    AwaitChanges(Instant),
+    /// Take changes if there are some.
+    TakeChanges,
+    /// End.
+    End,
+}
+
+/// What came of an action.
+#[derive(Debug)]
+pub(crate) enum DeliveryEvent<'a> {
+    Connected(Result<(), UpstreamFailure>),
+    Sent(Result<(), UpstreamFailure>),
+    Received(Result<&'a [u8], UpstreamFailure>),
+    Step(DeliveryStep),
+    Changes(Vec<PendingChange>),
+    /// None came in time. `behind`: none will, because the recorder had marked the delivery as behind before the channel
+    /// was found empty.
+    NoChanges {
+        behind: bool,
+    },
+    /// The pause is over.
+    Paused,
+    Scanned(SpoolResult<Vec<PendingChange>>),
+    /// There is no recorder any more.
+    RecorderGone,
+}

@@ -1,0 +1,92 @@
+//! The changes that are being delivered: a window of requests at a time.
+//!
+//! Invariant: changes are done from the front. What is behind a change that has to be deleted instead counts when that is
+//! done.
+
+use crate::invalidate::delivery::command::{Asked, Verdict};
+use crate::invalidate::message::Now;
+use crate::invalidate::settings::{Target, WINDOW, WINDOW_BYTES};
+use crate::invalidate::spool::PendingChange;
+use crate::upstream::Exchange;
+
+/// Changes that are being delivered.
+#[derive(Debug, Default)]
+pub(super) struct ChangeWindow {
+    changes: Vec<PendingChange>,
+    /// How many at the start are done.
+    done: usize,
+    /// Where the requests under way end.
+    end: usize,
+    /// Those of them that have to be deleted instead.
+    instead: Vec<usize>,
+}
+
+impl ChangeWindow {
+    pub(super) fn new(changes: Vec<PendingChange>) -> ChangeWindow {
+        ChangeWindow {
+            changes,
+            ..ChangeWindow::default()
+        }
+    }
+
+    /// Appends the requests that come next, when all before are answered; whether there were some.
+    pub(super) fn go_on(
+        &mut self,
+        target: &Target,
+        now: Now,
+        exchange: &mut Exchange<Asked>,
+    ) -> bool {
+        if !self.instead.is_empty() {
+            self.delete_instead(target, exchange);
+            return true;
+        }
+        self.done = self.end;
+        let mut request = Vec::new();
+        let unix_ms = (now.unix / 1000) as i64;
+        for change in self.changes[self.done..].iter().take(WINDOW) {
+            request.clear();
+            target.forget_request(change, unix_ms, &mut request);
+            let asked = Asked::Change(self.end);
+            exchange.request(&request, target.reply_shape(asked), asked);
+            self.end += 1;
+            if exchange.output().len() >= WINDOW_BYTES {
+                break;
+            }
+        }
+        self.end > self.done
+    }
+
+    /// Deletes what the upstream could not do what it was asked for. With the replies to that all requests are done.
+    fn delete_instead(&mut self, target: &Target, exchange: &mut Exchange<Asked>) {
+        let mut request = Vec::new();
+        let shape = target.reply_shape(Asked::Delete);
+        for number in self.instead.drain(..) {
+            request.clear();
+            target.delete_request(&self.changes[number].key, &mut request);
+            exchange.request(&request, shape, Asked::Delete);
+        }
+    }
+
+    /// Takes the reply to a request; whether it is one that the request has.
+    pub(super) fn take_reply(&mut self, target: &Target, asked: Asked, reply: &[u8]) -> bool {
+        let change = match asked {
+            Asked::Change(number) => self.changes.get(number),
+            _ => None,
+        };
+        match (target.verdict(asked, change, reply), asked) {
+            (Verdict::Unexpected, _) => return false,
+            (Verdict::Done, Asked::Change(_)) if self.instead.is_empty() => self.done += 1,
+            (Verdict::Delete, Asked::Change(number)) => self.instead.push(number),
+            _ => {}
+        }
+        true
+    }
+
+    /// Ends, done or not: the changes that are done, and the others. `None` if there were none.
+    pub(super) fn end(&mut self) -> Option<(Vec<PendingChange>, Vec<PendingChange>)> {
+        let mut window = std::mem::take(self);
+        let rest = window.changes.split_off(window.done);
+        let is_empty = window.changes.is_empty() && rest.is_empty();
+        (!is_empty).then_some((window.changes, rest))
+    }
+}
