@@ -45,6 +45,8 @@ mod recorder;
 mod report;
 mod running;
 mod settings;
+#[cfg(test)]
+mod simulation;
 mod spool;
 mod start;
 mod stats;

@@ -35,7 +35,7 @@ mod session;
 mod settings;
 mod shared;
 #[cfg(test)]
-mod simulation;
+pub(crate) mod simulation;
 mod split;
 mod start;
 mod stats;

@@ -29,14 +29,23 @@ use server::Mood;
 /// Seeds that have failed once. They run each time, whatever the number of seeds.
 const KEPT: &[u64] = &[];
 
-fn seeds() -> Box<dyn Iterator<Item = u64>> {
+fn seeds(kept: &'static [u64]) -> Box<dyn Iterator<Item = u64>> {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
     if let Some(seed) = number("LARDER_SEED") {
         return Box::new(std::iter::once(seed));
     }
     let count = number("LARDER_SEEDS").unwrap_or(2000);
     let new: Range<u64> = 0..count;
-    Box::new(KEPT.iter().copied().chain(new))
+    Box::new(kept.iter().copied().chain(new))
+}
+
+/// Runs seeds, those that are kept first, until one fails.
+pub(crate) fn run_seeds(kept: &'static [u64], run: fn(u64) -> Result<(), String>) {
+    for seed in seeds(kept) {
+        if let Err(fault) = run(seed) {
+            panic!("seed {seed}: {fault}\nrun it alone with LARDER_SEED={seed}");
+        }
+    }
 }
 
 /// Runs one seed; what went wrong.
@@ -80,9 +89,5 @@ fn run(seed: u64) -> Result<(), String> {
 
 #[test]
 fn answers_are_those_of_a_single_server_and_nothing_is_left() {
-    for seed in seeds() {
-        if let Err(fault) = run(seed) {
-            panic!("seed {seed}: {fault}\nrun it alone with LARDER_SEED={seed}");
-        }
-    }
+    run_seeds(KEPT, run);
 }

@@ -1,0 +1,133 @@
+//! The end of a simulation: everything is delivered, and nothing is left.
+
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use super::server::Mood;
+use super::world::{KEYS, World, name};
+use crate::invalidate::message::RecorderMessage;
+use crate::invalidate::target::TargetRoutes;
+
+/// Steps after which everything must have been delivered, once nothing goes wrong any more.
+const ENOUGH: usize = 20_000;
+
+impl World {
+    /// Nothing goes wrong any more, and everything is delivered.
+    pub(super) fn finish(mut self) -> Result<(), String> {
+        for server in &mut self.servers {
+            server.mood = Mood::Well;
+        }
+        let mut left = ENOUGH;
+        while !self.is_settled() {
+            left -= 1;
+            if left == 0 {
+                return Err(format!("something is left: {}", self.summary()));
+            }
+            self.go_on()?;
+            if self.rng.u8(..8) == 0 {
+                self.passed += Duration::from_millis(20);
+            }
+        }
+        self.check()?;
+        self.end()
+    }
+
+    /// Whether nothing is under way.
+    fn is_settled(&self) -> bool {
+        let waits = self.started.lock().unwrap_or_else(PoisonError::into_inner);
+        let upstreams = &self.running.stats.upstreams;
+        let upstreams = upstreams.lock().unwrap_or_else(PoisonError::into_inner);
+        waits.is_empty()
+            && self.running.inbox.is_empty()
+            && self.running.recorder.is_quiet()
+            && upstreams.iter().all(|it| {
+                it.pending() == 0 && it.state() == "up to date" && !it.flush.load(Relaxed)
+            })
+            && self.connections.iter().all(|(_, it)| !it.closed)
+    }
+
+    fn summary(&self) -> String {
+        let upstreams = &self.running.stats.upstreams;
+        let upstreams = upstreams.lock().unwrap_or_else(PoisonError::into_inner);
+        let states: Vec<String> = upstreams
+            .iter()
+            .map(|it| format!("{} {} pending", it.state(), it.pending()))
+            .collect();
+        format!(
+            "{} messages, {} connections, {}",
+            self.running.inbox.len(),
+            self.connections.len(),
+            states.join(", ")
+        )
+    }
+
+    /// Whether every change that was answered has reached every server that may hold its key.
+    fn check(&self) -> Result<(), String> {
+        let route = TargetRoutes::new(self.target.clone());
+        for (number, change) in self.reported.iter().enumerate().filter(|(_, c)| c.answered) {
+            for key in (0..KEYS).filter(|key| change.key.is_none_or(|only| only == *key)) {
+                let Some(key) = route.name(name(key).as_bytes()).map(|key| key.into_owned()) else {
+                    continue;
+                };
+                for server in route.servers(&key) {
+                    let told = self.servers[server].told(&key);
+                    let set = self.servers[server].set(&key);
+                    let step = change.step;
+                    if told < step || set.is_some_and(|set| set < number as u64) {
+                        return Err(format!(
+                            "change {number} of {} at step {step} has not reached server {server}, \
+                             which was told of it last at {told}, of value {set:?}",
+                            key.escape_ascii()
+                        ));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends it in good order; the spool is empty then.
+    fn end(mut self) -> Result<(), String> {
+        let now = self.now();
+        self.running
+            .recorder
+            .handle(RecorderMessage::Stop(now.instant), now);
+        self.running.recorder.end_deliveries();
+        let mut left = ENOUGH;
+        while !self.runners.is_empty() {
+            left -= 1;
+            if left == 0 {
+                return Err("a delivery does not end".to_owned());
+            }
+            self.go_on()?;
+            self.passed += Duration::from_millis(1);
+        }
+        while let Ok(message) = self.running.inbox.try_recv() {
+            self.running.recorder.handle(message, now);
+        }
+        self.running.recorder.record(now);
+        if !self.running.recorder.have_deliveries_ended() {
+            return Err("a delivery has not ended".to_owned());
+        }
+        self.running.recorder.close();
+        let (spool, _) = self.memory.open()?;
+        let pending = spool.write(|group| {
+            let mut pending = Vec::new();
+            for (name, row) in group.rows()? {
+                for id in row.delivery_ids() {
+                    pending.push((name.clone(), group.len(id)?, row.flush));
+                }
+            }
+            Ok(pending)
+        });
+        let pending = pending.map_err(|error| error.to_string())?;
+        match pending
+            .iter()
+            .find(|(_, count, flush)| *count > 0 || *flush)
+        {
+            Some(left) => Err(format!("the spool is not empty: {left:?}")),
+            None => Ok(()),
+        }
+    }
+}

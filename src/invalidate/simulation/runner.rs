@@ -1,0 +1,129 @@
+//! A delivery in a simulation: what its thread would do, one action at a time.
+
+use crossbeam_channel::TryRecvError;
+
+use super::server::Mood;
+use super::world::{Connection, World};
+use crate::invalidate::delivery::{DeliveryAction, DeliveryEvent};
+use crate::invalidate::message::RecorderMessage;
+use crate::invalidate::settings::ForgetMethod;
+use crate::pool::UpstreamFailure;
+use crate::proxy::simulation::network::Wire;
+
+impl World {
+    /// A delivery does one thing, if it need not wait for something.
+    pub(super) fn run(&mut self, number: usize) {
+        let now = self.now();
+        let runner = &mut self.runners[number];
+        let thread = &mut runner.thread;
+        let wire = runner.wire.and_then(|key| self.connections.get_mut(key));
+        let event = match thread.delivery.next(now) {
+            DeliveryAction::End => {
+                self.close(number);
+                self.runners.remove(number);
+                return;
+            }
+            DeliveryAction::Close => return self.close(number),
+            DeliveryAction::Report(report) => {
+                if std::env::var("TRACE").is_ok() {
+                    eprintln!(
+                        "step {} delivery {:?} reports {report:?}",
+                        self.step, thread.id
+                    );
+                }
+                let message = RecorderMessage::Delivery(thread.id, report);
+                match self.running.sender.send(message) {
+                    Ok(()) => return,
+                    Err(_) => DeliveryEvent::RecorderGone,
+                }
+            }
+            DeliveryAction::Connect => {
+                let port = thread.address.rsplit(':').next();
+                let port = port.and_then(|port| port.parse().ok());
+                let server: usize = port.map_or(0, |port: usize| port - 1);
+                DeliveryEvent::Connected(match self.servers[server].mood {
+                    Mood::Refuses => Err(UpstreamFailure::ConnectDeadline(thread.timeout)),
+                    _ => {
+                        runner.wire = Some(self.connections.insert(Connection {
+                            server,
+                            wire: Wire::default(),
+                            input: Vec::new(),
+                            closed: false,
+                        }));
+                        Ok(())
+                    }
+                })
+            }
+            DeliveryAction::Send(bytes) => DeliveryEvent::Sent(match wire {
+                Some(connection) if !connection.wire.outward.has_ended() => {
+                    connection.wire.outward.send(bytes);
+                    Ok(())
+                }
+                _ => Err(UpstreamFailure::Closed),
+            }),
+            DeliveryAction::Receive(until) => {
+                let Some(connection) = wire else {
+                    return;
+                };
+                let inward = &mut connection.wire.inward;
+                let piece = inward.receive(Some(&mut self.rng));
+                if piece.is_empty() && !inward.is_at_end() && now.instant < until {
+                    return;
+                }
+                let received = match piece.is_empty() {
+                    false => Ok(&piece[..]),
+                    true if inward.is_at_end() => Err(UpstreamFailure::Closed),
+                    true => Err(UpstreamFailure::ReadDeadline(thread.timeout)),
+                };
+                return thread
+                    .delivery
+                    .handle(DeliveryEvent::Received(received), now);
+            }
+            DeliveryAction::AwaitStep => match thread.steps.try_recv() {
+                Ok(step) => DeliveryEvent::Step(step),
+                Err(TryRecvError::Empty) => return,
+                Err(TryRecvError::Disconnected) => DeliveryEvent::RecorderGone,
+            },
+            DeliveryAction::Pause(until) => match thread.steps.try_recv() {
+                Ok(step) => DeliveryEvent::Step(step),
+                Err(_) if now.instant < until => return,
+                Err(_) => DeliveryEvent::Paused,
+            },
+            DeliveryAction::Scan(after) => match thread.steps.try_recv() {
+                Ok(step) => DeliveryEvent::Step(step),
+                Err(_) => DeliveryEvent::Scanned(thread.scan(after)),
+            },
+            DeliveryAction::AwaitChanges(until) => {
+                let until = *runner.until.get_or_insert(until);
+                let event = match thread.steps.try_recv() {
+                    Ok(step) => DeliveryEvent::Step(step),
+                    Err(_) => thread.take_changes(),
+                };
+                if matches!(event, DeliveryEvent::NoChanges { .. }) && now.instant < until {
+                    return;
+                }
+                runner.until = None;
+                event
+            }
+            DeliveryAction::TakeChanges => thread.take_changes(),
+        };
+        if std::env::var("TRACE").is_ok() {
+            eprintln!("step {} delivery {:?} {event:?}", self.step, thread.id);
+        }
+        thread.delivery.handle(event, now);
+    }
+
+    /// A delivery closes its connection.
+    fn close(&mut self, number: usize) {
+        let key = self.runners[number].wire.take();
+        let Some(connection) = key.and_then(|key| self.connections.get_mut(key)) else {
+            return;
+        };
+        connection.wire.inward.cut();
+        connection.closed = true;
+        match self.target.forget {
+            ForgetMethod::Update => connection.wire.outward.cut(),
+            _ => connection.wire.outward.end(),
+        }
+    }
+}

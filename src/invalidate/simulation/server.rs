@@ -1,0 +1,197 @@
+//! A scripted cache: it notes when each key was last forgotten, and to which value it was last set.
+
+use std::collections::HashMap;
+
+use crate::invalidate::settings::TargetKind;
+use crate::proxy::simulation::network::Wire;
+
+/// How a server behaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mood {
+    Well,
+    /// It refuses connections; those that it had are closed.
+    Refuses,
+    /// It accepts connections and does nothing.
+    Frozen,
+    /// It has no memory for every other value, and no meta commands.
+    Full,
+    /// It answers with what no request has.
+    Lies,
+}
+
+/// A server of a target.
+pub(super) struct Server {
+    kind: TargetKind,
+    pub(super) mood: Mood,
+    /// For each key, the step at which it was last forgotten or set.
+    told: HashMap<Vec<u8>, u64>,
+    /// For each key, the number that it was last set to; none if it was forgotten since.
+    set: HashMap<Vec<u8>, u64>,
+    flushed: u64,
+}
+
+impl Server {
+    pub(super) fn new(kind: TargetKind) -> Server {
+        Server {
+            kind,
+            mood: Mood::Well,
+            told: HashMap::new(),
+            set: HashMap::new(),
+            flushed: 0,
+        }
+    }
+
+    /// When it last forgot this key, or was given a value for it.
+    pub(super) fn told(&self, key: &[u8]) -> u64 {
+        self.told.get(key).copied().unwrap_or(0).max(self.flushed)
+    }
+
+    /// The number that a key was last set to, if it has not forgotten it since.
+    pub(super) fn set(&self, key: &[u8]) -> Option<u64> {
+        self.set.get(key).copied()
+    }
+
+    /// Serves the complete requests at the start of `input`, and takes them from it.
+    ///
+    /// # Errors
+    /// When a key is set to an older value than it had, or a request is none.
+    pub(super) fn serve(
+        &mut self,
+        input: &mut Vec<u8>,
+        wire: &mut Wire,
+        step: u64,
+    ) -> Result<(), String> {
+        while let Some((words, length)) = match self.kind {
+            TargetKind::Memcached => memcached_request(input),
+            TargetKind::Redis => resp_request(input),
+        } {
+            input.drain(..length);
+            let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
+            if std::env::var("TRACE").is_ok() {
+                eprintln!(
+                    "step {step} {:?} serves {:?}",
+                    self.mood,
+                    words
+                        .iter()
+                        .map(|w| w.escape_ascii().to_string())
+                        .collect::<Vec<_>>()
+                );
+            }
+            let greets = matches!(words[0], b"version" | b"PING" | b"AUTH" | b"SELECT");
+            let reply = match self.mood {
+                Mood::Full if is_too_much(&words) => match (self.kind, words[0]) {
+                    (TargetKind::Memcached, b"md") => "ERROR\r\n",
+                    (TargetKind::Memcached, _) => "SERVER_ERROR out of memory\r\n",
+                    (TargetKind::Redis, _) => "-OOM out of memory\r\n",
+                },
+                Mood::Lies if !greets => match self.kind {
+                    TargetKind::Memcached => "TOUCHED\r\n",
+                    TargetKind::Redis => "+QUEUED\r\n",
+                },
+                _ => self.execute(&words, step)?,
+            };
+            wire.inward.send(reply.as_bytes());
+        }
+        Ok(())
+    }
+
+    fn execute(&mut self, words: &[&[u8]], step: u64) -> Result<&'static str, String> {
+        let forget = |server: &mut Server, key: &[u8]| {
+            server.told.insert(key.to_vec(), step);
+            server.set.remove(key);
+        };
+        Ok(match words {
+            [b"version"] => "VERSION 1.6.45\r\n",
+            [b"PING"] => "+PONG\r\n",
+            [b"AUTH", b"secret"] | [b"SELECT", _] => "+OK\r\n",
+            [b"flush_all"] | [b"FLUSHDB"] => {
+                self.flushed = step;
+                self.set.clear();
+                match self.kind {
+                    TargetKind::Memcached => "OK\r\n",
+                    TargetKind::Redis => "+OK\r\n",
+                }
+            }
+            [b"delete", key] => {
+                forget(self, key);
+                "DELETED\r\n"
+            }
+            [b"UNLINK", key] => {
+                forget(self, key);
+                ":1\r\n"
+            }
+            [b"md", key, b"I", b"T30"] => {
+                forget(self, key);
+                "HD\r\n"
+            }
+            [b"set", key, _, _, _, value] => {
+                self.set_value(key, value, step)?;
+                "STORED\r\n"
+            }
+            [b"SET", key, value, ..] => {
+                self.set_value(key, value, step)?;
+                "+OK\r\n"
+            }
+            other => {
+                let words: Vec<_> = other.iter().map(|word| word.escape_ascii()).collect();
+                return Err(format!("a request that nobody sends: {words:?}"));
+            }
+        })
+    }
+
+    fn set_value(&mut self, key: &[u8], value: &[u8], step: u64) -> Result<(), String> {
+        let number = std::str::from_utf8(value).ok().and_then(|v| v.parse().ok());
+        let number: u64 = number.ok_or("a value that no change had")?;
+        let before = self.set.insert(key.to_vec(), number);
+        if before.is_some_and(|before| before > number) {
+            let key = key.escape_ascii();
+            return Err(format!("{key} was set to {before:?}, and then to {number}"));
+        }
+        self.told.insert(key.to_vec(), step);
+        Ok(())
+    }
+}
+
+/// Whether a server that is full refuses the request.
+fn is_too_much(words: &[&[u8]]) -> bool {
+    let odd = |value: &[u8]| value.last().is_some_and(|digit| digit % 2 == 1);
+    match words {
+        [b"md", ..] => true,
+        [b"set", .., value] | [b"SET", _, value, ..] => odd(value),
+        _ => false,
+    }
+}
+
+/// The words of the request at the start, its value last, and its length.
+fn memcached_request(input: &[u8]) -> Option<(Vec<Vec<u8>>, usize)> {
+    let end = input.windows(2).position(|end| end == b"\r\n")?;
+    let line = input[..end].split(|byte| *byte == b' ');
+    let mut words: Vec<Vec<u8>> = line.map(<[u8]>::to_vec).collect();
+    let mut length = end + 2;
+    if words[0] == b"set" {
+        let size: usize = std::str::from_utf8(&words[4]).ok()?.parse().ok()?;
+        words.push(input.get(length..length + size)?.to_vec());
+        length += size + 2;
+    }
+    (length <= input.len()).then_some((words, length))
+}
+
+/// The words of the request at the start, and its length.
+fn resp_request(input: &[u8]) -> Option<(Vec<Vec<u8>>, usize)> {
+    let (count, mut length) = resp_number(input, 0)?;
+    let mut words = Vec::new();
+    for _ in 0..count {
+        let (size, start) = resp_number(input, length)?;
+        words.push(input.get(start..start + size)?.to_vec());
+        length = start + size + 2;
+    }
+    (length <= input.len()).then_some((words, length))
+}
+
+/// The number of the line that begins there, behind its type, and where the next line begins.
+fn resp_number(input: &[u8], start: usize) -> Option<(usize, usize)> {
+    let line = input.get(start..)?;
+    let end = line.windows(2).position(|end| end == b"\r\n")?;
+    let number = std::str::from_utf8(&line[1..end]).ok()?.parse().ok()?;
+    Some((number, start + end + 2))
+}

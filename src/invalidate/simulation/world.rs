@@ -1,0 +1,264 @@
+//! What there is in a simulation, and what happens in it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use fastrand::Rng;
+
+use super::server::{Mood, Server};
+use super::setup::{self, Running, SERVERS};
+use crate::invalidate::change::{ChangeBatch, NewValue, ReportedChange};
+use crate::invalidate::delivery::DeliveryThread;
+use crate::invalidate::message::{Now, RecorderMessage};
+use crate::invalidate::settings::{Durability, INBOX, Settings, Target};
+use crate::invalidate::spool::memory::SpoolMemory;
+use crate::proxy::simulation::network::Wire;
+use crate::proxy::{LaterAnswer, Protocol, Ticket};
+
+/// Different keys.
+pub(super) const KEYS: usize = 6;
+
+/// A change that was reported.
+pub(super) struct Reported {
+    /// None for all keys.
+    pub(super) key: Option<usize>,
+    /// The step at which it was reported.
+    pub(super) step: u64,
+    pub(super) answered: bool,
+}
+
+/// A delivery, with its end of a connection.
+pub(super) struct Runner {
+    pub(super) thread: DeliveryThread,
+    pub(super) wire: Option<usize>,
+    /// Until when it waits for changes.
+    pub(super) until: Option<Instant>,
+}
+
+/// A connection.
+pub(super) struct Connection {
+    pub(super) server: usize,
+    pub(super) wire: Wire,
+    /// What the server has read of a request that is not complete.
+    pub(super) input: Vec<u8>,
+    /// The delivery has closed it.
+    pub(super) closed: bool,
+}
+
+pub(super) struct World {
+    pub(super) rng: Rng,
+    pub(super) begun: Instant,
+    pub(super) passed: Duration,
+    /// How far the clock of dates is off, in microseconds.
+    pub(super) skew: u64,
+    pub(super) step: u64,
+    pub(super) settings: Settings,
+    pub(super) target: Target,
+    pub(super) memory: SpoolMemory,
+    pub(super) running: Running,
+    /// Deliveries that the recorder has started.
+    pub(super) started: Arc<Mutex<Vec<DeliveryThread>>>,
+    pub(super) runners: Vec<Runner>,
+    pub(super) connections: slab::Slab<Connection>,
+    pub(super) servers: Vec<Server>,
+    pub(super) reported: Vec<Reported>,
+}
+
+impl World {
+    pub(super) fn new(mut rng: Rng) -> Result<World, String> {
+        let settings = setup::settings(&mut rng);
+        let target = setup::target(&mut rng);
+        let memory = SpoolMemory::default();
+        let started = Arc::default();
+        let now = Now {
+            instant: Instant::now(),
+            unix: 1 << 50,
+        };
+        let running = setup::start(&settings, &target, &memory, &started, now)?;
+        let servers = (0..SERVERS).map(|_| Server::new(target.kind)).collect();
+        Ok(World {
+            rng,
+            begun: now.instant,
+            passed: Duration::ZERO,
+            skew: 1 << 20,
+            step: 0,
+            settings,
+            target,
+            memory,
+            running,
+            started,
+            runners: Vec::new(),
+            connections: slab::Slab::new(),
+            servers,
+            reported: Vec::new(),
+        })
+    }
+
+    pub(super) fn now(&self) -> Now {
+        Now {
+            instant: self.begun + self.passed,
+            unix: (1 << 50) + self.skew + self.passed.as_micros() as u64,
+        }
+    }
+
+    /// Something happens.
+    pub(super) fn step(&mut self) -> Result<(), String> {
+        match self.rng.u8(..10) {
+            0 | 1 => self.report(),
+            9 => self.passed += Duration::from_millis(self.rng.u64(1..30)),
+            _ => {}
+        }
+        self.go_on()
+    }
+
+    /// Something happens of what is under way.
+    pub(super) fn go_on(&mut self) -> Result<(), String> {
+        self.step += 1;
+        match self.rng.u8(..4) {
+            0 => self.record(),
+            1 if !self.connections.is_empty() => {
+                let number = self.rng.usize(..self.connections.len());
+                let key = self.connections.iter().nth(number).map(|(key, _)| key);
+                key.map_or(Ok(()), |key| self.carry(key))?;
+            }
+            _ => {
+                let mut started = self.started.lock().unwrap_or_else(PoisonError::into_inner);
+                self.runners.extend(started.drain(..).map(|thread| Runner {
+                    thread,
+                    wire: None,
+                    until: None,
+                }));
+                drop(started);
+                if !self.runners.is_empty() {
+                    let number = self.rng.usize(..self.runners.len());
+                    self.run(number);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Something goes wrong, or is well again.
+    pub(super) fn go_wrong(&mut self) -> Result<(), String> {
+        let server = self.rng.usize(..SERVERS);
+        match self.rng.u8(..14) {
+            0 => {
+                self.servers[server].mood = Mood::Refuses;
+                self.hang_up(|connection| connection.server == server);
+            }
+            1 => self.servers[server].mood = Mood::Frozen,
+            2 => self.servers[server].mood = Mood::Full,
+            3 => self.servers[server].mood = Mood::Lies,
+            4 | 8 => self.hang_up(|connection| connection.server == server),
+            9 => self.servers[server].mood = Mood::Full,
+            5 => self.passed += Duration::from_millis(self.rng.u64(1..3000)),
+            6 => self.skew = self.rng.u64(..1 << 21),
+            7 if self.settings.durability == Durability::Os => self.crash()?,
+            _ => self.servers[server].mood = Mood::Well,
+        }
+        Ok(())
+    }
+
+    /// A client reports changes.
+    fn report(&mut self) {
+        if self.running.inbox.len() >= INBOX {
+            return;
+        }
+        let mut batch = ChangeBatch::new(Protocol::Memcached, self.running.answers.0.clone());
+        for _ in 0..self.rng.usize(1..4) {
+            let number = self.reported.len() as u64;
+            let key = (self.rng.u8(..16) > 0).then(|| self.rng.usize(..KEYS));
+            let value = self.rng.bool().then(|| NewValue {
+                flags: 0,
+                expires: 0,
+                bytes: number.to_string().into_bytes().into(),
+            });
+            batch.changes.push(match key {
+                Some(key) => ReportedChange::Key(name(key).into_bytes().into(), value),
+                None => ReportedChange::All,
+            });
+            batch.answers.push(LaterAnswer {
+                ticket: Ticket {
+                    client: (0, 0),
+                    sequence: number,
+                },
+                bytes: b"STORED\r\n".into(),
+            });
+            if std::env::var("TRACE").is_ok() {
+                eprintln!(
+                    "step {} change {number} {:?}",
+                    self.step,
+                    batch.changes.last()
+                );
+            }
+            self.reported.push(Reported {
+                key,
+                step: self.step,
+                answered: false,
+            });
+        }
+        // The recorder is there, and has room.
+        let _ = self.running.sender.try_send(RecorderMessage::Batch(batch));
+    }
+
+    /// The recorder takes some messages, and records them.
+    fn record(&mut self) {
+        let now = self.now();
+        for _ in 0..self.rng.usize(..8) {
+            if let Ok(message) = self.running.inbox.try_recv() {
+                self.running.recorder.handle(message, now);
+            }
+        }
+        self.running.recorder.record(now);
+        while let Ok(answers) = self.running.answers.1.try_recv() {
+            for LaterAnswer { ticket, bytes } in answers {
+                self.reported[ticket.sequence as usize].answered = bytes.starts_with(b"STORED");
+            }
+        }
+    }
+
+    /// A piece of what a delivery has sent arrives at the server.
+    fn carry(&mut self, key: usize) -> Result<(), String> {
+        let connection = &mut self.connections[key];
+        let server = &mut self.servers[connection.server];
+        if matches!(server.mood, Mood::Frozen) {
+            return Ok(());
+        }
+        let piece = connection.wire.outward.receive(Some(&mut self.rng));
+        connection.input.extend(piece);
+        server.serve(&mut connection.input, &mut connection.wire, self.step)?;
+        if connection.closed && connection.wire.outward.is_empty() {
+            self.connections.remove(key);
+        }
+        Ok(())
+    }
+
+    /// Servers close connections. What they have executed may be unanswered.
+    fn hang_up(&mut self, which: impl Fn(&Connection) -> bool) {
+        for (_, connection) in &mut self.connections {
+            if which(connection) {
+                connection.wire.outward.cut();
+                match self.rng.bool() {
+                    true => connection.wire.inward.cut(),
+                    false => connection.wire.inward.end(),
+                }
+            }
+        }
+    }
+
+    /// The process is killed, and started again.
+    fn crash(&mut self) -> Result<(), String> {
+        self.memory = self.memory.killed();
+        self.runners.clear();
+        self.connections.clear();
+        let started: Arc<Mutex<Vec<DeliveryThread>>> = Arc::default();
+        let now = self.now();
+        self.running = setup::start(&self.settings, &self.target, &self.memory, &started, now)?;
+        self.started = started;
+        Ok(())
+    }
+}
+
+pub(super) fn name(key: usize) -> String {
+    format!("key{key}")
+}
