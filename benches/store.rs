@@ -1,6 +1,6 @@
 //! Measures the embedded store: nanoseconds an operation, bytes of resident memory an item.
 //!
-//! `cargo bench --bench store` runs every part, each in a process of its own so that none sees the
+//! `cargo bench --bench store` runs every measurement, each in a process of its own so that none sees the
 //! memory of another; `cargo bench --bench store -- items` runs one. Memory is what
 //! /proc/self/statm says, so it needs Linux.
 
@@ -11,10 +11,10 @@ use std::time::Instant;
 
 use larder::store::{Clock, Config, Entry, Store};
 
-/// A part of the measurement: its name on the command line, what it measures, and how.
-type Part = (&'static str, &'static str, fn());
+/// A measurement: its name on the command line, what it measures, and how.
+type Measurement = (&'static str, &'static str, fn());
 
-const PARTS: &[Part] = &[
+const MEASUREMENTS: &[Measurement] = &[
     (
         "speed",
         "operations on 100,000 items, keys of 30 bytes, values of 100",
@@ -55,6 +55,11 @@ const PARTS: &[Part] = &[
         "the mixed churn again, by 4 threads one after the other",
         turns,
     ),
+    (
+        "pauses",
+        "the longest write while values change their sizes, in a cache of 64 MiB",
+        pauses,
+    ),
 ];
 
 fn main() -> ExitCode {
@@ -63,18 +68,18 @@ fn main() -> ExitCode {
         .filter(|arg| arg != "--bench")
         .collect();
     if let [one] = &chosen[..] {
-        let Some((_, _, part)) = PARTS.iter().find(|(name, ..)| name == one) else {
-            let names: Vec<&str> = PARTS.iter().map(|(name, ..)| *name).collect();
+        let Some((_, _, measure)) = MEASUREMENTS.iter().find(|(name, ..)| name == one) else {
+            let names: Vec<&str> = MEASUREMENTS.iter().map(|(name, ..)| *name).collect();
             eprintln!(
-                "there is no part {one:?}; choose one of {}",
+                "there is no measurement {one:?}; choose one of {}",
                 names.join(", ")
             );
             return ExitCode::FAILURE;
         };
-        part();
+        measure();
         return ExitCode::SUCCESS;
     }
-    for (name, what, _) in PARTS {
+    for (name, what, _) in MEASUREMENTS {
         println!("{name}: {what}");
         let run =
             std::env::current_exe().and_then(|itself| Command::new(itself).arg(name).status());
@@ -334,4 +339,57 @@ fn turns() {
         thread.join().expect("a thread ends");
     }
     report(&store, empty);
+}
+
+/// Nanoseconds for which this thread was ready to run and another ran.
+fn delayed() -> u64 {
+    let schedstat = std::fs::read_to_string("/proc/thread-self/schedstat").expect("this is Linux");
+    let delay = schedstat.split_whitespace().nth(1);
+    delay.and_then(|delay| delay.parse().ok()).unwrap_or(0)
+}
+
+/// The longest of the writes, in groups of 64 during which nothing else took the processor.
+fn longest_write(store: &Store, rounds: u64, length: impl Fn(&mut Random) -> u64) {
+    const GROUP: u64 = 64;
+    let mut random = Random(rounds);
+    let (mut longest, mut groups) = (0.0f64, 0);
+    for _ in 0..rounds / GROUP {
+        let before = delayed();
+        let mut here = 0.0f64;
+        for _ in 0..GROUP {
+            let key = key(random.below(1_000_000));
+            let value = &BYTES[..length(&mut random) as usize];
+            let start = Instant::now();
+            put(store, &key, value);
+            here = here.max(start.elapsed().as_secs_f64());
+        }
+        if delayed() == before {
+            longest = longest.max(here);
+            groups += 1;
+        }
+    }
+    println!(
+        "    longest {:7.0} µs, of {groups} groups of {GROUP} writes",
+        longest * 1e6
+    );
+}
+
+fn pauses() {
+    let store = store(64);
+    let empty = resident();
+    let phases: [(&str, u64, u64, u64); 6] = [
+        ("100 bytes", 1_000_000, 100, 100),
+        ("10 kB", 50_000, 10_000, 10_000),
+        ("10 bytes to 60 kB", 50_000, 10, 60_000),
+        ("100 bytes again", 1_000_000, 100, 100),
+        ("300 kB", 5_000, 300_000, 300_000),
+        ("10 bytes to 60 kB again", 50_000, 10, 60_000),
+    ];
+    for (what, rounds, shortest, longest) in phases {
+        println!("  {what}");
+        longest_write(&store, rounds, |random| {
+            shortest + random.below(longest - shortest + 1)
+        });
+        report(&store, empty);
+    }
 }
