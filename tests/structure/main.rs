@@ -19,14 +19,11 @@ use std::path::Path;
 
 use source::Source;
 
-/// Files that import one another in a cycle, as long as there are some. Only ever smaller.
-const FILES_IN_CYCLES: usize = 7;
-
 /// Functions of more than [`sizes::FUNCTION`] lines for which no reason is given, as long as there are some.
-const LONG_FUNCTIONS: usize = 12;
+const LONG_FUNCTIONS: usize = 7;
 
 /// Files of more than [`sizes::FILE`] lines for which no reason is given, as long as there are some.
-const LONG_FILES: usize = 9;
+const LONG_FILES: usize = 8;
 
 /// Which rooms a room may import. `program` is the binary's; it sees the library's public items of any room.
 const ARROWS: [(&str, &[&str]); 11] = [
@@ -62,14 +59,13 @@ fn files_do_not_import_one_another_in_a_cycle() {
     let sources = Source::all();
     let imports = imports::between_files(&sources);
     let cycles = imports::cycles(&imports);
-    let files: usize = cycles.iter().map(Vec::len).sum();
     let shown: Vec<String> = cycles
         .iter()
         .map(|cycle| imports::shortest(cycle, &imports))
         .collect();
     assert!(
-        files <= FILES_IN_CYCLES,
-        "{files} files are in cycles, and {FILES_IN_CYCLES} may be. The shortest way around each:\n{}",
+        cycles.is_empty(),
+        "files import one another in a cycle. The shortest way around each:\n{}",
         shown.join("\n")
     );
 }
