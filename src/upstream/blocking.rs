@@ -4,7 +4,7 @@
 //! of them has passed. [`BlockingConnection`] is such a socket and an [`Exchange`], for asking one question after the
 //! other. Deliveries of `larder invalidate` keep the exchange in their own state and use only the socket; the thread
 //! that watches a cluster and `larder invalidate --inspect` use the whole. The rules about requests and replies, the
-//! greeting and failures are those of the non-blocking [`Link`](crate::upstream::Link), so a client library, peers,
+//! greeting and failures are those of the non-blocking [`UpstreamConnection`](crate::upstream::UpstreamConnection), so a client library, peers,
 //! origins and tools can be built on either.
 
 use std::io::{self, ErrorKind, Read, Write};

@@ -1,9 +1,9 @@
 //! Connections to servers: requests sent, replies matched.
 //!
 //! ```text
-//!                        ┌─ Link                 non-blocking, of a proxy's worker: many clients share it
+//!                        ┌─ UpstreamConnection   a connection that many clients share, as a value; UpstreamSocket its socket
 //!   Greeting, framing, ──┤
-//!   RequestQueue,        │  Exchange             a connection as a value, without a socket
+//!   RequestQueue,        │  Exchange             a connection as a value, with whole replies
 //!   UpstreamFailure      └─ BlockingConnection   an Exchange over a socket with deadlines, for a thread of its own
 //! ```
 //!
@@ -11,16 +11,20 @@
 //! after which [`UpstreamFailure`](crate::pool::UpstreamFailure) a connection may be used again.
 
 mod blocking;
+mod connection;
 mod exchange;
 mod greeting;
-mod link;
+mod pending;
 mod queue;
 mod socket;
 mod state;
 
 pub(crate) use blocking::{Answer, BlockingConnection, BlockingStream, Deadlines};
+pub(crate) use connection::{
+    FramedPiece, Purpose, REDIRECTED, RedirectCheck, Stage, UpstreamConnection,
+};
 pub(crate) use exchange::Exchange;
 pub(crate) use greeting::{Greeting, MEMCACHED_FLUSH, MEMCACHED_PROBE, RESP_FLUSH, RESP_PROBE};
-pub(crate) use link::{DETOUR, Knows, Link, Look, Owner, Piece, Purpose, Stage, Waiting};
+pub(crate) use pending::{MetaSupport, PendingRequest, ReplyOwner};
 pub(crate) use socket::{UpstreamSocket, send};
 pub(crate) use state::{ConnectionState, DATABASES};

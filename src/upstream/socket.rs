@@ -1,7 +1,7 @@
 //! The socket of a connection that is made without waiting, for a thread that has a poller.
 //!
 //! The poller reports the socket as writable when connecting has come to an end; [`UpstreamSocket::outcome`] tells to
-//! which. Nothing here knows what is sent: that is the [`Link`](crate::upstream::Link)'s matter.
+//! which. Nothing here knows what is sent: that is the [`UpstreamConnection`](crate::upstream::UpstreamConnection)'s matter.
 
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpStream};

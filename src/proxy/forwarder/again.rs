@@ -20,14 +20,14 @@ use crate::protocol::framing::reply::ReplyShape;
 use crate::protocol::framing::request::{RequestBuffers, RequestFrame, RequestFramer, Route};
 use crate::proxy::forwarder::{Forwarder, mark};
 use crate::proxy::settings::{OnFailure, Protocol};
-use crate::upstream::{Link, Owner, Purpose, Waiting};
+use crate::upstream::{PendingRequest, Purpose, ReplyOwner, UpstreamConnection};
 
 impl Forwarder {
     /// The requests that a link has under way, each with its bytes if it is to be sent again.
     pub(super) fn unanswered(
-        link: &Link,
+        link: &UpstreamConnection,
         failure: &UpstreamFailure,
-    ) -> Vec<(Waiting, Option<Vec<u8>>)> {
+    ) -> Vec<(PendingRequest, Option<Vec<u8>>)> {
         let ended = matches!(
             failure,
             UpstreamFailure::Closed | UpstreamFailure::Lost(_) | UpstreamFailure::Abandoned
@@ -35,7 +35,7 @@ impl Forwarder {
         let broken = link.is_up() && ended && matches!(link.purpose, Purpose::Shared(..));
         let begun = link.framer.is_some() || link.framed.is_some() || !link.held.is_empty();
         let mut is_first = true;
-        let again = |(waiting, bytes): (&Waiting, Option<&[u8]>)| {
+        let again = |(waiting, bytes): (&PendingRequest, Option<&[u8]>)| {
             let is_begun = std::mem::take(&mut is_first) && begun;
             let bytes = bytes.filter(|_| broken && !is_begun);
             (*waiting, bytes.map(<[u8]>::to_vec))
@@ -49,10 +49,11 @@ impl Forwarder {
         &mut self,
         from: &Arc<Upstream>,
         purpose: Purpose,
-        waiting: &Waiting,
+        waiting: &PendingRequest,
         bytes: &[u8],
     ) -> bool {
-        let (Purpose::Shared(face, _), Owner::Client { id, .. }) = (purpose, waiting.owner) else {
+        let (Purpose::Shared(face, _), ReplyOwner::Client { id, .. }) = (purpose, waiting.owner)
+        else {
             return false;
         };
         let home = |upstream: &Arc<Upstream>| Arc::ptr_eq(upstream, from);
@@ -67,7 +68,7 @@ impl Forwarder {
         from.counters.repeats.fetch_add(1, Relaxed);
         let link = self.shared_link(number, face, id);
         let at = &mut self.links[link];
-        let once = Waiting {
+        let once = PendingRequest {
             is_repeatable: false,
             ..*waiting
         };

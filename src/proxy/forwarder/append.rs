@@ -8,18 +8,23 @@ use crate::pool::{Upstream, UpstreamFailure};
 use crate::protocol::framing::reply::ReplyShape;
 use crate::protocol::framing::request::{MergeRule, MetaForm, Request, RequestKeys};
 use crate::proxy::errors;
-use crate::proxy::forwarder::gather::Fate;
+use crate::proxy::forwarder::gather::RequestOutcome;
 use crate::proxy::forwarder::{Forwarder, mark};
 use crate::proxy::merge::ReplyMerge;
 use crate::proxy::scan::{self, ScanStep};
 use crate::proxy::settings::OnFailure;
 use crate::proxy::split::{Division, divide, divide_by_slot};
 use crate::proxy::stats;
-use crate::upstream::{Owner, Waiting};
+use crate::upstream::{PendingRequest, ReplyOwner};
 
 impl Forwarder {
     /// Sends a whole request to an upstream.
-    pub(super) fn to(&mut self, key: usize, number: usize, request: &Request<'_>) -> Fate {
+    pub(super) fn to(
+        &mut self,
+        key: usize,
+        number: usize,
+        request: &Request<'_>,
+    ) -> RequestOutcome {
         if request.meta != MetaForm::No {
             return self.meta(key, number, request);
         }
@@ -42,7 +47,7 @@ impl Forwarder {
         request: &Request<'_>,
         shape: ReplyShape,
         miss: Option<&'static [u8]>,
-    ) -> Fate {
+    ) -> RequestOutcome {
         let (face, id) = (self.clients[key].session.state, self.clients[key].id);
         let upstream = &self.pool.upstreams[number];
         if upstream.health.is_ejected() {
@@ -51,7 +56,7 @@ impl Forwarder {
         }
         let link = self.shared_link(number, face, id);
         if !self.has_room(link, key) {
-            return Fate::Stalled;
+            return RequestOutcome::Stalled;
         }
         let sequence = match shape {
             ReplyShape::Nothing => 0,
@@ -59,7 +64,7 @@ impl Forwarder {
         };
         self.push(link, key, sequence, 0, request.bytes, shape);
         self.keep_request(link, shape, request.repeat_safe);
-        Fate::Taken
+        RequestOutcome::Taken
     }
 
     /// Sends a request whose keys may belong to several upstreams.
@@ -69,7 +74,7 @@ impl Forwarder {
         request: &Request<'_>,
         join: MergeRule,
         keys: RequestKeys<'_>,
-    ) -> Fate {
+    ) -> RequestOutcome {
         let cluster = self.pool.is_cluster();
         let division = match cluster {
             true => divide_by_slot(request, join, keys, slot),
@@ -100,7 +105,7 @@ impl Forwarder {
         request: &Request<'_>,
         rule: MergeRule,
         shape: ReplyShape,
-    ) -> Fate {
+    ) -> RequestOutcome {
         let count = self.pool.upstreams.len();
         let parts: Vec<(usize, &[u8])> = (0..count).map(|n| (n, request.bytes)).collect();
         let merge = ReplyMerge::every(rule, shape, count);
@@ -120,7 +125,7 @@ impl Forwarder {
     }
 
     /// Sends a SCAN to the upstream that its cursor says.
-    pub(super) fn scan(&mut self, key: usize, request: &Request<'_>) -> Fate {
+    pub(super) fn scan(&mut self, key: usize, request: &Request<'_>) -> RequestOutcome {
         let Some(args) = request.args() else {
             return self.answer(key, errors::refused(self.shared.settings.protocol));
         };
@@ -156,7 +161,7 @@ impl Forwarder {
         merge: ReplyMerge,
         safe: bool,
         miss: bool,
-    ) -> Fate {
+    ) -> RequestOutcome {
         let (face, id) = (self.clients[key].session.state, self.clients[key].id);
         let mut links = Vec::with_capacity(parts.len());
         for (number, _) in parts {
@@ -166,7 +171,7 @@ impl Forwarder {
             }
             let link = self.shared_link(*number, face, id);
             if !self.has_room(link, key) {
-                return Fate::Stalled;
+                return RequestOutcome::Stalled;
             }
             links.push(Some(link));
         }
@@ -196,7 +201,7 @@ impl Forwarder {
             self.push(*link, key, sequence, part, bytes, shape);
             self.keep_request(*link, shape, safe);
         }
-        Fate::Taken
+        RequestOutcome::Taken
     }
 
     /// Answers for an upstream that is ejected.
@@ -206,11 +211,11 @@ impl Forwarder {
         upstream: &Upstream,
         shape: ReplyShape,
         miss: Option<&'static [u8]>,
-    ) -> Fate {
+    ) -> RequestOutcome {
         upstream.counters.requests.fetch_add(1, Relaxed);
         upstream.counters.errors.fetch_add(1, Relaxed);
         if shape == ReplyShape::Nothing {
-            return Fate::Taken;
+            return RequestOutcome::Taken;
         }
         match miss {
             Some(miss) => self.answer(key, miss),
@@ -241,17 +246,17 @@ impl Forwarder {
         bytes: &[u8],
         shape: ReplyShape,
     ) {
-        let owner = Owner::Client {
+        let owner = ReplyOwner::Client {
             key,
             id: self.clients[key].id,
             sequence,
             part,
         };
-        self.append(link, bytes, Waiting::new(owner, shape, self.micros));
+        self.append(link, bytes, PendingRequest::new(owner, shape, self.micros));
     }
 
     /// Appends a request to a link.
-    pub(super) fn append(&mut self, link: usize, bytes: &[u8], waiting: Waiting) {
+    pub(super) fn append(&mut self, link: usize, bytes: &[u8], waiting: PendingRequest) {
         let at = &mut self.links[link];
         at.upstream.counters.requests.fetch_add(1, Relaxed);
         at.push(bytes, waiting, self.now);

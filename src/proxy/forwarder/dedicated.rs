@@ -22,8 +22,8 @@ use crate::protocol::framing::request::{
 use crate::proxy::client::DedicatedConnection;
 use crate::proxy::errors;
 use crate::proxy::forwarder::Forwarder;
-use crate::proxy::forwarder::gather::Fate;
-use crate::upstream::{Owner, Purpose, RESP_PROBE, Waiting};
+use crate::proxy::forwarder::gather::RequestOutcome;
+use crate::upstream::{PendingRequest, Purpose, RESP_PROBE, ReplyOwner};
 
 /// Whether a request is this command, whose name is given in capital letters.
 pub(super) fn is(request: &Request<'_>, name: &[u8]) -> bool {
@@ -40,7 +40,7 @@ impl Forwarder {
         request: &Request<'_>,
         why: DedicatedReason,
         keys: RequestKeys<'_>,
-    ) -> Fate {
+    ) -> RequestOutcome {
         let number = match keys.iter().next() {
             Some(_) => match self.common(keys) {
                 Some(number) => number,
@@ -65,7 +65,7 @@ impl Forwarder {
     }
 
     /// Sends the request for which a dedicated connection was opened.
-    pub(super) fn pass_on_first(&mut self, key: usize, request: &Request<'_>) -> Fate {
+    pub(super) fn pass_on_first(&mut self, key: usize, request: &Request<'_>) -> RequestOutcome {
         let slot = self.slot_of(request);
         if let Some(dedicated) = &mut self.clients[key].dedicated {
             dedicated.slot = slot;
@@ -74,14 +74,14 @@ impl Forwarder {
     }
 
     /// Closes a client's dedicated connection if what it was for is over, once the last answer has come.
-    pub(super) fn leave_dedicated(&mut self, key: usize) -> Option<Fate> {
+    pub(super) fn leave_dedicated(&mut self, key: usize) -> Option<RequestOutcome> {
         let client = &self.clients[key];
         if !client.is_dedication_over() {
             return None;
         }
         if client.is_waiting() {
             // What follows belongs to everyone's links again.
-            return Some(Fate::Stalled);
+            return Some(RequestOutcome::Stalled);
         }
         self.drop_dedicated(key);
         None
@@ -95,11 +95,11 @@ impl Forwarder {
     }
 
     /// Opens a link for one client alone.
-    pub(super) fn dedicate(&mut self, key: usize, number: usize) -> Result<(), Fate> {
+    pub(super) fn dedicate(&mut self, key: usize, number: usize) -> Result<(), RequestOutcome> {
         let client = &self.clients[key];
         if client.is_waiting() {
             // What was sent before is answered first: two connections keep no order.
-            return Err(Fate::Stalled);
+            return Err(RequestOutcome::Stalled);
         }
         let (id, state) = (client.id, client.session.state);
         let upstream = Arc::clone(&self.pool.upstreams[number]);
@@ -113,7 +113,7 @@ impl Forwarder {
             let error = self.error(&upstream, &UpstreamFailure::Full(limit));
             return Err(self.answer(key, error));
         }
-        let link = self.open_link(upstream, Purpose::Own { key, id }, state);
+        let link = self.open_link(upstream, Purpose::Dedicated { key, id }, state);
         self.clients[key].dedicated = Some(DedicatedConnection {
             link,
             ..DedicatedConnection::default()
@@ -122,14 +122,14 @@ impl Forwarder {
     }
 
     /// Sends a request over the link that its client has for itself.
-    pub(super) fn pass_on(&mut self, key: usize, request: &Request<'_>) -> Fate {
+    pub(super) fn pass_on(&mut self, key: usize, request: &Request<'_>) -> RequestOutcome {
         let client = &mut self.clients[key];
         let waiting = client.is_waiting();
         let Some(dedicated) = &mut client.dedicated else {
-            return Fate::Stalled;
+            return RequestOutcome::Stalled;
         };
         if waiting && dedicated.away {
-            return Fate::Stalled;
+            return RequestOutcome::Stalled;
         }
         dedicated.away = false;
         let link = dedicated.link;
@@ -137,7 +137,7 @@ impl Forwarder {
             return fate;
         }
         if !self.has_room(link, key) {
-            return Fate::Stalled;
+            return RequestOutcome::Stalled;
         }
         match request.route {
             Route::Dedicated(DedicatedReason::Blocking, _) => {
@@ -148,7 +148,7 @@ impl Forwarder {
             }
             Route::Dedicated(DedicatedReason::Monitor | DedicatedReason::Tracking, _) => {
                 if waiting {
-                    return Fate::Stalled;
+                    return RequestOutcome::Stalled;
                 }
                 if let Some(dedicated) = &mut self.clients[key].dedicated {
                     dedicated.raw = true;
@@ -167,7 +167,7 @@ impl Forwarder {
             client.session.sent(sequence, request.args());
             self.push(link, key, sequence, 0, request.bytes, request.shape);
         }
-        Fate::Taken
+        RequestOutcome::Taken
     }
 
     /// Sends a PING before a WAIT: Redis waits for what was written before the connection's last command, and the
@@ -175,20 +175,20 @@ impl Forwarder {
     fn precede_wait(&mut self, key: usize, link: usize) {
         let session = &self.clients[key].session;
         if session.open().is_none() && !session.is_beginning() {
-            let waiting = Waiting::new(Owner::Nobody, RESP_PROBE.1, self.micros);
+            let waiting = PendingRequest::new(ReplyOwner::Nobody, RESP_PROBE.1, self.micros);
             self.links[link].push(RESP_PROBE.0, waiting, self.now);
         }
     }
 
     /// Answers what a client says over its dedicated connection that is not for the upstream. `None` for the rest.
-    fn answer_dedicated(&mut self, key: usize, request: &Request<'_>) -> Option<Fate> {
+    fn answer_dedicated(&mut self, key: usize, request: &Request<'_>) -> Option<RequestOutcome> {
         let client = &mut self.clients[key];
         let Some(open) = client.session.open() else {
             // A MULTI under way may have begun a transaction.
             let connection = is(request, b"CLIENT") || is(request, b"AUTH");
             return match (&request.route, client.session.is_beginning()) {
-                (Route::Refused, true) => Some(Fate::Stalled),
-                (Route::Local(_), true) if connection => Some(Fate::Stalled),
+                (Route::Refused, true) => Some(RequestOutcome::Stalled),
+                (Route::Local(_), true) if connection => Some(RequestOutcome::Stalled),
                 (Route::Refused, false) => Some(self.refuse(key)),
                 (Route::Local(local), false) if connection => {
                     Some(self.local(key, request, *local))
@@ -199,7 +199,7 @@ impl Forwarder {
         let spoilt = client.dedicated.as_ref().is_some_and(|d| d.is_spoilt);
         if is(request, b"EXEC") && (open.refused || spoilt) {
             if client.is_waiting() {
-                return Some(Fate::Stalled);
+                return Some(RequestOutcome::Stalled);
             }
             let reply = match (open.refused, client.session.state.resp3) {
                 (true, _) => errors::EXECABORT,

@@ -12,7 +12,7 @@ use crate::proxy::forwarder::{Forwarder, mark, queue};
 const CANCEL_AFTER_MS: u64 = 20;
 
 /// What became of a request.
-pub(super) enum Fate {
+pub(super) enum RequestOutcome {
     /// It is on its way, or answered.
     Taken,
     /// There is no room for it now; nothing has happened.
@@ -216,14 +216,14 @@ impl Forwarder {
                 continue;
             }
             match self.take_request(key, &input[at..], &mut buffers) {
-                (_, Fate::Stalled) => {
+                (_, RequestOutcome::Stalled) => {
                     if let Some(client) = self.clients.get_mut(key) {
                         client.again = true;
                     }
                     break;
                 }
-                (None, Fate::Taken) => break,
-                (Some(used), Fate::Taken) => at += used,
+                (None, RequestOutcome::Taken) => break,
+                (Some(used), RequestOutcome::Taken) => at += used,
             }
         }
         self.buffers = buffers;
@@ -236,11 +236,11 @@ impl Forwarder {
         key: usize,
         input: &[u8],
         buffers: &mut RequestBuffers,
-    ) -> (Option<usize>, Fate) {
+    ) -> (Option<usize>, RequestOutcome) {
         let client = &mut self.clients[key];
         match client.framer.frame(input, buffers) {
-            RequestFrame::Incomplete => (None, Fate::Taken),
-            RequestFrame::Nothing(used) => (Some(used), Fate::Taken),
+            RequestFrame::Incomplete => (None, RequestOutcome::Taken),
+            RequestFrame::Nothing(used) => (Some(used), RequestOutcome::Taken),
             RequestFrame::Bad {
                 reply,
                 consumed,
@@ -252,7 +252,7 @@ impl Forwarder {
                 // Nothing after it has a meaning.
                 (
                     Some(if close { input.len() } else { consumed }),
-                    Fate::Taken,
+                    RequestOutcome::Taken,
                 )
             }
             RequestFrame::Large(large) => (Some(0), self.large(key, large)),

@@ -3,7 +3,7 @@
 
 use crate::protocol::framing::request::{LargeRequest, Request, Route};
 use crate::proxy::errors;
-use crate::proxy::forwarder::gather::Fate;
+use crate::proxy::forwarder::gather::RequestOutcome;
 use crate::proxy::forwarder::{Forwarder, mark, queue};
 use crate::proxy::intercept::{Intercepted, LaterAnswer, Ticket};
 
@@ -18,7 +18,11 @@ impl Forwarder {
     }
 
     /// Offers a request to the interceptor. `None` for what goes on as without one.
-    pub(super) fn intercept(&mut self, key: usize, request: &Request<'_>) -> Option<Fate> {
+    pub(super) fn intercept(
+        &mut self,
+        key: usize,
+        request: &Request<'_>,
+    ) -> Option<RequestOutcome> {
         self.interception.as_ref()?;
         let ticket = self.ticket(key);
         let database = self.clients[key].session.state.database;
@@ -46,19 +50,19 @@ impl Forwarder {
     }
 
     /// Does what the interceptor has decided about a request.
-    pub(super) fn intercepted(&mut self, key: usize, taken: Intercepted) -> Fate {
+    pub(super) fn intercepted(&mut self, key: usize, taken: Intercepted) -> RequestOutcome {
         match taken {
             Intercepted::Answered(bytes) => self.answer(key, bytes),
-            Intercepted::Silent | Intercepted::Forward => Fate::Taken,
+            Intercepted::Silent | Intercepted::Forward => RequestOutcome::Taken,
             Intercepted::Later => {
                 self.clients[key].open(1, None);
-                Fate::Taken
+                RequestOutcome::Taken
             }
             Intercepted::Full => {
                 if let Some(interception) = &mut self.interception {
                     interception.stalled.push(key);
                 }
-                Fate::Stalled
+                RequestOutcome::Stalled
             }
         }
     }

@@ -5,7 +5,7 @@ use crate::protocol::framing::reply::ReplyShape;
 use crate::protocol::framing::request::{LargeRequest, MetaForm, Remainder, Route};
 use crate::protocol::memcached::text::reply;
 use crate::proxy::errors;
-use crate::proxy::forwarder::gather::Fate;
+use crate::proxy::forwarder::gather::RequestOutcome;
 use crate::proxy::forwarder::meta::FENCE;
 use crate::proxy::forwarder::{Forwarder, mark};
 use crate::proxy::intercept::Intercepted;
@@ -14,7 +14,7 @@ use crate::proxy::session::Transaction;
 
 impl Forwarder {
     /// Begins with a request that is too long to be held as a whole.
-    pub(super) fn large(&mut self, key: usize, large: LargeRequest<'_>) -> Fate {
+    pub(super) fn large(&mut self, key: usize, large: LargeRequest<'_>) -> RequestOutcome {
         match self.offer_large(key, &large) {
             Intercepted::Forward => {}
             Intercepted::Full => return self.intercepted(key, Intercepted::Full),
@@ -30,7 +30,7 @@ impl Forwarder {
             return self.answer(key, errors::NOAUTH);
         }
         if client.session.is_ending() {
-            return Fate::Stalled;
+            return RequestOutcome::Stalled;
         }
         let number = match large.route {
             Route::Key(wanted) => self.locate(wanted),
@@ -41,27 +41,27 @@ impl Forwarder {
             return fate;
         }
         match self.takes_block(key, number, &large) {
-            None => return Fate::Stalled,
+            None => return RequestOutcome::Stalled,
             Some(false) => return self.pass_over(key, large.rest, reply::ERROR),
             Some(true) => {}
         }
         match self.connect_large(key, number) {
             Ok(true) => self.begin_upload(key, large),
             Ok(false) => self.pass_over(key, large.rest, self.cross_slot()),
-            Err(Fate::Stalled) => Fate::Stalled,
-            Err(Fate::Taken) => {
+            Err(RequestOutcome::Stalled) => RequestOutcome::Stalled,
+            Err(RequestOutcome::Taken) => {
                 // It is answered, with an error.
                 self.clients[key].skip = Some(large.rest);
-                Fate::Taken
+                RequestOutcome::Taken
             }
         }
     }
 
     /// A request whose keys belong to several upstreams, or are not known yet: it is divided when all of it is there.
-    fn hold_large(&mut self, key: usize, large: LargeRequest<'_>) -> Fate {
+    fn hold_large(&mut self, key: usize, large: LargeRequest<'_>) -> RequestOutcome {
         let client = &mut self.clients[key];
         if matches!(large.route, Route::Only) && client.framer.hold_whole() {
-            return Fate::Taken;
+            return RequestOutcome::Taken;
         }
         let error = errors::too_large(&large.route);
         self.pass_over(key, large.rest, error)
@@ -79,7 +79,7 @@ impl Forwarder {
     }
 
     /// Gives a client a dedicated connection to an upstream, or finds that it has one; false if it has one to another.
-    fn connect_large(&mut self, key: usize, number: usize) -> Result<bool, Fate> {
+    fn connect_large(&mut self, key: usize, number: usize) -> Result<bool, RequestOutcome> {
         let client = &self.clients[key];
         match &client.dedicated {
             Some(dedicated) => {
@@ -94,10 +94,10 @@ impl Forwarder {
     }
 
     /// What follows is passed on as it comes.
-    fn begin_upload(&mut self, key: usize, large: LargeRequest<'_>) -> Fate {
+    fn begin_upload(&mut self, key: usize, large: LargeRequest<'_>) -> RequestOutcome {
         let client = &mut self.clients[key];
         let Some(dedicated) = &mut client.dedicated else {
-            return Fate::Stalled;
+            return RequestOutcome::Stalled;
         };
         let quiet = large.meta.is_quiet();
         (dedicated.upload, dedicated.fence) = (Some(large.rest), quiet);
@@ -113,12 +113,17 @@ impl Forwarder {
         at.patient = true;
         at.stream();
         self.push(link, key, sequence, 0, b"", large.shape);
-        Fate::Taken
+        RequestOutcome::Taken
     }
 
     /// Answers a request that is too long to be held, and drops what follows up to its end. A
     /// transaction that it was part of is aborted.
-    pub(super) fn pass_over(&mut self, key: usize, rest: Remainder, error: &[u8]) -> Fate {
+    pub(super) fn pass_over(
+        &mut self,
+        key: usize,
+        rest: Remainder,
+        error: &[u8],
+    ) -> RequestOutcome {
         let client = &mut self.clients[key];
         client.skip = Some(rest);
         client.session.refuse();

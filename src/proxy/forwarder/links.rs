@@ -14,8 +14,8 @@ use crate::proxy::forwarder::{Command, Forwarder, mark, queue};
 use crate::proxy::settings::{OnReturn, Protocol};
 use crate::upstream::ConnectionState;
 use crate::upstream::{
-    Greeting, Link, MEMCACHED_FLUSH, MEMCACHED_PROBE, Owner, Purpose, RESP_FLUSH, RESP_PROBE,
-    Stage, Waiting,
+    Greeting, MEMCACHED_FLUSH, MEMCACHED_PROBE, PendingRequest, Purpose, RESP_FLUSH, RESP_PROBE,
+    ReplyOwner, Stage, UpstreamConnection,
 };
 
 impl Forwarder {
@@ -29,7 +29,7 @@ impl Forwarder {
     ) -> usize {
         self.serial += 1;
         let cluster = self.pool.is_cluster();
-        let link = Link::new(upstream, purpose, self.serial, cluster, self.now);
+        let link = UpstreamConnection::new(upstream, purpose, self.serial, cluster, self.now);
         let name = link.upstream.address.clone();
         let key = self.links.insert(link);
         self.greet(key, face);
@@ -115,7 +115,7 @@ impl Forwarder {
         for (waiting, bytes) in unanswered {
             self.answer_failed(&upstream, purpose, &waiting, bytes.as_deref(), &error);
         }
-        if let Purpose::Own { key: owner, id } = purpose
+        if let Purpose::Dedicated { key: owner, id } = purpose
             && let Some(client) = self.clients.get_mut(owner).filter(|client| client.id == id)
         {
             let dedicated = client.dedicated.take_if(|dedicated| dedicated.link == key);
@@ -139,13 +139,13 @@ impl Forwarder {
     }
 
     /// Holds a failure against its upstream, and says so in the log.
-    fn count_failure(&self, link: &Link, failure: &UpstreamFailure) {
+    fn count_failure(&self, link: &UpstreamConnection, failure: &UpstreamFailure) {
         let upstream = &link.upstream;
         // A database that isn't there was the choice of a client, and says nothing of the upstream.
         let chosen = matches!(failure, UpstreamFailure::Login(_))
             && match link.purpose {
                 Purpose::Shared(state, _) => state != ConnectionState::default(),
-                Purpose::Own { .. } => true,
+                Purpose::Dedicated { .. } => true,
                 Purpose::Probe => false,
             };
         if !link.is_waiting() {
@@ -174,11 +174,11 @@ impl Forwarder {
         &mut self,
         upstream: &Arc<Upstream>,
         purpose: Purpose,
-        waiting: &Waiting,
+        waiting: &PendingRequest,
         bytes: Option<&[u8]>,
         error: &[u8],
     ) {
-        let Owner::Client {
+        let ReplyOwner::Client {
             key,
             id,
             sequence,
@@ -207,7 +207,7 @@ impl Forwarder {
         }
     }
 
-    pub(super) fn forget(&mut self, key: usize, link: &Link) {
+    pub(super) fn forget(&mut self, key: usize, link: &UpstreamConnection) {
         self.commands.push_back(Command::CloseUpstream(key));
         match link.purpose {
             Purpose::Shared(face, number) => {
@@ -216,7 +216,7 @@ impl Forwarder {
                     self.lanes.remove(&lane);
                 }
             }
-            Purpose::Own { .. } => {
+            Purpose::Dedicated { .. } => {
                 self.shared.detached.fetch_sub(1, Relaxed);
             }
             Purpose::Probe => {}
@@ -312,7 +312,7 @@ impl Forwarder {
         let link = &mut self.links[link];
         let purpose = link.purpose;
         let mut push = |bytes: &[u8], shape| {
-            let waiting = Waiting::new(Owner::Proxy, shape, self.micros);
+            let waiting = PendingRequest::new(ReplyOwner::Proxy, shape, self.micros);
             link.push(bytes, waiting, self.now);
         };
         for request in greeting.iter().flat_map(Greeting::requests) {

@@ -12,10 +12,10 @@ use std::sync::Arc;
 use crate::protocol::framing::reply::ReplyShape;
 use crate::protocol::framing::request::{MetaForm, Request};
 use crate::protocol::memcached::text::reply;
-use crate::proxy::forwarder::gather::Fate;
+use crate::proxy::forwarder::gather::RequestOutcome;
 use crate::proxy::forwarder::{Forwarder, mark, queue};
 use crate::proxy::merge::ReplyMerge;
-use crate::upstream::{Knows, Owner, Waiting};
+use crate::upstream::{MetaSupport, PendingRequest, ReplyOwner};
 
 /// What the reply to a quiet request ends with.
 pub(super) const FENCE: &[u8] = b"mn\r\n";
@@ -25,7 +25,12 @@ const QUESTION: &[u8] = b"mg larder-proxy\r\n";
 
 impl Forwarder {
     /// Sends a meta command to an upstream.
-    pub(super) fn meta(&mut self, key: usize, number: usize, request: &Request<'_>) -> Fate {
+    pub(super) fn meta(
+        &mut self,
+        key: usize,
+        number: usize,
+        request: &Request<'_>,
+    ) -> RequestOutcome {
         let upstream = Arc::clone(&self.pool.upstreams[number]);
         if upstream.health.is_ejected() {
             let miss = self.miss(request);
@@ -34,11 +39,11 @@ impl Forwarder {
         let client = &self.clients[key];
         let link = self.shared_link(number, client.session.state, client.id);
         if !self.has_room(link, key) {
-            return Fate::Stalled;
+            return RequestOutcome::Stalled;
         }
         if let MetaForm::Block { .. } = request.meta {
             match self.knows_meta(link, key) {
-                None => return Fate::Stalled,
+                None => return RequestOutcome::Stalled,
                 Some(false) => return self.answer(key, reply::ERROR),
                 Some(true) => {}
             }
@@ -50,7 +55,7 @@ impl Forwarder {
         if quiet {
             self.links[link].extend(FENCE);
         }
-        Fate::Taken
+        RequestOutcome::Taken
     }
 
     /// Whether blocks can be sent over a link; `None` if that has to be waited for.
@@ -58,12 +63,12 @@ impl Forwarder {
         let since = self.micros;
         let at = &mut self.links[link];
         match at.knows_meta {
-            Knows::Yes => return Some(true),
-            Knows::No => return Some(false),
-            Knows::Asked => {}
-            Knows::Unasked => {
-                at.knows_meta = Knows::Asked;
-                let waiting = Waiting::new(Owner::Question, ReplyShape::Meta, since);
+            MetaSupport::Yes => return Some(true),
+            MetaSupport::No => return Some(false),
+            MetaSupport::Asked => {}
+            MetaSupport::Unasked => {
+                at.knows_meta = MetaSupport::Asked;
+                let waiting = PendingRequest::new(ReplyOwner::Question, ReplyShape::Meta, since);
                 at.push(QUESTION, waiting, self.now);
                 if at.is_up() {
                     mark(&mut self.dirty_links, link, &mut at.dirty);
@@ -80,7 +85,11 @@ impl Forwarder {
     /// The answer to the question has come.
     pub(super) fn told(&mut self, link: usize, knows: bool) {
         let at = &mut self.links[link];
-        at.knows_meta = if knows { Knows::Yes } else { Knows::No };
+        at.knows_meta = if knows {
+            MetaSupport::Yes
+        } else {
+            MetaSupport::No
+        };
         for waiter in std::mem::take(&mut at.waiters) {
             if let Some(client) = self.clients.get_mut(waiter) {
                 queue(&mut self.ready, waiter, client);

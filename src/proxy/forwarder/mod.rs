@@ -60,7 +60,7 @@ use crate::proxy::client::Client;
 use crate::proxy::intercept::Interception;
 use crate::proxy::settings::SWEEP_MS;
 use crate::proxy::shared::Shared;
-use crate::upstream::{ConnectionState, Link};
+use crate::upstream::{ConnectionState, UpstreamConnection};
 
 /// What a forwarder asks of the side that has the sockets.
 #[derive(Debug)]
@@ -82,7 +82,7 @@ pub(super) enum Command {
 
 /// Which of the links that clients share: upstream, what its clients made of their connections, and
 /// the number among its like.
-type Lane = (u64, ConnectionState, usize);
+type SharedConnection = (u64, ConnectionState, usize);
 
 /// One thread's worth of clients and links.
 pub(super) struct Forwarder {
@@ -90,8 +90,8 @@ pub(super) struct Forwarder {
     pool: Arc<Pool>,
     generation: usize,
     clients: Slab<Client>,
-    links: Slab<Link>,
-    lanes: AHashMap<Lane, usize>,
+    links: Slab<UpstreamConnection>,
+    lanes: AHashMap<SharedConnection, usize>,
     /// How many links to each upstream are this forwarder's.
     width: usize,
     serial: u64,

@@ -28,7 +28,7 @@ use crate::protocol::resp;
 use crate::proxy::errors;
 use crate::proxy::forwarder::{Forwarder, mark};
 use crate::proxy::session::Confirmation;
-use crate::upstream::{DETOUR, Owner, Purpose, Waiting};
+use crate::upstream::{PendingRequest, Purpose, REDIRECTED, ReplyOwner};
 
 /// How often a request is sent elsewhere before its client gets an error. Redis's own clients take
 /// between 5 and 16 times.
@@ -81,22 +81,22 @@ impl Forwarder {
         }
         let link = match purpose {
             Purpose::Probe => return,
-            Purpose::Shared(face, _) => self.lane(number, face, DETOUR),
-            Purpose::Own { .. } => match self.move_own((key, serial), &waiting, to) {
+            Purpose::Shared(face, _) => self.lane(number, face, REDIRECTED),
+            Purpose::Dedicated { .. } => match self.move_own((key, serial), &waiting, to) {
                 Some(link) => link,
                 None => return self.say(&waiting, errors::TRYAGAIN),
             },
         };
-        if let Owner::Client { key, id, .. } = waiting.owner
+        if let ReplyOwner::Client { key, id, .. } = waiting.owner
             && let Some(client) = self.clients.get_mut(key).filter(|client| client.id == id)
         {
             client.redirected();
         }
         if ask {
-            let asking = Waiting::new(Owner::Proxy, ReplyShape::Resp, self.micros);
+            let asking = PendingRequest::new(ReplyOwner::Proxy, ReplyShape::Resp, self.micros);
             self.append(link, &resp::request(&[b"ASKING"]), asking);
         }
-        let waiting = Waiting {
+        let waiting = PendingRequest {
             hops: waiting.hops + 1,
             is_repeatable: false,
             since: self.micros,
@@ -141,10 +141,10 @@ impl Forwarder {
     fn move_own(
         &mut self,
         (from, serial): (usize, u64),
-        waiting: &Waiting,
+        waiting: &PendingRequest,
         to: Arc<Upstream>,
     ) -> Option<usize> {
-        let Owner::Client { key, id, .. } = waiting.owner else {
+        let ReplyOwner::Client { key, id, .. } = waiting.owner else {
             return None;
         };
         let old = self
@@ -160,7 +160,7 @@ impl Forwarder {
         // It ends as soon as what it has said is dealt with.
         old.retired = true;
         self.shared.detached.fetch_add(1, Relaxed);
-        let link = self.open_link(to, Purpose::Own { key, id }, face);
+        let link = self.open_link(to, Purpose::Dedicated { key, id }, face);
         self.links[link].patient = patient;
         if let Some(dedicated) = self.clients[key].dedicated.as_mut() {
             dedicated.link = link;
@@ -168,15 +168,20 @@ impl Forwarder {
         Some(link)
     }
 
-    fn fail_request(&mut self, waiting: &Waiting, upstream: &Upstream, failure: &UpstreamFailure) {
+    fn fail_request(
+        &mut self,
+        waiting: &PendingRequest,
+        upstream: &Upstream,
+        failure: &UpstreamFailure,
+    ) {
         upstream.counters.errors.fetch_add(1, Relaxed);
         let error = self.error(upstream, failure);
         self.say(waiting, &error);
     }
 
     /// Answers a request with an error.
-    fn say(&mut self, waiting: &Waiting, error: &[u8]) {
-        if let Owner::Client {
+    fn say(&mut self, waiting: &PendingRequest, error: &[u8]) {
+        if let ReplyOwner::Client {
             key,
             id,
             sequence,

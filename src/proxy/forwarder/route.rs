@@ -6,20 +6,20 @@ use crate::protocol::framing::request::{
     ConnectionCommand, DedicatedReason, LocalCommand, Request, RequestKeys, Route,
 };
 use crate::proxy::errors;
-use crate::proxy::forwarder::gather::Fate;
+use crate::proxy::forwarder::gather::RequestOutcome;
 use crate::proxy::forwarder::{Forwarder, mark};
 use crate::proxy::local::{self, LocalAnswer};
 use crate::proxy::session::Transaction;
 use crate::proxy::settings::OnFailure;
 
 impl Forwarder {
-    pub(super) fn request(&mut self, key: usize, request: &Request<'_>) -> Fate {
+    pub(super) fn request(&mut self, key: usize, request: &Request<'_>) -> RequestOutcome {
         let client = &mut self.clients[key];
         if !client.session.admitted && !matches!(request.route, Route::Local(_)) {
             return self.answer(key, errors::NOAUTH);
         }
         if self.pool.is_cluster() && !client.may_follow(self.generation) {
-            return Fate::Stalled;
+            return RequestOutcome::Stalled;
         }
         if let Some(fate) = self.subscriber(key, request) {
             return fate;
@@ -42,7 +42,7 @@ impl Forwarder {
         }
         if client.dedicated.is_some() && !client.is_dedication_over() {
             if client.session.is_ending() {
-                return Fate::Stalled;
+                return RequestOutcome::Stalled;
             }
             return match self.elsewhere(key, request) {
                 Some(fate) => fate,
@@ -56,11 +56,11 @@ impl Forwarder {
     }
 
     /// `RESET` and `QUIT`: whatever the client had begun is over, as soon as what it sent before is answered.
-    fn leave(&mut self, key: usize, request: &Request<'_>) -> Fate {
+    fn leave(&mut self, key: usize, request: &Request<'_>) -> RequestOutcome {
         let client = &self.clients[key];
         if client.dedicated.is_some() {
             if client.is_waiting() {
-                return Fate::Stalled;
+                return RequestOutcome::Stalled;
             }
             self.drop_dedicated(key);
         }
@@ -69,7 +69,7 @@ impl Forwarder {
     }
 
     /// Sends a request where it has to go.
-    pub(super) fn route(&mut self, key: usize, request: &Request<'_>) -> Fate {
+    pub(super) fn route(&mut self, key: usize, request: &Request<'_>) -> RequestOutcome {
         if let Some(fate) = self.intercept(key, request) {
             return fate;
         }
@@ -128,7 +128,7 @@ impl Forwarder {
         key: usize,
         request: &Request<'_>,
         local: LocalCommand<'_>,
-    ) -> Fate {
+    ) -> RequestOutcome {
         let client = &mut self.clients[key];
         let mut out = Vec::new();
         let said = match local {
@@ -165,15 +165,15 @@ impl Forwarder {
     }
 
     /// Answers a command that is not possible here.
-    pub(super) fn refuse(&mut self, key: usize) -> Fate {
+    pub(super) fn refuse(&mut self, key: usize) -> RequestOutcome {
         self.answer(key, errors::refused(self.shared.settings.protocol))
     }
 
-    pub(super) fn answer(&mut self, key: usize, bytes: impl AsRef<[u8]>) -> Fate {
+    pub(super) fn answer(&mut self, key: usize, bytes: impl AsRef<[u8]>) -> RequestOutcome {
         let client = &mut self.clients[key];
         client.answer(bytes.as_ref());
         mark(&mut self.dirty_clients, key, &mut client.dirty);
-        Fate::Taken
+        RequestOutcome::Taken
     }
 
     pub(super) fn error(&self, upstream: &Upstream, failure: &UpstreamFailure) -> Vec<u8> {

@@ -10,21 +10,27 @@ use crate::proxy::client::Client;
 use crate::proxy::forwarder::{Forwarder, mark};
 use crate::proxy::session::Confirmation;
 use crate::proxy::settings::{BACKLOG, OnReturn};
-use crate::upstream::{Link, Look, Owner, Piece, Purpose, Waiting};
+use crate::upstream::{
+    FramedPiece, PendingRequest, Purpose, RedirectCheck, ReplyOwner, UpstreamConnection,
+};
 
 /// Whether bytes for the front of a link's queue have somewhere to go.
-pub(super) fn takes(clients: &Slab<Client>, link: &Link, front: Option<Owner>) -> bool {
+pub(super) fn takes(
+    clients: &Slab<Client>,
+    link: &UpstreamConnection,
+    front: Option<ReplyOwner>,
+) -> bool {
     let client = |key, id| clients.get(key).filter(|client: &&Client| client.id == id);
     match front {
-        Some(Owner::Client {
+        Some(ReplyOwner::Client {
             key,
             id,
             sequence,
             part,
         }) => client(key, id).is_none_or(|client| client.takes(sequence, part)),
-        Some(Owner::Proxy | Owner::Nobody | Owner::Question) => true,
+        Some(ReplyOwner::Proxy | ReplyOwner::Nobody | ReplyOwner::Question) => true,
         None => match link.purpose {
-            Purpose::Own { key, id } if link.raw || link.hears => {
+            Purpose::Dedicated { key, id } if link.raw || link.hears => {
                 client(key, id).is_none_or(|client| client.backlog() < BACKLOG)
             }
             _ => true,
@@ -143,11 +149,11 @@ impl Forwarder {
         let piece = link.frame(front.shape, keeps_elements, bytes)?;
         let bytes = &bytes[..piece.used];
         let mut before = Vec::new();
-        if link.clustered && piece.is_error && matches!(front.owner, Owner::Client { .. }) {
+        if link.clustered && piece.is_error && matches!(front.owner, ReplyOwner::Client { .. }) {
             match link.look(bytes, piece.is_first, piece.done) {
-                Look::Pass(waited) => before = waited,
-                Look::Wait => return Ok((piece.used, true)),
-                Look::Redirect(line) => {
+                RedirectCheck::Pass(waited) => before = waited,
+                RedirectCheck::Wait => return Ok((piece.used, true)),
+                RedirectCheck::Redirect(line) => {
                     self.redirect(key, &line);
                     return Ok((piece.used, true));
                 }
@@ -156,7 +162,7 @@ impl Forwarder {
                 self.shared.ask_for_slots();
             }
         }
-        if front.owner == Owner::Proxy && piece.done && piece.is_error {
+        if front.owner == ReplyOwner::Proxy && piece.done && piece.is_error {
             let said = String::from_utf8_lossy(bytes);
             let said = said.trim_start_matches('-').trim().to_owned();
             return Err(UpstreamFailure::Login(said));
@@ -177,8 +183,8 @@ impl Forwarder {
     }
 
     /// Gives a client a piece of its answer, behind what of it has waited; how many bytes of the piece it took.
-    fn give(&mut self, owner: Owner, [before, piece]: [&[u8]; 2], done: bool) -> usize {
-        let Owner::Client {
+    fn give(&mut self, owner: ReplyOwner, [before, piece]: [&[u8]; 2], done: bool) -> usize {
+        let ReplyOwner::Client {
             key,
             id,
             sequence,
@@ -200,7 +206,7 @@ impl Forwarder {
     /// Passes on what belongs to no request: a client that has the link for itself may have asked for that.
     fn pass_unread(&mut self, key: usize, bytes: &[u8]) -> Result<(usize, bool), UpstreamFailure> {
         let link = &mut self.links[key];
-        let Purpose::Own { key, id } = link.purpose else {
+        let Purpose::Dedicated { key, id } = link.purpose else {
             return Err(UpstreamFailure::Garbage);
         };
         if !link.raw {
@@ -215,8 +221,8 @@ impl Forwarder {
     }
 
     /// Whether the types of the elements of the next reply change its client's session.
-    fn wants_elements(&self, key: usize, front: &Waiting) -> bool {
-        let Owner::Client {
+    fn wants_elements(&self, key: usize, front: &PendingRequest) -> bool {
+        let ReplyOwner::Client {
             key: client,
             sequence,
             ..
@@ -224,7 +230,7 @@ impl Forwarder {
         else {
             return false;
         };
-        matches!(self.links[key].purpose, Purpose::Own { .. })
+        matches!(self.links[key].purpose, Purpose::Dedicated { .. })
             && self
                 .clients
                 .get(client)
@@ -232,13 +238,13 @@ impl Forwarder {
     }
 
     /// A reply is complete, or a message that is none.
-    fn end_piece(&mut self, key: usize, front: &Waiting, piece: &Piece) {
+    fn end_piece(&mut self, key: usize, front: &PendingRequest, piece: &FramedPiece) {
         let link = &mut self.links[key];
         if piece.is_push {
             link.framer = None;
             return;
         }
-        if let (Purpose::Own { key, id }, Owner::Client { sequence, .. }) =
+        if let (Purpose::Dedicated { key, id }, ReplyOwner::Client { sequence, .. }) =
             (link.purpose, front.owner)
             && let Some(client) = self.clients.get_mut(key).filter(|client| client.id == id)
         {
@@ -252,7 +258,7 @@ impl Forwarder {
             );
         }
         self.answered(key);
-        if front.owner == Owner::Question {
+        if front.owner == ReplyOwner::Question {
             self.told(key, !piece.is_error);
         }
     }
@@ -264,12 +270,12 @@ impl Forwarder {
             return;
         };
         link.since = self.now;
-        link.used |= matches!(waiting.owner, Owner::Client { .. });
+        link.used |= matches!(waiting.owner, ReplyOwner::Client { .. });
         if link.queue.is_empty() && !link.raw && !link.hears {
             link.patient = false;
         }
         let upstream = &link.upstream;
-        if waiting.owner != Owner::Proxy {
+        if waiting.owner != ReplyOwner::Proxy {
             upstream
                 .counters
                 .latency
@@ -281,7 +287,7 @@ impl Forwarder {
             // Only the probe flushes it.
             upstream.health.answered();
         // What lets the proxy in says nothing yet about whether requests are answered.
-        } else if (waiting.owner != Owner::Proxy || last_of_probe)
+        } else if (waiting.owner != ReplyOwner::Proxy || last_of_probe)
             && upstream.health.succeeded() == HealthChange::Back
         {
             let flushed = if flushes { "flushed and " } else { "" };

@@ -15,7 +15,7 @@ use crate::protocol::framing::request::{
     ConnectionCommand, DedicatedReason, LocalCommand, Request, Route,
 };
 use crate::protocol::resp::{self, CommandArgs, Reply};
-use crate::proxy::forwarder::gather::Fate;
+use crate::proxy::forwarder::gather::RequestOutcome;
 use crate::proxy::forwarder::{Forwarder, mark};
 use crate::proxy::subscriptions::{Kind, Name, Subscriptions};
 use crate::upstream::{ConnectionState, Purpose};
@@ -25,11 +25,15 @@ const MESSAGE_LIMIT: usize = 32 << 20;
 
 impl Forwarder {
     /// What a subscriber of RESP2 may not ask for. `None` for what it may.
-    pub(super) fn subscriber(&mut self, key: usize, request: &Request<'_>) -> Option<Fate> {
+    pub(super) fn subscriber(
+        &mut self,
+        key: usize,
+        request: &Request<'_>,
+    ) -> Option<RequestOutcome> {
         let client = &self.clients[key];
         let subscriptions = client.subscriptions.as_ref()?;
         if subscriptions.is_asking() {
-            return Some(Fate::Stalled);
+            return Some(RequestOutcome::Stalled);
         }
         let args = request.args()?;
         if client.session.state.resp3 || !subscriptions.is_active() {
@@ -60,13 +64,13 @@ impl Forwarder {
     }
 
     /// `SUBSCRIBE`, `UNSUBSCRIBE` and their like.
-    pub(super) fn subscribe(&mut self, key: usize, request: &Request<'_>) -> Fate {
+    pub(super) fn subscribe(&mut self, key: usize, request: &Request<'_>) -> RequestOutcome {
         let client = &mut self.clients[key];
         if client.is_waiting() {
-            return Fate::Stalled;
+            return RequestOutcome::Stalled;
         }
         let Some(args) = request.args() else {
-            return Fate::Taken;
+            return RequestOutcome::Taken;
         };
         let what = Kind::of(&args[0]);
         if what.1 && args.len() < 2 {
@@ -107,7 +111,7 @@ impl Forwarder {
             subscriptions.settle(resp3, &mut out);
         }
         self.answer_subscriber(key, &out);
-        Fate::Taken
+        RequestOutcome::Taken
     }
 
     /// Where each name of a command has to be heard. Connections are opened that are not there.
@@ -116,7 +120,7 @@ impl Forwarder {
         key: usize,
         kind: Kind,
         args: CommandArgs<'_>,
-    ) -> Result<VecDeque<Name>, Fate> {
+    ) -> Result<VecDeque<Name>, RequestOutcome> {
         let mut names: VecDeque<Name> = VecDeque::new();
         if kind == Kind::Shard && self.pool.is_cluster() {
             let mut slots = args.iter().skip(1).map(slot);
@@ -189,7 +193,7 @@ impl Forwarder {
     }
 
     /// The link over which a client hears an upstream.
-    fn subscriber_link(&mut self, key: usize, number: usize) -> Result<usize, Fate> {
+    fn subscriber_link(&mut self, key: usize, number: usize) -> Result<usize, RequestOutcome> {
         let upstream = Arc::clone(&self.pool.upstreams[number]);
         let client = &self.clients[key];
         let known = client
@@ -210,7 +214,7 @@ impl Forwarder {
             return Err(self.answer(key, error));
         }
         let (id, upstream_id) = (client.id, upstream.id);
-        let purpose = Purpose::Own { key, id };
+        let purpose = Purpose::Dedicated { key, id };
         let link = self.open_link(upstream, purpose, ConnectionState::default());
         self.links[link].hear();
         if let Some(subscriptions) = &mut self.clients[key].subscriptions {
@@ -239,7 +243,7 @@ impl Forwarder {
             link.since = self.now;
             let message = std::mem::take(&mut link.line);
             let upstream = Arc::clone(&link.upstream);
-            let Purpose::Own { key: owner, id } = link.purpose else {
+            let Purpose::Dedicated { key: owner, id } = link.purpose else {
                 return Err(UpstreamFailure::Garbage);
             };
             if self

@@ -8,7 +8,7 @@ use crate::proxy::client::Client;
 use crate::proxy::forwarder::Forwarder;
 use crate::proxy::settings::{OnReturn, RARE_IDLE_MS, SLOW_ROUND_MS, SWEEP_MS};
 use crate::upstream::ConnectionState;
-use crate::upstream::{DETOUR, Owner, Purpose};
+use crate::upstream::{Purpose, REDIRECTED, ReplyOwner};
 
 impl Forwarder {
     /// Looks at all deadlines, but seldom: it may be called in each round.
@@ -97,7 +97,7 @@ impl Forwarder {
         let limit = self.shared.settings.read_timeout;
         let entangled = self.held.iter().find_map(|key| {
             let link = self.links.get(*key)?;
-            let Owner::Client { key, id, .. } = link.queue.front()?.owner else {
+            let ReplyOwner::Client { key, id, .. } = link.queue.front()?.owner else {
                 return None;
             };
             let client = self.clients.get(key).filter(|client| client.id == id)?;
@@ -160,7 +160,7 @@ impl Forwarder {
             .iter()
             .filter(|(_, link)| match link.purpose {
                 Purpose::Shared(face, place)
-                    if face != ConnectionState::default() || place == DETOUR =>
+                    if face != ConnectionState::default() || place == REDIRECTED =>
                 {
                     !link.is_waiting() && self.now.saturating_sub(link.since) >= RARE_IDLE_MS
                 }

@@ -25,9 +25,9 @@ use crate::protocol::resp;
 use crate::proxy::errors;
 use crate::proxy::forwarder::Forwarder;
 use crate::proxy::forwarder::dedicated::is;
-use crate::proxy::forwarder::gather::Fate;
+use crate::proxy::forwarder::gather::RequestOutcome;
 use crate::proxy::session::{QueuedTransaction, Transaction};
-use crate::upstream::{Owner, Waiting};
+use crate::upstream::{PendingRequest, ReplyOwner};
 
 /// Most bytes of commands that one transaction holds back.
 const HELD_LIMIT: usize = 64 * 1024;
@@ -46,20 +46,20 @@ enum Place {
 
 impl Forwarder {
     /// `MULTI` outside of a transaction.
-    pub(super) fn begin(&mut self, key: usize) -> Fate {
+    pub(super) fn begin(&mut self, key: usize) -> RequestOutcome {
         let queued = Box::<QueuedTransaction>::default();
         self.clients[key].session.transaction = Transaction::Queued(queued);
         self.answer(key, "+OK\r\n")
     }
 
     /// A command of a transaction that has no upstream yet.
-    pub(super) fn queued(&mut self, key: usize, request: &Request<'_>) -> Fate {
+    pub(super) fn queued(&mut self, key: usize, request: &Request<'_>) -> RequestOutcome {
         if let Some(fate) = self.end_queued(key, request) {
             return fate;
         }
         let session = &self.clients[key].session;
         let Transaction::Queued(queued) = &session.transaction else {
-            return Fate::Stalled;
+            return RequestOutcome::Stalled;
         };
         let refused = queued.open.refused;
         let place = match is(request, b"EXEC") {
@@ -81,7 +81,7 @@ impl Forwarder {
     }
 
     /// What ends a transaction of which no upstream knows, or can't be part of one. `None` for other commands.
-    fn end_queued(&mut self, key: usize, request: &Request<'_>) -> Option<Fate> {
+    fn end_queued(&mut self, key: usize, request: &Request<'_>) -> Option<RequestOutcome> {
         let args = request.args()?;
         let session = &mut self.clients[key].session;
         let Transaction::Queued(queued) = &session.transaction else {
@@ -101,11 +101,11 @@ impl Forwarder {
     }
 
     /// Holds a command without keys until another says which upstream executes it.
-    fn hold_back(&mut self, key: usize, request: &Request<'_>) -> Fate {
+    fn hold_back(&mut self, key: usize, request: &Request<'_>) -> RequestOutcome {
         let session = &mut self.clients[key].session;
         let (Transaction::Queued(queued), Some(args)) = (&mut session.transaction, request.args())
         else {
-            return Fate::Stalled;
+            return RequestOutcome::Stalled;
         };
         if queued.commands.len() + request.bytes.len() > HELD_LIMIT {
             queued.open.refused = true;
@@ -117,10 +117,14 @@ impl Forwarder {
     }
 
     /// Opens the connection of a transaction, and sends what was held back.
-    pub(super) fn open_transaction(&mut self, key: usize, number: usize) -> Result<(), Fate> {
+    pub(super) fn open_transaction(
+        &mut self,
+        key: usize,
+        number: usize,
+    ) -> Result<(), RequestOutcome> {
         match self.dedicate(key, number) {
             Ok(()) => {}
-            Err(Fate::Stalled) => return Err(Fate::Stalled),
+            Err(RequestOutcome::Stalled) => return Err(RequestOutcome::Stalled),
             Err(fate) => {
                 // What follows must not be executed outside of the transaction.
                 self.clients[key].session.refuse();
@@ -131,23 +135,23 @@ impl Forwarder {
         let transaction = std::mem::take(&mut client.session.transaction);
         let (Transaction::Queued(queued), Some(dedicated)) = (transaction, &client.dedicated)
         else {
-            return Err(Fate::Stalled);
+            return Err(RequestOutcome::Stalled);
         };
         let link = dedicated.link;
         let since = self.micros;
-        let mut push = |owner: Owner, bytes: &[u8]| {
-            let waiting = Waiting::new(owner, ReplyShape::Resp, since);
+        let mut push = |owner: ReplyOwner, bytes: &[u8]| {
+            let waiting = PendingRequest::new(owner, ReplyShape::Resp, since);
             self.links[link].push(bytes, waiting, self.now);
         };
         // An error would mean that what follows is executed at once: the connection is of no use then.
-        push(Owner::Proxy, &resp::request(&[b"MULTI"]));
+        push(ReplyOwner::Proxy, &resp::request(&[b"MULTI"]));
         for number in 0..queued.open.queued {
             let bytes = if number == 0 {
                 &queued.commands[..]
             } else {
                 b""
             };
-            push(Owner::Nobody, bytes);
+            push(ReplyOwner::Nobody, bytes);
         }
         client.session.transaction = Transaction::Open(queued.open);
         Ok(())
@@ -155,7 +159,11 @@ impl Forwarder {
 
     /// Looks at a command of a client that has a dedicated connection for a transaction, in a pool.
     /// `Some` where the connection is not the place for it.
-    pub(super) fn elsewhere(&mut self, key: usize, request: &Request<'_>) -> Option<Fate> {
+    pub(super) fn elsewhere(
+        &mut self,
+        key: usize,
+        request: &Request<'_>,
+    ) -> Option<RequestOutcome> {
         let client = &self.clients[key];
         let dedicated = client.dedicated.as_ref()?;
         let home = self.links.get(dedicated.link)?.upstream.id;
@@ -172,7 +180,7 @@ impl Forwarder {
             Place::At(number) if self.pool.upstreams[number].id == home => return None,
             // The server tells so, and aborts the transaction.
             Place::At(_) if open && has_moved => return None,
-            _ if !open && waiting => return Some(Fate::Stalled),
+            _ if !open && waiting => return Some(RequestOutcome::Stalled),
             Place::At(number) if !open && has_moved && is(request, b"WATCH") => {
                 return Some(self.watch_again(key, number, request));
             }
@@ -191,7 +199,7 @@ impl Forwarder {
     }
 
     /// Watches keys at the server that has their slot now. Those that are watched at the other count as changed.
-    fn watch_again(&mut self, key: usize, number: usize, request: &Request<'_>) -> Fate {
+    fn watch_again(&mut self, key: usize, number: usize, request: &Request<'_>) -> RequestOutcome {
         let slot = self.clients[key].dedicated.as_ref().and_then(|d| d.slot);
         self.drop_dedicated(key);
         if let Err(fate) = self.dedicate(key, number) {

@@ -15,7 +15,10 @@
 mod client;
 pub(crate) mod network;
 mod proxy;
+mod redis;
+mod script;
 mod server;
+mod steps;
 
 use std::ops::Range;
 

@@ -7,13 +7,13 @@ use std::sync::Arc;
 use fastrand::Rng;
 
 use crate::pool::slots::{SlotMap, slot};
-use crate::pool::{Placement, Pool, UpstreamFailure};
-use crate::proxy::forwarder::{Command, Forwarder};
+use crate::pool::{Placement, Pool};
+use crate::proxy::forwarder::Forwarder;
 use crate::proxy::settings::{Protocol, Settings};
 use crate::proxy::shared::Shared;
 use crate::proxy::simulation::client::Client;
-use crate::proxy::simulation::network::{Wire, piece};
-use crate::proxy::simulation::server::{Mood, Server, Session};
+use crate::proxy::simulation::network::Wire;
+use crate::proxy::simulation::server::{Mood, Server};
 use crate::server::{Connection, Connections};
 
 /// Slots of a cluster.
@@ -35,14 +35,14 @@ pub(crate) struct ClientEnd {
 }
 
 /// A connection of the proxy to a server.
-struct ServerEnd {
-    server: usize,
-    wire: Wire,
-    connected: bool,
+pub(super) struct ServerEnd {
+    pub(super) server: usize,
+    pub(super) wire: Wire,
+    pub(super) connected: bool,
 }
 
 /// Shows what happens, when one seed is run alone.
-fn trace(line: impl Fn() -> String) {
+pub(super) fn trace(line: impl Fn() -> String) {
     if std::env::var_os("LARDER_SEED").is_some() {
         println!("{}", line());
     }
@@ -50,14 +50,14 @@ fn trace(line: impl Fn() -> String) {
 
 /// All that takes part.
 pub(crate) struct Simulation {
-    rng: Rng,
+    pub(super) rng: Rng,
     now: u64,
     pub(crate) forwarder: Forwarder,
     pub(crate) clients: Vec<ClientEnd>,
     pub(crate) servers: Vec<Server>,
-    links: BTreeMap<usize, ServerEnd>,
+    pub(super) links: BTreeMap<usize, ServerEnd>,
     /// Everything arrives at once and whole.
-    calm: bool,
+    pub(super) calm: bool,
 }
 
 impl Simulation {
@@ -263,231 +263,5 @@ impl Simulation {
             return Err(format!("client {number} is still connected"));
         }
         self.forwarder.leftovers()
-    }
-
-    /// How much of so many bytes is taken.
-    fn piece(&mut self, length: usize) -> usize {
-        match self.calm || length == 0 {
-            true => length,
-            false => piece(&mut self.rng, length),
-        }
-    }
-
-    /// Clients send what their scripts say, and the forwarder hears of it.
-    fn clients_send(&mut self) {
-        for number in 0..self.clients.len() {
-            let sends = self.calm || self.rng.bool();
-            let end = &mut self.clients[number];
-            if sends && let Some(bytes) = end.client.next() {
-                end.wire.inward.send(&bytes);
-            }
-            if let Some(key) = end.key
-                && (!end.wire.inward.is_empty() || end.wire.inward.has_ended())
-            {
-                self.forwarder.client_readable(key);
-            }
-        }
-    }
-
-    /// The forwarder reads clients.
-    fn gather(&mut self) {
-        for _ in 0..self.forwarder.ready_clients() {
-            let Some(key) = self.forwarder.next_client() else {
-                continue;
-            };
-            let Some(number) = self.clients.iter().position(|end| end.key == Some(key)) else {
-                continue;
-            };
-            if self.clients[number].wire.inward.is_at_end() {
-                self.forwarder.client_ended(key);
-            } else if self.clients[number].wire.inward.is_empty() {
-                self.forwarder.client_drained(key);
-            } else {
-                let rng = if self.calm { None } else { Some(&mut self.rng) };
-                let inward = &mut self.clients[number].wire.inward;
-                let bytes = inward.receive(rng);
-                let more = !inward.is_empty() || inward.has_ended();
-                trace(|| format!("client {number} > {}", bytes.escape_ascii()));
-                self.forwarder.client_received(key, &bytes, more);
-            }
-        }
-        self.carry_out();
-    }
-
-    fn send_to_servers(&mut self) {
-        self.carry_out();
-        for key in self.links.keys() {
-            self.forwarder.link_writable(*key);
-        }
-        for _ in 0..self.forwarder.dirty_links() {
-            let Some((key, output)) = self.forwarder.next_link_output() else {
-                continue;
-            };
-            let output = output.to_vec();
-            let count = self.piece(output.len());
-            let Some(link) = self.links.get_mut(&key) else {
-                continue;
-            };
-            if link.wire.outward.has_ended() {
-                self.forwarder.link_failed(key, UpstreamFailure::Closed);
-            } else {
-                link.wire.outward.send(&output[..count]);
-                self.forwarder.link_sent(key, count);
-            }
-        }
-        self.carry_out();
-    }
-
-    /// Servers read, execute and answer.
-    fn servers_work(&mut self) {
-        let keys: Vec<usize> = self.links.keys().copied().collect();
-        for key in keys {
-            let rng = if self.calm { None } else { Some(&mut self.rng) };
-            let Some(link) = self.links.get_mut(&key).filter(|link| link.connected) else {
-                continue;
-            };
-            let server = &mut self.servers[link.server];
-            if server.mood == Mood::Sleeps {
-                continue;
-            }
-            let bytes = link.wire.outward.receive(rng);
-            if !bytes.is_empty() {
-                trace(|| format!("link {key} > {}", bytes.escape_ascii()));
-            }
-            server.receive(key, &bytes);
-        }
-        for (key, link) in &mut self.links {
-            let server = &mut self.servers[link.server];
-            if let Some(session) = server.sessions.get_mut(key) {
-                link.wire.inward.send(&std::mem::take(&mut session.output));
-            }
-            if !link.wire.inward.is_empty() || link.wire.inward.has_ended() {
-                let ends = link.wire.inward.has_ended();
-                if link.connected {
-                    self.forwarder.link_readable(*key, ends);
-                }
-            }
-        }
-    }
-
-    /// The forwarder reads servers.
-    fn scatter(&mut self) {
-        for _ in 0..self.forwarder.readable_links() {
-            let Some(key) = self.forwarder.next_link() else {
-                continue;
-            };
-            let rng = if self.calm { None } else { Some(&mut self.rng) };
-            let Some(link) = self.links.get_mut(&key) else {
-                continue;
-            };
-            let inward = &mut link.wire.inward;
-            if inward.is_at_end() {
-                self.forwarder.link_failed(key, UpstreamFailure::Closed);
-            } else if inward.is_empty() {
-                self.forwarder.link_drained(key);
-            } else {
-                let bytes = inward.receive(rng);
-                let more = !inward.is_empty() || inward.has_ended();
-                trace(|| format!("link {key} < {}", bytes.escape_ascii()));
-                self.forwarder.link_received(key, &bytes, more);
-            }
-            self.carry_out();
-        }
-    }
-
-    fn send_to_clients(&mut self) {
-        for key in self.clients.iter().filter_map(|end| end.key) {
-            self.forwarder.client_writable(key);
-        }
-        for _ in 0..self.forwarder.dirty_clients() {
-            let Some((key, output)) = self.forwarder.next_client_output() else {
-                continue;
-            };
-            let output = output.to_vec();
-            let count = self.piece(output.len());
-            if let Some(end) = self.clients.iter_mut().find(|end| end.key == Some(key)) {
-                end.wire.outward.send(&output[..count]);
-                self.forwarder.client_sent(key, count);
-            }
-        }
-        self.carry_out();
-    }
-
-    fn clients_receive(&mut self) -> Result<(), String> {
-        for number in 0..self.clients.len() {
-            let rng = if self.calm { None } else { Some(&mut self.rng) };
-            let end = &mut self.clients[number];
-            let bytes = end.wire.outward.receive(rng);
-            if !bytes.is_empty() {
-                trace(|| format!("client {number} < {}", bytes.escape_ascii()));
-            }
-            let received = end.client.receive(&bytes);
-            received.map_err(|fault| format!("client {number}: {fault}"))?;
-            if end.wire.outward.is_at_end() && !end.client.is_done() {
-                match end.client.fragile {
-                    true => end.client.give_up(),
-                    false => return Err(format!("client {number}: its connection was closed")),
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Connections that were begun are made, or refused.
-    fn connecting(&mut self) {
-        let keys: Vec<usize> = self.links.keys().copied().collect();
-        for key in keys {
-            let now = self.calm || self.rng.bool();
-            let Some(link) = self.links.get_mut(&key) else {
-                continue;
-            };
-            if link.connected || !now {
-                continue;
-            }
-            let server = &mut self.servers[link.server];
-            if server.mood == Mood::Refuses {
-                self.links.remove(&key);
-                let error = std::io::ErrorKind::ConnectionRefused.into();
-                self.forwarder.connect_failed(key, error);
-            } else {
-                link.connected = true;
-                server.sessions.insert(key, Session::default());
-                self.forwarder.connected(key);
-            }
-            self.carry_out();
-        }
-    }
-
-    /// Does what the forwarder asks for.
-    fn carry_out(&mut self) {
-        while let Some(command) = self.forwarder.next_command() {
-            trace(|| format!("{command:?}"));
-            match command {
-                Command::Resolve { name, .. } => panic!("{name} is no address"),
-                Command::Connect { key, address } => {
-                    let address = address.to_string();
-                    let is = |server: &Server| server.address == address;
-                    let server = self.servers.iter().position(is).expect("a server");
-                    let end = ServerEnd {
-                        server,
-                        wire: Wire::default(),
-                        connected: false,
-                    };
-                    assert!(self.links.insert(key, end).is_none(), "key {key} is taken");
-                }
-                Command::CloseUpstream(key) => {
-                    if let Some(link) = self.links.remove(&key) {
-                        self.servers[link.server].sessions.remove(&key);
-                    }
-                }
-                Command::CloseClient { key, .. } => {
-                    let mut ends = self.clients.iter_mut();
-                    if let Some(end) = ends.find(|end| end.key == Some(key)) {
-                        end.key = None;
-                        end.wire.outward.end();
-                    }
-                }
-            }
-        }
     }
 }

@@ -20,84 +20,27 @@ use crate::pool::slots::Redirect;
 use crate::pool::{Upstream, UpstreamFailure};
 use crate::protocol::framing::reply::{FrameState, ReplyFramer, ReplyShape};
 use crate::upstream::ConnectionState;
+use crate::upstream::pending::{MetaSupport, PendingRequest};
 
 /// Bytes of requests that wait to be sent over one upstream connection before clients that want
 /// more of it wait.
 pub(crate) const OUTBOX: usize = 1024 * 1024;
 
-/// Whose answer it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Owner {
-    /// The proxy's own: it must not be an error, or the connection is of no use.
-    Proxy,
-    /// Nobody's: it is dropped.
-    Nobody,
-    /// The proxy's: any answer but an error says that the upstream knows meta commands.
-    Question,
-    /// A part of a client's request.
-    Client {
-        key: usize,
-        id: u64,
-        sequence: u64,
-        part: usize,
-    },
-}
-
-/// What is known of an upstream's meta commands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Knows {
-    Unasked,
-    Asked,
-    Yes,
-    No,
-}
-
-/// A request under way.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Waiting {
-    pub(crate) owner: Owner,
-    pub(crate) shape: ReplyShape,
-    /// When it was appended, in the worker's microseconds.
-    pub(crate) since: u64,
-    /// How often it has been sent elsewhere before, in a cluster.
-    pub(crate) hops: u8,
-    /// It may be sent again if the connection breaks, for it changes nothing.
-    pub(crate) is_repeatable: bool,
-    /// Its bytes in `out`; [`Link::push`] sets them.
-    pub(crate) length: usize,
-    /// The bytes up to the next request: behind some comes more, and some get no reply.
-    pub(crate) span: usize,
-}
-
-impl Waiting {
-    pub(crate) fn new(owner: Owner, shape: ReplyShape, since: u64) -> Waiting {
-        Waiting {
-            owner,
-            shape,
-            since,
-            hops: 0,
-            is_repeatable: false,
-            length: 0,
-            span: 0,
-        }
-    }
-}
-
 /// What a connection is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
     /// The requests of many clients: the connection of this number to this upstream of the pool,
-    /// or [`DETOUR`].
+    /// or [`REDIRECTED`].
     Shared(ConnectionState, usize),
     /// One client's alone.
-    Own { key: usize, id: u64 },
+    Dedicated { key: usize, id: u64 },
     /// To see whether the upstream is back.
     Probe,
 }
 
 /// A piece of a reply.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Piece {
+pub(crate) struct FramedPiece {
     /// How many of the bytes belong to it.
     pub(crate) used: usize,
     /// Whether the reply is complete with it.
@@ -110,7 +53,7 @@ pub(crate) struct Piece {
 }
 
 /// What a piece of an answer that is an error comes to.
-pub(crate) enum Look {
+pub(crate) enum RedirectCheck {
     /// It is the client's, and before it these bytes, which waited.
     Pass(Vec<u8>),
     /// It may be a redirection, and is kept until that is known.
@@ -127,7 +70,7 @@ const TRIM: usize = 4096;
 
 /// The number of the connection that takes what another upstream of a cluster has sent here. It is
 /// one of its own because what comes by it is older than what waits on the others.
-pub(crate) const DETOUR: usize = usize::MAX;
+pub(crate) const REDIRECTED: usize = usize::MAX;
 
 /// How far a connection has come.
 #[derive(Debug)]
@@ -140,7 +83,7 @@ pub(crate) enum Stage {
 }
 
 /// One connection to an upstream.
-pub(crate) struct Link {
+pub(crate) struct UpstreamConnection {
     pub(crate) upstream: Arc<Upstream>,
     pub(crate) purpose: Purpose,
     pub(crate) serial: u64,
@@ -156,7 +99,7 @@ pub(crate) struct Link {
     answered: usize,
     /// The start of an answer that may say so, or of a message to a subscriber.
     pub(crate) line: Vec<u8>,
-    pub(crate) queue: VecDeque<Waiting>,
+    pub(crate) queue: VecDeque<PendingRequest>,
     /// Reads the answer that has begun to come.
     pub(crate) framer: Option<ReplyFramer>,
     /// Every byte belongs to the one client, framed or not.
@@ -182,21 +125,21 @@ pub(crate) struct Link {
     pub(crate) waiters: Vec<usize>,
     pub(crate) dirty: bool,
     /// Whether the server knows memcached's meta commands.
-    pub(crate) knows_meta: Knows,
+    pub(crate) knows_meta: MetaSupport,
     /// Not to be given further requests; it is closed when the last answer has come.
     pub(crate) retired: bool,
 }
 
-impl Link {
+impl UpstreamConnection {
     pub(crate) fn new(
         upstream: Arc<Upstream>,
         purpose: Purpose,
         serial: u64,
         clustered: bool,
         now: u64,
-    ) -> Link {
+    ) -> UpstreamConnection {
         upstream.counters.links.fetch_add(1, Relaxed);
-        Link {
+        UpstreamConnection {
             upstream,
             purpose,
             serial,
@@ -220,7 +163,7 @@ impl Link {
             used: false,
             waiters: Vec::new(),
             dirty: false,
-            knows_meta: Knows::Unasked,
+            knows_meta: MetaSupport::Unasked,
             retired: false,
         }
     }
@@ -252,7 +195,7 @@ impl Link {
     }
 
     /// Appends a request; `shape` tells how its answer is framed, [`ReplyShape::Nothing`] that none comes.
-    pub(crate) fn push(&mut self, bytes: &[u8], mut waiting: Waiting, now: u64) {
+    pub(crate) fn push(&mut self, bytes: &[u8], mut waiting: PendingRequest, now: u64) {
         if !self.is_waiting() {
             self.since = now;
         }
@@ -301,7 +244,7 @@ impl Link {
     }
 
     /// Takes the front of the queue, whose answer is complete.
-    pub(crate) fn pop(&mut self) -> Option<Waiting> {
+    pub(crate) fn pop(&mut self) -> Option<PendingRequest> {
         let front = self.queue.pop_front()?;
         self.framer = None;
         self.upstream.counters.in_flight.fetch_sub(1, Relaxed);
@@ -313,7 +256,7 @@ impl Link {
     }
 
     /// All requests without their reply, each with its bytes if it may be sent again.
-    pub(crate) fn unanswered(&self) -> impl Iterator<Item = (&Waiting, Option<&[u8]>)> {
+    pub(crate) fn unanswered(&self) -> impl Iterator<Item = (&PendingRequest, Option<&[u8]>)> {
         let mut at = self.answered;
         self.queue.iter().map(move |waiting| {
             let bytes = self.out.get(at..at + waiting.length);
@@ -341,7 +284,7 @@ impl Link {
         shape: ReplyShape,
         keeps_elements: bool,
         bytes: &[u8],
-    ) -> Result<Piece, UpstreamFailure> {
+    ) -> Result<FramedPiece, UpstreamFailure> {
         let is_first = self.framer.is_none();
         let framer = self.framer.get_or_insert_with(|| ReplyFramer::new(shape));
         if keeps_elements {
@@ -356,7 +299,8 @@ impl Link {
             None => {
                 let progress = framer.feed_reply_to(request, bytes);
                 // A transaction only queues its commands.
-                let queues = matches!(self.purpose, Purpose::Own { .. }) && framer.is_status();
+                let queues =
+                    matches!(self.purpose, Purpose::Dedicated { .. }) && framer.is_status();
                 match progress.state {
                     _ if !queues && framer.is_out_of_step(request) => {
                         return Err(UpstreamFailure::OutOfStep);
@@ -367,7 +311,7 @@ impl Link {
             }
         };
         let is_push = framer.is_push();
-        Ok(Piece {
+        Ok(FramedPiece {
             used,
             done,
             is_first,
@@ -378,9 +322,9 @@ impl Link {
 
     /// Looks at a piece of an answer of a cluster that is an error, `first` its first piece and `done`
     /// its last.
-    pub(crate) fn look(&mut self, piece: &[u8], first: bool, done: bool) -> Look {
+    pub(crate) fn look(&mut self, piece: &[u8], first: bool, done: bool) -> RedirectCheck {
         if !first && self.line.is_empty() {
-            return Look::Pass(Vec::new());
+            return RedirectCheck::Pass(Vec::new());
         }
         let mut line = std::mem::take(&mut self.line);
         let may_be = match first {
@@ -388,18 +332,18 @@ impl Link {
             false => Redirect::may_be(&[&line, piece].concat()),
         };
         if !may_be {
-            return Look::Pass(line);
+            return RedirectCheck::Pass(line);
         }
         line.extend_from_slice(piece);
         if !done {
             self.line = line;
-            return Look::Wait;
+            return RedirectCheck::Wait;
         }
         match Redirect::read(&line) {
-            Some(_) => Look::Redirect(line),
+            Some(_) => RedirectCheck::Redirect(line),
             None => {
                 line.truncate(line.len() - piece.len());
-                Look::Pass(line)
+                RedirectCheck::Pass(line)
             }
         }
     }
@@ -439,7 +383,7 @@ impl Link {
     }
 }
 
-impl Drop for Link {
+impl Drop for UpstreamConnection {
     fn drop(&mut self) {
         let counters = &self.upstream.counters;
         counters.links.fetch_sub(1, Relaxed);

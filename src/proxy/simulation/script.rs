@@ -1,0 +1,240 @@
+//! What a client of the simulation asks, and what a single server would answer.
+
+use std::collections::VecDeque;
+
+use fastrand::Rng;
+
+use crate::protocol::framing::reply::ReplyShape;
+use crate::protocol::resp;
+
+type Bytes = Vec<u8>;
+
+/// Where a value is: the database and the key.
+pub(super) type Place = (u32, Bytes);
+
+/// What a reply has to be.
+#[derive(Debug, Clone)]
+pub(crate) enum Expected {
+    Exactly(&'static [u8]),
+    /// The value of a key.
+    Value(Place),
+    /// The values of several keys: an array, or the blocks of those that exist.
+    Values(Vec<Place>),
+    /// This, and then the keys have these values.
+    Changed(Bytes, Vec<(Place, Option<Bytes>)>),
+    /// An array of these, or of nothing if a key that is watched may have changed.
+    Executed(Vec<Expected>),
+}
+
+/// A step of a script.
+#[derive(Debug)]
+pub(super) enum Step {
+    Ask(Bytes, Vec<(ReplyShape, Expected)>),
+    /// All answers are to come before it goes on.
+    Settle,
+}
+
+/// Writes a script.
+pub(super) struct Writer {
+    number: usize,
+    /// Upstreams may fail.
+    faulty: bool,
+    count: usize,
+    database: u32,
+    pub(super) steps: VecDeque<Step>,
+}
+
+impl Writer {
+    pub(super) fn new(number: usize, faulty: bool) -> Writer {
+        Writer {
+            number,
+            faulty,
+            count: 0,
+            database: 0,
+            steps: VecDeque::new(),
+        }
+    }
+
+    fn key(&self, rng: &mut Rng) -> Bytes {
+        format!("k{}:{}", self.number, rng.u8(..6)).into_bytes()
+    }
+
+    fn keys(&self, rng: &mut Rng) -> Vec<Bytes> {
+        let mut keys: Vec<Bytes> = (0..rng.usize(1..5)).map(|_| self.key(rng)).collect();
+        keys.sort();
+        keys.dedup();
+        keys
+    }
+
+    /// A value that no other write has, now and then a large one.
+    fn value(&mut self, rng: &mut Rng, key: &[u8]) -> Bytes {
+        self.count += 1;
+        let mut value = format!("{}={}", key.escape_ascii(), self.count).into_bytes();
+        if rng.u8(..16) == 0 {
+            value.resize(rng.usize(100..5000), b'\r');
+        }
+        value
+    }
+
+    fn ask(&mut self, bytes: Bytes, shape: ReplyShape, expected: Expected) {
+        let step = Step::Ask(bytes, vec![(shape, expected)]);
+        self.steps.push_back(step);
+    }
+
+    pub(super) fn memcached(&mut self, rng: &mut Rng) {
+        let key = self.key(rng);
+        let name = String::from_utf8_lossy(&key).into_owned();
+        let place = (0, key.clone());
+        match rng.u8(..8) {
+            0 | 1 => {
+                let keys = self.keys(rng);
+                let request = [b"get ", &keys.join(&b' ')[..], b"\r\n"].concat();
+                let places = keys.into_iter().map(|key| (0, key)).collect();
+                self.ask(request, ReplyShape::Values, Expected::Values(places));
+            }
+            2 => {
+                let request = format!("get {name}\r\n").into_bytes();
+                self.ask(request, ReplyShape::Values, Expected::Values(vec![place]));
+            }
+            3 => self.ask(
+                b"mn\r\n".to_vec(),
+                ReplyShape::Meta,
+                Expected::Exactly(b"MN\r\n"),
+            ),
+            // A quiet miss is answered by nothing, and the `mn` behind it tells so.
+            4 => {
+                let request = format!("mg nothing{name} v q\r\nmn\r\n").into_bytes();
+                self.ask(request, ReplyShape::Fenced, Expected::Exactly(b"MN\r\n"));
+            }
+            _ => {
+                let value = self.value(rng, &key);
+                let mut request = format!("set {name} 0 0 {}\r\n", value.len()).into_bytes();
+                request.extend_from_slice(&value);
+                request.extend_from_slice(b"\r\n");
+                let changes = vec![(place, Some(value))];
+                let expected = Expected::Changed(b"STORED\r\n".to_vec(), changes);
+                self.ask(request, ReplyShape::Line, expected);
+            }
+        }
+    }
+
+    fn say(&mut self, words: &[&[u8]], expected: Expected) {
+        self.ask(resp::request(words), ReplyShape::Resp, expected);
+    }
+
+    pub(super) fn resp(&mut self, rng: &mut Rng, cluster: bool) {
+        let key = self.key(rng);
+        match rng.u8(..13) {
+            0 | 1 => self.say(
+                &[b"GET", &key],
+                Expected::Value((self.database, key.clone())),
+            ),
+            2 => {
+                let keys = self.keys(rng);
+                let words: Vec<&[u8]> = [&b"MGET"[..]]
+                    .into_iter()
+                    .chain(keys.iter().map(Vec::as_slice))
+                    .collect();
+                let places = keys.iter().map(|key| (self.database, key.clone()));
+                let places = places.collect();
+                self.say(&words, Expected::Values(places));
+            }
+            3 => {
+                let keys = self.keys(rng);
+                let values: Vec<Bytes> = keys.iter().map(|key| self.value(rng, key)).collect();
+                let mut words: Vec<&[u8]> = vec![b"MSET"];
+                let mut changes = Vec::new();
+                for (key, value) in keys.iter().zip(&values) {
+                    words.extend([&key[..], &value[..]]);
+                    changes.push(((self.database, key.clone()), Some(value.clone())));
+                }
+                self.say(&words, Expected::Changed(b"+OK\r\n".to_vec(), changes));
+            }
+            4 => {
+                let keys = self.keys(rng);
+                let words: Vec<&[u8]> = [&b"DEL"[..]]
+                    .into_iter()
+                    .chain(keys.iter().map(Vec::as_slice))
+                    .collect();
+                let changes = keys.iter().map(|key| ((self.database, key.clone()), None));
+                let changes = changes.collect();
+                self.say(&words, Expected::Changed(Vec::new(), changes));
+            }
+            5 => self.say(&[b"PING"], Expected::Exactly(b"+PONG\r\n")),
+            6 if !cluster => {
+                self.database = rng.u32(..3);
+                let number = self.database.to_string();
+                let expected = Expected::Exactly(b"+OK\r\n");
+                self.say(&[b"SELECT", number.as_bytes()], expected);
+            }
+            7 => self.transaction(rng, cluster),
+            8 => self.blocked(rng),
+            _ => {
+                let value = self.value(rng, &key);
+                let changes = vec![((self.database, key.clone()), Some(value.clone()))];
+                let expected = Expected::Changed(b"+OK\r\n".to_vec(), changes);
+                self.say(&[b"SET", &key, &value], expected);
+            }
+        }
+    }
+
+    /// A list of its own gets an element, and gives it to a command that may block.
+    fn blocked(&mut self, rng: &mut Rng) {
+        self.count += 1;
+        let key = format!("l{}:{}", self.number, self.count).into_bytes();
+        let element = rng.u8(..).to_string().into_bytes();
+        let expected = Expected::Exactly(b":1\r\n");
+        self.say(&[b"RPUSH", &key, &element], expected);
+        // Where pushing may fail there may be nothing to wait for.
+        if !self.faulty {
+            let reply = resp::request(&[&key, &element]);
+            let expected = Expected::Changed(reply, Vec::new());
+            self.say(&[b"BLPOP", &key, b"0"], expected);
+        }
+    }
+
+    fn transaction(&mut self, rng: &mut Rng, cluster: bool) {
+        let key = |rng: &mut Rng| format!("{{t{}}}{}", self.number, rng.u8(..3)).into_bytes();
+        let keys: Vec<Bytes> = (0..rng.usize(0..4)).map(|_| key(rng)).collect();
+        let watched = key(rng);
+        if rng.bool() {
+            self.say(&[b"WATCH", &watched], Expected::Exactly(b"+OK\r\n"));
+            if rng.bool() {
+                let place = (self.database, watched.clone());
+                self.say(&[b"GET", &watched], Expected::Value(place));
+            }
+        }
+        self.say(&[b"MULTI"], Expected::Exactly(b"+OK\r\n"));
+        let mut executed = Vec::new();
+        let before = self.database;
+        for key in keys {
+            match rng.u8(..4) {
+                0 => {
+                    self.say(&[b"GET", &key], Expected::Exactly(b"+QUEUED\r\n"));
+                    executed.push(Expected::Value((self.database, key)));
+                }
+                1 if !cluster => {
+                    self.database = rng.u32(..3);
+                    let number = self.database.to_string();
+                    let expected = Expected::Exactly(b"+QUEUED\r\n");
+                    self.say(&[b"SELECT", number.as_bytes()], expected);
+                    executed.push(Expected::Exactly(b"+OK\r\n"));
+                }
+                _ => {
+                    let value = self.value(rng, &key);
+                    let expected = Expected::Exactly(b"+QUEUED\r\n");
+                    self.say(&[b"SET", &key, &value], expected);
+                    let changes = vec![((self.database, key), Some(value))];
+                    executed.push(Expected::Changed(b"+OK\r\n".to_vec(), changes));
+                }
+            }
+        }
+        match rng.u8(..6) {
+            0 => {
+                self.database = before;
+                self.say(&[b"DISCARD"], Expected::Exactly(b"+OK\r\n"));
+            }
+            _ => self.say(&[b"EXEC"], Expected::Executed(executed)),
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! A request under way on a connection that many clients share: whose it is, and what is known of it.
+
+use crate::protocol::framing::reply::ReplyShape;
+
+/// Whose answer it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ReplyOwner {
+    /// The proxy's own: it must not be an error, or the connection is of no use.
+    Proxy,
+    /// Nobody's: it is dropped.
+    Nobody,
+    /// The proxy's: any answer but an error says that the upstream knows meta commands.
+    Question,
+    /// A part of a client's request.
+    Client {
+        key: usize,
+        id: u64,
+        sequence: u64,
+        part: usize,
+    },
+}
+
+/// What is known of an upstream's meta commands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum MetaSupport {
+    Unasked,
+    Asked,
+    Yes,
+    No,
+}
+
+/// A request under way.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PendingRequest {
+    pub(crate) owner: ReplyOwner,
+    pub(crate) shape: ReplyShape,
+    /// When it was appended, in the worker's microseconds.
+    pub(crate) since: u64,
+    /// How often it has been sent elsewhere before, in a cluster.
+    pub(crate) hops: u8,
+    /// It may be sent again if the connection breaks, for it changes nothing.
+    pub(crate) is_repeatable: bool,
+    /// Its bytes in `out`; [`UpstreamConnection::push`] sets them.
+    pub(crate) length: usize,
+    /// The bytes up to the next request: behind some comes more, and some get no reply.
+    pub(crate) span: usize,
+}
+
+impl PendingRequest {
+    pub(crate) fn new(owner: ReplyOwner, shape: ReplyShape, since: u64) -> PendingRequest {
+        PendingRequest {
+            owner,
+            shape,
+            since,
+            hops: 0,
+            is_repeatable: false,
+            length: 0,
+            span: 0,
+        }
+    }
+}
