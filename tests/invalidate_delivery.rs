@@ -78,6 +78,33 @@ fn every_write_is_answered_as_a_server_would_and_deletes_the_key_from_the_pool()
     }
 }
 
+// The value was read as a command, so that it could flush every cache.
+#[test]
+fn the_value_of_a_refused_storage_command_reports_nothing() {
+    let caches = real!("memcached", 1);
+    let cache = caches[0].address;
+    let spool = directory();
+    let larder = Invalidator::start(settings(spool.path()), vec![pool(&[cache])]);
+    put(cache, "kept", "old");
+    let mut client = larder.client();
+    let long = "k".repeat(251);
+    for line in [
+        "set a 0 abc 9".to_owned(),
+        "set a abc 0 9".to_owned(),
+        "cas a 0 0 9 abc".to_owned(),
+        format!("set {long} 0 0 9"),
+    ] {
+        client.send(format!("{line}\r\nflush_all\r\n"));
+        let refusal = client.line();
+        assert!(refusal.starts_with("CLIENT_ERROR"), "{line}: {refusal}");
+    }
+    client.send("version\r\n");
+    assert!(client.line().starts_with("VERSION 1.6.45"));
+    assert_eq!(larder.stat("recorded"), 0);
+    larder.settle();
+    assert_eq!(get(cache, "kept").as_deref(), Some("old"));
+}
+
 #[test]
 fn a_pipeline_is_answered_in_order_and_recorded_in_few_transactions() {
     let caches = real!("memcached", 1);
