@@ -232,7 +232,7 @@ impl Server {
         };
         let begun = Instant::now();
         while TcpStream::connect(address).is_err() {
-            if begun.elapsed() > Duration::from_secs(10) {
+            if begun.elapsed() > Duration::from_secs(60) {
                 return Err(format!("no server listens on {address}").into());
             }
             thread::sleep(Duration::from_millis(5));

@@ -257,41 +257,23 @@ impl ReportReader {
             }
             (b"SET", 3..) => match self.set_options(args) {
                 Ok(expires) => {
-                    changes.push(ReportedChange::Key(key(1), self.resp_value(args.get(2), expires)));
+                    changes.push(ReportedChange::Key(
+                        key(1),
+                        self.resp_value(args.get(2), expires),
+                    ));
                     changed(b"+OK\r\n")
                 }
                 Err(refusal) => refusal,
             },
-            (b"SETEX" | b"PSETEX", 4) => {
-                let unit = if name[0] == b'P' { 1 } else { 1000 };
-                match expiry(args.get(2), unit, false) {
-                    Some(expires) => {
-                        changes.push(ReportedChange::Key(
-                            key(1),
-                            self.resp_value(args.get(3), Some(expires)),
-                        ));
-                        changed(b"+OK\r\n")
-                    }
-                    None => answer(b"-ERR invalid expire time\r\n"),
-                }
-            }
+            (b"SETEX" | b"PSETEX", 4) => self.set_expiring(args, name[0] == b'P', changes),
             (b"MSET", 3..) if args.len() % 2 == 1 => {
                 let keys = (1..args.len()).step_by(2);
-                changes.extend(
-                    keys.map(|at| ReportedChange::Key(key(at), self.resp_value(args.get(at + 1), Some(0)))),
-                );
+                changes.extend(keys.map(|at| {
+                    ReportedChange::Key(key(at), self.resp_value(args.get(at + 1), Some(0)))
+                }));
                 changed(b"+OK\r\n")
             }
-            (b"EXPIRE" | b"PEXPIRE" | b"EXPIREAT" | b"PEXPIREAT", 3) => {
-                if parse_integer(args.get(2)).is_none() {
-                    return answer(b"-ERR value is not an integer or out of range\r\n");
-                }
-                changes.push(ReportedChange::Key(key(1), None));
-                changed(b":1\r\n")
-            }
-            (b"EXPIRE" | b"PEXPIRE" | b"EXPIREAT" | b"PEXPIREAT", 4..) => answer(
-                b"-ERR larder invalidate has no values, so EXPIRE with NX, XX, GT or LT can't be answered; nothing is recorded\r\n",
-            ),
+            (b"EXPIRE" | b"PEXPIRE" | b"EXPIREAT" | b"PEXPIREAT", 3..) => expire(args, changes),
             (b"PERSIST", 2) => {
                 changes.push(ReportedChange::Key(key(1), None));
                 changed(b":1\r\n")
@@ -304,13 +286,25 @@ impl ReportReader {
                 b"DEL" | b"UNLINK" | b"SET" | b"SETEX" | b"PSETEX" | b"MSET" | b"PERSIST"
                 | b"EXPIRE" | b"PEXPIRE" | b"EXPIREAT" | b"PEXPIREAT" | b"FLUSHDB" | b"FLUSHALL",
                 _,
-            ) => {
-                let name = String::from_utf8_lossy(&name).to_ascii_lowercase();
-                let text = format!("-ERR wrong number of arguments for '{name}' command\r\n");
-                ReportMeaning::Answer(text.into_bytes().into())
-            }
+            ) => wrong_arguments(&name),
             _ => refused(&name),
         }
+    }
+
+    /// `SETEX`, or `PSETEX` with milliseconds.
+    fn set_expiring(
+        &self,
+        args: CommandArgs<'_>,
+        milliseconds: bool,
+        changes: &mut Vec<ReportedChange>,
+    ) -> ReportMeaning {
+        let unit = if milliseconds { 1 } else { 1000 };
+        let Some(expires) = expiry(args.get(2), unit, false) else {
+            return answer(b"-ERR invalid expire time\r\n");
+        };
+        let value = self.resp_value(args.get(3), Some(expires));
+        changes.push(ReportedChange::Key(args.get(1).into(), value));
+        changed(b"+OK\r\n")
     }
 
     /// When what `SET` stores expires, `None` for when it did before; or why it is refused.
@@ -357,6 +351,26 @@ impl ReportReader {
             bytes: bytes.into(),
         })
     }
+}
+
+/// `EXPIRE` and its kin.
+fn expire(args: CommandArgs<'_>, changes: &mut Vec<ReportedChange>) -> ReportMeaning {
+    if args.len() > 3 {
+        return answer(
+            b"-ERR larder invalidate has no values, so EXPIRE with NX, XX, GT or LT can't be answered; nothing is recorded\r\n",
+        );
+    }
+    if parse_integer(args.get(2)).is_none() {
+        return answer(b"-ERR value is not an integer or out of range\r\n");
+    }
+    changes.push(ReportedChange::Key(args.get(1).into(), None));
+    changed(b":1\r\n")
+}
+
+fn wrong_arguments(name: &[u8]) -> ReportMeaning {
+    let name = String::from_utf8_lossy(name).to_ascii_lowercase();
+    let text = format!("-ERR wrong number of arguments for '{name}' command\r\n");
+    ReportMeaning::Answer(text.into_bytes().into())
 }
 
 /// Unix milliseconds of a time that is given in a unit of milliseconds, as a date or from now.
