@@ -140,12 +140,13 @@ impl ItemSlab {
             && let Some((owner, address)) = self.log.next_to_evacuate()
         {
             looked_at += room(self.log.record(address).len());
-            let Some(item) = self.get(owner as usize) else {
+            // A dead record's owner is asked by its slot alone: its record now may be far away.
+            let Some(slot) = self.slots.get(owner as usize) else {
                 continue;
             };
-            if item.slot.record == address {
+            if slot.record == address {
                 self.slot_mut(owner).record = self.log.move_record(address);
-            } else if item.list() == Some(address) {
+            } else if slot.has_children() && self.item(owner).list() == Some(address) {
                 let list = self.log.move_record(address);
                 self.set_list(owner, list);
             }

@@ -190,6 +190,10 @@ impl ItemSlot {
         self.bits = bits | (self.bits & VISITED);
     }
 
+    pub(super) fn has_children(&self) -> bool {
+        self.bits & HAS_CHILDREN != 0
+    }
+
     pub(super) fn is_fetched(&self) -> bool {
         self.access & FETCHED != 0
     }
