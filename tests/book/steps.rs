@@ -135,7 +135,10 @@ fn stage(book: &Book, chapter: u32) -> Result<Files, String> {
         let kept = text
             .lines()
             .skip_while(|line| head && (line.starts_with("//!") || line.is_empty()));
-        (name, kept.map(|line| format!("{line}\n")).collect())
+        // Cargo.toml denies crates without a text, and so the reader's has one.
+        let text: String = kept.map(|line| format!("{line}\n")).collect();
+        let over = if head { "//! My own server.\n" } else { "" };
+        (name, format!("{over}{text}"))
     });
     Ok(parts.collect())
 }
