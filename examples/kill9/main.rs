@@ -1,21 +1,21 @@
 //! Kills `larder invalidate` over and over, with signal 9, and looks for what it acknowledged and did not deliver.
 //!
 //! ```text
-//!   clients ──set──▶ larder invalidate ──delete──▶ door ──▶ memcached      doors shut and freeze at random,
-//!      │              killed at random              door ──▶ memcached      so that servers seem down
-//!      │              started again                 door ──▶ memcached      or hung, and keep what they hold
-//!      │                              └──unlink──▶ door ──▶ redis
-//!      └──────── store the old value past the doors ──────────▲
+//!   clients ──set──▶ larder invalidate ──delete──▶ gate ──▶ memcached      gates shut and freeze at random,
+//!      │              killed at random              gate ──▶ memcached      so that servers seem down
+//!      │              started again                 gate ──▶ memcached      or hung, and keep what they hold
+//!      │                              └──unlink──▶ gate ──▶ redis
+//!      └──────── store the old value past the gates ──────────▲
 //! ```
 //!
 //! Every key holds an old value on its server before it is changed. A change that was acknowledged must in the end
-//! have removed it, whatever happened in between: the checks open all doors and wait until none of the keys owed is
+//! have removed it, whatever happened in between: the checks open all gates and wait until none of the keys owed is
 //! found. A key that is still found after `--patience` without progress is lost.
 //!
 //! `cargo run --release --example kill9 -- --kills 200` (build larder first: `cargo build --release`).
 
 mod clients;
-mod door;
+mod gate;
 mod random;
 mod servers;
 

@@ -1,4 +1,4 @@
-//! The servers that hold the keys, each behind its door: a pool of memcached, and a Redis beside it that holds every
+//! The servers that hold the keys, each behind its gate: a pool of memcached, and a Redis beside it that holds every
 //! key as well. What is not installed is larder itself.
 
 use std::collections::BTreeSet;
@@ -13,15 +13,15 @@ use std::time::{Duration, Instant};
 use larder::pool::{Placement, Ring, ServerList};
 
 use super::Result;
-use super::door::{Door, State};
+use super::gate::{FaultGate, GateState};
 use super::random::Random;
 
 /// One server, ended with the value.
 struct Server {
     child: Child,
-    /// Past the door.
+    /// Behind the gate.
     address: SocketAddr,
-    door: Door,
+    gate: FaultGate,
 }
 
 impl Drop for Server {
@@ -38,21 +38,21 @@ pub(crate) struct Servers {
 }
 
 impl Servers {
-    /// Starts `count` servers and a Redis, and writes `larder.toml` in `directory`, with their doors as targets.
+    /// Starts `count` servers and a Redis, and writes `larder.toml` in `directory`, with their gates as targets.
     pub(crate) fn start(count: usize, larder: &Path, directory: &Path) -> Result<Servers> {
         let mut all = Vec::new();
         for _ in 0..count {
             all.push(Server::memcached(larder, directory)?);
         }
-        let doors: Vec<String> = all
+        let gates: Vec<String> = all
             .iter()
-            .map(|server| format!("{} 1", server.door.address))
+            .map(|server| format!("{} 1", server.gate.address))
             .collect();
-        let list: ServerList = doors.join("\n").parse()?;
+        let list: ServerList = gates.join("\n").parse()?;
         all.push(Server::redis(larder, directory)?);
-        let redis = all[count].door.address;
+        let redis = all[count].gate.address;
         let config = format!(
-            "[[target]]\nname = \"pool\"\nservers = {doors:?}\n\n\
+            "[[target]]\nname = \"pool\"\nservers = {gates:?}\n\n\
              [[target]]\nname = \"redis\"\nkind = \"redis\"\nservers = [\"{redis}\"]\nkey = \"app:{{key}}\"\n"
         );
         fs::write(directory.join("larder.toml"), config)?;
@@ -60,24 +60,24 @@ impl Servers {
         Ok(Servers { all, ring })
     }
 
-    /// Sets a door at random.
+    /// Sets a gate at random.
     pub(crate) fn trouble(&self, random: &mut Random) {
         let server = &self.all[random.below(self.all.len() as u64) as usize];
-        server.door.set(match random.below(4) {
-            0 => State::Frozen,
-            1 => State::Shut,
-            _ => State::Open,
+        server.gate.set(match random.below(4) {
+            0 => GateState::Frozen,
+            1 => GateState::Shut,
+            _ => GateState::Open,
         });
     }
 
-    /// Opens all doors.
+    /// Opens all gates.
     pub(crate) fn open(&self) {
         for server in &self.all {
-            server.door.set(State::Open);
+            server.gate.set(GateState::Open);
         }
     }
 
-    /// A way past the doors to each server.
+    /// A way past the gates to each server.
     pub(crate) fn connect(&self) -> Result<Direct<'_>> {
         let connect = |server: &Server| -> Result<_> {
             let stream = TcpStream::connect(server.address)?;
@@ -136,7 +136,7 @@ fn in_memcached(stream: &mut BufReader<TcpStream>, keys: &[&str]) -> Result<Vec<
     }
 }
 
-/// One client's way past the doors.
+/// One client's way past the gates.
 pub(crate) struct Direct<'a> {
     ring: &'a Ring,
     streams: Vec<BufReader<TcpStream>>,
@@ -228,7 +228,7 @@ impl Server {
         let server = Server {
             child,
             address,
-            door: Door::before(address)?,
+            gate: FaultGate::before(address)?,
         };
         let begun = Instant::now();
         while TcpStream::connect(address).is_err() {

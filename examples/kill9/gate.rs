@@ -1,4 +1,4 @@
-//! A door before a server: bytes pass while it is open; shut, it closes every connection at once; frozen, nothing
+//! A gate in front of a server: bytes pass while it is open; shut, it closes every connection at once; frozen, nothing
 //! passes and nothing closes. The server behind it keeps what it holds, which a server that is ended would not.
 
 use std::io::{self, Read, Write};
@@ -7,27 +7,27 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum State {
+pub(crate) enum GateState {
     Open,
     Shut,
     Frozen,
 }
 
-/// What the threads of a door share.
-struct Hinge {
+/// What the threads of a gate share.
+struct GateConnections {
     /// The state, and both ends of every connection that passes.
-    inside: Mutex<(State, Vec<TcpStream>)>,
+    inside: Mutex<(GateState, Vec<TcpStream>)>,
     changed: Condvar,
 }
 
-impl Hinge {
-    fn lock(&self) -> MutexGuard<'_, (State, Vec<TcpStream>)> {
+impl GateConnections {
+    fn lock(&self) -> MutexGuard<'_, (GateState, Vec<TcpStream>)> {
         self.inside.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn thaw(&self) {
         let mut inside = self.lock();
-        while inside.0 == State::Frozen {
+        while inside.0 == GateState::Frozen {
             inside = self
                 .changed
                 .wait(inside)
@@ -36,45 +36,52 @@ impl Hinge {
     }
 }
 
-pub(crate) struct Door {
+pub(crate) struct FaultGate {
     pub(crate) address: SocketAddr,
-    hinge: Arc<Hinge>,
+    connections: Arc<GateConnections>,
 }
 
-impl Door {
-    /// An open door before the server at `behind`. Its threads live as long as the process.
-    pub(crate) fn before(behind: SocketAddr) -> io::Result<Door> {
+impl FaultGate {
+    /// An open gate before the server at `behind`. Its threads live as long as the process.
+    pub(crate) fn before(behind: SocketAddr) -> io::Result<FaultGate> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let address = listener.local_addr()?;
-        let hinge = Arc::new(Hinge {
-            inside: Mutex::new((State::Open, Vec::new())),
+        let connections = Arc::new(GateConnections {
+            inside: Mutex::new((GateState::Open, Vec::new())),
             changed: Condvar::new(),
         });
-        let shared = Arc::clone(&hinge);
+        let shared = Arc::clone(&connections);
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 // Who is turned away sees the connection closed; so does who connects while it shuts.
                 let _ = admit(client, behind, &shared);
             }
         });
-        Ok(Door { address, hinge })
+        Ok(FaultGate {
+            address,
+            connections,
+        })
     }
 
-    pub(crate) fn set(&self, state: State) {
-        let mut inside = self.hinge.lock();
+    pub(crate) fn set(&self, state: GateState) {
+        let mut inside = self.connections.lock();
         inside.0 = state;
-        if state == State::Shut {
+        if state == GateState::Shut {
             for stream in inside.1.drain(..) {
                 let _ = stream.shutdown(Shutdown::Both);
             }
         }
-        self.hinge.changed.notify_all();
+        self.connections.changed.notify_all();
     }
 }
 
-fn admit(client: TcpStream, behind: SocketAddr, hinge: &Arc<Hinge>) -> io::Result<()> {
-    let mut inside = hinge.lock();
-    if inside.0 == State::Shut {
+fn admit(
+    client: TcpStream,
+    behind: SocketAddr,
+    connections: &Arc<GateConnections>,
+) -> io::Result<()> {
+    let mut inside = connections.lock();
+    if inside.0 == GateState::Shut {
         return Ok(());
     }
     let server = TcpStream::connect(behind)?;
@@ -83,17 +90,17 @@ fn admit(client: TcpStream, behind: SocketAddr, hinge: &Arc<Hinge>) -> io::Resul
         inside.1.push(stream.try_clone()?);
     }
     for (from, to) in [(client.try_clone()?, server.try_clone()?), (server, client)] {
-        let hinge = Arc::clone(hinge);
-        thread::spawn(move || pass(from, to, &hinge));
+        let connections = Arc::clone(connections);
+        thread::spawn(move || pass(from, to, &connections));
     }
     Ok(())
 }
 
 /// Copies until one side ends, then ends both.
-fn pass(mut from: TcpStream, mut to: TcpStream, hinge: &Hinge) {
+fn pass(mut from: TcpStream, mut to: TcpStream, connections: &GateConnections) {
     let mut buffer = [0; 16 * 1024];
     while let Ok(n @ 1..) = from.read(&mut buffer) {
-        hinge.thaw();
+        connections.thaw();
         if to.write_all(&buffer[..n]).is_err() {
             break;
         }
