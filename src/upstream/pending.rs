@@ -40,7 +40,7 @@ pub(crate) struct PendingRequest {
     pub(crate) hops: u8,
     /// It may be sent again if the connection breaks, for it changes nothing.
     pub(crate) is_repeatable: bool,
-    /// Its bytes in `out`; [`UpstreamConnection::push`] sets them.
+    /// Its bytes in `out`; [`push`](crate::upstream::UpstreamConnection::push) sets them.
     pub(crate) length: usize,
     /// The bytes up to the next request: behind some comes more, and some get no reply.
     pub(crate) span: usize,
