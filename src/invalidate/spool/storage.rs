@@ -5,7 +5,7 @@ use redb::{Database, StorageBackend};
 use crate::invalidate::spool::error::{SpoolResult, contained};
 
 /// Memory for pages of the spool, in bytes.
-const CACHE: usize = 64 << 20;
+pub(super) const CACHE: usize = 64 << 20;
 
 /// Where a spool is kept.
 pub(super) trait SpoolStorage: Send + Sync {
