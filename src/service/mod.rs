@@ -1,4 +1,4 @@
-//! What the commands of a protocol do to the store: one service per protocol.
+//! The commands of a protocol, executed on the store: one service per protocol.
 
 pub mod echo;
 pub mod memcached;

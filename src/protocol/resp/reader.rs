@@ -12,9 +12,9 @@
 //! there, so a command that arrives byte by byte costs as much as one that arrives whole. Memory is
 //! allocated for bytes that have arrived, never for a length that a client announces.
 //!
-//! What is accepted, and every error's text, is Redis 7.0's, tolerance included: after a length and
-//! after a bulk string two bytes are skipped without a look, a NUL hides the end of its line, `*0`
-//! and `*-1` are commands without words.
+//! The accepted input and the text of every error are those of Redis 7.0, tolerance included: after
+//! a length and after a bulk string two bytes are skipped unread, a NUL hides the end of its line,
+//! `*0` and `*-1` are commands without words.
 
 use super::args::CommandWords;
 use super::inline;

@@ -12,8 +12,8 @@
 //! | big number | bulk string | `(123` |
 //!
 //! Every method appends to the output of the turn, so a reply costs its bytes and no allocation.
-//! What one command may write is bounded: past the bound nothing more is taken and
-//! [`Reply::overflowed`] tells.
+//! The output of one command is bounded: past the bound, further bytes are dropped and
+//! [`Reply::overflowed`] is true.
 
 /// Appends the replies of one command.
 pub struct Reply<'a> {

@@ -7,7 +7,7 @@ use crate::protocol::memcached::text::{AdminCommand, reply};
 use super::context::{DATABASE, TurnContext, expires_ms};
 use super::dump::Dump;
 
-/// What happens to the connection after a command.
+/// The state of the connection after a command.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Then {
     Continue,

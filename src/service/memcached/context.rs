@@ -1,4 +1,4 @@
-//! What the commands work with: what all sessions share, and the context of one turn.
+//! The context of the commands: the state that all sessions share, and the context of one turn.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
@@ -13,7 +13,7 @@ use super::counters::{Counters, TurnCounts};
 /// The store's database that memcached's clients see.
 pub(super) const DATABASE: u8 = 0;
 
-/// What a user can set.
+/// The settings of the service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
     /// Whether keys are paths; without it the service is memcached to the letter.
@@ -34,7 +34,7 @@ impl Default for Settings {
     }
 }
 
-/// What all sessions share.
+/// The state that all sessions share.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) store: Arc<Store>,
@@ -58,7 +58,7 @@ impl Shared {
     }
 }
 
-/// What the commands of one turn work with. The commands are its methods, in the files beside this one.
+/// The context of one turn's commands. The commands are its methods, in the files beside this one.
 pub(super) struct TurnContext<'a> {
     pub(super) shared: &'a Shared,
     pub(super) out: &'a mut Vec<u8>,

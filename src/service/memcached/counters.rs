@@ -1,4 +1,4 @@
-//! What the service counts, under the names of memcached's `stats`.
+//! The counters of the service, under the names of memcached's `stats`.
 //!
 //! A turn counts in a [`TurnCounts`] of its own and adds it to the service's [`Counters`] once, at its
 //! end, so that the workers don't meet at the counters with every command.

@@ -10,7 +10,7 @@ use crate::store::Tree;
 
 use super::context::{DATABASE, TurnContext, with_path};
 
-/// What became of the number.
+/// The result of changing the number.
 enum Outcome {
     Now(u64),
     Missing,

@@ -24,7 +24,7 @@ pub(super) struct Session {
     scanned: usize,
 }
 
-/// What the input begins with.
+/// The start of the input.
 #[derive(Clone, Copy)]
 enum Pending {
     /// A command.
@@ -37,7 +37,7 @@ enum Pending {
     Dump(Dump),
 }
 
-/// What is done with each key of a line.
+/// The treatment of each key of a line.
 #[derive(Clone, Copy)]
 struct Retrieval {
     exptime: Option<i32>,

@@ -147,7 +147,7 @@ impl TurnContext<'_> {
     }
 }
 
-/// What memcached writes before an address: a Unix socket's is a path.
+/// The prefix that memcached writes before an address: a Unix socket's is a path.
 fn family(address: &str) -> String {
     let family = if address.contains('/') {
         "unix:"

@@ -8,7 +8,7 @@ use crate::server::{Address, limits};
 
 use super::context::TurnContext;
 
-/// What larder does not have: memcached's name and the value that says so.
+/// Settings that larder does not have: memcached's name and the value that means "absent".
 const NOT_IN_LARDER: &[(&str, &str)] = &[
     // UDP, access by password, and a command that ends the process.
     ("udpport", "0"),

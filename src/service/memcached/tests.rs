@@ -31,8 +31,7 @@ fn with_store(nested: bool) -> (Arc<Store>, Box<dyn Session>) {
     (store, service.open(Peer::detached()))
 }
 
-/// What comes back when the input arrives in pieces; whether the session closed; the bytes it left
-/// unconsumed.
+/// The output for an input that arrives in pieces; whether the session closed; the unconsumed bytes.
 fn converse(session: &mut dyn Session, pieces: &[&[u8]]) -> (Vec<u8>, bool, Vec<u8>) {
     let (mut output, mut input) = (Vec::new(), Vec::new());
     for piece in pieces {
@@ -230,7 +229,7 @@ fn a_list_of_all_keys_is_written_in_pieces_that_fit_the_output() {
             .put(0, &[name.as_bytes()], entry)
             .expect("stored");
     }
-    // What a Redis client stored under a key that memcached's commands can't name.
+    // Values that a Redis client stored under keys that memcached's commands can't name.
     for name in [&b"a b"[..], b"a\nb", b"", &[b'k'; 251]] {
         let entry = Entry {
             value: Some(&[b"x"]),

@@ -42,7 +42,7 @@ pub(crate) struct CommandSpec {
     pub flags: u32,
     /// First key, last key (negative counts from the end), step; zeros for a command without keys.
     pub keys: (i32, i32, i32),
-    /// What is done to the keys, in the words of Redis's key specifications: one text for all, or one for each.
+    /// The access to the keys, in the words of Redis's key specifications: one text for all, or one for each.
     pub access: &'static [&'static str],
     /// The group in `COMMAND DOCS`.
     pub group: &'static str,
@@ -89,7 +89,7 @@ impl CommandSpec {
         self
     }
 
-    /// What is done to the keys, if it is not what most commands do that read or that write.
+    /// Sets the access to the keys, if it differs from that of most commands that read or write.
     pub(crate) const fn access(mut self, access: &'static [&'static str]) -> CommandSpec {
         self.access = access;
         self

@@ -54,7 +54,7 @@ pub(super) fn is_meta_of(request: &[u8], line: &[u8]) -> bool {
     let Some(key) = asked.next() else {
         return true;
     };
-    // What is written in base64 may come back written in another way.
+    // A base64 key may be returned in a different spelling.
     let is_binary = asked.any(|flag| flag == b"b");
     let skipped = if line.starts_with(b"VA ") { 2 } else { 1 };
     words(line).skip(skipped).all(|flag| match flag[0] {

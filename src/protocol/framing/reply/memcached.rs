@@ -18,7 +18,7 @@ pub struct MemcachedReplyFramer {
     error: bool,
     /// How many of the keys that were asked for the values so far have passed.
     keys: usize,
-    /// What came can't be the reply to the request.
+    /// The bytes received can't be the reply to the request.
     out_of_step: bool,
 }
 
@@ -32,7 +32,7 @@ enum Position {
     Lf,
 }
 
-/// What a line means for the reply.
+/// The effect of a line on the reply.
 enum LineMeaning {
     /// The reply ends with it.
     Last,
@@ -164,7 +164,7 @@ impl MemcachedReplyFramer {
         }
     }
 
-    /// What a line that is no error means, whose first word this is.
+    /// The effect of a line that is no error and begins with `word`.
     fn meaning_of(&self, word: &[u8], line: &[u8]) -> LineMeaning {
         match (self.shape, word) {
             (ReplyShape::Line, _) if is_line(word) => LineMeaning::Last,
@@ -218,7 +218,7 @@ fn is_line(word: &[u8]) -> bool {
     ) || (!word.is_empty() && word.len() <= 20 && word.iter().all(u8::is_ascii_digit))
 }
 
-/// What a `VALUE` line says.
+/// The fields of a `VALUE` line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ValueLine<'a> {
     /// The item's key.

@@ -8,8 +8,8 @@
 //!
 //! A [`ReplyFramer`] goes by the lengths that replies name: the bytes of a value are counted, never looked at, so that a
 //! value may hold `END`, `$5` or a whole reply. It keeps a few numbers, nothing of the reply, so that a reply of any
-//! size passes in constant memory. What is no reply is [`FrameState::Garbage`]: where the next reply begins is not known
-//! any more, and the connection can't be used again.
+//! size passes in constant memory. Anything else is [`FrameState::Garbage`]: the next reply's start is unknown, and the
+//! connection can't be used again.
 
 mod fit;
 pub mod memcached;

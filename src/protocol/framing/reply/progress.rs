@@ -19,7 +19,7 @@ pub enum ReplyShape {
     Fenced,
 }
 
-/// What a look at some bytes of a reply came to.
+/// The result of reading some bytes of a reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FrameProgress {
     /// How many of the bytes belong to the reply.

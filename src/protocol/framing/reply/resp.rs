@@ -18,7 +18,7 @@ const MAX_COUNT: u64 = 1 << 32;
 #[derive(Debug, Default)]
 pub struct RespReplyFramer {
     place: Position,
-    /// The arrays and the like that have begun, the outermost first.
+    /// The aggregates (arrays, maps, sets, pushes) that have begun, the outermost first.
     open: Vec<OpenAggregate>,
     /// The type of the outermost value.
     kind: u8,
@@ -37,7 +37,7 @@ struct OpenAggregate {
     attribute: bool,
 }
 
-/// What the next byte is.
+/// The meaning of the next byte.
 #[derive(Debug, Default, Clone, Copy)]
 enum Position {
     /// The type of a value.

@@ -1,4 +1,4 @@
-//! What the bytes of a client come to: a request, where it goes, and what becomes of the replies.
+//! A framed request of a client: its bytes, its route, and the handling of its replies.
 
 use std::borrow::Cow;
 
@@ -15,7 +15,7 @@ pub(crate) const REQUEST_LIMIT: usize = 1024 * 1024;
 /// bytes. Memory is taken for what has arrived. A longer one is refused with an error, and the connection stays open.
 pub(crate) const WHOLE_LIMIT: usize = 64 * 1024 * 1024;
 
-/// What a worker lends its framers, so that a quiet client costs next to nothing.
+/// Buffers that a worker lends to its framers, so that an idle client needs none.
 #[derive(Debug, Default)]
 pub struct RequestBuffers {
     pub(super) words: CommandWords,
@@ -25,7 +25,7 @@ pub struct RequestBuffers {
     pub(super) decoded: Vec<u8>,
 }
 
-/// What the input begins with.
+/// The start of the input.
 pub enum RequestFrame<'a> {
     /// A request and how many bytes of the input it took.
     Request(Request<'a>, usize),
@@ -37,9 +37,9 @@ pub enum RequestFrame<'a> {
     Large(LargeRequest<'a>),
     /// Not the protocol.
     Bad {
-        /// What the client reads; may be empty.
+        /// The reply to the client; may be empty.
         reply: Cow<'static, [u8]>,
-        /// Bytes that are done with.
+        /// Bytes consumed.
         consumed: usize,
         /// Whether the connection is closed then.
         close: bool,
@@ -48,17 +48,17 @@ pub enum RequestFrame<'a> {
 
 /// A request that is complete.
 pub struct Request<'a> {
-    /// What an upstream is sent. Not always what came: a line typed by hand has become an array.
+    /// The bytes to send to an upstream. They can differ from the input: an inline command becomes an array.
     pub bytes: &'a [u8],
     /// Where to.
     pub route: Route<'a>,
     /// How the reply is framed; [`ReplyShape::Nothing`] if none comes.
     pub shape: ReplyShape,
-    /// Whether it may be sent again when nobody knows whether it was executed: it changes nothing.
+    /// Whether it changes nothing, and so may be retried when it may already have been executed.
     pub repeat_safe: bool,
-    /// What memcached's meta commands need besides.
+    /// The form of a meta command of memcached.
     pub meta: MetaForm,
-    /// What dividing it among several servers needs.
+    /// The parsed words, for dividing it among several servers.
     pub(crate) source: RequestWords<'a>,
 }
 
@@ -89,7 +89,7 @@ impl<'a> Request<'a> {
     }
 }
 
-/// What sending a meta command of memcached takes besides a link.
+/// The form of a meta command of memcached, which decides how it is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MetaForm {
     /// It is none.
@@ -119,7 +119,7 @@ impl MetaForm {
 /// Where a request goes.
 #[derive(Clone, Copy)]
 pub enum Route<'a> {
-    /// To the upstream of this key. A command that nobody knows has its first argument here.
+    /// To the upstream of this key. For an unknown command this is its first argument.
     Key(&'a [u8]),
     /// To the upstream of these keys; if they belong to several, it is refused.
     Together(RequestKeys<'a>),
@@ -193,7 +193,7 @@ impl MergeRule {
     }
 }
 
-/// What the proxy answers itself.
+/// A command that the proxy answers itself.
 #[derive(Clone, Copy)]
 pub enum LocalCommand<'a> {
     /// A command of Redis about the connection between client and server.
@@ -243,7 +243,7 @@ pub struct LargeRequest<'a> {
     pub route: Route<'a>,
     /// How the reply is framed.
     pub shape: ReplyShape,
-    /// What memcached's meta commands need besides.
+    /// The form of a meta command of memcached.
     pub meta: MetaForm,
     /// Told all of the request's bytes from its first, finds its end.
     pub rest: Remainder,

@@ -103,7 +103,7 @@ pub(crate) fn find(place: KeySpec, args: CommandArgs<'_>, total: usize) -> Optio
                 0.. => last.unsigned_abs() + 1,
                 _ => (total + 1).checked_sub(last.unsigned_abs())?,
             };
-            // What comes with the last key, like the value in MSET, has to be there too.
+            // The words that belong to the last key, like the value in MSET, must be there too.
             let complete = (end.checked_sub(first)?).is_multiple_of(step) && end <= total;
             KeyPositions::range(first, end, step).filter(|_| complete)
         }

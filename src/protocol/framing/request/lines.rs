@@ -1,9 +1,9 @@
-//! What a framer of memcached's lines keeps between two calls.
+//! The state of a framer of memcached's lines between two calls.
 
 use crate::protocol::framing::request::frame::RequestFrame;
 use crate::protocol::memcached::text::AfterBadLine;
 
-/// What of a client's lines is known beyond the bytes that wait.
+/// The state of a client's lines beyond the unread input.
 #[derive(Debug, Default)]
 pub struct LineFramer {
     /// Bytes at the start of the input that are known not to end a line.

@@ -28,7 +28,7 @@ use crate::protocol::framing::request::lines::LineFramer;
 /// Most flags of a `ms`, as in memcached.
 const FLAGS_LIMIT: usize = 16;
 
-/// What follows a bad line that has no block.
+/// The input after a bad line that has no block.
 const NEXT_LINE: AfterBadLine = AfterBadLine::Continue { discard: 0 };
 
 const TOO_MANY: &[u8] = b"CLIENT_ERROR options flags too long\r\n";
@@ -163,7 +163,7 @@ fn forms(has_block: bool, quiet: bool) -> (MetaForm, ReplyShape) {
 }
 
 impl Request<'_> {
-    /// What a miss answers to a meta command, if that can be told.
+    /// The reply to a miss of this meta command, if it is fixed.
     pub(crate) fn meta_miss(&self) -> Option<&'static [u8]> {
         match self.source {
             RequestWords::Meta(flags) => miss(flags, self.shape),
@@ -172,8 +172,7 @@ impl Request<'_> {
     }
 }
 
-/// What a miss answers to a `mg` with these flags: with the key and the opaque if they are asked for it would have to
-/// be made, so there is none.
+/// The reply to a miss of a `mg` with these flags; `None` if the reply has to repeat the key or the opaque.
 pub(super) fn miss(mut flags: Words<'_>, shape: ReplyShape) -> Option<&'static [u8]> {
     let plain = !flags.any(|flag| matches!(flag[0], b'k' | b'O' | b'b'));
     match shape {

@@ -9,10 +9,9 @@
 //!                            └▶ Bad                            the reply of a real server, and whether it closes
 //! ```
 //!
-//! A framer understands of a request what routing needs, its keys and what becomes of the connection, and leaves the
-//! rest to the upstream: a command with too few words, or that nobody knows, is forwarded and answered there. What
-//! would make the bytes of two clients run into each other is decided here: only requests whose end is certain, and of
-//! which the number of replies is certain, go over a connection that clients share.
+//! A framer reads only the parts of a request that routing needs: its keys and its effect on the connection. An unknown
+//! command, or one with too few words, is forwarded, and the upstream answers it. The framer keeps the bytes of two
+//! clients apart: a request uses a shared connection only if its end and its number of replies are certain.
 //!
 //! Cost: nothing is copied. A framer takes a few bytes while its client is quiet; the [`RequestBuffers`] belongs to a worker.
 

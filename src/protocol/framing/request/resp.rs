@@ -1,7 +1,7 @@
 //! Requests in RESP: the reader of the protocol finds the words, the table tells what they mean for the proxy.
 //!
-//! A line typed by hand is sent on as an array, so that upstreams see one form. What is read and what is refused, and
-//! with which words, is the reader's matter and Redis's.
+//! An inline command is forwarded as an array, so that upstreams see one form. The reader decides which input is
+//! accepted and with which error the rest is refused, as Redis does.
 
 use crate::protocol::framing::reply::{ReplyFramer, ReplyShape};
 use crate::protocol::resp::{CommandArgs, Limits, ReadOutcome, Reader, Reply, write_request};
@@ -15,7 +15,7 @@ use crate::protocol::framing::request::keys::{self, KeyPositions, KeySpec, Reque
 use crate::protocol::framing::request::table::{self, CommandEntry};
 
 const LIMITS: Limits = Limits {
-    // What is over the request's limit is not dropped but streamed, so no bulk string is too long.
+    // A request over the limit is streamed, so no bulk string is too long.
     bulk: usize::MAX,
     request: REQUEST_LIMIT,
     unauthenticated: false,
@@ -65,7 +65,7 @@ pub(super) fn frame<'a>(
         }
         ReadOutcome::Incomplete(_) => RequestFrame::Incomplete,
         ReadOutcome::Overflow => RequestFrame::Large(large(words.args(input), input)),
-        // No bulk string is over the limit, so this has no way to come about; closing harms nobody else.
+        // Unreachable, because bulk strings have no limit here; closing affects only this client.
         ReadOutcome::TooLarge(_) => bad(b"invalid bulk length"),
         ReadOutcome::Bad(error) => bad(&error.text()),
     }
@@ -157,7 +157,7 @@ fn blocks(args: CommandArgs<'_>) -> bool {
     keys::word(args, 1, b"block").is_some_and(|at| at < end)
 }
 
-/// What can be told of a request of which only the first words have arrived.
+/// The route of a request of which only the first words have arrived.
 fn large<'a>(args: CommandArgs<'a>, input: &[u8]) -> LargeRequest<'a> {
     let entry = match args.len() {
         0 => &UNKNOWN,

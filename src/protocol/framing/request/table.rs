@@ -1,11 +1,11 @@
 //! Where the keys of Redis's commands are: the commands of Redis 7.0.15, all of them, in the order of their names.
 //!
-//! What stands here about keys is what `COMMAND` answers, and where that is not enough (`movablekeys`) what
-//! `COMMAND GETKEYS` does; a test asks a real redis-server. How a command travels is the proxy's own decision: an
-//! upstream connection is shared by clients, so what changes the connection's state, waits, or is answered more than
-//! once can't go over it. A command without keys goes to all upstreams where the replies have a sum, a union or the like,
-//! mostly the one that Redis 7 names in its command tips (`response_policy`); to any upstream where each would answer the
-//! same; else it is refused where there are several.
+//! The key positions are those of `COMMAND`, and of `COMMAND GETKEYS` where `COMMAND` isn't enough (`movablekeys`); a
+//! test compares them with a real redis-server. The route of a command is the proxy's own decision. Clients share an
+//! upstream connection, so a command that changes the connection's state, waits, or has several replies can't use it. A
+//! command without keys goes to all upstreams if their replies can be merged (a sum, a union), mostly as Redis 7
+//! says in its command tips (`response_policy`). It goes to any upstream if each would answer the same. Otherwise it is
+//! refused where there are several.
 //!
 //! Cost: a binary search, eight comparisons of short names.
 
@@ -21,7 +21,7 @@ pub(super) struct CommandEntry {
     pub(super) name: &'static str,
     pub(super) route: CommandRoute,
     pub(super) place: KeySpec,
-    /// Whether it changes nothing, so that it may be sent again when nobody knows whether it was executed.
+    /// Whether it changes nothing, and so may be retried when it may already have been executed.
     pub(super) safe: bool,
 }
 

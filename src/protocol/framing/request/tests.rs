@@ -7,7 +7,7 @@ use super::frame::{REQUEST_LIMIT, WHOLE_LIMIT};
 use super::*;
 use crate::protocol::framing::reply::ReplyShape;
 
-/// What came of the input, in one line: `route keys [safe] bytes`.
+/// The frame in one line: `route keys [safe] bytes`.
 fn summary(frame: &RequestFrame<'_>) -> String {
     match frame {
         RequestFrame::Request(request, consumed) => {
@@ -157,7 +157,7 @@ fn commands_of_redis_go_where_their_keys_are() {
     }
 }
 
-/// What the input begins with, cut in one piece and byte by byte, which have to agree.
+/// The first frame of the input, read in one piece and byte by byte; both must agree.
 fn both(new: fn() -> RequestFramer, input: &[u8]) -> String {
     let whole = summary(&new().frame(input, &mut RequestBuffers::default()));
     let (mut framer, mut scratch) = (new(), RequestBuffers::default());

@@ -1,4 +1,4 @@
-//! The verbs about the server and the connection: `stats`, `flush_all`, `version` and the like.
+//! The verbs about the server and the connection, such as `stats`, `flush_all` and `version`.
 
 use super::fields::{BadLine, Nesting, ends_with_noreply};
 use super::words::Words;

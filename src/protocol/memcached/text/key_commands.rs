@@ -9,13 +9,13 @@ use super::{number, reply};
 pub struct KeyCommand<'a> {
     /// The key.
     pub path: Words<'a>,
-    /// What is done to the item.
+    /// The action on the item.
     pub action: KeyAction,
     /// Whether the client wants no answer.
     pub noreply: bool,
 }
 
-/// What a [`KeyCommand`] does.
+/// The action of a [`KeyCommand`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyAction {
     /// `incr`, by this amount.

@@ -62,7 +62,7 @@ pub use words::Words;
 use limits::{LEADING_SPACES, SHORTEST_LINE};
 use memchr::memchr;
 
-/// What became of the input.
+/// The result of parsing the input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Parsed<'a> {
     /// A command.
@@ -77,7 +77,7 @@ pub enum Parsed<'a> {
     More,
     /// A line that is no command.
     Bad {
-        /// What the client reads; empty if the line said `noreply`.
+        /// The reply to the client; empty if the line said `noreply`.
         reply: &'static [u8],
         /// How many bytes the line took.
         consumed: usize,
@@ -179,7 +179,7 @@ pub(crate) fn rest_of_line(input: &[u8]) -> Option<(Words<'_>, usize)> {
     Some((Words::new(cut(&input[..end])), end + 1))
 }
 
-/// What of a line, without its `\n`, has a meaning.
+/// The meaningful part of a line, without its `\n`.
 fn cut(line: &[u8]) -> &[u8] {
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     words::trim_end(line)

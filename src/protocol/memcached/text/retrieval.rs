@@ -15,7 +15,7 @@ pub struct Retrieve<'a> {
     pub cas: bool,
 }
 
-/// What is read at a path.
+/// The kind of read at a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PathRead {
     /// `getn` and `getns`: the item.
@@ -32,7 +32,7 @@ pub enum PathRead {
 pub struct ReadPath<'a> {
     /// The path.
     pub path: Words<'a>,
-    /// What is read there.
+    /// The kind of read.
     pub read: PathRead,
 }
 

@@ -174,7 +174,7 @@ pub(crate) fn parse_length(word: &[u8]) -> Option<usize> {
         .filter(|length| *length <= LENGTH_LIMIT)
 }
 
-/// What became of a data block.
+/// The result of reading a data block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Block<'a> {
     /// The whole value and the `\r\n` after it are there.

@@ -10,7 +10,7 @@ const LIMITS: Limits = Limits {
     unauthenticated: false,
 };
 
-/// What came out of an input.
+/// The result of reading an input.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Seen {
     Command(Vec<Vec<u8>>),
