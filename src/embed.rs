@@ -118,7 +118,7 @@ impl Server {
         self.store.clock().advance(by);
     }
 
-    /// What ends this server from another thread, while [`Server::join`] waits.
+    /// A handle to end this server from another thread while [`Server::join`] waits.
     pub fn handle(&self) -> Handle {
         self.running.handle()
     }

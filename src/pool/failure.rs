@@ -1,5 +1,5 @@
-//! What goes wrong with a connection to an upstream, as a client reads it, and which of it the
-//! connection survives.
+//! The failures of a connection to an upstream, with the texts that clients read, and which of them
+//! the connection survives.
 
 use std::fmt;
 use std::io;
@@ -20,26 +20,26 @@ pub(crate) enum UpstreamFailure {
     Closed,
     /// The connection broke.
     Lost(io::Error),
-    /// What came is not the protocol.
+    /// The bytes received break the protocol.
     Garbage,
-    /// What came can't be the reply to the request: the connection is out of step.
+    /// The bytes received can't be the reply to the request: the connection is out of step.
     OutOfStep,
-    /// What came is a reply, but none that the request has.
+    /// The reply is well-formed, but not one of this request's.
     Unexpected(String),
-    /// It did not let us in: what it said.
+    /// It refused the login, with this text.
     Login(String),
     /// It is ejected and will be flushed, so what was sent before must not be executed.
     Abandoned,
     /// It is ejected, so nothing was sent.
     Ejected,
-    /// As many connections of their own as allowed are taken.
+    /// The limit of dedicated connections, this many, is reached.
     Full(usize),
-    /// It sends a request elsewhere that has been sent elsewhere so often.
+    /// It redirects a request that has been redirected this often.
     Redirected(u8),
 }
 
 impl UpstreamFailure {
-    /// What an error of the connection comes to. A reset, read or written into, is an end like any other.
+    /// The failure for an error of the connection. A reset, on reading or writing, counts as a close.
     pub(crate) fn lost(error: io::Error) -> UpstreamFailure {
         match error.kind() {
             io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => UpstreamFailure::Closed,
@@ -47,7 +47,7 @@ impl UpstreamFailure {
         }
     }
 
-    /// What a reply comes to that the request does not have.
+    /// The failure for a reply that is not one of the request's.
     pub(crate) fn unexpected(reply: &[u8]) -> UpstreamFailure {
         let start = &reply.trim_ascii_end()[..reply.trim_ascii_end().len().min(100)];
         UpstreamFailure::Unexpected(start.escape_ascii().to_string())
@@ -55,9 +55,9 @@ impl UpstreamFailure {
 
     /// The one predicate that decides whether the connection may be used again.
     ///
-    /// After anything that happened on a connection its place in the stream of answers is not
-    /// known any more, and the next answer could be another client's. Only what was refused before
-    /// anything was sent, or by a whole answer, leaves it as it was.
+    /// After most failures the position in the stream of answers is unknown, and the next answer
+    /// could be another client's. Only a request that was refused before any byte was sent, or by a
+    /// whole answer, leaves the connection usable.
     pub(crate) fn leaves_connection_usable(&self) -> bool {
         matches!(
             self,

@@ -33,7 +33,7 @@ pub(crate) struct Health {
     ejections: AtomicU64,
 }
 
-/// What an error or an answer changed.
+/// The change of health that an error or an answer caused.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum HealthChange {
     Nothing,
@@ -88,8 +88,8 @@ impl Health {
         }
     }
 
-    /// Whether a probe is due. Of the workers that ask, one is told so; the next probe is put off
-    /// by a longer pause at once, so that a probe that hangs is no reason for another.
+    /// Whether a probe is due. Only one of the workers that ask gets `true`. The next probe is put
+    /// off by a longer pause at once, so that a probe that hangs doesn't cause another.
     pub(crate) fn take_probe(&self, now: u64) -> bool {
         let due = self.probe_at.load(Relaxed);
         if due == 0 || now < due {

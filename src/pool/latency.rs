@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use hdrhistogram::Histogram;
 
-/// The longest time that is told apart from longer ones, in microseconds: a minute.
+/// The longest time recorded, in microseconds: a minute. Longer times count as this.
 const LONGEST: u64 = 60_000_000;
 
 /// Times of answers, to two digits.

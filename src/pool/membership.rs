@@ -16,9 +16,9 @@ pub(crate) struct Pool {
     places: KeyPlacement,
 }
 
-/// What decides where a key belongs.
+/// The rule that assigns keys to upstreams.
 enum KeyPlacement {
-    /// `hash_tags` says that of a key with `{…}` in it only what is between them decides.
+    /// With `hash_tags`, only the part of a key between `{` and `}` is hashed, if there is one.
     Ring { ring: Ring, hash_tags: bool },
     /// The servers of the map are the upstreams, by the same numbers.
     Cluster(SlotMap),

@@ -2,7 +2,7 @@
 //!
 //! Every server has points on a circle of 2³² places, in proportion to its weight, 160 on average; a key belongs to the
 //! server of the first point at or after the key's own place, and past the last point to that of the first. When a
-//! server joins n others, its points take away about 1/(n+1) of the keys, and no key moves between the others.
+//! server joins n others, about 1/(n+1) of the keys move to it, and no key moves between the others.
 //!
 //! ```text
 //!        0 ──●────●──────●─────●───●── 2³²−1, and round to 0

@@ -44,7 +44,7 @@ impl ServerList {
     }
 }
 
-/// What is wrong with a list, and in which line.
+/// An error in a list, with its line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListError {
     /// The line, counted from 1; 0 when it is the list as a whole.

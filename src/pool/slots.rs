@@ -26,7 +26,7 @@ fn crc16(bytes: &[u8]) -> u16 {
     })
 }
 
-/// What each byte does to the sum: the remainders of the polynomial 0x1021.
+/// The CRC16 step of each byte: remainders of the polynomial 0x1021.
 const TABLE: [u16; 256] = {
     let mut table = [0; 256];
     let mut byte = 0;
@@ -128,7 +128,7 @@ fn is_address(address: &str) -> bool {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SlotMap {
     servers: Vec<String>,
-    /// For each slot the number of its server and one; 0 is nobody.
+    /// For each slot the index of its server plus one; 0 is an unserved slot.
     slots: Vec<u16>,
 }
 
@@ -218,7 +218,7 @@ impl SlotMap {
     }
 }
 
-/// What is left of a reply in RESP.
+/// The unread rest of a reply in RESP.
 struct Cursor<'a>(&'a [u8]);
 
 impl<'a> Cursor<'a> {

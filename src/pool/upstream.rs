@@ -1,4 +1,4 @@
-//! What all threads share of one server: its address, health and counters.
+//! The state of one server that all threads share: its address, health and counters.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize};
 
@@ -15,7 +15,7 @@ pub(crate) struct Upstream {
     pub(crate) counters: Counters,
 }
 
-/// What is counted of an upstream.
+/// The counters of an upstream.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     /// Requests sent, or meant to be.

@@ -1,4 +1,4 @@
-//! What the program prints on standard output.
+//! The program's standard output.
 
 use std::io::{self, Write};
 

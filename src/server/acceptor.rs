@@ -25,7 +25,7 @@ pub(crate) struct Accepted {
     // closed.
     pub(crate) stream: Arc<Stream>,
     pub(crate) membership: Membership,
-    /// What serves it.
+    /// The service that answers its clients.
     pub(super) service: Arc<dyn Service>,
 }
 
@@ -37,7 +37,7 @@ pub(crate) trait Dispatch: Send + Sync + 'static {
     fn stop(&self) {}
 }
 
-/// What the acceptor of a listener needs to admit a connection.
+/// The data that a listener's acceptor needs to admit a connection.
 pub(super) struct ListenerContext {
     pub(super) endpoint: Arc<Endpoint>,
     pub(super) service: Arc<dyn Service>,

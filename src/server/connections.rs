@@ -114,7 +114,7 @@ impl Connection {
     }
 
     /// Ends the connection from any thread: its socket is shut down in both directions, and the
-    /// server closes it as it does when the peer goes away. Does nothing if it has ended.
+    /// server closes it as if the peer had disconnected. Does nothing if it has ended.
     pub fn kill(&self) {
         self.shut(Shutdown::Both);
     }

@@ -73,7 +73,7 @@ pub const GRACE: Duration = Duration::from_secs(10);
 /// configuration files.
 pub(crate) const SPARE_FILES: u64 = 64;
 
-/// Bytes read and thrown away, at most, before a connection that the server ends is closed.
+/// Maximum number of bytes to read and discard before the server closes a connection that it ends.
 ///
 /// Closing a socket with unread bytes resets the connection, and a reset can overtake the last
 /// reply.

@@ -36,12 +36,12 @@ pub struct Handle {
     pub(super) control: Arc<ShutdownControl>,
 }
 
-/// What ending a server takes.
+/// The parts of a running server that its shutdown needs.
 pub(super) struct ShutdownControl {
     pub(super) connections: Arc<Connections>,
     /// Held by their acceptors, so that they close when these end.
     pub(super) listeners: Vec<Weak<Listener>>,
-    /// Its drop tells the acceptors to end.
+    /// Its drop ends the acceptors.
     pub(super) stop: Mutex<Option<Sender<()>>>,
     pub(super) deadline: Mutex<Option<Instant>>,
     /// Held by the acceptors: under turns its drop ends the workers.
@@ -60,7 +60,7 @@ impl Running {
         &self.handle.control.connections
     }
 
-    /// What ends this server from another thread.
+    /// A handle to end this server from another thread.
     pub fn handle(&self) -> Handle {
         self.handle.clone()
     }

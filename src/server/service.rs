@@ -83,16 +83,16 @@ pub trait Session: Send {
     fn turn(&mut self, input: &[u8], output: &mut Vec<u8>) -> Turn;
 }
 
-/// What a turn did.
+/// The result of a turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Turn {
-    /// Bytes at the start of the input that need not come again.
+    /// Bytes consumed at the start of the input.
     pub consumed: usize,
-    /// What the connection does now.
+    /// The connection's next step.
     pub next: Next,
 }
 
-/// What a connection does after a turn.
+/// The next step of a connection after a turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
     /// Write the output; come back when more bytes have arrived.

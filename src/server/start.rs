@@ -40,7 +40,7 @@ impl Model {
     }
 }
 
-/// What a user can choose about the server core.
+/// The settings of the server core.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
     /// How connections are run.
@@ -248,7 +248,7 @@ pub enum StartError {
         index: usize,
         /// Its address as given.
         address: String,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// The system doesn't allow as many open files as the connections need.

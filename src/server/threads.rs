@@ -36,7 +36,7 @@ pub(super) struct Threads {
     pub(super) context: Arc<JobContext>,
 }
 
-/// What every job of the pool needs.
+/// The data that every job of the pool needs.
 pub(super) struct JobContext {
     pub(super) idle_timeout: Option<Duration>,
     pub(super) max_input: usize,

@@ -37,7 +37,7 @@ pub(crate) struct WorkerInbox {
     load: Arc<AtomicUsize>,
 }
 
-/// What a worker finds when it was woken.
+/// A message to a worker.
 pub(crate) enum Received {
     Connection(Accepted),
     Nothing,
@@ -67,7 +67,7 @@ pub(crate) fn worker_channel(
 }
 
 impl WorkerHandle {
-    /// What wakes the worker.
+    /// The waker of the worker.
     pub(crate) fn waker(&self) -> Arc<Waker> {
         Arc::clone(&self.waker)
     }
@@ -96,7 +96,7 @@ impl WorkerInbox {
         self.load.fetch_sub(1, Relaxed);
     }
 
-    /// What wakes the worker.
+    /// The waker of the worker.
     pub(crate) fn waker(&self) -> &Arc<Waker> {
         &self.waker
     }

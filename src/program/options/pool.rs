@@ -1,4 +1,4 @@
-//! What the options of proxy and invalidation share: a list of servers, and the placement of keys on them.
+//! Options that proxy and invalidation share: a list of servers, and the placement of keys on them.
 
 use std::fs;
 use std::path::Path;

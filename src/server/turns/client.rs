@@ -58,7 +58,7 @@ pub(super) struct Client {
     pub(super) parked: bool,
 }
 
-/// What a connection waits for after its turn.
+/// The event that a connection waits for after its turn.
 #[derive(PartialEq, Eq)]
 pub(super) enum WaitFor {
     /// An event from the poller: bytes, or room in the socket if output is left.
@@ -149,7 +149,7 @@ impl Client {
         Ok(self.wait_for(buffers))
     }
 
-    /// What the connection waits for when the turn is done.
+    /// The event that the connection waits for when the turn is done.
     fn wait_for(&self, buffers: &WorkerBuffers) -> WaitFor {
         if !self.output.is_empty() {
             WaitFor::Event

@@ -18,12 +18,12 @@ impl Probe {
         }
     }
 
-    /// What the server speaks, by what it says to `PING`: Redis knows it, memcached doesn't, an
-    /// echo returns it.
+    /// The server's protocol, by its answer to `PING`: Redis answers it, memcached refuses it, an
+    /// echo server returns it.
     ///
     /// # Errors
-    /// A sentence for the person at the terminal when nobody listens, or when the answer
-    /// tells nothing.
+    /// A sentence for the person at the terminal when no server listens, or when the answer
+    /// is unknown.
     pub fn protocol(&self) -> Result<Protocol, String> {
         self.reachable()?;
         let answer = first_line(self, b"PING\r\n");

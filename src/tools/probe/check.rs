@@ -14,7 +14,7 @@ const DELIVERIES: [Delivery; 3] = [
     Delivery::InOneWrite,
 ];
 
-/// What was found about one transcript.
+/// The result of one transcript.
 #[derive(Debug)]
 pub struct Finding<'t> {
     /// The transcript.

@@ -15,8 +15,8 @@ pub(super) fn for_list<'t>(
     })
 }
 
-/// What is checked. Names say enough; without names and without a suite, the server is asked what
-/// it speaks.
+/// The transcripts to check: those named, or those of the suite, or those of the protocol that the
+/// server turns out to speak.
 pub(super) fn for_server<'t>(
     arguments: &Args,
     all: &'t [Transcript],

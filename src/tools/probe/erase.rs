@@ -5,12 +5,12 @@ use super::answer::{first_line, lines};
 use super::server::Probe;
 use crate::tools::transcript::{Protocol, Transcript};
 
-/// What a server says about its data.
+/// A server's answer about its data.
 enum Contents {
     Empty,
-    /// What it holds, as in `3 items`.
+    /// The amount, as in `3 items`.
     Holds(String),
-    /// It gives no answer that tells.
+    /// The answer doesn't say.
     Unknown,
 }
 

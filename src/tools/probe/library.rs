@@ -8,8 +8,8 @@ static FILES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/transcripts.
 /// Every transcript of larder's tests, by name.
 ///
 /// # Errors
-/// What is wrong with the first file that can't be read. The tests read them all, so a
-/// released binary has none.
+/// The error in the first file that can't be parsed. The tests parse them all, so a released
+/// binary has none.
 pub fn transcripts() -> Result<Vec<Transcript>, ParseError> {
     let read = FILES
         .iter()

@@ -1,4 +1,4 @@
-//! What was found, for a person, a program, or a continuous integration.
+//! The findings, formatted for a person, a program, or continuous integration.
 
 use std::io::{self, Write};
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::tools::transcript::{Address, RealTime, Remote};
 
-/// What a server is given to read the first half of a block that comes byte by byte.
+/// The time that a server gets to read the first half of a block that is sent byte by byte.
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// A server to be checked.

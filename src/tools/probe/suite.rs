@@ -26,8 +26,8 @@ pub enum Suite {
 }
 
 impl Suite {
-    /// Where a transcript belongs. What only larder does on memcached's protocol is the nested
-    /// suite.
+    /// The suite of a transcript. Transcripts of memcached's protocol that hold only for larder are
+    /// the nested suite.
     pub fn of(transcript: &Transcript) -> Suite {
         match (transcript.protocol, &transcript.agrees) {
             (Protocol::Echo, _) => Suite::Echo,

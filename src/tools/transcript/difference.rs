@@ -10,7 +10,7 @@ use super::readable::readable;
 const LINES: usize = 8;
 const WIDTH: usize = 160;
 
-/// What was sent, what should have come, what came.
+/// A failed expectation: the bytes sent, the answer expected, the answer received.
 #[derive(Debug, Clone)]
 pub struct Difference {
     /// The file.
@@ -23,15 +23,15 @@ pub struct Difference {
     pub delivery: Delivery,
     /// The bytes that this exchange sent on this connection.
     pub sent: Vec<u8>,
-    /// What should have come: bytes with escapes, a pattern in slashes, or a sentence.
+    /// The answer expected: bytes with escapes, a pattern in slashes, or a sentence.
     pub expected: String,
-    /// What came instead, as far as it was read.
+    /// The answer received, as far as it was read.
     pub got: Vec<u8>,
-    /// What is wrong with it.
+    /// The kind of difference.
     pub why: Mismatch,
 }
 
-/// What is wrong with what came.
+/// The kind of difference between two answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Mismatch {
     /// It differs, first at this byte (from 0).

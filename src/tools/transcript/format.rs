@@ -1,4 +1,4 @@
-//! What a transcript is, once read: a header, then exchanges and advances of the clock.
+//! A transcript in memory: a header, then exchanges and advances of the clock.
 
 use std::fmt;
 use std::time::Duration;
@@ -79,7 +79,7 @@ impl Transcript {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Protocol {
-    /// What is sent comes back.
+    /// An echo server returns its input.
     Echo,
     /// memcached's text protocol.
     Memcached,
@@ -160,9 +160,9 @@ pub enum Step {
 /// A block of the file: everything is sent, then every reply is read.
 #[derive(Debug, Clone, Default)]
 pub struct Exchange {
-    /// What is sent, in order.
+    /// The bytes to send, in order.
     pub sends: Vec<Sending>,
-    /// What must come back, in order.
+    /// The answers to expect, in order.
     pub expects: Vec<Expectation>,
 }
 
@@ -184,11 +184,11 @@ pub struct Sending {
     pub line: usize,
     /// An index into [`Transcript::connections`].
     pub connection: usize,
-    /// What the client does.
+    /// The client's action.
     pub what: Sent,
 }
 
-/// What a `>` line does.
+/// The action of a `>` line.
 #[derive(Debug, Clone)]
 pub enum Sent {
     /// Sends these bytes.
@@ -206,7 +206,7 @@ pub struct Expectation {
     pub connection: usize,
     /// From whom; from everybody if it is not said.
     pub from: Option<Side>,
-    /// What must arrive.
+    /// The answer to expect.
     pub what: Expected,
 }
 
@@ -217,7 +217,7 @@ impl Expectation {
     }
 }
 
-/// What a `<` line expects.
+/// The expectation of a `<` line.
 #[derive(Debug, Clone)]
 pub enum Expected {
     /// Exactly these bytes.

@@ -9,14 +9,14 @@ use regex::Regex;
 use super::format::*;
 use super::values::{Pattern, Template};
 
-/// What is wrong with a file, and where.
+/// An error in a file, with its line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParseError {
     /// The file as it was named to [`parse`].
     pub file: String,
     /// The line, from 1.
     pub line: usize,
-    /// What is wrong, and what would be right.
+    /// The error, and how to correct it.
     pub what: String,
 }
 
@@ -261,7 +261,7 @@ impl Conversation {
     }
 
     fn send(&mut self, line: usize, at: usize, how: &str, said: &str) -> Result<(), String> {
-        // What comes after an answer is a new exchange, blank line or not.
+        // Bytes sent after an answer begin a new exchange, with or without a blank line.
         if !self.exchange.expects.is_empty() {
             self.end_exchange();
         }

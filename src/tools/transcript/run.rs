@@ -31,7 +31,7 @@ pub enum Outcome {
 /// One replay of a transcript.
 #[derive(Debug, Clone, Copy)]
 pub struct Run<'a> {
-    /// What is replayed.
+    /// The transcript to replay.
     pub transcript: &'a Transcript,
     /// Whose answers are right where the transcript declares a difference.
     pub side: Side,

@@ -29,7 +29,7 @@ pub trait Connection {
     /// Shuts the sending side down.
     fn finish(&mut self) -> io::Result<()>;
 
-    /// What has arrived since the last call; waits up to `patience` for the first of it.
+    /// The bytes that have arrived since the last call; waits up to `patience` for the first.
     fn read(&mut self, patience: Duration) -> io::Result<Received>;
 }
 
@@ -63,8 +63,8 @@ pub struct RealTime {
     pub at_most: Duration,
 }
 
-/// What is waited beyond the time asked for. memcached's clock ticks once a second, and a tick may
-/// come late.
+/// The extra time waited beyond the time asked for. memcached's clock ticks once a second, and a
+/// tick may be late.
 pub(super) const LATE: Duration = Duration::from_millis(100);
 
 impl Time for RealTime {

@@ -168,7 +168,7 @@ fn variable(text: &str) -> Result<Part, String> {
     Ok(Part::Captured(name.to_owned()))
 }
 
-/// What a run knows: when it began, and what was captured.
+/// The state of a run: its start time and the captured values.
 #[derive(Debug, Default)]
 pub(super) struct Bindings {
     began_ms: u64,

@@ -1,4 +1,4 @@
-//! What a file may say, and what a writer is told about a mistake.
+//! The lines that a file may have, and the errors for mistakes.
 
 use super::*;
 
