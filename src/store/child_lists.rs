@@ -13,8 +13,8 @@ use zerocopy::FromBytes;
 
 use super::slab::ItemSlab;
 
-/// Numbers in front of the slots: how many there are, and how many of the children have an expiry of their own. While
-/// none has, nobody need be asked whether they are alive.
+/// Numbers in front of the slots: the number of slots, and the number of children with an expiry of their own. While
+/// the latter is 0, no child has to be checked for expiry.
 const LENGTH: usize = 0;
 const EXPIRING: usize = 1;
 const HEAD: usize = 2;

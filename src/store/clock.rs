@@ -1,4 +1,4 @@
-//! What time it is: the system's, or one that a test advances by hand.
+//! The clock: the system's, or one that a test advances by hand.
 //!
 //! The system's clock is read once, when the store starts; from then on time passes as the
 //! machine's monotonic clock says. So a wall clock that is stepped, by hand or by NTP, neither

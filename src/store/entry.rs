@@ -1,9 +1,9 @@
-//! What is stored under a key, and what is read from there.
+//! An entry to store under a key, and an item read from there.
 
 use super::record_log;
 use super::slot::{FETCHED, ItemSlot, StoredItem};
 
-/// What is to be stored.
+/// An entry to store.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Entry<'a> {
     /// The value, as the parts that it is put together from; `None` for a node that only has

@@ -60,8 +60,8 @@ impl Store {
         );
     }
 
-    /// Does the flushes whose time has come. Whoever comes while they are done waits here until
-    /// they are.
+    /// Performs the flushes that are due. Threads that arrive meanwhile wait here until they are
+    /// done.
     #[cold]
     pub(super) fn flush_due(&self, now_ms: u64) {
         let mut due = self

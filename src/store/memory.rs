@@ -1,9 +1,9 @@
-//! What an allocation really takes.
+//! The real size of an allocation.
 //!
-//! The bound of the store is in bytes of memory, not bytes of values, so what is counted for an
-//! allocation is the chunk that glibc's malloc takes for it on a 64-bit machine: 8 bytes of header,
-//! rounded up to 16, at least 32; and whole pages from 128 KiB on, where malloc maps memory. Other
-//! allocators differ by a few per cent.
+//! The bound of the store is in bytes of memory, not bytes of values. So an allocation counts as the
+//! chunk that glibc's malloc takes for it on a 64-bit machine: 8 bytes of header, rounded up to 16,
+//! at least 32; and whole pages from 128 KiB on, where malloc maps memory. Other allocators differ
+//! by a few per cent.
 
 /// Bytes of memory that an allocation of `length` bytes takes.
 pub(super) fn allocated_bytes(length: usize) -> usize {

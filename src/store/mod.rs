@@ -15,18 +15,18 @@
 //! which items are read and written ([`Entry`] in, [`Item`] out); `shard` is what a lock guards;
 //! `slab`, `slot`, `slots` and `record_log` are how an item lies in memory, `pages` where that
 //! comes from; `hash_table` finds items, `child_lists` is the tree, `sieve` the order of eviction;
-//! `flush`, `scan` and `sweep` go over the whole store; `watch` tells clients of changes; [`Clock`]
-//! is what time it is.
+//! `flush`, `scan` and `sweep` go over the whole store; `watch` notifies clients of changes;
+//! [`Clock`] gives the time.
 //!
 //! A key is a path: `user`, or `user 42 name`. The first key of a path picks the shard, so a tree
 //! lives under one lock, and so does the same key in all sixteen databases. A node has a value, or
-//! children, or both. What hangs on a node goes when the node goes.
+//! children, or both. Removing a node removes its subtree.
 //!
-//! The bound is on memory, not on values: what is counted is what the process keeps for the store,
-//! in mapped memory that goes back to the system when it is empty: segments of records, slots,
-//! pages of the hash tables, and a 64th of the limit that is set apart for free buffers. A write
-//! that goes over it evicts until it holds again, before it returns if its own shard has enough to
-//! give, otherwise when its guard is dropped. Evicted records leave holes; a shard with too many of
+//! The bound is on memory, not on values. It counts all mapped memory of the store: segments of
+//! records, slots, pages of the hash tables, and a 64th of the limit that is set apart for free
+//! buffers. Empty mappings go back to the system. A write that exceeds the bound evicts: before it
+//! returns if its own shard has enough items, otherwise when its guard is dropped, from other
+//! shards too. Evicted records leave holes; a shard with too many of
 //! them moves the live records of the emptiest segment together, a piece at each write.
 
 mod child_lists;

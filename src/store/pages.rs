@@ -7,10 +7,10 @@
 //! ```
 //!
 //! Memory that malloc gave stays in the process when it is freed: between what is still in use, and in the arena of the
-//! thread that took it. So a cache whose values change in size would keep the memory of both sizes. What a shard takes is
-//! therefore mapped, and unmapped when it is empty; the process then takes what the store counts, whichever thread
-//! frees it. Buffers of less than [`MAPPED_FROM`] come from malloc all the same, because the rest of their last page
-//! would weigh too much; only stores of some MiB have such segments.
+//! thread that took it. So a cache whose values change in size would keep the memory of both sizes. Therefore a shard
+//! maps its buffers and unmaps them when they are empty; the process then uses as much memory as the store counts,
+//! whichever thread frees it. Buffers of less than [`MAPPED_FROM`] come from malloc, because the unused rest of their
+//! last page would be too large a part of them; only stores of some MiB have such segments.
 //!
 //! A buffer that a shard empties is kept for any shard to use, up to a 64th of the store's memory. The store sets that
 //! part of its limit apart, so what is kept counts as used.

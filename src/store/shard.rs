@@ -7,7 +7,7 @@
 //! ```
 //!
 //! A shard knows nothing of limits, paths or other shards: [`Tree`](super::Tree) is the guard
-//! through which the world uses it. What holds between any two of its methods:
+//! through which all other modules use it. Invariants between any two of its methods:
 //! - an item is in the slab, the table and the sieve, or in none of them; a child also in its
 //!   parent's list;
 //! - every child's parent is there;
@@ -41,7 +41,7 @@ mod removal;
 /// there.
 const CAS_BLOCK: u64 = 64;
 
-/// What the store's lock for a part of the keys guards.
+/// The items of one part of the keys, guarded by one lock of the store.
 #[derive(Debug)]
 pub(super) struct Shard {
     pub(super) slab: ItemSlab,

@@ -134,8 +134,8 @@ impl Store {
         u32::try_from(seconds).unwrap_or(u32::MAX) & !FETCHED
     }
 
-    /// How many top-level keys a database has; expired ones that nobody has noticed are counted, as
-    /// in Redis.
+    /// How many top-level keys a database has; expired ones that have not been removed yet are
+    /// counted, as in Redis.
     pub fn len(&self, db: u8) -> usize {
         self.now();
         let db = usize::from(self.inner_db(db));
@@ -199,7 +199,7 @@ impl Store {
         self.max_item_size.load(Ordering::Relaxed)
     }
 
-    /// Sets how many bytes key and value of one item may have together. What is stored stays.
+    /// Sets how many bytes key and value of one item may have together. Stored items stay.
     pub fn set_max_item_size(&self, bytes: usize) {
         self.max_item_size.store(bytes, Ordering::Relaxed);
     }
@@ -224,7 +224,7 @@ impl Store {
         self.databases[usize::from(db % DATABASES)].load(Ordering::Relaxed)
     }
 
-    /// What has been counted since the start or the last reset.
+    /// The counters since the start or the last reset.
     pub fn stats(&self) -> StoreStats {
         self.now();
         let mut stats = StoreStats {

@@ -1,11 +1,11 @@
 //! The order of eviction: SIEVE.
 //!
 //! Items stand in a list from newest to oldest. A *hand* walks it from the old end to the new one
-//! and then starts over; what was visited since it last came by is spared once, what wasn't is
-//! evicted. New items enter at the new end and nothing ever moves, so a hit writes one bit. Items
-//! that are used stay where they are in the list while the hand sweeps out, behind it, the new ones
-//! that nobody came back for: that is why its hit ratio is better than LRU's on most traces (Zhang
-//! et al., "SIEVE is simpler than LRU", NSDI 2024).
+//! and then starts over. It spares an item once that was visited since the hand last passed it, and
+//! evicts the others. New items enter at the new end and no item ever moves, so a hit writes one
+//! bit. Used items keep their position, and the hand soon evicts new items that aren't read again:
+//! that is why the hit ratio is better than LRU's on most traces (Zhang et al., "SIEVE is simpler
+//! than LRU", NSDI 2024).
 //!
 //! The list is threaded through the slots (`prev` is newer, `next` older). The hand's rule is in
 //! [`Shard::evict`](super::shard::Shard::evict); here is only the list.

@@ -8,9 +8,9 @@
 //!             6     8          4        4       4           4           …     …
 //! ```
 //!
-//! What most items don't have takes no room: an item that never expires, has flags 0, is no child
-//! and has no children has 6 bytes in front of its key. `bits` says which of the optional fields are
-//! there and how long the key is; the value is the rest. The arithmetic: a key of 30 bytes and a
+//! Absent fields take no room: an item that never expires, has flags 0, is no child and has no
+//! children has 6 bytes in front of its key. `bits` says which of the optional fields are there and
+//! how long the key is; the value is the rest. The arithmetic: a key of 30 bytes and a
 //! value of 100 make a record of 136 bytes, 144 with its header in the log; with the slot that is
 //! 164 bytes an item, and about 8 more for its entry in the hash table.
 //!

@@ -1,6 +1,6 @@
-//! What the store counts.
+//! The counters of the store.
 
-/// What one shard has counted since the last reset.
+/// The counters of one shard since the last reset.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ShardCounters {
     pub(super) hits: u64,
@@ -14,7 +14,7 @@ pub(super) struct ShardCounters {
     pub(super) evicted_unfetched: u64,
 }
 
-/// A look at the whole store. Shards are read one after another, so the figures may be a few
+/// The counters of the whole store. Shards are read one after another, so the figures may be a few
 /// operations apart.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -25,18 +25,18 @@ pub struct StoreStats {
     pub misses: u64,
     /// Items that were removed to make room.
     pub evictions: u64,
-    /// Items that were removed because their time was over, however it was noticed.
+    /// Items that were removed because they had expired.
     pub expired: u64,
     /// Of the expired ones, how often one was found while looking for room.
     pub reclaimed: u64,
     /// Reads that found none because the item, or something above it, had expired.
     pub get_expired: u64,
-    /// Of the expired items, those that nobody had read since they were stored.
+    /// Of the expired items, those that were never read.
     pub expired_unfetched: u64,
-    /// Of the evicted items, those that nobody had read since they were stored.
+    /// Of the evicted items, those that were never read.
     pub evicted_unfetched: u64,
-    /// Items that are stored now, at any depth and in any database, the expired ones that nobody
-    /// noticed included.
+    /// Items that are stored now, at any depth and in any database, including expired ones that
+    /// have not been removed yet.
     pub items: u64,
     /// Items that were ever stored, an item that replaced another counted again.
     pub total_items: u64,

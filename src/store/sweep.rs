@@ -1,4 +1,4 @@
-//! Freeing what has expired and nobody asks for.
+//! Frees expired items that no client asks for.
 //!
 //! A sweep looks at the slots of one shard after another, a slice at a time under the lock, and
 //! goes on next time where it stopped. Shards in which nothing can expire are passed by.

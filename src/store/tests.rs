@@ -1,4 +1,4 @@
-//! What a user of the store sees, one behaviour a test.
+//! The store as its users see it, one behaviour a test.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -320,8 +320,7 @@ fn what_was_read_survives_what_was_not() {
     assert!(store.stats().evictions > 1000);
 }
 
-/// The second order used to take the place of the first although its time had come and nobody had
-/// been by.
+/// The second flush used to replace the first one, which was due but not performed yet.
 #[test]
 fn a_flush_whose_time_has_come_is_carried_out_before_another_is_set() {
     let store = store();

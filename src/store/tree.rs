@@ -1,10 +1,10 @@
 //! The guard of one shard: every read and write of an item goes through here.
 //!
 //! [`Store::lock`] hashes the top-level key once, locks its shard and reads the clock. A path is
-//! then walked from the top; a node on the way whose time is over is removed with its subtree and
-//! the path ends there. What a write took is told to the store when it is done; if that is over the
-//! limit, the shard evicts from itself at once, and when the guard is dropped and itself has
-//! nothing left to give, from the others.
+//! then walked from the top; an expired node on the way is removed with its subtree and the path
+//! ends there. A finished write adds its memory to the store's total. If that exceeds the limit, the
+//! shard evicts its own items at once; if it has too few, other shards evict when the guard is
+//! dropped.
 //!
 //! Cost of a hit at the top: one hash, one lock, one look at the clock, one bucket, one slot and
 //! its record. No allocation, and the only writes are the mark for eviction and the access time,
@@ -145,7 +145,7 @@ impl<'a> Tree<'a> {
         alive
     }
 
-    /// What a node holds.
+    /// The item of a node.
     pub fn item(&self, node: Node) -> Item<'_> {
         Item {
             stored: self.shard.slab.item(node.0),

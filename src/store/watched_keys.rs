@@ -1,8 +1,8 @@
 //! Which keys of a shard are watched, and by which clients.
 //!
 //! A watch is a weak reference to the flag that all watches of one client share. A change of a watched key, or of
-//! anything below it, sets the flag and ends the watch. A key that nobody watches costs a look at whether anything is
-//! watched in the shard, and, if so, at one bit of a filter by the key's length and last byte.
+//! anything below it, sets the flag and ends the watch. For an unwatched key a change costs a test whether anything is
+//! watched in the shard, and, if so, of one bit of a filter by the key's length and last byte.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};

@@ -45,7 +45,7 @@ pub(crate) struct InvalidateOptions {
     #[arg(long, value_name = "DIR")]
     spool: Option<PathBuf>,
 
-    /// What an answered write survives: none (nothing), os (a crash of the process) or fsync (a crash of the machine)
+    /// The crashes that an answered write survives: none, os (of the process) or fsync (of the machine)
     /// [default: os]
     #[arg(long, value_name = "none|os|fsync")]
     #[serde(deserialize_with = "parsed")]

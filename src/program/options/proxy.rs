@@ -49,7 +49,7 @@ pub(crate) struct ProxyOptions {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub(crate) connections: Option<u32>,
 
-    /// Connections to upstreams that are dedicated to single clients, for MULTI, BLPOP, SUBSCRIBE and the like
+    /// Connections to upstreams that are dedicated to single clients, for commands such as MULTI, BLPOP and SUBSCRIBE
     /// [default: 256]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=65535))]
     pub(crate) own_connections: Option<u32>,
@@ -72,8 +72,8 @@ pub(crate) struct ProxyOptions {
     #[serde(deserialize_with = "parsed")]
     pub(crate) on_failure: Option<OnFailure>,
 
-    /// What becomes of the values of an upstream that is back after an ejection: keep serves them, flush deletes all of
-    /// them before it gets any request [default: keep]
+    /// The values of an upstream that returns after an ejection: keep serves them, flush deletes all of them before it
+    /// gets any request [default: keep]
     #[arg(long, value_name = "keep|flush")]
     #[serde(deserialize_with = "parsed")]
     pub(crate) on_return: Option<OnReturn>,

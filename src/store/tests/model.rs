@@ -336,7 +336,7 @@ proptest! {
             pair.step(step);
         }
         pair.compare();
-        // What has expired is shown by no scan.
+        // No scan shows expired items.
         pair.store.sweep(usize::MAX);
         for db in 0..2 {
             let mut keys = Vec::new();

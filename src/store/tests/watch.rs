@@ -1,4 +1,4 @@
-//! What ends a watch, and what doesn't.
+//! The changes that end a watch, and those that don't.
 
 use super::*;
 
@@ -139,7 +139,7 @@ const CASES: &[Case] = &[
         true,
     ),
     (
-        "renamed away and back",
+        "renamed and renamed back",
         set,
         |store| {
             let mut taken = None;

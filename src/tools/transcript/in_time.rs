@@ -1,8 +1,8 @@
 //! Repeats a replay that the machine has delayed.
 //!
-//! On a busy machine, items can expire before the client asks for them, if the server's clock can't be moved. A failure
-//! of such a replay says nothing about the server. So a failure counts only if the replay took about as long as the time
-//! that its transcript lets pass, or if it is found again and again.
+//! On a busy machine, items can expire before the client asks for them, if the server's clock can't be moved. Such a
+//! failure says nothing about the server. So a failure counts only if the replay took about as long as the time that
+//! its transcript lets pass, or if it is found again and again.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! What a test does to store and model, chosen at random.
+//! The operations on store and model, chosen at random.
 
 use proptest::prelude::*;
 
