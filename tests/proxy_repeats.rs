@@ -1,5 +1,5 @@
-//! Requests whose connection breaks before their answers come: what changes nothing is sent once
-//! more, and nothing else, because it may have been executed.
+//! Requests whose connection breaks before their answers come. A read is sent once more, unless its client has sent a write
+//! behind it. A write is not, because it may have been executed.
 
 mod proxy_support;
 mod support;
@@ -126,12 +126,46 @@ fn the_answers_to_what_was_sent_again_and_what_was_not_come_in_order() {
         // In one write, so that all of it is under way when the connection breaks.
         client.ask(
             format!("get a\r\n{set}get a\r\n{set}get a\r\n"),
-            format!("{read}{write}{read}{write}{read}"),
+            format!("{write}{write}{write}{write}{read}"),
         );
         other.ask("get a\r\n", read);
         assert_eq!(seen.writes.load(Relaxed), 2);
-        assert_eq!(seen.reads.load(Relaxed), 3 + 3 + 1);
+        assert_eq!(seen.reads.load(Relaxed), 3 + 1 + 1);
     }
+}
+
+// The read was sent again behind the write of the same client, which the server had executed before the connection broke:
+// the client saw its later write in the earlier reply.
+#[test]
+fn a_read_in_front_of_a_write_of_its_client_is_not_sent_again() {
+    for protocol in BOTH {
+        let (address, seen) = closer(protocol, 1);
+        let proxy = start(protocol, address);
+        let mut client = proxy.connect();
+        let error = closed(protocol, address);
+        client.ask(
+            format!("get a\r\n{}", set(protocol)),
+            format!("{error}{error}"),
+        );
+        assert_eq!(seen.reads.load(Relaxed), 1);
+        client.ask("get a\r\n", answer(protocol, true));
+    }
+}
+
+// As above, but nothing waited for the answer to the write, since it has none.
+#[test]
+fn a_read_in_front_of_a_write_without_a_reply_is_not_sent_again() {
+    let (address, seen) = closer(Protocol::Memcached, 1);
+    let proxy = start(Protocol::Memcached, address);
+    let mut client = proxy.connect();
+    client.ask(
+        "get a\r\nset a 0 0 1 noreply\r\nx\r\n",
+        closed(Protocol::Memcached, address),
+    );
+    assert_eq!(
+        (seen.reads.load(Relaxed), seen.writes.load(Relaxed)),
+        (1, 1)
+    );
 }
 
 #[test]

@@ -20,7 +20,7 @@ use crate::pool::slots::Redirect;
 use crate::pool::{Upstream, UpstreamFailure};
 use crate::protocol::framing::reply::{FrameState, ReplyFramer, ReplyShape};
 use crate::upstream::ConnectionState;
-use crate::upstream::pending::{MetaSupport, PendingRequest};
+use crate::upstream::pending::{MetaSupport, PendingRequest, ReplyOwner};
 
 /// Bytes of requests that wait to be sent over one upstream connection before clients that want
 /// more of it wait.
@@ -95,11 +95,16 @@ pub(crate) struct UpstreamConnection {
     pub(crate) clustered: bool,
     /// Requests stay in `out` until they are answered, from `answered` on: to be compared with their replies, to be sent
     /// again, or elsewhere. Not where a client's bytes stream.
-    keeps: bool,
-    answered: usize,
+    pub(super) keeps: bool,
+    pub(super) answered: usize,
     /// The start of an answer that may say so, or of a message to a subscriber.
     pub(crate) line: Vec<u8>,
     pub(crate) queue: VecDeque<PendingRequest>,
+    /// Clients with a request without reply behind requests of the queue: how many requests were in front of it since
+    /// the connection began, and the client's id. None is in front of the queue.
+    pub(super) quiet: VecDeque<(u64, u64)>,
+    /// Requests that have left the queue.
+    pub(super) popped: u64,
     /// Reads the answer that has begun to come.
     pub(crate) framer: Option<ReplyFramer>,
     /// Every byte belongs to the one client, framed or not.
@@ -151,6 +156,8 @@ impl UpstreamConnection {
             answered: 0,
             line: Vec::new(),
             queue: VecDeque::new(),
+            quiet: VecDeque::new(),
+            popped: 0,
             framer: None,
             raw: false,
             hears: false,
@@ -204,6 +211,13 @@ impl UpstreamConnection {
             waiting.length = bytes.len();
             waiting.span = 0;
             self.queue.push_back(waiting);
+        } else if let ReplyOwner::Client { id, .. } = waiting.owner
+            && !self.queue.is_empty()
+        {
+            let quiet = (self.popped + self.queue.len() as u64, id);
+            if self.quiet.back() != Some(&quiet) {
+                self.quiet.push_back(quiet);
+            }
         }
         self.extend(bytes);
     }
@@ -236,36 +250,24 @@ impl UpstreamConnection {
         self.keeps = false;
     }
 
-    /// The last request may be sent again if the connection breaks.
-    pub(crate) fn repeat_last(&mut self) {
-        if let Some(last) = self.queue.back_mut() {
-            last.is_repeatable = true;
-        }
-    }
-
     /// Takes the front of the queue, whose answer is complete.
     pub(crate) fn pop(&mut self) -> Option<PendingRequest> {
         let front = self.queue.pop_front()?;
         self.framer = None;
+        self.popped += 1;
+        while self
+            .quiet
+            .front()
+            .is_some_and(|(place, _)| *place <= self.popped)
+        {
+            self.quiet.pop_front();
+        }
         self.upstream.counters.in_flight.fetch_sub(1, Relaxed);
         if self.keeps {
             self.answered += front.span;
             self.trim();
         }
         Some(front)
-    }
-
-    /// All requests without their reply, each with its bytes if it may be sent again.
-    pub(crate) fn unanswered(&self) -> impl Iterator<Item = (&PendingRequest, Option<&[u8]>)> {
-        let mut at = self.answered;
-        self.queue.iter().map(move |waiting| {
-            let bytes = self.out.get(at..at + waiting.length);
-            at += waiting.span;
-            (
-                waiting,
-                bytes.filter(|_| self.keeps && waiting.is_repeatable),
-            )
-        })
     }
 
     /// The bytes of the request at the front of the queue, if they are kept.

@@ -18,6 +18,7 @@ mod pending;
 mod queue;
 mod socket;
 mod state;
+mod unanswered;
 
 pub(crate) use blocking::{Answer, BlockingConnection, BlockingStream, Deadlines};
 pub(crate) use connection::{

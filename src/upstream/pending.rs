@@ -38,6 +38,8 @@ pub(crate) struct PendingRequest {
     pub(crate) since: u64,
     /// How often it has been sent elsewhere before, in a cluster.
     pub(crate) hops: u8,
+    /// It may change something, so that a read in front of it can't be sent again behind it.
+    pub(crate) may_change: bool,
     /// It may be sent again if the connection breaks, for it changes nothing.
     pub(crate) is_repeatable: bool,
     /// Its bytes in `out`; [`push`](crate::upstream::UpstreamConnection::push) sets them.
@@ -53,6 +55,7 @@ impl PendingRequest {
             shape,
             since,
             hops: 0,
+            may_change: true,
             is_repeatable: false,
             length: 0,
             span: 0,

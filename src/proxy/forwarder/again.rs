@@ -2,11 +2,15 @@
 //! come and they change nothing.
 //!
 //! ```text
-//!   a link ──▶ [GET a, SET b, GET c]      closed by the upstream
-//!                │      │      └──▶ again, over a new connection, behind GET a
+//!   a link ──▶ [GET a, SET b, GET c, GET d]      closed by the upstream; SET b and GET c are one client's
+//!                │      │      │      └──▶ again, over a new connection, behind GET a and GET c
+//!                │      │      └──▶ again
 //!                │      └──▶ an error: it may have been executed
-//!                └──▶ again
+//!                └──▶ again, if it is another client's than SET b
 //! ```
+//!
+//! A read in front of a request of its own client that may have changed something gets the error, too: sent again it
+//! would come behind that request, and show the client its own later write in an earlier reply.
 //!
 //! They go to the same upstream, in their order and before anything that their clients send next, so
 //! that none overtakes another. If this was the failure that ejects the upstream, they go to the
@@ -34,13 +38,11 @@ impl Forwarder {
         );
         let broken = link.is_up() && ended && matches!(link.purpose, Purpose::Shared(..));
         let begun = link.framer.is_some() || link.framed.is_some() || !link.held.is_empty();
-        let mut is_first = true;
-        let again = |(waiting, bytes): (&PendingRequest, Option<&[u8]>)| {
-            let is_begun = std::mem::take(&mut is_first) && begun;
-            let bytes = bytes.filter(|_| broken && !is_begun);
-            (*waiting, bytes.map(<[u8]>::to_vec))
-        };
-        link.unanswered().map(again).collect()
+        let mut unanswered = link.unanswered();
+        for (index, (_, bytes)) in unanswered.iter_mut().enumerate() {
+            bytes.take_if(|_| !broken || begun && index == 0);
+        }
+        unanswered
     }
 
     /// Sends a request again that a link to `from` had under way. False if there is no one to send it
@@ -94,11 +96,11 @@ impl Forwarder {
         }
     }
 
-    /// Notes that the request that was appended last to a link may be sent again.
+    /// Notes that the request that was appended last to a link is a read, if it is `safe`.
     pub(super) fn keep_request(&mut self, link: usize, shape: ReplyShape, safe: bool) {
-        // Behind one that is quiet comes more than its bytes, and some get no answer.
-        if safe && !matches!(shape, ReplyShape::Nothing | ReplyShape::Fenced) {
-            self.links[link].repeat_last();
+        // One that gets no answer is not in the link's queue. Behind one that is quiet comes more than its bytes.
+        if safe && shape != ReplyShape::Nothing {
+            self.links[link].last_is_read(shape != ReplyShape::Fenced);
         }
     }
 }
