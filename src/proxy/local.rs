@@ -105,17 +105,7 @@ pub(super) fn resp(
         ConnectionCommand::Cluster if pool.is_cluster() => reply.error(NO_CLUSTER),
         // It would let all clients of the connection read from a replica.
         ConnectionCommand::ReadOnly => reply.error(NO_CLUSTER),
-        ConnectionCommand::Select if args.len() == 2 => match parse_integer(args.get(1)) {
-            None => reply.error("ERR invalid DB index"),
-            Some(1..DATABASES) if pool.is_cluster() => {
-                reply.error("ERR SELECT is not allowed in cluster mode")
-            }
-            Some(number @ 0..DATABASES) => {
-                session.state.database = number as u32;
-                reply.ok();
-            }
-            Some(_) => reply.error("ERR DB index is out of range"),
-        },
+        ConnectionCommand::Select if args.len() == 2 => select(args, session, pool, &mut reply),
         ConnectionCommand::Client if args.len() > 1 => {
             about_client(args, session, connection, shared, &mut reply)
         }
@@ -132,6 +122,20 @@ pub(super) fn resp(
 }
 
 const NO_CLUSTER: &str = "ERR This instance has cluster support disabled";
+
+fn select(args: CommandArgs<'_>, session: &mut Session, pool: &Pool, reply: &mut Reply<'_>) {
+    match parse_integer(args.get(1)) {
+        None => reply.error("ERR invalid DB index"),
+        Some(1..DATABASES) if pool.is_cluster() => {
+            reply.error("ERR SELECT is not allowed in cluster mode");
+        }
+        Some(number @ 0..DATABASES) => {
+            session.state.database = number as u32;
+            reply.ok();
+        }
+        Some(_) => reply.error("ERR DB index is out of range"),
+    }
+}
 
 fn auth(args: CommandArgs<'_>, session: &mut Session, shared: &Shared, reply: &mut Reply<'_>) {
     let (user, password) = match args.len() {
@@ -214,6 +218,11 @@ fn hello(
         session.name = name.into();
     }
     session.state.resp3 = resp3;
+    describe_server(resp3, connection, reply);
+}
+
+/// What `HELLO` answers.
+fn describe_server(resp3: bool, connection: &Connection, reply: &mut Reply<'_>) {
     reply.set_resp3(resp3);
     reply.map(7);
     reply.bulk(b"server");

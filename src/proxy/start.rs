@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::thread;
 
+use crossbeam_channel::Receiver;
 use mio::Waker;
 
 use crate::pool::Placement;
@@ -80,53 +81,31 @@ impl Proxy {
     /// # Errors
     /// When the address is taken, or when the system has no threads or files to give.
     pub fn start(self, listen: Listen) -> Result<(Running, Control), StartError> {
-        let Proxy {
-            settings,
-            servers,
-            way,
-            password,
-            interceptor,
-        } = self;
-        let protocol = settings.protocol;
-        let links = settings.connections.max(1);
-        let workers = settings.workers.clamp(1, links);
-        let (pool, watch) = match way {
-            PoolSource::Ring { placement, tags } => {
-                (Pool::new(&servers, placement, tags, None), None)
-            }
-            PoolSource::Cluster => {
-                let (pool, watch) = first_look(&servers, &settings, password.as_deref());
-                (pool, Some(watch))
-            }
-        };
-        // A cluster may grow.
-        let upstreams = match way {
-            PoolSource::Ring { .. } => pool.upstreams.len(),
-            PoolSource::Cluster => 2 * pool.upstreams.len().max(8),
-        };
-        let files = upstreams * links + settings.detached + 2 * workers;
-        let max_connections = settings.max_connections;
+        let (pool, watch) = self.pool();
+        let max_connections = self.settings.max_connections;
+        let links = self.settings.connections.max(1);
+        let workers = self.settings.workers.clamp(1, links);
+        let files = self.files(&pool, links, workers);
+        let front = Front(self.settings.protocol);
         let connections = Connections::new();
         let (ring, bell) = crossbeam_channel::bounded(1);
-        let ring = watch.is_some().then_some(ring);
-        let shared = Shared::new(
-            settings,
-            password,
+        let shared = Arc::new(Shared::new(
+            self.settings,
+            self.password,
             pool,
             Arc::clone(&connections),
-            interceptor,
-            ring,
-        );
-        let shared = Arc::new(shared);
-        let resolver = Resolver::new();
+            self.interceptor,
+            watch.is_some().then_some(ring),
+        ));
         let mut wakers = Vec::new();
-        let running = server::Server::new(Arc::clone(&connections))
+        let running = server::Server::new(connections)
             .settings(server::Settings {
                 max_connections,
                 ..server::Settings::default()
             })
-            .listen(listen, Arc::new(Front(protocol)))
+            .listen(listen, Arc::new(front))
             .start_on(workers, "proxy worker", files, |threads| {
+                let resolver = Resolver::new();
                 let mut handles = Vec::new();
                 for index in 0..workers {
                     // All workers' links together are as many as were asked for.
@@ -140,21 +119,48 @@ impl Proxy {
                 Ok(Arc::new(WorkerHandles(handles)))
             })?;
         if let Some(watch) = watch {
-            let (shared, wakers) = (Arc::downgrade(&shared), wakers.clone());
-            let run = move || watch.run(&bell, &shared, &wakers);
-            let thread = thread::Builder::new().name("cluster watch".to_owned());
-            if let Err(error) = thread.spawn(run) {
-                log::error!(
-                    "no thread for the map of the cluster: {error}; only MOVED corrects it"
-                );
-            }
+            spawn_watch(watch, bell, &shared, wakers.clone());
         }
         let control = Control {
             shared,
-            way,
+            way: self.way,
             wakers,
         };
         Ok((running, control))
+    }
+
+    /// The servers as they are known before anything runs, and what keeps the map of a cluster.
+    fn pool(&self) -> (Pool, Option<Watch>) {
+        match self.way {
+            PoolSource::Ring { placement, tags } => {
+                (Pool::new(&self.servers, placement, tags, None), None)
+            }
+            PoolSource::Cluster => {
+                let password = self.password.as_deref();
+                let (pool, watch) = first_map(&self.servers, &self.settings, password);
+                (pool, Some(watch))
+            }
+        }
+    }
+
+    /// How many files it may have open beside its clients' connections.
+    fn files(&self, pool: &Pool, links: usize, workers: usize) -> usize {
+        let upstreams = match self.way {
+            PoolSource::Ring { .. } => pool.upstreams.len(),
+            // A cluster may grow.
+            PoolSource::Cluster => 2 * pool.upstreams.len().max(8),
+        };
+        upstreams * links + self.settings.detached + 2 * workers
+    }
+}
+
+/// Starts the thread that keeps the map of a cluster.
+fn spawn_watch(watch: Watch, bell: Receiver<()>, shared: &Arc<Shared>, wakers: Vec<Arc<Waker>>) {
+    let shared = Arc::downgrade(shared);
+    let run = move || watch.run(&bell, &shared, &wakers);
+    let thread = thread::Builder::new().name("cluster watch".to_owned());
+    if let Err(error) = thread.spawn(run) {
+        log::error!("no thread for the map of the cluster: {error}; only MOVED corrects it");
     }
 }
 
@@ -189,7 +195,7 @@ impl Control {
 }
 
 /// The pool of the cluster that these servers belong to, as far as one of them tells.
-fn first_look(seeds: &ServerList, settings: &Settings, password: Option<&str>) -> (Pool, Watch) {
+fn first_map(seeds: &ServerList, settings: &Settings, password: Option<&str>) -> (Pool, Watch) {
     let addresses = seeds.servers().iter().map(|seed| &seed.address);
     let mut map = SlotMap::default();
     addresses.clone().for_each(|seed| {

@@ -46,45 +46,51 @@ impl Forwarder {
             return;
         };
         let upstream = Arc::clone(&link.upstream);
-        let (purpose, serial) = (link.purpose, link.serial);
+        let from = (key, link.serial, link.purpose);
         upstream.counters.redirects.fetch_add(1, Relaxed);
         if upstream.health.succeeded() == HealthChange::Back {
             log::info!("upstream {}: back", upstream.address);
         }
         let target = redirect.target(&upstream.address);
-        let ask = matches!(redirect, Redirect::Ask(..));
-        log::debug!(
-            "upstream {}: slot {} is at {target}",
-            upstream.address,
-            redirect.slot()
-        );
+        let slot = redirect.slot();
+        log::debug!("upstream {}: slot {slot} is at {target}", upstream.address);
         if request.is_some() && !link.waiters.is_empty() {
             self.wake_waiters(key);
         }
         if waiting.hops >= HOPS {
             return self.fail_request(&waiting, &upstream, &UpstreamFailure::Redirected(HOPS));
         }
+        let asks = matches!(redirect, Redirect::Ask(..));
         let Some(number) = self.learn(redirect, &target) else {
-            return self.fail_request(
-                &waiting,
-                &upstream,
-                &UpstreamFailure::Redirected(waiting.hops),
-            );
+            let failure = UpstreamFailure::Redirected(waiting.hops);
+            return self.fail_request(&waiting, &upstream, &failure);
         };
-        let Some(request) = request else {
+        match request {
+            Some(request) => self.follow(from, &waiting, &request, number, asks),
             // It was streamed.
-            return self.say(&waiting, errors::TRYAGAIN);
-        };
+            None => self.answer_error(&waiting, errors::TRYAGAIN),
+        }
+    }
+
+    /// Sends a request that a link has been redirected with to the upstream of this number, behind ASKING if it `asks`.
+    fn follow(
+        &mut self,
+        (from, serial, purpose): (usize, u64, Purpose),
+        waiting: &PendingRequest,
+        request: &[u8],
+        number: usize,
+        asks: bool,
+    ) {
         let to = Arc::clone(&self.pool.upstreams[number]);
         if to.health.is_ejected() {
-            return self.fail_request(&waiting, &to, &UpstreamFailure::Ejected);
+            return self.fail_request(waiting, &to, &UpstreamFailure::Ejected);
         }
         let link = match purpose {
             Purpose::Probe => return,
             Purpose::Shared(face, _) => self.lane(number, face, REDIRECTED),
-            Purpose::Dedicated { .. } => match self.move_own((key, serial), &waiting, to) {
+            Purpose::Dedicated { .. } => match self.move_own((from, serial), waiting, to) {
                 Some(link) => link,
-                None => return self.say(&waiting, errors::TRYAGAIN),
+                None => return self.answer_error(waiting, errors::TRYAGAIN),
             },
         };
         if let ReplyOwner::Client { key, id, .. } = waiting.owner
@@ -92,7 +98,7 @@ impl Forwarder {
         {
             client.redirected();
         }
-        if ask {
+        if asks {
             let asking = PendingRequest::new(ReplyOwner::Proxy, ReplyShape::Resp, self.micros);
             self.append(link, &resp::request(&[b"ASKING"]), asking);
         }
@@ -100,9 +106,9 @@ impl Forwarder {
             hops: waiting.hops + 1,
             is_repeatable: false,
             since: self.micros,
-            ..waiting
+            ..*waiting
         };
-        self.append(link, &request, waiting);
+        self.append(link, request, waiting);
     }
 
     /// Puts what a redirection says into the map of all workers; the number of the upstream that it
@@ -176,11 +182,11 @@ impl Forwarder {
     ) {
         upstream.counters.errors.fetch_add(1, Relaxed);
         let error = self.error(upstream, failure);
-        self.say(waiting, &error);
+        self.answer_error(waiting, &error);
     }
 
     /// Answers a request with an error.
-    fn say(&mut self, waiting: &PendingRequest, error: &[u8]) {
+    fn answer_error(&mut self, waiting: &PendingRequest, error: &[u8]) {
         if let ReplyOwner::Client {
             key,
             id,
