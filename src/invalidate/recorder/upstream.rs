@@ -73,41 +73,14 @@ impl TargetUpstream {
         (inbox, start): (&Sender<RecorderMessage>, &mut StartDelivery),
         now: Now,
     ) -> Result<TargetUpstream, String> {
-        let deliveries: Result<Vec<_>, String> = (0..row.deliveries)
-            .map(|number| {
-                let id = DeliveryId {
-                    upstream: row.id,
-                    number,
-                };
-                let ((changes, fresh), (steps, told)) = (bounded(DELIVERY_BATCHES), bounded(4));
-                let stats = Arc::new(DeliveryStats::default());
-                let alive = Arc::new(());
-                let handle = DeliveryHandle {
-                    id,
-                    fresh: false,
-                    idle: true,
-                    changes,
-                    steps,
-                    stats: Arc::clone(&stats),
-                    alive: Arc::downgrade(&alive),
-                    out: Vec::new(),
-                };
-                let of = (Arc::clone(&target), address.to_owned());
-                start(DeliveryThread {
-                    id,
-                    delivery: Delivery::new(of, settings.durability, settings.timeout, stats, now),
-                    address: address.to_owned(),
-                    spool: Arc::clone(spool),
-                    timeout: settings.timeout,
-                    changes: fresh,
-                    steps: told,
-                    inbox: inbox.clone(),
-                    _alive: alive,
-                })?;
-                Ok(handle)
-            })
-            .collect();
-        let deliveries = deliveries?;
+        let deliveries = (0..row.deliveries).map(|number| {
+            let upstream = row.id;
+            let id = DeliveryId { upstream, number };
+            let (spool, inbox) = (Arc::clone(spool), inbox.clone());
+            let (handle, thread) = delivery(id, (&target, address), settings, spool, inbox, now);
+            start(thread).map(|()| handle)
+        });
+        let deliveries = deliveries.collect::<Result<Vec<_>, String>>()?;
         let stats = Arc::new(UpstreamStats {
             target: target.name.clone(),
             address: address.to_owned(),
@@ -173,6 +146,43 @@ impl TargetUpstream {
             .iter()
             .all(|delivery| delivery.alive.strong_count() == 0)
     }
+}
+
+/// A delivery, and what the recorder keeps of it.
+fn delivery(
+    id: DeliveryId,
+    (target, address): (&Arc<Target>, &str),
+    settings: &Settings,
+    spool: Arc<Spool>,
+    inbox: Sender<RecorderMessage>,
+    now: Now,
+) -> (DeliveryHandle, DeliveryThread) {
+    let ((changes, fresh), (steps, told)) = (bounded(DELIVERY_BATCHES), bounded(4));
+    let stats = Arc::new(DeliveryStats::default());
+    let alive = Arc::new(());
+    let handle = DeliveryHandle {
+        id,
+        fresh: false,
+        idle: true,
+        changes,
+        steps,
+        stats: Arc::clone(&stats),
+        alive: Arc::downgrade(&alive),
+        out: Vec::new(),
+    };
+    let of = (Arc::clone(target), address.to_owned());
+    let thread = DeliveryThread {
+        id,
+        delivery: Delivery::new(of, settings.durability, settings.timeout, stats, now),
+        address: address.to_owned(),
+        spool,
+        timeout: settings.timeout,
+        changes: fresh,
+        steps: told,
+        inbox,
+        _alive: alive,
+    };
+    (handle, thread)
 }
 
 impl DeliveryHandle {

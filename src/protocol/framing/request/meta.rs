@@ -56,59 +56,66 @@ pub(super) fn frame<'a>(
     words.next();
     let key = words.next().unwrap_or_default();
     let has_nul = memchr(0, &input[..line]).is_some();
-    let length = block_length(verb, key, &mut words, has_nul);
-    if start > 0 {
-        // 1.6.45 takes spaces before a verb for a part of it, and executes the block.
-        let discard = match length {
-            Ok(length) => length.map_or(0, |length| length + 2),
-            Err((_, discard)) => discard,
-        };
-        let then = AfterBadLine::Continue { discard };
-        return Some(lines.refuse(reply::ERROR, line, then));
-    }
-    let length = match length {
-        Ok(length) => length,
-        Err((reply, discard)) => {
-            let then = AfterBadLine::Continue { discard };
-            return Some(lines.refuse(reply, line, then));
+    let then = |discard| AfterBadLine::Continue { discard };
+    // 1.6.45 takes spaces before a verb for a part of it, and executes the block.
+    let length = match (block_length(verb, key, &mut words, has_nul), start) {
+        (Ok(length), 0) => length,
+        (Err((reply, discard)), 0) => return Some(lines.refuse(reply, line, then(discard))),
+        (Err((_, discard)), _) => return Some(lines.refuse(reply::ERROR, line, then(discard))),
+        (Ok(length), _) => {
+            let discard = length.map_or(0, |length| length + 2);
+            return Some(lines.refuse(reply::ERROR, line, then(discard)));
         }
     };
-    let has = |wanted: u8| words.into_iter().any(|flag| flag[0] == wanted);
-    let quiet = verb != b'e' && has(b'q');
-    let route = match key {
-        b"" => Route::Any,
-        _ if has(b'b') && decode(key, decoded) => Route::Key(decoded),
-        _ => Route::Key(key),
-    };
-    let (meta, shape) = forms(length.is_some(), quiet);
     let total = line + length.map_or(0, |length| length + 2);
+    let request = request(verb, key, words, (&input[..line], length), decoded);
     if total > REQUEST_LIMIT {
         return Some(RequestFrame::Large(LargeRequest {
-            route,
-            shape,
-            meta,
+            route: request.route,
+            shape: request.shape,
+            meta: request.meta,
             rest: Remainder::Bytes(total as u64),
         }));
     }
-    match length.map(|length| text::data_block(&input[line..], length)) {
-        Some(Block::More { .. }) => return Some(RequestFrame::Incomplete),
-        Some(Block::Bad { .. }) => {
-            return Some(lines.refuse(reply::BAD_DATA_CHUNK, total, NEXT_LINE));
-        }
-        None | Some(Block::Done { .. }) => {}
-    }
-    Some(RequestFrame::Request(
-        Request {
-            bytes: &input[..total],
-            route,
-            shape,
-            meta,
-            // Some flags of mg make an item, or change its time.
-            repeat_safe: verb == b'e' || verb == b'g' && !b"NRT".iter().any(|flag| has(*flag)),
-            source: RequestWords::Meta(words),
+    Some(
+        match length.map(|length| text::data_block(&input[line..], length)) {
+            Some(Block::More { .. }) => RequestFrame::Incomplete,
+            Some(Block::Bad { .. }) => lines.refuse(reply::BAD_DATA_CHUNK, total, NEXT_LINE),
+            None | Some(Block::Done { .. }) => RequestFrame::Request(
+                Request {
+                    bytes: &input[..total],
+                    ..request
+                },
+                total,
+            ),
         },
-        total,
-    ))
+    )
+}
+
+/// The request of a line that is not refused, whose block is yet to be looked at: where it belongs, and how it is
+/// answered.
+fn request<'a>(
+    verb: u8,
+    key: &'a [u8],
+    flags: Words<'a>,
+    (line, length): (&'a [u8], Option<usize>),
+    decoded: &'a mut Vec<u8>,
+) -> Request<'a> {
+    let has = |wanted: u8| flags.into_iter().any(|flag| flag[0] == wanted);
+    let (meta, shape) = forms(length.is_some(), verb != b'e' && has(b'q'));
+    Request {
+        bytes: line,
+        route: match key {
+            b"" => Route::Any,
+            _ if has(b'b') && decode(key, decoded) => Route::Key(decoded),
+            _ => Route::Key(key),
+        },
+        shape,
+        meta,
+        // Some flags of mg make an item, or change its time.
+        repeat_safe: verb == b'e' || verb == b'g' && !b"NRT".iter().any(|flag| has(*flag)),
+        source: RequestWords::Meta(flags),
+    }
 }
 
 /// The length of the line at the start of the input; `None` if its end has not arrived.
