@@ -123,7 +123,7 @@ impl Server {
         self.running.handle()
     }
 
-    /// Waits until someone ends the server through its [`Server::handle`].
+    /// Waits until the server is ended through its [`Server::handle`].
     pub fn join(self) {
         self.running.join();
     }
@@ -194,7 +194,7 @@ impl Builder {
         self
     }
 
-    /// Whether memcached's text protocol knows nested keys; without them it is memcached's to the letter.
+    /// Whether memcached's text protocol has nested keys; without them it is exactly memcached's.
     pub fn nested(mut self, nested: bool) -> Builder {
         self.nested = nested;
         self

@@ -4,9 +4,9 @@
 //! order in which a byte passes through them, and then three journeys from file to file.
 //!
 //! 1. [`server`] accepts connections, gives each its turns on a fixed pool of threads, keeps the limits and shuts down.
-//!    It knows no protocol and no cache, only the [`server::Service`] seam.
+//!    It depends on no protocol and no cache, only on the [`server::Service`] trait.
 //! 2. [`protocol`] turns bytes into commands and replies into bytes. Pure: no sockets, no store, no clock.
-//! 3. [`service`] is what a protocol's commands do to the store: one service per protocol.
+//! 3. [`service`] executes a protocol's commands on the store: one service per protocol.
 //! 4. [`store`] is the cache: shards, the bound in bytes, eviction, expiry, the tree of nested keys.
 //! 5. [`pool`] says which server a key belongs to and how each server is doing; `upstream` is a connection to one.
 //! 6. [`proxy`] forwards the requests of many clients over few connections to the servers of a pool.
@@ -16,7 +16,7 @@
 //! [`Server`] puts 1 to 4 together: the same server as the binary's, inside a Rust program, on free ports.
 //!
 //! Imports go one way: main → tools, service, invalidate → proxy → upstream → pool → protocol, and service → store; the
-//! server knows services only as a trait. No files import one another in a cycle.
+//! server uses services only through a trait. No files import one another in a cycle.
 //!
 //! # A memcached `get`
 //!

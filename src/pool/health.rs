@@ -52,7 +52,7 @@ impl Health {
         self.ejections.load(Relaxed)
     }
 
-    /// An answer has come.
+    /// Records an answer, which ends an ejection.
     pub(crate) fn succeeded(&self) -> HealthChange {
         if self.failures.load(Relaxed) == 0 && !self.is_ejected() {
             return HealthChange::Nothing;
@@ -65,7 +65,7 @@ impl Health {
         }
     }
 
-    /// An answer has come that doesn't end an ejection.
+    /// Records an answer that doesn't end an ejection.
     pub(crate) fn answered(&self) {
         if !self.is_ejected() && self.failures.load(Relaxed) != 0 {
             self.failures.store(0, Relaxed);

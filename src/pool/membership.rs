@@ -97,8 +97,8 @@ impl Pool {
             .unwrap_or(home)
     }
 
-    /// The number of the upstream that serves a slot. Where the map doesn't know, any: it tells
-    /// where the slot is, or that it is nowhere.
+    /// The number of the upstream that serves a slot. If the map has none, any upstream: it redirects
+    /// to the slot's server, or answers that the slot has none.
     pub(crate) fn serves(&self, slot: u16) -> usize {
         let known = self.slots().and_then(|map| map.server(slot));
         known.unwrap_or_else(|| self.any())

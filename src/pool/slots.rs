@@ -72,7 +72,7 @@ impl Redirect<'_> {
         slot
     }
 
-    /// Where it leads; `asked` is the server that said it.
+    /// The address that it redirects to; `asked` is the server that sent it.
     pub(crate) fn target(self, asked: &str) -> String {
         let (Redirect::Moved(_, address) | Redirect::Ask(_, address)) = self;
         let (host, port) = address.rsplit_once(':').unwrap_or((address, ""));
@@ -346,7 +346,7 @@ mod tests {
         assert_eq!(map.servers()[..3], ["a:1", "b:1", "c:1"]);
     }
 
-    /// As redis-server 7.0 writes it; the last server has not been told its host.
+    /// As redis-server 7.0 writes it; the last server has no host configured.
     const REPLY: &str = "*3\r\n\
         *4\r\n:0\r\n:5460\r\n\
         *4\r\n$9\r\n127.0.0.1\r\n:7001\r\n$2\r\nid\r\n*2\r\n$8\r\nhostname\r\n$1\r\na\r\n\

@@ -1,5 +1,4 @@
-//! The set of active connections: what the server knows of each while it lives, and the counts of
-//! all.
+//! The set of active connections: a record of each one until it ends, and the counts of all.
 //!
 //! The set is made before the server, because services keep it too: `stats conns` and `CLIENT LIST`
 //! walk it, `CLIENT KILL` ends one of its members, `curr_connections` and `bytes_read` are its

@@ -1,9 +1,9 @@
-//! Calls into a service that catch_panic its panics.
+//! Calls into a service, with its panics caught.
 //!
 //! A panic costs the one connection in whose turn it happened: it is logged with the peer and the
-//! message, the connection is closed, and the worker goes on with the others. The state that might
-//! be left broken is the session's, which is dropped; what services share across connections they
-//! must keep whole themselves, as a lock's poison tells them to.
+//! message, the connection is closed, and the worker continues with the others. The state that might
+//! be left broken is the session's, which is dropped. Services must keep the state that they share
+//! across connections consistent themselves; a poisoned lock shows that it may not be.
 
 use std::any::Any;
 use std::borrow::Cow;

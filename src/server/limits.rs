@@ -40,8 +40,8 @@ pub const OUTPUT_SOFT_LIMIT: usize = 256 * 1024;
 /// Polls without an event after which a worker under turns sleeps. Between two of them other threads run.
 ///
 /// A client that sends to a sleeping worker pays for its waking. With 50 busy clients on the same two cores, four polls
-/// answered about a tenth more requests than none, in runs that differed by as much among themselves; two and eight could
-/// not be told from four. Their cost for a worker with little to do was not measured.
+/// answered about a tenth more requests than none, in runs that differed by as much among themselves; two and eight
+/// showed no difference from four. Their cost for a worker with little to do was not measured.
 pub(crate) const POLLS_BEFORE_SLEEP: u32 = 4;
 
 /// Bytes that a connection's unconsumed input may reach, unless the program says otherwise.

@@ -72,7 +72,7 @@ impl Running {
         self.join();
     }
 
-    /// Waits until someone ends the server with a [`Handle`], and sees the end through.
+    /// Waits until the server is ended with a [`Handle`], and completes the shutdown.
     pub fn join(mut self) {
         self.finish();
     }

@@ -3,13 +3,13 @@
 //! ```text
 //!   socket ──read──▶ input ──▶ Session::turn ──▶ output ──write──▶ socket
 //!                      ▲             │
-//!                      └─ what was not consumed stays for the next turn
+//!                      └─ unconsumed input stays for the next turn
 //! ```
 //!
-//! The server owns sockets and buffers and knows nothing of protocols. A [`Service`] opens a
-//! [`Session`] per connection; the session is given the bytes that have arrived, consumes what is
-//! complete, appends replies to the output and says what comes next. So a protocol is tested
-//! without sockets, and the same session runs under either way of running connections.
+//! The server owns sockets and buffers and depends on no protocol. A [`Service`] opens a [`Session`]
+//! per connection; the session gets the bytes that have arrived, consumes complete commands, appends
+//! replies to the output and returns the next step. So a protocol is tested without sockets, and the
+//! same session runs under either way of running connections.
 //!
 //! ```
 //! use std::borrow::Cow;
@@ -106,7 +106,7 @@ pub enum Next {
 
 /// The client at the other end.
 ///
-/// [`Connection`] is what the server knows of a connection while it lives; services keep it to name
+/// [`Connection`] is the server's record of a connection until it ends; services keep it to name
 /// clients in `stats conns` or `CLIENT LIST` and to end one with `CLIENT KILL`.
 #[derive(Debug, Clone)]
 pub struct Peer {

@@ -22,7 +22,7 @@
 //! output and one read's input, and no worker.
 //!
 //! Cost: a request is one read and one write, and a share of one wait; two more calls when a
-//! connection parks and two when it goes on. A quiet connection is a slot of about 140 bytes and
+//! connection parks and two when it resumes. A quiet connection is a slot of about 140 bytes and
 //! its session: its input and output are empty vectors, without memory of their own, unless half a
 //! request is kept.
 //!

@@ -5,9 +5,10 @@
 //!                           4         4                         4      4
 //! ```
 //!
-//! A child's record knows its place in its parent's list, so that it leaves in constant time: the
-//! last one takes its place. A walk over the list from the end to the front therefore misses no
-//! child that stays, whatever else comes and goes meanwhile. A list that is full is copied into one half as long again.
+//! A child's record holds its position in its parent's list, so a child is removed in constant time:
+//! the last one moves to its position. A walk over the list from the end to the front therefore
+//! misses no child that stays, even if others are added or removed meanwhile. A full list is copied
+//! into one that is half as long again.
 
 use zerocopy::FromBytes;
 

@@ -1,10 +1,10 @@
 //! Emptying the store: now, or at a set time.
 //!
 //! memcached's `flush_all 30` means: in 30 seconds, everything that was stored before then is gone.
-//! The time is kept per database, the earliest of them in one atomic that every lock looks at: the
-//! first to come by at or after it does the flush before it gets its lock, and whoever else comes
-//! by waits for that. So nothing stored before the time is ever seen after it, and nothing stored
-//! after is lost.
+//! The time is kept per database, the earliest of them in one atomic that every lock reads. The
+//! first thread that wants a lock at or after that time does the flush before it gets the lock, and
+//! the others wait for it. So nothing stored before the time is ever seen after it, and nothing
+//! stored after is lost.
 
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
@@ -16,7 +16,7 @@ use super::shards::{Store, locked};
 use super::slot::NONE;
 
 impl Store {
-    /// Removes everything from one database, now. A flush that was set for later is forgotten.
+    /// Removes everything from one database, now. A flush that was set for later is cancelled.
     pub fn flush(&self, db: u8) {
         let db = self.inner_db(db);
         let mut due = self
@@ -40,10 +40,10 @@ impl Store {
         }
     }
 
-    /// At `when_ms` (Unix time in milliseconds) removes what one database then holds. Takes the
-    /// place of an earlier such order.
+    /// Sets a flush of one database at `when_ms` (Unix time in milliseconds). Replaces a flush that
+    /// was set earlier.
     pub fn flush_at(&self, db: u8, when_ms: u64) {
-        // An earlier order whose time has come is carried out before this one takes its place.
+        // An earlier flush that is due is performed before this one replaces it.
         if when_ms <= self.now() {
             return self.flush(db);
         }
@@ -94,7 +94,7 @@ impl Store {
 }
 
 impl Shard {
-    /// Removes a database's items; where no other database has any, in one stroke.
+    /// Removes a database's items; all at once if no other database has any.
     fn take_database(&mut self, db: u8) -> Option<Shard> {
         let here = self.items[usize::from(db)];
         if here == 0 {

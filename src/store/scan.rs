@@ -72,8 +72,8 @@ impl Store {
         }
     }
 
-    /// Shows `each` the next `count` items; shards without items of the database
-    /// are passed by. No lock is held from one call to the next.
+    /// Passes the next `count` items to `each`; shards without items of the database
+    /// are skipped. No lock is held from one call to the next.
     fn scan_slots(
         &self,
         inner_db: u8,

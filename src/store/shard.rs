@@ -48,13 +48,13 @@ pub(super) struct Shard {
     table: HashTable,
     sieve: Sieve,
     hasher: RandomState,
-    /// The footprint that the store has been told.
+    /// The footprint last added to the store's total.
     pub(super) settled: usize,
     /// Top-level items of each database.
     pub(super) items: [usize; DATABASES as usize],
     /// Those of them that have an expiry.
     pub(super) expiring_items: [usize; DATABASES as usize],
-    /// Items of any depth that have an expiry: while there are none, the sweep passes by.
+    /// Items of any depth that have an expiry: while there are none, the sweep skips the shard.
     pub(super) expiring: usize,
     pub(super) counters: ShardCounters,
     pub(super) watched: WatchedKeys,
@@ -137,10 +137,9 @@ impl Shard {
             .find(hash, |index| slab.item(index).answers_to(parent, db, key))
     }
 
-    /// Whether an item lives; one whose time is over is removed with its subtree.
+    /// Whether an item is alive; an expired one is removed with its subtree.
     ///
-    /// An item without a value lives through its children, so where some of them can expire, these
-    /// are looked at too.
+    /// An item without a value is alive while it has children, so expired children are removed first.
     pub(super) fn is_alive(&mut self, index: u32, now_ms: u64) -> bool {
         let slot = self.slab.item(index);
         if slot.is_expired(now_ms) {
@@ -153,19 +152,19 @@ impl Shard {
         true
     }
 
-    /// Removes an item whose time is over.
+    /// Removes an expired item.
     pub(super) fn expire(&mut self, index: u32) {
         let unfetched = !self.slab.slot(index).is_fetched();
         self.counters.expired_unfetched += u64::from(unfetched);
         self.counters.expired += self.remove(index) as u64;
     }
 
-    /// Removes the children whose time is over, and says whether the parent is still there.
+    /// Removes the expired children; returns whether the parent is still there.
     pub(super) fn remove_expired_children(&mut self, parent: u32, now_ms: u64) -> bool {
         if self.slab.expiring_children(parent) == 0 {
             return true;
         }
-        // From the end, because the last child takes the place of the one that leaves.
+        // From the end, because the last child moves to the position of the removed one.
         for position in (0..self.slab.children(parent).len()).rev() {
             let child = self.slab.children(parent)[position];
             if self.slab.item(child).is_expired(now_ms) {

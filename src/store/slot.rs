@@ -272,7 +272,7 @@ impl<'a> StoredItem<'a> {
         self.is(HAS_EXPIRY).then(|| self.number::<EXPIRES>(CAS))
     }
 
-    /// Whether the item's own time is over; its ancestors may still have ended earlier.
+    /// Whether the item itself has expired; an ancestor may have expired earlier.
     pub(super) fn is_expired(&self, now_ms: u64) -> bool {
         self.expires_ms()
             .is_some_and(|expires_ms| expires_ms <= now_ms)

@@ -1,9 +1,9 @@
 //! Frees expired items that no client asks for.
 //!
-//! A sweep looks at the slots of one shard after another, a slice at a time under the lock, and
-//! goes on next time where it stopped. Shards in which nothing can expire are passed by.
-//! [`Sweeper`] is the thread that does it: each tick a small part of the store, so that all of it
-//! is seen within seconds, and at once again where much was found.
+//! A sweep looks at the slots of one shard after another, a slice at a time under the lock, and the
+//! next sweep continues where it stopped. Shards in which nothing can expire are skipped.
+//! [`Sweeper`] is the thread that does it: each tick a small part of the store, so that the whole
+//! store is checked within seconds. It sweeps again at once if many items had expired.
 
 use std::io;
 use std::sync::Arc;
@@ -25,8 +25,8 @@ const ROUND: usize = 100;
 const RICH: usize = 4;
 
 impl Store {
-    /// Looks at up to about so many slots for items whose time is over, removes these and returns
-    /// how many went. Each call goes on where the last one stopped.
+    /// Removes the expired items of up to about so many slots and returns their number. Each call
+    /// continues where the last one stopped.
     pub(crate) fn sweep(&self, slots: usize) -> usize {
         let now_ms = self.now();
         let mut freed = 0;
@@ -102,7 +102,7 @@ impl Drop for Sweeper {
     fn drop(&mut self) {
         drop(self.alive.take());
         if let Some(thread) = self.thread.take() {
-            // A sweeper that panicked has said so on standard error; there is nothing to add.
+            // A panic of the sweeper is on standard error already.
             let _ = thread.join();
         }
     }

@@ -94,7 +94,7 @@ impl WatchedKeys {
         }
     }
 
-    /// Notes that all keys of a database go, those that `exists` knows.
+    /// Notes that all keys of a database are removed; only those for which `exists` is true change.
     pub(super) fn note_flush(&mut self, db: u8, exists: impl Fn(&[u8]) -> bool) {
         self.retain(|key, watch| {
             let gone = watch.db == db && exists(key);
@@ -105,7 +105,7 @@ impl WatchedKeys {
         });
     }
 
-    /// Notes that two databases were exchanged. A watch stays with the number by which its client knows the database.
+    /// Notes that two databases were exchanged. A watch keeps the database number that its client uses.
     pub(super) fn note_swap(&mut self, a: u8, b: u8, exists: impl Fn(&[u8]) -> bool) {
         self.retain(|key, watch| {
             if watch.db != a && watch.db != b {

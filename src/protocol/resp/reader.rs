@@ -4,12 +4,12 @@
 //! ```text
 //!  input   *3 CRLF $3 CRLF SET CRLF $1 CRLF a CRLF $1000 CRLF xxxxxx…  (the rest has not arrived)
 //!  words              0..3           1             ▲
-//!                                                  at: reading goes on here with the next bytes
+//!                                                  at: reading continues here with the next bytes
 //! ```
 //!
-//! A command that is complete costs no allocation. One that is cut leaves the place where reading
-//! stopped, and the words found so far, in a box; when more bytes have come, reading goes on from
-//! there, so a command that arrives byte by byte costs as much as one that arrives whole. Memory is
+//! A complete command costs no allocation. For an incomplete one, the position where reading stopped
+//! and the words found so far are kept in a box. Reading continues there when more bytes arrive, so
+//! a command that arrives byte by byte costs as much as one that arrives whole. Memory is
 //! allocated for bytes that have arrived, never for a length that a client announces.
 //!
 //! The accepted input and the text of every error are those of Redis 7.0, tolerance included: after

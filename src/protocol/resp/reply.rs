@@ -36,7 +36,7 @@ impl<'a> Reply<'a> {
         }
     }
 
-    /// The same reply, lent out for a part of it: give what came of it back with [`Reply::absorb`].
+    /// The same reply, lent out for a part of it; return its state with [`Reply::absorb`].
     pub(crate) fn lend(&mut self) -> Reply<'_> {
         Reply {
             out: self.out,

@@ -3,8 +3,8 @@
 //! ```text
 //!   Session: Pending::Dump ─▶ dump_piece ─▶ Store::scan, some items under one shard's lock ─▶ lines
 //!                 ▲                │
-//!                 └── cursor ──────┘   the turn ends when the output is full, and goes on when the
-//!                                      client has taken it
+//!                 └── cursor ──────┘   the turn ends when the output is full; the next one continues
+//!                                      when the client has read it
 //! ```
 //!
 //! A list is a walk over the store in pieces. Between two pieces no lock is held and only a cursor is

@@ -44,7 +44,7 @@ struct Retrieval {
     cas: bool,
 }
 
-/// How the turn goes on after a step.
+/// How the turn continues after a step.
 enum Step {
     /// This much was consumed; there may be more.
     Continue(usize),

@@ -1,4 +1,4 @@
-//! `stats`: what can be asked, and the parts about items and connections.
+//! `stats`: its subcommands, and the parts about items and connections.
 //!
 //! memcached sorts items into classes by size; larder does not, and reports all items as of class 1. The
 //! `stats` of storage on disk and of prefixes of keys answer `ERROR`.

@@ -26,7 +26,7 @@ const NO_BUFFER_POOLS: &[&str] = &[
 /// flush removes its items at once.
 const NEVER_COUNTED: &[&str] = &["cmd_meta", "get_flushed", "auth_cmds", "auth_errors"];
 
-/// Times at which memcached stops listening at its limit; larder goes on, and refuses each connection.
+/// Times at which memcached stops listening at its limit; larder keeps listening, and refuses each connection.
 const ALWAYS_LISTENING: &[&str] = &["listen_disabled_num", "time_in_listen_disabled_us"];
 
 /// Slabs, the LRU lists' segments, their maintainer and their crawler.

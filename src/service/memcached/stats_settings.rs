@@ -1,6 +1,6 @@
 //! `stats settings`: every line of memcached 1.6.45, and larder's own behind them.
 //!
-//! A line about what larder does not have says so in memcached's words: `no`, 0 or `none`.
+//! A line about a feature that larder lacks has memcached's value for absent: `no`, 0 or `none`.
 
 use std::sync::atomic::Ordering;
 

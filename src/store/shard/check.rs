@@ -65,7 +65,7 @@ impl Shard {
         assert_eq!(
             self.settled,
             self.footprint(),
-            "the store knows what it takes"
+            "the store has counted the footprint"
         );
     }
 }

@@ -68,8 +68,8 @@ impl Shard {
     }
 
     /// Makes room by removing one item: the first leaf under SIEVE's hand that wasn't visited since
-    /// the hand last came by, or whose time is over. `keep` is spared, and with it all its
-    /// ancestors, which are no leaves. `false` if nothing could be removed.
+    /// the hand last passed, or that has expired. `keep` is spared, and with it all its ancestors,
+    /// which are no leaves. `false` if nothing could be removed.
     pub(in crate::store) fn evict(&mut self, now_ms: u64, keep: u32) -> bool {
         // Two rounds: the first may only clear marks.
         for _ in 0..2 * self.slab.items() {

@@ -40,7 +40,7 @@ impl Probe {
         }
     }
 
-    /// Whether a memcached server knows keys as paths: it has a word for reading one.
+    /// Whether a memcached server supports paths as keys: it answers the command that reads one.
     pub(super) fn knows_nested_keys(&self) -> bool {
         first_line(self, b"getn larder probe\r\n") == b"END\r\n"
     }

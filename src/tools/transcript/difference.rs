@@ -77,7 +77,7 @@ impl Difference {
     }
 }
 
-/// `bytes` by lines, with escapes; long lines and many lines are cut short, and it is said.
+/// `bytes` by lines, with escapes; long lines and many lines are cut short, with a note.
 fn lines(bytes: &[u8]) -> Vec<String> {
     let mut all: Vec<String> = bytes.split_inclusive(|&b| b == b'\n').map(short).collect();
     if all.len() > LINES {

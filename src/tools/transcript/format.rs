@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::values::{Bindings, Pattern, Template};
 
-/// One file: what it shows, whom it holds for, and the conversation.
+/// One file: its title, the servers it holds for, and the conversation.
 #[derive(Debug, Clone)]
 pub struct Transcript {
     /// The path below `tests/transcripts` without `.txt`, as in `memcached/add`.
@@ -193,7 +193,7 @@ pub struct Sending {
 pub enum Sent {
     /// Sends these bytes.
     Bytes(Template),
-    /// Shuts the sending side down, as a client that has said all it had to say.
+    /// Shuts the sending side down, as a client does after its last request.
     End,
 }
 
@@ -204,7 +204,7 @@ pub struct Expectation {
     pub line: usize,
     /// An index into [`Transcript::connections`].
     pub connection: usize,
-    /// From whom; from everybody if it is not said.
+    /// The side that must send it; `None` for both.
     pub from: Option<Side>,
     /// The answer to expect.
     pub what: Expected,

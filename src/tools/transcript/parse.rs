@@ -169,7 +169,7 @@ fn agrees(value: &str) -> Result<Agrees, String> {
     }
 }
 
-/// `NAME` `>` or `<`, whose answer it is, how it is meant, and after a space what is said.
+/// `NAME` `>` or `<`, the side of the answer, the kind of line, and after a space its text.
 static LINE: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"\A([a-z][a-z0-9_]*)?(?:(>)|<([LR]?))(-|~|eof)?(?: (.*))?\z").expect("it is valid")
 });

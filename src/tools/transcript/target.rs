@@ -18,8 +18,7 @@ pub trait Target {
 pub trait Connection {
     /// Sends `bytes` in one write.
     ///
-    /// A server that has closed the connection is no error here: what it said before is still to be
-    /// read.
+    /// A connection closed by the server is no error here: its last bytes are still to be read.
     fn write(&mut self, bytes: &[u8]) -> io::Result<()>;
 
     /// Gives the server a moment to read what was sent so far. Kernels join writes that follow each

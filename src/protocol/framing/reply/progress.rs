@@ -1,4 +1,4 @@
-//! How replies are framed, and how far a framer has come with one.
+//! The framing of replies, and the progress of a framer within one.
 
 /// How the reply to a request is framed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -66,7 +66,7 @@ struct PartialLength {
 }
 
 impl PartialLength {
-    /// With one more byte; `None` if no length goes on so.
+    /// Appends a byte; `None` if the result is no valid length.
     fn push(self, byte: u8) -> Option<PartialLength> {
         match byte {
             b'-' if self.digits == 0 && !self.negative => Some(PartialLength {
@@ -92,7 +92,7 @@ impl RespReplyFramer {
         matches!(self.kind, b'-' | b'!')
     }
 
-    /// The type of the reply, and how many elements it has if it is an array whose length has come.
+    /// The type of the reply, and its number of elements if it is an array whose length has arrived.
     pub(super) fn head(&self) -> (u8, Option<u64>) {
         (self.kind, self.count)
     }

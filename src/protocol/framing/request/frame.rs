@@ -99,7 +99,7 @@ pub enum MetaForm {
         /// There may be no reply.
         quiet: bool,
     },
-    /// A block follows the line, which only a server that knows meta commands must be sent.
+    /// A block follows the line. It may be sent only to a server that supports meta commands.
     Block {
         /// There may be no reply.
         quiet: bool,
@@ -152,9 +152,9 @@ pub enum MergeRule {
     Concat,
     /// An integer: the sum.
     Sum,
-    /// One reply or none, and then the one that tells the end.
+    /// One reply or none, and then the one that marks the end.
     Fenced,
-    /// All do the same; the first one's reply speaks for them, or else the first error.
+    /// All do the same: the first error, or else the first reply.
     Same,
     /// An integer: the least.
     Min,
@@ -162,11 +162,11 @@ pub enum MergeRule {
     And,
     /// The first reply that is no error, or else the first error.
     OneSucceeded,
-    /// An array of what occurs in one of the arrays.
+    /// An array of the elements that occur in any of the arrays.
     Union,
     /// An array of names, each followed by the sum of its numbers.
     PairSums,
-    /// One of the replies that are not null, by chance.
+    /// A random one of the replies that are not null.
     OneOf,
     /// The text of `INFO`: figures are summed where the sum has a meaning, the rest is the first one's.
     Info,
@@ -225,9 +225,9 @@ pub enum ConnectionCommand {
 /// Why a client needs an upstream connection for itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DedicatedReason {
-    /// `MULTI` and `WATCH`: what follows belongs together.
+    /// `MULTI` and `WATCH`: the following commands belong together.
     Transaction,
-    /// It may wait, and whoever is behind it on the connection with it.
+    /// It may wait, and would delay all later requests on the connection.
     Blocking,
     /// Messages come at any time, or several replies.
     Subscribe,
@@ -239,13 +239,13 @@ pub enum DedicatedReason {
 
 /// A request that is not held as a whole, but streamed over an upstream connection of its own.
 pub struct LargeRequest<'a> {
-    /// Where to, as far as can be told from what has arrived: [`Route::Key`], [`Route::Only`] or [`Route::Refused`].
+    /// The route, as far as the bytes so far decide it: [`Route::Key`], [`Route::Only`] or [`Route::Refused`].
     pub route: Route<'a>,
     /// How the reply is framed.
     pub shape: ReplyShape,
     /// The form of a meta command of memcached.
     pub meta: MetaForm,
-    /// Told all of the request's bytes from its first, finds its end.
+    /// Finds the end of the request; it must be given all bytes from the first.
     pub rest: Remainder,
 }
 

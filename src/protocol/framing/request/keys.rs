@@ -91,9 +91,9 @@ impl<'a> RequestKeys<'a> {
 }
 
 /// Finds the keys of a command of `total` words, of which `args` have arrived. `None` if it has none, or if they can't be
-/// told; the upstream says what is wrong with such a command.
+/// determined; the upstream answers such a command with an error.
 ///
-/// Every position that comes out lies below `total`, not always among what has arrived.
+/// Every position returned is below `total`, but its word may not have arrived yet.
 pub(crate) fn find(place: KeySpec, args: CommandArgs<'_>, total: usize) -> Option<KeyPositions> {
     let arrived = args.len() == total;
     match place {

@@ -20,7 +20,7 @@ impl LineFramer {
         (discarded > 0).then_some(discarded)
     }
 
-    /// A line that no upstream gets, and how the conversation goes on after it.
+    /// Refuses a line, which no upstream gets, and notes how reading continues after it.
     pub(super) fn refuse(
         &mut self,
         reply: &'static [u8],

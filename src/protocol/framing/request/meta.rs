@@ -4,12 +4,12 @@
 //!   mg KEY FLAGS…          ms KEY LENGTH FLAGS…   then a block of LENGTH bytes
 //! ```
 //!
-//! A line is forwarded as it came and answered by one reply. Three things are looked for in it:
+//! A line is forwarded unchanged and gets one reply. The framer reads three parts of it:
 //!
-//! - The key. With the flag `b` it is sent in base64, and memcached stores what that stands for: `mg Zm9v b`, `mg foo`
-//!   and `get foo` name one item. So what it stands for decides which upstream it belongs to.
-//! - The flag `q`: there may be no reply. Which ones are left out differs between commands (and versions), so that is
-//!   left to the upstream: a `mn` is sent behind the request, and its answer tells the end.
+//! - The key. With the flag `b` it is sent in base64, and memcached stores the decoded key: `mg Zm9v b`, `mg foo` and
+//!   `get foo` name one item. So the decoded key decides which upstream it belongs to.
+//! - The flag `q`: there may be no reply. The omitted replies differ between commands (and versions), so the upstream
+//!   decides: a `mn` is sent behind the request, and its answer marks the end.
 //! - The length of the block. A line of `ms` that memcached would refuse is refused here, with memcached's words. Its
 //!   block is discarded if its length can be read; otherwise the next line is read as a command.
 

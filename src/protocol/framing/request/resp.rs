@@ -1,4 +1,4 @@
-//! Requests in RESP: the reader of the protocol finds the words, the table tells what they mean for the proxy.
+//! Requests in RESP: the reader of the protocol finds the words, the table has their meaning for the proxy.
 //!
 //! An inline command is forwarded as an array, so that upstreams see one form. The reader decides which input is
 //! accepted and with which error the rest is refused, as Redis does.

@@ -77,7 +77,7 @@ pub enum Parsed<'a> {
     More,
     /// A line that is no command.
     Bad {
-        /// The reply to the client; empty if the line said `noreply`.
+        /// The reply to the client; empty if the line has `noreply`.
         reply: &'static [u8],
         /// How many bytes the line took.
         consumed: usize,
@@ -86,8 +86,8 @@ pub enum Parsed<'a> {
     },
 }
 
-/// How a conversation goes on after a bad line. The service and the proxy both follow this, so that they
-/// agree about where the next command begins.
+/// How reading continues after a bad line. The service and the proxy both follow this, so that they agree
+/// about where the next command begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AfterBadLine {
     /// With a command, after this many bytes that are discarded: the value of a storage command that was
@@ -103,8 +103,8 @@ pub enum AfterBadLine {
 /// Reads one command from the start of `input`.
 ///
 /// `scanned` is a number of bytes at the start that are known to hold no `\n`, because they were
-/// there when an earlier call said [`Parsed::More`]; it keeps a long line that comes in small
-/// pieces from being searched anew with each. 0 is always right.
+/// there when an earlier call returned [`Parsed::More`]. So a long line that arrives in small pieces
+/// is searched once. 0 is always right.
 pub fn parse(input: &[u8], scanned: usize, nesting: Nesting) -> Parsed<'_> {
     if let Some((command, consumed)) = scanner::scan(input) {
         return Parsed::Done { command, consumed };

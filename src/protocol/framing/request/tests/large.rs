@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Streams a large request and tells its route and where it ended.
+/// Streams a large request; returns its route and its end.
 fn stream(
     mut framer: RequestFramer,
     input: &[u8],
