@@ -208,6 +208,22 @@ fn keys_of_an_ejected_server_get_an_error_the_next_server_or_a_miss() {
     assert!(client.line().starts_with("SERVER_ERROR "));
 }
 
+// The answer had one null, however many keys the request had.
+#[test]
+fn all_keys_of_an_mget_to_an_ejected_server_are_misses() {
+    let settings = Settings {
+        failures: 1,
+        on_failure: OnFailure::Miss,
+        ..settings(Protocol::Resp)
+    };
+    let proxy = proxy(settings, &[free_port()]);
+    let mut client = proxy.connect();
+    client.send("SET a x\r\n");
+    assert!(client.line().ends_with("refused the connection"));
+    client.ask("MGET a b c\r\n", "*3\r\n$-1\r\n$-1\r\n$-1\r\n");
+    client.ask("MGET a\r\n", "*1\r\n$-1\r\n");
+}
+
 #[test]
 fn a_client_that_does_not_read_is_closed_and_holds_up_the_others_no_longer() {
     let server = larder::Server::builder()

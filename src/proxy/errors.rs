@@ -1,5 +1,7 @@
 //! What clients read when the proxy can't do what they ask: errors in the words of their protocol.
 
+use std::borrow::Cow;
+
 use crate::pool::UpstreamFailure;
 use crate::protocol::framing::reply::ReplyShape;
 use crate::protocol::framing::request::{Request, Route};
@@ -109,19 +111,23 @@ pub(super) fn too_large(route: &Route<'_>) -> &'static [u8] {
 }
 
 /// What a read answers when its key does not exist; `None` for what is not simply a read.
-pub(super) fn miss(request: &Request<'_>) -> Option<&'static [u8]> {
+pub(super) fn miss(request: &Request<'_>) -> Option<Cow<'static, [u8]>> {
     if !request.repeat_safe {
         return None;
     }
     let Some(args) = request.args() else {
         return match request.shape {
-            ReplyShape::Values => Some(b"END\r\n"),
-            _ => request.meta_miss(),
+            ReplyShape::Values => Some(b"END\r\n"[..].into()),
+            _ => request.meta_miss().map(Cow::Borrowed),
         };
     };
-    Some(match &args[0].to_ascii_lowercase()[..] {
+    let miss: &[u8] = match &args[0].to_ascii_lowercase()[..] {
         b"get" | b"hget" | b"lindex" | b"zscore" => b"$-1\r\n",
-        b"mget" => b"*1\r\n$-1\r\n",
+        b"mget" => {
+            let keys = args.len() - 1;
+            let nulls = b"$-1\r\n".repeat(keys);
+            return Some([format!("*{keys}\r\n").as_bytes(), &nulls].concat().into());
+        }
         b"getrange" | b"substr" => b"$0\r\n\r\n",
         b"ttl" | b"pttl" => b":-2\r\n",
         b"exists" | b"strlen" | b"hexists" | b"hlen" | b"llen" | b"scard" | b"sismember"
@@ -129,5 +135,6 @@ pub(super) fn miss(request: &Request<'_>) -> Option<&'static [u8]> {
         b"type" => b"+none\r\n",
         b"hkeys" | b"hvals" | b"lrange" | b"smembers" | b"zrange" => b"*0\r\n",
         _ => return None,
-    })
+    };
+    Some(miss.into())
 }

@@ -1,5 +1,6 @@
 //! Appending requests to links: whole, or in parts, or not at all when an upstream is ejected.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -33,7 +34,7 @@ impl Forwarder {
     }
 
     /// What stands in for the answer of an upstream that is ejected, if anything shall.
-    pub(super) fn miss(&self, request: &Request<'_>) -> Option<&'static [u8]> {
+    pub(super) fn miss(&self, request: &Request<'_>) -> Option<Cow<'static, [u8]>> {
         match self.shared.settings.on_failure {
             OnFailure::Miss => errors::miss(request),
             _ => None,
@@ -46,7 +47,7 @@ impl Forwarder {
         number: usize,
         request: &Request<'_>,
         shape: ReplyShape,
-        miss: Option<&'static [u8]>,
+        miss: Option<Cow<'static, [u8]>>,
     ) -> RequestOutcome {
         let (face, id) = (self.clients[key].session.state, self.clients[key].id);
         let upstream = &self.pool.upstreams[number];
@@ -210,7 +211,7 @@ impl Forwarder {
         key: usize,
         upstream: &Upstream,
         shape: ReplyShape,
-        miss: Option<&'static [u8]>,
+        miss: Option<Cow<'static, [u8]>>,
     ) -> RequestOutcome {
         upstream.counters.requests.fetch_add(1, Relaxed);
         upstream.counters.errors.fetch_add(1, Relaxed);
