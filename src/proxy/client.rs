@@ -163,8 +163,9 @@ impl Client {
         self.slots.is_empty() && self.unsent() == 0
     }
 
-    /// Whether its next request may be sent by the map of this generation. Not while others are
-    /// under way that were sent by another map, or sent elsewhere: it could overtake them.
+    /// Whether its next request may be sent by the map or list of this generation. Not while others are under way that
+    /// were sent by another one, or sent elsewhere: it could overtake them. A server that has left the list and come back
+    /// gets a new connection, beside the one on which they are.
     pub(super) fn may_follow(&mut self, generation: usize) -> bool {
         if self.generation != generation && self.is_waiting() {
             return false;

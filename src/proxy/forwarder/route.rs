@@ -18,7 +18,7 @@ impl Forwarder {
         if !client.session.admitted && !matches!(request.route, Route::Local(_)) {
             return self.answer(key, errors::NOAUTH);
         }
-        if self.pool.is_cluster() && !client.may_follow(self.generation) {
+        if !client.may_follow(self.generation) {
             return RequestOutcome::Stalled;
         }
         if let Some(fate) = self.subscriber(key, request) {
