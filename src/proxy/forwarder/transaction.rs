@@ -44,6 +44,14 @@ enum Place {
     Nowhere(Vec<u8>),
 }
 
+/// Whether no transaction can have such a command.
+fn is_refused(request: &Request<'_>) -> bool {
+    matches!(
+        request.route,
+        Route::Refused | Route::Dedicated(DedicatedReason::Subscribe, _)
+    )
+}
+
 impl Forwarder {
     /// `MULTI` outside of a transaction.
     pub(super) fn begin(&mut self, key: usize) -> RequestOutcome {
@@ -62,9 +70,10 @@ impl Forwarder {
             return RequestOutcome::Stalled;
         };
         let refused = queued.open.refused;
-        let place = match is(request, b"EXEC") {
-            true => Place::At(self.pool.any()),
-            false => self.place(request),
+        let place = match self.place(request) {
+            _ if is(request, b"EXEC") => Place::At(self.pool.any()),
+            _ if self.pool.is_single() && !is_refused(request) => Place::At(0),
+            place => place,
         };
         match place {
             Place::Nowhere(error) => {
@@ -230,10 +239,9 @@ impl Forwarder {
             None => Place::Nowhere(self.cross_slot().to_vec()),
         };
         match request.route {
-            Route::Refused | Route::Dedicated(DedicatedReason::Subscribe, _) => {
+            _ if is_refused(request) => {
                 Place::Nowhere(errors::refused(self.shared.settings.protocol).to_vec())
             }
-            _ if self.pool.is_single() => Place::At(0),
             Route::Key(wanted) => Place::At(self.locate(wanted)),
             Route::Together(keys) | Route::Split(_, keys) => of(self.common(keys)),
             Route::Dedicated(DedicatedReason::Transaction | DedicatedReason::Blocking, keys) => {
@@ -242,7 +250,7 @@ impl Forwarder {
                     None => Place::Anywhere,
                 }
             }
-            Route::Dedicated(..) | Route::Every(_) | Route::Scan | Route::Only => {
+            Route::Refused | Route::Dedicated(..) | Route::Every(_) | Route::Scan | Route::Only => {
                 Place::Nowhere(errors::only(request))
             }
             Route::Any | Route::Local(_) => Place::Anywhere,
