@@ -11,7 +11,7 @@
 //! All workers share one record for each upstream. The time is given by the caller, so tests need
 //! no clock. Cost: one relaxed load for a request that is sent, and one for a reply.
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher, RandomState};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 /// Milliseconds until an ejected upstream is probed for the first time; each probe that fails
@@ -22,7 +22,7 @@ const PROBE_FIRST_MS: u64 = 250;
 const PROBE_MOST_MS: u64 = 4000;
 
 /// One upstream's health.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Health {
     /// Errors since the last answer.
     failures: AtomicU32,
@@ -31,6 +31,20 @@ pub(crate) struct Health {
     /// Probes since the ejection.
     probes: AtomicU32,
     ejections: AtomicU64,
+    /// Decides the jitter of the pauses between probes.
+    jitter: AtomicU64,
+}
+
+impl Default for Health {
+    fn default() -> Health {
+        Health {
+            failures: AtomicU32::new(0),
+            probe_at: AtomicU64::new(0),
+            probes: AtomicU32::new(0),
+            ejections: AtomicU64::new(0),
+            jitter: AtomicU64::new(RandomState::new().hash_one(0)),
+        }
+    }
 }
 
 /// The change of health that an error or an answer caused.
@@ -42,6 +56,12 @@ pub(crate) enum HealthChange {
 }
 
 impl Health {
+    /// Has the pauses between probes follow from a seed.
+    #[cfg(test)]
+    pub(crate) fn seed_jitter(&self, seed: u64) {
+        self.jitter.store(seed, Relaxed);
+    }
+
     /// Whether requests are to be kept from it.
     pub(crate) fn is_ejected(&self) -> bool {
         self.probe_at.load(Relaxed) != 0
@@ -78,7 +98,7 @@ impl Health {
         if failures < limit || self.is_ejected() {
             return HealthChange::Nothing;
         }
-        let at = now + pause(0);
+        let at = now + self.pause(0);
         match self.probe_at.compare_exchange(0, at, Relaxed, Relaxed) {
             Ok(_) => {
                 self.ejections.fetch_add(1, Relaxed);
@@ -96,7 +116,7 @@ impl Health {
             return false;
         }
         let probes = self.probes.load(Relaxed).saturating_add(1);
-        let next = now + pause(probes);
+        let next = now + self.pause(probes);
         let taken = self
             .probe_at
             .compare_exchange(due, next, Relaxed, Relaxed)
@@ -106,14 +126,16 @@ impl Health {
         }
         taken
     }
-}
 
-/// Milliseconds until the probe after so many, give or take a quarter, so that proxies that lost
-/// the same upstream don't knock in step.
-fn pause(probes: u32) -> u64 {
-    let pause = (PROBE_FIRST_MS << probes.min(16)).min(PROBE_MOST_MS);
-    let quarter = pause / 4;
-    pause - quarter + RandomState::new().hash_one(probes) % (2 * quarter + 1)
+    /// Milliseconds until the probe after so many, give or take a quarter, so that proxies that lost the same upstream
+    /// don't probe it at the same moments.
+    fn pause(&self, probes: u32) -> u64 {
+        let pause = (PROBE_FIRST_MS << probes.min(16)).min(PROBE_MOST_MS);
+        let quarter = pause / 4;
+        let hasher = BuildHasherDefault::<DefaultHasher>::default();
+        let jitter = hasher.hash_one((self.jitter.load(Relaxed), probes));
+        pause - quarter + jitter % (2 * quarter + 1)
+    }
 }
 
 #[cfg(test)]

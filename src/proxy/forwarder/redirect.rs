@@ -14,7 +14,9 @@
 //! a request back here until the cluster has settled would let the client's next ones overtake it.
 //!
 //! Order: what a client sends after a request was redirected, or after the map has changed, waits
-//! until all that it sent before is answered ([`Client::may_follow`]); so nothing overtakes.
+//! until all that it sent before is answered ([`Client::may_follow`]); so nothing overtakes
+//! while a slot moves once. If it moves twice while requests of one client are under way, the first
+//! may follow the first move when the others find the second, and be executed behind them.
 //!
 //! [`Client::may_follow`]: crate::proxy::client::Client::may_follow
 

@@ -3,13 +3,14 @@
 //! A client is the only one that uses its keys, so its own requests decide what it reads. Where an upstream has failed, a
 //! write may have been executed or not: then both values are possible until the next read or write tells.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use fastrand::Rng;
 
 use crate::protocol::framing::reply::{FrameState, ReplyFramer, ReplyShape};
+use crate::protocol::resp;
 use crate::proxy::settings::Protocol;
-use crate::proxy::simulation::script::{Expected, Place, Step, Writer};
+use crate::proxy::simulation::script::{Circumstances, Expected, Place, Step, Writer};
 
 type Bytes = Vec<u8>;
 
@@ -21,10 +22,11 @@ pub(crate) struct Client {
     input: Bytes,
     /// What each key may hold.
     known: BTreeMap<Place, Vec<Option<Bytes>>>,
-    /// Upstreams may fail, or keys move: errors are answers, too.
-    pub(crate) lenient: bool,
-    /// And the connection may end.
-    pub(crate) fragile: bool,
+    /// The channels that it is subscribed to, from a confirmation to that of the end.
+    channels: BTreeSet<Bytes>,
+    circumstances: Circumstances,
+    /// The list that it waits for when it leaves.
+    pub(crate) blocked: Option<Bytes>,
     pub(crate) answers: usize,
 }
 
@@ -34,27 +36,64 @@ impl Client {
         rng: &mut Rng,
         number: usize,
         protocol: Protocol,
-        (cluster, faulty): (bool, bool),
+        circumstances: Circumstances,
     ) -> Client {
-        let mut writer = Writer::new(number, faulty);
+        let mut writer = Writer::new(number, circumstances);
         for _ in 0..rng.usize(5..25) {
             match protocol {
                 Protocol::Memcached => writer.memcached(rng),
-                Protocol::Resp => writer.resp(rng, cluster),
+                Protocol::Resp => writer.resp(rng),
             }
             if rng.u8(..4) == 0 {
                 writer.steps.push_back(Step::Settle);
             }
         }
+        Client::with_script(writer.steps, circumstances)
+    }
+
+    fn with_script(steps: VecDeque<Step>, circumstances: Circumstances) -> Client {
         Client {
-            steps: writer.steps,
+            steps,
             due: VecDeque::new(),
             input: Vec::new(),
             known: BTreeMap::new(),
-            lenient: cluster || faulty,
-            fragile: faulty,
+            channels: BTreeSet::new(),
+            circumstances,
+            blocked: None,
             answers: 0,
         }
+    }
+
+    /// A client that waits for an element of a list of its own, and leaves before there is one.
+    pub(crate) fn that_leaves(number: usize) -> Client {
+        let list = format!("left:{number}").into_bytes();
+        let request = resp::request(&[b"BLPOP", &list, b"0"]);
+        let steps = VecDeque::from([Step::Ask(request, Vec::new())]);
+        let client = Client::with_script(steps, Circumstances::default());
+        Client {
+            blocked: Some(list),
+            ..client
+        }
+    }
+
+    /// A client that finds what it has pushed to a list.
+    pub(crate) fn that_pushes(list: &[u8]) -> Client {
+        let one = |words: &[&[u8]]| {
+            let due = (ReplyShape::Resp, Expected::Exactly(b":1\r\n"));
+            Step::Ask(resp::request(words), vec![due])
+        };
+        let steps = [one(&[b"RPUSH", list, b"x"]), one(&[b"LLEN", list])];
+        Client::with_script(steps.into(), Circumstances::default())
+    }
+
+    /// Whether errors of servers are answers, too.
+    fn is_lenient(&self) -> bool {
+        self.circumstances.cluster || self.circumstances.faulty
+    }
+
+    /// Whether its connection may end.
+    pub(crate) fn is_fragile(&self) -> bool {
+        self.circumstances.faulty || self.blocked.is_some()
     }
 
     /// What it sends next, if it does.
@@ -89,6 +128,12 @@ impl Client {
     pub(crate) fn receive(&mut self, bytes: &[u8]) -> Result<(), String> {
         self.input.extend_from_slice(bytes);
         while !self.input.is_empty() {
+            if self.input.starts_with(MESSAGE) {
+                match self.take_message()? {
+                    true => continue,
+                    false => return Ok(()),
+                }
+            }
             let Some((shape, expected)) = self.due.front().cloned() else {
                 return Err(format!("not asked for: {}", self.input.escape_ascii()));
             };
@@ -111,19 +156,46 @@ impl Client {
         Ok(())
     }
 
+    /// Takes a message of a channel, if it is complete.
+    fn take_message(&mut self) -> Result<bool, String> {
+        let progress = ReplyFramer::new(ReplyShape::Resp).feed(&self.input);
+        if progress.state != FrameState::Done {
+            return Ok(false);
+        }
+        let message: Bytes = self.input.drain(..progress.used).collect();
+        let channel = elements(&message).get(1).and_then(|name| value(name));
+        match channel.is_some_and(|channel| self.channels.contains(channel)) {
+            true => Ok(true),
+            false => Err(format!("not subscribed to: {}", message.escape_ascii())),
+        }
+    }
+
     fn check(&mut self, reply: &[u8], expected: &Expected) -> bool {
-        let is_error = [
-            &b"-ERR upstream"[..],
+        let of_failures: [&[u8]; 4] = [
+            b"-ERR upstream",
             b"SERVER_ERROR upstream",
             b"-EXECABORT",
             b"-TRYAGAIN",
         ];
-        if self.lenient && is_error.iter().any(|start| reply.starts_with(start)) {
+        // A transaction's keys may have gone to another server than the one that it has begun at.
+        let of_changes: [&[u8]; 2] = [b"-CROSSSLOT", b"-EXECABORT"];
+        let is_one = |errors: &[&[u8]]| errors.iter().any(|start| reply.starts_with(start));
+        if self.is_lenient() && is_one(&of_failures)
+            || self.circumstances.wanders && is_one(&of_changes)
+        {
             self.doubt(expected);
             return true;
         }
         match expected {
             Expected::Exactly(bytes) => reply == *bytes,
+            Expected::OneOf(replies) => replies.contains(&reply),
+            Expected::Confirmed(bytes, channel, is_subscribed) => {
+                match is_subscribed {
+                    true => self.channels.insert(channel.clone()),
+                    false => self.channels.remove(channel),
+                };
+                reply == bytes
+            }
             Expected::Value(place) => self.check_value(place, value(reply)),
             Expected::Values(places) => match reply.starts_with(b"*") {
                 true => {
@@ -138,7 +210,11 @@ impl Client {
             },
             Expected::Changed(bytes, changes) => {
                 for (place, value) in changes {
-                    self.known.insert(place.clone(), vec![value.clone()]);
+                    let known = self.known.entry(place.clone()).or_insert(vec![None]);
+                    if !self.circumstances.wanders {
+                        known.clear();
+                    }
+                    known.push(value.clone());
                 }
                 match bytes.is_empty() {
                     // How many there were is not known.
@@ -147,7 +223,7 @@ impl Client {
                 }
             }
             // A key that is watched has changed, which only its move to another server does.
-            Expected::Executed(_) if self.lenient && reply == b"*-1\r\n" => true,
+            Expected::Executed(_) if self.is_lenient() && reply == b"*-1\r\n" => true,
             Expected::Executed(all) => {
                 let elements = elements(reply);
                 elements.len() == all.len()
@@ -175,8 +251,21 @@ impl Client {
 
     fn check_value(&mut self, place: &Place, value: Option<&[u8]>) -> bool {
         let known = self.known.entry(place.clone()).or_insert(vec![None]);
-        let found = known.iter().any(|known| known.as_deref() == value);
-        *known = vec![value.map(<[u8]>::to_vec)];
+        // A slot that moves twice while a pipeline is under way lets a later write overtake an earlier read: the read
+        // follows the first move, and the write finds the second one already.
+        let later = self.due.iter().flat_map(|(_, due)| match due {
+            Expected::Changed(_, changes) if self.circumstances.cluster => &changes[..],
+            _ => &[],
+        });
+        let mut later = later.filter(|(at, _)| at == place);
+        let found = known.iter().any(|known| known.as_deref() == value)
+            || later.any(|(_, later)| later.as_deref() == value);
+        if self.circumstances.misses && value.is_none() {
+            return true;
+        }
+        if !self.circumstances.wanders {
+            *known = vec![value.map(<[u8]>::to_vec)];
+        }
         found
     }
 
@@ -198,6 +287,9 @@ impl Client {
         reply == b"END\r\n"
     }
 }
+
+/// What a message to a subscriber begins with.
+const MESSAGE: &[u8] = b"*3\r\n$7\r\nmessage\r\n";
 
 fn number(digits: &[u8]) -> usize {
     let digits = std::str::from_utf8(digits).unwrap_or_default();

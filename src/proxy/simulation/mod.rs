@@ -20,13 +20,15 @@ mod script;
 mod server;
 mod steps;
 
+use std::hash::Hasher;
 use std::ops::Range;
 
 use fastrand::Rng;
 
-use crate::proxy::settings::Protocol;
+use crate::proxy::settings::{OnFailure, Protocol, Settings};
 use client::Client;
 use proxy::{Layout, Simulation};
+use script::Circumstances;
 use server::Mood;
 
 /// Seeds that have failed once. They run each time, whatever the number of seeds.
@@ -53,6 +55,11 @@ pub(crate) fn run_seeds(kept: &'static [u64], run: fn(u64) -> Result<(), String>
 
 /// Runs one seed; what went wrong.
 fn run(seed: u64) -> Result<(), String> {
+    play(seed).1
+}
+
+/// Runs one seed; a number for all that clients have been sent, and what went wrong.
+fn play(seed: u64) -> (u64, Result<(), String>) {
     let mut rng = Rng::with_seed(seed);
     let protocol = match rng.bool() {
         true => Protocol::Memcached,
@@ -63,12 +70,40 @@ fn run(seed: u64) -> Result<(), String> {
         (1, Protocol::Resp) => Layout::Cluster(3),
         _ => Layout::Pool(3),
     };
+    let cluster = layout == Layout::Cluster(3);
+    let mut settings = Settings::new(protocol);
+    settings.detached = 16;
+    settings.failures = rng.u32(1..4);
     let faulty = rng.bool();
-    let mut simulation = Simulation::new(rng.fork(), protocol, layout);
+    if faulty && !cluster {
+        settings.on_failure = [OnFailure::Error, OnFailure::Next, OnFailure::Miss][rng.usize(..3)];
+    }
+    let changes = layout == Layout::Pool(3) && rng.u8(..3) == 0;
+    let circumstances = Circumstances {
+        cluster,
+        faulty,
+        misses: settings.on_failure == OnFailure::Miss,
+        wanders: changes || settings.on_failure == OnFailure::Next,
+    };
+    let mut simulation = Simulation::new(rng.fork(), settings, layout);
     for number in 0..rng.usize(1..5) {
-        let circumstances = (layout == Layout::Cluster(3), faulty);
         simulation.connect(Client::new(&mut rng, number, protocol, circumstances));
     }
+    if protocol == Protocol::Resp && !faulty && rng.bool() {
+        simulation.connect(Client::that_leaves(0));
+    }
+    let outcome = live(&mut simulation, &mut rng, faulty, changes, cluster);
+    (simulation.sent.finish(), outcome)
+}
+
+/// Lets the things happen that a seed decides, and then everything come to its end.
+fn live(
+    simulation: &mut Simulation,
+    rng: &mut Rng,
+    faulty: bool,
+    changes: bool,
+    cluster: bool,
+) -> Result<(), String> {
     for _ in 0..rng.usize(200..600) {
         simulation.step()?;
         if faulty && rng.u8(..40) == 0 {
@@ -83,8 +118,11 @@ fn run(seed: u64) -> Result<(), String> {
                 _ => simulation.set_mood(server, Mood::Well),
             }
         }
-        if layout == Layout::Cluster(3) && rng.u8(..60) == 0 {
+        if cluster && rng.u8(..60) == 0 {
             simulation.move_slots();
+        }
+        if changes && rng.u8(..80) == 0 {
+            simulation.change_servers();
         }
     }
     simulation.finish()
@@ -93,4 +131,11 @@ fn run(seed: u64) -> Result<(), String> {
 #[test]
 fn answers_are_those_of_a_single_server_and_nothing_is_left() {
     run_seeds(KEPT, run);
+}
+
+#[test]
+fn a_seed_repeats_byte_for_byte() {
+    for seed in 0..50 {
+        assert_eq!(play(seed), play(seed), "seed {seed}");
+    }
 }

@@ -1,13 +1,14 @@
 //! The simulation itself: clients, the forwarder and servers, and the steps by which bytes move between them.
 
 use std::collections::BTreeMap;
+use std::hash::DefaultHasher;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use fastrand::Rng;
 
 use crate::pool::slots::{SlotMap, slot};
-use crate::pool::{Placement, Pool};
+use crate::pool::{Placement, Pool, ServerList};
 use crate::proxy::forwarder::Forwarder;
 use crate::proxy::settings::{Protocol, Settings};
 use crate::proxy::shared::Shared;
@@ -48,20 +49,35 @@ pub(super) fn trace(line: impl Fn() -> String) {
     }
 }
 
+fn list(addresses: &[String]) -> ServerList {
+    let lines: String = addresses.iter().map(|a| format!("{a} 1\n")).collect();
+    lines.parse().expect("a list of servers")
+}
+
+/// When probes are sent follows from the seed, too.
+fn seed_jitter(rng: &mut Rng, pool: &Pool) {
+    let upstreams = pool.upstreams.iter();
+    upstreams.for_each(|upstream| upstream.health.seed_jitter(rng.u64(..)));
+}
+
 /// All that takes part.
 pub(crate) struct Simulation {
     pub(super) rng: Rng,
     now: u64,
     pub(crate) forwarder: Forwarder,
+    shared: Arc<Shared>,
     pub(crate) clients: Vec<ClientEnd>,
     pub(crate) servers: Vec<Server>,
     pub(super) links: BTreeMap<usize, ServerEnd>,
     /// Everything arrives at once and whole.
     pub(super) calm: bool,
+    /// What clients have been sent, to see that a seed repeats.
+    pub(super) sent: DefaultHasher,
 }
 
 impl Simulation {
-    pub(crate) fn new(rng: Rng, protocol: Protocol, layout: Layout) -> Simulation {
+    pub(crate) fn new(mut rng: Rng, settings: Settings, layout: Layout) -> Simulation {
+        let protocol = settings.protocol;
         let (Layout::Pool(count) | Layout::Cluster(count)) = layout;
         let addresses: Vec<String> = (1..=count).map(|n| format!("10.0.0.{n}:7000")).collect();
         let mut servers: Vec<Server> = addresses
@@ -70,9 +86,8 @@ impl Simulation {
             .collect();
         let pool = match layout {
             Layout::Pool(_) => {
-                let list: String = addresses.iter().map(|a| format!("{a} 1\n")).collect();
-                let list = list.parse().expect("a list of servers");
-                Pool::new(&list, Placement::Ketama, protocol == Protocol::Resp, None)
+                let tags = protocol == Protocol::Resp;
+                Pool::new(&list(&addresses), Placement::Ketama, tags, None)
             }
             Layout::Cluster(_) => {
                 let mut map = SlotMap::default();
@@ -89,20 +104,21 @@ impl Simulation {
                 Pool::cluster(map, None)
             }
         };
-        let mut settings = Settings::new(protocol);
-        settings.detached = 8;
+        seed_jitter(&mut rng, &pool);
         let shared = Shared::new(settings, None, pool, Connections::new(), None, None);
         let shared = Arc::new(shared);
-        let mut forwarder = Forwarder::new(shared, 2, None);
+        let mut forwarder = Forwarder::new(Arc::clone(&shared), 2, None);
         forwarder.set_time(1, 1000);
         Simulation {
             rng,
             now: 1,
             forwarder,
+            shared,
             clients: Vec::new(),
             servers,
             links: BTreeMap::new(),
             calm: false,
+            sent: DefaultHasher::new(),
         }
     }
 
@@ -147,6 +163,23 @@ impl Simulation {
         let end = &mut self.clients[number];
         end.wire.inward.end();
         end.wire.outward.cut();
+    }
+
+    /// The list of servers changes: some of them leave it, or come back.
+    pub(crate) fn change_servers(&mut self) {
+        let addresses = self.servers.iter().map(|server| server.address.clone());
+        let mut addresses: Vec<String> = addresses.collect();
+        while addresses.len() > 1 && self.rng.bool() {
+            addresses.swap_remove(self.rng.usize(..addresses.len()));
+        }
+        trace(|| format!("servers {addresses:?}"));
+        let tags = self.shared.settings.protocol == Protocol::Resp;
+        let rng = &mut self.rng;
+        self.shared.replace(|before| {
+            let pool = Pool::new(&list(&addresses), Placement::Ketama, tags, Some(before));
+            seed_jitter(rng, &pool);
+            Some(pool)
+        });
     }
 
     /// A third of the slots moves to the next server, whose cluster knows of it at once.
@@ -232,23 +265,49 @@ impl Simulation {
         self.clients_receive()
     }
 
+    /// Goes on until all clients have their answers.
+    fn answer_all(&mut self) -> Result<(), String> {
+        for _ in 0..3000 {
+            self.round()?;
+            self.pass_time(10);
+            if self.clients.iter().all(|end| end.client.is_done()) {
+                return Ok(());
+            }
+        }
+        let late = self.clients.iter().position(|end| !end.client.is_done());
+        let number = late.unwrap_or_default();
+        let due = self.clients[number].client.due.front();
+        Err(format!("client {number} waits for ever for {due:?}"))
+    }
+
+    /// What is pushed to a list is still there if the clients that waited for it have left.
+    fn push_to_cancelled(&mut self) -> Result<(), String> {
+        let is_blocked = |end: &ClientEnd| end.client.blocked.is_some() && end.key.is_some();
+        for _ in 0..2000 {
+            if !self.clients.iter().any(is_blocked) {
+                break;
+            }
+            self.round()?;
+            self.pass_time(10);
+        }
+        let lists = self
+            .clients
+            .iter()
+            .filter_map(|end| end.client.blocked.clone());
+        for list in lists.collect::<Vec<_>>() {
+            self.connect(Client::that_pushes(&list));
+        }
+        self.answer_all()
+    }
+
     /// Lets everything come to its end, and looks whether something is left.
     pub(crate) fn finish(&mut self) -> Result<(), String> {
         self.calm = true;
         for server in &mut self.servers {
             server.mood = Mood::Well;
         }
-        for _ in 0..3000 {
-            self.round()?;
-            self.pass_time(10);
-            if self.clients.iter().all(|end| end.client.is_done()) {
-                break;
-            }
-        }
-        if let Some(number) = self.clients.iter().position(|end| !end.client.is_done()) {
-            let due = self.clients[number].client.due.front();
-            return Err(format!("client {number} waits for ever for {due:?}"));
-        }
+        self.answer_all()?;
+        self.push_to_cancelled()?;
         for end in &mut self.clients {
             end.wire.inward.end();
         }

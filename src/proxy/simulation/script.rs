@@ -12,10 +12,27 @@ type Bytes = Vec<u8>;
 /// Where a value is: the database and the key.
 pub(super) type Place = (u32, Bytes);
 
+/// What may happen to a client's requests.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Circumstances {
+    /// The servers are a cluster, whose slots move: some errors are answers, too.
+    pub(crate) cluster: bool,
+    /// Servers fail: errors are answers, and the connection may end.
+    pub(crate) faulty: bool,
+    /// Keys of ejected servers are misses.
+    pub(crate) misses: bool,
+    /// A key may be another server's from one request to the next: a read finds what any write of its client has left.
+    pub(crate) wanders: bool,
+}
+
 /// What a reply has to be.
 #[derive(Debug, Clone)]
 pub(crate) enum Expected {
     Exactly(&'static [u8]),
+    /// One of these.
+    OneOf(&'static [&'static [u8]]),
+    /// This, and from here on the client is subscribed to the channel, or not.
+    Confirmed(Bytes, Bytes, bool),
     /// The value of a key.
     Value(Place),
     /// The values of several keys: an array, or the blocks of those that exist.
@@ -37,18 +54,17 @@ pub(super) enum Step {
 /// Writes a script.
 pub(super) struct Writer {
     number: usize,
-    /// Upstreams may fail.
-    faulty: bool,
+    circumstances: Circumstances,
     count: usize,
     database: u32,
     pub(super) steps: VecDeque<Step>,
 }
 
 impl Writer {
-    pub(super) fn new(number: usize, faulty: bool) -> Writer {
+    pub(super) fn new(number: usize, circumstances: Circumstances) -> Writer {
         Writer {
             number,
-            faulty,
+            circumstances,
             count: 0,
             database: 0,
             steps: VecDeque::new(),
@@ -122,9 +138,10 @@ impl Writer {
         self.ask(resp::request(words), ReplyShape::Resp, expected);
     }
 
-    pub(super) fn resp(&mut self, rng: &mut Rng, cluster: bool) {
+    pub(super) fn resp(&mut self, rng: &mut Rng) {
+        let cluster = self.circumstances.cluster;
         let key = self.key(rng);
-        match rng.u8(..13) {
+        match rng.u8(..15) {
             0 | 1 => self.say(
                 &[b"GET", &key],
                 Expected::Value((self.database, key.clone())),
@@ -169,6 +186,12 @@ impl Writer {
             }
             7 => self.transaction(rng, cluster),
             8 => self.blocked(rng),
+            9 if !self.circumstances.faulty => self.subscribed(rng),
+            10 => {
+                let channel = format!("c{}:{}", rng.u8(..4), rng.u8(..4)).into_bytes();
+                let expected = Expected::OneOf(&[b":0\r\n", b":1\r\n"]);
+                self.say(&[b"PUBLISH", &channel, b"news"], expected);
+            }
             _ => {
                 let value = self.value(rng, &key);
                 let changes = vec![((self.database, key.clone()), Some(value.clone()))];
@@ -186,11 +209,65 @@ impl Writer {
         let expected = Expected::Exactly(b":1\r\n");
         self.say(&[b"RPUSH", &key, &element], expected);
         // Where pushing may fail there may be nothing to wait for.
-        if !self.faulty {
+        if !self.circumstances.faulty && !self.circumstances.wanders {
             let reply = resp::request(&[&key, &element]);
             let expected = Expected::Changed(reply, Vec::new());
             self.say(&[b"BLPOP", &key, b"0"], expected);
         }
+    }
+
+    /// Subscribes to several channels, leaves some of them, and then all.
+    fn subscribed(&mut self, rng: &mut Rng) {
+        let mut numbers: Vec<u8> = (0..4).collect();
+        rng.shuffle(&mut numbers);
+        numbers.truncate(rng.usize(1..=4));
+        let number = self.number;
+        let name = |channel: &u8| format!("c{number}:{channel}").into_bytes();
+        let channels: Vec<Bytes> = numbers.iter().map(name).collect();
+        self.confirmed(b"SUBSCRIBE", &channels, &channels, 1, true);
+        if rng.bool() {
+            let expected = Expected::Changed(resp::request(&[b"pong", b""]), Vec::new());
+            self.say(&[b"PING"], expected);
+        }
+        let (left, rest) = channels.split_at(rng.usize(..channels.len()));
+        if !left.is_empty() {
+            self.confirmed(b"UNSUBSCRIBE", left, left, channels.len() - 1, false);
+        }
+        // Without names all are left, in the order of their names.
+        let mut rest = rest.to_vec();
+        rest.sort();
+        self.confirmed(b"UNSUBSCRIBE", &[], &rest, rest.len() - 1, false);
+    }
+
+    /// Asks for a change of subscriptions; each channel is confirmed, the first with this count.
+    fn confirmed(
+        &mut self,
+        command: &[u8],
+        given: &[Bytes],
+        channels: &[Bytes],
+        first: usize,
+        subscribes: bool,
+    ) {
+        let words: Vec<&[u8]> = [command]
+            .into_iter()
+            .chain(given.iter().map(Vec::as_slice))
+            .collect();
+        let confirmation = |(index, channel): (usize, &Bytes)| {
+            let count = if subscribes {
+                first + index
+            } else {
+                first - index
+            };
+            let word = command.to_ascii_lowercase();
+            let mut reply = resp::request(&[&word, channel]);
+            reply[1] = b'3';
+            reply.extend_from_slice(format!(":{count}\r\n").as_bytes());
+            let expected = Expected::Confirmed(reply, channel.clone(), subscribes);
+            (ReplyShape::Resp, expected)
+        };
+        let due = channels.iter().enumerate().map(confirmation).collect();
+        let step = Step::Ask(resp::request(&words), due);
+        self.steps.push_back(step);
     }
 
     fn transaction(&mut self, rng: &mut Rng, cluster: bool) {
@@ -213,7 +290,7 @@ impl Writer {
                     self.say(&[b"GET", &key], Expected::Exactly(b"+QUEUED\r\n"));
                     executed.push(Expected::Value((self.database, key)));
                 }
-                1 if !cluster => {
+                1 if !cluster && !self.circumstances.wanders => {
                     self.database = rng.u32(..3);
                     let number = self.database.to_string();
                     let expected = Expected::Exactly(b"+QUEUED\r\n");

@@ -1,5 +1,7 @@
 //! How bytes move between clients, the forwarder and servers.
 
+use std::hash::Hash;
+
 use crate::pool::UpstreamFailure;
 use crate::proxy::forwarder::Command;
 use crate::proxy::simulation::network::{Wire, piece};
@@ -22,6 +24,9 @@ impl Simulation {
             let end = &mut self.clients[number];
             if sends && let Some(bytes) = end.client.next() {
                 end.wire.inward.send(&bytes);
+                if end.client.blocked.is_some() && end.client.is_done() {
+                    end.wire.inward.end();
+                }
             }
             if let Some(key) = end.key
                 && (!end.wire.inward.is_empty() || end.wire.inward.has_ended())
@@ -160,13 +165,14 @@ impl Simulation {
             let rng = if self.calm { None } else { Some(&mut self.rng) };
             let end = &mut self.clients[number];
             let bytes = end.wire.outward.receive(rng);
+            (number, &bytes).hash(&mut self.sent);
             if !bytes.is_empty() {
                 trace(|| format!("client {number} < {}", bytes.escape_ascii()));
             }
             let received = end.client.receive(&bytes);
             received.map_err(|fault| format!("client {number}: {fault}"))?;
             if end.wire.outward.is_at_end() && !end.client.is_done() {
-                match end.client.fragile {
+                match end.client.is_fragile() {
                     true => end.client.give_up(),
                     false => return Err(format!("client {number}: its connection was closed")),
                 }
