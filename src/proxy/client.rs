@@ -88,7 +88,7 @@ pub(super) struct Client {
     /// It has not taken all that was sent, and the worker watches it.
     pub(super) slow: bool,
     /// Input is left that may hold a complete request.
-    pub(super) again: bool,
+    pub(super) has_input: bool,
     /// No further requests; the connection ends when all answers have left.
     pub(super) closing: bool,
     /// The client has closed its direction of the connection, at least.
@@ -126,7 +126,7 @@ impl Client {
             queued: false,
             dirty: false,
             slow: false,
-            again: false,
+            has_input: false,
             closing: false,
             hung_up: false,
             lost: false,

@@ -78,7 +78,7 @@ impl Watch {
             // What asks from here on may have seen something newer than the answer.
             let _ = bell.try_recv();
             let pool = shared.pool().1;
-            let map = self.look(&pool, &shared.settings, shared.password.as_deref());
+            let map = self.ask_for_map(&pool, &shared.settings, shared.password.as_deref());
             let is_new = |pool: &Pool, map: &SlotMap| pool.slots() != Some(map);
             let changed = map.is_some_and(|map| {
                 shared.replace(|pool| is_new(pool, &map).then(|| Pool::cluster(map, Some(pool))))
@@ -105,7 +105,7 @@ impl Watch {
     }
 
     /// Asks one server after the other until one tells the slots.
-    pub(super) fn look(
+    pub(super) fn ask_for_map(
         &mut self,
         pool: &Pool,
         settings: &Settings,

@@ -215,7 +215,7 @@ impl ReplyMerge {
             this.ended = progress.state == FrameState::Done;
             used += progress.used;
             if progress.state != FrameState::Garbage {
-                self.look(part);
+                self.read_start(part);
                 self.pump(out);
             }
             if progress.state != FrameState::More || used == bytes.len() || given.is_empty() {

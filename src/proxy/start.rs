@@ -203,7 +203,7 @@ fn first_map(seeds: &ServerList, settings: &Settings, password: Option<&str>) ->
     });
     let pool = Pool::cluster(map, None);
     let mut watch = Watch::new(addresses.cloned().collect());
-    match watch.look(&pool, settings, password) {
+    match watch.ask_for_map(&pool, settings, password) {
         Some(map) => (Pool::cluster(map, Some(&pool)), watch),
         None => (pool, watch),
     }

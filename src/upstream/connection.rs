@@ -324,7 +324,12 @@ impl UpstreamConnection {
 
     /// Looks at a piece of an answer of a cluster that is an error, `first` its first piece and `done`
     /// its last.
-    pub(crate) fn look(&mut self, piece: &[u8], first: bool, done: bool) -> RedirectCheck {
+    pub(crate) fn check_redirect(
+        &mut self,
+        piece: &[u8],
+        first: bool,
+        done: bool,
+    ) -> RedirectCheck {
         if !first && self.line.is_empty() {
             return RedirectCheck::Pass(Vec::new());
         }

@@ -10,7 +10,7 @@ pub(crate) enum ReplyOwner {
     /// Nobody's: it is dropped.
     Nobody,
     /// The proxy's: any answer but an error says that the upstream knows meta commands.
-    Question,
+    MetaProbe,
     /// A part of a client's request.
     Client {
         key: usize,

@@ -90,7 +90,7 @@ mod tests {
     }
 
     /// The requests that are sent again.
-    fn again(connection: &UpstreamConnection) -> String {
+    fn repeated(connection: &UpstreamConnection) -> String {
         let unanswered = connection.unanswered().into_iter();
         let bytes: Vec<Vec<u8>> = unanswered.filter_map(|(_, bytes)| bytes).collect();
         String::from_utf8_lossy(&bytes.join(&b' ')).into_owned()
@@ -110,7 +110,7 @@ mod tests {
         ] {
             let mut connection = connection();
             append(&mut connection, requests);
-            assert_eq!(again(&connection), expected, "{requests}");
+            assert_eq!(repeated(&connection), expected, "{requests}");
         }
     }
 
@@ -119,13 +119,13 @@ mod tests {
         let mut connection = connection();
         append(&mut connection, "1:set 1:quiet 1:get 2:quiet 1:get");
         connection.pop();
-        assert_eq!(again(&connection), "1:get 1:get");
+        assert_eq!(repeated(&connection), "1:get 1:get");
         append(&mut connection, "1:quiet");
-        assert_eq!(again(&connection), "");
+        assert_eq!(repeated(&connection), "");
         for _ in 0..2 {
             connection.pop().expect("a request that waits");
         }
         append(&mut connection, "1:get");
-        assert_eq!(again(&connection), "1:get");
+        assert_eq!(repeated(&connection), "1:get");
     }
 }

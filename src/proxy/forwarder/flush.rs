@@ -78,7 +78,7 @@ impl Forwarder {
             client.slow = true;
             self.slow.push(key);
         }
-        let more = client.again || client.readable || self.draining;
+        let more = client.has_input || client.readable || self.draining;
         if more && !client.closing && client.has_room() {
             queue(&mut self.ready, key, client);
         }

@@ -53,16 +53,16 @@ impl Forwarder {
             mark(&mut self.dirty_clients, key, &mut client.dirty);
             return None;
         }
-        if client.again {
+        if client.has_input {
             let input = std::mem::take(&mut client.input);
             let used = self.take_requests(key, &input);
             self.keep(key, input, used);
         }
         let client = self.clients.get_mut(key)?;
-        if !client.again && !client.closing && client.readable && client.has_room() {
+        if !client.has_input && !client.closing && client.readable && client.has_room() {
             return Some(key);
         }
-        if !client.again {
+        if !client.has_input {
             self.end_turn(key);
         }
         self.settle(key);
@@ -153,7 +153,7 @@ impl Forwarder {
         if self.draining && !client.readable && client.input.is_empty() {
             client.closing = true;
         }
-        if client.readable && !client.again && !client.closing && client.has_room() {
+        if client.readable && !client.has_input && !client.closing && client.has_room() {
             queue(&mut self.ready, key, client);
         }
     }
@@ -189,8 +189,8 @@ impl Forwarder {
             let Some(client) = self.clients.get_mut(key) else {
                 break;
             };
-            client.again = !client.has_room();
-            if client.again || client.closing {
+            client.has_input = !client.has_room();
+            if client.has_input || client.closing {
                 break;
             }
             if let Some(rest) = &mut client.skip {
@@ -218,7 +218,7 @@ impl Forwarder {
             match self.take_request(key, &input[at..], &mut buffers) {
                 (_, RequestOutcome::Stalled) => {
                     if let Some(client) = self.clients.get_mut(key) {
-                        client.again = true;
+                        client.has_input = true;
                     }
                     break;
                 }

@@ -136,7 +136,7 @@ impl Forwarder {
             return 0;
         };
         if !self.has_room(link, key) {
-            self.clients[key].again = true;
+            self.clients[key].has_input = true;
             return 0;
         }
         let client = &mut self.clients[key];

@@ -189,7 +189,7 @@ impl Forwarder {
         };
         if let Some(bytes) = bytes
             && self.clients.get(key).is_some_and(|client| client.id == id)
-            && self.again(upstream, purpose, waiting, bytes)
+            && self.repeat(upstream, purpose, waiting, bytes)
         {
             return;
         }
@@ -211,9 +211,9 @@ impl Forwarder {
         self.commands.push_back(Command::CloseUpstream(key));
         match link.purpose {
             Purpose::Shared(face, number) => {
-                let lane = (link.upstream.id, face, number);
-                if self.lanes.get(&lane) == Some(&key) {
-                    self.lanes.remove(&lane);
+                let identity = (link.upstream.id, face, number);
+                if self.shared_connections.get(&identity) == Some(&key) {
+                    self.shared_connections.remove(&identity);
                 }
             }
             Purpose::Dedicated { .. } => {
@@ -240,7 +240,8 @@ impl Forwarder {
     pub(super) fn change_pool(&mut self) {
         (self.generation, self.pool) = self.shared.pool();
         let stays = |id| self.pool.upstreams.iter().any(|upstream| upstream.id == id);
-        self.lanes.retain(|lane, _| stays(lane.0));
+        self.shared_connections
+            .retain(|identity, _| stays(identity.0));
         let gone: Vec<usize> = self
             .links
             .iter_mut()
@@ -270,14 +271,19 @@ impl Forwarder {
 
     /// The link that this client's requests to an upstream go over; made if it isn't there.
     pub(super) fn shared_link(&mut self, number: usize, face: ConnectionState, id: u64) -> usize {
-        self.lane(number, face, id as usize % self.width)
+        self.shared_connection(number, face, id as usize % self.width)
     }
 
     /// The link in this place among those to an upstream.
-    pub(super) fn lane(&mut self, number: usize, face: ConnectionState, place: usize) -> usize {
+    pub(super) fn shared_connection(
+        &mut self,
+        number: usize,
+        face: ConnectionState,
+        place: usize,
+    ) -> usize {
         let upstream = &self.pool.upstreams[number];
-        let lane = (upstream.id, face, place);
-        if let Some(&link) = self.lanes.get(&lane) {
+        let identity = (upstream.id, face, place);
+        if let Some(&link) = self.shared_connections.get(&identity) {
             let at = &self.links[link];
             // What an upstream that has closed the connection is sent would be lost.
             if !at.ends || at.is_waiting() {
@@ -288,7 +294,7 @@ impl Forwarder {
         let upstream = &self.pool.upstreams[number];
         let upstream = Arc::clone(upstream);
         let link = self.open_link(upstream, Purpose::Shared(face, place), face);
-        self.lanes.insert(lane, link);
+        self.shared_connections.insert(identity, link);
         link
     }
 

@@ -21,7 +21,7 @@ use crate::upstream::{MetaSupport, PendingRequest, ReplyOwner};
 pub(super) const FENCE: &[u8] = b"mn\r\n";
 
 /// A request whose answer tells. Its key is most likely nobody's; any answer but an error will do.
-const QUESTION: &[u8] = b"mg larder-proxy\r\n";
+const META_PROBE: &[u8] = b"mg larder-proxy\r\n";
 
 impl Forwarder {
     /// Sends a meta command to an upstream.
@@ -68,8 +68,8 @@ impl Forwarder {
             MetaSupport::Asked => {}
             MetaSupport::Unasked => {
                 at.knows_meta = MetaSupport::Asked;
-                let waiting = PendingRequest::new(ReplyOwner::Question, ReplyShape::Meta, since);
-                at.push(QUESTION, waiting, self.now);
+                let waiting = PendingRequest::new(ReplyOwner::MetaProbe, ReplyShape::Meta, since);
+                at.push(META_PROBE, waiting, self.now);
                 if at.is_up() {
                     mark(&mut self.dirty_links, link, &mut at.dirty);
                 }
@@ -83,7 +83,7 @@ impl Forwarder {
     }
 
     /// The answer to the question has come.
-    pub(super) fn told(&mut self, link: usize, knows: bool) {
+    pub(super) fn meta_answered(&mut self, link: usize, knows: bool) {
         let at = &mut self.links[link];
         at.knows_meta = if knows {
             MetaSupport::Yes

@@ -16,7 +16,7 @@
 //!
 //! Each step is a file. Beside them: incoming (how clients get here), links (their making and their
 //! end), dedicated (clients with a connection of their own), transaction (MULTI), meta (memcached's
-//! meta commands), redirect (what a cluster sends elsewhere), again (what is sent twice), sweep
+//! meta commands), redirect (what a cluster sends elsewhere), repeat (what is sent twice), sweep
 //! (deadlines).
 //!
 //! Nothing waits for an upstream but the clients that asked it. Bounds keep memory in check: a
@@ -30,7 +30,6 @@
 //! Invariants: requests of one client to one upstream go over one link, so they are executed in its
 //! order. A slab's number is used only together with the serial or id of who had it.
 
-mod again;
 mod append;
 mod dedicated;
 mod flush;
@@ -41,6 +40,7 @@ mod large;
 mod links;
 mod meta;
 mod redirect;
+mod repeat;
 mod route;
 mod scatter;
 mod subscribe;
@@ -91,7 +91,7 @@ pub(super) struct Forwarder {
     generation: usize,
     clients: Slab<Client>,
     links: Slab<UpstreamConnection>,
-    lanes: AHashMap<SharedConnection, usize>,
+    shared_connections: AHashMap<SharedConnection, usize>,
     /// How many links to each upstream are this forwarder's.
     width: usize,
     serial: u64,
@@ -130,7 +130,7 @@ impl Forwarder {
             generation,
             clients: Slab::new(),
             links: Slab::new(),
-            lanes: AHashMap::new(),
+            shared_connections: AHashMap::new(),
             width,
             serial: 0,
             ready: VecDeque::new(),

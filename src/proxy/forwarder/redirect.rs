@@ -89,7 +89,7 @@ impl Forwarder {
         }
         let link = match purpose {
             Purpose::Probe => return,
-            Purpose::Shared(face, _) => self.lane(number, face, REDIRECTED),
+            Purpose::Shared(face, _) => self.shared_connection(number, face, REDIRECTED),
             Purpose::Dedicated { .. } => match self.move_own((from, serial), waiting, to) {
                 Some(link) => link,
                 None => return self.answer_error(waiting, errors::TRYAGAIN),

@@ -28,7 +28,7 @@ pub(super) fn takes(
             sequence,
             part,
         }) => client(key, id).is_none_or(|client| client.takes(sequence, part)),
-        Some(ReplyOwner::Proxy | ReplyOwner::Nobody | ReplyOwner::Question) => true,
+        Some(ReplyOwner::Proxy | ReplyOwner::Nobody | ReplyOwner::MetaProbe) => true,
         None => match link.purpose {
             Purpose::Dedicated { key, id } if link.raw || link.hears => {
                 client(key, id).is_none_or(|client| client.backlog() < BACKLOG)
@@ -150,7 +150,7 @@ impl Forwarder {
         let bytes = &bytes[..piece.used];
         let mut before = Vec::new();
         if link.clustered && piece.is_error && matches!(front.owner, ReplyOwner::Client { .. }) {
-            match link.look(bytes, piece.is_first, piece.done) {
+            match link.check_redirect(bytes, piece.is_first, piece.done) {
                 RedirectCheck::Pass(waited) => before = waited,
                 RedirectCheck::Wait => return Ok((piece.used, true)),
                 RedirectCheck::Redirect(line) => {
@@ -258,8 +258,8 @@ impl Forwarder {
             );
         }
         self.answered(key);
-        if front.owner == ReplyOwner::Question {
-            self.told(key, !piece.is_error);
+        if front.owner == ReplyOwner::MetaProbe {
+            self.meta_answered(key, !piece.is_error);
         }
     }
 

@@ -31,7 +31,7 @@ impl PartProgress {
 
 impl ReplyMerge {
     /// Looks at how a part begins, if that is not known yet, and whether it is full.
-    pub(super) fn look(&mut self, part: usize) {
+    pub(super) fn read_start(&mut self, part: usize) {
         let over = self.is_over();
         let this = &mut self.parts[part];
         if !over && this.head == PartStart::Unknown && this.begin(self.join) {

@@ -134,7 +134,7 @@ impl Writer {
         }
     }
 
-    fn say(&mut self, words: &[&[u8]], expected: Expected) {
+    fn command(&mut self, words: &[&[u8]], expected: Expected) {
         self.ask(resp::request(words), ReplyShape::Resp, expected);
     }
 
@@ -142,7 +142,7 @@ impl Writer {
         let cluster = self.circumstances.cluster;
         let key = self.key(rng);
         match rng.u8(..15) {
-            0 | 1 => self.say(
+            0 | 1 => self.command(
                 &[b"GET", &key],
                 Expected::Value((self.database, key.clone())),
             ),
@@ -154,7 +154,7 @@ impl Writer {
                     .collect();
                 let places = keys.iter().map(|key| (self.database, key.clone()));
                 let places = places.collect();
-                self.say(&words, Expected::Values(places));
+                self.command(&words, Expected::Values(places));
             }
             3 => {
                 let keys = self.keys(rng);
@@ -165,7 +165,7 @@ impl Writer {
                     words.extend([&key[..], &value[..]]);
                     changes.push(((self.database, key.clone()), Some(value.clone())));
                 }
-                self.say(&words, Expected::Changed(b"+OK\r\n".to_vec(), changes));
+                self.command(&words, Expected::Changed(b"+OK\r\n".to_vec(), changes));
             }
             4 => {
                 let keys = self.keys(rng);
@@ -175,14 +175,14 @@ impl Writer {
                     .collect();
                 let changes = keys.iter().map(|key| ((self.database, key.clone()), None));
                 let changes = changes.collect();
-                self.say(&words, Expected::Changed(Vec::new(), changes));
+                self.command(&words, Expected::Changed(Vec::new(), changes));
             }
-            5 => self.say(&[b"PING"], Expected::Exactly(b"+PONG\r\n")),
+            5 => self.command(&[b"PING"], Expected::Exactly(b"+PONG\r\n")),
             6 if !cluster => {
                 self.database = rng.u32(..3);
                 let number = self.database.to_string();
                 let expected = Expected::Exactly(b"+OK\r\n");
-                self.say(&[b"SELECT", number.as_bytes()], expected);
+                self.command(&[b"SELECT", number.as_bytes()], expected);
             }
             7 => self.transaction(rng, cluster),
             8 => self.blocked(rng),
@@ -190,13 +190,13 @@ impl Writer {
             10 => {
                 let channel = format!("c{}:{}", rng.u8(..4), rng.u8(..4)).into_bytes();
                 let expected = Expected::OneOf(&[b":0\r\n", b":1\r\n"]);
-                self.say(&[b"PUBLISH", &channel, b"news"], expected);
+                self.command(&[b"PUBLISH", &channel, b"news"], expected);
             }
             _ => {
                 let value = self.value(rng, &key);
                 let changes = vec![((self.database, key.clone()), Some(value.clone()))];
                 let expected = Expected::Changed(b"+OK\r\n".to_vec(), changes);
-                self.say(&[b"SET", &key, &value], expected);
+                self.command(&[b"SET", &key, &value], expected);
             }
         }
     }
@@ -207,12 +207,12 @@ impl Writer {
         let key = format!("l{}:{}", self.number, self.count).into_bytes();
         let element = rng.u8(..).to_string().into_bytes();
         let expected = Expected::Exactly(b":1\r\n");
-        self.say(&[b"RPUSH", &key, &element], expected);
+        self.command(&[b"RPUSH", &key, &element], expected);
         // Where pushing may fail there may be nothing to wait for.
         if !self.circumstances.faulty && !self.circumstances.wanders {
             let reply = resp::request(&[&key, &element]);
             let expected = Expected::Changed(reply, Vec::new());
-            self.say(&[b"BLPOP", &key, b"0"], expected);
+            self.command(&[b"BLPOP", &key, b"0"], expected);
         }
     }
 
@@ -227,7 +227,7 @@ impl Writer {
         self.confirmed(b"SUBSCRIBE", &channels, &channels, 1, true);
         if rng.bool() {
             let expected = Expected::Changed(resp::request(&[b"pong", b""]), Vec::new());
-            self.say(&[b"PING"], expected);
+            self.command(&[b"PING"], expected);
         }
         let (left, rest) = channels.split_at(rng.usize(..channels.len()));
         if !left.is_empty() {
@@ -275,32 +275,32 @@ impl Writer {
         let keys: Vec<Bytes> = (0..rng.usize(0..4)).map(|_| key(rng)).collect();
         let watched = key(rng);
         if rng.bool() {
-            self.say(&[b"WATCH", &watched], Expected::Exactly(b"+OK\r\n"));
+            self.command(&[b"WATCH", &watched], Expected::Exactly(b"+OK\r\n"));
             if rng.bool() {
                 let place = (self.database, watched.clone());
-                self.say(&[b"GET", &watched], Expected::Value(place));
+                self.command(&[b"GET", &watched], Expected::Value(place));
             }
         }
-        self.say(&[b"MULTI"], Expected::Exactly(b"+OK\r\n"));
+        self.command(&[b"MULTI"], Expected::Exactly(b"+OK\r\n"));
         let mut executed = Vec::new();
         let before = self.database;
         for key in keys {
             match rng.u8(..4) {
                 0 => {
-                    self.say(&[b"GET", &key], Expected::Exactly(b"+QUEUED\r\n"));
+                    self.command(&[b"GET", &key], Expected::Exactly(b"+QUEUED\r\n"));
                     executed.push(Expected::Value((self.database, key)));
                 }
                 1 if !cluster && !self.circumstances.wanders => {
                     self.database = rng.u32(..3);
                     let number = self.database.to_string();
                     let expected = Expected::Exactly(b"+QUEUED\r\n");
-                    self.say(&[b"SELECT", number.as_bytes()], expected);
+                    self.command(&[b"SELECT", number.as_bytes()], expected);
                     executed.push(Expected::Exactly(b"+OK\r\n"));
                 }
                 _ => {
                     let value = self.value(rng, &key);
                     let expected = Expected::Exactly(b"+QUEUED\r\n");
-                    self.say(&[b"SET", &key, &value], expected);
+                    self.command(&[b"SET", &key, &value], expected);
                     let changes = vec![((self.database, key), Some(value))];
                     executed.push(Expected::Changed(b"+OK\r\n".to_vec(), changes));
                 }
@@ -309,9 +309,9 @@ impl Writer {
         match rng.u8(..6) {
             0 => {
                 self.database = before;
-                self.say(&[b"DISCARD"], Expected::Exactly(b"+OK\r\n"));
+                self.command(&[b"DISCARD"], Expected::Exactly(b"+OK\r\n"));
             }
-            _ => self.say(&[b"EXEC"], Expected::Executed(executed)),
+            _ => self.command(&[b"EXEC"], Expected::Executed(executed)),
         }
     }
 }

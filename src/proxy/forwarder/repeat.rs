@@ -47,7 +47,7 @@ impl Forwarder {
 
     /// Sends a request again that a link to `from` had under way. False if there is no one to send it
     /// to.
-    pub(super) fn again(
+    pub(super) fn repeat(
         &mut self,
         from: &Arc<Upstream>,
         purpose: Purpose,
