@@ -1,4 +1,4 @@
-//! What clients report, on its way from their worker to the recorder, and the answer on its way back.
+//! A client's reported change, on its way from the worker to the recorder, and the answer on its way back.
 
 use std::borrow::Cow;
 
@@ -14,7 +14,7 @@ pub(crate) struct NewValue {
     pub(crate) bytes: Box<[u8]>,
 }
 
-/// What has changed.
+/// A reported change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ReportedChange {
     /// This key, to this value if that is known and some target wants it.
@@ -35,7 +35,7 @@ impl ReportedChange {
     }
 }
 
-/// What a worker hands over at once. All of it is recorded in the same transaction.
+/// The changes that a worker hands over together. They are recorded in the same transaction.
 pub(crate) struct ChangeBatch {
     pub(crate) changes: Vec<ReportedChange>,
     /// The answers of clients when the changes are recorded.
@@ -43,7 +43,7 @@ pub(crate) struct ChangeBatch {
     /// Changes whose clients want no answer.
     pub(crate) quiet: usize,
     pub(crate) bytes: usize,
-    /// What the clients speak.
+    /// The protocol of the clients.
     pub(crate) protocol: Protocol,
     pub(crate) sender: AnswerSender,
 }

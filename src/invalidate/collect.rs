@@ -1,7 +1,7 @@
 //! Collecting what clients report: the interceptor that stands behind a listener of `larder invalidate`.
 //!
-//! What the clients of a worker's round have written is one batch, so a round costs the recorder one message. The answer
-//! to a write comes when its batch is recorded; with durability `none` it comes at once.
+//! The writes of all clients in a worker's round form one batch, so a round costs the recorder one message. A write is
+//! answered when its batch is recorded; with durability `none` it is answered at once.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -61,8 +61,8 @@ impl WorkerInterceptor for ChangeCollector {
         }
     }
 
-    /// What a storage command of memcached changes is in its first line, so it is recorded; of other requests nothing is
-    /// known.
+    /// The key of a memcached storage command is in its first line, so the change is recorded; the keys of other
+    /// requests are unknown.
     fn large(&mut self, request: &LargeRequest<'_>, ticket: Ticket) -> Intercepted {
         let memcached = self.batch.protocol == Protocol::Memcached;
         let Route::Key(key) = request.route else {

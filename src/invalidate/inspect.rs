@@ -44,7 +44,7 @@ pub fn inspect(address: Option<&str>, spool: &Path) -> Result<String, String> {
     Ok(out)
 }
 
-/// What a spool holds of each upstream.
+/// The records of a spool about each upstream.
 fn recorded(group: &mut SpoolTransaction<'_>, out: &mut String) -> SpoolResult<()> {
     let now = unix_micros();
     for (name, row) in group.rows()? {

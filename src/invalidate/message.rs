@@ -1,4 +1,4 @@
-//! What the recorder and the deliveries tell each other, and the time that both are given.
+//! The messages between the recorder and the deliveries, and the time that both are given.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -8,7 +8,7 @@ use crate::invalidate::change::ChangeBatch;
 use crate::invalidate::settings::Target;
 use crate::invalidate::spool::{DeliveryId, PendingChange};
 
-/// What the recorder is sent.
+/// A message to the recorder.
 pub(crate) enum RecorderMessage {
     /// Changes, from a worker.
     Batch(ChangeBatch),
@@ -20,7 +20,7 @@ pub(crate) enum RecorderMessage {
     Stop(Instant),
 }
 
-/// What a delivery reports.
+/// A report of a delivery.
 #[derive(Debug)]
 pub(crate) enum DeliveryReport {
     /// It is connected and has finished its last step; it is given the next.
@@ -35,24 +35,24 @@ pub(crate) enum DeliveryReport {
     Returned(Vec<PendingChange>),
 }
 
-/// What a delivery does next.
+/// The next step of a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DeliveryStep {
     /// Flush the upstream.
     Flush,
     /// Deliver all that the spool has for the delivery.
     Replay,
-    /// Deliver what comes over the channel.
+    /// Deliver the changes of the channel.
     Fresh,
     /// Ask again in a moment.
     Wait,
-    /// The recorder has noted that the delivery is away; nothing more comes over the channel.
+    /// The recorder has noted that the upstream is down; no more changes come over the channel.
     AwayNoted,
     /// End.
     End,
 }
 
-/// The time. Whoever decides by it is given it, so that tests can.
+/// The time. It is passed in, so that tests can set it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Now {
     /// For durations.

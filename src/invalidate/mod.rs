@@ -1,4 +1,4 @@
-//! Invalidation: a write is recorded, answered, and then every cache that may hold the key is told.
+//! Invalidation: a write is recorded, answered, and then delivered to every cache that may hold the key.
 //!
 //! ```text
 //!   clients ─▶ proxy workers ─ a batch a round ─▶ recorder ─▶ spool

@@ -1,8 +1,8 @@
-//! What a request means to whom keeps caches true: which keys it changes, and what its client is answered.
+//! The meaning of a request for invalidation: the keys that it changes, and its answer.
 //!
-//! Answers are those of a server where the write succeeded, for that is what the client reports: `STORED`, `DELETED`,
-//! `+OK`. A command that would have to answer what only a cache knows (a list's length, the old value, whether a
-//! condition held) is refused, and nothing of it is recorded.
+//! Answers are those of a server where the write succeeded, because the client reports a write that did: `STORED`,
+//! `DELETED`, `+OK`. A command whose answer only a cache knows (a list's length, the old value, whether a condition
+//! held) is refused, and nothing of it is recorded.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::protocol::memcached::text::{
 };
 use crate::protocol::resp::{CommandArgs, parse_integer};
 
-/// Reads what the requests of a listener report.
+/// Reads the reports in the requests of a listener.
 pub(crate) struct ReportReader {
     pub(crate) reads: ReadPolicy,
     /// Some target wants the values of changes.
@@ -29,13 +29,13 @@ pub(crate) struct ReportReader {
     pub(crate) stats: Arc<InvalidationStats>,
 }
 
-/// What is to be done with a request.
+/// The treatment of a request.
 pub(crate) enum ReportMeaning {
     /// Changes were appended; this is the answer when they are recorded, none for `noreply`.
     Changed(Option<Cow<'static, [u8]>>),
     /// Nothing has changed; this is the answer.
     Answer(Cow<'static, [u8]>),
-    /// The proxy does with it what it does without a recorder.
+    /// The proxy forwards it as if there were no recorder.
     Pass,
 }
 
@@ -47,14 +47,14 @@ fn changed(reply: &'static [u8]) -> ReportMeaning {
     ReportMeaning::Changed(Some(reply.into()))
 }
 
-/// What a client reads that asks for a value where reads are refused.
+/// The error for a read where reads are refused.
 const READS: &[u8] = b"SERVER_ERROR larder invalidate takes writes; start it with --reads forward to read through it\r\n";
 
-/// What a client of RESP reads that asks for what is refused.
+/// The same for RESP.
 const RESP_READS: &[u8] =
     b"-ERR larder invalidate takes writes; start it with --reads forward to read through it\r\n";
 
-/// What a client reads whose request is over the limit, and not known for that.
+/// The error for a request over the limit, whose keys are therefore unknown.
 pub(crate) fn too_large(memcached: bool) -> &'static [u8] {
     match memcached {
         true => b"SERVER_ERROR object too large for cache\r\n",
@@ -63,7 +63,7 @@ pub(crate) fn too_large(memcached: bool) -> &'static [u8] {
 }
 
 impl ReportReader {
-    /// What a request means. The keys that it changes are appended to `changes`.
+    /// The meaning of a request. The keys that it changes are appended to `changes`.
     pub(crate) fn understand(
         &self,
         request: &Request<'_>,
@@ -117,7 +117,7 @@ impl ReportReader {
             }
             Command::Retrieve(_) => self.read(READS),
             Command::Admin(command) => self.admin(command, changes),
-            // What it would change is not known, so nothing is.
+            // It changes nothing.
             Command::ReadPath(_) => answer(b"ERROR\r\n"),
         }
     }
@@ -353,7 +353,7 @@ impl ReportReader {
     }
 }
 
-/// `EXPIRE` and its kin.
+/// `EXPIRE`, `PEXPIRE`, `EXPIREAT` and `PEXPIREAT`.
 fn expire(args: CommandArgs<'_>, changes: &mut Vec<ReportedChange>) -> ReportMeaning {
     if args.len() > 3 {
         return answer(

@@ -35,7 +35,7 @@ impl Running {
         }
     }
 
-    /// What listens where.
+    /// The listeners, with protocol and address.
     pub fn listeners(&self) -> impl Iterator<Item = (Protocol, &Address)> {
         self.listeners.iter().flat_map(|(protocol, listener)| {
             let addresses = listener.addresses().iter();
@@ -43,7 +43,7 @@ impl Running {
         })
     }
 
-    /// What ends the listeners from another thread; someone must be in [`Running::join`].
+    /// Handles to end the listeners from another thread; a thread must be in [`Running::join`].
     pub fn handles(&self) -> Vec<Handle> {
         self.listeners
             .iter()

@@ -1,4 +1,4 @@
-//! What a user can choose about invalidation, and the bounds that nobody has to choose.
+//! The settings of invalidation, and its fixed limits.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -36,7 +36,7 @@ macro_rules! words {
 }
 
 words! {
-    /// What an answer promises.
+    /// The guarantee of an answer.
     Durability {
         /// Nothing: the change is in memory, and lost with the process.
         None = "none",
@@ -48,7 +48,7 @@ words! {
 }
 
 words! {
-    /// What is done with what is not a write.
+    /// The treatment of requests that are not writes.
     ReadPolicy {
         /// It is refused, with an error that says so.
         Refuse = "refuse",
@@ -58,7 +58,7 @@ words! {
 }
 
 words! {
-    /// What a target's servers speak.
+    /// The protocol of a target's servers.
     TargetKind {
         /// memcached's text protocol.
         Memcached = "memcached",
@@ -82,8 +82,8 @@ words! {
     ForgetMethod {
         /// It is deleted.
         Delete = "delete",
-        /// It is marked stale with memcached's `md KEY I T…`: the first reader is told to fetch it anew, the others get
-        /// the old value meanwhile.
+        /// It is marked stale with memcached's `md KEY I T…`: the first reader is asked to fetch it anew, the others
+        /// get the old value meanwhile.
         Stale = "stale",
         /// The new value is written where the client gave it, and otherwise the key is deleted.
         Update = "update",
@@ -95,7 +95,7 @@ words! {
 pub struct Target {
     /// Its name in logs and statistics.
     pub name: String,
-    /// What the servers speak.
+    /// The protocol of the servers.
     pub kind: TargetKind,
     /// The servers.
     pub servers: ServerList,
@@ -107,9 +107,9 @@ pub struct Target {
     pub prefix: Vec<u8>,
     /// Keys that concern this target match this, too.
     pub pattern: Option<Regex>,
-    /// What a key is called there: `{key}` in it stands for the client's key.
+    /// The key's name there: `{key}` in it stands for the client's key.
     pub template: String,
-    /// How it is forgotten.
+    /// How it is invalidated.
     pub forget: ForgetMethod,
     /// For how many seconds a stale value may still be given out.
     pub stale_seconds: u32,
@@ -141,10 +141,10 @@ impl Target {
         }
     }
 
-    /// What of it makes no sense, in a sentence for a person.
+    /// Checks that the settings are consistent.
     ///
     /// # Errors
-    /// That sentence.
+    /// The inconsistency, in a sentence for a person.
     pub fn check(&self) -> Result<(), String> {
         let name = &self.name;
         if name.is_empty() || name.contains([' ', ':', '/']) {
@@ -172,14 +172,14 @@ impl Target {
     }
 }
 
-/// What a user can choose.
+/// The settings of invalidation.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Where the spool is.
     pub spool: PathBuf,
-    /// What an answer promises.
+    /// The guarantee of an answer.
     pub durability: Durability,
-    /// What is done with what is not a write.
+    /// The treatment of requests that are not writes.
     pub reads: ReadPolicy,
     /// Threads that deliver, for each upstream.
     pub workers: usize,
@@ -227,7 +227,7 @@ pub(crate) const INBOX: usize = 64;
 /// Changes that are recorded in one transaction, about.
 pub(crate) const GROUP: usize = 8192;
 
-/// Batches that wait for a delivery that is up to date. What finds no place waits in the spool.
+/// Maximum number of batches that wait for a delivery that is up to date. Further ones wait in the spool.
 pub(crate) const DELIVERY_BATCHES: usize = 64;
 
 /// Changes that are sent to an upstream before its answers are read: as many as fit into the buffers of a socket, so that
@@ -246,6 +246,6 @@ pub(crate) const REST_BYTES: usize = 4 << 20;
 /// How long removals wait for changes to be committed with.
 pub(crate) const LINGER: Duration = Duration::from_millis(20);
 
-/// The first pause after which an upstream that is away is tried again, and the longest.
+/// The first and the longest pause before an upstream that is down is tried again.
 pub(crate) const BACKOFF: (Duration, Duration) =
     (Duration::from_millis(20), Duration::from_secs(1));

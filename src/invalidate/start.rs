@@ -26,7 +26,7 @@ pub struct Invalidate {
     targets: Vec<Target>,
 }
 
-/// What all listeners share.
+/// The context that all listeners share.
 struct Listeners<'a> {
     settings: &'a Settings,
     targets: &'a [Target],

@@ -1,4 +1,4 @@
-//! What is counted, and how it is told: `stats invalidate`, the section `invalidate` of `INFO`, `--inspect`.
+//! The statistics and their output: `stats invalidate`, the section `invalidate` of `INFO`, `--inspect`.
 
 use std::fmt::Write;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::pool::UpstreamFailure;
 
-/// What a delivery is doing.
+/// The phase of a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum DeliveryPhase {
@@ -17,7 +17,7 @@ pub(crate) enum DeliveryPhase {
     Fresh,
 }
 
-/// What is counted of a delivery.
+/// The statistics of a delivery.
 #[derive(Debug, Default)]
 pub(crate) struct DeliveryStats {
     phase: AtomicU8,
@@ -67,7 +67,7 @@ impl DeliveryStats {
         waiting && self.phase() != DeliveryPhase::Away as u8
     }
 
-    /// Notes why it is away; whether that is news.
+    /// Notes why its upstream is down; whether that is news.
     pub(crate) fn failed(&self, error: &UpstreamFailure) -> bool {
         let was = self.phase.swap(DeliveryPhase::Away as u8, Relaxed);
         let text = error.to_string();
@@ -78,7 +78,7 @@ impl DeliveryStats {
     }
 }
 
-/// What is counted of an upstream.
+/// The statistics of an upstream.
 #[derive(Debug)]
 pub(crate) struct UpstreamStats {
     pub(crate) target: String,
@@ -112,7 +112,7 @@ impl UpstreamStats {
         }
     }
 
-    /// The age in seconds of the oldest that it has not been told.
+    /// The age in seconds of the oldest undelivered change.
     fn oldest(&self, now: u64) -> u64 {
         let sending = self
             .deliveries
@@ -157,7 +157,7 @@ impl UpstreamStats {
     }
 }
 
-/// What is counted over all.
+/// The statistics of the whole program.
 #[derive(Debug, Default)]
 pub(crate) struct InvalidationStats {
     /// Changes that are on record.

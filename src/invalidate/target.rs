@@ -27,7 +27,7 @@ impl TargetRoutes {
         }
     }
 
-    /// What the key is called at this target; `None` when it can't be there.
+    /// The key's name at this target; `None` when it can't be there.
     pub(crate) fn name<'k>(&self, key: &'k [u8]) -> Option<Cow<'k, [u8]>> {
         let target = &self.target;
         if !key.starts_with(&target.prefix)

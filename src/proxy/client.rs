@@ -32,7 +32,7 @@ pub(super) struct DedicatedConnection {
     pub(super) is_spoilt: bool,
     /// Requests have gone over shared connections since: their answers come before more is sent here.
     pub(super) away: bool,
-    /// What the upstream sends passes unread, until one side closes.
+    /// The upstream's bytes are passed on unparsed until one side closes.
     pub(super) raw: bool,
     /// The rest of a request that is streamed.
     pub(super) upload: Option<Remainder>,
@@ -52,13 +52,13 @@ pub(super) struct Slot {
 
 /// A client connection as its forwarder keeps it.
 pub(super) struct Client {
-    /// What the server knows of the connection.
+    /// The server's record of the connection.
     pub(super) connection: Arc<Connection>,
     pub(super) id: u64,
     pub(super) framer: RequestFramer,
     /// Arrived, not yet consumed.
     pub(super) input: Vec<u8>,
-    /// What is to be sent, from `written` on.
+    /// The output, unsent from `written` on.
     output: Vec<u8>,
     written: usize,
     slots: VecDeque<Slot>,
@@ -258,8 +258,8 @@ impl Client {
         used
     }
 
-    /// An error instead of the answer to a part. What has begun to leave can't be taken back: then
-    /// the connection ends where it broke off.
+    /// Gives an error instead of the answer to a part. If the client has already got the start of
+    /// the answer, the connection is closed there.
     pub(super) fn fail(&mut self, sequence: u64, part: usize, error: &[u8]) {
         let Some(at) = self.slot(sequence) else {
             return;
@@ -280,7 +280,7 @@ impl Client {
         self.settle();
     }
 
-    /// Nobody was asked for a part: its keys are as if they did not exist.
+    /// A part was sent to no upstream: its keys count as missing.
     pub(super) fn miss(&mut self, sequence: u64, part: usize) {
         let Some(at) = self.slot(sequence) else {
             return;

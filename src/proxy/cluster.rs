@@ -48,7 +48,7 @@ pub(super) struct Watch {
     seeds: Vec<String>,
     /// Which of the servers is asked first.
     turn: usize,
-    /// Whether the last look found nobody to tell.
+    /// Whether no server answered the last look.
     blind: bool,
 }
 
@@ -75,7 +75,7 @@ impl Watch {
             let Some(shared) = shared.upgrade() else {
                 return;
             };
-            // What asks from here on may have seen something newer than the answer.
+            // A later request may have seen a newer map than this answer.
             let _ = bell.try_recv();
             let pool = shared.pool().1;
             let map = self.ask_for_map(&pool, &shared.settings, shared.password.as_deref());
@@ -187,7 +187,7 @@ impl From<UpstreamFailure> for SlotsError {
     }
 }
 
-/// What a server says of the slots.
+/// A server's map of the slots.
 fn ask(address: &str, settings: &Settings, password: Option<&str>) -> Result<SlotMap, SlotsError> {
     let greeting = Greeting {
         password,

@@ -1,4 +1,4 @@
-//! What clients read when the proxy can't do what they ask: errors in the words of their protocol.
+//! The errors that clients read, in the words of their protocol.
 
 use std::borrow::Cow;
 
@@ -82,7 +82,7 @@ pub(super) fn only_stats(word: &[u8]) -> Vec<u8> {
 /// A failure, with the upstream that it is about.
 pub(super) fn upstream(protocol: Protocol, address: &str, failure: &UpstreamFailure) -> Vec<u8> {
     let text = format!("upstream {address} {failure}");
-    // What an upstream said may be part of it: one line it stays.
+    // The text may contain an upstream's words, so line ends are replaced: the error stays one line.
     let text = text.replace(['\r', '\n'], " ");
     match protocol {
         Protocol::Memcached => format!("SERVER_ERROR {text}\r\n"),
@@ -110,7 +110,7 @@ pub(super) fn too_large(route: &Route<'_>) -> &'static [u8] {
     }
 }
 
-/// What a read answers when its key does not exist; `None` for what is not simply a read.
+/// The reply to a read of a missing key; `None` if the request is not a plain read.
 pub(super) fn miss(request: &Request<'_>) -> Option<Cow<'static, [u8]>> {
     if !request.repeat_safe {
         return None;

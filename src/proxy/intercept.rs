@@ -42,11 +42,11 @@ pub(crate) trait WorkerInterceptor: Send {
     /// Whether requests wait to be handed over, so that the next round must come soon.
     fn has_backlog(&self) -> bool;
 
-    /// The worker ends. What was taken, and perhaps answered, is handed over now.
+    /// The worker ends. Accepted requests, answered or not, are handed over now.
     fn finish(&mut self);
 }
 
-/// What becomes of a request.
+/// The decision about a request.
 pub(crate) enum Intercepted {
     /// This is the answer.
     Answered(Cow<'static, [u8]>),

@@ -1,8 +1,8 @@
-//! What concerns the connection between a client and the proxy, answered without asking an
-//! upstream: who the client is, in which database, in which version of RESP.
+//! Commands about the connection between a client and the proxy, answered without asking an
+//! upstream: the client's name and login, its database, its version of RESP.
 //!
-//! The words are Redis's and memcached's. What is about the server itself (`COMMAND`, `INFO`,
-//! `version`) comes from an upstream.
+//! The words are Redis's and memcached's. Answers about the server itself (`COMMAND`, `INFO`,
+//! `version`) come from an upstream.
 
 use crate::pool::Pool;
 use crate::protocol::framing::reply::ReplyShape;
@@ -16,7 +16,7 @@ use crate::proxy::stats;
 use crate::server::Connection;
 use crate::upstream::DATABASES;
 
-/// What is to be done with a command.
+/// The treatment of a command.
 pub(super) enum LocalAnswer {
     /// The answer is written.
     Answer,
@@ -45,7 +45,7 @@ pub(super) fn memcached(command: Command<'_>, pool: &Pool, out: &mut Vec<u8>) ->
     LocalAnswer::Answer
 }
 
-/// Answers `stats`. What it tells of one server's insides has no meaning for several.
+/// Answers `stats`. Statistics about the internals of one server have no meaning for several.
 fn stats(words: Words<'_>, pool: &Pool, out: &mut Vec<u8>) -> LocalAnswer {
     match words.into_iter().next() {
         Some(b"proxy") => {

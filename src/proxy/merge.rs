@@ -19,7 +19,7 @@
 //! Replies about whole servers, like a minimum, a union or the text of INFO, are [collected](collect): each is held until
 //! all are complete, and has to be short.
 //!
-//! Cost: the bytes of a part are copied once more than those of a reply that is not divided.
+//! Cost: the bytes of a part are copied one time more than those of an undivided reply.
 
 use crate::protocol::framing::reply::{FrameProgress, FrameState, ReplyFramer, ReplyShape};
 use crate::protocol::framing::request::MergeRule;
@@ -89,7 +89,7 @@ struct PartReply {
     head: PartStart,
     /// How many of the keys it was asked for.
     asked: u64,
-    /// What has arrived and not been passed on, from `at`.
+    /// Received bytes; those from `at` on have not been passed on.
     buffer: Vec<u8>,
     at: usize,
     ended: bool,
@@ -251,7 +251,7 @@ impl ReplyMerge {
         Ok(())
     }
 
-    /// Nobody was asked for a part: its keys are as if they did not exist. Not for requests that change something.
+    /// A part was sent to no upstream: its keys count as missing. Only for requests that change nothing.
     pub(crate) fn miss(&mut self, part: usize, out: &mut Vec<u8>) {
         let this = &mut self.parts[part];
         self.begun += usize::from(this.head == PartStart::Unknown);

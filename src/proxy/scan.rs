@@ -52,7 +52,7 @@ impl ScanPosition {
     }
 }
 
-/// What is to be done with a SCAN.
+/// The next step of a SCAN.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum ScanStep {
     /// Sending this to the upstream of this number in the pool.

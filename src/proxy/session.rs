@@ -7,7 +7,7 @@
 //! ```
 //!
 //! It changes when the server's reply confirms a change, never when the request is seen: a command may be refused, may
-//! only be queued in a transaction, and the transaction may be aborted. What the proxy answers itself it confirms itself.
+//! only be queued in a transaction, and the transaction may be aborted. The proxy's own answers confirm as well.
 //!
 //! | command, and no error | outside of a transaction | in one |
 //! |---|---|---|
@@ -25,7 +25,7 @@ use std::collections::VecDeque;
 use crate::protocol::resp::{CommandArgs, parse_integer};
 use crate::upstream::{ConnectionState, DATABASES};
 
-/// What a client has made of its connection.
+/// The state of a client's connection.
 #[derive(Debug)]
 pub(super) struct Session {
     /// The database and the version of the protocol.
@@ -72,7 +72,7 @@ pub(super) struct OpenTransaction {
     pub(super) refused: bool,
 }
 
-/// What a command changes if it is executed.
+/// The change that a command makes if it is executed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Change {
     Select(u32),

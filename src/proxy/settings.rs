@@ -1,4 +1,4 @@
-//! What a user can choose about a proxy, and the bounds that nobody has to choose.
+//! The settings of a proxy, and its fixed limits.
 
 use std::fmt;
 use std::str::FromStr;
@@ -41,7 +41,7 @@ impl fmt::Display for Protocol {
     }
 }
 
-/// What the keys of an ejected upstream get.
+/// The answer for keys of an ejected upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnFailure {
     /// An error that names the upstream.
@@ -75,7 +75,7 @@ impl fmt::Display for OnFailure {
     }
 }
 
-/// What becomes of the values that an ejected upstream still has when it is back: they are as old as the ejection, and
+/// The treatment of the values that an ejected upstream still has when it is back: they are as old as the ejection, and
 /// may have been changed elsewhere since.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnReturn {
@@ -106,10 +106,10 @@ impl fmt::Display for OnReturn {
     }
 }
 
-/// What a user can choose.
+/// The settings of a proxy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// What clients and upstreams speak.
+    /// The protocol of clients and upstreams.
     pub protocol: Protocol,
     /// Threads that forward; no more than there are `connections`. By default one for every two cores: upstreams and
     /// clients on the same box need cores as well, and fewer workers write more requests at once.
@@ -122,9 +122,9 @@ pub struct Settings {
     pub detached: usize,
     /// Errors in a row after which an upstream is ejected.
     pub failures: u32,
-    /// What the keys of an ejected upstream get.
+    /// The answer for keys of an ejected upstream.
     pub on_failure: OnFailure,
-    /// What becomes of the values of an upstream that is back. Not for a cluster, whose servers don't serve old values.
+    /// The treatment of the values of an upstream that is back. Not for a cluster: its servers don't serve old values.
     pub on_return: OnReturn,
     /// The database of Redis that a client's database 0 stands for.
     pub database: u32,
@@ -172,5 +172,5 @@ pub(super) const SWEEP_MS: u64 = 20;
 pub(super) const SLOW_ROUND_MS: u64 = 50;
 
 /// Milliseconds after which a shared connection of clients in another database than 0, or in RESP3,
-/// is closed when nobody uses it: such clients can make many kinds of them.
+/// is closed when no client uses it: such clients can make many kinds of them.
 pub(super) const RARE_IDLE_MS: u64 = 10_000;

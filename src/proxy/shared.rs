@@ -1,4 +1,4 @@
-//! What all workers of a proxy share.
+//! The state that all workers of a proxy share.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -11,7 +11,7 @@ use crate::proxy::merge::ReplyMerge;
 use crate::protocol::framing::request::{MergeRule, Request, RequestKeys, RequestWords};
 use crate::protocol::resp;
 
-/// What became of a request with several keys.
+/// The division of a request with several keys.
 pub(super) enum Division {
     /// All keys belong to this place; the request goes there as it is.
     Whole(usize),
@@ -23,7 +23,7 @@ pub(super) enum Division {
 pub(super) struct RequestPart {
     /// The upstream's number; in a cluster, the slot's.
     pub(super) place: usize,
-    /// What it is sent.
+    /// The bytes to send to it.
     pub(super) bytes: Vec<u8>,
 }
 

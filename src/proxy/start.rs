@@ -30,7 +30,7 @@ pub struct Proxy {
     interceptor: Option<Arc<dyn Interceptor>>,
 }
 
-/// What decides where keys belong.
+/// The source of the pool: how keys are assigned to upstreams.
 #[derive(Clone, Copy)]
 enum PoolSource {
     /// The ring of all servers. With `tags`, what stands in braces in a key decides.
@@ -76,7 +76,7 @@ impl Proxy {
     }
 
     /// Listens and starts forwarding. The upstreams need not be there yet. A cluster is asked for its slots first; if
-    /// nobody tells them, it is asked again until someone does, and requests go to the servers that were named.
+    /// no server answers, it is asked again until one does, and requests go to the configured servers.
     ///
     /// # Errors
     /// When the address is taken, or when the system has no threads or files to give.
@@ -209,7 +209,7 @@ fn first_map(seeds: &ServerList, settings: &Settings, password: Option<&str>) ->
     }
 }
 
-/// The proxy's door. Its workers run the connections themselves, so no session of it is ever used.
+/// The proxy's service. Its workers run the connections themselves, so none of its sessions is ever used.
 struct Front(Protocol);
 
 impl Service for Front {

@@ -1,4 +1,4 @@
-//! What the proxy tells about its upstreams: `stats proxy` of memcached, the section `proxy` of
+//! The proxy's statistics about its upstreams: `stats proxy` of memcached, the section `proxy` of
 //! Redis's `INFO`. Where there are several upstreams, both stand behind the sums of the upstreams' own figures, too.
 
 use std::sync::atomic::Ordering::Relaxed;
@@ -53,7 +53,7 @@ pub(super) fn memcached(pool: &Pool) -> String {
     lines
 }
 
-/// What the proxy adds to the figures of all upstreams, if it was asked for all.
+/// The proxy's own figures, appended to those of all upstreams if all sections were requested.
 pub(super) fn tail(rule: MergeRule, request: &Request<'_>, pool: &Pool) -> Option<String> {
     let wanted = |args: CommandArgs<'_>| {
         let sections = [&b"default"[..], b"all", b"everything", b"proxy"];

@@ -1,4 +1,4 @@
-//! What one client is subscribed to, over how many connections ever.
+//! The subscriptions of one client, over any number of connections.
 //!
 //! ```text
 //!   SUBSCRIBE a b ─▶ asked: a at link 3, b at link 5      both are sent at once
@@ -23,7 +23,7 @@ pub(super) enum Kind {
     Shard,
 }
 
-/// What a client is subscribed to.
+/// The subscriptions of a client.
 #[derive(Debug, Default)]
 pub(super) struct Subscriptions {
     /// The links of each name: channels, patterns, channels of shards.
@@ -112,7 +112,7 @@ impl Subscriptions {
         self.names[kind as usize].keys().cloned().collect()
     }
 
-    /// A command has been sent. What needs no confirmation is answered at once.
+    /// A command has been sent. Names that need no confirmation are answered at once.
     pub(super) fn ask(
         &mut self,
         (kind, subscribes): (Kind, bool),
@@ -135,8 +135,8 @@ impl Subscriptions {
         Some(&name.name)
     }
 
-    /// What an upstream has sent over a link: what the client reads of it is appended to `out`. False if it is no message
-    /// of subscriptions.
+    /// Handles a message of an upstream and appends the client's part of it to `out`. False if it is no message of
+    /// subscriptions.
     pub(super) fn receive(&mut self, message: &[u8], resp3: bool, out: &mut Vec<u8>) -> bool {
         let Some((word, name)) = head(message) else {
             return false;

@@ -144,7 +144,7 @@ impl Worker {
                 self.read_upstream(key);
             }
         }
-        // What was sent elsewhere waits for no other event.
+        // Redirected and retried requests must be written now: no other event would write them.
         self.write_upstreams();
         self.write_clients();
         self.forwarder.resume();

@@ -195,7 +195,7 @@ mod tests {
         address
     }
 
-    /// What a question comes to.
+    /// The result of a request, as text.
     fn asked(address: &str, read: Duration) -> String {
         let deadlines = Deadlines {
             connect: Duration::from_secs(20),

@@ -26,7 +26,7 @@ use crate::upstream::pending::{MetaSupport, PendingRequest, ReplyOwner};
 /// more of it wait.
 pub(crate) const OUTBOX: usize = 1024 * 1024;
 
-/// What a connection is for.
+/// The purpose of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
     /// The requests of many clients: the connection of this number to this upstream of the pool,
@@ -52,7 +52,7 @@ pub(crate) struct FramedPiece {
     pub(crate) is_push: bool,
 }
 
-/// What a piece of an answer that is an error comes to.
+/// The check of an error reply for a redirection.
 pub(crate) enum RedirectCheck {
     /// It is the client's, and before it these bytes, which waited.
     Pass(Vec<u8>),
@@ -88,7 +88,7 @@ pub(crate) struct UpstreamConnection {
     pub(crate) purpose: Purpose,
     pub(crate) serial: u64,
     pub(crate) stage: Stage,
-    /// What is to be sent, from `written` on; before that, requests that are kept.
+    /// The unsent bytes, from `written` on; before that, requests that are kept.
     pub(crate) out: Vec<u8>,
     written: usize,
     /// An answer may be that the request is to be sent elsewhere: it is a cluster.
@@ -109,7 +109,7 @@ pub(crate) struct UpstreamConnection {
     pub(crate) framer: Option<ReplyFramer>,
     /// Every byte belongs to the one client, framed or not.
     pub(crate) raw: bool,
-    /// What comes are messages to a subscriber.
+    /// The upstream sends messages to a subscriber.
     pub(crate) hears: bool,
     /// When the upstream last did what it had to, in the worker's milliseconds: the deadlines count
     /// from here.

@@ -30,7 +30,7 @@ const KEPT: usize = 64 << 10;
 pub(crate) struct Exchange<T> {
     output: Vec<u8>,
     queue: RequestQueue<Asked<T>>,
-    /// What has come, from `start` on without a complete reply to it.
+    /// The bytes received; from `start` on, an incomplete reply.
     input: Vec<u8>,
     start: usize,
     /// How much of it the framer has seen.
@@ -49,7 +49,7 @@ enum Asked<T> {
 /// A whole reply.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Reply<'a, T> {
-    /// What the request was for.
+    /// The purpose of the request.
     pub(crate) what: T,
     pub(crate) bytes: &'a [u8],
     pub(crate) is_error: bool,

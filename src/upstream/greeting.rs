@@ -1,9 +1,9 @@
-//! What a connection says to a server before anything else, and how a server is asked whether it is there.
+//! The first requests on a connection, and the request that checks whether a server is up.
 
 use crate::protocol::framing::reply::ReplyShape;
 use crate::protocol::resp;
 
-/// What makes a new RESP connection one over which requests can be sent. memcached's text protocol has nothing of it.
+/// The setup of a new RESP connection before its first request. memcached's text protocol needs none.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Greeting<'a> {
     /// The server's password.
@@ -29,10 +29,10 @@ impl Greeting<'_> {
 /// A question that every memcached answers at once, and the form of its answer.
 pub(crate) const MEMCACHED_PROBE: (&[u8], ReplyShape) = (b"version\r\n", ReplyShape::Line);
 
-/// What deletes all items of a memcached, and the form of its answer.
+/// The request that deletes all items of a memcached, and the form of its answer.
 pub(crate) const MEMCACHED_FLUSH: (&[u8], ReplyShape) = (b"flush_all\r\n", ReplyShape::Line);
 
-/// What deletes all keys of a Redis without holding it up, and the form of its answer.
+/// The request that deletes all keys of a Redis without blocking it, and the form of its answer.
 pub(crate) const RESP_FLUSH: (&[u8], ReplyShape) =
     (b"*2\r\n$8\r\nFLUSHALL\r\n$5\r\nASYNC\r\n", ReplyShape::Resp);
 

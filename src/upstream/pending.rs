@@ -7,7 +7,7 @@ use crate::protocol::framing::reply::ReplyShape;
 pub(crate) enum ReplyOwner {
     /// The proxy's own: it must not be an error, or the connection is of no use.
     Proxy,
-    /// Nobody's: it is dropped.
+    /// It is dropped.
     Nobody,
     /// The proxy's: any answer but an error says that the upstream knows meta commands.
     MetaProbe,
@@ -20,7 +20,7 @@ pub(crate) enum ReplyOwner {
     },
 }
 
-/// What is known of an upstream's meta commands.
+/// Whether an upstream supports meta commands, as far as known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum MetaSupport {
     Unasked,

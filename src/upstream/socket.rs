@@ -43,7 +43,7 @@ impl UpstreamSocket {
         })
     }
 
-    /// What connecting has come to; `None` if that is still to be waited for.
+    /// The result of connecting; `None` while it is in progress.
     pub(crate) fn outcome(&mut self) -> Option<io::Result<()>> {
         let Stream::Tcp(stream) = &self.stream else {
             return Some(Ok(()));
@@ -79,7 +79,7 @@ fn would_go_on(error: &io::Error) -> bool {
     error.kind() == ErrorKind::WouldBlock || error.raw_os_error() == Some(EINPROGRESS)
 }
 
-/// What a connect that doesn't wait answers. Its number is that of the system.
+/// The system's error number for a nonblocking connect in progress.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const EINPROGRESS: i32 = 115;
 #[cfg(not(any(target_os = "linux", target_os = "android")))]

@@ -4,8 +4,7 @@
 /// there are no more even where an upstream has more.
 pub(crate) const DATABASES: i64 = 16;
 
-/// What a client has made of its connection, which an upstream connection that serves it must be as
-/// well.
+/// The state of a client's connection. An upstream connection that serves it must have the same state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub(crate) struct ConnectionState {
     /// The database that `SELECT` chose.

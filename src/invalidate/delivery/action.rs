@@ -1,4 +1,4 @@
-//! What a delivery asks of its surroundings, and what it is told came of it.
+//! The actions that a delivery asks for, and the events that report their results.
 
 use std::time::Instant;
 
@@ -6,10 +6,10 @@ use crate::invalidate::message::{DeliveryReport, DeliveryStep};
 use crate::invalidate::spool::{PendingChange, SpoolResult};
 use crate::pool::UpstreamFailure;
 
-/// What has to be done for a delivery.
+/// An action that a delivery asks for.
 #[derive(Debug)]
 pub(crate) enum DeliveryAction<'a> {
-    /// Report to the recorder; nothing comes of it.
+    /// Report to the recorder; there is no result.
     Report(DeliveryReport),
     /// Connect to the upstream.
     Connect,
@@ -33,7 +33,7 @@ pub(crate) enum DeliveryAction<'a> {
     End,
 }
 
-/// What came of an action.
+/// The result of an action.
 #[derive(Debug)]
 pub(crate) enum DeliveryEvent<'a> {
     Connected(Result<(), UpstreamFailure>),

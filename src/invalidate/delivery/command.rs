@@ -9,10 +9,10 @@ use crate::protocol::framing::reply::ReplyShape;
 use crate::protocol::resp::request;
 use crate::upstream::{Greeting, MEMCACHED_PROBE, RESP_PROBE};
 
-/// What a request is for.
+/// The purpose of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Asked {
-    /// Whether the upstream is there.
+    /// Whether the upstream is up.
     Ping,
     /// To forget everything.
     Flush,
@@ -22,7 +22,7 @@ pub(super) enum Asked {
     Delete,
 }
 
-/// What a reply means.
+/// The meaning of a reply.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// It is done.
@@ -34,7 +34,7 @@ pub(super) enum Verdict {
 }
 
 impl Target {
-    /// What is said to a server of the target before anything else.
+    /// The first requests to a server of the target.
     pub(super) fn greeting(&self) -> Greeting<'_> {
         match self.kind {
             TargetKind::Memcached => Greeting::default(),
@@ -71,7 +71,7 @@ impl Target {
         }
     }
 
-    /// What a reply means; `change` is what an [`Asked::Change`] was about.
+    /// The meaning of a reply; `change` is the change of an [`Asked::Change`].
     pub(super) fn verdict(
         &self,
         asked: Asked,

@@ -72,21 +72,21 @@ pub(crate) struct Delivery {
     pause: Duration,
 }
 
-/// What a delivery is doing.
+/// The state of a delivery.
 #[derive(Debug)]
 enum State {
     Connecting,
     /// Requests are under way; then that follows.
     Talking(Then),
-    /// The recorder was told that it is ready.
+    /// It has reported to the recorder that it is ready.
     Ready,
-    /// It was told to wait.
+    /// The recorder asked it to wait.
     Waiting(Instant),
     /// It reads on behind this key.
     Scanning(Option<Box<[u8]>>),
-    /// It waits for changes; it last had something to say then.
+    /// It waits for changes; it last sent something then.
     Fresh(Instant),
-    /// The recorder was told that it is away.
+    /// It has reported to the recorder that its upstream is down.
     Away,
     /// It empties its channel, and ends then or goes on.
     Draining {
@@ -97,7 +97,7 @@ enum State {
     Ended,
 }
 
-/// What follows when all requests are answered.
+/// The step that follows when all requests are answered.
 #[derive(Debug)]
 enum Then {
     /// The greeting is done.
@@ -134,7 +134,7 @@ impl Delivery {
         }
     }
 
-    /// What has to be done now.
+    /// The next action.
     pub(crate) fn next(&mut self, now: Now) -> DeliveryAction<'_> {
         if std::mem::take(&mut self.close) {
             return DeliveryAction::Close;

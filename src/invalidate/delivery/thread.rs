@@ -112,7 +112,7 @@ impl DeliveryThread {
         }
     }
 
-    /// What has come meanwhile goes along.
+    /// Adds changes that have arrived meanwhile.
     fn with_more(&self, mut changes: Vec<PendingChange>) -> DeliveryEvent<'static> {
         while changes.len() < WINDOW
             && let Ok(more) = self.changes.try_recv()

@@ -1,7 +1,7 @@
 //! The changes that are being delivered: a window of requests at a time.
 //!
-//! Invariant: changes are done from the front. What is behind a change that has to be deleted instead counts when that is
-//! done.
+//! Invariant: changes are done from the front. If a change has to become a delete, the changes behind it count as done
+//! only after it.
 
 use crate::invalidate::delivery::command::{Asked, Verdict};
 use crate::invalidate::message::Now;

@@ -1,5 +1,5 @@
-//! What each upstream needs: the next step of a delivery that is ready, the end of a flush, and the bounds of what may
-//! be pending.
+//! The decisions about each upstream: the next step of a delivery that is ready, the end of a flush, and the bounds of
+//! the pending changes.
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -37,7 +37,7 @@ impl Recorder {
                 _ => {
                     state.flushing = Some(id.number);
                     state.flushed_before = self.sequence;
-                    // What is recorded so far is older than the flush.
+                    // All changes recorded so far are older than the flush.
                     self.clear_pending(group, plan, upstream)?;
                     DeliveryStep::Flush
                 }

@@ -93,7 +93,7 @@ impl Recorder {
         Ok(plan)
     }
 
-    /// A new spool is told which upstreams there are; what had been recorded for them is lost, so they are flushed.
+    /// Enters the upstreams in a new spool. The changes recorded for them before are lost, so they are flushed.
     fn introduce(&self, group: &mut SpoolTransaction<'_>, plan: &mut GroupPlan) -> SpoolResult<()> {
         group.set_number("strict", 1)?;
         let next = self.upstreams.iter().map(|u| u.state.row.id + 1).max();
@@ -105,7 +105,7 @@ impl Recorder {
         Ok(())
     }
 
-    /// What was delivered is removed, what came back is recorded.
+    /// Removes delivered changes, and records changes that came back.
     fn settle_reports(
         &self,
         group: &mut SpoolTransaction<'_>,
@@ -147,7 +147,7 @@ impl Recorder {
             upstream.settle(state);
             upstream.again = plan.again[number];
             if wanted || state.is_moot() {
-                // They report that they are ready, and are told to flush.
+                // They report that they are ready, and then get the step to flush.
                 for delivery in &mut upstream.deliveries {
                     delivery.fall_behind();
                 }

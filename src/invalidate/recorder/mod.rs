@@ -45,7 +45,7 @@ use upstream::TargetUpstream;
 /// How long the recorder waits for a message before it looks at the clock.
 const TICK: Duration = Duration::from_millis(200);
 
-/// What the recorder knows.
+/// The state of the recorder.
 pub(crate) struct Recorder {
     settings: Settings,
     spool: Arc<Spool>,
@@ -71,7 +71,7 @@ pub(crate) struct Recorder {
     stop: Option<Instant>,
 }
 
-/// What has come since the last group.
+/// The messages since the last group.
 #[derive(Default)]
 struct ArrivedMessages {
     batches: Vec<ChangeBatch>,

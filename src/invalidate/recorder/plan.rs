@@ -1,4 +1,4 @@
-//! What a group decides, which counts when the group is recorded.
+//! The decisions of a group, which take effect when the group is recorded.
 
 use crate::invalidate::message::DeliveryStep;
 use crate::invalidate::recorder::upstream::{DeliveryState, TargetUpstream};
@@ -8,7 +8,7 @@ use crate::invalidate::spool::DeliveryId;
 pub(super) struct GroupPlan {
     /// For each upstream, how it stands then.
     pub(super) states: Vec<DeliveryState>,
-    /// What deliveries that asked are told.
+    /// The next steps of the deliveries that asked.
     pub(super) steps: Vec<(DeliveryId, DeliveryStep)>,
     /// Deliveries whose number of pending keys may have changed.
     pub(super) touched: Vec<(usize, usize)>,

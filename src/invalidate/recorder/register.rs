@@ -24,7 +24,7 @@ struct ListedServer {
     address: String,
 }
 
-/// What the spool knows of the upstreams.
+/// The spool's rows of the upstreams, by name.
 type KnownRows = AHashMap<String, UpstreamRow>;
 
 impl Recorder {

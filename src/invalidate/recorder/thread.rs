@@ -12,7 +12,7 @@ pub(crate) struct RecorderThread {
 }
 
 impl RecorderThread {
-    /// Runs until it is told to stop.
+    /// Runs until it gets the message to stop.
     pub(crate) fn run(mut self) {
         loop {
             self.receive();

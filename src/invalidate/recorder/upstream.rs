@@ -17,9 +17,9 @@ pub(crate) type StartDelivery = Box<dyn FnMut(DeliveryThread) -> Result<(), Stri
 /// How far an upstream is. A group works on a copy, which counts when the group is recorded.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct DeliveryState {
-    /// What the spool knows.
+    /// The spool's row.
     pub(super) row: UpstreamRow,
-    /// The delivery that has been told to flush, and whose report ends the flush.
+    /// The delivery that flushes, and whose report ends the flush.
     pub(super) flushing: Option<u16>,
     /// The last sequence before the last flush was begun: changes up to here need not be delivered any more.
     pub(super) flushed_before: u64,
@@ -49,13 +49,13 @@ pub(super) struct DeliveryHandle {
     pub(super) id: DeliveryId,
     /// It is given changes over its channel.
     pub(super) fresh: bool,
-    /// It has nothing to deliver: it was given neither changes nor a replay since it last reported that it is ready or away.
+    /// It has nothing to deliver: it got neither changes nor a replay since it last reported that it is ready or down.
     pub(super) idle: bool,
     changes: Sender<Vec<PendingChange>>,
     steps: Sender<DeliveryStep>,
     pub(super) stats: Arc<DeliveryStats>,
     alive: Weak<()>,
-    /// What it gets when the group is recorded.
+    /// The changes that it gets when the group is recorded.
     pub(super) out: Vec<PendingChange>,
 }
 

@@ -134,7 +134,7 @@ impl Server {
             }
             other => {
                 let words: Vec<_> = other.iter().map(|word| word.escape_ascii()).collect();
-                return Err(format!("a request that nobody sends: {words:?}"));
+                return Err(format!("an unexpected request: {words:?}"));
             }
         })
     }

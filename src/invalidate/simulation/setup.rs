@@ -1,4 +1,4 @@
-//! What a simulation begins with: settings and a target by chance, and a recorder.
+//! The start of a simulation: random settings, a random target, and a recorder.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;

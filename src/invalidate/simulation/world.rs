@@ -1,4 +1,4 @@
-//! What there is in a simulation, and what happens in it.
+//! The servers, deliveries and connections of a simulation, and its events.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -39,7 +39,7 @@ pub(super) struct Runner {
 pub(super) struct Connection {
     pub(super) server: usize,
     pub(super) wire: Wire,
-    /// What the server has read of a request that is not complete.
+    /// The incomplete request that the server has read.
     pub(super) input: Vec<u8>,
     /// The delivery has closed it.
     pub(super) closed: bool,
@@ -233,7 +233,7 @@ impl World {
         Ok(())
     }
 
-    /// Servers close connections. What they have executed may be unanswered.
+    /// Servers close connections. Executed requests may be unanswered.
     fn hang_up(&mut self, which: impl Fn(&Connection) -> bool) {
         for (_, connection) in &mut self.connections {
             if which(connection) {

@@ -1,4 +1,4 @@
-//! What goes wrong with the spool.
+//! The errors of the spool.
 
 use std::fmt;
 use std::io;

@@ -1,8 +1,8 @@
 //! The file under the spool, as redb writes to it.
 //!
-//! What tells the durabilities apart is one line here. With `os` a write is done when the system has it: a process that is
-//! killed loses nothing, because the system still writes its pages, in the order in which they were written. With
-//! `fsync` the system is waited for as well, so that a crash of the machine loses nothing either.
+//! The durabilities differ in one line here. With `os` a write is done when the system has it: a process that is killed
+//! loses nothing, because the system still writes its pages, in the order in which they were written. With `fsync` a
+//! write is done when the disk has it, so that a crash of the machine loses nothing either.
 
 use std::fmt;
 use std::fs::File;

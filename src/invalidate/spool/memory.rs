@@ -1,4 +1,4 @@
-//! A spool without a file, for simulations. What a crash leaves of it can be opened again.
+//! A spool without a file, for simulations. Its content after a crash can be opened again.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -18,7 +18,7 @@ pub(crate) struct SpoolMemory {
 }
 
 impl SpoolMemory {
-    /// What a process that is killed now leaves.
+    /// The content that a process leaves if it is killed now.
     pub(crate) fn killed(&self) -> SpoolMemory {
         SpoolMemory {
             bytes: Arc::new(Mutex::new(self.bytes().clone())),

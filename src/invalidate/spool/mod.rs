@@ -45,7 +45,7 @@ use transaction::pending;
 /// How long a spool that could not be opened is left alone.
 const RETRY: Duration = Duration::from_millis(250);
 
-/// What opening found.
+/// The condition of the spool when it was opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum SpoolCondition {
     /// An empty directory, or a spool that is sound.

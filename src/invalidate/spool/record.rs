@@ -1,8 +1,8 @@
-//! What the spool keeps, as bytes: numbers are big-endian, so that they sort as they count.
+//! The spool's records as bytes. Numbers are big-endian, so that they sort by value.
 
 use crate::invalidate::change::NewValue;
 
-/// What a delivery's pending set is called in the store.
+/// A delivery, as named in the spool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct DeliveryId {
     /// The number of the upstream.
@@ -17,7 +17,7 @@ impl DeliveryId {
     }
 }
 
-/// What is pending for a key.
+/// The pending change of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PendingRecord {
     /// Tells it from every other; a later one is greater. Also when it was made: microseconds of Unix time, pushed on
@@ -30,7 +30,7 @@ pub(crate) struct PendingRecord {
 /// A key, and what is pending for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PendingChange {
-    /// What the upstream calls it.
+    /// Its name at the upstream.
     pub(crate) key: Box<[u8]>,
     pub(crate) record: PendingRecord,
 }
@@ -66,7 +66,7 @@ pub(super) fn sequence(bytes: &[u8]) -> Option<u64> {
     bytes.first_chunk().map(|first| u64::from_be_bytes(*first))
 }
 
-/// What the spool knows of an upstream.
+/// The spool's row of an upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct UpstreamRow {
     /// Its tables have this number.

@@ -1,4 +1,4 @@
-//! What is recorded together.
+//! A transaction: changes that are recorded together.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;

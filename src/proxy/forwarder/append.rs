@@ -33,7 +33,7 @@ impl Forwarder {
         self.forward_as(key, number, request, request.shape, miss)
     }
 
-    /// What stands in for the answer of an upstream that is ejected, if anything shall.
+    /// The reply in place of an ejected upstream's, if the settings ask for one.
     pub(super) fn miss(&self, request: &Request<'_>) -> Option<Cow<'static, [u8]>> {
         match self.shared.settings.on_failure {
             OnFailure::Miss => errors::miss(request),
@@ -227,7 +227,7 @@ impl Forwarder {
         }
     }
 
-    /// Whether a link takes another request; if not, the client is told when it does.
+    /// Whether a link has room for another request. If not, the client is resumed when it has.
     pub(super) fn has_room(&mut self, link: usize, key: usize) -> bool {
         let link = &mut self.links[link];
         let room = link.has_room();

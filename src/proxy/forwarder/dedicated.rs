@@ -2,9 +2,9 @@
 //!
 //! ```text
 //!   MULTI, WATCH      until EXEC or DISCARD, or UNWATCH     see `transaction`
-//!   BLPOP and its kin until the answer                      framed and in order, as on a shared link
+//!   BLPOP, BRPOP, …   until the answer                      framed and in order, as on a shared link
 //!   over 1 MiB        until the answer; the request streams
-//!   MONITOR, TRACKING until RESET or the end                what the upstream sends passes unread
+//!   MONITOR, TRACKING until RESET or the end                the upstream's bytes pass unparsed
 //! ```
 //!
 //! The connection is opened when all that the client sent before is answered, and closed, not used
@@ -80,7 +80,7 @@ impl Forwarder {
             return None;
         }
         if client.is_waiting() {
-            // What follows belongs to everyone's links again.
+            // The next requests use the shared links again.
             return Some(RequestOutcome::Stalled);
         }
         self.drop_dedicated(key);
@@ -98,7 +98,7 @@ impl Forwarder {
     pub(super) fn dedicate(&mut self, key: usize, number: usize) -> Result<(), RequestOutcome> {
         let client = &self.clients[key];
         if client.is_waiting() {
-            // What was sent before is answered first: two connections keep no order.
+            // Earlier requests are answered first, because two connections keep no order.
             return Err(RequestOutcome::Stalled);
         }
         let (id, state) = (client.id, client.session.state);

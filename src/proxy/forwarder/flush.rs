@@ -1,4 +1,4 @@
-//! What leaves in a round: one write for each link, one for each client, and the end of clients.
+//! The writes of a round: one for each link and one for each client. Closes clients that have ended.
 
 use std::io;
 
@@ -10,7 +10,7 @@ impl Forwarder {
         self.dirty_links.len()
     }
 
-    /// The next link with something to be sent: its key and the bytes. What the socket has taken is told to
+    /// The next link with unsent bytes: its key and the bytes. The number of bytes written is passed to
     /// [`link_sent`](Forwarder::link_sent).
     pub(crate) fn next_link_output(&mut self) -> Option<(usize, &[u8])> {
         let key = self.dirty_links.pop_front()?;
@@ -45,8 +45,8 @@ impl Forwarder {
         self.dirty_clients.len()
     }
 
-    /// The next client with something to be sent: its key and the bytes, which may be none. What the socket has taken
-    /// is told to [`client_sent`](Forwarder::client_sent).
+    /// The next client with unsent bytes: its key and the bytes, which may be none. The number of bytes written is
+    /// passed to [`client_sent`](Forwarder::client_sent).
     pub(crate) fn next_client_output(&mut self) -> Option<(usize, &[u8])> {
         let key = self.dirty_clients.pop_front()?;
         let client = self.clients.get_mut(key)?;
@@ -131,7 +131,7 @@ impl Forwarder {
             key,
             gracefully: error.is_none(),
         });
-        // What its links still hold for it need not wait any more.
+        // The answers that links hold back for it can be dropped now.
         self.resume();
     }
 }

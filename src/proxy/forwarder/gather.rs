@@ -1,7 +1,7 @@
 //! A client's turn: reading it, and cutting complete requests from what has arrived.
 //!
-//! What stops a client for want of room, at its own end or at a link, leaves its input as it is and
-//! comes again when there is room.
+//! If a client or its link has no room for a request, the request stays in the input and is read
+//! again when there is room.
 
 use std::io;
 
@@ -11,7 +11,7 @@ use crate::proxy::forwarder::{Forwarder, mark, queue};
 /// Milliseconds that a command may be under way before it is taken for one that is blocked, once its client has hung up.
 const CANCEL_AFTER_MS: u64 = 20;
 
-/// What became of a request.
+/// The result of handling a request.
 pub(super) enum RequestOutcome {
     /// It is on its way, or answered.
     Taken,

@@ -28,7 +28,7 @@ impl Forwarder {
         let database = self.clients[key].session.state.database;
         let interception = self.interception.as_mut()?;
         match interception.interceptor.request(request, database, ticket) {
-            // What follows on a connection of the client's own would pass the interceptor by.
+            // Later requests on a dedicated connection would bypass the interceptor.
             Intercepted::Forward if matches!(request.route, Route::Dedicated(..)) => {
                 Some(self.answer(key, errors::refused(self.shared.settings.protocol)))
             }

@@ -25,7 +25,7 @@ impl Forwarder {
         }
         let client = &mut self.clients[key];
         if !client.session.admitted {
-            // It could send for ever, and nobody knows it.
+            // An unauthenticated client could send for ever.
             client.closing = true;
             return self.answer(key, errors::NOAUTH);
         }
@@ -93,7 +93,7 @@ impl Forwarder {
         }
     }
 
-    /// What follows is passed on as it comes.
+    /// Begins to stream a request: its remaining bytes are passed on as they arrive.
     fn begin_upload(&mut self, key: usize, large: LargeRequest<'_>) -> RequestOutcome {
         let client = &mut self.clients[key];
         let Some(dedicated) = &mut client.dedicated else {

@@ -1,5 +1,5 @@
 //! The life of a worker's links: made when a client first needs one, connected without waiting,
-//! ended by a failure or when nobody needs them any more.
+//! ended by a failure or when no client needs them any more.
 
 use std::collections::VecDeque;
 use std::io;
@@ -19,8 +19,8 @@ use crate::upstream::{
 };
 
 impl Forwarder {
-    /// A new link to an upstream, on its way to being connected. It may have failed already; then
-    /// its number is nobody's.
+    /// Opens a link to an upstream and begins to connect it. If that fails at once, the returned
+    /// number belongs to no link.
     pub(super) fn open_link(
         &mut self,
         upstream: Arc<Upstream>,
@@ -126,7 +126,7 @@ impl Forwarder {
                 heard = subscriptions.links.len() < before;
             }
             if dedicated.is_some() || heard {
-                // What the upstream knew of this client, a transaction or a subscription, is lost.
+                // The upstream's state for this client, a transaction or a subscription, is lost.
                 client.closing = true;
                 mark(&mut self.dirty_clients, owner, &mut client.dirty);
             }
@@ -200,7 +200,7 @@ impl Forwarder {
         }
     }
 
-    /// Ends a link that owes nobody anything.
+    /// Ends a link without pending requests.
     pub(super) fn drop_link(&mut self, key: usize) {
         if let Some(link) = self.links.try_remove(key) {
             self.forget(key, &link);
@@ -258,7 +258,7 @@ impl Forwarder {
         }
     }
 
-    /// Closes a link that has been retired and owes nobody anything.
+    /// Closes a link that has been retired and has no pending requests.
     pub(super) fn retire(&mut self, key: usize) {
         if self
             .links
@@ -285,7 +285,7 @@ impl Forwarder {
         let identity = (upstream.id, face, place);
         if let Some(&link) = self.shared_connections.get(&identity) {
             let at = &self.links[link];
-            // What an upstream that has closed the connection is sent would be lost.
+            // The upstream has closed the connection, so a request on it would be lost.
             if !at.ends || at.is_waiting() {
                 return link;
             }
@@ -298,8 +298,8 @@ impl Forwarder {
         link
     }
 
-    /// What has to be said to an upstream before anything else: the password, and what the clients
-    /// of this link have made of their connections.
+    /// Sends the first requests of a link: the password, and those that set the connection state of
+    /// its clients.
     pub(super) fn greet(&mut self, link: usize, face: ConnectionState) {
         let settings = &self.shared.settings;
         let greeting = Greeting {

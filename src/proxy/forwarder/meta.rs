@@ -17,10 +17,10 @@ use crate::proxy::forwarder::{Forwarder, mark, queue};
 use crate::proxy::merge::ReplyMerge;
 use crate::upstream::{MetaSupport, PendingRequest, ReplyOwner};
 
-/// What the reply to a quiet request ends with.
+/// The request whose reply marks the end of a quiet request's reply.
 pub(super) const FENCE: &[u8] = b"mn\r\n";
 
-/// A request whose answer tells. Its key is most likely nobody's; any answer but an error will do.
+/// A request that only a server with meta commands answers without an error. The key need not exist.
 const META_PROBE: &[u8] = b"mg larder-proxy\r\n";
 
 impl Forwarder {

@@ -62,7 +62,7 @@ use crate::proxy::settings::SWEEP_MS;
 use crate::proxy::shared::Shared;
 use crate::upstream::{ConnectionState, UpstreamConnection};
 
-/// What a forwarder asks of the side that has the sockets.
+/// An action for the I/O side, which owns the sockets.
 #[derive(Debug)]
 pub(super) enum Command {
     /// Find the addresses of a name; the answer is given to [`Forwarder::resolved`] with the same numbers.
@@ -154,7 +154,7 @@ impl Forwarder {
         (self.now, self.micros) = (millis, micros);
     }
 
-    /// What the side with the sockets has to do next.
+    /// The next action for the I/O side.
     pub(super) fn next_command(&mut self) -> Option<Command> {
         self.commands.pop_front()
     }
@@ -208,7 +208,7 @@ impl Forwarder {
         watching.then_some(SWEEP_MS)
     }
 
-    /// What is left when all clients have gone, and must not be.
+    /// Resources that are still held although all clients have gone.
     #[cfg(test)]
     pub(super) fn leftovers(&self) -> Result<(), String> {
         let dedicated = self

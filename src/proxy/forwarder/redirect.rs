@@ -1,4 +1,4 @@
-//! What a cluster sends elsewhere: MOVED and ASK, followed so that clients see nothing of them.
+//! Redirections of a cluster: MOVED and ASK are followed here, and clients don't see them.
 //!
 //! ```text
 //!   SET k ──▶ a:1 ──▶ -MOVED 12182 b:1     the map is corrected, the kept request goes on
@@ -114,7 +114,7 @@ impl Forwarder {
     }
 
     /// Puts what a redirection says into the map of all workers; the number of the upstream that it
-    /// leads to. `None` when the map is full of servers that nobody has seen.
+    /// leads to. `None` when the map is full of servers that have never been reached.
     pub(super) fn learn(&mut self, redirect: Redirect<'_>, target: &str) -> Option<usize> {
         let known = |map: &SlotMap| match redirect {
             Redirect::Moved(slot, _) => map.number(target).filter(|n| map.server(slot) == Some(*n)),

@@ -1,5 +1,5 @@
-//! Requests that are sent once more, because the connection broke before a byte of their answers had
-//! come and they change nothing.
+//! Retries: a request that changes nothing is sent again if its connection broke before a byte of
+//! its answer had come.
 //!
 //! ```text
 //!   a link ──▶ [GET a, SET b, GET c, GET d]      closed by the upstream; SET b and GET c are one client's
@@ -45,8 +45,8 @@ impl Forwarder {
         unanswered
     }
 
-    /// Sends a request again that a link to `from` had under way. False if there is no one to send it
-    /// to.
+    /// Sends a request again that a link to `from` had under way. False if there is no upstream to
+    /// send it to.
     pub(super) fn repeat(
         &mut self,
         from: &Arc<Upstream>,

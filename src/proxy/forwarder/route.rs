@@ -101,7 +101,7 @@ impl Forwarder {
         self.pool.locate(key, next)
     }
 
-    /// What a client reads whose keys don't belong together.
+    /// The error for keys that belong to several upstreams.
     pub(super) fn cross_slot(&self) -> &'static [u8] {
         errors::cross_slot(self.pool.is_cluster())
     }

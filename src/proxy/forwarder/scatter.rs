@@ -168,7 +168,7 @@ impl Forwarder {
             return Err(UpstreamFailure::Login(said));
         }
         let taken = match piece.is_push {
-            // Nobody on a shared link asked for it.
+            // No client on a shared link asked for a push.
             true => piece.used,
             false => self.give(front.owner, [&before, bytes], piece.done),
         };
@@ -286,7 +286,7 @@ impl Forwarder {
         if flushes && !last_of_probe {
             // Only the probe flushes it.
             upstream.health.answered();
-        // What lets the proxy in says nothing yet about whether requests are answered.
+        // An accepted login doesn't prove yet that requests are answered.
         } else if (waiting.owner != ReplyOwner::Proxy || last_of_probe)
             && upstream.health.succeeded() == HealthChange::Back
         {

@@ -24,7 +24,7 @@ use crate::upstream::{ConnectionState, Purpose};
 const MESSAGE_LIMIT: usize = 32 << 20;
 
 impl Forwarder {
-    /// What a subscriber of RESP2 may not ask for. `None` for what it may.
+    /// Refuses a command that a RESP2 subscriber may not send. `None` for an allowed command.
     pub(super) fn subscriber(
         &mut self,
         key: usize,
@@ -149,8 +149,8 @@ impl Forwarder {
         Ok(names)
     }
 
-    /// The upstreams at which a name is heard. What is published in a cluster reaches all its servers, unless it is for a
-    /// slot.
+    /// The upstreams at which a name is subscribed to. A cluster passes a published message to all its servers, unless
+    /// it is for a channel of a shard.
     fn upstreams_of(&self, key: usize, kind: Kind, name: &[u8]) -> Vec<usize> {
         match kind {
             Kind::Channel | Kind::Pattern if self.pool.is_cluster() => {
@@ -270,7 +270,7 @@ impl Forwarder {
         };
         let mut out = Vec::new();
         if message.starts_with(b"-") {
-            // What the server has confirmed of the command is not known to the client.
+            // The client can't know which names of the command are confirmed.
             client.closing = true;
             out.extend_from_slice(message);
         } else if !subscriptions.receive(message, resp3, &mut out) {

@@ -1,4 +1,4 @@
-//! Deadlines: what has taken too long, and what nobody has needed for long.
+//! Deadlines: ends requests and connections that take too long, and links that have been idle for long.
 
 use std::io::{self, ErrorKind};
 use std::time::Duration;

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!   client            proxy                                       upstream of {t}a
-//!   MULTI        ◀── +OK       which upstream it will be, no one knows yet
+//!   MULTI        ◀── +OK       the upstream isn't known yet
 //!   ECHO x       ◀── +QUEUED   held back: it has no key
 //!   SET {t}a 1   ──────▶ opens the client's connection: MULTI, ECHO x, SET {t}a 1 ──▶
 //!                ◀────── +QUEUED, the third answer; the first two are dropped
@@ -89,7 +89,8 @@ impl Forwarder {
         }
     }
 
-    /// What ends a transaction of which no upstream knows, or can't be part of one. `None` for other commands.
+    /// Handles a command that ends a transaction before it has an upstream, or that can't be part of one. `None` for
+    /// other commands.
     fn end_queued(&mut self, key: usize, request: &Request<'_>) -> Option<RequestOutcome> {
         let args = request.args()?;
         let session = &mut self.clients[key].session;
@@ -135,7 +136,7 @@ impl Forwarder {
             Ok(()) => {}
             Err(RequestOutcome::Stalled) => return Err(RequestOutcome::Stalled),
             Err(fate) => {
-                // What follows must not be executed outside of the transaction.
+                // Later commands must not be executed outside of the transaction.
                 self.clients[key].session.refuse();
                 return Err(fate);
             }

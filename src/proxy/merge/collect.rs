@@ -1,7 +1,7 @@
 //! Replies that are put together when all of them are complete: minimum, union, sums by name, and texts of figures.
 //!
 //! An error of one part is the reply to the whole request, with two exceptions: where one success is enough, and where
-//! figures are told of those that can be asked.
+//! the figures of the available upstreams are summed.
 
 use std::hash::{BuildHasher, RandomState};
 

@@ -1,7 +1,7 @@
 //! Figures of several servers as those of one: `INFO` of Redis, `stats` of memcached.
 //!
-//! What counts something is summed: items, connections, commands, bytes. What can't be (a version, a port, an uptime, a
-//! ratio) is the first server's. The proxy's own figures follow.
+//! Counts are summed: items, connections, commands, bytes. Other values (a version, a port, an uptime, a ratio) are the
+//! first server's. The proxy's own figures follow.
 
 use ahash::AHashMap;
 
@@ -99,7 +99,7 @@ pub(super) fn info(replies: &[&[u8]], tail: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// What one line of `INFO` says of all servers; `None` if nothing can be said.
+/// The value of one line of `INFO` for all servers; `None` if the line has no meaning for several.
 fn combined(name: &str, all: &AHashMap<&str, Vec<&str>>) -> Option<String> {
     let values = &all[name];
     let first = || values.first().map(|first| (*first).to_owned());
@@ -242,7 +242,7 @@ fn human(bytes: u64) -> String {
     }
 }
 
-/// What a bulk or verbatim string holds.
+/// The text of a bulk or verbatim string.
 fn string(reply: &[u8]) -> std::borrow::Cow<'_, str> {
     let start = memchr::memchr(b'\n', reply).map_or(0, |end| end + 1);
     let text = reply[start..].strip_suffix(b"\r\n").unwrap_or_default();

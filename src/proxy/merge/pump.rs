@@ -1,4 +1,4 @@
-//! What moves from the parts' buffers to the client.
+//! Moves bytes from the parts' buffers to the client.
 
 use memchr::memchr;
 
@@ -9,11 +9,11 @@ use crate::proxy::scan;
 
 const NO_NUMBER: &[u8] = b"-ERR upstream answered no number\r\n";
 
-/// What was passed on.
+/// How much of a part was passed on.
 enum PartProgress {
-    /// All that was wanted.
+    /// All requested bytes.
     All,
-    /// What there was; more has to arrive.
+    /// The bytes at hand; more must arrive.
     Some,
     /// An error, with which the reply ends.
     Error,

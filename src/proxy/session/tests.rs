@@ -52,7 +52,7 @@ fn each_transition_happens_when_the_reply_says_so() {
         (&[("MULTI", ok)], "0 2 \"\" open:0 -"),
         (&[("MULTI x", no)], "0 2 \"\" none -"),
         (&[("MULTI", ok), ("MULTI", no)], "0 2 \"\" open:0 -"),
-        // What is queued has changed nothing yet.
+        // A queued command has changed nothing yet.
         (&[("MULTI", ok), ("SELECT 2", queued)], "0 2 \"\" open:1 -"),
         (
             &[("MULTI", ok), ("GET", no), ("GET a", queued)],

@@ -20,7 +20,7 @@ pub(crate) struct Client {
     steps: VecDeque<Step>,
     pub(crate) due: VecDeque<(ReplyShape, Expected)>,
     input: Bytes,
-    /// What each key may hold.
+    /// The possible values of each key.
     known: BTreeMap<Place, Vec<Option<Bytes>>>,
     /// The channels that it is subscribed to, from a confirmation to that of the end.
     channels: BTreeSet<Bytes>,
@@ -96,7 +96,7 @@ impl Client {
         self.circumstances.faulty || self.blocked.is_some()
     }
 
-    /// What it sends next, if it does.
+    /// The bytes it sends next, if any.
     pub(crate) fn next(&mut self) -> Option<Bytes> {
         while let Some(Step::Settle) = self.steps.front() {
             if !self.due.is_empty() {
@@ -235,7 +235,7 @@ impl Client {
         }
     }
 
-    /// What a request that failed would have changed may have changed.
+    /// The keys of a failed request may have been changed or not.
     fn doubt(&mut self, expected: &Expected) {
         match expected {
             Expected::Changed(_, changes) => {
@@ -288,7 +288,7 @@ impl Client {
     }
 }
 
-/// What a message to a subscriber begins with.
+/// The start of a message to a subscriber.
 const MESSAGE: &[u8] = b"*3\r\n$7\r\nmessage\r\n";
 
 fn number(digits: &[u8]) -> usize {

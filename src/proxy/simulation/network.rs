@@ -24,7 +24,7 @@ impl Pipe {
         self.ended = true;
     }
 
-    /// What was sent and has not arrived is lost.
+    /// Bytes sent that have not arrived are lost.
     pub(crate) fn cut(&mut self) {
         self.ended = true;
         self.bytes.clear();

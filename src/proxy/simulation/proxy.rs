@@ -71,7 +71,7 @@ pub(crate) struct Simulation {
     pub(super) links: BTreeMap<usize, ServerEnd>,
     /// Everything arrives at once and whole.
     pub(super) calm: bool,
-    /// What clients have been sent, to see that a seed repeats.
+    /// The bytes sent to clients, to check that a seed repeats.
     pub(super) sent: DefaultHasher,
 }
 
@@ -157,7 +157,7 @@ impl Simulation {
         }
     }
 
-    /// A client goes away without a word.
+    /// A client disconnects without QUIT.
     pub(crate) fn leave(&mut self) {
         let number = self.rng.usize(..self.clients.len());
         let end = &mut self.clients[number];
@@ -280,7 +280,7 @@ impl Simulation {
         Err(format!("client {number} waits for ever for {due:?}"))
     }
 
-    /// What is pushed to a list is still there if the clients that waited for it have left.
+    /// A value pushed to a list is still there if the clients that waited for it have left.
     fn push_to_cancelled(&mut self) -> Result<(), String> {
         let is_blocked = |end: &ClientEnd| end.client.blocked.is_some() && end.key.is_some();
         for _ in 0..2000 {

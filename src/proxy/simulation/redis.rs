@@ -1,4 +1,4 @@
-//! What a server of the simulation does as a Redis.
+//! The Redis commands of a simulated server.
 
 use std::collections::VecDeque;
 
@@ -268,7 +268,7 @@ impl Server {
         reached
     }
 
-    /// Takes a value away, as when its slot moves.
+    /// Removes a value, as when its slot moves.
     pub(crate) fn take_value(&mut self, at: &(u32, Bytes)) -> Option<Bytes> {
         self.touch(at.clone());
         self.values.remove(at)

@@ -1,4 +1,4 @@
-//! What a client of the simulation asks, and what a single server would answer.
+//! The requests of a simulated client, and the answers of a single server to them.
 
 use std::collections::VecDeque;
 
@@ -12,7 +12,7 @@ type Bytes = Vec<u8>;
 /// Where a value is: the database and the key.
 pub(super) type Place = (u32, Bytes);
 
-/// What may happen to a client's requests.
+/// The faults that may happen to a client's requests.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Circumstances {
     /// The servers are a cluster, whose slots move: some errors are answers, too.
@@ -25,7 +25,7 @@ pub(crate) struct Circumstances {
     pub(crate) wanders: bool,
 }
 
-/// What a reply has to be.
+/// The expected reply.
 #[derive(Debug, Clone)]
 pub(crate) enum Expected {
     Exactly(&'static [u8]),

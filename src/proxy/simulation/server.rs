@@ -11,7 +11,7 @@ use crate::proxy::settings::Protocol;
 
 type Bytes = Vec<u8>;
 
-/// What a server does to whoever connects.
+/// The behaviour of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Mood {
     #[default]
@@ -20,7 +20,7 @@ pub(crate) enum Mood {
     Refuses,
     /// It reads nothing.
     Sleeps,
-    /// Its next reply is another's: of a key that nobody asked for.
+    /// Its next reply is wrong: of a key that wasn't requested.
     Confused,
 }
 
