@@ -280,7 +280,7 @@ fn who_has_missed_too_much_is_flushed_when_it_is_back() {
             client.ask(format!("delete k{number}\r\n"), "DELETED\r\n");
         }
         eventually("the decision", || {
-            larder.stats("state")[0].1 == "away, to be flushed" && larder.stat("pending") == 0
+            larder.stats("state")[0].1 == "down, to be flushed" && larder.stat("pending") == 0
         });
         caches[0].signal("-CONT");
         larder.settle();
@@ -306,7 +306,7 @@ fn who_has_been_away_too_long_is_flushed_when_it_is_back() {
     witness.down();
     larder.client().ask("delete a\r\n", "DELETED\r\n");
     eventually("the decision", || {
-        larder.stats("state")[0].1 == "away, to be flushed"
+        larder.stats("state")[0].1 == "down, to be flushed"
     });
     witness.forget();
     witness.up();

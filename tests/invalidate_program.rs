@@ -88,7 +88,7 @@ fn what_waits_can_be_looked_at_while_it_runs_and_afterwards() {
             "here {}\n  state           up to date\n  pending         0\n",
             here.address
         ),
-        format!("away {away}\n  state           away\n  pending         1\n"),
+        format!("away {away}\n  state           down\n  pending         1\n"),
         "  delivered       1\n".to_owned(),
         "  recorded        1\n".to_owned(),
     ] {

@@ -104,8 +104,8 @@ impl UpstreamStats {
     pub(crate) fn state(&self) -> &'static str {
         let phases = self.deliveries.iter().map(|delivery| delivery.phase());
         match phases.min().unwrap_or(0) {
-            0 if self.flush.load(Relaxed) => "away, to be flushed",
-            0 => "away",
+            0 if self.flush.load(Relaxed) => "down, to be flushed",
+            0 => "down",
             1 => "flush",
             2 => "replay",
             _ => "up to date",
