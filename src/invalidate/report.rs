@@ -393,7 +393,7 @@ fn refused(name: &[u8]) -> ReportMeaning {
     let name = String::from_utf8_lossy(&name[..name.len().min(64)]).into_owned();
     let name = name.escape_default();
     let text = format!(
-        "-ERR larder invalidate takes DEL, UNLINK, SET, SETEX, PSETEX, MSET, EXPIRE and its kin, PERSIST, FLUSHDB and \
+        "-ERR larder invalidate takes DEL, UNLINK, SET, SETEX, PSETEX, MSET, (P)EXPIRE(AT), PERSIST, FLUSHDB and \
          FLUSHALL as reports that keys have changed, not {name}; nothing is recorded\r\n"
     );
     ReportMeaning::Answer(text.into_bytes().into())
