@@ -12,7 +12,7 @@ type Bytes = Vec<u8>;
 /// Where a value is: the database and the key.
 pub(super) type Place = (u32, Bytes);
 
-/// The faults that may happen to a client's requests.
+/// The circumstances of a simulation, which decide the answers to expect.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Circumstances {
     /// The servers are a cluster, whose slots move: some errors are answers, too.
