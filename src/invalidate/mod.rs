@@ -9,8 +9,8 @@
 //! ```
 //!
 //! `collect` intercepts the requests of clients, `report` reads which keys a request changes, `target` finds the
-//! upstreams that may hold a key, [`spool`] keeps what they must be told, the [`recorder`] answers and directs, and a
-//! [`delivery`] tells one upstream.
+//! upstreams that may hold a key, [`spool`] keeps the pending changes, the [`recorder`] answers and directs, and a
+//! [`delivery`] sends changes to one upstream.
 //!
 //! Promises: a change that was answered with success is recorded, as the durability says, and stays recorded until every
 //! upstream that may hold the key has confirmed the change, or has been flushed. The newest change of a key is the last

@@ -64,7 +64,7 @@ impl Running {
             return;
         };
         let stop = RecorderMessage::Stop(Instant::now() + grace);
-        // It ends for no other reason, or has panicked, which joining tells.
+        // The recorder ends for no other reason, unless it has panicked, which `join` reports.
         let _ = self.inbox.send(stop);
         if recorder.join().is_err() {
             log::error!("the recorder panicked; what was answered is in the spool");
@@ -87,7 +87,7 @@ pub struct Control {
 }
 
 impl Control {
-    /// Goes over to other targets. A server that stays goes on as it is; one that comes back is flushed first.
+    /// Replaces the targets. A server that stays is unaffected; one that comes back is flushed first.
     ///
     /// # Errors
     /// A sentence for a person; then the old targets stay.

@@ -36,7 +36,7 @@ struct Listeners<'a> {
 }
 
 impl Invalidate {
-    /// One that tells these targets.
+    /// Invalidation of these targets.
     pub fn new(settings: Settings, targets: Vec<Target>) -> Invalidate {
         Invalidate { settings, targets }
     }

@@ -214,7 +214,7 @@ impl Client {
     /// bytes, the others as long as not too much waits for the head.
     ///
     /// No two links can wait for each other by this: of all requests of a worker the oldest is the
-    /// head of its client and the front of its links, so it goes on, and then the next oldest does.
+    /// head of its client and the front of its links, so it proceeds, and then the next oldest does.
     pub(super) fn takes(&self, sequence: u64, part: usize) -> bool {
         let room = match sequence == self.first {
             true => self.unsent() < BACKLOG,

@@ -104,7 +104,7 @@ impl Watch {
         }
     }
 
-    /// Asks one server after the other until one tells the slots.
+    /// Asks one server after the other until one answers with the slots.
     pub(super) fn ask_for_map(
         &mut self,
         pool: &Pool,

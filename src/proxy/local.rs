@@ -22,9 +22,9 @@ pub(super) enum LocalAnswer {
     Answer,
     /// The answer is written, and is the last.
     Close,
-    /// An upstream knows.
+    /// An upstream has the answer.
     Forward(ReplyShape),
-    /// All upstreams know, each its part.
+    /// Each upstream has a part of the answer.
     Every(MergeRule, ReplyShape),
 }
 

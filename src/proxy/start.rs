@@ -177,9 +177,9 @@ impl Control {
         self.shared.ask_for_slots();
     }
 
-    /// Goes over to another list of servers. Servers that stay keep their connections; requests
-    /// under way at those that go are answered by them. A cluster tells its servers itself: it is
-    /// only asked for them.
+    /// Replaces the list of servers. Servers that stay keep their connections; removed servers still
+    /// answer the requests under way. In a cluster, only the map is requested again: it lists the
+    /// servers.
     pub fn replace_servers(&self, servers: &ServerList) {
         let PoolSource::Ring { placement, tags } = self.way else {
             return self.look_again();
@@ -194,7 +194,7 @@ impl Control {
     }
 }
 
-/// The pool of the cluster that these servers belong to, as far as one of them tells.
+/// The pool of the cluster that these servers belong to, if one of them answers.
 fn first_map(seeds: &ServerList, settings: &Settings, password: Option<&str>) -> (Pool, Watch) {
     let addresses = seeds.servers().iter().map(|seed| &seed.address);
     let mut map = SlotMap::default();

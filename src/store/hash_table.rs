@@ -10,7 +10,7 @@
 //! This is linear hashing (Litwin, 1980). When there are more than [`MOST`] items for each bucket, the next bucket is
 //! split; when there are fewer than [`LEAST`], the last one joins its other half again. So no write waits for a whole
 //! table to be copied, and the table takes what its items need, about 8 bytes each, not up to twice that. A bucket that
-//! is full goes on in an overflow bucket. The buckets lie in pages of the store's pool, which go back to it.
+//! is full continues in an overflow bucket. The buckets lie in pages of the store's pool, which go back to it.
 //!
 //! Cost: a look-up reads one cache line, now and then two, and the slots whose tag is right: 1 in 255 of the others is.
 //! A split computes the hashes of a dozen items.
@@ -38,7 +38,7 @@ const EACH: u64 = 0x0101_0101_0101_0101;
 #[repr(C)]
 struct Bucket {
     /// Eight bits of the hash of each entry, never 0; 0 for no entry. Entries lie at the front; those of a bucket that
-    /// goes on in another are all taken. After the tags, the number of the overflow bucket, 0 for none.
+    /// continues in another are all taken. After the tags, the number of the overflow bucket, 0 for none.
     tags: [u64; 2],
     slots: [u32; ENTRIES],
 }

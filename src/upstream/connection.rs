@@ -68,8 +68,8 @@ const KEPT: usize = 2 * OUTBOX;
 /// Bytes of answered requests that are not worth the work of removing them.
 const TRIM: usize = 4096;
 
-/// The number of the connection that takes what another upstream of a cluster has sent here. It is
-/// one of its own because what comes by it is older than what waits on the others.
+/// The number of the connection for requests that another upstream of a cluster has redirected here.
+/// They have their own connection because they are older than the requests that wait on the others.
 pub(crate) const REDIRECTED: usize = usize::MAX;
 
 /// How far a connection has come.
@@ -129,7 +129,7 @@ pub(crate) struct UpstreamConnection {
     /// Clients with a request for which `out` was too full.
     pub(crate) waiters: Vec<usize>,
     pub(crate) dirty: bool,
-    /// Whether the server knows memcached's meta commands.
+    /// Whether the server supports memcached's meta commands.
     pub(crate) knows_meta: MetaSupport,
     /// Not to be given further requests; it is closed when the last answer has come.
     pub(crate) retired: bool,

@@ -7,7 +7,7 @@
 //!   Reply ◀── next_reply ◀── input ◀────────(a socket)
 //! ```
 //!
-//! It knows no socket and no clock, so that what is built on it runs in tests without either. The caller sends
+//! It has no socket and no clock, so that its users can be tested without either. The caller sends
 //! [`Exchange::output`], gives what it reads to [`Exchange::receive`], and takes replies until there is none.
 //!
 //! Cost: a request and a reply are each copied once. Memory is what waits to be sent, and at most one reply that is not

@@ -9,7 +9,7 @@ pub(crate) enum ReplyOwner {
     Proxy,
     /// It is dropped.
     Nobody,
-    /// The proxy's: any answer but an error says that the upstream knows meta commands.
+    /// The proxy's: any answer but an error shows that the upstream supports meta commands.
     MetaProbe,
     /// A part of a client's request.
     Client {

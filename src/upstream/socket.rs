@@ -1,7 +1,7 @@
 //! The socket of a connection that is made without waiting, for a thread that has a poller.
 //!
-//! The poller reports the socket as writable when connecting has come to an end; [`UpstreamSocket::outcome`] tells to
-//! which. Nothing here knows what is sent: that is the [`UpstreamConnection`](crate::upstream::UpstreamConnection)'s matter.
+//! The poller reports the socket as writable when connecting has ended; [`UpstreamSocket::outcome`] returns the result.
+//! The bytes to send come from the [`UpstreamConnection`](crate::upstream::UpstreamConnection).
 
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpStream};
@@ -30,7 +30,7 @@ impl UpstreamSocket {
         socket.set_nonblocking(true)?;
         match socket.connect(&address.into()) {
             Ok(()) => {}
-            // The system goes on with it; the poller tells the outcome.
+            // Connecting continues in the system; the poller reports its end.
             Err(error) if would_go_on(&error) => {}
             Err(error) => return Err(error),
         }

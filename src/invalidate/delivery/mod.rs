@@ -12,9 +12,9 @@
 //! the rest. A channel that is full makes the recorder mark the delivery as behind: it delivers what the channel holds,
 //! then replays.
 //!
-//! [`Delivery::next`] says what has to be done for it now, one [`DeliveryAction`] at a time; [`Delivery::handle`] takes
-//! what came of it. The [`DeliveryThread`] does these with sockets, channels and the clock; a simulation does them
-//! without. A window of changes is sent at once, then as many replies are awaited; a window is small enough for the
+//! [`Delivery::next`] returns the next [`DeliveryAction`], and [`Delivery::handle`] takes its result. The
+//! [`DeliveryThread`] performs the actions with sockets, channels and the clock; a simulation does so without. A
+//! window of changes is sent at once, then as many replies are awaited; a window is small enough for the
 //! buffers of both sides.
 //!
 //! Invariants: nothing is given up. A change whose request was not answered as the protocol says stays in the spool, or
@@ -88,7 +88,7 @@ enum State {
     Fresh(Instant),
     /// It has reported to the recorder that its upstream is down.
     Away,
-    /// It empties its channel, and ends then or goes on.
+    /// It empties its channel, and then ends or continues.
     Draining {
         end: bool,
     },
@@ -157,7 +157,7 @@ impl Delivery {
         }
     }
 
-    /// Takes what came of an action.
+    /// Takes the result of an action.
     pub(crate) fn handle(&mut self, event: DeliveryEvent<'_>, now: Now) {
         match event {
             DeliveryEvent::Connected(Ok(())) => self.greet(now),

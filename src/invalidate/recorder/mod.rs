@@ -9,9 +9,9 @@
 //! Everything that arrives while a group is recorded is the next group, so the cost of a commit, and of the disk with
 //! `fsync`, is shared by all clients that wait for it. The recorder never waits for an upstream, nor for a client.
 //!
-//! The recorder is a value: [`Recorder::handle`] takes a message, [`Recorder::record`] makes a group of what has come, and
-//! [`Recorder::timeout`] says how long nothing need be done. The [`RecorderThread`] waits for messages and takes the time;
-//! a simulation does that in its own way. Its channels never block it.
+//! The recorder is a value: [`Recorder::handle`] takes a message, [`Recorder::record`] makes a group of the messages
+//! since the last one, and [`Recorder::timeout`] returns the time until the next action. The [`RecorderThread`] waits
+//! for messages and takes the time; a simulation does that in its own way. Its channels never block it.
 //!
 //! Invariants: no client is answered before the group is recorded. A delivery gets changes over its channel only after
 //! it was handed all that is pending for it, so the newest change of a key comes last. With durability `none` a change
@@ -60,7 +60,7 @@ pub(crate) struct Recorder {
     leaving: Vec<TargetUpstream>,
     /// The last sequence.
     sequence: u64,
-    /// The spool is new, and knows none of the upstreams.
+    /// The spool is new, and has none of the upstreams.
     unknown: bool,
     arrived: ArrivedMessages,
     /// Removals and what came back, not recorded yet.
@@ -137,7 +137,7 @@ impl Recorder {
         }
     }
 
-    /// Whether as much has come as is recorded at once.
+    /// Whether enough changes have come for a full group.
     pub(crate) fn is_full(&self) -> bool {
         self.arrived.changes >= GROUP
     }

@@ -1,7 +1,7 @@
-//! Which upstreams have to be told: targets into upstreams, at the start and when the lists change.
+//! The upstreams of the targets, at the start and when the lists change.
 //!
-//! An upstream keeps its number as long as the spool knows it. One that is no longer a target misses what is recorded from
-//! then on, so what it has pending is dropped, and it is flushed should it come back, also in a target of another name.
+//! An upstream keeps its number as long as the spool has it. One that is no longer a target misses later changes. So
+//! its pending changes are dropped, and it is flushed if it comes back, also in a target of another name.
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, PoisonError};

@@ -64,7 +64,7 @@ impl Recorder {
         group.put_again(plan.states[number].row.id, due, sequence, key)
     }
 
-    /// Second deletes whose time has come are changes like others.
+    /// Second deletes that are due are changes like others.
     pub(super) fn take_due(
         &mut self,
         group: &mut SpoolTransaction<'_>,

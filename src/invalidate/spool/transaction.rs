@@ -181,8 +181,8 @@ impl<'t> SpoolTransaction<'t> {
         Ok(())
     }
 
-    /// Takes up to `most` second deletes that are due: those whose time has come, and those that are further off than
-    /// `ahead`, because the clock has gone back since. Also when the next is due.
+    /// Takes up to `most` second deletes: those that are due, and those that are further off than `ahead`, because the
+    /// clock has gone back since. Also returns when the next is due.
     pub(crate) fn take_again(
         &mut self,
         upstream: u32,

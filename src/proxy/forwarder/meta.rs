@@ -1,11 +1,11 @@
-//! memcached's meta commands: quiet ones, and blocks for upstreams that may not know them.
+//! memcached's meta commands: quiet ones, and blocks for upstreams that may not support them.
 //!
-//! A quiet request may get no reply. A `mn` is sent behind it, so that the reply to that tells when
-//! there is none, and is kept from the client.
+//! A quiet request may get no reply. A `mn` is sent behind it. If its reply comes first, there is
+//! none for the request. The client doesn't get the reply to the `mn`.
 //!
-//! An upstream without meta commands would take the block behind `ms` for commands, and answer them
-//! with what the next clients in the queue would read. So the first `ms` on a link waits until a
-//! `mg` has shown that the upstream knows them.
+//! An upstream without meta commands would read the block behind `ms` as commands, and the next
+//! clients in the queue would get its answers. So the first `ms` on a link waits until a `mg` has
+//! shown that the upstream supports them.
 
 use std::sync::Arc;
 

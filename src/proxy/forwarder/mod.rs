@@ -1,7 +1,7 @@
 //! The proxy between its sockets, as a value: clients, upstream connections, and what passes between them.
 //!
-//! A [`Forwarder`] is given bytes, ends and the time. It answers with bytes to be sent and [`Command`]s. It knows no
-//! socket and no clock, so a test can run it in one thread against whatever clients and upstreams do. The
+//! A [`Forwarder`] gets bytes, ends of connections and the time. It returns bytes to send and [`Command`]s. It has no
+//! socket and no clock, so a test can run it in one thread with any behaviour of clients and upstreams. The
 //! [worker](crate::proxy::worker) is the thread that has the sockets; a round of it is
 //!
 //! ```text

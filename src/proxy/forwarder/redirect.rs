@@ -144,8 +144,8 @@ impl Forwarder {
         number(self)
     }
 
-    /// Gives a client that has a connection for itself another one, to another upstream, if the
-    /// first knows nothing of the client yet but the one request.
+    /// Replaces a client's dedicated connection by one to another upstream, if the first upstream
+    /// has got nothing from the client but this one request.
     fn move_own(
         &mut self,
         (from, serial): (usize, u64),

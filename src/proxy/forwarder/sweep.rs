@@ -92,7 +92,7 @@ impl Forwarder {
 
     /// Ends a client whose large answers hold up links while they wait for one that was sent
     /// elsewhere in a cluster, and so came behind what it has to be before: two such clients can
-    /// wait for each other, and with one the other goes on.
+    /// wait for each other, and after one has ended the other proceeds.
     fn end_entangled_client(&mut self) {
         let limit = self.shared.settings.read_timeout;
         let entangled = self.held.iter().find_map(|key| {

@@ -188,7 +188,7 @@ impl Forwarder {
         let refusal = match self.place(request) {
             Place::Anywhere => return None,
             Place::At(number) if self.pool.upstreams[number].id == home => return None,
-            // The server tells so, and aborts the transaction.
+            // The server answers with a redirection, and aborts the transaction.
             Place::At(_) if open && has_moved => return None,
             _ if !open && waiting => return Some(RequestOutcome::Stalled),
             Place::At(number) if !open && has_moved && is(request, b"WATCH") => {
