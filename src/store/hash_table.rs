@@ -77,18 +77,14 @@ impl Bucket {
             let low = EACH * 0x7f;
             !(((different & low) + low) | different | low)
         };
-        let matches = [
-            equal(self.tags[0]),
-            equal(self.tags[1]) & u64::from(u32::MAX),
-        ];
-        [0, 1].into_iter().flat_map(move |word| {
-            let mut bits = matches[word];
-            std::iter::from_fn(move || {
-                let entry = word * 8 + bits.trailing_zeros() as usize / 8;
-                let found = bits != 0;
-                bits &= bits.wrapping_sub(1);
-                found.then(|| self.slots[entry])
-            })
+        // A byte's mark is its top bit: the first word's marks go to bit 0 of their bytes, the second's to bit 1.
+        let second = equal(self.tags[1]) & u64::from(u32::MAX);
+        let mut marks = (equal(self.tags[0]) >> 7) | (second >> 6);
+        std::iter::from_fn(move || {
+            let mark = marks.trailing_zeros() as usize;
+            let found = marks != 0;
+            marks &= marks.wrapping_sub(1);
+            found.then(|| self.slots[mark / 8 + mark % 8 * 8])
         })
     }
 }
@@ -118,6 +114,7 @@ impl Buckets {
         }
     }
 
+    #[inline]
     fn get(&self, number: u32) -> &Bucket {
         let offset = (number as usize & ((1 << self.shift) - 1)) * BUCKET;
         let bytes = &self.pages[number as usize >> self.shift][offset..][..BUCKET];
@@ -218,6 +215,7 @@ impl HashTable {
     }
 
     /// The slot with this hash that `is` says to be the one.
+    #[inline]
     pub(super) fn find(&self, hash: u64, mut is: impl FnMut(u32) -> bool) -> Option<u32> {
         if self.len == 0 {
             return None;

@@ -68,6 +68,7 @@ impl Default for PageBuffer {
 impl Deref for PageBuffer {
     type Target = [u8];
 
+    #[inline]
     fn deref(&self) -> &[u8] {
         match self {
             PageBuffer::Mapped(bytes) => bytes,
@@ -77,6 +78,7 @@ impl Deref for PageBuffer {
 }
 
 impl DerefMut for PageBuffer {
+    #[inline]
     fn deref_mut(&mut self) -> &mut [u8] {
         match self {
             PageBuffer::Mapped(bytes) => bytes,

@@ -190,6 +190,7 @@ impl RecordLog {
     }
 
     /// The record at an address.
+    #[inline]
     pub(super) fn record(&self, address: u32) -> &[u8] {
         let (number, start) = self.locate(address);
         let bytes = &self.segments[number as usize].bytes[start..];

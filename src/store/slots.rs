@@ -113,12 +113,14 @@ impl Slots {
     }
 
     /// The slot with this index, which has an item.
+    #[inline]
     pub(super) fn slot(&self, index: u32) -> &ItemSlot {
         let (number, offset) = self.locate(index as usize);
         self.chunks[number].slot(offset)
     }
 
     /// The slot with this index, to be changed.
+    #[inline]
     pub(super) fn slot_mut(&mut self, index: u32) -> &mut ItemSlot {
         let (number, offset) = self.locate(index as usize);
         self.chunks[number].slot_mut(offset)
