@@ -217,11 +217,12 @@ impl RecordLog {
         fits
     }
 
-    /// Frees a record.
+    /// Frees a record. Its header then names no owner, so that an evacuation passes it without a look at a slot.
     pub(super) fn free(&mut self, address: u32) {
         let room = room(self.record(address).len());
-        let (number, _) = self.locate(address);
+        let (number, start) = self.locate(address);
         let segment = &mut self.segments[number as usize];
+        segment.bytes[start..start + 4].copy_from_slice(&NONE.to_le_bytes());
         segment.live -= room;
         if !segment.single {
             self.dead += room;
@@ -256,7 +257,7 @@ impl RecordLog {
         self.evacuated.is_some()
     }
 
-    /// The next record of the segment that is being evacuated, live or dead: the slot that owns or owned it, and its
+    /// The next record of the segment that is being evacuated: the slot that owns it, [`NONE`] if it is dead, and its
     /// address. At the segment's end it goes back to the pool, and there is none.
     pub(super) fn next_to_evacuate(&mut self) -> Option<(u32, u32)> {
         let (number, at) = self.evacuated?;

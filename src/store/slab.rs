@@ -140,7 +140,7 @@ impl ItemSlab {
             && let Some((owner, address)) = self.log.next_to_evacuate()
         {
             looked_at += room(self.log.record(address).len());
-            // A dead record is recognized by its owner's slot alone: the owner's new record isn't read.
+            // A dead record has no owner, and no slot has the index that stands for none.
             let Some(slot) = self.slots.get(owner as usize) else {
                 continue;
             };
