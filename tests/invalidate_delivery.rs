@@ -7,7 +7,8 @@ mod support;
 use std::time::Duration;
 
 use invalidate_support::{
-    Invalidator, directory, forgotten, get, list, pool, put, real, redis_get, redis_put, settings,
+    Invalidator, Witness, directory, forgotten, get, list, pool, put, real, redis_get, redis_put,
+    settings,
 };
 use larder::invalidate::{
     Durability, ForgetMethod, ReadPolicy, Settings, Target, TargetKind, TargetMode,
@@ -446,38 +447,27 @@ fn a_value_of_any_size_is_a_report_that_its_key_has_changed() {
 
 #[test]
 fn a_second_delete_follows_for_the_reader_who_stores_too_late() {
-    let caches = real!("memcached", 1);
-    let cache = caches[0].address;
+    let cache = Witness::start();
     let spool = directory();
-    let again = |delay| {
-        let mut target = pool(&[cache]);
-        target.again = Some(delay);
-        target
+    let start = || {
+        let mut target = pool(&[cache.address]);
+        target.again = Some(Duration::from_millis(300));
+        Invalidator::start(settings(spool.path()), vec![target])
     };
-    let larder = Invalidator::start(
-        settings(spool.path()),
-        vec![again(Duration::from_millis(300))],
-    );
-    put(cache, "a", "old");
+    let larder = start();
     larder.client().ask("delete a\r\n", "DELETED\r\n");
-    forgotten(cache, "a");
-    put(cache, "a", "stale");
-    forgotten(cache, "a");
-    larder.stop();
-    // It survives the end: noted by one, delivered by the next.
-    let larder = Invalidator::start(
-        settings(spool.path()),
-        vec![again(Duration::from_millis(300))],
-    );
-    larder.client().ask("delete a\r\n", "DELETED\r\n");
+    eventually("the second", || cache.told() == ["delete a", "delete a"]);
     larder.settle();
+    // It survives the end: noted by one, delivered by the next.
+    cache.forget();
+    larder.client().ask("delete b\r\n", "DELETED\r\n");
+    eventually("the first", || !cache.told().is_empty());
+    cache.down();
     larder.stop();
-    put(cache, "a", "stale");
-    let larder = Invalidator::start(
-        settings(spool.path()),
-        vec![again(Duration::from_millis(300))],
-    );
-    forgotten(cache, "a");
+    cache.up();
+    let larder = start();
+    eventually("the second", || cache.told().len() >= 2);
+    assert!(cache.told().iter().all(|told| told == "delete b"));
     drop(larder);
 }
 

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
 use invalidate_support::{
-    Invalidator, Witness, directory, forgotten, get, list, pool, put, real, settings,
+    Invalidator, Witness, directory, forgotten, get, hurried, list, pool, put, real, settings,
 };
 use larder::invalidate::{Durability, ForgetMethod, Settings, TargetMode};
 use proxy_support::{answerer, eventually, peer, sleeper};
@@ -29,7 +29,7 @@ fn a_frozen_cache_gets_what_it_missed_and_holds_up_nobody() {
         target.mode = TargetMode::Replicas;
         let settings = Settings {
             durability,
-            ..settings(spool.path())
+            ..hurried(spool.path())
         };
         let larder = Invalidator::start(settings, vec![target]);
         larder.settle();
@@ -52,11 +52,12 @@ fn a_frozen_cache_gets_what_it_missed_and_holds_up_nobody() {
         eventually("what it misses to be in the spool", || {
             larder.stat("pending") == 500
         });
-        let states = larder.stats("state");
-        let away = states
-            .iter()
-            .find(|(of, _)| of.ends_with(&frozen.to_string()));
-        assert_ne!(away.expect("it is known").1, "up to date");
+        eventually("the frozen cache to be away", || {
+            let states = larder.stats("state");
+            let mut states = states.iter();
+            let away = states.find(|(of, _)| of.ends_with(&frozen.to_string()));
+            away.expect("it is known").1 != "up to date"
+        });
         caches[0].signal("-CONT");
         for number in 0..500 {
             forgotten(frozen, &format!("k{number}"));
@@ -205,7 +206,7 @@ fn answers_that_are_none_count_for_nothing() {
         ("sleeper", sleeper(), "did not answer within 400ms"),
     ] {
         let spool = directory();
-        let larder = Invalidator::start(settings(spool.path()), vec![pool(&[address])]);
+        let larder = Invalidator::start(hurried(spool.path()), vec![pool(&[address])]);
         larder.client().ask("delete a\r\n", "DELETED\r\n");
         eventually(&format!("{name}: the error"), || {
             larder.stats("last_error")[0].1.contains(error)
@@ -237,7 +238,7 @@ fn a_slow_cache_fills_the_spool_and_not_the_memory_and_clients_go_on() {
         }
     });
     let spool = directory();
-    let larder = Invalidator::start(settings(spool.path()), vec![pool(&[slow])]);
+    let larder = Invalidator::start(hurried(spool.path()), vec![pool(&[slow])]);
     larder.settle();
     let mut client = larder.client();
     let requests: String = (0..40_000)
@@ -268,7 +269,7 @@ fn who_has_missed_too_much_is_flushed_when_it_is_back() {
         let settings = Settings {
             max_pending: 100,
             durability,
-            ..settings(spool.path())
+            ..hurried(spool.path())
         };
         let larder = Invalidator::start(settings, vec![pool(&[cache])]);
         larder.settle();

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::thread;
 
 use larder::proxy::{OnFailure, Protocol, Settings};
-use proxy_support::{Client, Real, eventually, free_port, patient, proxy, settings};
+use proxy_support::{Client, Real, eventually, free_port, patient, proxy};
 use support::skip;
 
 /// What is sent, and what memcached answers. The answer to `mn` tells that nothing else comes.
@@ -183,7 +183,7 @@ fn keys_of_an_ejected_server_are_misses_of_meta_gets_too() {
         Settings {
             failures: 1,
             on_failure: OnFailure::Miss,
-            ..settings(Protocol::Memcached)
+            ..patient(Protocol::Memcached)
         },
         &[gone],
     );

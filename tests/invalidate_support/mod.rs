@@ -20,7 +20,7 @@ use larder::proxy::Protocol;
 use larder::server::Listen;
 use tempfile::TempDir;
 
-use crate::proxy_support::{Client, Real, eventually};
+use crate::proxy_support::{Client, PATIENCE, Real, eventually};
 
 /// An invalidation server on free ports, and its spool.
 pub struct Invalidator {
@@ -35,11 +35,20 @@ pub fn directory() -> TempDir {
     tempfile::tempdir().expect("a directory")
 }
 
+/// Settings with a deadline that no answer misses on a busy machine.
 pub fn settings(spool: &Path) -> Settings {
     Settings {
-        timeout: Duration::from_millis(400),
+        timeout: PATIENCE,
         grace: Duration::from_secs(3),
         ..Settings::new(spool)
+    }
+}
+
+/// Settings for a cache that does not answer, with a deadline that a test can wait for.
+pub fn hurried(spool: &Path) -> Settings {
+    Settings {
+        timeout: Duration::from_millis(400),
+        ..settings(spool)
     }
 }
 
