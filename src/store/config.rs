@@ -27,8 +27,7 @@ impl Default for Config {
 }
 
 impl Config {
-    /// So many shards that threads seldom meet at one, and that the table of one, which doubles
-    /// under the lock when it is full, stays small.
+    /// So many shards that threads seldom meet at one.
     pub(super) fn shard_count(&self) -> usize {
         const MOST: usize = 1024;
         if self.shards > 0 {
