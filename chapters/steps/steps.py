@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """The steps of the book's own program, taken or changed. Run it in the checkout.
 
-  steps.py take [CHAPTER[/STEP]]   brings examples/mine to the state after this step (after all of them without one)
+  steps.py take [CHAPTER[/STEP]]   brings examples/mine to the state after this step (after all of them without one;
+                                   before the chapter's first with step 0)
   steps.py try [FROM [TO]]         takes the steps of these chapters one by one, as a reader does: applies each step's
                                    diff as its page shows it, builds, starts the program, and waits for its first line
   steps.py repo DIR                makes a git repository of the steps, one commit each, to change them by git rebase
-  steps.py record DIR              writes the steps anew from the commits of such a repository
+  steps.py record DIR CHAPTER …    writes these chapters' steps anew from the commits of such a repository
 
 Only git and cargo are needed. The tests hold the steps to what the stages are: `cargo test --test book steps`.
 """
@@ -35,8 +36,40 @@ def steps():
             yield include, (STEPS / f"{include}.diff").read_text()
 
 
+def origin(chapter):
+    """How the names begin of the programs that a chapter's stage is written from, and whether they are the last chapter's."""
+    origins = re.search(r"const ORIGINS.*?;\n", (ROOT / "tests/book/diffs.rs").read_text(), re.S)[0]
+    other = dict(re.findall(r'\((\d+), "(.+?)"\)', origins)).get(str(chapter))
+    return other or f"{chapter - 1:02}_", not other
+
+
+def start(directory, chapter):
+    """Writes the program that a chapter's first step changes: a stage, without anchors and the text over main.rs."""
+    mine = directory / "examples/mine"
+    shutil.rmtree(mine, ignore_errors=True)
+    examples = ROOT / "examples"
+    for file in [*examples.glob(f"{origin(chapter)[0]}*/*.rs"), *examples.glob(f"{origin(chapter)[0]}*rs")]:
+        mine.mkdir(parents=True, exist_ok=True)
+        text = file.read_text()
+        for older in re.findall(r'#\[path = "(.+)"\]', text):
+            shutil.copy(file.parent / older, mine / pathlib.Path(older).name)
+        lines = [line for line in text.splitlines() if not re.match(r"\s*(// ANCHOR|#\[path = )", line)]
+        name = file.name if file.parent != examples else "main.rs"
+        if name == "main.rs":
+            while lines[0].startswith("//!") or not lines[0]:
+                lines.pop(0)
+            lines.insert(0, "//! My own server.")
+        (mine / name).write_text("\n".join(lines) + "\n")
+
+
 def apply(directory, diff):
-    git(directory, "apply", "--unsafe-paths", "-", stdin=diff)
+    # A file that is removed has its two names and no lines, and git knows no such diff.
+    removed = re.compile(r"^--- a/(.+)\n\+\+\+ /dev/null\n(?!@@)", re.M)
+    for name in removed.findall(diff):
+        (directory / name).unlink()
+    diff = removed.sub("", diff)
+    if diff:
+        git(directory, "apply", "--unsafe-paths", "-", stdin=diff)
 
 
 def take(until):
@@ -45,14 +78,15 @@ def take(until):
         shutil.rmtree(kept, ignore_errors=True)
         MINE.rename(kept)
         print(f"what was in examples/mine is in {kept.relative_to(ROOT)} now")
-    last = None
+    all_steps = list(steps())
     chapter, _, number = until.partition("/")
-    wanted = f"{int(chapter):02}/{int(number):02}" if number else f"{int(chapter):02}/99" if chapter else "99/99"
-    for name, diff in steps():
-        if name > wanted:
-            break
-        apply(ROOT, diff)
-        last = name
+    chapter = int(chapter or max(name for name, _ in all_steps)[:2])
+    start(ROOT, chapter)
+    last = f"{chapter:02}/00"
+    for name, diff in all_steps:
+        if name.startswith(f"{chapter:02}/") and name <= f"{chapter:02}/{int(number or 99):02}":
+            apply(ROOT, diff)
+            last = name
     print(f"examples/mine is as after step {last}")
 
 
@@ -74,37 +108,52 @@ def run(name):
 def attempt(first, last):
     if MINE.exists():
         sys.exit("examples/mine exists; move it away first")
+    before = None
     for name, diff in steps():
         chapter = int(name[:2])
-        if chapter > last:
-            break
+        if not first <= chapter <= last:
+            continue
+        if chapter != before and not (before == chapter - 1 and origin(chapter)[1]):
+            start(ROOT, chapter)
+        before = chapter
         apply(ROOT, diff)
-        if chapter >= first:
-            print(f"step {name}: {run(name)}", flush=True)
+        print(f"step {name}: {run(name)}", flush=True)
+
+
+def commit(directory, name):
+    git(directory, "add", "-A")
+    git(directory, "-c", "user.name=steps", "-c", "user.email=steps@localhost", "commit", "-q", "--allow-empty", "-m", name)
 
 
 def repo(directory):
     directory.mkdir(parents=True)
     git(directory, "init", "-q")
+    before = None
     for name, diff in steps():
+        if name[:2] != before:
+            before = name[:2]
+            start(directory, int(before))
+            commit(directory, f"{before}/00")
         apply(directory, diff)
-        git(directory, "add", "-A")
-        git(directory, "-c", "user.name=steps", "-c", "user.email=steps@localhost", "commit", "-q", "-m", name)
+        commit(directory, name)
     print(f"now: git -C {directory} rebase -i --root; then: steps.py record {directory}")
 
 
-def record(directory):
+def record(directory, chapters):
     commits = git(directory, "log", "--reverse", "--format=%H %s").splitlines()
-    empty = git(directory, "hash-object", "-t", "tree", "/dev/null").strip()
-    before = empty
+    before, written = None, 0
     for commit, name in (line.split(" ", 1) for line in commits):
-        diff = git(directory, "diff", "--no-color", "-U2", before, commit, "--", "examples/mine")
-        # What the book doesn't need: git's own lines over each file's diff.
-        kept = [line for line in diff.splitlines() if not re.match(r"diff --git|index |(new|deleted) file", line)]
-        (STEPS / f"{name}.diff").parent.mkdir(exist_ok=True)
-        (STEPS / f"{name}.diff").write_text("\n".join(re.sub(r"^(@@ .* @@).*", r"\1", line) for line in kept) + "\n")
+        if int(name[:2]) in chapters and not name.endswith("/00"):
+            diff = git(directory, "diff", "--no-color", "--patience", "-U2", before, commit, "--", "examples/mine")
+            # What the book doesn't need: git's own lines over each file's diff, and the lines of a file that is removed.
+            kept = [line for line in diff.splitlines() if not re.match(r"diff --git|index |(new|deleted) file", line)]
+            text = "\n".join(re.sub(r"^(@@ .* @@).*", r"\1", line) for line in kept) + "\n"
+            text = re.sub(r"(\n\+\+\+ /dev/null\n)@@.*\n(?:-(?!-- [a/]).*\n)*", r"\1", text)
+            (STEPS / f"{name}.diff").parent.mkdir(exist_ok=True)
+            (STEPS / f"{name}.diff").write_text(text)
+            written += 1
         before = commit
-    print(f"{len(commits)} steps written")
+    print(f"{written} steps written")
 
 
 def main(words):
@@ -115,8 +164,8 @@ def main(words):
             attempt(int(rest[0]) if rest else 0, int(rest[1]) if len(rest) > 1 else 99)
         case ["repo", directory]:
             repo(pathlib.Path(directory))
-        case ["record", directory]:
-            record(pathlib.Path(directory))
+        case ["record", directory, *chapters] if chapters:
+            record(pathlib.Path(directory), [int(chapter) for chapter in chapters])
         case _:
             sys.exit(__doc__)
 

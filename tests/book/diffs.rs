@@ -27,6 +27,12 @@ pub(crate) fn prefix(stage: u32) -> String {
     format!("{stage:02}_")
 }
 
+/// How the names begin of the files that a stage is written from: those of the stage before, if not of another program.
+pub(crate) fn origin(before: u32, stage: u32) -> String {
+    let origin = ORIGINS.iter().find(|(number, _)| *number == stage);
+    origin.map_or(prefix(before), |(_, prefix)| (*prefix).to_owned())
+}
+
 fn files_of(book: &Book, prefix: &str) -> Vec<PathBuf> {
     let examples = book.root.join("examples");
     files_below(&examples, ".rs")
@@ -92,8 +98,7 @@ pub(crate) fn parts(book: &Book, prefix: &str) -> Result<Vec<(String, String, St
 
 /// What changes from the stage before, or from what else this stage is written from, file by file.
 pub(crate) fn between(book: &Book, before: u32, stage: u32) -> Result<String, String> {
-    let origin = ORIGINS.iter().find(|(number, _)| *number == stage);
-    let origin = origin.map_or(prefix(before), |(_, prefix)| (*prefix).to_owned());
+    let origin = origin(before, stage);
     let (old, new) = (parts(book, &origin)?, parts(book, &prefix(stage))?);
     let roles: BTreeSet<&String> = old.iter().chain(&new).map(|(role, _, _)| role).collect();
     let mut diff = String::new();

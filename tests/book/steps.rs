@@ -1,9 +1,10 @@
 //! Steps: the small diffs by which a reader's own program, `examples/mine`, grows from an empty file to each stage.
 //!
-//! A page shows a step as ```` ```diff,step ```` with one include of `chapters/steps/NN/KK.diff`. Here the diffs are
-//! applied in the order of the book. After the last step of a chapter the program is that chapter's stage, and every
-//! state in between is built: all of them by one call of cargo, as programs `sNN_KK` of a package in `target`, with the
-//! project's own dependencies. The console blocks behind a step run its program under the name `mine`.
+//! A page shows a step as ```` ```diff,step ```` with one include of `chapters/steps/NN/KK.diff`. A chapter's diffs are
+//! applied in its order, to the program of the chapter before or to the one that its stage is written from. After the
+//! last step the program is the chapter's stage, and every state in between is built: all of them by one call of cargo,
+//! as programs `sNN_KK` of a package in `target`, with the project's own dependencies. The console blocks behind a step
+//! run its program under the name `mine`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -64,7 +65,7 @@ fn steps(book: &Book) -> Result<Vec<Step>, String> {
     Ok(steps)
 }
 
-/// Applies a step's diff; its context must fit to the letter.
+/// Applies a step's diff; its context must fit to the letter. A file that is removed has its two names and no lines.
 fn apply(files: &mut Files, diff: &str) -> Result<(), String> {
     let mut lines = diff.lines().peekable();
     while let Some(line) = lines.next() {
@@ -118,18 +119,33 @@ fn is_removal(line: &str) -> bool {
 
 /// Every state of the reader's program, by the name of the step that leads to it.
 fn states(book: &Book) -> Result<Vec<(Step, Files)>, String> {
-    let mut files = Files::new();
+    let (mut chapter, mut files) = (0, Files::new());
     let mut states = Vec::new();
     for step in steps(book)? {
+        if step.chapter() != chapter {
+            chapter = step.chapter();
+            files = start(book, chapter)?;
+        }
         apply(&mut files, &step.diff).map_err(|problem| format!("{}: {problem}", step.at))?;
         states.push((step, files.clone()));
     }
     Ok(states)
 }
 
+impl Step {
+    fn chapter(&self) -> u32 {
+        self.name[..2].parse().expect("two digits")
+    }
+}
+
+/// The program before a chapter's first step: what its stage is written from, and before the first chapter nothing.
+fn start(book: &Book, chapter: u32) -> Result<Files, String> {
+    stage(book, &diffs::origin(chapter - 1, chapter))
+}
+
 /// A stage's files as a reader has them: without the text over main.rs, which says how the stage is run.
-fn stage(book: &Book, chapter: u32) -> Result<Files, String> {
-    let parts = diffs::parts(book, &diffs::prefix(chapter))?;
+fn stage(book: &Book, prefix: &str) -> Result<Files, String> {
+    let parts = diffs::parts(book, prefix)?;
     let parts = parts.into_iter().map(|(name, _, text)| {
         let head = name == "main.rs";
         let kept = text
@@ -161,10 +177,10 @@ pub(crate) fn problems(book: &Book) -> Vec<String> {
                 step.at
             ));
         }
-        ends.insert(step.name[..2].parse().expect("two digits"), files);
+        ends.insert(step.chapter(), files);
     }
     for (chapter, files) in ends {
-        match stage(book, chapter) {
+        match stage(book, &diffs::prefix(chapter)) {
             Ok(stage) if stage == *files => {}
             Ok(stage) => {
                 let differs = |name: &&String| stage.get(*name) != files.get(*name);
@@ -277,4 +293,14 @@ fn a_step_is_applied_to_the_letter_or_not_at_all() {
     apply(&mut files, change).unwrap();
     assert_eq!(files["main.rs"], "a\n\nd\n");
     assert!(apply(&mut files, change).unwrap_err().contains("line 3"));
+    let mut files = Files::from([("main.rs".to_owned(), "a\n".to_owned())]);
+    apply(
+        &mut files,
+        "--- a/examples/mine/main.rs\n+++ /dev/null\n--- /dev/null\n+++ b/examples/mine/a.rs\n@@ -0,0 +1 @@\n+a\n",
+    )
+    .unwrap();
+    assert_eq!(
+        files.into_iter().collect::<Vec<_>>(),
+        [("a.rs".to_owned(), "a\n".to_owned())]
+    );
 }
