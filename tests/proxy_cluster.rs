@@ -7,8 +7,9 @@ mod support;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
+use std::time::{Duration, Instant};
 
-use cluster_support::{Cluster, Said, Talk};
+use cluster_support::{Cluster, MOVE, Said, Talk};
 use larder::pool::slot;
 use proxy_support::{TestProxy, eventually};
 
@@ -270,6 +271,23 @@ impl Drop for SetOnDrop<'_> {
     }
 }
 
+/// Says a command until the reply isn't that its slot is half moved. `None` if the test ends before: with a failure,
+/// the slot may stay half moved.
+fn try_again(client: &mut Talk, words: &[&str], done: &AtomicBool) -> Option<Said> {
+    let deadline = Instant::now() + MOVE;
+    loop {
+        let said = client.call(words);
+        if !said.is_error() || !said.text().starts_with("TRYAGAIN") {
+            return Some(said);
+        }
+        assert!(Instant::now() < deadline, "{words:?}: still {said:?}");
+        if done.load(Relaxed) {
+            return None;
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
 /// What a client does over and over: its counters and values have to be exactly as it left them.
 struct Checker {
     client: Talk,
@@ -291,7 +309,8 @@ impl Checker {
         }
     }
 
-    fn round(&mut self) {
+    /// The last one may end early, when the test is `done`.
+    fn round(&mut self, done: &AtomicBool) {
         self.rounds += 1;
         let count = Said::Number(self.rounds);
         for counter in &self.counters {
@@ -311,13 +330,12 @@ impl Checker {
         // Several keys of a slot that is half moved: Redis says that it is to be tried again.
         let [a, b] = &self.pair;
         let text = &texts[0];
-        while client.call(&["MSET", a, text, b, text]) != Said::from("OK") {}
-        let got = loop {
-            let got = client.call(&["MGET", a, "n:0", b]);
-            if !got.is_error() {
-                break got;
-            }
-            assert!(got.text().starts_with("TRYAGAIN"), "{got:?}");
+        let Some(set) = try_again(client, &["MSET", a, text, b, text], done) else {
+            return;
+        };
+        assert_eq!(set, Said::from("OK"));
+        let Some(got) = try_again(client, &["MGET", a, "n:0", b], done) else {
+            return;
         };
         let Said::List(got) = got else {
             panic!("{got:?}");
@@ -344,7 +362,7 @@ fn nothing_is_lost_or_misdirected_while_a_slot_moves_to_and_fro_under_fifty_clie
                 let (done, rounds) = (&done, &rounds);
                 scope.spawn(move || {
                     while !done.load(Relaxed) {
-                        checker.round();
+                        checker.round(done);
                         rounds.fetch_add(1, Relaxed);
                     }
                     checker.rounds

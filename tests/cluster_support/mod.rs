@@ -19,6 +19,9 @@ use tempfile::TempDir;
 
 use crate::proxy_support::{PATIENCE, TestProxy, eventually, free_port, list, settings};
 
+/// How long it may take to move a slot.
+pub const MOVE: Duration = Duration::from_secs(120);
+
 /// A reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Said {
@@ -64,8 +67,15 @@ impl Talk {
     pub fn to(address: SocketAddr) -> Talk {
         let stream = TcpStream::connect(address).expect("connect");
         stream.set_read_timeout(Some(PATIENCE)).expect("timeout");
+        stream.set_write_timeout(Some(PATIENCE)).expect("timeout");
         stream.set_nodelay(true).expect("no delay");
         Talk(BufReader::new(stream))
+    }
+
+    /// Waits longer for each reply.
+    fn wait_for(&mut self, reply: Duration) {
+        let stream = self.0.get_ref();
+        stream.set_read_timeout(Some(reply)).expect("timeout");
     }
 
     pub fn send(&mut self, words: &[impl AsRef<[u8]>]) {
@@ -284,12 +294,18 @@ impl Cluster {
         numbers.find(has).expect("there are no more slots")
     }
 
-    /// Moves a slot with its keys, as `redis-cli --cluster reshard` does it.
+    /// Moves a slot with its keys, as `redis-cli --cluster reshard` does it, within [`MOVE`].
     pub fn move_slot(&self, slot: u16, from: usize, to: usize) {
         let (source, target) = (&self.masters[from], &self.masters[to]);
         let (mut at_source, mut at_target) = (source.talk(), target.talk());
         at_target.must(&format!("CLUSTER SETSLOT {slot} IMPORTING {}", source.id));
         at_source.must(&format!("CLUSTER SETSLOT {slot} MIGRATING {}", target.id));
+        // MIGRATE may wait for the target three times: to connect, to write, and to read.
+        at_source.wait_for(PATIENCE * 4);
+        let (ip, port) = (target.address.ip(), target.address.port());
+        let timeout = PATIENCE.as_millis();
+        let deadline = Instant::now() + MOVE;
+        let mut retries = 0;
         loop {
             let keys = at_source.must(&format!("CLUSTER GETKEYSINSLOT {slot} 3"));
             let Said::List(keys) = keys else {
@@ -298,10 +314,16 @@ impl Cluster {
             if keys.is_empty() {
                 break;
             }
-            let (ip, port) = (target.address.ip(), target.address.port());
+            assert!(Instant::now() < deadline, "slot {slot} did not move");
             let keys: Vec<&str> = keys.iter().map(Said::text).collect();
             let keys = keys.join(" ");
-            at_source.must(&format!("MIGRATE {ip} {port}  0 5000 KEYS {keys}"));
+            // A target that was too slow may have received the keys all the same, so they are replaced. Until they are
+            // gone from the source, it alone changes them.
+            let migrate = format!("MIGRATE {ip} {port}  0 {timeout} REPLACE KEYS {keys}");
+            let said = at_source.call(&migrate.split(' ').collect::<Vec<_>>());
+            retries += usize::from(said.is_error());
+            let too_slow = said.text().starts_with("IOERR") && retries <= 3;
+            assert!(too_slow || !said.is_error(), "{migrate}: {said:?}");
         }
         at_target.must(&format!("CLUSTER SETSLOT {slot} NODE {}", target.id));
         at_source.must(&format!("CLUSTER SETSLOT {slot} NODE {}", target.id));
