@@ -43,12 +43,12 @@
 //! protocol/framing/request/mod.rs    where the request ends, its keys, and what kind of route it needs
 //! proxy/forwarder/route.rs           the upstream of its key
 //! pool/ring.rs                       ketama: the server behind the key's point on the ring
-//! proxy/forwarder/append.rs          adds the request to the output of a link of that upstream
-//! upstream/queue.rs                  remembers whose reply comes next on the link
-//! proxy/forwarder/scatter.rs         reads the link and gives each reply to the client whose turn it is
+//! proxy/forwarder/append.rs          adds the request to the output of a connection of that upstream
+//! upstream/queue.rs                  remembers whose reply comes next on the connection
+//! proxy/forwarder/scatter.rs         reads the connection and gives each reply to the client whose turn it is
 //! protocol/framing/reply/mod.rs      where the reply ends
 //! proxy/client.rs                    the client's replies, in the order of its requests
-//! proxy/forwarder/flush.rs           the bytes that leave in this round: one write per link and per client
+//! proxy/forwarder/flush.rs           the bytes that leave in this round: one write per connection and per client
 //! ```
 //!
 //! # An invalidation

@@ -18,7 +18,7 @@ const THREADS: usize = 4;
 /// An answer, on its way back to the worker that asked.
 pub(crate) struct ResolvedName {
     /// The worker's number for the connection.
-    pub(crate) link: usize,
+    pub(crate) connection: usize,
     /// Tells the connection from another that has got the same number since.
     pub(crate) serial: u64,
     pub(crate) found: io::Result<Vec<SocketAddr>>,
@@ -56,7 +56,7 @@ impl Resolver {
     pub(crate) fn look_up(
         &self,
         name: String,
-        (link, serial): (usize, u64),
+        (connection, serial): (usize, u64),
         answers: Sender<ResolvedName>,
         waker: Arc<Waker>,
     ) {
@@ -64,7 +64,7 @@ impl Resolver {
         self.threads.execute(move || {
             let found = ask(&name);
             let lookup = ResolvedName {
-                link,
+                connection,
                 serial,
                 found,
             };
@@ -109,7 +109,7 @@ mod tests {
             let lookup = answers
                 .recv_timeout(Duration::from_secs(10))
                 .expect("an answer");
-            assert_eq!((lookup.link, lookup.serial), (7, u64::from(port)));
+            assert_eq!((lookup.connection, lookup.serial), (7, u64::from(port)));
             let found = lookup.found.expect("an address");
             assert_eq!(found, [SocketAddr::from(([127, 0, 0, 1], port))]);
         }

@@ -31,7 +31,7 @@ pub(crate) struct Counters {
     /// Answers that came.
     pub(crate) answers: AtomicU64,
     /// Connections that are open or being made.
-    pub(crate) links: AtomicUsize,
+    pub(crate) connections: AtomicUsize,
     /// From request to answer.
     pub(crate) latency: Latency,
 }

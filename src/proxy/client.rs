@@ -25,7 +25,7 @@ use crate::server::Connection;
 /// An upstream connection that a client has for itself, and what for.
 #[derive(Default)]
 pub(super) struct DedicatedConnection {
-    pub(super) link: usize,
+    pub(super) connection: usize,
     /// The slot of the keys for which it was opened, in a cluster.
     pub(super) slot: Option<u16>,
     /// Keys were watched over another connection, whose server has them no longer: they count as changed.
@@ -213,8 +213,8 @@ impl Client {
     /// Whether more of the answer to a part may come. The head may as long as the client takes its
     /// bytes, the others as long as not too much waits for the head.
     ///
-    /// No two links can wait for each other by this: of all requests of a worker the oldest is the
-    /// head of its client and the front of its links, so it proceeds, and then the next oldest does.
+    /// No two connections can wait for each other by this: of all requests of a worker the oldest is the
+    /// head of its client and the front of its connections, so it proceeds, and then the next oldest does.
     pub(super) fn takes(&self, sequence: u64, part: usize) -> bool {
         let room = match sequence == self.first {
             true => self.unsent() < BACKLOG,

@@ -25,7 +25,7 @@ pub(super) struct Shared {
     generation: AtomicUsize,
     /// Wakes the thread that asks a cluster for its slots.
     bell: Option<Sender<()>>,
-    /// Links that clients have for themselves.
+    /// Connections that clients have for themselves.
     pub(super) detached: AtomicUsize,
 }
 

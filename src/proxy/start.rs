@@ -83,9 +83,9 @@ impl Proxy {
     pub fn start(self, listen: Listen) -> Result<(Running, Control), StartError> {
         let (pool, watch) = self.pool();
         let max_connections = self.settings.max_connections;
-        let links = self.settings.connections.max(1);
-        let workers = self.settings.workers.clamp(1, links);
-        let files = self.files(&pool, links, workers);
+        let connections = self.settings.connections.max(1);
+        let workers = self.settings.workers.clamp(1, connections);
+        let files = self.files(&pool, connections, workers);
         let front = Front(self.settings.protocol);
         let connections = Connections::new();
         let (ring, bell) = crossbeam_channel::bounded(1);
@@ -108,8 +108,8 @@ impl Proxy {
                 let resolver = Resolver::new();
                 let mut handles = Vec::new();
                 for index in 0..workers {
-                    // All workers' links together are as many as were asked for.
-                    let width = links / workers + usize::from(index < links % workers);
+                    // All workers' connections together are as many as were asked for.
+                    let width = connections / workers + usize::from(index < connections % workers);
                     let (worker, handle) =
                         Worker::new(index, width, Arc::clone(&shared), resolver.clone())?;
                     wakers.push(handle.waker());
@@ -144,13 +144,13 @@ impl Proxy {
     }
 
     /// How many files it may have open beside its clients' connections.
-    fn files(&self, pool: &Pool, links: usize, workers: usize) -> usize {
+    fn files(&self, pool: &Pool, connections: usize, workers: usize) -> usize {
         let upstreams = match self.way {
             PoolSource::Ring { .. } => pool.upstreams.len(),
             // A cluster may grow.
             PoolSource::Cluster => 2 * pool.upstreams.len().max(8),
         };
-        upstreams * links + self.settings.detached + 2 * workers
+        upstreams * connections + self.settings.detached + 2 * workers
     }
 }
 

@@ -19,7 +19,7 @@ fn each_upstream(pool: &Pool, mut each: impl FnMut(&str, &str, String)) {
         each(
             name,
             "connections",
-            counters.links.load(Relaxed).to_string(),
+            counters.connections.load(Relaxed).to_string(),
         );
         each(
             name,

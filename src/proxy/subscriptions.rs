@@ -1,9 +1,9 @@
 //! The subscriptions of one client, over any number of connections.
 //!
 //! ```text
-//!   SUBSCRIBE a b ─▶ asked: a at link 3, b at link 5      both are sent at once
-//!                    link 5 ─▶ b is confirmed             it waits: a is before it
-//!                    link 3 ─▶ a is confirmed             the client reads: a is 1, b is 2
+//!   SUBSCRIBE a b ─▶ asked: a at connection 3, b at connection 5      both are sent at once
+//!                    connection 5 ─▶ b is confirmed             it waits: a is before it
+//!                    connection 3 ─▶ a is confirmed             the client reads: a is 1, b is 2
 //! ```
 //!
 //! Each channel is at one server of a pool, each pattern at all of them. A client has a connection to each server that it
@@ -26,10 +26,10 @@ pub(super) enum Kind {
 /// The subscriptions of a client.
 #[derive(Debug, Default)]
 pub(super) struct Subscriptions {
-    /// The links of each name: channels, patterns, channels of shards.
+    /// The connections of each name: channels, patterns, channels of shards.
     names: [BTreeMap<Box<[u8]>, Vec<usize>>; 3],
-    /// The links by the numbers of their upstreams.
-    pub(super) links: Vec<(u64, usize)>,
+    /// The connections by the numbers of their upstreams.
+    pub(super) connections: Vec<(u64, usize)>,
     /// The command under way.
     asked: Option<Asked>,
     /// Messages of subscriptions that are not confirmed to the client yet.
@@ -49,8 +49,8 @@ struct Asked {
 #[derive(Debug)]
 pub(super) struct Name {
     pub(super) name: Box<[u8]>,
-    /// The links that it is asked of; none if nothing changes.
-    pub(super) links: Vec<usize>,
+    /// The connections that it is asked of; none if nothing changes.
+    pub(super) connections: Vec<usize>,
     /// Confirmations that have not come.
     pub(super) missing: usize,
 }
@@ -96,14 +96,16 @@ impl Subscriptions {
         self.asked.as_ref().map(|asked| asked.since)
     }
 
-    /// The link to an upstream.
-    pub(super) fn link(&self, upstream: u64) -> Option<usize> {
-        let mut links = self.links.iter();
-        links.find(|(id, _)| *id == upstream).map(|(_, link)| *link)
+    /// The connection to an upstream.
+    pub(super) fn connection(&self, upstream: u64) -> Option<usize> {
+        let mut connections = self.connections.iter();
+        connections
+            .find(|(id, _)| *id == upstream)
+            .map(|(_, connection)| *connection)
     }
 
-    /// The links of a name, if the client is subscribed to it.
-    pub(super) fn links_of(&self, kind: Kind, name: &[u8]) -> Option<&[usize]> {
+    /// The connections of a name, if the client is subscribed to it.
+    pub(super) fn connections_of(&self, kind: Kind, name: &[u8]) -> Option<&[usize]> {
         self.names[kind as usize].get(name).map(Vec::as_slice)
     }
 
@@ -127,11 +129,11 @@ impl Subscriptions {
         });
     }
 
-    /// The first name whose confirmation has not come is asked of another link, too, which replaces all others.
-    pub(super) fn redirect(&mut self, link: usize) -> Option<&[u8]> {
+    /// The first name whose confirmation has not come is asked of another connection, too, which replaces all others.
+    pub(super) fn redirect(&mut self, connection: usize) -> Option<&[u8]> {
         let asked = self.asked.as_mut()?;
         let name = asked.names.iter_mut().find(|name| name.missing > 0)?;
-        name.links = vec![link];
+        name.connections = vec![connection];
         Some(&name.name)
     }
 
@@ -189,8 +191,8 @@ impl Subscriptions {
             let what = (asked.kind, asked.subscribes);
             let names = &mut self.names[asked.kind as usize];
             match asked.subscribes {
-                true if name.links.is_empty() => {}
-                true => drop(names.insert(name.name.clone(), name.links)),
+                true if name.connections.is_empty() => {}
+                true => drop(names.insert(name.name.clone(), name.connections)),
                 false => drop(names.remove(&name.name)),
             }
             self.confirm(what, Some(&name.name), resp3, out);

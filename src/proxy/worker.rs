@@ -9,7 +9,7 @@
 //!
 //! All rules are the forwarder's. A worker reads what is ready and what the forwarder has room for, into one buffer,
 //! and writes what the forwarder has ready, once in a round for each socket. A socket here has the same key as its
-//! client or link there; a key is free when the forwarder's command to close it has been carried out.
+//! client or connection there; a key is free when the forwarder's command to close it has been carried out.
 
 use std::io::{self, ErrorKind};
 use std::net::{Shutdown, SocketAddr};
@@ -139,8 +139,8 @@ impl Worker {
         }
         self.forwarder.end_interception();
         self.write_upstreams();
-        for _ in 0..self.forwarder.readable_links() {
-            if let Some(key) = self.forwarder.next_link() {
+        for _ in 0..self.forwarder.readable_connections() {
+            if let Some(key) = self.forwarder.next_readable_connection() {
                 self.read_upstream(key);
             }
         }
@@ -183,10 +183,10 @@ impl Worker {
             }
         }
         if readable {
-            self.forwarder.link_readable(key, ends);
+            self.forwarder.connection_readable(key, ends);
         }
         if writable {
-            self.forwarder.link_writable(key);
+            self.forwarder.connection_writable(key);
         }
     }
 
@@ -258,15 +258,19 @@ impl Worker {
             return;
         };
         match socket.stream.read(&mut self.buffer) {
-            Err(error) if error.kind() == ErrorKind::WouldBlock => self.forwarder.link_drained(key),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                self.forwarder.connection_drained(key)
+            }
             Err(error) => self
                 .forwarder
-                .link_failed(key, UpstreamFailure::lost(error)),
-            Ok(0) => self.forwarder.link_failed(key, UpstreamFailure::Closed),
+                .connection_failed(key, UpstreamFailure::lost(error)),
+            Ok(0) => self
+                .forwarder
+                .connection_failed(key, UpstreamFailure::Closed),
             Ok(count) => {
                 let more = count == self.buffer.len();
                 self.forwarder
-                    .link_received(key, &self.buffer[..count], more);
+                    .connection_received(key, &self.buffer[..count], more);
             }
         }
     }
@@ -274,18 +278,18 @@ impl Worker {
     /// One write for each upstream connection with something to send.
     fn write_upstreams(&mut self) {
         self.carry_out();
-        for _ in 0..self.forwarder.dirty_links() {
-            let Some((key, output)) = self.forwarder.next_link_output() else {
+        for _ in 0..self.forwarder.dirty_connections() {
+            let Some((key, output)) = self.forwarder.next_connection_output() else {
                 continue;
             };
             let Some(Some(socket)) = self.upstreams.get_mut(key) else {
                 continue;
             };
             match socket.send(output) {
-                Ok(count) => self.forwarder.link_sent(key, count),
+                Ok(count) => self.forwarder.connection_sent(key, count),
                 Err(error) => self
                     .forwarder
-                    .link_failed(key, UpstreamFailure::lost(error)),
+                    .connection_failed(key, UpstreamFailure::lost(error)),
             }
         }
     }

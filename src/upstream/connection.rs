@@ -143,7 +143,7 @@ impl UpstreamConnection {
         clustered: bool,
         now: u64,
     ) -> UpstreamConnection {
-        upstream.counters.links.fetch_add(1, Relaxed);
+        upstream.counters.connections.fetch_add(1, Relaxed);
         UpstreamConnection {
             upstream,
             purpose,
@@ -393,7 +393,7 @@ impl UpstreamConnection {
 impl Drop for UpstreamConnection {
     fn drop(&mut self) {
         let counters = &self.upstream.counters;
-        counters.links.fetch_sub(1, Relaxed);
+        counters.connections.fetch_sub(1, Relaxed);
         counters.in_flight.fetch_sub(self.queue.len(), Relaxed);
     }
 }

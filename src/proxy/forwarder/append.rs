@@ -1,4 +1,4 @@
-//! Appending requests to links: whole, or in parts, or not at all when an upstream is ejected.
+//! Appending requests to connections: whole, or in parts, or not at all when an upstream is ejected.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -55,16 +55,16 @@ impl Forwarder {
             let upstream = Arc::clone(upstream);
             return self.unavailable(key, &upstream, shape, miss);
         }
-        let link = self.shared_link(number, face, id);
-        if !self.has_room(link, key) {
+        let connection = self.shared_connection_of(number, face, id);
+        if !self.has_room(connection, key) {
             return RequestOutcome::Stalled;
         }
         let sequence = match shape {
             ReplyShape::Nothing => 0,
             _ => self.clients[key].open(1, None),
         };
-        self.push(link, key, sequence, 0, request.bytes, shape);
-        self.keep_request(link, shape, request.repeat_safe);
+        self.push(connection, key, sequence, 0, request.bytes, shape);
+        self.keep_request(connection, shape, request.repeat_safe);
         RequestOutcome::Taken
     }
 
@@ -152,7 +152,7 @@ impl Forwarder {
         }
     }
 
-    /// Sends the parts of a request, or none if a link is full: the answers to two divided requests
+    /// Sends the parts of a request, or none if a connection is full: the answers to two divided requests
     /// can't wait for each other as long as all parts of the one are ahead of those of the other.
     fn parts(
         &mut self,
@@ -164,25 +164,25 @@ impl Forwarder {
         miss: bool,
     ) -> RequestOutcome {
         let (face, id) = (self.clients[key].session.state, self.clients[key].id);
-        let mut links = Vec::with_capacity(parts.len());
+        let mut connections = Vec::with_capacity(parts.len());
         for (number, _) in parts {
             if self.pool.upstreams[*number].health.is_ejected() {
-                links.push(None);
+                connections.push(None);
                 continue;
             }
-            let link = self.shared_link(*number, face, id);
-            if !self.has_room(link, key) {
+            let connection = self.shared_connection_of(*number, face, id);
+            if !self.has_room(connection, key) {
                 return RequestOutcome::Stalled;
             }
-            links.push(Some(link));
+            connections.push(Some(connection));
         }
         let quiet = shape == ReplyShape::Nothing;
         let sequence = match quiet {
             true => 0,
             false => self.clients[key].open(parts.len(), Some(merge)),
         };
-        for (part, ((number, bytes), link)) in parts.iter().zip(&links).enumerate() {
-            let Some(link) = link else {
+        for (part, ((number, bytes), connection)) in parts.iter().zip(&connections).enumerate() {
+            let Some(connection) = connection else {
                 let upstream = Arc::clone(&self.pool.upstreams[*number]);
                 upstream.counters.requests.fetch_add(1, Relaxed);
                 upstream.counters.errors.fetch_add(1, Relaxed);
@@ -199,8 +199,8 @@ impl Forwarder {
                 mark(&mut self.dirty_clients, key, &mut client.dirty);
                 continue;
             };
-            self.push(*link, key, sequence, part, bytes, shape);
-            self.keep_request(*link, shape, safe);
+            self.push(*connection, key, sequence, part, bytes, shape);
+            self.keep_request(*connection, shape, safe);
         }
         RequestOutcome::Taken
     }
@@ -227,20 +227,20 @@ impl Forwarder {
         }
     }
 
-    /// Whether a link has room for another request. If not, the client is resumed when it has.
-    pub(super) fn has_room(&mut self, link: usize, key: usize) -> bool {
-        let link = &mut self.links[link];
-        let room = link.has_room();
-        if !room && !link.waiters.contains(&key) {
-            link.waiters.push(key);
+    /// Whether a connection has room for another request. If not, the client is resumed when it has.
+    pub(super) fn has_room(&mut self, connection: usize, key: usize) -> bool {
+        let connection = &mut self.connections[connection];
+        let room = connection.has_room();
+        if !room && !connection.waiters.contains(&key) {
+            connection.waiters.push(key);
         }
         room
     }
 
-    /// Appends a part of a client's request to a link.
+    /// Appends a part of a client's request to a connection.
     pub(super) fn push(
         &mut self,
-        link: usize,
+        connection: usize,
         key: usize,
         sequence: u64,
         part: usize,
@@ -253,16 +253,20 @@ impl Forwarder {
             sequence,
             part,
         };
-        self.append(link, bytes, PendingRequest::new(owner, shape, self.micros));
+        self.append(
+            connection,
+            bytes,
+            PendingRequest::new(owner, shape, self.micros),
+        );
     }
 
-    /// Appends a request to a link.
-    pub(super) fn append(&mut self, link: usize, bytes: &[u8], waiting: PendingRequest) {
-        let at = &mut self.links[link];
+    /// Appends a request to a connection.
+    pub(super) fn append(&mut self, connection: usize, bytes: &[u8], waiting: PendingRequest) {
+        let at = &mut self.connections[connection];
         at.upstream.counters.requests.fetch_add(1, Relaxed);
         at.push(bytes, waiting, self.now);
         if at.is_up() {
-            mark(&mut self.dirty_links, link, &mut at.dirty);
+            mark(&mut self.dirty_connections, connection, &mut at.dirty);
         }
     }
 }

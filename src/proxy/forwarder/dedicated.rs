@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   MULTI, WATCH      until EXEC or DISCARD, or UNWATCH     see `transaction`
-//!   BLPOP, BRPOP, …   until the answer                      framed and in order, as on a shared link
+//!   BLPOP, BRPOP, …   until the answer                      framed and in order, as on a shared connection
 //!   over 1 MiB        until the answer; the request streams
 //!   MONITOR, TRACKING until RESET or the end                the upstream's bytes pass unparsed
 //! ```
@@ -80,7 +80,7 @@ impl Forwarder {
             return None;
         }
         if client.is_waiting() {
-            // The next requests use the shared links again.
+            // The next requests use the shared connections again.
             return Some(RequestOutcome::Stalled);
         }
         self.drop_dedicated(key);
@@ -90,11 +90,11 @@ impl Forwarder {
     /// Closes a client's dedicated connection.
     pub(super) fn drop_dedicated(&mut self, key: usize) {
         if let Some(dedicated) = self.clients[key].dedicated.take() {
-            self.drop_link(dedicated.link);
+            self.drop_connection(dedicated.connection);
         }
     }
 
-    /// Opens a link for one client alone.
+    /// Opens a connection for one client alone.
     pub(super) fn dedicate(&mut self, key: usize, number: usize) -> Result<(), RequestOutcome> {
         let client = &self.clients[key];
         if client.is_waiting() {
@@ -113,15 +113,15 @@ impl Forwarder {
             let error = self.error(&upstream, &UpstreamFailure::Full(limit));
             return Err(self.answer(key, error));
         }
-        let link = self.open_link(upstream, Purpose::Dedicated { key, id }, state);
+        let connection = self.open_connection(upstream, Purpose::Dedicated { key, id }, state);
         self.clients[key].dedicated = Some(DedicatedConnection {
-            link,
+            connection,
             ..DedicatedConnection::default()
         });
         Ok(())
     }
 
-    /// Sends a request over the link that its client has for itself.
+    /// Sends a request over the connection that its client has for itself.
     pub(super) fn pass_on(&mut self, key: usize, request: &Request<'_>) -> RequestOutcome {
         let client = &mut self.clients[key];
         let waiting = client.is_waiting();
@@ -132,18 +132,18 @@ impl Forwarder {
             return RequestOutcome::Stalled;
         }
         dedicated.away = false;
-        let link = dedicated.link;
+        let connection = dedicated.connection;
         if let Some(fate) = self.answer_dedicated(key, request) {
             return fate;
         }
-        if !self.has_room(link, key) {
+        if !self.has_room(connection, key) {
             return RequestOutcome::Stalled;
         }
         match request.route {
             Route::Dedicated(DedicatedReason::Blocking, _) => {
-                self.links[link].patient = true;
+                self.connections[connection].patient = true;
                 if is(request, b"WAIT") {
-                    self.precede_wait(key, link);
+                    self.precede_wait(key, connection);
                 }
             }
             Route::Dedicated(DedicatedReason::Monitor | DedicatedReason::Tracking, _) => {
@@ -153,30 +153,30 @@ impl Forwarder {
                 if let Some(dedicated) = &mut self.clients[key].dedicated {
                     dedicated.raw = true;
                 }
-                let link = &mut self.links[link];
-                (link.raw, link.patient) = (true, true);
-                link.stream();
+                let connection = &mut self.connections[connection];
+                (connection.raw, connection.patient) = (true, true);
+                connection.stream();
             }
             _ => {}
         }
-        if self.links[link].raw {
-            self.push(link, key, 0, 0, request.bytes, ReplyShape::Nothing);
+        if self.connections[connection].raw {
+            self.push(connection, key, 0, 0, request.bytes, ReplyShape::Nothing);
         } else {
             let client = &mut self.clients[key];
             let sequence = client.open(1, None);
             client.session.sent(sequence, request.args());
-            self.push(link, key, sequence, 0, request.bytes, request.shape);
+            self.push(connection, key, sequence, 0, request.bytes, request.shape);
         }
         RequestOutcome::Taken
     }
 
     /// Sends a PING before a WAIT: Redis waits for what was written before the connection's last command, and the
     /// client's writes went over other connections.
-    fn precede_wait(&mut self, key: usize, link: usize) {
+    fn precede_wait(&mut self, key: usize, connection: usize) {
         let session = &self.clients[key].session;
         if session.open().is_none() && !session.is_beginning() {
             let waiting = PendingRequest::new(ReplyOwner::Nobody, RESP_PROBE.1, self.micros);
-            self.links[link].push(RESP_PROBE.0, waiting, self.now);
+            self.connections[connection].push(RESP_PROBE.0, waiting, self.now);
         }
     }
 

@@ -1,42 +1,42 @@
-//! The writes of a round: one for each link and one for each client. Closes clients that have ended.
+//! The writes of a round: one for each connection and one for each client. Closes clients that have ended.
 
 use std::io;
 
 use crate::proxy::forwarder::{Command, Forwarder, mark, queue, scatter};
 
 impl Forwarder {
-    /// How many links have something to be sent.
-    pub(crate) fn dirty_links(&self) -> usize {
-        self.dirty_links.len()
+    /// How many connections have something to be sent.
+    pub(crate) fn dirty_connections(&self) -> usize {
+        self.dirty_connections.len()
     }
 
-    /// The next link with unsent bytes: its key and the bytes. The number of bytes written is passed to
-    /// [`link_sent`](Forwarder::link_sent).
-    pub(crate) fn next_link_output(&mut self) -> Option<(usize, &[u8])> {
-        let key = self.dirty_links.pop_front()?;
-        let link = self.links.get_mut(key)?;
-        link.dirty = false;
-        link.is_up().then(|| (key, link.output()))
+    /// The next connection with unsent bytes: its key and the bytes. The number of bytes written is passed to
+    /// [`connection_sent`](Forwarder::connection_sent).
+    pub(crate) fn next_connection_output(&mut self) -> Option<(usize, &[u8])> {
+        let key = self.dirty_connections.pop_front()?;
+        let connection = self.connections.get_mut(key)?;
+        connection.dirty = false;
+        connection.is_up().then(|| (key, connection.output()))
     }
 
-    /// The socket of a link has taken so many bytes of its output.
-    pub(crate) fn link_sent(&mut self, key: usize, count: usize) {
-        if let Some(link) = self.links.get_mut(key) {
+    /// The socket of a connection has taken so many bytes of its output.
+    pub(crate) fn connection_sent(&mut self, key: usize, count: usize) {
+        if let Some(connection) = self.connections.get_mut(key) {
             if count > 0 {
-                link.sent(count);
-                link.since = self.now;
+                connection.sent(count);
+                connection.since = self.now;
             }
             self.wake_waiters(key);
         }
     }
 
-    /// A link's socket takes bytes again.
-    pub(crate) fn link_writable(&mut self, key: usize) {
-        if let Some(link) = self.links.get_mut(key)
-            && link.is_up()
-            && link.unsent() > 0
+    /// A connection's socket takes bytes again.
+    pub(crate) fn connection_writable(&mut self, key: usize) {
+        if let Some(connection) = self.connections.get_mut(key)
+            && connection.is_up()
+            && connection.unsent() > 0
         {
-            mark(&mut self.dirty_links, key, &mut link.dirty);
+            mark(&mut self.dirty_connections, key, &mut connection.dirty);
         }
     }
 
@@ -93,15 +93,15 @@ impl Forwarder {
         }
     }
 
-    /// Gives links another turn whose bytes had to wait for a client.
+    /// Gives connections another turn whose bytes had to wait for a client.
     pub(crate) fn resume(&mut self) {
         for key in std::mem::take(&mut self.held) {
-            if let Some(link) = self.links.get_mut(key)
-                && !link.held.is_empty()
+            if let Some(connection) = self.connections.get_mut(key)
+                && !connection.held.is_empty()
                 && !self.readable.contains(&key)
             {
-                let front = link.queue.front().map(|waiting| waiting.owner);
-                if scatter::takes(&self.clients, link, front) {
+                let front = connection.queue.front().map(|waiting| waiting.owner);
+                if scatter::takes(&self.clients, connection, front) {
                     self.readable.push_back(key);
                 } else {
                     self.held.push(key);
@@ -122,16 +122,16 @@ impl Forwarder {
             Some(error) => log::debug!("{protocol} {peer}: connection lost: {error}"),
         }
         if let Some(own) = client.dedicated {
-            self.drop_link(own.link);
+            self.drop_connection(own.connection);
         }
-        for (_, link) in client.subscriptions.into_iter().flat_map(|s| s.links) {
-            self.drop_link(link);
+        for (_, connection) in client.subscriptions.into_iter().flat_map(|s| s.connections) {
+            self.drop_connection(connection);
         }
         self.commands.push_back(Command::CloseClient {
             key,
             gracefully: error.is_none(),
         });
-        // The answers that links hold back for it can be dropped now.
+        // The answers that connections hold back for it can be dropped now.
         self.resume();
     }
 }

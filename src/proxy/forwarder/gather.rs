@@ -1,6 +1,6 @@
 //! A client's turn: reading it, and cutting complete requests from what has arrived.
 //!
-//! If a client or its link has no room for a request, the request stays in the input and is read
+//! If a client or its connection has no room for a request, the request stays in the input and is read
 //! again when there is room.
 
 use std::io;
@@ -126,14 +126,14 @@ impl Forwarder {
         let Some(client) = self.clients.get(key).filter(|client| client.hung_up) else {
             return;
         };
-        let link = client
+        let connection = client
             .dedicated
             .as_ref()
-            .and_then(|own| self.links.get(own.link));
-        let Some(link) = link.filter(|link| link.patient) else {
+            .and_then(|own| self.connections.get(own.connection));
+        let Some(connection) = connection.filter(|connection| connection.patient) else {
             return;
         };
-        let since = link.queue.front().map(|waiting| waiting.since);
+        let since = connection.queue.front().map(|waiting| waiting.since);
         if since.is_some_and(|since| self.micros.saturating_sub(since) >= CANCEL_AFTER_MS * 1000) {
             let error = io::Error::other("it closed while a command of it was blocked");
             self.end(key, Some(&error));

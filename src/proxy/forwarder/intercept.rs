@@ -1,5 +1,5 @@
 //! The worker's side of an interceptor: requests are offered to it before they are routed, and what it answers later
-//! reaches the clients. A client whose request finds no room waits, like one whose link is full.
+//! reaches the clients. A client whose request finds no room waits, like one whose connection is full.
 
 use crate::protocol::framing::request::{LargeRequest, Request, Route};
 use crate::proxy::errors;

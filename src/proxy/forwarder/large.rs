@@ -74,8 +74,8 @@ impl Forwarder {
             return Some(true);
         }
         let client = &self.clients[key];
-        let link = self.shared_link(number, client.session.state, client.id);
-        self.knows_meta(link, key)
+        let connection = self.shared_connection_of(number, client.session.state, client.id);
+        self.knows_meta(connection, key)
     }
 
     /// Gives a client a dedicated connection to an upstream, or finds that it has one; false if it has one to another.
@@ -83,7 +83,7 @@ impl Forwarder {
         let client = &self.clients[key];
         match &client.dedicated {
             Some(dedicated) => {
-                let home = self.links[dedicated.link].upstream.id;
+                let home = self.connections[dedicated.connection].upstream.id;
                 Ok(home == self.pool.upstreams[number].id)
             }
             None if matches!(client.session.transaction, Transaction::Queued(_)) => {
@@ -101,7 +101,7 @@ impl Forwarder {
         };
         let quiet = large.meta.is_quiet();
         (dedicated.upload, dedicated.fence) = (Some(large.rest), quiet);
-        let link = dedicated.link;
+        let connection = dedicated.connection;
         let sequence = match large.shape {
             ReplyShape::Nothing => 0,
             _ => client.open(1, quiet.then(ReplyMerge::fenced)),
@@ -109,10 +109,10 @@ impl Forwarder {
         if large.shape == ReplyShape::Resp {
             client.session.sent(sequence, None);
         }
-        let at = &mut self.links[link];
+        let at = &mut self.connections[connection];
         at.patient = true;
         at.stream();
-        self.push(link, key, sequence, 0, b"", large.shape);
+        self.push(connection, key, sequence, 0, b"", large.shape);
         RequestOutcome::Taken
     }
 
@@ -130,12 +130,12 @@ impl Forwarder {
         self.answer(key, error)
     }
 
-    /// Passes bytes of an upload to a client's dedicated link as they are; how many it took.
+    /// Passes bytes of an upload to a client's dedicated connection as they are; how many it took.
     pub(super) fn upload(&mut self, key: usize, bytes: &[u8]) -> usize {
-        let Some(link) = self.clients[key].dedicated.as_ref().map(|d| d.link) else {
+        let Some(connection) = self.clients[key].dedicated.as_ref().map(|d| d.connection) else {
             return 0;
         };
-        if !self.has_room(link, key) {
+        if !self.has_room(connection, key) {
             self.clients[key].has_input = true;
             return 0;
         }
@@ -151,7 +151,7 @@ impl Forwarder {
             mark(&mut self.dirty_clients, key, &mut client.dirty);
             return bytes.len();
         };
-        let at = &mut self.links[link];
+        let at = &mut self.connections[connection];
         at.out.extend_from_slice(&bytes[..used]);
         if done {
             dedicated.upload = None;
@@ -163,7 +163,7 @@ impl Forwarder {
         }
         at.since = self.now;
         if at.is_up() {
-            mark(&mut self.dirty_links, link, &mut at.dirty);
+            mark(&mut self.dirty_connections, connection, &mut at.dirty);
         }
         used
     }

@@ -4,7 +4,7 @@
 //! none for the request. The client doesn't get the reply to the `mn`.
 //!
 //! An upstream without meta commands would read the block behind `ms` as commands, and the next
-//! clients in the queue would get its answers. So the first `ms` on a link waits until a `mg` has
+//! clients in the queue would get its answers. So the first `ms` on a connection waits until a `mg` has
 //! shown that the upstream supports them.
 
 use std::sync::Arc;
@@ -37,12 +37,12 @@ impl Forwarder {
             return self.unavailable(key, &upstream, request.shape, miss);
         }
         let client = &self.clients[key];
-        let link = self.shared_link(number, client.session.state, client.id);
-        if !self.has_room(link, key) {
+        let connection = self.shared_connection_of(number, client.session.state, client.id);
+        if !self.has_room(connection, key) {
             return RequestOutcome::Stalled;
         }
         if let MetaForm::Block { .. } = request.meta {
-            match self.knows_meta(link, key) {
+            match self.knows_meta(connection, key) {
                 None => return RequestOutcome::Stalled,
                 Some(false) => return self.answer(key, reply::ERROR),
                 Some(true) => {}
@@ -50,18 +50,18 @@ impl Forwarder {
         }
         let quiet = request.meta.is_quiet();
         let sequence = self.clients[key].open(1, quiet.then(ReplyMerge::fenced));
-        self.push(link, key, sequence, 0, request.bytes, request.shape);
-        self.keep_request(link, request.shape, request.repeat_safe);
+        self.push(connection, key, sequence, 0, request.bytes, request.shape);
+        self.keep_request(connection, request.shape, request.repeat_safe);
         if quiet {
-            self.links[link].extend(FENCE);
+            self.connections[connection].extend(FENCE);
         }
         RequestOutcome::Taken
     }
 
-    /// Whether blocks can be sent over a link; `None` if that has to be waited for.
-    pub(super) fn knows_meta(&mut self, link: usize, key: usize) -> Option<bool> {
+    /// Whether blocks can be sent over a connection; `None` if that has to be waited for.
+    pub(super) fn knows_meta(&mut self, connection: usize, key: usize) -> Option<bool> {
         let since = self.micros;
-        let at = &mut self.links[link];
+        let at = &mut self.connections[connection];
         match at.knows_meta {
             MetaSupport::Yes => return Some(true),
             MetaSupport::No => return Some(false),
@@ -71,11 +71,11 @@ impl Forwarder {
                 let waiting = PendingRequest::new(ReplyOwner::MetaProbe, ReplyShape::Meta, since);
                 at.push(META_PROBE, waiting, self.now);
                 if at.is_up() {
-                    mark(&mut self.dirty_links, link, &mut at.dirty);
+                    mark(&mut self.dirty_connections, connection, &mut at.dirty);
                 }
             }
         }
-        let at = &mut self.links[link];
+        let at = &mut self.connections[connection];
         if !at.waiters.contains(&key) {
             at.waiters.push(key);
         }
@@ -83,8 +83,8 @@ impl Forwarder {
     }
 
     /// The answer to the question has come.
-    pub(super) fn meta_answered(&mut self, link: usize, knows: bool) {
-        let at = &mut self.links[link];
+    pub(super) fn meta_answered(&mut self, connection: usize, knows: bool) {
+        let at = &mut self.connections[connection];
         at.knows_meta = if knows {
             MetaSupport::Yes
         } else {

@@ -7,37 +7,37 @@
 //! ```text
 //!  clients ─▶ gather   read the clients that are ready, cut complete requests
 //!             route    find each one's upstream
-//!             append   add it to that link's output, and whose it is to its queue
-//!             flush    one write for each link that has output
-//!  upstreams─▶ scatter read the links that are ready, frame their answers, append each to the
+//!             append   add it to that connection's output, and whose it is to its queue
+//!             flush    one write for each connection that has output
+//!  upstreams─▶ scatter read the connections that are ready, frame their answers, append each to the
 //!                      client whose turn it is
 //!             flush    one write for each client that has output
 //! ```
 //!
-//! Each step is a file. Beside them: incoming (how clients get here), links (their making and their
+//! Each step is a file. Beside them: incoming (how clients get here), connections (their making and their
 //! end), dedicated (clients with a connection of their own), transaction (MULTI), meta (memcached's
 //! meta commands), redirect (what a cluster sends elsewhere), repeat (what is sent twice), sweep
 //! (deadlines).
 //!
 //! Nothing waits for an upstream but the clients that asked it. Bounds keep memory in check: a
-//! client with too many requests or bytes under way is not read, a link with too much to send takes
+//! client with too many requests or bytes under way is not read, a connection with too much to send takes
 //! no request, an answer whose client is slow stays with its upstream. A client that takes nothing
-//! for as long as the write deadline is closed, so that it can't hold up the others on its link.
+//! for as long as the write deadline is closed, so that it can't hold up the others on its connection.
 //!
 //! Cost: a request is a share of one read and one write on either side. A client between requests
-//! is about 300 bytes; a link has a buffer of its own only while answers are held back.
+//! is about 300 bytes; a connection has a buffer of its own only while answers are held back.
 //!
-//! Invariants: requests of one client to one upstream go over one link, so they are executed in its
+//! Invariants: requests of one client to one upstream go over one connection, so they are executed in its
 //! order. A slab's number is used only together with the serial or id of who had it.
 
 mod append;
+mod connections;
 mod dedicated;
 mod flush;
 mod gather;
 mod incoming;
 mod intercept;
 mod large;
-mod links;
 mod meta;
 mod redirect;
 mod repeat;
@@ -80,30 +80,30 @@ pub(super) enum Command {
     CloseClient { key: usize, gracefully: bool },
 }
 
-/// Which of the links that clients share: upstream, what its clients made of their connections, and
+/// Which of the connections that clients share: upstream, what its clients made of their connections, and
 /// the number among its like.
 type SharedConnection = (u64, ConnectionState, usize);
 
-/// One thread's worth of clients and links.
+/// One thread's worth of clients and connections.
 pub(super) struct Forwarder {
     shared: Arc<Shared>,
     pool: Arc<Pool>,
     generation: usize,
     clients: Slab<Client>,
-    links: Slab<UpstreamConnection>,
+    connections: Slab<UpstreamConnection>,
     shared_connections: AHashMap<SharedConnection, usize>,
-    /// How many links to each upstream are this forwarder's.
+    /// How many connections to each upstream are this forwarder's.
     width: usize,
     serial: u64,
-    /// Clients with something to do, links with something to read.
+    /// Clients with something to do, connections with something to read.
     ready: VecDeque<usize>,
     readable: VecDeque<usize>,
-    /// Clients and links with something to send.
+    /// Clients and connections with something to send.
     dirty_clients: VecDeque<usize>,
-    dirty_links: VecDeque<usize>,
+    dirty_connections: VecDeque<usize>,
     /// Clients that have not taken all that was sent.
     slow: Vec<usize>,
-    /// Links that hold bytes back.
+    /// Connections that hold bytes back.
     held: Vec<usize>,
     commands: VecDeque<Command>,
     buffers: RequestBuffers,
@@ -117,7 +117,7 @@ pub(super) struct Forwarder {
 }
 
 impl Forwarder {
-    /// One without clients, which may have `width` shared links to each upstream.
+    /// One without clients, which may have `width` shared connections to each upstream.
     pub(super) fn new(
         shared: Arc<Shared>,
         width: usize,
@@ -129,14 +129,14 @@ impl Forwarder {
             pool,
             generation,
             clients: Slab::new(),
-            links: Slab::new(),
+            connections: Slab::new(),
             shared_connections: AHashMap::new(),
             width,
             serial: 0,
             ready: VecDeque::new(),
             readable: VecDeque::new(),
             dirty_clients: VecDeque::new(),
-            dirty_links: VecDeque::new(),
+            dirty_connections: VecDeque::new(),
             slow: Vec::new(),
             held: Vec::new(),
             commands: VecDeque::new(),
@@ -180,7 +180,7 @@ impl Forwarder {
         self.draining && self.clients.is_empty()
     }
 
-    /// In how many milliseconds [`Forwarder::sweep`] must be called, if nothing comes before; 0 when clients or links
+    /// In how many milliseconds [`Forwarder::sweep`] must be called, if nothing comes before; 0 when clients or connections
     /// wait for their turn. Asked in each round, so it must not cost more with more clients that are quiet.
     pub(super) fn deadline(&mut self) -> Option<u64> {
         if !self.ready.is_empty() || !self.readable.is_empty() {
@@ -203,7 +203,10 @@ impl Forwarder {
         });
         let watching = !self.slow.is_empty()
             || !self.dirty_clients.is_empty()
-            || self.links.iter().any(|(_, link)| link.is_waiting())
+            || self
+                .connections
+                .iter()
+                .any(|(_, connection)| connection.is_waiting())
             || self.pool.upstreams.iter().any(|u| u.health.is_ejected());
         watching.then_some(SWEEP_MS)
     }
@@ -215,17 +218,23 @@ impl Forwarder {
             .shared
             .detached
             .load(std::sync::atomic::Ordering::Relaxed);
-        let links = self.links.iter().map(|(_, link)| link);
-        let waiting = links.clone().filter(|link| link.is_waiting()).count();
-        let waiters = links.clone().map(|link| link.waiters.len()).sum();
-        let bytes = links.map(|link| link.bytes_held()).sum();
+        let connections = self.connections.iter().map(|(_, connection)| connection);
+        let waiting = connections
+            .clone()
+            .filter(|connection| connection.is_waiting())
+            .count();
+        let waiters = connections
+            .clone()
+            .map(|connection| connection.waiters.len())
+            .sum();
+        let bytes = connections.map(|connection| connection.bytes_held()).sum();
         for (what, count) in [
             ("clients", self.clients.len()),
             ("dedicated connections", dedicated),
-            ("links with requests", waiting),
-            ("clients that wait for links", waiters),
-            ("links that hold bytes", self.held.len()),
-            ("bytes that links hold", bytes),
+            ("connections with requests", waiting),
+            ("clients that wait for connections", waiters),
+            ("connections that hold bytes", self.held.len()),
+            ("bytes that connections hold", bytes),
             (
                 "slow clients",
                 self.slow

@@ -40,15 +40,15 @@ const HOPS: u8 = 8;
 const SERVERS: usize = 4096;
 
 impl Forwarder {
-    /// Sends the request at the front of a link where `line`, its answer, says.
+    /// Sends the request at the front of a connection where `line`, its answer, says.
     pub(super) fn redirect(&mut self, key: usize, line: &[u8]) {
-        let link = &mut self.links[key];
-        let request = link.front_request().map(<[u8]>::to_vec);
-        let (Some(redirect), Some(waiting)) = (Redirect::read(line), link.pop()) else {
+        let connection = &mut self.connections[key];
+        let request = connection.front_request().map(<[u8]>::to_vec);
+        let (Some(redirect), Some(waiting)) = (Redirect::read(line), connection.pop()) else {
             return;
         };
-        let upstream = Arc::clone(&link.upstream);
-        let from = (key, link.serial, link.purpose);
+        let upstream = Arc::clone(&connection.upstream);
+        let from = (key, connection.serial, connection.purpose);
         upstream.counters.redirects.fetch_add(1, Relaxed);
         if upstream.health.succeeded() == HealthChange::Back {
             log::info!("upstream {}: back", upstream.address);
@@ -56,7 +56,7 @@ impl Forwarder {
         let target = redirect.target(&upstream.address);
         let slot = redirect.slot();
         log::debug!("upstream {}: slot {slot} is at {target}", upstream.address);
-        if request.is_some() && !link.waiters.is_empty() {
+        if request.is_some() && !connection.waiters.is_empty() {
             self.wake_waiters(key);
         }
         if waiting.hops >= HOPS {
@@ -74,7 +74,7 @@ impl Forwarder {
         }
     }
 
-    /// Sends a request that a link has been redirected with to the upstream of this number, behind ASKING if it `asks`.
+    /// Sends a request that a connection has been redirected with to the upstream of this number, behind ASKING if it `asks`.
     fn follow(
         &mut self,
         (from, serial, purpose): (usize, u64, Purpose),
@@ -87,11 +87,11 @@ impl Forwarder {
         if to.health.is_ejected() {
             return self.fail_request(waiting, &to, &UpstreamFailure::Ejected);
         }
-        let link = match purpose {
+        let connection = match purpose {
             Purpose::Probe => return,
             Purpose::Shared(face, _) => self.shared_connection(number, face, REDIRECTED),
             Purpose::Dedicated { .. } => match self.move_own((from, serial), waiting, to) {
-                Some(link) => link,
+                Some(connection) => connection,
                 None => return self.answer_error(waiting, errors::TRYAGAIN),
             },
         };
@@ -102,7 +102,7 @@ impl Forwarder {
         }
         if asks {
             let asking = PendingRequest::new(ReplyOwner::Proxy, ReplyShape::Resp, self.micros);
-            self.append(link, &resp::request(&[b"ASKING"]), asking);
+            self.append(connection, &resp::request(&[b"ASKING"]), asking);
         }
         let waiting = PendingRequest {
             hops: waiting.hops + 1,
@@ -110,7 +110,7 @@ impl Forwarder {
             since: self.micros,
             ..*waiting
         };
-        self.append(link, request, waiting);
+        self.append(connection, request, waiting);
     }
 
     /// Puts what a redirection says into the map of all workers; the number of the upstream that it
@@ -156,11 +156,14 @@ impl Forwarder {
             return None;
         };
         let old = self
-            .links
+            .connections
             .get_mut(from)
-            .filter(|link| link.serial == serial)?;
+            .filter(|connection| connection.serial == serial)?;
         let client = self.clients.get_mut(key).filter(|client| client.id == id)?;
-        client.dedicated.as_ref().filter(|own| own.link == from)?;
+        client
+            .dedicated
+            .as_ref()
+            .filter(|own| own.connection == from)?;
         if client.session.open().is_some() || old.used || !old.queue.is_empty() {
             return None;
         }
@@ -168,12 +171,12 @@ impl Forwarder {
         // It ends as soon as what it has said is dealt with.
         old.retired = true;
         self.shared.detached.fetch_add(1, Relaxed);
-        let link = self.open_link(to, Purpose::Dedicated { key, id }, face);
-        self.links[link].patient = patient;
+        let connection = self.open_connection(to, Purpose::Dedicated { key, id }, face);
+        self.connections[connection].patient = patient;
         if let Some(dedicated) = self.clients[key].dedicated.as_mut() {
-            dedicated.link = link;
+            dedicated.connection = connection;
         }
-        Some(link)
+        Some(connection)
     }
 
     fn fail_request(

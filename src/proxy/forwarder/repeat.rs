@@ -2,7 +2,7 @@
 //! its answer had come.
 //!
 //! ```text
-//!   a link ──▶ [GET a, SET b, GET c, GET d]      closed by the upstream; SET b and GET c are one client's
+//!   a connection ──▶ [GET a, SET b, GET c, GET d]      closed by the upstream; SET b and GET c are one client's
 //!                │      │      │      └──▶ again, over a new connection, behind GET a and GET c
 //!                │      │      └──▶ again
 //!                │      └──▶ an error: it may have been executed
@@ -27,25 +27,28 @@ use crate::proxy::settings::{OnFailure, Protocol};
 use crate::upstream::{PendingRequest, Purpose, ReplyOwner, UpstreamConnection};
 
 impl Forwarder {
-    /// The requests that a link has under way, each with its bytes if it is to be sent again.
+    /// The requests that a connection has under way, each with its bytes if it is to be sent again.
     pub(super) fn unanswered(
-        link: &UpstreamConnection,
+        connection: &UpstreamConnection,
         failure: &UpstreamFailure,
     ) -> Vec<(PendingRequest, Option<Vec<u8>>)> {
         let ended = matches!(
             failure,
             UpstreamFailure::Closed | UpstreamFailure::Lost(_) | UpstreamFailure::Abandoned
         );
-        let broken = link.is_up() && ended && matches!(link.purpose, Purpose::Shared(..));
-        let begun = link.framer.is_some() || link.framed.is_some() || !link.held.is_empty();
-        let mut unanswered = link.unanswered();
+        let broken =
+            connection.is_up() && ended && matches!(connection.purpose, Purpose::Shared(..));
+        let begun = connection.framer.is_some()
+            || connection.framed.is_some()
+            || !connection.held.is_empty();
+        let mut unanswered = connection.unanswered();
         for (index, (_, bytes)) in unanswered.iter_mut().enumerate() {
             bytes.take_if(|_| !broken || begun && index == 0);
         }
         unanswered
     }
 
-    /// Sends a request again that a link to `from` had under way. False if there is no upstream to
+    /// Sends a request again that a connection to `from` had under way. False if there is no upstream to
     /// send it to.
     pub(super) fn repeat(
         &mut self,
@@ -68,15 +71,15 @@ impl Forwarder {
             return false;
         };
         from.counters.repeats.fetch_add(1, Relaxed);
-        let link = self.shared_link(number, face, id);
-        let at = &mut self.links[link];
+        let connection = self.shared_connection_of(number, face, id);
+        let at = &mut self.connections[connection];
         let once = PendingRequest {
             is_repeatable: false,
             ..*waiting
         };
         at.push(bytes, once, self.now);
         if at.is_up() {
-            mark(&mut self.dirty_links, link, &mut at.dirty);
+            mark(&mut self.dirty_connections, connection, &mut at.dirty);
         }
         true
     }
@@ -96,11 +99,11 @@ impl Forwarder {
         }
     }
 
-    /// Notes that the request that was appended last to a link is a read, if it is `safe`.
-    pub(super) fn keep_request(&mut self, link: usize, shape: ReplyShape, safe: bool) {
-        // One that gets no answer is not in the link's queue. Behind one that is quiet comes more than its bytes.
+    /// Notes that the request that was appended last to a connection is a read, if it is `safe`.
+    pub(super) fn keep_request(&mut self, connection: usize, shape: ReplyShape, safe: bool) {
+        // One that gets no answer is not in the connection's queue. Behind one that is quiet comes more than its bytes.
         if safe && shape != ReplyShape::Nothing {
-            self.links[link].last_is_read(shape != ReplyShape::Fenced);
+            self.connections[connection].last_is_read(shape != ReplyShape::Fenced);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Where a request goes: what its route says, over a link or answered by the proxy.
+//! Where a request goes: what its route says, over a connection or answered by the proxy.
 
 use crate::pool::slots::slot;
 use crate::pool::{Upstream, UpstreamFailure};

@@ -1,4 +1,4 @@
-//! From upstreams to clients: reading links, framing their answers, giving each to its client.
+//! From upstreams to clients: reading connections, framing their answers, giving each to its client.
 
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -14,10 +14,10 @@ use crate::upstream::{
     FramedPiece, PendingRequest, Purpose, RedirectCheck, ReplyOwner, UpstreamConnection,
 };
 
-/// Whether bytes for the front of a link's queue have somewhere to go.
+/// Whether bytes for the front of a connection's queue have somewhere to go.
 pub(super) fn takes(
     clients: &Slab<Client>,
-    link: &UpstreamConnection,
+    connection: &UpstreamConnection,
     front: Option<ReplyOwner>,
 ) -> bool {
     let client = |key, id| clients.get(key).filter(|client: &&Client| client.id == id);
@@ -29,8 +29,8 @@ pub(super) fn takes(
             part,
         }) => client(key, id).is_none_or(|client| client.takes(sequence, part)),
         Some(ReplyOwner::Proxy | ReplyOwner::Nobody | ReplyOwner::MetaProbe) => true,
-        None => match link.purpose {
-            Purpose::Dedicated { key, id } if link.raw || link.hears => {
+        None => match connection.purpose {
+            Purpose::Dedicated { key, id } if connection.raw || connection.hears => {
                 client(key, id).is_none_or(|client| client.backlog() < BACKLOG)
             }
             _ => true,
@@ -39,60 +39,64 @@ pub(super) fn takes(
 }
 
 impl Forwarder {
-    /// A link's socket has bytes, or the end, to be read. `ends` says that the end was announced, which may be behind
+    /// A connection's socket has bytes, or the end, to be read. `ends` says that the end was announced, which may be behind
     /// bytes.
-    pub(crate) fn link_readable(&mut self, key: usize, ends: bool) {
-        let Some(link) = self.links.get_mut(key) else {
+    pub(crate) fn connection_readable(&mut self, key: usize, ends: bool) {
+        let Some(connection) = self.connections.get_mut(key) else {
             return;
         };
-        link.ends |= ends;
-        if !std::mem::replace(&mut link.readable, true) {
+        connection.ends |= ends;
+        if !std::mem::replace(&mut connection.readable, true) {
             self.readable.push_back(key);
         }
     }
 
-    /// A link's socket has nothing more to be read.
-    pub(crate) fn link_drained(&mut self, key: usize) {
-        if let Some(link) = self.links.get_mut(key) {
-            (link.readable, link.ends) = (false, false);
+    /// A connection's socket has nothing more to be read.
+    pub(crate) fn connection_drained(&mut self, key: usize) {
+        if let Some(connection) = self.connections.get_mut(key) {
+            (connection.readable, connection.ends) = (false, false);
         }
     }
 
-    /// How many links are to get a turn.
-    pub(crate) fn readable_links(&self) -> usize {
+    /// How many connections are to get a turn.
+    pub(crate) fn readable_connections(&self) -> usize {
         self.readable.len()
     }
 
-    /// Gives the next link its turn: what it holds back is delivered. `Some` if its socket is to be read once then,
-    /// which ends in [`link_received`](Forwarder::link_received), [`link_drained`](Forwarder::link_drained) or
-    /// [`link_failed`](Forwarder::link_failed).
-    pub(crate) fn next_link(&mut self) -> Option<usize> {
+    /// Gives the next connection its turn: what it holds back is delivered. `Some` if its socket is to be read once then,
+    /// which ends in [`connection_received`](Forwarder::connection_received), [`connection_drained`](Forwarder::connection_drained) or
+    /// [`connection_failed`](Forwarder::connection_failed).
+    pub(crate) fn next_readable_connection(&mut self) -> Option<usize> {
         let key = self.readable.pop_front()?;
-        let link = self.links.get_mut(key)?;
-        if !link.held.is_empty() {
-            let held = std::mem::take(&mut link.held);
+        let connection = self.connections.get_mut(key)?;
+        if !connection.held.is_empty() {
+            let held = std::mem::take(&mut connection.held);
             match self.deliver(key, &held) {
                 Ok(used) if used == held.len() => self.retire(key),
                 Ok(used) => self.hold(key, &held[used..]),
-                Err(failure) => self.link_failed(key, failure),
+                Err(failure) => self.connection_failed(key, failure),
             }
         }
-        let link = self.links.get(key)?;
-        (link.held.is_empty() && link.readable).then_some(key)
+        let connection = self.connections.get(key)?;
+        (connection.held.is_empty() && connection.readable).then_some(key)
     }
 
     /// Takes bytes that were read from an upstream. `more` says that the socket may have more of them.
-    pub(crate) fn link_received(&mut self, key: usize, bytes: &[u8], more: bool) {
-        let Some(link) = self.links.get_mut(key) else {
+    pub(crate) fn connection_received(&mut self, key: usize, bytes: &[u8], more: bool) {
+        let Some(connection) = self.connections.get_mut(key) else {
             return;
         };
-        link.readable = more || link.ends;
-        link.since = self.now;
+        connection.readable = more || connection.ends;
+        connection.since = self.now;
         match self.deliver(key, bytes) {
-            Err(failure) => self.link_failed(key, failure),
+            Err(failure) => self.connection_failed(key, failure),
             Ok(used) if used < bytes.len() => self.hold(key, &bytes[used..]),
             Ok(_) => {
-                if self.links.get(key).is_some_and(|link| link.readable) {
+                if self
+                    .connections
+                    .get(key)
+                    .is_some_and(|connection| connection.readable)
+                {
                     self.readable.push_back(key);
                 }
                 self.retire(key);
@@ -102,19 +106,27 @@ impl Forwarder {
 
     /// Keeps what can't be delivered yet. Nothing more is read meanwhile.
     fn hold(&mut self, key: usize, rest: &[u8]) {
-        if let Some(link) = self.links.get_mut(key) {
-            link.held = rest.to_vec();
+        if let Some(connection) = self.connections.get_mut(key) {
+            connection.held = rest.to_vec();
             self.held.push(key);
         }
     }
 
     /// Gives bytes to those whose answers they are; how many found a taker.
     fn deliver(&mut self, key: usize, bytes: &[u8]) -> Result<usize, UpstreamFailure> {
-        let serial = self.links.get(key).map(|link| link.serial);
+        let serial = self
+            .connections
+            .get(key)
+            .map(|connection| connection.serial);
         let mut at = 0;
         while at < bytes.len() {
-            // Following a redirection may end this link, and make another of the same number.
-            if self.links.get(key).map(|link| link.serial) != serial {
+            // Following a redirection may end this connection, and make another of the same number.
+            if self
+                .connections
+                .get(key)
+                .map(|connection| connection.serial)
+                != serial
+            {
                 return Ok(bytes.len());
             }
             let (used, goes_on) = self.deliver_piece(key, &bytes[at..])?;
@@ -133,24 +145,31 @@ impl Forwarder {
         key: usize,
         bytes: &[u8],
     ) -> Result<(usize, bool), UpstreamFailure> {
-        let link = &mut self.links[key];
-        let front = link.queue.front().copied();
-        if !takes(&self.clients, link, front.map(|waiting| waiting.owner)) {
+        let connection = &mut self.connections[key];
+        let front = connection.queue.front().copied();
+        if !takes(
+            &self.clients,
+            connection,
+            front.map(|waiting| waiting.owner),
+        ) {
             return Ok((0, false));
         }
         let Some(front) = front else {
-            return match link.hears {
+            return match connection.hears {
                 true => self.hear(key, bytes),
                 false => self.pass_unread(key, bytes),
             };
         };
-        let keeps_elements = link.framer.is_none() && self.wants_elements(key, &front);
-        let link = &mut self.links[key];
-        let piece = link.frame(front.shape, keeps_elements, bytes)?;
+        let keeps_elements = connection.framer.is_none() && self.wants_elements(key, &front);
+        let connection = &mut self.connections[key];
+        let piece = connection.frame(front.shape, keeps_elements, bytes)?;
         let bytes = &bytes[..piece.used];
         let mut before = Vec::new();
-        if link.clustered && piece.is_error && matches!(front.owner, ReplyOwner::Client { .. }) {
-            match link.check_redirect(bytes, piece.is_first, piece.done) {
+        if connection.clustered
+            && piece.is_error
+            && matches!(front.owner, ReplyOwner::Client { .. })
+        {
+            match connection.check_redirect(bytes, piece.is_first, piece.done) {
                 RedirectCheck::Pass(waited) => before = waited,
                 RedirectCheck::Wait => return Ok((piece.used, true)),
                 RedirectCheck::Redirect(line) => {
@@ -168,12 +187,12 @@ impl Forwarder {
             return Err(UpstreamFailure::Login(said));
         }
         let taken = match piece.is_push {
-            // No client on a shared link asked for a push.
+            // No client on a shared connection asked for a push.
             true => piece.used,
             false => self.give(front.owner, [&before, bytes], piece.done),
         };
         if taken < piece.used {
-            self.links[key].framed = Some((piece.used - taken, piece.done));
+            self.connections[key].framed = Some((piece.used - taken, piece.done));
             return Ok((taken, false));
         }
         if piece.done {
@@ -203,16 +222,16 @@ impl Forwarder {
         client.deliver(sequence, part, piece, done)
     }
 
-    /// Passes on what belongs to no request: a client that has the link for itself may have asked for that.
+    /// Passes on what belongs to no request: a client that has the connection for itself may have asked for that.
     fn pass_unread(&mut self, key: usize, bytes: &[u8]) -> Result<(usize, bool), UpstreamFailure> {
-        let link = &mut self.links[key];
-        let Purpose::Dedicated { key, id } = link.purpose else {
+        let connection = &mut self.connections[key];
+        let Purpose::Dedicated { key, id } = connection.purpose else {
             return Err(UpstreamFailure::Garbage);
         };
-        if !link.raw {
+        if !connection.raw {
             return Err(UpstreamFailure::Garbage);
         }
-        link.since = self.now;
+        connection.since = self.now;
         if let Some(client) = self.clients.get_mut(key).filter(|c| c.id == id) {
             client.pass(bytes);
             mark(&mut self.dirty_clients, key, &mut client.dirty);
@@ -230,7 +249,7 @@ impl Forwarder {
         else {
             return false;
         };
-        matches!(self.links[key].purpose, Purpose::Dedicated { .. })
+        matches!(self.connections[key].purpose, Purpose::Dedicated { .. })
             && self
                 .clients
                 .get(client)
@@ -239,16 +258,16 @@ impl Forwarder {
 
     /// A reply is complete, or a message that is none.
     fn end_piece(&mut self, key: usize, front: &PendingRequest, piece: &FramedPiece) {
-        let link = &mut self.links[key];
+        let connection = &mut self.connections[key];
         if piece.is_push {
-            link.framer = None;
+            connection.framer = None;
             return;
         }
         if let (Purpose::Dedicated { key, id }, ReplyOwner::Client { sequence, .. }) =
-            (link.purpose, front.owner)
+            (connection.purpose, front.owner)
             && let Some(client) = self.clients.get_mut(key).filter(|client| client.id == id)
         {
-            let elements = link.framer.as_ref().map(ReplyFramer::elements);
+            let elements = connection.framer.as_ref().map(ReplyFramer::elements);
             client.session.confirmed(
                 sequence,
                 Confirmation {
@@ -263,25 +282,25 @@ impl Forwarder {
         }
     }
 
-    /// The answer at the front of a link's queue is complete.
+    /// The answer at the front of a connection's queue is complete.
     fn answered(&mut self, key: usize) {
-        let link = &mut self.links[key];
-        let Some(waiting) = link.pop() else {
+        let connection = &mut self.connections[key];
+        let Some(waiting) = connection.pop() else {
             return;
         };
-        link.since = self.now;
-        link.used |= matches!(waiting.owner, ReplyOwner::Client { .. });
-        if link.queue.is_empty() && !link.raw && !link.hears {
-            link.patient = false;
+        connection.since = self.now;
+        connection.used |= matches!(waiting.owner, ReplyOwner::Client { .. });
+        if connection.queue.is_empty() && !connection.raw && !connection.hears {
+            connection.patient = false;
         }
-        let upstream = &link.upstream;
+        let upstream = &connection.upstream;
         if waiting.owner != ReplyOwner::Proxy {
             upstream
                 .counters
                 .latency
                 .record(self.micros.saturating_sub(waiting.since));
         }
-        let last_of_probe = link.purpose == Purpose::Probe && link.queue.is_empty();
+        let last_of_probe = connection.purpose == Purpose::Probe && connection.queue.is_empty();
         let flushes = self.shared.settings.on_return == OnReturn::Flush;
         if flushes && !last_of_probe {
             // Only the probe flushes it.
@@ -294,12 +313,12 @@ impl Forwarder {
             log::info!("upstream {}: {flushed}back", upstream.address);
         }
         upstream.counters.answers.fetch_add(1, Relaxed);
-        if !link.waiters.is_empty() {
+        if !connection.waiters.is_empty() {
             // Fewer requests are kept: there may be room.
             self.wake_waiters(key);
         }
         if last_of_probe {
-            self.drop_link(key);
+            self.drop_connection(key);
         }
     }
 }

@@ -92,11 +92,11 @@ impl Forwarder {
         for name in &names {
             let request = resp::request(&[what.0.word(what.1).as_bytes(), &name.name]);
             let waits = name.missing > 0;
-            for link in name.links.iter().filter(|_| waits) {
-                self.links[*link].push_unanswered(&request, self.now);
-                let at = &mut self.links[*link];
+            for connection in name.connections.iter().filter(|_| waits) {
+                self.connections[*connection].push_unanswered(&request, self.now);
+                let at = &mut self.connections[*connection];
                 if at.is_up() {
-                    mark(&mut self.dirty_links, *link, &mut at.dirty);
+                    mark(&mut self.dirty_connections, *connection, &mut at.dirty);
                 }
             }
         }
@@ -131,19 +131,19 @@ impl Forwarder {
         }
         for name in args.iter().skip(1) {
             let is_known =
-                |subscriptions: &Subscriptions| subscriptions.links_of(kind, name).is_some();
+                |subscriptions: &Subscriptions| subscriptions.connections_of(kind, name).is_some();
             let subscriptions = self.clients[key].subscriptions.as_ref();
             let is_twice = names.iter().any(|asked| *asked.name == *name);
-            let mut links = Vec::new();
+            let mut connections = Vec::new();
             if !is_twice && !subscriptions.is_some_and(|s| is_known(s)) {
                 for number in self.upstreams_of(key, kind, name) {
-                    links.push(self.subscriber_link(key, number)?);
+                    connections.push(self.subscriber_connection(key, number)?);
                 }
             }
             names.push_back(Name {
                 name: name.into(),
-                missing: links.len(),
-                links,
+                missing: connections.len(),
+                connections,
             });
         }
         Ok(names)
@@ -155,8 +155,8 @@ impl Forwarder {
         match kind {
             Kind::Channel | Kind::Pattern if self.pool.is_cluster() => {
                 let client = &self.clients[key];
-                let links = client.subscriptions.iter().flat_map(|s| &s.links);
-                let mut known = links.filter_map(|(id, _)| {
+                let connections = client.subscriptions.iter().flat_map(|s| &s.connections);
+                let mut known = connections.filter_map(|(id, _)| {
                     self.pool
                         .upstreams
                         .iter()
@@ -181,27 +181,33 @@ impl Forwarder {
         let mut left: VecDeque<Name> = VecDeque::new();
         for name in names {
             let is_twice = left.iter().any(|other| other.name == name);
-            let links = subscriptions.links_of(kind, &name).filter(|_| !is_twice);
-            let links = links.unwrap_or_default().to_vec();
+            let connections = subscriptions
+                .connections_of(kind, &name)
+                .filter(|_| !is_twice);
+            let connections = connections.unwrap_or_default().to_vec();
             left.push_back(Name {
-                missing: links.len(),
-                links,
+                missing: connections.len(),
+                connections,
                 name,
             });
         }
         left
     }
 
-    /// The link over which a client hears an upstream.
-    fn subscriber_link(&mut self, key: usize, number: usize) -> Result<usize, RequestOutcome> {
+    /// The connection over which a client hears an upstream.
+    fn subscriber_connection(
+        &mut self,
+        key: usize,
+        number: usize,
+    ) -> Result<usize, RequestOutcome> {
         let upstream = Arc::clone(&self.pool.upstreams[number]);
         let client = &self.clients[key];
         let known = client
             .subscriptions
             .as_ref()
-            .and_then(|s| s.link(upstream.id));
-        if let Some(link) = known {
-            return Ok(link);
+            .and_then(|s| s.connection(upstream.id));
+        if let Some(connection) = known {
+            return Ok(connection);
         }
         if upstream.health.is_ejected() {
             return Err(self.unavailable(key, &upstream, ReplyShape::Resp, None));
@@ -215,35 +221,35 @@ impl Forwarder {
         }
         let (id, upstream_id) = (client.id, upstream.id);
         let purpose = Purpose::Dedicated { key, id };
-        let link = self.open_link(upstream, purpose, ConnectionState::default());
-        self.links[link].hear();
+        let connection = self.open_connection(upstream, purpose, ConnectionState::default());
+        self.connections[connection].hear();
         if let Some(subscriptions) = &mut self.clients[key].subscriptions {
-            subscriptions.links.push((upstream_id, link));
+            subscriptions.connections.push((upstream_id, connection));
         }
-        Ok(link)
+        Ok(connection)
     }
 
-    /// Takes what came over a subscriber's link; how many bytes, and whether the rest may be taken.
+    /// Takes what came over a subscriber's connection; how many bytes, and whether the rest may be taken.
     pub(super) fn hear(
         &mut self,
         key: usize,
         bytes: &[u8],
     ) -> Result<(usize, bool), UpstreamFailure> {
-        let link = &mut self.links[key];
-        let framer = link
+        let connection = &mut self.connections[key];
+        let framer = connection
             .framer
             .get_or_insert_with(|| ReplyFramer::new(ReplyShape::Resp));
         let progress = framer.feed(bytes);
-        if progress.state == FrameState::Garbage || link.line.len() > MESSAGE_LIMIT {
+        if progress.state == FrameState::Garbage || connection.line.len() > MESSAGE_LIMIT {
             return Err(UpstreamFailure::Garbage);
         }
-        link.line.extend_from_slice(&bytes[..progress.used]);
+        connection.line.extend_from_slice(&bytes[..progress.used]);
         if progress.state == FrameState::Done {
-            link.framer = None;
-            link.since = self.now;
-            let message = std::mem::take(&mut link.line);
-            let upstream = Arc::clone(&link.upstream);
-            let Purpose::Dedicated { key: owner, id } = link.purpose else {
+            connection.framer = None;
+            connection.since = self.now;
+            let message = std::mem::take(&mut connection.line);
+            let upstream = Arc::clone(&connection.upstream);
+            let Purpose::Dedicated { key: owner, id } = connection.purpose else {
                 return Err(UpstreamFailure::Garbage);
             };
             if self
@@ -290,17 +296,17 @@ impl Forwarder {
         let number = self
             .learn(redirect, target)
             .ok_or(UpstreamFailure::Garbage)?;
-        let Ok(link) = self.subscriber_link(key, number) else {
+        let Ok(connection) = self.subscriber_connection(key, number) else {
             self.clients[key].closing = true;
             return Ok(());
         };
         let subscriptions = self.clients[key].subscriptions.as_mut();
-        if let Some(name) = subscriptions.and_then(|s| s.redirect(link)) {
+        if let Some(name) = subscriptions.and_then(|s| s.redirect(connection)) {
             let request = resp::request(&[b"SSUBSCRIBE", name]);
-            self.links[link].push_unanswered(&request, self.now);
-            let at = &mut self.links[link];
+            self.connections[connection].push_unanswered(&request, self.now);
+            let at = &mut self.connections[connection];
             if at.is_up() {
-                mark(&mut self.dirty_links, link, &mut at.dirty);
+                mark(&mut self.dirty_connections, connection, &mut at.dirty);
             }
         }
         Ok(())
@@ -325,8 +331,8 @@ impl Forwarder {
     /// Closes all connections over which a client hears something.
     pub(super) fn unsubscribe_all(&mut self, key: usize) {
         let subscriptions = self.clients[key].subscriptions.take();
-        for (_, link) in subscriptions.into_iter().flat_map(|s| s.links) {
-            self.drop_link(link);
+        for (_, connection) in subscriptions.into_iter().flat_map(|s| s.connections) {
+            self.drop_connection(connection);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Deadlines: ends requests and connections that take too long, and links that have been idle for long.
+//! Deadlines: ends requests and connections that take too long, and connections that have been idle for long.
 
 use std::io::{self, ErrorKind};
 use std::time::Duration;
@@ -20,9 +20,9 @@ impl Forwarder {
         self.end_silent_clients();
         self.cancel_blocked_clients();
         self.end_entangled_client();
-        self.fail_late_links();
-        self.drop_rare_links();
-        self.abandon_links();
+        self.fail_late_connections();
+        self.drop_rare_connections();
+        self.abandon_connections();
         for upstream in self.pool.upstreams.clone() {
             if upstream.health.take_probe(self.now) {
                 self.probe(upstream);
@@ -36,8 +36,8 @@ impl Forwarder {
         if round < SLOW_ROUND_MS {
             return;
         }
-        for (_, link) in &mut self.links {
-            link.since += round;
+        for (_, connection) in &mut self.connections {
+            connection.since += round;
         }
         for (_, client) in &mut self.clients {
             client.since += round;
@@ -90,19 +90,19 @@ impl Forwarder {
         }
     }
 
-    /// Ends a client whose large answers hold up links while they wait for one that was sent
+    /// Ends a client whose large answers hold up connections while they wait for one that was sent
     /// elsewhere in a cluster, and so came behind what it has to be before: two such clients can
     /// wait for each other, and after one has ended the other proceeds.
     fn end_entangled_client(&mut self) {
         let limit = self.shared.settings.read_timeout;
         let entangled = self.held.iter().find_map(|key| {
-            let link = self.links.get(*key)?;
-            let ReplyOwner::Client { key, id, .. } = link.queue.front()?.owner else {
+            let connection = self.connections.get(*key)?;
+            let ReplyOwner::Client { key, id, .. } = connection.queue.front()?.owner else {
                 return None;
             };
             let client = self.clients.get(key).filter(|client| client.id == id)?;
             let stuck = client.is_redirected() && client.unsent() == 0;
-            let late = self.is_late(link.since, limit) && self.is_late(client.since, limit);
+            let late = self.is_late(connection.since, limit) && self.is_late(client.since, limit);
             (stuck && late).then_some(key)
         });
         if let Some(key) = entangled {
@@ -111,65 +111,70 @@ impl Forwarder {
         }
     }
 
-    fn fail_late_links(&mut self) {
+    fn fail_late_connections(&mut self) {
         let settings = &self.shared.settings;
         let (connect, read) = (settings.connect_timeout, settings.read_timeout);
         let late: Vec<(usize, UpstreamFailure)> = self
-            .links
+            .connections
             .iter()
-            .filter_map(|(key, link)| {
-                if !link.is_up() {
-                    self.is_late(link.since, connect)
+            .filter_map(|(key, connection)| {
+                if !connection.is_up() {
+                    self.is_late(connection.since, connect)
                         .then_some((key, UpstreamFailure::ConnectDeadline(connect)))
                 } else {
-                    let due = link.is_waiting() && !link.patient && link.held.is_empty();
-                    (due && self.is_late(link.since, read))
+                    let due = connection.is_waiting()
+                        && !connection.patient
+                        && connection.held.is_empty();
+                    (due && self.is_late(connection.since, read))
                         .then_some((key, UpstreamFailure::ReadDeadline(read)))
                 }
             })
             .collect();
         for (key, failure) in late {
-            self.link_failed(key, failure);
+            self.connection_failed(key, failure);
         }
     }
 
-    /// Ends the links to ejected upstreams that are to be flushed before they get any request: what waits on these links
+    /// Ends the connections to ejected upstreams that are to be flushed before they get any request: what waits on these connections
     /// would be executed before. The first probe comes many sweeps after the ejection.
-    fn abandon_links(&mut self) {
+    fn abandon_connections(&mut self) {
         if self.shared.settings.on_return == OnReturn::Keep {
             return;
         }
         let abandoned: Vec<usize> = self
-            .links
+            .connections
             .iter()
-            .filter(|(_, link)| {
-                link.purpose != Purpose::Probe && !link.raw && link.upstream.health.is_ejected()
+            .filter(|(_, connection)| {
+                connection.purpose != Purpose::Probe
+                    && !connection.raw
+                    && connection.upstream.health.is_ejected()
             })
             .map(|(key, _)| key)
             .collect();
         for key in abandoned {
-            self.link_failed(key, UpstreamFailure::Abandoned);
+            self.connection_failed(key, UpstreamFailure::Abandoned);
         }
     }
 
-    /// Drops the links that only a few clients need, those of another database or of RESP3 and
+    /// Drops the connections that only a few clients need, those of another database or of RESP3 and
     /// those for what a cluster sends elsewhere, when none has needed them for a while.
-    fn drop_rare_links(&mut self) {
+    fn drop_rare_connections(&mut self) {
         let rare: Vec<usize> = self
-            .links
+            .connections
             .iter()
-            .filter(|(_, link)| match link.purpose {
+            .filter(|(_, connection)| match connection.purpose {
                 Purpose::Shared(face, place)
                     if face != ConnectionState::default() || place == REDIRECTED =>
                 {
-                    !link.is_waiting() && self.now.saturating_sub(link.since) >= RARE_IDLE_MS
+                    !connection.is_waiting()
+                        && self.now.saturating_sub(connection.since) >= RARE_IDLE_MS
                 }
                 _ => false,
             })
             .map(|(key, _)| key)
             .collect();
         for key in rare {
-            self.drop_link(key);
+            self.drop_connection(key);
         }
     }
 }
@@ -184,7 +189,7 @@ mod tests {
     use crate::proxy::shared::Shared;
     use crate::server::{Connection, Connections};
 
-    /// A forwarder that has sent one client's `GET a`, and the client's and the link's keys.
+    /// A forwarder that has sent one client's `GET a`, and the client's and the connection's keys.
     fn asked() -> (Forwarder, usize, usize) {
         let list: ServerList = "10.0.0.1:7000 1\n".parse().expect("a list");
         let pool = Pool::new(&list, Placement::Ketama, true, None);
@@ -196,14 +201,17 @@ mod tests {
         forwarder.client_readable(client);
         assert_eq!(forwarder.next_client(), Some(client));
         forwarder.client_received(client, b"GET a\r\n", false);
-        let Some(Command::Connect { key: link, .. }) = forwarder.next_command() else {
+        let Some(Command::Connect {
+            key: connection, ..
+        }) = forwarder.next_command()
+        else {
             panic!("no connection");
         };
-        forwarder.connected(link);
-        let (_, output) = forwarder.next_link_output().expect("a request");
+        forwarder.connected(connection);
+        let (_, output) = forwarder.next_connection_output().expect("a request");
         let count = output.len();
-        forwarder.link_sent(link, count);
-        (forwarder, client, link)
+        forwarder.connection_sent(connection, count);
+        (forwarder, client, connection)
     }
 
     #[test]
@@ -215,11 +223,11 @@ mod tests {
             ),
             (600_000, "$1\r\nx\r\n"),
         ] {
-            let (mut forwarder, client, link) = asked();
+            let (mut forwarder, client, connection) = asked();
             forwarder.extend_deadlines(round);
             forwarder.set_time(600_001, 600_001_000);
             forwarder.sweep();
-            forwarder.link_received(link, b"$1\r\nx\r\n", false);
+            forwarder.connection_received(connection, b"$1\r\nx\r\n", false);
             let (key, output) = forwarder.next_client_output().expect("an answer");
             assert_eq!((key, output), (client, answer.as_bytes()));
         }

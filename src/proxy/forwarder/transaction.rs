@@ -147,11 +147,11 @@ impl Forwarder {
         else {
             return Err(RequestOutcome::Stalled);
         };
-        let link = dedicated.link;
+        let connection = dedicated.connection;
         let since = self.micros;
         let mut push = |owner: ReplyOwner, bytes: &[u8]| {
             let waiting = PendingRequest::new(owner, ReplyShape::Resp, since);
-            self.links[link].push(bytes, waiting, self.now);
+            self.connections[connection].push(bytes, waiting, self.now);
         };
         // An error would mean that what follows is executed at once: the connection is of no use then.
         push(ReplyOwner::Proxy, &resp::request(&[b"MULTI"]));
@@ -176,7 +176,7 @@ impl Forwarder {
     ) -> Option<RequestOutcome> {
         let client = &self.clients[key];
         let dedicated = client.dedicated.as_ref()?;
-        let home = self.links.get(dedicated.link)?.upstream.id;
+        let home = self.connections.get(dedicated.connection)?.upstream.id;
         let is_only = self.pool.is_single() && self.pool.upstreams[0].id == home;
         if dedicated.raw || is_only {
             return None;

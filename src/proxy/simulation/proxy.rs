@@ -68,7 +68,7 @@ pub(crate) struct Simulation {
     shared: Arc<Shared>,
     pub(crate) clients: Vec<ClientEnd>,
     pub(crate) servers: Vec<Server>,
-    pub(super) links: BTreeMap<usize, ServerEnd>,
+    pub(super) connections: BTreeMap<usize, ServerEnd>,
     /// Everything arrives at once and whole.
     pub(super) calm: bool,
     /// The bytes sent to clients, to check that a seed repeats.
@@ -116,7 +116,7 @@ impl Simulation {
             shared,
             clients: Vec::new(),
             servers,
-            links: BTreeMap::new(),
+            connections: BTreeMap::new(),
             calm: false,
             sent: DefaultHasher::new(),
         }
@@ -141,18 +141,19 @@ impl Simulation {
 
     /// A server closes one of its connections, in the middle of whatever goes on.
     pub(crate) fn hang_up(&mut self, server: usize) {
-        let of_server = |(key, link): (&usize, &ServerEnd)| (link.server == server).then_some(*key);
-        let keys: Vec<usize> = self.links.iter().filter_map(of_server).collect();
+        let of_server =
+            |(key, connection): (&usize, &ServerEnd)| (connection.server == server).then_some(*key);
+        let keys: Vec<usize> = self.connections.iter().filter_map(of_server).collect();
         if keys.is_empty() {
             return;
         }
         let key = keys[self.rng.usize(..keys.len())];
         self.servers[server].sessions.remove(&key);
-        if let Some(link) = self.links.get_mut(&key) {
-            link.wire.outward.cut();
+        if let Some(connection) = self.connections.get_mut(&key) {
+            connection.wire.outward.cut();
             match self.rng.bool() {
-                true => link.wire.inward.end(),
-                false => link.wire.inward.cut(),
+                true => connection.wire.inward.end(),
+                false => connection.wire.inward.cut(),
             }
         }
     }

@@ -63,23 +63,24 @@ impl Simulation {
 
     pub(super) fn send_to_servers(&mut self) {
         self.carry_out();
-        for key in self.links.keys() {
-            self.forwarder.link_writable(*key);
+        for key in self.connections.keys() {
+            self.forwarder.connection_writable(*key);
         }
-        for _ in 0..self.forwarder.dirty_links() {
-            let Some((key, output)) = self.forwarder.next_link_output() else {
+        for _ in 0..self.forwarder.dirty_connections() {
+            let Some((key, output)) = self.forwarder.next_connection_output() else {
                 continue;
             };
             let output = output.to_vec();
             let count = self.piece(output.len());
-            let Some(link) = self.links.get_mut(&key) else {
+            let Some(connection) = self.connections.get_mut(&key) else {
                 continue;
             };
-            if link.wire.outward.has_ended() {
-                self.forwarder.link_failed(key, UpstreamFailure::Closed);
+            if connection.wire.outward.has_ended() {
+                self.forwarder
+                    .connection_failed(key, UpstreamFailure::Closed);
             } else {
-                link.wire.outward.send(&output[..count]);
-                self.forwarder.link_sent(key, count);
+                connection.wire.outward.send(&output[..count]);
+                self.forwarder.connection_sent(key, count);
             }
         }
         self.carry_out();
@@ -87,31 +88,38 @@ impl Simulation {
 
     /// Servers read, execute and answer.
     pub(super) fn servers_work(&mut self) {
-        let keys: Vec<usize> = self.links.keys().copied().collect();
+        let keys: Vec<usize> = self.connections.keys().copied().collect();
         for key in keys {
             let rng = if self.calm { None } else { Some(&mut self.rng) };
-            let Some(link) = self.links.get_mut(&key).filter(|link| link.connected) else {
+            let Some(connection) = self
+                .connections
+                .get_mut(&key)
+                .filter(|connection| connection.connected)
+            else {
                 continue;
             };
-            let server = &mut self.servers[link.server];
+            let server = &mut self.servers[connection.server];
             if server.mood == Mood::Sleeps {
                 continue;
             }
-            let bytes = link.wire.outward.receive(rng);
+            let bytes = connection.wire.outward.receive(rng);
             if !bytes.is_empty() {
-                trace(|| format!("link {key} > {}", bytes.escape_ascii()));
+                trace(|| format!("connection {key} > {}", bytes.escape_ascii()));
             }
             server.receive(key, &bytes);
         }
-        for (key, link) in &mut self.links {
-            let server = &mut self.servers[link.server];
+        for (key, connection) in &mut self.connections {
+            let server = &mut self.servers[connection.server];
             if let Some(session) = server.sessions.get_mut(key) {
-                link.wire.inward.send(&std::mem::take(&mut session.output));
+                connection
+                    .wire
+                    .inward
+                    .send(&std::mem::take(&mut session.output));
             }
-            if !link.wire.inward.is_empty() || link.wire.inward.has_ended() {
-                let ends = link.wire.inward.has_ended();
-                if link.connected {
-                    self.forwarder.link_readable(*key, ends);
+            if !connection.wire.inward.is_empty() || connection.wire.inward.has_ended() {
+                let ends = connection.wire.inward.has_ended();
+                if connection.connected {
+                    self.forwarder.connection_readable(*key, ends);
                 }
             }
         }
@@ -119,24 +127,25 @@ impl Simulation {
 
     /// The forwarder reads servers.
     pub(super) fn scatter(&mut self) {
-        for _ in 0..self.forwarder.readable_links() {
-            let Some(key) = self.forwarder.next_link() else {
+        for _ in 0..self.forwarder.readable_connections() {
+            let Some(key) = self.forwarder.next_readable_connection() else {
                 continue;
             };
             let rng = if self.calm { None } else { Some(&mut self.rng) };
-            let Some(link) = self.links.get_mut(&key) else {
+            let Some(connection) = self.connections.get_mut(&key) else {
                 continue;
             };
-            let inward = &mut link.wire.inward;
+            let inward = &mut connection.wire.inward;
             if inward.is_at_end() {
-                self.forwarder.link_failed(key, UpstreamFailure::Closed);
+                self.forwarder
+                    .connection_failed(key, UpstreamFailure::Closed);
             } else if inward.is_empty() {
-                self.forwarder.link_drained(key);
+                self.forwarder.connection_drained(key);
             } else {
                 let bytes = inward.receive(rng);
                 let more = !inward.is_empty() || inward.has_ended();
-                trace(|| format!("link {key} < {}", bytes.escape_ascii()));
-                self.forwarder.link_received(key, &bytes, more);
+                trace(|| format!("connection {key} < {}", bytes.escape_ascii()));
+                self.forwarder.connection_received(key, &bytes, more);
             }
             self.carry_out();
         }
@@ -183,22 +192,22 @@ impl Simulation {
 
     /// Connections that were begun are made, or refused.
     pub(super) fn connecting(&mut self) {
-        let keys: Vec<usize> = self.links.keys().copied().collect();
+        let keys: Vec<usize> = self.connections.keys().copied().collect();
         for key in keys {
             let now = self.calm || self.rng.bool();
-            let Some(link) = self.links.get_mut(&key) else {
+            let Some(connection) = self.connections.get_mut(&key) else {
                 continue;
             };
-            if link.connected || !now {
+            if connection.connected || !now {
                 continue;
             }
-            let server = &mut self.servers[link.server];
+            let server = &mut self.servers[connection.server];
             if server.mood == Mood::Refuses {
-                self.links.remove(&key);
+                self.connections.remove(&key);
                 let error = std::io::ErrorKind::ConnectionRefused.into();
                 self.forwarder.connect_failed(key, error);
             } else {
-                link.connected = true;
+                connection.connected = true;
                 server.sessions.insert(key, Session::default());
                 self.forwarder.connected(key);
             }
@@ -221,11 +230,14 @@ impl Simulation {
                         wire: Wire::default(),
                         connected: false,
                     };
-                    assert!(self.links.insert(key, end).is_none(), "key {key} is taken");
+                    assert!(
+                        self.connections.insert(key, end).is_none(),
+                        "key {key} is taken"
+                    );
                 }
                 Command::CloseUpstream(key) => {
-                    if let Some(link) = self.links.remove(&key) {
-                        self.servers[link.server].sessions.remove(&key);
+                    if let Some(connection) = self.connections.remove(&key) {
+                        self.servers[connection.server].sessions.remove(&key);
                     }
                 }
                 Command::CloseClient { key, .. } => {

@@ -1,4 +1,4 @@
-//! The life of a worker's links: made when a client first needs one, connected without waiting,
+//! The life of a worker's connections: made when a client first needs one, connected without waiting,
 //! ended by a failure or when no client needs them any more.
 
 use std::collections::VecDeque;
@@ -19,9 +19,9 @@ use crate::upstream::{
 };
 
 impl Forwarder {
-    /// Opens a link to an upstream and begins to connect it. If that fails at once, the returned
-    /// number belongs to no link.
-    pub(super) fn open_link(
+    /// Opens a connection to an upstream and begins to connect it. If that fails at once, the returned
+    /// number belongs to no connection.
+    pub(super) fn open_connection(
         &mut self,
         upstream: Arc<Upstream>,
         purpose: Purpose,
@@ -29,9 +29,9 @@ impl Forwarder {
     ) -> usize {
         self.serial += 1;
         let cluster = self.pool.is_cluster();
-        let link = UpstreamConnection::new(upstream, purpose, self.serial, cluster, self.now);
-        let name = link.upstream.address.clone();
-        let key = self.links.insert(link);
+        let connection = UpstreamConnection::new(upstream, purpose, self.serial, cluster, self.now);
+        let name = connection.upstream.address.clone();
+        let key = self.connections.insert(connection);
         self.greet(key, face);
         match name.parse() {
             Ok(address) => self.connect(key, VecDeque::from([address])),
@@ -44,11 +44,11 @@ impl Forwarder {
         key
     }
 
-    /// The addresses of a link's name have been found, or could not be.
+    /// The addresses of a connection's name have been found, or could not be.
     pub(crate) fn resolved(&mut self, lookup: ResolvedName) {
-        let key = lookup.link;
-        let waits = self.links.get(key).is_some_and(|link| {
-            link.serial == lookup.serial && matches!(link.stage, Stage::Resolving)
+        let key = lookup.connection;
+        let waits = self.connections.get(key).is_some_and(|connection| {
+            connection.serial == lookup.serial && matches!(connection.stage, Stage::Resolving)
         });
         if !waits {
             return;
@@ -56,60 +56,60 @@ impl Forwarder {
         match lookup.found {
             Ok(addresses) if addresses.is_empty() => {
                 let failure = UpstreamFailure::Unknown("the name leads nowhere".to_owned());
-                self.link_failed(key, failure);
+                self.connection_failed(key, failure);
             }
             Ok(addresses) => self.connect(key, addresses.into()),
-            Err(error) => self.link_failed(key, UpstreamFailure::Unknown(error.to_string())),
+            Err(error) => self.connection_failed(key, UpstreamFailure::Unknown(error.to_string())),
         }
     }
 
     /// Has the first of the addresses connected to.
     fn connect(&mut self, key: usize, mut addresses: VecDeque<SocketAddr>) {
         if let Some(address) = addresses.pop_front() {
-            self.links[key].stage = Stage::Connecting(addresses);
+            self.connections[key].stage = Stage::Connecting(addresses);
             self.commands.push_back(Command::Connect { key, address });
         }
     }
 
     /// The address could not be connected to; the next one may be.
     pub(crate) fn connect_failed(&mut self, key: usize, error: io::Error) {
-        let Some(link) = self.links.get_mut(key) else {
+        let Some(connection) = self.connections.get_mut(key) else {
             return;
         };
-        match &mut link.stage {
+        match &mut connection.stage {
             Stage::Connecting(rest) if !rest.is_empty() => {
                 let rest = std::mem::take(rest);
                 self.connect(key, rest);
             }
-            _ => self.link_failed(key, UpstreamFailure::Refused(error)),
+            _ => self.connection_failed(key, UpstreamFailure::Refused(error)),
         }
     }
 
-    /// A link is connected.
+    /// A connection is connected.
     pub(crate) fn connected(&mut self, key: usize) {
-        let Some(link) = self.links.get_mut(key) else {
+        let Some(connection) = self.connections.get_mut(key) else {
             return;
         };
-        link.stage = Stage::Up;
-        link.since = self.now;
-        log::debug!("upstream {}: connected", link.upstream.address);
-        mark(&mut self.dirty_links, key, &mut link.dirty);
+        connection.stage = Stage::Up;
+        connection.since = self.now;
+        log::debug!("upstream {}: connected", connection.upstream.address);
+        mark(&mut self.dirty_connections, key, &mut connection.dirty);
     }
 
-    /// The end of a link on which something went wrong: everyone who waits for an answer gets an
+    /// The end of a connection on which something went wrong: everyone who waits for an answer gets an
     /// error, but for requests that may be sent again.
-    pub(crate) fn link_failed(&mut self, key: usize, failure: UpstreamFailure) {
-        let Some(mut link) = self.links.try_remove(key) else {
+    pub(crate) fn connection_failed(&mut self, key: usize, failure: UpstreamFailure) {
+        let Some(mut connection) = self.connections.try_remove(key) else {
             return;
         };
         debug_assert!(!failure.leaves_connection_usable());
-        self.forget(key, &link);
-        let upstream = Arc::clone(&link.upstream);
-        let unanswered = Forwarder::unanswered(&link, &failure);
-        let waiters = std::mem::take(&mut link.waiters);
-        let purpose = link.purpose;
-        self.count_failure(&link, &failure);
-        drop(link);
+        self.forget(key, &connection);
+        let upstream = Arc::clone(&connection.upstream);
+        let unanswered = Forwarder::unanswered(&connection, &failure);
+        let waiters = std::mem::take(&mut connection.waiters);
+        let purpose = connection.purpose;
+        self.count_failure(&connection, &failure);
+        drop(connection);
         self.shared.ask_for_slots();
         let error = errors::upstream(self.shared.settings.protocol, &upstream.address, &failure);
         for (waiting, bytes) in unanswered {
@@ -118,12 +118,16 @@ impl Forwarder {
         if let Purpose::Dedicated { key: owner, id } = purpose
             && let Some(client) = self.clients.get_mut(owner).filter(|client| client.id == id)
         {
-            let dedicated = client.dedicated.take_if(|dedicated| dedicated.link == key);
+            let dedicated = client
+                .dedicated
+                .take_if(|dedicated| dedicated.connection == key);
             let mut heard = false;
             if let Some(subscriptions) = &mut client.subscriptions {
-                let before = subscriptions.links.len();
-                subscriptions.links.retain(|(_, link)| *link != key);
-                heard = subscriptions.links.len() < before;
+                let before = subscriptions.connections.len();
+                subscriptions
+                    .connections
+                    .retain(|(_, connection)| *connection != key);
+                heard = subscriptions.connections.len() < before;
             }
             if dedicated.is_some() || heard {
                 // The upstream's state for this client, a transaction or a subscription, is lost.
@@ -139,16 +143,16 @@ impl Forwarder {
     }
 
     /// Holds a failure against its upstream, and says so in the log.
-    fn count_failure(&self, link: &UpstreamConnection, failure: &UpstreamFailure) {
-        let upstream = &link.upstream;
+    fn count_failure(&self, connection: &UpstreamConnection, failure: &UpstreamFailure) {
+        let upstream = &connection.upstream;
         // A database that isn't there was the choice of a client, and says nothing of the upstream.
         let chosen = matches!(failure, UpstreamFailure::Login(_))
-            && match link.purpose {
+            && match connection.purpose {
                 Purpose::Shared(state, _) => state != ConnectionState::default(),
                 Purpose::Dedicated { .. } => true,
                 Purpose::Probe => false,
             };
-        if !link.is_waiting() {
+        if !connection.is_waiting() {
             log::debug!("upstream {}: an idle connection ended", upstream.address);
             return;
         }
@@ -200,18 +204,18 @@ impl Forwarder {
         }
     }
 
-    /// Ends a link without pending requests.
-    pub(super) fn drop_link(&mut self, key: usize) {
-        if let Some(link) = self.links.try_remove(key) {
-            self.forget(key, &link);
+    /// Ends a connection without pending requests.
+    pub(super) fn drop_connection(&mut self, key: usize) {
+        if let Some(connection) = self.connections.try_remove(key) {
+            self.forget(key, &connection);
         }
     }
 
-    pub(super) fn forget(&mut self, key: usize, link: &UpstreamConnection) {
+    pub(super) fn forget(&mut self, key: usize, connection: &UpstreamConnection) {
         self.commands.push_back(Command::CloseUpstream(key));
-        match link.purpose {
+        match connection.purpose {
             Purpose::Shared(face, number) => {
-                let identity = (link.upstream.id, face, number);
+                let identity = (connection.upstream.id, face, number);
                 if self.shared_connections.get(&identity) == Some(&key) {
                     self.shared_connections.remove(&identity);
                 }
@@ -223,19 +227,23 @@ impl Forwarder {
         }
     }
 
-    /// Gives clients another turn for which a link had no room, if it has now.
+    /// Gives clients another turn for which a connection had no room, if it has now.
     pub(super) fn wake_waiters(&mut self, key: usize) {
-        let Some(link) = self.links.get_mut(key).filter(|link| link.has_room()) else {
+        let Some(connection) = self
+            .connections
+            .get_mut(key)
+            .filter(|connection| connection.has_room())
+        else {
             return;
         };
-        for waiter in std::mem::take(&mut link.waiters) {
+        for waiter in std::mem::take(&mut connection.waiters) {
             if let Some(client) = self.clients.get_mut(waiter) {
                 queue(&mut self.ready, waiter, client);
             }
         }
     }
 
-    /// Goes over to a changed list: links of upstreams that are gone end when their answers have
+    /// Goes over to a changed list: connections of upstreams that are gone end when their answers have
     /// come, all others stay.
     pub(super) fn change_pool(&mut self) {
         (self.generation, self.pool) = self.shared.pool();
@@ -243,13 +251,13 @@ impl Forwarder {
         self.shared_connections
             .retain(|identity, _| stays(identity.0));
         let gone: Vec<usize> = self
-            .links
+            .connections
             .iter_mut()
-            .filter(|(_, link)| {
-                matches!(link.purpose, Purpose::Shared(..)) && !stays(link.upstream.id)
+            .filter(|(_, connection)| {
+                matches!(connection.purpose, Purpose::Shared(..)) && !stays(connection.upstream.id)
             })
-            .map(|(key, link)| {
-                link.retired = true;
+            .map(|(key, connection)| {
+                connection.retired = true;
                 key
             })
             .collect();
@@ -258,23 +266,28 @@ impl Forwarder {
         }
     }
 
-    /// Closes a link that has been retired and has no pending requests.
+    /// Closes a connection that has been retired and has no pending requests.
     pub(super) fn retire(&mut self, key: usize) {
         if self
-            .links
+            .connections
             .get(key)
-            .is_some_and(|link| link.retired && !link.is_waiting())
+            .is_some_and(|connection| connection.retired && !connection.is_waiting())
         {
-            self.drop_link(key);
+            self.drop_connection(key);
         }
     }
 
-    /// The link that this client's requests to an upstream go over; made if it isn't there.
-    pub(super) fn shared_link(&mut self, number: usize, face: ConnectionState, id: u64) -> usize {
+    /// The connection that this client's requests to an upstream go over; made if it isn't there.
+    pub(super) fn shared_connection_of(
+        &mut self,
+        number: usize,
+        face: ConnectionState,
+        id: u64,
+    ) -> usize {
         self.shared_connection(number, face, id as usize % self.width)
     }
 
-    /// The link in this place among those to an upstream.
+    /// The connection in this place among those to an upstream.
     pub(super) fn shared_connection(
         &mut self,
         number: usize,
@@ -283,24 +296,24 @@ impl Forwarder {
     ) -> usize {
         let upstream = &self.pool.upstreams[number];
         let identity = (upstream.id, face, place);
-        if let Some(&link) = self.shared_connections.get(&identity) {
-            let at = &self.links[link];
+        if let Some(&connection) = self.shared_connections.get(&identity) {
+            let at = &self.connections[connection];
             // The upstream has closed the connection, so a request on it would be lost.
             if !at.ends || at.is_waiting() {
-                return link;
+                return connection;
             }
-            self.drop_link(link);
+            self.drop_connection(connection);
         }
         let upstream = &self.pool.upstreams[number];
         let upstream = Arc::clone(upstream);
-        let link = self.open_link(upstream, Purpose::Shared(face, place), face);
-        self.shared_connections.insert(identity, link);
-        link
+        let connection = self.open_connection(upstream, Purpose::Shared(face, place), face);
+        self.shared_connections.insert(identity, connection);
+        connection
     }
 
-    /// Sends the first requests of a link: the password, and those that set the connection state of
+    /// Sends the first requests of a connection: the password, and those that set the connection state of
     /// its clients.
-    pub(super) fn greet(&mut self, link: usize, face: ConnectionState) {
+    pub(super) fn greet(&mut self, connection: usize, face: ConnectionState) {
         let settings = &self.shared.settings;
         let greeting = Greeting {
             password: self.shared.password.as_deref(),
@@ -315,11 +328,11 @@ impl Forwarder {
             Protocol::Memcached => (None, MEMCACHED_PROBE, MEMCACHED_FLUSH),
         };
         let flushes = settings.on_return == OnReturn::Flush;
-        let link = &mut self.links[link];
-        let purpose = link.purpose;
+        let connection = &mut self.connections[connection];
+        let purpose = connection.purpose;
         let mut push = |bytes: &[u8], shape| {
             let waiting = PendingRequest::new(ReplyOwner::Proxy, shape, self.micros);
-            link.push(bytes, waiting, self.now);
+            connection.push(bytes, waiting, self.now);
         };
         for request in greeting.iter().flat_map(Greeting::requests) {
             push(&request, ReplyShape::Resp);
@@ -335,6 +348,6 @@ impl Forwarder {
 
     /// Asks an upstream that is ejected whether it is back.
     pub(super) fn probe(&mut self, upstream: Arc<Upstream>) {
-        self.open_link(upstream, Purpose::Probe, ConnectionState::default());
+        self.open_connection(upstream, Purpose::Probe, ConnectionState::default());
     }
 }
