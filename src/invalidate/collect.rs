@@ -15,7 +15,7 @@ use crate::invalidate::settings::{BATCH, BATCH_BYTES, Durability};
 use crate::protocol::framing::reply::ReplyShape;
 use crate::protocol::framing::request::{LargeRequest, MetaForm, Request, Route};
 use crate::proxy::{
-    AnswerSender, Intercepted, Interceptor, LaterAnswer, Protocol, Ticket, WorkerInterceptor,
+    AnswerSender, Intercepted, Interceptor, LaterAnswer, Protocol, RequestId, WorkerInterceptor,
 };
 
 /// The interceptor of a listener.
@@ -46,16 +46,21 @@ struct ChangeCollector {
 }
 
 impl WorkerInterceptor for ChangeCollector {
-    fn request(&mut self, request: &Request<'_>, database: u32, ticket: Ticket) -> Intercepted {
+    fn request(
+        &mut self,
+        request: &Request<'_>,
+        database: u32,
+        request_id: RequestId,
+    ) -> Intercepted {
         if !self.make_room() {
             return Intercepted::Full;
         }
         let before = self.batch.changes.len();
         match self
             .reader
-            .understand(request, database, &mut self.batch.changes)
+            .meaning(request, database, &mut self.batch.changes)
         {
-            ReportMeaning::Changed(reply) => self.promise(before, reply, ticket),
+            ReportMeaning::Changed(reply) => self.answer_later_or_now(before, reply, request_id),
             ReportMeaning::Answer(bytes) => Intercepted::Answered(bytes),
             ReportMeaning::Pass => Intercepted::Forward,
         }
@@ -63,7 +68,7 @@ impl WorkerInterceptor for ChangeCollector {
 
     /// The key of a memcached storage command is in its first line, so the change is recorded; the keys of other
     /// requests are unknown.
-    fn large(&mut self, request: &LargeRequest<'_>, ticket: Ticket) -> Intercepted {
+    fn large(&mut self, request: &LargeRequest<'_>, request_id: RequestId) -> Intercepted {
         let memcached = self.batch.protocol == Protocol::Memcached;
         let Route::Key(key) = request.route else {
             return Intercepted::Answered(too_large(memcached).into());
@@ -79,7 +84,7 @@ impl WorkerInterceptor for ChangeCollector {
             .changes
             .push(ReportedChange::Key(key.into(), None));
         let reply = (request.shape != ReplyShape::Nothing).then_some(b"STORED\r\n"[..].into());
-        self.promise(before, reply, ticket)
+        self.answer_later_or_now(before, reply, request_id)
     }
 
     fn end_round(&mut self) -> bool {
@@ -134,11 +139,11 @@ impl ChangeCollector {
     }
 
     /// The answer to a client whose changes were added to the batch: at once or later, as the durability says.
-    fn promise(
+    fn answer_later_or_now(
         &mut self,
         before: usize,
         reply: Option<Cow<'static, [u8]>>,
-        ticket: Ticket,
+        request_id: RequestId,
     ) -> Intercepted {
         let new = &self.batch.changes[before..];
         self.batch.bytes += new.iter().map(ReportedChange::size).sum::<usize>();
@@ -149,7 +154,7 @@ impl ChangeCollector {
         if self.durability == Durability::None && !self.reader.stats.has_problem() {
             return Intercepted::Answered(bytes);
         }
-        self.batch.answers.push(LaterAnswer { ticket, bytes });
+        self.batch.answers.push(LaterAnswer { request_id, bytes });
         Intercepted::Later
     }
 }

@@ -25,8 +25,8 @@ pub(crate) enum RecorderMessage {
 pub(crate) enum DeliveryReport {
     /// It is connected and has finished its last step; it is given the next.
     Ready,
-    /// It has no connection; it is answered with [`DeliveryStep::AwayNoted`].
-    Away,
+    /// It has no connection; it is answered with [`DeliveryStep::DownNoted`].
+    Down,
     /// It has flushed the upstream.
     Flushed,
     /// These were delivered.
@@ -47,7 +47,7 @@ pub(crate) enum DeliveryStep {
     /// Ask again in a moment.
     Wait,
     /// The recorder has noted that the upstream is down; no more changes come over the channel.
-    AwayNoted,
+    DownNoted,
     /// End.
     End,
 }

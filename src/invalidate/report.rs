@@ -64,7 +64,7 @@ pub(crate) fn too_large(memcached: bool) -> &'static [u8] {
 
 impl ReportReader {
     /// The meaning of a request. The keys that it changes are appended to `changes`.
-    pub(crate) fn understand(
+    pub(crate) fn meaning(
         &self,
         request: &Request<'_>,
         database: u32,

@@ -27,7 +27,7 @@ pub struct Invalidate {
 }
 
 /// The context that all listeners share.
-struct Listeners<'a> {
+struct ListenerParts<'a> {
     settings: &'a Settings,
     targets: &'a [Target],
     inbox: Sender<RecorderMessage>,
@@ -52,7 +52,7 @@ impl Invalidate {
         let (inbox, messages) = bounded(INBOX);
         let channel = (inbox.clone(), messages);
         let recorder = start_recorder(&settings, targets.clone(), channel, &stats)?;
-        let shared = Listeners {
+        let shared = ListenerParts {
             settings: &settings,
             targets: &targets,
             inbox: inbox.clone(),
@@ -121,7 +121,7 @@ fn start_delivery(delivery: DeliveryThread) -> Result<(), String> {
         .map_err(|error| format!("no thread to deliver with: {error}"))
 }
 
-impl Listeners<'_> {
+impl ListenerParts<'_> {
     /// Starts a listener. Its proxy can be controlled if reads are forwarded.
     fn start(
         &self,

@@ -11,7 +11,7 @@ use crate::pool::UpstreamFailure;
 #[repr(u8)]
 pub(crate) enum DeliveryPhase {
     /// It has no connection.
-    Away = 0,
+    Down = 0,
     Flush,
     Replay,
     Fresh,
@@ -64,15 +64,15 @@ impl DeliveryStats {
     /// Whether it delivers, given whether its channel is empty.
     pub(crate) fn is_busy(&self, idle: bool) -> bool {
         let waiting = !idle || self.pending.load(Relaxed) > 0 || self.sending.load(Relaxed) > 0;
-        waiting && self.phase() != DeliveryPhase::Away as u8
+        waiting && self.phase() != DeliveryPhase::Down as u8
     }
 
     /// Notes why its upstream is down; whether that is news.
     pub(crate) fn failed(&self, error: &UpstreamFailure) -> bool {
-        let was = self.phase.swap(DeliveryPhase::Away as u8, Relaxed);
+        let was = self.phase.swap(DeliveryPhase::Down as u8, Relaxed);
         let text = error.to_string();
         let mut last = self.error.lock().unwrap_or_else(PoisonError::into_inner);
-        let news = was != DeliveryPhase::Away as u8 || last.as_deref() != Some(&text);
+        let news = was != DeliveryPhase::Down as u8 || last.as_deref() != Some(&text);
         *last = Some(text);
         news
     }

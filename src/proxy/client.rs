@@ -29,9 +29,9 @@ pub(super) struct DedicatedConnection {
     /// The slot of the keys for which it was opened, in a cluster.
     pub(super) slot: Option<u16>,
     /// Keys were watched over another connection, whose server has them no longer: they count as changed.
-    pub(super) is_spoilt: bool,
+    pub(super) lost_watched_keys: bool,
     /// Requests have gone over shared connections since: their answers come before more is sent here.
-    pub(super) away: bool,
+    pub(super) shared_requests_sent: bool,
     /// The upstream's bytes are passed on unparsed until one side closes.
     pub(super) raw: bool,
     /// The rest of a request that is streamed.

@@ -44,7 +44,7 @@ const LATER: Duration = Duration::from_secs(30);
 const LONGEST: usize = 16 * 1024 * 1024;
 
 /// Asks a cluster for its slots.
-pub(super) struct Watch {
+pub(super) struct ClusterWatcher {
     seeds: Vec<String>,
     /// Which of the servers is asked first.
     turn: usize,
@@ -52,9 +52,9 @@ pub(super) struct Watch {
     blind: bool,
 }
 
-impl Watch {
-    pub(super) fn new(seeds: Vec<String>) -> Watch {
-        Watch {
+impl ClusterWatcher {
+    pub(super) fn new(seeds: Vec<String>) -> ClusterWatcher {
+        ClusterWatcher {
             seeds,
             turn: 0,
             blind: false,

@@ -9,7 +9,7 @@
 //!
 //! The proxy calls the interceptor of a worker for each complete request before it is routed, and once at the end of
 //! each round, so that an interceptor can hand over the requests of a round as one. An answer that comes later is
-//! addressed by a [`Ticket`]; the proxy keeps the order of each client's answers. `larder invalidate` is an interceptor:
+//! addressed by a [`RequestId`]; the proxy keeps the order of each client's answers. `larder invalidate` is an interceptor:
 //! it records writes in place of forwarding them.
 //!
 //! Cost: a virtual call for each request; without an interceptor, a test of one field.
@@ -29,12 +29,17 @@ pub(crate) trait Interceptor: Send + Sync {
 
 /// Answers requests of one worker's clients in place of an upstream.
 pub(crate) trait WorkerInterceptor: Send {
-    /// Takes a request of a client that has chosen this database. `ticket` is for an answer that comes later.
-    fn request(&mut self, request: &Request<'_>, database: u32, ticket: Ticket) -> Intercepted;
+    /// Takes a request of a client that has chosen this database. `request_id` is for an answer that comes later.
+    fn request(
+        &mut self,
+        request: &Request<'_>,
+        database: u32,
+        request_id: RequestId,
+    ) -> Intercepted;
 
     /// Takes a request over the limit, of which nothing but its start has arrived. The proxy drops the rest, unless the
     /// request is to be forwarded.
-    fn large(&mut self, request: &LargeRequest<'_>, ticket: Ticket) -> Intercepted;
+    fn large(&mut self, request: &LargeRequest<'_>, request_id: RequestId) -> Intercepted;
 
     /// The requests of a round have been taken. Returns whether there is room for more.
     fn end_round(&mut self) -> bool;
@@ -52,7 +57,7 @@ pub(crate) enum Intercepted {
     Answered(Cow<'static, [u8]>),
     /// It is taken, and its client expects no answer.
     Silent,
-    /// The answer comes later, with the ticket.
+    /// The answer comes later, with the id.
     Later,
     /// There is no room for it; it is offered again when a round has ended with room.
     Full,
@@ -62,7 +67,7 @@ pub(crate) enum Intercepted {
 
 /// Which request of which client an answer belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Ticket {
+pub(crate) struct RequestId {
     /// The worker's number for the client, and the client's own.
     pub(crate) client: (usize, u64),
     /// Which of its requests.
@@ -72,7 +77,7 @@ pub(crate) struct Ticket {
 /// An answer that comes later.
 #[derive(Debug)]
 pub(crate) struct LaterAnswer {
-    pub(crate) ticket: Ticket,
+    pub(crate) request_id: RequestId,
     pub(crate) bytes: Cow<'static, [u8]>,
 }
 
@@ -80,14 +85,14 @@ pub(crate) struct LaterAnswer {
 #[derive(Clone)]
 pub(crate) struct AnswerSender {
     answers: Sender<Vec<LaterAnswer>>,
-    wake: Wake,
+    wake: WakeWorker,
 }
 
 /// Wakes a worker.
-pub(crate) type Wake = Arc<dyn Fn() -> io::Result<()> + Send + Sync>;
+pub(crate) type WakeWorker = Arc<dyn Fn() -> io::Result<()> + Send + Sync>;
 
 impl AnswerSender {
-    pub(crate) fn new(wake: Wake) -> (AnswerSender, Receiver<Vec<LaterAnswer>>) {
+    pub(crate) fn new(wake: WakeWorker) -> (AnswerSender, Receiver<Vec<LaterAnswer>>) {
         let (sender, receiver) = crossbeam_channel::unbounded();
         let answers = sender;
         (AnswerSender { answers, wake }, receiver)
@@ -118,7 +123,7 @@ pub(super) struct Interception {
 }
 
 impl Interception {
-    pub(super) fn new(interceptor: &dyn Interceptor, wake: Wake) -> Interception {
+    pub(super) fn new(interceptor: &dyn Interceptor, wake: WakeWorker) -> Interception {
         let (sender, answers) = AnswerSender::new(wake);
         Interception {
             interceptor: interceptor.for_worker(sender),

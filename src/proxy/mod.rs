@@ -43,7 +43,7 @@ mod subscriptions;
 mod worker;
 
 pub(crate) use intercept::{
-    AnswerSender, Intercepted, Interceptor, LaterAnswer, Ticket, WorkerInterceptor,
+    AnswerSender, Intercepted, Interceptor, LaterAnswer, RequestId, WorkerInterceptor,
 };
 pub use settings::{OnFailure, OnReturn, Protocol, Settings};
 pub use start::{Control, Proxy};

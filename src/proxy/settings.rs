@@ -173,4 +173,4 @@ pub(super) const SLOW_ROUND_MS: u64 = 50;
 
 /// Milliseconds after which a shared connection of clients in another database than 0, or in RESP3,
 /// is closed when no client uses it: such clients can make many kinds of them.
-pub(super) const RARE_IDLE_MS: u64 = 10_000;
+pub(super) const STATE_IDLE_MS: u64 = 10_000;

@@ -11,7 +11,7 @@ use crate::pool::Placement;
 use crate::pool::ServerList;
 use crate::pool::slots::SlotMap;
 use crate::pool::{Pool, Resolver};
-use crate::proxy::cluster::Watch;
+use crate::proxy::cluster::ClusterWatcher;
 use crate::proxy::intercept::Interceptor;
 use crate::proxy::settings::{Protocol, Settings};
 use crate::proxy::shared::Shared;
@@ -83,10 +83,10 @@ impl Proxy {
     pub fn start(self, listen: Listen) -> Result<(Running, Control), StartError> {
         let (pool, watch) = self.pool();
         let max_connections = self.settings.max_connections;
-        let connections = self.settings.connections.max(1);
-        let workers = self.settings.workers.clamp(1, connections);
-        let files = self.files(&pool, connections, workers);
-        let front = Front(self.settings.protocol);
+        let width = self.settings.connections.max(1);
+        let workers = self.settings.workers.clamp(1, width);
+        let files = self.files(&pool, width, workers);
+        let front = ProxyService(self.settings.protocol);
         let connections = Connections::new();
         let (ring, bell) = crossbeam_channel::bounded(1);
         let shared = Arc::new(Shared::new(
@@ -109,7 +109,7 @@ impl Proxy {
                 let mut handles = Vec::new();
                 for index in 0..workers {
                     // All workers' connections together are as many as were asked for.
-                    let width = connections / workers + usize::from(index < connections % workers);
+                    let width = width / workers + usize::from(index < width % workers);
                     let (worker, handle) =
                         Worker::new(index, width, Arc::clone(&shared), resolver.clone())?;
                     wakers.push(handle.waker());
@@ -119,7 +119,7 @@ impl Proxy {
                 Ok(Arc::new(WorkerHandles(handles)))
             })?;
         if let Some(watch) = watch {
-            spawn_watch(watch, bell, &shared, wakers.clone());
+            spawn_watcher(watch, bell, &shared, wakers.clone());
         }
         let control = Control {
             shared,
@@ -130,7 +130,7 @@ impl Proxy {
     }
 
     /// The servers as they are known before anything runs, and what keeps the map of a cluster.
-    fn pool(&self) -> (Pool, Option<Watch>) {
+    fn pool(&self) -> (Pool, Option<ClusterWatcher>) {
         match self.way {
             PoolSource::Ring { placement, tags } => {
                 (Pool::new(&self.servers, placement, tags, None), None)
@@ -144,18 +144,23 @@ impl Proxy {
     }
 
     /// How many files it may have open beside its clients' connections.
-    fn files(&self, pool: &Pool, connections: usize, workers: usize) -> usize {
+    fn files(&self, pool: &Pool, width: usize, workers: usize) -> usize {
         let upstreams = match self.way {
             PoolSource::Ring { .. } => pool.upstreams.len(),
             // A cluster may grow.
             PoolSource::Cluster => 2 * pool.upstreams.len().max(8),
         };
-        upstreams * connections + self.settings.detached + 2 * workers
+        upstreams * width + self.settings.detached + 2 * workers
     }
 }
 
 /// Starts the thread that keeps the map of a cluster.
-fn spawn_watch(watch: Watch, bell: Receiver<()>, shared: &Arc<Shared>, wakers: Vec<Arc<Waker>>) {
+fn spawn_watcher(
+    watch: ClusterWatcher,
+    bell: Receiver<()>,
+    shared: &Arc<Shared>,
+    wakers: Vec<Arc<Waker>>,
+) {
     let shared = Arc::downgrade(shared);
     let run = move || watch.run(&bell, &shared, &wakers);
     let thread = thread::Builder::new().name("cluster watch".to_owned());
@@ -195,14 +200,18 @@ impl Control {
 }
 
 /// The pool of the cluster that these servers belong to, if one of them answers.
-fn first_map(seeds: &ServerList, settings: &Settings, password: Option<&str>) -> (Pool, Watch) {
+fn first_map(
+    seeds: &ServerList,
+    settings: &Settings,
+    password: Option<&str>,
+) -> (Pool, ClusterWatcher) {
     let addresses = seeds.servers().iter().map(|seed| &seed.address);
     let mut map = SlotMap::default();
     addresses.clone().for_each(|seed| {
         map.add(seed);
     });
     let pool = Pool::cluster(map, None);
-    let mut watch = Watch::new(addresses.cloned().collect());
+    let mut watch = ClusterWatcher::new(addresses.cloned().collect());
     match watch.ask_for_map(&pool, settings, password) {
         Some(map) => (Pool::cluster(map, Some(&pool)), watch),
         None => (pool, watch),
@@ -210,15 +219,15 @@ fn first_map(seeds: &ServerList, settings: &Settings, password: Option<&str>) ->
 }
 
 /// The proxy's service. Its workers run the connections themselves, so none of its sessions is ever used.
-struct Front(Protocol);
+struct ProxyService(Protocol);
 
-impl Service for Front {
+impl Service for ProxyService {
     fn protocol(&self) -> &'static str {
         self.0.name()
     }
 
     fn open(&self, _: Peer) -> Box<dyn Session> {
-        Box::new(Closed)
+        Box::new(ClosedSession)
     }
 
     fn refusal(&self, _: Refusal) -> Cow<'static, [u8]> {
@@ -230,9 +239,9 @@ impl Service for Front {
 }
 
 /// A session that ends at once.
-struct Closed;
+struct ClosedSession;
 
-impl Session for Closed {
+impl Session for ClosedSession {
     fn turn(&mut self, input: &[u8], _: &mut Vec<u8>) -> Turn {
         Turn {
             consumed: input.len(),

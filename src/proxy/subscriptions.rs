@@ -17,7 +17,7 @@ use crate::protocol::resp::Reply;
 
 /// The three kinds of subscriptions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum SubscriptionKind {
     Channel,
     Pattern,
     Shard,
@@ -31,23 +31,23 @@ pub(super) struct Subscriptions {
     /// The connections by the numbers of their upstreams.
     pub(super) connections: Vec<(u64, usize)>,
     /// The command under way.
-    asked: Option<Asked>,
+    unconfirmed: Option<UnconfirmedCommand>,
     /// Messages of subscriptions that are not confirmed to the client yet.
     early: Vec<Vec<u8>>,
 }
 
 /// A command whose confirmations have not all come.
 #[derive(Debug)]
-struct Asked {
-    kind: Kind,
+struct UnconfirmedCommand {
+    kind: SubscriptionKind,
     subscribes: bool,
     since: u64,
-    names: VecDeque<Name>,
+    names: VecDeque<SubscribedName>,
 }
 
 /// A name of a command.
 #[derive(Debug)]
-pub(super) struct Name {
+pub(super) struct SubscribedName {
     pub(super) name: Box<[u8]>,
     /// The connections that it is asked of; none if nothing changes.
     pub(super) connections: Vec<usize>,
@@ -55,14 +55,16 @@ pub(super) struct Name {
     pub(super) missing: usize,
 }
 
-impl Kind {
+impl SubscriptionKind {
     /// Of a command, and whether it subscribes.
-    pub(super) fn of(command: &[u8]) -> (Kind, bool) {
+    pub(super) fn of(command: &[u8]) -> (SubscriptionKind, bool) {
         let upper = command.to_ascii_uppercase();
         let kind = match upper[0] {
-            b'P' => Kind::Pattern,
-            b'S' if upper.starts_with(b"SS") || upper.starts_with(b"SUN") => Kind::Shard,
-            _ => Kind::Channel,
+            b'P' => SubscriptionKind::Pattern,
+            b'S' if upper.starts_with(b"SS") || upper.starts_with(b"SUN") => {
+                SubscriptionKind::Shard
+            }
+            _ => SubscriptionKind::Channel,
         };
         (kind, !upper.ends_with(b"UNSUBSCRIBE"))
     }
@@ -70,12 +72,12 @@ impl Kind {
     /// The word of a confirmation.
     pub(super) fn word(self, subscribes: bool) -> &'static str {
         match (self, subscribes) {
-            (Kind::Channel, true) => "subscribe",
-            (Kind::Channel, false) => "unsubscribe",
-            (Kind::Pattern, true) => "psubscribe",
-            (Kind::Pattern, false) => "punsubscribe",
-            (Kind::Shard, true) => "ssubscribe",
-            (Kind::Shard, false) => "sunsubscribe",
+            (SubscriptionKind::Channel, true) => "subscribe",
+            (SubscriptionKind::Channel, false) => "unsubscribe",
+            (SubscriptionKind::Pattern, true) => "psubscribe",
+            (SubscriptionKind::Pattern, false) => "punsubscribe",
+            (SubscriptionKind::Shard, true) => "ssubscribe",
+            (SubscriptionKind::Shard, false) => "sunsubscribe",
         }
     }
 }
@@ -88,12 +90,12 @@ impl Subscriptions {
 
     /// Whether a command is under way.
     pub(super) fn is_asking(&self) -> bool {
-        self.asked.is_some()
+        self.unconfirmed.is_some()
     }
 
     /// Since when a command is under way, in the caller's milliseconds.
     pub(super) fn asking_since(&self) -> Option<u64> {
-        self.asked.as_ref().map(|asked| asked.since)
+        self.unconfirmed.as_ref().map(|command| command.since)
     }
 
     /// The connection to an upstream.
@@ -105,23 +107,23 @@ impl Subscriptions {
     }
 
     /// The connections of a name, if the client is subscribed to it.
-    pub(super) fn connections_of(&self, kind: Kind, name: &[u8]) -> Option<&[usize]> {
+    pub(super) fn connections_of(&self, kind: SubscriptionKind, name: &[u8]) -> Option<&[usize]> {
         self.names[kind as usize].get(name).map(Vec::as_slice)
     }
 
     /// All names of a kind.
-    pub(super) fn names(&self, kind: Kind) -> Vec<Box<[u8]>> {
+    pub(super) fn names(&self, kind: SubscriptionKind) -> Vec<Box<[u8]>> {
         self.names[kind as usize].keys().cloned().collect()
     }
 
     /// A command has been sent. Names that need no confirmation are answered at once.
     pub(super) fn ask(
         &mut self,
-        (kind, subscribes): (Kind, bool),
-        names: VecDeque<Name>,
+        (kind, subscribes): (SubscriptionKind, bool),
+        names: VecDeque<SubscribedName>,
         since: u64,
     ) {
-        self.asked = Some(Asked {
+        self.unconfirmed = Some(UnconfirmedCommand {
             kind,
             subscribes,
             since,
@@ -131,8 +133,8 @@ impl Subscriptions {
 
     /// The first name whose confirmation has not come is asked of another connection, too, which replaces all others.
     pub(super) fn redirect(&mut self, connection: usize) -> Option<&[u8]> {
-        let asked = self.asked.as_mut()?;
-        let name = asked.names.iter_mut().find(|name| name.missing > 0)?;
+        let command = self.unconfirmed.as_mut()?;
+        let name = command.names.iter_mut().find(|name| name.missing > 0)?;
         name.connections = vec![connection];
         Some(&name.name)
     }
@@ -144,34 +146,35 @@ impl Subscriptions {
             return false;
         };
         let kind = match word {
-            b"message" | b"subscribe" | b"unsubscribe" => Kind::Channel,
-            b"pmessage" | b"psubscribe" | b"punsubscribe" => Kind::Pattern,
-            b"smessage" | b"ssubscribe" | b"sunsubscribe" => Kind::Shard,
+            b"message" | b"subscribe" | b"unsubscribe" => SubscriptionKind::Channel,
+            b"pmessage" | b"psubscribe" | b"punsubscribe" => SubscriptionKind::Pattern,
+            b"smessage" | b"ssubscribe" | b"sunsubscribe" => SubscriptionKind::Shard,
             _ => return false,
         };
         if word.ends_with(b"message") {
-            let is_asked = |asked: &Asked| {
-                let mut names = asked.names.iter();
-                asked.subscribes && asked.kind == kind && names.any(|asked| *asked.name == *name)
+            let is_asked = |command: &UnconfirmedCommand| {
+                let mut names = command.names.iter();
+                command.subscribes
+                    && command.kind == kind
+                    && names.any(|asked| *asked.name == *name)
             };
             if self.names[kind as usize].contains_key(name) {
                 pass(message, resp3, out);
-            } else if self.asked.as_ref().is_some_and(is_asked) {
+            } else if self.unconfirmed.as_ref().is_some_and(is_asked) {
                 self.early.push(message.to_vec());
             }
             return true;
         }
-        let asked = self
-            .asked
-            .as_mut()
-            .filter(|asked| asked.kind == kind && kind.word(asked.subscribes).as_bytes() == word);
-        let waits = |asked: &&mut Name| *asked.name == *name && asked.missing > 0;
-        match asked.and_then(|asked| asked.names.iter_mut().find(waits)) {
+        let asked = self.unconfirmed.as_mut().filter(|command| {
+            command.kind == kind && kind.word(command.subscribes).as_bytes() == word
+        });
+        let waits = |asked: &&mut SubscribedName| *asked.name == *name && asked.missing > 0;
+        match asked.and_then(|command| command.names.iter_mut().find(waits)) {
             Some(asked) => asked.missing -= 1,
             // The slot has moved to another server: the subscription has ended.
             None if word == b"sunsubscribe" => {
-                self.names[Kind::Shard as usize].remove(name);
-                self.confirm((Kind::Shard, false), Some(name), resp3, out);
+                self.names[SubscriptionKind::Shard as usize].remove(name);
+                self.confirm((SubscriptionKind::Shard, false), Some(name), resp3, out);
             }
             None => {}
         }
@@ -181,16 +184,16 @@ impl Subscriptions {
 
     /// Confirms to the client what is confirmed by all servers that were asked, in the order of the command.
     pub(super) fn settle(&mut self, resp3: bool, out: &mut Vec<u8>) {
-        while let Some(asked) = &mut self.asked {
-            if asked.names.front().is_none_or(|name| name.missing > 0) {
+        while let Some(command) = &mut self.unconfirmed {
+            if command.names.front().is_none_or(|name| name.missing > 0) {
                 break;
             }
-            let Some(name) = asked.names.pop_front() else {
+            let Some(name) = command.names.pop_front() else {
                 break;
             };
-            let what = (asked.kind, asked.subscribes);
-            let names = &mut self.names[asked.kind as usize];
-            match asked.subscribes {
+            let what = (command.kind, command.subscribes);
+            let names = &mut self.names[command.kind as usize];
+            match command.subscribes {
                 true if name.connections.is_empty() => {}
                 true => drop(names.insert(name.name.clone(), name.connections)),
                 false => drop(names.remove(&name.name)),
@@ -198,11 +201,11 @@ impl Subscriptions {
             self.confirm(what, Some(&name.name), resp3, out);
         }
         if self
-            .asked
+            .unconfirmed
             .as_ref()
-            .is_some_and(|asked| asked.names.is_empty())
+            .is_some_and(|command| command.names.is_empty())
         {
-            self.asked = None;
+            self.unconfirmed = None;
             for message in std::mem::take(&mut self.early) {
                 pass(&message, resp3, out);
             }
@@ -212,7 +215,7 @@ impl Subscriptions {
     /// Writes a confirmation, with the count of what there is now. No name stands for null.
     pub(super) fn confirm(
         &self,
-        (kind, subscribes): (Kind, bool),
+        (kind, subscribes): (SubscriptionKind, bool),
         name: Option<&[u8]>,
         resp3: bool,
         out: &mut Vec<u8>,
@@ -226,8 +229,10 @@ impl Subscriptions {
         }
         let [channels, patterns, shards] = &self.names;
         reply.integer(match kind {
-            Kind::Shard => shards.len(),
-            Kind::Channel | Kind::Pattern => channels.len() + patterns.len(),
+            SubscriptionKind::Shard => shards.len(),
+            SubscriptionKind::Channel | SubscriptionKind::Pattern => {
+                channels.len() + patterns.len()
+            }
         } as i64);
     }
 }

@@ -28,7 +28,7 @@ pub(crate) const OUTBOX: usize = 1024 * 1024;
 
 /// The purpose of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Purpose {
+pub(crate) enum ConnectionPurpose {
     /// The requests of many clients: the connection of this number to this upstream of the pool,
     /// or [`REDIRECTED`].
     Shared(ConnectionState, usize),
@@ -74,7 +74,7 @@ pub(crate) const REDIRECTED: usize = usize::MAX;
 
 /// How far a connection has come.
 #[derive(Debug)]
-pub(crate) enum Stage {
+pub(crate) enum ConnectionStage {
     /// Its name is being looked up.
     Resolving,
     /// The first of the addresses is being connected to.
@@ -85,9 +85,9 @@ pub(crate) enum Stage {
 /// One connection to an upstream.
 pub(crate) struct UpstreamConnection {
     pub(crate) upstream: Arc<Upstream>,
-    pub(crate) purpose: Purpose,
+    pub(crate) purpose: ConnectionPurpose,
     pub(crate) serial: u64,
-    pub(crate) stage: Stage,
+    pub(crate) stage: ConnectionStage,
     /// The unsent bytes, from `written` on; before that, requests that are kept.
     pub(crate) out: Vec<u8>,
     written: usize,
@@ -110,7 +110,7 @@ pub(crate) struct UpstreamConnection {
     /// Every byte belongs to the one client, framed or not.
     pub(crate) raw: bool,
     /// The upstream sends messages to a subscriber.
-    pub(crate) hears: bool,
+    pub(crate) takes_messages: bool,
     /// When the upstream last did what it had to, in the worker's milliseconds: the deadlines count
     /// from here.
     pub(crate) since: u64,
@@ -123,14 +123,14 @@ pub(crate) struct UpstreamConnection {
     /// Of `held`, how many bytes the framer has seen already, and whether they complete the answer.
     pub(crate) framed: Option<(usize, bool)>,
     /// An answer may take as long as it likes: it blocks, or its request is still being sent.
-    pub(crate) patient: bool,
+    pub(crate) has_no_deadline: bool,
     /// A client's request has been answered over it.
     pub(crate) used: bool,
     /// Clients with a request for which `out` was too full.
     pub(crate) waiters: Vec<usize>,
     pub(crate) dirty: bool,
     /// Whether the server supports memcached's meta commands.
-    pub(crate) knows_meta: MetaSupport,
+    pub(crate) meta_support: MetaSupport,
     /// Not to be given further requests; it is closed when the last answer has come.
     pub(crate) retired: bool,
 }
@@ -138,7 +138,7 @@ pub(crate) struct UpstreamConnection {
 impl UpstreamConnection {
     pub(crate) fn new(
         upstream: Arc<Upstream>,
-        purpose: Purpose,
+        purpose: ConnectionPurpose,
         serial: u64,
         clustered: bool,
         now: u64,
@@ -148,7 +148,7 @@ impl UpstreamConnection {
             upstream,
             purpose,
             serial,
-            stage: Stage::Resolving,
+            stage: ConnectionStage::Resolving,
             out: Vec::new(),
             written: 0,
             clustered,
@@ -160,23 +160,23 @@ impl UpstreamConnection {
             popped: 0,
             framer: None,
             raw: false,
-            hears: false,
+            takes_messages: false,
             since: now,
             readable: false,
             ends: false,
             held: Vec::new(),
             framed: None,
-            patient: false,
+            has_no_deadline: false,
             used: false,
             waiters: Vec::new(),
             dirty: false,
-            knows_meta: MetaSupport::Unasked,
+            meta_support: MetaSupport::Unasked,
             retired: false,
         }
     }
 
     pub(crate) fn is_up(&self) -> bool {
-        matches!(self.stage, Stage::Up)
+        matches!(self.stage, ConnectionStage::Up)
     }
 
     /// Whether it has room for another request.
@@ -241,8 +241,8 @@ impl UpstreamConnection {
     }
 
     /// It is a subscriber's.
-    pub(crate) fn hear(&mut self) {
-        (self.hears, self.patient) = (true, true);
+    pub(crate) fn start_messages(&mut self) {
+        (self.takes_messages, self.has_no_deadline) = (true, true);
     }
 
     /// From here on bytes pass that are no requests of the queue.
@@ -301,8 +301,8 @@ impl UpstreamConnection {
             None => {
                 let progress = framer.feed_reply_to(request, bytes);
                 // A transaction only queues its commands.
-                let queues =
-                    matches!(self.purpose, Purpose::Dedicated { .. }) && framer.is_status();
+                let queues = matches!(self.purpose, ConnectionPurpose::Dedicated { .. })
+                    && framer.is_status();
                 match progress.state {
                     _ if !queues && framer.is_out_of_step(request) => {
                         return Err(UpstreamFailure::OutOfStep);

@@ -29,7 +29,7 @@ const KEPT: usize = 64 << 10;
 #[derive(Debug)]
 pub(crate) struct Exchange<T> {
     output: Vec<u8>,
-    queue: RequestQueue<Asked<T>>,
+    queue: RequestQueue<RequestOwner<T>>,
     /// The bytes received; from `start` on, an incomplete reply.
     input: Vec<u8>,
     start: usize,
@@ -41,7 +41,7 @@ pub(crate) struct Exchange<T> {
 
 /// Whose request it is.
 #[derive(Debug)]
-enum Asked<T> {
+enum RequestOwner<T> {
     Greeting,
     Caller(T),
 }
@@ -72,14 +72,14 @@ impl<T> Exchange<T> {
     pub(crate) fn greet(&mut self, greeting: &Greeting<'_>) {
         for request in greeting.requests() {
             self.output.extend_from_slice(&request);
-            self.queue.push(ReplyShape::Resp, Asked::Greeting);
+            self.queue.push(ReplyShape::Resp, RequestOwner::Greeting);
         }
     }
 
     /// Appends a request whose reply has this form.
     pub(crate) fn request(&mut self, bytes: &[u8], shape: ReplyShape, what: T) {
         self.output.extend_from_slice(bytes);
-        self.queue.push(shape, Asked::Caller(what));
+        self.queue.push(shape, RequestOwner::Caller(what));
     }
 
     /// Bytes that are to be sent.
@@ -126,19 +126,19 @@ impl<T> Exchange<T> {
                 continue;
             }
             match self.queue.pop() {
-                Some(Asked::Caller(what)) => {
+                Some(RequestOwner::Caller(what)) => {
                     return Ok(Some(Reply {
                         what,
                         bytes: &self.input[reply],
                         is_error: piece.is_error,
                     }));
                 }
-                Some(Asked::Greeting) if piece.is_error => {
+                Some(RequestOwner::Greeting) if piece.is_error => {
                     let said = String::from_utf8_lossy(&self.input[reply]);
                     let said = said.trim_start_matches('-').trim().to_owned();
                     return Err(UpstreamFailure::Login(said));
                 }
-                Some(Asked::Greeting) | None => {}
+                Some(RequestOwner::Greeting) | None => {}
             }
         }
         match self.input.len() - self.start > self.limit {

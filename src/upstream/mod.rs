@@ -22,7 +22,7 @@ mod unanswered;
 
 pub(crate) use blocking::{Answer, BlockingConnection, BlockingStream, Deadlines};
 pub(crate) use connection::{
-    FramedPiece, Purpose, REDIRECTED, RedirectCheck, Stage, UpstreamConnection,
+    ConnectionPurpose, ConnectionStage, FramedPiece, REDIRECTED, RedirectCheck, UpstreamConnection,
 };
 pub(crate) use exchange::Exchange;
 pub(crate) use greeting::{Greeting, MEMCACHED_FLUSH, MEMCACHED_PROBE, RESP_FLUSH, RESP_PROBE};

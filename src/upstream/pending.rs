@@ -8,7 +8,7 @@ pub(crate) enum ReplyOwner {
     /// The proxy's own: it must not be an error, or the connection is of no use.
     Proxy,
     /// It is dropped.
-    Nobody,
+    Discarded,
     /// The proxy's: any answer but an error shows that the upstream supports meta commands.
     MetaProbe,
     /// A part of a client's request.

@@ -60,11 +60,11 @@ mod tests {
     use super::*;
     use crate::pool::Upstream;
     use crate::protocol::framing::reply::ReplyShape;
-    use crate::upstream::{ConnectionState, Purpose};
+    use crate::upstream::{ConnectionPurpose, ConnectionState};
 
     fn connection() -> UpstreamConnection {
         let upstream = Arc::new(Upstream::new("10.0.0.1:1", 1));
-        let purpose = Purpose::Shared(ConnectionState::default(), 0);
+        let purpose = ConnectionPurpose::Shared(ConnectionState::default(), 0);
         UpstreamConnection::new(upstream, purpose, 1, false, 0)
     }
 

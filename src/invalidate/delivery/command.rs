@@ -11,7 +11,7 @@ use crate::upstream::{Greeting, MEMCACHED_PROBE, RESP_PROBE};
 
 /// The purpose of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Asked {
+pub(super) enum DeliveryRequest {
     /// Whether the upstream is up.
     Ping,
     /// To forget everything.
@@ -24,7 +24,7 @@ pub(super) enum Asked {
 
 /// The meaning of a reply.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum ReplyMeaning {
     /// It is done.
     Done,
     /// The upstream can't do that; the key has to be deleted instead.
@@ -63,58 +63,60 @@ impl Target {
     }
 
     /// The form of the replies to all but [`Target::ping`].
-    pub(super) fn reply_shape(&self, asked: Asked) -> ReplyShape {
+    pub(super) fn reply_shape(&self, asked: DeliveryRequest) -> ReplyShape {
         match (self.kind, self.forget, asked) {
             (TargetKind::Redis, ..) => ReplyShape::Resp,
-            (_, ForgetMethod::Stale, Asked::Change(_)) => ReplyShape::Meta,
+            (_, ForgetMethod::Stale, DeliveryRequest::Change(_)) => ReplyShape::Meta,
             _ => ReplyShape::Line,
         }
     }
 
-    /// The meaning of a reply; `change` is the change of an [`Asked::Change`].
-    pub(super) fn verdict(
+    /// The meaning of a reply; `change` is the change of an [`DeliveryRequest::Change`].
+    pub(super) fn meaning(
         &self,
-        asked: Asked,
+        asked: DeliveryRequest,
         change: Option<&PendingChange>,
         reply: &[u8],
-    ) -> Verdict {
+    ) -> ReplyMeaning {
         let line = reply.strip_suffix(b"\r\n").unwrap_or(reply);
         let right = match (asked, self.kind) {
-            (Asked::Ping, TargetKind::Memcached) => line.starts_with(b"VERSION "),
-            (Asked::Ping, TargetKind::Redis) => line == b"+PONG",
-            (Asked::Flush, TargetKind::Memcached) => line == b"OK",
-            (Asked::Flush, TargetKind::Redis) => line == b"+OK",
-            (Asked::Delete, kind) => is_deleted(kind, line),
-            (Asked::Change(_), kind) => {
+            (DeliveryRequest::Ping, TargetKind::Memcached) => line.starts_with(b"VERSION "),
+            (DeliveryRequest::Ping, TargetKind::Redis) => line == b"+PONG",
+            (DeliveryRequest::Flush, TargetKind::Memcached) => line == b"OK",
+            (DeliveryRequest::Flush, TargetKind::Redis) => line == b"+OK",
+            (DeliveryRequest::Delete, kind) => is_deleted(kind, line),
+            (DeliveryRequest::Change(_), kind) => {
                 let written = change.is_some_and(has_value);
-                return self.change_verdict(kind, written, line);
+                return self.change_meaning(kind, written, line);
             }
         };
         match right {
-            true => Verdict::Done,
-            false => Verdict::Unexpected,
+            true => ReplyMeaning::Done,
+            false => ReplyMeaning::Unexpected,
         }
     }
 
-    fn change_verdict(&self, kind: TargetKind, written: bool, line: &[u8]) -> Verdict {
+    fn change_meaning(&self, kind: TargetKind, written: bool, line: &[u8]) -> ReplyMeaning {
         match (self.forget, kind) {
             // HD: marked. NF: not there. Before 1.6 memcached has no meta commands.
             (ForgetMethod::Stale, _) => match line {
-                b"HD" | b"NF" => Verdict::Done,
-                b"ERROR" => Verdict::Delete,
-                line if line.starts_with(b"CLIENT_ERROR") => Verdict::Delete,
-                _ => Verdict::Unexpected,
+                b"HD" | b"NF" => ReplyMeaning::Done,
+                b"ERROR" => ReplyMeaning::Delete,
+                line if line.starts_with(b"CLIENT_ERROR") => ReplyMeaning::Delete,
+                _ => ReplyMeaning::Unexpected,
             },
             (ForgetMethod::Update, kind) if written => match (line, kind) {
-                (b"STORED", TargetKind::Memcached) | (b"+OK", TargetKind::Redis) => Verdict::Done,
+                (b"STORED", TargetKind::Memcached) | (b"+OK", TargetKind::Redis) => {
+                    ReplyMeaning::Done
+                }
                 // Too large for it, or no memory: the old value must go all the same.
                 (line, _) if line.starts_with(b"SERVER_ERROR") || line.starts_with(b"-OOM") => {
-                    Verdict::Delete
+                    ReplyMeaning::Delete
                 }
-                _ => Verdict::Unexpected,
+                _ => ReplyMeaning::Unexpected,
             },
-            (_, kind) if is_deleted(kind, line) => Verdict::Done,
-            _ => Verdict::Unexpected,
+            (_, kind) if is_deleted(kind, line) => ReplyMeaning::Done,
+            _ => ReplyMeaning::Unexpected,
         }
     }
 

@@ -1,10 +1,10 @@
 //! A delivery: what it does to bring one upstream up to date, as a value.
 //!
 //! ```text
-//!   Connecting ─▶ Talking (greeting, ping) ─▶ Ready ── the recorder's step ─┬▶ Talking (flush) ───▶ Ready
-//!       ▲                                                                   ├▶ Scanning ⇄ Talking ─▶ Ready
-//!       │                                                                   └▶ Fresh ⇄ Talking ───▶ Ready
-//!    Pausing ◀── Draining ◀── Away ◀──────────────────── any failure
+//!   Connecting ─▶ AwaitingAnswers (greeting, ping) ─▶ Ready ── the recorder's step ─┬▶ AwaitingAnswers (flush) ───▶ Ready
+//!       ▲                                                                   ├▶ Scanning ⇄ AwaitingAnswers ─▶ Ready
+//!       │                                                                   └▶ Fresh ⇄ AwaitingAnswers ───▶ Ready
+//!    Pausing ◀── Draining ◀── Down ◀──────────────────── any failure
 //! ```
 //!
 //! The recorder, as the only one that writes the spool, decides what a delivery does. A delivery that has connected
@@ -37,7 +37,7 @@ use crate::invalidate::stats::{DeliveryPhase, DeliveryStats};
 use crate::pool::UpstreamFailure;
 use crate::upstream::Exchange;
 pub(crate) use action::{DeliveryAction, DeliveryEvent};
-use command::Asked;
+use command::DeliveryRequest;
 pub(crate) use thread::DeliveryThread;
 use window::ChangeWindow;
 
@@ -63,7 +63,7 @@ pub(crate) struct Delivery {
     reports: VecDeque<DeliveryReport>,
     /// The connection is to be closed.
     close: bool,
-    exchange: Exchange<Asked>,
+    exchange: Exchange<DeliveryRequest>,
     /// When the upstream last took or sent something.
     since: Instant,
     /// The changes that are being delivered.
@@ -77,7 +77,7 @@ pub(crate) struct Delivery {
 enum State {
     Connecting,
     /// Requests are under way; then that follows.
-    Talking(Then),
+    AwaitingAnswers(AfterAnswers),
     /// It has reported to the recorder that it is ready.
     Ready,
     /// The recorder asked it to wait.
@@ -87,7 +87,7 @@ enum State {
     /// It waits for changes; it last sent something then.
     Fresh(Instant),
     /// It has reported to the recorder that its upstream is down.
-    Away,
+    Down,
     /// It empties its channel, and then ends or continues.
     Draining {
         end: bool,
@@ -99,7 +99,7 @@ enum State {
 
 /// The step that follows when all requests are answered.
 #[derive(Debug)]
-enum Then {
+enum AfterAnswers {
     /// The greeting is done.
     Greeted,
     /// The upstream is flushed.
@@ -144,11 +144,11 @@ impl Delivery {
         }
         match &mut self.state {
             State::Connecting => DeliveryAction::Connect,
-            State::Talking(_) if !self.exchange.output().is_empty() => {
+            State::AwaitingAnswers(_) if !self.exchange.output().is_empty() => {
                 DeliveryAction::Send(self.exchange.output())
             }
-            State::Talking(_) => DeliveryAction::Receive(self.since + self.timeout),
-            State::Ready | State::Away => DeliveryAction::AwaitStep,
+            State::AwaitingAnswers(_) => DeliveryAction::Receive(self.since + self.timeout),
+            State::Ready | State::Down => DeliveryAction::AwaitStep,
             State::Waiting(until) | State::Pausing(until) => DeliveryAction::Pause(*until),
             State::Scanning(after) => DeliveryAction::Scan(after.take()),
             State::Fresh(_) => DeliveryAction::AwaitChanges(now.instant + MOMENT),
@@ -194,18 +194,18 @@ impl Delivery {
     fn greet(&mut self, now: Now) {
         self.exchange = Exchange::new(REPLY);
         self.exchange.greet(&self.target.greeting());
-        self.ping(Then::Greeted, now);
+        self.ping(AfterAnswers::Greeted, now);
     }
 
-    fn ping(&mut self, then: Then, now: Now) {
+    fn ping(&mut self, then: AfterAnswers, now: Now) {
         let (request, shape) = self.target.ping();
-        self.exchange.request(request, shape, Asked::Ping);
-        self.talk(then, now);
+        self.exchange.request(request, shape, DeliveryRequest::Ping);
+        self.await_answers(then, now);
     }
 
-    fn talk(&mut self, then: Then, now: Now) {
+    fn await_answers(&mut self, then: AfterAnswers, now: Now) {
         self.since = now.instant;
-        self.state = State::Talking(then);
+        self.state = State::AwaitingAnswers(then);
     }
 
     fn ready(&mut self) {
@@ -216,13 +216,13 @@ impl Delivery {
     fn step(&mut self, step: DeliveryStep, now: Now) {
         match (step, &self.state) {
             (DeliveryStep::End, _) => self.state = State::Draining { end: true },
-            (DeliveryStep::AwayNoted, State::Away) => self.state = State::Draining { end: false },
+            (DeliveryStep::DownNoted, State::Down) => self.state = State::Draining { end: false },
             (DeliveryStep::Flush, State::Ready) => {
                 self.stats.set_phase(DeliveryPhase::Flush);
-                let shape = self.target.reply_shape(Asked::Flush);
+                let shape = self.target.reply_shape(DeliveryRequest::Flush);
                 self.exchange
-                    .request(self.target.flush(), shape, Asked::Flush);
-                self.talk(Then::Flushed, now);
+                    .request(self.target.flush(), shape, DeliveryRequest::Flush);
+                self.await_answers(AfterAnswers::Flushed, now);
             }
             (DeliveryStep::Replay, State::Ready) => {
                 self.stats.set_phase(DeliveryPhase::Replay);
@@ -232,7 +232,7 @@ impl Delivery {
                 self.stats.set_phase(DeliveryPhase::Fresh);
                 self.state = State::Fresh(now.instant);
             }
-            (DeliveryStep::Wait | DeliveryStep::AwayNoted, State::Ready) => {
+            (DeliveryStep::Wait | DeliveryStep::DownNoted, State::Ready) => {
                 self.state = State::Waiting(now.instant + MOMENT);
             }
             // A step that was overtaken by a failure.
@@ -248,7 +248,7 @@ impl Delivery {
                 None => self.ready(),
                 Some(last) => {
                     let last = last.key.clone();
-                    self.deliver(changes, Then::Replayed(last), now);
+                    self.deliver(changes, AfterAnswers::Replayed(last), now);
                 }
             },
         }
@@ -257,7 +257,7 @@ impl Delivery {
     fn take_changes(&mut self, changes: Vec<PendingChange>, now: Now) {
         match self.state {
             State::Draining { .. } => self.give_back(changes),
-            _ => self.deliver(changes, Then::Fresh, now),
+            _ => self.deliver(changes, AfterAnswers::Fresh, now),
         }
     }
 
@@ -269,16 +269,16 @@ impl Delivery {
                 self.pause = (self.pause * 2).min(BACKOFF.1);
             }
             State::Fresh(_) if behind => self.ready(),
-            State::Fresh(used) if now.since(used) >= QUIET => self.ping(Then::Fresh, now),
+            State::Fresh(used) if now.since(used) >= QUIET => self.ping(AfterAnswers::Fresh, now),
             _ => {}
         }
     }
 
-    fn deliver(&mut self, changes: Vec<PendingChange>, then: Then, now: Now) {
+    fn deliver(&mut self, changes: Vec<PendingChange>, then: AfterAnswers, now: Now) {
         let first = changes.first().map_or(0, |change| change.record.sequence);
         self.stats.sending(first);
         self.window = ChangeWindow::new(changes);
-        self.talk(then, now);
+        self.await_answers(then, now);
         self.answered(now);
     }
 
@@ -303,23 +303,23 @@ impl Delivery {
         if self.window.go_on(&self.target, now, &mut self.exchange) {
             return;
         }
-        let State::Talking(then) = std::mem::replace(&mut self.state, State::Ready) else {
+        let State::AwaitingAnswers(then) = std::mem::replace(&mut self.state, State::Ready) else {
             return;
         };
         match then {
-            Then::Greeted => {
+            AfterAnswers::Greeted => {
                 self.pause = BACKOFF.0;
                 self.ready();
             }
-            Then::Flushed => {
+            AfterAnswers::Flushed => {
                 self.reports.push_back(DeliveryReport::Flushed);
                 self.ready();
             }
-            Then::Replayed(last) => {
+            AfterAnswers::Replayed(last) => {
                 self.end_window();
                 self.state = State::Scanning(Some(last));
             }
-            Then::Fresh => {
+            AfterAnswers::Fresh => {
                 self.end_window();
                 self.state = State::Fresh(now.instant);
             }
@@ -355,7 +355,7 @@ impl Delivery {
             );
         }
         self.close = true;
-        self.reports.push_back(DeliveryReport::Away);
-        self.state = State::Away;
+        self.reports.push_back(DeliveryReport::Down);
+        self.state = State::Down;
     }
 }

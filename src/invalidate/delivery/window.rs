@@ -3,7 +3,7 @@
 //! Invariant: changes are done from the front. If a change has to become a delete, the changes behind it count as done
 //! only after it.
 
-use crate::invalidate::delivery::command::{Asked, Verdict};
+use crate::invalidate::delivery::command::{DeliveryRequest, ReplyMeaning};
 use crate::invalidate::message::Now;
 use crate::invalidate::settings::{Target, WINDOW, WINDOW_BYTES};
 use crate::invalidate::spool::PendingChange;
@@ -34,7 +34,7 @@ impl ChangeWindow {
         &mut self,
         target: &Target,
         now: Now,
-        exchange: &mut Exchange<Asked>,
+        exchange: &mut Exchange<DeliveryRequest>,
     ) -> bool {
         if !self.instead.is_empty() {
             self.delete_instead(target, exchange);
@@ -46,7 +46,7 @@ impl ChangeWindow {
         for change in self.changes[self.done..].iter().take(WINDOW) {
             request.clear();
             target.forget_request(change, unix_ms, &mut request);
-            let asked = Asked::Change(self.end);
+            let asked = DeliveryRequest::Change(self.end);
             exchange.request(&request, target.reply_shape(asked), asked);
             self.end += 1;
             if exchange.output().len() >= WINDOW_BYTES {
@@ -57,26 +57,33 @@ impl ChangeWindow {
     }
 
     /// Deletes what the upstream could not do what it was asked for. With the replies to that all requests are done.
-    fn delete_instead(&mut self, target: &Target, exchange: &mut Exchange<Asked>) {
+    fn delete_instead(&mut self, target: &Target, exchange: &mut Exchange<DeliveryRequest>) {
         let mut request = Vec::new();
-        let shape = target.reply_shape(Asked::Delete);
+        let shape = target.reply_shape(DeliveryRequest::Delete);
         for number in self.instead.drain(..) {
             request.clear();
             target.delete_request(&self.changes[number].key, &mut request);
-            exchange.request(&request, shape, Asked::Delete);
+            exchange.request(&request, shape, DeliveryRequest::Delete);
         }
     }
 
     /// Takes the reply to a request; whether it is one that the request has.
-    pub(super) fn take_reply(&mut self, target: &Target, asked: Asked, reply: &[u8]) -> bool {
+    pub(super) fn take_reply(
+        &mut self,
+        target: &Target,
+        asked: DeliveryRequest,
+        reply: &[u8],
+    ) -> bool {
         let change = match asked {
-            Asked::Change(number) => self.changes.get(number),
+            DeliveryRequest::Change(number) => self.changes.get(number),
             _ => None,
         };
-        match (target.verdict(asked, change, reply), asked) {
-            (Verdict::Unexpected, _) => return false,
-            (Verdict::Done, Asked::Change(_)) if self.instead.is_empty() => self.done += 1,
-            (Verdict::Delete, Asked::Change(number)) => self.instead.push(number),
+        match (target.meaning(asked, change, reply), asked) {
+            (ReplyMeaning::Unexpected, _) => return false,
+            (ReplyMeaning::Done, DeliveryRequest::Change(_)) if self.instead.is_empty() => {
+                self.done += 1
+            }
+            (ReplyMeaning::Delete, DeliveryRequest::Change(number)) => self.instead.push(number),
             _ => {}
         }
         true

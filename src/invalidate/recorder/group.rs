@@ -25,7 +25,7 @@ impl Recorder {
                 self.waiting = None;
                 self.removals.clear();
                 self.returned.clear();
-                self.carry_out(plan);
+                self.apply_plan(plan);
                 self.answer(arrived.batches, None);
             }
             Err(error) => self.refuse(&error, arrived),
@@ -60,7 +60,7 @@ impl Recorder {
     ) -> SpoolResult<GroupPlan> {
         let mut plan = GroupPlan::new(&self.upstreams);
         if self.unknown {
-            self.introduce(group, &mut plan)?;
+            self.enter_new_spool(group, &mut plan)?;
         }
         self.settle_reports(group, &mut plan)?;
         self.take_due(group, &mut plan, now)?;
@@ -94,7 +94,11 @@ impl Recorder {
     }
 
     /// Enters the upstreams in a new spool. The changes recorded for them before are lost, so they are flushed.
-    fn introduce(&self, group: &mut SpoolTransaction<'_>, plan: &mut GroupPlan) -> SpoolResult<()> {
+    fn enter_new_spool(
+        &self,
+        group: &mut SpoolTransaction<'_>,
+        plan: &mut GroupPlan,
+    ) -> SpoolResult<()> {
         group.set_number("strict", 1)?;
         let next = self.upstreams.iter().map(|u| u.state.row.id + 1).max();
         group.set_number("next", u64::from(next.unwrap_or(1)))?;
@@ -122,7 +126,7 @@ impl Recorder {
         for (id, changes) in &self.returned {
             // A flush that has not begun makes them unnecessary.
             if let Some((upstream, delivery)) = self.find(*id)
-                && !plan.states[upstream].is_moot()
+                && !plan.states[upstream].is_covered_by_flush()
             {
                 plan.touch(upstream, delivery);
                 let flushed = plan.states[upstream].flushed_before;
@@ -136,7 +140,7 @@ impl Recorder {
     }
 
     /// The group is recorded: deliveries get their changes and steps.
-    fn carry_out(&mut self, plan: GroupPlan) {
+    fn apply_plan(&mut self, plan: GroupPlan) {
         for (upstream, delivery, count) in plan.pending {
             let stats = &self.upstreams[upstream].deliveries[delivery].stats;
             stats.pending.store(count, Relaxed);
@@ -146,7 +150,7 @@ impl Recorder {
             let wanted = state.row.flush && !upstream.state.row.flush;
             upstream.settle(state);
             upstream.again = plan.again[number];
-            if wanted || state.is_moot() {
+            if wanted || state.is_covered_by_flush() {
                 // They report that they are ready, and then get the step to flush.
                 for delivery in &mut upstream.deliveries {
                     delivery.fall_behind();
@@ -164,7 +168,7 @@ impl Recorder {
             {
                 self.upstreams[upstream].deliveries[delivery].catch_up();
             }
-            self.tell(id, step);
+            self.send_step(id, step);
         }
         for upstream in &mut self.upstreams {
             for delivery in &mut upstream.deliveries {
@@ -190,14 +194,14 @@ impl Recorder {
         self.removals.clear();
         self.waiting = None;
         for id in arrived.ready {
-            self.tell(id, DeliveryStep::Wait);
+            self.send_step(id, DeliveryStep::Wait);
         }
         self.answer(arrived.batches, Some(error.to_string()));
     }
 
-    fn tell(&mut self, id: DeliveryId, step: DeliveryStep) {
+    fn send_step(&mut self, id: DeliveryId, step: DeliveryStep) {
         if let Some((upstream, delivery)) = self.find(id) {
-            self.upstreams[upstream].deliveries[delivery].tell(step);
+            self.upstreams[upstream].deliveries[delivery].send_step(step);
         }
     }
 

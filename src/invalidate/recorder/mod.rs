@@ -182,13 +182,13 @@ impl Recorder {
                 }
             }
             DeliveryReport::Returned(changes) => self.returned.push((id, changes)),
-            DeliveryReport::Away => {
+            DeliveryReport::Down => {
                 if upstream.state.flushing == Some(id.number) {
                     upstream.state.flushing = None;
                 }
                 handle.idle = true;
                 handle.fall_behind();
-                handle.tell(DeliveryStep::AwayNoted);
+                handle.send_step(DeliveryStep::DownNoted);
             }
         }
     }

@@ -72,7 +72,7 @@ impl Recorder {
                 self.upstreams.push(upstream);
             }
         }
-        self.dismiss(known.into_values());
+        self.end_unlisted(known.into_values());
         let all = self.upstreams.iter().map(|it| Arc::clone(&it.stats));
         let mut stats = self
             .stats
@@ -88,7 +88,7 @@ impl Recorder {
     }
 
     /// Ends the deliveries to upstreams that are no longer targets.
-    fn dismiss(&mut self, upstreams: impl Iterator<Item = TargetUpstream>) {
+    fn end_unlisted(&mut self, upstreams: impl Iterator<Item = TargetUpstream>) {
         for mut upstream in upstreams {
             log::info!("{}: no longer a target", upstream.name);
             upstream.end();

@@ -55,7 +55,7 @@ impl Recorder {
         let Some(delay) = self.upstreams[number].target.again else {
             return Ok(());
         };
-        if plan.states[number].is_moot() {
+        if plan.states[number].is_covered_by_flush() {
             return Ok(());
         }
         let due = now.unix.saturating_add(delay.as_micros() as u64);
@@ -104,7 +104,7 @@ impl Recorder {
         record: PendingRecord,
     ) -> SpoolResult<()> {
         let state = &plan.states[number];
-        if state.is_moot() {
+        if state.is_covered_by_flush() {
             return Ok(());
         }
         let upstream = &mut self.upstreams[number];

@@ -27,7 +27,7 @@ pub(super) struct DeliveryState {
 
 impl DeliveryState {
     /// Whether a change need not be recorded: the flush that covers it has not begun.
-    pub(super) fn is_moot(&self) -> bool {
+    pub(super) fn is_covered_by_flush(&self) -> bool {
         self.row.flush && self.flushing.is_none()
     }
 }
@@ -136,7 +136,7 @@ impl TargetUpstream {
     /// Tells the deliveries to end.
     pub(super) fn end(&mut self) {
         for delivery in &mut self.deliveries {
-            delivery.tell(DeliveryStep::End);
+            delivery.send_step(DeliveryStep::End);
         }
     }
 
@@ -187,7 +187,7 @@ fn delivery(
 
 impl DeliveryHandle {
     /// Tells the delivery its next step. It asks for one at a time, so there is room.
-    pub(super) fn tell(&mut self, step: DeliveryStep) {
+    pub(super) fn send_step(&mut self, step: DeliveryStep) {
         self.idle &= !matches!(step, DeliveryStep::Replay | DeliveryStep::Fresh);
         if let Err(TrySendError::Full(_)) = self.steps.try_send(step) {
             log::error!("a delivery does not take its steps");

@@ -4,19 +4,19 @@ use std::sync::PoisonError;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use super::server::Mood;
-use super::world::{KEYS, World, name};
+use super::server::Behaviour;
+use super::state::{KEYS, Simulation, name};
 use crate::invalidate::message::RecorderMessage;
 use crate::invalidate::target::TargetRoutes;
 
 /// Steps after which everything must have been delivered, once nothing goes wrong any more.
 const ENOUGH: usize = 20_000;
 
-impl World {
+impl Simulation {
     /// Nothing goes wrong any more, and everything is delivered.
     pub(super) fn finish(mut self) -> Result<(), String> {
         for server in &mut self.servers {
-            server.mood = Mood::Well;
+            server.behaviour = Behaviour::Well;
         }
         let mut left = ENOUGH;
         while !self.is_settled() {
@@ -95,7 +95,7 @@ impl World {
             .handle(RecorderMessage::Stop(now.instant), now);
         self.running.recorder.end_deliveries();
         let mut left = ENOUGH;
-        while !self.runners.is_empty() {
+        while !self.deliveries.is_empty() {
             left -= 1;
             if left == 0 {
                 return Err("a delivery does not end".to_owned());

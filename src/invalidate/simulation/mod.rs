@@ -4,7 +4,7 @@
 //! ```text
 //!   changes ─▶ Recorder ⇄ Spool (memory; what a crash leaves of it is opened again)
 //!      ▲          ⇅
-//!      └ answers  Delivery ⇄ Wire ⇄ Server     pieces of any size, closes, refusals, lies, frozen servers, crashes
+//!      └ answers  Delivery ⇄ ConnectionPipes ⇄ Server     pieces of any size, closes, refusals, lies, frozen servers, crashes
 //! ```
 //!
 //! Whatever the order of events: every change that was answered with success has reached every cache that may hold its
@@ -16,16 +16,16 @@
 //! (`forget = "update"`) it would, and no sender could prevent it; there, requests that were not executed when their
 //! connection closed are lost.
 
+mod delivery;
 mod end;
-mod runner;
 mod server;
 mod setup;
-mod world;
+mod state;
 
 use fastrand::Rng;
 
 use crate::proxy::simulation::run_seeds;
-use world::World;
+use state::Simulation;
 
 /// Seeds that have failed once, with the cause. They run each time, whatever the number of seeds.
 const KEPT: &[u64] = &[
@@ -36,15 +36,15 @@ const KEPT: &[u64] = &[
 /// Runs one seed; what went wrong.
 fn run(seed: u64) -> Result<(), String> {
     let mut rng = Rng::with_seed(seed);
-    let mut world = World::new(rng.fork())?;
+    let mut simulation = Simulation::new(rng.fork())?;
     let calm = rng.choice([12, 40]).unwrap_or(12);
     for _ in 0..rng.usize(20..160) {
-        world.step()?;
+        simulation.step()?;
         if rng.u8(..calm) == 0 {
-            world.go_wrong()?;
+            simulation.go_wrong()?;
         }
     }
-    world.finish()
+    simulation.finish()
 }
 
 #[test]

@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 
 use crate::invalidate::settings::TargetKind;
-use crate::proxy::simulation::network::Wire;
+use crate::proxy::simulation::network::ConnectionPipes;
 
 /// How a server behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Mood {
+pub(super) enum Behaviour {
     Well,
     /// It refuses connections; those that it had are closed.
     Refuses,
@@ -22,7 +22,7 @@ pub(super) enum Mood {
 /// A server of a target.
 pub(super) struct Server {
     kind: TargetKind,
-    pub(super) mood: Mood,
+    pub(super) behaviour: Behaviour,
     /// For each key, the step at which it was last forgotten or set.
     told: HashMap<Vec<u8>, u64>,
     /// For each key, the number that it was last set to; none if it was forgotten since.
@@ -34,7 +34,7 @@ impl Server {
     pub(super) fn new(kind: TargetKind) -> Server {
         Server {
             kind,
-            mood: Mood::Well,
+            behaviour: Behaviour::Well,
             told: HashMap::new(),
             set: HashMap::new(),
             flushed: 0,
@@ -58,7 +58,7 @@ impl Server {
     pub(super) fn serve(
         &mut self,
         input: &mut Vec<u8>,
-        wire: &mut Wire,
+        pipes: &mut ConnectionPipes,
         step: u64,
     ) -> Result<(), String> {
         while let Some((words, length)) = match self.kind {
@@ -70,7 +70,7 @@ impl Server {
             if std::env::var("TRACE").is_ok() {
                 eprintln!(
                     "step {step} {:?} serves {:?}",
-                    self.mood,
+                    self.behaviour,
                     words
                         .iter()
                         .map(|w| w.escape_ascii().to_string())
@@ -78,19 +78,19 @@ impl Server {
                 );
             }
             let greets = matches!(words[0], b"version" | b"PING" | b"AUTH" | b"SELECT");
-            let reply = match self.mood {
-                Mood::Full if is_too_much(&words) => match (self.kind, words[0]) {
+            let reply = match self.behaviour {
+                Behaviour::Full if is_too_much(&words) => match (self.kind, words[0]) {
                     (TargetKind::Memcached, b"md") => "ERROR\r\n",
                     (TargetKind::Memcached, _) => "SERVER_ERROR out of memory\r\n",
                     (TargetKind::Redis, _) => "-OOM out of memory\r\n",
                 },
-                Mood::Lies if !greets => match self.kind {
+                Behaviour::Lies if !greets => match self.kind {
                     TargetKind::Memcached => "TOUCHED\r\n",
                     TargetKind::Redis => "+QUEUED\r\n",
                 },
                 _ => self.execute(&words, step)?,
             };
-            wire.inward.send(reply.as_bytes());
+            pipes.inward.send(reply.as_bytes());
         }
         Ok(())
     }

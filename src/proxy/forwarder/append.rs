@@ -49,13 +49,13 @@ impl Forwarder {
         shape: ReplyShape,
         miss: Option<Cow<'static, [u8]>>,
     ) -> RequestOutcome {
-        let (face, id) = (self.clients[key].session.state, self.clients[key].id);
+        let (state, id) = (self.clients[key].session.state, self.clients[key].id);
         let upstream = &self.pool.upstreams[number];
         if upstream.health.is_ejected() {
             let upstream = Arc::clone(upstream);
             return self.unavailable(key, &upstream, shape, miss);
         }
-        let connection = self.shared_connection_of(number, face, id);
+        let connection = self.shared_connection_of(number, state, id);
         if !self.has_room(connection, key) {
             return RequestOutcome::Stalled;
         }
@@ -163,14 +163,14 @@ impl Forwarder {
         safe: bool,
         miss: bool,
     ) -> RequestOutcome {
-        let (face, id) = (self.clients[key].session.state, self.clients[key].id);
+        let (state, id) = (self.clients[key].session.state, self.clients[key].id);
         let mut connections = Vec::with_capacity(parts.len());
         for (number, _) in parts {
             if self.pool.upstreams[*number].health.is_ejected() {
                 connections.push(None);
                 continue;
             }
-            let connection = self.shared_connection_of(*number, face, id);
+            let connection = self.shared_connection_of(*number, state, id);
             if !self.has_room(connection, key) {
                 return RequestOutcome::Stalled;
             }

@@ -14,8 +14,8 @@ use crate::proxy::forwarder::{Command, Forwarder, mark, queue};
 use crate::proxy::settings::{OnReturn, Protocol};
 use crate::upstream::ConnectionState;
 use crate::upstream::{
-    Greeting, MEMCACHED_FLUSH, MEMCACHED_PROBE, PendingRequest, Purpose, RESP_FLUSH, RESP_PROBE,
-    ReplyOwner, Stage, UpstreamConnection,
+    ConnectionPurpose, ConnectionStage, Greeting, MEMCACHED_FLUSH, MEMCACHED_PROBE, PendingRequest,
+    RESP_FLUSH, RESP_PROBE, ReplyOwner, UpstreamConnection,
 };
 
 impl Forwarder {
@@ -24,15 +24,15 @@ impl Forwarder {
     pub(super) fn open_connection(
         &mut self,
         upstream: Arc<Upstream>,
-        purpose: Purpose,
-        face: ConnectionState,
+        purpose: ConnectionPurpose,
+        state: ConnectionState,
     ) -> usize {
         self.serial += 1;
         let cluster = self.pool.is_cluster();
         let connection = UpstreamConnection::new(upstream, purpose, self.serial, cluster, self.now);
         let name = connection.upstream.address.clone();
         let key = self.connections.insert(connection);
-        self.greet(key, face);
+        self.greet(key, state);
         match name.parse() {
             Ok(address) => self.connect(key, VecDeque::from([address])),
             Err(_) => self.commands.push_back(Command::Resolve {
@@ -48,7 +48,8 @@ impl Forwarder {
     pub(crate) fn resolved(&mut self, lookup: ResolvedName) {
         let key = lookup.connection;
         let waits = self.connections.get(key).is_some_and(|connection| {
-            connection.serial == lookup.serial && matches!(connection.stage, Stage::Resolving)
+            connection.serial == lookup.serial
+                && matches!(connection.stage, ConnectionStage::Resolving)
         });
         if !waits {
             return;
@@ -66,7 +67,7 @@ impl Forwarder {
     /// Has the first of the addresses connected to.
     fn connect(&mut self, key: usize, mut addresses: VecDeque<SocketAddr>) {
         if let Some(address) = addresses.pop_front() {
-            self.connections[key].stage = Stage::Connecting(addresses);
+            self.connections[key].stage = ConnectionStage::Connecting(addresses);
             self.commands.push_back(Command::Connect { key, address });
         }
     }
@@ -77,7 +78,7 @@ impl Forwarder {
             return;
         };
         match &mut connection.stage {
-            Stage::Connecting(rest) if !rest.is_empty() => {
+            ConnectionStage::Connecting(rest) if !rest.is_empty() => {
                 let rest = std::mem::take(rest);
                 self.connect(key, rest);
             }
@@ -90,7 +91,7 @@ impl Forwarder {
         let Some(connection) = self.connections.get_mut(key) else {
             return;
         };
-        connection.stage = Stage::Up;
+        connection.stage = ConnectionStage::Up;
         connection.since = self.now;
         log::debug!("upstream {}: connected", connection.upstream.address);
         mark(&mut self.dirty_connections, key, &mut connection.dirty);
@@ -115,7 +116,7 @@ impl Forwarder {
         for (waiting, bytes) in unanswered {
             self.answer_failed(&upstream, purpose, &waiting, bytes.as_deref(), &error);
         }
-        if let Purpose::Dedicated { key: owner, id } = purpose
+        if let ConnectionPurpose::Dedicated { key: owner, id } = purpose
             && let Some(client) = self.clients.get_mut(owner).filter(|client| client.id == id)
         {
             let dedicated = client
@@ -148,9 +149,9 @@ impl Forwarder {
         // A database that isn't there was the choice of a client, and says nothing of the upstream.
         let chosen = matches!(failure, UpstreamFailure::Login(_))
             && match connection.purpose {
-                Purpose::Shared(state, _) => state != ConnectionState::default(),
-                Purpose::Dedicated { .. } => true,
-                Purpose::Probe => false,
+                ConnectionPurpose::Shared(state, _) => state != ConnectionState::default(),
+                ConnectionPurpose::Dedicated { .. } => true,
+                ConnectionPurpose::Probe => false,
             };
         if !connection.is_waiting() {
             log::debug!("upstream {}: an idle connection ended", upstream.address);
@@ -177,7 +178,7 @@ impl Forwarder {
     fn answer_failed(
         &mut self,
         upstream: &Arc<Upstream>,
-        purpose: Purpose,
+        purpose: ConnectionPurpose,
         waiting: &PendingRequest,
         bytes: Option<&[u8]>,
         error: &[u8],
@@ -214,16 +215,16 @@ impl Forwarder {
     pub(super) fn forget(&mut self, key: usize, connection: &UpstreamConnection) {
         self.commands.push_back(Command::CloseUpstream(key));
         match connection.purpose {
-            Purpose::Shared(face, number) => {
-                let identity = (connection.upstream.id, face, number);
+            ConnectionPurpose::Shared(state, number) => {
+                let identity = (connection.upstream.id, state, number);
                 if self.shared_connections.get(&identity) == Some(&key) {
                     self.shared_connections.remove(&identity);
                 }
             }
-            Purpose::Dedicated { .. } => {
+            ConnectionPurpose::Dedicated { .. } => {
                 self.shared.detached.fetch_sub(1, Relaxed);
             }
-            Purpose::Probe => {}
+            ConnectionPurpose::Probe => {}
         }
     }
 
@@ -254,7 +255,8 @@ impl Forwarder {
             .connections
             .iter_mut()
             .filter(|(_, connection)| {
-                matches!(connection.purpose, Purpose::Shared(..)) && !stays(connection.upstream.id)
+                matches!(connection.purpose, ConnectionPurpose::Shared(..))
+                    && !stays(connection.upstream.id)
             })
             .map(|(key, connection)| {
                 connection.retired = true;
@@ -281,21 +283,21 @@ impl Forwarder {
     pub(super) fn shared_connection_of(
         &mut self,
         number: usize,
-        face: ConnectionState,
+        state: ConnectionState,
         id: u64,
     ) -> usize {
-        self.shared_connection(number, face, id as usize % self.width)
+        self.shared_connection(number, state, id as usize % self.width)
     }
 
     /// The connection in this place among those to an upstream.
     pub(super) fn shared_connection(
         &mut self,
         number: usize,
-        face: ConnectionState,
+        state: ConnectionState,
         place: usize,
     ) -> usize {
         let upstream = &self.pool.upstreams[number];
-        let identity = (upstream.id, face, place);
+        let identity = (upstream.id, state, place);
         if let Some(&connection) = self.shared_connections.get(&identity) {
             let at = &self.connections[connection];
             // The upstream has closed the connection, so a request on it would be lost.
@@ -306,19 +308,20 @@ impl Forwarder {
         }
         let upstream = &self.pool.upstreams[number];
         let upstream = Arc::clone(upstream);
-        let connection = self.open_connection(upstream, Purpose::Shared(face, place), face);
+        let connection =
+            self.open_connection(upstream, ConnectionPurpose::Shared(state, place), state);
         self.shared_connections.insert(identity, connection);
         connection
     }
 
     /// Sends the first requests of a connection: the password, and those that set the connection state of
     /// its clients.
-    pub(super) fn greet(&mut self, connection: usize, face: ConnectionState) {
+    pub(super) fn greet(&mut self, connection: usize, state: ConnectionState) {
         let settings = &self.shared.settings;
         let greeting = Greeting {
             password: self.shared.password.as_deref(),
-            resp3: face.resp3,
-            database: match face.database {
+            resp3: state.resp3,
+            database: match state.database {
                 0 => settings.database,
                 database => database,
             },
@@ -338,16 +341,20 @@ impl Forwarder {
             push(&request, ReplyShape::Resp);
         }
         // An error in answer to it keeps the upstream ejected.
-        if purpose == Purpose::Probe && flushes {
+        if purpose == ConnectionPurpose::Probe && flushes {
             push(flush.0, flush.1);
         }
-        if purpose == Purpose::Probe {
+        if purpose == ConnectionPurpose::Probe {
             push(probe.0, probe.1);
         }
     }
 
     /// Asks an upstream that is ejected whether it is back.
     pub(super) fn probe(&mut self, upstream: Arc<Upstream>) {
-        self.open_connection(upstream, Purpose::Probe, ConnectionState::default());
+        self.open_connection(
+            upstream,
+            ConnectionPurpose::Probe,
+            ConnectionState::default(),
+        );
     }
 }

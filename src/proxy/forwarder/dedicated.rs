@@ -23,7 +23,7 @@ use crate::proxy::client::DedicatedConnection;
 use crate::proxy::errors;
 use crate::proxy::forwarder::Forwarder;
 use crate::proxy::forwarder::gather::RequestOutcome;
-use crate::upstream::{PendingRequest, Purpose, RESP_PROBE, ReplyOwner};
+use crate::upstream::{ConnectionPurpose, PendingRequest, RESP_PROBE, ReplyOwner};
 
 /// Whether a request is this command, whose name is given in capital letters.
 pub(super) fn is(request: &Request<'_>, name: &[u8]) -> bool {
@@ -113,7 +113,8 @@ impl Forwarder {
             let error = self.error(&upstream, &UpstreamFailure::Full(limit));
             return Err(self.answer(key, error));
         }
-        let connection = self.open_connection(upstream, Purpose::Dedicated { key, id }, state);
+        let connection =
+            self.open_connection(upstream, ConnectionPurpose::Dedicated { key, id }, state);
         self.clients[key].dedicated = Some(DedicatedConnection {
             connection,
             ..DedicatedConnection::default()
@@ -128,10 +129,10 @@ impl Forwarder {
         let Some(dedicated) = &mut client.dedicated else {
             return RequestOutcome::Stalled;
         };
-        if waiting && dedicated.away {
+        if waiting && dedicated.shared_requests_sent {
             return RequestOutcome::Stalled;
         }
-        dedicated.away = false;
+        dedicated.shared_requests_sent = false;
         let connection = dedicated.connection;
         if let Some(fate) = self.answer_dedicated(key, request) {
             return fate;
@@ -141,7 +142,7 @@ impl Forwarder {
         }
         match request.route {
             Route::Dedicated(DedicatedReason::Blocking, _) => {
-                self.connections[connection].patient = true;
+                self.connections[connection].has_no_deadline = true;
                 if is(request, b"WAIT") {
                     self.precede_wait(key, connection);
                 }
@@ -154,7 +155,7 @@ impl Forwarder {
                     dedicated.raw = true;
                 }
                 let connection = &mut self.connections[connection];
-                (connection.raw, connection.patient) = (true, true);
+                (connection.raw, connection.has_no_deadline) = (true, true);
                 connection.stream();
             }
             _ => {}
@@ -175,7 +176,7 @@ impl Forwarder {
     fn precede_wait(&mut self, key: usize, connection: usize) {
         let session = &self.clients[key].session;
         if session.open().is_none() && !session.is_beginning() {
-            let waiting = PendingRequest::new(ReplyOwner::Nobody, RESP_PROBE.1, self.micros);
+            let waiting = PendingRequest::new(ReplyOwner::Discarded, RESP_PROBE.1, self.micros);
             self.connections[connection].push(RESP_PROBE.0, waiting, self.now);
         }
     }
@@ -196,8 +197,11 @@ impl Forwarder {
                 _ => None,
             };
         };
-        let spoilt = client.dedicated.as_ref().is_some_and(|d| d.is_spoilt);
-        if is(request, b"EXEC") && (open.refused || spoilt) {
+        let lost = client
+            .dedicated
+            .as_ref()
+            .is_some_and(|d| d.lost_watched_keys);
+        if is(request, b"EXEC") && (open.refused || lost) {
             if client.is_waiting() {
                 return Some(RequestOutcome::Stalled);
             }

@@ -121,8 +121,8 @@ impl Forwarder {
             None => log::debug!("{protocol} {peer}: closed"),
             Some(error) => log::debug!("{protocol} {peer}: connection lost: {error}"),
         }
-        if let Some(own) = client.dedicated {
-            self.drop_connection(own.connection);
+        if let Some(dedicated) = client.dedicated {
+            self.drop_connection(dedicated.connection);
         }
         for (_, connection) in client.subscriptions.into_iter().flat_map(|s| s.connections) {
             self.drop_connection(connection);

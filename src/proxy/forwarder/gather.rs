@@ -108,7 +108,7 @@ impl Forwarder {
         if client
             .dedicated
             .as_ref()
-            .is_some_and(|own| own.upload.is_some())
+            .is_some_and(|dedicated| dedicated.upload.is_some())
         {
             let error = io::Error::other("it ended in the middle of a request");
             return self.end(key, Some(&error));
@@ -129,8 +129,8 @@ impl Forwarder {
         let connection = client
             .dedicated
             .as_ref()
-            .and_then(|own| self.connections.get(own.connection));
-        let Some(connection) = connection.filter(|connection| connection.patient) else {
+            .and_then(|dedicated| self.connections.get(dedicated.connection));
+        let Some(connection) = connection.filter(|connection| connection.has_no_deadline) else {
             return;
         };
         let since = connection.queue.front().map(|waiting| waiting.since);

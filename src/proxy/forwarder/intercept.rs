@@ -5,13 +5,13 @@ use crate::protocol::framing::request::{LargeRequest, Request, Route};
 use crate::proxy::errors;
 use crate::proxy::forwarder::gather::RequestOutcome;
 use crate::proxy::forwarder::{Forwarder, mark, queue};
-use crate::proxy::intercept::{Intercepted, LaterAnswer, Ticket};
+use crate::proxy::intercept::{Intercepted, LaterAnswer, RequestId};
 
 impl Forwarder {
-    /// The ticket of the next request of a client.
-    fn ticket(&self, key: usize) -> Ticket {
+    /// The id of the next request of a client.
+    fn request_id(&self, key: usize) -> RequestId {
         let client = &self.clients[key];
-        Ticket {
+        RequestId {
             client: (key, client.id),
             sequence: client.next_sequence(),
         }
@@ -24,10 +24,13 @@ impl Forwarder {
         request: &Request<'_>,
     ) -> Option<RequestOutcome> {
         self.interception.as_ref()?;
-        let ticket = self.ticket(key);
+        let request_id = self.request_id(key);
         let database = self.clients[key].session.state.database;
         let interception = self.interception.as_mut()?;
-        match interception.interceptor.request(request, database, ticket) {
+        match interception
+            .interceptor
+            .request(request, database, request_id)
+        {
             // Later requests on a dedicated connection would bypass the interceptor.
             Intercepted::Forward if matches!(request.route, Route::Dedicated(..)) => {
                 Some(self.answer(key, errors::refused(self.shared.settings.protocol)))
@@ -42,9 +45,9 @@ impl Forwarder {
         if self.interception.is_none() {
             return Intercepted::Forward;
         }
-        let ticket = self.ticket(key);
+        let request_id = self.request_id(key);
         match &mut self.interception {
-            Some(interception) => interception.interceptor.large(large, ticket),
+            Some(interception) => interception.interceptor.large(large, request_id),
             None => Intercepted::Forward,
         }
     }
@@ -87,10 +90,10 @@ impl Forwarder {
             return;
         };
         while let Ok(answers) = interception.answers.try_recv() {
-            for LaterAnswer { ticket, bytes } in answers {
-                let (key, id) = ticket.client;
+            for LaterAnswer { request_id, bytes } in answers {
+                let (key, id) = request_id.client;
                 if let Some(client) = self.clients.get_mut(key).filter(|c| c.id == id) {
-                    client.deliver(ticket.sequence, 0, &bytes, true);
+                    client.deliver(request_id.sequence, 0, &bytes, true);
                     mark(&mut self.dirty_clients, key, &mut client.dirty);
                 }
             }

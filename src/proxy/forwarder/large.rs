@@ -75,7 +75,7 @@ impl Forwarder {
         }
         let client = &self.clients[key];
         let connection = self.shared_connection_of(number, client.session.state, client.id);
-        self.knows_meta(connection, key)
+        self.meta_support(connection, key)
     }
 
     /// Gives a client a dedicated connection to an upstream, or finds that it has one; false if it has one to another.
@@ -110,7 +110,7 @@ impl Forwarder {
             client.session.sent(sequence, None);
         }
         let at = &mut self.connections[connection];
-        at.patient = true;
+        at.has_no_deadline = true;
         at.stream();
         self.push(connection, key, sequence, 0, b"", large.shape);
         RequestOutcome::Taken
@@ -155,7 +155,7 @@ impl Forwarder {
         at.out.extend_from_slice(&bytes[..used]);
         if done {
             dedicated.upload = None;
-            at.patient = false;
+            at.has_no_deadline = false;
             if std::mem::take(&mut dedicated.fence) {
                 at.out.extend_from_slice(FENCE);
             }

@@ -42,7 +42,7 @@ impl Forwarder {
             return RequestOutcome::Stalled;
         }
         if let MetaForm::Block { .. } = request.meta {
-            match self.knows_meta(connection, key) {
+            match self.meta_support(connection, key) {
                 None => return RequestOutcome::Stalled,
                 Some(false) => return self.answer(key, reply::ERROR),
                 Some(true) => {}
@@ -59,15 +59,15 @@ impl Forwarder {
     }
 
     /// Whether blocks can be sent over a connection; `None` if that has to be waited for.
-    pub(super) fn knows_meta(&mut self, connection: usize, key: usize) -> Option<bool> {
+    pub(super) fn meta_support(&mut self, connection: usize, key: usize) -> Option<bool> {
         let since = self.micros;
         let at = &mut self.connections[connection];
-        match at.knows_meta {
+        match at.meta_support {
             MetaSupport::Yes => return Some(true),
             MetaSupport::No => return Some(false),
             MetaSupport::Asked => {}
             MetaSupport::Unasked => {
-                at.knows_meta = MetaSupport::Asked;
+                at.meta_support = MetaSupport::Asked;
                 let waiting = PendingRequest::new(ReplyOwner::MetaProbe, ReplyShape::Meta, since);
                 at.push(META_PROBE, waiting, self.now);
                 if at.is_up() {
@@ -85,7 +85,7 @@ impl Forwarder {
     /// The answer to the question has come.
     pub(super) fn meta_answered(&mut self, connection: usize, knows: bool) {
         let at = &mut self.connections[connection];
-        at.knows_meta = if knows {
+        at.meta_support = if knows {
             MetaSupport::Yes
         } else {
             MetaSupport::No

@@ -30,7 +30,7 @@ use crate::protocol::resp;
 use crate::proxy::errors;
 use crate::proxy::forwarder::{Forwarder, mark};
 use crate::proxy::session::Confirmation;
-use crate::upstream::{PendingRequest, Purpose, REDIRECTED, ReplyOwner};
+use crate::upstream::{ConnectionPurpose, PendingRequest, REDIRECTED, ReplyOwner};
 
 /// How often a request is sent elsewhere before its client gets an error. Redis's own clients take
 /// between 5 and 16 times.
@@ -77,7 +77,7 @@ impl Forwarder {
     /// Sends a request that a connection has been redirected with to the upstream of this number, behind ASKING if it `asks`.
     fn follow(
         &mut self,
-        (from, serial, purpose): (usize, u64, Purpose),
+        (from, serial, purpose): (usize, u64, ConnectionPurpose),
         waiting: &PendingRequest,
         request: &[u8],
         number: usize,
@@ -88,9 +88,12 @@ impl Forwarder {
             return self.fail_request(waiting, &to, &UpstreamFailure::Ejected);
         }
         let connection = match purpose {
-            Purpose::Probe => return,
-            Purpose::Shared(face, _) => self.shared_connection(number, face, REDIRECTED),
-            Purpose::Dedicated { .. } => match self.move_own((from, serial), waiting, to) {
+            ConnectionPurpose::Probe => return,
+            ConnectionPurpose::Shared(state, _) => {
+                self.shared_connection(number, state, REDIRECTED)
+            }
+            ConnectionPurpose::Dedicated { .. } => match self.move_own((from, serial), waiting, to)
+            {
                 Some(connection) => connection,
                 None => return self.answer_error(waiting, errors::TRYAGAIN),
             },
@@ -163,16 +166,16 @@ impl Forwarder {
         client
             .dedicated
             .as_ref()
-            .filter(|own| own.connection == from)?;
+            .filter(|dedicated| dedicated.connection == from)?;
         if client.session.open().is_some() || old.used || !old.queue.is_empty() {
             return None;
         }
-        let (face, patient) = (client.session.state, old.patient);
+        let (state, has_no_deadline) = (client.session.state, old.has_no_deadline);
         // It ends as soon as what it has said is dealt with.
         old.retired = true;
         self.shared.detached.fetch_add(1, Relaxed);
-        let connection = self.open_connection(to, Purpose::Dedicated { key, id }, face);
-        self.connections[connection].patient = patient;
+        let connection = self.open_connection(to, ConnectionPurpose::Dedicated { key, id }, state);
+        self.connections[connection].has_no_deadline = has_no_deadline;
         if let Some(dedicated) = self.clients[key].dedicated.as_mut() {
             dedicated.connection = connection;
         }

@@ -24,7 +24,7 @@ use crate::protocol::framing::reply::ReplyShape;
 use crate::protocol::framing::request::{RequestBuffers, RequestFrame, RequestFramer, Route};
 use crate::proxy::forwarder::{Forwarder, mark};
 use crate::proxy::settings::{OnFailure, Protocol};
-use crate::upstream::{PendingRequest, Purpose, ReplyOwner, UpstreamConnection};
+use crate::upstream::{ConnectionPurpose, PendingRequest, ReplyOwner, UpstreamConnection};
 
 impl Forwarder {
     /// The requests that a connection has under way, each with its bytes if it is to be sent again.
@@ -36,8 +36,9 @@ impl Forwarder {
             failure,
             UpstreamFailure::Closed | UpstreamFailure::Lost(_) | UpstreamFailure::Abandoned
         );
-        let broken =
-            connection.is_up() && ended && matches!(connection.purpose, Purpose::Shared(..));
+        let broken = connection.is_up()
+            && ended
+            && matches!(connection.purpose, ConnectionPurpose::Shared(..));
         let begun = connection.framer.is_some()
             || connection.framed.is_some()
             || !connection.held.is_empty();
@@ -53,11 +54,12 @@ impl Forwarder {
     pub(super) fn repeat(
         &mut self,
         from: &Arc<Upstream>,
-        purpose: Purpose,
+        purpose: ConnectionPurpose,
         waiting: &PendingRequest,
         bytes: &[u8],
     ) -> bool {
-        let (Purpose::Shared(face, _), ReplyOwner::Client { id, .. }) = (purpose, waiting.owner)
+        let (ConnectionPurpose::Shared(state, _), ReplyOwner::Client { id, .. }) =
+            (purpose, waiting.owner)
         else {
             return false;
         };
@@ -71,7 +73,7 @@ impl Forwarder {
             return false;
         };
         from.counters.repeats.fetch_add(1, Relaxed);
-        let connection = self.shared_connection_of(number, face, id);
+        let connection = self.shared_connection_of(number, state, id);
         let at = &mut self.connections[connection];
         let once = PendingRequest {
             is_repeatable: false,

@@ -11,7 +11,7 @@ use crate::proxy::forwarder::{Forwarder, mark};
 use crate::proxy::session::Confirmation;
 use crate::proxy::settings::{BACKLOG, OnReturn};
 use crate::upstream::{
-    FramedPiece, PendingRequest, Purpose, RedirectCheck, ReplyOwner, UpstreamConnection,
+    ConnectionPurpose, FramedPiece, PendingRequest, RedirectCheck, ReplyOwner, UpstreamConnection,
 };
 
 /// Whether bytes for the front of a connection's queue have somewhere to go.
@@ -28,9 +28,11 @@ pub(super) fn takes(
             sequence,
             part,
         }) => client(key, id).is_none_or(|client| client.takes(sequence, part)),
-        Some(ReplyOwner::Proxy | ReplyOwner::Nobody | ReplyOwner::MetaProbe) => true,
+        Some(ReplyOwner::Proxy | ReplyOwner::Discarded | ReplyOwner::MetaProbe) => true,
         None => match connection.purpose {
-            Purpose::Dedicated { key, id } if connection.raw || connection.hears => {
+            ConnectionPurpose::Dedicated { key, id }
+                if connection.raw || connection.takes_messages =>
+            {
                 client(key, id).is_none_or(|client| client.backlog() < BACKLOG)
             }
             _ => true,
@@ -155,8 +157,8 @@ impl Forwarder {
             return Ok((0, false));
         }
         let Some(front) = front else {
-            return match connection.hears {
-                true => self.hear(key, bytes),
+            return match connection.takes_messages {
+                true => self.take_messages(key, bytes),
                 false => self.pass_unread(key, bytes),
             };
         };
@@ -225,7 +227,7 @@ impl Forwarder {
     /// Passes on what belongs to no request: a client that has the connection for itself may have asked for that.
     fn pass_unread(&mut self, key: usize, bytes: &[u8]) -> Result<(usize, bool), UpstreamFailure> {
         let connection = &mut self.connections[key];
-        let Purpose::Dedicated { key, id } = connection.purpose else {
+        let ConnectionPurpose::Dedicated { key, id } = connection.purpose else {
             return Err(UpstreamFailure::Garbage);
         };
         if !connection.raw {
@@ -249,11 +251,13 @@ impl Forwarder {
         else {
             return false;
         };
-        matches!(self.connections[key].purpose, Purpose::Dedicated { .. })
-            && self
-                .clients
-                .get(client)
-                .is_some_and(|client| client.session.wants_elements(sequence))
+        matches!(
+            self.connections[key].purpose,
+            ConnectionPurpose::Dedicated { .. }
+        ) && self
+            .clients
+            .get(client)
+            .is_some_and(|client| client.session.wants_elements(sequence))
     }
 
     /// A reply is complete, or a message that is none.
@@ -263,7 +267,7 @@ impl Forwarder {
             connection.framer = None;
             return;
         }
-        if let (Purpose::Dedicated { key, id }, ReplyOwner::Client { sequence, .. }) =
+        if let (ConnectionPurpose::Dedicated { key, id }, ReplyOwner::Client { sequence, .. }) =
             (connection.purpose, front.owner)
             && let Some(client) = self.clients.get_mut(key).filter(|client| client.id == id)
         {
@@ -290,8 +294,8 @@ impl Forwarder {
         };
         connection.since = self.now;
         connection.used |= matches!(waiting.owner, ReplyOwner::Client { .. });
-        if connection.queue.is_empty() && !connection.raw && !connection.hears {
-            connection.patient = false;
+        if connection.queue.is_empty() && !connection.raw && !connection.takes_messages {
+            connection.has_no_deadline = false;
         }
         let upstream = &connection.upstream;
         if waiting.owner != ReplyOwner::Proxy {
@@ -300,7 +304,8 @@ impl Forwarder {
                 .latency
                 .record(self.micros.saturating_sub(waiting.since));
         }
-        let last_of_probe = connection.purpose == Purpose::Probe && connection.queue.is_empty();
+        let last_of_probe =
+            connection.purpose == ConnectionPurpose::Probe && connection.queue.is_empty();
         let flushes = self.shared.settings.on_return == OnReturn::Flush;
         if flushes && !last_of_probe {
             // Only the probe flushes it.

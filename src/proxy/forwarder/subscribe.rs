@@ -17,8 +17,8 @@ use crate::protocol::framing::request::{
 use crate::protocol::resp::{self, CommandArgs, Reply};
 use crate::proxy::forwarder::gather::RequestOutcome;
 use crate::proxy::forwarder::{Forwarder, mark};
-use crate::proxy::subscriptions::{Kind, Name, Subscriptions};
-use crate::upstream::{ConnectionState, Purpose};
+use crate::proxy::subscriptions::{SubscribedName, SubscriptionKind, Subscriptions};
+use crate::upstream::{ConnectionPurpose, ConnectionState};
 
 /// Longest message in bytes. Redis closes a subscriber for which more than that waits.
 const MESSAGE_LIMIT: usize = 32 << 20;
@@ -72,7 +72,7 @@ impl Forwarder {
         let Some(args) = request.args() else {
             return RequestOutcome::Taken;
         };
-        let what = Kind::of(&args[0]);
+        let what = SubscriptionKind::of(&args[0]);
         if what.1 && args.len() < 2 {
             let name = String::from_utf8_lossy(&args[0]).to_ascii_lowercase();
             let error = format!("-ERR wrong number of arguments for '{name}' command\r\n");
@@ -118,11 +118,11 @@ impl Forwarder {
     fn places_of(
         &mut self,
         key: usize,
-        kind: Kind,
+        kind: SubscriptionKind,
         args: CommandArgs<'_>,
-    ) -> Result<VecDeque<Name>, RequestOutcome> {
-        let mut names: VecDeque<Name> = VecDeque::new();
-        if kind == Kind::Shard && self.pool.is_cluster() {
+    ) -> Result<VecDeque<SubscribedName>, RequestOutcome> {
+        let mut names: VecDeque<SubscribedName> = VecDeque::new();
+        if kind == SubscriptionKind::Shard && self.pool.is_cluster() {
             let mut slots = args.iter().skip(1).map(slot);
             let first = slots.next();
             if slots.any(|slot| Some(slot) != first) {
@@ -140,7 +140,7 @@ impl Forwarder {
                     connections.push(self.subscriber_connection(key, number)?);
                 }
             }
-            names.push_back(Name {
+            names.push_back(SubscribedName {
                 name: name.into(),
                 missing: connections.len(),
                 connections,
@@ -151,9 +151,9 @@ impl Forwarder {
 
     /// The upstreams at which a name is subscribed to. A cluster passes a published message to all its servers, unless
     /// it is for a channel of a shard.
-    fn upstreams_of(&self, key: usize, kind: Kind, name: &[u8]) -> Vec<usize> {
+    fn upstreams_of(&self, key: usize, kind: SubscriptionKind, name: &[u8]) -> Vec<usize> {
         match kind {
-            Kind::Channel | Kind::Pattern if self.pool.is_cluster() => {
+            SubscriptionKind::Channel | SubscriptionKind::Pattern if self.pool.is_cluster() => {
                 let client = &self.clients[key];
                 let connections = client.subscriptions.iter().flat_map(|s| &s.connections);
                 let mut known = connections.filter_map(|(id, _)| {
@@ -164,13 +164,18 @@ impl Forwarder {
                 });
                 vec![known.next().unwrap_or_else(|| self.pool.any())]
             }
-            Kind::Pattern => (0..self.pool.upstreams.len()).collect(),
-            Kind::Channel | Kind::Shard => vec![self.locate(name)],
+            SubscriptionKind::Pattern => (0..self.pool.upstreams.len()).collect(),
+            SubscriptionKind::Channel | SubscriptionKind::Shard => vec![self.locate(name)],
         }
     }
 
-    /// The names that a client leaves, and where it hears them.
-    fn names_to_leave(&self, key: usize, kind: Kind, args: CommandArgs<'_>) -> VecDeque<Name> {
+    /// The names that a client leaves, and where it takes_messages them.
+    fn names_to_leave(
+        &self,
+        key: usize,
+        kind: SubscriptionKind,
+        args: CommandArgs<'_>,
+    ) -> VecDeque<SubscribedName> {
         let Some(subscriptions) = &self.clients[key].subscriptions else {
             return VecDeque::new();
         };
@@ -178,14 +183,14 @@ impl Forwarder {
             1 => subscriptions.names(kind),
             _ => args.iter().skip(1).map(Box::from).collect(),
         };
-        let mut left: VecDeque<Name> = VecDeque::new();
+        let mut left: VecDeque<SubscribedName> = VecDeque::new();
         for name in names {
             let is_twice = left.iter().any(|other| other.name == name);
             let connections = subscriptions
                 .connections_of(kind, &name)
                 .filter(|_| !is_twice);
             let connections = connections.unwrap_or_default().to_vec();
-            left.push_back(Name {
+            left.push_back(SubscribedName {
                 missing: connections.len(),
                 connections,
                 name,
@@ -194,7 +199,7 @@ impl Forwarder {
         left
     }
 
-    /// The connection over which a client hears an upstream.
+    /// The connection over which a client takes_messages an upstream.
     fn subscriber_connection(
         &mut self,
         key: usize,
@@ -220,9 +225,9 @@ impl Forwarder {
             return Err(self.answer(key, error));
         }
         let (id, upstream_id) = (client.id, upstream.id);
-        let purpose = Purpose::Dedicated { key, id };
+        let purpose = ConnectionPurpose::Dedicated { key, id };
         let connection = self.open_connection(upstream, purpose, ConnectionState::default());
-        self.connections[connection].hear();
+        self.connections[connection].start_messages();
         if let Some(subscriptions) = &mut self.clients[key].subscriptions {
             subscriptions.connections.push((upstream_id, connection));
         }
@@ -230,7 +235,7 @@ impl Forwarder {
     }
 
     /// Takes what came over a subscriber's connection; how many bytes, and whether the rest may be taken.
-    pub(super) fn hear(
+    pub(super) fn take_messages(
         &mut self,
         key: usize,
         bytes: &[u8],
@@ -249,7 +254,7 @@ impl Forwarder {
             connection.since = self.now;
             let message = std::mem::take(&mut connection.line);
             let upstream = Arc::clone(&connection.upstream);
-            let Purpose::Dedicated { key: owner, id } = connection.purpose else {
+            let ConnectionPurpose::Dedicated { key: owner, id } = connection.purpose else {
                 return Err(UpstreamFailure::Garbage);
             };
             if self
@@ -257,17 +262,22 @@ impl Forwarder {
                 .get(owner)
                 .is_some_and(|client| client.id == id)
             {
-                self.heard(owner, &upstream.address, &message)?;
+                self.deliver_message(owner, &upstream.address, &message)?;
             }
         }
         Ok((progress.used, true))
     }
 
     /// Gives a subscriber a message.
-    fn heard(&mut self, key: usize, from: &str, message: &[u8]) -> Result<(), UpstreamFailure> {
+    fn deliver_message(
+        &mut self,
+        key: usize,
+        from: &str,
+        message: &[u8],
+    ) -> Result<(), UpstreamFailure> {
         if let Some(redirect) = Redirect::read(message) {
             let target = redirect.target(from);
-            return self.hear_elsewhere(key, redirect, &target);
+            return self.subscribe_elsewhere(key, redirect, &target);
         }
         let client = &mut self.clients[key];
         let resp3 = client.session.state.resp3;
@@ -287,7 +297,7 @@ impl Forwarder {
     }
 
     /// The channels of a slot are heard at the server to which the slot has moved.
-    fn hear_elsewhere(
+    fn subscribe_elsewhere(
         &mut self,
         key: usize,
         redirect: Redirect<'_>,
@@ -328,7 +338,7 @@ impl Forwarder {
         }
     }
 
-    /// Closes all connections over which a client hears something.
+    /// Closes all connections over which a client takes_messages something.
     pub(super) fn unsubscribe_all(&mut self, key: usize) {
         let subscriptions = self.clients[key].subscriptions.take();
         for (_, connection) in subscriptions.into_iter().flat_map(|s| s.connections) {

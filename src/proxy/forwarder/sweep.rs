@@ -6,9 +6,9 @@ use std::time::Duration;
 use crate::pool::UpstreamFailure;
 use crate::proxy::client::Client;
 use crate::proxy::forwarder::Forwarder;
-use crate::proxy::settings::{OnReturn, RARE_IDLE_MS, SLOW_ROUND_MS, SWEEP_MS};
+use crate::proxy::settings::{OnReturn, SLOW_ROUND_MS, STATE_IDLE_MS, SWEEP_MS};
 use crate::upstream::ConnectionState;
-use crate::upstream::{Purpose, REDIRECTED, ReplyOwner};
+use crate::upstream::{ConnectionPurpose, REDIRECTED, ReplyOwner};
 
 impl Forwarder {
     /// Looks at all deadlines, but seldom: it may be called in each round.
@@ -19,9 +19,9 @@ impl Forwarder {
         self.next_sweep = self.now + SWEEP_MS;
         self.end_silent_clients();
         self.cancel_blocked_clients();
-        self.end_entangled_client();
+        self.end_deadlocked_client();
         self.fail_late_connections();
-        self.drop_rare_connections();
+        self.drop_idle_connections();
         self.abandon_connections();
         for upstream in self.pool.upstreams.clone() {
             if upstream.health.take_probe(self.now) {
@@ -93,7 +93,7 @@ impl Forwarder {
     /// Ends a client whose large answers hold up connections while they wait for one that was sent
     /// elsewhere in a cluster, and so came behind what it has to be before: two such clients can
     /// wait for each other, and after one has ended the other proceeds.
-    fn end_entangled_client(&mut self) {
+    fn end_deadlocked_client(&mut self) {
         let limit = self.shared.settings.read_timeout;
         let entangled = self.held.iter().find_map(|key| {
             let connection = self.connections.get(*key)?;
@@ -123,7 +123,7 @@ impl Forwarder {
                         .then_some((key, UpstreamFailure::ConnectDeadline(connect)))
                 } else {
                     let due = connection.is_waiting()
-                        && !connection.patient
+                        && !connection.has_no_deadline
                         && connection.held.is_empty();
                     (due && self.is_late(connection.since, read))
                         .then_some((key, UpstreamFailure::ReadDeadline(read)))
@@ -145,7 +145,7 @@ impl Forwarder {
             .connections
             .iter()
             .filter(|(_, connection)| {
-                connection.purpose != Purpose::Probe
+                connection.purpose != ConnectionPurpose::Probe
                     && !connection.raw
                     && connection.upstream.health.is_ejected()
             })
@@ -158,22 +158,22 @@ impl Forwarder {
 
     /// Drops the connections that only a few clients need, those of another database or of RESP3 and
     /// those for what a cluster sends elsewhere, when none has needed them for a while.
-    fn drop_rare_connections(&mut self) {
-        let rare: Vec<usize> = self
+    fn drop_idle_connections(&mut self) {
+        let idle: Vec<usize> = self
             .connections
             .iter()
             .filter(|(_, connection)| match connection.purpose {
-                Purpose::Shared(face, place)
-                    if face != ConnectionState::default() || place == REDIRECTED =>
+                ConnectionPurpose::Shared(state, place)
+                    if state != ConnectionState::default() || place == REDIRECTED =>
                 {
                     !connection.is_waiting()
-                        && self.now.saturating_sub(connection.since) >= RARE_IDLE_MS
+                        && self.now.saturating_sub(connection.since) >= STATE_IDLE_MS
                 }
                 _ => false,
             })
             .map(|(key, _)| key)
             .collect();
-        for key in rare {
+        for key in idle {
             self.drop_connection(key);
         }
     }

@@ -35,7 +35,7 @@ const HELD_LIMIT: usize = 64 * 1024;
 const QUEUED: &[u8] = b"+QUEUED\r\n";
 
 /// Where a command of a transaction has to be executed.
-enum Place {
+enum TransactionTarget {
     /// At this upstream.
     At(usize),
     /// At whichever the others are.
@@ -70,22 +70,22 @@ impl Forwarder {
             return RequestOutcome::Stalled;
         };
         let refused = queued.open.refused;
-        let place = match self.place(request) {
-            _ if is(request, b"EXEC") => Place::At(self.pool.any()),
-            _ if self.pool.is_single() && !is_refused(request) => Place::At(0),
+        let place = match self.transaction_target(request) {
+            _ if is(request, b"EXEC") => TransactionTarget::At(self.pool.any()),
+            _ if self.pool.is_single() && !is_refused(request) => TransactionTarget::At(0),
             place => place,
         };
         match place {
-            Place::Nowhere(error) => {
+            TransactionTarget::Nowhere(error) => {
                 self.clients[key].session.refuse();
                 self.answer(key, error)
             }
             _ if refused => self.answer(key, QUEUED),
-            Place::At(number) => match self.open_transaction(key, number) {
+            TransactionTarget::At(number) => match self.open_transaction(key, number) {
                 Ok(()) => self.pass_on_first(key, request),
                 Err(fate) => fate,
             },
-            Place::Anywhere => self.hold_back(key, request),
+            TransactionTarget::Anywhere => self.hold_back(key, request),
         }
     }
 
@@ -161,7 +161,7 @@ impl Forwarder {
             } else {
                 b""
             };
-            push(ReplyOwner::Nobody, bytes);
+            push(ReplyOwner::Discarded, bytes);
         }
         client.session.transaction = Transaction::Open(queued.open);
         Ok(())
@@ -185,24 +185,24 @@ impl Forwarder {
         let waiting = client.is_waiting();
         // The keys that were watched are elsewhere now, with their slot.
         let has_moved = dedicated.slot.is_some() && dedicated.slot == self.slot_of(request);
-        let refusal = match self.place(request) {
-            Place::Anywhere => return None,
-            Place::At(number) if self.pool.upstreams[number].id == home => return None,
+        let refusal = match self.transaction_target(request) {
+            TransactionTarget::Anywhere => return None,
+            TransactionTarget::At(number) if self.pool.upstreams[number].id == home => return None,
             // The server answers with a redirection, and aborts the transaction.
-            Place::At(_) if open && has_moved => return None,
+            TransactionTarget::At(_) if open && has_moved => return None,
             _ if !open && waiting => return Some(RequestOutcome::Stalled),
-            Place::At(number) if !open && has_moved && is(request, b"WATCH") => {
+            TransactionTarget::At(number) if !open && has_moved && is(request, b"WATCH") => {
                 return Some(self.watch_again(key, number, request));
             }
             // Before MULTI a command may concern another upstream.
             _ if !open && !matches!(request.route, Route::Dedicated(..)) => {
                 if let Some(dedicated) = &mut self.clients[key].dedicated {
-                    dedicated.away = true;
+                    dedicated.shared_requests_sent = true;
                 }
                 return Some(self.route(key, request));
             }
-            Place::At(_) => self.cross_slot().to_vec(),
-            Place::Nowhere(error) => error,
+            TransactionTarget::At(_) => self.cross_slot().to_vec(),
+            TransactionTarget::Nowhere(error) => error,
         };
         self.clients[key].session.refuse();
         Some(self.answer(key, refusal))
@@ -217,7 +217,7 @@ impl Forwarder {
             return fate;
         }
         if let Some(dedicated) = &mut self.clients[key].dedicated {
-            (dedicated.slot, dedicated.is_spoilt) = (slot, true);
+            (dedicated.slot, dedicated.lost_watched_keys) = (slot, true);
         }
         self.pass_on(key, request)
     }
@@ -234,27 +234,27 @@ impl Forwarder {
         key.filter(|_| self.pool.is_cluster()).map(slot)
     }
 
-    fn place(&self, request: &Request<'_>) -> Place {
+    fn transaction_target(&self, request: &Request<'_>) -> TransactionTarget {
         let of = |common: Option<usize>| match common {
-            Some(number) => Place::At(number),
-            None => Place::Nowhere(self.cross_slot().to_vec()),
+            Some(number) => TransactionTarget::At(number),
+            None => TransactionTarget::Nowhere(self.cross_slot().to_vec()),
         };
         match request.route {
             _ if is_refused(request) => {
-                Place::Nowhere(errors::refused(self.shared.settings.protocol).to_vec())
+                TransactionTarget::Nowhere(errors::refused(self.shared.settings.protocol).to_vec())
             }
-            Route::Key(wanted) => Place::At(self.locate(wanted)),
+            Route::Key(wanted) => TransactionTarget::At(self.locate(wanted)),
             Route::Together(keys) | Route::Split(_, keys) => of(self.common(keys)),
             Route::Dedicated(DedicatedReason::Transaction | DedicatedReason::Blocking, keys) => {
                 match keys.iter().next() {
                     Some(_) => of(self.common(keys)),
-                    None => Place::Anywhere,
+                    None => TransactionTarget::Anywhere,
                 }
             }
             Route::Refused | Route::Dedicated(..) | Route::Every(_) | Route::Scan | Route::Only => {
-                Place::Nowhere(errors::only(request))
+                TransactionTarget::Nowhere(errors::only(request))
             }
-            Route::Any | Route::Local(_) => Place::Anywhere,
+            Route::Any | Route::Local(_) => TransactionTarget::Anywhere,
         }
     }
 }

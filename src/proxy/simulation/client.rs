@@ -10,7 +10,7 @@ use fastrand::Rng;
 use crate::protocol::framing::reply::{FrameState, ReplyFramer, ReplyShape};
 use crate::protocol::resp;
 use crate::proxy::settings::Protocol;
-use crate::proxy::simulation::script::{Circumstances, Expected, Place, Step, Writer};
+use crate::proxy::simulation::script::{Circumstances, DatabaseKey, Expected, Step, Writer};
 
 type Bytes = Vec<u8>;
 
@@ -21,7 +21,7 @@ pub(crate) struct Client {
     pub(crate) due: VecDeque<(ReplyShape, Expected)>,
     input: Bytes,
     /// The possible values of each key.
-    known: BTreeMap<Place, Vec<Option<Bytes>>>,
+    known: BTreeMap<DatabaseKey, Vec<Option<Bytes>>>,
     /// The channels that it is subscribed to, from a confirmation to that of the end.
     channels: BTreeSet<Bytes>,
     circumstances: Circumstances,
@@ -249,7 +249,7 @@ impl Client {
         }
     }
 
-    fn check_value(&mut self, place: &Place, value: Option<&[u8]>) -> bool {
+    fn check_value(&mut self, place: &DatabaseKey, value: Option<&[u8]>) -> bool {
         let known = self.known.entry(place.clone()).or_insert(vec![None]);
         // A slot that moves twice while a pipeline is under way lets a later write overtake an earlier read: the read
         // follows the first move, and the write finds the second one already.
@@ -270,7 +270,7 @@ impl Client {
     }
 
     /// The blocks of memcached's `get`.
-    fn check_blocks(&mut self, places: &[Place], mut reply: &[u8]) -> bool {
+    fn check_blocks(&mut self, places: &[DatabaseKey], mut reply: &[u8]) -> bool {
         for place in places {
             let start = [b"VALUE ", &place.1[..], b" 0 "].concat();
             let mut value = None;

@@ -1,7 +1,7 @@
 //! Whole proxies in one thread: a [`Forwarder`] between scripted clients and servers, over a network that a seed drives.
 //!
 //! ```text
-//!   Client ─▶ Wire ─▶ Forwarder ─▶ Wire ─▶ Server
+//!   Client ─▶ ConnectionPipes ─▶ Forwarder ─▶ ConnectionPipes ─▶ Server
 //!     ▲       pieces of any size, closes, refusals, delays      │
 //!     └── each answer is compared with a single server's ◀──────┘
 //! ```
@@ -29,7 +29,7 @@ use crate::proxy::settings::{OnFailure, Protocol, Settings};
 use client::Client;
 use proxy::{Layout, Simulation};
 use script::Circumstances;
-use server::Mood;
+use server::Behaviour;
 
 /// Seeds that have failed once. They run each time, whatever the number of seeds.
 const KEPT: &[u64] = &[];
@@ -109,13 +109,13 @@ fn live(
         if faulty && rng.u8(..40) == 0 {
             let server = rng.usize(..simulation.servers.len());
             match rng.u8(..9) {
-                5 => simulation.set_mood(server, Mood::Confused),
-                0 => simulation.set_mood(server, Mood::Refuses),
-                1 => simulation.set_mood(server, Mood::Sleeps),
+                5 => simulation.set_mood(server, Behaviour::Confused),
+                0 => simulation.set_mood(server, Behaviour::Refuses),
+                1 => simulation.set_mood(server, Behaviour::Sleeps),
                 2 => simulation.hang_up(server),
                 3 => simulation.pass_time(rng.u64(..3000)),
                 4 => simulation.leave(),
-                _ => simulation.set_mood(server, Mood::Well),
+                _ => simulation.set_mood(server, Behaviour::Well),
             }
         }
         if cluster && rng.u8(..60) == 0 {

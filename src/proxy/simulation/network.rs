@@ -55,7 +55,7 @@ impl Pipe {
 
 /// A connection, seen from the proxy.
 #[derive(Debug, Default)]
-pub(crate) struct Wire {
+pub(crate) struct ConnectionPipes {
     pub(crate) inward: Pipe,
     pub(crate) outward: Pipe,
 }

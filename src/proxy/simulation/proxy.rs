@@ -13,8 +13,8 @@ use crate::proxy::forwarder::Forwarder;
 use crate::proxy::settings::{Protocol, Settings};
 use crate::proxy::shared::Shared;
 use crate::proxy::simulation::client::Client;
-use crate::proxy::simulation::network::Wire;
-use crate::proxy::simulation::server::{Mood, Server};
+use crate::proxy::simulation::network::ConnectionPipes;
+use crate::proxy::simulation::server::{Behaviour, Server};
 use crate::server::{Connection, Connections};
 
 /// Slots of a cluster.
@@ -30,7 +30,7 @@ pub(crate) enum Layout {
 /// A client's connection.
 pub(crate) struct ClientEnd {
     pub(crate) client: Client,
-    pub(crate) wire: Wire,
+    pub(crate) pipes: ConnectionPipes,
     /// The forwarder's key, as long as it has the connection.
     pub(crate) key: Option<usize>,
 }
@@ -38,7 +38,7 @@ pub(crate) struct ClientEnd {
 /// A connection of the proxy to a server.
 pub(super) struct ServerEnd {
     pub(super) server: usize,
-    pub(super) wire: Wire,
+    pub(super) pipes: ConnectionPipes,
     pub(super) connected: bool,
 }
 
@@ -129,14 +129,14 @@ impl Simulation {
         let key = self.forwarder.client_opened(id, connection);
         self.clients.push(ClientEnd {
             client,
-            wire: Wire::default(),
+            pipes: ConnectionPipes::default(),
             key: Some(key),
         });
         self.clients.len() - 1
     }
 
-    pub(crate) fn set_mood(&mut self, server: usize, mood: Mood) {
-        self.servers[server].mood = mood;
+    pub(crate) fn set_mood(&mut self, server: usize, behaviour: Behaviour) {
+        self.servers[server].behaviour = behaviour;
     }
 
     /// A server closes one of its connections, in the middle of whatever goes on.
@@ -150,10 +150,10 @@ impl Simulation {
         let key = keys[self.rng.usize(..keys.len())];
         self.servers[server].sessions.remove(&key);
         if let Some(connection) = self.connections.get_mut(&key) {
-            connection.wire.outward.cut();
+            connection.pipes.outward.cut();
             match self.rng.bool() {
-                true => connection.wire.inward.end(),
-                false => connection.wire.inward.cut(),
+                true => connection.pipes.inward.end(),
+                false => connection.pipes.inward.cut(),
             }
         }
     }
@@ -162,8 +162,8 @@ impl Simulation {
     pub(crate) fn leave(&mut self) {
         let number = self.rng.usize(..self.clients.len());
         let end = &mut self.clients[number];
-        end.wire.inward.end();
-        end.wire.outward.cut();
+        end.pipes.inward.end();
+        end.pipes.outward.cut();
     }
 
     /// The list of servers changes: some of them leave it, or come back.
@@ -305,12 +305,12 @@ impl Simulation {
     pub(crate) fn finish(&mut self) -> Result<(), String> {
         self.calm = true;
         for server in &mut self.servers {
-            server.mood = Mood::Well;
+            server.behaviour = Behaviour::Well;
         }
         self.answer_all()?;
         self.push_to_cancelled()?;
         for end in &mut self.clients {
-            end.wire.inward.end();
+            end.pipes.inward.end();
         }
         for _ in 0..2000 {
             if self.forwarder.leftovers().is_ok() {

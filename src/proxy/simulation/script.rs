@@ -10,7 +10,7 @@ use crate::protocol::resp;
 type Bytes = Vec<u8>;
 
 /// Where a value is: the database and the key.
-pub(super) type Place = (u32, Bytes);
+pub(super) type DatabaseKey = (u32, Bytes);
 
 /// The circumstances of a simulation, which decide the answers to expect.
 #[derive(Debug, Clone, Copy, Default)]
@@ -34,11 +34,11 @@ pub(crate) enum Expected {
     /// This, and from here on the client is subscribed to the channel, or not.
     Confirmed(Bytes, Bytes, bool),
     /// The value of a key.
-    Value(Place),
+    Value(DatabaseKey),
     /// The values of several keys: an array, or the blocks of those that exist.
-    Values(Vec<Place>),
+    Values(Vec<DatabaseKey>),
     /// This, and then the keys have these values.
-    Changed(Bytes, Vec<(Place, Option<Bytes>)>),
+    Changed(Bytes, Vec<(DatabaseKey, Option<Bytes>)>),
     /// An array of these, or of nothing if a key that is watched may have changed.
     Executed(Vec<Expected>),
 }

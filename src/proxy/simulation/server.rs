@@ -13,7 +13,7 @@ type Bytes = Vec<u8>;
 
 /// The behaviour of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Mood {
+pub(crate) enum Behaviour {
     #[default]
     Well,
     /// Connections are refused.
@@ -46,7 +46,7 @@ pub(crate) struct Session {
 pub(crate) struct Server {
     pub(crate) address: String,
     protocol: Protocol,
-    pub(crate) mood: Mood,
+    pub(crate) behaviour: Behaviour,
     pub(crate) values: BTreeMap<(u32, Bytes), Bytes>,
     pub(crate) lists: BTreeMap<(u32, Bytes), VecDeque<Bytes>>,
     /// How often each key has changed.
@@ -65,7 +65,7 @@ impl Server {
         Server {
             address: address.to_owned(),
             protocol,
-            mood: Mood::Well,
+            behaviour: Behaviour::Well,
             values: BTreeMap::new(),
             lists: BTreeMap::new(),
             changes: BTreeMap::new(),
@@ -118,8 +118,8 @@ impl Server {
                 for name in &words[1..] {
                     let value = self.values.get(&(0, name.to_vec()));
                     // A reply that belongs to another request looks right but for its key.
-                    let (name, value) = match self.mood {
-                        Mood::Confused => (&b"other"[..], Some(&b"wrong".to_vec()).cloned()),
+                    let (name, value) = match self.behaviour {
+                        Behaviour::Confused => (&b"other"[..], Some(&b"wrong".to_vec()).cloned()),
                         _ => (*name, value.cloned()),
                     };
                     if let Some(value) = value {

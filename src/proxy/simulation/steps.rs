@@ -4,9 +4,9 @@ use std::hash::Hash;
 
 use crate::pool::UpstreamFailure;
 use crate::proxy::forwarder::Command;
-use crate::proxy::simulation::network::{Wire, piece};
+use crate::proxy::simulation::network::{ConnectionPipes, piece};
 use crate::proxy::simulation::proxy::{ServerEnd, Simulation, trace};
-use crate::proxy::simulation::server::{Mood, Server, Session};
+use crate::proxy::simulation::server::{Behaviour, Server, Session};
 
 impl Simulation {
     /// How much of so many bytes is taken.
@@ -17,19 +17,19 @@ impl Simulation {
         }
     }
 
-    /// Clients send what their scripts say, and the forwarder hears of it.
+    /// Clients send what their scripts say, and the forwarder takes_messages of it.
     pub(super) fn clients_send(&mut self) {
         for number in 0..self.clients.len() {
             let sends = self.calm || self.rng.bool();
             let end = &mut self.clients[number];
             if sends && let Some(bytes) = end.client.next() {
-                end.wire.inward.send(&bytes);
+                end.pipes.inward.send(&bytes);
                 if end.client.blocked.is_some() && end.client.is_done() {
-                    end.wire.inward.end();
+                    end.pipes.inward.end();
                 }
             }
             if let Some(key) = end.key
-                && (!end.wire.inward.is_empty() || end.wire.inward.has_ended())
+                && (!end.pipes.inward.is_empty() || end.pipes.inward.has_ended())
             {
                 self.forwarder.client_readable(key);
             }
@@ -45,13 +45,13 @@ impl Simulation {
             let Some(number) = self.clients.iter().position(|end| end.key == Some(key)) else {
                 continue;
             };
-            if self.clients[number].wire.inward.is_at_end() {
+            if self.clients[number].pipes.inward.is_at_end() {
                 self.forwarder.client_ended(key);
-            } else if self.clients[number].wire.inward.is_empty() {
+            } else if self.clients[number].pipes.inward.is_empty() {
                 self.forwarder.client_drained(key);
             } else {
                 let rng = if self.calm { None } else { Some(&mut self.rng) };
-                let inward = &mut self.clients[number].wire.inward;
+                let inward = &mut self.clients[number].pipes.inward;
                 let bytes = inward.receive(rng);
                 let more = !inward.is_empty() || inward.has_ended();
                 trace(|| format!("client {number} > {}", bytes.escape_ascii()));
@@ -75,11 +75,11 @@ impl Simulation {
             let Some(connection) = self.connections.get_mut(&key) else {
                 continue;
             };
-            if connection.wire.outward.has_ended() {
+            if connection.pipes.outward.has_ended() {
                 self.forwarder
                     .connection_failed(key, UpstreamFailure::Closed);
             } else {
-                connection.wire.outward.send(&output[..count]);
+                connection.pipes.outward.send(&output[..count]);
                 self.forwarder.connection_sent(key, count);
             }
         }
@@ -99,10 +99,10 @@ impl Simulation {
                 continue;
             };
             let server = &mut self.servers[connection.server];
-            if server.mood == Mood::Sleeps {
+            if server.behaviour == Behaviour::Sleeps {
                 continue;
             }
-            let bytes = connection.wire.outward.receive(rng);
+            let bytes = connection.pipes.outward.receive(rng);
             if !bytes.is_empty() {
                 trace(|| format!("connection {key} > {}", bytes.escape_ascii()));
             }
@@ -112,12 +112,12 @@ impl Simulation {
             let server = &mut self.servers[connection.server];
             if let Some(session) = server.sessions.get_mut(key) {
                 connection
-                    .wire
+                    .pipes
                     .inward
                     .send(&std::mem::take(&mut session.output));
             }
-            if !connection.wire.inward.is_empty() || connection.wire.inward.has_ended() {
-                let ends = connection.wire.inward.has_ended();
+            if !connection.pipes.inward.is_empty() || connection.pipes.inward.has_ended() {
+                let ends = connection.pipes.inward.has_ended();
                 if connection.connected {
                     self.forwarder.connection_readable(*key, ends);
                 }
@@ -135,7 +135,7 @@ impl Simulation {
             let Some(connection) = self.connections.get_mut(&key) else {
                 continue;
             };
-            let inward = &mut connection.wire.inward;
+            let inward = &mut connection.pipes.inward;
             if inward.is_at_end() {
                 self.forwarder
                     .connection_failed(key, UpstreamFailure::Closed);
@@ -162,7 +162,7 @@ impl Simulation {
             let output = output.to_vec();
             let count = self.piece(output.len());
             if let Some(end) = self.clients.iter_mut().find(|end| end.key == Some(key)) {
-                end.wire.outward.send(&output[..count]);
+                end.pipes.outward.send(&output[..count]);
                 self.forwarder.client_sent(key, count);
             }
         }
@@ -173,14 +173,14 @@ impl Simulation {
         for number in 0..self.clients.len() {
             let rng = if self.calm { None } else { Some(&mut self.rng) };
             let end = &mut self.clients[number];
-            let bytes = end.wire.outward.receive(rng);
+            let bytes = end.pipes.outward.receive(rng);
             (number, &bytes).hash(&mut self.sent);
             if !bytes.is_empty() {
                 trace(|| format!("client {number} < {}", bytes.escape_ascii()));
             }
             let received = end.client.receive(&bytes);
             received.map_err(|fault| format!("client {number}: {fault}"))?;
-            if end.wire.outward.is_at_end() && !end.client.is_done() {
+            if end.pipes.outward.is_at_end() && !end.client.is_done() {
                 match end.client.is_fragile() {
                     true => end.client.give_up(),
                     false => return Err(format!("client {number}: its connection was closed")),
@@ -202,7 +202,7 @@ impl Simulation {
                 continue;
             }
             let server = &mut self.servers[connection.server];
-            if server.mood == Mood::Refuses {
+            if server.behaviour == Behaviour::Refuses {
                 self.connections.remove(&key);
                 let error = std::io::ErrorKind::ConnectionRefused.into();
                 self.forwarder.connect_failed(key, error);
@@ -227,7 +227,7 @@ impl Simulation {
                     let server = self.servers.iter().position(is).expect("a server");
                     let end = ServerEnd {
                         server,
-                        wire: Wire::default(),
+                        pipes: ConnectionPipes::default(),
                         connected: false,
                     };
                     assert!(
@@ -244,7 +244,7 @@ impl Simulation {
                     let mut ends = self.clients.iter_mut();
                     if let Some(end) = ends.find(|end| end.key == Some(key)) {
                         end.key = None;
-                        end.wire.outward.end();
+                        end.pipes.outward.end();
                     }
                 }
             }

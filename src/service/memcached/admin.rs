@@ -9,16 +9,16 @@ use super::dump::Dump;
 
 /// The state of the connection after a command.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Then {
+pub(super) enum AfterAdmin {
     Continue,
     /// The list is written in pieces, before the next command.
     Dump(Dump),
     Close,
 }
 
-impl Then {
-    fn dump(dump: Option<Dump>) -> Then {
-        dump.map_or(Then::Continue, Then::Dump)
+impl AfterAdmin {
+    fn dump(dump: Option<Dump>) -> AfterAdmin {
+        dump.map_or(AfterAdmin::Continue, AfterAdmin::Dump)
     }
 }
 
@@ -29,21 +29,21 @@ const LEAST_MEMORY: u32 = 8;
 const MOST_MEMORY: u32 = 1_000_000_000;
 
 impl TurnContext<'_> {
-    pub(super) fn admin(&mut self, command: AdminCommand<'_>) -> Then {
+    pub(super) fn admin(&mut self, command: AdminCommand<'_>) -> AfterAdmin {
         match command {
             AdminCommand::FlushAll { delay, noreply } => self.flush_all(delay, noreply),
             AdminCommand::Verbosity { level, noreply } => self.verbosity(level, noreply),
-            AdminCommand::Stats { words } => return Then::dump(self.stats(words)),
-            AdminCommand::LruCrawler { words } => return Then::dump(self.lru_crawler(words)),
+            AdminCommand::Stats { words } => return AfterAdmin::dump(self.stats(words)),
+            AdminCommand::LruCrawler { words } => return AfterAdmin::dump(self.lru_crawler(words)),
             AdminCommand::CacheMemlimit { mebibytes, noreply } => {
                 self.cache_memlimit(mebibytes, noreply);
             }
             AdminCommand::Version => self.reply(false, reply::VERSION),
             AdminCommand::MetaNoop => self.reply(false, reply::META_NOOP),
             AdminCommand::Shutdown => self.reply(false, reply::SHUTDOWN_DISABLED),
-            AdminCommand::Quit => return Then::Close,
+            AdminCommand::Quit => return AfterAdmin::Close,
         }
-        Then::Continue
+        AfterAdmin::Continue
     }
 
     /// `flush_all`: now, or when the time has come.

@@ -11,7 +11,7 @@ use crate::store::Tree;
 use super::context::{DATABASE, TurnContext, with_path};
 
 /// The result of changing the number.
-enum Outcome {
+enum DeltaOutcome {
     Now(u64),
     Missing,
     NonNumeric,
@@ -31,30 +31,30 @@ impl TurnContext<'_> {
             (&mut self.counts.incr_hits, &mut self.counts.incr_misses)
         };
         match outcome {
-            Outcome::Now(_) => *hits += 1,
-            Outcome::Missing => *misses += 1,
-            Outcome::NonNumeric | Outcome::NoMemory => {}
+            DeltaOutcome::Now(_) => *hits += 1,
+            DeltaOutcome::Missing => *misses += 1,
+            DeltaOutcome::NonNumeric | DeltaOutcome::NoMemory => {}
         }
         match outcome {
-            Outcome::Now(number) if !noreply => reply::number(self.out, number),
-            Outcome::Now(_) => {}
-            Outcome::Missing => self.reply(noreply, reply::NOT_FOUND),
-            Outcome::NonNumeric => self.reply(noreply, reply::NON_NUMERIC),
-            Outcome::NoMemory => self.reply(noreply, reply::OUT_OF_MEMORY_STORING),
+            DeltaOutcome::Now(number) if !noreply => reply::number(self.out, number),
+            DeltaOutcome::Now(_) => {}
+            DeltaOutcome::Missing => self.reply(noreply, reply::NOT_FOUND),
+            DeltaOutcome::NonNumeric => self.reply(noreply, reply::NON_NUMERIC),
+            DeltaOutcome::NoMemory => self.reply(noreply, reply::OUT_OF_MEMORY_STORING),
         }
     }
 }
 
-fn change(tree: &mut Tree<'_>, names: &[&[u8]], delta: u64, down: bool) -> Outcome {
+fn change(tree: &mut Tree<'_>, names: &[&[u8]], delta: u64, down: bool) -> DeltaOutcome {
     let Some(node) = tree.peek(DATABASE, names) else {
-        return Outcome::Missing;
+        return DeltaOutcome::Missing;
     };
     let Some(value) = tree.item(node).value() else {
-        return Outcome::Missing;
+        return DeltaOutcome::Missing;
     };
     let length = value.len();
     let Some(number) = parse_unsigned(value) else {
-        return Outcome::NonNumeric;
+        return DeltaOutcome::NonNumeric;
     };
     let number = if down {
         number.saturating_sub(delta)
@@ -65,7 +65,7 @@ fn change(tree: &mut Tree<'_>, names: &[&[u8]], delta: u64, down: bool) -> Outco
     let text = buffer.format(number).as_bytes();
     let padding = vec![b' '; length.saturating_sub(text.len())];
     match tree.set_value(node, &[text, &padding]) {
-        Ok(()) => Outcome::Now(number),
-        Err(_) => Outcome::NoMemory,
+        Ok(()) => DeltaOutcome::Now(number),
+        Err(_) => DeltaOutcome::NoMemory,
     }
 }

@@ -1,7 +1,7 @@
 //! Lists of keys: `lru_crawler metadump`, `lru_crawler mgdump` and `stats cachedump`.
 //!
 //! ```text
-//!   Session: Pending::Dump ─▶ dump_piece ─▶ Store::scan, some items under one shard's lock ─▶ lines
+//!   Session: InputStart::Dump ─▶ dump_piece ─▶ Store::scan, some items under one shard's lock ─▶ lines
 //!                 ▲                │
 //!                 └── cursor ──────┘   the turn ends when the output is full; the next one continues
 //!                                      when the client has read it

@@ -8,7 +8,7 @@ use crate::protocol::memcached::text::{
 use crate::server::limits::OUTPUT_SOFT_LIMIT;
 use crate::server::{self, Next, Turn};
 
-use super::admin::Then;
+use super::admin::AfterAdmin;
 use super::context::{Shared, TurnContext};
 use super::counters::TurnCounts;
 use super::dump::Dump;
@@ -17,7 +17,7 @@ use super::dump::Dump;
 pub(super) struct Session {
     shared: Arc<Shared>,
     connection: u64,
-    pending: Pending,
+    pending: InputStart,
     /// Bytes of input below which there is nothing to do: what a data block needs.
     needed: usize,
     /// Bytes at the start of the input that are known to hold no end of line.
@@ -26,7 +26,7 @@ pub(super) struct Session {
 
 /// The start of the input.
 #[derive(Clone, Copy)]
-enum Pending {
+enum InputStart {
     /// A command.
     Nothing,
     /// The rest of a line of keys that was checked whole.
@@ -61,7 +61,7 @@ impl Session {
         Session {
             shared,
             connection,
-            pending: Pending::Nothing,
+            pending: InputStart::Nothing,
             needed: 0,
             scanned: 0,
         }
@@ -88,7 +88,7 @@ impl server::Session for Session {
         let mut consumed = 0;
         let next = loop {
             let rest = &input[consumed..];
-            if rest.is_empty() && !matches!(self.pending, Pending::Dump(_)) {
+            if rest.is_empty() && !matches!(self.pending, InputStart::Dump(_)) {
                 break Next::Read;
             }
             if context.is_full() {
@@ -121,28 +121,28 @@ impl Session {
     /// Does what the input begins with.
     fn step(&mut self, context: &mut TurnContext<'_>, input: &[u8]) -> Step {
         match self.pending {
-            Pending::Nothing => self.command(context, input),
-            Pending::Keys(retrieval) => {
+            InputStart::Nothing => self.command(context, input),
+            InputStart::Keys(retrieval) => {
                 let Some((keys, line)) = text::rest_of_line(input) else {
                     return Step::Wait;
                 };
                 self.keys(context, input, line, keys, retrieval)
             }
-            Pending::Dump(dump) => {
+            InputStart::Dump(dump) => {
                 let rest = context.dump_piece(dump);
-                self.pending = rest.map_or(Pending::Nothing, Pending::Dump);
+                self.pending = rest.map_or(InputStart::Nothing, InputStart::Dump);
                 Step::Continue(0)
             }
-            Pending::Refused { left, reply } => {
+            InputStart::Refused { left, reply } => {
                 let taken = left.min(input.len());
                 self.pending = if taken < left {
-                    Pending::Refused {
+                    InputStart::Refused {
                         left: left - taken,
                         reply,
                     }
                 } else {
                     context.out.extend_from_slice(reply);
-                    Pending::Nothing
+                    InputStart::Nothing
                 };
                 Step::Continue(taken)
             }
@@ -185,9 +185,9 @@ impl Session {
             Command::Key(command) => context.key_command(command),
             Command::ReadPath(command) => context.read_path(command),
             Command::Admin(command) => match context.admin(command) {
-                Then::Continue => {}
-                Then::Dump(dump) => self.pending = Pending::Dump(dump),
-                Then::Close => return Step::Close,
+                AfterAdmin::Continue => {}
+                AfterAdmin::Dump(dump) => self.pending = InputStart::Dump(dump),
+                AfterAdmin::Close => return Step::Close,
             },
         }
         Step::Continue(line)
@@ -206,19 +206,19 @@ impl Session {
         while let Some(key) = keys.next() {
             context.retrieve(key, retrieval.exptime, retrieval.cas);
             if context.is_full() && !keys.is_empty() {
-                self.pending = Pending::Keys(retrieval);
+                self.pending = InputStart::Keys(retrieval);
                 let rest = keys.as_bytes().as_ptr().addr();
                 return Step::Full(rest - input.as_ptr().addr());
             }
         }
         context.out.extend_from_slice(text::reply::END);
-        self.pending = Pending::Nothing;
+        self.pending = InputStart::Nothing;
         Step::Continue(line)
     }
 
     /// Has the data block of a refused storage command discarded as it arrives, before its reply.
     fn discard(&mut self, left: usize, reply: &'static [u8]) {
-        self.pending = Pending::Refused { left, reply };
+        self.pending = InputStart::Refused { left, reply };
     }
 
     /// A storage command: its data block, when it has arrived; none of it, if it is too large.

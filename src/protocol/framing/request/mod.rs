@@ -90,7 +90,7 @@ impl RequestFramer {
 /// Whether the proxy has a rule for a command of Redis, of this name and with this word behind it; others go by their
 /// first argument, if they have one.
 pub fn is_known(name: &[u8], subcommand: Option<&[u8]>) -> bool {
-    table::find(name).is_some_and(|entry| entry.knows(subcommand))
+    table::find(name).is_some_and(|entry| entry.includes(subcommand))
 }
 
 #[cfg(test)]

@@ -99,7 +99,7 @@ const fn refused(name: &'static str) -> CommandEntry {
 
 impl CommandEntry {
     /// Whether its subcommands are in a list, and this one is, or whether the rule is the same for all of them.
-    pub(super) fn knows(&self, subcommand: Option<&[u8]>) -> bool {
+    pub(super) fn includes(&self, subcommand: Option<&[u8]>) -> bool {
         match (self.route, subcommand) {
             (CommandRoute::Subcommand(list), Some(word)) => list
                 .iter()

@@ -5,15 +5,15 @@ use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 
-use super::server::{Mood, Server};
+use super::server::{Behaviour, Server};
 use super::setup::{self, Running, SERVERS};
 use crate::invalidate::change::{ChangeBatch, NewValue, ReportedChange};
 use crate::invalidate::delivery::DeliveryThread;
 use crate::invalidate::message::{Now, RecorderMessage};
 use crate::invalidate::settings::{Durability, INBOX, Settings, Target};
 use crate::invalidate::spool::memory::SpoolMemory;
-use crate::proxy::simulation::network::Wire;
-use crate::proxy::{LaterAnswer, Protocol, Ticket};
+use crate::proxy::simulation::network::ConnectionPipes;
+use crate::proxy::{LaterAnswer, Protocol, RequestId};
 
 /// Different keys.
 pub(super) const KEYS: usize = 6;
@@ -28,9 +28,9 @@ pub(super) struct Reported {
 }
 
 /// A delivery, with its end of a connection.
-pub(super) struct Runner {
+pub(super) struct SimulatedDelivery {
     pub(super) thread: DeliveryThread,
-    pub(super) wire: Option<usize>,
+    pub(super) connection: Option<usize>,
     /// Until when it waits for changes.
     pub(super) until: Option<Instant>,
 }
@@ -38,14 +38,14 @@ pub(super) struct Runner {
 /// A connection.
 pub(super) struct Connection {
     pub(super) server: usize,
-    pub(super) wire: Wire,
+    pub(super) pipes: ConnectionPipes,
     /// The incomplete request that the server has read.
     pub(super) input: Vec<u8>,
     /// The delivery has closed it.
     pub(super) closed: bool,
 }
 
-pub(super) struct World {
+pub(super) struct Simulation {
     pub(super) rng: Rng,
     pub(super) begun: Instant,
     pub(super) passed: Duration,
@@ -58,14 +58,14 @@ pub(super) struct World {
     pub(super) running: Running,
     /// Deliveries that the recorder has started.
     pub(super) started: Arc<Mutex<Vec<DeliveryThread>>>,
-    pub(super) runners: Vec<Runner>,
+    pub(super) deliveries: Vec<SimulatedDelivery>,
     pub(super) connections: slab::Slab<Connection>,
     pub(super) servers: Vec<Server>,
     pub(super) reported: Vec<Reported>,
 }
 
-impl World {
-    pub(super) fn new(mut rng: Rng) -> Result<World, String> {
+impl Simulation {
+    pub(super) fn new(mut rng: Rng) -> Result<Simulation, String> {
         let settings = setup::settings(&mut rng);
         let target = setup::target(&mut rng);
         let memory = SpoolMemory::default();
@@ -76,7 +76,7 @@ impl World {
         };
         let running = setup::start(&settings, &target, &memory, &started, now)?;
         let servers = (0..SERVERS).map(|_| Server::new(target.kind)).collect();
-        Ok(World {
+        Ok(Simulation {
             rng,
             begun: now.instant,
             passed: Duration::ZERO,
@@ -87,7 +87,7 @@ impl World {
             memory,
             running,
             started,
-            runners: Vec::new(),
+            deliveries: Vec::new(),
             connections: slab::Slab::new(),
             servers,
             reported: Vec::new(),
@@ -123,14 +123,15 @@ impl World {
             }
             _ => {
                 let mut started = self.started.lock().unwrap_or_else(PoisonError::into_inner);
-                self.runners.extend(started.drain(..).map(|thread| Runner {
-                    thread,
-                    wire: None,
-                    until: None,
-                }));
+                self.deliveries
+                    .extend(started.drain(..).map(|thread| SimulatedDelivery {
+                        thread,
+                        connection: None,
+                        until: None,
+                    }));
                 drop(started);
-                if !self.runners.is_empty() {
-                    let number = self.rng.usize(..self.runners.len());
+                if !self.deliveries.is_empty() {
+                    let number = self.rng.usize(..self.deliveries.len());
                     self.run(number);
                 }
             }
@@ -143,18 +144,18 @@ impl World {
         let server = self.rng.usize(..SERVERS);
         match self.rng.u8(..14) {
             0 => {
-                self.servers[server].mood = Mood::Refuses;
+                self.servers[server].behaviour = Behaviour::Refuses;
                 self.hang_up(|connection| connection.server == server);
             }
-            1 => self.servers[server].mood = Mood::Frozen,
-            2 => self.servers[server].mood = Mood::Full,
-            3 => self.servers[server].mood = Mood::Lies,
+            1 => self.servers[server].behaviour = Behaviour::Frozen,
+            2 => self.servers[server].behaviour = Behaviour::Full,
+            3 => self.servers[server].behaviour = Behaviour::Lies,
             4 | 8 => self.hang_up(|connection| connection.server == server),
-            9 => self.servers[server].mood = Mood::Full,
+            9 => self.servers[server].behaviour = Behaviour::Full,
             5 => self.passed += Duration::from_millis(self.rng.u64(1..3000)),
             6 => self.skew = self.rng.u64(..1 << 21),
             7 if self.settings.durability == Durability::Os => self.crash()?,
-            _ => self.servers[server].mood = Mood::Well,
+            _ => self.servers[server].behaviour = Behaviour::Well,
         }
         Ok(())
     }
@@ -178,7 +179,7 @@ impl World {
                 None => ReportedChange::All,
             });
             batch.answers.push(LaterAnswer {
-                ticket: Ticket {
+                request_id: RequestId {
                     client: (0, 0),
                     sequence: number,
                 },
@@ -211,8 +212,8 @@ impl World {
         }
         self.running.recorder.record(now);
         while let Ok(answers) = self.running.answers.1.try_recv() {
-            for LaterAnswer { ticket, bytes } in answers {
-                self.reported[ticket.sequence as usize].answered = bytes.starts_with(b"STORED");
+            for LaterAnswer { request_id, bytes } in answers {
+                self.reported[request_id.sequence as usize].answered = bytes.starts_with(b"STORED");
             }
         }
     }
@@ -221,13 +222,13 @@ impl World {
     fn carry(&mut self, key: usize) -> Result<(), String> {
         let connection = &mut self.connections[key];
         let server = &mut self.servers[connection.server];
-        if matches!(server.mood, Mood::Frozen) {
+        if matches!(server.behaviour, Behaviour::Frozen) {
             return Ok(());
         }
-        let piece = connection.wire.outward.receive(Some(&mut self.rng));
+        let piece = connection.pipes.outward.receive(Some(&mut self.rng));
         connection.input.extend(piece);
-        server.serve(&mut connection.input, &mut connection.wire, self.step)?;
-        if connection.closed && connection.wire.outward.is_empty() {
+        server.serve(&mut connection.input, &mut connection.pipes, self.step)?;
+        if connection.closed && connection.pipes.outward.is_empty() {
             self.connections.remove(key);
         }
         Ok(())
@@ -237,10 +238,10 @@ impl World {
     fn hang_up(&mut self, which: impl Fn(&Connection) -> bool) {
         for (_, connection) in &mut self.connections {
             if which(connection) {
-                connection.wire.outward.cut();
+                connection.pipes.outward.cut();
                 match self.rng.bool() {
-                    true => connection.wire.inward.cut(),
-                    false => connection.wire.inward.end(),
+                    true => connection.pipes.inward.cut(),
+                    false => connection.pipes.inward.end(),
                 }
             }
         }
@@ -249,7 +250,7 @@ impl World {
     /// The process is killed, and started again.
     fn crash(&mut self) -> Result<(), String> {
         self.memory = self.memory.killed();
-        self.runners.clear();
+        self.deliveries.clear();
         self.connections.clear();
         let started: Arc<Mutex<Vec<DeliveryThread>>> = Arc::default();
         let now = self.now();

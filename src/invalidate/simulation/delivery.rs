@@ -2,25 +2,27 @@
 
 use crossbeam_channel::TryRecvError;
 
-use super::server::Mood;
-use super::world::{Connection, World};
+use super::server::Behaviour;
+use super::state::{Connection, Simulation};
 use crate::invalidate::delivery::{DeliveryAction, DeliveryEvent};
 use crate::invalidate::message::RecorderMessage;
 use crate::invalidate::settings::ForgetMethod;
 use crate::pool::UpstreamFailure;
-use crate::proxy::simulation::network::Wire;
+use crate::proxy::simulation::network::ConnectionPipes;
 
-impl World {
+impl Simulation {
     /// A delivery does one thing, if it need not wait for something.
     pub(super) fn run(&mut self, number: usize) {
         let now = self.now();
-        let runner = &mut self.runners[number];
-        let thread = &mut runner.thread;
-        let wire = runner.wire.and_then(|key| self.connections.get_mut(key));
+        let delivery = &mut self.deliveries[number];
+        let thread = &mut delivery.thread;
+        let connection = delivery
+            .connection
+            .and_then(|key| self.connections.get_mut(key));
         let event = match thread.delivery.next(now) {
             DeliveryAction::End => {
                 self.close(number);
-                self.runners.remove(number);
+                self.deliveries.remove(number);
                 return;
             }
             DeliveryAction::Close => return self.close(number),
@@ -41,12 +43,12 @@ impl World {
                 let port = thread.address.rsplit(':').next();
                 let port = port.and_then(|port| port.parse().ok());
                 let server: usize = port.map_or(0, |port: usize| port - 1);
-                DeliveryEvent::Connected(match self.servers[server].mood {
-                    Mood::Refuses => Err(UpstreamFailure::ConnectDeadline(thread.timeout)),
+                DeliveryEvent::Connected(match self.servers[server].behaviour {
+                    Behaviour::Refuses => Err(UpstreamFailure::ConnectDeadline(thread.timeout)),
                     _ => {
-                        runner.wire = Some(self.connections.insert(Connection {
+                        delivery.connection = Some(self.connections.insert(Connection {
                             server,
-                            wire: Wire::default(),
+                            pipes: ConnectionPipes::default(),
                             input: Vec::new(),
                             closed: false,
                         }));
@@ -54,18 +56,18 @@ impl World {
                     }
                 })
             }
-            DeliveryAction::Send(bytes) => DeliveryEvent::Sent(match wire {
-                Some(connection) if !connection.wire.outward.has_ended() => {
-                    connection.wire.outward.send(bytes);
+            DeliveryAction::Send(bytes) => DeliveryEvent::Sent(match connection {
+                Some(connection) if !connection.pipes.outward.has_ended() => {
+                    connection.pipes.outward.send(bytes);
                     Ok(())
                 }
                 _ => Err(UpstreamFailure::Closed),
             }),
             DeliveryAction::Receive(until) => {
-                let Some(connection) = wire else {
+                let Some(connection) = connection else {
                     return;
                 };
-                let inward = &mut connection.wire.inward;
+                let inward = &mut connection.pipes.inward;
                 let piece = inward.receive(Some(&mut self.rng));
                 if piece.is_empty() && !inward.is_at_end() && now.instant < until {
                     return;
@@ -94,7 +96,7 @@ impl World {
                 Err(_) => DeliveryEvent::Scanned(thread.scan(after)),
             },
             DeliveryAction::AwaitChanges(until) => {
-                let until = *runner.until.get_or_insert(until);
+                let until = *delivery.until.get_or_insert(until);
                 let event = match thread.steps.try_recv() {
                     Ok(step) => DeliveryEvent::Step(step),
                     Err(_) => thread.take_changes(),
@@ -102,7 +104,7 @@ impl World {
                 if matches!(event, DeliveryEvent::NoChanges { .. }) && now.instant < until {
                     return;
                 }
-                runner.until = None;
+                delivery.until = None;
                 event
             }
             DeliveryAction::TakeChanges => thread.take_changes(),
@@ -115,15 +117,15 @@ impl World {
 
     /// A delivery closes its connection.
     fn close(&mut self, number: usize) {
-        let key = self.runners[number].wire.take();
+        let key = self.deliveries[number].connection.take();
         let Some(connection) = key.and_then(|key| self.connections.get_mut(key)) else {
             return;
         };
-        connection.wire.inward.cut();
+        connection.pipes.inward.cut();
         connection.closed = true;
         match self.target.forget {
-            ForgetMethod::Update => connection.wire.outward.cut(),
-            _ => connection.wire.outward.end(),
+            ForgetMethod::Update => connection.pipes.outward.cut(),
+            _ => connection.pipes.outward.end(),
         }
     }
 }
