@@ -9,8 +9,8 @@
 //!
 //! The proxy calls the interceptor of a worker for each complete request before it is routed, and once at the end of
 //! each round, so that an interceptor can hand over the requests of a round as one. An answer that comes later is
-//! addressed by a [`RequestId`]; the proxy keeps the order of each client's answers. `larder invalidate` is an interceptor:
-//! it records writes in place of forwarding them.
+//! addressed by a [`RequestId`]; the proxy keeps the order of each client's answers. `larder invalidate` is an
+//! interceptor: it records writes in place of forwarding them.
 //!
 //! Cost: a virtual call for each request; without an interceptor, a test of one field.
 

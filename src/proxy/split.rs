@@ -66,8 +66,9 @@ pub(super) fn divide(
 
 /// Divides a request of RESP among the slots of a cluster: a part for each run of neighbouring keys of one slot.
 ///
-/// Several parts may go over one connection. They do so in the order of the keys, which is the order in which their replies
-/// are wanted: so none has to wait in memory for one that comes behind it. That is why a slot can have several parts.
+/// Several parts may go over one connection. They do so in the order of the keys, which is the order in which their
+/// replies are wanted: so none has to wait in memory for one that comes behind it. That is why a slot can have
+/// several parts.
 ///
 /// Costs a copy of the request and the head of one for each part.
 pub(super) fn divide_by_slot(

@@ -9,6 +9,7 @@ use crate::invalidate::message::RecorderMessage;
 use crate::invalidate::settings::ForgetMethod;
 use crate::pool::UpstreamFailure;
 use crate::proxy::simulation::network::ConnectionPipes;
+use crate::proxy::simulation::trace;
 
 impl Simulation {
     /// A delivery does one thing, if it need not wait for something.
@@ -27,12 +28,8 @@ impl Simulation {
             }
             DeliveryAction::Close => return self.close(number),
             DeliveryAction::Report(report) => {
-                if std::env::var("TRACE").is_ok() {
-                    eprintln!(
-                        "step {} delivery {:?} reports {report:?}",
-                        self.step, thread.id
-                    );
-                }
+                let (step, id) = (self.step, thread.id);
+                trace(|| format!("step {step} delivery {id:?} reports {report:?}"));
                 let message = RecorderMessage::Delivery(thread.id, report);
                 match self.running.sender.send(message) {
                     Ok(()) => return,
@@ -109,9 +106,8 @@ impl Simulation {
             }
             DeliveryAction::TakeChanges => thread.take_changes(),
         };
-        if std::env::var("TRACE").is_ok() {
-            eprintln!("step {} delivery {:?} {event:?}", self.step, thread.id);
-        }
+        let (step, id) = (self.step, thread.id);
+        trace(|| format!("step {step} delivery {id:?} {event:?}"));
         thread.delivery.handle(event, now);
     }
 

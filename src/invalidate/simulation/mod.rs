@@ -4,7 +4,7 @@
 //! ```text
 //!   changes ─▶ Recorder ⇄ Spool (memory; what a crash leaves of it is opened again)
 //!      ▲          ⇅
-//!      └ answers  Delivery ⇄ ConnectionPipes ⇄ Server     pieces of any size, closes, refusals, lies, frozen servers, crashes
+//!      └ answers  Delivery ⇄ ConnectionPipes ⇄ Server     pieces of any size, closes, refusals, crashes
 //! ```
 //!
 //! Whatever the order of events: every change that was answered with success has reached every cache that may hold its

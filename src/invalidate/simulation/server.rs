@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use crate::invalidate::settings::TargetKind;
 use crate::proxy::simulation::network::ConnectionPipes;
+use crate::proxy::simulation::trace;
 
 /// How a server behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,16 +68,11 @@ impl Server {
         } {
             input.drain(..length);
             let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
-            if std::env::var("TRACE").is_ok() {
-                eprintln!(
-                    "step {step} {:?} serves {:?}",
-                    self.behaviour,
-                    words
-                        .iter()
-                        .map(|w| w.escape_ascii().to_string())
-                        .collect::<Vec<_>>()
-                );
-            }
+            let behaviour = self.behaviour;
+            trace(|| {
+                let line = words.join(&b' ');
+                format!("step {step} {behaviour:?} serves {}", line.escape_ascii())
+            });
             let greets = matches!(words[0], b"version" | b"PING" | b"AUTH" | b"SELECT");
             let reply = match self.behaviour {
                 Behaviour::Full if is_too_much(&words) => match (self.kind, words[0]) {

@@ -13,6 +13,7 @@ use crate::invalidate::message::{Now, RecorderMessage};
 use crate::invalidate::settings::{Durability, INBOX, Settings, Target};
 use crate::invalidate::spool::memory::SpoolMemory;
 use crate::proxy::simulation::network::ConnectionPipes;
+use crate::proxy::simulation::trace;
 use crate::proxy::{LaterAnswer, Protocol, RequestId};
 
 /// Different keys.
@@ -185,13 +186,8 @@ impl Simulation {
                 },
                 bytes: b"STORED\r\n".into(),
             });
-            if std::env::var("TRACE").is_ok() {
-                eprintln!(
-                    "step {} change {number} {:?}",
-                    self.step,
-                    batch.changes.last()
-                );
-            }
+            let (step, change) = (self.step, batch.changes.last());
+            trace(|| format!("step {step} change {number} {change:?}"));
             self.reported.push(Reported {
                 key,
                 step: self.step,

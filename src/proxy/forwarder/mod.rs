@@ -180,8 +180,9 @@ impl Forwarder {
         self.draining && self.clients.is_empty()
     }
 
-    /// In how many milliseconds [`Forwarder::sweep`] must be called, if nothing comes before; 0 when clients or connections
-    /// wait for their turn. Asked in each round, so it must not cost more with more clients that are quiet.
+    /// In how many milliseconds [`Forwarder::sweep`] must be called, if nothing comes before; 0 when clients or
+    /// connections wait for their turn. Asked in each round, so it must not cost more with more clients that are
+    /// quiet.
     pub(super) fn deadline(&mut self) -> Option<u64> {
         if !self.ready.is_empty() || !self.readable.is_empty() {
             return Some(0);

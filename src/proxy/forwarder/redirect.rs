@@ -74,7 +74,8 @@ impl Forwarder {
         }
     }
 
-    /// Sends a request that a connection has been redirected with to the upstream of this number, behind ASKING if it `asks`.
+    /// Sends a request that a connection has been redirected with to the upstream of this number, behind ASKING if it
+    /// `asks`.
     fn follow(
         &mut self,
         (from, serial, purpose): (usize, u64, ConnectionPurpose),

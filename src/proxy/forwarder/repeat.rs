@@ -103,7 +103,8 @@ impl Forwarder {
 
     /// Notes that the request that was appended last to a connection is a read, if it is `safe`.
     pub(super) fn keep_request(&mut self, connection: usize, shape: ReplyShape, safe: bool) {
-        // One that gets no answer is not in the connection's queue. Behind one that is quiet comes more than its bytes.
+        // One that gets no answer is not in the connection's queue. Behind one that is quiet comes more than its
+        // bytes.
         if safe && shape != ReplyShape::Nothing {
             self.connections[connection].last_is_read(shape != ReplyShape::Fenced);
         }

@@ -41,8 +41,8 @@ pub(super) fn takes(
 }
 
 impl Forwarder {
-    /// A connection's socket has bytes, or the end, to be read. `ends` says that the end was announced, which may be behind
-    /// bytes.
+    /// A connection's socket has bytes, or the end, to be read. `ends` says that the end was announced, which may be
+    /// behind bytes.
     pub(crate) fn connection_readable(&mut self, key: usize, ends: bool) {
         let Some(connection) = self.connections.get_mut(key) else {
             return;
@@ -65,9 +65,9 @@ impl Forwarder {
         self.readable.len()
     }
 
-    /// Gives the next connection its turn: what it holds back is delivered. `Some` if its socket is to be read once then,
-    /// which ends in [`connection_received`](Forwarder::connection_received), [`connection_drained`](Forwarder::connection_drained) or
-    /// [`connection_failed`](Forwarder::connection_failed).
+    /// Gives the next connection its turn: what it holds back is delivered. `Some` if its socket is to be read once
+    /// then, which ends in [`connection_received`](Forwarder::connection_received),
+    /// [`connection_drained`](Forwarder::connection_drained) or [`connection_failed`](Forwarder::connection_failed).
     pub(crate) fn next_readable_connection(&mut self) -> Option<usize> {
         let key = self.readable.pop_front()?;
         let connection = self.connections.get_mut(key)?;

@@ -169,7 +169,7 @@ impl Forwarder {
         }
     }
 
-    /// The names that a client leaves, and where it takes_messages them.
+    /// The names that a client leaves, and where they are subscribed.
     fn names_to_leave(
         &self,
         key: usize,
@@ -199,7 +199,7 @@ impl Forwarder {
         left
     }
 
-    /// The connection over which a client takes_messages an upstream.
+    /// The connection over which a client gets the messages of an upstream.
     fn subscriber_connection(
         &mut self,
         key: usize,
@@ -338,7 +338,7 @@ impl Forwarder {
         }
     }
 
-    /// Closes all connections over which a client takes_messages something.
+    /// Closes all connections over which a client gets messages.
     pub(super) fn unsubscribe_all(&mut self, key: usize) {
         let subscriptions = self.clients[key].subscriptions.take();
         for (_, connection) in subscriptions.into_iter().flat_map(|s| s.connections) {

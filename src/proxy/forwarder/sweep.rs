@@ -135,8 +135,8 @@ impl Forwarder {
         }
     }
 
-    /// Ends the connections to ejected upstreams that are to be flushed before they get any request: what waits on these connections
-    /// would be executed before. The first probe comes many sweeps after the ejection.
+    /// Ends the connections to ejected upstreams that are to be flushed before they get any request: what waits on
+    /// these connections would be executed before. The first probe comes many sweeps after the ejection.
     fn abandon_connections(&mut self) {
         if self.shared.settings.on_return == OnReturn::Keep {
             return;

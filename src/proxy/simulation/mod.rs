@@ -2,15 +2,15 @@
 //!
 //! ```text
 //!   Client ─▶ ConnectionPipes ─▶ Forwarder ─▶ ConnectionPipes ─▶ Server
-//!     ▲       pieces of any size, closes, refusals, delays      │
-//!     └── each answer is compared with a single server's ◀──────┘
+//!     ▲            pieces of any size, closes, refusals, delays       │
+//!     └─────── each answer is compared with a single server's ◀───────┘
 //! ```
 //!
 //! Whatever the order in which bytes arrive, an answer has to be that of a single server or, where a server has failed,
 //! an error. At the end nothing may be left: no connection of a client, no request that waits, no bytes that are held.
 //!
-//! `LARDER_SEEDS=N` runs N seeds in place of the default; `LARDER_SEED=N` runs that one alone. A seed that has failed is
-//! kept in [`KEPT`], with its cause.
+//! `LARDER_SEEDS=N` runs N seeds in place of the default; `LARDER_SEED=N` runs that one alone and shows what happens
+//! in it. A seed that has failed is kept in [`KEPT`], with its cause.
 
 mod client;
 pub(crate) mod network;
@@ -50,6 +50,13 @@ pub(crate) fn run_seeds(kept: &'static [u64], run: fn(u64) -> Result<(), String>
         if let Err(fault) = run(seed) {
             panic!("seed {seed}: {fault}\nrun it alone with LARDER_SEED={seed}");
         }
+    }
+}
+
+/// Shows what happens, when one seed is run alone.
+pub(crate) fn trace(line: impl Fn() -> String) {
+    if std::env::var_os("LARDER_SEED").is_some() {
+        println!("{}", line());
     }
 }
 
@@ -109,13 +116,13 @@ fn live(
         if faulty && rng.u8(..40) == 0 {
             let server = rng.usize(..simulation.servers.len());
             match rng.u8(..9) {
-                5 => simulation.set_mood(server, Behaviour::Confused),
-                0 => simulation.set_mood(server, Behaviour::Refuses),
-                1 => simulation.set_mood(server, Behaviour::Sleeps),
+                5 => simulation.set_behaviour(server, Behaviour::Confused),
+                0 => simulation.set_behaviour(server, Behaviour::Refuses),
+                1 => simulation.set_behaviour(server, Behaviour::Sleeps),
                 2 => simulation.hang_up(server),
                 3 => simulation.pass_time(rng.u64(..3000)),
                 4 => simulation.leave(),
-                _ => simulation.set_mood(server, Behaviour::Well),
+                _ => simulation.set_behaviour(server, Behaviour::Well),
             }
         }
         if cluster && rng.u8(..60) == 0 {

@@ -15,6 +15,7 @@ use crate::proxy::shared::Shared;
 use crate::proxy::simulation::client::Client;
 use crate::proxy::simulation::network::ConnectionPipes;
 use crate::proxy::simulation::server::{Behaviour, Server};
+use crate::proxy::simulation::trace;
 use crate::server::{Connection, Connections};
 
 /// Slots of a cluster.
@@ -40,13 +41,6 @@ pub(super) struct ServerEnd {
     pub(super) server: usize,
     pub(super) pipes: ConnectionPipes,
     pub(super) connected: bool,
-}
-
-/// Shows what happens, when one seed is run alone.
-pub(super) fn trace(line: impl Fn() -> String) {
-    if std::env::var_os("LARDER_SEED").is_some() {
-        println!("{}", line());
-    }
 }
 
 fn list(addresses: &[String]) -> ServerList {
@@ -135,7 +129,7 @@ impl Simulation {
         self.clients.len() - 1
     }
 
-    pub(crate) fn set_mood(&mut self, server: usize, behaviour: Behaviour) {
+    pub(crate) fn set_behaviour(&mut self, server: usize, behaviour: Behaviour) {
         self.servers[server].behaviour = behaviour;
     }
 

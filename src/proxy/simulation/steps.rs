@@ -5,8 +5,9 @@ use std::hash::Hash;
 use crate::pool::UpstreamFailure;
 use crate::proxy::forwarder::Command;
 use crate::proxy::simulation::network::{ConnectionPipes, piece};
-use crate::proxy::simulation::proxy::{ServerEnd, Simulation, trace};
+use crate::proxy::simulation::proxy::{ServerEnd, Simulation};
 use crate::proxy::simulation::server::{Behaviour, Server, Session};
+use crate::proxy::simulation::trace;
 
 impl Simulation {
     /// How much of so many bytes is taken.
@@ -17,7 +18,7 @@ impl Simulation {
         }
     }
 
-    /// Clients send what their scripts say, and the forwarder takes_messages of it.
+    /// Clients send what their scripts say, and the forwarder is notified.
     pub(super) fn clients_send(&mut self) {
         for number in 0..self.clients.len() {
             let sends = self.calm || self.rng.bool();
