@@ -42,13 +42,13 @@ fn main() -> io::Result<()> {
     Ok(())
 }
 
-/// The argument at this place, or its default.
-fn argument<T: std::str::FromStr>(place: usize, default: T) -> T {
-    match env::args().nth(place).map(|text| text.parse()) {
+/// The argument at this index, or the default.
+fn argument<T: std::str::FromStr>(index: usize, default: T) -> T {
+    match env::args().nth(index).map(|text| text.parse()) {
         None => default,
         Some(Ok(value)) => value,
         Some(Err(_)) => {
-            eprintln!("argument {place} is not a number in range: give [PORT [SECONDS]]");
+            eprintln!("argument {index} is not a number in range: give [PORT [SECONDS]]");
             process::exit(2);
         }
     }

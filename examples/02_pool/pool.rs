@@ -9,10 +9,10 @@ use crossbeam_channel::Receiver;
 use crate::connections::Admitted;
 
 /// A connection and its membership in the set.
-pub(crate) type Guest = (Arc<TcpStream>, Admitted);
+pub(crate) type Job = (Arc<TcpStream>, Admitted);
 
 /// Starts the threads; each takes connections from the queue until the queue is closed and empty.
-pub(crate) fn start<T>(threads: usize, queue: &Receiver<Guest>, talk: T) -> io::Result<()>
+pub(crate) fn start<T>(threads: usize, queue: &Receiver<Job>, talk: T) -> io::Result<()>
 where
     T: Fn(&TcpStream) -> io::Result<()> + Clone + Send + 'static,
 {

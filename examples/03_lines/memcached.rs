@@ -197,7 +197,7 @@ impl Session {
 
 const MALFORMED_LINE: &[u8] = b"CLIENT_ERROR bad command line format\r\n";
 
-/// What is said to a line that the grammar doesn't know.
+/// The reply to a line that does not match the grammar.
 fn wrong(line: &[u8]) -> &'static [u8] {
     if MALFORMED.is_match(line) {
         MALFORMED_LINE

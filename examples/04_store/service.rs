@@ -16,7 +16,7 @@ use super::store::{Store, expires};
 /// Bytes of the largest item, key and value, as in memcached.
 const MAX_ITEM: usize = 1 << 20;
 
-/// The front door: every connection gets a session, and all sessions the same store.
+/// The service: every connection gets a session, and all sessions share the store.
 pub(crate) struct Memcached {
     store: Arc<Mutex<Store>>,
     clock: Clock,
@@ -240,7 +240,7 @@ impl Session {
                 let now = self.clock.now_ms();
                 match expires(delay, now) {
                     Some(when) if when > now => self.store().flush_at(when),
-                    // A date that is over: nothing that we hold is older.
+                    // A past date: no item that we hold is older.
                     Some(_) if delay > 0 => {}
                     _ => self.store().flush(),
                 }

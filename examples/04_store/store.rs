@@ -1,6 +1,6 @@
-//! The cache: items under keys, each with an end of its own, all together bounded in bytes.
+//! The cache: items under keys, each with an expiry, all together bounded in bytes.
 //!
-//! Time is an argument, in Unix milliseconds: who calls has looked at a clock, and the store has none.
+//! Time is an argument, in Unix milliseconds: the caller has a clock, the store has none.
 
 use std::collections::HashMap;
 use std::mem;
@@ -11,28 +11,28 @@ use std::sync::Arc;
 pub(crate) struct Item {
     key: Arc<[u8]>,
     pub(crate) value: Vec<u8>,
-    /// The client's; a store has no opinion on them.
+    /// The client's; the store only keeps them.
     pub(crate) flags: u32,
     /// Unix time in milliseconds from which on the item is no longer there.
     pub(crate) expires: Option<u64>,
-    /// A number that no other state of any item has had.
+    /// A number that no other state of any item has.
     pub(crate) unique: u64,
-    /// Asked for since the hand last came by.
+    /// Read since the hand last passed it.
     visited: bool,
-    /// The neighbours in the queue, by their place.
+    /// The neighbours in the queue, by their slots.
     newer: usize,
     older: usize,
 }
 
-/// The cache itself. Items stay at their place in `items` from their first to their last moment.
+/// The cache itself. An item stays in its slot of `items` until it is removed.
 pub(crate) struct Store {
-    places: HashMap<Arc<[u8]>, usize>,
+    slots: HashMap<Arc<[u8]>, usize>,
     items: Vec<Item>,
-    /// Places that are free again.
+    /// Slots that are free again.
     free: Vec<usize>,
     newest: usize,
     oldest: usize,
-    /// Where eviction goes on.
+    /// Where the next eviction starts.
     hand: usize,
     used: usize,
     limit: usize,
@@ -50,7 +50,7 @@ pub(crate) struct Counts {
     pub(crate) expired: u64,
 }
 
-/// No place.
+/// No slot.
 const NONE: usize = usize::MAX;
 
 /// Bytes that an item takes beside its key and value: the `Item`, its entry in the map, what the allocator adds.
@@ -74,7 +74,7 @@ pub(crate) fn expires(exptime: i32, now: u64) -> Option<u64> {
 impl Store {
     pub(crate) fn new(limit: usize) -> Store {
         Store {
-            places: HashMap::new(),
+            slots: HashMap::new(),
             items: Vec::new(),
             free: Vec::new(),
             newest: NONE,
@@ -90,35 +90,35 @@ impl Store {
 
     /// Reads an item for a client: it counts, and eviction will spare it once.
     pub(crate) fn get(&mut self, key: &[u8], now: u64) -> Option<&Item> {
-        let Some(place) = self.find(key, now) else {
+        let Some(slot) = self.find(key, now) else {
             self.counts.misses += 1;
             return None;
         };
         self.counts.hits += 1;
-        self.items[place].visited = true;
-        Some(&self.items[place])
+        self.items[slot].visited = true;
+        Some(&self.items[slot])
     }
 
     /// Looks at an item for a command that is about to write.
     pub(crate) fn peek(&mut self, key: &[u8], now: u64) -> Option<&mut Item> {
-        let place = self.find(key, now)?;
-        Some(&mut self.items[place])
+        let slot = self.find(key, now)?;
+        Some(&mut self.items[slot])
     }
 
     fn find(&mut self, key: &[u8], now: u64) -> Option<usize> {
         if self.flush_at.is_some_and(|when| when <= now) {
             self.flush();
         }
-        let place = *self.places.get(key)?;
-        if self.items[place].is_over(now) {
+        let slot = *self.slots.get(key)?;
+        if self.items[slot].is_expired(now) {
             self.counts.expired += 1;
-            self.take(place);
+            self.take(slot);
             return None;
         }
-        Some(place)
+        Some(slot)
     }
 
-    /// Stores a value in place of what was there, and evicts until it fits. False if it never will.
+    /// Stores a value in place of the old one, and evicts until it fits. False if it never will.
     pub(crate) fn put(
         &mut self,
         key: &[u8],
@@ -148,53 +148,53 @@ impl Store {
             newer: NONE,
             older: self.newest,
         };
-        let place = self.free.pop().unwrap_or(self.items.len());
-        if place == self.items.len() {
+        let slot = self.free.pop().unwrap_or(self.items.len());
+        if slot == self.items.len() {
             self.items.push(item);
         } else {
-            self.items[place] = item;
+            self.items[slot] = item;
         }
-        self.places.insert(key, place);
+        self.slots.insert(key, slot);
         match self.newest {
-            NONE => self.oldest = place,
-            newest => self.items[newest].newer = place,
+            NONE => self.oldest = slot,
+            newest => self.items[newest].newer = slot,
         }
-        self.newest = place;
+        self.newest = slot;
         true
     }
 
     /// Removes an item; false if there was none.
     pub(crate) fn remove(&mut self, key: &[u8], now: u64) -> bool {
         let found = self.find(key, now);
-        found.map(|place| self.take(place)).is_some()
+        found.map(|slot| self.take(slot)).is_some()
     }
 
-    /// Gives up one item: the first under the hand that nobody has asked for since the hand was last there.
+    /// Evicts one item: the first under the hand that was not read since the hand last passed it.
     fn evict(&mut self, now: u64) {
         loop {
-            let place = match self.hand {
+            let slot = match self.hand {
                 NONE => self.oldest,
                 hand => hand,
             };
-            let Some(item) = self.items.get_mut(place) else {
+            let Some(item) = self.items.get_mut(slot) else {
                 return;
             };
             self.hand = item.newer;
-            if item.is_over(now) {
+            if item.is_expired(now) {
                 self.counts.expired += 1;
             } else if mem::take(&mut item.visited) {
                 continue;
             } else {
                 self.counts.evictions += 1;
             }
-            self.take(place);
+            self.take(slot);
             return;
         }
     }
 
-    /// Takes an item out of the map and the queue; its place is free again.
-    fn take(&mut self, place: usize) {
-        let item = mem::take(&mut self.items[place]);
+    /// Takes an item out of the map and the queue; its slot is free again.
+    fn take(&mut self, slot: usize) {
+        let item = mem::take(&mut self.items[slot]);
         match item.newer {
             NONE => self.newest = item.older,
             newer => self.items[newer].older = item.older,
@@ -203,12 +203,12 @@ impl Store {
             NONE => self.oldest = item.newer,
             older => self.items[older].newer = item.newer,
         }
-        if self.hand == place {
+        if self.hand == slot {
             self.hand = item.newer;
         }
         self.used -= cost(&item.key, &item.value);
-        self.places.remove(&item.key);
-        self.free.push(place);
+        self.slots.remove(&item.key);
+        self.free.push(slot);
     }
 
     /// Removes everything.
@@ -225,7 +225,7 @@ impl Store {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.places.len()
+        self.slots.len()
     }
 
     pub(crate) fn used(&self) -> usize {
@@ -238,7 +238,7 @@ impl Store {
 }
 
 impl Item {
-    fn is_over(&self, now: u64) -> bool {
+    fn is_expired(&self, now: u64) -> bool {
         self.expires.is_some_and(|when| when <= now)
     }
 }

@@ -1,8 +1,8 @@
-//! The cache: a tree of items under paths of keys, each with an end of its own, all together bounded in bytes.
+//! The cache: a tree of items under paths of keys, each with an expiry, all together bounded in bytes.
 //!
 //! An item is no longer there when an item above it isn't.
 //!
-//! Time is an argument, in Unix milliseconds: who calls has looked at a clock, and the store has none.
+//! Time is an argument, in Unix milliseconds: the caller has a clock, the store has none.
 
 use std::collections::BTreeMap;
 use std::mem;
@@ -13,31 +13,31 @@ use std::sync::Arc;
 pub(crate) struct Item {
     key: Arc<[u8]>,
     pub(crate) value: Vec<u8>,
-    /// The client's; a store has no opinion on them.
+    /// The client's; the store only keeps them.
     pub(crate) flags: u32,
     /// Unix time in milliseconds from which on the item is no longer there.
     pub(crate) expires: Option<u64>,
     /// A number that rises with every change of the item or of what hangs below it.
     pub(crate) unique: u64,
-    /// Asked for since the hand last came by.
+    /// Read since the hand last passed it.
     visited: bool,
-    /// What it hangs below, by its place, and what hangs below it.
+    /// What it hangs below, by its slot, and what hangs below it.
     parent: usize,
     children: BTreeMap<Arc<[u8]>, usize>,
-    /// The neighbours in the queue, by their place.
+    /// The neighbours in the queue, by their slots.
     newer: usize,
     older: usize,
 }
 
-/// The cache itself. Items stay at their place in `items` from their first to their last moment.
+/// The cache itself. An item stays in its slot of `items` until it is removed.
 pub(crate) struct Store {
-    /// The first is the root: it has no key and no value, and stands in no queue.
+    /// The first is the root: it has no key and no value, and is in no queue.
     items: Vec<Item>,
-    /// Places that are free again.
+    /// Slots that are free again.
     free: Vec<usize>,
     newest: usize,
     oldest: usize,
-    /// Where eviction goes on.
+    /// Where the next eviction starts.
     hand: usize,
     used: usize,
     limit: usize,
@@ -63,10 +63,10 @@ pub(crate) enum Refused {
     TooLarge,
 }
 
-/// The place of the item above all others.
+/// The slot of the item above all others.
 const ROOT: usize = 0;
 
-/// No place.
+/// No slot.
 const NONE: usize = usize::MAX;
 
 /// Bytes that an item takes beside its key and value: the `Item`, its entry in the map, what the allocator adds.
@@ -105,39 +105,39 @@ impl Store {
 
     /// Reads an item for a client: it counts, and eviction will spare it once.
     pub(crate) fn get(&mut self, path: &[&[u8]], now: u64) -> Option<&Item> {
-        let Some(place) = self.find(path, now) else {
+        let Some(slot) = self.find(path, now) else {
             self.counts.misses += 1;
             return None;
         };
         self.counts.hits += 1;
-        self.items[place].visited = true;
-        Some(&self.items[place])
+        self.items[slot].visited = true;
+        Some(&self.items[slot])
     }
 
     /// Looks at an item for a command that is about to write.
     pub(crate) fn peek(&mut self, path: &[&[u8]], now: u64) -> Option<&mut Item> {
-        let place = self.find(path, now)?;
-        Some(&mut self.items[place])
+        let slot = self.find(path, now)?;
+        Some(&mut self.items[slot])
     }
 
-    /// Walks down from the root. What is over goes, and all that hangs below it.
+    /// Walks down from the root. An expired item is removed, and all items below it.
     fn find(&mut self, path: &[&[u8]], now: u64) -> Option<usize> {
         if self.flush_at.is_some_and(|when| when <= now) {
             self.flush();
         }
-        let mut place = ROOT;
+        let mut slot = ROOT;
         for &key in path {
-            place = *self.items[place].children.get(key)?;
-            if self.items[place].is_over(now) {
+            slot = *self.items[slot].children.get(key)?;
+            if self.items[slot].is_expired(now) {
                 self.counts.expired += 1;
-                self.take(place);
+                self.take(slot);
                 return None;
             }
         }
-        Some(place)
+        Some(slot)
     }
 
-    /// Stores a value in place of what was there, and evicts until it fits.
+    /// Stores a value in place of the old one, and evicts until it fits.
     pub(crate) fn put(
         &mut self,
         path: &[&[u8]],
@@ -169,104 +169,104 @@ impl Store {
             newer: NONE,
             older: self.newest,
         };
-        let place = self.free.pop().unwrap_or(self.items.len());
-        if place == self.items.len() {
+        let slot = self.free.pop().unwrap_or(self.items.len());
+        if slot == self.items.len() {
             self.items.push(item);
         } else {
-            self.items[place] = item;
+            self.items[slot] = item;
         }
-        self.items[parent].children.insert(key, place);
+        self.items[parent].children.insert(key, slot);
         match self.newest {
-            NONE => self.oldest = place,
-            newest => self.items[newest].newer = place,
+            NONE => self.oldest = slot,
+            newest => self.items[newest].newer = slot,
         }
-        self.newest = place;
-        self.changed(place);
+        self.newest = slot;
+        self.changed(slot);
         Ok(())
     }
 
-    /// Changes an item's value. Its flags, its end and what hangs below it stay.
+    /// Changes an item's value. Its flags, its expiry and its children stay.
     pub(crate) fn set_value(
         &mut self,
         path: &[&[u8]],
         value: Vec<u8>,
         now: u64,
     ) -> Result<(), Refused> {
-        let place = self.find(path, now).ok_or(Refused::NoParent)?;
-        let before = self.items[place].value.len();
+        let slot = self.find(path, now).ok_or(Refused::NoParent)?;
+        let before = self.items[slot].value.len();
         while self.used - before + value.len() > self.limit {
-            if !self.evict(place, now) {
+            if !self.evict(slot, now) {
                 return Err(Refused::TooLarge);
             }
         }
         self.used = self.used - before + value.len();
-        self.items[place].value = value;
-        self.changed(place);
+        self.items[slot].value = value;
+        self.changed(slot);
         Ok(())
     }
 
-    /// Gives an item, and all above it, a new number: whoever compares an item sees what has changed below.
-    fn changed(&mut self, mut place: usize) {
+    /// Gives an item, and all above it, a new number: a comparison of an item sees changes below it.
+    fn changed(&mut self, mut slot: usize) {
         self.changes += 1;
-        while place != ROOT {
-            self.items[place].unique = self.changes;
-            place = self.items[place].parent;
+        while slot != ROOT {
+            self.items[slot].unique = self.changes;
+            slot = self.items[slot].parent;
         }
     }
 
     /// Removes an item and all that hangs below it; false if there was none.
     pub(crate) fn remove(&mut self, path: &[&[u8]], now: u64) -> bool {
-        let Some(place) = self.find(path, now) else {
+        let Some(slot) = self.find(path, now) else {
             return false;
         };
-        self.changed(place);
-        self.take(place);
+        self.changed(slot);
+        self.take(slot);
         true
     }
 
     /// The names of what hangs below an item, in order.
     pub(crate) fn children(&mut self, path: &[&[u8]], now: u64) -> Option<Vec<Arc<[u8]>>> {
-        let place = self.find(path, now)?;
-        let over = |&(_, child): &(&Arc<[u8]>, &usize)| !self.items[*child].is_over(now);
-        let children = self.items[place].children.iter().filter(over);
+        let slot = self.find(path, now)?;
+        let live = |&(_, child): &(&Arc<[u8]>, &usize)| !self.items[*child].is_expired(now);
+        let children = self.items[slot].children.iter().filter(live);
         Some(children.map(|(name, _)| Arc::clone(name)).collect())
     }
 
-    /// Gives up one item: the first leaf under the hand that nobody has asked for since the hand was last there, but
+    /// Evicts one item: the first leaf under the hand that was not read since the hand last passed it, but
     /// not `parent`, below which something is about to hang. False if there is none.
     fn evict(&mut self, parent: usize, now: u64) -> bool {
         // Twice around: the first time may only clear marks.
         for _ in 0..2 * self.items.len() {
-            let place = match self.hand {
+            let slot = match self.hand {
                 NONE => self.oldest,
                 hand => hand,
             };
-            let Some(item) = self.items.get_mut(place) else {
+            let Some(item) = self.items.get_mut(slot) else {
                 return false;
             };
             self.hand = item.newer;
-            if place == parent || !item.children.is_empty() && !item.is_over(now) {
+            if slot == parent || !item.children.is_empty() && !item.is_expired(now) {
                 continue;
-            } else if item.is_over(now) {
+            } else if item.is_expired(now) {
                 self.counts.expired += 1;
             } else if mem::take(&mut item.visited) {
                 continue;
             } else {
                 self.counts.evictions += 1;
             }
-            self.take(place);
+            self.take(slot);
             return true;
         }
         false
     }
 
-    /// Takes an item and all that hangs below it out of the tree and the queue. Their places are free again.
-    fn take(&mut self, place: usize) {
-        let (key, parent) = (Arc::clone(&self.items[place].key), self.items[place].parent);
+    /// Takes an item and all that hangs below it out of the tree and the queue. Their slots are free again.
+    fn take(&mut self, slot: usize) {
+        let (key, parent) = (Arc::clone(&self.items[slot].key), self.items[slot].parent);
         self.items[parent].children.remove(&key);
-        let mut left = vec![place];
-        while let Some(place) = left.pop() {
-            let item = mem::take(&mut self.items[place]);
+        let mut left = vec![slot];
+        while let Some(slot) = left.pop() {
+            let item = mem::take(&mut self.items[slot]);
             match item.newer {
                 NONE => self.newest = item.older,
                 newer => self.items[newer].older = item.older,
@@ -275,11 +275,11 @@ impl Store {
                 NONE => self.oldest = item.newer,
                 older => self.items[older].newer = item.newer,
             }
-            if self.hand == place {
+            if self.hand == slot {
                 self.hand = item.newer;
             }
             self.used -= cost(&item.key, &item.value);
-            self.free.push(place);
+            self.free.push(slot);
             left.extend(item.children.values());
         }
     }
@@ -311,7 +311,7 @@ impl Store {
 }
 
 impl Item {
-    fn is_over(&self, now: u64) -> bool {
+    fn is_expired(&self, now: u64) -> bool {
         self.expires.is_some_and(|when| when <= now)
     }
 }

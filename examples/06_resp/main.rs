@@ -5,7 +5,7 @@
 //!
 //! `store.rs` is the cache, now a tree; `service.rs` is what memcached's commands do to it, `resp.rs`
 //! what Redis's do, `reader.rs` how those are read. Connections, signals and the parser are
-//! the library's: those of the stages before, grown up.
+//! the library's: those of the stages before, with limits and tests.
 
 mod json;
 mod reader;
@@ -59,13 +59,13 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 // ANCHOR_END: main
 
-/// The argument at this place, or what stands in for it.
-fn argument<T: std::str::FromStr>(place: usize, default: T) -> T {
-    match env::args().nth(place).map(|text| text.parse()) {
+/// The argument at this index, or the default.
+fn argument<T: std::str::FromStr>(index: usize, default: T) -> T {
+    match env::args().nth(index).map(|text| text.parse()) {
         None => default,
         Some(Ok(value)) => value,
         Some(Err(_)) => {
-            eprintln!("argument {place} is not a number in range: give [PORT [BYTES]]");
+            eprintln!("argument {index} is not a number in range: give [PORT [BYTES]]");
             process::exit(2);
         }
     }

@@ -18,7 +18,7 @@ const SYNTAX: &str = "ERR syntax error";
 /// Bytes of the largest item, key and value, as in memcached.
 const MAX_ITEM: usize = 1 << 20;
 
-/// The other front door to the same store.
+/// The service of the other protocol, on the same store.
 pub(crate) struct Resp {
     store: Arc<Mutex<Store>>,
     clock: Clock,

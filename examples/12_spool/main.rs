@@ -80,14 +80,14 @@ fn main() -> Result<(), Problem> {
     Ok(())
 }
 
-/// The argument at this place, or what stands in for it.
-fn argument<T: std::str::FromStr>(place: usize, default: T) -> T {
-    match env::args().nth(place).map(|text| text.parse()) {
+/// The argument at this index, or the default.
+fn argument<T: std::str::FromStr>(index: usize, default: T) -> T {
+    match env::args().nth(index).map(|text| text.parse()) {
         None => default,
         Some(Ok(value)) => value,
         Some(Err(_)) => {
             eprintln!(
-                "argument {place} does not fit: give [PORT [SERVERS [SPOOL [DURABILITY [KEYS]]]]]"
+                "argument {index} does not fit: give [PORT [SERVERS [SPOOL [DURABILITY [KEYS]]]]]"
             );
             process::exit(2);
         }
