@@ -16,13 +16,13 @@ pub(crate) fn serve(mut stream: &TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-/// When an item ends that is stored now: `never`, `over`, or the time.
+/// When an item ends that is stored now: `never`, `expired`, or the time.
 fn end(exptime: i64, now: i64) -> String {
     const MONTH: i64 = 30 * 24 * 60 * 60;
     match exptime {
         0 => "never".to_owned(),
         1..=MONTH => (now + exptime).to_string(),
         date if date > now => date.to_string(),
-        _ => "over".to_owned(),
+        _ => "expired".to_owned(),
     }
 }
