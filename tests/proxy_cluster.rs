@@ -400,9 +400,9 @@ fn nothing_is_lost_or_misdirected_while_a_slot_moves_to_and_fro_under_fifty_clie
     assert!(sum(&info, "redirects") > 0, "{info:?}");
 }
 
-/// Fifty clients count while `happens` does, and go on when it has. How many errors they got. Where
+/// Fifty clients count while `happens` does, and go on when it has. The errors that they got. Where
 /// nothing may be lost, what was answered has to be there, and what failed once or not at all.
-fn work_through(proxy: &TestProxy, lossless: bool, happens: impl FnOnce()) -> usize {
+fn work_through(proxy: &TestProxy, lossless: bool, happens: impl FnOnce()) -> Vec<String> {
     let done = AtomicBool::new(false);
     let begun = AtomicU64::new(0);
     thread::scope(|scope| {
@@ -414,16 +414,16 @@ fn work_through(proxy: &TestProxy, lossless: bool, happens: impl FnOnce()) -> us
                 let (done, begun) = (&done, &begun);
                 scope.spawn(move || {
                     let key = format!("n:{number}");
-                    let (mut at_least, mut errors) = (0, 0);
+                    let (mut at_least, mut errors) = (0, Vec::new());
                     while !done.load(Relaxed) {
                         match client.call(&["INCR", &key]) {
                             Said::Number(n) => {
-                                let most = at_least + 1 + errors as i64;
+                                let most = at_least + 1 + errors.len() as i64;
                                 let expected = (at_least + 1..=most).contains(&n);
                                 assert!(expected || !lossless, "{key}: {n} after {at_least}");
                                 at_least = n;
                             }
-                            Said::Error(_) => errors += 1,
+                            Said::Error(error) => errors.push(format!("{key}: {error}")),
                             other => panic!("{key}: {other:?}"),
                         }
                         begun.fetch_add(1, Relaxed);
@@ -437,8 +437,10 @@ fn work_through(proxy: &TestProxy, lossless: bool, happens: impl FnOnce()) -> us
         let before = begun.load(Relaxed);
         eventually("the clients", || begun.load(Relaxed) > before + 500);
         done.store(true, Relaxed);
-        let errors = clients.into_iter().map(|c| c.join().expect("no surprise"));
-        errors.sum()
+        let errors = clients
+            .into_iter()
+            .flat_map(|c| c.join().expect("no surprise"));
+        errors.collect()
     })
 }
 
@@ -453,7 +455,7 @@ fn a_replica_that_takes_over_on_demand_costs_clients_no_error() {
         cluster.take_over(replica);
         cluster.take_over(&cluster.masters[0]);
     });
-    assert_eq!(errors, 0);
+    assert!(errors.is_empty(), "{errors:#?}");
 }
 
 #[test]
@@ -482,5 +484,5 @@ fn a_master_that_dies_is_replaced_by_its_replica_without_a_restart() {
             "{info:?}"
         );
     });
-    assert!(errors > 0);
+    assert!(!errors.is_empty());
 }

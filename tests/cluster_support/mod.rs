@@ -17,10 +17,16 @@ use larder::proxy::{Protocol, Proxy, Settings};
 use larder::server::Listen;
 use tempfile::TempDir;
 
-use crate::proxy_support::{PATIENCE, TestProxy, eventually, free_port, list, settings};
+use crate::proxy_support::{
+    PATIENCE, TestProxy, eventually, eventually_within, free_port, list, settings,
+};
 
 /// How long it may take to move a slot.
 pub const MOVE: Duration = Duration::from_secs(120);
+
+/// How long a replica may take to become master on demand. After an election that it did not win in time, the next can
+/// begin only after four times the servers' timeout, which is 15 s.
+const TAKE_OVER: Duration = Duration::from_secs(180);
 
 /// A reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -199,6 +205,16 @@ impl Drop for Node {
     }
 }
 
+/// A line of CLUSTER NODES without what only the server says that is asked: the server's id, whether it is a master or
+/// whose replica it is, its epoch, and its slots.
+fn role(line: &str) -> String {
+    let words: Vec<&str> = line.split(' ').collect();
+    let flags = words[2].trim_start_matches("myself,");
+    let own = words[8..].iter().filter(|slots| !slots.starts_with('['));
+    let slots = own.copied().collect::<Vec<_>>().join(" ");
+    format!("{} {flags} {} {} {slots}", words[0], words[3], words[6])
+}
+
 /// The first and the last slot of one master among so many.
 fn share(number: usize, masters: usize) -> (u16, u16) {
     let first = |number: usize| usize::from(SLOTS) * number / masters;
@@ -257,7 +273,23 @@ impl Cluster {
                 info.text().contains("master_link_status:up")
             });
         }
+        cluster.agree();
         Some(cluster)
+    }
+
+    /// Waits until all servers say the same about which of them are masters, of which epoch, and of which slots.
+    fn agree(&self) {
+        let view = |node: &Node| {
+            let nodes = node.talk().must("CLUSTER NODES");
+            let mut lines: Vec<String> = nodes.text().lines().map(role).collect();
+            lines.sort_unstable();
+            lines
+        };
+        eventually("the servers to agree", || {
+            let mut views = self.nodes().map(view);
+            let first = views.next();
+            views.all(|view| Some(view) == first)
+        });
     }
 
     pub fn nodes(&self) -> impl Iterator<Item = &Node> {
@@ -274,12 +306,14 @@ impl Cluster {
 
     /// Has a replica take over from its master, and waits until it has.
     pub fn take_over(&self, replica: &Node) {
+        // Servers vote against a replica that they still hold for a master.
+        self.agree();
         let mut talk = replica.talk();
         let mut asked = None;
-        eventually("the replica", || {
+        eventually_within(TAKE_OVER, "the replica", || {
             // One try takes at most 5 seconds, and another would begin it anew.
             if asked.is_none_or(|at: Instant| at.elapsed() > Duration::from_secs(6)) {
-                // A master that has just been replaced may not know yet that it is a replica.
+                // A master that has just been replaced may not be connected to its new master yet.
                 let begun = !talk.call(&["CLUSTER", "FAILOVER"]).is_error();
                 asked = begun.then(Instant::now);
             }
