@@ -1,7 +1,7 @@
 //! Stage 11: invalidate in the background.
 //!
 //! Run it with `cargo run --example 11_invalidate -- [PORT [SERVERS]]`. Port 0, the default, takes a free one; SERVERS
-//! is a file that lists the pool's servers, `servers.txt` unless you say so.
+//! is a file that lists the pool's servers, by default `servers.txt`.
 //!
 //! ```text
 //!   client ─▶ session ─┐             ┌─▶ worker ─▶ the key's server
@@ -11,8 +11,8 @@
 //!      └─ STORED ─┘  as soon as the key is in the channel
 //! ```
 //!
-//! `service.rs` is what a client meets, `worker.rs` what happens behind its back. Connections, signals, the parser and
-//! the ring are the library's.
+//! `service.rs` answers clients, `worker.rs` deletes keys from servers. Connections, signals, the parser and the ring are
+//! the library's.
 
 mod service;
 mod worker;
@@ -30,8 +30,7 @@ use larder::server::{Connections, Listen, Model, Server, Settings};
 use service::Invalidate;
 use worker::Counts;
 
-// ANCHOR: main
-/// Keys that wait for a worker. One more, and the client that sends it has to wait.
+/// Keys that wait for a worker. A client that sends a further one waits until there is room.
 const WAITING: usize = 4096;
 
 /// Threads that delete.
@@ -66,13 +65,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     })?;
     println!("listening on invalidate {}", server.addresses()[0]);
     server.join();
-    // The sessions are gone, and with them the channel's other end: the workers empty it and stop.
+    // All sessions have ended, and with them the channel's senders: the workers empty it and stop.
     for worker in workers {
         worker.join().map_err(|_| "a worker has panicked")?;
     }
     Ok(())
 }
-// ANCHOR_END: main
 
 /// The argument at this index, or the default.
 fn argument<T: std::str::FromStr>(index: usize, default: T) -> T {

@@ -1,4 +1,4 @@
-//! What a client meets: every command that changes a key is answered as soon as the key is in the channel.
+//! Answers clients: a command that changes a key is answered as soon as the key is in the channel.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -16,14 +16,13 @@ use super::worker::Counts;
 /// Bytes of the largest item, key and value, as in memcached. The value is read to be dropped.
 const MAX_ITEM: usize = 1 << 20;
 
-/// What is said to a command that is about an item and not about a change.
+/// The reply to a command that doesn't change a key.
 const REFUSED: &[u8] = b"SERVER_ERROR only changes are taken here: ask the caches themselves\r\n";
 
-/// What is said when nobody takes keys any more.
+/// The reply when no worker takes keys any more.
 const CLOSED: &[u8] = b"SERVER_ERROR shutting down\r\n";
 
-// ANCHOR: service
-/// The front door: all sessions send into one channel.
+/// The service: all sessions send into one channel.
 pub(crate) struct Invalidate {
     changed: Sender<Vec<u8>>,
     counts: Arc<Counts>,
@@ -52,7 +51,6 @@ impl Service for Invalidate {
         reply::TOO_MANY_CONNECTIONS.into()
     }
 }
-// ANCHOR_END: service
 
 /// One connection.
 struct Session {
@@ -135,9 +133,8 @@ impl Session {
         }
     }
 
-    // ANCHOR: storage
-    /// A storage command and its value: the bytes that both took, or 0. The value is dropped: what it was is the
-    /// database's business, that it has changed is ours.
+    /// A storage command and its value: the bytes that both took, or 0. The value is dropped: the caches will read it
+    /// from the database.
     fn storage(
         &mut self,
         storage: &Storage<'_>,
@@ -165,16 +162,14 @@ impl Session {
             }
         }
     }
-    // ANCHOR_END: storage
 
-    // ANCHOR: run
     fn run(&mut self, command: Command<'_>, out: &mut Vec<u8>) {
         let (taken, noreply) = match command {
             Command::Key(command) => {
                 let reply = match command.action {
                     KeyAction::Delete => reply::DELETED,
                     KeyAction::Touch(_) => reply::TOUCHED,
-                    // The number after it would have to be known. "Not found" promises nothing.
+                    // The reply would be a number that is only in the cache. "Not found" promises nothing.
                     KeyAction::Increment(_) | KeyAction::Decrement(_) => reply::NOT_FOUND,
                 };
                 let key = command.path.as_bytes();
@@ -190,12 +185,11 @@ impl Session {
         out.extend_from_slice(if noreply { b"" } else { taken });
     }
 
-    /// Notes that a key has changed; waits while the channel is full. The reply is the one for a change that is noted.
-    fn changed(&mut self, key: &[u8], noted: &'static [u8]) -> &'static [u8] {
+    /// Puts a changed key into the channel, and waits while that is full. Returns `done` if it is there.
+    fn changed(&mut self, key: &[u8], done: &'static [u8]) -> &'static [u8] {
         match self.changed.send(key.to_vec()) {
-            Ok(()) => noted,
+            Ok(()) => done,
             Err(_) => CLOSED,
         }
     }
-    // ANCHOR_END: run
 }

@@ -1,5 +1,4 @@
-//! What happens behind the client's back: workers take keys from the channel and delete each from the server that the
-//! ring names.
+//! Workers take keys from the channel and delete each from the server that the ring names.
 
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
@@ -13,18 +12,17 @@ use larder::pool::{Placement, Ring, ServerList};
 use larder::protocol::memcached::text::reply;
 
 /// How long a server may take to accept a connection, or to answer.
-const PATIENCE: Duration = Duration::from_millis(500);
+const TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Bytes in which an answer to a delete must end.
 const ANSWER_LIMIT: u64 = 512;
 
-// ANCHOR: counts
-/// What has come of the keys so far.
+/// How many keys were deleted, and how many were not.
 #[derive(Default)]
 pub(crate) struct Counts {
     /// Deletes that a server has answered.
     delivered: AtomicU64,
-    /// Deletes that no server has answered. Nobody will try again.
+    /// Deletes that no server has answered. They aren't retried.
     lost: AtomicU64,
 }
 
@@ -34,9 +32,7 @@ impl Counts {
         reply::stat(out, "lost", self.lost.load(Ordering::Relaxed));
     }
 }
-// ANCHOR_END: counts
 
-// ANCHOR: start
 /// Starts the workers; each has its own connections to all servers.
 pub(crate) fn start(
     workers: usize,
@@ -46,34 +42,33 @@ pub(crate) fn start(
 ) -> io::Result<Vec<JoinHandle<()>>> {
     (0..workers)
         .map(|_| {
-            let mut upstreams: Vec<Upstream> = pool
-                .servers()
-                .iter()
-                .map(|server| Upstream::new(&server.address))
-                .collect();
+            let servers = pool.servers().iter();
+            let upstreams = servers.map(|server| Upstream::new(&server.address));
+            let upstreams = upstreams.collect();
             let ring = Ring::new(pool, Placement::Ketama);
             let (queue, counts) = (queue.clone(), Arc::clone(counts));
-            thread::Builder::new().spawn(move || {
-                for key in queue {
-                    let upstream = &mut upstreams[ring.server(&key)];
-                    let count = match upstream.delete(&key) {
-                        Ok(()) => &counts.delivered,
-                        Err(error) => {
-                            let key = key.escape_ascii();
-                            eprintln!("{}: {error}; {key} may be stale there", upstream.address);
-                            &counts.lost
-                        }
-                    };
-                    count.fetch_add(1, Ordering::Relaxed);
-                }
-            })
+            thread::Builder::new().spawn(move || work(&queue, &ring, upstreams, &counts))
         })
         .collect()
 }
-// ANCHOR_END: start
 
-// ANCHOR: upstream
-/// A server of the pool, and the connection to it while that is good.
+/// Deletes each key of the channel from its server, until the channel is empty and has no sender.
+fn work(queue: &Receiver<Vec<u8>>, ring: &Ring, mut upstreams: Vec<Upstream>, counts: &Counts) {
+    for key in queue {
+        let upstream = &mut upstreams[ring.server(&key)];
+        let count = match upstream.delete(&key) {
+            Ok(()) => &counts.delivered,
+            Err(error) => {
+                let key = key.escape_ascii();
+                eprintln!("{}: {error}; {key} may be stale there", upstream.address);
+                &counts.lost
+            }
+        };
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// A server of the pool, and the connection to it while that works.
 struct Upstream {
     address: String,
     connection: Option<BufReader<TcpStream>>,
@@ -87,8 +82,8 @@ impl Upstream {
         }
     }
 
-    /// Deletes a key. The server may have closed a connection that was kept since it was last used; then there is a
-    /// second try, on a new one: to delete twice is no harm. A server that doesn't answer in time isn't asked again.
+    /// Deletes a key. The server may have closed the kept connection since its last use; then the delete is retried on
+    /// a new one, because deleting twice does no harm. After a timeout it isn't retried.
     fn delete(&mut self, key: &[u8]) -> io::Result<()> {
         if let Some(mut kept) = self.connection.take() {
             match ask(&mut kept, key) {
@@ -110,15 +105,14 @@ impl Upstream {
 fn connect(address: &str) -> io::Result<TcpStream> {
     let mut found = address.to_socket_addrs()?;
     let address = found.next().ok_or(ErrorKind::AddrNotAvailable)?;
-    let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+    let stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
     stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
+    stream.set_write_timeout(Some(TIMEOUT))?;
     Ok(stream)
 }
 
-/// One delete and its answer. A connection is only as good as its last answer: after an error it is dropped with what
-/// may still come on it.
+/// One delete and its answer. After an error the caller drops the connection, with any answer that may still come on it.
 fn ask(connection: &mut BufReader<TcpStream>, key: &[u8]) -> io::Result<()> {
     let line = [b"delete ", key, b"\r\n"].concat();
     connection.get_mut().write_all(&line)?;
@@ -127,7 +121,7 @@ fn ask(connection: &mut BufReader<TcpStream>, key: &[u8]) -> io::Result<()> {
     limited
         .read_until(b'\n', &mut answer)
         .map_err(|error| match error.kind() {
-            // What a blocking read says when its time is over.
+            // A blocking read returns this when its timeout ends.
             ErrorKind::WouldBlock => io::Error::new(ErrorKind::TimedOut, "no answer in time"),
             _ => error,
         })?;
@@ -140,4 +134,3 @@ fn ask(connection: &mut BufReader<TcpStream>, key: &[u8]) -> io::Result<()> {
         ))),
     }
 }
-// ANCHOR_END: upstream
