@@ -88,7 +88,11 @@ mod tests {
         assert_eq!(settings.memory, Size(128 << 20));
         assert_eq!(settings.resp, Endpoint(None));
         assert_eq!(
-            (settings.workers, settings.idle_timeout.0, settings.nested.0),
+            (
+                settings.workers.unwrap_or_default(),
+                settings.idle_timeout.0,
+                settings.nested.0
+            ),
             (3, 30, false)
         );
         assert_eq!(settings.model.0, larder::server::Model::Threads);

@@ -54,9 +54,13 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), String> {
     let (settings, log) = args.settings()?;
     logging::start(&log)?;
     let server = start(&settings)?;
+    let workers = match settings.workers {
+        Some(workers) => format!("{workers} workers"),
+        None => format!("up to {} workers", settings.model.0.default_workers()),
+    };
     let serving = format!(
-        "serving with {} for items; connections run by {} on {} workers",
-        settings.memory, settings.model, settings.workers
+        "serving with {} for items; connections run by {} on {workers}",
+        settings.memory, settings.model
     );
     let handle = server.handle();
     let reload = reload(args.clone(), settings, log.dir, &server);
@@ -119,7 +123,7 @@ fn start(settings: &Settings) -> Result<Server, String> {
             CLIENT_PASSWORD,
         )?)
         .model(settings.model.0)
-        .workers(Some(settings.workers as usize))
+        .workers(settings.workers.map(|workers| workers as usize))
         .max_connections(settings.max_connections as usize)
         .idle_timeout(settings.idle_timeout.span());
     builder.start().map_err(|error| match &error {

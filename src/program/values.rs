@@ -266,6 +266,17 @@ impl PrintedSetting {
         PrintedSetting::optional(flag, Some(Value::Integer(number)), text(""))
     }
 
+    /// A number that is chosen by the program, as in `example`, where it is not given.
+    pub(crate) fn chosen(
+        flag: &'static str,
+        number: Option<u32>,
+        example: usize,
+    ) -> PrintedSetting {
+        let integer = |number: i64| Value::Integer(number);
+        let example = integer(example.try_into().unwrap_or(i64::MAX));
+        PrintedSetting::optional(flag, number.map(|n| integer(n.into())), example)
+    }
+
     /// A path, for which there is no default.
     pub(crate) fn path(
         flag: &'static str,

@@ -116,7 +116,10 @@ impl Proxy {
                     handles.push(handle);
                     threads.execute(move || worker.run());
                 }
-                Ok(Arc::new(WorkerHandles(handles)))
+                Ok(Arc::new(WorkerHandles::new(
+                    handles,
+                    Arc::new(workers.into()),
+                )))
             })?;
         if let Some(watch) = watch {
             spawn_watcher(watch, bell, &shared, wakers.clone());

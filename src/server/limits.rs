@@ -37,13 +37,6 @@ pub const READ_BUFFER: usize = 64 * 1024;
 /// large enough that a pipeline of small replies goes out in one write.
 pub const OUTPUT_SOFT_LIMIT: usize = 256 * 1024;
 
-/// Polls without an event after which a worker under turns sleeps. Between two of them other threads run.
-///
-/// A client that sends to a sleeping worker pays for its waking. With 50 busy clients on the same two cores, four polls
-/// answered about a tenth more requests than none, in runs that differed by as much among themselves; two and eight
-/// showed no difference from four. Their cost for a worker with little to do was not measured.
-pub(crate) const POLLS_BEFORE_SLEEP: u32 = 4;
-
 /// Bytes that a connection's unconsumed input may reach, unless the program says otherwise.
 ///
 /// A backstop: a session refuses a command that is too large long before, in its protocol's words. If

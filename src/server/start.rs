@@ -16,8 +16,7 @@ use super::listener::{Listen, Listener};
 use super::running::{Handle, Running, ShutdownControl};
 use super::service::Service;
 use super::threads::{self, Threads};
-use super::turns::Worker;
-use super::workers::WorkerHandles;
+use super::turns::{self, WorkerGroup};
 
 /// How connections are run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -30,8 +29,8 @@ pub enum Model {
 }
 
 impl Model {
-    /// Workers unless the user says otherwise: one per core under turns, [`limits::THREADS`] under
-    /// threads.
+    /// Workers unless the user says otherwise: one per core under turns, of which half are active at first and all if
+    /// that is faster; [`limits::THREADS`] under threads.
     pub fn default_workers(self) -> usize {
         match self {
             Model::Turns => thread::available_parallelism().map_or(1, usize::from),
@@ -45,7 +44,7 @@ impl Model {
 pub struct Settings {
     /// How connections are run.
     pub model: Model,
-    /// Threads that run connections; `None` for [`Model::default_workers`].
+    /// Threads that run connections, all of the time; `None` for [`Model::default_workers`].
     pub workers: Option<usize>,
     /// Connections that may be open at once.
     pub max_connections: usize,
@@ -108,6 +107,11 @@ impl Server {
             .workers
             .unwrap_or_else(|| model.default_workers())
             .max(1);
+        // Those that the user asks for run all the time.
+        let least = self
+            .settings
+            .workers
+            .map_or((workers / 2).max(1), |_| workers);
         let idle_timeout = self
             .settings
             .idle_timeout
@@ -116,15 +120,9 @@ impl Server {
         let name = format!("{model:?} worker").to_lowercase();
         self.start_on(workers, &name, 2 * workers, |pool| match model {
             Model::Turns => {
-                let mut handles = Vec::new();
-                for index in 0..workers {
-                    let connections = Arc::clone(&connections);
-                    let (worker, handle) =
-                        Worker::new(index, connections, idle_timeout, max_input)?;
-                    handles.push(handle);
-                    pool.execute(move || worker.run());
-                }
-                let workers: Arc<dyn Dispatch> = Arc::new(WorkerHandles(handles));
+                let group = Arc::new(WorkerGroup::new(least, workers));
+                let workers: Arc<dyn Dispatch> =
+                    turns::start(pool, &group, &connections, idle_timeout, max_input)?;
                 Ok(workers)
             }
             Model::Threads => {

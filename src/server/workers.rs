@@ -6,7 +6,8 @@
 //! ```
 //!
 //! The server's turns and the proxy's workers both receive their connections this way. A connection
-//! costs one send and one write to the worker's waker.
+//! costs one send and one write to the worker's waker. The server's workers also hand connections to each other,
+//! so their messages are of a type of their own.
 //!
 //! Invariants: a worker ends only after all its handles are dropped, so a connection that was sent is
 //! received. The handles are dropped together with the last acceptor; the dropping wakes each worker,
@@ -22,15 +23,15 @@ use mio::{Registry, Token, Waker};
 use super::acceptor::{Accepted, Dispatch};
 
 /// The acceptors' end of a worker.
-pub(crate) struct WorkerHandle {
-    incoming: Sender<Accepted>,
+pub(crate) struct WorkerHandle<M = Accepted> {
+    incoming: Sender<M>,
     waker: Arc<Waker>,
     load: Arc<AtomicUsize>,
 }
 
 /// The worker's end: connections that acceptors sent.
-pub(crate) struct WorkerInbox {
-    incoming: Receiver<Accepted>,
+pub(crate) struct WorkerInbox<M = Accepted> {
+    incoming: Receiver<M>,
     /// Kept, because a wake that is under way is lost when the last waker is dropped.
     waker: Arc<Waker>,
     /// How many connections the worker runs or was sent.
@@ -38,18 +39,18 @@ pub(crate) struct WorkerInbox {
 }
 
 /// A message to a worker.
-pub(crate) enum Received {
-    Connection(Accepted),
+pub(crate) enum Received<M = Accepted> {
+    Connection(M),
     Nothing,
     /// The acceptors have ended: nothing more will come.
     Stopping,
 }
 
 /// The two ends of a new worker, whose poller reports a wake under `token`.
-pub(crate) fn worker_channel(
+pub(crate) fn worker_channel<M>(
     registry: &Registry,
     token: Token,
-) -> io::Result<(WorkerHandle, WorkerInbox)> {
+) -> io::Result<(WorkerHandle<M>, WorkerInbox<M>)> {
     let waker = Arc::new(Waker::new(registry, token)?);
     let (sender, incoming) = crossbeam_channel::unbounded();
     let load = Arc::new(AtomicUsize::new(0));
@@ -66,26 +67,26 @@ pub(crate) fn worker_channel(
     Ok((handle, inbox))
 }
 
-impl WorkerHandle {
+impl<M> WorkerHandle<M> {
     /// The waker of the worker.
     pub(crate) fn waker(&self) -> Arc<Waker> {
         Arc::clone(&self.waker)
     }
 
-    fn send(&self, accepted: Accepted) {
+    fn send(&self, connection: M) {
         self.load.fetch_add(1, Relaxed);
         // A worker ends only when all senders are gone, so it receives this.
-        let _ = self.incoming.send(accepted);
+        let _ = self.incoming.send(connection);
         wake(&self.waker);
     }
 }
 
-impl WorkerInbox {
+impl<M> WorkerInbox<M> {
     /// The next connection. Every connection that is received ends with
     /// [`connection_ended`](WorkerInbox::connection_ended).
-    pub(crate) fn receive(&self) -> Received {
+    pub(crate) fn receive(&self) -> Received<M> {
         match self.incoming.try_recv() {
-            Ok(accepted) => Received::Connection(accepted),
+            Ok(connection) => Received::Connection(connection),
             Err(TryRecvError::Empty) => Received::Nothing,
             Err(TryRecvError::Disconnected) => Received::Stopping,
         }
@@ -103,21 +104,57 @@ impl WorkerInbox {
 }
 
 /// All workers of a server, as its acceptors see them.
-pub(crate) struct WorkerHandles(pub(crate) Vec<WorkerHandle>);
+pub(crate) struct WorkerHandles<M = Accepted> {
+    handles: Vec<WorkerHandle<M>>,
+    /// How many of them run connections, from the first.
+    active: Arc<AtomicUsize>,
+}
 
-impl Dispatch for WorkerHandles {
-    /// To the worker that has the fewest connections.
-    fn dispatch(&self, accepted: Accepted) {
-        let least = |handle: &&WorkerHandle| handle.load.load(Relaxed);
-        if let Some(handle) = self.0.iter().min_by_key(least) {
-            handle.send(accepted);
+impl<M> WorkerHandles<M> {
+    /// Workers of which the first `active` run connections.
+    pub(crate) fn new(handles: Vec<WorkerHandle<M>>, active: Arc<AtomicUsize>) -> WorkerHandles<M> {
+        WorkerHandles { handles, active }
+    }
+
+    /// Changes how many workers run connections and wakes all, so that they hand over what they have too much of.
+    pub(crate) fn set_active(&self, active: usize) {
+        self.active.store(active, Relaxed);
+        for handle in &self.handles {
+            wake(&handle.waker);
+        }
+    }
+
+    /// How many connections each worker has.
+    #[cfg(test)]
+    pub(crate) fn loads(&self) -> Vec<usize> {
+        self.handles.iter().map(|h| h.load.load(Relaxed)).collect()
+    }
+
+    /// Connections that each active worker has if all have as many, the last one the fewest.
+    pub(crate) fn share(&self) -> usize {
+        let all: usize = self.handles.iter().map(|h| h.load.load(Relaxed)).sum();
+        all.div_ceil(self.active.load(Relaxed).max(1))
+    }
+
+    /// Sends a connection to the active worker that has the fewest.
+    pub(crate) fn send(&self, connection: M) {
+        let least = |handle: &&WorkerHandle<M>| handle.load.load(Relaxed);
+        let active = self.handles.iter().take(self.active.load(Relaxed));
+        if let Some(handle) = active.min_by_key(least) {
+            handle.send(connection);
         }
     }
 }
 
-impl Drop for WorkerHandles {
+impl<M: From<Accepted> + Send + 'static> Dispatch for WorkerHandles<M> {
+    fn dispatch(&self, accepted: Accepted) {
+        self.send(accepted.into());
+    }
+}
+
+impl<M> Drop for WorkerHandles<M> {
     fn drop(&mut self) {
-        for handle in self.0.drain(..) {
+        for handle in self.handles.drain(..) {
             drop(handle.incoming);
             wake(&handle.waker);
         }

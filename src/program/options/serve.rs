@@ -52,7 +52,7 @@ pub(crate) struct ServeOptions {
     #[serde(deserialize_with = "parsed")]
     pub(crate) model: Option<ModelName>,
 
-    /// Threads that serve connections [default: one per core for turns, 256 for threads]
+    /// Threads that serve connections [default: 256 for threads; for turns up to one per core, as many as are faster]
     #[arg(long, value_name = "N")]
     #[serde(deserialize_with = "parsed")]
     pub(crate) workers: Option<Count<4096>>,
@@ -102,9 +102,7 @@ impl ServeOptions {
             max_item_size: self.max_item_size.unwrap_or(Size(1 << 20)),
             nested: self.nested.unwrap_or(Switch(true)),
             model,
-            workers: self
-                .workers
-                .map_or_else(|| model.0.default_workers() as u32, |count| count.0),
+            workers: self.workers.map(|count| count.0),
             max_connections: self.max_connections.map_or(1024, |count| count.0),
             idle_timeout: self.idle_timeout.unwrap_or(Seconds(0)),
             password_file: self.password_file,
@@ -126,7 +124,8 @@ pub(crate) struct Settings {
     pub(crate) max_item_size: Size,
     pub(crate) nested: Switch,
     pub(crate) model: ModelName,
-    pub(crate) workers: u32,
+    /// `None` for as many as suit the model and the machine.
+    pub(crate) workers: Option<u32>,
     pub(crate) max_connections: u32,
     pub(crate) idle_timeout: Seconds,
     pub(crate) password_file: Option<PathBuf>,
@@ -184,7 +183,7 @@ impl Settings {
             PrintedSetting::new("max-item-size", max_item_size),
             PrintedSetting::new("nested", nested),
             PrintedSetting::new("model", model),
-            PrintedSetting::number("workers", *workers),
+            PrintedSetting::chosen("workers", *workers, model.0.default_workers()),
             PrintedSetting::number("max-connections", *max_connections),
             PrintedSetting::number("idle-timeout", idle_timeout.0),
             PrintedSetting::path(

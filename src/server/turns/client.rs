@@ -9,6 +9,8 @@ use std::io::{self, ErrorKind};
 use std::ops::Range;
 use std::sync::Arc;
 
+use mio::Interest;
+
 use crate::server::connections::{Connections, Membership, Traffic};
 use crate::server::guard::GuardedSession;
 use crate::server::service::Next;
@@ -35,7 +37,7 @@ impl WorkerBuffers {
 
 /// A connection as its worker keeps it. The fields are dropped in this order: the session ends, the
 /// socket closes, the set is left.
-pub(super) struct Client {
+pub(in crate::server) struct Client {
     pub(super) session: GuardedSession,
     pub(super) stream: Arc<Stream>,
     pub(super) membership: Membership,
@@ -78,6 +80,38 @@ pub(super) enum TurnOutcome {
 }
 
 impl Client {
+    /// A connection on which nothing has happened.
+    pub(super) fn new(
+        session: GuardedSession,
+        stream: Arc<Stream>,
+        membership: Membership,
+    ) -> Client {
+        Client {
+            session,
+            stream,
+            membership,
+            input: Vec::new(),
+            output: Vec::new(),
+            written: 0,
+            queued: false,
+            more: false,
+            fin: false,
+            again: false,
+            closing: false,
+            parked: false,
+        }
+    }
+
+    /// The events that the poller reports: that the socket takes more if the connection is parked, otherwise that bytes
+    /// have arrived.
+    pub(super) fn interest(&self) -> Interest {
+        if self.parked {
+            Interest::WRITABLE
+        } else {
+            Interest::READABLE
+        }
+    }
+
     // ANCHOR: turn
     /// One turn up to its reply. An error is the socket's: the connection is lost.
     pub(super) fn turn(&mut self, buffers: &mut WorkerBuffers) -> io::Result<TurnOutcome> {

@@ -1,0 +1,191 @@
+//! What the workers and the machine do, as the kernel counts it.
+//!
+//! ```text
+//!   /proc/self/task/TID/schedstat    nanoseconds a thread has run, nanoseconds it was ready and had no core
+//!   /proc/stat                       hundredths of a second that each core had nothing to run
+//! ```
+//!
+//! Cost: a look reads one small file for each active worker and `/proc/stat`: some tens of microseconds, ten times a
+//! second while the server has work. Cores that this process may not run on don't count as idle.
+
+use std::fs;
+use std::time::Instant;
+
+use super::active_workers::Figures;
+
+/// Time slices of a second that `/proc/stat` counts in: `USER_HZ`, a constant of Linux.
+const TICKS_PER_SECOND: f64 = 100.0;
+
+/// A thread's times, in nanoseconds since its start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct ThreadTimes {
+    running: u64,
+    waiting: u64,
+}
+
+/// Reads the figures of the time between two looks.
+#[derive(Debug)]
+pub(super) struct WorkerLoad {
+    allowed: Vec<usize>,
+    last: Option<Look>,
+}
+
+/// The counters at one moment.
+#[derive(Debug)]
+struct Look {
+    at: Instant,
+    threads: Vec<ThreadTimes>,
+    /// Hundredths of a second that the allowed cores were idle.
+    idle: u64,
+}
+
+/// The path by which other threads find what the kernel counts of this one.
+pub(super) fn this_thread() -> Option<String> {
+    let link = fs::read_link("/proc/thread-self").ok()?;
+    Some(format!("/proc/{}/schedstat", link.to_str()?))
+}
+
+impl WorkerLoad {
+    /// `None` where the kernel doesn't say which cores this process may use.
+    pub(super) fn new() -> Option<WorkerLoad> {
+        let status = fs::read_to_string("/proc/self/status").ok()?;
+        let allowed = status
+            .lines()
+            .find_map(|line| line.strip_prefix("Cpus_allowed_list:"))?;
+        Some(WorkerLoad {
+            allowed: core_numbers(allowed.trim())?,
+            last: None,
+        })
+    }
+
+    /// Figures since the last look at the same number of threads; `None` at the first, and where the kernel doesn't
+    /// count.
+    pub(super) fn look<'a>(&mut self, threads: impl Iterator<Item = &'a str>) -> Option<Figures> {
+        let now = self.counters(threads);
+        let last = std::mem::replace(&mut self.last, now);
+        let (now, last) = (self.last.as_ref()?, last?);
+        if now.threads.len() != last.threads.len() {
+            return None;
+        }
+        let seconds = now.at.duration_since(last.at).as_secs_f64();
+        let part = |from: u64, to: u64| to.saturating_sub(from) as f64 / 1e9 / seconds;
+        let mut figures = Figures {
+            running: 0.0,
+            least_busy: f64::INFINITY,
+            most_waiting: 0.0,
+            idle_cores: now.idle.saturating_sub(last.idle) as f64 / TICKS_PER_SECOND / seconds,
+        };
+        for (from, to) in last.threads.iter().zip(&now.threads) {
+            let running = part(from.running, to.running);
+            let waiting = part(from.waiting, to.waiting);
+            figures.running += running;
+            figures.least_busy = figures.least_busy.min(running + waiting);
+            figures.most_waiting = figures.most_waiting.max(waiting);
+        }
+        Some(figures)
+    }
+
+    fn counters<'a>(&self, threads: impl Iterator<Item = &'a str>) -> Option<Look> {
+        let threads = threads.map(|path| thread_times(&fs::read_to_string(path).ok()?));
+        let threads = threads.collect::<Option<Vec<_>>>()?;
+        let idle = idle_time(&fs::read_to_string("/proc/stat").ok()?, &self.allowed);
+        let at = Instant::now();
+        Some(Look { at, threads, idle })
+    }
+}
+
+/// The numbers in a list such as `0-3,8`.
+fn core_numbers(list: &str) -> Option<Vec<usize>> {
+    let mut numbers = Vec::new();
+    for range in list.split(',') {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        numbers.extend(first.parse::<usize>().ok()?..=last.parse().ok()?);
+    }
+    Some(numbers)
+}
+
+/// The first two numbers of `schedstat`.
+fn thread_times(schedstat: &str) -> Option<ThreadTimes> {
+    let mut numbers = schedstat.split_ascii_whitespace();
+    Some(ThreadTimes {
+        running: numbers.next()?.parse().ok()?,
+        waiting: numbers.next()?.parse().ok()?,
+    })
+}
+
+/// How long these cores were idle, waiting for a disk included.
+fn idle_time(stat: &str, cores: &[usize]) -> u64 {
+    let of_core = |line: &str| {
+        let mut words = line.strip_prefix("cpu")?.split_ascii_whitespace();
+        // The first line adds up all cores: it has no number.
+        let core: usize = words.next()?.parse().ok()?;
+        let mut times = words.skip(3).map_while(|word| word.parse::<u64>().ok());
+        let idle = times.next()? + times.next()?;
+        cores.contains(&core).then_some(idle)
+    };
+    stat.lines()
+        .take_while(|line| line.starts_with("cpu"))
+        .filter_map(of_core)
+        .sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::hint::black_box;
+    use std::thread;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn lists_of_cores_are_read() {
+        assert_eq!(core_numbers("0"), Some(vec![0]));
+        assert_eq!(core_numbers("0-2,5,7-8"), Some(vec![0, 1, 2, 5, 7, 8]));
+        assert_eq!(core_numbers("0-"), None);
+        assert_eq!(core_numbers(""), None);
+    }
+
+    #[test]
+    fn idle_time_is_that_of_the_cores_that_the_process_may_use() {
+        let stat = "cpu  9 9 9 600 60 9 9 9 0 0\n\
+            cpu0 1 2 3 100 10 6 7 8 0 0\n\
+            cpu1 1 2 3 200 20 6 7 8 0 0\n\
+            cpu12 1 2 3 300 30 6 7 8 0 0\n\
+            intr 1 2 3\n";
+        assert_eq!(idle_time(stat, &[1]), 220);
+        assert_eq!(idle_time(stat, &[0, 12]), 440);
+    }
+
+    #[test]
+    fn times_of_a_thread_are_the_first_two_numbers() {
+        let times = ThreadTimes {
+            running: 12,
+            waiting: 34,
+        };
+        assert_eq!(thread_times("12 34 56\n"), Some(times));
+        assert_eq!(thread_times("12"), None);
+    }
+
+    /// The kernel's own figures of a thread that runs and of one that sleeps.
+    #[test]
+    fn a_thread_that_runs_is_told_from_one_that_sleeps() {
+        let (Some(path), Some(mut load)) = (this_thread(), WorkerLoad::new()) else {
+            eprintln!("skipped: this kernel doesn't count the times of threads");
+            return;
+        };
+        assert_eq!(load.look([&path[..]].into_iter()), None, "the first look");
+        let mut spent = |work: &dyn Fn()| {
+            work();
+            load.look([&path[..]].into_iter()).expect("the second look")
+        };
+        let busy = spent(&|| {
+            let until = Instant::now() + Duration::from_millis(200);
+            while Instant::now() < until {
+                black_box(0);
+            }
+        });
+        assert!(busy.least_busy > 0.5, "{busy:?}");
+        let quiet = spent(&|| thread::sleep(Duration::from_millis(200)));
+        assert!(quiet.running < 0.5, "{quiet:?}");
+    }
+}
