@@ -3,10 +3,10 @@
 //! Run it with `cargo run --example 06_resp -- [PORT [BYTES]]`. memcached is on PORT and RESP on the one after it; port 0,
 //! the default, takes free ones. BYTES is what items may take, 64 MiB unless you say so.
 //!
-//! `store.rs` is the cache, now a tree; `service.rs` is what memcached's commands do to it, `resp.rs`
-//! what Redis's do, `reader.rs` how those are read. Connections, signals and the parser are
-//! the library's: those of the stages before, with limits and tests.
+//! `store.rs` is the cache, `service.rs` has memcached's commands on it and `resp.rs` Redis's. `reader.rs` reads
+//! Redis's requests. Connections, signals and memcached's parser are the library's.
 
+#[path = "../05_paths/json.rs"]
 mod json;
 mod reader;
 mod resp;
@@ -26,7 +26,6 @@ use resp::Resp;
 use service::Memcached;
 use store::Store;
 
-// ANCHOR: main
 fn main() -> Result<(), Box<dyn Error>> {
     let port: u16 = argument(1, 0);
     let store = Arc::new(Mutex::new(Store::new(argument(2, 64 << 20))));
@@ -57,7 +56,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     server.join();
     Ok(())
 }
-// ANCHOR_END: main
 
 /// The argument at this index, or the default.
 fn argument<T: std::str::FromStr>(index: usize, default: T) -> T {

@@ -1,7 +1,7 @@
-//! Reads RESP requests, however the bytes were cut on their way.
+//! Reads RESP requests from bytes that arrive in pieces of any size.
 //!
-//! The reader remembers where it stopped: how many words are missing, and how long the one is that it waits for. Bytes
-//! that it has understood never have to come again.
+//! The reader remembers where it stopped: how many words are missing, and how many bytes of the current word. It never
+//! reads a byte twice, except those of an unfinished line.
 
 /// Most words of a command, as in Redis.
 const MAX_WORDS: i64 = i32::MAX as i64;
@@ -9,39 +9,38 @@ const MAX_WORDS: i64 = i32::MAX as i64;
 const MAX_BULK: i64 = 512 * 1024 * 1024;
 /// Longest line, as in Redis.
 const MAX_LINE: usize = 64 * 1024;
-/// Bytes of a command that are kept. What is longer is read to its end and refused.
+/// Bytes of the largest command that is kept. A larger one is read to its end and refused.
 const MAX_COMMAND: usize = 2 * 1024 * 1024;
+/// Bytes that a word takes beside its text.
+const WORD: usize = size_of::<Vec<u8>>();
 
-// ANCHOR: reader
 /// Where reading stopped.
 #[derive(Default)]
 pub(crate) struct Reader {
-    /// Words that are still to come; `None` between two commands.
+    /// Words that are still missing; `None` between two commands.
     missing: Option<i64>,
-    /// The length of the word that comes now.
+    /// Bytes of the current word that are still missing, its CRLF included.
     bulk: Option<usize>,
     /// The words so far.
     words: Vec<Vec<u8>>,
-    /// Bytes of all words so far, kept or not.
+    /// Bytes that all words so far take, kept or not.
     size: usize,
 }
 
-/// What became of the input.
+/// How far the reader came.
 pub(crate) enum Step {
-    /// A command's words. None at all is a command too, and nothing is to be done.
+    /// A whole command. Without words it needs no reply.
     Command(Vec<Vec<u8>>),
-    /// A command that was too large to be kept.
+    /// The end of a command that was too large to be kept.
     TooLarge,
     /// The rest has not arrived.
     More,
-    /// This is not the protocol: what the client reads before its connection is closed.
+    /// A protocol error: the error for the client, whose connection is then closed.
     Bad(Vec<u8>),
 }
-// ANCHOR_END: reader
 
 impl Reader {
-    // ANCHOR: read
-    /// Takes what it understands off the start of `input`, up to the end of one command.
+    /// Takes bytes off the start of `input`, up to the end of one command.
     pub(crate) fn read(&mut self, input: &mut &[u8]) -> Step {
         match self.advance(input) {
             Ok(true) => {
@@ -57,7 +56,7 @@ impl Reader {
         }
     }
 
-    /// Whether the command is whole.
+    /// Reads on; true if the command is whole.
     fn advance(&mut self, input: &mut &[u8]) -> Result<bool, Vec<u8>> {
         let mut missing = match self.missing {
             Some(missing) => missing,
@@ -80,10 +79,8 @@ impl Reader {
         }
         Ok(true)
     }
-    // ANCHOR_END: read
 
-    // ANCHOR: word
-    /// Reads `$LENGTH`, a line, and as many bytes as it said. Whether they are all there.
+    /// Reads the line `$LENGTH` and that many bytes; true if all of them have arrived.
     fn word(&mut self, input: &mut &[u8]) -> Result<bool, Vec<u8>> {
         let length = match self.bulk {
             Some(length) => length,
@@ -100,7 +97,7 @@ impl Reader {
                 }
                 let length = integer(&line[1..]).filter(|length| (0..=MAX_BULK).contains(length));
                 let length = length.ok_or("invalid bulk length")? as usize;
-                self.size = self.size.saturating_add(length);
+                self.size = self.size.saturating_add(length + WORD);
                 self.words.push(Vec::new());
                 *self.bulk.insert(length + 2)
             }
@@ -108,27 +105,20 @@ impl Reader {
         let arrived = length.min(input.len());
         let (bytes, rest) = input.split_at(arrived);
         *input = rest;
-        if self.size <= MAX_COMMAND {
-            // Grows with what has arrived, never by what was announced.
-            self.words
-                .last_mut()
-                .ok_or("no word")?
-                .extend_from_slice(bytes);
-        } else {
-            self.words.clear();
-            self.words.push(Vec::new());
-        }
         self.bulk = (arrived < length).then_some(length - arrived);
-        if self.bulk.is_none() && self.size <= MAX_COMMAND {
-            let word = self.words.last_mut().ok_or("no word")?;
-            word.truncate(word.len() - 2);
+        if self.size > MAX_COMMAND {
+            self.words.clear();
+        } else if let Some(word) = self.words.last_mut() {
+            // It grows by the bytes that have arrived, never by the announced length.
+            word.extend_from_slice(bytes);
+            if self.bulk.is_none() {
+                word.truncate(word.len() - 2);
+            }
         }
         Ok(self.bulk.is_none())
     }
-    // ANCHOR_END: word
 
-    // ANCHOR: inline
-    /// Reads a command typed by hand: words between spaces, in quotes if they hold some.
+    /// Reads a command typed by hand: words between spaces. A word with spaces stands in quotes.
     fn inline(&mut self, input: &mut &[u8]) -> Result<bool, Vec<u8>> {
         let Some(line) = line(input, b'\n', "inline request")? else {
             return Ok(false);
@@ -142,10 +132,8 @@ impl Reader {
         }
         Ok(true)
     }
-    // ANCHOR_END: inline
 }
 
-// ANCHOR: line
 /// Takes a line off the input, if its end has arrived: `\r` and one byte more, or `\n`.
 fn line<'a>(input: &mut &'a [u8], end: u8, what: &str) -> Result<Option<&'a [u8]>, Vec<u8>> {
     let found = input
@@ -163,18 +151,14 @@ fn line<'a>(input: &mut &'a [u8], end: u8, what: &str) -> Result<Option<&'a [u8]
         _ => Ok(None),
     }
 }
-// ANCHOR_END: line
 
-// ANCHOR: integer
-/// A number as Redis takes it from a protocol: no space, no plus sign, no leading zero.
+/// A number as Redis accepts it in requests: no space, no plus sign, no leading zero.
 pub(crate) fn integer(text: &[u8]) -> Option<i64> {
     let number: i64 = std::str::from_utf8(text).ok()?.parse().ok()?;
     (number.to_string().as_bytes() == text).then_some(number)
 }
-// ANCHOR_END: integer
 
-// ANCHOR: unquote
-/// Takes one word off the line, without its quotes. Nothing if they don't close, or if something follows at once.
+/// Takes one word off the line, without its quotes. `None` if a quote doesn't close or is followed by anything but space.
 fn unquote(rest: &mut &[u8]) -> Option<Vec<u8>> {
     let mut word = Vec::new();
     let mut quote = None;
@@ -215,4 +199,3 @@ fn unquote(rest: &mut &[u8]) -> Option<Vec<u8>> {
         *rest = &rest[1..];
     }
 }
-// ANCHOR_END: unquote

@@ -1,4 +1,4 @@
-//! Redis's commands, as many as a cache needs, on the store that memcached's commands use.
+//! Redis's commands that a cache needs, on the store that memcached's commands use.
 
 use std::borrow::Cow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,7 +9,7 @@ use larder::server::{self, Next, Peer, Refusal, Service, Turn};
 use larder::store::Clock;
 
 use super::reader::{Reader, Step, integer};
-use super::store::{Item, Refused, Store};
+use super::store::{Refused, Store};
 
 const NOT_INTEGER: &str = "ERR value is not an integer or out of range";
 const WRONG_TYPE: &str = "WRONGTYPE Operation against a key holding the wrong kind of value";
@@ -18,7 +18,7 @@ const SYNTAX: &str = "ERR syntax error";
 /// Bytes of the largest item, key and value, as in memcached.
 const MAX_ITEM: usize = 1 << 20;
 
-/// The service of the other protocol, on the same store.
+/// The service for Redis's clients: all sessions share one store.
 pub(crate) struct Resp {
     store: Arc<Mutex<Store>>,
     clock: Clock,
@@ -54,11 +54,10 @@ struct Session {
     store: Arc<Mutex<Store>>,
     clock: Clock,
     reader: Reader,
-    /// Which version of RESP the client has asked for.
+    /// The client has asked for RESP3.
     resp3: bool,
 }
 
-// ANCHOR: turn
 impl server::Session for Session {
     fn turn(&mut self, input: &[u8], output: &mut Vec<u8>) -> Turn {
         let full = output.len() + OUTPUT_SOFT_LIMIT;
@@ -90,10 +89,8 @@ impl server::Session for Session {
         }
     }
 }
-// ANCHOR_END: turn
 
 impl Session {
-    // ANCHOR: run
     fn run(&mut self, words: &[&[u8]], reply: &mut Reply<'_>) -> Next {
         let Some((&name, args)) = words.split_first() else {
             return Next::Read;
@@ -128,10 +125,8 @@ impl Session {
             (b"ttl", [key]) => self.ttl(key, reply),
             (b"type", [key]) => {
                 let now = self.clock.now_ms();
-                let kind = self
-                    .store()
-                    .peek(&[key], now)
-                    .map(|item| item.has_children());
+                let mut store = self.store();
+                let kind = store.peek(&[key], now).map(|item| item.has_children());
                 reply.simple(match kind {
                     None => "none",
                     Some(false) => "string",
@@ -154,19 +149,15 @@ impl Session {
                 reply.ok();
                 return Next::Close;
             }
-            // The first lines of what a browser sends: a web page must not get to command a cache.
+            // The first words of a browser's request: a web page must not be able to send commands.
             (b"post" | b"host:", _) => return Next::Close,
-            (known, _) if KNOWN.contains(&known) => {
+            (known, _) if KNOWN.iter().any(|name| name.as_bytes() == known) => {
                 let text = [b"ERR wrong number of arguments for '", known, b"' command"];
                 reply.error(text.concat());
             }
             _ => {
-                let mut text = [
-                    b"ERR unknown command '",
-                    name,
-                    b"', with args beginning with: ",
-                ]
-                .concat();
+                let mut text = [b"ERR unknown command '", name].concat();
+                text.extend_from_slice(b"', with args beginning with: ");
                 for arg in args {
                     text.extend_from_slice(&[b"'", *arg, b"' "].concat());
                 }
@@ -175,10 +166,8 @@ impl Session {
         }
         Next::Read
     }
-    // ANCHOR_END: run
 
-    // ANCHOR: hello
-    /// Chooses the version of the protocol, and tells about the server.
+    /// Chooses the version of the protocol, and describes the server.
     fn hello(&mut self, args: &[&[u8]], reply: &mut Reply<'_>) {
         match args {
             [] => {}
@@ -196,9 +185,7 @@ impl Session {
         reply.bulk(b"proto");
         reply.integer(if self.resp3 { 3 } else { 2 });
     }
-    // ANCHOR_END: hello
 
-    // ANCHOR: get
     fn get(&self, key: &[u8], reply: &mut Reply<'_>) {
         let now = self.clock.now_ms();
         match self.store().get(&[key], now) {
@@ -207,7 +194,6 @@ impl Session {
             Some(item) => reply.bulk(&item.value),
         }
     }
-    // ANCHOR_END: get
 
     fn set(&self, key: &[u8], value: &[u8], options: &[&[u8]], reply: &mut Reply<'_>) {
         let now = self.clock.now_ms();
@@ -247,7 +233,6 @@ impl Session {
         }
     }
 
-    // ANCHOR: count
     fn count(&self, key: &[u8], by: Option<i64>, reply: &mut Reply<'_>) {
         let Some(by) = by else {
             return reply.error(NOT_INTEGER);
@@ -265,19 +250,12 @@ impl Session {
         let Some(number) = number.checked_add(by) else {
             return reply.error("ERR increment or decrement would overflow");
         };
-        match put(
-            &mut store,
-            key,
-            number.to_string().into(),
-            flags,
-            expires,
-            now,
-        ) {
+        let text = number.to_string().into_bytes();
+        match put(&mut store, key, text, flags, expires, now) {
             Ok(()) => reply.integer(number),
             Err(problem) => reply.error(problem),
         }
     }
-    // ANCHOR_END: count
 
     fn expire(&self, key: &[u8], seconds: &[u8], reply: &mut Reply<'_>) {
         let Some(seconds) = integer(seconds) else {
@@ -310,15 +288,12 @@ impl Session {
         }
     }
 
-    // ANCHOR: fields
-    /// `HGETALL`: what memcached's side knows as the children of an item.
+    /// `HGETALL`: the fields of a hash are the children of an item.
     fn fields(&self, key: &[u8], reply: &mut Reply<'_>) {
         let now = self.clock.now_ms();
         let mut store = self.store();
-        if store
-            .peek(&[key], now)
-            .is_some_and(|item| !item.has_children())
-        {
+        let hash = store.peek(&[key], now).map(|item| item.has_children());
+        if hash == Some(false) {
             return reply.error(WRONG_TYPE);
         }
         let names = store.children(&[key], now).unwrap_or_default();
@@ -327,11 +302,10 @@ impl Session {
             reply.bulk(&name);
             let value = store
                 .get(&[key, &name], now)
-                .map(|item: &Item| item.value.as_slice());
+                .map(|item| item.value.as_slice());
             reply.bulk(value.unwrap_or_default());
         }
     }
-    // ANCHOR_END: fields
 
     fn store(&self) -> MutexGuard<'_, Store> {
         // No method of the store panics halfway, so what a panic elsewhere has left locked is whole.
@@ -359,26 +333,8 @@ fn put(
     }
 }
 
-/// Commands that are known, to tell a wrong number of arguments from a wrong name.
-const KNOWN: [&[u8]; 20] = [
-    b"ping",
-    b"echo",
-    b"select",
-    b"get",
-    b"set",
-    b"del",
-    b"unlink",
-    b"exists",
-    b"incr",
-    b"decr",
-    b"incrby",
-    b"decrby",
-    b"expire",
-    b"ttl",
-    b"type",
-    b"hget",
-    b"hgetall",
-    b"flushall",
-    b"command",
-    b"hello",
+/// The known commands: with one of these names, the number of arguments was wrong.
+const KNOWN: [&str; 20] = [
+    "ping", "echo", "select", "get", "set", "del", "unlink", "exists", "incr", "decr", "incrby",
+    "decrby", "expire", "ttl", "type", "hget", "hgetall", "flushall", "command", "hello",
 ];

@@ -281,6 +281,7 @@ impl Session {
         }
         out.extend_from_slice(reply::END);
     }
+
     /// `getn` and `getns`: the item at a path.
     fn retrieve_path(&self, path: Words<'_>, cas: bool, out: &mut Vec<u8>) {
         if let Some(item) = self.store().get(&names(path), self.clock.now_ms()) {

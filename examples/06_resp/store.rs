@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::mem;
 use std::sync::Arc;
+
 /// What is stored under a key.
 #[derive(Default)]
 pub(crate) struct Item {
@@ -101,6 +102,7 @@ impl Store {
             counts: Counts::default(),
         }
     }
+
     /// Reads an item for a client: it counts, and eviction will spare it once.
     pub(crate) fn get(&mut self, path: &[&[u8]], now: u64) -> Option<&Item> {
         let Some(slot) = self.find(path, now) else {
@@ -134,6 +136,7 @@ impl Store {
         }
         Some(slot)
     }
+
     /// Stores a value in place of the old one, and evicts until it fits.
     pub(crate) fn put(
         &mut self,
@@ -181,6 +184,7 @@ impl Store {
         self.changed(slot);
         Ok(())
     }
+
     /// Changes an item's value. Its flags, its expiry and its children stay.
     pub(crate) fn set_value(
         &mut self,
@@ -219,6 +223,7 @@ impl Store {
         self.take(slot);
         true
     }
+
     /// The names of what hangs below an item, in order.
     pub(crate) fn children(&mut self, path: &[&[u8]], now: u64) -> Option<Vec<Arc<[u8]>>> {
         let slot = self.find(path, now)?;
@@ -226,6 +231,7 @@ impl Store {
         let children = self.items[slot].children.iter().filter(live);
         Some(children.map(|(name, _)| Arc::clone(name)).collect())
     }
+
     /// Evicts one item: the first leaf under the hand that was not read since the hand last passed it, but
     /// not `parent`, below which something is about to hang. False if there is none.
     fn evict(&mut self, parent: usize, now: u64) -> bool {
@@ -253,6 +259,7 @@ impl Store {
         }
         false
     }
+
     /// Takes an item and all that hangs below it out of the tree and the queue. Their slots are free again.
     fn take(&mut self, slot: usize) {
         let (key, parent) = (Arc::clone(&self.items[slot].key), self.items[slot].parent);
@@ -304,7 +311,7 @@ impl Store {
 }
 
 impl Item {
-    /// To Redis's clients such an item is a hash, and any other a string.
+    /// To Redis's clients an item with children is a hash, and any other a string.
     pub(crate) fn has_children(&self) -> bool {
         !self.children.is_empty()
     }
