@@ -244,13 +244,10 @@ fn each_program_answers_as_the_table_says() {
         larder.parent().expect("a directory").display(),
         std::env::var("PATH").expect("a path")
     );
-    let programs = rows(
-        &text("README.md"),
-        "| start | what it is | try | it answers |",
-    );
+    let programs = rows(&text("README.md"), "| program | start | try | answer |");
     assert!(programs.len() >= 4);
     for row in programs {
-        let [start, _, command, answer] = &row[..] else {
+        let [_, start, command, answer] = &row[..] else {
             panic!("four cells: {row:?}");
         };
         let missing = ["redis-cli", "nc"]

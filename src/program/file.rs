@@ -1,4 +1,4 @@
-//! larder.toml: its default place, its tables, and its errors.
+//! larder.toml: its default path, its tables, and its errors.
 
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -16,12 +16,12 @@ use super::signals;
 
 pub(crate) const EXAMPLES: &str = "\
 Try it:
-  larder invalidate --servers servers.txt           delete from a pool the keys that are written here
+  larder invalidate --servers servers.txt           delete written keys from a pool of caches
   printf 'set user:42 0 0 1\\r\\nx\\r\\nquit\\r\\n' | nc 127.0.0.1 1987
-  larder invalidate --inspect                       what is still to be delivered to each server
+  larder invalidate --inspect                       undelivered deletes of each server
 
 A write is answered when it is recorded; the deletes follow. A server that is down gets its deletes
-when it is back. HUP reads the lists of servers again. Several groups of servers, also of Redis
+when it is up again. HUP reads the lists of servers again. Several groups of servers, also of Redis
 servers, are [[target]] tables in larder.toml.";
 
 /// The command line of `larder invalidate`.

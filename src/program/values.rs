@@ -1,5 +1,5 @@
 //! The values that options and larder.toml share: sizes, spans of time, addresses. Each is read from text, prints as it
-//! is written, and says in its error what would have been right.
+//! is written, and names a correct value in its error.
 
 use std::fmt;
 use std::path::PathBuf;

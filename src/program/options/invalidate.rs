@@ -56,12 +56,12 @@ pub(crate) struct InvalidateOptions {
     #[serde(deserialize_with = "parsed")]
     reads: Option<ReadPolicy>,
 
-    /// Keys that may wait for a server; when there are more, it is flushed when it is back [default: 10000000]
+    /// Keys that may wait for a server; with more, the server is flushed when it is up again [default: 10000000]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     max_pending: Option<u64>,
 
-    /// How long a key may wait for a server, like 30m or 24h; after that the server is flushed when it is back. 0 is no
-    /// limit [default: 24h]
+    /// How long a key may wait for a server, like 30m or 24h; after that, the server is flushed when it is up again. 0
+    /// is no limit [default: 24h]
     #[arg(long, value_name = "SPAN")]
     #[serde(deserialize_with = "parsed")]
     max_age: Option<Span>,

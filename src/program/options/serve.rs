@@ -1,5 +1,5 @@
 //! The settings of `larder serve`. One structure is the command line, the `[serve]` table of larder.toml and the source
-//! of what `larder config` prints, so that the three can't drift apart. A flag wins over the file, the file over the
+//! of what `larder config` prints, so that the three can't drift apart. A flag overrides the file, the file overrides the
 //! default.
 
 use std::path::PathBuf;

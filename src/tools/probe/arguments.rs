@@ -32,7 +32,7 @@ pub struct Args {
     #[arg(long)]
     pub list: bool,
 
-    /// Erase the data of a server that isn't empty, or doesn't say whether it is
+    /// Erase the data of a server that isn't empty, or that doesn't report whether it is
     #[arg(long)]
     pub erase: bool,
 

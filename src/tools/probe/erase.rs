@@ -32,7 +32,7 @@ pub(super) fn allowed(probe: &Probe, chosen: &[&Transcript]) -> Result<(), Strin
         let state = match contents {
             Contents::Empty => continue,
             Contents::Holds(what) => format!("{address} holds {what}"),
-            Contents::Unknown => format!("{address} doesn't say whether it is empty"),
+            Contents::Unknown => format!("{address} doesn't report whether it is empty"),
         };
         return Err(format!(
             "{state}, and the probe erases all data of a server. Use an empty server, or give --erase"
