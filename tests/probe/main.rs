@@ -172,7 +172,10 @@ fn a_server_that_says_nothing_is_told_to_be_silent() {
     assert!(error.contains("say --suite"), "{error}");
     let arguments = [&server, "--timeout", "0.1", "--only", "memcached/version"];
     let error = probe(&arguments).expect_err("it may hold anything");
-    assert!(error.contains("doesn't report whether it is empty"), "{error}");
+    assert!(
+        error.contains("doesn't report whether it is empty"),
+        "{error}"
+    );
     let (passed, table) =
         probe(&[&arguments[..], &["--erase"]].concat()).expect("the probe is made");
     assert!(!passed);
