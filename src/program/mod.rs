@@ -25,7 +25,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use larder::tools::probe;
+use larder::tools::{bench, probe};
 
 /// A cache server for one box: memcached and Redis's RESP on one store.
 ///
@@ -71,6 +71,14 @@ enum Command {
     Invalidate(invalidate::InvalidateArgs),
     /// Replay conversations against any server and show where it differs
     Probe(probe::Args),
+    /// Load a cache server and measure its rate and its latency
+    ///
+    /// Every key is set once first, then the load warms up, then it is measured. Keys and values follow from --keys,
+    /// --key-size and --value-size, and each value that comes back is verified. The keys stay in the server afterwards.
+    ///
+    /// Exit code: 0 if all replies were right, 1 if the server answered with errors or wrong values, 2 if the run could
+    /// not be made.
+    Bench(bench::Args),
 }
 
 /// Parses the command line and runs the command.
@@ -78,6 +86,7 @@ pub(crate) fn run() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command.unwrap_or(Command::Serve(cli.serve)) {
         Command::Probe(args) => return probe::run(&args),
+        Command::Bench(args) => return bench::run(&args),
         Command::Serve(args) => serve::run(&args),
         Command::Config(args) => print::run(&args),
         Command::Echo(args) => echo::run(&args),

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use larder::server::{Listen, Model};
+use larder::tools::parse_size;
 use serde::de::{Deserialize, Deserializer, Error as _};
 use toml::Value;
 
@@ -22,17 +23,7 @@ impl FromStr for Size {
     fn from_str(text: &str) -> Result<Size, String> {
         let wrong =
             || format!("`{text}` is not a size; write 64MiB, 512KiB, 1GiB or a number of bytes");
-        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-        let (number, unit) = text.split_at(digits);
-        let shift = match unit.trim().to_ascii_lowercase().as_str() {
-            "" | "b" => 0,
-            "k" | "kb" | "kib" => 10,
-            "m" | "mb" | "mib" => 20,
-            "g" | "gb" | "gib" => 30,
-            _ => return Err(wrong()),
-        };
-        let number: u64 = number.parse().map_err(|_| wrong())?;
-        number.checked_mul(1 << shift).map(Size).ok_or_else(wrong)
+        parse_size(text).map(Size).ok_or_else(wrong)
     }
 }
 

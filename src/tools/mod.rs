@@ -2,7 +2,12 @@
 //!
 //! [`transcript`] reads and replays conversations written as plain text, against a session in this
 //! process or a server behind a socket. The tests, the book and [`probe`] use it; [`probe`] is the
-//! command that checks any server.
+//! command that checks any server. [`bench`] loads a server and measures it.
 
+pub mod bench;
+mod output;
 pub mod probe;
+mod size;
 pub mod transcript;
+
+pub use size::parse_size;

@@ -37,6 +37,7 @@ use std::process::ExitCode;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::output::written;
 use super::transcript::{Address, Transcript};
 
 pub use arguments::{Args, Format};
@@ -86,16 +87,6 @@ pub fn probe(arguments: &Args, out: &mut dyn Write) -> Result<bool, String> {
         Format::Junit => report::junit(&title, &findings, out),
     })?;
     Ok(findings.iter().all(|finding| !finding.failed()))
-}
-
-/// A reader that has seen enough, as `head` has, is no error.
-fn written(result: io::Result<()>) -> Result<(), String> {
-    match result {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(format!("the output can't be written: {error}"))
-        }
-        _ => Ok(()),
-    }
 }
 
 /// Checks one after the other. On a terminal a bar says how far it is; it is gone when the table

@@ -14,6 +14,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 
 use super::target::{Connection, Received, Target, Time};
+use crate::server;
 
 /// Bytes read in one piece.
 const PIECE: usize = 64 * 1024;
@@ -38,6 +39,23 @@ impl Address {
             Some(path) => Address::Unix(path.into()),
             None if text.contains('/') => Address::Unix(text.into()),
             None => Address::Tcp(text.to_owned()),
+        }
+    }
+
+    /// Connects; each address of a host's name is tried for as long as `patience`.
+    pub(crate) fn open(&self, patience: Duration) -> io::Result<server::Stream> {
+        match self {
+            Address::Tcp(address) => {
+                let mut last = io::Error::new(io::ErrorKind::NotFound, "no such host");
+                for address in address.to_socket_addrs()? {
+                    match TcpStream::connect_timeout(&address, patience) {
+                        Ok(stream) => return Ok(server::Stream::Tcp(stream)),
+                        Err(error) => last = error,
+                    }
+                }
+                Err(last)
+            }
+            Address::Unix(path) => UnixStream::connect(path).map(server::Stream::Unix),
         }
     }
 }
@@ -80,21 +98,12 @@ impl<'a> Remote<'a> {
 
 impl Target for Remote<'_> {
     fn connect(&self) -> io::Result<Box<dyn Connection>> {
-        match &self.address {
-            Address::Tcp(address) => {
-                let mut last = io::Error::new(io::ErrorKind::NotFound, "no such host");
-                for address in address.to_socket_addrs()? {
-                    match TcpStream::connect_timeout(&address, self.patience) {
-                        Ok(stream) => {
-                            return SocketConnection::open(stream, self.patience, self.pause);
-                        }
-                        Err(error) => last = error,
-                    }
-                }
-                Err(last)
+        match self.address.open(self.patience)? {
+            server::Stream::Tcp(stream) => {
+                SocketConnection::open(stream, self.patience, self.pause)
             }
-            Address::Unix(path) => {
-                SocketConnection::open(UnixStream::connect(path)?, self.patience, self.pause)
+            server::Stream::Unix(stream) => {
+                SocketConnection::open(stream, self.patience, self.pause)
             }
         }
     }

@@ -1,0 +1,196 @@
+//! One connection to the server, as a value: requests become bytes to send, bytes that came become replies.
+//!
+//! ```text
+//!   push(request) ──▶ output ──▶ (socket) ──▶ receive(bytes) ──▶ each complete reply, with its request
+//!                 └─▶ waiting: the requests in order ───────────────┘
+//! ```
+//!
+//! No socket and no clock: a test can cut the bytes where it likes. Cost: a reply that came whole is read where it
+//! stands; a part of one is copied, once. Invariant: replies belong to the requests in their order.
+
+use std::collections::VecDeque;
+
+use super::dialect::{Action, Dialect};
+use crate::protocol::framing::reply::{FrameState, ReplyFramer};
+
+/// A request that was sent, or will be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Request {
+    pub(super) action: Action,
+    /// The number of the item.
+    pub(super) item: u64,
+    /// When it should have been sent, in nanoseconds of the run.
+    pub(super) due: u64,
+    /// When it was.
+    pub(super) sent: u64,
+}
+
+/// One connection.
+#[derive(Debug)]
+pub(super) struct Connection {
+    dialect: Dialect,
+    waiting: VecDeque<Request>,
+    output: Vec<u8>,
+    written: usize,
+    framer: ReplyFramer,
+    /// The beginning of a reply whose end hasn't come; the framer has seen all of it.
+    partial: Vec<u8>,
+}
+
+impl Connection {
+    pub(super) fn new(dialect: Dialect) -> Connection {
+        Connection {
+            dialect,
+            waiting: VecDeque::new(),
+            output: Vec::new(),
+            written: 0,
+            framer: ReplyFramer::new(dialect.shape(Action::Get)),
+            partial: Vec::new(),
+        }
+    }
+
+    /// Appends a request to the output.
+    pub(super) fn push(&mut self, request: Request, key: &[u8], value: &[u8], ttl: u32) {
+        self.dialect
+            .write(&mut self.output, request.action, key, value, ttl);
+        self.waiting.push_back(request);
+    }
+
+    /// How many requests have no reply yet.
+    pub(super) fn unanswered(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// The bytes to send.
+    pub(super) fn output(&self) -> &[u8] {
+        &self.output[self.written..]
+    }
+
+    /// So many of them were sent.
+    pub(super) fn wrote(&mut self, count: usize) {
+        self.written += count;
+        if self.written == self.output.len() {
+            self.output.clear();
+            self.written = 0;
+        }
+    }
+
+    /// Takes bytes that came and calls `answered` for each reply that is complete with them.
+    ///
+    /// # Errors
+    /// A sentence about the bytes that are no reply. The connection can't be used any more.
+    pub(super) fn receive(
+        &mut self,
+        bytes: &[u8],
+        mut answered: impl FnMut(Request, &[u8]),
+    ) -> Result<(), String> {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let Some(request) = self.waiting.front().copied() else {
+                return Err(format!("a reply to no request: {:?}", shown(rest)));
+            };
+            if self.partial.is_empty() {
+                self.framer = ReplyFramer::new(self.dialect.shape(request.action));
+            }
+            let progress = self.framer.feed(rest);
+            let (taken, after) = rest.split_at(progress.used);
+            match progress.state {
+                FrameState::Garbage => {
+                    let all = [self.partial.as_slice(), rest].concat();
+                    return Err(format!("this is no reply: {:?}", shown(&all)));
+                }
+                FrameState::More => self.partial.extend_from_slice(taken),
+                FrameState::Done => {
+                    self.waiting.pop_front();
+                    if self.partial.is_empty() {
+                        answered(request, taken);
+                    } else {
+                        self.partial.extend_from_slice(taken);
+                        answered(request, &self.partial);
+                        self.partial.clear();
+                    }
+                }
+            }
+            rest = after;
+        }
+        Ok(())
+    }
+}
+
+/// The beginning of some bytes, as text.
+fn shown(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(&bytes[..bytes.len().min(60)]).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(dialect: Dialect, actions: &[Action]) -> Connection {
+        let mut connection = Connection::new(dialect);
+        for (item, &action) in (0..).zip(actions) {
+            let request = Request {
+                action,
+                item,
+                due: 0,
+                sent: 0,
+            };
+            connection.push(request, b"k", b"value", 0);
+        }
+        connection
+    }
+
+    #[test]
+    fn replies_are_found_in_every_cut() {
+        let actions = [Action::Get, Action::Set, Action::Get];
+        for (dialect, replies) in [
+            (
+                Dialect::Memcached,
+                ["VALUE k 0 5\r\nvalue\r\nEND\r\n", "STORED\r\n", "END\r\n"],
+            ),
+            (Dialect::Resp, ["$5\r\nvalue\r\n", "+OK\r\n", "$-1\r\n"]),
+        ] {
+            let all = replies.concat().into_bytes();
+            for first in 0..all.len() {
+                for second in first..all.len() {
+                    let mut connection = asked(dialect, &actions);
+                    let mut found = Vec::new();
+                    for piece in [&all[..first], &all[first..second], &all[second..]] {
+                        let took = connection.receive(piece, |request, reply| {
+                            let reply = String::from_utf8_lossy(reply).into_owned();
+                            found.push((request.item, request.action, reply));
+                        });
+                        assert_eq!(took, Ok(()));
+                    }
+                    let expected = (0..).zip(actions).zip(replies);
+                    let expected: Vec<_> = expected
+                        .map(|((item, action), reply)| (item, action, reply.to_owned()))
+                        .collect();
+                    assert_eq!(found, expected, "cut at {first} and {second}");
+                    assert_eq!(connection.unanswered(), 0);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn output_is_kept_until_it_was_written() {
+        let mut connection = asked(Dialect::Memcached, &[Action::Get, Action::Set]);
+        let all = b"get k\r\nset k 0 0 5\r\nvalue\r\n";
+        assert_eq!(connection.output(), all);
+        connection.wrote(3);
+        assert_eq!(connection.output(), &all[3..]);
+        connection.wrote(all.len() - 3);
+        assert_eq!(connection.output(), b"");
+    }
+
+    #[test]
+    fn bytes_that_are_no_reply_are_an_error() {
+        let mut connection = asked(Dialect::Memcached, &[Action::Get]);
+        let garbage = connection.receive(b"HELLO\r\n", |_, _| panic!("no reply"));
+        assert!(garbage.is_err_and(|error| error.contains("HELLO")));
+        let mut quiet = asked(Dialect::Resp, &[]);
+        let unasked = quiet.receive(b"+OK\r\n", |_, _| panic!("no request"));
+        assert!(unasked.is_err_and(|error| error.contains("no request")));
+    }
+}

@@ -1,0 +1,233 @@
+//! The two protocols, as far as a load needs them: a get and a set as bytes, and what their replies mean.
+
+use clap::ValueEnum;
+
+use crate::protocol::framing::reply::ReplyShape;
+use crate::protocol::framing::reply::memcached::value_line;
+use crate::protocol::resp::write_request;
+
+/// The protocol of the load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Dialect {
+    /// memcached's text protocol
+    Memcached,
+    /// Redis's protocol
+    Resp,
+}
+
+/// What a request does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Action {
+    Get,
+    Set,
+}
+
+/// What a complete reply means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reply<'a> {
+    /// The value of the key that was asked for.
+    Value(&'a [u8]),
+    /// There is no such key.
+    Miss,
+    /// Stored.
+    Done,
+    /// An error of the server, or a reply that is none to the request: its first line.
+    Refused(&'a [u8]),
+}
+
+impl Dialect {
+    /// Its name on the command line.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Dialect::Memcached => "memcached",
+            Dialect::Resp => "resp",
+        }
+    }
+
+    /// Appends a request. A value belongs to a set; it expires after `ttl` seconds, 0 for never.
+    pub(super) fn write(
+        self,
+        out: &mut Vec<u8>,
+        action: Action,
+        key: &[u8],
+        value: &[u8],
+        ttl: u32,
+    ) {
+        match self {
+            Dialect::Memcached => write_memcached(out, action, key, value, ttl),
+            Dialect::Resp => write_resp(out, action, key, value, ttl),
+        }
+    }
+
+    /// How the reply is framed.
+    pub(super) fn shape(self, action: Action) -> ReplyShape {
+        match (self, action) {
+            (Dialect::Resp, _) => ReplyShape::Resp,
+            (Dialect::Memcached, Action::Get) => ReplyShape::Values,
+            (Dialect::Memcached, Action::Set) => ReplyShape::Line,
+        }
+    }
+
+    /// What the bytes of a complete reply say about `key`.
+    pub(super) fn read<'a>(self, action: Action, key: &[u8], reply: &'a [u8]) -> Reply<'a> {
+        let read = match self {
+            Dialect::Memcached => read_memcached(action, key, reply),
+            Dialect::Resp => read_resp(action, reply),
+        };
+        read.unwrap_or_else(|| Reply::Refused(first_line(reply)))
+    }
+}
+
+fn write_memcached(out: &mut Vec<u8>, action: Action, key: &[u8], value: &[u8], ttl: u32) {
+    let verb: &[u8] = match action {
+        Action::Get => b"get ",
+        Action::Set => b"set ",
+    };
+    out.extend_from_slice(verb);
+    out.extend_from_slice(key);
+    if action == Action::Set {
+        let mut digits = itoa::Buffer::new();
+        out.extend_from_slice(b" 0 ");
+        out.extend_from_slice(digits.format(ttl).as_bytes());
+        out.push(b' ');
+        out.extend_from_slice(digits.format(value.len()).as_bytes());
+        out.extend_from_slice(b"\r\n");
+        out.extend_from_slice(value);
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+fn write_resp(out: &mut Vec<u8>, action: Action, key: &[u8], value: &[u8], ttl: u32) {
+    let words: [&[u8]; 2] = match action {
+        Action::Get => [b"GET", key],
+        Action::Set if ttl > 0 => {
+            let mut digits = itoa::Buffer::new();
+            let ttl = digits.format(ttl).as_bytes();
+            let words: [&[u8]; 5] = [b"SET", key, value, b"EX", ttl];
+            return write_request(out, words.into_iter());
+        }
+        Action::Set => {
+            let words: [&[u8]; 3] = [b"SET", key, value];
+            return write_request(out, words.into_iter());
+        }
+    };
+    write_request(out, words.into_iter());
+}
+
+fn read_memcached<'a>(action: Action, key: &[u8], reply: &'a [u8]) -> Option<Reply<'a>> {
+    match (action, reply) {
+        (Action::Get, b"END\r\n") => Some(Reply::Miss),
+        (Action::Get, _) => {
+            let line = first_line(reply);
+            let value = value_line(line).filter(|value| value.key == key)?;
+            let bytes = &reply[line.len() + 2..];
+            let (value, rest) = bytes.split_at_checked(usize::try_from(value.length).ok()?)?;
+            (rest == b"\r\nEND\r\n").then_some(Reply::Value(value))
+        }
+        (Action::Set, b"STORED\r\n") => Some(Reply::Done),
+        _ => None,
+    }
+}
+
+fn read_resp(action: Action, reply: &[u8]) -> Option<Reply<'_>> {
+    match (action, reply) {
+        (Action::Get, b"$-1\r\n" | b"_\r\n") => Some(Reply::Miss),
+        (Action::Get, [b'$', ..]) => {
+            let bytes = &reply[first_line(reply).len() + 2..];
+            Some(Reply::Value(bytes.strip_suffix(b"\r\n")?))
+        }
+        (Action::Set, b"+OK\r\n") => Some(Reply::Done),
+        _ => None,
+    }
+}
+
+/// The first line of a reply, without its end.
+fn first_line(reply: &[u8]) -> &[u8] {
+    let end = memchr::memchr(b'\r', reply).unwrap_or(reply.len());
+    &reply[..end]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(dialect: Dialect, action: Action, ttl: u32) -> String {
+        let mut out = Vec::new();
+        dialect.write(&mut out, action, b"k", b"abc", ttl);
+        String::from_utf8(out).expect("text")
+    }
+
+    #[test]
+    fn requests_are_those_of_a_client() {
+        use Action::{Get, Set};
+        use Dialect::{Memcached, Resp};
+        for (dialect, action, ttl, bytes) in [
+            (Memcached, Get, 0, "get k\r\n"),
+            (Memcached, Set, 7, "set k 0 7 3\r\nabc\r\n"),
+            (Resp, Get, 0, "*2\r\n$3\r\nGET\r\n$1\r\nk\r\n"),
+            (Resp, Set, 0, "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$3\r\nabc\r\n"),
+            (
+                Resp,
+                Set,
+                7,
+                "*5\r\n$3\r\nSET\r\n$1\r\nk\r\n$3\r\nabc\r\n$2\r\nEX\r\n$1\r\n7\r\n",
+            ),
+        ] {
+            assert_eq!(written(dialect, action, ttl), bytes);
+        }
+    }
+
+    #[test]
+    fn a_reply_is_a_value_only_if_it_is_that_of_the_key() {
+        use Action::{Get, Set};
+        use Dialect::{Memcached, Resp};
+        let refused = |line: &'static str| Reply::Refused(line.as_bytes());
+        for (dialect, action, reply, meaning) in [
+            (Memcached, Get, "END\r\n", Reply::Miss),
+            (
+                Memcached,
+                Get,
+                "VALUE k 0 3\r\nabc\r\nEND\r\n",
+                Reply::Value(b"abc"),
+            ),
+            (
+                Memcached,
+                Get,
+                "VALUE k 0 5\r\na\r\nbc\r\nEND\r\n",
+                Reply::Value(b"a\r\nbc"),
+            ),
+            (
+                Memcached,
+                Get,
+                "VALUE x 0 3\r\nabc\r\nEND\r\n",
+                refused("VALUE x 0 3"),
+            ),
+            (
+                Memcached,
+                Get,
+                "VALUE k 0 1\r\na\r\nVALUE k 0 1\r\na\r\nEND\r\n",
+                refused("VALUE k 0 1"),
+            ),
+            (Memcached, Set, "STORED\r\n", Reply::Done),
+            (
+                Memcached,
+                Set,
+                "SERVER_ERROR out of memory\r\n",
+                refused("SERVER_ERROR out of memory"),
+            ),
+            (Resp, Get, "$-1\r\n", Reply::Miss),
+            (Resp, Get, "_\r\n", Reply::Miss),
+            (Resp, Get, "$3\r\nabc\r\n", Reply::Value(b"abc")),
+            (Resp, Get, "$0\r\n\r\n", Reply::Value(b"")),
+            (Resp, Get, "-ERR no\r\n", refused("-ERR no")),
+            (Resp, Set, "+OK\r\n", Reply::Done),
+            (Resp, Set, "$-1\r\n", refused("$-1")),
+        ] {
+            assert_eq!(
+                dialect.read(action, b"k", reply.as_bytes()),
+                meaning,
+                "{reply:?}"
+            );
+        }
+    }
+}

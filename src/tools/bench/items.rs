@@ -1,0 +1,160 @@
+//! The keys and values of a run. Both follow from the number of the item, so that every value that comes back can be
+//! verified and nothing has to be remembered.
+//!
+//! ```text
+//!   item 12 ──▶ key   key:000000000012            as many digits as --key-size leaves room for
+//!          └──▶ value block[offset..][..size]      offset and size are of the item's hash
+//! ```
+//!
+//! All values are slices of one block of random letters, so that making a value costs one copy, into the request, and
+//! verifying one costs one comparison.
+
+use super::sizes::ValueSizes;
+
+/// How many offsets into the block values have: two items have equal values of the same size once in so many pairs.
+const OFFSETS: usize = 64 * 1024;
+
+/// What a key begins with, if there is room for it.
+const PREFIX: &[u8] = b"key:";
+
+/// The longest key of memcached, in bytes.
+const LONGEST_KEY: usize = 250;
+
+/// Makes keys and values.
+#[derive(Debug)]
+pub(super) struct Items {
+    key_size: usize,
+    /// Keys have room for the prefix.
+    prefixed: bool,
+    sizes: ValueSizes,
+    block: Vec<u8>,
+}
+
+impl Items {
+    /// For items with numbers below `count`.
+    ///
+    /// # Errors
+    /// A sentence for the person at the terminal if keys of this size are impossible or too few.
+    pub(super) fn new(count: u64, key_size: usize, sizes: ValueSizes) -> Result<Items, String> {
+        let digits = (count - 1)
+            .checked_ilog10()
+            .map_or(1, |log| log as usize + 1);
+        if key_size < digits || key_size > LONGEST_KEY {
+            return Err(format!(
+                "--key-size {key_size}: {count} keys need from {digits} to {LONGEST_KEY} bytes"
+            ));
+        }
+        Ok(Items {
+            key_size,
+            prefixed: key_size >= PREFIX.len() + digits,
+            block: letters(OFFSETS + sizes.largest()),
+            sizes,
+        })
+    }
+
+    /// Appends the item's key.
+    pub(super) fn write_key(&self, item: u64, into: &mut Vec<u8>) {
+        let start = into.len();
+        into.resize(start + self.key_size, b'0');
+        let key = &mut into[start..];
+        let mut left = item;
+        for place in key.iter_mut().rev() {
+            if left == 0 {
+                break;
+            }
+            *place = b'0' + (left % 10) as u8;
+            left /= 10;
+        }
+        if self.prefixed {
+            key[..PREFIX.len()].copy_from_slice(PREFIX);
+        }
+    }
+
+    /// The item's value.
+    pub(super) fn value(&self, item: u64) -> &[u8] {
+        let hash = mixed(item);
+        self.value_of(hash, self.sizes.of(hash.rotate_left(32)))
+    }
+
+    /// The value of this size that belongs to a hash.
+    pub(super) fn value_of(&self, hash: u64, size: usize) -> &[u8] {
+        let offset = hash as usize % OFFSETS;
+        &self.block[offset..][..size]
+    }
+}
+
+/// How a value that came back differs from the one that was set; `None` if it doesn't.
+pub(super) fn difference(expected: &[u8], found: &[u8]) -> Option<String> {
+    if expected == found {
+        return None;
+    }
+    if expected.len() != found.len() {
+        let (expected, found) = (expected.len(), found.len());
+        return Some(format!("it has {found} bytes, and {expected} were set"));
+    }
+    let same = expected.iter().zip(found).take_while(|(a, b)| a == b);
+    Some(format!(
+        "it differs from what was set at byte {}",
+        same.count() + 1
+    ))
+}
+
+/// A hash of a number: the finalizer of SplitMix64, which changes every bit.
+fn mixed(number: u64) -> u64 {
+    let mut x = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ (x >> 31)
+}
+
+/// Random letters, the same in every run.
+fn letters(count: usize) -> Vec<u8> {
+    let mut random = fastrand::Rng::with_seed(1);
+    (0..count).map(|_| random.alphanumeric() as u8).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(items: &Items, item: u64) -> String {
+        let mut key = Vec::new();
+        items.write_key(item, &mut key);
+        String::from_utf8(key).expect("digits and letters")
+    }
+
+    #[test]
+    fn keys_have_their_size_and_are_told_apart() {
+        let items = |count, size| Items::new(count, size, ValueSizes::Fixed(1));
+        let long = items(1_000, 16).expect("possible");
+        assert_eq!(key(&long, 12), "key:000000000012");
+        assert_eq!(key(&items(1_000, 7).expect("possible"), 999), "key:999");
+        assert_eq!(key(&items(1_000, 6).expect("possible"), 999), "000999");
+        assert_eq!(key(&items(1, 1).expect("possible"), 0), "0");
+        let all: std::collections::HashSet<_> = (0..1_000).map(|item| key(&long, item)).collect();
+        assert_eq!(all.len(), 1_000);
+        for (count, size) in [(1_001, 3), (1, 0), (1, 251)] {
+            assert!(items(count, size).is_err(), "{count} keys of {size} bytes");
+        }
+        assert!(items(1_000, 3).is_ok() && items(1, 250).is_ok());
+    }
+
+    #[test]
+    fn a_value_is_the_same_each_time_and_another_for_another_item() {
+        let items = Items::new(100, 16, ValueSizes::Range(50, 60)).expect("possible");
+        for item in 0..100 {
+            assert_eq!(items.value(item), items.value(item));
+            assert!((50..=60).contains(&items.value(item).len()));
+            assert_ne!(items.value(item), items.value(item + 1));
+        }
+    }
+
+    #[test]
+    fn a_difference_names_the_byte() {
+        assert_eq!(difference(b"abc", b"abc"), None);
+        let differs = difference(b"abc", b"abd").expect("it differs");
+        assert_eq!(differs, "it differs from what was set at byte 3");
+        let shorter = difference(b"abc", b"ab").expect("it differs");
+        assert_eq!(shorter, "it has 2 bytes, and 3 were set");
+    }
+}

@@ -1,0 +1,243 @@
+//! What a run found: counts, and latencies in HDR histograms.
+//!
+//! Latency is counted in nanoseconds with three significant digits, from the time at which a request was due to the
+//! arrival of its reply. In a closed loop a request is due when it is sent. Each thread measures for itself; the results
+//! are merged at the end.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+
+use super::connection::Request;
+use super::dialect::{Action, Reply};
+use super::items::difference;
+
+/// The longest latency that is told apart: ten minutes.
+const LONGEST: u64 = 600_000_000_000;
+
+/// Error texts that are told apart; more are counted under one name.
+const ERROR_TEXTS: usize = 10;
+
+/// The results of one run on one server.
+#[derive(Debug, Clone)]
+pub(super) struct Measured {
+    pub(super) gets: Histogram<u64>,
+    pub(super) sets: Histogram<u64>,
+    /// From the sending of a request, where that is later than it was due: a closed loop's view of an open loop.
+    pub(super) from_sending: Histogram<u64>,
+    pub(super) hits: u64,
+    pub(super) misses: u64,
+    /// Values that are not those that were set, and the first of them.
+    pub(super) wrong: u64,
+    pub(super) first_wrong: Option<String>,
+    /// Refusals by their text.
+    pub(super) errors: BTreeMap<String, u64>,
+    pub(super) received: u64,
+    pub(super) sent: u64,
+    /// Requests that were due and not sent when the run ended.
+    pub(super) unsent: u64,
+    /// From the first request to the last reply.
+    pub(super) elapsed: Duration,
+    /// For how long the threads waited for the server or for the time of the next request, all together.
+    pub(super) waiting: Duration,
+    /// How many threads took part.
+    pub(super) threads: u32,
+    /// The processor time of this process.
+    pub(super) processor: Duration,
+}
+
+impl Measured {
+    pub(super) fn new() -> Measured {
+        let histogram = || Histogram::new_with_max(LONGEST, 3).expect("the bounds are valid");
+        Measured {
+            gets: histogram(),
+            sets: histogram(),
+            from_sending: histogram(),
+            hits: 0,
+            misses: 0,
+            wrong: 0,
+            first_wrong: None,
+            errors: BTreeMap::new(),
+            received: 0,
+            sent: 0,
+            unsent: 0,
+            elapsed: Duration::ZERO,
+            waiting: Duration::ZERO,
+            threads: 0,
+            processor: Duration::ZERO,
+        }
+    }
+
+    /// Counts the reply to a request, which came at `now`.
+    pub(super) fn count(
+        &mut self,
+        request: &Request,
+        now: u64,
+        key: &[u8],
+        expected: &[u8],
+        reply: Reply<'_>,
+    ) {
+        let latencies = match request.action {
+            Action::Get => &mut self.gets,
+            Action::Set => &mut self.sets,
+        };
+        latencies.saturating_record(now.saturating_sub(request.due));
+        if request.sent != request.due {
+            self.from_sending
+                .saturating_record(now.saturating_sub(request.sent));
+        }
+        match reply {
+            Reply::Value(value) => {
+                self.hits += 1;
+                if let Some(difference) = difference(expected, value) {
+                    self.wrong += 1;
+                    self.first_wrong.get_or_insert_with(|| {
+                        format!("{}: {difference}", String::from_utf8_lossy(key))
+                    });
+                }
+            }
+            Reply::Miss => self.misses += 1,
+            Reply::Done => {}
+            Reply::Refused(line) => self.refused(&String::from_utf8_lossy(line), 1),
+        }
+    }
+
+    fn refused(&mut self, text: &str, count: u64) {
+        let known = self.errors.len() < ERROR_TEXTS || self.errors.contains_key(text);
+        let text = if known { text } else { "others" };
+        *self.errors.entry(text.to_owned()).or_default() += count;
+    }
+
+    /// Adds what another thread, or the next slice, has found.
+    pub(super) fn add(&mut self, other: &Measured) {
+        for (sum, part) in [
+            (&mut self.gets, &other.gets),
+            (&mut self.sets, &other.sets),
+            (&mut self.from_sending, &other.from_sending),
+        ] {
+            sum.add(part).expect("the histograms have the same bounds");
+        }
+        self.hits += other.hits;
+        self.misses += other.misses;
+        self.wrong += other.wrong;
+        if self.first_wrong.is_none() {
+            self.first_wrong.clone_from(&other.first_wrong);
+        }
+        for (text, count) in &other.errors {
+            self.refused(text, *count);
+        }
+        self.received += other.received;
+        self.sent += other.sent;
+        self.unsent += other.unsent;
+        self.waiting += other.waiting;
+    }
+
+    /// The latencies of gets and sets together.
+    pub(super) fn all(&self) -> Histogram<u64> {
+        let mut all = self.gets.clone();
+        all.add(&self.sets)
+            .expect("the histograms have the same bounds");
+        all
+    }
+
+    /// How many requests were answered.
+    pub(super) fn requests(&self) -> u64 {
+        self.gets.len() + self.sets.len()
+    }
+
+    /// Requests in a second.
+    pub(super) fn rate(&self) -> f64 {
+        self.requests() as f64 / self.elapsed.as_secs_f64().max(1e-9)
+    }
+
+    /// The share of gets that found a value; `None` without gets.
+    pub(super) fn hit_ratio(&self) -> Option<f64> {
+        let gets = self.hits + self.misses;
+        (gets > 0).then(|| self.hits as f64 / gets as f64)
+    }
+
+    /// The share of the run in which the threads of this tool had something to do.
+    pub(super) fn busy(&self) -> f64 {
+        let all = self.elapsed.as_secs_f64() * f64::from(self.threads);
+        (1.0 - self.waiting.as_secs_f64() / all.max(1e-9)).clamp(0.0, 1.0)
+    }
+
+    /// How many replies were refusals.
+    pub(super) fn refusals(&self) -> u64 {
+        self.errors.values().sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(action: Action, due: u64, sent: u64) -> Request {
+        Request {
+            action,
+            item: 0,
+            due,
+            sent,
+        }
+    }
+
+    #[test]
+    fn latency_counts_from_the_time_at_which_a_request_was_due() {
+        let mut measured = Measured::new();
+        let late = request(Action::Get, 1_000, 5_000);
+        measured.count(&late, 9_000, b"k", b"v", Reply::Value(b"v"));
+        assert_eq!(measured.gets.max(), measured.gets.highest_equivalent(8_000));
+        let sending = measured.from_sending.max();
+        assert_eq!(sending, measured.from_sending.highest_equivalent(4_000));
+    }
+
+    #[test]
+    fn results_of_threads_add_up() {
+        let mut one = Measured::new();
+        one.count(
+            &request(Action::Get, 0, 0),
+            10,
+            b"k",
+            b"v",
+            Reply::Value(b"v"),
+        );
+        one.count(&request(Action::Get, 0, 0), 10, b"k", b"v", Reply::Miss);
+        let mut other = Measured::new();
+        other.count(&request(Action::Set, 0, 0), 10, b"k", b"v", Reply::Done);
+        other.count(
+            &request(Action::Get, 0, 0),
+            10,
+            b"k",
+            b"v",
+            Reply::Value(b"w"),
+        );
+        other.count(
+            &request(Action::Set, 0, 0),
+            10,
+            b"k",
+            b"v",
+            Reply::Refused(b"-ERR no"),
+        );
+        let mut all = Measured::new();
+        all.add(&one);
+        all.add(&other);
+        assert_eq!((all.gets.len(), all.sets.len(), all.requests()), (3, 2, 5));
+        assert_eq!((all.hits, all.misses, all.wrong), (2, 1, 1));
+        assert_eq!(
+            all.first_wrong.as_deref(),
+            Some("k: it differs from what was set at byte 1")
+        );
+        assert_eq!(all.errors, BTreeMap::from([("-ERR no".to_owned(), 1)]));
+    }
+
+    #[test]
+    fn a_server_with_ever_new_errors_does_not_fill_the_memory() {
+        let mut measured = Measured::new();
+        for number in 0..100 {
+            measured.refused(&format!("error {number}"), 1);
+        }
+        assert_eq!(measured.errors.len(), ERROR_TEXTS + 1);
+        assert_eq!(measured.refusals(), 100);
+    }
+}

@@ -1,0 +1,93 @@
+//! What the command line asks for, checked.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::arguments::Args;
+use super::dialect::Dialect;
+use super::items::Items;
+use super::worker::End;
+use super::workload::{KeyChoice, Pace, Ratio};
+use super::zipf::Zipf;
+use crate::tools::probe::Probe;
+use crate::tools::transcript::{Address, Protocol};
+
+/// A run, as planned.
+pub(super) struct Plan {
+    pub(super) dialect: Dialect,
+    pub(super) items: Arc<Items>,
+    pub(super) keys: u64,
+    pub(super) choice: KeyChoice,
+    pub(super) ratio: Ratio,
+    pub(super) seed: u64,
+    pub(super) connections: usize,
+    pub(super) pipeline: usize,
+    pub(super) threads: usize,
+    /// Requests in a second, of an open loop.
+    pub(super) rate: Option<f64>,
+    pub(super) warm_up: Duration,
+    pub(super) end: End,
+    pub(super) fill: bool,
+    pub(super) patience: Duration,
+}
+
+impl Plan {
+    /// # Errors
+    /// A sentence for the person at the terminal.
+    pub(super) fn new(args: &Args, address: &Address) -> Result<Plan, String> {
+        let items = Items::new(args.keys, args.key_size, args.value_size.clone())?;
+        if args.threads > args.connections {
+            return Err(format!(
+                "--threads {} needs as many --connections; there are {}",
+                args.threads, args.connections
+            ));
+        }
+        let patience = Duration::from_secs_f64(args.timeout);
+        let dialect = match args.protocol {
+            Some(dialect) => dialect,
+            None => spoken(address, patience)?,
+        };
+        Ok(Plan {
+            dialect,
+            items: Arc::new(items),
+            keys: args.keys,
+            choice: match args.zipf {
+                Some(exponent) => KeyChoice::Zipf(Zipf::new(args.keys, exponent)),
+                None => KeyChoice::Uniform(args.keys),
+            },
+            ratio: args.ratio,
+            seed: args.seed,
+            connections: args.connections,
+            pipeline: args.pipeline,
+            threads: args.threads,
+            rate: args.rate,
+            warm_up: Duration::from_secs_f64(args.warm_up),
+            end: match args.requests {
+                Some(count) => End::Requests(count),
+                None => End::After(Duration::from_secs_f64(args.seconds)),
+            },
+            fill: !args.no_fill,
+            patience,
+        })
+    }
+
+    /// When the requests of a thread are sent: the threads take turns.
+    pub(super) fn pace(&self, thread: u64, threads: u64) -> Pace {
+        match self.rate {
+            None => Pace::Closed,
+            Some(rate) => Pace::Open {
+                interval: 1e9 * threads as f64 / rate,
+                offset: 1e9 * thread as f64 / rate,
+            },
+        }
+    }
+}
+
+/// The protocol that the server speaks.
+fn spoken(address: &Address, patience: Duration) -> Result<Dialect, String> {
+    match Probe::new(address.clone(), patience, Duration::ZERO).protocol()? {
+        Protocol::Memcached => Ok(Dialect::Memcached),
+        Protocol::Resp => Ok(Dialect::Resp),
+        Protocol::Echo => Err(format!("{address} is an echo server; a cache is needed")),
+    }
+}

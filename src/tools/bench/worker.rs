@@ -1,0 +1,387 @@
+//! One thread of the load: many connections, one poller.
+//!
+//! ```text
+//!   Workload, Pace ──▶ push ──▶ Connection ──one write──▶ socket
+//!                                   ▲                       │
+//!   Measured ◀── each reply ────────┴────────one read───────┘
+//! ```
+//!
+//! In a closed loop a connection sends `pipeline` requests in one write, and the next ones when all of them are answered.
+//! In an open loop requests are due by the clock: each goes to the connection that has been free for longest, and waits
+//! while none is. The rules of requests and replies are [`Connection`]'s; this file has the sockets.
+
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind};
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token};
+
+use super::connection::{Connection, Request};
+use super::dialect::Dialect;
+use super::items::Items;
+use super::measured::Measured;
+use super::timer::Timer;
+use super::workload::{Pace, Workload};
+use crate::server::Stream;
+
+/// Bytes read at once.
+const READ_BUFFER: usize = 64 * 1024;
+
+/// The longest wait for events: after it a thread looks whether another one has failed.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// The token of the timer; connections have those from 0.
+const TIMER: Token = Token(usize::MAX);
+
+/// When a run ends.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum End {
+    /// After so many requests.
+    Requests(u64),
+    /// No request is sent later than this.
+    After(Duration),
+}
+
+/// What the threads of a run share.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    /// Requests answered so far.
+    pub(super) answered: AtomicU64,
+    /// A thread has failed, so the others end.
+    pub(super) failed: AtomicBool,
+}
+
+/// One run of a worker.
+#[derive(Debug, Clone)]
+pub(super) struct Task {
+    pub(super) workload: Workload,
+    pub(super) pace: Pace,
+    pub(super) end: End,
+    pub(super) pipeline: usize,
+}
+
+struct Socket {
+    stream: Stream,
+    connection: Connection,
+    writable: bool,
+}
+
+/// A thread's sockets. They stay open from run to run.
+pub(super) struct Worker {
+    poll: Poll,
+    timer: Timer,
+    sockets: Vec<Socket>,
+    items: Arc<Items>,
+    dialect: Dialect,
+    /// How long a reply is waited for.
+    patience: Duration,
+    buffer: Vec<u8>,
+}
+
+impl Worker {
+    /// Takes connected sockets.
+    pub(super) fn new(
+        streams: Vec<Stream>,
+        dialect: Dialect,
+        items: Arc<Items>,
+        patience: Duration,
+    ) -> io::Result<Worker> {
+        let poll = Poll::new()?;
+        let timer = Timer::new(poll.registry(), TIMER)?;
+        let mut sockets = Vec::with_capacity(streams.len());
+        for (number, stream) in streams.into_iter().enumerate() {
+            stream.tune()?;
+            stream.set_nonblocking()?;
+            let interest = Interest::READABLE | Interest::WRITABLE;
+            let fd = stream.as_raw_fd();
+            poll.registry()
+                .register(&mut SourceFd(&fd), Token(number), interest)?;
+            sockets.push(Socket {
+                stream,
+                connection: Connection::new(dialect),
+                writable: true,
+            });
+        }
+        Ok(Worker {
+            poll,
+            timer,
+            sockets,
+            items,
+            dialect,
+            patience,
+            buffer: vec![0; READ_BUFFER],
+        })
+    }
+
+    /// Runs a task to its end.
+    ///
+    /// # Errors
+    /// A sentence for the person at the terminal: a connection is lost, or the server doesn't answer.
+    pub(super) fn run(&mut self, task: Task, progress: &Progress) -> Result<Measured, String> {
+        let mut events = Events::with_capacity(1024);
+        let mut run = Run::new(self, task);
+        run.begin()?;
+        while !run.is_over() && !progress.failed.load(Relaxed) {
+            let before = run.measured.requests();
+            run.wait(&mut events)?;
+            for event in &events {
+                if let Token(number) = event.token()
+                    && number != TIMER.0
+                {
+                    let ends = event.is_read_closed() || event.is_error();
+                    run.socket_event(
+                        number,
+                        event.is_readable() || ends,
+                        event.is_writable(),
+                        ends,
+                    )?;
+                }
+            }
+            run.send_due()?;
+            let answered = run.measured.requests() - before;
+            progress.answered.fetch_add(answered, Relaxed);
+        }
+        Ok(run.finish())
+    }
+}
+
+/// A worker at work.
+struct Run<'w> {
+    worker: &'w mut Worker,
+    task: Task,
+    measured: Measured,
+    began: Instant,
+    /// Requests that were taken from the workload.
+    asked: u64,
+    unanswered: usize,
+    /// In an open loop: a connection for each request that may be sent now.
+    free: VecDeque<usize>,
+    /// The run's end has come: nothing more is sent.
+    ending: bool,
+    last_reply: u64,
+    key: Vec<u8>,
+}
+
+impl<'w> Run<'w> {
+    fn new(worker: &'w mut Worker, task: Task) -> Run<'w> {
+        Run {
+            worker,
+            task,
+            measured: Measured::new(),
+            began: Instant::now(),
+            asked: 0,
+            unanswered: 0,
+            free: VecDeque::new(),
+            ending: false,
+            last_reply: 0,
+            key: Vec::new(),
+        }
+    }
+
+    /// Nanoseconds of the run so far.
+    fn now(&self) -> u64 {
+        nanos(self.began.elapsed())
+    }
+
+    fn begin(&mut self) -> Result<(), String> {
+        let sockets = self.worker.sockets.len();
+        if self.task.pace == Pace::Closed {
+            return (0..sockets).try_for_each(|number| self.send_next(number));
+        }
+        for _ in 0..self.task.pipeline {
+            self.free.extend(0..sockets);
+        }
+        self.send_due()
+    }
+
+    fn is_over(&self) -> bool {
+        self.ending && self.unanswered == 0
+    }
+
+    /// Waits for events, or for the time of the next request.
+    fn wait(&mut self, events: &mut Events) -> Result<(), String> {
+        let now = self.now();
+        let quiet = now.saturating_sub(self.last_reply);
+        if self.unanswered > 0 && quiet > nanos(self.worker.patience) {
+            return Err(format!(
+                "no reply for {:?}, and {} requests have none",
+                self.worker.patience, self.unanswered
+            ));
+        }
+        let mut timeout = LOOK;
+        if !self.ending
+            && !self.free.is_empty()
+            && let Some(due) = self.task.pace.due(self.asked)
+        {
+            let until = Duration::from_nanos(due.saturating_sub(now));
+            timeout = timeout.min(self.worker.timer.wake_in(until));
+        }
+        match self.worker.poll.poll(events, Some(timeout)) {
+            Err(error) if error.kind() != ErrorKind::Interrupted => {
+                return Err(format!("waiting for replies fails: {error}"));
+            }
+            _ => {}
+        }
+        self.measured.waiting += Duration::from_nanos(self.now() - now);
+        Ok(())
+    }
+
+    fn socket_event(
+        &mut self,
+        number: usize,
+        readable: bool,
+        writable: bool,
+        ends: bool,
+    ) -> Result<(), String> {
+        if writable {
+            self.worker.sockets[number].writable = true;
+            self.flush(number)?;
+        }
+        if readable {
+            self.read(number, ends)?;
+        }
+        Ok(())
+    }
+
+    /// Reads what has come, counts the replies, and sends what is next on the connection.
+    fn read(&mut self, number: usize, ends: bool) -> Result<(), String> {
+        let before = self.unanswered;
+        loop {
+            let worker = &mut *self.worker;
+            let socket = &mut worker.sockets[number];
+            let count = match socket.stream.read(&mut worker.buffer) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) => return Err(format!("a connection is lost: {error}")),
+                Ok(0) => return Err(closed(socket.connection.unanswered())),
+                Ok(count) => count,
+            };
+            let now = nanos(self.began.elapsed());
+            self.last_reply = now;
+            let (items, measured) = (&worker.items, &mut self.measured);
+            let (key, unanswered) = (&mut self.key, &mut self.unanswered);
+            measured.received += count as u64;
+            socket
+                .connection
+                .receive(&worker.buffer[..count], |request, reply| {
+                    *unanswered -= 1;
+                    key.clear();
+                    items.write_key(request.item, key);
+                    let reply = worker.dialect.read(request.action, key, reply);
+                    measured.count(&request, now, key, items.value(request.item), reply);
+                })?;
+            // Where less came than there was room for, there is no more.
+            if count < worker.buffer.len() && !ends {
+                break;
+            }
+        }
+        if self.task.pace == Pace::Closed {
+            if self.worker.sockets[number].connection.unanswered() == 0 {
+                self.send_next(number)?;
+            }
+        } else {
+            self.free.extend((self.unanswered..before).map(|_| number));
+        }
+        Ok(())
+    }
+
+    /// In a closed loop: the next requests of a connection, in one write.
+    fn send_next(&mut self, number: usize) -> Result<(), String> {
+        let now = self.now();
+        for _ in 0..self.task.pipeline {
+            if !self.push(number, now, now) {
+                break;
+            }
+        }
+        self.flush(number)
+    }
+
+    /// In an open loop: the requests whose time has come.
+    fn send_due(&mut self) -> Result<(), String> {
+        let now = self.now();
+        while let Some(due) = self.task.pace.due(self.asked)
+            && due <= now
+            && let Some(number) = self.free.pop_front()
+        {
+            if !self.push(number, due, now) {
+                return Ok(());
+            }
+            self.flush(number)?;
+        }
+        if let End::After(span) = self.task.end {
+            self.ending |= self.task.pace != Pace::Closed && now >= nanos(span);
+        }
+        Ok(())
+    }
+
+    /// Takes the next request from the workload; false at the end of the run.
+    fn push(&mut self, number: usize, due: u64, now: u64) -> bool {
+        let over = match self.task.end {
+            End::Requests(count) => self.asked >= count,
+            End::After(span) => due >= nanos(span),
+        };
+        let next = if over || self.ending {
+            None
+        } else {
+            self.task.workload.next()
+        };
+        let Some((action, item)) = next else {
+            self.ending = true;
+            return false;
+        };
+        self.asked += 1;
+        self.unanswered += 1;
+        let request = Request {
+            action,
+            item,
+            due,
+            sent: now,
+        };
+        self.key.clear();
+        let items = &self.worker.items;
+        items.write_key(item, &mut self.key);
+        let connection = &mut self.worker.sockets[number].connection;
+        connection.push(request, &self.key, items.value(item), 0);
+        true
+    }
+
+    fn flush(&mut self, number: usize) -> Result<(), String> {
+        let socket = &mut self.worker.sockets[number];
+        while socket.writable && !socket.connection.output().is_empty() {
+            match socket.stream.write(socket.connection.output()) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => socket.writable = false,
+                Err(error) => return Err(format!("a connection is lost: {error}")),
+                Ok(count) => {
+                    socket.connection.wrote(count);
+                    self.measured.sent += count as u64;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> Measured {
+        self.measured.elapsed = self.began.elapsed();
+        self.measured.threads = 1;
+        if let (End::After(span), Pace::Open { interval, offset }) = (self.task.end, self.task.pace)
+        {
+            let due = ((nanos(span) as f64 - offset) / interval).ceil().max(0.0);
+            self.measured.unsent = (due as u64).saturating_sub(self.asked);
+        }
+        self.measured
+    }
+}
+
+fn closed(unanswered: usize) -> String {
+    match unanswered {
+        0 => "the server closed a connection".into(),
+        count => format!("the server closed a connection with {count} unanswered requests"),
+    }
+}
+
+fn nanos(span: Duration) -> u64 {
+    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
+}
