@@ -1,7 +1,8 @@
 //! An entry to store under a key, and an item read from there.
 
 use super::record_log;
-use super::slot::{FETCHED, ItemSlot, StoredItem};
+use super::slot::{FETCHED, ItemSlot};
+use super::stored_item::StoredItem;
 
 /// An entry to store.
 #[derive(Debug, Clone, Copy, Default)]

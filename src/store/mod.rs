@@ -13,7 +13,7 @@
 //!
 //! In reading order: [`Store`], in `shards`, is all of it; [`Store::lock`] gives a [`Tree`], through
 //! which items are read and written ([`Entry`] in, [`Item`] out); `shard` is what a lock guards;
-//! `slab`, `slot`, `slots` and `record_log` are how an item lies in memory, `pages` where that
+//! `slab`, `slot`, `slots`, `record` and `record_log` are how an item lies in memory, `pages` where that
 //! comes from; `hash_table` finds items, `child_lists` is the tree, `sieve` the order of eviction;
 //! `flush`, `scan` and `sweep` go over the whole store; `watch` notifies clients of changes;
 //! [`Clock`] gives the time.
@@ -38,6 +38,7 @@ mod flush_schedule;
 mod hash_table;
 mod memory;
 mod pages;
+mod record;
 mod record_log;
 mod scan;
 mod shard;
@@ -47,6 +48,7 @@ mod slab;
 mod slot;
 mod slots;
 mod stats;
+mod stored_item;
 mod subtree;
 mod sweep;
 #[cfg(test)]

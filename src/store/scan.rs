@@ -10,7 +10,8 @@ use std::sync::atomic::Ordering;
 use super::entry::Item;
 use super::shard::Shard;
 use super::shards::{Store, locked};
-use super::slot::{NONE, StoredItem};
+use super::slot::NONE;
+use super::stored_item::StoredItem;
 
 /// Slots tried by chance before a shard is walked from one of them to find a random key.
 const GUESSES: u64 = 64;

@@ -27,10 +27,12 @@ use super::config::DATABASES;
 use super::entry::Entry;
 use super::hash_table::HashTable;
 use super::pages::PagePool;
+use super::record::ItemHeader;
 use super::sieve::Sieve;
 use super::slab::ItemSlab;
-use super::slot::{FETCHED, ItemHeader, NONE, StoredItem};
+use super::slot::{FETCHED, NONE};
 use super::stats::ShardCounters;
+use super::stored_item::StoredItem;
 use super::watched_keys::WatchedKeys;
 
 #[cfg(test)]

@@ -6,9 +6,11 @@
 use std::sync::Arc;
 
 use super::pages::PagePool;
+use super::record::{self, ItemHeader};
 use super::record_log::{PIECE, RecordLog, room};
-use super::slot::{self, ItemHeader, ItemSlot, NONE, StoredItem};
+use super::slot::{ItemSlot, NONE};
 use super::slots::Slots;
+use super::stored_item::StoredItem;
 
 /// The items of one shard, by index.
 #[derive(Debug)]
@@ -77,12 +79,12 @@ impl ItemSlab {
     }
 
     pub(super) fn set_cas(&mut self, index: u32, cas: u64) {
-        slot::write_cas(self.log.record_mut(self.slot(index).record), cas);
+        record::write_cas(self.log.record_mut(self.slot(index).record), cas);
     }
 
     pub(super) fn set_position(&mut self, index: u32, position: u32) {
         let &ItemSlot { record, bits, .. } = self.slot(index);
-        slot::write_position(bits, self.log.record_mut(record), position);
+        record::write_position(bits, self.log.record_mut(record), position);
     }
 
     /// Gives an item another head and value; the key stays.
@@ -156,7 +158,7 @@ impl ItemSlab {
     /// Writes where the list of an item's children is; the item has one.
     pub(super) fn set_list(&mut self, index: u32, list: u32) {
         let &ItemSlot { record, bits, .. } = self.slot(index);
-        slot::write_list(bits, self.log.record_mut(record), list);
+        record::write_list(bits, self.log.record_mut(record), list);
     }
 
     /// For tests: bytes of memory, added up from every buffer.

@@ -2,7 +2,8 @@
 //! MOVE.
 
 use super::shard::Shard;
-use super::slot::{NONE, StoredItem};
+use super::slot::NONE;
+use super::stored_item::StoredItem;
 
 /// A copy of a node and all below it, flat: a parent stands before its children. Its top has no key
 /// of its own.

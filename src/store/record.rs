@@ -1,0 +1,132 @@
+//! A record's bytes: the head of optional fields, the key, the value, as the diagram over [`slot`](super::slot) has
+//! them. Here a head is made and written; [`StoredItem`](super::stored_item::StoredItem) reads it.
+
+use super::slot::{DB_SHIFT, HAS_CHILDREN, HAS_EXPIRY, HAS_FLAGS, IS_CHILD, KEY_LIMIT, VALUELESS};
+
+pub(super) const CAS: usize = 6;
+pub(super) const EXPIRES: usize = 8;
+pub(super) const FLAGS: usize = 4;
+const PARENT: usize = 8;
+pub(super) const LIST: usize = 4;
+
+/// Everything of an item but key and value.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ItemHeader {
+    pub(super) cas: u64,
+    pub(super) expires_ms: Option<u64>,
+    pub(super) flags: u32,
+    pub(super) db: u8,
+    /// The slot of the parent, and the place among its children.
+    pub(super) parent: Option<(u32, u32)>,
+    /// Where the list of the children is in the log.
+    pub(super) list: Option<u32>,
+    pub(super) valueless: bool,
+}
+
+impl ItemHeader {
+    /// The bits of a slot with such a head, not visited.
+    pub(super) fn bits(&self, key_length: usize) -> u32 {
+        let mut bits = key_length as u32 | (u32::from(self.db) << DB_SHIFT);
+        for (bit, set) in [
+            (HAS_EXPIRY, self.expires_ms.is_some()),
+            (HAS_FLAGS, self.flags != 0),
+            (IS_CHILD, self.parent.is_some()),
+            (HAS_CHILDREN, self.list.is_some()),
+            (VALUELESS, self.valueless),
+        ] {
+            if set {
+                bits |= bit;
+            }
+        }
+        bits
+    }
+
+    /// Writes the head to the front of a record.
+    pub(super) fn write(&self, record: &mut [u8], bits: u32) {
+        record[..CAS].copy_from_slice(&self.cas.to_le_bytes()[..CAS]);
+        if let Some(expires_ms) = self.expires_ms {
+            record[CAS..CAS + EXPIRES].copy_from_slice(&expires_ms.to_le_bytes());
+        }
+        if self.flags != 0 {
+            let at = flags_at(bits);
+            record[at..at + FLAGS].copy_from_slice(&self.flags.to_le_bytes());
+        }
+        if let Some((parent, position)) = self.parent {
+            let at = parent_at(bits);
+            record[at..at + 4].copy_from_slice(&parent.to_le_bytes());
+            record[at + 4..at + PARENT].copy_from_slice(&position.to_le_bytes());
+        }
+        if let Some(list) = self.list {
+            write_list(bits, record, list);
+        }
+    }
+
+    /// The bytes of a record of this shape.
+    pub(super) fn length(&self, key: usize, value: &[&[u8]]) -> usize {
+        key_at(self.bits(key)) + key + length(value)
+    }
+
+    /// Writes a whole record, of the bytes that [`length`](ItemHeader::length) says.
+    pub(super) fn fill(&self, key: &[u8], value: &[&[u8]], record: &mut [u8]) {
+        let bits = self.bits(key.len());
+        let at = key_at(bits);
+        record[at..at + key.len()].copy_from_slice(key);
+        self.overwrite(bits, value, record);
+    }
+
+    /// Writes a record of the same shape over another, which has the same key and the length of
+    /// this one.
+    pub(super) fn overwrite(&self, bits: u32, value: &[&[u8]], record: &mut [u8]) {
+        self.write(record, bits);
+        let mut at = value_at(bits);
+        for part in value {
+            record[at..at + part.len()].copy_from_slice(part);
+            at += part.len();
+        }
+    }
+}
+
+fn length(value: &[&[u8]]) -> usize {
+    value.iter().map(|part| part.len()).sum()
+}
+
+pub(super) fn flags_at(bits: u32) -> usize {
+    CAS + if bits & HAS_EXPIRY != 0 { EXPIRES } else { 0 }
+}
+
+pub(super) fn parent_at(bits: u32) -> usize {
+    flags_at(bits) + if bits & HAS_FLAGS != 0 { FLAGS } else { 0 }
+}
+
+pub(super) fn list_at(bits: u32) -> usize {
+    parent_at(bits) + if bits & IS_CHILD != 0 { PARENT } else { 0 }
+}
+
+pub(super) fn key_at(bits: u32) -> usize {
+    list_at(bits) + if bits & HAS_CHILDREN != 0 { LIST } else { 0 }
+}
+
+pub(super) fn value_at(bits: u32) -> usize {
+    key_at(bits) + (bits as usize & (KEY_LIMIT - 1))
+}
+
+/// Writes a CAS number into a record.
+pub(super) fn write_cas(record: &mut [u8], cas: u64) {
+    record[..CAS].copy_from_slice(&cas.to_le_bytes()[..CAS]);
+}
+
+/// Writes a child's place among its siblings into its record.
+pub(super) fn write_position(bits: u32, record: &mut [u8], position: u32) {
+    if bits & IS_CHILD != 0 {
+        let at = parent_at(bits) + 4;
+        record[at..at + 4].copy_from_slice(&position.to_le_bytes());
+    }
+}
+
+/// Writes where the list of an item's children is into its record.
+pub(super) fn write_list(bits: u32, record: &mut [u8], list: u32) {
+    if bits & HAS_CHILDREN != 0 {
+        let at = list_at(bits);
+        record[at..at + LIST].copy_from_slice(&list.to_le_bytes());
+    }
+}

@@ -1,0 +1,180 @@
+//! Reading an item: what its slot and its record say.
+
+use super::record::{
+    CAS, EXPIRES, FLAGS, ItemHeader, LIST, flags_at, key_at, list_at, parent_at, value_at,
+};
+use super::slot::{
+    DB_MASK, DB_SHIFT, HAS_CHILDREN, HAS_EXPIRY, HAS_FLAGS, IS_CHILD, ItemSlot, NONE, VALUELESS,
+    VISITED,
+};
+
+/// An item as it is stored: its slot and its record.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct StoredItem<'a> {
+    pub(super) slot: &'a ItemSlot,
+    pub(super) record: &'a [u8],
+}
+
+impl<'a> StoredItem<'a> {
+    /// Everything but key and value.
+    pub(super) fn head(&self) -> ItemHeader {
+        ItemHeader {
+            cas: self.cas(),
+            expires_ms: self.expires_ms(),
+            flags: self.flags(),
+            db: self.db(),
+            parent: self.is(IS_CHILD).then(|| (self.parent(), self.position())),
+            list: self.list(),
+            valueless: self.is_valueless(),
+        }
+    }
+
+    fn is(&self, bit: u32) -> bool {
+        self.slot.bits & bit != 0
+    }
+
+    fn number<const BYTES: usize>(&self, at: usize) -> u64 {
+        let mut wide = [0; 8];
+        wide[..BYTES].copy_from_slice(&self.record[at..at + BYTES]);
+        u64::from_le_bytes(wide)
+    }
+
+    /// The unique number of the last change.
+    pub(super) fn cas(&self) -> u64 {
+        self.number::<CAS>(0)
+    }
+
+    pub(super) fn expires_ms(&self) -> Option<u64> {
+        self.is(HAS_EXPIRY).then(|| self.number::<EXPIRES>(CAS))
+    }
+
+    /// Whether the item itself has expired; an ancestor may have expired earlier.
+    pub(super) fn is_expired(&self, now_ms: u64) -> bool {
+        self.expires_ms()
+            .is_some_and(|expires_ms| expires_ms <= now_ms)
+    }
+
+    pub(super) fn flags(&self) -> u32 {
+        if self.is(HAS_FLAGS) {
+            self.number::<FLAGS>(flags_at(self.slot.bits)) as u32
+        } else {
+            0
+        }
+    }
+
+    pub(super) fn db(&self) -> u8 {
+        (self.slot.bits >> DB_SHIFT & DB_MASK) as u8
+    }
+
+    /// The slot of the parent, [`NONE`] at the top.
+    pub(super) fn parent(&self) -> u32 {
+        if self.is(IS_CHILD) {
+            self.number::<4>(parent_at(self.slot.bits)) as u32
+        } else {
+            NONE
+        }
+    }
+
+    /// The place of a child among its siblings.
+    pub(super) fn position(&self) -> u32 {
+        if self.is(IS_CHILD) {
+            self.number::<4>(parent_at(self.slot.bits) + 4) as u32
+        } else {
+            0
+        }
+    }
+
+    /// Where the list of the children is in the log.
+    pub(super) fn list(&self) -> Option<u32> {
+        self.has_children()
+            .then(|| self.number::<LIST>(list_at(self.slot.bits)) as u32)
+    }
+
+    pub(super) fn key(&self) -> &'a [u8] {
+        &self.record[key_at(self.slot.bits)..value_at(self.slot.bits)]
+    }
+
+    /// The value; an item that was made without one has none.
+    pub(super) fn value(&self) -> Option<&'a [u8]> {
+        (!self.is_valueless()).then(|| &self.record[value_at(self.slot.bits)..])
+    }
+
+    pub(super) fn is_valueless(&self) -> bool {
+        self.is(VALUELESS)
+    }
+
+    pub(super) fn has_children(&self) -> bool {
+        self.is(HAS_CHILDREN)
+    }
+
+    pub(super) fn is_visited(&self) -> bool {
+        self.is(VISITED)
+    }
+
+    /// Whether this is the item that `parent` (or, at the top, the database) has under `key`.
+    pub(super) fn answers_to(&self, parent: u32, db: u8, key: &[u8]) -> bool {
+        self.key() == key && self.parent() == parent && self.db() == db
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_has_20_bytes_and_the_smallest_record_6_in_front_of_its_key() {
+        assert_eq!(size_of::<ItemSlot>(), 20);
+        let head = ItemHeader {
+            cas: 1,
+            expires_ms: None,
+            flags: 0,
+            db: 0,
+            parent: None,
+            list: None,
+            valueless: false,
+        };
+        assert_eq!(head.length(30, &[&[b'v'; 60], &[b'v'; 40]]), 136);
+    }
+
+    #[test]
+    fn every_combination_of_optional_fields_reads_back() {
+        for mask in 0..32u32 {
+            let head = ItemHeader {
+                cas: (1 << 48) - 2,
+                expires_ms: (mask & 1 != 0).then_some(u64::MAX),
+                flags: if mask & 2 != 0 { u32::MAX } else { 0 },
+                db: 15,
+                parent: (mask & 4 != 0).then_some((7, 9)),
+                list: (mask & 16 != 0).then_some(11),
+                valueless: mask & 8 != 0,
+            };
+            let value: &[&[u8]] = if head.valueless {
+                &[]
+            } else {
+                &[b"a", b"", b"bc"]
+            };
+            let mut record = vec![0; head.length(7, value)];
+            head.fill(b"the key", value, &mut record);
+            let slot = ItemSlot {
+                record: 0,
+                bits: head.bits(7),
+                ..ItemSlot::free(NONE)
+            };
+            let stored = StoredItem {
+                slot: &slot,
+                record: &record,
+            };
+            assert_eq!(stored.cas(), (1 << 48) - 2);
+            assert_eq!(stored.expires_ms(), head.expires_ms);
+            assert_eq!(stored.flags(), head.flags);
+            assert_eq!(stored.db(), 15);
+            assert_eq!(
+                (stored.parent(), stored.position()),
+                head.parent.unwrap_or((NONE, 0))
+            );
+            assert_eq!(stored.list(), head.list);
+            assert_eq!(stored.key(), b"the key");
+            assert_eq!(stored.value(), (!head.valueless).then_some(&b"abc"[..]));
+        }
+    }
+}
