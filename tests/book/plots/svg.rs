@@ -10,7 +10,7 @@ use std::fmt::Write;
 use super::{Found, Plot, median, number_of};
 
 /// Units of the drawing; on the page it is as wide as there is room for, up to this many pixels.
-const WIDTH: f64 = 720.0;
+const WIDTH: f64 = 560.0;
 
 /// The height of letters, and about how wide one is.
 const LETTER: (f64, f64) = (14.0, 8.2);
@@ -53,9 +53,10 @@ pub(super) fn bars(name: &str, plot: &Plot, found: &[Found]) -> String {
     let left = widest(names.map(|row| row.0)) + 12.0;
     let numbers = || rows.iter().filter_map(|row| row.2).flatten().copied();
     let highest = numbers().chain(plot.mark).fold(f64::MIN_POSITIVE, f64::max);
+    let whole = numbers().all(|n| !said(n, "").contains('.'));
     let written = widest(
         numbers()
-            .map(|n| said(n, &plot.unit))
+            .map(|n| said_evenly(n, whole, &plot.unit))
             .collect::<Vec<_>>()
             .iter(),
     );
@@ -98,7 +99,7 @@ pub(super) fn bars(name: &str, plot: &Plot, found: &[Found]) -> String {
                 );
             }
         }
-        let value = said(value, &plot.unit);
+        let value = said_evenly(value, whole, &plot.unit);
         text_at(&mut out, end + 6.0, base, "start", "plot-value", &value);
         y += ROW;
     }
@@ -312,14 +313,30 @@ fn steps(highest: f64) -> Vec<f64> {
     (0..=count).map(|n| f64::from(n) * step).collect()
 }
 
-/// A number as a person writes it: `65,560`, `13.7`, `0.31`.
-fn said(number: f64, unit: &str) -> String {
-    let size = number.abs();
-    let decimals = match size {
+/// The decimals of a number: three digits, unless it has more before the point.
+fn decimals(number: f64) -> usize {
+    match number.abs() {
         100.0.. => 0,
         10.0.. => 1,
         _ => 2,
-    };
+    }
+}
+
+/// A number beside a bar: as [`said`], but with the zeros at its end unless all numbers of the plot are `whole`, so that
+/// numbers below each other have as many digits.
+fn said_evenly(number: f64, whole: bool, unit: &str) -> String {
+    let even = format!("{number:.*}", decimals(number));
+    match unit {
+        _ if whole || decimals(number) == 0 => said(number, unit),
+        "" => even,
+        unit => format!("{even} {unit}"),
+    }
+}
+
+/// A number as a person writes it: `65,560`, `13.7`, `0.31`.
+fn said(number: f64, unit: &str) -> String {
+    let size = number.abs();
+    let decimals = decimals(size);
     let text = format!("{size:.decimals$}");
     let (whole, part) = text.split_once('.').unwrap_or((&text, ""));
     let mut out = String::new();
@@ -387,4 +404,12 @@ fn numbers_are_said_as_a_person_writes_them() {
         assert_eq!(said(number, ""), text);
     }
     assert_eq!(said(66.1, "%"), "66.1 %");
+    for (number, whole, text) in [
+        (1.1, false, "1.10"),
+        (3.0, true, "3"),
+        (2250.0, false, "2,250"),
+    ] {
+        assert_eq!(said_evenly(number, whole, ""), text);
+    }
+    assert_eq!(said_evenly(13.0, false, "ms"), "13.0 ms");
 }
