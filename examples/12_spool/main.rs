@@ -1,10 +1,10 @@
 //! Stage 12: invalidate in the background, and survive a crash.
 //!
 //! Run it with `cargo run --example 12_spool -- [PORT [SERVERS [SPOOL [DURABILITY [KEYS]]]]]`. Port 0, the default, takes a free
-//! one; SERVERS is a file that lists the pool's servers, `servers.txt` unless you say so. SPOOL is the file in which
-//! changes are kept until they are delivered; without it they are kept in memory, and die with the process. DURABILITY
-//! says what an answer waits for: `os` (the default), that the operating system has the change; `fsync`, that the disk
-//! has it. KEYS may be pending for a server, a million unless you say so; with one more it is flushed.
+//! one; SERVERS is a file that lists the pool's servers, by default `servers.txt`. SPOOL is the file in which changes are
+//! kept until they are delivered; without it they are kept in memory and lost with the process. DURABILITY is what an
+//! answer waits for: `os` (the default), the operating system has the change; `fsync`, the disk has it. KEYS may be
+//! pending for a server, by default a million; with one more it is flushed.
 //!
 //! ```text
 //!   client ─▶ session ─┐             ┌──────────┐ commit ┌───────┐
@@ -16,8 +16,8 @@
 //!                                            └─ delivered ──┘
 //! ```
 //!
-//! `service.rs` is what a client meets, `spool.rs` what is kept and who writes it, `worker.rs` how it is delivered.
-//! There is no orderly end: what works after a crash works after anything.
+//! `service.rs` answers clients, `spool.rs` records changes, `worker.rs` delivers them. There is no special code for an
+//! orderly end or for a crash: every start reads the spool.
 
 mod service;
 mod spool;
@@ -35,10 +35,10 @@ use larder::server::{Connections, Listen, Model, Server, Settings};
 use service::Invalidate;
 use spool::{Problem, Recorder, Spool};
 
-/// Keys that a server may have pending. One more, and it is flushed instead.
+/// Keys that may be pending for a server. With one more it is flushed instead.
 const MAX_PENDING: u64 = 1_000_000;
 
-/// Turns of clients that wait for the recorder, each with all the keys that were in it.
+/// Messages that wait for the recorder. A client's holds all keys of one turn.
 const WAITING: usize = 4096;
 
 fn main() -> Result<(), Problem> {

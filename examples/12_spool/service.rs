@@ -1,4 +1,4 @@
-//! What a client meets: every command that changes a key is answered as soon as the change is kept.
+//! Answers clients: a command that changes a key is answered as soon as the change is recorded.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -16,13 +16,13 @@ use super::spool::{Counts, Message};
 /// Bytes of the largest item, key and value, as in memcached. The value is read to be dropped.
 const MAX_ITEM: usize = 1 << 20;
 
-/// What is said to a command that is about an item and not about a change.
+/// The reply to a command that doesn't change a key.
 const REFUSED: &[u8] = b"SERVER_ERROR only changes are taken here: ask the caches themselves\r\n";
 
-/// What is said, and then the connection closed, when changes can't be kept: none since the last answer was.
+/// The reply when changes can't be recorded; then the connection is closed. It takes the place of the turn's answers.
 const CANNOT: &[u8] = b"SERVER_ERROR changes can't be recorded\r\n";
 
-/// The front door: all sessions send into one channel.
+/// The service: all sessions send into one channel.
 pub(crate) struct Invalidate {
     recorder: Sender<Message>,
     counts: Arc<Counts>,
@@ -58,15 +58,14 @@ impl Service for Invalidate {
 struct Session {
     recorder: Sender<Message>,
     counts: Arc<Counts>,
-    /// Keys that have changed in this turn, and are not kept yet.
+    /// Keys that have changed in this turn and aren't recorded yet.
     changed: Vec<Vec<u8>>,
-    /// Whether changes of this turn could not be kept.
+    /// Whether recording has failed in this turn.
     failed: bool,
     /// A value that is too large: how many of its bytes are still to come, and the reply after them.
     refused: Option<(usize, &'static [u8])>,
 }
 
-// ANCHOR: turn
 impl server::Session for Session {
     /// The answers of a turn leave together, so its changes are recorded together before that.
     fn turn(&mut self, input: &[u8], output: &mut Vec<u8>) -> Turn {
@@ -86,17 +85,16 @@ impl server::Session for Session {
 }
 
 impl Session {
-    /// Has the changes of this turn recorded, and waits until they are.
+    /// Sends the turn's changes to the recorder and waits until they are committed.
     fn record(&mut self) {
         if self.changed.is_empty() {
             return;
         }
-        let (told, kept) = bounded(1);
-        let message = Message::Changed(std::mem::take(&mut self.changed), told);
-        let kept = self.recorder.send(message).is_ok() && kept.recv() == Ok(true);
-        self.failed |= !kept;
+        let (done, recorded) = bounded(1);
+        let message = Message::Changed(std::mem::take(&mut self.changed), done);
+        let recorded = self.recorder.send(message).is_ok() && recorded.recv() == Ok(true);
+        self.failed |= !recorded;
     }
-    // ANCHOR_END: turn
 
     fn commands(&mut self, input: &[u8], output: &mut Vec<u8>) -> Turn {
         let full = output.len() + OUTPUT_SOFT_LIMIT;
@@ -168,8 +166,8 @@ impl Session {
         }
     }
 
-    /// A storage command and its value: the bytes that both took, or 0. The value is dropped: what it was is the
-    /// database's business, that it has changed is ours.
+    /// A storage command and its value: the bytes that both took, or 0. The value is dropped: the caches will read it
+    /// from the database.
     fn storage(
         &mut self,
         storage: &Storage<'_>,
@@ -204,7 +202,7 @@ impl Session {
                 let reply = match command.action {
                     KeyAction::Delete => reply::DELETED,
                     KeyAction::Touch(_) => reply::TOUCHED,
-                    // The number after it would have to be known. "Not found" promises nothing.
+                    // The reply would be a number that is only in the cache. "Not found" promises nothing.
                     KeyAction::Increment(_) | KeyAction::Decrement(_) => reply::NOT_FOUND,
                 };
                 let key = command.path.as_bytes();
@@ -221,9 +219,9 @@ impl Session {
         out.extend_from_slice(if noreply { b"" } else { taken });
     }
 
-    /// Notes that a key has changed. The reply is the one for a change that is kept; it goes out when that is so.
-    fn changed(&mut self, key: &[u8], kept: &'static [u8]) -> &'static [u8] {
+    /// Adds a key to the turn's changes. The reply leaves when they are recorded.
+    fn changed(&mut self, key: &[u8], done: &'static [u8]) -> &'static [u8] {
         self.changed.push(key.to_vec());
-        kept
+        done
     }
 }

@@ -1,7 +1,7 @@
-//! What is kept, and the one thread that writes it.
+//! The spool, and the recorder: the only thread that writes it.
 //!
-//! For each server, the keys that it has yet to forget, each with the number of its last change; and which servers have
-//! to forget everything, because there was too much to keep.
+//! The spool holds for each server the keys that are still to be deleted there, each with the number of its last change,
+//! and the servers that are to be flushed, because too many keys were pending for them.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::OpenOptions;
@@ -19,13 +19,11 @@ use redb::{
     TableDefinition,
 };
 
-// ANCHOR: tables
 /// Server and key, and the number of the key's last change.
 const PENDING: TableDefinition<(&str, &[u8]), u64> = TableDefinition::new("pending");
 
-/// Servers that have to forget everything, and when that was decided, as the number of a change.
+/// Servers to be flushed, and the number of the last change when that was decided.
 const FLUSH: TableDefinition<&str, u64> = TableDefinition::new("flush");
-// ANCHOR_END: tables
 
 /// Messages that go into one commit.
 const GROUP: usize = 1024;
@@ -33,16 +31,15 @@ const GROUP: usize = 1024;
 /// Bytes that redb may use to hold pages in memory.
 const CACHE: usize = 32 << 20;
 
-/// Anything that goes wrong with the spool. What it was is for people, so it is kept as text.
+/// An error of the spool or of a delivery. No code looks at its kind: it is printed.
 pub(crate) type Problem = Box<dyn std::error::Error + Send + Sync>;
 
-/// The file.
+/// The spool's database.
 pub(crate) struct Spool {
     database: Database,
 }
 
 impl Spool {
-    // ANCHOR: open
     /// Opens the file, or makes it. With `fsync` a commit waits for the disk, without it for the operating system.
     pub(crate) fn open(path: &str, fsync: bool) -> Result<Spool, Problem> {
         let mut builder = Database::builder();
@@ -53,7 +50,7 @@ impl Spool {
             let mut options = OpenOptions::new();
             let options = options.read(true).write(true).create(true).truncate(false);
             let file = options.open(path)?;
-            // Two programs with one spool would each forget what the other has kept.
+            // Two programs with one spool would each remove what the other has recorded.
             file.try_lock()
                 .map_err(|_| format!("{path} is in use by another process"))?;
             builder.create_with_backend(WithoutSync(FileBackend::new(file)?))
@@ -62,7 +59,7 @@ impl Spool {
         Spool::prepare(database)
     }
 
-    /// A spool that dies with the process.
+    /// A spool that is lost with the process.
     pub(crate) fn in_memory() -> Result<Spool, Problem> {
         Spool::prepare(Database::builder().create_with_backend(InMemoryBackend::new())?)
     }
@@ -74,10 +71,8 @@ impl Spool {
         write.commit()?;
         Ok(Spool { database })
     }
-    // ANCHOR_END: open
 
-    // ANCHOR: read
-    /// What a server has to do next.
+    /// The next work for a server: its keys behind `after`, at most so many.
     pub(crate) fn next(&self, server: &str, after: &[u8], most: usize) -> Result<Work, Problem> {
         let read = self.database.begin_read()?;
         if let Some(decided) = read.open_table(FLUSH)?.get(server)? {
@@ -85,8 +80,8 @@ impl Spool {
         }
         let mut keys = Vec::new();
         for entry in read.open_table(PENDING)?.range((server, after)..)? {
-            let (place, number) = entry?;
-            let (owner, key) = place.value();
+            let (row, number) = entry?;
+            let (owner, key) = row.value();
             if owner != server || keys.len() == most {
                 break;
             }
@@ -94,22 +89,20 @@ impl Spool {
                 keys.push((key.to_vec(), number.value()));
             }
         }
-        Ok(Work::Forget(keys))
+        Ok(Work::Delete(keys))
     }
-    // ANCHOR_END: read
 }
 
-/// What a server has to do.
+/// Work for a server.
 pub(crate) enum Work {
-    /// Forget everything; decided at this change.
+    /// Everything is to be deleted; decided at this change.
     Flush(u64),
-    /// Forget these keys, each with the number of its last change.
-    Forget(Vec<(Vec<u8>, u64)>),
+    /// These keys are to be deleted, each with the number of its last change.
+    Delete(Vec<(Vec<u8>, u64)>),
 }
 
-// ANCHOR: without_sync
-/// A file that is written and not synchronised. What was written survives the process, because the operating system has
-/// it; it doesn't survive the operating system.
+/// A file that is written and not synchronised. The operating system has what was written, so it survives the process,
+/// but not a crash of the system.
 #[derive(Debug)]
 struct WithoutSync(FileBackend);
 
@@ -133,33 +126,26 @@ impl StorageBackend for WithoutSync {
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         self.0.write(offset, data)
     }
-
-    fn close(&self) -> io::Result<()> {
-        self.0.close()
-    }
 }
-// ANCHOR_END: without_sync
 
-// ANCHOR: messages
-/// What the recorder is told.
+/// Messages to the recorder. It answers each with whether it is recorded.
 pub(crate) enum Message {
-    /// A client's turn: keys that have changed, and whom to tell when they are kept.
+    /// From a session: keys that have changed.
     Changed(Vec<Vec<u8>>, Sender<bool>),
-    /// A worker's: this server has forgotten these keys, as they were then.
-    Forgotten(String, Vec<(Vec<u8>, u64)>, Sender<bool>),
-    /// A worker's: this server has forgotten everything that was decided by then.
+    /// From a worker: the server has deleted these keys; the numbers are those that the worker has read.
+    Deleted(String, Vec<(Vec<u8>, u64)>, Sender<bool>),
+    /// From a worker: the server was flushed, as decided at this change.
     Flushed(String, u64, Sender<bool>),
 }
-// ANCHOR_END: messages
 
-/// What there is to count.
+/// What `stats` prints.
 #[derive(Default)]
 pub(crate) struct Counts {
-    /// Keys that wait to be delivered, all servers together.
+    /// Keys that are still to be deleted, all servers together.
     pending: AtomicU64,
-    /// Keys that a server has forgotten.
+    /// Keys that a server has deleted.
     delivered: AtomicU64,
-    /// Times that a server could not be reached, or did not answer.
+    /// How often a server could not be reached or did not answer.
     pub(crate) retries: AtomicU64,
 }
 
@@ -171,14 +157,14 @@ impl Counts {
     }
 }
 
-/// The only one who writes the spool.
+/// Writes the spool; nothing else does.
 pub(crate) struct Recorder {
     spool: Arc<Spool>,
     servers: Vec<String>,
     ring: Ring,
-    /// How many keys each server has pending.
+    /// How many keys are pending for each server.
     pending: HashMap<String, u64>,
-    /// How many it may have.
+    /// How many may be pending for a server.
     most: u64,
     /// The number of the last change.
     last: u64,
@@ -186,8 +172,7 @@ pub(crate) struct Recorder {
 }
 
 impl Recorder {
-    // ANCHOR: new
-    /// Looks what is pending from before.
+    /// Counts the keys that are pending from an earlier run.
     pub(crate) fn new(
         spool: Arc<Spool>,
         pool: &ServerList,
@@ -197,8 +182,8 @@ impl Recorder {
         let read = spool.database.begin_read()?;
         let table = read.open_table(PENDING)?;
         for entry in table.iter()? {
-            let (place, number) = entry?;
-            *pending.entry(place.value().0.to_owned()).or_insert(0) += 1;
+            let (row, number) = entry?;
+            *pending.entry(row.value().0.to_owned()).or_insert(0) += 1;
             last = last.max(number.value());
         }
         for entry in read.open_table(FLUSH)?.iter()? {
@@ -219,14 +204,12 @@ impl Recorder {
             last,
         })
     }
-    // ANCHOR_END: new
 
     pub(crate) fn counts(&self) -> Arc<Counts> {
         Arc::clone(&self.counts)
     }
 
-    // ANCHOR: start
-    /// Takes what has come together, commits it as one, tells those who wait, and wakes the workers.
+    /// Takes all messages that have come, commits them together, answers each, and wakes the workers.
     pub(crate) fn start(
         mut self,
         queue: Receiver<Message>,
@@ -236,29 +219,27 @@ impl Recorder {
             while let Ok(first) = queue.recv() {
                 let mut group = vec![first];
                 group.extend(queue.try_iter().take(GROUP - 1));
-                let kept = self.commit(&group);
-                if let Err(error) = &kept {
+                let recorded = self.commit(&group);
+                if let Err(error) = &recorded {
                     eprintln!("the spool can't be written: {error}; nothing is acknowledged");
                 }
                 for message in &group {
-                    let (Message::Changed(_, told)
-                    | Message::Forgotten(_, _, told)
-                    | Message::Flushed(_, _, told)) = message;
-                    // Who doesn't wait any more doesn't need to know.
-                    let _ = told.send(kept.is_ok());
+                    let (Message::Changed(_, done)
+                    | Message::Deleted(_, _, done)
+                    | Message::Flushed(_, _, done)) = message;
+                    // Fails when the sender of the message has ended.
+                    let _ = done.send(recorded.is_ok());
                 }
                 for wake in &wakes {
-                    // Full means that it is awake, or about to be.
+                    // The channel is full when the worker has yet to see an earlier wake.
                     let _ = wake.try_send(());
                 }
             }
         })?;
         Ok(())
     }
-    // ANCHOR_END: start
 
-    // ANCHOR: commit
-    /// One transaction: all of the group is kept, or nothing of it.
+    /// One transaction: all of the group is recorded, or nothing of it.
     fn commit(&mut self, group: &[Message]) -> Result<(), Problem> {
         let mut pending = self.pending.clone();
         let mut last = self.last;
@@ -280,13 +261,13 @@ impl Recorder {
                             }
                         }
                     }
-                    Message::Forgotten(server, keys, _) => {
+                    Message::Deleted(server, keys, _) => {
                         for (key, number) in keys {
-                            let place = (&server[..], &key[..]);
+                            let row = (&server[..], &key[..]);
                             // A key that has changed since has a larger number, and stays.
-                            let same = table.get(place)?.is_some_and(|now| now.value() == *number);
+                            let same = table.get(row)?.is_some_and(|now| now.value() == *number);
                             if same {
-                                table.remove(place)?;
+                                table.remove(row)?;
                                 *pending.entry(server.clone()).or_insert(1) -= 1;
                                 delivered += 1;
                             }
@@ -321,5 +302,4 @@ impl Recorder {
         self.counts.pending.store(all, Ordering::Relaxed);
         Ok(())
     }
-    // ANCHOR_END: commit
 }

@@ -1,4 +1,4 @@
-//! How changes are delivered: each server has a worker of its own, which takes what is pending from the spool.
+//! Deliveries: each server has its own worker, which takes the pending keys from the spool.
 
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
@@ -14,7 +14,7 @@ use larder::protocol::memcached::text::reply;
 use super::spool::{Counts, Message, Problem, Spool, Work};
 
 /// How long a server may take to accept a connection, or to answer.
-const PATIENCE: Duration = Duration::from_millis(500);
+const TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Bytes in which an answer must end.
 const ANSWER_LIMIT: u64 = 512;
@@ -22,11 +22,14 @@ const ANSWER_LIMIT: u64 = 512;
 /// Deletes that are sent before the first answer is read.
 const BATCH: usize = 512;
 
-/// How long a worker leaves a server alone after a failure; twice as long after the next, up to the longest.
+/// The pause after a failure; it doubles with each further one, up to the longest.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// Starts a worker for each server. What comes back wakes them.
+/// A connection whose answers are read line by line.
+type Connection = BufReader<TcpStream>;
+
+/// Starts a worker for each server. Returns the senders that wake them.
 pub(crate) fn start(
     pool: &ServerList,
     spool: &Arc<Spool>,
@@ -51,39 +54,39 @@ pub(crate) fn start(
         .collect()
 }
 
-/// One server's.
+/// The worker of one server.
 struct Worker {
     server: String,
     spool: Arc<Spool>,
     recorder: Sender<Message>,
-    connection: Option<BufReader<TcpStream>>,
-    /// The key at which the last batch ended, so that keys that change all the time don't keep others waiting.
+    connection: Option<Connection>,
+    /// The key at which the last batch ended. The next batch begins behind it, so that keys that change all the time
+    /// don't keep others waiting.
     last: Vec<u8>,
 }
 
 impl Worker {
-    // ANCHOR: run
     fn run(&mut self, woken: &Receiver<()>, counts: &Counts) {
         let mut pause = SHORTEST_PAUSE;
-        let mut away = false;
+        let mut down = false;
         loop {
             match self.round() {
                 Ok(more) => {
-                    if away {
+                    if down {
                         eprintln!("{}: back", self.server);
                     }
-                    (away, pause) = (false, SHORTEST_PAUSE);
-                    // The first round is made without being woken: it is what is pending from before.
+                    (down, pause) = (false, SHORTEST_PAUSE);
+                    // The first round comes before any wake: keys may be pending from an earlier run.
                     if !more && woken.recv().is_err() {
                         return;
                     }
                 }
                 Err(error) => {
                     self.connection = None;
-                    if !away {
+                    if !down {
                         eprintln!("{}: {error}; its changes are kept", self.server);
                     }
-                    away = true;
+                    down = true;
                     counts.retries.fetch_add(1, Ordering::Relaxed);
                     thread::sleep(pause);
                     pause = LONGEST_PAUSE.min(pause * 2);
@@ -91,21 +94,19 @@ impl Worker {
             }
         }
     }
-    // ANCHOR_END: run
 
-    // ANCHOR: round
-    /// Delivers a batch of what is pending, if there is any: whether there may be more.
+    /// Delivers a batch of pending keys. Returns whether there may be more.
     fn round(&mut self) -> Result<bool, Problem> {
         match self.spool.next(&self.server, &self.last, BATCH)? {
             Work::Flush(decided) => {
                 self.ask(&[b"flush_all\r\n".to_vec()], &[reply::OK])?;
                 let server = self.server.clone();
-                self.report(|told| Message::Flushed(server, decided, told))?;
+                self.report(|done| Message::Flushed(server, decided, done))?;
             }
-            Work::Forget(keys) if keys.is_empty() && self.last.is_empty() => return Ok(false),
-            // The end of the alphabet: from the start again.
-            Work::Forget(keys) if keys.is_empty() => self.last.clear(),
-            Work::Forget(keys) => {
+            Work::Delete(keys) if keys.is_empty() && self.last.is_empty() => return Ok(false),
+            // No key is behind the last one: begin again with the first.
+            Work::Delete(keys) if keys.is_empty() => self.last.clear(),
+            Work::Delete(keys) => {
                 let lines: Vec<Vec<u8>> = keys
                     .iter()
                     .map(|(key, _)| [b"delete ", &key[..], b"\r\n"].concat())
@@ -113,25 +114,24 @@ impl Worker {
                 self.ask(&lines, &[reply::DELETED, reply::NOT_FOUND])?;
                 self.last = keys.last().map_or(Vec::new(), |(key, _)| key.clone());
                 let server = self.server.clone();
-                self.report(|told| Message::Forgotten(server, keys, told))?;
+                self.report(|done| Message::Deleted(server, keys, done))?;
             }
         }
         Ok(true)
     }
 
-    /// Tells the recorder, and waits until it is on record: else the same keys would be read again.
+    /// Sends the recorder a message and waits until it is recorded: else the same keys would be read again.
     fn report(&self, message: impl FnOnce(Sender<bool>) -> Message) -> Result<(), Problem> {
-        let (told, kept) = bounded(1);
-        self.recorder.send(message(told))?;
-        match kept.recv()? {
+        let (done, recorded) = bounded(1);
+        self.recorder.send(message(done))?;
+        match recorded.recv()? {
             true => Ok(()),
             false => Err("the spool can't be written".into()),
         }
     }
-    // ANCHOR_END: round
 
-    /// Sends all lines at once and reads an answer to each. If it fails in the middle, all are sent again: to delete
-    /// twice is no harm.
+    /// Sends all lines at once and reads an answer to each. If it fails in the middle, all are sent again, because
+    /// deleting twice does no harm.
     fn ask(&mut self, lines: &[Vec<u8>], right: &[&[u8]]) -> Result<(), Problem> {
         if let Some(mut kept) = self.connection.take() {
             match exchange(&mut kept, lines, right) {
@@ -140,7 +140,7 @@ impl Worker {
                     return Ok(());
                 }
                 Err(error) if error.kind() == ErrorKind::TimedOut => return Err(error.into()),
-                // The server may have closed it since it was last used.
+                // The server may have closed it since its last use.
                 Err(_) => {}
             }
         }
@@ -154,28 +154,18 @@ impl Worker {
 fn connect(address: &str) -> io::Result<TcpStream> {
     let mut found = address.to_socket_addrs()?;
     let address = found.next().ok_or(ErrorKind::AddrNotAvailable)?;
-    let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+    let stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
     stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
+    stream.set_write_timeout(Some(TIMEOUT))?;
     Ok(stream)
 }
 
-/// A connection is only as good as its last answer: after an error it is dropped with what may still come on it.
-fn exchange(
-    connection: &mut BufReader<TcpStream>,
-    lines: &[Vec<u8>],
-    right: &[&[u8]],
-) -> io::Result<()> {
-    let in_time = |error: io::Error| match error.kind() {
-        // What a blocking call says when its time is over.
-        ErrorKind::WouldBlock => io::Error::new(ErrorKind::TimedOut, "no answer in time"),
-        _ => error,
-    };
-    connection
-        .get_mut()
-        .write_all(&lines.concat())
-        .map_err(in_time)?;
+/// Writes the lines and reads their answers. After an error the caller drops the connection, with any answer that may
+/// still come on it.
+fn exchange(connection: &mut Connection, lines: &[Vec<u8>], right: &[&[u8]]) -> io::Result<()> {
+    let stream = connection.get_mut();
+    stream.write_all(&lines.concat()).map_err(in_time)?;
     let mut answer = Vec::new();
     for _ in lines {
         answer.clear();
@@ -190,4 +180,12 @@ fn exchange(
         }
     }
     Ok(())
+}
+
+/// The error of a blocking call, which reports the end of its timeout as `WouldBlock`.
+fn in_time(error: io::Error) -> io::Error {
+    match error.kind() {
+        ErrorKind::WouldBlock => io::Error::new(ErrorKind::TimedOut, "no answer in time"),
+        _ => error,
+    }
 }

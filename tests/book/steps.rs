@@ -233,7 +233,8 @@ fn build_all(book: &Book) -> Result<(), String> {
          [dependencies]\nlarder = {{ path = {:?} }}\n{}\n",
         section("profile.dev"),
         book.root,
-        section("dependencies")
+        // Those of features, too: redb is one.
+        section("dependencies").replace(", optional = true", "")
     );
     write(&package.join("Cargo.toml"), &head)?;
     if !package.join("Cargo.lock").exists() {
