@@ -400,6 +400,34 @@ fn servers_that_the_map_no_longer_has_lose_their_connections() {
     }
 }
 
+// In a failover a server may know that the old master is none any more, and not yet which server is: of its map, without
+// these slots, the proxy sent requests to a server that has never had them, and clients got CLUSTERDOWN.
+#[test]
+fn slots_that_a_server_knows_no_master_of_stay_where_they_were() {
+    let looks = Arc::new(AtomicUsize::new(0));
+    let asked = Arc::clone(&looks);
+    let middle = slot(b"a").min(slot(b"b"));
+    let (low, high) = ((0, middle, 0), (middle + 1, ALL.1, 1));
+    let (nodes, _) = nodes(2, move |node, words| match words {
+        ["CLUSTER", ..] => match asked.fetch_add(1, SeqCst) {
+            0 => node.map(&[low, high]),
+            _ => node.map(&[high]),
+        },
+        ["GET", key] if *key == "look" || (slot(key.as_bytes()) <= middle) != (node.me == 0) => {
+            "-CLUSTERDOWN Hash slot not served\r\n".into()
+        }
+        _ => "+fine\r\n".into(),
+    });
+    let proxy = narrow(&nodes);
+    let mut client = proxy.talk();
+    // At this answer it looks again, and soon once more, because slots are missing.
+    client.call(&["GET", "look"]);
+    eventually("two more looks", || looks.load(SeqCst) >= 3);
+    for key in ["a", "b"] {
+        assert_eq!(client.call(&["GET", key]), Said::from("fine"), "{key}");
+    }
+}
+
 #[test]
 fn a_server_that_does_not_know_its_host_is_at_the_one_that_was_asked() {
     let (nodes, _) = nodes(2, |node, words| match (node.me, words) {

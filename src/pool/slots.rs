@@ -204,6 +204,17 @@ impl SlotMap {
         self.slots.iter().all(|number| *number == 0)
     }
 
+    /// Gives the slots without a server the one that they had in the map `before`.
+    pub(crate) fn fill_from(&mut self, before: &SlotMap) {
+        for slot in 0..SLOTS {
+            if self.server(slot).is_none()
+                && let Some(number) = before.server(slot)
+            {
+                self.assign(slot, slot, &before.servers[number]);
+            }
+        }
+    }
+
     /// Gives the slots from `first` to `last`, both included, to a server. Slots that a cluster doesn't have are passed
     /// over.
     pub(crate) fn assign(&mut self, first: u16, last: u16, address: &str) {
@@ -344,6 +355,20 @@ mod tests {
         let (a, b, c) = (Some(0), Some(1), Some(2));
         assert_eq!(found, [a, a, b, a, a, b, b, c, c, None]);
         assert_eq!(map.servers()[..3], ["a:1", "b:1", "c:1"]);
+    }
+
+    #[test]
+    fn slots_without_a_server_keep_the_one_that_they_had() {
+        let mut before = SlotMap::default();
+        before.assign(0, 99, "a:1");
+        before.assign(100, 199, "b:1");
+        let mut map = SlotMap::default();
+        map.assign(50, 149, "c:1");
+        map.fill_from(&before);
+        let found = [0, 49, 50, 149, 150, 199, 200].map(|slot| map.server(slot));
+        let (a, b, c) = (Some(1), Some(2), Some(0));
+        assert_eq!(found, [a, a, c, c, b, b, None]);
+        assert_eq!(map.servers(), ["c:1", "a:1", "b:1"]);
     }
 
     /// As redis-server 7.0 writes it; the last server has no host configured.

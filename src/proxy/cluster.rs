@@ -12,7 +12,9 @@
 //!
 //! Any server may be asked: those of the map in turn, so that one with old news is not believed for
 //! long, those that are ejected and the seeds last. A MOVED corrects its slot at once, in the worker
-//! that reads it; the watch makes the rest of the map true.
+//! that reads it; the watch makes the rest of the map true. A slot that has no server by the map of the
+//! server that was asked keeps the one that it had: during a failover, a server may know for a moment
+//! that the old master is none any more, and not yet who is.
 //!
 //! Cost: a connection and a question at each look; looks are at least [`CALM`] apart.
 
@@ -50,6 +52,8 @@ pub(super) struct ClusterWatcher {
     turn: usize,
     /// Whether no server answered the last look.
     blind: bool,
+    /// Whether the last answer had a server for every slot.
+    whole: bool,
 }
 
 impl ClusterWatcher {
@@ -58,6 +62,7 @@ impl ClusterWatcher {
             seeds,
             turn: 0,
             blind: false,
+            whole: false,
         }
     }
 
@@ -96,8 +101,7 @@ impl ClusterWatcher {
 
     fn pause(&self, pool: &Pool) -> Duration {
         let ejected = pool.upstreams.iter().any(|u| u.health.is_ejected());
-        let whole = pool.slots().is_some_and(SlotMap::is_whole);
-        if self.blind || ejected || !whole {
+        if self.blind || ejected || !self.whole {
             SOON
         } else {
             LATER
@@ -132,7 +136,11 @@ impl ClusterWatcher {
         let was_blind = self.blind;
         for address in asked {
             match ask(address, settings, password) {
-                Ok(map) => {
+                Ok(mut map) => {
+                    self.whole = map.is_whole();
+                    if let Some(before) = pool.slots() {
+                        map.fill_from(before);
+                    }
                     if was_blind || pool.slots() != Some(&map) {
                         let servers = map.servers().len();
                         log::info!("cluster: {servers} masters, as {address} says");
