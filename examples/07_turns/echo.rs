@@ -1,12 +1,21 @@
-//! The echo server of the first chapter, as a session that waits for nobody.
+//! The echo server of the first chapter, as a session that never waits.
 
 use std::borrow::Cow;
 
 use larder::server::{Next, Peer, Refusal, Service, Session, Turn};
 
-// ANCHOR: echo
 /// Sends back what arrives.
 pub(crate) struct Echo;
+
+impl Session for Echo {
+    fn turn(&mut self, input: &[u8], output: &mut Vec<u8>) -> Turn {
+        output.extend_from_slice(input);
+        Turn {
+            consumed: input.len(),
+            next: Next::Read,
+        }
+    }
+}
 
 impl Service for Echo {
     fn protocol(&self) -> &'static str {
@@ -21,14 +30,3 @@ impl Service for Echo {
         b"ERROR Too many open connections\r\n"[..].into()
     }
 }
-
-impl Session for Echo {
-    fn turn(&mut self, input: &[u8], output: &mut Vec<u8>) -> Turn {
-        output.extend_from_slice(input);
-        Turn {
-            consumed: input.len(),
-            next: Next::Read,
-        }
-    }
-}
-// ANCHOR_END: echo

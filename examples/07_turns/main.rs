@@ -19,7 +19,6 @@ use larder::store::{Clock, Config, Store, Sweeper};
 
 use echo::Echo;
 
-// ANCHOR: main
 fn main() -> Result<(), Box<dyn Error>> {
     let port: u16 = argument(1, 0);
     let settings = Settings {
@@ -55,7 +54,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         server = server.listen(address, Arc::clone(service));
     }
     let server = server.start()?;
-    // ANCHOR_END: main
+
     let handle = server.handle();
     let _watch = signals::watch(move |signal| match signal {
         Signal::Stop => handle.begin_shutdown(GRACE),
@@ -69,7 +68,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// This port and the ones after it; after 0 come free ones.
+/// This port and the ones after it; for 0, free ones.
 fn ports(first: u16) -> impl Iterator<Item = u16> {
     (0..).map(move |offset| if first == 0 { 0 } else { first + offset })
 }

@@ -85,6 +85,7 @@ pub(super) fn start(
     Ok(group.assemble(handles))
 }
 
+// ANCHOR: worker
 /// One thread's worth of connections.
 struct Worker {
     poll: Poll,
@@ -98,6 +99,7 @@ struct Worker {
     replies: Vec<(usize, Range<usize>, Next)>,
     buffers: WorkerBuffers,
 }
+// ANCHOR_END: worker
 
 impl Worker {
     fn new(
@@ -132,9 +134,9 @@ impl Worker {
         Ok((worker, handle))
     }
 
-    // ANCHOR: run
     /// Runs until the acceptors are gone and the last connection has ended.
     fn run(mut self) {
+        // ANCHOR: wait
         let mut events = Events::with_capacity(EVENTS);
         let mut balance = Balance::begin(&self.group, self.buffers.index);
         while !(self.buffers.draining && self.clients.is_empty()) {
@@ -146,6 +148,8 @@ impl Worker {
                 }
                 Ok(()) => {}
             }
+            // ANCHOR_END: wait
+            // ANCHOR: events
             self.buffers.now = ticks();
             let mut woken = false;
             for event in &events {
@@ -161,6 +165,8 @@ impl Worker {
                     queue(&mut self.ready, event.token().0, client);
                 }
             }
+            // ANCHOR_END: events
+            // ANCHOR: round
             if woken {
                 self.receive();
             }
@@ -173,8 +179,8 @@ impl Worker {
             self.close_idle();
             self.balance(&mut balance);
         }
+        // ANCHOR_END: round
     }
-    // ANCHOR_END: run
 
     /// Hands connections to other workers if there are more or fewer of them than before.
     fn balance(&mut self, balance: &mut Balance) {
@@ -263,9 +269,11 @@ impl Worker {
             Err(error) => self.after_turn(key, Err(error)),
         }
     }
+    // ANCHOR_END: serve
 
     /// Sends the replies of the turns since the last call. They go out together: a client whose reply is sent early
     /// sends its next request early and is alone in the next round.
+    // ANCHOR: answer
     fn answer(&mut self) {
         let mut replies = std::mem::take(&mut self.replies);
         for (key, reply, next) in replies.drain(..) {
@@ -278,6 +286,7 @@ impl Worker {
         self.buffers.output.clear();
         self.buffers.output.shrink_to(2 * OUTPUT_SOFT_LIMIT);
     }
+    // ANCHOR_END: answer
 
     /// Registers a connection for what it waits for after its turn, queues it or closes it.
     fn after_turn(&mut self, key: usize, after: io::Result<WaitFor>) {
@@ -289,6 +298,7 @@ impl Worker {
         let Some(client) = self.clients.get_mut(key) else {
             return;
         };
+        // ANCHOR: interest
         let full = !client.output.is_empty();
         if client.parked != full {
             client.parked = full;
@@ -307,7 +317,7 @@ impl Worker {
             queue(&mut self.ready, key, client);
         }
     }
-    // ANCHOR_END: serve
+    // ANCHOR_END: interest
 
     /// Closes a connection and removes it.
     fn close(&mut self, key: usize, error: Option<&io::Error>) {
@@ -372,9 +382,11 @@ fn open(accepted: Accepted) -> io::Result<Client> {
     Ok(Client::new(session, stream, membership))
 }
 
+// ANCHOR: queue
 fn queue(ready: &mut VecDeque<usize>, key: usize, client: &mut Client) {
     if !client.queued {
         client.queued = true;
         ready.push_back(key);
     }
 }
+// ANCHOR_END: queue

@@ -17,6 +17,7 @@ use crate::server::service::Next;
 use crate::server::stream::Stream;
 
 /// The buffers and facts that a worker has once for all its connections.
+// ANCHOR: buffers
 pub(super) struct WorkerBuffers {
     pub(super) input: Vec<u8>,
     pub(super) output: Vec<u8>,
@@ -28,6 +29,7 @@ pub(super) struct WorkerBuffers {
     pub(super) connections: Arc<Connections>,
     pub(super) index: usize,
 }
+// ANCHOR_END: buffers
 
 impl WorkerBuffers {
     fn traffic(&self) -> &Traffic {
@@ -37,6 +39,7 @@ impl WorkerBuffers {
 
 /// A connection as its worker keeps it. The fields are dropped in this order: the session ends, the
 /// socket closes, the set is left.
+// ANCHOR: client
 pub(in crate::server) struct Client {
     pub(super) session: GuardedSession,
     pub(super) stream: Arc<Stream>,
@@ -59,7 +62,9 @@ pub(in crate::server) struct Client {
     /// It is registered for writing.
     pub(super) parked: bool,
 }
+// ANCHOR_END: client
 
+// ANCHOR: outcomes
 /// The event that a connection waits for after its turn.
 #[derive(PartialEq, Eq)]
 pub(super) enum WaitFor {
@@ -78,6 +83,7 @@ pub(super) enum TurnOutcome {
     /// The session was called: where its reply lies in the worker's output, and what comes next.
     Reply(Range<usize>, Next),
 }
+// ANCHOR_END: outcomes
 
 impl Client {
     /// A connection on which nothing has happened.
@@ -112,9 +118,9 @@ impl Client {
         }
     }
 
-    // ANCHOR: turn
     /// One turn up to its reply. An error is the socket's: the connection is lost.
     pub(super) fn turn(&mut self, buffers: &mut WorkerBuffers) -> io::Result<TurnOutcome> {
+        // ANCHOR: kept
         if !self.output.is_empty() && !self.flush(buffers)? {
             return Ok(TurnOutcome::NoReply(WaitFor::Event));
         }
@@ -125,7 +131,9 @@ impl Client {
         let start = buffers.output.len();
         let next = if std::mem::take(&mut self.again) {
             self.turn_on_kept_input(buffers)
+        // ANCHOR_END: kept
         } else {
+            // ANCHOR: read
             let n = match self.stream.read(&mut buffers.input) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     (self.more, self.fin) = (false, false);
@@ -139,6 +147,8 @@ impl Client {
             self.more = n == buffers.input.len() || self.fin;
             self.membership.connection.touch(buffers.now);
             buffers.traffic().read(n);
+            // ANCHOR_END: read
+            // ANCHOR: session
             if self.input.is_empty() {
                 let turn = self.session.turn(&buffers.input[..n], &mut buffers.output);
                 if turn.consumed < n {
@@ -151,8 +161,8 @@ impl Client {
             }
         };
         Ok(TurnOutcome::Reply(start..buffers.output.len(), next))
+        // ANCHOR_END: session
     }
-    // ANCHOR_END: turn
 
     /// The end of a turn: writes its reply, which is a part of the worker's output, and prepares for `next`.
     pub(super) fn answer(
@@ -161,6 +171,7 @@ impl Client {
         reply: Range<usize>,
         next: Next,
     ) -> io::Result<WaitFor> {
+        // ANCHOR: next
         self.send(buffers, reply)?;
         match next {
             Next::Close if self.output.is_empty() => {
@@ -169,6 +180,7 @@ impl Client {
             }
             Next::Close => self.closing = true,
             Next::Again => self.again = true,
+            // ANCHOR_END: next
             Next::Read if self.input.len() > buffers.max_input => {
                 log::warn!(
                     "{} {}: closing, more than {} bytes arrived without a complete request",
@@ -184,6 +196,7 @@ impl Client {
     }
 
     /// The event that the connection waits for when the turn is done.
+    // ANCHOR: wait_for
     fn wait_for(&self, buffers: &WorkerBuffers) -> WaitFor {
         if !self.output.is_empty() {
             WaitFor::Event
@@ -195,6 +208,7 @@ impl Client {
             WaitFor::Event
         }
     }
+    // ANCHOR_END: wait_for
 
     fn turn_on_kept_input(&mut self, buffers: &mut WorkerBuffers) -> Next {
         let turn = self.session.turn(&self.input, &mut buffers.output);
