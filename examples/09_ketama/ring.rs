@@ -20,14 +20,14 @@ fn hash(text: &[u8]) -> [u32; 4] {
     })
 }
 
-/// What one thinks of first: the remainder of a division.
+/// The obvious choice: the remainder of a division.
 pub(crate) fn modulo(key: &[u8], servers: usize) -> usize {
     hash(key)[0] as usize % servers
 }
 // ANCHOR_END: hash
 
 // ANCHOR: ring
-/// The points of all servers on a circle of 2^32 places.
+/// The points of all servers on a circle of 2^32 positions.
 pub(crate) struct Ring {
     /// Each point and the number of its server, in the order of the points.
     points: Vec<(u32, usize)>,
@@ -47,11 +47,11 @@ impl Ring {
         Ring { points }
     }
 
-    /// The server of the first point at or behind the key's own place, and behind the last
-    /// point that of the first.
+    /// The server of the first point at or behind the key's position; behind the last point,
+    /// the first point's.
     pub(crate) fn server(&self, key: &[u8]) -> usize {
-        let place = hash(key)[0];
-        let next = self.points.partition_point(|(point, _)| *point < place);
+        let position = hash(key)[0];
+        let next = self.points.partition_point(|(point, _)| *point < position);
         let (_, server) = self
             .points
             .get(next)

@@ -1,4 +1,4 @@
-//! The file that lists the pool: `host:port weight` in a line, as libketama reads it, and a name if you like.
+//! The file that lists the pool: `host:port weight` in a line, as libketama reads it, and an optional name.
 
 // ANCHOR: servers
 /// One server of the pool.

@@ -62,17 +62,17 @@ struct Session {
     pool: Arc<Pool>,
     framer: RequestFramer,
     scratch: RequestBuffers,
-    /// What is left of a value that is too large, and whether the client wants to be told.
+    /// The rest of a value that is too large, and whether the client gets an answer.
     large: Option<(Remainder, bool)>,
 }
 
 // ANCHOR: batch
-/// What is sent in one go.
+/// Requests that are sent together.
 struct Batch {
     consumed: usize,
     /// What each server gets.
     shares: Vec<Share>,
-    /// What the client is due, in its order.
+    /// The client's answers, in its order.
     due: Vec<Due>,
     then: Then,
 }
@@ -90,9 +90,9 @@ enum Due {
     One(usize),
     /// The next replies of these servers, put together.
     Values(Vec<usize>),
-    /// A reply of every server, all of which say the same.
+    /// A reply of every server: they are equal, or one is an error.
     Same,
-    /// What we say ourselves.
+    /// An answer that comes from no server.
     Say(Cow<'static, [u8]>),
 }
 // ANCHOR_END: batch
@@ -193,7 +193,7 @@ impl Pool {
     fn place(&self, request: &Request<'_>, batch: &mut Batch) {
         let (bytes, shape) = (request.bytes, request.shape);
         if !matches!(request.meta, MetaForm::No) {
-            // Of a meta command nobody can say here whether a reply will come.
+            // A meta command may get no reply, and this stage can't predict which.
             return batch.due.push(Due::Say(reply::ERROR.into()));
         }
         match request.route {
@@ -226,7 +226,7 @@ impl Pool {
                     batch.due.push(Due::Same);
                 }
             }
-            // Any will do. The first one is as good as any other.
+            // Any server can answer.
             Route::Any => batch.ask(0, bytes, shape),
             Route::Local(LocalCommand::Memcached(Command::Admin(AdminCommand::Version))) => {
                 batch.ask(0, bytes, ReplyShape::Line)
@@ -277,13 +277,13 @@ impl Batch {
 }
 
 // ANCHOR: scatter
-/// Appends what the client is due.
+/// Appends an answer of the client's.
 fn scatter(due: &Due, replies: &[Replies], output: &mut Vec<u8>) {
     match due {
         Due::Say(text) => output.extend_from_slice(text),
         Due::One(server) => output.extend_from_slice(&replies[*server].next()),
         Due::Values(servers) => {
-            // All of them, whatever they say: each must be off its queue.
+            // All of them, even after an error: each must be taken off its queue.
             let parts: Vec<Vec<u8>> = servers
                 .iter()
                 .map(|server| replies[*server].next())

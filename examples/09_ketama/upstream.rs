@@ -1,4 +1,4 @@
-//! The connection to one server of the pool, which all clients share, and the queue of who waits for its replies.
+//! The connection to one server of the pool, which all clients share, and the queue of the clients that wait for replies.
 //!
 //! ```text
 //!   client a ─┐  lock: into the queue,   ┌───────┐  requests   ┌────────┐
@@ -6,12 +6,12 @@
 //!   client c ─┘        │                 └───────┘             └────────┘
 //!        ▲       queue: a a b c                                     │
 //!        │             │                 ┌───────┐  replies         │
-//!        └─ a channel ─┴◀── who is next ─│ read  │◀─────────────────┘
+//!        └─ a channel ─┴◀── next client ─│ read  │◀─────────────────┘
 //!           for each                     └───────┘  one thread
 //! ```
 //!
-//! A server answers in the order in which it was asked. So whoever has been in the queue for longest gets the next
-//! reply, and nothing else has to be known.
+//! A server answers in the order of its requests. So the client that has been in the queue for longest gets the next
+//! reply.
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
@@ -24,9 +24,9 @@ use crossbeam_channel::{Receiver, SendError, Sender, unbounded};
 
 use larder::protocol::framing::reply::{FrameState, ReplyFramer, ReplyShape};
 
-/// How long a connection may take to be made, and a write may find no room.
+/// How long connecting may take, and a write to a server that doesn't read.
 const DEADLINE: Duration = Duration::from_secs(2);
-/// Bytes of the largest reply. A server that sends a larger one is hung up on.
+/// Bytes of the largest reply. With a larger one the connection is closed.
 const MAX_REPLY: usize = 64 * 1024 * 1024;
 
 // ANCHOR: types
@@ -48,7 +48,7 @@ struct Waiter {
     replies: Sender<Vec<u8>>,
 }
 
-/// The replies to what was asked, as they come.
+/// The replies to a client's requests, as they come.
 pub(crate) struct Replies {
     address: String,
     sent: io::Result<Receiver<Vec<u8>>>,
@@ -89,8 +89,8 @@ impl Upstream {
                 Some(link) => link,
                 None => Link::dial(&self.address)?,
             };
-            // First the place in the queue, then the bytes: a reply always finds who waits
-            // for it. Who waits for none needs no place.
+            // First into the queue, then the bytes: so a reply always finds its client. A
+            // client that waits for no reply isn't queued.
             let queued = match shapes {
                 [] => Ok(()),
                 _ => link.waiting.send(waiter),
@@ -101,8 +101,8 @@ impl Upstream {
                     *slot = Some(link);
                     return Ok(replies);
                 }
-                // Nobody reads from this connection any more, and nothing was sent: try a
-                // new one.
+                // The thread that reads this connection has ended, and nothing was sent: try
+                // a new one.
                 Err(SendError(back)) => waiter = back,
             }
         }
@@ -150,9 +150,9 @@ impl Link {
 }
 
 impl Drop for Link {
-    /// Wakes the thread that reads; it ends, and with it all who still wait.
+    /// Wakes the thread that reads. It ends, and the clients that wait get an error.
     fn drop(&mut self) {
-        // Fails when the connection is gone, and then the thread knows.
+        // Fails when the connection has ended, and then the thread has ended too.
         let _ = self.stream.shutdown(Shutdown::Both);
     }
 }
@@ -170,7 +170,7 @@ fn scatter(mut stream: &TcpStream, queue: Receiver<Waiter>) {
         };
         let mut rest = &chunk[..read];
         while !rest.is_empty() {
-            // A reply that nobody has asked for: from here on no reply can be trusted.
+            // A reply to no request: from here on no reply can be trusted.
             let Some((waiter, mut framer)) = current.take().or_else(|| next(&queue)) else {
                 break 'connection;
             };
@@ -190,12 +190,12 @@ fn scatter(mut stream: &TcpStream, queue: Receiver<Waiter>) {
         }
     }
     let _ = stream.shutdown(Shutdown::Both);
-    // In this order: whoever learns that no reply comes finds no queue to join any more.
+    // In this order: a client that learns that no reply comes finds no queue to join.
     drop(queue);
     drop(current);
 }
 
-/// The next in the queue to whom a reply is due.
+/// The next client in the queue that waits for a reply.
 fn next(queue: &Receiver<Waiter>) -> Option<(Waiter, ReplyFramer)> {
     queue.try_iter().find_map(due)
 }

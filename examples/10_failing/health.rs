@@ -1,4 +1,4 @@
-//! Whether a server is to be asked: ejected after errors in a row, probed with growing pauses, back by itself.
+//! The health of a server: ejected after errors in a row, probed with growing pauses, in use again after an answer.
 //!
 //! ```text
 //!            error, error, error
@@ -24,7 +24,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 // ANCHOR: health
-/// What is known of a server.
+/// The health of a server.
 pub(crate) struct Health {
     address: Arc<str>,
     /// Errors since the last reply.
@@ -45,16 +45,16 @@ impl Health {
         self.ejected.load(Relaxed)
     }
 
-    /// A reply has come: errors are counted anew.
+    /// A reply has come: the count of errors starts again.
     pub(crate) fn answered(&self) {
         self.failures.store(0, Relaxed);
     }
 
-    /// No connection could be made, or one ended while a reply was due. The third time in a
-    /// row, the server is ejected.
+    /// Connecting failed, or a connection ended while a reply was due. After the third failure
+    /// in a row, the server is ejected.
     pub(crate) fn failed(self: &Arc<Self>) {
         let failures = self.failures.fetch_add(1, Relaxed).saturating_add(1);
-        // Of several threads that see errors at the same time, one ejects.
+        // Of several threads that see errors at the same time, one ejects it.
         if failures >= FAILURES && !self.ejected.swap(true, Relaxed) {
             eprintln!(
                 "{} is ejected after errors in a row; probing it",
@@ -65,7 +65,7 @@ impl Health {
                 .spawn(move || health.probe())
                 .is_err()
             {
-                // No thread to be had: better to go on asking than never to ask again.
+                // Without a thread there is no probe, so the server stays in use.
                 self.ejected.store(false, Relaxed);
             }
         }
@@ -73,7 +73,7 @@ impl Health {
     // ANCHOR_END: health
 
     // ANCHOR: probe
-    /// Asks again and again, with growing pauses, until there is an answer.
+    /// Probes the server, with growing pauses, until it answers.
     fn probe(&self) {
         for probes in 0.. {
             thread::sleep(pause(probes));
@@ -86,8 +86,8 @@ impl Health {
         eprintln!("{} is back", self.address);
     }
 
-    /// Whether it says a whole sentence. That it accepts a connection proves nothing: the
-    /// kernel does that, for a process that hangs as well.
+    /// Whether it answers a command. An accepted connection proves nothing: the kernel accepts
+    /// connections for a process that hangs.
     fn answers(&self) -> io::Result<bool> {
         let address = self.address.to_socket_addrs()?.next();
         let address = address.ok_or(io::ErrorKind::NotFound)?;
@@ -100,8 +100,8 @@ impl Health {
     }
 }
 
-/// How long to wait before the probe after so many, give or take a quarter: proxies that
-/// have lost the same server don't all knock at the same moment.
+/// The pause before a probe, more or less by up to a quarter: proxies that have lost the same
+/// server don't all probe it at the same moment.
 fn pause(probes: u32) -> Duration {
     let pause = (FIRST_PAUSE * 2u32.pow(probes.min(10))).min(LONGEST_PAUSE);
     let random = RandomState::new().hash_one(probes) % 1001;

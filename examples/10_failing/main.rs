@@ -1,11 +1,11 @@
 //! Stage 10: a pool of memcached servers, some of which fail.
 //!
 //! Run it with `cargo run --example 10_failing -- [PORT [SERVERS [error|next|miss]]]`; port 0, the default, takes a free
-//! one. SERVERS is the file that lists the pool, `host:port weight` in a line: servers.txt unless you say so. The last
-//! word says what the keys of a server get that is ejected: an error, the answer of the next server, or a miss.
+//! one. SERVERS is the file that lists the pool, `host:port weight` in a line, by default servers.txt. The last word
+//! decides what the keys of an ejected server get: an error, the answer of the next server, or a miss.
 //!
-//! `ring.rs` knows where a key belongs, `servers.rs` reads the list, `session.rs` is a client's side, `upstream.rs` a
-//! server's, `health.rs` knows whether a server is to be asked.
+//! `ring.rs` finds a key's server, `servers.rs` reads the list, `session.rs` is a client's side, `upstream.rs` a server's,
+//! `health.rs` decides whether a server is in use.
 
 mod health;
 mod ring;

@@ -19,7 +19,7 @@ fn hash(text: &[u8]) -> [u32; 4] {
     })
 }
 
-/// The points of all servers on a circle of 2^32 places.
+/// The points of all servers on a circle of 2^32 positions.
 pub(crate) struct Ring {
     /// Each point and the number of its server, in the order of the points.
     points: Vec<(u32, usize)>,
@@ -41,10 +41,10 @@ impl Ring {
 
     // ANCHOR: successors
     /// The servers in the order in which they would take over a key, its own first. Each
-    /// comes as often as it has points.
+    /// appears as often as it has points.
     pub(crate) fn successors(&self, key: &[u8]) -> impl Iterator<Item = usize> + '_ {
-        let place = hash(key)[0];
-        let next = self.points.partition_point(|(point, _)| *point < place);
+        let position = hash(key)[0];
+        let next = self.points.partition_point(|(point, _)| *point < position);
         let (before, after) = self.points.split_at(next);
         after.iter().chain(before).map(|(_, server)| *server)
     }

@@ -20,8 +20,8 @@ use super::upstream::{Failure, Replies, Upstream};
 /// until all are there.
 const BATCH: usize = 64;
 
-/// The servers behind us, which of them a key belongs to, and what becomes of the keys of
-/// one that is ejected.
+/// The servers of the pool, which of them a key belongs to, and what the keys of an ejected
+/// server get.
 pub(crate) struct Pool {
     pub(crate) upstreams: Vec<Upstream>,
     pub(crate) ring: Ring,
@@ -63,16 +63,16 @@ struct Session {
     pool: Arc<Pool>,
     framer: RequestFramer,
     scratch: RequestBuffers,
-    /// What is left of a value that is too large, and whether the client wants to be told.
+    /// The rest of a value that is too large, and whether the client gets an answer.
     large: Option<(Remainder, bool)>,
 }
 
-/// What is sent in one go.
+/// Requests that are sent together.
 struct Batch {
     consumed: usize,
     /// What each server gets.
     shares: Vec<Share>,
-    /// What the client is due, in its order.
+    /// The client's answers, in its order.
     due: Vec<Due>,
     then: Then,
 }
@@ -87,21 +87,21 @@ struct Share {
 /// The answer to one request.
 enum Due {
     One(Part),
-    /// These, put together.
+    /// Several, put together.
     Values(Vec<Part>),
-    /// One of every server, all of which say the same.
+    /// One of every server: they are equal, or one is an error.
     Same(Vec<Part>),
-    /// What we say ourselves.
+    /// An answer that comes from no server.
     Say(Cow<'static, [u8]>),
 }
 
 /// One reply.
 enum Part {
-    /// The next of this server. What may be asked again, should it not come, is kept.
+    /// The next of this server. A read is kept, to be sent again if its reply is lost.
     Asked(usize, Option<Read>),
-    /// None of this server, which was not asked.
+    /// None: this server was not asked.
     Failed(usize, Failure),
-    /// As if the key were not there.
+    /// A miss, without asking a server.
     Miss,
 }
 
@@ -186,7 +186,7 @@ impl Session {
                 // memcached had refused the new one.
                 RequestFrame::Large(large) => {
                     if let Route::Key(key) = large.route
-                        && let Place::Server(server) = self.pool.locate(key)
+                        && let Target::Server(server) = self.pool.locate(key)
                     {
                         let delete = [b"delete ", key, b" noreply\r\n"].concat();
                         batch.send(server, &delete, ReplyShape::Nothing);
@@ -203,30 +203,30 @@ impl Session {
 }
 
 // ANCHOR: locate
-/// Who is to be asked for a key.
-enum Place {
+/// The server to ask for a key.
+enum Target {
     Server(usize),
-    /// Its server is ejected, and nobody stands in for it.
+    /// Its server is ejected, and no other takes its place.
     Ejected(usize),
 }
 
 impl Pool {
-    fn locate(&self, key: &[u8]) -> Place {
+    fn locate(&self, key: &[u8]) -> Target {
         let mut servers = self.ring.successors(key);
         let home = servers.next().unwrap_or(0);
         let in_use = |server: &usize| !self.upstreams[*server].health.is_ejected();
         if in_use(&home) {
-            return Place::Server(home);
+            return Target::Server(home);
         }
         match self.on_failure {
             OnFailure::Next => servers
                 .find(in_use)
-                .map_or(Place::Ejected(home), Place::Server),
-            OnFailure::Error | OnFailure::Miss => Place::Ejected(home),
+                .map_or(Target::Ejected(home), Target::Server),
+            OnFailure::Error | OnFailure::Miss => Target::Ejected(home),
         }
     }
 
-    /// Gives a request to the server of its key, if that is to be asked.
+    /// Adds a request to the share of its key's server, unless that is ejected.
     fn part(
         &self,
         key: &[u8],
@@ -236,7 +236,7 @@ impl Pool {
         batch: &mut Batch,
     ) -> Part {
         match self.locate(key) {
-            Place::Server(server) => {
+            Target::Server(server) => {
                 batch.send(server, request, shape);
                 let read = repeat_safe.then(|| Read {
                     key: key.to_vec(),
@@ -245,8 +245,8 @@ impl Pool {
                 });
                 Part::Asked(server, read)
             }
-            Place::Ejected(_) if repeat_safe && self.on_failure == OnFailure::Miss => Part::Miss,
-            Place::Ejected(server) => Part::Failed(server, Failure::Ejected),
+            Target::Ejected(_) if repeat_safe && self.on_failure == OnFailure::Miss => Part::Miss,
+            Target::Ejected(server) => Part::Failed(server, Failure::Ejected),
         }
     }
     // ANCHOR_END: locate
@@ -255,7 +255,7 @@ impl Pool {
     fn place(&self, request: &Request<'_>, batch: &mut Batch) {
         let (bytes, shape, repeat_safe) = (request.bytes, request.shape, request.repeat_safe);
         if !matches!(request.meta, MetaForm::No) {
-            // Of a meta command nobody can say here whether a reply will come.
+            // A meta command may get no reply, and this stage can't predict which.
             return batch.due.push(Due::Say(reply::ERROR.into()));
         }
         match request.route {
@@ -296,7 +296,7 @@ impl Pool {
                     batch.due.push(Due::Same(parts));
                 }
             }
-            // Any will do that is in use.
+            // Any server in use can answer.
             Route::Any => self.any(bytes, shape, batch),
             Route::Local(LocalCommand::Memcached(Command::Admin(AdminCommand::Version))) => {
                 self.any(bytes, ReplyShape::Line, batch)
@@ -344,15 +344,15 @@ impl Batch {
 
 impl Pool {
     // ANCHOR: reply
-    /// The reply, or what stands in its place.
+    /// A reply, or the error in its place.
     fn reply(&self, part: &Part, replies: &[Replies]) -> Vec<u8> {
         let (server, failure) = match part {
             Part::Miss => return reply::END.to_vec(),
             Part::Failed(server, failure) => (*server, *failure),
             Part::Asked(server, again) => match (replies[*server].next(), again) {
                 (Ok(reply), _) => return reply,
-                // Nobody knows whether it was done. A read may be asked again, wherever its
-                // key belongs by now.
+                // The server may have carried it out or not. A read may be sent again, to the
+                // server that its key belongs to by now.
                 (Err(Failure::Lost), Some(read)) => match self.again(read) {
                     Some(reply) => return reply,
                     None => (*server, Failure::Lost),
@@ -364,25 +364,25 @@ impl Pool {
         format!("SERVER_ERROR upstream {address} {failure}\r\n").into_bytes()
     }
 
-    /// The answer to a read that is sent a second time; there is no third.
+    /// The answer to a read that is sent a second time, which happens once.
     fn again(&self, read: &Read) -> Option<Vec<u8>> {
         match self.locate(&read.key) {
-            Place::Server(server) => {
+            Target::Server(server) => {
                 let replies = self.upstreams[server].ask(&read.request, &[read.shape]);
                 replies.next().ok()
             }
-            Place::Ejected(_) => None,
+            Target::Ejected(_) => None,
         }
     }
     // ANCHOR_END: reply
 
-    /// Appends what the client is due.
+    /// Appends an answer of the client's.
     fn scatter(&self, due: &Due, replies: &[Replies], output: &mut Vec<u8>) {
         match due {
             Due::Say(text) => output.extend_from_slice(text),
             Due::One(part) => output.extend_from_slice(&self.reply(part, replies)),
             Due::Values(parts) => {
-                // All of them, whatever they say: each must be off its queue.
+                // All of them, even after an error: each must be taken off its queue.
                 let parts: Vec<Vec<u8>> =
                     parts.iter().map(|part| self.reply(part, replies)).collect();
                 let values: Option<Vec<&[u8]>> = parts

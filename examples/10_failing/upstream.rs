@@ -1,4 +1,4 @@
-//! The connection to one server of the pool, which all clients share, and the queue of who waits for its replies.
+//! The connection to one server of the pool, which all clients share, and the queue of the clients that wait for replies.
 //!
 //! ```text
 //!   client a ─┐  lock: into the queue,   ┌───────┐  requests   ┌────────┐
@@ -6,15 +6,15 @@
 //!   client c ─┘        │                 └───────┘             └────────┘
 //!        ▲       queue: a a b c                                     │
 //!        │             │                 ┌───────┐  replies         │
-//!        └─ a channel ─┴◀── who is next ─│ read  │◀─────────────────┘
+//!        └─ a channel ─┴◀── next client ─│ read  │◀─────────────────┘
 //!           for each                     └───────┘  one thread
 //! ```
 //!
-//! A server answers in the order in which it was asked. So whoever has been in the queue for longest gets the next
-//! reply, and nothing else has to be known.
+//! A server answers in the order of its requests. So the client that has been in the queue for longest gets the next
+//! reply.
 //!
-//! The thread that reads also keeps the deadline: when a reply is due and nothing has come for too long, it hangs up.
-//! `health.rs` counts such failures.
+//! The thread that reads also keeps the deadline: when a reply is due and nothing has come for too long, it closes the
+//! connection. `health.rs` counts such failures.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -30,16 +30,16 @@ use larder::protocol::framing::reply::{FrameState, ReplyFramer, ReplyShape};
 
 use super::health::Health;
 
-/// How long a connection may take to be made, a write may find no room, and a server may be
-/// silent while a reply is due.
+/// How long connecting may take, a write to a server that doesn't read, and the silence of a
+/// server that owes a reply.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(1);
 /// How late the end of a deadline may be noticed.
 const TICK: Duration = Duration::from_millis(50);
-/// Bytes of the largest reply. A server that sends a larger one is hung up on.
+/// Bytes of the largest reply. With a larger one the connection is closed.
 const MAX_REPLY: usize = 64 * 1024 * 1024;
 
 // ANCHOR: types
-/// A server, the connection to it if there is one, and what is known of its health.
+/// A server, the connection to it if there is one, and its health.
 pub(crate) struct Upstream {
     pub(crate) address: Arc<str>,
     pub(crate) health: Arc<Health>,
@@ -59,7 +59,7 @@ struct Waiter {
     since: Instant,
 }
 
-/// The replies to what was asked, as they come.
+/// The replies to a client's requests, as they come.
 pub(crate) struct Replies(Result<Receiver<Result<Vec<u8>, Failure>>, Failure>);
 // ANCHOR_END: types
 
@@ -67,15 +67,15 @@ pub(crate) struct Replies(Result<Receiver<Result<Vec<u8>, Failure>>, Failure>);
 /// Why there is no reply.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Failure {
-    /// No connection could be made. Nothing was sent.
+    /// Connecting failed. Nothing was sent.
     Refused,
-    /// It is ejected. Nothing was sent.
+    /// The server is ejected. Nothing was sent.
     Ejected,
     /// Nothing came within the deadline.
     Silent,
     /// The connection ended before the reply did.
     Lost,
-    /// What came was no reply.
+    /// The bytes that came are no reply.
     Garbage,
 }
 
@@ -131,23 +131,23 @@ impl Upstream {
                     Failure::Refused
                 })?,
             };
-            // First the place in the queue, then the bytes: a reply always finds who waits
-            // for it. Who waits for none needs no place.
+            // First into the queue, then the bytes: so a reply always finds its client. A
+            // client that waits for no reply isn't queued.
             let queued = match shapes {
                 [] => Ok(()),
                 _ => link.waiting.send(waiter),
             };
             match queued {
                 Ok(()) => {
-                    // If it fails, the link is dropped, and the thread that reads tells who
-                    // waits.
+                    // If it fails, the link is dropped, and the thread that reads answers the
+                    // clients that wait.
                     if (&link.stream).write_all(requests).is_ok() {
                         *slot = Some(link);
                     }
                     return Ok(replies);
                 }
-                // Nobody reads from this connection any more, and nothing was sent: try a
-                // new one.
+                // The thread that reads this connection has ended, and nothing was sent: try
+                // a new one.
                 Err(SendError(back)) => waiter = back,
             }
         }
@@ -156,7 +156,7 @@ impl Upstream {
 }
 
 impl Replies {
-    /// Waits for the next reply, or to learn why there is none.
+    /// Waits for the next reply, or the failure in its place.
     pub(crate) fn next(&self) -> Result<Vec<u8>, Failure> {
         match &self.0 {
             Ok(replies) => replies.recv().unwrap_or(Err(Failure::Lost)),
@@ -189,9 +189,9 @@ impl Link {
 }
 
 impl Drop for Link {
-    /// Wakes the thread that reads; it ends, and with it all who still wait.
+    /// Wakes the thread that reads. It ends, and the clients that wait get an error.
     fn drop(&mut self) {
-        // Fails when the connection is gone, and then the thread knows.
+        // Fails when the connection has ended, and then the thread has ended too.
         let _ = self.stream.shutdown(Shutdown::Both);
     }
 }
@@ -220,7 +220,7 @@ fn scatter(mut stream: &TcpStream, queue: Receiver<Waiter>, health: &Arc<Health>
         heard = Instant::now();
         let mut rest = &chunk[..read];
         while !rest.is_empty() {
-            // A reply that nobody has asked for: from here on no reply can be trusted.
+            // A reply to no request: from here on no reply can be trusted.
             let Some((waiter, mut framer)) = current.take().or_else(|| next(&queue)) else {
                 break 'connection Failure::Garbage;
             };
@@ -247,7 +247,7 @@ fn scatter(mut stream: &TcpStream, queue: Receiver<Waiter>, health: &Arc<Health>
         }
     };
     let _ = stream.shutdown(Shutdown::Both);
-    // A connection that ends while nobody waits is no failure: servers close what is idle.
+    // A connection that ends while no client waits is no failure: servers close idle ones.
     let waiting: Vec<Waiter> = current
         .map(|(waiter, _)| waiter)
         .into_iter()
@@ -256,14 +256,14 @@ fn scatter(mut stream: &TcpStream, queue: Receiver<Waiter>, health: &Arc<Health>
     if !waiting.is_empty() {
         health.failed();
     }
-    // In this order: whoever learns that no reply comes finds no queue to join any more.
+    // In this order: a client that learns that no reply comes finds no queue to join.
     drop(queue);
     for waiter in &waiting {
         let _ = waiter.replies.send(Err(failure));
     }
 }
 
-/// The next in the queue to whom a reply is due.
+/// The next client in the queue that waits for a reply.
 fn next(queue: &Receiver<Waiter>) -> Option<(Waiter, ReplyFramer)> {
     queue.try_iter().find_map(due)
 }
