@@ -203,10 +203,14 @@ fn answers_that_are_none_count_for_nothing() {
         ("closer", answerer(b"VERSION 1\r\n", true), ""),
         ("half an answer", half, "closed the connection"),
         ("endless", endless, "not the protocol"),
-        ("sleeper", sleeper(), "did not answer within 400ms"),
+        ("sleeper", sleeper(), "did not answer within 2s"),
     ] {
         let spool = directory();
-        let larder = Invalidator::start(hurried(spool.path()), vec![pool(&[address])]);
+        let settings = match name {
+            "sleeper" => hurried(spool.path()),
+            _ => settings(spool.path()),
+        };
+        let larder = Invalidator::start(settings, vec![pool(&[address])]);
         larder.client().ask("delete a\r\n", "DELETED\r\n");
         eventually(&format!("{name}: the error"), || {
             larder.stats("last_error")[0].1.contains(error)

@@ -9,7 +9,7 @@ use std::io::Read;
 use std::net::SocketAddr;
 
 use larder::proxy::{OnFailure, Protocol, Settings};
-use proxy_support::{Client, Real, TestProxy, eventually, free_port, list, patient, proxy};
+use proxy_support::{Client, Real, TestProxy, eventually, free_port, list, proxy, settings};
 use support::skip;
 
 /// Three real servers and a proxy in front of them; `None` where they are not installed.
@@ -21,7 +21,7 @@ fn pool(program: &str) -> Option<(Vec<Real>, TestProxy)> {
         _ => Protocol::Resp,
     };
     (servers.len() == 3).then(|| {
-        let proxy = proxy(patient(protocol), &addresses);
+        let proxy = proxy(settings(protocol), &addresses);
         (servers, proxy)
     })
 }
@@ -255,7 +255,7 @@ fn a_server_that_is_down_is_named_or_left_out_as_on_failure_says() {
         let settings = Settings {
             failures: 1,
             on_failure,
-            ..patient(Protocol::Resp)
+            ..settings(Protocol::Resp)
         };
         let proxy = proxy(settings, &[server.address, down]);
         let mut client = proxy.connect();

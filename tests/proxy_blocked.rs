@@ -6,7 +6,7 @@ mod support;
 use std::net::Shutdown;
 
 use larder::proxy::Protocol;
-use proxy_support::{Client, Real, eventually, patient, proxy};
+use proxy_support::{Client, Real, eventually, proxy, settings};
 
 /// How many clients of a Redis are blocked.
 fn blocked(direct: &mut Client) -> usize {
@@ -32,7 +32,7 @@ fn an_element_that_is_pushed_after_its_reader_has_gone_stays_in_the_list() {
     let Some(redis) = Real::start("redis-server") else {
         support::skip!("redis-server is not installed");
     };
-    let proxy = proxy(patient(Protocol::Resp), &[redis.address]);
+    let proxy = proxy(settings(Protocol::Resp), &[redis.address]);
     let mut direct = Client::connect(redis.address);
     let mut client = proxy.connect();
     for (command, push, left, length) in [
@@ -65,7 +65,7 @@ fn clients_that_have_gone_occupy_no_dedicated_connection() {
     let Some(redis) = Real::start("redis-server") else {
         support::skip!("redis-server is not installed");
     };
-    let mut settings = patient(Protocol::Resp);
+    let mut settings = settings(Protocol::Resp);
     settings.detached = 2;
     let proxy = proxy(settings, &[redis.address]);
     let mut direct = Client::connect(redis.address);
@@ -93,7 +93,7 @@ fn a_client_that_has_sent_all_it_has_to_say_reads_what_is_there() {
     let Some(redis) = Real::start("redis-server") else {
         support::skip!("redis-server is not installed");
     };
-    let proxy = proxy(patient(Protocol::Resp), &[redis.address]);
+    let proxy = proxy(settings(Protocol::Resp), &[redis.address]);
     let mut client = proxy.connect();
     client.send("SET a 1\r\nGET a\r\n");
     client.0.shutdown(Shutdown::Write).expect("a half close");
@@ -107,7 +107,7 @@ fn a_client_that_goes_in_the_middle_of_a_large_request_leaves_nothing() {
     let Some(redis) = Real::start("redis-server") else {
         support::skip!("redis-server is not installed");
     };
-    let mut settings = patient(Protocol::Resp);
+    let mut settings = settings(Protocol::Resp);
     settings.detached = 1;
     let proxy = proxy(settings, &[redis.address]);
     let mut gone = proxy.connect();

@@ -16,7 +16,7 @@ use cluster_support::{Said, Talk, proxy};
 use larder::pool::slot;
 use larder::proxy::{Protocol, Proxy, Settings};
 use larder::server::Listen;
-use proxy_support::{TestProxy, eventually, free_port, list, settings};
+use proxy_support::{TestProxy, eventually, free_port, impatient, list, settings};
 
 /// A server under a test's control, among others.
 struct Node {
@@ -147,10 +147,14 @@ fn serve(mut stream: TcpStream, answer: impl Fn(&[&str]) -> String) -> std::io::
 
 /// A proxy with one worker and one connection to each server, so that the order of all is known.
 fn narrow(seeds: &[SocketAddr]) -> TestProxy {
+    narrow_with(settings(Protocol::Resp), seeds)
+}
+
+fn narrow_with(settings: Settings, seeds: &[SocketAddr]) -> TestProxy {
     let settings = Settings {
         workers: 1,
         connections: 1,
-        ..settings(Protocol::Resp)
+        ..settings
     };
     proxy(settings, seeds)
 }
@@ -540,7 +544,7 @@ fn clients_whose_redirected_answers_wait_for_each_other_do_not_wait_for_ever() {
         }
         _ => "+OK\r\n".into(),
     });
-    let proxy = narrow(&nodes[..1]);
+    let proxy = narrow_with(impatient(Protocol::Resp), &nodes[..1]);
     let (mut one, mut two) = (proxy.talk(), proxy.talk());
     // One waits for its first key, which comes to the third server behind the second key of the
     // other; that waits for its first key, which is behind the second key of one.

@@ -9,7 +9,7 @@ use std::net::{SocketAddr, TcpListener};
 
 use larder::proxy::{OnFailure, Protocol, Settings};
 use proxy_support::{
-    Client, answerer, eventually, free_port, patient, peer, proxy, settings, sleeper,
+    Client, IMPATIENCE, answerer, eventually, free_port, impatient, peer, proxy, settings, sleeper,
 };
 
 const EXECABORT: &str = "-EXECABORT Transaction discarded because of previous errors.\r\n";
@@ -35,22 +35,22 @@ fn says(with: fn(Protocol) -> Settings, address: SocketAddr, what: &str) {
 
 #[test]
 fn a_refuser_is_named_with_what_it_did() {
-    says(patient, free_port(), "refused the connection");
+    says(settings, free_port(), "refused the connection");
 }
 
 #[test]
 fn a_sleeper_is_given_up_at_the_deadline() {
-    says(settings, sleeper(), "did not answer within 400ms");
+    says(impatient, sleeper(), "did not answer within 2s");
 }
 
 #[test]
 fn a_closer_is_named_with_what_it_did() {
     let closed = "closed the connection before it had answered";
-    says(patient, answerer(b"", true), closed);
+    says(settings, answerer(b"", true), closed);
     // In the middle of a line, so that nothing has gone to the client yet that could be taken for
     // the whole.
     says(
-        patient,
+        settings,
         peer(|mut stream| {
             let mut bin = [0; 64];
             let _ = stream.read(&mut bin);
@@ -62,7 +62,7 @@ fn a_closer_is_named_with_what_it_did() {
 #[test]
 fn a_garbler_is_found_out_and_its_bytes_go_to_nobody() {
     says(
-        patient,
+        settings,
         answerer(b"\x16\x03\x01 what is this?\r\n", false),
         "answered with something that is not the protocol",
     );
@@ -75,7 +75,7 @@ fn an_answer_that_nobody_waits_for_goes_to_nobody() {
     let proxy = proxy(
         Settings {
             connections: 1,
-            ..patient(Protocol::Resp)
+            ..settings(Protocol::Resp)
         },
         &[twice],
     );
@@ -100,7 +100,7 @@ fn a_half_closer_in_the_middle_of_a_value_ends_the_client_it_was_for_and_no_othe
             let _ = stream.write_all(b"$5\r\nwhole\r\n");
         }
     });
-    let proxy = proxy(patient(Protocol::Resp), &[half]);
+    let proxy = proxy(settings(Protocol::Resp), &[half]);
     let mut other = proxy.connect();
     other.ask("GET a\r\n", "$5\r\nwhole\r\n");
     let mut client = proxy.connect();
@@ -113,9 +113,9 @@ fn a_half_closer_in_the_middle_of_a_value_ends_the_client_it_was_for_and_no_othe
 #[test]
 fn requests_behind_the_one_that_failed_get_errors_in_their_turn() {
     let address = sleeper();
-    let proxy = proxy(settings(Protocol::Resp), &[address]);
+    let proxy = proxy(impatient(Protocol::Resp), &[address]);
     let mut client = proxy.connect();
-    let error = format!("-ERR upstream {address} did not answer within 400ms\r\n");
+    let error = format!("-ERR upstream {address} did not answer within 2s\r\n");
     client.ask(
         "GET a\r\nPING\r\nGET b\r\nPING\r\n",
         format!("{error}+PONG\r\n{error}+PONG\r\n"),
@@ -125,7 +125,7 @@ fn requests_behind_the_one_that_failed_get_errors_in_their_turn() {
 #[test]
 fn an_upstream_that_comes_late_and_one_that_comes_back_are_served() {
     let address = free_port();
-    let proxy = proxy(patient(Protocol::Resp), &[address]);
+    let proxy = proxy(settings(Protocol::Resp), &[address]);
     let mut client = proxy.connect();
     client.ask(
         "GET a\r\n",
@@ -161,7 +161,7 @@ fn broken_pool(
         Settings {
             failures: 1,
             on_failure,
-            ..patient(Protocol::Memcached)
+            ..settings(Protocol::Memcached)
         },
         &[server.memcached_addr(), gone],
     );
@@ -238,8 +238,8 @@ fn a_client_that_does_not_read_is_closed_and_holds_up_the_others_no_longer() {
     let proxy = proxy(
         Settings {
             connections: 1,
-            write_timeout: settings(Protocol::Resp).write_timeout,
-            ..patient(Protocol::Resp)
+            write_timeout: IMPATIENCE,
+            ..settings(Protocol::Resp)
         },
         &[server.resp_addr()],
     );
@@ -262,7 +262,7 @@ fn connections_of_their_own_are_bounded() {
     let proxy = proxy(
         Settings {
             detached: 1,
-            ..patient(Protocol::Resp)
+            ..settings(Protocol::Resp)
         },
         &[address],
     );
@@ -291,7 +291,7 @@ fn a_transaction_whose_connection_breaks_ends_its_client() {
         let _ = stream.write_all(b"+OK\r\n+QUEUED\r\n");
         let _ = stream.read(&mut bin);
     });
-    let proxy = proxy(patient(Protocol::Resp), &[address]);
+    let proxy = proxy(settings(Protocol::Resp), &[address]);
     let mut client = proxy.connect();
     client.ask("MULTI\r\nSET a 1\r\n", "+OK\r\n+QUEUED\r\n");
     client.ask(
@@ -310,7 +310,7 @@ fn the_upstreams_password_is_asked_of_clients_too() {
         .expect("it starts");
     let start = |password: &str| {
         larder::proxy::Proxy::new(
-            patient(Protocol::Resp),
+            settings(Protocol::Resp),
             proxy_support::list(&[server.resp_addr()]),
             larder::pool::Placement::Ketama,
         )
@@ -355,7 +355,7 @@ fn a_database_that_is_not_there_is_no_reason_to_eject_an_upstream() {
     let proxy = proxy(
         Settings {
             failures: 1,
-            ..patient(Protocol::Resp)
+            ..settings(Protocol::Resp)
         },
         &[address],
     );
@@ -375,7 +375,7 @@ fn the_end_of_the_proxy_answers_what_is_in_flight() {
     let address = listener.local_addr().expect("an address");
     let proxy = proxy(
         Settings {
-            ..patient(Protocol::Resp)
+            ..settings(Protocol::Resp)
         },
         &[address],
     );

@@ -9,13 +9,13 @@ use std::net::SocketAddr;
 use std::thread;
 
 use larder::proxy::Protocol;
-use proxy_support::{Client, Real, eventually, list, patient, proxy, upstream};
+use proxy_support::{Client, Real, eventually, list, proxy, settings, upstream};
 use support::skip;
 
 #[test]
 fn a_redis_client_finds_what_it_stored() {
     let redis = upstream(Protocol::Resp);
-    let proxy = proxy(patient(Protocol::Resp), &[redis.address]);
+    let proxy = proxy(settings(Protocol::Resp), &[redis.address]);
     let mut client = proxy.connect();
     client.ask("PING\r\n", "+PONG\r\n");
     client.ask("SET a one\r\n", "+OK\r\n");
@@ -40,7 +40,7 @@ fn a_redis_client_finds_what_it_stored() {
 #[test]
 fn a_memcached_client_finds_what_it_stored() {
     let memcached = upstream(Protocol::Memcached);
-    let proxy = proxy(patient(Protocol::Memcached), &[memcached.address]);
+    let proxy = proxy(settings(Protocol::Memcached), &[memcached.address]);
     let mut client = proxy.connect();
     client.ask("set a 7 0 9\r\nEND\r\nget \r\n", "STORED\r\n");
     client.ask("get a b\r\n", "VALUE a 7 9\r\nEND\r\nget \r\nEND\r\n");
@@ -76,7 +76,7 @@ fn a_memcached_client_finds_what_it_stored() {
 #[test]
 fn a_browser_is_turned_away_and_disturbs_nobody() {
     let redis = upstream(Protocol::Resp);
-    let proxy = proxy(patient(Protocol::Resp), &[redis.address]);
+    let proxy = proxy(settings(Protocol::Resp), &[redis.address]);
     let mut other = proxy.connect();
     other.ask("SET a one\r\n", "+OK\r\n");
     for _ in 0..4 {
@@ -120,7 +120,7 @@ fn two_hundred_clients_share_four_connections_and_get_their_own_answers() {
         let server = upstream(protocol);
         let mut direct = Client::connect(server.address);
         let before = connections(protocol, &mut direct);
-        let proxy = proxy(patient(protocol), &[server.address]);
+        let proxy = proxy(settings(protocol), &[server.address]);
         let clients: Vec<Client> = (0..200).map(|_| proxy.connect()).collect();
         thread::scope(|scope| {
             for (number, mut client) in clients.into_iter().enumerate() {
@@ -163,7 +163,7 @@ fn a_large_value_passes_both_ways_and_holds_up_nobody() {
     if !redis.is_real() {
         support::skip!("larder's items are smaller than the one that this test stores");
     }
-    let proxy = proxy(patient(Protocol::Resp), &[redis.address]);
+    let proxy = proxy(settings(Protocol::Resp), &[redis.address]);
     let mut client = proxy.connect();
     let value: Vec<u8> = (0..SIZE).map(|at| (at % 251) as u8).collect();
     client.send(format!("*3\r\n$3\r\nSET\r\n$3\r\nbig\r\n${SIZE}\r\n"));
@@ -185,7 +185,7 @@ fn transactions_subscriptions_and_blocking_reads_hold_up_nobody() {
     if !redis.is_real() {
         support::skip!("larder has no lists to block on");
     }
-    let proxy = proxy(patient(Protocol::Resp), &[redis.address]);
+    let proxy = proxy(settings(Protocol::Resp), &[redis.address]);
     let mut one = proxy.connect();
     let mut two = proxy.connect();
     // One connection upstream would mix these.
@@ -210,7 +210,7 @@ fn transactions_subscriptions_and_blocking_reads_hold_up_nobody() {
 #[test]
 fn databases_and_versions_of_resp_are_each_clients_own() {
     let redis = upstream(Protocol::Resp);
-    let proxy = proxy(patient(Protocol::Resp), &[redis.address]);
+    let proxy = proxy(settings(Protocol::Resp), &[redis.address]);
     let (mut one, mut two) = (proxy.connect(), proxy.connect());
     one.ask("SELECT 3\r\nSET a three\r\n", "+OK\r\n+OK\r\n");
     two.ask("SET a zero\r\nHSET h f v\r\n", "+OK\r\n:1\r\n");
@@ -228,7 +228,7 @@ fn databases_and_versions_of_resp_are_each_clients_own() {
 fn a_pool_divides_requests_and_joins_the_answers_in_order() {
     let servers = [upstream(Protocol::Resp), upstream(Protocol::Resp)];
     let addresses = servers.each_ref().map(|server| server.address);
-    let proxy = proxy(patient(Protocol::Resp), &addresses);
+    let proxy = proxy(settings(Protocol::Resp), &addresses);
     let mut client = proxy.connect();
     let keys: Vec<String> = (0..50).map(|n| format!("key{n}")).collect();
     let pairs: Vec<String> = keys.iter().map(|key| format!("{key} v-{key}")).collect();
@@ -261,7 +261,7 @@ fn a_pool_divides_requests_and_joins_the_answers_in_order() {
 fn a_pool_of_memcached_gives_values_in_the_order_of_the_keys() {
     let servers = [upstream(Protocol::Memcached), upstream(Protocol::Memcached)];
     let proxy = proxy(
-        patient(Protocol::Memcached),
+        settings(Protocol::Memcached),
         &servers.each_ref().map(|server| server.address),
     );
     let mut client = proxy.connect();
@@ -283,7 +283,7 @@ fn another_list_moves_only_what_must_move() {
         .map(|_| larder::Server::start().expect("it starts"))
         .collect();
     let addresses: Vec<SocketAddr> = servers.iter().map(larder::Server::resp_addr).collect();
-    let proxy = proxy(patient(Protocol::Resp), &addresses[..2]);
+    let proxy = proxy(settings(Protocol::Resp), &addresses[..2]);
     let mut client = proxy.connect();
     for number in 0..200 {
         client.ask(format!("SET k{number} v\r\n"), "+OK\r\n");
@@ -314,7 +314,7 @@ fn monitor_shows_what_others_do_and_holds_nobody_up() {
     let Some(redis) = Real::start("redis-server") else {
         skip!("there is no redis-server");
     };
-    let proxy = proxy(patient(Protocol::Resp), &[redis.address]);
+    let proxy = proxy(settings(Protocol::Resp), &[redis.address]);
     let (mut watcher, mut other) = (proxy.connect(), proxy.connect());
     watcher.ask("MONITOR\r\n", "+OK\r\n");
     other.ask("SET key value\r\n", "+OK\r\n");
@@ -328,7 +328,7 @@ fn a_client_that_tracks_keys_is_told_when_another_changes_one() {
     let Some(redis) = Real::start("redis-server") else {
         skip!("there is no redis-server");
     };
-    let proxy = proxy(patient(Protocol::Resp), &[redis.address]);
+    let proxy = proxy(settings(Protocol::Resp), &[redis.address]);
     let (mut tracker, mut other) = (proxy.connect(), proxy.connect());
     tracker.send("HELLO 3\r\n");
     while tracker.line() != "modules" {}

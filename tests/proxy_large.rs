@@ -8,7 +8,7 @@ use std::io::Read;
 use std::thread;
 
 use larder::proxy::Protocol;
-use proxy_support::{Client, Program, Real, patient, proxy, upstream};
+use proxy_support::{Client, Program, Real, proxy, settings, upstream};
 use support::skip;
 
 /// Bytes that repeat after a prime number of them, so that a value tells from one that was cut,
@@ -51,7 +51,7 @@ fn keyed(name: &str, keys: std::ops::Range<usize>, value: Option<usize>) -> Vec<
 fn a_request_over_a_mebibyte_with_several_keys_is_divided() {
     let servers = [(); 3].map(|()| upstream(Protocol::Resp));
     let proxy = proxy(
-        patient(Protocol::Resp),
+        settings(Protocol::Resp),
         &servers.each_ref().map(|server| server.address),
     );
     let (mut client, mut other) = (proxy.connect(), proxy.connect());
@@ -113,7 +113,7 @@ fn a_request_over_a_mebibyte_with_several_keys_is_divided() {
 fn a_request_that_is_too_large_to_be_divided_is_an_error_and_the_connection_goes_on() {
     let servers = [(); 2].map(|()| upstream(Protocol::Resp));
     let proxy = proxy(
-        patient(Protocol::Resp),
+        settings(Protocol::Resp),
         &servers.each_ref().map(|server| server.address),
     );
     let mset = keyed("MSET", 0..3, Some(23 * 1024 * 1024));
@@ -136,7 +136,7 @@ fn a_request_that_is_too_large_to_be_divided_is_an_error_and_the_connection_goes
 fn a_divided_request_of_nearly_a_mebibyte_is_answered_in_order() {
     let servers = [(); 2].map(|()| upstream(Protocol::Resp));
     let proxy = proxy(
-        patient(Protocol::Resp),
+        settings(Protocol::Resp),
         &servers.each_ref().map(|server| server.address),
     );
     let keys = 3000;

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::thread;
 
 use larder::proxy::{OnFailure, Protocol, Settings};
-use proxy_support::{Client, Real, eventually, free_port, patient, proxy};
+use proxy_support::{Client, Real, eventually, free_port, proxy, settings};
 use support::skip;
 
 /// What is sent, and what memcached answers. The answer to `mn` tells that nothing else comes.
@@ -80,8 +80,8 @@ fn the_proxy_answers_meta_commands_with_the_bytes_of_memcached() {
     let Some((_servers, [alone, single, one, two, three])) = memcacheds() else {
         skip!("there is no memcached");
     };
-    let single = proxy(patient(Protocol::Memcached), &[single]);
-    let pool = proxy(patient(Protocol::Memcached), &[one, two, three]);
+    let single = proxy(settings(Protocol::Memcached), &[single]);
+    let pool = proxy(settings(Protocol::Memcached), &[one, two, three]);
     for mut client in [Client::connect(alone), single.connect(), pool.connect()] {
         for (ask, answer) in CONVERSATION {
             client.ask(format!("{ask}mn\r\n"), format!("{answer}MN\r\n"));
@@ -110,7 +110,7 @@ fn quiet_requests_of_many_clients_keep_everyones_order() {
     let proxy = proxy(
         Settings {
             connections: 1,
-            ..patient(Protocol::Memcached)
+            ..settings(Protocol::Memcached)
         },
         &addresses,
     );
@@ -137,7 +137,7 @@ fn a_large_block_streams_quiet_or_not() {
     let Some((_servers, addresses)) = memcacheds::<2>() else {
         skip!("there is no memcached");
     };
-    let proxy = proxy(patient(Protocol::Memcached), &addresses);
+    let proxy = proxy(settings(Protocol::Memcached), &addresses);
     let mut client = proxy.connect();
     let value = "x".repeat(3 << 20);
     let too_large = "y".repeat(17 << 20);
@@ -163,7 +163,7 @@ fn a_block_is_never_sent_to_a_server_that_would_take_it_for_commands() {
     let proxy = proxy(
         Settings {
             connections: 1,
-            ..patient(Protocol::Memcached)
+            ..settings(Protocol::Memcached)
         },
         &[server.memcached_addr()],
     );
@@ -183,7 +183,7 @@ fn keys_of_an_ejected_server_are_misses_of_meta_gets_too() {
         Settings {
             failures: 1,
             on_failure: OnFailure::Miss,
-            ..patient(Protocol::Memcached)
+            ..settings(Protocol::Memcached)
         },
         &[gone],
     );

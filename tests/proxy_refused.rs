@@ -7,7 +7,7 @@ mod support;
 use std::net::SocketAddr;
 
 use larder::proxy::Protocol;
-use proxy_support::{Client, Real, TestProxy, patient, proxy};
+use proxy_support::{Client, Real, TestProxy, proxy, settings};
 use support::skip;
 
 /// Two upstreams of one kind and a proxy in front of them, and a key of each upstream.
@@ -24,7 +24,7 @@ impl Pool {
             _real: real,
             _ours: ours,
             addresses,
-            proxy: proxy(patient(Protocol::Memcached), &addresses),
+            proxy: proxy(settings(Protocol::Memcached), &addresses),
         }
     }
 

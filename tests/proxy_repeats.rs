@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use larder::protocol::framing::request::{RequestBuffers, RequestFrame, RequestFramer};
 use larder::proxy::{OnFailure, Protocol, Settings};
-use proxy_support::{Client, TestProxy, patient, peer, proxy};
+use proxy_support::{Client, TestProxy, peer, proxy, settings};
 
 const BOTH: [Protocol; 2] = [Protocol::Resp, Protocol::Memcached];
 
@@ -85,7 +85,7 @@ fn closed(protocol: Protocol, address: SocketAddr) -> String {
 fn start(protocol: Protocol, address: SocketAddr) -> TestProxy {
     let settings = Settings {
         connections: 1,
-        ..patient(protocol)
+        ..settings(protocol)
     };
     proxy(settings, &[address])
 }
@@ -212,7 +212,7 @@ fn with_next_a_read_goes_on_to_the_next_server_when_its_own_is_ejected() {
         let settings = Settings {
             failures: 1,
             on_failure: OnFailure::Next,
-            ..patient(protocol)
+            ..settings(protocol)
         };
         let proxy = proxy(settings, &[bad, good]);
         let mut client = proxy.connect();
@@ -230,7 +230,7 @@ fn parts_of_a_divided_read_are_sent_again_each_for_itself() {
     let proxy = proxy(
         Settings {
             connections: 1,
-            ..patient(Protocol::Memcached)
+            ..settings(Protocol::Memcached)
         },
         &[one, two],
     );

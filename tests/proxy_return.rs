@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
 use larder::proxy::{OnFailure, OnReturn, Protocol, Settings};
-use proxy_support::{Client, Real, eventually, peer, proxy, settings};
+use proxy_support::{Client, Real, eventually, impatient, peer, proxy, settings};
 use support::skip;
 
 const BOTH: [(Protocol, &str); 2] = [
@@ -78,7 +78,7 @@ fn old_values_are_served_or_deleted_as_on_return_says() {
                 failures: 1,
                 on_failure: OnFailure::Next,
                 on_return,
-                ..settings(protocol)
+                ..impatient(protocol)
             };
             let proxy = proxy(settings, &[servers[0].address, servers[1].address]);
             let mut client = proxy.connect();

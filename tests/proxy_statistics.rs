@@ -9,7 +9,7 @@ use std::io::Read;
 use std::net::SocketAddr;
 
 use larder::proxy::{Protocol, Settings};
-use proxy_support::{Client, eventually, free_port, patient, proxy, settings, sleeper, upstream};
+use proxy_support::{Client, eventually, free_port, impatient, proxy, settings, sleeper, upstream};
 
 type Figures = HashMap<String, String>;
 
@@ -55,7 +55,7 @@ fn requests_connections_and_latencies_are_told_of_each_upstream() {
     for protocol in [Protocol::Resp, Protocol::Memcached] {
         let servers = [upstream(protocol), upstream(protocol)];
         let addresses = servers.each_ref().map(|server| server.address);
-        let proxy = proxy(patient(protocol), &addresses);
+        let proxy = proxy(settings(protocol), &addresses);
         let mut client = proxy.connect();
         for at in 0..100 {
             client.send(format!("get key{at}\r\n"));
@@ -82,7 +82,7 @@ fn what_is_in_flight_is_told_until_it_is_answered() {
     if !redis.is_real() {
         support::skip!("larder has no lists to block on");
     }
-    let proxy = proxy(patient(Protocol::Resp), &[redis.address]);
+    let proxy = proxy(settings(Protocol::Resp), &[redis.address]);
     let (mut client, mut waiting) = (proxy.connect(), proxy.connect());
     waiting.send("BLPOP list 0\r\n");
     let mut in_flight = || {
@@ -101,7 +101,7 @@ fn errors_and_ejections_are_told() {
         for (address, named) in [(free_port(), "refused"), (sleeper(), "did not answer")] {
             let settings = Settings {
                 failures: 2,
-                ..settings(protocol)
+                ..impatient(protocol)
             };
             let proxy = proxy(settings, &[address]);
             let mut client = proxy.connect();

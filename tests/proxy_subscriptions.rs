@@ -5,7 +5,7 @@ mod proxy_support;
 mod support;
 
 use larder::proxy::Protocol;
-use proxy_support::{Client, Real, TestProxy, eventually, patient, proxy};
+use proxy_support::{Client, Real, TestProxy, eventually, proxy, settings};
 
 const CONTEXT: &str =
     "only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context";
@@ -25,7 +25,7 @@ fn pool() -> Option<Pool> {
         return None;
     }
     let addresses: Vec<_> = servers.iter().map(|server| server.address).collect();
-    let proxy = proxy(patient(Protocol::Resp), &addresses);
+    let proxy = proxy(settings(Protocol::Resp), &addresses);
     let mut client = proxy.connect();
     let mut direct = Client::connect(addresses[0]);
     let (mut here, mut there) = (String::new(), String::new());

@@ -5,7 +5,7 @@ mod proxy_support;
 mod support;
 
 use larder::proxy::Protocol;
-use proxy_support::{Client, TestProxy, Upstream, eventually, patient, proxy, upstream};
+use proxy_support::{Client, TestProxy, Upstream, eventually, proxy, settings, upstream};
 
 const EXECABORT: &str = "-EXECABORT Transaction discarded because of previous errors.\r\n";
 const CROSSSLOT: &str =
@@ -22,7 +22,7 @@ struct Pool {
 fn pool() -> Pool {
     let servers = vec![upstream(Protocol::Resp), upstream(Protocol::Resp)];
     let addresses: Vec<_> = servers.iter().map(|server| server.address).collect();
-    let proxy = proxy(patient(Protocol::Resp), &addresses);
+    let proxy = proxy(settings(Protocol::Resp), &addresses);
     let mut client = proxy.connect();
     let mut direct = Client::connect(addresses[0]);
     let (mut here, mut there) = (String::new(), String::new());
@@ -150,7 +150,7 @@ fn a_watched_key_that_changes_aborts_a_transaction_in_a_pool_too() {
 fn a_command_that_the_server_refuses_aborts_a_transaction() {
     let pool = pool();
     let single = upstream(Protocol::Resp);
-    let proxy = proxy(patient(Protocol::Resp), &[single.address]);
+    let proxy = proxy(settings(Protocol::Resp), &[single.address]);
     let wrong = "-ERR wrong number of arguments for 'get' command\r\n";
     for mut client in [Client::connect(single.address), proxy.connect()] {
         client.ask(
@@ -179,7 +179,7 @@ fn a_command_that_the_server_refuses_aborts_a_transaction() {
 fn what_needs_no_key_is_answered_as_without_the_proxy() {
     let pool = pool();
     let single = upstream(Protocol::Resp);
-    let proxy = proxy(patient(Protocol::Resp), &[single.address]);
+    let proxy = proxy(settings(Protocol::Resp), &[single.address]);
     for mut client in [
         Client::connect(single.address),
         proxy.connect(),
@@ -280,7 +280,7 @@ fn a_transaction_that_is_not_executed_changes_nothing_of_the_session() {
         return;
     }
     let pool = pool();
-    let single = proxy(patient(Protocol::Resp), &[server.address]);
+    let single = proxy(settings(Protocol::Resp), &[server.address]);
     for (proxy, key) in [(&single, "v"), (&pool.proxy, &pool.here[..])] {
         let mut client = proxy.connect();
         let mut other = proxy.connect();

@@ -4,7 +4,7 @@ mod proxy_support;
 mod support;
 
 use larder::proxy::Protocol;
-use proxy_support::{Client, Real, eventually, free_port, patient, proxy};
+use proxy_support::{Client, Real, eventually, free_port, proxy, settings};
 use support::skip;
 
 // On a connection that has sent nothing yet, Redis counts every replica: it waits for the connection's last write, and
@@ -29,7 +29,7 @@ fn wait_does_not_count_a_replica_that_lacks_the_last_write() {
         direct.line();
         direct.line() == ":1"
     });
-    let proxy = proxy(patient(Protocol::Resp), &[master.address]);
+    let proxy = proxy(settings(Protocol::Resp), &[master.address]);
     let mut client = proxy.connect();
     client.ask("SET a 1\r\n", "+OK\r\n");
     client.ask("WAIT 1 0\r\n", ":1\r\n");

@@ -78,12 +78,6 @@ impl Talk {
         Talk(BufReader::new(stream))
     }
 
-    /// Waits longer for each reply.
-    fn wait_for(&mut self, reply: Duration) {
-        let stream = self.0.get_ref();
-        stream.set_read_timeout(Some(reply)).expect("timeout");
-    }
-
     pub fn send(&mut self, words: &[impl AsRef<[u8]>]) {
         let mut bytes = format!("*{}\r\n", words.len()).into_bytes();
         for word in words {
@@ -334,10 +328,9 @@ impl Cluster {
         let (mut at_source, mut at_target) = (source.talk(), target.talk());
         at_target.must(&format!("CLUSTER SETSLOT {slot} IMPORTING {}", source.id));
         at_source.must(&format!("CLUSTER SETSLOT {slot} MIGRATING {}", target.id));
-        // MIGRATE may wait for the target three times: to connect, to write, and to read.
-        at_source.wait_for(PATIENCE * 4);
         let (ip, port) = (target.address.ip(), target.address.port());
-        let timeout = PATIENCE.as_millis();
+        // It may wait so long three times: to connect, to write, and to read.
+        let timeout = (PATIENCE / 4).as_millis();
         let deadline = Instant::now() + MOVE;
         let mut retries = 0;
         loop {
@@ -365,12 +358,7 @@ impl Cluster {
 
     /// A proxy that is told one of the servers.
     pub fn proxy(&self) -> TestProxy {
-        let patient = Settings {
-            read_timeout: PATIENCE,
-            write_timeout: PATIENCE,
-            ..settings(Protocol::Resp)
-        };
-        proxy(patient, &[self.masters[0].address])
+        proxy(settings(Protocol::Resp), &[self.masters[0].address])
     }
 }
 

@@ -20,7 +20,7 @@ use larder::proxy::Protocol;
 use larder::server::Listen;
 use tempfile::TempDir;
 
-use crate::proxy_support::{Client, PATIENCE, Real, eventually};
+use crate::proxy_support::{Client, IMPATIENCE, PATIENCE, Real, eventually};
 
 /// An invalidation server on free ports, and its spool.
 pub struct Invalidator {
@@ -47,7 +47,7 @@ pub fn settings(spool: &Path) -> Settings {
 /// Settings for a cache that does not answer, with a deadline that a test can wait for.
 pub fn hurried(spool: &Path) -> Settings {
     Settings {
-        timeout: Duration::from_millis(400),
+        timeout: IMPATIENCE,
         ..settings(spool)
     }
 }

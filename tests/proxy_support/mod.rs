@@ -17,7 +17,10 @@ use larder::proxy::{Control, Protocol, Proxy, Settings};
 use larder::server::{Listen, Running};
 
 /// How long a test waits for what must happen.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A deadline that a test waits for.
+pub const IMPATIENCE: Duration = Duration::from_secs(2);
 
 /// A proxy in front of these servers.
 pub struct TestProxy {
@@ -31,14 +34,23 @@ pub fn list(addresses: &[SocketAddr]) -> ServerList {
     lines.parse().expect("a list")
 }
 
-/// Settings with deadlines that a test can wait for.
+/// Settings whose deadlines no test reaches.
 pub fn settings(protocol: Protocol) -> Settings {
     Settings {
         workers: 2,
-        connect_timeout: Duration::from_secs(2),
-        read_timeout: Duration::from_millis(400),
-        write_timeout: Duration::from_millis(800),
+        connect_timeout: PATIENCE,
+        read_timeout: PATIENCE,
+        write_timeout: PATIENCE,
         ..Settings::new(protocol)
+    }
+}
+
+/// Settings with deadlines that a test can wait for. What such a test expects before, has to come within them.
+pub fn impatient(protocol: Protocol) -> Settings {
+    Settings {
+        read_timeout: IMPATIENCE,
+        write_timeout: IMPATIENCE,
+        ..settings(protocol)
     }
 }
 
@@ -239,15 +251,6 @@ pub fn upstream(protocol: Protocol) -> Upstream {
         },
         _real: None,
         _ours: Some(ours),
-    }
-}
-
-/// Settings whose deadlines no test reaches.
-pub fn patient(protocol: Protocol) -> Settings {
-    Settings {
-        read_timeout: PATIENCE,
-        write_timeout: PATIENCE,
-        ..settings(protocol)
     }
 }
 
