@@ -63,7 +63,35 @@ impl GuardedSession {
         if turn.next == Next::Again && turn.consumed == 0 && output.len() == before {
             turn.next = Next::Read;
         }
+        if turn.next == Next::Receive && turn.consumed < input.len() {
+            // What is left would be overtaken by what is read into the session's own space.
+            turn.next = Next::Read;
+        }
         turn
+    }
+
+    /// Where the next bytes of a large value belong.
+    pub(super) fn space(&mut self) -> Option<&mut [u8]> {
+        let session = self.session.as_mut()?;
+        let space = catch_panic(self.connection.protocol(), self.connection.peer(), || {
+            session.space()
+        });
+        space.flatten().filter(|space| !space.is_empty())
+    }
+
+    /// Tells the session that so many bytes were written to its [`space`](GuardedSession::space); one that panicked wants
+    /// to be closed without a reply.
+    pub(super) fn arrived(&mut self, bytes: usize, output: &mut Vec<u8>) -> Next {
+        let before = output.len();
+        let next = self.session.as_mut().and_then(|session| {
+            catch_panic(self.connection.protocol(), self.connection.peer(), || {
+                session.arrived(bytes, output)
+            })
+        });
+        next.unwrap_or_else(|| {
+            output.truncate(before);
+            Next::Close
+        })
     }
 }
 

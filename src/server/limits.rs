@@ -31,6 +31,9 @@ pub(crate) const SOCKET_MODE: u32 = 0o700;
 /// connection is served before the next one has its turn.
 pub const READ_BUFFER: usize = 64 * 1024;
 
+/// Bytes that one read takes at most into the memory of a large value, before the next connection has its turn.
+pub(crate) const READ_AT_ONCE: usize = 256 * 1024;
+
 /// Bytes of output after which a session ends its turn with [`Next::Again`](super::Next::Again).
 ///
 /// Small enough that a thousand clients that pipeline reads of large values hold little memory,

@@ -81,6 +81,21 @@ pub trait Session: Send {
     /// the start of the turn, the session stops between two commands and answers [`Next::Again`],
     /// so that a pipeline of reads can't grow memory without bound.
     fn turn(&mut self, input: &[u8], output: &mut Vec<u8>) -> Turn;
+
+    /// After a turn that answered [`Next::Receive`]: where the next bytes belong. They are read from the socket into
+    /// this slice, so that a large value is not collected in the connection's input first; then
+    /// [`arrived`](Session::arrived) is called.
+    ///
+    /// Bytes may come with the next turn's input all the same: who runs a session without a socket need not know of this.
+    fn space(&mut self) -> Option<&mut [u8]> {
+        None
+    }
+
+    /// So many bytes were written to the [`space`](Session::space). Replies are appended to the output, as in a turn.
+    fn arrived(&mut self, bytes: usize, output: &mut Vec<u8>) -> Next {
+        let _ = (bytes, output);
+        Next::Read
+    }
 }
 
 /// The result of a turn.
@@ -100,6 +115,8 @@ pub enum Next {
     /// Write the output; when the client has taken it, come back with the rest of the input even if
     /// nothing arrived.
     Again,
+    /// Write the output; read what arrives into the session's [`space`](Session::space).
+    Receive,
     /// Write the output, then close.
     Close,
 }

@@ -111,26 +111,40 @@ fn run_connection(accepted: &Accepted, context: &JobContext) -> io::Result<EndRe
     let mut output: Vec<u8> = Vec::new();
     let mut next = Next::Read;
     loop {
-        if next == Next::Read {
-            if input.is_empty() {
-                connection.between_requests.store(true, SeqCst);
-                if context.stopping.load(SeqCst) {
-                    connection.shut(Shutdown::Read);
-                }
-            }
-            let n = stream.read(&mut buffer)?;
+        let space = match next {
+            Next::Receive => session.space(),
+            _ => None,
+        };
+        if let Some(space) = space {
+            let n = stream.read(space)?;
             if n == 0 {
                 return Ok(EndReason::Client);
             }
-            connection.between_requests.store(false, SeqCst);
             connection.touch(ticks());
             traffic.read(n);
-            input.extend_from_slice(&buffer[..n]);
+            next = session.arrived(n, &mut output);
+        } else {
+            if next != Next::Again {
+                if input.is_empty() && next == Next::Read {
+                    connection.between_requests.store(true, SeqCst);
+                    if context.stopping.load(SeqCst) {
+                        connection.shut(Shutdown::Read);
+                    }
+                }
+                let n = stream.read(&mut buffer)?;
+                if n == 0 {
+                    return Ok(EndReason::Client);
+                }
+                connection.between_requests.store(false, SeqCst);
+                connection.touch(ticks());
+                traffic.read(n);
+                input.extend_from_slice(&buffer[..n]);
+            }
+            let turn = session.turn(&input, &mut output);
+            next = turn.next;
+            input.drain(..turn.consumed);
+            input.shrink_to(READ_BUFFER.max(2 * input.len()));
         }
-        let turn = session.turn(&input, &mut output);
-        next = turn.next;
-        input.drain(..turn.consumed);
-        input.shrink_to(READ_BUFFER.max(2 * input.len()));
         let mut rest = &output[..];
         while !rest.is_empty() {
             let n = stream.write(rest)?;

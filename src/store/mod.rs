@@ -14,7 +14,7 @@
 //! In reading order: [`Store`], in `shards`, is all of it; [`Store::lock`] gives a [`Tree`], through
 //! which items are read and written ([`Entry`] in, [`Item`] out); `shard` is what a lock guards;
 //! `slab`, `slot`, `slots`, `record` and `record_log` are how an item lies in memory, `pages` where that
-//! comes from; `hash_table` finds items, `child_lists` is the tree, `sieve` the order of eviction;
+//! comes from; `reservation` is a large value on its way in; `hash_table` finds items, `child_lists` is the tree, `sieve` the order of eviction;
 //! `flush`, `scan` and `sweep` go over the whole store; `watch` notifies clients of changes;
 //! [`Clock`] gives the time.
 //!
@@ -40,6 +40,7 @@ mod memory;
 mod pages;
 mod record;
 mod record_log;
+mod reservation;
 mod scan;
 mod shard;
 mod shards;
@@ -61,6 +62,7 @@ pub use clock::{Clock, ClockStart};
 pub use config::Config;
 pub(crate) use config::DATABASES;
 pub use entry::{Entry, Item, Node, Refused};
+pub(crate) use reservation::Reservation;
 pub(crate) use shards::SharedAccess;
 pub use shards::Store;
 pub use stats::StoreStats;

@@ -191,9 +191,19 @@ impl PagePool {
 
     /// A buffer for one large record of this room.
     pub(super) fn take_large(&self, room: usize) -> PageBuffer {
+        let free = self.take_free_large(room);
+        free.unwrap_or_else(|| self.new_large(room))
+    }
+
+    /// A buffer for one large record of this room that another record gave back.
+    pub(super) fn take_free_large(&self, room: usize) -> Option<PageBuffer> {
         let length = large_length(room);
-        let free = self.locked().take(length, length + length / 4);
-        free.unwrap_or_else(|| PageBuffer::new(length))
+        self.locked().take(length, length + length / 4)
+    }
+
+    /// A new buffer for one large record of this room. Its memory is taken as it is written.
+    pub(super) fn new_large(&self, room: usize) -> PageBuffer {
+        PageBuffer::new(large_length(room))
     }
 
     /// Takes a buffer back. To keep it, free buffers of other lengths are dropped.

@@ -9,6 +9,9 @@ pub(super) const FLAGS: usize = 4;
 const PARENT: usize = 8;
 pub(super) const LIST: usize = 4;
 
+/// The most bytes in front of a key.
+pub(super) const MOST_HEAD: usize = CAS + EXPIRES + FLAGS + PARENT + LIST;
+
 /// Everything of an item but key and value.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ItemHeader {

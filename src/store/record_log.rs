@@ -28,7 +28,7 @@ use super::pages::{ALIGN, PageBuffer, PagePool};
 use super::slot::NONE;
 
 /// Bytes in front of a record: the owner's slot and the record's length.
-const HEADER: usize = 8;
+pub(super) const HEADER: usize = 8;
 /// Bytes of records that one step of an evacuation looks at.
 pub(super) const PIECE: usize = 64 << 10;
 
@@ -169,6 +169,14 @@ impl RecordLog {
         bytes[4..HEADER].copy_from_slice(&(length as u32).to_le_bytes());
         write(&mut bytes[HEADER..HEADER + length]);
         self.count_appended(number, room)
+    }
+
+    /// Takes over a buffer that holds a record of `length` bytes behind the room for its header, and returns its address.
+    pub(super) fn adopt(&mut self, owner: u32, length: usize, mut bytes: PageBuffer) -> u32 {
+        bytes[..4].copy_from_slice(&owner.to_le_bytes());
+        bytes[4..HEADER].copy_from_slice(&(length as u32).to_le_bytes());
+        let number = self.open(bytes, true);
+        self.count_appended(number, room(length))
     }
 
     fn count_appended(&mut self, number: u32, room: usize) -> u32 {

@@ -27,6 +27,8 @@ pub struct Store {
     pub(super) started_ms: u64,
     /// Bytes of memory taken, as far as shards have settled.
     pub(super) used: AtomicU64,
+    /// Bytes of `used` that values on their way into the store take.
+    pub(super) reserved: AtomicU64,
     pub(super) memory: AtomicU64,
     pub(super) max_item_size: AtomicUsize,
     pub(super) flushes: FlushSchedule,
@@ -81,6 +83,7 @@ impl Store {
             started_ms: clock.now_ms(),
             clock,
             used: AtomicU64::new(0),
+            reserved: AtomicU64::new(0),
             memory: AtomicU64::new(config.memory),
             max_item_size: AtomicUsize::new(config.max_item_size),
             flushes: FlushSchedule::new(),

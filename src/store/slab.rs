@@ -5,9 +5,9 @@
 
 use std::sync::Arc;
 
-use super::pages::PagePool;
+use super::pages::{PageBuffer, PagePool};
 use super::record::{self, ItemHeader};
-use super::record_log::{PIECE, RecordLog, room};
+use super::record_log::{HEADER, PIECE, RecordLog, room};
 use super::slot::{ItemSlot, NONE};
 use super::slots::Slots;
 use super::stored_item::StoredItem;
@@ -106,6 +106,21 @@ impl ItemSlab {
         let slot = self.slot_mut(index);
         slot.record = record;
         slot.set_bits(bits);
+        self.evacuate();
+    }
+
+    /// Gives an item the value that lies at `at` in a buffer, which becomes its record; head and key stay.
+    pub(super) fn adopt(&mut self, index: u32, mut bytes: PageBuffer, at: usize, value: usize) {
+        let item = self.item(index);
+        let (old, bits) = (item.slot.record, item.slot.bits);
+        let start = record::value_at(bits);
+        if at != HEADER + start {
+            bytes.copy_within(at..at + value, HEADER + start);
+        }
+        bytes[HEADER..HEADER + start].copy_from_slice(&item.record[..start]);
+        let record = self.log.adopt(index, start + value, bytes);
+        self.log.free(old);
+        self.slot_mut(index).record = record;
         self.evacuate();
     }
 

@@ -14,6 +14,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, MutexGuard};
 
 use super::entry::{self, Entry, Item, Node, Refused};
+use super::reservation::Reservation;
 use super::shard::{self, Shard};
 use super::shards::{Store, locked};
 use super::slot::{FETCHED, KEY_LIMIT, NONE};
@@ -192,15 +193,50 @@ impl<'a> Tree<'a> {
         hash: u64,
         entry: &Entry<'_>,
     ) -> Node {
-        let index = match self.shard.lookup(parent, db, key, hash) {
+        let index = self.replace_or_insert(parent, db, key, hash, entry);
+        self.make_room(index);
+        Node(index)
+    }
+
+    fn replace_or_insert(
+        &mut self,
+        parent: u32,
+        db: u8,
+        key: &[u8],
+        hash: u64,
+        entry: &Entry<'_>,
+    ) -> u32 {
+        match self.shard.lookup(parent, db, key, hash) {
             Some(index) => {
                 self.shard.replace(index, entry, self.access);
                 index
             }
             None => self.shard.insert(parent, db, key, hash, entry, self.access),
+        }
+    }
+
+    /// Stores a top-level item as [`put`](Tree::put) does, with a value that was received into memory of the store. The
+    /// value of `entry` is not looked at.
+    pub(crate) fn put_received(
+        &mut self,
+        db: u8,
+        key: &[u8],
+        entry: Entry<'_>,
+        mut received: Reservation,
+    ) -> Result<Node, Refused> {
+        self.check(key.len(), received.length())?;
+        let db = self.trim.store.inner_db(db);
+        let entry = Entry {
+            value: Some(&[]),
+            ..entry
         };
+        let index = self.replace_or_insert(NONE, db, key, self.hash, &entry);
+        let (at, length) = (received.at, received.length());
+        self.shard
+            .slab
+            .adopt(index, received.take_bytes(), at, length);
         self.make_room(index);
-        Node(index)
+        Ok(Node(index))
     }
 
     fn check(&self, key: usize, value: usize) -> Result<(), Refused> {

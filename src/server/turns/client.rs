@@ -13,6 +13,7 @@ use mio::Interest;
 
 use crate::server::connections::{Connections, Membership, Traffic};
 use crate::server::guard::GuardedSession;
+use crate::server::limits::READ_AT_ONCE;
 use crate::server::service::Next;
 use crate::server::stream::Stream;
 
@@ -57,6 +58,8 @@ pub(in crate::server) struct Client {
     pub(super) fin: bool,
     /// The session wants a turn without a read.
     pub(super) again: bool,
+    /// The session wants what arrives in memory of its own.
+    pub(super) receiving: bool,
     /// The session wants the connection closed once the output is out.
     pub(super) closing: bool,
     /// It is registered for writing.
@@ -103,6 +106,7 @@ impl Client {
             more: false,
             fin: false,
             again: false,
+            receiving: false,
             closing: false,
             parked: false,
         }
@@ -127,6 +131,11 @@ impl Client {
         if self.closing {
             self.stream.close_gracefully();
             return Ok(TurnOutcome::NoReply(WaitFor::Close));
+        }
+        if self.receiving
+            && let Some(outcome) = self.receive(buffers)?
+        {
+            return Ok(outcome);
         }
         let start = buffers.output.len();
         let next = if std::mem::take(&mut self.again) {
@@ -181,6 +190,7 @@ impl Client {
             Next::Close => self.closing = true,
             Next::Again => self.again = true,
             // ANCHOR_END: next
+            Next::Receive => self.receiving = true,
             Next::Read if self.input.len() > buffers.max_input => {
                 log::warn!(
                     "{} {}: closing, more than {} bytes arrived without a complete request",
@@ -195,6 +205,33 @@ impl Client {
         Ok(self.wait_for(buffers))
     }
 
+    /// A turn of a session that receives a large value: reads into the session's own memory. What it had read before is
+    /// consumed. `None` if it has no such memory.
+    fn receive(&mut self, buffers: &mut WorkerBuffers) -> io::Result<Option<TurnOutcome>> {
+        let start = buffers.output.len();
+        self.receiving = false;
+        let Some(space) = self.session.space() else {
+            return Ok(None);
+        };
+        let length = space.len().min(READ_AT_ONCE);
+        let n = match self.stream.read(&mut space[..length]) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                (self.more, self.fin, self.receiving) = (false, false, true);
+                return Ok(Some(TurnOutcome::NoReply(self.wait_for(buffers))));
+            }
+            read => read?,
+        };
+        if n == 0 {
+            return Ok(Some(TurnOutcome::NoReply(WaitFor::Close)));
+        }
+        self.more = n == length || self.fin;
+        self.membership.connection.touch(buffers.now);
+        buffers.traffic().read(n);
+        let next = self.session.arrived(n, &mut buffers.output);
+        let reply = start..buffers.output.len();
+        Ok(Some(TurnOutcome::Reply(reply, next)))
+    }
+
     /// The event that the connection waits for when the turn is done.
     // ANCHOR: wait_for
     fn wait_for(&self, buffers: &WorkerBuffers) -> WaitFor {
@@ -202,7 +239,7 @@ impl Client {
             WaitFor::Event
         } else if self.again || self.more {
             WaitFor::NextTurn
-        } else if buffers.draining && self.input.is_empty() {
+        } else if buffers.draining && self.input.is_empty() && !self.receiving {
             WaitFor::Close
         } else {
             WaitFor::Event

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::protocol::memcached::text::{Nesting, Words};
 use crate::server::Connections;
+use crate::server::limits::OUTPUT_SOFT_LIMIT;
 use crate::store::Store;
 
 use super::counters::{Counters, TurnCounts};
@@ -69,7 +70,18 @@ pub(super) struct TurnContext<'a> {
     pub(super) connection: u64,
 }
 
-impl TurnContext<'_> {
+impl<'a> TurnContext<'a> {
+    /// The context of a turn that appends to `out`.
+    pub(super) fn new(shared: &'a Shared, out: &'a mut Vec<u8>, connection: u64) -> Self {
+        TurnContext {
+            full: out.len() + OUTPUT_SOFT_LIMIT,
+            shared,
+            out,
+            counts: TurnCounts::default(),
+            connection,
+        }
+    }
+
     pub(super) fn is_full(&self) -> bool {
         self.out.len() > self.full
     }

@@ -12,7 +12,7 @@
 //!
 //! A [`Session`](session::Session) holds no bytes: a value stays in the connection's input until
 //! all of it is there, after its length was checked, and one that is too large is counted off as it
-//! arrives. A `get` of many keys writes them one by one and stops between two keys when the output
+//! arrives. A large value goes into memory of the store as it arrives (`receiving`). A `get` of many keys writes them one by one and stops between two keys when the output
 //! is full; what it has written it consumes, so the rest of the line is all that it needs to go on.
 //!
 //! A client's items are in the store's database 0, where Redis clients find them too. A Redis hash
@@ -31,6 +31,7 @@ mod counters;
 mod delta;
 mod dump;
 mod key_commands;
+mod receiving;
 mod retrieval;
 mod session;
 mod stats;

@@ -5,19 +5,20 @@ use std::sync::Arc;
 use crate::protocol::memcached::text::{
     self, AfterBadLine, Block, Command, Parsed, Retrieve, Store, Words,
 };
-use crate::server::limits::OUTPUT_SOFT_LIMIT;
 use crate::server::{self, Next, Turn};
 
 use super::admin::AfterAdmin;
 use super::context::{Shared, TurnContext};
-use super::counters::TurnCounts;
 use super::dump::Dump;
+use super::receiving::Receiving;
 
 /// A connection's state between turns. It owns no buffer.
 pub(super) struct Session {
     shared: Arc<Shared>,
     connection: u64,
     pending: InputStart,
+    /// A storage command whose value is received into memory of the store.
+    receiving: Option<Box<Receiving>>,
     /// Bytes of input below which there is nothing to do: what a data block needs.
     needed: usize,
     /// Bytes at the start of the input that are known to hold no end of line.
@@ -62,6 +63,7 @@ impl Session {
             shared,
             connection,
             pending: InputStart::Nothing,
+            receiving: None,
             needed: 0,
             scanned: 0,
         }
@@ -78,18 +80,12 @@ impl server::Session for Session {
         }
         let shared = Arc::clone(&self.shared);
         let _gate = shared.store.share();
-        let mut context = TurnContext {
-            full: output.len() + OUTPUT_SOFT_LIMIT,
-            shared: &shared,
-            out: output,
-            counts: TurnCounts::default(),
-            connection: self.connection,
-        };
+        let mut context = TurnContext::new(&shared, output, self.connection);
         let mut consumed = 0;
         let next = loop {
             let rest = &input[consumed..];
             if rest.is_empty() && !matches!(self.pending, InputStart::Dump(_)) {
-                break Next::Read;
+                break self.waits_for();
             }
             if context.is_full() {
                 break Next::Again;
@@ -115,11 +111,54 @@ impl server::Session for Session {
         shared.counters.add(&context.counts);
         Turn { consumed, next }
     }
+
+    fn space(&mut self) -> Option<&mut [u8]> {
+        let receiving = self.receiving.as_mut()?;
+        Some(receiving.reservation.space())
+    }
+
+    fn arrived(&mut self, bytes: usize, output: &mut Vec<u8>) -> Next {
+        let shared = Arc::clone(&self.shared);
+        let _gate = shared.store.share();
+        let mut context = TurnContext::new(&shared, output, self.connection);
+        self.received(&mut context, bytes);
+        shared.counters.add(&context.counts);
+        self.waits_for()
+    }
 }
 
 impl Session {
+    /// What the session waits for when it has consumed its input.
+    fn waits_for(&self) -> Next {
+        match self.receiving {
+            Some(_) => Next::Receive,
+            None => Next::Read,
+        }
+    }
+
+    /// So many bytes more of the value that is received are in the memory of the store.
+    fn received(&mut self, context: &mut TurnContext<'_>, bytes: usize) {
+        let Some(mut receiving) = self.receiving.take() else {
+            return;
+        };
+        if !receiving.reservation.arrived(bytes) {
+            let reply = context.refuse_received(&receiving.line);
+            return self.discard(receiving.reservation.missing(), reply);
+        }
+        if receiving.reservation.is_whole() {
+            context.store_received(*receiving);
+        } else {
+            self.receiving = Some(receiving);
+        }
+    }
+
     /// Does what the input begins with.
     fn step(&mut self, context: &mut TurnContext<'_>, input: &[u8]) -> Step {
+        if let Some(receiving) = &mut self.receiving {
+            let taken = receiving.reservation.copy(input);
+            self.received(context, taken);
+            return Step::Continue(taken);
+        }
         match self.pending {
             InputStart::Nothing => self.command(context, input),
             InputStart::Keys(retrieval) => {
@@ -249,6 +288,11 @@ impl Session {
                 Step::Continue(line + consumed)
             }
             Block::More { needed } => {
+                let arrived = input.len() - line;
+                self.receiving = Receiving::begin(&context.shared.store, store, arrived);
+                if self.receiving.is_some() {
+                    return Step::Continue(line);
+                }
                 self.needed = line + needed;
                 Step::Wait
             }

@@ -1,9 +1,28 @@
 //! `set`, `add`, `replace`, `append`, `prepend` and `cas`.
 
 use crate::protocol::memcached::text::{Store, StoreVerb, reply};
-use crate::store::{Entry, Node, Refused, Tree};
+use crate::store::{Entry, Node, Refused, Reservation, Tree};
 
 use super::context::{DATABASE, TurnContext, expires_ms, with_path};
+use super::receiving::{Receiving, StorageLine};
+
+/// The value of a storage command.
+enum NewValue<'a> {
+    /// In the connection's input.
+    Bytes(&'a [u8]),
+    /// In memory of the store.
+    Received(Reservation),
+}
+
+impl NewValue<'_> {
+    /// The value of a command that is never received into memory of the store.
+    fn as_bytes(&self) -> &[u8] {
+        match self {
+            NewValue::Bytes(bytes) => bytes,
+            NewValue::Received(_) => b"",
+        }
+    }
+}
 
 impl TurnContext<'_> {
     /// Whether an item is too large, before any of its value is taken in. A refused `set` drops
@@ -25,11 +44,40 @@ impl TurnContext<'_> {
     /// A storage command with its value.
     pub(super) fn store(&mut self, store: &Store<'_>, value: &[u8]) {
         self.counts.cmd_set += 1;
+        let value = NewValue::Bytes(value);
         let reply = with_path(store.path, |names| self.write(store, names, value));
         self.reply(store.noreply, reply);
     }
 
-    fn write(&mut self, store: &Store<'_>, names: &[&[u8]], value: &[u8]) -> &'static [u8] {
+    /// A storage command whose value was received into memory of the store.
+    pub(super) fn store_received(&mut self, receiving: Receiving) {
+        self.counts.cmd_set += 1;
+        let Receiving { reservation, line } = receiving;
+        let store = line.command();
+        let reply = if reservation.line_end() == b"\r\n" {
+            self.write(&store, &[&line.key], NewValue::Received(reservation))
+        } else {
+            reply::BAD_DATA_CHUNK
+        };
+        self.reply(store.noreply, reply);
+    }
+
+    /// A storage command for whose value there is no memory, because others take too much on their way. The reply comes
+    /// when the rest of the value is discarded.
+    pub(super) fn refuse_received(&mut self, line: &StorageLine) -> &'static [u8] {
+        self.counts.cmd_set += 1;
+        self.counts.store_no_memory += 1;
+        let store = line.command();
+        let mut tree = self.shared.store.lock(&line.key);
+        drop_stale(&mut tree, &[&line.key], store.verb);
+        if store.noreply {
+            b""
+        } else {
+            reply::OUT_OF_MEMORY_STORING
+        }
+    }
+
+    fn write(&mut self, store: &Store<'_>, names: &[&[u8]], value: NewValue<'_>) -> &'static [u8] {
         let mut tree = self.shared.store.lock(names[0]);
         // `set` asks for nothing, so it costs no look-up but the store's own.
         let there = match store.verb {
@@ -42,8 +90,12 @@ impl TurnContext<'_> {
             (StoreVerb::Set, _) => {}
             (StoreVerb::Add, _) if there.is_none() => {}
             (StoreVerb::Replace, Some(_)) => {}
-            (StoreVerb::Append, Some(node)) => return extend(&mut tree, node, b"", value),
-            (StoreVerb::Prepend, Some(node)) => return extend(&mut tree, node, value, b""),
+            (StoreVerb::Append, Some(node)) => {
+                return extend(&mut tree, node, b"", value.as_bytes());
+            }
+            (StoreVerb::Prepend, Some(node)) => {
+                return extend(&mut tree, node, value.as_bytes(), b"");
+            }
             (StoreVerb::Cas, Some(node)) if tree.item(node).cas() != store.unique => {
                 self.counts.cas_badval += 1;
                 return reply::EXISTS;
@@ -56,11 +108,18 @@ impl TurnContext<'_> {
             _ => return reply::NOT_STORED,
         }
         let entry = Entry {
-            value: Some(&[value]),
+            value: None,
             flags: store.flags,
             expires_ms: expires_ms(store.exptime, tree.now_ms()),
         };
-        match tree.put(DATABASE, names, entry) {
+        let stored = match value {
+            NewValue::Bytes(bytes) => {
+                let value: Option<&[&[u8]]> = Some(&[bytes]);
+                tree.put(DATABASE, names, Entry { value, ..entry })
+            }
+            NewValue::Received(received) => tree.put_received(DATABASE, names[0], entry, received),
+        };
+        match stored {
             Ok(_) => reply::STORED,
             Err(Refused::NoParent) => reply::NOT_STORED,
             Err(refused) => {

@@ -28,7 +28,7 @@ fn converse(session: &mut dyn Session, input: &[u8], size: usize) -> (Vec<u8>, b
             held.drain(..turn.consumed);
             match turn.next {
                 Next::Again => {}
-                Next::Read => break,
+                Next::Read | Next::Receive => break,
                 Next::Close => return (output, true),
             }
         }

@@ -67,7 +67,7 @@ impl Connection for InProcessConnection {
                     ));
                 }
                 Next::Again => {}
-                Next::Read => return Ok(()),
+                Next::Read | Next::Receive => return Ok(()),
                 Next::Close => {
                     self.session = None;
                     return Ok(());

@@ -1,0 +1,306 @@
+//! A large value on its way into the store: memory of the store that a connection fills.
+//!
+//! ```text
+//!   reserve ──▶ Reservation: │ room for head and key │ value: filled │ still to come │ 2 bytes │
+//!                                                      ▲ space(), arrived(n)
+//!   Tree::put_received ──▶ the buffer becomes the item's record; nothing is copied
+//! ```
+//!
+//! Otherwise a value is collected in the connection's input and then copied into a record. For half a megabyte, the copy
+//! and the growth of the input take more time than the socket does, and a thousand clients that send half of a value
+//! and no more hold memory that no limit counts.
+//!
+//! Bounds: the memory counts as the store's as its bytes arrive, so other items are evicted for it. All reservations
+//! together take at most half of the store's memory; beyond that [`arrived`](Reservation::arrived) refuses. An announced
+//! length alone costs address space and no memory.
+//!
+//! Cost: a mapping of memory, or a buffer that another large value gave back, and a system call for each.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::pages::PageBuffer;
+use super::record::MOST_HEAD;
+use super::record_log::{self, HEADER};
+use super::shards::Store;
+
+/// Bytes that are counted at a time.
+const STEP: usize = 64 << 10;
+/// Bytes behind the value, for the end of its line.
+const LINE_END: usize = 2;
+/// Bytes from which a value is worth a system call of its own.
+const LARGE: usize = 32 << 10;
+
+/// Memory for one value. Dropped without [`put_received`](super::Tree::put_received), it goes back.
+#[derive(Debug)]
+pub(crate) struct Reservation {
+    store: Arc<Store>,
+    pub(super) bytes: PageBuffer,
+    /// Where in the buffer the value begins.
+    pub(super) at: usize,
+    length: usize,
+    /// Bytes that have arrived, the end of the line included.
+    filled: usize,
+    /// Bytes that are counted as the store's.
+    counted: usize,
+}
+
+impl Store {
+    /// Memory for a value of so many bytes under a key of so many. `None` where records of that size share their
+    /// memory with others; such a value is given to [`put`](super::Tree::put) when it is there.
+    pub(crate) fn reserve(self: &Arc<Self>, key: usize, length: usize) -> Option<Reservation> {
+        let at = HEADER + MOST_HEAD + key;
+        let room = record_log::room(at - HEADER + length + LINE_END);
+        let single = room > self.pool.segment() / 4 && length >= LARGE;
+        if !single || self.least_for(key + length) > self.limit() {
+            return None;
+        }
+        let mut reservation = Reservation {
+            store: Arc::clone(self),
+            bytes: PageBuffer::default(),
+            at,
+            length,
+            filled: 0,
+            counted: 0,
+        };
+        match self.pool.take_free_large(room) {
+            Some(bytes) => {
+                reservation.count(bytes.taken());
+                reservation.bytes = bytes;
+            }
+            None => reservation.bytes = self.pool.new_large(room),
+        }
+        Some(reservation)
+    }
+}
+
+impl Reservation {
+    /// Bytes of the value.
+    pub(crate) fn length(&self) -> usize {
+        self.length
+    }
+
+    /// Where the next bytes of the value and of its line end belong; empty when all are there.
+    pub(crate) fn space(&mut self) -> &mut [u8] {
+        &mut self.bytes[self.at + self.filled..self.at + self.length + LINE_END]
+    }
+
+    /// Whether the value and the end of its line are there.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.filled == self.length + LINE_END
+    }
+
+    /// Bytes of the value and the end of its line that are still to come.
+    pub(crate) fn missing(&self) -> usize {
+        self.length + LINE_END - self.filled
+    }
+
+    /// The two bytes behind the value, once they are there.
+    pub(crate) fn line_end(&self) -> &[u8] {
+        let end = self.at + self.length;
+        &self.bytes[end..end + LINE_END]
+    }
+
+    /// Copies the start of `bytes` into the [`space`](Reservation::space); returns how many bytes it took.
+    pub(crate) fn copy(&mut self, bytes: &[u8]) -> usize {
+        let space = self.space();
+        let taken = space.len().min(bytes.len());
+        space[..taken].copy_from_slice(&bytes[..taken]);
+        taken
+    }
+
+    /// Notes that so many bytes were written to the [`space`](Reservation::space), and evicts others for them. `false`
+    /// if values on their way take too much of the store: then this one has to be dropped.
+    ///
+    /// No lock of the store is held by the caller.
+    pub(crate) fn arrived(&mut self, bytes: usize) -> bool {
+        self.filled += bytes;
+        let needed = (self.at + self.filled).next_multiple_of(STEP);
+        let needed = needed.min(self.bytes.taken());
+        if needed > self.counted {
+            self.count(needed);
+            if self.store.reserved.load(Ordering::Relaxed) > self.store.memory() / 2 {
+                return false;
+            }
+            if self.store.used() > self.store.limit() {
+                self.store.trim();
+            }
+        }
+        true
+    }
+
+    /// Counts so many bytes as the store's, instead of those counted before.
+    fn count(&mut self, bytes: usize) {
+        self.store.count(self.counted, bytes);
+        let change = (bytes as u64).wrapping_sub(self.counted as u64);
+        self.store.reserved.fetch_add(change, Ordering::Relaxed);
+        self.counted = bytes;
+    }
+
+    /// The buffer, which the caller counts from now on.
+    pub(super) fn take_bytes(&mut self) -> PageBuffer {
+        self.count(0);
+        std::mem::take(&mut self.bytes)
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        let bytes = self.take_bytes();
+        self.store.pool.give(bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::store::{Clock, Config, Entry};
+
+    fn store(memory: u64) -> Arc<Store> {
+        let config = Config {
+            memory,
+            ..Config::default()
+        };
+        Arc::new(Store::new(config, Clock::manual(1_000)))
+    }
+
+    const ENTRY: Entry<'static> = Entry {
+        value: None,
+        flags: 0,
+        expires_ms: None,
+    };
+
+    /// Fills a reservation in pieces of so many bytes.
+    fn fill(reservation: &mut Reservation, value: &[u8], piece: usize) -> bool {
+        let mut line = value.to_vec();
+        line.extend_from_slice(b"\r\n");
+        line.chunks(piece).all(|piece| {
+            assert_eq!(reservation.copy(piece), piece.len());
+            reservation.arrived(piece.len())
+        })
+    }
+
+    /// What the shards hold, added up.
+    fn footprints(store: &Store) -> u64 {
+        let shards = store.shards.iter();
+        shards
+            .map(|shard| crate::store::shards::locked(shard).footprint() as u64)
+            .sum()
+    }
+
+    #[test]
+    fn a_small_value_and_one_that_the_store_can_not_hold_are_not_received_in_place() {
+        let store = store(8 << 20);
+        assert!(store.reserve(10, LARGE - 1).is_none());
+        assert!(store.reserve(10, LARGE).is_some());
+        assert!(store.reserve(10, 9 << 20).is_none());
+        assert_eq!(store.used(), footprints(&store));
+    }
+
+    #[test]
+    fn what_is_announced_costs_nothing_and_what_arrives_is_counted_until_it_is_dropped() {
+        let store = store(64 << 20);
+        let empty = store.used();
+        let mut reservations: Vec<_> = (0..1000)
+            .map(|_| store.reserve(10, 1 << 20).expect("a large value"))
+            .collect();
+        assert_eq!(store.used(), empty);
+        let first = &mut reservations[0];
+        assert!(fill_half(first));
+        let counted = store.used() - empty;
+        assert!((512 << 10..640 << 10).contains(&counted), "{counted}");
+        // Half of the store is for items that are there.
+        let taken = reservations.iter_mut().filter(|r| r.filled == 0);
+        let taken = taken.map(fill_half).take_while(|more| *more).count();
+        assert!((50..64).contains(&taken), "{taken}");
+        drop(reservations);
+        assert_eq!(store.used(), empty);
+    }
+
+    fn fill_half(reservation: &mut Reservation) -> bool {
+        let half = reservation.length / 2;
+        reservation.space()[..half].fill(b'x');
+        reservation.arrived(half)
+    }
+
+    #[test]
+    fn items_are_evicted_for_values_on_their_way() {
+        let store = store(8 << 20);
+        let value = vec![b'v'; 1000];
+        for number in 0..10_000u32 {
+            let key = number.to_be_bytes();
+            let entry = Entry {
+                value: Some(&[&value]),
+                ..ENTRY
+            };
+            store.lock(&key).put(0, &[&key], entry).unwrap();
+        }
+        let value = vec![b'x'; 1_000_000];
+        let mut reservation = store.reserve(1, value.len()).unwrap();
+        assert!(fill(&mut reservation, &value, 100_000));
+        assert!(store.used() <= store.limit());
+        let node = store
+            .lock(b"k")
+            .put_received(0, b"k", ENTRY, reservation)
+            .unwrap();
+        let tree = store.lock(b"k");
+        assert_eq!(tree.item(node).value(), Some(&value[..]));
+        drop(tree);
+        assert!(store.used() <= store.limit());
+        assert_eq!(store.used(), footprints(&store));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+
+        /// Received in pieces or given whole: the item is the same, whatever was there before.
+        #[test]
+        fn a_received_value_is_the_same_as_one_that_was_put(
+            before in prop_oneof![Just(None), Just(Some(10)), Just(Some(LARGE + 5)), Just(Some(90_000usize))],
+            child in any::<bool>(),
+            length in LARGE..200_000,
+            piece in 1_000..70_000usize,
+            flags in prop_oneof![Just(0), any::<u32>()],
+            expires_ms in prop_oneof![Just(None), Just(Some(5_000))],
+        ) {
+            let store = store(16 << 20);
+            let value: Vec<u8> = (0..length).map(|at| (at % 251) as u8).collect();
+            let entry = Entry { value: None, flags, expires_ms };
+            for key in [&b"put"[..], b"received"] {
+                let mut tree = store.lock(key);
+                if let Some(length) = before {
+                    let old = vec![b'o'; length];
+                    let entry = Entry { value: Some(&[&old]), flags: 1, expires_ms: Some(9_000) };
+                    tree.put(0, &[key], entry).unwrap();
+                    if child {
+                        tree.put(0, &[key, b"child"], Entry { value: Some(&[b"c"]), ..ENTRY }).unwrap();
+                    }
+                }
+            }
+            store.lock(b"put").put(0, &[b"put"], Entry { value: Some(&[&value]), ..entry }).unwrap();
+            let mut reservation = store.reserve(8, length).unwrap();
+            prop_assert!(fill(&mut reservation, &value, piece));
+            prop_assert!(reservation.is_whole());
+            prop_assert_eq!(reservation.line_end(), b"\r\n");
+            store.lock(b"received").put_received(0, b"received", entry, reservation).unwrap();
+            for key in [&b"put"[..], b"received"] {
+                let mut tree = store.lock(key);
+                let node = tree.peek(0, &[key]).unwrap();
+                let item = tree.item(node);
+                prop_assert_eq!(item.key(), key);
+                prop_assert_eq!(item.value(), Some(&value[..]));
+                prop_assert_eq!((item.flags(), item.expires_ms()), (flags, expires_ms));
+                prop_assert!(!item.has_children());
+            }
+            prop_assert_eq!(store.used(), footprints(&store));
+            for key in [&b"put"[..], b"received"] {
+                let mut tree = store.lock(key);
+                let node = tree.peek(0, &[key]).unwrap();
+                tree.remove(node);
+            }
+            prop_assert_eq!(store.used(), footprints(&store));
+        }
+    }
+}
