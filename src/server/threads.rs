@@ -25,10 +25,11 @@ use std::time::Duration;
 use threadpool::ThreadPool;
 
 use super::acceptor::{Accepted, Dispatch};
-use super::connections::{Connections, ticks};
+use super::connections::{Connection, Connections, Traffic, ticks};
 use super::guard::GuardedSession;
 use super::limits::{OUTPUT_SOFT_LIMIT, READ_BUFFER};
 use super::service::Next;
+use super::stream::Stream;
 
 /// The pool and what its jobs need.
 pub(super) struct Threads {
@@ -120,8 +121,7 @@ fn run_connection(accepted: &Accepted, context: &JobContext) -> io::Result<EndRe
             if n == 0 {
                 return Ok(EndReason::Client);
             }
-            connection.touch(ticks());
-            traffic.read(n);
+            count_read(n, connection, traffic);
             next = session.arrived(n, &mut output);
         } else {
             if next != Next::Again {
@@ -136,8 +136,7 @@ fn run_connection(accepted: &Accepted, context: &JobContext) -> io::Result<EndRe
                     return Ok(EndReason::Client);
                 }
                 connection.between_requests.store(false, SeqCst);
-                connection.touch(ticks());
-                traffic.read(n);
+                count_read(n, connection, traffic);
                 input.extend_from_slice(&buffer[..n]);
             }
             let turn = session.turn(&input, &mut output);
@@ -145,13 +144,7 @@ fn run_connection(accepted: &Accepted, context: &JobContext) -> io::Result<EndRe
             input.drain(..turn.consumed);
             input.shrink_to(READ_BUFFER.max(2 * input.len()));
         }
-        let mut rest = &output[..];
-        while !rest.is_empty() {
-            let n = stream.write(rest)?;
-            connection.touch(ticks());
-            traffic.written(n);
-            rest = &rest[n..];
-        }
+        write_all(&output, stream, connection, traffic)?;
         output.clear();
         output.shrink_to(OUTPUT_SOFT_LIMIT);
         if next == Next::Close {
@@ -161,4 +154,26 @@ fn run_connection(accepted: &Accepted, context: &JobContext) -> io::Result<EndRe
             return Ok(EndReason::TooMuchInput);
         }
     }
+}
+
+fn count_read(bytes: usize, connection: &Connection, traffic: &Traffic) {
+    connection.touch(ticks());
+    traffic.read(bytes);
+}
+
+/// Writes a turn's output. An error is the socket's, or that the client takes nothing for too long.
+fn write_all(
+    output: &[u8],
+    stream: &Stream,
+    connection: &Connection,
+    traffic: &Traffic,
+) -> io::Result<()> {
+    let mut rest = output;
+    while !rest.is_empty() {
+        let n = stream.write(rest)?;
+        connection.touch(ticks());
+        traffic.written(n);
+        rest = &rest[n..];
+    }
+    Ok(())
 }
