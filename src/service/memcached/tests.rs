@@ -11,6 +11,8 @@ use crate::server::limits::OUTPUT_SOFT_LIMIT;
 use crate::server::{Next, Peer, Service, Session};
 use crate::store::{Clock, Config, Entry, Store};
 
+mod large_values;
+
 /// A session on an empty store of its own, at a fixed time.
 fn session(nested: bool) -> Box<dyn Session> {
     with_store(nested).1
@@ -49,101 +51,6 @@ fn converse(session: &mut dyn Session, pieces: &[&[u8]]) -> (Vec<u8>, bool, Vec<
         }
     }
     (output, false, input)
-}
-
-/// As [`converse`], but bytes of a large value go where the session wants them, as the server reads them.
-fn converse_with_space(session: &mut dyn Session, pieces: &[&[u8]]) -> (Vec<u8>, bool) {
-    let (mut output, mut input) = (Vec::new(), Vec::new());
-    let mut next = Next::Read;
-    for piece in pieces {
-        let mut piece = *piece;
-        while !piece.is_empty() || next == Next::Again {
-            if next == Next::Receive {
-                let space = session.space().expect("it receives");
-                let taken = space.len().min(piece.len());
-                space[..taken].copy_from_slice(&piece[..taken]);
-                piece = &piece[taken..];
-                next = session.arrived(taken, &mut output);
-                continue;
-            }
-            input.extend_from_slice(piece);
-            piece = &[];
-            let turn = session.turn(&input, &mut output);
-            input.drain(..turn.consumed);
-            next = turn.next;
-            if next == Next::Close {
-                return (output, true);
-            }
-            assert!(next != Next::Receive || input.is_empty());
-        }
-    }
-    (output, false)
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
-
-    /// Large values are received into memory of the store, and the client notices nothing of it: whatever the command,
-    /// what was there before, what follows the value, and where the input is cut.
-    #[test]
-    fn a_large_value_is_stored_however_it_arrives(
-        commands in proptest::collection::vec((0..6usize, 0..3usize, 30_000..90_000usize, any::<bool>(), any::<bool>()), 1..6),
-        cuts in proptest::collection::vec(1..80_000usize, 0..12),
-    ) {
-        let mut input = Vec::new();
-        for (verb, key, length, noreply, good) in commands {
-            let verb = ["set", "add", "replace", "append", "prepend", "cas"][verb];
-            let unique = if verb == "cas" { " 5" } else { "" };
-            let noreply = if noreply { " noreply" } else { "" };
-            let line = format!("{verb} k{key} 7 {key} {length}{unique}{noreply}\r\n");
-            input.extend_from_slice(line.as_bytes());
-            input.resize(input.len() + length, b'a' + key as u8);
-            input.extend_from_slice(if good { b"\r\n" } else { b"xx" });
-            input.extend_from_slice(b"get k0 k1 k2\r\n");
-        }
-        let mut pieces = Vec::new();
-        let mut rest = &input[..];
-        for cut in cuts {
-            let (piece, behind) = rest.split_at(cut.min(rest.len()));
-            pieces.push(piece);
-            rest = behind;
-        }
-        pieces.push(rest);
-        let whole = all_at_once(&input);
-        prop_assert_eq!(converse(&mut *session(true), &pieces).0, &whole.0[..]);
-        prop_assert_eq!(converse_with_space(&mut *session(true), &pieces), (whole.0, whole.1));
-    }
-}
-
-#[test]
-fn a_value_for_which_others_on_their_way_leave_no_memory_is_refused_and_discarded() {
-    let config = Config {
-        memory: 8 << 20,
-        ..Config::default()
-    };
-    let store = Arc::new(Store::new(config, Clock::manual(1_000)));
-    let service = Memcached::new(Arc::clone(&store), Connections::new(), Settings::default());
-    let begin = [b"set big 0 0 1000000\r\n", &[b'x'; 900_000][..]].concat();
-    let mut sessions: Vec<_> = (0..6).map(|_| service.open(Peer::detached())).collect();
-    let outputs: Vec<_> = sessions
-        .iter_mut()
-        .map(|session| converse_with_space(&mut **session, &[&begin]).0)
-        .collect();
-    assert!(outputs.iter().all(|output| output.is_empty()));
-    assert!(store.used() <= 5 << 20, "{}", store.used());
-    let rest = [&[b'x'; 100_000][..], b"\r\nget big\r\n"].concat();
-    let last = sessions.last_mut().unwrap();
-    let (output, closed) = converse_with_space(&mut **last, &[&rest]);
-    assert_eq!(
-        output,
-        b"SERVER_ERROR out of memory storing object\r\nEND\r\n"
-    );
-    assert!(!closed);
-    // The others complete theirs.
-    let (output, _) = converse_with_space(&mut *sessions[0], &[&rest[..100_002]]);
-    assert_eq!(output, b"STORED\r\n");
-    drop(sessions);
-    assert!(store.used() < 2 << 20, "{}", store.used());
 }
 
 fn all_at_once(input: &[u8]) -> (Vec<u8>, bool, Vec<u8>) {
