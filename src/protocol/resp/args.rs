@@ -39,8 +39,13 @@ impl CommandWords {
     pub(crate) fn extend_from(&mut self, args: CommandArgs<'_>) {
         self.inline = true;
         for word in args.iter() {
-            self.push_unquoted(|bytes| bytes.extend_from_slice(word));
+            self.push_copy(word);
         }
+    }
+
+    /// Adds a copy of a word.
+    pub(crate) fn push_copy(&mut self, word: &[u8]) {
+        self.push_unquoted(|bytes| bytes.extend_from_slice(word));
     }
 
     /// The words from number `first` up to `end` as arguments, for words filled by

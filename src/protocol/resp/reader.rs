@@ -16,7 +16,7 @@
 //! a length and after a bulk string two bytes are skipped unread, a NUL hides the end of its line,
 //! `*0` and `*-1` are commands without words.
 
-use super::args::CommandWords;
+use super::args::{CommandArgs, CommandWords};
 use super::inline;
 use super::number::parse_integer;
 use super::protocol_error::ProtocolError;
@@ -86,6 +86,18 @@ struct PartialCommand {
     dropping: bool,
 }
 
+/// A bulk string of which not all has arrived.
+pub(crate) struct LongWord<'a> {
+    /// The words in front of it.
+    pub(crate) words: CommandArgs<'a>,
+    /// Where in the input it begins.
+    pub(crate) start: usize,
+    /// Its bytes, without the end of its line.
+    pub(crate) length: usize,
+    /// How many words come behind it.
+    pub(crate) words_behind: i64,
+}
+
 /// Why reading stopped short of a command.
 enum ReadStop {
     Incomplete,
@@ -115,6 +127,45 @@ impl Reader {
             Ok(()) => ReadOutcome::Command(place.at),
             Err(stop) => self.stop(stop, place, input, words),
         }
+    }
+
+    /// The bulk string at which reading waits, once its length is known. `input` is what was read last.
+    pub(crate) fn long_word<'a>(&'a self, input: &'a [u8]) -> Option<LongWord<'a>> {
+        let (place, words) = self.partial.as_deref()?;
+        let with_line_end = place.bulk.filter(|_| !place.dropping)?;
+        Some(LongWord {
+            words: words.args(input),
+            start: place.at,
+            length: with_line_end - 2,
+            words_behind: place.words - 1,
+        })
+    }
+
+    /// Gives up the command that is being read, and reads so many further words of it as one.
+    pub(crate) fn read_words(&mut self, count: i64) {
+        let rest = PartialCommand {
+            words: count,
+            ..PartialCommand::default()
+        };
+        self.partial = (count > 0).then(|| Box::new((rest, CommandWords::default())));
+    }
+
+    /// Drops what is left of a command: so many bytes of a bulk string and its line end, and the words behind it.
+    pub(crate) fn drop_rest(&mut self, bytes: usize, words_behind: i64) {
+        let rest = PartialCommand {
+            words: words_behind + 1,
+            bulk: Some(bytes),
+            dropping: true,
+            ..PartialCommand::default()
+        };
+        self.partial = Some(Box::new((rest, CommandWords::default())));
+    }
+
+    /// Whether what is left of a command is dropped as it arrives.
+    pub(crate) fn is_dropping(&self) -> bool {
+        self.partial
+            .as_ref()
+            .is_some_and(|partial| partial.0.dropping)
     }
 
     #[cold]

@@ -3,7 +3,7 @@
 use super::client_state::{CLOSE, ClientState};
 use super::service_state::ServiceState;
 use crate::protocol::resp::{CommandArgs, Reply};
-use crate::store::Store;
+use crate::store::{Reservation, Store};
 
 /// Everything a command needs.
 pub(crate) struct Context<'a> {
@@ -13,6 +13,8 @@ pub(crate) struct Context<'a> {
     pub reply: Reply<'a>,
     /// The command's name first.
     pub args: CommandArgs<'a>,
+    /// A large value that stands for the empty word of its command.
+    pub received: Option<Reservation>,
     /// The full name of the command that runs: `get`, or `client|id` for a subcommand.
     pub name: &'static str,
 }

@@ -44,6 +44,7 @@ mod keys;
 mod lcs;
 mod moving;
 mod ranges;
+mod receiving;
 mod scan;
 mod server_info;
 mod service_state;

@@ -23,6 +23,7 @@ use super::client_state::{
 };
 use super::context::Context;
 use super::errors;
+use super::receiving::ReceivedSet;
 use super::service_state::ServiceState;
 use super::table::{
     CommandEntry, CommandLookup, CommandTable, EXCLUSIVE, IMMEDIATE, NO_AUTH, table,
@@ -30,7 +31,7 @@ use super::table::{
 use crate::protocol::resp::{CommandArgs, CommandWords, Limits, ReadOutcome, Reader, Reply};
 use crate::server::limits::OUTPUT_SOFT_LIMIT;
 use crate::server::{Next, Session, Turn};
-use crate::store;
+use crate::store::{self, Reservation};
 
 thread_local! {
     /// The words of the current command; one set for all sessions of a worker.
@@ -42,6 +43,8 @@ pub(crate) struct RespSession {
     shared: Arc<ServiceState>,
     reader: Reader,
     client: ClientState,
+    /// A SET whose large value is on its way.
+    receiving: Option<Box<ReceivedSet>>,
 }
 
 impl RespSession {
@@ -50,27 +53,55 @@ impl RespSession {
             shared,
             reader: Reader::default(),
             client,
+            receiving: None,
         }
+    }
+
+    /// What runs a turn's commands, and the reader.
+    fn runner<'a>(&'a mut self, output: &'a mut Vec<u8>) -> (CommandRunner<'a>, &'a mut Reader) {
+        let runner = CommandRunner {
+            shared: &self.shared,
+            gate: Some(self.shared.store.share()),
+            table: table(),
+            client: &mut self.client,
+            receiving: &mut self.receiving,
+            value: None,
+            calls: CountedCalls {
+                command: 0,
+                count: 0,
+                since: Instant::now(),
+            },
+            out: output,
+        };
+        (runner, &mut self.reader)
     }
 }
 
 impl Session for RespSession {
     fn turn(&mut self, input: &[u8], output: &mut Vec<u8>) -> Turn {
         WORDS.with_borrow_mut(|words| {
-            let mut run = CommandRunner {
-                shared: &self.shared,
-                gate: Some(self.shared.store.share()),
-                table: table(),
-                client: &mut self.client,
-                calls: CountedCalls {
-                    command: 0,
-                    count: 0,
-                    since: Instant::now(),
-                },
-                out: output,
-            };
-            run.turn(&mut self.reader, input, words)
+            let (mut run, reader) = self.runner(output);
+            run.turn(reader, input, words)
         })
+    }
+
+    fn space(&mut self) -> Option<&mut [u8]> {
+        self.receiving.as_mut()?.space()
+    }
+
+    fn arrived(&mut self, bytes: usize, output: &mut Vec<u8>) -> Next {
+        let (mut run, reader) = self.runner(output);
+        let before = run.out.len();
+        run.received(bytes, reader);
+        run.add_calls();
+        if run.client.mode != 0 && run.after_command(before) {
+            return Next::Close;
+        }
+        // A command that is dropped ends with a turn, which answers the error.
+        match run.waits_for() {
+            Next::Read if reader.is_dropping() => Next::Again,
+            next => next,
+        }
     }
 }
 
@@ -92,14 +123,17 @@ struct CountedCalls {
 }
 
 /// The state of one turn.
-struct CommandRunner<'a> {
-    shared: &'a ServiceState,
+pub(super) struct CommandRunner<'a> {
+    pub(super) shared: &'a ServiceState,
     /// Empty only while an exclusive command runs.
     gate: Option<store::SharedAccess<'a>>,
     table: &'static CommandTable,
-    client: &'a mut ClientState,
+    pub(super) client: &'a mut ClientState,
+    pub(super) receiving: &'a mut Option<Box<ReceivedSet>>,
+    /// The value that was received for the command that runs.
+    pub(super) value: Option<Reservation>,
     calls: CountedCalls,
-    out: &'a mut Vec<u8>,
+    pub(super) out: &'a mut Vec<u8>,
 }
 
 impl CommandRunner<'_> {
@@ -124,20 +158,37 @@ impl CommandRunner<'_> {
             limits.unauthenticated = self.client.is(UNAUTHENTICATED);
             let rest = &input[consumed..];
             let before = self.out.len();
+            if self.waits_for() == Next::Receive {
+                if rest.is_empty() {
+                    break Next::Receive;
+                }
+                consumed += self.take_from(rest, reader);
+                if self.client.mode != 0 && self.after_command(before) {
+                    break Next::Close;
+                }
+                continue;
+            }
             match reader.read(rest, &limits, words) {
                 ReadOutcome::Command(length) => {
                     consumed += length;
                     let args = words.args(rest);
-                    if !args.is_empty() {
+                    if self.receiving.is_some() {
+                        self.run_received(Some(args));
+                    } else if !args.is_empty() {
                         self.command(args);
                     }
                 }
                 ReadOutcome::TooLarge(length) => {
                     consumed += length;
-                    self.refuse(None, errors::TOO_LARGE.as_bytes());
+                    let error = self.dropped();
+                    self.refuse(None, error.as_bytes());
                 }
                 ReadOutcome::Incomplete(length) => {
                     consumed += length;
+                    if self.begin_to_receive(reader, rest) {
+                        consumed = input.len();
+                        continue;
+                    }
                     break Next::Read;
                 }
                 ReadOutcome::Bad(error) => {
@@ -162,7 +213,7 @@ impl CommandRunner<'_> {
 
     /// Runs one command, or queues or refuses it.
     #[inline]
-    fn command(&mut self, args: CommandArgs<'_>) {
+    pub(super) fn command(&mut self, args: CommandArgs<'_>) {
         let entry = match self.table.find(args) {
             CommandLookup::Command(entry) => entry,
             CommandLookup::Unknown => return self.unknown(args),
@@ -212,6 +263,7 @@ impl CommandRunner<'_> {
             ),
             client: self.client,
             args,
+            received: self.value.take(),
             name: &entry.name,
         };
         (entry.command.run)(&mut ctx);

@@ -10,7 +10,7 @@ use super::context::Context;
 use super::errors;
 use super::set_options::{self, ExpiryOption, KeyCondition, NewExpiry, OptionSyntax};
 use super::table::{CommandSpec, DENYOOM, FAST, READONLY, WRITE};
-use crate::store::{Entry, Refused};
+use crate::store::{Entry, Refused, Tree};
 
 pub(super) const COMMANDS: &[CommandSpec] = &[
     CommandSpec::new("get", 2, READONLY | FAST, get)
@@ -132,13 +132,7 @@ fn set(ctx: &mut Context<'_>) {
             NewExpiry::Keep => node.and_then(|node| tree.item(node).expires_ms()),
             NewExpiry::At(time) => Some(time),
         };
-        let value: &[&[u8]] = &[ctx.args.get(2)];
-        let entry = Entry {
-            value: Some(value),
-            flags: 0,
-            expires_ms,
-        };
-        if let Err(why) = tree.put(db, &[key], entry) {
+        if let Err(why) = put(ctx, &mut tree, 2, expires_ms) {
             return reply_refused(&mut ctx.reply, why);
         }
         if expires_ms.is_some_and(|time| time <= now_ms)
@@ -157,17 +151,32 @@ fn set(ctx: &mut Context<'_>) {
 /// Stores the argument at `index` under the key, in place of what is there.
 #[inline]
 fn store(ctx: &mut Context<'_>, index: usize, expires_ms: Option<u64>) -> Result<(), Refused> {
-    let key = ctx.args.get(1);
-    let value: &[&[u8]] = &[ctx.args.get(index)];
+    let mut tree = ctx.store.lock(ctx.args.get(1));
+    put(ctx, &mut tree, index, expires_ms)
+}
+
+/// Stores the argument at `index`, or the value that was received in its place, under the key, whose lock is held.
+#[inline]
+fn put(
+    ctx: &mut Context<'_>,
+    tree: &mut Tree<'_>,
+    index: usize,
+    expires_ms: Option<u64>,
+) -> Result<(), Refused> {
+    let (db, key) = (ctx.client.db(), ctx.args.get(1));
     let entry = Entry {
-        value: Some(value),
+        value: None,
         flags: 0,
         expires_ms,
     };
-    ctx.store
-        .lock(key)
-        .put(ctx.client.db(), &[key], entry)
-        .map(|_| ())
+    let stored = match ctx.received.take() {
+        Some(received) => tree.put_received(db, key, entry, received),
+        None => {
+            let value: Option<&[&[u8]]> = Some(&[ctx.args.get(index)]);
+            tree.put(db, &[key], Entry { value, ..entry })
+        }
+    };
+    stored.map(|_| ())
 }
 
 fn setnx(ctx: &mut Context<'_>) {

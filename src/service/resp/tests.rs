@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
+use proptest::prelude::*;
+
 use super::Resp;
 use super::service_state::Settings;
+use crate::protocol::resp::request;
 use crate::server::{Connections, Next, Peer, Service, Session};
 use crate::store::{Clock, Config, Store};
 
@@ -185,4 +188,100 @@ fn info_tells_how_often_each_command_ran_was_refused_and_failed() {
         "{info}"
     );
     assert!(info.contains("\r\ntotal_error_replies:2\r\n"), "{info}");
+}
+
+/// As [`converse`], but bytes of a large value go where the session wants them, as the server reads them.
+fn converse_with_space(session: &mut dyn Session, pieces: &[&[u8]]) -> (Vec<u8>, bool) {
+    let (mut output, mut held) = (Vec::new(), Vec::new());
+    let mut next = Next::Read;
+    for piece in pieces {
+        let mut piece = *piece;
+        while !piece.is_empty() || next == Next::Again {
+            if next == Next::Receive {
+                let space = session.space().expect("it receives");
+                let taken = space.len().min(piece.len());
+                space[..taken].copy_from_slice(&piece[..taken]);
+                piece = &piece[taken..];
+                next = session.arrived(taken, &mut output);
+            } else {
+                held.extend_from_slice(piece);
+                piece = &[];
+                let turn = session.turn(&held, &mut output);
+                held.drain(..turn.consumed);
+                next = turn.next;
+            }
+            if next == Next::Close {
+                return (output, true);
+            }
+            assert!(next != Next::Receive || held.is_empty());
+        }
+    }
+    (output, false)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Large values are received into memory of the store, and the client notices nothing of it: whatever the words in
+    /// front and behind, what was there before, and where the input is cut.
+    #[test]
+    fn a_large_value_is_set_however_it_arrives(
+        commands in proptest::collection::vec((0..10usize, 0..3usize, 30_000..90_000usize), 1..6),
+        cuts in proptest::collection::vec(1..80_000usize, 0..12),
+    ) {
+        let behind: [&[&str]; 10] = [
+            &[], &["NX"], &["XX", "GET"], &["EX", "60"], &["KEEPTTL"], &["PX", "0"], &["NOPE"], &["GET"],
+            &["EX", "x", "NX"], &["PXAT", "1000000005000"],
+        ];
+        let mut input = Vec::new();
+        for (options, key, length) in commands {
+            let value = vec![b'a' + key as u8; length];
+            let key = format!("k{key}");
+            let mut words: Vec<&[u8]> = vec![b"sEt", key.as_bytes(), &value];
+            words.extend(behind[options].iter().map(|word| word.as_bytes()));
+            input.extend(request(&words));
+            input.extend_from_slice(b"PTTL k0\r\nPTTL k1\r\nPTTL k2\r\nMGET k0 k1 k2\r\nSETRANGE k1 5 xx\r\n");
+        }
+        let mut pieces = Vec::new();
+        let mut rest = &input[..];
+        for cut in cuts {
+            let (piece, after) = rest.split_at(cut.min(rest.len()));
+            pieces.push(piece);
+            rest = after;
+        }
+        pieces.push(rest);
+        let whole = converse(&mut *session(), &input, input.len());
+        let pieces = converse_with_space(&mut *session(), &pieces);
+        // Not printed: they are long.
+        prop_assert!(pieces == whole);
+    }
+}
+
+#[test]
+fn a_set_for_which_other_values_on_their_way_leave_no_memory_is_refused_and_dropped() {
+    let config = Config {
+        memory: 8 << 20,
+        ..Config::default()
+    };
+    let store = Arc::new(Store::new(config, Clock::manual(1_000)));
+    let service = Resp::new(Arc::clone(&store), Connections::new(), Settings::default());
+    let set = request(&[b"SET", b"big", &[b'x'; 1_000_000], b"EX", b"60"]);
+    let (begin, rest) = set.split_at(900_000);
+    let mut sessions: Vec<_> = (0..6).map(|_| service.open(Peer::detached())).collect();
+    for session in &mut sessions {
+        assert_eq!(converse_with_space(&mut **session, &[begin]).0, b"");
+    }
+    assert!(store.used() <= 5 << 20, "{}", store.used());
+    let rest = [rest, b"GET big\r\n"].concat();
+    let (output, closed) = converse_with_space(&mut **sessions.last_mut().unwrap(), &[&rest]);
+    let text = String::from_utf8_lossy(&output);
+    assert!(
+        text.starts_with("-OOM ") && text.ends_with("\r\n$-1\r\n"),
+        "{text}"
+    );
+    assert!(!closed);
+    let (output, _) = converse_with_space(&mut *sessions[0], &[&rest[..rest.len() - 9]]);
+    assert_eq!(output, b"+OK\r\n");
+    drop(sessions);
+    assert!(store.used() < 2 << 20, "{}", store.used());
 }

@@ -97,6 +97,7 @@ fn exec(ctx: &mut Context<'_>) {
             client: ctx.client,
             reply: ctx.reply.lend(),
             args,
+            received: None,
             name: &entry.name,
         };
         (entry.command.run)(&mut one);

@@ -68,8 +68,9 @@ proptest! {
         }
         pieces.push(rest);
         let whole = all_at_once(&input);
-        prop_assert_eq!(converse(&mut *session(true), &pieces).0, &whole.0[..]);
-        prop_assert_eq!(converse_with_space(&mut *session(true), &pieces), (whole.0, whole.1));
+        // Not printed: they are long.
+        prop_assert!(converse(&mut *session(true), &pieces) == whole);
+        prop_assert!(converse_with_space(&mut *session(true), &pieces) == (whole.0, whole.1));
     }
 }
 
