@@ -20,9 +20,10 @@ pub enum Clock {
 /// The moment at which a system clock was made, by both clocks of the machine.
 #[derive(Debug, Clone, Copy)]
 pub struct ClockStart {
+    /// As far before that moment as it was after the millisecond.
     instant: Instant,
-    /// Whole, because the parts of a millisecond that both times have may add up to one.
-    since_epoch: Duration,
+    /// Whole milliseconds from 1970 to that moment.
+    unix_ms: u64,
 }
 
 impl Clock {
@@ -33,9 +34,11 @@ impl Clock {
         let since_epoch = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
+        let unix_ms = milliseconds(since_epoch);
+        let rest = since_epoch.saturating_sub(Duration::from_millis(unix_ms));
         Clock::System(ClockStart {
-            instant,
-            since_epoch,
+            instant: instant.checked_sub(rest).unwrap_or(instant),
+            unix_ms,
         })
     }
 
@@ -47,7 +50,10 @@ impl Clock {
     /// Milliseconds since 1970-01-01 00:00 UTC.
     pub fn now_ms(&self) -> u64 {
         match self {
-            Clock::System(start) => milliseconds(start.since_epoch + start.instant.elapsed()),
+            Clock::System(start) => {
+                let elapsed = start.instant.elapsed();
+                start.unix_ms + elapsed.as_secs() * 1000 + u64::from(elapsed.subsec_millis())
+            }
             Clock::Manual(now) => now.load(Ordering::Acquire),
         }
     }

@@ -55,6 +55,12 @@ impl Bucket {
         self.slots[entry] = slot;
     }
 
+    /// The entry of a slot that has this tag.
+    fn find(&self, tag: u8, slot: u32) -> Option<usize> {
+        self.entries(tag)
+            .find(|entry| self.slots[*entry % ENTRIES] == slot)
+    }
+
     fn overflow(&self) -> u32 {
         (self.tags[1] >> 32) as u32
     }
@@ -63,15 +69,19 @@ impl Bucket {
         self.tags[1] = (self.tags[1] & u64::from(u32::MAX)) | (u64::from(number) << 32);
     }
 
-    /// How many entries are taken.
+    /// How many entries are taken: those in front of the highest tag.
     fn len(&self) -> usize {
-        (0..ENTRIES)
-            .take_while(|entry| self.tag(*entry) != 0)
-            .count()
+        let bytes = |word: u64| (u64::BITS - word.leading_zeros()).div_ceil(8) as usize;
+        bytes(self.tags[0]) + bytes(self.tags[1] & u64::from(u32::MAX))
     }
 
     /// The slots whose tag is this one.
     fn candidates(&self, tag: u8) -> impl Iterator<Item = u32> {
+        self.entries(tag).map(|entry| self.slots[entry % ENTRIES])
+    }
+
+    /// The entries whose tag is this one.
+    fn entries(&self, tag: u8) -> impl Iterator<Item = usize> + use<> {
         let equal = |word: u64| {
             let different = word ^ (EACH * u64::from(tag));
             let low = EACH * 0x7f;
@@ -84,7 +94,7 @@ impl Bucket {
             let mark = marks.trailing_zeros() as usize;
             let found = marks != 0;
             marks &= marks.wrapping_sub(1);
-            found.then(|| self.slots[mark / 8 + mark % 8 * 8])
+            found.then_some(mark / 8 + mark % 8 * 8)
         })
     }
 }
@@ -121,6 +131,7 @@ impl Buckets {
         Bucket::ref_from_bytes(bytes).expect("buffers are aligned")
     }
 
+    #[inline]
     fn get_mut(&mut self, number: u32) -> &mut Bucket {
         let offset = (number as usize & ((1 << self.shift) - 1)) * BUCKET;
         let bytes = &mut self.pages[number as usize >> self.shift][offset..][..BUCKET];
@@ -186,6 +197,7 @@ impl HashTable {
     }
 
     /// Bytes of memory taken.
+    #[inline]
     pub(super) fn bytes(&self) -> usize {
         let lists = self.buckets.pages.capacity() + self.overflow.pages.capacity();
         self.buckets.held + self.overflow.held + lists * size_of::<PageBuffer>()
@@ -244,7 +256,7 @@ impl HashTable {
 
     /// Removes a slot, which is there.
     pub(super) fn remove(&mut self, hash: u64, slot: u32) {
-        self.take(self.bucket_of(hash), slot);
+        self.take(self.bucket_of(hash), tag(hash), slot);
         self.len -= 1;
         if self.len == 0 {
             *self = self.fresh();
@@ -298,13 +310,26 @@ impl HashTable {
     }
 
     /// Takes a slot out of a chain; the chain's last entry takes its place.
-    fn take(&mut self, number: u32, slot: u32) {
+    fn take(&mut self, number: u32, tag: u8, slot: u32) {
+        let bucket = self.buckets.get_mut(number);
+        if bucket.overflow() != 0 {
+            return self.take_from_chain(number, tag, slot);
+        }
+        if let Some(entry) = bucket.find(tag, slot) {
+            let end = bucket.len() - 1;
+            let (tag, moved) = (bucket.tag(end), bucket.slots[end]);
+            bucket.set(entry, tag, moved);
+            bucket.set(end, 0, 0);
+        }
+    }
+
+    fn take_from_chain(&mut self, number: u32, tag: u8, slot: u32) {
         let (mut at, mut before) = (0, 0);
         let mut hole = None;
         loop {
             let bucket = self.link(number, at);
             if hole.is_none()
-                && let Some(entry) = (0..bucket.len()).find(|entry| bucket.slots[*entry] == slot)
+                && let Some(entry) = bucket.find(tag, slot)
             {
                 hole = Some((at, entry));
             }

@@ -1,7 +1,9 @@
 //! A record's bytes: the head of optional fields, the key, the value, as the diagram over [`slot`](super::slot) has
 //! them. Here a head is made and written; [`StoredItem`](super::stored_item::StoredItem) reads it.
 
-use super::slot::{DB_SHIFT, HAS_CHILDREN, HAS_EXPIRY, HAS_FLAGS, IS_CHILD, KEY_LIMIT, VALUELESS};
+use std::ops::Range;
+
+use super::slot::{DB_SHIFT, HAS_CHILDREN, HAS_EXPIRY, HAS_FLAGS, IS_CHILD, VALUELESS, key_length};
 
 pub(super) const CAS: usize = 6;
 pub(super) const EXPIRES: usize = 8;
@@ -64,14 +66,8 @@ impl ItemHeader {
         }
     }
 
-    /// The bytes of a record of this shape.
-    pub(super) fn length(&self, key: usize, value: &[&[u8]]) -> usize {
-        key_at(self.bits(key)) + key + length(value)
-    }
-
-    /// Writes a whole record, of the bytes that [`length`](ItemHeader::length) says.
-    pub(super) fn fill(&self, key: &[u8], value: &[&[u8]], record: &mut [u8]) {
-        let bits = self.bits(key.len());
+    /// Writes a whole record, of the bytes that [`length`] says; `bits` are this head's.
+    pub(super) fn fill(&self, bits: u32, key: &[u8], value: &[&[u8]], record: &mut [u8]) {
         let at = key_at(bits);
         record[at..at + key.len()].copy_from_slice(key);
         self.overwrite(bits, value, record);
@@ -89,28 +85,47 @@ impl ItemHeader {
     }
 }
 
-fn length(value: &[&[u8]]) -> usize {
-    value.iter().map(|part| part.len()).sum()
+/// Where the key is in a record of these bits.
+pub(super) fn key(bits: u32) -> Range<usize> {
+    key_at(bits)..value_at(bits)
 }
 
-pub(super) fn flags_at(bits: u32) -> usize {
+/// The bytes of a record of these bits with such a value.
+pub(super) fn length(bits: u32, value: &[&[u8]]) -> usize {
+    value_at(bits) + value.iter().map(|part| part.len()).sum::<usize>()
+}
+
+pub(super) const fn flags_at(bits: u32) -> usize {
     CAS + if bits & HAS_EXPIRY != 0 { EXPIRES } else { 0 }
 }
 
-pub(super) fn parent_at(bits: u32) -> usize {
+pub(super) const fn parent_at(bits: u32) -> usize {
     flags_at(bits) + if bits & HAS_FLAGS != 0 { FLAGS } else { 0 }
 }
 
-pub(super) fn list_at(bits: u32) -> usize {
+pub(super) const fn list_at(bits: u32) -> usize {
     parent_at(bits) + if bits & IS_CHILD != 0 { PARENT } else { 0 }
 }
 
+/// Where the key is, by the four bits that name optional fields.
+const KEY_AT: [u8; 16] = {
+    let mut key_at = [0; 16];
+    let mut fields = 0;
+    while fields < 16 {
+        let bits = (fields as u32) << HAS_EXPIRY.ilog2();
+        let list = if bits & HAS_CHILDREN != 0 { LIST } else { 0 };
+        key_at[fields] = (list_at(bits) + list) as u8;
+        fields += 1;
+    }
+    key_at
+};
+
 pub(super) fn key_at(bits: u32) -> usize {
-    list_at(bits) + if bits & HAS_CHILDREN != 0 { LIST } else { 0 }
+    usize::from(KEY_AT[(bits >> HAS_EXPIRY.ilog2()) as usize & 0xf])
 }
 
 pub(super) fn value_at(bits: u32) -> usize {
-    key_at(bits) + (bits as usize & (KEY_LIMIT - 1))
+    key_at(bits) + key_length(bits)
 }
 
 /// Writes a CAS number into a record.

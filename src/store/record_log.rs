@@ -22,6 +22,7 @@
 //! most [`PIECE`] bytes and looks at the slots of some hundred records, some tens of microseconds
 //! under the shard's lock.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::pages::{ALIGN, PageBuffer, PagePool};
@@ -54,6 +55,15 @@ impl Segment {
     }
 }
 
+/// A record that an evacuation comes to.
+#[derive(Debug)]
+pub(super) struct FoundRecord {
+    /// The slot that owns it; [`NONE`] if it is dead.
+    pub(super) owner: u32,
+    pub(super) address: u32,
+    pub(super) room: usize,
+}
+
 /// The records of one shard, by address. An address says nothing to anyone else and changes when
 /// the record is moved.
 #[derive(Debug)]
@@ -63,7 +73,7 @@ pub(super) struct RecordLog {
     vacant: Vec<u32>,
     /// The number of the segment that is appended to.
     active: u32,
-    /// Bytes of memory that segments take.
+    /// Bytes of memory that segments and their lists take.
     held: usize,
     /// Bytes that the log's segments are filled with, and how many of them are dead.
     filled: usize,
@@ -91,9 +101,13 @@ impl RecordLog {
     }
 
     /// Bytes of memory taken.
+    #[inline]
     pub(super) fn bytes(&self) -> usize {
-        let lists = self.segments.capacity() * size_of::<Segment>() + self.vacant.capacity() * 4;
-        self.held + lists
+        self.held
+    }
+
+    fn list_bytes(&self) -> usize {
+        self.segments.capacity() * size_of::<Segment>() + self.vacant.capacity() * 4
     }
 
     /// Whether numbers for segments would run short with so many records more. A shard whose
@@ -105,6 +119,7 @@ impl RecordLog {
     }
 
     fn open(&mut self, bytes: PageBuffer, single: bool) -> u32 {
+        let lists = self.list_bytes();
         self.held += bytes.taken();
         let segment = Segment {
             bytes,
@@ -112,7 +127,7 @@ impl RecordLog {
             live: 0,
             single,
         };
-        match self.vacant.pop() {
+        let number = match self.vacant.pop() {
             Some(number) => {
                 self.segments[number as usize] = segment;
                 number
@@ -121,7 +136,9 @@ impl RecordLog {
                 self.segments.push(segment);
                 self.segments.len() as u32 - 1
             }
-        }
+        };
+        self.held += self.list_bytes() - lists;
+        number
     }
 
     fn close(&mut self, number: u32) {
@@ -134,7 +151,9 @@ impl RecordLog {
         }
         self.pool.give(bytes);
         (segment.filled, segment.live) = (0, 0);
+        let lists = self.list_bytes();
         self.vacant.push(number);
+        self.held += self.list_bytes() - lists;
         if self.active == number {
             self.active = NONE;
         }
@@ -147,15 +166,29 @@ impl RecordLog {
     }
 
     /// The segment to append a record of this room to.
+    #[inline]
     fn segment_for(&mut self, room: usize) -> u32 {
-        if room > self.pool.segment() / 4 {
+        let active = self.segments.get(self.active as usize);
+        if room <= self.largest()
+            && active.is_some_and(|active| active.filled + room <= active.bytes.len())
+        {
+            return self.active;
+        }
+        self.open_for(room)
+    }
+
+    #[cold]
+    fn open_for(&mut self, room: usize) -> u32 {
+        if room > self.largest() {
             return self.open(self.pool.take_large(room), true);
         }
-        let full = |active: &Segment| active.filled + room > self.pool.segment();
-        if self.active == NONE || full(&self.segments[self.active as usize]) {
-            self.active = self.open(self.pool.take(self.pool.segment()), false);
-        }
+        self.active = self.open(self.pool.take(self.pool.segment()), false);
         self.active
+    }
+
+    /// The room of the largest record that shares its segment with others: a quarter of it.
+    fn largest(&self) -> usize {
+        ALIGN << self.offset_bits >> 2
     }
 
     /// Appends a record of `length` bytes, which `write` writes, and returns its address.
@@ -165,8 +198,7 @@ impl RecordLog {
         let segment = &mut self.segments[number as usize];
         let start = segment.filled;
         let bytes = &mut segment.bytes[start..start + room];
-        bytes[..4].copy_from_slice(&owner.to_le_bytes());
-        bytes[4..HEADER].copy_from_slice(&(length as u32).to_le_bytes());
+        write_header(bytes, owner, length);
         write(&mut bytes[HEADER..HEADER + length]);
         self.count_appended(number, room)
     }
@@ -205,6 +237,47 @@ impl RecordLog {
         &bytes[HEADER..HEADER + number_at(bytes, 4) as usize]
     }
 
+    /// Appends a record of `length` bytes in place of another, which is freed. `write` writes it and is shown the bytes
+    /// of the old one that are to be kept.
+    pub(super) fn replace(
+        &mut self,
+        old: u32,
+        keep: Range<usize>,
+        owner: u32,
+        length: usize,
+        write: impl FnOnce(&[u8], &mut [u8]),
+    ) -> u32 {
+        let (from, start) = self.locate(old);
+        let room = room(length);
+        if self.segments[from as usize].single || room > self.largest() {
+            // Freed first, because there may not be memory for two large ones.
+            let kept = self.record(old)[keep].to_vec();
+            self.free(old);
+            return self.push(owner, length, |record| write(&kept, record));
+        }
+        let to = self.segment_for(room);
+        let end = self.segments[to as usize].filled;
+        let (source, target) = if from == to {
+            let (before, after) = self.segments[to as usize].bytes.split_at_mut(end);
+            (&before[start..], after)
+        } else {
+            let both = [from as usize, to as usize];
+            let [source, target] = (self.segments)
+                .get_disjoint_mut(both)
+                .expect("they are two of the segments");
+            (&source.bytes[start..], &mut target.bytes[end..])
+        };
+        write_header(target, owner, length);
+        write(
+            &source[HEADER + keep.start..HEADER + keep.end],
+            &mut target[HEADER..HEADER + length],
+        );
+        // Counted before the old one is freed, whose segment may be closed if nothing else is in it.
+        let address = self.count_appended(to, room);
+        self.free(old);
+        address
+    }
+
     /// The record at an address, to be changed in place.
     pub(super) fn record_mut(&mut self, address: u32) -> &mut [u8] {
         let (number, start) = self.locate(address);
@@ -213,24 +286,24 @@ impl RecordLog {
         &mut bytes[HEADER..HEADER + length]
     }
 
-    /// Gives the record at an address another length that takes the same room; says whether it
-    /// does.
-    pub(super) fn resize(&mut self, address: u32, length: usize) -> bool {
+    /// The record at an address, of another length, if that takes the same room.
+    pub(super) fn resize(&mut self, address: u32, length: usize) -> Option<&mut [u8]> {
         let (number, start) = self.locate(address);
         let bytes = &mut self.segments[number as usize].bytes[start..];
-        let fits = room(number_at(bytes, 4) as usize) == room(length);
-        if fits {
-            bytes[4..HEADER].copy_from_slice(&(length as u32).to_le_bytes());
+        if room(number_at(bytes, 4) as usize) != room(length) {
+            return None;
         }
-        fits
+        bytes[4..HEADER].copy_from_slice(&(length as u32).to_le_bytes());
+        Some(&mut bytes[HEADER..HEADER + length])
     }
 
     /// Frees a record. Its header then names no owner, so that an evacuation passes it without a look at a slot.
     pub(super) fn free(&mut self, address: u32) {
-        let room = room(self.record(address).len());
         let (number, start) = self.locate(address);
         let segment = &mut self.segments[number as usize];
-        segment.bytes[start..start + 4].copy_from_slice(&NONE.to_le_bytes());
+        let header = &mut segment.bytes[start..start + HEADER];
+        let room = room(number_at(header, 4) as usize);
+        header[..4].copy_from_slice(&NONE.to_le_bytes());
         segment.live -= room;
         if !segment.single {
             self.dead += room;
@@ -242,14 +315,17 @@ impl RecordLog {
 
     /// Whether there is a segment to evacuate: one is begun, or more of the log is dead than may be. `all` says that
     /// nothing may be.
+    #[inline]
     pub(super) fn wants_evacuation(&mut self, all: bool) -> bool {
         if self.evacuated.is_some() {
             return true;
         }
-        let dead = self.filled / 16 + self.pool.segment();
-        if self.dead <= if all { 0 } else { dead } {
-            return false;
-        }
+        let most = self.filled / 16 + (ALIGN << self.offset_bits);
+        self.dead > if all { 0 } else { most } && self.begin_evacuation(all)
+    }
+
+    #[cold]
+    fn begin_evacuation(&mut self, all: bool) -> bool {
         let candidates = self
             .segments
             .iter()
@@ -265,9 +341,9 @@ impl RecordLog {
         self.evacuated.is_some()
     }
 
-    /// The next record of the segment that is being evacuated: the slot that owns it, [`NONE`] if it is dead, and its
-    /// address. At the segment's end it goes back to the pool, and there is none.
-    pub(super) fn next_to_evacuate(&mut self) -> Option<(u32, u32)> {
+    /// The next record of the segment that is being evacuated. At the segment's end it goes back to the pool, and there
+    /// is none.
+    pub(super) fn next_to_evacuate(&mut self) -> Option<FoundRecord> {
         let (number, at) = self.evacuated?;
         let segment = &self.segments[number as usize];
         if at >= segment.filled {
@@ -276,14 +352,19 @@ impl RecordLog {
         }
         let header = &segment.bytes[at..at + HEADER];
         let (owner, length) = (number_at(header, 0), number_at(header, 4));
-        self.evacuated = Some((number, at + room(length as usize)));
-        Some((owner, number << self.offset_bits | (at / ALIGN) as u32))
+        let room = room(length as usize);
+        self.evacuated = Some((number, at + room));
+        Some(FoundRecord {
+            owner,
+            address: number << self.offset_bits | (at / ALIGN) as u32,
+            room,
+        })
     }
 
     /// Appends a live record again and returns its new address; the old one is dead.
-    pub(super) fn move_record(&mut self, address: u32) -> u32 {
-        let (from, start) = self.locate(address);
-        let room = room(self.record(address).len());
+    pub(super) fn move_record(&mut self, found: &FoundRecord) -> u32 {
+        let (from, start) = self.locate(found.address);
+        let room = found.room;
         let to = self.segment_for(room);
         let both = [from as usize, to as usize];
         if let Ok([source, target]) = self.segments.get_disjoint_mut(both) {
@@ -299,7 +380,7 @@ impl RecordLog {
     #[cfg(test)]
     pub(super) fn held(&self) -> usize {
         let segments = self.segments.iter().map(|segment| segment.bytes.taken());
-        self.bytes() - self.held + segments.sum::<usize>()
+        self.list_bytes() + segments.sum::<usize>()
     }
 
     /// For tests: bytes that live records take.
@@ -313,6 +394,11 @@ impl RecordLog {
         assert_eq!(self.dead, log.map(Segment::dead).sum::<usize>());
         self.segments.iter().map(|segment| segment.live).sum()
     }
+}
+
+fn write_header(bytes: &mut [u8], owner: u32, length: usize) {
+    bytes[..4].copy_from_slice(&owner.to_le_bytes());
+    bytes[4..HEADER].copy_from_slice(&(length as u32).to_le_bytes());
 }
 
 fn number_at(bytes: &[u8], at: usize) -> u32 {

@@ -135,14 +135,24 @@ impl Shard {
     /// The item that is stored under a key, alive or expired.
     pub(super) fn lookup(&self, parent: u32, db: u8, key: &[u8], hash: u64) -> Option<u32> {
         let slab = &self.slab;
-        self.table
-            .find(hash, |index| slab.item(index).answers_to(parent, db, key))
+        self.table.find(hash, |index| {
+            slab.slot(index)
+                .may_answer_to(db, key.len(), parent != NONE)
+                && slab.item(index).answers_to(parent, key)
+        })
     }
 
     /// Whether an item is alive; an expired one is removed with its subtree.
     ///
     /// An item without a value is alive while it has children, so expired children are removed first.
+    #[inline]
     pub(super) fn is_alive(&mut self, index: u32, now_ms: u64) -> bool {
+        let slot = self.slab.slot(index);
+        let lasts = !slot.has_expiry() && !slot.is_valueless();
+        lasts || self.is_alive_by_record(index, now_ms)
+    }
+
+    fn is_alive_by_record(&mut self, index: u32, now_ms: u64) -> bool {
         let slot = self.slab.item(index);
         if slot.is_expired(now_ms) {
             self.expire(index);
@@ -181,6 +191,7 @@ impl Shard {
     }
 
     /// Notes a read or write. `access` has the mark [`FETCHED`] for a read; a write keeps it.
+    #[inline]
     pub(super) fn visit(&mut self, index: u32, access: u32) {
         let slot = self.slab.slot_mut(index);
         let access = access | (slot.access & FETCHED);
@@ -235,6 +246,7 @@ impl Shard {
         self.remove_children(index);
         self.count_expiry(index, -1);
         let head = ItemHeader {
+            cas: self.next_cas(),
             expires_ms: entry.expires_ms,
             flags: entry.flags,
             valueless: entry.value.is_none(),
@@ -243,9 +255,15 @@ impl Shard {
         self.slab
             .rewrite(index, &head, entry.value.unwrap_or_default());
         self.count_expiry(index, 1);
-        self.visit(index, access);
-        self.slab.slot_mut(index).access = access;
-        self.touch(index);
+        let slot = self.slab.slot_mut(index);
+        slot.set_visited(true);
+        slot.access = access;
+        if slot.is_child() {
+            let parent = self.slab.item(index).parent();
+            self.touch(parent);
+        } else {
+            self.note_change(index);
+        }
         self.counters.total_items += 1;
     }
 
@@ -262,11 +280,15 @@ impl Shard {
     }
 
     /// Counts an item that has an expiry in (1) or out (-1).
+    #[inline]
     fn count_expiry(&mut self, index: u32, change: isize) {
-        let slot = self.slab.item(index);
-        if slot.expires_ms().is_none() {
-            return;
+        if self.slab.slot(index).has_expiry() {
+            self.count_one_expiry(index, change);
         }
+    }
+
+    fn count_one_expiry(&mut self, index: u32, change: isize) {
+        let slot = self.slab.item(index);
         self.expiring = self.expiring.saturating_add_signed(change);
         match slot.parent() {
             NONE => {
@@ -278,10 +300,14 @@ impl Shard {
     }
 
     /// Sets the flags of the clients that watch an item's top-level key.
+    #[inline]
     pub(super) fn note_change(&mut self, index: u32) {
-        if self.watched.is_empty() {
-            return;
+        if !self.watched.is_empty() {
+            self.note_watched_change(index);
         }
+    }
+
+    fn note_watched_change(&mut self, index: u32) {
         let mut top = self.slab.item(index);
         while top.parent() != NONE {
             top = self.slab.item(top.parent());

@@ -181,7 +181,13 @@ impl Store {
     /// Bytes of memory that a shard with a single item takes, whose key and value have so many bytes.
     pub(super) fn least_for(&self, length: usize) -> u64 {
         const LISTS: usize = 1 << 10;
-        let records = self.pool.segment().max(large_length(length));
+        let segment = self.pool.segment();
+        // A buffer for a large record is at most an eighth or a page longer than the record.
+        let records = if length <= segment / 4 {
+            segment
+        } else {
+            segment.max(large_length(length))
+        };
         (records + 2 * Slots::chunk_bytes(&self.pool) + LISTS) as u64
     }
 

@@ -11,7 +11,7 @@
 //! [`Shard::evict`](super::shard::Shard::evict); here is only the list.
 
 use super::slab::ItemSlab;
-use super::slot::NONE;
+use super::slot::{ItemSlot, NONE};
 
 /// The ends of the list and the hand.
 #[derive(Debug)]
@@ -33,8 +33,8 @@ impl Sieve {
 
     /// Enters a new item.
     pub(super) fn insert(&mut self, slab: &mut ItemSlab, index: u32) {
-        slab.slot_mut(index).prev = NONE;
-        slab.slot_mut(index).next = self.newest;
+        let slot = slab.slot_mut(index);
+        (slot.prev, slot.next) = (NONE, self.newest);
         if self.newest == NONE {
             self.oldest = index;
         } else {
@@ -45,7 +45,7 @@ impl Sieve {
 
     /// Takes an item out. A hand that pointed at it points at the next newer one.
     pub(super) fn remove(&mut self, slab: &mut ItemSlab, index: u32) {
-        let (prev, next) = (slab.slot(index).prev, slab.slot(index).next);
+        let &ItemSlot { prev, next, .. } = slab.slot(index);
         match prev {
             NONE => self.newest = next,
             _ => slab.slot_mut(prev).next = next,

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use super::pages::{PageBuffer, PagePool};
 use super::record::{self, ItemHeader};
-use super::record_log::{HEADER, PIECE, RecordLog, room};
-use super::slot::{ItemSlot, NONE};
+use super::record_log::{HEADER, PIECE, RecordLog};
+use super::slot::{ItemSlot, NONE, key_length};
 use super::slots::Slots;
 use super::stored_item::StoredItem;
 
@@ -89,23 +89,21 @@ impl ItemSlab {
 
     /// Gives an item another head and value; the key stays.
     pub(super) fn rewrite(&mut self, index: u32, head: &ItemHeader, value: &[&[u8]]) {
-        let item = self.item(index);
-        let (old, key_length) = (item.slot.record, item.key().len());
-        let bits = head.bits(key_length);
-        let length = head.length(key_length, value);
-        if item.slot.has_shape(bits) && self.log.resize(old, length) {
-            head.overwrite(bits, value, self.log.record_mut(old));
-            self.slot_mut(index).set_bits(bits);
+        let slot = self.slots.slot_mut(index);
+        let (old, old_bits) = (slot.record, slot.bits);
+        let bits = head.bits(key_length(old_bits));
+        let length = record::length(bits, value);
+        let has_shape = slot.has_shape(bits);
+        slot.set_bits(bits);
+        if has_shape && let Some(record) = self.log.resize(old, length) {
+            head.overwrite(bits, value, record);
             return;
         }
-        let key = self.item(index).key().to_vec();
-        self.log.free(old);
-        let record = self
-            .log
-            .push(index, length, |record| head.fill(&key, value, record));
-        let slot = self.slot_mut(index);
-        slot.record = record;
-        slot.set_bits(bits);
+        let key = record::key(old_bits);
+        let record = self.log.replace(old, key, index, length, |key, record| {
+            head.fill(bits, key, value, record);
+        });
+        self.slots.slot_mut(index).record = record;
         self.evacuate();
     }
 
@@ -127,7 +125,8 @@ impl ItemSlab {
     /// Gives an item another head; key and value stay.
     pub(super) fn rehead(&mut self, index: u32, head: &ItemHeader) {
         let item = self.item(index);
-        let (record, bits) = (item.slot.record, head.bits(item.key().len()));
+        let bits = head.bits(key_length(item.slot.bits));
+        let record = item.slot.record;
         if item.slot.has_shape(bits) {
             head.write(self.log.record_mut(record), bits);
             self.slot_mut(index).set_bits(bits);
@@ -154,18 +153,18 @@ impl ItemSlab {
     fn evacuate_piece(&mut self) {
         let mut looked_at = 0;
         while looked_at < PIECE
-            && let Some((owner, address)) = self.log.next_to_evacuate()
+            && let Some(found) = self.log.next_to_evacuate()
         {
-            looked_at += room(self.log.record(address).len());
-            // A dead record has no owner, and no slot has the index that stands for none.
-            let Some(slot) = self.slots.get(owner as usize) else {
-                continue;
-            };
-            if slot.record == address {
-                self.slot_mut(owner).record = self.log.move_record(address);
-            } else if slot.has_children() && self.item(owner).list() == Some(address) {
-                let list = self.log.move_record(address);
-                self.set_list(owner, list);
+            looked_at += found.room;
+            if found.owner == NONE {
+                continue; // dead
+            }
+            let moved = self.log.move_record(&found);
+            let slot = self.slots.slot_mut(found.owner);
+            if slot.record == found.address {
+                slot.record = moved;
+            } else {
+                self.set_list(found.owner, moved);
             }
         }
     }
@@ -197,16 +196,16 @@ impl ItemSlab {
         access: u32,
     ) -> u32 {
         let index = self.slots.next_index();
-        let length = head.length(key.len(), value);
-        let record = self
-            .log
-            .push(index, length, |record| head.fill(key, value, record));
+        let bits = head.bits(key.len());
+        let record = self.log.push(index, record::length(bits, value), |record| {
+            head.fill(bits, key, value, record);
+        });
         let slot = ItemSlot {
             record,
             prev: NONE,
             next: NONE,
             access,
-            bits: head.bits(key.len()),
+            bits,
         };
         self.slots.fill(index, slot);
         index

@@ -42,6 +42,11 @@ pub(super) const VALUELESS: u32 = 1 << 31;
 /// The bits that say where in the record what lies.
 const SHAPE: u32 = HAS_EXPIRY | HAS_FLAGS | IS_CHILD | HAS_CHILDREN | (KEY_LIMIT as u32 - 1);
 
+/// The length of the key of an item of these bits.
+pub(super) fn key_length(bits: u32) -> usize {
+    bits as usize & (KEY_LIMIT - 1)
+}
+
 /// One item of a shard, or a free slot for one.
 #[derive(Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
@@ -82,6 +87,29 @@ impl ItemSlot {
     /// Takes over the bits of a new head; the mark stays.
     pub(super) fn set_bits(&mut self, bits: u32) {
         self.bits = bits | (self.bits & VISITED);
+    }
+
+    /// Whether the item may be found under a key of such a length in this database, at the top or below an item.
+    pub(super) fn may_answer_to(&self, db: u8, key_length: usize, is_child: bool) -> bool {
+        const WHOSE: u32 = IS_CHILD | DB_MASK << DB_SHIFT | (KEY_LIMIT as u32 - 1);
+        let child = if is_child { IS_CHILD } else { 0 };
+        self.bits & WHOSE == child | u32::from(db) << DB_SHIFT | key_length as u32
+    }
+
+    pub(super) fn db(&self) -> u8 {
+        (self.bits >> DB_SHIFT & DB_MASK) as u8
+    }
+
+    pub(super) fn has_expiry(&self) -> bool {
+        self.bits & HAS_EXPIRY != 0
+    }
+
+    pub(super) fn is_child(&self) -> bool {
+        self.bits & IS_CHILD != 0
+    }
+
+    pub(super) fn is_valueless(&self) -> bool {
+        self.bits & VALUELESS != 0
     }
 
     pub(super) fn has_children(&self) -> bool {

@@ -27,6 +27,8 @@ pub(super) struct Slots {
     items: usize,
     /// Bytes of memory that the chunks take.
     held: usize,
+    /// Bytes of memory that the lists of chunks take.
+    lists: usize,
     /// The slots of a chunk, as a power of two.
     shift: u32,
     pool: Arc<PagePool>,
@@ -61,6 +63,7 @@ impl Slots {
             vacant: Vec::new(),
             items: 0,
             held: 0,
+            lists: 0,
             shift: Slots::per_chunk(&pool).ilog2(),
             pool,
         }
@@ -87,9 +90,13 @@ impl Slots {
     }
 
     /// Bytes of memory taken.
+    #[inline]
     pub(super) fn bytes(&self) -> usize {
-        self.held
-            + self.chunks.capacity() * size_of::<SlotChunk>()
+        self.held + self.lists
+    }
+
+    fn list_bytes(&self) -> usize {
+        self.chunks.capacity() * size_of::<SlotChunk>()
             + self.open.capacity() * size_of::<u64>()
             + self.vacant.capacity() * size_of::<u32>()
     }
@@ -98,7 +105,7 @@ impl Slots {
     #[cfg(test)]
     pub(super) fn held(&self) -> usize {
         let chunks = self.chunks.iter().map(|chunk| chunk.bytes.taken());
-        self.bytes() - self.held + chunks.sum::<usize>()
+        self.list_bytes() + chunks.sum::<usize>()
     }
 
     fn locate(&self, index: usize) -> (usize, usize) {
@@ -162,6 +169,7 @@ impl Slots {
         self.held += chunk.bytes.taken();
         self.chunks[number] = chunk;
         self.set_open(number, true);
+        self.lists = self.list_bytes();
         number
     }
 
@@ -199,6 +207,7 @@ impl Slots {
             self.held -= bytes.taken();
             self.pool.give(bytes);
             self.vacant.push(number as u32);
+            self.lists = self.list_bytes();
         }
         self.set_open(number, !emptied);
     }

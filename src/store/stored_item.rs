@@ -1,12 +1,9 @@
 //! Reading an item: what its slot and its record say.
 
 use super::record::{
-    CAS, EXPIRES, FLAGS, ItemHeader, LIST, flags_at, key_at, list_at, parent_at, value_at,
+    CAS, EXPIRES, FLAGS, ItemHeader, LIST, flags_at, key, list_at, parent_at, value_at,
 };
-use super::slot::{
-    DB_MASK, DB_SHIFT, HAS_CHILDREN, HAS_EXPIRY, HAS_FLAGS, IS_CHILD, ItemSlot, NONE, VALUELESS,
-    VISITED,
-};
+use super::slot::{HAS_EXPIRY, HAS_FLAGS, IS_CHILD, ItemSlot, NONE};
 
 /// An item as it is stored: its slot and its record.
 #[derive(Debug, Clone, Copy)]
@@ -63,7 +60,7 @@ impl<'a> StoredItem<'a> {
     }
 
     pub(super) fn db(&self) -> u8 {
-        (self.slot.bits >> DB_SHIFT & DB_MASK) as u8
+        self.slot.db()
     }
 
     /// The slot of the parent, [`NONE`] at the top.
@@ -91,7 +88,7 @@ impl<'a> StoredItem<'a> {
     }
 
     pub(super) fn key(&self) -> &'a [u8] {
-        &self.record[key_at(self.slot.bits)..value_at(self.slot.bits)]
+        &self.record[key(self.slot.bits)]
     }
 
     /// The value; an item that was made without one has none.
@@ -100,25 +97,23 @@ impl<'a> StoredItem<'a> {
     }
 
     pub(super) fn is_valueless(&self) -> bool {
-        self.is(VALUELESS)
+        self.slot.is_valueless()
     }
 
     pub(super) fn has_children(&self) -> bool {
-        self.is(HAS_CHILDREN)
+        self.slot.has_children()
     }
 
-    pub(super) fn is_visited(&self) -> bool {
-        self.is(VISITED)
-    }
-
-    /// Whether this is the item that `parent` (or, at the top, the database) has under `key`.
-    pub(super) fn answers_to(&self, parent: u32, db: u8, key: &[u8]) -> bool {
-        self.key() == key && self.parent() == parent && self.db() == db
+    /// Whether this is the child that `parent` has under `key`; at the top, [`NONE`] is the parent. The slot has been
+    /// compared [before](ItemSlot::may_answer_to).
+    pub(super) fn answers_to(&self, parent: u32, key: &[u8]) -> bool {
+        self.key() == key && self.parent() == parent
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::record::length;
     use super::*;
 
     #[test]
@@ -133,7 +128,8 @@ mod tests {
             list: None,
             valueless: false,
         };
-        assert_eq!(head.length(30, &[&[b'v'; 60], &[b'v'; 40]]), 136);
+        let value: &[&[u8]] = &[&[b'v'; 60], &[b'v'; 40]];
+        assert_eq!(length(head.bits(30), value), 136);
     }
 
     #[test]
@@ -153,11 +149,12 @@ mod tests {
             } else {
                 &[b"a", b"", b"bc"]
             };
-            let mut record = vec![0; head.length(7, value)];
-            head.fill(b"the key", value, &mut record);
+            let bits = head.bits(7);
+            let mut record = vec![0; length(bits, value)];
+            head.fill(bits, b"the key", value, &mut record);
             let slot = ItemSlot {
                 record: 0,
-                bits: head.bits(7),
+                bits,
                 ..ItemSlot::free(NONE)
             };
             let stored = StoredItem {

@@ -138,6 +138,7 @@ impl<'a> Tree<'a> {
         self.shard.watched.remove(key, changed);
     }
 
+    #[inline]
     fn pass(&mut self, index: u32, visit: bool) -> bool {
         let alive = self.shard.is_alive(index, self.now_ms);
         if alive && visit {
@@ -252,6 +253,7 @@ impl<'a> Tree<'a> {
     }
 
     /// Tells the store what this shard takes now, and says whether the store is over its limit.
+    #[inline]
     fn settle(&mut self) -> bool {
         let footprint = self.shard.footprint();
         let settled = self.shard.settled;

@@ -9,11 +9,8 @@ impl Shard {
         let mut removed = self.remove_children(index);
         let mut index = index;
         loop {
-            let parent = self.slab.item(index).parent();
-            if parent == NONE {
-                self.note_change(index);
-            }
-            self.remove_leaf(index);
+            self.note_change(index);
+            let parent = self.remove_leaf(index);
             removed += 1;
             if parent == NONE {
                 break;
@@ -30,7 +27,16 @@ impl Shard {
     }
 
     /// Removes everything below an item and returns how many items that were.
+    #[inline]
     pub(in crate::store) fn remove_children(&mut self, top: u32) -> usize {
+        if self.slab.slot(top).has_children() {
+            self.remove_all_children(top)
+        } else {
+            0
+        }
+    }
+
+    fn remove_all_children(&mut self, top: u32) -> usize {
         let mut removed = 0;
         let mut index = top;
         loop {
@@ -41,15 +47,14 @@ impl Shard {
             } else if index == top {
                 return removed;
             } else {
-                let parent = self.slab.item(index).parent();
-                self.remove_leaf(index);
+                index = self.remove_leaf(index);
                 removed += 1;
-                index = parent;
             }
         }
     }
 
-    fn remove_leaf(&mut self, index: u32) {
+    /// Removes an item that has no children, and returns its parent's slot, [`NONE`] at the top.
+    fn remove_leaf(&mut self, index: u32) -> u32 {
         self.count_expiry(index, -1);
         let slot = self.slab.item(index);
         let (parent, position) = (slot.parent(), slot.position());
@@ -65,6 +70,7 @@ impl Shard {
         }
         self.sieve.remove(&mut self.slab, index);
         self.slab.remove(index);
+        parent
     }
 
     /// Makes room by removing one item: the first leaf under SIEVE's hand that wasn't visited since
@@ -76,15 +82,15 @@ impl Shard {
             let Some(index) = self.sieve.hand() else {
                 break;
             };
-            let slot = self.slab.item(index);
+            let slot = self.slab.slot(index);
             let leaf = !slot.has_children() && index != keep;
-            if leaf && slot.is_expired(now_ms) {
+            if leaf && slot.has_expiry() && self.slab.item(index).is_expired(now_ms) {
                 self.expire(index);
                 self.counters.reclaimed += 1;
                 return true;
             }
             if leaf && !slot.is_visited() {
-                let unfetched = !slot.slot.is_fetched();
+                let unfetched = !slot.is_fetched();
                 self.counters.evicted_unfetched += u64::from(unfetched);
                 self.remove(index);
                 self.counters.evictions += 1;
