@@ -399,3 +399,133 @@ fn an_open_loop_shows_the_requests_that_a_slow_server_keeps_from_being_sent() {
         "{report:#}"
     );
 }
+
+#[test]
+fn two_servers_are_loaded_in_turn_and_compared() {
+    let servers = [(); 2].map(|()| Server::builder().start().expect("free ports"));
+    let first = servers[0].memcached_addr().to_string();
+    let second = servers[1].resp_addr().to_string();
+    let load = [
+        "--seconds",
+        "0.4",
+        "--slice",
+        "0.1",
+        "--warm-up",
+        "0",
+        "--keys",
+        "100",
+        "--timeout",
+        "60",
+    ];
+    let own = std::process::id().to_string();
+    let more = [
+        "--versus",
+        &second,
+        "--json",
+        "--pid",
+        &own,
+        "--versus-pid",
+        &own,
+    ];
+    let report = bench(&[&[first.as_str()], load.as_slice(), more.as_slice()].concat()).report();
+    assert_eq!(
+        (&report["first"]["protocol"], &report["second"]["protocol"]),
+        (&"memcached".into(), &"resp".into())
+    );
+    for figure in ["rate", "p50", "p99", "p99.9"] {
+        let ratio = |what: &str| report["ratio"][figure][what].as_f64().expect("a number");
+        assert_eq!(ratio("pairs"), 4.0);
+        assert!(
+            ratio("lower_quartile") <= ratio("median")
+                && ratio("median") <= ratio("upper_quartile")
+        );
+        assert!(ratio("lower_quartile") > 0.0);
+    }
+    for side in ["first", "second"] {
+        assert!(
+            report[side]["requests"].as_u64().expect("a number") >= 4,
+            "{report:#}"
+        );
+        assert!(
+            report[side]["server"]["resident_bytes"]
+                .as_u64()
+                .expect("a number")
+                > 0
+        );
+    }
+
+    let directory = tempfile::tempdir().expect("a directory");
+    let plot = directory.path().join("plot.svg");
+    let more = [
+        "--versus",
+        &second,
+        "--plot",
+        plot.to_str().expect("a path"),
+    ];
+    let ran = bench(&[&[first.as_str()], load.as_slice(), more.as_slice()].concat());
+    assert_eq!((ran.code, ran.error.as_str()), (Some(0), ""), "{}", ran.out);
+    let title = format!("{first} / {second}, median of 4 pairs");
+    assert!(ran.out.contains(&title), "{}", ran.out);
+    let plot = std::fs::read_to_string(plot).expect("it was written");
+    assert_eq!(plot.matches("class=\"plot-line\"").count(), 2, "{plot}");
+
+    let more = ["--versus", &second, "--requests", "5"];
+    bench(&[&[first.as_str()], more.as_slice()].concat())
+        .fails(2, "use --seconds instead of --requests");
+}
+
+/// A trace with a key that is set before it is read, two that miss first, one that is deleted, and one that no server of
+/// memcached accepts.
+const TRACE: &str = "time,key,size,op,ttl\n\
+    1,a,10,set,0\n1,a,10,get,0\n2,b,7,get,0\n2,b,7,get,0\n2,b,7,get,0\n3,c,9,get,60\n3,a,0,delete,0\n4,a,5,get,0\n\
+    4,a b,5,get,0\n5,c,9,get,0\n5,a,5,get,0\n";
+
+#[test]
+fn a_trace_is_replayed_with_a_set_after_each_miss() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("trace.csv");
+    std::fs::write(&path, TRACE).expect("it can be written");
+    let trace = path.to_str().expect("a path");
+    let server = Server::builder().start().expect("free ports");
+    let mut addresses = vec![server.memcached_addr().to_string()];
+    let peers =
+        [Kind::Memcached, Kind::Redis].map(|kind| Peer::start(kind, &[]).expect("it starts"));
+    addresses.extend(
+        peers
+            .iter()
+            .flatten()
+            .map(|peer| peer.address().to_string()),
+    );
+    for address in &addresses {
+        let report = bench(&[address, "--replay", trace, "--timeout", "60", "--json"]).report();
+        assert_eq!(
+            (&report["hits"], &report["misses"]),
+            (&5.into(), &3.into()),
+            "{address}"
+        );
+        // The set and the delete of the trace, and a set for each miss.
+        assert_eq!(report["set"]["requests"], 5);
+        assert_eq!(report["wrong_values"], 0);
+    }
+
+    let other = server.resp_addr().to_string();
+    let both = [
+        addresses[0].as_str(),
+        "--versus",
+        &other,
+        "--replay",
+        trace,
+        "--requests",
+        "3",
+        "--timeout",
+        "60",
+    ];
+    let ran = bench(&both);
+    assert_eq!((ran.code, ran.error.as_str()), (Some(0), ""), "{}", ran.out);
+    assert!(ran.out.contains("+0.00 points"), "{}", ran.out);
+
+    std::fs::write(&path, "1,a,10,jump,0\n").expect("it can be written");
+    bench(&[&addresses[0], "--replay", trace])
+        .fails(2, "trace.csv: line 1: `jump` is no operation");
+    bench(&[&addresses[0], "--replay", trace, "--zipf", "1"]).fails(2, "cannot be used with");
+}

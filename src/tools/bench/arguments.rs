@@ -1,5 +1,7 @@
 //! The command line of `larder bench`.
 
+use std::path::PathBuf;
+
 use clap::Args as Arguments;
 
 use super::dialect::Dialect;
@@ -77,6 +79,31 @@ pub struct Args {
     /// The server's process: adds its processor time for each operation and its memory
     #[arg(long, value_name = "PID")]
     pub pid: Option<u32>,
+
+    /// A second server: both are loaded in turn, in short slices, and the ratio of the first to this one is reported
+    #[arg(long, value_name = "ADDR")]
+    pub versus: Option<String>,
+
+    /// The process of the second server, as --pid
+    #[arg(long, value_name = "PID", requires = "versus")]
+    pub versus_pid: Option<u32>,
+
+    /// How long a slice of --versus is; --seconds is for each server
+    #[arg(long, value_name = "SECONDS", default_value_t = 0.5, value_parser = span, requires = "versus")]
+    pub slice: f64,
+
+    /// Replay a trace instead of a load, to find the hit ratio: a CSV file with the columns time,key,size,op,ttl, with
+    /// those of Twitter's cache traces, or with a line of names as Meta's. A get that misses is followed by a set.
+    /// --requests ends it early
+    #[arg(long, value_name = "TRACE", conflicts_with_all = [
+        "connections", "pipeline", "threads", "seconds", "rate", "warm_up", "ratio", "keys", "key_size", "value_size",
+        "zipf", "no_fill", "seed", "slice",
+    ])]
+    pub replay: Option<PathBuf>,
+
+    /// Write a plot of the latencies by percentile, as SVG
+    #[arg(long, value_name = "FILE")]
+    pub plot: Option<PathBuf>,
 
     /// How long to wait for a connection, and for a reply
     #[arg(long, value_name = "SECONDS", default_value_t = 10.0, value_parser = span)]

@@ -20,6 +20,7 @@ pub enum Dialect {
 pub(super) enum Action {
     Get,
     Set,
+    Delete,
 }
 
 /// What a complete reply means.
@@ -29,7 +30,7 @@ pub(super) enum Reply<'a> {
     Value(&'a [u8]),
     /// There is no such key.
     Miss,
-    /// Stored.
+    /// Stored, or deleted.
     Done,
     /// An error of the server, or a reply that is none to the request: its first line.
     Refused(&'a [u8]),
@@ -64,7 +65,7 @@ impl Dialect {
         match (self, action) {
             (Dialect::Resp, _) => ReplyShape::Resp,
             (Dialect::Memcached, Action::Get) => ReplyShape::Values,
-            (Dialect::Memcached, Action::Set) => ReplyShape::Line,
+            (Dialect::Memcached, Action::Set | Action::Delete) => ReplyShape::Line,
         }
     }
 
@@ -82,6 +83,7 @@ fn write_memcached(out: &mut Vec<u8>, action: Action, key: &[u8], value: &[u8], 
     let verb: &[u8] = match action {
         Action::Get => b"get ",
         Action::Set => b"set ",
+        Action::Delete => b"delete ",
     };
     out.extend_from_slice(verb);
     out.extend_from_slice(key);
@@ -100,6 +102,7 @@ fn write_memcached(out: &mut Vec<u8>, action: Action, key: &[u8], value: &[u8], 
 fn write_resp(out: &mut Vec<u8>, action: Action, key: &[u8], value: &[u8], ttl: u32) {
     let words: [&[u8]; 2] = match action {
         Action::Get => [b"GET", key],
+        Action::Delete => [b"DEL", key],
         Action::Set if ttl > 0 => {
             let mut digits = itoa::Buffer::new();
             let ttl = digits.format(ttl).as_bytes();
@@ -124,19 +127,20 @@ fn read_memcached<'a>(action: Action, key: &[u8], reply: &'a [u8]) -> Option<Rep
             let (value, rest) = bytes.split_at_checked(usize::try_from(value.length).ok()?)?;
             (rest == b"\r\nEND\r\n").then_some(Reply::Value(value))
         }
-        (Action::Set, b"STORED\r\n") => Some(Reply::Done),
+        (Action::Set, b"STORED\r\n") | (Action::Delete, b"DELETED\r\n") => Some(Reply::Done),
+        (Action::Delete, b"NOT_FOUND\r\n") => Some(Reply::Miss),
         _ => None,
     }
 }
 
 fn read_resp(action: Action, reply: &[u8]) -> Option<Reply<'_>> {
     match (action, reply) {
-        (Action::Get, b"$-1\r\n" | b"_\r\n") => Some(Reply::Miss),
+        (Action::Get, b"$-1\r\n" | b"_\r\n") | (Action::Delete, b":0\r\n") => Some(Reply::Miss),
         (Action::Get, [b'$', ..]) => {
             let bytes = &reply[first_line(reply).len() + 2..];
             Some(Reply::Value(bytes.strip_suffix(b"\r\n")?))
         }
-        (Action::Set, b"+OK\r\n") => Some(Reply::Done),
+        (Action::Set, b"+OK\r\n") | (Action::Delete, b":1\r\n") => Some(Reply::Done),
         _ => None,
     }
 }
@@ -159,11 +163,12 @@ mod tests {
 
     #[test]
     fn requests_are_those_of_a_client() {
-        use Action::{Get, Set};
+        use Action::{Delete, Get, Set};
         use Dialect::{Memcached, Resp};
         for (dialect, action, ttl, bytes) in [
             (Memcached, Get, 0, "get k\r\n"),
             (Memcached, Set, 7, "set k 0 7 3\r\nabc\r\n"),
+            (Memcached, Delete, 0, "delete k\r\n"),
             (Resp, Get, 0, "*2\r\n$3\r\nGET\r\n$1\r\nk\r\n"),
             (Resp, Set, 0, "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$3\r\nabc\r\n"),
             (
@@ -172,6 +177,7 @@ mod tests {
                 7,
                 "*5\r\n$3\r\nSET\r\n$1\r\nk\r\n$3\r\nabc\r\n$2\r\nEX\r\n$1\r\n7\r\n",
             ),
+            (Resp, Delete, 0, "*2\r\n$3\r\nDEL\r\n$1\r\nk\r\n"),
         ] {
             assert_eq!(written(dialect, action, ttl), bytes);
         }
@@ -179,7 +185,7 @@ mod tests {
 
     #[test]
     fn a_reply_is_a_value_only_if_it_is_that_of_the_key() {
-        use Action::{Get, Set};
+        use Action::{Delete, Get, Set};
         use Dialect::{Memcached, Resp};
         let refused = |line: &'static str| Reply::Refused(line.as_bytes());
         for (dialect, action, reply, meaning) in [
@@ -215,6 +221,7 @@ mod tests {
                 "SERVER_ERROR out of memory\r\n",
                 refused("SERVER_ERROR out of memory"),
             ),
+            (Memcached, Delete, "NOT_FOUND\r\n", Reply::Miss),
             (Resp, Get, "$-1\r\n", Reply::Miss),
             (Resp, Get, "_\r\n", Reply::Miss),
             (Resp, Get, "$3\r\nabc\r\n", Reply::Value(b"abc")),
@@ -222,6 +229,7 @@ mod tests {
             (Resp, Get, "-ERR no\r\n", refused("-ERR no")),
             (Resp, Set, "+OK\r\n", Reply::Done),
             (Resp, Set, "$-1\r\n", refused("$-1")),
+            (Resp, Delete, ":1\r\n", Reply::Done),
         ] {
             assert_eq!(
                 dialect.read(action, b"k", reply.as_bytes()),

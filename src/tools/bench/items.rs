@@ -9,6 +9,8 @@
 //! All values are slices of one block of random letters, so that making a value costs one copy, into the request, and
 //! verifying one costs one comparison.
 
+use fastrand::Rng;
+
 use super::sizes::ValueSizes;
 
 /// How many offsets into the block values have: two items have equal values of the same size once in so many pairs.
@@ -27,7 +29,7 @@ pub(super) struct Items {
     /// Keys have room for the prefix.
     prefixed: bool,
     sizes: ValueSizes,
-    block: Vec<u8>,
+    values: Values,
 }
 
 impl Items {
@@ -47,7 +49,7 @@ impl Items {
         Ok(Items {
             key_size,
             prefixed: key_size >= PREFIX.len() + digits,
-            block: letters(OFFSETS + sizes.largest()),
+            values: Values::up_to(sizes.largest()),
             sizes,
         })
     }
@@ -73,11 +75,40 @@ impl Items {
     /// The item's value.
     pub(super) fn value(&self, item: u64) -> &[u8] {
         let hash = mixed(item);
-        self.value_of(hash, self.sizes.of(hash.rotate_left(32)))
+        self.values.of(hash, self.sizes.of(hash.rotate_left(32)))
+    }
+}
+
+/// All values: the slices of one block of random letters, the same in every run.
+#[derive(Debug)]
+pub(super) struct Values {
+    block: Vec<u8>,
+    random: Rng,
+}
+
+impl Values {
+    /// Values of at most so many bytes.
+    pub(super) fn up_to(size: usize) -> Values {
+        let mut values = Values {
+            block: Vec::new(),
+            random: Rng::with_seed(1),
+        };
+        values.grow(size);
+        values
+    }
+
+    /// Makes larger values possible; those that there are stay the same.
+    pub(super) fn grow(&mut self, size: usize) {
+        let (random, missing) = (
+            &mut self.random,
+            (OFFSETS + size).saturating_sub(self.block.len()),
+        );
+        self.block
+            .extend((0..missing).map(|_| random.alphanumeric() as u8));
     }
 
     /// The value of this size that belongs to a hash.
-    pub(super) fn value_of(&self, hash: u64, size: usize) -> &[u8] {
+    pub(super) fn of(&self, hash: u64, size: usize) -> &[u8] {
         let offset = hash as usize % OFFSETS;
         &self.block[offset..][..size]
     }
@@ -105,12 +136,6 @@ fn mixed(number: u64) -> u64 {
     x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     x ^ (x >> 31)
-}
-
-/// Random letters, the same in every run.
-fn letters(count: usize) -> Vec<u8> {
-    let mut random = fastrand::Rng::with_seed(1);
-    (0..count).map(|_| random.alphanumeric() as u8).collect()
 }
 
 #[cfg(test)]

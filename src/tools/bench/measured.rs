@@ -80,7 +80,7 @@ impl Measured {
     ) {
         let latencies = match request.action {
             Action::Get => &mut self.gets,
-            Action::Set => &mut self.sets,
+            Action::Set | Action::Delete => &mut self.sets,
         };
         latencies.saturating_record(now.saturating_sub(request.due));
         if request.sent != request.due {
@@ -97,8 +97,8 @@ impl Measured {
                     });
                 }
             }
-            Reply::Miss => self.misses += 1,
-            Reply::Done => {}
+            Reply::Miss if request.action == Action::Get => self.misses += 1,
+            Reply::Miss | Reply::Done => {}
             Reply::Refused(line) => self.refused(&String::from_utf8_lossy(line), 1),
         }
     }
@@ -131,6 +131,14 @@ impl Measured {
         self.sent += other.sent;
         self.unsent += other.unsent;
         self.waiting += other.waiting;
+    }
+
+    /// Adds a run that came later, by the same threads.
+    pub(super) fn append(&mut self, later: &Measured) {
+        self.add(later);
+        self.elapsed += later.elapsed;
+        self.processor += later.processor;
+        self.threads = later.threads;
     }
 
     /// The latencies of gets and sets together.

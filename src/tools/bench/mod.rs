@@ -8,6 +8,8 @@
 //!                    Results ◀──────── merged ──── Measured: counts, histograms
 //! ```
 //!
+//! With `--versus` two servers are loaded in turn ([`versus`]); `--replay` sends a recorded [`trace`] ([`replay`]).
+//!
 //! A run has three parts: every key is set once, the load warms up, and the load is measured. Values follow from their
 //! keys, so each value that comes back is verified. The sockets are in [`worker`]; the sequence of requests, a
 //! connection's bytes, and the results are values that are tested without sockets.
@@ -21,26 +23,41 @@ mod dialect;
 mod fleet;
 mod items;
 mod measured;
+mod numbers;
 mod plan;
+mod plot;
 mod process;
+mod replay;
 mod report;
+mod results;
 mod sizes;
 mod timer;
+mod trace;
+mod versus;
 mod worker;
 mod workload;
 mod zipf;
 
+use std::fs;
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::Value;
 
 use super::output::written;
 use super::transcript::Address;
 use fleet::Fleet;
+use measured::Measured;
+use numbers::grouped;
 use plan::Plan;
 use process::Usage;
-use report::Results;
+use replay::Replay;
+use report::Report;
+use results::Results;
+use versus::Side;
 use worker::End;
 
 pub use arguments::Args;
@@ -69,29 +86,99 @@ pub fn run(args: &Args) -> ExitCode {
 /// The command with its output, so that a test can read it. Whether every reply was right; an error is a sentence for the
 /// person at the terminal.
 pub fn bench(args: &Args, out: &mut dyn Write) -> Result<bool, String> {
-    let address = Address::parse(&args.address);
-    let plan = Plan::new(args, &address)?;
-    let results = measure(&address, &plan, args.pid)?;
+    let addresses = std::iter::once(&args.address).chain(&args.versus);
+    let addresses: Vec<Address> = addresses.map(|address| Address::parse(address)).collect();
+    let report = match (&args.replay, addresses.as_slice()) {
+        (Some(trace), addresses) => replay_trace(args, addresses, trace)?,
+        (None, [one, other]) => compare(args, one, other)?,
+        (None, addresses) => Report::of(vec![measure(args, &addresses[0])?]),
+    };
+    if let Some(path) = &args.plot {
+        let written = fs::write(path, report.plot());
+        written.map_err(|error| format!("--plot {}: {error}", path.display()))?;
+    }
     written(match args.json {
-        true => writeln!(out, "{:#}", results.json(&plan)),
-        false => results.table(&plan, out),
+        true => writeln!(out, "{:#}", report.json()),
+        false => report.table(out),
     })?;
-    Ok(results.all_right())
+    Ok(report.all_right())
 }
 
 /// Fills a server, warms it up, and measures it.
-fn measure(address: &Address, plan: &Plan, pid: Option<u32>) -> Result<Results, String> {
-    let usage = || pid.map(Usage::of).transpose();
-    usage()?;
-    let mut fleet = Fleet::connect(address, plan)?;
-    prepare(&mut fleet, plan)?;
-    let before = usage()?;
-    let measured = fleet.load(plan, plan.end, &bar("measure"))?;
-    let after = usage()?;
-    Ok(Results {
-        address: address.clone(),
-        measured,
-        usage: before.zip(after),
+fn measure(args: &Args, address: &Address) -> Result<Results, String> {
+    let mut side = side(args, address, args.pid)?;
+    let before = side.usage()?;
+    side.results.measured = side
+        .fleet
+        .load(&side.plan, side.plan.end, &bar("measure"))?;
+    let after = side.usage()?;
+    side.results.usage = before.zip(after).map(|(before, after)| after.since(before));
+    Ok(side.results)
+}
+
+/// Measures two servers in turn.
+fn compare(args: &Args, one: &Address, other: &Address) -> Result<Report, String> {
+    let mut first = side(args, one, args.pid)?;
+    let mut second = side(args, other, args.versus_pid)?;
+    let pairs = ((args.seconds / args.slice).round() as usize).max(1);
+    let slice = Duration::from_secs_f64(args.slice);
+    let ratios = versus::alternate(&mut first, &mut second, pairs, slice, &bar("measure"))?;
+    Ok(Report {
+        results: vec![first.results, second.results],
+        ratios: Some(ratios),
+    })
+}
+
+/// Replays a trace on each server.
+fn replay_trace(args: &Args, addresses: &[Address], trace: &Path) -> Result<Report, String> {
+    let mut all = Vec::new();
+    for (address, pid) in addresses.iter().zip([args.pid, args.versus_pid]) {
+        let patience = Duration::from_secs_f64(args.timeout);
+        let dialect = plan::dialect(args, address)?;
+        let usage = || pid.map(Usage::of).transpose();
+        let (most, before) = (args.requests.unwrap_or(u64::MAX), usage()?);
+        let (measured, skipped) =
+            Replay::run(trace, address, dialect, patience, most, &bar("replay"))?;
+        let skipped = match skipped {
+            0 => String::new(),
+            count => format!(
+                " without {} requests whose keys memcached refuses",
+                grouped(count)
+            ),
+        };
+        let usage = before
+            .zip(usage()?)
+            .map(|(before, after)| after.since(before));
+        all.push(Results {
+            address: address.clone(),
+            dialect,
+            load: format!("replay of {}{skipped}", trace.display()),
+            settings: Value::Null,
+            measured,
+            usage,
+        });
+    }
+    Ok(Report::of(all))
+}
+
+/// A server that is connected, filled and warm.
+fn side(args: &Args, address: &Address, pid: Option<u32>) -> Result<Side, String> {
+    let plan = Plan::new(args, address)?;
+    pid.map(Usage::of).transpose()?;
+    let mut fleet = Fleet::connect(address, &plan)?;
+    prepare(&mut fleet, &plan)?;
+    Ok(Side {
+        fleet,
+        pid,
+        results: Results {
+            address: address.clone(),
+            dialect: plan.dialect,
+            load: plan.in_words(),
+            settings: plan.json(),
+            measured: Measured::new(),
+            usage: None,
+        },
+        plan,
     })
 }
 

@@ -3,9 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::{Value, json};
+
 use super::arguments::Args;
 use super::dialect::Dialect;
 use super::items::Items;
+use super::numbers::grouped;
 use super::worker::End;
 use super::workload::{KeyChoice, Pace, Ratio};
 use super::zipf::Zipf;
@@ -13,6 +16,7 @@ use crate::tools::probe::Probe;
 use crate::tools::transcript::{Address, Protocol};
 
 /// A run, as planned.
+#[derive(Clone)]
 pub(super) struct Plan {
     pub(super) dialect: Dialect,
     pub(super) items: Arc<Items>,
@@ -36,6 +40,9 @@ impl Plan {
     /// A sentence for the person at the terminal.
     pub(super) fn new(args: &Args, address: &Address) -> Result<Plan, String> {
         let items = Items::new(args.keys, args.key_size, args.value_size.clone())?;
+        if args.versus.is_some() && args.requests.is_some() {
+            return Err("--versus has slices of time: use --seconds instead of --requests".into());
+        }
         if args.threads > args.connections {
             return Err(format!(
                 "--threads {} needs as many --connections; there are {}",
@@ -43,10 +50,7 @@ impl Plan {
             ));
         }
         let patience = Duration::from_secs_f64(args.timeout);
-        let dialect = match args.protocol {
-            Some(dialect) => dialect,
-            None => spoken(address, patience)?,
-        };
+        let dialect = dialect(args, address)?;
         Ok(Plan {
             dialect,
             items: Arc::new(items),
@@ -71,6 +75,33 @@ impl Plan {
         })
     }
 
+    /// The load in words.
+    pub(super) fn in_words(&self) -> String {
+        let several = |count: usize, name: &str| match count {
+            1 => format!("1 {name}"),
+            count => format!("{} {name}s", grouped(count as u64)),
+        };
+        let pace = match self.rate {
+            None => format!("closed loop, {} in a packet", self.pipeline),
+            Some(rate) => format!("open loop of {} requests a second", grouped(rate as u64)),
+        };
+        format!(
+            "{}, {}, {pace}",
+            several(self.connections, "connection"),
+            several(self.threads, "thread"),
+        )
+    }
+
+    /// The load as JSON.
+    pub(super) fn json(&self) -> Value {
+        json!({
+            "connections": self.connections,
+            "pipeline": self.pipeline,
+            "threads": self.threads,
+            "intended_rate": self.rate,
+        })
+    }
+
     /// When the requests of a thread are sent: the threads take turns.
     pub(super) fn pace(&self, thread: u64, threads: u64) -> Pace {
         match self.rate {
@@ -83,8 +114,12 @@ impl Plan {
     }
 }
 
-/// The protocol that the server speaks.
-fn spoken(address: &Address, patience: Duration) -> Result<Dialect, String> {
+/// The protocol that was asked for, or that the server speaks.
+pub(super) fn dialect(args: &Args, address: &Address) -> Result<Dialect, String> {
+    if let Some(dialect) = args.protocol {
+        return Ok(dialect);
+    }
+    let patience = Duration::from_secs_f64(args.timeout);
     match Probe::new(address.clone(), patience, Duration::ZERO).protocol()? {
         Protocol::Memcached => Ok(Dialect::Memcached),
         Protocol::Resp => Ok(Dialect::Resp),

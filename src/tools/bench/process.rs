@@ -32,6 +32,14 @@ impl Usage {
         let usage = parse(&stat, &status);
         usage.ok_or_else(|| format!("--pid {pid}: /proc/{pid} has no figures of a running process"))
     }
+
+    /// What was used after `before`.
+    pub(super) fn since(self, before: Usage) -> Usage {
+        Usage {
+            processor: self.processor.saturating_sub(before.processor),
+            ..self
+        }
+    }
 }
 
 fn parse(stat: &str, status: &str) -> Option<Usage> {

@@ -1,275 +1,106 @@
-//! What is printed: a table for a person, or one JSON object.
+//! What is printed: the results of one server, or of two and their ratios.
 
 use std::io::{self, Write};
-use std::time::Duration;
 
-use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 
-use super::measured::Measured;
-use super::plan::Plan;
-use super::process::Usage;
-use crate::tools::transcript::Address;
+use super::plot::{Series, svg};
+use super::results::Results;
+use super::versus::Ratios;
 
-/// The percentiles that are printed, and their names.
-const PERCENTILES: [(f64, &str); 6] = [
-    (50.0, "p50"),
-    (90.0, "p90"),
-    (95.0, "p95"),
-    (99.0, "p99"),
-    (99.9, "p99.9"),
-    (99.99, "p99.99"),
-];
-
-/// From this share on, the tool may be what limits the rate.
-const BUSY: f64 = 0.9;
-
-/// A server's results.
-pub(super) struct Results {
-    pub(super) address: Address,
-    pub(super) measured: Measured,
-    /// What the server's process used before and after.
-    pub(super) usage: Option<(Usage, Usage)>,
+/// The whole report.
+pub(super) struct Report {
+    /// One server's, or two servers'.
+    pub(super) results: Vec<Results>,
+    /// Of the first to the second, if they were loaded in turn.
+    pub(super) ratios: Option<Ratios>,
 }
 
-impl Results {
+impl Report {
+    pub(super) fn of(results: Vec<Results>) -> Report {
+        Report {
+            results,
+            ratios: None,
+        }
+    }
+
     /// Whether every reply was right.
     pub(super) fn all_right(&self) -> bool {
-        self.measured.refusals() == 0 && self.measured.wrong == 0
+        self.results.iter().all(Results::all_right)
     }
 
-    /// Processor time of the server for each operation.
-    fn processor_per_operation(&self) -> Option<Duration> {
-        let (before, after) = self.usage.as_ref()?;
-        let spent = after.processor.saturating_sub(before.processor);
-        let nanos = spent.as_nanos() / u128::from(self.measured.requests().max(1));
-        Some(Duration::from_nanos(
-            u64::try_from(nanos).unwrap_or(u64::MAX),
-        ))
+    pub(super) fn table(&self, out: &mut dyn Write) -> io::Result<()> {
+        for (number, results) in self.results.iter().enumerate() {
+            if number > 0 {
+                writeln!(out)?;
+            }
+            results.table(out)?;
+        }
+        if let [first, second] = self.results.as_slice() {
+            writeln!(out)?;
+            match &self.ratios {
+                Some(ratios) => ratios.table(first, second, out)?,
+                None => hit_ratios(first, second, out)?,
+            }
+        }
+        Ok(())
     }
 
-    pub(super) fn table(&self, plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
-        let measured = &self.measured;
-        writeln!(out, "{}: {}", self.address, load(plan, measured))?;
-        write!(out, "\n{:14}{:>12}{:>12}", "µs", "requests", "a second")?;
-        for (_, name) in PERCENTILES {
-            write!(out, "{name:>10}")?;
+    pub(super) fn json(&self) -> Value {
+        match self.results.as_slice() {
+            [first, second] => json!({
+                "first": first.json(),
+                "second": second.json(),
+                "ratio": self.ratios.as_ref().map(Ratios::json),
+            }),
+            results => results.first().map_or(Value::Null, Results::json),
         }
-        writeln!(out, "{:>10}", "max")?;
-        let both = !measured.gets.is_empty() && !measured.sets.is_empty();
-        self.row("get", &measured.gets, out)?;
-        self.row("set", &measured.sets, out)?;
-        if both {
-            self.row("all", &measured.all(), out)?;
-        }
-        self.row("from sending", &measured.from_sending, out)?;
-        writeln!(out)?;
-        self.facts(out)
     }
 
-    fn row(&self, name: &str, latencies: &Histogram<u64>, out: &mut dyn Write) -> io::Result<()> {
-        if latencies.is_empty() {
-            return Ok(());
-        }
-        let rate = latencies.len() as f64 / self.measured.elapsed.as_secs_f64();
-        write!(
-            out,
-            "{name:14}{:>12}{:>12}",
-            grouped(latencies.len()),
-            grouped(rate as u64)
-        )?;
-        for (percentile, _) in PERCENTILES {
-            write!(
-                out,
-                "{:>10}",
-                micros(latencies.value_at_percentile(percentile))
-            )?;
-        }
-        writeln!(out, "{:>10}", micros(latencies.max()))
-    }
-
-    fn facts(&self, out: &mut dyn Write) -> io::Result<()> {
-        let measured = &self.measured;
-        if let Some(ratio) = measured.hit_ratio() {
-            let (hits, gets) = (
-                grouped(measured.hits),
-                grouped(measured.hits + measured.misses),
-            );
-            writeln!(
-                out,
-                "hit ratio     {:.2}%: {hits} of {gets} gets",
-                ratio * 100.0
-            )?;
-        }
-        match &measured.first_wrong {
-            None if measured.hits > 0 => writeln!(
-                out,
-                "values        all {} are right",
-                grouped(measured.hits)
-            )?,
-            None => {}
-            Some(first) => writeln!(
-                out,
-                "values        {} are WRONG; the first: {first}",
-                grouped(measured.wrong)
-            )?,
-        }
-        for (text, count) in &measured.errors {
-            writeln!(out, "error         {} times {text:?}", grouped(*count))?;
-        }
-        if measured.unsent > 0 {
-            writeln!(
-                out,
-                "not sent      {} requests were due and no connection was free: the rate is too high",
-                grouped(measured.unsent)
-            )?;
-        }
-        self.costs(out)
-    }
-
-    /// What the load cost: the network, the server and this tool.
-    fn costs(&self, out: &mut dyn Write) -> io::Result<()> {
-        let measured = &self.measured;
-        let seconds = measured.elapsed.as_secs_f64();
-        let mib = |bytes: u64| bytes as f64 / 1024.0 / 1024.0;
-        let (received, sent) = (
-            mib(measured.received) / seconds,
-            mib(measured.sent) / seconds,
-        );
-        writeln!(
-            out,
-            "traffic       {received:.1} MiB/s received, {sent:.1} MiB/s sent"
-        )?;
-        if let (Some(spent), Some((_, after))) = (self.processor_per_operation(), self.usage) {
-            let (resident, peak) = (mib(after.resident), mib(after.peak));
-            let spent = micros(u64::try_from(spent.as_nanos()).unwrap_or(u64::MAX));
-            writeln!(
-                out,
-                "server        {spent} µs of processor time an operation; {resident:.1} MiB resident, {peak:.1} MiB at its peak"
-            )?;
-        }
-        let busy = measured.busy();
-        let hint = match busy >= BUSY {
-            true => ": it may be what limits the rate; try more --threads",
-            false => "",
+    /// The latencies as a plot: of gets and sets, or of both servers.
+    pub(super) fn plot(&self) -> String {
+        let all: Vec<_> = self
+            .results
+            .iter()
+            .map(|results| results.measured.all())
+            .collect();
+        let series = |name: &str, latencies| Series {
+            name: name.to_owned(),
+            latencies,
         };
-        writeln!(
-            out,
-            "this tool     {:.2} s of processor time, busy for {:.0}% of the run{hint}",
-            measured.processor.as_secs_f64(),
-            busy * 100.0
-        )
-    }
-
-    pub(super) fn json(&self, plan: &Plan) -> Value {
-        let measured = &self.measured;
-        let usage = self.usage.map(|(_, after)| {
-            json!({
-                "processor_us_per_operation": self.processor_per_operation().map(|spent| spent.as_nanos() as f64 / 1e3),
-                "resident_bytes": after.resident,
-                "peak_resident_bytes": after.peak,
-            })
-        });
-        json!({
-            "address": self.address.to_string(),
-            "protocol": plan.dialect.name(),
-            "connections": plan.connections,
-            "pipeline": plan.pipeline,
-            "threads": plan.threads,
-            "intended_rate": plan.rate,
-            "seconds": measured.elapsed.as_secs_f64(),
-            "requests": measured.requests(),
-            "rate": measured.rate(),
-            "get": latencies(&measured.gets),
-            "set": latencies(&measured.sets),
-            "all": latencies(&measured.all()),
-            "from_sending": latencies(&measured.from_sending),
-            "hits": measured.hits,
-            "misses": measured.misses,
-            "hit_ratio": measured.hit_ratio(),
-            "wrong_values": measured.wrong,
-            "first_wrong_value": measured.first_wrong,
-            "errors": measured.errors,
-            "unsent": measured.unsent,
-            "bytes_received": measured.received,
-            "bytes_sent": measured.sent,
-            "server": usage,
-            "tool": {
-                "processor_seconds": measured.processor.as_secs_f64(),
-                "busy": measured.busy(),
-            },
-        })
-    }
-}
-
-/// The load in words.
-fn load(plan: &Plan, measured: &Measured) -> String {
-    let several = |count: usize, name: &str| match count {
-        1 => format!("1 {name}"),
-        count => format!("{} {name}s", grouped(count as u64)),
-    };
-    let pace = match plan.rate {
-        None => format!("closed loop, {} in a packet", plan.pipeline),
-        Some(rate) => format!("open loop of {} requests a second", grouped(rate as u64)),
-    };
-    format!(
-        "{}, {}, {}, {pace}, {:.1} s",
-        plan.dialect.name(),
-        several(plan.connections, "connection"),
-        several(plan.threads, "thread"),
-        measured.elapsed.as_secs_f64()
-    )
-}
-
-/// Latencies in microseconds; null without any.
-fn latencies(histogram: &Histogram<u64>) -> Value {
-    if histogram.is_empty() {
-        return Value::Null;
-    }
-    let micros = |nanos: u64| nanos as f64 / 1e3;
-    let mut found = serde_json::Map::new();
-    found.insert("requests".into(), histogram.len().into());
-    for (percentile, name) in PERCENTILES {
-        found.insert(
-            format!("{name}_us"),
-            micros(histogram.value_at_percentile(percentile)).into(),
-        );
-    }
-    found.insert("max_us".into(), micros(histogram.max()).into());
-    found.insert("mean_us".into(), (histogram.mean() / 1e3).into());
-    Value::Object(found)
-}
-
-/// Nanoseconds as microseconds, with a decimal where they are few.
-fn micros(nanos: u64) -> String {
-    match nanos {
-        0..100_000 => format!("{:.1}", nanos as f64 / 1e3),
-        _ => grouped((nanos + 500) / 1000),
-    }
-}
-
-/// A number with a comma before each three digits.
-pub(super) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut out = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            out.push(',');
+        match self.results.as_slice() {
+            [one] => {
+                let measured = &one.measured;
+                let lines = [
+                    series("get", &measured.gets),
+                    series("set", &measured.sets),
+                    series("from sending", &measured.from_sending),
+                ];
+                svg(&format!("{}: {}", one.address, one.load), &lines)
+            }
+            several => {
+                let names = several.iter().map(|results| results.address.to_string());
+                let lines: Vec<_> = names
+                    .zip(&all)
+                    .map(|(name, all)| series(&name, all))
+                    .collect();
+                svg(several.first().map_or("", |one| &one.load), &lines)
+            }
         }
-        out.push(digit);
     }
-    out
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_written_to_be_read() {
-        let written = [0, 999, 1_000, 1_234_567].map(grouped);
-        assert_eq!(written, ["0", "999", "1,000", "1,234,567"]);
-        let written = [0, 1_234, 99_960, 1_234_567].map(micros);
-        assert_eq!(written, ["0.0", "1.2", "100.0", "1,235"]);
-    }
+/// How far the hit ratios of two replays are apart.
+fn hit_ratios(first: &Results, second: &Results, out: &mut dyn Write) -> io::Result<()> {
+    let ratios = first.measured.hit_ratio().zip(second.measured.hit_ratio());
+    let Some((one, other)) = ratios else {
+        return Ok(());
+    };
+    writeln!(
+        out,
+        "hit ratio of {} minus that of {}: {:+.2} points",
+        first.address,
+        second.address,
+        (one - other) * 100.0
+    )
 }
