@@ -1,7 +1,7 @@
-//! The article on a memcache proxy, in Rust: its hundred lines, kept to be seen failing. Chapter 3
-//! says what is wrong with how it reads commands, chapter 11 what is wrong with the rest.
+//! The article on a memcache proxy, in Rust: its hundred lines, with their faults. Chapter 3 explains
+//! the faults in reading commands, chapter 11 the others.
 //!
-//! Run it with `cargo run --example article_0 -- [PORT [SERVERS]]`. It prints which key it would
+//! Run it with `cargo run --example article_0 -- [PORT [SERVERS]]`. It prints the key that it would
 //! invalidate, and deletes the key from the servers of the file SERVERS, if there is one.
 
 use std::io::{self, Read, Write};
@@ -28,7 +28,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let listener = TcpListener::bind(("127.0.0.1", port))?;
     println!("listening on article {}", listener.local_addr()?);
 
-    // A Go channel without a size: the sender waits until somebody takes the key.
+    // A Go channel without a size: the sender waits until a worker takes the key.
     let (keys, queue) = bounded(0);
     for _ in 0..2 {
         let (queue, pool) = (queue.clone(), pool.clone());
@@ -49,7 +49,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 // ANCHOR_END: main
 
 // ANCHOR: article
-/// One read is one command; what doesn't look like one ends the connection.
+/// One read is one command; any other input closes the connection.
 fn handle(mut stream: &TcpStream, keys: &Sender<String>) -> io::Result<()> {
     loop {
         let mut buffer = [0; 384];
@@ -71,7 +71,7 @@ fn handle(mut stream: &TcpStream, keys: &Sender<String>) -> io::Result<()> {
     }
 }
 
-/// The command and the key of what was read.
+/// The command and the key in the bytes that were read.
 fn command(input: &[u8]) -> Option<(String, String)> {
     let line = Regex::new(r"^(set|delete|add|replace) (\w+).*\r\n").expect("a pattern");
     let found = line.captures(input)?;
@@ -81,7 +81,7 @@ fn command(input: &[u8]) -> Option<(String, String)> {
 // ANCHOR_END: article
 
 // ANCHOR: work
-/// Takes keys and deletes them where they belong. What becomes of a delete, nobody asks.
+/// Takes keys and deletes them from their servers. The result of a delete is ignored.
 fn work(queue: &Receiver<String>, pool: Option<&ServerList>) {
     let ring = pool.map(|list| Ring::new(list, Placement::Ketama));
     for key in queue {

@@ -1,4 +1,4 @@
-//! The article's Redis middleware, kept to be seen failing; chapter 8 says what is wrong with it.
+//! The article's Redis middleware, with its faults; chapter 8 explains them.
 //!
 //! Run it with `cargo run --example article_2 -- [PORT [UPSTREAM]]`.
 
@@ -33,7 +33,7 @@ fn main() -> io::Result<()> {
 }
 
 // ANCHOR: article
-/// Reads commands, forwards them, and copies back what comes. `None` where Go would panic.
+/// Reads commands, forwards them, and copies the replies back. `None` where Go would panic.
 fn process(mut client: &TcpStream, mut redis: &TcpStream) -> Option<()> {
     loop {
         let command = command(client)?;
@@ -71,7 +71,7 @@ fn command(client: &TcpStream) -> Option<Vec<Vec<u8>>> {
     Some(lines)
 }
 
-/// One line without its end; an error is overlooked.
+/// One line without its end; an error is ignored.
 fn line(reader: &mut impl BufRead) -> Vec<u8> {
     let mut line = Vec::new();
     reader.read_until(b'\n', &mut line).unwrap_or_default();

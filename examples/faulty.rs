@@ -1,17 +1,17 @@
-//! A server that fails when it is told to, for the chapters on proxies.
+//! A server that fails on request, for the chapters on proxies.
 //!
-//! Run it with `cargo run --example faulty -- memcached|resp PORT…`. On each port is a cache of its own; 0 takes a free
-//! one. It is larder's own service, until somebody asks it for one of these keys:
+//! Run it with `cargo run --example faulty -- memcached|resp PORT…`. Each port has its own cache; 0 takes a free
+//! one. It is larder's own service, until a client asks for one of these keys:
 //!
-//! | key | what comes of it |
+//! | key | effect |
 //! |---|---|
-//! | `fault:slow` | a miss, after half a second; what has arrived meanwhile is then answered together |
-//! | `fault:silent` | nothing, and nothing more on this connection |
+//! | `fault:slow` | a miss, after half a second; requests that arrive in between are then answered together |
+//! | `fault:silent` | no answer, and no further answers on this connection |
 //! | `fault:half` | the first bytes of a value, and the connection is closed |
-//! | `fault:garbage` | something that is no reply |
+//! | `fault:garbage` | bytes that aren't a reply |
 //! | `fault:close` | the connection is closed |
-//! | `fault:lose` | a miss; the next request to this port is carried out, and the connection closed instead of an answer |
-//! | `fault:away` | the connection is closed, and for a second and a half so is every other; what is stored stays |
+//! | `fault:lose` | a miss; the next request to this port is executed, and the connection closed instead of an answer |
+//! | `fault:offline` | all connections are closed for a second and a half; the stored items stay |
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -30,11 +30,11 @@ use larder::service::resp::{self, Resp};
 use larder::store::{Clock, Config, Store};
 use regex::bytes::Regex;
 
-/// How late a slow answer is.
+/// The delay of a slow answer.
 const SLOW: Duration = Duration::from_millis(500);
 
-/// For how long a server is away.
-const AWAY: Duration = Duration::from_millis(1500);
+/// For how long a server is down.
+const DOWN: Duration = Duration::from_millis(1500);
 
 fn main() -> Result<(), Box<dyn Error>> {
     let words: Vec<String> = env::args().skip(1).collect();
@@ -82,7 +82,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// A service that is told to fail.
+/// A service that fails on request.
 struct Faulty {
     inner: Box<dyn Service>,
     state: Arc<State>,
@@ -92,8 +92,8 @@ struct Faulty {
 struct State {
     fault: Regex,
     begun: Instant,
-    /// The server is away until so many milliseconds after it has begun.
-    away: AtomicU64,
+    /// The server is down until so many milliseconds after its start.
+    down: AtomicU64,
     /// The next answer is lost.
     lose: AtomicBool,
 }
@@ -105,7 +105,7 @@ impl Faulty {
             state: Arc::new(State {
                 fault: Regex::new("fault:([a-z]+)\r\n")?,
                 begun: Instant::now(),
-                away: AtomicU64::new(0),
+                down: AtomicU64::new(0),
                 lose: AtomicBool::new(false),
             }),
         })
@@ -142,7 +142,7 @@ impl Service for Faulty {
 
 struct FaultySession {
     inner: Box<dyn Session>,
-    /// How a value begins of which only the half comes.
+    /// The beginning of a value of which only a part is sent.
     half: &'static [u8],
     state: Arc<State>,
     silent: bool,
@@ -154,7 +154,7 @@ impl Session for FaultySession {
             consumed: input.len(),
             next,
         };
-        if self.state.now() < self.state.away.load(Relaxed) {
+        if self.state.now() < self.state.down.load(Relaxed) {
             return all(Next::Close);
         }
         if self.silent {
@@ -173,16 +173,16 @@ impl Session for FaultySession {
         let Some(fault) = fault.filter(|_| turn.consumed == end) else {
             return turn;
         };
-        // The answer to a miss, which the fault stands in for: `$-1` or `END` and a line end.
+        // The answer to a miss, which the fault replaces: `$-1` or `END` and a line end.
         let miss = output.split_off(output.len().saturating_sub(5));
         match &fault[1] {
             b"silent" => self.silent = true,
             b"half" => output.extend_from_slice(self.half),
             b"garbage" => output.extend_from_slice(b"What did you say?\r\n"),
             b"close" => {}
-            b"away" => {
-                let until = self.state.now() + AWAY.as_millis() as u64;
-                self.state.away.store(until, Relaxed);
+            b"offline" => {
+                let until = self.state.now() + DOWN.as_millis() as u64;
+                self.state.down.store(until, Relaxed);
             }
             b"slow" => {
                 thread::sleep(SLOW);
@@ -195,7 +195,7 @@ impl Session for FaultySession {
             _ => output.extend_from_slice(&miss),
         }
         match &fault[1] {
-            b"half" | b"close" | b"away" => all(Next::Close),
+            b"half" | b"close" | b"offline" => all(Next::Close),
             b"silent" => all(Next::Read),
             _ if end < input.len() => Turn {
                 consumed: end,

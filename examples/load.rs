@@ -1,13 +1,13 @@
 //! A small load for the book's measurements: one thread for each connection, request and reply
 //! by turns.
 //!
-//! - `load ADDR CONNECTIONS SECONDS REQUEST [BYTES]` sends REQUEST (with `\r` and `\n` as escapes) over
-//!   and over, and prints requests a second and how long the slowest took. `{}` in REQUEST is another
-//!   number of nine digits every time. BYTES is how long each reply is; without it, a connection is
-//!   made to see. All connections stay until the last is done.
-//! - `load ADDR reconnect SECONDS` connects, says one line, reads it back and leaves, over and over,
-//!   and prints how often that went in a second.
-//! - `load ADDR idle CONNECTIONS PID` opens connections that say one line and then nothing, and
+//! - `load ADDR CONNECTIONS SECONDS REQUEST [BYTES]` sends REQUEST (with `\r` and `\n` as escapes) again
+//!   and again, and prints requests a second and the time of the slowest. `{}` in REQUEST is another
+//!   number of nine digits every time. BYTES is the length of each reply; without it, a first
+//!   connection measures it. All connections stay until the last is done.
+//! - `load ADDR reconnect SECONDS` connects, sends one line, reads it back and disconnects, again and
+//!   again, and prints the number of times in a second.
+//! - `load ADDR idle CONNECTIONS PID` opens connections that send one line and then nothing, and
 //!   prints the threads and the resident memory of process PID before and after (from /proc, so on
 //!   Linux).
 
@@ -18,7 +18,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use std::{env, fs, thread};
 
-/// What stands where a number is wanted: as many bytes as that.
+/// The placeholder of a number: as many bytes as the number has.
 const NUMBER: &[u8] = b"{number:}";
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
@@ -68,7 +68,7 @@ fn busy(
     for number in 0..connections {
         let (address, request) = (address.to_owned(), request.clone());
         workers.push(thread::spawn(move || {
-            // Enough for each connection to have numbers of its own.
+            // Enough for each connection to have its own numbers.
             let numbers = number as u64 * 10_000_000..;
             exchange(&address, &request, numbers, reply, until)
         }));
@@ -119,7 +119,7 @@ fn exchange(
     Ok((times, stream))
 }
 
-/// How many bytes answer the request: what comes until the server is silent for a while.
+/// The number of bytes of an answer: all that arrive until the server is silent for a while.
 fn reply_length(address: &str, request: &[u8]) -> Result<usize> {
     let mut stream = TcpStream::connect(address)?;
     stream.write_all(request)?;

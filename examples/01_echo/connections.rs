@@ -1,4 +1,4 @@
-//! The set of open connections: they join it before they are served, and it can be closed.
+//! The set of open connections: a connection joins it before it is served, and the set can be closed.
 
 use std::collections::HashMap;
 use std::net::{Shutdown, TcpStream};
@@ -58,12 +58,12 @@ impl Connections {
         let mut state = self.lock();
         state.closing = true;
         for stream in state.open.values() {
-            // Fails when the client is already gone, and then there is nothing to end.
+            // Fails if the client has disconnected, and then there is nothing to end.
             let _ = stream.shutdown(Shutdown::Read);
         }
     }
 
-    /// Waits for all connections together, at most for `grace`, then cuts those that are left.
+    /// Waits for all connections together, at most for `grace`, then closes those that are left.
     pub(crate) fn finish(&self, grace: Duration) {
         let (state, _) = self
             .left
@@ -71,7 +71,7 @@ impl Connections {
             .unwrap_or_else(PoisonError::into_inner);
         let left = state.open.len();
         if left > 0 {
-            eprintln!("{left} connections did not finish in {grace:?}; cutting them");
+            eprintln!("{left} connections did not finish in {grace:?}; closing them");
         }
         for stream in state.open.values() {
             let _ = stream.shutdown(Shutdown::Both);

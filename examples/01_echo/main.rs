@@ -42,7 +42,7 @@ fn argument<T: std::str::FromStr>(index: usize, default: T) -> T {
     }
 }
 
-/// Serves every connection on a thread of its own, until the server is closing.
+/// Serves every connection on its own thread, until the server is closing.
 fn accept(listener: TcpListener, connections: &Arc<Connections>) {
     for stream in listener.incoming() {
         let stream = match stream {

@@ -10,7 +10,7 @@ use signal_hook::iterator::Signals;
 
 use crate::connections::Connections;
 
-/// Waits for signals in a thread of its own; `address` is where the server listens.
+/// Waits for signals in a separate thread; `address` is the address of the listener.
 pub(crate) fn watch(connections: Arc<Connections>, address: SocketAddr) -> io::Result<()> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGQUIT])?;
     thread::Builder::new().spawn(move || {

@@ -25,7 +25,7 @@ const THREADS: usize = 4;
 /// Connections that wait for a thread. Further ones are refused.
 const WAITING: usize = 4;
 
-/// What a client that is refused reads: memcached's words.
+/// The error for a refused client, as in memcached.
 const FULL: &[u8] = b"ERROR Too many open connections\r\n";
 
 fn main() -> io::Result<()> {
@@ -81,7 +81,7 @@ fn accept(listener: TcpListener, connections: &Arc<Connections>) -> io::Result<(
 /// so this can't block.
 fn refuse(mut stream: &TcpStream) {
     if let Err(error) = stream.write_all(FULL) {
-        eprintln!("a client that was refused is gone already: {error}");
+        eprintln!("a refused client has disconnected: {error}");
     }
 }
 

@@ -32,7 +32,7 @@ const WAITING: usize = 64;
 /// Bytes of replies that are written out before the next command is looked at.
 const OUTPUT_LIMIT: usize = 64 * 1024;
 
-/// What a client that is refused reads: memcached's words.
+/// The error for a refused client, as in memcached.
 const FULL: &[u8] = b"ERROR Too many open connections\r\n";
 
 fn main() -> io::Result<()> {
@@ -91,7 +91,7 @@ fn accept(listener: TcpListener, connections: &Arc<Connections>) -> io::Result<(
 /// so this can't block.
 fn refuse(mut stream: &TcpStream) {
     if let Err(error) = stream.write_all(FULL) {
-        eprintln!("a client that was refused is gone already: {error}");
+        eprintln!("a refused client has disconnected: {error}");
     }
 }
 
@@ -113,7 +113,7 @@ fn talk(mut stream: &TcpStream, items: &Items) -> io::Result<()> {
                 Step::NeedMore => break,
                 Step::Close => return stream.write_all(&output),
             }
-            // A packet can ask for more than fits into memory: what is ready goes out first.
+            // A packet can ask for more than fits into memory: finished replies are written first.
             if output.len() >= OUTPUT_LIMIT {
                 stream.write_all(&output)?;
                 output.clear();

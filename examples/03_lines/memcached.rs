@@ -1,8 +1,8 @@
 //! memcached's text protocol, as much of it as a map can answer: get, set, add, replace, append,
 //! prepend, delete.
 //!
-//! A connection's bytes come in as a slice and go out as replies; no socket is known here.
-//! [`Session::step`] takes one command from the front of what has arrived, or says that more is
+//! A connection's bytes come in as a slice and go out as replies; there is no socket here.
+//! [`Session::step`] takes one command from the front of the input, or returns that more is
 //! needed. Lines are read by a regular expression, values by their length.
 
 use std::collections::HashMap;
@@ -37,7 +37,7 @@ static LINE: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(grammar).expect("the grammar is a regular expression")
 });
 
-/// Lines that begin as one of these commands and then go wrong.
+/// Lines that begin as one of these commands and are malformed.
 static MALFORMED: LazyLock<Regex> = LazyLock::new(|| {
     let beginning = r"(?-u)\A *(?:set|add|replace|append|prepend) +[^ ]+ +[^ ]+ +[^ ]+ +[^ ]";
     let either = format!("{beginning}|(?-u)\\A *(?:get|delete) +[^ ]");
@@ -58,11 +58,11 @@ struct Item {
 
 impl Items {
     fn lock(&self) -> MutexGuard<'_, HashMap<Vec<u8>, Item>> {
-        // Every change to the map is one call that is done or not.
+        // Every change to the map is one call, which is done completely or not at all.
         self.map.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Does what a storage command asks, if the map is as the command wants it.
+    /// Executes a storage command, if the map meets its condition.
     fn store(&self, verb: &[u8], key: &[u8], flags: u32, value: &[u8]) -> bool {
         let mut map = self.lock();
         match (verb, map.get_mut(key)) {
@@ -83,9 +83,9 @@ impl Items {
     }
 }
 
-/// What came of looking at the input.
+/// The result of one step.
 pub(crate) enum Step {
-    /// This much of the input has been dealt with; there may be more in it.
+    /// This much of the input was used; there may be more in it.
     Done(usize),
     /// The command isn't complete.
     NeedMore,
@@ -206,7 +206,7 @@ fn wrong(line: &[u8]) -> &'static [u8] {
     }
 }
 
-/// Each key that is there, in the order asked for, then END. What is missing is left out.
+/// The items of the keys, in the order of the request, then END. Missing keys are left out.
 fn get(keys: &[u8], items: &Items, output: &mut Vec<u8>) {
     let map = items.lock();
     for key in keys

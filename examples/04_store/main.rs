@@ -1,9 +1,9 @@
 //! Stage 4: a store with expiry and a bound.
 //!
 //! Run it with `cargo run --example 04_store -- [PORT [BYTES]]`. Port 0, the default, takes a free one; BYTES is what
-//! items may take, 64 MiB unless you say so.
+//! items may take, by default 64 MiB.
 //!
-//! `store.rs` is the cache, `service.rs` is what memcached's commands do to it. Connections, signals and the parser are
+//! `store.rs` is the cache, `service.rs` executes memcached's commands on it. Connections, signals and the parser are
 //! the library's: those of the stages before, with limits and tests.
 
 mod service;

@@ -1,4 +1,4 @@
-//! What memcached's commands do to the store.
+//! Memcached's commands on the store.
 
 use std::borrow::Cow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -87,7 +87,7 @@ impl server::Session for Session {
 }
 
 impl Session {
-    /// Handles one command: how many bytes it took, 0 if it isn't whole yet, nothing to close the connection.
+    /// Handles one command. Returns the bytes that it took, 0 if it isn't whole, `None` to close the connection.
     fn step(&mut self, input: &[u8], out: &mut Vec<u8>) -> Option<usize> {
         if let Some((left, reply)) = self.refused {
             let taken = left.min(input.len());
@@ -314,7 +314,7 @@ impl Session {
     }
 
     fn store(&self) -> MutexGuard<'_, Store> {
-        // No method of the store panics halfway, so what a panic elsewhere has left locked is whole.
+        // No method of the store panics halfway, so the store is whole after a panic elsewhere.
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -41,7 +41,7 @@ pub(crate) struct Store {
     pub(crate) counts: Counts,
 }
 
-/// What has happened so far.
+/// The events so far.
 #[derive(Default)]
 pub(crate) struct Counts {
     pub(crate) hits: u64,
@@ -60,7 +60,7 @@ fn cost(key: &[u8], value: &[u8]) -> usize {
     OVERHEAD + key.len() + value.len()
 }
 
-/// When an item ends that is stored now with this expiration time; `None` is never.
+/// The expiry of an item that is stored now with this exptime; `None` is never.
 pub(crate) fn expires(exptime: i32, now: u64) -> Option<u64> {
     const MONTH: u32 = 30 * 24 * 60 * 60;
     match u32::try_from(exptime) {
@@ -219,7 +219,7 @@ impl Store {
         self.counts = before.counts;
     }
 
-    /// Removes, when the time has come, everything that is stored by then.
+    /// Removes everything that is stored at that time, when it has come.
     pub(crate) fn flush_at(&mut self, when: u64) {
         self.flush_at = Some(when);
     }

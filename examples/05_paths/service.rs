@@ -1,4 +1,4 @@
-//! What memcached's commands do to the store.
+//! Memcached's commands on the store.
 
 use std::borrow::Cow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -89,7 +89,7 @@ impl server::Session for Session {
 }
 
 impl Session {
-    /// Handles one command: how many bytes it took, 0 if it isn't whole yet, nothing to close the connection.
+    /// Handles one command. Returns the bytes that it took, 0 if it isn't whole, `None` to close the connection.
     fn step(&mut self, input: &[u8], out: &mut Vec<u8>) -> Option<usize> {
         if let Some((left, reply)) = self.refused {
             let taken = left.min(input.len());
@@ -294,7 +294,7 @@ impl Session {
         out.extend_from_slice(reply::END);
     }
 
-    /// `getch`: the names of what hangs below an item, as a JSON array.
+    /// `getch`: the names of an item's children, as a JSON array.
     fn children(&self, path: Words<'_>, out: &mut Vec<u8>) {
         if let Some(children) = self.store().children(&names(path), self.clock.now_ms()) {
             reply::value(out, path, 0, &json::array(&children), None);
@@ -344,7 +344,7 @@ impl Session {
     }
 
     fn store(&self) -> MutexGuard<'_, Store> {
-        // No method of the store panics halfway, so what a panic elsewhere has left locked is whole.
+        // No method of the store panics halfway, so the store is whole after a panic elsewhere.
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,6 +1,6 @@
 //! The cache: a tree of items under paths of keys, each with an expiry, all together bounded in bytes.
 //!
-//! An item is no longer there when an item above it isn't.
+//! An item is removed or expires together with the item above it.
 //!
 //! Time is an argument, in Unix milliseconds: the caller has a clock, the store has none.
 
@@ -17,11 +17,11 @@ pub(crate) struct Item {
     pub(crate) flags: u32,
     /// Unix time in milliseconds from which on the item is no longer there.
     pub(crate) expires: Option<u64>,
-    /// A number that rises with every change of the item or of what hangs below it.
+    /// A number that rises with every change of the item or of items below it.
     pub(crate) unique: u64,
     /// Read since the hand last passed it.
     visited: bool,
-    /// What it hangs below, by its slot, and what hangs below it.
+    /// The slot of its parent, and the slots of its children.
     parent: usize,
     children: BTreeMap<Arc<[u8]>, usize>,
     /// The neighbours in the queue, by their slots.
@@ -46,7 +46,7 @@ pub(crate) struct Store {
     pub(crate) counts: Counts,
 }
 
-/// What has happened so far.
+/// The events so far.
 #[derive(Default)]
 pub(crate) struct Counts {
     pub(crate) hits: u64,
@@ -57,7 +57,7 @@ pub(crate) struct Counts {
 
 /// Why a write was refused.
 pub(crate) enum Refused {
-    /// There is nothing to hang it below.
+    /// The parent does not exist.
     NoParent,
     /// It would not fit into an empty store.
     TooLarge,
@@ -76,7 +76,7 @@ fn cost(key: &[u8], value: &[u8]) -> usize {
     OVERHEAD + key.len() + value.len()
 }
 
-/// When an item ends that is stored now with this expiration time; `None` is never.
+/// The expiry of an item that is stored now with this exptime; `None` is never.
 pub(crate) fn expires(exptime: i32, now: u64) -> Option<u64> {
     const MONTH: u32 = 30 * 24 * 60 * 60;
     match u32::try_from(exptime) {
@@ -214,7 +214,7 @@ impl Store {
         }
     }
 
-    /// Removes an item and all that hangs below it; false if there was none.
+    /// Removes an item and all items below it; false if there was none.
     pub(crate) fn remove(&mut self, path: &[&[u8]], now: u64) -> bool {
         let Some(slot) = self.find(path, now) else {
             return false;
@@ -224,7 +224,7 @@ impl Store {
         true
     }
 
-    /// The names of what hangs below an item, in order.
+    /// The names of an item's children, in order.
     pub(crate) fn children(&mut self, path: &[&[u8]], now: u64) -> Option<Vec<Arc<[u8]>>> {
         let slot = self.find(path, now)?;
         let live = |&(_, child): &(&Arc<[u8]>, &usize)| !self.items[*child].is_expired(now);
@@ -233,7 +233,7 @@ impl Store {
     }
 
     /// Evicts one item: the first leaf under the hand that was not read since the hand last passed it, but
-    /// not `parent`, below which something is about to hang. False if there is none.
+    /// not `parent`, which is about to get a child. False if there is none.
     fn evict(&mut self, parent: usize, now: u64) -> bool {
         // Twice around: the first time may only clear marks.
         for _ in 0..2 * self.items.len() {
@@ -260,7 +260,7 @@ impl Store {
         false
     }
 
-    /// Takes an item and all that hangs below it out of the tree and the queue. Their slots are free again.
+    /// Takes an item and all items below it out of the tree and the queue. Their slots are free again.
     fn take(&mut self, slot: usize) {
         let (key, parent) = (Arc::clone(&self.items[slot].key), self.items[slot].parent);
         self.items[parent].children.remove(&key);
@@ -292,7 +292,7 @@ impl Store {
         self.counts = before.counts;
     }
 
-    /// Removes, when the time has come, everything that is stored by then.
+    /// Removes everything that is stored at that time, when it has come.
     pub(crate) fn flush_at(&mut self, when: u64) {
         self.flush_at = Some(when);
     }

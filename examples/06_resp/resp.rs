@@ -308,7 +308,7 @@ impl Session {
     }
 
     fn store(&self) -> MutexGuard<'_, Store> {
-        // No method of the store panics halfway, so what a panic elsewhere has left locked is whole.
+        // No method of the store panics halfway, so the store is whole after a panic elsewhere.
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

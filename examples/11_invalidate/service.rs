@@ -90,7 +90,7 @@ impl server::Session for Session {
 }
 
 impl Session {
-    /// Handles one command: how many bytes it took, 0 if it isn't whole yet, nothing to close the connection.
+    /// Handles one command. Returns the bytes that it took, 0 if it isn't whole, `None` to close the connection.
     fn step(&mut self, input: &[u8], out: &mut Vec<u8>) -> Option<usize> {
         if let Some((left, reply)) = self.refused {
             let taken = left.min(input.len());

@@ -1,6 +1,6 @@
 /* A memcached server by chapter 4, in C: cc -O2 -o server server.c && ./server PORT (0 for a free one).
  *
- * One thread asks poll() who has something to say. What arrives is appended to the client's input;
+ * One thread finds clients with input by poll(). New bytes are appended to the client's input;
  * step() takes one command from the front of it, or nothing while the command isn't whole.
  */
 
@@ -34,7 +34,7 @@ struct bytes { char *at; size_t used, room; };
 struct client {
     int fd, ended, closing; /* ended: it sends no more; closing: nor do we, after what waits */
     struct bytes in, out;
-    size_t skip; /* what is left of a value that was refused */
+    size_t skip; /* bytes still to come of a refused value */
 };
 struct word { char *at; size_t size; };
 struct item {
@@ -60,7 +60,7 @@ static void *need(void *memory)
     exit(1);
 }
 
-/* Unix time that nobody can set back: the wall clock is asked once. */
+/* Unix time that can't be set back: the wall clock is read once. */
 static int64_t now(void)
 {
     static int64_t start;
@@ -104,7 +104,7 @@ static struct item *find(struct word key)
     return NULL;
 }
 
-/* SIEVE: the hand goes from old to new, takes marks away, and stops at an item that has none. */
+/* SIEVE: the hand moves from old to new, clears marks, and stops at an item without one. */
 static void evict(void)
 {
     struct item *at = hand ? hand : oldest;
@@ -116,7 +116,7 @@ static void evict(void)
     forget(at);
 }
 
-/* Stores key and value, made of two parts, in the place of what was there. */
+/* Stores key and value, made of two parts, in place of the old item. */
 static void put(struct word key, uint32_t flags, int64_t end, struct word a, struct word b)
 {
     size_t value = a.size + b.size;
@@ -161,8 +161,8 @@ static int next(struct word *line, struct word *w)
 
 static int is(struct word w, const char *text) { return w.size == strlen(text) && !memcmp(w.at, text, w.size); }
 
-/* memcached asks C for its numbers, so we do: blanks and a sign may stand in front, and a blank behind. A word ends in
- * something that is no digit: a space, a line end or a NUL. */
+/* memcached reads numbers by C's functions, so we do: blanks and a sign may be in front, and a blank behind. A word ends
+ * in a byte that isn't a digit: a space, a line end or a NUL. */
 static int whole(struct word w, char *end)
 {
     return !errno && end > w.at && (end == w.at + w.size || (end < w.at + w.size && isspace((uint8_t)*end)));
@@ -176,7 +176,7 @@ static int number(struct word w, uint64_t *out)
     return whole(w, end) && !(memchr(w.at, '-', w.size) && *out);
 }
 
-/* When an item with this exptime ends. */
+/* The expiry of an item with this exptime. */
 static int exptime(struct word w, int64_t *end)
 {
     char *stop;
@@ -202,7 +202,7 @@ static void answer(struct client *c, struct command *m, const char *text)
     if (!m->quiet) say(c, text);
 }
 
-/* A storage command. Returns what it took of the bytes behind the line, -1 for more. */
+/* A storage command. Returns the bytes that it took behind the line, -1 for more. */
 static long store(struct client *c, struct command *m, char *value, size_t there)
 {
     struct word *w = m->w, key = w[1], none = { NULL, 0 };
@@ -247,7 +247,7 @@ static long store(struct client *c, struct command *m, char *value, size_t there
     return size + 2;
 }
 
-/* get and gets; gat and gats with a new end. The line is read on behind the name and the time. */
+/* get and gets; gat and gats with a new exptime. The line is read on behind the name and the time. */
 static void get(struct client *c, struct word line, int with_unique, int64_t *end)
 {
     struct word key;
@@ -282,7 +282,7 @@ static void count_by(struct client *c, struct command *m, int up)
     if (m->w[1].size > MAX_KEY) return answer(c, m, BAD);
     if (!number(m->w[2], &amount)) return answer(c, m, "CLIENT_ERROR invalid numeric delta argument\r\n");
     if (!item) return answer(c, m, "NOT_FOUND\r\n");
-    /* A copy with a NUL behind it, for strtoull. What stands behind a blank is overlooked. */
+    /* A copy with a NUL behind it, for strtoull. Bytes behind a blank are ignored. */
     size_t size = item->value < sizeof text ? item->value : sizeof text - 1;
     memcpy(text, item->data + item->key, size);
     text[size] = 0;
@@ -329,7 +329,7 @@ static void flush(struct client *c, struct command *m)
     int64_t end = INT64_MAX, time = now();
     if (m->words - m->quiet > 1 && !exptime(m->w[1], &end))
         return answer(c, m, "CLIENT_ERROR invalid exptime argument\r\n");
-    /* 0 and less than 0 are now; a date that is over is one before everything that is stored. */
+    /* 0 and less than 0 are now; a past date is older than all items. */
     if (end == INT64_MAX || end == 0) flush_at = time;
     else flush_at = end > time ? end : INT64_MAX;
     answer(c, m, "OK\r\n");
@@ -418,7 +418,7 @@ static size_t step(struct client *c, char *in, size_t there)
 
 /* ---- connections */
 
-/* Sends what waits. False when the connection is broken. */
+/* Sends waiting output. False when the connection is broken. */
 static int send_out(struct client *c)
 {
     size_t done = 0;
@@ -434,7 +434,7 @@ static int send_out(struct client *c)
     return 1;
 }
 
-/* Reads once, then answers until a command isn't whole or the client doesn't take its answers. */
+/* Reads once, then answers until a command isn't whole or the client doesn't read its answers. */
 static int turn(struct client *c)
 {
     static char some[1 << 16];

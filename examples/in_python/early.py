@@ -1,4 +1,4 @@
-"""A first try at a memcached server: `python3 early.py PORT`. It is wrong, and chapter 4 says where."""
+"""A first try at a memcached server: `python3 early.py PORT`. It has faults, and chapter 4 explains them."""
 
 import socketserver
 import sys
@@ -12,7 +12,7 @@ class Connection(socketserver.StreamRequestHandler):
             for line in self.rfile:
                 self.wfile.write(self.answer(line.split()))
         except ConnectionError:
-            pass  # the client is gone, and nobody is left to tell
+            pass  # the client has disconnected
 
     def answer(self, words):
         match words:

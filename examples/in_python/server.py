@@ -13,7 +13,7 @@ from collections import OrderedDict
 
 MAX_ITEM = 1 << 20  # bytes of a key and its value
 MAX_CACHE = 64 << 20  # bytes of all items, with OVERHEAD for each
-OVERHEAD = 400  # about what Python takes for an item beside its bytes
+OVERHEAD = 400  # roughly the memory of an item beside its bytes
 MAX_LINE = 2048  # a line must end in these, unless it is a get
 MAX_GET = 1 << 16
 SEND_AT = 1 << 16  # replies are held back up to here
@@ -21,7 +21,7 @@ SEND_AT = 1 << 16  # replies are held back up to here
 BAD = b"CLIENT_ERROR bad command line format\r\n"
 BAD_TIME = b"CLIENT_ERROR invalid exptime argument\r\n"
 NOT_NUMERIC = b"CLIENT_ERROR cannot increment or decrement non-numeric value\r\n"
-# What strtoull takes for a number: blanks in front, and anything behind a blank or a NUL.
+# A number for strtoull: blanks in front, and anything behind a blank or a NUL.
 NUMBER = re.compile(rb"\s*([+-]?)0*(\d{1,20})(?:[\s\0].*)?", re.DOTALL)
 # Words in a line, its name included: the fewest and the most.
 WORDS = {b"set": (5, 6), b"add": (5, 6), b"replace": (5, 6), b"append": (5, 6),
@@ -53,27 +53,27 @@ class Item:
 
 
 class Cache:
-    """Items in the order of their use. One lock: what a method does is one step for the others."""
+    """Items in the order of their use. One lock: each method is one step for other threads."""
 
     def __init__(self):
         self.items, self.lock = OrderedDict(), threading.Lock()
         self.used, self.unique, self.flush_at = 0, 0, None
-        self.began = time.time() - time.monotonic()  # from here on, nobody can set our clock
+        self.began = time.time() - time.monotonic()  # from here on, our clock can't be set
 
     def ends(self, seconds):
         """A date for an exptime; None is never."""
         now = time.monotonic() + self.began
         return None if seconds == 0 else seconds if seconds > 2592000 else now + seconds
 
-    def over(self, date):
+    def expired(self, date):
         return date is not None and date <= time.monotonic() + self.began
 
     def find(self, key):
-        if self.over(self.flush_at):
+        if self.expired(self.flush_at):
             self.flush_at, self.used = None, 0
             self.items.clear()
         item = self.items.get(key)
-        if item and self.over(item.end):
+        if item and self.expired(item.end):
             item = self.drop(key)
         return item
 
@@ -134,9 +134,9 @@ class Cache:
 
     def flush(self, seconds):
         with self.lock:
-            if seconds <= 2592000 or not self.over(seconds):  # a date that is over flushes nothing
+            if seconds <= 2592000 or not self.expired(seconds):  # a past date flushes nothing
                 self.flush_at = self.ends(seconds) if seconds > 0 else 0
-                self.find(b"")  # if that is now, it is done now
+                self.find(b"")  # if the time has come, flush now
         return b"OK\r\n"
 
 
@@ -152,7 +152,7 @@ class Connection(socketserver.BaseRequestHandler):
                     del data[:taken]
                 self.send()
         except ConnectionError:
-            pass  # the client is gone, and nobody is left to tell
+            pass  # the client has disconnected
 
     def send(self):
         self.request.sendall(self.out)
@@ -164,7 +164,7 @@ class Connection(socketserver.BaseRequestHandler):
             self.send()
 
     def step(self, data):
-        """The bytes of one command; 0 if it isn't whole, None if the connection is to end."""
+        """The bytes of one command; 0 if it isn't whole, None to close the connection."""
         if self.skip:
             taken = min(self.skip, len(data))
             self.skip -= taken
@@ -203,7 +203,7 @@ class Connection(socketserver.BaseRequestHandler):
             return line
         if len(key) + length > MAX_ITEM:
             if verb == b"set":
-                CACHE.delete(key)  # a miss is better than a value that is out of date
+                CACHE.delete(key)  # a miss is better than an old value
             self.skip = length + 2
             self.say(b"SERVER_ERROR object too large for cache\r\n", quiet)
             return line

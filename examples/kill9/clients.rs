@@ -1,4 +1,4 @@
-//! Clients that change keys until the connection breaks, and note what was acknowledged.
+//! Clients that change keys until the connection breaks, and record the acknowledged changes.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
@@ -20,7 +20,7 @@ pub(crate) struct Load<'a> {
     pub(crate) servers: &'a Servers,
 }
 
-/// What a life did.
+/// The result of a life.
 #[derive(Default)]
 pub(crate) struct Outcome {
     pub(crate) acknowledged: u64,

@@ -1,5 +1,5 @@
 //! A gate in front of a server: bytes pass while it is open; shut, it closes every connection at once; frozen, nothing
-//! passes and nothing closes. The server behind it keeps what it holds, which a server that is ended would not.
+//! passes and nothing closes. The server behind it keeps its items, which a stopped server would not.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -13,7 +13,7 @@ pub(crate) enum GateState {
     Frozen,
 }
 
-/// What the threads of a gate share.
+/// The state that the threads of a gate share.
 struct GateConnections {
     /// The state, and both ends of every connection that passes.
     inside: Mutex<(GateState, Vec<TcpStream>)>,
@@ -53,7 +53,7 @@ impl FaultGate {
         let shared = Arc::clone(&connections);
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
-                // Who is turned away sees the connection closed; so does who connects while it shuts.
+                // A refused client reads the end; so does a client that connects while the gate shuts.
                 let _ = admit(client, behind, &shared);
             }
         });

@@ -1,15 +1,15 @@
-//! Kills `larder invalidate` over and over, with signal 9, and looks for what it acknowledged and did not deliver.
+//! Kills `larder invalidate` again and again, with signal 9, and looks for acknowledged changes that were not delivered.
 //!
 //! ```text
 //!   clients ──set──▶ larder invalidate ──delete──▶ gate ──▶ memcached      gates shut and freeze at random,
 //!      │              killed at random              gate ──▶ memcached      so that servers seem down
-//!      │              started again                 gate ──▶ memcached      or hung, and keep what they hold
+//!      │              started again                 gate ──▶ memcached      or hung, and keep their items
 //!      │                              └──unlink──▶ gate ──▶ redis
 //!      └──────── store the old value past the gates ──────────▲
 //! ```
 //!
 //! Every key holds an old value on its server before it is changed. A change that was acknowledged must in the end
-//! have removed it, whatever happened in between: the checks open all gates and wait until none of the keys owed is
+//! have removed it, after any failure in between: the checks open all gates and wait until none of the keys owed is
 //! found. A key that is still found after `--patience` without progress is lost.
 //!
 //! `cargo run --release --example kill9 -- --kills 200` (build larder first: `cargo build --release`).
@@ -51,11 +51,11 @@ struct Options {
     #[arg(long, default_value_t = 3)]
     servers: usize,
 
-    /// What an acknowledgement means: none, os or fsync. Of none, losses are to be expected
+    /// The durability of an acknowledgement: none, os or fsync. With none, losses are expected
     #[arg(long, default_value = "os")]
     durability: String,
 
-    /// Seconds that a check waits for the next key to go before the rest counts as lost
+    /// Seconds that a check waits for the next key to be deleted before the rest counts as lost
     #[arg(long, default_value_t = 30)]
     patience: u64,
 
@@ -107,12 +107,12 @@ fn run(options: Options) -> Result<usize> {
             servers: &servers,
         };
         let span = Duration::from_millis(random.below(400));
-        let over = AtomicBool::new(false);
+        let ended = AtomicBool::new(false);
         let outcome = thread::scope(|scope| {
             let mut trouble = Random::new(random.next());
-            let (over, servers) = (&over, &servers);
+            let (ended, servers) = (&ended, &servers);
             scope.spawn(move || {
-                while !over.load(Ordering::Relaxed) {
+                while !ended.load(Ordering::Relaxed) {
                     servers.trouble(&mut trouble);
                     thread::sleep(Duration::from_millis(5 + trouble.below(100)));
                 }
@@ -121,7 +121,7 @@ fn run(options: Options) -> Result<usize> {
             thread::sleep(span);
             let killed = child.kill().and_then(|()| child.wait());
             let outcome = running.join().map_err(|_| "a client panicked");
-            over.store(true, Ordering::Relaxed);
+            ended.store(true, Ordering::Relaxed);
             killed?;
             outcome?
         })?;
@@ -133,7 +133,7 @@ fn run(options: Options) -> Result<usize> {
             outcome.acknowledged,
             owed.len()
         );
-        // Not after every kill: sometimes what is pending outlives several.
+        // Not after every kill: sometimes pending changes outlive several.
         if random.below(3) == 0 || life == options.kills {
             let (mut child, _) = start(&larder, directory.path(), &options.durability)?;
             servers.open();
@@ -149,7 +149,7 @@ fn run(options: Options) -> Result<usize> {
     Ok(lost)
 }
 
-/// Waits until none of the keys owed is found on its server; how many still are when nothing changes any more.
+/// Waits until none of the keys owed is found on its server. Returns how many are left when nothing changes any more.
 fn check(servers: &Servers, owed: &mut BTreeSet<String>, patience: Duration) -> Result<usize> {
     let keys = owed.len();
     let mut progress = Instant::now();

@@ -1,4 +1,4 @@
-//! Random numbers that a seed brings back: SplitMix64.
+//! Random numbers that repeat with the same seed: SplitMix64.
 
 pub(crate) struct Random(u64);
 

@@ -1,5 +1,5 @@
 //! The servers that hold the keys, each behind its gate: a pool of memcached, and a Redis beside it that holds every
-//! key as well. What is not installed is larder itself.
+//! key as well. Servers that are not installed are replaced by larder.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -143,7 +143,7 @@ pub(crate) struct Direct<'a> {
 }
 
 impl Direct<'_> {
-    /// Stores the old value under a key, wherever it belongs.
+    /// Stores the old value under a key, on its server.
     pub(crate) fn store(&mut self, key: &str) -> Result<()> {
         let home = self.ring.server(key.as_bytes());
         let redis = self.streams.len() - 1;
@@ -184,7 +184,7 @@ impl Server {
         let free = free()?;
         let port = free.port().to_string();
         let mut real = Command::new("memcached");
-        // As root it wants to be told whom to become.
+        // As root it needs the name of a user.
         real.args(["-l", "127.0.0.1", "-m", "1024", "-u", "nobody", "-p", &port]);
         let mut ours = Command::new(larder);
         ours.args(["--resp", "off", "--memory", "1GiB", "--memcached"]);
