@@ -28,6 +28,8 @@ use std::sync::Arc;
 use super::pages::{ALIGN, PageBuffer, PagePool};
 use super::slot::NONE;
 
+mod evacuation;
+
 /// Bytes in front of a record: the owner's slot and the record's length.
 pub(super) const HEADER: usize = 8;
 /// Bytes of records that one step of an evacuation looks at.
@@ -53,15 +55,6 @@ impl Segment {
     fn dead(&self) -> usize {
         self.filled - self.live
     }
-}
-
-/// A record that an evacuation comes to.
-#[derive(Debug)]
-pub(super) struct FoundRecord {
-    /// The slot that owns it; [`NONE`] if it is dead.
-    pub(super) owner: u32,
-    pub(super) address: u32,
-    pub(super) room: usize,
 }
 
 /// The records of one shard, by address. An address says nothing to anyone else and changes when
@@ -311,69 +304,6 @@ impl RecordLog {
         if segment.live == 0 {
             self.close(number);
         }
-    }
-
-    /// Whether there is a segment to evacuate: one is begun, or more of the log is dead than may be. `all` says that
-    /// nothing may be.
-    #[inline]
-    pub(super) fn wants_evacuation(&mut self, all: bool) -> bool {
-        if self.evacuated.is_some() {
-            return true;
-        }
-        let most = self.filled / 16 + (ALIGN << self.offset_bits);
-        self.dead > if all { 0 } else { most } && self.begin_evacuation(all)
-    }
-
-    #[cold]
-    fn begin_evacuation(&mut self, all: bool) -> bool {
-        let candidates = self
-            .segments
-            .iter()
-            .enumerate()
-            .filter(|(number, segment)| {
-                (all || *number != self.active as usize) && !segment.single && segment.dead() > 0
-            });
-        let deadest = candidates.max_by_key(|(_, segment)| segment.dead());
-        self.evacuated = deadest.map(|(number, _)| (number as u32, 0));
-        if deadest.is_some_and(|(number, _)| number == self.active as usize) {
-            self.active = NONE;
-        }
-        self.evacuated.is_some()
-    }
-
-    /// The next record of the segment that is being evacuated. At the segment's end it goes back to the pool, and there
-    /// is none.
-    pub(super) fn next_to_evacuate(&mut self) -> Option<FoundRecord> {
-        let (number, at) = self.evacuated?;
-        let segment = &self.segments[number as usize];
-        if at >= segment.filled {
-            self.close(number);
-            return None;
-        }
-        let header = &segment.bytes[at..at + HEADER];
-        let (owner, length) = (number_at(header, 0), number_at(header, 4));
-        let room = room(length as usize);
-        self.evacuated = Some((number, at + room));
-        Some(FoundRecord {
-            owner,
-            address: number << self.offset_bits | (at / ALIGN) as u32,
-            room,
-        })
-    }
-
-    /// Appends a live record again and returns its new address; the old one is dead.
-    pub(super) fn move_record(&mut self, found: &FoundRecord) -> u32 {
-        let (from, start) = self.locate(found.address);
-        let room = found.room;
-        let to = self.segment_for(room);
-        let both = [from as usize, to as usize];
-        if let Ok([source, target]) = self.segments.get_disjoint_mut(both) {
-            let end = target.filled;
-            target.bytes[end..end + room].copy_from_slice(&source.bytes[start..start + room]);
-        }
-        self.segments[from as usize].live -= room;
-        self.dead += room;
-        self.count_appended(to, room)
     }
 
     /// For tests: [`bytes`](RecordLog::bytes), added up from every buffer.
