@@ -32,7 +32,7 @@ fn main() -> io::Result<()> {
     Ok(())
 }
 
-// ANCHOR: article
+// ANCHOR: forward
 /// Reads commands, forwards them, and copies the replies back. `None` where Go would panic.
 fn process(mut client: &TcpStream, mut redis: &TcpStream) -> Option<()> {
     loop {
@@ -53,7 +53,9 @@ fn process(mut client: &TcpStream, mut redis: &TcpStream) -> Option<()> {
         client.write_all(&buffer[..read]).unwrap_or_default();
     }
 }
+// ANCHOR_END: forward
 
+// ANCHOR: command
 /// The lines of one command: how many words, and for each word a length and the word itself.
 fn command(client: &TcpStream) -> Option<Vec<Vec<u8>>> {
     let mut reader = BufReader::new(client);
@@ -78,7 +80,7 @@ fn line(reader: &mut impl BufRead) -> Vec<u8> {
     line.truncate(line.trim_ascii_end().len());
     line
 }
-// ANCHOR_END: article
+// ANCHOR_END: command
 
 fn number(digits: &[u8]) -> usize {
     String::from_utf8_lossy(digits).parse().unwrap_or(0)

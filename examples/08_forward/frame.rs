@@ -1,4 +1,4 @@
-//! Finds the end of a reply by the lengths that it names.
+//! Finds the end of a reply by its lengths.
 
 use memchr::memchr;
 
@@ -9,24 +9,20 @@ const MAX_BULK: i64 = 512 * 1024 * 1024;
 /// Most elements of an array, as in Redis.
 const MAX_COUNT: i64 = i32::MAX as i64;
 
-/// These bytes are no reply.
+/// These bytes are not a reply.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Garbage;
 
-// ANCHOR: value
-/// How long the value is that `bytes` begin with; `None` if not all of it has arrived.
+/// The length of the value at the start of `bytes`; `None` if not all of it has arrived.
 pub(crate) fn value(bytes: &[u8]) -> Result<Option<usize>, Garbage> {
     let mut at = 0;
-    // Values that are still to come. An array adds its elements, so nothing needs to be nested.
+    // Values that are still missing. An array adds its elements, so nothing needs to be nested.
     let mut missing: u64 = 1;
     while missing > 0 {
         let rest = bytes.get(at..).unwrap_or_default();
         let Some(end) = memchr(b'\n', &rest[..rest.len().min(MAX_LINE)]) else {
-            return if rest.len() < MAX_LINE {
-                Ok(None)
-            } else {
-                Err(Garbage)
-            };
+            let incomplete = rest.len() < MAX_LINE;
+            return incomplete.then_some(None).ok_or(Garbage);
         };
         let line = rest[..end].strip_suffix(b"\r").ok_or(Garbage)?;
         let (kind, text) = line.split_first().ok_or(Garbage)?;
@@ -44,7 +40,6 @@ pub(crate) fn value(bytes: &[u8]) -> Result<Option<usize>, Garbage> {
     }
     Ok((at <= bytes.len()).then_some(at))
 }
-// ANCHOR_END: value
 
 /// A length from -1, which stands for null, up to `most`.
 fn number(text: &[u8], most: i64) -> Result<i64, Garbage> {

@@ -1,10 +1,10 @@
 //! Stage 8: many clients, one connection to Redis.
 //!
 //! Run it with `cargo run --example 08_forward -- [PORT [UPSTREAM]]`; port 0, the default, takes a free one. UPSTREAM is
-//! where a server that speaks RESP listens: 127.0.0.1:6379 unless you say so.
+//! the address of a server that speaks RESP, by default 127.0.0.1:6379.
 //!
-//! `session.rs` is a client's side: gather what it asks, wait, hand it its replies. `upstream.rs` is the connection that
-//! all of them share, and the queue of who waits. `frame.rs` finds the end of a reply.
+//! `session.rs` is a client's side: it gathers commands and waits for their replies. `upstream.rs` is the connection that
+//! all clients share, and its queue. `frame.rs` finds the end of a reply.
 
 mod frame;
 mod session;
@@ -21,7 +21,6 @@ use larder::server::{Connections, Listen, Model, Server, Settings};
 use session::Forward;
 use upstream::Upstream;
 
-// ANCHOR: main
 fn main() -> Result<(), Box<dyn Error>> {
     let port: u16 = argument(1, 0);
     let upstream = Upstream::new(argument(2, "127.0.0.1:6379".to_owned()));
@@ -36,7 +35,6 @@ fn main() -> Result<(), Box<dyn Error>> {
             Arc::new(Forward::new(Arc::new(upstream))),
         )
         .start()?;
-    // ANCHOR_END: main
 
     let handle = server.handle();
     let _watch = signals::watch(move |signal| match signal {

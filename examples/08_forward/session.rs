@@ -9,8 +9,7 @@ use larder::server::{self, Next, Peer, Refusal, Service, Turn};
 
 use super::upstream::Upstream;
 
-/// Commands of one client that are under way together. Their replies are held in memory
-/// until all are there.
+/// Most commands of one client that are forwarded together. Their replies are held in memory until all have come.
 const BATCH: usize = 64;
 
 const LIMITS: Limits = Limits {
@@ -18,6 +17,8 @@ const LIMITS: Limits = Limits {
     request: 32 * 1024 * 1024,
     unauthenticated: false,
 };
+
+const NOT_POSSIBLE: &str = "ERR this command is not possible through a proxy";
 
 /// Forwards RESP.
 pub(crate) struct Forward {
@@ -55,21 +56,21 @@ struct Session {
     words: CommandWords,
 }
 
-// ANCHOR: turn
-/// What is sent in one go, and what follows when it is answered.
+/// Commands that are forwarded together.
 #[derive(Default)]
 struct Batch {
     consumed: usize,
     requests: Vec<u8>,
     count: usize,
-    /// What we say ourselves, behind the replies.
+    /// Our own answer to the command after them.
     say: Vec<u8>,
     then: Then,
 }
 
+/// What follows a batch.
 #[derive(Default)]
 enum Then {
-    /// There may be more in the input.
+    /// The next batch: there may be more in the input.
     #[default]
     GoOn,
     Read,
@@ -97,108 +98,83 @@ impl server::Session for Session {
         }
     }
 }
-// ANCHOR_END: turn
 
 impl Session {
-    // ANCHOR: gather
-    /// Takes commands off the start of the input, as many as may go together. One that we
-    /// answer ourselves is the last: its answer stands behind the others.
+    /// Takes commands off the start of the input, as many as may go together.
     fn gather(&mut self, input: &[u8]) -> Batch {
         let mut batch = Batch::default();
-        while batch.count < BATCH {
+        while batch.has_room() {
             let rest = &input[batch.consumed..];
-            let step = self.reader.read(rest, &LIMITS, &mut self.words);
-            let (ReadOutcome::Command(used)
-            | ReadOutcome::TooLarge(used)
-            | ReadOutcome::Incomplete(used)) = step
-            else {
-                batch.then = Then::Close;
-                if let ReadOutcome::Bad(error) = step {
-                    let text = [b"ERR Protocol error: ", &error.text()[..]].concat();
-                    Reply::new(&mut batch.say, false, usize::MAX).error(text);
+            match self.reader.read(rest, &LIMITS, &mut self.words) {
+                ReadOutcome::Command(used) => {
+                    batch.consumed += used;
+                    batch.add(self.words.args(rest));
                 }
-                break;
-            };
-            batch.consumed += used;
-            let mut say = Reply::new(&mut batch.say, false, usize::MAX);
-            match step {
-                ReadOutcome::Command(_) => {
-                    let args = self.words.args(rest);
-                    match decide(args) {
-                        Decision::Nothing => continue,
-                        Decision::Forward => {
-                            let mut request = Reply::new(&mut batch.requests, false, usize::MAX);
-                            request.array(args.len());
-                            args.iter().for_each(|word| request.bulk(word));
-                            batch.count += 1;
-                            continue;
-                        }
-                        Decision::Refuse(why) => say.error(why),
-                        Decision::Quit => {
-                            say.ok();
-                            batch.then = Then::Close;
-                        }
-                        Decision::Drop => batch.then = Then::Close,
-                    }
+                ReadOutcome::TooLarge(used) => {
+                    batch.consumed += used;
+                    batch.refuse("ERR the command is too large");
                 }
-                ReadOutcome::TooLarge(_) => say.error("ERR the command is too large"),
-                _ => batch.then = Then::Read,
+                ReadOutcome::Incomplete(used) => {
+                    batch.consumed += used;
+                    batch.then = Then::Read;
+                }
+                ReadOutcome::Bad(error) => {
+                    batch.refuse([b"ERR Protocol error: ", &error.text()[..]].concat());
+                    batch.then = Then::Close;
+                }
+                ReadOutcome::Overflow => batch.then = Then::Close,
             }
-            break;
         }
         batch
     }
-    // ANCHOR_END: gather
 }
 
-// ANCHOR: decide
+impl Batch {
+    /// A command that we answer ourselves is the last of its batch: its answer stands behind the replies.
+    fn has_room(&self) -> bool {
+        self.count < BATCH && self.say.is_empty() && matches!(self.then, Then::GoOn)
+    }
+
+    /// Forwards a command, or answers it.
+    fn add(&mut self, args: CommandArgs<'_>) {
+        match decide(args) {
+            Decision::Nothing => {}
+            Decision::Forward => {
+                let mut request = Reply::new(&mut self.requests, false, usize::MAX);
+                request.array(args.len());
+                args.iter().for_each(|word| request.bulk(word));
+                self.count += 1;
+            }
+            Decision::Refuse(why) => self.refuse(why),
+            Decision::Quit => {
+                Reply::new(&mut self.say, false, usize::MAX).ok();
+                self.then = Then::Close;
+            }
+            Decision::Drop => self.then = Then::Close,
+        }
+    }
+
+    fn refuse(&mut self, why: impl AsRef<[u8]>) {
+        Reply::new(&mut self.say, false, usize::MAX).error(why);
+    }
+}
+
 enum Decision {
-    /// It asks for nothing, and gets nothing.
+    /// It needs no reply.
     Nothing,
     Forward,
     Refuse(&'static str),
     Quit,
-    /// Close without a word.
+    /// Close without an answer.
     Drop,
 }
 
-/// Commands that wait, are answered more than once or not at all, or leave the connection
-/// another than it was.
-const NOT_SHARED: &[&str] = &[
-    "auth",
-    "blmove",
-    "blmpop",
-    "blpop",
-    "brpop",
-    "brpoplpush",
-    "bzmpop",
-    "bzpopmax",
-    "bzpopmin",
-    "client",
-    "debug",
-    "discard",
-    "exec",
-    "monitor",
-    "multi",
-    "psubscribe",
-    "psync",
-    "punsubscribe",
-    "replconf",
-    "reset",
-    "shutdown",
-    "ssubscribe",
-    "subscribe",
-    "sunsubscribe",
-    "sync",
-    "unsubscribe",
-    "unwatch",
-    "wait",
-    "watch",
-    "xread",
-    "xreadgroup",
-];
+/// Commands that wait, have more replies than one or none, or change the connection for all its clients.
+const NOT_SHARED: &str = "auth blmove blmpop blpop brpop brpoplpush bzmpop bzpopmax bzpopmin client \
+    debug discard exec monitor multi psubscribe psync punsubscribe replconf reset shutdown ssubscribe \
+    subscribe sunsubscribe sync unsubscribe unwatch wait watch xread xreadgroup";
 
-/// What becomes of a command: whatever one client does to the connection, it does to all.
+/// Whether a command may go over the shared connection.
 fn decide(args: CommandArgs<'_>) -> Decision {
     if args.is_empty() {
         return Decision::Nothing;
@@ -206,18 +182,15 @@ fn decide(args: CommandArgs<'_>) -> Decision {
     let name = String::from_utf8_lossy(&args[0]).to_ascii_lowercase();
     match name.as_str() {
         "quit" => Decision::Quit,
-        // A browser, whose page wants to send commands.
+        // The first words of a browser's request: a web page must not be able to send commands.
         "post" | "host:" => Decision::Drop,
         "hello" if args.len() > 1 && &args[1] != b"2" => {
             Decision::Refuse("NOPROTO unsupported protocol version")
         }
+        "hello" if args.len() > 2 => Decision::Refuse(NOT_POSSIBLE),
         "select" if args.len() == 2 && &args[1] == b"0" => Decision::Forward,
         "select" => Decision::Refuse("ERR DB index is out of range"),
-        "hello" if args.len() > 2 => Decision::Refuse(NOT_POSSIBLE),
-        _ if NOT_SHARED.binary_search(&name.as_str()).is_ok() => Decision::Refuse(NOT_POSSIBLE),
+        _ if NOT_SHARED.split(' ').any(|other| other == name) => Decision::Refuse(NOT_POSSIBLE),
         _ => Decision::Forward,
     }
 }
-// ANCHOR_END: decide
-
-const NOT_POSSIBLE: &str = "ERR this command is not possible through a proxy";

@@ -1,17 +1,7 @@
-//! The connection to the server behind us, which all clients share, and the queue of who waits for its replies.
+//! The connection to the upstream, which all clients share, and the queue of the clients that wait for replies.
 //!
-//! ```text
-//!   client a ─┐  lock: into the queue,   ┌───────┐  requests   ┌────────┐
-//!   client b ─┼─ then the bytes ────────▶│ write │────────────▶│ server │
-//!   client c ─┘        │                 └───────┘             └────────┘
-//!        ▲       queue: a a b c                                     │
-//!        │             │                 ┌───────┐  replies         │
-//!        └─ a channel ─┴◀── who is next ─│ read  │◀─────────────────┘
-//!           for each                     └───────┘  one thread
-//! ```
-//!
-//! A server answers in the order in which it was asked. So whoever has been in the queue for longest gets the next
-//! reply, and nothing else has to be known.
+//! A server answers the requests of a connection in their order. So each reply is for the client at the head of the
+//! queue.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream, ToSocketAddrs};
@@ -21,14 +11,13 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, SendError, Sender, unbounded};
 
-use super::frame;
+use super::frame::{self, Garbage};
 
-/// How long a connection may take to be made, and a write may find no room.
+/// How long connecting may take, and a write to a server that doesn't read.
 const DEADLINE: Duration = Duration::from_secs(2);
-/// Bytes of the largest reply. A server that sends a larger one is hung up on.
+/// Bytes of the largest reply. With a larger one the connection is closed.
 const MAX_REPLY: usize = 64 * 1024 * 1024;
 
-// ANCHOR: types
 /// A server, and the connection to it if there is one.
 pub(crate) struct Upstream {
     address: String,
@@ -41,12 +30,11 @@ struct Link {
     waiting: Sender<Waiter>,
 }
 
-/// A client that waits for so many replies.
+/// A client that waits for this many replies.
 struct Waiter {
     count: usize,
     replies: Sender<Vec<u8>>,
 }
-// ANCHOR_END: types
 
 impl Upstream {
     pub(crate) fn new(address: String) -> Upstream {
@@ -56,9 +44,8 @@ impl Upstream {
         }
     }
 
-    // ANCHOR: ask
     /// Sends `count` requests, waits for their replies, and appends these to the output.
-    /// Where one doesn't come, an error stands in its place.
+    /// For a reply that doesn't come it appends an error.
     pub(crate) fn ask(&self, requests: &[u8], count: usize, output: &mut Vec<u8>) {
         let sent = self.send(requests, count);
         for _ in 0..count {
@@ -79,39 +66,30 @@ impl Upstream {
             output.extend_from_slice(error.as_bytes());
         }
     }
-    // ANCHOR_END: ask
 
-    // ANCHOR: send
     fn send(&self, requests: &[u8], count: usize) -> io::Result<Receiver<Vec<u8>>> {
-        let (sender, replies) = unbounded();
-        let mut waiter = Waiter {
-            count,
-            replies: sender,
-        };
+        let (replies, receiver) = unbounded();
+        let mut waiter = Waiter { count, replies };
         let mut slot = self.link.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             let link = match slot.take() {
                 Some(link) => link,
                 None => Link::dial(&self.address)?,
             };
-            // First the place in the queue, then the bytes: a reply always finds who waits
-            // for it.
+            // Into the queue first, then the bytes: a reply always finds its client there.
             match link.waiting.send(waiter) {
                 Ok(()) => {
                     (&link.stream).write_all(requests)?;
                     *slot = Some(link);
-                    return Ok(replies);
+                    return Ok(receiver);
                 }
-                // Nobody reads from this connection any more, and nothing was sent: try a
-                // new one.
+                // The reading thread has ended, and nothing was sent: try a new connection.
                 Err(SendError(back)) => waiter = back,
             }
         }
     }
-    // ANCHOR_END: send
 }
 
-// ANCHOR: dial
 impl Link {
     /// Connects, and starts the thread that reads the replies.
     fn dial(address: &str) -> io::Result<Link> {
@@ -134,47 +112,50 @@ impl Link {
 }
 
 impl Drop for Link {
-    /// Wakes the thread that reads; it ends, and with it all who still wait.
+    /// Wakes the thread that reads. It ends, and the clients that wait get an error.
     fn drop(&mut self) {
-        // Fails when the connection is gone, and then the thread knows.
+        // Fails when the connection has ended, and then the thread has ended too.
         let _ = self.stream.shutdown(Shutdown::Both);
     }
 }
-// ANCHOR_END: dial
 
-// ANCHOR: scatter
 /// Hands each reply to the client that is next in the queue, until the connection ends.
 fn scatter(mut stream: &TcpStream, queue: Receiver<Waiter>) {
-    let mut current: Option<Waiter> = None;
+    let mut current = None;
     let mut buffer = Vec::new();
     let mut chunk = vec![0; 64 * 1024];
-    'connection: while buffer.len() <= MAX_REPLY {
+    while buffer.len() <= MAX_REPLY {
         let Ok(read @ 1..) = stream.read(&mut chunk) else {
             break;
         };
         buffer.extend_from_slice(&chunk[..read]);
-        let mut at = 0;
-        loop {
-            let length = match frame::value(&buffer[at..]) {
-                Ok(Some(length)) => length,
-                Ok(None) => break,
-                Err(frame::Garbage) => break 'connection,
-            };
-            // A reply that nobody has asked for: from here on no reply can be trusted.
-            let Some(mut waiter) = current.take().or_else(|| queue.try_recv().ok()) else {
-                break 'connection;
-            };
-            // Fails when the client has left. Its reply is taken off the stream all the same.
-            let _ = waiter.replies.send(buffer[at..at + length].to_vec());
-            at += length;
-            waiter.count -= 1;
-            current = (waiter.count > 0).then_some(waiter);
-        }
-        buffer.drain(..at);
+        let Ok(used) = hand_out(&buffer, &queue, &mut current) else {
+            break;
+        };
+        buffer.drain(..used);
     }
     let _ = stream.shutdown(Shutdown::Both);
-    // In this order: whoever learns that no reply comes finds no queue to join any more.
+    // In this order: a client that learns that no reply comes finds no queue to join.
     drop(queue);
     drop(current);
 }
-// ANCHOR_END: scatter
+
+/// Hands out the whole replies in these bytes, and returns how many bytes they are.
+fn hand_out(
+    bytes: &[u8],
+    queue: &Receiver<Waiter>,
+    current: &mut Option<Waiter>,
+) -> Result<usize, Garbage> {
+    let mut at = 0;
+    while let Some(length) = frame::value(&bytes[at..])? {
+        // A reply without a request: no later reply of this connection can be trusted.
+        let waiter = current.take().or_else(|| queue.try_recv().ok());
+        let mut waiter = waiter.ok_or(Garbage)?;
+        // Fails when the client has left. Its reply is taken off the stream anyway.
+        let _ = waiter.replies.send(bytes[at..at + length].to_vec());
+        at += length;
+        waiter.count -= 1;
+        *current = (waiter.count > 0).then_some(waiter);
+    }
+    Ok(at)
+}

@@ -15,7 +15,7 @@ use super::pages::{Book, files_below, text_of};
 
 /// Stages that are not written from the one before, and what they are written from: how the names
 /// of its files begin.
-const ORIGINS: [(u32, &str); 2] = [(8, "article_2."), (11, "04_")];
+const ORIGINS: [(u32, &str); 1] = [(11, "04_")];
 
 /// The files of a stage: `examples/NN_name.rs`, or everything below `examples/NN_name/`.
 pub(crate) fn files(book: &Book, stage: u32) -> Vec<PathBuf> {
