@@ -44,6 +44,7 @@ mod keys;
 mod lcs;
 mod moving;
 mod ranges;
+mod received_set;
 mod receiving;
 mod scan;
 mod server_info;

@@ -6,32 +6,14 @@
 //! ```
 //!
 //! The reader stops at the value. When it is whole and the words behind it are there, SET runs as always, with the
-//! [`Reservation`] in place of its third word. Other commands, and SET within a transaction, are collected in the
+//! [`Reservation`](crate::store::Reservation) in place of its third word. Other commands, and SET within a transaction, are collected in the
 //! connection's input.
 
 use super::errors;
+use super::received_set::ReceivedSet;
 use super::session::CommandRunner;
 use crate::protocol::resp::{CommandArgs, CommandWords, Reader};
 use crate::server::Next;
-use crate::store::Reservation;
-
-/// A SET whose value is on its way, or whose words behind it are.
-pub(super) struct ReceivedSet {
-    /// `None` if there is no memory for it: what is left of the command is dropped.
-    reservation: Option<Reservation>,
-    /// The command's name as the client wrote it, and the key.
-    name: Vec<u8>,
-    key: Vec<u8>,
-    words_behind: i64,
-}
-
-impl ReceivedSet {
-    /// Where the next bytes of the value belong; `None` if all are there.
-    pub(super) fn space(&mut self) -> Option<&mut [u8]> {
-        let reservation = self.reservation.as_mut()?;
-        (!reservation.is_whole()).then(|| reservation.space())
-    }
-}
 
 impl CommandRunner<'_> {
     /// Begins to receive the word at which the reader waits, if it is the large value of a SET.

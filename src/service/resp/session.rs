@@ -23,7 +23,7 @@ use super::client_state::{
 };
 use super::context::Context;
 use super::errors;
-use super::receiving::ReceivedSet;
+use super::received_set::ReceivedSet;
 use super::service_state::ServiceState;
 use super::table::{
     CommandEntry, CommandLookup, CommandTable, EXCLUSIVE, IMMEDIATE, NO_AUTH, table,
@@ -115,6 +115,12 @@ impl Drop for RespSession {
     }
 }
 
+/// How a turn continues. The number is how many bytes of the input are consumed.
+enum Step {
+    Continue(usize),
+    End(usize, Next),
+}
+
 /// Calls of one command in a row, which are not in the statistics yet.
 struct CountedCalls {
     command: u16,
@@ -156,51 +162,12 @@ impl CommandRunner<'_> {
                 break Next::Again;
             }
             limits.unauthenticated = self.client.is(UNAUTHENTICATED);
-            let rest = &input[consumed..];
             let before = self.out.len();
-            if self.waits_for() == Next::Receive {
-                if rest.is_empty() {
-                    break Next::Receive;
-                }
-                consumed += self.take_from(rest, reader);
-                if self.client.mode != 0 && self.after_command(before) {
-                    break Next::Close;
-                }
-                continue;
-            }
-            match reader.read(rest, &limits, words) {
-                ReadOutcome::Command(length) => {
+            match self.step(reader, &input[consumed..], &limits, words) {
+                Step::Continue(length) => consumed += length,
+                Step::End(length, next) => {
                     consumed += length;
-                    let args = words.args(rest);
-                    if self.receiving.is_some() {
-                        self.run_received(Some(args));
-                    } else if !args.is_empty() {
-                        self.command(args);
-                    }
-                }
-                ReadOutcome::TooLarge(length) => {
-                    consumed += length;
-                    let error = self.dropped();
-                    self.refuse(None, error.as_bytes());
-                }
-                ReadOutcome::Incomplete(length) => {
-                    consumed += length;
-                    if self.begin_to_receive(reader, rest) {
-                        consumed = input.len();
-                        continue;
-                    }
-                    break Next::Read;
-                }
-                ReadOutcome::Bad(error) => {
-                    consumed = input.len();
-                    self.refuse(None, &[b"ERR Protocol error: ", &error.text()[..]].concat());
-                    self.after_command(before);
-                    break Next::Close;
-                }
-                ReadOutcome::Overflow => {
-                    consumed = input.len();
-                    self.closing("its request is larger than what is kept of one");
-                    break Next::Close;
+                    break next;
                 }
             }
             if self.client.mode != 0 && self.after_command(before) {
@@ -209,6 +176,53 @@ impl CommandRunner<'_> {
         };
         self.add_calls();
         Turn { consumed, next }
+    }
+
+    /// Does what the input begins with.
+    #[inline]
+    fn step(
+        &mut self,
+        reader: &mut Reader,
+        input: &[u8],
+        limits: &Limits,
+        words: &mut CommandWords,
+    ) -> Step {
+        if self.receiving.is_some() && self.waits_for() == Next::Receive {
+            return match input {
+                [] => Step::End(0, Next::Receive),
+                input => Step::Continue(self.take_from(input, reader)),
+            };
+        }
+        match reader.read(input, limits, words) {
+            ReadOutcome::Command(length) => {
+                let args = words.args(input);
+                if self.receiving.is_some() {
+                    self.run_received(Some(args));
+                } else if !args.is_empty() {
+                    self.command(args);
+                }
+                Step::Continue(length)
+            }
+            ReadOutcome::TooLarge(length) => {
+                let error = self.dropped();
+                self.refuse(None, error.as_bytes());
+                Step::Continue(length)
+            }
+            ReadOutcome::Incomplete(_) if self.begin_to_receive(reader, input) => {
+                Step::Continue(input.len())
+            }
+            ReadOutcome::Incomplete(length) => Step::End(length, Next::Read),
+            ReadOutcome::Bad(error) => {
+                let before = self.out.len();
+                self.refuse(None, &[b"ERR Protocol error: ", &error.text()[..]].concat());
+                self.after_command(before);
+                Step::End(input.len(), Next::Close)
+            }
+            ReadOutcome::Overflow => {
+                self.closing("its request is larger than what is kept of one");
+                Step::End(input.len(), Next::Close)
+            }
+        }
     }
 
     /// Runs one command, or queues or refuses it.
