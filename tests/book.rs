@@ -67,17 +67,17 @@ fn steps_lead_from_an_empty_file_to_each_stage() {
 }
 
 #[test]
-fn plots_are_what_the_recorded_figures_give() {
+fn plots_are_drawn_from_the_recorded_figures() {
     sound(&plots::problems(&the_book()));
 }
 
 #[test]
-fn tables_are_what_was_recorded() {
+fn tables_have_the_recorded_figures() {
     sound(&tables::problems(&the_book()));
 }
 
 #[test]
-fn pictures_exist_and_say_what_they_show() {
+fn pictures_exist_and_describe_themselves() {
     sound(&pictures::problems(&the_book()));
 }
 
@@ -97,7 +97,7 @@ fn glossary_terms_are_linked_where_they_are_first_used() {
 }
 
 #[test]
-fn console_blocks_print_what_the_page_says() {
+fn console_blocks_print_the_output_on_the_page() {
     let book = the_book();
     steps::build(&book).unwrap_or_else(|problem| panic!("{problem}"));
     // Pages beside one another: most of their time they wait, as their readers do.

@@ -98,7 +98,7 @@ fn real(kind: Kind) -> Option<(Peer, String)> {
 const NO_PYTHON: &str = "there is no python3 with pymemcache and redis (see .ci/run)";
 
 #[test]
-fn pymemcache_does_with_larder_what_it_does_with_memcached() {
+fn pymemcache_works_with_larder_as_with_memcached() {
     let Some(python) = python() else {
         skip!("{NO_PYTHON}");
     };
@@ -121,7 +121,7 @@ fn the_pymemcache_script_is_right_about_memcached() {
 }
 
 #[test]
-fn redis_py_does_with_larder_what_it_does_with_redis() {
+fn redis_py_works_with_larder_as_with_redis() {
     let Some(python) = python() else {
         skip!("{NO_PYTHON}");
     };
@@ -231,7 +231,7 @@ fn node_clients_take_one_server_a_pool_or_a_cluster_behind_the_proxy_for_one_red
 }
 
 #[test]
-fn redis_cli_does_with_larder_what_it_does_with_redis() {
+fn redis_cli_works_with_larder_as_with_redis() {
     let Some(program) = find("redis-cli") else {
         skip!("there is no redis-cli");
     };
@@ -242,7 +242,7 @@ fn redis_cli_does_with_larder_what_it_does_with_redis() {
 }
 
 #[test]
-fn what_redis_cli_is_expected_to_print_is_right_about_redis() {
+fn the_output_expected_of_redis_cli_is_right_for_redis() {
     let Some(program) = find("redis-cli") else {
         skip!("there is no redis-cli");
     };

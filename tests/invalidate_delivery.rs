@@ -293,7 +293,7 @@ fn resp_clients_report_changes_in_their_words() {
 }
 
 #[test]
-fn reads_are_forwarded_if_that_is_asked_for() {
+fn reads_are_forwarded_if_configured() {
     let caches = real!("memcached", 2);
     let redis = real!("redis-server", 1);
     let spool = directory();
@@ -349,7 +349,7 @@ fn a_stale_value_is_given_out_while_one_reader_refills() {
 }
 
 #[test]
-fn the_new_value_is_written_behind_where_that_is_asked_for() {
+fn the_new_value_is_written_behind_if_configured() {
     let caches = real!("memcached", 1);
     let redis = real!("redis-server", 1);
     let (cache, redis) = (caches[0].address, redis[0].address);
@@ -446,7 +446,7 @@ fn a_value_of_any_size_is_a_report_that_its_key_has_changed() {
 }
 
 #[test]
-fn a_second_delete_follows_for_the_reader_who_stores_too_late() {
+fn a_second_delete_follows_for_a_reader_that_stores_too_late() {
     let cache = Witness::start();
     let spool = directory();
     let start = || {

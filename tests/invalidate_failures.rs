@@ -18,7 +18,7 @@ use proxy_support::{answerer, eventually, peer, sleeper};
 const DURABILITIES: [Durability; 3] = [Durability::None, Durability::Os, Durability::Fsync];
 
 #[test]
-fn a_frozen_cache_gets_what_it_missed_and_holds_up_nobody() {
+fn a_frozen_cache_gets_its_missed_deletes_and_delays_no_other() {
     let Some(caches) = real("memcached", 2) else {
         support::skip!("there is no memcached to freeze");
     };
@@ -68,7 +68,7 @@ fn a_frozen_cache_gets_what_it_missed_and_holds_up_nobody() {
 }
 
 #[test]
-fn what_was_missed_comes_before_what_is_new_and_only_the_newest_of_a_key() {
+fn missed_deletes_come_before_new_ones_and_one_for_each_key() {
     for durability in DURABILITIES {
         let witness = Witness::start();
         let spool = directory();
@@ -263,7 +263,7 @@ fn a_slow_cache_fills_the_spool_and_not_the_memory_and_clients_go_on() {
 }
 
 #[test]
-fn who_has_missed_too_much_is_flushed_when_it_is_back() {
+fn a_cache_that_missed_too_many_deletes_is_flushed_when_it_is_up() {
     let Some(caches) = real("memcached", 1) else {
         support::skip!("there is no memcached to freeze");
     };
@@ -299,7 +299,7 @@ fn who_has_missed_too_much_is_flushed_when_it_is_back() {
 }
 
 #[test]
-fn who_has_been_away_too_long_is_flushed_when_it_is_back() {
+fn a_cache_that_was_down_too_long_is_flushed_when_it_is_up() {
     let witness = Witness::start();
     let spool = directory();
     let settings = Settings {
@@ -369,7 +369,7 @@ fn a_server_that_leaves_the_list_and_comes_back_is_flushed_first() {
 }
 
 #[test]
-fn a_target_of_another_name_is_flushed_where_the_old_one_had_not_been_told_everything() {
+fn a_renamed_target_is_flushed_where_deletes_of_the_old_one_were_pending() {
     let [one, two] = [(); 2].map(|()| Witness::start());
     let spool = directory();
     let named = |name: &str| {
@@ -391,7 +391,7 @@ fn a_target_of_another_name_is_flushed_where_the_old_one_had_not_been_told_every
 }
 
 #[test]
-fn what_waits_survives_an_end_and_another_number_of_workers() {
+fn pending_deletes_survive_an_end_and_another_number_of_workers() {
     for durability in DURABILITIES {
         let witness = Witness::start();
         let spool = directory();

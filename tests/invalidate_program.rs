@@ -65,7 +65,7 @@ fn without_servers_the_error_shows_the_ways() {
 }
 
 #[test]
-fn what_waits_can_be_looked_at_while_it_runs_and_afterwards() {
+fn pending_deletes_can_be_inspected_while_it_runs_and_afterwards() {
     let (here, away) = (Witness::start(), free_port());
     let home = directory();
     write(
@@ -235,7 +235,7 @@ fn a_kill_loses_nothing_that_was_answered() {
 }
 
 #[test]
-fn the_end_waits_for_what_is_under_way() {
+fn the_end_waits_for_deletes_under_way() {
     let witness = Witness::start();
     let home = directory();
     write(

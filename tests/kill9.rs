@@ -32,7 +32,7 @@ fn no_invalidation_that_waited_for_the_disk_is_lost() {
 
 /// The program would see a loss: without durability, what was under way at the kill is gone.
 #[test]
-fn what_was_not_recorded_is_found_lost() {
+fn unrecorded_changes_are_found_lost() {
     let seen = (0..10).any(|_| {
         let output = kill9(&["--kills", "2", "--durability", "none", "--patience", "2"]);
         assert_ne!(output.status.code(), Some(2), "{}", said(&output));

@@ -90,7 +90,7 @@ fn scan(client: &mut Client, options: &str) -> (Vec<String>, usize) {
 
 // CONFIG SET was answered OK when one of three servers had changed.
 #[test]
-fn what_changes_a_server_changes_all_of_them() {
+fn commands_that_change_a_server_change_all_of_them() {
     let (servers, proxy) = pool!("redis-server");
     let mut client = proxy.connect();
     client.ask("CONFIG SET maxmemory 12345678\r\n", "+OK\r\n");
@@ -178,7 +178,7 @@ fn reads_about_all_keys_see_those_of_all_servers() {
 }
 
 #[test]
-fn what_is_about_one_server_is_refused_with_the_reason() {
+fn commands_about_one_server_are_refused_with_the_reason() {
     let (_servers, proxy) = pool!("redis-server");
     let mut client = proxy.connect();
     for command in [
@@ -246,7 +246,7 @@ fn info_is_that_of_all_servers_with_the_version_of_the_first() {
 }
 
 #[test]
-fn a_server_that_is_down_is_named_or_left_out_as_on_failure_says() {
+fn a_server_that_is_down_is_named_or_left_out_by_on_failure() {
     let Some(server) = Real::start("redis-server") else {
         skip!("there is no redis-server");
     };
@@ -287,7 +287,7 @@ fn a_server_that_is_down_is_named_or_left_out_as_on_failure_says() {
 }
 
 #[test]
-fn a_scan_goes_on_when_the_list_changes_in_the_middle() {
+fn a_scan_continues_when_the_list_changes_in_the_middle() {
     let (servers, proxy) = pool!("redis-server");
     let mut client = proxy.connect();
     let keys = fill(&mut client, 300);

@@ -89,7 +89,7 @@ fn clients_that_have_gone_occupy_no_dedicated_connection() {
 }
 
 #[test]
-fn a_client_that_has_sent_all_it_has_to_say_reads_what_is_there() {
+fn a_client_that_has_closed_its_sending_side_reads_the_pending_replies() {
     let Some(redis) = Real::start("redis-server") else {
         support::skip!("redis-server is not installed");
     };

@@ -204,7 +204,7 @@ fn a_request_that_is_sent_to_a_dead_server_names_that_server() {
 }
 
 #[test]
-fn what_is_not_quite_a_redirection_is_the_clients() {
+fn a_reply_that_is_almost_a_redirection_goes_to_the_client() {
     let answers = [
         "-MOVED 1 nowhere",
         "-MOVED 99999 127.0.0.1:1",
@@ -283,7 +283,7 @@ fn asking_stands_directly_before_the_request_and_the_map_stays() {
 }
 
 #[test]
-fn what_a_client_sends_later_does_not_overtake_what_was_sent_elsewhere() {
+fn a_later_request_does_not_overtake_one_that_was_sent_elsewhere() {
     let heard = Arc::new(Mutex::new(Vec::new()));
     let ears = Arc::clone(&heard);
     let go = Arc::new(AtomicBool::new(false));
@@ -362,7 +362,7 @@ fn a_cluster_that_is_not_there_yet_is_found_when_it_is() {
 }
 
 #[test]
-fn the_password_is_said_before_anything_is_asked() {
+fn the_password_is_sent_before_any_request() {
     let (nodes, _) = nodes(2, |node, words| {
         let admitted = node.admitted.swap(true, SeqCst);
         match words {
@@ -433,7 +433,7 @@ fn slots_that_a_server_knows_no_master_of_stay_where_they_were() {
 }
 
 #[test]
-fn a_server_that_does_not_know_its_host_is_at_the_one_that_was_asked() {
+fn a_server_without_a_host_is_at_the_address_that_was_asked() {
     let (nodes, _) = nodes(2, |node, words| match (node.me, words) {
         (_, ["CLUSTER", ..]) => {
             let port = node.nodes[0].port();

@@ -143,7 +143,7 @@ fn proxy(words: &[&str]) -> Seen {
 }
 
 #[test]
-fn the_keys_of_all_of_redis_commands_are_where_redis_says() {
+fn the_keys_of_all_of_redis_commands_are_at_redis_positions() {
     let Some(mut redis) = Redis::start() else {
         skip!("there is no redis-server");
     };
@@ -224,7 +224,7 @@ fn every_command_without_keys_has_a_rule() {
 }
 
 #[test]
-fn keys_that_move_with_the_arguments_are_where_redis_says() {
+fn keys_that_move_with_the_arguments_are_at_redis_positions() {
     let Some(mut redis) = Redis::start() else {
         skip!("there is no redis-server");
     };

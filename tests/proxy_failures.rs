@@ -34,7 +34,7 @@ fn says(with: fn(Protocol) -> Settings, address: SocketAddr, what: &str) {
 }
 
 #[test]
-fn a_refuser_is_named_with_what_it_did() {
+fn a_refuser_is_named_with_its_fault() {
     says(settings, free_port(), "refused the connection");
 }
 
@@ -44,7 +44,7 @@ fn a_sleeper_is_given_up_at_the_deadline() {
 }
 
 #[test]
-fn a_closer_is_named_with_what_it_did() {
+fn a_closer_is_named_with_its_fault() {
     let closed = "closed the connection before it had answered";
     says(settings, answerer(b"", true), closed);
     // In the middle of a line, so that nothing has gone to the client yet that could be taken for
@@ -60,7 +60,7 @@ fn a_closer_is_named_with_what_it_did() {
 }
 
 #[test]
-fn a_garbler_is_found_out_and_its_bytes_go_to_nobody() {
+fn a_garbler_is_detected_and_its_bytes_reach_no_client() {
     says(
         settings,
         answerer(b"\x16\x03\x01 what is this?\r\n", false),
@@ -69,7 +69,7 @@ fn a_garbler_is_found_out_and_its_bytes_go_to_nobody() {
 }
 
 #[test]
-fn an_answer_that_nobody_waits_for_goes_to_nobody() {
+fn an_answer_without_a_request_reaches_no_client() {
     // Two answers for each request: the second would be the next client's.
     let twice = answerer(b"$3\r\none\r\n$3\r\ntwo\r\n", false);
     let proxy = proxy(
@@ -123,7 +123,7 @@ fn requests_behind_the_one_that_failed_get_errors_in_their_turn() {
 }
 
 #[test]
-fn an_upstream_that_comes_late_and_one_that_comes_back_are_served() {
+fn an_upstream_that_starts_late_and_one_that_comes_back_are_used() {
     let address = free_port();
     let proxy = proxy(settings(Protocol::Resp), &[address]);
     let mut client = proxy.connect();
@@ -303,7 +303,7 @@ fn a_transaction_whose_connection_breaks_ends_its_client() {
 }
 
 #[test]
-fn the_upstreams_password_is_asked_of_clients_too() {
+fn clients_need_the_upstreams_password_too() {
     let server = larder::Server::builder()
         .password(Some("secret".into()))
         .start()
@@ -370,7 +370,7 @@ fn a_database_that_is_not_there_is_no_reason_to_eject_an_upstream() {
 }
 
 #[test]
-fn the_end_of_the_proxy_answers_what_is_in_flight() {
+fn the_end_of_the_proxy_answers_requests_in_flight() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("an address");
     let proxy = proxy(

@@ -13,7 +13,7 @@ use proxy_support::{Client, Real, eventually, list, proxy, settings, upstream};
 use support::skip;
 
 #[test]
-fn a_redis_client_finds_what_it_stored() {
+fn a_redis_client_reads_its_values() {
     let redis = upstream(Protocol::Resp);
     let proxy = proxy(settings(Protocol::Resp), &[redis.address]);
     let mut client = proxy.connect();
@@ -38,7 +38,7 @@ fn a_redis_client_finds_what_it_stored() {
 }
 
 #[test]
-fn a_memcached_client_finds_what_it_stored() {
+fn a_memcached_client_reads_its_values() {
     let memcached = upstream(Protocol::Memcached);
     let proxy = proxy(settings(Protocol::Memcached), &[memcached.address]);
     let mut client = proxy.connect();
@@ -74,7 +74,7 @@ fn a_memcached_client_finds_what_it_stored() {
 
 /// Redis ends such a connection. If that were the one that clients share, three of them would have the upstream ejected.
 #[test]
-fn a_browser_is_turned_away_and_disturbs_nobody() {
+fn a_browser_is_disconnected_and_other_clients_are_not() {
     let redis = upstream(Protocol::Resp);
     let proxy = proxy(settings(Protocol::Resp), &[redis.address]);
     let mut other = proxy.connect();
@@ -157,7 +157,7 @@ fn two_hundred_clients_share_four_connections_and_get_their_own_answers() {
 }
 
 #[test]
-fn a_large_value_passes_both_ways_and_holds_up_nobody() {
+fn a_large_value_passes_both_ways_and_delays_no_other_client() {
     const SIZE: usize = 20_000_000;
     let redis = upstream(Protocol::Resp);
     if !redis.is_real() {
@@ -180,7 +180,7 @@ fn a_large_value_passes_both_ways_and_holds_up_nobody() {
 }
 
 #[test]
-fn transactions_subscriptions_and_blocking_reads_hold_up_nobody() {
+fn transactions_subscriptions_and_blocking_reads_delay_no_other_client() {
     let redis = upstream(Protocol::Resp);
     if !redis.is_real() {
         support::skip!("larder has no lists to block on");
@@ -278,7 +278,7 @@ fn a_pool_of_memcached_gives_values_in_the_order_of_the_keys() {
 }
 
 #[test]
-fn another_list_moves_only_what_must_move() {
+fn another_list_moves_only_the_keys_that_must_move() {
     let servers: Vec<_> = (0..3)
         .map(|_| larder::Server::start().expect("it starts"))
         .collect();
@@ -310,7 +310,7 @@ fn another_list_moves_only_what_must_move() {
 }
 
 #[test]
-fn monitor_shows_what_others_do_and_holds_nobody_up() {
+fn monitor_shows_other_clients_commands_and_delays_none() {
     let Some(redis) = Real::start("redis-server") else {
         skip!("there is no redis-server");
     };
@@ -324,7 +324,7 @@ fn monitor_shows_what_others_do_and_holds_nobody_up() {
 }
 
 #[test]
-fn a_client_that_tracks_keys_is_told_when_another_changes_one() {
+fn a_client_that_tracks_keys_is_notified_when_another_changes_one() {
     let Some(redis) = Real::start("redis-server") else {
         skip!("there is no redis-server");
     };

@@ -110,7 +110,7 @@ fn a_request_over_a_mebibyte_with_several_keys_is_divided() {
 }
 
 #[test]
-fn a_request_that_is_too_large_to_be_divided_is_an_error_and_the_connection_goes_on() {
+fn a_request_that_is_too_large_to_be_divided_is_an_error_and_the_connection_stays_open() {
     let servers = [(); 2].map(|()| upstream(Protocol::Resp));
     let proxy = proxy(
         settings(Protocol::Resp),

@@ -186,7 +186,7 @@ fn one_that_resets_the_connection() {
 }
 
 #[test]
-fn one_that_closes_its_half_and_goes_on_reading() {
+fn one_that_closes_its_sending_side_and_reads_on() {
     gives_an_error(
         |stream, _| {
             hear(stream);
@@ -198,7 +198,7 @@ fn one_that_closes_its_half_and_goes_on_reading() {
 }
 
 #[test]
-fn one_that_hears_and_says_nothing() {
+fn one_that_reads_and_never_answers() {
     gives_an_error_under(
         impatient,
         |stream, _| ignore(stream),
@@ -255,7 +255,7 @@ fn one_that_stops_in_the_middle_of_a_value_by_closing_or_by_silence() {
 }
 
 #[test]
-fn one_that_answers_more_than_it_was_asked() {
+fn one_that_sends_more_replies_than_requests() {
     for protocol in BOTH {
         let (address, good) = moody(protocol, |stream, protocol| {
             hear(stream);
@@ -330,7 +330,7 @@ fn one_that_is_slow_but_never_silent_is_waited_for() {
 // A reply was passed on whatever it said. One of another request means that the connection is out of step, and then every
 // client behind it reads another's values.
 #[test]
-fn a_reply_to_another_request_ends_the_connection_and_reaches_nobody() {
+fn a_reply_to_another_request_closes_the_connection_and_reaches_no_client() {
     for (protocol, requests, answer) in [
         (
             Protocol::Memcached,

@@ -91,7 +91,7 @@ fn start(protocol: Protocol, address: SocketAddr) -> TestProxy {
 }
 
 #[test]
-fn a_read_is_sent_once_more_and_its_client_sees_nothing_of_it() {
+fn a_read_is_retried_without_an_error_for_its_client() {
     for protocol in BOTH {
         let (address, seen) = closer(protocol, 1);
         let proxy = start(protocol, address);
@@ -116,7 +116,7 @@ fn a_write_may_have_been_executed_and_is_not_sent_twice() {
 }
 
 #[test]
-fn the_answers_to_what_was_sent_again_and_what_was_not_come_in_order() {
+fn answers_to_retried_and_other_requests_come_in_order() {
     for protocol in BOTH {
         let (address, seen) = closer(protocol, 1);
         let proxy = start(protocol, address);
@@ -169,7 +169,7 @@ fn a_read_in_front_of_a_write_without_a_reply_is_not_sent_again() {
 }
 
 #[test]
-fn what_fails_a_second_time_is_an_error() {
+fn a_retry_that_fails_is_an_error() {
     for protocol in BOTH {
         let (address, seen) = closer(protocol, usize::MAX);
         let proxy = start(protocol, address);
@@ -205,7 +205,7 @@ fn an_idle_connection_that_the_upstream_closed_costs_no_request() {
 }
 
 #[test]
-fn with_next_a_read_goes_on_to_the_next_server_when_its_own_is_ejected() {
+fn with_next_a_read_goes_to_the_next_server_when_its_own_is_ejected() {
     for protocol in BOTH {
         let (bad, seen) = closer(protocol, usize::MAX);
         let (good, _) = closer(protocol, 0);

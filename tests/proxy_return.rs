@@ -67,7 +67,7 @@ fn is(client: &mut Client, protocol: Protocol, server: SocketAddr, state: &str) 
 
 // An upstream that was bypassed came back with its old values, and there was no way to have them deleted.
 #[test]
-fn old_values_are_served_or_deleted_as_on_return_says() {
+fn old_values_are_served_or_deleted_by_on_return() {
     for (protocol, program) in BOTH {
         for on_return in [OnReturn::Keep, OnReturn::Flush] {
             let servers: Vec<Real> = (0..2).map_while(|_| Real::start(program)).collect();

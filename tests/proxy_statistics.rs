@@ -51,7 +51,7 @@ fn number(figures: &Figures, name: &str) -> u64 {
 }
 
 #[test]
-fn requests_connections_and_latencies_are_told_of_each_upstream() {
+fn requests_connections_and_latencies_are_reported_for_each_upstream() {
     for protocol in [Protocol::Resp, Protocol::Memcached] {
         let servers = [upstream(protocol), upstream(protocol)];
         let addresses = servers.each_ref().map(|server| server.address);
@@ -77,7 +77,7 @@ fn requests_connections_and_latencies_are_told_of_each_upstream() {
 }
 
 #[test]
-fn what_is_in_flight_is_told_until_it_is_answered() {
+fn requests_in_flight_are_reported_until_they_are_answered() {
     let redis = upstream(Protocol::Resp);
     if !redis.is_real() {
         support::skip!("larder has no lists to block on");
@@ -96,7 +96,7 @@ fn what_is_in_flight_is_told_until_it_is_answered() {
 }
 
 #[test]
-fn errors_and_ejections_are_told() {
+fn errors_and_ejections_are_reported() {
     for protocol in [Protocol::Resp, Protocol::Memcached] {
         for (address, named) in [(free_port(), "refused"), (sleeper(), "did not answer")] {
             let settings = Settings {

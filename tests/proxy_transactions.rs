@@ -176,7 +176,7 @@ fn a_command_that_the_server_refuses_aborts_a_transaction() {
 
 /// The same bytes with one upstream and with a pool, and from a real server without the proxy.
 #[test]
-fn what_needs_no_key_is_answered_as_without_the_proxy() {
+fn commands_without_keys_are_answered_as_without_the_proxy() {
     let pool = pool();
     let single = upstream(Protocol::Resp);
     let proxy = proxy(settings(Protocol::Resp), &[single.address]);
@@ -255,7 +255,7 @@ fn connections_of_transactions_are_closed_when_they_are_over() {
 }
 
 #[test]
-fn what_is_about_one_server_says_so_in_a_pool() {
+fn commands_about_one_server_get_an_error_in_a_pool() {
     let pool = pool();
     let mut client = pool.proxy.connect();
     for (ask, answer) in [

@@ -41,7 +41,7 @@ fn readme() -> Page {
 const START: &str = "$ cargo run --release\n$ cargo test\n";
 
 #[test]
-fn the_tour_prints_what_the_readme_says() {
+fn the_tour_prints_the_readmes_output() {
     let mut page = readme();
     page.fences.retain(|fence| fence.body != START);
     let mut missing = console::missing_peers(&page);
@@ -227,7 +227,7 @@ impl Started {
 }
 
 #[test]
-fn each_program_answers_as_the_table_says() {
+fn each_program_gives_the_answer_of_the_table() {
     let readme = readme();
     let place = TempDir::new().expect("a directory");
     let servers = readme

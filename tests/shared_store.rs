@@ -131,7 +131,7 @@ fn an_item_with_a_value_and_fields_is_both() {
 }
 
 #[test]
-fn set_replaces_an_item_with_its_fields_through_either_door() {
+fn set_replaces_an_item_with_its_fields_over_either_protocol() {
     both()
         .redis("HSET user name ann", ":1")
         .memcached("set user 0 0 1\r\nx", "STORED")
@@ -198,7 +198,7 @@ fn a_nested_tree_is_renamed_copied_and_moved_whole() {
 }
 
 #[test]
-fn a_transaction_sees_what_memcached_changes_in_a_hash() {
+fn a_transaction_sees_memcacheds_changes_in_a_hash() {
     both()
         .redis("HSET user name ann", ":1")
         .redis("WATCH user", "+OK")

@@ -130,7 +130,7 @@ fn humps(text: &str) -> bool {
 }
 
 #[test]
-fn names_are_told_from_protocol_words() {
+fn names_are_distinguished_from_protocol_words() {
     use Name::{Option, Path, Rust};
     assert_eq!(names("Arc<Mutex<HashMap>>"), [Rust("HashMap")]);
     assert_eq!(names("Shutdown::Read"), [Rust("Shutdown"), Rust("Read")]);

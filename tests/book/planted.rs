@@ -319,7 +319,7 @@ fn a_diff_that_is_not_current_is_found() {
 }
 
 #[test]
-fn a_plot_that_is_not_what_was_measured_is_found() {
+fn a_plot_that_differs_from_its_figures_is_found() {
     let plot = "chapters/plots/02_rates.toml";
     let (text, page) = ("chapters/measured/02_two.txt", "chapters/02-two.md");
     let not_current = "02_rates.svg is not current";

@@ -113,7 +113,7 @@ fn a_signal_ends_idle_connections_at_once() {
 }
 
 #[test]
-fn what_has_arrived_is_answered_before_the_end() {
+fn requests_that_have_arrived_are_answered_before_the_end() {
     for stage in ECHO {
         let server = Running::start(stage, &["0", "60"], 1).unwrap();
         // Most of the answer is still with the server when the signal comes.
@@ -158,7 +158,7 @@ fn all_connections_share_one_deadline() {
 }
 
 #[test]
-fn nobody_is_left_waiting_once_it_closes() {
+fn no_client_waits_after_it_closes() {
     for stage in ECHO {
         let server = Running::start(stage, &["0", "60"], 1).unwrap();
         let clients = stuck(&server);

@@ -87,7 +87,7 @@ fn larder_passes_whole() {
 }
 
 #[test]
-fn what_a_server_speaks_is_found_out() {
+fn the_protocol_of_a_server_is_detected() {
     for (suite, stage) in [
         (Suite::Echo, "1"),
         (Suite::Memcached, "3"),
@@ -138,7 +138,7 @@ fn a_list_needs_no_server() {
 }
 
 #[test]
-fn what_cannot_be_tried_is_told() {
+fn a_probe_that_cannot_be_made_is_an_error() {
     let nobody = tempfile::tempdir().expect("a directory");
     let nobody = nobody.path().join("socket").display().to_string();
     for (arguments, told) in [
@@ -166,7 +166,7 @@ fn what_cannot_be_tried_is_told() {
 }
 
 #[test]
-fn a_server_that_says_nothing_is_told_to_be_silent() {
+fn a_silent_server_is_reported_as_silent() {
     let server = planted::silent();
     let error = probe(&[&server, "--timeout", "0.1"]).expect_err("nobody knows what it speaks");
     assert!(error.contains("say --suite"), "{error}");
@@ -187,7 +187,7 @@ fn a_server_that_says_nothing_is_told_to_be_silent() {
 }
 
 #[test]
-fn the_exit_code_tells_the_result() {
+fn the_exit_code_is_the_result() {
     let server = support::larder::plain(Protocol::Echo, |service| service);
     let (right, silent) = (server.address().to_string(), planted::silent());
     let nobody = tempfile::tempdir().expect("a directory");
@@ -314,7 +314,7 @@ fn settings_stay(kind: Kind, arguments: &[&str], question: &str, setting: &str, 
 }
 
 #[test]
-fn settings_are_what_they_were_before() {
+fn settings_are_restored() {
     settings_stay(
         Kind::Memcached,
         &["-m", "32"],

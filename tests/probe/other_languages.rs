@@ -106,7 +106,7 @@ fn the_finished_server_in_c_passes_stage_4() {
 }
 
 #[test]
-fn the_first_try_fails_where_the_chapter_says() {
+fn the_first_version_fails_as_in_the_chapter() {
     let Some(server) = Server::python("early.py") else {
         skip!("python3 is not installed, so the first try in Python was not tried");
     };

@@ -141,7 +141,7 @@ fn resp_a_bulk_string_answered_as_a_simple_one() {
 }
 
 #[test]
-fn resp_a_watch_that_nobody_hears() {
+fn resp_a_watch_without_effect() {
     finds(
         Protocol::Resp,
         Fault::Hears("WATCH stock", "EXISTS nothing"),
@@ -237,7 +237,7 @@ fn nested_names_of_children_without_quotes() {
 }
 
 #[test]
-fn nested_a_deletion_of_nothing_that_says_deleted() {
+fn nested_a_deletion_of_a_missing_path_that_answers_deleted() {
     finds(
         Protocol::Memcached,
         Fault::Says("NOT_FOUND", "DELETED"),

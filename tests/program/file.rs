@@ -30,7 +30,7 @@ fn without_a_file_and_flags_the_defaults_are_in_force() {
 }
 
 #[test]
-fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
+fn a_flag_overrides_the_file_and_the_file_overrides_the_default() {
     let place = Place::new();
     place.write(
         "larder.toml",
@@ -64,7 +64,7 @@ fn config_names_another_file_than_the_one_that_is_there() {
 }
 
 #[test]
-fn what_config_prints_gives_the_same_again() {
+fn the_output_of_config_gives_the_same_settings() {
     let place = Place::new();
     for arguments in [
         &["config"][..],
@@ -106,7 +106,7 @@ fn what_config_prints_gives_the_same_again() {
 }
 
 #[test]
-fn a_mistake_names_the_file_the_line_and_what_is_allowed() {
+fn a_mistake_names_the_file_the_line_and_the_allowed_values() {
     let place = Place::new();
     for (text, line, allowed) in [
         ("[serve]\nmemry = \"1GiB\"\n", "line 2", "`memory`"),
@@ -169,7 +169,7 @@ fn a_file_that_was_named_and_can_not_be_read_is_an_error() {
 }
 
 #[test]
-fn a_bad_flag_says_what_is_allowed() {
+fn a_bad_flag_names_the_allowed_values() {
     let place = Place::new();
     for (arguments, allowed) in [
         (["--memory", "lots"], "64MiB"),

@@ -21,7 +21,7 @@ fn end(larder: Larder) -> String {
 }
 
 #[test]
-fn it_says_what_it_does_and_q_keeps_it_quiet() {
+fn it_logs_its_actions_and_q_keeps_it_quiet() {
     let usual = logged(&[]);
     assert!(
         usual.contains("[INFO] serving with 64MiB") && usual.ends_with("[INFO] ended\n"),
@@ -77,7 +77,7 @@ fn a_directory_that_can_not_be_written_is_an_error_at_the_start() {
 }
 
 #[test]
-fn whatever_is_sent_nothing_panics_and_the_server_goes_on() {
+fn no_input_causes_a_panic_or_an_end() {
     let place = Place::new();
     let larder = place.serve(&[&FREE[..], &["-vv"]].concat(), 2);
     let digits = "9".repeat(20);

@@ -48,7 +48,7 @@ fn or_a_variable_of_the_environment() {
 }
 
 #[test]
-fn a_file_without_one_is_an_error_rather_than_an_open_door() {
+fn a_file_without_a_password_is_an_error() {
     let place = Place::new();
     place.write("empty", "\nsecret on the second line\n");
     for (file, what) in [

@@ -5,7 +5,7 @@ use std::fs;
 use super::run::{FREE, Place, Talk, until};
 
 #[test]
-fn a_log_that_was_moved_away_is_opened_anew() {
+fn a_log_that_was_moved_is_opened_again() {
     let place = Place::new();
     let mut larder = place.serve(&[&FREE[..], &["--log-dir", "logs"]].concat(), 2);
     larder.logs("serving with");
@@ -30,7 +30,7 @@ fn a_log_that_was_moved_away_is_opened_anew() {
 }
 
 #[test]
-fn what_can_change_changes_and_the_rest_is_named() {
+fn some_settings_change_and_the_others_are_named() {
     let place = Place::new();
     place.write("larder.toml", "[serve]\nmemory = \"32MiB\"\n");
     let mut larder = place.serve(&FREE, 2);
@@ -61,7 +61,7 @@ fn what_can_change_changes_and_the_rest_is_named() {
 }
 
 #[test]
-fn a_flag_still_wins_over_the_file() {
+fn a_flag_still_overrides_the_file() {
     let place = Place::new();
     let mut larder = place.serve(&[&FREE[..], &["--memory", "32MiB"]].concat(), 2);
     place.write("larder.toml", "[serve]\nmemory = \"16MiB\"\n");

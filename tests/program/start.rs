@@ -20,7 +20,7 @@ fn both_protocols_answer_where_the_lines_say_and_share_one_store() {
 }
 
 #[test]
-fn serve_is_what_larder_does_without_a_subcommand() {
+fn larder_serves_without_a_subcommand() {
     let place = Place::new();
     let larder = place.serve(&[&["serve"], &FREE[..]].concat(), 2);
     larder.resp().ask("PING\r\n", "+PONG\r\n");
@@ -36,7 +36,7 @@ fn echo_sends_back_every_line() {
 }
 
 #[test]
-fn a_door_that_is_off_is_not_opened() {
+fn a_listener_that_is_off_is_not_opened() {
     let place = Place::new();
     let mut larder = place.serve(&["--memcached", "off", "--resp", "127.0.0.1:0"], 1);
     larder.logs("serving with");
@@ -53,7 +53,7 @@ fn a_door_that_is_off_is_not_opened() {
 }
 
 #[test]
-fn an_address_that_is_taken_is_named_with_the_option_that_asked_for_it() {
+fn an_address_in_use_is_named_with_its_option() {
     let place = Place::new();
     let occupied = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = occupied.local_addr().expect("it is bound").to_string();
@@ -175,7 +175,7 @@ fn a_standard_output_that_is_full_is_an_error_without_a_panic() {
 }
 
 #[test]
-fn the_help_and_the_version_are_asked_for_as_everywhere() {
+fn help_and_version_have_their_usual_options() {
     let place = Place::new();
     let version = place.run(&["--version"]);
     let expected = format!("larder {}\n", env!("CARGO_PKG_VERSION"));

@@ -43,7 +43,7 @@ fn random_conversations_are_answered_as_redis_answers_them() {
 }
 
 #[test]
-fn random_patterns_match_what_they_match_in_redis() {
+fn random_patterns_match_as_in_redis() {
     let Some(mut both) = both() else {
         skip!("redis-server is not installed, so random patterns were not compared");
     };
@@ -104,7 +104,7 @@ fn random_numbers_are_added_as_redis_adds_them() {
 }
 
 #[test]
-fn random_strings_have_in_common_what_they_have_in_redis() {
+fn random_strings_have_the_same_common_subsequence_as_in_redis() {
     let Some(mut both) = both() else {
         skip!("redis-server is not installed, so subsequences were not compared");
     };
