@@ -65,14 +65,15 @@ impl Buckets {
         Bucket::mut_from_bytes(bytes).expect("buffers are aligned")
     }
 
-    /// Makes sure that there are so many buckets, the new ones empty.
+    /// Makes sure that there are so many buckets, the last of which is new and empty. Pages are written no further than
+    /// to there, so that the system gives no memory for the rest of the last page.
     fn extend(&mut self, count: u32) {
         while (self.pages.len() << self.shift) < count as usize {
-            let mut page = self.pool.take(HashTable::page_bytes(&self.pool));
-            page.fill(0);
+            let page = self.pool.take(HashTable::page_bytes(&self.pool));
             self.held += page.taken();
             self.pages.push(page);
         }
+        *self.get_mut(count - 1) = Bucket::new_zeroed();
     }
 
     /// Gives back the pages that aren't needed for so many buckets.
@@ -200,7 +201,16 @@ impl HashTable {
         }
     }
 
+    #[inline]
     fn add(&mut self, number: u32, tag: u8, slot: u32) {
+        let bucket = self.buckets.get_mut(number);
+        match bucket.len() {
+            ENTRIES => self.add_to_chain(number, tag, slot),
+            len => bucket.set(len, tag, slot),
+        }
+    }
+
+    fn add_to_chain(&mut self, number: u32, tag: u8, slot: u32) {
         let mut at = 0;
         loop {
             let bucket = self.link(number, at);

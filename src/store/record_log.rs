@@ -6,8 +6,8 @@
 //! ```
 //!
 //! A record is appended to the active segment and stays until it is freed; what is freed is dead
-//! room. When more than a sixteenth of the log is dead, the segment with the most dead room is
-//! evacuated: its live records, which name the slot that owns them, are appended again, some at a
+//! room. When more than a sixteenth of the log is dead, or a quarter as long as the store has memory
+//! to spare, the segment with the most dead room is evacuated: its live records, which name the slot that owns them, are appended again, some at a
 //! time, and it goes back to the store's pool for any shard to use. A record larger than a quarter
 //! of a segment has a segment to itself, of just its size.
 //!
@@ -68,6 +68,8 @@ pub(super) struct RecordLog {
     active: u32,
     /// Bytes of memory that segments and their lists take.
     held: usize,
+    /// Whether the store's memory runs short.
+    pub(super) scarce: bool,
     /// Bytes that the log's segments are filled with, and how many of them are dead.
     filled: usize,
     dead: usize,
@@ -85,6 +87,7 @@ impl RecordLog {
             vacant: Vec::new(),
             active: NONE,
             held: 0,
+            scarce: true,
             filled: 0,
             dead: 0,
             evacuated: None,

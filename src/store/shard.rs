@@ -236,7 +236,9 @@ impl Shard {
             self.slab.push_child(parent, index);
             self.touch(parent);
         }
-        self.count_expiry(index, 1);
+        if entry.expires_ms.is_some() {
+            self.count_one_expiry(index, 1);
+        }
         self.counters.total_items += 1;
         index
     }

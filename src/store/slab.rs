@@ -62,6 +62,7 @@ impl ItemSlab {
     }
 
     /// The item with this index, which is there.
+    #[inline]
     pub(super) fn item(&self, index: u32) -> StoredItem<'_> {
         let slot = self.slots.slot(index);
         let record = self.log.record(slot.record);
@@ -69,11 +70,13 @@ impl ItemSlab {
     }
 
     /// The slot of the item with this index.
+    #[inline]
     pub(super) fn slot(&self, index: u32) -> &ItemSlot {
         self.slots.slot(index)
     }
 
     /// The slot of the item with this index, to be changed.
+    #[inline]
     pub(super) fn slot_mut(&mut self, index: u32) -> &mut ItemSlot {
         self.slots.slot_mut(index)
     }
@@ -134,6 +137,12 @@ impl ItemSlab {
             let value = item.value().unwrap_or_default().to_vec();
             self.rewrite(index, head, &[&value]);
         }
+    }
+
+    /// Says whether the store's memory runs short, so that less of the log may be dead.
+    #[inline]
+    pub(super) fn set_scarce(&mut self, scarce: bool) {
+        self.log.scarce = scarce;
     }
 
     /// Goes on to empty the segments of the log that have too much dead room, a piece at a time.

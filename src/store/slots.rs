@@ -44,11 +44,13 @@ struct SlotChunk {
 }
 
 impl SlotChunk {
+    #[inline]
     fn slot(&self, offset: usize) -> &ItemSlot {
         let bytes = &self.bytes[offset * SLOT..][..SLOT];
         ItemSlot::ref_from_bytes(bytes).expect("buffers are aligned")
     }
 
+    #[inline]
     fn slot_mut(&mut self, offset: usize) -> &mut ItemSlot {
         let bytes = &mut self.bytes[offset * SLOT..][..SLOT];
         ItemSlot::mut_from_bytes(bytes).expect("buffers are aligned")
@@ -108,6 +110,7 @@ impl Slots {
         self.list_bytes() + chunks.sum::<usize>()
     }
 
+    #[inline]
     fn locate(&self, index: usize) -> (usize, usize) {
         (index >> self.shift, index & ((1 << self.shift) - 1))
     }

@@ -260,7 +260,9 @@ impl<'a> Tree<'a> {
         if footprint != settled {
             self.shard.settled = footprint;
             let used = self.trim.store.count(settled, footprint);
-            self.trim.due = used > self.trim.store.limit();
+            let limit = self.trim.store.limit();
+            self.trim.due = used > limit;
+            self.shard.slab.set_scarce(used > limit - limit / 8);
         }
         self.trim.due
     }

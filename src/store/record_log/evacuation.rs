@@ -19,7 +19,8 @@ impl RecordLog {
         if self.evacuated.is_some() {
             return true;
         }
-        let most = self.filled / 16 + (ALIGN << self.offset_bits);
+        let part = self.filled >> if self.scarce { 4 } else { 2 };
+        let most = part + (ALIGN << self.offset_bits);
         self.dead > if all { 0 } else { most } && self.begin_evacuation(all)
     }
 

@@ -55,12 +55,19 @@ impl Shard {
 
     /// Removes an item that has no children, and returns its parent's slot, [`NONE`] at the top.
     fn remove_leaf(&mut self, index: u32) -> u32 {
-        self.count_expiry(index, -1);
         let slot = self.slab.item(index);
-        let (parent, position) = (slot.parent(), slot.position());
+        let has_expiry = slot.slot.has_expiry();
+        let (parent, position) = if slot.slot.is_child() {
+            (slot.parent(), slot.position())
+        } else {
+            (NONE, 0)
+        };
         let hash = hash_item(&self.hasher, slot);
         if parent == NONE {
             self.items[usize::from(slot.db())] -= 1;
+        }
+        if has_expiry {
+            self.count_one_expiry(index, -1);
         }
         self.table.remove(hash, index);
         if parent != NONE
