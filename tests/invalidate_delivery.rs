@@ -456,18 +456,25 @@ fn a_second_delete_follows_for_a_reader_that_stores_too_late() {
     };
     let larder = start();
     larder.client().ask("delete a\r\n", "DELETED\r\n");
-    eventually("the second", || cache.told() == ["delete a", "delete a"]);
+    eventually("the second", || {
+        cache.received() == ["delete a", "delete a"]
+    });
     larder.settle();
     // It survives the end: noted by one, delivered by the next.
     cache.forget();
     larder.client().ask("delete b\r\n", "DELETED\r\n");
-    eventually("the first", || !cache.told().is_empty());
+    eventually("the first", || !cache.received().is_empty());
     cache.down();
     larder.stop();
     cache.up();
     let larder = start();
-    eventually("the second", || cache.told().len() >= 2);
-    assert!(cache.told().iter().all(|told| told == "delete b"));
+    eventually("the second", || cache.received().len() >= 2);
+    assert!(
+        cache
+            .received()
+            .iter()
+            .all(|received| received == "delete b")
+    );
     drop(larder);
 }
 

@@ -1,4 +1,4 @@
-//! `larder invalidate` and caches that are away, frozen, slow, lying, or have missed too much.
+//! `larder invalidate` and caches that are down, frozen, slow, wrong, or have missed too many deletes.
 
 mod invalidate_support;
 mod proxy_support;
@@ -52,11 +52,11 @@ fn a_frozen_cache_gets_its_missed_deletes_and_delays_no_other() {
         eventually("what it misses to be in the spool", || {
             larder.stat("pending") == 500
         });
-        eventually("the frozen cache to be away", || {
+        eventually("the frozen cache to be down", || {
             let states = larder.stats("state");
             let mut states = states.iter();
-            let away = states.find(|(of, _)| of.ends_with(&frozen.to_string()));
-            away.expect("it is known").1 != "up to date"
+            let down = states.find(|(of, _)| of.ends_with(&frozen.to_string()));
+            down.expect("it is known").1 != "up to date"
         });
         caches[0].signal("-CONT");
         for number in 0..500 {
@@ -84,7 +84,7 @@ fn missed_deletes_come_before_new_ones_and_one_for_each_key() {
         let mut client = larder.client();
         client.ask("set a 0 0 1\r\n1\r\n", "STORED\r\n");
         larder.settle();
-        eventually("the first", || witness.told() == ["set a 0 0 1 1"]);
+        eventually("the first", || witness.received() == ["set a 0 0 1 1"]);
         witness.forget();
         witness.down();
         for value in 2..=5 {
@@ -92,15 +92,15 @@ fn missed_deletes_come_before_new_ones_and_one_for_each_key() {
             client.ask(format!("set b{value} 0 0 1\r\nx\r\n"), "STORED\r\n");
         }
         client.ask("delete c\r\n", "DELETED\r\n");
-        eventually("it to be away", || larder.stat("pending") == 6);
+        eventually("it to be down", || larder.stat("pending") == 6);
         witness.up();
         eventually("it to be back", || {
             larder.stats("state")[0].1 == "up to date"
         });
         client.ask("set new 0 0 1\r\nx\r\n", "STORED\r\n");
         larder.settle();
-        eventually("the last", || witness.told().len() >= 7);
-        let told = witness.told();
+        eventually("the last", || witness.received().len() >= 7);
+        let received = witness.received();
         let missed = [
             "set a 0 0 1 5",
             "set b2 0 0 1 x",
@@ -110,7 +110,7 @@ fn missed_deletes_come_before_new_ones_and_one_for_each_key() {
             "delete c",
         ];
         assert_eq!(
-            told,
+            received,
             [&missed[..], &["set new 0 0 1 x"]].concat(),
             "{durability}"
         );
@@ -140,11 +140,14 @@ fn a_cache_that_comes_back_under_load_is_up_to_date_in_the_end() {
     }
     witness.up();
     larder.settle();
-    let told = witness.told();
+    let received = witness.received();
     for key in 0..50 {
         let name = format!("set k{key} ");
-        let of: Vec<_> = told.iter().filter(|line| line.starts_with(&name)).collect();
-        let last = of.last().expect("it was told").rsplit(' ').next();
+        let of: Vec<_> = received
+            .iter()
+            .filter(|line| line.starts_with(&name))
+            .collect();
+        let last = of.last().expect("a delete was received").rsplit(' ').next();
         assert_eq!(last, Some("39"), "k{key}");
         // A value may come again when its answer was lost, but never after a newer one.
         let values: Vec<u32> = of
@@ -317,7 +320,7 @@ fn a_cache_that_was_down_too_long_is_flushed_when_it_is_up() {
     witness.up();
     larder.settle();
     assert_eq!(
-        witness.told().first().map(String::as_str),
+        witness.received().first().map(String::as_str),
         Some("flush_all")
     );
 }
@@ -342,8 +345,8 @@ fn a_server_that_leaves_the_list_and_comes_back_is_flushed_first() {
     let mut client = larder.client();
     client.ask("delete a\r\n", "DELETED\r\n");
     larder.settle();
-    assert_eq!(one.told(), ["delete a"]);
-    assert_eq!(two.told(), [""; 0]);
+    assert_eq!(one.received(), ["delete a"]);
+    assert_eq!(two.received(), [""; 0]);
     larder
         .control
         .replace_targets(vec![both()])
@@ -351,9 +354,11 @@ fn a_server_that_leaves_the_list_and_comes_back_is_flushed_first() {
     client.ask("delete b\r\n", "DELETED\r\n");
     larder.settle();
     eventually("the flush", || {
-        two.told().first().is_some_and(|told| told == "flush_all")
+        two.received()
+            .first()
+            .is_some_and(|received| received == "flush_all")
     });
-    assert!(!one.told().contains(&"flush_all".to_owned()));
+    assert!(!one.received().contains(&"flush_all".to_owned()));
     // The same over an end and another start.
     larder.stop();
     two.forget();
@@ -364,8 +369,8 @@ fn a_server_that_leaves_the_list_and_comes_back_is_flushed_first() {
     larder.stop();
     let larder = Invalidator::start(settings(spool.path()), vec![both()]);
     larder.settle();
-    assert_eq!(two.told(), ["flush_all"]);
-    assert!(!one.told().contains(&"flush_all".to_owned()));
+    assert_eq!(two.received(), ["flush_all"]);
+    assert!(!one.received().contains(&"flush_all".to_owned()));
 }
 
 #[test]
@@ -381,13 +386,13 @@ fn a_renamed_target_is_flushed_where_deletes_of_the_old_one_were_pending() {
     two.down();
     let larder = Invalidator::start(settings(spool.path()), vec![named("old")]);
     larder.client().ask("delete a\r\n", "DELETED\r\n");
-    eventually("the one that is there", || one.told() == ["delete a"]);
+    eventually("the one that is there", || one.received() == ["delete a"]);
     larder.stop();
     two.up();
     let larder = Invalidator::start(settings(spool.path()), vec![named("new")]);
     larder.settle();
-    assert_eq!(two.told(), ["flush_all"]);
-    assert_eq!(one.told(), ["delete a"]);
+    assert_eq!(two.received(), ["flush_all"]);
+    assert_eq!(one.received(), ["delete a"]);
 }
 
 #[test]
@@ -417,9 +422,9 @@ fn pending_deletes_survive_an_end_and_another_number_of_workers() {
         let larder = start(1);
         witness.up();
         larder.settle();
-        let mut told = witness.told();
-        told.sort();
-        told.dedup();
-        assert_eq!(told.len(), 1000, "{durability}");
+        let mut received = witness.received();
+        received.sort();
+        received.dedup();
+        assert_eq!(received.len(), 1000, "{durability}");
     }
 }

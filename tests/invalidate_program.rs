@@ -66,19 +66,19 @@ fn without_servers_the_error_shows_the_ways() {
 
 #[test]
 fn pending_deletes_can_be_inspected_while_it_runs_and_afterwards() {
-    let (here, away) = (Witness::start(), free_port());
+    let (here, down) = (Witness::start(), free_port());
     let home = directory();
     write(
         home.path(),
         "larder.toml",
         format!(
-            "[[target]]\nname = \"here\"\nservers = [\"{}\"]\n[[target]]\nname = \"away\"\nservers = [\"{away}\"]\n",
+            "[[target]]\nname = \"here\"\nservers = [\"{}\"]\n[[target]]\nname = \"down\"\nservers = [\"{down}\"]\n",
             here.address
         ),
     );
     let larder = Program::start(home.path(), &[]);
     larder.client().ask("delete a\r\n", "DELETED\r\n");
-    eventually("the delete", || here.told() == ["delete a"]);
+    eventually("the delete", || here.received() == ["delete a"]);
     eventually("its removal", || larder.stat("pending") == 1);
     let listen = larder.memcached.to_string();
     let (good, text) = said(home.path(), &["--inspect", "--listen", &listen]);
@@ -88,7 +88,7 @@ fn pending_deletes_can_be_inspected_while_it_runs_and_afterwards() {
             "here {}\n  state           up to date\n  pending         0\n",
             here.address
         ),
-        format!("away {away}\n  state           down\n  pending         1\n"),
+        format!("down {down}\n  state           down\n  pending         1\n"),
         "  delivered       1\n".to_owned(),
         "  recorded        1\n".to_owned(),
     ] {
@@ -101,7 +101,7 @@ fn pending_deletes_can_be_inspected_while_it_runs_and_afterwards() {
         !good && text.contains("another larder invalidate uses it"),
         "{text}"
     );
-    // Nobody can be asked where nobody listens, and what runs has the spool.
+    // Nothing listens at this address, and the running process holds the spool.
     let (good, text) = said(home.path(), &["--inspect", "--listen", "127.0.0.1:1"]);
     assert!(!good && text.contains("say --listen ADDR"), "{text}");
     larder.signal("-TERM");
@@ -110,7 +110,7 @@ fn pending_deletes_can_be_inspected_while_it_runs_and_afterwards() {
     assert!(good && text.starts_with("not running"), "{text}");
     assert!(
         text.contains(&format!(
-            "away {away}\n  state           known\n  pending         1\n"
+            "down {down}\n  state           known\n  pending         1\n"
         )),
         "{text}"
     );
@@ -128,12 +128,12 @@ fn a_hangup_reads_the_list_again() {
     file("nonsense\n".to_owned());
     larder.signal("-HUP");
     client.ask("delete b\r\n", "DELETED\r\n");
-    eventually("the old list", || one.told().len() == 2);
+    eventually("the old list", || one.received().len() == 2);
     file(format!("{} 1\n", two.address));
     larder.signal("-HUP");
     eventually("the new list", || {
         client.ask("delete c\r\n", "DELETED\r\n");
-        two.told().contains(&"delete c".to_owned())
+        two.received().contains(&"delete c".to_owned())
     });
 }
 
@@ -167,7 +167,7 @@ fn a_kill_loses_nothing_that_was_answered() {
                     redis_put(redis, &format!("app:{key}"), "old");
                 }
             }
-            // One is away while it is killed, and one is frozen in some of the rounds.
+            // One is down while it is killed, and one is frozen in some of the rounds.
             let frozen = &caches[round % 2];
             frozen.signal("-STOP");
             let mut larder = Program::start(home.path(), &arguments);
@@ -259,8 +259,12 @@ fn the_end_waits_for_deletes_under_way() {
         larder.signal("-TERM");
         client.expect_end();
         larder.ended();
-        let told: HashMap<String, ()> = witness.told().into_iter().map(|told| (told, ())).collect();
-        assert_eq!(told.len(), 20_001, "{durability}");
+        let received: HashMap<String, ()> = witness
+            .received()
+            .into_iter()
+            .map(|received| (received, ()))
+            .collect();
+        assert_eq!(received.len(), 20_001, "{durability}");
     }
 }
 
@@ -351,7 +355,7 @@ fn on_a_full_disk_nothing_is_answered_that_is_not_recorded_and_it_recovers() {
     for key in &answered {
         put(cache, key, "old");
     }
-    // What was put now is newer than the report; what counts is that each is still told.
+    // The values of now are newer than the report; each delete must still be received.
     caches[0].signal("-STOP");
     caches[0].signal("-CONT");
     eventually("everything to be delivered", || larder.stat("pending") == 0);
@@ -370,7 +374,7 @@ fn a_damaged_spool_is_kept_aside_and_every_server_is_flushed_first() {
     let arguments = ["--servers", "servers.txt"];
     let larder = Program::start(home.path(), &arguments);
     larder.client().ask("delete a\r\n", "DELETED\r\n");
-    eventually("the delete", || witness.told() == ["delete a"]);
+    eventually("the delete", || witness.received() == ["delete a"]);
     larder.signal("-TERM");
     larder.ended();
     let file = home.path().join("larder-spool/spool.redb");
@@ -382,8 +386,8 @@ fn a_damaged_spool_is_kept_aside_and_every_server_is_flushed_first() {
     let larder = Program::start(home.path(), &arguments);
     let mut client = larder.client();
     client.ask("delete b\r\n", "DELETED\r\n");
-    eventually("both", || !witness.told().is_empty());
-    assert_eq!(witness.told()[0], "flush_all");
+    eventually("both", || !witness.received().is_empty());
+    assert_eq!(witness.received()[0], "flush_all");
     let kept = std::fs::read_dir(home.path().join("larder-spool")).expect("it is there");
     let kept: Vec<String> = kept
         .map(|entry| {

@@ -277,7 +277,7 @@ fn a_server_that_is_down_is_named_or_left_out_by_on_failure() {
         if on_failure != OnFailure::Error {
             assert_eq!(scan(&mut client, "").0, Vec::<String>::new());
         }
-        // What can be told is told.
+        // Available figures are reported.
         let info = bulk(&mut client, "INFO\r\n");
         assert!(
             info.contains("redis_version:") && info.contains("state=ejected"),

@@ -1,4 +1,4 @@
-//! Clients that go away while a command of theirs blocks: nothing is taken for them, and no connection stays occupied.
+//! Clients that disconnect during a blocked command: nothing is taken for them, and no connection stays occupied.
 
 mod proxy_support;
 mod support;

@@ -463,7 +463,7 @@ fn a_master_that_dies_is_replaced_by_its_replica_without_a_restart() {
     let Some(mut cluster) = Cluster::start(3, true) else {
         support::skip!("{NO_REDIS}");
     };
-    // The only server that the proxy was told of is the one that dies.
+    // The only server that the proxy was given is the one that dies.
     let proxy = cluster.proxy();
     cluster.expect_deaths();
     let dead = cluster.masters.remove(0);

@@ -256,7 +256,7 @@ fn asking_stands_directly_before_the_request_and_the_map_stays() {
         (_, ["CLUSTER", ..]) => node.map(&[(ALL.0, ALL.1, 0)]),
         (0, ["GET", key]) => format!("-ASK {} {}\r\n", slot(key.as_bytes()), node.nodes[1]),
         _ => {
-            ears.lock().expect("nobody panics").push(words.join(" "));
+            ears.lock().expect("no thread panics").push(words.join(" "));
             format!("+{}\r\n", words.join(" "))
         }
     });
@@ -272,7 +272,7 @@ fn asking_stands_directly_before_the_request_and_the_map_stays() {
             assert_eq!(client.read(), Said::from(&format!("GET {number}")[..]));
         }
     }
-    let heard = heard.lock().expect("nobody panics");
+    let heard = heard.lock().expect("no thread panics");
     assert_eq!(heard.len(), 60);
     for pair in heard.chunks(2) {
         assert!(
@@ -298,7 +298,9 @@ fn a_later_request_does_not_overtake_one_that_was_sent_elsewhere() {
             node.moved(key, 1)
         }
         (1, ["SET", _, value]) => {
-            ears.lock().expect("nobody panics").push(value.to_string());
+            ears.lock()
+                .expect("no thread panics")
+                .push(value.to_string());
             "+OK\r\n".into()
         }
         _ => "+fine\r\n".into(),
@@ -313,7 +315,7 @@ fn a_later_request_does_not_overtake_one_that_was_sent_elsewhere() {
     assert_eq!(proxy.talk().must("GET k"), Said::from("fine"));
     go.store(true, SeqCst);
     assert_eq!([client.read(), client.read()], ["OK", "OK"].map(Said::from));
-    assert_eq!(*heard.lock().expect("nobody panics"), ["1", "2", "3"]);
+    assert_eq!(*heard.lock().expect("no thread panics"), ["1", "2", "3"]);
 }
 
 #[test]
@@ -424,7 +426,7 @@ fn slots_that_a_server_knows_no_master_of_stay_where_they_were() {
     });
     let proxy = narrow(&nodes);
     let mut client = proxy.talk();
-    // At this answer it looks again, and soon once more, because slots are missing.
+    // After this answer it looks again, and soon again, because slots are missing.
     client.call(&["GET", "look"]);
     eventually("two more looks", || looks.load(SeqCst) >= 3);
     for key in ["a", "b"] {

@@ -91,7 +91,7 @@ fn a_request_over_a_mebibyte_with_several_keys_is_divided() {
     if !servers[0].is_real() {
         return;
     }
-    // What is for one server is held only if that can't be told at once.
+    // A request for one server is held only if its server isn't known at once.
     let long = "x".repeat(2 * 1024 * 1024);
     client.ask(
         format!(

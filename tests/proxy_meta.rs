@@ -1,5 +1,5 @@
 //! memcached's meta commands through the proxy: the bytes that a real memcached answers, with one
-//! upstream and with a pool, and nobody's order lost by a reply that does not come.
+//! upstream and with a pool, and no client's order is lost by a missing reply.
 
 mod proxy_support;
 mod support;

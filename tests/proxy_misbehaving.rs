@@ -98,11 +98,11 @@ fn error(client: &mut Client, protocol: Protocol, address: SocketAddr, what: &st
         Protocol::Memcached => "SERVER_ERROR",
     };
     let upstream = format!("{start} upstream {address} ");
-    let told = line
+    let error = line
         .strip_prefix(&upstream)
         .unwrap_or_else(|| panic!("{line}"));
     assert!(
-        told.contains(what) || told.starts_with("is ejected"),
+        error.contains(what) || error.starts_with("is ejected"),
         "{line}"
     );
 }
@@ -123,7 +123,7 @@ fn reads(client: &mut Client, protocol: Protocol, key: &str) -> bool {
     is_value
 }
 
-/// Once the upstream behaves, everyone gets their own answer. On a slow machine it may miss a deadline once more.
+/// Once the upstream behaves, each client gets its own answer. On a slow machine it may miss a deadline again.
 #[track_caller]
 fn recovers(proxy: &TestProxy, protocol: Protocol, good: &AtomicBool) {
     good.store(true, Relaxed);
@@ -245,7 +245,7 @@ fn one_that_stops_in_the_middle_of_a_value_by_closing_or_by_silence() {
             behind.send("get b\r\n");
             client.expect_end();
             match closes {
-                // It was sent once more, over a new connection.
+                // It was retried over a new connection.
                 true => behind.expect(answer(protocol, Some("b"))),
                 false => error(&mut behind, protocol, address, "did not answer within 2s"),
             }

@@ -42,9 +42,9 @@ fn a_cluster_is_learned_from_any_of_its_servers() {
     let Some(cluster) = cluster_support::Cluster::start(3, false) else {
         support::skip!("there is no redis-server to make a cluster of");
     };
-    let nobody = proxy_support::free_port().to_string();
+    let unused = proxy_support::free_port().to_string();
     let one = format!("localhost:{}", cluster.masters[2].address.port());
-    let proxy = Program::start(&["--cluster", &nobody, &one]);
+    let proxy = Program::start(&["--cluster", &unused, &one]);
     let mut client = Client::connect(proxy.address);
     client.ask(
         "MSET a 1 b 2 c 3\r\nMGET a b c\r\n",

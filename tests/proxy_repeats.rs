@@ -1,4 +1,4 @@
-//! Requests whose connection breaks before their answers come. A read is sent once more, unless its client has sent a write
+//! Requests whose connection breaks before their answers come. A read is retried, unless its client has sent a write
 //! behind it. A write is not, because it may have been executed.
 
 mod proxy_support;

@@ -449,7 +449,7 @@ fn connections_that_the_system_has_no_descriptors_for_are_refused_at_the_start()
         })
         .start()
         .err()
-        .expect("nobody has so many");
+        .expect("no process has so many");
     assert!(matches!(error, StartError::OpenFiles { .. }), "{error}");
 }
 

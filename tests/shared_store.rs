@@ -1,4 +1,4 @@
-//! One store behind two front doors: what memcached's clients store, Redis's clients read, and the other way round.
+//! One store behind two protocols: Redis's clients read the items of memcached's clients, and the other way round.
 //!
 //! Both services run without sockets, on one store, with a clock that the test moves.
 

@@ -9,8 +9,8 @@
 //!
 //! The ports in the book are those that a reader types. Here every server gets a free one, and
 //! the page's port is put in its place in what is typed, and back in what is printed. On a page with
-//! several servers the ports are chosen before the first of them starts, because one is told of the
-//! others, and because a server may come back where it was. `cargo
+//! several servers the ports are chosen before the first of them starts, because the arguments of one
+//! name the others, and because a server may come back at its address. `cargo
 //! run` starts the program that is built already; `$(pidof NAME)` is the server of this page and
 //! no other. A command's `target/` and `/tmp/` are directories of this page.
 
@@ -531,7 +531,7 @@ pub(crate) fn search_path(root: &Path) -> Result<OsString, String> {
     std::env::join_paths(places).map_err(|error| format!("PATH: {error}"))
 }
 
-/// A port that is free now, and that the system gives to nobody who doesn't name it: below those
+/// A port that is free now, and that the system gives only to programs that name it: below those
 /// that it chooses from.
 fn reserved_port() -> Result<u16, String> {
     static NEXT: AtomicU16 = AtomicU16::new(0);

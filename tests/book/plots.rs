@@ -8,9 +8,9 @@
 //! ```
 //!
 //! A plot is a description of a few lines; `chapters/README.md` says how one is written. Nobody
-//! draws one and nobody types a number: `LARDER_BLESS=1 cargo test --test book plots` writes what
+//! draws one and no number is typed: `LARDER_BLESS=1 cargo test --test book plots` writes what
 //! is out of date. A page that shows a plot shows the text that it is made from as well, for
-//! those who can't see it and those who want the numbers.
+//! readers who can't see it or need the numbers.
 //!
 //! The picture stands inside the page, so that it takes its colours from the reader's theme. The
 //! crate `plotters` can't do that: it writes a colour into each element, and knows neither
@@ -35,7 +35,7 @@ struct Plot {
     kind: Kind,
     /// What is shown, in a few words: the heading of the picture.
     title: String,
-    /// What is to be seen, in a sentence: read to those who don't see it.
+    /// The content in a sentence, for readers who can't see it.
     shows: String,
     /// The recorded text, relative to `chapters`.
     from: String,

@@ -163,7 +163,7 @@ fn no_client_waits_after_it_closes() {
         let server = Running::start(stage, &["0", "60"], 1).unwrap();
         let clients = stuck(&server);
         signal(server.process(), "TERM").unwrap();
-        // The listener goes first: soon nobody can connect, while the stuck clients are still
+        // The listener is closed first: soon no client can connect, while the stuck clients are still
         // waited for.
         let mut between = Vec::new();
         until(|| match TcpStream::connect(server.address()) {
@@ -175,7 +175,7 @@ fn no_client_waits_after_it_closes() {
         })
         .expect("the listener closes");
         drop(clients);
-        // Who came in between is turned away or served, and reads an end or a reset soon; nobody
+        // A client that came in between is refused or served, and reads an end or a reset soon; none
         // is forgotten.
         for mut stream in between {
             stream

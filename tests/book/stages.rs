@@ -5,10 +5,10 @@
 //! - It fails every conversation that its chapter includes as ```` ```transcript,fails ````: why a next stage is needed.
 //! - The article's version, where the chapter has one, fails every conversation that is included as
 //!   ```` ```transcript,article ````.
-//! - A stage that stands in front of other servers gets some that fail when they are told to, and
+//! - A stage that stands in front of other servers gets some that fail on request, and
 //!   is held to what real servers agree on.
 //! - Every transcript that a chapter includes is one of these two, so no page shows a
-//!   conversation that nobody had.
+//!   conversation that was not held.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -204,7 +204,7 @@ impl Staged {
                 list = Some(file);
             }
             None if is_invalidator(stage) => {
-                // Nobody listens there: what clients are told must not depend on it.
+                // Nothing listens there: the answers to clients must not depend on it.
                 let file = NamedTempFile::new().map_err(|error| error.to_string())?;
                 fs::write(file.path(), "127.0.0.1:1 1\n").map_err(|error| error.to_string())?;
                 arguments.push(file.path().display().to_string());

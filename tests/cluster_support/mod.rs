@@ -356,7 +356,7 @@ impl Cluster {
         at_source.must(&format!("CLUSTER SETSLOT {slot} NODE {}", target.id));
     }
 
-    /// A proxy that is told one of the servers.
+    /// A proxy that is given one of the servers.
     pub fn proxy(&self) -> TestProxy {
         proxy(settings(Protocol::Resp), &[self.masters[0].address])
     }

@@ -183,11 +183,11 @@ pub fn real(program: &str, count: usize) -> Option<Vec<Real>> {
     (0..count).map(|_| Real::start(program)).collect()
 }
 
-/// A cache that has nothing and writes down what it is told; it can be switched off and on.
+/// A cache without items that records its requests; it can be switched off and on.
 #[derive(Clone)]
 pub struct Witness {
     pub address: SocketAddr,
-    told: Arc<Mutex<Vec<String>>>,
+    received: Arc<Mutex<Vec<String>>>,
     up: Arc<AtomicBool>,
     open: Arc<AtomicUsize>,
 }
@@ -197,7 +197,7 @@ impl Witness {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let witness = Witness {
             address: listener.local_addr().expect("an address"),
-            told: Arc::default(),
+            received: Arc::default(),
             up: Arc::new(AtomicBool::new(true)),
             open: Arc::default(),
         };
@@ -243,8 +243,11 @@ impl Witness {
             };
             if !request.starts_with("version") {
                 let value = std::mem::take(&mut line);
-                let told = format!("{request} {}", value.trim_end());
-                self.told.lock().unwrap().push(told.trim_end().to_owned());
+                let received = format!("{request} {}", value.trim_end());
+                self.received
+                    .lock()
+                    .unwrap()
+                    .push(received.trim_end().to_owned());
             }
             if writer.write_all(reply.as_bytes()).is_err() {
                 return;
@@ -262,13 +265,13 @@ impl Witness {
         self.up.store(true, SeqCst);
     }
 
-    /// What it has been told, in order.
-    pub fn told(&self) -> Vec<String> {
-        self.told.lock().unwrap().clone()
+    /// The requests that it has received, in order.
+    pub fn received(&self) -> Vec<String> {
+        self.received.lock().unwrap().clone()
     }
 
     pub fn forget(&self) {
-        self.told.lock().unwrap().clear();
+        self.received.lock().unwrap().clear();
     }
 }
 

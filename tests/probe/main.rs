@@ -139,12 +139,12 @@ fn a_list_needs_no_server() {
 
 #[test]
 fn a_probe_that_cannot_be_made_is_an_error() {
-    let nobody = tempfile::tempdir().expect("a directory");
-    let nobody = nobody.path().join("socket").display().to_string();
-    for (arguments, told) in [
-        (&[nobody.as_str()][..], "no server answers at unix:"),
+    let unused = tempfile::tempdir().expect("a directory");
+    let unused = unused.path().join("socket").display().to_string();
+    for (arguments, expected) in [
+        (&[unused.as_str()][..], "no server answers at unix:"),
         (
-            &[nobody.as_str(), "--suite", "resp"],
+            &[unused.as_str(), "--suite", "resp"],
             "no server answers at unix:",
         ),
         (
@@ -160,15 +160,15 @@ fn a_probe_that_cannot_be_made_is_an_error() {
         (&["x", "--timeout", "inf"], "from 0 to 86400"),
         (&["x", "--timeout", "0"], "try 0.1"),
     ] {
-        let error = probe(arguments).expect_err(told);
-        assert!(error.contains(told), "{arguments:?}: {error}");
+        let error = probe(arguments).expect_err(expected);
+        assert!(error.contains(expected), "{arguments:?}: {error}");
     }
 }
 
 #[test]
 fn a_silent_server_is_reported_as_silent() {
     let server = planted::silent();
-    let error = probe(&[&server, "--timeout", "0.1"]).expect_err("nobody knows what it speaks");
+    let error = probe(&[&server, "--timeout", "0.1"]).expect_err("its protocol is unknown");
     assert!(error.contains("say --suite"), "{error}");
     let arguments = [&server, "--timeout", "0.1", "--only", "memcached/version"];
     let error = probe(&arguments).expect_err("it may hold anything");
@@ -190,9 +190,9 @@ fn a_silent_server_is_reported_as_silent() {
 fn the_exit_code_is_the_result() {
     let server = support::larder::plain(Protocol::Echo, |service| service);
     let (right, silent) = (server.address().to_string(), planted::silent());
-    let nobody = tempfile::tempdir().expect("a directory");
-    let nobody = nobody.path().join("socket").display().to_string();
-    for (arguments, code, told) in [
+    let unused = tempfile::tempdir().expect("a directory");
+    let unused = unused.path().join("socket").display().to_string();
+    for (arguments, code, expected) in [
         (&["--list"][..], 0, "memcached/add"),
         (&[right.as_str()], 0, " 0 failed, 0 skipped"),
         (
@@ -208,7 +208,7 @@ fn the_exit_code_is_the_result() {
             "1 failed",
         ),
         (
-            &[nobody.as_str()],
+            &[unused.as_str()],
             2,
             "larder probe: no server answers at unix:",
         ),
@@ -222,7 +222,7 @@ fn the_exit_code_is_the_result() {
         let printed = [larder.stdout, larder.stderr].concat();
         let printed = String::from_utf8_lossy(&printed);
         assert_eq!(larder.status.code(), Some(code), "{arguments:?}: {printed}");
-        assert!(printed.contains(told), "{arguments:?}: {printed}");
+        assert!(printed.contains(expected), "{arguments:?}: {printed}");
     }
 }
 

@@ -14,7 +14,7 @@ use super::{failed, report, support};
 /// What is wrong.
 #[derive(Clone, Copy)]
 enum Fault {
-    /// Takes what one read brings for whole commands, and throws the rest away.
+    /// Takes the bytes of one read for whole commands, and drops the rest.
     Hasty,
     /// Says the second where the first would be right.
     Says(&'static str, &'static str),
@@ -22,7 +22,7 @@ enum Fault {
     Hears(&'static str, &'static str),
     /// Closes the connection after it said this.
     ClosesAfter(&'static str),
-    /// Says this once more than it should.
+    /// Answers with this one time too many.
     Repeats(&'static str),
 }
 

@@ -53,7 +53,7 @@ fn some_settings_change_and_the_others_are_named() {
     third.closed();
     // Nested keys go on until the restart.
     first.ask("set a b 0 0 1\r\nx\r\n", "NOT_STORED\r\n");
-    // The level is warn now: the end, which is told at info, is silent.
+    // The level is warn now: the end, which is logged at info, is silent.
     larder.signal("TERM");
     let printed = larder.printed();
     assert_eq!(printed.code, Some(0));

@@ -29,7 +29,7 @@ fn a_client_in_the_middle_of_a_command_gets_its_answer() {
         larder.signal(signal);
         larder.logs("ending: answering requests in flight");
         idle.closed();
-        until("nobody new is let in", || {
+        until("no new client is accepted", || {
             TcpStream::connect(&address).is_err()
         });
         slow.ask("done!\r\n", "STORED\r\n");

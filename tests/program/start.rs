@@ -101,7 +101,7 @@ fn unix_sockets_speak_both_protocols_and_go_with_the_server() {
     Talk::unix(&memcached).ask("set k 0 0 1\r\nv\r\n", "STORED\r\n");
     Talk::unix(&resp).ask("GET k\r\n", "$1\r\nv\r\n");
     let mode = fs::metadata(&memcached).expect("it is there").permissions();
-    assert_eq!(mode.mode() & 0o077, 0, "nobody else may use it");
+    assert_eq!(mode.mode() & 0o077, 0, "no other user may use it");
 
     let printed = place.run(&["--memcached", "off", "--resp", "./resp.sock"]);
     assert_eq!(printed.code, Some(1));

@@ -254,7 +254,7 @@ pub fn upstream(protocol: Protocol) -> Upstream {
     }
 }
 
-/// An address that nobody listens on.
+/// An address without a listener.
 pub fn free_port() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("an address")

@@ -1,4 +1,4 @@
-//! larder and redis-server, told the same.
+//! larder and redis-server with the same requests.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -12,7 +12,7 @@ use larder::store::{Clock, Config, Store};
 use crate::replies::{Value, encoded, read, same, settle};
 use crate::support::{Kind, Peer};
 
-/// The two, and what they were told.
+/// The two, and the requests that they got.
 pub(crate) struct Both {
     redis: UnixStream,
     larder: Box<dyn Session>,

@@ -1,4 +1,4 @@
-//! Several clients of larder and of redis-server, told the same, one after the other.
+//! Several clients of larder and of redis-server, which send the same requests, one after the other.
 //!
 //! A client may get no answer at all, so an answer can't be waited for. redis-server has done all that was sent to it
 //! before when it answers a further client; and when that one is answered a second time, the answers before are sent.

@@ -48,7 +48,7 @@ const WORDS: &[(&str, &[&str])] = &[
         ],
     ),
     ("D", &["0", "1", "2", "15", "16", "-1", "x"]),
-    // Times far enough away that none passes meanwhile, and as good as never the same twice.
+    // Times so far in the future that none passes in between, and almost never the same twice.
     (
         "S",
         &["~", "~", "~", "~", "0", "-1", "x", "9223372036854775807"],

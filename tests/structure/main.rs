@@ -2,7 +2,7 @@
 //! the library's front page names, and files and functions are short enough to be read in one sitting.
 //!
 //! ```text
-//!   src/**/*.rs ─▶ source (syn) ─▶ modules: who defines which name ─▶ imports: file → file ─▶ cycles, arrows
+//!   src/**/*.rs ─▶ source (syn) ─▶ modules: the names that each defines ─▶ imports: file → file ─▶ cycles, arrows
 //!                            └───▶ sizes: lines of files and functions
 //! ```
 //!

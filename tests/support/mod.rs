@@ -111,7 +111,7 @@ impl Peer {
         match kind {
             Kind::Memcached | Kind::NewMemcached => {
                 command.arg("-s").arg(&socket).args(["-a", "0700"]);
-                // As root it wants to be told so; otherwise the option means nothing.
+                // As root it needs this option; otherwise the option has no effect.
                 command.args(["-u", "root"]);
             }
             Kind::Redis => {

@@ -1,7 +1,7 @@
 //! Draws bars and lines as SVG that stands inside a page.
 //!
 //! Each element has a class, which `chapters/book.css` colours for the reader's theme, and a
-//! colour of its own for those who open the file by itself. A series is told from the others by
+//! its own colour for readers who open the file alone. A series is distinguished from the others by
 //! its name beside it, its marker and its dashes, not by colour alone. No line is empty: an empty
 //! line would end the block of HTML that a page of Markdown takes it for.
 
@@ -21,7 +21,7 @@ const ROW: f64 = 24.0;
 /// The height of the area in which lines are drawn.
 const AREA: f64 = 250.0;
 
-/// Colours for those who see the file without a theme; a plot has as many series at most.
+/// Colours for the file without a theme; a plot has as many series at most.
 pub(super) const COLOURS: [&str; 4] = ["#0b62a4", "#b34700", "#2f7d32", "#7b3fa0"];
 
 const DASHES: [&str; 4] = ["none", "7 4", "2 3", "9 3 2 3"];
