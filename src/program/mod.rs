@@ -25,7 +25,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use larder::tools::{bench, probe};
+use larder::tools::{bench, probe, tap};
 
 /// A cache server for one box: memcached and Redis's RESP on one store.
 ///
@@ -79,6 +79,8 @@ enum Command {
     /// Exit code: 0 if all replies were right, 1 if the server answered with errors or wrong values, 2 if the run could
     /// not be made.
     Bench(bench::Args),
+    /// Forward clients to a server and explain every request and reply, byte by byte
+    Tap(tap::Args),
 }
 
 /// Parses the command line and runs the command.
@@ -87,6 +89,7 @@ pub(crate) fn run() -> ExitCode {
     let result = match cli.command.unwrap_or(Command::Serve(cli.serve)) {
         Command::Probe(args) => return probe::run(&args),
         Command::Bench(args) => return bench::run(&args),
+        Command::Tap(args) => return tap::run(&args),
         Command::Serve(args) => serve::run(&args),
         Command::Config(args) => print::run(&args),
         Command::Echo(args) => echo::run(&args),

@@ -1,0 +1,172 @@
+//! One connection that passes through: the bytes of both sides become requests and replies, and each reply finds its
+//! request. No socket and no clock.
+
+use std::collections::VecDeque;
+
+use super::frame::{Cut, Frame};
+use super::{memcached, resp};
+use crate::tools::transcript::Protocol;
+
+/// Which way bytes go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Direction {
+    /// From the client.
+    Request,
+    /// From the server.
+    Reply,
+}
+
+/// A frame that has passed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Passed {
+    pub(super) direction: Direction,
+    pub(super) frame: Frame,
+    /// When its last byte came, in microseconds of the tap.
+    pub(super) at: u64,
+    /// Of a reply: its request, and how long it took in microseconds.
+    pub(super) to: Option<(Frame, u64)>,
+}
+
+/// One connection.
+#[derive(Debug)]
+pub(super) struct Conversation {
+    protocol: Protocol,
+    /// What has come of the next frame, by direction.
+    partial: [Vec<u8>; 2],
+    /// This direction stopped being the protocol: its bytes are shown as they come.
+    lost: [bool; 2],
+    /// Requests without a reply, and when they passed.
+    waiting: VecDeque<(Frame, u64)>,
+}
+
+impl Conversation {
+    pub(super) fn new(protocol: Protocol) -> Conversation {
+        Conversation {
+            protocol,
+            partial: [Vec::new(), Vec::new()],
+            lost: [false; 2],
+            waiting: VecDeque::new(),
+        }
+    }
+
+    /// Takes bytes that passed at `at`; the frames that are complete with them.
+    pub(super) fn pass(&mut self, direction: Direction, bytes: &[u8], at: u64) -> Vec<Passed> {
+        let side = direction as usize;
+        self.partial[side].extend_from_slice(bytes);
+        let mut passed = Vec::new();
+        while !self.partial[side].is_empty() {
+            let cut = match self.lost[side] {
+                true => Cut::Unknown,
+                false => self.cut(direction),
+            };
+            let frame = match cut {
+                Cut::More => break,
+                Cut::Frame(frame) => frame,
+                Cut::Unknown => {
+                    self.lost[side] = true;
+                    let mut frame = Frame::default();
+                    frame.push("not understood", &self.partial[side]);
+                    frame.name = "bytes".into();
+                    frame
+                }
+            };
+            self.partial[side].drain(..frame.len());
+            let to = match direction {
+                Direction::Reply => self
+                    .answered(&frame)
+                    .map(|(request, sent)| (request, at - sent)),
+                Direction::Request => {
+                    if frame.answered {
+                        self.waiting.push_back((frame.clone(), at));
+                    }
+                    None
+                }
+            };
+            passed.push(Passed {
+                direction,
+                frame,
+                at,
+                to,
+            });
+        }
+        passed
+    }
+
+    fn cut(&self, direction: Direction) -> Cut {
+        let bytes = &self.partial[direction as usize];
+        match (self.protocol, direction) {
+            (Protocol::Resp, Direction::Request) => resp::request(bytes),
+            (Protocol::Resp, Direction::Reply) => resp::reply(bytes),
+            (_, Direction::Request) => memcached::request(bytes),
+            (_, Direction::Reply) => {
+                memcached::reply(bytes, self.waiting.front().map(|(frame, _)| frame))
+            }
+        }
+    }
+
+    /// The request that a reply belongs to; none for what a server sends by itself.
+    fn answered(&mut self, reply: &Frame) -> Option<(Frame, u64)> {
+        let (next, _) = self.waiting.front()?;
+        let by_itself = match self.protocol {
+            Protocol::Resp => resp::is_push(reply),
+            // Replies to quiet meta commands come before that of the mn behind them.
+            _ => next.name == "mn" && reply.name != "MN",
+        };
+        match by_itself || self.lost[Direction::Reply as usize] {
+            true => None,
+            false => self.waiting.pop_front(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn summary(passed: &[Passed]) -> Vec<String> {
+        let shown = passed.iter().map(|passed| match &passed.to {
+            Some((request, took)) => {
+                format!("{} to {} after {took}", passed.frame.name, request.name)
+            }
+            None => format!("{} {}", passed.frame.name, passed.frame.len()),
+        });
+        shown.collect()
+    }
+
+    #[test]
+    fn replies_find_their_requests_and_take_their_time() {
+        let mut conversation = Conversation::new(Protocol::Memcached);
+        let asked = conversation.pass(
+            Direction::Request,
+            b"set a 0 0 1\r\nx\r\ndelete b noreply\r\nget a\r\nge",
+            100,
+        );
+        assert_eq!(summary(&asked), ["set 16", "delete 18", "get 7"]);
+        let one = conversation.pass(Direction::Reply, b"STORED\r\nVALUE a 0 1\r\nx\r\nEN", 150);
+        assert_eq!(summary(&one), ["STORED to set after 50"]);
+        let other = conversation.pass(Direction::Reply, b"D\r\n", 180);
+        assert_eq!(summary(&other), ["VALUE to get after 80"]);
+        let rest = conversation.pass(Direction::Request, b"t b\r\n", 200);
+        assert_eq!(summary(&rest), ["get 7"]);
+    }
+
+    #[test]
+    fn messages_that_answer_nothing_keep_their_place_free() {
+        let mut conversation = Conversation::new(Protocol::Resp);
+        conversation.pass(Direction::Request, b"*1\r\n$4\r\nPING\r\n", 10);
+        let passed = conversation.pass(Direction::Reply, b">1\r\n+invalidate\r\n+PONG\r\n", 20);
+        assert_eq!(
+            summary(&passed),
+            ["push 17", "simple string to ping after 10"]
+        );
+    }
+
+    #[test]
+    fn bytes_that_are_not_the_protocol_are_shown_all_the_same() {
+        let mut conversation = Conversation::new(Protocol::Resp);
+        let passed = conversation.pass(Direction::Reply, b"HTTP/1.1 200\r\n", 5);
+        assert_eq!(summary(&passed), ["bytes 14"]);
+        let passed = conversation.pass(Direction::Reply, b"+OK\r\n", 6);
+        assert_eq!(summary(&passed), ["bytes 5"]);
+    }
+}
