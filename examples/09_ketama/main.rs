@@ -27,7 +27,6 @@ use ring::Ring;
 use session::{Forward, Pool};
 use upstream::Upstream;
 
-// ANCHOR: main
 fn main() -> Result<(), Box<dyn Error>> {
     let file: String = argument(2, "servers.txt".to_owned());
     let list = fs::read_to_string(&file).map_err(|error| format!("{file}: {error}"))?;
@@ -44,7 +43,6 @@ fn main() -> Result<(), Box<dyn Error>> {
         upstreams: upstreams.collect(),
         ring,
     };
-    // ANCHOR_END: main
     let settings = Settings {
         model: Model::Threads,
         ..Settings::default()

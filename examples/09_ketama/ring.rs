@@ -7,7 +7,6 @@ use super::servers::Server;
 /// MD5 digests of a server with an average weight. Each gives four points.
 const DIGESTS: f64 = 40.0;
 
-// ANCHOR: hash
 /// The four numbers of 32 bits that an MD5 digest is made of, the lowest byte first.
 fn hash(text: &[u8]) -> [u32; 4] {
     let digest: [u8; 16] = Md5::digest(text).into();
@@ -24,9 +23,7 @@ fn hash(text: &[u8]) -> [u32; 4] {
 pub(crate) fn modulo(key: &[u8], servers: usize) -> usize {
     hash(key)[0] as usize % servers
 }
-// ANCHOR_END: hash
 
-// ANCHOR: ring
 /// The points of all servers on a circle of 2^32 positions.
 pub(crate) struct Ring {
     /// Each point and the number of its server, in the order of the points.
@@ -60,9 +57,7 @@ impl Ring {
         *server
     }
 }
-// ANCHOR_END: ring
 
-// ANCHOR: digests
 /// How many digests a server has. The share is rounded to single precision, multiplied in
 /// double precision, and the product is rounded to single precision again before it is cut
 /// off: libketama's C does so, and a server may have four points more or fewer for it.
@@ -71,4 +66,3 @@ fn digests(weight: u32, total: u32, servers: usize) -> u32 {
     let exact = f64::from(share) * DIGESTS * servers as f64;
     (exact as f32).floor() as u32
 }
-// ANCHOR_END: digests

@@ -1,6 +1,5 @@
 //! The file that lists the pool: `host:port weight` in a line, as libketama reads it, and an optional name.
 
-// ANCHOR: servers
 /// One server of the pool.
 pub(crate) struct Server {
     pub(crate) address: String,
@@ -10,7 +9,6 @@ pub(crate) struct Server {
     /// with a name can move to another address and keep its keys.
     pub(crate) name: String,
 }
-// ANCHOR_END: servers
 
 /// Reads the list, or says in which line what is wrong.
 pub(crate) fn parse(text: &str) -> Result<Vec<Server>, String> {

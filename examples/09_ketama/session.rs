@@ -19,13 +19,11 @@ use super::upstream::{Replies, Upstream};
 /// until all are there.
 const BATCH: usize = 64;
 
-// ANCHOR: pool
 /// The servers behind us, and which of them a key belongs to.
 pub(crate) struct Pool {
     pub(crate) upstreams: Vec<Upstream>,
     pub(crate) ring: Ring,
 }
-// ANCHOR_END: pool
 
 /// Forwards memcached's text protocol.
 pub(crate) struct Forward {
@@ -66,7 +64,6 @@ struct Session {
     large: Option<(Remainder, bool)>,
 }
 
-// ANCHOR: batch
 /// Requests that are sent together.
 struct Batch {
     consumed: usize,
@@ -95,7 +92,6 @@ enum Due {
     /// An answer that comes from no server.
     Say(Cow<'static, [u8]>),
 }
-// ANCHOR_END: batch
 
 enum Then {
     /// There may be more in the input.
@@ -133,7 +129,6 @@ impl server::Session for Session {
 }
 
 impl Session {
-    // ANCHOR: gather
     /// Takes requests off the start of the input, as many as may go together.
     fn gather(&mut self, input: &[u8], batch: &mut Batch) {
         while batch.due.len() < BATCH {
@@ -184,10 +179,8 @@ impl Session {
             }
         }
     }
-    // ANCHOR_END: gather
 }
 
-// ANCHOR: place
 impl Pool {
     /// Gives a request to the servers that it concerns.
     fn place(&self, request: &Request<'_>, batch: &mut Batch) {
@@ -243,9 +236,7 @@ impl Pool {
             _ => batch.due.push(Due::Say(reply::ERROR.into())),
         }
     }
-    // ANCHOR_END: place
 
-    // ANCHOR: forward
     /// Sends every server its share, then waits for none of them: the replies are fetched
     /// when they are due.
     fn forward(&self, shares: &[Share]) -> Vec<Replies> {
@@ -254,7 +245,6 @@ impl Pool {
             .map(|(upstream, share)| upstream.ask(&share.requests, &share.shapes))
             .collect()
     }
-    // ANCHOR_END: forward
 }
 
 impl Batch {
@@ -276,7 +266,6 @@ impl Batch {
     }
 }
 
-// ANCHOR: scatter
 /// Appends an answer of the client's.
 fn scatter(due: &Due, replies: &[Replies], output: &mut Vec<u8>) {
     match due {
@@ -316,4 +305,3 @@ fn scatter(due: &Due, replies: &[Replies], output: &mut Vec<u8>) {
         }
     }
 }
-// ANCHOR_END: scatter

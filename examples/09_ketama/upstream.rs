@@ -29,7 +29,6 @@ const DEADLINE: Duration = Duration::from_secs(2);
 /// Bytes of the largest reply. With a larger one the connection is closed.
 const MAX_REPLY: usize = 64 * 1024 * 1024;
 
-// ANCHOR: types
 /// A server, and the connection to it if there is one.
 pub(crate) struct Upstream {
     address: String,
@@ -53,7 +52,6 @@ pub(crate) struct Replies {
     address: String,
     sent: io::Result<Receiver<Vec<u8>>>,
 }
-// ANCHOR_END: types
 
 impl Upstream {
     pub(crate) fn new(address: String) -> Upstream {
@@ -63,7 +61,6 @@ impl Upstream {
         }
     }
 
-    // ANCHOR: ask
     /// Sends requests. Their replies come later, as many as there are shapes.
     pub(crate) fn ask(&self, requests: &[u8], shapes: &[ReplyShape]) -> Replies {
         Replies {
@@ -71,9 +68,7 @@ impl Upstream {
             sent: self.send(requests, shapes),
         }
     }
-    // ANCHOR_END: ask
 
-    // ANCHOR: send
     fn send(&self, requests: &[u8], shapes: &[ReplyShape]) -> io::Result<Receiver<Vec<u8>>> {
         let (sender, replies) = unbounded();
         if requests.is_empty() {
@@ -107,7 +102,6 @@ impl Upstream {
             }
         }
     }
-    // ANCHOR_END: send
 }
 
 impl Replies {
@@ -127,7 +121,6 @@ impl Replies {
     }
 }
 
-// ANCHOR: dial
 impl Link {
     /// Connects, and starts the thread that reads the replies.
     fn dial(address: &str) -> io::Result<Link> {
@@ -156,9 +149,7 @@ impl Drop for Link {
         let _ = self.stream.shutdown(Shutdown::Both);
     }
 }
-// ANCHOR_END: dial
 
-// ANCHOR: scatter
 /// Hands each reply to the client that is next in the queue, until the connection ends.
 fn scatter(mut stream: &TcpStream, queue: Receiver<Waiter>) {
     let mut current: Option<(Waiter, ReplyFramer)> = None;
@@ -205,4 +196,3 @@ fn due(mut waiter: Waiter) -> Option<(Waiter, ReplyFramer)> {
     let shape = waiter.shapes.pop_front()?;
     Some((waiter, ReplyFramer::new(shape)))
 }
-// ANCHOR_END: scatter
