@@ -48,7 +48,7 @@ def sentences(path):
         if paragraph:
             text = " ".join(words for _, words in paragraph)
             text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", text).replace("**", "").replace("*", "")
-            for sentence in re.split(r"(?<=[.?!])\)? +(?=[A-Z`(])", text):
+            for sentence in re.split(r"(?<=[.?!])\)? +(?=[A-Z`(]|memcached\b|larder\b)", text):
                 yield paragraph[0][0], sentence
             paragraph = []
 
