@@ -303,6 +303,10 @@ impl Client {
 
     /// Lets the head leave, and with it what waited behind if the head is complete.
     fn settle(&mut self) {
+        // Behind an answer that broke off nothing can follow: the client would read it as the rest of that answer.
+        if self.lost {
+            return;
+        }
         while let Some(slot) = self.slots.front_mut() {
             self.held -= slot.bytes.len();
             self.begun |= !slot.bytes.is_empty();

@@ -272,3 +272,6 @@ fn mark(dirty: &mut VecDeque<usize>, key: usize, is_dirty: &mut bool) {
         dirty.push_back(key);
     }
 }
+
+#[cfg(test)]
+mod tests;

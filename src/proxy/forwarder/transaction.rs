@@ -83,7 +83,13 @@ impl Forwarder {
             _ if refused => self.answer(key, QUEUED),
             TransactionTarget::At(number) => match self.open_transaction(key, number) {
                 Ok(()) => self.pass_on_first(key, request),
-                Err(fate) => fate,
+                Err(fate) => {
+                    // `EXEC` ends the transaction, whatever the answer to it is.
+                    if is(request, b"EXEC") && !matches!(fate, RequestOutcome::Stalled) {
+                        self.clients[key].session.close();
+                    }
+                    fate
+                }
             },
             TransactionTarget::Anywhere => self.hold_back(key, request),
         }
