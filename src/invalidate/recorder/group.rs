@@ -190,8 +190,12 @@ impl Recorder {
             deliveries.for_each(|delivery| delivery.out.clear());
         }
         self.failed(error);
-        // Without their removal they are delivered again in the replay.
-        self.removals.clear();
+        // Without their removal they are delivered again in a replay.
+        for (id, _) in std::mem::take(&mut self.removals) {
+            if let Some((upstream, delivery)) = self.find(id) {
+                self.upstreams[upstream].deliveries[delivery].fall_behind();
+            }
+        }
         self.waiting = None;
         for id in arrived.ready {
             self.send_step(id, DeliveryStep::Wait);

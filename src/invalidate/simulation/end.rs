@@ -18,6 +18,7 @@ impl Simulation {
         for server in &mut self.servers {
             server.behaviour = Behaviour::Well;
         }
+        self.memory.set_full(false);
         let mut left = ENOUGH;
         while !self.is_settled() {
             left -= 1;

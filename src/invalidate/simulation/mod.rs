@@ -9,7 +9,8 @@
 //!
 //! Whatever the order of events: every change that was answered with success has reached every cache that may hold its
 //! key, or the cache was flushed since; a key that is set is never set to an older value; and at the end nothing is left
-//! pending, in the channels or on the network.
+//! pending, in the channels or on the network. That holds while the disk is full, too: a change that can't be recorded is
+//! answered with an error.
 //!
 //! A cache that has read requests from a connection that is closed may execute them later than those of the next
 //! connection. For deletes that makes no difference, and the simulation does it. For values that are written behind
@@ -31,17 +32,37 @@ use state::Simulation;
 const KEPT: &[u64] = &[
     // With durability none, a change that came back after a flush was written behind it.
     203,
+    // With durability none, a delivery whose removals could not be recorded kept those changes for ever.
+    493,
 ];
+
+/// Whether the disk is full now and then in this seed.
+fn has_disk_faults(seed: u64) -> bool {
+    seed % 4 == 1
+}
 
 /// Runs one seed; what went wrong.
 fn run(seed: u64) -> Result<(), String> {
+    play(seed, false)
+}
+
+/// Runs one seed. With `planted`, errors of the recorder are taken for success.
+fn play(seed: u64, planted: bool) -> Result<(), String> {
     let mut rng = Rng::with_seed(seed);
     let mut simulation = Simulation::new(rng.fork())?;
+    simulation.believes_errors = planted;
+    // Of its own, so that the other seeds stay what they are.
+    let mut disk = has_disk_faults(seed).then(|| Rng::with_seed(!seed));
     let calm = rng.choice([12, 40]).unwrap_or(12);
     for _ in 0..rng.usize(20..160) {
         simulation.step()?;
         if rng.u8(..calm) == 0 {
             simulation.go_wrong()?;
+        }
+        if let Some(disk) = &mut disk
+            && disk.u8(..8) == 0
+        {
+            simulation.memory.set_full(disk.bool());
         }
     }
     simulation.finish()
@@ -50,4 +71,12 @@ fn run(seed: u64) -> Result<(), String> {
 #[test]
 fn every_change_reaches_every_cache_and_nothing_is_left() {
     run_seeds(KEPT, run);
+}
+
+#[test]
+fn a_success_that_a_full_disk_did_not_allow_is_found() {
+    let seeds = (0..400).filter(|seed| has_disk_faults(*seed));
+    let mut faults = seeds.filter_map(|seed| play(seed, true).err());
+    let found = faults.next().unwrap_or_default();
+    assert!(found.contains("has not reached"), "{found}");
 }

@@ -63,6 +63,8 @@ pub(super) struct Simulation {
     pub(super) connections: slab::Slab<Connection>,
     pub(super) servers: Vec<Server>,
     pub(super) reported: Vec<Reported>,
+    /// A planted fault: every answer counts as success.
+    pub(super) believes_errors: bool,
 }
 
 impl Simulation {
@@ -92,6 +94,7 @@ impl Simulation {
             connections: slab::Slab::new(),
             servers,
             reported: Vec::new(),
+            believes_errors: false,
         })
     }
 
@@ -209,7 +212,8 @@ impl Simulation {
         self.running.recorder.record(now);
         while let Ok(answers) = self.running.answers.1.try_recv() {
             for LaterAnswer { request_id, bytes } in answers {
-                self.reported[request_id.sequence as usize].answered = bytes.starts_with(b"STORED");
+                let answered = self.believes_errors || bytes.starts_with(b"STORED");
+                self.reported[request_id.sequence as usize].answered = answered;
             }
         }
     }

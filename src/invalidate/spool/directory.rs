@@ -3,7 +3,7 @@
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use redb::Database;
 
@@ -13,6 +13,9 @@ use crate::invalidate::spool::storage::{SpoolStorage, open_store};
 
 /// The file's name in the directory.
 pub(super) const FILE: &str = "spool.redb";
+
+/// How long a file that could not be opened is left alone.
+pub(super) const RETRY: Duration = Duration::from_millis(250);
 
 /// A directory that no other process uses.
 pub(super) struct SpoolDirectory {
@@ -109,6 +112,10 @@ impl SpoolStorage for SpoolDirectory {
             Ok(()) => format!("{what}; the file is kept as {name}"),
             Err(error) => format!("{what}; it can't be renamed: {error}"),
         }
+    }
+
+    fn retry(&self) -> Duration {
+        RETRY
     }
 
     fn name(&self) -> String {

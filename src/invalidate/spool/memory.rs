@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use redb::{Database, StorageBackend};
 
@@ -55,6 +56,11 @@ impl SpoolStorage for SpoolMemory {
     fn put_aside(&self, what: &str) -> String {
         self.bytes().clear();
         what.to_owned()
+    }
+
+    /// At once: a simulation has a clock of its own.
+    fn retry(&self) -> Duration {
+        Duration::ZERO
     }
 
     fn name(&self) -> String {

@@ -30,7 +30,7 @@ mod tests;
 
 use std::path::Path;
 use std::sync::{PoisonError, RwLock, RwLockWriteGuard};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use redb::{Database, ReadableDatabase, TableError};
 
@@ -41,9 +41,6 @@ pub(crate) use record::{DeliveryId, PendingChange, PendingRecord, UpstreamRow};
 use storage::SpoolStorage;
 pub(crate) use transaction::SpoolTransaction;
 use transaction::pending;
-
-/// How long a spool that could not be opened is left alone.
-const RETRY: Duration = Duration::from_millis(250);
 
 /// The condition of the spool when it was opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -232,7 +229,7 @@ impl Spool {
             log::error!("{}: {done}", self.storage.name());
         }
         state.last = Some(error.clone());
-        state.retry = Instant::now() + RETRY;
+        state.retry = Instant::now() + self.storage.retry();
     }
 }
 

@@ -1,5 +1,7 @@
 //! Where a spool is kept, and the store in it.
 
+use std::time::Duration;
+
 use redb::{Database, StorageBackend};
 
 use crate::invalidate::spool::error::{SpoolResult, contained};
@@ -14,6 +16,9 @@ pub(super) trait SpoolStorage: Send + Sync {
 
     /// Puts a store out of the way that is damaged in this way; what was done, in words.
     fn put_aside(&self, what: &str) -> String;
+
+    /// How long it is not tried again after an error.
+    fn retry(&self) -> Duration;
 
     /// Its name for the log.
     fn name(&self) -> String;
