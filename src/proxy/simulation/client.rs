@@ -24,6 +24,10 @@ pub(crate) struct Client {
     known: BTreeMap<DatabaseKey, Vec<Option<Bytes>>>,
     /// The channels that it is subscribed to, from a confirmation to that of the end.
     channels: BTreeSet<Bytes>,
+    /// Messages that have to come before it has left their channels, and those channels.
+    messages: BTreeSet<(Bytes, Bytes)>,
+    /// It has been subscribed to something.
+    pub(crate) has_been_subscribed: bool,
     circumstances: Circumstances,
     /// The list that it waits for when it leaves.
     pub(crate) blocked: Option<Bytes>,
@@ -58,6 +62,8 @@ impl Client {
             input: Vec::new(),
             known: BTreeMap::new(),
             channels: BTreeSet::new(),
+            messages: BTreeSet::new(),
+            has_been_subscribed: false,
             circumstances,
             blocked: None,
             answers: 0,
@@ -74,6 +80,25 @@ impl Client {
             blocked: Some(list),
             ..client
         }
+    }
+
+    /// A client that writes to all servers of a pool, and takes no error for an answer.
+    pub(crate) fn that_writes(protocol: Protocol) -> Client {
+        let steps = (0..32).map(|number: u8| {
+            let key = format!("w:{number}");
+            let (request, shape, reply): (_, _, &[u8]) = match protocol {
+                Protocol::Memcached => {
+                    let request = format!("set {key} 0 0 1\r\nx\r\n").into_bytes();
+                    (request, ReplyShape::Line, b"STORED\r\n")
+                }
+                Protocol::Resp => {
+                    let request = resp::request(&[b"SET", key.as_bytes(), b"x"]);
+                    (request, ReplyShape::Resp, b"+OK\r\n")
+                }
+            };
+            Step::Ask(request, vec![(shape, Expected::Exactly(reply))])
+        });
+        Client::with_script(steps.collect(), Circumstances::default())
     }
 
     /// A client that finds what it has pushed to a list.
@@ -134,6 +159,9 @@ impl Client {
                     false => return Ok(()),
                 }
             }
+            if self.due.is_empty() && MESSAGE.starts_with(&self.input) {
+                return Ok(());
+            }
             let Some((shape, expected)) = self.due.front().cloned() else {
                 return Err(format!("not asked for: {}", self.input.escape_ascii()));
             };
@@ -148,6 +176,12 @@ impl Client {
             let reply: Bytes = self.input.drain(..progress.used).collect();
             self.due.pop_front();
             self.answers += 1;
+            if let Expected::Confirmed(_, channel, false) = &expected
+                && let Some(lost) = self.lost_message(channel)
+            {
+                let (lost, channel) = (lost.escape_ascii(), channel.escape_ascii());
+                return Err(format!("has lost {lost} of {channel}"));
+            }
             if !self.check(&reply, &expected) {
                 let reply = reply.escape_ascii();
                 return Err(format!("answered {reply} where {expected:?} is due"));
@@ -163,11 +197,34 @@ impl Client {
             return Ok(false);
         }
         let message: Bytes = self.input.drain(..progress.used).collect();
-        let channel = elements(&message).get(1).and_then(|name| value(name));
-        match channel.is_some_and(|channel| self.channels.contains(channel)) {
-            true => Ok(true),
-            false => Err(format!("not subscribed to: {}", message.escape_ascii())),
+        let words: Vec<&[u8]> = elements(&message).into_iter().filter_map(value).collect();
+        match words[..] {
+            [_, channel, text] if self.channels.contains(channel) => {
+                self.messages.remove(&(channel.to_vec(), text.to_vec()));
+                Ok(true)
+            }
+            _ => Err(format!("not subscribed to: {}", message.escape_ascii())),
         }
+    }
+
+    /// A server has published a message: the client is to get it, if it is subscribed and does not leave.
+    ///
+    /// The message of a server that leaves the list, or whose slots move, may be lost.
+    pub(crate) fn await_message(&mut self, channel: &[u8], message: &[u8]) {
+        let leaves = self
+            .due
+            .iter()
+            .any(|(_, due)| matches!(due, Expected::Confirmed(_, name, false) if name == channel));
+        let may_lose = self.circumstances.cluster || self.circumstances.wanders;
+        if self.channels.contains(channel) && !leaves && !may_lose {
+            self.messages.insert((channel.to_vec(), message.to_vec()));
+        }
+    }
+
+    /// A message that had to come before the client has left this channel, and did not.
+    fn lost_message(&self, channel: &[u8]) -> Option<&Bytes> {
+        let mut lost = self.messages.iter().filter(|(name, _)| name == channel);
+        lost.next().map(|(_, message)| message)
     }
 
     fn check(&mut self, reply: &[u8], expected: &Expected) -> bool {
@@ -190,6 +247,7 @@ impl Client {
             Expected::Exactly(bytes) => reply == *bytes,
             Expected::OneOf(replies) => replies.contains(&reply),
             Expected::Confirmed(bytes, channel, is_subscribed) => {
+                self.has_been_subscribed = true;
                 match is_subscribed {
                     true => self.channels.insert(channel.clone()),
                     false => self.channels.remove(channel),
@@ -210,8 +268,9 @@ impl Client {
             },
             Expected::Changed(bytes, changes) => {
                 for (place, value) in changes {
+                    let keeps = self.circumstances.wanders || self.is_overtaken(place);
                     let known = self.known.entry(place.clone()).or_insert(vec![None]);
-                    if !self.circumstances.wanders {
+                    if !keeps {
                         known.clear();
                     }
                     known.push(value.clone());
@@ -247,6 +306,13 @@ impl Client {
             Expected::Executed(all) => all.iter().for_each(|one| self.doubt(one)),
             _ => {}
         }
+    }
+
+    /// Whether a read behind this write may have been executed before it: a slot that moves twice sends the write on
+    /// twice, and a read that finds the second owner at once comes first.
+    fn is_overtaken(&self, place: &DatabaseKey) -> bool {
+        let mut due = self.due.iter();
+        self.circumstances.cluster && due.any(|(_, due)| reads(due, place))
     }
 
     fn check_value(&mut self, place: &DatabaseKey, value: Option<&[u8]>) -> bool {
@@ -285,6 +351,16 @@ impl Client {
             }
         }
         reply == b"END\r\n"
+    }
+}
+
+/// Whether a reply has the value of this key.
+fn reads(expected: &Expected, place: &DatabaseKey) -> bool {
+    match expected {
+        Expected::Value(at) => at == place,
+        Expected::Values(all) => all.contains(place),
+        Expected::Executed(all) => all.iter().any(|one| reads(one, place)),
+        _ => false,
     }
 }
 

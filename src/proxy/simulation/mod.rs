@@ -7,12 +7,18 @@
 //! ```
 //!
 //! Whatever the order in which bytes arrive, an answer has to be that of a single server or, where a server has failed,
-//! an error. At the end nothing may be left: no connection of a client, no request that waits, no bytes that are held.
+//! an error. A subscriber gets every message of a channel from its confirmation on until it leaves, and none before or
+//! after. At the end nothing may be left: no connection of a client, no request that waits, no bytes that are held.
+//!
+//! Before that, a client writes to every server, all of which are well again, and takes no error for an answer.
+//!
+//! Each check can fail: a [`PlantedFault`] is found.
 //!
 //! `LARDER_SEEDS=N` runs N seeds in place of the default; `LARDER_SEED=N` runs that one alone and shows what happens
 //! in it. A seed that has failed is kept in [`KEPT`], with its cause.
 
 mod client;
+mod names;
 pub(crate) mod network;
 mod proxy;
 mod redis;
@@ -60,13 +66,26 @@ pub(crate) fn trace(line: impl Fn() -> String) {
     }
 }
 
+/// A fault that is planted to see that a check finds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PlantedFault {
+    /// A subscriber gets a message again, after it has left the channel.
+    LateMessage,
+    /// A server sends a message to none of its subscribers.
+    LostMessage,
+    /// A server does not notice that the proxy has closed a connection.
+    KeptConnection,
+    /// A name is looked up once, and leads to that address for ever.
+    OldAddress,
+}
+
 /// Runs one seed; what went wrong.
 fn run(seed: u64) -> Result<(), String> {
-    play(seed).1
+    play(seed, None).1
 }
 
 /// Runs one seed; a number for all that clients have been sent, and what went wrong.
-fn play(seed: u64) -> (u64, Result<(), String>) {
+fn play(seed: u64, planted: Option<PlantedFault>) -> (u64, Result<(), String>) {
     let mut rng = Rng::with_seed(seed);
     let protocol = match rng.bool() {
         true => Protocol::Memcached,
@@ -75,6 +94,8 @@ fn play(seed: u64) -> (u64, Result<(), String>) {
     let layout = match (rng.u8(..3), protocol) {
         (0, _) => Layout::Pool(1),
         (1, Protocol::Resp) => Layout::Cluster(3),
+        (1, Protocol::Memcached) => Layout::Named(3),
+        _ if rng.bool() => Layout::Named(3),
         _ => Layout::Pool(3),
     };
     let cluster = layout == Layout::Cluster(3);
@@ -85,7 +106,7 @@ fn play(seed: u64) -> (u64, Result<(), String>) {
     if faulty && !cluster {
         settings.on_failure = [OnFailure::Error, OnFailure::Next, OnFailure::Miss][rng.usize(..3)];
     }
-    let changes = layout == Layout::Pool(3) && rng.u8(..3) == 0;
+    let changes = matches!(layout, Layout::Pool(3) | Layout::Named(3)) && rng.u8(..3) == 0;
     let circumstances = Circumstances {
         cluster,
         faulty,
@@ -93,6 +114,7 @@ fn play(seed: u64) -> (u64, Result<(), String>) {
         wanders: changes || settings.on_failure == OnFailure::Next,
     };
     let mut simulation = Simulation::new(rng.fork(), settings, layout);
+    (simulation.faulty, simulation.planted) = (faulty, planted);
     for number in 0..rng.usize(1..5) {
         simulation.connect(Client::new(&mut rng, number, protocol, circumstances));
     }
@@ -115,7 +137,8 @@ fn live(
         simulation.step()?;
         if faulty && rng.u8(..40) == 0 {
             let server = rng.usize(..simulation.servers.len());
-            match rng.u8(..9) {
+            match rng.u8(..10) {
+                6 => simulation.move_server(server),
                 5 => simulation.set_behaviour(server, Behaviour::Confused),
                 0 => simulation.set_behaviour(server, Behaviour::Refuses),
                 1 => simulation.set_behaviour(server, Behaviour::Sleeps),
@@ -143,6 +166,20 @@ fn answers_are_those_of_a_single_server_and_nothing_is_left() {
 #[test]
 fn a_seed_repeats_byte_for_byte() {
     for seed in 0..50 {
-        assert_eq!(play(seed), play(seed), "seed {seed}");
+        assert_eq!(play(seed, None), play(seed, None), "seed {seed}");
+    }
+}
+
+#[test]
+fn planted_faults_are_found() {
+    for (fault, finding) in [
+        (PlantedFault::LateMessage, "not subscribed to"),
+        (PlantedFault::LostMessage, "has lost"),
+        (PlantedFault::KeptConnection, "answered :0"),
+        (PlantedFault::OldAddress, "stays ejected"),
+    ] {
+        let mut faults = (0..2000).filter_map(|seed| play(seed, Some(fault)).1.err());
+        let found = faults.next().unwrap_or_default();
+        assert!(found.contains(finding), "{fault:?}: {found}");
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::hash::DefaultHasher;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -9,13 +10,15 @@ use fastrand::Rng;
 
 use crate::pool::slots::{SlotMap, slot};
 use crate::pool::{Placement, Pool, ServerList};
+use crate::protocol::resp;
 use crate::proxy::forwarder::Forwarder;
 use crate::proxy::settings::{Protocol, Settings};
 use crate::proxy::shared::Shared;
 use crate::proxy::simulation::client::Client;
+use crate::proxy::simulation::names::Names;
 use crate::proxy::simulation::network::ConnectionPipes;
 use crate::proxy::simulation::server::{Behaviour, Server};
-use crate::proxy::simulation::trace;
+use crate::proxy::simulation::{PlantedFault, trace};
 use crate::server::{Connection, Connections};
 
 /// Slots of a cluster.
@@ -25,6 +28,8 @@ const SLOTS: usize = 16384;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Layout {
     Pool(usize),
+    /// A pool whose list has names, which lead to other addresses when servers move.
+    Named(usize),
     Cluster(usize),
 }
 
@@ -39,6 +44,8 @@ pub(crate) struct ClientEnd {
 /// A connection of the proxy to a server.
 pub(super) struct ServerEnd {
     pub(super) server: usize,
+    /// The address that it is made to.
+    pub(super) address: SocketAddr,
     pub(super) pipes: ConnectionPipes,
     pub(super) connected: bool,
 }
@@ -63,6 +70,10 @@ pub(crate) struct Simulation {
     pub(crate) clients: Vec<ClientEnd>,
     pub(crate) servers: Vec<Server>,
     pub(super) connections: BTreeMap<usize, ServerEnd>,
+    pub(super) names: Names,
+    /// Servers fail.
+    pub(crate) faulty: bool,
+    pub(crate) planted: Option<PlantedFault>,
     /// Everything arrives at once and whole.
     pub(super) calm: bool,
     /// The bytes sent to clients, to check that a seed repeats.
@@ -72,14 +83,18 @@ pub(crate) struct Simulation {
 impl Simulation {
     pub(crate) fn new(mut rng: Rng, settings: Settings, layout: Layout) -> Simulation {
         let protocol = settings.protocol;
-        let (Layout::Pool(count) | Layout::Cluster(count)) = layout;
-        let addresses: Vec<String> = (1..=count).map(|n| format!("10.0.0.{n}:7000")).collect();
+        let (Layout::Pool(count) | Layout::Named(count) | Layout::Cluster(count)) = layout;
+        let names = Names::new(count, matches!(layout, Layout::Named(_)));
+        let addresses: Vec<String> = match layout {
+            Layout::Named(_) => (1..=count).map(|n| format!("cache-{n}:7000")).collect(),
+            _ => names.addresses.iter().map(ToString::to_string).collect(),
+        };
         let mut servers: Vec<Server> = addresses
             .iter()
             .map(|address| Server::new(address, protocol))
             .collect();
         let pool = match layout {
-            Layout::Pool(_) => {
+            Layout::Pool(_) | Layout::Named(_) => {
                 let tags = protocol == Protocol::Resp;
                 Pool::new(&list(&addresses), Placement::Ketama, tags, None)
             }
@@ -111,6 +126,9 @@ impl Simulation {
             clients: Vec::new(),
             servers,
             connections: BTreeMap::new(),
+            names,
+            faulty: false,
+            planted: None,
             calm: false,
             sent: DefaultHasher::new(),
         }
@@ -142,8 +160,13 @@ impl Simulation {
             return;
         }
         let key = keys[self.rng.usize(..keys.len())];
-        self.servers[server].sessions.remove(&key);
+        self.end_connection(key);
+    }
+
+    /// A server's end of a connection is closed.
+    pub(super) fn end_connection(&mut self, key: usize) {
         if let Some(connection) = self.connections.get_mut(&key) {
+            self.servers[connection.server].sessions.remove(&key);
             connection.pipes.outward.cut();
             match self.rng.bool() {
                 true => connection.pipes.inward.end(),
@@ -295,6 +318,54 @@ impl Simulation {
         self.answer_all()
     }
 
+    /// Plants messages to clients that have left all channels.
+    fn send_late_messages(&mut self) {
+        if self.planted == Some(PlantedFault::LateMessage) {
+            let left = self
+                .clients
+                .iter_mut()
+                .filter(|end| end.client.has_been_subscribed);
+            for end in left {
+                let message = resp::request(&[b"message", b"c0:0", b"late"]);
+                end.pipes.outward.send(&message);
+            }
+        }
+    }
+
+    /// Messages that servers have published are due to the clients that are subscribed.
+    pub(super) fn note_published(&mut self) {
+        let published = self.servers.iter_mut();
+        let published: Vec<_> = published
+            .flat_map(|it| std::mem::take(&mut it.published))
+            .collect();
+        for (channel, message) in published {
+            for end in self.clients.iter_mut().filter(|end| end.key.is_some()) {
+                end.client.await_message(&channel, &message);
+            }
+        }
+    }
+
+    /// Servers that are well again are found, and get requests.
+    fn reach_all(&mut self) -> Result<(), String> {
+        let is_ejected = |simulation: &Simulation| {
+            let (_, pool) = simulation.shared.pool();
+            let mut upstreams = pool.upstreams.iter();
+            let found = upstreams.find(|upstream| upstream.health.is_ejected());
+            found.map(|upstream| upstream.address.clone())
+        };
+        let mut rounds = 0;
+        while let Some(address) = is_ejected(self) {
+            if rounds == 3000 {
+                return Err(format!("{address} is well and stays ejected"));
+            }
+            rounds += 1;
+            self.round()?;
+            self.pass_time(10);
+        }
+        self.connect(Client::that_writes(self.shared.settings.protocol));
+        self.answer_all()
+    }
+
     /// Lets everything come to its end, and looks whether something is left.
     pub(crate) fn finish(&mut self) -> Result<(), String> {
         self.calm = true;
@@ -302,7 +373,9 @@ impl Simulation {
             server.behaviour = Behaviour::Well;
         }
         self.answer_all()?;
+        self.send_late_messages();
         self.push_to_cancelled()?;
+        self.reach_all()?;
         for end in &mut self.clients {
             end.pipes.inward.end();
         }

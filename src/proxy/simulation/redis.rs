@@ -244,6 +244,10 @@ impl Server {
 
     /// Sends a message to the subscribers; how many there are. A pattern is a prefix and a star.
     fn publish(&mut self, channel: &[u8], message: &[u8]) -> usize {
+        self.published.push((channel.to_vec(), message.to_vec()));
+        if self.loses_messages {
+            return 0;
+        }
         let mut reached = 0;
         for session in self.sessions.values_mut() {
             let out = &mut session.output;

@@ -188,9 +188,13 @@ impl Writer {
             8 => self.blocked(rng),
             9 if !self.circumstances.faulty => self.subscribed(rng),
             10 => {
-                let channel = format!("c{}:{}", rng.u8(..4), rng.u8(..4)).into_bytes();
-                let expected = Expected::OneOf(&[b":0\r\n", b":1\r\n"]);
-                self.command(&[b"PUBLISH", &channel, b"news"], expected);
+                for _ in 0..rng.usize(1..5) {
+                    let channel = format!("c{}:{}", rng.u8(..4), rng.u8(..4)).into_bytes();
+                    let expected = Expected::OneOf(&[b":0\r\n", b":1\r\n"]);
+                    self.count += 1;
+                    let message = format!("{}:{}", self.number, self.count).into_bytes();
+                    self.command(&[b"PUBLISH", &channel, &message], expected);
+                }
             }
             _ => {
                 let value = self.value(rng, &key);
@@ -225,9 +229,11 @@ impl Writer {
         let name = |channel: &u8| format!("c{number}:{channel}").into_bytes();
         let channels: Vec<Bytes> = numbers.iter().map(name).collect();
         self.confirmed(b"SUBSCRIBE", &channels, &channels, 1, true);
-        if rng.bool() {
+        for _ in 0..rng.usize(..4) {
+            // Until it is answered messages may come.
             let expected = Expected::Changed(resp::request(&[b"pong", b""]), Vec::new());
             self.command(&[b"PING"], expected);
+            self.steps.push_back(Step::Settle);
         }
         let (left, rest) = channels.split_at(rng.usize(..channels.len()));
         if !left.is_empty() {
@@ -289,6 +295,11 @@ impl Writer {
                 0 => {
                     self.command(&[b"GET", &key], Expected::Exactly(b"+QUEUED\r\n"));
                     executed.push(Expected::Value((self.database, key)));
+                }
+                // Whether a transaction that fails has changed the database is not known.
+                1 if self.circumstances.faulty => {
+                    self.command(&[b"PING"], Expected::Exactly(b"+QUEUED\r\n"));
+                    executed.push(Expected::Exactly(b"+PONG\r\n"));
                 }
                 1 if !cluster && !self.circumstances.wanders => {
                     self.database = rng.u32(..3);

@@ -58,6 +58,10 @@ pub(crate) struct Server {
     pub(crate) requests: usize,
     /// It executes a transaction.
     pub(super) executes: bool,
+    /// Messages since the simulation last looked: the channel, and the text.
+    pub(super) published: Vec<(Bytes, Bytes)>,
+    /// Messages reach nobody.
+    pub(super) loses_messages: bool,
 }
 
 impl Server {
@@ -73,6 +77,8 @@ impl Server {
             slots: Vec::new(),
             requests: 0,
             executes: false,
+            published: Vec::new(),
+            loses_messages: false,
         }
     }
 

@@ -4,10 +4,11 @@ use std::hash::Hash;
 
 use crate::pool::UpstreamFailure;
 use crate::proxy::forwarder::Command;
+use crate::proxy::simulation::names::Names;
 use crate::proxy::simulation::network::{ConnectionPipes, piece};
 use crate::proxy::simulation::proxy::{ServerEnd, Simulation};
-use crate::proxy::simulation::server::{Behaviour, Server, Session};
-use crate::proxy::simulation::trace;
+use crate::proxy::simulation::server::{Behaviour, Session};
+use crate::proxy::simulation::{PlantedFault, trace};
 
 impl Simulation {
     /// How much of so many bytes is taken.
@@ -100,6 +101,7 @@ impl Simulation {
                 continue;
             };
             let server = &mut self.servers[connection.server];
+            server.loses_messages = self.planted == Some(PlantedFault::LostMessage);
             if server.behaviour == Behaviour::Sleeps {
                 continue;
             }
@@ -109,6 +111,7 @@ impl Simulation {
             }
             server.receive(key, &bytes);
         }
+        self.note_published();
         for (key, connection) in &mut self.connections {
             let server = &mut self.servers[connection.server];
             if let Some(session) = server.sessions.get_mut(key) {
@@ -193,6 +196,7 @@ impl Simulation {
 
     /// Connections that were begun are made, or refused.
     pub(super) fn connecting(&mut self) {
+        self.answer_lookups();
         let keys: Vec<usize> = self.connections.keys().copied().collect();
         for key in keys {
             let now = self.calm || self.rng.bool();
@@ -203,7 +207,8 @@ impl Simulation {
                 continue;
             }
             let server = &mut self.servers[connection.server];
-            if server.behaviour == Behaviour::Refuses {
+            let has_moved = self.names.addresses[connection.server] != connection.address;
+            if has_moved || server.behaviour == Behaviour::Refuses {
                 self.connections.remove(&key);
                 let error = std::io::ErrorKind::ConnectionRefused.into();
                 self.forwarder.connect_failed(key, error);
@@ -221,13 +226,11 @@ impl Simulation {
         while let Some(command) = self.forwarder.next_command() {
             trace(|| format!("{command:?}"));
             match command {
-                Command::Resolve { name, .. } => panic!("{name} is no address"),
+                Command::Resolve { key, serial, name } => self.names.ask(key, serial, &name),
                 Command::Connect { key, address } => {
-                    let address = address.to_string();
-                    let is = |server: &Server| server.address == address;
-                    let server = self.servers.iter().position(is).expect("a server");
                     let end = ServerEnd {
-                        server,
+                        server: Names::server(address),
+                        address,
                         pipes: ConnectionPipes::default(),
                         connected: false,
                     };
@@ -238,7 +241,13 @@ impl Simulation {
                 }
                 Command::CloseUpstream(key) => {
                     if let Some(connection) = self.connections.remove(&key) {
-                        self.servers[connection.server].sessions.remove(&key);
+                        let sessions = &mut self.servers[connection.server].sessions;
+                        let session = sessions.remove(&key);
+                        if self.planted == Some(PlantedFault::KeptConnection) {
+                            // The proxy gives this number to other connections.
+                            let number = usize::MAX - sessions.len();
+                            sessions.extend(session.map(|session| (number, session)));
+                        }
                     }
                 }
                 Command::CloseClient { key, .. } => {
