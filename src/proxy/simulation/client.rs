@@ -10,6 +10,7 @@ use fastrand::Rng;
 use crate::protocol::framing::reply::{FrameState, ReplyFramer, ReplyShape};
 use crate::protocol::resp;
 use crate::proxy::settings::Protocol;
+use crate::proxy::simulation::replies::{elements, number, value};
 use crate::proxy::simulation::script::{Circumstances, DatabaseKey, Expected, Step, Writer};
 
 type Bytes = Vec<u8>;
@@ -366,37 +367,3 @@ fn reads(expected: &Expected, place: &DatabaseKey) -> bool {
 
 /// The start of a message to a subscriber.
 const MESSAGE: &[u8] = b"*3\r\n$7\r\nmessage\r\n";
-
-fn number(digits: &[u8]) -> usize {
-    let digits = std::str::from_utf8(digits).unwrap_or_default();
-    digits.parse().unwrap_or(usize::MAX)
-}
-
-/// The bytes of a bulk string or of what a status says; none of null.
-fn value(reply: &[u8]) -> Option<&[u8]> {
-    let end = reply.iter().position(|byte| *byte == b'\r')?;
-    match reply[0] {
-        b'$' if reply[1] == b'-' => None,
-        b'$' => reply.get(end + 2..end + 2 + number(&reply[1..end])),
-        b'_' => None,
-        _ => Some(&reply[..end]),
-    }
-}
-
-/// The elements of an array.
-fn elements(reply: &[u8]) -> Vec<&[u8]> {
-    let Some(end) = reply.iter().position(|byte| *byte == b'\n') else {
-        return Vec::new();
-    };
-    let mut rest = match reply[0] {
-        b'*' => &reply[end + 1..],
-        _ => &[],
-    };
-    let mut elements = Vec::new();
-    while !rest.is_empty() {
-        let used = ReplyFramer::new(ReplyShape::Resp).feed(rest).used;
-        elements.push(&rest[..used]);
-        rest = &rest[used..];
-    }
-    elements
-}

@@ -22,6 +22,7 @@ mod names;
 pub(crate) mod network;
 mod proxy;
 mod redis;
+mod replies;
 mod script;
 mod server;
 mod steps;
