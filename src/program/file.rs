@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_says_what_the_command_line_says() {
+    fn a_file_has_the_same_settings_as_the_command_line() {
         let file = File::parse(
             "[serve]\nmemory = \"128MiB\"\nresp = \"off\"\nworkers = 3\nidle-timeout = 30\nnested = false\n\
              model = \"threads\"\n[log]\ndir = \"logs\"\n",
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mistake_is_named_with_its_line_and_what_is_allowed() {
+    fn a_mistake_is_named_with_its_line_and_the_allowed_values() {
         for (text, line, allowed) in [
             ("[serve]\nmemry = \"1GiB\"\n", "line 2", "`memory`"),
             ("\n[sevre]\n", "line 2", "`serve`"),

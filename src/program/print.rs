@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_printed_gives_the_same_settings_when_read() {
+    fn printed_settings_are_the_same_when_read() {
         for text in [
             "",
             "[proxy]\nprotocol = \"resp\"\ncluster = [\"a:1\", \"b:2\"]\n",

@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_cluster_does_not_have_is_refused() {
+    fn options_that_a_cluster_does_not_have_are_refused() {
         let cluster = ProxyOptions {
             cluster: Some(vec!["a:1".into()]),
             ..ProxyOptions::default()

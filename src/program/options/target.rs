@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mistake_in_a_table_says_what_is_allowed() {
+    fn a_mistake_in_a_table_names_the_allowed_values() {
         let table = "[[target]]\nname = \"t\"\nservers = [\"a:1\"]\n";
         for (line, allowed) in [
             ("kind = \"mysql\"", "redis"),
