@@ -23,7 +23,6 @@ const FAILURES: u32 = 3;
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-// ANCHOR: health
 /// The health of a server.
 pub(crate) struct Health {
     address: Arc<str>,
@@ -70,9 +69,7 @@ impl Health {
             }
         }
     }
-    // ANCHOR_END: health
 
-    // ANCHOR: probe
     /// Probes the server, with growing pauses, until it answers.
     fn probe(&self) {
         for probes in 0.. {
@@ -107,4 +104,3 @@ fn pause(probes: u32) -> Duration {
     let random = RandomState::new().hash_one(probes) % 1001;
     pause * 3 / 4 + pause / 2 * random as u32 / 1000
 }
-// ANCHOR_END: probe

@@ -39,7 +39,6 @@ impl Ring {
         Ring { points }
     }
 
-    // ANCHOR: successors
     /// The servers in the order in which they would take over a key, its own first. Each
     /// appears as often as it has points.
     pub(crate) fn successors(&self, key: &[u8]) -> impl Iterator<Item = usize> + '_ {
@@ -48,7 +47,6 @@ impl Ring {
         let (before, after) = self.points.split_at(next);
         after.iter().chain(before).map(|(_, server)| *server)
     }
-    // ANCHOR_END: successors
 }
 
 /// How many digests a server has. The share is rounded to single precision, multiplied in

@@ -134,7 +134,7 @@ impl server::Session for Session {
             consumed += batch.consumed;
             let replies = self.pool.forward(&batch.shares);
             for due in &batch.due {
-                self.pool.scatter(due, &replies, output);
+                scatter(&self.pool, due, &replies, output);
             }
             let next = match batch.then {
                 Then::GoOn if output.len() <= full => continue,
@@ -202,7 +202,6 @@ impl Session {
     }
 }
 
-// ANCHOR: locate
 /// The server to ask for a key.
 enum Target {
     Server(usize),
@@ -249,7 +248,6 @@ impl Pool {
             Target::Ejected(server) => Part::Failed(server, Failure::Ejected),
         }
     }
-    // ANCHOR_END: locate
 
     /// Gives a request to the servers that it concerns.
     fn place(&self, request: &Request<'_>, batch: &mut Batch) {
@@ -343,7 +341,6 @@ impl Batch {
 }
 
 impl Pool {
-    // ANCHOR: reply
     /// A reply, or the error in its place.
     fn reply(&self, part: &Part, replies: &[Replies]) -> Vec<u8> {
         let (server, failure) = match part {
@@ -374,44 +371,41 @@ impl Pool {
             Target::Ejected(_) => None,
         }
     }
-    // ANCHOR_END: reply
+}
 
-    /// Appends an answer of the client's.
-    fn scatter(&self, due: &Due, replies: &[Replies], output: &mut Vec<u8>) {
-        match due {
-            Due::Say(text) => output.extend_from_slice(text),
-            Due::One(part) => output.extend_from_slice(&self.reply(part, replies)),
-            Due::Values(parts) => {
-                // All of them, even after an error: each must be taken off its queue.
-                let parts: Vec<Vec<u8>> =
-                    parts.iter().map(|part| self.reply(part, replies)).collect();
-                let values: Option<Vec<&[u8]>> = parts
-                    .iter()
-                    .map(|part| part.strip_suffix(reply::END))
-                    .collect();
-                match values {
-                    Some(values) => {
-                        values
-                            .iter()
-                            .for_each(|value| output.extend_from_slice(value));
-                        output.extend_from_slice(reply::END);
-                    }
-                    // One that is an error is the answer to the whole.
-                    None => output.extend(
-                        parts
-                            .iter()
-                            .find(|part| !part.ends_with(reply::END))
-                            .into_iter()
-                            .flatten(),
-                    ),
+/// Appends an answer of the client's.
+fn scatter(pool: &Pool, due: &Due, replies: &[Replies], output: &mut Vec<u8>) {
+    match due {
+        Due::Say(text) => output.extend_from_slice(text),
+        Due::One(part) => output.extend_from_slice(&pool.reply(part, replies)),
+        Due::Values(parts) => {
+            // All of them, even after an error: each must be taken off its queue.
+            let parts: Vec<Vec<u8>> = parts.iter().map(|part| pool.reply(part, replies)).collect();
+            let values: Option<Vec<&[u8]>> = parts
+                .iter()
+                .map(|part| part.strip_suffix(reply::END))
+                .collect();
+            match values {
+                Some(values) => {
+                    values
+                        .iter()
+                        .for_each(|value| output.extend_from_slice(value));
+                    output.extend_from_slice(reply::END);
                 }
+                // One that is an error is the answer to the whole.
+                None => output.extend(
+                    parts
+                        .iter()
+                        .find(|part| !part.ends_with(reply::END))
+                        .into_iter()
+                        .flatten(),
+                ),
             }
-            Due::Same(parts) => {
-                let parts: Vec<Vec<u8>> =
-                    parts.iter().map(|part| self.reply(part, replies)).collect();
-                let error = parts.iter().find(|part| part.starts_with(b"SERVER_ERROR"));
-                output.extend(error.or(parts.first()).into_iter().flatten());
-            }
+        }
+        Due::Same(parts) => {
+            let parts: Vec<Vec<u8>> = parts.iter().map(|part| pool.reply(part, replies)).collect();
+            let error = parts.iter().find(|part| part.starts_with(b"SERVER_ERROR"));
+            output.extend(error.or(parts.first()).into_iter().flatten());
         }
     }
 }

@@ -38,7 +38,6 @@ const TICK: Duration = Duration::from_millis(50);
 /// Bytes of the largest reply. With a larger one the connection is closed.
 const MAX_REPLY: usize = 64 * 1024 * 1024;
 
-// ANCHOR: types
 /// A server, the connection to it if there is one, and its health.
 pub(crate) struct Upstream {
     pub(crate) address: Arc<str>,
@@ -61,9 +60,7 @@ struct Waiter {
 
 /// The replies to a client's requests, as they come.
 pub(crate) struct Replies(Result<Receiver<Result<Vec<u8>, Failure>>, Failure>);
-// ANCHOR_END: types
 
-// ANCHOR: failure
 /// Why there is no reply.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Failure {
@@ -90,7 +87,6 @@ impl fmt::Display for Failure {
         }
     }
 }
-// ANCHOR_END: failure
 
 impl Upstream {
     pub(crate) fn new(address: String) -> Upstream {
@@ -107,7 +103,6 @@ impl Upstream {
         Replies(self.send(requests, shapes))
     }
 
-    // ANCHOR: send
     fn send(
         &self,
         requests: &[u8],
@@ -152,7 +147,6 @@ impl Upstream {
             }
         }
     }
-    // ANCHOR_END: send
 }
 
 impl Replies {
@@ -196,7 +190,6 @@ impl Drop for Link {
     }
 }
 
-// ANCHOR: scatter
 /// Hands each reply to the client that is next in the queue, until the connection ends.
 fn scatter(mut stream: &TcpStream, queue: Receiver<Waiter>, health: &Arc<Health>) {
     let mut current: Option<(Waiter, ReplyFramer)> = None;
@@ -273,4 +266,3 @@ fn due(mut waiter: Waiter) -> Option<(Waiter, ReplyFramer)> {
     let shape = waiter.shapes.pop_front()?;
     Some((waiter, ReplyFramer::new(shape)))
 }
-// ANCHOR_END: scatter
