@@ -49,6 +49,13 @@ impl Ran {
         serde_json::from_str(&self.out).expect("it is JSON")
     }
 
+    /// The report of a run in which replies were wrong.
+    #[track_caller]
+    fn report_of_faults(&self) -> Value {
+        self.fails(1, "errors or wrong values");
+        serde_json::from_str(&self.out).expect("it is JSON")
+    }
+
     #[track_caller]
     fn fails(&self, code: i32, error: &str) {
         assert_eq!(self.code, Some(code), "{}{}", self.out, self.error);
@@ -280,8 +287,7 @@ fn a_wrong_value_is_found_and_the_key_is_named() {
         None => "STORED\r\n".into(),
     });
     let ran = load(&address, &["--value-size", "3"]);
-    ran.fails(1, "errors or wrong values");
-    let report: Value = serde_json::from_str(&ran.out).expect("it is JSON");
+    let report = ran.report_of_faults();
     assert_eq!(
         (&report["hits"], &report["wrong_values"]),
         (&900.into(), &900.into())
@@ -301,8 +307,7 @@ fn the_value_of_another_key_is_an_error() {
         false => "STORED\r\n".into(),
     });
     let ran = load(&address, &[]);
-    ran.fails(1, "errors or wrong values");
-    let report: Value = serde_json::from_str(&ran.out).expect("it is JSON");
+    let report = ran.report_of_faults();
     assert_eq!(
         report["errors"],
         serde_json::json!({"VALUE other 0 3": 900})
@@ -316,8 +321,7 @@ fn errors_of_the_server_are_counted_by_their_text() {
         false => "STORED\r\n".into(),
     });
     let ran = load(&address, &[]);
-    ran.fails(1, "errors or wrong values");
-    let report: Value = serde_json::from_str(&ran.out).expect("it is JSON");
+    let report = ran.report_of_faults();
     assert_eq!(
         report["errors"],
         serde_json::json!({"SERVER_ERROR busy": 900})

@@ -6,6 +6,9 @@ use crate::protocol::framing::reply::ReplyShape;
 use crate::protocol::framing::reply::memcached::value_line;
 use crate::protocol::resp::write_request;
 
+/// The longest time in seconds until an item expires that memcached takes for a span: larger numbers are Unix times.
+const LONGEST_TTL: u32 = 30 * 24 * 60 * 60;
+
 /// The protocol of the load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Dialect {
@@ -90,7 +93,7 @@ fn write_memcached(out: &mut Vec<u8>, action: Action, key: &[u8], value: &[u8], 
     if action == Action::Set {
         let mut digits = itoa::Buffer::new();
         out.extend_from_slice(b" 0 ");
-        out.extend_from_slice(digits.format(ttl).as_bytes());
+        out.extend_from_slice(digits.format(ttl.min(LONGEST_TTL)).as_bytes());
         out.push(b' ');
         out.extend_from_slice(digits.format(value.len()).as_bytes());
         out.extend_from_slice(b"\r\n");
@@ -168,6 +171,7 @@ mod tests {
         for (dialect, action, ttl, bytes) in [
             (Memcached, Get, 0, "get k\r\n"),
             (Memcached, Set, 7, "set k 0 7 3\r\nabc\r\n"),
+            (Memcached, Set, 9_000_000, "set k 0 2592000 3\r\nabc\r\n"),
             (Memcached, Delete, 0, "delete k\r\n"),
             (Resp, Get, 0, "*2\r\n$3\r\nGET\r\n$1\r\nk\r\n"),
             (Resp, Set, 0, "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$3\r\nabc\r\n"),

@@ -19,8 +19,9 @@ use crate::tools::transcript::Address;
 /// How often the progress is shown.
 const TICK: Duration = Duration::from_millis(100);
 
-/// Requests in one write while a server is filled.
+/// Requests in one write while a server is filled, and their bytes: every connection holds as much in memory.
 const FILL_PIPELINE: usize = 32;
+const FILL_BYTES: usize = 256 * 1024;
 
 /// Descriptors beside the connections: pollers, timers, files.
 const SPARE_DESCRIPTORS: u64 = 64;
@@ -70,6 +71,7 @@ impl Fleet {
     /// Sets every key once.
     pub(super) fn fill(&mut self, plan: &Plan, bar: &ProgressBar) -> Result<Measured, String> {
         let threads = self.workers.len() as u64;
+        let fit = FILL_BYTES / plan.items.largest_value().max(1);
         let tasks = (0..threads).map(|thread| Task {
             workload: Workload::Fill {
                 next: plan.keys * thread / threads,
@@ -77,7 +79,7 @@ impl Fleet {
             },
             pace: Pace::Closed,
             end: End::Requests(u64::MAX),
-            pipeline: plan.pipeline.max(FILL_PIPELINE),
+            pipeline: plan.pipeline.max(fit.clamp(1, FILL_PIPELINE)),
         });
         self.run(tasks.collect(), bar)
     }

@@ -72,6 +72,11 @@ impl Items {
         }
     }
 
+    /// Bytes of the largest value.
+    pub(super) fn largest_value(&self) -> usize {
+        self.sizes.largest()
+    }
+
     /// The item's value.
     pub(super) fn value(&self, item: u64) -> &[u8] {
         let hash = mixed(item);

@@ -15,6 +15,9 @@ const RIGHT: f64 = WIDTH - 20.0;
 const TOP: f64 = 70.0;
 const BOTTOM: f64 = HEIGHT - 50.0;
 
+/// About how wide a letter is.
+const LETTER: f64 = 8.2;
+
 const COLOURS: [&str; 4] = ["#0b62a4", "#b34700", "#2f7d32", "#7b3fa0"];
 const DASHES: [&str; 4] = ["none", "7 4", "2 3", "9 3 2 3"];
 
@@ -73,14 +76,16 @@ pub(super) fn svg(title: &str, series: &[Series<'_>]) -> String {
         grid(&mut out, &format!("M{x:.1} {TOP}V{BOTTOM}"));
         text(&mut out, x, BOTTOM + 20.0, "middle", mark);
     }
+    let mut legend = LEFT;
     for (number, series) in series.iter().enumerate() {
-        line(&mut out, number, series, y_of);
+        line(&mut out, number, legend, series, y_of);
+        legend += 60.0 + series.name.len() as f64 * LETTER;
     }
     out + "</svg>\n"
 }
 
-/// One line, and its name in the legend.
-fn line(out: &mut String, number: usize, series: &Series<'_>, y_of: impl Fn(f64) -> f64) {
+/// One line, and its name in the legend at `x`.
+fn line(out: &mut String, number: usize, x: f64, series: &Series<'_>, y_of: impl Fn(f64) -> f64) {
     let (colour, dashes) = (
         COLOURS[number % COLOURS.len()],
         DASHES[number % DASHES.len()],
@@ -100,7 +105,6 @@ fn line(out: &mut String, number: usize, series: &Series<'_>, y_of: impl Fn(f64)
         out,
         "<path class=\"plot-line\" d=\"M{path}\" fill=\"none\" {stroke}/>"
     );
-    let x = LEFT + 150.0 * number as f64;
     let _ = writeln!(out, "<path d=\"M{x:.1} 36h24\" fill=\"none\" {stroke}/>");
     text(out, x + 30.0, 41.0, "start", &series.name);
 }

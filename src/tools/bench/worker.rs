@@ -162,7 +162,8 @@ struct Run<'w> {
     free: VecDeque<usize>,
     /// The run's end has come: nothing more is sent.
     ending: bool,
-    last_reply: u64,
+    /// When the last reply came, or the first request that waits for one was sent.
+    quiet_since: u64,
     key: Vec<u8>,
 }
 
@@ -177,7 +178,7 @@ impl<'w> Run<'w> {
             unanswered: 0,
             free: VecDeque::new(),
             ending: false,
-            last_reply: 0,
+            quiet_since: 0,
             key: Vec::new(),
         }
     }
@@ -199,13 +200,14 @@ impl<'w> Run<'w> {
     }
 
     fn is_over(&self) -> bool {
-        self.ending && self.unanswered == 0
+        let all_sent = matches!(self.task.end, End::Requests(count) if self.asked >= count);
+        (self.ending || all_sent) && self.unanswered == 0
     }
 
     /// Waits for events, or for the time of the next request.
     fn wait(&mut self, events: &mut Events) -> Result<(), String> {
         let now = self.now();
-        let quiet = now.saturating_sub(self.last_reply);
+        let quiet = now.saturating_sub(self.quiet_since);
         if self.unanswered > 0 && quiet > nanos(self.worker.patience) {
             return Err(format!(
                 "no reply for {:?}, and {} requests have none",
@@ -260,7 +262,7 @@ impl<'w> Run<'w> {
                 Ok(count) => count,
             };
             let now = nanos(self.began.elapsed());
-            self.last_reply = now;
+            self.quiet_since = now;
             let (items, measured) = (&worker.items, &mut self.measured);
             let (key, unanswered) = (&mut self.key, &mut self.unanswered);
             measured.received += count as u64;
@@ -333,6 +335,9 @@ impl<'w> Run<'w> {
             return false;
         };
         self.asked += 1;
+        if self.unanswered == 0 {
+            self.quiet_since = now;
+        }
         self.unanswered += 1;
         let request = Request {
             action,
