@@ -15,6 +15,9 @@
 //!
 //! [`Server`] puts 1 to 4 together: the same server as the binary's, inside a Rust program, on free ports.
 //!
+//! A program that embeds larder with `default-features = false` gets 1, 3 and 4. The features `protocol`, `proxy` (5 to 7)
+//! and `tools` add the others.
+//!
 //! Imports go one way: main → tools, service, invalidate → proxy → upstream → pool → protocol, and service → store; the
 //! server uses services only through a trait. No files import one another in a cycle.
 //!
@@ -75,7 +78,16 @@ mod embed;
 pub mod invalidate;
 #[cfg(feature = "proxy")]
 pub mod pool;
+#[cfg(feature = "protocol")]
 pub mod protocol;
+#[cfg(not(feature = "protocol"))]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    unused_imports,
+    reason = "some is for other programs only"
+)]
+mod protocol;
 #[cfg(feature = "proxy")]
 pub mod proxy;
 pub mod server;

@@ -10,7 +10,8 @@ use syn::{ImplItem, Item, UseTree, Visibility};
 use super::modules::{Modules, Path, path};
 use super::source::Source;
 
-/// Every public path: `larder::server::Service`, `larder::Server::start`.
+/// Every public path, `larder::server::Service` or `larder::Server::start`, and behind it the Cargo feature that it needs:
+/// `larder::pool::Ring (proxy)`.
 pub(crate) fn public(sources: &[Source]) -> BTreeSet<String> {
     let mut api = Api {
         modules: Modules::of(sources),
@@ -24,8 +25,38 @@ pub(crate) fn public(sources: &[Source]) -> BTreeSet<String> {
         }
     }
     let mut found = BTreeSet::new();
-    api.walk(&["larder".to_owned()], "larder", &mut found);
-    found
+    let root = ["larder".to_owned()];
+    api.walk(&root, "larder", &mut found);
+    let features = features(api.items[&root[..]]);
+    let with_feature = |item: String| {
+        let module = item.split("::").nth(1).unwrap_or_default();
+        match features.get(module) {
+            Some(feature) => format!("{item} ({feature})"),
+            None => item,
+        }
+    };
+    found.into_iter().map(with_feature).collect()
+}
+
+/// The features without which the crate's public modules are private or not there.
+fn features(items: &[Item]) -> BTreeMap<String, String> {
+    let mut features = BTreeMap::new();
+    for item in items {
+        let Item::Mod(module) = item else {
+            continue;
+        };
+        for attribute in module.attrs.iter().filter(|_| is_public(&module.vis)) {
+            if attribute.path().is_ident("cfg")
+                && let Ok(condition) = attribute.parse_args::<syn::MetaNameValue>()
+                && condition.path.is_ident("feature")
+                && let syn::Expr::Lit(literal) = condition.value
+                && let syn::Lit::Str(feature) = literal.lit
+            {
+                features.insert(module.ident.to_string(), feature.value());
+            }
+        }
+    }
+    features
 }
 
 struct Api<'a> {
