@@ -52,6 +52,7 @@ mod stats;
 mod stored_item;
 mod subtree;
 mod sweep;
+mod sweep_bell;
 #[cfg(test)]
 mod tests;
 mod tree;

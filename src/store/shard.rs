@@ -33,6 +33,7 @@ use super::slab::ItemSlab;
 use super::slot::{FETCHED, NONE};
 use super::stats::ShardCounters;
 use super::stored_item::StoredItem;
+use super::sweep_bell::SweepBell;
 use super::watched_keys::WatchedKeys;
 
 #[cfg(test)]
@@ -58,6 +59,11 @@ pub(super) struct Shard {
     pub(super) expiring_items: [usize; DATABASES as usize],
     /// Items of any depth that have an expiry: while there are none, the sweep skips the shard.
     pub(super) expiring: usize,
+    /// Nothing expires before this, in Unix milliseconds: while it lies ahead, the sweep skips the shard.
+    pub(super) next_expiry: u64,
+    /// The same of what the sweep has looked at since it began with this shard, and of what was stored since.
+    pub(super) swept_expiry: u64,
+    bell: Arc<SweepBell>,
     pub(super) counters: ShardCounters,
     pub(super) watched: WatchedKeys,
     cas: std::ops::Range<u64>,
@@ -90,6 +96,7 @@ impl Shard {
         hasher: RandomState,
         pool: Arc<PagePool>,
         cas_source: Arc<AtomicU64>,
+        bell: Arc<SweepBell>,
     ) -> Shard {
         Shard {
             table: HashTable::new(&pool),
@@ -100,6 +107,9 @@ impl Shard {
             items: [0; DATABASES as usize],
             expiring_items: [0; DATABASES as usize],
             expiring: 0,
+            next_expiry: u64::MAX,
+            swept_expiry: u64::MAX,
+            bell,
             counters: ShardCounters::default(),
             watched: WatchedKeys::default(),
             cas: 0..0,
@@ -292,6 +302,11 @@ impl Shard {
     fn count_one_expiry(&mut self, index: u32, change: isize) {
         let slot = self.slab.item(index);
         self.expiring = self.expiring.saturating_add_signed(change);
+        if let Some(expires_ms) = slot.expires_ms().filter(|_| change > 0) {
+            self.next_expiry = self.next_expiry.min(expires_ms);
+            self.swept_expiry = self.swept_expiry.min(expires_ms);
+            self.bell.note_expiry(expires_ms);
+        }
         match slot.parent() {
             NONE => {
                 let count = &mut self.expiring_items[usize::from(slot.db())];

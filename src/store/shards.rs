@@ -17,6 +17,7 @@ use super::shard::Shard;
 use super::slot::{FETCHED, NONE};
 use super::slots::Slots;
 use super::stats::{ShardCounters, StoreStats};
+use super::sweep_bell::SweepBell;
 
 /// A cache: items under paths of keys, in sixteen databases, bounded in memory.
 #[derive(Debug)]
@@ -39,6 +40,7 @@ pub struct Store {
     pub(super) gate: RwLock<()>,
     /// Where the sweep goes on: shard << 32 | slot.
     pub(super) swept: AtomicU64,
+    pub(super) sweep_bell: Arc<SweepBell>,
     /// The shard that gives first when another has nothing left to give.
     pub(super) trimmed: AtomicUsize,
     /// How many random numbers have been drawn.
@@ -70,11 +72,13 @@ impl Store {
         let cas = Arc::new(AtomicU64::new(1));
         let count = config.shard_count();
         let pool = Arc::new(PagePool::new(config.memory, count));
+        let bell = Arc::<SweepBell>::default();
         let shard = |_| {
             Mutex::new(Shard::new(
                 hasher.clone(),
                 Arc::clone(&pool),
                 Arc::clone(&cas),
+                Arc::clone(&bell),
             ))
         };
         Store {
@@ -91,6 +95,7 @@ impl Store {
             databases: std::array::from_fn(|db| AtomicU8::new(db as u8)),
             gate: RwLock::new(()),
             swept: AtomicU64::new(0),
+            sweep_bell: Arc::clone(&bell),
             trimmed: AtomicUsize::new(0),
             draws: AtomicU64::new(0),
         }

@@ -1,9 +1,11 @@
 //! Frees expired items that no client asks for.
 //!
 //! A sweep looks at the slots of one shard after another, a slice at a time under the lock, and the
-//! next sweep continues where it stopped. Shards in which nothing can expire are skipped.
+//! next sweep continues where it stopped. Shards in which nothing has expired yet are skipped: each knows
+//! a time before which none of its items expires, from the last sweep and the writes since.
 //! [`Sweeper`] is the thread that does it: each tick a small part of the store, so that the whole
-//! store is checked within seconds. It sweeps again at once if many items had expired.
+//! store is checked within seconds. It sweeps again at once if many items had expired. When nothing has expired, it
+//! sleeps until something will.
 
 use std::io;
 use std::sync::Arc;
@@ -11,9 +13,9 @@ use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
-
+use super::clock::Clock;
 use super::shards::{Store, locked};
+use super::sweep_bell::{SweepBell, Wake};
 
 /// Slots looked at under one lock: some tens of microseconds.
 const SLICE: usize = 512;
@@ -38,26 +40,36 @@ impl Store {
             let from = (cursor & u64::from(u32::MAX)) as usize;
             let mut shard = locked(&self.shards[number]);
             let end = shard.slab.end();
-            let to = if shard.expiring == 0 {
+            if from == 0 {
+                shard.swept_expiry = u64::MAX;
+            }
+            let nothing_due = shard.expiring == 0 || shard.next_expiry > now_ms;
+            let to = if nothing_due {
                 from
             } else {
                 end.min(from + left.min(SLICE))
             };
             for index in from..to {
-                if shard
-                    .slab
-                    .get(index)
-                    .is_some_and(|slot| slot.is_expired(now_ms))
-                {
-                    let before = shard.slab.items();
-                    shard.expire(index as u32);
-                    freed += before - shard.slab.items();
+                let expiry = shard.slab.get(index).and_then(|slot| slot.expires_ms());
+                match expiry {
+                    Some(expires_ms) if expires_ms <= now_ms => {
+                        let before = shard.slab.items();
+                        shard.expire(index as u32);
+                        freed += before - shard.slab.items();
+                    }
+                    Some(expires_ms) => shard.swept_expiry = shard.swept_expiry.min(expires_ms),
+                    None => {}
                 }
             }
             left -= to.saturating_sub(from);
             let next = if to < end && to > from {
                 (number as u64) << 32 | to as u64
             } else {
+                if shard.expiring == 0 {
+                    shard.next_expiry = u64::MAX;
+                } else if !nothing_due {
+                    shard.next_expiry = shard.swept_expiry;
+                }
                 passed += 1;
                 ((number as u64 + 1) % self.shards.len() as u64) << 32
             };
@@ -68,22 +80,50 @@ impl Store {
     }
 }
 
+impl Store {
+    /// Unix time in milliseconds before which nothing expires.
+    fn next_expiry(&self) -> u64 {
+        let times = self.shards.iter().map(|shard| locked(shard).next_expiry);
+        times.min().unwrap_or(u64::MAX)
+    }
+
+    /// How long the sweeper sleeps; `None` without end.
+    fn time_to_sweep(&self) -> Option<Duration> {
+        self.sweep_bell.ring_before(u64::MAX);
+        let next = self.next_expiry();
+        self.sweep_bell.ring_before(next);
+        if next == u64::MAX {
+            return None;
+        }
+        let left = match self.clock() {
+            Clock::System(_) => Duration::from_millis(next.saturating_sub(self.now_ms())),
+            // A clock that is advanced by hand wakes nobody.
+            Clock::Manual(_) => TICK,
+        };
+        Some(left.max(TICK))
+    }
+}
+
 /// The thread that sweeps a store. It stops, promptly, when this is dropped.
 #[derive(Debug)]
 pub struct Sweeper {
-    /// Dropped to tell the thread to stop.
-    alive: Option<Sender<()>>,
+    bell: Arc<SweepBell>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Sweeper {
     /// Starts to sweep. Fails if no thread can be started.
     pub fn start(store: Arc<Store>) -> io::Result<Sweeper> {
-        let (alive, stop) = bounded::<()>(0);
+        let bell = Arc::clone(&store.sweep_bell);
         let thread = std::thread::Builder::new()
             .name("sweeper".into())
             .spawn(move || {
-                while stop.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
+                loop {
+                    match store.sweep_bell.wait(store.time_to_sweep()) {
+                        Wake::Stopped => return,
+                        Wake::Rung => continue,
+                        Wake::Time => store.sweep_bell.ring_before(0),
+                    }
                     let slots = SLICE.max(store.slots() / ROUND);
                     let mut rounds = 0;
                     while store.sweep(slots) > slots / RICH && rounds < ROUND {
@@ -92,7 +132,7 @@ impl Sweeper {
                 }
             })?;
         Ok(Sweeper {
-            alive: Some(alive),
+            bell,
             thread: Some(thread),
         })
     }
@@ -100,10 +140,70 @@ impl Sweeper {
 
 impl Drop for Sweeper {
     fn drop(&mut self) {
-        drop(self.alive.take());
+        self.bell.stop();
         if let Some(thread) = self.thread.take() {
             // A panic of the sweeper is on standard error already.
             let _ = thread.join();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Config, Entry};
+
+    fn put(store: &Store, key: &[u8], expires_ms: Option<u64>) {
+        let entry = Entry {
+            value: Some(&[b"v"]),
+            flags: 0,
+            expires_ms,
+        };
+        store.lock(key).put(0, &[key], entry).unwrap();
+    }
+
+    #[test]
+    fn the_time_before_which_nothing_expires_comes_from_writes_and_sweeps() {
+        let store = Store::new(Config::default(), Clock::manual(1_000));
+        assert_eq!(store.next_expiry(), u64::MAX);
+        put(&store, b"never", None);
+        assert_eq!(store.next_expiry(), u64::MAX);
+        for number in 0..2_000u64 {
+            put(&store, &number.to_le_bytes(), Some(5_000 + number));
+        }
+        put(&store, b"first", Some(2_000));
+        assert_eq!(store.next_expiry(), 2_000);
+        store.sweep(usize::MAX);
+        assert_eq!(store.next_expiry(), 2_000, "nothing was due");
+        store.clock().advance(Duration::from_millis(1_000));
+        while store.sweep(100) == 0 {}
+        // What is stored while the sweep is halfway through a shard counts too.
+        put(&store, b"second", Some(3_000));
+        for _ in 0..100 {
+            store.sweep(100);
+        }
+        assert_eq!(store.next_expiry(), 3_000);
+        put(&store, b"second", None);
+        store.clock().advance(Duration::from_millis(1_000));
+        store.sweep(usize::MAX);
+        assert_eq!(store.next_expiry(), 5_000);
+        store.clock().advance(Duration::from_secs(3_600));
+        store.sweep(usize::MAX);
+        store.sweep(usize::MAX);
+        assert_eq!((store.next_expiry(), store.len(0)), (u64::MAX, 2));
+    }
+
+    #[test]
+    fn an_earlier_expiry_wakes_the_sweeper_and_a_later_one_does_not() {
+        let bell = SweepBell::default();
+        bell.ring_before(5_000);
+        bell.note_expiry(5_000);
+        assert_eq!(bell.wait(Some(Duration::ZERO)), Wake::Time);
+        bell.note_expiry(4_999);
+        assert_eq!(bell.wait(None), Wake::Rung);
+        bell.note_expiry(1);
+        assert_eq!(bell.wait(Some(Duration::ZERO)), Wake::Time, "it is awake");
+        bell.stop();
+        assert_eq!(bell.wait(None), Wake::Stopped);
     }
 }

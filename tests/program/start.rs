@@ -5,8 +5,10 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
 
-use super::run::{FREE, Larder, Place, Talk};
+use super::run::{FREE, Larder, Place, Talk, until};
 
 #[test]
 fn both_protocols_answer_where_the_lines_say_and_share_one_store() {
@@ -188,4 +190,33 @@ fn help_and_version_have_their_usual_options() {
     let wrong = place.run(&["--memroy", "1GiB"]);
     assert_eq!(wrong.code, Some(2));
     assert!(wrong.err.contains("'--memory'"), "{}", wrong.err);
+}
+
+/// How often the threads of a process have gone to sleep so far.
+fn sleeps(pid: u32) -> u64 {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).expect("it runs");
+    let of_task = |task: fs::DirEntry| {
+        let status = fs::read_to_string(task.path().join("status")).unwrap_or_default();
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+        line.and_then(|count| count.trim().parse::<u64>().ok())
+    };
+    tasks.flatten().filter_map(of_task).sum()
+}
+
+#[test]
+fn an_idle_server_does_not_wake_though_items_will_expire() {
+    let place = Place::new();
+    let larder = place.serve(&FREE, 2);
+    let mut client = larder.memcached();
+    client.ask("set k 0 3600 1\r\nv\r\n", "STORED\r\n");
+    // Each of these is noticed by the sweeper when it has expired, and it sleeps on.
+    client.ask("set short 0 1 1\r\nv\r\n", "STORED\r\n");
+    until("the item to expire", || client.stat("curr_items") == 1);
+    until("a second without a thread that wakes", || {
+        let before = sleeps(larder.pid());
+        thread::sleep(Duration::from_secs(1));
+        before > 0 && sleeps(larder.pid()) == before
+    });
 }
