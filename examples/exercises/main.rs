@@ -1,4 +1,4 @@
-//! The exercises of the book, and what tells whether they are solved.
+//! The exercises of the book, and the check of their solutions.
 //!
 //! - `cargo run --example exercises` lists them.
 //! - `… exercises -- 1.1` checks the starter in `examples/exercises/`, the file that you edit, and
@@ -34,7 +34,7 @@ mod ch11;
 mod ch12;
 mod ch13;
 
-/// What an exercise is about.
+/// The kinds of exercises.
 #[derive(Clone, Copy)]
 enum Serve {
     /// Serves one connection until it ends; each has a thread.
@@ -166,7 +166,7 @@ fn serve_at(port: &str, serve: Serve) -> Result<(), String> {
 
 fn accept(listener: &TcpListener, serve: Serve) {
     match serve {
-        Serve::Conversation(_) => eprintln!("this exercise is a file and serves nobody"),
+        Serve::Conversation(_) => eprintln!("this exercise is a file and can't serve"),
         Serve::Listener(run) => {
             if let Err(error) = run(listener) {
                 eprintln!("the server ended with an error: {error}");

@@ -1,4 +1,4 @@
-//! 1.1, a solution: what is read is kept until a line end comes.
+//! 1.1, a solution: bytes are kept until a line end comes.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;

@@ -1,4 +1,4 @@
-//! 1.2, a solution: `take` bounds what a line may cost; what is over is skipped piece by piece.
+//! 1.2, a solution: `take` limits the memory of a line; the rest of a longer one is skipped piece by piece.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;

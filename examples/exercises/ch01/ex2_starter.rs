@@ -8,7 +8,7 @@ pub(crate) fn serve(mut stream: &TcpStream) -> io::Result<()> {
     let mut line = Vec::new();
     loop {
         line.clear();
-        // This takes all of the line before anybody looks at its length. `take` bounds what is
+        // This reads the whole line before its length is checked. `take` limits the bytes that are
         // read.
         if reader.read_until(b'\n', &mut line)? == 0 {
             return Ok(());

@@ -11,7 +11,7 @@ pub(crate) const EXERCISES: &[Exercise] = &[
     Exercise {
         number: "1.1",
         file: "ch01/ex1",
-        asks: "echo whole lines only: what comes after the last line end stays unanswered",
+        asks: "echo whole lines only: bytes after the last line end stay unanswered",
         starter: Serve::Connection(ex1_starter::serve),
         solution: Serve::Connection(ex1_solution::serve),
     },

@@ -1,4 +1,4 @@
-//! 2.1, the starter: two threads, and each waits for its client as long as it takes.
+//! 2.1, the starter: two threads, and each waits for its client without a limit.
 
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};

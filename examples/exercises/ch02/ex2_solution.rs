@@ -1,4 +1,4 @@
-//! 2.2, a solution: `catch_unwind` stops the panic where a connection ends.
+//! 2.2, a solution: `catch_unwind` stops the panic at the end of a connection.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};

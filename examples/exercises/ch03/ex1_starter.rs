@@ -1,4 +1,4 @@
-//! 3.1, the starter: the pattern is the article's, and what it doesn't match ends the connection.
+//! 3.1, the starter: the pattern is the article's, and any other line closes the connection.
 
 use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -7,7 +7,7 @@ use std::net::TcpStream;
 use regex::bytes::Regex;
 
 pub(crate) fn serve(mut stream: &TcpStream) -> io::Result<()> {
-    // Compiled for each connection. Where else could it stand?
+    // Compiled for each connection. It could be compiled once.
     let grammar = Regex::new(r"^incr (\w+) (\d{1,9})").expect("a pattern");
     let mut counters: HashMap<Vec<u8>, u64> = HashMap::new();
     let mut reader = BufReader::new(stream);

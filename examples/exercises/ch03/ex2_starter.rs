@@ -1,4 +1,4 @@
-//! 3.2, the starter: a value is taken for a line, as in the article on nested keys.
+//! 3.2, the starter: a value is read as a line, as in the article on nested keys.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::TcpStream;
@@ -13,7 +13,7 @@ pub(crate) fn serve(mut stream: &TcpStream) -> io::Result<()> {
             return Ok(());
         }
         if let Some(length) = line.trim_end().strip_prefix("put ") {
-            // The client says how long the value is, and nobody listens.
+            // The client sends the length of the value, and this code ignores it.
             let _: Result<usize, _> = length.parse();
             value.clear();
             reader.read_until(b'\n', &mut value)?;

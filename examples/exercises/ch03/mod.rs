@@ -11,7 +11,7 @@ pub(crate) const EXERCISES: &[Exercise] = &[
     Exercise {
         number: "3.1",
         file: "ch03/ex1",
-        asks: "mend the grammar of incr: keys with a colon, numbers of 64 bits, errors instead of silence",
+        asks: "fix the grammar of incr: keys with a colon, numbers of 64 bits, errors instead of silence",
         starter: Serve::Connection(ex1_starter::serve),
         solution: Serve::Connection(ex1_solution::serve),
     },

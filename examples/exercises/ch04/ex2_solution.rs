@@ -31,7 +31,7 @@ impl Cache {
         }
         let mut answer = "miss".to_owned();
         if self.keys.len() == ROOM {
-            answer = format!("miss, {} goes", self.evict());
+            answer = format!("miss, {} evicted", self.evict());
         }
         self.keys.push((key.to_owned(), false));
         answer
@@ -39,7 +39,7 @@ impl Cache {
 
     fn evict(&mut self) -> String {
         loop {
-            // Past the newest it starts over. What is removed leaves its index to the next newer one.
+            // Past the newest it starts again. The index of a removed key is then that of the next newer one.
             self.hand %= self.keys.len();
             if !self.keys[self.hand].1 {
                 return self.keys.remove(self.hand).0;

@@ -1,4 +1,4 @@
-//! 4.2, the starter: what came first goes first.
+//! 4.2, the starter: the oldest key is evicted.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::TcpStream;
@@ -30,7 +30,7 @@ impl Cache {
         let mut answer = "miss".to_owned();
         if self.keys.len() == ROOM {
             let gone = self.keys.remove(0);
-            answer = format!("miss, {gone} goes");
+            answer = format!("miss, {gone} evicted");
         }
         self.keys.push(key.to_owned());
         answer

@@ -11,7 +11,7 @@ pub(crate) const EXERCISES: &[Exercise] = &[
     Exercise {
         number: "4.1",
         file: "ch04/ex1",
-        asks: "say when an item ends: the rule of thirty days",
+        asks: "compute when an item expires: the rule of thirty days",
         starter: Serve::Connection(ex1_starter::serve),
         solution: Serve::Connection(ex1_solution::serve),
     },

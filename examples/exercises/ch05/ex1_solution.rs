@@ -1,4 +1,4 @@
-//! 5.1, a solution: a pattern can name what stands at the end of a slice as well.
+//! 5.1, a solution: a pattern can also name the elements at the end of a slice.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::TcpStream;

@@ -1,4 +1,4 @@
-//! 5.2, a solution: text goes as it is, but for what JSON forbids; what is no text goes as an escape.
+//! 5.2, a solution: text is written as it is, except characters that JSON forbids; other bytes are escaped.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::TcpStream;

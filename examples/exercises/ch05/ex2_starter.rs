@@ -1,4 +1,4 @@
-//! 5.2, the starter: puts quotes around names and hopes.
+//! 5.2, the starter: only puts quotes around names.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::TcpStream;

@@ -18,7 +18,7 @@ pub(crate) const EXERCISES: &[Exercise] = &[
     Exercise {
         number: "5.2",
         file: "ch05/ex2",
-        asks: "write names as a JSON array that reads back",
+        asks: "write names as a JSON array that can be decoded",
         starter: Serve::Connection(ex2_starter::serve),
         solution: Serve::Connection(ex2_solution::serve),
     },

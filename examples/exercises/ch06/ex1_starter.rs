@@ -27,7 +27,7 @@ fn command(reader: &mut impl BufRead) -> io::Result<Option<Vec<Vec<u8>>>> {
         let Some(_length) = line(reader)? else {
             return Ok(None);
         };
-        // The length says how many bytes follow. This doesn't ask it.
+        // The length is the number of bytes that follow. This code ignores it.
         let Some(word) = line(reader)? else {
             return Ok(None);
         };

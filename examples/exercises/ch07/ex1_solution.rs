@@ -1,5 +1,5 @@
-//! 7.1, a solution: the poller says who is ready, and nobody else is asked. (It still waits for a client that doesn't
-//! take its answers. That is the next exercise.)
+//! 7.1, a solution: the poller returns the ready connections, and only these are read. (It still waits for a client that
+//! doesn't read its answers. That is the next exercise.)
 
 use std::collections::HashMap;
 use std::io::{self, ErrorKind, Read, Write};
@@ -26,7 +26,7 @@ pub(crate) fn run(listener: &TcpListener) -> io::Result<()> {
         poll.poll(&mut events, None)?;
         for event in &events {
             if event.token() == LISTENER {
-                // The poller speaks once: all that wait are taken now.
+                // The poller notifies once, so all waiting connections are accepted now.
                 while let Ok((stream, _)) = listener.accept() {
                     stream.set_nonblocking(true)?;
                     let token = Token(next);

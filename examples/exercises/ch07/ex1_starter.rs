@@ -5,7 +5,7 @@ use std::net::{TcpListener, TcpStream};
 
 pub(crate) fn run(listener: &TcpListener) -> io::Result<()> {
     for stream in listener.incoming() {
-        // Until this one ends, nobody else is served.
+        // Until this connection ends, no other one is served.
         echo(&stream?)?;
     }
     Ok(())

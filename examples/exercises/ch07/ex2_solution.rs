@@ -1,4 +1,4 @@
-//! 7.2, a solution: what is left waits until the poller says that there is room.
+//! 7.2, a solution: the rest waits until the poller reports that the socket is writable.
 
 use std::io::{self, BufRead, BufReader, ErrorKind, Write};
 use std::net::TcpStream;

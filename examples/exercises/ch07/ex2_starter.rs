@@ -1,4 +1,4 @@
-//! 7.2, the starter: takes for granted that a socket takes everything.
+//! 7.2, the starter: assumes that a socket takes everything.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::TcpStream;

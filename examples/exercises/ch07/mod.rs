@@ -11,7 +11,7 @@ pub(crate) const EXERCISES: &[Exercise] = &[
     Exercise {
         number: "7.1",
         file: "ch07/ex1",
-        asks: "serve all connections on one thread, whoever is quiet",
+        asks: "serve all connections on one thread, also while some are quiet",
         starter: Serve::Listener(ex1_starter::run),
         solution: Serve::Listener(ex1_solution::run),
     },

@@ -1,11 +1,11 @@
-//! 8.2, a solution: a queue with a place for each reply, kept even when nobody is left to take it.
+//! 8.2, a solution: a queue with an entry for each reply, kept even when its client has disconnected.
 
 use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::TcpStream;
 
 pub(crate) fn serve(mut stream: &TcpStream) -> io::Result<()> {
-    // Who waits, and whether it is still there.
+    // The waiting clients, and whether each is still connected.
     let mut queue: VecDeque<(String, bool)> = VecDeque::new();
     for line in BufReader::new(stream).lines() {
         let line = line?;

@@ -1,4 +1,4 @@
-//! 8.2, the starter: knows only who has asked last.
+//! 8.2, the starter: stores only the client of the last request.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::TcpStream;

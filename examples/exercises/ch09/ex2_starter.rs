@@ -24,7 +24,7 @@ pub(crate) fn serve(mut stream: &TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-/// Whose the place is.
+/// The server of a position.
 fn server(points: &BTreeMap<u32, String>, place: u32) -> Option<&str> {
     let (_, server) = points.range(..place).next_back()?;
     Some(server)

@@ -1,4 +1,4 @@
-//! 10.2, a solution: what was sent may have been done, so only reads are sent again.
+//! 10.2, a solution: a request that was sent may have been executed, so only reads are retried.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::TcpStream;

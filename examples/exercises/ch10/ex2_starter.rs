@@ -1,4 +1,4 @@
-//! 10.2, the starter: whatever was lost is sent again.
+//! 10.2, the starter: every lost request is retried.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::TcpStream;

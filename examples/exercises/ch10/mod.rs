@@ -18,7 +18,7 @@ pub(crate) const EXERCISES: &[Exercise] = &[
     Exercise {
         number: "10.2",
         file: "ch10/ex2",
-        asks: "decide what may be sent again",
+        asks: "decide which requests may be retried",
         starter: Serve::Connection(ex2_starter::serve),
         solution: Serve::Connection(ex2_solution::serve),
     },

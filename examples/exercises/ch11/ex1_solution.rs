@@ -1,4 +1,4 @@
-//! 11.1, a solution: `try_send` gives the key back instead of waiting, and the client is told.
+//! 11.1, a solution: `try_send` returns the key instead of waiting, and the client gets an error.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::TcpStream;

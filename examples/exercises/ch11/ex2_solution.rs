@@ -1,4 +1,4 @@
-//! 11.2, a solution: the key decides who does the work. One key is one worker's, and its queue keeps the order.
+//! 11.2, a solution: the key selects the worker. One key is one worker's, and its queue keeps the order.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};

@@ -11,7 +11,7 @@ pub(crate) const EXERCISES: &[Exercise] = &[
     Exercise {
         number: "11.1",
         file: "ch11/ex1",
-        asks: "say that the channel is full, and don't wait for it",
+        asks: "answer that the channel is full, instead of waiting",
         starter: Serve::Connection(ex1_starter::serve),
         solution: Serve::Connection(ex1_solution::serve),
     },

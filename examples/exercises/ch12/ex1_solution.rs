@@ -1,4 +1,4 @@
-//! 12.1, a solution: every change has a number, and a key goes only if its number is still the one that was sent.
+//! 12.1, a solution: every change has a number, and a key is removed only if its number is still the one that was sent.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Write};

@@ -1,6 +1,6 @@
 //! 12.1, the starter: a pending set that takes a key out when its delete was answered, whatever has happened since.
 //!
-//! `changed KEY` is kept; `send` says what the worker sends now; `done` is the server's answer to that.
+//! `changed KEY` is kept; `send` prints the worker's next request; `done` is the server's answer to that.
 
 use std::collections::BTreeSet;
 use std::io::{self, BufRead, BufReader, Write};

@@ -1,6 +1,6 @@
 //! 12.2, the starter: a pending set for three keys that drops the first when a fourth comes. Nothing will delete it.
 //!
-//! `changed KEY` is kept; `send` says what the worker sends now; `done` is the server's answer to that.
+//! `changed KEY` is kept; `send` prints the worker's next request; `done` is the server's answer to that.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Write};

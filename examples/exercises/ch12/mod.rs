@@ -18,7 +18,7 @@ pub(crate) const EXERCISES: &[Exercise] = &[
     Exercise {
         number: "12.2",
         file: "ch12/ex2",
-        asks: "flush a server that has missed too much, and lose nothing meanwhile",
+        asks: "flush a server that has missed too many deletes, and lose nothing in the meantime",
         starter: Serve::Connection(ex2_starter::serve),
         solution: Serve::Connection(ex2_solution::serve),
     },

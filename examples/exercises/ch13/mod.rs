@@ -6,14 +6,14 @@ pub(crate) const EXERCISES: &[Exercise] = &[
     Exercise {
         number: "13.1",
         file: "ch13/ex1",
-        asks: "predict what memcached answers to a fill that comes too late",
+        asks: "predict memcached's answer to a late fill",
         starter: Serve::Conversation("_starter"),
         solution: Serve::Conversation("_solution"),
     },
     Exercise {
         number: "13.2",
         file: "ch13/ex2",
-        asks: "predict which reader is to refill a stale item",
+        asks: "predict which reader has to refill a stale item",
         starter: Serve::Conversation("_starter"),
         solution: Serve::Conversation("_solution"),
     },
