@@ -7,7 +7,7 @@ mod support;
 use std::io::Read;
 use std::process::Stdio;
 
-use proxy_support::{Client, Program, command, eventually};
+use proxy_support::{Client, Program, command, end_of, eventually};
 
 #[test]
 fn without_an_upstream_the_error_shows_the_ways() {
@@ -271,7 +271,7 @@ fn settings_come_from_larder_toml_and_a_mistake_in_it_is_named() {
         .stderr(Stdio::piped())
         .spawn()
         .expect("it starts");
-    assert!(!child.wait().expect("it ends").success());
+    assert!(!end_of(&mut child).success());
     let mut error = String::new();
     let said = child.stderr.as_mut().expect("it is piped");
     said.read_to_string(&mut error).expect("text");

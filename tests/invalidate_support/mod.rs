@@ -20,7 +20,7 @@ use larder::proxy::Protocol;
 use larder::server::Listen;
 use tempfile::TempDir;
 
-use crate::proxy_support::{Client, IMPATIENCE, PATIENCE, Real, eventually};
+use crate::proxy_support::{Client, IMPATIENCE, PATIENCE, Real, end_of, eventually, first_line};
 
 /// An invalidation server on free ports, and its spool.
 pub struct Invalidator {
@@ -294,9 +294,7 @@ impl Program {
             .stderr(Stdio::null())
             .spawn()
             .expect("it starts");
-        let mut out = BufReader::new(child.stdout.take().expect("it is piped"));
-        let mut line = String::new();
-        out.read_line(&mut line).expect("a line");
+        let (line, out) = first_line(&mut child);
         let address = line.trim().rsplit(' ').next().unwrap_or_default();
         Program {
             memcached: address.parse().unwrap_or_else(|_| panic!("{line:?}")),
@@ -315,7 +313,7 @@ impl Program {
 
     /// Waits for its end, which must be a good one.
     pub fn ended(mut self) {
-        assert!(self.child.wait().expect("it ends").success());
+        assert!(end_of(&mut self.child).success());
         let mut rest = String::new();
         self.out.read_line(&mut rest).expect("the end");
     }

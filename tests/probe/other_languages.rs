@@ -4,11 +4,16 @@
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::channel;
+use std::time::Duration;
 
 use tempfile::TempDir;
 
 use super::support::{find, skip};
 use super::{failed, probe, report};
+
+/// How long a server may take to say where it listens.
+const START: Duration = Duration::from_secs(60);
 
 /// A program in Python or C that listens; it is ended with this.
 struct Server {
@@ -49,9 +54,15 @@ impl Server {
             address: String::new(),
         };
         // A program that ends without a word ends the line as well.
-        let mut line = String::new();
-        let read = BufReader::new(stdout).read_line(&mut line);
-        read.expect("its standard output can be read");
+        let (sender, printed) = channel();
+        std::thread::spawn(move || {
+            let mut line = String::new();
+            let read = BufReader::new(stdout).read_line(&mut line);
+            let _ = sender.send(read.map(|_| line));
+        });
+        // When it has printed nothing by then, it is killed on the way out.
+        let line = printed.recv_timeout(START).expect("it prints a line");
+        let line = line.expect("its standard output can be read");
         let address = line.trim_end().strip_prefix("listening on memcached ");
         address
             .expect("it says where it listens")

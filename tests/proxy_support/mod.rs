@@ -9,7 +9,8 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use larder::pool::{Placement, ServerList};
@@ -294,6 +295,33 @@ pub fn answerer(bytes: &'static [u8], closes: bool) -> SocketAddr {
     })
 }
 
+/// The first line that a program prints, and the rest of its output. The program is killed if it prints none in time.
+pub fn first_line(child: &mut Child) -> (String, BufReader<ChildStdout>) {
+    let mut out = BufReader::new(child.stdout.take().expect("it is piped"));
+    let (sender, printed) = channel();
+    std::thread::spawn(move || {
+        let mut line = String::new();
+        let read = out.read_line(&mut line);
+        let _ = sender.send((read.map(|_| line), out));
+    });
+    let Ok((line, out)) = printed.recv_timeout(PATIENCE) else {
+        let _ = child.kill();
+        panic!("it prints nothing");
+    };
+    (line.expect("a line"), out)
+}
+
+/// How a program ends, which it has to do by itself.
+#[track_caller]
+pub fn end_of(child: &mut Child) -> ExitStatus {
+    let mut status = None;
+    eventually("the end of the program", || {
+        status = child.try_wait().expect("a child");
+        status.is_some()
+    });
+    status.expect("it has ended")
+}
+
 /// `larder proxy` as a user starts it, until this is dropped.
 pub struct Program {
     pub child: Child,
@@ -324,9 +352,7 @@ impl Program {
             .stderr(Stdio::null())
             .spawn()
             .expect("it starts");
-        let mut out = BufReader::new(child.stdout.take().expect("it is piped"));
-        let mut line = String::new();
-        out.read_line(&mut line).expect("a line");
+        let (line, out) = first_line(&mut child);
         let address = line.trim().rsplit(' ').next().unwrap_or_default();
         Program {
             address: address.parse().unwrap_or_else(|_| panic!("{line:?}")),
