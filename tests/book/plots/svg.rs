@@ -53,10 +53,10 @@ pub(super) fn bars(name: &str, plot: &Plot, found: &[Found]) -> String {
     let left = widest(names.map(|row| row.0)) + 12.0;
     let numbers = || rows.iter().filter_map(|row| row.2).flatten().copied();
     let highest = numbers().chain(plot.mark).fold(f64::MIN_POSITIVE, f64::max);
-    let whole = numbers().all(|n| !said(n, "").contains('.'));
+    let decimals = even_decimals(numbers());
     let written = widest(
         numbers()
-            .map(|n| said_evenly(n, whole, &plot.unit))
+            .map(|n| said_evenly(n, decimals, &plot.unit))
             .collect::<Vec<_>>()
             .iter(),
     );
@@ -99,7 +99,7 @@ pub(super) fn bars(name: &str, plot: &Plot, found: &[Found]) -> String {
                 );
             }
         }
-        let value = said_evenly(value, whole, &plot.unit);
+        let value = said_evenly(value, decimals, &plot.unit);
         text_at(&mut out, end + 6.0, base, "start", "plot-value", &value);
         y += ROW;
     }
@@ -322,12 +322,19 @@ fn decimals(number: f64) -> usize {
     }
 }
 
-/// A number beside a bar: as [`said`], but with the zeros at its end unless all numbers of the plot are `whole`, so that
-/// numbers below each other have as many digits.
-fn said_evenly(number: f64, whole: bool, unit: &str) -> String {
-    let even = format!("{number:.*}", decimals(number));
+/// The decimals of all numbers beside a plot's bars: as many as one of them needs, and none if all are whole.
+fn even_decimals(numbers: impl Iterator<Item = f64> + Clone) -> usize {
+    let whole = numbers.clone().all(|n| !said(n, "").contains('.'));
+    let most = numbers.map(decimals).max();
+    most.filter(|_| !whole).unwrap_or(0)
+}
+
+/// A number beside a bar: as [`said`], but with the zeros at its end, so that numbers below each other have as many
+/// decimals.
+fn said_evenly(number: f64, decimals: usize, unit: &str) -> String {
+    let even = format!("{number:.decimals$}");
     match unit {
-        _ if whole || decimals(number) == 0 => said(number, unit),
+        _ if decimals == 0 => said(number, unit),
         "" => even,
         unit => format!("{even} {unit}"),
     }
@@ -404,12 +411,12 @@ fn numbers_are_said_as_a_person_writes_them() {
         assert_eq!(said(number, ""), text);
     }
     assert_eq!(said(66.1, "%"), "66.1 %");
-    for (number, whole, text) in [
-        (1.1, false, "1.10"),
-        (3.0, true, "3"),
-        (2250.0, false, "2,250"),
+    for (numbers, texts) in [
+        ([1.1, 13.69], ["1.10", "13.69"]),
+        ([3.0, 2250.0], ["3", "2,250"]),
     ] {
-        assert_eq!(said_evenly(number, whole, ""), text);
+        let decimals = even_decimals(numbers.into_iter());
+        assert_eq!(numbers.map(|n| said_evenly(n, decimals, "")), texts);
     }
-    assert_eq!(said_evenly(13.0, false, "ms"), "13.0 ms");
+    assert_eq!(said_evenly(13.0, 1, "ms"), "13.0 ms");
 }
