@@ -398,6 +398,13 @@ fn an_open_loop_shows_the_requests_that_a_slow_server_keeps_from_being_sent() {
     assert!(micros("all", "max_us") >= 300_000.0, "{report:#}");
     assert!(micros("all", "p50_us") >= 200_000.0, "{report:#}");
     assert!(micros("all", "mean_us") >= 200_000.0, "{report:#}");
+    assert_eq!(report["tool"]["sent_late"]["requests"], 100);
+    // Whatever the machine does meanwhile: the server kept all requests but the first for at least 200 ms.
+    let late = report["tool"]["sent_late"]["mean_us"]
+        .as_f64()
+        .expect("a number");
+    let kept = micros("all", "mean_us") - micros("from_sending", "mean_us") - late;
+    assert!(kept >= 190_000.0, "{report:#}");
     assert!(
         micros("from_sending", "mean_us") < micros("all", "mean_us"),
         "{report:#}"

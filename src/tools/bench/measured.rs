@@ -26,6 +26,8 @@ pub(super) struct Measured {
     pub(super) sets: Histogram<u64>,
     /// From the sending of a request, where that is later than it was due: a closed loop's view of an open loop.
     pub(super) from_sending: Histogram<u64>,
+    /// How late requests were sent, after they were due and a connection was free: this tool's own share of the latency.
+    pub(super) late: Histogram<u64>,
     pub(super) hits: u64,
     pub(super) misses: u64,
     /// Values that are not those that were set, and the first of them.
@@ -54,6 +56,7 @@ impl Measured {
             gets: histogram(),
             sets: histogram(),
             from_sending: histogram(),
+            late: histogram(),
             hits: 0,
             misses: 0,
             wrong: 0,
@@ -103,6 +106,11 @@ impl Measured {
         }
     }
 
+    /// A request was sent so many nanoseconds late, and the server was not the reason.
+    pub(super) fn sent_late(&mut self, nanos: u64) {
+        self.late.saturating_record(nanos);
+    }
+
     fn refused(&mut self, text: &str, count: u64) {
         let known = self.errors.len() < ERROR_TEXTS || self.errors.contains_key(text);
         let text = if known { text } else { "others" };
@@ -115,6 +123,7 @@ impl Measured {
             (&mut self.gets, &other.gets),
             (&mut self.sets, &other.sets),
             (&mut self.from_sending, &other.from_sending),
+            (&mut self.late, &other.late),
         ] {
             sum.add(part).expect("the histograms have the same bounds");
         }

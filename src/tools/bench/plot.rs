@@ -11,7 +11,7 @@ const WIDTH: f64 = 720.0;
 const HEIGHT: f64 = 400.0;
 /// The edges of the area with the lines.
 const LEFT: f64 = 70.0;
-const RIGHT: f64 = WIDTH - 20.0;
+const RIGHT: f64 = WIDTH - 30.0;
 const TOP: f64 = 70.0;
 const BOTTOM: f64 = HEIGHT - 50.0;
 

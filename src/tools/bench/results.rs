@@ -158,6 +158,14 @@ impl Results {
                 "server        {spent} µs of processor time an operation; {resident:.1} MiB resident, {peak:.1} MiB at its peak"
             )?;
         }
+        if !measured.late.is_empty() {
+            let [half, most] =
+                [50.0, 99.0].map(|share| micros(measured.late.value_at_percentile(share)));
+            writeln!(
+                out,
+                "sent late     by {half} µs at p50 and {most} µs at p99: this tool's share of the latency"
+            )?;
+        }
         let busy = measured.busy();
         let hint = match busy >= BUSY {
             true => ": it may be what limits the rate; try more --threads",
@@ -205,6 +213,7 @@ impl Results {
             "tool": {
                 "processor_seconds": measured.processor.as_secs_f64(),
                 "busy": measured.busy(),
+                "sent_late": latencies(&measured.late),
             },
         })
     }

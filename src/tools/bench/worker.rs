@@ -158,8 +158,8 @@ struct Run<'w> {
     /// Requests that were taken from the workload.
     asked: u64,
     unanswered: usize,
-    /// In an open loop: a connection for each request that may be sent now.
-    free: VecDeque<usize>,
+    /// In an open loop: a connection for each request that may be sent now, and since when.
+    free: VecDeque<(usize, u64)>,
     /// The run's end has come: nothing more is sent.
     ending: bool,
     /// When the last reply came, or the first request that waits for one was sent.
@@ -194,7 +194,7 @@ impl<'w> Run<'w> {
             return (0..sockets).try_for_each(|number| self.send_next(number));
         }
         for _ in 0..self.task.pipeline {
-            self.free.extend(0..sockets);
+            self.free.extend((0..sockets).map(|number| (number, 0)));
         }
         self.send_due()
     }
@@ -285,7 +285,9 @@ impl<'w> Run<'w> {
                 self.send_next(number)?;
             }
         } else {
-            self.free.extend((self.unanswered..before).map(|_| number));
+            let since = self.quiet_since;
+            let freed = (self.unanswered..before).map(|_| (number, since));
+            self.free.extend(freed);
         }
         Ok(())
     }
@@ -306,11 +308,12 @@ impl<'w> Run<'w> {
         let now = self.now();
         while let Some(due) = self.task.pace.due(self.asked)
             && due <= now
-            && let Some(number) = self.free.pop_front()
+            && let Some((number, since)) = self.free.pop_front()
         {
             if !self.push(number, due, now) {
                 return Ok(());
             }
+            self.measured.sent_late(now - due.max(since).min(now));
             self.flush(number)?;
         }
         if let End::After(span) = self.task.end {
