@@ -268,6 +268,23 @@ def p10_health():
             "probe keeps it ejected, an answered one brings it back into use.", 184, parts)
 
 
+def p11_channel():
+    parts = []
+    for n in range(3):
+        y = 10 + n * 40
+        parts += [box(4, y, 66, 28, "client"), arrow(70, y + 14, 96, y + 14), box(98, y, 72, 28, "session"), arrow(170, y + 14, 208, 64)]
+    parts += [box(210, 44, 112, 40, accent=1)]
+    parts += [box(216 + n * 26, 50, 22, 28, "key", size=11) for n in range(4)]
+    parts += [text(266, 102, "a channel with a bound", size=13)]
+    for n in range(2):
+        y = 26 + n * 48
+        parts += [arrow(322, 64, 360, y + 14), box(362, y, 72, 28, "worker"), arrow(434, y + 14, 470, y + 14), box(472, y, 72, 28, "server")]
+    parts += [line(134, 118, 134, 146, accent=3), line(134, 146, 37, 146, accent=3), arrow(37, 146, 37, 120, accent=3),
+              text(146, 150, "STORED, as soon as the key is in the channel", anchor="start", size=13)]
+    return ("Invalidation in the background", "Clients send changes to sessions. Each session puts the changed key into one channel with a "
+            "bound and answers STORED at once. Workers take keys from the channel and delete each from its server.", 164, parts)
+
+
 def p12_commit():
     parts = []
     for n in range(5):
