@@ -240,9 +240,13 @@ fn build_all(book: &Book) -> Result<(), String> {
     };
     let head = format!(
         "[workspace]\n[package]\nname = \"book-steps\"\nedition = \"2024\"\n\
-         [profile.dev]\n{}\n[profile.dev.package.book-steps]\ndebug = false\n\
+         [profile.dev]\n{}\n[profile.dev.package.\"*\"]\n{}\n\
+         [profile.dev.package.larder]\n{}\n[profile.dev.package.book-steps]\ndebug = false\n\
          strip = \"debuginfo\"\nincremental = false\ncodegen-units = 1\n\
          [dependencies]\nlarder = {{ path = {:?} }}\n{}\n",
+        // The same as the project's, so that dependencies are built once.
+        section("profile.dev"),
+        section("profile.dev.package.\"*\""),
         section("profile.dev"),
         book.root,
         // Those of features, too: redb is one.
