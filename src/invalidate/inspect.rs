@@ -1,4 +1,4 @@
-//! `larder invalidate --inspect`: what each upstream still has to be told.
+//! `larder invalidate --inspect`: the pending changes of each upstream.
 
 use std::path::Path;
 use std::time::Duration;

@@ -70,7 +70,7 @@ pub(super) fn run(args: &InvalidateArgs) -> Result<(), String> {
     Ok(())
 }
 
-/// What HUP does: reads the lists of servers again.
+/// HUP reads the lists of servers again.
 fn reload(options: &InvalidateOptions, tables: &[TargetOptions], control: &Control) {
     let replaced = options.targets(tables).and_then(|targets| {
         let servers: usize = targets.iter().map(|t| t.servers.servers().len()).sum();

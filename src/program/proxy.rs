@@ -111,7 +111,7 @@ fn proxy(options: &ProxyOptions, settings: Settings, listen: &Listen) -> Result<
     Ok(proxy.password(password))
 }
 
-/// What HUP does: reads the list of servers again, or asks the cluster for its servers.
+/// HUP reads the list of servers again, or asks the cluster for its servers.
 fn reload(options: &ProxyOptions, control: &Control) {
     match options.servers.as_deref().map(read_list) {
         None if options.cluster.is_some() => {

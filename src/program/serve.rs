@@ -74,7 +74,7 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), String> {
     Ok(())
 }
 
-/// What HUP does: reads the settings again and puts those into force that can change while larder serves.
+/// HUP reads the settings again and puts those into force that can change while larder serves.
 fn reload(
     args: ServeArgs,
     mut running: Settings,

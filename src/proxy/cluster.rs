@@ -162,7 +162,7 @@ impl ClusterWatcher {
     }
 }
 
-/// Why a server told no slots.
+/// The reason why a server reported no slots.
 #[derive(Debug)]
 enum SlotsError {
     /// It could not be asked, or did not answer.

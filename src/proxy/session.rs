@@ -30,7 +30,7 @@ use crate::upstream::{ConnectionState, DATABASES};
 pub(super) struct Session {
     /// The database and the version of the protocol.
     pub(super) state: ConnectionState,
-    /// What `CLIENT SETNAME` said.
+    /// The name that `CLIENT SETNAME` gave.
     pub(super) name: Box<[u8]>,
     /// The client has given the password, or need not.
     pub(super) admitted: bool,
@@ -105,12 +105,12 @@ impl Session {
         }
     }
 
-    /// What `RESET` makes of it.
+    /// Returns it to the state that `RESET` leaves.
     pub(super) fn reset(&mut self, admitted: bool) {
         *self = Session::new(admitted);
     }
 
-    /// Whether it needs its dedicated connection: what the server knows of it there is not over.
+    /// Whether it needs its dedicated connection: the server has state of it there that has not ended.
     pub(super) fn is_held(&self) -> bool {
         let mut unconfirmed = self.unconfirmed.iter();
         self.watching || self.open().is_some() || unconfirmed.any(|(_, change)| change.is_some())
@@ -202,7 +202,7 @@ impl Session {
         }
     }
 
-    /// The transaction is over.
+    /// The transaction has ended.
     pub(super) fn close(&mut self) {
         self.transaction = Transaction::None;
         self.watching = false;

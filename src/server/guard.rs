@@ -37,7 +37,7 @@ impl GuardedSession {
         })
     }
 
-    /// Gives the session its turn; one that panicked wants to be closed without a reply.
+    /// Gives the session its turn; one that panicked is closed without a reply.
     ///
     /// The answer is made sane: never more consumed than there was, never again after a turn that
     /// did nothing.

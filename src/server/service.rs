@@ -86,7 +86,7 @@ pub trait Session: Send {
     /// this slice, so that a large value is not collected in the connection's input first; then
     /// [`arrived`](Session::arrived) is called.
     ///
-    /// Bytes may come with the next turn's input all the same: who runs a session without a socket need not know of this.
+    /// Bytes may come with the next turn's input all the same: a caller without a socket can ignore this.
     fn space(&mut self) -> Option<&mut [u8]> {
         None
     }

@@ -4,6 +4,13 @@
 //! of a reply need be decoded to find its end. Bytes that are no reply, and bytes that nothing asked for, are
 //! [`UpstreamFailure::Garbage`]: where the next reply begins is not known any more, and it could be taken for the answer
 //! to another request.
+//!
+//! The connection that many clients share, [`UpstreamConnection`](crate::upstream::UpstreamConnection), has the same rule
+//! and framer, but not this queue. It gives a reply to its client piece by piece, with no bound on its length, so the
+//! framer's state outlives a piece: it compares the reply with the bytes of its request, looks for redirections, notes the
+//! elements of `EXEC`, and remembers how far it has seen bytes that a client can't take yet. A retry needs the requests'
+//! bytes beside the queue, and a client may take the bytes of its own connection unframed. A user of this queue wants a
+//! whole reply that it has room for, and none of that.
 
 use std::collections::VecDeque;
 

@@ -46,7 +46,7 @@ pub(crate) enum DeliveryEvent<'a> {
     NoChanges {
         behind: bool,
     },
-    /// The pause is over.
+    /// The pause has ended.
     Paused,
     Scanned(SpoolResult<Vec<PendingChange>>),
     /// There is no recorder any more.

@@ -159,7 +159,7 @@ impl Recorder {
     }
 
     fn take_report(&mut self, id: DeliveryId, report: DeliveryReport, now: Now) {
-        // One of an upstream that has left is of no interest; its delivery was told to end.
+        // One of an upstream that has left is of no interest; its delivery was asked to end.
         let Some((upstream, delivery)) = self.find(id) else {
             return;
         };
@@ -207,7 +207,7 @@ impl Recorder {
         self.sequence
     }
 
-    /// Whether it was told to stop, and has delivered what it can or has no time left.
+    /// Whether it was asked to stop, and has delivered what it can or has no time left.
     fn is_done(&self, inbox_is_empty: bool, now: Now) -> bool {
         self.stop
             .is_some_and(|deadline| now.instant >= deadline || inbox_is_empty && self.is_quiet())
@@ -220,7 +220,7 @@ impl Recorder {
             && !self.upstreams.iter().any(TargetUpstream::is_busy)
     }
 
-    /// Tells the deliveries to end.
+    /// Asks the deliveries to end.
     pub(crate) fn end_deliveries(&mut self) {
         for upstream in self.upstreams.iter_mut().chain(&mut self.leaving) {
             upstream.end();

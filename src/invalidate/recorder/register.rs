@@ -154,7 +154,7 @@ fn is_listed(listed: &[ListedServer], name: &str) -> bool {
     listed.iter().any(|server| server.name == name)
 }
 
-/// Gives each listed server a row. One that comes back, or whose predecessor at the same address had not been told
+/// Gives each listed server a row. One that comes back, or whose predecessor at the same address had not received
 /// everything, has to be flushed first.
 fn enter(
     group: &mut SpoolTransaction<'_>,
@@ -208,7 +208,7 @@ fn retire(
     Ok(())
 }
 
-/// Whether an upstream has not been told everything. One that is no longer a target hasn't.
+/// Whether changes are pending for an upstream. For one that is no longer a target there may be some.
 fn misses(group: &mut SpoolTransaction<'_>, row: &UpstreamRow) -> SpoolResult<bool> {
     let mut misses = row.left || row.flush || row.since != 0;
     for id in row.delivery_ids() {

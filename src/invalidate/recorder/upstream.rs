@@ -32,7 +32,7 @@ impl DeliveryState {
     }
 }
 
-/// A server of a target, which has to be told of changes.
+/// A server of a target, which is notified of changes.
 pub(super) struct TargetUpstream {
     /// Its name in the spool: target and address.
     pub(super) name: String,

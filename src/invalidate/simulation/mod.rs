@@ -7,7 +7,7 @@
 //!      └ answers  Delivery ⇄ ConnectionPipes ⇄ Server     pieces of any size, closes, refusals, crashes
 //! ```
 //!
-//! Whatever the order of events: every change that was answered with success has reached every cache that may hold its
+//! In any order of events: every change that was answered with success has reached every cache that may hold its
 //! key, or the cache was flushed since; a key that is set is never set to an older value; and at the end nothing is left
 //! pending, in the channels or on the network. That holds while the disk is full, too: a change that can't be recorded is
 //! answered with an error.

@@ -1,4 +1,4 @@
-//! The spool: what every upstream still has to be told, in one file that a crash leaves whole.
+//! The spool: the pending changes of every upstream, in one file that survives a crash.
 //!
 //! ```text
 //!   recorder ─── write(transaction) ──▶ spool.redb     the only writer

@@ -67,7 +67,7 @@ impl<'t> SpoolTransaction<'t> {
         })
     }
 
-    /// Records what a key's upstream has to be told; it supersedes what was recorded for the key before.
+    /// Records a change for an upstream. It supersedes what was recorded for the key before.
     pub(crate) fn put(
         &mut self,
         delivery: DeliveryId,

@@ -73,7 +73,7 @@ impl Forwarder {
         self.pass_on(key, request)
     }
 
-    /// Closes a client's dedicated connection if what it was for is over, once the last answer has come.
+    /// Closes a client's dedicated connection if its purpose has ended, once the last answer has come.
     pub(super) fn leave_dedicated(&mut self, key: usize) -> Option<RequestOutcome> {
         let client = &self.clients[key];
         if !client.is_dedication_over() {

@@ -55,7 +55,7 @@ impl Forwarder {
         self.route(key, request)
     }
 
-    /// `RESET` and `QUIT`: whatever the client had begun is over, as soon as what it sent before is answered.
+    /// `RESET` and `QUIT` end all that the client had begun, as soon as its earlier requests are answered.
     fn leave(&mut self, key: usize, request: &Request<'_>) -> RequestOutcome {
         let client = &self.clients[key];
         if client.dedicated.is_some() {

@@ -1,6 +1,6 @@
 //! Subscribers: the connections over which a client's channels are heard, and what comes over them.
 //!
-//! The connections belong to the client alone and speak RESP2, so whatever comes is an array; the client reads it in its
+//! The connections belong to the client alone and speak RESP2, so every message is an array. The client reads it in its
 //! own version. While a command is under way the client's next requests wait, and it goes when nothing else is, so that
 //! confirmations need no place among answers. A client without subscriptions has no such connection.
 

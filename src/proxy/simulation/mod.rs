@@ -6,7 +6,7 @@
 //!     └─────── each answer is compared with a single server's ◀───────┘
 //! ```
 //!
-//! Whatever the order in which bytes arrive, an answer has to be that of a single server or, where a server has failed,
+//! In any order in which bytes arrive, an answer has to be that of a single server or, where a server has failed,
 //! an error. A subscriber gets every message of a channel from its confirmation on until it leaves, and none before or
 //! after. At the end nothing may be left: no connection of a client, no request that waits, no bytes that are held.
 //!

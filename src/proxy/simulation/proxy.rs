@@ -151,7 +151,7 @@ impl Simulation {
         self.servers[server].behaviour = behaviour;
     }
 
-    /// A server closes one of its connections, in the middle of whatever goes on.
+    /// A server closes one of its connections, at any moment.
     pub(crate) fn hang_up(&mut self, server: usize) {
         let of_server =
             |(key, connection): (&usize, &ServerEnd)| (connection.server == server).then_some(*key);

@@ -53,7 +53,7 @@ impl TurnContext<'_> {
         let now_ms = store.now_ms();
         match expires_ms(delay, now_ms) {
             Some(when_ms) if when_ms > now_ms => store.flush_at(DATABASE, when_ms),
-            // A date that is over flushes what was stored before then: nothing, since larder is
+            // A date in the past flushes what was stored before then: nothing, since larder is
             // younger. It still takes the place of an earlier order, as in memcached.
             Some(_) if delay > 0 => store.flush_at(DATABASE, u64::MAX),
             _ => store.flush(DATABASE),

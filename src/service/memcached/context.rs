@@ -97,7 +97,7 @@ impl<'a> TurnContext<'a> {
 /// When an item with this expiration time ends, in Unix milliseconds; `None` for never.
 ///
 /// Up to 30 days it is a number of seconds from now, beyond that a Unix time, as in memcached; a
-/// negative one is over at once.
+/// negative one has expired at once.
 pub(super) fn expires_ms(exptime: i32, now_ms: u64) -> Option<u64> {
     const RELATIVE_LIMIT: u32 = 60 * 60 * 24 * 30;
     match u32::try_from(exptime) {

@@ -128,7 +128,7 @@ impl server::Session for Session {
 }
 
 impl Session {
-    /// What the session waits for when it has consumed its input.
+    /// The input for which the session waits when it has consumed all of it.
     fn waits_for(&self) -> Next {
         match self.receiving {
             Some(_) => Next::Receive,
