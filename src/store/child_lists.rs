@@ -72,7 +72,7 @@ impl ItemSlab {
             // The parent's record gets the field before there is a list that could be moved.
             let mut head = self.item(parent).head();
             head.list = Some(super::slot::NONE);
-            self.rehead(parent, &head);
+            self.rewrite_header(parent, &head);
             self.store_list(parent, &[0, 0], SHORTEST);
         } else if HEAD + length == list.len() {
             let old = self.item(parent).list();
@@ -111,7 +111,7 @@ impl ItemSlab {
             let mut head = self.item(parent).head();
             head.list = None;
             old.into_iter().for_each(|old| self.log.free(old));
-            self.rehead(parent, &head);
+            self.rewrite_header(parent, &head);
         } else if length < room / 4 && room > SHORTEST {
             let list = self.list(parent)[..last].to_vec();
             self.store_list(parent, &list, SHORTEST.max(2 * length));

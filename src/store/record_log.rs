@@ -109,7 +109,7 @@ impl RecordLog {
     /// Whether numbers for segments would run short with so many records more. A shard whose
     /// segments are of 64 KiB comes here with 32 GiB of small records or 8 of large ones at the
     /// earliest.
-    pub(super) fn is_crowded(&self, more: usize) -> bool {
+    pub(super) fn is_short_of_addresses(&self, more: usize) -> bool {
         let most = 1 << (u32::BITS - self.offset_bits);
         self.segments.len() - self.vacant.len() + 2 * more >= most
     }

@@ -286,7 +286,7 @@ impl Shard {
             expires_ms,
             ..self.slab.item(index).head()
         };
-        self.slab.rehead(index, &head);
+        self.slab.rewrite_header(index, &head);
         self.count_expiry(index, 1);
         self.note_change(index);
     }

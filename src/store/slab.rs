@@ -50,8 +50,8 @@ impl ItemSlab {
     }
 
     /// Whether so many items more might find no place, however much memory there is.
-    pub(super) fn is_crowded(&self, more: usize) -> bool {
-        self.log.is_crowded(more)
+    pub(super) fn is_short_of_addresses(&self, more: usize) -> bool {
+        self.log.is_short_of_addresses(more)
     }
 
     /// The item with this index, if there is one.
@@ -126,7 +126,7 @@ impl ItemSlab {
     }
 
     /// Gives an item another head; key and value stay.
-    pub(super) fn rehead(&mut self, index: u32, head: &ItemHeader) {
+    pub(super) fn rewrite_header(&mut self, index: u32, head: &ItemHeader) {
         let item = self.item(index);
         let bits = head.bits(key_length(item.slot.bits));
         let record = item.slot.record;
@@ -147,14 +147,14 @@ impl ItemSlab {
 
     /// Goes on to empty the segments of the log that have too much dead room, a piece at a time.
     pub(super) fn evacuate(&mut self) {
-        if self.log.wants_evacuation(false) {
+        if self.log.is_evacuation_due(false) {
             self.evacuate_piece();
         }
     }
 
     /// Empties every segment that has dead room. For a shard that has nothing left to evict.
     pub(super) fn evacuate_all(&mut self) {
-        while self.log.wants_evacuation(true) {
+        while self.log.is_evacuation_due(true) {
             self.evacuate_piece();
         }
     }

@@ -269,7 +269,7 @@ impl<'a> Tree<'a> {
 
     fn make_room(&mut self, keep: u32) {
         const SPARE: usize = 16;
-        while self.settle() || self.shard.slab.is_crowded(SPARE) {
+        while self.settle() || self.shard.slab.is_short_of_addresses(SPARE) {
             if !self.shard.evict(self.now_ms, keep) {
                 self.shard.slab.evacuate_all();
                 self.settle();
@@ -306,7 +306,7 @@ impl<'a> Tree<'a> {
     pub fn set_flags(&mut self, node: Node, flags: u32) {
         let mut head = self.shard.slab.item(node.0).head();
         head.flags = flags;
-        self.shard.slab.rehead(node.0, &head);
+        self.shard.slab.rewrite_header(node.0, &head);
         self.shard.note_change(node.0);
     }
 

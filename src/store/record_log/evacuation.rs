@@ -15,7 +15,7 @@ impl RecordLog {
     /// Whether there is a segment to evacuate: one is begun, or more of the log is dead than may be. `all` says that
     /// nothing may be.
     #[inline]
-    pub(in crate::store) fn wants_evacuation(&mut self, all: bool) -> bool {
+    pub(in crate::store) fn is_evacuation_due(&mut self, all: bool) -> bool {
         if self.evacuated.is_some() {
             return true;
         }

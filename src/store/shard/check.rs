@@ -44,10 +44,10 @@ impl Shard {
             }
             let children = self.slab.children(index);
             assert_eq!(slot.has_children(), !children.is_empty());
-            let mortal = children
+            let expiring_ones = children
                 .iter()
                 .filter(|child| self.slab.item(**child).expires_ms().is_some());
-            assert_eq!(self.slab.expiring_children(index), mortal.count());
+            assert_eq!(self.slab.expiring_children(index), expiring_ones.count());
             assert!(
                 children
                     .iter()

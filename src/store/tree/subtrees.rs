@@ -35,7 +35,7 @@ impl Tree<'_> {
             return Ok(());
         };
         self.check(key.len(), top.value.as_ref().map_or(0, Vec::len))?;
-        if self.shard.slab.is_crowded(subtree.nodes.len()) {
+        if self.shard.slab.is_short_of_addresses(subtree.nodes.len()) {
             return Err(Refused::OutOfMemory);
         }
         let old = self.shard.lookup(NONE, inner_db, key, self.hash);
