@@ -1,6 +1,6 @@
 #!/bin/sh
 # What it costs to record a change before it is answered: stage 11, which doesn't, and stage 12 with both durabilities,
-# in front of a memcached that is well; every change is of another key. Then what a server that is away leaves behind,
+# in front of a healthy memcached; every change is of another key. Then what a server that is down leaves behind,
 # how long a killed process takes to be back, and how fast it delivers.
 # Run in the checkout: sh chapters/measured/12_spool.sh > chapters/measured/12_spool.txt
 set -eu
@@ -67,14 +67,14 @@ done
 killed "$cache"
 
 echo
-echo "stage 12, os, the server is away"
-before 12_spool "$here/away.redb os"
+echo "stage 12, os, the server is down"
+before 12_spool "$here/down.redb os"
 $LOAD "$ADDRESS" 64 8 "$REQUEST" 8
 left=$(pending)
-echo "$left keys pending, $(($(stat -c %s "$here/away.redb") / 1048576)) MiB of spool"
+echo "$left keys pending, $(($(stat -c %s "$here/down.redb") / 1048576)) MiB of spool"
 killed "$PID"
 begun=$(now)
-before 12_spool "$here/away.redb os"
+before 12_spool "$here/down.redb os"
 echo "killed and started again: $(pending) keys pending, listening after $(($(now) - begun)) ms"
 the_cache
 begun=$(now)

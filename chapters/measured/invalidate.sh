@@ -1,5 +1,5 @@
 #!/bin/sh
-# larder invalidate: what an answer costs, how soon a delete is applied, ten million keys for a cache that is away; then
+# larder invalidate: what an answer costs, how soon a delete is applied, ten million keys for a cache that is down; then
 # two hundred kills.
 # Run in the checkout: sh chapters/measured/invalidate.sh > chapters/measured/invalidate.txt
 set -eu
