@@ -23,7 +23,7 @@ use crate::proxy::client::DedicatedConnection;
 use crate::proxy::errors;
 use crate::proxy::forwarder::Forwarder;
 use crate::proxy::forwarder::gather::RequestOutcome;
-use crate::upstream::{ConnectionPurpose, PendingRequest, RESP_PROBE, ReplyOwner};
+use crate::upstream::{ConnectionPurpose, ConnectionState, PendingRequest, RESP_PROBE, ReplyOwner};
 
 /// Whether a request is this command, whose name is given in capital letters.
 pub(super) fn is(request: &Request<'_>, name: &[u8]) -> bool {
@@ -101,7 +101,23 @@ impl Forwarder {
             // Earlier requests are answered first, because two connections keep no order.
             return Err(RequestOutcome::Stalled);
         }
-        let (id, state) = (client.id, client.session.state);
+        let state = client.session.state;
+        let connection = self.open_for_client(key, number, state)?;
+        self.clients[key].dedicated = Some(DedicatedConnection {
+            connection,
+            ..DedicatedConnection::default()
+        });
+        Ok(())
+    }
+
+    /// Opens a connection to an upstream that is one client's alone, if the upstream is up and such connections are not
+    /// too many.
+    pub(super) fn open_for_client(
+        &mut self,
+        key: usize,
+        number: usize,
+        state: ConnectionState,
+    ) -> Result<usize, RequestOutcome> {
         let upstream = Arc::clone(&self.pool.upstreams[number]);
         if upstream.health.is_ejected() {
             return Err(self.unavailable(key, &upstream, ReplyShape::Resp, None));
@@ -113,13 +129,9 @@ impl Forwarder {
             let error = self.error(&upstream, &UpstreamFailure::Full(limit));
             return Err(self.answer(key, error));
         }
-        let connection =
-            self.open_connection(upstream, ConnectionPurpose::Dedicated { key, id }, state);
-        self.clients[key].dedicated = Some(DedicatedConnection {
-            connection,
-            ..DedicatedConnection::default()
-        });
-        Ok(())
+        let id = self.clients[key].id;
+        let purpose = ConnectionPurpose::Dedicated { key, id };
+        Ok(self.open_connection(upstream, purpose, state))
     }
 
     /// Sends a request over the connection that its client has for itself.

@@ -6,7 +6,6 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 
 use crate::pool::UpstreamFailure;
 use crate::pool::slots::{Redirect, slot};
@@ -205,28 +204,13 @@ impl Forwarder {
         key: usize,
         number: usize,
     ) -> Result<usize, RequestOutcome> {
-        let upstream = Arc::clone(&self.pool.upstreams[number]);
-        let client = &self.clients[key];
-        let known = client
-            .subscriptions
-            .as_ref()
-            .and_then(|s| s.connection(upstream.id));
+        let upstream_id = self.pool.upstreams[number].id;
+        let subscriptions = self.clients[key].subscriptions.as_ref();
+        let known = subscriptions.and_then(|s| s.connection(upstream_id));
         if let Some(connection) = known {
             return Ok(connection);
         }
-        if upstream.health.is_ejected() {
-            return Err(self.unavailable(key, &upstream, ReplyShape::Resp, None));
-        }
-        let limit = self.shared.settings.detached;
-        if self.shared.detached.fetch_add(1, Relaxed) >= limit {
-            self.shared.detached.fetch_sub(1, Relaxed);
-            upstream.counters.errors.fetch_add(1, Relaxed);
-            let error = self.error(&upstream, &UpstreamFailure::Full(limit));
-            return Err(self.answer(key, error));
-        }
-        let (id, upstream_id) = (client.id, upstream.id);
-        let purpose = ConnectionPurpose::Dedicated { key, id };
-        let connection = self.open_connection(upstream, purpose, ConnectionState::default());
+        let connection = self.open_for_client(key, number, ConnectionState::default())?;
         self.connections[connection].start_messages();
         if let Some(subscriptions) = &mut self.clients[key].subscriptions {
             subscriptions.connections.push((upstream_id, connection));
