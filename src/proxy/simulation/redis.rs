@@ -66,21 +66,36 @@ impl Server {
         }
     }
 
-    /// Where a command's key is, if it is elsewhere.
+    /// Where a command's key is, if it is elsewhere. EXEC stands for the commands that it executes: Redis looks for their
+    /// keys again, and forgets the transaction if one has moved.
     fn moved(&mut self, name: &str, words: &[Bytes], key: usize) -> Option<String> {
+        let session = self.sessions.get(&key)?;
+        let moved = match &session.queue {
+            Some(queue) if name == "EXEC" => queue.iter().find_map(|words| {
+                let name = text(&words[0]).to_ascii_uppercase();
+                self.elsewhere(&name, words)
+            }),
+            _ => self.elsewhere(name, words),
+        }?;
+        let session = self.sessions.get_mut(&key)?;
+        if name == "EXEC" {
+            (session.queue, session.spoilt) = (None, false);
+            session.watched.clear();
+        }
+        match std::mem::take(&mut session.asking) {
+            true => None,
+            false => Some(moved),
+        }
+    }
+
+    /// The redirection of a command whose key is elsewhere.
+    fn elsewhere(&self, name: &str, words: &[Bytes]) -> Option<String> {
         if self.slots.is_empty() || !KEYED.contains(&name) || words.len() < 2 {
             return None;
         }
         let slot = slot(&words[1]);
         let address = &self.slots[usize::from(slot)];
-        if **address == *self.address {
-            return None;
-        }
-        let session = self.sessions.get_mut(&key)?;
-        match std::mem::take(&mut session.asking) {
-            true => None,
-            false => Some(format!("-MOVED {slot} {address}\r\n")),
-        }
+        (**address != *self.address).then(|| format!("-MOVED {slot} {address}\r\n"))
     }
 
     fn run(&mut self, key: usize, name: &str, words: &[Bytes], out: &mut Bytes) {
