@@ -1,5 +1,7 @@
 //! The commands of a protocol, executed on the store: one service per protocol.
 
+#[cfg(test)]
+mod delivery;
 pub mod echo;
 pub mod memcached;
 pub mod resp;

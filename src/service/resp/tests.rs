@@ -8,6 +8,7 @@ use super::Resp;
 use super::service_state::Settings;
 use crate::protocol::resp::request;
 use crate::server::{Connections, Next, Peer, Service, Session};
+use crate::service::delivery::deliver;
 use crate::store::{Clock, Config, Store};
 
 /// A service on a store of its own, with a clock that stands still.
@@ -190,35 +191,6 @@ fn info_tells_how_often_each_command_ran_was_refused_and_failed() {
     assert!(info.contains("\r\ntotal_error_replies:2\r\n"), "{info}");
 }
 
-/// As [`converse`], but bytes of a large value go where the session wants them, as the server reads them.
-fn converse_with_space(session: &mut dyn Session, pieces: &[&[u8]]) -> (Vec<u8>, bool) {
-    let (mut output, mut held) = (Vec::new(), Vec::new());
-    let mut next = Next::Read;
-    for piece in pieces {
-        let mut piece = *piece;
-        while !piece.is_empty() || next == Next::Again {
-            if next == Next::Receive {
-                let space = session.space().expect("it receives");
-                let taken = space.len().min(piece.len());
-                space[..taken].copy_from_slice(&piece[..taken]);
-                piece = &piece[taken..];
-                next = session.arrived(taken, &mut output);
-            } else {
-                held.extend_from_slice(piece);
-                piece = &[];
-                let turn = session.turn(&held, &mut output);
-                held.drain(..turn.consumed);
-                next = turn.next;
-            }
-            if next == Next::Close {
-                return (output, true);
-            }
-            assert!(next != Next::Receive || held.is_empty());
-        }
-    }
-    (output, false)
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
@@ -251,7 +223,7 @@ proptest! {
         }
         pieces.push(rest);
         let whole = converse(&mut *session(), &input, input.len());
-        let pieces = converse_with_space(&mut *session(), &pieces);
+        let pieces = deliver(&mut *session(), &pieces);
         // Not printed: they are long.
         prop_assert!(pieces == whole);
     }
@@ -269,18 +241,18 @@ fn a_set_for_which_other_values_on_their_way_leave_no_memory_is_refused_and_drop
     let (begin, rest) = set.split_at(900_000);
     let mut sessions: Vec<_> = (0..6).map(|_| service.open(Peer::detached())).collect();
     for session in &mut sessions {
-        assert_eq!(converse_with_space(&mut **session, &[begin]).0, b"");
+        assert_eq!(deliver(&mut **session, &[begin]).0, b"");
     }
     assert!(store.used() <= 5 << 20, "{}", store.used());
     let rest = [rest, b"GET big\r\n"].concat();
-    let (output, closed) = converse_with_space(&mut **sessions.last_mut().unwrap(), &[&rest]);
+    let (output, closed) = deliver(&mut **sessions.last_mut().unwrap(), &[&rest]);
     let text = String::from_utf8_lossy(&output);
     assert!(
         text.starts_with("-OOM ") && text.ends_with("\r\n$-1\r\n"),
         "{text}"
     );
     assert!(!closed);
-    let (output, _) = converse_with_space(&mut *sessions[0], &[&rest[..rest.len() - 9]]);
+    let (output, _) = deliver(&mut *sessions[0], &[&rest[..rest.len() - 9]]);
     assert_eq!(output, b"+OK\r\n");
     drop(sessions);
     assert!(store.used() < 2 << 20, "{}", store.used());

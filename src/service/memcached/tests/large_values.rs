@@ -6,37 +6,9 @@ use proptest::prelude::*;
 
 use super::super::{Memcached, Settings};
 use super::{all_at_once, converse, session};
-use crate::server::{Connections, Next, Peer, Service, Session};
+use crate::server::{Connections, Peer, Service};
+use crate::service::delivery::deliver;
 use crate::store::{Clock, Config, Store};
-
-/// As [`converse`], but bytes of a large value go where the session wants them, as the server reads them.
-fn converse_with_space(session: &mut dyn Session, pieces: &[&[u8]]) -> (Vec<u8>, bool) {
-    let (mut output, mut input) = (Vec::new(), Vec::new());
-    let mut next = Next::Read;
-    for piece in pieces {
-        let mut piece = *piece;
-        while !piece.is_empty() || next == Next::Again {
-            if next == Next::Receive {
-                let space = session.space().expect("it receives");
-                let taken = space.len().min(piece.len());
-                space[..taken].copy_from_slice(&piece[..taken]);
-                piece = &piece[taken..];
-                next = session.arrived(taken, &mut output);
-                continue;
-            }
-            input.extend_from_slice(piece);
-            piece = &[];
-            let turn = session.turn(&input, &mut output);
-            input.drain(..turn.consumed);
-            next = turn.next;
-            if next == Next::Close {
-                return (output, true);
-            }
-            assert!(next != Next::Receive || input.is_empty());
-        }
-    }
-    (output, false)
-}
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
@@ -70,7 +42,7 @@ proptest! {
         let whole = all_at_once(&input);
         // Not printed: they are long.
         prop_assert!(converse(&mut *session(true), &pieces) == whole);
-        prop_assert!(converse_with_space(&mut *session(true), &pieces) == (whole.0, whole.1));
+        prop_assert!(deliver(&mut *session(true), &pieces) == (whole.0, whole.1));
     }
 }
 
@@ -86,20 +58,20 @@ fn a_value_for_which_others_on_their_way_leave_no_memory_is_refused_and_discarde
     let mut sessions: Vec<_> = (0..6).map(|_| service.open(Peer::detached())).collect();
     let outputs: Vec<_> = sessions
         .iter_mut()
-        .map(|session| converse_with_space(&mut **session, &[&begin]).0)
+        .map(|session| deliver(&mut **session, &[&begin]).0)
         .collect();
     assert!(outputs.iter().all(|output| output.is_empty()));
     assert!(store.used() <= 5 << 20, "{}", store.used());
     let rest = [&[b'x'; 100_000][..], b"\r\nget big\r\n"].concat();
     let last = sessions.last_mut().unwrap();
-    let (output, closed) = converse_with_space(&mut **last, &[&rest]);
+    let (output, closed) = deliver(&mut **last, &[&rest]);
     assert_eq!(
         output,
         b"SERVER_ERROR out of memory storing object\r\nEND\r\n"
     );
     assert!(!closed);
     // The others complete theirs.
-    let (output, _) = converse_with_space(&mut *sessions[0], &[&rest[..100_002]]);
+    let (output, _) = deliver(&mut *sessions[0], &[&rest[..100_002]]);
     assert_eq!(output, b"STORED\r\n");
     drop(sessions);
     assert!(store.used() < 2 << 20, "{}", store.used());
