@@ -54,7 +54,7 @@ pub(super) fn run(
     let mut last_logged: Option<Instant> = None;
     while !stopped(stop) {
         let error = match listener.accept() {
-            // A connection that arrives while the server stops is closed, not served by half.
+            // A connection that arrives while the server stops is closed before it is served.
             Ok(_) if stopped(stop) => return,
             Ok((stream, peer)) => match admit(context, stream, peer) {
                 Ok(Some(accepted)) => {

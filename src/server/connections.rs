@@ -5,10 +5,10 @@
 //! counts.
 //!
 //! Invariants:
-//! - A connection is in the set from its admission until it ends, in whatever way: membership is
-//!   the life of a [`Membership`], which the owner of the socket holds and whose drop leaves the set.
+//! - A connection is in the set from its admission until it ends, for any reason: membership is the
+//!   life of a [`Membership`], which the owner of the socket holds and whose drop leaves the set.
 //! - A [`Connection`] does not keep its socket open. It refers to it weakly, so that the descriptor
-//!   is closed the moment the server drops it, even if a service still holds the record.
+//!   is closed when the server drops it, even if a service still holds the record.
 //! - The lock guards only the map and is never held while a caller's code runs.
 //!
 //! Cost: about 200 bytes a connection. A turn costs one store for the time of last activity and two
@@ -24,13 +24,14 @@ use std::time::{Duration, Instant};
 use super::limits;
 use super::stream::{Address, Stream};
 
-/// Milliseconds since this process first asked: eight bytes where an [`Instant`] takes sixteen.
+/// Milliseconds since the first call in this process: eight bytes where an [`Instant`] takes
+/// sixteen.
 pub(crate) fn ticks() -> u64 {
     static START: LazyLock<Instant> = LazyLock::new(Instant::now);
     START.elapsed().as_millis() as u64
 }
 
-/// A listener as its connections name it.
+/// The listener that a connection came from.
 pub(super) struct Endpoint {
     /// The name of its service.
     pub(super) protocol: &'static str,
@@ -45,7 +46,7 @@ pub struct Connection {
     stream: Weak<Stream>,
     opened: u64,
     active: AtomicU64,
-    /// Under threads: nothing but the next request is being waited for.
+    /// Under threads: the worker waits for the next request, and none is in flight.
     pub(super) between_requests: AtomicBool,
 }
 
@@ -81,8 +82,8 @@ impl Connection {
         &self.peer
     }
 
-    /// Our end, asked of the socket: the address that the client reached, even if the listener has
-    /// a wildcard.
+    /// Our end, as the socket reports it: the address that the client reached, even if the listener
+    /// has a wildcard.
     pub fn local(&self) -> Address {
         let reached = self.stream.upgrade().and_then(|stream| stream.local_addr());
         match (reached, &self.endpoint) {
@@ -178,7 +179,7 @@ impl Traffic {
 /// The set of active connections, shared by the server and its services.
 #[derive(Debug)]
 pub struct Connections {
-    /// In the order of their ids, so in the order in which they came.
+    /// In the order of their ids, which is the order of their arrival.
     active: Mutex<BTreeMap<u64, Arc<Connection>>>,
     /// Notified when the last connection has left, and when the deadline of the wait has changed.
     left: Condvar,
@@ -229,7 +230,7 @@ impl Connections {
         self.max.load(Relaxed)
     }
 
-    /// Changes how many may be open at once; those open beyond it stay.
+    /// Changes the number that may be open at once; open connections beyond it stay.
     pub fn set_max(&self, max: usize) {
         self.max.store(max, Relaxed);
     }
@@ -268,7 +269,7 @@ impl Connections {
         &self.traffic[worker % self.traffic.len()]
     }
 
-    /// Takes a connection into the set, or refuses because it is full.
+    /// Adds a connection to the set, or refuses it if the set is full.
     pub(super) fn admit(
         self: &Arc<Self>,
         endpoint: &Arc<Endpoint>,
@@ -310,7 +311,7 @@ impl Connections {
 
     /// Waits until no connection is left or the deadline has passed; true if none is left.
     ///
-    /// The deadline is asked for anew whenever the waiter is woken by
+    /// The deadline is computed again whenever the waiter is woken by
     /// [`recheck_deadline`](Connections::recheck_deadline).
     pub(super) fn wait_until_empty(&self, deadline: impl Fn() -> Option<Instant>) -> bool {
         let mut active = self.lock();
@@ -336,7 +337,7 @@ impl Connections {
     }
 
     pub(super) fn recheck_deadline(&self) {
-        // The lock makes sure that the waiter is waiting, not between its look and its wait.
+        // The lock makes sure that the waiter is waiting, not between its check and its wait.
         let _active = self.lock();
         self.left.notify_all();
     }

@@ -14,10 +14,10 @@ use super::connections::{Connection, Membership};
 use super::service::{Next, Peer, Refusal, Service, Session, Turn};
 use super::stream::Address;
 
-/// A session whose beginning, turns and end may panic without harm.
+/// A session whose creation, turns and drop may panic without harm to other connections.
 pub(super) struct GuardedSession {
     connection: Arc<Connection>,
-    /// There until it is dropped.
+    /// `None` once it is dropped.
     session: Option<Box<dyn Session>>,
 }
 
@@ -39,8 +39,8 @@ impl GuardedSession {
 
     /// Gives the session its turn; one that panicked is closed without a reply.
     ///
-    /// The answer is made sane: never more consumed than there was, never again after a turn that
-    /// did nothing.
+    /// The result is bounded: at most the whole input is consumed, and no [`Next::Again`] follows a
+    /// turn that did nothing.
     pub(super) fn turn(&mut self, input: &[u8], output: &mut Vec<u8>) -> Turn {
         let before = output.len();
         let turn = self.session.as_mut().and_then(|session| {
@@ -64,13 +64,13 @@ impl GuardedSession {
             turn.next = Next::Read;
         }
         if turn.next == Next::Receive && turn.consumed < input.len() {
-            // What is left would be overtaken by what is read into the session's own space.
+            // Bytes read into the session's own space would overtake the rest of the input.
             turn.next = Next::Read;
         }
         turn
     }
 
-    /// Where the next bytes of a large value belong.
+    /// The memory for the next bytes of a large value.
     pub(super) fn space(&mut self) -> Option<&mut [u8]> {
         let session = self.session.as_mut()?;
         let space = catch_panic(self.connection.protocol(), self.connection.peer(), || {
@@ -79,8 +79,8 @@ impl GuardedSession {
         space.flatten().filter(|space| !space.is_empty())
     }
 
-    /// Tells the session that so many bytes were written to its [`space`](GuardedSession::space); one that panicked wants
-    /// to be closed without a reply.
+    /// Notifies the session that this many bytes were written to its [`space`](GuardedSession::space); after a panic the
+    /// connection is closed without a reply.
     pub(super) fn arrived(&mut self, bytes: usize, output: &mut Vec<u8>) -> Next {
         let before = output.len();
         let next = self.session.as_mut().and_then(|session| {

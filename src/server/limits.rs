@@ -1,24 +1,25 @@
 //! The limits of the server core, each with its unit, its reason, and what happens on breach.
 //!
-//! Two more are in [`Settings`](super::Settings) because the user sets them: how many connections may
-//! be open (one more gets an error in its protocol's words and is closed) and for how long a
-//! connection may be idle (then it is closed).
+//! Two more are in [`Settings`](super::Settings) because the user sets them: the number of
+//! connections that may be open (further clients get an error of their protocol and are disconnected)
+//! and the time that a connection may be idle (then it is closed).
 
 use std::time::Duration;
 
 /// Connections that may be open at once, unless the user says otherwise: memcached's default.
 ///
-/// One more is accepted, gets [`Service::refusal`](super::Service::refusal) as its reply, and is closed.
+/// A further one is accepted, gets [`Service::refusal`](super::Service::refusal) as its reply, and is
+/// closed.
 pub(crate) const MAX_CONNECTIONS: usize = 1024;
 
 /// Threads of the model [`Threads`](super::Model::Threads) unless the user says otherwise.
 ///
-/// Each serves one connection until that ends, so this is how many are served at once; the next one
-/// waits.
+/// Each serves one connection until that ends, so this many are served at once, and further ones
+/// wait.
 pub const THREADS: usize = 256;
 
-/// Connections that the kernel completes and queues before they are accepted. More wait in the
-/// client's connect.
+/// Connections that the kernel completes and queues before they are accepted. Further clients wait
+/// in their connect.
 ///
 /// The kernel caps it at its own `somaxconn`. memcached's default.
 pub(crate) const BACKLOG: i32 = 1024;
@@ -42,15 +43,15 @@ pub const OUTPUT_SOFT_LIMIT: usize = 256 * 1024;
 
 /// Bytes that a connection's unconsumed input may reach, unless the program says otherwise.
 ///
-/// A backstop: a session refuses a command that is too large long before, in its protocol's words. If
-/// a session leaves more than this unconsumed, that is logged and the connection is closed without a
-/// reply.
+/// A backstop: a session refuses a command that is too large long before, with an error of its
+/// protocol. If a session leaves more than this unconsumed, that is logged and the connection is
+/// closed without a reply.
 pub(crate) const MAX_INPUT: usize = 64 * 1024 * 1024;
 
-/// Events taken from the kernel with one wait. More stay queued there; nothing is lost.
+/// Events taken from the kernel with one wait. Further ones stay queued there.
 pub(crate) const EVENTS: usize = 1024;
 
-/// For how long a listener pauses when accepting fails for want of descriptors or memory.
+/// Time that a listener pauses when accepting fails for lack of descriptors or memory.
 ///
 /// The connection stays in the backlog meanwhile, so trying again at once would spin.
 pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -58,11 +59,11 @@ pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// At most one line about failing accepts is logged in this time.
 pub(crate) const ACCEPT_LOG_EVERY: Duration = Duration::from_secs(10);
 
-/// Silence after which the kernel probes whether the peer's machine is still there. Redis's
-/// default.
+/// Silence after which the kernel probes whether the peer's machine is still up. Redis's default.
 pub(crate) const KEEPALIVE: Duration = Duration::from_secs(300);
 
-/// How long a graceful shutdown waits for all connections together before it closes what is left.
+/// Time that a graceful shutdown waits for all connections together before it closes those that are
+/// left.
 pub const GRACE: Duration = Duration::from_secs(10);
 
 /// Descriptors kept free beside those of connections: standard streams, logs, pollers,
@@ -75,6 +76,6 @@ pub(crate) const SPARE_FILES: u64 = 64;
 /// reply.
 pub(crate) const DISCARD_LIMIT: usize = 256 * 1024;
 
-/// Milliseconds between two looks for silent connections, at most: how late an idle timeout may be
-/// noticed.
+/// Most milliseconds between two checks for silent connections, and so the most by which an idle
+/// timeout is late.
 pub(crate) const IDLE_SWEEP_MS: u64 = 1000;

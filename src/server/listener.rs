@@ -16,7 +16,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use super::limits::{BACKLOG, SOCKET_MODE};
 use super::stream::{Address, Stream};
 
-/// Where to listen.
+/// An address to listen on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Listen {
     /// `host:port`; port 0 asks for a free port. Of a name's addresses the first that can be bound
@@ -27,7 +27,7 @@ pub enum Listen {
     Unix(PathBuf),
 }
 
-/// A text with a slash is the path of a Unix socket, any other a `host:port`.
+/// A text with a slash is the path of a Unix socket, any other text a `host:port`.
 impl FromStr for Listen {
     type Err = Infallible;
 
@@ -79,7 +79,7 @@ impl Listener {
         };
         if woken.is_err() {
             // Systems that don't shut listening sockets down: a connection of our own wakes the
-            // accept once, which is enough, because its thread looks at the flag first.
+            // accept once, which is enough, because its thread checks the flag first.
             let _ = match self {
                 Listener::Tcp(_, address) => TcpStream::connect(address).map(drop),
                 Listener::Unix(_, path) => UnixStream::connect(path).map(drop),
@@ -137,7 +137,7 @@ fn bind_address(address: SocketAddr) -> io::Result<Listener> {
         Type::STREAM,
         Some(Protocol::TCP),
     )?;
-    // Connections of the last run that the kernel is still closing must not keep the port from us.
+    // Connections of the last run that the kernel is still closing must not block the port.
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
@@ -166,7 +166,7 @@ fn bind_unix(path: &Path) -> io::Result<Listener> {
     ))
 }
 
-/// A socket file that refuses connections was left behind by a process that is gone.
+/// A socket file that refuses connections was left behind by a process that has ended.
 fn is_stale(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket())
         && UnixStream::connect(path)

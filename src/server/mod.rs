@@ -1,5 +1,5 @@
-//! Listeners, the pool, workers, connections, limits and shutdown. Knows no protocol and no cache:
-//! what bytes mean is behind the [`Service`] seam.
+//! Listeners, the pool, workers, connections, limits and shutdown. Depends on no protocol and no
+//! cache: the meaning of bytes is behind the [`Service`] seam.
 //!
 //! ```text
 //!            ┌ acceptor ┐   one blocking thread for each listener: admits to the set, or refuses
@@ -22,7 +22,7 @@
 //! - **turns**: a worker runs many connections with one poller. Output that the socket does not
 //!   accept is kept, and the connection is parked until its client has read it. The default.
 //! - **threads**: a worker serves one connection with blocking reads and writes until it ends. The
-//!   simplest thing that works; one connection more than there are workers waits.
+//!   simplest way; connections beyond the number of workers wait.
 //!
 //! In reading order: `service` (the seam), `stream` and `listener` (sockets), `connections` (the
 //! set), `acceptor`, `workers` (their connections), `threads`, `turns`, `guard` (panics), `start` and `running` (a server's

@@ -70,20 +70,20 @@ pub trait Service: Send + Sync + 'static {
 
 /// One connection's side of a protocol: its state between commands.
 ///
-/// Dropped when the connection ends, for whatever reason; a session that must undo something does
-/// it in `Drop`. A session should be small: ten thousand quiet ones are held in memory.
+/// Dropped when the connection ends, for any reason; a session that must undo something does it in
+/// `Drop`. A session should be small: ten thousand quiet ones are held in memory.
 pub trait Session: Send {
-    /// Handles what is complete in `input` and appends the replies to `output`.
+    /// Handles the complete commands of `input` and appends the replies to `output`.
     ///
-    /// `input` is everything that has arrived and was not yet consumed. Incomplete input is left
+    /// `input` is all bytes that have arrived and were not yet consumed. Incomplete input is left
     /// alone by counting it out of [`Turn::consumed`]; it comes again, longer, with the next turn.
     /// Once `output` has grown past [`OUTPUT_SOFT_LIMIT`](super::limits::OUTPUT_SOFT_LIMIT) since
     /// the start of the turn, the session stops between two commands and answers [`Next::Again`],
     /// so that a pipeline of reads can't grow memory without bound.
     fn turn(&mut self, input: &[u8], output: &mut Vec<u8>) -> Turn;
 
-    /// After a turn that answered [`Next::Receive`]: where the next bytes belong. They are read from the socket into
-    /// this slice, so that a large value is not collected in the connection's input first; then
+    /// After a turn that answered [`Next::Receive`]: the memory for the next bytes. They are read from the socket
+    /// into this slice, so that a large value is not collected in the connection's input first; then
     /// [`arrived`](Session::arrived) is called.
     ///
     /// Bytes may come with the next turn's input all the same: a caller without a socket can ignore this.
@@ -91,7 +91,8 @@ pub trait Session: Send {
         None
     }
 
-    /// So many bytes were written to the [`space`](Session::space). Replies are appended to the output, as in a turn.
+    /// Notifies the session that this many bytes were written to the [`space`](Session::space). Replies are appended
+    /// to the output, as in a turn.
     fn arrived(&mut self, bytes: usize, output: &mut Vec<u8>) -> Next {
         let _ = (bytes, output);
         Next::Read
@@ -112,10 +113,10 @@ pub struct Turn {
 pub enum Next {
     /// Write the output; come back when more bytes have arrived.
     Read,
-    /// Write the output; when the client has taken it, come back with the rest of the input even if
-    /// nothing arrived.
+    /// Write the output; when the client has received it, come back with the rest of the input even
+    /// if nothing arrived.
     Again,
-    /// Write the output; read what arrives into the session's [`space`](Session::space).
+    /// Write the output; read the next bytes into the session's [`space`](Session::space).
     Receive,
     /// Write the output, then close.
     Close,

@@ -1,4 +1,4 @@
-//! Signals: a thread that waits for them and calls what the program wants done.
+//! Signals: a thread that waits for them and calls the program's function for each.
 //!
 //! TERM, INT and QUIT ask for the graceful end, a second one of them for the immediate end; HUP
 //! asks to reload.
@@ -12,7 +12,7 @@ use signal_hook::iterator::{Handle, Signals};
 /// An action requested by a signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signal {
-    /// HUP: read again what can change while running.
+    /// HUP: read the settings again that can change while the program runs.
     Reload,
     /// The first TERM, INT or QUIT: end gracefully.
     Stop,

@@ -18,13 +18,14 @@ use super::service::Service;
 use super::threads::{self, Threads};
 use super::turns::{self, WorkerGroup};
 
-/// How connections are run.
+/// The model that runs connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Model {
     /// Each worker runs many connections by turns. Idle ones cost no thread.
     #[default]
     Turns,
-    /// Each worker serves one connection until it ends. One more than there are workers waits.
+    /// Each worker serves one connection until it ends. Connections beyond the number of workers
+    /// wait.
     Threads,
 }
 
@@ -67,7 +68,7 @@ impl Default for Settings {
     }
 }
 
-/// A server to be started: services, where each listens, and settings.
+/// A server to be started: services, their listeners, and settings.
 pub struct Server {
     connections: Arc<Connections>,
     settings: Settings,
@@ -107,7 +108,7 @@ impl Server {
             .workers
             .unwrap_or_else(|| model.default_workers())
             .max(1);
-        // Those that the user asks for run all the time.
+        // Workers that the user asks for run all the time.
         let least = self
             .settings
             .workers
@@ -140,7 +141,7 @@ impl Server {
         })
     }
 
-    /// Binds all listeners and hands what they accept to the dispatch that `make` returns, when it
+    /// Binds all listeners and passes their connections to the dispatch that `make` returns when it
     /// has started its workers on the pool. `files` are the descriptors that the workers need.
     pub(crate) fn start_on(
         self,
@@ -217,7 +218,7 @@ impl Server {
     }
 }
 
-/// Raises the limit of open files to what the connections need, if it is lower.
+/// Raises the limit of open files to the number that the connections need, if it is lower.
 fn raise_open_files(connections: usize, own: usize) -> Result<(), StartError> {
     let needed = (connections as u64)
         .saturating_add(own as u64)
@@ -226,7 +227,7 @@ fn raise_open_files(connections: usize, own: usize) -> Result<(), StartError> {
     if soft >= needed {
         return Ok(());
     }
-    // Above the hard limit only a privileged process gets.
+    // Only a privileged process can exceed the hard limit.
     Resource::NOFILE
         .set(needed, hard.max(needed))
         .map_err(|_| StartError::OpenFiles {
@@ -236,13 +237,13 @@ fn raise_open_files(connections: usize, own: usize) -> Result<(), StartError> {
         })
 }
 
-/// Why a server did not start.
+/// The reason why a server did not start.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum StartError {
     /// An address could not be listened on.
     Listen {
-        /// Which listener, counted from 0 in the order in which they were added.
+        /// The number of the listener, counted from 0 in the order in which they were added.
         index: usize,
         /// Its address as given.
         address: String,

@@ -24,7 +24,7 @@ pub(crate) enum Stream {
 }
 
 impl Stream {
-    /// Small replies leave at once, and a peer whose machine is gone is noticed.
+    /// Small replies are sent at once, and a peer whose machine is down is noticed.
     pub(crate) fn tune(&self) -> io::Result<()> {
         match self {
             Stream::Tcp(stream) => {
@@ -43,7 +43,7 @@ impl Stream {
         }
     }
 
-    /// Bounds a blocking read, and the wait of a blocking write for the peer to take something.
+    /// Bounds a blocking read, and the wait of a blocking write until the peer reads something.
     pub(crate) fn set_timeouts(&self, limit: Option<Duration>) -> io::Result<()> {
         match self {
             Stream::Tcp(stream) => stream
@@ -69,7 +69,7 @@ impl Stream {
         }
     }
 
-    /// Writes once, again only when a signal interrupted it. A socket that takes nothing is an
+    /// Writes once, again only when a signal interrupted it. A socket that accepts no byte is an
     /// error.
     pub(crate) fn write(&self, from: &[u8]) -> io::Result<usize> {
         loop {
@@ -125,7 +125,7 @@ impl AsRawFd for Stream {
     }
 }
 
-/// One end of a connection, or where a listener listens. Its text is `127.0.0.1:11211` or
+/// One end of a connection, or the address of a listener. Its text is `127.0.0.1:11211` or
 /// `/run/larder.sock`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -135,7 +135,7 @@ pub enum Address {
     /// The path of a Unix socket. Clients of one have no address of their own: theirs is the
     /// listener's.
     Unix(Arc<Path>),
-    /// There is no socket: a session that runs inside a program.
+    /// No socket: a session that runs inside a program.
     Detached,
 }
 

@@ -6,9 +6,9 @@
 //!                 there are threads waits)
 //! ```
 //!
-//! The simplest thing that works. Cost: a thread, its stack and its read buffer for each connection
-//! that is served; a request is two system calls and, if nothing else is ready, two context
-//! switches. A client that stops reading holds its thread until the idle timeout.
+//! This is the simplest way. Cost: a thread, its stack and its read buffer for each connection that
+//! is served; a request is two system calls and, if nothing else is ready, two context switches. A
+//! client that stops reading holds its thread until the idle timeout.
 //!
 //! The end: a thread that waits for the *next* request sets `Connection::between_requests` before it
 //! checks whether the server is stopping; [`Dispatch::stop`] sets that flag before it looks for
@@ -31,7 +31,7 @@ use super::limits::{OUTPUT_SOFT_LIMIT, READ_BUFFER};
 use super::service::Next;
 use super::stream::Stream;
 
-/// The pool and what its jobs need.
+/// The pool and the data of its jobs.
 pub(super) struct Threads {
     pub(super) pool: ThreadPool,
     pub(super) context: Arc<JobContext>,
@@ -161,7 +161,8 @@ fn count_read(bytes: usize, connection: &Connection, traffic: &Traffic) {
     traffic.read(bytes);
 }
 
-/// Writes a turn's output. An error is the socket's, or that the client takes nothing for too long.
+/// Writes a turn's output. An error is the socket's, or means that the client reads nothing for too
+/// long.
 fn write_all(
     output: &[u8],
     stream: &Stream,

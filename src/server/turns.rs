@@ -26,9 +26,10 @@
 //! its session: its input and output are empty vectors, without memory of their own, unless half a
 //! request is kept.
 //!
-//! There is a worker for each core, and not all of them run connections: `active_workers` says how many, `worker_load`
-//! reads what the kernel counts, `balance` hands connections over. A worker without an event sleeps at once. Polling
-//! before it sleeps answered more requests and tripled the slowest, because it took the time of other threads.
+//! There is a worker for each core, and not all of them run connections: `active_workers` decides how many do,
+//! `worker_load` reads the kernel's figures, `balance` hands connections over. A worker without an event sleeps at
+//! once. Polling before it sleeps answered more requests and tripled the slowest, because it took the time of other
+//! threads.
 //!
 //! The poller reports an event once. The connection keeps it until a read has found the socket
 //! drained, because a turn that continues ([`Next::Again`]) does not read.
@@ -95,7 +96,7 @@ struct Worker {
     ready: VecDeque<usize>,
     idle_timeout: Option<Duration>,
     next_idle_check: u64,
-    /// Replies that are not yet sent: the connection, where its reply lies in the output, what comes next.
+    /// Replies that are not yet sent: the connection, the range of its reply in the output, the next step.
     replies: Vec<(usize, Range<usize>, Next)>,
     buffers: WorkerBuffers,
 }
@@ -156,8 +157,8 @@ impl Worker {
                 if event.token() == WAKE {
                     woken = true;
                 } else if let Some(client) = self.clients.get_mut(event.token().0) {
-                    // The end may already be behind what a short read will find: then no further
-                    // event announces it.
+                    // The end of the stream may already be behind the bytes that a short read
+                    // finds: then no further event announces it.
                     let fin = event.is_read_closed() || event.is_error();
                     client.fin |= fin;
                     // Remembered, because the next turn may be one that does not read.
@@ -206,7 +207,7 @@ impl Worker {
         if !self.ready.is_empty() {
             return Some(Duration::ZERO);
         }
-        // Without connections nothing can fall silent.
+        // Without connections there is no idle time to check.
         self.idle_timeout.filter(|_| !self.clients.is_empty())?;
         Some(Duration::from_millis(
             self.next_idle_check.saturating_sub(ticks()),
@@ -240,7 +241,7 @@ impl Worker {
         }
     }
 
-    /// Registers a connection and gives it a turn, which finds what may have arrived before.
+    /// Registers a connection and gives it a turn, which reads bytes that may have arrived before.
     fn take_in(&mut self, mut client: Client) -> io::Result<()> {
         let slot = self.clients.vacant_entry();
         let (fd, token) = (client.stream.as_raw_fd(), Token(slot.key()));
@@ -288,7 +289,8 @@ impl Worker {
     }
     // ANCHOR_END: answer
 
-    /// Registers a connection for what it waits for after its turn, queues it or closes it.
+    /// Registers a connection for the event that it waits for after its turn, queues it or closes
+    /// it.
     fn after_turn(&mut self, key: usize, after: io::Result<WaitFor>) {
         let after = match after {
             Ok(WaitFor::Close) => return self.close(key, None),
@@ -304,7 +306,7 @@ impl Worker {
             client.parked = full;
             let interest = client.interest();
             let (fd, token) = (client.stream.as_raw_fd(), Token(key));
-            // Registering again reports the present state, so nothing that happened meanwhile is missed.
+            // Registering again reports the present state, so no event of the meantime is missed.
             if let Err(error) = self
                 .poll
                 .registry()

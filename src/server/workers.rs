@@ -1,4 +1,4 @@
-//! How an acceptor reaches a worker that runs many connections with one poller.
+//! The way of a connection from an acceptor to a worker that runs many connections with one poller.
 //!
 //! ```text
 //!   acceptor ─▶ WorkerHandles::dispatch ─▶ WorkerHandle ──channel, waker──▶ WorkerInbox ─▶ worker
@@ -34,7 +34,7 @@ pub(crate) struct WorkerInbox<M = Accepted> {
     incoming: Receiver<M>,
     /// Kept, because a wake that is under way is lost when the last waker is dropped.
     waker: Arc<Waker>,
-    /// How many connections the worker runs or was sent.
+    /// The number of connections that the worker runs or was sent.
     load: Arc<AtomicUsize>,
 }
 
@@ -42,7 +42,7 @@ pub(crate) struct WorkerInbox<M = Accepted> {
 pub(crate) enum Received<M = Accepted> {
     Connection(M),
     Nothing,
-    /// The acceptors have ended: nothing more will come.
+    /// The acceptors have ended: no more connections will come.
     Stopping,
 }
 
@@ -75,7 +75,7 @@ impl<M> WorkerHandle<M> {
 
     fn send(&self, connection: M) {
         self.load.fetch_add(1, Relaxed);
-        // A worker ends only when all senders are gone, so it receives this.
+        // A worker ends only when all senders are dropped, so it receives this.
         let _ = self.incoming.send(connection);
         wake(&self.waker);
     }
@@ -92,7 +92,7 @@ impl<M> WorkerInbox<M> {
         }
     }
 
-    /// The worker has one connection less.
+    /// One connection of the worker has ended.
     pub(crate) fn connection_ended(&self) {
         self.load.fetch_sub(1, Relaxed);
     }
@@ -106,7 +106,7 @@ impl<M> WorkerInbox<M> {
 /// All workers of a server, as its acceptors see them.
 pub(crate) struct WorkerHandles<M = Accepted> {
     handles: Vec<WorkerHandle<M>>,
-    /// How many of them run connections, from the first.
+    /// The number of workers that run connections, counted from the first.
     active: Arc<AtomicUsize>,
 }
 
@@ -116,7 +116,8 @@ impl<M> WorkerHandles<M> {
         WorkerHandles { handles, active }
     }
 
-    /// Changes how many workers run connections and wakes all, so that they hand over what they have too much of.
+    /// Changes the number of workers that run connections and wakes all, so that they hand over the connections
+    /// beyond their share.
     pub(crate) fn set_active(&self, active: usize) {
         self.active.store(active, Relaxed);
         for handle in &self.handles {
@@ -124,13 +125,13 @@ impl<M> WorkerHandles<M> {
         }
     }
 
-    /// How many connections each worker has.
+    /// The number of connections of each worker.
     #[cfg(test)]
     pub(crate) fn loads(&self) -> Vec<usize> {
         self.handles.iter().map(|h| h.load.load(Relaxed)).collect()
     }
 
-    /// Connections that each active worker has if all have as many, the last one the fewest.
+    /// Connections of each active worker if they are shared evenly, the last one having the fewest.
     pub(crate) fn share(&self) -> usize {
         let all: usize = self.handles.iter().map(|h| h.load.load(Relaxed)).sum();
         all.div_ceil(self.active.load(Relaxed).max(1))

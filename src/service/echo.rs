@@ -3,8 +3,9 @@
 //!
 //! A line ends with a line feed and is answered when it is complete; the last piece of a connection
 //! that ends without one is not. A line over [`LINE_LIMIT`] is answered with [`TOO_LONG`] and the
-//! connection is closed, because where the next line begins would be known only after swallowing
-//! without end. Lines before it are still echoed, however the bytes were cut on their way.
+//! connection is closed, because the beginning of the next line would be known only after an
+//! unbounded number of bytes. Lines before it are still echoed, in whatever pieces the bytes
+//! arrived.
 
 use std::borrow::Cow;
 
@@ -14,10 +15,10 @@ use crate::server::{Next, Peer, Refusal, Service, Session, Turn};
 /// Bytes of a line, its line feed included.
 pub const LINE_LIMIT: usize = 64 * 1024;
 
-/// The answer to a line that is longer.
+/// The answer to a line over the limit.
 pub(crate) const TOO_LONG: &[u8] = b"line too long\n";
 
-/// The service. It has no state: nor do its sessions.
+/// The service. Neither it nor its sessions have state.
 #[derive(Debug, Default)]
 pub struct Echo;
 
@@ -97,7 +98,7 @@ mod tests {
         assert_eq!(output, line);
         assert_eq!(ended.next, Next::Read);
 
-        // Complete or not: that one more byte is no line feed is enough.
+        // It need not be complete: one byte more that is no line feed shows that it is too long.
         for long in [
             vec![b'x'; LINE_LIMIT],
             [vec![b'x'; LINE_LIMIT], b"\n".to_vec()].concat(),

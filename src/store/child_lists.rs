@@ -58,7 +58,7 @@ impl ItemSlab {
             .map_or(0, |count| *count as usize)
     }
 
-    /// Says that so many children more, or fewer, have an expiry.
+    /// Changes the number of children that have an expiry.
     pub(super) fn count_expiring_children(&mut self, parent: u32, change: i32) {
         if let Some(list) = self.list_mut(parent) {
             list[EXPIRING] = list[EXPIRING].saturating_add_signed(change);
@@ -87,7 +87,7 @@ impl ItemSlab {
         self.evacuate();
     }
 
-    /// Stores a list with room for so many children.
+    /// Stores a list with room for `room` children.
     fn store_list(&mut self, parent: u32, list: &[u32], room: usize) {
         let bytes = (HEAD + room) * size_of::<u32>();
         let address = self.log.push(parent, bytes, |record| {
@@ -97,7 +97,8 @@ impl ItemSlab {
         self.set_list(parent, address);
     }
 
-    /// Takes the child at a place out, and says which child stands there now, if one does.
+    /// Removes the child at a position, and returns the child that stands there now, if there is
+    /// one.
     pub(super) fn remove_child(&mut self, parent: u32, position: u32) -> Option<u32> {
         let at = HEAD + position as usize;
         let list = self.list_mut(parent)?;

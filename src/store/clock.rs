@@ -1,8 +1,8 @@
 //! The clock: the system's, or one that a test advances by hand.
 //!
-//! The system's clock is read once, when the store starts; from then on time passes as the
-//! machine's monotonic clock says. So a wall clock that is stepped, by hand or by NTP, neither
-//! expires items nor keeps them.
+//! The system's clock is read once, when the store starts; from then on, the machine's monotonic
+//! clock measures the time. So a wall clock that is stepped, by hand or by NTP, neither expires
+//! items nor keeps them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,7 +20,7 @@ pub enum Clock {
 /// The moment at which a system clock was made, by both clocks of the machine.
 #[derive(Debug, Clone, Copy)]
 pub struct ClockStart {
-    /// As far before that moment as it was after the millisecond.
+    /// The beginning of that moment's millisecond.
     instant: Instant,
     /// Whole milliseconds from 1970 to that moment.
     unix_ms: u64,
@@ -29,7 +29,8 @@ pub struct ClockStart {
 impl Clock {
     /// The time of the machine.
     pub fn system() -> Clock {
-        // First, so that the clock is ahead of the machine's by what lies between, not behind it.
+        // Read first, so that the time between the two readings puts this clock ahead of the
+        // machine's, not behind it.
         let instant = Instant::now();
         let since_epoch = SystemTime::now()
             .duration_since(UNIX_EPOCH)

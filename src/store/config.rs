@@ -1,17 +1,17 @@
-//! How large a store is, and what in it is fixed.
+//! The size of a store, and its fixed limits.
 
-/// How many databases there are, as in Redis. memcached's is number 0.
+/// The number of databases, as in Redis. memcached's is number 0.
 pub(crate) const DATABASES: u8 = 16;
 
-/// How large a store is.
+/// The size of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Config {
     /// Bytes of memory that items may take, overhead included.
     pub memory: u64,
     /// Bytes that key and value of one item may have together.
     pub max_item_size: usize,
-    /// How many locks the keys are spread over, rounded up to a power of two; 0 to choose by cores
-    /// and memory.
+    /// The number of locks that the keys are spread over, rounded up to a power of two; 0 to choose
+    /// by cores and memory.
     pub shards: usize,
 }
 
@@ -27,7 +27,7 @@ impl Default for Config {
 }
 
 impl Config {
-    /// So many shards that threads seldom meet at one.
+    /// Enough shards that two threads seldom wait for the same one.
     pub(super) fn shard_count(&self) -> usize {
         const MOST: usize = 1024;
         if self.shards > 0 {

@@ -8,11 +8,11 @@ use super::stored_item::StoredItem;
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Entry<'a> {
     /// The value, as the parts that it is put together from; `None` for a node that only has
-    /// children, as a Redis hash does. Such a node goes when its last child does.
+    /// children, as a Redis hash does. Such a node is removed with its last child.
     pub value: Option<&'a [&'a [u8]]>,
     /// memcached's opaque number; Redis stores 0.
     pub flags: u32,
-    /// Unix time in milliseconds at which the item is no longer there; `None` for never.
+    /// Unix time in milliseconds at which the item expires; `None` for never.
     pub expires_ms: Option<u64>,
 }
 
@@ -26,8 +26,8 @@ impl Entry<'_> {
     }
 }
 
-/// A node of a tree that is locked: good until it, or what it hangs on, is removed, and no longer
-/// than the lock.
+/// A node of a locked tree. It is valid until the node or one of its ancestors is removed, and at
+/// most as long as the lock is held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Node(pub(super) u32);
 
@@ -55,7 +55,8 @@ impl<'a> Item<'a> {
         self.stored.flags()
     }
 
-    /// Unix time in milliseconds at which the item ends by itself. Its ancestors may end earlier.
+    /// Unix time in milliseconds at which the item itself expires. Its ancestors may expire
+    /// earlier.
     pub fn expires_ms(&self) -> Option<u64> {
         self.stored.expires_ms()
     }
@@ -82,7 +83,7 @@ impl<'a> Item<'a> {
         self.stored.has_children()
     }
 
-    /// Bytes of memory that the item takes by itself, what is below it not counted.
+    /// Bytes of memory that the item takes, without the items below it.
     pub fn size(&self) -> usize {
         item_cost(self.stored.record.len())
     }
@@ -102,9 +103,9 @@ pub enum Refused {
     /// Key and value are longer than [`Config::max_item_size`](super::Config), or the key than 4
     /// MiB.
     TooLarge,
-    /// The node that it should hang below isn't there.
+    /// The node that should be its parent doesn't exist.
     NoParent,
-    /// It would not fit even if everything else were evicted.
+    /// The item would not fit even if all other items were evicted.
     OutOfMemory,
 }
 

@@ -1,10 +1,10 @@
 //! Emptying the store: now, or at a set time.
 //!
-//! memcached's `flush_all 30` means: in 30 seconds, everything that was stored before then is gone.
-//! The time is kept per database, the earliest of them in one atomic that every lock reads. The
-//! first thread that wants a lock at or after that time does the flush before it gets the lock, and
-//! the others wait for it. So nothing stored before the time is ever seen after it, and nothing
-//! stored after is lost.
+//! memcached's `flush_all 30` removes, in 30 seconds, everything that was stored before then. The
+//! time is kept per database, the earliest of them in one atomic that every lock reads. The first
+//! thread that wants a lock at or after that time does the flush before it gets the lock, and the
+//! others wait for it. So nothing stored before the time is ever seen after it, and nothing stored
+//! after is lost.
 
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
@@ -87,7 +87,7 @@ impl Store {
             let gone = shard.take_database(db);
             self.settle(&mut shard);
             drop(shard);
-            // The memory of a million items is given back without the lock.
+            // The memory of a million items is freed without the lock.
             drop(gone);
         }
     }

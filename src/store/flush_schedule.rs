@@ -1,4 +1,4 @@
-//! Which database is to be flushed when.
+//! The times at which databases are to be flushed.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -65,7 +65,7 @@ impl Buckets {
         Bucket::mut_from_bytes(bytes).expect("buffers are aligned")
     }
 
-    /// Makes sure that there are so many buckets, the last of which is new and empty. Pages are written no further than
+    /// Makes sure that there are `count` buckets, the last of which is new and empty. Pages are written no further than
     /// to there, so that the system gives no memory for the rest of the last page.
     fn extend(&mut self, count: u32) {
         while (self.pages.len() << self.shift) < count as usize {
@@ -76,7 +76,7 @@ impl Buckets {
         *self.get_mut(count - 1) = Bucket::new_zeroed();
     }
 
-    /// Gives back the pages that aren't needed for so many buckets.
+    /// Frees the pages that aren't needed for `count` buckets.
     fn truncate(&mut self, count: u32) {
         while self.pages.len() > (count as usize).div_ceil(1 << self.shift)
             && let Some(page) = self.pages.pop()
@@ -87,7 +87,7 @@ impl Buckets {
     }
 }
 
-/// Slots by hash. The caller says which of those with the right tag is meant.
+/// Slots by hash. The caller decides which of those with the right tag is meant.
 #[derive(Debug)]
 pub(super) struct HashTable {
     buckets: Buckets,

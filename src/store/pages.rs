@@ -6,18 +6,18 @@
 //!     └──unmap── PagePool: free buffers ◀────┘
 //! ```
 //!
-//! Memory that malloc gave stays in the process when it is freed: between what is still in use, and in the arena of the
-//! thread that took it. So a cache whose values change in size would keep the memory of both sizes. Therefore a shard
-//! maps its buffers and unmaps them when they are empty; the process then uses as much memory as the store counts,
-//! whichever thread frees it. Buffers of less than [`MAPPED_FROM`] come from malloc, because the unused rest of their
-//! last page would be too large a part of them; only stores of some MiB have such segments.
+//! Memory that malloc gave often stays in the process when it is freed: between blocks that are still in use, and in
+//! the arena of the thread that allocated it. So a cache whose values change in size would keep the memory of both
+//! sizes. Therefore a shard maps its buffers and unmaps them when they are empty; the process then uses as much memory
+//! as the store counts, whichever thread frees it. Buffers of less than [`MAPPED_FROM`] come from malloc, because the
+//! unused rest of their last page would be too large a part of them; only stores of some MiB have such segments.
 //!
 //! A buffer that a shard empties is kept for any shard to use, up to a 64th of the store's memory. The store sets that
-//! part of its limit apart, so what is kept counts as used.
+//! part of its limit apart, so the kept buffers count as used.
 //!
-//! Cost: taking and giving are a look-up among the free sizes under a lock of their own. What isn't free costs a call to
-//! map memory, whose pages the system clears when they are first written: some microseconds for 64 KiB, some tens for a
-//! megabyte.
+//! Cost: taking and giving are a look-up among the free sizes under a lock of their own. If no buffer of that size is
+//! free, a call maps memory, whose pages the system clears when they are first written: some microseconds for 64 KiB,
+//! some tens for a megabyte.
 
 use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
@@ -35,18 +35,18 @@ pub(super) const ALIGN: usize = 8;
 const SEGMENT: usize = 64 << 10;
 /// Bytes of a very small store's segments.
 const SMALLEST: usize = 4 << 10;
-/// How many segments a store has: a limit for the number of mappings. A record that has a segment to itself takes more
-/// than a quarter of a segment, so that there are fewer than four times as many mappings of records, and those of slots
-/// and tables are fewer still. Linux lets a process have 65,530 mappings.
+/// The number of segments of a store: a limit for the number of mappings. A record that has a segment to itself takes
+/// more than a quarter of a segment, so that there are fewer than four times as many mappings of records, and those of
+/// slots and tables are fewer still. Linux lets a process have 65,530 mappings.
 const MOST_SEGMENTS: u64 = 8 << 10;
 /// Bytes from which memory is mapped.
 const MAPPED_FROM: usize = 16 << 10;
 /// Bytes that mapped memory is a multiple of.
 const PAGE: usize = 4 << 10;
-/// Mappings that the process has at most; what is needed beyond them comes from malloc.
+/// Mappings that the process has at most; further memory comes from malloc.
 const MOST_MAPPED: usize = 48 << 10;
 
-/// How many mappings the stores of this process have.
+/// The number of mappings of this process's stores.
 static MAPPED: AtomicUsize = AtomicUsize::new(0);
 
 /// Memory that begins at a multiple of 8.
@@ -195,7 +195,7 @@ impl PagePool {
         free.unwrap_or_else(|| self.new_large(room))
     }
 
-    /// A buffer for one large record of this room that another record gave back.
+    /// A free buffer for one large record of this room.
     pub(super) fn take_free_large(&self, room: usize) -> Option<PageBuffer> {
         let length = large_length(room);
         self.locked().take(length, length + length / 4)
@@ -220,7 +220,7 @@ impl PagePool {
         }
     }
 
-    /// Drops free buffers of other lengths than this until at most so many bytes are left.
+    /// Drops free buffers of other lengths than this until at most this many bytes are left.
     fn keep(&self, free: &mut FreeBuffers, length: usize, bytes: usize) {
         while free.bytes > bytes {
             let other = free.by_length.keys().rev().find(|other| **other != length);
@@ -241,8 +241,8 @@ impl PagePool {
     }
 }
 
-/// The length of the buffer for one large record: rounded up, by an eighth at most or to whole pages, so that those
-/// that are given back fit others.
+/// The length of the buffer for one large record: rounded up, by an eighth at most or to whole pages, so that a
+/// free buffer fits other records.
 pub(super) fn large_length(room: usize) -> usize {
     let step = room.next_power_of_two() / 16;
     let least = if room < MAPPED_FROM { ALIGN } else { PAGE };

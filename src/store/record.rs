@@ -21,9 +21,9 @@ pub(super) struct ItemHeader {
     pub(super) expires_ms: Option<u64>,
     pub(super) flags: u32,
     pub(super) db: u8,
-    /// The slot of the parent, and the place among its children.
+    /// The slot of the parent, and the position among its children.
     pub(super) parent: Option<(u32, u32)>,
-    /// Where the list of the children is in the log.
+    /// The address of the children's list in the log.
     pub(super) list: Option<u32>,
     pub(super) valueless: bool,
 }
@@ -85,7 +85,7 @@ impl ItemHeader {
     }
 }
 
-/// Where the key is in a record of these bits.
+/// The range of the key in a record of these bits.
 pub(super) fn key(bits: u32) -> Range<usize> {
     key_at(bits)..value_at(bits)
 }
@@ -107,7 +107,7 @@ pub(super) const fn list_at(bits: u32) -> usize {
     parent_at(bits) + if bits & IS_CHILD != 0 { PARENT } else { 0 }
 }
 
-/// Where the key is, by the four bits that name optional fields.
+/// The beginning of the key, by the four bits that name optional fields.
 const KEY_AT: [u8; 16] = {
     let mut key_at = [0; 16];
     let mut fields = 0;
@@ -133,7 +133,7 @@ pub(super) fn write_cas(record: &mut [u8], cas: u64) {
     record[..CAS].copy_from_slice(&cas.to_le_bytes()[..CAS]);
 }
 
-/// Writes a child's place among its siblings into its record.
+/// Writes a child's position among its siblings into its record.
 pub(super) fn write_position(bits: u32, record: &mut [u8], position: u32) {
     if bits & IS_CHILD != 0 {
         let at = parent_at(bits) + 4;
@@ -141,7 +141,7 @@ pub(super) fn write_position(bits: u32, record: &mut [u8], position: u32) {
     }
 }
 
-/// Writes where the list of an item's children is into its record.
+/// Writes the address of the list of an item's children into its record.
 pub(super) fn write_list(bits: u32, record: &mut [u8], list: u32) {
     if bits & HAS_CHILDREN != 0 {
         let at = list_at(bits);

@@ -1,22 +1,21 @@
-//! Where a shard keeps its records: a log of segments that compacts itself.
+//! A shard's records: a log of segments that compacts itself.
 //!
 //! ```text
 //!  segment   │ owner, length │ record │ pad │ owner, length │ record │ …            64 KiB
 //!               4      4       …      to 8
 //! ```
 //!
-//! A record is appended to the active segment and stays until it is freed; what is freed is dead
-//! room. When more than a sixteenth of the log is dead, or a quarter as long as the store has memory
-//! to spare, the segment with the most dead room is evacuated: its live records, which name the slot that owns them, are appended again, some at a
-//! time, and it goes back to the store's pool for any shard to use. A record larger than a quarter
-//! of a segment has a segment to itself, of just its size.
+//! A record is appended to the active segment and stays there until it is freed; then its bytes are dead room. When more than a sixteenth of the
+//! log is dead, or a quarter as long as the store has memory to spare, the segment with the most dead room is evacuated: its live records, which
+//! name the slot that owns them, are appended again, some at a time, and it goes back to the store's pool for any shard to use. A record larger
+//! than a quarter of a segment has a segment to itself, of just its size.
 //!
 //! Why not one allocation a record? Because malloc gives each thread an arena of its own, and
 //! memory that one thread took and another freed waits for the first: a 64 MiB cache of mixed
 //! values that eight threads wrote to held 170 MiB that way, and holds 66 this way. And because the
 //! holes that small values leave don't take large ones. Here all holes are closed, and segments are
 //! all alike and mapped, so that any shard uses what another gave back, and the system what none
-//! needs. The price is that live records are moved now and then.
+//! needs. Its cost: live records are moved now and then.
 //!
 //! Cost: appending copies the record once; freeing is arithmetic; a step of an evacuation copies at
 //! most [`PIECE`] bytes and looks at the slots of some hundred records, some tens of microseconds
@@ -57,25 +56,25 @@ impl Segment {
     }
 }
 
-/// The records of one shard, by address. An address says nothing to anyone else and changes when
-/// the record is moved.
+/// The records of one shard, by address. An address is valid in this log only, and changes when the
+/// record is moved.
 #[derive(Debug)]
 pub(super) struct RecordLog {
     segments: Vec<Segment>,
-    /// Numbers of segments that are given back.
+    /// Numbers of segments that are no longer used.
     vacant: Vec<u32>,
     /// The number of the segment that is appended to.
     active: u32,
     /// Bytes of memory that segments and their lists take.
     held: usize,
-    /// Whether the store's memory runs short.
+    /// Whether the store is short of memory.
     pub(super) scarce: bool,
     /// Bytes that the log's segments are filled with, and how many of them are dead.
     filled: usize,
     dead: usize,
     /// The segment that is being evacuated, and how far.
     evacuated: Option<(u32, usize)>,
-    /// Bits of an address that say where in the segment, in units of [`ALIGN`].
+    /// Bits of an address for the position in the segment, in units of [`ALIGN`].
     offset_bits: u32,
     pool: Arc<PagePool>,
 }
@@ -106,7 +105,7 @@ impl RecordLog {
         self.segments.capacity() * size_of::<Segment>() + self.vacant.capacity() * 4
     }
 
-    /// Whether numbers for segments would run short with so many records more. A shard whose
+    /// Whether the numbers for segments would run out with this many more records. A shard whose
     /// segments are of 64 KiB comes here with 32 GiB of small records or 8 of large ones at the
     /// earliest.
     pub(super) fn is_short_of_addresses(&self, more: usize) -> bool {

@@ -6,9 +6,9 @@
 //!   Tree::put_received ──▶ the buffer becomes the item's record; nothing is copied
 //! ```
 //!
-//! Otherwise a value is collected in the connection's input and then copied into a record. For half a megabyte, the copy
-//! and the growth of the input take more time than the socket does, and a thousand clients that send half of a value
-//! and no more hold memory that no limit counts.
+//! Without it, a value is collected in the connection's input and then copied into a record. For half a megabyte, the
+//! copy and the growth of the input take more time than the socket does, and a thousand clients that send half of a
+//! value and no more hold memory that no limit counts.
 //!
 //! Bounds: the memory counts as the store's as its bytes arrive, so other items are evicted for it. All reservations
 //! together take at most half of the store's memory; beyond that [`arrived`](Reservation::arrived) refuses. An announced
@@ -46,8 +46,8 @@ pub(crate) struct Reservation {
 }
 
 impl Store {
-    /// Memory for a value of so many bytes under a key of so many. `None` where records of that size share their
-    /// memory with others; such a value is given to [`put`](super::Tree::put) when it is there.
+    /// Memory for a value of `length` bytes under a key of `key` bytes. `None` if records of that size share
+    /// their memory with others; such a value is given to [`put`](super::Tree::put) when it has arrived.
     pub(crate) fn reserve(self: &Arc<Self>, key: usize, length: usize) -> Option<Reservation> {
         let at = HEADER + MOST_HEAD + key;
         let room = record_log::room(at - HEADER + length + LINE_END);
@@ -80,12 +80,12 @@ impl Reservation {
         self.length
     }
 
-    /// Where the next bytes of the value and of its line end belong; empty when all are there.
+    /// Where the next bytes of the value and of its line end belong; empty when all have arrived.
     pub(crate) fn space(&mut self) -> &mut [u8] {
         &mut self.bytes[self.at + self.filled..self.at + self.length + LINE_END]
     }
 
-    /// Whether the value and the end of its line are there.
+    /// Whether the value and the end of its line have arrived.
     pub(crate) fn is_whole(&self) -> bool {
         self.filled == self.length + LINE_END
     }
@@ -95,7 +95,7 @@ impl Reservation {
         self.length + LINE_END - self.filled
     }
 
-    /// The two bytes behind the value, once they are there.
+    /// The two bytes behind the value, once they have arrived.
     pub(crate) fn line_end(&self) -> &[u8] {
         let end = self.at + self.length;
         &self.bytes[end..end + LINE_END]
@@ -109,8 +109,8 @@ impl Reservation {
         taken
     }
 
-    /// Notes that so many bytes were written to the [`space`](Reservation::space), and evicts others for them. `false`
-    /// if values on their way take too much of the store: then this one has to be dropped.
+    /// Notes that this many bytes were written to the [`space`](Reservation::space), and evicts other items for
+    /// them. `false` if values on their way take too much of the store: then this one has to be dropped.
     ///
     /// No lock of the store is held by the caller.
     pub(crate) fn arrived(&mut self, bytes: usize) -> bool {
@@ -129,7 +129,7 @@ impl Reservation {
         true
     }
 
-    /// Counts so many bytes as the store's, instead of those counted before.
+    /// Counts this many bytes as the store's, instead of those counted before.
     fn count(&mut self, bytes: usize) {
         self.store.count(self.counted, bytes);
         let change = (bytes as u64).wrapping_sub(self.counted as u64);
@@ -182,7 +182,7 @@ mod tests {
         })
     }
 
-    /// What the shards hold, added up.
+    /// The bytes that all shards hold.
     fn footprints(store: &Store) -> u64 {
         let shards = store.shards.iter();
         shards
@@ -211,7 +211,7 @@ mod tests {
         assert!(fill_half(first));
         let counted = store.used() - empty;
         assert!((512 << 10..640 << 10).contains(&counted), "{counted}");
-        // Half of the store is for items that are there.
+        // Half of the store is for stored items.
         let taken = reservations.iter_mut().filter(|r| r.filled == 0);
         let taken = taken.map(fill_half).take_while(|more| *more).count();
         assert!((50..64).contains(&taken), "{taken}");
@@ -255,7 +255,8 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(48))]
 
-        /// Received in pieces or given whole: the item is the same, whatever was there before.
+        /// An item that was received in pieces equals one that was stored at once, whatever was
+        /// stored before.
         #[test]
         fn a_received_value_is_the_same_as_one_that_was_put(
             before in prop_oneof![Just(None), Just(Some(10)), Just(Some(LARGE + 5)), Just(Some(90_000usize))],

@@ -1,9 +1,9 @@
 //! Walking the whole store: SCAN, KEYS, RANDOMKEY, and lists of all items.
 //!
 //! A cursor is a shard's number and a slot's index, and a slot keeps its index while its item
-//! lives. So a walk from cursor 0 until it comes back sees every item that is there throughout,
-//! whatever comes and goes meanwhile; one that comes or goes may or may not be seen. A step costs
-//! what it looks at, free slots and other databases included.
+//! lives. So a walk from cursor 0 until it comes back sees every item that is stored throughout,
+//! whatever other items are added and removed; a walk may or may not see those. The cost of a step
+//! is proportional to the slots that it looks at, free ones and other databases included.
 
 use std::sync::atomic::Ordering;
 

@@ -6,14 +6,13 @@
 //!                                         sieve: newest ⇄ … ⇄ oldest
 //! ```
 //!
-//! A shard knows nothing of limits, paths or other shards: [`Tree`](super::Tree) is the guard
+//! A shard has no access to limits, paths or other shards: [`Tree`](super::Tree) is the guard
 //! through which all other modules use it. Invariants between any two of its methods:
 //! - an item is in the slab, the table and the sieve, or in none of them; a child also in its
 //!   parent's list;
-//! - every child's parent is there;
+//! - every child has its parent in the same shard;
 //! - an item that is changed, and each of its ancestors, gets a CAS number that no item had before;
-//! - [`footprint`](Shard::footprint) is what all of it takes on the heap, computed from what is
-//!   there.
+//! - [`footprint`](Shard::footprint) is the heap that all of it takes, computed from its parts.
 //!
 //! Nothing here recurses: a tree may be as deep as a client likes.
 
@@ -40,8 +39,8 @@ use super::watched_keys::WatchedKeys;
 mod check;
 mod removal;
 
-/// CAS numbers that a shard takes at a time from the store's counter, so that shards seldom meet
-/// there.
+/// CAS numbers that a shard takes at a time from the store's counter, so that shards seldom contend
+/// for it.
 const CAS_BLOCK: u64 = 64;
 
 /// The items of one part of the keys, guarded by one lock of the store.
@@ -61,7 +60,8 @@ pub(super) struct Shard {
     pub(super) expiring: usize,
     /// Nothing expires before this, in Unix milliseconds: while it lies ahead, the sweep skips the shard.
     pub(super) next_expiry: u64,
-    /// The same of what the sweep has looked at since it began with this shard, and of what was stored since.
+    /// The same, for the items that the sweep has checked since it began with this shard, and for those
+    /// stored since.
     pub(super) swept_expiry: u64,
     bell: Arc<SweepBell>,
     pub(super) counters: ShardCounters,
@@ -181,7 +181,7 @@ impl Shard {
         self.counters.expired += self.remove(index) as u64;
     }
 
-    /// Removes the expired children; returns whether the parent is still there.
+    /// Removes the expired children; returns whether the parent still exists.
     pub(super) fn remove_expired_children(&mut self, parent: u32, now_ms: u64) -> bool {
         if self.slab.expiring_children(parent) == 0 {
             return true;
@@ -213,7 +213,7 @@ impl Shard {
         }
     }
 
-    /// Stores a new item under a key that has none. The parent is there.
+    /// Stores a new item under a key that has none. The parent exists.
     pub(super) fn insert(
         &mut self,
         parent: u32,
@@ -343,7 +343,7 @@ impl Shard {
         }
     }
 
-    /// Whether a top-level key is there.
+    /// Whether a top-level key exists.
     fn has_top(&self, db: u8, key: &[u8]) -> bool {
         let hash = hash_top(&self.hasher, key);
         self.lookup(NONE, db, key, hash).is_some()

@@ -1,8 +1,8 @@
 //! All shards together: the store.
 //!
-//! A key's shard is chosen by the hash of the top-level key. Each shard says what it takes when it has changed; the sum
-//! is compared with the limit, and what is over it is evicted: by the shard itself, or, where it has nothing left, by all
-//! shards by turns.
+//! A key's shard is chosen by the hash of the top-level key. Each shard reports its memory when it has changed, and the
+//! sum is compared with the limit. If the sum exceeds it, the shard evicts items of its own, or, if it has none left, all
+//! shards evict by turns.
 
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -35,25 +35,26 @@ pub struct Store {
     pub(super) flushes: FlushSchedule,
     /// Segments for records that no shard uses now.
     pub(super) pool: Arc<PagePool>,
-    /// Which database lies behind which number: SWAPDB exchanges two of them.
+    /// The database behind each number: SWAPDB exchanges two of them.
     pub(super) databases: [AtomicU8; DATABASES as usize],
     pub(super) gate: RwLock<()>,
-    /// Where the sweep goes on: shard << 32 | slot.
+    /// The position at which the sweep continues: shard << 32 | slot.
     pub(super) swept: AtomicU64,
     pub(super) sweep_bell: Arc<SweepBell>,
-    /// The shard that gives first when another has nothing left to give.
+    /// The shard that evicts first when another has nothing left to evict.
     pub(super) trimmed: AtomicUsize,
-    /// How many random numbers have been drawn.
+    /// The number of random numbers drawn so far.
     pub(super) draws: AtomicU64,
 }
 
-/// Held by every turn of a service, so that [`ExclusiveAccess`] can wait for all of them.
+/// A guard that every turn of a service holds, so that [`ExclusiveAccess`] can wait for all of
+/// them.
 #[derive(Debug)]
 pub(crate) struct SharedAccess<'a>(
     #[allow(dead_code, reason = "held for its drop")] RwLockReadGuard<'a, ()>,
 );
 
-/// Held alone: nothing happens between the commands of its holder.
+/// A guard that is held alone: nothing happens between the commands of its holder.
 #[derive(Debug)]
 pub(crate) struct ExclusiveAccess<'a>(
     #[allow(dead_code, reason = "held for its drop")] RwLockWriteGuard<'a, ()>,
@@ -107,8 +108,8 @@ impl Store {
         SharedAccess(self.gate.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Waits for all turns to end and lets none begin: for what touches several keys and must look
-    /// like one step.
+    /// Waits for all turns to end and lets none begin: for commands that change several keys in one
+    /// step.
     pub(crate) fn exclusive(&self) -> ExclusiveAccess<'_> {
         ExclusiveAccess(self.gate.write().unwrap_or_else(PoisonError::into_inner))
     }
@@ -123,7 +124,7 @@ impl Store {
         self.clock.now_ms()
     }
 
-    /// The time, when all that was to be flushed by now is.
+    /// The time. Flushes that are due by then have been performed.
     pub(super) fn now(&self) -> u64 {
         let now_ms = self.clock.now_ms();
         if self.flushes.is_due(now_ms) {
@@ -173,12 +174,12 @@ impl Store {
         self.used.load(Ordering::Relaxed)
     }
 
-    /// Bytes of memory taken, what is kept for the next items included: at most [`memory`](Store::memory).
+    /// Bytes of memory taken, buffers kept for the next items included: at most [`memory`](Store::memory).
     pub fn resident(&self) -> u64 {
         self.used() + self.pool.free_bytes() as u64
     }
 
-    /// Bytes of memory that items may take: all but what is set apart for free buffers.
+    /// Bytes of memory that items may take: all but the part set apart for free buffers.
     pub(super) fn limit(&self) -> u64 {
         self.memory().saturating_sub(self.pool.most() as u64)
     }

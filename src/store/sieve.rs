@@ -4,7 +4,7 @@
 //! and then starts over. It spares an item once that was visited since the hand last passed it, and
 //! evicts the others. New items enter at the new end and no item ever moves, so a hit writes one
 //! bit. Used items keep their position, and the hand soon evicts new items that aren't read again:
-//! that is why the hit ratio is better than LRU's on most traces (Zhang et al., "SIEVE is simpler
+//! therefore the hit ratio is better than LRU's on most traces (Zhang et al., "SIEVE is simpler
 //! than LRU", NSDI 2024).
 //!
 //! The list is threaded through the slots (`prev` is newer, `next` older). The hand's rule is in

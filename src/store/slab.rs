@@ -1,4 +1,4 @@
-//! Where a shard keeps its items: slots by index, and their records in a log.
+//! A shard's items: slots by index, and their records in a log.
 //!
 //! Cost: a few writes for a slot and one copy for a record; a record that keeps its length, to within the log's
 //! rounding, is written in place. A write that leaves too much of the log dead also evacuates a piece of a segment.
@@ -34,7 +34,7 @@ impl ItemSlab {
         ItemSlab::new(Arc::clone(&self.pool))
     }
 
-    /// How many items there are.
+    /// The number of items.
     pub(super) fn items(&self) -> usize {
         self.slots.items()
     }
@@ -49,19 +49,20 @@ impl ItemSlab {
         self.slots.bytes() + self.log.bytes()
     }
 
-    /// Whether so many items more might find no place, however much memory there is.
+    /// Whether the slots or segments might run out with this many more items, however much memory
+    /// there is.
     pub(super) fn is_short_of_addresses(&self, more: usize) -> bool {
         self.log.is_short_of_addresses(more)
     }
 
-    /// The item with this index, if there is one.
+    /// The item with this index, if one is stored.
     pub(super) fn get(&self, index: usize) -> Option<StoredItem<'_>> {
         let slot = self.slots.get(index)?;
         let record = self.log.record(slot.record);
         Some(StoredItem { slot, record })
     }
 
-    /// The item with this index, which is there.
+    /// The item with this index, which must be stored.
     #[inline]
     pub(super) fn item(&self, index: u32) -> StoredItem<'_> {
         let slot = self.slots.slot(index);
@@ -139,13 +140,13 @@ impl ItemSlab {
         }
     }
 
-    /// Says whether the store's memory runs short, so that less of the log may be dead.
+    /// Sets whether the store is short of memory, so that less of the log may be dead.
     #[inline]
     pub(super) fn set_scarce(&mut self, scarce: bool) {
         self.log.scarce = scarce;
     }
 
-    /// Goes on to empty the segments of the log that have too much dead room, a piece at a time.
+    /// Continues to empty the segments of the log that have too much dead room, a piece at a time.
     pub(super) fn evacuate(&mut self) {
         if self.log.is_evacuation_due(false) {
             self.evacuate_piece();
@@ -178,7 +179,7 @@ impl ItemSlab {
         }
     }
 
-    /// Writes where the list of an item's children is; the item has one.
+    /// Writes the address of the list of an item's children; the item has one.
     pub(super) fn set_list(&mut self, index: u32, list: u32) {
         let &ItemSlot { record, bits, .. } = self.slot(index);
         record::write_list(bits, self.log.record_mut(record), list);

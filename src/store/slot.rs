@@ -39,7 +39,7 @@ pub(super) const HAS_FLAGS: u32 = 1 << 28;
 pub(super) const IS_CHILD: u32 = 1 << 29;
 pub(super) const HAS_CHILDREN: u32 = 1 << 30;
 pub(super) const VALUELESS: u32 = 1 << 31;
-/// The bits that say where in the record what lies.
+/// The bits for the layout of the record.
 const SHAPE: u32 = HAS_EXPIRY | HAS_FLAGS | IS_CHILD | HAS_CHILDREN | (KEY_LIMIT as u32 - 1);
 
 /// The length of the key of an item of these bits.
@@ -51,7 +51,7 @@ pub(super) fn key_length(bits: u32) -> usize {
 #[derive(Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub(super) struct ItemSlot {
-    /// Where the record is; [`NONE`] if the slot is free.
+    /// The address of the record; [`NONE`] if the slot is free.
     pub(super) record: u32,
     /// The neighbour towards the newer end of the eviction list.
     pub(super) prev: u32,

@@ -1,4 +1,4 @@
-//! The slots of a shard's items, in chunks, so that growth never copies and what empties is given back.
+//! The slots of a shard's items, in chunks, so that growth never copies and empty chunks are freed.
 //!
 //! A slot's index is its chunk's number times the slots of a chunk plus its offset there, and stays the same for as long
 //! as the item lives. The next item goes into the lowest chunk that has a free slot; so the higher ones empty, and the
@@ -81,7 +81,7 @@ impl Slots {
         Slots::per_chunk(pool) * SLOT
     }
 
-    /// How many items there are.
+    /// The number of items.
     pub(super) fn items(&self) -> usize {
         self.items
     }

@@ -27,7 +27,7 @@ pub struct StoreStats {
     pub evictions: u64,
     /// Items that were removed because they had expired.
     pub expired: u64,
-    /// Of the expired ones, how often one was found while looking for room.
+    /// Expired items that were found and removed by an eviction.
     pub reclaimed: u64,
     /// Reads that found none because the item, or something above it, had expired.
     pub get_expired: u64,
@@ -38,7 +38,7 @@ pub struct StoreStats {
     /// Items that are stored now, at any depth and in any database, including expired ones that
     /// have not been removed yet.
     pub items: u64,
-    /// Items that were ever stored, an item that replaced another counted again.
+    /// Items stored so far; an item that replaces another counts again.
     pub total_items: u64,
     /// Bytes of memory that the hash tables take.
     pub hash_bytes: u64,

@@ -1,4 +1,4 @@
-//! Reading an item: what its slot and its record say.
+//! Reading an item, from its slot and its record.
 
 use super::record::{
     CAS, EXPIRES, FLAGS, ItemHeader, LIST, flags_at, key, list_at, parent_at, value_at,
@@ -72,7 +72,7 @@ impl<'a> StoredItem<'a> {
         }
     }
 
-    /// The place of a child among its siblings.
+    /// The position of a child among its siblings.
     pub(super) fn position(&self) -> u32 {
         if self.is(IS_CHILD) {
             self.number::<4>(parent_at(self.slot.bits) + 4) as u32
@@ -81,7 +81,7 @@ impl<'a> StoredItem<'a> {
         }
     }
 
-    /// Where the list of the children is in the log.
+    /// The address of the children's list in the log.
     pub(super) fn list(&self) -> Option<u32> {
         self.has_children()
             .then(|| self.number::<LIST>(list_at(self.slot.bits)) as u32)

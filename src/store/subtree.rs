@@ -15,7 +15,7 @@ pub struct Subtree {
 /// One node of a [`Subtree`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct FlatNode {
-    /// Where the parent stands; the top is its own.
+    /// The position of the parent; the top is its own parent.
     pub(super) parent: usize,
     pub(super) key: Vec<u8>,
     pub(super) value: Option<Vec<u8>>,
@@ -36,12 +36,12 @@ impl FlatNode {
 }
 
 impl Subtree {
-    /// When the whole of it expires.
+    /// The time at which all of it expires.
     pub fn expires_ms(&self) -> Option<u64> {
         self.nodes.first().and_then(|top| top.expires_ms)
     }
 
-    /// Copies the live part of what hangs on a node.
+    /// Copies the live nodes below a node.
     pub(super) fn copy(shard: &Shard, top: u32, now_ms: u64) -> Subtree {
         let mut nodes = Vec::new();
         let mut waiting = vec![(top, NONE as usize)];

@@ -27,7 +27,7 @@ const ROUND: usize = 100;
 const RICH: usize = 4;
 
 impl Store {
-    /// Removes the expired items of up to about so many slots and returns their number. Each call
+    /// Removes the expired items of about `slots` slots at most and returns their number. Each call
     /// continues where the last one stopped.
     pub(crate) fn sweep(&self, slots: usize) -> usize {
         let now_ms = self.now();
@@ -87,7 +87,7 @@ impl Store {
         times.min().unwrap_or(u64::MAX)
     }
 
-    /// How long the sweeper sleeps; `None` without end.
+    /// The time that the sweeper sleeps; `None` without end.
     fn time_to_sweep(&self) -> Option<Duration> {
         self.sweep_bell.ring_before(u64::MAX);
         let next = self.next_expiry();
@@ -97,7 +97,7 @@ impl Store {
         }
         let left = match self.clock() {
             Clock::System(_) => Duration::from_millis(next.saturating_sub(self.now_ms())),
-            // A clock that is advanced by hand wakes nobody.
+            // A clock that is advanced by hand wakes no thread.
             Clock::Manual(_) => TICK,
         };
         Some(left.max(TICK))
@@ -177,7 +177,7 @@ mod tests {
         assert_eq!(store.next_expiry(), 2_000, "nothing was due");
         store.clock().advance(Duration::from_millis(1_000));
         while store.sweep(100) == 0 {}
-        // What is stored while the sweep is halfway through a shard counts too.
+        // An item that is stored while the sweep is halfway through a shard counts too.
         put(&store, b"second", Some(3_000));
         for _ in 0..100 {
             store.sweep(100);

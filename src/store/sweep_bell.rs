@@ -24,7 +24,7 @@ struct State {
     stopped: bool,
 }
 
-/// Why a wait ended.
+/// The reason why a wait ended.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Wake {
     Time,
@@ -53,12 +53,12 @@ impl SweepBell {
     }
 
     /// Lets an earlier expiry than this one ring. Called with the latest time before the sweeper looks for the first
-    /// expiry, and with that one when it has looked: what is stored meanwhile rings.
+    /// expiry, and with that one afterwards, so that an item stored meanwhile rings.
     pub(super) fn ring_before(&self, expires_ms: u64) {
         self.asleep_until.store(expires_ms, Ordering::Relaxed);
     }
 
-    /// Waits for so long, or without end; ends earlier when it rings.
+    /// Waits for this time, or without end; ends earlier when it rings.
     pub(super) fn wait(&self, limit: Option<Duration>) -> Wake {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let quiet = |state: &mut State| !state.rung && !state.stopped;

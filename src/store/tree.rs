@@ -80,12 +80,12 @@ impl<'a> Tree<'a> {
         }
     }
 
-    /// The time that this guard goes by: it stands still while the lock is held.
+    /// The time of this guard: it stands still while the lock is held.
     pub fn now_ms(&self) -> u64 {
         self.now_ms
     }
 
-    /// Looks a path up for a reader: counts a hit or a miss, marks what is on the path as used.
+    /// Looks a path up for a reader: counts a hit or a miss, marks the nodes of the path as used.
     ///
     /// `path[0]` is the key that the lock was taken for, here and everywhere below.
     pub fn find(&mut self, db: u8, path: &[&[u8]]) -> Option<Node> {
@@ -97,7 +97,7 @@ impl<'a> Tree<'a> {
         node
     }
 
-    /// Looks a path up without a trace, but for the removal of what has expired.
+    /// Looks a path up without a count or a mark; expired nodes are removed.
     pub fn peek(&mut self, db: u8, path: &[&[u8]]) -> Option<Node> {
         self.walk(db, path, false)
     }
@@ -158,8 +158,7 @@ impl<'a> Tree<'a> {
     /// Stores an item under a path: a new one, or in place of the old one with all that was below
     /// it.
     ///
-    /// The node above must be there. Neither the item nor what it hangs on is evicted to make room
-    /// for it.
+    /// The parent must exist. Neither the item nor its ancestors are evicted to make room for it.
     pub fn put(&mut self, db: u8, path: &[&[u8]], entry: Entry<'_>) -> Result<Node, Refused> {
         let (key, above) = path.split_last().ok_or(Refused::NoParent)?;
         self.check(key.len(), entry.value_length())?;
@@ -252,7 +251,7 @@ impl<'a> Tree<'a> {
         Ok(())
     }
 
-    /// Tells the store what this shard takes now, and says whether the store is over its limit.
+    /// Reports this shard's memory to the store, and returns whether the store exceeds its limit.
     #[inline]
     fn settle(&mut self) -> bool {
         let footprint = self.shard.footprint();
@@ -325,7 +324,7 @@ impl<'a> Tree<'a> {
         self.shard.visit(node.0, self.access | FETCHED);
     }
 
-    /// Removes a node with its subtree; then what is above it, as far as it has neither value nor
+    /// Removes a node with its subtree; then its ancestors, as far as they have neither value nor
     /// children left.
     pub fn remove(&mut self, node: Node) {
         self.shard.remove(node.0);
@@ -339,10 +338,10 @@ impl<'a> Tree<'a> {
         self.pass(index, true).then_some(Node(index))
     }
 
-    /// How many children a node has; those that have expired are removed first.
+    /// The number of a node's children; expired ones are removed first.
     ///
-    /// If that leaves a node without a value without children, it is gone too. A node that was
-    /// found by a path has at least one live child, or a value.
+    /// A node without a value that has no children left is removed too. A node that was found by a
+    /// path has at least one live child, or a value.
     pub fn child_count(&mut self, node: Node) -> usize {
         if self.shard.remove_expired_children(node.0, self.now_ms) {
             self.shard.slab.children(node.0).len()
@@ -366,11 +365,11 @@ impl<'a> Tree<'a> {
         }
     }
 
-    /// The child at a place below [`child_count`](Tree::child_count), which must have been asked
-    /// before.
+    /// The child at a position below [`child_count`](Tree::child_count), which must have been
+    /// called before.
     ///
-    /// A new child comes in at the end; when one goes, the last one takes its place. So a walk from
-    /// the end to the front, over several locks, misses no child that stays throughout.
+    /// A new child is added at the end; when one is removed, the last one moves to its position. So
+    /// a walk from the end to the front, over several locks, misses no child that stays throughout.
     pub fn child_at(&self, node: Node, position: usize) -> Option<Node> {
         self.shard
             .slab

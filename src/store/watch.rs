@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::shards::Store;
 
 /// The keys that one client watches. A watcher that is dropped without [`Store::unwatch`] leaves nothing that lasts:
-/// the shards forget its watches when they next have many.
+/// the shards remove its watches when they next have many.
 #[derive(Debug, Default)]
 pub(crate) struct Watcher {
     /// Set by the first change of any of the keys.

@@ -16,7 +16,7 @@ pub(super) struct WatchedKeys {
     keys: HashMap<Vec<u8>, Vec<Watch>, RandomState>,
     /// Has the bit of every watched key, and perhaps of some that no longer are.
     filter: u64,
-    /// How many watches there may be before those of clients that are gone are looked for.
+    /// The number of watches at which those of disconnected clients are removed.
     prune_at: usize,
 }
 

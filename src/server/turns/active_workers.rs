@@ -1,9 +1,9 @@
-//! How many workers run connections: as many as are faster than one fewer.
+//! The number of workers that run connections: one is added as long as that is faster.
 //!
-//! A worker is a thread. On a core of its own it adds to what the server answers; on a core that another thread needs, it
-//! takes the time of that thread, and where that thread is a client or the other worker, requests wait longer and no
-//! more of them are answered. So the server starts with one worker for every two cores and looks at the machine ten
-//! times a second while there is work:
+//! A worker is a thread. On a core of its own it makes the server answer more requests. On a core that another thread
+//! needs, it takes the time of that thread; if that thread is a client or the other worker, requests wait longer and no
+//! more of them are answered. So the server starts with one worker for every two cores and looks at the machine ten times
+//! a second while there is work:
 //!
 //! ```text
 //!                    all busy all the time, none waits for a core, a core is idle
@@ -30,12 +30,12 @@ const MOST_LOOKS_BEFORE_MORE: u32 = 6000;
 const BUSY: f64 = 0.9;
 /// The part of a worker's time that it may wait for a core.
 const WAITING: f64 = 0.1;
-/// The part of their time that the workers would be busy if they were one fewer.
+/// The part of their time that the workers would be busy with one worker fewer.
 const ROOM: f64 = 0.7;
 /// Idle cores that another worker needs.
 const IDLE_CORES: f64 = 0.7;
 
-/// What the active workers and the machine did since the last look, as parts of that time.
+/// The load of the active workers and the machine since the last look, as parts of that time.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Figures {
     /// Running, all active workers together.
@@ -185,7 +185,7 @@ mod tests {
             ..ALONE
         };
         assert_eq!(look(&mut workers, quiet, 1000), 2);
-        // Nobody waited for a core, so the next one comes as soon as the first.
+        // No worker waited for a core, so the next one comes as soon as the first.
         assert_eq!(look(&mut workers, ALONE, LOOKS_BEFORE_MORE), 3);
     }
 }

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! A connection moves between two turns, with its session, its input and its output. The worker that receives it gives
-//! it a turn at once, so nothing that arrived meanwhile is missed.
+//! it a turn at once, so no bytes that arrived meanwhile are missed.
 //!
 //! Cost: a comparison each round. A change costs a message and two registrations for each connection that moves.
 
@@ -34,13 +34,14 @@ impl From<Accepted> for Incoming {
     }
 }
 
-/// The workers of a server, as they see each other.
+/// The workers of a server, for each other.
 pub(in crate::server) struct WorkerGroup {
-    /// How many of them run connections.
+    /// The number of workers that run connections.
     active: Arc<AtomicUsize>,
-    /// Set once all workers are there. Weak, because the workers end when the acceptors drop the handles.
+    /// Set once all workers have started. Weak, because the workers end when the acceptors drop the
+    /// handles.
     handles: OnceLock<Weak<WorkerHandles<Incoming>>>,
-    /// Where the kernel counts the time of each worker's thread.
+    /// The files in which the kernel counts the time of each worker's thread.
     threads: Vec<OnceLock<String>>,
     least: usize,
 }
@@ -56,7 +57,7 @@ impl WorkerGroup {
         }
     }
 
-    /// How many workers there are.
+    /// The number of workers.
     pub(super) fn most(&self) -> usize {
         self.threads.len()
     }
@@ -81,7 +82,7 @@ pub(super) struct Balance {
     group: Arc<WorkerGroup>,
     /// The number of active workers that this one has acted upon.
     seen: usize,
-    /// What the first worker needs to decide how many are active.
+    /// The state with which the first worker decides how many are active.
     watch: Option<Watch>,
 }
 
@@ -135,8 +136,8 @@ impl Balance {
         }
     }
 
-    /// Once a round: if the number of active workers has changed, the workers to hand connections to and how many of
-    /// its own this one hands over.
+    /// Once a round: if the number of active workers has changed, the workers that get connections, and the number
+    /// of its own that this one hands over.
     pub(super) fn surplus(
         &mut self,
         index: usize,
@@ -194,7 +195,7 @@ mod tests {
         assert_eq!(answer, text.as_bytes());
     }
 
-    /// Waits until the workers have so many connections each.
+    /// Waits until the workers have these numbers of connections.
     fn wait_for(group: &WorkerGroup, loads: [usize; 2]) {
         let deadline = Instant::now() + PATIENCE;
         while group.handles().unwrap().loads() != loads {

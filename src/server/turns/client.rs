@@ -1,4 +1,4 @@
-//! One connection under turns: its state between two turns, and what a turn does.
+//! One connection under turns: its state between two turns, and the steps of a turn.
 //!
 //! A turn has up to four steps and ends at the first that can't go on: write the output that was kept,
 //! read (unless the session wants to continue), call the session, and write the reply. The worker
@@ -17,7 +17,7 @@ use crate::server::limits::READ_AT_ONCE;
 use crate::server::service::Next;
 use crate::server::stream::Stream;
 
-/// The buffers and facts that a worker has once for all its connections.
+/// The buffers and values that a worker has once for all its connections.
 // ANCHOR: buffers
 pub(super) struct WorkerBuffers {
     pub(super) input: Vec<u8>,
@@ -47,7 +47,7 @@ pub(in crate::server) struct Client {
     pub(super) membership: Membership,
     /// Arrived, not yet consumed.
     pub(super) input: Vec<u8>,
-    /// Bytes that the socket did not take, from `written` on.
+    /// Bytes that the socket did not accept, from `written` on.
     pub(super) output: Vec<u8>,
     pub(super) written: usize,
     /// It is in the ready queue.
@@ -58,9 +58,9 @@ pub(in crate::server) struct Client {
     pub(super) fin: bool,
     /// The session wants a turn without a read.
     pub(super) again: bool,
-    /// The session wants what arrives in memory of its own.
+    /// The session receives the next bytes in memory of its own.
     pub(super) receiving: bool,
-    /// The session wants the connection closed once the output is out.
+    /// The connection is closed when the output is written.
     pub(super) closing: bool,
     /// It is registered for writing.
     pub(super) parked: bool,
@@ -79,11 +79,11 @@ pub(super) enum WaitFor {
     Close,
 }
 
-/// How a turn ended.
+/// The result of a turn.
 pub(super) enum TurnOutcome {
     /// Nothing was read, so there is nothing to answer.
     NoReply(WaitFor),
-    /// The session was called: where its reply lies in the worker's output, and what comes next.
+    /// The session was called: the range of its reply in the worker's output, and the next step.
     Reply(Range<usize>, Next),
 }
 // ANCHOR_END: outcomes
@@ -205,7 +205,7 @@ impl Client {
         Ok(self.wait_for(buffers))
     }
 
-    /// A turn of a session that receives a large value: reads into the session's own memory. What it had read before is
+    /// A turn of a session that receives a large value: reads into the session's own memory. The input read before is
     /// consumed. `None` if it has no such memory.
     fn receive(&mut self, buffers: &mut WorkerBuffers) -> io::Result<Option<TurnOutcome>> {
         let start = buffers.output.len();

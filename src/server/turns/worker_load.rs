@@ -1,4 +1,4 @@
-//! What the workers and the machine do, as the kernel counts it.
+//! The load of the workers and of the machine, as the kernel counts it.
 //!
 //! ```text
 //!   /proc/self/task/TID/schedstat    nanoseconds a thread has run, nanoseconds it was ready and had no core
@@ -39,14 +39,14 @@ struct Look {
     idle: u64,
 }
 
-/// The path by which other threads find what the kernel counts of this one.
+/// The path by which other threads read the kernel's figures of this one.
 pub(super) fn this_thread() -> Option<String> {
     let link = fs::read_link("/proc/thread-self").ok()?;
     Some(format!("/proc/{}/schedstat", link.to_str()?))
 }
 
 impl WorkerLoad {
-    /// `None` where the kernel doesn't say which cores this process may use.
+    /// `None` if the kernel doesn't report the cores that this process may use.
     pub(super) fn new() -> Option<WorkerLoad> {
         let status = fs::read_to_string("/proc/self/status").ok()?;
         let allowed = status
@@ -58,7 +58,7 @@ impl WorkerLoad {
         })
     }
 
-    /// Figures since the last look at the same number of threads; `None` at the first, and where the kernel doesn't
+    /// Figures since the last look at the same number of threads; `None` at the first, and if the kernel doesn't
     /// count.
     pub(super) fn look<'a>(&mut self, threads: impl Iterator<Item = &'a str>) -> Option<Figures> {
         let now = self.counters(threads);
@@ -113,7 +113,7 @@ fn thread_times(schedstat: &str) -> Option<ThreadTimes> {
     })
 }
 
-/// How long these cores were idle, waiting for a disk included.
+/// The time that these cores were idle, waiting for a disk included.
 fn idle_time(stat: &str, cores: &[usize]) -> u64 {
     let of_core = |line: &str| {
         let mut words = line.strip_prefix("cpu")?.split_ascii_whitespace();

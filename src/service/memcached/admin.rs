@@ -53,8 +53,8 @@ impl TurnContext<'_> {
         let now_ms = store.now_ms();
         match expires_ms(delay, now_ms) {
             Some(when_ms) if when_ms > now_ms => store.flush_at(DATABASE, when_ms),
-            // A date in the past flushes what was stored before then: nothing, since larder is
-            // younger. It still takes the place of an earlier order, as in memcached.
+            // A date in the past flushes the items stored before then: none, because larder started
+            // later. It still replaces an earlier order, as in memcached.
             Some(_) if delay > 0 => store.flush_at(DATABASE, u64::MAX),
             _ => store.flush(DATABASE),
         }
@@ -66,7 +66,7 @@ impl TurnContext<'_> {
         self.reply(noreply, reply::OK);
     }
 
-    /// Changes how much memory items may take. Items beyond a smaller limit are evicted before the answer.
+    /// Changes the memory that items may take. Items beyond a smaller limit are evicted before the answer.
     fn cache_memlimit(&mut self, mebibytes: Option<u32>, noreply: bool) {
         let answer = match mebibytes {
             None => reply::ERROR,

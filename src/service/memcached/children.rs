@@ -11,9 +11,9 @@ use crate::store::{Node, Tree};
 
 use super::context::{DATABASE, TurnContext, with_path};
 
-/// The largest array, in bytes, that is put together for one answer; the list of a larger family is
-/// an error. It is built under the lock of its tree and held until the client has taken it, so it
-/// needs a bound.
+/// The largest array, in bytes, that is put together for one answer; the list of an item with more
+/// children is an error. It is built under the lock of its tree and held until the client has read
+/// it, so it needs a bound.
 const LISTING_LIMIT: usize = 16 * 1024 * 1024;
 
 impl TurnContext<'_> {

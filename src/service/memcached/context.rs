@@ -19,7 +19,7 @@ pub(super) const DATABASE: u8 = 0;
 pub struct Settings {
     /// Whether keys are paths; without it the service is memcached to the letter.
     pub nested: bool,
-    /// How many worker threads the server runs, for `stats`.
+    /// The number of the server's worker threads, for `stats`.
     pub workers: usize,
     /// The time after which the server closes an idle connection, for `stats settings`; `None` for never.
     pub idle_timeout: Option<Duration>,
@@ -42,10 +42,10 @@ pub(super) struct Shared {
     pub(super) connections: Arc<Connections>,
     pub(super) settings: Settings,
     pub(super) counters: Counters,
-    /// When the service began, by the store's clock.
+    /// The start of the service, by the store's clock.
     pub(super) started_ms: u64,
-    /// The level of the last `verbosity`. `stats settings` shows it; larder's log level is set by its
-    /// owner.
+    /// The level of the last `verbosity`. `stats settings` shows it; it doesn't change larder's log
+    /// level.
     pub(super) verbosity: AtomicU32,
 }
 
@@ -86,7 +86,7 @@ impl<'a> TurnContext<'a> {
         self.out.len() > self.full
     }
 
-    /// Appends a reply, unless the client wants none.
+    /// Appends a reply, unless the command has `noreply`.
     pub(super) fn reply(&mut self, noreply: bool, reply: &[u8]) {
         if !noreply {
             self.out.extend_from_slice(reply);
@@ -94,7 +94,7 @@ impl<'a> TurnContext<'a> {
     }
 }
 
-/// When an item with this expiration time ends, in Unix milliseconds; `None` for never.
+/// The time at which an item with this exptime expires, in Unix milliseconds; `None` for never.
 ///
 /// Up to 30 days it is a number of seconds from now, beyond that a Unix time, as in memcached; a
 /// negative one has expired at once.

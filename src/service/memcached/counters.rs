@@ -1,7 +1,7 @@
 //! The counters of the service, under the names of memcached's `stats`.
 //!
 //! A turn counts in a [`TurnCounts`] of its own and adds it to the service's [`Counters`] once, at its
-//! end, so that the workers don't meet at the counters with every command.
+//! end, so that the workers don't contend for the counters with every command.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -20,7 +20,7 @@ macro_rules! counters {
         }
 
         impl Counters {
-            /// Adds what a turn has counted.
+            /// Adds the counts of a turn.
             pub(super) fn add(&self, counts: &TurnCounts) {
                 $(if counts.$name != 0 {
                     self.$name.fetch_add(counts.$name, Relaxed);
@@ -55,15 +55,15 @@ counters! {
     cmd_touch: "Keys asked for by touch, gat and gats.",
     get_hits: "Keys of cmd_get that were there.",
     get_misses: "Keys of cmd_get that were not there.",
-    delete_misses: "Deletions of what was not there.",
-    delete_hits: "Deletions of what was there.",
-    incr_misses: "incr of what was not there.",
-    incr_hits: "incr of what was there.",
-    decr_misses: "decr of what was not there.",
-    decr_hits: "decr of what was there.",
-    cas_misses: "cas on what was not there.",
+    delete_misses: "Deletions of missing items.",
+    delete_hits: "Deletions of stored items.",
+    incr_misses: "incr of missing items.",
+    incr_hits: "incr of stored items.",
+    decr_misses: "decr of missing items.",
+    decr_hits: "decr of stored items.",
+    cas_misses: "cas on missing items.",
     cas_hits: "cas that stored.",
-    cas_badval: "cas on what had changed.",
+    cas_badval: "cas on items that had changed.",
     touch_hits: "Keys of cmd_touch that were there.",
     touch_misses: "Keys of cmd_touch that were not there.",
     store_too_large: "Items over the item size.",

@@ -8,13 +8,13 @@
 //! ```
 //!
 //! A list is a walk over the store in pieces. Between two pieces no lock is held and only a cursor is
-//! kept, so that a list of any length delays no other client. An item that is there throughout is listed; one
-//! that comes or goes meanwhile may be.
+//! kept, so that a list of any length delays no other client. An item that is stored throughout is listed;
+//! one that is added or removed meanwhile may be listed.
 //!
 //! The keys are those that memcached's commands can name: items with a value at the top level, with a key
 //! that has no space and no line feed and at most [`KEY_LIMIT`] bytes. Nested keys are listed by `getch`.
 //!
-//! memcached has classes of items by size, larder has one, with the number 1; the lists of the others are
+//! memcached has classes of items by size. larder has one, number 1, and the lists of the others are
 //! empty. Cost: a piece is a look at [`PIECE`] items, and at free slots between them.
 
 use std::io::Write;
@@ -30,7 +30,7 @@ const PIECE: usize = 256;
 /// Classes that memcached may have, numbered from 1; a larger number is an error.
 const CLASSES: u32 = 63;
 
-/// How the items of a list are written.
+/// The format of a list's items.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum DumpFormat {
     /// `key=… exp=… la=… cas=… fetch=… cls=… size=… flags=…`.
@@ -46,7 +46,7 @@ pub(super) enum DumpFormat {
 pub(super) struct Dump {
     format: DumpFormat,
     cursor: u64,
-    /// How many items may still be listed.
+    /// The number of items that may still be listed.
     left: u32,
 }
 

@@ -1,4 +1,4 @@
-//! `touch`, `delete`, `deln`, and the way to `incr` and `decr`.
+//! `touch`, `delete`, `deln`, and the calls of `incr` and `decr`.
 
 use crate::protocol::memcached::text::{KeyAction, KeyCommand, Words, reply};
 

@@ -10,16 +10,15 @@
 //! The families of commands are files, as in [`text`](crate::protocol::memcached::text): `retrieval`,
 //! `storage`, `key_commands` and `admin` each begin with the method that runs the family's commands.
 //!
-//! A [`Session`](session::Session) holds no bytes: a value stays in the connection's input until
-//! all of it is there, after its length was checked, and one that is too large is counted off as it
-//! arrives. A large value goes into memory of the store as it arrives (`receiving`). A `get` of many keys writes them one by one and stops between two keys when the output
-//! is full; what it has written it consumes, so the rest of the line is all that it needs to go on.
+//! A [`Session`](session::Session) holds no bytes: a value stays in the connection's input until all of it has arrived, after its length was checked, and the bytes of one
+//! that is too large are counted and dropped. A large value goes into memory of the store as it arrives (`receiving`). A `get` of many keys writes them one by one and
+//! stops between two keys when the output is full; it consumes the keys that it has written, so it continues with the rest of the line.
 //!
 //! A client's items are in the store's database 0, where Redis clients find them too. A Redis hash
 //! is a node without a value: to memcached's commands it holds no data (`get` misses, `add` and
 //! `replace` don't store), while `getn` and `getch` read its fields. `set`, `add`, `replace` and
-//! `cas` replace an item with all that is below it; `append`, `prepend`, `incr`, `decr` and `touch`
-//! leave what is below it alone. A change below an item changes its cas unique.
+//! `cas` replace an item and remove all that is below it; `append`, `prepend`, `incr`, `decr` and
+//! `touch` leave what is below it alone. A change below an item changes its cas unique.
 //!
 //! Cost of a `get` that hits: the scanner, one lock, one look-up, one copy of the value into the
 //! output. No allocation once the output has grown.

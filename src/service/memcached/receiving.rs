@@ -6,7 +6,7 @@
 //! ```
 //!
 //! `set`, `add`, `replace` and `cas` of one key; `append` and `prepend` are put together from two values, and nested keys
-//! are received in the connection's input. As in memcached, conditions are checked when the value is there.
+//! are received in the connection's input. As in memcached, conditions are checked when the value has arrived.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ pub(super) struct Receiving {
     pub(super) line: StorageLine,
 }
 
-/// The line of a storage command of one key, kept until its value is there.
+/// The line of a storage command of one key, kept until its value has arrived.
 pub(super) struct StorageLine {
     pub(super) key: Vec<u8>,
     length: usize,
@@ -31,7 +31,7 @@ pub(super) struct StorageLine {
 }
 
 impl Receiving {
-    /// `None` if the value is not one to be received this way, or if none of it has arrived.
+    /// `None` if the value can't be received this way, or if none of it has arrived.
     pub(super) fn begin(
         store: &Arc<store::Store>,
         command: &text::Store<'_>,
@@ -60,7 +60,7 @@ impl Receiving {
 }
 
 impl StorageLine {
-    /// The command as its line said it.
+    /// The command of the line.
     pub(super) fn command(&self) -> text::Store<'_> {
         text::Store {
             verb: self.verb,

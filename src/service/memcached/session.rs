@@ -1,4 +1,4 @@
-//! One connection: the turn, and what it leaves unfinished.
+//! One connection: the turn, and its unfinished commands.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ pub(super) struct Session {
     pending: InputStart,
     /// A storage command whose value is received into memory of the store.
     receiving: Option<Box<Receiving>>,
-    /// Bytes of input below which there is nothing to do: what a data block needs.
+    /// Bytes of input below which there is nothing to do: the length of a data block.
     needed: usize,
     /// Bytes at the start of the input that are known to hold no end of line.
     scanned: usize,
@@ -34,7 +34,7 @@ enum InputStart {
     Keys(Retrieval),
     /// The data block of a storage command that was refused, and the reply that follows it.
     Refused { left: usize, reply: &'static [u8] },
-    /// Anything: a list of keys is not finished.
+    /// Any input: a list of keys is not finished.
     Dump(Dump),
 }
 
@@ -47,11 +47,11 @@ struct Retrieval {
 
 /// How the turn continues after a step.
 enum Step {
-    /// This much was consumed; there may be more.
+    /// This many bytes were consumed; there may be more.
     Continue(usize),
     /// Nothing can be done until more has arrived.
     Wait,
-    /// This much was consumed; the output is full.
+    /// This many bytes were consumed; the output is full.
     Full(usize),
     /// The end of the connection.
     Close,
@@ -136,7 +136,7 @@ impl Session {
         }
     }
 
-    /// So many bytes more of the value that is received are in the memory of the store.
+    /// Notes that this many bytes more of the received value are in the memory of the store.
     fn received(&mut self, context: &mut TurnContext<'_>, bytes: usize) {
         let Some(mut receiving) = self.receiving.take() else {
             return;
@@ -152,7 +152,7 @@ impl Session {
         }
     }
 
-    /// Does what the input begins with.
+    /// Runs the first step of the input.
     fn step(&mut self, context: &mut TurnContext<'_>, input: &[u8]) -> Step {
         if let Some(receiving) = &mut self.receiving {
             let taken = receiving.reservation.copy(input);
@@ -232,8 +232,8 @@ impl Session {
         Step::Continue(line)
     }
 
-    /// Writes the values of keys until the output is full; what is left of the line then stays in
-    /// the input.
+    /// Writes the values of keys until the output is full; the rest of the line then stays in the
+    /// input.
     fn keys(
         &mut self,
         context: &mut TurnContext<'_>,

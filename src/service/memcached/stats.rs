@@ -8,7 +8,8 @@ use crate::protocol::memcached::text::{Words, reply};
 use super::context::TurnContext;
 use super::dump::Dump;
 
-/// Lines of `stats items` about what larder does not have: segments of an LRU list, and the ages of items.
+/// Lines of `stats items` about features that larder does not have: segments of an LRU list, and the ages
+/// of items.
 const NO_SEGMENTS: &[&str] = &[
     "number_hot",
     "number_warm",

@@ -1,8 +1,8 @@
 //! `stats` without a word behind it: every line of memcached 1.6.45 but the version of libevent.
 //!
-//! A line has larder's own figure where larder has one. The lines about what larder does not have (slabs,
-//! segments of an LRU list, a crawler, buffers of connections, a log for watchers) are there with 0, so that
-//! programs that sum or plot them find them.
+//! A line has larder's own figure where larder has one. The lines about features that larder does not have
+//! (slabs, segments of an LRU list, a crawler, buffers of connections, a log for watchers) have the value 0,
+//! for programs that sum or plot them.
 
 use nix::sys::resource::{UsageWho, getrusage};
 
@@ -22,8 +22,7 @@ const NO_BUFFER_POOLS: &[&str] = &[
     "read_buf_oom",
 ];
 
-/// Commands that no client has given, because larder does not have them, and reads of flushed items: a
-/// flush removes its items at once.
+/// Commands that larder does not have, and reads of flushed items: a flush removes its items at once.
 const NEVER_COUNTED: &[&str] = &["cmd_meta", "get_flushed", "auth_cmds", "auth_errors"];
 
 /// Times at which memcached stops listening at its limit; larder keeps listening, and refuses each connection.
@@ -141,7 +140,7 @@ impl TurnContext<'_> {
         self.stat("evictions", stats.evictions);
         self.stat("reclaimed", stats.reclaimed);
         self.stat("expired", stats.expired);
-        // A write that needs room makes it, so every eviction is one of a worker's.
+        // A write that needs room evicts, so every eviction is made by a worker.
         self.stat("direct_reclaims", stats.evictions + stats.reclaimed);
     }
 }

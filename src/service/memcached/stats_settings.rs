@@ -73,7 +73,7 @@ impl TurnContext<'_> {
         self.stat("evictions", "on");
         self.stat("umask", format_args!("{:o}", limits::SOCKET_MODE));
         self.stat("num_threads", shared.settings.workers);
-        // How much of a pipeline one turn answers is bounded in bytes of output.
+        // The part of a pipeline that one turn answers is bounded in bytes of output.
         self.stat("reqs_per_event", 0);
         self.stat("cas_enabled", "yes");
         self.stat("tcp_backlog", limits::BACKLOG);

@@ -25,9 +25,9 @@ impl NewValue<'_> {
 }
 
 impl TurnContext<'_> {
-    /// Whether an item is too large, before any of its value is taken in. A refused `set` drops
-    /// what was stored, so that no client reads a value that a writer meant to replace, as in
-    /// memcached; the others leave it.
+    /// Whether an item is too large, before any of its value is taken in. A refused `set` removes
+    /// the stored item, so that no client reads a value that a writer meant to replace, as in
+    /// memcached; the other commands leave it.
     pub(super) fn refuses(&mut self, store: &Store<'_>) -> bool {
         let name = store.path.last().unwrap_or_default();
         if name.len().saturating_add(store.length) <= self.shared.store.max_item_size() {
@@ -62,8 +62,8 @@ impl TurnContext<'_> {
         self.reply(store.noreply, reply);
     }
 
-    /// A storage command for whose value there is no memory, because others take too much on their way. The reply comes
-    /// when the rest of the value is discarded.
+    /// A storage command for whose value there is no memory, because other values on their way take too much. The reply
+    /// comes when the rest of the value is discarded.
     pub(super) fn refuse_received(&mut self, line: &StorageLine) -> &'static [u8] {
         self.counts.cmd_set += 1;
         self.counts.store_no_memory += 1;
@@ -79,12 +79,13 @@ impl TurnContext<'_> {
 
     fn write(&mut self, store: &Store<'_>, names: &[&[u8]], value: NewValue<'_>) -> &'static [u8] {
         let mut tree = self.shared.store.lock(names[0]);
-        // `set` asks for nothing, so it costs no look-up but the store's own.
+        // `set` has no condition, so it costs no look-up but the store's own.
         let there = match store.verb {
             StoreVerb::Set => None,
             _ => tree.peek(DATABASE, names),
         };
-        // An item without data, as a Redis hash, is there for `add` and not there for the others.
+        // An item without data, such as a Redis hash, exists for `add` and is missing for the
+        // others.
         let with_value = there.filter(|node| tree.item(*node).value().is_some());
         match (store.verb, with_value) {
             (StoreVerb::Set, _) => {}
@@ -136,8 +137,7 @@ impl TurnContext<'_> {
     }
 }
 
-/// `append` and `prepend`. An item that would grow too large stays as it is; memcached gives no other reply
-/// to that either.
+/// `append` and `prepend`. An item that would grow too large stays as it is; memcached answers the same.
 fn extend(tree: &mut Tree<'_>, node: Node, before: &[u8], after: &[u8]) -> &'static [u8] {
     match tree.extend_value(node, before, after) {
         Ok(()) => reply::STORED,
@@ -145,7 +145,7 @@ fn extend(tree: &mut Tree<'_>, node: Node, before: &[u8], after: &[u8]) -> &'sta
     }
 }
 
-/// Removes what a refused `set` was to replace.
+/// Removes the item that a refused `set` was to replace.
 fn drop_stale(tree: &mut Tree<'_>, names: &[&[u8]], verb: StoreVerb) {
     if verb != StoreVerb::Set {
         return;

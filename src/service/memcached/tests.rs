@@ -1,5 +1,5 @@
-//! The service through its session, without sockets: what transcripts can't show, and any delivery
-//! of any input.
+//! The service through its session, without sockets: cases that transcripts can't show, and any
+//! delivery of any input.
 
 use std::sync::Arc;
 
@@ -112,7 +112,7 @@ fn a_value_that_is_too_large_is_counted_off_and_never_held() {
     output.clear();
     let turn = session.turn(b"set a 0 0 2000000000\r\n", &mut output);
     assert_eq!(turn.consumed, 22);
-    // The old value is gone at once, the reply comes when the value has passed.
+    // The old value is removed at once, the reply comes when the value has passed.
     let megabyte = vec![b'x'; 1_000_000];
     for _ in 0..2000 {
         assert_eq!(
@@ -203,7 +203,7 @@ fn a_redis_hash_holds_no_data_but_has_children() {
         ("touch user 100", "TOUCHED"),
         ("delete user name", "DELETED"),
         ("getch user", "VALUE user 0 7\r\n[\"age\"]\r\nEND"),
-        // A hash without fields is not there, as in Redis.
+        // A hash without fields doesn't exist, as in Redis.
         ("delete user age", "DELETED"),
         ("getch user", "END"),
     ];
@@ -297,7 +297,7 @@ fn a_session_is_small() {
     assert!(size_of::<super::session::Session>() <= 80);
 }
 
-/// Conversations near what clients say.
+/// Conversations similar to those of real clients.
 fn conversation() -> impl Strategy<Value = Vec<u8>> {
     let key = "[ab]|a b|a b c|b 1";
     let value = "[0-9a\r\n]{0,6}";
@@ -338,7 +338,7 @@ fn conversation() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
-    /// The class of the fault by which values were run as commands: nothing of a refused value is.
+    /// Parts of values used to be run as commands. No part of a refused value may be.
     #[test]
     fn what_follows_a_refused_value_is_read_in_step(
         verb in prop::sample::select(vec!["set", "add", "replace", "append", "prepend", "cas"]),

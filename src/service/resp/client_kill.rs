@@ -58,7 +58,7 @@ pub(super) fn kill(ctx: &mut Context<'_>) {
             // After the answer.
             ctx.client.set(CLOSE, true);
         } else {
-            // The flag is for a turn that is about to begin, the socket for one that waits for
+            // The flag ends a client whose turn is about to begin, the socket one that waits for
             // bytes.
             info.killed.store(true, Relaxed);
             info.connection.kill();

@@ -98,7 +98,7 @@ impl ClientRegistry {
     }
 }
 
-/// The client has not given the password yet.
+/// The client has not authenticated yet.
 pub(crate) const UNAUTHENTICATED: u8 = 1 << 0;
 /// Between MULTI and EXEC.
 pub(crate) const MULTI: u8 = 1 << 1;
@@ -203,7 +203,7 @@ impl ClientState {
         self.transaction.get_or_insert_default()
     }
 
-    /// Forgets the watched keys.
+    /// Ends the watches.
     pub(crate) fn unwatch(&mut self, store: &Store) {
         if let Some(transaction) = &mut self.transaction {
             store.unwatch(&mut transaction.watcher);
@@ -212,7 +212,7 @@ impl ClientState {
         self.info.watching.store(false, Relaxed);
     }
 
-    /// Forgets the watched keys and takes the queue, which ends a transaction.
+    /// Ends the watches and takes the queue, which ends a transaction.
     pub(crate) fn end_transaction(&mut self, store: &Store) -> CommandQueue {
         self.unwatch(store);
         self.set(MULTI, false);

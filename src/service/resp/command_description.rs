@@ -1,4 +1,5 @@
-//! The answer of COMMAND and COMMAND INFO about one command: arity, flags, categories, where its keys are.
+//! The answer of COMMAND and COMMAND INFO about one command: arity, flags, categories, positions of its
+//! keys.
 
 use super::context::Context;
 use super::table::{
@@ -38,8 +39,8 @@ pub(super) fn describe(ctx: &mut Context<'_>, entry: &CommandEntry) {
     }
 }
 
-/// Where the keys are, in the words of Redis 7: begin at an argument, take every so many up to the last. Keys to which
-/// different things are done have a specification each.
+/// The positions of the keys, in the words of Redis 7: the first argument, a step, and the last one. Keys with
+/// different kinds of access have a specification each.
 fn key_specifications(ctx: &mut Context<'_>, command: &CommandSpec) {
     let (first, last, step) = command.keys;
     if first == 0 {

@@ -23,7 +23,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[CommandSpec::new("command", -1, CO
             GROUP,
             "7.0.0",
             "[command-name [command-name ...]]",
-            "Says what commands are for.",
+            "Returns the documentation of commands.",
         ),
         CommandSpec::new("getkeys", -4, CONNECTION, getkeys).docs(
             GROUP,
@@ -35,7 +35,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[CommandSpec::new("command", -1, CO
             GROUP,
             "7.0.0",
             "command [arg [arg ...]]",
-            "Returns which arguments of a command are keys, and what is done to them.",
+            "Returns the arguments of a command that are keys, and the access to them.",
         ),
         CommandSpec::new("help", 2, CONNECTION, help).docs(GROUP, "5.0.0", "", "Shows this list."),
         CommandSpec::new("info", -2, CONNECTION, info).docs(
@@ -52,7 +52,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[CommandSpec::new("command", -1, CO
         ),
     ])];
 
-/// The HELP of a container: its subcommands, their arguments, what they do.
+/// The HELP of a container: its subcommands, their arguments, their summaries.
 pub(super) fn help(ctx: &mut Context<'_>) {
     let Some(container) = table().command(ctx.args.get(0)) else {
         return ctx.reply.error(errors::SYNTAX);
@@ -179,10 +179,10 @@ fn getkeysandflags(ctx: &mut Context<'_>) {
     }
 }
 
-/// The end of SET's access: what it does depends on its options.
+/// The end of SET's access, which depends on its options.
 const VARIABLE_FLAGS: &str = "variable_flags";
 
-/// What SET does to its key with these arguments.
+/// SET's access to its key with these arguments.
 fn set_access(args: CommandArgs<'_>) -> &'static str {
     let gets = |option: &[u8]| option.eq_ignore_ascii_case(b"get");
     if args.from(3).iter().any(gets) {
@@ -269,7 +269,7 @@ fn document(ctx: &mut Context<'_>, entry: &CommandEntry) {
     }
 }
 
-/// The arguments of a syntax; what stands in brackets is one of them.
+/// The arguments of a syntax; a text in brackets is one argument.
 fn arguments(syntax: &str) -> Vec<&str> {
     let mut depth = 0;
     let outside = |character: char| {

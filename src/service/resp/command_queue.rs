@@ -6,7 +6,8 @@ use crate::protocol::resp::{CommandArgs, CommandWords};
 #[derive(Default)]
 pub(crate) struct CommandQueue {
     words: CommandWords,
-    /// The number of each command in the table, and where its words end; they begin at the end of the previous command's.
+    /// The number of each command in the table, and the end of its words; they begin at the end of the previous
+    /// command's.
     commands: Vec<(u16, usize)>,
     /// A command was refused: EXEC will not run any.
     pub spoiled: bool,

@@ -1,8 +1,8 @@
 //! CONFIG: the server's settings under Redis's names; some can be changed while it runs.
 //!
-//! It has only settings that larder has. A changeable value is kept where it is used (the store, the set
-//! of connections), so there is no second copy that could differ. As in Redis, CONFIG SET checks
-//! all its pairs before it applies the first.
+//! It has only settings that larder has. A changeable value is kept in one place (the store, the set of
+//! connections), so there is no second copy that could differ. As in Redis, CONFIG SET checks all its
+//! pairs before it applies the first.
 
 use super::command_docs::help;
 use super::context::Context;

@@ -83,7 +83,7 @@ fn auth(ctx: &mut Context<'_>) {
 }
 
 /// Authenticates the client if the password is right. There is one user, `default`; if no password is
-/// set, any is right.
+/// set, every password is right.
 fn authenticate(ctx: &mut Context<'_>, user: &[u8], password: &[u8]) -> bool {
     let right = user == b"default"
         && match ctx.service.password() {
@@ -116,7 +116,7 @@ fn hello(ctx: &mut Context<'_>) {
             }
         };
     }
-    // Redis does what an option asks for before it reads the next one: what comes before a wrong one stays done.
+    // Redis applies each option before it reads the next one: the options before a wrong one stay applied.
     let mut at = 2;
     while at < args.len() {
         let option = args.get(at);

@@ -1,11 +1,11 @@
-//! Everything that a command sees while it runs.
+//! The state that a command uses while it runs.
 
 use super::client_state::{CLOSE, ClientState};
 use super::service_state::ServiceState;
 use crate::protocol::resp::{CommandArgs, Reply};
 use crate::store::{Reservation, Store};
 
-/// Everything a command needs.
+/// The state that a command uses.
 pub(crate) struct Context<'a> {
     pub store: &'a Store,
     pub service: &'a ServiceState,

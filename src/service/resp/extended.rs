@@ -2,8 +2,8 @@
 //!
 //! Redis reads both numbers with `strtold`, adds them, and prints the sum with `%.17Lf`, trailing zeros cut off. With
 //! 64 bits of mantissa `0.1` + `0.2` prints as `0.3`; with Rust's `f64` it would be `0.30000000000000004`. The crate
-//! `rustc_apfloat` reads and adds in this format as the x87 unit does. Here is what Redis decides: which texts are
-//! numbers, and how a number is printed.
+//! `rustc_apfloat` reads and adds in this format as the x87 unit does. The rest is Redis's own and done here: which
+//! texts are numbers, and how a number is printed.
 //!
 //! Cost: about a microsecond for ordinary numbers. The longest text that Redis takes (5,119 bytes) or the largest
 //! exponent (10^4932) takes some milliseconds. Where `long double` is another type (Redis on ARM has 113 bits), Redis
@@ -19,7 +19,8 @@ const LONGEST_TEXT: usize = 5 * 1024 - 1;
 /// Digits of the largest finite number.
 const MOST_DIGITS: usize = 4_932;
 
-/// Reads what `strtold` takes whole: decimal or hexadecimal, `inf` too; not `nan`, not what over- or underflows.
+/// Reads a text that `strtold` takes whole: decimal or hexadecimal, `inf` too; not `nan`, and no number that
+/// over- or underflows.
 pub(super) fn parse(text: &[u8]) -> Option<X87DoubleExtended> {
     if text.len() > LONGEST_TEXT {
         return None;
@@ -47,7 +48,7 @@ pub(super) fn parse(text: &[u8]) -> Option<X87DoubleExtended> {
     (read.value.is_finite() && !underflow).then_some(read.value)
 }
 
-/// The sum, rounded half to even; `None` where it is not finite.
+/// The sum, rounded half to even; `None` if it is not finite.
 pub(super) fn add(a: X87DoubleExtended, b: X87DoubleExtended) -> Option<X87DoubleExtended> {
     Some((a + b).value).filter(|sum| sum.is_finite())
 }

@@ -5,9 +5,9 @@
 //!
 //! Redis reads the pattern anew for every key and matches a `*` by recursion, which some patterns turn
 //! into hours. Here a pattern is read once, a class into a set of bytes. A mismatch goes back to the
-//! last `*` only, which is enough: whatever the earlier ones could take, the last one can take as
-//! well. So there is no recursion, matching allocates nothing, and its cost is at most the parts of
-//! the pattern times the bytes of the text, a class counting as one part however long it is.
+//! last `*` only. That is enough: the last one can take all bytes that the earlier ones could take. So
+//! there is no recursion, matching allocates nothing, and its cost is at most the parts of the pattern
+//! times the bytes of the text, a class counting as one part however long it is.
 //!
 //! No crate follows these rules: the known glob crates work on paths or on text, and differ in
 //! classes and escapes. A translation to `regex` needs the same reading of the pattern, and a long
@@ -55,7 +55,7 @@ impl ByteClass {
         self.0[usize::from(byte >> 6)] >> (byte & 63) & 1 == 1
     }
 
-    /// Reads the class whose content starts at `p`; also the place behind it.
+    /// Reads the class whose content starts at `p`; also the position behind it.
     fn read(pattern: &[u8], mut p: usize) -> (ByteClass, usize) {
         let negated = pattern.get(p) == Some(&b'^');
         if negated {
@@ -126,8 +126,8 @@ impl GlobPattern {
             return self.parts.is_empty();
         }
         let (mut p, mut t) = (0, 0);
-        // Where to go on after a mismatch: the part behind the last star, and the text it was last
-        // tried at.
+        // The position to go back to after a mismatch: the part behind the last star, and the text
+        // it was last tried at.
         let mut star: Option<(usize, usize)> = None;
         while t < text.len() {
             match self.parts.get(p) {
@@ -212,7 +212,7 @@ mod tests {
         assert!(!matches(&pattern, &b"a".repeat(1_000_000)));
     }
 
-    /// Matches one byte against what stands at `p`; the place behind it, or `None` for a mismatch.
+    /// Matches one byte against the part at `p`; the position behind it, or `None` for a mismatch.
     fn step(pattern: &[u8], p: usize, byte: u8) -> Option<usize> {
         match *pattern.get(p)? {
             b'?' => Some(p + 1),
@@ -253,7 +253,7 @@ mod tests {
         (found != negated).then_some(p)
     }
 
-    /// The rule itself, by recursion: what a star takes is tried in every length.
+    /// The rule itself, by recursion: a star is tried with every length.
     fn naive(pattern: &[u8], text: &[u8]) -> bool {
         match (pattern, text) {
             ([], _) => text.is_empty(),

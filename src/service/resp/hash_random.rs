@@ -118,7 +118,7 @@ fn reply_field(ctx: &mut Context<'_>, tree: &Tree<'_>, node: Option<Node>, with_
 /// A random number below `bound`, all about equally likely; 0 if the bound is 0.
 fn random_below(bound: usize) -> usize {
     thread_local! {
-        /// The seed, and how many numbers were drawn.
+        /// The seed, and the number of draws so far.
         static DRAWS: (RandomState, Cell<u64>) = (RandomState::new(), Cell::new(0));
     }
     let random = DRAWS.with(|(state, draws)| {

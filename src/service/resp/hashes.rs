@@ -3,8 +3,8 @@
 //! A hash is a node with children: a field is a child's name, its value the child's value. So a value that memcached stores
 //! under the path `user name` is `HGET user name`, and `getn` reads a field. A hash that a command here
 //! creates has no value of its own and is removed with its last field; a node that memcached gave a value is a string
-//! again when its last field is removed. Fields come in the order in which they were added, until one is deleted and the last takes
-//! its place.
+//! again when its last field is removed. Fields come in the order in which they were added, until one is deleted and the last one
+//! moves to its position.
 //!
 //! Cost: one lock for the key, one look-up for it and one for each field. No command that answers many fields copies
 //! them anywhere but into the reply.
@@ -104,8 +104,8 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         ),
 ];
 
-/// Finds the hash under the key for a reader, with its shard locked. `Err` when the key holds a string: that is
-/// answered already.
+/// Finds the hash under the key for a reader, with its shard locked. `Err` if the key holds a string: the error
+/// is answered already.
 pub(super) fn find_hash<'a>(ctx: &mut Context<'a>) -> Result<(Tree<'a>, Option<Node>), ()> {
     let key = ctx.args.get(1);
     let mut tree = ctx.store.lock(key);
@@ -326,7 +326,7 @@ fn hdel(ctx: &mut Context<'_>) {
         };
         tree.remove(node);
         count += 1;
-        // A hash without a value goes with its last field.
+        // A hash without a value is removed with its last field.
         hash = tree.peek(db, &[key]);
     }
     ctx.reply.integer(count);

@@ -54,7 +54,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
             "generic",
             "1.0.0",
             "key",
-            "Returns what a key holds: string, hash or none.",
+            "Returns the type of a key: string, hash or none.",
         ),
     CommandSpec::new("randomkey", 1, READONLY, randomkey).docs(
         "generic",

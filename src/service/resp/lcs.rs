@@ -38,9 +38,9 @@ fn read(ctx: &Context<'_>, index: usize) -> Option<Vec<u8>> {
 struct LcsOptions {
     /// LEN: the length alone.
     length: bool,
-    /// IDX: where the matching runs are.
+    /// IDX: the positions of the matching runs.
     indices: bool,
-    /// WITHMATCHLEN: and how long each is.
+    /// WITHMATCHLEN: and the length of each.
     match_lengths: bool,
     /// MINMATCHLEN: without those that are shorter.
     shortest: usize,
@@ -183,7 +183,7 @@ impl LengthTable {
                 each(MatchingRun { a: i, b: j, length });
                 length = 0;
             }
-            // Where both ways are as good, `b` gets shorter, as in Redis.
+            // If both ways are as good, `b` gets shorter, as in Redis.
             let above = self.cells[(i - 1) * self.width + j];
             let before = self.cells[i * self.width + j - 1];
             if above > before { i -= 1 } else { j -= 1 }

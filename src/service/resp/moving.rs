@@ -17,7 +17,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
             "generic",
             "1.0.0",
             "key newkey",
-            "Renames a key, in place of what had the new name.",
+            "Renames a key, and replaces one that had the new name.",
         ),
     CommandSpec::new("renamenx", 3, WRITE | FAST | EXCLUSIVE, renamenx)
         .keys(1, 2, 1)
@@ -68,7 +68,7 @@ fn move_key(
     let subtree = take_key(store, from_db, from)?;
     let result = store.lock(to).graft(to_db, to, &subtree);
     if result.is_err() {
-        // It was there a moment ago and nothing else runs, so there is room for it.
+        // It was stored a moment ago and no other command runs, so there is room for it.
         return Some(store.lock(from).graft(from_db, from, &subtree).and(result));
     }
     Some(result)

@@ -5,7 +5,7 @@
 //!   └────────────── words in front ────────────────────────────┘└ Reservation ┘└─── words behind ────┘
 //! ```
 //!
-//! The reader stops at the value. When it is whole and the words behind it are there, SET runs as always, with the
+//! The reader stops at the value. When it and the words behind it have arrived, SET runs as always, with the
 //! [`Reservation`](crate::store::Reservation) in place of its third word. Other commands, and SET within a transaction, are collected in the
 //! connection's input.
 
@@ -45,7 +45,7 @@ impl CommandRunner<'_> {
         true
     }
 
-    /// Copies the start of the input into the value that is received; how many bytes it took.
+    /// Copies the start of the input into the value that is received; returns the number of bytes.
     pub(super) fn take_from(&mut self, input: &[u8], reader: &mut Reader) -> usize {
         let set = self.receiving.as_mut();
         let Some(reservation) = set.and_then(|set| set.reservation.as_mut()) else {
@@ -56,7 +56,8 @@ impl CommandRunner<'_> {
         taken
     }
 
-    /// So many bytes more of the value are there. Runs the command if nothing is missing.
+    /// Notes that this many bytes more of the value have arrived. Runs the command if it is
+    /// complete.
     pub(super) fn received(&mut self, bytes: usize, reader: &mut Reader) {
         let Some(set) = self.receiving.as_mut() else {
             return;
@@ -102,7 +103,7 @@ impl CommandRunner<'_> {
         }
     }
 
-    /// What the session waits for when it has consumed its input.
+    /// The bytes that the session waits for when it has consumed its input.
     pub(super) fn waits_for(&mut self) -> Next {
         let set = self.receiving.as_mut();
         match set.and_then(|set| set.space()) {

@@ -1,9 +1,9 @@
-//! Walks: SCAN over keys, HSCAN over the fields of a hash, KEYS over everything at once.
+//! Walks: SCAN over keys, HSCAN over the fields of a hash, KEYS over all keys at once.
 //!
 //! A client gives a cursor, gets some elements and the next cursor, and begins and ends with 0. An element that exists from
 //! the first to the last step is returned at least once. SCAN's cursor is the store's: a shard and a slot. HSCAN's is a
-//! position: it walks from the last field to the first, and a removed field is replaced by the last one, which has
-//! been returned already. As in Redis, a hash of up to 128 fields is answered whole, whatever COUNT says.
+//! position: it walks from the last field to the first, and a removed field is replaced by the last one, which has been
+//! returned already. As in Redis, a hash of up to 128 fields is answered whole, with any COUNT.
 //!
 //! Cost: a step looks at about COUNT slots. Elements are collected before the reply is written, because it begins
 //! with their number; collecting stops at the bound on replies.
@@ -58,7 +58,7 @@ impl ElementBuffer {
         }
     }
 
-    /// Whether more would not fit into the reply; what is there already makes it overflow.
+    /// Whether the elements so far already make the reply overflow.
     fn is_full(&self) -> bool {
         self.bytes.len() + 6 * self.ends.len() > self.bound
     }
@@ -137,8 +137,8 @@ impl<'a> ScanOptions<'a> {
     }
 }
 
-/// The cursor at `index`: what C's `strtoul` takes whole, so the empty text is 0 and `-1` wraps round. If it is none,
-/// the error is answered.
+/// The cursor at `index`: a text that C's `strtoul` takes whole, so the empty text is 0 and `-1` wraps round. If it
+/// is none, the error is answered.
 fn cursor(ctx: &mut Context<'_>, index: usize) -> Option<u64> {
     let cursor = parse_cursor(ctx.args.get(index));
     if cursor.is_none() {

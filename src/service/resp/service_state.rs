@@ -11,7 +11,8 @@ use crate::store::Store;
 /// The version of Redis that the commands follow. Clients choose by it which commands they use.
 pub(super) const REDIS_VERSION: &str = "7.0.15";
 
-/// How the store evicts, in the form of Redis's policies: any key may be evicted, and SIEVE chooses.
+/// The name of the store's eviction, in the form of Redis's policies: any key may be evicted, and
+/// SIEVE chooses.
 pub(super) const MAXMEMORY_POLICY: &str = "allkeys-sieve";
 
 /// Bytes of the largest request, whatever the settings say: the reader's offsets reach no further.
@@ -57,7 +58,7 @@ pub(crate) struct ServiceState {
     pub statistics: Statistics,
     /// Forty hexadecimal digits that no other run has, so that clients notice a restart.
     pub run_id: String,
-    /// When the service was made, by the store's clock.
+    /// The start of the service, by the store's clock.
     pub started_ms: u64,
 }
 

@@ -57,7 +57,7 @@ impl RespSession {
         }
     }
 
-    /// What runs a turn's commands, and the reader.
+    /// The state that runs a turn's commands, and the reader.
     fn runner<'a>(&'a mut self, output: &'a mut Vec<u8>) -> (CommandRunner<'a>, &'a mut Reader) {
         let runner = CommandRunner {
             shared: &self.shared,
@@ -115,7 +115,7 @@ impl Drop for RespSession {
     }
 }
 
-/// How a turn continues. The number is how many bytes of the input are consumed.
+/// The next step of a turn. The number is the bytes of the input that are consumed.
 enum Step {
     Continue(usize),
     End(usize, Next),
@@ -178,7 +178,7 @@ impl CommandRunner<'_> {
         Turn { consumed, next }
     }
 
-    /// Does what the input begins with.
+    /// Runs the first step of the input.
     #[inline]
     fn step(
         &mut self,
@@ -300,8 +300,8 @@ impl CommandRunner<'_> {
     fn unknown(&mut self, args: CommandArgs<'_>) {
         let is = |name: &str| args[0].eq_ignore_ascii_case(name.as_bytes());
         if is("post") || is("host:") {
-            // A web page may send a request here without its reader knowing; what follows it must
-            // not be run.
+            // A web page may make its reader's browser send a request here; no command behind it
+            // may run.
             self.closing("it speaks HTTP, which may be an attack by way of a browser");
             return self.client.set(CLOSE, true);
         }

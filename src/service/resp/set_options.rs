@@ -20,7 +20,7 @@ pub(super) struct SetOptions {
     pub expiry: ExpiryOption,
 }
 
-/// Whether the key must be there.
+/// Whether the key must exist.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum KeyCondition {
     Always,

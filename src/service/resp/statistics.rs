@@ -1,7 +1,7 @@
-//! Counts for INFO: how often each command ran, how long it took, and which errors were answered.
+//! Counts for INFO: calls of each command, their time, and the errors that were answered.
 //!
 //! Cost: a session counts calls of the same command in a row and adds them here with two atomic additions, when another
-//! command comes or its turn ends. Refused commands and errors take a lock; they are rare, or deserve to be slow.
+//! command comes or its turn ends. Refused commands and errors take a lock; they are rare.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -23,12 +23,13 @@ pub(crate) struct CommandCounters {
 #[derive(Debug, Default)]
 pub(crate) struct Statistics {
     pub commands: Box<[CommandCounters]>,
-    /// How often each error was answered, by its first word. The words are larder's own, so there are few.
+    /// The number of answers of each error, by its first word. The words are larder's own, so there are
+    /// few.
     errors: Mutex<BTreeMap<Vec<u8>, u64>>,
 }
 
 impl Statistics {
-    /// Counts for so many commands.
+    /// Counts for a number of commands.
     pub(crate) fn new(commands: usize) -> Statistics {
         Statistics {
             commands: (0..commands).map(|_| CommandCounters::default()).collect(),
@@ -74,7 +75,7 @@ impl Statistics {
         self.commands.iter().map(calls).sum()
     }
 
-    /// How often each error was answered, by its first word.
+    /// The number of answers of each error, by its first word.
     pub(crate) fn errors(&self) -> Vec<(Vec<u8>, u64)> {
         self.locked().clone().into_iter().collect()
     }

@@ -148,7 +148,7 @@ fn set(ctx: &mut Context<'_>) {
     }
 }
 
-/// Stores the argument at `index` under the key, in place of what is there.
+/// Stores the argument at `index` under the key, and replaces a stored item.
 #[inline]
 fn store(ctx: &mut Context<'_>, index: usize, expires_ms: Option<u64>) -> Result<(), Refused> {
     let mut tree = ctx.store.lock(ctx.args.get(1));
@@ -271,7 +271,7 @@ fn getex(ctx: &mut Context<'_>) {
     if tree.item(node).value().is_none() {
         return ctx.reply.error(errors::WRONGTYPE);
     }
-    // The time is looked at only when there is something to expire, as Redis does.
+    // The time is read only if there is an expiry, as in Redis.
     let Some(expiry) = options.expiry.resolve(ctx, now_ms) else {
         return;
     };

@@ -46,9 +46,9 @@ pub(crate) struct CommandSpec {
     pub access: &'static [&'static str],
     /// The group in `COMMAND DOCS`.
     pub group: &'static str,
-    /// The Redis version that has it first.
+    /// The first Redis version that has it.
     pub since: &'static str,
-    /// The arguments, as a manual writes them.
+    /// The arguments, in the form of Redis's manual.
     pub syntax: &'static str,
     pub summary: &'static str,
     /// Not empty for a container: `CLIENT`, `CONFIG`.

@@ -21,7 +21,8 @@ fn session() -> Box<dyn Session> {
     service(Settings::default()).open(Peer::detached())
 }
 
-/// Sends `input` in pieces of `size` bytes, as a server would: what was not consumed comes again.
+/// Sends `input` in pieces of `size` bytes, as a server would: input that was not consumed comes
+/// again.
 fn converse(session: &mut dyn Session, input: &[u8], size: usize) -> (Vec<u8>, bool) {
     let mut output = Vec::new();
     let mut held = Vec::new();
@@ -194,8 +195,8 @@ fn info_tells_how_often_each_command_ran_was_refused_and_failed() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Large values are received into memory of the store, and the client notices nothing of it: whatever the words in
-    /// front and behind, what was there before, and where the input is cut.
+    /// Large values are received into memory of the store, and clients see the same replies: for any words in front
+    /// and behind, any item stored before, and any cuts of the input.
     #[test]
     fn a_large_value_is_set_however_it_arrives(
         commands in proptest::collection::vec((0..10usize, 0..3usize, 30_000..90_000usize), 1..6),

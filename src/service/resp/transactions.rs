@@ -8,7 +8,8 @@
 //! ```
 //!
 //! The store notes every change of a watched key, also one that was undone again; see
-//! [`Watcher`](crate::store::Watcher) for what that costs. Each key is kept twice, here and in its shard.
+//! [`Watcher`](crate::store::Watcher) for the cost of that. Each key is kept twice, here and in its
+//! shard.
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
@@ -148,7 +149,7 @@ fn watch(ctx: &mut Context<'_>) {
 }
 
 fn unwatch(ctx: &mut Context<'_>) {
-    // Inside EXEC there is nothing left to forget.
+    // Inside EXEC there is no watch left to end.
     ctx.client.unwatch(ctx.store);
     ctx.reply.ok();
 }

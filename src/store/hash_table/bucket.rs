@@ -43,7 +43,7 @@ impl Bucket {
         self.tags[1] = (self.tags[1] & u64::from(u32::MAX)) | (u64::from(number) << 32);
     }
 
-    /// How many entries are taken: those in front of the highest tag.
+    /// The number of entries in use: those in front of the highest tag.
     pub(super) fn len(&self) -> usize {
         let bytes = |word: u64| (u64::BITS - word.leading_zeros()).div_ceil(8) as usize;
         bytes(self.tags[0]) + bytes(self.tags[1] & u64::from(u32::MAX))

@@ -1,8 +1,8 @@
-//! Moves the live records out of the segment with the most dead room, a piece at a time, so that it can be given back.
+//! Moves the live records out of the segment with the most dead room, a piece at a time, so that it can be freed.
 
 use super::*;
 
-/// A record that an evacuation comes to.
+/// A record that an evacuation reaches.
 #[derive(Debug)]
 pub(in crate::store) struct FoundRecord {
     /// The slot that owns it; [`NONE`] if it is dead.
@@ -12,8 +12,8 @@ pub(in crate::store) struct FoundRecord {
 }
 
 impl RecordLog {
-    /// Whether there is a segment to evacuate: one is begun, or more of the log is dead than may be. `all` says that
-    /// nothing may be.
+    /// Whether there is a segment to evacuate: one is begun, or more of the log is dead than is allowed. With `all`,
+    /// no dead room is allowed.
     #[inline]
     pub(in crate::store) fn is_evacuation_due(&mut self, all: bool) -> bool {
         if self.evacuated.is_some() {

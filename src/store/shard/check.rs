@@ -1,4 +1,4 @@
-//! For tests: that what should hold between two operations does.
+//! For tests: checks the invariants that hold between two operations.
 
 use super::super::record_log;
 use super::*;

@@ -1,10 +1,10 @@
-//! How items leave a shard: one with its subtree, one to make room, or all.
+//! Removal of items from a shard: one with its subtree, one to make room, or all.
 
 use super::*;
 
 impl Shard {
     /// Removes an item with its subtree, and the ancestors without a value that this leaves without
-    /// children. Returns how many items went.
+    /// children. Returns the number of removed items.
     pub(in crate::store) fn remove(&mut self, index: u32) -> usize {
         let mut removed = self.remove_children(index);
         let mut index = index;
@@ -26,7 +26,7 @@ impl Shard {
         removed
     }
 
-    /// Removes everything below an item and returns how many items that were.
+    /// Removes everything below an item and returns the number of removed items.
     #[inline]
     pub(in crate::store) fn remove_children(&mut self, top: u32) -> usize {
         if self.slab.slot(top).has_children() {

@@ -1,4 +1,5 @@
-//! The bound of memory while the sizes of values change: what is counted is what is held, and it never exceeds the limit.
+//! The bound of memory while the sizes of values change: the count equals the memory that is held, and never exceeds the
+//! limit.
 
 use std::collections::HashMap;
 
@@ -149,7 +150,7 @@ impl Watched {
         }
     }
 
-    /// Asserts that the account is right, the limit holds and nothing but the newest values is there.
+    /// Asserts that the account is right, the limit holds and only the newest values are stored.
     fn check(&self) {
         let shards = self.store.shards.iter();
         let held = shards.map(|shard| {

@@ -252,7 +252,7 @@ impl StoreAndModel {
             .for_each(|shard| locked(shard).check());
     }
 
-    /// Compares everything that is there, by scanning.
+    /// Compares all items, by a scan.
     fn compare(&mut self) {
         self.model.purge();
         for db in 0..2 {

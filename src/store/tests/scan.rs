@@ -1,4 +1,4 @@
-//! Walking the whole store, and what is counted about its items.
+//! Walks over the whole store, and the counters of its items.
 
 use super::*;
 

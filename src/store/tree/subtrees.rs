@@ -1,4 +1,4 @@
-//! A node with everything below it: its size, and how it is copied, taken out and put in.
+//! A node with everything below it: its size, its copy, its removal and its insertion.
 
 use super::*;
 
@@ -42,8 +42,8 @@ impl Tree<'_> {
         if let Some(old) = old {
             self.shard.remove(old);
         }
-        // Room is made when all of it is in: a parent without its children could be taken for a
-        // leaf.
+        // Other items are evicted only when all of it is stored: a parent without its children
+        // could be taken for a leaf.
         let mut indices: Vec<u32> = Vec::with_capacity(subtree.nodes.len());
         for (here, node) in subtree.nodes.iter().enumerate() {
             let value = node.value.as_deref();

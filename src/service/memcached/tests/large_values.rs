@@ -13,8 +13,8 @@ use crate::store::{Clock, Config, Store};
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Large values are received into memory of the store, and the client notices nothing of it: whatever the command,
-    /// what was there before, what follows the value, and where the input is cut.
+    /// Large values are received into memory of the store, and clients see the same replies: for any command, any item
+    /// stored before, any bytes behind the value, and any cuts of the input.
     #[test]
     fn a_large_value_is_stored_however_it_arrives(
         commands in proptest::collection::vec((0..6usize, 0..3usize, 30_000..90_000usize, any::<bool>(), any::<bool>()), 1..6),

@@ -14,7 +14,7 @@ pub(super) struct ModelNode {
     pub(super) children: BTreeMap<Key, ModelNode>,
 }
 
-/// The model: what lies behind each database number.
+/// The model: the database behind each number.
 #[derive(Debug, Default)]
 pub(super) struct Model {
     pub(super) databases: Vec<BTreeMap<Key, ModelNode>>,
