@@ -121,7 +121,7 @@ fn console_blocks_print_the_output_on_the_page() {
 }
 
 #[test]
-fn stages_do_what_their_chapters_promise_and_no_more() {
+fn stages_pass_their_chapters_conversations_and_fail_later_ones() {
     let book = the_book();
     let mut problems = Vec::new();
     for page in &book.pages {

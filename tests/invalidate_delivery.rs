@@ -330,7 +330,7 @@ fn reads_are_forwarded_if_configured() {
 }
 
 #[test]
-fn a_stale_value_is_given_out_while_one_reader_refills() {
+fn a_stale_value_is_answered_while_one_reader_refills() {
     let caches = real!("memcached", 1);
     let address = caches[0].address;
     let spool = directory();

@@ -58,7 +58,7 @@ impl Client {
 }
 
 #[test]
-fn stats_conns_lists_the_connections_and_which_one_asks() {
+fn stats_conns_lists_the_connections_and_marks_the_asking_one() {
     let (_running, address) = start();
     let mut first = Client::connect(address);
     first.ask("get a");

@@ -103,7 +103,7 @@ fn a_client_that_has_closed_its_sending_side_reads_the_pending_replies() {
 
 // The connection to the upstream waited for the rest of the request for ever.
 #[test]
-fn a_client_that_goes_in_the_middle_of_a_large_request_leaves_nothing() {
+fn a_client_that_disconnects_in_a_large_request_leaves_nothing() {
     let Some(redis) = Real::start("redis-server") else {
         support::skip!("redis-server is not installed");
     };

@@ -319,7 +319,7 @@ fn a_later_request_does_not_overtake_one_that_was_sent_elsewhere() {
 }
 
 #[test]
-fn seeds_that_are_down_or_talk_nonsense_are_passed_over() {
+fn seeds_that_are_down_or_malformed_are_skipped() {
     let bad = [
         "$5\r\nslots\r\n",
         "*1\r\n*3\r\n:0\r\n:99999\r\n*2\r\n$1\r\na\r\n:1\r\n",
@@ -342,7 +342,7 @@ fn seeds_that_are_down_or_talk_nonsense_are_passed_over() {
 }
 
 #[test]
-fn a_cluster_that_is_not_there_yet_is_found_when_it_is() {
+fn a_cluster_that_starts_late_is_found() {
     let ready = Arc::new(AtomicBool::new(false));
     let gate = Arc::clone(&ready);
     let (nodes, _) = nodes(2, move |node, words| match words {
@@ -409,7 +409,7 @@ fn servers_that_the_map_no_longer_has_lose_their_connections() {
 // In a failover a server may know that the old master is none any more, and not yet which server is: of its map, without
 // these slots, the proxy sent requests to a server that has never had them, and clients got CLUSTERDOWN.
 #[test]
-fn slots_that_a_server_knows_no_master_of_stay_where_they_were() {
+fn slots_without_a_master_in_an_answer_keep_their_server() {
     let looks = Arc::new(AtomicUsize::new(0));
     let asked = Arc::clone(&looks);
     let middle = slot(b"a").min(slot(b"b"));

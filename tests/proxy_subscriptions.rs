@@ -148,7 +148,7 @@ fn a_subscriber_hears_channels_of_several_servers_and_counts_its_own() {
 }
 
 #[test]
-fn a_subscriber_in_resp3_asks_for_whatever_it_likes() {
+fn a_subscriber_in_resp3_sends_any_command() {
     let Some(pool) = pool() else {
         support::skip!("redis-server is not installed");
     };

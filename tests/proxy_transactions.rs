@@ -225,7 +225,7 @@ fn commands_without_keys_are_answered_as_without_the_proxy() {
 }
 
 #[test]
-fn connections_of_transactions_are_closed_when_they_are_over() {
+fn connections_of_transactions_are_closed_when_these_end() {
     let pool = pool();
     let mut client = pool.proxy.connect();
     let mut others: Vec<Client> = (0..20).map(|_| pool.proxy.connect()).collect();

@@ -75,7 +75,7 @@ fn the_tour_prints_the_readmes_output() {
 }
 
 #[test]
-fn the_two_commands_start_larder_and_are_what_is_tested() {
+fn the_two_commands_start_larder_and_are_the_tested_ones() {
     let starts: Vec<_> = readme()
         .fences
         .into_iter()
@@ -408,7 +408,7 @@ fn links_and_paths_lead_somewhere() {
 }
 
 #[test]
-fn peers_are_required_where_the_variable_is_set_and_not_empty() {
+fn peers_are_required_if_the_variable_is_set_and_not_empty() {
     for (value, required) in [("", false), ("0", false), ("1", true), ("yes", true)] {
         assert_eq!(support::is_set(value.as_ref()), required, "{value:?}");
     }

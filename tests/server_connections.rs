@@ -251,7 +251,7 @@ fn one_connection_more_than_allowed_gets_an_error_and_is_closed() {
 }
 
 #[test]
-fn a_silent_connection_is_closed_and_a_busy_one_stays() {
+fn an_idle_connection_is_closed_and_a_busy_one_stays() {
     for model in MODELS {
         // The busy one must not be silent so long, however busy the machine is.
         let limit = Duration::from_secs(2);

@@ -234,7 +234,7 @@ fn conversations_with_larder_pass_and_are_replayed() {
 }
 
 #[test]
-fn what_memcached_and_redis_answered_is_replayed_on_larder() {
+fn answers_of_memcached_and_redis_are_replayed_on_larder() {
     let peers = [
         (Kind::Memcached, &MEMCACHED[..], &MEMCACHED_FRAMES[..]),
         (Kind::Redis, &RESP[..], &RESP_FRAMES[..]),
@@ -251,7 +251,7 @@ fn what_memcached_and_redis_answered_is_replayed_on_larder() {
 }
 
 #[test]
-fn filters_leave_out_what_is_not_asked_for() {
+fn filters_leave_out_frames_that_do_not_match() {
     let server = Server::builder().start().expect("free ports");
     let upstream = server.memcached_addr().to_string();
     let tap = Tap::start(&upstream, &["--command", "GET", "--key", "^user:"]);

@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn what_memcached_can_not_be_asked_for_is_not_asked() {
+    fn keys_that_memcached_can_not_have_are_not_requested() {
         let memcached = routes(|_| {});
         for key in [&b""[..], b"a b", b"a\n", &[b'k'; 251]] {
             assert_eq!(memcached.name(key), None, "{key:?}");

@@ -143,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn so_many_errors_in_a_row_eject_and_an_answer_starts_the_count_anew() {
+    fn several_errors_in_a_row_eject_and_an_answer_restarts_the_count() {
         let health = Health::default();
         assert_eq!(health.failed(1, 3), HealthChange::Nothing);
         assert_eq!(health.failed(1, 3), HealthChange::Nothing);

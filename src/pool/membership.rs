@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn an_upstream_that_stays_in_the_list_stays_what_it_is() {
+    fn an_upstream_that_stays_in_the_list_keeps_its_state() {
         let before: ServerList = "a:1 1\nb:1 1\n".parse().expect("a list");
         let after: ServerList = "b:1 5\nc:1 1\n".parse().expect("a list");
         let before = Pool::new(&before, Placement::Ketama, false, None);

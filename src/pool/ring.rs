@@ -152,19 +152,19 @@ mod tests {
     const COMPATIBLE: &str = include_str!("../../tests/data/ketama/compatible.tsv");
 
     #[test]
-    fn keys_lie_where_libketama_lays_them() {
+    fn keys_map_to_the_servers_of_libketama() {
         let table = include_str!("../../tests/data/ketama/libketama.tsv");
         agree(table, 2, Placement::Ketama, 6000);
         agree(COMPATIBLE, 2, Placement::Ketama, 1552);
     }
 
     #[test]
-    fn keys_lie_where_libmemcached_lays_them() {
+    fn keys_map_to_the_servers_of_libmemcached() {
         agree(COMPATIBLE, 3, Placement::Libmemcached, 1552);
     }
 
     #[test]
-    fn keys_lie_where_twemproxy_lays_them() {
+    fn keys_map_to_the_servers_of_twemproxy() {
         agree(COMPATIBLE, 5, Placement::Twemproxy, 1552);
     }
 

@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_leaves_in_the_middle_is_passed_over_and_one_that_joins_comes_last() {
+    fn a_server_that_leaves_during_a_walk_is_skipped_and_one_that_joins_comes_last() {
         let before = pool("a:1 1\nb:1 1\nc:1 1\n", None);
         let (_, cursor) = scan(&before, 0, &[0, 5]);
         let after = pool("d:1 1\nc:1 1\na:1 1\n", Some(&before));

@@ -21,7 +21,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn chunks_are_what_glibc_takes() {
+    fn chunks_have_the_sizes_that_glibc_takes() {
         for (length, taken) in [
             (0, 0),
             (1, 32),

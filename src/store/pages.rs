@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_given_back_is_used_again_up_to_a_64th_of_the_memory() {
+    fn freed_buffers_are_used_again_up_to_a_64th_of_the_memory() {
         let pool = PagePool::new(8 << 20, 1);
         let first = pool.take_large(60_000);
         let second = pool.take_large(60_000);

@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_announced_costs_nothing_and_what_arrives_is_counted_until_it_is_dropped() {
+    fn announced_bytes_cost_nothing_and_received_bytes_count_until_they_are_dropped() {
         let store = store(64 << 20);
         let empty = store.used();
         let mut reservations: Vec<_> = (0..1000)

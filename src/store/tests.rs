@@ -91,7 +91,7 @@ fn an_item_is_gone_in_the_millisecond_in_which_it_expires_and_its_children_with_
 }
 
 #[test]
-fn replacing_a_node_drops_what_hangs_on_it_and_a_new_value_does_not() {
+fn replacing_a_node_drops_its_subtree_and_a_new_value_does_not() {
     let store = store();
     put(&store, &[b"a"], value(&[b"1"])).unwrap();
     put(&store, &[b"a", b"b"], value(&[b"2"])).unwrap();
@@ -185,7 +185,7 @@ fn a_tree_a_thousand_deep_is_copied_grafted_and_removed() {
 }
 
 #[test]
-fn a_flush_set_for_later_takes_what_was_stored_before_its_time_and_nothing_after() {
+fn a_flush_set_for_later_removes_items_stored_before_its_time_and_none_stored_after() {
     let store = store();
     store.flush_at(0, START + 1000);
     put(&store, &[b"before"], value(&[b"1"])).unwrap();
@@ -262,7 +262,7 @@ fn threads_that_write_read_and_flush_leave_the_account_whole() {
 }
 
 #[test]
-fn a_sweeper_frees_what_nobody_reads_and_stops_when_dropped() {
+fn a_sweeper_frees_expired_items_that_no_client_reads_and_stops_when_dropped() {
     let store = Arc::new(store());
     let expires_ms = Some(START + 1);
     for i in 0..1000u32 {
@@ -295,7 +295,7 @@ fn a_sweeper_frees_what_nobody_reads_and_stops_when_dropped() {
 }
 
 #[test]
-fn what_was_read_survives_what_was_not() {
+fn items_that_were_read_outlive_items_that_were_not() {
     let config = Config {
         memory: 256 << 10,
         shards: 1,

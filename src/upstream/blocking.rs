@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_question_is_answered_or_the_failure_says_what_went_wrong() {
+    fn a_request_is_answered_or_the_error_names_the_cause() {
         let patient = Duration::from_secs(20);
         assert_eq!(asked(&server(b"+PONG\r\n", false), patient), "+PONG\r\n");
         assert_eq!(

@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_reply_or_too_long_or_not_asked_for_fails() {
+    fn replies_that_are_malformed_too_long_or_not_asked_for_fail() {
         for (what, asked, bytes, failure) in [
             (
                 "not the protocol",

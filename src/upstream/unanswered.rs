@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_been_answered_no_longer_counts() {
+    fn answered_requests_no_longer_count() {
         let mut connection = connection();
         append(&mut connection, "1:set 1:quiet 1:get 2:quiet 1:get");
         connection.pop();

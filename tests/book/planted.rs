@@ -412,7 +412,7 @@ fn a_dead_link_is_found() {
 }
 
 #[test]
-fn a_name_that_nothing_bears_is_found() {
+fn a_name_that_does_not_exist_is_found() {
     let page = "chapters/01-one.md";
     finds(
         names::problems,

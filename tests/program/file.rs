@@ -55,7 +55,7 @@ fn a_flag_overrides_the_file_and_the_file_overrides_the_default() {
 }
 
 #[test]
-fn config_names_another_file_than_the_one_that_is_there() {
+fn config_reads_a_file_with_another_name() {
     let place = Place::new();
     place.write("larder.toml", "this is not read");
     place.write("other.toml", "[serve]\nmemory = \"8MiB\"\n");

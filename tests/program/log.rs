@@ -21,7 +21,7 @@ fn end(larder: Larder) -> String {
 }
 
 #[test]
-fn it_logs_its_actions_and_q_keeps_it_quiet() {
+fn it_logs_its_actions_unless_q_is_given() {
     let usual = logged(&[]);
     assert!(
         usual.contains("[INFO] serving with 64MiB") && usual.ends_with("[INFO] ended\n"),

@@ -115,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn records_and_rows_read_back_and_others_are_refused() {
+    fn records_and_rows_are_read_back_and_others_are_refused() {
         let value = NewValue {
             flags: 7,
             expires: -1,

@@ -101,7 +101,7 @@ fn two_processes_can_not_use_one_spool() {
 }
 
 #[test]
-fn a_full_disk_is_an_error_and_what_was_recorded_stays() {
+fn a_full_disk_is_an_error_and_recorded_changes_stay() {
     let memory = SpoolMemory::default();
     let (spool, _) = memory.open().expect("it opens");
     put(&spool, 0..100).expect("there is room");
@@ -122,7 +122,7 @@ fn a_full_disk_is_an_error_and_what_was_recorded_stays() {
 }
 
 #[test]
-fn a_spool_that_is_gone_empty_or_nonsense_is_told_from_a_new_one() {
+fn a_spool_that_is_missing_empty_or_damaged_is_distinguished_from_a_new_one() {
     let directory = tempfile::tempdir().expect("a directory");
     let file = directory.path().join(FILE);
     drop(open(directory.path()));

@@ -132,7 +132,7 @@ fn another_number_of_values_than_was_asked_for_is_an_error() {
 }
 
 #[test]
-fn a_part_that_fails_is_told_as_long_as_nothing_has_gone_out() {
+fn a_part_that_fails_is_reported_as_long_as_nothing_was_sent() {
     let mut out = Vec::new();
     let mut merge = keyed(MergeRule::Array, &[0, 1]);
     merge.feed(0, b"*1\r\n:1\r\n", &mut out);
@@ -151,7 +151,7 @@ fn a_part_that_fails_is_told_as_long_as_nothing_has_gone_out() {
 }
 
 #[test]
-fn a_part_that_nobody_is_asked_for_misses() {
+fn a_part_without_a_server_misses() {
     let mut out = Vec::new();
     let mut merge = keyed(MergeRule::Array, &[1, 0, 1]);
     merge.miss(1, &mut out);
@@ -165,7 +165,7 @@ fn a_part_that_nobody_is_asked_for_misses() {
 }
 
 #[test]
-fn what_waits_for_its_turn_is_bounded() {
+fn bytes_that_wait_for_their_turn_are_bounded() {
     let mut out = Vec::new();
     let mut merge = keyed(MergeRule::Array, &[0, 1]);
     let value = vec![b'x'; 1_000_000];

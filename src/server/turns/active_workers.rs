@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn one_look_in_between_begins_the_count_anew() {
+    fn one_look_in_between_restarts_the_count() {
         let mut workers = ActiveWorkers::new(1, 2);
         for _ in 0..100 {
             look(&mut workers, ALONE, LOOKS_BEFORE_MORE - 1);

@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn connections_move_with_what_they_have_and_lose_nothing() {
+    fn connections_move_with_their_buffers_and_lose_nothing() {
         let group = Arc::new(WorkerGroup::new(1, 2));
         let server = start(&group);
         let mut clients: Vec<TcpStream> = (0..9).map(|_| connect(&server)).collect();

@@ -168,7 +168,7 @@ mod tests {
 
     /// The kernel's own figures of a thread that runs and of one that sleeps.
     #[test]
-    fn a_thread_that_runs_is_told_from_one_that_sleeps() {
+    fn a_running_thread_is_distinguished_from_a_sleeping_one() {
         let (Some(path), Some(mut load)) = (this_thread(), WorkerLoad::new()) else {
             eprintln!("skipped: this kernel doesn't count the times of threads");
             return;

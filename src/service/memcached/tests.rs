@@ -277,7 +277,7 @@ fn a_list_of_all_keys_is_written_in_pieces_that_fit_the_output() {
 }
 
 #[test]
-fn cache_memlimit_evicts_what_no_longer_fits() {
+fn cache_memlimit_evicts_items_that_no_longer_fit() {
     let (store, mut session) = with_store(true);
     let mut input = Vec::new();
     for number in 0..200 {
@@ -340,7 +340,7 @@ fn conversation() -> impl Strategy<Value = Vec<u8>> {
 proptest! {
     /// Parts of values used to be run as commands. No part of a refused value may be.
     #[test]
-    fn what_follows_a_refused_value_is_read_in_step(
+    fn commands_behind_a_refused_value_are_read_in_step(
         verb in prop::sample::select(vec!["set", "add", "replace", "append", "prepend", "cas"]),
         bad in prop::sample::select(vec!["0 x", "x 0", "-1 0", "0 99999999999999999999"]),
         path in prop::sample::select(vec!["k", "kept k"]),

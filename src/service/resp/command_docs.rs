@@ -289,7 +289,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_stands_in_brackets_is_one_argument() {
+    fn a_text_in_brackets_is_one_argument() {
         assert_eq!(arguments(""), Vec::<&str>::new());
         assert_eq!(
             arguments("key value [NX|XX] [EX seconds [a b]]"),

@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn what_strtold_does_not_take_whole_is_refused() {
+    fn texts_that_strtold_does_not_take_whole_are_refused() {
         for text in [
             "",
             " 1",

@@ -169,7 +169,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn patterns_mean_what_they_mean_to_redis() {
+    fn patterns_match_as_in_redis() {
         for (pattern, text, expected) in [
             ("h?llo", "hello", true),
             ("h?llo", "hllo", false),

@@ -165,7 +165,7 @@ mod tests {
     use super::range;
 
     #[test]
-    fn a_range_is_cut_to_what_is_there() {
+    fn a_range_is_cut_to_the_value() {
         for (start, end, expected) in [
             (0, -1, "hello"),
             (1, 3, "ell"),

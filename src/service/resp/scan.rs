@@ -255,7 +255,7 @@ mod tests {
     use super::parse_cursor;
 
     #[test]
-    fn cursors_are_what_strtoul_takes() {
+    fn cursors_are_texts_that_strtoul_takes() {
         for (text, expected) in [
             ("", Some(0)),
             ("0", Some(0)),

@@ -160,7 +160,7 @@ fn a_client_that_leaves_is_no_longer_listed() {
 }
 
 #[test]
-fn info_tells_how_often_each_command_ran_was_refused_and_failed() {
+fn info_counts_runs_refusals_and_failures_of_each_command() {
     let mut session = session();
     let input =
         b"GET a\r\nGET a\r\nHSET h f v\r\nGET h\r\nGET\r\nMULTI\r\nGET a\r\nEXEC\r\nCLIENT ID\r\n";

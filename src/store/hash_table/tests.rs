@@ -50,7 +50,7 @@ fn a_table_takes_nine_bytes_an_item_while_it_grows_and_little_when_it_has_shrunk
 
 /// The search for a tag used to take an empty entry behind one with tag 1 for another with tag 1.
 #[test]
-fn only_entries_that_are_there_are_looked_at() {
+fn only_entries_in_use_are_compared() {
     for tag in 0..=255u64 {
         let mut table = table();
         for slot in 7..10 {

@@ -180,7 +180,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn what_is_held_is_what_is_counted_and_within_the_limit_whatever_the_sizes(
+    fn the_count_equals_the_memory_held_and_stays_within_the_limit_for_all_sizes(
         phases in prop::collection::vec(phase(), 1..8),
     ) {
         let mut watched = Watched::new();

@@ -328,7 +328,7 @@ proptest! {
     }
 
     #[test]
-    fn a_store_that_fills_keeps_to_its_bound_and_to_the_truth(
+    fn a_full_store_stays_within_its_bound_and_answers_the_newest_values(
         steps in prop::collection::vec(step(3000), 1..150),
     ) {
         let mut pair = StoreAndModel::new(24 << 10);

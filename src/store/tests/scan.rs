@@ -24,7 +24,7 @@ fn a_scan_shows_every_key_once_and_a_random_key_is_one_of_them() {
 }
 
 #[test]
-fn a_scan_of_paths_shows_live_items_of_any_depth_with_what_is_known_of_them() {
+fn a_scan_of_paths_shows_live_items_of_any_depth_with_their_properties() {
     let store = store();
     let expiring = Entry {
         expires_ms: Some(START + 5000),
@@ -70,7 +70,7 @@ fn a_scan_of_paths_shows_live_items_of_any_depth_with_what_is_known_of_them() {
 }
 
 #[test]
-fn what_expired_or_was_evicted_unread_is_counted_apart() {
+fn items_that_expire_or_are_evicted_unread_are_counted_separately() {
     let config = Config {
         memory: 256 << 10,
         shards: 1,

@@ -212,7 +212,7 @@ const CASES: &[Case] = &[
 ];
 
 #[test]
-fn whatever_happens_to_a_watched_key_is_noticed_and_nothing_else() {
+fn every_change_of_a_watched_key_is_noticed_and_no_other() {
     for (name, before, action, changed) in CASES {
         let store = store();
         before(&store);
@@ -249,7 +249,7 @@ fn eviction_of_a_watched_key_is_a_change() {
 }
 
 #[test]
-fn watchers_that_are_dropped_are_forgotten() {
+fn dropped_watchers_are_removed() {
     let store = store();
     let mut kept = Watcher::default();
     store.watch(&mut kept, 0, b"k");

@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_have_their_size_and_are_told_apart() {
+    fn keys_have_their_size_and_differ() {
         let items = |count, size| Items::new(count, size, ValueSizes::Fixed(1));
         let long = items(1_000, 16).expect("possible");
         assert_eq!(key(&long, 12), "key:000000000012");

@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn figures_are_read_whatever_the_programs_name() {
+    fn figures_are_read_for_any_name_of_the_program() {
         let stat = "12 (a) b (c) S 1 2 3 4 5 6 7 8 9 10 150 50 0 0 20 0 1 0";
         let status = "Name:\ta\nVmHWM:\t    2048 kB\nVmRSS:\t    1024 kB\n";
         let usage = Usage {
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_is_not_there_is_named() {
+    fn a_missing_process_is_named() {
         let error = Usage::of(u32::MAX).expect_err("no such process");
         assert!(
             error.starts_with(&format!("--pid {}: ", u32::MAX)),

@@ -165,7 +165,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_ratio_is_the_median_of_the_pairs_whatever_their_order() {
+    fn a_ratio_is_the_median_of_the_pairs_in_any_order() {
         let figures = |rate| Figures([rate, 1.0, 1.0, 1.0]);
         // The machine is three times slower in the second pair, and one pair is an outlier.
         let pairs = [

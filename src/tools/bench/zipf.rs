@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ranks_come_as_often_as_the_distribution_says() {
+    fn ranks_have_the_frequencies_of_the_distribution() {
         const SAMPLES: u32 = 200_000;
         for exponent in [0.5, 0.99, 1.0, 1.3] {
             for ranks in [1, 2, 10, 1000] {

@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_that_answer_nothing_keep_their_place_free() {
+    fn messages_that_answer_no_request_take_no_reply_slot() {
         let mut conversation = Conversation::new(Protocol::Resp);
         conversation.pass(Direction::Request, b"*1\r\n$4\r\nPING\r\n", 10);
         let passed = conversation.pass(Direction::Reply, b">1\r\n+invalidate\r\n+PONG\r\n", 20);

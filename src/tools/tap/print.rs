@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn text_names_each_field_and_its_place() {
+    fn text_names_each_field_and_its_offset() {
         let expected = "       1.500 ms  #3 ─▶ incr, 10 bytes
            0  verb              incr
            5  key               a

@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_resp_is_unknown() {
+    fn bytes_that_are_no_resp_are_unknown() {
         for bytes in [&b"hello\r\n"[..], b"$x\r\n", b"*1\r\nHTTP\r\n"] {
             assert_eq!(reply(bytes), Cut::Unknown);
         }

@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_told() {
+    fn mistakes_are_reported() {
         for wrong in [
             r"\q", r"\x1", r"\xé1", "\\", r"\{a}", r"\{a*b}", r"\{a*9", "${a",
         ] {
@@ -196,7 +196,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_printed_can_be_read(
+        fn printed_bytes_can_be_read_back(
             bytes_in in proptest::collection::vec(prop_oneof![any::<u8>(), Just(b'x'), Just(b'$'), Just(b'{')], 0..200),
             run in 0usize..80, of in any::<u8>(),
         ) {

@@ -107,7 +107,7 @@ fn every_split_of_a_reply_ends_it_at_the_same_byte() {
 }
 
 #[test]
-fn what_is_no_reply_is_found() {
+fn a_malformed_reply_is_found() {
     let rows: &[(ReplyShape, &[u8])] = &[
         (ReplyShape::Resp, b"\r\n"),
         (ReplyShape::Resp, b"HTTP/1.1 400 Bad Request\r\n"),
@@ -185,7 +185,7 @@ fn nesting_is_bounded() {
 }
 
 #[test]
-fn errors_and_pushes_are_told_from_values() {
+fn errors_and_pushes_are_distinguished_from_values() {
     let rows: &[(ReplyShape, &[u8], bool, bool)] = &[
         (ReplyShape::Resp, b"-ERR\r\n", true, false),
         (ReplyShape::Resp, b"!3\r\nERR\r\n", true, false),
@@ -266,7 +266,7 @@ fn value() -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #[test]
-    fn replies_are_found_one_after_another_however_they_are_cut(
+    fn replies_are_found_one_after_another_in_any_pieces(
         values in prop::collection::vec(value(), 1..6),
         cuts in prop::collection::vec(1usize..9, 1..40),
     ) {

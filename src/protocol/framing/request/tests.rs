@@ -79,7 +79,7 @@ fn routed(command: &str) -> String {
 }
 
 #[test]
-fn commands_of_redis_go_where_their_keys_are() {
+fn commands_of_redis_go_to_the_servers_of_their_keys() {
     for (command, expected) in [
         ("GET a", "key a safe"),
         ("get a", "key a safe"),
@@ -294,7 +294,7 @@ fn requests_of_memcached_end_where_their_lengths_say() {
 
 proptest! {
     #[test]
-    fn requests_are_found_one_after_another_however_they_are_cut(
+    fn requests_are_found_one_after_another_in_any_pieces(
         values in prop::collection::vec("[\r\n$*5END ]{0,12}", 1..6),
         size in 1usize..30,
         memcached in any::<bool>(),

@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn signed_reads_what_strtol_reads() {
+    fn signed_reads_the_texts_that_strtol_reads() {
         let table: &[(&[u8], Option<i64>)] = &[
             (b"0", Some(0)),
             (b"-0", Some(0)),
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn unsigned_reads_what_strtoull_reads() {
+    fn unsigned_reads_the_texts_that_strtoull_reads() {
         let table: &[(&[u8], Option<u64>)] = &[
             (b"18446744073709551615", Some(u64::MAX)),
             (b"18446744073709551616", None),

@@ -38,7 +38,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1024))]
 
     #[test]
-    fn what_the_scanner_takes_the_grammar_reads_the_same(input in line(), nesting in nesting()) {
+    fn scanner_and_grammar_read_a_line_alike(input in line(), nesting in nesting()) {
         if let Some((command, consumed)) = scanner::scan(&input) {
             prop_assert_eq!(parse_line(&input, 0, nesting), Parsed::Done { command, consumed });
         }
@@ -58,7 +58,7 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_make_the_parser_take_more_than_there_is(
+    fn no_bytes_make_the_parser_consume_more_than_its_input(
         input in proptest::collection::vec(any::<u8>(), 0..64), nesting in nesting(),
     ) {
         if let Parsed::Done { consumed, .. } | Parsed::Bad { consumed, .. } =
@@ -156,7 +156,7 @@ fn fields_are_read_from_the_right_end_with_nested_keys() {
 }
 
 #[test]
-fn without_nested_keys_a_path_is_what_memcached_makes_of_it() {
+fn without_nested_keys_a_path_is_read_as_memcached_reads_it() {
     let off = |line| read(line, Nesting::Off);
     assert!(matches!(
         off(b"set a 0 0 1 stray\r\n"),

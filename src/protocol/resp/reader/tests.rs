@@ -122,7 +122,7 @@ fn fragment() -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #[test]
-    fn what_is_written_is_read(
+    fn written_values_are_read_back(
         commands in prop::collection::vec(
             prop::collection::vec(prop::collection::vec(any::<u8>(), 0..50), 1..6), 0..10)
     ) {

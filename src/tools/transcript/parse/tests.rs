@@ -39,7 +39,7 @@ fn a_file_is_a_header_and_exchanges() {
 }
 
 #[test]
-fn an_answer_ends_what_is_sent_together() {
+fn an_answer_ends_the_lines_that_are_sent_together() {
     let read = read("> a\n> b\n< A\n< B\n> c\n< C\n").unwrap();
     let sizes: Vec<_> = read
         .exchanges()
@@ -71,7 +71,7 @@ fn a_mistake_names_file_and_line() {
 }
 
 #[test]
-fn mistakes_in_a_conversation_are_told() {
+fn mistakes_in_a_conversation_are_reported() {
     for (conversation, told) in [
         ("", "no conversation"),
         (">get a\n", "a line begins with"),
@@ -94,7 +94,7 @@ fn mistakes_in_a_conversation_are_told() {
 }
 
 #[test]
-fn mistakes_in_a_header_are_told() {
+fn mistakes_in_a_header_are_reported() {
     for (from, to, told) in [
         ("protocol: memcached", "protocol: smtp", "protocol is"),
         (

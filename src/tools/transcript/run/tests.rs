@@ -117,7 +117,7 @@ fn fails(conversation: &str) -> Difference {
 }
 
 #[test]
-fn what_is_said_comes_back_in_every_delivery() {
+fn sent_lines_come_back_in_every_delivery() {
     passes("> say one\n< one\n\n> say two\n> say three\n< two\n< three\n");
     passes(">- say a\\r\\nsay b\\r\\n\n<- a\\r\\nb\n<- \\r\\n\n> quit\n<eof\n");
     passes("> say \\{x*300}\n< \\{x*300}\n");
@@ -136,7 +136,7 @@ fn time_passes_and_is_known() {
 }
 
 #[test]
-fn what_would_take_too_long_to_wait_for_is_skipped() {
+fn long_waits_are_skipped() {
     let transcript = transcript("@ 3s\n> a\n< b\n");
     let time = RealTime {
         at_most: Duration::from_secs(2),
@@ -307,7 +307,7 @@ fn sockets_bring_the_same_findings() {
 }
 
 #[test]
-fn a_server_that_is_not_there_is_told() {
+fn an_unreachable_server_is_reported() {
     let directory = tempfile::tempdir().unwrap();
     let time = RealTime {
         at_most: Duration::ZERO,
