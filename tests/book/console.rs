@@ -17,11 +17,10 @@
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, PipeReader};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -226,7 +225,7 @@ impl Terminal<'_> {
         for line in body.lines().filter(|line| line.starts_with("$ ")) {
             for found in named.captures_iter(line) {
                 if !self.ports.contains_key(&found[1]) {
-                    let taken = reserved_port()?.to_string();
+                    let taken = crate::support::reserved_port().to_string();
                     self.ports.insert(found[1].to_owned(), taken);
                 }
             }
@@ -257,7 +256,7 @@ impl Terminal<'_> {
         } else {
             let mut command = typed.command.clone();
             if let Some(named) = &free {
-                let taken = reserved_port()?.to_string();
+                let taken = crate::support::reserved_port().to_string();
                 command = replace_number(&command, named, &taken);
                 self.ports.insert(named.clone(), taken);
             }
@@ -529,17 +528,6 @@ pub(crate) fn search_path(root: &Path) -> Result<OsString, String> {
     let usual = std::env::var_os("PATH").unwrap_or_default();
     let places = std::iter::once(root.join("target/venv/bin")).chain(std::env::split_paths(&usual));
     std::env::join_paths(places).map_err(|error| format!("PATH: {error}"))
-}
-
-/// A port that is free now, and that the system gives only to programs that name it: below those
-/// that it chooses from.
-fn reserved_port() -> Result<u16, String> {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let first = (std::process::id() % 100) as u16 * 100;
-    (0..10_000)
-        .map(|_| 20_000 + (first + NEXT.fetch_add(1, Relaxed)) % 10_000)
-        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
-        .ok_or_else(|| "no port is free".to_owned())
 }
 
 /// Puts one number in place of another, where it stands by itself.
