@@ -3,6 +3,10 @@
 #[path = "support/mod.rs"]
 mod support;
 
+mod bench {
+    mod requests;
+}
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::Command;

@@ -27,6 +27,15 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = count)]
     pub pipeline: usize,
 
+    /// Keys that a get asks for: `get k1 k2 …`, or MGET. Each key counts in the hit ratio
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = count)]
+    pub multi_get: usize,
+
+    /// Open a connection, send what --pipeline says, and close it when all is answered, again and again. Latency counts
+    /// from the opening. A thread opens one connection at a time: give as many --threads as --connections
+    #[arg(long, conflicts_with = "rate")]
+    pub reconnect: bool,
+
     /// Threads of this tool
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = count)]
     pub threads: usize,
@@ -96,8 +105,8 @@ pub struct Args {
     /// those of Twitter's cache traces, or with a line of names as Meta's. A get that misses is followed by a set.
     /// --requests ends it early
     #[arg(long, value_name = "TRACE", conflicts_with_all = [
-        "connections", "pipeline", "threads", "seconds", "rate", "warm_up", "ratio", "keys", "key_size", "value_size",
-        "zipf", "no_fill", "seed", "slice",
+        "connections", "pipeline", "multi_get", "reconnect", "threads", "seconds", "rate", "warm_up", "ratio", "keys",
+        "key_size", "value_size", "zipf", "no_fill", "seed", "slice",
     ])]
     pub replay: Option<PathBuf>,
 

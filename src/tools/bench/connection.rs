@@ -1,8 +1,8 @@
 //! One connection to the server, as a value: requests become bytes to send, bytes that came become replies.
 //!
 //! ```text
-//!   push(request) ──▶ output ──▶ (socket) ──▶ receive(bytes) ──▶ each complete reply, with its request
-//!                 └─▶ waiting: the requests in order ───────────────┘
+//!   push(request) ──▶ output ──▶ (socket) ──▶ receive(bytes) ──▶ each complete reply, with its request and items
+//!                 └─▶ waiting, items: in order ─────────────────────┘
 //! ```
 //!
 //! No socket and no clock: a test can cut the bytes where it likes. Cost: a reply that came whole is read where it
@@ -17,8 +17,6 @@ use crate::protocol::framing::reply::{FrameState, ReplyFramer};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Request {
     pub(super) action: Action,
-    /// The number of the item.
-    pub(super) item: u64,
     /// When it should have been sent, in nanoseconds of the run.
     pub(super) due: u64,
     /// When it was.
@@ -29,7 +27,10 @@ pub(super) struct Request {
 #[derive(Debug)]
 pub(super) struct Connection {
     dialect: Dialect,
-    waiting: VecDeque<Request>,
+    /// Requests without a reply, and how many items each is about.
+    waiting: VecDeque<(Request, usize)>,
+    /// The numbers of those items.
+    items: VecDeque<u64>,
     output: Vec<u8>,
     written: usize,
     framer: ReplyFramer,
@@ -42,6 +43,7 @@ impl Connection {
         Connection {
             dialect,
             waiting: VecDeque::new(),
+            items: VecDeque::new(),
             output: Vec::new(),
             written: 0,
             framer: ReplyFramer::new(dialect.shape(Action::Get)),
@@ -49,11 +51,24 @@ impl Connection {
         }
     }
 
-    /// Appends a request to the output.
-    pub(super) fn push(&mut self, request: Request, key: &[u8], value: &[u8], ttl: u32) {
+    /// Appends a request about one item to the output.
+    pub(super) fn push(&mut self, request: Request, item: u64, key: &[u8], value: &[u8], ttl: u32) {
         self.dialect
             .write(&mut self.output, request.action, key, value, ttl);
-        self.waiting.push_back(request);
+        self.waiting.push_back((request, 1));
+        self.items.push_back(item);
+    }
+
+    /// Appends a get of several items to the output.
+    pub(super) fn push_multi_get<'a>(
+        &mut self,
+        request: Request,
+        items: &[u64],
+        keys: impl ExactSizeIterator<Item = &'a [u8]>,
+    ) {
+        self.dialect.write_multi_get(&mut self.output, keys);
+        self.waiting.push_back((request, items.len()));
+        self.items.extend(items);
     }
 
     /// How many requests have no reply yet.
@@ -75,18 +90,19 @@ impl Connection {
         }
     }
 
-    /// Takes bytes that came and calls `answered` for each reply that is complete with them.
+    /// Takes bytes that came and calls `answered` for each reply that is complete with them, with the items that the
+    /// request is about.
     ///
     /// # Errors
     /// A sentence about the bytes that are no reply. The connection can't be used any more.
     pub(super) fn receive(
         &mut self,
         bytes: &[u8],
-        mut answered: impl FnMut(Request, &[u8]),
+        mut answered: impl FnMut(Request, &[u64], &[u8]),
     ) -> Result<(), String> {
         let mut rest = bytes;
         while !rest.is_empty() {
-            let Some(request) = self.waiting.front().copied() else {
+            let Some((request, items)) = self.waiting.front().copied() else {
                 return Err(format!("a reply to no request: {:?}", shown(rest)));
             };
             if self.partial.is_empty() {
@@ -102,13 +118,15 @@ impl Connection {
                 FrameState::More => self.partial.extend_from_slice(taken),
                 FrameState::Done => {
                     self.waiting.pop_front();
+                    let about = &self.items.make_contiguous()[..items];
                     if self.partial.is_empty() {
-                        answered(request, taken);
+                        answered(request, about, taken);
                     } else {
                         self.partial.extend_from_slice(taken);
-                        answered(request, &self.partial);
+                        answered(request, about, &self.partial);
                         self.partial.clear();
                     }
+                    self.items.drain(..items);
                 }
             }
             rest = after;
@@ -131,11 +149,10 @@ mod tests {
         for (item, &action) in (0..).zip(actions) {
             let request = Request {
                 action,
-                item,
                 due: 0,
                 sent: 0,
             };
-            connection.push(request, b"k", b"value", 0);
+            connection.push(request, item, b"k", b"value", 0);
         }
         connection
     }
@@ -156,9 +173,9 @@ mod tests {
                     let mut connection = asked(dialect, &actions);
                     let mut found = Vec::new();
                     for piece in [&all[..first], &all[first..second], &all[second..]] {
-                        let took = connection.receive(piece, |request, reply| {
+                        let took = connection.receive(piece, |request, items, reply| {
                             let reply = String::from_utf8_lossy(reply).into_owned();
-                            found.push((request.item, request.action, reply));
+                            found.push((items[0], request.action, reply));
                         });
                         assert_eq!(took, Ok(()));
                     }
@@ -171,6 +188,26 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn each_reply_comes_with_the_items_of_its_request() {
+        let mut connection = Connection::new(Dialect::Resp);
+        let request = Request {
+            action: Action::Get,
+            due: 0,
+            sent: 0,
+        };
+        let keys: [&[u8]; 2] = [b"a", b"b"];
+        connection.push_multi_get(request, &[7, 8], keys.into_iter());
+        connection.push(request, 9, b"c", b"", 0);
+        let mut found = Vec::new();
+        let replies = b"*2\r\n$-1\r\n$1\r\nx\r\n$1\r\ny\r\n";
+        let took = connection.receive(replies, |_, items, reply| {
+            found.push((items.to_vec(), reply.len()));
+        });
+        assert_eq!(took, Ok(()));
+        assert_eq!(found, [(vec![7, 8], 16), (vec![9], 7)]);
     }
 
     #[test]
@@ -187,10 +224,10 @@ mod tests {
     #[test]
     fn bytes_that_are_no_reply_are_an_error() {
         let mut connection = asked(Dialect::Memcached, &[Action::Get]);
-        let garbage = connection.receive(b"HELLO\r\n", |_, _| panic!("no reply"));
+        let garbage = connection.receive(b"HELLO\r\n", |_, _, _| panic!("no reply"));
         assert!(garbage.is_err_and(|error| error.contains("HELLO")));
         let mut quiet = asked(Dialect::Resp, &[]);
-        let unasked = quiet.receive(b"+OK\r\n", |_, _| panic!("no request"));
+        let unasked = quiet.receive(b"+OK\r\n", |_, _, _| panic!("no request"));
         assert!(unasked.is_err_and(|error| error.contains("no request")));
     }
 }

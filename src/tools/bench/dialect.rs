@@ -63,6 +63,28 @@ impl Dialect {
         }
     }
 
+    /// Appends a get of several keys.
+    pub(super) fn write_multi_get<'a>(
+        self,
+        out: &mut Vec<u8>,
+        keys: impl ExactSizeIterator<Item = &'a [u8]>,
+    ) {
+        match self {
+            Dialect::Memcached => {
+                out.extend_from_slice(b"get");
+                for key in keys {
+                    out.push(b' ');
+                    out.extend_from_slice(key);
+                }
+                out.extend_from_slice(b"\r\n");
+            }
+            Dialect::Resp => {
+                let words: Vec<&[u8]> = std::iter::once(b"MGET".as_slice()).chain(keys).collect();
+                write_request(out, words.into_iter());
+            }
+        }
+    }
+
     /// How the reply is framed.
     pub(super) fn shape(self, action: Action) -> ReplyShape {
         match (self, action) {
@@ -79,6 +101,22 @@ impl Dialect {
             Dialect::Resp => read_resp(action, reply),
         };
         read.unwrap_or_else(|| Reply::Refused(first_line(reply)))
+    }
+
+    /// What the bytes of a complete reply say about each of several keys: its value, or `None` if there is no such key.
+    ///
+    /// # Errors
+    /// The first line of a reply that isn't one to a get of these keys.
+    pub(super) fn read_multi_get<'a, 'k>(
+        self,
+        keys: impl ExactSizeIterator<Item = &'k [u8]>,
+        reply: &'a [u8],
+    ) -> Result<Vec<Option<&'a [u8]>>, &'a [u8]> {
+        let read = match self {
+            Dialect::Memcached => read_values(keys, reply),
+            Dialect::Resp => read_array(keys.len(), reply),
+        };
+        read.ok_or_else(|| first_line(reply))
     }
 }
 
@@ -134,6 +172,57 @@ fn read_memcached<'a>(action: Action, key: &[u8], reply: &'a [u8]) -> Option<Rep
         (Action::Delete, b"NOT_FOUND\r\n") => Some(Reply::Miss),
         _ => None,
     }
+}
+
+/// memcached: a block for each key that was found. Most servers answer in the order of the keys; a proxy may not.
+fn read_values<'a, 'k>(
+    keys: impl ExactSizeIterator<Item = &'k [u8]>,
+    reply: &'a [u8],
+) -> Option<Vec<Option<&'a [u8]>>> {
+    let keys: Vec<&[u8]> = keys.collect();
+    let mut values = vec![None; keys.len()];
+    let (mut rest, mut next) = (reply, 0);
+    while rest != b"END\r\n" {
+        let line = first_line(rest);
+        let value = value_line(line)?;
+        let free = |place: &usize| values[*place].is_none() && keys[*place] == value.key;
+        let place = (next..keys.len()).chain(0..next).find(free)?;
+        let bytes = rest.get(line.len() + 2..)?;
+        let (found, after) = bytes.split_at_checked(usize::try_from(value.length).ok()?)?;
+        values[place] = Some(found);
+        next = place + 1;
+        rest = after.strip_prefix(b"\r\n")?;
+    }
+    Some(values)
+}
+
+/// RESP: an array with a bulk string or a null for each key.
+fn read_array(keys: usize, reply: &[u8]) -> Option<Vec<Option<&[u8]>>> {
+    let (count, mut rest) = after_length(b'*', reply)?;
+    if count != keys {
+        return None;
+    }
+    let mut values = Vec::with_capacity(keys);
+    for _ in 0..keys {
+        let null = rest.strip_prefix(b"$-1\r\n");
+        if let Some(after) = null.or_else(|| rest.strip_prefix(b"_\r\n")) {
+            values.push(None);
+            rest = after;
+            continue;
+        }
+        let (length, bytes) = after_length(b'$', rest)?;
+        let (value, after) = bytes.split_at_checked(length)?;
+        values.push(Some(value));
+        rest = after.strip_prefix(b"\r\n")?;
+    }
+    rest.is_empty().then_some(values)
+}
+
+/// The number behind `kind` in the first line, and what follows the line.
+fn after_length(kind: u8, bytes: &[u8]) -> Option<(usize, &[u8])> {
+    let line = first_line(bytes);
+    let digits = std::str::from_utf8(line.strip_prefix(&[kind])?).ok()?;
+    Some((digits.parse().ok()?, bytes.get(line.len() + 2..)?))
 }
 
 fn read_resp(action: Action, reply: &[u8]) -> Option<Reply<'_>> {
@@ -240,6 +329,60 @@ mod tests {
                 meaning,
                 "{reply:?}"
             );
+        }
+    }
+    #[test]
+    fn a_multi_get_is_one_request_with_an_answer_for_each_key() {
+        let keys: [&[u8]; 3] = [b"a", b"b", b"a"];
+        let written = |dialect: Dialect| {
+            let mut out = Vec::new();
+            dialect.write_multi_get(&mut out, keys.into_iter());
+            String::from_utf8(out).expect("text")
+        };
+        assert_eq!(written(Dialect::Memcached), "get a b a\r\n");
+        let mget = "*4\r\n$4\r\nMGET\r\n$1\r\na\r\n$1\r\nb\r\n$1\r\na\r\n";
+        assert_eq!(written(Dialect::Resp), mget);
+        let read = |dialect: Dialect, reply: &'static str| {
+            dialect.read_multi_get(keys.into_iter(), reply.as_bytes())
+        };
+        let value = |text: &'static str| Some(text.as_bytes());
+        for (dialect, reply, values) in [
+            (Dialect::Memcached, "END\r\n", [None; 3]),
+            (
+                Dialect::Memcached,
+                "VALUE a 0 1\r\nx\r\nVALUE a 0 3\r\ny\r\n\r\nEND\r\n",
+                [value("x"), None, value("y\r\n")],
+            ),
+            // A proxy answers in another order.
+            (
+                Dialect::Memcached,
+                "VALUE b 0 1\r\nz\r\nVALUE a 0 1\r\nx\r\nVALUE a 0 0\r\n\r\nEND\r\n",
+                [value(""), value("z"), value("x")],
+            ),
+            (
+                Dialect::Resp,
+                "*3\r\n$1\r\nx\r\n$-1\r\n_\r\n",
+                [value("x"), None, None],
+            ),
+        ] {
+            assert_eq!(read(dialect, reply), Ok(values.to_vec()), "{reply:?}");
+        }
+        for (dialect, reply, line) in [
+            (
+                Dialect::Memcached,
+                "VALUE c 0 1\r\nx\r\nEND\r\n",
+                "VALUE c 0 1",
+            ),
+            (
+                Dialect::Memcached,
+                "VALUE b 0 1\r\nx\r\nVALUE b 0 1\r\nx\r\nEND\r\n",
+                "VALUE b 0 1",
+            ),
+            (Dialect::Memcached, "SERVER_ERROR no\r\n", "SERVER_ERROR no"),
+            (Dialect::Resp, "*2\r\n$-1\r\n$-1\r\n", "*2"),
+            (Dialect::Resp, "-ERR no\r\n", "-ERR no"),
+        ] {
+            assert_eq!(read(dialect, reply), Err(line.as_bytes()), "{reply:?}");
         }
     }
 }

@@ -9,6 +9,7 @@ use crossbeam_channel::{RecvTimeoutError, bounded};
 use indicatif::ProgressBar;
 use rlimit::Resource;
 
+use super::exchange::Exchange;
 use super::measured::Measured;
 use super::plan::Plan;
 use super::process::own_processor_time;
@@ -57,8 +58,8 @@ impl Fleet {
             streams[number % plan.threads].push(stream);
         }
         let workers = streams.into_iter().map(|streams| {
-            let items = Arc::clone(&plan.items);
-            Worker::new(streams, plan.dialect, items, plan.patience)
+            let exchange = Exchange::new(plan.dialect, Arc::clone(&plan.items));
+            Worker::new(streams, address.clone(), exchange, plan.patience)
         });
         let workers: Result<_, _> = workers.collect();
         Ok(Fleet {
@@ -80,6 +81,7 @@ impl Fleet {
             pace: Pace::Closed,
             end: End::Requests(u64::MAX),
             pipeline: plan.pipeline.max(fit.clamp(1, FILL_PIPELINE)),
+            reconnect: false,
         });
         self.run(tasks.collect(), bar)
     }
@@ -103,10 +105,17 @@ impl Fleet {
                 after => (0, after),
             };
             Task {
-                workload: Workload::mix(plan.ratio, plan.choice.clone(), seed, first),
+                workload: Workload::mix(
+                    plan.ratio,
+                    plan.multi_get,
+                    plan.choice.clone(),
+                    seed,
+                    first,
+                ),
                 pace: plan.pace(thread, threads),
                 end,
                 pipeline: plan.pipeline,
+                reconnect: plan.reconnect,
             }
         });
         let tasks = tasks.collect();

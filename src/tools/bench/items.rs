@@ -54,6 +54,11 @@ impl Items {
         })
     }
 
+    /// Bytes of each key.
+    pub(super) fn key_size(&self) -> usize {
+        self.key_size
+    }
+
     /// Appends the item's key.
     pub(super) fn write_key(&self, item: u64, into: &mut Vec<u8>) {
         let start = into.len();

@@ -72,15 +72,8 @@ impl Measured {
         }
     }
 
-    /// Counts the reply to a request, which came at `now`.
-    pub(super) fn count(
-        &mut self,
-        request: &Request,
-        now: u64,
-        key: &[u8],
-        expected: &[u8],
-        reply: Reply<'_>,
-    ) {
+    /// Counts a request whose reply came at `now`.
+    pub(super) fn time(&mut self, request: &Request, now: u64) {
         let latencies = match request.action {
             Action::Get => &mut self.gets,
             Action::Set | Action::Delete => &mut self.sets,
@@ -90,6 +83,10 @@ impl Measured {
             self.from_sending
                 .saturating_record(now.saturating_sub(request.sent));
         }
+    }
+
+    /// Counts what a reply means for one key. `expected` is the value that was set.
+    pub(super) fn count(&mut self, action: Action, key: &[u8], expected: &[u8], reply: Reply<'_>) {
         match reply {
             Reply::Value(value) => {
                 self.hits += 1;
@@ -100,7 +97,7 @@ impl Measured {
                     });
                 }
             }
-            Reply::Miss if request.action == Action::Get => self.misses += 1,
+            Reply::Miss if action == Action::Get => self.misses += 1,
             Reply::Miss | Reply::Done => {}
             Reply::Refused(line) => self.refused(&String::from_utf8_lossy(line), 1),
         }
@@ -190,20 +187,15 @@ impl Measured {
 mod tests {
     use super::*;
 
-    fn request(action: Action, due: u64, sent: u64) -> Request {
-        Request {
-            action,
-            item: 0,
-            due,
-            sent,
-        }
-    }
-
     #[test]
     fn latency_counts_from_the_time_at_which_a_request_was_due() {
         let mut measured = Measured::new();
-        let late = request(Action::Get, 1_000, 5_000);
-        measured.count(&late, 9_000, b"k", b"v", Reply::Value(b"v"));
+        let late = Request {
+            action: Action::Get,
+            due: 1_000,
+            sent: 5_000,
+        };
+        measured.time(&late, 9_000);
         assert_eq!(measured.gets.max(), measured.gets.highest_equivalent(8_000));
         let sending = measured.from_sending.max();
         assert_eq!(sending, measured.from_sending.highest_equivalent(4_000));
@@ -211,31 +203,28 @@ mod tests {
 
     #[test]
     fn results_of_threads_add_up() {
-        let mut one = Measured::new();
-        one.count(
-            &request(Action::Get, 0, 0),
-            10,
-            b"k",
-            b"v",
-            Reply::Value(b"v"),
-        );
-        one.count(&request(Action::Get, 0, 0), 10, b"k", b"v", Reply::Miss);
-        let mut other = Measured::new();
-        other.count(&request(Action::Set, 0, 0), 10, b"k", b"v", Reply::Done);
-        other.count(
-            &request(Action::Get, 0, 0),
-            10,
-            b"k",
-            b"v",
-            Reply::Value(b"w"),
-        );
-        other.count(
-            &request(Action::Set, 0, 0),
-            10,
-            b"k",
-            b"v",
-            Reply::Refused(b"-ERR no"),
-        );
+        let counted = |replies: &[(Action, Reply<'_>)]| {
+            let mut measured = Measured::new();
+            for (action, reply) in replies {
+                let request = Request {
+                    action: *action,
+                    due: 0,
+                    sent: 0,
+                };
+                measured.time(&request, 10);
+                measured.count(*action, b"k", b"v", *reply);
+            }
+            measured
+        };
+        let one = counted(&[
+            (Action::Get, Reply::Value(b"v")),
+            (Action::Get, Reply::Miss),
+        ]);
+        let other = counted(&[
+            (Action::Set, Reply::Done),
+            (Action::Get, Reply::Value(b"w")),
+            (Action::Set, Reply::Refused(b"-ERR no")),
+        ]);
         let mut all = Measured::new();
         all.add(&one);
         all.add(&other);

@@ -20,6 +20,7 @@
 mod arguments;
 mod connection;
 mod dialect;
+mod exchange;
 mod fleet;
 mod items;
 mod measured;
@@ -31,6 +32,7 @@ mod replay;
 mod report;
 mod results;
 mod sizes;
+mod socket;
 mod timer;
 mod trace;
 mod versus;

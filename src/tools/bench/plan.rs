@@ -23,9 +23,13 @@ pub(super) struct Plan {
     pub(super) keys: u64,
     pub(super) choice: KeyChoice,
     pub(super) ratio: Ratio,
+    /// How many keys a get asks for.
+    pub(super) multi_get: usize,
     pub(super) seed: u64,
     pub(super) connections: usize,
     pub(super) pipeline: usize,
+    /// Each packet has a connection of its own.
+    pub(super) reconnect: bool,
     pub(super) threads: usize,
     /// Requests in a second, of an open loop.
     pub(super) rate: Option<f64>,
@@ -60,9 +64,11 @@ impl Plan {
                 None => KeyChoice::Uniform(args.keys),
             },
             ratio: args.ratio,
+            multi_get: args.multi_get,
             seed: args.seed,
             connections: args.connections,
             pipeline: args.pipeline,
+            reconnect: args.reconnect,
             threads: args.threads,
             rate: args.rate,
             warm_up: Duration::from_secs_f64(args.warm_up),
@@ -85,11 +91,18 @@ impl Plan {
             None => format!("closed loop, {} in a packet", self.pipeline),
             Some(rate) => format!("open loop of {} requests a second", grouped(rate as u64)),
         };
-        format!(
-            "{}, {}, {pace}",
+        let mut words = vec![
             several(self.connections, "connection"),
             several(self.threads, "thread"),
-        )
+            pace,
+        ];
+        if self.multi_get > 1 {
+            words.push(several(self.multi_get, "key") + " a get");
+        }
+        if self.reconnect {
+            words.push("each packet on a new connection".into());
+        }
+        words.join(", ")
     }
 
     /// The load as JSON.
@@ -97,6 +110,8 @@ impl Plan {
         json!({
             "connections": self.connections,
             "pipeline": self.pipeline,
+            "multi_get": self.multi_get,
+            "reconnect": self.reconnect,
             "threads": self.threads,
             "intended_rate": self.rate,
         })

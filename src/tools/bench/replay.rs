@@ -152,13 +152,13 @@ impl Replay {
         for (item, row) in (0..).zip(batch) {
             let request = Request {
                 action: row.action,
-                item,
                 due: sent,
                 sent,
             };
             self.values.grow(row.size);
             let value = self.values.of(hash(&row.key), row.size);
-            self.connection.push(request, &row.key, value, row.ttl);
+            self.connection
+                .push(request, item, &row.key, value, row.ttl);
         }
         while !self.connection.output().is_empty() {
             let count = self.stream.write(self.connection.output()).map_err(lost)?;
@@ -177,8 +177,8 @@ impl Replay {
             }
             let (measured, values, dialect) = (&mut self.measured, &mut self.values, self.dialect);
             self.connection
-                .receive(&self.buffer[..count], |request, reply| {
-                    let row = &batch[request.item as usize];
+                .receive(&self.buffer[..count], |request, items, reply| {
+                    let row = &batch[items[0] as usize];
                     let reply = dialect.read(request.action, &row.key, reply);
                     let mut expected: &[u8] = &[];
                     if let Reply::Value(value) = reply {
@@ -186,9 +186,10 @@ impl Replay {
                         values.grow(value.len());
                         expected = values.of(hash(&row.key), value.len());
                     }
-                    measured.count(&request, now, &row.key, expected, reply);
+                    measured.time(&request, now);
+                    measured.count(request.action, &row.key, expected, reply);
                     if request.action == Action::Get && reply == Reply::Miss {
-                        missed.push(request.item);
+                        missed.push(items[0]);
                     }
                 })?;
         }

@@ -101,13 +101,15 @@ impl Results {
     fn facts(&self, out: &mut dyn Write) -> io::Result<()> {
         let measured = &self.measured;
         if let Some(ratio) = measured.hit_ratio() {
-            let (hits, gets) = (
-                grouped(measured.hits),
-                grouped(measured.hits + measured.misses),
-            );
+            let asked = measured.hits + measured.misses;
+            let unit = match asked > measured.gets.len() {
+                true => "keys",
+                false => "gets",
+            };
+            let (hits, asked) = (grouped(measured.hits), grouped(asked));
             writeln!(
                 out,
-                "hit ratio     {:.2}%: {hits} of {gets} gets",
+                "hit ratio     {:.2}%: {hits} of {asked} {unit}",
                 ratio * 100.0
             )?;
         }

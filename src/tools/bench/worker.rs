@@ -8,25 +8,24 @@
 //!
 //! In a closed loop a connection sends `pipeline` requests in one write, and the next ones when all of them are answered.
 //! In an open loop requests are due by the clock: each goes to the connection that has been free for longest, and waits
-//! while none is. The rules of requests and replies are [`Connection`]'s; this file has the sockets.
+//! while none is. With `reconnect`, a connection whose requests are answered is closed, and the next ones go over a new one.
+//! The rules of requests and replies are in [`exchange`](super::exchange) and [`connection`](super::connection).
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
-use std::os::fd::AsRawFd;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Token};
+use mio::{Events, Poll, Token};
 
-use super::connection::{Connection, Request};
-use super::dialect::Dialect;
-use super::items::Items;
+use super::connection::Request;
+use super::exchange::Exchange;
 use super::measured::Measured;
+use super::socket::Socket;
 use super::timer::Timer;
 use super::workload::{Pace, Workload};
 use crate::server::Stream;
+use crate::tools::transcript::Address;
 
 /// Bytes read at once.
 const READ_BUFFER: usize = 64 * 1024;
@@ -62,12 +61,8 @@ pub(super) struct Task {
     pub(super) pace: Pace,
     pub(super) end: End,
     pub(super) pipeline: usize,
-}
-
-struct Socket {
-    stream: Stream,
-    connection: Connection,
-    writable: bool,
+    /// Each request, or each packet of them, has a connection of its own. Only in a closed loop.
+    pub(super) reconnect: bool,
 }
 
 /// A thread's sockets. They stay open from run to run.
@@ -75,9 +70,9 @@ pub(super) struct Worker {
     poll: Poll,
     timer: Timer,
     sockets: Vec<Socket>,
-    items: Arc<Items>,
-    dialect: Dialect,
-    /// How long a reply is waited for.
+    address: Address,
+    exchange: Exchange,
+    /// How long a connection or a reply is waited for.
     patience: Duration,
     buffer: Vec<u8>,
 }
@@ -86,32 +81,23 @@ impl Worker {
     /// Takes connected sockets.
     pub(super) fn new(
         streams: Vec<Stream>,
-        dialect: Dialect,
-        items: Arc<Items>,
+        address: Address,
+        exchange: Exchange,
         patience: Duration,
     ) -> io::Result<Worker> {
         let poll = Poll::new()?;
         let timer = Timer::new(poll.registry(), TIMER)?;
-        let mut sockets = Vec::with_capacity(streams.len());
-        for (number, stream) in streams.into_iter().enumerate() {
-            stream.tune()?;
-            stream.set_nonblocking()?;
-            let interest = Interest::READABLE | Interest::WRITABLE;
-            let fd = stream.as_raw_fd();
-            poll.registry()
-                .register(&mut SourceFd(&fd), Token(number), interest)?;
-            sockets.push(Socket {
-                stream,
-                connection: Connection::new(dialect),
-                writable: true,
-            });
-        }
+        let register = |(number, stream)| {
+            Socket::register(stream, exchange.dialect(), poll.registry(), Token(number))
+        };
+        let sockets = streams.into_iter().enumerate().map(register);
+        let sockets: io::Result<_> = sockets.collect();
         Ok(Worker {
+            sockets: sockets?,
             poll,
             timer,
-            sockets,
-            items,
-            dialect,
+            address,
+            exchange,
             patience,
             buffer: vec![0; READ_BUFFER],
         })
@@ -164,7 +150,8 @@ struct Run<'w> {
     ending: bool,
     /// When the last reply came, or the first request that waits for one was sent.
     quiet_since: u64,
-    key: Vec<u8>,
+    /// The items of the request at hand.
+    items: Vec<u64>,
 }
 
 impl<'w> Run<'w> {
@@ -179,7 +166,7 @@ impl<'w> Run<'w> {
             free: VecDeque::new(),
             ending: false,
             quiet_since: 0,
-            key: Vec::new(),
+            items: Vec::new(),
         }
     }
 
@@ -255,25 +242,19 @@ impl<'w> Run<'w> {
         loop {
             let worker = &mut *self.worker;
             let socket = &mut worker.sockets[number];
-            let count = match socket.stream.read(&mut worker.buffer) {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                Err(error) => return Err(format!("a connection is lost: {error}")),
-                Ok(0) => return Err(closed(socket.connection.unanswered())),
-                Ok(count) => count,
+            let Some(count) = socket.read(&mut worker.buffer)? else {
+                break;
             };
             let now = nanos(self.began.elapsed());
             self.quiet_since = now;
-            let (items, measured) = (&worker.items, &mut self.measured);
-            let (key, unanswered) = (&mut self.key, &mut self.unanswered);
+            let (exchange, measured) = (&mut worker.exchange, &mut self.measured);
+            let unanswered = &mut self.unanswered;
             measured.received += count as u64;
             socket
                 .connection
-                .receive(&worker.buffer[..count], |request, reply| {
+                .receive(&worker.buffer[..count], |request, items, reply| {
                     *unanswered -= 1;
-                    key.clear();
-                    items.write_key(request.item, key);
-                    let reply = worker.dialect.read(request.action, key, reply);
-                    measured.count(&request, now, key, items.value(request.item), reply);
+                    exchange.answered(&request, items, reply, now, measured);
                 })?;
             // Where less came than there was room for, there is no more.
             if count < worker.buffer.len() && !ends {
@@ -292,9 +273,21 @@ impl<'w> Run<'w> {
         Ok(())
     }
 
-    /// In a closed loop: the next requests of a connection, in one write.
+    /// In a closed loop: the next requests of a connection, in one write. They are due before a new connection is opened,
+    /// so that its opening is a part of their latency.
     fn send_next(&mut self, number: usize) -> Result<(), String> {
         let now = self.now();
+        if self.task.reconnect && !self.is_over_at(now) {
+            let worker = &mut *self.worker;
+            let (patience, dialect) = (worker.patience, worker.exchange.dialect());
+            worker.sockets[number].reopen(
+                &worker.address,
+                patience,
+                dialect,
+                worker.poll.registry(),
+                Token(number),
+            )?;
+        }
         for _ in 0..self.task.pipeline {
             if !self.push(number, now, now) {
                 break;
@@ -322,18 +315,22 @@ impl<'w> Run<'w> {
         Ok(())
     }
 
+    /// Whether no further request is sent that is due at this time.
+    fn is_over_at(&self, due: u64) -> bool {
+        self.ending
+            || match self.task.end {
+                End::Requests(count) => self.asked >= count,
+                End::After(span) => due >= nanos(span),
+            }
+    }
+
     /// Takes the next request from the workload; false at the end of the run.
     fn push(&mut self, number: usize, due: u64, now: u64) -> bool {
-        let over = match self.task.end {
-            End::Requests(count) => self.asked >= count,
-            End::After(span) => due >= nanos(span),
+        let next = match self.is_over_at(due) {
+            true => None,
+            false => self.task.workload.next(&mut self.items),
         };
-        let next = if over || self.ending {
-            None
-        } else {
-            self.task.workload.next()
-        };
-        let Some((action, item)) = next else {
+        let Some(action) = next else {
             self.ending = true;
             return false;
         };
@@ -344,30 +341,17 @@ impl<'w> Run<'w> {
         self.unanswered += 1;
         let request = Request {
             action,
-            item,
             due,
             sent: now,
         };
-        self.key.clear();
-        let items = &self.worker.items;
-        items.write_key(item, &mut self.key);
-        let connection = &mut self.worker.sockets[number].connection;
-        connection.push(request, &self.key, items.value(item), 0);
+        let worker = &mut *self.worker;
+        let connection = &mut worker.sockets[number].connection;
+        worker.exchange.ask(connection, request, &self.items);
         true
     }
 
     fn flush(&mut self, number: usize) -> Result<(), String> {
-        let socket = &mut self.worker.sockets[number];
-        while socket.writable && !socket.connection.output().is_empty() {
-            match socket.stream.write(socket.connection.output()) {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => socket.writable = false,
-                Err(error) => return Err(format!("a connection is lost: {error}")),
-                Ok(count) => {
-                    socket.connection.wrote(count);
-                    self.measured.sent += count as u64;
-                }
-            }
-        }
+        self.measured.sent += self.worker.sockets[number].flush()?;
         Ok(())
     }
 
@@ -380,13 +364,6 @@ impl<'w> Run<'w> {
             self.measured.unsent = (due as u64).saturating_sub(self.asked);
         }
         self.measured
-    }
-}
-
-fn closed(unanswered: usize) -> String {
-    match unanswered {
-        0 => "the server closed a connection".into(),
-        count => format!("the server closed a connection with {count} unanswered requests"),
     }
 }
 

@@ -56,6 +56,7 @@ pub(super) enum Workload {
     /// Gets and sets of keys by chance. How many of each is certain: the sets are spread evenly.
     Mix {
         ratio: Ratio,
+        keys_in_get: usize,
         asked: u64,
         keys: KeyChoice,
         random: Rng,
@@ -64,25 +65,34 @@ pub(super) enum Workload {
 
 impl Workload {
     /// Gets and sets, from the request with the number `first` on; the same seed has the same keys.
-    pub(super) fn mix(ratio: Ratio, keys: KeyChoice, seed: u64, first: u64) -> Workload {
+    pub(super) fn mix(
+        ratio: Ratio,
+        keys_in_get: usize,
+        keys: KeyChoice,
+        seed: u64,
+        first: u64,
+    ) -> Workload {
         Workload::Mix {
             ratio,
+            keys_in_get,
             asked: first,
             keys,
             random: Rng::with_seed(seed),
         }
     }
 
-    /// The next request, if there is one.
-    pub(super) fn next(&mut self) -> Option<(Action, u64)> {
+    /// The next request, if there is one, and its items in place of those in `items`.
+    pub(super) fn next(&mut self, items: &mut Vec<u64>) -> Option<Action> {
+        items.clear();
         match self {
             Workload::Fill { next, end } => {
-                let item = *next;
+                items.push(*next);
                 *next += 1;
-                (item < *end).then_some((Action::Set, item))
+                (items[0] < *end).then_some(Action::Set)
             }
             Workload::Mix {
                 ratio,
+                keys_in_get,
                 asked,
                 keys,
                 random,
@@ -92,11 +102,12 @@ impl Workload {
                 let in_turn = *asked % all;
                 *asked += 1;
                 // A set where the share of sets so far passes the next whole number.
-                let action = match (in_turn + 1) * sets / all > in_turn * sets / all {
-                    true => Action::Set,
-                    false => Action::Get,
+                let (action, count) = match (in_turn + 1) * sets / all > in_turn * sets / all {
+                    true => (Action::Set, 1),
+                    false => (Action::Get, *keys_in_get),
                 };
-                Some((action, keys.next(random)))
+                items.extend((0..count).map(|_| keys.next(random)));
+                Some(action)
             }
         }
     }
@@ -127,11 +138,18 @@ mod tests {
 
     fn actions(ratio: &str, count: usize) -> String {
         let ratio = ratio.parse().expect("a ratio");
-        let mut workload = Workload::mix(ratio, KeyChoice::Uniform(10), 1, 0);
-        let requests = std::iter::from_fn(|| workload.next()).take(count);
+        let mut workload = Workload::mix(ratio, 1, KeyChoice::Uniform(10), 1, 0);
+        let requests = requests(&mut workload, count);
         requests
-            .map(|(action, _)| if action == Action::Get { 'g' } else { 's' })
+            .iter()
+            .map(|(action, _)| if *action == Action::Get { 'g' } else { 's' })
             .collect()
+    }
+
+    fn requests(workload: &mut Workload, count: usize) -> Vec<(Action, Vec<u64>)> {
+        let mut items = Vec::new();
+        let next = || Some((workload.next(&mut items)?, items.clone()));
+        std::iter::from_fn(next).take(count).collect()
     }
 
     #[test]
@@ -154,9 +172,12 @@ mod tests {
             KeyChoice::Zipf(Zipf::new(1000, 0.9)),
         ] {
             let sequence = |seed| {
-                let mut workload = Workload::mix(ratio, keys.clone(), seed, 0);
-                let requests = std::iter::from_fn(move || workload.next()).take(50);
-                requests.map(|(_, key)| key).collect::<Vec<_>>()
+                let mut workload = Workload::mix(ratio, 1, keys.clone(), seed, 0);
+                let requests = requests(&mut workload, 50);
+                requests
+                    .iter()
+                    .map(|(_, items)| items[0])
+                    .collect::<Vec<_>>()
             };
             assert_eq!(sequence(1), sequence(1));
             assert_ne!(sequence(1), sequence(2));
@@ -167,9 +188,18 @@ mod tests {
     #[test]
     fn filling_sets_each_item_once() {
         let mut fill = Workload::Fill { next: 3, end: 6 };
-        let items: Vec<_> = std::iter::from_fn(|| fill.next()).collect();
-        assert_eq!(items, [3, 4, 5].map(|item| (Action::Set, item)));
-        assert_eq!(fill.next(), None);
+        let items = requests(&mut fill, 10);
+        assert_eq!(items, [3, 4, 5].map(|item| (Action::Set, vec![item])));
+    }
+
+    #[test]
+    fn a_get_may_ask_for_several_keys_and_a_set_has_one() {
+        let ratio = Ratio { gets: 2, sets: 1 };
+        let mut workload = Workload::mix(ratio, 5, KeyChoice::Uniform(10), 1, 0);
+        let asked = requests(&mut workload, 6);
+        let counts = asked.iter().map(|(action, items)| (*action, items.len()));
+        let (get, set) = ((Action::Get, 5), (Action::Set, 1));
+        assert_eq!(counts.collect::<Vec<_>>(), [get, get, set, get, get, set]);
     }
 
     #[test]

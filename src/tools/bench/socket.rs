@@ -1,0 +1,97 @@
+//! One socket of the load and the requests on their way through it. It never blocks, apart from its opening.
+
+use std::io::{self, ErrorKind};
+use std::net::Shutdown;
+use std::os::fd::AsRawFd;
+use std::time::Duration;
+
+use mio::unix::SourceFd;
+use mio::{Interest, Registry, Token};
+
+use super::connection::Connection;
+use super::dialect::Dialect;
+use crate::server::Stream;
+use crate::tools::transcript::Address;
+
+/// A connected socket.
+pub(super) struct Socket {
+    stream: Stream,
+    pub(super) connection: Connection,
+    /// Whether the system takes more bytes.
+    pub(super) writable: bool,
+}
+
+impl Socket {
+    /// Takes a connected stream into a poller's set.
+    pub(super) fn register(
+        stream: Stream,
+        dialect: Dialect,
+        registry: &Registry,
+        token: Token,
+    ) -> io::Result<Socket> {
+        stream.tune()?;
+        stream.set_nonblocking()?;
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        let fd = stream.as_raw_fd();
+        registry.register(&mut SourceFd(&fd), token, interest)?;
+        Ok(Socket {
+            stream,
+            connection: Connection::new(dialect),
+            writable: true,
+        })
+    }
+
+    /// Opens a connection in place of this one, which is closed and thereby leaves the poller's set.
+    ///
+    /// # Errors
+    /// A sentence for the person at the terminal.
+    pub(super) fn reopen(
+        &mut self,
+        address: &Address,
+        patience: Duration,
+        dialect: Dialect,
+        registry: &Registry,
+        token: Token,
+    ) -> Result<(), String> {
+        // The server learns of the end before the next connection arrives. It may have closed its side already.
+        let _ = self.stream.shutdown(Shutdown::Both);
+        let opened = address
+            .open(patience)
+            .and_then(|stream| Socket::register(stream, dialect, registry, token));
+        *self = opened.map_err(|error| format!("no new connection: {error}"))?;
+        Ok(())
+    }
+
+    /// Sends what the system takes. How many bytes that were.
+    pub(super) fn flush(&mut self) -> Result<u64, String> {
+        let mut sent = 0;
+        while self.writable && !self.connection.output().is_empty() {
+            match self.stream.write(self.connection.output()) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.writable = false,
+                Err(error) => return Err(lost(&error)),
+                Ok(count) => {
+                    self.connection.wrote(count);
+                    sent += count as u64;
+                }
+            }
+        }
+        Ok(sent)
+    }
+
+    /// Reads what has come; `None` when there is nothing more.
+    pub(super) fn read(&mut self, buffer: &mut [u8]) -> Result<Option<usize>, String> {
+        match self.stream.read(buffer) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
+            Err(error) => Err(lost(&error)),
+            Ok(0) => Err(match self.connection.unanswered() {
+                0 => "the server closed a connection".into(),
+                count => format!("the server closed a connection with {count} unanswered requests"),
+            }),
+            Ok(count) => Ok(Some(count)),
+        }
+    }
+}
+
+fn lost(error: &io::Error) -> String {
+    format!("a connection is lost: {error}")
+}
