@@ -1,6 +1,7 @@
-//! Several keys in a get, and a connection for each request.
+//! Several keys in a get, a connection for each request, and lines for an echo server.
 
 use larder::Server;
+use serde_json::Value::Null;
 
 use crate::support::{Kind, Peer, skip};
 use crate::{Ran, ask, bench, counted, load, planted};
@@ -139,4 +140,22 @@ fn each_packet_has_a_connection_of_its_own() {
         false => "STORED\r\n".into(),
     });
     load(&closing, &["--reconnect"]).fails(2, "the server closed a connection");
+}
+
+#[test]
+fn an_echo_server_gets_lines_and_each_is_verified() {
+    let echo = planted(|line| format!("{line}\r\n"));
+    for more in [["--pipeline", "7"], ["--rate", "100000"]] {
+        let report = counted(&echo, &more).report();
+        assert_eq!(report["protocol"], "echo");
+        assert_eq!(report["get"]["requests"], 1000);
+        assert_eq!((&report["set"], &report["hit_ratio"]), (&Null, &Null));
+    }
+    bench(&[&echo, "--multi-get", "2"]).fails(2, "is an echo server: --multi-get needs a cache");
+    bench(&[&echo, "--replay", "trace"]).fails(2, "is an echo server: --replay needs a cache");
+
+    let wrong = planted(|_| "something else\r\n".into());
+    let report = counted(&wrong, &["--protocol", "echo"]).report_of_faults();
+    let errors = serde_json::json!({"something else": 1000});
+    assert_eq!(report["errors"], errors);
 }

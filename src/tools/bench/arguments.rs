@@ -15,7 +15,7 @@ pub struct Args {
     #[arg(value_name = "ADDR")]
     pub address: String,
 
-    /// The protocol of the load [default: the protocol that the server speaks]
+    /// The protocol of the load [default: the protocol that the server speaks]. An echo server gets keys as lines, and no sets
     #[arg(long, value_enum)]
     pub protocol: Option<Dialect>,
 

@@ -11,7 +11,7 @@
 use std::collections::VecDeque;
 
 use super::dialect::{Action, Dialect};
-use crate::protocol::framing::reply::{FrameState, ReplyFramer};
+use crate::protocol::framing::reply::{FrameProgress, FrameState, ReplyFramer};
 
 /// A request that was sent, or will be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub(super) struct Connection {
     items: VecDeque<u64>,
     output: Vec<u8>,
     written: usize,
-    framer: ReplyFramer,
+    framer: Framer,
     /// The beginning of a reply whose end hasn't come; the framer has seen all of it.
     partial: Vec<u8>,
 }
@@ -46,7 +46,7 @@ impl Connection {
             items: VecDeque::new(),
             output: Vec::new(),
             written: 0,
-            framer: ReplyFramer::new(dialect.shape(Action::Get)),
+            framer: Framer::new(dialect, Action::Get),
             partial: Vec::new(),
         }
     }
@@ -106,7 +106,7 @@ impl Connection {
                 return Err(format!("a reply to no request: {:?}", shown(rest)));
             };
             if self.partial.is_empty() {
-                self.framer = ReplyFramer::new(self.dialect.shape(request.action));
+                self.framer = Framer::new(self.dialect, request.action);
             }
             let progress = self.framer.feed(rest);
             let (taken, after) = rest.split_at(progress.used);
@@ -132,6 +132,38 @@ impl Connection {
             rest = after;
         }
         Ok(())
+    }
+}
+
+/// Finds the end of a reply.
+#[derive(Debug)]
+enum Framer {
+    Reply(ReplyFramer),
+    /// The end of the line.
+    Line,
+}
+
+impl Framer {
+    fn new(dialect: Dialect, action: Action) -> Framer {
+        dialect
+            .shape(action)
+            .map_or(Framer::Line, |shape| Framer::Reply(ReplyFramer::new(shape)))
+    }
+
+    fn feed(&mut self, bytes: &[u8]) -> FrameProgress {
+        match self {
+            Framer::Reply(framer) => framer.feed(bytes),
+            Framer::Line => match memchr::memchr(b'\n', bytes) {
+                Some(end) => FrameProgress {
+                    used: end + 1,
+                    state: FrameState::Done,
+                },
+                None => FrameProgress {
+                    used: bytes.len(),
+                    state: FrameState::More,
+                },
+            },
+        }
     }
 }
 
@@ -166,6 +198,7 @@ mod tests {
                 ["VALUE k 0 5\r\nvalue\r\nEND\r\n", "STORED\r\n", "END\r\n"],
             ),
             (Dialect::Resp, ["$5\r\nvalue\r\n", "+OK\r\n", "$-1\r\n"]),
+            (Dialect::Echo, ["k\r\n", "any line\r\n", "\r\n"]),
         ] {
             let all = replies.concat().into_bytes();
             for first in 0..all.len() {

@@ -1,4 +1,5 @@
-//! The two protocols, as far as a load needs them: a get and a set as bytes, and what their replies mean.
+//! The protocols, as far as a load needs them: a get and a set as bytes, and what their replies mean. For an echo server the
+//! key of a get is a line, and the reply is that line.
 
 use clap::ValueEnum;
 
@@ -16,6 +17,8 @@ pub enum Dialect {
     Memcached,
     /// Redis's protocol
     Resp,
+    /// Lines that come back
+    Echo,
 }
 
 /// What a request does.
@@ -33,7 +36,7 @@ pub(super) enum Reply<'a> {
     Value(&'a [u8]),
     /// There is no such key.
     Miss,
-    /// Stored, or deleted.
+    /// Stored, deleted, or echoed.
     Done,
     /// An error of the server, or a reply that is none to the request: its first line.
     Refused(&'a [u8]),
@@ -45,6 +48,7 @@ impl Dialect {
         match self {
             Dialect::Memcached => "memcached",
             Dialect::Resp => "resp",
+            Dialect::Echo => "echo",
         }
     }
 
@@ -60,6 +64,10 @@ impl Dialect {
         match self {
             Dialect::Memcached => write_memcached(out, action, key, value, ttl),
             Dialect::Resp => write_resp(out, action, key, value, ttl),
+            Dialect::Echo => {
+                out.extend_from_slice(key);
+                out.extend_from_slice(b"\r\n");
+            }
         }
     }
 
@@ -82,15 +90,17 @@ impl Dialect {
                 let words: Vec<&[u8]> = std::iter::once(b"MGET".as_slice()).chain(keys).collect();
                 write_request(out, words.into_iter());
             }
+            Dialect::Echo => unreachable!("a plan for an echo server has one key in a get"),
         }
     }
 
-    /// How the reply is framed.
-    pub(super) fn shape(self, action: Action) -> ReplyShape {
+    /// How the reply is framed; `None` for a line of any content.
+    pub(super) fn shape(self, action: Action) -> Option<ReplyShape> {
         match (self, action) {
-            (Dialect::Resp, _) => ReplyShape::Resp,
-            (Dialect::Memcached, Action::Get) => ReplyShape::Values,
-            (Dialect::Memcached, Action::Set | Action::Delete) => ReplyShape::Line,
+            (Dialect::Resp, _) => Some(ReplyShape::Resp),
+            (Dialect::Memcached, Action::Get) => Some(ReplyShape::Values),
+            (Dialect::Memcached, Action::Set | Action::Delete) => Some(ReplyShape::Line),
+            (Dialect::Echo, _) => None,
         }
     }
 
@@ -99,6 +109,7 @@ impl Dialect {
         let read = match self {
             Dialect::Memcached => read_memcached(action, key, reply),
             Dialect::Resp => read_resp(action, reply),
+            Dialect::Echo => (reply.strip_suffix(b"\r\n") == Some(key)).then_some(Reply::Done),
         };
         read.unwrap_or_else(|| Reply::Refused(first_line(reply)))
     }
@@ -115,6 +126,7 @@ impl Dialect {
         let read = match self {
             Dialect::Memcached => read_values(keys, reply),
             Dialect::Resp => read_array(keys.len(), reply),
+            Dialect::Echo => None,
         };
         read.ok_or_else(|| first_line(reply))
     }

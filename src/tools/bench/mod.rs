@@ -137,6 +137,11 @@ fn replay_trace(args: &Args, addresses: &[Address], trace: &Path) -> Result<Repo
     for (address, pid) in addresses.iter().zip([args.pid, args.versus_pid]) {
         let patience = Duration::from_secs_f64(args.timeout);
         let dialect = plan::dialect(args, address)?;
+        if dialect == Dialect::Echo {
+            return Err(format!(
+                "{address} is an echo server: --replay needs a cache"
+            ));
+        }
         let usage = || pid.map(Usage::of).transpose();
         let (most, before) = (args.requests.unwrap_or(u64::MAX), usage()?);
         let (measured, skipped) =

@@ -55,6 +55,12 @@ impl Plan {
         }
         let patience = Duration::from_secs_f64(args.timeout);
         let dialect = dialect(args, address)?;
+        let echo = dialect == Dialect::Echo;
+        if echo && args.multi_get > 1 {
+            return Err(format!(
+                "{address} is an echo server: --multi-get needs a cache"
+            ));
+        }
         Ok(Plan {
             dialect,
             items: Arc::new(items),
@@ -63,7 +69,10 @@ impl Plan {
                 Some(exponent) => KeyChoice::Zipf(Zipf::new(args.keys, exponent)),
                 None => KeyChoice::Uniform(args.keys),
             },
-            ratio: args.ratio,
+            ratio: match echo {
+                true => Ratio { gets: 1, sets: 0 },
+                false => args.ratio,
+            },
             multi_get: args.multi_get,
             seed: args.seed,
             connections: args.connections,
@@ -76,7 +85,7 @@ impl Plan {
                 Some(count) => End::Requests(count),
                 None => End::After(Duration::from_secs_f64(args.seconds)),
             },
-            fill: !args.no_fill,
+            fill: !args.no_fill && !echo,
             patience,
         })
     }
@@ -138,6 +147,6 @@ pub(super) fn dialect(args: &Args, address: &Address) -> Result<Dialect, String>
     match Probe::new(address.clone(), patience, Duration::ZERO).protocol()? {
         Protocol::Memcached => Ok(Dialect::Memcached),
         Protocol::Resp => Ok(Dialect::Resp),
-        Protocol::Echo => Err(format!("{address} is an echo server; a cache is needed")),
+        Protocol::Echo => Ok(Dialect::Echo),
     }
 }

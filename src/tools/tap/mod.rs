@@ -98,6 +98,7 @@ fn tap(args: &Args) -> Result<(), String> {
     let protocol = match args.protocol {
         Some(Dialect::Memcached) => Protocol::Memcached,
         Some(Dialect::Resp) => Protocol::Resp,
+        Some(Dialect::Echo) => Protocol::Echo,
         None => Probe::new(upstream.clone(), Duration::from_secs(10), Duration::ZERO).protocol()?,
     };
     let filter = Filter::new(args)?;
