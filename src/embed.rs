@@ -51,6 +51,7 @@ pub const GRACE: Duration = Duration::from_secs(10);
 pub struct Server {
     running: Running,
     store: Arc<Store>,
+    memcached: Arc<Memcached>,
     protocols: Vec<&'static str>,
     // Ends its thread when dropped.
     _sweeper: Sweeper,
@@ -104,6 +105,11 @@ impl Server {
         &self.store
     }
 
+    /// The service of memcached's protocol.
+    pub fn memcached(&self) -> &Arc<Memcached> {
+        &self.memcached
+    }
+
     /// The connections that are open.
     pub fn connections(&self) -> &Arc<Connections> {
         self.running.connections()
@@ -144,6 +150,7 @@ pub struct Builder {
     clock: Option<Clock>,
     nested: bool,
     password: Option<String>,
+    max_item_size: usize,
     server: server::Settings,
 }
 
@@ -158,6 +165,7 @@ impl Default for Builder {
             clock: None,
             nested: true,
             password: None,
+            max_item_size: memcached::Settings::default().max_item_size,
             server: server::Settings::default(),
         }
     }
@@ -188,9 +196,10 @@ impl Builder {
         self
     }
 
-    /// Bytes that key and value of one item may have together.
+    /// Bytes that key and value of an item may have together if a client of memcached's protocol stores it. RESP takes
+    /// items up to half of the memory, as [`store::Config`] says.
     pub fn max_item_size(mut self, bytes: usize) -> Builder {
-        self.store.max_item_size = bytes;
+        self.max_item_size = bytes;
         self
     }
 
@@ -252,50 +261,47 @@ impl Builder {
             .server
             .workers
             .unwrap_or_else(|| self.server.model.default_workers());
-        let memcached: Arc<dyn Service> = Arc::new(Memcached::new(
+        let memcached = Arc::new(Memcached::new(
             Arc::clone(&store),
             Arc::clone(&connections),
             memcached::Settings {
                 nested: self.nested,
                 workers,
                 idle_timeout: self.server.idle_timeout,
+                max_item_size: self.max_item_size,
             },
         ));
-        // A request and a reply can carry the largest item with room to spare; the server's own bound, a backstop, lies
-        // behind both.
-        let item = self.store.max_item_size;
-        let mut limits = resp::Settings {
-            password: self.password,
-            idle_timeout: self.server.idle_timeout.unwrap_or_default(),
-            ..resp::Settings::default()
-        };
-        limits.max_request = limits.max_request.max(2 * item);
-        limits.max_reply = limits.max_reply.max(2 * item);
-        let mut core = self.server;
-        core.max_input = core.max_input.max(2 * limits.max_request);
-
-        let resp: Arc<dyn Service> = Arc::new(Resp::new(
+        let resp = Arc::new(Resp::new(
             Arc::clone(&store),
             Arc::clone(&connections),
-            limits,
+            resp::Settings {
+                password: self.password,
+                idle_timeout: self.server.idle_timeout.unwrap_or_default(),
+                ..resp::Settings::default()
+            },
         ));
+        let mut core = self.server;
+        // The services limit their requests, by the largest item, which may change while the server runs.
+        core.max_input = usize::MAX;
 
         let mut server = server::Server::new(connections).settings(core);
         let mut protocols = Vec::new();
-        for (protocol, listen, service) in [
-            ("memcached", self.memcached, &memcached),
-            ("resp", self.resp, &resp),
-            ("unix", self.unix, &memcached),
-        ] {
+        let listeners: [(_, _, Arc<dyn Service>); 3] = [
+            ("memcached", self.memcached, memcached.clone()),
+            ("resp", self.resp, resp),
+            ("unix", self.unix, memcached.clone()),
+        ];
+        for (protocol, listen, service) in listeners {
             if let Some(listen) = listen {
                 protocols.push(protocol);
-                server = server.listen(listen, Arc::clone(service));
+                server = server.listen(listen, service);
             }
         }
         let sweeper = Sweeper::start(Arc::clone(&store)).map_err(StartError::Worker)?;
         Ok(Server {
             running: server.start()?,
             store,
+            memcached,
             protocols,
             _sweeper: sweeper,
         })

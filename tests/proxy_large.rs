@@ -7,6 +7,7 @@ mod support;
 use std::io::Read;
 use std::thread;
 
+use larder::Server;
 use larder::proxy::Protocol;
 use proxy_support::{Client, Program, Real, proxy, settings, upstream};
 use support::skip;
@@ -107,6 +108,41 @@ fn a_request_over_a_mebibyte_with_several_keys_is_divided() {
         ),
         "$1\r\nk\r\n",
     );
+}
+
+#[test]
+fn values_over_a_mebibyte_are_stored_and_read_at_several_servers() {
+    let servers = [(); 3].map(|()| Server::start().expect("a server on free ports"));
+    let addresses = servers.each_ref().map(Server::resp_addr);
+    let redis = proxy(settings(Protocol::Resp), &addresses);
+    let (keys, size) = (6, 3 * 1024 * 1024);
+    let mut client = redis.connect();
+    client.ask(keyed("MSET", 0..keys, Some(size)), "+OK\r\n");
+    let bulk = |number: usize| format!("${size}\r\n{number:05}{}\r\n", "v".repeat(size - 5));
+    client.send(keyed("MGET", 0..keys, None));
+    client.expect(format!("*{keys}\r\n"));
+    (0..keys).for_each(|number| client.expect(bulk(number)));
+    for number in 0..keys {
+        client.ask(keyed("SET", number..number + 1, Some(size)), "+OK\r\n");
+        client.ask(keyed("GET", number..number + 1, None), bulk(number));
+    }
+    assert!(servers.iter().any(|server| server.store().len(0) < keys));
+    // Clients of memcached read them through a proxy too.
+    let server = Server::start().expect("a server on free ports");
+    let memcached = proxy(settings(Protocol::Memcached), &[server.memcached_addr()]);
+    let mut redis = Client::connect(server.resp_addr());
+    redis.ask(keyed("MSET", 0..keys, Some(size)), "+OK\r\n");
+    let mut client = memcached.connect();
+    client.send("get key00000 missing key00005\r\n");
+    for number in [0, 5] {
+        client.expect(format!("VALUE key{number:05} 0 {size}\r\n{number:05}"));
+        client.expect("v".repeat(size - 5) + "\r\n");
+    }
+    client.expect("END\r\n");
+    let line = format!("set k 0 0 {size}\r\n");
+    client.send([line.as_bytes(), &value(0, size), b"\r\n"].concat());
+    client.expect("SERVER_ERROR object too large for cache\r\n");
+    client.ask("get k\r\n", "END\r\n");
 }
 
 #[test]

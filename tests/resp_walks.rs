@@ -149,7 +149,7 @@ fn a_reply_over_the_bound_is_dropped_and_closes_the_connection() {
         "LCS big big",
     ] {
         let mut session = session(Settings {
-            max_reply: 1_000,
+            max_reply: Some(1_000),
             ..Settings::default()
         });
         let value = "x".repeat(300);

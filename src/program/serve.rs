@@ -82,11 +82,12 @@ fn reload(
     server: &Server,
 ) -> impl FnMut() + Send + 'static {
     let (store, connections) = (server.store().clone(), server.connections().clone());
+    let memcached = server.memcached().clone();
     move || match args.settings() {
         Ok((settings, log)) => {
             logging::set_level(log.level());
             store.set_memory(settings.memory.0);
-            store.set_max_item_size(settings.max_item_size.0 as usize);
+            memcached.set_max_item_size(settings.max_item_size.0 as usize);
             connections.set_max(settings.max_connections as usize);
             let mut later = running.reload(&settings);
             if log.dir != log_dir {

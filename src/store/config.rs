@@ -3,12 +3,21 @@
 /// The number of databases, as in Redis. memcached's is number 0.
 pub(crate) const DATABASES: u8 = 16;
 
+/// Bytes of the largest item, unless the configuration says otherwise: the most that memcached lets its user choose.
+const LARGEST_ITEM: usize = 1 << 30;
+
+/// Bytes of the largest item of a store of so much memory, unless the configuration says otherwise. One item may take
+/// half of the store, as all values on their way into it may.
+pub(super) fn largest_item(memory: u64) -> usize {
+    usize::try_from(memory / 2).map_or(LARGEST_ITEM, |half| half.min(LARGEST_ITEM))
+}
+
 /// The size of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Config {
     /// Bytes of memory that items may take, overhead included.
     pub memory: u64,
-    /// Bytes that key and value of one item may have together.
+    /// Bytes that key and value of one item may have together; 0 for half of the memory, but not more than 1 GiB.
     pub max_item_size: usize,
     /// The number of locks that the keys are spread over, rounded up to a power of two; 0 to choose
     /// by cores and memory.
@@ -16,11 +25,11 @@ pub struct Config {
 }
 
 impl Default for Config {
-    /// 64 MiB, items up to 1 MiB, as memcached.
+    /// 64 MiB, as memcached, and items up to half of that.
     fn default() -> Config {
         Config {
             memory: 64 << 20,
-            max_item_size: 1 << 20,
+            max_item_size: 0,
             shards: 0,
         }
     }

@@ -11,8 +11,8 @@
 //! value and no more hold memory that no limit counts.
 //!
 //! Bounds: the memory counts as the store's as its bytes arrive, so other items are evicted for it. All reservations
-//! together take at most half of the store's memory; beyond that [`arrived`](Reservation::arrived) refuses. An announced
-//! length alone costs address space and no memory.
+//! together take at most half of the store's memory, or one takes what the largest item needs; beyond that
+//! [`arrived`](Reservation::arrived) refuses. An announced length alone costs address space and no memory.
 //!
 //! Cost: a mapping of memory, or a buffer that another large value gave back, and a system call for each.
 
@@ -46,13 +46,16 @@ pub(crate) struct Reservation {
 }
 
 impl Store {
-    /// Memory for a value of `length` bytes under a key of `key` bytes. `None` if records of that size share
-    /// their memory with others; such a value is given to [`put`](super::Tree::put) when it has arrived.
+    /// Memory for a value of `length` bytes under a key of `key` bytes. `None` if an item may not be so large, or if
+    /// records of that size share their memory with others; such a value is given to [`put`](super::Tree::put) when it has
+    /// arrived.
     pub(crate) fn reserve(self: &Arc<Self>, key: usize, length: usize) -> Option<Reservation> {
         let at = HEADER + MOST_HEAD + key;
         let room = record_log::room(at - HEADER + length + LINE_END);
         let single = room > self.pool.segment() / 4 && length >= LARGE;
-        if !single || self.least_for(key + length) > self.limit() {
+        let fits =
+            key + length <= self.max_item_size() && self.least_for(key + length) <= self.limit();
+        if !single || !fits {
             return None;
         }
         let mut reservation = Reservation {
@@ -119,7 +122,9 @@ impl Reservation {
         let needed = needed.min(self.bytes.taken());
         if needed > self.counted {
             self.count(needed);
-            if self.store.reserved.load(Ordering::Relaxed) > self.store.memory() / 2 {
+            let reserved = self.store.reserved.load(Ordering::Relaxed);
+            let is_alone = reserved == self.counted as u64;
+            if reserved > self.store.memory() / 2 && !is_alone {
                 return false;
             }
             if self.store.used() > self.store.limit() {

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, Rw
 use ahash::RandomState;
 
 use super::clock::Clock;
-use super::config::{Config, DATABASES};
+use super::config::{Config, DATABASES, largest_item};
 use super::flush_schedule::FlushSchedule;
 use super::pages::{PagePool, large_length};
 use super::shard::Shard;
@@ -31,6 +31,7 @@ pub struct Store {
     /// Bytes of `used` that values on their way into the store take.
     pub(super) reserved: AtomicU64,
     pub(super) memory: AtomicU64,
+    /// 0 for a part of the memory.
     pub(super) max_item_size: AtomicUsize,
     pub(super) flushes: FlushSchedule,
     /// Segments for records that no shard uses now.
@@ -211,10 +212,13 @@ impl Store {
 
     /// Bytes that key and value of one item may have together.
     pub fn max_item_size(&self) -> usize {
-        self.max_item_size.load(Ordering::Relaxed)
+        match self.max_item_size.load(Ordering::Relaxed) {
+            0 => largest_item(self.memory()),
+            bytes => bytes,
+        }
     }
 
-    /// Sets how many bytes key and value of one item may have together. Stored items stay.
+    /// Sets how many bytes key and value of one item may have together, 0 as in [`Config`]. Stored items stay.
     pub fn set_max_item_size(&self, bytes: usize) {
         self.max_item_size.store(bytes, Ordering::Relaxed);
     }

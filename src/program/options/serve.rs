@@ -36,7 +36,8 @@ pub(crate) struct ServeOptions {
     #[serde(deserialize_with = "parsed")]
     pub(crate) memory: Option<Size>,
 
-    /// The largest item: key and value together [default: 1MiB]
+    /// The largest item of memcached's clients: key and value together. RESP takes items up to half of --memory,
+    /// at most 512MiB [default: 1MiB]
     #[arg(long, value_name = "SIZE")]
     #[serde(deserialize_with = "parsed")]
     pub(crate) max_item_size: Option<Size>,
@@ -134,6 +135,9 @@ pub(crate) struct Settings {
 /// The smallest `--memory`: less leaves no room for the tables of the store themselves.
 const MIN_MEMORY: u64 = 1 << 20;
 
+/// The largest `--max-item-size`, memcached's. Half of the memory is the limit of most.
+const MAX_ITEM_SIZE: u64 = 1 << 30;
+
 impl Settings {
     /// A sentence that says what to change, if the settings contradict each other.
     pub(crate) fn problem(&self) -> Option<String> {
@@ -144,9 +148,10 @@ impl Settings {
                 Size(MIN_MEMORY)
             ));
         }
-        if self.max_item_size.0 < 1024 || self.max_item_size.0 > self.memory.0 / 2 {
+        let most = MAX_ITEM_SIZE.min(self.memory.0 / 2);
+        if self.max_item_size.0 < 1024 || self.max_item_size.0 > most {
             return Some(format!(
-                "--max-item-size {} must be at least 1KiB and at most half of --memory {}",
+                "--max-item-size {} must be at least 1KiB, and at most half of --memory {} and 1GiB",
                 self.max_item_size, self.memory
             ));
         }

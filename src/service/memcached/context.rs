@@ -1,7 +1,7 @@
 //! The context of the commands: the state that all sessions share, and the context of one turn.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::protocol::memcached::text::{Nesting, Words};
@@ -23,6 +23,9 @@ pub struct Settings {
     pub workers: usize,
     /// The time after which the server closes an idle connection, for `stats settings`; `None` for never.
     pub idle_timeout: Option<Duration>,
+    /// Bytes that key and value of one item may have together, if a client of this service stores it. The store's own
+    /// limit holds too. Items that others have stored may be larger, and are returned.
+    pub max_item_size: usize,
 }
 
 impl Default for Settings {
@@ -31,6 +34,7 @@ impl Default for Settings {
             nested: true,
             workers: 1,
             idle_timeout: None,
+            max_item_size: 1 << 20,
         }
     }
 }
@@ -47,9 +51,16 @@ pub(super) struct Shared {
     /// The level of the last `verbosity`. `stats settings` shows it; it doesn't change larder's log
     /// level.
     pub(super) verbosity: AtomicU32,
+    pub(super) max_item_size: AtomicUsize,
 }
 
 impl Shared {
+    /// Bytes that key and value of an item may have together.
+    pub(super) fn max_item_size(&self) -> usize {
+        let own = self.max_item_size.load(Ordering::Relaxed);
+        own.min(self.store.max_item_size())
+    }
+
     pub(super) fn nesting(&self) -> Nesting {
         if self.settings.nested {
             Nesting::On

@@ -42,7 +42,7 @@ mod tests;
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use crate::protocol::memcached::text::reply;
 use crate::server::{self, Connections, Peer, Refusal};
@@ -70,8 +70,14 @@ impl Memcached {
                 counters: Counters::default(),
                 started_ms,
                 verbosity: AtomicU32::new(0),
+                max_item_size: AtomicUsize::new(settings.max_item_size),
             }),
         }
+    }
+
+    /// Sets how many bytes key and value of one item may have together. Stored items stay.
+    pub fn set_max_item_size(&self, bytes: usize) {
+        self.shared.max_item_size.store(bytes, Ordering::Relaxed);
     }
 }
 

@@ -78,7 +78,7 @@ impl TurnContext<'_> {
         self.stat("cas_enabled", "yes");
         self.stat("tcp_backlog", limits::BACKLOG);
         self.stat("binding_protocol", "ascii");
-        self.stat("item_size_max", shared.store.max_item_size());
+        self.stat("item_size_max", shared.max_item_size());
         self.stat("maxconns_fast", "yes");
         self.stat("flush_enabled", "yes");
         self.stat("dump_enabled", "yes");

@@ -30,7 +30,7 @@ impl TurnContext<'_> {
     /// memcached; the other commands leave it.
     pub(super) fn refuses(&mut self, store: &Store<'_>) -> bool {
         let name = store.path.last().unwrap_or_default();
-        if name.len().saturating_add(store.length) <= self.shared.store.max_item_size() {
+        if name.len().saturating_add(store.length) <= self.shared.max_item_size() {
             return false;
         }
         self.counts.store_too_large += 1;
@@ -92,10 +92,10 @@ impl TurnContext<'_> {
             (StoreVerb::Add, _) if there.is_none() => {}
             (StoreVerb::Replace, Some(_)) => {}
             (StoreVerb::Append, Some(node)) => {
-                return extend(&mut tree, node, b"", value.as_bytes());
+                return self.extend(&mut tree, node, b"", value.as_bytes());
             }
             (StoreVerb::Prepend, Some(node)) => {
-                return extend(&mut tree, node, value.as_bytes(), b"");
+                return self.extend(&mut tree, node, value.as_bytes(), b"");
             }
             (StoreVerb::Cas, Some(node)) if tree.item(node).cas() != store.unique => {
                 self.counts.cas_badval += 1;
@@ -135,13 +135,24 @@ impl TurnContext<'_> {
             }
         }
     }
-}
 
-/// `append` and `prepend`. An item that would grow too large stays as it is; memcached answers the same.
-fn extend(tree: &mut Tree<'_>, node: Node, before: &[u8], after: &[u8]) -> &'static [u8] {
-    match tree.extend_value(node, before, after) {
-        Ok(()) => reply::STORED,
-        Err(_) => reply::NOT_STORED,
+    /// `append` and `prepend`. An item that would grow too large stays as it is; memcached answers the same.
+    fn extend(
+        &self,
+        tree: &mut Tree<'_>,
+        node: Node,
+        before: &[u8],
+        after: &[u8],
+    ) -> &'static [u8] {
+        let item = tree.item(node);
+        let old = item.key().len() + item.value().unwrap_or_default().len();
+        if old + before.len() + after.len() > self.shared.max_item_size() {
+            return reply::NOT_STORED;
+        }
+        match tree.extend_value(node, before, after) {
+            Ok(()) => reply::STORED,
+            Err(_) => reply::NOT_STORED,
+        }
     }
 }
 

@@ -86,7 +86,7 @@ const PARAMETERS: &[ConfigParameter] = &[
     },
     ConfigParameter {
         name: "proto-max-bulk-len",
-        get: |shared| shared.store.max_item_size().to_string(),
+        get: |shared| shared.max_bulk().to_string(),
         set: Some(SettableNumber {
             bytes: true,
             least: 1024,
@@ -121,12 +121,12 @@ const PARAMETERS: &[ConfigParameter] = &[
     },
     ConfigParameter {
         name: "client-query-buffer-limit",
-        get: |shared| shared.settings.max_request.to_string(),
+        get: |shared| shared.max_request().to_string(),
         set: None,
     },
     ConfigParameter {
         name: "client-output-buffer-limit",
-        get: |shared| format!("normal {} 0 0", shared.settings.max_reply),
+        get: |shared| format!("normal {} 0 0", shared.max_reply()),
         set: None,
     },
     // Nothing is kept on disk; redis-benchmark and others ask.

@@ -13,7 +13,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 use self::client_state::{ClientRegistry, ClientState};
-use self::service_state::{MAX_REQUEST, ServiceState};
+use self::service_state::ServiceState;
 use self::session::RespSession;
 use self::statistics::Statistics;
 use self::table::CommandSpec;
@@ -90,9 +90,7 @@ pub struct Resp {
 impl Resp {
     /// Redis's commands on `store`; `connections` is the set of the server that will run the
     /// service.
-    pub fn new(store: Arc<Store>, connections: Arc<Connections>, mut settings: Settings) -> Resp {
-        // The words of a request are found by 32-bit offsets.
-        settings.max_request = settings.max_request.min(MAX_REQUEST);
+    pub fn new(store: Arc<Store>, connections: Arc<Connections>, settings: Settings) -> Resp {
         table::fill(FAMILIES);
         Resp {
             shared: Arc::new(ServiceState {

@@ -65,7 +65,11 @@ fn append(ctx: &mut Context<'_>) {
             let Some(value) = tree.item(node).value() else {
                 return ctx.reply.error(errors::WRONGTYPE);
             };
-            (value.len() + more.len(), tree.extend_value(node, b"", more))
+            let length = value.len() + more.len();
+            if length > ctx.service.max_bulk() {
+                return ctx.reply.error(errors::TOO_LARGE);
+            }
+            (length, tree.extend_value(node, b"", more))
         }
     };
     match result {
@@ -137,7 +141,7 @@ fn setrange(ctx: &mut Context<'_>) {
         return ctx.reply.integer(old.len() as i64);
     }
     let end = offset.saturating_add(patch.len());
-    if end > ctx.store.max_item_size() {
+    if end > ctx.service.max_bulk() {
         return ctx.reply.error(errors::TOO_LARGE);
     }
     let mut value = old.to_vec();

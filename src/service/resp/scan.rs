@@ -54,7 +54,7 @@ impl ElementBuffer {
         ElementBuffer {
             bytes: Vec::new(),
             ends: Vec::new(),
-            bound: ctx.service.settings.max_reply,
+            bound: ctx.service.max_reply(),
         }
     }
 

@@ -15,24 +15,31 @@ pub(super) const REDIS_VERSION: &str = "7.0.15";
 /// SIEVE chooses.
 pub(super) const MAXMEMORY_POLICY: &str = "allkeys-sieve";
 
-/// Bytes of the largest request, whatever the settings say: the reader's offsets reach no further.
-pub(super) const MAX_REQUEST: usize = 2 << 30;
+/// Bytes of the largest request, whatever the settings say: the words of a request are found by 32-bit offsets.
+const MAX_REQUEST: usize = 2 << 30;
 
 /// Bytes of the longest item that CONFIG SET allows: the protocol carries no longer one.
 pub(super) const MAX_BULK: i64 = 512 << 20;
+
+/// Bytes of the largest request and of the largest reply, unless the settings say otherwise or items are larger.
+const LEAST_REQUEST: usize = 32 << 20;
+const LEAST_REPLY: usize = 64 << 20;
+
+/// Bytes that a request or a reply with the largest item may have beside it.
+const BESIDE_ITEM: usize = 64 << 10;
 
 /// The settings of the service.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The password that AUTH must give before other commands are answered; `None` for no password.
     pub password: Option<String>,
-    /// Bytes that one request, or the commands queued by MULTI, may take; a client that sends more
-    /// is closed. Redis's `client-query-buffer-limit`. The server's
-    /// [`max_input`](crate::server::Settings::max_input) must be larger.
-    pub max_request: usize,
+    /// Bytes that one request, or the commands queued by MULTI, may take; a client that sends more is closed. Redis's
+    /// `client-query-buffer-limit`. The server's [`max_input`](crate::server::Settings::max_input) must be larger. `None`
+    /// for 32 MiB, or what the largest item needs.
+    pub max_request: Option<usize>,
     /// Bytes that the reply to one command may take; a client that asks for more is closed. Redis's
-    /// `client-output-buffer-limit`.
-    pub max_reply: usize,
+    /// `client-output-buffer-limit`. `None` for 64 MiB, or what the largest item needs.
+    pub max_reply: Option<usize>,
     /// Idle time after which the server closes a connection, zero for never. The service only reports
     /// it (`CONFIG GET timeout`); the server enforces it.
     pub idle_timeout: Duration,
@@ -42,8 +49,8 @@ impl Default for Settings {
     fn default() -> Settings {
         Settings {
             password: None,
-            max_request: 32 << 20,
-            max_reply: 64 << 20,
+            max_request: None,
+            max_reply: None,
             idle_timeout: Duration::ZERO,
         }
     }
@@ -66,6 +73,27 @@ impl ServiceState {
     /// The password that AUTH must give.
     pub(crate) fn password(&self) -> Option<&str> {
         self.settings.password.as_deref()
+    }
+
+    /// Bytes of the longest word that is kept: those of the largest item.
+    pub(crate) fn max_bulk(&self) -> usize {
+        self.store.max_item_size().min(MAX_BULK as usize)
+    }
+
+    /// Bytes that one request may take.
+    pub(crate) fn max_request(&self) -> usize {
+        self.with_item(self.settings.max_request, LEAST_REQUEST)
+            .min(MAX_REQUEST)
+    }
+
+    /// Bytes that the reply to one command may take.
+    pub(crate) fn max_reply(&self) -> usize {
+        self.with_item(self.settings.max_reply, LEAST_REPLY)
+    }
+
+    /// The limit of the settings; without one, so much or what the largest item needs.
+    fn with_item(&self, limit: Option<usize>, least: usize) -> usize {
+        limit.unwrap_or_else(|| least.max(self.max_bulk() + BESIDE_ITEM))
     }
 
     /// Sets all counters to zero.

@@ -145,8 +145,8 @@ pub(super) struct CommandRunner<'a> {
 impl CommandRunner<'_> {
     fn turn(&mut self, reader: &mut Reader, input: &[u8], words: &mut CommandWords) -> Turn {
         let mut limits = Limits {
-            bulk: self.shared.store.max_item_size(),
-            request: self.shared.settings.max_request,
+            bulk: self.shared.max_bulk(),
+            request: self.shared.max_request(),
             unauthenticated: false,
         };
         let start = self.out.len();
@@ -270,11 +270,7 @@ impl CommandRunner<'_> {
         let mut ctx = Context {
             store: &self.shared.store,
             service: self.shared,
-            reply: Reply::new(
-                self.out,
-                self.client.resp3(),
-                self.shared.settings.max_reply,
-            ),
+            reply: Reply::new(self.out, self.client.resp3(), self.shared.max_reply()),
             client: self.client,
             args,
             received: self.value.take(),
@@ -313,7 +309,7 @@ impl CommandRunner<'_> {
         let queue = &mut self.client.transaction().queue;
         queue.push(entry.number, args);
         let (length, size) = (queue.len(), queue.size());
-        if size > self.shared.settings.max_request {
+        if size > self.shared.max_request() {
             self.closing("its transaction is larger than what is kept of one");
             return self.client.set(CLOSE, true);
         }

@@ -84,7 +84,7 @@ fn a_turn_ends_between_commands_when_much_is_waiting_to_be_sent() {
 #[test]
 fn a_reply_over_its_limit_is_not_sent_and_the_connection_is_closed() {
     let settings = Settings {
-        max_reply: 1000,
+        max_reply: Some(1000),
         ..Settings::default()
     };
     let service = service(settings);
@@ -111,7 +111,7 @@ fn a_reply_over_its_limit_is_not_sent_and_the_connection_is_closed() {
 #[test]
 fn a_request_and_a_transaction_over_their_limit_close_the_connection() {
     let settings = Settings {
-        max_request: 1000,
+        max_request: Some(1000),
         ..Settings::default()
     };
     let service = service(settings);

@@ -140,7 +140,7 @@ fn watch(ctx: &mut Context<'_>) {
         // A key that is watched twice must be unchanged since the first time.
         ctx.store.watch(&mut transaction.watcher, db, key);
         transaction.watched_bytes += WATCH_OVERHEAD + 2 * key.len();
-        if transaction.watched_bytes > ctx.service.settings.max_request {
+        if transaction.watched_bytes > ctx.service.max_request() {
             return ctx.close("it watches more keys than are kept");
         }
     }
