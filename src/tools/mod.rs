@@ -2,8 +2,8 @@
 //!
 //! [`transcript`] reads and replays conversations written as plain text, against a session in this
 //! process or a server behind a socket. The tests, the book and [`probe`] use it; [`probe`] is the
-//! command that checks any server. [`mod@bench`] loads a server and measures it; [`tap`] shows what
-//! passes between clients and a server.
+//! command that checks any server. [`mod@bench`] loads a server and measures it; [`tap`] shows the
+//! traffic between clients and a server.
 
 pub mod bench;
 mod output;

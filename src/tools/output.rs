@@ -2,7 +2,7 @@
 
 use std::io;
 
-/// A reader that has seen enough, as `head` has, is no error.
+/// A reader that stops early, such as `head`, is no error.
 pub(super) fn written(result: io::Result<()>) -> Result<(), String> {
     match result {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {

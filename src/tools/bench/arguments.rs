@@ -8,7 +8,7 @@ use super::dialect::Dialect;
 use super::sizes::ValueSizes;
 use super::workload::Ratio;
 
-/// What `larder bench` is asked to do.
+/// The options of `larder bench`.
 #[derive(Debug, Clone, Arguments)]
 pub struct Args {
     /// The server: host:port, or the path of a Unix socket
@@ -40,20 +40,20 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = count)]
     pub threads: usize,
 
-    /// How long is measured
+    /// Time to measure
     #[arg(long, value_name = "SECONDS", default_value_t = 10.0, value_parser = span, conflicts_with = "requests")]
     pub seconds: f64,
 
-    /// Measure so many requests instead of a time
+    /// Number of requests to measure, instead of a time
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1 << 40))]
     pub requests: Option<u64>,
 
-    /// Open loop: send so many requests in a second, answered or not; latency counts from the time at which a request was
-    /// due [default: closed loop, the next request follows the reply]
+    /// Open loop: send this many requests a second without waiting for replies; latency counts from the time at which a
+    /// request was due [default: closed loop, the next request follows the reply]
     #[arg(long, value_name = "REQUESTS", value_parser = rate)]
     pub rate: Option<f64>,
 
-    /// How long the load runs before it is measured
+    /// Time that the load runs before it is measured
     #[arg(long, value_name = "SECONDS", default_value_t = 1.0, value_parser = seconds)]
     pub warm_up: f64,
 
@@ -61,7 +61,7 @@ pub struct Args {
     #[arg(long, value_name = "GETS:SETS", default_value = "9:1")]
     pub ratio: Ratio,
 
-    /// How many keys there are
+    /// Number of keys
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..=1 << 40))]
     pub keys: u64,
 
@@ -77,7 +77,7 @@ pub struct Args {
     #[arg(long, value_name = "S", value_parser = exponent)]
     pub zipf: Option<f64>,
 
-    /// Don't set the keys first; what the server holds must come from the same --key-size and --value-size
+    /// Don't set the keys first; the server's items must come from a run with the same --key-size and --value-size
     #[arg(long)]
     pub no_fill: bool,
 
@@ -97,7 +97,7 @@ pub struct Args {
     #[arg(long, value_name = "PID", requires = "versus")]
     pub versus_pid: Option<u32>,
 
-    /// How long a slice of --versus is; --seconds is for each server
+    /// Length of a slice of --versus; --seconds is for each server
     #[arg(long, value_name = "SECONDS", default_value_t = 0.5, value_parser = span, requires = "versus")]
     pub slice: f64,
 
@@ -114,7 +114,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     pub plot: Option<PathBuf>,
 
-    /// How long to wait for a connection, and for a reply
+    /// Time to wait for a connection, and for a reply
     #[arg(long, value_name = "SECONDS", default_value_t = 10.0, value_parser = span)]
     pub timeout: f64,
 

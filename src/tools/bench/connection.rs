@@ -1,12 +1,12 @@
-//! One connection to the server, as a value: requests become bytes to send, bytes that came become replies.
+//! One connection to the server, as a value: requests become bytes to send, received bytes become replies.
 //!
 //! ```text
 //!   push(request) ──▶ output ──▶ (socket) ──▶ receive(bytes) ──▶ each complete reply, with its request and items
 //!                 └─▶ waiting, items: in order ─────────────────────┘
 //! ```
 //!
-//! No socket and no clock: a test can cut the bytes where it likes. Cost: a reply that came whole is read where it
-//! stands; a part of one is copied, once. Invariant: replies belong to the requests in their order.
+//! It has no socket and no clock, so a test can cut the bytes anywhere. Cost: a reply that came whole is read in
+//! place; a part of one is copied, once. Invariant: replies belong to the requests in their order.
 
 use std::collections::VecDeque;
 
@@ -17,9 +17,9 @@ use crate::protocol::framing::reply::{FrameProgress, FrameState, ReplyFramer};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Request {
     pub(super) action: Action,
-    /// When it should have been sent, in nanoseconds of the run.
+    /// The time at which it was due, in nanoseconds of the run.
     pub(super) due: u64,
-    /// When it was.
+    /// The time at which it was sent.
     pub(super) sent: u64,
 }
 
@@ -71,7 +71,7 @@ impl Connection {
         self.items.extend(items);
     }
 
-    /// How many requests have no reply yet.
+    /// The number of requests without a reply.
     pub(super) fn unanswered(&self) -> usize {
         self.waiting.len()
     }
@@ -81,7 +81,7 @@ impl Connection {
         &self.output[self.written..]
     }
 
-    /// So many of them were sent.
+    /// Notes that this many of them were sent.
     pub(super) fn wrote(&mut self, count: usize) {
         self.written += count;
         if self.written == self.output.len() {

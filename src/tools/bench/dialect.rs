@@ -1,5 +1,5 @@
-//! The protocols, as far as a load needs them: a get and a set as bytes, and what their replies mean. For an echo server the
-//! key of a get is a line, and the reply is that line.
+//! The protocols, as far as a load needs them: a get and a set as bytes, and the meaning of their replies. For an echo
+//! server the key of a get is a line, and the reply is that line.
 
 use clap::ValueEnum;
 
@@ -7,7 +7,7 @@ use crate::protocol::framing::reply::ReplyShape;
 use crate::protocol::framing::reply::memcached::value_line;
 use crate::protocol::resp::write_request;
 
-/// The longest time in seconds until an item expires that memcached takes for a span: larger numbers are Unix times.
+/// The longest exptime in seconds that memcached counts from now: larger numbers are Unix times.
 const LONGEST_TTL: u32 = 30 * 24 * 60 * 60;
 
 /// The protocol of the load.
@@ -21,7 +21,7 @@ pub enum Dialect {
     Echo,
 }
 
-/// What a request does.
+/// The effect of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Action {
     Get,
@@ -29,16 +29,16 @@ pub(super) enum Action {
     Delete,
 }
 
-/// What a complete reply means.
+/// The meaning of a complete reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reply<'a> {
     /// The value of the key that was asked for.
     Value(&'a [u8]),
-    /// There is no such key.
+    /// The key doesn't exist.
     Miss,
     /// Stored, deleted, or echoed.
     Done,
-    /// An error of the server, or a reply that is none to the request: its first line.
+    /// An error of the server, or a reply that doesn't fit the request: its first line.
     Refused(&'a [u8]),
 }
 
@@ -104,7 +104,7 @@ impl Dialect {
         }
     }
 
-    /// What the bytes of a complete reply say about `key`.
+    /// The meaning of a complete reply for `key`.
     pub(super) fn read<'a>(self, action: Action, key: &[u8], reply: &'a [u8]) -> Reply<'a> {
         let read = match self {
             Dialect::Memcached => read_memcached(action, key, reply),

@@ -1,4 +1,4 @@
-//! All threads of the load on one server: connects, shares a run among them, and merges what they found.
+//! All threads of the load on one server: connects, shares a run among them, and merges their results.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -17,7 +17,7 @@ use super::worker::{End, Progress, Task, Worker};
 use super::workload::{Pace, Workload};
 use crate::tools::transcript::Address;
 
-/// How often the progress is shown.
+/// The time between two updates of the progress.
 const TICK: Duration = Duration::from_millis(100);
 
 /// Requests in one write while a server is filled, and their bytes: every connection holds as much in memory.
@@ -38,12 +38,11 @@ pub(super) struct Fleet {
 impl Fleet {
     /// Opens the connections.
     ///
-    /// # Errors
-    /// A sentence for the person at the terminal.
+    /// # Errors A sentence for the person at the terminal.
     pub(super) fn connect(address: &Address, plan: &Plan) -> Result<Fleet, String> {
         let needed = plan.connections as u64 * 2 + SPARE_DESCRIPTORS;
         if Resource::NOFILE.get_soft().is_ok_and(|soft| soft < needed) {
-            // If it can't be raised, opening the connections says so.
+            // If it can't be raised, opening the connections fails with an error.
             let _ = rlimit::increase_nofile_limit(needed);
         }
         let mut streams: Vec<Vec<_>> = (0..plan.threads).map(|_| Vec::new()).collect();
@@ -142,7 +141,7 @@ impl Fleet {
                 });
             }
             drop(done);
-            // A terminal is kept up to date; nobody is woken for the sake of a bar that isn't shown.
+            // Only a terminal shows the progress, so otherwise no thread wakes for it.
             let tick = if bar.is_hidden() { Duration::MAX } else { TICK };
             loop {
                 match finished.recv_timeout(tick) {

@@ -1,5 +1,5 @@
-//! The keys and values of a run. Both follow from the number of the item, so that every value that comes back can be
-//! verified and nothing has to be remembered.
+//! The keys and values of a run. Both follow from the number of the item, so that every returned value can be
+//! verified without a record of the sets.
 //!
 //! ```text
 //!   item 12 ──▶ key   key:000000000012            as many digits as --key-size leaves room for
@@ -13,10 +13,10 @@ use fastrand::Rng;
 
 use super::sizes::ValueSizes;
 
-/// How many offsets into the block values have: two items have equal values of the same size once in so many pairs.
+/// The number of offsets into the block: of this many pairs of items of the same size, one has equal values.
 const OFFSETS: usize = 64 * 1024;
 
-/// What a key begins with, if there is room for it.
+/// The beginning of a key, if there is room for it.
 const PREFIX: &[u8] = b"key:";
 
 /// The longest key of memcached, in bytes.
@@ -97,7 +97,7 @@ pub(super) struct Values {
 }
 
 impl Values {
-    /// Values of at most so many bytes.
+    /// Values of at most this many bytes.
     pub(super) fn up_to(size: usize) -> Values {
         let mut values = Values {
             block: Vec::new(),
@@ -107,7 +107,7 @@ impl Values {
         values
     }
 
-    /// Makes larger values possible; those that there are stay the same.
+    /// Makes larger values possible; the existing ones stay the same.
     pub(super) fn grow(&mut self, size: usize) {
         let (random, missing) = (
             &mut self.random,
@@ -124,7 +124,7 @@ impl Values {
     }
 }
 
-/// How a value that came back differs from the one that was set; `None` if it doesn't.
+/// The difference between a returned value and the one that was set; `None` if they are equal.
 pub(super) fn difference(expected: &[u8], found: &[u8]) -> Option<String> {
     if expected == found {
         return None;

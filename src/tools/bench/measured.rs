@@ -1,4 +1,4 @@
-//! What a run found: counts, and latencies in HDR histograms.
+//! The results of a run: counts, and latencies in HDR histograms.
 //!
 //! Latency is counted in nanoseconds with three significant digits, from the time at which a request was due to the
 //! arrival of its reply. In a closed loop a request is due when it is sent. Each thread measures for itself; the results
@@ -13,10 +13,10 @@ use super::connection::Request;
 use super::dialect::{Action, Reply};
 use super::items::difference;
 
-/// The longest latency that is told apart: ten minutes.
+/// The longest latency that is recorded exactly: ten minutes.
 const LONGEST: u64 = 600_000_000_000;
 
-/// Error texts that are told apart; more are counted under one name.
+/// Error texts that are counted separately; further ones are counted under one name.
 const ERROR_TEXTS: usize = 10;
 
 /// The results of one run on one server.
@@ -24,13 +24,14 @@ const ERROR_TEXTS: usize = 10;
 pub(super) struct Measured {
     pub(super) gets: Histogram<u64>,
     pub(super) sets: Histogram<u64>,
-    /// From the sending of a request, where that is later than it was due: a closed loop's view of an open loop.
+    /// Counted from the sending of a request if that is later than it was due: a closed loop's view of an open
+    /// loop.
     pub(super) from_sending: Histogram<u64>,
-    /// How late requests were sent, after they were due and a connection was free: this tool's own share of the latency.
+    /// The delay of requests after they were due and a connection was free: this tool's own share of the latency.
     pub(super) late: Histogram<u64>,
     pub(super) hits: u64,
     pub(super) misses: u64,
-    /// Values that are not those that were set, and the first of them.
+    /// The number of values that differ from those that were set, and the first of them.
     pub(super) wrong: u64,
     pub(super) first_wrong: Option<String>,
     /// Refusals by their text.
@@ -41,9 +42,9 @@ pub(super) struct Measured {
     pub(super) unsent: u64,
     /// From the first request to the last reply.
     pub(super) elapsed: Duration,
-    /// For how long the threads waited for the server or for the time of the next request, all together.
+    /// The time that all threads together waited for the server or for the time of the next request.
     pub(super) waiting: Duration,
-    /// How many threads took part.
+    /// The number of threads.
     pub(super) threads: u32,
     /// The processor time of this process.
     pub(super) processor: Duration,
@@ -103,7 +104,7 @@ impl Measured {
         }
     }
 
-    /// A request was sent so many nanoseconds late, and the server was not the reason.
+    /// Notes that a request was sent this many nanoseconds late, and the server was not the cause.
     pub(super) fn sent_late(&mut self, nanos: u64) {
         self.late.saturating_record(nanos);
     }
@@ -114,7 +115,7 @@ impl Measured {
         *self.errors.entry(text.to_owned()).or_default() += count;
     }
 
-    /// Adds what another thread, or the next slice, has found.
+    /// Adds the results of another thread, or of the next slice.
     pub(super) fn add(&mut self, other: &Measured) {
         for (sum, part) in [
             (&mut self.gets, &other.gets),
@@ -155,7 +156,7 @@ impl Measured {
         all
     }
 
-    /// How many requests were answered.
+    /// The number of answered requests.
     pub(super) fn requests(&self) -> u64 {
         self.gets.len() + self.sets.len()
     }
@@ -171,13 +172,13 @@ impl Measured {
         (gets > 0).then(|| self.hits as f64 / gets as f64)
     }
 
-    /// The share of the run in which the threads of this tool had something to do.
+    /// The share of the run in which the threads of this tool were busy.
     pub(super) fn busy(&self) -> f64 {
         let all = self.elapsed.as_secs_f64() * f64::from(self.threads);
         (1.0 - self.waiting.as_secs_f64() / all.max(1e-9)).clamp(0.0, 1.0)
     }
 
-    /// How many replies were refusals.
+    /// The number of replies that were refusals.
     pub(super) fn refusals(&self) -> u64 {
         self.errors.values().sum()
     }

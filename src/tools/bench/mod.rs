@@ -14,8 +14,8 @@
 //! keys, so each value that comes back is verified. The sockets are in [`worker`]; the sequence of requests, a
 //! connection's bytes, and the results are values that are tested without sockets.
 //!
-//! Cost: a thread of the tool makes about as many requests in a second as redis-benchmark's. The report says how busy the
-//! tool was: near 100% it measures itself.
+//! Cost: a thread of the tool makes about as many requests in a second as redis-benchmark's. The report has the tool's
+//! own load: near 100%, it measures itself.
 
 mod arguments;
 mod connection;
@@ -189,7 +189,7 @@ fn side(args: &Args, address: &Address, pid: Option<u32>) -> Result<Side, String
     })
 }
 
-/// Fills a server and warms it up. Errors of the server while it is filled end the run: what follows would measure them.
+/// Fills a server and warms it up. Errors of the server while it is filled end the run, because it would measure errors.
 fn prepare(fleet: &mut Fleet, plan: &Plan) -> Result<(), String> {
     if plan.fill {
         let filled = fleet.fill(plan, &bar("fill"))?;
@@ -206,7 +206,7 @@ fn prepare(fleet: &mut Fleet, plan: &Plan) -> Result<(), String> {
     Ok(())
 }
 
-/// What is going on, on a terminal; it is gone when the table comes.
+/// The progress, on a terminal. It is removed before the table is printed.
 fn bar(part: &'static str) -> ProgressBar {
     let bar = ProgressBar::new_spinner();
     if let Ok(style) = ProgressStyle::with_template("{prefix} {elapsed} {msg}") {

@@ -1,6 +1,6 @@
-//! Numbers, written to be read.
+//! Numbers, formatted for a person.
 
-/// Nanoseconds as microseconds, with a decimal where they are few.
+/// Nanoseconds as microseconds, with a decimal if they are few.
 pub(super) fn micros(nanos: u64) -> String {
     match nanos {
         0..100_000 => format!("{:.1}", nanos as f64 / 1e3),

@@ -1,4 +1,4 @@
-//! What the command line asks for, checked.
+//! The plan of a run, from the checked command line.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -126,7 +126,7 @@ impl Plan {
         })
     }
 
-    /// When the requests of a thread are sent: the threads take turns.
+    /// The times at which the requests of a thread are sent: the threads take turns.
     pub(super) fn pace(&self, thread: u64, threads: u64) -> Pace {
         match self.rate {
             None => Pace::Closed,

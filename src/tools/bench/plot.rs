@@ -15,7 +15,7 @@ const RIGHT: f64 = WIDTH - 30.0;
 const TOP: f64 = 70.0;
 const BOTTOM: f64 = HEIGHT - 50.0;
 
-/// About how wide a letter is.
+/// The approximate width of a letter.
 const LETTER: f64 = 8.2;
 
 const COLOURS: [&str; 4] = ["#0b62a4", "#b34700", "#2f7d32", "#7b3fa0"];
@@ -91,7 +91,7 @@ fn line(out: &mut String, number: usize, x: f64, series: &Series<'_>, y_of: impl
         DASHES[number % DASHES.len()],
     );
     let last = (MARKS.len() - 1) as f64;
-    // Percentiles beyond the number of requests say nothing.
+    // Percentiles beyond the number of requests have no meaning.
     let most = (series.latencies.len() as f64).log10().min(last);
     let steps = 100;
     let points = (0..=steps).map(|step| {

@@ -8,7 +8,7 @@ use nix::sys::resource::{UsageWho, getrusage};
 /// The unit of processor time in /proc: 100 a second on every Linux, whatever its kernel's own clock.
 const TICK: Duration = Duration::from_millis(10);
 
-/// What a process has used.
+/// The resources that a process has used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Usage {
     /// Processor time since its start, in steps of 10 ms.
@@ -33,7 +33,7 @@ impl Usage {
         usage.ok_or_else(|| format!("--pid {pid}: /proc/{pid} has no figures of a running process"))
     }
 
-    /// What was used after `before`.
+    /// The resources used since `before`.
     pub(super) fn since(self, before: Usage) -> Usage {
         Usage {
             processor: self.processor.saturating_sub(before.processor),

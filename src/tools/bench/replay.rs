@@ -1,5 +1,5 @@
 //! Replays a trace on a server as fast as it answers, to find the hit ratio: a get that misses is followed by a set, as
-//! an application does it.
+//! in an application.
 //!
 //! ```text
 //!   rows ──▶ batch: all gets, or all sets and deletes; each key once ──▶ one write ──▶ replies
@@ -52,7 +52,8 @@ pub(super) struct Replay {
 }
 
 impl Replay {
-    /// Replays the first `most` requests of a trace; what it measured, and how many requests were skipped.
+    /// Replays the first `most` requests of a trace. Returns the results and the number of skipped
+    /// requests.
     ///
     /// # Errors
     /// A sentence for the person at the terminal.
@@ -146,7 +147,7 @@ impl Replay {
         Ok(())
     }
 
-    /// Sends requests and reads their replies; the numbers of the gets that missed.
+    /// Sends requests and reads their replies. Returns the numbers of the gets that missed.
     fn exchange(&mut self, batch: &[Row]) -> Result<Vec<u64>, String> {
         let sent = self.now();
         for (item, row) in (0..).zip(batch) {

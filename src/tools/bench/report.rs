@@ -1,4 +1,4 @@
-//! What is printed: the results of one server, or of two and their ratios.
+//! The printed report: the results of one server, or of two and their ratios.
 
 use std::io::{self, Write};
 
@@ -90,7 +90,7 @@ impl Report {
     }
 }
 
-/// How far the hit ratios of two replays are apart.
+/// The difference between the hit ratios of two replays.
 fn hit_ratios(first: &Results, second: &Results, out: &mut dyn Write) -> io::Result<()> {
     let ratios = first.measured.hit_ratio().zip(second.measured.hit_ratio());
     let Some((one, other)) = ratios else {

@@ -1,4 +1,4 @@
-//! What was measured on one server, as a table for a person or as JSON.
+//! The results of one server, as a table for a person or as JSON.
 
 use std::io::{self, Write};
 use std::time::Duration;
@@ -22,19 +22,19 @@ const PERCENTILES: [(f64, &str); 6] = [
     (99.99, "p99.99"),
 ];
 
-/// From this share on, the tool may be what limits the rate.
+/// From this share on, the tool itself may limit the rate.
 const BUSY: f64 = 0.9;
 
 /// A server's results.
 pub(super) struct Results {
     pub(super) address: Address,
     pub(super) dialect: Dialect,
-    /// What it was loaded with, in words.
+    /// The load, in words.
     pub(super) load: String,
     /// The same as JSON.
     pub(super) settings: Value,
     pub(super) measured: Measured,
-    /// What the server's process used meanwhile.
+    /// The resources that the server's process used meanwhile.
     pub(super) usage: Option<Usage>,
 }
 
@@ -139,7 +139,7 @@ impl Results {
         self.costs(out)
     }
 
-    /// What the load cost: the network, the server and this tool.
+    /// The cost of the load: the network, the server and this tool.
     fn costs(&self, out: &mut dyn Write) -> io::Result<()> {
         let measured = &self.measured;
         let seconds = measured.elapsed.as_secs_f64();

@@ -8,7 +8,7 @@ use crate::tools::size::parse_size;
 /// The largest value that can be asked for. Redis's own limit is 512 MiB.
 const LARGEST: u64 = 512 * 1024 * 1024;
 
-/// How large values are, as `--value-size` says.
+/// The sizes of values, from `--value-size`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ValueSizes {
     /// All have this many bytes.

@@ -42,7 +42,7 @@ impl Timer {
     }
 }
 
-/// Elsewhere the poller's timeout has to do.
+/// On other systems the poller's timeout is the only one.
 #[cfg(not(target_os = "linux"))]
 pub(super) struct Timer;
 

@@ -22,11 +22,11 @@ pub(super) struct Row {
     pub(super) size: usize,
     /// Seconds until it expires; 0 for never.
     pub(super) ttl: u32,
-    /// So often in a row.
+    /// The number of times in a row that it is sent.
     pub(super) count: u32,
 }
 
-/// Where a row has what.
+/// The positions of the columns.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Columns {
     key: usize,
@@ -64,7 +64,7 @@ impl<R: BufRead> Trace<R> {
     /// The next row; `None` at the end.
     ///
     /// # Errors
-    /// The line, and what is wrong with it.
+    /// The line, and the reason why it is refused.
     pub(super) fn next(&mut self) -> Result<Option<Row>, String> {
         loop {
             if !std::mem::take(&mut self.again) {

@@ -1,10 +1,10 @@
-//! Two servers in one run: short slices in turn, so that whatever else happens on the machine meets both.
+//! Two servers in one run: short slices in turn, so that other load on the machine affects both.
 //!
 //! ```text
 //!   A B   B A   A B   B A   …      each pair gives a ratio; the order changes from pair to pair
 //! ```
 //!
-//! On a busy machine the figures of a single run mean little, and the ratio of pairs still does. Only one server is under
+//! On a busy machine the figures of a single run vary a lot, and the ratios of pairs much less. Only one server is under
 //! load at a time. Each slice begins with a tenth of its time that isn't counted.
 
 use std::io::{self, Write};
@@ -31,7 +31,7 @@ pub(super) struct Side {
 }
 
 impl Side {
-    /// What its process has used so far, if that was asked for.
+    /// The resources that its process has used so far, if `--pid` was given.
     pub(super) fn usage(&self) -> Result<Option<Usage>, String> {
         self.pid.map(Usage::of).transpose()
     }
@@ -75,7 +75,7 @@ pub(super) struct Ratios {
     sorted: [Vec<f64>; COMPARED.len()],
 }
 
-/// Loads two servers in turn for so many pairs of slices.
+/// Loads two servers in turn, for a number of pairs of slices.
 pub(super) fn alternate(
     first: &mut Side,
     second: &mut Side,

@@ -30,22 +30,22 @@ use crate::tools::transcript::Address;
 /// Bytes read at once.
 const READ_BUFFER: usize = 64 * 1024;
 
-/// The longest wait for events: after it a thread looks whether another one has failed.
+/// The longest wait for events: after it a thread checks whether another one has failed.
 const LOOK: Duration = Duration::from_millis(100);
 
 /// The token of the timer; connections have those from 0.
 const TIMER: Token = Token(usize::MAX);
 
-/// When a run ends.
+/// The end of a run.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum End {
-    /// After so many requests.
+    /// After this many requests.
     Requests(u64),
     /// No request is sent later than this.
     After(Duration),
 }
 
-/// What the threads of a run share.
+/// The state that the threads of a run share.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
     /// Requests answered so far.
@@ -148,7 +148,7 @@ struct Run<'w> {
     free: VecDeque<(usize, u64)>,
     /// The run's end has come: nothing more is sent.
     ending: bool,
-    /// When the last reply came, or the first request that waits for one was sent.
+    /// The time at which the last reply came, or the first unanswered request was sent.
     quiet_since: u64,
     /// The items of the request at hand.
     items: Vec<u64>,
@@ -236,7 +236,7 @@ impl<'w> Run<'w> {
         Ok(())
     }
 
-    /// Reads what has come, counts the replies, and sends what is next on the connection.
+    /// Reads the received bytes, counts the replies, and sends the next requests on the connection.
     fn read(&mut self, number: usize, ends: bool) -> Result<(), String> {
         let before = self.unanswered;
         loop {
@@ -256,7 +256,7 @@ impl<'w> Run<'w> {
                     *unanswered -= 1;
                     exchange.answered(&request, items, reply, now, measured);
                 })?;
-            // Where less came than there was room for, there is no more.
+            // A read that didn't fill the buffer has drained the socket.
             if count < worker.buffer.len() && !ends {
                 break;
             }
@@ -296,7 +296,7 @@ impl<'w> Run<'w> {
         self.flush(number)
     }
 
-    /// In an open loop: the requests whose time has come.
+    /// In an open loop: the requests that are due.
     fn send_due(&mut self) -> Result<(), String> {
         let now = self.now();
         while let Some(due) = self.task.pace.due(self.asked)

@@ -1,16 +1,16 @@
-//! What a run asks for: the sequence of requests, from a seed, and when each is due.
+//! The requests of a run: their sequence, from a seed, and the time at which each is due.
 
 use fastrand::Rng;
 
 use super::dialect::Action;
 use super::zipf::Zipf;
 
-/// Gets to sets, as `--ratio 9:1` says.
+/// Gets to sets, as in `--ratio 9:1`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ratio {
-    /// So many gets,
+    /// This many gets,
     pub gets: u32,
-    /// and so many sets among them, evenly spread.
+    /// and this many sets among them, evenly spread.
     pub sets: u32,
 }
 
@@ -30,7 +30,7 @@ impl std::str::FromStr for Ratio {
     }
 }
 
-/// How the keys of requests are chosen.
+/// The choice of the keys of requests.
 #[derive(Debug, Clone)]
 pub(super) enum KeyChoice {
     /// All with the same probability.
@@ -53,7 +53,7 @@ impl KeyChoice {
 pub(super) enum Workload {
     /// A set of each item, once.
     Fill { next: u64, end: u64 },
-    /// Gets and sets of keys by chance. How many of each is certain: the sets are spread evenly.
+    /// Gets and sets of random keys. Their numbers aren't random: the sets are spread evenly.
     Mix {
         ratio: Ratio,
         keys_in_get: usize,
@@ -101,7 +101,7 @@ impl Workload {
                 let all = u64::from(ratio.gets) + sets;
                 let in_turn = *asked % all;
                 *asked += 1;
-                // A set where the share of sets so far passes the next whole number.
+                // A set if the share of sets so far passes the next whole number.
                 let (action, count) = match (in_turn + 1) * sets / all > in_turn * sets / all {
                     true => (Action::Set, 1),
                     false => (Action::Get, *keys_in_get),
@@ -113,17 +113,17 @@ impl Workload {
     }
 }
 
-/// When requests are sent.
+/// The times at which requests are sent.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Pace {
     /// The next when the last is answered.
     Closed,
-    /// One after each interval of so many nanoseconds, the first after `offset`, whether others are answered or not.
+    /// One after each interval in nanoseconds, the first after `offset`, whether others are answered or not.
     Open { interval: f64, offset: f64 },
 }
 
 impl Pace {
-    /// When the request with this number is due, in nanoseconds of the run.
+    /// The time at which the request with this number is due, in nanoseconds of the run.
     pub(super) fn due(self, number: u64) -> Option<u64> {
         match self {
             Pace::Closed => None,

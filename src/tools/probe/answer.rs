@@ -1,12 +1,12 @@
-//! Questions of the probe itself, each on a connection of its own. A server that doesn't answer gives an empty answer:
-//! what is wrong with it is found by the transcripts.
+//! Questions of the probe itself, each on a connection of its own. If a server doesn't answer, the answer is empty:
+//! the transcripts find its faults.
 
 use std::time::Instant;
 
 use super::server::Probe;
 use crate::tools::transcript::{Protocol, Received, Target, readable};
 
-/// Bytes of an answer that are looked at.
+/// Bytes of an answer that are read.
 const LONGEST: usize = 64 * 1024;
 
 impl Probe {

@@ -36,11 +36,11 @@ pub struct Args {
     #[arg(long)]
     pub erase: bool,
 
-    /// How the result is printed
+    /// Format of the result
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub format: Format,
 
-    /// How long to wait for a reply
+    /// Time to wait for a reply
     #[arg(long, value_name = "SECONDS", default_value_t = 2.0, value_parser = patience)]
     pub timeout: f64,
 
@@ -49,7 +49,7 @@ pub struct Args {
     pub wait: f64,
 }
 
-/// How the result is printed.
+/// The format of the result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     /// For a person

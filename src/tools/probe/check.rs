@@ -7,7 +7,7 @@ use super::server::Probe;
 use super::settings;
 use crate::tools::transcript::{Delivery, Difference, Outcome, Run, Side, Transcript, in_time};
 
-/// The deliveries that a server is held to.
+/// The deliveries that a server has to pass.
 const DELIVERIES: [Delivery; 3] = [
     Delivery::AsWritten,
     Delivery::ByteByByte,
@@ -22,7 +22,7 @@ pub struct Finding<'t> {
     /// Passed in every delivery that it can have, skipped in all, or failed in the first that
     /// fails.
     pub outcome: Outcome,
-    /// How long it took.
+    /// The time that it took.
     pub took: Duration,
 }
 
@@ -70,9 +70,8 @@ impl Probe {
         }
     }
 
-    /// One delivery. Where the transcript declares a difference, the real server's answers are
-    /// tried first, then larder's; if neither fits, the difference to the real server is the one to
-    /// show.
+    /// One delivery. If the transcript declares a difference, the real server's answers are tried
+    /// first, then larder's; if neither fits, the difference to the real server is shown.
     fn deliver(&self, transcript: &Transcript, delivery: Delivery) -> Outcome {
         match self.replay(transcript, delivery, Side::Real) {
             Outcome::Failed(real) if declares(transcript) => {

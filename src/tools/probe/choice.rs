@@ -1,11 +1,11 @@
-//! Which transcripts are meant: by suite, stage and name, or by what the server speaks.
+//! The choice of transcripts: by suite, stage and name, or by the server's protocol.
 
 use super::arguments::Args;
 use super::server::Probe;
 use super::suite::Suite;
 use crate::tools::transcript::{Protocol, Transcript};
 
-/// What `--list` shows.
+/// The output of `--list`.
 pub(super) fn for_list<'t>(
     arguments: &Args,
     all: &'t [Transcript],
@@ -16,7 +16,7 @@ pub(super) fn for_list<'t>(
 }
 
 /// The transcripts to check: those named, or those of the suite, or those of the protocol that the
-/// server turns out to speak.
+/// server speaks.
 pub(super) fn for_server<'t>(
     arguments: &Args,
     all: &'t [Transcript],
@@ -28,13 +28,13 @@ pub(super) fn for_server<'t>(
     }
     let protocol = probe.protocol()?;
     choose(arguments, all, |suite| match arguments.stage {
-        // A chapter's part is everything that its server speaks, nested keys too.
+        // A chapter's part has all protocols of its server, nested keys too.
         Some(_) => suite.protocol() == protocol,
         None => suite == standard(protocol),
     })
 }
 
-/// The suite that every server of a protocol is held to.
+/// The suite that every server of a protocol has to pass.
 fn standard(protocol: Protocol) -> Suite {
     match protocol {
         Protocol::Echo => Suite::Echo,
@@ -60,8 +60,8 @@ fn choose<'t>(
         only.is_empty() || only.iter().any(|name| is_meant(name, transcript, all))
     };
     let by_stage = |stage: u32| arguments.stage.is_none_or(|most| stage <= most);
-    // The programs of the early stages do less than a whole server, and what is theirs alone is
-    // only for them.
+    // The programs of the early stages do less than a whole server, and transcripts of theirs alone
+    // are only for them.
     let by_chapter = arguments.stage.is_some() || !arguments.only.is_empty();
     let meant = |transcript: &&Transcript| {
         wanted(Suite::of(transcript))

@@ -14,8 +14,8 @@ static STORES: LazyLock<Regex> = LazyLock::new(|| {
         .expect("it is valid")
 });
 
-/// Empties the server as far as it can be emptied. Nothing here fails: a server that answers
-/// nothing, or is full of old items, is found by the transcript that follows.
+/// Empties the server as far as it can be emptied. Nothing here fails: if a server doesn't answer,
+/// or keeps old items, the next transcript finds that.
 pub(super) fn clean(probe: &Probe, transcript: &Transcript) {
     match transcript.protocol {
         Protocol::Echo => {}

@@ -10,12 +10,12 @@ enum Contents {
     Empty,
     /// The amount, as in `3 items`.
     Holds(String),
-    /// The answer doesn't say.
+    /// The answer doesn't contain it.
     Unknown,
 }
 
-/// Refuses a server that holds data, or doesn't say whether it does. The error is a sentence for the person at the
-/// terminal.
+/// Refuses a server that holds data, or doesn't report whether it does. The error is a sentence for the person at
+/// the terminal.
 pub(super) fn allowed(probe: &Probe, chosen: &[&Transcript]) -> Result<(), String> {
     let address = probe.address();
     for protocol in [Protocol::Memcached, Protocol::Resp] {

@@ -1,8 +1,8 @@
-//! `larder probe ADDR`: replays the transcripts against any server and says where it differs.
+//! `larder probe ADDR`: replays the transcripts against any server and reports the differences.
 //!
-//! It shows the author of a server, in any language, what is missing. The transcripts are
-//! those of larder's own tests, embedded in the binary; real memcached and redis-server pass every
-//! one that names them.
+//! It shows the author of a server, in any language, its missing and wrong answers. The transcripts
+//! are those of larder's own tests, embedded in the binary; real memcached and redis-server pass
+//! every one that names them.
 //!
 //! ```text
 //!   embedded files ─▶ library ─▶ choice (suite, stage, names) ─▶ Probe::check ─▶ Finding ─▶ report
@@ -13,12 +13,12 @@
 //!
 //! Each transcript begins with an empty server: `flush_all` or `FLUSHALL` is sent before every
 //! delivery. A server that holds data is therefore refused without `--erase`. On a memcached server
-//! that doesn't know `flush_all` yet, the keys that the transcript names are deleted. Afterwards the server is
-//! empty and has the settings that it had. Where a transcript declares a difference between larder and the real server,
-//! either answer passes.
+//! that doesn't know `flush_all` yet, the keys that the transcript names are deleted. Afterwards the server is empty
+//! and has its settings again. If a transcript declares a difference between larder and the real server, either answer
+//! passes.
 //!
-//! Cost: for each transcript three deliveries, each with a connection to clean and one to talk; a
-//! reply is waited for as long as `--timeout` says, and a failed delivery ends its transcript.
+//! Cost: for each transcript three deliveries, each with a connection to clean and one to talk;
+//! `--timeout` bounds the wait for a reply, and a failed delivery ends its transcript.
 
 mod answer;
 mod arguments;
@@ -89,8 +89,8 @@ pub fn probe(arguments: &Args, out: &mut dyn Write) -> Result<bool, String> {
     Ok(findings.iter().all(|finding| !finding.failed()))
 }
 
-/// Checks one after the other. On a terminal a bar says how far it is; it is gone when the table
-/// comes.
+/// Checks one after the other. On a terminal a bar shows the progress. It is removed before the
+/// table is printed.
 fn check_all<'t>(probe: &Probe, chosen: &[&'t Transcript], only: &[String]) -> Vec<Finding<'t>> {
     let bar = ProgressBar::new(chosen.len() as u64);
     if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}") {

@@ -8,7 +8,7 @@ use super::check::Finding;
 use super::suite::Suite;
 use crate::tools::transcript::{Difference, Outcome, Transcript};
 
-/// The names and what they are about.
+/// The names and titles.
 pub(super) fn list(chosen: &[&Transcript], out: &mut dyn Write) -> io::Result<()> {
     let width = width(chosen.iter().map(|transcript| transcript.name.as_str()));
     for transcript in chosen {

@@ -1,4 +1,4 @@
-//! The server that is probed: its address, and how long its answers are waited for.
+//! The server that is probed: its address, and the longest wait for its answers.
 
 use std::time::Duration;
 
@@ -16,8 +16,8 @@ pub struct Probe {
 }
 
 impl Probe {
-    /// The server at `address`: `patience` is how long a reply is waited for, `wait` the longest
-    /// time that is let pass where the transcript lets time pass.
+    /// The server at `address`: `patience` is the longest wait for a reply, `wait` the longest time
+    /// that a transcript may let pass.
     pub fn new(address: Address, patience: Duration, wait: Duration) -> Probe {
         Probe {
             address,
@@ -26,7 +26,7 @@ impl Probe {
         }
     }
 
-    /// Where it is.
+    /// Its address.
     pub fn address(&self) -> &Address {
         &self.address
     }

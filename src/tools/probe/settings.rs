@@ -1,5 +1,4 @@
-//! The settings of a server: whether it has those that a transcript needs, and that it gets back those that a transcript
-//! has changed.
+//! The settings of a server: the check of those that a transcript needs, and the restoring of those that it changes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
@@ -10,8 +9,8 @@ use super::answer::{first_line, lines};
 use super::server::Probe;
 use crate::tools::transcript::{Agrees, Protocol, Transcript};
 
-/// Why a transcript is not tried on a server: it has other settings, or they are not known, or Redis answers otherwise.
-/// One that is asked for by its whole name is tried.
+/// The reason why a transcript is not tried on a server: other settings, unknown settings, or a different answer of
+/// Redis. A transcript that is chosen by its whole name is always tried.
 pub(super) fn why_skipped(
     probe: &Probe,
     transcript: &Transcript,
@@ -71,7 +70,7 @@ pub(super) fn save<'t>(probe: &Probe, transcript: &'t Transcript) -> SavedSettin
 }
 
 impl SavedSettings<'_> {
-    /// Sets what has another value now. A server that refuses keeps its value: there is nothing else to try.
+    /// Sets what has another value now. If the server refuses, it keeps its value.
     pub(super) fn restore(self, probe: &Probe) {
         if self.before.is_empty() {
             return;

@@ -1,4 +1,4 @@
-//! The suites: which transcripts are asked of which kind of server.
+//! The suites: the transcripts for each kind of server.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::tools::transcript::{Agrees, Protocol, Transcript};
 
-/// The transcripts that one kind of server is held to.
+/// The transcripts that one kind of server has to pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, ValueEnum, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Suite {
@@ -15,7 +15,7 @@ pub enum Suite {
     Echo,
     /// memcached's text protocol, as memcached 1.6 speaks it
     Memcached,
-    /// Where memcached 1.6.45 differs from the versions before it
+    /// Differences of memcached 1.6.45 from the versions before it
     #[value(name = "memcached-newest")]
     #[serde(rename = "memcached-newest")]
     MemcachedNewest,
@@ -38,7 +38,7 @@ impl Suite {
         }
     }
 
-    /// The protocol that is spoken.
+    /// The protocol of the suite.
     pub fn protocol(self) -> Protocol {
         match self {
             Suite::Echo => Protocol::Echo,

@@ -7,7 +7,7 @@ use super::frame::{Cut, Frame};
 use super::{memcached, resp};
 use crate::tools::transcript::Protocol;
 
-/// Which way bytes go.
+/// The direction of bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Direction {
     /// From the client.
@@ -21,9 +21,9 @@ pub(super) enum Direction {
 pub(super) struct Passed {
     pub(super) direction: Direction,
     pub(super) frame: Frame,
-    /// When its last byte came, in microseconds of the tap.
+    /// The time at which its last byte came, in microseconds of the tap.
     pub(super) at: u64,
-    /// Of a reply: its request, and how long it took in microseconds.
+    /// Of a reply: its request, and its latency in microseconds.
     pub(super) to: Option<(Frame, u64)>,
 }
 
@@ -31,11 +31,11 @@ pub(super) struct Passed {
 #[derive(Debug)]
 pub(super) struct Conversation {
     protocol: Protocol,
-    /// What has come of the next frame, by direction.
+    /// The bytes received of the next frame, by direction.
     partial: [Vec<u8>; 2],
-    /// This direction stopped being the protocol: its bytes are shown as they come.
+    /// This direction no longer follows the protocol: its bytes are shown as they come.
     lost: [bool; 2],
-    /// Requests without a reply, and when they passed.
+    /// Requests without a reply, and the times at which they passed.
     waiting: VecDeque<(Frame, u64)>,
 }
 
@@ -49,7 +49,7 @@ impl Conversation {
         }
     }
 
-    /// Takes bytes that passed at `at`; the frames that are complete with them.
+    /// Takes bytes that passed at `at`. Returns the frames that are complete with them.
     pub(super) fn pass(&mut self, direction: Direction, bytes: &[u8], at: u64) -> Vec<Passed> {
         let side = direction as usize;
         self.partial[side].extend_from_slice(bytes);
@@ -104,7 +104,7 @@ impl Conversation {
         }
     }
 
-    /// The request that a reply belongs to; none for what a server sends by itself.
+    /// The request that a reply belongs to; none for a message that a server sends by itself.
     fn answered(&mut self, reply: &Frame) -> Option<(Frame, u64)> {
         let (next, _) = self.waiting.front()?;
         let by_itself = match self.protocol {

@@ -6,7 +6,7 @@
 //!                 └── Event ──▶ one channel, read by the thread that prints
 //! ```
 //!
-//! The channel is bounded: where printing is slower than the traffic, the traffic waits, and memory doesn't grow.
+//! The channel is bounded: if printing is slower than the traffic, the traffic waits, and memory doesn't grow.
 
 use std::io;
 use std::net::{Shutdown, TcpListener};
@@ -21,13 +21,13 @@ use super::conversation::Direction;
 use crate::server::Stream;
 use crate::tools::transcript::Address;
 
-/// How long connecting to the upstream may take.
+/// The longest time that connecting to the upstream may take.
 const CONNECT: Duration = Duration::from_secs(10);
 
 /// Bytes read at once.
 const READ_BUFFER: usize = 64 * 1024;
 
-/// What happened to a connection.
+/// An event of a connection.
 #[derive(Debug)]
 pub(super) enum Change {
     /// Bytes passed.
@@ -48,7 +48,7 @@ pub(super) struct Event {
     pub(super) change: Change,
 }
 
-/// Where clients connect.
+/// The listening socket for clients.
 pub(super) enum TapListener {
     Tcp(TcpListener),
     Unix(UnixListener),
@@ -83,7 +83,7 @@ impl TapListener {
     }
 }
 
-/// Forwards all clients, each in threads of its own, until nobody reads the events.
+/// Forwards all clients, each in threads of its own, until the reader of the events has ended.
 pub(super) fn forward(
     listener: &TapListener,
     upstream: &Address,
@@ -93,7 +93,7 @@ pub(super) fn forward(
     let mut connection = 0;
     loop {
         let Ok(client) = listener.accept() else {
-            // Too few descriptors, mostly; some come back.
+            // Mostly a lack of descriptors, which ends when some are closed.
             thread::sleep(Duration::from_millis(50));
             continue;
         };
@@ -120,7 +120,7 @@ fn join(
         Ok(server) => Arc::new(server),
         Err(error) => {
             let change = Change::Unreachable(error.to_string());
-            // Where nobody reads events, the tap is at its end.
+            // The tap ends when the reader of the events has ended.
             let _ = events.send(event(connection, Direction::Reply, began, change));
             return;
         }
@@ -138,7 +138,7 @@ fn join(
     );
 }
 
-/// Copies one direction to its end. A side that is gone ends the other direction, too.
+/// Copies one direction to its end. When a side has closed, the other direction ends, too.
 fn copy(
     from: &Stream,
     to: &Stream,

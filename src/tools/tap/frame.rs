@@ -15,7 +15,7 @@ pub(super) struct Frame {
     pub(super) name: String,
     /// A reply that is an error.
     pub(super) is_error: bool,
-    /// How many replies a request has: none or one.
+    /// The number of a request's replies: none or one.
     pub(super) answered: bool,
 }
 
@@ -33,12 +33,12 @@ impl Frame {
         fields.collect::<Vec<_>>().concat()
     }
 
-    /// How many bytes it has.
+    /// Its length in bytes.
     pub(super) fn len(&self) -> usize {
         self.fields.iter().map(|field| field.bytes.len()).sum()
     }
 
-    /// The words of a request behind its command, where keys are.
+    /// The words of a request behind its command, which include the keys.
     pub(super) fn words(&self) -> impl Iterator<Item = &[u8]> {
         let named = self.fields.iter();
         let words = named.filter(|field| matches!(field.name, "key" | "argument"));
@@ -46,18 +46,18 @@ impl Frame {
     }
 }
 
-/// What the start of some bytes is.
+/// The result of reading a frame at the start of some bytes.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Cut {
     /// A complete frame.
     Frame(Frame),
-    /// The rest has not come.
+    /// An incomplete frame.
     More,
     /// Not the protocol.
     Unknown,
 }
 
-/// Takes a line of at most `limit` bytes: its text and its end.
+/// Takes a line of at most `limit` bytes. Returns its text and its end.
 pub(super) fn line(bytes: &[u8], limit: usize) -> Result<(&[u8], &[u8]), Cut> {
     match memchr::memchr(b'\n', bytes) {
         None if bytes.len() > limit => Err(Cut::Unknown),

@@ -1,5 +1,5 @@
-//! memcached's text protocol, field by field. Everything a client may send is shown, right or wrong: the server decides
-//! what it refuses.
+//! memcached's text protocol, field by field. All bytes that a client sends are shown, well formed or not: the server
+//! decides about errors.
 
 use super::frame::{Cut, Frame, line};
 use crate::protocol::framing::reply::memcached::is_error;
@@ -8,7 +8,7 @@ use crate::protocol::memcached::text::parse_length;
 /// The longest line that is waited for, in bytes; larder's own limit for a get.
 const LINE_LIMIT: usize = 1024 * 1024;
 
-/// How the reply to a request goes on.
+/// The form of the reply to a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Shape {
     /// One line.
@@ -42,7 +42,7 @@ fn words(frame: &mut Frame, text: &[u8], names: &[&'static str]) {
     }
 }
 
-/// Appends a block of `length` bytes and its CRLF; whether all of it is there.
+/// Appends a block of `length` bytes and its CRLF. Returns whether all of it has arrived.
 fn block(frame: &mut Frame, bytes: &[u8], length: usize) -> bool {
     let Some((value, rest)) = bytes.split_at_checked(length) else {
         return false;
@@ -55,7 +55,7 @@ fn block(frame: &mut Frame, bytes: &[u8], length: usize) -> bool {
     true
 }
 
-/// The first request in what a client sent.
+/// The first request in a client's bytes.
 pub(super) fn request(bytes: &[u8]) -> Cut {
     let (text, end) = match line(bytes, LINE_LIMIT) {
         Ok(line) => line,
@@ -102,7 +102,7 @@ pub(super) fn request(bytes: &[u8]) -> Cut {
         && verb.len() == 2
         && all.iter().skip(1).any(|word| *word == b"q");
     frame.answered = !quiet && verb != b"quit" && all.last() != Some(&&b"noreply"[..]);
-    // Without a length that can be read, the server takes the next line for a command.
+    // If the length can't be read, the server takes the next line for a command.
     let length = length
         .and_then(|place| all.get(place))
         .and_then(|word| parse_length(word));
@@ -112,7 +112,8 @@ pub(super) fn request(bytes: &[u8]) -> Cut {
     }
 }
 
-/// The first reply in what a server sent, to this request; without one, the kind of reply that its first line shows.
+/// The first reply in a server's bytes, to this request; without a request, the first line decides about the kind of
+/// reply.
 pub(super) fn reply(bytes: &[u8], request: Option<&Frame>) -> Cut {
     let shape = match request.map(|request| request.name.as_str()) {
         Some("get" | "gets" | "gat" | "gats") => Shape::UpToEnd,
@@ -155,7 +156,7 @@ pub(super) fn reply(bytes: &[u8], request: Option<&Frame>) -> Cut {
     }
 }
 
-/// Appends a line of a reply; the length of the block that follows it.
+/// Appends a line of a reply. Returns the length of the block that follows it.
 fn reply_line(frame: &mut Frame, shape: Shape, word: &[u8], text: &[u8]) -> Option<usize> {
     let (names, length): (&[&'static str], Option<usize>) = match word {
         _ if frame.is_error => {

@@ -11,9 +11,9 @@
 //! ```
 //!
 //! Invariant: the fields of all frames are all bytes that passed, in order. Bytes that are not the protocol are shown as
-//! they came. Cost: a copy of everything that passes, and an incomplete frame is cut anew with each piece that comes: a
-//! tap is for looking, not for production traffic at full rate. After `CLIENT REPLY OFF`, and for replies to several
-//! channels of one SUBSCRIBE, replies don't find their requests.
+//! they came. Cost: a copy of all traffic, and an incomplete frame is read again with each piece. So a tap is for
+//! debugging, not for production traffic at full rate. After `CLIENT REPLY OFF`, and for replies to several channels of
+//! one SUBSCRIBE, replies don't find their requests.
 
 mod conversation;
 mod forward;
@@ -50,14 +50,15 @@ const QUEUE: usize = 1024;
 /// The exit code when the tap could not be set up.
 const NOT_MADE: u8 = 2;
 
-/// What `larder tap` is asked to do.
+/// The options of `larder tap`.
 #[derive(Debug, Clone, Arguments)]
 pub struct Args {
-    /// Where clients connect: host:port, or the path of a Unix socket; port 0 is a free port
+    /// Address that clients connect to: host:port, or the path of a Unix socket; port 0 is a free
+    /// port
     #[arg(long, value_name = "ADDR")]
     pub listen: String,
 
-    /// The server that gets what they send
+    /// The server that gets their requests
     #[arg(long, value_name = "ADDR")]
     pub upstream: String,
 
@@ -73,7 +74,7 @@ pub struct Args {
     #[arg(long, value_name = "REGEX")]
     pub key: Option<String>,
 
-    /// Write everything that passes as a transcript, which `cargo test --test transcripts` replays from tests/transcripts
+    /// Write all traffic as a transcript, which `cargo test --test transcripts` replays from tests/transcripts
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,
 
@@ -140,7 +141,7 @@ fn tap(args: &Args) -> Result<(), String> {
     tap.follow(&events, &mut stdout.lock())
 }
 
-/// Which frames are printed.
+/// The filters of the printed frames.
 struct Filter {
     commands: Vec<String>,
     key: Option<Regex>,
@@ -159,7 +160,8 @@ impl Filter {
         })
     }
 
-    /// A reply goes by its request. One that answers no request is printed only without filters.
+    /// A reply is printed if its request is. One that answers no request is printed only without
+    /// filters.
     fn shows(&self, passed: &Passed) -> bool {
         let request = match (&passed.to, passed.direction) {
             (Some((request, _)), _) => Some(request),
@@ -179,13 +181,13 @@ impl Filter {
     }
 }
 
-/// The thread that explains what passes.
+/// The thread that explains the traffic.
 struct Tap {
     protocol: Protocol,
     filter: Filter,
     recording: Option<Recording<File>>,
     style: Style,
-    /// The connections whose client and server are there, with the side that has ended first.
+    /// The open connections, with the side that has ended first.
     conversations: HashMap<u64, (Conversation, Option<Direction>)>,
 }
 

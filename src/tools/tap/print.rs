@@ -15,7 +15,7 @@ const CYAN: &str = "\x1b[36m";
 const GREEN: &str = "\x1b[32m";
 const PLAIN: &str = "\x1b[0m";
 
-/// How frames are printed.
+/// The format of the printed frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Style {
     /// Text without colours.
@@ -73,7 +73,7 @@ fn as_text(
     let mut place = 0;
     for field in &frame.fields {
         let bytes = &field.bytes;
-        // A blank between two words says nothing.
+        // A blank between two words is not printed.
         if field.name != "blank" {
             let text = readable(&bytes[..bytes.len().min(SHOWN)]);
             let more = match bytes.len() {

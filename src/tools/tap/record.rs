@@ -1,4 +1,4 @@
-//! Writes what passes as a transcript, so that a conversation that was seen becomes a test.
+//! Writes the traffic as a transcript, so that an observed conversation becomes a test.
 //!
 //! Each frame is written when it is complete, so a recording can be read at any time. The first connection has no name
 //! in the file, the others are `b`, `c`, … and `c26` and so on.
@@ -15,13 +15,13 @@ pub(super) struct Recording<W: Write> {
 }
 
 impl<W: Write> Recording<W> {
-    /// Begins a file: the header says that nobody has compared it with a real server yet.
+    /// Begins a file: the header says that it hasn't been compared with a real server yet.
     pub(super) fn begin(
         mut out: W,
         protocol: Protocol,
         upstream: &str,
     ) -> io::Result<Recording<W>> {
-        // The last stage of the book knows all commands.
+        // The last stage of the book has all commands.
         writeln!(
             out,
             "# Recorded by larder tap. Name the real server in `agrees` if this one is.\nprotocol: {protocol}\n\

@@ -1,15 +1,15 @@
-//! RESP, field by field, the same for requests and replies: a value is a line, a length and so many bytes, or a count and
-//! so many values.
+//! RESP, field by field, the same for requests and replies: a value is a line, a length followed by its bytes, or a count
+//! followed by its values.
 
 use super::frame::{Cut, Frame, line};
 
-/// How deep values may nest here.
+/// The deepest nesting of values here.
 const DEPTH: usize = 64;
 
 /// The longest line that is waited for, in bytes.
 const LINE_LIMIT: usize = 64 * 1024;
 
-/// The first request in what a client sent: an array, or an inline command.
+/// The first request in a client's bytes: an array, or an inline command.
 pub(super) fn request(bytes: &[u8]) -> Cut {
     let mut frame = Frame {
         answered: true,
@@ -36,13 +36,13 @@ pub(super) fn request(bytes: &[u8]) -> Cut {
             }
         },
     };
-    // A blank line, and an array of nothing, are ignored by the server.
+    // The server ignores a blank line and an empty array.
     frame.answered = !name.is_empty();
     frame.name = String::from_utf8_lossy(&name).to_ascii_lowercase();
     Cut::Frame(frame)
 }
 
-/// The first reply in what a server sent.
+/// The first reply in a server's bytes.
 pub(super) fn reply(bytes: &[u8]) -> Cut {
     let mut frame = Frame::default();
     match value(&mut frame, bytes, &[], 0) {
@@ -81,7 +81,8 @@ fn kind(first: u8) -> Option<&'static str> {
     })
 }
 
-/// Appends a value; how many bytes it took. Strings inside an array have the `names`, the last of them for all that follow.
+/// Appends a value. Returns its length in bytes. Strings inside an array have the `names`, the last of them for all that
+/// follow.
 fn value(
     frame: &mut Frame,
     bytes: &[u8],

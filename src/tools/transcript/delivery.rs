@@ -1,4 +1,4 @@
-//! How the bytes of an exchange are cut into writes. TCP promises an order, not the cuts.
+//! The cuts of an exchange's bytes into writes. TCP guarantees their order, not the cuts.
 
 use std::fmt;
 
@@ -9,18 +9,18 @@ pub enum Delivery {
     AsWritten,
     /// A write for each byte.
     ByteByByte,
-    /// Everything that the transcript sends in one write, before any reply is read.
+    /// One write of all bytes that the transcript sends, before any reply is read.
     InOneWrite,
     /// Each block in two writes, cut at this byte. Shorter blocks are whole.
     CutAt(usize),
 }
 
 /// The longest block that is cut at every byte. Of a longer one the middle is not cut so finely: a
-/// value of a megabyte is the same to a parser at every byte of its middle, and a million runs
-/// would show nothing more.
+/// parser handles every byte in the middle of a large value alike, so a million runs would show no
+/// more.
 const WHOLE: usize = 4096;
 
-/// How many bytes at each end of a longer block are cut singly.
+/// The number of bytes at each end of a longer block that are cut singly.
 const ENDS: usize = 512;
 
 /// The pieces in which the middle of a longer block goes; odd, so that they never fall on a
@@ -47,8 +47,8 @@ impl Delivery {
         }
     }
 
-    /// The cuts that show every place of a block of `longest` bytes: all of them, or of a long one
-    /// those near its ends.
+    /// The cuts at every place of a block of `longest` bytes: all of them, or of a long one those
+    /// near its ends.
     pub fn cuts(longest: usize) -> impl Iterator<Item = Delivery> {
         let near = move |at: &usize| longest <= WHOLE || *at < ENDS || at + ENDS > longest;
         (1..longest).filter(near).map(Delivery::CutAt)

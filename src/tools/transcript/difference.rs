@@ -1,4 +1,4 @@
-//! The first place where a server does not do what the transcript says, for a person to read.
+//! The first difference between a server and the transcript, for a person to read.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::delivery::Delivery;
 use super::readable::readable;
 
-/// How many lines of an exchange are shown, and how many characters of each.
+/// The number of lines of an exchange that are shown, and of characters in each.
 const LINES: usize = 8;
 const WIDTH: usize = 160;
 
@@ -19,7 +19,7 @@ pub struct Difference {
     pub line: usize,
     /// The connection's name, empty for the one without.
     pub connection: String,
-    /// How the bytes were cut when it happened.
+    /// The cuts of the bytes when it happened.
     pub delivery: Delivery,
     /// The bytes that this exchange sent on this connection.
     pub sent: Vec<u8>,
@@ -38,11 +38,11 @@ pub enum Mismatch {
     At(usize),
     /// The line doesn't match the pattern.
     NoMatch,
-    /// Nothing more came for this long.
+    /// No more bytes came for this long.
     Silence(Duration),
     /// The server closed the connection.
     Closed,
-    /// More came than the transcript says.
+    /// More bytes came than the transcript expects.
     Leftover,
     /// The server kept the connection open for this long after the client's end.
     StayedOpen(Duration),

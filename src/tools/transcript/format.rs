@@ -14,15 +14,15 @@ pub struct Transcript {
     pub file: String,
     /// The protocol of the conversation.
     pub protocol: Protocol,
-    /// One sentence: what a reader learns here.
+    /// The subject of the conversation, in one sentence.
     pub shows: String,
     /// The first stage of the book whose server passes it.
     pub stage: u32,
     /// The real server that answers the same.
     pub agrees: Agrees,
-    /// Settings the server must have been started with, as written: `nested=off`.
+    /// Settings that the server must have been started with, as written: `nested=off`.
     pub options: Vec<(String, String)>,
-    /// Why only the delivery as written makes sense, if that is so.
+    /// The reason why only the delivery as written makes sense, if there is one.
     pub only_as_written: Option<String>,
     /// The connections by name; the one without a name is `""`.
     pub connections: Vec<String>,
@@ -75,7 +75,7 @@ impl Transcript {
     }
 }
 
-/// Which protocol a conversation is in, and so which service answers it.
+/// The protocol of a conversation, and so the service that answers it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Protocol {
@@ -107,18 +107,18 @@ impl fmt::Display for Protocol {
     }
 }
 
-/// Which real server answers as the transcript says.
+/// The real server that passes the transcript.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Agrees {
     /// memcached 1.6: Debian's 1.6.18 and newer ones.
     Memcached16,
-    /// memcached 1.6.18, where newer ones are at fault.
+    /// memcached 1.6.18, if newer versions have a fault.
     Memcached1618,
-    /// memcached 1.6.45, where 1.6.18 differs.
+    /// memcached 1.6.45, if 1.6.18 differs.
     Memcached1645,
     /// redis-server 7.0.
     Redis70,
-    /// No server but larder, and why.
+    /// No server but larder, and the reason.
     LarderOnly(String),
 }
 
@@ -134,7 +134,7 @@ impl fmt::Display for Agrees {
     }
 }
 
-/// Whose answers are expected where a transcript declares a difference.
+/// The side whose answers are expected if a transcript declares a difference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
     /// larder's: the lines `<L`.
@@ -152,12 +152,12 @@ pub enum Step {
     Advance {
         /// The line of the file, from 1.
         line: usize,
-        /// How much.
+        /// The amount of time.
         by: Duration,
     },
 }
 
-/// A block of the file: everything is sent, then every reply is read.
+/// A block of the file: all its bytes are sent, then all replies are read.
 #[derive(Debug, Clone, Default)]
 pub struct Exchange {
     /// The bytes to send, in order.

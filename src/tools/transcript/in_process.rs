@@ -1,5 +1,4 @@
-//! A service of this process, without sockets: what is written is given to a session's turns at
-//! once.
+//! A service of this process, without sockets: a session's turn gets written bytes at once.
 
 use std::io;
 use std::sync::Arc;
@@ -36,7 +35,7 @@ impl Target for InProcess<'_> {
     }
 }
 
-/// A connection without a socket. The session is gone when either side has ended it.
+/// A connection without a socket. The session is dropped when either side has ended it.
 struct InProcessConnection {
     session: Option<Box<dyn Session>>,
     input: Vec<u8>,
@@ -50,7 +49,7 @@ impl Connection for InProcessConnection {
         };
         self.input.extend_from_slice(bytes);
         loop {
-            // A turn of its own buffer: a session may not look at what it wrote before.
+            // A turn of its own buffer: a session may not read its earlier output.
             let mut output = Vec::new();
             let turn = session.turn(&self.input, &mut output);
             if turn.consumed > self.input.len() {

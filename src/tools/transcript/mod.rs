@@ -1,9 +1,9 @@
 //! Conversations with a server, written as plain text and replayed to the byte.
 //!
-//! A transcript says what is sent and what must come back. The same file is run against larder's
-//! services inside a test, against the built server, against real memcached and redis-server (which
-//! proves the file right), and by `larder probe` against any server. The format is described for
-//! its writers in `tests/transcripts/README.md`.
+//! A transcript has the bytes to send and the replies to expect. The same file is run against
+//! larder's services inside a test, against the built server, against real memcached and
+//! redis-server (which proves the file right), and by `larder probe` against any server. The format
+//! is described for its writers in `tests/transcripts/README.md`.
 //!
 //! ```text
 //!   file ──parse──▶ Transcript ──Run──▶ pieces ──▶ Connection (a session here, or a socket)
@@ -12,11 +12,11 @@
 //! ```
 //!
 //! - [`parse`](fn@parse) reads a file; its errors name file and line.
-//! - [`Transcript`] is what it read: a header, then exchanges and advances of the clock.
+//! - [`Transcript`] is the result: a header, then exchanges and advances of the clock.
 //! - [`Target`] opens connections ([`Connection`]) and lets time pass: [`InProcess`] runs sessions
-//!   without sockets, [`Remote`] speaks to an address.
-//! - [`Delivery`] says how the sent bytes are cut into writes. Every delivery must bring the same
-//!   replies.
+//!   without sockets, [`Remote`] connects to an address.
+//! - [`Delivery`] is a way of cutting the sent bytes into writes. Every delivery must bring the
+//!   same replies.
 //! - [`Run`] replays one transcript in one delivery and reports the first [`Difference`].
 //!
 //! Invariants: replies are compared as exact bytes, in order, and at the end the sending side is

@@ -1,4 +1,4 @@
-//! From a file's text to a [`Transcript`]. Errors name file and line and say what would be right.
+//! From a file's text to a [`Transcript`]. Errors name file, line and the correction.
 
 use std::fmt;
 use std::sync::LazyLock;
@@ -28,7 +28,7 @@ impl fmt::Display for ParseError {
 
 impl std::error::Error for ParseError {}
 
-/// Reads a transcript. `name` is what people call it (`memcached/add`), `file` what errors call it.
+/// Reads a transcript. `name` is its name for people (`memcached/add`), `file` its name in errors.
 pub fn parse(name: &str, file: &str, text: &str) -> Result<Transcript, ParseError> {
     let wrong = |line: usize, what: String| ParseError {
         file: file.to_owned(),
@@ -176,9 +176,10 @@ static LINE: LazyLock<Regex> = LazyLock::new(|| {
 
 struct NamedConnection {
     name: String,
-    /// Nothing can be sent any more.
+    /// The sending side is closed.
     silent: bool,
-    /// Nothing can be expected any more: the server closed it, for the side that expects so.
+    /// The server has closed it, for the side whose answers have that line: no further answer can
+    /// be expected.
     closed: Vec<Option<Side>>,
 }
 

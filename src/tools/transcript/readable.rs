@@ -1,17 +1,17 @@
 //! Bytes as text that a person can read and write, and back.
 //!
-//! Both directions use the escapes of the transcript format, so that what a difference prints can
-//! be pasted into a file: `\r \n \t \0 \\ \$ \xNN`, and `\{x*1024}` for a run.
+//! Both directions use the escapes of the transcript format, so that a printed difference can be
+//! pasted into a file: `\r \n \t \0 \\ \$ \xNN`, and `\{x*1024}` for a run.
 
 /// The shortest run of one byte that is printed as `\{x*N}`.
 const RUN: usize = 24;
 
-/// The longest text that the escapes of one line may stand for, in bytes. A transcript that needs
-/// more than a few times the largest item is a mistake in its number, and would be allocated before
-/// anybody saw it.
+/// The longest text that the escapes of one line may stand for, in bytes. A larger number, more
+/// than a few times the largest item, is a mistake, and the memory would be allocated before the
+/// mistake shows.
 const EXPANDED: usize = 16 * 1024 * 1024;
 
-/// `bytes` with escapes: one line of printable ASCII whatever they are.
+/// `bytes` with escapes: one line of printable ASCII for any bytes.
 pub fn readable(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len() + 8);
     let mut rest = bytes;
@@ -45,7 +45,7 @@ fn push(text: &mut String, byte: u8) {
     }
 }
 
-/// A piece of a line: what it stands for, or a variable's name.
+/// A piece of a line: the bytes that it stands for, or a variable's name.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Piece<'a> {
     Bytes(Vec<u8>),

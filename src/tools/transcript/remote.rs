@@ -2,7 +2,7 @@
 //!
 //! Each connection has a thread that reads, so that a client that still writes never keeps a server
 //! from answering: a pipeline of large reads would otherwise leave both sides waiting for the
-//! other. It hands what it read through a channel, which is also what gives reading its patience.
+//! other. It sends its bytes through a channel, whose receiver waits with a timeout.
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -19,11 +19,11 @@ use crate::server;
 /// Bytes read in one piece.
 const PIECE: usize = 64 * 1024;
 
-/// Bytes that a connection may bring altogether. A server that never stops talking must not fill
-/// this process.
+/// The most bytes that are read from one connection, so that a server that never stops sending
+/// can't fill this process's memory.
 const MOST: usize = 256 * 1024 * 1024;
 
-/// Where a server listens.
+/// The address of a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Address {
     /// `host:port`.
@@ -33,7 +33,7 @@ pub enum Address {
 }
 
 impl Address {
-    /// `unix:PATH` and what contains a slash is a path, everything else `host:port`.
+    /// `unix:PATH` and a text with a slash are paths, any other text is `host:port`.
     pub fn parse(text: &str) -> Address {
         match text.strip_prefix("unix:") {
             Some(path) => Address::Unix(path.into()),
@@ -113,7 +113,7 @@ impl Target for Remote<'_> {
     }
 }
 
-/// What TCP and Unix streams have in common, as far as it is needed here.
+/// The functions that TCP and Unix streams have in common, as far as they are needed here.
 trait Stream: Read + Write + Send + Sized + 'static {
     fn prepare(&self, patience: Duration) -> io::Result<Self>;
     fn shut(&self, how: Shutdown) -> io::Result<()>;
@@ -121,7 +121,7 @@ trait Stream: Read + Write + Send + Sized + 'static {
 
 impl Stream for TcpStream {
     fn prepare(&self, patience: Duration) -> io::Result<Self> {
-        // A byte per write is to be a byte per packet.
+        // Each write of a byte must become a packet of its own.
         self.set_nodelay(true)?;
         self.set_write_timeout(Some(patience))?;
         self.try_clone()

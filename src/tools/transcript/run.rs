@@ -1,4 +1,4 @@
-//! Replays a transcript against a target and compares what comes back.
+//! Replays a transcript against a target and compares the replies.
 
 use std::io;
 use std::time::Duration;
@@ -14,15 +14,15 @@ use super::values::Bindings;
 /// The longest line that a pattern is matched against, in bytes.
 const LONGEST_LINE: usize = 64 * 1024;
 
-/// How long the rest of a wrong reply is waited for, so that it can be shown.
+/// The wait for the rest of a wrong reply, so that it can be shown.
 const REST: Duration = Duration::from_millis(100);
 
-/// How one replay ended.
+/// The result of one replay.
 #[derive(Debug, Clone)]
 pub enum Outcome {
-    /// Every byte came as the transcript says.
+    /// The replies are those of the transcript, to the byte.
     Passed,
-    /// It was not tried, and why.
+    /// It was not tried, for this reason.
     Skipped(String),
     /// The first difference.
     Failed(Box<Difference>),
@@ -33,17 +33,17 @@ pub enum Outcome {
 pub struct Run<'a> {
     /// The transcript to replay.
     pub transcript: &'a Transcript,
-    /// Whose answers are right where the transcript declares a difference.
+    /// The side whose answers are right if the transcript declares a difference.
     pub side: Side,
-    /// How the sent bytes are cut.
+    /// The cuts of the sent bytes.
     pub delivery: Delivery,
-    /// How long a reply is waited for.
+    /// The longest wait for a reply.
     pub patience: Duration,
 }
 
 impl Run<'_> {
-    /// Why it is not tried against `target`, if it is not: the delivery makes no sense for the
-    /// transcript, or more time would have to pass than the target can let pass.
+    /// The reason not to try it against `target`, if there is one: the delivery makes no sense for
+    /// the transcript, or the target can't let enough time pass.
     pub fn cannot(&self, target: &dyn Target) -> Option<String> {
         let order = match (self.delivery, &self.transcript.only_as_written) {
             (Delivery::AsWritten, _) => None,
@@ -61,7 +61,7 @@ impl Run<'_> {
         Some(format!("it would take {too_long:?} to wait for"))
     }
 
-    /// Why what is sent can't all go before the first reply.
+    /// The reason why the bytes can't all be sent before the first reply.
     fn needs_order(&self) -> Option<&'static str> {
         if self.transcript.connections.len() > 1 {
             Some("it has several connections")
@@ -272,7 +272,8 @@ impl Replay<'_> {
     }
 
     fn expect_bytes(&mut self, at: usize, line: usize, bytes: &[u8]) -> ReplayResult {
-        // How many bytes are known to be equal: what arrives in many pieces is compared once, not again with each piece.
+        // The number of bytes that are known to be equal: bytes that arrive in many pieces are compared once, not again
+        // with each piece.
         let mut equal = 0;
         let done = |arrived: &[u8]| {
             let end = arrived.len().min(bytes.len());
@@ -291,7 +292,7 @@ impl Replay<'_> {
                 Ok(())
             }
             (_, Some(first)) => {
-                // The whole of the wrong line, so that the reader sees what it says.
+                // The whole of the wrong line, so that the reader sees all of it.
                 let ends = move |arrived: &[u8]| arrived[first..].contains(&b'\n');
                 let _ = self.open[at].fill(self.target, REST, ends);
                 let arrived = &self.open[at].arrived;
@@ -303,7 +304,7 @@ impl Replay<'_> {
         }
     }
 
-    /// After the last step: the sending side is shut, and nothing more may come.
+    /// After the last step: the sending side is shut, and no more bytes may come.
     fn close(&mut self, at: usize) -> ReplayResult {
         if !self.open[at].is_open() {
             return Ok(());
@@ -330,7 +331,7 @@ impl Replay<'_> {
         self.open[at].fill(self.target, self.run.patience, done)
     }
 
-    /// The report; `shows` is how many of the bytes that arrived belong to it.
+    /// The report; `shows` is the number of received bytes that belong to it.
     fn difference(
         &self,
         at: usize,

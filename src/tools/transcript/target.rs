@@ -1,11 +1,11 @@
-//! Where a transcript is replayed: something that opens connections and lets time pass.
+//! The target of a replay: it opens connections and lets time pass.
 
 use std::io;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::store::Clock;
 
-/// A server, near or far.
+/// A server, in this process or behind a socket.
 pub trait Target {
     /// Opens a connection.
     fn connect(&self) -> io::Result<Box<dyn Connection>>;
@@ -32,12 +32,12 @@ pub trait Connection {
     fn read(&mut self, patience: Duration) -> io::Result<Received>;
 }
 
-/// What [`Connection::read`] brought.
+/// The result of [`Connection::read`].
 #[derive(Debug, PartialEq, Eq)]
 pub enum Received {
     /// Bytes, at least one.
     Bytes(Vec<u8>),
-    /// Nothing for now.
+    /// No bytes yet.
     Nothing,
     /// The server has closed the connection.
     End,
@@ -48,17 +48,17 @@ pub trait Time {
     /// The time there, in Unix milliseconds.
     fn now_ms(&self) -> u64;
 
-    /// Whether [`pass`](Time::pass) would let `by` go by.
+    /// Whether [`pass`](Time::pass) can let `by` pass.
     fn can_pass(&self, by: Duration) -> bool;
 
-    /// Lets `by` go by.
+    /// Lets `by` pass.
     fn pass(&self, by: Duration);
 }
 
 /// The time of this machine: letting it pass is waiting.
 #[derive(Debug, Clone, Copy)]
 pub struct RealTime {
-    /// The longest wait that is worth it.
+    /// The longest wait that is allowed.
     pub at_most: Duration,
 }
 

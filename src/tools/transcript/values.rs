@@ -43,7 +43,7 @@ impl Template {
         needs(&self.0)
     }
 
-    /// The bytes, with what the run knows so far.
+    /// The bytes, with the variables bound so far.
     pub(super) fn bytes(&self, known: &Bindings) -> Vec<u8> {
         let mut bytes = Vec::new();
         for part in &self.0 {
@@ -116,7 +116,7 @@ impl Pattern {
         Regex::new(&text).map_err(|error| format!("not a regular expression: {error}"))
     }
 
-    /// Whether `line` matches; if it does, its named groups are known from now on.
+    /// Whether `line` matches; if it does, its named groups are bound from now on.
     pub(super) fn matches(&self, line: &[u8], known: &mut Bindings) -> bool {
         let Ok(regex) = self.regex(known) else {
             return false;

@@ -9,8 +9,8 @@ use crate::server::{Next, Peer, Refusal, Service, Session, Turn};
 use crate::store::Clock;
 use crate::tools::transcript::{Address, InProcess, RealTime, Remote, parse};
 
-/// `say X` answers X, `time` the clock, `quit` closes, anything else nothing. One that is `hasty`
-/// takes what arrives for whole lines, as the servers of many tutorials do.
+/// `say X` answers X, `time` the clock, `quit` closes, any other line is not answered. A `hasty`
+/// one takes each read for whole lines, as the servers of many tutorials do.
 struct Lines {
     clock: Clock,
     hasty: bool,
