@@ -22,13 +22,13 @@ use crate::proxy::settings::{BACKLOG, PIPELINE};
 use crate::proxy::subscriptions::Subscriptions;
 use crate::server::Connection;
 
-/// An upstream connection that a client has for itself, and what for.
+/// An upstream connection that a client has for itself, and its purpose.
 #[derive(Default)]
 pub(super) struct DedicatedConnection {
     pub(super) connection: usize,
     /// The slot of the keys for which it was opened, in a cluster.
     pub(super) slot: Option<u16>,
-    /// Keys were watched over another connection, whose server has them no longer: they count as changed.
+    /// Keys were watched over another connection, whose server no longer has them: they count as changed.
     pub(super) lost_watched_keys: bool,
     /// Requests have gone over shared connections since: their answers come before more is sent here.
     pub(super) shared_requests_sent: bool,
@@ -40,7 +40,7 @@ pub(super) struct DedicatedConnection {
     pub(super) fence: bool,
 }
 
-/// An answer that has not left yet.
+/// An answer that has not been sent yet.
 pub(super) struct Slot {
     /// Bytes that wait for their turn.
     bytes: Vec<u8>,
@@ -66,18 +66,18 @@ pub(super) struct Client {
     first: u64,
     /// Bytes in the slots.
     held: usize,
-    /// Whether something of the first slot's answer has left it.
+    /// Whether a part of the first slot's answer has left the slot.
     begun: bool,
     pub(super) session: Session,
     pub(super) dedicated: Option<DedicatedConnection>,
     pub(super) subscriptions: Option<Box<Subscriptions>>,
-    /// Messages that wait for the end of the answer that has begun to leave.
+    /// Messages that wait for the end of the answer that is being sent.
     messages: Vec<u8>,
     /// The rest of a request that is answered already, and read only for its end.
     pub(super) skip: Option<Remainder>,
     /// The generation of the map by which its requests under way were sent, in a cluster.
     pub(super) generation: usize,
-    /// When the socket last took something, in the forwarder's milliseconds.
+    /// The time at which the socket last accepted bytes, in the forwarder's milliseconds.
     pub(super) since: u64,
     /// Its socket may have bytes, or the end, to be read.
     pub(super) readable: bool,
@@ -85,13 +85,13 @@ pub(super) struct Client {
     pub(super) queued: bool,
     /// It is in the worker's list of clients with something to send.
     pub(super) dirty: bool,
-    /// It has not taken all that was sent, and the worker watches it.
+    /// It has not accepted all its output, and the worker waits until it is writable.
     pub(super) slow: bool,
-    /// Input is left that may hold a complete request.
+    /// The rest of the input may hold a complete request.
     pub(super) has_input: bool,
     /// No further requests; the connection ends when all answers have left.
     pub(super) closing: bool,
-    /// The client has closed its direction of the connection, at least.
+    /// The client has closed its direction of the connection, or all of it.
     pub(super) hung_up: bool,
     /// The connection ends at once.
     pub(super) lost: bool,
@@ -133,7 +133,7 @@ impl Client {
         }
     }
 
-    /// Whether its dedicated connection has served its purpose, as soon as the last answer has come.
+    /// Whether its dedicated connection has served its purpose, once the last answer has come.
     pub(super) fn is_dedication_over(&self) -> bool {
         let done = |dedicated: &DedicatedConnection| !dedicated.raw && dedicated.upload.is_none();
         self.dedicated.as_ref().is_some_and(done) && !self.session.is_held()
@@ -158,7 +158,7 @@ impl Client {
         !self.slots.is_empty()
     }
 
-    /// Whether nothing is left to be answered or sent.
+    /// Whether all requests are answered and all answers are sent.
     pub(super) fn is_done(&self) -> bool {
         self.slots.is_empty() && self.unsent() == 0
     }
@@ -189,7 +189,7 @@ impl Client {
         self.first + self.slots.len() as u64
     }
 
-    /// Makes place for the answer to a request; its number.
+    /// Adds a slot for the answer to a request, and returns its number.
     pub(super) fn open(&mut self, parts: usize, merge: Option<ReplyMerge>) -> u64 {
         let sequence = self.next_sequence();
         self.slots.push_back(Slot {
@@ -200,7 +200,7 @@ impl Client {
         sequence
     }
 
-    /// An answer that the proxy gives, behind those that are due before it.
+    /// Adds an answer of the proxy's own, behind those that are due before it.
     pub(super) fn answer(&mut self, bytes: &[u8]) {
         if self.slots.is_empty() {
             self.output.extend_from_slice(bytes);
@@ -210,8 +210,8 @@ impl Client {
         }
     }
 
-    /// Whether more of the answer to a part may come. The head may as long as the client takes its
-    /// bytes, the others as long as not too much waits for the head.
+    /// Whether more of the answer to a part may come. For the head, it may as long as the client
+    /// reads its bytes; for the others, as long as not too many bytes wait for the head.
     ///
     /// No two connections can wait for each other by this: of all requests of a worker the oldest is the
     /// head of its client and the front of its connections, so it proceeds, and then the next oldest does.
@@ -226,7 +226,7 @@ impl Client {
     }
 
     /// Takes the next bytes of the answer to a part of a request, `done` with the last. Returns how
-    /// many it took: a part whose turn is far off takes less than all.
+    /// many it took: a part that isn't next takes less than all.
     pub(super) fn deliver(
         &mut self,
         sequence: u64,
@@ -259,7 +259,7 @@ impl Client {
     }
 
     /// Gives an error instead of the answer to a part. If the client has already got the start of
-    /// the answer, the connection is closed there.
+    /// the answer, its connection is closed.
     pub(super) fn fail(&mut self, sequence: u64, part: usize, error: &[u8]) {
         let Some(at) = self.slot(sequence) else {
             return;
@@ -301,9 +301,9 @@ impl Client {
         (at < self.slots.len()).then_some(at)
     }
 
-    /// Lets the head leave, and with it what waited behind if the head is complete.
+    /// Sends the head, and the complete answers behind it if the head is complete.
     fn settle(&mut self) {
-        // Behind an answer that broke off nothing can follow: the client would read it as the rest of that answer.
+        // No answer can follow one that broke off: the client would read it as the rest of that answer.
         if self.lost {
             return;
         }
@@ -342,7 +342,7 @@ impl Client {
         &self.output[self.written..]
     }
 
-    /// So many bytes of the output have been sent.
+    /// Notes that this many bytes of the output have been sent.
     pub(super) fn sent(&mut self, count: usize) {
         self.written += count;
         if self.written == self.output.len() {

@@ -1,4 +1,4 @@
-//! Learning which server of a Redis Cluster serves which slots, on a thread of its own.
+//! Keeps the map of a Redis Cluster's slots and their servers, on a thread of its own.
 //!
 //! ```text
 //!   MOVED, CLUSTERDOWN,   bell   ┌───────┐  CLUSTER SLOTS  ┌──────────────┐
@@ -10,11 +10,11 @@
 //!                                 Shared::replace
 //! ```
 //!
-//! Any server may be asked: those of the map in turn, so that one with old news is not believed for
-//! long, those that are ejected and the seeds last. A MOVED corrects its slot at once, in the worker
-//! that reads it; the watch makes the rest of the map true. A slot that has no server by the map of the
-//! server that was asked keeps the one that it had: during a failover, a server may know for a moment
-//! that the old master is none any more, and not yet who is.
+//! Any server may be asked: those of the map in turn, so that an outdated answer is soon replaced, the
+//! ejected ones and the seeds last. A MOVED corrects its slot at once, in the worker that reads it; the
+//! watch updates the rest of the map. If a slot has no server in an answer, it keeps its present one:
+//! during a failover, a server may report for a moment that the old master is down, before it has a new
+//! one.
 //!
 //! Cost: a connection and a question at each look; looks are at least [`CALM`] apart.
 
@@ -33,7 +33,7 @@ use crate::proxy::settings::Settings;
 use crate::proxy::shared::Shared;
 use crate::upstream::{Answer, BlockingConnection, Deadlines, Greeting};
 
-/// The least time between two looks, however many ask for one.
+/// The least time between two looks, for any number of requests for one.
 const CALM: Duration = Duration::from_millis(100);
 
 /// The time until the next look while a server is ejected or a slot has none: a failover is awaited.
@@ -48,7 +48,7 @@ const LONGEST: usize = 16 * 1024 * 1024;
 /// Asks a cluster for its slots.
 pub(super) struct ClusterWatcher {
     seeds: Vec<String>,
-    /// Which of the servers is asked first.
+    /// The server that is asked first.
     turn: usize,
     /// Whether no server answered the last look.
     blind: bool,
@@ -66,7 +66,7 @@ impl ClusterWatcher {
         }
     }
 
-    /// Runs until the proxy is gone.
+    /// Runs until the proxy is dropped.
     pub(super) fn run(mut self, bell: &Receiver<()>, shared: &Weak<Shared>, wakers: &[Arc<Waker>]) {
         loop {
             let pause = match shared.upgrade() {
@@ -90,7 +90,7 @@ impl ClusterWatcher {
             });
             if changed {
                 for waker in wakers {
-                    // One that can't be woken sees it in its next round.
+                    // A worker that can't be woken finds the new map in its next round.
                     let _ = waker.wake();
                 }
             }
@@ -165,7 +165,7 @@ impl ClusterWatcher {
 /// The reason why a server reported no slots.
 #[derive(Debug)]
 enum SlotsError {
-    /// It could not be asked, or did not answer.
+    /// It could not be reached, or did not answer.
     Failed(UpstreamFailure),
     /// It answered with an error.
     Refused(String),

@@ -1,4 +1,4 @@
-//! The errors that clients read, in the words of their protocol.
+//! The errors that clients get, in the form of their protocol.
 
 use std::borrow::Cow;
 
@@ -7,14 +7,14 @@ use crate::protocol::framing::reply::ReplyShape;
 use crate::protocol::framing::request::{Request, Route};
 use crate::proxy::settings::Protocol;
 
-/// A client has to give the password first; Redis's words.
+/// A client has to authenticate first; Redis's text.
 pub(super) const NOAUTH: &[u8] = b"-NOAUTH Authentication required.\r\n";
 
 /// The keys of one command belong to several upstreams, or in a cluster to several slots, and it
 /// can't be divided.
 pub(super) fn cross_slot(cluster: bool) -> &'static [u8] {
     match cluster {
-        // Redis's words.
+        // Redis's text.
         true => b"-CROSSSLOT Keys in request don't hash to the same slot\r\n",
         false => {
             b"-CROSSSLOT Keys in request belong to different upstreams; give them one {hash tag}\r\n"
@@ -26,7 +26,7 @@ pub(super) fn cross_slot(cluster: bool) -> &'static [u8] {
 pub(super) const TRYAGAIN: &[u8] =
     b"-TRYAGAIN The slot is being moved; send the request, or its whole transaction, again\r\n";
 
-/// `EXEC` of a transaction of which a command was refused; Redis's words, as the next three.
+/// `EXEC` of a transaction of which a command was refused; Redis's text, like the next three.
 pub(super) const EXECABORT: &[u8] =
     b"-EXECABORT Transaction discarded because of previous errors.\r\n";
 
@@ -46,8 +46,8 @@ pub(super) const WATCH_INSIDE: &[u8] = b"-ERR WATCH inside MULTI is not allowed\
 pub(super) const HELD: &[u8] =
     b"-ERR the transaction has to name a key sooner: it decides which upstream executes it\r\n";
 
-/// A command without keys that only means something to one server, or in a transaction, which one server executes, a
-/// command about all of them.
+/// A command without keys that is about one server; or, in a transaction, which one server executes, a command about
+/// all of them.
 pub(super) fn only(request: &Request<'_>) -> Vec<u8> {
     let upper = |at: usize| {
         let word = request.args().filter(|args| args.len() > at);
@@ -70,7 +70,7 @@ pub(super) fn only(request: &Request<'_>) -> Vec<u8> {
     format!("-ERR {name} {why}, and the proxy has several: ask that server itself\r\n").into_bytes()
 }
 
-/// `stats` with a word that is about one server's insides.
+/// `stats` with a word that is about one server's internals.
 pub(super) fn only_stats(word: &[u8]) -> Vec<u8> {
     let word = String::from_utf8_lossy(word);
     format!(
@@ -82,7 +82,7 @@ pub(super) fn only_stats(word: &[u8]) -> Vec<u8> {
 /// A failure, with the upstream that it is about.
 pub(super) fn upstream(protocol: Protocol, address: &str, failure: &UpstreamFailure) -> Vec<u8> {
     let text = format!("upstream {address} {failure}");
-    // The text may contain an upstream's words, so line ends are replaced: the error stays one line.
+    // The text may contain an upstream's error, so line ends are replaced: the error stays one line.
     let text = text.replace(['\r', '\n'], " ");
     match protocol {
         Protocol::Memcached => format!("SERVER_ERROR {text}\r\n"),
@@ -91,7 +91,7 @@ pub(super) fn upstream(protocol: Protocol, address: &str, failure: &UpstreamFail
     .into_bytes()
 }
 
-/// A command that would make a shared connection something else.
+/// A command that would change the state of a shared connection.
 pub(super) fn refused(protocol: Protocol) -> &'static [u8] {
     match protocol {
         Protocol::Memcached => b"ERROR\r\n",
@@ -99,8 +99,8 @@ pub(super) fn refused(protocol: Protocol) -> &'static [u8] {
     }
 }
 
-/// A request over the limit that is not streamed to one upstream: all of it decides where it goes, or it changes the
-/// connection.
+/// A request over the limit that can't be streamed to one upstream: its destination depends on all of it, or it
+/// changes the connection.
 pub(super) fn too_large(route: &Route<'_>) -> &'static [u8] {
     match route {
         Route::Refused => b"-ERR this command may not be longer than 1 MiB through a proxy\r\n",

@@ -1,4 +1,4 @@
-//! Requests that something other than an upstream answers.
+//! Requests that an interceptor answers in place of an upstream.
 //!
 //! ```text
 //!   client ─▶ worker ── a request ──▶ WorkerInterceptor ─┬▶ Answered   the client reads it, in its turn
@@ -23,7 +23,7 @@ use crossbeam_channel::{Receiver, Sender};
 
 /// Makes the interceptors of a proxy, one for each worker.
 pub(crate) trait Interceptor: Send + Sync {
-    /// The interceptor of one worker, which reads from `answers` what is sent later.
+    /// The interceptor of one worker, which sends later answers through `answers`.
     fn for_worker(&self, answers: AnswerSender) -> Box<dyn WorkerInterceptor>;
 }
 
@@ -37,7 +37,7 @@ pub(crate) trait WorkerInterceptor: Send {
         request_id: RequestId,
     ) -> Intercepted;
 
-    /// Takes a request over the limit, of which nothing but its start has arrived. The proxy drops the rest, unless the
+    /// Takes a request over the limit, of which only the start has arrived. The proxy drops the rest, unless the
     /// request is to be forwarded.
     fn large(&mut self, request: &LargeRequest<'_>, request_id: RequestId) -> Intercepted;
 
@@ -55,22 +55,22 @@ pub(crate) trait WorkerInterceptor: Send {
 pub(crate) enum Intercepted {
     /// This is the answer.
     Answered(Cow<'static, [u8]>),
-    /// It is taken, and its client expects no answer.
+    /// It is accepted, and its client expects no answer.
     Silent,
     /// The answer comes later, with the id.
     Later,
     /// There is no room for it; it is offered again when a round has ended with room.
     Full,
-    /// It is the proxy's, as without an interceptor.
+    /// The proxy handles it, as without an interceptor.
     Forward,
 }
 
-/// Which request of which client an answer belongs to.
+/// The client and the request that an answer belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RequestId {
     /// The worker's number for the client, and the client's own.
     pub(crate) client: (usize, u64),
-    /// Which of its requests.
+    /// The number of its request.
     pub(crate) sequence: u64,
 }
 
@@ -114,11 +114,11 @@ impl AnswerSender {
     }
 }
 
-/// A worker's interceptor, and what it has for it.
+/// A worker's interceptor, and the worker's state about it.
 pub(super) struct Interception {
     pub(super) interceptor: Box<dyn WorkerInterceptor>,
     pub(super) answers: Receiver<Vec<LaterAnswer>>,
-    /// Clients whose requests found no room.
+    /// Clients whose requests wait for room.
     pub(super) stalled: Vec<usize>,
 }
 
@@ -132,12 +132,12 @@ impl Interception {
         }
     }
 
-    /// Whether something waits for the next round.
+    /// Whether requests or answers wait for the next round.
     pub(super) fn is_stalled(&self) -> bool {
         self.interceptor.has_backlog() || !self.stalled.is_empty()
     }
 
-    /// Hands over what is left, when the worker ends.
+    /// Hands over the remaining requests when the worker ends.
     pub(super) fn finish(mut self) {
         self.interceptor.finish();
     }

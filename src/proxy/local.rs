@@ -1,7 +1,7 @@
 //! Commands about the connection between a client and the proxy, answered without asking an
 //! upstream: the client's name and login, its database, its version of RESP.
 //!
-//! The words are Redis's and memcached's. Answers about the server itself (`COMMAND`, `INFO`,
+//! The texts are Redis's and memcached's. Answers about the server itself (`COMMAND`, `INFO`,
 //! `version`) come from an upstream.
 
 use crate::pool::Pool;
@@ -101,7 +101,7 @@ pub(super) fn resp(
         }
         ConnectionCommand::Auth => auth(args, session, shared, &mut reply),
         ConnectionCommand::Hello => hello(args, session, connection, shared, &mut reply),
-        // Clients see one standalone Redis; what would tell of more is answered as such.
+        // Clients see one standalone Redis, so commands about a cluster are answered as by one.
         ConnectionCommand::Cluster if pool.is_cluster() => reply.error(NO_CLUSTER),
         // It would let all clients of the connection read from a replica.
         ConnectionCommand::ReadOnly => reply.error(NO_CLUSTER),
@@ -221,7 +221,7 @@ fn hello(
     describe_server(resp3, connection, reply);
 }
 
-/// What `HELLO` answers.
+/// The answer to `HELLO`.
 fn describe_server(resp3: bool, connection: &Connection, reply: &mut Reply<'_>) {
     reply.set_resp3(resp3);
     reply.map(7);
@@ -241,7 +241,7 @@ fn describe_server(resp3: bool, connection: &Connection, reply: &mut Reply<'_>) 
     reply.array(0);
 }
 
-/// `CLIENT`: what a client says of itself, and asks about itself.
+/// `CLIENT`: sets and returns the properties of a client's connection.
 fn about_client(
     args: CommandArgs<'_>,
     session: &mut Session,
@@ -257,7 +257,7 @@ fn about_client(
             session.name = args.get(2).into();
             reply.ok();
         }
-        // Of later versions of Redis; clients tell their library's name with it.
+        // A command of later versions of Redis; clients send their library's name with it.
         (b"SETINFO", 4) | (b"NO-EVICT" | b"NO-TOUCH", 3) => reply.ok(),
         (b"GETNAME", 2) if session.name.is_empty() => reply.null(),
         (b"GETNAME", 2) => reply.bulk(&session.name),

@@ -5,16 +5,16 @@
 //!   part 1  *1 B   ──▶ buffer ─┴──────────▶ *3 A B C ──▶ the client
 //! ```
 //!
-//! Nothing goes to the client before every part has begun: the length of the whole is known then, and so is whether one
-//! of them is an error, which is then the answer to the whole request, as twemproxy does it. From there the reply
-//! streams in the order of the keys: what belongs to the part whose turn it is passes through, the others wait in a
-//! buffer of at most [`PART_LIMIT`] bytes, and a part that is full takes no more. That can't lock up two requests
-//! against each other as long as all parts of a request are sent before any part of the next: of the oldest request all
-//! parts are then at the head of their connections, so that the one whose turn it is can go on.
+//! No byte goes to the client before every part has begun. Then the length of the whole is known, and whether one of
+//! them is an error, which is the answer to the whole request, as in twemproxy. From there the reply streams in the
+//! order of the keys: the bytes of the next part pass through, the others wait in a buffer of at most [`PART_LIMIT`]
+//! bytes, and a part that is full takes no more. Two requests can't wait for each other as long as all parts of a
+//! request are sent before any part of the next: all parts of the oldest request are then at the head of their
+//! connections, so its next part can continue.
 //!
-//! Where parts share a connection, as in a cluster, a full part may stand before one that has not begun. There the merge
-//! is [eager](ReplyMerge::eager): with a full part the reply begins, and an error that comes later ends the connection. The
-//! parts have to be sent in the order of their keys then.
+//! If parts share a connection, as in a cluster, a full part may stand before one that has not begun. Then the merge is
+//! [eager](ReplyMerge::eager): the reply begins when a part is full, and a later error ends the connection. The parts have
+//! to be sent in the order of their keys then.
 //!
 //! Replies about whole servers, like a minimum, a union or the text of INFO, are [collected](collect): each is held until
 //! all are complete, and has to be short.
@@ -49,7 +49,7 @@ pub(crate) struct ReplyMerge {
     parts: Vec<PartReply>,
     /// The part of each key, in the client's order; for a request to all upstreams each part once.
     order: Vec<u32>,
-    /// The keys, where the replies name them.
+    /// The keys, if the replies name them.
     keys: Vec<Vec<u8>>,
     /// The key whose value is next.
     next: usize,
@@ -61,7 +61,7 @@ pub(crate) struct ReplyMerge {
     phase: MergePhase,
     /// The proxy's own figures, which come behind those of the upstreams.
     tail: String,
-    /// Where a SCAN is, which decides the cursor that the client gets.
+    /// The position of a SCAN, which decides the cursor that the client gets.
     scan: Option<ScanPosition>,
 }
 
@@ -71,9 +71,9 @@ enum MergePhase {
     Heads,
     /// The reply is on its way.
     Streaming,
-    /// The client has all of it; what else comes is dropped.
+    /// The client has all of it; further bytes are dropped.
     Complete,
-    /// The client has some of it, and won't get the rest.
+    /// The client has a part of it, and won't get the rest.
     Broken,
 }
 
@@ -87,7 +87,7 @@ struct PartReply {
     /// Bytes of a `VALUE` block that are still to come.
     block: u64,
     head: PartStart,
-    /// How many of the keys it was asked for.
+    /// The number of its keys.
     asked: u64,
     /// Received bytes; those from `at` on have not been passed on.
     buffer: Vec<u8>,
@@ -95,10 +95,10 @@ struct PartReply {
     ended: bool,
 }
 
-/// How a part began.
+/// The start of a part.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum PartStart {
-    /// It has not.
+    /// It has not begun.
     Unknown,
     /// With a number: of elements, or the answer itself.
     Good(u64),
@@ -130,7 +130,7 @@ impl ReplyMerge {
         ReplyMerge::new(join, ReplyShape::Resp, parts, order)
     }
 
-    /// For a request that so many upstreams were sent, with replies of this shape.
+    /// For a request that was sent to this many upstreams, with replies of this shape.
     pub(crate) fn every(join: MergeRule, shape: ReplyShape, parts: usize) -> ReplyMerge {
         ReplyMerge::new(join, shape, parts, (0..parts as u32).collect())
     }
@@ -193,10 +193,10 @@ impl ReplyMerge {
         }
     }
 
-    /// Takes bytes of a part's reply, and appends to `out` what can go to the client.
+    /// Takes bytes of a part's reply, and appends to `out` the bytes that can go to the client.
     ///
     /// [`FrameState::More`] with fewer bytes used than given means that the part is full: the rest is to be given again when
-    /// another part has gone on. With [`FrameState::Garbage`] the part has failed: tell [`ReplyMerge::fail`].
+    /// another part has gone on. With [`FrameState::Garbage`] the part has failed: call [`ReplyMerge::fail`].
     pub(crate) fn feed(&mut self, part: usize, bytes: &[u8], out: &mut Vec<u8>) -> FrameProgress {
         let mut used = 0;
         loop {
@@ -227,8 +227,8 @@ impl ReplyMerge {
         }
     }
 
-    /// A part's reply does not come, or not all of it; `error` is what the client reads then, with its line end. If too
-    /// much has gone to the client already, its connection can only be closed.
+    /// A part's reply does not come, or not all of it; `error` is the line for the client, with its line end. If the
+    /// client already has too much of the reply, its connection has to be closed.
     pub(crate) fn fail(
         &mut self,
         part: usize,
@@ -266,7 +266,7 @@ impl ReplyMerge {
         self.is_over() || this.buffer.len() - this.at < part_limit(self.join)
     }
 
-    /// Whether nothing more goes to the client.
+    /// Whether no more bytes go to the client.
     fn is_over(&self) -> bool {
         matches!(self.phase, MergePhase::Complete | MergePhase::Broken)
     }

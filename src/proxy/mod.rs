@@ -6,10 +6,10 @@
 //!      └──── client, in its order ◀── merge, if divided ◀──────────── ReplyFramer ◀──────┘
 //! ```
 //!
-//! [`framing`](crate::protocol::framing) cuts what clients send and what servers answer, [`pool`](crate::pool) says
-//! where each key belongs. `split` divides a request among several servers and [`merge`] makes one reply of theirs.
-//! `forwarder` is all of it between the sockets, as a value, and `client` what it keeps of each client; `worker` is the
-//! thread with the sockets. `cluster` learns the slots of a Redis Cluster, `intercept` is the seam for what answers requests in place of an upstream.
+//! [`framing`](crate::protocol::framing) cuts requests and replies, [`pool`](crate::pool) finds the server of each key. `split` divides a request
+//! among several servers and [`merge`] makes one reply of theirs. `forwarder` is the proxy between its sockets, as a value, and `client` is its
+//! state of each client; `worker` is the thread with the sockets. `cluster` learns the slots of a Redis Cluster, `intercept` is the seam for code
+//! that answers requests in place of an upstream.
 //!
 //! ```
 //! use larder::proxy::{Protocol, Proxy, Settings};

@@ -8,9 +8,9 @@
 //!
 //! A cursor has the upstream's number in its low 16 bits and the upstream's own cursor above them. An upstream keeps its
 //! number as long as the proxy runs, and new ones get higher numbers. So when the list of servers changes in the middle
-//! of a scan, each server that stays is scanned once, one that joins is scanned last, and one that has left is passed
-//! over: its keys are not the pool's any more. A list that grows from one server to several is the exception: with one,
-//! cursors pass through as they are, so a scan has to begin again.
+//! of a scan, each server that stays is scanned once, one that joins is scanned last, and one that has left is skipped:
+//! its keys are no longer the pool's. A list that grows from one server to several is the exception: with one, cursors
+//! pass through as they are, so a scan has to begin again.
 //!
 //! Redis's cursors stay below the size of its hash table, in a cluster times 16384, so 48 bits are enough for 2³⁴ keys on
 //! one server; a longer one is refused. Clients that take a cursor for a double lose none below 2³⁷.
@@ -21,7 +21,7 @@ use crate::protocol::resp::{CommandArgs, write_request};
 /// Bits of a cursor that name the upstream.
 const UPSTREAM_BITS: u32 = 16;
 
-/// Most bytes of what stands before the keys in a reply to SCAN.
+/// Most bytes in front of the keys in a reply to SCAN.
 pub(super) const HEAD_LIMIT: usize = 64;
 
 /// An upstream's cursor has too many bits.
@@ -31,7 +31,7 @@ pub(super) const TOO_LARGE: &[u8] =
 /// The reply when no upstream is left to be scanned.
 pub(super) const END: &[u8] = b"*2\r\n$1\r\n0\r\n*0\r\n";
 
-/// Which upstream a SCAN is at, and which is next.
+/// The present upstream of a SCAN, and the next one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ScanPosition {
     upstream: u64,
@@ -57,13 +57,13 @@ impl ScanPosition {
 pub(super) enum ScanStep {
     /// Sending this to the upstream of this number in the pool.
     Ask(usize, Vec<u8>, ScanPosition),
-    /// The cursor is not one of ours; any upstream answers what is wrong with the request.
+    /// The cursor is not one of ours; any upstream answers with the right error.
     Invalid,
     /// No upstream is left.
     End,
 }
 
-/// The next step of the scan that these words ask for. Upstreams that are not `usable` are passed over.
+/// The next step of the scan that these words ask for. Upstreams that are not `usable` are skipped.
 pub(super) fn step(pool: &Pool, args: CommandArgs<'_>, usable: impl Fn(usize) -> bool) -> ScanStep {
     let cursor = match args.len() {
         0 | 1 => None,
@@ -103,7 +103,8 @@ pub(super) fn step(pool: &Pool, args: CommandArgs<'_>, usable: impl Fn(usize) ->
     ScanStep::Ask(number, request, position)
 }
 
-/// The cursor that a reply to SCAN begins with, and where the keys begin; `None` if that has not all arrived.
+/// The cursor at the start of a reply to SCAN, and the position of the keys; `None` if that has not all
+/// arrived.
 pub(super) fn reply_head(reply: &[u8]) -> Option<(u64, usize)> {
     let rest = reply.strip_prefix(b"*2\r\n$")?;
     let mut lines = rest.split_inclusive(|byte| *byte == b'\n');
@@ -146,7 +147,7 @@ mod tests {
         }
     }
 
-    /// Scans a pool whose servers answer these cursors, and says what they were asked.
+    /// Scans a pool whose servers answer these cursors, and returns the requests that they got.
     fn scan(pool: &Pool, mut cursor: u64, answers: &[u64]) -> (Vec<String>, u64) {
         let mut asked = Vec::new();
         for answer in answers {

@@ -1,4 +1,4 @@
-//! A client's session: what the client has made of its connection.
+//! A client's session: the connection state that its commands have set.
 //!
 //! ```text
 //!   SELECT 2 ──▶ sent: unconfirmed [7: Select(2)] ──▶ server
@@ -18,7 +18,8 @@
 //! | `EXEC`, also with an error or null | | closes it, none is watched |
 //! | `DISCARD` | | closes it, none is watched |
 //!
-//! Invariant: the session is what it is at the server over the dedicated connection, as of the last reply.
+//! Invariant: the session is the state that the server has for the dedicated connection, as of the last
+//! reply.
 
 use std::collections::VecDeque;
 
@@ -32,7 +33,7 @@ pub(super) struct Session {
     pub(super) state: ConnectionState,
     /// The name that `CLIENT SETNAME` gave.
     pub(super) name: Box<[u8]>,
-    /// The client has given the password, or need not.
+    /// The client has authenticated, or need not.
     pub(super) admitted: bool,
     pub(super) transaction: Transaction,
     /// Keys are watched.
@@ -46,7 +47,7 @@ pub(super) struct Session {
 pub(super) enum Transaction {
     #[default]
     None,
-    /// It has begun, but no command has said yet which upstream it is for.
+    /// It has begun, but no command has determined its upstream yet.
     Queued(Box<QueuedTransaction>),
     /// The server has begun it.
     Open(OpenTransaction),
@@ -57,18 +58,18 @@ pub(super) enum Transaction {
 pub(super) struct QueuedTransaction {
     /// Commands without keys, one after the other.
     pub(super) commands: Vec<u8>,
-    /// Which of them would change the session.
+    /// The positions of those that would change the session.
     pub(super) open: OpenTransaction,
 }
 
 /// A transaction as far as the server has it.
 #[derive(Debug, Default)]
 pub(super) struct OpenTransaction {
-    /// How many commands are queued.
+    /// The number of queued commands.
     pub(super) queued: usize,
     /// Those of them that change the session, by their number.
     changes: Vec<(usize, Change)>,
-    /// The proxy has refused a command, so that `EXEC` has to be.
+    /// The proxy has refused a command, so `EXEC` has to be refused.
     pub(super) refused: bool,
 }
 
@@ -85,7 +86,7 @@ enum Change {
     Discard,
 }
 
-/// A server's reply, as far as it matters here.
+/// The part of a server's reply that matters here.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Confirmation<'a> {
     pub(super) is_error: bool,
@@ -105,12 +106,12 @@ impl Session {
         }
     }
 
-    /// Returns it to the state that `RESET` leaves.
+    /// Resets it, as `RESET` does.
     pub(super) fn reset(&mut self, admitted: bool) {
         *self = Session::new(admitted);
     }
 
-    /// Whether it needs its dedicated connection: the server has state of it there that has not ended.
+    /// Whether it needs its dedicated connection, because the server still has state for it.
     pub(super) fn is_held(&self) -> bool {
         let mut unconfirmed = self.unconfirmed.iter();
         self.watching || self.open().is_some() || unconfirmed.any(|(_, change)| change.is_some())
@@ -124,8 +125,8 @@ impl Session {
         }
     }
 
-    /// Whether a command behind those under way may find the session another: one of them ends it. Such a command has to
-    /// wait for the reply.
+    /// Whether one of the commands under way ends the transaction, so that a command behind it has to wait for the
+    /// reply.
     pub(super) fn is_ending(&self) -> bool {
         let mut changes = self
             .unconfirmed
@@ -149,7 +150,7 @@ impl Session {
         }
     }
 
-    /// A command has been sent to a server, over the dedicated connection. Of one that is too long to be held the words
+    /// A command has been sent to a server, over the dedicated connection. The words of one that is too long to be held
     /// are not known; it changes nothing.
     pub(super) fn sent(&mut self, sequence: u64, args: Option<CommandArgs<'_>>) {
         self.unconfirmed
@@ -187,7 +188,7 @@ impl Session {
         }
     }
 
-    /// `EXEC` is answered: whatever it says, the transaction is closed.
+    /// `EXEC` is answered: with any reply, the transaction is closed.
     fn executed(&mut self, reply: Confirmation<'_>) {
         let transaction = std::mem::take(&mut self.transaction);
         self.close();

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// The protocol that a proxy forwards. Clients and upstreams speak the same.
+/// The protocol that a proxy forwards. Clients and upstreams have the same one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocol {
     /// memcached's text protocol.
@@ -48,7 +48,7 @@ pub enum OnFailure {
     Error,
     /// The answer of the next server on the ring, for as long as the ejection lasts.
     Next,
-    /// A read answers as if the key were not there; everything else an error.
+    /// A read is answered as if the key didn't exist, any other command with an error.
     Miss,
 }
 
@@ -76,7 +76,7 @@ impl fmt::Display for OnFailure {
 }
 
 /// The treatment of the values that an ejected upstream still has when it is back: they are as old as the ejection, and
-/// may have been changed elsewhere since.
+/// newer values may have been written to other servers since.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnReturn {
     /// They are served.
@@ -128,11 +128,11 @@ pub struct Settings {
     pub on_return: OnReturn,
     /// The database of Redis that a client's database 0 stands for.
     pub database: u32,
-    /// How long a connection to an upstream may take to be made, name lookup included.
+    /// The longest time to connect to an upstream, name lookup included.
     pub connect_timeout: Duration,
-    /// How long an upstream may be silent while a reply is due.
+    /// The longest time that an upstream may be silent while a reply is due.
     pub read_timeout: Duration,
-    /// How long a client may take nothing of a reply that waits for it.
+    /// The longest time that a client may leave a waiting reply unread.
     pub write_timeout: Duration,
 }
 
@@ -157,20 +157,20 @@ impl Settings {
     }
 }
 
-/// Bytes of replies that wait for one client before the connection that they come over is left
-/// alone until the client has taken some. A reply of any size passes in pieces of this size.
+/// Bytes of replies that may wait for one client. With more, their connection is not read until the
+/// client has read some. A reply of any size passes in pieces of this size.
 pub(super) const BACKLOG: usize = 1024 * 1024;
 
-/// Requests of one client that may be under way. One that sends more waits.
+/// Requests of one client that may be under way. Further ones wait.
 pub(super) const PIPELINE: usize = 4096;
 
-/// Milliseconds between two looks at the deadlines: how late one may be noticed.
+/// Milliseconds between two checks of the deadlines, and so the most by which one is noticed late.
 pub(super) const SWEEP_MS: u64 = 20;
 
-/// Milliseconds that a round of a worker takes at least when they are not counted against anyone's deadline. Most rounds
-/// take less than one.
+/// A worker's round of this many milliseconds or more extends all deadlines by its length. Most rounds take less than
+/// one.
 pub(super) const SLOW_ROUND_MS: u64 = 50;
 
 /// Milliseconds after which a shared connection of clients in another database than 0, or in RESP3,
-/// is closed when no client uses it: such clients can make many kinds of them.
+/// is closed when no client uses it: such clients can create many kinds of them.
 pub(super) const STATE_IDLE_MS: u64 = 10_000;

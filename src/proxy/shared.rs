@@ -19,9 +19,9 @@ pub(super) struct Shared {
     pub(super) connections: Arc<Connections>,
     /// Answers requests in place of the upstreams.
     pub(super) interceptor: Option<Arc<dyn Interceptor>>,
-    /// The pool, and how often it has changed.
+    /// The pool, and the number of its changes.
     pool: Mutex<(usize, Arc<Pool>)>,
-    /// The same count, to be looked at without the lock.
+    /// The same count, to be read without the lock.
     generation: AtomicUsize,
     /// Wakes the thread that asks a cluster for its slots.
     bell: Option<Sender<()>>,
@@ -60,7 +60,7 @@ impl Shared {
         self.generation.load(Ordering::Acquire)
     }
 
-    /// Replaces the pool by what `change` makes of it, if that is another; whether it is.
+    /// Replaces the pool by the result of `change`, if that differs. Returns whether it does.
     pub(super) fn replace(&self, change: impl FnOnce(&Pool) -> Option<Pool>) -> bool {
         let mut current = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(changed) = change(&current.1) else {

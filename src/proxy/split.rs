@@ -13,9 +13,9 @@ use crate::protocol::resp;
 
 /// The division of a request with several keys.
 pub(super) enum Division {
-    /// All keys belong to this place; the request goes there as it is.
+    /// All keys belong to one place, and the request goes there unchanged.
     Whole(usize),
-    /// Several requests, and what puts their replies together: the part's number is its index here.
+    /// Several requests, and the merge of their replies: the part's number is its index here.
     Parts(Vec<RequestPart>, ReplyMerge),
 }
 
@@ -29,7 +29,7 @@ pub(super) struct RequestPart {
 
 /// Divides a request of [`Route::Split`](crate::protocol::framing::request::Route::Split) among the upstreams that `locate` finds for its keys.
 ///
-/// Costs a copy of the request, and for `get` another of its keys.
+/// Cost: a copy of the request, and for `get` another of its keys.
 pub(super) fn divide(
     request: &Request<'_>,
     join: MergeRule,
@@ -66,11 +66,10 @@ pub(super) fn divide(
 
 /// Divides a request of RESP among the slots of a cluster: a part for each run of neighbouring keys of one slot.
 ///
-/// Several parts may go over one connection. They do so in the order of the keys, which is the order in which their
-/// replies are wanted: so none has to wait in memory for one that comes behind it. That is why a slot can have
-/// several parts.
+/// Several parts may go over one connection, in the order of the keys, which is the order of their replies. So no
+/// part waits in memory for one that comes behind it. Therefore a slot can have several parts.
 ///
-/// Costs a copy of the request and the head of one for each part.
+/// Cost: a copy of the request and the head of one for each part.
 pub(super) fn divide_by_slot(
     request: &Request<'_>,
     join: MergeRule,
@@ -93,7 +92,7 @@ pub(super) fn divide_by_slot(
     let found = keys.found();
     let mut at = found.first;
     let part = |&(slot, keys): &(u16, usize)| {
-        // A key comes with what follows it up to the next.
+        // A key comes with the bytes between it and the next one.
         let words = at..at + keys * found.step;
         at = words.end;
         let words: Vec<&[u8]> = std::iter::once(0)
@@ -117,7 +116,7 @@ fn bytes(request: &Request<'_>, keys: RequestKeys<'_>, order: &[u32], part: u32)
         RequestWords::Resp(args) => {
             let found = keys.found();
             let mine = found.positions().zip(order).filter(|(_, of)| **of == part);
-            // A key comes with what follows it up to the next.
+            // A key comes with the bytes between it and the next one.
             let mine = mine.flat_map(|(at, _)| at..at + found.step);
             let words: Vec<&[u8]> = std::iter::once(0)
                 .chain(mine)

@@ -33,9 +33,9 @@ pub struct Proxy {
 /// The source of the pool: how keys are assigned to upstreams.
 #[derive(Clone, Copy)]
 enum PoolSource {
-    /// The ring of all servers. With `tags`, what stands in braces in a key decides.
+    /// The ring of all servers. With `tags`, the text in braces in a key decides.
     Ring { placement: Placement, tags: bool },
-    /// The slots of a cluster, to which the servers are the way in.
+    /// The slots of a cluster, which is entered through these servers.
     Cluster,
 }
 
@@ -75,8 +75,8 @@ impl Proxy {
         self
     }
 
-    /// Listens and starts forwarding. The upstreams need not be there yet. A cluster is asked for its slots first; if
-    /// no server answers, it is asked again until one does, and requests go to the configured servers.
+    /// Listens and starts forwarding. The upstreams need not be up yet. A cluster is asked for its slots first; if no
+    /// server answers, it is asked again until one does, and requests go to the configured servers.
     ///
     /// # Errors
     /// When the address is taken, or when the system has no threads or files to give.
@@ -132,7 +132,7 @@ impl Proxy {
         Ok((running, control))
     }
 
-    /// The servers as they are known before anything runs, and what keeps the map of a cluster.
+    /// The first list of servers, and the state that keeps the map of a cluster.
     fn pool(&self) -> (Pool, Option<ClusterWatcher>) {
         match self.way {
             PoolSource::Ring { placement, tags } => {
@@ -146,7 +146,7 @@ impl Proxy {
         }
     }
 
-    /// How many files it may have open beside its clients' connections.
+    /// The number of files that it may have open beside its clients' connections.
     fn files(&self, pool: &Pool, width: usize, workers: usize) -> usize {
         let upstreams = match self.way {
             PoolSource::Ring { .. } => pool.upstreams.len(),

@@ -1,5 +1,5 @@
 //! The proxy's statistics about its upstreams: `stats proxy` of memcached, the section `proxy` of
-//! Redis's `INFO`. Where there are several upstreams, both stand behind the sums of the upstreams' own figures, too.
+//! Redis's `INFO`. With several upstreams, both also follow the sums of the upstreams' own figures.
 
 use std::sync::atomic::Ordering::Relaxed;
 

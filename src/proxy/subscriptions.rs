@@ -49,14 +49,14 @@ struct UnconfirmedCommand {
 #[derive(Debug)]
 pub(super) struct SubscribedName {
     pub(super) name: Box<[u8]>,
-    /// The connections that it is asked of; none if nothing changes.
+    /// The connections that it is sent over; none if nothing changes.
     pub(super) connections: Vec<usize>,
     /// Confirmations that have not come.
     pub(super) missing: usize,
 }
 
 impl SubscriptionKind {
-    /// Of a command, and whether it subscribes.
+    /// The kind of a command, and whether it subscribes.
     pub(super) fn of(command: &[u8]) -> (SubscriptionKind, bool) {
         let upper = command.to_ascii_uppercase();
         let kind = match upper[0] {
@@ -93,7 +93,7 @@ impl Subscriptions {
         self.unconfirmed.is_some()
     }
 
-    /// Since when a command is under way, in the caller's milliseconds.
+    /// The time since which a command is under way, in the caller's milliseconds.
     pub(super) fn asking_since(&self) -> Option<u64> {
         self.unconfirmed.as_ref().map(|command| command.since)
     }
@@ -182,7 +182,7 @@ impl Subscriptions {
         true
     }
 
-    /// Confirms to the client what is confirmed by all servers that were asked, in the order of the command.
+    /// Confirms to the client the names that all their servers have confirmed, in the order of the command.
     pub(super) fn settle(&mut self, resp3: bool, out: &mut Vec<u8>) {
         while let Some(command) = &mut self.unconfirmed {
             if command.names.front().is_none_or(|name| name.missing > 0) {
@@ -212,7 +212,7 @@ impl Subscriptions {
         }
     }
 
-    /// Writes a confirmation, with the count of what there is now. No name stands for null.
+    /// Writes a confirmation, with the present count. No name stands for null.
     pub(super) fn confirm(
         &self,
         (kind, subscribes): (SubscriptionKind, bool),

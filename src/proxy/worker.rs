@@ -7,9 +7,10 @@
 //!   clients ◀─one each─└───────────┘ ◀────────read────── upstreams
 //! ```
 //!
-//! All rules are the forwarder's. A worker reads what is ready and what the forwarder has room for, into one buffer,
-//! and writes what the forwarder has ready, once in a round for each socket. A socket here has the same key as its
-//! client or connection there; a key is free when the forwarder's command to close it has been carried out.
+//! All rules are the forwarder's. A worker reads the sockets that are ready and that the forwarder has room for,
+//! into one buffer. It writes the forwarder's output, once in a round for each socket. A socket here has the same
+//! key as its client or connection there; a key is free when the forwarder's command to close it has been carried
+//! out.
 
 use std::io::{self, ErrorKind};
 use std::net::{Shutdown, SocketAddr};
@@ -39,7 +40,7 @@ struct ClientSocket {
     stream: Arc<Stream>,
     membership: Membership,
     writable: bool,
-    /// The end was announced: only reading finds it.
+    /// The end was announced, and only a read finds it.
     ends: bool,
 }
 
@@ -190,7 +191,7 @@ impl Worker {
         }
     }
 
-    /// Takes in what other threads sent.
+    /// Receives the messages of other threads.
     fn receive(&mut self) {
         self.forwarder.answer_intercepted();
         while let Ok(found) = self.names.1.try_recv() {
@@ -316,7 +317,7 @@ impl Worker {
         }
     }
 
-    /// Does what the forwarder asks for.
+    /// Carries out the forwarder's commands.
     fn carry_out(&mut self) {
         while let Some(command) = self.forwarder.next_command() {
             match command {
@@ -366,7 +367,7 @@ impl Worker {
     }
 }
 
-/// Puts a socket where its key says.
+/// Puts a socket at the position of its key.
 fn put<T>(sockets: &mut Vec<Option<T>>, key: usize, socket: T) {
     if key >= sockets.len() {
         sockets.resize_with(key + 1, || None);

@@ -125,7 +125,7 @@ impl Forwarder {
         )
     }
 
-    /// Sends a SCAN to the upstream that its cursor says.
+    /// Sends a SCAN to the upstream of its cursor.
     pub(super) fn scan(&mut self, key: usize, request: &Request<'_>) -> RequestOutcome {
         let Some(args) = request.args() else {
             return self.answer(key, errors::refused(self.shared.settings.protocol));
@@ -205,7 +205,7 @@ impl Forwarder {
         RequestOutcome::Taken
     }
 
-    /// Answers for an upstream that is ejected.
+    /// Answers in place of an ejected upstream.
     pub(super) fn unavailable(
         &mut self,
         key: usize,

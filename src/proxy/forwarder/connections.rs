@@ -19,7 +19,7 @@ use crate::upstream::{
 };
 
 impl Forwarder {
-    /// Opens a connection to an upstream and begins to connect it. If that fails at once, the returned
+    /// Opens a connection to an upstream and begins to connect. If that fails at once, the returned
     /// number belongs to no connection.
     pub(super) fn open_connection(
         &mut self,
@@ -64,7 +64,7 @@ impl Forwarder {
         }
     }
 
-    /// Has the first of the addresses connected to.
+    /// Requests a connect to the first of the addresses.
     fn connect(&mut self, key: usize, mut addresses: VecDeque<SocketAddr>) {
         if let Some(address) = addresses.pop_front() {
             self.connections[key].stage = ConnectionStage::Connecting(addresses);
@@ -72,7 +72,7 @@ impl Forwarder {
         }
     }
 
-    /// The address could not be connected to; the next one may be.
+    /// Connecting to the address failed; the next one is tried.
     pub(crate) fn connect_failed(&mut self, key: usize, error: io::Error) {
         let Some(connection) = self.connections.get_mut(key) else {
             return;
@@ -97,8 +97,8 @@ impl Forwarder {
         mark(&mut self.dirty_connections, key, &mut connection.dirty);
     }
 
-    /// The end of a connection on which something went wrong: everyone who waits for an answer gets an
-    /// error, but for requests that may be sent again.
+    /// Ends a connection after an error: clients that wait for an answer get an error, except for
+    /// requests that may be sent again.
     pub(crate) fn connection_failed(&mut self, key: usize, failure: UpstreamFailure) {
         let Some(mut connection) = self.connections.try_remove(key) else {
             return;
@@ -143,10 +143,10 @@ impl Forwarder {
         }
     }
 
-    /// Holds a failure against its upstream, and says so in the log.
+    /// Counts a failure of its upstream, and logs it.
     fn count_failure(&self, connection: &UpstreamConnection, failure: &UpstreamFailure) {
         let upstream = &connection.upstream;
-        // A database that isn't there was the choice of a client, and says nothing of the upstream.
+        // A missing database was the choice of a client, and isn't a fault of the upstream.
         let chosen = matches!(failure, UpstreamFailure::Login(_))
             && match connection.purpose {
                 ConnectionPurpose::Shared(state, _) => state != ConnectionState::default(),
@@ -174,7 +174,7 @@ impl Forwarder {
         }
     }
 
-    /// Sends a request again that failed, if there are bytes for that, or else answers it with the error.
+    /// Sends a failed request again if its bytes were kept, or else answers it with the error.
     fn answer_failed(
         &mut self,
         upstream: &Arc<Upstream>,
@@ -228,7 +228,7 @@ impl Forwarder {
         }
     }
 
-    /// Gives clients another turn for which a connection had no room, if it has now.
+    /// Gives another turn to clients that a connection had no room for, if it has now.
     pub(super) fn wake_waiters(&mut self, key: usize) {
         let Some(connection) = self
             .connections
@@ -244,8 +244,8 @@ impl Forwarder {
         }
     }
 
-    /// Goes over to a changed list: connections of upstreams that are gone end when their answers have
-    /// come, all others stay.
+    /// Adopts a changed list: connections of removed upstreams end when their answers have come, all
+    /// others stay.
     pub(super) fn change_pool(&mut self) {
         (self.generation, self.pool) = self.shared.pool();
         let stays = |id| self.pool.upstreams.iter().any(|upstream| upstream.id == id);
@@ -279,7 +279,7 @@ impl Forwarder {
         }
     }
 
-    /// The connection that this client's requests to an upstream go over; made if it isn't there.
+    /// The connection for this client's requests to an upstream; it is opened if there is none.
     pub(super) fn shared_connection_of(
         &mut self,
         number: usize,
@@ -289,7 +289,7 @@ impl Forwarder {
         self.shared_connection(number, state, id as usize % self.width)
     }
 
-    /// The connection in this place among those to an upstream.
+    /// The connection at this position among those to an upstream.
     pub(super) fn shared_connection(
         &mut self,
         number: usize,
@@ -349,7 +349,7 @@ impl Forwarder {
         }
     }
 
-    /// Asks an upstream that is ejected whether it is back.
+    /// Probes an ejected upstream.
     pub(super) fn probe(&mut self, upstream: Arc<Upstream>) {
         self.open_connection(
             upstream,

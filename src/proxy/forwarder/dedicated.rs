@@ -1,4 +1,4 @@
-//! Clients with an upstream connection of their own: what a shared one has no place for.
+//! Clients with an upstream connection of their own, for commands that a shared one can't carry.
 //!
 //! ```text
 //!   MULTI, WATCH      until EXEC or DISCARD, or UNWATCH     see `transaction`
@@ -7,9 +7,9 @@
 //!   MONITOR, TRACKING until RESET or the end                the upstream's bytes pass unparsed
 //! ```
 //!
-//! The connection is opened when all that the client sent before is answered, and closed, not used
-//! again, when it is over: nothing of one client's state can reach another. Their number is bounded
-//! over all workers.
+//! The connection is opened when all earlier requests of the client are answered. When its purpose
+//! has ended, it is closed and not used again, so no state of one client can reach another. Their
+//! number is bounded over all workers.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -94,7 +94,7 @@ impl Forwarder {
         }
     }
 
-    /// Opens a connection for one client alone.
+    /// Opens a connection for this client alone.
     pub(super) fn dedicate(&mut self, key: usize, number: usize) -> Result<(), RequestOutcome> {
         let client = &self.clients[key];
         if client.is_waiting() {
@@ -110,8 +110,8 @@ impl Forwarder {
         Ok(())
     }
 
-    /// Opens a connection to an upstream that is one client's alone, if the upstream is up and such connections are not
-    /// too many.
+    /// Opens a connection to an upstream for one client alone, if the upstream is up and there are not too many such
+    /// connections.
     pub(super) fn open_for_client(
         &mut self,
         key: usize,
@@ -183,7 +183,7 @@ impl Forwarder {
         RequestOutcome::Taken
     }
 
-    /// Sends a PING before a WAIT: Redis waits for what was written before the connection's last command, and the
+    /// Sends a PING before a WAIT: Redis waits for the writes before the connection's last command, and the
     /// client's writes went over other connections.
     fn precede_wait(&mut self, key: usize, connection: usize) {
         let session = &self.clients[key].session;
@@ -193,7 +193,7 @@ impl Forwarder {
         }
     }
 
-    /// Answers what a client says over its dedicated connection that is not for the upstream. `None` for the rest.
+    /// Answers a command on a dedicated connection that is not for the upstream. `None` for other commands.
     fn answer_dedicated(&mut self, key: usize, request: &Request<'_>) -> Option<RequestOutcome> {
         let client = &mut self.clients[key];
         let Some(open) = client.session.open() else {

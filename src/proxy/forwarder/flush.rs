@@ -5,7 +5,7 @@ use std::io;
 use crate::proxy::forwarder::{Command, Forwarder, mark, queue, scatter};
 
 impl Forwarder {
-    /// How many connections have something to be sent.
+    /// The number of connections with output.
     pub(crate) fn dirty_connections(&self) -> usize {
         self.dirty_connections.len()
     }
@@ -19,7 +19,7 @@ impl Forwarder {
         connection.is_up().then(|| (key, connection.output()))
     }
 
-    /// The socket of a connection has taken so many bytes of its output.
+    /// The socket of a connection has accepted this many bytes of its output.
     pub(crate) fn connection_sent(&mut self, key: usize, count: usize) {
         if let Some(connection) = self.connections.get_mut(key) {
             if count > 0 {
@@ -30,7 +30,7 @@ impl Forwarder {
         }
     }
 
-    /// A connection's socket takes bytes again.
+    /// A connection's socket is writable again.
     pub(crate) fn connection_writable(&mut self, key: usize) {
         if let Some(connection) = self.connections.get_mut(key)
             && connection.is_up()
@@ -40,7 +40,7 @@ impl Forwarder {
         }
     }
 
-    /// How many clients have something to be sent, or are to be closed.
+    /// The number of clients with output, or to be closed.
     pub(crate) fn dirty_clients(&self) -> usize {
         self.dirty_clients.len()
     }
@@ -54,7 +54,7 @@ impl Forwarder {
         Some((key, client.output()))
     }
 
-    /// The socket of a client has taken so many bytes of its output.
+    /// The socket of a client has accepted this many bytes of its output.
     pub(crate) fn client_sent(&mut self, key: usize, count: usize) {
         let Some(client) = self.clients.get_mut(key) else {
             return;
@@ -84,7 +84,7 @@ impl Forwarder {
         }
     }
 
-    /// A client's socket takes bytes again.
+    /// A client's socket is writable again.
     pub(crate) fn client_writable(&mut self, key: usize) {
         if let Some(client) = self.clients.get_mut(key)
             && client.unsent() > 0
@@ -93,7 +93,7 @@ impl Forwarder {
         }
     }
 
-    /// Gives connections another turn whose bytes had to wait for a client.
+    /// Gives another turn to connections whose bytes had to wait for a client.
     pub(crate) fn resume(&mut self) {
         for key in std::mem::take(&mut self.held) {
             if let Some(connection) = self.connections.get_mut(key)
@@ -110,7 +110,7 @@ impl Forwarder {
         }
     }
 
-    /// Closes a client and forgets it. Answers that are still due to it are read and dropped.
+    /// Closes a client and removes it. Its outstanding answers are read and dropped.
     pub(super) fn end(&mut self, key: usize, error: Option<&io::Error>) {
         let Some(client) = self.clients.try_remove(key) else {
             return;

@@ -1,4 +1,4 @@
-//! A client's turn: reading it, and cutting complete requests from what has arrived.
+//! A client's turn: reading it, and cutting complete requests from its input.
 //!
 //! If a client or its connection has no room for a request, the request stays in the input and is read
 //! again when there is room.
@@ -8,14 +8,14 @@ use std::io;
 use crate::protocol::framing::request::{RequestBuffers, RequestFrame};
 use crate::proxy::forwarder::{Forwarder, mark, queue};
 
-/// Milliseconds that a command may be under way before it is taken for one that is blocked, once its client has hung up.
+/// Milliseconds after which a command counts as blocked, once its client has hung up.
 const CANCEL_AFTER_MS: u64 = 20;
 
 /// The result of handling a request.
 pub(super) enum RequestOutcome {
-    /// It is on its way, or answered.
+    /// It is sent, or answered.
     Taken,
-    /// There is no room for it now; nothing has happened.
+    /// There is no room for it now; nothing was changed.
     Stalled,
 }
 
@@ -28,7 +28,7 @@ impl Forwarder {
         }
     }
 
-    /// A client's socket has nothing more to be read.
+    /// A client's socket is drained.
     pub(crate) fn client_drained(&mut self, key: usize) {
         if let Some(client) = self.clients.get_mut(key) {
             client.readable = false;
@@ -36,12 +36,12 @@ impl Forwarder {
         self.settle(key);
     }
 
-    /// How many clients are to get a turn.
+    /// The number of clients that are to get a turn.
     pub(crate) fn ready_clients(&self) -> usize {
         self.ready.len()
     }
 
-    /// Gives the next client its turn: the requests that it has left over are taken. `Some` if its socket is to be
+    /// Gives the next client its turn: the requests left in its input are taken. `Some` if its socket is to be
     /// read once then, which ends in [`client_received`](Forwarder::client_received),
     /// [`client_drained`](Forwarder::client_drained), [`client_ended`](Forwarder::client_ended) or
     /// [`client_lost`](Forwarder::client_lost).
@@ -98,8 +98,8 @@ impl Forwarder {
         self.cancel_blocked(key);
     }
 
-    /// A client sends nothing more. It gets the answers that are due, but for those that it can't get or that may never
-    /// come: to a request of which the rest is missing, and to a command that blocks.
+    /// A client has closed its direction. It gets the answers that are due, except for an incomplete request, and for a
+    /// command that blocks, whose answer may never come.
     pub(crate) fn client_ended(&mut self, key: usize) {
         let Some(client) = self.clients.get_mut(key) else {
             return;
@@ -117,8 +117,8 @@ impl Forwarder {
         self.settle(key);
     }
 
-    /// Cancels the command that a client waits for which has hung up, as Redis does: else the command would take
-    /// something for a client that is gone. Closing its upstream connection does it.
+    /// Cancels the blocked command of a client that has hung up, as Redis does: else the command would take an
+    /// element for a client that has left. Closing its upstream connection does it.
     ///
     /// A command that need not wait is answered within [`CANCEL_AFTER_MS`], so a client that has closed only its own
     /// direction gets that answer.
@@ -145,7 +145,7 @@ impl Forwarder {
         self.end(key, Some(error));
     }
 
-    /// Queues a client again that can go on, and ends one that need not.
+    /// Queues a client that can continue, and ends one that is finished.
     fn end_turn(&mut self, key: usize) {
         let Some(client) = self.clients.get_mut(key) else {
             return;
@@ -158,8 +158,7 @@ impl Forwarder {
         }
     }
 
-    /// Has a client's output sent, or its connection ended, if that is possible now. One that waits
-    /// for something else is left alone until that comes.
+    /// Has a client's output sent, or its connection ended, if that is possible now.
     fn settle(&mut self, key: usize) {
         if let Some(client) = self.clients.get_mut(key)
             && (client.closing || client.unsent() > 0)
@@ -181,7 +180,7 @@ impl Forwarder {
     }
 
     /// Takes the complete requests at the start of `input`, as far as there is room. Returns the
-    /// bytes that are done with, and leaves in `Client::again` whether it stopped for want of room.
+    /// number of consumed bytes, and sets `Client::again` if it stopped for lack of room.
     fn take_requests(&mut self, key: usize, input: &[u8]) -> usize {
         let mut buffers = std::mem::take(&mut self.buffers);
         let mut at = 0;
@@ -230,7 +229,7 @@ impl Forwarder {
         at
     }
 
-    /// Takes one request; the bytes that it took, or `None` if it is not all there.
+    /// Takes one request. Returns its length, or `None` if it is incomplete.
     fn take_request(
         &mut self,
         key: usize,
@@ -249,7 +248,7 @@ impl Forwarder {
                 client.answer(&reply);
                 client.closing |= close;
                 mark(&mut self.dirty_clients, key, &mut client.dirty);
-                // Nothing after it has a meaning.
+                // Bytes behind it have no meaning.
                 (
                     Some(if close { input.len() } else { consumed }),
                     RequestOutcome::Taken,

@@ -1,4 +1,4 @@
-//! How clients come.
+//! The arrival of clients.
 
 use std::sync::Arc;
 

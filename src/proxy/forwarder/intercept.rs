@@ -1,5 +1,5 @@
-//! The worker's side of an interceptor: requests are offered to it before they are routed, and what it answers later
-//! reaches the clients. A client whose request finds no room waits, like one whose connection is full.
+//! The worker's side of an interceptor: requests are offered to it before they are routed, and its later answers are
+//! delivered to the clients. If there is no room for a request, its client waits, like one whose connection is full.
 
 use crate::protocol::framing::request::{LargeRequest, Request, Route};
 use crate::proxy::errors;
@@ -17,7 +17,7 @@ impl Forwarder {
         }
     }
 
-    /// Offers a request to the interceptor. `None` for what goes on as without one.
+    /// Offers a request to the interceptor. `None` if the request is forwarded as without one.
     pub(super) fn intercept(
         &mut self,
         key: usize,
@@ -52,7 +52,7 @@ impl Forwarder {
         }
     }
 
-    /// Does what the interceptor has decided about a request.
+    /// Carries out the interceptor's decision about a request.
     pub(super) fn intercepted(&mut self, key: usize, taken: Intercepted) -> RequestOutcome {
         match taken {
             Intercepted::Answered(bytes) => self.answer(key, bytes),
@@ -70,7 +70,7 @@ impl Forwarder {
         }
     }
 
-    /// Ends the interceptor's round, and gives clients another turn that wait for room.
+    /// Ends the interceptor's round, and gives another turn to clients that wait for room.
     pub(crate) fn end_interception(&mut self) {
         let Some(interception) = &mut self.interception else {
             return;

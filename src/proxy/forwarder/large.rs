@@ -13,7 +13,7 @@ use crate::proxy::merge::ReplyMerge;
 use crate::proxy::session::Transaction;
 
 impl Forwarder {
-    /// Begins with a request that is too long to be held as a whole.
+    /// Handles the start of a request that is too long to be held as a whole.
     pub(super) fn large(&mut self, key: usize, large: LargeRequest<'_>) -> RequestOutcome {
         match self.offer_large(key, &large) {
             Intercepted::Forward => {}
@@ -25,7 +25,7 @@ impl Forwarder {
         }
         let client = &mut self.clients[key];
         if !client.session.admitted {
-            // An unauthenticated client could send for ever.
+            // An unauthenticated client could send without end.
             client.closing = true;
             return self.answer(key, errors::NOAUTH);
         }
@@ -57,7 +57,8 @@ impl Forwarder {
         }
     }
 
-    /// A request whose keys belong to several upstreams, or are not known yet: it is divided when all of it is there.
+    /// A request whose keys belong to several upstreams, or are not known yet: it is divided when all of it has
+    /// arrived.
     fn hold_large(&mut self, key: usize, large: LargeRequest<'_>) -> RequestOutcome {
         let client = &mut self.clients[key];
         if matches!(large.route, Route::Only) && client.framer.hold_whole() {
@@ -67,7 +68,8 @@ impl Forwarder {
         self.pass_over(key, large.rest, error)
     }
 
-    /// Whether an upstream can be sent the block of a meta command, if it is one; `None` if that has to be waited for.
+    /// Whether an upstream can be sent the block of a meta command, if the request is one; `None` if that isn't known
+    /// yet.
     fn takes_block(&mut self, key: usize, number: usize, large: &LargeRequest<'_>) -> Option<bool> {
         let ejected = self.pool.upstreams[number].health.is_ejected();
         if !matches!(large.meta, MetaForm::Block { .. }) || ejected {
@@ -116,8 +118,8 @@ impl Forwarder {
         RequestOutcome::Taken
     }
 
-    /// Answers a request that is too long to be held, and drops what follows up to its end. A
-    /// transaction that it was part of is aborted.
+    /// Answers a request that is too long to be held, and drops the rest of it. A transaction that
+    /// it was part of is aborted.
     pub(super) fn pass_over(
         &mut self,
         key: usize,
@@ -130,7 +132,8 @@ impl Forwarder {
         self.answer(key, error)
     }
 
-    /// Passes bytes of an upload to a client's dedicated connection as they are; how many it took.
+    /// Passes bytes of an upload to a client's dedicated connection unchanged. Returns the number
+    /// that it took.
     pub(super) fn upload(&mut self, key: usize, bytes: &[u8]) -> usize {
         let Some(connection) = self.clients[key].dedicated.as_ref().map(|d| d.connection) else {
             return 0;

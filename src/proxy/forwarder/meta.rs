@@ -58,7 +58,7 @@ impl Forwarder {
         RequestOutcome::Taken
     }
 
-    /// Whether blocks can be sent over a connection; `None` if that has to be waited for.
+    /// Whether blocks can be sent over a connection; `None` if that isn't known yet.
     pub(super) fn meta_support(&mut self, connection: usize, key: usize) -> Option<bool> {
         let since = self.micros;
         let at = &mut self.connections[connection];
@@ -82,7 +82,7 @@ impl Forwarder {
         None
     }
 
-    /// The answer to the question has come.
+    /// The answer to the `mg` has come.
     pub(super) fn meta_answered(&mut self, connection: usize, knows: bool) {
         let at = &mut self.connections[connection];
         at.meta_support = if knows {

@@ -1,4 +1,4 @@
-//! The proxy between its sockets, as a value: clients, upstream connections, and what passes between them.
+//! The proxy between its sockets, as a value: clients, upstream connections, and the traffic between them.
 //!
 //! A [`Forwarder`] gets bytes, ends of connections and the time. It returns bytes to send and [`Command`]s. It has no
 //! socket and no clock, so a test can run it in one thread with any behaviour of clients and upstreams. The
@@ -14,21 +14,20 @@
 //!             flush    one write for each client that has output
 //! ```
 //!
-//! Each step is a file. Beside them: incoming (how clients get here), connections (their making and their
-//! end), dedicated (clients with a connection of their own), transaction (MULTI), meta (memcached's
-//! meta commands), redirect (what a cluster sends elsewhere), repeat (what is sent twice), sweep
-//! (deadlines).
+//! Each step is a file. Beside them: incoming (the arrival of clients), connections (their start and
+//! their end), dedicated (clients with a connection of their own), transaction (MULTI), meta (memcached's
+//! meta commands), redirect (redirections of a cluster), repeat (retries), sweep (deadlines).
 //!
-//! Nothing waits for an upstream but the clients that asked it. Bounds keep memory in check: a
-//! client with too many requests or bytes under way is not read, a connection with too much to send takes
-//! no request, an answer whose client is slow stays with its upstream. A client that takes nothing
-//! for as long as the write deadline is closed, so that it can't hold up the others on its connection.
+//! Only the clients that sent a request wait for its upstream. Bounds keep memory in check: a client with
+//! too many requests or bytes under way is not read, a connection with too much to send takes no request,
+//! and the answer for a slow client is left with its upstream. A client that reads nothing until the
+//! write deadline is closed, so that it can't hold up the others on its connection.
 //!
 //! Cost: a request is a share of one read and one write on either side. A client between requests
 //! is about 300 bytes; a connection has a buffer of its own only while answers are held back.
 //!
 //! Invariants: requests of one client to one upstream go over one connection, so they are executed in its
-//! order. A slab's number is used only together with the serial or id of who had it.
+//! order. A slab's number is used only together with the serial or id of its client or connection.
 
 mod append;
 mod connections;
@@ -76,12 +75,12 @@ pub(super) enum Command {
     Connect { key: usize, address: SocketAddr },
     /// Close the connection to an upstream that has this key, if there is one.
     CloseUpstream(usize),
-    /// Close a client's connection: gracefully, so that what was sent reaches the client, or at once.
+    /// Close a client's connection: gracefully, so that sent bytes reach the client, or at once.
     CloseClient { key: usize, gracefully: bool },
 }
 
-/// Which of the connections that clients share: upstream, what its clients made of their connections, and
-/// the number among its like.
+/// The key of a shared connection: upstream, connection state of its clients, and the number among those
+/// alike.
 type SharedConnection = (u64, ConnectionState, usize);
 
 /// One thread's worth of clients and connections.
@@ -92,16 +91,16 @@ pub(super) struct Forwarder {
     clients: Slab<Client>,
     connections: Slab<UpstreamConnection>,
     shared_connections: AHashMap<SharedConnection, usize>,
-    /// How many connections to each upstream are this forwarder's.
+    /// The number of this forwarder's connections to each upstream.
     width: usize,
     serial: u64,
-    /// Clients with something to do, connections with something to read.
+    /// Clients with requests, connections with bytes to read.
     ready: VecDeque<usize>,
     readable: VecDeque<usize>,
-    /// Clients and connections with something to send.
+    /// Clients and connections with output.
     dirty_clients: VecDeque<usize>,
     dirty_connections: VecDeque<usize>,
-    /// Clients that have not taken all that was sent.
+    /// Clients whose sockets have not accepted all output.
     slow: Vec<usize>,
     /// Connections that hold bytes back.
     held: Vec<usize>,
@@ -117,7 +116,7 @@ pub(super) struct Forwarder {
 }
 
 impl Forwarder {
-    /// One without clients, which may have `width` shared connections to each upstream.
+    /// A forwarder without clients, which may have `width` shared connections to each upstream.
     pub(super) fn new(
         shared: Arc<Shared>,
         width: usize,
@@ -166,10 +165,11 @@ impl Forwarder {
         }
     }
 
-    /// No more clients come: those there are get the answers that are due, and are closed.
+    /// No more clients come: the present ones get the answers that are due, and are closed.
     pub(super) fn drain(&mut self) {
         self.draining = true;
-        // Each has one more turn: it forwards what has arrived, and ends those with nothing in flight.
+        // Each client gets one more turn: its complete requests are forwarded, and clients without
+        // requests in flight are closed.
         for (key, client) in &mut self.clients {
             queue(&mut self.ready, key, client);
         }
@@ -180,9 +180,8 @@ impl Forwarder {
         self.draining && self.clients.is_empty()
     }
 
-    /// In how many milliseconds [`Forwarder::sweep`] must be called, if nothing comes before; 0 when clients or
-    /// connections wait for their turn. Asked in each round, so it must not cost more with more clients that are
-    /// quiet.
+    /// The milliseconds until [`Forwarder::sweep`] must be called, if no event comes before; 0 when clients or
+    /// connections wait for their turn. It is called in each round, so quiet clients must not add to its cost.
     pub(super) fn deadline(&mut self) -> Option<u64> {
         if !self.ready.is_empty() || !self.readable.is_empty() {
             return Some(0);
@@ -251,7 +250,7 @@ impl Forwarder {
         Ok(())
     }
 
-    /// Hands over what an interceptor has left, when the last client is gone.
+    /// Hands over the interceptor's remaining requests when the last client is gone.
     pub(super) fn finish(self) {
         if let Some(interception) = self.interception {
             interception.finish();

@@ -9,14 +9,14 @@
 //!             b:1 ◀── ASKING, GET k
 //! ```
 //!
-//! A request that is answered so was not executed, so every kind may be sent again. After [`HOPS`]
-//! times its client gets an error. TRYAGAIN and CLUSTERDOWN go to the client as they come: to hold
-//! a request back here until the cluster has settled would let the client's next ones overtake it.
+//! A redirected request was not executed, so every kind may be sent again. After [`HOPS`] times its
+//! client gets an error. TRYAGAIN and CLUSTERDOWN go to the client unchanged: if the request were
+//! held back here until the cluster has settled, the client's next ones would overtake it.
 //!
-//! Order: what a client sends after a request was redirected, or after the map has changed, waits
-//! until all that it sent before is answered ([`Client::may_follow`]); so nothing overtakes
-//! while a slot moves once. If it moves twice while requests of one client are under way, the first
-//! may follow the first move when the others find the second, and be executed behind them.
+//! Order: after a request was redirected, or the map has changed, a client's further requests wait
+//! until all earlier ones are answered ([`Client::may_follow`]). So none overtakes another while a
+//! slot moves once. If it moves twice while requests of one client are under way, the first may
+//! follow the first move when the others find the second, and be executed behind them.
 //!
 //! [`Client::may_follow`]: crate::proxy::client::Client::may_follow
 
@@ -32,15 +32,15 @@ use crate::proxy::forwarder::{Forwarder, mark};
 use crate::proxy::session::Confirmation;
 use crate::upstream::{ConnectionPurpose, PendingRequest, REDIRECTED, ReplyOwner};
 
-/// How often a request is sent elsewhere before its client gets an error. Redis's own clients take
-/// between 5 and 16 times.
+/// The number of times that a request is redirected before its client gets an error. Redis's own
+/// clients take between 5 and 16 times.
 const HOPS: u8 = 8;
 
-/// Most servers that redirections may add to what the cluster said of itself.
+/// The most servers that redirections may add to the cluster's own list.
 const SERVERS: usize = 4096;
 
 impl Forwarder {
-    /// Sends the request at the front of a connection where `line`, its answer, says.
+    /// Sends the request at the front of a connection to the server that `line`, its answer, names.
     pub(super) fn redirect(&mut self, key: usize, line: &[u8]) {
         let connection = &mut self.connections[key];
         let request = connection.front_request().map(<[u8]>::to_vec);
@@ -117,8 +117,8 @@ impl Forwarder {
         self.append(connection, request, waiting);
     }
 
-    /// Puts what a redirection says into the map of all workers; the number of the upstream that it
-    /// leads to. `None` when the map is full of servers that have never been reached.
+    /// Puts a redirection into the map of all workers. Returns the number of its upstream, or
+    /// `None` if the map is full of servers that have never been reached.
     pub(super) fn learn(&mut self, redirect: Redirect<'_>, target: &str) -> Option<usize> {
         let known = |map: &SlotMap| match redirect {
             Redirect::Moved(slot, _) => map.number(target).filter(|n| map.server(slot) == Some(*n)),
@@ -149,7 +149,7 @@ impl Forwarder {
     }
 
     /// Replaces a client's dedicated connection by one to another upstream, if the first upstream
-    /// has got nothing from the client but this one request.
+    /// has got only this one request from the client.
     fn move_own(
         &mut self,
         (from, serial): (usize, u64),
@@ -172,7 +172,7 @@ impl Forwarder {
             return None;
         }
         let (state, has_no_deadline) = (client.session.state, old.has_no_deadline);
-        // It ends as soon as what it has said is dealt with.
+        // It ends as soon as its received bytes are handled.
         old.retired = true;
         self.shared.detached.fetch_add(1, Relaxed);
         let connection = self.open_connection(to, ConnectionPurpose::Dedicated { key, id }, state);

@@ -13,8 +13,8 @@
 //! would come behind that request, and show the client its own later write in an earlier reply.
 //!
 //! They go to the same upstream, in their order and before anything that their clients send next, so
-//! that none overtakes another. If this was the failure that ejects the upstream, they go to the
-//! next one with `--on-failure next`, and else get the error. A second time they are not sent again.
+//! that none overtakes another. If this failure ejects the upstream, they go to the next one with
+//! `--on-failure next`, and else get the error. They are retried once only.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -86,7 +86,7 @@ impl Forwarder {
         true
     }
 
-    /// The upstream that a request about one key belongs to now.
+    /// The present upstream of a request about one key.
     fn elsewhere_for(&self, bytes: &[u8]) -> Option<usize> {
         let mut framer = match self.shared.settings.protocol {
             Protocol::Resp => RequestFramer::resp(),
@@ -103,8 +103,7 @@ impl Forwarder {
 
     /// Notes that the request that was appended last to a connection is a read, if it is `safe`.
     pub(super) fn keep_request(&mut self, connection: usize, shape: ReplyShape, safe: bool) {
-        // One that gets no answer is not in the connection's queue. Behind one that is quiet comes more than its
-        // bytes.
+        // A request without an answer is not in the connection's queue. A quiet one is followed by an `mn`.
         if safe && shape != ReplyShape::Nothing {
             self.connections[connection].last_is_read(shape != ReplyShape::Fenced);
         }

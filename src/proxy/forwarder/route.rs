@@ -1,4 +1,4 @@
-//! Where a request goes: what its route says, over a connection or answered by the proxy.
+//! Carries out the route of a request: over a connection, or by an answer of the proxy.
 
 use crate::pool::slots::slot;
 use crate::pool::{Upstream, UpstreamFailure};
@@ -55,7 +55,8 @@ impl Forwarder {
         self.route(key, request)
     }
 
-    /// `RESET` and `QUIT` end all that the client had begun, as soon as its earlier requests are answered.
+    /// `RESET` and `QUIT` end the client's transaction, watches and subscriptions, as soon as its earlier
+    /// requests are answered.
     fn leave(&mut self, key: usize, request: &Request<'_>) -> RequestOutcome {
         let client = &self.clients[key];
         if client.dedicated.is_some() {
@@ -68,7 +69,7 @@ impl Forwarder {
         self.route(key, request)
     }
 
-    /// Sends a request where it has to go.
+    /// Sends a request to its upstream.
     pub(super) fn route(&mut self, key: usize, request: &Request<'_>) -> RequestOutcome {
         if let Some(fate) = self.intercept(key, request) {
             return fate;
@@ -95,7 +96,7 @@ impl Forwarder {
         }
     }
 
-    /// The upstream of a key, by what is to happen to the keys of an ejected one.
+    /// The upstream of a key, by the setting for the keys of an ejected one.
     pub(super) fn locate(&self, key: &[u8]) -> usize {
         let next = self.shared.settings.on_failure == OnFailure::Next;
         self.pool.locate(key, next)
@@ -122,7 +123,7 @@ impl Forwarder {
         numbers.all(|number| number == first).then_some(first)
     }
 
-    /// Answers what concerns the connection between the client and the proxy.
+    /// Answers commands about the connection between the client and the proxy.
     pub(super) fn local(
         &mut self,
         key: usize,

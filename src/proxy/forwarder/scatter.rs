@@ -14,7 +14,7 @@ use crate::upstream::{
     ConnectionPurpose, FramedPiece, PendingRequest, RedirectCheck, ReplyOwner, UpstreamConnection,
 };
 
-/// Whether bytes for the front of a connection's queue have somewhere to go.
+/// Whether bytes for the front of a connection's queue can be delivered.
 pub(super) fn takes(
     clients: &Slab<Client>,
     connection: &UpstreamConnection,
@@ -41,8 +41,8 @@ pub(super) fn takes(
 }
 
 impl Forwarder {
-    /// A connection's socket has bytes, or the end, to be read. `ends` says that the end was announced, which may be
-    /// behind bytes.
+    /// A connection's socket has bytes, or the end, to be read. `ends` means that the end was announced, which may
+    /// be behind bytes.
     pub(crate) fn connection_readable(&mut self, key: usize, ends: bool) {
         let Some(connection) = self.connections.get_mut(key) else {
             return;
@@ -53,20 +53,20 @@ impl Forwarder {
         }
     }
 
-    /// A connection's socket has nothing more to be read.
+    /// A connection's socket is drained.
     pub(crate) fn connection_drained(&mut self, key: usize) {
         if let Some(connection) = self.connections.get_mut(key) {
             (connection.readable, connection.ends) = (false, false);
         }
     }
 
-    /// How many connections are to get a turn.
+    /// The number of connections that are to get a turn.
     pub(crate) fn readable_connections(&self) -> usize {
         self.readable.len()
     }
 
-    /// Gives the next connection its turn: what it holds back is delivered. `Some` if its socket is to be read once
-    /// then, which ends in [`connection_received`](Forwarder::connection_received),
+    /// Gives the next connection its turn: the bytes that it holds back are delivered. `Some` if its socket is to be
+    /// read once then, which ends in [`connection_received`](Forwarder::connection_received),
     /// [`connection_drained`](Forwarder::connection_drained) or [`connection_failed`](Forwarder::connection_failed).
     pub(crate) fn next_readable_connection(&mut self) -> Option<usize> {
         let key = self.readable.pop_front()?;
@@ -83,7 +83,8 @@ impl Forwarder {
         (connection.held.is_empty() && connection.readable).then_some(key)
     }
 
-    /// Takes bytes that were read from an upstream. `more` says that the socket may have more of them.
+    /// Takes bytes that were read from an upstream. `more` means that the socket may have more of
+    /// them.
     pub(crate) fn connection_received(&mut self, key: usize, bytes: &[u8], more: bool) {
         let Some(connection) = self.connections.get_mut(key) else {
             return;
@@ -106,7 +107,7 @@ impl Forwarder {
         }
     }
 
-    /// Keeps what can't be delivered yet. Nothing more is read meanwhile.
+    /// Keeps bytes that can't be delivered yet. No more are read meanwhile.
     fn hold(&mut self, key: usize, rest: &[u8]) {
         if let Some(connection) = self.connections.get_mut(key) {
             connection.held = rest.to_vec();
@@ -114,7 +115,7 @@ impl Forwarder {
         }
     }
 
-    /// Gives bytes to those whose answers they are; how many found a taker.
+    /// Delivers bytes to the clients whose answers they are. Returns the number of delivered bytes.
     fn deliver(&mut self, key: usize, bytes: &[u8]) -> Result<usize, UpstreamFailure> {
         let serial = self
             .connections
@@ -140,8 +141,8 @@ impl Forwarder {
         Ok(at)
     }
 
-    /// Delivers the piece of a reply that the bytes begin with; how many of them are done with, and whether the rest may
-    /// be delivered.
+    /// Delivers the piece of a reply at the start of the bytes. Returns the number of consumed bytes, and whether the
+    /// rest may be delivered.
     fn deliver_piece(
         &mut self,
         key: usize,
@@ -203,7 +204,8 @@ impl Forwarder {
         Ok((taken, true))
     }
 
-    /// Gives a client a piece of its answer, behind what of it has waited; how many bytes of the piece it took.
+    /// Gives a client a piece of its answer, behind the bytes of it that wait. Returns the number of bytes that
+    /// it took.
     fn give(&mut self, owner: ReplyOwner, [before, piece]: [&[u8]; 2], done: bool) -> usize {
         let ReplyOwner::Client {
             key,
@@ -224,7 +226,8 @@ impl Forwarder {
         client.deliver(sequence, part, piece, done)
     }
 
-    /// Passes on what belongs to no request: a client that has the connection for itself may have asked for that.
+    /// Passes on a message that belongs to no request: a client that has the connection for itself may have asked
+    /// for it.
     fn pass_unread(&mut self, key: usize, bytes: &[u8]) -> Result<(usize, bool), UpstreamFailure> {
         let connection = &mut self.connections[key];
         let ConnectionPurpose::Dedicated { key, id } = connection.purpose else {
@@ -260,7 +263,7 @@ impl Forwarder {
             .is_some_and(|client| client.session.wants_elements(sequence))
     }
 
-    /// A reply is complete, or a message that is none.
+    /// A reply is complete, or a message that is no reply.
     fn end_piece(&mut self, key: usize, front: &PendingRequest, piece: &FramedPiece) {
         let connection = &mut self.connections[key];
         if piece.is_push {

@@ -1,8 +1,9 @@
-//! Subscribers: the connections over which a client's channels are heard, and what comes over them.
+//! Subscribers: the connections of a client's channels, and the messages that come over them.
 //!
 //! The connections belong to the client alone and speak RESP2, so every message is an array. The client reads it in its
-//! own version. While a command is under way the client's next requests wait, and it goes when nothing else is, so that
-//! confirmations need no place among answers. A client without subscriptions has no such connection.
+//! own version. A command is sent when no other request of the client is under way, and the client's next requests wait
+//! for it, so that confirmations need no slots among the answers. A client without subscriptions has no such
+//! connection.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -113,7 +114,7 @@ impl Forwarder {
         RequestOutcome::Taken
     }
 
-    /// Where each name of a command has to be heard. Connections are opened that are not there.
+    /// The connections for each name of a command. Missing ones are opened.
     fn places_of(
         &mut self,
         key: usize,
@@ -168,7 +169,7 @@ impl Forwarder {
         }
     }
 
-    /// The names that a client leaves, and where they are subscribed.
+    /// The names that a client unsubscribes from, and their connections.
     fn names_to_leave(
         &self,
         key: usize,
@@ -218,7 +219,7 @@ impl Forwarder {
         Ok(connection)
     }
 
-    /// Takes what came over a subscriber's connection; how many bytes, and whether the rest may be taken.
+    /// Takes bytes of a subscriber's connection. Returns their number, and whether the rest may be taken.
     pub(super) fn take_messages(
         &mut self,
         key: usize,
@@ -270,7 +271,7 @@ impl Forwarder {
         };
         let mut out = Vec::new();
         if message.starts_with(b"-") {
-            // The client can't know which names of the command are confirmed.
+            // The client couldn't tell which names of the command are confirmed.
             client.closing = true;
             out.extend_from_slice(message);
         } else if !subscriptions.receive(message, resp3, &mut out) {
@@ -280,7 +281,7 @@ impl Forwarder {
         Ok(())
     }
 
-    /// The channels of a slot are heard at the server to which the slot has moved.
+    /// The channels of a slot are subscribed to at the server that the slot has moved to.
     fn subscribe_elsewhere(
         &mut self,
         key: usize,
@@ -306,7 +307,7 @@ impl Forwarder {
         Ok(())
     }
 
-    /// Gives a subscriber what it reads, and closes its connections if it is none any more.
+    /// Delivers bytes to a subscriber, and closes its connections if it has no subscriptions left.
     fn answer_subscriber(&mut self, key: usize, bytes: &[u8]) {
         let client = &mut self.clients[key];
         client.message(bytes);

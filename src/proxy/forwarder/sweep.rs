@@ -1,4 +1,5 @@
-//! Deadlines: ends requests and connections that take too long, and connections that have been idle for long.
+//! Deadlines: ends requests and connections that take too long, and connections that have been idle for too
+//! long.
 
 use std::io::{self, ErrorKind};
 use std::time::Duration;
@@ -11,7 +12,7 @@ use crate::upstream::ConnectionState;
 use crate::upstream::{ConnectionPurpose, REDIRECTED, ReplyOwner};
 
 impl Forwarder {
-    /// Looks at all deadlines, but seldom: it may be called in each round.
+    /// Checks all deadlines. It does so seldom, and may be called in each round.
     pub(crate) fn sweep(&mut self) {
         if self.now < self.next_sweep {
             return;
@@ -30,8 +31,8 @@ impl Forwarder {
         }
     }
 
-    /// Extends all deadlines by the milliseconds that a round has taken, if they are many: dividing a large request takes
-    /// time, in which nothing is read, and that is no fault of upstreams and clients.
+    /// Extends all deadlines by the milliseconds that a round has taken, if they are many: no socket is read while a
+    /// large request is divided, and that time is no fault of upstreams and clients.
     pub(crate) fn extend_deadlines(&mut self, round: u64) {
         if round < SLOW_ROUND_MS {
             return;
@@ -90,9 +91,9 @@ impl Forwarder {
         }
     }
 
-    /// Ends a client whose large answers hold up connections while they wait for one that was sent
-    /// elsewhere in a cluster, and so came behind what it has to be before: two such clients can
-    /// wait for each other, and after one has ended the other proceeds.
+    /// Ends a client whose large answers hold up connections while they wait for the answer to a
+    /// redirected request. That answer is queued behind answers that it has to precede, so two such
+    /// clients can wait for each other. When one has ended, the other proceeds.
     fn end_deadlocked_client(&mut self) {
         let limit = self.shared.settings.read_timeout;
         let entangled = self.held.iter().find_map(|key| {
@@ -135,8 +136,9 @@ impl Forwarder {
         }
     }
 
-    /// Ends the connections to ejected upstreams that are to be flushed before they get any request: what waits on
-    /// these connections would be executed before. The first probe comes many sweeps after the ejection.
+    /// Ends the connections to ejected upstreams that are to be flushed before they get any request: requests that
+    /// wait on these connections would be executed before the flush. The first probe comes many sweeps after the
+    /// ejection.
     fn abandon_connections(&mut self) {
         if self.shared.settings.on_return == OnReturn::Keep {
             return;
@@ -157,7 +159,7 @@ impl Forwarder {
     }
 
     /// Drops the connections that only a few clients need, those of another database or of RESP3 and
-    /// those for what a cluster sends elsewhere, when none has needed them for a while.
+    /// those for a cluster's redirections, when no client has needed them for a while.
     fn drop_idle_connections(&mut self) {
         let idle: Vec<usize> = self
             .connections

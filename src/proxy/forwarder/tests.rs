@@ -30,7 +30,7 @@ fn send(forwarder: &mut Forwarder, client: usize, bytes: &[u8]) {
     forwarder.client_received(client, bytes, false);
 }
 
-/// Makes the connections that the forwarder asks for, and sends what it has for them; their keys.
+/// Makes the connections that the forwarder asks for, and sends their output. Returns their keys.
 fn connect(forwarder: &mut Forwarder) -> Vec<usize> {
     let mut keys = Vec::new();
     while let Some(command) = forwarder.next_command() {
@@ -46,7 +46,7 @@ fn connect(forwarder: &mut Forwarder) -> Vec<usize> {
     keys
 }
 
-/// What the client reads next.
+/// The next bytes that the client reads.
 fn answer(forwarder: &mut Forwarder) -> String {
     let output = forwarder.next_client_output();
     let output = output.map(|(_, bytes)| bytes).unwrap_or_default();

@@ -11,8 +11,8 @@
 //!   EXEC         ◀── -EXECABORT, as Redis answers after an error; closing the connection discards
 //! ```
 //!
-//! Where there is one upstream nothing has to be held back: the first command opens the connection.
-//! A transaction whose connection can't be made is aborted, so that its commands are never executed
+//! If there is one upstream, no command is held back: the first command opens the connection. A
+//! transaction whose connection can't be made is aborted, so that its commands are never executed
 //! one by one.
 //!
 //! `WATCH` opens the connection at once, to the upstream of its keys. Until `MULTI`, commands about
@@ -34,13 +34,13 @@ const HELD_LIMIT: usize = 64 * 1024;
 
 const QUEUED: &[u8] = b"+QUEUED\r\n";
 
-/// Where a command of a transaction has to be executed.
+/// The upstream at which a command of a transaction has to be executed.
 enum TransactionTarget {
     /// At this upstream.
     At(usize),
-    /// At whichever the others are.
+    /// At the upstream of the other commands.
     Anywhere,
-    /// It can't be part of a transaction; what the client reads.
+    /// It can't be part of a transaction: the error for the client.
     Nowhere(Vec<u8>),
 }
 
@@ -84,7 +84,7 @@ impl Forwarder {
             TransactionTarget::At(number) => match self.open_transaction(key, number) {
                 Ok(()) => self.pass_on_first(key, request),
                 Err(fate) => {
-                    // `EXEC` ends the transaction, whatever the answer to it is.
+                    // `EXEC` ends the transaction, with any answer.
                     if is(request, b"EXEC") && !matches!(fate, RequestOutcome::Stalled) {
                         self.clients[key].session.close();
                     }
@@ -116,7 +116,7 @@ impl Forwarder {
         Some(self.answer(key, reply))
     }
 
-    /// Holds a command without keys until another says which upstream executes it.
+    /// Holds a command without keys until another one determines the upstream.
     fn hold_back(&mut self, key: usize, request: &Request<'_>) -> RequestOutcome {
         let session = &mut self.clients[key].session;
         let (Transaction::Queued(queued), Some(args)) = (&mut session.transaction, request.args())
@@ -132,7 +132,7 @@ impl Forwarder {
         self.answer(key, QUEUED)
     }
 
-    /// Opens the connection of a transaction, and sends what was held back.
+    /// Opens the connection of a transaction, and sends the held commands.
     pub(super) fn open_transaction(
         &mut self,
         key: usize,
@@ -159,7 +159,8 @@ impl Forwarder {
             let waiting = PendingRequest::new(owner, ReplyShape::Resp, since);
             self.connections[connection].push(bytes, waiting, self.now);
         };
-        // An error would mean that what follows is executed at once: the connection is of no use then.
+        // After an error, the following commands would be executed at once, so the connection can't be
+        // used.
         push(ReplyOwner::Proxy, &resp::request(&[b"MULTI"]));
         for number in 0..queued.open.queued {
             let bytes = if number == 0 {
@@ -173,8 +174,8 @@ impl Forwarder {
         Ok(())
     }
 
-    /// Looks at a command of a client that has a dedicated connection for a transaction, in a pool.
-    /// `Some` where the connection is not the place for it.
+    /// Checks a command of a client that has a dedicated connection for a transaction, in a pool.
+    /// `Some` if it doesn't go over that connection.
     pub(super) fn elsewhere(
         &mut self,
         key: usize,
@@ -189,7 +190,7 @@ impl Forwarder {
         }
         let open = client.session.open().is_some();
         let waiting = client.is_waiting();
-        // The keys that were watched are elsewhere now, with their slot.
+        // The watched keys have moved to another server, with their slot.
         let has_moved = dedicated.slot.is_some() && dedicated.slot == self.slot_of(request);
         let refusal = match self.transaction_target(request) {
             TransactionTarget::Anywhere => return None,

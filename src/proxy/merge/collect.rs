@@ -1,7 +1,7 @@
 //! Replies that are put together when all of them are complete: minimum, union, sums by name, and texts of figures.
 //!
-//! An error of one part is the reply to the whole request, with two exceptions: where one success is enough, and where
-//! the figures of the available upstreams are summed.
+//! An error of one part is the reply to the whole request, with two exceptions: commands for which one success is
+//! enough, and figures that are summed over the available upstreams.
 
 use std::hash::{BuildHasher, RandomState};
 
@@ -13,7 +13,8 @@ use crate::protocol::resp::parse_integer;
 use crate::proxy::merge::{COLLECTED_LIMIT, PartReply, PartStart, ReplyMerge, figures};
 
 impl PartReply {
-    /// Whether it is known how the part begins, which for a reply that is collected takes all of it.
+    /// Whether the start of the part is known. A reply that is collected has to be complete for
+    /// that.
     pub(super) fn collected(&mut self) -> bool {
         self.head = if self.ended {
             let line = self.buffer.split(|byte| *byte == b'\r').next();
@@ -33,7 +34,7 @@ impl PartReply {
 }
 
 impl ReplyMerge {
-    /// Writes the reply that all parts come to.
+    /// Writes the reply that is made of all parts.
     pub(super) fn combine(&self, out: &mut Vec<u8>) {
         let (mut replies, mut errors) = (Vec::new(), Vec::new());
         for part in &self.parts {

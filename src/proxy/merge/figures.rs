@@ -5,7 +5,7 @@
 
 use ahash::AHashMap;
 
-/// What `INFO` counts, by the beginning of its name.
+/// The counts of `INFO`, by the beginnings of their names.
 const COUNTED: &[&str] = &[
     "active_defrag_",
     "aof_buffer_length",
@@ -38,10 +38,10 @@ const COUNTED: &[&str] = &[
     "used_memory",
 ];
 
-/// Of what begins so, these are no counts.
+/// Names that begin like that and are no counts.
 const NOT_COUNTED: &[&str] = &["maxmemory_policy", "total_system_memory"];
 
-/// What `stats` says that is a number and counts nothing.
+/// Numbers of `stats` that are no counts.
 const NO_COUNTS: &[&str] = &[
     "accepting_conns",
     "hash_is_expanding",

@@ -9,7 +9,7 @@ use crate::proxy::scan;
 
 const NO_NUMBER: &[u8] = b"-ERR upstream answered no number\r\n";
 
-/// How much of a part was passed on.
+/// The amount of a part that was passed on.
 enum PartProgress {
     /// All requested bytes.
     All,
@@ -30,7 +30,7 @@ impl PartProgress {
 }
 
 impl ReplyMerge {
-    /// Looks at how a part begins, if that is not known yet, and whether it is full.
+    /// Reads the start of a part, if it is not known yet, and checks whether the part is full.
     pub(super) fn read_start(&mut self, part: usize) {
         let over = self.is_over();
         let this = &mut self.parts[part];
@@ -40,7 +40,7 @@ impl ReplyMerge {
         self.pressed |= self.eager && !self.has_room(part);
     }
 
-    /// Appends to `out` what can go to the client.
+    /// Appends to `out` the bytes that can go to the client.
     pub(super) fn pump(&mut self, out: &mut Vec<u8>) {
         if self.phase == MergePhase::Heads {
             if self.begun < self.parts.len() && !self.pressed {
@@ -59,7 +59,7 @@ impl ReplyMerge {
             let part = &mut self.parts[part as usize];
             match part.head {
                 PartStart::Unknown => return,
-                // Only where the reply has begun before all parts had.
+                // Only if the reply has begun before all parts had.
                 PartStart::Error(_) => return self.end(MergePhase::Broken),
                 PartStart::Good(_) | PartStart::Missed => {}
             }
@@ -76,7 +76,7 @@ impl ReplyMerge {
         }
     }
 
-    /// All parts have begun: what the reply begins with is known.
+    /// All parts have begun: the start of the reply is known.
     fn heads(&mut self, out: &mut Vec<u8>) {
         self.phase = MergePhase::Streaming;
         if self.join.needs_whole_replies() {
@@ -146,7 +146,7 @@ impl ReplyMerge {
 }
 
 impl PartReply {
-    /// Looks at how the part begins; whether that is known.
+    /// Reads the start of the part. Returns whether it is known.
     fn begin(&mut self, join: MergeRule) -> bool {
         if join.needs_whole_replies() {
             return self.collected();
@@ -155,7 +155,7 @@ impl PartReply {
             if self.buffer.len() < PART_LIMIT {
                 return false;
             }
-            // Nothing but an error is as long as that.
+            // Only an error is as long as that.
             self.head =
                 PartStart::Error(b"-ERR upstream answered with too long a line\r\n".to_vec());
             return true;

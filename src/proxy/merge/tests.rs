@@ -215,7 +215,7 @@ fn an_eager_array_begins_when_a_part_is_full_and_ends_broken_when_a_later_one_is
         b"\r\n",
     ]
     .concat();
-    // The second part is known to begin only when the first has been read to its end.
+    // The second part begins only when the first has been read to its end.
     let mut out = Vec::new();
     let mut merge = keyed(MergeRule::Array, &[0, 1]).eager();
     assert_eq!(merge.feed(0, &big, &mut out).state, FrameState::Done);

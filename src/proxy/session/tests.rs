@@ -67,7 +67,7 @@ fn each_transition_happens_when_the_reply_says_so() {
             ],
             "2 2 \"\" none -",
         ),
-        // Its own element says that it has failed.
+        // Its own element is an error.
         (
             &[
                 ("MULTI", ok),
@@ -119,7 +119,7 @@ fn each_transition_happens_when_the_reply_says_so() {
             "0 2 \"\" open:0 watching",
         ),
         (&[("MULTI", ok), ("EXEC x", no)], "0 2 \"\" none -"),
-        // A watch survives what is refused.
+        // A watch survives refused commands.
         (&[("WATCH a", ok), ("EXEC", no)], "0 2 \"\" none -"),
         (
             &[("WATCH a", ok), ("DISCARD", no)],

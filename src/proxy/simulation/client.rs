@@ -1,7 +1,7 @@
-//! A client of the simulation: a script of requests, and what a single server would answer to each.
+//! A client of the simulation: a script of requests, and a single server's answer to each.
 //!
-//! A client is the only one that uses its keys, so its own requests decide what it reads. Where an upstream has failed, a
-//! write may have been executed or not: then both values are possible until the next read or write tells.
+//! A client is the only one that uses its keys, so its own requests decide the values that it reads. If an upstream has
+//! failed, a write may have been executed or not: then both values are possible until the next read or write shows one.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -30,7 +30,7 @@ pub(crate) struct Client {
     /// It has been subscribed to something.
     pub(crate) has_been_subscribed: bool,
     circumstances: Circumstances,
-    /// The list that it waits for when it leaves.
+    /// The list that it waits for when it disconnects.
     pub(crate) blocked: Option<Bytes>,
     pub(crate) answers: usize,
 }
@@ -71,7 +71,8 @@ impl Client {
         }
     }
 
-    /// A client that waits for an element of a list of its own, and leaves before there is one.
+    /// A client that waits for an element of a list of its own, and disconnects before there is
+    /// one.
     pub(crate) fn that_leaves(number: usize) -> Client {
         let list = format!("left:{number}").into_bytes();
         let request = resp::request(&[b"BLPOP", &list, b"0"]);
@@ -83,7 +84,7 @@ impl Client {
         }
     }
 
-    /// A client that writes to all servers of a pool, and takes no error for an answer.
+    /// A client that writes to all servers of a pool, and accepts no error.
     pub(crate) fn that_writes(protocol: Protocol) -> Client {
         let steps = (0..32).map(|number: u8| {
             let key = format!("w:{number}");
@@ -102,7 +103,7 @@ impl Client {
         Client::with_script(steps.collect(), Circumstances::default())
     }
 
-    /// A client that finds what it has pushed to a list.
+    /// A client that reads the elements that it has pushed to a list.
     pub(crate) fn that_pushes(list: &[u8]) -> Client {
         let one = |words: &[&[u8]]| {
             let due = (ReplyShape::Resp, Expected::Exactly(b":1\r\n"));
@@ -139,7 +140,7 @@ impl Client {
         }
     }
 
-    /// Its connection has ended: it asks for nothing more.
+    /// Its connection has ended: it sends no more requests.
     pub(crate) fn give_up(&mut self) {
         self.steps.clear();
         self.due.clear();
@@ -210,7 +211,7 @@ impl Client {
 
     /// A server has published a message: the client is to get it, if it is subscribed and does not leave.
     ///
-    /// The message of a server that leaves the list, or whose slots move, may be lost.
+    /// A message may be lost if its server leaves the list, or if its slots move.
     pub(crate) fn await_message(&mut self, channel: &[u8], message: &[u8]) {
         let leaves = self
             .due
@@ -277,7 +278,7 @@ impl Client {
                     known.push(value.clone());
                 }
                 match bytes.is_empty() {
-                    // How many there were is not known.
+                    // Their number is not known.
                     true => reply.starts_with(b":"),
                     false => reply == bytes,
                 }

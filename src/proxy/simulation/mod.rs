@@ -6,11 +6,11 @@
 //!     └─────── each answer is compared with a single server's ◀───────┘
 //! ```
 //!
-//! In any order in which bytes arrive, an answer has to be that of a single server or, where a server has failed,
-//! an error. A subscriber gets every message of a channel from its confirmation on until it leaves, and none before or
+//! In any order in which bytes arrive, an answer has to be that of a single server or, if a server has failed, an
+//! error. A subscriber gets every message of a channel from its confirmation on until it leaves, and none before or
 //! after. At the end nothing may be left: no connection of a client, no request that waits, no bytes that are held.
 //!
-//! Before that, a client writes to every server, all of which are well again, and takes no error for an answer.
+//! Before that, a client writes to every server, all of which are up again, and accepts no error.
 //!
 //! Each check can fail: a [`PlantedFault`] is found.
 //!
@@ -60,14 +60,14 @@ pub(crate) fn run_seeds(kept: &'static [u64], run: fn(u64) -> Result<(), String>
     }
 }
 
-/// Shows what happens, when one seed is run alone.
+/// Prints all events if one seed is run alone.
 pub(crate) fn trace(line: impl Fn() -> String) {
     if std::env::var_os("LARDER_SEED").is_some() {
         println!("{}", line());
     }
 }
 
-/// A fault that is planted to see that a check finds it.
+/// A planted fault, to test that a check finds it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PlantedFault {
     /// A subscriber gets a message again, after it has left the channel.
@@ -76,16 +76,16 @@ pub(crate) enum PlantedFault {
     LostMessage,
     /// A server does not notice that the proxy has closed a connection.
     KeptConnection,
-    /// A name is looked up once, and leads to that address for ever.
+    /// A name is looked up once, and its address is used for ever.
     OldAddress,
 }
 
-/// Runs one seed; what went wrong.
+/// Runs one seed. Returns the error.
 fn run(seed: u64) -> Result<(), String> {
     play(seed, None).1
 }
 
-/// Runs one seed; a number for all that clients have been sent, and what went wrong.
+/// Runs one seed. Returns a hash of all bytes that clients got, and the error.
 fn play(seed: u64, planted: Option<PlantedFault>) -> (u64, Result<(), String>) {
     let mut rng = Rng::with_seed(seed);
     let protocol = match rng.bool() {
@@ -126,7 +126,7 @@ fn play(seed: u64, planted: Option<PlantedFault>) -> (u64, Result<(), String>) {
     (simulation.sent.finish(), outcome)
 }
 
-/// Lets the things happen that a seed decides, and then everything come to its end.
+/// Runs the events of a seed, and then lets all requests and connections end.
 fn live(
     simulation: &mut Simulation,
     rng: &mut Rng,

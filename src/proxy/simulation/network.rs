@@ -1,4 +1,4 @@
-//! A network without sockets: what one side has sent arrives at the other in pieces of any size, whenever the test lets it.
+//! A network without sockets: bytes of one side arrive at the other in pieces of any size, when the test lets them.
 
 use std::collections::VecDeque;
 
@@ -19,7 +19,7 @@ impl Pipe {
         }
     }
 
-    /// Nothing more is sent; what was sent still arrives.
+    /// No more bytes are sent; sent ones still arrive.
     pub(crate) fn end(&mut self) {
         self.ended = true;
     }
@@ -60,7 +60,7 @@ pub(crate) struct ConnectionPipes {
     pub(crate) outward: Pipe,
 }
 
-/// How much of `length` bytes, one or more: often all, often a few.
+/// A part of `length` bytes, one or more: often all, often a few.
 pub(crate) fn piece(rng: &mut Rng, length: usize) -> usize {
     match rng.u8(..4) {
         0 => length,

@@ -24,7 +24,7 @@ use crate::server::{Connection, Connections};
 /// Slots of a cluster.
 const SLOTS: usize = 16384;
 
-/// How servers belong together, and how many there are.
+/// The kind of pool, and the number of its servers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Layout {
     Pool(usize),
@@ -55,13 +55,13 @@ fn list(addresses: &[String]) -> ServerList {
     lines.parse().expect("a list of servers")
 }
 
-/// When probes are sent follows from the seed, too.
+/// The times of probes follow from the seed, too.
 fn seed_jitter(rng: &mut Rng, pool: &Pool) {
     let upstreams = pool.upstreams.iter();
     upstreams.for_each(|upstream| upstream.health.seed_jitter(rng.u64(..)));
 }
 
-/// All that takes part.
+/// All parts of the simulation.
 pub(crate) struct Simulation {
     pub(super) rng: Rng,
     now: u64,
@@ -74,7 +74,7 @@ pub(crate) struct Simulation {
     /// Servers fail.
     pub(crate) faulty: bool,
     pub(crate) planted: Option<PlantedFault>,
-    /// Everything arrives at once and whole.
+    /// All bytes arrive at once and whole.
     pub(super) calm: bool,
     /// The bytes sent to clients, to check that a seed repeats.
     pub(super) sent: DefaultHasher,
@@ -247,7 +247,7 @@ impl Simulation {
         self.forwarder.set_time(self.now, self.now * 1000);
     }
 
-    /// One thing happens, whichever.
+    /// One random event.
     pub(crate) fn step(&mut self) -> Result<(), String> {
         match self.rng.u8(..12) {
             0 => self.clients_send(),
@@ -266,7 +266,7 @@ impl Simulation {
         Ok(())
     }
 
-    /// One of each, in the order of a worker's round.
+    /// One event of each kind, in the order of a worker's round.
     pub(crate) fn round(&mut self) -> Result<(), String> {
         self.clients_send();
         self.connecting();
@@ -283,7 +283,7 @@ impl Simulation {
         self.clients_receive()
     }
 
-    /// Goes on until all clients have their answers.
+    /// Continues until all clients have their answers.
     fn answer_all(&mut self) -> Result<(), String> {
         for _ in 0..3000 {
             self.round()?;
@@ -298,7 +298,7 @@ impl Simulation {
         Err(format!("client {number} waits for ever for {due:?}"))
     }
 
-    /// A value pushed to a list is still there if the clients that waited for it have left.
+    /// A value pushed to a list is still stored if the clients that waited for it have left.
     fn push_to_cancelled(&mut self) -> Result<(), String> {
         let is_blocked = |end: &ClientEnd| end.client.blocked.is_some() && end.key.is_some();
         for _ in 0..2000 {
@@ -345,7 +345,7 @@ impl Simulation {
         }
     }
 
-    /// Servers that are well again are found, and get requests.
+    /// Servers that are up again are found, and get requests.
     fn reach_all(&mut self) -> Result<(), String> {
         let is_ejected = |simulation: &Simulation| {
             let (_, pool) = simulation.shared.pool();
@@ -366,7 +366,7 @@ impl Simulation {
         self.answer_all()
     }
 
-    /// Lets everything come to its end, and looks whether something is left.
+    /// Lets all requests and connections end, and checks that nothing is left.
     pub(crate) fn finish(&mut self) -> Result<(), String> {
         self.calm = true;
         for server in &mut self.servers {

@@ -66,8 +66,8 @@ impl Server {
         }
     }
 
-    /// Where a command's key is, if it is elsewhere. EXEC stands for the commands that it executes: Redis looks for their
-    /// keys again, and forgets the transaction if one has moved.
+    /// The server of a command's key, if it is another one. EXEC stands for the commands that it executes: Redis looks
+    /// for their keys again, and discards the transaction if one has moved.
     fn moved(&mut self, name: &str, words: &[Bytes], key: usize) -> Option<String> {
         let session = self.sessions.get(&key)?;
         let moved = match &session.queue {
@@ -88,7 +88,7 @@ impl Server {
         }
     }
 
-    /// The redirection of a command whose key is elsewhere.
+    /// The redirection of a command whose key is at another server.
     fn elsewhere(&self, name: &str, words: &[Bytes]) -> Option<String> {
         if self.slots.is_empty() || !KEYED.contains(&name) || words.len() < 2 {
             return None;
@@ -257,7 +257,7 @@ impl Server {
         }
     }
 
-    /// Sends a message to the subscribers; how many there are. A pattern is a prefix and a star.
+    /// Sends a message to the subscribers. Returns their number. A pattern is a prefix and a star.
     fn publish(&mut self, channel: &[u8], message: &[u8]) -> usize {
         self.published.push((channel.to_vec(), message.to_vec()));
         if self.loses_messages {

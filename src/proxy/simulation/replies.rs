@@ -7,7 +7,7 @@ pub(super) fn number(digits: &[u8]) -> usize {
     digits.parse().unwrap_or(usize::MAX)
 }
 
-/// The bytes of a bulk string or of what a status says; none of null.
+/// The bytes of a bulk string or of a status; none of null.
 pub(super) fn value(reply: &[u8]) -> Option<&[u8]> {
     let end = reply.iter().position(|byte| *byte == b'\r')?;
     match reply[0] {

@@ -9,7 +9,7 @@ use crate::protocol::resp;
 
 type Bytes = Vec<u8>;
 
-/// Where a value is: the database and the key.
+/// The place of a value: the database and the key.
 pub(super) type DatabaseKey = (u32, Bytes);
 
 /// The circumstances of a simulation, which decide the answers to expect.
@@ -21,7 +21,8 @@ pub(crate) struct Circumstances {
     pub(crate) faulty: bool,
     /// Keys of ejected servers are misses.
     pub(crate) misses: bool,
-    /// A key may be another server's from one request to the next: a read finds what any write of its client has left.
+    /// A key may move to another server from one request to the next: a read may return the value of any write of its
+    /// client.
     pub(crate) wanders: bool,
 }
 
@@ -117,7 +118,7 @@ impl Writer {
                 ReplyShape::Meta,
                 Expected::Exactly(b"MN\r\n"),
             ),
-            // A quiet miss is answered by nothing, and the `mn` behind it tells so.
+            // A quiet miss has no answer, and the answer to the `mn` behind it shows that.
             4 => {
                 let request = format!("mg nothing{name} v q\r\nmn\r\n").into_bytes();
                 self.ask(request, ReplyShape::Fenced, Expected::Exactly(b"MN\r\n"));
@@ -212,7 +213,7 @@ impl Writer {
         let element = rng.u8(..).to_string().into_bytes();
         let expected = Expected::Exactly(b":1\r\n");
         self.command(&[b"RPUSH", &key, &element], expected);
-        // Where pushing may fail there may be nothing to wait for.
+        // If pushing may fail, there may be no element to wait for.
         if !self.circumstances.faulty && !self.circumstances.wanders {
             let reply = resp::request(&[&key, &element]);
             let expected = Expected::Changed(reply, Vec::new());

@@ -18,13 +18,13 @@ pub(crate) enum Behaviour {
     Well,
     /// Connections are refused.
     Refuses,
-    /// It reads nothing.
+    /// It doesn't read.
     Sleeps,
     /// Its next reply is wrong: of a key that wasn't requested.
     Confused,
 }
 
-/// A connection as the server has it.
+/// The server's state of a connection.
 #[derive(Debug, Default)]
 pub(crate) struct Session {
     pub(super) input: Bytes,
@@ -49,18 +49,18 @@ pub(crate) struct Server {
     pub(crate) behaviour: Behaviour,
     pub(crate) values: BTreeMap<(u32, Bytes), Bytes>,
     pub(crate) lists: BTreeMap<(u32, Bytes), VecDeque<Bytes>>,
-    /// How often each key has changed.
+    /// The number of changes of each key.
     pub(super) changes: BTreeMap<(u32, Bytes), u64>,
     /// By the proxy's key of the connection.
     pub(crate) sessions: BTreeMap<usize, Session>,
-    /// In a cluster, the address of each slot's server; empty where there is none.
+    /// In a cluster, the address of each slot's server; empty if there is none.
     pub(crate) slots: Vec<Rc<str>>,
     pub(crate) requests: usize,
     /// It executes a transaction.
     pub(super) executes: bool,
     /// Messages since the simulation last looked: the channel, and the text.
     pub(super) published: Vec<(Bytes, Bytes)>,
-    /// Messages reach nobody.
+    /// Messages reach no subscriber.
     pub(super) loses_messages: bool,
 }
 
@@ -91,7 +91,7 @@ impl Server {
         self.execute(key);
     }
 
-    /// Executes what has arrived, unless the connection waits for a push.
+    /// Executes the complete requests, unless the connection waits for a push.
     pub(super) fn execute(&mut self, key: usize) {
         loop {
             let session = self.sessions.entry(key).or_default();

@@ -1,4 +1,4 @@
-//! How bytes move between clients, the forwarder and servers.
+//! The movement of bytes between clients, the forwarder and servers.
 
 use std::hash::Hash;
 
@@ -11,7 +11,7 @@ use crate::proxy::simulation::server::{Behaviour, Session};
 use crate::proxy::simulation::{PlantedFault, trace};
 
 impl Simulation {
-    /// How much of so many bytes is taken.
+    /// The number of bytes that are taken of `length` bytes.
     fn piece(&mut self, length: usize) -> usize {
         match self.calm || length == 0 {
             true => length,
@@ -19,7 +19,7 @@ impl Simulation {
         }
     }
 
-    /// Clients send what their scripts say, and the forwarder is notified.
+    /// Clients send the requests of their scripts, and the forwarder is notified.
     pub(super) fn clients_send(&mut self) {
         for number in 0..self.clients.len() {
             let sends = self.calm || self.rng.bool();
@@ -221,7 +221,7 @@ impl Simulation {
         }
     }
 
-    /// Does what the forwarder asks for.
+    /// Carries out the forwarder's commands.
     pub(super) fn carry_out(&mut self) {
         while let Some(command) = self.forwarder.next_command() {
             trace(|| format!("{command:?}"));
