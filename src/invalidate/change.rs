@@ -4,12 +4,12 @@ use std::borrow::Cow;
 
 use crate::proxy::{AnswerSender, LaterAnswer, Protocol};
 
-/// A value that a target is to have instead of the old one.
+/// A value that replaces the old one at a target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct NewValue {
     /// memcached's flags; 0 from a client that speaks RESP.
     pub(crate) flags: u32,
-    /// When it expires, in Unix milliseconds; 0 never, below 0 at once.
+    /// The time at which it expires, in Unix milliseconds; 0 for never, below 0 for at once.
     pub(crate) expires: i64,
     pub(crate) bytes: Box<[u8]>,
 }
@@ -17,14 +17,14 @@ pub(crate) struct NewValue {
 /// A reported change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ReportedChange {
-    /// This key, to this value if that is known and some target wants it.
+    /// This key, to this value if that is known and a target needs it.
     Key(Box<[u8]>, Option<NewValue>),
-    /// Everything.
+    /// All keys.
     All,
 }
 
 impl ReportedChange {
-    /// About how many bytes it takes.
+    /// The approximate number of bytes that it takes.
     pub(crate) fn size(&self) -> usize {
         match self {
             ReportedChange::Key(key, value) => {
@@ -40,7 +40,7 @@ pub(crate) struct ChangeBatch {
     pub(crate) changes: Vec<ReportedChange>,
     /// The answers of clients when the changes are recorded.
     pub(crate) answers: Vec<LaterAnswer>,
-    /// Changes whose clients want no answer.
+    /// Changes whose clients expect no answer.
     pub(crate) quiet: usize,
     pub(crate) bytes: usize,
     /// The protocol of the clients.
@@ -60,7 +60,7 @@ impl ChangeBatch {
         }
     }
 
-    /// Has the clients answered: that their changes are recorded, or why none of them is.
+    /// Has the clients answered: their changes are recorded, or none is, for this reason.
     pub(crate) fn answer(mut self, failure: Option<&str>) {
         if let Some(text) = failure {
             let error = match self.protocol {

@@ -1,4 +1,4 @@
-//! Collecting what clients report: the interceptor that stands behind a listener of `larder invalidate`.
+//! Collects the reports of clients: the interceptor behind a listener of `larder invalidate`.
 //!
 //! The writes of all clients in a worker's round form one batch, so a round costs the recorder one message. A write is
 //! answered when its batch is recorded; with durability `none` it is answered at once.
@@ -108,7 +108,7 @@ impl ChangeCollector {
         self.batch.changes.len() >= BATCH || self.batch.bytes >= BATCH_BYTES
     }
 
-    /// Whether a change finds room, after the batch was handed over if need be.
+    /// Whether there is room for a change, after the batch was handed over if necessary.
     fn make_room(&mut self) -> bool {
         if self.is_full() {
             self.hand_over();
@@ -130,7 +130,7 @@ impl ChangeCollector {
         match self.inbox.try_send(RecorderMessage::Batch(batch)) {
             Ok(()) => {}
             Err(TrySendError::Full(RecorderMessage::Batch(batch))) => self.batch = batch,
-            // It has ended, which it does after the workers; nothing is on record.
+            // It has ended, which it does after the workers; nothing is recorded.
             Err(TrySendError::Disconnected(RecorderMessage::Batch(batch))) => {
                 batch.answer(Some("the recorder has ended"));
             }
@@ -138,7 +138,7 @@ impl ChangeCollector {
         }
     }
 
-    /// The answer to a client whose changes were added to the batch: at once or later, as the durability says.
+    /// The answer to a client whose changes were added to the batch: at once or later, by the durability.
     fn answer_later_or_now(
         &mut self,
         before: usize,

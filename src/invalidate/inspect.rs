@@ -8,7 +8,7 @@ use crate::invalidate::spool::{Spool, SpoolCondition, SpoolResult, SpoolTransact
 use crate::protocol::framing::reply::ReplyShape;
 use crate::upstream::{Answer, BlockingConnection, Deadlines, Greeting};
 
-/// How targets stand, in lines for a person: asked of the server that listens at `address`, or read from its spool when
+/// The state of the targets, in lines for a person: from the server that listens at `address`, or from its spool if
 /// none runs.
 ///
 /// # Errors
@@ -71,7 +71,7 @@ fn recorded(group: &mut SpoolTransaction<'_>, out: &mut String) -> SpoolResult<(
 /// Asks a running server.
 fn ask(address: &str) -> Option<String> {
     const PATIENCE: Duration = Duration::from_secs(2);
-    /// The answer is a few lines for each upstream; what is longer is none.
+    /// The answer is a few lines for each upstream; a longer one is from another server.
     const MOST: usize = 16 << 20;
     let deadlines = Deadlines {
         connect: PATIENCE,

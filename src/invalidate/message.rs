@@ -1,4 +1,4 @@
-//! The messages between the recorder and the deliveries, and the time that both are given.
+//! The messages between the recorder and the deliveries, and the time for both.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -14,16 +14,16 @@ pub(crate) enum RecorderMessage {
     Batch(ChangeBatch),
     /// From a delivery.
     Delivery(DeliveryId, DeliveryReport),
-    /// Other targets, and where to send the outcome.
+    /// Other targets, and the sender for the outcome.
     Replace(Vec<Target>, Sender<Result<(), String>>),
-    /// The end: what is under way is delivered until then.
+    /// The end: changes under way are delivered until this time.
     Stop(Instant),
 }
 
 /// A report of a delivery.
 #[derive(Debug)]
 pub(crate) enum DeliveryReport {
-    /// It is connected and has finished its last step; it is given the next.
+    /// It is connected and has finished its last step; it gets the next one.
     Ready,
     /// It has no connection; it is answered with [`DeliveryStep::DownNoted`].
     Down,
@@ -44,7 +44,7 @@ pub(crate) enum DeliveryStep {
     Replay,
     /// Deliver the changes of the channel.
     Fresh,
-    /// Ask again in a moment.
+    /// Report again after a pause.
     Wait,
     /// The recorder has noted that the upstream is down; no more changes come over the channel.
     DownNoted,
@@ -69,7 +69,7 @@ impl Now {
         }
     }
 
-    /// How long ago something was.
+    /// The time since an event.
     pub(crate) fn since(self, time: Instant) -> Duration {
         self.instant.saturating_duration_since(time)
     }

@@ -12,9 +12,9 @@
 //! upstreams that may hold a key, [`spool`] keeps the pending changes, the [`recorder`] answers and directs, and a
 //! [`delivery`] sends changes to one upstream.
 //!
-//! Promises: a change that was answered with success is recorded, as the durability says, and stays recorded until every
-//! upstream that may hold the key has confirmed the change, or has been flushed. The newest change of a key is the last
-//! that an upstream gets. An upstream that is slow, frozen or unavailable delays only itself.
+//! Promises: a change that was answered with success is recorded with the chosen durability, and stays recorded until
+//! every upstream that may hold the key has confirmed the change, or has been flushed. The newest change of a key is the
+//! last that an upstream gets. An upstream that is slow, frozen or unavailable delays only itself.
 //!
 //! Cost: a group of changes is one transaction; a change is two updates of a small tree, and one command to each
 //! upstream. Memory is bounded: the spool's cache, and some megabytes of channels.

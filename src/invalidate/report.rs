@@ -1,8 +1,8 @@
 //! The meaning of a request for invalidation: the keys that it changes, and its answer.
 //!
-//! Answers are those of a server where the write succeeded, because the client reports a write that did: `STORED`,
-//! `DELETED`, `+OK`. A command whose answer only a cache knows (a list's length, the old value, whether a condition
-//! held) is refused, and nothing of it is recorded.
+//! Answers are those of a server after a successful write, because the client reports one: `STORED`, `DELETED`,
+//! `+OK`. A command whose answer only a cache has (a list's length, the old value, the result of a condition) is
+//! refused and not recorded.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use crate::protocol::resp::{CommandArgs, parse_integer};
 /// Reads the reports in the requests of a listener.
 pub(crate) struct ReportReader {
     pub(crate) reads: ReadPolicy,
-    /// Some target wants the values of changes.
+    /// A target needs the values of changes.
     pub(crate) wants_values: Arc<AtomicBool>,
     pub(crate) stats: Arc<InvalidationStats>,
 }
@@ -35,7 +35,7 @@ pub(crate) enum ReportMeaning {
     Changed(Option<Cow<'static, [u8]>>),
     /// Nothing has changed; this is the answer.
     Answer(Cow<'static, [u8]>),
-    /// The proxy forwards it as if there were no recorder.
+    /// The proxy forwards it, as without a recorder.
     Pass,
 }
 
@@ -47,7 +47,7 @@ fn changed(reply: &'static [u8]) -> ReportMeaning {
     ReportMeaning::Changed(Some(reply.into()))
 }
 
-/// The error for a read where reads are refused.
+/// The error for a read if reads are refused.
 const READS: &[u8] = b"SERVER_ERROR larder invalidate takes writes; start it with --reads forward to read through it\r\n";
 
 /// The same for RESP.
@@ -109,7 +109,7 @@ impl ReportReader {
                 let reply: &'static [u8] = match command.action {
                     KeyAction::Delete => b"DELETED\r\n",
                     KeyAction::Touch(_) => b"TOUCHED\r\n",
-                    // The number is the cache's. That it has none is an answer that promises nothing.
+                    // The number is the cache's. "No number" is an answer that promises nothing.
                     KeyAction::Increment(_) | KeyAction::Decrement(_) => b"NOT_FOUND\r\n",
                 };
                 changes.push(ReportedChange::Key(command.path.as_bytes().into(), None));
@@ -151,7 +151,7 @@ impl ReportReader {
                 answer(if noreply { b"" } else { b"OK\r\n" })
             }
             AdminCommand::Quit | AdminCommand::MetaNoop | AdminCommand::Shutdown => ReportMeaning::Pass,
-            // It is about a cache, and this is none.
+            // It is about a cache, and larder invalidate is none.
             _ => answer(text::reply::ERROR),
         }
     }
@@ -185,7 +185,7 @@ impl ReportReader {
         }
     }
 
-    /// The value that a storage command gives, if it is whole and someone wants it.
+    /// The value of a storage command, if it is whole and a target needs it.
     fn value(&self, store: &Store<'_>, bytes: &[u8]) -> Option<NewValue> {
         let whole = !matches!(store.verb, StoreVerb::Append | StoreVerb::Prepend);
         if !whole || !self.wants_values.load(Relaxed) {
@@ -307,7 +307,8 @@ impl ReportReader {
         changed(b"+OK\r\n")
     }
 
-    /// When what `SET` stores expires, `None` for when it did before; or why it is refused.
+    /// The time at which the value of a `SET` expires, `None` if it keeps the old one; or the
+    /// reason why the command is refused.
     fn set_options(&self, args: CommandArgs<'_>) -> Result<Option<i64>, ReportMeaning> {
         let mut expires = Some(0);
         let mut at = 3;
@@ -342,7 +343,7 @@ impl ReportReader {
         Ok(expires)
     }
 
-    /// A value, if someone wants it. Without a known end of its time there is none to be written.
+    /// A value, if a target needs it. Without a known expiry there is no value to write.
     fn resp_value(&self, bytes: &[u8], expires: Option<i64>) -> Option<NewValue> {
         let expires = expires.filter(|_| self.wants_values.load(Relaxed))?;
         Some(NewValue {

@@ -13,7 +13,7 @@ use crate::invalidate::target;
 use crate::proxy::{self, Protocol};
 use crate::server::{self, Address, Handle};
 
-/// A started invalidation server. Dropping it ends it, and keeps in the spool what is not delivered.
+/// A started invalidation server. Dropping it ends it; undelivered changes stay in the spool.
 pub struct Running {
     pub(super) listeners: Vec<(Protocol, server::Running)>,
     recorder: Option<JoinHandle<()>>,
@@ -51,7 +51,8 @@ impl Running {
             .collect()
     }
 
-    /// Waits until the listeners have ended, then delivers what is under way, and keeps what can't be.
+    /// Waits until the listeners have ended, then delivers the changes under way. The others stay in
+    /// the spool.
     pub fn join(mut self) {
         for (_, listener) in self.listeners.drain(..) {
             listener.join();

@@ -38,7 +38,7 @@ macro_rules! words {
 words! {
     /// The guarantee of an answer.
     Durability {
-        /// Nothing: the change is in memory, and lost with the process.
+        /// None: the change is in memory, and lost with the process.
         None = "none",
         /// The change survives the process; a crash of the machine may lose the last ones.
         Os = "os",
@@ -50,7 +50,7 @@ words! {
 words! {
     /// The treatment of requests that are not writes.
     ReadPolicy {
-        /// It is refused, with an error that says so.
+        /// It is refused with an error.
         Refuse = "refuse",
         /// It is sent to the servers of the first target that speaks the client's protocol.
         Forward = "forward",
@@ -68,7 +68,7 @@ words! {
 }
 
 words! {
-    /// Which of a target's servers may hold a key.
+    /// The servers of a target that may hold a key.
     TargetMode {
         /// The one to which the key belongs on the ring.
         Pool = "pool",
@@ -78,19 +78,19 @@ words! {
 }
 
 words! {
-    /// How a key is made to be forgotten.
+    /// The way to invalidate a key.
     ForgetMethod {
         /// It is deleted.
         Delete = "delete",
-        /// It is marked stale with memcached's `md KEY I T…`: the first reader is asked to fetch it anew, the others
-        /// get the old value meanwhile.
+        /// It is marked stale with memcached's `md KEY I T…`: the first reader has to fetch it anew, the others get
+        /// the old value meanwhile.
         Stale = "stale",
-        /// The new value is written where the client gave it, and otherwise the key is deleted.
+        /// The new value is written if the client sent it; otherwise the key is deleted.
         Update = "update",
     }
 }
 
-/// A group of servers that hold copies of what changes.
+/// A group of servers that hold copies of changed values.
 #[derive(Debug, Clone)]
 pub struct Target {
     /// Its name in logs and statistics.
@@ -99,9 +99,9 @@ pub struct Target {
     pub kind: TargetKind,
     /// The servers.
     pub servers: ServerList,
-    /// Which of them may hold a key.
+    /// The servers that may hold a key.
     pub mode: TargetMode,
-    /// Whose placement of keys is followed in a pool.
+    /// The placement of keys in a pool.
     pub placement: Placement,
     /// Keys that concern this target begin with this.
     pub prefix: Vec<u8>,
@@ -109,9 +109,9 @@ pub struct Target {
     pub pattern: Option<Regex>,
     /// The key's name there: `{key}` in it stands for the client's key.
     pub template: String,
-    /// How it is invalidated.
+    /// The way of invalidation.
     pub forget: ForgetMethod,
-    /// For how many seconds a stale value may still be given out.
+    /// Seconds for which a stale value may still be answered.
     pub stale_seconds: u32,
     /// After this the key is deleted a second time.
     pub again: Option<Duration>,
@@ -175,7 +175,7 @@ impl Target {
 /// The settings of invalidation.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Where the spool is.
+    /// The directory of the spool.
     pub spool: PathBuf,
     /// The guarantee of an answer.
     pub durability: Durability,
@@ -185,15 +185,16 @@ pub struct Settings {
     pub workers: usize,
     /// Threads that serve clients.
     pub front_workers: usize,
-    /// Keys that may be pending for an upstream. When there are more it is flushed instead.
+    /// Keys that may be pending for an upstream. With more, it is flushed instead.
     pub max_pending: u64,
-    /// How long something may be pending for an upstream. When it is longer it is flushed instead.
+    /// The longest time that a change may be pending for an upstream. After that, the upstream is
+    /// flushed instead.
     pub max_age: Option<Duration>,
     /// Client connections that may be open at once, at each listener.
     pub max_connections: usize,
-    /// How long an upstream may take to connect, to accept what is sent, and to answer.
+    /// The longest time for an upstream to connect, to accept requests, and to answer.
     pub timeout: Duration,
-    /// How long the end waits for deliveries.
+    /// The longest time that the end waits for deliveries.
     pub grace: Duration,
 }
 
@@ -218,10 +219,10 @@ impl Settings {
 /// Changes that a worker hands over at once.
 pub(crate) const BATCH: usize = 1024;
 
-/// Bytes of changes after which a worker hands over what it has.
+/// Bytes of changes after which a worker hands them over.
 pub(crate) const BATCH_BYTES: usize = 256 << 10;
 
-/// Messages that wait for the recorder. A client whose change finds no place waits.
+/// Messages that wait for the recorder. With more, clients wait.
 pub(crate) const INBOX: usize = 64;
 
 /// Changes that are recorded in one transaction, about.
@@ -237,13 +238,13 @@ pub(crate) const WINDOW: usize = 512;
 /// Bytes that are sent to an upstream before its answers are read.
 pub(crate) const WINDOW_BYTES: usize = 64 << 10;
 
-/// When no more than this is pending for a delivery that replays, the rest is handed over from memory and the delivery is up to date.
+/// If no more than this is pending for a delivery that replays, the rest is handed over from memory and the delivery is up to date.
 pub(crate) const REST: u64 = 4096;
 
-/// Bytes of values that are handed over so.
+/// Bytes of values that are handed over in this way.
 pub(crate) const REST_BYTES: usize = 4 << 20;
 
-/// How long removals wait for changes to be committed with.
+/// The longest time that removals wait for changes to be committed with.
 pub(crate) const LINGER: Duration = Duration::from_millis(20);
 
 /// The first and the longest pause before an upstream that is down is tried again.

@@ -41,10 +41,12 @@ impl Invalidate {
         Invalidate { settings, targets }
     }
 
-    /// Opens the spool, starts to deliver what it holds, and listens. The targets need not be there yet.
+    /// Opens the spool, starts to deliver its pending changes, and listens. The targets need not be up
+    /// yet.
     ///
     /// # Errors
-    /// A sentence for a person, when something is taken, missing or makes no sense.
+    /// A sentence for a person, if an address is taken, a directory can't be used, or the settings
+    /// contradict each other.
     pub fn start(self, listeners: Vec<(Protocol, Listen)>) -> Result<(Running, Control), String> {
         let Invalidate { settings, targets } = self;
         target::check(&targets)?;

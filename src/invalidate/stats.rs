@@ -21,13 +21,13 @@ pub(crate) enum DeliveryPhase {
 #[derive(Debug, Default)]
 pub(crate) struct DeliveryStats {
     phase: AtomicU8,
-    /// The recorder has stopped giving it fresh changes.
+    /// The recorder has stopped sending it fresh changes.
     behind: AtomicBool,
     /// Keys in its pending set.
     pub(crate) pending: AtomicU64,
     delivered: AtomicU64,
     retries: AtomicU64,
-    /// The sequence, which is a time, of what is being sent; 0 for nothing.
+    /// The sequence, which is a time, of the changes that are being sent; 0 for none.
     sending: AtomicU64,
     error: Mutex<Option<String>>,
 }
@@ -67,7 +67,7 @@ impl DeliveryStats {
         waiting && self.phase() != DeliveryPhase::Down as u8
     }
 
-    /// Notes why its upstream is down; whether that is news.
+    /// Notes the reason why its upstream is down. Returns whether it has changed.
     pub(crate) fn failed(&self, error: &UpstreamFailure) -> bool {
         let was = self.phase.swap(DeliveryPhase::Down as u8, Relaxed);
         let text = error.to_string();
@@ -87,7 +87,7 @@ pub(crate) struct UpstreamStats {
     /// It has to be flushed.
     pub(crate) flush: AtomicBool,
     pub(crate) flushes: AtomicU64,
-    /// Since when it has been behind, in Unix microseconds; 0 when it is not.
+    /// The time since which it has been behind, in Unix microseconds; 0 if it is not.
     pub(crate) since: AtomicU64,
 }
 
@@ -166,9 +166,9 @@ pub(crate) struct InvalidationStats {
     pub(crate) commits: AtomicU64,
     /// Changes that were answered with an error, because they could not be recorded.
     pub(crate) refused: AtomicU64,
-    /// Among them those whose client wanted no answer, and does not know.
+    /// Those of them whose client expected no answer, and so got no error.
     pub(crate) refused_quiet: AtomicU64,
-    /// Why the spool can't be written, if it can't.
+    /// The reason why the spool can't be written, if it can't.
     problem: Mutex<Option<String>>,
     broken: AtomicBool,
     pub(crate) upstreams: Mutex<Vec<Arc<UpstreamStats>>>,
@@ -232,7 +232,7 @@ impl InvalidationStats {
         let (mut number, mut first) = (0, true);
         self.each(now, |upstream, name, value| {
             let value = value.replace(',', ";");
-            // To a text nothing fails to be written.
+            // Writing to a text can't fail.
             let _ = match upstream {
                 None => write!(text, "{name}:{value}\r\n"),
                 Some(UpstreamStats {

@@ -1,4 +1,4 @@
-//! From a client's key to the upstreams that may hold it, and what it is called there.
+//! From a client's key to the upstreams that may hold it, and its name there.
 
 use std::borrow::Cow;
 
@@ -7,7 +7,7 @@ use crate::pool::Ring;
 use crate::protocol::memcached::text::KEY_LIMIT;
 use crate::proxy::Protocol;
 
-/// A target that is ready to be asked.
+/// A target with its ring or list of servers.
 pub(crate) struct TargetRoutes {
     pub(crate) target: Target,
     ring: Option<Ring>,
@@ -39,7 +39,7 @@ impl TargetRoutes {
             true => Cow::Borrowed(key),
             false => Cow::Owned([&self.before, key, &self.after].concat()),
         };
-        // memcached's text protocol has no way to store under any other name, so nothing is there.
+        // memcached's text protocol can't store an item under any other name, so there is none.
         let possible = target.kind == TargetKind::Redis
             || !name.is_empty()
                 && name.len() <= KEY_LIMIT
@@ -47,7 +47,7 @@ impl TargetRoutes {
         possible.then_some(name)
     }
 
-    /// The numbers of the servers that may hold what is called so.
+    /// The numbers of the servers that may hold the item of this name.
     pub(crate) fn servers(&self, name: &[u8]) -> std::ops::Range<usize> {
         match &self.ring {
             None => 0..self.target.servers.servers().len(),
@@ -58,13 +58,13 @@ impl TargetRoutes {
         }
     }
 
-    /// Whether it wants the values of changes.
+    /// Whether it needs the values of changes.
     pub(crate) fn wants_values(&self) -> bool {
         self.target.forget == ForgetMethod::Update
     }
 }
 
-/// The delivery of a key: always the same, so that what is sent for a key is sent in order.
+/// The delivery of a key: always the same, so that the changes of a key are sent in order.
 pub(crate) fn delivery(key: &[u8], deliveries: u16) -> u16 {
     if deliveries <= 1 {
         return 0;
@@ -76,7 +76,7 @@ pub(crate) fn delivery(key: &[u8], deliveries: u16) -> u16 {
     ((hash >> 32) % u64::from(deliveries)) as u16
 }
 
-/// Whether these make sense together.
+/// Checks that these targets fit together.
 ///
 /// # Errors
 /// A sentence for a person.
@@ -96,7 +96,7 @@ pub(super) fn check(targets: &[Target]) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether one of them wants the values of changes.
+/// Whether one of them needs the values of changes.
 pub(super) fn wants_values(targets: &[Target]) -> bool {
     targets
         .iter()

@@ -1,11 +1,10 @@
-//! A connection to a server for a thread that has nothing else to do than to wait for it.
+//! A connection to a server for a thread that waits for this server only.
 //!
-//! [`BlockingStream`] is the socket: connecting, sending and receiving each have a deadline, and the failure says which
-//! of them has passed. [`BlockingConnection`] is such a socket and an [`Exchange`], for asking one question after the
-//! other. Deliveries of `larder invalidate` keep the exchange in their own state and use only the socket; the thread
-//! that watches a cluster and `larder invalidate --inspect` use the whole. The rules about requests and replies, the
-//! greeting and failures are those of the non-blocking [`UpstreamConnection`](crate::upstream::UpstreamConnection), so a client library, peers,
-//! origins and tools can be built on either.
+//! [`BlockingStream`] is the socket: connecting, sending and receiving each have a deadline, and the failure names the one that has passed.
+//! [`BlockingConnection`] is such a socket and an [`Exchange`], for one request after the other. Deliveries of `larder invalidate` keep the
+//! exchange in their own state and use only the socket; the thread that watches a cluster and `larder invalidate --inspect` use the whole. The
+//! rules about requests and replies, the greeting and failures are those of the non-blocking
+//! [`UpstreamConnection`](crate::upstream::UpstreamConnection), so a client library, peers, origins and tools can be built on either.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
@@ -16,12 +15,12 @@ use crate::protocol::framing::reply::ReplyShape;
 use crate::upstream::exchange::Exchange;
 use crate::upstream::greeting::Greeting;
 
-/// How long connecting and answering may take.
+/// The longest times for connecting and answering.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Deadlines {
-    /// Until there is a connection, for each address of the name.
+    /// The time to connect, for each address of the name.
     pub(crate) connect: Duration,
-    /// Until a request is sent, and until its reply is complete.
+    /// The time to send a request, and to receive its whole reply.
     pub(crate) read: Duration,
 }
 
@@ -60,7 +59,7 @@ impl BlockingStream {
         Err(last)
     }
 
-    /// Sends all of it. The server may take nothing for as long as `limit`.
+    /// Sends all of it. The server may accept no bytes for `limit` at most.
     pub(crate) fn send(&mut self, bytes: &[u8], limit: Duration) -> Result<(), UpstreamFailure> {
         self.stream
             .set_write_timeout(Some(limit))
@@ -68,13 +67,13 @@ impl BlockingStream {
             .map_err(|error| failed(error, limit))
     }
 
-    /// Waits for bytes, but no longer than `limit`; how many there are, at least one.
+    /// Waits for bytes, but no longer than `limit`. Returns their number, at least one.
     pub(crate) fn receive(
         &mut self,
         buffer: &mut [u8],
         limit: Duration,
     ) -> Result<usize, UpstreamFailure> {
-        // A limit of nothing would be none at all.
+        // A limit of zero would be no limit.
         let limit = limit.max(Duration::from_millis(1));
         let received = self
             .stream
@@ -96,7 +95,7 @@ fn failed(error: io::Error, limit: Duration) -> UpstreamFailure {
     }
 }
 
-/// A connection that asks one question after the other.
+/// A connection for one request after the other.
 #[derive(Debug)]
 pub(crate) struct BlockingConnection {
     stream: BlockingStream,
@@ -108,12 +107,12 @@ pub(crate) struct BlockingConnection {
 #[derive(Debug)]
 pub(crate) enum Answer {
     Value(Vec<u8>),
-    /// An error, in the server's words.
+    /// An error, with the server's text.
     Error(String),
 }
 
 impl BlockingConnection {
-    /// Connects. The greeting is sent with the first question. `limit` is the longest reply in bytes.
+    /// Connects. The greeting is sent with the first request. `limit` is the longest reply in bytes.
     ///
     /// # Errors
     /// When there is no connection in time.
@@ -136,8 +135,8 @@ impl BlockingConnection {
     /// Sends a request and waits for its reply, which has this form.
     ///
     /// # Errors
-    /// When the reply is not complete in time, however its bytes trickle in, or is none. The connection is of no use
-    /// then.
+    /// When the reply is not complete in time, even if some of its bytes arrive, or is malformed. The connection
+    /// can't be used then.
     pub(crate) fn ask(
         &mut self,
         request: &[u8],
@@ -181,7 +180,8 @@ mod tests {
     use std::net::TcpListener;
     use std::thread;
 
-    /// A server for one connection that sends this once something has come, and closes or waits for the client's end.
+    /// A server for one connection that sends these bytes after its first read, and closes or waits for the client's
+    /// end.
     fn server(reply: &'static [u8], close: bool) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("an address").to_string();

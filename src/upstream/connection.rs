@@ -9,7 +9,7 @@
 //!
 //! Invariants: the queue has an entry for each request whose answer has not come to its end, in the
 //! order in which the requests were appended to `out`. The bytes of an answer belong to the front.
-//! Where requests are kept, `out` has from `answered` on those of the queue, in its order.
+//! If requests are kept, `out` has those of the queue from `answered` on, in its order.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -22,8 +22,8 @@ use crate::protocol::framing::reply::{FrameState, ReplyFramer, ReplyShape};
 use crate::upstream::ConnectionState;
 use crate::upstream::pending::{MetaSupport, PendingRequest, ReplyOwner};
 
-/// Bytes of requests that wait to be sent over one upstream connection before clients that want
-/// more of it wait.
+/// Bytes of requests that wait to be sent over one upstream connection before further clients have
+/// to wait.
 pub(crate) const OUTBOX: usize = 1024 * 1024;
 
 /// The purpose of a connection.
@@ -32,16 +32,16 @@ pub(crate) enum ConnectionPurpose {
     /// The requests of many clients: the connection of this number to this upstream of the pool,
     /// or [`REDIRECTED`].
     Shared(ConnectionState, usize),
-    /// One client's alone.
+    /// The requests of one client alone.
     Dedicated { key: usize, id: u64 },
-    /// To see whether the upstream is back.
+    /// A probe that checks whether the upstream is up again.
     Probe,
 }
 
 /// A piece of a reply.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct FramedPiece {
-    /// How many of the bytes belong to it.
+    /// The number of the bytes that belong to it.
     pub(crate) used: usize,
     /// Whether the reply is complete with it.
     pub(crate) done: bool,
@@ -54,7 +54,7 @@ pub(crate) struct FramedPiece {
 
 /// The check of an error reply for a redirection.
 pub(crate) enum RedirectCheck {
-    /// It is the client's, and before it these bytes, which waited.
+    /// It goes to the client, behind these bytes, which waited.
     Pass(Vec<u8>),
     /// It may be a redirection, and is kept until that is known.
     Wait,
@@ -62,17 +62,17 @@ pub(crate) enum RedirectCheck {
     Redirect(Vec<u8>),
 }
 
-/// Most bytes of requests that one connection keeps, but for those that come from another.
+/// Most bytes of requests that one connection keeps, not counting those that come from another.
 const KEPT: usize = 2 * OUTBOX;
 
-/// Bytes of answered requests that are not worth the work of removing them.
+/// Bytes of answered requests that are left in the buffer, because removing them costs more.
 const TRIM: usize = 4096;
 
 /// The number of the connection for requests that another upstream of a cluster has redirected here.
 /// They have their own connection because they are older than the requests that wait on the others.
 pub(crate) const REDIRECTED: usize = usize::MAX;
 
-/// How far a connection has come.
+/// The state of a connection.
 #[derive(Debug)]
 pub(crate) enum ConnectionStage {
     /// Its name is being looked up.
@@ -91,38 +91,39 @@ pub(crate) struct UpstreamConnection {
     /// The unsent bytes, from `written` on; before that, requests that are kept.
     pub(crate) out: Vec<u8>,
     written: usize,
-    /// An answer may be that the request is to be sent elsewhere: it is a cluster.
+    /// It is a cluster: an answer may be a redirection.
     pub(crate) clustered: bool,
-    /// Requests stay in `out` until they are answered, from `answered` on: to be compared with their replies, to be sent
-    /// again, or elsewhere. Not where a client's bytes stream.
+    /// Requests stay in `out` until they are answered, from `answered` on: to be compared with their replies, retried,
+    /// or redirected. Not if a client's bytes are streamed.
     pub(super) keeps: bool,
     pub(super) answered: usize,
-    /// The start of an answer that may say so, or of a message to a subscriber.
+    /// The start of an answer that may be a redirection, or of a message to a subscriber.
     pub(crate) line: Vec<u8>,
     pub(crate) queue: VecDeque<PendingRequest>,
-    /// Clients with a request without reply behind requests of the queue: how many requests were in front of it since
+    /// Requests without reply that are behind requests of the queue: the number of requests in front of each since
     /// the connection began, and the client's id. None is in front of the queue.
     pub(super) quiet: VecDeque<(u64, u64)>,
     /// Requests that have left the queue.
     pub(super) popped: u64,
     /// Reads the answer that has begun to come.
     pub(crate) framer: Option<ReplyFramer>,
-    /// Every byte belongs to the one client, framed or not.
+    /// All bytes belong to the one client, framed or not.
     pub(crate) raw: bool,
     /// The upstream sends messages to a subscriber.
     pub(crate) takes_messages: bool,
-    /// When the upstream last did what it had to, in the worker's milliseconds: the deadlines count
-    /// from here.
+    /// The time at which the upstream last sent or accepted bytes, in the worker's milliseconds:
+    /// the deadlines count from here.
     pub(crate) since: u64,
     /// The socket may have bytes, or an end, to be read.
     pub(crate) readable: bool,
-    /// The end was announced: only reading finds it.
+    /// The end was announced, and only a read finds it.
     pub(crate) ends: bool,
-    /// Read, but not delivered, because the client whose turn it is can't take it yet.
+    /// Bytes that were read but not delivered, because their client can't take them yet.
     pub(crate) held: Vec<u8>,
-    /// Of `held`, how many bytes the framer has seen already, and whether they complete the answer.
+    /// The number of bytes of `held` that the framer has read, and whether they complete the
+    /// answer.
     pub(crate) framed: Option<(usize, bool)>,
-    /// An answer may take as long as it likes: it blocks, or its request is still being sent.
+    /// An answer has no deadline: it blocks, or its request is still being sent.
     pub(crate) has_no_deadline: bool,
     /// A client's request has been answered over it.
     pub(crate) used: bool,
@@ -131,7 +132,7 @@ pub(crate) struct UpstreamConnection {
     pub(crate) dirty: bool,
     /// Whether the server supports memcached's meta commands.
     pub(crate) meta_support: MetaSupport,
-    /// Not to be given further requests; it is closed when the last answer has come.
+    /// It gets no further requests, and is closed when the last answer has come.
     pub(crate) retired: bool,
 }
 
@@ -196,12 +197,12 @@ impl UpstreamConnection {
         self.out.len() - self.written
     }
 
-    /// Whether the upstream owes us something.
+    /// Whether answers are due.
     pub(crate) fn is_waiting(&self) -> bool {
         !self.is_up() || !self.queue.is_empty() || self.unsent() > 0
     }
 
-    /// Appends a request; `shape` tells how its answer is framed, [`ReplyShape::Nothing`] that none comes.
+    /// Appends a request; `shape` is the framing of its answer, [`ReplyShape::Nothing`] if none comes.
     pub(crate) fn push(&mut self, bytes: &[u8], mut waiting: PendingRequest, now: u64) {
         if !self.is_waiting() {
             self.since = now;
@@ -222,7 +223,7 @@ impl UpstreamConnection {
         self.extend(bytes);
     }
 
-    /// Appends bytes that belong to the last request, or get no reply.
+    /// Appends bytes that belong to the last request, or have no reply.
     pub(crate) fn extend(&mut self, bytes: &[u8]) {
         self.out.extend_from_slice(bytes);
         match self.queue.back_mut() {
@@ -245,7 +246,7 @@ impl UpstreamConnection {
         (self.takes_messages, self.has_no_deadline) = (true, true);
     }
 
-    /// From here on bytes pass that are no requests of the queue.
+    /// From here on, bytes are passed on that are no requests of the queue.
     pub(crate) fn stream(&mut self) {
         self.keeps = false;
     }
@@ -276,8 +277,8 @@ impl UpstreamConnection {
         self.out.get(self.answered..self.answered + front.length)
     }
 
-    /// Looks how much of the bytes belongs to the reply at the front of the queue, which has this form, and whether
-    /// the types of its elements are to be kept if it is an array.
+    /// Finds the part of the bytes that belongs to the reply at the front of the queue. The reply has this form;
+    /// `keeps_elements` keeps the types of its elements if it is an array.
     ///
     /// # Errors
     /// When they are no such reply.
@@ -322,8 +323,7 @@ impl UpstreamConnection {
         })
     }
 
-    /// Looks at a piece of an answer of a cluster that is an error, `first` its first piece and `done`
-    /// its last.
+    /// Checks a piece of an error of a cluster, `first` its first piece and `done` its last.
     pub(crate) fn check_redirect(
         &mut self,
         piece: &[u8],
@@ -366,13 +366,13 @@ impl UpstreamConnection {
         &self.out[self.written..]
     }
 
-    /// So many bytes of the output have been sent.
+    /// Notes that this many bytes of the output have been sent.
     pub(crate) fn sent(&mut self, count: usize) {
         self.written += count;
         self.trim();
     }
 
-    /// Forgets what has been sent and, if it is kept, answered.
+    /// Removes the bytes that have been sent and, if requests are kept, answered.
     fn trim(&mut self) {
         let done = match self.keeps {
             true => self.written.min(self.answered),

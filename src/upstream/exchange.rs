@@ -1,4 +1,4 @@
-//! One connection to a server as a value: requests in, bytes to send out; bytes that came in, replies out.
+//! One connection to a server as a value: requests become bytes to send, received bytes become replies.
 //!
 //! ```text
 //!   greet, request ─▶ output ─▶ (a socket) ─▶ server
@@ -8,10 +8,11 @@
 //! ```
 //!
 //! It has no socket and no clock, so that its users can be tested without either. The caller sends
-//! [`Exchange::output`], gives what it reads to [`Exchange::receive`], and takes replies until there is none.
+//! [`Exchange::output`], passes received bytes to [`Exchange::receive`], and takes replies until there is
+//! none.
 //!
-//! Cost: a request and a reply are each copied once. Memory is what waits to be sent, and at most one reply that is not
-//! complete, which is bounded by the limit given.
+//! Cost: a request and a reply are each copied once. Memory: the unsent requests, and at most one incomplete reply,
+//! which the limit bounds.
 //!
 //! Invariants: replies come out in the order of the requests. The replies to the greeting don't come out; an error among
 //! them is [`UpstreamFailure::Login`]. After an error no reply comes out any more that could belong to another request:
@@ -25,7 +26,8 @@ use crate::upstream::queue::RequestQueue;
 /// Bytes of buffers that are kept while nothing is under way.
 const KEPT: usize = 64 << 10;
 
-/// Requests and replies of one connection. `T` says what a request is for; it comes back with the reply.
+/// Requests and replies of one connection. `T` is the purpose of a request; it is returned with the
+/// reply.
 #[derive(Debug)]
 pub(crate) struct Exchange<T> {
     output: Vec<u8>,
@@ -33,13 +35,13 @@ pub(crate) struct Exchange<T> {
     /// The bytes received; from `start` on, an incomplete reply.
     input: Vec<u8>,
     start: usize,
-    /// How much of it the framer has seen.
+    /// The number of its bytes that the framer has read.
     framed: usize,
     /// Longest reply in bytes.
     limit: usize,
 }
 
-/// Whose request it is.
+/// The owner of the request.
 #[derive(Debug)]
 enum RequestOwner<T> {
     Greeting,
@@ -56,7 +58,7 @@ pub(crate) struct Reply<'a, T> {
 }
 
 impl<T> Exchange<T> {
-    /// One whose replies are no longer than `limit` bytes.
+    /// An exchange whose replies are no longer than `limit` bytes.
     pub(crate) fn new(limit: usize) -> Exchange<T> {
         Exchange {
             output: Vec::new(),
@@ -68,7 +70,7 @@ impl<T> Exchange<T> {
         }
     }
 
-    /// Appends what has to be said before anything else.
+    /// Appends the greeting, which comes before all requests.
     pub(crate) fn greet(&mut self, greeting: &Greeting<'_>) {
         for request in greeting.requests() {
             self.output.extend_from_slice(&request);
@@ -98,7 +100,7 @@ impl<T> Exchange<T> {
         !self.queue.is_empty()
     }
 
-    /// Takes bytes that came.
+    /// Takes received bytes.
     pub(crate) fn receive(&mut self, bytes: &[u8]) {
         if self.start > 0 {
             self.input.drain(..self.start);
@@ -112,7 +114,7 @@ impl<T> Exchange<T> {
     /// The next reply that is complete.
     ///
     /// # Errors
-    /// When what came is no reply, too long for one, or an error to the greeting.
+    /// When the received bytes are no reply, too long for one, or an error to the greeting.
     pub(crate) fn next_reply(&mut self) -> Result<Option<Reply<'_, T>>, UpstreamFailure> {
         while self.framed < self.input.len() {
             let piece = self.queue.feed(&self.input[self.framed..])?;
@@ -152,7 +154,7 @@ impl<T> Exchange<T> {
 mod tests {
     use super::*;
 
-    /// The replies to what was asked, when they come in pieces of this size; or the failure.
+    /// The replies to the requests, when they come in pieces of this size; or the failure.
     fn replies(
         exchange: &mut Exchange<u32>,
         bytes: &[u8],

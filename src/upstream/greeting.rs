@@ -15,7 +15,7 @@ pub(crate) struct Greeting<'a> {
 }
 
 impl Greeting<'_> {
-    /// The requests, in their order. A reply that is an error means that the connection is of no use.
+    /// The requests, in their order. After a reply that is an error, the connection can't be used.
     pub(crate) fn requests(&self) -> impl Iterator<Item = Vec<u8>> {
         let password = self.password.map(str::as_bytes);
         let auth = password.map(|password| resp::request(&[b"AUTH", password]));
@@ -26,7 +26,7 @@ impl Greeting<'_> {
     }
 }
 
-/// A question that every memcached answers at once, and the form of its answer.
+/// A request that every memcached answers at once, and the form of its answer.
 pub(crate) const MEMCACHED_PROBE: (&[u8], ReplyShape) = (b"version\r\n", ReplyShape::Line);
 
 /// The request that deletes all items of a memcached, and the form of its answer.
@@ -36,5 +36,5 @@ pub(crate) const MEMCACHED_FLUSH: (&[u8], ReplyShape) = (b"flush_all\r\n", Reply
 pub(crate) const RESP_FLUSH: (&[u8], ReplyShape) =
     (b"*2\r\n$8\r\nFLUSHALL\r\n$5\r\nASYNC\r\n", ReplyShape::Resp);
 
-/// A question that every Redis answers at once, and the form of its answer.
+/// A request that every Redis answers at once, and the form of its answer.
 pub(crate) const RESP_PROBE: (&[u8], ReplyShape) = (b"*1\r\n$4\r\nPING\r\n", ReplyShape::Resp);

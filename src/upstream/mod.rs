@@ -7,7 +7,7 @@
 //!   UpstreamFailure      └─ BlockingConnection   an Exchange over a socket with deadlines, for a thread of its own
 //! ```
 //!
-//! Both kinds have the same rules: what is said first ([`Greeting`]), how the next reply is framed and whose it is, and
+//! Both kinds have the same rules: the first requests ([`Greeting`]), the framing of the next reply and its owner, and
 //! after which [`UpstreamFailure`](crate::pool::UpstreamFailure) a connection may be used again.
 
 mod blocking;

@@ -1,15 +1,15 @@
-//! A request under way on a connection that many clients share: whose it is, and what is known of it.
+//! A request under way on a connection that many clients share: its owner, and its properties.
 
 use crate::protocol::framing::reply::ReplyShape;
 
-/// Whose answer it is.
+/// The receiver of the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ReplyOwner {
-    /// The proxy's own: it must not be an error, or the connection is of no use.
+    /// The proxy itself: if it is an error, the connection can't be used.
     Proxy,
     /// It is dropped.
     Discarded,
-    /// The proxy's: any answer but an error shows that the upstream supports meta commands.
+    /// The proxy itself: any answer but an error shows that the upstream supports meta commands.
     MetaProbe,
     /// A part of a client's request.
     Client {
@@ -34,9 +34,9 @@ pub(crate) enum MetaSupport {
 pub(crate) struct PendingRequest {
     pub(crate) owner: ReplyOwner,
     pub(crate) shape: ReplyShape,
-    /// When it was appended, in the worker's microseconds.
+    /// The time at which it was appended, in the worker's microseconds.
     pub(crate) since: u64,
-    /// How often it has been sent elsewhere before, in a cluster.
+    /// The number of times that it has been redirected, in a cluster.
     pub(crate) hops: u8,
     /// It may change something, so that a read in front of it can't be sent again behind it.
     pub(crate) may_change: bool,
@@ -44,7 +44,8 @@ pub(crate) struct PendingRequest {
     pub(crate) is_repeatable: bool,
     /// Its bytes in `out`; [`push`](crate::upstream::UpstreamConnection::push) sets them.
     pub(crate) length: usize,
-    /// The bytes up to the next request: behind some comes more, and some get no reply.
+    /// The bytes up to the next request, which include bytes behind it and requests without a
+    /// reply.
     pub(crate) span: usize,
 }
 

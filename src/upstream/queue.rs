@@ -1,15 +1,15 @@
 //! The requests of a connection whose replies have not come, and the one rule by which replies are matched to them.
 //!
-//! A server answers in the order of the requests. The front of the queue says how the next reply is framed, so nothing
-//! of a reply need be decoded to find its end. Bytes that are no reply, and bytes that nothing asked for, are
-//! [`UpstreamFailure::Garbage`]: where the next reply begins is not known any more, and it could be taken for the answer
-//! to another request.
+//! A server answers in the order of the requests. The front of the queue has the framing of the next reply, so a reply
+//! need not be decoded to find its end. Bytes that are no reply, and bytes without a request, are
+//! [`UpstreamFailure::Garbage`]: the start of the next reply is no longer known, and it could be taken for the answer to
+//! another request.
 //!
 //! The connection that many clients share, [`UpstreamConnection`](crate::upstream::UpstreamConnection), has the same rule
 //! and framer, but not this queue. It gives a reply to its client piece by piece, with no bound on its length, so the
 //! framer's state outlives a piece: it compares the reply with the bytes of its request, looks for redirections, notes the
 //! elements of `EXEC`, and remembers how far it has seen bytes that a client can't take yet. A retry needs the requests'
-//! bytes beside the queue, and a client may take the bytes of its own connection unframed. A user of this queue wants a
+//! bytes beside the queue, and a client may take the bytes of its own connection unframed. A user of this queue needs a
 //! whole reply that it has room for, and none of that.
 
 use std::collections::VecDeque;
@@ -17,7 +17,7 @@ use std::collections::VecDeque;
 use crate::pool::UpstreamFailure;
 use crate::protocol::framing::reply::{FrameState, ReplyFramer, ReplyShape};
 
-/// Requests without their reply, in the order in which they were sent. `T` says what each is for.
+/// Requests without their reply, in the order in which they were sent. `T` is the purpose of each.
 #[derive(Debug)]
 pub(crate) struct RequestQueue<T> {
     waiting: VecDeque<(ReplyShape, T)>,
@@ -28,7 +28,7 @@ pub(crate) struct RequestQueue<T> {
 /// A piece of the reply at the front.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ReplyPiece {
-    /// How many of the bytes belong to it.
+    /// The number of the bytes that belong to it.
     pub(crate) used: usize,
     /// Whether it is complete with them.
     pub(crate) done: bool,
@@ -46,7 +46,8 @@ impl<T> RequestQueue<T> {
         }
     }
 
-    /// A request has been sent, or is about to be. One to which no reply comes is not waited for.
+    /// Notes that a request has been sent, or is about to be. A request without a reply is not
+    /// queued.
     pub(crate) fn push(&mut self, shape: ReplyShape, what: T) {
         if shape != ReplyShape::Nothing {
             self.waiting.push_back((shape, what));
@@ -60,7 +61,7 @@ impl<T> RequestQueue<T> {
     /// Looks at the next bytes of the connection.
     ///
     /// # Errors
-    /// When they are no reply, or nothing waits for one. The connection is of no use then.
+    /// When they are no reply, or no request waits for one. The connection can't be used then.
     pub(crate) fn feed(&mut self, bytes: &[u8]) -> Result<ReplyPiece, UpstreamFailure> {
         let (shape, _) = self.waiting.front().ok_or(UpstreamFailure::Garbage)?;
         let framer = self.framer.get_or_insert_with(|| ReplyFramer::new(*shape));

@@ -15,7 +15,7 @@ use crate::server::Stream;
 pub(crate) struct UpstreamSocket {
     pub(crate) stream: Stream,
     pub(crate) connecting: bool,
-    /// It may take bytes.
+    /// It may be writable.
     pub(crate) writable: bool,
 }
 
@@ -57,13 +57,13 @@ impl UpstreamSocket {
         Some(outcome)
     }
 
-    /// Sends as much as the socket takes; how many bytes that are.
+    /// Sends as many bytes as the socket accepts, and returns their number.
     pub(crate) fn send(&mut self, bytes: &[u8]) -> io::Result<usize> {
         send(&self.stream, &mut self.writable, bytes)
     }
 }
 
-/// Sends as much as a socket takes, if it is writable; how many bytes that are.
+/// Sends as many bytes as a socket accepts, if it is writable, and returns their number.
 pub(crate) fn send(stream: &Stream, writable: &mut bool, bytes: &[u8]) -> io::Result<usize> {
     let mut sent = 0;
     while *writable && sent < bytes.len() {

@@ -26,7 +26,7 @@ impl UpstreamConnection {
     }
 
     /// All requests without their reply, each with its bytes if it may be sent again: it is repeatable, and no request of
-    /// its client behind it may have changed what it reads.
+    /// its client behind it may have changed its keys.
     pub(crate) fn unanswered(&self) -> Vec<(PendingRequest, Option<Vec<u8>>)> {
         let mut changers = HashSet::new();
         let mut quiet = self.quiet.iter().rev().peekable();
@@ -68,7 +68,7 @@ mod tests {
         UpstreamConnection::new(upstream, purpose, 1, false, 0)
     }
 
-    /// Appends requests, each a client's number and what it does: `get`, `set`, or `quiet`, a write without a reply.
+    /// Appends requests, each a client's number and its kind: `get`, `set`, or `quiet`, a write without a reply.
     fn append(connection: &mut UpstreamConnection, requests: &str) {
         for request in requests.split_whitespace() {
             let (client, name) = request.split_once(':').expect("client:name");

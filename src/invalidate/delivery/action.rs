@@ -17,7 +17,7 @@ pub(crate) enum DeliveryAction<'a> {
     Send(&'a [u8]),
     /// Wait for bytes until this time.
     Receive(Instant),
-    /// Close the connection; nothing comes of it.
+    /// Close the connection; this has no result.
     Close,
     /// Wait for a step of the recorder.
     AwaitStep,
@@ -27,7 +27,7 @@ pub(crate) enum DeliveryAction<'a> {
     Scan(Option<Box<[u8]>>),
     /// Wait for changes or a step until this time.
     AwaitChanges(Instant),
-    /// Take changes if there are some.
+    /// Take changes if there are any.
     TakeChanges,
     /// End.
     End,
@@ -41,14 +41,14 @@ pub(crate) enum DeliveryEvent<'a> {
     Received(Result<&'a [u8], UpstreamFailure>),
     Step(DeliveryStep),
     Changes(Vec<PendingChange>),
-    /// None came in time. `behind`: none will, because the recorder had marked the delivery as behind before the channel
-    /// was found empty.
+    /// None came in time. `behind`: none will come, because the recorder had marked the delivery as behind before the
+    /// channel was found empty.
     NoChanges {
         behind: bool,
     },
     /// The pause has ended.
     Paused,
     Scanned(SpoolResult<Vec<PendingChange>>),
-    /// There is no recorder any more.
+    /// The recorder has ended.
     RecorderGone,
 }

@@ -1,7 +1,7 @@
-//! The requests that tell an upstream of changes, and what its replies mean.
+//! The requests that report changes to an upstream, and the meaning of its replies.
 //!
-//! Only the replies that the protocol has for a request count. An upstream that answers anything else, or nothing, has
-//! forgotten nothing.
+//! Only the replies that the protocol has for a request count. If an upstream answers anything else, or nothing, the
+//! key is not deleted.
 
 use crate::invalidate::settings::{ForgetMethod, Target, TargetKind};
 use crate::invalidate::spool::PendingChange;
@@ -12,24 +12,24 @@ use crate::upstream::{Greeting, MEMCACHED_PROBE, RESP_PROBE};
 /// The purpose of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum DeliveryRequest {
-    /// Whether the upstream is up.
+    /// The check that the upstream is up.
     Ping,
-    /// To forget everything.
+    /// The deletion of all keys.
     Flush,
-    /// To forget the key of the change of this number.
+    /// The deletion of the key of the change of this number.
     Change(usize),
-    /// To delete a key, after it could not do what it was asked at first.
+    /// The deletion of a key, after the upstream couldn't execute the first request.
     Delete,
 }
 
 /// The meaning of a reply.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum ReplyMeaning {
-    /// It is done.
+    /// The request was executed.
     Done,
-    /// The upstream can't do that; the key has to be deleted instead.
+    /// The upstream can't execute it; the key has to be deleted instead.
     Delete,
-    /// The reply is none that the request has.
+    /// The reply doesn't fit the request.
     Unexpected,
 }
 
@@ -46,7 +46,7 @@ impl Target {
         }
     }
 
-    /// The question whether a server is there.
+    /// The request that checks that a server is up.
     pub(super) fn ping(&self) -> (&'static [u8], ReplyShape) {
         match self.kind {
             TargetKind::Memcached => MEMCACHED_PROBE,
@@ -54,7 +54,7 @@ impl Target {
         }
     }
 
-    /// The request to forget everything.
+    /// The request to delete all keys.
     pub(super) fn flush(&self) -> &'static [u8] {
         match self.kind {
             TargetKind::Memcached => b"flush_all\r\n",
@@ -98,7 +98,7 @@ impl Target {
 
     fn change_meaning(&self, kind: TargetKind, written: bool, line: &[u8]) -> ReplyMeaning {
         match (self.forget, kind) {
-            // HD: marked. NF: not there. Before 1.6 memcached has no meta commands.
+            // HD: marked. NF: missing. memcached before 1.6 has no meta commands.
             (ForgetMethod::Stale, _) => match line {
                 b"HD" | b"NF" => ReplyMeaning::Done,
                 b"ERROR" => ReplyMeaning::Delete,
@@ -109,7 +109,7 @@ impl Target {
                 (b"STORED", TargetKind::Memcached) | (b"+OK", TargetKind::Redis) => {
                     ReplyMeaning::Done
                 }
-                // Too large for it, or no memory: the old value must go all the same.
+                // Too large for it, or no memory: the old value must be deleted all the same.
                 (line, _) if line.starts_with(b"SERVER_ERROR") || line.starts_with(b"-OOM") => {
                     ReplyMeaning::Delete
                 }
@@ -120,7 +120,7 @@ impl Target {
         }
     }
 
-    /// The request that makes an upstream forget a key, at this time in Unix milliseconds.
+    /// The request that invalidates a key at an upstream, at this time in Unix milliseconds.
     pub(super) fn forget_request(&self, change: &PendingChange, now: i64, out: &mut Vec<u8>) {
         let PendingChange { key, record } = change;
         let value = record.value.as_ref().filter(|_| has_value(change));
@@ -180,7 +180,7 @@ fn seconds_left(expires: i64, now: i64) -> i64 {
     if expires == 0 {
         return 0;
     }
-    // Over 30 days it is a date to memcached; below 0 at once.
+    // memcached reads more than 30 days as a date, and a negative number as at once.
     match (expires - now).div_euclid(1000) {
         0 => 1,
         left @ ..0 => left.max(-1),

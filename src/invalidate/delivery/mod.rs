@@ -1,4 +1,4 @@
-//! A delivery: what it does to bring one upstream up to date, as a value.
+//! A delivery brings one upstream up to date. It is a value.
 //!
 //! ```text
 //!   Connecting ─▶ AwaitingAnswers (greeting, ping) ─▶ Ready ── the recorder's step ─┬▶ AwaitingAnswers (flush) ───▶ Ready
@@ -7,19 +7,18 @@
 //!    Pausing ◀── Draining ◀── Down ◀──────────────────── any failure
 //! ```
 //!
-//! The recorder, as the only one that writes the spool, decides what a delivery does. A delivery that has connected
-//! replays its pending set before it is given anything else; it goes over to fresh changes when the recorder hands it
-//! the rest. A channel that is full makes the recorder mark the delivery as behind: it delivers what the channel holds,
-//! then replays.
+//! The recorder, the only writer of the spool, decides the steps of a delivery. A delivery that has connected first
+//! replays its pending set. It changes to fresh changes when the recorder hands it the rest. A channel that is full
+//! makes the recorder mark the delivery as behind: it delivers what the channel holds, then replays.
 //!
 //! [`Delivery::next`] returns the next [`DeliveryAction`], and [`Delivery::handle`] takes its result. The
 //! [`DeliveryThread`] performs the actions with sockets, channels and the clock; a simulation does so without. A
 //! window of changes is sent at once, then as many replies are awaited; a window is small enough for the
 //! buffers of both sides.
 //!
-//! Invariants: nothing is given up. A change whose request was not answered as the protocol says stays in the spool, or
-//! with durability `none` is returned to the recorder. Replies are counted from the front: what is behind a change that
-//! has to be deleted instead counts when that is done.
+//! Invariants: no change is dropped. A change whose request did not get the reply of the protocol stays in the spool,
+//! or with durability `none` is returned to the recorder. Replies are counted from the front: if a change has to be
+//! deleted instead, the changes behind it count when that is done.
 
 mod action;
 mod command;
@@ -41,10 +40,10 @@ use command::DeliveryRequest;
 pub(crate) use thread::DeliveryThread;
 use window::ChangeWindow;
 
-/// How long a delivery waits when the recorder has no step for it, or the spool can't be read.
+/// The time that a delivery waits if the recorder has no step for it, or the spool can't be read.
 const MOMENT: Duration = Duration::from_millis(20);
 
-/// How often a delivery that has nothing to do asks whether its upstream is still there.
+/// The time after which an idle delivery checks that its upstream is still up.
 const QUIET: Duration = Duration::from_secs(1);
 
 /// Longest reply in bytes.
@@ -64,7 +63,7 @@ pub(crate) struct Delivery {
     /// The connection is to be closed.
     close: bool,
     exchange: Exchange<DeliveryRequest>,
-    /// When the upstream last took or sent something.
+    /// The time at which the upstream last received or sent bytes.
     since: Instant,
     /// The changes that are being delivered.
     window: ChangeWindow,
@@ -76,15 +75,15 @@ pub(crate) struct Delivery {
 #[derive(Debug)]
 enum State {
     Connecting,
-    /// Requests are under way; then that follows.
+    /// Requests are under way; then this step follows.
     AwaitingAnswers(AfterAnswers),
     /// It has reported to the recorder that it is ready.
     Ready,
     /// The recorder asked it to wait.
     Waiting(Instant),
-    /// It reads on behind this key.
+    /// It continues to read behind this key.
     Scanning(Option<Box<[u8]>>),
-    /// It waits for changes; it last sent something then.
+    /// It waits for changes; this is the time at which it last sent a request.
     Fresh(Instant),
     /// It has reported to the recorder that its upstream is down.
     Down,
@@ -106,7 +105,7 @@ enum AfterAnswers {
     Flushed,
     /// Changes of the spool, of which this is the last key, are delivered.
     Replayed(Box<[u8]>),
-    /// Fresh changes are delivered, or the upstream has shown that it is there.
+    /// Fresh changes are delivered, or the upstream has answered that it is up.
     Fresh,
 }
 
@@ -189,8 +188,8 @@ impl Delivery {
         }
     }
 
-    /// Begins a conversation on a new connection. That the upstream answers also shows that it is there: a frozen process
-    /// accepts connections.
+    /// Begins a conversation on a new connection. The upstream has to answer, because a frozen process accepts
+    /// connections, too.
     fn greet(&mut self, now: Now) {
         self.exchange = Exchange::new(REPLY);
         self.exchange.greet(&self.target.greeting());
@@ -242,7 +241,7 @@ impl Delivery {
 
     fn scanned(&mut self, found: SpoolResult<Vec<PendingChange>>, now: Now) {
         match found {
-            // The recorder sees as well that the spool can't be read, and decides what comes next.
+            // The recorder also finds that the spool can't be read, and decides the next step.
             Err(_) => self.state = State::Waiting(now.instant + MOMENT),
             Ok(changes) => match changes.last() {
                 None => self.ready(),
@@ -326,7 +325,7 @@ impl Delivery {
         }
     }
 
-    /// Reports what was delivered; the rest is returned.
+    /// Reports the delivered changes; the others are returned.
     fn end_window(&mut self) {
         let Some((delivered, rest)) = self.window.end() else {
             return;
@@ -338,14 +337,14 @@ impl Delivery {
         self.give_back(rest);
     }
 
-    /// Without a record in the spool, what was not delivered would be lost.
+    /// Without a record in the spool, undelivered changes would be lost.
     fn give_back(&mut self, changes: Vec<PendingChange>) {
         if self.durability == Durability::None && !changes.is_empty() {
             self.reports.push_back(DeliveryReport::Returned(changes));
         }
     }
 
-    /// The connection is of no use any more.
+    /// The connection can't be used any more.
     fn fail(&mut self, failure: &UpstreamFailure) {
         self.end_window();
         if self.stats.failed(failure) {

@@ -12,23 +12,23 @@ use crate::invalidate::spool::{DeliveryId, PendingChange, Spool, SpoolResult};
 use crate::pool::UpstreamFailure;
 use crate::upstream::BlockingStream;
 
-/// A delivery, and what it needs to run.
+/// A delivery, with its socket and channels.
 pub(crate) struct DeliveryThread {
     pub(crate) id: DeliveryId,
     pub(crate) delivery: Delivery,
     pub(crate) address: String,
     pub(crate) spool: Arc<Spool>,
-    /// How long the upstream may take to connect, and to take what is sent.
+    /// The longest time to connect to the upstream, and to send to it.
     pub(crate) timeout: Duration,
     pub(crate) changes: Receiver<Vec<PendingChange>>,
     pub(crate) steps: Receiver<DeliveryStep>,
     pub(crate) inbox: Sender<RecorderMessage>,
-    /// Dropped with the thread; the recorder sees that it has ended.
+    /// Dropped with the thread, so that the recorder finds that it has ended.
     pub(crate) _alive: Arc<()>,
 }
 
 impl DeliveryThread {
-    /// Delivers until the recorder says that it ends.
+    /// Delivers until the recorder ends it.
     pub(crate) fn run(mut self) {
         let mut stream: Option<BlockingStream> = None;
         let mut buffer = vec![0; 16 << 10];
@@ -102,8 +102,8 @@ impl DeliveryThread {
         }
     }
 
-    /// Takes changes if there are some. Whether the recorder has marked the delivery as behind is read first: what is in
-    /// the channel then is all that comes.
+    /// Takes changes if there are any. It first reads whether the recorder has marked the delivery as behind: then no
+    /// more changes follow those in the channel.
     pub(crate) fn take_changes(&self) -> DeliveryEvent<'static> {
         let behind = self.delivery.stats.is_behind();
         match self.changes.try_recv() {

@@ -13,9 +13,9 @@ use crate::upstream::Exchange;
 #[derive(Debug, Default)]
 pub(super) struct ChangeWindow {
     changes: Vec<PendingChange>,
-    /// How many at the start are done.
+    /// The number of changes at the start that are done.
     done: usize,
-    /// Where the requests under way end.
+    /// The end of the requests under way.
     end: usize,
     /// Those of them that have to be deleted instead.
     instead: Vec<usize>,
@@ -29,7 +29,8 @@ impl ChangeWindow {
         }
     }
 
-    /// Appends the requests that come next, when all before are answered; whether there were some.
+    /// Appends the next requests, when all earlier ones are answered. Returns whether there are
+    /// any.
     pub(super) fn go_on(
         &mut self,
         target: &Target,
@@ -56,7 +57,8 @@ impl ChangeWindow {
         self.end > self.done
     }
 
-    /// Deletes what the upstream could not do what it was asked for. With the replies to that all requests are done.
+    /// Deletes the keys whose requests the upstream could not execute. With the replies to these deletes all
+    /// requests are done.
     fn delete_instead(&mut self, target: &Target, exchange: &mut Exchange<DeliveryRequest>) {
         let mut request = Vec::new();
         let shape = target.reply_shape(DeliveryRequest::Delete);
@@ -67,7 +69,7 @@ impl ChangeWindow {
         }
     }
 
-    /// Takes the reply to a request; whether it is one that the request has.
+    /// Takes the reply to a request. Returns whether it fits the request.
     pub(super) fn take_reply(
         &mut self,
         target: &Target,
@@ -89,7 +91,8 @@ impl ChangeWindow {
         true
     }
 
-    /// Ends, done or not: the changes that are done, and the others. `None` if there were none.
+    /// Ends at any point. Returns the changes that are done, and the others; `None` if there were
+    /// none.
     pub(super) fn end(&mut self) -> Option<(Vec<PendingChange>, Vec<PendingChange>)> {
         let mut window = std::mem::take(self);
         let rest = window.changes.split_off(window.done);

@@ -11,14 +11,14 @@ use crate::invalidate::settings::{REST, REST_BYTES};
 use crate::invalidate::spool::{DeliveryId, SpoolResult, SpoolTransaction};
 
 impl Recorder {
-    /// Whether something has been pending since then for longer than is allowed.
+    /// Whether changes have been pending since then for longer than is allowed.
     pub(super) fn is_old(&self, since: u64, now: Now) -> bool {
         let micros = |age: Duration| u64::try_from(age.as_micros()).unwrap_or(u64::MAX);
         let max = self.settings.max_age.map(micros);
         since > 0 && max.is_some_and(|max| now.unix.saturating_sub(since) > max)
     }
 
-    /// Decides what a delivery that is ready does next.
+    /// Decides the next step of a delivery that is ready.
     pub(super) fn direct(
         &mut self,
         group: &mut SpoolTransaction<'_>,
@@ -45,7 +45,7 @@ impl Recorder {
         } else if group.len(id)? <= REST
             && let Some(rest) = group.rest(id, REST_BYTES)?
         {
-            // All of it, the changes of this group included, ahead of what comes later.
+            // All pending changes, those of this group included, ahead of later ones.
             self.upstreams[upstream].deliveries[delivery].out = rest;
             DeliveryStep::Fresh
         } else {
@@ -68,7 +68,7 @@ impl Recorder {
         }
     }
 
-    /// Has upstreams flushed for which too much is pending, or for too long.
+    /// Has upstreams flushed that have too many changes pending, or for too long.
     pub(super) fn bound(
         &mut self,
         group: &mut SpoolTransaction<'_>,
@@ -107,7 +107,7 @@ impl Recorder {
         Ok(())
     }
 
-    /// Keeps since when each upstream has been behind.
+    /// Notes the time since which each upstream has been behind.
     pub(super) fn age(&self, plan: &mut GroupPlan, now: Now) {
         for (number, upstream) in self.upstreams.iter().enumerate() {
             let mut behind = false;

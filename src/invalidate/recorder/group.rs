@@ -1,4 +1,5 @@
-//! One group: what has arrived, into the spool, and then to everyone it concerns.
+//! One group: the messages that have arrived are recorded in the spool, and then answered and
+//! delivered.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -11,7 +12,7 @@ use crate::invalidate::settings::{Durability, LINGER};
 use crate::invalidate::spool::{DeliveryId, SpoolError, SpoolResult, SpoolTransaction};
 
 impl Recorder {
-    /// Records what has arrived, and answers.
+    /// Records the messages that have arrived, and answers.
     pub(crate) fn record(&mut self, now: Now) {
         self.leaving.retain(|upstream| !upstream.has_ended());
         let arrived = std::mem::take(&mut self.arrived);
@@ -32,7 +33,7 @@ impl Recorder {
         }
     }
 
-    /// Whether something has to be recorded now.
+    /// Whether there are changes to record now.
     fn has_work(&self, arrived: &ArrivedMessages, now: Now) -> bool {
         let lingered = self
             .waiting
@@ -51,7 +52,7 @@ impl Recorder {
             })
     }
 
-    /// Writes the group, and decides what follows when it is recorded.
+    /// Writes the group, and decides the steps that follow when it is recorded.
     fn plan(
         &mut self,
         group: &mut SpoolTransaction<'_>,

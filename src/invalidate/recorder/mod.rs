@@ -1,4 +1,4 @@
-//! The recorder: the only writer of the spool, which decides what each upstream gets.
+//! The recorder: the only writer of the spool. It decides the next step for each upstream.
 //!
 //! ```text
 //!   workers ──── batches ──┐            ┌─▶ spool       removals and changes, one transaction
@@ -6,16 +6,16 @@
 //!   deliveries ─ reports ──┘            └─▶ deliveries  the changes, if they are up to date; their next step
 //! ```
 //!
-//! Everything that arrives while a group is recorded is the next group, so the cost of a commit, and of the disk with
-//! `fsync`, is shared by all clients that wait for it. The recorder never waits for an upstream, nor for a client.
+//! All messages that arrive while a group is recorded are the next group, so all waiting clients share the cost of a
+//! commit, and of the disk with `fsync`. The recorder never waits for an upstream, nor for a client.
 //!
 //! The recorder is a value: [`Recorder::handle`] takes a message, [`Recorder::record`] makes a group of the messages
 //! since the last one, and [`Recorder::timeout`] returns the time until the next action. The [`RecorderThread`] waits
 //! for messages and takes the time; a simulation does that in its own way. Its channels never block it.
 //!
 //! Invariants: no client is answered before the group is recorded. A delivery gets changes over its channel only after
-//! it was handed all that is pending for it, so the newest change of a key comes last. With durability `none` a change
-//! for a delivery that is up to date is in the channel only, and comes back from a delivery that fails.
+//! all its pending changes, so the newest change of a key comes last. With durability `none` a change for a delivery
+//! that is up to date is in the channel only, and comes back from a delivery that fails.
 
 mod direct;
 mod divide;
@@ -42,7 +42,7 @@ pub(crate) use thread::RecorderThread;
 pub(crate) use upstream::StartDelivery;
 use upstream::TargetUpstream;
 
-/// How long the recorder waits for a message before it looks at the clock.
+/// The longest time that the recorder waits for a message before it reads the clock.
 const TICK: Duration = Duration::from_millis(200);
 
 /// The state of the recorder.
@@ -63,10 +63,10 @@ pub(crate) struct Recorder {
     /// The spool is new, and has none of the upstreams.
     unknown: bool,
     arrived: ArrivedMessages,
-    /// Removals and what came back, not recorded yet.
+    /// Removals and returned changes that are not recorded yet.
     removals: Vec<(DeliveryId, Vec<PendingChange>)>,
     returned: Vec<(DeliveryId, Vec<PendingChange>)>,
-    /// When the first of the removals came.
+    /// The time at which the first of the removals came.
     waiting: Option<Instant>,
     stop: Option<Instant>,
 }
@@ -81,8 +81,8 @@ struct ArrivedMessages {
 }
 
 impl Recorder {
-    /// A recorder on an open spool. `lost` says that an earlier spool is gone, and with it what upstreams had missed.
-    /// `sender` leads to this recorder.
+    /// A recorder on an open spool. `lost` means that an earlier spool is lost, and with it the pending changes.
+    /// `sender` sends to this recorder.
     ///
     /// # Errors
     /// When the spool can't be written or a delivery can't be started.
@@ -115,7 +115,7 @@ impl Recorder {
         Ok(recorder)
     }
 
-    /// How long it need not be given the time, if no message comes.
+    /// The time for which it needs no call, if no message comes.
     pub(crate) fn timeout(&self, now: Now) -> Duration {
         if self.stop.is_some() {
             return Duration::from_millis(5);
@@ -130,7 +130,7 @@ impl Recorder {
         for due in self.upstreams.iter().filter_map(|upstream| upstream.again) {
             timeout = timeout.min(Duration::from_micros(due.saturating_sub(now.unix)));
         }
-        // A spool that can't be written is not tried all the time.
+        // A spool that can't be written is tried again only after a pause.
         match self.spool.is_usable() {
             true => timeout,
             false => timeout.max(Duration::from_millis(20)),
@@ -151,7 +151,7 @@ impl Recorder {
             }
             RecorderMessage::Delivery(id, report) => self.take_report(id, report, now),
             RecorderMessage::Replace(targets, done) => {
-                // A caller that has gone does not wait for the outcome.
+                // A caller that has ended does not wait for the outcome.
                 let _ = done.send(self.register(targets, now));
             }
             RecorderMessage::Stop(deadline) => self.stop = Some(deadline),
@@ -159,7 +159,7 @@ impl Recorder {
     }
 
     fn take_report(&mut self, id: DeliveryId, report: DeliveryReport, now: Now) {
-        // One of an upstream that has left is of no interest; its delivery was asked to end.
+        // A report about a removed upstream is ignored; its delivery was asked to end.
         let Some((upstream, delivery)) = self.find(id) else {
             return;
         };
@@ -172,7 +172,8 @@ impl Recorder {
             }
             DeliveryReport::Flushed => self.arrived.flushed.push(id),
             DeliveryReport::Delivered(changes) => {
-                // With durability none, those of a delivery that has nothing pending were never in the spool.
+                // With durability none, changes of a delivery that has nothing pending were never in the
+                // spool.
                 let unrecorded = self.settings.durability == Durability::None
                     && handle.stats.pending.load(Relaxed) == 0;
                 if !changes.is_empty() && !unrecorded {
@@ -201,19 +202,19 @@ impl Recorder {
         (delivery < self.upstreams[upstream].deliveries.len()).then_some((upstream, delivery))
     }
 
-    /// The next sequence: the time, or one more where the clock stands still or has gone back.
+    /// The next sequence: the time, or one more if the clock stands still or has gone back.
     fn next_sequence(&mut self, now: Now) -> u64 {
         self.sequence = now.unix.max(self.sequence + 1);
         self.sequence
     }
 
-    /// Whether it was asked to stop, and has delivered what it can or has no time left.
+    /// Whether it was asked to stop, and has delivered all that it can or has no time left.
     fn is_done(&self, inbox_is_empty: bool, now: Now) -> bool {
         self.stop
             .is_some_and(|deadline| now.instant >= deadline || inbox_is_empty && self.is_quiet())
     }
 
-    /// Whether what can be delivered has been.
+    /// Whether all changes that can be delivered have been.
     pub(crate) fn is_quiet(&self) -> bool {
         self.removals.is_empty()
             && self.returned.is_empty()

@@ -6,22 +6,22 @@ use crate::invalidate::spool::DeliveryId;
 
 /// The decisions of a group.
 pub(super) struct GroupPlan {
-    /// For each upstream, how it stands then.
+    /// The new state of each upstream.
     pub(super) states: Vec<DeliveryState>,
     /// The next steps of the deliveries that asked.
     pub(super) steps: Vec<(DeliveryId, DeliveryStep)>,
     /// Deliveries whose number of pending keys may have changed.
     pub(super) touched: Vec<(usize, usize)>,
-    /// How many keys are pending for each of those.
+    /// The number of keys pending for each of those.
     pub(super) pending: Vec<(usize, usize, u64)>,
     /// Upstreams that have been flushed.
     pub(super) flushed: Vec<usize>,
-    /// For each upstream, when second deletes are due.
+    /// For each upstream, the time at which second deletes are due.
     pub(super) again: Vec<Option<u64>>,
 }
 
 impl GroupPlan {
-    /// That everything stays as it is.
+    /// The plan that changes nothing.
     pub(super) fn new(upstreams: &[TargetUpstream]) -> GroupPlan {
         GroupPlan {
             states: upstreams.iter().map(|upstream| upstream.state).collect(),

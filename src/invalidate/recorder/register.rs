@@ -128,7 +128,7 @@ impl Recorder {
                     .collect::<SpoolResult<Vec<u64>>>()
             })?;
             if row.since == 0 && pending.iter().any(|count| *count > 0) {
-                // The last that was recorded before the end is no older than this.
+                // The last change recorded before the end is no older than this.
                 row.since = sequence;
             }
             rows.push((row, pending));
@@ -184,14 +184,14 @@ fn enter(
             }
         });
         if row.left {
-            // It has missed everything since.
+            // It has missed all changes since.
             (row.left, row.flush, row.since) = (false, true, now.unix);
         }
     }
     group.set_number("next", next)
 }
 
-/// Drops what is pending for upstreams that are not listed any more, and writes all rows.
+/// Drops the pending changes of upstreams that are no longer listed, and writes all rows.
 fn retire(
     group: &mut SpoolTransaction<'_>,
     listed: &[ListedServer],
@@ -208,7 +208,7 @@ fn retire(
     Ok(())
 }
 
-/// Whether changes are pending for an upstream. For one that is no longer a target there may be some.
+/// Whether changes are pending for an upstream, even for one that is no longer a target.
 fn misses(group: &mut SpoolTransaction<'_>, row: &UpstreamRow) -> SpoolResult<bool> {
     let mut misses = row.left || row.flush || row.since != 0;
     for id in row.delivery_ids() {

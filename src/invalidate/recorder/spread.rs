@@ -42,7 +42,7 @@ impl Recorder {
         spread
     }
 
-    /// Notes a second delete for a change, if the target wants one.
+    /// Notes a second delete for a change, if the target has them.
     fn plan_second_delete(
         &self,
         group: &mut SpoolTransaction<'_>,
@@ -122,7 +122,7 @@ impl Recorder {
         Ok(())
     }
 
-    /// Everything has changed.
+    /// All keys have changed.
     pub(super) fn flush_all(
         &mut self,
         group: &mut SpoolTransaction<'_>,
@@ -131,7 +131,7 @@ impl Recorder {
         (0..self.upstreams.len()).try_for_each(|number| self.want_flush(group, plan, number))
     }
 
-    /// An upstream is to be flushed, which makes what was recorded for it unnecessary.
+    /// An upstream is to be flushed, so the changes recorded for it are no longer needed.
     pub(super) fn want_flush(
         &mut self,
         group: &mut SpoolTransaction<'_>,
@@ -140,13 +140,13 @@ impl Recorder {
     ) -> SpoolResult<()> {
         let state = &mut plan.states[number];
         state.row.flush = true;
-        // A flush under way may have happened before what is to be flushed.
+        // A flush under way may have been executed before the changes that it has to cover.
         state.flushing = None;
         group.clear_again(state.row.id)?;
         self.clear_pending(group, plan, number)
     }
 
-    /// Drops all that is pending for an upstream.
+    /// Drops all pending changes of an upstream.
     pub(super) fn clear_pending(
         &self,
         group: &mut SpoolTransaction<'_>,

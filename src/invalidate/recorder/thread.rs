@@ -5,7 +5,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 use crate::invalidate::message::{Now, RecorderMessage};
 use crate::invalidate::recorder::Recorder;
 
-/// A recorder, and what it needs to run.
+/// A recorder, with its inbox.
 pub(crate) struct RecorderThread {
     pub(crate) recorder: Recorder,
     pub(crate) inbox: Receiver<RecorderMessage>,
@@ -24,7 +24,7 @@ impl RecorderThread {
         }
     }
 
-    /// Waits for a message, then takes what else is there.
+    /// Waits for a message, then takes all others that have arrived.
     fn receive(&mut self) {
         let now = Now::take();
         let mut next = self.inbox.recv_timeout(self.recorder.timeout(now));
@@ -41,7 +41,7 @@ impl RecorderThread {
         }
     }
 
-    /// Ends the deliveries and records what they still report.
+    /// Ends the deliveries and records their last reports.
     fn end(mut self) {
         self.recorder.end_deliveries();
         while !self.recorder.have_deliveries_ended() || !self.inbox.is_empty() {

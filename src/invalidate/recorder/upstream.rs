@@ -11,10 +11,10 @@ use crate::invalidate::settings::{DELIVERY_BATCHES, Settings, Target};
 use crate::invalidate::spool::{DeliveryId, PendingChange, Spool, UpstreamRow};
 use crate::invalidate::stats::{DeliveryStats, UpstreamStats};
 
-/// Has a delivery run, on a thread of its own or in a simulation.
+/// Starts a delivery, on a thread of its own or in a simulation.
 pub(crate) type StartDelivery = Box<dyn FnMut(DeliveryThread) -> Result<(), String> + Send>;
 
-/// How far an upstream is. A group works on a copy, which counts when the group is recorded.
+/// The state of an upstream. A group works on a copy, which replaces it when the group is recorded.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct DeliveryState {
     /// The spool's row.
@@ -40,14 +40,14 @@ pub(super) struct TargetUpstream {
     pub(super) state: DeliveryState,
     pub(super) deliveries: Vec<DeliveryHandle>,
     pub(super) stats: Arc<UpstreamStats>,
-    /// When the spool is to be asked for second deletes that are due, in Unix microseconds.
+    /// The time at which to read the spool for second deletes that are due, in Unix microseconds.
     pub(super) again: Option<u64>,
 }
 
-/// A delivery as the recorder sees it.
+/// The recorder's state of a delivery.
 pub(super) struct DeliveryHandle {
     pub(super) id: DeliveryId,
-    /// It is given changes over its channel.
+    /// It gets changes over its channel.
     pub(super) fresh: bool,
     /// It has nothing to deliver: it got neither changes nor a replay since it last reported that it is ready or down.
     pub(super) idle: bool,
@@ -91,7 +91,7 @@ impl TargetUpstream {
         });
         Ok(TargetUpstream {
             name,
-            // The spool is asked at once for second deletes that are due.
+            // Second deletes that are due are read from the spool at once.
             again: target.again.map(|_| 0),
             target,
             state: DeliveryState {
@@ -104,7 +104,7 @@ impl TargetUpstream {
         })
     }
 
-    /// Takes over its state as it is recorded now.
+    /// Adopts the recorded state.
     pub(super) fn settle(&mut self, state: DeliveryState) {
         self.state = state;
         self.stats.flush.store(state.row.flush, Relaxed);
@@ -116,7 +116,7 @@ impl TargetUpstream {
         self.stats.pending()
     }
 
-    /// Whether none of the deliveries but this one has something to deliver.
+    /// Whether no other delivery than this one has changes to deliver.
     pub(super) fn others_are_idle(&self, id: DeliveryId) -> bool {
         self.deliveries.iter().all(|it| it.idle || it.id == id)
     }
@@ -126,14 +126,14 @@ impl TargetUpstream {
         self.deliveries.iter().any(|delivery| !delivery.fresh)
     }
 
-    /// Whether it takes what it is given, so that waiting for it makes sense.
+    /// Whether it accepts changes, so that waiting for it makes sense.
     pub(super) fn is_busy(&self) -> bool {
         self.deliveries
             .iter()
             .any(|delivery| delivery.stats.is_busy(delivery.changes.is_empty()))
     }
 
-    /// Tells the deliveries to end.
+    /// Asks the deliveries to end.
     pub(super) fn end(&mut self) {
         for delivery in &mut self.deliveries {
             delivery.send_step(DeliveryStep::End);
@@ -148,7 +148,7 @@ impl TargetUpstream {
     }
 }
 
-/// A delivery, and what the recorder keeps of it.
+/// A delivery, and the recorder's state of it.
 fn delivery(
     id: DeliveryId,
     (target, address): (&Arc<Target>, &str),
@@ -186,7 +186,7 @@ fn delivery(
 }
 
 impl DeliveryHandle {
-    /// Tells the delivery its next step. It asks for one at a time, so there is room.
+    /// Sends the delivery its next step. It asks for one at a time, so there is room.
     pub(super) fn send_step(&mut self, step: DeliveryStep) {
         self.idle &= !matches!(step, DeliveryStep::Replay | DeliveryStep::Fresh);
         if let Err(TrySendError::Full(_)) = self.steps.try_send(step) {
@@ -194,7 +194,7 @@ impl DeliveryHandle {
         }
     }
 
-    /// Gives it nothing over the channel from now on; it replays when it has delivered what is in there.
+    /// Sends it no more changes over the channel; it replays when it has delivered those in the channel.
     pub(super) fn fall_behind(&mut self) {
         self.fresh = false;
         self.stats.set_behind(true);
@@ -206,7 +206,7 @@ impl DeliveryHandle {
         self.stats.set_behind(false);
     }
 
-    /// Hands over the group's changes. Those that find no room come back.
+    /// Hands over the group's changes. Returns those that there was no room for.
     pub(super) fn push(&mut self) -> Option<Vec<PendingChange>> {
         if self.out.is_empty() {
             return None;

@@ -1,4 +1,4 @@
-//! A delivery in a simulation: what its thread would do, one action at a time.
+//! A delivery in a simulation: the work of its thread, one action at a time.
 
 use crossbeam_channel::TryRecvError;
 
@@ -12,7 +12,7 @@ use crate::proxy::simulation::network::ConnectionPipes;
 use crate::proxy::simulation::trace;
 
 impl Simulation {
-    /// A delivery does one thing, if it need not wait for something.
+    /// A delivery performs one action, if it need not wait.
     pub(super) fn run(&mut self, number: usize) {
         let now = self.now();
         let delivery = &mut self.deliveries[number];

@@ -1,4 +1,4 @@
-//! The end of a simulation: everything is delivered, and nothing is left.
+//! The end of a simulation: all changes are delivered, and nothing is left.
 
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering::Relaxed;
@@ -9,11 +9,11 @@ use super::state::{KEYS, Simulation, name};
 use crate::invalidate::message::RecorderMessage;
 use crate::invalidate::target::TargetRoutes;
 
-/// Steps after which everything must have been delivered, once nothing goes wrong any more.
+/// Steps after which all changes must have been delivered, once there are no more faults.
 const ENOUGH: usize = 20_000;
 
 impl Simulation {
-    /// Nothing goes wrong any more, and everything is delivered.
+    /// No more faults occur, and all changes are delivered.
     pub(super) fn finish(mut self) -> Result<(), String> {
         for server in &mut self.servers {
             server.behaviour = Behaviour::Well;

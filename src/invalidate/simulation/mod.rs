@@ -13,9 +13,9 @@
 //! answered with an error.
 //!
 //! A cache that has read requests from a connection that is closed may execute them later than those of the next
-//! connection. For deletes that makes no difference, and the simulation does it. For values that are written behind
-//! (`forget = "update"`) it would, and no sender could prevent it; there, requests that were not executed when their
-//! connection closed are lost.
+//! connection. The simulation does so, because it makes no difference for deletes. It would for values (`forget =
+//! "update"`), and no sender could prevent it; so with values, requests that were not executed when their connection
+//! closed are lost.
 
 mod delivery;
 mod end;
@@ -41,7 +41,7 @@ fn has_disk_faults(seed: u64) -> bool {
     seed % 4 == 1
 }
 
-/// Runs one seed; what went wrong.
+/// Runs one seed. Returns the error.
 fn run(seed: u64) -> Result<(), String> {
     play(seed, false)
 }
@@ -51,7 +51,7 @@ fn play(seed: u64, planted: bool) -> Result<(), String> {
     let mut rng = Rng::with_seed(seed);
     let mut simulation = Simulation::new(rng.fork())?;
     simulation.believes_errors = planted;
-    // Of its own, so that the other seeds stay what they are.
+    // A generator of its own, so that the other seeds keep their events.
     let mut disk = has_disk_faults(seed).then(|| Rng::with_seed(!seed));
     let calm = rng.choice([12, 40]).unwrap_or(12);
     for _ in 0..rng.usize(20..160) {

@@ -1,4 +1,4 @@
-//! A scripted cache: it notes when each key was last forgotten, and to which value it was last set.
+//! A scripted cache: it notes when each key was last deleted, and to which value it was last set.
 
 use std::collections::HashMap;
 
@@ -6,17 +6,17 @@ use crate::invalidate::settings::TargetKind;
 use crate::proxy::simulation::network::ConnectionPipes;
 use crate::proxy::simulation::trace;
 
-/// How a server behaves.
+/// The behaviour of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Behaviour {
     Well,
     /// It refuses connections; those that it had are closed.
     Refuses,
-    /// It accepts connections and does nothing.
+    /// It accepts connections and reads nothing.
     Frozen,
     /// It has no memory for every other value, and no meta commands.
     Full,
-    /// It answers with what no request has.
+    /// Its replies fit no request.
     Lies,
 }
 
@@ -24,9 +24,9 @@ pub(super) enum Behaviour {
 pub(super) struct Server {
     kind: TargetKind,
     pub(super) behaviour: Behaviour,
-    /// For each key, the step at which it was last forgotten or set.
+    /// For each key, the step at which it was last deleted or set.
     told: HashMap<Vec<u8>, u64>,
-    /// For each key, the number that it was last set to; none if it was forgotten since.
+    /// For each key, the number that it was last set to; none if it was deleted since.
     set: HashMap<Vec<u8>, u64>,
     flushed: u64,
 }
@@ -42,12 +42,12 @@ impl Server {
         }
     }
 
-    /// When it last forgot this key, or was given a value for it.
+    /// The step at which this key was last deleted or set.
     pub(super) fn told(&self, key: &[u8]) -> u64 {
         self.told.get(key).copied().unwrap_or(0).max(self.flushed)
     }
 
-    /// The number that a key was last set to, if it has not forgotten it since.
+    /// The number that a key was last set to, if it was not deleted since.
     pub(super) fn set(&self, key: &[u8]) -> Option<u64> {
         self.set.get(key).copied()
     }

@@ -19,7 +19,7 @@ use crate::proxy::{AnswerSender, LaterAnswer};
 /// Servers of the target. Their ports are their numbers, from 1.
 pub(super) const SERVERS: usize = 3;
 
-/// A recorder, and how to reach it.
+/// A recorder, and its sender.
 pub(super) struct Running {
     pub(super) recorder: Recorder,
     pub(super) inbox: Receiver<RecorderMessage>,

@@ -32,7 +32,7 @@ pub(super) struct Reported {
 pub(super) struct SimulatedDelivery {
     pub(super) thread: DeliveryThread,
     pub(super) connection: Option<usize>,
-    /// Until when it waits for changes.
+    /// The time until which it waits for changes.
     pub(super) until: Option<Instant>,
 }
 
@@ -50,7 +50,7 @@ pub(super) struct Simulation {
     pub(super) rng: Rng,
     pub(super) begun: Instant,
     pub(super) passed: Duration,
-    /// How far the clock of dates is off, in microseconds.
+    /// The error of the clock of dates, in microseconds.
     pub(super) skew: u64,
     pub(super) step: u64,
     pub(super) settings: Settings,
@@ -105,7 +105,7 @@ impl Simulation {
         }
     }
 
-    /// Something happens.
+    /// One random event.
     pub(super) fn step(&mut self) -> Result<(), String> {
         match self.rng.u8(..10) {
             0 | 1 => self.report(),
@@ -115,7 +115,7 @@ impl Simulation {
         self.go_on()
     }
 
-    /// Something happens of what is under way.
+    /// One random event of the changes under way.
     pub(super) fn go_on(&mut self) -> Result<(), String> {
         self.step += 1;
         match self.rng.u8(..4) {
@@ -143,7 +143,7 @@ impl Simulation {
         Ok(())
     }
 
-    /// Something goes wrong, or is well again.
+    /// A fault begins or ends.
     pub(super) fn go_wrong(&mut self) -> Result<(), String> {
         let server = self.rng.usize(..SERVERS);
         match self.rng.u8(..14) {
@@ -197,7 +197,7 @@ impl Simulation {
                 answered: false,
             });
         }
-        // The recorder is there, and has room.
+        // The recorder runs, and has room.
         let _ = self.running.sender.try_send(RecorderMessage::Batch(batch));
     }
 
@@ -218,7 +218,7 @@ impl Simulation {
         }
     }
 
-    /// A piece of what a delivery has sent arrives at the server.
+    /// A piece of a delivery's requests arrives at the server.
     fn carry(&mut self, key: usize) -> Result<(), String> {
         let connection = &mut self.connections[key];
         let server = &mut self.servers[connection.server];

@@ -14,7 +14,7 @@ use crate::invalidate::spool::storage::{SpoolStorage, open_store};
 /// The file's name in the directory.
 pub(super) const FILE: &str = "spool.redb";
 
-/// How long a file that could not be opened is left alone.
+/// The pause after a file could not be opened.
 pub(super) const RETRY: Duration = Duration::from_millis(250);
 
 /// A directory that no other process uses.
@@ -26,7 +26,8 @@ pub(super) struct SpoolDirectory {
 }
 
 impl SpoolDirectory {
-    /// Makes the directory if there is none, and locks it. Also whether it was used before and its file is gone.
+    /// Makes the directory if there is none, and locks it. Also returns whether it was used before and its file
+    /// is missing.
     ///
     /// # Errors
     /// A sentence for a person, when the directory can't be used or another process has it.
@@ -72,7 +73,8 @@ impl SpoolStorage for SpoolDirectory {
     fn open(&self) -> SpoolResult<Database> {
         let path = self.path.join(FILE);
         if !path.exists() {
-            // Under another name until it is whole, so that a file that is none yet is never taken for a spool.
+            // The file has another name until it is whole, so that an unfinished one is never taken for a
+            // spool.
             let unfinished = self.path.join("spool.redb.new");
             let file = File::options()
                 .read(true)

@@ -4,12 +4,13 @@ use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Why the spool did not do what it was asked for.
+/// The reason why an operation of the spool failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum SpoolError {
-    /// The system refused; the last good state is kept, and later it may go better.
+    /// The system refused; the last good state is kept, and a later attempt may succeed.
     Io(String),
-    /// The file was not what had been written. It is put aside; the spool that replaces it is empty.
+    /// The file differed from what had been written. It is renamed; the spool that replaces it is
+    /// empty.
     Damaged(String),
 }
 
@@ -26,7 +27,7 @@ impl From<redb::Error> for SpoolError {
     fn from(error: redb::Error) -> SpoolError {
         match error {
             redb::Error::Io(error) => match error.kind() {
-                // Shorter than it says, or nothing like it.
+                // Too short, or no spool file.
                 io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData => {
                     SpoolError::Damaged(error.to_string())
                 }
@@ -59,7 +60,8 @@ from_redb!(
 
 pub(crate) type SpoolResult<T> = std::result::Result<T, SpoolError>;
 
-/// Runs what uses redb. It may panic on a file that was changed from outside; that is damage, and no reason to end.
+/// Runs code that uses redb. redb may panic on a file that was changed from outside; that is reported as damage and
+/// doesn't end the process.
 pub(super) fn contained<T>(run: impl FnOnce() -> SpoolResult<T>) -> SpoolResult<T> {
     catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
         let said = panic

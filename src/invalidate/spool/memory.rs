@@ -14,7 +14,7 @@ use crate::invalidate::spool::{Spool, SpoolCondition, SpoolResult};
 #[derive(Debug, Clone, Default)]
 pub(crate) struct SpoolMemory {
     bytes: Arc<Mutex<Vec<u8>>>,
-    /// Nothing can be written, as on a full disk.
+    /// Writes fail, as on a full disk.
     full: Arc<AtomicBool>,
 }
 

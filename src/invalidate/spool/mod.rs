@@ -14,7 +14,7 @@
 //!
 //! Invariants: a group is recorded as a whole or not at all. An error leaves the last good state: the file is closed, and
 //! opened again by the next group. A file that does not read back as it was written is renamed, never used and never
-//! deleted; all upstreams must be flushed then, which [`SpoolError::Damaged`] says. No panic of redb comes through.
+//! deleted; all upstreams must be flushed then ([`SpoolError::Damaged`]). No panic of redb comes through.
 
 mod directory;
 mod error;
@@ -47,7 +47,7 @@ use transaction::pending;
 pub(crate) enum SpoolCondition {
     /// An empty directory, or a spool that is sound.
     Sound,
-    /// There had been a spool, and it is gone or damaged: this says what was done.
+    /// There had been a spool, and it is missing or damaged: this describes the measures taken.
     Lost(String),
 }
 
@@ -59,7 +59,7 @@ pub(crate) struct Spool {
 
 struct SpoolState {
     store: Option<Database>,
-    /// Not before this is it opened again.
+    /// The earliest time at which it is opened again.
     retry: Instant,
     last: Option<SpoolError>,
 }
@@ -158,7 +158,7 @@ impl Spool {
         })
     }
 
-    /// Whether it is open; if not, why.
+    /// Whether it is open; if not, the reason.
     pub(crate) fn problem(&self) -> Option<String> {
         let state = self.open.read().unwrap_or_else(PoisonError::into_inner);
         match &state.store {
@@ -186,7 +186,7 @@ impl Spool {
         self.open.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Opens it if an error has closed it and it is time.
+    /// Opens it if an error has closed it and the pause has ended.
     fn reopen(&self) -> SpoolResult<()> {
         {
             let state = self.open.read().unwrap_or_else(PoisonError::into_inner);

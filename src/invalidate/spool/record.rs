@@ -20,14 +20,14 @@ impl DeliveryId {
 /// The pending change of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PendingRecord {
-    /// Tells it from every other; a later one is greater. Also when it was made: microseconds of Unix time, pushed on
-    /// where the clock stood still or went back.
+    /// Unique, and greater than that of every earlier change. It is also the time of the change: microseconds of Unix
+    /// time, increased if the clock stood still or went back.
     pub(crate) sequence: u64,
-    /// The new value, where the target is to have it.
+    /// The new value, if the target gets values.
     pub(crate) value: Option<NewValue>,
 }
 
-/// A key, and what is pending for it.
+/// A key, and its pending change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PendingChange {
     /// Its name at the upstream.
@@ -71,13 +71,14 @@ pub(super) fn sequence(bytes: &[u8]) -> Option<u64> {
 pub(crate) struct UpstreamRow {
     /// Its tables have this number.
     pub(crate) id: u32,
-    /// How many deliveries its pending set is divided into.
+    /// The number of deliveries that its pending set is divided among.
     pub(crate) deliveries: u16,
-    /// It has to be flushed before anything else.
+    /// It has to be flushed first.
     pub(crate) flush: bool,
-    /// It is no longer among the targets, so that it misses what is recorded.
+    /// It is no longer among the targets, so it misses changes.
     pub(crate) left: bool,
-    /// Since when something has been waiting for it, in microseconds of Unix time; 0 when it is up to date.
+    /// The time since which changes have been pending for it, in microseconds of Unix time; 0 if it is up
+    /// to date.
     pub(crate) since: u64,
 }
 

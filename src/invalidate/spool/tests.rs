@@ -52,9 +52,9 @@ fn a_key_is_pending_once_and_only_the_newest_is_struck_out() {
             group.put(FIRST, b"a", &record(1))?;
             group.put(FIRST, b"a", &record(2))?;
             group.put(FIRST, b"b", &record(3))?;
-            // The first was delivered, but it is not what is pending now.
+            // The first was delivered, but another one is pending now.
             group.remove(FIRST, b"a", 1)?;
-            // One that comes back late does not supersede a newer one.
+            // A change that is returned late does not supersede a newer one.
             group.put_older(FIRST, b"b", &record(1))?;
             assert_eq!(group.len(FIRST)?, 2);
             Ok(())
@@ -144,7 +144,7 @@ fn a_spool_that_is_missing_empty_or_damaged_is_distinguished_from_a_new_one() {
     assert_eq!(kept.count(), 3);
 }
 
-/// Whatever is done to the file, what it gives out is what was recorded, or it says that it is damaged.
+/// With any damage to the file, the spool returns the recorded changes, or an error that it is damaged.
 #[test]
 fn a_changed_byte_or_a_cut_is_found_at_the_next_start() {
     let directory = tempfile::tempdir().expect("a directory");

@@ -38,13 +38,13 @@ pub(super) fn pending_change(
     })
 }
 
-/// Second deletes that are due, and when the next is.
+/// Second deletes that are due, and the time of the next.
 pub(crate) type DueDeletes = (Vec<Box<[u8]>>, Option<u64>);
 
 /// A transaction that is being written.
 pub(crate) struct SpoolTransaction<'t> {
     transaction: &'t WriteTransaction,
-    /// Tables are opened once a group.
+    /// Tables are opened once per group.
     pending: HashMap<DeliveryId, Table<'t, Bytes, Bytes>>,
     scratch: Vec<u8>,
 }
@@ -67,7 +67,7 @@ impl<'t> SpoolTransaction<'t> {
         })
     }
 
-    /// Records a change for an upstream. It supersedes what was recorded for the key before.
+    /// Records a change for an upstream. It supersedes the one recorded for the key before.
     pub(crate) fn put(
         &mut self,
         delivery: DeliveryId,
@@ -81,7 +81,7 @@ impl<'t> SpoolTransaction<'t> {
         Ok(())
     }
 
-    /// Records it unless something later is recorded for the key.
+    /// Records it unless a later change is recorded for the key.
     pub(crate) fn put_older(
         &mut self,
         delivery: DeliveryId,
@@ -98,7 +98,7 @@ impl<'t> SpoolTransaction<'t> {
         }
     }
 
-    /// Strikes out what was delivered, unless something later has superseded it.
+    /// Removes a delivered change, unless a later one has superseded it.
     pub(crate) fn remove(
         &mut self,
         delivery: DeliveryId,
@@ -116,12 +116,12 @@ impl<'t> SpoolTransaction<'t> {
         Ok(())
     }
 
-    /// How many keys are pending in a delivery.
+    /// The number of keys pending in a delivery.
     pub(crate) fn len(&mut self, delivery: DeliveryId) -> SpoolResult<u64> {
         Ok(self.delivery(delivery)?.len()?)
     }
 
-    /// All that is pending in a delivery, unless it takes more than `most` bytes.
+    /// All pending changes of a delivery, unless they take more than `most` bytes.
     pub(crate) fn rest(
         &mut self,
         delivery: DeliveryId,
@@ -140,7 +140,7 @@ impl<'t> SpoolTransaction<'t> {
         Ok(Some(found))
     }
 
-    /// Moves up to `most` records of one delivery elsewhere; how many there were.
+    /// Moves up to `most` records of one delivery to others. Returns their number.
     pub(crate) fn move_some(
         &mut self,
         from: DeliveryId,
@@ -160,7 +160,7 @@ impl<'t> SpoolTransaction<'t> {
         Ok(moving.len())
     }
 
-    /// Drops all that is pending in a delivery.
+    /// Drops all pending changes of a delivery.
     pub(crate) fn clear(&mut self, delivery: DeliveryId) -> SpoolResult<()> {
         self.pending.remove(&delivery);
         self.transaction.delete_table(pending(&delivery.table()))?;
@@ -182,7 +182,7 @@ impl<'t> SpoolTransaction<'t> {
     }
 
     /// Takes up to `most` second deletes: those that are due, and those that are further off than `ahead`, because the
-    /// clock has gone back since. Also returns when the next is due.
+    /// clock has gone back since. Also returns the time at which the next is due.
     pub(crate) fn take_again(
         &mut self,
         upstream: u32,
@@ -211,7 +211,7 @@ impl<'t> SpoolTransaction<'t> {
         Ok((due, next))
     }
 
-    /// Gives up to `most` second deletes of an upstream another number; how many there were.
+    /// Gives up to `most` second deletes of an upstream another number. Returns their number.
     pub(crate) fn move_again(&mut self, from: u32, to: u32, most: usize) -> SpoolResult<usize> {
         let (from, to) = (format!("again.{from}"), format!("again.{to}"));
         let mut from = self.transaction.open_table(again(&from))?;
@@ -252,7 +252,7 @@ impl<'t> SpoolTransaction<'t> {
         Ok(())
     }
 
-    /// A number that is kept under a name; 0 if it never was set.
+    /// A number that is stored under a name; 0 if it never was set.
     pub(crate) fn number(&mut self, name: &str) -> SpoolResult<u64> {
         let table = self.transaction.open_table(NUMBERS)?;
         Ok(table.get(name)?.map_or(0, |number| number.value()))
