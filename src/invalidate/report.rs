@@ -307,8 +307,7 @@ impl ReportReader {
         changed(b"+OK\r\n")
     }
 
-    /// The time at which the value of a `SET` expires, `None` if it keeps the old one; or the
-    /// reason why the command is refused.
+    /// The expiry that `SET` sets, `None` if it keeps the old one; or the error for the client.
     fn set_options(&self, args: CommandArgs<'_>) -> Result<Option<i64>, ReportMeaning> {
         let mut expires = Some(0);
         let mut at = 3;

@@ -94,7 +94,7 @@ impl Dialect {
         }
     }
 
-    /// How the reply is framed; `None` for a line of any content.
+    /// The framing of the reply; `None` for a line of any content.
     pub(super) fn shape(self, action: Action) -> Option<ReplyShape> {
         match (self, action) {
             (Dialect::Resp, _) => Some(ReplyShape::Resp),
