@@ -1,4 +1,5 @@
-//! The whole server inside a Rust program: a real memcached and Redis for tests, on free ports, gone when dropped.
+//! The whole server inside a Rust program: a real memcached and Redis for tests, on free ports, ended when
+//! dropped.
 //!
 //! ```
 //! use std::io::{Read, Write};
@@ -7,14 +8,14 @@
 //!
 //! let server = larder::Server::builder().manual_clock().start()?;
 //!
-//! // Any memcached or Redis client works. Here one speaks by hand:
+//! // Any memcached or Redis client works. Here the requests are written by hand:
 //! let mut client = TcpStream::connect(server.resp_addr())?;
 //! client.write_all(b"SET session:1 open EX 60\r\nGET session:1\r\n")?;
 //! let mut reply = [0; 15];
 //! client.read_exact(&mut reply)?;
 //! assert_eq!(&reply, b"+OK\r\n$4\r\nopen\r\n");
 //!
-//! // No sleeping in tests: time passes when you say so.
+//! // A test need not sleep: it moves the clock.
 //! server.advance(Duration::from_secs(60));
 //! client.write_all(b"GET session:1\r\n")?;
 //! let mut reply = [0; 5];
@@ -23,14 +24,15 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! A program that only embeds the server leaves the rest out, which builds in a third of the time:
+//! A program that only embeds the server can leave the other features out, and builds in a third of
+//! the time:
 //!
 //! ```toml
 //! larder = { version = "0.1", default-features = false }
 //! ```
 //!
 //! Cost: two listeners, as many worker threads as there are cores and one that sweeps expired items; about a
-//! millisecond to start. The binary serves through the same [`Builder`], so what a test talks to is what runs in
+//! millisecond to start. The binary serves through the same [`Builder`], so a test uses the same server as
 //! production.
 
 use std::net::SocketAddr;
@@ -44,7 +46,7 @@ use crate::service::memcached::{self, Memcached};
 use crate::service::resp::{self, Resp};
 use crate::store::{self, Clock, Store, Sweeper};
 
-/// How long a dropped or stopped server lets requests in flight finish, all connections together.
+/// The time that a dropped or stopped server gives to requests in flight, all connections together.
 pub const GRACE: Duration = Duration::from_secs(10);
 
 /// A server that runs inside this program. Dropping it ends it.
@@ -61,7 +63,7 @@ impl Server {
     /// Starts memcached and RESP on free ports of 127.0.0.1, with 64 MiB.
     ///
     /// # Errors
-    /// When no port or thread is to be had.
+    /// When no port or thread is available.
     pub fn start() -> Result<Server, StartError> {
         Server::builder().start()
     }
@@ -71,7 +73,7 @@ impl Server {
         Builder::default()
     }
 
-    /// Where memcached's text protocol listens.
+    /// The address of memcached's text protocol.
     ///
     /// # Panics
     /// When the server was built without it, or on a Unix socket.
@@ -79,7 +81,7 @@ impl Server {
         self.tcp("memcached")
     }
 
-    /// Where RESP listens.
+    /// The address of RESP.
     ///
     /// # Panics
     /// When the server was built without it, or on a Unix socket.
@@ -95,7 +97,7 @@ impl Server {
         found.unwrap_or_else(|| panic!("this server has no TCP listener for {protocol}"))
     }
 
-    /// Every listener: its protocol and the address that it took.
+    /// Every listener: its protocol and its address.
     pub fn listeners(&self) -> impl Iterator<Item = (&'static str, &Address)> {
         self.protocols.iter().copied().zip(self.running.addresses())
     }
@@ -115,8 +117,8 @@ impl Server {
         self.running.connections()
     }
 
-    /// Moves the clock of a server built with [`Builder::manual_clock`]: what is due then has expired when this
-    /// returns.
+    /// Moves the clock of a server built with [`Builder::manual_clock`]: items that are due then have expired
+    /// when this returns.
     ///
     /// # Panics
     /// When the server runs on the system's clock.
@@ -134,13 +136,14 @@ impl Server {
         self.running.join();
     }
 
-    /// Ends the server gracefully: what is in flight is answered, for at most [`GRACE`].
+    /// Ends the server gracefully: requests in flight are answered, for at most [`GRACE`].
     pub fn stop(self) {
         self.running.shutdown(GRACE);
     }
 }
 
-/// The settings of a [`Server`] to be started. The defaults are the binary's, but for the ports, which are free ones.
+/// The settings of a [`Server`] to be started. The defaults are the binary's, except for the ports, which are free
+/// ones.
 #[derive(Debug, Clone)]
 pub struct Builder {
     memcached: Option<Listen>,
@@ -172,19 +175,19 @@ impl Default for Builder {
 }
 
 impl Builder {
-    /// Where memcached's text protocol listens; `None` for nowhere.
+    /// The address of memcached's text protocol; `None` for no listener.
     pub fn memcached(mut self, listen: Option<Listen>) -> Builder {
         self.memcached = listen;
         self
     }
 
-    /// Where RESP listens; `None` for nowhere.
+    /// The address of RESP; `None` for no listener.
     pub fn resp(mut self, listen: Option<Listen>) -> Builder {
         self.resp = listen;
         self
     }
 
-    /// One more place, a Unix socket, where memcached's text protocol listens.
+    /// A Unix socket on which memcached's text protocol listens, too.
     pub fn unix(mut self, listen: Option<Listen>) -> Builder {
         self.unix = listen;
         self
@@ -224,7 +227,7 @@ impl Builder {
         self
     }
 
-    /// How connections run.
+    /// The model that runs connections.
     pub fn model(mut self, model: Model) -> Builder {
         self.server.model = model;
         self
@@ -251,7 +254,7 @@ impl Builder {
     /// Starts the server.
     ///
     /// # Errors
-    /// When an address is taken, or when the system has no threads or files to give. Listeners are tried in the order
+    /// When an address is in use, or when the system has no threads or files left. Listeners are tried in the order
     /// memcached, RESP, Unix socket; [`StartError::Listen`] counts those that were asked for.
     pub fn start(self) -> Result<Server, StartError> {
         let clock = self.clock.unwrap_or_else(Clock::system);

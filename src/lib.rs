@@ -8,9 +8,9 @@
 //! 2. [`protocol`] turns bytes into commands and replies into bytes. Pure: no sockets, no store, no clock.
 //! 3. [`service`] executes a protocol's commands on the store: one service per protocol.
 //! 4. [`store`] is the cache: shards, the bound in bytes, eviction, expiry, the tree of nested keys.
-//! 5. [`pool`] says which server a key belongs to and how each server is doing; `upstream` is a connection to one.
+//! 5. [`pool`] finds the server of a key and tracks the health of each server; `upstream` is a connection to one.
 //! 6. [`proxy`] forwards the requests of many clients over few connections to the servers of a pool.
-//! 7. [`invalidate`] records what has changed and deletes it from every cache that may hold it, and loses nothing.
+//! 7. [`invalidate`] records changed keys, deletes them from every cache that may hold them, and loses none.
 //! 8. [`tools`] are the command-line tools beside the server.
 //!
 //! [`Server`] puts 1 to 4 together: the same server as the binary's, inside a Rust program, on free ports.
@@ -70,7 +70,7 @@
 //! invalidate/delivery/thread.rs      sends them; the recorder then removes the changes from the spool
 //! ```
 
-// The proxy uses parts of the server and of the protocols that nothing else uses.
+// The proxy uses parts of the server and of the protocols that no other module uses.
 #![cfg_attr(not(feature = "proxy"), allow(dead_code, unused_imports))]
 
 mod embed;

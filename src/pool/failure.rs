@@ -1,11 +1,11 @@
-//! The failures of a connection to an upstream, with the texts that clients read, and which of them
-//! the connection survives.
+//! The failures of a connection to an upstream, the texts for clients, and the failures that a
+//! connection survives.
 
 use std::fmt;
 use std::io;
 use std::time::Duration;
 
-/// Why a request gets an error of the proxy instead of its answer.
+/// The reason why a request gets an error of the proxy instead of its answer.
 #[derive(Debug)]
 pub(crate) enum UpstreamFailure {
     /// Its name has no address, or the lookup failed.
@@ -28,9 +28,9 @@ pub(crate) enum UpstreamFailure {
     Unexpected(String),
     /// It refused the login, with this text.
     Login(String),
-    /// It is ejected and will be flushed, so what was sent before must not be executed.
+    /// It is ejected and will be flushed, so requests sent before must not be executed.
     Abandoned,
-    /// It is ejected, so nothing was sent.
+    /// It is ejected, so the request was not sent.
     Ejected,
     /// The limit of dedicated connections, this many, is reached.
     Full(usize),

@@ -1,5 +1,5 @@
-//! The hashes that place servers and keys on the ring. Not for anything that an attacker may choose: all of them are
-//! known functions, because clients elsewhere must come to the same places.
+//! The hashes that place servers and keys on the ring. Not for values that an attacker may choose: all of them are
+//! known functions, because other clients must compute the same places.
 
 use md5::{Digest, Md5};
 
@@ -19,8 +19,8 @@ pub(crate) fn md5_key(key: &[u8]) -> u32 {
     md5_points(key)[0]
 }
 
-/// The place of a key by what twemproxy calls `fnv1a_64`: the lower half of that hash, of bytes that are sign-extended
-/// as its `char` is on most machines. Keys of plain ASCII come out as by the textbook.
+/// The place of a key by the hash that twemproxy calls `fnv1a_64`: the lower half of that hash, of bytes that are
+/// sign-extended as its `char` is on most machines. Keys of plain ASCII come out as by the textbook.
 pub(crate) fn fnv1a_64_key(key: &[u8]) -> u32 {
     const OFFSET: u32 = 0x8422_2325; // the lower half of 14695981039346656037
     const PRIME: u32 = 0x0000_01b3; // the lower half of 1099511628211

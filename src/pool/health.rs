@@ -1,5 +1,5 @@
-//! Whether an upstream is to be used: ejected after so many errors in a row, probed with growing
-//! pauses, back by itself.
+//! The health of an upstream: it is ejected after a number of errors in a row, probed with growing
+//! pauses, and used again when it answers.
 //!
 //! ```text
 //!            error, error, … `failures` of them in a row
@@ -26,7 +26,8 @@ const PROBE_MOST_MS: u64 = 4000;
 pub(crate) struct Health {
     /// Errors since the last answer.
     failures: AtomicU32,
-    /// When the next probe is due, in the caller's milliseconds; 0 while it is not ejected.
+    /// The time at which the next probe is due, in the caller's milliseconds; 0 while it is not
+    /// ejected.
     probe_at: AtomicU64,
     /// Probes since the ejection.
     probes: AtomicU32,
@@ -62,12 +63,12 @@ impl Health {
         self.jitter.store(seed, Relaxed);
     }
 
-    /// Whether requests are to be kept from it.
+    /// Whether it gets no requests.
     pub(crate) fn is_ejected(&self) -> bool {
         self.probe_at.load(Relaxed) != 0
     }
 
-    /// How often it was ejected.
+    /// The number of its ejections.
     pub(crate) fn ejections(&self) -> u64 {
         self.ejections.load(Relaxed)
     }
@@ -127,8 +128,8 @@ impl Health {
         taken
     }
 
-    /// Milliseconds until the probe after so many, give or take a quarter, so that proxies that lost the same upstream
-    /// don't probe it at the same moments.
+    /// Milliseconds until the probe after this many, give or take a quarter, so that proxies that ejected the same
+    /// upstream don't probe it at the same times.
     fn pause(&self, probes: u32) -> u64 {
         let pause = (PROBE_FIRST_MS << probes.min(16)).min(PROBE_MOST_MS);
         let quarter = pause / 4;

@@ -1,4 +1,4 @@
-//! How long answers take, as quantiles over all since the start, in constant memory.
+//! The latencies of answers, as quantiles over all since the start, in constant memory.
 
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
@@ -19,7 +19,7 @@ impl Default for Latency {
 }
 
 impl Latency {
-    /// Takes note of an answer after so many microseconds.
+    /// Records an answer after this many microseconds.
     pub(crate) fn record(&self, micros: u64) {
         let mut histogram = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         histogram.saturating_record(micros);

@@ -1,4 +1,4 @@
-//! The upstreams as they are now, and where a key belongs among them.
+//! The present upstreams, and the placement of keys among them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -9,7 +9,7 @@ use crate::pool::slots::{SlotMap, slot};
 use crate::pool::tag;
 use crate::pool::{Placement, Ring};
 
-/// A list of servers, each with what the workers share of it. Replaced as a whole when the list
+/// A list of servers, each with its state that the workers share. Replaced as a whole when the list
 /// changes.
 pub(crate) struct Pool {
     pub(crate) upstreams: Vec<Arc<Upstream>>,
@@ -25,7 +25,7 @@ enum KeyPlacement {
 }
 
 impl Pool {
-    /// The pool of a list. An upstream that `before` has as well goes on as it is.
+    /// The pool of a list. An upstream that `before` has as well keeps its state.
     pub(crate) fn new(
         list: &ServerList,
         placement: Placement,
@@ -42,7 +42,7 @@ impl Pool {
         }
     }
 
-    /// A cluster with these slots. An upstream that `before` has as well goes on as it is.
+    /// A cluster with these slots. An upstream that `before` has as well keeps its state.
     pub(crate) fn cluster(map: SlotMap, before: Option<&Pool>) -> Pool {
         let addresses = map.servers().iter().map(|address| &address[..]);
         Pool {
@@ -64,8 +64,7 @@ impl Pool {
         matches!(self.places, KeyPlacement::Cluster(_))
     }
 
-    /// The cluster with a correction of its map, if `correct` says that there was something to
-    /// correct.
+    /// The cluster with a correction of its map, if `correct` changes it.
     pub(crate) fn corrected(&self, correct: impl FnOnce(&mut SlotMap) -> bool) -> Option<Pool> {
         let mut map = self.slots()?.clone();
         correct(&mut map).then(|| Pool::cluster(map, Some(self)))
@@ -111,7 +110,7 @@ impl Pool {
     }
 }
 
-/// An upstream for each address; those that `before` has stay what they are.
+/// An upstream for each address; those that `before` has keep their state.
 fn upstreams<'a>(
     addresses: impl Iterator<Item = &'a str>,
     before: Option<&Pool>,

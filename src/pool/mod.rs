@@ -1,16 +1,16 @@
-//! Which server a key belongs to, and how each server is doing.
+//! The server that a key belongs to, and the health of each server.
 //!
 //! ```text
 //!   servers.txt ─▶ ServerList ─▶ Ring ──┐
 //!   CLUSTER SLOTS ─────────────▶ SlotMap ┴▶ Pool::locate(key) ─▶ an Upstream: health, counters, latency
 //! ```
 //!
-//! [`ServerList`] is a pool as its file lists it; [`Ring`] places each key as existing clients and proxies place it;
+//! [`ServerList`] is a pool as its file lists it; [`Ring`] places each key as existing clients and proxies do;
 //! [`slots`] does the same for a Redis Cluster. `Pool` is the current set of upstreams with either of them, `Upstream`
-//! what all threads share of one server. Nothing here opens a connection, but for `resolve`, which looks names up on a
-//! thread of its own.
+//! the state of one server that all threads share. No code here opens a connection; `resolve` looks names up on
+//! threads of its own.
 //!
-//! A program that must find keys where existing clients put them asks a ring:
+//! A program that has to find keys on the servers that existing clients use asks a ring:
 //!
 //! ```
 //! use larder::pool::{Placement, Ring, ServerList};

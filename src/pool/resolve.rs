@@ -1,8 +1,8 @@
-//! Names of upstreams into addresses, looked up anew for each connection and never on a worker.
+//! The addresses of upstreams' names, looked up anew for each connection and never on a worker.
 //!
-//! An address in digits needs no lookup. A name is looked up by the system on one of a few threads
-//! of its own, which may take as long as it likes; the worker's connect deadline runs meanwhile, and
-//! an answer that comes too late is dropped.
+//! An address in digits needs no lookup. The system looks a name up on one of a few separate
+//! threads, without a time limit; the worker's connect deadline runs meanwhile, and an answer that
+//! comes too late is dropped.
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -19,12 +19,12 @@ const THREADS: usize = 4;
 pub(crate) struct ResolvedName {
     /// The worker's number for the connection.
     pub(crate) connection: usize,
-    /// Tells the connection from another that has got the same number since.
+    /// Distinguishes the connection from a later one with the same number.
     pub(crate) serial: u64,
     pub(crate) found: io::Result<Vec<SocketAddr>>,
 }
 
-/// How a name becomes addresses.
+/// The lookup of a name.
 type AddressLookup = dyn Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync;
 
 /// The threads that look names up.
@@ -68,7 +68,7 @@ impl Resolver {
                 serial,
                 found,
             };
-            // An error means that the worker has ended and wants no answer.
+            // An error means that the worker has ended and needs no answer.
             if answers.send(lookup).is_ok()
                 && let Err(error) = waker.wake()
             {

@@ -1,4 +1,4 @@
-//! Consistent hashing: which server of a pool a key belongs to.
+//! Consistent hashing: finds the server of a pool that a key belongs to.
 //!
 //! Every server has points on a circle of 2³² places, in proportion to its weight, 160 on average; a key belongs to the
 //! server of the first point at or after the key's own place, and past the last point to that of the first. When a
@@ -10,10 +10,10 @@
 //!                    key: belongs to the next point, a
 //! ```
 //!
-//! That much is the idea; which points, exactly, is a convention that every client of a pool must share, or they look
-//! for the same key in different places. [`Placement`] has the three that are in use. They differ in the last bit of a
-//! float, in the text that is hashed for a server, and in the hash of the key; each is held to recorded placements of
-//! the original in `tests/data/ketama`.
+//! The exact points are a convention that all clients of a pool must share, or they look for the same key at different
+//! servers. [`Placement`] has the three that are in use. They differ in the last bit of a float, in the text that is
+//! hashed for a server, and in the hash of the key; the tests compare each with recorded placements of the original in
+//! `tests/data/ketama`.
 //!
 //! Cost: 40 MD5 digests a server when the ring is made; a lookup is one hash of the key and a binary search.
 
@@ -23,7 +23,7 @@ use crate::pool::{PoolServer, ServerList};
 /// MD5 digests that a server of average weight has; each gives four points.
 const DIGESTS: u16 = 40;
 
-/// Whose points and whose hash of keys.
+/// The program whose points and hash of keys are used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Placement {
     /// libketama, the original.
@@ -35,7 +35,8 @@ pub enum Placement {
 }
 
 impl Placement {
-    /// How many digests a server has of `share`, its part of the sum of weights, among `servers`.
+    /// The number of digests of a server with `share`, its part of the sum of weights, among
+    /// `servers`.
     ///
     /// The arithmetic is the originals', rounding included: libketama multiplies in double and floors in float,
     /// libmemcached stays in float and adds a hair first.
@@ -71,7 +72,7 @@ impl Placement {
     }
 }
 
-/// Where the keys of a pool belong.
+/// The placement of keys on the servers of a pool.
 #[derive(Debug, Clone)]
 pub struct Ring {
     placement: Placement,
@@ -105,7 +106,7 @@ impl Ring {
     }
 
     /// The servers in the order in which they would take over the key: its own, then that of the next point, and so on
-    /// round the ring. A server comes as often as it has points.
+    /// round the ring. A server is listed once for each of its points.
     pub fn successors(&self, key: &[u8]) -> impl Iterator<Item = usize> + '_ {
         let place = self.placement.key(key);
         let first = self.points.partition_point(|(point, _)| *point < place);

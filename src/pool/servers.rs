@@ -8,7 +8,8 @@ use std::str::FromStr;
 /// One server of a pool.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PoolServer {
-    /// Its host and port as the list has them. The ring hashes this text, so `localhost` and `127.0.0.1` differ.
+    /// Its host and port, as written in the list. The ring hashes this text, so `localhost` and `127.0.0.1`
+    /// differ.
     pub address: String,
     /// Its share of the keys is its weight over the sum of all weights.
     pub weight: u32,
@@ -33,7 +34,7 @@ impl PoolServer {
 pub struct ServerList(Vec<PoolServer>);
 
 impl ServerList {
-    /// A list without servers, for a proxy that forwards nothing.
+    /// A list without servers, for a proxy that doesn't forward.
     pub(crate) fn none() -> ServerList {
         ServerList(Vec::new())
     }
@@ -49,7 +50,7 @@ impl ServerList {
 pub struct ListError {
     /// The line, counted from 1; 0 when it is the list as a whole.
     pub line: usize,
-    /// The mistake, in words that say what would be right.
+    /// The mistake, and its correction.
     pub what: String,
 }
 
@@ -104,7 +105,7 @@ impl FromStr for ServerList {
     }
 }
 
-/// Reads `host:port weight`; the error says what would be right.
+/// Reads `host:port weight`; the error names the correction.
 fn server(line: &str) -> Result<(&str, u32), String> {
     let mut words = line.split_ascii_whitespace();
     let (Some(address), Some(weight), None) = (words.next(), words.next(), words.next()) else {

@@ -1,4 +1,4 @@
-//! The slots of a Redis Cluster: which of 16,384 a key belongs to, and which server serves each.
+//! The slots of a Redis Cluster: the one of 16,384 that a key belongs to, and the server of each.
 //!
 //! ```text
 //!   key ──tag──▶ CRC16 ──▶ slot 0 … 16383 ──▶ server          learned from CLUSTER SLOTS,
@@ -10,7 +10,7 @@
 use crate::pool::tag;
 use crate::protocol::framing::reply::{FrameState, ReplyFramer, ReplyShape};
 
-/// How many slots a cluster has.
+/// The number of slots of a cluster.
 pub const SLOTS: u16 = 16384;
 
 /// The slot of a key.
@@ -50,9 +50,9 @@ const TABLE: [u16; 256] = {
 /// An error with which a server of a cluster sends a client to another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Redirect<'a> {
-    /// The slot belongs to that server now.
+    /// The slot now belongs to that server.
     Moved(u16, &'a str),
-    /// This one request is to be sent there, after `ASKING`; the slot is on its way.
+    /// This one request is to be sent there, after `ASKING`; the slot is moving.
     Ask(u16, &'a str),
 }
 
@@ -60,7 +60,7 @@ impl Redirect<'_> {
     /// The longest line that is read as one, in bytes: a name has at most 255.
     pub(crate) const LONGEST: usize = 512;
 
-    /// Whether a line that begins so may be one; the line need not be complete.
+    /// Whether a line with this beginning may be one; the line need not be complete.
     pub(crate) fn may_be(start: &[u8]) -> bool {
         let begins = |word: &[u8]| start.starts_with(&word[..word.len().min(start.len())]);
         start.len() <= Redirect::LONGEST && (begins(b"-MOVED ") || begins(b"-ASK "))
@@ -87,7 +87,7 @@ impl Redirect<'_> {
     }
 
     /// Reads `-MOVED SLOT HOST:PORT` or `-ASK SLOT HOST:PORT`, with or without its end. An address without a host,
-    /// which means the host that was asked, begins with `:`.
+    /// which means the host that answered, begins with `:`.
     pub(crate) fn read(line: &[u8]) -> Option<Redirect<'_>> {
         let line = std::str::from_utf8(line)
             .ok()?
@@ -124,7 +124,7 @@ fn is_address(address: &str) -> bool {
     port.is_some_and(|port| port > 0)
 }
 
-/// Which server serves each slot.
+/// The server of each slot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SlotMap {
     servers: Vec<String>,
@@ -143,8 +143,8 @@ impl Default for SlotMap {
 
 impl SlotMap {
     /// Reads the whole reply to `CLUSTER SLOTS`: ranges of slots, each with its servers, of which the first is the
-    /// master. A server that doesn't know its own host, or names it as an empty string, is at `asked`, the host that
-    /// gave the answer. `None` if it is another reply.
+    /// master. A server with a null or empty host is at `asked`, the host that answered. `None` if it is another
+    /// reply.
     pub(crate) fn read(reply: &[u8], asked: &str) -> Option<SlotMap> {
         let mut map = SlotMap::default();
         let mut rest = Cursor(reply);
@@ -215,8 +215,8 @@ impl SlotMap {
         }
     }
 
-    /// Gives the slots from `first` to `last`, both included, to a server. Slots that a cluster doesn't have are passed
-    /// over.
+    /// Gives the slots from `first` to `last`, both included, to a server. Slots that a cluster doesn't have are
+    /// ignored.
     pub(crate) fn assign(&mut self, first: u16, last: u16, address: &str) {
         let server = self.add(address);
         let Ok(number) = u16::try_from(server + 1) else {

@@ -1,7 +1,7 @@
-//! Hash tags: what of a key decides where it belongs.
+//! Hash tags: the part of a key that decides its placement.
 //!
 //! A client that wants keys on one server writes the same word in braces into them, `{user42}.name` and `{user42}.mail`.
-//! The rule is that of Redis Cluster: what stands between the first `{` and the first `}` behind it is hashed instead of
+//! The rule is that of Redis Cluster: the text between the first `{` and the first `}` behind it is hashed instead of
 //! the key, unless it is empty.
 
 use memchr::memchr;

@@ -9,7 +9,7 @@ use super::{Health, Latency};
 pub(crate) struct Upstream {
     /// A number that no other upstream of this process has had.
     pub(crate) id: u64,
-    /// Host and port as they were given; also its name in errors, logs and statistics.
+    /// Host and port, as configured; also its name in errors, logs and statistics.
     pub(crate) address: String,
     pub(crate) health: Health,
     pub(crate) counters: Counters,
@@ -18,7 +18,7 @@ pub(crate) struct Upstream {
 /// The counters of an upstream.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
-    /// Requests sent, or meant to be.
+    /// Requests sent, or to be sent.
     pub(crate) requests: AtomicU64,
     /// Requests that got an error of the proxy instead of an answer.
     pub(crate) errors: AtomicU64,
@@ -26,7 +26,7 @@ pub(crate) struct Counters {
     pub(crate) repeats: AtomicU64,
     /// Requests without their answer yet.
     pub(crate) in_flight: AtomicUsize,
-    /// Requests that it sent elsewhere, in a cluster.
+    /// Requests that it redirected, in a cluster.
     pub(crate) redirects: AtomicU64,
     /// Answers that came.
     pub(crate) answers: AtomicU64,

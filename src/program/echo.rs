@@ -15,7 +15,7 @@ use super::values::Endpoint;
 /// The command line of `larder echo`.
 #[derive(Args)]
 pub(crate) struct EchoArgs {
-    /// Where to listen: HOST:PORT, or a path with a slash for a Unix socket
+    /// Address to listen on: HOST:PORT, or a path with a slash for a Unix socket
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7007")]
     listen: Endpoint,
 

@@ -11,7 +11,7 @@ use super::options::{InvalidateOptions, ProxyOptions, ServeOptions, TargetOption
 /// The file that is read without `--config`, if it exists.
 pub(crate) const DEFAULT_FILE: &str = "larder.toml";
 
-/// The largest file that is read: settings take a page, so anything larger is some other file.
+/// The largest file that is read: settings take a page, so a larger file is some other file.
 const MAX_FILE: u64 = 1 << 20;
 
 /// The tables of a larder.toml.

@@ -2,7 +2,7 @@
 //!
 //! Lines go through the `log` facade to simplelog. The file is named after the day (UTC) and changes at midnight with
 //! the first line of the new day; HUP reopens it, so that a tool that rotates logs can move it. The
-//! level can change while larder runs. A full disk loses log lines and nothing else.
+//! level can change while larder runs. A full disk loses only log lines.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal, Write};
@@ -28,7 +28,7 @@ pub(crate) struct LogOptions {
     #[arg(id = "log-dir", long = "log-dir", value_name = "DIR", global = true)]
     pub(crate) dir: Option<PathBuf>,
 
-    /// How much is logged: error, warn, info, debug or trace. On the command line: -v and -q
+    /// Level of the log: error, warn, info, debug or trace. On the command line: -v and -q
     #[arg(skip)]
     #[serde(deserialize_with = "level_in_file")]
     pub(crate) level: Option<LevelFilter>,
@@ -64,7 +64,7 @@ fn level_in_file<'de, D: serde::Deserializer<'de>>(
 }
 
 impl LogOptions {
-    /// These options where they were given, `file`'s where they weren't.
+    /// These options if they were given, otherwise `file`'s.
     pub(crate) fn or(self, file: LogOptions) -> LogOptions {
         let level = self.level_of_flags().or(file.level);
         LogOptions {
@@ -91,9 +91,9 @@ impl LogOptions {
     }
 }
 
-/// Starts logging. Called once, before anything is logged.
+/// Starts logging. Called once, before the first line is logged.
 pub(crate) fn start(options: &LogOptions) -> Result<(), String> {
-    // Each logger lets everything through; the level is the facade's maximum, which can change while we run.
+    // Each logger accepts all levels; the level is the facade's maximum, which can change while we run.
     let config = ConfigBuilder::new().set_time_format_rfc3339().build();
     let mut loggers: Vec<Box<dyn SharedLogger>> = vec![TermLogger::new(
         LevelFilter::Trace,
@@ -125,10 +125,10 @@ pub(crate) fn reopen() {
     REOPENED.fetch_add(1, Ordering::Relaxed);
 }
 
-/// How many times the log was reopened.
+/// The number of times that the log was reopened.
 static REOPENED: AtomicU64 = AtomicU64::new(0);
 
-/// A file named after the day, in a directory that is made if need be.
+/// A file named after the day, in a directory that is made if it doesn't exist.
 struct DatedFile {
     dir: PathBuf,
     day: Date,
@@ -161,7 +161,7 @@ impl DatedFile {
 impl Write for DatedFile {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         if !self.is_current() {
-            // When the new file can't be opened, the old one is used: a line in the wrong file is better than none.
+            // If the new file can't be opened, the old one is used: a line in the wrong file is better than none.
             if let Ok(file) = DatedFile::open(&self.dir) {
                 *self = file;
             }

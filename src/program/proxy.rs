@@ -46,7 +46,7 @@ pub(crate) struct ProxyArgs {
     config: Option<PathBuf>,
 }
 
-/// A proxy that is its own upstream would forward every request to itself for ever.
+/// A proxy that is its own upstream would forward every request to itself without end.
 fn check_not_own_upstream(listen: &Listen, servers: &ServerList) -> Result<(), String> {
     let listen = listen.to_string();
     let mut servers = servers.servers().iter();

@@ -1,4 +1,4 @@
-//! How signals end and reload a program: the same for serve, echo, proxy and invalidate.
+//! The signals that end and reload a program: the same for serve, echo, proxy and invalidate.
 
 use std::process;
 

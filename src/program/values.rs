@@ -1,5 +1,5 @@
-//! The values that options and larder.toml share: sizes, spans of time, addresses. Each is read from text, prints as it
-//! is written, and names a correct value in its error.
+//! The values that options and larder.toml share: sizes, spans of time, addresses. Each is read from text, printed in
+//! the same form, and names a correct value in its error.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use toml::Value;
 
 /// An amount of memory in bytes, written `64MiB`, `512KiB`, `1GiB` or as a plain number of bytes.
 ///
-/// As in memcached and Redis, `k`, `m` and `g` mean powers of 1,024 whatever follows them.
+/// As in memcached and Redis, `k`, `m` and `g` mean powers of 1,024, with any letters behind them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Size(pub(crate) u64);
 
@@ -38,7 +38,7 @@ impl fmt::Display for Size {
     }
 }
 
-/// Where a listener listens: `HOST:PORT`, the path of a Unix socket (it has a slash), or nowhere (`off`).
+/// The address of a listener: `HOST:PORT`, the path of a Unix socket (it has a slash), or none (`off`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Endpoint(pub(crate) Option<Listen>);
 
@@ -74,7 +74,7 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// A span of time in whole seconds; 0 switches off what it limits.
+/// A span of time in whole seconds; 0 switches the limit off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Seconds(pub(crate) u32);
 
@@ -147,7 +147,7 @@ impl fmt::Display for Span {
     }
 }
 
-/// A number of things of which there must be one: from 1 to `MAX`.
+/// A number from 1 to `MAX`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Count<const MAX: u32>(pub(crate) u32);
 
@@ -257,7 +257,7 @@ impl PrintedSetting {
         PrintedSetting::optional(flag, Some(Value::Integer(number)), text(""))
     }
 
-    /// A number that is chosen by the program, as in `example`, where it is not given.
+    /// A number that the program chooses if it is not given; `example` is a possible value.
     pub(crate) fn chosen(
         flag: &'static str,
         number: Option<u32>,

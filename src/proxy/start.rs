@@ -79,7 +79,7 @@ impl Proxy {
     /// server answers, it is asked again until one does, and requests go to the configured servers.
     ///
     /// # Errors
-    /// When the address is taken, or when the system has no threads or files to give.
+    /// When the address is in use, or when the system has no threads or files left.
     pub fn start(self, listen: Listen) -> Result<(Running, Control), StartError> {
         let (pool, watch) = self.pool();
         let max_connections = self.settings.max_connections;

@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn keys_have_the_slots_that_redis_cluster_gives_them() {
-    // Asked of redis-server with CLUSTER KEYSLOT.
+    // Answers of redis-server to CLUSTER KEYSLOT.
     for (key, expected) in [
         ("", 0),
         ("foo", 12182),

@@ -18,12 +18,12 @@ use crate::program::values::{Endpoint, PrintedSetting, Seconds, Span, parsed};
 #[derive(Debug, Clone, Default, Args, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(crate) struct InvalidateOptions {
-    /// Where memcached clients connect, or off [default: 127.0.0.1:1987]
+    /// Address for memcached clients, or off [default: 127.0.0.1:1987]
     #[arg(long, value_name = "ADDR")]
     #[serde(deserialize_with = "parsed")]
     listen: Option<Endpoint>,
 
-    /// Where RESP clients connect [default: off]
+    /// Address for RESP clients [default: off]
     #[arg(long, value_name = "ADDR")]
     #[serde(deserialize_with = "parsed")]
     resp: Option<Endpoint>,
@@ -60,8 +60,8 @@ pub(crate) struct InvalidateOptions {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     max_pending: Option<u64>,
 
-    /// How long a key may wait for a server, like 30m or 24h; after that, the server is flushed when it is up again. 0
-    /// is no limit [default: 24h]
+    /// Longest time that a key may wait for a server, like 30m or 24h; after that, the server is flushed when it is up
+    /// again. 0 is no limit [default: 24h]
     #[arg(long, value_name = "SPAN")]
     #[serde(deserialize_with = "parsed")]
     max_age: Option<Span>,
@@ -77,7 +77,7 @@ pub(crate) struct InvalidateOptions {
 }
 
 impl InvalidateOptions {
-    /// These options where they were given, `file`'s where they weren't.
+    /// These options if they were given, otherwise `file`'s.
     pub(crate) fn or(self, file: InvalidateOptions) -> InvalidateOptions {
         InvalidateOptions {
             listen: self.listen.or(file.listen),
@@ -95,7 +95,7 @@ impl InvalidateOptions {
         }
     }
 
-    /// The settings in force, or what is wrong with them.
+    /// The settings in force, or an error about them.
     pub(crate) fn settings(&self) -> Result<Settings, String> {
         let spool = self.spool.clone();
         let mut settings = Settings::new(spool.unwrap_or_else(|| PathBuf::from("larder-spool")));

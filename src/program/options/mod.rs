@@ -1,5 +1,5 @@
-//! The settings of the programs. One structure is the command line, a table of larder.toml and the source of what
-//! `larder config` prints, so that the three can't drift apart. A flag overrides the file, the file overrides the default.
+//! The settings of the programs. One structure is the command line, a table of larder.toml and the source of `larder
+//! config`'s output, so that the three can't drift apart. A flag overrides the file, the file overrides the default.
 
 mod invalidate;
 mod pool;

@@ -21,7 +21,7 @@ pub(crate) struct ProxyOptions {
     #[serde(deserialize_with = "parsed")]
     pub(crate) protocol: Option<Protocol>,
 
-    /// Where clients connect: HOST:PORT, or a path with a slash for a Unix socket [default: 127.0.0.1:12345]
+    /// Address for clients: HOST:PORT, or a path with a slash for a Unix socket [default: 127.0.0.1:12345]
     #[arg(long, value_name = "ADDR")]
     #[serde(deserialize_with = "parsed")]
     pub(crate) listen: Option<Endpoint>,
@@ -106,9 +106,9 @@ pub(crate) struct ProxyOptions {
 pub(crate) const LISTEN: &str = "127.0.0.1:12345";
 
 impl ProxyOptions {
-    /// These options where they were given, `file`'s where they weren't.
+    /// These options if they were given, otherwise `file`'s.
     pub(crate) fn or(self, file: ProxyOptions) -> ProxyOptions {
-        // Upstreams on the command line replace those of the file, whichever option names them.
+        // Upstreams on the command line replace those of the file, in any of the options.
         let named = self.upstream.is_some() || self.servers.is_some() || self.cluster.is_some();
         let (upstream, servers, cluster) = match named {
             true => (self.upstream, self.servers, self.cluster),
@@ -136,7 +136,7 @@ impl ProxyOptions {
         }
     }
 
-    /// The settings in force, or what is wrong with them.
+    /// The settings in force, or an error about them.
     pub(crate) fn settings(&self) -> Result<Settings, String> {
         let mut settings = Settings::new(self.protocol.unwrap_or(Protocol::Resp));
         let set = |to: &mut usize, value: Option<u32>| {
@@ -224,7 +224,7 @@ impl ProxyOptions {
         ])
     }
 
-    /// Where clients connect.
+    /// The address for clients.
     pub(crate) fn listener(&self) -> Result<Listen, String> {
         match self.listen.clone() {
             None => Ok(Listen::Tcp(LISTEN.into())),
@@ -233,7 +233,7 @@ impl ProxyOptions {
         }
     }
 
-    /// The list of upstreams, or of the servers that know them.
+    /// The list of upstreams, or of the cluster's servers that list them.
     pub(crate) fn servers(&self) -> Result<ServerList, String> {
         let list = |option: &str, addresses: &[String]| {
             let lines = addresses.iter().map(|address| format!("{address} 1\n"));

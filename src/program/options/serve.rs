@@ -1,5 +1,5 @@
 //! The settings of `larder serve`. One structure is the command line, the `[serve]` table of larder.toml and the source
-//! of what `larder config` prints, so that the three can't drift apart. A flag overrides the file, the file overrides the
+//! of `larder config`'s output, so that the three can't drift apart. A flag overrides the file, the file overrides the
 //! default.
 
 use std::path::PathBuf;
@@ -17,12 +17,12 @@ use crate::program::values::{
 #[derive(Debug, Clone, Default, Args, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(crate) struct ServeOptions {
-    /// Where memcached's text protocol listens: HOST:PORT, a path with a slash for a Unix socket, or off [default: 127.0.0.1:11211]
+    /// Address of memcached's text protocol: HOST:PORT, a path with a slash for a Unix socket, or off [default: 127.0.0.1:11211]
     #[arg(long, value_name = "ADDR|off")]
     #[serde(deserialize_with = "parsed")]
     pub(crate) memcached: Option<Endpoint>,
 
-    /// Where RESP, Redis's protocol, listens: HOST:PORT, a path with a slash for a Unix socket, or off [default: 127.0.0.1:6379]
+    /// Address of RESP, Redis's protocol: HOST:PORT, a path with a slash for a Unix socket, or off [default: 127.0.0.1:6379]
     #[arg(long, value_name = "ADDR|off")]
     #[serde(deserialize_with = "parsed")]
     pub(crate) resp: Option<Endpoint>,
@@ -48,7 +48,8 @@ pub(crate) struct ServeOptions {
     #[serde(deserialize_with = "parsed")]
     pub(crate) nested: Option<Switch>,
 
-    /// How connections run: `turns` (each thread serves many) or `threads` (one thread holds one) [default: turns]
+    /// Model that runs connections: `turns` (each thread serves many) or `threads` (one thread holds one)
+    /// [default: turns]
     #[arg(long, value_name = "turns|threads")]
     #[serde(deserialize_with = "parsed")]
     pub(crate) model: Option<ModelName>,
@@ -75,7 +76,7 @@ pub(crate) struct ServeOptions {
 }
 
 impl ServeOptions {
-    /// These options where they were given, `other`'s where they weren't.
+    /// These options if they were given, otherwise `other`'s.
     pub(crate) fn or(self, other: ServeOptions) -> ServeOptions {
         ServeOptions {
             memcached: self.memcached.or(other.memcached),
@@ -92,7 +93,7 @@ impl ServeOptions {
         }
     }
 
-    /// The settings in force: the options that were given, and the default for the rest.
+    /// The settings in force: the options that were given, and the defaults of the others.
     pub(crate) fn settings(self) -> Settings {
         let model = self.model.unwrap_or(ModelName(Model::Turns));
         Settings {
@@ -125,7 +126,7 @@ pub(crate) struct Settings {
     pub(crate) max_item_size: Size,
     pub(crate) nested: Switch,
     pub(crate) model: ModelName,
-    /// `None` for as many as suit the model and the machine.
+    /// `None` for the number that suits the model and the machine.
     pub(crate) workers: Option<u32>,
     pub(crate) max_connections: u32,
     pub(crate) idle_timeout: Seconds,
@@ -139,7 +140,7 @@ const MIN_MEMORY: u64 = 1 << 20;
 const MAX_ITEM_SIZE: u64 = 1 << 30;
 
 impl Settings {
-    /// A sentence that says what to change, if the settings contradict each other.
+    /// A sentence that names the setting to change, if the settings contradict each other.
     pub(crate) fn problem(&self) -> Option<String> {
         if self.memory.0 < MIN_MEMORY {
             return Some(format!(
@@ -199,7 +200,7 @@ impl Settings {
         ]
     }
 
-    /// Takes over from `new` what can change while larder serves, and names the settings that differ beyond that.
+    /// Takes over from `new` the settings that can change while larder serves, and names the others that differ.
     pub(crate) fn reload(&mut self, new: &Settings) -> Vec<&'static str> {
         // Field by field, so that a new setting can't be forgotten here.
         let Settings {

@@ -6,7 +6,7 @@
 
 use std::ops::Index;
 
-/// Where one word lies; relative to the start of its command, whose size
+/// The range of one word, relative to the start of its command, whose size
 /// [`Limits::request`](super::Limits::request) keeps far below 4 GiB.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct WordRange {
@@ -14,7 +14,7 @@ pub(super) struct WordRange {
     end: u32,
 }
 
-/// How many ranges, and how many bytes of inline words, are kept for the next command.
+/// The number of ranges, and of bytes of inline words, that are kept for the next command.
 const KEPT: usize = 4096;
 
 /// The words of the command that is being read; reused from command to command.
@@ -57,7 +57,7 @@ impl CommandWords {
         }
     }
 
-    /// How many words there are.
+    /// The number of words.
     pub fn len(&self) -> usize {
         self.ranges.len()
     }
@@ -106,7 +106,7 @@ pub struct CommandArgs<'a> {
 }
 
 impl<'a> CommandArgs<'a> {
-    /// How many there are, the command's name counted.
+    /// The number of arguments, the command's name included.
     #[inline]
     pub fn len(&self) -> usize {
         self.ranges.len()
@@ -120,8 +120,8 @@ impl<'a> CommandArgs<'a> {
     /// The argument at `index`; the name is number 0.
     ///
     /// # Panics
-    /// When there are not as many: the dispatcher has checked the command's arity, and what goes
-    /// beyond it has to ask [`CommandArgs::len`] first.
+    /// When there are not as many: the dispatcher has checked the command's arity, and code that
+    /// goes beyond it has to check [`CommandArgs::len`] first.
     #[inline]
     pub fn get(&self, index: usize) -> &'a [u8] {
         let range = self.ranges[index];

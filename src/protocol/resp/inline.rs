@@ -1,13 +1,13 @@
 //! Inline commands: a line typed by hand, split into words by Redis's rules of quoting.
 //!
 //! Words stand between white space. In double quotes `\n \r \t \b \a \xHH` are bytes and a
-//! backslash before anything else means that character; in single quotes only `\'` is special. A
-//! closing quote must be followed by white space or the end of the line. A NUL ends the line, as it
-//! does in Redis.
+//! backslash before any other character means that character; in single quotes only `\'` is
+//! special. A closing quote must be followed by white space or the end of the line. A NUL ends the
+//! line, as it does in Redis.
 
 use super::args::CommandWords;
 
-/// Quotes that are not closed, or a closing quote with something right behind it.
+/// Quotes that are not closed, or a closing quote without a space behind it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct UnbalancedQuotes;
 
@@ -30,7 +30,7 @@ pub(super) fn split(line: &[u8], words: &mut CommandWords) -> Result<(), Unbalan
     }
 }
 
-/// Appends the first word of `rest` and returns how many bytes it took.
+/// Appends the first word of `rest` and returns its length in bytes.
 fn word(rest: &[u8], into: &mut Vec<u8>) -> Result<usize, UnbalancedQuotes> {
     let mut at = 0;
     while let Some(&byte) = rest.get(at) {
@@ -44,7 +44,7 @@ fn word(rest: &[u8], into: &mut Vec<u8>) -> Result<usize, UnbalancedQuotes> {
     Ok(at)
 }
 
-/// Appends what stands between quotes and returns where the word ends.
+/// Appends the text between quotes and returns the end of the word.
 fn quoted(
     rest: &[u8],
     mut at: usize,
@@ -87,7 +87,7 @@ fn quoted(
     }
 }
 
-/// What C's `isspace` takes for white space.
+/// Whether C's `isspace` takes a byte for white space.
 fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c)
 }

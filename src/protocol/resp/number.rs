@@ -1,7 +1,7 @@
 //! Integers as Redis reads them.
 
 /// The integer that `text` spells, by Redis's rule: an optional `-`, no `+`, no leading zeros, no
-/// `-0`, nothing around it, within 64 bits signed.
+/// `-0`, no spaces around it, within 64 bits signed.
 pub(crate) fn parse_integer(text: &[u8]) -> Option<i64> {
     let (negative, digits) = match text {
         [b'-', digits @ ..] => (true, digits),

@@ -1,4 +1,4 @@
-//! The faults of a request that break the protocol, in the words of Redis 7.0.
+//! The faults of a request that break the protocol, with the texts of Redis 7.0.
 
 use std::fmt;
 
@@ -27,7 +27,7 @@ pub enum ProtocolError {
 }
 
 impl ProtocolError {
-    /// The text as a client is to see it: bytes, because it may repeat one of the client's.
+    /// The text for the client: bytes, because it may repeat one of the client's.
     pub fn text(&self) -> Vec<u8> {
         let text = match self {
             ProtocolError::InlineTooBig => "too big inline request",

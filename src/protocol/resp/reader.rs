@@ -1,5 +1,4 @@
-//! The reader of requests: from bytes to the words of a command, however the bytes were cut on
-//! their way.
+//! The reader of requests: from bytes in any pieces to the words of a command.
 //!
 //! ```text
 //!  input   *3 CRLF $3 CRLF SET CRLF $1 CRLF a CRLF $1000 CRLF xxxxxx…  (the rest has not arrived)
@@ -29,12 +28,12 @@ const MAX_LINE: usize = 64 * 1024;
 /// itself costs nothing.
 const MAX_WORDS: i64 = i32::MAX as i64;
 /// Longest bulk string in bytes that the protocol lets a client name: Redis's default
-/// `proto-max-bulk-len`. More is a protocol error; what lies between it and [`Limits::bulk`] is
+/// `proto-max-bulk-len`. A longer one is a protocol error; one between it and [`Limits::bulk`] is
 /// read and dropped.
 const MAX_BULK: i64 = 512 * 1024 * 1024;
-/// Most words of a command from a client that has not given its password yet.
+/// Most words of a command from a client that has not authenticated yet.
 const MAX_WORDS_UNAUTHENTICATED: i64 = 10;
-/// Longest bulk string in bytes from a client that has not given its password yet.
+/// Longest bulk string in bytes from a client that has not authenticated yet.
 const MAX_BULK_UNAUTHENTICATED: i64 = 16384;
 
 /// The limits of the reader.
@@ -45,11 +44,11 @@ pub struct Limits {
     pub bulk: usize,
     /// Bytes that one command may take altogether; at most 2 GiB. More is [`ReadOutcome::Overflow`].
     pub request: usize,
-    /// Whether the client has still to give a password; until then far less is accepted.
+    /// Whether the client has to authenticate first; until then far less is accepted.
     pub unauthenticated: bool,
 }
 
-/// The result of one read. The number is how many bytes of the input are consumed.
+/// The result of one read. The number is the bytes of the input that are consumed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReadOutcome {
     /// A command, its words in the [`CommandWords`]; none for a blank line.
@@ -70,7 +69,7 @@ pub struct Reader {
     partial: Option<Box<(PartialCommand, CommandWords)>>,
 }
 
-/// Where reading stands inside one command.
+/// The position of the reader inside one command.
 #[derive(Debug, Default)]
 struct PartialCommand {
     /// Bytes of the command that are read.
@@ -81,24 +80,24 @@ struct PartialCommand {
     words: i64,
     /// Length of the bulk string that comes next, once it is known.
     bulk: Option<usize>,
-    /// A bulk string was over the limit: everything up to the command's end is dropped as it
-    /// arrives.
+    /// A bulk string was over the limit: all bytes up to the command's end are dropped as they
+    /// arrive.
     dropping: bool,
 }
 
-/// A bulk string of which not all has arrived.
+/// A bulk string that has not arrived completely.
 pub(crate) struct LongWord<'a> {
     /// The words in front of it.
     pub(crate) words: CommandArgs<'a>,
-    /// Where in the input it begins.
+    /// Its start in the input.
     pub(crate) start: usize,
     /// Its bytes, without the end of its line.
     pub(crate) length: usize,
-    /// How many words come behind it.
+    /// The number of words behind it.
     pub(crate) words_behind: i64,
 }
 
-/// Why reading stopped short of a command.
+/// The reason why there is no complete command.
 enum ReadStop {
     Incomplete,
     Bad(ProtocolError),
@@ -108,8 +107,8 @@ enum ReadStop {
 impl Reader {
     /// Looks for one command at the start of `input` and leaves its words in `words`.
     ///
-    /// `input` starts at the first byte that is not consumed; `words` must be the same from call
-    /// to call, or belong to a place where no other command is partly read.
+    /// `input` starts at the first byte that is not consumed; `words` must be the same from call to
+    /// call, unless no command is partly read.
     #[inline]
     pub fn read(&mut self, input: &[u8], limits: &Limits, words: &mut CommandWords) -> ReadOutcome {
         let mut place = match self.partial.take() {
@@ -129,7 +128,8 @@ impl Reader {
         }
     }
 
-    /// The bulk string at which reading waits, once its length is known. `input` is what was read last.
+    /// The bulk string at which the reader waits, once its length is known. `input` is the input of the
+    /// last read.
     pub(crate) fn long_word<'a>(&'a self, input: &'a [u8]) -> Option<LongWord<'a>> {
         let (place, words) = self.partial.as_deref()?;
         let with_line_end = place.bulk.filter(|_| !place.dropping)?;
@@ -141,7 +141,7 @@ impl Reader {
         })
     }
 
-    /// Gives up the command that is being read, and reads so many further words of it as one.
+    /// Drops the command that is being read, and reads this many further words of it as a command.
     pub(crate) fn read_words(&mut self, count: i64) {
         let rest = PartialCommand {
             words: count,
@@ -150,7 +150,7 @@ impl Reader {
         self.partial = (count > 0).then(|| Box::new((rest, CommandWords::default())));
     }
 
-    /// Drops what is left of a command: so many bytes of a bulk string and its line end, and the words behind it.
+    /// Drops the rest of a command: this many bytes of a bulk string and its line end, and the words behind it.
     pub(crate) fn drop_rest(&mut self, bytes: usize, words_behind: i64) {
         let rest = PartialCommand {
             words: words_behind + 1,
@@ -161,7 +161,7 @@ impl Reader {
         self.partial = Some(Box::new((rest, CommandWords::default())));
     }
 
-    /// Whether what is left of a command is dropped as it arrives.
+    /// Whether the rest of a command is dropped as it arrives.
     pub(crate) fn is_dropping(&self) -> bool {
         self.partial
             .as_ref()
@@ -289,7 +289,7 @@ impl PartialCommand {
                 let line = self.line(input, ProtocolError::LengthTooBig)?;
                 match line.first() {
                     Some(b'$') => {}
-                    // An empty line: what Redis names then is the line's end.
+                    // An empty line: Redis's error then names the line's end.
                     other => {
                         return Err(ReadStop::Bad(ProtocolError::NotABulk(
                             *other.unwrap_or(&b'\r'),
@@ -340,7 +340,7 @@ impl PartialCommand {
         inline::split(line, words).map_err(|_| ReadStop::Bad(ProtocolError::UnbalancedQuotes))
     }
 
-    /// Where `rest` has its first `end`, if no NUL comes before it.
+    /// The position of the first `end` in `rest`, if no NUL comes before it.
     fn find(&mut self, rest: &[u8], end: u8, too_big: ProtocolError) -> Result<usize, ReadStop> {
         match memchr::memchr2(end, 0, &rest[self.scanned..]).map(|found| self.scanned + found) {
             Some(found) if rest[found] == end => Ok(found),
@@ -357,8 +357,8 @@ impl PartialCommand {
     }
 }
 
-/// The number at the start of `rest` and its bytes with the line end, if it is one that needs no
-/// second thought: up to eight digits, no leading zero, its line whole.
+/// The number at the start of `rest` and its bytes with the line end, if it is a simple one: up to
+/// eight digits, no leading zero, its line whole.
 #[inline]
 fn short_number(rest: &[u8]) -> Option<(usize, usize)> {
     let mut value = 0;

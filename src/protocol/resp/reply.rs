@@ -19,13 +19,13 @@
 pub struct Reply<'a> {
     out: &'a mut Vec<u8>,
     resp3: bool,
-    /// Length of `out` at which nothing more is taken.
+    /// Length of `out` at which no more bytes are appended.
     bound: usize,
     overflowed: bool,
 }
 
 impl<'a> Reply<'a> {
-    /// Appends to `out` and takes at most `limit` bytes, give or take one element.
+    /// Appends at most `limit` bytes to `out`, give or take one element.
     pub fn new(out: &'a mut Vec<u8>, resp3: bool, limit: usize) -> Reply<'a> {
         let bound = out.len().saturating_add(limit);
         Reply {
@@ -44,18 +44,18 @@ impl<'a> Reply<'a> {
         }
     }
 
-    /// Takes note of what a lent part came to: its version of RESP, and whether it overflowed.
+    /// Takes over the state of a lent part: its version of RESP, and whether it overflowed.
     pub(crate) fn absorb(&mut self, (resp3, overflowed): (bool, bool)) {
         self.resp3 = resp3;
         self.overflowed |= overflowed;
     }
 
-    /// What [`Reply::absorb`] needs to know of a lent part.
+    /// The state of a lent part, for [`Reply::absorb`].
     pub fn outcome(&self) -> (bool, bool) {
         (self.resp3, self.overflowed)
     }
 
-    /// Where the next part of the reply begins.
+    /// The start of the next part of the reply.
     pub(crate) fn position(&self) -> usize {
         self.out.len()
     }
@@ -65,22 +65,22 @@ impl<'a> Reply<'a> {
         &self.out[position..]
     }
 
-    /// Takes back what was written since [`Reply::position`] was `position`.
+    /// Removes the bytes written since [`Reply::position`] was `position`.
     pub(crate) fn truncate(&mut self, position: usize) {
         self.out.truncate(position);
     }
 
-    /// Whether the client speaks RESP3.
+    /// Whether the client uses RESP3.
     pub fn resp3(&self) -> bool {
         self.resp3
     }
 
-    /// Speaks another version from here on.
+    /// Uses another version from here on.
     pub fn set_resp3(&mut self, resp3: bool) {
         self.resp3 = resp3;
     }
 
-    /// Whether the reply was larger than it may be; it is not whole then and must not be sent.
+    /// Whether the reply exceeded its bound; it is incomplete then and must not be sent.
     pub(crate) fn overflowed(&self) -> bool {
         self.overflowed
     }
@@ -137,14 +137,14 @@ impl<'a> Reply<'a> {
         self.bulk(itoa::Buffer::new().format(value).as_bytes());
     }
 
-    /// No value where a string could stand.
+    /// No value in place of a string.
     #[inline]
     pub fn null(&mut self) {
         self.out
             .extend_from_slice(if self.resp3 { b"_\r\n" } else { b"$-1\r\n" });
     }
 
-    /// No value where an array could stand.
+    /// No value in place of an array.
     pub(crate) fn null_array(&mut self) {
         self.out
             .extend_from_slice(if self.resp3 { b"_\r\n" } else { b"*-1\r\n" });
@@ -257,7 +257,7 @@ impl<'a> Reply<'a> {
 mod tests {
     use super::*;
 
-    /// What `write` appends, in both versions.
+    /// The bytes that `write` appends, in both versions.
     fn both(write: impl Fn(&mut Reply<'_>)) -> [String; 2] {
         [false, true].map(|resp3| {
             let mut out = Vec::new();

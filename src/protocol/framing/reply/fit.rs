@@ -1,10 +1,9 @@
-//! Whether a reply can be that to a request: the sign that a connection is out of step when it can't.
+//! Whether a reply fits a request: if it doesn't, the connection is out of step.
 //!
-//! memcached names the key in some replies, and each of its commands has few answers. A reply of Redis names nothing, so
-//! there its type is compared, and the number of its elements, where the command determines them.
+//! memcached names the key in some replies, and each of its commands has few answers. A reply of Redis doesn't name the
+//! key, so its type is compared, and the number of its elements if the command determines it.
 //!
-//! Cost: a look at the first words of the request for each reply, and for each value at its key. An empty request fits
-//! every reply.
+//! Cost: each reply reads the first words of the request, and each value its key. An empty request fits every reply.
 
 use memchr::memchr;
 
@@ -15,7 +14,8 @@ fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     words.filter(|word| !word.is_empty())
 }
 
-/// Whether `get` and its like asked for this key, behind the first `seen` keys. Values come in the order of the keys.
+/// Whether a `get` or a similar command has this key behind its first `seen` keys. Values come in the order of the
+/// keys.
 pub(super) fn has_key(request: &[u8], seen: &mut usize, key: &[u8]) -> bool {
     if request.is_empty() {
         return true;
@@ -64,8 +64,8 @@ pub(super) fn is_meta_of(request: &[u8], line: &[u8]) -> bool {
     })
 }
 
-/// Whether a reply of RESP that begins with this type, and has so many elements if it is an array, answers a request,
-/// which is an array of bulk strings. An error answers every request.
+/// Whether a reply of RESP that begins with this type, and has this many elements if it is an array, answers a
+/// request, which is an array of bulk strings. An error answers every request.
 pub(crate) fn is_resp_of(request: &[u8], kind: u8, elements: Option<u64>) -> bool {
     let Some((count, name)) = name(request) else {
         return true;
@@ -102,7 +102,7 @@ pub(crate) fn is_resp_of(request: &[u8], kind: u8, elements: Option<u64>) -> boo
     is_error || fits
 }
 
-/// How many words a request has, and the first of them.
+/// The number of a request's words, and the first of them.
 fn name(request: &[u8]) -> Option<(u64, &[u8])> {
     let rest = request.strip_prefix(b"*")?;
     let (count, rest) = number(rest)?;
@@ -110,7 +110,7 @@ fn name(request: &[u8]) -> Option<(u64, &[u8])> {
     Some((count, rest.get(..length as usize)?)).filter(|(count, _)| *count > 0)
 }
 
-/// A number and the end of its line, and what comes behind.
+/// A number with the end of its line, and the bytes behind it.
 fn number(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let end = memchr(b'\r', bytes).filter(|end| *end <= 10)?;
     let digits = bytes[..end].iter();

@@ -16,7 +16,7 @@ pub struct MemcachedReplyFramer {
     /// The start of a line whose end has not arrived.
     line: Vec<u8>,
     error: bool,
-    /// How many of the keys that were asked for the values so far have passed.
+    /// The number of requested keys that the values so far have passed.
     keys: usize,
     /// The bytes received can't be the reply to the request.
     out_of_step: bool,
@@ -25,7 +25,7 @@ pub struct MemcachedReplyFramer {
 #[derive(Debug, Clone, Copy)]
 enum Position {
     Line,
-    /// So many bytes of a block are still to come.
+    /// This many bytes of a block are still to come.
     Block(u64),
     /// Then its CR, and its LF.
     Cr,
@@ -38,7 +38,7 @@ enum LineMeaning {
     Last,
     /// Another line follows.
     Next,
-    /// A block of so many bytes follows.
+    /// A block of this many bytes follows.
     Block(u64),
     Garbage,
 }
@@ -59,7 +59,7 @@ impl MemcachedReplyFramer {
         self.error
     }
 
-    /// How many bytes are remembered.
+    /// The number of bytes that are kept.
     #[cfg(test)]
     pub(super) fn kept(&self) -> usize {
         self.line.capacity()
@@ -114,7 +114,7 @@ impl MemcachedReplyFramer {
         FrameProgress { used, state }
     }
 
-    /// Takes a line, or the part of it that is there.
+    /// Takes a line, or the part of it that has arrived.
     fn line(&mut self, request: &[u8], rest: &[u8]) -> (usize, LineMeaning) {
         let end = memchr(b'\n', rest);
         let taken = end.map_or(rest.len(), |end| end + 1);
@@ -190,7 +190,7 @@ impl MemcachedReplyFramer {
     }
 }
 
-/// Whether a line, without its end, says that something went wrong.
+/// Whether a line, without its end, is an error.
 pub fn is_error(line: &[u8]) -> bool {
     line == b"ERROR"
         || [&b"ERROR "[..], b"CLIENT_ERROR ", b"SERVER_ERROR "]

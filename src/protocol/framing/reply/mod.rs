@@ -1,4 +1,4 @@
-//! Replies: where the next one in the bytes of an upstream ends.
+//! Replies: finds the end of the next one in the bytes of an upstream.
 //!
 //! ```text
 //!   $3 CRLF foo CRLF +O        what was read from the upstream
@@ -6,10 +6,10 @@
 //!    Done, used 9 of it
 //! ```
 //!
-//! A [`ReplyFramer`] goes by the lengths that replies name: the bytes of a value are counted, never looked at, so that a
-//! value may hold `END`, `$5` or a whole reply. It keeps a few numbers, nothing of the reply, so that a reply of any
-//! size passes in constant memory. Anything else is [`FrameState::Garbage`]: the next reply's start is unknown, and the
-//! connection can't be used again.
+//! A [`ReplyFramer`] goes by the lengths that replies name: the bytes of a value are counted and never read, so that a
+//! value may contain `END`, `$5` or a whole reply. It keeps a few numbers and no bytes of the reply, so that a reply of
+//! any size passes in constant memory. Anything else is [`FrameState::Garbage`]: the next reply's start is unknown, and
+//! the connection can't be used again.
 
 mod fit;
 pub mod memcached;
@@ -37,13 +37,13 @@ impl ReplyFramer {
         }
     }
 
-    /// Looks at the next bytes.
+    /// Reads the next bytes.
     pub fn feed(&mut self, bytes: &[u8]) -> FrameProgress {
         self.feed_reply_to(&[], bytes)
     }
 
-    /// Looks at the next bytes of the reply to this request. What can't be the reply to it is garbage as well, and the
-    /// connection [out of step](ReplyFramer::is_out_of_step).
+    /// Reads the next bytes of the reply to this request. Bytes that don't fit the request are garbage as well, and
+    /// the connection is [out of step](ReplyFramer::is_out_of_step).
     pub(crate) fn feed_reply_to(&mut self, request: &[u8], bytes: &[u8]) -> FrameProgress {
         match self {
             ReplyFramer::Resp(framer) => framer.feed(bytes),
@@ -51,7 +51,7 @@ impl ReplyFramer {
         }
     }
 
-    /// Whether what came can't be the reply to the request.
+    /// Whether the received bytes don't fit the request.
     pub(crate) fn is_out_of_step(&self, request: &[u8]) -> bool {
         match self {
             ReplyFramer::Resp(framer) => {

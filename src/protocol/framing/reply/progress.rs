@@ -1,6 +1,6 @@
 //! The framing of replies, and the progress of a framer within one.
 
-/// How the reply to a request is framed.
+/// The framing of the reply to a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReplyShape {
     /// No reply comes.
@@ -22,7 +22,7 @@ pub enum ReplyShape {
 /// The result of reading some bytes of a reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FrameProgress {
-    /// How many of the bytes belong to the reply.
+    /// The number of the bytes that belong to the reply.
     pub used: usize,
     /// Whether it is complete with them.
     pub state: FrameState,

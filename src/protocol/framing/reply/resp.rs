@@ -1,4 +1,5 @@
-//! Replies in RESP2 and RESP3: a value is a line, a length and so many bytes, or a count and so many values.
+//! Replies in RESP2 and RESP3: a value is a line, a length followed by its bytes, or a count followed by its
+//! values.
 //!
 //! Nested values are counted on a stack of our own, so that no reply can exhaust the program's. The forms are Redis
 //! 7.0's; strings and arrays of unknown length, which RESP3 names and no server sends, are garbage.
@@ -7,7 +8,7 @@ use memchr::memchr2;
 
 use crate::protocol::framing::reply::progress::{FrameProgress, FrameState};
 
-/// How deep values may nest. Redis's own replies stay below 10, and its Lua scripts can't return more than about 200.
+/// The deepest nesting of values. Redis's own replies stay below 10, and its Lua scripts can't return more than about 200.
 const MAX_DEPTH: usize = 256;
 /// Longest bulk string in bytes: far beyond Redis's 512 MiB, which a setting can raise.
 const MAX_LENGTH: u64 = 1 << 40;
@@ -22,7 +23,7 @@ pub struct RespReplyFramer {
     open: Vec<OpenAggregate>,
     /// The type of the outermost value.
     kind: u8,
-    /// How many elements it has, if it is an array.
+    /// The number of its elements, if it is an array.
     count: Option<u64>,
     /// The types of its elements, if they were asked for.
     elements: Option<Vec<u8>>,
@@ -47,7 +48,7 @@ enum Position {
     Line,
     /// Part of the length that belongs to this type.
     Length { kind: u8, length: PartialLength },
-    /// One of so many bytes of a string.
+    /// A byte of a string, of which this many are still to come.
     Bytes(u64),
     /// The CR after a string.
     Cr,
@@ -109,7 +110,7 @@ impl RespReplyFramer {
         self.kind == b'>'
     }
 
-    /// How many levels are remembered.
+    /// The number of levels that are kept.
     #[cfg(test)]
     pub(super) fn kept(&self) -> usize {
         self.open.len()
@@ -134,7 +135,8 @@ impl RespReplyFramer {
         FrameProgress { used, state }
     }
 
-    /// Takes some of `rest`, which is not empty: how many bytes, and whether the outermost value is complete.
+    /// Takes some bytes of `rest`, which is not empty. Returns their number, and whether the outermost value
+    /// is complete.
     fn step(&mut self, rest: &[u8]) -> Result<(usize, bool), NotAReply> {
         let byte = rest[0];
         match self.place {
@@ -206,13 +208,13 @@ impl RespReplyFramer {
         Ok(())
     }
 
-    /// A length is complete. Whether the outermost value is, too.
+    /// A length is complete. Returns whether the outermost value is, too.
     fn sized(&mut self, kind: u8, length: PartialLength) -> Result<bool, NotAReply> {
         let PartialLength {
             value, negative, ..
         } = length;
         if negative {
-            // Null is the only thing with a length below 0.
+            // Only null has a length below 0.
             return match (kind, value) {
                 (b'$' | b'*', 1) => Ok(self.complete()),
                 _ => Err(NotAReply),
@@ -248,7 +250,7 @@ impl RespReplyFramer {
         Ok(false)
     }
 
-    /// A value is complete, and with it perhaps those around it. Whether the outermost is.
+    /// A value is complete, and with it perhaps those around it. Returns whether the outermost is.
     fn complete(&mut self) -> bool {
         self.place = Position::Type;
         while let Some(level) = self.open.last_mut() {

@@ -1,8 +1,8 @@
-//! How Redis's commands travel, and the subcommands of those that have some.
+//! The routes of Redis's commands, and of their subcommands.
 
 use crate::protocol::framing::request::frame::{ConnectionCommand, DedicatedReason, MergeRule};
 
-/// How a command travels.
+/// The route of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum CommandRoute {
     /// To the upstream of its keys.
@@ -15,9 +15,9 @@ pub(super) enum CommandRoute {
     Only,
     /// To all of them.
     Every(MergeRule),
-    /// To one upstream after the other, with a cursor that says which.
+    /// To one upstream after the other, by a cursor.
     Scan,
-    /// By the words behind its name; to any upstream if they are not in the list, which answers what is wrong with them.
+    /// By the words behind its name; if they are not in the list, to any upstream, which answers with an error.
     Subcommand(&'static [(&'static str, CommandRoute)]),
     /// The proxy answers: it is about the connection between it and the client.
     State(ConnectionCommand),
@@ -25,7 +25,7 @@ pub(super) enum CommandRoute {
     Dedicated(DedicatedReason),
     /// Detached if it has a `BLOCK`, else forwarded.
     MayBlock,
-    /// Never: it would turn the shared connection into something else.
+    /// Never: it would change the state of the shared connection.
     Refused,
 }
 
@@ -110,7 +110,7 @@ pub(super) const PUBSUB: &[(&str, CommandRoute)] = &[
 ];
 
 pub(super) const SCRIPT: &[(&str, CommandRoute)] = &[
-    // It changes what EVAL does on the connection.
+    // It changes the behaviour of EVAL on the connection.
     ("debug", CommandRoute::Refused),
     ("exists", CommandRoute::Every(MergeRule::And)),
     ("flush", SAME),

@@ -8,18 +8,18 @@ use crate::protocol::memcached::text::{self, Command};
 use crate::protocol::resp::{CommandArgs, CommandWords};
 
 /// Most bytes of a request that is held in memory as a whole, in bytes. A longer one is [`RequestFrame::Large`]. memcached's
-/// largest item by default, so that what is larger is rare.
+/// largest item by default, so that larger ones are rare.
 pub(crate) const REQUEST_LIMIT: usize = 1024 * 1024;
 
-/// Most bytes of a request that has to be held whole all the same, because all of its words decide where it goes, in
-/// bytes. Memory is taken for what has arrived. A longer one is refused with an error, and the connection stays open.
+/// Most bytes of a request that has to be held whole, because all of its words decide its route. Memory is allocated
+/// only for received bytes. A longer one is refused with an error, and the connection stays open.
 pub(crate) const WHOLE_LIMIT: usize = 64 * 1024 * 1024;
 
 /// Buffers that a worker lends to its framers, so that an idle client needs none.
 #[derive(Debug, Default)]
 pub struct RequestBuffers {
     pub(super) words: CommandWords,
-    /// A request in other bytes than those that came.
+    /// A request in other bytes than those received.
     pub(super) rebuilt: Vec<u8>,
     /// A key that came in base64.
     pub(super) decoded: Vec<u8>,
@@ -27,9 +27,9 @@ pub struct RequestBuffers {
 
 /// The start of the input.
 pub enum RequestFrame<'a> {
-    /// A request and how many bytes of the input it took.
+    /// A request, and the number of its bytes in the input.
     Request(Request<'a>, usize),
-    /// Bytes that ask for nothing, like a blank line, or the value of a command that was refused.
+    /// Bytes that are no request, such as a blank line, or the value of a refused command.
     Nothing(usize),
     /// The rest has not arrived.
     Incomplete,
@@ -50,9 +50,9 @@ pub enum RequestFrame<'a> {
 pub struct Request<'a> {
     /// The bytes to send to an upstream. They can differ from the input: an inline command becomes an array.
     pub bytes: &'a [u8],
-    /// Where to.
+    /// Its route.
     pub route: Route<'a>,
-    /// How the reply is framed; [`ReplyShape::Nothing`] if none comes.
+    /// The framing of the reply; [`ReplyShape::Nothing`] if none comes.
     pub shape: ReplyShape,
     /// Whether it changes nothing, and so may be retried when it may already have been executed.
     pub repeat_safe: bool,
@@ -62,7 +62,7 @@ pub struct Request<'a> {
     pub(crate) source: RequestWords<'a>,
 }
 
-/// The words of a request, as its protocol has them.
+/// The words of a request, by its protocol.
 #[derive(Clone, Copy)]
 pub(crate) enum RequestWords<'a> {
     Resp(CommandArgs<'a>),
@@ -116,7 +116,7 @@ impl MetaForm {
     }
 }
 
-/// Where a request goes.
+/// The route of a request.
 #[derive(Clone, Copy)]
 pub enum Route<'a> {
     /// To the upstream of this key. For an unknown command this is its first argument.
@@ -131,17 +131,17 @@ pub enum Route<'a> {
     Only,
     /// To all upstreams; the replies are put together.
     Every(MergeRule),
-    /// `SCAN`: to one upstream after the other, as its cursor says.
+    /// `SCAN`: to one upstream after the other, by its cursor.
     Scan,
     /// Nowhere: the proxy answers.
     Local(LocalCommand<'a>),
     /// Over an upstream connection that this client has for itself, to the upstream of the keys if there are some.
     Dedicated(DedicatedReason, RequestKeys<'a>),
-    /// Nowhere: it has no place in a proxy.
+    /// Nowhere: a proxy can't support it.
     Refused,
 }
 
-/// How the replies to the parts of a request become one.
+/// The merge of the replies to the parts of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MergeRule {
     /// `VALUE` blocks in the order of the keys, then one `END`.
@@ -168,7 +168,7 @@ pub enum MergeRule {
     PairSums,
     /// A random one of the replies that are not null.
     OneOf,
-    /// The text of `INFO`: figures are summed where the sum has a meaning, the rest is the first one's.
+    /// The text of `INFO`: figures are summed if the sum has a meaning, the others are the first one's.
     Info,
     /// memcached's `STAT` lines, likewise.
     Stats,
@@ -222,7 +222,7 @@ pub enum ConnectionCommand {
     WhoAmI,
 }
 
-/// Why a client needs an upstream connection for itself.
+/// The reason why a client needs an upstream connection for itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DedicatedReason {
     /// `MULTI` and `WATCH`: the following commands belong together.
@@ -239,9 +239,10 @@ pub enum DedicatedReason {
 
 /// A request that is not held as a whole, but streamed over an upstream connection of its own.
 pub struct LargeRequest<'a> {
-    /// The route, as far as the bytes so far decide it: [`Route::Key`], [`Route::Only`] or [`Route::Refused`].
+    /// The route, as far as the received bytes decide it: [`Route::Key`], [`Route::Only`] or
+    /// [`Route::Refused`].
     pub route: Route<'a>,
-    /// How the reply is framed.
+    /// The framing of the reply.
     pub shape: ReplyShape,
     /// The form of a meta command of memcached.
     pub meta: MetaForm,
@@ -254,13 +255,13 @@ pub struct LargeRequest<'a> {
 pub enum Remainder {
     /// An array of bulk strings is framed like one in a reply.
     Resp(ReplyFramer),
-    /// So many bytes are still to come.
+    /// This many bytes are still to come.
     Bytes(u64),
 }
 
 impl Remainder {
-    /// Takes the next bytes of the request: how many are its own, and whether it is complete. `None` when they are not
-    /// the protocol; the client is to be closed.
+    /// Takes the next bytes of the request. Returns the number that belong to it, and whether it is complete. `None`
+    /// if they don't follow the protocol; the client has to be closed.
     pub fn feed(&mut self, bytes: &[u8]) -> Option<(usize, bool)> {
         match self {
             Remainder::Resp(framer) => {

@@ -3,20 +3,20 @@
 use crate::protocol::memcached::text;
 use crate::protocol::resp::{CommandArgs, parse_integer};
 
-/// Where a command's keys are, counted from its name as number 0.
+/// The positions of a command's keys, counted from its name as number 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum KeySpec {
     /// Nowhere.
     None,
     /// First, last and step; a last below 0 counts from the end.
     Range(usize, isize, usize),
-    /// No key, but the name of a channel comes first, which decides as a key does.
+    /// No key, but the name of a channel comes first, which decides the route as a key does.
     Channel,
-    /// Their number is there, and they follow.
+    /// Their number is at this position, and they follow.
     Counted(usize),
     /// The destination is the first argument, the number of the others the second, and they follow.
     Stored,
-    /// After the word `STREAMS`, the first half of what follows.
+    /// After the word `STREAMS`, the first half of the following words.
     Streams,
     /// The first argument, and the one after the last `STORE` (or `STOREDIST`) from this number on.
     Store(usize),
@@ -51,7 +51,7 @@ impl KeyPositions {
         })
     }
 
-    /// Where all of them are.
+    /// The positions of all of them.
     pub(crate) fn positions(self) -> impl Iterator<Item = usize> {
         let range = (self.first..self.end).step_by(self.step.max(1));
         self.apart.into_iter().chain(range)
@@ -84,7 +84,7 @@ impl<'a> RequestKeys<'a> {
             .chain(self.words)
     }
 
-    /// Where they are among the arguments, and what comes with each: how many arguments further the next is.
+    /// Their positions among the arguments, and the distance from each to the next.
     pub(crate) fn found(self) -> KeyPositions {
         self.args.map(|(_, found)| found).unwrap_or_default()
     }
@@ -103,7 +103,7 @@ pub(crate) fn find(place: KeySpec, args: CommandArgs<'_>, total: usize) -> Optio
                 0.. => last.unsigned_abs() + 1,
                 _ => (total + 1).checked_sub(last.unsigned_abs())?,
             };
-            // The words that belong to the last key, like the value in MSET, must be there too.
+            // The words that belong to the last key, like the value in MSET, must have arrived too.
             let complete = (end.checked_sub(first)?).is_multiple_of(step) && end <= total;
             KeyPositions::range(first, end, step).filter(|_| complete)
         }
@@ -150,7 +150,7 @@ fn counted(args: CommandArgs<'_>, at: usize, total: usize) -> Option<KeyPosition
     KeyPositions::range(at + 1, end, 1)
 }
 
-/// Where a word stands, in capital letters or not.
+/// The position of a word, in capital letters or not.
 pub(crate) fn word(args: CommandArgs<'_>, from: usize, word: &[u8]) -> Option<usize> {
     (from..args.len()).find(|at| args[*at].eq_ignore_ascii_case(word))
 }

@@ -13,14 +13,14 @@ pub struct LineFramer {
 }
 
 impl LineFramer {
-    /// How many bytes of the input belong to the value of a refused command; `None` if none does.
+    /// The number of input bytes that belong to the value of a refused command; `None` if none do.
     pub(super) fn discard(&mut self, input: &[u8]) -> Option<usize> {
         let discarded = self.discard.min(input.len());
         self.discard -= discarded;
         (discarded > 0).then_some(discarded)
     }
 
-    /// Refuses a line, which no upstream gets, and notes how reading continues after it.
+    /// Refuses a line, which no upstream gets, and notes the start of the next command.
     pub(super) fn refuse(
         &mut self,
         reply: &'static [u8],

@@ -1,10 +1,10 @@
-//! Requests in memcached's text protocol: the grammar of the protocol reads a line, and a data block is counted off,
-//! never looked into.
+//! Requests in memcached's text protocol: the grammar of the protocol reads a line, and the bytes of a data block
+//! are counted, never read.
 //!
-//! A line that memcached would refuse is refused here, with memcached's words, so that an upstream gets nothing that it
-//! may answer more than once or not at all. The value behind a refused line is discarded as the grammar's
-//! [`AfterBadLine`] says, the same for the proxy as for larder's own service. A line that versions of memcached read in
-//! different ways is refused too: what one takes for a value, the other would execute.
+//! A line that memcached would refuse is refused here, with memcached's error, so that an upstream gets no line that it
+//! may answer more than once or not at all. The value behind a refused line is discarded by the grammar's
+//! [`AfterBadLine`], the same for the proxy as for larder's own service. A line that versions of memcached read in
+//! different ways is refused too: one would execute bytes that the other takes for a value.
 
 use memchr::memchr;
 

@@ -10,7 +10,7 @@
 //!   `get foo` name one item. So the decoded key decides which upstream it belongs to.
 //! - The flag `q`: there may be no reply. The omitted replies differ between commands (and versions), so the upstream
 //!   decides: a `mn` is sent behind the request, and its answer marks the end.
-//! - The length of the block. A line of `ms` that memcached would refuse is refused here, with memcached's words. Its
+//! - The length of the block. A line of `ms` that memcached would refuse is refused here, with memcached's error. Its
 //!   block is discarded if its length can be read; otherwise the next line is read as a command.
 
 use memchr::memchr;
@@ -33,7 +33,7 @@ const NEXT_LINE: AfterBadLine = AfterBadLine::Continue { discard: 0 };
 
 const TOO_MANY: &[u8] = b"CLIENT_ERROR options flags too long\r\n";
 
-/// The request at the start of the input if it is a meta command; `None` if it is something else.
+/// The request at the start of the input if it is a meta command; otherwise `None`.
 pub(super) fn frame<'a>(
     lines: &mut LineFramer,
     input: &'a [u8],
@@ -92,8 +92,7 @@ pub(super) fn frame<'a>(
     )
 }
 
-/// The request of a line that is not refused, whose block is yet to be looked at: where it belongs, and how it is
-/// answered.
+/// The request of a line that is not refused, without its block: its route, and the framing of its reply.
 fn request<'a>(
     verb: u8,
     key: &'a [u8],
@@ -129,7 +128,7 @@ fn line_length(lines: &mut LineFramer, input: &[u8]) -> Option<usize> {
 }
 
 /// The length of the block behind a line, if one belongs to it, taken from the words behind the key; or the reply with
-/// which memcached refuses the line, and how many bytes behind it are discarded.
+/// which memcached refuses the line, and the number of bytes to discard behind it.
 fn block_length(
     verb: u8,
     key: &[u8],
@@ -137,7 +136,7 @@ fn block_length(
     has_nul: bool,
 ) -> Result<Option<usize>, (&'static [u8], usize)> {
     if verb != b's' || key.is_empty() {
-        // The upstream answers in a line what is wrong with it.
+        // The upstream answers it with an error, in one line.
         return match has_nul {
             true => Err((reply::BAD_FORMAT, 0)),
             false => Ok(None),
@@ -188,8 +187,8 @@ pub(super) fn miss(mut flags: Words<'_>, shape: ReplyShape) -> Option<&'static [
     }
 }
 
-/// Decodes base64: padded, in groups of four. False if it is not that; memcached refuses nearly all of it, and where it
-/// doesn't, the key is placed as it was written.
+/// Decodes base64: padded, in groups of four. False if it is not that; memcached refuses nearly all such keys, and the
+/// others are placed as they were written.
 fn decode(text: &[u8], out: &mut Vec<u8>) -> bool {
     out.clear();
     let digits = text
@@ -231,7 +230,7 @@ mod tests {
             (b"Zm9v", b"foo"),
             (b"AAEC", b"\0\x01\x02"),
             (b"+/+/", b"\xfb\xff\xbf"),
-            // The bits that stand for nothing may be anything.
+            // The unused bits may have any value.
             (b"Zm9vYh==", b"foob"),
         ] {
             assert!(decode(text, &mut out), "{}", text.escape_ascii());

@@ -1,4 +1,4 @@
-//! Requests: where the next one in the bytes of a client ends, and where it has to go.
+//! Requests: finds the end of the next one in the bytes of a client, and its route.
 //!
 //! ```text
 //!   bytes of a client ──▶ RequestFramer::frame ──▶ Request { bytes, route, shape, … }  ──▶ an upstream's output
@@ -13,7 +13,8 @@
 //! command, or one with too few words, is forwarded, and the upstream answers it. The framer keeps the bytes of two
 //! clients apart: a request uses a shared connection only if its end and its number of replies are certain.
 //!
-//! Cost: nothing is copied. A framer takes a few bytes while its client is quiet; the [`RequestBuffers`] belongs to a worker.
+//! Cost: no bytes are copied. A framer takes a few bytes while its client is quiet; the [`RequestBuffers`] belongs to a
+//! worker.
 
 mod command_route;
 mod frame;
@@ -39,7 +40,7 @@ pub use lines::LineFramer;
 pub enum RequestFramer {
     /// Of RESP2 or RESP3.
     Resp {
-        /// Where reading stands.
+        /// The position of the reader.
         reader: Reader,
         /// The next request may be as long as [`WHOLE_LIMIT`](frame::WHOLE_LIMIT).
         whole: bool,
@@ -62,8 +63,8 @@ impl RequestFramer {
         RequestFramer::Memcached(LineFramer::default())
     }
 
-    /// Has the next request, which was just found to be [`RequestFrame::Large`], held until it is complete. Whether
-    /// that is possible: not if it is over [`WHOLE_LIMIT`](frame::WHOLE_LIMIT).
+    /// Has the next request, which was just found to be [`RequestFrame::Large`], held until it is complete. Returns
+    /// whether that is possible: not if it is over [`WHOLE_LIMIT`](frame::WHOLE_LIMIT).
     pub(crate) fn hold_whole(&mut self) -> bool {
         match self {
             RequestFramer::Resp { whole, .. } => {
@@ -87,8 +88,8 @@ impl RequestFramer {
     }
 }
 
-/// Whether the proxy has a rule for a command of Redis, of this name and with this word behind it; others go by their
-/// first argument, if they have one.
+/// Whether the proxy has a rule for a command of Redis, of this name and with this word behind it; others are routed
+/// by their first argument, if they have one.
 pub fn is_known(name: &[u8], subcommand: Option<&[u8]>) -> bool {
     table::find(name).is_some_and(|entry| entry.includes(subcommand))
 }

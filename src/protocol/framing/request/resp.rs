@@ -1,7 +1,7 @@
 //! Requests in RESP: the reader of the protocol finds the words, the table has their meaning for the proxy.
 //!
-//! An inline command is forwarded as an array, so that upstreams see one form. The reader decides which input is
-//! accepted and with which error the rest is refused, as Redis does.
+//! An inline command is forwarded as an array, so that upstreams see one form. The reader decides, as Redis
+//! does, which input is accepted, and with which error other input is refused.
 
 use crate::protocol::framing::reply::{ReplyFramer, ReplyShape};
 use crate::protocol::resp::{CommandArgs, Limits, ReadOutcome, Reader, Reply, write_request};
@@ -21,7 +21,8 @@ const LIMITS: Limits = Limits {
     unauthenticated: false,
 };
 
-/// How a command travels that Redis 7.0 does not have: by its first argument, as most commands of modules do.
+/// The route of a command that Redis 7.0 does not have: by its first argument, as for most commands of
+/// modules.
 const UNKNOWN: CommandEntry = CommandEntry {
     name: "",
     route: CommandRoute::Forward,
@@ -71,8 +72,9 @@ pub(super) fn frame<'a>(
     }
 }
 
-/// Whether the client is a browser: a web page may send a request here without its reader knowing, and what follows it
-/// must not be run. Redis closes such a connection without a word; over a shared one that would hit other clients.
+/// Whether the client is a browser: a web page may make its reader's browser send a request here, and no command
+/// behind it may run. Redis closes such a connection without an answer; a shared one would close for other clients,
+/// too.
 fn speaks_http(name: &[u8]) -> bool {
     name.eq_ignore_ascii_case(b"post") || name.eq_ignore_ascii_case(b"host:")
 }
@@ -132,7 +134,7 @@ fn route<'a>(entry: &CommandEntry, args: CommandArgs<'a>) -> Route<'a> {
     }
 }
 
-/// How a command travels by the words behind its name.
+/// The route of a command by the words behind its name.
 fn subcommand(list: &[(&str, CommandRoute)], args: CommandArgs<'_>) -> CommandRoute {
     let begins_with = |name: &str| {
         let mut words = name.split_ascii_whitespace().zip(1..);
@@ -151,7 +153,7 @@ fn by_keys(args: CommandArgs<'_>, found: Option<KeyPositions>) -> Route<'_> {
     }
 }
 
-/// Whether a `BLOCK` stands among the options, which end at `STREAMS`.
+/// Whether the options, which end at `STREAMS`, have a `BLOCK`.
 fn blocks(args: CommandArgs<'_>) -> bool {
     let end = keys::word(args, 1, b"streams").unwrap_or(args.len());
     keys::word(args, 1, b"block").is_some_and(|at| at < end)

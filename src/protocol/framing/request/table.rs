@@ -1,11 +1,11 @@
-//! Where the keys of Redis's commands are: the commands of Redis 7.0.15, all of them, in the order of their names.
+//! The positions of the keys of Redis's commands: all commands of Redis 7.0.15, in the order of their names.
 //!
 //! The key positions are those of `COMMAND`, and of `COMMAND GETKEYS` where `COMMAND` isn't enough (`movablekeys`); a
 //! test compares them with a real redis-server. The route of a command is the proxy's own decision. Clients share an
 //! upstream connection, so a command that changes the connection's state, waits, or has several replies can't use it. A
-//! command without keys goes to all upstreams if their replies can be merged (a sum, a union), mostly as Redis 7
-//! says in its command tips (`response_policy`). It goes to any upstream if each would answer the same. Otherwise it is
-//! refused where there are several.
+//! command without keys goes to all upstreams if their replies can be merged (a sum, a union), mostly by Redis 7's
+//! command tips (`response_policy`). It goes to any upstream if each would answer the same. Otherwise it is refused if
+//! there are several.
 //!
 //! Cost: a binary search, eight comparisons of short names.
 
@@ -98,7 +98,7 @@ const fn refused(name: &'static str) -> CommandEntry {
 }
 
 impl CommandEntry {
-    /// Whether its subcommands are in a list, and this one is, or whether the rule is the same for all of them.
+    /// Whether this subcommand is in the list, or the rule is the same for all of them.
     pub(super) fn includes(&self, subcommand: Option<&[u8]>) -> bool {
         match (self.route, subcommand) {
             (CommandRoute::Subcommand(list), Some(word)) => list

@@ -9,16 +9,16 @@ use super::{number, reply};
 pub enum AdminCommand<'a> {
     /// `flush_all`.
     FlushAll {
-        /// When, as an expiration time; 0 is now.
+        /// The time, as an exptime; 0 is now.
         delay: i32,
-        /// Whether the client wants no answer.
+        /// Whether the command has `noreply`.
         noreply: bool,
     },
     /// `verbosity`.
     Verbosity {
         /// The level.
         level: u32,
-        /// Whether the client wants no answer.
+        /// Whether the command has `noreply`.
         noreply: bool,
     },
     /// `stats`, with what follows it.
@@ -35,7 +35,7 @@ pub enum AdminCommand<'a> {
     CacheMemlimit {
         /// The memory that items may take, in MiB; `None` if that is no number.
         mebibytes: Option<u32>,
-        /// Whether the client wants no answer.
+        /// Whether the command has `noreply`.
         noreply: bool,
     },
     /// `version`.

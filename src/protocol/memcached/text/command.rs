@@ -9,10 +9,10 @@
 //! ```
 //!
 //! A family of verbs is a file: its type of command, and a table with one entry per verb. An entry is
-//! the verb's name and the function that makes a command of the words behind it, so that it decides
-//! which lines are refused. The grammar is made of the names.
+//! the verb's name and the function that makes a command of the words behind it, and refuses
+//! malformed lines. The grammar is made of the names.
 //!
-//! The order of the checks in the builders is memcached's, because it decides which error a line gets
+//! The order of the checks in the builders is memcached's, because it decides the error of a line
 //! that has several: the count of words, the length of the key, the numbers.
 
 use std::sync::LazyLock;

@@ -1,4 +1,4 @@
-//! The fields of a command line, as the verbs share them: paths, `noreply`, and the line that is refused.
+//! The fields of a command line that the verbs share: paths, `noreply`, and the line that is refused.
 
 use super::limits::KEY_LIMIT;
 use super::reply;
@@ -16,13 +16,14 @@ pub enum Nesting {
     On,
 }
 
-/// Why a line is refused, and where the next command begins.
+/// The reason why a line is refused, and the start of the next command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BadLine {
-    /// The reply; empty if the line asked for none.
+    /// The reply; empty if the line has `noreply`.
     pub reply: &'static [u8],
-    /// How many bytes behind the line belong to it: the data block of a storage command whose length
-    /// could be read. They are discarded, because their content is not meant as commands.
+    /// The number of bytes behind the line that belong to it: the data block of a storage command
+    /// whose length could be read. They are discarded, because their content is not meant as
+    /// commands.
     pub discard: usize,
 }
 
@@ -42,7 +43,7 @@ impl BadLine {
         BadLine::new(reply::BAD_FORMAT)
     }
 
-    /// This reply, unless the line asked for none.
+    /// This reply, unless the line has `noreply`.
     pub(super) fn unless(noreply: bool, reply: &'static [u8]) -> BadLine {
         BadLine::new(if noreply { b"" } else { reply })
     }
@@ -97,7 +98,7 @@ pub(super) fn pop_noreply(words: &mut Words<'_>) -> bool {
     noreply
 }
 
-/// All the words as a path, for the commands that exist only with nested keys.
+/// All words as a path, for the commands that exist only with nested keys.
 pub(super) fn exact_path(words: Words<'_>, nesting: Nesting) -> Result<Words<'_>, BadLine> {
     if nesting == Nesting::Off {
         return Err(BadLine::new(reply::ERROR));

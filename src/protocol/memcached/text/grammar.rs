@@ -1,11 +1,11 @@
 //! The grammar: one regular expression.
 //!
-//! A line is a verb and its words. The expression is anchored at both ends, and at every byte only
-//! one thing can follow, so that the regex engine runs it as a one-pass DFA: one table look-up per
-//! byte, captures included. (A test holds it to that. It is why the verbs are one alternation of
-//! plain words, and why the count of words that each verb takes is left to its entry in the table:
-//! an alternative per verb, with its own groups, would start with the same byte as others, and the
-//! engine would have to try them one after another.)
+//! A line is a verb and its words. The expression is anchored at both ends, and every byte has only
+//! one continuation, so that the regex engine runs it as a one-pass DFA: one table look-up per
+//! byte, captures included. (A test checks that. Therefore the verbs are one alternation of plain
+//! words, and each verb's entry in the table checks its number of words. An alternative per verb,
+//! with its own groups, would start with the same byte as others, and the engine would have to try
+//! them one after another.)
 //!
 //! The expression is compiled once. Each thread keeps a clone, because the clones share the
 //! compiled program but not the scratch space that threads would otherwise pass around, and keeps

@@ -11,7 +11,7 @@ pub struct KeyCommand<'a> {
     pub path: Words<'a>,
     /// The action on the item.
     pub action: KeyAction,
-    /// Whether the client wants no answer.
+    /// Whether the command has `noreply`.
     pub noreply: bool,
 }
 

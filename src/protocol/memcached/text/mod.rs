@@ -6,15 +6,14 @@
 //!                └────────▶ Done     └▶ More      └▶ Bad           └▶ Bad
 //! ```
 //!
-//! [`parse`] is a pure function with three outcomes: a command and how much of the input its line
-//! took, more bytes needed, or a bad line with its reply and whether the connection is closed. The
-//! grammar is one regular expression over a line, made of the table of verbs in `command`; a hand-written scanner stands
-//! before it for the two lines that make up nearly all traffic, `get KEY` and `set KEY FLAGS
-//! EXPTIME BYTES [noreply]`, and declines everything else. A property test holds the two equal. The
-//! data block of a storage command is taken by [`data_block`], after its length was checked.
+//! [`parse`] is a pure function with three outcomes: a command and the length of its line, more bytes needed, or a bad
+//! line with its reply and whether the connection is closed. The grammar is one regular expression over a line, made of
+//! the table of verbs in `command`; a hand-written scanner stands before it for the two lines that make up nearly all
+//! traffic, `get KEY` and `set KEY FLAGS EXPTIME BYTES [noreply]`, and declines all other lines. A property test
+//! compares the two. The data block of a storage command is taken by [`data_block`], after its length was checked.
 //!
-//! The meaning of a line, and the reply to a malformed one, are memcached 1.6.45's as its program gives
-//! them, because `protocol.txt` describes only a part:
+//! The meaning of a line, and the reply to a malformed one, are those of the program memcached 1.6.45,
+//! because `protocol.txt` describes only a part:
 //! - Only the space separates words. A line ends at `\n`; one `\r` before it is dropped.
 //! - `noreply` as the last word silences errors too, except that of a line with too few words.
 //! - A line with too few words, or with a field that can't be read, is a `CLIENT_ERROR`; an unknown verb is
@@ -22,13 +21,13 @@
 //! - The value of a refused storage command is discarded if its length can be read. Otherwise the next line
 //!   is read as a command: [`AfterBadLine`].
 //!
-//! It differs where versions of memcached disagree and the proxy could lose step with one of them: only one
-//! stray word behind a line is ignored (1.6.45 ignores any number). And the value of a storage command with
-//! spaces before its verb, which 1.6.45 executes, is discarded. With [`Nesting::On`] stray words are names of a path: see [`Nesting`].
+//! It differs if versions of memcached disagree and the proxy could get out of step with one of them: only one stray word behind a
+//! line is ignored (1.6.45 ignores any number). And the value of a storage command with spaces before its verb, which 1.6.45 executes,
+//! is discarded. With [`Nesting::On`] stray words are names of a path: see [`Nesting`].
 //!
-//! Cost: nothing here allocates; the regex runs as a one-pass DFA into captures that are kept per
-//! thread. With 64 requests in a packet, and all that the service does included, a `get` that hits a
-//! value of 100 bytes took 110 ns, a `gets`, which goes through the regex, 250 ns.
+//! Cost: no allocation; the regex runs as a one-pass DFA into captures that are kept per thread.
+//! With 64 requests in a packet, and all that the service does included, a `get` that hits a value
+//! of 100 bytes took 110 ns, a `gets`, which goes through the regex, 250 ns.
 
 mod admin;
 mod command;
@@ -69,8 +68,7 @@ pub enum Parsed<'a> {
     Done {
         /// The command, borrowing from the input.
         command: Command<'a>,
-        /// How many bytes its line took, the line's end included. A storage command's data block
-        /// follows.
+        /// The bytes of its line, the line's end included. A storage command's data block follows.
         consumed: usize,
     },
     /// The line has not ended yet.
@@ -79,15 +77,15 @@ pub enum Parsed<'a> {
     Bad {
         /// The reply to the client; empty if the line has `noreply`.
         reply: &'static [u8],
-        /// How many bytes the line took.
+        /// The bytes of the line.
         consumed: usize,
-        /// Where the next command begins.
+        /// The start of the next command.
         then: AfterBadLine,
     },
 }
 
-/// How reading continues after a bad line. The service and the proxy both follow this, so that they agree
-/// about where the next command begins.
+/// The way to continue after a bad line. The service and the proxy both follow it, so that they agree
+/// about the start of the next command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AfterBadLine {
     /// With a command, after this many bytes that are discarded: the value of a storage command that was
@@ -163,8 +161,8 @@ fn behind_spaces(line: &[u8], command: Result<Command<'_>, BadLine>) -> BadLine 
     }
 }
 
-/// Whether the line of an unknown command is a browser's. A web page may send a request here without its reader knowing,
-/// and what follows it must not be run: memcached closes the connection without a word.
+/// Whether the line of an unknown command is a browser's. A web page may make its reader's browser send a request here,
+/// and no command behind it may run: memcached closes the connection without an answer.
 fn ends_like_http(line: &[u8]) -> bool {
     let last = line.rsplit(|&byte| byte == b' ').next();
     last.is_some_and(|word| word.starts_with(b"HTTP/"))
@@ -173,7 +171,7 @@ fn ends_like_http(line: &[u8]) -> bool {
 /// The words of the line that the input begins with, and its length with its end; `None` if it has
 /// not ended.
 ///
-/// For the rest of a `get` whose line was read before, and of which some keys were answered.
+/// For the rest of a `get` whose line was read before, and some of whose keys were answered.
 pub(crate) fn rest_of_line(input: &[u8]) -> Option<(Words<'_>, usize)> {
     let end = memchr(b'\n', input)?;
     Some((Words::new(cut(&input[..end])), end + 1))
@@ -185,7 +183,7 @@ fn cut(line: &[u8]) -> &[u8] {
     words::trim_end(line)
 }
 
-/// A line of which the end has not arrived: wait, or give up.
+/// A line whose end has not arrived: wait, or close.
 fn unended(input: &[u8]) -> Parsed<'_> {
     let close = |reply| Parsed::Bad {
         reply,

@@ -5,7 +5,7 @@
 //! sign is taken, and the rest is ignored from the first blank or NUL on. `+1`, `01` and `1\r` are all
 //! the number 1, `1x` is not a number. All other numbers of command lines are read strictly.
 
-/// A signed number, or `None` for what is not one or doesn't fit into 64 bits.
+/// A signed number, or `None` for a text that is none or doesn't fit into 64 bits.
 pub(super) fn signed(text: &[u8]) -> Option<i64> {
     let (negative, magnitude) = read(text)?;
     if negative {
@@ -15,7 +15,7 @@ pub(super) fn signed(text: &[u8]) -> Option<i64> {
     }
 }
 
-/// An unsigned number, or `None` for what is not one or doesn't fit into 64 bits.
+/// An unsigned number, or `None` for a text that is none or doesn't fit into 64 bits.
 ///
 /// As in memcached a negative number is refused only if its value modulo 2^64 has the topmost bit
 /// set, which is so for every number that a person would write: `-0` is 0.

@@ -58,8 +58,8 @@ pub const RESET: &[u8] = b"RESET\r\n";
 pub const END: &[u8] = b"END\r\n";
 /// The end of a list of `lru_crawler mgdump`.
 pub const META_END: &[u8] = b"EN\r\n";
-/// The version: of memcached, whose commands these are, and of larder behind it. Clients choose what they
-/// use by the first number, and libmemcached takes a version that begins with 0 for none.
+/// The version: of memcached, whose commands these are, and of larder behind it. Clients choose their
+/// features by the first number, and libmemcached refuses a version that begins with 0.
 pub const VERSION_NUMBER: &str = concat!("1.6.45-larder-", env!("CARGO_PKG_VERSION"));
 /// The answer to `version`.
 pub const VERSION: &[u8] =
@@ -110,7 +110,7 @@ pub fn stat(out: &mut Vec<u8>, name: &str, value: impl std::fmt::Display) {
     let _ = write!(out, "STAT {name} {value}\r\n");
 }
 
-/// Words with one space between them, however many the line had.
+/// Words with one space between them, for any number of spaces in the line.
 fn words(out: &mut Vec<u8>, words: Words<'_>) {
     if let Some(word) = words.single() {
         out.extend_from_slice(word);

@@ -1,8 +1,8 @@
 //! A scanner for the two hottest lines, `get KEY` and `set KEY FLAGS EXPTIME BYTES [noreply]`.
 //!
 //! It takes these lines in their usual form, single spaces, plain digits, `\r\n` at the end and all
-//! of it there, and declines everything else, malformed lines included, so that the grammar alone
-//! decides what a line means. A property test holds that what it takes the grammar reads the same.
+//! of it received, and declines all other lines, malformed ones included, so that the grammar alone
+//! decides their meaning. A property test checks that the grammar reads the accepted lines alike.
 
 use super::command::Command;
 use super::limits::KEY_LIMIT;
@@ -10,7 +10,7 @@ use super::retrieval::Retrieve;
 use super::storage::{Store, StoreVerb};
 use super::words::Words;
 
-/// A command and how many bytes its line took, or `None` to decline.
+/// A command and the bytes of its line, or `None` to decline.
 pub(super) fn scan(input: &[u8]) -> Option<(Command<'_>, usize)> {
     if let Some(rest) = input.strip_prefix(b"get ") {
         let (key, rest) = key(rest)?;
@@ -42,14 +42,14 @@ pub(super) fn scan(input: &[u8]) -> Option<(Command<'_>, usize)> {
     Some((command, input.len() - rest.len()))
 }
 
-/// A key of printable bytes, or of those above ASCII, and what follows it.
+/// A key of printable bytes, or of those above ASCII, and the rest.
 fn key(input: &[u8]) -> Option<(&[u8], &[u8])> {
     let window = &input[..input.len().min(KEY_LIMIT + 1)];
     let length = window.iter().position(|&byte| byte <= b' ')?;
     (length > 0).then(|| input.split_at(length))
 }
 
-/// A number of one to nine digits, which is within every field's limit, and what follows it.
+/// A number of one to nine digits, which is within every field's limit, and the rest.
 fn number(input: &[u8]) -> Option<(i32, &[u8])> {
     let mut value = 0i32;
     for (index, byte) in input.iter().take(10).enumerate() {

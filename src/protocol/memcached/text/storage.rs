@@ -8,7 +8,7 @@ use super::{number, reply};
 /// A storage command without its data block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Store<'a> {
-    /// Which one.
+    /// The kind of command.
     pub verb: StoreVerb,
     /// The key.
     pub path: Words<'a>,
@@ -20,22 +20,22 @@ pub struct Store<'a> {
     pub length: usize,
     /// The cas unique of `cas`; 0 for the others.
     pub unique: u64,
-    /// Whether the client wants no answer.
+    /// Whether the command has `noreply`.
     pub noreply: bool,
 }
 
-/// Which storage command.
+/// The kind of a storage command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StoreVerb {
     /// Store.
     Set,
     /// Store if missing.
     Add,
-    /// Store if there.
+    /// Store if it exists.
     Replace,
-    /// Put behind what is there.
+    /// Append to the value.
     Append,
-    /// Put before what is there.
+    /// Prepend to the value.
     Prepend,
     /// Store if unchanged.
     Cas,
@@ -98,11 +98,11 @@ struct StorageLine<'a> {
 }
 
 impl<'a> StorageLine<'a> {
-    /// Finds the fields, or refuses the line because its length can't be read. memcached then reads what
-    /// follows as commands, and so does larder: the end of the value is not known.
+    /// Finds the fields, or refuses the line because its length can't be read. memcached then reads the
+    /// next bytes as commands, and so does larder: the end of the value is not known.
     ///
-    /// Where a line can be read in two ways, from the right end as a path and from the left as memcached
-    /// reads it, and the length of the first is no number, the second one's length decides.
+    /// Some lines can be read in two ways: from the right end as a path, and from the left as memcached
+    /// reads it. If the length of the first is no number, the second one's length decides.
     fn read(
         verb: StoreVerb,
         words: Words<'a>,
@@ -144,7 +144,7 @@ impl<'a> StorageLine<'a> {
         if words.count_up_to(fields) < fields {
             return Err(BadLine::malformed());
         }
-        // In the place of a field it is no field, but silences the error that follows from that.
+        // At the position of a field it is no field, but silences the error that follows from that.
         let noreply = ends_with_noreply(words);
         if words.count_up_to(fields + 1) > fields {
             pop_noreply(&mut words);
@@ -177,7 +177,7 @@ pub(crate) fn parse_length(word: &[u8]) -> Option<usize> {
 /// The result of reading a data block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Block<'a> {
-    /// The whole value and the `\r\n` after it are there.
+    /// The whole value and the `\r\n` after it have arrived.
     Done {
         /// The value.
         value: &'a [u8],
@@ -186,11 +186,12 @@ pub enum Block<'a> {
     },
     /// Not all has arrived.
     More {
-        /// How many bytes the block has in all.
+        /// The bytes of the whole block.
         needed: usize,
     },
     /// All has arrived, but no `\r\n` stands after the value: [`reply::BAD_DATA_CHUNK`]. As in
-    /// memcached the two bytes are taken all the same, and what follows them is read as a command.
+    /// memcached, the two bytes are consumed all the same, and the bytes behind them are read as a
+    /// command.
     Bad {
         /// The value's length and 2.
         consumed: usize,

@@ -1,4 +1,4 @@
-//! The words of a line: what stands between spaces.
+//! The words of a line: the texts between spaces.
 
 use memchr::{memchr, memrchr};
 
@@ -16,12 +16,12 @@ impl<'a> Words<'a> {
         Words(trim(line))
     }
 
-    /// The words as they stand in the line.
+    /// The words, with the spaces between them.
     pub fn as_bytes(self) -> &'a [u8] {
         self.0
     }
 
-    /// Whether there is none.
+    /// Whether there are no words.
     pub fn is_empty(self) -> bool {
         self.0.is_empty()
     }
@@ -32,7 +32,7 @@ impl<'a> Words<'a> {
         (!words.is_empty() && memchr(b' ', words).is_none()).then_some(words)
     }
 
-    /// How many there are, counted no further than `limit`.
+    /// The number of words, counted no further than `limit`.
     pub(crate) fn count_up_to(self, limit: usize) -> usize {
         self.take(limit).count()
     }

@@ -17,11 +17,11 @@ enum Seen {
     TooLarge,
     Bad(ProtocolError),
     Overflow,
-    /// This many bytes have arrived and are neither done with nor dropped.
+    /// This many bytes have arrived and are neither consumed nor dropped.
     Waiting(usize),
 }
 
-/// Reads `input` as it arrives in pieces; what is not done with comes again.
+/// Reads `input` as it arrives in pieces; bytes that are not consumed come again.
 fn read(pieces: &[&[u8]], limits: &Limits) -> Vec<Seen> {
     let mut seen = Vec::new();
     let mut reader = Reader::default();
@@ -183,9 +183,9 @@ fn a_bulk_string_over_the_limit_is_dropped_as_it_arrives() {
     assert_eq!(whole(&input), expected);
     assert_eq!(bytewise(&input, &LIMITS), expected);
 
-    // Half of it, and nothing is held.
+    // Half of it, and no byte is held.
     assert_eq!(whole(&input[..500]), [Seen::Waiting(0)]);
-    // Far more than a request may hold, because nothing of it is kept.
+    // Far more than a request may hold, because none of its bytes are kept.
     let input = encode(&[vec![b'x'; 1_000_000], b"y".to_vec()]);
     assert_eq!(whole(&input), [Seen::TooLarge, Seen::Waiting(0)]);
 }

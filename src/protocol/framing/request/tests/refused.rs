@@ -41,7 +41,7 @@ fn refused_line() -> impl Strategy<Value = (String, bool)> {
 }
 
 proptest! {
-    /// The value behind a refused line is no request, however it is cut, and what follows it is one.
+    /// The value behind a refused line is no request, in any pieces, and the line behind it is one.
     #[test]
     fn the_value_of_a_refused_line_is_discarded(
         (line, noreply) in refused_line(),
