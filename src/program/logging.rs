@@ -1,22 +1,21 @@
 //! The log: to the terminal, and with `--log-dir` to one file per day.
 //!
-//! Lines go through the `log` facade to simplelog. The file is named after the day (UTC) and changes at midnight with
+//! Lines go through the `log` facade to fern. The file is named after the day (UTC) and changes at midnight with
 //! the first line of the new day; HUP reopens it, so that a tool that rotates logs can move it. The
 //! level can change while larder runs. A full disk loses only log lines.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use clap::{ArgAction, Args};
-use log::LevelFilter;
+use console::{Color, style};
+use fern::Dispatch;
+use log::{Level, LevelFilter};
 use serde::Deserialize;
-use simplelog::{
-    ColorChoice, CombinedLogger, ConfigBuilder, SharedLogger, TermLogger, TerminalMode, WriteLogger,
-};
-use time::{Date, OffsetDateTime};
 
 use super::values::parsed;
 
@@ -93,26 +92,53 @@ impl LogOptions {
 
 /// Starts logging. Called once, before the first line is logged.
 pub(crate) fn start(options: &LogOptions) -> Result<(), String> {
-    // Each logger accepts all levels; the level is the facade's maximum, which can change while we run.
-    let config = ConfigBuilder::new().set_time_format_rfc3339().build();
-    let mut loggers: Vec<Box<dyn SharedLogger>> = vec![TermLogger::new(
-        LevelFilter::Trace,
-        config.clone(),
-        TerminalMode::Stderr,
-        if io::stderr().is_terminal() {
-            ColorChoice::Auto
-        } else {
-            ColorChoice::Never
-        },
-    )];
+    // Each output lets everything through; the level is the facade's maximum, which can change while we run.
+    let mut log = Dispatch::new().chain(output(io::stderr(), true));
     if let Some(dir) = &options.dir {
         let file = DatedFile::open(dir)
             .map_err(|e| format!("--log-dir {}: can't write a log in it: {e}", dir.display()))?;
-        loggers.push(WriteLogger::new(LevelFilter::Trace, config, file));
+        log = log.chain(output(file, false));
     }
-    CombinedLogger::init(loggers).map_err(|e| format!("the log could not be started: {e}"))?;
+    log.apply()
+        .map_err(|e| format!("the log could not be started: {e}"))?;
     set_level(options.level());
     Ok(())
+}
+
+/// Lines with time and level, each in one write. The level has its colour where standard error is a terminal, and where
+/// `colored` says that this is standard error.
+fn output(to: impl Write + Send + 'static, colored: bool) -> Dispatch {
+    let line = Vec::new();
+    let to: Box<dyn Write + Send> = Box::new(WholeLines { line, to });
+    Dispatch::new()
+        .format(move |line, message, record| {
+            let time = humantime::format_rfc3339_micros(SystemTime::now());
+            let level = style(record.level()).for_stderr();
+            let level = if colored {
+                level.fg(color(record.level()))
+            } else {
+                level
+            };
+            line.finish(format_args!("{time} [{level}] {message}"));
+        })
+        .chain(to)
+}
+
+fn color(level: Level) -> Color {
+    match level {
+        Level::Error => Color::Red,
+        Level::Warn => Color::Yellow,
+        Level::Info => Color::Blue,
+        Level::Debug => Color::Cyan,
+        Level::Trace => Color::White,
+    }
+}
+
+/// The day (UTC), like 2026-01-31.
+fn today() -> String {
+    let mut day = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+    day.truncate("2026-01-31".len());
+    day
 }
 
 /// Changes the level.
@@ -128,10 +154,29 @@ pub(crate) fn reopen() {
 /// The number of times that the log was reopened.
 static REOPENED: AtomicU64 = AtomicU64::new(0);
 
-/// A file named after the day, in a directory that is made if it doesn't exist.
+/// Collects the pieces of a line until the flush behind it. A line that can't be written is lost, for fern would end the
+/// program where neither the log nor standard error can be written, and a full disk must not.
+struct WholeLines<W> {
+    line: Vec<u8>,
+    to: W,
+}
+
+impl<W: Write> Write for WholeLines<W> {
+    fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
+        self.line.write(piece)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let _ = self.to.write_all(&self.line);
+        self.line.clear();
+        Ok(())
+    }
+}
+
+/// A file named after the day, in a directory that is made if need be.
 struct DatedFile {
     dir: PathBuf,
-    day: Date,
+    day: String,
     reopened: u64,
     file: File,
 }
@@ -140,7 +185,7 @@ impl DatedFile {
     fn open(dir: &Path) -> io::Result<DatedFile> {
         std::fs::create_dir_all(dir)?;
         let reopened = REOPENED.load(Ordering::Relaxed);
-        let day = OffsetDateTime::now_utc().date();
+        let day = today();
         let path = dir.join(format!("larder-{day}.log"));
         let file = OpenOptions::new().create(true).append(true).open(path)?;
         Ok(DatedFile {
@@ -153,8 +198,7 @@ impl DatedFile {
 
     /// Whether the open file is still the one to write to.
     fn is_current(&self) -> bool {
-        self.day == OffsetDateTime::now_utc().date()
-            && self.reopened == REOPENED.load(Ordering::Relaxed)
+        self.day == today() && self.reopened == REOPENED.load(Ordering::Relaxed)
     }
 }
 
@@ -192,6 +236,18 @@ mod tests {
             "one\n"
         );
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "two\n");
+    }
+
+    #[test]
+    fn a_line_that_can_not_be_written_is_lost_without_an_error() {
+        let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let mut log = WholeLines {
+            line: Vec::new(),
+            to: full,
+        };
+        log.write_all(b"lost\n").unwrap();
+        log.flush().unwrap();
+        assert!(log.line.is_empty());
     }
 
     #[test]
