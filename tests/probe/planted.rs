@@ -190,7 +190,7 @@ fn memcached_noreply_answered_all_the_same() {
 fn memcached_items_that_never_expire() {
     finds(
         Protocol::Memcached,
-        Fault::Hears(" 0 1 2\r\n", " 0 0 2\r\n"),
+        Fault::Hears(" 0 2 2\r\n", " 0 0 2\r\n"),
         "memcached/expiry",
     );
 }
