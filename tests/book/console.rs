@@ -13,6 +13,9 @@
 //! name the others, and because a server may come back at its address. `cargo
 //! run` starts the program that is built already; `$(pidof NAME)` is the server of this page and
 //! no other. A command's `target/` and `/tmp/` are directories of this page.
+//!
+//! A reader sleeps for a second until something has happened. On a busy machine that takes longer. So a command with
+//! `sleep` or `timeout` in it is repeated until it prints what the page says, and so are those behind it in its block.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -194,9 +197,19 @@ impl Terminal<'_> {
             typed.command = self.as_typed(&typed.command);
         }
         let name = terminal_name(fence);
+        let mut timed = false;
         for typed in &commands {
             if !is_server(fence) {
-                self.client(typed)?;
+                timed |= ["sleep ", "timeout "]
+                    .iter()
+                    .any(|word| typed.command.contains(word));
+                let deadline = Instant::now() + PATIENCE;
+                let mut done = self.client(typed);
+                while timed && done.is_err() && Instant::now() < deadline {
+                    thread::park_timeout(Duration::from_millis(100));
+                    done = self.client(typed);
+                }
+                done?;
             } else if typed.command.is_empty() {
                 self.printed(name, typed)?;
             } else if typed.command == "^C" {

@@ -268,6 +268,17 @@ fn code_typed_by_hand_is_found() {
 }
 
 #[test]
+fn a_command_that_waits_is_repeated_until_it_prints_what_the_page_says() {
+    // A line is added each time, and the page says what the file has after the third.
+    let command = "$ sleep 0; echo x >> target/file; cat target/file | wc -l\n3\n";
+    let (_directory, book) = planted(|root| {
+        let printf = "$ printf 'a\\nb\\n'\na\nb\n";
+        replace(root, "chapters/01-one.md", printf, command);
+    });
+    assert_eq!(consoles(&book), [] as [String; 0]);
+}
+
+#[test]
 fn a_console_block_that_prints_something_else_is_found() {
     let page = "chapters/01-one.md";
     finds(consoles, page, "a\nb\n", "a\nc\n", "and the page says");
