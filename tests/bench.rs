@@ -17,7 +17,7 @@ use serde_json::Value;
 use support::{Kind, Peer, skip};
 
 /// How long a test waits for what must happen.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What a run printed, and its exit code.
 struct Ran {

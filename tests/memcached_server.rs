@@ -10,7 +10,7 @@ use larder::service::memcached::{Memcached, Settings};
 use larder::store::{Clock, Config, Store};
 
 /// How long a reply may take before the test fails.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn start() -> (Running, SocketAddr) {
     let store = Arc::new(Store::new(Config::default(), Clock::system()));

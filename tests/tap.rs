@@ -16,7 +16,7 @@ use serde_json::Value;
 use support::{Kind, Peer};
 
 /// How long a test waits for what must happen.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A tap on a free port. It ends when this is dropped.
 struct Tap {

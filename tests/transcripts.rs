@@ -26,7 +26,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use support::{Kind, Peer, skipped};
 
 /// How long a reply over a socket is waited for.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The longest advance of the clock that is waited for where time is real.
 const WAIT: Duration = Duration::from_secs(2);

@@ -30,7 +30,7 @@ use super::includes;
 use super::pages::{Book, Page, files_below, text_of};
 
 /// How long a reply may take on a machine that builds something else meanwhile.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How long a reply may take that must not come.
 const IMPATIENCE: Duration = Duration::from_millis(500);

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// How long a test waits for what must happen.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Arguments that ask for free ports.
 pub(crate) const FREE: [&str; 4] = ["--memcached", "127.0.0.1:0", "--resp", "127.0.0.1:0"];

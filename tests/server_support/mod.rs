@@ -22,7 +22,7 @@ use larder::server::{
 };
 
 /// How long a test waits for what must happen.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Both ways of running connections: every test passes under each.
 pub const MODELS: [Model; 2] = [Model::Turns, Model::Threads];
