@@ -1,10 +1,10 @@
-//! Measures the embedded store: nanoseconds an operation, bytes of resident memory an item.
+//! Measures the embedded store: bytes of resident memory an item, and the longest write. `benches/operations.rs` times single
+//! operations.
 //!
 //! `cargo bench --bench store` runs every measurement, each in a process of its own so that none sees the
 //! memory of another; `cargo bench --bench store -- items` runs one. Memory is what
 //! /proc/self/statm says, so it needs Linux.
 
-use std::hint::black_box;
 use std::process::{Command, ExitCode};
 use std::sync::Arc;
 use std::time::Instant;
@@ -15,11 +15,6 @@ use larder::store::{Clock, Config, Entry, Store};
 type Measurement = (&'static str, &'static str, fn());
 
 const MEASUREMENTS: &[Measurement] = &[
-    (
-        "speed",
-        "operations on 100,000 items, keys of 30 bytes, values of 100",
-        speed,
-    ),
     (
         "items",
         "resident memory of 1,000,000 items, keys of 30 bytes, values of 100",
@@ -145,75 +140,6 @@ impl Random {
         self.0 ^= self.0 << 17;
         self.0 % end
     }
-}
-
-fn speed() {
-    const ITEMS: u64 = 100_000;
-    const ROUNDS: usize = 3_000_000;
-    let store = store(64);
-    let keys: Vec<[u8; 30]> = (0..2 * ITEMS).map(key).collect();
-    let time = |what: &str, mut operation: Box<dyn FnMut(&mut Random) + '_>| {
-        let mut random = Random(88172645463325252);
-        let start = Instant::now();
-        for _ in 0..ROUNDS {
-            operation(&mut random);
-        }
-        let each = start.elapsed().as_nanos() as f64 / ROUNDS as f64;
-        println!("  {what:24} {each:7.0} ns {:9.2} M/s", 1000.0 / each);
-    };
-    for key in &keys[..ITEMS as usize] {
-        put(&store, key, &[b'v'; 100]);
-    }
-    time(
-        "get, hit, random",
-        Box::new(|random| {
-            let key = &keys[random.below(ITEMS) as usize];
-            let mut tree = store.lock(key);
-            let node = tree.find(0, &[key]).expect("every key is there");
-            black_box(tree.item(node).value());
-        }),
-    );
-    time(
-        "get, hit, one key",
-        Box::new(|_| {
-            let key = &keys[7];
-            let mut tree = store.lock(key);
-            let node = tree.find(0, &[key]).expect("every key is there");
-            black_box(tree.item(node).value());
-        }),
-    );
-    time(
-        "get, miss",
-        Box::new(|random| {
-            let key = &keys[(ITEMS + random.below(ITEMS)) as usize];
-            black_box(store.lock(key).find(0, &[key]));
-        }),
-    );
-    time(
-        "set, same length",
-        Box::new(|random| {
-            put(&store, &keys[random.below(ITEMS) as usize], &[b'w'; 100]);
-        }),
-    );
-    time(
-        "set, other length",
-        Box::new(|random| {
-            let length = 50 + random.below(100) as usize;
-            put(
-                &store,
-                &keys[random.below(ITEMS) as usize],
-                &[b'w'; 150][..length],
-            );
-        }),
-    );
-    let mut number = 0;
-    time(
-        "set, new keys, evicting",
-        Box::new(|_| {
-            number += 1;
-            put(&store, &key(number + 1_000_000), &[b'w'; 100]);
-        }),
-    );
 }
 
 fn items() {
