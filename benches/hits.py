@@ -14,7 +14,7 @@ import itertools
 import os
 import random
 
-from measure import LARDER, Server, connect, free_port
+from servers import LARDER, Server, connect, free_port
 
 BATCH = 200
 VALUE = b"v" * 100_000

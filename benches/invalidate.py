@@ -21,7 +21,7 @@ import tempfile
 import time
 from contextlib import ExitStack
 
-from measure import LARDER, MIB, Server, ask, connect, free_port, heading, larder, median, memcached, need, row
+from servers import LARDER, MIB, Server, ask, connect, free_port, larder, median, memcached, need, row, table
 
 DIRECTORY = os.environ.get("LARDER_BENCH_DIR")
 
@@ -222,10 +222,9 @@ def main():
         if name not in MEASURES:
             parser.error(f"{name} is none of: {' '.join(MEASURES)}")
     need("memcached", "redis-server", "memcaslap")
-    heading(f"medians of {options.rounds} rounds")
-    row("", "larder", "beside", "ratio", "goal")
-    for name in options.names or MEASURES:
-        MEASURES[name](options)
+    with table(f"medians of {options.rounds} rounds", beside="beside"):
+        for name in options.names or MEASURES:
+            MEASURES[name](options)
 
 
 if __name__ == "__main__":

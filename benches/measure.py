@@ -1,171 +1,123 @@
 #!/usr/bin/env python3
-"""Measures larder beside memcached and redis-server, and prints a table.
+"""Measures larder beside memcached and redis-server with larder bench, and prints a table.
 
-    cargo build --release && python3 benches/measure.py [NAME ...] [--rounds N] [--seconds N]
+    cargo build --release && python3 benches/measure.py [NAME ...] [--seconds N]
 
-NAMEs: memcached redis idle items full start (default: all). Needs memcached, redis-server, redis-benchmark and
-memcaslap (Debian: memcached redis-server redis-tools libmemcached-tools); Linux, Python 3.9 or later, nothing else.
+NAMEs: memcached shared large resp reconnect open idle items full start (default: all). Needs memcached and redis-server
+(Debian: memcached redis-server); Linux, Python 3.9 or later, nothing else. LARDER_MEMCACHED and LARDER_REDIS are paths of
+newer ones, LARDER_VALKEY adds Valkey to the loads of RESP.
 
-Every comparison runs in interleaved pairs, ours and theirs by turns, and gives the median of the rounds, because one
-run differs from the next by a fifth on a busy machine. Load and servers share the machine's cores. All servers listen
-on free ports of 127.0.0.1 and are ended when the script ends.
+Rates and latencies are of short slices by turns, ours and theirs. The ratio is the median of the ratios of the pairs, and
+the middle half of the pairs lies between the two numbers behind it: if 1 lies there too, the run doesn't tell the servers
+apart. Load and servers share the machine's cores. Servers listen on free ports and are ended when the script ends.
 """
 
 import argparse
-import os
-import platform
 import re
 import resource
-import shutil
-import socket
-import statistics
 import subprocess
 import sys
-import tempfile
 import time
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-LARDER = os.path.join(os.environ.get("CARGO_TARGET_DIR", os.path.join(ROOT, "target")), "release", "larder")
-MIB = 1 << 20
+from servers import (MEMCACHED, MIB, REDIS, VALKEY, ask, bench, connect, echo, larder, median, memcached, need, redis, report,
+                     row, table, valkey, versus)
+
+ITEMS = ["--keys", "10000", "--key-size", "30", "--value-size", "100"]
+GET, SET, MIX = ["--ratio", "1:0"], ["--ratio", "0:1"], ["--ratio", "9:1"]
+RATE, TAIL, FAR_TAIL, PROCESSOR = "operations/s", "99th percentile, µs", "99.9th percentile, µs", "processor time, µs"
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+def connections(count):
+    return ["--connections", str(count)]
 
 
-def connect(port, deadline=10.0):
-    """A connection to 127.0.0.1:port, tried until the server accepts."""
-    end = time.monotonic() + deadline
-    while True:
-        try:
-            s = socket.create_connection(("127.0.0.1", port), timeout=30)
-            s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            return s
-        except ConnectionRefusedError:
-            if time.monotonic() > end:
-                raise
-            time.sleep(0.001)
+# ---------------------------------------------------------------------------------------------- rates and latencies
 
 
-def ask(s, line, end):
-    s.sendall(line)
-    got = b""
-    while not got.endswith(end):
-        piece = s.recv(65536)
-        if not piece:
-            raise SystemExit(f"connection closed after {got!r}")
-        got += piece
-    return got
+def memcached_loads(options):
+    """memcached's text protocol without pipelining."""
+    goals = {RATE: "at least 1.4", TAIL: "at most 0.6"}
+    with larder() as ours, memcached() as theirs:
+        for count in (2, 8, 64, 256):
+            found = versus(ours, theirs, "memcached", options.seconds, *ITEMS, *GET, *connections(count))
+            report(f"memcached get, {count} connections", found, "memcached", goals)
+        for what, ratio in (("set", SET), ("9:1", MIX)):
+            found = versus(ours, theirs, "memcached", options.seconds, *ITEMS, *ratio, *connections(64))
+            report(f"memcached {what}, 64 connections", found, "memcached", goals)
 
 
-class Server:
-    """A server process on free ports, ended with the block that it is used in."""
-
-    def __init__(self, name, args, memcached=None, resp=None):
-        self.name, self.memcached, self.resp = name, memcached, resp
-        self.begun = time.monotonic()
-        self.process = subprocess.Popen(args, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-    def __enter__(self):
-        if self.memcached:
-            ask(connect(self.memcached), b"version\r\n", b"\r\n")
-        else:
-            ask(connect(self.resp), b"PING\r\n", b"\r\n")
-        self.ready = time.monotonic() - self.begun
-        return self
-
-    def __exit__(self, *_):
-        self.process.terminate()
-        self.process.wait()
-
-    def resident(self):
-        """Resident memory in bytes."""
-        with open(f"/proc/{self.process.pid}/status") as status:
-            return int(re.search(r"VmRSS:\s+(\d+) kB", status.read())[1]) * 1024
-
-
-def larder(*extra):
-    m, r = free_port(), free_port()
-    return Server("larder", [LARDER, "--memcached", f"127.0.0.1:{m}", "--resp", f"127.0.0.1:{r}", *extra], m, r)
+def shared(options):
+    """The same beside others: two loads, a busy process, and one core for each side."""
+    goals = {RATE: "at least 1.1", TAIL: "at most 1"}
+    load = [*ITEMS, *MIX, *connections(64)]
+    with larder() as ours, memcached() as theirs:
+        found = versus(ours, theirs, "memcached", options.seconds, *load, "--threads", "2")
+        report("memcached 9:1, 64 connections, 2 threads of load", found, "memcached", goals)
+        busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+        found = versus(ours, theirs, "memcached", options.seconds, *load)
+        busy.kill()
+        busy.wait()
+        report("memcached 9:1, 64 connections, beside a busy process", found, "memcached", goals)
+    with larder(core=1) as ours, memcached(core=1) as theirs:
+        found = versus(ours, theirs, "memcached", options.seconds, *load, core=0)
+        report("memcached 9:1, 64 connections, a core for each side", found, "memcached", goals)
+    with larder(core=0) as ours, memcached(core=0) as theirs:
+        for what, ratio in (("get", GET), ("set", SET)):
+            found = versus(ours, theirs, "memcached", options.seconds, *ITEMS, *ratio, *connections(8), "--pipeline", "64",
+                           core=0)
+            report(f"memcached {what}, 64 in a packet, all on one core", found, "memcached",
+                   {RATE: "", PROCESSOR: "at most 0.4"})
+    with larder() as ours, echo() as theirs:
+        found = versus(ours, theirs, ("memcached", "echo"), options.seconds, *ITEMS, *GET, *connections(64))
+        report("memcached get, 64 connections, beside larder echo", found, "echo", {RATE: "at least 0.92"})
 
 
-def memcached(*extra):
-    port = free_port()
-    user = ["-u", "nobody"] if os.geteuid() == 0 else []
-    return Server("memcached", ["memcached", "-l", "127.0.0.1", "-p", str(port), *user, *extra], port)
+def large(options):
+    """Several keys in a get, and values of 16 and of 512 KiB."""
+    for protocol, peer in (("memcached", memcached), ("resp", redis)):
+        with larder() as ours, peer() as theirs:
+            loads = [("get of 100 keys, 8 connections", [*ITEMS, *GET, "--multi-get", "100", *connections(8)],
+                      {RATE: "at least 2", TAIL: ""})]
+            for what, ratio in (("get", GET), ("set", SET)):
+                loads.append((f"{what} of 16 KiB, 64 connections",
+                              [*ratio, "--keys", "1000", "--value-size", "16KiB", *connections(64)],
+                              {RATE: "at least 1.2", TAIL: ""}))
+                loads.append((f"{what} of 512 KiB, 8 connections",
+                              [*ratio, "--keys", "50", "--value-size", "512KiB", *connections(8)],
+                              {RATE: "at least 1.2", TAIL: "", PROCESSOR: "at most 1"}))
+            for what, load, goals in loads:
+                report(f"{protocol} {what}", versus(ours, theirs, protocol, options.seconds, *load), theirs.name, goals)
 
 
-def redis(*extra):
-    port = free_port()
-    args = ["redis-server", "--port", str(port), "--save", "", "--appendonly", "no", *extra]
-    return Server("redis", args, resp=port)
+def resp_loads(options):
+    """RESP with 50 connections, one request at a time and 32 in a packet."""
+    for peer in (redis, valkey) if VALKEY else (redis,):
+        with larder() as ours, peer() as theirs:
+            for pipeline, goals in ((1, {RATE: "at least 1.2", TAIL: "at most 0.8"}), (32, {RATE: "at least 2.2", TAIL: ""})):
+                for what, ratio in (("GET", GET), ("SET", SET)):
+                    load = [*ITEMS, *ratio, *connections(50), "--pipeline", str(pipeline)]
+                    found = versus(ours, theirs, "resp", options.seconds, *load)
+                    report(f"{theirs.name} {what}, 50 connections, {pipeline} in a packet", found, theirs.name, goals)
 
 
-def median(values):
-    return statistics.median(values)
+def reconnect(options):
+    """Connect, one get, close, by four threads."""
+    load = [*ITEMS, *GET, *connections(4), "--threads", "4", "--reconnect"]
+    for protocol, peer in (("memcached", memcached), ("resp", redis)):
+        with larder() as ours, peer() as theirs:
+            found = versus(ours, theirs, protocol, options.seconds, *load)
+            report(f"{protocol}, a connection for each get", found, theirs.name, {RATE: "at least 1.1"})
 
 
-def pairs(ours, theirs, rounds, measure):
-    """Medians of `measure` over interleaved rounds, and the median of the ratios of each pair."""
-    with ours as a, theirs as b:
-        results = []
-        for turn in range(rounds):
-            first, second = (a, b) if turn % 2 == 0 else (b, a)
-            one = {first.name: measure(first)}
-            one[second.name] = measure(second)
-            results.append((one[a.name], one[b.name]))
-    return (
-        median(x for x, _ in results),
-        median(y for _, y in results),
-        median(x / y for x, y in results),
-    )
-
-
-def row(what, ours, theirs, ratio, goal):
-    print(f"{what:57} {ours:>9}  {theirs:27} {ratio:>5}  {goal}".rstrip(), flush=True)
-
-
-# ---------------------------------------------------------------------------------------------- rates
-
-
-def memcached_rate(options):
-    """64 connections, 90% get, 10% set, 30-byte keys, 100-byte values, by memcaslap."""
-    with tempfile.NamedTemporaryFile("w", suffix=".cfg") as config:
-        config.write("key\n30 30 1\nvalue\n100 100 1\ncmd\n0 0.1\n1 0.9\n")
-        config.flush()
-
-        def measure(server):
-            out = subprocess.run(
-                ["memcaslap", "-s", f"127.0.0.1:{server.memcached}", "-T", "2", "-c", "64",
-                 "-t", f"{options.seconds}s", "-F", config.name],
-                capture_output=True, text=True, check=True).stdout
-            misses = re.search(r"get_misses: (\d+)", out)
-            if misses and int(misses[1]) > 0:
-                print(f"note: {server.name} missed {misses[1]} gets", file=sys.stderr)
-            return int(re.search(r"TPS: (\d+)", out)[1])
-
-        ours, theirs, ratio = pairs(larder(), memcached(), options.rounds, measure)
-    row("memcaslap, 64 connections, 90% get: operations/s", f"{ours:,.0f}", f"memcached {theirs:,.0f}",
-        f"{ratio:.2f}", "at least 1")
-
-
-def redis_rate(options):
-    for test in ("GET", "SET"):
-        for pipeline, requests in ((1, 150_000), (32, 2_000_000)):
-            def measure(server):
-                subprocess.run(["redis-cli", "-p", str(server.resp), "set", "key:__rand_int__", "xxx"],
-                               capture_output=True, check=True)
-                out = subprocess.run(
-                    ["redis-benchmark", "-p", str(server.resp), "-t", test.lower(), "-n", str(requests),
-                     "-P", str(pipeline), "-c", "50", "--csv"],
-                    capture_output=True, text=True, check=True).stdout
-                return float(re.search(rf'"{test}","([\d.]+)"', out)[1])
-
-            ours, theirs, ratio = pairs(larder(), redis(), options.rounds, measure)
-            row(f"redis-benchmark -P {pipeline} {test}: operations/s", f"{ours:,.0f}", f"redis {theirs:,.0f}",
-                f"{ratio:.2f}", "at least 1")
+def open_loop(options):
+    """Half of the peer's highest rate, at fixed times."""
+    for protocol, peer in (("memcached", memcached), ("resp", redis)):
+        load = [*ITEMS, *MIX, *connections(50)]
+        with larder() as ours, peer() as theirs:
+            most = bench([f"127.0.0.1:{getattr(theirs, protocol)}", "--protocol", protocol, *load, "--seconds", "2"])["rate"]
+            found = versus(ours, theirs, protocol, options.seconds, *load, "--rate", f"{most / 2:.0f}")
+            report(f"{protocol} 9:1, 50 connections, open loop", found, theirs.name,
+                   {TAIL: "at most 1", FAR_TAIL: "at most 1"})
 
 
 # ---------------------------------------------------------------------------------------------- memory
@@ -279,47 +231,25 @@ def start(_):
 # ---------------------------------------------------------------------------------------------- the table
 
 
-def version(*command):
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    return done.stdout.strip().splitlines()[0]
-
-
-def need(*programs):
-    """Ends the script if something that it starts is missing."""
-    for program in programs:
-        if not shutil.which(program):
-            raise SystemExit(f"{program} is not installed")
-    if not os.path.exists(LARDER):
-        raise SystemExit(f"{LARDER} is not there: cargo build --release first")
-
-
-def heading(how, *more):
-    """Prints the machine and the versions of all that is measured."""
-    cpu = next((l.split(":")[1].strip() for l in open("/proc/cpuinfo") if l.startswith("model name")), platform.machine())
-    redis_version = version("redis-server", "--version").split()[2].removeprefix("v=")
-    versions = [version(LARDER, "--version"), version("memcached", "-V"), f"redis {redis_version}", *more]
-    print(f"{cpu}, {os.cpu_count()} cores shared by servers and load; Linux {platform.release().split('-')[0]}; "
-          f"{', '.join(versions)}; {time.strftime('%Y-%m-%d')}; {how}.\n")
-
-
-MEASURES = {"memcached": memcached_rate, "redis": redis_rate, "idle": idle, "items": items, "full": full, "start": start}
+MEASURES = {
+    "memcached": memcached_loads, "shared": shared, "large": large, "resp": resp_loads, "reconnect": reconnect,
+    "open": open_loop, "idle": idle, "items": items, "full": full, "start": start,
+}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help=" ".join(MEASURES))
-    parser.add_argument("--rounds", type=int, default=5, help="interleaved pairs per comparison (default 5)")
-    parser.add_argument("--seconds", type=int, default=5, help="length of one run of memcaslap (default 5)")
+    parser.add_argument("--seconds", type=float, default=4, help="how long each server is measured in a comparison (default 4)")
     options = parser.parse_args()
     for name in options.names:
         if name not in MEASURES:
             parser.error(f"{name} is none of: {' '.join(MEASURES)}")
-    need("memcached", "redis-server", "redis-benchmark", "redis-cli", "memcaslap")
+    need(MEMCACHED, REDIS, *([VALKEY] if VALKEY else []), "taskset")
     resource.setrlimit(resource.RLIMIT_NOFILE, (12_000, max(12_000, resource.getrlimit(resource.RLIMIT_NOFILE)[1])))
-    heading(f"medians of {options.rounds} interleaved pairs")
-    row("", "larder", "peer", "ratio", "goal")
-    for name in options.names or MEASURES:
-        MEASURES[name](options)
+    with table(f"{options.seconds:g} s for each server, in slices of 0.25 s by turns"):
+        for name in options.names or MEASURES:
+            MEASURES[name](options)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ import random
 import threading
 import time
 
-from measure import LARDER, MIB, Server, ask, connect, free_port
+from servers import LARDER, MIB, Server, ask, connect, free_port
 
 VALUE = os.urandom(600_000).replace(b"\r", b".").replace(b"\n", b".")
 BATCH = 256 << 10

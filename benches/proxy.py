@@ -1,29 +1,31 @@
 #!/usr/bin/env python3
 """Measures larder proxy beside twemproxy (nutcracker), in front of the same servers, and prints a table.
 
-    cargo build --release && python3 benches/proxy.py [NAME ...] [--rounds N] [--seconds N]
+    cargo build --release && python3 benches/proxy.py [NAME ...] [--seconds N]
 
 NAMEs: redis memcached crowd values (default: all). Needs what measure.py needs, and nutcracker (Debian: nutcracker).
 
 Two redis-server, or two memcached, are shared by both proxies; load, proxies and servers share the machine's cores.
-Proxies are measured in interleaved pairs, with their defaults but for the connections to each upstream: four for both.
+Proxies are measured by turns, with larder bench and with their defaults but for the connections to each upstream: four for
+both.
 """
 
 import argparse
 import re
-import subprocess
 import tempfile
 import threading
 import time
 from contextlib import ExitStack
 
-from measure import LARDER, MIB, Server, ask, connect, free_port, heading, median, memcached, need, redis, row, version
+from servers import (LARDER, MEMCACHED, MIB, REDIS, Server, ask, bench, connect, free_port, memcached, need, redis, report,
+                     row, table, version, versus)
 
 CONNECTIONS = 4
+RATE, TAIL = "operations/s", "99th percentile, µs"
 
 
 class Proxy(Server):
-    """A proxy, ready when it accepts: twemproxy closes the connection of who says PING by hand."""
+    """A proxy, ready when it accepts: twemproxy closes the connection of a client that sends PING as a line."""
 
     def __enter__(self):
         connect(self.memcached or self.resp).close()
@@ -57,87 +59,65 @@ def both(stack, protocol, server):
     return servers, larder_proxy(stack, protocol, ports), nutcracker(stack, protocol, ports)
 
 
-def rounds(options, ours, theirs, measure):
-    """For each quantity that `measure` names: the medians of both, and the median of the ratios of the pairs."""
-    results = []
-    for turn in range(options.rounds):
-        order = (ours, theirs) if turn % 2 == 0 else (theirs, ours)
-        found = {server.name: measure(server) for server in order}
-        results.append((found[ours.name], found[theirs.name]))
-    return {
-        name: (median(a[name] for a, _ in results), median(b[name] for _, b in results),
-               median(a[name] / b[name] for a, b in results))
-        for name in results[0][0]
-    }
+ITEMS = ["--keys", "10000", "--key-size", "30", "--value-size", "100"]
 
 
-def report(what, found, goals):
-    for name, (ours, theirs, ratio) in found.items():
-        digits = ",.0f" if name == "operations/s" else ",.3f"
-        row(f"{what}: {name}", f"{ours:{digits}}", f"twemproxy {theirs:{digits}}", f"{ratio:.2f}", goals[name])
-
-
-def benchmark(port, clients, pipeline, requests, test, *extra):
-    out = subprocess.run(
-        ["redis-benchmark", "-p", str(port), "-t", test.lower(), "-n", str(requests), "-P", str(pipeline), "-c",
-         str(clients), "-r", "100000", "-d", "100", "--csv", *extra],
-        capture_output=True, text=True, check=True).stdout
-    fields = re.search(rf'"{test}",(.*)', out)[1].replace('"', "").split(",")
-    return {"operations/s": float(fields[0]), "99th percentile, ms": float(fields[5])}
+def rates(options, protocol, server, loads):
+    """Loads of both proxies in front of the same two servers."""
+    with ExitStack() as stack:
+        _, ours, theirs = both(stack, protocol, server)
+        for what, load, goals in loads:
+            found = versus(ours, theirs, protocol, options.seconds, *load)
+            report(f"{protocol} {what}", found, "twemproxy", goals)
 
 
 def redis_rate(options):
-    with ExitStack() as stack:
-        _, ours, theirs = both(stack, "resp", redis)
-        benchmark(ours.resp, 50, 16, 300_000, "SET")
-        for test in ("GET", "SET"):
-            for pipeline, rate, goal in ((1, 20_000, "at least 1"), (16, 150_000, "at least 1.3")):
-                found = rounds(options, ours, theirs, lambda server: benchmark(
-                    server.resp, 64, pipeline, rate * options.seconds, test))
-                report(f"{test}, 64 clients, -P {pipeline}", found,
-                       {"operations/s": goal, "99th percentile, ms": "at most 1"})
+    """RESP: 8 and 64 clients, one request at a time and 16 in a packet, and large values."""
+    loads = []
+    for count in (8, 64):
+        for what, ratio in (("GET", "1:0"), ("SET", "0:1")):
+            load = [*ITEMS, "--ratio", ratio, "--connections", str(count)]
+            loads.append((f"{what}, {count} clients", load, {RATE: "at least 1.3", TAIL: "at most 0.8"}))
+            if count == 64:
+                goals = {RATE: "at least 3", TAIL: "at most 0.8"}
+                loads.append((f"{what}, {count} clients, 16 in a packet", [*load, "--pipeline", "16"], goals))
+    large = ["--keys", "500", "--value-size", "64KiB", "--ratio", "1:0", "--connections", "8"]
+    loads.append(("GET of 64 KiB, 8 clients", large, {RATE: "at least 1.5", TAIL: "at most 0.8"}))
+    rates(options, "resp", redis, loads)
+
+
+def memcached_rate(options):
+    """memcached: one key a get, and sixteen."""
+    load = [*ITEMS, "--connections", "64"]
+    rates(options, "memcached", memcached, [
+        ("9:1, 64 clients", load, {RATE: "at least 1.3", TAIL: "at most 0.8"}),
+        ("9:1, 64 clients, 16 keys a get", [*load, "--multi-get", "16"], {RATE: "at least 1.3", TAIL: ""}),
+        ("9:1, 64 clients, 16 in a packet", [*load, "--pipeline", "16"], {RATE: "at least 3", TAIL: "at most 0.8"}),
+    ])
 
 
 def crowd(options):
+    """200 clients, and the connections to a server that they share."""
     with ExitStack() as stack:
         servers, ours, theirs = both(stack, "resp", redis)
-        found = rounds(options, ours, theirs, lambda server: benchmark(
-            server.resp, 200, 1, 20_000 * options.seconds, "GET"))
-        report("GET, 200 clients, -P 1", found, {"operations/s": "at least 1", "99th percentile, ms": "at most 1"})
+        load = [*ITEMS, "--ratio", "1:0", "--connections", "200"]
+        found = versus(ours, theirs, "resp", options.seconds, *load)
+        report("resp GET, 200 clients", found, "twemproxy", {RATE: "at least 1.3", TAIL: "at most 0.8"})
         theirs.process.terminate()
         theirs.process.wait()
         held = set()
-        load = threading.Thread(target=benchmark, args=(ours.resp, 200, 1, 40_000, "GET"))
-        load.start()
-        watch = connect(servers[0].resp)
-        while load.is_alive():
-            info = b""
+        address = f"127.0.0.1:{ours.resp}"
+        busy = threading.Thread(target=bench, args=([address, "--protocol", "resp", *load, "--seconds", "1"],))
+        busy.start()
+        while busy.is_alive():
+            watch, info = connect(servers[0].resp), b""
             watch.sendall(b"INFO clients\r\n")
             while not info.endswith(b"\r\n\r\n") and b"blocked_clients" not in info:
                 info += watch.recv(65536)
             held.add(int(re.search(rb"connected_clients:(\d+)", info)[1]) - 1)
-            time.sleep(0.05)
             watch.close()
-            watch = connect(servers[0].resp)
+            time.sleep(0.05)
         row("  and connections to each server, at most", str(max(held)), "", "", f"{CONNECTIONS}")
-
-
-def memcached_rate(options):
-    with ExitStack() as stack:
-        _, ours, theirs = both(stack, "memcached", memcached)
-        config = stack.enter_context(tempfile.NamedTemporaryFile("w", suffix=".cfg"))
-        config.write("key\n30 30 1\nvalue\n100 100 1\ncmd\n0 0.1\n1 0.9\n")
-        config.flush()
-        for what, extra in (("one key a get", []), ("16 keys a get", ["-d", "16"])):
-            def measure(server):
-                out = subprocess.run(
-                    ["memcaslap", "-s", f"127.0.0.1:{server.memcached}", "-T", "2", "-c", "64", "-t",
-                     f"{options.seconds}s", "-F", config.name, *extra],
-                    capture_output=True, text=True, check=True).stdout
-                return {"operations/s": int(re.search(r"TPS: (\d+)", out)[1])}
-
-            found = rounds(options, ours, theirs, measure)
-            report(f"memcaslap, 64 clients, {what}", found, {"operations/s": "at least 1"})
 
 
 def values(_):
@@ -183,17 +163,16 @@ MEASURES = {"redis": redis_rate, "crowd": crowd, "memcached": memcached_rate, "v
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help=" ".join(MEASURES))
-    parser.add_argument("--rounds", type=int, default=5, help="interleaved pairs per comparison (default 5)")
-    parser.add_argument("--seconds", type=int, default=4, help="about how long one run takes (default 4)")
+    parser.add_argument("--seconds", type=float, default=4, help="how long each proxy is measured in a comparison (default 4)")
     options = parser.parse_args()
     for name in options.names:
         if name not in MEASURES:
             parser.error(f"{name} is none of: {' '.join(MEASURES)}")
-    need("memcached", "redis-server", "redis-benchmark", "memcaslap", "nutcracker")
-    heading(f"medians of {options.rounds} interleaved pairs", version("nutcracker", "-V").replace("This is nutcracker-", "nutcracker "))
-    row("", "larder", "peer", "ratio", "goal")
-    for name in options.names or MEASURES:
-        MEASURES[name](options)
+    need(MEMCACHED, REDIS, "nutcracker")
+    with table(f"{options.seconds:g} s for each proxy, in slices of 0.25 s by turns",
+               version("nutcracker", "-V").replace("This is nutcracker-", "nutcracker ")):
+        for name in options.names or MEASURES:
+            MEASURES[name](options)
 
 
 if __name__ == "__main__":

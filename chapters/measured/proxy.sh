@@ -1,6 +1,6 @@
 #!/bin/sh
-# larder proxy beside twemproxy, in front of the same servers: rates, latency, memory.
+# larder proxy beside twemproxy, in front of the same servers: rates, latency, memory. About 2 minutes.
 # Run in the checkout: sh chapters/measured/proxy.sh > chapters/measured/proxy.txt
 set -eu
 cargo build -q --release
-python3 benches/proxy.py --rounds 5 --seconds 3
+python3 benches/proxy.py --seconds 2

@@ -1,7 +1,7 @@
 //! Tables: what `benches` has recorded in columns, as tables of the page.
 //!
-//! A recorded text with a line of titles that ends in `ratio  goal` has a table in `chapters/tables`, made here:
-//! `LARDER_BLESS=1 cargo test --test book tables` writes what is out of date.
+//! A recorded text with a line of titles that ends in `ratio  goal`, or in `ratio  middle half  goal`, has a table in
+//! `chapters/tables`, made here: `LARDER_BLESS=1 cargo test --test book tables` writes what is out of date.
 
 use std::env;
 use std::fs;
@@ -10,11 +10,12 @@ use super::pages::{Book, files_below, text_of};
 
 /// A recorded text as Markdown; nothing when it has no columns.
 fn table(recorded: &str) -> Option<String> {
-    let titles = recorded
-        .lines()
-        .find(|line| line.ends_with("ratio  goal"))?;
+    let titles = recorded.lines().find(|line| {
+        line.ends_with("  goal") && line.contains("larder  ") && line.contains("ratio  ")
+    })?;
     let column = |title: &str| titles.find(title);
     let (ratio, goal) = (column("ratio")?, column("goal")?);
+    let spread = column("middle half").unwrap_or(goal);
     let peer = column("larder")? + "larder  ".len();
     let mut table = String::new();
     for line in recorded.lines() {
@@ -26,15 +27,23 @@ fn table(recorded: &str) -> Option<String> {
         };
         if line == titles {
             let beside = part(peer, ratio);
-            table += &format!("| | larder | {beside} | ratio | goal |\n|---|--:|---|--:|---|\n");
+            table += &match spread == goal {
+                true => format!("| | larder | {beside} | ratio | goal |\n|---|--:|---|--:|---|\n"),
+                false => format!(
+                    "| | larder | {beside} | ratio | middle half | goal |\n|---|--:|---|--:|---|---|\n"
+                ),
+            };
         } else if let (true, Some((label, ours))) = (
             table.contains("|---|"),
             part(0, peer)
                 .rsplit_once("  ")
                 .map(|(label, ours)| (label.trim().to_owned(), ours.to_owned())),
         ) {
-            let (beside, ratio, goal) =
-                (part(peer, ratio), part(ratio, goal), part(goal, usize::MAX));
+            let (beside, ratio) = (part(peer, ratio), part(ratio, spread));
+            let mut goal = part(goal, usize::MAX);
+            if spread < column("goal")? {
+                goal = format!("{} | {goal}", part(spread, column("goal")?));
+            }
             let (label, ours, beside) = match label.strip_suffix(" slower by") {
                 Some(label) => (label.to_owned(), speed(&ours), speed(&beside)),
                 None => (label, ours, beside),
@@ -115,6 +124,14 @@ fn columns_become_cells() {
     assert!(
         table.contains("\n| gets: a/s | 1,000 | other 900 | 1.11 | at least 1 |\n"),
         "{table}"
+    );
+    let recorded = "\n               larder  peer            ratio  middle half  goal\ngets: a/s        1,000  other 900         1.11  1.00–1.20    at least 1\n\nat the end\n";
+    let wider = super::tables::table(recorded).expect("it has columns");
+    assert!(
+        wider.contains(
+            "\n| gets: a/s | 1,000 | other 900 | 1.11 | 1.00–1.20 | at least 1 |\n\nat the end\n"
+        ),
+        "{wider}"
     );
     assert!(
         table.contains("\n| it is | 7% faster | other 3% slower |"),

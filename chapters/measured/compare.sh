@@ -1,0 +1,13 @@
+#!/bin/sh
+# Records the whole comparison anew, with the plots and tables made of it: larder beside memcached and Redis, larder proxy
+# beside twemproxy, and the figures of chapter 14. About 15 minutes on two quiet cores.
+# Run in the checkout: sh chapters/measured/compare.sh
+# Newer servers than the installed ones: LARDER_MEMCACHED=PATH LARDER_REDIS=PATH; Valkey beside them: LARDER_VALKEY=PATH
+set -eu
+for name in peers proxy 14_measure; do
+    echo "$(date +%T) $name"
+    sh "chapters/measured/$name.sh" > "chapters/measured/$name.new"
+    mv "chapters/measured/$name.new" "chapters/measured/$name.txt"
+done
+LARDER_BLESS=1 cargo test -q --locked --test book -- plots tables
+echo "$(date +%T) recorded: git diff --stat"
