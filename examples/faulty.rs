@@ -11,13 +11,14 @@
 //! | `fault:garbage` | bytes that aren't a reply |
 //! | `fault:close` | the connection is closed |
 //! | `fault:lose` | a miss; the next request to this port is executed, and the connection closed instead of an answer |
-//! | `fault:offline` | all connections are closed for a second and a half; the stored items stay |
+//! | `fault:offline` | all connections to this port are closed from now on; the stored items stay |
+//! | `fault:back` | a miss; ports that are offline answer again |
 
 use std::borrow::Cow;
 use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use std::{env, process, thread};
 
 use larder::server::limits::GRACE;
@@ -33,9 +34,6 @@ use regex::bytes::Regex;
 /// The delay of a slow answer.
 const SLOW: Duration = Duration::from_millis(500);
 
-/// For how long a server is down.
-const DOWN: Duration = Duration::from_millis(1500);
-
 fn main() -> Result<(), Box<dyn Error>> {
     let words: Vec<String> = env::args().skip(1).collect();
     let [protocol, ports @ ..] = &words[..] else {
@@ -48,6 +46,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         ..Settings::default()
     };
     let mut server = Server::new(Arc::clone(&connections)).settings(settings);
+    let online = Arc::new(AtomicU64::new(1));
     for port in ports {
         let store = Arc::new(Store::new(Config::default(), Clock::system()));
         let inner: Box<dyn Service> = match protocol.as_str() {
@@ -66,7 +65,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             )),
         };
         let listen = Listen::Tcp(format!("127.0.0.1:{port}"));
-        server = server.listen(listen, Arc::new(Faulty::new(inner)?));
+        server = server.listen(listen, Arc::new(Faulty::new(inner, &online)?));
     }
     let server = server.start()?;
     let handle = server.handle();
@@ -91,21 +90,22 @@ struct Faulty {
 /// What all connections to one port share.
 struct State {
     fault: Regex,
-    begun: Instant,
-    /// The server is down until so many milliseconds after its start.
-    down: AtomicU64,
+    /// How often a client has brought ports of this program back online, and one more.
+    online: Arc<AtomicU64>,
+    /// That number when this port went offline. It is offline as long as the number is the same.
+    offline: AtomicU64,
     /// The next answer is lost.
     lose: AtomicBool,
 }
 
 impl Faulty {
-    fn new(inner: Box<dyn Service>) -> Result<Faulty, regex::Error> {
+    fn new(inner: Box<dyn Service>, online: &Arc<AtomicU64>) -> Result<Faulty, regex::Error> {
         Ok(Faulty {
             inner,
             state: Arc::new(State {
                 fault: Regex::new("fault:([a-z]+)\r\n")?,
-                begun: Instant::now(),
-                down: AtomicU64::new(0),
+                online: Arc::clone(online),
+                offline: AtomicU64::new(0),
                 lose: AtomicBool::new(false),
             }),
         })
@@ -113,8 +113,8 @@ impl Faulty {
 }
 
 impl State {
-    fn now(&self) -> u64 {
-        self.begun.elapsed().as_millis() as u64
+    fn is_offline(&self) -> bool {
+        self.offline.load(Relaxed) == self.online.load(Relaxed)
     }
 }
 
@@ -154,7 +154,7 @@ impl Session for FaultySession {
             consumed: input.len(),
             next,
         };
-        if self.state.now() < self.state.down.load(Relaxed) {
+        if self.state.is_offline() {
             return all(Next::Close);
         }
         if self.silent {
@@ -181,8 +181,12 @@ impl Session for FaultySession {
             b"garbage" => output.extend_from_slice(b"What did you say?\r\n"),
             b"close" => {}
             b"offline" => {
-                let until = self.state.now() + DOWN.as_millis() as u64;
-                self.state.down.store(until, Relaxed);
+                let online = self.state.online.load(Relaxed);
+                self.state.offline.store(online, Relaxed);
+            }
+            b"back" => {
+                self.state.online.fetch_add(1, Relaxed);
+                output.extend_from_slice(&miss);
             }
             b"slow" => {
                 thread::sleep(SLOW);
