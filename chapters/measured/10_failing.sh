@@ -19,7 +19,7 @@ for policy in error next miss; do
         echo "127.0.0.1:$port 1 server-$port" >> "$list"
     done
     lines=$(mktemp)
-    target/release/examples/10_failing 0 "$list" $policy > "$lines" 2> /dev/null &
+    target/release/examples/10_failing 0 "$list" 1 $policy > "$lines" 2> /dev/null &
     PID=$!
     until grep -q '^listening' "$lines"; do sleep 0.1; done
     port=$(sed -n 's/^listening on memcached 127.0.0.1://p' "$lines")

@@ -15,8 +15,6 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
-use super::upstream::DEADLINE;
-
 /// Errors in a row that eject a server.
 const FAILURES: u32 = 3;
 /// The pause before the first probe, and the longest.
@@ -26,15 +24,19 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// The health of a server.
 pub(crate) struct Health {
     address: Arc<str>,
+    /// How long connecting may take, a write to a server that doesn't read, and the silence of
+    /// a server that owes a reply.
+    pub(crate) deadline: Duration,
     /// Errors since the last reply.
     failures: AtomicU32,
     ejected: AtomicBool,
 }
 
 impl Health {
-    pub(crate) fn new(address: Arc<str>) -> Health {
+    pub(crate) fn new(address: Arc<str>, deadline: Duration) -> Health {
         Health {
             address,
+            deadline,
             failures: AtomicU32::new(0),
             ejected: AtomicBool::new(false),
         }
@@ -88,8 +90,8 @@ impl Health {
     fn answers(&self) -> io::Result<bool> {
         let address = self.address.to_socket_addrs()?.next();
         let address = address.ok_or(io::ErrorKind::NotFound)?;
-        let mut stream = TcpStream::connect_timeout(&address, DEADLINE)?;
-        stream.set_read_timeout(Some(DEADLINE))?;
+        let mut stream = TcpStream::connect_timeout(&address, self.deadline)?;
+        stream.set_read_timeout(Some(self.deadline))?;
         stream.write_all(b"version\r\n")?;
         let mut reply = [0; 8];
         stream.read_exact(&mut reply)?;

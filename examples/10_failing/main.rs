@@ -1,8 +1,9 @@
 //! Stage 10: a pool of memcached servers, some of which fail.
 //!
-//! Run it with `cargo run --example 10_failing -- [PORT [SERVERS [error|next|miss]]]`; port 0, the default, takes a free
-//! one. SERVERS is the file that lists the pool, `host:port weight` in a line, by default servers.txt. The last word
-//! decides what the keys of an ejected server get: an error, the answer of the next server, or a miss.
+//! Run it with `cargo run --example 10_failing -- [PORT [SERVERS [SECONDS [error|next|miss]]]]`; port 0, the
+//! default, takes a free one. SERVERS is the file that lists the pool, `host:port weight` in a line, by default
+//! servers.txt. SECONDS is how long a server may be silent, by default one. The last word decides what the keys of an
+//! ejected server get: an error, the answer of the next server, or a miss.
 //!
 //! `ring.rs` finds a key's server, `servers.rs` reads the list, `session.rs` is a client's side, `upstream.rs` a server's,
 //! `health.rs` decides whether a server is in use.
@@ -14,7 +15,9 @@ mod session;
 mod upstream;
 
 use std::error::Error;
+use std::num::NonZeroU64;
 use std::sync::Arc;
+use std::time::Duration;
 use std::{env, fs, process};
 
 use larder::server::limits::GRACE;
@@ -32,13 +35,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     let servers = servers::parse(&list).map_err(|problem| format!("{file}: {problem}"))?;
     let ring = Ring::new(&servers);
     let port: u16 = argument(1, 0);
+    // One second is the least and the default.
+    let deadline = Duration::from_secs(argument(3, NonZeroU64::MIN).get());
     let upstreams = servers
         .into_iter()
-        .map(|server| Upstream::new(server.address));
+        .map(|server| Upstream::new(server.address, deadline));
     let pool = Pool {
         upstreams: upstreams.collect(),
         ring,
-        on_failure: argument(3, OnFailure::Error),
+        on_failure: argument(4, OnFailure::Error),
     };
     let settings = Settings {
         model: Model::Threads,
@@ -69,7 +74,9 @@ fn argument<T: std::str::FromStr>(index: usize, default: T) -> T {
         None => default,
         Some(Ok(value)) => value,
         Some(Err(_)) => {
-            eprintln!("argument {index} does not fit: give [PORT [SERVERS [error|next|miss]]]");
+            eprintln!(
+                "argument {index} does not fit: give [PORT [SERVERS [SECONDS [error|next|miss]]]]"
+            );
             process::exit(2);
         }
     }

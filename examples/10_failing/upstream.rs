@@ -30,9 +30,6 @@ use larder::protocol::framing::reply::{FrameState, ReplyFramer, ReplyShape};
 
 use super::health::Health;
 
-/// How long connecting may take, a write to a server that doesn't read, and the silence of a
-/// server that owes a reply.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(1);
 /// How late the end of a deadline may be noticed.
 const TICK: Duration = Duration::from_millis(50);
 /// Bytes of the largest reply. With a larger one the connection is closed.
@@ -69,7 +66,7 @@ pub(crate) enum Failure {
     /// The server is ejected. Nothing was sent.
     Ejected,
     /// Nothing came within the deadline.
-    Silent,
+    Silent(Duration),
     /// The connection ended before the reply did.
     Lost,
     /// The bytes that came are no reply.
@@ -81,7 +78,7 @@ impl fmt::Display for Failure {
         match self {
             Failure::Refused => f.write_str("can't be connected to"),
             Failure::Ejected => f.write_str("is ejected after errors in a row, and being probed"),
-            Failure::Silent => write!(f, "did not answer within {DEADLINE:?}"),
+            Failure::Silent(deadline) => write!(f, "did not answer within {deadline:?}"),
             Failure::Lost => f.write_str("closed the connection before it had answered"),
             Failure::Garbage => f.write_str("answered with something that is no reply"),
         }
@@ -89,10 +86,10 @@ impl fmt::Display for Failure {
 }
 
 impl Upstream {
-    pub(crate) fn new(address: String) -> Upstream {
+    pub(crate) fn new(address: String, deadline: Duration) -> Upstream {
         let address: Arc<str> = address.into();
         Upstream {
-            health: Arc::new(Health::new(Arc::clone(&address))),
+            health: Arc::new(Health::new(Arc::clone(&address), deadline)),
             address,
             link: Mutex::new(None),
         }
@@ -164,10 +161,10 @@ impl Link {
     fn dial(address: &str, health: &Arc<Health>) -> io::Result<Link> {
         let mut last = io::Error::other("it has no address");
         for address in address.to_socket_addrs()? {
-            match TcpStream::connect_timeout(&address, DEADLINE) {
+            match TcpStream::connect_timeout(&address, health.deadline) {
                 Ok(stream) => {
                     stream.set_nodelay(true)?;
-                    stream.set_write_timeout(Some(DEADLINE))?;
+                    stream.set_write_timeout(Some(health.deadline))?;
                     let (waiting, queue) = unbounded();
                     let reading = stream.try_clone()?;
                     reading.set_read_timeout(Some(TICK))?;
@@ -202,9 +199,9 @@ fn scatter(mut stream: &TcpStream, queue: Receiver<Waiter>, health: &Arc<Health>
             Ok(read) => read,
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
                 current = current.or_else(|| next(&queue));
-                let late = |waiter: &Waiter| waiter.since.max(heard).elapsed() >= DEADLINE;
+                let late = |waiter: &Waiter| waiter.since.max(heard).elapsed() >= health.deadline;
                 if current.as_ref().is_some_and(|(waiter, _)| late(waiter)) {
-                    break Failure::Silent;
+                    break Failure::Silent(health.deadline);
                 }
                 continue;
             }
