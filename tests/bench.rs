@@ -339,9 +339,7 @@ fn errors_of_the_server_are_counted_by_their_text() {
 
 #[test]
 fn a_run_that_can_not_be_made_ends_with_its_reason() {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let nobody = listener.local_addr().expect("an address").to_string();
-    drop(listener);
+    let nobody = format!("127.0.0.1:{}", support::reserved_port());
     load(&nobody, &[]).fails(2, "no server answers at 127.0.0.1:");
 
     let closing = planted(|line| match line.starts_with("get ") {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread;
 
 use super::Result;
@@ -18,39 +19,31 @@ pub(crate) struct Load<'a> {
     pub(crate) clients: u64,
     pub(crate) address: String,
     pub(crate) servers: &'a Servers,
-}
-
-/// The result of a life.
-#[derive(Default)]
-pub(crate) struct Outcome {
-    pub(crate) acknowledged: u64,
-    /// Keys whose last change was acknowledged.
-    pub(crate) owed: BTreeSet<String>,
+    /// Changes that have been acknowledged so far.
+    pub(crate) acknowledged: AtomicU64,
 }
 
 impl Load<'_> {
-    /// Runs until all clients have lost their connection.
-    pub(crate) fn run(&self, seed: u64) -> Result<Outcome> {
+    /// Runs until all clients have lost their connection. Returns the keys whose last change was acknowledged.
+    pub(crate) fn run(&self, seed: u64) -> Result<BTreeSet<String>> {
         thread::scope(|scope| {
             let clients: Vec<_> = (0..self.clients)
                 .map(|number| scope.spawn(move || self.client(number, seed ^ number)))
                 .collect();
-            let mut all = Outcome::default();
+            let mut owed = BTreeSet::new();
             for client in clients {
-                let one = client.join().map_err(|_| "a client panicked")??;
-                all.acknowledged += one.acknowledged;
-                all.owed.extend(one.owed);
+                owed.extend(client.join().map_err(|_| "a client panicked")??);
             }
-            Ok(all)
+            Ok(owed)
         })
     }
 
-    fn client(&self, number: u64, seed: u64) -> Result<Outcome> {
-        let mut outcome = Outcome::default();
+    fn client(&self, number: u64, seed: u64) -> Result<BTreeSet<String>> {
+        let mut owed = BTreeSet::new();
         let mut random = Random::new(seed);
         let mut direct = self.servers.connect()?;
         let Ok(stream) = TcpStream::connect(&self.address) else {
-            return Ok(outcome);
+            return Ok(owed);
         };
         let _ = stream.set_nodelay(true);
         let mut stream = BufReader::new(stream);
@@ -70,7 +63,7 @@ impl Load<'_> {
             keys.sort();
             keys.dedup();
             for key in &keys {
-                outcome.owed.remove(key);
+                owed.remove(key);
                 direct.store(key)?;
             }
             let requests: String = keys
@@ -81,19 +74,19 @@ impl Load<'_> {
                 })
                 .collect();
             if stream.get_mut().write_all(requests.as_bytes()).is_err() {
-                return Ok(outcome);
+                return Ok(owed);
             }
             for key in keys {
                 let mut line = String::new();
                 match stream.read_line(&mut line) {
                     Ok(1..) if line.ends_with('\n') => {}
-                    _ => return Ok(outcome),
+                    _ => return Ok(owed),
                 }
                 if !matches!(line.as_str(), "STORED\r\n" | "DELETED\r\n") {
                     return Err(format!("larder answered a change with {line:?}").into());
                 }
-                outcome.acknowledged += 1;
-                outcome.owed.insert(key);
+                self.acknowledged.fetch_add(1, Relaxed);
+                owed.insert(key);
             }
         }
     }

@@ -16,6 +16,8 @@
 
 mod clients;
 mod gate;
+#[path = "../../tests/support/ports.rs"]
+mod ports;
 mod random;
 mod servers;
 
@@ -24,7 +26,7 @@ use std::error::Error;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -105,10 +107,11 @@ fn run(options: Options) -> Result<usize> {
             clients: options.clients,
             address,
             servers: &servers,
+            acknowledged: AtomicU64::new(0),
         };
         let span = Duration::from_millis(random.below(400));
         let ended = AtomicBool::new(false);
-        let outcome = thread::scope(|scope| {
+        let changed = thread::scope(|scope| {
             let mut trouble = Random::new(random.next());
             let (ended, servers) = (&ended, &servers);
             scope.spawn(move || {
@@ -118,19 +121,23 @@ fn run(options: Options) -> Result<usize> {
                 }
             });
             let running = scope.spawn(|| load.run(random.next()));
+            let deadline = Instant::now() + Duration::from_secs(60);
+            while load.acknowledged.load(Ordering::Relaxed) == 0 && Instant::now() < deadline {
+                thread::sleep(Duration::from_millis(1));
+            }
             thread::sleep(span);
             let killed = child.kill().and_then(|()| child.wait());
-            let outcome = running.join().map_err(|_| "a client panicked");
+            let changed = running.join().map_err(|_| "a client panicked");
             ended.store(true, Ordering::Relaxed);
             killed?;
-            outcome?
+            changed?
         })?;
-        acknowledged += outcome.acknowledged;
-        owed.extend(outcome.owed);
+        let in_this_life = load.acknowledged.into_inner();
+        acknowledged += in_this_life;
+        owed.extend(changed);
         println!(
-            "kill {life}: {} ms after the first change, {} acknowledged, {} owed in all",
+            "kill {life}: {} ms after the first acknowledgement, {in_this_life} acknowledged, {} owed in all",
             span.as_millis(),
-            outcome.acknowledged,
             owed.len()
         );
         // Not after every kill: sometimes pending changes outlive several.

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -14,6 +14,7 @@ use larder::pool::{Placement, Ring, ServerList};
 
 use super::Result;
 use super::gate::{FaultGate, GateState};
+use super::ports::reserved_port;
 use super::random::Random;
 
 /// One server, ended with the value.
@@ -181,7 +182,7 @@ fn line(stream: &mut BufReader<TcpStream>) -> Result<String> {
 impl Server {
     /// With a gigabyte, so that nothing is evicted that should be found.
     fn memcached(larder: &Path, directory: &Path) -> Result<Server> {
-        let free = free()?;
+        let free = free();
         let port = free.port().to_string();
         let mut real = Command::new("memcached");
         // As root it needs the name of a user.
@@ -193,7 +194,7 @@ impl Server {
     }
 
     fn redis(larder: &Path, directory: &Path) -> Result<Server> {
-        let free = free()?;
+        let free = free();
         let mut real = Command::new("redis-server");
         real.args([
             "--bind",
@@ -241,6 +242,7 @@ impl Server {
     }
 }
 
-fn free() -> Result<SocketAddr> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
+/// An address for a server.
+fn free() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], reserved_port()))
 }

@@ -8,18 +8,20 @@
 #![allow(dead_code, unused_macros)]
 
 pub(crate) mod larder;
+mod ports;
 
 use std::ffi::OsStr;
 use std::io::{self, Write};
-use std::net::TcpListener;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use ::larder::tools::transcript::Address;
 use tempfile::TempDir;
+
+#[allow(unused_imports)]
+pub(crate) use ports::reserved_port;
 
 /// How long a server may take to answer its first connection.
 const START: Duration = Duration::from_secs(60);
@@ -58,17 +60,6 @@ pub(crate) fn find(name: &str) -> Option<PathBuf> {
         .chain(usual)
         .map(|place| place.join(name));
     places.find(|program| program.is_file())
-}
-
-/// A port that is free now, and that the system gives only to programs that name it: below those that it chooses from,
-/// so that no connection of another test takes it in the meantime.
-pub(crate) fn reserved_port() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let first = (std::process::id() % 100) as u16 * 100;
-    (0..10_000)
-        .map(|_| 20_000 + (first + NEXT.fetch_add(1, Relaxed)) % 10_000)
-        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
-        .expect("a port is free")
 }
 
 /// The real servers that transcripts claim to agree with.
