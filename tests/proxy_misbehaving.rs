@@ -10,10 +10,11 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
 
 use larder::protocol::framing::request::{RequestBuffers, RequestFrame, RequestFramer, Route};
 use larder::proxy::{Protocol, Settings};
-use proxy_support::{Client, IMPATIENCE, TestProxy, eventually, impatient, peer, proxy, settings};
+use proxy_support::{Client, TestProxy, eventually, impatient, peer, proxy, settings};
 
 const BOTH: [Protocol; 2] = [Protocol::Resp, Protocol::Memcached];
 
@@ -307,12 +308,16 @@ fn one_that_never_reads() {
 
 #[test]
 fn one_that_is_slow_but_never_silent_is_waited_for() {
+    support::with_growing_deadlines(slow_answers_are_waited_for);
+}
+
+fn slow_answers_are_waited_for(deadline: Duration) {
     for protocol in BOTH {
-        let (address, _) = moody(protocol, |stream, protocol| {
+        let (address, _) = moody(protocol, move |stream, protocol| {
             hear(stream);
             let answer = answer(protocol, Some("abcdefgh"));
             // Together longer than the deadline, each far from it.
-            let pause = IMPATIENCE * 3 / 2 / answer.len() as u32;
+            let pause = deadline * 3 / 2 / answer.len() as u32;
             for byte in answer.as_bytes() {
                 std::thread::sleep(pause);
                 if stream.write_all(&[*byte]).is_err() {
@@ -321,7 +326,11 @@ fn one_that_is_slow_but_never_silent_is_waited_for() {
             }
             ignore(stream);
         });
-        let proxy = start(impatient(protocol), address);
+        let settings = Settings {
+            read_timeout: deadline,
+            ..settings(protocol)
+        };
+        let proxy = start(settings, address);
         let mut client = proxy.connect();
         client.ask("get abcdefgh\r\n", answer(protocol, Some("abcdefgh")));
     }

@@ -7,9 +7,10 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use larder::proxy::{OnFailure, OnReturn, Protocol, Settings};
-use proxy_support::{Client, Real, eventually, impatient, peer, proxy, settings};
+use proxy_support::{Client, Real, eventually, peer, proxy, settings};
 use support::skip;
 
 const BOTH: [(Protocol, &str); 2] = [
@@ -68,6 +69,11 @@ fn is(client: &mut Client, protocol: Protocol, server: SocketAddr, state: &str) 
 // An upstream that was bypassed came back with its old values, and there was no way to have them deleted.
 #[test]
 fn old_values_are_served_or_deleted_by_on_return() {
+    support::with_growing_deadlines(old_values_after_silence_of);
+}
+
+/// A server is silent for longer than the deadline, and the other one is not.
+fn old_values_after_silence_of(deadline: Duration) {
     for (protocol, program) in BOTH {
         for on_return in [OnReturn::Keep, OnReturn::Flush] {
             let servers: Vec<Real> = (0..2).map_while(|_| Real::start(program)).collect();
@@ -78,7 +84,8 @@ fn old_values_are_served_or_deleted_by_on_return() {
                 failures: 1,
                 on_failure: OnFailure::Next,
                 on_return,
-                ..impatient(protocol)
+                read_timeout: deadline,
+                ..settings(protocol)
             };
             let proxy = proxy(settings, &[servers[0].address, servers[1].address]);
             let mut client = proxy.connect();

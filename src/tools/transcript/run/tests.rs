@@ -239,71 +239,71 @@ fn serve(answer: &'static [u8], closes: bool) -> (tempfile::TempDir, Address) {
     (directory, Address::Unix(path))
 }
 
+/// The difference, if there is one, to a server that sends `answer`, and then closes the connection or waits.
 fn over_a_socket(
     conversation: &str,
     answer: &'static [u8],
     closes: bool,
     delivery: Delivery,
-) -> Outcome {
+    patience: Duration,
+) -> Option<Mismatch> {
     let (_directory, address) = serve(answer, closes);
     let transcript = transcript(conversation);
     let time = RealTime {
         at_most: Duration::ZERO,
     };
-    let patience = Duration::from_millis(200);
-    let target = Remote::new(address, &time, Duration::from_secs(5));
-    Run {
+    let run = Run {
         transcript: &transcript,
         side: Side::Larder,
         delivery,
         patience,
+    };
+    match run.against(&Remote::new(address, &time, patience)) {
+        Outcome::Failed(difference) => Some(difference.why),
+        _ => None,
     }
-    .against(&target)
 }
 
 #[test]
 fn sockets_bring_the_same_findings() {
-    let why = |outcome: Outcome| match outcome {
-        Outcome::Failed(difference) => Some(difference.why),
-        _ => None,
+    let patience = Duration::from_secs(60);
+    let found = |conversation, answer, closes| {
+        over_a_socket(conversation, answer, closes, Delivery::AsWritten, patience)
     };
-    let written = Delivery::AsWritten;
-    assert_eq!(
-        why(over_a_socket("> a\n< b\n", b"b\r\n", false, written)),
-        None
+    assert_eq!(found("> a\n< b\n", b"b\r\n", false), None);
+    assert_eq!(found("< b\n<eof\n", b"b\r\n", true), None);
+    assert_eq!(found("< b\n", b"b\r\nc", false), Some(Mismatch::Leftover));
+    assert_eq!(found("< bd\n", b"b\r\n", false), Some(Mismatch::At(1)));
+    assert_eq!(found("< b\n< c\n", b"b\r\n", true), Some(Mismatch::Closed));
+    let cut = over_a_socket(
+        "> a\n< b\n",
+        b"b\r\n",
+        false,
+        Delivery::ByteByByte,
+        patience,
     );
-    assert_eq!(
-        why(over_a_socket(
-            "> a\n< b\n",
-            b"b\r\n",
-            false,
-            Delivery::ByteByByte
-        )),
-        None
-    );
-    assert_eq!(
-        why(over_a_socket("< b\n<eof\n", b"b\r\n", true, written)),
-        None
-    );
-    assert_eq!(
-        why(over_a_socket("< b\n", b"b\r\nc", false, written)),
-        Some(Mismatch::Leftover)
-    );
-    assert_eq!(
-        why(over_a_socket("< bd\n", b"b\r\n", false, written)),
-        Some(Mismatch::At(1))
-    );
-    assert_eq!(
-        why(over_a_socket("< b\n< c\n", b"b\r\n", true, written)),
-        Some(Mismatch::Closed)
-    );
-    let silence = why(over_a_socket("< b\n< c\n", b"b\r\n", false, written));
-    assert!(matches!(silence, Some(Mismatch::Silence(_))), "{silence:?}");
-    let stayed = why(over_a_socket("< b\n<eof\n", b"b\r\n", false, written));
-    assert!(
-        matches!(stayed, Some(Mismatch::StayedOpen(_))),
-        "{stayed:?}"
-    );
+    assert_eq!(cut, None);
+}
+
+#[test]
+fn a_silent_socket_is_waited_for_as_long_as_patience_allows() {
+    // The answer before the silence must come in that time.
+    let found = |conversation, expected: fn(&Mismatch) -> bool| {
+        [200, 2_000, 20_000].into_iter().any(|patience| {
+            let patience = Duration::from_millis(patience);
+            let written = Delivery::AsWritten;
+            over_a_socket(conversation, b"b\r\n", false, written, patience)
+                .is_some_and(|why| expected(&why))
+        })
+    };
+    assert!(found("< b\n< c\n", |why| matches!(
+        why,
+        Mismatch::Silence(_)
+    )));
+    assert!(found("< b\n<eof\n", |why| matches!(
+        why,
+        Mismatch::StayedOpen(_)
+    )));
 }
 
 #[test]
