@@ -107,7 +107,7 @@ mod tests {
                 Arc::clone(&waker),
             );
             let lookup = answers
-                .recv_timeout(Duration::from_secs(10))
+                .recv_timeout(Duration::from_secs(60))
                 .expect("an answer");
             assert_eq!((lookup.connection, lookup.serial), (7, u64::from(port)));
             let found = lookup.found.expect("an address");

@@ -151,6 +151,7 @@ mod tests {
     use std::net::{TcpListener, TcpStream};
     use std::sync::Mutex;
     use std::thread;
+    use std::time::Duration;
 
     use super::*;
     use crate::service::echo::Echo;
@@ -204,7 +205,7 @@ mod tests {
         let (stop, stopped) = crossbeam_channel::bounded(0);
         let begin = Instant::now();
         let acceptor = thread::spawn(move || run(&source, &context, &Into(sender), &stopped));
-        let accepted = dispatched.recv().unwrap();
+        let accepted = dispatched.recv_timeout(Duration::from_secs(60)).unwrap();
         assert_eq!(accepted.membership.connection.peer(), &Address::Tcp(peer));
         // Two pauses, none after the connection that was merely aborted.
         assert!(begin.elapsed() >= 2 * limits::ACCEPT_PAUSE);

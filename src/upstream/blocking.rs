@@ -198,7 +198,7 @@ mod tests {
     /// The result of a request, as text.
     fn asked(address: &str, read: Duration) -> String {
         let deadlines = Deadlines {
-            connect: Duration::from_secs(20),
+            connect: Duration::from_secs(60),
             read,
         };
         let connected =
@@ -212,7 +212,7 @@ mod tests {
 
     #[test]
     fn a_request_is_answered_or_the_error_names_the_cause() {
-        let patient = Duration::from_secs(20);
+        let patient = Duration::from_secs(60);
         assert_eq!(asked(&server(b"+PONG\r\n", false), patient), "+PONG\r\n");
         assert_eq!(
             asked(&server(b"-ERR no\r\n", false), patient),

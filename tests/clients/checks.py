@@ -9,7 +9,7 @@ import sys
 import time
 import traceback
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 
 _checks = []
 

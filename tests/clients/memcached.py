@@ -15,7 +15,7 @@ ADDRESS = address()
 
 def client(**options):
     """A client that waits for every answer, on an emptied server."""
-    made = Client(ADDRESS, default_noreply=False, timeout=10, **options)
+    made = Client(ADDRESS, default_noreply=False, timeout=60, **options)
     made.flush_all()
     return made
 
@@ -115,7 +115,7 @@ def delete_and_flush():
 @check
 def noreply_is_silent_and_done():
     c = client()
-    quiet = Client(ADDRESS, default_noreply=True, timeout=10)
+    quiet = Client(ADDRESS, default_noreply=True, timeout=60)
     for n in range(200):
         quiet.set(f"key:{n}", b"%d" % n)
     quiet.delete("key:0")
@@ -210,7 +210,7 @@ def quit_and_use_again():
 @check
 def a_pool_shared_by_threads():
     client()
-    pool = PooledClient(ADDRESS, max_pool_size=8, timeout=10, default_noreply=False)
+    pool = PooledClient(ADDRESS, max_pool_size=8, timeout=60, default_noreply=False)
     pool.set("n", "0")
     problems = []
 
@@ -236,19 +236,19 @@ def a_pool_shared_by_threads():
 @check
 def the_hashing_and_the_retrying_client():
     client()
-    c = HashClient([ADDRESS], default_noreply=False, timeout=10, use_pooling=True)
+    c = HashClient([ADDRESS], default_noreply=False, timeout=60, use_pooling=True)
     equal(c.set_many({"a": b"1", "b": b"2"}), [])
     equal(c.get_many(["a", "b", "c"]), {"a": b"1", "b": b"2"})
     equal(c.gets("a")[0], b"1")
     equal(c.delete("a"), True)
-    retrying = RetryingClient(Client(ADDRESS, timeout=10), attempts=2)
+    retrying = RetryingClient(Client(ADDRESS, timeout=60), attempts=2)
     equal(retrying.get("b"), b"2")
 
 
 @check
 def lines_in_pieces():
     client()
-    c = Client(ADDRESS, timeout=10, default_noreply=False, no_delay=not isinstance(ADDRESS, str))
+    c = Client(ADDRESS, timeout=60, default_noreply=False, no_delay=not isinstance(ADDRESS, str))
     c.get("connects")
     for byte in b"set slow 0 0 5\r\nhello\r\n":
         c.sock.sendall(bytes([byte]))

@@ -16,7 +16,7 @@ PROTOCOL = int(sys.argv[2])
 def options(**more):
     """Where the server is, and that it is asked with this protocol."""
     place = {"unix_socket_path": ADDRESS} if isinstance(ADDRESS, str) else dict(zip(("host", "port"), ADDRESS))
-    return {**place, "protocol": PROTOCOL, "socket_timeout": 10, **more}
+    return {**place, "protocol": PROTOCOL, "socket_timeout": 60, **more}
 
 
 def client(**more):

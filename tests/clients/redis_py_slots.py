@@ -17,7 +17,7 @@ PROTOCOL = int(sys.argv[2])
 def options(**more):
     """Where the server is, and that it is asked with this protocol."""
     place = {"unix_socket_path": ADDRESS} if isinstance(ADDRESS, str) else dict(zip(("host", "port"), ADDRESS))
-    return {**place, "protocol": PROTOCOL, "socket_timeout": 10, "decode_responses": True, **more}
+    return {**place, "protocol": PROTOCOL, "socket_timeout": 60, "decode_responses": True, **more}
 
 
 def client(**more):
@@ -138,7 +138,7 @@ def blocking():
     r = client()
     for n in range(20):
         found = []
-        waiting = threading.Thread(target=lambda: found.append(redis.Redis(**options()).blpop(f"list:{n}", timeout=10)))
+        waiting = threading.Thread(target=lambda: found.append(redis.Redis(**options()).blpop(f"list:{n}", timeout=60)))
         waiting.start()
         r.rpush(f"list:{n}", "x")
         waiting.join()

@@ -166,7 +166,7 @@ mod tests {
     use crate::server::{Connections, Server, limits};
     use crate::service::echo::Echo;
 
-    const PATIENCE: Duration = Duration::from_secs(20);
+    const PATIENCE: Duration = Duration::from_secs(60);
 
     /// A server with two workers whose number of active ones the test changes.
     fn start(group: &Arc<WorkerGroup>) -> crate::server::Running {
