@@ -46,6 +46,7 @@ mod moving;
 mod ranges;
 mod received_set;
 mod receiving;
+mod refusals;
 mod scan;
 mod server_info;
 mod service_state;

@@ -291,19 +291,6 @@ impl CommandRunner<'_> {
         }
     }
 
-    /// Answers a name that no command has.
-    #[cold]
-    fn unknown(&mut self, args: CommandArgs<'_>) {
-        let is = |name: &str| args[0].eq_ignore_ascii_case(name.as_bytes());
-        if is("post") || is("host:") {
-            // A web page may make its reader's browser send a request here; no command behind it
-            // may run.
-            self.closing("it speaks HTTP, which may be an attack by way of a browser");
-            return self.client.set(CLOSE, true);
-        }
-        self.refuse(None, &errors::unknown_command(args));
-    }
-
     /// Puts a command into the transaction.
     fn queue(&mut self, entry: &'static CommandEntry, args: CommandArgs<'_>) {
         let queue = &mut self.client.transaction().queue;
@@ -315,29 +302,6 @@ impl CommandRunner<'_> {
         }
         self.client.info.queued.store(length as i32, Relaxed);
         self.out.extend_from_slice(b"+QUEUED\r\n");
-    }
-
-    /// Answers an error without running anything, which spoils the transaction that the client may
-    /// be in.
-    #[cold]
-    fn refuse(&mut self, entry: Option<&'static CommandEntry>, error: &[u8]) {
-        if let Some(entry) = entry {
-            self.shared.statistics.add_rejected(entry.number);
-        }
-        let start = self.out.len();
-        let mut reply = Reply::new(self.out, self.client.resp3(), usize::MAX);
-        if entry.is_some_and(|entry| entry.name == "exec") {
-            let why = error.strip_prefix(b"ERR ").unwrap_or(error);
-            reply.error([b"EXECABORT Transaction discarded because of: ", why].concat());
-            self.shared.statistics.add_error(&self.out[start + 1..]);
-            self.client.end_transaction(&self.shared.store);
-            return;
-        }
-        reply.error(error);
-        self.shared.statistics.add_error(&self.out[start + 1..]);
-        if self.client.is(MULTI) {
-            self.client.transaction().queue.spoiled = true;
-        }
     }
 
     /// Adds the calls that were counted, and the time since the last that were added.
@@ -373,7 +337,7 @@ impl CommandRunner<'_> {
     }
 
     #[cold]
-    fn closing(&self, why: &str) {
+    pub(super) fn closing(&self, why: &str) {
         let info = &self.client.info;
         log::warn!(
             "closing client {} ({}): {why}",

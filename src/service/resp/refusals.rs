@@ -1,0 +1,46 @@
+//! Requests that are answered with an error and not run: names of no command, wrong numbers of arguments, commands
+//! without the password.
+
+use super::client_state::{CLOSE, MULTI};
+use super::errors;
+use super::session::CommandRunner;
+use super::table::CommandEntry;
+use crate::protocol::resp::{CommandArgs, Reply};
+
+impl CommandRunner<'_> {
+    /// Answers a name that no command has.
+    #[cold]
+    pub(super) fn unknown(&mut self, args: CommandArgs<'_>) {
+        let is = |name: &str| args[0].eq_ignore_ascii_case(name.as_bytes());
+        if is("post") || is("host:") {
+            // A web page may make its reader's browser send a request here; no command behind it
+            // may run.
+            self.closing("it speaks HTTP, which may be an attack by way of a browser");
+            return self.client.set(CLOSE, true);
+        }
+        self.refuse(None, &errors::unknown_command(args));
+    }
+
+    /// Answers an error without running anything, which spoils the transaction that the client may
+    /// be in.
+    #[cold]
+    pub(super) fn refuse(&mut self, entry: Option<&'static CommandEntry>, error: &[u8]) {
+        if let Some(entry) = entry {
+            self.shared.statistics.add_rejected(entry.number);
+        }
+        let start = self.out.len();
+        let mut reply = Reply::new(self.out, self.client.resp3(), usize::MAX);
+        if entry.is_some_and(|entry| entry.name == "exec") {
+            let why = error.strip_prefix(b"ERR ").unwrap_or(error);
+            reply.error([b"EXECABORT Transaction discarded because of: ", why].concat());
+            self.shared.statistics.add_error(&self.out[start + 1..]);
+            self.client.end_transaction(&self.shared.store);
+            return;
+        }
+        reply.error(error);
+        self.shared.statistics.add_error(&self.out[start + 1..]);
+        if self.client.is(MULTI) {
+            self.client.transaction().queue.spoiled = true;
+        }
+    }
+}
