@@ -73,6 +73,14 @@ impl Server {
         Builder::default()
     }
 
+    /// Bytes that the replies of all connections may take if items may take `memory`, unless the program says otherwise:
+    /// enough for the largest item.
+    pub fn default_reply_memory(memory: u64) -> usize {
+        const MOST: usize = 1 << 30;
+        let memory = usize::try_from(memory).unwrap_or(MOST);
+        memory.clamp(server::limits::MAX_REPLY_MEMORY, MOST)
+    }
+
     /// The address of memcached's text protocol.
     ///
     /// # Panics
@@ -154,6 +162,7 @@ pub struct Builder {
     nested: bool,
     password: Option<String>,
     max_item_size: usize,
+    max_reply_memory: Option<usize>,
     server: server::Settings,
 }
 
@@ -169,6 +178,7 @@ impl Default for Builder {
             nested: true,
             password: None,
             max_item_size: memcached::Settings::default().max_item_size,
+            max_reply_memory: None,
             server: server::Settings::default(),
         }
     }
@@ -203,6 +213,13 @@ impl Builder {
     /// items up to half of the memory, as [`store::Config`] says.
     pub fn max_item_size(mut self, bytes: usize) -> Builder {
         self.max_item_size = bytes;
+        self
+    }
+
+    /// Bytes that the replies of all connections may take while they wait for their clients. `None` for
+    /// [`Server::default_reply_memory`], or for two of the largest items if that is more. One reply may take three quarters of it.
+    pub fn max_reply_memory(mut self, bytes: Option<usize>) -> Builder {
+        self.max_reply_memory = bytes;
         self
     }
 
@@ -260,6 +277,8 @@ impl Builder {
         let clock = self.clock.unwrap_or_else(Clock::system);
         let store = Arc::new(Store::new(self.store, clock));
         let connections = Connections::new();
+        let replies = Server::default_reply_memory(self.store.memory).max(2 * self.max_item_size);
+        connections.set_max_reply_memory(self.max_reply_memory.unwrap_or(replies));
         let workers = self
             .server
             .workers

@@ -89,6 +89,7 @@ fn reload(
             store.set_memory(settings.memory.0);
             memcached.set_max_item_size(settings.max_item_size.0 as usize);
             connections.set_max(settings.max_connections as usize);
+            connections.set_max_reply_memory(settings.max_reply_memory.0 as usize);
             let mut later = running.reload(&settings);
             if log.dir != log_dir {
                 later.push("log-dir");
@@ -118,6 +119,7 @@ fn start(settings: &Settings) -> Result<Server, String> {
         .unix(unix)
         .memory(settings.memory.0)
         .max_item_size(settings.max_item_size.0 as usize)
+        .max_reply_memory(Some(settings.max_reply_memory.0 as usize))
         .nested(settings.nested.0)
         .password(password(
             settings.password_file.as_deref(),

@@ -22,6 +22,7 @@ use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use super::limits;
+use super::reply_memory::{ReplyMemory, ReplyShare};
 use super::stream::{Address, Stream};
 
 /// Milliseconds since the first call in this process: eight bytes where an [`Instant`] takes
@@ -48,6 +49,7 @@ pub struct Connection {
     active: AtomicU64,
     /// Under threads: the worker waits for the next request, and none is in flight.
     pub(super) between_requests: AtomicBool,
+    pub(super) replies: ReplyShare,
 }
 
 impl Connection {
@@ -62,6 +64,7 @@ impl Connection {
             opened: now,
             active: AtomicU64::new(now),
             between_requests: AtomicBool::new(true),
+            replies: ReplyShare::default(),
         }
     }
 
@@ -119,6 +122,11 @@ impl Connection {
         self.shut(Shutdown::Both);
     }
 
+    /// Whether there is no socket: a session runs inside a program.
+    pub(super) fn is_detached(&self) -> bool {
+        self.endpoint.is_none()
+    }
+
     pub(super) fn shut(&self, how: Shutdown) {
         if let Some(stream) = self.stream.upgrade() {
             // An error means that the peer was faster: there is nothing left to shut down.
@@ -153,6 +161,7 @@ pub(crate) struct Membership {
 
 impl Drop for Membership {
     fn drop(&mut self) {
+        self.set.settle_reply(&self.connection, 0);
         self.set.leave(self.connection.id);
     }
 }
@@ -188,6 +197,7 @@ pub struct Connections {
     total: AtomicU64,
     rejected: AtomicU64,
     traffic: [Traffic; 16],
+    pub(super) replies: ReplyMemory,
 }
 
 impl Default for Connections {
@@ -200,6 +210,7 @@ impl Default for Connections {
             total: AtomicU64::new(0),
             rejected: AtomicU64::new(0),
             traffic: Default::default(),
+            replies: ReplyMemory::default(),
         }
     }
 }
@@ -260,6 +271,11 @@ impl Connections {
         }
     }
 
+    /// Calls `each` for every connection, oldest first, while the set is locked.
+    pub(super) fn for_each_record(&self, mut each: impl FnMut(&Arc<Connection>)) {
+        self.lock().values().for_each(&mut each);
+    }
+
     /// The connection with this number, if it is still open.
     pub fn get(&self, id: u64) -> Option<Arc<Connection>> {
         self.lock().get(&id).cloned()
@@ -291,6 +307,7 @@ impl Connections {
             opened: now,
             active: AtomicU64::new(now),
             between_requests: AtomicBool::new(true),
+            replies: ReplyShare::default(),
         });
         active.insert(id, Arc::clone(&connection));
         self.current.store(active.len(), Relaxed);

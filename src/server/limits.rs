@@ -41,6 +41,21 @@ pub(crate) const READ_AT_ONCE: usize = 256 * 1024;
 /// large enough that a pipeline of small replies goes out in one write.
 pub const OUTPUT_SOFT_LIMIT: usize = 256 * 1024;
 
+/// Bytes that the replies of all connections may take, unless the program says otherwise. Where they would take more,
+/// connections wait or are closed, by the rules of `replies`.
+pub const MAX_REPLY_MEMORY: usize = 64 * 1024 * 1024;
+
+/// The smallest bound for the replies of all connections: some turns' output.
+pub const LEAST_REPLY_MEMORY: usize = 1024 * 1024;
+
+/// How long a client that waits for memory for its reply lets others leave theirs unread before one of them is closed.
+///
+/// Clients of a cache give up after about this time. One that reads at all takes hundreds of megabytes meanwhile.
+pub(crate) const REPLY_PATIENCE: Duration = Duration::from_secs(1);
+
+/// The time after which a connection that waits for memory looks for it again.
+pub(crate) const REPLY_RETRY: Duration = Duration::from_millis(5);
+
 /// Bytes that a connection's unconsumed input may reach, unless the program says otherwise.
 ///
 /// A backstop: a session refuses a command that is too large long before, with an error of its

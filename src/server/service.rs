@@ -116,6 +116,9 @@ pub enum Next {
     /// Write the output; when the client has received it, come back with the rest of the input even
     /// if nothing arrived.
     Again,
+    /// Write the output; come back with the rest of the input when there is memory for the reply of
+    /// the command that it begins with. [`Connections`](super::Connections) bounds the memory of replies.
+    AwaitMemory,
     /// Write the output; read the next bytes into the session's [`space`](Session::space).
     Receive,
     /// Write the output, then close.

@@ -31,6 +31,10 @@ use super::limits::{OUTPUT_SOFT_LIMIT, READ_BUFFER};
 use super::service::Next;
 use super::stream::Stream;
 
+/// Bytes of a reply that is counted while it is written, because its client may not read it. A socket holds shorter
+/// ones.
+const COUNTED: usize = 16 << 10;
+
 /// The pool and the data of its jobs.
 pub(super) struct Threads {
     pub(super) pool: ThreadPool,
@@ -124,12 +128,9 @@ fn run_connection(accepted: &Accepted, context: &JobContext) -> io::Result<EndRe
             count_read(n, connection, traffic);
             next = session.arrived(n, &mut output);
         } else {
-            if next != Next::Again {
+            if !matches!(next, Next::Again | Next::AwaitMemory) {
                 if input.is_empty() && next == Next::Read {
-                    connection.between_requests.store(true, SeqCst);
-                    if context.stopping.load(SeqCst) {
-                        connection.shut(Shutdown::Read);
-                    }
+                    begin_wait(connection, context);
                 }
                 let n = stream.read(&mut buffer)?;
                 if n == 0 {
@@ -144,15 +145,25 @@ fn run_connection(accepted: &Accepted, context: &JobContext) -> io::Result<EndRe
             input.drain(..turn.consumed);
             input.shrink_to(READ_BUFFER.max(2 * input.len()));
         }
-        write_all(&output, stream, connection, traffic)?;
+        write_all(&output, stream, connection, context)?;
         output.clear();
         output.shrink_to(OUTPUT_SOFT_LIMIT);
-        if next == Next::Close {
-            return Ok(EndReason::Session);
+        match next {
+            Next::Close => return Ok(EndReason::Session),
+            Next::AwaitMemory => context.connections.wait_to_reply(connection),
+            _ => {}
         }
         if input.len() > context.max_input {
             return Ok(EndReason::TooMuchInput);
         }
+    }
+}
+
+/// Notes that nothing but the next request is waited for.
+fn begin_wait(connection: &Connection, context: &JobContext) {
+    connection.between_requests.store(true, SeqCst);
+    if context.stopping.load(SeqCst) {
+        connection.shut(Shutdown::Read);
     }
 }
 
@@ -167,8 +178,12 @@ fn write_all(
     output: &[u8],
     stream: &Stream,
     connection: &Connection,
-    traffic: &Traffic,
+    context: &JobContext,
 ) -> io::Result<()> {
+    let traffic = context.connections.traffic(connection.id() as usize);
+    if output.len() >= COUNTED {
+        context.connections.settle_reply(connection, output.len());
+    }
     let mut rest = output;
     while !rest.is_empty() {
         let n = stream.write(rest)?;
@@ -176,5 +191,6 @@ fn write_all(
         traffic.written(n);
         rest = &rest[n..];
     }
+    context.connections.settle_reply(connection, 0);
     Ok(())
 }

@@ -40,6 +40,7 @@
 mod active_workers;
 mod balance;
 mod client;
+mod reply_waits;
 mod worker_load;
 
 use std::collections::VecDeque;
@@ -55,9 +56,7 @@ use mio::{Events, Poll, Token};
 use slab::Slab;
 use threadpool::ThreadPool;
 
-use super::acceptor::Accepted;
 use super::connections::{Connections, ticks};
-use super::guard::GuardedSession;
 use super::limits::{self, EVENTS, OUTPUT_SOFT_LIMIT, READ_BUFFER};
 use super::service::Next;
 use super::workers::{Received, WorkerHandle, WorkerHandles, WorkerInbox, worker_channel};
@@ -98,6 +97,8 @@ struct Worker {
     next_idle_check: u64,
     /// Replies that are not yet sent: the connection, the range of its reply in the output, the next step.
     replies: Vec<(usize, Range<usize>, Next)>,
+    /// Connections that wait for memory for a reply; some may have ended.
+    waiting: Vec<usize>,
     buffers: WorkerBuffers,
 }
 // ANCHOR_END: worker
@@ -130,6 +131,7 @@ impl Worker {
             idle_timeout,
             next_idle_check: 0,
             replies: Vec::new(),
+            waiting: Vec::new(),
             buffers,
         };
         Ok((worker, handle))
@@ -177,6 +179,7 @@ impl Worker {
                 }
             }
             self.answer();
+            self.retry_waiting();
             self.close_idle();
             self.balance(&mut balance);
         }
@@ -207,6 +210,9 @@ impl Worker {
         if !self.ready.is_empty() {
             return Some(Duration::ZERO);
         }
+        if !self.waiting.is_empty() {
+            return Some(limits::REPLY_RETRY);
+        }
         // Without connections there is no idle time to check.
         self.idle_timeout.filter(|_| !self.clients.is_empty())?;
         Some(Duration::from_millis(
@@ -221,7 +227,7 @@ impl Worker {
             match self.inbox.receive() {
                 Received::Connection(incoming) => {
                     let client = match incoming {
-                        Incoming::New(accepted) => open(accepted),
+                        Incoming::New(accepted) => Client::open(accepted),
                         Incoming::Moved(client) => Ok(*client),
                     };
                     if let Err(error) = client.and_then(|client| self.take_in(client)) {
@@ -279,7 +285,7 @@ impl Worker {
         let mut replies = std::mem::take(&mut self.replies);
         for (key, reply, next) in replies.drain(..) {
             if let Some(client) = self.clients.get_mut(key) {
-                let after = client.answer(&self.buffers, reply, next);
+                let after = client.answer(&mut self.buffers, reply, next);
                 self.after_turn(key, after);
             }
         }
@@ -315,8 +321,10 @@ impl Worker {
                 return self.close(key, Some(&error));
             }
         }
-        if after == WaitFor::NextTurn {
-            queue(&mut self.ready, key, client);
+        match after {
+            WaitFor::NextTurn => queue(&mut self.ready, key, client),
+            WaitFor::Memory => self.wait_for_memory(key),
+            WaitFor::Event | WaitFor::Close => {}
         }
     }
     // ANCHOR_END: interest
@@ -369,19 +377,6 @@ impl Worker {
             );
         }
     }
-}
-
-/// The connection that an acceptor sent.
-fn open(accepted: Accepted) -> io::Result<Client> {
-    let Accepted {
-        stream,
-        membership,
-        service,
-    } = accepted;
-    stream.set_nonblocking()?;
-    let session = GuardedSession::open(&*service, &membership)
-        .ok_or_else(|| io::Error::other("its session could not be opened"))?;
-    Ok(Client::new(session, stream, membership))
 }
 
 // ANCHOR: queue

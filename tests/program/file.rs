@@ -19,6 +19,7 @@ fn without_a_file_and_flags_the_defaults_are_in_force() {
         ("resp", "\"127.0.0.1:6379\""),
         ("memory", "\"64MiB\""),
         ("max-item-size", "\"1MiB\""),
+        ("max-reply-memory", "\"64MiB\""),
         ("nested", "\"on\""),
         ("model", "\"turns\""),
         ("max-connections", "1024"),
@@ -80,6 +81,8 @@ fn the_output_of_config_gives_the_same_settings() {
             "5000000",
             "--max-item-size",
             "2KiB",
+            "--max-reply-memory",
+            "3MiB",
             "--nested",
             "off",
             "--model",
@@ -138,6 +141,11 @@ fn a_mistake_names_the_file_the_line_and_the_allowed_values() {
             "[serve]\nmemory = \"1MiB\"\n",
             "larder.toml",
             "at most half",
+        ),
+        (
+            "[serve]\nmax-item-size = \"4MiB\"\nmax-reply-memory = \"7MiB\"\n",
+            "larder.toml",
+            "give at least 8MiB",
         ),
     ] {
         place.write("larder.toml", text);

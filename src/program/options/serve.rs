@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Deserialize;
 
+use larder::server::limits::LEAST_REPLY_MEMORY;
 use larder::server::{Listen, Model};
 
 use crate::program::values::{
@@ -41,6 +42,12 @@ pub(crate) struct ServeOptions {
     #[arg(long, value_name = "SIZE")]
     #[serde(deserialize_with = "parsed")]
     pub(crate) max_item_size: Option<Size>,
+
+    /// Memory for replies that wait for their clients, over all connections. When it runs short, large replies wait, and
+    /// slow clients are disconnected [default: as --memory, but 64MiB to 1GiB]
+    #[arg(long, value_name = "SIZE")]
+    #[serde(deserialize_with = "parsed")]
+    pub(crate) max_reply_memory: Option<Size>,
 
     /// Nested keys on memcached's protocol: `set user name 0 0 3` stores a child of `user`; off is exactly
     /// memcached [default: on]
@@ -84,6 +91,7 @@ impl ServeOptions {
             unix: self.unix.or(other.unix),
             memory: self.memory.or(other.memory),
             max_item_size: self.max_item_size.or(other.max_item_size),
+            max_reply_memory: self.max_reply_memory.or(other.max_reply_memory),
             nested: self.nested.or(other.nested),
             model: self.model.or(other.model),
             workers: self.workers.or(other.workers),
@@ -96,12 +104,19 @@ impl ServeOptions {
     /// The settings in force: the options that were given, and the defaults of the others.
     pub(crate) fn settings(self) -> Settings {
         let model = self.model.unwrap_or(ModelName(Model::Turns));
+        let memory = self.memory.unwrap_or(Size(64 << 20));
+        let max_item_size = self.max_item_size.unwrap_or(Size(1 << 20));
+        let reply_memory = || {
+            let bytes = larder::Server::default_reply_memory(memory.0) as u64;
+            Size(bytes.max(2 * max_item_size.0))
+        };
         Settings {
             memcached: self.memcached.unwrap_or(listen("127.0.0.1:11211")),
             resp: self.resp.unwrap_or(listen("127.0.0.1:6379")),
             unix: self.unix,
-            memory: self.memory.unwrap_or(Size(64 << 20)),
-            max_item_size: self.max_item_size.unwrap_or(Size(1 << 20)),
+            memory,
+            max_item_size,
+            max_reply_memory: self.max_reply_memory.unwrap_or_else(reply_memory),
             nested: self.nested.unwrap_or(Switch(true)),
             model,
             workers: self.workers.map(|count| count.0),
@@ -124,6 +139,7 @@ pub(crate) struct Settings {
     pub(crate) unix: Option<PathBuf>,
     pub(crate) memory: Size,
     pub(crate) max_item_size: Size,
+    pub(crate) max_reply_memory: Size,
     pub(crate) nested: Switch,
     pub(crate) model: ModelName,
     /// `None` for the number that suits the model and the machine.
@@ -156,6 +172,13 @@ impl Settings {
                 self.max_item_size, self.memory
             ));
         }
+        let replies = Size((2 * self.max_item_size.0).max(LEAST_REPLY_MEMORY as u64));
+        if self.max_reply_memory.0 < replies.0 {
+            return Some(format!(
+                "--max-reply-memory {} is too little for the largest items; give at least {replies}",
+                self.max_reply_memory
+            ));
+        }
         if self.memcached.0.is_none() && self.resp.0.is_none() && self.unix.is_none() {
             return Some(
                 "nothing to listen on: --memcached and --resp are off and there is no --unix"
@@ -174,6 +197,7 @@ impl Settings {
             unix,
             memory,
             max_item_size,
+            max_reply_memory,
             nested,
             model,
             workers,
@@ -187,6 +211,7 @@ impl Settings {
             PrintedSetting::path("unix", unix.as_ref(), "/run/larder/larder.sock"),
             PrintedSetting::new("memory", memory),
             PrintedSetting::new("max-item-size", max_item_size),
+            PrintedSetting::new("max-reply-memory", max_reply_memory),
             PrintedSetting::new("nested", nested),
             PrintedSetting::new("model", model),
             PrintedSetting::chosen("workers", *workers, model.0.default_workers()),
@@ -209,6 +234,7 @@ impl Settings {
             unix,
             memory,
             max_item_size,
+            max_reply_memory,
             nested,
             model,
             workers,
@@ -217,7 +243,7 @@ impl Settings {
             password_file,
         } = new;
         (self.memory, self.max_item_size) = (*memory, *max_item_size);
-        self.max_connections = *max_connections;
+        (self.max_connections, self.max_reply_memory) = (*max_connections, *max_reply_memory);
         [
             ("memcached", self.memcached != *memcached),
             ("resp", self.resp != *resp),

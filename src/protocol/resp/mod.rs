@@ -27,6 +27,6 @@ pub use args::{CommandArgs, CommandWords};
 pub(crate) use number::parse_integer;
 pub use protocol_error::ProtocolError;
 pub use reader::{Limits, ReadOutcome, Reader};
-pub use reply::Reply;
+pub use reply::{Reply, ReplyBudget};
 pub use request::request;
 pub(crate) use request::write_request;

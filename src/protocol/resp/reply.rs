@@ -12,13 +12,21 @@
 //! | big number | bulk string | `(123` |
 //!
 //! Every method appends to the output of the turn, so a reply costs its bytes and no allocation.
-//! The output of one command is bounded: past the bound, further bytes are dropped and
-//! [`Reply::overflowed`] is true.
+//! The output of one command is bounded: past the bound, a [`ReplyBudget`] may grant more; otherwise further bytes are
+//! dropped and [`Reply::overflowed`] is true.
+
+/// Grants memory to a reply while it grows.
+pub trait ReplyBudget {
+    /// How many bytes the reply may take, now that it needs `bytes`; `None` if it may not have them.
+    fn grant(&self, bytes: usize) -> Option<usize>;
+}
 
 /// Appends the replies of one command.
 pub struct Reply<'a> {
     out: &'a mut Vec<u8>,
     resp3: bool,
+    start: usize,
+    budget: Option<&'a dyn ReplyBudget>,
     /// Length of `out` at which no more bytes are appended.
     bound: usize,
     overflowed: bool,
@@ -27,12 +35,44 @@ pub struct Reply<'a> {
 impl<'a> Reply<'a> {
     /// Appends at most `limit` bytes to `out`, give or take one element.
     pub fn new(out: &'a mut Vec<u8>, resp3: bool, limit: usize) -> Reply<'a> {
-        let bound = out.len().saturating_add(limit);
+        let start = out.len();
         Reply {
             out,
             resp3,
-            bound,
+            start,
+            budget: None,
+            bound: start.saturating_add(limit),
             overflowed: false,
+        }
+    }
+
+    /// Appends to `out` and takes at most `granted` bytes and those that the budget grants later.
+    pub fn within(
+        out: &'a mut Vec<u8>,
+        resp3: bool,
+        granted: usize,
+        budget: &'a dyn ReplyBudget,
+    ) -> Reply<'a> {
+        Reply {
+            budget: Some(budget),
+            ..Reply::new(out, resp3, granted)
+        }
+    }
+
+    /// Whether the reply may have so many further bytes, which are over its bound. If not, it has overflowed.
+    #[cold]
+    fn grow(&mut self, more: usize) -> bool {
+        let needed = self.out.len() - self.start + more;
+        let budget = self.budget.filter(|_| !self.overflowed);
+        match budget.and_then(|budget| budget.grant(needed)) {
+            Some(granted) => {
+                self.bound = self.start + granted;
+                true
+            }
+            None => {
+                self.overflowed = true;
+                false
+            }
         }
     }
 
@@ -123,8 +163,7 @@ impl<'a> Reply<'a> {
     /// A bulk string of any bytes.
     #[inline]
     pub fn bulk(&mut self, bytes: &[u8]) {
-        if self.out.len() + bytes.len() > self.bound {
-            self.overflowed = true;
+        if self.out.len() + bytes.len() > self.bound && !self.grow(bytes.len()) {
             return;
         }
         self.header(b'$', bytes.len());
@@ -216,8 +255,7 @@ impl<'a> Reply<'a> {
     /// Text for people; `format` is three letters, `txt` or `mkd`.
     pub(crate) fn verbatim(&mut self, format: &str, text: &str) {
         if self.resp3 {
-            if self.out.len() + text.len() > self.bound {
-                self.overflowed = true;
+            if self.out.len() + text.len() > self.bound && !self.grow(text.len()) {
                 return;
             }
             self.header(b'=', format.len() + 1 + text.len());
@@ -243,8 +281,7 @@ impl<'a> Reply<'a> {
 
     #[inline]
     fn line(&mut self, kind: u8, text: &[u8]) {
-        if self.out.len() > self.bound {
-            self.overflowed = true;
+        if self.out.len() > self.bound && !self.grow(0) {
             return;
         }
         self.out.push(kind);

@@ -11,9 +11,10 @@ use std::sync::Arc;
 
 use mio::Interest;
 
+use crate::server::acceptor::Accepted;
 use crate::server::connections::{Connections, Membership, Traffic};
 use crate::server::guard::GuardedSession;
-use crate::server::limits::READ_AT_ONCE;
+use crate::server::limits::{OUTPUT_SOFT_LIMIT, READ_AT_ONCE};
 use crate::server::service::Next;
 use crate::server::stream::Stream;
 
@@ -58,6 +59,8 @@ pub(in crate::server) struct Client {
     pub(super) fin: bool,
     /// The session wants a turn without a read.
     pub(super) again: bool,
+    /// The session waits for memory for a reply.
+    pub(super) awaits_memory: bool,
     /// The session receives the next bytes in memory of its own.
     pub(super) receiving: bool,
     /// The connection is closed when the output is written.
@@ -75,6 +78,8 @@ pub(super) enum WaitFor {
     Event,
     /// Its next turn, after those of the other ready connections.
     NextTurn,
+    /// Memory for its reply.
+    Memory,
     /// Nothing: it is closed.
     Close,
 }
@@ -89,12 +94,21 @@ pub(super) enum TurnOutcome {
 // ANCHOR_END: outcomes
 
 impl Client {
+    /// The connection that an acceptor sent.
+    pub(super) fn open(accepted: Accepted) -> io::Result<Client> {
+        let Accepted {
+            stream,
+            membership,
+            service,
+        } = accepted;
+        stream.set_nonblocking()?;
+        let session = GuardedSession::open(&*service, &membership)
+            .ok_or_else(|| io::Error::other("its session could not be opened"))?;
+        Ok(Client::new(session, stream, membership))
+    }
+
     /// A connection on which nothing has happened.
-    pub(super) fn new(
-        session: GuardedSession,
-        stream: Arc<Stream>,
-        membership: Membership,
-    ) -> Client {
+    fn new(session: GuardedSession, stream: Arc<Stream>, membership: Membership) -> Client {
         Client {
             session,
             stream,
@@ -106,6 +120,7 @@ impl Client {
             more: false,
             fin: false,
             again: false,
+            awaits_memory: false,
             receiving: false,
             closing: false,
             parked: false,
@@ -137,8 +152,11 @@ impl Client {
         {
             return Ok(outcome);
         }
+        if self.awaits_memory && !self.may_reply(buffers) {
+            return Ok(TurnOutcome::NoReply(WaitFor::Memory));
+        }
         let start = buffers.output.len();
-        let next = if std::mem::take(&mut self.again) {
+        let next = if std::mem::take(&mut self.again) || std::mem::take(&mut self.awaits_memory) {
             self.turn_on_kept_input(buffers)
         // ANCHOR_END: kept
         } else {
@@ -176,7 +194,7 @@ impl Client {
     /// The end of a turn: writes its reply, which is a part of the worker's output, and prepares for `next`.
     pub(super) fn answer(
         &mut self,
-        buffers: &WorkerBuffers,
+        buffers: &mut WorkerBuffers,
         reply: Range<usize>,
         next: Next,
     ) -> io::Result<WaitFor> {
@@ -189,6 +207,7 @@ impl Client {
             }
             Next::Close => self.closing = true,
             Next::Again => self.again = true,
+            Next::AwaitMemory => self.awaits_memory = true,
             // ANCHOR_END: next
             Next::Receive => self.receiving = true,
             Next::Read if self.input.len() > buffers.max_input => {
@@ -237,6 +256,8 @@ impl Client {
     fn wait_for(&self, buffers: &WorkerBuffers) -> WaitFor {
         if !self.output.is_empty() {
             WaitFor::Event
+        } else if self.awaits_memory {
+            WaitFor::Memory
         } else if self.again || self.more {
             WaitFor::NextTurn
         } else if buffers.draining && self.input.is_empty() && !self.receiving {
@@ -259,15 +280,34 @@ impl Client {
     }
 
     /// Writes a reply and keeps the bytes that the socket doesn't take.
-    fn send(&mut self, buffers: &WorkerBuffers, reply: Range<usize>) -> io::Result<()> {
-        let reply = &buffers.output[reply];
-        let taken = write_until_full(&self.stream, reply)?;
+    fn send(&mut self, buffers: &mut WorkerBuffers, reply: Range<usize>) -> io::Result<()> {
+        let taken = write_until_full(&self.stream, &buffers.output[reply.clone()])?;
         buffers.traffic().written(taken);
-        if taken < reply.len() {
-            self.output = reply[taken..].to_vec();
+        let rest = reply.start + taken..reply.end;
+        self.settle(buffers, rest.len());
+        if rest.is_empty() {
+            return Ok(());
+        }
+        if rest.len() > OUTPUT_SOFT_LIMIT && rest.end == buffers.output.len() {
+            // So large that it is not copied. Replies in front of it have been sent.
+            self.output = std::mem::take(&mut buffers.output);
+            self.written = rest.start;
+        } else {
+            self.output = buffers.output[rest].to_vec();
             self.written = 0;
         }
         Ok(())
+    }
+
+    /// Counts the bytes that are left of the replies.
+    fn settle(&self, buffers: &WorkerBuffers, left: usize) {
+        let connection = &self.membership.connection;
+        buffers.connections.settle_reply(connection, left);
+    }
+
+    /// Whether there is memory for the reply for which the connection waits.
+    pub(super) fn may_reply(&self, buffers: &WorkerBuffers) -> bool {
+        buffers.connections.may_reply(&self.membership.connection)
     }
 
     /// Writes kept output; true when all of it is written.
@@ -283,6 +323,7 @@ impl Client {
         }
         self.output = Vec::new();
         self.written = 0;
+        self.settle(buffers, 0);
         Ok(true)
     }
 }

@@ -17,7 +17,8 @@ use super::context::{DATABASE, TurnContext, with_path};
 const LISTING_LIMIT: usize = 16 * 1024 * 1024;
 
 impl TurnContext<'_> {
-    pub(super) fn children(&mut self, path: Words<'_>) {
+    /// `false` if there is no memory for the reply; then nothing is done.
+    pub(super) fn children(&mut self, path: Words<'_>) -> bool {
         let listing = with_path(path, |names| {
             let mut tree = self.shared.store.lock(names[0]);
             let node = tree.find(DATABASE, names)?;
@@ -25,10 +26,15 @@ impl TurnContext<'_> {
         });
         match listing {
             None => {}
+            Some(Ok(json)) if !self.has_memory(json.len()) => return false,
             Some(Ok(json)) => reply::value(self.out, path, 0, &json, None),
-            Some(Err(TooLarge)) => return self.reply(false, reply::LISTING_TOO_LARGE),
+            Some(Err(TooLarge)) => {
+                self.reply(false, reply::LISTING_TOO_LARGE);
+                return true;
+            }
         }
         self.out.extend_from_slice(reply::END);
+        true
     }
 }
 

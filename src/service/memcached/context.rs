@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::protocol::memcached::text::{Nesting, Words};
-use crate::server::Connections;
 use crate::server::limits::OUTPUT_SOFT_LIMIT;
+use crate::server::{Connection, Connections};
 use crate::store::Store;
 
 use super::counters::{Counters, TurnCounts};
@@ -78,12 +78,16 @@ pub(super) struct TurnContext<'a> {
     /// The length of the output beyond which the turn ends.
     pub(super) full: usize,
     /// The connection whose turn it is.
-    pub(super) connection: u64,
+    pub(super) connection: &'a Connection,
 }
 
 impl<'a> TurnContext<'a> {
     /// The context of a turn that appends to `out`.
-    pub(super) fn new(shared: &'a Shared, out: &'a mut Vec<u8>, connection: u64) -> Self {
+    pub(super) fn new(
+        shared: &'a Shared,
+        out: &'a mut Vec<u8>,
+        connection: &'a Connection,
+    ) -> Self {
         TurnContext {
             full: out.len() + OUTPUT_SOFT_LIMIT,
             shared,
@@ -95,6 +99,14 @@ impl<'a> TurnContext<'a> {
 
     pub(super) fn is_full(&self) -> bool {
         self.out.len() > self.full
+    }
+
+    /// Whether the output may have so many further bytes. If not, the replies of other connections have to be written
+    /// first; then the command is done again.
+    pub(super) fn has_memory(&self, bytes: usize) -> bool {
+        let total = OUTPUT_SOFT_LIMIT + self.out.len() - self.full + bytes;
+        let connections = &self.shared.connections;
+        total <= OUTPUT_SOFT_LIMIT || connections.reserve_reply(self.connection, total)
     }
 
     /// Appends a reply, unless the command has `noreply`.

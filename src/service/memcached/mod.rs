@@ -89,7 +89,7 @@ impl server::Service for Memcached {
     fn open(&self, peer: Peer) -> Box<dyn server::Session> {
         Box::new(session::Session::new(
             Arc::clone(&self.shared),
-            peer.connection.id(),
+            peer.connection,
         ))
     }
 

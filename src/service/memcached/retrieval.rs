@@ -5,16 +5,22 @@ use crate::protocol::memcached::text::{PathRead, ReadPath, Words, reply};
 use super::context::{DATABASE, TurnContext, expires_ms, with_path};
 
 impl TurnContext<'_> {
-    /// One key of a `get`, `gets`, `gat` or `gats`: its value if it has one, nothing otherwise.
-    pub(super) fn retrieve(&mut self, key: &[u8], exptime: Option<i32>, cas: bool) {
+    /// One key of a `get`, `gets`, `gat` or `gats`: its value if it has one, nothing otherwise. `false` if there is no
+    /// memory for the value; then nothing is done.
+    pub(super) fn retrieve(&mut self, key: &[u8], exptime: Option<i32>, cas: bool) -> bool {
         let mut tree = self.shared.store.lock(key);
-        let found = tree.find(DATABASE, &[key]).and_then(|node| {
+        let mut found = None;
+        if let Some(node) = tree.find(DATABASE, &[key]) {
             let item = tree.item(node);
-            let value = item.value()?;
-            let unique = cas.then(|| item.cas());
-            reply::value(self.out, Words::new(key), item.flags(), value, unique);
-            Some(node)
-        });
+            if let Some(value) = item.value() {
+                if !self.has_memory(value.len()) {
+                    return false;
+                }
+                let unique = cas.then(|| item.cas());
+                reply::value(self.out, Words::new(key), item.flags(), value, unique);
+                found = Some(node);
+            }
+        }
         if let Some(exptime) = exptime {
             self.counts.cmd_touch += 1;
             match found {
@@ -32,10 +38,11 @@ impl TurnContext<'_> {
                 None => self.counts.get_misses += 1,
             }
         }
+        true
     }
 
-    /// The reads of nested keys.
-    pub(super) fn read_path(&mut self, command: ReadPath<'_>) {
+    /// The reads of nested keys. `false` if there is no memory for the reply; then nothing is done.
+    pub(super) fn read_path(&mut self, command: ReadPath<'_>) -> bool {
         match command.read {
             PathRead::Item { cas } => self.retrieve_path(command.path, cas),
             PathRead::Children => self.children(command.path),
@@ -43,26 +50,30 @@ impl TurnContext<'_> {
     }
 
     /// `getn` and `getns`: the item at a path.
-    fn retrieve_path(&mut self, path: Words<'_>, cas: bool) {
-        self.counts.cmd_get += 1;
+    fn retrieve_path(&mut self, path: Words<'_>, cas: bool) -> bool {
         let hit = with_path(path, |names| {
             let mut tree = self.shared.store.lock(names[0]);
             let Some(node) = tree.find(DATABASE, names) else {
-                return false;
+                return Some(false);
             };
             let item = tree.item(node);
             let Some(value) = item.value() else {
-                return false;
+                return Some(false);
             };
+            if !self.has_memory(value.len()) {
+                return None;
+            }
             let unique = cas.then(|| item.cas());
             reply::value(self.out, path, item.flags(), value, unique);
-            true
+            Some(true)
         });
-        if hit {
-            self.counts.get_hits += 1;
-        } else {
-            self.counts.get_misses += 1;
+        match hit {
+            None => return false,
+            Some(true) => self.counts.get_hits += 1,
+            Some(false) => self.counts.get_misses += 1,
         }
+        self.counts.cmd_get += 1;
         self.out.extend_from_slice(reply::END);
+        true
     }
 }

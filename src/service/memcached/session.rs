@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::protocol::memcached::text::{
     self, AfterBadLine, Block, Command, Parsed, Retrieve, Store, Words,
 };
-use crate::server::{self, Next, Turn};
+use crate::server::{self, Connection, Next, Turn};
 
 use super::admin::AfterAdmin;
 use super::context::{Shared, TurnContext};
@@ -15,7 +15,7 @@ use super::receiving::Receiving;
 /// A connection's state between turns. It owns no buffer.
 pub(super) struct Session {
     shared: Arc<Shared>,
-    connection: u64,
+    connection: Arc<Connection>,
     pending: InputStart,
     /// A storage command whose value is received into memory of the store.
     receiving: Option<Box<Receiving>>,
@@ -53,12 +53,14 @@ enum Step {
     Wait,
     /// This many bytes were consumed; the output is full.
     Full(usize),
+    /// This much was consumed; there is no memory for the next reply.
+    NoMemory(usize),
     /// The end of the connection.
     Close,
 }
 
 impl Session {
-    pub(super) fn new(shared: Arc<Shared>, connection: u64) -> Session {
+    pub(super) fn new(shared: Arc<Shared>, connection: Arc<Connection>) -> Session {
         Session {
             shared,
             connection,
@@ -80,7 +82,8 @@ impl server::Session for Session {
         }
         let shared = Arc::clone(&self.shared);
         let _gate = shared.store.share();
-        let mut context = TurnContext::new(&shared, output, self.connection);
+        let connection = Arc::clone(&self.connection);
+        let mut context = TurnContext::new(&shared, output, &connection);
         let mut consumed = 0;
         let next = loop {
             let rest = &input[consumed..];
@@ -101,6 +104,10 @@ impl server::Session for Session {
                     consumed += taken;
                     break Next::Again;
                 }
+                Step::NoMemory(taken) => {
+                    consumed += taken;
+                    break Next::AwaitMemory;
+                }
                 Step::Close => {
                     consumed = input.len();
                     break Next::Close;
@@ -120,7 +127,8 @@ impl server::Session for Session {
     fn arrived(&mut self, bytes: usize, output: &mut Vec<u8>) -> Next {
         let shared = Arc::clone(&self.shared);
         let _gate = shared.store.share();
-        let mut context = TurnContext::new(&shared, output, self.connection);
+        let connection = Arc::clone(&self.connection);
+        let mut context = TurnContext::new(&shared, output, &connection);
         self.received(&mut context, bytes);
         shared.counters.add(&context.counts);
         self.waits_for()
@@ -222,7 +230,8 @@ impl Session {
             }
             Command::Store(store) => return self.store(context, &store, input, line),
             Command::Key(command) => context.key_command(command),
-            Command::ReadPath(command) => context.read_path(command),
+            Command::ReadPath(command) if !context.read_path(command) => return Step::NoMemory(0),
+            Command::ReadPath(_) => {}
             Command::Admin(command) => match context.admin(command) {
                 AfterAdmin::Continue => {}
                 AfterAdmin::Dump(dump) => self.pending = InputStart::Dump(dump),
@@ -243,7 +252,10 @@ impl Session {
         retrieval: Retrieval,
     ) -> Step {
         while let Some(key) = keys.next() {
-            context.retrieve(key, retrieval.exptime, retrieval.cas);
+            if !context.retrieve(key, retrieval.exptime, retrieval.cas) {
+                self.pending = InputStart::Keys(retrieval);
+                return Step::NoMemory(key.as_ptr().addr() - input.as_ptr().addr());
+            }
             if context.is_full() && !keys.is_empty() {
                 self.pending = InputStart::Keys(retrieval);
                 let rest = keys.as_bytes().as_ptr().addr();

@@ -127,7 +127,7 @@ impl TurnContext<'_> {
 
     /// The connections of this protocol, by number.
     fn conns(&mut self) {
-        let (out, this) = (&mut *self.out, self.connection);
+        let (out, this) = (&mut *self.out, self.connection.id());
         self.shared.connections.for_each(|connection| {
             if connection.protocol() != "memcached" {
                 return;

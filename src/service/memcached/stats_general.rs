@@ -13,9 +13,6 @@ use super::context::TurnContext;
 
 /// Lines about buffers that memcached keeps for its connections; larder keeps none for a quiet one.
 const NO_BUFFER_POOLS: &[&str] = &[
-    "response_obj_oom",
-    "response_obj_count",
-    "response_obj_bytes",
     "read_buf_count",
     "read_buf_bytes",
     "read_buf_bytes_free",
@@ -124,6 +121,9 @@ impl TurnContext<'_> {
         self.stat("bytes_written", connections.bytes_written());
         self.stat("accepting_conns", 1);
         self.zeros(ALWAYS_LISTENING);
+        self.stat("response_obj_oom", connections.closed_for_replies());
+        self.stat("response_obj_count", 0);
+        self.stat("response_obj_bytes", connections.reply_memory());
         self.zeros(NO_BUFFER_POOLS);
     }
 

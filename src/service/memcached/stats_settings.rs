@@ -4,7 +4,7 @@
 
 use std::sync::atomic::Ordering;
 
-use crate::server::{Address, limits};
+use crate::server::limits;
 
 use super::context::TurnContext;
 
@@ -95,8 +95,7 @@ impl TurnContext<'_> {
 
     /// The listener that the client has reached; larder may have others.
     fn listener_settings(&mut self) {
-        let connection = self.shared.connections.get(self.connection);
-        let local = connection.map_or(Address::Detached, |connection| connection.local());
+        let local = self.connection.local();
         self.stat("tcpport", local.tcp().map_or(0, |address| address.port()));
         match local.tcp() {
             Some(address) => self.stat("inter", address.ip()),

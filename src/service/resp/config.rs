@@ -11,6 +11,7 @@ use super::glob;
 use super::service_state::{MAX_BULK, MAXMEMORY_POLICY, ServiceState};
 use super::table::{ADMIN, CommandSpec, DANGEROUS};
 use crate::protocol::resp::parse_integer;
+use crate::server::limits::LEAST_REPLY_MEMORY;
 use crate::store::DATABASES;
 
 const GROUP: &str = "server";
@@ -102,6 +103,17 @@ const PARAMETERS: &[ConfigParameter] = &[
             least: 1,
             most: u32::MAX as i64,
             apply: |shared, clients| shared.connections.set_max(clients as usize),
+        }),
+    },
+    ConfigParameter {
+        // Redis's bound for the buffers of all clients, at which it closes the largest.
+        name: "maxmemory-clients",
+        get: |shared| shared.connections.max_reply_memory().to_string(),
+        set: Some(SettableNumber {
+            bytes: true,
+            least: LEAST_REPLY_MEMORY as i64,
+            most: i64::MAX,
+            apply: |shared, bytes| shared.connections.set_max_reply_memory(bytes as usize),
         }),
     },
     ConfigParameter {

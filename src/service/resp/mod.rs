@@ -47,6 +47,7 @@ mod ranges;
 mod received_set;
 mod receiving;
 mod refusals;
+mod reply_budget;
 mod scan;
 mod server_info;
 mod service_state;

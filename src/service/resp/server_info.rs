@@ -150,6 +150,8 @@ fn memory(ctx: &Context<'_>, text: &mut InfoText) {
     text.put_bytes("used_memory", ctx.store.used());
     text.put_bytes("maxmemory", ctx.store.memory());
     text.put("maxmemory_policy", MAXMEMORY_POLICY);
+    // Redis counts what its clients send, too.
+    text.put("mem_clients_normal", ctx.service.connections.reply_memory());
 }
 
 /// Nothing is kept on disk. Clients wait while a server is loading.
@@ -175,6 +177,7 @@ fn stats(ctx: &Context<'_>, text: &mut InfoText) {
     text.put("total_net_input_bytes", connections.bytes_read());
     text.put("total_net_output_bytes", connections.bytes_written());
     text.put("rejected_connections", connections.rejected());
+    text.put("evicted_clients", connections.closed_for_replies());
     text.put("expired_keys", stats.expired);
     text.put("evicted_keys", stats.evictions);
     text.put("keyspace_hits", stats.hits);

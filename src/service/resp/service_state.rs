@@ -21,9 +21,8 @@ const MAX_REQUEST: usize = 2 << 30;
 /// Bytes of the longest item that CONFIG SET allows: the protocol carries no longer one.
 pub(super) const MAX_BULK: i64 = 512 << 20;
 
-/// Bytes of the largest request and of the largest reply, unless the settings say otherwise or items are larger.
+/// Bytes of the largest request, unless the settings say otherwise or items are larger.
 const LEAST_REQUEST: usize = 32 << 20;
-const LEAST_REPLY: usize = 64 << 20;
 
 /// Bytes that a request or a reply with the largest item may have beside it.
 const BESIDE_ITEM: usize = 64 << 10;
@@ -38,7 +37,7 @@ pub struct Settings {
     /// for 32 MiB, or what the largest item needs.
     pub max_request: Option<usize>,
     /// Bytes that the reply to one command may take; a client that asks for more is closed. Redis's
-    /// `client-output-buffer-limit`. `None` for 64 MiB, or what the largest item needs.
+    /// `client-output-buffer-limit`. `None` for [`Connections::max_reply`].
     pub max_reply: Option<usize>,
     /// Idle time after which the server closes a connection, zero for never. The service only reports
     /// it (`CONFIG GET timeout`); the server enforces it.
@@ -75,25 +74,23 @@ impl ServiceState {
         self.settings.password.as_deref()
     }
 
-    /// Bytes of the longest word that is kept: those of the largest item.
+    /// Bytes of the longest word that is kept: those of the largest item that can be stored and returned.
     pub(crate) fn max_bulk(&self) -> usize {
-        self.store.max_item_size().min(MAX_BULK as usize)
+        let reply = self.max_reply().saturating_sub(BESIDE_ITEM);
+        self.store.max_item_size().min(MAX_BULK as usize).min(reply)
     }
 
     /// Bytes that one request may take.
     pub(crate) fn max_request(&self) -> usize {
-        self.with_item(self.settings.max_request, LEAST_REQUEST)
-            .min(MAX_REQUEST)
+        let default = || LEAST_REQUEST.max(self.max_bulk() + BESIDE_ITEM);
+        let limit = self.settings.max_request.unwrap_or_else(default);
+        limit.min(MAX_REQUEST)
     }
 
     /// Bytes that the reply to one command may take.
     pub(crate) fn max_reply(&self) -> usize {
-        self.with_item(self.settings.max_reply, LEAST_REPLY)
-    }
-
-    /// The limit of the settings; without one, so much or what the largest item needs.
-    fn with_item(&self, limit: Option<usize>, least: usize) -> usize {
-        limit.unwrap_or_else(|| least.max(self.max_bulk() + BESIDE_ITEM))
+        let default = || self.connections.max_reply();
+        self.settings.max_reply.unwrap_or_else(default)
     }
 
     /// Sets all counters to zero.

@@ -13,7 +13,7 @@
 //! command's reply, or EXEC's, is bounded by [`Settings::max_reply`](super::Settings::max_reply),
 //! past which the connection is closed, as Redis does at its `client-output-buffer-limit`.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
@@ -24,13 +24,14 @@ use super::client_state::{
 use super::context::Context;
 use super::errors;
 use super::received_set::ReceivedSet;
+use super::reply_budget::CommandBudget;
 use super::service_state::ServiceState;
 use super::table::{
-    CommandEntry, CommandLookup, CommandTable, EXCLUSIVE, IMMEDIATE, NO_AUTH, table,
+    CommandEntry, CommandLookup, CommandTable, EXCLUSIVE, IMMEDIATE, NO_AUTH, READONLY, table,
 };
 use crate::protocol::resp::{CommandArgs, CommandWords, Limits, ReadOutcome, Reader, Reply};
 use crate::server::limits::OUTPUT_SOFT_LIMIT;
-use crate::server::{Next, Session, Turn};
+use crate::server::{Connection, Next, Session, Turn};
 use crate::store::{self, Reservation};
 
 thread_local! {
@@ -43,6 +44,7 @@ pub(crate) struct RespSession {
     shared: Arc<ServiceState>,
     reader: Reader,
     client: ClientState,
+    connection: Arc<Connection>,
     /// A SET whose large value is on its way.
     receiving: Option<Box<ReceivedSet>>,
 }
@@ -52,6 +54,7 @@ impl RespSession {
         RespSession {
             shared,
             reader: Reader::default(),
+            connection: Arc::clone(&client.info.connection),
             client,
             receiving: None,
         }
@@ -60,6 +63,9 @@ impl RespSession {
     /// The state that runs a turn's commands, and the reader.
     fn runner<'a>(&'a mut self, output: &'a mut Vec<u8>) -> (CommandRunner<'a>, &'a mut Reader) {
         let runner = CommandRunner {
+            start: output.len(),
+            connection: &self.connection,
+            awaits_memory: false,
             shared: &self.shared,
             gate: Some(self.shared.store.share()),
             table: table(),
@@ -135,11 +141,16 @@ pub(super) struct CommandRunner<'a> {
     gate: Option<store::SharedAccess<'a>>,
     table: &'static CommandTable,
     pub(super) client: &'a mut ClientState,
+    connection: &'a Connection,
     pub(super) receiving: &'a mut Option<Box<ReceivedSet>>,
     /// The value that was received for the command that runs.
     pub(super) value: Option<Reservation>,
     calls: CountedCalls,
     pub(super) out: &'a mut Vec<u8>,
+    /// The length of `out` before the turn.
+    start: usize,
+    /// The last command has no reply, because memory for it was refused. It has to run again.
+    awaits_memory: bool,
 }
 
 impl CommandRunner<'_> {
@@ -149,7 +160,6 @@ impl CommandRunner<'_> {
             request: self.shared.max_request(),
             unauthenticated: false,
         };
-        let start = self.out.len();
         let mut consumed = 0;
         if self.client.info.killed.load(Relaxed) {
             return Turn {
@@ -158,7 +168,7 @@ impl CommandRunner<'_> {
             };
         }
         let next = loop {
-            if self.out.len() - start >= OUTPUT_SOFT_LIMIT {
+            if self.out.len() - self.start >= OUTPUT_SOFT_LIMIT {
                 break Next::Again;
             }
             limits.unauthenticated = self.client.is(UNAUTHENTICATED);
@@ -200,6 +210,9 @@ impl CommandRunner<'_> {
                     self.run_received(Some(args));
                 } else if !args.is_empty() {
                     self.command(args);
+                }
+                if self.awaits_memory {
+                    return Step::End(0, Next::AwaitMemory);
                 }
                 Step::Continue(length)
             }
@@ -267,10 +280,18 @@ impl CommandRunner<'_> {
     #[inline]
     fn run(&mut self, entry: &'static CommandEntry, args: CommandArgs<'_>) {
         let start = self.out.len();
+        let budget = CommandBudget {
+            shared: self.shared,
+            connection: self.connection,
+            before: start - self.start,
+            may_wait: entry.command.is(READONLY),
+            waits: Cell::new(false),
+        };
+        let resp3 = self.client.resp3();
         let mut ctx = Context {
             store: &self.shared.store,
             service: self.shared,
-            reply: Reply::new(self.out, self.client.resp3(), self.shared.max_reply()),
+            reply: Reply::within(self.out, resp3, budget.granted(), &budget),
             client: self.client,
             args,
             received: self.value.take(),
@@ -286,6 +307,11 @@ impl CommandRunner<'_> {
             self.out.truncate(start);
         }
         if overflowed && !self.client.drops_reply() {
+            if budget.waits.get() {
+                self.awaits_memory = true;
+                self.calls.count -= 1;
+                return;
+            }
             self.closing("the reply to one of its commands is larger than the server sends");
             self.client.set(CLOSE, true);
         }

@@ -1,0 +1,55 @@
+//! The counts of the memory that replies take: of all connections, and of each. [`replies`](super::replies) has the rules.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::sync::{Condvar, Mutex};
+
+use super::limits::{MAX_REPLY_MEMORY, REPLY_PATIENCE};
+
+/// The memory that the replies of all connections take.
+#[derive(Debug)]
+pub(super) struct ReplyMemory {
+    pub(super) most: AtomicUsize,
+    pub(super) patience_ms: AtomicU64,
+    /// The sum of what is counted for each connection.
+    pub(super) held: AtomicUsize,
+    pub(super) waits: AtomicU64,
+    pub(super) closed: AtomicU64,
+    /// Notified when replies were written while a thread waits.
+    pub(super) freed: Condvar,
+    pub(super) waiting: Mutex<usize>,
+}
+
+impl Default for ReplyMemory {
+    fn default() -> ReplyMemory {
+        ReplyMemory {
+            most: AtomicUsize::new(MAX_REPLY_MEMORY),
+            patience_ms: AtomicU64::new(REPLY_PATIENCE.as_millis() as u64),
+            held: AtomicUsize::new(0),
+            waits: AtomicU64::new(0),
+            closed: AtomicU64::new(0),
+            freed: Condvar::new(),
+            waiting: Mutex::new(0),
+        }
+    }
+}
+
+/// What one connection's replies take.
+#[derive(Debug, Default)]
+pub(super) struct ReplyShare {
+    pub(super) bytes: AtomicUsize,
+    /// When `bytes` was last 0, in ticks.
+    pub(super) since: AtomicU64,
+    /// Bytes for which the connection waits; 0 if it doesn't.
+    pub(super) wanted: AtomicUsize,
+    pub(super) wanted_since: AtomicU64,
+}
+
+impl ReplyShare {
+    /// Counts so many further bytes, at this time in ticks.
+    pub(super) fn add(&self, bytes: usize, now: u64) {
+        if self.bytes.fetch_add(bytes, Relaxed) == 0 {
+            self.since.store(now, Relaxed);
+        }
+    }
+}
