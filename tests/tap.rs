@@ -11,7 +11,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
 use larder::Server;
-use larder::tools::transcript::{Delivery, InProcess, Outcome, Run, Side, parse};
+use larder::tools::transcript::{InProcess, Outcome, Run, Side, TranscriptDelivery, parse};
 use serde_json::Value;
 use support::{Kind, Peer};
 
@@ -177,9 +177,9 @@ fn passes_and_is_replayed(upstream: &str, exchanges: &[(&str, &str)], named: &[(
     let transcript =
         parse("recorded", "recorded.txt", &text).unwrap_or_else(|error| panic!("{error}\n{text}"));
     for delivery in [
-        Delivery::AsWritten,
-        Delivery::ByteByByte,
-        Delivery::InOneWrite,
+        TranscriptDelivery::AsWritten,
+        TranscriptDelivery::ByteByByte,
+        TranscriptDelivery::InOneWrite,
     ] {
         let larder = support::larder::larder(&transcript).expect("a service");
         let run = Run {

@@ -20,7 +20,8 @@ use std::time::Duration;
 
 use larder::server::Model;
 use larder::tools::transcript::{
-    Agrees, Delivery, InProcess, Outcome, RealTime, Remote, Run, Side, Transcript, in_time, parse,
+    Agrees, InProcess, Outcome, RealTime, Remote, Run, Side, Transcript, TranscriptDelivery,
+    in_time, parse,
 };
 use libtest_mimic::{Arguments, Failed, Trial};
 use support::{Kind, Peer, skipped};
@@ -33,10 +34,10 @@ const WAIT: Duration = Duration::from_secs(2);
 
 /// The deliveries over sockets. Cutting everywhere is done in process, where it costs no system
 /// calls.
-const OVER_SOCKETS: [Delivery; 3] = [
-    Delivery::AsWritten,
-    Delivery::ByteByByte,
-    Delivery::InOneWrite,
+const OVER_SOCKETS: [TranscriptDelivery; 3] = [
+    TranscriptDelivery::AsWritten,
+    TranscriptDelivery::ByteByByte,
+    TranscriptDelivery::InOneWrite,
 ];
 
 fn main() {
@@ -95,7 +96,7 @@ fn in_process(transcript: &Transcript) -> Result<(), Failed> {
     let mut tried = Err(String::new());
     for delivery in OVER_SOCKETS
         .into_iter()
-        .chain(Delivery::cuts(transcript.longest()))
+        .chain(TranscriptDelivery::cuts(transcript.longest()))
     {
         let larder = support::larder::larder(transcript)?;
         let target = InProcess::new(larder.service, &larder.clock);
@@ -185,7 +186,7 @@ fn peer_arguments(transcript: &Transcript, kind: Kind) -> Result<Vec<String>, Fa
     Ok(arguments)
 }
 
-fn run(transcript: &Transcript, side: Side, delivery: Delivery) -> Run<'_> {
+fn run(transcript: &Transcript, side: Side, delivery: TranscriptDelivery) -> Run<'_> {
     Run {
         transcript,
         side,

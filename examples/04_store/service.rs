@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use larder::protocol::memcached::text::{
     AdminCommand, AfterBadLine, Block, Command, KeyAction, KeyCommand, Nesting, Parsed, Retrieve,
-    Store as Storage, StoreVerb, Words, data_block, parse, parse_unsigned, reply,
+    StorageCommand, StoreVerb, Words, data_block, parse, parse_unsigned, reply,
 };
 use larder::server::limits::OUTPUT_SOFT_LIMIT;
 use larder::server::{self, Next, Peer, Refusal, Service, Turn};
@@ -133,7 +133,7 @@ impl Session {
     /// A storage command and its value: the bytes that both took, or 0.
     fn storage(
         &mut self,
-        storage: &Storage<'_>,
+        storage: &StorageCommand<'_>,
         input: &[u8],
         line: usize,
         out: &mut Vec<u8>,
@@ -160,7 +160,7 @@ impl Session {
         }
     }
 
-    fn put(&self, storage: &Storage<'_>, key: &[u8], value: &[u8]) -> &'static [u8] {
+    fn put(&self, storage: &StorageCommand<'_>, key: &[u8], value: &[u8]) -> &'static [u8] {
         let now = self.clock.now_ms();
         let mut store = self.store();
         let there = store.peek(key, now);

@@ -21,11 +21,11 @@ const MAX_REPLY: usize = 64 * 1024 * 1024;
 /// A server, and the connection to it if there is one.
 pub(crate) struct Upstream {
     address: String,
-    link: Mutex<Option<Link>>,
+    open: Mutex<Option<Connection>>,
 }
 
 /// The side of a connection that is written to.
-struct Link {
+struct Connection {
     stream: TcpStream,
     waiting: Sender<Waiter>,
 }
@@ -40,7 +40,7 @@ impl Upstream {
     pub(crate) fn new(address: String) -> Upstream {
         Upstream {
             address,
-            link: Mutex::new(None),
+            open: Mutex::new(None),
         }
     }
 
@@ -70,17 +70,17 @@ impl Upstream {
     fn send(&self, requests: &[u8], count: usize) -> io::Result<Receiver<Vec<u8>>> {
         let (replies, receiver) = unbounded();
         let mut waiter = Waiter { count, replies };
-        let mut slot = self.link.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slot = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
-            let link = match slot.take() {
-                Some(link) => link,
-                None => Link::dial(&self.address)?,
+            let connection = match slot.take() {
+                Some(connection) => connection,
+                None => Connection::dial(&self.address)?,
             };
             // Into the queue first, then the bytes: a reply always finds its client there.
-            match link.waiting.send(waiter) {
+            match connection.waiting.send(waiter) {
                 Ok(()) => {
-                    (&link.stream).write_all(requests)?;
-                    *slot = Some(link);
+                    (&connection.stream).write_all(requests)?;
+                    *slot = Some(connection);
                     return Ok(receiver);
                 }
                 // The reading thread has ended, and nothing was sent: try a new connection.
@@ -90,9 +90,9 @@ impl Upstream {
     }
 }
 
-impl Link {
+impl Connection {
     /// Connects, and starts the thread that reads the replies.
-    fn dial(address: &str) -> io::Result<Link> {
+    fn dial(address: &str) -> io::Result<Connection> {
         let mut last = io::Error::other("it has no address");
         for address in address.to_socket_addrs()? {
             match TcpStream::connect_timeout(&address, DEADLINE) {
@@ -102,7 +102,7 @@ impl Link {
                     let (waiting, queue) = unbounded();
                     let reading = stream.try_clone()?;
                     thread::Builder::new().spawn(move || scatter(&reading, queue))?;
-                    return Ok(Link { stream, waiting });
+                    return Ok(Connection { stream, waiting });
                 }
                 Err(error) => last = error,
             }
@@ -111,7 +111,7 @@ impl Link {
     }
 }
 
-impl Drop for Link {
+impl Drop for Connection {
     /// Wakes the thread that reads. It ends, and the clients that wait get an error.
     fn drop(&mut self) {
         // Fails when the connection has ended, and then the thread has ended too.

@@ -32,11 +32,11 @@ const MAX_REPLY: usize = 64 * 1024 * 1024;
 /// A server, and the connection to it if there is one.
 pub(crate) struct Upstream {
     address: String,
-    link: Mutex<Option<Link>>,
+    open: Mutex<Option<Connection>>,
 }
 
 /// The side of a connection that is written to.
-struct Link {
+struct Connection {
     stream: TcpStream,
     waiting: Sender<Waiter>,
 }
@@ -57,7 +57,7 @@ impl Upstream {
     pub(crate) fn new(address: String) -> Upstream {
         Upstream {
             address,
-            link: Mutex::new(None),
+            open: Mutex::new(None),
         }
     }
 
@@ -78,22 +78,22 @@ impl Upstream {
             shapes: shapes.iter().copied().collect(),
             replies: sender,
         };
-        let mut slot = self.link.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slot = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
-            let link = match slot.take() {
-                Some(link) => link,
-                None => Link::dial(&self.address)?,
+            let connection = match slot.take() {
+                Some(connection) => connection,
+                None => Connection::dial(&self.address)?,
             };
             // First into the queue, then the bytes: so a reply always finds its client. A
             // client that waits for no reply isn't queued.
             let queued = match shapes {
                 [] => Ok(()),
-                _ => link.waiting.send(waiter),
+                _ => connection.waiting.send(waiter),
             };
             match queued {
                 Ok(()) => {
-                    (&link.stream).write_all(requests)?;
-                    *slot = Some(link);
+                    (&connection.stream).write_all(requests)?;
+                    *slot = Some(connection);
                     return Ok(replies);
                 }
                 // The thread that reads this connection has ended, and nothing was sent: try
@@ -121,9 +121,9 @@ impl Replies {
     }
 }
 
-impl Link {
+impl Connection {
     /// Connects, and starts the thread that reads the replies.
-    fn dial(address: &str) -> io::Result<Link> {
+    fn dial(address: &str) -> io::Result<Connection> {
         let mut last = io::Error::other("it has no address");
         for address in address.to_socket_addrs()? {
             match TcpStream::connect_timeout(&address, DEADLINE) {
@@ -133,7 +133,7 @@ impl Link {
                     let (waiting, queue) = unbounded();
                     let reading = stream.try_clone()?;
                     thread::Builder::new().spawn(move || scatter(&reading, queue))?;
-                    return Ok(Link { stream, waiting });
+                    return Ok(Connection { stream, waiting });
                 }
                 Err(error) => last = error,
             }
@@ -142,7 +142,7 @@ impl Link {
     }
 }
 
-impl Drop for Link {
+impl Drop for Connection {
     /// Wakes the thread that reads. It ends, and the clients that wait get an error.
     fn drop(&mut self) {
         // Fails when the connection has ended, and then the thread has ended too.

@@ -39,11 +39,11 @@ const MAX_REPLY: usize = 64 * 1024 * 1024;
 pub(crate) struct Upstream {
     pub(crate) address: Arc<str>,
     pub(crate) health: Arc<Health>,
-    link: Mutex<Option<Link>>,
+    open: Mutex<Option<Connection>>,
 }
 
 /// The side of a connection that is written to.
-struct Link {
+struct Connection {
     stream: TcpStream,
     waiting: Sender<Waiter>,
 }
@@ -91,7 +91,7 @@ impl Upstream {
         Upstream {
             health: Arc::new(Health::new(Arc::clone(&address), deadline)),
             address,
-            link: Mutex::new(None),
+            open: Mutex::new(None),
         }
     }
 
@@ -114,11 +114,11 @@ impl Upstream {
             replies: sender,
             since: Instant::now(),
         };
-        let mut slot = self.link.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slot = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
-            let link = match slot.take() {
-                Some(link) => link,
-                None => Link::dial(&self.address, &self.health).map_err(|_| {
+            let connection = match slot.take() {
+                Some(connection) => connection,
+                None => Connection::dial(&self.address, &self.health).map_err(|_| {
                     self.health.failed();
                     Failure::Refused
                 })?,
@@ -127,14 +127,14 @@ impl Upstream {
             // client that waits for no reply isn't queued.
             let queued = match shapes {
                 [] => Ok(()),
-                _ => link.waiting.send(waiter),
+                _ => connection.waiting.send(waiter),
             };
             match queued {
                 Ok(()) => {
-                    // If it fails, the link is dropped, and the thread that reads answers the
+                    // If it fails, the connection is dropped, and the thread that reads answers the
                     // clients that wait.
-                    if (&link.stream).write_all(requests).is_ok() {
-                        *slot = Some(link);
+                    if (&connection.stream).write_all(requests).is_ok() {
+                        *slot = Some(connection);
                     }
                     return Ok(replies);
                 }
@@ -156,9 +156,9 @@ impl Replies {
     }
 }
 
-impl Link {
+impl Connection {
     /// Connects, and starts the thread that reads the replies.
-    fn dial(address: &str, health: &Arc<Health>) -> io::Result<Link> {
+    fn dial(address: &str, health: &Arc<Health>) -> io::Result<Connection> {
         let mut last = io::Error::other("it has no address");
         for address in address.to_socket_addrs()? {
             match TcpStream::connect_timeout(&address, health.deadline) {
@@ -170,7 +170,7 @@ impl Link {
                     reading.set_read_timeout(Some(TICK))?;
                     let health = Arc::clone(health);
                     thread::Builder::new().spawn(move || scatter(&reading, queue, &health))?;
-                    return Ok(Link { stream, waiting });
+                    return Ok(Connection { stream, waiting });
                 }
                 Err(error) => last = error,
             }
@@ -179,7 +179,7 @@ impl Link {
     }
 }
 
-impl Drop for Link {
+impl Drop for Connection {
     /// Wakes the thread that reads. It ends, and the clients that wait get an error.
     fn drop(&mut self) {
         // Fails when the connection has ended, and then the thread has ended too.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crossbeam_channel::{Sender, bounded};
 use larder::protocol::memcached::text::{
-    AdminCommand, AfterBadLine, Block, Command, KeyAction, Nesting, Parsed, Store as Storage,
+    AdminCommand, AfterBadLine, Block, Command, KeyAction, Nesting, Parsed, StorageCommand,
     data_block, parse, reply,
 };
 use larder::server::limits::OUTPUT_SOFT_LIMIT;
@@ -170,7 +170,7 @@ impl Session {
     /// from the database.
     fn storage(
         &mut self,
-        storage: &Storage<'_>,
+        storage: &StorageCommand<'_>,
         input: &[u8],
         line: usize,
         out: &mut Vec<u8>,

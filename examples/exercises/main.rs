@@ -18,7 +18,7 @@ use std::time::Duration;
 use std::{env, fs, thread};
 
 use larder::tools::transcript::{
-    Address, Delivery, Outcome, RealTime, Remote, Run, Side, in_time, parse,
+    Address, Outcome, RealTime, Remote, Run, Side, TranscriptDelivery, in_time, parse,
 };
 
 mod ch00;
@@ -144,9 +144,9 @@ fn check(
     };
     let target = Remote::new(Address::parse(&address), &time, patience);
     for delivery in [
-        Delivery::AsWritten,
-        Delivery::ByteByByte,
-        Delivery::InOneWrite,
+        TranscriptDelivery::AsWritten,
+        TranscriptDelivery::ByteByByte,
+        TranscriptDelivery::InOneWrite,
     ] {
         let run = Run {
             transcript: &transcript,

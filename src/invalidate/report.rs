@@ -17,7 +17,7 @@ use crate::protocol::framing::request::{
     ConnectionCommand, LocalCommand, MetaForm, Request, Route,
 };
 use crate::protocol::memcached::text::{
-    self, AdminCommand, Command, KEY_LIMIT, KeyAction, Store, StoreVerb,
+    self, AdminCommand, Command, KEY_LIMIT, KeyAction, StorageCommand, StoreVerb,
 };
 use crate::protocol::resp::{CommandArgs, parse_integer};
 
@@ -186,7 +186,7 @@ impl ReportReader {
     }
 
     /// The value of a storage command, if it is whole and a target needs it.
-    fn value(&self, store: &Store<'_>, bytes: &[u8]) -> Option<NewValue> {
+    fn value(&self, store: &StorageCommand<'_>, bytes: &[u8]) -> Option<NewValue> {
         let whole = !matches!(store.verb, StoreVerb::Append | StoreVerb::Prepend);
         if !whole || !self.wants_values.load(Relaxed) {
             return None;

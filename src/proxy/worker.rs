@@ -28,7 +28,7 @@ use crate::proxy::intercept::Interception;
 use crate::proxy::shared::Shared;
 use crate::server::limits::{EVENTS, READ_BUFFER};
 use crate::server::{
-    Accepted, Membership, Received, Stream, WorkerHandle, WorkerInbox, ticks, worker_channel,
+    Accepted, Membership, Stream, WorkerHandle, WorkerInbox, WorkerMessage, ticks, worker_channel,
 };
 use crate::upstream::{UpstreamSocket, send};
 
@@ -199,15 +199,15 @@ impl Worker {
         }
         loop {
             match self.inbox.receive() {
-                Received::Connection(accepted) => {
+                WorkerMessage::Connection(accepted) => {
                     if let Err(error) = self.take_in(accepted) {
                         self.inbox.connection_ended();
                         self.carry_out();
                         log::warn!("a connection was lost at once: {error}");
                     }
                 }
-                Received::Nothing => return,
-                Received::Stopping => return self.forwarder.drain(),
+                WorkerMessage::Nothing => return,
+                WorkerMessage::Stopping => return self.forwarder.drain(),
             }
         }
     }

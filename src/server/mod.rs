@@ -60,4 +60,4 @@ pub use service::{Next, Peer, Refusal, Service, Session, Turn};
 pub use start::{Model, Server, Settings, StartError};
 pub use stream::Address;
 pub(crate) use stream::Stream;
-pub(crate) use workers::{Received, WorkerHandle, WorkerHandles, WorkerInbox, worker_channel};
+pub(crate) use workers::{WorkerHandle, WorkerHandles, WorkerInbox, WorkerMessage, worker_channel};

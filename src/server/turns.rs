@@ -59,7 +59,7 @@ use threadpool::ThreadPool;
 use super::connections::{Connections, ticks};
 use super::limits::{self, EVENTS, OUTPUT_SOFT_LIMIT, READ_BUFFER};
 use super::service::Next;
-use super::workers::{Received, WorkerHandle, WorkerHandles, WorkerInbox, worker_channel};
+use super::workers::{WorkerHandle, WorkerHandles, WorkerInbox, WorkerMessage, worker_channel};
 pub(super) use balance::WorkerGroup;
 use balance::{Balance, Incoming};
 use client::{Client, TurnOutcome, WaitFor, WorkerBuffers};
@@ -225,7 +225,7 @@ impl Worker {
     fn receive(&mut self) {
         loop {
             match self.inbox.receive() {
-                Received::Connection(incoming) => {
+                WorkerMessage::Connection(incoming) => {
                     let client = match incoming {
                         Incoming::New(accepted) => Client::open(accepted),
                         Incoming::Moved(client) => Ok(*client),
@@ -235,8 +235,8 @@ impl Worker {
                         log::warn!("a connection was lost at once: {error}");
                     }
                 }
-                Received::Nothing => return,
-                Received::Stopping => break,
+                WorkerMessage::Nothing => return,
+                WorkerMessage::Stopping => break,
             }
         }
         self.buffers.draining = true;

@@ -11,7 +11,7 @@
 //!
 //! Invariants: a worker ends only after all its handles are dropped, so a connection that was sent is
 //! received. The handles are dropped together with the last acceptor; the dropping wakes each worker,
-//! which then reads [`Received::Stopping`].
+//! which then reads [`WorkerMessage::Stopping`].
 
 use std::io;
 use std::sync::Arc;
@@ -39,7 +39,7 @@ pub(crate) struct WorkerInbox<M = Accepted> {
 }
 
 /// A message to a worker.
-pub(crate) enum Received<M = Accepted> {
+pub(crate) enum WorkerMessage<M = Accepted> {
     Connection(M),
     Nothing,
     /// The acceptors have ended: no more connections will come.
@@ -84,11 +84,11 @@ impl<M> WorkerHandle<M> {
 impl<M> WorkerInbox<M> {
     /// The next connection. Every connection that is received ends with
     /// [`connection_ended`](WorkerInbox::connection_ended).
-    pub(crate) fn receive(&self) -> Received<M> {
+    pub(crate) fn receive(&self) -> WorkerMessage<M> {
         match self.incoming.try_recv() {
-            Ok(connection) => Received::Connection(connection),
-            Err(TryRecvError::Empty) => Received::Nothing,
-            Err(TryRecvError::Disconnected) => Received::Stopping,
+            Ok(connection) => WorkerMessage::Connection(connection),
+            Err(TryRecvError::Empty) => WorkerMessage::Nothing,
+            Err(TryRecvError::Disconnected) => WorkerMessage::Stopping,
         }
     }
 

@@ -194,7 +194,7 @@ impl HashTable {
     }
 
     /// A bucket of a chain: a number of its own, or that of an overflow bucket.
-    fn link(&mut self, first: u32, overflow: u32) -> &mut Bucket {
+    fn bucket_in_chain(&mut self, first: u32, overflow: u32) -> &mut Bucket {
         match overflow {
             0 => self.buckets.get_mut(first),
             number => self.overflow.get_mut(number),
@@ -213,7 +213,7 @@ impl HashTable {
     fn add_to_chain(&mut self, number: u32, tag: u8, slot: u32) {
         let mut at = 0;
         loop {
-            let bucket = self.link(number, at);
+            let bucket = self.bucket_in_chain(number, at);
             let len = bucket.len();
             if len < ENTRIES {
                 return bucket.set(len, tag, slot);
@@ -242,7 +242,7 @@ impl HashTable {
         };
         self.overflow_used += 1;
         *self.overflow.get_mut(new) = Bucket::new_zeroed();
-        self.link(number, last).set_overflow(new);
+        self.bucket_in_chain(number, last).set_overflow(new);
         new
     }
 
@@ -264,7 +264,7 @@ impl HashTable {
         let (mut at, mut before) = (0, 0);
         let mut hole = None;
         loop {
-            let bucket = self.link(number, at);
+            let bucket = self.bucket_in_chain(number, at);
             if hole.is_none()
                 && let Some(entry) = bucket.find(tag, slot)
             {
@@ -278,15 +278,15 @@ impl HashTable {
         let Some((hole, entry)) = hole else {
             return;
         };
-        let last = self.link(number, at);
+        let last = self.bucket_in_chain(number, at);
         let end = last.len() - 1;
         let (tag, moved) = (last.tag(end), last.slots[end]);
         last.set(end, 0, 0);
         if (hole, entry) != (at, end) {
-            self.link(number, hole).set(entry, tag, moved);
+            self.bucket_in_chain(number, hole).set(entry, tag, moved);
         }
         if end == 0 && at != 0 {
-            self.link(number, before).set_overflow(0);
+            self.bucket_in_chain(number, before).set_overflow(0);
             self.free_overflow(at);
         }
     }
@@ -308,7 +308,7 @@ impl HashTable {
         let mut entries = Vec::with_capacity(2 * ENTRIES);
         let mut at = 0;
         loop {
-            let bucket = std::mem::replace(self.link(number, at), Bucket::new_zeroed());
+            let bucket = std::mem::replace(self.bucket_in_chain(number, at), Bucket::new_zeroed());
             entries.extend((0..bucket.len()).map(|entry| (bucket.tag(entry), bucket.slots[entry])));
             if at != 0 {
                 self.free_overflow(at);

@@ -13,7 +13,7 @@ use hashbrown::HashMap;
 /// The watches of one shard.
 #[derive(Debug, Default)]
 pub(super) struct WatchedKeys {
-    keys: HashMap<Vec<u8>, Vec<Watch>, RandomState>,
+    keys: HashMap<Vec<u8>, Vec<ClientWatch>, RandomState>,
     /// Has the bit of every watched key, and perhaps of some that no longer are.
     filter: u64,
     /// The number of watches at which those of disconnected clients are removed.
@@ -22,13 +22,13 @@ pub(super) struct WatchedKeys {
 
 /// One client's watch of one key.
 #[derive(Debug)]
-struct Watch {
+struct ClientWatch {
     /// The database as the shard numbers it.
     db: u8,
     changed: Weak<AtomicBool>,
 }
 
-impl Watch {
+impl ClientWatch {
     fn set_changed(&self) {
         if let Some(changed) = self.changed.upgrade() {
             changed.store(true, Ordering::Release);
@@ -54,7 +54,7 @@ impl WatchedKeys {
             self.retain(|_, watch| watch.changed.strong_count() > 0);
             self.prune_at = LEAST + 2 * self.len();
         }
-        let watch = Watch {
+        let watch = ClientWatch {
             db,
             changed: Arc::downgrade(changed),
         };
@@ -124,7 +124,7 @@ impl WatchedKeys {
         self.keys.values().map(Vec::len).sum()
     }
 
-    fn retain(&mut self, mut keep: impl FnMut(&[u8], &mut Watch) -> bool) {
+    fn retain(&mut self, mut keep: impl FnMut(&[u8], &mut ClientWatch) -> bool) {
         self.keys.retain(|key, watches| {
             watches.retain_mut(|watch| keep(key, watch));
             !watches.is_empty()

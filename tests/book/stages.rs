@@ -22,7 +22,8 @@ use std::time::Duration;
 use tempfile::NamedTempFile;
 
 use larder::tools::transcript::{
-    Address, Agrees, Delivery, Outcome, RealTime, Remote, Run, Side, Transcript, in_time, parse,
+    Address, Agrees, Outcome, RealTime, Remote, Run, Side, Transcript, TranscriptDelivery, in_time,
+    parse,
 };
 
 use super::console::until;
@@ -323,7 +324,7 @@ fn shown(included: &[(Transcript, Said)], name: &str) -> bool {
 pub(crate) fn difference(
     transcript: &Transcript,
     address: &str,
-    delivery: Delivery,
+    delivery: TranscriptDelivery,
     patience: Duration,
     side: Side,
 ) -> Option<String> {
@@ -336,7 +337,7 @@ pub(crate) fn difference(
 fn replay(
     transcript: &Transcript,
     address: &str,
-    delivery: Delivery,
+    delivery: TranscriptDelivery,
     patience: Duration,
     side: Side,
 ) -> Outcome {
@@ -356,9 +357,9 @@ fn replay(
 /// The promises that a stage breaks. Several are tried at a time, because some of them wait.
 fn broken(stage: u32, name: &str, promised: &[Transcript]) -> Vec<String> {
     let deliveries = [
-        Delivery::AsWritten,
-        Delivery::ByteByByte,
-        Delivery::InOneWrite,
+        TranscriptDelivery::AsWritten,
+        TranscriptDelivery::ByteByByte,
+        TranscriptDelivery::InOneWrite,
     ];
     let tries = promised
         .iter()
@@ -433,7 +434,7 @@ pub(crate) fn problems(book: &Book, page: &Page, name: &str) -> Result<Vec<Strin
     let mut motives = 0;
     let article = article(page)?;
     for (transcript, said) in &included {
-        let delivery = Delivery::AsWritten;
+        let delivery = TranscriptDelivery::AsWritten;
         if *said == Said::Fails {
             motives += 1;
             let server = Staged::start(stage, name, Some(transcript))?;

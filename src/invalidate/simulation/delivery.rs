@@ -2,7 +2,7 @@
 
 use crossbeam_channel::TryRecvError;
 
-use super::server::Behaviour;
+use super::server::CacheBehaviour;
 use super::state::{Connection, Simulation};
 use crate::invalidate::delivery::{DeliveryAction, DeliveryEvent};
 use crate::invalidate::message::RecorderMessage;
@@ -41,7 +41,9 @@ impl Simulation {
                 let port = port.and_then(|port| port.parse().ok());
                 let server: usize = port.map_or(0, |port: usize| port - 1);
                 DeliveryEvent::Connected(match self.servers[server].behaviour {
-                    Behaviour::Refuses => Err(UpstreamFailure::ConnectDeadline(thread.timeout)),
+                    CacheBehaviour::Refuses => {
+                        Err(UpstreamFailure::ConnectDeadline(thread.timeout))
+                    }
                     _ => {
                         delivery.connection = Some(self.connections.insert(Connection {
                             server,

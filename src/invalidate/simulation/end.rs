@@ -4,7 +4,7 @@ use std::sync::PoisonError;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use super::server::Behaviour;
+use super::server::CacheBehaviour;
 use super::state::{KEYS, Simulation, name};
 use crate::invalidate::message::RecorderMessage;
 use crate::invalidate::target::TargetRoutes;
@@ -16,7 +16,7 @@ impl Simulation {
     /// No more faults occur, and all changes are delivered.
     pub(super) fn finish(mut self) -> Result<(), String> {
         for server in &mut self.servers {
-            server.behaviour = Behaviour::Well;
+            server.behaviour = CacheBehaviour::Well;
         }
         self.memory.set_full(false);
         let mut left = ENOUGH;

@@ -8,7 +8,7 @@ use crate::proxy::simulation::trace;
 
 /// The behaviour of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Behaviour {
+pub(super) enum CacheBehaviour {
     Well,
     /// It refuses connections; those that it had are closed.
     Refuses,
@@ -23,7 +23,7 @@ pub(super) enum Behaviour {
 /// A server of a target.
 pub(super) struct Server {
     kind: TargetKind,
-    pub(super) behaviour: Behaviour,
+    pub(super) behaviour: CacheBehaviour,
     /// For each key, the step at which it was last deleted or set.
     told: HashMap<Vec<u8>, u64>,
     /// For each key, the number that it was last set to; none if it was deleted since.
@@ -35,7 +35,7 @@ impl Server {
     pub(super) fn new(kind: TargetKind) -> Server {
         Server {
             kind,
-            behaviour: Behaviour::Well,
+            behaviour: CacheBehaviour::Well,
             told: HashMap::new(),
             set: HashMap::new(),
             flushed: 0,
@@ -75,12 +75,12 @@ impl Server {
             });
             let greets = matches!(words[0], b"version" | b"PING" | b"AUTH" | b"SELECT");
             let reply = match self.behaviour {
-                Behaviour::Full if is_too_much(&words) => match (self.kind, words[0]) {
+                CacheBehaviour::Full if is_too_much(&words) => match (self.kind, words[0]) {
                     (TargetKind::Memcached, b"md") => "ERROR\r\n",
                     (TargetKind::Memcached, _) => "SERVER_ERROR out of memory\r\n",
                     (TargetKind::Redis, _) => "-OOM out of memory\r\n",
                 },
-                Behaviour::Lies if !greets => match self.kind {
+                CacheBehaviour::Lies if !greets => match self.kind {
                     TargetKind::Memcached => "TOUCHED\r\n",
                     TargetKind::Redis => "+QUEUED\r\n",
                 },

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 
-use super::server::{Behaviour, Server};
+use super::server::{CacheBehaviour, Server};
 use super::setup::{self, Running, SERVERS};
 use crate::invalidate::change::{ChangeBatch, NewValue, ReportedChange};
 use crate::invalidate::delivery::DeliveryThread;
@@ -148,18 +148,18 @@ impl Simulation {
         let server = self.rng.usize(..SERVERS);
         match self.rng.u8(..14) {
             0 => {
-                self.servers[server].behaviour = Behaviour::Refuses;
+                self.servers[server].behaviour = CacheBehaviour::Refuses;
                 self.hang_up(|connection| connection.server == server);
             }
-            1 => self.servers[server].behaviour = Behaviour::Frozen,
-            2 => self.servers[server].behaviour = Behaviour::Full,
-            3 => self.servers[server].behaviour = Behaviour::Lies,
+            1 => self.servers[server].behaviour = CacheBehaviour::Frozen,
+            2 => self.servers[server].behaviour = CacheBehaviour::Full,
+            3 => self.servers[server].behaviour = CacheBehaviour::Lies,
             4 | 8 => self.hang_up(|connection| connection.server == server),
-            9 => self.servers[server].behaviour = Behaviour::Full,
+            9 => self.servers[server].behaviour = CacheBehaviour::Full,
             5 => self.passed += Duration::from_millis(self.rng.u64(1..3000)),
             6 => self.skew = self.rng.u64(..1 << 21),
             7 if self.settings.durability == Durability::Os => self.crash()?,
-            _ => self.servers[server].behaviour = Behaviour::Well,
+            _ => self.servers[server].behaviour = CacheBehaviour::Well,
         }
         Ok(())
     }
@@ -222,7 +222,7 @@ impl Simulation {
     fn carry(&mut self, key: usize) -> Result<(), String> {
         let connection = &mut self.connections[key];
         let server = &mut self.servers[connection.server];
-        if matches!(server.behaviour, Behaviour::Frozen) {
+        if matches!(server.behaviour, CacheBehaviour::Frozen) {
             return Ok(());
         }
         let piece = connection.pipes.outward.receive(Some(&mut self.rng));

@@ -36,7 +36,7 @@ use crate::proxy::settings::{OnFailure, Protocol, Settings};
 use client::Client;
 use proxy::{Layout, Simulation};
 use script::Circumstances;
-use server::Behaviour;
+use server::UpstreamBehaviour;
 
 /// Seeds that have failed once. They run each time, whatever the number of seeds.
 const KEPT: &[u64] = &[];
@@ -140,13 +140,13 @@ fn live(
             let server = rng.usize(..simulation.servers.len());
             match rng.u8(..10) {
                 6 => simulation.move_server(server),
-                5 => simulation.set_behaviour(server, Behaviour::Confused),
-                0 => simulation.set_behaviour(server, Behaviour::Refuses),
-                1 => simulation.set_behaviour(server, Behaviour::Sleeps),
+                5 => simulation.set_behaviour(server, UpstreamBehaviour::Confused),
+                0 => simulation.set_behaviour(server, UpstreamBehaviour::Refuses),
+                1 => simulation.set_behaviour(server, UpstreamBehaviour::Sleeps),
                 2 => simulation.hang_up(server),
                 3 => simulation.pass_time(rng.u64(..3000)),
                 4 => simulation.leave(),
-                _ => simulation.set_behaviour(server, Behaviour::Well),
+                _ => simulation.set_behaviour(server, UpstreamBehaviour::Well),
             }
         }
         if cluster && rng.u8(..60) == 0 {

@@ -17,7 +17,7 @@ use crate::proxy::shared::Shared;
 use crate::proxy::simulation::client::Client;
 use crate::proxy::simulation::names::Names;
 use crate::proxy::simulation::network::ConnectionPipes;
-use crate::proxy::simulation::server::{Behaviour, Server};
+use crate::proxy::simulation::server::{Server, UpstreamBehaviour};
 use crate::proxy::simulation::{PlantedFault, trace};
 use crate::server::{Connection, Connections};
 
@@ -147,7 +147,7 @@ impl Simulation {
         self.clients.len() - 1
     }
 
-    pub(crate) fn set_behaviour(&mut self, server: usize, behaviour: Behaviour) {
+    pub(crate) fn set_behaviour(&mut self, server: usize, behaviour: UpstreamBehaviour) {
         self.servers[server].behaviour = behaviour;
     }
 
@@ -370,7 +370,7 @@ impl Simulation {
     pub(crate) fn finish(&mut self) -> Result<(), String> {
         self.calm = true;
         for server in &mut self.servers {
-            server.behaviour = Behaviour::Well;
+            server.behaviour = UpstreamBehaviour::Well;
         }
         self.answer_all()?;
         self.send_late_messages();

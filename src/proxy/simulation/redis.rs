@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use crate::pool::slots::slot;
 use crate::protocol::framing::request::{RequestBuffers, RequestFrame, RequestFramer};
 use crate::protocol::resp;
-use crate::proxy::simulation::server::{Behaviour, Server, Session, text};
+use crate::proxy::simulation::server::{Server, Session, UpstreamBehaviour, text};
 
 type Bytes = Vec<u8>;
 
@@ -109,7 +109,9 @@ impl Server {
                 session.asking = true;
                 ok(out);
             }
-            "GET" if self.behaviour == Behaviour::Confused && !self.executes => integer(out, 7),
+            "GET" if self.behaviour == UpstreamBehaviour::Confused && !self.executes => {
+                integer(out, 7)
+            }
             "GET" => bulk(out, self.values.get(&at(1)).map(Vec::as_slice)),
             "SET" => {
                 self.touch(at(1));

@@ -13,7 +13,7 @@ type Bytes = Vec<u8>;
 
 /// The behaviour of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Behaviour {
+pub(crate) enum UpstreamBehaviour {
     #[default]
     Well,
     /// Connections are refused.
@@ -46,7 +46,7 @@ pub(crate) struct Session {
 pub(crate) struct Server {
     pub(crate) address: String,
     protocol: Protocol,
-    pub(crate) behaviour: Behaviour,
+    pub(crate) behaviour: UpstreamBehaviour,
     pub(crate) values: BTreeMap<(u32, Bytes), Bytes>,
     pub(crate) lists: BTreeMap<(u32, Bytes), VecDeque<Bytes>>,
     /// The number of changes of each key.
@@ -69,7 +69,7 @@ impl Server {
         Server {
             address: address.to_owned(),
             protocol,
-            behaviour: Behaviour::Well,
+            behaviour: UpstreamBehaviour::Well,
             values: BTreeMap::new(),
             lists: BTreeMap::new(),
             changes: BTreeMap::new(),
@@ -125,7 +125,9 @@ impl Server {
                     let value = self.values.get(&(0, name.to_vec()));
                     // A reply that belongs to another request looks right but for its key.
                     let (name, value) = match self.behaviour {
-                        Behaviour::Confused => (&b"other"[..], Some(&b"wrong".to_vec()).cloned()),
+                        UpstreamBehaviour::Confused => {
+                            (&b"other"[..], Some(&b"wrong".to_vec()).cloned())
+                        }
                         _ => (*name, value.cloned()),
                     };
                     if let Some(value) = value {

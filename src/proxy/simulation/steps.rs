@@ -7,7 +7,7 @@ use crate::proxy::forwarder::Command;
 use crate::proxy::simulation::names::Names;
 use crate::proxy::simulation::network::{ConnectionPipes, piece};
 use crate::proxy::simulation::proxy::{ServerEnd, Simulation};
-use crate::proxy::simulation::server::{Behaviour, Session};
+use crate::proxy::simulation::server::{Session, UpstreamBehaviour};
 use crate::proxy::simulation::{PlantedFault, trace};
 
 impl Simulation {
@@ -102,7 +102,7 @@ impl Simulation {
             };
             let server = &mut self.servers[connection.server];
             server.loses_messages = self.planted == Some(PlantedFault::LostMessage);
-            if server.behaviour == Behaviour::Sleeps {
+            if server.behaviour == UpstreamBehaviour::Sleeps {
                 continue;
             }
             let bytes = connection.pipes.outward.receive(rng);
@@ -208,7 +208,7 @@ impl Simulation {
             }
             let server = &mut self.servers[connection.server];
             let has_moved = self.names.addresses[connection.server] != connection.address;
-            if has_moved || server.behaviour == Behaviour::Refuses {
+            if has_moved || server.behaviour == UpstreamBehaviour::Refuses {
                 self.connections.remove(&key);
                 let error = std::io::ErrorKind::ConnectionRefused.into();
                 self.forwarder.connect_failed(key, error);

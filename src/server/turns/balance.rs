@@ -83,10 +83,10 @@ pub(super) struct Balance {
     /// The number of active workers that this one has acted upon.
     seen: usize,
     /// The state with which the first worker decides how many are active.
-    watch: Option<Watch>,
+    watch: Option<LoadWatch>,
 }
 
-struct Watch {
+struct LoadWatch {
     next: u64,
     load: WorkerLoad,
     rule: ActiveWorkers,
@@ -104,7 +104,7 @@ impl Balance {
         Balance {
             group: Arc::clone(group),
             seen: least,
-            watch: load.map(|load| Watch {
+            watch: load.map(|load| LoadWatch {
                 next: 0,
                 load,
                 rule: ActiveWorkers::new(least, most),

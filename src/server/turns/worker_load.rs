@@ -27,12 +27,12 @@ struct ThreadTimes {
 #[derive(Debug)]
 pub(super) struct WorkerLoad {
     allowed: Vec<usize>,
-    last: Option<Look>,
+    last: Option<LoadSample>,
 }
 
 /// The counters at one moment.
 #[derive(Debug)]
-struct Look {
+struct LoadSample {
     at: Instant,
     threads: Vec<ThreadTimes>,
     /// Hundredths of a second that the allowed cores were idle.
@@ -85,12 +85,12 @@ impl WorkerLoad {
         Some(figures)
     }
 
-    fn counters<'a>(&self, threads: impl Iterator<Item = &'a str>) -> Option<Look> {
+    fn counters<'a>(&self, threads: impl Iterator<Item = &'a str>) -> Option<LoadSample> {
         let threads = threads.map(|path| thread_times(&fs::read_to_string(path).ok()?));
         let threads = threads.collect::<Option<Vec<_>>>()?;
         let idle = idle_time(&fs::read_to_string("/proc/stat").ok()?, &self.allowed);
         let at = Instant::now();
-        Some(Look { at, threads, idle })
+        Some(LoadSample { at, threads, idle })
     }
 }
 

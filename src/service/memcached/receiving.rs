@@ -34,7 +34,7 @@ impl Receiving {
     /// `None` if the value can't be received this way, or if none of it has arrived.
     pub(super) fn begin(
         store: &Arc<store::Store>,
-        command: &text::Store<'_>,
+        command: &text::StorageCommand<'_>,
         arrived: usize,
     ) -> Option<Box<Receiving>> {
         let joins = matches!(command.verb, StoreVerb::Append | StoreVerb::Prepend);
@@ -61,8 +61,8 @@ impl Receiving {
 
 impl StorageLine {
     /// The command of the line.
-    pub(super) fn command(&self) -> text::Store<'_> {
-        text::Store {
+    pub(super) fn command(&self) -> text::StorageCommand<'_> {
+        text::StorageCommand {
             verb: self.verb,
             path: Words::new(&self.key),
             flags: self.flags,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::protocol::memcached::text::{
-    self, AfterBadLine, Block, Command, Parsed, Retrieve, Store, Words,
+    self, AfterBadLine, Block, Command, Parsed, Retrieve, StorageCommand, Words,
 };
 use crate::server::{self, Connection, Next, Turn};
 
@@ -276,7 +276,7 @@ impl Session {
     fn store(
         &mut self,
         context: &mut TurnContext<'_>,
-        store: &Store<'_>,
+        store: &StorageCommand<'_>,
         input: &[u8],
         line: usize,
     ) -> Step {

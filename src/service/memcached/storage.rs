@@ -1,6 +1,6 @@
 //! `set`, `add`, `replace`, `append`, `prepend` and `cas`.
 
-use crate::protocol::memcached::text::{Store, StoreVerb, reply};
+use crate::protocol::memcached::text::{StorageCommand, StoreVerb, reply};
 use crate::store::{Entry, Node, Refused, Reservation, Tree};
 
 use super::context::{DATABASE, TurnContext, expires_ms, with_path};
@@ -28,7 +28,7 @@ impl TurnContext<'_> {
     /// Whether an item is too large, before any of its value is taken in. A refused `set` removes
     /// the stored item, so that no client reads a value that a writer meant to replace, as in
     /// memcached; the other commands leave it.
-    pub(super) fn refuses(&mut self, store: &Store<'_>) -> bool {
+    pub(super) fn refuses(&mut self, store: &StorageCommand<'_>) -> bool {
         let name = store.path.last().unwrap_or_default();
         if name.len().saturating_add(store.length) <= self.shared.max_item_size() {
             return false;
@@ -42,7 +42,7 @@ impl TurnContext<'_> {
     }
 
     /// A storage command with its value.
-    pub(super) fn store(&mut self, store: &Store<'_>, value: &[u8]) {
+    pub(super) fn store(&mut self, store: &StorageCommand<'_>, value: &[u8]) {
         self.counts.cmd_set += 1;
         let value = NewValue::Bytes(value);
         let reply = with_path(store.path, |names| self.write(store, names, value));
@@ -77,7 +77,12 @@ impl TurnContext<'_> {
         }
     }
 
-    fn write(&mut self, store: &Store<'_>, names: &[&[u8]], value: NewValue<'_>) -> &'static [u8] {
+    fn write(
+        &mut self,
+        store: &StorageCommand<'_>,
+        names: &[&[u8]],
+        value: NewValue<'_>,
+    ) -> &'static [u8] {
         let mut tree = self.shared.store.lock(names[0]);
         // `set` has no condition, so it costs no look-up but the store's own.
         let there = match store.verb {
@@ -125,14 +130,20 @@ impl TurnContext<'_> {
             Err(Refused::NoParent) => reply::NOT_STORED,
             Err(refused) => {
                 drop_stale(&mut tree, names, store.verb);
-                if refused == Refused::TooLarge {
-                    self.counts.store_too_large += 1;
-                    reply::TOO_LARGE
-                } else {
-                    self.counts.store_no_memory += 1;
-                    reply::OUT_OF_MEMORY_STORING
-                }
+                drop(tree);
+                self.no_room(refused)
             }
+        }
+    }
+
+    /// Counts a value for which there is no room, and returns the answer.
+    fn no_room(&mut self, refused: Refused) -> &'static [u8] {
+        if refused == Refused::TooLarge {
+            self.counts.store_too_large += 1;
+            reply::TOO_LARGE
+        } else {
+            self.counts.store_no_memory += 1;
+            reply::OUT_OF_MEMORY_STORING
         }
     }
 

@@ -5,13 +5,15 @@ use std::time::{Duration, Instant};
 use super::clean::clean;
 use super::server::Probe;
 use super::settings;
-use crate::tools::transcript::{Delivery, Difference, Outcome, Run, Side, Transcript, in_time};
+use crate::tools::transcript::{
+    Difference, Outcome, Run, Side, Transcript, TranscriptDelivery, in_time,
+};
 
 /// The deliveries that a server has to pass.
-const DELIVERIES: [Delivery; 3] = [
-    Delivery::AsWritten,
-    Delivery::ByteByByte,
-    Delivery::InOneWrite,
+const DELIVERIES: [TranscriptDelivery; 3] = [
+    TranscriptDelivery::AsWritten,
+    TranscriptDelivery::ByteByByte,
+    TranscriptDelivery::InOneWrite,
 ];
 
 /// The result of one transcript.
@@ -72,7 +74,7 @@ impl Probe {
 
     /// One delivery. If the transcript declares a difference, the real server's answers are tried
     /// first, then larder's; if neither fits, the difference to the real server is shown.
-    fn deliver(&self, transcript: &Transcript, delivery: Delivery) -> Outcome {
+    fn deliver(&self, transcript: &Transcript, delivery: TranscriptDelivery) -> Outcome {
         match self.replay(transcript, delivery, Side::Real) {
             Outcome::Failed(real) if declares(transcript) => {
                 match self.replay(transcript, delivery, Side::Larder) {
@@ -84,7 +86,7 @@ impl Probe {
         }
     }
 
-    fn replay(&self, transcript: &Transcript, delivery: Delivery, side: Side) -> Outcome {
+    fn replay(&self, transcript: &Transcript, delivery: TranscriptDelivery, side: Side) -> Outcome {
         let target = self.target();
         let run = Run {
             transcript,

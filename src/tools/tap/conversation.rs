@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use super::frame::{Cut, Frame};
+use super::frame::{CutResult, Frame};
 use super::{memcached, resp};
 use crate::tools::transcript::Protocol;
 
@@ -18,7 +18,7 @@ pub(super) enum Direction {
 
 /// A frame that has passed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Passed {
+pub(super) struct PassedFrame {
     pub(super) direction: Direction,
     pub(super) frame: Frame,
     /// The time at which its last byte came, in microseconds of the tap.
@@ -50,19 +50,19 @@ impl Conversation {
     }
 
     /// Takes bytes that passed at `at`. Returns the frames that are complete with them.
-    pub(super) fn pass(&mut self, direction: Direction, bytes: &[u8], at: u64) -> Vec<Passed> {
+    pub(super) fn pass(&mut self, direction: Direction, bytes: &[u8], at: u64) -> Vec<PassedFrame> {
         let side = direction as usize;
         self.partial[side].extend_from_slice(bytes);
         let mut passed = Vec::new();
         while !self.partial[side].is_empty() {
             let cut = match self.lost[side] {
-                true => Cut::Unknown,
+                true => CutResult::Unknown,
                 false => self.cut(direction),
             };
             let frame = match cut {
-                Cut::More => break,
-                Cut::Frame(frame) => frame,
-                Cut::Unknown => {
+                CutResult::More => break,
+                CutResult::Frame(frame) => frame,
+                CutResult::Unknown => {
                     self.lost[side] = true;
                     let mut frame = Frame::default();
                     frame.push("not understood", &self.partial[side]);
@@ -82,7 +82,7 @@ impl Conversation {
                     None
                 }
             };
-            passed.push(Passed {
+            passed.push(PassedFrame {
                 direction,
                 frame,
                 at,
@@ -92,7 +92,7 @@ impl Conversation {
         passed
     }
 
-    fn cut(&self, direction: Direction) -> Cut {
+    fn cut(&self, direction: Direction) -> CutResult {
         let bytes = &self.partial[direction as usize];
         match (self.protocol, direction) {
             (Protocol::Resp, Direction::Request) => resp::request(bytes),
@@ -123,7 +123,7 @@ impl Conversation {
 mod tests {
     use super::*;
 
-    fn summary(passed: &[Passed]) -> Vec<String> {
+    fn summary(passed: &[PassedFrame]) -> Vec<String> {
         let shown = passed.iter().map(|passed| match &passed.to {
             Some((request, took)) => {
                 format!("{} to {} after {took}", passed.frame.name, request.name)

@@ -48,7 +48,7 @@ impl Frame {
 
 /// The result of reading a frame at the start of some bytes.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Cut {
+pub(super) enum CutResult {
     /// A complete frame.
     Frame(Frame),
     /// An incomplete frame.
@@ -58,10 +58,10 @@ pub(super) enum Cut {
 }
 
 /// Takes a line of at most `limit` bytes. Returns its text and its end.
-pub(super) fn line(bytes: &[u8], limit: usize) -> Result<(&[u8], &[u8]), Cut> {
+pub(super) fn line(bytes: &[u8], limit: usize) -> Result<(&[u8], &[u8]), CutResult> {
     match memchr::memchr(b'\n', bytes) {
-        None if bytes.len() > limit => Err(Cut::Unknown),
-        None => Err(Cut::More),
+        None if bytes.len() > limit => Err(CutResult::Unknown),
+        None => Err(CutResult::More),
         Some(end) => {
             let text = bytes[..end].strip_suffix(b"\r").unwrap_or(&bytes[..end]);
             Ok((text, &bytes[text.len()..=end]))

@@ -1,7 +1,7 @@
 //! memcached's text protocol, field by field. All bytes that a client sends are shown, well formed or not: the server
 //! decides about errors.
 
-use super::frame::{Cut, Frame, line};
+use super::frame::{CutResult, Frame, line};
 use crate::protocol::framing::reply::memcached::is_error;
 use crate::protocol::memcached::text::parse_length;
 
@@ -56,7 +56,7 @@ fn block(frame: &mut Frame, bytes: &[u8], length: usize) -> bool {
 }
 
 /// The first request in a client's bytes.
-pub(super) fn request(bytes: &[u8]) -> Cut {
+pub(super) fn request(bytes: &[u8]) -> CutResult {
     let (text, end) = match line(bytes, LINE_LIMIT) {
         Ok(line) => line,
         Err(cut) => return cut,
@@ -107,14 +107,16 @@ pub(super) fn request(bytes: &[u8]) -> Cut {
         .and_then(|place| all.get(place))
         .and_then(|word| parse_length(word));
     match length {
-        Some(length) if !block(&mut frame, &bytes[text.len() + end.len()..], length) => Cut::More,
-        _ => Cut::Frame(frame),
+        Some(length) if !block(&mut frame, &bytes[text.len() + end.len()..], length) => {
+            CutResult::More
+        }
+        _ => CutResult::Frame(frame),
     }
 }
 
 /// The first reply in a server's bytes, to this request; without a request, the first line decides about the kind of
 /// reply.
-pub(super) fn reply(bytes: &[u8], request: Option<&Frame>) -> Cut {
+pub(super) fn reply(bytes: &[u8], request: Option<&Frame>) -> CutResult {
     let shape = match request.map(|request| request.name.as_str()) {
         Some("get" | "gets" | "gat" | "gats") => Shape::UpToEnd,
         Some("stats" | "lru_crawler") => Shape::Listing,
@@ -138,7 +140,7 @@ pub(super) fn reply(bytes: &[u8], request: Option<&Frame>) -> Cut {
         rest = &rest[text.len() + end.len()..];
         if let Some(length) = length {
             if !block(&mut frame, rest, length) {
-                return Cut::More;
+                return CutResult::More;
             }
             rest = &rest[length + 2..];
         }
@@ -151,7 +153,7 @@ pub(super) fn reply(bytes: &[u8], request: Option<&Frame>) -> Cut {
             ),
         };
         if !goes_on || frame.is_error {
-            return Cut::Frame(frame);
+            return CutResult::Frame(frame);
         }
     }
 }
@@ -179,8 +181,8 @@ fn reply_line(frame: &mut Frame, shape: Shape, word: &[u8], text: &[u8]) -> Opti
 mod tests {
     use super::*;
 
-    fn named(cut: Cut) -> Vec<(&'static str, String)> {
-        let Cut::Frame(frame) = cut else {
+    fn named(cut: CutResult) -> Vec<(&'static str, String)> {
+        let CutResult::Frame(frame) = cut else {
             panic!("no frame: {cut:?}");
         };
         let fields = frame.fields.into_iter();
@@ -224,7 +226,7 @@ mod tests {
     fn frames_have_all_bytes_and_end_where_they_end() {
         let set = b"set a 0 0 5\r\nvalue\r\n".as_slice();
         let get = b"get a\r\n".as_slice();
-        let Cut::Frame(asked) = request(get) else {
+        let CutResult::Frame(asked) = request(get) else {
             panic!("a request")
         };
         let values = b"VALUE a 0 5\r\nEND\r\n\r\nVALUE b 0 1 7\r\nx\r\nEND\r\n".as_slice();
@@ -235,17 +237,17 @@ mod tests {
             reply(b"ERROR\r\n", Some(&asked)),
         ];
         for (cut, bytes) in whole.into_iter().zip([set, get, values, b"ERROR\r\n"]) {
-            let Cut::Frame(frame) = cut else {
+            let CutResult::Frame(frame) = cut else {
                 panic!("{cut:?}")
             };
             assert_eq!(frame.bytes(), bytes);
             assert_eq!(frame.is_error, bytes == b"ERROR\r\n");
         }
         for end in 0..set.len() {
-            assert_eq!(request(&set[..end]), Cut::More);
+            assert_eq!(request(&set[..end]), CutResult::More);
         }
         for end in 0..values.len() {
-            assert_eq!(reply(&values[..end], Some(&asked)), Cut::More);
+            assert_eq!(reply(&values[..end], Some(&asked)), CutResult::More);
         }
     }
 
@@ -258,7 +260,7 @@ mod tests {
             (b"mg a v q\r\n", false),
             (b"mn\r\n", true),
         ] {
-            let Cut::Frame(frame) = request(line) else {
+            let CutResult::Frame(frame) = request(line) else {
                 panic!("a request")
             };
             assert_eq!(frame.answered, answered, "{line:?}");

@@ -4,7 +4,7 @@
 //!   client ◀──▶ forward (sockets, two threads a connection) ◀──▶ upstream
 //!                  │ Event: connection, direction, time, bytes
 //!                  ▼
-//!               Conversation ──▶ Passed: a frame in fields, its request, how long it took
+//!               Conversation ──▶ PassedFrame: a frame in fields, its request, how long it took
 //!                  │                     memcached.rs, resp.rs: bytes to fields
 //!                  ├──▶ filters ──▶ print: text, colours, JSON
 //!                  └──▶ record: a transcript
@@ -38,7 +38,7 @@ use super::bench::Dialect;
 use super::output::written;
 use super::probe::Probe;
 use super::transcript::{Address, Protocol};
-use conversation::{Conversation, Direction, Passed};
+use conversation::{Conversation, Direction, PassedFrame};
 use forward::{Change, Event, TapListener};
 use frame::Frame;
 use print::{Style, print};
@@ -162,7 +162,7 @@ impl Filter {
 
     /// A reply is printed if its request is. One that answers no request is printed only without
     /// filters.
-    fn shows(&self, passed: &Passed) -> bool {
+    fn shows(&self, passed: &PassedFrame) -> bool {
         let request = match (&passed.to, passed.direction) {
             (Some((request, _)), _) => Some(request),
             (None, Direction::Request) => Some(&passed.frame),

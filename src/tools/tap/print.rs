@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use serde_json::json;
 
-use super::conversation::{Direction, Passed};
+use super::conversation::{Direction, PassedFrame};
 use crate::tools::transcript::readable;
 
 /// Bytes of a field that are printed as text; `--json` has all of them.
@@ -31,7 +31,7 @@ pub(super) fn print(
     out: &mut dyn Write,
     style: Style,
     connection: u64,
-    passed: &Passed,
+    passed: &PassedFrame,
 ) -> io::Result<()> {
     match style {
         Style::Json => writeln!(out, "{}", as_json(connection, passed)),
@@ -43,7 +43,7 @@ fn as_text(
     out: &mut dyn Write,
     coloured: bool,
     connection: u64,
-    passed: &Passed,
+    passed: &PassedFrame,
 ) -> io::Result<()> {
     let frame = &passed.frame;
     let (arrow, colour) = match passed.direction {
@@ -87,7 +87,7 @@ fn as_text(
     Ok(())
 }
 
-fn as_json(connection: u64, passed: &Passed) -> serde_json::Value {
+fn as_json(connection: u64, passed: &PassedFrame) -> serde_json::Value {
     let frame = &passed.frame;
     let mut at = 0;
     let fields = frame.fields.iter().map(|field| {

@@ -1,7 +1,7 @@
 //! RESP, field by field, the same for requests and replies: a value is a line, a length followed by its bytes, or a count
 //! followed by its values.
 
-use super::frame::{Cut, Frame, line};
+use super::frame::{CutResult, Frame, line};
 
 /// The deepest nesting of values here.
 const DEPTH: usize = 64;
@@ -10,13 +10,13 @@ const DEPTH: usize = 64;
 const LINE_LIMIT: usize = 64 * 1024;
 
 /// The first request in a client's bytes: an array, or an inline command.
-pub(super) fn request(bytes: &[u8]) -> Cut {
+pub(super) fn request(bytes: &[u8]) -> CutResult {
     let mut frame = Frame {
         answered: true,
         ..Frame::default()
     };
     let name = match bytes.first() {
-        None => return Cut::More,
+        None => return CutResult::More,
         Some(b'*') => match value(&mut frame, bytes, &["command", "argument"], 0) {
             Ok(_) => {
                 let first = frame.fields.iter().find(|field| field.name == "command");
@@ -39,18 +39,18 @@ pub(super) fn request(bytes: &[u8]) -> Cut {
     // The server ignores a blank line and an empty array.
     frame.answered = !name.is_empty();
     frame.name = String::from_utf8_lossy(&name).to_ascii_lowercase();
-    Cut::Frame(frame)
+    CutResult::Frame(frame)
 }
 
 /// The first reply in a server's bytes.
-pub(super) fn reply(bytes: &[u8]) -> Cut {
+pub(super) fn reply(bytes: &[u8]) -> CutResult {
     let mut frame = Frame::default();
     match value(&mut frame, bytes, &[], 0) {
         Err(cut) => cut,
         Ok(_) => {
             frame.is_error = matches!(bytes[0], b'-' | b'!');
             frame.name = kind(bytes[0]).unwrap_or("value").to_owned();
-            Cut::Frame(frame)
+            CutResult::Frame(frame)
         }
     }
 }
@@ -88,16 +88,18 @@ fn value(
     bytes: &[u8],
     names: &[&'static str],
     depth: usize,
-) -> Result<usize, Cut> {
-    let first = *bytes.first().ok_or(Cut::More)?;
-    let kind = kind(first).filter(|_| depth < DEPTH).ok_or(Cut::Unknown)?;
+) -> Result<usize, CutResult> {
+    let first = *bytes.first().ok_or(CutResult::More)?;
+    let kind = kind(first)
+        .filter(|_| depth < DEPTH)
+        .ok_or(CutResult::Unknown)?;
     let (text, end) = line(bytes, LINE_LIMIT)?;
     let mut used = text.len() + end.len();
-    let number = || -> Result<i64, Cut> {
+    let number = || -> Result<i64, CutResult> {
         let digits = std::str::from_utf8(&text[1..]).ok();
         digits
             .and_then(|digits| digits.parse().ok())
-            .ok_or(Cut::Unknown)
+            .ok_or(CutResult::Unknown)
     };
     match first {
         b'$' | b'!' | b'=' => {
@@ -107,8 +109,8 @@ fn value(
             frame.push("end of line", end);
             if let Ok(length) = usize::try_from(length) {
                 let rest = &bytes[used..];
-                let all = length.checked_add(2).ok_or(Cut::Unknown)?;
-                let string = rest.get(..all).ok_or(Cut::More)?;
+                let all = length.checked_add(2).ok_or(CutResult::Unknown)?;
+                let string = rest.get(..all).ok_or(CutResult::More)?;
                 frame.push(names.first().copied().unwrap_or(kind), &string[..length]);
                 frame.push("end of string", &string[length..]);
                 used += all;
@@ -142,9 +144,9 @@ fn value(
 mod tests {
     use super::*;
 
-    fn frame(cut: Cut) -> Frame {
+    fn frame(cut: CutResult) -> Frame {
         match cut {
-            Cut::Frame(frame) => frame,
+            CutResult::Frame(frame) => frame,
             cut => panic!("{cut:?}"),
         }
     }
@@ -178,7 +180,7 @@ mod tests {
             assert_eq!(found.bytes(), bytes);
             assert_eq!(found.is_error, bytes[0] == b'-');
             for end in 0..bytes.len() {
-                assert_eq!(reply(&bytes[..end]), Cut::More, "{:?}", &bytes[..end]);
+                assert_eq!(reply(&bytes[..end]), CutResult::More, "{:?}", &bytes[..end]);
             }
         }
     }
@@ -186,9 +188,9 @@ mod tests {
     #[test]
     fn bytes_that_are_no_resp_are_unknown() {
         for bytes in [&b"hello\r\n"[..], b"$x\r\n", b"*1\r\nHTTP\r\n"] {
-            assert_eq!(reply(bytes), Cut::Unknown);
+            assert_eq!(reply(bytes), CutResult::Unknown);
         }
         let deep = b"*1\r\n".repeat(DEPTH + 1);
-        assert_eq!(reply(&deep), Cut::Unknown);
+        assert_eq!(reply(&deep), CutResult::Unknown);
     }
 }

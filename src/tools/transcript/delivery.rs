@@ -4,7 +4,7 @@ use std::fmt;
 
 /// One way of cutting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Delivery {
+pub enum TranscriptDelivery {
     /// A write for each block of the file.
     AsWritten,
     /// A write for each byte.
@@ -27,41 +27,41 @@ const ENDS: usize = 512;
 /// buffer's border.
 const MIDDLE: usize = 4093;
 
-impl Delivery {
+impl TranscriptDelivery {
     /// The cuts of one block: `bytes` in pieces.
     pub(super) fn pieces(self, bytes: &[u8]) -> Vec<&[u8]> {
         match self {
-            Delivery::AsWritten | Delivery::InOneWrite => vec![bytes],
-            Delivery::ByteByByte if bytes.len() <= WHOLE => bytes.chunks(1).collect(),
-            Delivery::ByteByByte => {
+            TranscriptDelivery::AsWritten | TranscriptDelivery::InOneWrite => vec![bytes],
+            TranscriptDelivery::ByteByByte if bytes.len() <= WHOLE => bytes.chunks(1).collect(),
+            TranscriptDelivery::ByteByByte => {
                 let (head, rest) = bytes.split_at(ENDS);
                 let (middle, tail) = rest.split_at(rest.len() - ENDS);
                 let pieces = head.chunks(1).chain(middle.chunks(MIDDLE));
                 pieces.chain(tail.chunks(1)).collect()
             }
-            Delivery::CutAt(at) if at > 0 && at < bytes.len() => {
+            TranscriptDelivery::CutAt(at) if at > 0 && at < bytes.len() => {
                 let (one, two) = bytes.split_at(at);
                 vec![one, two]
             }
-            Delivery::CutAt(_) => vec![bytes],
+            TranscriptDelivery::CutAt(_) => vec![bytes],
         }
     }
 
     /// The cuts at every place of a block of `longest` bytes: all of them, or of a long one those
     /// near its ends.
-    pub fn cuts(longest: usize) -> impl Iterator<Item = Delivery> {
+    pub fn cuts(longest: usize) -> impl Iterator<Item = TranscriptDelivery> {
         let near = move |at: &usize| longest <= WHOLE || *at < ENDS || at + ENDS > longest;
-        (1..longest).filter(near).map(Delivery::CutAt)
+        (1..longest).filter(near).map(TranscriptDelivery::CutAt)
     }
 }
 
-impl fmt::Display for Delivery {
+impl fmt::Display for TranscriptDelivery {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Delivery::AsWritten => f.write_str("as written"),
-            Delivery::ByteByByte => f.write_str("byte by byte"),
-            Delivery::InOneWrite => f.write_str("everything in one write"),
-            Delivery::CutAt(at) => write!(f, "each block cut after {at} bytes"),
+            TranscriptDelivery::AsWritten => f.write_str("as written"),
+            TranscriptDelivery::ByteByByte => f.write_str("byte by byte"),
+            TranscriptDelivery::InOneWrite => f.write_str("everything in one write"),
+            TranscriptDelivery::CutAt(at) => write!(f, "each block cut after {at} bytes"),
         }
     }
 }
@@ -74,10 +74,13 @@ mod tests {
     fn no_byte_is_lost_or_moved() {
         for length in [0, 1, 2, 100, WHOLE, WHOLE + 1, WHOLE + MIDDLE] {
             let bytes: Vec<u8> = (0..length).map(|n| (n % 251) as u8).collect();
-            let cuts = [0, 1, 50, length, length + 1].map(Delivery::CutAt);
-            for delivery in [Delivery::AsWritten, Delivery::ByteByByte]
-                .into_iter()
-                .chain(cuts)
+            let cuts = [0, 1, 50, length, length + 1].map(TranscriptDelivery::CutAt);
+            for delivery in [
+                TranscriptDelivery::AsWritten,
+                TranscriptDelivery::ByteByByte,
+            ]
+            .into_iter()
+            .chain(cuts)
             {
                 assert_eq!(
                     delivery.pieces(&bytes).concat(),
@@ -90,11 +93,14 @@ mod tests {
 
     #[test]
     fn every_place_is_cut() {
-        assert_eq!(Delivery::cuts(100).count(), 99);
-        assert_eq!(Delivery::cuts(WHOLE).count(), WHOLE - 1);
-        assert_eq!(Delivery::cuts(0).count(), 0);
-        assert_eq!(Delivery::cuts(1_000_000).count(), 2 * ENDS - 2);
-        assert_eq!(Delivery::CutAt(2).pieces(b"abc"), [&b"ab"[..], b"c"]);
-        assert_eq!(Delivery::ByteByByte.pieces(b"abc").len(), 3);
+        assert_eq!(TranscriptDelivery::cuts(100).count(), 99);
+        assert_eq!(TranscriptDelivery::cuts(WHOLE).count(), WHOLE - 1);
+        assert_eq!(TranscriptDelivery::cuts(0).count(), 0);
+        assert_eq!(TranscriptDelivery::cuts(1_000_000).count(), 2 * ENDS - 2);
+        assert_eq!(
+            TranscriptDelivery::CutAt(2).pieces(b"abc"),
+            [&b"ab"[..], b"c"]
+        );
+        assert_eq!(TranscriptDelivery::ByteByByte.pieces(b"abc").len(), 3);
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::delivery::Delivery;
+use super::delivery::TranscriptDelivery;
 use super::readable::readable;
 
 /// The number of lines of an exchange that are shown, and of characters in each.
@@ -20,7 +20,7 @@ pub struct Difference {
     /// The connection's name, empty for the one without.
     pub connection: String,
     /// The cuts of the bytes when it happened.
-    pub delivery: Delivery,
+    pub delivery: TranscriptDelivery,
     /// The bytes that this exchange sent on this connection.
     pub sent: Vec<u8>,
     /// The answer expected: bytes with escapes, a pattern in slashes, or a sentence.

@@ -32,7 +32,7 @@ pub struct Transcript {
 
 impl Transcript {
     /// The exchanges in order, without the advances of the clock between them.
-    pub fn exchanges(&self) -> impl Iterator<Item = &Exchange> {
+    pub fn exchanges(&self) -> impl Iterator<Item = &TranscriptExchange> {
         self.steps.iter().filter_map(|step| match step {
             Step::Exchange(exchange) => Some(exchange),
             Step::Advance { .. } => None,
@@ -58,7 +58,7 @@ impl Transcript {
     }
 
     /// The bytes of the longest exchange: how many places
-    /// [`Delivery::CutAt`](super::Delivery::CutAt) has.
+    /// [`TranscriptDelivery::CutAt`](super::TranscriptDelivery::CutAt) has.
     pub fn longest(&self) -> usize {
         let lengths = self.exchanges().map(|exchange| {
             let mut sent = Vec::new();
@@ -147,7 +147,7 @@ pub enum Side {
 #[derive(Debug, Clone)]
 pub enum Step {
     /// Bytes sent, then bytes expected.
-    Exchange(Exchange),
+    Exchange(TranscriptExchange),
     /// Time passes.
     Advance {
         /// The line of the file, from 1.
@@ -159,14 +159,14 @@ pub enum Step {
 
 /// A block of the file: all its bytes are sent, then all replies are read.
 #[derive(Debug, Clone, Default)]
-pub struct Exchange {
+pub struct TranscriptExchange {
     /// The bytes to send, in order.
     pub sends: Vec<Sending>,
     /// The answers to expect, in order.
     pub expects: Vec<Expectation>,
 }
 
-impl Exchange {
+impl TranscriptExchange {
     fn sent_into(&self, sent: &mut Vec<u8>) {
         let known = Bindings::default();
         for sending in &self.sends {

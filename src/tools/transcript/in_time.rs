@@ -49,7 +49,7 @@ fn planned(transcript: &Transcript, difference: &Difference) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tools::transcript::{Delivery, parse};
+    use crate::tools::transcript::{TranscriptDelivery, parse};
 
     /// Fails at `line` of a conversation that waits for an hour in line 7; the first replay takes `DELAY`. How many
     /// replays there were, and whether the last passed.
@@ -67,7 +67,7 @@ mod tests {
                 file: "hour.txt".into(),
                 line,
                 connection: String::new(),
-                delivery: Delivery::AsWritten,
+                delivery: TranscriptDelivery::AsWritten,
                 sent: Vec::new(),
                 expected: String::new(),
                 got: Vec::new(),

@@ -15,7 +15,7 @@
 //! - [`Transcript`] is the result: a header, then exchanges and advances of the clock.
 //! - [`Target`] opens connections ([`Connection`]) and lets time pass: [`InProcess`] runs sessions
 //!   without sockets, [`Remote`] connects to an address.
-//! - [`Delivery`] is a way of cutting the sent bytes into writes. Every delivery must bring the
+//! - [`TranscriptDelivery`] is a way of cutting the sent bytes into writes. Every delivery must bring the
 //!   same replies.
 //! - [`Run`] replays one transcript in one delivery and reports the first [`Difference`].
 //!
@@ -36,10 +36,12 @@ mod run;
 mod target;
 mod values;
 
-pub use delivery::Delivery;
+pub use delivery::TranscriptDelivery;
 pub use difference::{Difference, Mismatch};
 pub use format::Sending;
-pub use format::{Agrees, Exchange, Expectation, Expected, Protocol, Sent, Side, Step, Transcript};
+pub use format::{
+    Agrees, Expectation, Expected, Protocol, Sent, Side, Step, Transcript, TranscriptExchange,
+};
 pub use in_process::InProcess;
 pub use in_time::in_time;
 pub use parse::{ParseError, parse};

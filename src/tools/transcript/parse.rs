@@ -187,7 +187,7 @@ struct NamedConnection {
 struct Conversation {
     connections: Vec<NamedConnection>,
     steps: Vec<Step>,
-    exchange: Exchange,
+    exchange: TranscriptExchange,
     captured: Vec<String>,
 }
 

@@ -4,9 +4,9 @@ use std::io;
 use std::time::Duration;
 
 use super::connection::ConnectionState;
-use super::delivery::Delivery;
+use super::delivery::TranscriptDelivery;
 use super::difference::{Difference, Mismatch};
-use super::format::{Exchange, Expectation, Expected, Sent, Side, Step, Transcript};
+use super::format::{Expectation, Expected, Sent, Side, Step, Transcript, TranscriptExchange};
 use super::readable::readable;
 use super::target::{Connection, Target};
 use super::values::Bindings;
@@ -36,7 +36,7 @@ pub struct Run<'a> {
     /// The side whose answers are right if the transcript declares a difference.
     pub side: Side,
     /// The cuts of the sent bytes.
-    pub delivery: Delivery,
+    pub delivery: TranscriptDelivery,
     /// The longest wait for a reply.
     pub patience: Duration,
 }
@@ -46,9 +46,9 @@ impl Run<'_> {
     /// the transcript, or the target can't let enough time pass.
     pub fn cannot(&self, target: &dyn Target) -> Option<String> {
         let order = match (self.delivery, &self.transcript.only_as_written) {
-            (Delivery::AsWritten, _) => None,
+            (TranscriptDelivery::AsWritten, _) => None,
             (_, Some(reason)) => return Some(format!("it is for delivery as written: {reason}")),
-            (Delivery::InOneWrite, None) => self.needs_order(),
+            (TranscriptDelivery::InOneWrite, None) => self.needs_order(),
             _ => None,
         };
         if let Some(reason) = order {
@@ -116,7 +116,7 @@ type ReplayResult = Result<(), Box<Difference>>;
 impl Replay<'_> {
     fn all(&mut self) -> ReplayResult {
         let transcript = self.run.transcript;
-        let at_once = self.run.delivery == Delivery::InOneWrite;
+        let at_once = self.run.delivery == TranscriptDelivery::InOneWrite;
         if at_once {
             self.send_everything()?;
         }
@@ -142,7 +142,7 @@ impl Replay<'_> {
 
     /// Notes what an exchange sends, for the report, and returns it: consecutive lines of one
     /// connection together.
-    fn remember(&mut self, exchange: &Exchange) -> Vec<(usize, Option<Vec<u8>>)> {
+    fn remember(&mut self, exchange: &TranscriptExchange) -> Vec<(usize, Option<Vec<u8>>)> {
         self.open.iter_mut().for_each(|open| open.sent.clear());
         let mut blocks: Vec<(usize, Option<Vec<u8>>)> = Vec::new();
         for sending in &exchange.sends {
@@ -162,7 +162,7 @@ impl Replay<'_> {
         blocks
     }
 
-    fn send(&mut self, exchange: &Exchange) -> ReplayResult {
+    fn send(&mut self, exchange: &TranscriptExchange) -> ReplayResult {
         for (at, block) in self.remember(exchange) {
             let delivery = self.run.delivery;
             match block {

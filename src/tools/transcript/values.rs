@@ -12,10 +12,10 @@ use super::readable::{Piece, pieces};
 
 /// Bytes with variables in them.
 #[derive(Debug, Clone)]
-pub struct Template(Vec<Part>);
+pub struct Template(Vec<TemplatePart>);
 
 #[derive(Debug, Clone)]
-enum Part {
+enum TemplatePart {
     Bytes(Vec<u8>),
     Captured(String),
     Now { milliseconds: bool, offset: i64 },
@@ -27,13 +27,13 @@ impl Template {
         let mut parts = Vec::new();
         for piece in pieces(text)? {
             parts.push(match piece {
-                Piece::Bytes(bytes) => Part::Bytes(bytes),
+                Piece::Bytes(bytes) => TemplatePart::Bytes(bytes),
                 Piece::Variable(name) => variable(name)?,
             });
         }
         match parts.last_mut() {
-            Some(Part::Bytes(bytes)) => bytes.extend_from_slice(end),
-            _ => parts.push(Part::Bytes(end.to_vec())),
+            Some(TemplatePart::Bytes(bytes)) => bytes.extend_from_slice(end),
+            _ => parts.push(TemplatePart::Bytes(end.to_vec())),
         }
         Ok(Template(parts))
     }
@@ -48,7 +48,7 @@ impl Template {
         let mut bytes = Vec::new();
         for part in &self.0 {
             match part {
-                Part::Bytes(fixed) => bytes.extend_from_slice(fixed),
+                TemplatePart::Bytes(fixed) => bytes.extend_from_slice(fixed),
                 other => bytes.extend_from_slice(&known.value(other)),
             }
         }
@@ -61,7 +61,7 @@ impl Template {
 #[derive(Debug, Clone)]
 pub struct Pattern {
     text: String,
-    parts: Vec<Part>,
+    parts: Vec<TemplatePart>,
     names: Vec<String>,
 }
 
@@ -71,11 +71,11 @@ impl Pattern {
         let mut rest = text;
         while let Some((before, after)) = rest.split_once("${") {
             let (name, behind) = after.split_once('}').ok_or("${ without its }")?;
-            parts.push(Part::Bytes(before.as_bytes().to_vec()));
+            parts.push(TemplatePart::Bytes(before.as_bytes().to_vec()));
             parts.push(variable(name)?);
             rest = behind;
         }
-        parts.push(Part::Bytes(rest.as_bytes().to_vec()));
+        parts.push(TemplatePart::Bytes(rest.as_bytes().to_vec()));
         let mut pattern = Pattern {
             text: text.to_owned(),
             parts,
@@ -104,7 +104,7 @@ impl Pattern {
         let mut text = String::from(r"\A(?-u:");
         for part in &self.parts {
             match part {
-                Part::Bytes(bytes) => text.push_str(&String::from_utf8_lossy(bytes)),
+                TemplatePart::Bytes(bytes) => text.push_str(&String::from_utf8_lossy(bytes)),
                 other => {
                     for byte in known.value(other) {
                         text.push_str(&format!("\\x{byte:02x}"));
@@ -135,14 +135,14 @@ impl Pattern {
     }
 }
 
-fn needs(parts: &[Part]) -> impl Iterator<Item = &str> {
+fn needs(parts: &[TemplatePart]) -> impl Iterator<Item = &str> {
     parts.iter().filter_map(|part| match part {
-        Part::Captured(name) => Some(name.as_str()),
+        TemplatePart::Captured(name) => Some(name.as_str()),
         _ => None,
     })
 }
 
-fn variable(text: &str) -> Result<Part, String> {
+fn variable(text: &str) -> Result<TemplatePart, String> {
     let sign = text.find(['+', '-']).unwrap_or(text.len());
     let (name, offset) = text.split_at(sign);
     let known = matches!(name, "now" | "now_ms");
@@ -154,7 +154,7 @@ fn variable(text: &str) -> Result<Part, String> {
         let offset = offset
             .parse()
             .map_err(|_| format!("${{{text}}}: not an offset"))?;
-        return Ok(Part::Now {
+        return Ok(TemplatePart::Now {
             milliseconds: name == "now_ms",
             offset,
         });
@@ -165,7 +165,7 @@ fn variable(text: &str) -> Result<Part, String> {
             "${{{text}}}: a name has small letters, digits and _"
         ));
     }
-    Ok(Part::Captured(name.to_owned()))
+    Ok(TemplatePart::Captured(name.to_owned()))
 }
 
 /// The state of a run: its start time and the captured values.
@@ -184,11 +184,11 @@ impl Bindings {
         }
     }
 
-    fn value(&self, part: &Part) -> Vec<u8> {
+    fn value(&self, part: &TemplatePart) -> Vec<u8> {
         match part {
-            Part::Bytes(bytes) => bytes.clone(),
-            Part::Captured(name) => self.captured.get(name).cloned().unwrap_or_default(),
-            Part::Now {
+            TemplatePart::Bytes(bytes) => bytes.clone(),
+            TemplatePart::Captured(name) => self.captured.get(name).cloned().unwrap_or_default(),
+            TemplatePart::Now {
                 milliseconds,
                 offset,
             } => {

@@ -10,8 +10,8 @@ use memchr::memchr;
 
 use crate::protocol::framing::reply::ReplyShape;
 use crate::protocol::memcached::text::{
-    self, AdminCommand, AfterBadLine, Block, Command, KeyCommand, Nesting, Parsed, Retrieve, Store,
-    reply,
+    self, AdminCommand, AfterBadLine, Block, Command, KeyCommand, Nesting, Parsed, Retrieve,
+    StorageCommand, reply,
 };
 
 use crate::protocol::framing::request::frame::{
@@ -62,7 +62,7 @@ pub(super) fn frame<'a>(
 }
 
 /// A storage command, whose line took `line` bytes.
-fn store<'a>(store: Store<'a>, input: &'a [u8], line: usize) -> RequestFrame<'a> {
+fn store<'a>(store: StorageCommand<'a>, input: &'a [u8], line: usize) -> RequestFrame<'a> {
     let total = line + store.length + 2;
     if total > REQUEST_LIMIT {
         return RequestFrame::Large(LargeRequest {
@@ -102,7 +102,7 @@ fn request<'a>(command: Command<'a>, bytes: &'a [u8]) -> Request<'a> {
             };
             (route, ReplyShape::Values)
         }
-        Command::Store(Store { path, noreply, .. })
+        Command::Store(StorageCommand { path, noreply, .. })
         | Command::Key(KeyCommand { path, noreply, .. }) => {
             (Route::Key(path.as_bytes()), one_line(noreply))
         }

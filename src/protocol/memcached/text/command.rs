@@ -21,7 +21,7 @@ use super::admin::{self, AdminCommand};
 use super::fields::{BadLine, Nesting};
 use super::key_commands::{self, KeyCommand};
 use super::retrieval::{self, ReadPath, Retrieve};
-use super::storage::{self, Store};
+use super::storage::{self, StorageCommand};
 use super::words::Words;
 
 /// One command, borrowing from the input.
@@ -32,7 +32,7 @@ pub enum Command<'a> {
     /// Reads at a path.
     ReadPath(ReadPath<'a>),
     /// A storage command; its data block follows.
-    Store(Store<'a>),
+    Store(StorageCommand<'a>),
     /// Changes the item of one key.
     Key(KeyCommand<'a>),
     /// About the server or the connection.

@@ -53,7 +53,7 @@ pub(crate) use limits::KEY_LIMIT;
 pub use limits::{GET_LINE_LIMIT, LINE_LIMIT};
 pub use retrieval::{PathRead, ReadPath, Retrieve};
 pub(crate) use storage::parse_length;
-pub use storage::{Block, Store, StoreVerb, data_block};
+pub use storage::{Block, StorageCommand, StoreVerb, data_block};
 
 pub use number::{strict_u32 as parse_number, unsigned as parse_unsigned};
 pub use words::Words;

@@ -7,7 +7,7 @@
 use super::command::Command;
 use super::limits::KEY_LIMIT;
 use super::retrieval::Retrieve;
-use super::storage::{Store, StoreVerb};
+use super::storage::{StorageCommand, StoreVerb};
 use super::words::Words;
 
 /// A command and the bytes of its line, or `None` to decline.
@@ -30,7 +30,7 @@ pub(super) fn scan(input: &[u8]) -> Option<(Command<'_>, usize)> {
     let without = rest.strip_prefix(b" noreply");
     let (noreply, rest) = (without.is_some(), without.unwrap_or(rest));
     let rest = rest.strip_prefix(b"\r\n")?;
-    let command = Command::Store(Store {
+    let command = Command::Store(StorageCommand {
         verb: StoreVerb::Set,
         path: Words::new(key),
         flags: flags.unsigned_abs(),

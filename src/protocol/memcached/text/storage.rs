@@ -7,7 +7,7 @@ use super::{number, reply};
 
 /// A storage command without its data block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Store<'a> {
+pub struct StorageCommand<'a> {
     /// The kind of command.
     pub verb: StoreVerb,
     /// The key.
@@ -41,7 +41,7 @@ pub enum StoreVerb {
     Cas,
 }
 
-pub(super) type Builder = for<'a> fn(Words<'a>, Nesting) -> Result<Store<'a>, BadLine>;
+pub(super) type Builder = for<'a> fn(Words<'a>, Nesting) -> Result<StorageCommand<'a>, BadLine>;
 
 pub(super) const VERBS: &[(&str, Builder)] = &[
     ("set", |words, nesting| {
@@ -64,7 +64,11 @@ pub(super) const VERBS: &[(&str, Builder)] = &[
     }),
 ];
 
-fn store(verb: StoreVerb, words: Words<'_>, nesting: Nesting) -> Result<Store<'_>, BadLine> {
+fn store(
+    verb: StoreVerb,
+    words: Words<'_>,
+    nesting: Nesting,
+) -> Result<StorageCommand<'_>, BadLine> {
     let line = StorageLine::read(verb, words, nesting)?;
     let refused = BadLine {
         // Its content is the client's value, which must not be run as commands.
@@ -72,7 +76,7 @@ fn store(verb: StoreVerb, words: Words<'_>, nesting: Nesting) -> Result<Store<'_
         ..BadLine::unless(line.noreply, reply::BAD_FORMAT)
     };
     let path = check_path(line.path, line.noreply).map_err(|_| refused)?;
-    Ok(Store {
+    Ok(StorageCommand {
         verb,
         path,
         // memcached keeps the low 32 bits of both.

@@ -73,7 +73,7 @@ fn transcript(conversation: &str) -> Transcript {
     parse("t", "t.txt", &format!("{header}{conversation}")).unwrap()
 }
 
-fn replay(conversation: &str, delivery: Delivery, hasty: bool) -> Outcome {
+fn replay(conversation: &str, delivery: TranscriptDelivery, hasty: bool) -> Outcome {
     let transcript = transcript(conversation);
     let clock = Clock::manual(5_000);
     let target = InProcess::new(
@@ -97,11 +97,11 @@ fn replay(conversation: &str, delivery: Delivery, hasty: bool) -> Outcome {
 fn passes(conversation: &str) {
     let longest = 64;
     let some = [
-        Delivery::AsWritten,
-        Delivery::ByteByByte,
-        Delivery::InOneWrite,
+        TranscriptDelivery::AsWritten,
+        TranscriptDelivery::ByteByByte,
+        TranscriptDelivery::InOneWrite,
     ];
-    for delivery in some.into_iter().chain(Delivery::cuts(longest)) {
+    for delivery in some.into_iter().chain(TranscriptDelivery::cuts(longest)) {
         if let Outcome::Failed(difference) = replay(conversation, delivery, false) {
             panic!("{difference}");
         }
@@ -110,7 +110,7 @@ fn passes(conversation: &str) {
 
 #[track_caller]
 fn fails(conversation: &str) -> Difference {
-    match replay(conversation, Delivery::AsWritten, false) {
+    match replay(conversation, TranscriptDelivery::AsWritten, false) {
         Outcome::Failed(difference) => *difference,
         other => panic!("{other:?}"),
     }
@@ -141,7 +141,7 @@ fn long_waits_are_skipped() {
     let time = RealTime {
         at_most: Duration::from_secs(2),
     };
-    let (side, delivery, patience) = (Side::Real, Delivery::AsWritten, Duration::ZERO);
+    let (side, delivery, patience) = (Side::Real, TranscriptDelivery::AsWritten, Duration::ZERO);
     let target = Remote::new(Address::Unix("none".into()), &time, patience);
     let outcome = Run {
         transcript: &transcript,
@@ -195,13 +195,13 @@ fn silence_an_end_and_too_much_are_shown() {
 fn a_server_that_takes_a_read_for_a_line_is_found_by_the_cuts() {
     let conversation = "> say one\n< one\n\n> say two\n< two\n";
     assert!(matches!(
-        replay(conversation, Delivery::AsWritten, true),
+        replay(conversation, TranscriptDelivery::AsWritten, true),
         Outcome::Passed
     ));
     for delivery in [
-        Delivery::ByteByByte,
-        Delivery::InOneWrite,
-        Delivery::CutAt(3),
+        TranscriptDelivery::ByteByByte,
+        TranscriptDelivery::InOneWrite,
+        TranscriptDelivery::CutAt(3),
     ] {
         assert!(
             matches!(replay(conversation, delivery, true), Outcome::Failed(_)),
@@ -214,12 +214,16 @@ fn a_server_that_takes_a_read_for_a_line_is_found_by_the_cuts() {
 fn one_write_is_only_tried_where_it_makes_sense() {
     for conversation in ["a> say 1\na< 1\nb> say 2\nb< 2\n", "@ 1s\n> say 1\n< 1\n"] {
         assert!(matches!(
-            replay(conversation, Delivery::InOneWrite, false),
+            replay(conversation, TranscriptDelivery::InOneWrite, false),
             Outcome::Skipped(_)
         ));
     }
     let sends_what_it_was_told = "> say 1\n<~ (?<n>.*)\n> say ${n}\n< 1\n";
-    let outcome = replay(sends_what_it_was_told, Delivery::InOneWrite, false);
+    let outcome = replay(
+        sends_what_it_was_told,
+        TranscriptDelivery::InOneWrite,
+        false,
+    );
     assert!(matches!(outcome, Outcome::Skipped(_)));
 }
 
@@ -244,7 +248,7 @@ fn over_a_socket(
     conversation: &str,
     answer: &'static [u8],
     closes: bool,
-    delivery: Delivery,
+    delivery: TranscriptDelivery,
     patience: Duration,
 ) -> Option<Mismatch> {
     let (_directory, address) = serve(answer, closes);
@@ -268,7 +272,13 @@ fn over_a_socket(
 fn sockets_bring_the_same_findings() {
     let patience = Duration::from_secs(60);
     let found = |conversation, answer, closes| {
-        over_a_socket(conversation, answer, closes, Delivery::AsWritten, patience)
+        over_a_socket(
+            conversation,
+            answer,
+            closes,
+            TranscriptDelivery::AsWritten,
+            patience,
+        )
     };
     assert_eq!(found("> a\n< b\n", b"b\r\n", false), None);
     assert_eq!(found("< b\n<eof\n", b"b\r\n", true), None);
@@ -279,7 +289,7 @@ fn sockets_bring_the_same_findings() {
         "> a\n< b\n",
         b"b\r\n",
         false,
-        Delivery::ByteByByte,
+        TranscriptDelivery::ByteByByte,
         patience,
     );
     assert_eq!(cut, None);
@@ -291,7 +301,7 @@ fn a_silent_socket_is_waited_for_as_long_as_patience_allows() {
     let found = |conversation, expected: fn(&Mismatch) -> bool| {
         [200, 2_000, 20_000].into_iter().any(|patience| {
             let patience = Duration::from_millis(patience);
-            let written = Delivery::AsWritten;
+            let written = TranscriptDelivery::AsWritten;
             over_a_socket(conversation, b"b\r\n", false, written, patience)
                 .is_some_and(|why| expected(&why))
         })
@@ -319,7 +329,7 @@ fn an_unreachable_server_is_reported() {
         patience,
     );
     let transcript = transcript("> a\n< b\n");
-    let (side, delivery) = (Side::Real, Delivery::AsWritten);
+    let (side, delivery) = (Side::Real, TranscriptDelivery::AsWritten);
     let outcome = Run {
         transcript: &transcript,
         side,
