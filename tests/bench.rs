@@ -299,7 +299,7 @@ fn a_wrong_value_is_found_and_the_key_is_named() {
     let first = report["first_wrong_value"].as_str().expect("a text");
     assert!(first.starts_with("key:0000000000"), "{first}");
     assert!(
-        first.contains(": it differs from what was set at byte "),
+        first.contains(": it differs from the value that was set at byte "),
         "{first}"
     );
 }
@@ -357,7 +357,7 @@ fn a_run_that_can_not_be_made_ends_with_its_reason() {
     bench(&impatient).fails(2, "no reply for 200ms");
 
     let garbage = planted(|_| "HELLO\r\n".into());
-    load(&garbage, &[]).fails(2, "this is no reply: \"HELLO");
+    load(&garbage, &[]).fails(2, "a malformed reply: \"HELLO");
 }
 
 /// The server stops for 300 ms at its first get. At 1,000 requests a second 100 requests are due before it goes on, so
@@ -536,6 +536,6 @@ fn a_trace_is_replayed_with_a_set_after_each_miss() {
 
     std::fs::write(&path, "1,a,10,jump,0\n").expect("it can be written");
     bench(&[&addresses[0], "--replay", trace])
-        .fails(2, "trace.csv: line 1: `jump` is no operation");
+        .fails(2, "trace.csv: line 1: `jump` is not a known operation");
     bench(&[&addresses[0], "--replay", trace, "--zipf", "1"]).fails(2, "cannot be used with");
 }

@@ -194,18 +194,18 @@ fn answers_that_are_none_count_for_nothing() {
         (
             "garbage",
             answerer(b"HTTP/1.1 400 Bad Request\r\n", false),
-            "not the protocol",
+            "don't follow the protocol",
         ),
         ("error", answerer(b"ERROR\r\n", false), "ERROR"),
         ("stored", stored, "`STORED`"),
         (
             "an answer too many",
             answerer(b"VERSION 1\r\nSTORED\r\n", false),
-            "not the protocol",
+            "don't follow the protocol",
         ),
         ("closer", answerer(b"VERSION 1\r\n", true), ""),
         ("half an answer", half, "closed the connection"),
-        ("endless", endless, "not the protocol"),
+        ("endless", endless, "don't follow the protocol"),
         ("sleeper", sleeper(), "did not answer within 2s"),
     ] {
         let spool = directory();

@@ -64,7 +64,7 @@ fn a_garbler_is_detected_and_its_bytes_reach_no_client() {
     says(
         settings,
         answerer(b"\x16\x03\x01 what is this?\r\n", false),
-        "answered with something that is not the protocol",
+        "sent bytes that don't follow the protocol",
     );
 }
 
@@ -145,7 +145,7 @@ fn an_upstream_that_starts_late_and_one_that_comes_back_are_used() {
             client.send("GET a\r\n");
             client.line()
                 == format!(
-                    "-ERR upstream {address} is ejected after errors in a row, and being probed"
+                    "-ERR upstream {address} is ejected after consecutive errors; it is probed"
                 )
         });
     }
@@ -187,7 +187,7 @@ fn keys_of_an_ejected_server_get_an_error_the_next_server_or_a_miss() {
     assert!(
         client
             .line()
-            .ends_with("is ejected after errors in a row, and being probed")
+            .ends_with("is ejected after consecutive errors; it is probed")
     );
 
     let (_server, _proxy, mut client, key) = broken_pool(OnFailure::Next);
@@ -268,9 +268,8 @@ fn connections_of_their_own_are_bounded() {
     );
     let (mut one, mut two) = (proxy.connect(), proxy.connect());
     one.ask("MULTI\r\nSET a 1\r\n", "+OK\r\n+QUEUED\r\n");
-    let full = format!(
-        "-ERR upstream {address} can't be given a connection for one client alone: all 1 are taken\r\n"
-    );
+    let full =
+        format!("-ERR upstream {address} can't get a dedicated connection: all 1 are in use\r\n");
     // None of it is executed, then, as if the server had refused the command.
     two.ask(
         "MULTI\r\nSET b 1\r\nSET b 2\r\nEXEC\r\n",
@@ -332,11 +331,7 @@ fn clients_need_the_upstreams_password_too() {
     let mut client = Client::connect(running.addresses()[0].tcp().expect("TCP"));
     client.send("AUTH stale\r\nGET a\r\n");
     assert_eq!(client.line(), "+OK");
-    assert!(
-        client
-            .line()
-            .contains("did not let the proxy in: WRONGPASS")
-    );
+    assert!(client.line().contains("refused the login: WRONGPASS"));
 }
 
 #[test]
@@ -362,7 +357,7 @@ fn a_database_that_is_not_there_is_no_reason_to_eject_an_upstream() {
     let (mut one, mut two) = (proxy.connect(), proxy.connect());
     one.ask("SELECT 16\r\n", "-ERR DB index is out of range\r\n");
     one.ask("SELECT 5\r\n", "+OK\r\n");
-    let said = "did not let the proxy in: ERR DB index is out of range";
+    let said = "refused the login: ERR DB index is out of range";
     for _ in 0..3 {
         one.ask("GET a\r\n", format!("-ERR upstream {address} {said}\r\n"));
         two.ask("GET a\r\n", "$1\r\nx\r\n");

@@ -164,7 +164,7 @@ fn a_request_that_is_too_large_to_be_divided_is_an_error_and_the_connection_stay
     client.send(keyed("SUBSCRIBE", 0..100_000, None));
     client.ask(
         "PING\r\n",
-        "-ERR this command may not be longer than 1 MiB through a proxy\r\n+PONG\r\n",
+        "-ERR this command is limited to 1 MiB through a proxy\r\n+PONG\r\n",
     );
 }
 

@@ -194,7 +194,7 @@ fn keys_of_an_ejected_server_are_misses_of_meta_gets_too() {
     });
     client.ask("mg a v q k\r\nmn\r\n", "MN\r\n");
     let ejected = format!(
-        "SERVER_ERROR upstream {gone} is ejected after errors in a row, and being probed\r\n"
+        "SERVER_ERROR upstream {gone} is ejected after consecutive errors; it is probed\r\n"
     );
     client.ask("ms a 1 q\r\nx\r\n", &ejected);
     client.ask("mg a v O1\r\n", &ejected);

@@ -215,7 +215,7 @@ fn one_that_speaks_another_protocol() {
             let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
             ignore(stream);
         },
-        "not the protocol",
+        "don't follow the protocol",
     );
 }
 
@@ -379,7 +379,12 @@ fn a_reply_to_another_request_closes_the_connection_and_reaches_no_client() {
         let mut client = proxy.connect();
         client.send(requests);
         for _ in 0..2 {
-            error(&mut client, protocol, address, "answered another request");
+            error(
+                &mut client,
+                protocol,
+                address,
+                "sent a reply that doesn't fit",
+            );
         }
         recovers(&proxy, protocol, &good);
     }

@@ -38,7 +38,7 @@ pub(crate) fn parse(text: &str) -> Result<Vec<Server>, String> {
         });
     }
     if servers.is_empty() {
-        return Err("there is no server in the list".to_owned());
+        return Err("the list has no server".to_owned());
     }
     Ok(servers)
 }

@@ -77,10 +77,10 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Failure::Refused => f.write_str("can't be connected to"),
-            Failure::Ejected => f.write_str("is ejected after errors in a row, and being probed"),
+            Failure::Ejected => f.write_str("is ejected after consecutive errors; it is probed"),
             Failure::Silent(deadline) => write!(f, "did not answer within {deadline:?}"),
             Failure::Lost => f.write_str("closed the connection before it had answered"),
-            Failure::Garbage => f.write_str("answered with something that is no reply"),
+            Failure::Garbage => f.write_str("sent bytes that are not a reply"),
         }
     }
 }

@@ -17,7 +17,7 @@ use super::worker::Counts;
 const MAX_ITEM: usize = 1 << 20;
 
 /// The reply to a command that doesn't change a key.
-const REFUSED: &[u8] = b"SERVER_ERROR only changes are taken here: ask the caches themselves\r\n";
+const REFUSED: &[u8] = b"SERVER_ERROR only changes are accepted here; send reads to the caches\r\n";
 
 /// The reply when no worker takes keys any more.
 const CLOSED: &[u8] = b"SERVER_ERROR shutting down\r\n";

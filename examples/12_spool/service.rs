@@ -17,7 +17,7 @@ use super::spool::{Counts, Message};
 const MAX_ITEM: usize = 1 << 20;
 
 /// The reply to a command that doesn't change a key.
-const REFUSED: &[u8] = b"SERVER_ERROR only changes are taken here: ask the caches themselves\r\n";
+const REFUSED: &[u8] = b"SERVER_ERROR only changes are accepted here; send reads to the caches\r\n";
 
 /// The reply when changes can't be recorded; then the connection is closed. It takes the place of the turn's answers.
 const CANNOT: &[u8] = b"SERVER_ERROR changes can't be recorded\r\n";

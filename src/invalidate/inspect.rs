@@ -19,19 +19,19 @@ pub fn inspect(address: Option<&str>, spool: &Path) -> Result<String, String> {
     }
     if !spool.join("lock").exists() {
         return Err(format!(
-            "nothing answers `stats invalidate` at {}, and there is no spool in {}; say --listen ADDR or --spool DIR",
+            "no server answers `stats invalidate` at {}, and there is no spool in {}; give --listen ADDR or --spool DIR",
             address.unwrap_or("a TCP address"),
             spool.display()
         ));
     }
     let (spool, found) = Spool::open(spool, false).map_err(|problem| {
         format!(
-            "nothing answers `stats invalidate` at {}, and the spool can't be read:\n{problem}\n\
-             To ask the larder invalidate that runs, say --listen ADDR, where it speaks memcached; over RESP, ask INFO.",
+            "no server answers `stats invalidate` at {}, and the spool can't be read:\n{problem}\n\
+             If larder invalidate is running, give its memcached address with --listen ADDR, or send INFO over RESP.",
             address.unwrap_or("a TCP address"),
         )
     })?;
-    let mut out = String::from("not running; this is what the spool holds\n");
+    let mut out = String::from("not running; the pending changes in the spool\n");
     if let SpoolCondition::Lost(what) = found {
         out.push_str(&format!("damaged: {what}; all targets will be flushed\n"));
         spool

@@ -48,17 +48,17 @@ fn changed(reply: &'static [u8]) -> ReportMeaning {
 }
 
 /// The error for a read if reads are refused.
-const READS: &[u8] = b"SERVER_ERROR larder invalidate takes writes; start it with --reads forward to read through it\r\n";
+const READS: &[u8] = b"SERVER_ERROR larder invalidate accepts writes only; start it with --reads forward to read through it\r\n";
 
 /// The same for RESP.
 const RESP_READS: &[u8] =
-    b"-ERR larder invalidate takes writes; start it with --reads forward to read through it\r\n";
+    b"-ERR larder invalidate accepts writes only; start it with --reads forward to read through it\r\n";
 
 /// The error for a request over the limit, whose keys are therefore unknown.
 pub(crate) fn too_large(memcached: bool) -> &'static [u8] {
     match memcached {
         true => b"SERVER_ERROR object too large for cache\r\n",
-        false => b"-ERR a request over 1 MiB is not taken, and nothing is recorded; report the key with DEL\r\n",
+        false => b"-ERR a request over 1 MiB is not accepted, and nothing is recorded; report the key with DEL\r\n",
     }
 }
 
@@ -125,7 +125,7 @@ impl ReportReader {
     fn admin(&self, command: AdminCommand<'_>, changes: &mut Vec<ReportedChange>) -> ReportMeaning {
         match command {
             AdminCommand::FlushAll { delay, .. } if delay > 0 => answer(
-                b"SERVER_ERROR larder invalidate flushes at once or not at all; nothing is recorded\r\n",
+                b"SERVER_ERROR larder invalidate has no delayed flush_all; nothing is recorded\r\n",
             ),
             AdminCommand::FlushAll { noreply, .. } => {
                 changes.push(ReportedChange::All);
@@ -136,21 +136,20 @@ impl ReportReader {
             }
             AdminCommand::Stats { words } if words.is_empty() || words.eq([&b"invalidate"[..]]) => {
                 let mut out = Vec::new();
-                self.stats
-                    .memcached(unix_micros(), &mut out);
+                self.stats.memcached(unix_micros(), &mut out);
                 ReportMeaning::Answer(out.into())
             }
             AdminCommand::Stats { .. } => match self.reads {
                 ReadPolicy::Refuse => answer(b"END\r\n"),
                 ReadPolicy::Forward => ReportMeaning::Pass,
             },
-            AdminCommand::Version => {
-                answer(text::reply::VERSION)
-            }
+            AdminCommand::Version => answer(text::reply::VERSION),
             AdminCommand::Verbosity { noreply, .. } => {
                 answer(if noreply { b"" } else { b"OK\r\n" })
             }
-            AdminCommand::Quit | AdminCommand::MetaNoop | AdminCommand::Shutdown => ReportMeaning::Pass,
+            AdminCommand::Quit | AdminCommand::MetaNoop | AdminCommand::Shutdown => {
+                ReportMeaning::Pass
+            }
             // It is about a cache, and larder invalidate is none.
             _ => answer(text::reply::ERROR),
         }
@@ -180,7 +179,7 @@ impl ReportReader {
                 ReportMeaning::Changed((!request.meta.is_quiet()).then_some(b"HD\r\n"[..].into()))
             }
             _ => answer(
-                b"SERVER_ERROR larder invalidate takes ms and md with the flags F, T, I, M, x and q; nothing is recorded\r\n",
+                b"SERVER_ERROR larder invalidate accepts ms and md with the flags F, T, I, M, x and q; nothing is recorded\r\n",
             ),
         }
     }
@@ -246,7 +245,7 @@ impl ReportReader {
         let flush = matches!(&name[..], b"FLUSHDB" | b"FLUSHALL");
         if database != 0 && !flush {
             return answer(
-                b"-ERR larder invalidate knows the keys of database 0; nothing is recorded\r\n",
+                b"-ERR larder invalidate accepts keys of database 0 only; nothing is recorded\r\n",
             );
         }
         let key = |at: usize| args.get(at).into();
@@ -393,7 +392,7 @@ fn refused(name: &[u8]) -> ReportMeaning {
     let name = String::from_utf8_lossy(&name[..name.len().min(64)]).into_owned();
     let name = name.escape_default();
     let text = format!(
-        "-ERR larder invalidate takes DEL, UNLINK, SET, SETEX, PSETEX, MSET, (P)EXPIRE(AT), PERSIST, FLUSHDB and \
+        "-ERR larder invalidate accepts DEL, UNLINK, SET, SETEX, PSETEX, MSET, (P)EXPIRE(AT), PERSIST, FLUSHDB and \
          FLUSHALL as reports that keys have changed, not {name}; nothing is recorded\r\n"
     );
     ReportMeaning::Answer(text.into_bytes().into())

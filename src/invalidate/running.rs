@@ -68,7 +68,7 @@ impl Running {
         // The recorder ends for no other reason, unless it has panicked, which `join` reports.
         let _ = self.inbox.send(stop);
         if recorder.join().is_err() {
-            log::error!("the recorder panicked; what was answered is in the spool");
+            log::error!("the recorder panicked; all answered changes are in the spool");
         }
     }
 }

@@ -149,12 +149,12 @@ impl Target {
         let name = &self.name;
         if name.is_empty() || name.contains([' ', ':', '/']) {
             return Err(format!(
-                "a target's name has no spaces, colons and slashes, unlike `{name}`"
+                "the target's name `{name}` has a space, colon or slash; choose one without"
             ));
         }
         if self.template.matches("{key}").count() != 1 {
             return Err(format!(
-                "target {name}: the key template `{}` needs {{key}} in one place, like app:{{key}}",
+                "target {name}: the key template `{}` must contain {{key}} once, as in app:{{key}}",
                 self.template
             ));
         }

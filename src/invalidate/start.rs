@@ -91,7 +91,7 @@ fn start_recorder(
         SpoolCondition::Sound => false,
         SpoolCondition::Lost(what) => {
             log::error!(
-                "--spool {}: {what}; what targets had missed is not known, so all of them are flushed first",
+                "--spool {}: {what}; the pending deletes are lost, so all targets are flushed first",
                 settings.spool.display()
             );
             true
@@ -112,7 +112,7 @@ fn start_recorder(
     thread::Builder::new()
         .name("recorder".to_owned())
         .spawn(move || thread.run())
-        .map_err(|error| format!("no thread to record with: {error}"))
+        .map_err(|error| format!("can't start the recorder's thread: {error}"))
 }
 
 fn start_delivery(delivery: DeliveryThread) -> Result<(), String> {
@@ -120,7 +120,7 @@ fn start_delivery(delivery: DeliveryThread) -> Result<(), String> {
         .name("delivery".to_owned())
         .spawn(move || delivery.run())
         .map(drop)
-        .map_err(|error| format!("no thread to deliver with: {error}"))
+        .map_err(|error| format!("can't start a delivery thread: {error}"))
 }
 
 impl ListenerParts<'_> {

@@ -82,7 +82,7 @@ pub(crate) fn delivery(key: &[u8], deliveries: u16) -> u16 {
 /// A sentence for a person.
 pub(super) fn check(targets: &[Target]) -> Result<(), String> {
     if targets.is_empty() {
-        return Err("there is nothing to tell; name the servers with --servers servers.txt".into());
+        return Err("no servers to deliver to; name them with --servers servers.txt".into());
     }
     for (number, target) in targets.iter().enumerate() {
         target.check()?;
@@ -90,7 +90,7 @@ pub(super) fn check(targets: &[Target]) -> Result<(), String> {
             .iter()
             .any(|other| other.name == target.name)
         {
-            return Err(format!("two targets are called {}", target.name));
+            return Err(format!("two targets have the name {}", target.name));
         }
     }
     Ok(())

@@ -69,7 +69,7 @@ impl UpstreamFailure {
 impl fmt::Display for UpstreamFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            UpstreamFailure::Unknown(why) => write!(f, "has no address: {why}"),
+            UpstreamFailure::Unknown(why) => write!(f, "can't be resolved: {why}"),
             UpstreamFailure::Refused(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
                 f.write_str("refused the connection")
             }
@@ -80,23 +80,19 @@ impl fmt::Display for UpstreamFailure {
             UpstreamFailure::ReadDeadline(limit) => write!(f, "did not answer within {limit:?}"),
             UpstreamFailure::Closed => f.write_str("closed the connection before it had answered"),
             UpstreamFailure::Lost(error) => write!(f, "lost the connection: {error}"),
-            UpstreamFailure::OutOfStep => {
-                f.write_str("answered another request than the one that it was sent")
-            }
-            UpstreamFailure::Garbage => {
-                f.write_str("answered with something that is not the protocol")
-            }
+            UpstreamFailure::OutOfStep => f.write_str("sent a reply that doesn't fit the request"),
+            UpstreamFailure::Garbage => f.write_str("sent bytes that don't follow the protocol"),
             UpstreamFailure::Unexpected(reply) => write!(f, "answered `{reply}`"),
-            UpstreamFailure::Login(said) => write!(f, "did not let the proxy in: {said}"),
+            UpstreamFailure::Login(said) => write!(f, "refused the login: {said}"),
             UpstreamFailure::Abandoned => {
-                f.write_str("was ejected after errors in a row before it had answered")
+                f.write_str("was ejected after consecutive errors before it had answered")
             }
             UpstreamFailure::Ejected => {
-                f.write_str("is ejected after errors in a row, and being probed")
+                f.write_str("is ejected after consecutive errors; it is probed")
             }
             UpstreamFailure::Full(limit) => write!(
                 f,
-                "can't be given a connection for one client alone: all {limit} are taken"
+                "can't get a dedicated connection: all {limit} are in use"
             ),
             UpstreamFailure::Redirected(times) => write!(
                 f,

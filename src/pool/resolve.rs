@@ -72,7 +72,7 @@ impl Resolver {
             if answers.send(lookup).is_ok()
                 && let Err(error) = waker.wake()
             {
-                log::error!("could not wake a worker: {error}; it looks at its next deadline");
+                log::error!("could not wake a worker: {error}; it continues at its next deadline");
             }
         });
     }

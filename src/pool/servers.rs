@@ -98,7 +98,7 @@ impl FromStr for ServerList {
         match servers.is_empty() {
             true => Err(ListError {
                 line: 0,
-                what: "there is no server in the list".into(),
+                what: "the list has no server".into(),
             }),
             false => Ok(ServerList(servers)),
         }

@@ -59,7 +59,7 @@ impl File {
             .len();
         if size > MAX_FILE {
             return Err(error(format!(
-                "is {size} bytes long; a settings file has at most {MAX_FILE}"
+                "has {size} bytes; a settings file may have {MAX_FILE} at most"
             )));
         }
         let text =

@@ -96,7 +96,7 @@ pub(crate) fn start(options: &LogOptions) -> Result<(), String> {
     let mut log = Dispatch::new().chain(output(io::stderr(), true));
     if let Some(dir) = &options.dir {
         let file = DatedFile::open(dir)
-            .map_err(|e| format!("--log-dir {}: can't write a log in it: {e}", dir.display()))?;
+            .map_err(|e| format!("--log-dir {}: can't write a log there: {e}", dir.display()))?;
         log = log.chain(output(file, false));
     }
     log.apply()

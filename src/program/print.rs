@@ -27,7 +27,7 @@ fn toml(
     log: &LogOptions,
 ) -> Result<String, String> {
     let mut out = String::from(
-        "# The settings in force. Save this as larder.toml and change what you like;\n\
+        "# The settings in force. Save this as larder.toml and change the settings;\n\
          # a flag on the command line wins over the file.\n",
     );
     let serve = ServeOptions::augment_args(Command::new("serve"));
@@ -40,7 +40,7 @@ fn toml(
     let dir = PrintedSetting::path("log-dir", log.dir.as_ref(), "/var/log/larder");
     table(&mut out, "log", &help, vec![dir]);
     let level = log.level().as_str().to_ascii_lowercase();
-    out.push_str("\n# How much is logged: off, error, warn, info, debug or trace.\n");
+    out.push_str("\n# Level of the log: off, error, warn, info, debug or trace.\n");
     out.push_str(&format!("level = \"{level}\"\n"));
     Ok(out)
 }

@@ -53,7 +53,7 @@ fn check_not_own_upstream(listen: &Listen, servers: &ServerList) -> Result<(), S
     match servers.any(|server| server.address == listen) {
         false => Ok(()),
         true => Err(format!(
-            "{listen} is both where clients connect and an upstream; choose another with --listen ADDR"
+            "{listen} is the address for clients and also an upstream; choose another with --listen ADDR"
         )),
     }
 }

@@ -143,7 +143,7 @@ impl ClusterWatcher {
                     }
                     if was_blind || pool.slots() != Some(&map) {
                         let servers = map.servers().len();
-                        log::info!("cluster: {servers} masters, as {address} says");
+                        log::info!("cluster: {servers} masters, reported by {address}");
                     }
                     self.blind = false;
                     return Some(map);
@@ -153,9 +153,7 @@ impl ClusterWatcher {
             }
         }
         if !was_blind {
-            log::error!(
-                "cluster: no server tells which slots it serves; they are asked again every {SOON:?}"
-            );
+            log::error!("cluster: no server reports its slots; trying again every {SOON:?}");
         }
         self.blind = true;
         None
@@ -180,11 +178,11 @@ impl fmt::Display for SlotsError {
         match self {
             SlotsError::Failed(failure) => failure.fmt(f),
             SlotsError::Refused(said) if said.contains("cluster support disabled") => {
-                f.write_str("is no server of a cluster; one that stands alone is for --upstream")
+                f.write_str("is not part of a cluster; give a standalone server with --upstream")
             }
-            SlotsError::Refused(said) => write!(f, "does not tell its slots: {said}"),
-            SlotsError::NoMap => f.write_str("answers CLUSTER SLOTS with something else"),
-            SlotsError::Empty => f.write_str("knows no slots: it has joined no cluster yet"),
+            SlotsError::Refused(said) => write!(f, "does not report its slots: {said}"),
+            SlotsError::NoMap => f.write_str("sends a malformed answer to CLUSTER SLOTS"),
+            SlotsError::Empty => f.write_str("reports no slots: it has not joined a cluster yet"),
         }
     }
 }

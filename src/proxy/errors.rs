@@ -44,7 +44,7 @@ pub(super) const WATCH_INSIDE: &[u8] = b"-ERR WATCH inside MULTI is not allowed\
 
 /// A transaction begins with more commands without keys than are held back.
 pub(super) const HELD: &[u8] =
-    b"-ERR the transaction has to name a key sooner: it decides which upstream executes it\r\n";
+    b"-ERR too many commands without a key at the start of the transaction: the first key decides its upstream\r\n";
 
 /// A command without keys that is about one server; or, in a transaction, which one server executes, a command about
 /// all of them.
@@ -103,7 +103,7 @@ pub(super) fn refused(protocol: Protocol) -> &'static [u8] {
 /// changes the connection.
 pub(super) fn too_large(route: &Route<'_>) -> &'static [u8] {
     match route {
-        Route::Refused => b"-ERR this command may not be longer than 1 MiB through a proxy\r\n",
+        Route::Refused => b"-ERR this command is limited to 1 MiB through a proxy\r\n",
         _ => {
             b"-ERR a request over 64 MiB can't be divided among upstreams: send several smaller ones\r\n"
         }

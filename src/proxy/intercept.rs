@@ -107,9 +107,7 @@ impl AnswerSender {
         if self.answers.send(answers).is_ok()
             && let Err(error) = (self.wake)()
         {
-            log::error!(
-                "could not wake a worker: {error}; it answers when one of its clients sends"
-            );
+            log::error!("could not wake a worker: {error}; it answers with its next event");
         }
     }
 }

@@ -168,7 +168,9 @@ fn spawn_watcher(
     let run = move || watch.run(&bell, &shared, &wakers);
     let thread = thread::Builder::new().name("cluster watch".to_owned());
     if let Err(error) = thread.spawn(run) {
-        log::error!("no thread for the map of the cluster: {error}; only MOVED corrects it");
+        log::error!(
+            "can't start the thread that updates the cluster's map: {error}; only MOVED corrects the map"
+        );
     }
 }
 
@@ -196,7 +198,9 @@ impl Control {
             .replace(|pool| Some(Pool::new(servers, placement, tags, Some(pool))));
         for waker in &self.wakers {
             if let Err(error) = waker.wake() {
-                log::error!("could not wake a worker: {error}; it changes servers when it wakes");
+                log::error!(
+                    "could not wake a worker: {error}; it adopts the servers with its next event"
+                );
             }
         }
     }

@@ -203,7 +203,7 @@ impl Worker {
                     if let Err(error) = self.take_in(accepted) {
                         self.inbox.connection_ended();
                         self.carry_out();
-                        log::warn!("a connection was lost at once: {error}");
+                        log::warn!("a connection was lost while it was accepted: {error}");
                     }
                 }
                 WorkerMessage::Nothing => return,

@@ -65,7 +65,7 @@ pub(super) fn run(
                 // The client was gone before its socket was set up.
                 Err(error) => {
                     log::debug!(
-                        "{}: a connection was lost at once: {error}",
+                        "{}: a connection was lost while it was accepted: {error}",
                         context.endpoint.address
                     );
                     continue;
@@ -86,7 +86,7 @@ pub(super) fn run(
         if last_logged.is_none_or(|at| at.elapsed() >= limits::ACCEPT_LOG_EVERY) {
             last_logged = Some(Instant::now());
             log::error!(
-                "{}: can't accept connections: {error}; trying again every {:?}, new clients wait",
+                "{}: can't accept connections: {error}; trying again every {:?}, and new clients wait",
                 context.endpoint.address,
                 limits::ACCEPT_PAUSE,
             );
@@ -119,7 +119,7 @@ fn admit(context: &ListenerContext, stream: Stream, peer: Address) -> io::Result
         .admit(&context.endpoint, peer.clone(), &stream)
     else {
         log::warn!(
-            "{} {peer}: refused, {} connections are open",
+            "{} {peer}: refused, because the limit of {} connections is reached",
             context.endpoint.protocol,
             context.connections.current(),
         );

@@ -57,7 +57,7 @@ impl GuardedSession {
         };
         debug_assert!(
             turn.consumed <= input.len(),
-            "a session consumed more than there was"
+            "a session consumed more than its input"
         );
         turn.consumed = turn.consumed.min(input.len());
         if turn.next == Next::Again && turn.consumed == 0 && output.len() == before {

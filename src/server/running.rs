@@ -86,7 +86,7 @@ impl Running {
         let control = &self.handle.control;
         if !control.connections.wait_until_empty(|| control.deadline()) {
             log::info!(
-                "closing {} connections that are left",
+                "closing {} remaining connections",
                 control.connections.current()
             );
             control.connections.for_each(|connection| connection.kill());

@@ -283,8 +283,7 @@ impl fmt::Display for StartError {
                 allowed,
             } => write!(
                 f,
-                "{connections} connections need {needed} open files, and the system allows {allowed}: \
-                 allow fewer connections or raise the hard limit (ulimit -Hn)",
+                "{connections} connections need {needed} open files, and the system allows {allowed}: lower the limit of connections, or raise the hard limit of files (ulimit -Hn)",
             ),
             StartError::Worker(source) => write!(f, "can't start a worker: {source}"),
         }

@@ -82,7 +82,7 @@ fn serve(accepted: Accepted, context: &JobContext) {
         ),
         Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
             log::debug!(
-                "{protocol} {peer}: closing, silent for {:?}",
+                "{protocol} {peer}: closing, idle for {:?}",
                 connection.idle()
             );
         }

@@ -232,7 +232,7 @@ impl Worker {
                     };
                     if let Err(error) = client.and_then(|client| self.take_in(client)) {
                         self.inbox.connection_ended();
-                        log::warn!("a connection was lost at once: {error}");
+                        log::warn!("a connection was lost while it was accepted: {error}");
                     }
                 }
                 WorkerMessage::Nothing => return,

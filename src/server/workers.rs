@@ -164,6 +164,6 @@ impl<M> Drop for WorkerHandles<M> {
 
 fn wake(waker: &Waker) {
     if let Err(error) = waker.wake() {
-        log::error!("could not wake a worker: {error}; it goes on when one of its clients sends");
+        log::error!("could not wake a worker: {error}; it continues with its next event");
     }
 }

@@ -112,8 +112,8 @@ pub enum Refused {
 impl std::fmt::Display for Refused {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Refused::TooLarge => "the item is larger than the store takes",
-            Refused::NoParent => "there is no node to hang it below",
+            Refused::TooLarge => "the item exceeds the size limit of items",
+            Refused::NoParent => "its parent node does not exist",
             Refused::OutOfMemory => "the item is larger than the whole store",
         })
     }

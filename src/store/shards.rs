@@ -268,7 +268,7 @@ impl Store {
         stats
     }
 
-    /// Begins to count anew.
+    /// Resets the counters.
     pub(crate) fn reset_stats(&self) {
         for shard in &self.shards {
             locked(shard).counters = ShardCounters::default();

@@ -42,7 +42,7 @@ impl BlockingStream {
         let addresses = address
             .to_socket_addrs()
             .map_err(|error| UpstreamFailure::Unknown(error.to_string()))?;
-        let mut last = UpstreamFailure::Unknown("the name leads nowhere".to_owned());
+        let mut last = UpstreamFailure::Unknown("the name has no address".to_owned());
         for address in addresses {
             let connected = TcpStream::connect_timeout(&address, limit).and_then(|stream| {
                 stream.set_nodelay(true)?;
@@ -225,9 +225,13 @@ mod tests {
                 Duration::from_millis(50),
                 "did not answer within 50ms",
             ),
-            (server(b"PONG\r\n", false), patient, "not the protocol"),
+            (
+                server(b"PONG\r\n", false),
+                patient,
+                "don't follow the protocol",
+            ),
             ("127.0.0.1:1".to_owned(), patient, "refused the connection"),
-            ("no port".to_owned(), patient, "has no address"),
+            ("no port".to_owned(), patient, "can't be resolved"),
         ] {
             let found = asked(&address, read);
             assert!(found.contains(part), "{found}");

@@ -208,19 +208,29 @@ mod tests {
     fn replies_that_are_malformed_too_long_or_not_asked_for_fail() {
         for (what, asked, bytes, failure) in [
             (
-                "not the protocol",
+                "don't follow the protocol",
                 1,
                 &b"HTTP/1.1 400\r\n"[..],
-                "not the protocol",
+                "don't follow the protocol",
             ),
             (
                 "more than was asked for",
                 1,
                 b"+OK\r\n+OK\r\n",
-                "not the protocol",
+                "don't follow the protocol",
             ),
-            ("nothing was asked", 0, b"+OK\r\n", "not the protocol"),
-            ("longer than the limit", 1, &[b'+'; 65], "not the protocol"),
+            (
+                "nothing was asked",
+                0,
+                b"+OK\r\n",
+                "don't follow the protocol",
+            ),
+            (
+                "longer than the limit",
+                1,
+                &[b'+'; 65],
+                "don't follow the protocol",
+            ),
         ] {
             let mut exchange = Exchange::new(64);
             for number in 0..asked {

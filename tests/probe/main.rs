@@ -149,11 +149,11 @@ fn a_probe_that_cannot_be_made_is_an_error() {
         ),
         (
             &["--list", "--only", "resp/nothing"],
-            "no transcript is called resp/nothing",
+            "there is no transcript resp/nothing",
         ),
         (
             &["--list", "--suite", "resp", "--stage", "1"],
-            "no transcript fits",
+            "no transcript matches",
         ),
         (&[], "required arguments were not provided"),
         (&["x", "--timeout=-1"], "from 0 to 86400"),
@@ -169,7 +169,7 @@ fn a_probe_that_cannot_be_made_is_an_error() {
 fn a_silent_server_is_reported_as_silent() {
     let server = planted::silent();
     let error = probe(&[&server, "--timeout", "0.1"]).expect_err("its protocol is unknown");
-    assert!(error.contains("say --suite"), "{error}");
+    assert!(error.contains("give --suite"), "{error}");
     let arguments = [&server, "--timeout", "0.1", "--only", "memcached/version"];
     let error = probe(&arguments).expect_err("it may hold anything");
     assert!(
@@ -179,7 +179,7 @@ fn a_silent_server_is_reported_as_silent() {
     let (passed, table) =
         probe(&[&arguments[..], &["--erase"]].concat()).expect("the probe is made");
     assert!(!passed);
-    assert!(table.contains("nothing more came for 100ms"), "{table}");
+    assert!(table.contains("no more bytes came for 100ms"), "{table}");
     assert!(
         table.ends_with("0 passed, 1 failed, 0 skipped\n"),
         "{table}"

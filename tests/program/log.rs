@@ -72,7 +72,7 @@ fn a_directory_that_can_not_be_written_is_an_error_at_the_start() {
     assert_eq!(printed.code, Some(1));
     assert_eq!(
         printed.err,
-        "larder: --log-dir file/logs: can't write a log in it: Not a directory (os error 20)\n"
+        "larder: --log-dir file/logs: can't write a log there: Not a directory (os error 20)\n"
     );
 }
 

@@ -350,7 +350,7 @@ impl Delivery {
         if self.stats.failed(failure) {
             let (name, address) = (&self.target.name, &self.address);
             log::warn!(
-                "{name} {address} {failure}; what it misses is kept and delivered when it is back"
+                "{name} {address} {failure}; its deletes are kept and delivered when it is up again"
             );
         }
         self.close = true;

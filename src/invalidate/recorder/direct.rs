@@ -93,12 +93,12 @@ impl Recorder {
                 let why = match old {
                     true => {
                         let seconds = now.unix.saturating_sub(since) / 1_000_000;
-                        format!("has missed changes for {seconds} s")
+                        format!("has changes pending for {seconds} s")
                     }
                     false => format!("has {pending} keys pending"),
                 };
                 log::warn!(
-                    "{}: {why}, more than is allowed; it will be flushed instead",
+                    "{}: {why}, which exceeds the limit; it will be flushed instead",
                     upstream.name
                 );
                 self.want_flush(group, plan, number)?;

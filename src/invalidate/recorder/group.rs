@@ -221,7 +221,7 @@ impl Recorder {
             Some(failure) => {
                 if quiet > 0 {
                     log::error!(
-                        "{quiet} changes of clients that want no answer are not recorded: {failure}"
+                        "{quiet} changes of requests with noreply are not recorded: {failure}"
                     );
                 }
                 self.stats.refused.fetch_add(changes as u64, Relaxed);

@@ -46,7 +46,7 @@ impl SpoolDirectory {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 return Err(format!(
-                    "--spool {at}: another larder invalidate uses it; end that one or choose another directory"
+                    "--spool {at}: another larder invalidate uses it; end it or choose another directory"
                 ));
             }
             Err(TryLockError::Error(error)) => return Err(say(error)),

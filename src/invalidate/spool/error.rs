@@ -69,7 +69,7 @@ pub(super) fn contained<T>(run: impl FnOnce() -> SpoolResult<T>) -> SpoolResult<
             .map(String::as_str)
             .or_else(|| panic.downcast_ref::<&str>().copied());
         Err(SpoolError::Damaged(
-            said.unwrap_or("its contents make no sense").to_owned(),
+            said.unwrap_or("its contents are malformed").to_owned(),
         ))
     })
 }

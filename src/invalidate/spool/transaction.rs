@@ -31,7 +31,7 @@ pub(super) fn pending_change(
     record: &AccessGuard<'_, Bytes>,
 ) -> SpoolResult<PendingChange> {
     let record = PendingRecord::decode(record.value())
-        .ok_or_else(|| SpoolError::Damaged("a record has a wrong length".to_owned()))?;
+        .ok_or_else(|| SpoolError::Damaged("a record is malformed".to_owned()))?;
     Ok(PendingChange {
         key: key.value().into(),
         record,
@@ -239,8 +239,8 @@ impl<'t> SpoolTransaction<'t> {
         let rows = table.iter()?.map(|entry| {
             let (name, row) = entry?;
             let row = UpstreamRow::decode(row.value());
-            let row =
-                row.ok_or_else(|| SpoolError::Damaged("an upstream's row is none".to_owned()))?;
+            let row = row
+                .ok_or_else(|| SpoolError::Damaged("an upstream's row is malformed".to_owned()))?;
             Ok((name.value().to_owned(), row))
         });
         rows.collect()

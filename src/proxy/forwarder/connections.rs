@@ -56,7 +56,7 @@ impl Forwarder {
         }
         match lookup.found {
             Ok(addresses) if addresses.is_empty() => {
-                let failure = UpstreamFailure::Unknown("the name leads nowhere".to_owned());
+                let failure = UpstreamFailure::Unknown("the name has no address".to_owned());
                 self.connection_failed(key, failure);
             }
             Ok(addresses) => self.connect(key, addresses.into()),
@@ -154,7 +154,10 @@ impl Forwarder {
                 ConnectionPurpose::Probe => false,
             };
         if !connection.is_waiting() {
-            log::debug!("upstream {}: an idle connection ended", upstream.address);
+            log::debug!(
+                "upstream {}: an idle connection was closed",
+                upstream.address
+            );
             return;
         }
         if chosen {
@@ -165,8 +168,7 @@ impl Forwarder {
         let probing = upstream.health.is_ejected();
         match upstream.health.failed(self.now, limit) {
             HealthChange::Ejected => log::warn!(
-                "upstream {} {failure}; ejected after {limit} errors in a row, probed until it is \
-                 back",
+                "upstream {} {failure}; ejected after {limit} consecutive errors, probed until it answers",
                 upstream.address
             ),
             _ if probing => log::debug!("upstream {} {failure}", upstream.address),

@@ -110,7 +110,7 @@ impl Forwarder {
             .as_ref()
             .is_some_and(|dedicated| dedicated.upload.is_some())
         {
-            let error = io::Error::other("it ended in the middle of a request");
+            let error = io::Error::other("its client closed in the middle of a request");
             return self.end(key, Some(&error));
         }
         self.cancel_blocked(key);
@@ -135,7 +135,7 @@ impl Forwarder {
         };
         let since = connection.queue.front().map(|waiting| waiting.since);
         if since.is_some_and(|since| self.micros.saturating_sub(since) >= CANCEL_AFTER_MS * 1000) {
-            let error = io::Error::other("it closed while a command of it was blocked");
+            let error = io::Error::other("its client closed during a blocked command");
             self.end(key, Some(&error));
         }
     }

@@ -60,7 +60,7 @@ impl Forwarder {
             .collect();
         self.end_unconfirmed_subscribers();
         for key in silent {
-            let what = "it took nothing of its answer for as long as the write deadline";
+            let what = "its client read nothing of an answer within the write deadline";
             self.end(key, Some(&io::Error::new(ErrorKind::TimedOut, what)));
         }
     }

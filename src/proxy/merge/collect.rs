@@ -24,7 +24,7 @@ impl PartReply {
                 _ => PartStart::Good(0),
             }
         } else if self.buffer.len() >= COLLECTED_LIMIT {
-            let error = b"-ERR an upstream's reply is too long to be put together with others\r\n";
+            let error = b"-ERR an upstream's reply is too long to be merged with others\r\n";
             PartStart::Error(error.to_vec())
         } else {
             return false;
@@ -65,9 +65,9 @@ impl ReplyMerge {
         };
         match combined {
             Some(reply) => out.extend_from_slice(&reply),
-            None => out.extend_from_slice(
-                b"-ERR upstreams answered something else than was asked for\r\n",
-            ),
+            None => {
+                out.extend_from_slice(b"-ERR upstreams sent replies that don't fit the request\r\n")
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::protocol::framing::request::MergeRule;
 use crate::proxy::merge::{MergePhase, PART_LIMIT, PartReply, PartStart, ReplyMerge};
 use crate::proxy::scan;
 
-const NO_NUMBER: &[u8] = b"-ERR upstream answered no number\r\n";
+const NO_NUMBER: &[u8] = b"-ERR upstream sent a reply that is not a number\r\n";
 
 /// The amount of a part that was passed on.
 enum PartProgress {
@@ -157,7 +157,7 @@ impl PartReply {
             }
             // Only an error is as long as that.
             self.head =
-                PartStart::Error(b"-ERR upstream answered with too long a line\r\n".to_vec());
+                PartStart::Error(b"-ERR upstream sent a line that is too long\r\n".to_vec());
             return true;
         };
         let line = &self.buffer[..=end];
@@ -189,10 +189,7 @@ impl PartReply {
             (MergeRule::Sum, b':') | (MergeRule::Array | MergeRule::Concat, b'*') => match number()
             {
                 Some(number) if join == MergeRule::Array && number != self.asked => {
-                    PartStart::Error(
-                        b"-ERR upstream answered another number of keys than it was asked for\r\n"
-                            .to_vec(),
-                    )
+                    PartStart::Error(b"-ERR upstream sent a wrong number of values\r\n".to_vec())
                 }
                 Some(number) => {
                     self.at = end + 1;
@@ -201,7 +198,7 @@ impl PartReply {
                 None => PartStart::Error(NO_NUMBER.to_vec()),
             },
             _ => PartStart::Error(
-                b"-ERR upstream answered something else than was asked for\r\n".to_vec(),
+                b"-ERR upstream sent a reply that doesn't fit the request\r\n".to_vec(),
             ),
         };
         true

@@ -120,13 +120,13 @@ fn another_number_of_values_than_was_asked_for_is_an_error() {
     let replies: [&[u8]; 2] = [b"*1\r\n:1\r\n", b"*2\r\n:1\r\n:1\r\n"];
     let reply = join(keyed(MergeRule::Array, &[0, 1, 0]), &replies, 1000);
     assert!(
-        reply.starts_with("-ERR upstream answered another number"),
+        reply.starts_with("-ERR upstream sent a wrong number of values"),
         "{reply}"
     );
     let replies: [&[u8]; 2] = [b":1\r\n", b"+OK\r\n"];
     let reply = join(keyed(MergeRule::Sum, &[0, 1]), &replies, 1000);
     assert!(
-        reply.starts_with("-ERR upstream answered something else"),
+        reply.starts_with("-ERR upstream sent a reply that doesn't fit"),
         "{reply}"
     );
 }

@@ -49,12 +49,12 @@ macro_rules! counters {
 }
 
 counters! {
-    cmd_get: "Keys asked for by get, gets, getn and getns.",
+    cmd_get: "Keys requested by get, gets, getn and getns.",
     cmd_set: "Storage commands whose data block has arrived.",
     cmd_flush: "flush_all commands.",
-    cmd_touch: "Keys asked for by touch, gat and gats.",
-    get_hits: "Keys of cmd_get that were there.",
-    get_misses: "Keys of cmd_get that were not there.",
+    cmd_touch: "Keys of touch, gat and gats.",
+    get_hits: "Keys of cmd_get that were found.",
+    get_misses: "Keys of cmd_get that were missing.",
     delete_misses: "Deletions of missing items.",
     delete_hits: "Deletions of stored items.",
     incr_misses: "incr of missing items.",
@@ -64,8 +64,8 @@ counters! {
     cas_misses: "cas on missing items.",
     cas_hits: "cas that stored.",
     cas_badval: "cas on items that had changed.",
-    touch_hits: "Keys of cmd_touch that were there.",
-    touch_misses: "Keys of cmd_touch that were not there.",
+    touch_hits: "Keys of cmd_touch that were found.",
+    touch_misses: "Keys of cmd_touch that were missing.",
     store_too_large: "Items over the item size.",
     conn_yields: "Turns that ended because the output was full, with more to answer.",
     store_no_memory: "Items for which no room could be made.",

@@ -27,7 +27,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         GROUP,
         "6.0.0",
         "[protover [AUTH username password] [SETNAME clientname]]",
-        "Chooses the version of RESP and tells about the server.",
+        "Chooses the version of RESP and returns facts about the server.",
     ),
     CommandSpec::new("quit", -1, FAST | NO_AUTH | IMMEDIATE, quit).docs(
         GROUP,
@@ -39,7 +39,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         GROUP,
         "6.2.0",
         "",
-        "Makes the connection as it was when it was opened.",
+        "Resets the state of the connection.",
     ),
     CommandSpec::new("select", 2, FAST, select).docs(
         GROUP,

@@ -13,25 +13,25 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         "generic",
         "1.0.0",
         "key seconds [NX|XX|GT|LT]",
-        "Lets a key expire after so many seconds.",
+        "Sets the expiry of a key in seconds.",
     ),
     CommandSpec::new("pexpire", -3, WRITE | FAST, |ctx| expire(ctx, 1, true)).keys(1, 1, 1).docs(
         "generic",
         "2.6.0",
         "key milliseconds [NX|XX|GT|LT]",
-        "Lets a key expire after so many milliseconds.",
+        "Sets the expiry of a key in milliseconds.",
     ),
     CommandSpec::new("expireat", -3, WRITE | FAST, |ctx| expire(ctx, 1000, false)).keys(1, 1, 1).docs(
         "generic",
         "1.2.0",
         "key time [NX|XX|GT|LT]",
-        "Lets a key expire at a Unix time in seconds.",
+        "Sets the expiry of a key to a Unix time in seconds.",
     ),
     CommandSpec::new("pexpireat", -3, WRITE | FAST, |ctx| expire(ctx, 1, false)).keys(1, 1, 1).docs(
         "generic",
         "2.6.0",
         "key time [NX|XX|GT|LT]",
-        "Lets a key expire at a Unix time in milliseconds.",
+        "Sets the expiry of a key to a Unix time in milliseconds.",
     ),
     CommandSpec::new("ttl", 2, READONLY | FAST, |ctx| remaining_time(ctx, 1000, true)).keys(1, 1, 1).docs(
         "generic",
@@ -63,7 +63,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         "generic",
         "2.2.0",
         "key",
-        "Lets a key never expire.",
+        "Removes the expiry of a key.",
     ),
 ];
 

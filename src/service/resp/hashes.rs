@@ -22,7 +22,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
             "hash",
             "2.0.0",
             "key field value [field value ...]",
-            "Stores fields of a hash and returns how many are new.",
+            "Stores fields of a hash and returns the number of new ones.",
         ),
     CommandSpec::new("hmset", -4, WRITE | DENYOOM | FAST, hmset)
         .keys(1, 1, 1)
@@ -39,7 +39,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
             "hash",
             "2.0.0",
             "key field value",
-            "Stores a field of a hash if it is not there yet.",
+            "Stores a field of a hash if it doesn't exist.",
         ),
     CommandSpec::new("hget", 3, READONLY | FAST, hget)
         .keys(1, 1, 1)
@@ -78,12 +78,12 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
             "hash",
             "2.0.0",
             "key field [field ...]",
-            "Deletes fields and returns how many there were.",
+            "Deletes fields and returns the number of those that existed.",
         ),
     CommandSpec::new("hlen", 2, READONLY | FAST, hlen)
         .keys(1, 1, 1)
         .access(&["RO"])
-        .docs("hash", "2.0.0", "key", "Returns how many fields there are."),
+        .docs("hash", "2.0.0", "key", "Returns the number of fields."),
     CommandSpec::new("hexists", 3, READONLY | FAST, hexists)
         .keys(1, 1, 1)
         .access(&["RO"])
@@ -91,7 +91,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
             "hash",
             "2.0.0",
             "key field",
-            "Tells whether a field is there.",
+            "Returns whether a field exists.",
         ),
     CommandSpec::new("hstrlen", 3, READONLY | FAST, hstrlen)
         .keys(1, 1, 1)

@@ -18,7 +18,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
             "generic",
             "1.0.0",
             "key [key ...]",
-            "Deletes keys and returns how many there were.",
+            "Deletes keys and returns the number of those that existed.",
         ),
     CommandSpec::new("unlink", -2, WRITE | FAST, del)
         .keys(1, -1, 1)
@@ -36,7 +36,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
             "generic",
             "1.0.0",
             "key [key ...]",
-            "Returns how many of the keys are there; one that is named twice counts twice.",
+            "Returns the number of keys that exist; a key that is named twice counts twice.",
         ),
     CommandSpec::new("touch", -2, READONLY | FAST, touch)
         .keys(1, -1, 1)
@@ -45,7 +45,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
             "generic",
             "3.2.1",
             "key [key ...]",
-            "Marks keys as used and returns how many there are.",
+            "Marks keys as used and returns the number of those that exist.",
         ),
     CommandSpec::new("type", 2, READONLY | FAST, key_type)
         .keys(1, 1, 1)
@@ -64,7 +64,12 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
     ),
     CommandSpec::new("object", -2, 0, help)
         .subcommands(OBJECT)
-        .docs("generic", "2.2.3", "", "Tells how a key is kept."),
+        .docs(
+            "generic",
+            "2.2.3",
+            "",
+            "A container for commands about the storage of keys.",
+        ),
 ];
 
 const OBJECT: &[CommandSpec] = &[
@@ -84,7 +89,7 @@ const OBJECT: &[CommandSpec] = &[
             "generic",
             "4.0.0",
             "key",
-            "Answers that access frequencies are not tracked.",
+            "Answers an error: access frequencies are not tracked.",
         ),
     CommandSpec::new("help", 2, 0, help).docs("generic", "6.2.0", "", "Lists the subcommands."),
     CommandSpec::new("idletime", 3, READONLY, idletime)

@@ -26,7 +26,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
             "generic",
             "1.0.0",
             "key newkey",
-            "Renames a key if nothing has the new name.",
+            "Renames a key if no key has the new name.",
         ),
     CommandSpec::new("copy", -3, WRITE | DENYOOM | EXCLUSIVE, copy)
         .keys(1, 2, 1)

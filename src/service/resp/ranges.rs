@@ -17,7 +17,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
             "string",
             "2.0.0",
             "key value",
-            "Puts a value behind the value of a key.",
+            "Appends to the value of a key.",
         ),
     CommandSpec::new("strlen", 2, READONLY | FAST, strlen)
         .keys(1, 1, 1)

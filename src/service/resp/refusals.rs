@@ -15,7 +15,7 @@ impl CommandRunner<'_> {
         if is("post") || is("host:") {
             // A web page may make its reader's browser send a request here; no command behind it
             // may run.
-            self.closing("it speaks HTTP, which may be an attack by way of a browser");
+            self.closing("it sent an HTTP request, which may be an attack through a browser");
             return self.client.set(CLOSE, true);
         }
         self.refuse(None, &errors::unknown_command(args));

@@ -23,7 +23,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         GROUP,
         "1.0.0",
         "[section [section ...]]",
-        "Tells about the server, section by section.",
+        "Returns facts about the server, section by section.",
     ),
     CommandSpec::new("time", 1, FAST, time).docs(
         GROUP,

@@ -232,7 +232,7 @@ impl CommandRunner<'_> {
                 Step::End(input.len(), Next::Close)
             }
             ReadOutcome::Overflow => {
-                self.closing("its request is larger than what is kept of one");
+                self.closing("its request exceeds the limit");
                 Step::End(input.len(), Next::Close)
             }
         }
@@ -312,7 +312,7 @@ impl CommandRunner<'_> {
                 self.calls.count -= 1;
                 return;
             }
-            self.closing("the reply to one of its commands is larger than the server sends");
+            self.closing("the reply to one of its commands exceeds the limit");
             self.client.set(CLOSE, true);
         }
     }
@@ -323,7 +323,7 @@ impl CommandRunner<'_> {
         queue.push(entry.number, args);
         let (length, size) = (queue.len(), queue.size());
         if size > self.shared.max_request() {
-            self.closing("its transaction is larger than what is kept of one");
+            self.closing("its transaction exceeds the limit");
             return self.client.set(CLOSE, true);
         }
         self.client.info.queued.store(length as i32, Relaxed);

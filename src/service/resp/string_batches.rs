@@ -33,7 +33,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
             "string",
             "1.0.1",
             "key value [key value ...]",
-            "Stores some values in one step if none of the keys is there yet.",
+            "Stores some values in one step if none of the keys exists.",
         ),
 ];
 

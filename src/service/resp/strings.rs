@@ -23,7 +23,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
             "string",
             "1.0.0",
             "key value [NX|XX] [GET] [EX seconds|PX milliseconds|EXAT time|PXAT time|KEEPTTL]",
-            "Stores a value under a key, whatever was there before.",
+            "Stores a value under a key, and replaces any old one.",
         ),
     CommandSpec::new("setnx", 3, WRITE | DENYOOM | FAST, setnx)
         .keys(1, 1, 1)
@@ -32,7 +32,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
             "string",
             "1.0.0",
             "key value",
-            "Stores a value if the key is not there yet.",
+            "Stores a value if the key doesn't exist.",
         ),
     CommandSpec::new("setex", 4, WRITE | DENYOOM, setex)
         .keys(1, 1, 1)
@@ -41,7 +41,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
             "string",
             "2.0.0",
             "key seconds value",
-            "Stores a value for so many seconds.",
+            "Stores a value with an expiry in seconds.",
         ),
     CommandSpec::new("psetex", 4, WRITE | DENYOOM, psetex)
         .keys(1, 1, 1)
@@ -50,7 +50,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
             "string",
             "2.6.0",
             "key milliseconds value",
-            "Stores a value for so many milliseconds.",
+            "Stores a value with an expiry in milliseconds.",
         ),
     CommandSpec::new("getset", 3, WRITE | DENYOOM | FAST, getset)
         .keys(1, 1, 1)
@@ -77,7 +77,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
             "string",
             "6.2.0",
             "key [EX seconds|PX milliseconds|EXAT time|PXAT time|PERSIST]",
-            "Returns the value of a key and sets when the key expires.",
+            "Returns the value of a key and sets its expiry.",
         ),
 ];
 

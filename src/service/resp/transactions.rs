@@ -50,7 +50,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         GROUP,
         "2.2.0",
         "",
-        "Forgets the watched keys.",
+        "Ends the watches of this client.",
     ),
 ];
 
@@ -141,7 +141,7 @@ fn watch(ctx: &mut Context<'_>) {
         ctx.store.watch(&mut transaction.watcher, db, key);
         transaction.watched_bytes += WATCH_OVERHEAD + 2 * key.len();
         if transaction.watched_bytes > ctx.service.max_request() {
-            return ctx.close("it watches more keys than are kept");
+            return ctx.close("its watched keys exceed the limit");
         }
     }
     ctx.client.info.watching.store(true, Relaxed);

@@ -103,7 +103,7 @@ impl Connection {
         let mut rest = bytes;
         while !rest.is_empty() {
             let Some((request, items)) = self.waiting.front().copied() else {
-                return Err(format!("a reply to no request: {:?}", shown(rest)));
+                return Err(format!("a reply without a request: {:?}", shown(rest)));
             };
             if self.partial.is_empty() {
                 self.framer = Framer::new(self.dialect, request.action);
@@ -113,7 +113,7 @@ impl Connection {
             match progress.state {
                 FrameState::Garbage => {
                     let all = [self.partial.as_slice(), rest].concat();
-                    return Err(format!("this is no reply: {:?}", shown(&all)));
+                    return Err(format!("a malformed reply: {:?}", shown(&all)));
                 }
                 FrameState::More => self.partial.extend_from_slice(taken),
                 FrameState::Done => {
@@ -261,6 +261,6 @@ mod tests {
         assert!(garbage.is_err_and(|error| error.contains("HELLO")));
         let mut quiet = asked(Dialect::Resp, &[]);
         let unasked = quiet.receive(b"+OK\r\n", |_, _, _| panic!("no request"));
-        assert!(unasked.is_err_and(|error| error.contains("no request")));
+        assert!(unasked.is_err_and(|error| error.contains("without a request")));
     }
 }

@@ -49,10 +49,7 @@ impl Fleet {
         for number in 0..plan.connections {
             let stream = address.open(plan.patience).map_err(|error| match number {
                 0 => format!("no server answers at {address}: {error}"),
-                _ => format!(
-                    "{address}: connection {} can't be opened: {error}",
-                    number + 1
-                ),
+                _ => format!("{address}: can't open connection {}: {error}", number + 1),
             })?;
             streams[number % plan.threads].push(stream);
         }

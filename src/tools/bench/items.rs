@@ -135,7 +135,7 @@ pub(super) fn difference(expected: &[u8], found: &[u8]) -> Option<String> {
     }
     let same = expected.iter().zip(found).take_while(|(a, b)| a == b);
     Some(format!(
-        "it differs from what was set at byte {}",
+        "it differs from the value that was set at byte {}",
         same.count() + 1
     ))
 }
@@ -188,7 +188,7 @@ mod tests {
     fn a_difference_names_the_byte() {
         assert_eq!(difference(b"abc", b"abc"), None);
         let differs = difference(b"abc", b"abd").expect("it differs");
-        assert_eq!(differs, "it differs from what was set at byte 3");
+        assert_eq!(differs, "it differs from the value that was set at byte 3");
         let shorter = difference(b"abc", b"ab").expect("it differs");
         assert_eq!(shorter, "it has 2 bytes, and 3 were set");
     }

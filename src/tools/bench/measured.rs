@@ -233,7 +233,7 @@ mod tests {
         assert_eq!((all.hits, all.misses, all.wrong), (2, 1, 1));
         assert_eq!(
             all.first_wrong.as_deref(),
-            Some("k: it differs from what was set at byte 1")
+            Some("k: it differs from the value that was set at byte 1")
         );
         assert_eq!(all.errors, BTreeMap::from([("-ERR no".to_owned(), 1)]));
     }

@@ -96,7 +96,7 @@ fn size_of(text: &str) -> Result<usize, String> {
     match parse_size(text) {
         Some(size) if size <= LARGEST => Ok(size as usize),
         _ => Err(format!(
-            "`{text}` is no size up to 512MiB; write 100, 16KiB, a range like 100-2000, or @FILE with lines SIZE,COUNT"
+            "`{text}` is not a size up to 512MiB; write 100, 16KiB, a range like 100-2000, or @FILE with lines SIZE,COUNT"
         )),
     }
 }

@@ -58,7 +58,7 @@ impl Socket {
         let opened = address
             .open(patience)
             .and_then(|stream| Socket::register(stream, dialect, registry, token));
-        *self = opened.map_err(|error| format!("no new connection: {error}"))?;
+        *self = opened.map_err(|error| format!("can't connect: {error}"))?;
         Ok(())
     }
 

@@ -105,7 +105,7 @@ fn columns(line: &str) -> Result<(Columns, bool), String> {
     };
     if let Some(key) = find(&["key", "anonymized key", "anonymized_key"]) {
         let needed = |wanted: &[&str]| {
-            find(wanted).ok_or_else(|| format!("no column is called {}", wanted[0]))
+            find(wanted).ok_or_else(|| format!("there is no column {}", wanted[0]))
         };
         let columns = Columns {
             key,
@@ -157,7 +157,7 @@ fn row(columns: &Columns, line: &str) -> Result<Row, String> {
             // Times and sizes are whole numbers in some traces and decimals in others.
             match text.parse::<f64>() {
                 Ok(number) if (0.0..=4e9).contains(&number) => Ok(number as u32),
-                _ => Err(format!("`{text}` is no {name}")),
+                _ => Err(format!("`{text}` is not a {name}")),
             }
         }
     };
@@ -169,7 +169,7 @@ fn row(columns: &Columns, line: &str) -> Result<Row, String> {
         "delete" | "del" => Action::Delete,
         _ => {
             return Err(format!(
-                "`{op}` is no operation that is known: get, set, delete, add, …"
+                "`{op}` is not a known operation, such as get, set, delete or add"
             ));
         }
     };
@@ -245,12 +245,12 @@ mod tests {
     fn a_wrong_line_is_named() {
         for (text, error) in [
             ("a,b\n", "line 1: 2 columns without names"),
-            ("time,key,size\n", "line 1: no column is called op"),
+            ("time,key,size\n", "line 1: there is no column op"),
             (
                 "0,a,10,get,0\n0,a,10,jump,0\n",
-                "line 2: `jump` is no operation",
+                "line 2: `jump` is not a known operation",
             ),
-            ("0,a,x,get,0\n", "line 1: `x` is no size"),
+            ("0,a,x,get,0\n", "line 1: `x` is not a size"),
             ("0,,1,get,0\n", "line 1: no key"),
             ("0,a,1,get\n0,a,1,get,0\n", "line 1: 4 columns"),
             (

@@ -211,7 +211,7 @@ impl<'w> Run<'w> {
         }
         match self.worker.poll.poll(events, Some(timeout)) {
             Err(error) if error.kind() != ErrorKind::Interrupted => {
-                return Err(format!("waiting for replies fails: {error}"));
+                return Err(format!("can't wait for replies: {error}"));
             }
             _ => {}
         }

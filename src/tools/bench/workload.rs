@@ -26,7 +26,7 @@ impl std::str::FromStr for Ratio {
             };
             (ratio.gets > 0 || ratio.sets > 0).then_some(ratio)
         };
-        read().ok_or_else(|| format!("`{text}` is no ratio of gets to sets; write 9:1, 1:0 for gets only, 0:1 for sets only"))
+        read().ok_or_else(|| format!("`{text}` is not a ratio of gets to sets; write 9:1, 1:0 for gets only, 0:1 for sets only"))
     }
 }
 

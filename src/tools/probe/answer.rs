@@ -32,8 +32,7 @@ impl Probe {
             b"ERROR\r\n" => Ok(Protocol::Memcached),
             [b'+' | b'-', ..] => Ok(Protocol::Resp),
             _ => Err(format!(
-                "what does {} speak? It answers PING with {:?}; say --suite echo, memcached, \
-                 nested or resp",
+                "the protocol of {} is not known: it answers PING with {:?}; give --suite echo, memcached, nested or resp",
                 self.address(),
                 readable(&answer)
             )),

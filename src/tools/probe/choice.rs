@@ -51,7 +51,7 @@ fn choose<'t>(
     for name in &arguments.only {
         if !all.iter().any(|transcript| is_meant(name, transcript, all)) {
             return Err(format!(
-                "no transcript is called {name}; `larder probe --list` has them"
+                "there is no transcript {name}; `larder probe --list` lists all"
             ));
         }
     }
@@ -71,7 +71,7 @@ fn choose<'t>(
     };
     let chosen: Vec<&Transcript> = all.iter().filter(meant).collect();
     if chosen.is_empty() {
-        return Err("no transcript fits; `larder probe --list` has them".into());
+        return Err("no transcript matches; `larder probe --list` lists all".into());
     }
     Ok(chosen)
 }

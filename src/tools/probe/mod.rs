@@ -71,7 +71,9 @@ pub fn probe(arguments: &Args, out: &mut dyn Write) -> Result<bool, String> {
         return Ok(true);
     }
     let Some(address) = &arguments.address else {
-        return Err("which server? Give its address, as in `larder probe 127.0.0.1:11211`".into());
+        return Err(
+            "no server is given; give its address, as in `larder probe 127.0.0.1:11211`".into(),
+        );
     };
     let address = Address::parse(address);
     let probe = Probe::new(address, arguments.timeout(), arguments.wait());

@@ -39,7 +39,7 @@ pub(super) fn why_skipped(
     }
     let (missing, name) = (missing.join(" "), &transcript.name);
     Some(format!(
-        "needs a server with {missing}; if yours is, ask for it by --only {name}"
+        "needs a server with {missing}; if yours has that, choose it with --only {name}"
     ))
 }
 

@@ -56,9 +56,9 @@ impl fmt::Display for Mismatch {
             Mismatch::At(at) => write!(f, "differs at byte {}", at + 1),
             Mismatch::NoMatch => f.write_str("the line doesn't match"),
             Mismatch::Silence(waited) if waited.is_zero() => f.write_str("nothing more came"),
-            Mismatch::Silence(waited) => write!(f, "nothing more came for {waited:?}"),
+            Mismatch::Silence(waited) => write!(f, "no more bytes came for {waited:?}"),
             Mismatch::Closed => f.write_str("the server closed the connection"),
-            Mismatch::Leftover => f.write_str("more came than was expected"),
+            Mismatch::Leftover => f.write_str("more bytes came than expected"),
             Mismatch::StayedOpen(waited) => write!(f, "the connection stayed open for {waited:?}"),
             Mismatch::Broken(error) => write!(f, "the connection failed: {error}"),
         }

@@ -53,9 +53,7 @@ impl Connection for InProcessConnection {
             let mut output = Vec::new();
             let turn = session.turn(&self.input, &mut output);
             if turn.consumed > self.input.len() {
-                return Err(io::Error::other(
-                    "the session consumed more than it was given",
-                ));
+                return Err(io::Error::other("the session consumed more than its input"));
             }
             self.input.drain(..turn.consumed);
             self.output.extend_from_slice(&output);

@@ -119,7 +119,7 @@ impl Header {
             }
             other => {
                 return Err(format!(
-                    "no header is called {other}: there are protocol, shows, stage, agrees, \
+                    "there is no header {other}: the headers are protocol, shows, stage, agrees, \
                      options, delivery"
                 ));
             }
@@ -360,7 +360,7 @@ fn duration(text: &str) -> Result<Duration, String> {
     let number: Option<u64> = number.parse().ok();
     match number.and_then(|n| n.checked_mul(milliseconds)) {
         Some(time) if time > 0 => Ok(Duration::from_millis(time)),
-        _ => Err("a time is a number and ms, s, m, h or d, as in `@ 10s`".into()),
+        _ => Err("a time is a number with ms, s, m, h or d, as in `@ 10s`".into()),
     }
 }
 

@@ -110,7 +110,7 @@ fn escape<'a>(text: &'a str, bytes: &mut Vec<u8>) -> Result<&'a str, String> {
         }
         Some(other) => {
             return Err(format!(
-                "\\{other} is no escape: there are \\r \\n \\t \\0 \\xNN \\\\ \\$ and \\{{x*1024}}"
+                "\\{other} is no escape: the escapes are \\r \\n \\t \\0 \\xNN \\\\ \\$ and \\{{x*1024}}"
             ));
         }
         None => return Err("a backslash at the end: write \\\\ for a backslash".into()),

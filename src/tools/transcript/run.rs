@@ -58,7 +58,7 @@ impl Run<'_> {
             .transcript
             .advances()
             .find(|by| !target.time().can_pass(*by))?;
-        Some(format!("it would take {too_long:?} to wait for"))
+        Some(format!("it would have to wait {too_long:?}"))
     }
 
     /// The reason why the bytes can't all be sent before the first reply.
@@ -76,7 +76,7 @@ impl Run<'_> {
                 Sent::End => false,
             })
         {
-            Some("it sends what it was told")
+            Some("it sends captured values")
         } else {
             None
         }

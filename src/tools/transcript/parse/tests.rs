@@ -112,7 +112,7 @@ fn mistakes_in_a_header_are_reported() {
         (
             "stage: 4",
             "stage: 4\nauthor: x",
-            "no header is called author",
+            "there is no header author",
         ),
     ] {
         let text = format!("{HEADER}> a\n").replace(from, to);
