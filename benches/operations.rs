@@ -1,14 +1,14 @@
 //! Times single operations with Criterion: reading a request, finding an item, finding a key's server.
 //!
 //! `cargo bench --bench operations` runs all; `cargo bench --bench operations -- parsers` those whose names contain a word.
-//! Criterion compares with the run before and says whether a difference is more than noise. The groups:
+//! Criterion compares with the run before and reports whether a difference is more than noise. The groups:
 //!
 //! - `parsers`: one request of each protocol, from its bytes to the command. memcached's `get` is read by the scanner and, with
 //!   a second blank, by the regular expression, so the two differ by what the scanner saves.
 //! - `store`: a get and a set under the shard's lock.
 //! - `ring`: the server that a key belongs to, among 4 and among 64.
 //!
-//! What a whole server takes is measured by `benches/measure.py`; memory and pauses of the store by `benches/store.rs`.
+//! `benches/measure.py` measures whole servers; `benches/store.rs` measures memory and pauses of the store.
 
 use std::hint::black_box;
 

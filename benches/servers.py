@@ -142,7 +142,8 @@ def median(values):
     return statistics.median(values)
 
 
-# The figures of a run: how each is named in the table, found in a report and in its ratios, and written.
+# The figures of a run: the name of each in the table, its place in a report and in its ratios, and its
+# format.
 FIGURES = {
     "operations/s": (lambda side: side["rate"], "rate", ",.0f"),
     "99th percentile, µs": (lambda side: side["all"]["p99_us"], "p99", ",.0f"),

@@ -2,8 +2,8 @@
 //! operations.
 //!
 //! `cargo bench --bench store` runs every measurement, each in a process of its own so that none sees the
-//! memory of another; `cargo bench --bench store -- items` runs one. Memory is what
-//! /proc/self/statm says, so it needs Linux.
+//! memory of another; `cargo bench --bench store -- items` runs one. Memory is read from
+//! /proc/self/statm, so it needs Linux.
 
 use std::process::{Command, ExitCode};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use larder::store::{Clock, Config, Entry, Store};
 
-/// A measurement: its name on the command line, what it measures, and how.
+/// A measurement: its name on the command line, its subject, and its function.
 type Measurement = (&'static str, &'static str, fn());
 
 const MEASUREMENTS: &[Measurement] = &[

@@ -16,10 +16,10 @@ use larder::Server;
 use serde_json::Value;
 use support::{Kind, Peer, skip};
 
-/// How long a test waits for what must happen.
+/// The longest time that a test waits for an event.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What a run printed, and its exit code.
+/// The output of a run, and its exit code.
 struct Ran {
     code: Option<i32>,
     out: String,
@@ -247,8 +247,8 @@ fn a_load_that_is_impossible_is_refused_with_its_reason() {
     }
 }
 
-/// A memcached server for as many connections as come, whose reply to a request line is what `reply` makes of it. The
-/// reply to a set comes after its value was read. An empty reply closes the connection.
+/// A memcached server for as many connections as come, whose reply to a request line comes from `reply`. The reply to
+/// a set comes after its value was read. An empty reply closes the connection.
 fn planted(reply: fn(&str) -> String) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("an address").to_string();
@@ -398,7 +398,7 @@ fn an_open_loop_shows_the_requests_that_a_slow_server_keeps_from_being_sent() {
     assert!(micros("all", "p50_us") >= 200_000.0, "{report:#}");
     assert!(micros("all", "mean_us") >= 200_000.0, "{report:#}");
     assert_eq!(report["tool"]["sent_late"]["requests"], 100);
-    // Whatever the machine does meanwhile: the server kept all requests but the first for at least 200 ms.
+    // On a machine of any speed, the server kept all requests but the first for at least 200 ms.
     let late = report["tool"]["sent_late"]["mean_us"]
         .as_f64()
         .expect("a number");

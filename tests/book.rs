@@ -1,5 +1,5 @@
-//! Keeps the book true: what its pages include exists, what they show is run, what they name and
-//! link to is there.
+//! Keeps the book true: included files exist, commands and programs are run, and names and links
+//! are checked.
 //!
 //! Each check is a function from a book to a list of sentences, so that `book/planted.rs` can
 //! hand it a small book with one fault and see that the fault is found. The conventions are

@@ -1,8 +1,8 @@
 //! The clients that people already have: pymemcache, redis-py, node-redis, ioredis and redis-cli, against larder under both
 //! models, and through its proxy.
 //!
-//! The conversations are scripts in `tests/clients/`, and tables below for `redis-cli`. Nothing in them knows larder: each
-//! passes against the real memcached or redis-server too, which is a test of its own here, and proves it right.
+//! The conversations are scripts in `tests/clients/`, and tables below for `redis-cli`. None of them depends on larder:
+//! each passes against the real memcached or redis-server too, which is a separate test here and proves it right.
 //!
 //! Python is the one in `target/venv` if that is there (`.ci/run` makes it), else `python3`, if it has the modules. Node's
 //! modules are those in `target/node`.
@@ -252,7 +252,7 @@ fn the_output_expected_of_redis_cli_is_right_for_redis() {
     RedisCli::new(&program, &peer.address()).everything();
 }
 
-/// redis-cli and the server that it asks.
+/// redis-cli and its server.
 struct RedisCli<'a> {
     program: &'a Path,
     server: Vec<String>,
@@ -271,7 +271,7 @@ impl RedisCli<'_> {
         RedisCli { program, server }
     }
 
-    /// What it prints for these arguments and this input.
+    /// Its output for these arguments and this input.
     #[track_caller]
     fn prints(&self, arguments: &str, input: &str) -> String {
         let mut child = Command::new(self.program)
@@ -388,7 +388,7 @@ impl RedisCli<'_> {
         self.expect("get mass:999", "", "value 999\n");
     }
 
-    /// What finds its way about a server: walks over the keys, INFO.
+    /// Commands that explore a server: walks over the keys, INFO.
     fn looking_around(&self) {
         self.expect("flushall", "", "OK\n");
         self.expect("mset key:1 a key:2 bb key:3 ccc other x", "", "OK\n");

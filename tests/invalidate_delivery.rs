@@ -1,4 +1,5 @@
-//! What clients of `larder invalidate` are answered, and what real caches have forgotten then.
+//! The answers to clients of `larder invalidate`, and the deletes that real caches have received by
+//! then.
 
 mod invalidate_support;
 mod proxy_support;
@@ -375,7 +376,7 @@ fn the_new_value_is_written_behind_if_configured() {
     let mut ttl = Client::connect(redis);
     ttl.send("TTL a\r\n");
     assert!([":100", ":99", ":98"].contains(&ttl.line().as_str()));
-    // What has no value, or one that is over at once, is deleted.
+    // A key without a value, or with one that expires at once, is deleted.
     for request in ["append a 0 0 1\r\nx\r\n", "set a 0 -1 1\r\nx\r\n"] {
         put(cache, "a", "old");
         redis_put(redis, "a", "old");
@@ -460,7 +461,7 @@ fn a_second_delete_follows_for_a_reader_that_stores_too_late() {
         cache.received() == ["delete a", "delete a"]
     });
     larder.settle();
-    // It survives the end: noted by one, delivered by the next.
+    // It survives the end of the process: one notes it, the next one delivers it.
     cache.forget();
     larder.client().ask("delete b\r\n", "DELETED\r\n");
     eventually("the first", || !cache.received().is_empty());

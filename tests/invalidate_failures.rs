@@ -256,7 +256,7 @@ fn a_slow_cache_fills_the_spool_and_not_the_memory_and_clients_go_on() {
     let left = 40_001 - ANSWERED as u64;
     assert!(larder.stat("pending") >= left);
     larder.stop();
-    // What was not delivered is kept.
+    // Undelivered changes are kept.
     let text = larder::invalidate::inspect(None, spool.path()).expect("a spool");
     let pending = text
         .lines()

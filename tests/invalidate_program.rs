@@ -1,4 +1,4 @@
-//! `larder invalidate` as a user starts it, kills it, and breaks its disk.
+//! `larder invalidate` as a user starts it, with kills and a full disk.
 
 mod invalidate_support;
 mod proxy_support;
@@ -18,7 +18,7 @@ fn write(directory: &Path, name: &str, text: impl AsRef<[u8]>) {
     std::fs::write(directory.join(name), text).expect("it is written");
 }
 
-/// What the program prints to `arguments`, and whether it liked them.
+/// The program's output for `arguments`, and whether it succeeded.
 fn said(directory: &Path, arguments: &[&str]) -> (bool, String) {
     let done = Command::new(env!("CARGO_BIN_EXE_larder"))
         .current_dir(directory)
@@ -272,7 +272,7 @@ fn the_end_waits_for_deletes_under_way() {
 struct Small(tempfile::TempDir);
 
 impl Small {
-    /// `None` where it may not be made.
+    /// `None` if it may not be made.
     fn make(kilobytes: u32) -> Option<Small> {
         let home = directory();
         let made = Command::new("mount")

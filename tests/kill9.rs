@@ -1,4 +1,4 @@
-//! `larder invalidate` killed at random moments, by the program in `examples/kill9` that anyone can run for longer.
+//! `larder invalidate` killed at random moments, by the program in `examples/kill9`, which can also run for longer.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -30,7 +30,7 @@ fn no_invalidation_that_waited_for_the_disk_is_lost() {
     assert!(output.status.success(), "{}", said(&output));
 }
 
-/// The program would see a loss: without durability, what was under way at the kill is gone.
+/// The program would find a loss: without durability, changes under way at the kill are lost.
 #[test]
 fn unrecorded_changes_are_found_lost() {
     let seen = (0..10).any(|_| {

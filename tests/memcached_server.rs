@@ -9,7 +9,7 @@ use larder::server::{Connections, Listen, Running, Server};
 use larder::service::memcached::{Memcached, Settings};
 use larder::store::{Clock, Config, Store};
 
-/// How long a reply may take before the test fails.
+/// The longest wait for a reply before the test fails.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn start() -> (Running, SocketAddr) {
@@ -33,7 +33,7 @@ impl Client {
         Client(BufReader::new(stream))
     }
 
-    /// Where the client is, as the server sees it.
+    /// The address of the client, as the server sees it.
     fn address(&self) -> SocketAddr {
         self.0.get_ref().local_addr().expect("an address")
     }

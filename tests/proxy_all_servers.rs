@@ -12,7 +12,7 @@ use larder::proxy::{OnFailure, Protocol, Settings};
 use proxy_support::{Client, Real, TestProxy, eventually, free_port, list, proxy, settings};
 use support::skip;
 
-/// Three real servers and a proxy in front of them; `None` where they are not installed.
+/// Three real servers and a proxy in front of them; `None` if they are not installed.
 fn pool(program: &str) -> Option<(Vec<Real>, TestProxy)> {
     let servers: Vec<Real> = (0..3).map_while(|_| Real::start(program)).collect();
     let addresses: Vec<SocketAddr> = servers.iter().map(|server| server.address).collect();
@@ -71,7 +71,7 @@ fn fill(client: &mut Client, count: usize) -> BTreeSet<String> {
         .collect()
 }
 
-/// What an iteration with these options returns, and in how many steps.
+/// The result of an iteration with these options, and the number of its steps.
 fn scan(client: &mut Client, options: &str) -> (Vec<String>, usize) {
     let (mut keys, mut cursor, mut steps) = (Vec::new(), "0".to_owned(), 0);
     loop {

@@ -1,4 +1,5 @@
-//! Clients that disconnect during a blocked command: nothing is taken for them, and no connection stays occupied.
+//! Clients that disconnect during a blocked command: no element is taken for them, and no connection stays in
+//! use.
 
 mod proxy_support;
 mod support;
@@ -8,7 +9,7 @@ use std::net::Shutdown;
 use larder::proxy::Protocol;
 use proxy_support::{Client, Real, eventually, proxy, settings};
 
-/// How many clients of a Redis are blocked.
+/// The number of blocked clients of a Redis.
 fn blocked(direct: &mut Client) -> usize {
     direct.send("INFO clients\r\n");
     let mut found = None;

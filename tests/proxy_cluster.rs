@@ -1,4 +1,4 @@
-//! A Redis Cluster through the proxy: to clients one Redis, whatever moves and fails behind it. With
+//! A Redis Cluster through the proxy: clients see one Redis, while slots move and servers fail. With
 //! real servers.
 
 mod cluster_support;
@@ -271,8 +271,8 @@ impl Drop for SetOnDrop<'_> {
     }
 }
 
-/// Says a command until the reply isn't that its slot is half moved. `None` if the test ends before: with a failure,
-/// the slot may stay half moved.
+/// Sends a command until the reply isn't that its slot is half moved. `None` if the test ends before: with a
+/// failure, the slot may stay half moved.
 fn try_again(client: &mut Talk, words: &[&str], done: &AtomicBool) -> Option<Said> {
     let deadline = Instant::now() + MOVE;
     loop {
@@ -288,7 +288,7 @@ fn try_again(client: &mut Talk, words: &[&str], done: &AtomicBool) -> Option<Sai
     }
 }
 
-/// What a client does over and over: its counters and values have to be exactly as it left them.
+/// The commands that a client repeats: its counters and values have to be exactly as it left them.
 struct Checker {
     client: Talk,
     counters: Vec<String>,
@@ -400,8 +400,8 @@ fn nothing_is_lost_or_misdirected_while_a_slot_moves_to_and_fro_under_fifty_clie
     assert!(sum(&info, "redirects") > 0, "{info:?}");
 }
 
-/// Fifty clients count while `happens` does, and go on when it has. The errors that they got. Where
-/// nothing may be lost, what was answered has to be there, and what failed once or not at all.
+/// Fifty clients count while `happens` does, and go on when it has. Returns their errors. If
+/// nothing may be lost, answered changes have to be stored, and failed ones at most once.
 fn work_through(proxy: &TestProxy, lossless: bool, happens: impl FnOnce()) -> Vec<String> {
     let done = AtomicBool::new(false);
     let begun = AtomicU64::new(0);
@@ -468,7 +468,7 @@ fn a_master_that_dies_is_replaced_by_its_replica_without_a_restart() {
     cluster.expect_deaths();
     let dead = cluster.masters.remove(0);
     let address = cluster.replicas[0].address;
-    // What it had answered and not passed on dies with it.
+    // Changes that it had answered and not yet replicated are lost.
     let errors = work_through(&proxy, false, || {
         let mut dead = dead;
         dead.kill();

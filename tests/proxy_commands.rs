@@ -1,4 +1,4 @@
-//! What the proxy knows of Redis's commands, against what a real redis-server says of them.
+//! The proxy's table of Redis's commands, compared with a real redis-server's.
 
 mod support;
 
@@ -113,7 +113,7 @@ fn array(words: &[&str]) -> Vec<u8> {
     out.into_bytes()
 }
 
-/// What the proxy makes of a command.
+/// The proxy's route and keys of a command.
 struct Seen {
     keys: Vec<String>,
     detached: bool,
@@ -151,7 +151,7 @@ fn the_keys_of_all_of_redis_commands_are_at_redis_positions() {
     let mut compared = 0;
     for entry in commands.list() {
         let entry = entry.list();
-        // OBJECT and its like are nothing without the word behind them.
+        // OBJECT and other containers are no commands without the word behind them.
         let kinds: Vec<&[Value]> = match entry[9].list() {
             [] => vec![entry],
             words => words.iter().map(Value::list).collect(),

@@ -1,5 +1,5 @@
-//! What a client sees when an upstream fails: an error in its protocol within the deadline, never
-//! someone else's bytes, and service as before once the upstream is back.
+//! The effects of a failed upstream on a client: an error in its protocol within the deadline,
+//! never another client's bytes, and service as before once the upstream is up again.
 
 mod proxy_support;
 mod support;
@@ -14,7 +14,7 @@ use proxy_support::{
 
 const EXECABORT: &str = "-EXECABORT Transaction discarded because of previous errors.\r\n";
 
-/// What a client of either protocol reads of an upstream that does this.
+/// The answer to a client of either protocol from an upstream with this fault.
 #[track_caller]
 fn says(with: fn(Protocol) -> Settings, address: SocketAddr, what: &str) {
     for (protocol, request, error) in [
@@ -151,7 +151,7 @@ fn an_upstream_that_starts_late_and_one_that_comes_back_are_used() {
     }
 }
 
-/// A pool of which one server is not there, and a key that belongs to it.
+/// A pool with one server that is down, and a key that belongs to it.
 fn broken_pool(
     on_failure: OnFailure,
 ) -> (larder::Server, proxy_support::TestProxy, Client, String) {
@@ -297,7 +297,7 @@ fn a_transaction_whose_connection_breaks_ends_its_client() {
         "SET b 1\r\n",
         format!("-ERR upstream {address} closed the connection before it had answered\r\n"),
     );
-    // What follows must not be executed outside of the transaction.
+    // The following commands must not be executed outside of the transaction.
     client.expect_end();
 }
 

@@ -1,5 +1,5 @@
-//! What a client sees through the proxy when all is well: the upstream's answers, its own, in its
-//! order, of any size. With real servers where they are installed, else with larder's.
+//! Forwarding without failures: a client gets the upstream's answers to its own requests, in its
+//! order, of any size. With real servers if they are installed, else with larder's.
 
 mod proxy_support;
 mod support;
@@ -95,7 +95,7 @@ fn a_browser_is_disconnected_and_other_clients_are_not() {
     assert!(stats.contains(",errors=0,"), "{stats}");
 }
 
-/// What the upstream itself says of its connections, but for the one that asks.
+/// The upstream's own list of its connections, except for the one that asks.
 fn connections(protocol: Protocol, upstream: &mut Client) -> usize {
     match protocol {
         Protocol::Resp => upstream.send("INFO clients\r\n"),

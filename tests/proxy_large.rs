@@ -12,7 +12,7 @@ use larder::proxy::Protocol;
 use proxy_support::{Client, Program, Real, proxy, settings, upstream};
 use support::skip;
 
-/// Bytes that repeat after a prime number of them, so that a value tells from one that was cut,
+/// Bytes that repeat after a prime number of them, so that a value differs from one that was cut,
 /// doubled or mixed with another.
 fn value(number: usize, size: usize) -> Vec<u8> {
     let period: Vec<u8> = (0..251).map(|at| ((at + number) % 251) as u8).collect();
@@ -34,7 +34,7 @@ fn expect_value(client: &mut Client, number: usize, size: usize) {
     }
 }
 
-/// A command with each of these keys and, if they are to be set, a value of so many bytes.
+/// A command with each of these keys and, if they are to be set, a value of this many bytes.
 fn keyed(name: &str, keys: std::ops::Range<usize>, value: Option<usize>) -> Vec<u8> {
     let words = 1 + keys.len() * if value.is_some() { 2 } else { 1 };
     let mut request = format!("*{words}\r\n${}\r\n{name}\r\n", name.len());

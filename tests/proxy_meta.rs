@@ -11,7 +11,7 @@ use larder::proxy::{OnFailure, Protocol, Settings};
 use proxy_support::{Client, Real, eventually, free_port, proxy, settings};
 use support::skip;
 
-/// What is sent, and what memcached answers. The answer to `mn` tells that nothing else comes.
+/// Requests, and memcached's answers. The answer to `mn` shows that no other answer comes.
 const CONVERSATION: &[(&str, &str)] = &[
     ("ms foo 3 T0\r\nabc\r\n", "HD\r\n"),
     ("mg foo\r\n", "HD\r\n"),

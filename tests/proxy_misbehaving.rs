@@ -1,7 +1,7 @@
-//! Upstreams with every vice, in both protocols: a client reads an error in its protocol within the
-//! deadline or, when a part of an answer has reached it, the end of its connection. Never another's
-//! bytes, never nothing at all. As soon as the upstream behaves the proxy serves from it, without a
-//! restart.
+//! Upstreams with all kinds of faults, in both protocols: a client gets an error in its protocol
+//! within the deadline or, if a part of an answer has reached it, the end of its connection. It
+//! never gets another client's bytes, and always an answer or an end. As soon as the upstream
+//! behaves the proxy serves from it, without a restart.
 
 mod proxy_support;
 mod support;
@@ -18,7 +18,7 @@ use proxy_support::{Client, TestProxy, eventually, impatient, peer, proxy, setti
 
 const BOTH: [Protocol; 2] = [Protocol::Resp, Protocol::Memcached];
 
-/// Answers a `get` with its key as the value, and anything else with what a probe expects.
+/// Answers a `get` with its key as the value, and other commands as a probe expects.
 fn behave(stream: &mut TcpStream, protocol: Protocol) {
     let mut framer = match protocol {
         Protocol::Resp => RequestFramer::resp(),
@@ -90,7 +90,7 @@ fn start(settings: Settings, address: SocketAddr) -> TestProxy {
     proxy(settings, &[address])
 }
 
-/// Reads what `client` gets instead of an answer.
+/// Reads the error or end that `client` gets instead of an answer.
 #[track_caller]
 fn error(client: &mut Client, protocol: Protocol, address: SocketAddr, what: &str) {
     let line = client.line();
@@ -143,7 +143,7 @@ fn recovers(proxy: &TestProxy, protocol: Protocol, good: &AtomicBool) {
     });
 }
 
-/// What two clients get of a server with this vice.
+/// The answers that two clients get from a server with this fault.
 #[track_caller]
 fn gives_an_error(vice: fn(&mut TcpStream, Protocol), what: &str) {
     gives_an_error_under(settings, vice, what);
@@ -179,7 +179,7 @@ fn one_that_closes_at_once() {
 fn one_that_resets_the_connection() {
     gives_an_error(
         |stream, _| {
-            // What is unread when a socket closes makes the system reset it.
+            // If a socket closes with unread bytes, the system resets it.
             let _ = stream.peek(&mut [0]);
         },
         "closed the connection",
@@ -219,7 +219,8 @@ fn one_that_speaks_another_protocol() {
     );
 }
 
-/// Of these a part of an answer has reached the client: only the end of its connection can tell.
+/// With these faults a part of an answer has reached the client, so only the end of its connection
+/// can report the failure.
 #[test]
 fn one_that_stops_in_the_middle_of_a_value_by_closing_or_by_silence() {
     for protocol in BOTH {
@@ -265,7 +266,7 @@ fn one_that_sends_more_replies_than_requests() {
             ignore(stream);
         });
         let proxy = start(settings(protocol), address);
-        // What is too much is never taken for the answer to the next request.
+        // Surplus bytes are never taken for the answer to the next request.
         for _ in 0..3 {
             let (mut one, mut two) = (proxy.connect(), proxy.connect());
             one.ask("get a\r\n", answer(protocol, Some("a")));
@@ -336,8 +337,8 @@ fn slow_answers_are_waited_for(deadline: Duration) {
     }
 }
 
-// A reply was passed on whatever it said. One of another request means that the connection is out of step, and then every
-// client behind it reads another's values.
+// Every well-formed reply was passed on. A reply to another request means that the connection is out of step, and then
+// every client behind it reads another's values.
 #[test]
 fn a_reply_to_another_request_closes_the_connection_and_reaches_no_client() {
     for (protocol, requests, answer) in [

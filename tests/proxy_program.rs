@@ -134,7 +134,7 @@ fn the_password_and_the_database_are_those_of_a_real_redis() {
         );
         direct.ask("SELECT 2\r\nGET a\r\n", "+OK\r\n$3\r\ntwo\r\n");
         direct.ask("SELECT 0\r\nDBSIZE\r\n", "+OK\r\n:0\r\n");
-        // Nobody else reads it in the list of processes.
+        // Other users can't read it in the list of processes.
         #[cfg(target_os = "linux")]
         {
             let line = std::fs::read(format!("/proc/{}/cmdline", proxy.child.id()));
@@ -307,8 +307,8 @@ fn a_request_that_has_to_wait_costs_no_processor_time() {
     let mut client = Client::connect(proxy.address);
     client.ask("PING\r\n", "+PONG\r\n");
     let before = processor_time(proxy.child.id());
-    // What follows waits for the first request, and that for its second to pass. The last comes
-    // when the others are known to be waiting.
+    // The following requests wait for the first one, which waits for its second to pass. The last
+    // comes when the others are known to be waiting.
     client.send("BLPOP list 1\r\nGET a\r\n");
     Client::connect(proxy.address).ask("GET a\r\n", "$-1\r\n");
     client.ask("GET a\r\n", "*-1\r\n$-1\r\n$-1\r\n");

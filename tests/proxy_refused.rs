@@ -40,7 +40,7 @@ impl Pool {
         Pool::new(addresses, Vec::new(), ours.into())
     }
 
-    /// A key that begins so, of the upstream of this number.
+    /// A key with this beginning, of the upstream of this number.
     fn key(&self, name: &str, number: usize) -> String {
         let mut client = self.proxy.connect();
         let mut direct = Client::connect(self.addresses[number]);
@@ -59,8 +59,8 @@ impl Pool {
     }
 }
 
-/// Lines that are refused, with `KEY` and `LENGTH` for what they name. Whether an error comes, and whether the length
-/// can be read, so that what follows is a value.
+/// Lines that are refused, with `KEY` and `LENGTH` as variables; whether an error comes; and whether the length can
+/// be read, so that the next bytes are a value.
 fn lines() -> Vec<(String, bool, bool)> {
     let long = format!("KEY{}", "k".repeat(250));
     let flags = " k".repeat(17);
@@ -90,7 +90,7 @@ fn lines() -> Vec<(String, bool, bool)> {
             ("ms KEY LENGTH Mx", true, true),
             ("ms KEY LENGTH C", true, true),
             ("ms KEY LENGTH Tx", true, true),
-            // Whose length can't be read: what follows is a request like any other.
+            // The length can't be read, so the next line is an ordinary request.
             ("set KEY 0 0 x", true, false),
             ("set KEY 0 0 -1", true, false),
             ("set KEY 0 0 99999999999", true, false),
@@ -104,7 +104,7 @@ fn lines() -> Vec<(String, bool, bool)> {
     .collect()
 }
 
-/// What a server holds of these keys.
+/// The values of these keys on a server.
 fn holds(address: SocketAddr, keys: &[&str]) -> Vec<String> {
     let mut client = Client::connect(address);
     let mut found = Vec::new();
@@ -142,7 +142,7 @@ fn nothing_gets_past(pool: &Pool) {
                 client.expect("STORED\r\nSTORED\r\n");
             }
             client.expect("END\r\nMN\r\n");
-            // Whatever was a request went where its key belongs.
+            // All requests went to the servers of their keys.
             let both = [&near[..], &far];
             let [first, second] = pool.addresses.map(|address| holds(address, &both));
             let expected = |key: &String| if is_value { vec![] } else { vec![key.clone()] };
@@ -165,7 +165,7 @@ fn nothing_gets_past(pool: &Pool) {
     }
 }
 
-// What followed a storage line with a bad number was executed, by some upstreams and not by others.
+// Some upstreams executed the bytes behind a storage line with a bad number, and others didn't.
 #[test]
 fn memcached_executes_nothing_of_a_refused_value() {
     match Pool::memcached() {

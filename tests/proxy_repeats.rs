@@ -15,7 +15,7 @@ use proxy_support::{Client, TestProxy, peer, proxy, settings};
 
 const BOTH: [Protocol; 2] = [Protocol::Resp, Protocol::Memcached];
 
-/// What a server of these tests was asked, over all its connections.
+/// The requests that a server of these tests got, over all its connections.
 #[derive(Default)]
 struct Seen {
     connections: AtomicUsize,

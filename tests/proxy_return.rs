@@ -18,7 +18,7 @@ const BOTH: [(Protocol, &str); 2] = [
     (Protocol::Memcached, "memcached"),
 ];
 
-/// Stores a value; what the server answers.
+/// Stores a value; returns the server's answer.
 fn set(client: &mut Client, protocol: Protocol, key: &str, value: &str) -> String {
     client.send(match protocol {
         Protocol::Resp => format!("SET {key} {value}\r\n"),
@@ -44,7 +44,7 @@ fn get(client: &mut Client, protocol: Protocol, key: &str) -> Option<String> {
     Some(value)
 }
 
-/// Whether the proxy says that an upstream is in this state.
+/// Whether the proxy reports that an upstream is in this state.
 fn is(client: &mut Client, protocol: Protocol, server: SocketAddr, state: &str) -> bool {
     match protocol {
         Protocol::Resp => {
@@ -66,7 +66,7 @@ fn is(client: &mut Client, protocol: Protocol, server: SocketAddr, state: &str) 
     }
 }
 
-// An upstream that was bypassed came back with its old values, and there was no way to have them deleted.
+// An upstream that was bypassed returned with its old values, and there was no way to have them deleted.
 #[test]
 fn old_values_are_served_or_deleted_by_on_return() {
     support::with_growing_deadlines(old_values_after_silence_of);

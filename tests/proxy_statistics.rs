@@ -1,5 +1,5 @@
-//! What the proxy tells of its upstreams: `stats proxy` of memcached, the section `proxy` of Redis's
-//! `INFO`.
+//! The proxy's statistics about its upstreams: `stats proxy` of memcached, the section `proxy` of
+//! Redis's `INFO`.
 
 mod proxy_support;
 mod support;

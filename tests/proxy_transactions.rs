@@ -1,5 +1,5 @@
-//! Transactions through the proxy, with one upstream and with a pool: what Redis answers, as far as
-//! one server has all the keys, and otherwise nothing executed.
+//! Transactions through the proxy, with one upstream and with a pool: Redis's answers if one server
+//! has all keys, and otherwise no execution.
 
 mod proxy_support;
 mod support;
@@ -117,7 +117,7 @@ fn a_watched_key_that_changes_aborts_a_transaction_in_a_pool_too() {
     let (mut one, mut two) = (pool.proxy.connect(), pool.proxy.connect());
     for changes in [false, true] {
         one.ask(format!("WATCH {here}\r\n"), "+OK\r\n");
-        // What it reads meanwhile may be anywhere.
+        // Keys that it reads meanwhile may be on any server.
         one.ask(
             format!("SET {there} 5\r\nGET {there}\r\n"),
             "+OK\r\n$1\r\n5\r\n",
@@ -167,7 +167,7 @@ fn a_command_that_the_server_refuses_aborts_a_transaction() {
         format!("MULTI\r\nSET {} 1\r\nGET\r\nEXEC\r\n", pool.here),
         format!("+OK\r\n+QUEUED\r\n{wrong}{EXECABORT}"),
     );
-    // Before a key tells which server it is, only EXEC can.
+    // Before a key decides the server, only EXEC can report the error.
     client.ask(
         "MULTI\r\nGET\r\nPING\r\nEXEC\r\n",
         format!("+OK\r\n+QUEUED\r\n+QUEUED\r\n{EXECABORT}"),
@@ -320,7 +320,7 @@ fn a_transaction_that_is_not_executed_changes_nothing_of_the_session() {
             format!("MULTI\r\nSELECT 2\r\nGET {key}\r\nEXEC\r\nGET {key}\r\n"),
             "+OK\r\n+QUEUED\r\n+QUEUED\r\n*-1\r\n$1\r\n2\r\n",
         );
-        // What is executed changes the session, but for what fails.
+        // Executed commands change the session, except for failed ones.
         client.ask(
             format!("MULTI\r\nGET {key}\r\nSELECT 2\r\nEXEC\r\nGET {key}\r\nSELECT 0\r\n"),
             "+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n$1\r\n2\r\n+OK\r\n$-1\r\n+OK\r\n",

@@ -1,4 +1,4 @@
-//! `WAIT` through the proxy: it counts replicas that have what was written before it.
+//! `WAIT` through the proxy: it counts replicas that have the client's earlier writes.
 
 mod proxy_support;
 mod support;

@@ -1,5 +1,5 @@
-//! Keeps the README true: its commands are run and print what it says, its options are the program's, its links lead
-//! somewhere. Its Rust is a doc test of the library.
+//! Keeps the README true: its commands are run and their output compared, its options are the program's, its links
+//! are valid. Its Rust is a doc test of the library.
 
 mod support;
 
@@ -96,7 +96,7 @@ fn the_two_commands_start_larder_and_are_the_tested_ones() {
     assert!(text("README.md").contains(&format!("Rust {asked} is all it takes")));
 }
 
-/// What the program's help says of an option.
+/// The program's help for an option.
 #[derive(Debug, PartialEq)]
 struct Opt {
     /// As typed: `--memory SIZE`.

@@ -1,4 +1,4 @@
-//! SCAN and HSCAN over much, while it changes; and replies that would be too large.
+//! SCAN and HSCAN over many keys that change; and replies that would be too large.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -21,8 +21,8 @@ fn ask(session: &mut dyn Session, line: &str) -> (String, bool) {
     (reply, turn.next == Next::Close)
 }
 
-/// Walks with `SCAN cursor …` or `HSCAN h cursor …`, calling `between` after each step; every `step`-th element of
-/// what came is kept, because a field's value comes behind it.
+/// Walks with `SCAN cursor …` or `HSCAN h cursor …`, calling `between` after each step; every `step`-th element is
+/// kept, because a field's value comes behind it.
 fn walk(
     session: &mut dyn Session,
     command: &str,

@@ -1,4 +1,4 @@
-//! What clients see of the server core while it runs, under both models.
+//! The server core while it runs, as clients see it, under both models.
 
 mod server_support;
 mod support;
@@ -58,8 +58,8 @@ fn a_request_larger_than_the_read_buffer_arrives_whole() {
     }
 }
 
-/// The next request arrives before the session has the turn after its output is written. When the
-/// poller's word of it was spent on that turn, which reads nothing, the request waited for ever.
+/// The next request arrives before the session has the turn after its output is written. If that
+/// turn, which reads nothing, used up the poller's event, the request waited for ever.
 #[test]
 fn a_request_that_arrives_before_the_turn_after_much_output_is_seen() {
     for model in MODELS {
@@ -156,11 +156,11 @@ fn a_client_that_never_reads_is_parked_and_delays_no_other() {
                 Err(error) => panic!("{error}"),
             }
         }
-        // It was not read from any more: what it asked for beyond that waits in its own socket.
+        // The server no longer reads from it: its further requests wait in its own socket.
         let from_greedy = server.connections.bytes_read() as usize - others;
         assert!(sent > 4 * READ_BUFFER, "only {sent} bytes were taken");
         assert!(from_greedy <= READ_BUFFER, "{from_greedy} bytes were read");
-        // What it asked for it gets when it reads at last.
+        // It gets all its replies when it reads at last.
         greedy.0.set_nonblocking(false).unwrap();
         let mut reply = vec![b'x'; BIG];
         reply.push(b'\n');
@@ -385,7 +385,7 @@ fn a_unix_socket_is_served_replaced_when_stale_and_removed_at_the_end() {
     for model in MODELS {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("larder.sock");
-        // Left behind by a process that is gone.
+        // Left behind by a process that has ended.
         drop(UnixListener::bind(&path).unwrap());
         assert!(path.exists());
         let start = || {

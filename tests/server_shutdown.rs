@@ -1,4 +1,5 @@
-//! How the server core ends, under both models: requests in flight are answered, and no client waits without end.
+//! The end of the server core, under both models: requests in flight are answered, and no client waits without
+//! end.
 
 mod server_support;
 

@@ -1,4 +1,4 @@
-//! What signals ask the program for. In a process of its own, because signals reach all of it.
+//! The actions of signals. In a process of its own, because signals reach all of it.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use larder::server::signals::{self, Signal};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::low_level::raise;
 
-/// How long anything may take before the test fails.
+/// The longest wait before the test fails.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 #[test]

@@ -1,5 +1,5 @@
-//! `larder tap` between clients and larder, memcached and redis-server: everything passes, every frame is explained, and
-//! what is recorded is replayed.
+//! `larder tap` between clients and larder, memcached and redis-server: all bytes pass, every frame is explained, and
+//! recordings are replayed.
 
 #[path = "support/mod.rs"]
 mod support;
@@ -15,7 +15,7 @@ use larder::tools::transcript::{InProcess, Outcome, Run, Side, TranscriptDeliver
 use serde_json::Value;
 use support::{Kind, Peer};
 
-/// How long a test waits for what must happen.
+/// The longest time that a test waits for an event.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A tap on a free port. It ends when this is dropped.
@@ -120,7 +120,7 @@ fn frames(tap: &Tap, count: usize) -> Vec<Value> {
     lines.collect()
 }
 
-/// Talks through a tap; what is recorded is then replayed on larder, in every delivery.
+/// Sends requests through a tap; the recording is then replayed on larder, in every delivery.
 #[track_caller]
 fn passes_and_is_replayed(upstream: &str, exchanges: &[(&str, &str)], named: &[(&str, &str)]) {
     let directory = tempfile::tempdir().expect("a directory");

@@ -1,7 +1,7 @@
 //! Every transcript in `tests/transcripts`, against larder and against the real servers it claims
 //! to agree with.
 //!
-//! Each file is several cases, so that the output says which claim fails:
+//! Each file is several cases, so that the output names the claim that fails:
 //!
 //! ```text
 //! memcached/add: in process       the service, in every delivery and cut everywhere
@@ -26,10 +26,10 @@ use larder::tools::transcript::{
 use libtest_mimic::{Arguments, Failed, Trial};
 use support::{Kind, Peer, skipped};
 
-/// How long a reply over a socket is waited for.
+/// The longest wait for a reply over a socket.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The longest advance of the clock that is waited for where time is real.
+/// The longest advance of the clock that is waited for in real time.
 const WAIT: Duration = Duration::from_secs(2);
 
 /// The deliveries over sockets. Cutting everywhere is done in process, where it costs no system
@@ -66,7 +66,7 @@ fn cases(transcript: Transcript) -> Vec<Trial> {
         let transcript = transcript.clone();
         trials.push(Trial::test(name, move || test(&transcript)));
     };
-    // The stages of the book are programs of their own, and its tests hold them to theirs.
+    // The stages of the book are separate programs, and the book's tests run their transcripts.
     if !transcript.name.starts_with("stages/") {
         case("in process", in_process);
         case("turns", |transcript| served(transcript, Model::Turns));
@@ -195,7 +195,7 @@ fn run(transcript: &Transcript, side: Side, delivery: TranscriptDelivery) -> Run
     }
 }
 
-/// Ends the case at a difference; otherwise notes whether anything was tried, and if not, why.
+/// Ends the case at a difference; otherwise notes whether it was tried, and if not, the reason.
 fn told(outcome: Outcome, tried: &mut Result<(), String>) -> Result<(), Failed> {
     match outcome {
         Outcome::Passed => *tried = Ok(()),

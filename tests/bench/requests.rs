@@ -6,7 +6,7 @@ use serde_json::Value::Null;
 use crate::support::{Kind, Peer, skip};
 use crate::{Ran, ask, bench, counted, load, planted};
 
-/// 900 gets of seven keys, all of which are there, and 100 sets.
+/// 900 gets of seven keys, all of which are stored, and 100 sets.
 #[track_caller]
 fn every_key_is_a_hit(address: &str) {
     for more in [

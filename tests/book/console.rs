@@ -1,5 +1,5 @@
-//! Console blocks are replayed: what a reader types is run, and what it printed is compared to
-//! the character.
+//! Console blocks are replayed: the commands are run, and their output is compared to the
+//! character.
 //!
 //! ```text
 //!   ```console,server        the terminal of the server: one command starts it, `^C` interrupts it
@@ -7,15 +7,15 @@
 //!   ```console               the reader's other terminal: each `$ ` line is run by bash, in the checkout
 //! ```
 //!
-//! The ports in the book are those that a reader types. Here every server gets a free one, and
-//! the page's port is put in its place in what is typed, and back in what is printed. On a page with
-//! several servers the ports are chosen before the first of them starts, because the arguments of one
-//! name the others, and because a server may come back at its address. `cargo
-//! run` starts the program that is built already; `$(pidof NAME)` is the server of this page and
-//! no other. A command's `target/` and `/tmp/` are directories of this page.
+//! The ports in the book are those that a reader types. Here every server gets a free one, which
+//! replaces the page's port in commands, and is replaced by it in output. On a page with several
+//! servers the ports are chosen before the first of them starts, because the arguments of one name
+//! the others, and because a server may come back at its address. `cargo run` starts the program that
+//! is built already; `$(pidof NAME)` is the server of this page and no other. A command's `target/`
+//! and `/tmp/` are directories of this page.
 //!
 //! A reader sleeps for a second until something has happened. On a busy machine that takes longer. So a command with
-//! `sleep` or `timeout` in it is repeated until it prints what the page says, and so are those behind it in its block.
+//! `sleep` or `timeout` in it is repeated until its output is the page's, and so are those behind it in its block.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -34,7 +34,7 @@ use super::pages::{Fence, Page};
 use crate::support::find;
 pub(crate) use crate::support::skipped;
 
-/// How long anything may take before the replay is a failure.
+/// The longest wait before the replay is a failure.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Programs that a reader may lack, and the tests with them.
@@ -48,7 +48,7 @@ const PEERS: [&str; 7] = [
     "cc",
 ];
 
-/// One command of a block and what the page says that it prints.
+/// One command of a block, and its output on the page.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Typed {
     pub(crate) command: String,
@@ -56,8 +56,8 @@ pub(crate) struct Typed {
 }
 
 /// The commands of a block; a line that ends in a backslash goes on in the next, behind `> `. In
-/// the server's terminal a block may begin with what the server has printed meanwhile: that is
-/// the output of an empty command.
+/// the server's terminal a block may begin with further output of the server: that is the output of
+/// an empty command.
 pub(crate) fn commands(body: &str, server: bool) -> Result<Vec<Typed>, String> {
     let mut commands: Vec<Typed> = Vec::new();
     if server && !body.starts_with("$ ") && !body.starts_with("^C") {
@@ -182,9 +182,9 @@ struct Terminal<'a> {
     ports: HashMap<String, String>,
     /// Whether all ports of the page are known before they are taken.
     reserved: bool,
-    /// What runs, by the name of its terminal.
+    /// The running servers, by the names of their terminals.
     servers: HashMap<String, Server>,
-    /// How the last server ended.
+    /// The end of the last server.
     status: Option<ExitStatus>,
     /// The reader's own program after the step that the page has shown last.
     mine: String,
@@ -220,7 +220,7 @@ impl Terminal<'_> {
                     None => self.status.ok_or("no server has ended")?,
                 };
                 self.status = Some(status);
-                // As a shell says it: 128 and the number of the signal.
+                // As in a shell: 128 and the number of the signal.
                 let code = status.code().or(status.signal().map(|signal| 128 + signal));
                 let code = code.map_or(String::new(), |code| code.to_string());
                 same(&typed.command, &typed.output, &[code])?;
@@ -246,7 +246,7 @@ impl Terminal<'_> {
         Ok(())
     }
 
-    /// Starts a server; what the page shows under it must be what it prints.
+    /// Starts a server; its output must be the page's.
     fn start(&mut self, name: &str, typed: &Typed) -> Result<(), String> {
         let words: Vec<&str> = typed.command.split_whitespace().collect();
         let ours = words[0] == "cargo";
@@ -305,7 +305,7 @@ impl Terminal<'_> {
         Ok(())
     }
 
-    /// The program behind a command line: `cargo run` means what is built already.
+    /// The program behind a command line: `cargo run` means the built program.
     fn program(&self, words: &[&str]) -> Result<(PathBuf, Vec<String>), String> {
         let owned = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
         let arguments = |rest: &[&str]| match rest {
@@ -370,7 +370,7 @@ impl Terminal<'_> {
             .env("PROGRAMS", self.programs)
             .env("MINE", &self.mine)
             .env("PATH", search_path(self.root)?)
-            // redis-cli prints as it does to a terminal, which is what the page's reader has.
+            // redis-cli prints as it does to a terminal, because the page's reader has one.
             .env("FAKETTY", "1")
             .env("SERVER", server)
             .stdin(Stdio::null())
@@ -399,7 +399,7 @@ impl Terminal<'_> {
         same(&typed.command, &typed.output, &printed)
     }
 
-    /// What the server has printed since.
+    /// The server's output since the last call.
     fn printed(&mut self, name: &str, typed: &Typed) -> Result<(), String> {
         let server = self
             .servers
@@ -414,7 +414,7 @@ impl Terminal<'_> {
         same("the server", &typed.output, &lines)
     }
 
-    /// Ctrl-C in the server's terminal; what it prints until it ends is compared.
+    /// Ctrl-C in the server's terminal; the output up to its end is compared.
     fn interrupt(&mut self, name: &str, typed: &Typed) -> Result<(), String> {
         let mut server = self.servers.remove(name).ok_or("^C without a server")?;
         signal(server.child.id(), "INT")?;
@@ -427,7 +427,7 @@ impl Terminal<'_> {
         same("^C", &typed.output, &printed)
     }
 
-    /// What the page types, with the directories that are used here.
+    /// The page's command, with the directories that are used here.
     fn as_typed(&self, command: &str) -> String {
         let files = self.files.path().display();
         let directories = r#"(?P<before>^|[\s'"=<>])/?(?P<directory>target|tmp)/"#;
@@ -436,7 +436,7 @@ impl Terminal<'_> {
         directories.replace_all(command, here).into_owned()
     }
 
-    /// What was printed here, with the directories and ports that the page names.
+    /// The output here, with the directories and ports of the page.
     fn as_printed(&self, line: &str) -> String {
         let files = self.files.path().display();
         let mut line = line
@@ -509,7 +509,7 @@ pub(crate) fn signal(process: u32, name: &str) -> Result<(), String> {
     }
 }
 
-/// Tries again until it is so, or PATIENCE is over.
+/// Tries again until the condition holds, or PATIENCE has passed.
 pub(crate) fn until(mut so: impl FnMut() -> bool) -> Result<(), ()> {
     let deadline = Instant::now() + PATIENCE;
     while !so() {

@@ -1,6 +1,6 @@
 //! The diff from the stage before, generated into `chapters/diffs` and checked to be current.
 //!
-//! `LARDER_BLESS=1 cargo test --test book diffs` writes what is out of date.
+//! `LARDER_BLESS=1 cargo test --test book diffs` writes those that are out of date.
 
 use std::collections::BTreeSet;
 use std::env;
@@ -13,8 +13,8 @@ use similar::TextDiff;
 use super::includes;
 use super::pages::{Book, files_below, text_of};
 
-/// Stages that are not written from the one before, and what they are written from: how the names
-/// of its files begin.
+/// Stages that are not written from the one before, and the beginning of the file names that they
+/// are written from.
 const ORIGINS: [(u32, &str); 1] = [(11, "04_")];
 
 /// The files of a stage: `examples/NN_name.rs`, or everything below `examples/NN_name/`.
@@ -22,12 +22,13 @@ pub(crate) fn files(book: &Book, stage: u32) -> Vec<PathBuf> {
     files_of(book, &prefix(stage))
 }
 
-/// How the names of a stage's files begin.
+/// The beginning of the names of a stage's files.
 pub(crate) fn prefix(stage: u32) -> String {
     format!("{stage:02}_")
 }
 
-/// How the names begin of the files that a stage is written from: those of the stage before, if not of another program.
+/// The beginning of the names of the files that a stage is written from: those of the stage before, if not of another
+/// program.
 pub(crate) fn origin(before: u32, stage: u32) -> String {
     let origin = ORIGINS.iter().find(|(number, _)| *number == stage);
     origin.map_or(prefix(before), |(_, prefix)| (*prefix).to_owned())
@@ -96,7 +97,8 @@ pub(crate) fn parts(book: &Book, prefix: &str) -> Result<Vec<(String, String, St
     Ok(parts)
 }
 
-/// What changes from the stage before, or from what else this stage is written from, file by file.
+/// The changes from the stage before, or from the other program that this stage is written from,
+/// file by file.
 pub(crate) fn between(book: &Book, before: u32, stage: u32) -> Result<String, String> {
     let origin = origin(before, stage);
     let (old, new) = (parts(book, &origin)?, parts(book, &prefix(stage))?);

@@ -1,6 +1,5 @@
-//! What may stand in a fenced block. Code, conversations, diffs and configuration come in by
-//! include from files that are compiled, run or checked; nothing of that kind is typed into a
-//! page.
+//! The allowed content of fenced blocks. Code, conversations, diffs and configuration come in by
+//! include from files that are compiled, run or checked; nothing of that kind is typed into a page.
 
 use super::includes;
 use super::pages::Book;

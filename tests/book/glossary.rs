@@ -35,7 +35,7 @@ pub(crate) fn problems(book: &Book, terms_wanted: usize) -> Vec<String> {
     problems
 }
 
-/// Where a term first stands in the running text of a chapter, and the link that it stands in.
+/// The first place of a term in the running text of a chapter, and the link around it.
 fn first_use(book: &Book, term: &str) -> Option<(String, Option<String>)> {
     let words: Vec<String> = term.split_whitespace().map(regex::escape).collect();
     let pattern = format!(r"(?i)\b{}(s|es)?\b", words.join(r"\s+"));

@@ -15,7 +15,7 @@ use crate::support::find;
 
 /// Builds the book into a directory of its own; nothing when there is no mdBook here.
 pub(crate) fn build(root: &Path) -> Option<Result<TempDir, String>> {
-    // Where `cargo install` puts it, though PATH may not say so.
+    // The directory of `cargo install`, which may not be in PATH.
     let home = env::var_os("HOME").map(|home| Path::new(&home).join(".cargo/bin/mdbook"));
     let program = find("mdbook").or(home.filter(|program| program.is_file()))?;
     Some(built(&program, root))
@@ -36,8 +36,7 @@ fn built(program: &Path, root: &Path) -> Result<TempDir, String> {
     Ok(directory)
 }
 
-/// Every reference of the built pages that leads nowhere, and every directive that was left on
-/// one.
+/// Every broken reference of the built pages, and every directive that was left on one.
 pub(crate) fn problems(directory: &TempDir) -> Vec<String> {
     let directory = directory.path();
     let reference = Regex::new(r#"(?:href|src)="([^"]*)""#).expect("a pattern");

@@ -15,7 +15,7 @@ pub(crate) struct Include {
     pub(crate) anchor: Option<String>,
 }
 
-/// The directives of a block, or what is wrong with them.
+/// The directives of a block, or the error in them.
 pub(crate) fn of(page: &Page, fence: &Fence) -> Result<Vec<Include>, String> {
     let directive = Regex::new(r"\{\{#([a-z_]+)\s+([^}\s]*)\s*\}\}").expect("a pattern");
     let mut found = Vec::new();
@@ -47,8 +47,8 @@ pub(crate) fn of(page: &Page, fence: &Fence) -> Result<Vec<Include>, String> {
     Ok(found)
 }
 
-/// What the directive puts on the page: the file or the part between its anchors, without the
-/// lines of anchors.
+/// The text that the directive puts on the page: the file or the part between its anchors, without
+/// the lines of anchors.
 pub(crate) fn expand(book: &Book, include: &Include) -> Result<String, String> {
     let name = include.path.display();
     let text = text_of(&book.root.join(&include.path))?;
@@ -80,7 +80,7 @@ pub(crate) fn expand(book: &Book, include: &Include) -> Result<String, String> {
     }
 }
 
-/// Every include that leads nowhere, and every anchor that no page uses.
+/// Every include of a missing file or anchor, and every anchor that no page uses.
 pub(crate) fn problems(book: &Book) -> Vec<String> {
     let mut problems = Vec::new();
     let mut used = BTreeSet::new();

@@ -1,8 +1,8 @@
-//! Names in backticks: a path must exist, and what looks like a name of Rust or an option must
-//! occur in the sources.
+//! Names in backticks: a path must exist, and a name that looks like Rust or an option must occur
+//! in the sources.
 //!
 //! Names that belong to others (a function of Go's library, an option of memcached) stand in
-//! `chapters/names.txt`, one in a line, with whose they are.
+//! `chapters/names.txt`, one in a line, with their owner.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use regex::Regex;
 
 use super::pages::{Book, files_below, text_of};
 
-/// Where the project's own paths begin.
+/// The beginnings of the project's own paths.
 const ROOMS: [&str; 6] = [
     "src/",
     "examples/",
@@ -20,7 +20,7 @@ const ROOMS: [&str; 6] = [
     ".ci/",
 ];
 
-/// Every name in backticks that nothing bears.
+/// Every name in backticks that doesn't exist.
 pub(crate) fn problems(book: &Book) -> Vec<String> {
     let mut problems = Vec::new();
     let mut words = BTreeSet::new();

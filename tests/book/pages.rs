@@ -1,5 +1,5 @@
-//! The book as its sources stand: pages in the order of SUMMARY.md, and what the checks need to
-//! know of each.
+//! The sources of the book: pages in the order of SUMMARY.md, and the facts about each that the
+//! checks use.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -41,7 +41,7 @@ pub(crate) struct Page {
 pub(crate) struct Fence {
     /// The line of the opening fence, from 1.
     pub(crate) line: usize,
-    /// What stands behind the opening fence: the language, then words after commas.
+    /// The text behind the opening fence: the language, then words after commas.
     pub(crate) info: String,
     pub(crate) body: String,
 }
@@ -187,8 +187,8 @@ impl Fence {
     }
 }
 
-/// The name of a plot, when this text is its include: a picture is the one thing that comes in
-/// outside a fenced block.
+/// The name of a plot, when this text is its include: only pictures are included outside a fenced
+/// block.
 fn svg(text: &str, directory: &str) -> Option<String> {
     let name = text
         .strip_prefix("{{#include ")?

@@ -1,5 +1,5 @@
-//! The checks are checked: a small sound book passes them all, and with one fault planted the
-//! right one speaks.
+//! The checks are checked: a small sound book passes them all, and with one planted fault the right
+//! one reports it.
 
 use std::fs;
 use std::path::Path;
@@ -71,7 +71,7 @@ from = "measured/02_two.txt"
 series = [{ name = "rate", line = '^(?<label>\w+): (?<value>\d+)/s' }]
 "#;
 
-/// A small book in which nothing is wrong, then what `change` does to it.
+/// A small book without faults, changed by `change`.
 fn planted(change: impl FnOnce(&Path)) -> (TempDir, Book) {
     let directory = TempDir::new().expect("a directory");
     let root = directory.path();
@@ -128,7 +128,7 @@ fn consoles(book: &Book) -> Vec<String> {
 
 type Check = fn(&Book) -> Vec<String>;
 
-/// Plants a fault and expects the check to say this about it.
+/// Plants a fault and expects the check to report this about it.
 #[track_caller]
 fn finds(check: Check, file: &str, from: &str, to: &str, said: &str) {
     let (_directory, book) = planted(|root| replace(root, file, from, to));
@@ -490,7 +490,7 @@ fn a_glossary_term_that_is_not_linked_is_found() {
     assert!(glossary::problems(&book, 2)[0].contains("fewer than 2"));
 }
 
-/// What the check of stages says of the first real stage, when chapter 1 of the small book
+/// The report of the check of stages about the first real stage, if chapter 1 of the small book
 /// includes this conversation.
 fn stage(fence: &str, number: u32, answer: &str) -> Vec<String> {
     let (_directory, book) = planted(|root| {
@@ -562,7 +562,7 @@ fn a_dead_link_in_a_built_page_is_found() {
         )
     };
     assert_eq!(problems(|_| ()), [] as [String; 0]);
-    // Raw HTML is what the checks of the sources can't see.
+    // The checks of the sources don't read raw HTML.
     let dead = problems(|root| {
         replace(
             root,

@@ -7,14 +7,14 @@
 //!   chapters/plots/NAME.toml ───────┘ title, kind, series
 //! ```
 //!
-//! A plot is a description of a few lines; `chapters/README.md` says how one is written. Nobody
-//! draws one and no number is typed: `LARDER_BLESS=1 cargo test --test book plots` writes what
-//! is out of date. A page that shows a plot shows the text that it is made from as well, for
-//! readers who can't see it or need the numbers.
+//! A plot is a description of a few lines; `chapters/README.md` says how one is written. Plots are
+//! never drawn by hand, and no number is typed: `LARDER_BLESS=1 cargo test --test book plots`
+//! writes those that are out of date. A page that shows a plot shows the text that it is made from
+//! as well, for readers who can't see it or need the numbers.
 //!
 //! The picture stands inside the page, so that it takes its colours from the reader's theme. The
-//! crate `plotters` can't do that: it writes a colour into each element, and knows neither
-//! classes nor titles. What is left without that is a scale and a handful of elements.
+//! crate `plotters` can't do that: it writes a colour into each element, and has neither classes
+//! nor titles. Without it, a plot needs only a scale and a few elements.
 
 mod svg;
 
@@ -28,23 +28,23 @@ use serde::Deserialize;
 use super::includes;
 use super::pages::{Book, files_below, text_of};
 
-/// What stands in `chapters/plots/NAME.toml`.
+/// The content of `chapters/plots/NAME.toml`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Plot {
     kind: Kind,
-    /// What is shown, in a few words: the heading of the picture.
+    /// The content in a few words: the heading of the picture.
     title: String,
     /// The content in a sentence, for readers who can't see it.
     shows: String,
     /// The recorded text, relative to `chapters`.
     from: String,
-    /// Bars: what stands behind each number.
+    /// Bars: the unit behind each number.
     #[serde(default)]
     unit: String,
     /// Bars: a line across them, as for a ratio of 1.
     mark: Option<f64>,
-    /// Lines: what the axes count.
+    /// Lines: the units of the axes.
     #[serde(default)]
     x: String,
     #[serde(default)]
@@ -62,7 +62,7 @@ enum Kind {
     Lines,
 }
 
-/// One colour of the plot, and where its numbers stand.
+/// One colour of the plot, and the place of its numbers.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Series {
@@ -75,11 +75,11 @@ struct Series {
     line: String,
 }
 
-/// The numbers of a series. What was measured more than once has several.
+/// The numbers of a series: several for a figure that was measured more than once.
 #[derive(Debug, PartialEq)]
 struct Found {
     name: String,
-    /// Label or x, with what was measured there, in the order of the text.
+    /// Label or x, with its measured numbers, in the order of the text.
     points: Vec<(String, Vec<f64>)>,
 }
 
@@ -249,7 +249,7 @@ fn number_of(text: &str) -> Option<f64> {
     Some(number * factor).filter(|number| number.is_finite())
 }
 
-/// The middle one of what was measured; of two, their mean.
+/// The median of the measured numbers; of two, their mean.
 fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);

@@ -1,5 +1,4 @@
-//! Shutdown and overload, tested with real signals on real processes: what a transcript can't
-//! say.
+//! Shutdown and overload, tested with real signals on real processes, which a transcript can't do.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -22,7 +21,7 @@ fn connect(server: &Running) -> TcpStream {
     stream
 }
 
-/// A connection that has said something and been answered: the server surely knows it.
+/// A connection that has sent a line and got the answer, so the server has surely accepted it.
 fn greeted(server: &Running) -> TcpStream {
     let mut stream = connect(server);
     stream.write_all(b"hello").expect("it is sent");
@@ -32,8 +31,8 @@ fn greeted(server: &Running) -> TcpStream {
     stream
 }
 
-/// A connection whose client has a receive buffer of so many bytes, which the kernel then leaves
-/// alone.
+/// A connection whose client has a receive buffer of this many bytes, which the kernel then doesn't
+/// change.
 fn with_buffer(server: &Running, bytes: usize) -> TcpStream {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
     socket
@@ -66,7 +65,7 @@ fn stuck(server: &Running) -> Vec<TcpStream> {
             stream
         })
         .collect();
-    // Nobody gets any further in a whole round: it is not the machine that is slow.
+    // No client gets any further in a whole round, so the machine isn't just slow.
     let mut moved = true;
     while moved {
         moved = false;

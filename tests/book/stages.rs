@@ -1,12 +1,12 @@
-//! The stages: each is built, started on a free port, and held to what its chapter promises.
+//! The stages: each is built, started on a free port, and checked against its chapter's promises.
 //!
 //! - It passes every transcript of its protocols whose header says `stage: N` up to its own
 //!   number, in every delivery.
 //! - It fails every conversation that its chapter includes as ```` ```transcript,fails ````: why a next stage is needed.
 //! - The article's version, where the chapter has one, fails every conversation that is included as
 //!   ```` ```transcript,article ````.
-//! - A stage that stands in front of other servers gets some that fail on request, and
-//!   is held to what real servers agree on.
+//! - A stage in front of other servers gets some that fail on request, and must pass the
+//!   transcripts that real servers pass.
 //! - Every transcript that a chapter includes is one of these two, so no page shows a
 //!   conversation that was not held.
 
@@ -30,10 +30,10 @@ use super::console::until;
 use super::includes;
 use super::pages::{Book, Page, files_below, text_of};
 
-/// How long a reply may take on a machine that builds something else meanwhile.
+/// The longest wait for a reply on a machine that builds other programs meanwhile.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How long a reply may take that must not come.
+/// The wait for a reply that must not come.
 const IMPATIENCE: Duration = Duration::from_millis(500);
 
 /// Conversations that are held at the same time.
@@ -75,18 +75,19 @@ pub(crate) fn programs() -> &'static Path {
     })
 }
 
-/// The stage that has all commands of larder's library; a proxy is held to those that came before.
+/// The stage that has all commands of larder's library; a proxy has to pass the transcripts of
+/// earlier stages.
 const LIBRARY: u32 = 7;
 
 /// A program that listens; it is ended with this.
 pub(crate) struct Running {
     child: Child,
-    /// What it said: protocol and address.
+    /// The listeners that it reported: protocol and address.
     pub(crate) listening: Vec<(String, String)>,
 }
 
 impl Running {
-    /// Starts a stage and waits until it has said where it listens, once for each of `listeners`.
+    /// Starts a stage and waits until it has reported its address, once for each of `listeners`.
     pub(crate) fn start(
         name: &str,
         arguments: &[&str],
@@ -133,7 +134,7 @@ impl Running {
         &self.listening[0].1
     }
 
-    /// Where a protocol is spoken; the first listener's address if it isn't.
+    /// The address of a protocol's listener, or else that of the first one.
     fn speaks(&self, protocol: &str) -> &str {
         let found = self.listening.iter().find(|(name, _)| name == protocol);
         found.map_or(self.address(), |(_, address)| address)
@@ -168,7 +169,8 @@ impl Drop for Running {
     }
 }
 
-/// How many listeners a stage has. The sixth has one for each protocol, the seventh one more for echo.
+/// The number of a stage's listeners. The sixth has one for each protocol, the seventh one more for
+/// echo.
 fn listeners(stage: u32) -> usize {
     match stage {
         ..6 => 1,
@@ -198,7 +200,8 @@ impl Staged {
         match &upstreams {
             Some(upstreams) if stage == 8 => arguments.push(upstreams.address().to_owned()),
             Some(upstreams) => {
-                // Names that stay the same whatever ports are free, so that keys stay where they are.
+                // Names that don't depend on the free ports, so that keys always have the same
+                // servers.
                 let lines = upstreams.listening.iter().zip(["a", "b", "c"]);
                 let lines = lines.map(|((_, address), name)| format!("{address} 1 {name}\n"));
                 let file = NamedTempFile::new().map_err(|error| error.to_string())?;
@@ -235,8 +238,8 @@ fn is_proxy(stage: u32) -> bool {
     matches!(stage, 8..=10)
 }
 
-/// Whether a stage speaks memcached's protocol and stores nothing: it promises what its chapter
-/// shows.
+/// Whether a stage has memcached's protocol and no store: its promises are the conversations of its
+/// chapter.
 fn is_invalidator(stage: u32) -> bool {
     matches!(stage, 11 | 12)
 }
@@ -280,7 +283,7 @@ fn transcript(root: &Path, file: &Path) -> Result<Transcript, String> {
     parse(name, &shown, &text_of(file)?).map_err(|error| error.to_string())
 }
 
-/// What a page says of a transcript that it includes.
+/// A page's statement about a transcript that it includes.
 #[derive(Clone, Copy, PartialEq)]
 enum Said {
     /// The stage passes it.
@@ -291,7 +294,7 @@ enum Said {
     Fails,
 }
 
-/// The transcripts that a page includes, and what it says of them.
+/// The transcripts that a page includes, and its statements about them.
 fn included(book: &Book, page: &Page) -> Result<Vec<(Transcript, Said)>, String> {
     let mut found = Vec::new();
     for fence in page
@@ -367,7 +370,7 @@ fn broken(stage: u32, name: &str, promised: &[Transcript]) -> Vec<String> {
     side_by_side(tries, |(transcript, delivery)| {
         let mut problem = None;
         let outcome = in_time(transcript, || {
-            // A server of its own: no transcript finds what another has left.
+            // A server of its own, so that no transcript finds items of another.
             match Staged::start(stage, name, Some(transcript)) {
                 Ok(server) => {
                     let address = server.program.speaks(transcript.protocol.name());
@@ -403,7 +406,7 @@ pub(crate) fn side_by_side<T: Send>(
     })
 }
 
-/// What is wrong with the stage of this page: a list of sentences.
+/// The faults of this page's stage: a list of sentences.
 pub(crate) fn problems(book: &Book, page: &Page, name: &str) -> Result<Vec<String>, String> {
     let Some(stage) = page.chapter() else {
         return Ok(Vec::new());
@@ -480,8 +483,7 @@ pub(crate) fn problems(book: &Book, page: &Page, name: &str) -> Result<Vec<Strin
     Ok(problems)
 }
 
-/// What is wrong with the conversations of a chapter that has no stage: each must be a real
-/// server's.
+/// The faults in the conversations of a chapter that has no stage: each must be a real server's.
 pub(crate) fn problems_without_stage(book: &Book, page: &Page) -> Result<Vec<String>, String> {
     let foreign = |(transcript, said): (Transcript, Said)| {
         let real = said == Said::Passes && !matches!(transcript.agrees, Agrees::LarderOnly(_));

@@ -19,10 +19,10 @@ use super::diffs;
 use super::pages::{Book, files_below, text_of};
 use super::stages;
 
-/// Lines that a step may add: what a reader types before it is explained and run.
+/// Lines that a step may add: a reader types no more before they are explained and run.
 const LINES: usize = 25;
 
-/// Where the reader's files are, as the diffs name them.
+/// The directory of the reader's files, as the diffs name it.
 const PLACE: &str = "examples/mine/";
 
 /// The reader's program: its files by name.
@@ -39,7 +39,7 @@ struct Step {
     runs: bool,
 }
 
-/// The steps of the book in its order, and what is wrong with their names.
+/// The steps of the book in its order, and the errors in their names.
 fn steps(book: &Book) -> Result<Vec<Step>, String> {
     let directive =
         Regex::new(r"^\{\{#include steps/((\d\d)/(\d\d))\.diff\}\}\s*$").expect("a pattern");
@@ -149,12 +149,14 @@ impl Step {
     }
 }
 
-/// The program before a chapter's first step: what its stage is written from, and before the first chapter nothing.
+/// The program before a chapter's first step: the one that its stage is written from, and none before the first
+/// chapter.
 fn start(book: &Book, chapter: u32) -> Result<Files, String> {
     stage(book, &diffs::origin(chapter - 1, chapter))
 }
 
-/// A stage's files as a reader has them: without the text over main.rs, which says how the stage is run.
+/// A stage's files as a reader has them: without the text over main.rs, which explains how to run the
+/// stage.
 fn stage(book: &Book, prefix: &str) -> Result<Files, String> {
     let parts = diffs::parts(book, prefix)?;
     let parts = parts.into_iter().map(|(name, _, text)| {
@@ -213,7 +215,8 @@ pub(crate) fn problems(book: &Book) -> Vec<String> {
     problems
 }
 
-/// Checks the reader's program after each step, and builds those that are run; what cargo says if one doesn't compile.
+/// Checks the reader's program after each step, and builds those that are run. Returns cargo's errors if one doesn't
+/// compile.
 pub(crate) fn build(book: &Book) -> Result<(), String> {
     static BUILT: OnceLock<Result<(), String>> = OnceLock::new();
     BUILT.get_or_init(|| build_all(book)).clone()

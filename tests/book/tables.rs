@@ -1,7 +1,7 @@
-//! Tables: what `benches` has recorded in columns, as tables of the page.
+//! Tables: the figures that `benches` has recorded in columns, as tables of the page.
 //!
 //! A recorded text with a line of titles that ends in `ratio  goal`, or in `ratio  middle half  goal`, has a table in
-//! `chapters/tables`, made here: `LARDER_BLESS=1 cargo test --test book tables` writes what is out of date.
+//! `chapters/tables`, made here: `LARDER_BLESS=1 cargo test --test book tables` writes those that are out of date.
 
 use std::env;
 use std::fs;

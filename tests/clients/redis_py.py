@@ -204,7 +204,7 @@ def the_hello_and_its_protocol():
     equal(r.ping(), True)
     equal(r.echo("text"), b"text")
     raises(redis.ResponseError, "NOPROTO", lambda: r.execute_command("HELLO", 4))
-    # What differs on the wire comes back as what redis-py makes of it in that protocol.
+    # Replies that differ on the wire come back as redis-py's types for that protocol.
     r.hset("h", "f", "v")
     equal(r.hgetall("h"), {b"f": b"v"})
     equal(r.hrandfield("h", 1, withvalues=True), [[b"f", b"v"]] if PROTOCOL == 3 else [b"f", b"v"])

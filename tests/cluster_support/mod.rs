@@ -21,11 +21,11 @@ use crate::proxy_support::{
     PATIENCE, TestProxy, eventually, eventually_within, free_port, list, settings,
 };
 
-/// How long it may take to move a slot.
+/// The longest time to move a slot.
 pub const MOVE: Duration = Duration::from_secs(120);
 
-/// How long a replica may take to become master on demand. After an election that it did not win in time, the next can
-/// begin only after four times the servers' timeout, which is 15 s.
+/// The longest time for a replica to become master on demand. After an election that it did not win in time, the next
+/// can begin only after four times the servers' timeout, which is 15 s.
 const TAKE_OVER: Duration = Duration::from_secs(180);
 
 /// A reply.
@@ -66,7 +66,7 @@ impl From<&str> for Said {
     }
 }
 
-/// A client that says words and reads a reply.
+/// A client that sends words and reads a reply.
 pub struct Talk(BufReader<TcpStream>);
 
 impl Talk {
@@ -112,7 +112,7 @@ impl Talk {
         }
     }
 
-    /// Whether so many bytes come before the end.
+    /// Whether this many bytes come before the end.
     pub fn comes(&mut self, bytes: u64) -> bool {
         let copied = std::io::copy(&mut (&mut self.0).take(bytes), &mut std::io::sink());
         copied.is_ok_and(|copied| copied == bytes)
@@ -142,7 +142,7 @@ pub struct Node {
 }
 
 impl Node {
-    /// `None` where there is no redis-server.
+    /// `None` if there is no redis-server.
     fn start(directory: &TempDir) -> Option<Node> {
         let program = crate::support::find("redis-server")?;
         for _ in 0..5 {
@@ -215,8 +215,8 @@ fn cluster_id(address: SocketAddr) -> io::Result<String> {
     Ok(id)
 }
 
-/// A line of CLUSTER NODES without what only the server says that is asked: the server's id, whether it is a master or
-/// whose replica it is, its epoch, and its slots.
+/// A line of CLUSTER NODES without the parts that only the answering server has: the server's id, whether it is a
+/// master or whose replica it is, its epoch, and its slots.
 fn role(line: &str) -> String {
     let words: Vec<&str> = line.split(' ').collect();
     let flags = words[2].trim_start_matches("myself,");
@@ -239,7 +239,7 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// `None` where there is no redis-server. With `replicas`, the first master has one.
+    /// `None` if there is no redis-server. With `replicas`, the first master has one.
     pub fn start(masters: usize, replica: bool) -> Option<Cluster> {
         let directory = tempfile::tempdir().expect("a directory");
         let start = |_| Node::start(&directory);
@@ -287,7 +287,7 @@ impl Cluster {
         Some(cluster)
     }
 
-    /// Waits until all servers say the same about which of them are masters, of which epoch, and of which slots.
+    /// Waits until all servers report the same masters, epochs and slots.
     fn agree(&self) {
         let view = |node: &Node| {
             let nodes = node.talk().must("CLUSTER NODES");
@@ -306,7 +306,7 @@ impl Cluster {
         self.masters.iter().chain(&self.replicas)
     }
 
-    /// Lets a server that is silent for a second be held for dead. Not from the start: the servers
+    /// Lets a server that is silent for a second be declared dead. Not from the start: the servers
     /// have to meet within this time, too.
     pub fn expect_deaths(&self) {
         for node in self.nodes() {
@@ -316,7 +316,7 @@ impl Cluster {
 
     /// Has a replica take over from its master, and waits until it has.
     pub fn take_over(&self, replica: &Node) {
-        // Servers vote against a replica that they still hold for a master.
+        // Servers vote against a replica that they still take for a master.
         self.agree();
         let mut talk = replica.talk();
         let mut asked = None;

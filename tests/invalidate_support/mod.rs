@@ -1,4 +1,4 @@
-//! What the tests of `larder invalidate` share: one on free ports, and caches that it keeps true.
+//! The common parts of the tests of `larder invalidate`: one on free ports, and its caches.
 
 #![allow(
     dead_code,
@@ -105,7 +105,7 @@ impl Invalidator {
         sum(&values)
     }
 
-    /// The values of a name, each with whose it is.
+    /// The values of a name, each with its upstream.
     pub fn stats(&self, name: &str) -> Vec<(String, String)> {
         stats(&mut self.client(), name)
     }
@@ -123,7 +123,7 @@ impl Invalidator {
     }
 }
 
-/// What a cache answers to `get`, or `None`.
+/// The answer of a cache to `get`, or `None`.
 pub fn get(address: SocketAddr, key: &str) -> Option<String> {
     let mut client = Client::connect(address);
     client.send(format!("get {key}\r\n"));
@@ -146,7 +146,7 @@ pub fn put(address: SocketAddr, key: &str, value: &str) {
     );
 }
 
-/// What a Redis answers to `GET`, or `None`.
+/// The answer of a Redis to `GET`, or `None`.
 pub fn redis_get(address: SocketAddr, key: &str) -> Option<String> {
     let mut client = Client::connect(address);
     client.send(format!("GET {key}\r\n"));
@@ -162,7 +162,7 @@ pub fn redis_put(address: SocketAddr, key: &str, value: &str) {
     Client::connect(address).ask(format!("SET {key} {value}\r\n"), "+OK\r\n");
 }
 
-/// Waits until a memcached has forgotten a key.
+/// Waits until a key is deleted in a memcached.
 #[track_caller]
 pub fn forgotten(address: SocketAddr, key: &str) {
     eventually(&format!("{key} to be forgotten"), || {
@@ -318,7 +318,7 @@ impl Program {
         self.out.read_line(&mut rest).expect("the end");
     }
 
-    /// The values of a name in `stats invalidate`, each with whose it is.
+    /// The values of a name in `stats invalidate`, each with its upstream.
     pub fn stats(&self, name: &str) -> Vec<(String, String)> {
         stats(&mut self.client(), name)
     }

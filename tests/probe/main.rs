@@ -25,7 +25,7 @@ struct Line {
     arguments: Args,
 }
 
-/// Runs `larder probe` with `arguments`: whether nothing failed, and what was printed.
+/// Runs `larder probe` with `arguments`: returns whether nothing failed, and the output.
 fn probe(arguments: &[&str]) -> Result<(bool, String), String> {
     let line = std::iter::once(&"probe").chain(arguments);
     let line = Line::try_parse_from(line).map_err(|error| error.to_string())?;
@@ -243,7 +243,7 @@ fn ask(socket: &Path, request: &str) -> String {
 fn is_erased_only_on_demand(address: &str, only: &str, store: &str, read: [&str; 2], held: &str) {
     let socket = Path::new(address.trim_start_matches("unix:"));
     let arguments = [address, "--timeout", "20", "--only", only];
-    // A probe before there is anything: what it leaves must not count as data.
+    // A probe of an empty server: its remains must not count as data.
     assert!(probe(&arguments).expect("an empty server is probed").0);
     ask(socket, store);
     let error = probe(&arguments).expect_err("it holds data");

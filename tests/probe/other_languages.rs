@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use super::support::{find, skip};
 use super::{failed, probe, report};
 
-/// How long a server may take to say where it listens.
+/// The longest wait for a server to report its address.
 const START: Duration = Duration::from_secs(60);
 
 /// A program in Python or C that listens; it is ended with this.
@@ -22,14 +22,14 @@ struct Server {
 }
 
 impl Server {
-    /// `None` where there is no Python.
+    /// `None` if there is no Python.
     fn python(file: &str) -> Option<Server> {
         let mut command = Command::new(find("python3")?);
         command.arg(examples().join("in_python").join(file));
         Some(Server::start(command))
     }
 
-    /// `None` where there is no C compiler.
+    /// `None` if there is no C compiler.
     fn c(file: &str, directory: &Path) -> Option<Server> {
         let program = directory.join("server");
         let status = Command::new(find("cc")?)
@@ -53,14 +53,14 @@ impl Server {
             child,
             address: String::new(),
         };
-        // A program that ends without a word ends the line as well.
+        // A program that ends without output ends the line as well.
         let (sender, printed) = channel();
         std::thread::spawn(move || {
             let mut line = String::new();
             let read = BufReader::new(stdout).read_line(&mut line);
             let _ = sender.send(read.map(|_| line));
         });
-        // When it has printed nothing by then, it is killed on the way out.
+        // A program that has printed nothing by then is killed when this returns.
         let line = printed.recv_timeout(START).expect("it prints a line");
         let line = line.expect("its standard output can be read");
         let address = line.trim_end().strip_prefix("listening on memcached ");

@@ -11,16 +11,16 @@ use larder::tools::transcript::Protocol;
 
 use super::{failed, report, support};
 
-/// What is wrong.
+/// The planted fault.
 #[derive(Clone, Copy)]
 enum Fault {
     /// Takes the bytes of one read for whole commands, and drops the rest.
     Hasty,
-    /// Says the second where the first would be right.
+    /// Sends the second instead of the first, which would be right.
     Says(&'static str, &'static str),
-    /// Hears the second when the first is sent.
+    /// Reads the second when the first is sent.
     Hears(&'static str, &'static str),
-    /// Closes the connection after it said this.
+    /// Closes the connection after it has sent this.
     ClosesAfter(&'static str),
     /// Answers with this one time too many.
     Repeats(&'static str),

@@ -1,8 +1,8 @@
-//! larder.toml: what wins over what, what its errors say, and that `larder config` writes one that gives the same again.
+//! larder.toml: its precedence, its errors, and the file of `larder config`, which gives the same settings again.
 
 use super::run::{FREE, Place};
 
-/// The value of a setting in what `larder config` prints.
+/// The value of a setting in the output of `larder config`.
 #[track_caller]
 fn setting<'a>(printed: &'a str, name: &str) -> &'a str {
     let start = format!("{name} = ");

@@ -1,8 +1,8 @@
-//! The log: how much of it, and where it goes.
+//! The log: its level and its files.
 
 use super::run::{FREE, Larder, Place};
 
-/// What a run with these flags has logged on standard error, from start to end.
+/// The log of a run with these flags on standard error, from start to end.
 #[track_caller]
 fn logged(flags: &[&str]) -> String {
     let place = Place::new();

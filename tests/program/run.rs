@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-/// How long a test waits for what must happen.
+/// The longest time that a test waits for an event.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Arguments that ask for free ports.
@@ -58,14 +58,14 @@ impl Place {
         Larder::spawn(self.command(arguments)).printed()
     }
 
-    /// Starts serving and waits until `listeners` lines have said so.
+    /// Starts serving and waits for the lines of this many listeners.
     #[track_caller]
     pub(crate) fn serve(&self, arguments: &[&str], listeners: usize) -> Larder {
         Larder::spawn(self.command(arguments)).ready(listeners)
     }
 }
 
-/// What a run printed, and how it ended.
+/// The output of a run, and its exit code.
 #[derive(Debug)]
 pub(crate) struct Printed {
     pub(crate) code: Option<i32>,
@@ -202,7 +202,7 @@ fn lines(from: Option<impl Read + Send + 'static>) -> Receiver<String> {
     receiver
 }
 
-/// Looks again until it is so.
+/// Checks again until the condition holds.
 #[track_caller]
 pub(crate) fn until(what: &str, mut so: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
@@ -292,7 +292,7 @@ impl<S: Read + Write> Talk<S> {
         value.unwrap_or_else(|| panic!("no number {name} in {text}"))
     }
 
-    /// Sends what the server may refuse, shuts the sending side, and reads until the server has had enough of it.
+    /// Sends bytes that the server may refuse, shuts the sending side, and reads until the server closes.
     pub(crate) fn rough(&mut self, bytes: &[u8])
     where
         S: Shut,

@@ -1,4 +1,4 @@
-//! Starting: where it listens, and what it says when it can't.
+//! The start: its listeners, and its errors.
 
 use std::fs::{self, File};
 use std::net::TcpListener;
@@ -192,7 +192,7 @@ fn help_and_version_have_their_usual_options() {
     assert!(wrong.err.contains("'--memory'"), "{}", wrong.err);
 }
 
-/// How often the threads of a process have gone to sleep so far.
+/// The number of times that the threads of a process have gone to sleep so far.
 fn sleeps(pid: u32) -> u64 {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).expect("it runs");
     let of_task = |task: fs::DirEntry| {

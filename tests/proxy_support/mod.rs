@@ -1,5 +1,5 @@
-//! What the tests of the proxy share: a proxy on a free port, clients that wait with a deadline,
-//! real servers, and peers that misbehave.
+//! The common parts of the tests of the proxy: a proxy on a free port, clients that wait with a
+//! deadline, real servers, and peers that misbehave.
 
 #![allow(
     dead_code,
@@ -17,7 +17,7 @@ use larder::pool::{Placement, ServerList};
 use larder::proxy::{Control, Protocol, Proxy, Settings};
 use larder::server::{Listen, Running};
 
-/// How long a test waits for what must happen.
+/// The longest time that a test waits for an event.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A deadline that a test waits for.
@@ -46,7 +46,8 @@ pub fn settings(protocol: Protocol) -> Settings {
     }
 }
 
-/// Settings with deadlines that a test can wait for. What such a test expects before, has to come within them.
+/// Settings with deadlines that a test can wait for. Events that such a test expects earlier have to come
+/// within them.
 pub fn impatient(protocol: Protocol) -> Settings {
     Settings {
         read_timeout: IMPATIENCE,
@@ -140,7 +141,7 @@ pub fn eventually(what: &str, condition: impl FnMut() -> bool) {
     eventually_within(PATIENCE, what, condition);
 }
 
-/// Waits so long until `condition` holds.
+/// Waits for at most this time until `condition` holds.
 #[track_caller]
 pub fn eventually_within(patience: Duration, what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + patience;
@@ -159,7 +160,7 @@ pub struct Real {
 }
 
 impl Real {
-    /// `None` where it is not installed.
+    /// `None` if it is not installed.
     pub fn start(program: &str) -> Option<Real> {
         Real::start_at(program, free_port())
     }
@@ -180,7 +181,7 @@ impl Real {
                 .args(["-m", "512", "-I", "16m"]),
             _ => command.args(["--port", &port, "--save", "", "--appendonly", "no"]),
         };
-        // What a Redis has received from another it saves where it runs, and the next one there would load it.
+        // A Redis saves the data of another in its directory, and the next one there would load it.
         let directory = tempfile::tempdir().expect("a directory");
         let child = command
             .args(more)
@@ -260,7 +261,7 @@ pub fn free_port() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], crate::support::reserved_port()))
 }
 
-/// A peer that does what `with` does to each connection, on a thread for each.
+/// A peer that calls `with` for each connection, on a thread for each.
 pub fn peer(with: impl Fn(TcpStream) + Send + Sync + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("an address");
@@ -310,7 +311,7 @@ pub fn first_line(child: &mut Child) -> (String, BufReader<ChildStdout>) {
     (line.expect("a line"), out)
 }
 
-/// How a program ends, which it has to do by itself.
+/// The exit status of a program, which has to end by itself.
 #[track_caller]
 pub fn end_of(child: &mut Child) -> ExitStatus {
     let mut status = None;

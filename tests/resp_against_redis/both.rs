@@ -56,7 +56,7 @@ impl Both {
         self.ask_redis(&encoded(&words("FLUSHALL")));
     }
 
-    /// Sends a command to both and compares what they answer.
+    /// Sends a command to both and compares the answers.
     pub(crate) fn say(&mut self, words: &[String]) {
         let shown: String = words.iter().map(|word| format!(" {word:?}")).collect();
         self.said.push_str(&format!(" {shown}\n"));

@@ -1,7 +1,7 @@
 //! Several clients of larder and of redis-server, which send the same requests, one after the other.
 //!
-//! A client may get no answer at all, so an answer can't be waited for. redis-server has done all that was sent to it
-//! before when it answers a further client; and when that one is answered a second time, the answers before are sent.
+//! A client may get no answer at all, so an answer can't be waited for. When redis-server answers a further client,
+//! it has executed all earlier commands; and when that one is answered a second time, the answers before are sent.
 
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -19,15 +19,15 @@ use crate::support::{Kind, Peer};
 struct Pair {
     redis: UnixStream,
     larder: Box<dyn Session>,
-    /// What larder has not consumed yet.
+    /// Bytes that larder has not consumed yet.
     held: Vec<u8>,
     closed: bool,
 }
 
-/// The clients of both servers, and what they sent.
+/// The clients of both servers, and the commands that they sent.
 pub(crate) struct Clients {
     pairs: Vec<Pair>,
-    /// A connection to redis-server that nothing is compared on.
+    /// A connection to redis-server whose answers are not compared.
     control: UnixStream,
     /// The number of a client in HELLO's answer.
     id: Regex,
@@ -87,7 +87,7 @@ impl Clients {
         self.pairs[client].closed
     }
 
-    /// Sends bytes to both as one client and compares what comes back, and whether the connection is closed.
+    /// Sends bytes to both as one client and compares the replies, and whether the connection is closed.
     pub(crate) fn say(&mut self, client: usize, bytes: &[u8]) {
         let shown = bytes.escape_ascii();
         self.said.push_str(&format!("  client {client}: {shown}\n"));

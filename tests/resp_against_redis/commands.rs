@@ -1,6 +1,6 @@
 //! Draws commands by chance.
 
-/// What a word of a command is drawn from: the capital letters of [`SHAPES`].
+/// The sources of a command's words: the capital letters of [`SHAPES`].
 const WORDS: &[(&str, &[&str])] = &[
     ("K", &["a", "b", "c", "user:1", ""]),
     ("F", &["f", "g", "h", "10", ""]),
@@ -205,7 +205,7 @@ pub(crate) const SHAPES: &[&str] = &[
     "HRANDFIELD K x",
 ];
 
-/// What clients do that watch two keys and disturb one another. Nothing that is answered in no order.
+/// The commands of clients that watch two keys and change them. Their answers all have an order.
 pub(crate) const SHARED: &[&str] = &[
     "WATCH W",
     "WATCH W",

@@ -2,8 +2,8 @@
 //!
 //! A conversation is some dozens of commands on a handful of keys, fields and values, so that they meet; among them
 //! wrong numbers, wrong options and wrong counts of arguments. Replies without an order are sorted, times may differ
-//! by a second, and what is drawn by chance is left out. Each conversation has a number from which all of it follows,
-//! and a difference prints the conversation up to there.
+//! by a second, and random replies are not compared. Each conversation follows from a number, and a difference prints
+//! the conversation up to there.
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -219,8 +219,8 @@ fn malformed_requests_end_a_connection_where_they_end_it_in_redis() {
     assert!(closed > 100, "only {closed} connections were closed");
 }
 
-/// Alone, without redis-server, which evicts others: whatever is evicted between two words of a command, larder
-/// answers whole replies.
+/// Alone, without redis-server, which evicts others: if keys are evicted between two words of a command, larder
+/// still answers whole replies.
 #[test]
 fn random_conversations_go_on_when_memory_is_short() {
     let mut evicted = 0;

@@ -1,4 +1,4 @@
-//! Reads replies and says whether two mean the same.
+//! Reads replies and compares their meaning.
 
 pub(crate) fn encoded(words: &[String]) -> Vec<u8> {
     let mut bytes = format!("*{}\r\n", words.len());
@@ -51,7 +51,7 @@ pub(crate) fn read(bytes: &[u8]) -> Option<(Value, &[u8])> {
     Some((value, rest))
 }
 
-/// Sorts what has no order.
+/// Sorts elements without an order.
 pub(crate) fn settle(words: &[String], mut value: Value) -> Value {
     let name = words[0].as_str();
     let elements = match name {

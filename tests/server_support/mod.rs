@@ -1,7 +1,7 @@
-//! What the tests of the server core share: both models, a service with edges, and clients that
-//! wait with a deadline.
+//! The common parts of the tests of the server core: both models, a service with special lines, and
+//! clients that wait with a deadline.
 //!
-//! Nothing sleeps: a wait ends on its condition, or fails the test when [`PATIENCE`] is over.
+//! No test sleeps: a wait ends on its condition, or fails the test after [`PATIENCE`].
 
 #![allow(
     dead_code,
@@ -21,7 +21,7 @@ use larder::server::{
     Turn,
 };
 
-/// How long a test waits for what must happen.
+/// The longest time that a test waits for an event.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Both ways of running connections: every test passes under each.
@@ -151,7 +151,7 @@ impl TestServer {
         Client(stream)
     }
 
-    /// Waits until so many connections are open.
+    /// Waits until this many connections are open.
     pub fn wait_for_connections(&self, count: usize) {
         eventually("connections", || self.connections.current() == count);
     }

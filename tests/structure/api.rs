@@ -1,4 +1,4 @@
-//! The library's public items: what other crates can name.
+//! The library's public items: the names that other crates can use.
 //!
 //! An item is public if it is `pub` and a path leads to it from `lib.rs` over `pub mod` and `pub use`. Methods and
 //! constants of public types count as items; fields and variants don't.
@@ -166,7 +166,7 @@ fn targets(tree: &UseTree) -> Vec<(String, Path)> {
             .map(|(name, rest)| (name, [vec![path.ident.to_string()], rest].concat()))
             .collect(),
         UseTree::Group(group) => group.items.iter().flat_map(targets).collect(),
-        // A glob would make everything public that is ever added: the test names it.
+        // A glob would make all later items public: the test reports it.
         UseTree::Glob(_) => vec![("*".to_owned(), vec!["*".to_owned()])],
     }
 }

@@ -1,8 +1,8 @@
-//! Which file uses what another one defines, and the cycles of that.
+//! The imports between files, and their cycles.
 //!
 //! A use counts where a name is mentioned in code, not where `use` brings it into a file; so a `mod.rs` that only declares
-//! modules and passes their names on uses nothing. What a trait's own definition mentions doesn't count either: a trait and
-//! the types in its methods belong together.
+//! modules and passes their names on uses nothing. Names in a trait's own definition don't count either: a trait and the
+//! types in its methods belong together.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -92,7 +92,7 @@ impl<'ast> Visit<'ast> for Mentioned {
 }
 
 impl Mentioned {
-    /// The paths in what a macro is given: names with `::` between them.
+    /// The paths in a macro's input: names with `::` between them.
     fn tokens(&mut self, tokens: TokenStream) {
         let mut path: Path = Vec::new();
         let mut colons = 0;

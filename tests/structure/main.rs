@@ -19,7 +19,8 @@ use std::path::Path;
 
 use source::Source;
 
-/// Which rooms a room may import. `program` is the binary's; it sees the library's public items of any room.
+/// The rooms that a room may import. `program` is the binary's; it sees the library's public items of any
+/// room.
 const ARROWS: [(&str, &[&str]); 11] = [
     ("protocol", &[]),
     ("store", &["protocol"]),

@@ -1,4 +1,4 @@
-//! Which file defines a name: modules, their items, and the names that `use` brings into them.
+//! The file that defines a name: modules, their items, and the names that `use` brings into them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +13,7 @@ pub(crate) type Path = Vec<String>;
 #[derive(Default)]
 pub(crate) struct Module {
     pub(crate) file: String,
-    /// What is defined here, without modules.
+    /// The items that are defined here, without modules.
     items: BTreeSet<String>,
     modules: BTreeSet<String>,
     /// Names that `use` brings: the name here, and the path that it stands for.
@@ -24,7 +24,7 @@ pub(crate) struct Module {
 /// All modules of the library and the binary.
 pub(crate) struct Modules(BTreeMap<Path, Module>);
 
-/// What a path leads to.
+/// The target of a path.
 pub(crate) struct Found {
     pub(crate) file: String,
     pub(crate) name: String,
@@ -82,7 +82,7 @@ impl Modules {
     }
 
     /// The file that defines what `names` mean in the module `from`. `None` for another crate's, for a module, and for
-    /// what isn't a path at all.
+    /// names that are no path.
     pub(crate) fn resolve(&self, from: &[String], names: &[String]) -> Option<Found> {
         self.resolve_within(from, names, 16)
     }

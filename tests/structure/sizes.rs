@@ -1,4 +1,4 @@
-//! How long files and functions are.
+//! The lengths of files and functions.
 
 use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
@@ -12,7 +12,7 @@ pub(crate) const FILE: usize = 400;
 /// Lines of a function that is read at a glance.
 pub(crate) const FUNCTION: usize = 60;
 
-/// What is longer, and why: a file, or a file and its function.
+/// Longer ones, with the reason: a file, or a file and its function.
 const EXCEPTIONS: [(&str, &str); 0] = [];
 
 fn is_excepted(what: &str) -> bool {
@@ -57,7 +57,7 @@ pub(crate) fn long_functions(sources: &[Source]) -> Vec<String> {
     without_reason(functions(sources))
 }
 
-/// Exceptions for what isn't too long any more, or isn't there.
+/// Exceptions for files and functions that are no longer too long, or don't exist.
 pub(crate) fn unneeded_exceptions(sources: &[Source]) -> Vec<&'static str> {
     let long = [files(sources), functions(sources)].concat();
     let names = EXCEPTIONS.iter().map(|(name, _)| *name);

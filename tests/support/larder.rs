@@ -11,7 +11,7 @@ use larder::store::{Clock, Config, Store};
 use larder::tools::transcript::{Address, Protocol, Transcript};
 use tempfile::TempDir;
 
-/// When every run in this process begins, in Unix milliseconds: a moment in November 2026.
+/// The time at which every run in this process begins, in Unix milliseconds: a moment in November 2026.
 const BEGINNING: u64 = 1_795_000_000_000;
 
 /// The settings that a transcript's header asks for.
@@ -64,7 +64,7 @@ fn bytes(text: &str) -> Option<u64> {
     digits.parse::<u64>().ok()?.checked_mul(unit)
 }
 
-/// A service, with what it was made on.
+/// A service, with its store and clock.
 pub(crate) struct Larder {
     pub(crate) service: Arc<dyn Service>,
     pub(crate) clock: Clock,

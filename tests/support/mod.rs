@@ -1,8 +1,9 @@
-//! What the tests share: larder as a transcript asks for it, and real servers to compare with.
+//! The common parts of the tests: larder as a transcript asks for it, and real servers to compare
+//! with.
 //!
-//! A test that needs a server which is not installed says so on standard error and counts as
-//! passed, because `cargo test` must work with nothing but Rust. Where `LARDER_REQUIRE_PEERS=1` is
-//! set it fails instead, so that a continuous integration without the servers can't look green.
+//! A test that needs a missing server reports that on standard error and counts as passed, because
+//! `cargo test` must work with Rust alone. With `LARDER_REQUIRE_PEERS=1` it fails instead, so that
+//! a continuous integration without the servers can't pass.
 
 // Each test binary compiles this file for itself and uses a part of it.
 #![allow(dead_code, unused_macros)]
@@ -24,10 +25,10 @@ use tempfile::TempDir;
 #[allow(unused_imports)]
 pub(crate) use ports::reserved_port;
 
-/// How long a server may take to answer its first connection.
+/// The longest wait for a server to answer its first connection.
 const START: Duration = Duration::from_secs(60);
 
-/// Ends a test that can't be made here, with a word on standard error; see [`skipped`].
+/// Ends a test that can't be made here, with a message on standard error; see [`skipped`].
 macro_rules! skip {
     ($($why:tt)*) => {{
         crate::support::skipped(&format!($($why)*));
@@ -37,7 +38,7 @@ macro_rules! skip {
 #[allow(unused_imports)]
 pub(crate) use skip;
 
-/// Says on standard error that a test is skipped and why; fails it where peers are required.
+/// Prints on standard error that a test is skipped, and the reason; fails it if peers are required.
 pub(crate) fn skipped(why: &str) {
     assert!(!peers_required(), "LARDER_REQUIRE_PEERS is set, but {why}");
     // Not `eprintln!`, which the test harness captures and shows of failed tests only.
@@ -206,7 +207,7 @@ pub(crate) fn files(directory: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// What a transcript is called: its path below `root` without `.txt`.
+/// The name of a transcript: its path below `root` without `.txt`.
 pub(crate) fn name(root: &Path, file: &Path) -> String {
     file.strip_prefix(root)
         .unwrap_or(file)
