@@ -9,11 +9,12 @@ mod support;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use cluster_support::{Said, Talk};
 use larder::pool::slot;
-use larder::proxy::Protocol;
-use proxy_support::{eventually, free_port, impatient};
+use larder::proxy::{Protocol, Settings};
+use proxy_support::{eventually, free_port, settings};
 use scripted_cluster::{ALL, Nodes, PIECES, error, narrow, narrow_with, nodes};
 
 #[test]
@@ -235,6 +236,11 @@ fn a_streamed_request_that_would_have_to_be_sent_again_is_answered_with_try_agai
 
 #[test]
 fn clients_whose_redirected_answers_wait_for_each_other_do_not_wait_for_ever() {
+    support::with_growing_deadlines(one_of_two_that_wait_for_each_other_is_answered);
+}
+
+/// The wait of the two ends by the deadline, and nothing else may take so long.
+fn one_of_two_that_wait_for_each_other_is_answered(deadline: Duration) {
     // Four servers with a quarter of the slots each. What the second and the fourth have is sent on
     // to the third, and all values are more than a part may hold back.
     let keys: Vec<String> = (0..4u16)
@@ -267,7 +273,12 @@ fn clients_whose_redirected_answers_wait_for_each_other_do_not_wait_for_ever() {
         }
         _ => "+OK\r\n".into(),
     });
-    let proxy = narrow_with(impatient(Protocol::Resp), &nodes[..1]);
+    let deadlines = Settings {
+        read_timeout: deadline,
+        write_timeout: deadline,
+        ..settings(Protocol::Resp)
+    };
+    let proxy = narrow_with(deadlines, &nodes[..1]);
     let (mut one, mut two) = (proxy.talk(), proxy.talk());
     // One waits for its first key, which comes to the third server behind the second key of the
     // other; that waits for its first key, which is behind the second key of one.
