@@ -194,7 +194,11 @@ fn the_exit_code_is_the_result() {
     let unused = unused.path().join("socket").display().to_string();
     for (arguments, code, expected) in [
         (&["--list"][..], 0, "memcached/add"),
-        (&[right.as_str()], 0, " 0 failed, 0 skipped"),
+        (
+            &[right.as_str(), "--timeout", "60"],
+            0,
+            " 0 failed, 0 skipped",
+        ),
         (
             &[
                 silent.as_str(),

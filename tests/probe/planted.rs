@@ -112,9 +112,14 @@ fn replace(bytes: &[u8], from: &str, to: &str) -> Vec<u8> {
 fn finds(protocol: Protocol, fault: Fault, named: &str) {
     let right = support::larder::plain(protocol, |service| service);
     let wrong = support::larder::plain(protocol, |inner| Arc::new(Faulty { inner, fault }));
-    let only = |address: String| failed(&report(&[&address, "--only", named, "--timeout", "0.5"]));
-    assert_eq!(only(right.address().to_string()), Vec::<String>::new());
-    assert_eq!(only(wrong.address().to_string()), [named]);
+    let only = |address: String, patience: &str| {
+        failed(&report(&[&address, "--only", named, "--timeout", patience]))
+    };
+    assert_eq!(
+        only(right.address().to_string(), "60"),
+        Vec::<String>::new()
+    );
+    assert_eq!(only(wrong.address().to_string(), "0.5"), [named]);
 }
 
 #[test]
