@@ -51,9 +51,9 @@ pub const GRACE: Duration = Duration::from_secs(10);
 
 /// A server that runs inside this program. Dropping it ends it.
 pub struct Server {
-    running: Running,
-    store: Arc<Store>,
-    memcached: Arc<Memcached>,
+    pub(crate) running: Running,
+    pub(crate) store: Arc<Store>,
+    pub(crate) memcached: Arc<Memcached>,
     protocols: Vec<&'static str>,
     // Ends its thread when dropped.
     _sweeper: Sweeper,
@@ -75,7 +75,7 @@ impl Server {
 
     /// Bytes that the replies of all connections may take if items may take `memory`, unless the program says otherwise:
     /// enough for the largest item.
-    pub fn default_reply_memory(memory: u64) -> usize {
+    pub(crate) fn default_reply_memory(memory: u64) -> usize {
         const MOST: usize = 1 << 30;
         let memory = usize::try_from(memory).unwrap_or(MOST);
         memory.clamp(server::limits::MAX_REPLY_MEMORY, MOST)
@@ -110,21 +110,6 @@ impl Server {
         self.protocols.iter().copied().zip(self.running.addresses())
     }
 
-    /// The store behind both protocols.
-    pub fn store(&self) -> &Arc<Store> {
-        &self.store
-    }
-
-    /// The service of memcached's protocol.
-    pub fn memcached(&self) -> &Arc<Memcached> {
-        &self.memcached
-    }
-
-    /// The connections that are open.
-    pub fn connections(&self) -> &Arc<Connections> {
-        self.running.connections()
-    }
-
     /// Moves the clock of a server built with [`Builder::manual_clock`]: items that are due then have expired
     /// when this returns.
     ///
@@ -147,6 +132,24 @@ impl Server {
     /// Ends the server gracefully: requests in flight are answered, for at most [`GRACE`].
     pub fn stop(self) {
         self.running.shutdown(GRACE);
+    }
+}
+
+#[cfg(feature = "internals")]
+impl Server {
+    /// The store behind both protocols.
+    pub fn store(&self) -> &Arc<Store> {
+        &self.store
+    }
+
+    /// The service of memcached's protocol.
+    pub fn memcached(&self) -> &Arc<Memcached> {
+        &self.memcached
+    }
+
+    /// The connections that are open.
+    pub fn connections(&self) -> &Arc<Connections> {
+        self.running.connections()
     }
 }
 

@@ -15,8 +15,10 @@
 //!
 //! [`Server`] puts 1 to 4 together: the same server as the binary's, inside a Rust program, on free ports.
 //!
-//! A program that embeds larder with `default-features = false` gets 1, 3 and 4. The features `protocol`, `proxy` (5 to 7)
-//! and `tools` add the others.
+//! Public is what programs embed: [`Server`] and its [`Builder`], [`Ring`] and [`ServerList`]. The rooms are private
+//! outside of the feature `internals`, which this project's tests, its benches and the book's stages have. A program that
+//! embeds larder with `default-features = false` gets 1 to 4; the features `proxy` (5 to 7), `tools` and `program` add the
+//! others.
 //!
 //! Imports go one way: main → tools, service, invalidate → proxy → upstream → pool → protocol, and service → store; the
 //! server uses services only through a trait. No files import one another in a cycle.
@@ -70,35 +72,62 @@
 //! invalidate/delivery/thread.rs      sends them; the recorder then removes the changes from the spool
 //! ```
 
-// The proxy uses parts of the server and of the protocols that no other module uses.
-#![cfg_attr(not(feature = "proxy"), allow(dead_code, unused_imports))]
+// Without the feature `internals`, items that only tests, benches and the book's stages use are used by nothing, and
+// without the proxy, parts of the server and of the protocols are.
+#![cfg_attr(
+    not(all(feature = "internals", feature = "proxy")),
+    allow(dead_code, unreachable_pub, unused_imports)
+)]
+// The map above names rooms that may be private or left out.
+#![cfg_attr(not(feature = "internals"), allow(rustdoc::private_intra_doc_links))]
+#![cfg_attr(not(feature = "program"), allow(rustdoc::broken_intra_doc_links))]
 
 mod embed;
-#[cfg(feature = "proxy")]
-pub mod invalidate;
-#[cfg(feature = "proxy")]
-pub mod pool;
-#[cfg(feature = "protocol")]
-pub mod protocol;
-#[cfg(not(feature = "protocol"))]
-#[allow(
-    dead_code,
-    unreachable_pub,
-    unused_imports,
-    reason = "some is for other programs only"
-)]
-mod protocol;
-#[cfg(feature = "proxy")]
-pub mod proxy;
-pub mod server;
-pub mod service;
-pub mod store;
-#[cfg(feature = "tools")]
-pub mod tools;
+#[cfg(feature = "program")]
+mod program;
 #[cfg(feature = "proxy")]
 mod upstream;
 
+#[cfg(all(feature = "internals", feature = "proxy"))]
+pub mod invalidate;
+#[cfg(all(feature = "internals", feature = "proxy"))]
+pub mod pool;
+#[cfg(feature = "internals")]
+pub mod protocol;
+#[cfg(all(feature = "internals", feature = "proxy"))]
+pub mod proxy;
+#[cfg(feature = "internals")]
+pub mod server;
+#[cfg(feature = "internals")]
+pub mod service;
+#[cfg(feature = "internals")]
+pub mod store;
+#[cfg(all(feature = "internals", feature = "tools"))]
+pub mod tools;
+
+#[cfg(all(not(feature = "internals"), feature = "proxy"))]
+mod invalidate;
+#[cfg(all(not(feature = "internals"), feature = "proxy"))]
+mod pool;
+#[cfg(not(feature = "internals"))]
+mod protocol;
+#[cfg(all(not(feature = "internals"), feature = "proxy"))]
+mod proxy;
+#[cfg(not(feature = "internals"))]
+mod server;
+#[cfg(not(feature = "internals"))]
+mod service;
+#[cfg(not(feature = "internals"))]
+mod store;
+#[cfg(all(not(feature = "internals"), feature = "tools"))]
+mod tools;
+
 pub use embed::{Builder, GRACE, Server};
+#[cfg(feature = "proxy")]
+pub use pool::{ListError, Placement, PoolServer, Ring, SLOTS, ServerList, slot};
+#[cfg(feature = "program")]
+pub use program::run;
+pub use server::{Address, Handle, Listen, Model, StartError};
 
 // The README's Rust is compiled and run with the doc tests.
 #[cfg(doctest)]

@@ -1,9 +1,7 @@
-//! The binary: arguments, configuration, logging, then one call into the library.
-
-mod program;
+//! The binary: one call into the library, which has the command line.
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    program::run()
+    larder::run()
 }

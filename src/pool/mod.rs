@@ -10,18 +10,6 @@
 //! the state of one server that all threads share. No code here opens a connection; `resolve` looks names up on
 //! threads of its own.
 //!
-//! A program that has to find keys on the servers that existing clients use asks a ring:
-//!
-//! ```
-//! use larder::pool::{Placement, Ring, ServerList};
-//!
-//! let list: ServerList = "10.0.0.1:11211 1\n10.0.0.2:11211 3 # twice the memory\n".parse()?;
-//! let ring = Ring::new(&list, Placement::Ketama);
-//! let server = &list.servers()[ring.server(b"user:42")];
-//! assert_eq!(server.address, "10.0.0.1:11211");
-//! # Ok::<(), larder::pool::ListError>(())
-//! ```
-//!
 //! Cost: a lookup in a ring is a hash and a binary search; in a cluster, a CRC and an index.
 
 mod failure;

@@ -73,6 +73,16 @@ impl Placement {
 }
 
 /// The placement of keys on the servers of a pool.
+///
+/// ```
+/// use larder::{Placement, Ring, ServerList};
+///
+/// let list: ServerList = "10.0.0.1:11211 1\n10.0.0.2:11211 3 # twice the memory\n".parse()?;
+/// let ring = Ring::new(&list, Placement::Ketama);
+/// let server = &list.servers()[ring.server(b"user:42")];
+/// assert_eq!(server.address, "10.0.0.1:11211");
+/// # Ok::<(), larder::ListError>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Ring {
     placement: Placement,

@@ -30,6 +30,12 @@ impl PoolServer {
 }
 
 /// The servers of a pool, in the file's order; at least one.
+///
+/// ```
+/// let list: larder::ServerList = "# host:port weight\ncache-1:11211 1\ncache-2:11211 2\n".parse()?;
+/// assert_eq!(list.servers()[1].host(), "cache-2");
+/// # Ok::<(), larder::ListError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerList(Vec<PoolServer>);
 

@@ -13,7 +13,11 @@ use crate::protocol::framing::reply::{FrameState, ReplyFramer, ReplyShape};
 /// The number of slots of a cluster.
 pub const SLOTS: u16 = 16384;
 
-/// The slot of a key.
+/// The slot of a key in a Redis Cluster: of its tag, the text between braces, if it has one.
+///
+/// ```
+/// assert_eq!(larder::slot(b"{user:42}.name"), larder::slot(b"user:42"));
+/// ```
 pub fn slot(key: &[u8]) -> u16 {
     crc16(tag(key)) % SLOTS
 }

@@ -1,14 +1,14 @@
 //! `larder proxy --demo`: two servers in this process to forward to.
 
-use larder::pool::{ListError, ServerList};
-use larder::proxy::Protocol;
+use crate::pool::{ListError, ServerList};
+use crate::proxy::Protocol;
 
 /// Two servers in this process.
-pub(super) struct DemoServers([larder::Server; 2]);
+pub(super) struct DemoServers([crate::Server; 2]);
 
 impl DemoServers {
     pub(super) fn start() -> Result<DemoServers, String> {
-        let start = || larder::Server::start().map_err(|error| error.to_string());
+        let start = || crate::Server::start().map_err(|error| error.to_string());
         Ok(DemoServers([start()?, start()?]))
     }
 

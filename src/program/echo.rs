@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use larder::server::{Connections, Server};
-use larder::service::echo::Echo;
+use crate::server::{Connections, Server};
+use crate::service::echo::Echo;
 
 use super::logging::{self, LogOptions};
 use super::output::announce;
@@ -34,7 +34,7 @@ pub(super) fn run(args: &EchoArgs) -> Result<(), String> {
         .start()
         .map_err(|error| format!("{error}; choose another with --listen ADDR"))?;
     let handle = server.handle();
-    let watch = signals::watch(move || handle.begin_shutdown(larder::GRACE), || {})?;
+    let watch = signals::watch(move || handle.begin_shutdown(crate::GRACE), || {})?;
     let addresses = server.addresses().iter();
     announce(addresses.map(|address| format!("echo {address}")))?;
     server.join();

@@ -95,7 +95,7 @@ mod tests {
             ),
             (3, 30, false)
         );
-        assert_eq!(settings.model.0, larder::server::Model::Threads);
+        assert_eq!(settings.model.0, crate::server::Model::Threads);
         assert_eq!(file.log.dir.as_deref(), Some(Path::new("logs")));
     }
 

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use larder::invalidate::{self, Control, Invalidate};
-use larder::proxy::Protocol;
-use larder::server::Listen;
+use crate::invalidate::{self, Control, Invalidate};
+use crate::proxy::Protocol;
+use crate::server::Listen;
 
 use super::file::File;
 use super::logging::{self, LogOptions};
@@ -60,7 +60,7 @@ pub(super) fn run(args: &InvalidateArgs) -> Result<(), String> {
     let stop = move || {
         handles
             .iter()
-            .for_each(|handle| handle.begin_shutdown(larder::GRACE));
+            .for_each(|handle| handle.begin_shutdown(crate::GRACE));
     };
     let watch = signals::watch(stop, move || reload(&options, &tables, &control))?;
     let listeners = running.listeners();

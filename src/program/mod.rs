@@ -12,6 +12,10 @@ mod echo;
 mod file;
 mod invalidate;
 mod logging;
+#[allow(
+    rustdoc::broken_intra_doc_links,
+    reason = "help texts name the tables [[target]] of larder.toml"
+)]
 mod options;
 mod output;
 mod password;
@@ -25,7 +29,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use larder::tools::{bench, probe, tap};
+use crate::tools::{bench, probe, tap};
 
 /// A cache server for one box: memcached and Redis's RESP on one store.
 ///
@@ -83,8 +87,8 @@ enum Command {
     Tap(tap::Args),
 }
 
-/// Parses the command line and runs the command.
-pub(crate) fn run() -> ExitCode {
+/// Parses the command line, runs the command, and returns the exit code: the whole program `larder`.
+pub fn run() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command.unwrap_or(Command::Serve(cli.serve)) {
         Command::Probe(args) => return probe::run(&args),

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use larder::pool::{Placement, ServerList};
-use larder::proxy::{Control, Protocol, Proxy, Settings};
-use larder::server::{Listen, StartError};
+use crate::pool::{Placement, ServerList};
+use crate::proxy::{Control, Protocol, Proxy, Settings};
+use crate::server::{Listen, StartError};
 
 use super::demo::DemoServers;
 use super::file::File;
@@ -81,7 +81,7 @@ pub(super) fn run(args: &ProxyArgs) -> Result<(), String> {
         _ => error.to_string(),
     })?;
     let handle = running.handle();
-    let stop = move || handle.begin_shutdown(larder::GRACE);
+    let stop = move || handle.begin_shutdown(crate::GRACE);
     let watch = signals::watch(stop, move || reload(&options, &control))?;
     let addresses = running.addresses().iter();
     announce(addresses.map(|address| format!("{protocol} {address}")))?;

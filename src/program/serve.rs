@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use larder::Server;
-use larder::server::{Listen, StartError};
+use crate::Server;
+use crate::server::{Listen, StartError};
 
 use super::file::{DEFAULT_FILE, File};
 use super::logging::{self, LogOptions};
@@ -64,7 +64,7 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), String> {
     );
     let handle = server.handle();
     let reload = reload(args.clone(), settings, log.dir, &server);
-    let watch = signals::watch(move || handle.begin_shutdown(larder::GRACE), reload)?;
+    let watch = signals::watch(move || handle.begin_shutdown(crate::GRACE), reload)?;
     log::info!("{serving}");
     let listeners = server.listeners();
     announce(listeners.map(|(protocol, address)| format!("{protocol} {address}")))?;
@@ -81,8 +81,8 @@ fn reload(
     log_dir: Option<PathBuf>,
     server: &Server,
 ) -> impl FnMut() + Send + 'static {
-    let (store, connections) = (server.store().clone(), server.connections().clone());
-    let memcached = server.memcached().clone();
+    let (store, connections) = (server.store.clone(), server.running.connections().clone());
+    let memcached = server.memcached.clone();
     move || match args.settings() {
         Ok((settings, log)) => {
             logging::set_level(log.level());

@@ -2,7 +2,7 @@
 
 use std::process;
 
-use larder::server::signals::{self, Signal, SignalThread};
+use crate::server::signals::{self, Signal, SignalThread};
 
 use super::logging;
 
@@ -16,7 +16,7 @@ pub(super) fn watch(
         Signal::Stop => {
             log::info!(
                 "ending: answering requests in flight, for {:?} at most",
-                larder::GRACE
+                crate::GRACE
             );
             stop();
         }

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use larder::server::{Listen, Model};
-use larder::tools::parse_size;
+use crate::server::{Listen, Model};
+use crate::tools::parse_size;
 use serde::de::{Deserialize, Deserializer, Error as _};
 use toml::Value;
 

@@ -10,8 +10,8 @@ use syn::{ImplItem, Item, UseTree, Visibility};
 use super::modules::{Modules, Path, path};
 use super::source::Source;
 
-/// Every public path, `larder::server::Service` or `larder::Server::start`, and behind it the Cargo feature that it needs:
-/// `larder::pool::Ring (proxy)`.
+/// Every public path, `larder::Server::start`, and behind it the Cargo features that it needs: `larder::Ring (proxy)`,
+/// `larder::pool::Ring (internals, proxy)`.
 pub(crate) fn public(sources: &[Source]) -> BTreeSet<String> {
     let mut api = Api {
         modules: Modules::of(sources),
@@ -38,25 +38,56 @@ pub(crate) fn public(sources: &[Source]) -> BTreeSet<String> {
     found.into_iter().map(with_feature).collect()
 }
 
-/// The features without which the crate's public modules are private or not there.
+/// The features that the crate's public modules and its own names need: `internals, proxy`.
 fn features(items: &[Item]) -> BTreeMap<String, String> {
     let mut features = BTreeMap::new();
     for item in items {
-        let Item::Mod(module) = item else {
-            continue;
-        };
-        for attribute in module.attrs.iter().filter(|_| is_public(&module.vis)) {
-            if attribute.path().is_ident("cfg")
-                && let Ok(condition) = attribute.parse_args::<syn::MetaNameValue>()
-                && condition.path.is_ident("feature")
-                && let syn::Expr::Lit(literal) = condition.value
-                && let syn::Lit::Str(feature) = literal.lit
-            {
-                features.insert(module.ident.to_string(), feature.value());
+        let (attributes, names) = match item {
+            Item::Mod(module) if is_public(&module.vis) => {
+                (&module.attrs, vec![module.ident.to_string()])
             }
+            Item::Use(item) if is_public(&item.vis) => {
+                let names = targets(&item.tree).into_iter().map(|(name, _)| name);
+                (&item.attrs, names.collect())
+            }
+            _ => continue,
+        };
+        let needed: Vec<String> = attributes.iter().flat_map(required).collect();
+        if !needed.is_empty() {
+            features.extend(names.into_iter().map(|name| (name, needed.join(", "))));
         }
     }
     features
+}
+
+/// The features in `cfg(feature = "…")` or `cfg(all(feature = "…", …))`.
+fn required(attribute: &syn::Attribute) -> Vec<String> {
+    let mut found = Vec::new();
+    if attribute.path().is_ident("cfg") {
+        attribute
+            .parse_nested_meta(|meta| read_condition(meta, &mut found))
+            .expect("a condition of features");
+    }
+    found
+}
+
+fn read_condition(
+    meta: syn::meta::ParseNestedMeta<'_>,
+    found: &mut Vec<String>,
+) -> syn::Result<()> {
+    if meta.path.is_ident("all") {
+        return meta.parse_nested_meta(|inner| read_condition(inner, found));
+    }
+    if meta.path.is_ident("not") || meta.path.is_ident("any") {
+        return meta.parse_nested_meta(|inner| read_condition(inner, &mut Vec::new()));
+    }
+    if meta.input.peek(syn::Token![=]) {
+        let value: syn::LitStr = meta.value()?.parse()?;
+        if meta.path.is_ident("feature") {
+            found.push(value.value());
+        }
+    }
+    Ok(())
 }
 
 struct Api<'a> {
@@ -92,8 +123,12 @@ impl<'a> Api<'a> {
                         ImplItem::Const(item) if is_public(&item.vis) => Some(&item.ident),
                         _ => None,
                     });
+                    let needed: Vec<String> = block.attrs.iter().flat_map(required).collect();
                     let of = self.methods.entry((found.file, found.name)).or_default();
-                    of.extend(methods.map(ToString::to_string));
+                    of.extend(methods.map(|method| match needed.as_slice() {
+                        [] => method.to_string(),
+                        needed => format!("{method} ({})", needed.join(", ")),
+                    }));
                 }
                 _ => {}
             }

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Deserialize;
 
-use larder::invalidate::{Durability, ReadPolicy, Settings, Target};
-use larder::pool::Placement;
-use larder::proxy::Protocol;
-use larder::server::Listen;
+use crate::invalidate::{Durability, ReadPolicy, Settings, Target};
+use crate::pool::Placement;
+use crate::proxy::Protocol;
+use crate::server::Listen;
 
 use super::pool::{PlacementName, read_list};
 use super::target::TargetOptions;

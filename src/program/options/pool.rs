@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use larder::pool::{Placement, ServerList};
+use crate::pool::{Placement, ServerList};
 
 /// A placement by its name.
 #[derive(Debug, Clone, Copy)]

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Deserialize;
 
-use larder::pool::{ListError, Placement, ServerList};
-use larder::proxy::{OnFailure, OnReturn, Protocol, Settings};
-use larder::server::Listen;
+use crate::pool::{ListError, Placement, ServerList};
+use crate::proxy::{OnFailure, OnReturn, Protocol, Settings};
+use crate::server::Listen;
 
 use super::pool::{PlacementName, read_list};
 use crate::program::values::{Endpoint, PrintedSetting, Seconds, parsed};

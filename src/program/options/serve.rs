@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Deserialize;
 
-use larder::server::limits::LEAST_REPLY_MEMORY;
-use larder::server::{Listen, Model};
+use crate::server::limits::LEAST_REPLY_MEMORY;
+use crate::server::{Listen, Model};
 
 use crate::program::values::{
     Count, Endpoint, ModelName, PrintedSetting, Seconds, Size, Switch, parsed,
@@ -107,7 +107,7 @@ impl ServeOptions {
         let memory = self.memory.unwrap_or(Size(64 << 20));
         let max_item_size = self.max_item_size.unwrap_or(Size(1 << 20));
         let reply_memory = || {
-            let bytes = larder::Server::default_reply_memory(memory.0) as u64;
+            let bytes = crate::Server::default_reply_memory(memory.0) as u64;
             Size(bytes.max(2 * max_item_size.0))
         };
         Settings {

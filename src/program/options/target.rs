@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use regex::bytes::Regex;
 use serde::Deserialize;
 
-use larder::invalidate::{ForgetMethod, Target, TargetKind, TargetMode};
-use larder::pool::{ListError, ServerList};
+use crate::invalidate::{ForgetMethod, Target, TargetKind, TargetMode};
+use crate::pool::{ListError, ServerList};
 
 use super::pool::{PlacementName, read_list};
 use crate::program::password::{UPSTREAM_PASSWORD, password};
