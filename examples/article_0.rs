@@ -14,7 +14,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use larder::pool::{Placement, Ring, ServerList};
 use regex::bytes::Regex;
 
-/// How long its client library waits for a server; the Go client's default.
+/// The time that its client library waits for a server; the Go client's default.
 const PATIENCE: Duration = Duration::from_millis(500);
 
 // ANCHOR: main

@@ -87,10 +87,10 @@ struct Faulty {
     state: Arc<State>,
 }
 
-/// What all connections to one port share.
+/// The state that all connections to one port share.
 struct State {
     fault: Regex,
-    /// How often a client has brought ports of this program back online, and one more.
+    /// The number of times that a client has brought ports of this program back online, plus one.
     online: Arc<AtomicU64>,
     /// That number when this port went offline. It is offline as long as the number is the same.
     offline: AtomicU64,

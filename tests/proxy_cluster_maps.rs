@@ -1,4 +1,5 @@
-//! How the proxy finds a cluster's servers and slots: seeds, passwords, and maps that are late, incomplete, or change.
+//! The proxy's search for a cluster's servers and slots: seeds, passwords, and maps that are late, incomplete, or
+//! change.
 
 mod cluster_support;
 mod proxy_support;
@@ -103,8 +104,8 @@ fn servers_that_the_map_no_longer_has_lose_their_connections() {
     }
 }
 
-// In a failover a server may know that the old master is none any more, and not yet which server is: of its map, without
-// these slots, the proxy sent requests to a server that has never had them, and clients got CLUSTERDOWN.
+// In a failover a server may report for a moment that slots have no master. By this map, the proxy sent requests to a
+// server that has never had the slots, and clients got CLUSTERDOWN.
 #[test]
 fn slots_without_a_master_in_an_answer_keep_their_server() {
     let looks = Arc::new(AtomicUsize::new(0));

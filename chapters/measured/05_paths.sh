@@ -1,6 +1,6 @@
 #!/bin/sh
-# What a path costs: reads at depth 1, 2 and 5 of the fifth stage, and removing a subtree of 100,000 items.
-# Run in the checkout: sh chapters/measured/05_paths.sh > chapters/measured/05_paths.txt
+# The cost of a path: reads at depth 1, 2 and 5 of the fifth stage, and removing a subtree of 100,000
+# items. Run in the checkout: sh chapters/measured/05_paths.sh > chapters/measured/05_paths.txt
 set -eu
 . chapters/measured/machine.sh
 cargo build -q --release --example 04_store --example 05_paths --example load

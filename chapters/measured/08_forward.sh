@@ -1,7 +1,7 @@
 #!/bin/sh
-# Whose replies clients get through the article's program and through stage 8, and how fast redis-server answers alone,
-# through stage 8 and through larder's own proxy.
-# Run in the checkout: sh chapters/measured/08_forward.sh > chapters/measured/08_forward.txt
+# The replies that clients get through the article's program and through stage 8, and the rate of redis-server alone,
+# through stage 8 and through larder's own proxy. Run in the checkout: sh chapters/measured/08_forward.sh >
+# chapters/measured/08_forward.txt
 set -eu
 . chapters/measured/machine.sh
 cargo build -q --release --bin larder --example 08_forward --example article_2 --example load

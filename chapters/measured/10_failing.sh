@@ -1,6 +1,6 @@
 #!/bin/sh
-# What an application sees when one of three memcached hangs for six seconds, by each of the three policies.
-# Run in the checkout: sh chapters/measured/10_failing.sh > chapters/measured/10_failing.txt
+# The requests of an application while one of three memcached hangs for six seconds, by each of the three
+# policies. Run in the checkout: sh chapters/measured/10_failing.sh > chapters/measured/10_failing.txt
 set -eu
 . chapters/measured/machine.sh
 cargo build -q --release --example 10_failing

@@ -1,6 +1,6 @@
 #!/bin/sh
-# What a client that changes a key waits for: the article's program and stage 11 in front of a memcached that is well,
-# and in front of a server that accepts connections and never answers. 16 connections, one `set` after another.
+# The waiting time of a client that changes a key: the article's program and stage 11 in front of a memcached that is
+# well, and in front of a server that accepts connections and never answers. 16 connections, one `set` after another.
 # Run in the checkout: sh chapters/measured/11_invalidate.sh > chapters/measured/11_invalidate.txt
 set -eu
 trap 'kill $cache 2> /dev/null || true' EXIT

@@ -1,8 +1,8 @@
 #!/bin/sh
-# What it costs to record a change before it is answered: stage 11, which doesn't, and stage 12 with both durabilities,
-# in front of a healthy memcached; every change is of another key. Then what a server that is down leaves behind,
-# how long a killed process takes to be back, and how fast it delivers.
-# Run in the checkout: sh chapters/measured/12_spool.sh > chapters/measured/12_spool.txt
+# The cost of recording a change before it is answered: stage 11, which doesn't, and stage 12 with both durabilities,
+# in front of a healthy memcached; every change is of another key. Then what a server that is down leaves behind, how
+# long a killed process takes to be back, and how fast it delivers. Run in the checkout: sh
+# chapters/measured/12_spool.sh > chapters/measured/12_spool.txt
 set -eu
 cache=
 PID=

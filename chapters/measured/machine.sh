@@ -1,4 +1,4 @@
-# What the measuring scripts share. Sourced, not run.
+# The common parts of the measuring scripts. Sourced, not run.
 
 LOAD=target/release/examples/load
 ulimit -n "$(ulimit -H -n)"

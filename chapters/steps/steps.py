@@ -149,7 +149,7 @@ def record(directory, chapters):
     for commit, name in (line.split(" ", 1) for line in commits):
         if int(name[:2]) in chapters and not name.endswith("/00"):
             diff = git(directory, "diff", "--no-color", "--patience", "-U2", before, commit, "--", "examples/mine")
-            # What the book doesn't need: git's own lines over each file's diff, and the lines of a file that is removed.
+            # Left out of the book: git's own lines over each file's diff, and the lines of a file that is removed.
             kept = [line for line in diff.splitlines() if not re.match(r"diff --git|index |(new|deleted) file", line)]
             text = "\n".join(re.sub(r"^(@@ .* @@).*", r"\1", line) for line in kept) + "\n"
             text = re.sub(r"(\n\+\+\+ /dev/null\n)@@.*\n(?:-(?!-- [a/]).*\n)*", r"\1", text)

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::mem;
 use std::sync::Arc;
 
-/// What is stored under a key.
+/// An item, which is stored under a key.
 #[derive(Default)]
 pub(crate) struct Item {
     key: Arc<[u8]>,
@@ -32,7 +32,7 @@ pub(crate) struct Store {
     free: Vec<usize>,
     newest: usize,
     oldest: usize,
-    /// Where the next eviction starts.
+    /// The start of the next eviction.
     hand: usize,
     used: usize,
     limit: usize,

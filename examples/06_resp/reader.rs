@@ -14,7 +14,7 @@ const MAX_COMMAND: usize = 2 * 1024 * 1024;
 /// Bytes that a word takes beside its text.
 const WORD: usize = size_of::<Vec<u8>>();
 
-/// Where reading stopped.
+/// The position of the reader in a command.
 #[derive(Default)]
 pub(crate) struct Reader {
     /// Words that are still missing; `None` between two commands.
@@ -27,7 +27,7 @@ pub(crate) struct Reader {
     size: usize,
 }
 
-/// How far the reader came.
+/// The result of reading.
 pub(crate) enum Step {
     /// A whole command. Without words it needs no reply.
     Command(Vec<Vec<u8>>),

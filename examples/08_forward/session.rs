@@ -67,7 +67,7 @@ struct Batch {
     then: Then,
 }
 
-/// What follows a batch.
+/// The step that follows a batch.
 #[derive(Default)]
 enum Then {
     /// The next batch: there may be more in the input.

@@ -13,7 +13,7 @@ use crossbeam_channel::{Receiver, SendError, Sender, unbounded};
 
 use super::frame::{self, Garbage};
 
-/// How long connecting may take, and a write to a server that doesn't read.
+/// The deadline of connecting, and of a write to a server that doesn't read.
 const DEADLINE: Duration = Duration::from_secs(2);
 /// Bytes of the largest reply. With a larger one the connection is closed.
 const MAX_REPLY: usize = 64 * 1024 * 1024;

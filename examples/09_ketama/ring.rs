@@ -1,4 +1,4 @@
-//! Which server a key belongs to: ketama, as libketama does it.
+//! The placement of keys on servers: ketama, as in libketama.
 
 use md5::{Digest, Md5};
 
@@ -58,7 +58,7 @@ impl Ring {
     }
 }
 
-/// How many digests a server has. The share is rounded to single precision, multiplied in
+/// The digests of one server. The share is rounded to single precision, multiplied in
 /// double precision, and the product is rounded to single precision again before it is cut
 /// off: libketama's C does so, and a server may have four points more or fewer for it.
 fn digests(weight: u32, total: u32, servers: usize) -> u32 {

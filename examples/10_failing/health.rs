@@ -24,7 +24,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// The health of a server.
 pub(crate) struct Health {
     address: Arc<str>,
-    /// How long connecting may take, a write to a server that doesn't read, and the silence of
+    /// The deadline of connecting, of a write to a server that doesn't read, and of the silence of
     /// a server that owes a reply.
     pub(crate) deadline: Duration,
     /// Errors since the last reply.

@@ -70,7 +70,7 @@ struct Session {
 /// Requests that are sent together.
 struct Batch {
     consumed: usize,
-    /// What each server gets.
+    /// The requests for each server.
     shares: Vec<Share>,
     /// The client's answers, in its order.
     due: Vec<Due>,

@@ -30,7 +30,7 @@ use larder::protocol::framing::reply::{FrameState, ReplyFramer, ReplyShape};
 
 use super::health::Health;
 
-/// How late the end of a deadline may be noticed.
+/// The most by which the end of a deadline is noticed late.
 const TICK: Duration = Duration::from_millis(50);
 /// Bytes of the largest reply. With a larger one the connection is closed.
 const MAX_REPLY: usize = 64 * 1024 * 1024;

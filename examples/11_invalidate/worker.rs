@@ -11,13 +11,13 @@ use crossbeam_channel::Receiver;
 use larder::pool::{Placement, Ring, ServerList};
 use larder::protocol::memcached::text::reply;
 
-/// How long a server may take to accept a connection, or to answer.
+/// The deadline of a server, to accept a connection or to answer.
 const TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Bytes in which an answer to a delete must end.
 const ANSWER_LIMIT: u64 = 512;
 
-/// How many keys were deleted, and how many were not.
+/// The number of keys that were deleted, and of those that were not.
 #[derive(Default)]
 pub(crate) struct Counts {
     /// Deletes that a server has answered.

@@ -138,14 +138,14 @@ pub(crate) enum Message {
     Flushed(String, u64, Sender<bool>),
 }
 
-/// What `stats` prints.
+/// The counts that `stats` prints.
 #[derive(Default)]
 pub(crate) struct Counts {
     /// Keys that are still to be deleted, all servers together.
     pending: AtomicU64,
     /// Keys that a server has deleted.
     delivered: AtomicU64,
-    /// How often a server could not be reached or did not answer.
+    /// Failed attempts: a server could not be reached or did not answer.
     pub(crate) retries: AtomicU64,
 }
 
@@ -162,9 +162,9 @@ pub(crate) struct Recorder {
     spool: Arc<Spool>,
     servers: Vec<String>,
     ring: Ring,
-    /// How many keys are pending for each server.
+    /// The number of keys pending for each server.
     pending: HashMap<String, u64>,
-    /// How many may be pending for a server.
+    /// The most keys that may be pending for a server.
     most: u64,
     /// The number of the last change.
     last: u64,

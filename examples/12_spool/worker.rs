@@ -13,7 +13,7 @@ use larder::protocol::memcached::text::reply;
 
 use super::spool::{Counts, Message, Problem, Spool, Work};
 
-/// How long a server may take to accept a connection, or to answer.
+/// The deadline of a server, to accept a connection or to answer.
 const TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Bytes in which an answer must end.

@@ -47,7 +47,7 @@ enum Serve {
     Conversation(&'static str),
 }
 
-/// How long a reply is waited for. Some starters are silent. A solution never is, and the machine may be slow.
+/// The longest wait for a reply. Some starters are silent. A solution never is, and the machine may be slow.
 const STARTER: Duration = Duration::from_secs(5);
 const SOLUTION: Duration = Duration::from_secs(60);
 

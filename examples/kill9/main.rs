@@ -41,7 +41,7 @@ type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 /// Kills `larder invalidate` at random moments and counts the acknowledged invalidations that it lost.
 #[derive(Parser)]
 struct Options {
-    /// How often it is killed
+    /// Number of kills
     #[arg(long, default_value_t = 20)]
     kills: u64,
 

@@ -92,7 +92,7 @@ impl Servers {
         })
     }
 
-    /// Which of these keys are on a server.
+    /// Those of these keys that are on a server.
     pub(crate) fn found(&self, keys: &BTreeSet<String>) -> Result<BTreeSet<String>> {
         let mut direct = self.connect()?;
         let mut found = BTreeSet::new();
@@ -117,7 +117,7 @@ impl Servers {
     }
 }
 
-/// Which of these keys a memcached has.
+/// Those of these keys that a memcached has.
 fn in_memcached(stream: &mut BufReader<TcpStream>, keys: &[&str]) -> Result<Vec<String>> {
     let mut found = Vec::new();
     let request = format!("get {}\r\n", keys.join(" "));

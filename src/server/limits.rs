@@ -48,7 +48,7 @@ pub const MAX_REPLY_MEMORY: usize = 64 * 1024 * 1024;
 /// The smallest bound for the replies of all connections: some turns' output.
 pub const LEAST_REPLY_MEMORY: usize = 1024 * 1024;
 
-/// How long a client that waits for memory for its reply lets others leave theirs unread before one of them is closed.
+/// The time after which a client that waits for memory for its reply has another closed that leaves its own unread.
 ///
 /// Clients of a cache give up after about this time. One that reads at all takes hundreds of megabytes meanwhile.
 pub(crate) const REPLY_PATIENCE: Duration = Duration::from_secs(1);

@@ -14,11 +14,11 @@
 //!                             Connections: the open ones, counts, kill ◀── services read this
 //! ```
 //!
-//! How a byte passes through: an acceptor accepts its connection, the model hands the socket to a
-//! worker, the worker reads into a buffer of its own and gives the session a turn. Unconsumed input
-//! stays with the connection and is passed to the next turn with more bytes; appended output is
-//! written at once. There are two ways of doing this, chosen by [`Model`], with the same meaning for
-//! sessions and clients:
+//! The way of a byte: an acceptor accepts its connection, the model hands the socket to a worker,
+//! the worker reads into a buffer of its own and gives the session a turn. Unconsumed input stays
+//! with the connection and is passed to the next turn with more bytes; appended output is written at
+//! once. There are two ways of doing this, chosen by [`Model`], with the same meaning for sessions
+//! and clients:
 //! - **turns**: a worker runs many connections with one poller. Output that the socket does not
 //!   accept is kept, and the connection is parked until its client has read it. The default.
 //! - **threads**: a worker serves one connection with blocking reads and writes until it ends. The

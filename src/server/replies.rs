@@ -1,4 +1,4 @@
-//! Memory for replies: a bound over all connections, and what happens at it.
+//! Memory for replies: a bound over all connections, and the policy at the bound.
 //!
 //! ```text
 //!   turn ──reserve──▶ counted for the connection ──▶ written: the rest stays counted ──▶ all written: 0
@@ -6,21 +6,21 @@
 //!          └ no: Next::AwaitMemory                     └ all together over the bound: the largest is closed
 //! ```
 //!
-//! A reply is counted once it is larger than [`OUTPUT_SOFT_LIMIT`](super::limits::OUTPUT_SOFT_LIMIT), before it is
-//! put together, and any reply is counted that the socket did not take whole. So a client that reads its small replies
+//! A reply is counted once it is larger than [`OUTPUT_SOFT_LIMIT`](super::limits::OUTPUT_SOFT_LIMIT), before it is put
+//! together, and so is every reply that the socket did not accept whole. So a client that reads its small replies
 //! costs nothing here.
 //!
 //! The policy has three rules:
 //! - A large reply is made only while all replies, itself included, take at most three quarters of the bound. Otherwise its
-//!   connection waits, and does nothing meanwhile. The rest is for small replies, which never wait.
+//!   connection waits. The rest is for small replies, which never wait.
 //! - If a connection has waited for [`REPLY_PATIENCE`](super::limits::REPLY_PATIENCE), a client that has not read its
 //!   reply in as long is closed, the one with the most bytes first. Clients that read their replies within that time only
 //!   slow each other down.
 //! - If replies take more than the bound, the connection with the most bytes is closed at once. That happens when many
 //!   clients leave small replies unread, or when changes whose replies are large can't wait.
 //!
-//! Redis closes the largest connection at its `maxmemory-clients` at once. A cache whose clients read many large values
-//! at a time reaches the bound without any fault of theirs, so here they wait first.
+//! Redis closes the largest connection at its `maxmemory-clients` at once. Well-behaved clients that read many large
+//! values at a time can reach the bound, so here they wait first.
 //!
 //! Cost: nothing for small replies that the socket takes. For others two additions to a shared counter, and at the
 //! bound a look at all connections.
@@ -61,7 +61,7 @@ impl Connections {
         most - most / 4
     }
 
-    /// How often a connection had to wait for memory for its reply.
+    /// The number of times that a connection had to wait for memory for its reply.
     pub fn reply_waits(&self) -> u64 {
         self.replies.waits.load(Relaxed)
     }
@@ -71,8 +71,8 @@ impl Connections {
         self.replies.closed.load(Relaxed)
     }
 
-    /// Counts so many bytes for the replies of a connection's turn. `false` if others have to be written before: then the
-    /// session drops what it has of the reply and returns [`Next::AwaitMemory`](super::Next::AwaitMemory).
+    /// Counts this many bytes for the replies of a connection's turn. `false` if others have to be written before: then
+    /// the session drops its part of the reply and returns [`Next::AwaitMemory`](super::Next::AwaitMemory).
     ///
     /// A reply over [`max_reply`](Connections::max_reply) is counted without a wait, which would have no end.
     pub(crate) fn reserve_reply(&self, connection: &Connection, bytes: usize) -> bool {
@@ -85,7 +85,7 @@ impl Connections {
         let held = &self.replies.held;
         let fits = |held: usize| (bytes > most || held + more <= most).then_some(held + more);
         if held.fetch_update(Relaxed, Relaxed, fits).is_err() {
-            // What it will need is not known. A further try should come further.
+            // The size of the reply is not known. A further try should get further.
             if share.wanted.swap((2 * bytes).min(most), Relaxed) == 0 {
                 share.wanted_since.store(ticks(), Relaxed);
                 self.replies.waits.fetch_add(1, Relaxed);
@@ -97,7 +97,7 @@ impl Connections {
         true
     }
 
-    /// Counts so many bytes for a reply that can't wait, because its command has had its effect.
+    /// Counts this many bytes for a reply that can't wait, because its command has had its effect.
     pub(crate) fn count_reply(&self, connection: &Connection, bytes: usize) {
         let counted = connection.replies.bytes.load(Relaxed);
         if bytes > counted && !connection.is_detached() {
@@ -106,7 +106,7 @@ impl Connections {
         }
     }
 
-    /// Counts what is left of a connection's replies after a write, and closes connections if all take too much.
+    /// Counts the rest of a connection's replies after a write, and closes connections if all take too much.
     #[inline]
     pub(super) fn settle_reply(&self, connection: &Connection, left: usize) {
         let counted = connection.replies.bytes.load(Relaxed);
@@ -161,7 +161,7 @@ impl Connections {
     }
 
     fn notify_waiting(&self) {
-        // A thread that is not seen here looks again by itself, after a short time.
+        // A thread that is missed here checks again by itself, after a short time.
         if let Ok(waiting) = self.replies.waiting.try_lock()
             && *waiting > 0
         {
@@ -169,8 +169,8 @@ impl Connections {
         }
     }
 
-    /// Closes the connection with the most reply bytes of those that have had some for so many milliseconds; `false` if
-    /// there is none.
+    /// Closes the connection with the most reply bytes of those that have had some for this many milliseconds; `false`
+    /// if there is none.
     fn close_largest(&self, age: u64) -> bool {
         let now = ticks();
         let mut largest = None;
@@ -185,7 +185,7 @@ impl Connections {
         let Some(connection) = largest else {
             return false;
         };
-        // Its memory is given back when its worker notices. Counted now, it is not closed twice.
+        // Its memory is freed when its worker closes it. Counted now, it is not closed twice.
         let bytes = connection.replies.bytes.swap(0, Relaxed);
         self.replies.held.fetch_sub(bytes, Relaxed);
         self.replies.closed.fetch_add(1, Relaxed);

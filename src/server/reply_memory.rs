@@ -34,7 +34,7 @@ impl Default for ReplyMemory {
     }
 }
 
-/// What one connection's replies take.
+/// The memory of one connection's replies.
 #[derive(Debug, Default)]
 pub(super) struct ReplyShare {
     pub(super) bytes: AtomicUsize,
@@ -46,7 +46,7 @@ pub(super) struct ReplyShare {
 }
 
 impl ReplyShare {
-    /// Counts so many further bytes, at this time in ticks.
+    /// Counts this many further bytes, at this time in ticks.
     pub(super) fn add(&self, bytes: usize, now: u64) {
         if self.bytes.fetch_add(bytes, Relaxed) == 0 {
             self.since.store(now, Relaxed);

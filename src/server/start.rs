@@ -43,7 +43,7 @@ impl Model {
 /// The settings of the server core.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
-    /// How connections are run.
+    /// The model that runs connections.
     pub model: Model,
     /// Threads that run connections, all of the time; `None` for [`Model::default_workers`].
     pub workers: Option<usize>,

@@ -51,7 +51,7 @@ impl ItemSlab {
         })
     }
 
-    /// How many children of an item have an expiry of their own.
+    /// The number of an item's children that have an expiry of their own.
     pub(super) fn expiring_children(&self, parent: u32) -> usize {
         self.list(parent)
             .get(EXPIRING)

@@ -144,7 +144,7 @@ impl Store {
         u32::try_from(seconds).unwrap_or(u32::MAX) & !FETCHED
     }
 
-    /// How many top-level keys a database has; expired ones that have not been removed yet are
+    /// The number of top-level keys of a database; expired ones that have not been removed yet are
     /// counted, as in Redis.
     pub fn len(&self, db: u8) -> usize {
         self.now();
@@ -160,7 +160,7 @@ impl Store {
         self.len(db) == 0
     }
 
-    /// How many of a database's top-level keys have an expiry.
+    /// The number of a database's top-level keys that have an expiry.
     pub(crate) fn expiring(&self, db: u8) -> usize {
         self.now();
         let db = usize::from(self.inner_db(db));

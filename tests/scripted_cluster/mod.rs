@@ -24,9 +24,9 @@ pub struct Node {
     pub me: usize,
     /// Connections open to each.
     pub open: Arc<[AtomicUsize]>,
-    /// This connection has said something.
+    /// This connection has sent a command.
     pub admitted: AtomicBool,
-    /// One of them has said of a slot that it has moved.
+    /// One of them has answered that a slot has moved.
     pub moved: Arc<AtomicBool>,
 }
 
@@ -42,8 +42,8 @@ impl Node {
         map
     }
 
-    /// A map by which the first server has all slots, until it has said of one that it has moved: then
-    /// the second has.
+    /// A map by which the first server has all slots, until it has answered that one has moved: then
+    /// the second has all.
     pub fn moving_map(&self) -> String {
         let to = usize::from(self.moved.load(SeqCst));
         self.map(&[(ALL.0, ALL.1, to)])
@@ -55,16 +55,16 @@ impl Node {
     }
 }
 
-/// What all slots are said to belong to.
+/// The range of all slots.
 pub const ALL: (u16, u16) = (0, 16383);
 
-/// What an answer begins with that is to be sent byte by byte.
+/// The beginning of an answer that is to be sent byte by byte.
 pub const PIECES: &str = "~";
 
 pub type Nodes = (Arc<[SocketAddr]>, Arc<[AtomicUsize]>);
 
-/// So many servers, each of which answers a command with what `answer` says; an empty answer closes
-/// the connection.
+/// A number of servers, each of which answers a command with the result of `answer`; an empty
+/// answer closes the connection.
 pub fn nodes(
     count: usize,
     answer: impl Fn(&Node, &[&str]) -> String + Send + Sync + 'static,
@@ -125,7 +125,7 @@ fn serve(mut stream: TcpStream, answer: impl Fn(&[&str]) -> String) -> std::io::
         }
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let mut answer = answer(&words);
-        // The proxy knows what type the reply to a GET has.
+        // The proxy checks the type of the reply to a GET.
         if words[0] == "GET"
             && let Some(text) = answer.strip_prefix('+')
         {

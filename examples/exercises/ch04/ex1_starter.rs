@@ -16,7 +16,7 @@ pub(crate) fn serve(mut stream: &TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-/// When an item ends that is stored now: `never`, `expired`, or the time.
+/// The expiry of an item that is stored now: `never`, `expired`, or the time.
 fn end(exptime: i64, now: i64) -> String {
     (now + exptime).to_string()
 }

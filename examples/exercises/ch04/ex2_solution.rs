@@ -3,7 +3,7 @@
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::TcpStream;
 
-/// How many keys there is room for.
+/// The number of keys that there is room for.
 const ROOM: usize = 3;
 
 pub(crate) fn serve(mut stream: &TcpStream) -> io::Result<()> {

@@ -7,7 +7,7 @@ use std::net::TcpStream;
 
 const MAX_PENDING: usize = 3;
 
-/// What is on the way to the server.
+/// A command on its way to the server.
 enum Sent {
     Flush(u64),
     Delete(String, u64),

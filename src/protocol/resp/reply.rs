@@ -17,7 +17,7 @@
 
 /// Grants memory to a reply while it grows.
 pub trait ReplyBudget {
-    /// How many bytes the reply may take, now that it needs `bytes`; `None` if it may not have them.
+    /// The bytes that the reply may take, now that it needs `bytes`; `None` if it may not have them.
     fn grant(&self, bytes: usize) -> Option<usize>;
 }
 

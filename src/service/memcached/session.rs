@@ -45,7 +45,7 @@ struct Retrieval {
     cas: bool,
 }
 
-/// How the turn continues after a step.
+/// The next step of the turn.
 enum Step {
     /// This many bytes were consumed; there may be more.
     Continue(usize),

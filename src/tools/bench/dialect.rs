@@ -114,7 +114,7 @@ impl Dialect {
         read.unwrap_or_else(|| Reply::Refused(first_line(reply)))
     }
 
-    /// What the bytes of a complete reply say about each of several keys: its value, or `None` if there is no such key.
+    /// The values of several keys in a complete reply: each its value, or `None` if the key doesn't exist.
     ///
     /// # Errors
     /// The first line of a reply that isn't one to a get of these keys.

@@ -23,7 +23,7 @@ pub(super) struct Plan {
     pub(super) keys: u64,
     pub(super) choice: KeyChoice,
     pub(super) ratio: Ratio,
-    /// How many keys a get asks for.
+    /// The number of keys in a get.
     pub(super) multi_get: usize,
     pub(super) seed: u64,
     pub(super) connections: usize,

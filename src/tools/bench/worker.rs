@@ -72,7 +72,7 @@ pub(super) struct Worker {
     sockets: Vec<Socket>,
     address: Address,
     exchange: Exchange,
-    /// How long a connection or a reply is waited for.
+    /// The longest wait for a connection or a reply.
     patience: Duration,
     buffer: Vec<u8>,
 }
