@@ -26,22 +26,27 @@ HOME_MADE = {
     r"\btakes? (it |them )?for granted\b|\bhold(s)? it to\b": "plain words",
     r"\bgives? up\b": "evicts, closes, stops",
 }
-HEADLESS = re.compile(r"^(Who|Whoever|What|Whom|Whose|Which)\b(?!.*\?$)")
+HEADLESS = re.compile(r"^(Who|Whoever|What|Whom|Whose|Which)\b(?!.*\?(</summary>)?$)")
 HIDDEN = re.compile(r"\b(and|but|that|so|;|:) (who|whoever)\b|\bwhoever\b")
+
+
+def separated(number, line):
+    """A line, and an empty one in front of an item of a list, which is a paragraph of its own."""
+    return [(number, ""), (number, line)] if re.match(r"\s*(- |\d+\. )", line) else [(number, line)]
 
 
 def sentences(path):
     """The sentences of a page's running text, each with its line."""
     fenced, lines = False, []
     for number, line in enumerate(path.read_text().splitlines(), 1):
-        if line.startswith("```"):
+        if line.lstrip().startswith("```"):
             fenced = not fenced
             line = ""
         elif fenced or line.startswith(("#", "|", "<", "{{", ": ")):
             line = ""
         lines.append((number, line))
     paragraph = []
-    for number, line in [*lines, (0, "")]:
+    for number, line in [entry for number, line in [*lines, (0, "")] for entry in separated(number, line)]:
         if line.strip():
             paragraph.append((number, re.sub(r"^(- |\d+\. |> )", "", line.strip())))
             continue
@@ -78,7 +83,7 @@ def badness(sentence):
 def main():
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 20
     files = [pathlib.Path(name).resolve() for name in sys.argv[2:]]
-    files = files or [ROOT / "README.md", *sorted((ROOT / "chapters").glob("*.md"))]
+    files = files or [ROOT / "README.md", *sorted(set((ROOT / "chapters").glob("*.md")) - {ROOT / "chapters/SUMMARY.md"})]
     found = []
     for file in files:
         for line, sentence in sentences(file):
