@@ -5,14 +5,16 @@ mod proxy_support;
 mod support;
 
 use std::collections::HashMap;
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 
 use invalidate_support::{
     Program, Witness, directory, forgotten, get, put, real, redis_get, redis_put,
 };
-use proxy_support::{Client, eventually, free_port};
+use proxy_support::{Client, eventually, free_port, peer};
 
 fn write(directory: &Path, name: &str, text: impl AsRef<[u8]>) {
     std::fs::write(directory.join(name), text).expect("it is written");
@@ -438,4 +440,52 @@ fn a_password_is_given_to_redis_and_never_to_memcached() {
     );
     assert!(!good && text.contains("no password"), "{text}");
     let _ = forgotten;
+}
+
+// A stop interrupts a read that has a timeout. The interruption counted as a failure of the server, which got the delete
+// a second time on another connection.
+#[test]
+fn a_program_that_is_stopped_and_continued_waits_on_for_its_servers() {
+    let deletes = Arc::new(AtomicUsize::new(0));
+    let (received, answers) = (Arc::clone(&deletes), Arc::new(AtomicBool::new(false)));
+    let may_answer = Arc::clone(&answers);
+    let server = peer(move |stream| {
+        let mut lines = BufReader::new(stream.try_clone().expect("a second handle")).lines();
+        while let Some(Ok(line)) = lines.next() {
+            let reply = match line.starts_with("delete ") {
+                true => {
+                    received.fetch_add(1, SeqCst);
+                    eventually("the answer may go", || may_answer.load(SeqCst));
+                    "DELETED\r\n"
+                }
+                false => "VERSION 1\r\n",
+            };
+            if (&stream).write_all(reply.as_bytes()).is_err() {
+                return;
+            }
+        }
+    });
+    let home = directory();
+    write(home.path(), "servers.txt", format!("{server} 1\n"));
+    let larder = Program::start(
+        home.path(),
+        &["--servers", "servers.txt", "--timeout", "60"],
+    );
+    larder.client().ask("delete a\r\n", "DELETED\r\n");
+    eventually("the delete", || deletes.load(SeqCst) == 1);
+    let stat = format!("/proc/{}/stat", larder.child.id());
+    let is_stopped = || {
+        let stat = std::fs::read_to_string(&stat).expect("it runs");
+        stat.contains(") T ")
+    };
+    for _ in 0..3 {
+        larder.signal("-STOP");
+        eventually("the stop", is_stopped);
+        larder.signal("-CONT");
+        eventually("the end of the stop", || !is_stopped());
+    }
+    answers.store(true, SeqCst);
+    eventually("the delivery", || larder.stat("pending") == 0);
+    assert_eq!(deletes.load(SeqCst), 1);
+    assert_eq!(larder.stat("delivered"), 1);
 }

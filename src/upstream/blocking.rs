@@ -75,14 +75,17 @@ impl BlockingStream {
     ) -> Result<usize, UpstreamFailure> {
         // A limit of zero would be no limit.
         let limit = limit.max(Duration::from_millis(1));
-        let received = self
-            .stream
+        self.stream
             .set_read_timeout(Some(limit))
-            .and_then(|()| self.stream.read(buffer));
-        match received {
-            Ok(0) => Err(UpstreamFailure::Closed),
-            Ok(count) => Ok(count),
-            Err(error) => Err(failed(error, limit)),
+            .map_err(|error| failed(error, limit))?;
+        loop {
+            match self.stream.read(buffer) {
+                Ok(0) => return Err(UpstreamFailure::Closed),
+                Ok(count) => return Ok(count),
+                // A process that was stopped and goes on: the system restarts no read that has a timeout.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(failed(error, limit)),
+            }
         }
     }
 }
