@@ -246,7 +246,7 @@ fn build_all(book: &Book) -> Result<(), String> {
          [profile.dev]\n{}\n[profile.dev.package.\"*\"]\n{}\n\
          [profile.dev.package.larder]\n{}\n[profile.dev.package.book-steps]\ndebug = false\n\
          strip = \"debuginfo\"\nincremental = false\ncodegen-units = 1\n\
-         [dependencies]\nlarder = {{ path = {:?} }}\n{}\n",
+         [dependencies]\nlarder = {{ path = {:?}, features = [\"internals\"] }}\n{}\n",
         // The same as the project's, so that dependencies are built once.
         section("profile.dev"),
         section("profile.dev.package.\"*\""),
