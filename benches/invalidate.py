@@ -146,7 +146,7 @@ def latency(options):
         answered = []
         begun = time.monotonic()
         sent = 0
-        # Ten a millisecond: what is due is sent at once, then the answers are read.
+        # Ten a millisecond: the deletes that are due are sent at once, then the answers are read.
         while sent < count:
             due = min(count, int((time.monotonic() - begun) * rate))
             if due == sent:

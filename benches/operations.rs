@@ -4,7 +4,7 @@
 //! Criterion compares with the run before and reports whether a difference is more than noise. The groups:
 //!
 //! - `parsers`: one request of each protocol, from its bytes to the command. memcached's `get` is read by the scanner and, with
-//!   a second blank, by the regular expression, so the two differ by what the scanner saves.
+//!   a second blank, by the regular expression, so the difference is the time that the scanner saves.
 //! - `store`: a get and a set under the shard's lock.
 //! - `ring`: the server that a key belongs to, among 4 and among 64.
 //!

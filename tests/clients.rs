@@ -50,7 +50,7 @@ fn node() -> Option<PathBuf> {
     find("node").filter(|_| there == [true, true])
 }
 
-/// Runs a script of `tests/clients/` to its end and shows what it printed if a check of it failed.
+/// Runs a script of `tests/clients/` to its end and prints its output if one of its checks failed.
 #[track_caller]
 fn run(python: &Path, script: &str, arguments: &[&str]) {
     let mut command = Command::new(python);

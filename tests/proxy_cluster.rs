@@ -186,8 +186,8 @@ fn large_values_of_one_server_do_not_wait_for_each_other_in_memory() {
     };
     let proxy = cluster.proxy();
     let mut client = proxy.talk();
-    // Each over what a part may hold back, and in an order that goes to and fro between servers and
-    // slots.
+    // Each over the limit that a part may hold back, and in an order that goes to and fro between
+    // servers and slots.
     let value = "x".repeat(100_000);
     let keys: Vec<String> = (0..60).map(|n| format!("key:{}", n % 20)).collect();
     for key in &keys[..20] {
@@ -316,7 +316,7 @@ impl Checker {
         for counter in &self.counters {
             assert_eq!(self.client.call(&["INCR", counter]), count, "{counter}");
         }
-        // In one go: the last has to win, and the reads see what came before them.
+        // In one go: the last has to win, and the reads see the writes before them.
         let (client, value) = (&mut self.client, &self.value);
         let texts: Vec<String> = (0..5).map(|n| format!("{}.{n}", self.rounds)).collect();
         for text in &texts {

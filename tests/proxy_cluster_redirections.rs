@@ -172,8 +172,8 @@ fn a_later_request_does_not_overtake_one_that_was_sent_elsewhere() {
     assert_eq!(*heard.lock().expect("no thread panics"), ["1", "2", "3"]);
 }
 
-/// Two servers that answer with their numbers what concerns a client's own connection; the first says
-/// that everything has moved to the second.
+/// Two servers that answer commands about a client's own connection with their numbers; the first
+/// answers that all slots have moved to the second.
 fn moving_house() -> Nodes {
     nodes(2, |node, words| match (node.me, words) {
         (_, ["CLUSTER", ..]) => node.moving_map(),
@@ -241,8 +241,8 @@ fn clients_whose_redirected_answers_wait_for_each_other_do_not_wait_for_ever() {
 
 /// The wait of the two ends by the deadline, and nothing else may take so long.
 fn one_of_two_that_wait_for_each_other_is_answered(deadline: Duration) {
-    // Four servers with a quarter of the slots each. What the second and the fourth have is sent on
-    // to the third, and all values are more than a part may hold back.
+    // Four servers with a quarter of the slots each. Requests to the second and the fourth are
+    // redirected to the third, and all values are more than a part may hold back.
     let keys: Vec<String> = (0..4u16)
         .map(|node| {
             let is_there = |key: &String| slot(key.as_bytes()) / 4096 == node;

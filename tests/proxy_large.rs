@@ -1,5 +1,5 @@
-//! Requests and replies that are larger than what the proxy holds in memory: they stream, and where
-//! they can't, the client reads an error and goes on.
+//! Requests and replies that are too large for the proxy's memory: they stream, and where they
+//! can't, the client reads an error and goes on.
 
 mod proxy_support;
 mod support;

@@ -56,7 +56,7 @@ fn answer(protocol: Protocol, key: Option<&str>) -> String {
     }
 }
 
-/// A server that does what `vice` does to its connections until it is `good`.
+/// A server that calls `vice` for its connections until it is `good`.
 fn moody(
     protocol: Protocol,
     vice: impl Fn(&mut TcpStream, Protocol) + Send + Sync + 'static,
@@ -283,7 +283,7 @@ fn one_that_never_reads() {
     for protocol in BOTH {
         let (sender, wait) = crossbeam_channel::bounded::<()>(0);
         let (address, good) = moody(protocol, move |_, _| {
-            // Until the test ends. What arrives stays in the socket.
+            // Until the test ends. Bytes that arrive stay in the socket.
             let _ = wait.recv();
         });
         let proxy = start(impatient(protocol), address);

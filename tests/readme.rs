@@ -82,7 +82,7 @@ fn the_two_commands_start_larder_and_are_the_tested_ones() {
         .filter(|f| f.body == START)
         .collect();
     assert_eq!(starts.len(), 1, "the README starts with\n{START}");
-    // `cargo run` starts larder, whatever else is built.
+    // `cargo run` starts larder, although there are other programs.
     assert!(text("Cargo.toml").contains("\ndefault-run = \"larder\"\n"));
     // The gate calls exactly the command that a reader calls, with a limit for its time.
     let limited = |line: &str| line.starts_with("at_most ") && line.ends_with(" cargo test");
@@ -235,7 +235,7 @@ fn each_program_gives_the_answer_of_the_table() {
         .iter()
         .find(|fence| fence.body.starts_with("127.0.0.1:11211 1"));
     let servers = &servers.expect("servers.txt is shown").body;
-    // Nothing listens on these two: what larder answers doesn't depend on it.
+    // These two have no listener: larder's answers don't depend on them.
     let servers = servers.replace("11211", "1").replace("11212", "2");
     fs::write(place.path().join("servers.txt"), servers).expect("it can be written");
     let larder = Path::new(env!("CARGO_BIN_EXE_larder"));
@@ -301,7 +301,7 @@ const FAMILIES: [(&str, &[&str]); 5] = [
     ),
 ];
 
-/// The table of commands, made of the grammar and of what `COMMAND DOCS` lists.
+/// The table of commands, made of the grammar and of the list of `COMMAND DOCS`.
 fn commands() -> String {
     let mut families = BTreeMap::new();
     for verb in verb_names() {

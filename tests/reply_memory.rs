@@ -46,7 +46,7 @@ fn value(number: usize, size: usize) -> Vec<u8> {
     value
 }
 
-/// Stores k0 to k8 of a mebibyte each; returns what MGET and `get` answer for all of them.
+/// Stores k0 to k8 of a mebibyte each; returns the answers of MGET and `get` for all of them.
 fn fill(server: &Server) -> (Vec<u8>, Vec<u8>) {
     let mut redis = connect(server.resp_addr());
     let (mut array, mut items) = (b"*9\r\n".to_vec(), Vec::new());

@@ -37,7 +37,7 @@ impl Drop for Admitted {
 }
 
 impl Connections {
-    /// Takes a connection into the set, or nothing when the server is closing.
+    /// Takes a connection into the set; `None` when the server is closing.
     pub(crate) fn admit(self: &Arc<Self>, stream: &Arc<TcpStream>) -> Option<Admitted> {
         let mut state = self.lock();
         if state.closing {
@@ -52,7 +52,7 @@ impl Connections {
         })
     }
 
-    /// Admits no more, and ends the input of every open connection: what was read is still
+    /// Admits no more, and ends the input of every open connection: requests already read are still
     /// answered.
     pub(crate) fn close(&self) {
         let mut state = self.lock();

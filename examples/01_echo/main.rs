@@ -1,9 +1,9 @@
 //! Stage 1: an echo server that stops.
 //!
 //! Run it with `cargo run --example 01_echo -- [PORT [SECONDS]]`; port 0, the default, takes a
-//! free one. TERM, INT or QUIT stop it: it takes no new connection, finishes what it has read,
-//! waits at most SECONDS (10) for all connections together, and ends. A second signal ends it at
-//! once.
+//! free one. TERM, INT or QUIT stop it: it takes no new connection, answers all input that it has
+//! read, waits at most SECONDS (10) for all connections together, and ends. A second signal ends it
+//! at once.
 
 mod connections;
 mod signals;
@@ -71,7 +71,7 @@ fn serve(stream: &TcpStream, admitted: Admitted) {
     }
 }
 
-/// Sends back what arrives until the client, or `close`, ends the input.
+/// Sends back the bytes that arrive until the client, or `close`, ends the input.
 fn echo(mut stream: &TcpStream) -> io::Result<()> {
     let mut buffer = [0; 4096];
     loop {

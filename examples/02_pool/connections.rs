@@ -30,7 +30,7 @@ pub(crate) struct Admitted {
     connections: Arc<Connections>,
 }
 
-/// Why a connection is not taken.
+/// The reason why a connection is not taken.
 pub(crate) enum Refused {
     Full,
     Closing,
@@ -70,7 +70,7 @@ impl Connections {
         })
     }
 
-    /// Admits no more, and ends the input of every open connection: what was read is still
+    /// Admits no more, and ends the input of every open connection: requests already read are still
     /// answered.
     pub(crate) fn close(&self) {
         let mut state = self.lock();

@@ -85,7 +85,7 @@ fn refuse(mut stream: &TcpStream) {
     }
 }
 
-/// Sends back what arrives until the client, or `close`, ends the input.
+/// Sends back the bytes that arrive until the client, or `close`, ends the input.
 fn echo(mut stream: &TcpStream) -> io::Result<()> {
     let mut buffer = [0; 4096];
     loop {

@@ -167,7 +167,7 @@ impl Session {
         };
         let length = length as usize;
         if length > VALUE_LIMIT {
-            // Nothing of it is kept, and the old value would be wrong now.
+            // None of it is kept, and the old value would be wrong now.
             if verb == b"set" {
                 items.lock().remove(key);
             }

@@ -1,7 +1,7 @@
 //! Stage 4: a store with expiry and a bound.
 //!
-//! Run it with `cargo run --example 04_store -- [PORT [BYTES]]`. Port 0, the default, takes a free one; BYTES is what
-//! items may take, by default 64 MiB.
+//! Run it with `cargo run --example 04_store -- [PORT [BYTES]]`. Port 0, the default, takes a free one; BYTES is the
+//! memory for items, by default 64 MiB.
 //!
 //! `store.rs` is the cache, `service.rs` executes memcached's commands on it. Connections, signals and the parser are
 //! the library's: those of the stages before, with limits and tests.

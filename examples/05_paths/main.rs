@@ -1,7 +1,7 @@
 //! Stage 5: keys as paths.
 //!
-//! Run it with `cargo run --example 05_paths -- [PORT [BYTES]]`. Port 0, the default, takes a free one; BYTES is what
-//! items may take, by default 64 MiB.
+//! Run it with `cargo run --example 05_paths -- [PORT [BYTES]]`. Port 0, the default, takes a free one; BYTES is the
+//! memory for items, by default 64 MiB.
 //!
 //! `store.rs` is the cache, now a tree; `service.rs` executes memcached's commands on it. Connections, signals and the parser are
 //! the library's: those of the stages before, with limits and tests.

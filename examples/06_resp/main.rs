@@ -1,7 +1,7 @@
 //! Stage 6: one store behind two protocols.
 //!
 //! Run it with `cargo run --example 06_resp -- [PORT [BYTES]]`. memcached is on PORT and RESP on the one after it; port 0,
-//! the default, takes free ones. BYTES is what items may take, by default 64 MiB.
+//! the default, takes free ones. BYTES is the memory for items, by default 64 MiB.
 //!
 //! `store.rs` is the cache, `service.rs` has memcached's commands on it and `resp.rs` Redis's. `reader.rs` reads
 //! Redis's requests. Connections, signals and memcached's parser are the library's.

@@ -15,7 +15,7 @@ pub(crate) struct Item {
     pub(crate) value: Vec<u8>,
     /// The client's; the store only keeps them.
     pub(crate) flags: u32,
-    /// Unix time in milliseconds from which on the item is no longer there.
+    /// Unix time in milliseconds at which the item expires.
     pub(crate) expires: Option<u64>,
     /// A number that rises with every change of the item or of items below it.
     pub(crate) unique: u64,
@@ -55,7 +55,7 @@ pub(crate) struct Counts {
     pub(crate) expired: u64,
 }
 
-/// Why a write was refused.
+/// The reason why a write was refused.
 pub(crate) enum Refused {
     /// The parent does not exist.
     NoParent,
@@ -69,7 +69,7 @@ const ROOT: usize = 0;
 /// No slot.
 const NONE: usize = usize::MAX;
 
-/// Bytes that an item takes beside its key and value: the `Item`, its entry in the map, what the allocator adds.
+/// Bytes that an item takes beside its key and value: the `Item`, its entry in the map, the overhead of the allocator.
 const OVERHEAD: usize = 240;
 
 fn cost(key: &[u8], value: &[u8]) -> usize {
@@ -114,7 +114,7 @@ impl Store {
         Some(&self.items[slot])
     }
 
-    /// Looks at an item for a command that is about to write.
+    /// Reads an item for a command that is about to write.
     pub(crate) fn peek(&mut self, path: &[&[u8]], now: u64) -> Option<&mut Item> {
         let slot = self.find(path, now)?;
         Some(&mut self.items[slot])
@@ -284,7 +284,7 @@ impl Store {
         }
     }
 
-    /// Removes everything.
+    /// Removes all items.
     pub(crate) fn flush(&mut self) {
         let empty = Store::new(self.limit);
         let before = mem::replace(self, empty);
@@ -292,7 +292,7 @@ impl Store {
         self.counts = before.counts;
     }
 
-    /// Removes everything that is stored at that time, when it has come.
+    /// Removes all items that are stored at that time, when it has come.
     pub(crate) fn flush_at(&mut self, when: u64) {
         self.flush_at = Some(when);
     }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use larder::server::{Next, Peer, Refusal, Service, Session, Turn};
 
-/// Sends back what arrives.
+/// Sends back the bytes that arrive.
 pub(crate) struct Echo;
 
 impl Session for Echo {

@@ -2,7 +2,7 @@
 //!
 //! Run it with `cargo run --example 07_turns -- [PORT [CONNECTIONS [MODEL [WORKERS]]]]`. Echo is on PORT, memcached on
 //! the next and RESP on the one after; port 0, the default, takes free ones. CONNECTIONS may be open at once (1024).
-//! MODEL is `turns`, or `threads` to see what the stages before did; WORKERS are the threads of either (2).
+//! MODEL is `turns`, or `threads`, as in the stages before; WORKERS are the threads of either (2).
 
 mod echo;
 

@@ -76,7 +76,7 @@ impl Upstream {
                 Some(connection) => connection,
                 None => Connection::dial(&self.address)?,
             };
-            // Into the queue first, then the bytes: a reply always finds its client there.
+            // First into the queue, then the bytes: so a reply always finds its client.
             match connection.waiting.send(waiter) {
                 Ok(()) => {
                     (&connection.stream).write_all(requests)?;
@@ -135,7 +135,7 @@ fn scatter(mut stream: &TcpStream, queue: Receiver<Waiter>) {
         buffer.drain(..used);
     }
     let _ = stream.shutdown(Shutdown::Both);
-    // In this order: a client that learns that no reply comes finds no queue to join.
+    // In this order, so that a client that gets an error finds no queue to join.
     drop(queue);
     drop(current);
 }

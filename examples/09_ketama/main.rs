@@ -1,12 +1,12 @@
 //! Stage 9: a pool of memcached servers that looks like one.
 //!
 //! Run it with `cargo run --example 09_ketama -- [PORT [SERVERS]]`; port 0, the default, takes a free one. SERVERS is the
-//! file that lists the pool, `host:port weight` in a line: servers.txt unless you say so.
+//! file that lists the pool, `host:port weight` in a line: by default servers.txt.
 //!
-//! `cargo run --example 09_ketama -- place SERVERS` reads keys, one in a line, and says of each where it belongs: by the
+//! `cargo run --example 09_ketama -- place SERVERS` reads keys, one in a line, and prints the server of each: by the
 //! remainder of a division, and by ketama.
 //!
-//! `ring.rs` knows where a key belongs, `servers.rs` reads the list, `session.rs` is a client's side, `upstream.rs` a
+//! `ring.rs` finds the server of a key, `servers.rs` reads the list, `session.rs` is a client's side, `upstream.rs` a
 //! server's.
 
 mod ring;
@@ -66,7 +66,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Says of each key of the standard input where it belongs.
+/// Prints the server of each key of the standard input.
 fn place(servers: &[servers::Server], ring: &Ring) -> Result<(), Box<dyn Error>> {
     let mut output = io::BufWriter::new(io::stdout().lock());
     for key in io::stdin().lock().lines() {

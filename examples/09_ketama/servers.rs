@@ -10,7 +10,7 @@ pub(crate) struct Server {
     pub(crate) name: String,
 }
 
-/// Reads the list, or says in which line what is wrong.
+/// Reads the list, or returns an error that names the line.
 pub(crate) fn parse(text: &str) -> Result<Vec<Server>, String> {
     let mut servers = Vec::new();
     let mut total: u32 = 0;

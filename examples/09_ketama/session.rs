@@ -16,10 +16,10 @@ use super::ring::Ring;
 use super::upstream::{Replies, Upstream};
 
 /// Commands of one client that are under way together. Their replies are held in memory
-/// until all are there.
+/// until all have come.
 const BATCH: usize = 64;
 
-/// The servers behind us, and which of them a key belongs to.
+/// The servers behind us, and the placement of keys on them.
 pub(crate) struct Pool {
     pub(crate) upstreams: Vec<Upstream>,
     pub(crate) ring: Ring,
@@ -74,7 +74,7 @@ struct Batch {
     then: Then,
 }
 
-/// Requests to one server, and how the replies to them are framed.
+/// Requests to one server, and the framing of their replies.
 #[derive(Default, Clone)]
 struct Share {
     requests: Vec<u8>,
@@ -182,7 +182,7 @@ impl Session {
 }
 
 impl Pool {
-    /// Gives a request to the servers that it concerns.
+    /// Gives a request to its servers.
     fn place(&self, request: &Request<'_>, batch: &mut Batch) {
         let (bytes, shape) = (request.bytes, request.shape);
         if !matches!(request.meta, MetaForm::No) {

@@ -161,7 +161,7 @@ fn scatter(mut stream: &TcpStream, queue: Receiver<Waiter>) {
         };
         let mut rest = &chunk[..read];
         while !rest.is_empty() {
-            // A reply to no request: from here on no reply can be trusted.
+            // A reply without a request: from here on no reply can be trusted.
             let Some((waiter, mut framer)) = current.take().or_else(|| next(&queue)) else {
                 break 'connection;
             };
@@ -181,7 +181,7 @@ fn scatter(mut stream: &TcpStream, queue: Receiver<Waiter>) {
         }
     }
     let _ = stream.shutdown(Shutdown::Both);
-    // In this order: a client that learns that no reply comes finds no queue to join.
+    // In this order, so that a client that gets an error finds no queue to join.
     drop(queue);
     drop(current);
 }
@@ -191,7 +191,7 @@ fn next(queue: &Receiver<Waiter>) -> Option<(Waiter, ReplyFramer)> {
     queue.try_iter().find_map(due)
 }
 
-/// A waiter and what frames its next reply, if it waits for one more.
+/// A waiter and the framer of its next reply, if it waits for one more.
 fn due(mut waiter: Waiter) -> Option<(Waiter, ReplyFramer)> {
     let shape = waiter.shapes.pop_front()?;
     Some((waiter, ReplyFramer::new(shape)))

@@ -2,8 +2,8 @@
 //!
 //! Run it with `cargo run --example 10_failing -- [PORT [SERVERS [SECONDS [error|next|miss]]]]`; port 0, the
 //! default, takes a free one. SERVERS is the file that lists the pool, `host:port weight` in a line, by default
-//! servers.txt. SECONDS is how long a server may be silent, by default one. The last word decides what the keys of an
-//! ejected server get: an error, the answer of the next server, or a miss.
+//! servers.txt. SECONDS is the longest silence of a server, by default one. The last word is the answer for the keys
+//! of an ejected server: an error, the answer of the next server, or a miss.
 //!
 //! `ring.rs` finds a key's server, `servers.rs` reads the list, `session.rs` is a client's side, `upstream.rs` a server's,
 //! `health.rs` decides whether a server is in use.

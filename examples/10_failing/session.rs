@@ -17,11 +17,11 @@ use super::ring::Ring;
 use super::upstream::{Failure, Replies, Upstream};
 
 /// Commands of one client that are under way together. Their replies are held in memory
-/// until all are there.
+/// until all have come.
 const BATCH: usize = 64;
 
-/// The servers of the pool, which of them a key belongs to, and what the keys of an ejected
-/// server get.
+/// The servers of the pool, the placement of keys on them, and the answer for the keys of an
+/// ejected server.
 pub(crate) struct Pool {
     pub(crate) upstreams: Vec<Upstream>,
     pub(crate) ring: Ring,
@@ -77,7 +77,7 @@ struct Batch {
     then: Then,
 }
 
-/// Requests to one server, and how the replies to them are framed.
+/// Requests to one server, and the framing of their replies.
 #[derive(Default, Clone)]
 struct Share {
     requests: Vec<u8>,
@@ -249,7 +249,7 @@ impl Pool {
         }
     }
 
-    /// Gives a request to the servers that it concerns.
+    /// Gives a request to its servers.
     fn place(&self, request: &Request<'_>, batch: &mut Batch) {
         let (bytes, shape, repeat_safe) = (request.bytes, request.shape, request.repeat_safe);
         if !matches!(request.meta, MetaForm::No) {

@@ -58,18 +58,18 @@ struct Waiter {
 /// The replies to a client's requests, as they come.
 pub(crate) struct Replies(Result<Receiver<Result<Vec<u8>, Failure>>, Failure>);
 
-/// Why there is no reply.
+/// The reason why there is no reply.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Failure {
     /// Connecting failed. Nothing was sent.
     Refused,
     /// The server is ejected. Nothing was sent.
     Ejected,
-    /// Nothing came within the deadline.
+    /// No byte came within the deadline.
     Silent(Duration),
     /// The connection ended before the reply did.
     Lost,
-    /// The bytes that came are no reply.
+    /// The received bytes are no reply.
     Garbage,
 }
 
@@ -210,7 +210,7 @@ fn scatter(mut stream: &TcpStream, queue: Receiver<Waiter>, health: &Arc<Health>
         heard = Instant::now();
         let mut rest = &chunk[..read];
         while !rest.is_empty() {
-            // A reply to no request: from here on no reply can be trusted.
+            // A reply without a request: from here on no reply can be trusted.
             let Some((waiter, mut framer)) = current.take().or_else(|| next(&queue)) else {
                 break 'connection Failure::Garbage;
             };
@@ -246,7 +246,7 @@ fn scatter(mut stream: &TcpStream, queue: Receiver<Waiter>, health: &Arc<Health>
     if !waiting.is_empty() {
         health.failed();
     }
-    // In this order: a client that learns that no reply comes finds no queue to join.
+    // In this order, so that a client that gets an error finds no queue to join.
     drop(queue);
     for waiter in &waiting {
         let _ = waiter.replies.send(Err(failure));
@@ -258,7 +258,7 @@ fn next(queue: &Receiver<Waiter>) -> Option<(Waiter, ReplyFramer)> {
     queue.try_iter().find_map(due)
 }
 
-/// A waiter and what frames its next reply, if it waits for one more.
+/// A waiter and the framer of its next reply, if it waits for one more.
 fn due(mut waiter: Waiter) -> Option<(Waiter, ReplyFramer)> {
     let shape = waiter.shapes.pop_front()?;
     Some((waiter, ReplyFramer::new(shape)))

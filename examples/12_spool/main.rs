@@ -2,9 +2,9 @@
 //!
 //! Run it with `cargo run --example 12_spool -- [PORT [SERVERS [SPOOL [DURABILITY [KEYS]]]]]`. Port 0, the default, takes a free
 //! one; SERVERS is a file that lists the pool's servers, by default `servers.txt`. SPOOL is the file in which changes are
-//! kept until they are delivered; without it they are kept in memory and lost with the process. DURABILITY is what an
-//! answer waits for: `os` (the default), the operating system has the change; `fsync`, the disk has it. KEYS may be
-//! pending for a server, by default a million; with one more it is flushed.
+//! kept until they are delivered; without it they are kept in memory and lost with the process. An answer waits for DURABILITY:
+//! with `os` (the default), until the operating system has the change; with `fsync`, until the disk has it. KEYS may be pending
+//! for a server, by default a million; with one more it is flushed.
 //!
 //! ```text
 //!   client ─▶ session ─┐             ┌──────────┐ commit ┌───────┐

@@ -72,7 +72,7 @@ impl Spool {
         Ok(Spool { database })
     }
 
-    /// The next work for a server: its keys behind `after`, at most so many.
+    /// The next work for a server: its keys behind `after`, a limited number of them.
     pub(crate) fn next(&self, server: &str, after: &[u8], most: usize) -> Result<Work, Problem> {
         let read = self.database.begin_read()?;
         if let Some(decided) = read.open_table(FLUSH)?.get(server)? {
@@ -95,7 +95,7 @@ impl Spool {
 
 /// Work for a server.
 pub(crate) enum Work {
-    /// Everything is to be deleted; decided at this change.
+    /// All keys are to be deleted; decided at this change.
     Flush(u64),
     /// These keys are to be deleted, each with the number of its last change.
     Delete(Vec<(Vec<u8>, u64)>),
@@ -157,7 +157,7 @@ impl Counts {
     }
 }
 
-/// Writes the spool; nothing else does.
+/// The only writer of the spool.
 pub(crate) struct Recorder {
     spool: Arc<Spool>,
     servers: Vec<String>,
@@ -239,7 +239,7 @@ impl Recorder {
         Ok(())
     }
 
-    /// One transaction: all of the group is recorded, or nothing of it.
+    /// One transaction: the whole group is recorded, or none of it.
     fn commit(&mut self, group: &[Message]) -> Result<(), Problem> {
         let mut pending = self.pending.clone();
         let mut last = self.last;

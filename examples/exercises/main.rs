@@ -51,7 +51,7 @@ enum Serve {
 const STARTER: Duration = Duration::from_secs(5);
 const SOLUTION: Duration = Duration::from_secs(60);
 
-/// One exercise: its number, its files' name, what it asks for, and both ways of doing it.
+/// One exercise: its number, its files' name, its task, and its starter and solution.
 struct Exercise {
     number: &'static str,
     file: &'static str,
@@ -113,8 +113,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// Replays the exercise's conversation, however the bytes are cut: against the exercise, or
-/// against a real server.
+/// Replays the exercise's conversation, in any pieces, against the exercise or against a real
+/// server.
 fn check(
     exercise: &Exercise,
     serve: Serve,

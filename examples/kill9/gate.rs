@@ -1,5 +1,6 @@
-//! A gate in front of a server: bytes pass while it is open; shut, it closes every connection at once; frozen, nothing
-//! passes and nothing closes. The server behind it keeps its items, which a stopped server would not.
+//! A gate in front of a server: bytes pass while it is open. A shut gate closes every connection at once. A frozen
+//! gate passes no bytes and closes no connection. The server behind it keeps its items, which a stopped server would
+//! not.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};

@@ -180,7 +180,7 @@ fn line(stream: &mut BufReader<TcpStream>) -> Result<String> {
 }
 
 impl Server {
-    /// With a gigabyte, so that nothing is evicted that should be found.
+    /// With a gigabyte, so that no item is evicted that should be found.
     fn memcached(larder: &Path, directory: &Path) -> Result<Server> {
         let free = free();
         let port = free.port().to_string();
@@ -221,7 +221,7 @@ impl Server {
     ) -> Result<Server> {
         let spawn = |mut command: Command| {
             let command = command.stdout(Stdio::null()).stderr(Stdio::null());
-            // Not where larder.toml is.
+            // Not in the directory of larder.toml.
             command.current_dir(directory.join("servers")).spawn()
         };
         fs::create_dir_all(directory.join("servers"))?;

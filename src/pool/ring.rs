@@ -199,7 +199,7 @@ mod tests {
                     moved += 1;
                 }
             }
-            // A sixth, 1,667, give or take what 160 points scatter.
+            // A sixth, 1,667, give or take the scatter of 160 points.
             assert!(
                 (1250..2100).contains(&moved),
                 "{moved} of 10,000 keys moved"

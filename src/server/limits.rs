@@ -1,4 +1,4 @@
-//! The limits of the server core, each with its unit, its reason, and what happens on breach.
+//! The limits of the server core, each with its unit, its reason, and the action on breach.
 //!
 //! Two more are in [`Settings`](super::Settings) because the user sets them: the number of
 //! connections that may be open (further clients get an error of their protocol and are disconnected)

@@ -25,7 +25,7 @@
 //!   simplest way; connections beyond the number of workers wait.
 //!
 //! In reading order: `service` (the seam), `stream` and `listener` (sockets), `connections` (the
-//! set), `reply_memory` and `replies` (the bound for what is not written yet), `acceptor`, `workers` (their connections), `threads`, `turns`, `guard` (panics), `start` and `running` (a server's
+//! set), `reply_memory` and `replies` (the bound for unwritten replies), `acceptor`, `workers` (their connections), `threads`, `turns`, `guard` (panics), `start` and `running` (a server's
 //! beginning and end), `signals`, `limits`.
 //!
 //! Cost: a request is one read and one write. A quiet connection under turns costs its socket and,

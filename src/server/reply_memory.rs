@@ -11,7 +11,7 @@ use super::limits::{MAX_REPLY_MEMORY, REPLY_PATIENCE};
 pub(super) struct ReplyMemory {
     pub(super) most: AtomicUsize,
     pub(super) patience_ms: AtomicU64,
-    /// The sum of what is counted for each connection.
+    /// The sum of the counts of all connections.
     pub(super) held: AtomicUsize,
     pub(super) waits: AtomicU64,
     pub(super) closed: AtomicU64,

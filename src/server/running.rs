@@ -65,7 +65,7 @@ impl Running {
         self.handle.clone()
     }
 
-    /// Ends the server: no new connections, what is in flight is answered for up to `grace`, then
+    /// Ends the server: no new connections, requests in flight are answered for up to `grace`, then
     /// all are closed. Returns when every thread of the server has ended.
     pub fn shutdown(self, grace: Duration) {
         self.handle.begin_shutdown(grace);
@@ -104,7 +104,8 @@ impl Drop for Running {
 
 impl Handle {
     /// Begins to end the server and returns at once. Called again it can only bring the deadline
-    /// forward. Someone must be in [`Running::join`], which closes what is left at the deadline.
+    /// forward. A thread must be in [`Running::join`], which closes the remaining connections at
+    /// the deadline.
     pub fn begin_shutdown(&self, grace: Duration) {
         let control = &self.control;
         let deadline = Instant::now() + grace;

@@ -240,8 +240,8 @@ impl Worker {
             }
         }
         self.buffers.draining = true;
-        // Each connection gets one more turn: it answers what has arrived, and closes the connection
-        // if nothing is in flight.
+        // Each connection gets one more turn: it answers the complete requests, and closes the
+        // connection if nothing is in flight.
         for (key, client) in &mut self.clients {
             queue(&mut self.ready, key, client);
         }

@@ -9,8 +9,8 @@
 //!
 //! This is linear hashing (Litwin, 1980). When there are more than [`MOST`] items for each bucket, the next bucket is
 //! split; when there are fewer than [`LEAST`], the last one joins its other half again. So no write waits for a whole
-//! table to be copied, and the table takes what its items need, about 8 bytes each, not up to twice that. A bucket that
-//! is full continues in an overflow bucket. The buckets lie in pages of the store's pool, which go back to it.
+//! table to be copied, and the table takes about 8 bytes for each item, not up to twice that. A bucket that is full
+//! continues in an overflow bucket. The buckets lie in pages of the store's pool, which go back to it.
 //!
 //! Cost: a look-up reads one cache line, now and then two, and the slots whose tag is right: 1 in 255 of the others is.
 //! A split computes the hashes of a dozen items.

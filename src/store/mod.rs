@@ -12,10 +12,10 @@
 //! ```
 //!
 //! In reading order: [`Store`], in `shards`, is all of it; [`Store::lock`] gives a [`Tree`], through
-//! which items are read and written ([`Entry`] in, [`Item`] out); `shard` is what a lock guards;
-//! `slab`, `slot`, `slots`, `record` and `record_log` are the layout of an item in memory, and `pages` maps that memory; `reservation` is a
-//! large value on its way in; `hash_table` finds items, `child_lists` is the tree, `sieve` the order of eviction; `flush`, `scan` and `sweep` go
-//! over the whole store; `watch` notifies clients of changes; [`Clock`] gives the time.
+//! which items are read and written ([`Entry`] in, [`Item`] out); `shard` is the part that a lock guards; `slab`, `slot`, `slots`, `record` and
+//! `record_log` are the layout of an item in memory, and `pages` maps that memory; `reservation` is a large value on its way in; `hash_table`
+//! finds items, `child_lists` is the tree, `sieve` the order of eviction; `flush`, `scan` and `sweep` go over the whole store; `watch` notifies
+//! clients of changes; [`Clock`] gives the time.
 //!
 //! A key is a path: `user`, or `user 42 name`. The first key of a path picks the shard, so a tree
 //! lives under one lock, and so does the same key in all sixteen databases. A node has a value, or

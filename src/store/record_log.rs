@@ -14,8 +14,8 @@
 //! memory that one thread took and another freed waits for the first: a 64 MiB cache of mixed
 //! values that eight threads wrote to held 170 MiB that way, and holds 66 this way. And because the
 //! holes that small values leave don't take large ones. Here all holes are closed, and segments are
-//! all alike and mapped, so that any shard uses what another gave back, and the system what none
-//! needs. Its cost: live records are moved now and then.
+//! all alike and mapped, so that any shard can use a segment that another gave back, and unused
+//! ones go back to the system. Its cost: live records are moved now and then.
 //!
 //! Cost: appending copies the record once; freeing is arithmetic; a step of an evacuation copies at
 //! most [`PIECE`] bytes and looks at the slots of some hundred records, some tens of microseconds

@@ -6,8 +6,8 @@
 //! ```
 //!
 //! A request that may change something may have been executed. So it is not sent again, and neither is a read of the
-//! same client in front of it: its answer could be what the client wrote later. A write of another client has no order
-//! to the read that a client could see. A write without a reply is in no queue; the connection notes beside the queue
+//! same client in front of it: its answer could be the client's later value. A write of another client has no order to
+//! the read that a client could see. A write without a reply is in no queue; the connection notes beside the queue
 //! where it was.
 //!
 //! Cost: nothing while a connection works, but for 16 bytes for a write without a reply behind requests that have one.

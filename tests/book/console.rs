@@ -339,7 +339,7 @@ impl Terminal<'_> {
         }
     }
 
-    /// Runs what the reader types in the other terminal.
+    /// Runs the reader's command in the other terminal.
     fn client(&mut self, typed: &Typed) -> Result<(), String> {
         let mut command = typed.command.clone();
         for (named, taken) in &self.ports {

@@ -16,7 +16,7 @@ const INCLUDED: [&str; 8] = [
     "c",
 ];
 
-/// Languages that are written on the page: what a terminal shows (and is replayed), and drawings.
+/// Languages that are written on the page: the terminal's text (which is replayed), and drawings.
 const WRITTEN: [&str; 2] = ["console", "text"];
 
 /// Every block of an unknown kind or with something typed where an include belongs, and every

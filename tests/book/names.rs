@@ -106,7 +106,7 @@ fn names(code: &str) -> Vec<Name<'_>> {
             found.extend(rust.map(Name::Rust));
         }
     }
-    // `name()` is a function, whatever it looks like.
+    // `name()` is a function for any name.
     if let Some(function) = code.strip_suffix("()").filter(|name| is_name(name)) {
         found.push(Name::Rust(function));
     }

@@ -1,4 +1,4 @@
-//! Drawings: SVG in `chapters/pictures`, included by the pages. Each says in words what it shows.
+//! Drawings: SVG in `chapters/pictures`, included by the pages. Each has a description in words.
 
 use super::pages::{Book, files_below, text_of};
 

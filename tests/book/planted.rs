@@ -269,7 +269,7 @@ fn code_typed_by_hand_is_found() {
 
 #[test]
 fn a_command_that_waits_is_repeated_until_it_prints_what_the_page_says() {
-    // A line is added each time, and the page says what the file has after the third.
+    // A line is added each time, and the page shows the file after the third.
     let command = "$ sleep 0; echo x >> target/file; cat target/file | wc -l\n3\n";
     let (_directory, book) = planted(|root| {
         let printf = "$ printf 'a\\nb\\n'\na\nb\n";

@@ -144,7 +144,7 @@ impl Running {
         self.child.id()
     }
 
-    /// Waits until it has ended by itself; its status and what it wrote to standard error.
+    /// Waits until it has ended by itself; returns its status and its standard error.
     pub(crate) fn ended(mut self) -> Result<(ExitStatus, String), String> {
         let mut status = None;
         until(|| {

@@ -4,7 +4,7 @@ use std::net::{TcpListener, TcpStream};
 
 use super::run::{FREE, Larder, Place, Talk, until};
 
-/// A larder with a client in the middle of a `set`, of which larder has read what was sent.
+/// A larder with a client in the middle of a `set`, of which larder has read the sent part.
 #[track_caller]
 fn in_the_middle(place: &Place, model: &str) -> (Larder, Talk<TcpStream>) {
     let larder = place.serve(&[&FREE[..], &["--model", model]].concat(), 2);

@@ -95,7 +95,7 @@ fn random_numbers_are_added_as_redis_adds_them() {
                 _ => {}
             }
         }
-        // Sums that have grown large swallow what is added to them, so begin anew now and then.
+        // Large sums hide small increments, so the commands begin anew now and then.
         if round % 5 == 0 {
             both.begin(&format!("sum {round}"), "2");
         }

@@ -81,8 +81,8 @@ impl Modules {
         self.0.get(path)
     }
 
-    /// The file that defines what `names` mean in the module `from`. `None` for another crate's, for a module, and for
-    /// names that are no path.
+    /// The file that defines the item of `names` in the module `from`. `None` for another crate's, for a module, and
+    /// for names that are no path.
     pub(crate) fn resolve(&self, from: &[String], names: &[String]) -> Option<Found> {
         self.resolve_within(from, names, 16)
     }

@@ -1,4 +1,4 @@
-//! 1.1, the starter: echoes whatever arrives, lines or not.
+//! 1.1, the starter: echoes all bytes as they arrive, whole lines or not.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;

@@ -1,4 +1,4 @@
-//! 6.1, a solution: heads are lines, and what they announce is counted.
+//! 6.1, a solution: heads are lines, and the announced bytes are counted.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -27,7 +27,7 @@ fn command(reader: &mut impl BufRead) -> io::Result<Option<Vec<Vec<u8>>>> {
         let Some(length) = line(reader)? else {
             return Ok(None);
         };
-        // `take` reads what comes, and takes no memory for what was only announced.
+        // `take` reads the bytes that come, and allocates none for those that were only announced.
         let length = number(&length);
         let mut word = Vec::new();
         reader.take(length as u64 + 2).read_to_end(&mut word)?;

@@ -45,7 +45,7 @@ pub(crate) fn run(listener: &TcpListener) -> io::Result<()> {
     }
 }
 
-/// Echoes what has arrived; false at the end.
+/// Echoes the bytes that have arrived; false at the end.
 fn echo(stream: &mut TcpStream) -> io::Result<bool> {
     let mut buffer = [0; 4096];
     loop {

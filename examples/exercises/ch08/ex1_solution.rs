@@ -1,4 +1,4 @@
-//! 8.1, a solution: an array adds its elements to what is still to come.
+//! 8.1, a solution: an array adds its elements to the values still to come.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -12,7 +12,7 @@ pub(crate) fn serve(mut stream: &TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-/// Reads one value: how many bytes it has. Nothing at the end of the input.
+/// Reads one value and returns its length in bytes; `None` at the end of the input.
 fn value(reader: &mut impl BufRead) -> io::Result<Option<u64>> {
     let (mut length, mut missing) = (0, 1);
     while missing > 0 {

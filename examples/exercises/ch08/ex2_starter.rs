@@ -13,9 +13,9 @@ pub(crate) fn serve(mut stream: &TcpStream) -> io::Result<()> {
             ["ask", name, _count] => last = name.to_owned(),
             // A reply has come.
             ["reply", text] => stream.write_all(format!("{last} gets {text}\r\n").as_bytes())?,
-            // NAME doesn't want its replies any more. They come all the same.
+            // NAME has disconnected. Its replies come all the same.
             ["leave", _name] => {}
-            // No more replies come to what was asked until now.
+            // No more replies come to the requests so far.
             ["close"] => stream.write_all(format!("{last} gets an error\r\n").as_bytes())?,
             _ => stream.write_all(b"what?\r\n")?,
         }

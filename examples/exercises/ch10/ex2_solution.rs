@@ -17,8 +17,8 @@ pub(crate) fn serve(mut stream: &TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-/// `unsent`: no connection was to be had. `lost`: the connection ended before the answer. `half`: it ended in the middle
-/// of the answer. `silent`: nothing came within the deadline.
+/// `unsent`: no connection could be made. `lost`: the connection ended before the answer. `half`: it ended in the middle
+/// of the answer. `silent`: no byte came within the deadline.
 fn may_be_sent_again(verb: &str, fate: &str) -> bool {
     match fate {
         "unsent" => true,

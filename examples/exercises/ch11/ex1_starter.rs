@@ -1,4 +1,5 @@
-//! 11.1, the starter: the channel has three slots, and a client that finds none waits for ever.
+//! 11.1, the starter: the channel has three slots, and a client that finds no free one waits for
+//! ever.
 //!
 //! `changed KEY` puts a key into the channel; `work` takes one out, as a worker would.
 

@@ -1,7 +1,8 @@
 //! 11.2, the starter: a worker that writes values instead of deleting keys. Two of them share the work by turns, so two
 //! writes of one key can be applied in either order.
 //!
-//! `write KEY VALUE` is taken; `run N` lets worker N do all it has; `read KEY` looks what the cache has now.
+//! `write KEY VALUE` is taken; `run N` lets worker N do all it has; `read KEY` prints the present value of
+//! the cache.
 
 use std::collections::{HashMap, VecDeque};
 use std::io::{self, BufRead, BufReader, Write};

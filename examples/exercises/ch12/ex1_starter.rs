@@ -1,4 +1,5 @@
-//! 12.1, the starter: a pending set that takes a key out when its delete was answered, whatever has happened since.
+//! 12.1, the starter: a pending set that removes a key when its delete was answered, even if the key has changed
+//! since.
 //!
 //! `changed KEY` is kept; `send` prints the worker's next request; `done` is the server's answer to that.
 

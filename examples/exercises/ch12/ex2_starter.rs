@@ -1,4 +1,5 @@
-//! 12.2, the starter: a pending set for three keys that drops the first when a fourth comes. Nothing will delete it.
+//! 12.2, the starter: a pending set for three keys that drops the first when a fourth comes. No request will delete
+//! it.
 //!
 //! `changed KEY` is kept; `send` prints the worker's next request; `done` is the server's answer to that.
 

@@ -23,7 +23,7 @@ pub(crate) enum DeliveryAction<'a> {
     AwaitStep,
     /// Wait until this time, or for a step.
     Pause(Instant),
-    /// Read what is pending behind this key, unless the recorder has sent a step.
+    /// Read the pending changes behind this key, unless the recorder has sent a step.
     Scan(Option<Box<[u8]>>),
     /// Wait for changes or a step until this time.
     AwaitChanges(Instant),

@@ -9,7 +9,7 @@
 //!
 //! The recorder, the only writer of the spool, decides the steps of a delivery. A delivery that has connected first
 //! replays its pending set. It changes to fresh changes when the recorder hands it the rest. A channel that is full
-//! makes the recorder mark the delivery as behind: it delivers what the channel holds, then replays.
+//! makes the recorder mark the delivery as behind: it delivers the changes in the channel, then replays.
 //!
 //! [`Delivery::next`] returns the next [`DeliveryAction`], and [`Delivery::handle`] takes its result. The
 //! [`DeliveryThread`] performs the actions with sockets, channels and the clock; a simulation does so without. A

@@ -28,7 +28,7 @@ use fastrand::Rng;
 use crate::proxy::simulation::run_seeds;
 use state::Simulation;
 
-/// Seeds that have failed once, with the cause. They run each time, whatever the number of seeds.
+/// Seeds that have failed once, with the cause. They run each time, with any number of seeds.
 const KEPT: &[u64] = &[
     // With durability none, a change that came back after a flush was written behind it.
     203,

@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 pub(crate) enum SpoolError {
     /// The system refused; the last good state is kept, and a later attempt may succeed.
     Io(String),
-    /// The file differed from what had been written. It is renamed; the spool that replaces it is
+    /// The file differed from the data written to it. It is renamed; the spool that replaces it is
     /// empty.
     Damaged(String),
 }

@@ -9,7 +9,7 @@
 //!   upstreams         target, address ─▶ row   the number of each upstream, and whether it is to be flushed
 //! ```
 //!
-//! A commit of 50 keys takes about 90 microseconds without waiting for the disk. Memory is the [`CACHE`](storage::CACHE), whatever the
+//! A commit of 50 keys takes about 90 microseconds without waiting for the disk. Memory is the [`CACHE`](storage::CACHE) for any
 //! number of keys; ten million keys of 30 bytes take a file of 1 GiB, and opening it after a crash reads all of it.
 //!
 //! Invariants: a group is recorded as a whole or not at all. An error leaves the last good state: the file is closed, and

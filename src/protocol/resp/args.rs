@@ -27,7 +27,7 @@ pub struct CommandWords {
 }
 
 impl CommandWords {
-    /// The words as arguments; `input` is what [`Reader::read`](super::Reader::read) was given.
+    /// The words as arguments; `input` is the input of [`Reader::read`](super::Reader::read).
     pub fn args<'a>(&'a self, input: &'a [u8]) -> CommandArgs<'a> {
         CommandArgs {
             bytes: if self.inline { &self.unquoted } else { input },

@@ -167,7 +167,7 @@ impl Forwarder {
         }
     }
 
-    /// Puts back what was not consumed.
+    /// Puts back the bytes that were not consumed.
     fn keep(&mut self, key: usize, mut input: Vec<u8>, used: usize) {
         if let Some(client) = self.clients.get_mut(key) {
             if used == input.len() {

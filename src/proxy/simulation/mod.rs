@@ -14,8 +14,8 @@
 //!
 //! Each check can fail: a [`PlantedFault`] is found.
 //!
-//! `LARDER_SEEDS=N` runs N seeds in place of the default; `LARDER_SEED=N` runs that one alone and shows what happens
-//! in it. A seed that has failed is kept in [`KEPT`], with its cause.
+//! `LARDER_SEEDS=N` runs N seeds in place of the default; `LARDER_SEED=N` runs that one alone and prints its events.
+//! A seed that has failed is kept in [`KEPT`], with its cause.
 
 mod client;
 mod names;
@@ -38,7 +38,7 @@ use proxy::{Layout, Simulation};
 use script::Circumstances;
 use server::UpstreamBehaviour;
 
-/// Seeds that have failed once. They run each time, whatever the number of seeds.
+/// Seeds that have failed once. They run each time, with any number of seeds.
 const KEPT: &[u64] = &[];
 
 fn seeds(kept: &'static [u64]) -> Box<dyn Iterator<Item = u64>> {

@@ -18,7 +18,7 @@
 //! is a node without a value: to memcached's commands it holds no data (`get` misses, `add` and
 //! `replace` don't store), while `getn` and `getch` read its fields. `set`, `add`, `replace` and
 //! `cas` replace an item and remove all that is below it; `append`, `prepend`, `incr`, `decr` and
-//! `touch` leave what is below it alone. A change below an item changes its cas unique.
+//! `touch` leave the items below it unchanged. A change below an item changes its cas unique.
 //!
 //! Cost of a `get` that hits: the scanner, one lock, one look-up, one copy of the value into the
 //! output. No allocation once the output has grown.

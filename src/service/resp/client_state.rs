@@ -108,7 +108,7 @@ pub(crate) const REPLY_OFF: u8 = 1 << 2;
 pub(crate) const REPLY_SKIP_NEXT: u8 = 1 << 3;
 /// This command's reply is dropped.
 pub(crate) const REPLY_SKIP: u8 = 1 << 4;
-/// EXEC has dropped of its reply what CLIENT REPLY asks to drop.
+/// EXEC has dropped the parts of its reply that CLIENT REPLY asks to drop.
 pub(crate) const REPLY_FILTERED: u8 = 1 << 6;
 /// Close the connection when the reply is written.
 pub(crate) const CLOSE: u8 = 1 << 5;
@@ -173,7 +173,7 @@ impl ClientState {
         self.mode & mode != 0
     }
 
-    /// Whether CLIENT REPLY has asked to drop what is written now.
+    /// Whether CLIENT REPLY has asked to drop the present reply.
     pub(crate) fn drops_reply(&self) -> bool {
         self.is(REPLY_OFF | REPLY_SKIP)
     }

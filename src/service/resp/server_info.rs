@@ -150,7 +150,7 @@ fn memory(ctx: &Context<'_>, text: &mut InfoText) {
     text.put_bytes("used_memory", ctx.store.used());
     text.put_bytes("maxmemory", ctx.store.memory());
     text.put("maxmemory_policy", MAXMEMORY_POLICY);
-    // Redis counts what its clients send, too.
+    // Redis counts the bytes from its clients, too.
     text.put("mem_clients_normal", ctx.service.connections.reply_memory());
 }
 

@@ -15,7 +15,7 @@ pub(super) const REDIS_VERSION: &str = "7.0.15";
 /// SIEVE chooses.
 pub(super) const MAXMEMORY_POLICY: &str = "allkeys-sieve";
 
-/// Bytes of the largest request, whatever the settings say: the words of a request are found by 32-bit offsets.
+/// Bytes of the largest request with any settings: the words of a request are found by 32-bit offsets.
 const MAX_REQUEST: usize = 2 << 30;
 
 /// Bytes of the longest item that CONFIG SET allows: the protocol carries no longer one.

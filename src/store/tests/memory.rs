@@ -59,7 +59,7 @@ fn phase() -> impl Strategy<Value = Phase> {
     ]
 }
 
-/// A store, and what was stored last under each key: the length of the value and its byte.
+/// A store, and the last value of each key: its length and its byte.
 struct Watched {
     store: Store,
     values: HashMap<u32, (usize, u8)>,

@@ -15,7 +15,7 @@ use operations::{Operation, step};
 
 type Key = Vec<u8>;
 
-/// Store and model side by side. A bounded store may have lost what the model still has, never the
+/// Store and model side by side. A bounded store may lack nodes that the model still has, never the
 /// reverse.
 struct StoreAndModel {
     store: Store,

@@ -28,7 +28,7 @@ impl Tree<'_> {
         Subtree::copy(&self.shard, node.0, self.now_ms)
     }
 
-    /// Puts a subtree under a top-level key, in place of what is there.
+    /// Puts a subtree under a top-level key, in place of an old one.
     pub fn graft(&mut self, db: u8, key: &[u8], subtree: &Subtree) -> Result<(), Refused> {
         let inner_db = self.trim.store.inner_db(db);
         let Some(top) = subtree.nodes.first() else {

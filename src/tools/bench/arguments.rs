@@ -31,7 +31,7 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = count)]
     pub multi_get: usize,
 
-    /// Open a connection, send what --pipeline says, and close it when all is answered, again and again. Latency counts
+    /// Open a connection, send --pipeline requests, and close it when all are answered, again and again. Latency counts
     /// from the opening. A thread opens one connection at a time: give as many --threads as --connections
     #[arg(long, conflicts_with = "rate")]
     pub reconnect: bool,

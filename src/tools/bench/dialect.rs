@@ -230,7 +230,7 @@ fn read_array(keys: usize, reply: &[u8]) -> Option<Vec<Option<&[u8]>>> {
     rest.is_empty().then_some(values)
 }
 
-/// The number behind `kind` in the first line, and what follows the line.
+/// The number behind `kind` in the first line, and the bytes behind the line.
 fn after_length(kind: u8, bytes: &[u8]) -> Option<(usize, &[u8])> {
     let line = first_line(bytes);
     let digits = std::str::from_utf8(line.strip_prefix(&[kind])?).ok()?;

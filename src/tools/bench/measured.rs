@@ -86,7 +86,7 @@ impl Measured {
         }
     }
 
-    /// Counts what a reply means for one key. `expected` is the value that was set.
+    /// Counts the meaning of a reply for one key. `expected` is the value that was set.
     pub(super) fn count(&mut self, action: Action, key: &[u8], expected: &[u8], reply: Reply<'_>) {
         match reply {
             Reply::Value(value) => {

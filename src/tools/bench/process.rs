@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use nix::sys::resource::{UsageWho, getrusage};
 
-/// The unit of processor time in /proc: 100 a second on every Linux, whatever its kernel's own clock.
+/// The unit of processor time in /proc: 100 a second on every Linux, with any clock of the kernel.
 const TICK: Duration = Duration::from_millis(10);
 
 /// The resources that a process has used.

@@ -62,7 +62,7 @@ impl Socket {
         Ok(())
     }
 
-    /// Sends what the system takes. How many bytes that were.
+    /// Sends as many bytes as the system accepts. Returns their number.
     pub(super) fn flush(&mut self) -> Result<u64, String> {
         let mut sent = 0;
         while self.writable && !self.connection.output().is_empty() {
@@ -78,7 +78,7 @@ impl Socket {
         Ok(sent)
     }
 
-    /// Reads what has come; `None` when there is nothing more.
+    /// Reads the bytes that have come; `None` when there are no more.
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> Result<Option<usize>, String> {
         match self.stream.read(buffer) {
             Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),

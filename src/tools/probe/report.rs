@@ -211,8 +211,8 @@ pub(super) fn junit(title: &str, findings: &[Finding<'_>], out: &mut dyn Write) 
     writeln!(out, "</testsuite>")
 }
 
-/// `text` in an attribute or an element. Differences are printable ASCII already; what XML can't
-/// hold is left out.
+/// `text` in an attribute or an element. Differences are printable ASCII already; characters that
+/// XML can't hold are left out.
 fn xml(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {

@@ -70,7 +70,8 @@ pub(super) fn save<'t>(probe: &Probe, transcript: &'t Transcript) -> SavedSettin
 }
 
 impl SavedSettings<'_> {
-    /// Sets what has another value now. If the server refuses, it keeps its value.
+    /// Restores the settings that have another value now. If the server refuses, it keeps its
+    /// value.
     pub(super) fn restore(self, probe: &Probe) {
         if self.before.is_empty() {
             return;

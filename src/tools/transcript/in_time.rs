@@ -37,7 +37,7 @@ pub fn in_time(transcript: &Transcript, mut replay: impl FnMut() -> Outcome) -> 
     replay()
 }
 
-/// The time that the transcript lets pass before the line that failed. What it lets pass afterwards has not passed.
+/// The time that the transcript lets pass before the line that failed. The time behind that line has not passed.
 fn planned(transcript: &Transcript, difference: &Difference) -> Duration {
     let passed = transcript.steps.iter().map(|step| match step {
         Step::Advance { line, by } if *line < difference.line => *by + LATE,

@@ -90,7 +90,7 @@ impl<'a> Remote<'a> {
     }
 
     /// Stops for `pause` in the middle of each block that is sent byte by byte, long enough for a
-    /// server to read what was sent. Without it the cuts are left to chance.
+    /// server to read the sent bytes. Without it the cuts are left to chance.
     pub(crate) fn pausing(self, pause: Duration) -> Remote<'a> {
         Remote { pause, ..self }
     }

@@ -140,8 +140,8 @@ impl Replay<'_> {
         (0..self.open.len()).try_for_each(|at| self.close(at))
     }
 
-    /// Notes what an exchange sends, for the report, and returns it: consecutive lines of one
-    /// connection together.
+    /// Notes the bytes that an exchange sends, for the report, and returns them: consecutive lines
+    /// of one connection together.
     fn remember(&mut self, exchange: &TranscriptExchange) -> Vec<(usize, Option<Vec<u8>>)> {
         self.open.iter_mut().for_each(|open| open.sent.clear());
         let mut blocks: Vec<(usize, Option<Vec<u8>>)> = Vec::new();

@@ -21,8 +21,8 @@ pub trait Connection {
     /// A connection closed by the server is no error here: its last bytes are still to be read.
     fn write(&mut self, bytes: &[u8]) -> io::Result<()>;
 
-    /// Gives the server a moment to read what was sent so far. Kernels join writes that follow each
-    /// other quickly, so a byte for each write would not be a byte for each read.
+    /// Gives the server a moment to read the bytes sent so far. Kernels join writes that follow
+    /// each other quickly, so a byte for each write would not be a byte for each read.
     fn pause(&mut self) {}
 
     /// Shuts the sending side down.

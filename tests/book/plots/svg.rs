@@ -246,7 +246,7 @@ pub(super) fn lines(name: &str, plot: &Plot, found: &[Found]) -> String {
     out + "</svg>\n"
 }
 
-/// The head of a picture: what it shows, for eyes and for ears.
+/// The head of a picture: its title and its description.
 fn opening(name: &str, plot: &Plot, height: f64) -> String {
     let mut out = String::new();
     let (letter, _) = LETTER;

@@ -233,7 +233,7 @@ pub enum DedicatedReason {
     Subscribe,
     /// `MONITOR`.
     Monitor,
-    /// `CLIENT TRACKING`: the server remembers what this connection reads.
+    /// `CLIENT TRACKING`: the server notes the keys that this connection reads.
     Tracking,
 }
 

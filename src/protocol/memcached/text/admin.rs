@@ -21,12 +21,12 @@ pub enum AdminCommand<'a> {
         /// Whether the command has `noreply`.
         noreply: bool,
     },
-    /// `stats`, with what follows it.
+    /// `stats`, with its words.
     Stats {
         /// The words after `stats`.
         words: Words<'a>,
     },
-    /// `lru_crawler`, with what follows it.
+    /// `lru_crawler`, with its words.
     LruCrawler {
         /// The words after `lru_crawler`.
         words: Words<'a>,

@@ -9,8 +9,8 @@ use super::words::Words;
 pub enum Nesting {
     /// memcached to the letter, with its tolerance: `set a 0 0 1 stray` stores `a`.
     Off,
-    /// A command's fields are read from the right end of the line, and what remains on the left is
-    /// a path: `set user 42 0 0 5` is the path `user 42`. Lines to which `protocol.txt` or existing
+    /// A command's fields are read from the right end of the line, and the rest on the left is a
+    /// path: `set user 42 0 0 5` is the path `user 42`. Lines to which `protocol.txt` or existing
     /// clients give a meaning keep it: `delete a 0` deletes `a`.
     #[default]
     On,
