@@ -93,7 +93,7 @@ fn the_two_commands_start_larder_and_are_the_tested_ones() {
         .lines()
         .find_map(|l| l.strip_prefix("rust-version = "));
     let asked = asked.expect("a minimum").trim_matches('"');
-    assert!(text("README.md").contains(&format!("Rust {asked} is all it takes")));
+    assert!(text("README.md").contains(&format!("needs only Rust {asked}")));
 }
 
 /// The program's help for an option.
