@@ -163,3 +163,74 @@ fn an_item_of_80_mib_goes_in_by_one_protocol_and_out_by_the_other() {
     memcached.ask([&value[..], b"\r\n"].concat(), "STORED\r\n");
     redis.ask(words(&[b"GET", b"k"]), bulk(&value));
 }
+
+#[test]
+fn a_reply_is_of_the_value_that_was_there_whatever_happens_while_it_is_read() {
+    both_models(|server| {
+        let values = [0, 1, 2].map(|number| value(number, 20 * MIB));
+        let changes: [(Vec<u8>, &str); 5] = [
+            (words(&[b"SET", b"k", &values[1]]), "+OK\r\n"),
+            (b"SETRANGE k 0 changed\r\n".to_vec(), ":20971520\r\n"),
+            (b"APPEND k more\r\n".to_vec(), ":20971524\r\n"),
+            (b"EXPIRE k 100\r\n".to_vec(), ":1\r\n"),
+            (b"DEL k\r\n".to_vec(), ":1\r\n"),
+        ];
+        let line = format!("VALUE k 0 {}\r\n", values[0].len());
+        let item = [line.as_bytes(), &values[0], b"\r\nEND\r\n"].concat();
+        for (change, reply) in changes {
+            let mut writer = Client::connect(server.resp_addr());
+            writer.ask(words(&[b"SET", b"k", &values[0]]), "+OK\r\n");
+            // The sockets don't hold the whole reply, so it is being written until its client reads.
+            let mut redis = Client::connect(server.resp_addr());
+            redis.send(words(&[b"MGET", b"k", b"none"]));
+            redis.expect("*2\r\n$20971520\r\n");
+            let mut memcached = Client::connect(server.memcached_addr());
+            memcached.send("get k none\r\n");
+            memcached.expect(&item[..10]);
+            writer.ask(change, reply);
+            redis.expect(&values[0]);
+            redis.expect("\r\n$-1\r\n");
+            memcached.expect(&item[10..]);
+            redis.ask("PING\r\n", "+PONG\r\n");
+            memcached.ask("get none\r\n", "END\r\n");
+        }
+        assert_eq!(server.store().len(0), 0);
+    });
+}
+
+#[test]
+fn pipelined_reads_of_large_and_small_values_are_answered_in_order() {
+    both_models(|server| {
+        let (large, small) = (value(0, 300_000), value(1, 10));
+        let mut redis = Client::connect(server.resp_addr());
+        redis.ask(words(&[b"MSET", b"a", &large, b"b", &small]), "+OK\r\n");
+        let requests = b"GET a\r\nGET b\r\nMGET b a b a\r\nGET a\r\nPING\r\n".repeat(20);
+        redis.send(requests);
+        for _ in 0..20 {
+            redis.expect([bulk(&large), bulk(&small)].concat());
+            redis.expect(words(&[&small, &large, &small, &large]));
+            redis.expect([&bulk(&large)[..], b"+PONG\r\n"].concat());
+        }
+        let mut memcached = Client::connect(server.memcached_addr());
+        memcached.send("get b a b a\r\ngets none\r\nget a\r\nversion\r\n".repeat(20));
+        let item = |key: &str, value: &[u8]| {
+            let line = format!("VALUE {key} 0 {}\r\n", value.len());
+            [line.as_bytes(), value, b"\r\n"].concat()
+        };
+        for _ in 0..20 {
+            for _ in 0..2 {
+                memcached.expect(item("b", &small));
+                memcached.expect(item("a", &large));
+            }
+            memcached.expect("END\r\nEND\r\n");
+            memcached.expect([&item("a", &large)[..], b"END\r\nVERSION "].concat());
+            let mut rest = [0; 1];
+            while rest != *b"\n" {
+                memcached.0.read_exact(&mut rest).expect("a version");
+            }
+        }
+        redis.send("MULTI\r\nGET a\r\nEXEC\r\nCLIENT REPLY SKIP\r\nGET a\r\nGET b\r\n");
+        redis.expect("+OK\r\n+QUEUED\r\n*1\r\n");
+        redis.expect([bulk(&large), bulk(&small)].concat());
+    });
+}

@@ -11,7 +11,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::connections::{Connection, Membership};
-use super::service::{Next, Peer, Refusal, Service, Session, Turn};
+use super::service::{Insertion, Next, Peer, Refusal, Service, Session, Turn};
 use super::stream::Address;
 
 /// A session whose creation, turns and drop may panic without harm to other connections.
@@ -77,6 +77,17 @@ impl GuardedSession {
             session.space()
         });
         space.flatten().filter(|space| !space.is_empty())
+    }
+
+    /// The values that belong into the output of the turn that answered `next`.
+    pub(super) fn insertions(&mut self, next: Next) -> Vec<Insertion> {
+        let session = self.session.as_mut().filter(|_| next == Next::Send);
+        let insertions = session.and_then(|session| {
+            catch_panic(self.connection.protocol(), self.connection.peer(), || {
+                session.insertions()
+            })
+        });
+        insertions.unwrap_or_default()
     }
 
     /// Notifies the session that this many bytes were written to its [`space`](GuardedSession::space); after a panic the

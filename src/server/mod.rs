@@ -25,7 +25,7 @@
 //!   simplest way; connections beyond the number of workers wait.
 //!
 //! In reading order: `service` (the seam), `stream` and `listener` (sockets), `connections` (the
-//! set), `reply_memory` and `replies` (the bound for unwritten replies), `acceptor`, `workers` (their connections), `threads`, `turns`, `guard` (panics), `start` and `running` (a server's
+//! set), `reply_memory` and `replies` (the bound for unwritten replies), `acceptor`, `workers` (their connections), `gather` (writes), `threads`, `turns`, `guard` (panics), `start` and `running` (a server's
 //! beginning and end), `signals`, `limits`.
 //!
 //! Cost: a request is one read and one write. A quiet connection under turns costs its socket and,
@@ -37,6 +37,7 @@
 
 mod acceptor;
 mod connections;
+mod gather;
 mod guard;
 pub mod limits;
 mod listener;
@@ -56,7 +57,7 @@ pub use connections::{Connection, Connections};
 pub(crate) use connections::{Membership, ticks};
 pub use listener::Listen;
 pub use running::{Handle, Running};
-pub use service::{Next, Peer, Refusal, Service, Session, Turn};
+pub use service::{Insertion, Next, Peer, Refusal, Service, Session, Turn};
 pub use start::{Model, Server, Settings, StartError};
 pub use stream::Address;
 pub(crate) use stream::Stream;

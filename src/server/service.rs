@@ -91,6 +91,12 @@ pub trait Session: Send {
         None
     }
 
+    /// After a turn that answered [`Next::Send`]: values that belong into the output of the turn and are not copied
+    /// there, in their order.
+    fn insertions(&mut self) -> Vec<Insertion> {
+        Vec::new()
+    }
+
     /// Notifies the session that this many bytes were written to the [`space`](Session::space). Replies are appended
     /// to the output, as in a turn.
     fn arrived(&mut self, bytes: usize, output: &mut Vec<u8>) -> Next {
@@ -116,6 +122,9 @@ pub enum Next {
     /// Write the output; when the client has received it, come back with the rest of the input even
     /// if nothing arrived.
     Again,
+    /// As [`Again`](Next::Again), but the session's [`insertions`](Session::insertions) belong into the output. Only a
+    /// connection with a socket gets this.
+    Send,
     /// Write the output; come back with the rest of the input when there is memory for the reply of
     /// the command that it begins with. [`Connections`](super::Connections) bounds the memory of replies.
     AwaitMemory,
@@ -123,6 +132,14 @@ pub enum Next {
     Receive,
     /// Write the output, then close.
     Close,
+}
+
+/// Bytes that are a part of the output, but stay where they are until they are written.
+pub struct Insertion {
+    /// Where in the output they belong: in front of the byte at this index.
+    pub at: usize,
+    /// The bytes.
+    pub bytes: Box<dyn AsRef<[u8]> + Send + Sync>,
 }
 
 /// The client at the other end.

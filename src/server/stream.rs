@@ -4,7 +4,7 @@
 //! and registered with a poller by its descriptor under turns.
 
 use std::fmt;
-use std::io::{self, Read, Write};
+use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::net::UnixStream;
@@ -65,6 +65,21 @@ impl Stream {
             match read {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 read => return read,
+            }
+        }
+    }
+
+    /// Writes pieces with one call, as [`write`](Stream::write) writes one.
+    pub(crate) fn write_pieces(&self, from: &[IoSlice<'_>]) -> io::Result<usize> {
+        loop {
+            let written = match self {
+                Stream::Tcp(stream) => (&*stream).write_vectored(from),
+                Stream::Unix(stream) => (&*stream).write_vectored(from),
+            };
+            match written {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                written => return written,
             }
         }
     }

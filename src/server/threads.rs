@@ -26,9 +26,10 @@ use threadpool::ThreadPool;
 
 use super::acceptor::{Accepted, Dispatch};
 use super::connections::{Connection, Connections, Traffic, ticks};
+use super::gather;
 use super::guard::GuardedSession;
 use super::limits::{OUTPUT_SOFT_LIMIT, READ_BUFFER};
-use super::service::Next;
+use super::service::{Insertion, Next};
 use super::stream::Stream;
 
 /// Bytes of a reply that is counted while it is written, because its client may not read it. A socket holds shorter
@@ -128,7 +129,7 @@ fn run_connection(accepted: &Accepted, context: &JobContext) -> io::Result<EndRe
             count_read(n, connection, traffic);
             next = session.arrived(n, &mut output);
         } else {
-            if !matches!(next, Next::Again | Next::AwaitMemory) {
+            if !matches!(next, Next::Again | Next::Send | Next::AwaitMemory) {
                 if input.is_empty() && next == Next::Read {
                     begin_wait(connection, context);
                 }
@@ -145,7 +146,8 @@ fn run_connection(accepted: &Accepted, context: &JobContext) -> io::Result<EndRe
             input.drain(..turn.consumed);
             input.shrink_to(READ_BUFFER.max(2 * input.len()));
         }
-        write_all(&output, stream, connection, context)?;
+        let insertions = session.insertions(next);
+        write_all(&output, &insertions, stream, connection, context)?;
         output.clear();
         output.shrink_to(OUTPUT_SOFT_LIMIT);
         match next {
@@ -176,20 +178,22 @@ fn count_read(bytes: usize, connection: &Connection, traffic: &Traffic) {
 /// long.
 fn write_all(
     output: &[u8],
+    insertions: &[Insertion],
     stream: &Stream,
     connection: &Connection,
     context: &JobContext,
 ) -> io::Result<()> {
     let traffic = context.connections.traffic(connection.id() as usize);
-    if output.len() >= COUNTED {
-        context.connections.settle_reply(connection, output.len());
+    let length = gather::length(output, insertions);
+    if length >= COUNTED {
+        context.connections.settle_reply(connection, length);
     }
-    let mut rest = output;
-    while !rest.is_empty() {
-        let n = stream.write(rest)?;
+    let mut written = 0;
+    while written < length {
+        let n = gather::write_once(stream, output, insertions, written)?;
         connection.touch(ticks());
         traffic.written(n);
-        rest = &rest[n..];
+        written += n;
     }
     context.connections.settle_reply(connection, 0);
     Ok(())

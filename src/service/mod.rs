@@ -3,5 +3,6 @@
 #[cfg(test)]
 mod delivery;
 pub mod echo;
+mod kept_insertions;
 pub mod memcached;
 pub mod resp;

@@ -13,7 +13,7 @@
 //!
 //! In reading order: [`Store`], in `shards`, is all of it; [`Store::lock`] gives a [`Tree`], through
 //! which items are read and written ([`Entry`] in, [`Item`] out); `shard` is the part that a lock guards; `slab`, `slot`, `slots`, `record` and
-//! `record_log` are the layout of an item in memory, and `pages` maps that memory; `reservation` is a large value on its way in; `hash_table`
+//! `record_log` are the layout of an item in memory, and `pages` maps that memory; `reservation` is a large value on its way in, `shared_value` one on its way out; `hash_table`
 //! finds items, `child_lists` is the tree, `sieve` the order of eviction; `flush`, `scan` and `sweep` go over the whole store; `watch` notifies
 //! clients of changes; [`Clock`] gives the time.
 //!
@@ -43,6 +43,7 @@ mod reservation;
 mod scan;
 mod shard;
 mod shards;
+mod shared_value;
 mod sieve;
 mod slab;
 mod slot;
@@ -65,6 +66,7 @@ pub use entry::{Entry, Item, Node, Refused};
 pub(crate) use reservation::Reservation;
 pub(crate) use shards::SharedAccess;
 pub use shards::Store;
+pub(crate) use shared_value::SharedValue;
 pub use stats::StoreStats;
 pub use subtree::Subtree;
 pub use sweep::Sweeper;

@@ -22,7 +22,7 @@
 use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use memmap2::MmapMut;
 use zerocopy::IntoBytes;
@@ -56,6 +56,8 @@ pub(super) enum PageBuffer {
     Allocated(Box<[u64]>),
     /// From the system, to which it goes back when it is dropped.
     Mapped(MmapMut),
+    /// Either of them, which replies read that are being written. A change makes a copy while there are such replies.
+    Shared(Arc<PageBuffer>),
 }
 
 impl Default for PageBuffer {
@@ -73,6 +75,7 @@ impl Deref for PageBuffer {
         match self {
             PageBuffer::Mapped(bytes) => bytes,
             PageBuffer::Allocated(words) => words.as_bytes(),
+            PageBuffer::Shared(buffer) => buffer,
         }
     }
 }
@@ -83,6 +86,7 @@ impl DerefMut for PageBuffer {
         match self {
             PageBuffer::Mapped(bytes) => bytes,
             PageBuffer::Allocated(words) => words.as_mut_bytes(),
+            PageBuffer::Shared(_) => self.make_own(),
         }
     }
 }
@@ -110,9 +114,44 @@ impl PageBuffer {
         PageBuffer::Allocated(vec![0; length.div_ceil(8)].into_boxed_slice())
     }
 
+    /// The buffer for a reader that keeps it.
+    pub(super) fn share(&mut self) -> Arc<PageBuffer> {
+        if let PageBuffer::Shared(buffer) = self {
+            return Arc::clone(buffer);
+        }
+        let buffer = Arc::new(std::mem::take(self));
+        *self = PageBuffer::Shared(Arc::clone(&buffer));
+        buffer
+    }
+
+    /// Replaces the buffer by a copy of it if readers keep it.
+    #[cold]
+    pub(super) fn make_own(&mut self) -> &mut [u8] {
+        if let PageBuffer::Shared(buffer) = self
+            && Arc::get_mut(buffer).is_none()
+        {
+            let mut copy = PageBuffer::new(buffer.len());
+            copy.copy_from_slice(buffer);
+            *self = copy;
+        }
+        match self {
+            PageBuffer::Shared(buffer) => Arc::get_mut(buffer).expect("no reader keeps it"),
+            buffer => buffer,
+        }
+    }
+
+    /// The buffer alone, or nothing if readers keep it: the last of them drops it.
+    fn unshared(mut self) -> Option<PageBuffer> {
+        match &mut self {
+            PageBuffer::Shared(buffer) => Arc::try_unwrap(std::mem::take(buffer)).ok(),
+            _ => Some(self),
+        }
+    }
+
     /// Bytes of memory that it takes.
     pub(super) fn taken(&self) -> usize {
         match self {
+            PageBuffer::Shared(buffer) => buffer.taken(),
             PageBuffer::Allocated(words) => memory::allocated_bytes(words.len() * 8),
             PageBuffer::Mapped(bytes) => bytes.len(),
         }
@@ -208,6 +247,9 @@ impl PagePool {
 
     /// Takes a buffer back. To keep it, free buffers of other lengths are dropped.
     pub(super) fn give(&self, buffer: PageBuffer) {
+        let Some(buffer) = buffer.unshared() else {
+            return;
+        };
         let (length, taken, most) = (buffer.len(), buffer.taken(), self.most());
         if length == 0 || taken > most {
             return;

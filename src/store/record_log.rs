@@ -273,21 +273,43 @@ impl RecordLog {
         address
     }
 
+    /// The buffer of a record that has one to itself, and the bytes of the record in it.
+    pub(super) fn share(&mut self, address: u32) -> Option<(Arc<PageBuffer>, Range<usize>)> {
+        let (number, start) = self.locate(address);
+        let segment = &mut self.segments[number as usize];
+        let length = number_at(&segment.bytes[start..], 4) as usize;
+        let record = start + HEADER..start + HEADER + length;
+        segment.single.then(|| (segment.bytes.share(), record))
+    }
+
     /// The record at an address, to be changed in place.
     pub(super) fn record_mut(&mut self, address: u32) -> &mut [u8] {
         let (number, start) = self.locate(address);
-        let bytes = &mut self.segments[number as usize].bytes[start..];
+        let bytes = &mut self.bytes_mut(number)[start..];
         let length = number_at(bytes, 4) as usize;
         &mut bytes[HEADER..HEADER + length]
+    }
+
+    /// The bytes of a segment, to be changed.
+    fn bytes_mut(&mut self, number: u32) -> &mut [u8] {
+        let segment = &mut self.segments[number as usize];
+        if segment.single {
+            // If a reader has it, it is copied, and the copy may come from malloc.
+            self.held -= segment.bytes.taken();
+            segment.bytes.make_own();
+            self.held += segment.bytes.taken();
+        }
+        &mut segment.bytes
     }
 
     /// The record at an address, of another length, if that takes the same room.
     pub(super) fn resize(&mut self, address: u32, length: usize) -> Option<&mut [u8]> {
         let (number, start) = self.locate(address);
-        let bytes = &mut self.segments[number as usize].bytes[start..];
+        let bytes = &self.segments[number as usize].bytes[start..];
         if room(number_at(bytes, 4) as usize) != room(length) {
             return None;
         }
+        let bytes = &mut self.bytes_mut(number)[start..];
         bytes[4..HEADER].copy_from_slice(&(length as u32).to_le_bytes());
         Some(&mut bytes[HEADER..HEADER + length])
     }
@@ -296,11 +318,11 @@ impl RecordLog {
     pub(super) fn free(&mut self, address: u32) {
         let (number, start) = self.locate(address);
         let segment = &mut self.segments[number as usize];
-        let header = &mut segment.bytes[start..start + HEADER];
-        let room = room(number_at(header, 4) as usize);
-        header[..4].copy_from_slice(&NONE.to_le_bytes());
+        let room = room(number_at(&segment.bytes[start..], 4) as usize);
         segment.live -= room;
+        // A segment with a single record is closed at once. Its bytes may be shared, and then a change would copy them.
         if !segment.single {
+            segment.bytes[start..start + 4].copy_from_slice(&NONE.to_le_bytes());
             self.dead += room;
         }
         if segment.live == 0 {

@@ -10,10 +10,12 @@
 //! its record. No allocation, and the only writes are the mark for eviction and the access time,
 //! where they change. A write over a value of the same length allocates nothing either.
 
+use std::ops::Range;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, MutexGuard};
 
 use super::entry::{self, Entry, Item, Node, Refused};
+use super::pages::PageBuffer;
 use super::reservation::Reservation;
 use super::shard::{self, Shard};
 use super::shards::{Store, locked};
@@ -153,6 +155,12 @@ impl<'a> Tree<'a> {
             stored: self.shard.slab.item(node.0),
             started_ms: self.trim.store.started_ms(),
         }
+    }
+
+    /// The buffer of a node's record, if it has one to itself, and the bytes of the record in it.
+    pub(super) fn share_record(&mut self, node: Node) -> Option<(Arc<PageBuffer>, Range<usize>)> {
+        let record = self.shard.slab.slot(node.0).record;
+        self.shard.slab.log.share(record)
     }
 
     /// Stores an item under a path: a new one, or in place of the old one with all that was below

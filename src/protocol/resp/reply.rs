@@ -26,6 +26,8 @@ pub struct Reply<'a> {
     out: &'a mut Vec<u8>,
     resp3: bool,
     start: usize,
+    /// Bytes of the reply that are not in `out`.
+    elsewhere: usize,
     budget: Option<&'a dyn ReplyBudget>,
     /// Length of `out` at which no more bytes are appended.
     bound: usize,
@@ -40,6 +42,7 @@ impl<'a> Reply<'a> {
             out,
             resp3,
             start,
+            elsewhere: 0,
             budget: None,
             bound: start.saturating_add(limit),
             overflowed: false,
@@ -62,11 +65,11 @@ impl<'a> Reply<'a> {
     /// Whether the reply may have so many further bytes, which are over its bound. If not, it has overflowed.
     #[cold]
     fn grow(&mut self, more: usize) -> bool {
-        let needed = self.out.len() - self.start + more;
+        let needed = self.out.len() - self.start + self.elsewhere + more;
         let budget = self.budget.filter(|_| !self.overflowed);
         match budget.and_then(|budget| budget.grant(needed)) {
             Some(granted) => {
-                self.bound = self.start + granted;
+                self.bound = self.start + granted - self.elsewhere;
                 true
             }
             None => {
@@ -169,6 +172,19 @@ impl<'a> Reply<'a> {
         self.header(b'$', bytes.len());
         self.out.extend_from_slice(bytes);
         self.out.extend_from_slice(b"\r\n");
+    }
+
+    /// A bulk string whose bytes are kept elsewhere: returns where in the output they belong, if the reply may have them.
+    pub(crate) fn bulk_elsewhere(&mut self, length: usize) -> Option<usize> {
+        if self.out.len() + length > self.bound && !self.grow(length) {
+            return None;
+        }
+        self.header(b'$', length);
+        self.elsewhere += length;
+        self.bound -= length.min(self.bound);
+        let at = self.out.len();
+        self.out.extend_from_slice(b"\r\n");
+        Some(at)
     }
 
     /// A bulk string that spells an integer.

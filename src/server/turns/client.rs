@@ -13,9 +13,10 @@ use mio::Interest;
 
 use crate::server::acceptor::Accepted;
 use crate::server::connections::{Connections, Membership, Traffic};
+use crate::server::gather;
 use crate::server::guard::GuardedSession;
 use crate::server::limits::{OUTPUT_SOFT_LIMIT, READ_AT_ONCE};
-use crate::server::service::Next;
+use crate::server::service::{Insertion, Next};
 use crate::server::stream::Stream;
 
 /// The buffers and values that a worker has once for all its connections.
@@ -50,6 +51,8 @@ pub(in crate::server) struct Client {
     pub(super) input: Vec<u8>,
     /// Bytes that the socket did not accept, from `written` on.
     pub(super) output: Vec<u8>,
+    /// Values that belong into `output`. `written` counts them.
+    pub(super) insertions: Vec<Insertion>,
     pub(super) written: usize,
     /// It is in the ready queue.
     pub(super) queued: bool,
@@ -115,6 +118,7 @@ impl Client {
             membership,
             input: Vec::new(),
             output: Vec::new(),
+            insertions: Vec::new(),
             written: 0,
             queued: false,
             more: false,
@@ -199,7 +203,8 @@ impl Client {
         next: Next,
     ) -> io::Result<WaitFor> {
         // ANCHOR: next
-        self.send(buffers, reply)?;
+        let insertions = self.session.insertions(next);
+        self.send(buffers, reply, insertions)?;
         match next {
             Next::Close if self.output.is_empty() => {
                 self.stream.close_gracefully();
@@ -207,6 +212,7 @@ impl Client {
             }
             Next::Close => self.closing = true,
             Next::Again => self.again = true,
+            Next::Send => self.again = !self.input.is_empty(),
             Next::AwaitMemory => self.awaits_memory = true,
             // ANCHOR_END: next
             Next::Receive => self.receiving = true,
@@ -279,21 +285,33 @@ impl Client {
         turn.next
     }
 
-    /// Writes a reply and keeps the bytes that the socket doesn't take.
-    fn send(&mut self, buffers: &mut WorkerBuffers, reply: Range<usize>) -> io::Result<()> {
-        let taken = write_until_full(&self.stream, &buffers.output[reply.clone()])?;
+    /// Writes a reply with the values that belong into it, and keeps what the socket doesn't take.
+    fn send(
+        &mut self,
+        buffers: &mut WorkerBuffers,
+        reply: Range<usize>,
+        mut insertions: Vec<Insertion>,
+    ) -> io::Result<()> {
+        for insertion in &mut insertions {
+            insertion.at -= reply.start;
+        }
+        let bytes = &buffers.output[reply.clone()];
+        let taken = gather::write_until_full(&self.stream, bytes, &insertions, 0)?;
+        let left = gather::length(bytes, &insertions) - taken;
         buffers.traffic().written(taken);
-        let rest = reply.start + taken..reply.end;
-        self.settle(buffers, rest.len());
-        if rest.is_empty() {
+        self.settle(buffers, left);
+        if left == 0 {
             return Ok(());
         }
-        if rest.len() > OUTPUT_SOFT_LIMIT && rest.end == buffers.output.len() {
+        if !insertions.is_empty() {
+            (self.output, self.written) = (buffers.output[reply].to_vec(), taken);
+            self.insertions = insertions;
+        } else if left > OUTPUT_SOFT_LIMIT && reply.end == buffers.output.len() {
             // So large that it is not copied. Replies in front of it have been sent.
             self.output = std::mem::take(&mut buffers.output);
-            self.written = rest.start;
+            self.written = reply.start + taken;
         } else {
-            self.output = buffers.output[rest].to_vec();
+            self.output = buffers.output[reply][taken..].to_vec();
             self.written = 0;
         }
         Ok(())
@@ -312,33 +330,19 @@ impl Client {
 
     /// Writes kept output; true when all of it is written.
     fn flush(&mut self, buffers: &WorkerBuffers) -> io::Result<bool> {
-        let taken = write_until_full(&self.stream, &self.output[self.written..])?;
+        let taken =
+            gather::write_until_full(&self.stream, &self.output, &self.insertions, self.written)?;
         if taken > 0 {
             buffers.traffic().written(taken);
             self.membership.connection.touch(buffers.now);
             self.written += taken;
         }
-        if self.written < self.output.len() {
+        if self.written < gather::length(&self.output, &self.insertions) {
             return Ok(false);
         }
-        self.output = Vec::new();
+        (self.output, self.insertions) = (Vec::new(), Vec::new());
         self.written = 0;
         self.settle(buffers, 0);
         Ok(true)
     }
 }
-
-// ANCHOR: write_until_full
-/// Writes until nothing is left or the socket is full, because the poller reports only changes.
-/// Returns the bytes taken.
-fn write_until_full(stream: &Stream, bytes: &[u8]) -> io::Result<usize> {
-    let mut taken = 0;
-    while taken < bytes.len() {
-        match stream.write(&bytes[taken..]) {
-            Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-            written => taken += written?,
-        }
-    }
-    Ok(taken)
-}
-// ANCHOR_END: write_until_full

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::protocol::memcached::text::{Nesting, Words};
 use crate::server::limits::OUTPUT_SOFT_LIMIT;
-use crate::server::{Connection, Connections};
+use crate::server::{Connection, Connections, Insertion};
 use crate::store::Store;
 
 use super::counters::{Counters, TurnCounts};
@@ -77,6 +77,8 @@ pub(super) struct TurnContext<'a> {
     pub(super) counts: TurnCounts,
     /// The length of the output beyond which the turn ends.
     pub(super) full: usize,
+    /// A large value that belongs into the output. The turn ends behind it.
+    pub(super) insertions: Vec<Insertion>,
     /// The connection whose turn it is.
     pub(super) connection: &'a Connection,
 }
@@ -93,6 +95,7 @@ impl<'a> TurnContext<'a> {
             shared,
             out,
             counts: TurnCounts::default(),
+            insertions: Vec::new(),
             connection,
         }
     }

@@ -21,7 +21,7 @@
 //! `touch` leave the items below it unchanged. A change below an item changes its cas unique.
 //!
 //! Cost of a `get` that hits: the scanner, one lock, one look-up, one copy of the value into the
-//! output. No allocation once the output has grown.
+//! output, none if it is large. No allocation once the output has grown.
 
 mod admin;
 mod children;

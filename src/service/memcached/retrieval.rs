@@ -2,6 +2,9 @@
 
 use crate::protocol::memcached::text::{PathRead, ReadPath, Words, reply};
 
+use crate::server::Insertion;
+use crate::store::{Node, SharedValue, Tree};
+
 use super::context::{DATABASE, TurnContext, expires_ms, with_path};
 
 impl TurnContext<'_> {
@@ -17,7 +20,12 @@ impl TurnContext<'_> {
                     return false;
                 }
                 let unique = cas.then(|| item.cas());
-                reply::value(self.out, Words::new(key), item.flags(), value, unique);
+                let words = Words::new(key);
+                if value.len() < SharedValue::LEAST {
+                    reply::value(self.out, words, item.flags(), value, unique);
+                } else {
+                    self.large_item(&mut tree, node, words, unique);
+                }
                 found = Some(node);
             }
         }
@@ -39,6 +47,31 @@ impl TurnContext<'_> {
             }
         }
         true
+    }
+
+    /// Appends an item whose value is not copied, unless there is no socket to write it to.
+    fn large_item(
+        &mut self,
+        tree: &mut Tree<'_>,
+        node: Node,
+        words: Words<'_>,
+        unique: Option<u64>,
+    ) {
+        let shared = match self.connection.is_detached() {
+            true => None,
+            false => tree.share_value(node),
+        };
+        let item = tree.item(node);
+        let value = item.value().unwrap_or_default();
+        let Some(shared) = shared else {
+            return reply::value(self.out, words, item.flags(), value, unique);
+        };
+        reply::value_line(self.out, words, item.flags(), value.len(), unique);
+        self.insertions.push(Insertion {
+            at: self.out.len(),
+            bytes: Box::new(shared),
+        });
+        self.out.extend_from_slice(b"\r\n");
     }
 
     /// The reads of nested keys. `false` if there is no memory for the reply; then nothing is done.

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use crate::protocol::memcached::text::{
     self, AfterBadLine, Block, Command, Parsed, Retrieve, StorageCommand, Words,
 };
-use crate::server::{self, Connection, Next, Turn};
+use crate::server::{self, Connection, Insertion, Next, Turn};
+use crate::service::kept_insertions::KeptInsertions;
 
 use super::admin::AfterAdmin;
 use super::context::{Shared, TurnContext};
@@ -19,6 +20,8 @@ pub(super) struct Session {
     pending: InputStart,
     /// A storage command whose value is received into memory of the store.
     receiving: Option<Box<Receiving>>,
+    /// Large values of the last turn's output.
+    insertions: KeptInsertions,
     /// Bytes of input below which there is nothing to do: the length of a data block.
     needed: usize,
     /// Bytes at the start of the input that are known to hold no end of line.
@@ -53,6 +56,8 @@ enum Step {
     Wait,
     /// This many bytes were consumed; the output is full.
     Full(usize),
+    /// This much was consumed; the output has a large value, which is written before others.
+    Send(usize),
     /// This much was consumed; there is no memory for the next reply.
     NoMemory(usize),
     /// The end of the connection.
@@ -66,6 +71,7 @@ impl Session {
             connection,
             pending: InputStart::Nothing,
             receiving: None,
+            insertions: KeptInsertions::default(),
             needed: 0,
             scanned: 0,
         }
@@ -104,6 +110,10 @@ impl server::Session for Session {
                     consumed += taken;
                     break Next::Again;
                 }
+                Step::Send(taken) => {
+                    consumed += taken;
+                    break Next::Send;
+                }
                 Step::NoMemory(taken) => {
                     consumed += taken;
                     break Next::AwaitMemory;
@@ -114,9 +124,14 @@ impl server::Session for Session {
                 }
             }
         };
+        self.insertions.keep(context.insertions);
         context.counts.conn_yields += u64::from(next == Next::Again);
         shared.counters.add(&context.counts);
         Turn { consumed, next }
+    }
+
+    fn insertions(&mut self) -> Vec<Insertion> {
+        self.insertions.take()
     }
 
     fn space(&mut self) -> Option<&mut [u8]> {
@@ -256,15 +271,21 @@ impl Session {
                 self.pending = InputStart::Keys(retrieval);
                 return Step::NoMemory(key.as_ptr().addr() - input.as_ptr().addr());
             }
-            if context.is_full() && !keys.is_empty() {
+            if (context.is_full() || !context.insertions.is_empty()) && !keys.is_empty() {
                 self.pending = InputStart::Keys(retrieval);
-                let rest = keys.as_bytes().as_ptr().addr();
-                return Step::Full(rest - input.as_ptr().addr());
+                let rest = keys.as_bytes().as_ptr().addr() - input.as_ptr().addr();
+                if context.insertions.is_empty() {
+                    return Step::Full(rest);
+                }
+                return Step::Send(rest);
             }
         }
         context.out.extend_from_slice(text::reply::END);
         self.pending = InputStart::Nothing;
-        Step::Continue(line)
+        if context.insertions.is_empty() {
+            return Step::Continue(line);
+        }
+        Step::Send(line)
     }
 
     /// Has the data block of a refused storage command discarded as it arrives, before its reply.

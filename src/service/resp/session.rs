@@ -31,7 +31,8 @@ use super::table::{
 };
 use crate::protocol::resp::{CommandArgs, CommandWords, Limits, ReadOutcome, Reader, Reply};
 use crate::server::limits::OUTPUT_SOFT_LIMIT;
-use crate::server::{Connection, Next, Session, Turn};
+use crate::server::{Connection, Insertion, Next, Session, Turn};
+use crate::service::kept_insertions::KeptInsertions;
 use crate::store::{self, Reservation};
 
 thread_local! {
@@ -47,6 +48,8 @@ pub(crate) struct RespSession {
     connection: Arc<Connection>,
     /// A SET whose large value is on its way.
     receiving: Option<Box<ReceivedSet>>,
+    /// Large values of the last turn's output.
+    insertions: KeptInsertions,
 }
 
 impl RespSession {
@@ -57,6 +60,7 @@ impl RespSession {
             connection: Arc::clone(&client.info.connection),
             client,
             receiving: None,
+            insertions: KeptInsertions::default(),
         }
     }
 
@@ -71,6 +75,7 @@ impl RespSession {
             table: table(),
             client: &mut self.client,
             receiving: &mut self.receiving,
+            insertions: Vec::new(),
             value: None,
             calls: CountedCalls {
                 command: 0,
@@ -87,8 +92,16 @@ impl Session for RespSession {
     fn turn(&mut self, input: &[u8], output: &mut Vec<u8>) -> Turn {
         WORDS.with_borrow_mut(|words| {
             let (mut run, reader) = self.runner(output);
-            run.turn(reader, input, words)
+            let turn = run.turn(reader, input, words);
+            let insertions = std::mem::take(&mut run.insertions);
+            drop(run);
+            self.insertions.keep(insertions);
+            turn
         })
+    }
+
+    fn insertions(&mut self) -> Vec<Insertion> {
+        self.insertions.take()
     }
 
     fn space(&mut self) -> Option<&mut [u8]> {
@@ -143,6 +156,7 @@ pub(super) struct CommandRunner<'a> {
     pub(super) client: &'a mut ClientState,
     connection: &'a Connection,
     pub(super) receiving: &'a mut Option<Box<ReceivedSet>>,
+    insertions: Vec<Insertion>,
     /// The value that was received for the command that runs.
     pub(super) value: Option<Reservation>,
     calls: CountedCalls,
@@ -213,6 +227,9 @@ impl CommandRunner<'_> {
                 }
                 if self.awaits_memory {
                     return Step::End(0, Next::AwaitMemory);
+                }
+                if !self.insertions.is_empty() {
+                    return Step::End(length, Next::Send);
                 }
                 Step::Continue(length)
             }
@@ -288,6 +305,7 @@ impl CommandRunner<'_> {
             waits: Cell::new(false),
         };
         let resp3 = self.client.resp3();
+        let may_share = self.client.mode == 0 && !self.connection.is_detached();
         let mut ctx = Context {
             store: &self.shared.store,
             service: self.shared,
@@ -295,6 +313,7 @@ impl CommandRunner<'_> {
             client: self.client,
             args,
             received: self.value.take(),
+            insertions: may_share.then_some(&mut self.insertions),
             name: &entry.name,
         };
         (entry.command.run)(&mut ctx);
@@ -305,6 +324,7 @@ impl CommandRunner<'_> {
         }
         if overflowed {
             self.out.truncate(start);
+            self.insertions.clear();
         }
         if overflowed && !self.client.drops_reply() {
             if budget.waits.get() {

@@ -47,9 +47,8 @@ fn mget(ctx: &mut Context<'_>) {
         }
         let mut tree = ctx.store.lock(key);
         let node = tree.find(db, &[key]);
-        match node.and_then(|node| tree.item(node).value()) {
-            Some(value) => ctx.reply.bulk(value),
-            None => ctx.reply.null(),
+        if !node.is_some_and(|node| ctx.bulk_of(&mut tree, node)) {
+            ctx.reply.null();
         }
     }
 }

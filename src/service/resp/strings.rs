@@ -3,7 +3,7 @@
 //! A string is a node's own value. SET replaces the node whole, with any children that memcached has stored; GETEX and
 //! the commands of [`ranges`](super::ranges) and [`counters`](super::counters) leave that alone.
 //!
-//! Cost: a hit is one lock and one copy from the store into the reply.
+//! Cost: a hit is one lock and one copy from the store into the reply, none if the value is large.
 
 use super::arguments::reply_refused;
 use super::context::Context;
@@ -87,9 +87,8 @@ fn get(ctx: &mut Context<'_>) {
     let Some(node) = tree.find(ctx.client.db(), &[key]) else {
         return ctx.reply.null();
     };
-    match tree.item(node).value() {
-        Some(value) => ctx.reply.bulk(value),
-        None => ctx.reply.error(errors::WRONGTYPE),
+    if !ctx.bulk_of(&mut tree, node) {
+        ctx.reply.error(errors::WRONGTYPE);
     }
 }
 

@@ -99,6 +99,7 @@ fn exec(ctx: &mut Context<'_>) {
             reply: ctx.reply.lend(),
             args,
             received: None,
+            insertions: None,
             name: &entry.name,
         };
         (entry.command.run)(&mut one);
