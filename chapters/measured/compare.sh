@@ -4,10 +4,14 @@
 # Run in the checkout: sh chapters/measured/compare.sh
 # Newer servers than the installed ones: LARDER_MEMCACHED=PATH LARDER_REDIS=PATH; Valkey beside them: LARDER_VALKEY=PATH
 set -eu
+# What is built while nothing is measured yet.
+sh chapters/measured/14_measure.sh build
 for name in peers proxy 14_measure; do
     echo "$(date +%T) $name"
     sh "chapters/measured/$name.sh" > "chapters/measured/$name.new"
     mv "chapters/measured/$name.new" "chapters/measured/$name.txt"
 done
+python3 chapters/measured/14_losses.py > chapters/measured/14_losses.txt
 LARDER_BLESS=1 cargo test -q --locked --test book -- plots tables
+LARDER_BLESS=1 cargo test -q --locked --test readme -- figures
 echo "$(date +%T) recorded: git diff --stat"

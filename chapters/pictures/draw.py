@@ -60,21 +60,22 @@ def intro_map():
         ("II · A cache", ["4 store", "5 paths", "6 RESP", "7 turns"]),
         ("III · In front of others", ["8 forward", "9 ketama", "10 failing"]),
         ("IV · Invalidation", ["11 background", "12 crash", "13 stale fills"]),
+        ("V · The rest", ["14 measure"]),
     ]
     parts, y = [], 8
     for n, (part, stages) in enumerate(rows):
         parts.append(text(4, y + 12, part, anchor="start", weight=600))
         for k, stage in enumerate(stages):
             x = 4 + k * 139
-            parts.append(box(x, y + 22, 122, 34, stage, accent=n + 1))
+            parts.append(box(x, y + 22, 122, 34, stage, accent=n % 4 + 1))
             if k + 1 < len(stages):
                 parts.append(arrow(x + 122, y + 39, x + 139, y + 39))
         if n + 1 < len(rows):
             parts.append(line(60, y + 56, 60, y + 70))
         y += 78
-    return ("The stages", "Four parts: a server (the real thing, echo, pool, lines), a cache (store, paths, RESP, turns), in "
-            "front of other servers (forward, ketama, failing), and invalidation (in the background, surviving a crash, "
-            "stale fills). Each stage is written from the one before.", y, parts)
+    return ("The stages", "Five parts: a server (the real thing, echo, pool, lines), a cache (store, paths, RESP, turns), in "
+            "front of other servers (forward, ketama, failing), invalidation (in the background, surviving a crash, "
+            "stale fills), and the rest (measure it). Each stage is written from the one before.", y, parts)
 
 
 def p01_parts():
@@ -311,6 +312,29 @@ def p13_stale():
     parts += [text(52, 170, "slow", anchor="end", size=13), text(225, 236, "the old value stays until it expires", anchor="start", size=13, accent=2)]
     return ("The stale fill", "A reader misses and reads the old row. A writer changes the row and deletes the key from the "
             "cache. Then the slow reader stores the old value, which stays until it expires.", 256, parts)
+
+
+def p14_omission():
+    left, step, stop, end = 150, 16, 246, 406
+    parts = [
+        f'<rect x="{stop}" y="24" width="{end - stop}" height="196" fill="currentColor" opacity="0.1"/>',
+        text((stop + end) / 2, 16, "the server stops", size=13),
+        text(4, 60, "closed loop", anchor="start", weight=600), text(4, 78, "one connection", anchor="start", size=13),
+        text(4, 146, "open loop", anchor="start", weight=600), text(4, 164, "due at", anchor="start", size=13),
+        text(4, 180, "fixed times", anchor="start", size=13),
+    ]
+    for x in [*range(left, stop - step, step), *range(end + step, 550, step)]:
+        parts.append(line(x, 56, x + 9, 56, accent=1, width=4))
+    parts += [line(stop - 6, 56, end + 8, 56, accent=2, width=4), text((stop + end) / 2, 80, "one slow request", size=13)]
+    for n, x in enumerate(range(left, 550, step)):
+        y = 110 + 11 * (n % 10)
+        waits = stop <= x < end
+        parts.append(line(x, y, end + 8 if waits else x + 9, y, accent=2 if waits else 1, width=4))
+    parts.append(text((stop + end) / 2, 240, "ten slow requests, each from its due time", size=13))
+    return ("What a closed loop leaves out", "A closed loop sends short requests one after another. While the server stops, "
+            "one request waits, and none is sent; after the stop the short requests go on. An open loop has a request due at "
+            "each of its fixed times. All that are due during the stop wait until its end: the first for the whole stop, the "
+            "last for a moment.", 250, parts)
 
 
 def main():

@@ -73,6 +73,7 @@ impl Measured {
         }
     }
 
+    // ANCHOR: time
     /// Counts a request whose reply came at `now`.
     pub(super) fn time(&mut self, request: &Request, now: u64) {
         let latencies = match request.action {
@@ -85,6 +86,7 @@ impl Measured {
                 .saturating_record(now.saturating_sub(request.sent));
         }
     }
+    // ANCHOR_END: time
 
     /// Counts the meaning of a reply for one key. `expected` is the value that was set.
     pub(super) fn count(&mut self, action: Action, key: &[u8], expected: &[u8], reply: Reply<'_>) {

@@ -123,6 +123,7 @@ pub(super) enum Pace {
 }
 
 impl Pace {
+    // ANCHOR: due
     /// The time at which the request with this number is due, in nanoseconds of the run.
     pub(super) fn due(self, number: u64) -> Option<u64> {
         match self {
@@ -130,6 +131,7 @@ impl Pace {
             Pace::Open { interval, offset } => Some((offset + interval * number as f64) as u64),
         }
     }
+    // ANCHOR_END: due
 }
 
 #[cfg(test)]
