@@ -27,9 +27,7 @@
 //! request is kept.
 //!
 //! There is a worker for each core, and not all of them run connections: `active_workers` decides how many do,
-//! `worker_load` reads the kernel's figures, `balance` hands connections over. A worker without an event sleeps at
-//! once. Polling before it sleeps answered more requests and tripled the slowest, because it took the time of other
-//! threads.
+//! `worker_load` reads the kernel's figures, `balance` hands connections over. `polling` comes before a worker's sleep.
 //!
 //! The poller reports an event once. The connection keeps it until a read has found the socket
 //! drained, because a turn that continues ([`Next::Again`]) does not read.
@@ -40,6 +38,7 @@
 mod active_workers;
 mod balance;
 mod client;
+mod polling;
 mod reply_waits;
 mod worker_load;
 
@@ -143,7 +142,7 @@ impl Worker {
         let mut events = Events::with_capacity(EVENTS);
         let mut balance = Balance::begin(&self.group, self.buffers.index);
         while !(self.buffers.draining && self.clients.is_empty()) {
-            match self.poll.poll(&mut events, self.timeout()) {
+            match self.wait(&mut events, &mut balance) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) => {
                     log::error!("a worker can't wait for its clients and closes them: {error}");
@@ -184,6 +183,18 @@ impl Worker {
             self.balance(&mut balance);
         }
         // ANCHOR_END: round
+    }
+
+    /// Waits for events: by polling where that takes nobody's time, then asleep.
+    fn wait(&mut self, events: &mut Events, balance: &mut Balance) -> io::Result<()> {
+        let timeout = self.timeout();
+        if timeout != Some(Duration::ZERO) && !self.clients.is_empty() && balance.may_poll() {
+            balance.polled(polling::poll(&mut self.poll, events)?, !events.is_empty());
+            if !events.is_empty() {
+                return Ok(());
+            }
+        }
+        self.poll.poll(events, timeout)
     }
 
     /// Hands connections to other workers if there are more or fewer of them than before.

@@ -38,13 +38,13 @@ const IDLE_CORES: f64 = 0.7;
 /// The load of the active workers and the machine since the last look, as parts of that time.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Figures {
-    /// Running, all active workers together.
+    /// Running, all active workers together; polling isn't running.
     pub(super) running: f64,
     /// Running or ready to run, the least of the active workers.
     pub(super) least_busy: f64,
     /// Ready to run without a core, the most of the active workers.
     pub(super) most_waiting: f64,
-    /// Cores without anything to run.
+    /// Cores without anything to run, or on which a worker polls.
     pub(super) idle_cores: f64,
 }
 

@@ -10,11 +10,13 @@
 //!
 //! Cost: a comparison each round. A change costs a message and two registrations for each connection that moves.
 
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
 
 use super::active_workers::ActiveWorkers;
 use super::client::Client;
+use super::polling::{IdleCore, Polling};
 use super::worker_load::{self, WorkerLoad};
 use crate::server::acceptor::Accepted;
 use crate::server::workers::{WorkerHandle, WorkerHandles};
@@ -43,6 +45,10 @@ pub(in crate::server) struct WorkerGroup {
     handles: OnceLock<Weak<WorkerHandles<Incoming>>>,
     /// The files in which the kernel counts the time of each worker's thread.
     threads: Vec<OnceLock<String>>,
+    /// Nanoseconds that each worker has polled.
+    polled: Vec<AtomicU64>,
+    /// Whether a core would be idle if no worker polled.
+    idle_core: AtomicBool,
     least: usize,
 }
 
@@ -53,6 +59,8 @@ impl WorkerGroup {
             active: Arc::new(least.into()),
             handles: OnceLock::new(),
             threads: (0..most).map(|_| OnceLock::new()).collect(),
+            polled: (0..most).map(|_| AtomicU64::new(0)).collect(),
+            idle_core: AtomicBool::new(false),
             least,
         }
     }
@@ -80,6 +88,8 @@ impl WorkerGroup {
 /// One worker's part in it.
 pub(super) struct Balance {
     group: Arc<WorkerGroup>,
+    index: usize,
+    polling: Polling,
     /// The number of active workers that this one has acted upon.
     seen: usize,
     /// The state with which the first worker decides how many are active.
@@ -90,6 +100,7 @@ struct LoadWatch {
     next: u64,
     load: WorkerLoad,
     rule: ActiveWorkers,
+    idle_core: IdleCore,
 }
 
 impl Balance {
@@ -99,15 +110,17 @@ impl Balance {
         if let Some(path) = worker_load::this_thread() {
             let _ = group.threads[index].set(path);
         }
-        let varies = index == 0 && least < most;
-        let load = varies.then(WorkerLoad::new).flatten();
+        let load = (index == 0).then(WorkerLoad::new).flatten();
         Balance {
             group: Arc::clone(group),
+            index,
+            polling: Polling::default(),
             seen: least,
             watch: load.map(|load| LoadWatch {
                 next: 0,
                 load,
                 rule: ActiveWorkers::new(least, most),
+                idle_core: IdleCore::default(),
             }),
         }
     }
@@ -122,11 +135,19 @@ impl Balance {
         }
         watch.next = now + LOOK_EVERY;
         let before = self.group.active.load(Relaxed);
-        let threads = self.group.threads.iter().take(before);
-        let threads = threads.filter_map(|path| path.get().map(String::as_str));
+        let threads = self
+            .group
+            .threads
+            .iter()
+            .zip(&self.group.polled)
+            .take(before);
+        let threads =
+            threads.filter_map(|(path, polled)| Some((path.get()?.as_str(), polled.load(Relaxed))));
         let Some(figures) = watch.load.look(threads) else {
             return;
         };
+        let idle_core = watch.idle_core.look(&figures);
+        self.group.idle_core.store(idle_core, Relaxed);
         let active = watch.rule.look(&figures);
         if active != before
             && let Some(handles) = self.group.handles()
@@ -134,6 +155,18 @@ impl Balance {
             log::debug!("{active} workers instead of {before} run connections: {figures:?}");
             handles.set_active(active);
         }
+    }
+
+    /// Whether this worker polls before it sleeps.
+    pub(super) fn may_poll(&mut self) -> bool {
+        self.group.idle_core.load(Relaxed) && self.polling.begins()
+    }
+
+    /// Notes how long it has polled, and whether it has found an event.
+    pub(super) fn polled(&mut self, time: Duration, found: bool) {
+        let nanoseconds = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        self.group.polled[self.index].fetch_add(nanoseconds, Relaxed);
+        self.polling.ended(found);
     }
 
     /// Once a round: if the number of active workers has changed, the workers that get connections, and the number

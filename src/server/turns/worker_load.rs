@@ -19,8 +19,10 @@ const TICKS_PER_SECOND: f64 = 100.0;
 /// A thread's times, in nanoseconds since its start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct ThreadTimes {
+    /// Polling included.
     running: u64,
     waiting: u64,
+    polling: u64,
 }
 
 /// Reads the figures of the time between two looks.
@@ -60,7 +62,12 @@ impl WorkerLoad {
 
     /// Figures since the last look at the same number of threads; `None` at the first, and if the kernel doesn't
     /// count.
-    pub(super) fn look<'a>(&mut self, threads: impl Iterator<Item = &'a str>) -> Option<Figures> {
+    ///
+    /// A thread is the path of its figures and the nanoseconds that it has polled, which count as idle.
+    pub(super) fn look<'a>(
+        &mut self,
+        threads: impl Iterator<Item = (&'a str, u64)>,
+    ) -> Option<Figures> {
         let now = self.counters(threads);
         let last = std::mem::replace(&mut self.last, now);
         let (now, last) = (self.last.as_ref()?, last?);
@@ -76,8 +83,10 @@ impl WorkerLoad {
             idle_cores: now.idle.saturating_sub(last.idle) as f64 / TICKS_PER_SECOND / seconds,
         };
         for (from, to) in last.threads.iter().zip(&now.threads) {
-            let running = part(from.running, to.running);
+            let polling = part(from.polling, to.polling);
+            let running = (part(from.running, to.running) - polling).max(0.0);
             let waiting = part(from.waiting, to.waiting);
+            figures.idle_cores += polling;
             figures.running += running;
             figures.least_busy = figures.least_busy.min(running + waiting);
             figures.most_waiting = figures.most_waiting.max(waiting);
@@ -85,8 +94,11 @@ impl WorkerLoad {
         Some(figures)
     }
 
-    fn counters<'a>(&self, threads: impl Iterator<Item = &'a str>) -> Option<LoadSample> {
-        let threads = threads.map(|path| thread_times(&fs::read_to_string(path).ok()?));
+    fn counters<'a>(&self, threads: impl Iterator<Item = (&'a str, u64)>) -> Option<LoadSample> {
+        let threads = threads.map(|(path, polling)| {
+            let times = thread_times(&fs::read_to_string(path).ok()?)?;
+            Some(ThreadTimes { polling, ..times })
+        });
         let threads = threads.collect::<Option<Vec<_>>>()?;
         let idle = idle_time(&fs::read_to_string("/proc/stat").ok()?, &self.allowed);
         let at = Instant::now();
@@ -110,6 +122,7 @@ fn thread_times(schedstat: &str) -> Option<ThreadTimes> {
     Some(ThreadTimes {
         running: numbers.next()?.parse().ok()?,
         waiting: numbers.next()?.parse().ok()?,
+        polling: 0,
     })
 }
 
@@ -161,6 +174,7 @@ mod tests {
         let times = ThreadTimes {
             running: 12,
             waiting: 34,
+            polling: 0,
         };
         assert_eq!(thread_times("12 34 56\n"), Some(times));
         assert_eq!(thread_times("12"), None);
@@ -173,10 +187,15 @@ mod tests {
             eprintln!("skipped: this kernel doesn't count the times of threads");
             return;
         };
-        assert_eq!(load.look([&path[..]].into_iter()), None, "the first look");
+        assert_eq!(
+            load.look([(&path[..], 0)].into_iter()),
+            None,
+            "the first look"
+        );
         let mut spent = |work: &dyn Fn()| {
             work();
-            load.look([&path[..]].into_iter()).expect("the second look")
+            load.look([(&path[..], 0)].into_iter())
+                .expect("the second look")
         };
         let busy = spent(&|| {
             let until = Instant::now() + Duration::from_millis(200);
