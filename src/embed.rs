@@ -73,8 +73,8 @@ impl Server {
         Builder::default()
     }
 
-    /// Bytes that the replies of all connections may take if items may take `memory`, unless the program says otherwise:
-    /// enough for the largest item.
+    /// Bytes that the replies of all connections may take if items may take `memory`, by default: enough for the largest
+    /// item.
     pub(crate) fn default_reply_memory(memory: u64) -> usize {
         const MOST: usize = 1 << 30;
         let memory = usize::try_from(memory).unwrap_or(MOST);

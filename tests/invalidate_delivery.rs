@@ -402,7 +402,7 @@ fn a_value_that_a_cache_does_not_take_is_deleted_there() {
     target.forget = ForgetMethod::Update;
     let larder = Invalidator::start(settings(spool.path()), vec![target]);
     put(cache, "a", "old");
-    // With its own overhead it is over that limit, with the line it is within the proxy's.
+    // With its own overhead it exceeds that limit, with the line it is within the proxy's.
     let value = "x".repeat((1 << 20) - 26);
     let request = format!(
         "set b 0 0 1\r\nx\r\nset a 0 0 {}\r\n{value}\r\nset c 0 0 1\r\nx\r\n",

@@ -103,7 +103,7 @@ fn pending_deletes_can_be_inspected_while_it_runs_and_afterwards() {
         !good && text.contains("another larder invalidate uses it"),
         "{text}"
     );
-    // Nothing listens at this address, and the running process holds the spool.
+    // This address has no listener, and the running process holds the spool.
     let (good, text) = said(home.path(), &["--inspect", "--listen", "127.0.0.1:1"]);
     assert!(!good && text.contains("with --listen ADDR"), "{text}");
     larder.signal("-TERM");

@@ -53,7 +53,7 @@ fn bulk(word: &[u8]) -> Vec<u8> {
     [format!("${}\r\n", word.len()).as_bytes(), word, b"\r\n"].concat()
 }
 
-/// Bytes whose place in the value can be told, because they repeat after a prime number.
+/// Bytes whose place in the value can be found, because they repeat after a prime number.
 fn value(number: usize, size: usize) -> Vec<u8> {
     let period: Vec<u8> = (0..251).map(|at| ((at + number) % 251) as u8).collect();
     let mut value = period.repeat(size / 251 + 1);
@@ -132,7 +132,7 @@ fn memcached_clients_keep_their_limit_and_read_larger_items() {
         let mut client = Client::connect(server.memcached_addr());
         let found = [b"VALUE k 0 3145728\r\n", &value[..], b"\r\nEND\r\n"].concat();
         client.ask("get k\r\n", &found);
-        // A refused change leaves it, but for `set`.
+        // A refused change leaves it, except for `set`.
         client.ask("append k 0 0 1\r\nx\r\n", "NOT_STORED\r\n");
         client.ask("prepend k 0 0 1\r\nx\r\n", "NOT_STORED\r\n");
         let store = |verb: &str| {

@@ -327,7 +327,7 @@ impl Checker {
             assert_eq!(client.read(), Said::from("OK"), "{value}");
             assert_eq!(client.read(), Said::from(&text[..]), "{value}");
         }
-        // Several keys of a slot that is half moved: Redis says that it is to be tried again.
+        // Several keys of a slot that is half moved: Redis answers TRYAGAIN.
         let [a, b] = &self.pair;
         let text = &texts[0];
         let Some(set) = try_again(client, &["MSET", a, text, b, text], done) else {

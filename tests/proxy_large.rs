@@ -1,5 +1,5 @@
-//! Requests and replies that are too large for the proxy's memory: they stream, and where they
-//! can't, the client reads an error and goes on.
+//! Requests and replies that are too large for the proxy's memory: they stream, and if they can't,
+//! the client gets an error and continues.
 
 mod proxy_support;
 mod support;

@@ -174,7 +174,7 @@ fn a_hangup_reads_the_list_again_and_a_wrong_list_changes_nothing() {
     eventually("the end", || one.connections().current() == 0);
 }
 
-/// The numbers that redis-server has given to its connections, but for the one that asks.
+/// The numbers that redis-server has given to its connections, except for the one that asks.
 fn connections(direct: &mut Client) -> Vec<String> {
     direct.send("CLIENT LIST\r\n");
     let length: usize = direct.line()[1..].parse().expect("a length");

@@ -18,7 +18,7 @@ struct Pool {
     there: String,
 }
 
-/// Two servers and a proxy; `None` where there is no Redis.
+/// Two servers and a proxy; `None` if there is no Redis.
 fn pool() -> Option<Pool> {
     let servers: Vec<Real> = (0..2).map_while(|_| Real::start("redis-server")).collect();
     if servers.len() < 2 {

@@ -98,7 +98,7 @@ fn clients_that_read_get_all_their_large_replies_within_the_bound() {
         let (array, items) = fill(&server);
         let (resp, memcached) = (server.resp_addr(), server.memcached_addr());
         let (connections, array) = (server.connections(), &array);
-        // On a busy machine a client may read as late as it likes.
+        // On a busy machine a client may read at any later time.
         connections.set_reply_patience(PATIENCE);
         thread::scope(|scope| {
             let mut clients = Vec::new();

@@ -105,7 +105,7 @@ impl Upstream {
 }
 
 impl Replies {
-    /// Waits for the next reply. Where it doesn't come, an error stands in its place.
+    /// Waits for the next reply. If it doesn't come, an error takes its place.
     pub(crate) fn next(&self) -> Vec<u8> {
         let problem = match &self.sent {
             Ok(replies) => match replies.recv() {

@@ -73,7 +73,7 @@ enum Command {
     /// Accept writes as invalidation reports and deliver deletes to every cache; answers immediately, loses nothing
     #[command(after_help = invalidate::EXAMPLES)]
     Invalidate(invalidate::InvalidateArgs),
-    /// Replay conversations against any server and show where it differs
+    /// Replay conversations against any server and show the differences
     Probe(probe::Args),
     /// Load a cache server and measure its rate and its latency
     ///

@@ -9,8 +9,8 @@
 //!               └─ the head: its bytes pass straight on to the output
 //! ```
 //!
-//! Invariants: the bytes in `output` are whole answers but for the last one, which is the head's.
-//! Bytes of a slot that is not the head are in the slot.
+//! Invariants: the bytes in `output` are whole answers, except for the last one, which is the
+//! head's. Bytes of a slot that is not the head are in the slot.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -360,7 +360,7 @@ impl Connections {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Connection>>> {
-        // Nothing panics between two changes of the map, so a poisoned one is whole.
+        // No code panics between two changes of the map, so a poisoned one is whole.
         self.active.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

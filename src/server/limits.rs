@@ -41,8 +41,8 @@ pub(crate) const READ_AT_ONCE: usize = 256 * 1024;
 /// large enough that a pipeline of small replies goes out in one write.
 pub const OUTPUT_SOFT_LIMIT: usize = 256 * 1024;
 
-/// Bytes that the replies of all connections may take, unless the program says otherwise. Where they would take more,
-/// connections wait or are closed, by the rules of `replies`.
+/// Bytes that the replies of all connections may take by default. If they would take more, connections wait or are
+/// closed, by the rules of `replies`.
 pub const MAX_REPLY_MEMORY: usize = 64 * 1024 * 1024;
 
 /// The smallest bound for the replies of all connections: some turns' output.
@@ -56,7 +56,7 @@ pub(crate) const REPLY_PATIENCE: Duration = Duration::from_secs(1);
 /// The time after which a connection that waits for memory looks for it again.
 pub(crate) const REPLY_RETRY: Duration = Duration::from_millis(5);
 
-/// Bytes that a connection's unconsumed input may reach, unless the program says otherwise.
+/// Bytes that a connection's unconsumed input may reach by default.
 ///
 /// A backstop: a session refuses a command that is too large long before, with an error of its
 /// protocol. If a session leaves more than this unconsumed, that is logged and the connection is

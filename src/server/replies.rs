@@ -49,7 +49,7 @@ impl Connections {
     }
 
     /// Changes how long a connection waits for memory for its reply before a client is closed that has left its own
-    /// unread for as long. A second, unless the program says otherwise.
+    /// unread for as long. A second by default.
     pub fn set_reply_patience(&self, patience: Duration) {
         let ms = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
         self.replies.patience_ms.store(ms, Relaxed);

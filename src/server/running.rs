@@ -49,8 +49,8 @@ pub(super) struct ShutdownControl {
 }
 
 impl Running {
-    /// Where the listeners listen, in the order in which they were added; a port 0 is the port that
-    /// was taken.
+    /// The addresses of the listeners, in the order in which they were added; a port 0 is replaced
+    /// by the chosen port.
     pub fn addresses(&self) -> &[Address] {
         &self.addresses
     }

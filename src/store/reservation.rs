@@ -36,7 +36,7 @@ const LARGE: usize = 32 << 10;
 pub(crate) struct Reservation {
     store: Arc<Store>,
     pub(super) bytes: PageBuffer,
-    /// Where in the buffer the value begins.
+    /// The start of the value in the buffer.
     pub(super) at: usize,
     length: usize,
     /// Bytes that have arrived, the end of the line included.
@@ -83,7 +83,7 @@ impl Reservation {
         self.length
     }
 
-    /// Where the next bytes of the value and of its line end belong; empty when all have arrived.
+    /// The memory for the next bytes of the value and of its line end; empty when all have arrived.
     pub(crate) fn space(&mut self) -> &mut [u8] {
         &mut self.bytes[self.at + self.filled..self.at + self.length + LINE_END]
     }
@@ -177,7 +177,7 @@ mod tests {
         expires_ms: None,
     };
 
-    /// Fills a reservation in pieces of so many bytes.
+    /// Fills a reservation in pieces of this many bytes.
     fn fill(reservation: &mut Reservation, value: &[u8], piece: usize) -> bool {
         let mut line = value.to_vec();
         line.extend_from_slice(b"\r\n");

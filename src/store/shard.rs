@@ -14,7 +14,7 @@
 //! - an item that is changed, and each of its ancestors, gets a CAS number that no item had before;
 //! - [`footprint`](Shard::footprint) is the heap that all of it takes, computed from its parts.
 //!
-//! Nothing here recurses: a tree may be as deep as a client likes.
+//! No code here recurses: a tree may have any depth.
 
 use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
@@ -58,7 +58,7 @@ pub(super) struct Shard {
     pub(super) expiring_items: [usize; DATABASES as usize],
     /// Items of any depth that have an expiry: while there are none, the sweep skips the shard.
     pub(super) expiring: usize,
-    /// Nothing expires before this, in Unix milliseconds: while it lies ahead, the sweep skips the shard.
+    /// No item expires before this, in Unix milliseconds: while it lies ahead, the sweep skips the shard.
     pub(super) next_expiry: u64,
     /// The same, for the items that the sweep has checked since it began with this shard, and for those
     /// stored since.

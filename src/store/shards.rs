@@ -185,7 +185,8 @@ impl Store {
         self.memory().saturating_sub(self.pool.most() as u64)
     }
 
-    /// Bytes of memory that a shard with a single item takes, whose key and value have so many bytes.
+    /// Bytes of memory that a shard with a single item takes, whose key and value have this many
+    /// bytes.
     pub(super) fn least_for(&self, length: usize) -> u64 {
         const LISTS: usize = 1 << 10;
         let segment = self.pool.segment();

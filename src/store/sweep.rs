@@ -1,11 +1,10 @@
 //! Frees expired items that no client asks for.
 //!
 //! A sweep looks at the slots of one shard after another, a slice at a time under the lock, and the
-//! next sweep continues where it stopped. Shards in which nothing has expired yet are skipped: each knows
-//! a time before which none of its items expires, from the last sweep and the writes since.
-//! [`Sweeper`] is the thread that does it: each tick a small part of the store, so that the whole
-//! store is checked within seconds. It sweeps again at once if many items had expired. When nothing has expired, it
-//! sleeps until something will.
+//! next sweep continues where it stopped. Shards in which nothing has expired yet are skipped: each has a time
+//! before which none of its items expires, from the last sweep and the writes since. [`Sweeper`] is the thread that
+//! does it: each tick a small part of the store, so that the whole store is checked within seconds. It sweeps again
+//! at once if many items had expired. When nothing has expired, it sleeps until something will.
 
 use std::io;
 use std::sync::Arc;

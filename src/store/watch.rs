@@ -22,7 +22,7 @@ use super::shards::Store;
 pub(crate) struct Watcher {
     /// Set by the first change of any of the keys.
     changed: Arc<AtomicBool>,
-    /// Databases, by the numbers that clients know, and keys.
+    /// Databases, by the numbers that clients use, and keys.
     keys: Vec<(u8, Box<[u8]>)>,
 }
 

@@ -10,7 +10,7 @@
 //! the read that a client could see. A write without a reply is in no queue; the connection notes beside the queue
 //! where it was.
 //!
-//! Cost: nothing while a connection works, but for 16 bytes for a write without a reply behind requests that have one.
+//! Cost: none while a connection works, except 16 bytes for a write without a reply behind requests that have one.
 
 use std::collections::HashSet;
 

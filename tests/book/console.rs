@@ -536,14 +536,14 @@ fn lines(reader: PipeReader) -> Receiver<String> {
     receiver
 }
 
-/// Where programs are looked for: first among the Python modules that `.ci/run` installs.
+/// The search path of programs: first the Python modules that `.ci/run` installs.
 pub(crate) fn search_path(root: &Path) -> Result<OsString, String> {
     let usual = std::env::var_os("PATH").unwrap_or_default();
     let places = std::iter::once(root.join("target/venv/bin")).chain(std::env::split_paths(&usual));
     std::env::join_paths(places).map_err(|error| format!("PATH: {error}"))
 }
 
-/// Puts one number in place of another, where it stands by itself.
+/// Replaces a number that stands by itself.
 fn replace_number(text: &str, from: &str, to: &str) -> String {
     let pattern = regex::Regex::new(&format!(r"\b{from}\b")).expect("a number is a pattern");
     pattern.replace_all(text, to).into_owned()

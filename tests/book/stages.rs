@@ -211,7 +211,7 @@ impl Staged {
                 list = Some(file);
             }
             None if is_invalidator(stage) => {
-                // Nothing listens there: the answers to clients must not depend on it.
+                // That address has no listener: the answers to clients must not depend on it.
                 let file = NamedTempFile::new().map_err(|error| error.to_string())?;
                 fs::write(file.path(), "127.0.0.1:1 1\n").map_err(|error| error.to_string())?;
                 arguments.push(file.path().display().to_string());

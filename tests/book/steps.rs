@@ -32,7 +32,7 @@ type Files = BTreeMap<String, String>;
 struct Step {
     /// `01/03`: the chapter and the step's number in it.
     name: String,
-    /// Where the page shows it.
+    /// Its place on the page.
     at: String,
     diff: String,
     /// A console block stands behind it.

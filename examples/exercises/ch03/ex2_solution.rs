@@ -3,7 +3,7 @@
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 
-/// Bytes of the largest value. Nothing is allocated on a client's word alone.
+/// Bytes of the largest value. No memory is allocated by an announced length alone.
 const LIMIT: usize = 1024 * 1024;
 
 pub(crate) fn serve(mut stream: &TcpStream) -> io::Result<()> {

@@ -1,5 +1,5 @@
-//! A whole invalidation server in one thread, but for its listeners: the recorder, a spool in memory, and deliveries to
-//! scripted caches, over a network and a clock that a seed drives.
+//! A whole invalidation server in one thread, except for its listeners: the recorder, a spool in memory, and deliveries
+//! to scripted caches, over a network and a clock that a seed drives.
 //!
 //! ```text
 //!   changes ─▶ Recorder ⇄ Spool (memory; what a crash leaves of it is opened again)

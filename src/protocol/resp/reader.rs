@@ -80,7 +80,7 @@ struct PartialCommand {
     words: i64,
     /// Length of the bulk string that comes next, once it is known.
     bulk: Option<usize>,
-    /// A bulk string was over the limit: all bytes up to the command's end are dropped as they
+    /// A bulk string exceeded the limit: all bytes up to the command's end are dropped as they
     /// arrive.
     dropping: bool,
 }

@@ -62,7 +62,7 @@ impl<'a> Reply<'a> {
         }
     }
 
-    /// Whether the reply may have so many further bytes, which are over its bound. If not, it has overflowed.
+    /// Whether the reply may have this many further bytes, which exceed its bound. If not, it has overflowed.
     #[cold]
     fn grow(&mut self, more: usize) -> bool {
         let needed = self.out.len() - self.start + self.elsewhere + more;

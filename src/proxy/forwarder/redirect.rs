@@ -142,7 +142,7 @@ impl Forwarder {
         });
         self.change_pool();
         if !matches!(redirect, Redirect::Ask(..)) {
-            // Where one slot has moved, others may have.
+            // If one slot has moved, others may have moved, too.
             self.shared.ask_for_slots();
         }
         number(self)

@@ -123,7 +123,7 @@ impl Server {
             b"get" => {
                 for name in &words[1..] {
                     let value = self.values.get(&(0, name.to_vec()));
-                    // A reply that belongs to another request looks right but for its key.
+                    // A reply that belongs to another request looks right except for its key.
                     let (name, value) = match self.behaviour {
                         UpstreamBehaviour::Confused => {
                             (&b"other"[..], Some(&b"wrong".to_vec()).cloned())

@@ -89,7 +89,7 @@ pub(super) enum WaitFor {
 
 /// The result of a turn.
 pub(super) enum TurnOutcome {
-    /// Nothing was read, so there is nothing to answer.
+    /// No bytes were read, so there is no reply.
     NoReply(WaitFor),
     /// The session was called: the range of its reply in the worker's output, and the next step.
     Reply(Range<usize>, Next),

@@ -141,7 +141,7 @@ const PARAMETERS: &[ConfigParameter] = &[
         get: |shared| format!("normal {} 0 0", shared.max_reply()),
         set: None,
     },
-    // Nothing is kept on disk; redis-benchmark and others ask.
+    // larder keeps no data on disk; redis-benchmark and others read these settings.
     ConfigParameter {
         name: "save",
         get: |_| String::new(),

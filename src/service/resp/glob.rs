@@ -11,7 +11,7 @@
 //!
 //! No crate follows these rules: the known glob crates work on paths or on text, and differ in
 //! classes and escapes. A translation to `regex` needs the same reading of the pattern, and a long
-//! pattern is over its limits of size.
+//! pattern exceeds its limits of size.
 
 /// Whether `pattern` is `*` alone, which Redis doesn't even try to match: it also takes the empty
 /// text.

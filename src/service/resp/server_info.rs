@@ -154,7 +154,7 @@ fn memory(ctx: &Context<'_>, text: &mut InfoText) {
     text.put("mem_clients_normal", ctx.service.connections.reply_memory());
 }
 
-/// Nothing is kept on disk. Clients wait while a server is loading.
+/// larder keeps no data on disk. Clients wait while a server is loading.
 fn persistence(_: &Context<'_>, text: &mut InfoText) {
     for name in [
         "loading",

@@ -154,7 +154,7 @@ pub(crate) enum CommandLookup {
 /// Every command, found by name.
 pub(crate) struct CommandTable {
     entries: Vec<CommandEntry>,
-    /// Positions in `entries`, by hash; [`EMPTY`] where there is none.
+    /// Positions in `entries`, by hash; [`EMPTY`] for none.
     slots: [u16; SLOTS],
 }
 

@@ -6,7 +6,7 @@ use clap::{Args as Arguments, ValueEnum};
 
 use super::suite::Suite;
 
-/// Replays larder's transcripts against a server and shows where it differs.
+/// Replays larder's transcripts against a server and shows the differences.
 ///
 /// The probe sends flush_all or FLUSHALL before each conversation, which erases all data of the server. A server that
 /// isn't empty is therefore refused without --erase. Settings that a conversation changes are restored after it.

@@ -58,7 +58,8 @@ fn memcached(probe: &Probe) -> Contents {
     }
 }
 
-/// By `INFO keyspace`, which has a line for each database with keys; by `DBSIZE` where that isn't known.
+/// By `INFO keyspace`, which has a line for each database with keys; by `DBSIZE` if the server doesn't
+/// have it.
 fn redis(probe: &Probe) -> Contents {
     let info = lines(
         probe,

@@ -176,7 +176,7 @@ pub(super) fn lines(name: &str, plot: &Plot, found: &[Found]) -> String {
     for place in &places {
         let (x, value) = (x_of(*place), said(*place, ""));
         let half = widest([&value]) / 2.0;
-        // Where places are close, those that have no room go without a number.
+        // If places are close, those without room have no number.
         if x - half > free {
             text_at(&mut out, x, bottom + 20.0, "middle", "plot-value", &value);
             free = x + half + 6.0;

@@ -64,7 +64,7 @@ impl RequestFramer {
     }
 
     /// Has the next request, which was just found to be [`RequestFrame::Large`], held until it is complete. Returns
-    /// whether that is possible: not if it is over [`WHOLE_LIMIT`](frame::WHOLE_LIMIT).
+    /// whether that is possible: not if it exceeds [`WHOLE_LIMIT`](frame::WHOLE_LIMIT).
     pub(crate) fn hold_whole(&mut self) -> bool {
         match self {
             RequestFramer::Resp { whole, .. } => {

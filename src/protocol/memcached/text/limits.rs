@@ -14,7 +14,8 @@ pub const LINE_LIMIT: usize = 2048;
 pub const GET_LINE_LIMIT: usize = 1024 * 1024;
 
 /// The largest length that a storage command may name, in bytes, as in memcached (`INT_MAX - 2`,
-/// less one). Larger ones are a bad line, smaller ones that are over the item size are swallowed.
+/// less one). A line with a larger one is malformed; a value of a smaller one that exceeds the item
+/// size is discarded.
 pub(crate) const LENGTH_LIMIT: usize = i32::MAX as usize - 2;
 
 /// Spaces before a command after which memcached no longer sees that a long line is a `get`.
