@@ -3,7 +3,7 @@
 
     cargo build --release && python3 benches/measure.py [NAME ...] [--seconds N]
 
-NAMEs: memcached shared large resp reconnect open idle items full start (default: all). Needs memcached and redis-server
+NAMEs: memcached shared large resp reconnect open idle items full start quiet (default: all). Needs memcached and redis-server
 (Debian: memcached redis-server); Linux, Python 3.9 or later, nothing else. LARDER_MEMCACHED and LARDER_REDIS are paths of
 newer ones, LARDER_VALKEY adds Valkey to the loads of RESP.
 
@@ -20,7 +20,7 @@ import sys
 import time
 
 from servers import (MEMCACHED, MIB, REDIS, VALKEY, ask, bench, connect, echo, larder, median, memcached, need, redis, report,
-                     row, table, valkey, versus)
+                     row, switches_of, table, valkey, versus)
 
 ITEMS = ["--keys", "10000", "--key-size", "30", "--value-size", "100"]
 GET, SET, MIX = ["--ratio", "1:0"], ["--ratio", "0:1"], ["--ratio", "9:1"]
@@ -228,12 +228,26 @@ def start(_):
         f"memcached {found['memcached']:.1f}, redis {found['redis']:.1f}", "", "under 50")
 
 
+def quiet(_):
+    """How often an idle server wakes up in five seconds."""
+    with larder() as ours, memcached() as theirs, redis() as other:
+        servers = (ours, theirs, other)
+        for server in servers:
+            if server.memcached:
+                fill(server.memcached, 1000)
+        time.sleep(1)
+        before = [switches_of(server.process)[0] for server in servers]
+        time.sleep(5)
+        woken = [switches_of(server.process)[0] - was for server, was in zip(servers, before)]
+    row("an idle server: wake-ups in 5 s", f"{woken[0]}", f"memcached {woken[1]}, redis {woken[2]}", "", "0")
+
+
 # ---------------------------------------------------------------------------------------------- the table
 
 
 MEASURES = {
     "memcached": memcached_loads, "shared": shared, "large": large, "resp": resp_loads, "reconnect": reconnect,
-    "open": open_loop, "idle": idle, "items": items, "full": full, "start": start,
+    "open": open_loop, "idle": idle, "items": items, "full": full, "start": start, "quiet": quiet,
 }
 
 

@@ -83,6 +83,17 @@ class Server:
             return int(re.search(r"VmRSS:\s+(\d+) kB", status.read())[1]) * 1024
 
 
+def switches_of(process):
+    """How often the threads of a process have waited, and have been interrupted, so far."""
+    waits = interruptions = 0
+    for thread in os.listdir(f"/proc/{process.pid}/task"):
+        with open(f"/proc/{process.pid}/task/{thread}/status") as file:
+            status = file.read()
+        waits += int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", status, re.M)[1])
+        interruptions += int(re.search(r"^nonvoluntary_ctxt_switches:\s+(\d+)", status, re.M)[1])
+    return waits, interruptions
+
+
 def pinned(core):
     """The beginning of a command whose process stays on one core."""
     return [] if core is None else ["taskset", "-c", str(core)]

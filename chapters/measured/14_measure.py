@@ -19,7 +19,7 @@ from contextlib import ExitStack, contextmanager
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "benches"))
 
-from servers import LARDER, bench, larder, median, memcached, redis  # noqa: E402
+from servers import LARDER, bench, larder, median, memcached, redis, switches_of  # noqa: E402
 
 EXAMPLES = pathlib.Path(LARDER).parent / "examples"
 BUILDS = ROOT / "target" / "spinning"
@@ -145,16 +145,6 @@ def regex():
 
 
 # ---------------------------------------------------------------------------------------------- context switches
-
-
-def switches_of(process):
-    """Voluntary and involuntary switches of all threads of a process so far."""
-    found = [0, 0]
-    for status in pathlib.Path(f"/proc/{process.pid}/task").glob("*/status"):
-        text = status.read_text()
-        for kind, name in enumerate(("voluntary", "nonvoluntary")):
-            found[kind] += int(re.search(rf"^{name}_ctxt_switches:\s+(\d+)", text, re.M)[1])
-    return found
 
 
 def switches():

@@ -1,15 +1,15 @@
 #!/bin/sh
 # Records the whole comparison anew, with the plots and tables made of it: larder beside memcached and Redis, larder proxy
 # beside twemproxy, and the figures of chapter 14. About 15 minutes on two quiet cores.
-# Run in the checkout: sh chapters/measured/compare.sh
+# Run in the checkout: sh chapters/measured/compare.sh, or with some of the names peers, proxy and 14_measure.
 # Newer servers than the installed ones: LARDER_MEMCACHED=PATH LARDER_REDIS=PATH; Valkey beside them: LARDER_VALKEY=PATH
 set -eu
 # What is built while nothing is measured yet.
 sh chapters/measured/14_measure.sh build
-for name in peers proxy 14_measure; do
+for name in ${*:-peers proxy 14_measure}; do
     echo "$(date +%T) $name"
-    sh "chapters/measured/$name.sh" > "chapters/measured/$name.new"
-    mv "chapters/measured/$name.new" "chapters/measured/$name.txt"
+    sh "chapters/measured/$name.sh" > "target/$name.txt"
+    mv "target/$name.txt" "chapters/measured/$name.txt"
 done
 python3 chapters/measured/14_losses.py > chapters/measured/14_losses.txt
 LARDER_BLESS=1 cargo test -q --locked --test book -- plots tables
