@@ -1,7 +1,7 @@
 """Hit ratios of FIFO, LRU and SIEVE on two made-up loads, each with room for a tenth of the popular keys.
 
 popular: 100,000 keys, the nth asked for in proportion to 1/n^0.9. scans: the same, and every tenth request asks for a
-key that nobody asks for again. Run in the checkout: python3 chapters/measured/04_sieve.py > chapters/measured/04_sieve.txt
+key that no client requests again. Run in the checkout: python3 chapters/measured/04_sieve.py > chapters/measured/04_sieve.txt
 """
 
 import itertools
