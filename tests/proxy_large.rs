@@ -4,7 +4,6 @@
 mod proxy_support;
 mod support;
 
-use std::io::Read;
 use std::thread;
 
 use larder::Server;
@@ -27,7 +26,7 @@ fn expect_value(client: &mut Client, number: usize, size: usize) {
     let pattern = value(number, buffer.len() + 251);
     while at < size {
         let wanted = buffer.len().min(size - at);
-        let n = client.0.read(&mut buffer[..wanted]).expect("the value");
+        let n = client.receive(&mut buffer[..wanted]).expect("the value");
         assert!(n > 0, "the end after {at} of {size} bytes");
         assert!(buffer[..n] == pattern[at % 251..][..n], "after {at} bytes");
         at += n;

@@ -7,7 +7,7 @@
     reason = "each test file uses a part of it"
 )]
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc::channel;
@@ -82,6 +82,16 @@ impl Client {
         Client(stream)
     }
 
+    /// Reads once, again only when a stop of this process has interrupted it.
+    pub fn receive(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        loop {
+            match self.0.read(into) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                read => return read,
+            }
+        }
+    }
+
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.0.write_all(bytes.as_ref()).expect("send");
     }
@@ -92,7 +102,7 @@ impl Client {
         let mut got = vec![0; reply.len()];
         let mut at = 0;
         while at < got.len() {
-            let n = self.0.read(&mut got[at..]).expect("a reply");
+            let n = self.receive(&mut got[at..]).expect("a reply");
             assert!(n > 0, "the end, after {:?}", show(&got[..at]));
             at += n;
             assert!(
@@ -116,7 +126,7 @@ impl Client {
         let mut line = Vec::new();
         let mut byte = [0];
         while !line.ends_with(b"\r\n") {
-            let n = self.0.read(&mut byte).expect("a line");
+            let n = self.receive(&mut byte).expect("a line");
             assert!(n > 0, "the end, after {:?}", show(&line));
             line.push(byte[0]);
         }
