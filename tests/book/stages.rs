@@ -31,7 +31,7 @@ use super::includes;
 use super::pages::{Book, Page, files_below, text_of};
 
 /// The longest wait for a reply on a machine that builds other programs meanwhile.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The wait for a reply that must not come.
 const IMPATIENCE: Duration = Duration::from_millis(500);
@@ -39,7 +39,7 @@ const IMPATIENCE: Duration = Duration::from_millis(500);
 /// Conversations that are held at the same time.
 const AT_A_TIME: usize = 8;
 
-/// The deadline that stage 10 gets, in seconds: a server that answers is never late.
+/// The deadline that stage 10 gets, in seconds: a server that answers is never late. It passes in one conversation.
 const DEADLINE: &str = "20";
 
 /// The longest wait that a stage's transcript may ask of the real clock.
