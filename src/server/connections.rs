@@ -123,7 +123,7 @@ impl Connection {
     }
 
     /// Whether there is no socket: a session runs inside a program.
-    pub(crate) fn is_detached(&self) -> bool {
+    pub(super) fn is_detached(&self) -> bool {
         self.endpoint.is_none()
     }
 

@@ -29,7 +29,9 @@ impl GuardedSession {
             connection: Arc::clone(&connection),
         };
         let session = catch_panic(connection.protocol(), connection.peer(), || {
-            service.open(peer)
+            let mut session = service.open(peer);
+            session.allow_insertions();
+            session
         })?;
         Some(GuardedSession {
             connection,

@@ -91,6 +91,10 @@ pub trait Session: Send {
         None
     }
 
+    /// The caller writes the session's [`insertions`](Session::insertions): from now on a turn may answer [`Next::Send`].
+    /// Without this call, all bytes of a reply are in the output.
+    fn allow_insertions(&mut self) {}
+
     /// After a turn that answered [`Next::Send`]: values that belong into the output of the turn and are not copied
     /// there, in their order.
     fn insertions(&mut self) -> Vec<Insertion> {
@@ -122,8 +126,8 @@ pub enum Next {
     /// Write the output; when the client has received it, come back with the rest of the input even
     /// if nothing arrived.
     Again,
-    /// As [`Again`](Next::Again), but the session's [`insertions`](Session::insertions) belong into the output. Only a
-    /// connection with a socket gets this.
+    /// As [`Again`](Next::Again), but the session's [`insertions`](Session::insertions) belong into the output. Only
+    /// after [`allow_insertions`](Session::allow_insertions).
     Send,
     /// Write the output; come back with the rest of the input when there is memory for the reply of
     /// the command that it begins with. [`Connections`](super::Connections) bounds the memory of replies.

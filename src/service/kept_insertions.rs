@@ -6,14 +6,16 @@ use crate::server::Insertion;
 #[derive(Default)]
 pub(super) struct KeptInsertions(Option<Box<Insertions>>);
 
+#[derive(Default)]
 struct Insertions(Vec<Insertion>);
 
 impl KeptInsertions {
-    /// Keeps the insertions of a turn.
-    pub(super) fn keep(&mut self, insertions: Vec<Insertion>) {
-        if !insertions.is_empty() {
-            self.0 = Some(Box::new(Insertions(insertions)));
-        }
+    pub(super) fn push(&mut self, insertion: Insertion) {
+        self.0.get_or_insert_default().0.push(insertion);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_none()
     }
 
     pub(super) fn take(&mut self) -> Vec<Insertion> {

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use crate::protocol::memcached::text::{Nesting, Words};
 use crate::server::limits::OUTPUT_SOFT_LIMIT;
-use crate::server::{Connection, Connections, Insertion};
+use crate::server::{Connection, Connections};
+use crate::service::kept_insertions::KeptInsertions;
 use crate::store::Store;
 
 use super::counters::{Counters, TurnCounts};
@@ -78,7 +79,9 @@ pub(super) struct TurnContext<'a> {
     /// The length of the output beyond which the turn ends.
     pub(super) full: usize,
     /// A large value that belongs into the output. The turn ends behind it.
-    pub(super) insertions: Vec<Insertion>,
+    pub(super) insertions: KeptInsertions,
+    /// The connection writes such values.
+    pub(super) may_insert: bool,
     /// The connection whose turn it is.
     pub(super) connection: &'a Connection,
 }
@@ -95,7 +98,8 @@ impl<'a> TurnContext<'a> {
             shared,
             out,
             counts: TurnCounts::default(),
-            insertions: Vec::new(),
+            insertions: KeptInsertions::default(),
+            may_insert: false,
             connection,
         }
     }

@@ -49,7 +49,7 @@ impl TurnContext<'_> {
         true
     }
 
-    /// Appends an item whose value is not copied, unless there is no socket to write it to.
+    /// Appends an item whose value is not copied, if the connection writes such values.
     fn large_item(
         &mut self,
         tree: &mut Tree<'_>,
@@ -57,10 +57,7 @@ impl TurnContext<'_> {
         words: Words<'_>,
         unique: Option<u64>,
     ) {
-        let shared = match self.connection.is_detached() {
-            true => None,
-            false => tree.share_value(node),
-        };
+        let shared = self.may_insert.then(|| tree.share_value(node)).flatten();
         let item = tree.item(node);
         let value = item.value().unwrap_or_default();
         let Some(shared) = shared else {

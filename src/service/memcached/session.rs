@@ -22,10 +22,11 @@ pub(super) struct Session {
     receiving: Option<Box<Receiving>>,
     /// Large values of the last turn's output.
     insertions: KeptInsertions,
+    may_insert: bool,
     /// Bytes of input below which there is nothing to do: the length of a data block.
     needed: usize,
     /// Bytes at the start of the input that are known to hold no end of line.
-    scanned: usize,
+    scanned: u32,
 }
 
 /// The start of the input.
@@ -72,6 +73,7 @@ impl Session {
             pending: InputStart::Nothing,
             receiving: None,
             insertions: KeptInsertions::default(),
+            may_insert: false,
             needed: 0,
             scanned: 0,
         }
@@ -90,6 +92,7 @@ impl server::Session for Session {
         let _gate = shared.store.share();
         let connection = Arc::clone(&self.connection);
         let mut context = TurnContext::new(&shared, output, &connection);
+        context.may_insert = self.may_insert;
         let mut consumed = 0;
         let next = loop {
             let rest = &input[consumed..];
@@ -124,10 +127,14 @@ impl server::Session for Session {
                 }
             }
         };
-        self.insertions.keep(context.insertions);
+        self.insertions = std::mem::take(&mut context.insertions);
         context.counts.conn_yields += u64::from(next == Next::Again);
         shared.counters.add(&context.counts);
         Turn { consumed, next }
+    }
+
+    fn allow_insertions(&mut self) {
+        self.may_insert = true;
     }
 
     fn insertions(&mut self) -> Vec<Insertion> {
@@ -212,33 +219,34 @@ impl Session {
     }
 
     fn command(&mut self, context: &mut TurnContext<'_>, input: &[u8]) -> Step {
-        let (command, line) = match text::parse(input, self.scanned, context.shared.nesting()) {
-            Parsed::Done { command, consumed } => (command, consumed),
-            Parsed::More => {
-                self.scanned = input.len();
-                return Step::Wait;
-            }
-            Parsed::Bad {
-                reply,
-                consumed,
-                then,
-            } => {
-                return match then {
-                    AfterBadLine::Continue { discard } if discard > 0 => {
-                        self.discard(discard, reply);
-                        Step::Continue(consumed)
-                    }
-                    AfterBadLine::Continue { .. } => {
-                        context.out.extend_from_slice(reply);
-                        Step::Continue(consumed)
-                    }
-                    AfterBadLine::Close => {
-                        context.out.extend_from_slice(reply);
-                        Step::Close
-                    }
-                };
-            }
-        };
+        let (command, line) =
+            match text::parse(input, self.scanned as usize, context.shared.nesting()) {
+                Parsed::Done { command, consumed } => (command, consumed),
+                Parsed::More => {
+                    self.scanned = u32::try_from(input.len()).unwrap_or(0);
+                    return Step::Wait;
+                }
+                Parsed::Bad {
+                    reply,
+                    consumed,
+                    then,
+                } => {
+                    return match then {
+                        AfterBadLine::Continue { discard } if discard > 0 => {
+                            self.discard(discard, reply);
+                            Step::Continue(consumed)
+                        }
+                        AfterBadLine::Continue { .. } => {
+                            context.out.extend_from_slice(reply);
+                            Step::Continue(consumed)
+                        }
+                        AfterBadLine::Close => {
+                            context.out.extend_from_slice(reply);
+                            Step::Close
+                        }
+                    };
+                }
+            };
         match command {
             Command::Retrieve(Retrieve { keys, exptime, cas }) => {
                 return self.keys(context, input, line, keys, Retrieval { exptime, cas });

@@ -4,6 +4,7 @@ use super::client_state::{CLOSE, ClientState};
 use super::service_state::ServiceState;
 use crate::protocol::resp::{CommandArgs, Reply};
 use crate::server::Insertion;
+use crate::service::kept_insertions::KeptInsertions;
 use crate::store::{Node, Reservation, SharedValue, Store, Tree};
 
 /// The state that a command uses.
@@ -17,7 +18,7 @@ pub(crate) struct Context<'a> {
     /// A large value that stands for the empty word of its command.
     pub received: Option<Reservation>,
     /// Large values that belong into the reply. `None` if it has to have them itself.
-    pub insertions: Option<&'a mut Vec<Insertion>>,
+    pub insertions: Option<&'a mut KeptInsertions>,
     /// The full name of the command that runs: `get`, or `client|id` for a subcommand.
     pub name: &'static str,
 }

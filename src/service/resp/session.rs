@@ -50,6 +50,7 @@ pub(crate) struct RespSession {
     receiving: Option<Box<ReceivedSet>>,
     /// Large values of the last turn's output.
     insertions: KeptInsertions,
+    may_insert: bool,
 }
 
 impl RespSession {
@@ -61,6 +62,7 @@ impl RespSession {
             client,
             receiving: None,
             insertions: KeptInsertions::default(),
+            may_insert: false,
         }
     }
 
@@ -75,7 +77,8 @@ impl RespSession {
             table: table(),
             client: &mut self.client,
             receiving: &mut self.receiving,
-            insertions: Vec::new(),
+            insertions: &mut self.insertions,
+            may_insert: self.may_insert,
             value: None,
             calls: CountedCalls {
                 command: 0,
@@ -92,12 +95,12 @@ impl Session for RespSession {
     fn turn(&mut self, input: &[u8], output: &mut Vec<u8>) -> Turn {
         WORDS.with_borrow_mut(|words| {
             let (mut run, reader) = self.runner(output);
-            let turn = run.turn(reader, input, words);
-            let insertions = std::mem::take(&mut run.insertions);
-            drop(run);
-            self.insertions.keep(insertions);
-            turn
+            run.turn(reader, input, words)
         })
+    }
+
+    fn allow_insertions(&mut self) {
+        self.may_insert = true;
     }
 
     fn insertions(&mut self) -> Vec<Insertion> {
@@ -156,7 +159,8 @@ pub(super) struct CommandRunner<'a> {
     pub(super) client: &'a mut ClientState,
     connection: &'a Connection,
     pub(super) receiving: &'a mut Option<Box<ReceivedSet>>,
-    insertions: Vec<Insertion>,
+    insertions: &'a mut KeptInsertions,
+    may_insert: bool,
     /// The value that was received for the command that runs.
     pub(super) value: Option<Reservation>,
     calls: CountedCalls,
@@ -305,7 +309,7 @@ impl CommandRunner<'_> {
             waits: Cell::new(false),
         };
         let resp3 = self.client.resp3();
-        let may_share = self.client.mode == 0 && !self.connection.is_detached();
+        let may_share = self.client.mode == 0 && self.may_insert;
         let mut ctx = Context {
             store: &self.shared.store,
             service: self.shared,
@@ -313,7 +317,7 @@ impl CommandRunner<'_> {
             client: self.client,
             args,
             received: self.value.take(),
-            insertions: may_share.then_some(&mut self.insertions),
+            insertions: may_share.then_some(&mut *self.insertions),
             name: &entry.name,
         };
         (entry.command.run)(&mut ctx);
@@ -324,7 +328,7 @@ impl CommandRunner<'_> {
         }
         if overflowed {
             self.out.truncate(start);
-            self.insertions.clear();
+            self.insertions.take();
         }
         if overflowed && !self.client.drops_reply() {
             if budget.waits.get() {

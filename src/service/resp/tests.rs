@@ -82,6 +82,33 @@ fn a_turn_ends_between_commands_when_much_is_waiting_to_be_sent() {
 }
 
 #[test]
+fn a_large_value_is_in_the_output_unless_the_connection_writes_insertions() {
+    let service = service(Settings::default());
+    let mut session = service.open(Peer::detached());
+    let set = format!(
+        "*3\r\n$3\r\nSET\r\n$1\r\na\r\n$300000\r\n{}\r\n",
+        "x".repeat(300_000)
+    );
+    assert_eq!(
+        converse(&mut *session, set.as_bytes(), 1 << 20).0,
+        b"+OK\r\n"
+    );
+    let (copied, _) = converse(&mut *session, b"GET a\r\n", 4096);
+    assert_eq!(copied.len(), "$300000\r\n\r\n".len() + 300_000);
+    session.allow_insertions();
+    let mut output = Vec::new();
+    let turn = session.turn(b"GET a\r\n", &mut output);
+    assert_eq!(
+        (&output[..], turn.next),
+        (&b"$300000\r\n\r\n"[..], Next::Send)
+    );
+    let insertions = session.insertions();
+    assert_eq!((insertions.len(), insertions[0].at), (1, 9));
+    assert!((*insertions[0].bytes).as_ref() == [b'x'; 300_000]);
+    assert!(session.insertions().is_empty());
+}
+
+#[test]
 fn a_reply_over_its_limit_is_not_sent_and_the_connection_is_closed() {
     let settings = Settings {
         max_reply: Some(1000),
