@@ -1,6 +1,6 @@
 //! larder and redis-server with the same requests.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::Duration;
@@ -87,10 +87,11 @@ impl Both {
                 return value;
             }
             let mut more = [0; 4096];
-            let length = self
-                .redis
-                .read(&mut more)
-                .expect("redis-server answers in time");
+            let length = match self.redis.read(&mut more) {
+                // A stop of this process has interrupted it.
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                read => read.expect("redis-server answers in time"),
+            };
             assert!(
                 length > 0,
                 "redis-server closed the connection: {}",
