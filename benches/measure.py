@@ -77,7 +77,7 @@ def large(options):
     for protocol, peer in (("memcached", memcached), ("resp", redis)):
         with larder() as ours, peer() as theirs:
             loads = [("get of 100 keys, 8 connections", [*ITEMS, *GET, "--multi-get", "100", *connections(8)],
-                      {RATE: "at least 2", TAIL: ""})]
+                      {RATE: "at least 2", TAIL: "", PROCESSOR: ""})]
             for what, ratio in (("get", GET), ("set", SET)):
                 loads.append((f"{what} of 16 KiB, 64 connections",
                               [*ratio, "--keys", "1000", "--value-size", "16KiB", *connections(64)],
