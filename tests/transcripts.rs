@@ -106,7 +106,7 @@ fn in_process(transcript: &Transcript) -> Result<(), Failed> {
             delivery,
             patience: Duration::ZERO,
         };
-        told(run.against(&target), &mut tried)?;
+        note(run.against(&target), &mut tried)?;
     }
     Ok(tried?)
 }
@@ -117,7 +117,7 @@ fn served(transcript: &Transcript, model: Model) -> Result<(), Failed> {
     for delivery in OVER_SOCKETS {
         let server = support::larder::serve(transcript, model)?;
         let target = Remote::new(server.address(), server.clock(), PATIENCE);
-        told(
+        note(
             run(transcript, Side::Larder, delivery).against(&target),
             &mut tried,
         )?;
@@ -153,7 +153,7 @@ fn against_peer(transcript: &Transcript, kind: Kind) -> Result<(), Failed> {
             }
         });
         started?;
-        told(outcome, &mut tried)?;
+        note(outcome, &mut tried)?;
     }
     if let Err(why) = tried {
         eprintln!("SKIPPED: {}: {} {why}", transcript.name, kind.program());
@@ -196,7 +196,7 @@ fn run(transcript: &Transcript, side: Side, delivery: TranscriptDelivery) -> Run
 }
 
 /// Ends the case at a difference; otherwise notes whether it was tried, and if not, the reason.
-fn told(outcome: Outcome, tried: &mut Result<(), String>) -> Result<(), Failed> {
+fn note(outcome: Outcome, tried: &mut Result<(), String>) -> Result<(), Failed> {
     match outcome {
         Outcome::Passed => *tried = Ok(()),
         Outcome::Skipped(why) if tried.as_ref().is_err_and(String::is_empty) => *tried = Err(why),

@@ -4,7 +4,7 @@
 # Run in the checkout: sh chapters/measured/compare.sh, or with some of the names peers, proxy and 14_measure.
 # Newer servers than the installed ones: LARDER_MEMCACHED=PATH LARDER_REDIS=PATH; Valkey beside them: LARDER_VALKEY=PATH
 set -eu
-# What is built while nothing is measured yet.
+# Builds all programs before the first measurement.
 sh chapters/measured/14_measure.sh build
 for name in ${*:-peers proxy 14_measure}; do
     echo "$(date +%T) $name"

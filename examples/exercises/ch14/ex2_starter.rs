@@ -8,14 +8,14 @@ pub(crate) fn serve(mut stream: &TcpStream) -> io::Result<()> {
     for line in BufReader::new(stream).lines() {
         let line = line?;
         let answer = match line.split_once(' ') {
-            // What one of the threads has measured.
+            // The latencies of one of the threads.
             Some((thread, latency)) => {
                 let latencies = if thread == "a" { &mut a } else { &mut b };
                 latencies.extend(latency.parse::<u64>());
                 latencies.sort_unstable();
                 "counted".to_owned()
             }
-            // What the load reports at its end.
+            // The report of the load at its end.
             None => ((a[a.len() / 2] + b[b.len() / 2]) / 2).to_string(),
         };
         stream.write_all(format!("{answer}\r\n").as_bytes())?;

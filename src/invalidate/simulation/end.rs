@@ -72,13 +72,13 @@ impl Simulation {
                     continue;
                 };
                 for server in route.servers(&key) {
-                    let told = self.servers[server].told(&key);
+                    let changed = self.servers[server].last_change(&key);
                     let set = self.servers[server].set(&key);
                     let step = change.step;
-                    if told < step || set.is_some_and(|set| set < number as u64) {
+                    if changed < step || set.is_some_and(|set| set < number as u64) {
                         return Err(format!(
                             "change {number} of {} at step {step} has not reached server {server}, \
-                             which was told of it last at {told}, of value {set:?}",
+                             whose last change of it was at step {changed}, to {set:?}",
                             key.escape_ascii()
                         ));
                     }

@@ -25,7 +25,7 @@ pub(super) struct Server {
     kind: TargetKind,
     pub(super) behaviour: CacheBehaviour,
     /// For each key, the step at which it was last deleted or set.
-    told: HashMap<Vec<u8>, u64>,
+    changed: HashMap<Vec<u8>, u64>,
     /// For each key, the number that it was last set to; none if it was deleted since.
     set: HashMap<Vec<u8>, u64>,
     flushed: u64,
@@ -36,15 +36,19 @@ impl Server {
         Server {
             kind,
             behaviour: CacheBehaviour::Well,
-            told: HashMap::new(),
+            changed: HashMap::new(),
             set: HashMap::new(),
             flushed: 0,
         }
     }
 
     /// The step at which this key was last deleted or set.
-    pub(super) fn told(&self, key: &[u8]) -> u64 {
-        self.told.get(key).copied().unwrap_or(0).max(self.flushed)
+    pub(super) fn last_change(&self, key: &[u8]) -> u64 {
+        self.changed
+            .get(key)
+            .copied()
+            .unwrap_or(0)
+            .max(self.flushed)
     }
 
     /// The number that a key was last set to, if it was not deleted since.
@@ -93,7 +97,7 @@ impl Server {
 
     fn execute(&mut self, words: &[&[u8]], step: u64) -> Result<&'static str, String> {
         let forget = |server: &mut Server, key: &[u8]| {
-            server.told.insert(key.to_vec(), step);
+            server.changed.insert(key.to_vec(), step);
             server.set.remove(key);
         };
         Ok(match words {
@@ -143,7 +147,7 @@ impl Server {
             let key = key.escape_ascii();
             return Err(format!("{key} was set to {before:?}, and then to {number}"));
         }
-        self.told.insert(key.to_vec(), step);
+        self.changed.insert(key.to_vec(), step);
         Ok(())
     }
 }
