@@ -9,11 +9,11 @@ use crossbeam_channel::{RecvTimeoutError, bounded};
 use indicatif::ProgressBar;
 use rlimit::Resource;
 
-use super::exchange::Exchange;
 use super::measured::Measured;
 use super::plan::Plan;
 use super::process::own_processor_time;
-use super::worker::{End, Progress, Task, Worker};
+use super::request_codec::RequestCodec;
+use super::worker::{Progress, RunEnd, Task, Worker};
 use super::workload::{Pace, Workload};
 use crate::tools::transcript::Address;
 
@@ -54,8 +54,8 @@ impl Fleet {
             streams[number % plan.threads].push(stream);
         }
         let workers = streams.into_iter().map(|streams| {
-            let exchange = Exchange::new(plan.dialect, Arc::clone(&plan.items));
-            Worker::new(streams, address.clone(), exchange, plan.patience)
+            let codec = RequestCodec::new(plan.dialect, Arc::clone(&plan.items));
+            Worker::new(streams, address.clone(), codec, plan.patience)
         });
         let workers: Result<_, _> = workers.collect();
         Ok(Fleet {
@@ -75,7 +75,7 @@ impl Fleet {
                 end: plan.keys * (thread + 1) / threads,
             },
             pace: Pace::Closed,
-            end: End::Requests(u64::MAX),
+            end: RunEnd::Requests(u64::MAX),
             pipeline: plan.pipeline.max(fit.clamp(1, FILL_PIPELINE)),
             reconnect: false,
         });
@@ -86,7 +86,7 @@ impl Fleet {
     pub(super) fn load(
         &mut self,
         plan: &Plan,
-        end: End,
+        end: RunEnd,
         bar: &ProgressBar,
     ) -> Result<Measured, String> {
         let threads = self.workers.len() as u64;
@@ -94,9 +94,12 @@ impl Fleet {
             let seed = plan.seed ^ (self.runs << 32) ^ (thread << 16);
             // Each thread has its part of one sequence, so that the number of sets is certain.
             let (first, end) = match end {
-                End::Requests(all) => {
+                RunEnd::Requests(all) => {
                     let first = all * thread / threads;
-                    (first, End::Requests(all * (thread + 1) / threads - first))
+                    (
+                        first,
+                        RunEnd::Requests(all * (thread + 1) / threads - first),
+                    )
                 }
                 after => (0, after),
             };

@@ -20,7 +20,6 @@
 mod arguments;
 mod connection;
 mod dialect;
-mod exchange;
 mod fleet;
 mod items;
 mod measured;
@@ -30,6 +29,7 @@ mod plot;
 mod process;
 mod replay;
 mod report;
+mod request_codec;
 mod results;
 mod sizes;
 mod socket;
@@ -59,8 +59,8 @@ use process::Usage;
 use replay::Replay;
 use report::Report;
 use results::Results;
-use versus::Side;
-use worker::End;
+use versus::ComparedServer;
+use worker::RunEnd;
 
 pub use arguments::Args;
 pub use dialect::Dialect;
@@ -169,12 +169,12 @@ fn replay_trace(args: &Args, addresses: &[Address], trace: &Path) -> Result<Repo
 }
 
 /// A server that is connected, filled and warm.
-fn side(args: &Args, address: &Address, pid: Option<u32>) -> Result<Side, String> {
+fn side(args: &Args, address: &Address, pid: Option<u32>) -> Result<ComparedServer, String> {
     let plan = Plan::new(args, address)?;
     pid.map(Usage::of).transpose()?;
     let mut fleet = Fleet::connect(address, &plan)?;
     prepare(&mut fleet, &plan)?;
-    Ok(Side {
+    Ok(ComparedServer {
         fleet,
         pid,
         results: Results {
@@ -201,7 +201,7 @@ fn prepare(fleet: &mut Fleet, plan: &Plan) -> Result<(), String> {
         }
     }
     if !plan.warm_up.is_zero() {
-        fleet.load(plan, End::After(plan.warm_up), &bar("warm up"))?;
+        fleet.load(plan, RunEnd::After(plan.warm_up), &bar("warm up"))?;
     }
     Ok(())
 }

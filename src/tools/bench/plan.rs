@@ -9,7 +9,7 @@ use super::arguments::Args;
 use super::dialect::Dialect;
 use super::items::Items;
 use super::numbers::grouped;
-use super::worker::End;
+use super::worker::RunEnd;
 use super::workload::{KeyChoice, Pace, Ratio};
 use super::zipf::Zipf;
 use crate::tools::probe::Probe;
@@ -34,7 +34,7 @@ pub(super) struct Plan {
     /// Requests in a second, of an open loop.
     pub(super) rate: Option<f64>,
     pub(super) warm_up: Duration,
-    pub(super) end: End,
+    pub(super) end: RunEnd,
     pub(super) fill: bool,
     pub(super) patience: Duration,
 }
@@ -82,8 +82,8 @@ impl Plan {
             rate: args.rate,
             warm_up: Duration::from_secs_f64(args.warm_up),
             end: match args.requests {
-                Some(count) => End::Requests(count),
-                None => End::After(Duration::from_secs_f64(args.seconds)),
+                Some(count) => RunEnd::Requests(count),
+                None => RunEnd::After(Duration::from_secs_f64(args.seconds)),
             },
             fill: !args.no_fill && !echo,
             patience,

@@ -17,31 +17,32 @@ use super::measured::Measured;
 use super::plan::Plan;
 use super::process::Usage;
 use super::results::Results;
-use super::worker::End;
+use super::worker::RunEnd;
 
 /// The figures that are compared, by their names in the report.
 const COMPARED: [&str; 4] = ["rate", "p50", "p99", "p99.9"];
 
 /// One server of the two.
-pub(super) struct Side {
+pub(super) struct ComparedServer {
     pub(super) fleet: Fleet,
     pub(super) plan: Plan,
     pub(super) pid: Option<u32>,
     pub(super) results: Results,
 }
 
-impl Side {
+impl ComparedServer {
     /// The resources that its process has used so far, if `--pid` was given.
     pub(super) fn usage(&self) -> Result<Option<Usage>, String> {
         self.pid.map(Usage::of).transpose()
     }
 
     /// Loads it for one slice.
-    fn slice(&mut self, span: Duration) -> Result<Figures, String> {
+    fn slice(&mut self, span: Duration) -> Result<SliceFigures, String> {
         let quiet = indicatif::ProgressBar::hidden();
-        self.fleet.load(&self.plan, End::After(span / 10), &quiet)?;
+        self.fleet
+            .load(&self.plan, RunEnd::After(span / 10), &quiet)?;
         let before = self.usage()?;
-        let measured = self.fleet.load(&self.plan, End::After(span), &quiet)?;
+        let measured = self.fleet.load(&self.plan, RunEnd::After(span), &quiet)?;
         let after = self.usage()?;
         if let Some((before, after)) = before.zip(after) {
             let so_far = self
@@ -53,19 +54,19 @@ impl Side {
             self.results.usage = Some(usage);
         }
         self.results.measured.append(&measured);
-        Ok(Figures::of(&measured))
+        Ok(SliceFigures::of(&measured))
     }
 }
 
 /// The compared figures of one slice.
 #[derive(Debug, Clone, Copy)]
-struct Figures([f64; COMPARED.len()]);
+struct SliceFigures([f64; COMPARED.len()]);
 
-impl Figures {
-    fn of(measured: &Measured) -> Figures {
+impl SliceFigures {
+    fn of(measured: &Measured) -> SliceFigures {
         let all = measured.all();
         let at = |percentile| all.value_at_percentile(percentile) as f64;
-        Figures([measured.rate(), at(50.0), at(99.0), at(99.9)])
+        SliceFigures([measured.rate(), at(50.0), at(99.0), at(99.9)])
     }
 }
 
@@ -77,8 +78,8 @@ pub(super) struct Ratios {
 
 /// Loads two servers in turn, for a number of pairs of slices.
 pub(super) fn alternate(
-    first: &mut Side,
-    second: &mut Side,
+    first: &mut ComparedServer,
+    second: &mut ComparedServer,
     pairs: usize,
     span: Duration,
     bar: &indicatif::ProgressBar,
@@ -100,10 +101,11 @@ pub(super) fn alternate(
 }
 
 impl Ratios {
-    fn of(pairs: &[(Figures, Figures)]) -> Ratios {
+    fn of(pairs: &[(SliceFigures, SliceFigures)]) -> Ratios {
         let sorted = std::array::from_fn(|figure| {
-            let ratio =
-                |(one, other): &(Figures, Figures)| one.0[figure] / other.0[figure].max(1e-9);
+            let ratio = |(one, other): &(SliceFigures, SliceFigures)| {
+                one.0[figure] / other.0[figure].max(1e-9)
+            };
             let mut ratios: Vec<f64> = pairs.iter().map(ratio).collect();
             ratios.sort_by(f64::total_cmp);
             ratios
@@ -166,7 +168,7 @@ mod tests {
 
     #[test]
     fn a_ratio_is_the_median_of_the_pairs_in_any_order() {
-        let figures = |rate| Figures([rate, 1.0, 1.0, 1.0]);
+        let figures = |rate| SliceFigures([rate, 1.0, 1.0, 1.0]);
         // The machine is three times slower in the second pair, and one pair is an outlier.
         let pairs = [
             (200.0, 100.0),

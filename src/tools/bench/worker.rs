@@ -9,7 +9,7 @@
 //! In a closed loop a connection sends `pipeline` requests in one write, and the next ones when all of them are answered.
 //! In an open loop requests are due by the clock: each goes to the connection that has been free for longest, and waits
 //! while none is. With `reconnect`, a connection whose requests are answered is closed, and the next ones go over a new one.
-//! The rules of requests and replies are in [`exchange`](super::exchange) and [`connection`](super::connection).
+//! The rules of requests and replies are in [`request_codec`](super::request_codec) and [`connection`](super::connection).
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
@@ -19,8 +19,8 @@ use std::time::{Duration, Instant};
 use mio::{Events, Poll, Token};
 
 use super::connection::Request;
-use super::exchange::Exchange;
 use super::measured::Measured;
+use super::request_codec::RequestCodec;
 use super::socket::Socket;
 use super::timer::Timer;
 use super::workload::{Pace, Workload};
@@ -38,7 +38,7 @@ const TIMER: Token = Token(usize::MAX);
 
 /// The end of a run.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum End {
+pub(super) enum RunEnd {
     /// After this many requests.
     Requests(u64),
     /// No request is sent later than this.
@@ -59,7 +59,7 @@ pub(super) struct Progress {
 pub(super) struct Task {
     pub(super) workload: Workload,
     pub(super) pace: Pace,
-    pub(super) end: End,
+    pub(super) end: RunEnd,
     pub(super) pipeline: usize,
     /// Each request, or each packet of them, has a connection of its own. Only in a closed loop.
     pub(super) reconnect: bool,
@@ -71,7 +71,7 @@ pub(super) struct Worker {
     timer: Timer,
     sockets: Vec<Socket>,
     address: Address,
-    exchange: Exchange,
+    codec: RequestCodec,
     /// The longest wait for a connection or a reply.
     patience: Duration,
     buffer: Vec<u8>,
@@ -82,13 +82,13 @@ impl Worker {
     pub(super) fn new(
         streams: Vec<Stream>,
         address: Address,
-        exchange: Exchange,
+        codec: RequestCodec,
         patience: Duration,
     ) -> io::Result<Worker> {
         let poll = Poll::new()?;
         let timer = Timer::new(poll.registry(), TIMER)?;
         let register = |(number, stream)| {
-            Socket::register(stream, exchange.dialect(), poll.registry(), Token(number))
+            Socket::register(stream, codec.dialect(), poll.registry(), Token(number))
         };
         let sockets = streams.into_iter().enumerate().map(register);
         let sockets: io::Result<_> = sockets.collect();
@@ -97,7 +97,7 @@ impl Worker {
             poll,
             timer,
             address,
-            exchange,
+            codec,
             patience,
             buffer: vec![0; READ_BUFFER],
         })
@@ -109,7 +109,7 @@ impl Worker {
     /// A sentence for the person at the terminal: a connection is lost, or the server doesn't answer.
     pub(super) fn run(&mut self, task: Task, progress: &Progress) -> Result<Measured, String> {
         let mut events = Events::with_capacity(1024);
-        let mut run = Run::new(self, task);
+        let mut run = WorkerRun::new(self, task);
         run.begin()?;
         while !run.is_over() && !progress.failed.load(Relaxed) {
             let before = run.measured.requests();
@@ -136,7 +136,7 @@ impl Worker {
 }
 
 /// A worker at work.
-struct Run<'w> {
+struct WorkerRun<'w> {
     worker: &'w mut Worker,
     task: Task,
     measured: Measured,
@@ -154,9 +154,9 @@ struct Run<'w> {
     items: Vec<u64>,
 }
 
-impl<'w> Run<'w> {
-    fn new(worker: &'w mut Worker, task: Task) -> Run<'w> {
-        Run {
+impl<'w> WorkerRun<'w> {
+    fn new(worker: &'w mut Worker, task: Task) -> WorkerRun<'w> {
+        WorkerRun {
             worker,
             task,
             measured: Measured::new(),
@@ -187,7 +187,7 @@ impl<'w> Run<'w> {
     }
 
     fn is_over(&self) -> bool {
-        let all_sent = matches!(self.task.end, End::Requests(count) if self.asked >= count);
+        let all_sent = matches!(self.task.end, RunEnd::Requests(count) if self.asked >= count);
         (self.ending || all_sent) && self.unanswered == 0
     }
 
@@ -247,14 +247,14 @@ impl<'w> Run<'w> {
             };
             let now = nanos(self.began.elapsed());
             self.quiet_since = now;
-            let (exchange, measured) = (&mut worker.exchange, &mut self.measured);
+            let (codec, measured) = (&mut worker.codec, &mut self.measured);
             let unanswered = &mut self.unanswered;
             measured.received += count as u64;
             socket
                 .connection
                 .receive(&worker.buffer[..count], |request, items, reply| {
                     *unanswered -= 1;
-                    exchange.answered(&request, items, reply, now, measured);
+                    codec.answered(&request, items, reply, now, measured);
                 })?;
             // A read that didn't fill the buffer has drained the socket.
             if count < worker.buffer.len() && !ends {
@@ -279,7 +279,7 @@ impl<'w> Run<'w> {
         let now = self.now();
         if self.task.reconnect && !self.is_over_at(now) {
             let worker = &mut *self.worker;
-            let (patience, dialect) = (worker.patience, worker.exchange.dialect());
+            let (patience, dialect) = (worker.patience, worker.codec.dialect());
             worker.sockets[number].reopen(
                 &worker.address,
                 patience,
@@ -309,7 +309,7 @@ impl<'w> Run<'w> {
             self.measured.sent_late(now - due.max(since).min(now));
             self.flush(number)?;
         }
-        if let End::After(span) = self.task.end {
+        if let RunEnd::After(span) = self.task.end {
             self.ending |= self.task.pace != Pace::Closed && now >= nanos(span);
         }
         Ok(())
@@ -319,8 +319,8 @@ impl<'w> Run<'w> {
     fn is_over_at(&self, due: u64) -> bool {
         self.ending
             || match self.task.end {
-                End::Requests(count) => self.asked >= count,
-                End::After(span) => due >= nanos(span),
+                RunEnd::Requests(count) => self.asked >= count,
+                RunEnd::After(span) => due >= nanos(span),
             }
     }
 
@@ -346,7 +346,7 @@ impl<'w> Run<'w> {
         };
         let worker = &mut *self.worker;
         let connection = &mut worker.sockets[number].connection;
-        worker.exchange.ask(connection, request, &self.items);
+        worker.codec.ask(connection, request, &self.items);
         true
     }
 
@@ -358,7 +358,8 @@ impl<'w> Run<'w> {
     fn finish(mut self) -> Measured {
         self.measured.elapsed = self.began.elapsed();
         self.measured.threads = 1;
-        if let (End::After(span), Pace::Open { interval, offset }) = (self.task.end, self.task.pace)
+        if let (RunEnd::After(span), Pace::Open { interval, offset }) =
+            (self.task.end, self.task.pace)
         {
             let due = ((nanos(span) as f64 - offset) / interval).ceil().max(0.0);
             self.measured.unsent = (due as u64).saturating_sub(self.asked);

@@ -15,16 +15,16 @@ use super::items::Items;
 use super::measured::Measured;
 
 /// The requests and replies of a thread.
-pub(super) struct Exchange {
+pub(super) struct RequestCodec {
     dialect: Dialect,
     items: Arc<Items>,
     /// The keys of the request at hand, one behind another.
     keys: Vec<u8>,
 }
 
-impl Exchange {
-    pub(super) fn new(dialect: Dialect, items: Arc<Items>) -> Exchange {
-        Exchange {
+impl RequestCodec {
+    pub(super) fn new(dialect: Dialect, items: Arc<Items>) -> RequestCodec {
+        RequestCodec {
             dialect,
             items,
             keys: Vec::new(),
@@ -93,7 +93,7 @@ mod tests {
     fn each_key_of_a_multi_get_counts_as_a_hit_or_a_miss() {
         let items = Items::new(10, 5, ValueSizes::Fixed(3)).expect("possible");
         let value = String::from_utf8(items.value(7).to_vec()).expect("letters");
-        let mut exchange = Exchange::new(Dialect::Memcached, Arc::new(items));
+        let mut codec = RequestCodec::new(Dialect::Memcached, Arc::new(items));
         let mut connection = Connection::new(Dialect::Memcached);
         let request = Request {
             action: Action::Get,
@@ -101,11 +101,11 @@ mod tests {
             sent: 0,
         };
         let about = [7, 8, 9];
-        exchange.ask(&mut connection, request, &about);
+        codec.ask(&mut connection, request, &about);
         assert_eq!(connection.output(), b"get key:7 key:8 key:9\r\n");
         let mut measured = Measured::new();
         let reply = format!("VALUE key:7 0 3\r\n{value}\r\nVALUE key:9 0 3\r\n???\r\nEND\r\n");
-        exchange.answered(&request, &about, reply.as_bytes(), 5, &mut measured);
+        codec.answered(&request, &about, reply.as_bytes(), 5, &mut measured);
         assert_eq!(
             (
                 measured.requests(),
@@ -117,7 +117,7 @@ mod tests {
         );
         let first = measured.first_wrong.clone().expect("a wrong value");
         assert!(first.starts_with("key:9: "), "{first}");
-        exchange.answered(&request, &about, b"SERVER_ERROR no\r\n", 5, &mut measured);
+        codec.answered(&request, &about, b"SERVER_ERROR no\r\n", 5, &mut measured);
         assert_eq!((measured.requests(), measured.refusals()), (2, 1));
     }
 }
