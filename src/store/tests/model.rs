@@ -31,8 +31,9 @@ impl StoreAndModel {
     fn new(memory: u64) -> StoreAndModel {
         let config = Config {
             memory,
+            // Values that grow again and again stay below it.
+            max_item_size: 1 << 20,
             shards: 2,
-            ..Config::default()
         };
         let bounded = memory < 1 << 20;
         StoreAndModel {
