@@ -12,8 +12,9 @@
 //! as the store counts, whichever thread frees it. Buffers of less than [`MAPPED_FROM`] come from malloc, because the
 //! unused rest of their last page would be too large a part of them; only stores of some MiB have such segments.
 //!
-//! A buffer that a shard empties is kept for any shard to use, up to a 64th of the store's memory. The store sets that
-//! part of its limit apart, so the kept buffers count as used.
+//! A buffer that a shard empties is kept for any shard to use. A 64th of the store's memory is set apart for such buffers.
+//! They may also take memory that no item uses, up to an eighth of the store's; it goes back to the system when items need
+//! it. So a store that isn't full takes values of some hundred kilobytes without new mappings.
 //!
 //! Cost: taking and giving are a look-up among the free sizes under a lock of their own. If no buffer of that size is
 //! free, a call maps memory, whose pages the system clears when they are first written: some microseconds for 64 KiB,
@@ -162,8 +163,14 @@ impl PageBuffer {
 #[derive(Debug)]
 pub(super) struct PagePool {
     free: Mutex<FreeBuffers>,
-    /// Bytes that are kept at most.
+    /// The bytes in `free`, to be read without its lock.
+    kept: AtomicUsize,
+    /// Bytes that are set apart for free buffers.
     most: AtomicUsize,
+    /// Bytes that free buffers may take now.
+    allowed: AtomicUsize,
+    /// Bytes of the store's memory.
+    memory: AtomicUsize,
     segment: usize,
 }
 
@@ -198,7 +205,10 @@ impl PagePool {
         };
         let pool = PagePool {
             free: Mutex::default(),
+            kept: AtomicUsize::new(0),
             most: AtomicUsize::new(0),
+            allowed: AtomicUsize::new(0),
+            memory: AtomicUsize::new(0),
             segment,
         };
         pool.set_memory(memory);
@@ -207,12 +217,30 @@ impl PagePool {
 
     /// Takes over the store's limit, of which a part is set apart for free buffers.
     pub(super) fn set_memory(&self, memory: u64) {
-        let most = usize::try_from(memory / 64).unwrap_or(usize::MAX);
-        self.most.store(most, Ordering::Relaxed);
-        self.keep(&mut self.locked(), usize::MAX, most);
+        let memory = usize::try_from(memory).unwrap_or(usize::MAX);
+        self.memory.store(memory, Ordering::Relaxed);
+        self.most.store(memory / 64, Ordering::Relaxed);
+        // More is allowed when the store reports how much of its memory it uses.
+        self.allow(0);
     }
 
-    /// Bytes that free buffers may take.
+    /// Takes notice of the memory that the store uses. Free buffers that it needs are dropped.
+    pub(super) fn set_used(&self, used: u64) {
+        let memory = self.memory.load(Ordering::Relaxed);
+        let used = usize::try_from(used).unwrap_or(usize::MAX);
+        self.allow(memory.saturating_sub(used).min(memory / 8));
+    }
+
+    /// Lets free buffers take this much memory, or the part set apart for them if that is more.
+    fn allow(&self, bytes: usize) {
+        let allowed = bytes.max(self.most());
+        self.allowed.store(allowed, Ordering::Relaxed);
+        if self.kept.load(Ordering::Relaxed) > allowed {
+            self.keep(&mut self.locked(), usize::MAX, allowed);
+        }
+    }
+
+    /// Bytes that are set apart for free buffers.
     pub(super) fn most(&self) -> usize {
         self.most.load(Ordering::Relaxed)
     }
@@ -224,7 +252,7 @@ impl PagePool {
 
     /// A buffer of exactly this length.
     pub(super) fn take(&self, length: usize) -> PageBuffer {
-        let free = self.locked().take(length, length);
+        let free = self.take_free(length, length);
         free.unwrap_or_else(|| PageBuffer::new(length))
     }
 
@@ -237,7 +265,15 @@ impl PagePool {
     /// A free buffer for one large record of this room.
     pub(super) fn take_free_large(&self, room: usize) -> Option<PageBuffer> {
         let length = large_length(room);
-        self.locked().take(length, length + length / 4)
+        self.take_free(length, length + length / 4)
+    }
+
+    /// The shortest free buffer of a length within the range.
+    fn take_free(&self, shortest: usize, longest: usize) -> Option<PageBuffer> {
+        let mut free = self.locked();
+        let buffer = free.take(shortest, longest);
+        self.kept.store(free.bytes, Ordering::Relaxed);
+        buffer
     }
 
     /// A new buffer for one large record of this room. Its memory is taken as it is written.
@@ -250,15 +286,17 @@ impl PagePool {
         let Some(buffer) = buffer.unshared() else {
             return;
         };
-        let (length, taken, most) = (buffer.len(), buffer.taken(), self.most());
-        if length == 0 || taken > most {
+        let allowed = self.allowed.load(Ordering::Relaxed);
+        let (length, taken) = (buffer.len(), buffer.taken());
+        if length == 0 || taken > allowed {
             return;
         }
         let mut free = self.locked();
-        self.keep(&mut free, length, most - taken);
-        if free.bytes + taken <= most {
+        self.keep(&mut free, length, allowed - taken);
+        if free.bytes + taken <= allowed {
             free.bytes += taken;
             free.by_length.entry(length).or_default().push(buffer);
+            self.kept.store(free.bytes, Ordering::Relaxed);
         }
     }
 
@@ -270,6 +308,7 @@ impl PagePool {
                 return;
             };
             drop(free.take(other, other));
+            self.kept.store(free.bytes, Ordering::Relaxed);
         }
     }
 
@@ -334,5 +373,28 @@ mod tests {
         assert_eq!(pool.free_bytes(), 100 << 10, "in place of the other length");
         pool.set_memory(1 << 20);
         assert_eq!(pool.free_bytes(), 0);
+    }
+
+    #[test]
+    fn free_buffers_may_take_unused_memory_until_items_need_it() {
+        let memory = 64 << 20;
+        let pool = PagePool::new(memory, 1);
+        let give = |count| {
+            let buffers: Vec<PageBuffer> = (0..count).map(|_| pool.take(1 << 20)).collect();
+            buffers.into_iter().for_each(|buffer| pool.give(buffer));
+        };
+        give(20);
+        assert_eq!(
+            pool.free_bytes(),
+            1 << 20,
+            "nothing is known of unused memory"
+        );
+        pool.set_used(memory / 2);
+        give(20);
+        assert_eq!(pool.free_bytes(), 8 << 20, "an eighth");
+        pool.set_used(memory - (3 << 20));
+        assert_eq!(pool.free_bytes(), 3 << 20);
+        pool.set_used(memory);
+        assert_eq!(pool.free_bytes(), 1 << 20);
     }
 }

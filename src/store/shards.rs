@@ -209,6 +209,7 @@ impl Store {
         self.memory.store(bytes, Ordering::Relaxed);
         self.pool.set_memory(bytes);
         self.trim();
+        self.pool.set_used(self.used());
     }
 
     /// Bytes that key and value of one item may have together.
@@ -285,13 +286,15 @@ impl Store {
 
     /// Counts a shard's footprint anew and returns the bytes that the store then takes.
     pub(super) fn count(&self, before: usize, now: usize) -> u64 {
-        if now >= before {
+        let used = if now >= before {
             let more = (now - before) as u64;
             self.used.fetch_add(more, Ordering::Relaxed) + more
         } else {
             let less = (before - now) as u64;
             self.used.fetch_sub(less, Ordering::Relaxed) - less
-        }
+        };
+        self.pool.set_used(self.used());
+        used
     }
 
     pub(super) fn settle(&self, shard: &mut Shard) {
