@@ -41,8 +41,10 @@ pub(crate) struct Reservation {
     length: usize,
     /// Bytes that have arrived, the end of the line included.
     filled: usize,
-    /// Bytes that are counted as the store's.
+    /// Bytes that are counted as the store's: of a free buffer all, of a new one those that have arrived.
     counted: usize,
+    /// Bytes for which the bound of all values on their way was checked.
+    checked: usize,
 }
 
 impl Store {
@@ -65,6 +67,7 @@ impl Store {
             length,
             filled: 0,
             counted: 0,
+            checked: 0,
         };
         match self.pool.take_free_large(room) {
             Some(bytes) => {
@@ -120,8 +123,9 @@ impl Reservation {
         self.filled += bytes;
         let needed = (self.at + self.filled).next_multiple_of(STEP);
         let needed = needed.min(self.bytes.taken());
-        if needed > self.counted {
-            self.count(needed);
+        if needed > self.checked {
+            self.checked = needed;
+            self.count(needed.max(self.counted));
             let reserved = self.store.reserved.load(Ordering::Relaxed);
             let is_alone = reserved == self.counted as u64;
             if reserved > self.store.memory() / 2 && !is_alone {
