@@ -185,7 +185,7 @@ impl Worker {
         // ANCHOR_END: round
     }
 
-    /// Waits for events: by polling where that takes nobody's time, then asleep.
+    /// Waits for events: polls for a moment if a core is idle, then sleeps.
     fn wait(&mut self, events: &mut Events, balance: &mut Balance) -> io::Result<()> {
         let timeout = self.timeout();
         if timeout != Some(Duration::ZERO) && !self.clients.is_empty() && balance.may_poll() {
