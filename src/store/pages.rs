@@ -165,8 +165,6 @@ pub(super) struct PagePool {
     free: Mutex<FreeBuffers>,
     /// The bytes in `free`, to be read without its lock.
     kept: AtomicUsize,
-    /// Bytes that are set apart for free buffers.
-    most: AtomicUsize,
     /// Bytes that free buffers may take now.
     allowed: AtomicUsize,
     /// Bytes of the store's memory.
@@ -206,7 +204,6 @@ impl PagePool {
         let pool = PagePool {
             free: Mutex::default(),
             kept: AtomicUsize::new(0),
-            most: AtomicUsize::new(0),
             allowed: AtomicUsize::new(0),
             memory: AtomicUsize::new(0),
             segment,
@@ -219,7 +216,6 @@ impl PagePool {
     pub(super) fn set_memory(&self, memory: u64) {
         let memory = usize::try_from(memory).unwrap_or(usize::MAX);
         self.memory.store(memory, Ordering::Relaxed);
-        self.most.store(memory / 64, Ordering::Relaxed);
         // More is allowed when the store reports how much of its memory it uses.
         self.allow(0);
     }
@@ -242,7 +238,7 @@ impl PagePool {
 
     /// Bytes that are set apart for free buffers.
     pub(super) fn most(&self) -> usize {
-        self.most.load(Ordering::Relaxed)
+        self.memory.load(Ordering::Relaxed) / 64
     }
 
     /// Bytes of a segment of the log, a power of two.

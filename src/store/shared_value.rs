@@ -6,8 +6,8 @@
 //!                          └▶ the item gets another buffer; this one goes when the reply is written
 //! ```
 //!
-//! So a reply with many large values takes no memory of its own, and no time for copies. For one value the time is the
-//! same: what the copy costs is what it costs the kernel to read memory that is not in the processor's cache.
+//! So a reply with many large values takes no memory of its own. It takes about as much time as with copies: the kernel
+//! then reads memory that is not in the processor's cache, which costs as much as a copy does.
 //!
 //! Bounds: the value counts for the memory of replies as if it had been copied, because it may be removed from the store
 //! at any time. Only values are shared whose record has a buffer to itself; sharing a segment of many records would
