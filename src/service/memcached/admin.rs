@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use crate::protocol::memcached::text::{AdminCommand, reply};
 
-use super::context::{DATABASE, TurnContext, expires_ms};
+use super::context::TurnContext;
 use super::dump::Dump;
 
 /// The state of the connection after a command.
@@ -38,9 +38,9 @@ impl TurnContext<'_> {
             AdminCommand::CacheMemlimit { mebibytes, noreply } => {
                 self.cache_memlimit(mebibytes, noreply);
             }
-            AdminCommand::Version => self.reply(false, reply::VERSION),
-            AdminCommand::MetaNoop => self.reply(false, reply::META_NOOP),
-            AdminCommand::Shutdown => self.reply(false, reply::SHUTDOWN_DISABLED),
+            AdminCommand::Version => self.output.reply(false, reply::VERSION),
+            AdminCommand::MetaNoop => self.output.reply(false, reply::META_NOOP),
+            AdminCommand::Shutdown => self.output.reply(false, reply::SHUTDOWN_DISABLED),
             AdminCommand::Quit => return AfterAdmin::Close,
         }
         AfterAdmin::Continue
@@ -48,22 +48,13 @@ impl TurnContext<'_> {
 
     /// `flush_all`: now, or when the time has come.
     fn flush_all(&mut self, delay: i32, noreply: bool) {
-        self.counts.cmd_flush += 1;
-        let store = &self.shared.store;
-        let now_ms = store.now_ms();
-        match expires_ms(delay, now_ms) {
-            Some(when_ms) if when_ms > now_ms => store.flush_at(DATABASE, when_ms),
-            // A date in the past flushes the items stored before then: none, because larder started
-            // later. It still replaces an earlier order, as in memcached.
-            Some(_) if delay > 0 => store.flush_at(DATABASE, u64::MAX),
-            _ => store.flush(DATABASE),
-        }
-        self.reply(noreply, reply::OK);
+        self.operations.flush(delay);
+        self.output.reply(noreply, reply::OK);
     }
 
     fn verbosity(&mut self, level: u32, noreply: bool) {
         self.shared.verbosity.store(level, Ordering::Relaxed);
-        self.reply(noreply, reply::OK);
+        self.output.reply(noreply, reply::OK);
     }
 
     /// Changes the memory that items may take. Items beyond a smaller limit are evicted before the answer.
@@ -77,6 +68,6 @@ impl TurnContext<'_> {
                 reply::OK
             }
         };
-        self.reply(noreply, answer);
+        self.output.reply(noreply, answer);
     }
 }

@@ -9,7 +9,8 @@
 use crate::protocol::memcached::text::{Words, reply};
 use crate::store::{Node, Tree};
 
-use super::context::{DATABASE, TurnContext, with_path};
+use super::context::{TurnContext, with_path};
+use super::operations::DATABASE;
 
 /// The largest array, in bytes, that is put together for one answer; the list of an item with more
 /// children is an error. It is built under the lock of its tree and held until the client has read
@@ -26,14 +27,14 @@ impl TurnContext<'_> {
         });
         match listing {
             None => {}
-            Some(Ok(json)) if !self.has_memory(json.len()) => return false,
-            Some(Ok(json)) => reply::value(self.out, path, 0, &json, None),
+            Some(Ok(json)) if !self.output.has_memory(json.len()) => return false,
+            Some(Ok(json)) => reply::value(self.output.bytes, path, 0, &json, None),
             Some(Err(TooLarge)) => {
-                self.reply(false, reply::LISTING_TOO_LARGE);
+                self.output.reply(false, reply::LISTING_TOO_LARGE);
                 return true;
             }
         }
-        self.out.extend_from_slice(reply::END);
+        self.output.push(reply::END);
         true
     }
 }

@@ -22,7 +22,8 @@ use std::io::Write;
 use crate::protocol::memcached::text::{KEY_LIMIT, Words, parse_number, reply};
 use crate::store::Item;
 
-use super::context::{DATABASE, TurnContext};
+use super::context::TurnContext;
+use super::operations::DATABASE;
 
 /// Items, or so, that are looked at under one lock.
 const PIECE: usize = 256;
@@ -75,7 +76,7 @@ impl TurnContext<'_> {
                 }
             }
         };
-        self.out.extend_from_slice(reply::OK);
+        self.output.push(reply::OK);
         self.begin_dump(format, if has_items { u32::MAX } else { 0 })
     }
 
@@ -98,7 +99,7 @@ impl TurnContext<'_> {
     }
 
     fn refuse_dump(&mut self, reply: &[u8]) -> Option<Dump> {
-        self.out.extend_from_slice(reply);
+        self.output.push(reply);
         None
     }
 
@@ -113,7 +114,7 @@ impl TurnContext<'_> {
     /// Writes the next piece of a list; `None` when that was the last one.
     pub(super) fn dump_piece(&mut self, mut dump: Dump) -> Option<Dump> {
         if dump.left > 0 {
-            let out = &mut *self.out;
+            let out = &mut *self.output.bytes;
             dump.cursor = self
                 .shared
                 .store
@@ -127,7 +128,7 @@ impl TurnContext<'_> {
                 return Some(dump);
             }
         }
-        self.out.extend_from_slice(match dump.format {
+        self.output.push(match dump.format {
             DumpFormat::Mgdump => reply::META_END,
             DumpFormat::Metadump | DumpFormat::Cachedump => reply::END,
         });

@@ -1,61 +1,61 @@
-//! `touch`, `delete`, `deln`, and the calls of `incr` and `decr`.
+//! `incr`, `decr`, `touch`, `delete` and `deln`.
 
-use crate::protocol::memcached::text::{KeyAction, KeyCommand, Words, reply};
+use crate::protocol::memcached::text::{KeyAction, KeyCommand, reply};
 
-use super::context::{DATABASE, TurnContext, expires_ms, with_path};
+use super::context::{TurnContext, with_path};
+use super::operations::{Arithmetic, ArithmeticOutcome, DeleteOutcome};
 
 impl TurnContext<'_> {
     pub(super) fn key_command(&mut self, command: KeyCommand<'_>) {
-        let KeyCommand {
-            path,
-            action,
-            noreply,
-        } = command;
-        match action {
-            KeyAction::Increment(delta) => self.count(path, delta, false, noreply),
-            KeyAction::Decrement(delta) => self.count(path, delta, true, noreply),
-            KeyAction::Touch(exptime) => self.touch(path, exptime, noreply),
-            KeyAction::Delete => self.delete(path, noreply),
-        }
-    }
-
-    fn touch(&mut self, path: Words<'_>, exptime: i32, noreply: bool) {
-        self.counts.cmd_touch += 1;
-        let hit = with_path(path, |names| {
-            let mut tree = self.shared.store.lock(names[0]);
-            let Some(node) = tree.peek(DATABASE, names) else {
-                return false;
-            };
-            let expires_ms = expires_ms(exptime, tree.now_ms());
-            tree.visit(node);
-            tree.set_expiry(node, expires_ms);
-            true
-        });
-        if hit {
-            self.counts.touch_hits += 1;
-            self.reply(noreply, reply::TOUCHED);
-        } else {
-            self.counts.touch_misses += 1;
-            self.reply(noreply, reply::NOT_FOUND);
-        }
-    }
-
-    /// `delete` and `deln`: the item and all that is below it.
-    fn delete(&mut self, path: Words<'_>, noreply: bool) {
-        let hit = with_path(path, |names| {
-            let mut tree = self.shared.store.lock(names[0]);
-            let node = tree.peek(DATABASE, names);
-            if let Some(node) = node {
-                tree.remove(node);
+        let operations = &mut self.operations;
+        let reply = with_path(command.path, |names| match command.action {
+            KeyAction::Increment(delta) => {
+                KeyReply::of_number(operations.arithmetic(names, &plain(delta, false)))
             }
-            node.is_some()
+            KeyAction::Decrement(delta) => {
+                KeyReply::of_number(operations.arithmetic(names, &plain(delta, true)))
+            }
+            KeyAction::Touch(exptime) => KeyReply::Line(match operations.touch(names, exptime) {
+                true => reply::TOUCHED,
+                false => reply::NOT_FOUND,
+            }),
+            KeyAction::Delete => KeyReply::Line(match operations.delete(names, None) {
+                DeleteOutcome::Deleted => reply::DELETED,
+                DeleteOutcome::NotFound | DeleteOutcome::Exists => reply::NOT_FOUND,
+            }),
         });
-        if hit {
-            self.counts.delete_hits += 1;
-            self.reply(noreply, reply::DELETED);
-        } else {
-            self.counts.delete_misses += 1;
-            self.reply(noreply, reply::NOT_FOUND);
+        match reply {
+            KeyReply::Line(line) => self.output.reply(command.noreply, line),
+            KeyReply::Number(_) if command.noreply => {}
+            KeyReply::Number(number) => reply::number(self.output.bytes, number),
         }
+    }
+}
+
+/// The reply to a command on one key.
+enum KeyReply {
+    Line(&'static [u8]),
+    Number(u64),
+}
+
+impl KeyReply {
+    fn of_number(outcome: ArithmeticOutcome) -> KeyReply {
+        match outcome {
+            ArithmeticOutcome::Now { number, .. } => KeyReply::Number(number),
+            ArithmeticOutcome::NotFound | ArithmeticOutcome::Exists => {
+                KeyReply::Line(reply::NOT_FOUND)
+            }
+            ArithmeticOutcome::NonNumeric => KeyReply::Line(reply::NON_NUMERIC),
+            ArithmeticOutcome::NoMemory => KeyReply::Line(reply::OUT_OF_MEMORY_STORING),
+        }
+    }
+}
+
+fn plain(delta: u64, down: bool) -> Arithmetic {
+    Arithmetic {
+        delta,
+        down,
+        expected: None,
+        initial: None,
     }
 }

@@ -1,14 +1,15 @@
 //! memcached's classic text protocol, and nested keys, on the store.
 //!
 //! ```text
-//!   input ─▶ Session::turn ─▶ text::parse ─▶ TurnContext (one method per command) ─▶ Tree (one lock per key) ─▶ output
-//!                 │                             │
-//!                 └ Pending: what a turn        └ TurnCounts: counted here, added to the
-//!                   left unfinished               service's counters once per turn
+//!   input ─▶ Session::turn ─▶ text::parse ─▶ TurnContext (one method per family) ─▶ Operations ─▶ Tree
+//!                 │                             │                                      │          one lock per key
+//!                 └ InputStart: what a turn     └ Output: the outcome in words         └ TurnCounts: added to the
+//!                   left unfinished                                                      service's counters once per turn
 //! ```
 //!
 //! The families of commands are files, as in [`text`](crate::protocol::memcached::text): `retrieval`,
-//! `storage`, `key_commands` and `admin` each begin with the method that runs the family's commands.
+//! `storage`, `key_commands` and `admin` each begin with the method that runs the family's commands. What a command does
+//! to an item is in `operations`, which knows no protocol.
 //!
 //! A [`Session`](session::Session) holds no bytes: a value stays in the connection's input until all of it has arrived, after its length was checked, and the bytes of one
 //! that is too large are counted and dropped. A large value goes into memory of the store as it arrives (`receiving`). A `get` of many keys writes them one by one and
@@ -27,11 +28,13 @@ mod admin;
 mod children;
 mod context;
 mod counters;
-mod delta;
 mod dump;
 mod key_commands;
+mod operations;
+mod output;
 mod receiving;
 mod retrieval;
+mod service_state;
 mod session;
 mod stats;
 mod stats_general;
@@ -48,9 +51,9 @@ use crate::protocol::memcached::text::reply;
 use crate::server::{self, Connections, Peer, Refusal};
 use crate::store::Store;
 
-pub use context::Settings;
-use context::Shared;
 use counters::Counters;
+pub use service_state::Settings;
+use service_state::Shared;
 
 /// The memcached service: opens a session for each connection.
 #[derive(Debug)]

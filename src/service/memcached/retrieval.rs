@@ -2,73 +2,19 @@
 
 use crate::protocol::memcached::text::{PathRead, ReadPath, Words, reply};
 
-use crate::server::Insertion;
-use crate::store::{Node, SharedValue, Tree};
-
-use super::context::{DATABASE, TurnContext, expires_ms, with_path};
+use super::context::{TurnContext, with_path};
+use super::operations::{FoundItem, GetOutcome};
+use super::output::Output;
 
 impl TurnContext<'_> {
     /// One key of a `get`, `gets`, `gat` or `gats`: its value if it has one, nothing otherwise. `false` if there is no
     /// memory for the value; then nothing is done.
     pub(super) fn retrieve(&mut self, key: &[u8], exptime: Option<i32>, cas: bool) -> bool {
-        let mut tree = self.shared.store.lock(key);
-        let mut found = None;
-        if let Some(node) = tree.find(DATABASE, &[key]) {
-            let item = tree.item(node);
-            if let Some(value) = item.value() {
-                if !self.has_memory(value.len()) {
-                    return false;
-                }
-                let unique = cas.then(|| item.cas());
-                let words = Words::new(key);
-                if value.len() < SharedValue::LEAST {
-                    reply::value(self.out, words, item.flags(), value, unique);
-                } else {
-                    self.large_item(&mut tree, node, words, unique);
-                }
-                found = Some(node);
-            }
-        }
-        if let Some(exptime) = exptime {
-            self.counts.cmd_touch += 1;
-            match found {
-                Some(node) => {
-                    let expires_ms = expires_ms(exptime, tree.now_ms());
-                    tree.set_expiry(node, expires_ms);
-                    self.counts.touch_hits += 1;
-                }
-                None => self.counts.touch_misses += 1,
-            }
-        } else {
-            self.counts.cmd_get += 1;
-            match found {
-                Some(_) => self.counts.get_hits += 1,
-                None => self.counts.get_misses += 1,
-            }
-        }
-        true
-    }
-
-    /// Appends an item whose value is not copied, if the connection writes such values.
-    fn large_item(
-        &mut self,
-        tree: &mut Tree<'_>,
-        node: Node,
-        words: Words<'_>,
-        unique: Option<u64>,
-    ) {
-        let shared = self.may_insert.then(|| tree.share_value(node)).flatten();
-        let item = tree.item(node);
-        let value = item.value().unwrap_or_default();
-        let Some(shared) = shared else {
-            return reply::value(self.out, words, item.flags(), value, unique);
-        };
-        reply::value_line(self.out, words, item.flags(), value.len(), unique);
-        self.insertions.push(Insertion {
-            at: self.out.len(),
-            bytes: Box::new(shared),
+        let output = &mut self.output;
+        let outcome = self.operations.get(&[key], exptime, |found| {
+            write_item(output, Words::new(key), cas, found)
         });
-        self.out.extend_from_slice(b"\r\n");
+        !matches!(outcome, GetOutcome::NoMemory)
     }
 
     /// The reads of nested keys. `false` if there is no memory for the reply; then nothing is done.
@@ -81,29 +27,35 @@ impl TurnContext<'_> {
 
     /// `getn` and `getns`: the item at a path.
     fn retrieve_path(&mut self, path: Words<'_>, cas: bool) -> bool {
-        let hit = with_path(path, |names| {
-            let mut tree = self.shared.store.lock(names[0]);
-            let Some(node) = tree.find(DATABASE, names) else {
-                return Some(false);
-            };
-            let item = tree.item(node);
-            let Some(value) = item.value() else {
-                return Some(false);
-            };
-            if !self.has_memory(value.len()) {
-                return None;
-            }
-            let unique = cas.then(|| item.cas());
-            reply::value(self.out, path, item.flags(), value, unique);
-            Some(true)
+        let output = &mut self.output;
+        let outcome = with_path(path, |names| {
+            let write = |found: &mut FoundItem<'_, '_>| write_item(output, path, cas, found);
+            self.operations.get(names, None, write)
         });
-        match hit {
-            None => return false,
-            Some(true) => self.counts.get_hits += 1,
-            Some(false) => self.counts.get_misses += 1,
+        if let GetOutcome::NoMemory = outcome {
+            return false;
         }
-        self.counts.cmd_get += 1;
-        self.out.extend_from_slice(reply::END);
+        self.output.push(reply::END);
         true
     }
+}
+
+/// Appends an item in the form of `get`; `None` if there is no memory for it.
+#[inline]
+fn write_item(
+    output: &mut Output<'_>,
+    path: Words<'_>,
+    cas: bool,
+    found: &mut FoundItem<'_, '_>,
+) -> Option<()> {
+    let item = found.item();
+    let length = item.value().map_or(0, <[u8]>::len);
+    if !output.has_memory(length) {
+        return None;
+    }
+    let unique = cas.then(|| item.cas());
+    reply::value_line(output.bytes, path, item.flags(), length, unique);
+    output.value(found);
+    output.push(b"\r\n");
+    Some(())
 }

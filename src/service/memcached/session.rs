@@ -9,9 +9,11 @@ use crate::server::{self, Connection, Insertion, Next, Turn};
 use crate::service::kept_insertions::KeptInsertions;
 
 use super::admin::AfterAdmin;
-use super::context::{Shared, TurnContext};
+use super::context::TurnContext;
 use super::dump::Dump;
 use super::receiving::Receiving;
+use super::service_state::Shared;
+use super::storage::{Noreply, request};
 
 /// A connection's state between turns. It owns no buffer.
 pub(super) struct Session {
@@ -19,7 +21,7 @@ pub(super) struct Session {
     connection: Arc<Connection>,
     pending: InputStart,
     /// A storage command whose value is received into memory of the store.
-    receiving: Option<Box<Receiving>>,
+    receiving: Option<Box<Receiving<Noreply>>>,
     /// Large values of the last turn's output.
     insertions: KeptInsertions,
     may_insert: bool,
@@ -92,14 +94,14 @@ impl server::Session for Session {
         let _gate = shared.store.share();
         let connection = Arc::clone(&self.connection);
         let mut context = TurnContext::new(&shared, output, &connection);
-        context.may_insert = self.may_insert;
+        context.output.may_insert = self.may_insert;
         let mut consumed = 0;
         let next = loop {
             let rest = &input[consumed..];
             if rest.is_empty() && !matches!(self.pending, InputStart::Dump(_)) {
                 break self.waits_for();
             }
-            if context.is_full() {
+            if context.output.is_full() {
                 break Next::Again;
             }
             match self.step(&mut context, rest) {
@@ -127,9 +129,9 @@ impl server::Session for Session {
                 }
             }
         };
-        self.insertions = std::mem::take(&mut context.insertions);
-        context.counts.conn_yields += u64::from(next == Next::Again);
-        shared.counters.add(&context.counts);
+        self.insertions = std::mem::take(&mut context.output.insertions);
+        context.operations.counts.conn_yields += u64::from(next == Next::Again);
+        shared.counters.add(&context.operations.counts);
         Turn { consumed, next }
     }
 
@@ -152,7 +154,7 @@ impl server::Session for Session {
         let connection = Arc::clone(&self.connection);
         let mut context = TurnContext::new(&shared, output, &connection);
         self.received(&mut context, bytes);
-        shared.counters.add(&context.counts);
+        shared.counters.add(&context.operations.counts);
         self.waits_for()
     }
 }
@@ -172,7 +174,7 @@ impl Session {
             return;
         };
         if !receiving.reservation.arrived(bytes) {
-            let reply = context.refuse_received(&receiving.line);
+            let reply = context.refuse_received(&receiving);
             return self.discard(receiving.reservation.missing(), reply);
         }
         if receiving.reservation.is_whole() {
@@ -210,7 +212,7 @@ impl Session {
                         reply,
                     }
                 } else {
-                    context.out.extend_from_slice(reply);
+                    context.output.push(reply);
                     InputStart::Nothing
                 };
                 Step::Continue(taken)
@@ -237,11 +239,11 @@ impl Session {
                             Step::Continue(consumed)
                         }
                         AfterBadLine::Continue { .. } => {
-                            context.out.extend_from_slice(reply);
+                            context.output.push(reply);
                             Step::Continue(consumed)
                         }
                         AfterBadLine::Close => {
-                            context.out.extend_from_slice(reply);
+                            context.output.push(reply);
                             Step::Close
                         }
                     };
@@ -279,18 +281,20 @@ impl Session {
                 self.pending = InputStart::Keys(retrieval);
                 return Step::NoMemory(key.as_ptr().addr() - input.as_ptr().addr());
             }
-            if (context.is_full() || !context.insertions.is_empty()) && !keys.is_empty() {
+            if (context.output.is_full() || !context.output.insertions.is_empty())
+                && !keys.is_empty()
+            {
                 self.pending = InputStart::Keys(retrieval);
                 let rest = keys.as_bytes().as_ptr().addr() - input.as_ptr().addr();
-                if context.insertions.is_empty() {
+                if context.output.insertions.is_empty() {
                     return Step::Full(rest);
                 }
                 return Step::Send(rest);
             }
         }
-        context.out.extend_from_slice(text::reply::END);
+        context.output.push(text::reply::END);
         self.pending = InputStart::Nothing;
-        if context.insertions.is_empty() {
+        if context.output.insertions.is_empty() {
             return Step::Continue(line);
         }
         Step::Send(line)
@@ -309,12 +313,7 @@ impl Session {
         input: &[u8],
         line: usize,
     ) -> Step {
-        if context.refuses(store) {
-            let reply = if store.noreply {
-                b""
-            } else {
-                text::reply::TOO_LARGE
-            };
+        if let Some(reply) = context.refuses(store) {
             self.discard(store.length + 2, reply);
             return Step::Continue(line);
         }
@@ -324,13 +323,17 @@ impl Session {
                 Step::Continue(line + consumed)
             }
             Block::Bad { consumed } => {
-                context.counts.cmd_set += 1;
-                context.reply(store.noreply, text::reply::BAD_DATA_CHUNK);
+                context.bad_data_chunk(store.noreply);
                 Step::Continue(line + consumed)
             }
             Block::More { needed } => {
-                let arrived = input.len() - line;
-                self.receiving = Receiving::begin(&context.shared.store, store, arrived);
+                let sizes = (store.length, input.len() - line);
+                let reply = Noreply(store.noreply);
+                let all = &context.shared.store;
+                self.receiving = store
+                    .path
+                    .single()
+                    .and_then(|key| Receiving::begin(all, key, &request(store), sizes, reply));
                 if self.receiving.is_some() {
                     return Step::Continue(line);
                 }

@@ -52,9 +52,9 @@ impl TurnContext<'_> {
             None => self.general_stats(),
             Some(b"reset") => {
                 self.shared.counters.reset();
-                self.counts = Default::default();
+                self.operations.counts = Default::default();
                 self.shared.store.reset_stats();
-                self.reply(false, reply::RESET);
+                self.output.reply(false, reply::RESET);
                 return None;
             }
             Some(b"settings") => self.settings_stats(),
@@ -64,16 +64,16 @@ impl TurnContext<'_> {
             Some(b"conns") => self.conns(),
             Some(b"cachedump") => return self.cachedump(words),
             Some(_) => {
-                self.reply(false, reply::ERROR);
+                self.output.reply(false, reply::ERROR);
                 return None;
             }
         }
-        self.out.extend_from_slice(reply::END);
+        self.output.push(reply::END);
         None
     }
 
     pub(super) fn stat(&mut self, name: &str, value: impl std::fmt::Display) {
-        reply::stat(self.out, name, value);
+        reply::stat(self.output.bytes, name, value);
     }
 
     /// `stats items`, for the one class that all items are in.
@@ -127,7 +127,7 @@ impl TurnContext<'_> {
 
     /// The connections of this protocol, by number.
     fn conns(&mut self) {
-        let (out, this) = (&mut *self.out, self.connection.id());
+        let (out, this) = (&mut *self.output.bytes, self.connection.id());
         self.shared.connections.for_each(|connection| {
             if connection.protocol() != "memcached" {
                 return;

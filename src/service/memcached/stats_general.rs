@@ -67,7 +67,9 @@ impl TurnContext<'_> {
     pub(super) fn general_stats(&mut self) {
         let shared = self.shared;
         // This turn's counts have not been added yet.
-        shared.counters.add(&std::mem::take(&mut self.counts));
+        shared
+            .counters
+            .add(&std::mem::take(&mut self.operations.counts));
         self.process_stats();
         self.connection_stats();
         shared

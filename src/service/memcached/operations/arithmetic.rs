@@ -1,0 +1,129 @@
+//! Arithmetic on a number in decimal.
+//!
+//! The value is a number of 64 bits: an increment wraps around at 2^64, a decrement stops at 0. A
+//! result that is shorter than the value was is padded with spaces behind it to the same length,
+//! because memcached changes the value in place and clients may have seen that: `10` less 1 is
+//! answered `9` and read as `9 `.
+
+use crate::protocol::memcached::text::parse_unsigned;
+use crate::store::{Entry, Node, Refused, Tree};
+
+use super::{DATABASE, Operations, expires_ms};
+
+/// A change of a number.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Arithmetic {
+    pub(crate) delta: u64,
+    /// Whether the delta is subtracted.
+    pub(crate) down: bool,
+    /// The cas unique that the item must have.
+    pub(crate) expected: Option<u64>,
+    /// The item to make if there is none.
+    pub(crate) initial: Option<Initial>,
+}
+
+/// The number of an item that is made because there is none.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Initial {
+    pub(crate) number: u64,
+    pub(crate) exptime: i32,
+}
+
+/// The outcome of a change of a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ArithmeticOutcome {
+    /// The item has this number now.
+    Now {
+        number: u64,
+        /// The item's new cas unique.
+        cas: u64,
+    },
+    /// There is no item, and none was to be made.
+    NotFound,
+    /// The item has another cas unique than the expected one, and stays.
+    Exists,
+    /// Its value is not a number.
+    NonNumeric,
+    /// There is no room.
+    NoMemory,
+}
+
+impl Operations<'_> {
+    /// Adds to the number of an item, or subtracts from it.
+    pub(crate) fn arithmetic(&mut self, path: &[&[u8]], request: &Arithmetic) -> ArithmeticOutcome {
+        let mut tree = self.shared.store.lock(path[0]);
+        let node = tree.peek(DATABASE, path);
+        if let Some(node) = node.filter(|node| tree.item(*node).value().is_some()) {
+            let outcome = change(&mut tree, node, request);
+            if let ArithmeticOutcome::Now { .. } = outcome {
+                self.count_arithmetic(request.down, true);
+            }
+            return outcome;
+        }
+        match request.initial {
+            // A node that only has children is no number, and stays.
+            Some(initial) if node.is_none() => create(&mut tree, path, initial),
+            _ => {
+                self.count_arithmetic(request.down, false);
+                ArithmeticOutcome::NotFound
+            }
+        }
+    }
+
+    fn count_arithmetic(&mut self, down: bool, hit: bool) {
+        let counts = &mut self.counts;
+        *match (down, hit) {
+            (false, true) => &mut counts.incr_hits,
+            (false, false) => &mut counts.incr_misses,
+            (true, true) => &mut counts.decr_hits,
+            (true, false) => &mut counts.decr_misses,
+        } += 1;
+    }
+}
+
+fn change(tree: &mut Tree<'_>, node: Node, request: &Arithmetic) -> ArithmeticOutcome {
+    let item = tree.item(node);
+    let value = item.value().unwrap_or_default();
+    let length = value.len();
+    if length == 0 {
+        return ArithmeticOutcome::NonNumeric;
+    }
+    if request.expected.is_some_and(|cas| cas != item.cas()) {
+        return ArithmeticOutcome::Exists;
+    }
+    let Some(number) = parse_unsigned(value) else {
+        return ArithmeticOutcome::NonNumeric;
+    };
+    let number = if request.down {
+        number.saturating_sub(request.delta)
+    } else {
+        number.wrapping_add(request.delta)
+    };
+    let mut buffer = itoa::Buffer::new();
+    let text = buffer.format(number).as_bytes();
+    let padding = vec![b' '; length.saturating_sub(text.len())];
+    let stored = tree.set_value(node, &[text, &padding]);
+    outcome(tree, stored.map(|()| node), number)
+}
+
+fn create(tree: &mut Tree<'_>, path: &[&[u8]], initial: Initial) -> ArithmeticOutcome {
+    let mut buffer = itoa::Buffer::new();
+    let entry = Entry {
+        value: Some(&[buffer.format(initial.number).as_bytes()]),
+        flags: 0,
+        expires_ms: expires_ms(initial.exptime, tree.now_ms()),
+    };
+    let stored = tree.put(DATABASE, path, entry);
+    outcome(tree, stored, initial.number)
+}
+
+fn outcome(tree: &Tree<'_>, stored: Result<Node, Refused>, number: u64) -> ArithmeticOutcome {
+    match stored {
+        Ok(node) => ArithmeticOutcome::Now {
+            number,
+            cas: tree.item(node).cas(),
+        },
+        Err(Refused::NoParent) => ArithmeticOutcome::NotFound,
+        Err(_) => ArithmeticOutcome::NoMemory,
+    }
+}

@@ -1,0 +1,71 @@
+//! The operations on the store in which memcached's protocols meet.
+//!
+//! ```text
+//!   classic (Words) ─┐                       ┌─ lock, look up, change ─▶ store
+//!   meta    (flags) ─┼─▶ Operations::get … ──┤
+//!   binary (header) ─┘         │             └─ TurnCounts
+//!                              ▼
+//!                     an outcome, which each protocol writes in its own words
+//! ```
+//!
+//! A command's meaning is written once, here: what it does to an item, under which condition, and what `stats` counts.
+//! There is no protocol's text here, neither read nor written. A path is one key, or the names of a nested key. An
+//! exptime is the number that the client sent (see [`expires_ms`]). `expected` is a cas unique that the item must still
+//! have.
+//!
+//! | operation | file |
+//! |---|---|
+//! | [`get`](Operations::get), also with a new exptime; [`touch`](Operations::touch) | `read` |
+//! | [`store`](Operations::store): set, add, replace, append, prepend, each also as cas; [`refuse`](Operations::refuse) | `store` |
+//! | [`arithmetic`](Operations::arithmetic): incr and decr, also with an initial value | `arithmetic` |
+//! | [`delete`](Operations::delete), [`flush`](Operations::flush) | `remove` |
+//!
+//! Each operation takes the lock of one key for as long as it runs. A read calls the protocol under that lock, with the
+//! item in place, so that a value is copied once, from the record into the output
+//! ([`Output::value`](super::output::Output::value)).
+
+mod arithmetic;
+mod read;
+mod remove;
+mod store;
+
+use super::counters::TurnCounts;
+use super::service_state::Shared;
+
+pub(super) use arithmetic::{Arithmetic, ArithmeticOutcome};
+pub(super) use read::{FoundItem, GetOutcome};
+pub(super) use remove::DeleteOutcome;
+pub(super) use store::{NewValue, StoreMode, StoreOutcome, StoreRequest};
+
+/// The store's database that memcached's clients see.
+pub(super) const DATABASE: u8 = 0;
+
+/// The operations of one turn, and what they count.
+pub(super) struct Operations<'a> {
+    pub(super) shared: &'a Shared,
+    /// Added to the service's counters at the end of the turn.
+    pub(super) counts: TurnCounts,
+}
+
+impl<'a> Operations<'a> {
+    pub(super) fn new(shared: &'a Shared) -> Operations<'a> {
+        Operations {
+            shared,
+            counts: TurnCounts::default(),
+        }
+    }
+}
+
+/// The time at which an item with this exptime expires, in Unix milliseconds; `None` for never.
+///
+/// Up to 30 days it is a number of seconds from now, beyond that a Unix time, as in memcached; a
+/// negative one has expired at once.
+pub(super) fn expires_ms(exptime: i32, now_ms: u64) -> Option<u64> {
+    const RELATIVE_LIMIT: u32 = 60 * 60 * 24 * 30;
+    match u32::try_from(exptime) {
+        Ok(0) => None,
+        Ok(seconds) if seconds <= RELATIVE_LIMIT => Some(now_ms + u64::from(seconds) * 1000),
+        Ok(unix) => Some(u64::from(unix) * 1000),
+        Err(_) => Some(now_ms),
+    }
+}

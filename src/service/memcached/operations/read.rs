@@ -1,0 +1,102 @@
+//! Reads of an item, and its expiration time.
+
+use crate::store::{Item, Node, SharedValue, Tree};
+
+use super::{DATABASE, Operations, expires_ms};
+
+/// The outcome of a read.
+pub(crate) enum GetOutcome<R> {
+    /// The item was found, and the protocol has written it.
+    Hit(R),
+    /// No item has this key, or it has no value.
+    Miss,
+    /// There is no memory for the reply. Nothing was done or counted; the command is to be repeated.
+    NoMemory,
+}
+
+/// An item with a value, under the lock of its key.
+pub(crate) struct FoundItem<'t, 's> {
+    tree: &'t mut Tree<'s>,
+    node: Node,
+}
+
+impl FoundItem<'_, '_> {
+    /// The item.
+    pub(crate) fn item(&self) -> Item<'_> {
+        self.tree.item(self.node)
+    }
+
+    /// Its value.
+    pub(crate) fn value(&self) -> &[u8] {
+        self.item().value().unwrap_or_default()
+    }
+
+    /// Its value to be written from the record; `None` if it is to be copied.
+    pub(crate) fn share_value(&mut self) -> Option<SharedValue> {
+        self.tree.share_value(self.node)
+    }
+}
+
+impl Operations<'_> {
+    /// Reads the item at a path: `write` appends it to the output, or returns `None` if there is no memory for that.
+    /// With an exptime the item gets it, and the command counts as a touch.
+    pub(crate) fn get<R>(
+        &mut self,
+        path: &[&[u8]],
+        exptime: Option<i32>,
+        write: impl FnOnce(&mut FoundItem<'_, '_>) -> Option<R>,
+    ) -> GetOutcome<R> {
+        let mut tree = self.shared.store.lock(path[0]);
+        let mut outcome = GetOutcome::Miss;
+        if let Some(node) = tree.find(DATABASE, path)
+            && tree.item(node).value().is_some()
+        {
+            let tree = &mut tree;
+            let Some(written) = write(&mut FoundItem { tree, node }) else {
+                return GetOutcome::NoMemory;
+            };
+            if let Some(exptime) = exptime {
+                let expires_ms = expires_ms(exptime, tree.now_ms());
+                tree.set_expiry(node, expires_ms);
+            }
+            outcome = GetOutcome::Hit(written);
+        }
+        let hit = matches!(outcome, GetOutcome::Hit(_));
+        match exptime {
+            Some(_) => self.count_touch(hit),
+            None => self.count_get(hit),
+        }
+        outcome
+    }
+
+    /// Sets the exptime of an item, with or without a value. Whether there is one.
+    pub(crate) fn touch(&mut self, path: &[&[u8]], exptime: i32) -> bool {
+        let mut tree = self.shared.store.lock(path[0]);
+        let node = tree.peek(DATABASE, path);
+        if let Some(node) = node {
+            let expires_ms = expires_ms(exptime, tree.now_ms());
+            tree.visit(node);
+            tree.set_expiry(node, expires_ms);
+        }
+        self.count_touch(node.is_some());
+        node.is_some()
+    }
+
+    fn count_get(&mut self, hit: bool) {
+        self.counts.cmd_get += 1;
+        if hit {
+            self.counts.get_hits += 1;
+        } else {
+            self.counts.get_misses += 1;
+        }
+    }
+
+    fn count_touch(&mut self, hit: bool) {
+        self.counts.cmd_touch += 1;
+        if hit {
+            self.counts.touch_hits += 1;
+        } else {
+            self.counts.touch_misses += 1;
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! Removals: of one item, and of all.
+
+use super::{DATABASE, Operations, expires_ms};
+
+/// The outcome of a deletion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DeleteOutcome {
+    /// The item and all below it are removed.
+    Deleted,
+    /// There was none.
+    NotFound,
+    /// The item has another cas unique than the expected one, and stays.
+    Exists,
+}
+
+impl Operations<'_> {
+    /// Removes an item and all that is below it.
+    pub(crate) fn delete(&mut self, path: &[&[u8]], expected: Option<u64>) -> DeleteOutcome {
+        let mut tree = self.shared.store.lock(path[0]);
+        let outcome = match tree.peek(DATABASE, path) {
+            None => DeleteOutcome::NotFound,
+            Some(node) if expected.is_some_and(|cas| cas != tree.item(node).cas()) => {
+                DeleteOutcome::Exists
+            }
+            Some(node) => {
+                tree.remove(node);
+                DeleteOutcome::Deleted
+            }
+        };
+        match outcome {
+            DeleteOutcome::Deleted => self.counts.delete_hits += 1,
+            DeleteOutcome::NotFound | DeleteOutcome::Exists => self.counts.delete_misses += 1,
+        }
+        outcome
+    }
+
+    /// Removes all items: now, or when the time has come.
+    pub(crate) fn flush(&mut self, delay: i32) {
+        self.counts.cmd_flush += 1;
+        let store = &self.shared.store;
+        let now_ms = store.now_ms();
+        match expires_ms(delay, now_ms) {
+            Some(when_ms) if when_ms > now_ms => store.flush_at(DATABASE, when_ms),
+            // A date in the past flushes the items stored before then: none, because larder started
+            // later. It still replaces an earlier order, as in memcached.
+            Some(_) if delay > 0 => store.flush_at(DATABASE, u64::MAX),
+            _ => store.flush(DATABASE),
+        }
+    }
+}

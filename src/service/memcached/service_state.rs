@@ -1,0 +1,67 @@
+//! The state of the service, which all sessions share, and its settings.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use crate::protocol::memcached::text::Nesting;
+use crate::server::Connections;
+use crate::store::Store;
+
+use super::counters::Counters;
+
+/// The settings of the service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    /// Whether keys are paths; without it the service is memcached to the letter.
+    pub nested: bool,
+    /// The number of the server's worker threads, for `stats`.
+    pub workers: usize,
+    /// The time after which the server closes an idle connection, for `stats settings`; `None` for never.
+    pub idle_timeout: Option<Duration>,
+    /// Bytes that key and value of one item may have together, if a client of this service stores it. The store's own
+    /// limit holds too. Items that others have stored may be larger, and are returned.
+    pub max_item_size: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            nested: true,
+            workers: 1,
+            idle_timeout: None,
+            max_item_size: 1 << 20,
+        }
+    }
+}
+
+/// The state that all sessions share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) store: Arc<Store>,
+    pub(super) connections: Arc<Connections>,
+    pub(super) settings: Settings,
+    pub(super) counters: Counters,
+    /// The start of the service, by the store's clock.
+    pub(super) started_ms: u64,
+    /// The level of the last `verbosity`. `stats settings` shows it; it doesn't change larder's log
+    /// level.
+    pub(super) verbosity: AtomicU32,
+    pub(super) max_item_size: AtomicUsize,
+}
+
+impl Shared {
+    /// Bytes that key and value of an item may have together.
+    pub(super) fn max_item_size(&self) -> usize {
+        let own = self.max_item_size.load(Ordering::Relaxed);
+        own.min(self.store.max_item_size())
+    }
+
+    pub(super) fn nesting(&self) -> Nesting {
+        if self.settings.nested {
+            Nesting::On
+        } else {
+            Nesting::Off
+        }
+    }
+}
