@@ -1,3 +1,4 @@
-//! The memcached protocols. So far [`text`], the classic commands of memcached's `protocol.txt`.
+//! The memcached protocols: [`text`], the classic commands of memcached's `protocol.txt`, and [`binary`].
 
+pub mod binary;
 pub mod text;
