@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::delivery::TranscriptDelivery;
+use super::hex;
 use super::readable::readable;
 
 /// The number of lines of an exchange that are shown, and of characters in each.
@@ -77,9 +78,15 @@ impl Difference {
     }
 }
 
-/// `bytes` by lines, with escapes; long lines and many lines are cut short, with a note.
+/// `bytes` by lines, with escapes, or by frames; long lines and many lines are cut short, with a note.
 fn lines(bytes: &[u8]) -> Vec<String> {
-    let mut all: Vec<String> = bytes.split_inclusive(|&b| b == b'\n').map(short).collect();
+    let mut all: Vec<String> = if hex::are_frames(bytes) {
+        let frames = hex::frames(bytes).into_iter();
+        frames.map(|frame| short(frame, hex::frame)).collect()
+    } else {
+        let lines = bytes.split_inclusive(|&b| b == b'\n');
+        lines.map(|line| short(line, readable)).collect()
+    };
     if all.len() > LINES {
         let more = all.len() - (LINES - 1);
         all.truncate(LINES - 1);
@@ -88,8 +95,8 @@ fn lines(bytes: &[u8]) -> Vec<String> {
     all
 }
 
-fn short(bytes: &[u8]) -> String {
-    let text = readable(bytes);
+fn short(bytes: &[u8], text: fn(&[u8]) -> String) -> String {
+    let text = text(bytes);
     if text.len() <= WIDTH {
         return text;
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::values::{Bindings, Pattern, Template};
+use super::values::{Bindings, HexPattern, Pattern, Template};
 
 /// One file: its title, the servers it holds for, and the conversation.
 #[derive(Debug, Clone)]
@@ -222,6 +222,8 @@ impl Expectation {
 pub enum Expected {
     /// Exactly these bytes.
     Bytes(Template),
+    /// Bytes in hexadecimal, some of which may be of any kind.
+    Hex(HexPattern),
     /// One line that the pattern matches whole, and its CRLF.
     Line(Pattern),
     /// The server closes the connection, and nothing came before that.

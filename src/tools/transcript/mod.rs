@@ -27,6 +27,7 @@ mod connection;
 mod delivery;
 mod difference;
 mod format;
+mod hex;
 mod in_process;
 mod in_time;
 mod parse;

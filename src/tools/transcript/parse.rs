@@ -7,7 +7,7 @@ use std::time::Duration;
 use regex::Regex;
 
 use super::format::*;
-use super::values::{Pattern, Template};
+use super::values::{HexPattern, Pattern, Template};
 
 /// An error in a file, with its line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -171,7 +171,8 @@ fn agrees(value: &str) -> Result<Agrees, String> {
 
 /// `NAME` `>` or `<`, the side of the answer, the kind of line, and after a space its text.
 static LINE: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"\A([a-z][a-z0-9_]*)?(?:(>)|<([LR]?))(-|~|eof)?(?: (.*))?\z").expect("it is valid")
+    Regex::new(r"\A([a-z][a-z0-9_]*)?(?:(>)|<([LR]?))(-|~|x|eof)?(?: (.*))?\z")
+        .expect("it is valid")
 });
 
 struct NamedConnection {
@@ -215,8 +216,8 @@ impl Conversation {
             });
             return Ok(());
         }
-        const SHAPE: &str = "a line begins with `> `, `>- `, `< `, `<- `, `<~ `, `<L `, `<R `, \
-             `<eof`, `>eof`, `@ ` or `#`, with the name of a connection before it if it has one";
+        const SHAPE: &str = "a line begins with `> `, `>- `, `>x `, `< `, `<- `, `<x `, `<~ `, `<L `, \
+             `<R `, `<eof`, `>eof`, `@ ` or `#`, with the name of a connection before it if it has one";
         let parts = LINE.captures(text).ok_or(SHAPE)?;
         let name = parts.get(1).map_or("", |name| name.as_str());
         let sends = parts.get(2).is_some();
@@ -280,6 +281,7 @@ impl Conversation {
             }
             "~" => return Err("a pattern can't be sent".into()),
             "-" => Sent::Bytes(self.template(said, b"")?),
+            "x" => Sent::Bytes(self.hex_template(said)?),
             _ => Sent::Bytes(self.template(said, b"\r\n")?),
         };
         self.exchange.sends.push(Sending {
@@ -317,6 +319,12 @@ impl Conversation {
                 Expected::Line(pattern)
             }
             "-" => Expected::Bytes(self.template(said, b"")?),
+            "x" => {
+                let pattern = HexPattern::read(said)?;
+                self.known(pattern.needs())?;
+                self.captured.extend(pattern.names().map(str::to_owned));
+                Expected::Hex(pattern)
+            }
             _ => Expected::Bytes(self.template(said, b"\r\n")?),
         };
         self.exchange.expects.push(Expectation {
@@ -334,12 +342,18 @@ impl Conversation {
         Ok(template)
     }
 
+    fn hex_template(&self, said: &str) -> Result<Template, String> {
+        let template = Template::read_hex(said)?;
+        self.known(template.needs())?;
+        Ok(template)
+    }
+
     fn known<'a>(&self, mut names: impl Iterator<Item = &'a str>) -> Result<(), String> {
         match names.find(|name| !self.captured.iter().any(|known| known == name)) {
             None => Ok(()),
             Some(name) => Err(format!(
                 "${{{name}}} is not known here: it comes from a group (?<{name}>…) of an earlier \
-                 `<~` line, or is now or now_ms"
+                 `<~` line, from ${{{name}:BYTES}} of a `<x` line, or is now or now_ms"
             )),
         }
     }

@@ -7,9 +7,10 @@ use super::connection::ConnectionState;
 use super::delivery::TranscriptDelivery;
 use super::difference::{Difference, Mismatch};
 use super::format::{Expectation, Expected, Sent, Side, Step, Transcript, TranscriptExchange};
+use super::hex;
 use super::readable::readable;
 use super::target::{Connection, Target};
-use super::values::Bindings;
+use super::values::{Bindings, HexPattern};
 
 /// The longest line that a pattern is matched against, in bytes.
 const LONGEST_LINE: usize = 64 * 1024;
@@ -227,8 +228,9 @@ impl Replay<'_> {
         match &expected.what {
             Expected::Bytes(bytes) => {
                 let bytes = bytes.bytes(&self.known);
-                self.expect_bytes(at, expected.line, &bytes)
+                self.expect_bytes(at, expected.line, &bytes, || readable(&bytes))
             }
+            Expected::Hex(pattern) => self.expect_hex(at, expected.line, pattern),
             Expected::Line(pattern) => {
                 let shown = format!("/{}/\\r\\n", pattern.text());
                 let ends = |arrived: &[u8]| {
@@ -271,7 +273,31 @@ impl Replay<'_> {
         }
     }
 
-    fn expect_bytes(&mut self, at: usize, line: usize, bytes: &[u8]) -> ReplayResult {
+    /// Bytes of any kind are taken from the answer; then all are compared.
+    fn expect_hex(&mut self, at: usize, line: usize, pattern: &HexPattern) -> ReplayResult {
+        let known = std::mem::take(&mut self.known);
+        let filled = self.fill(at, |arrived| {
+            let bytes = pattern.bytes(arrived, &known);
+            arrived.len() >= bytes.len() || !bytes.starts_with(arrived)
+        });
+        let bytes = pattern.bytes(&self.open[at].arrived, &known);
+        self.known = known;
+        let shown = || pattern.text().to_owned();
+        if let Err(why) = filled {
+            return Err(self.difference(at, line, shown(), usize::MAX, why));
+        }
+        self.expect_bytes(at, line, &bytes, shown)?;
+        pattern.capture(&bytes, &mut self.known);
+        Ok(())
+    }
+
+    fn expect_bytes(
+        &mut self,
+        at: usize,
+        line: usize,
+        bytes: &[u8],
+        shown: impl Fn() -> String,
+    ) -> ReplayResult {
         // The number of bytes that are known to be equal: bytes that arrive in many pieces are compared once, not again
         // with each piece.
         let mut equal = 0;
@@ -293,14 +319,18 @@ impl Replay<'_> {
             }
             (_, Some(first)) => {
                 // The whole of the wrong line, so that the reader sees all of it.
-                let ends = move |arrived: &[u8]| arrived[first..].contains(&b'\n');
+                let end = move |arrived: &[u8]| {
+                    let rest = arrived[first..].iter();
+                    let end = rest.copied().position(|byte| byte == b'\n');
+                    end.filter(|_| !hex::are_frames(arrived))
+                };
+                let ends = move |arrived: &[u8]| end(arrived).is_some();
                 let _ = self.open[at].fill(self.target, REST, ends);
-                let arrived = &self.open[at].arrived;
-                let end = arrived[first..].iter().position(|&b| b == b'\n');
+                let end = end(&self.open[at].arrived);
                 let shows = end.map_or(usize::MAX, |end| first + end + 1);
-                Err(self.difference(at, line, readable(bytes), shows, Mismatch::At(first)))
+                Err(self.difference(at, line, shown(), shows, Mismatch::At(first)))
             }
-            (Err(why), None) => Err(self.difference(at, line, readable(bytes), usize::MAX, why)),
+            (Err(why), None) => Err(self.difference(at, line, shown(), usize::MAX, why)),
         }
     }
 

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 
 use regex::bytes::Regex;
 
+use super::hex::{self, HexPart};
 use super::readable::{Piece, pieces};
 
 /// Bytes with variables in them.
@@ -38,6 +39,18 @@ impl Template {
         Ok(Template(parts))
     }
 
+    /// Reads a line in hexadecimal.
+    pub(super) fn read_hex(text: &str) -> Result<Template, String> {
+        let parts = hex::parts(text)?.into_iter().map(|part| match part {
+            HexPart::Bytes(bytes) => Ok(TemplatePart::Bytes(bytes)),
+            HexPart::Variable(name) => variable(&name),
+            HexPart::Any(_) | HexPart::Capture(..) => {
+                Err("only an answer has bytes of any kind".to_owned())
+            }
+        });
+        Ok(Template(parts.collect::<Result<_, _>>()?))
+    }
+
     /// The captured variables that it needs.
     pub(super) fn needs(&self) -> impl Iterator<Item = &str> {
         needs(&self.0)
@@ -53,6 +66,87 @@ impl Template {
             }
         }
         bytes
+    }
+}
+
+/// Bytes of an answer in hexadecimal, some of which may be of any kind.
+#[derive(Debug, Clone)]
+pub struct HexPattern {
+    text: String,
+    parts: Vec<HexPart>,
+}
+
+impl HexPattern {
+    pub(super) fn read(text: &str) -> Result<HexPattern, String> {
+        let parts = hex::parts(text)?;
+        if let Some(HexPart::Variable(name) | HexPart::Capture(name, _)) =
+            parts.iter().find(|part| {
+                matches!(part, HexPart::Variable(name) | HexPart::Capture(name, _)
+                if !matches!(variable(name), Ok(TemplatePart::Captured(_))))
+            })
+        {
+            return Err(format!("${{{name}}} can't be the name of captured bytes"));
+        }
+        Ok(HexPattern {
+            text: text.to_owned(),
+            parts,
+        })
+    }
+
+    /// The line as written.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The variables that a match binds.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.parts.iter().filter_map(|part| match part {
+            HexPart::Capture(name, _) => Some(name.as_str()),
+            _ => None,
+        })
+    }
+
+    pub(super) fn needs(&self) -> impl Iterator<Item = &str> {
+        self.parts.iter().filter_map(|part| match part {
+            HexPart::Variable(name) => Some(name.as_str()),
+            _ => None,
+        })
+    }
+
+    /// The bytes to expect. Those of any kind are the answer's, 0 beyond its end.
+    pub(super) fn bytes(&self, answer: &[u8], known: &Bindings) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for part in &self.parts {
+            match part {
+                HexPart::Bytes(fixed) => bytes.extend_from_slice(fixed),
+                HexPart::Variable(name) => {
+                    bytes.extend(known.captured.get(name).into_iter().flatten());
+                }
+                HexPart::Any(length) | HexPart::Capture(_, length) => {
+                    let end = bytes.len() + length;
+                    let there = bytes.len().min(answer.len())..end.min(answer.len());
+                    bytes.extend_from_slice(&answer[there]);
+                    bytes.resize(end, 0);
+                }
+            }
+        }
+        bytes
+    }
+
+    /// Binds the variables to their bytes of an answer that has been compared.
+    pub(super) fn capture(&self, mut answer: &[u8], known: &mut Bindings) {
+        for part in &self.parts {
+            let length = match part {
+                HexPart::Bytes(fixed) => fixed.len(),
+                HexPart::Variable(name) => known.captured.get(name).map_or(0, Vec::len),
+                HexPart::Any(length) | HexPart::Capture(_, length) => *length,
+            };
+            let (bytes, rest) = answer.split_at(length.min(answer.len()));
+            if let HexPart::Capture(name, _) = part {
+                known.captured.insert(name.clone(), bytes.to_vec());
+            }
+            answer = rest;
+        }
     }
 }
 

@@ -87,6 +87,10 @@ fn mistakes_in_a_conversation_are_reported() {
         ("> a\n<eof\n< b\n", "after eof"),
         (">eof\n> a\n", "already sent its end"),
         ("<eof x\n", "nothing can follow eof"),
+        (">x 8\n", "an even number of digits"),
+        (">x ....\n", "only an answer"),
+        ("<x ${cas}\n", "is not known here"),
+        ("<x ${now}\n", "can't be the name"),
     ] {
         let error = mistake(conversation);
         assert!(error.contains(told), "{conversation:?} gave {error:?}");

@@ -131,6 +131,19 @@ fn a_captured_value_is_sent_and_expected() {
 }
 
 #[test]
+fn bytes_in_hexadecimal_are_sent_and_expected() {
+    passes(">x 736179 20 \"one\" 0d0a  # say one\n<x 6f \"ne\" 0d0a\n");
+    passes("> say 12345\n<x 31 .... ${rest:2} 0d0a\n> say ${rest}\n<x ${rest} 0d0a\n");
+    let difference = fails("> say 12345\n<x 31 .... \"46\" 0d0a\n");
+    assert_eq!(difference.why, Mismatch::At(4));
+    assert_eq!(difference.expected, "31 .... \"46\" 0d0a");
+    assert_eq!(
+        fails("> say 12\n<x \"12\" ........\n").why,
+        Mismatch::Silence(Duration::ZERO)
+    );
+}
+
+#[test]
 fn time_passes_and_is_known() {
     passes("> time\n< ${now_ms}\n\n@ 2s\n> time\n< ${now_ms+2000}\n> say ${now+10}\n< 15\n");
 }
