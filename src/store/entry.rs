@@ -1,7 +1,7 @@
 //! An entry to store under a key, and an item read from there.
 
 use super::record_log;
-use super::slot::{FETCHED, ItemSlot};
+use super::slot::{BASE64_KEY, ItemSlot, SECONDS, STALE, WON};
 use super::stored_item::StoredItem;
 
 /// An entry to store.
@@ -61,8 +61,8 @@ impl<'a> Item<'a> {
         self.stored.expires_ms()
     }
 
-    /// The unique number of the last change of the item or anything below it. Never 0; rises with
-    /// every change.
+    /// The unique number of the last change of the item or anything below it. It is never 0 and rises with
+    /// every change, except if a client [chose one](super::Tree::set_cas).
     pub fn cas(&self) -> u64 {
         self.stored.cas()
     }
@@ -70,12 +70,17 @@ impl<'a> Item<'a> {
     /// Unix time in milliseconds of the last read or write before this one was marked, to the
     /// second.
     pub fn last_access_ms(&self) -> u64 {
-        self.started_ms + u64::from(self.stored.slot.access & !FETCHED) * 1000
+        self.started_ms + u64::from(self.stored.slot.access & SECONDS) * 1000
     }
 
     /// Whether the item was read since its value was stored.
     pub fn is_fetched(&self) -> bool {
         self.stored.slot.is_fetched()
+    }
+
+    /// What memcached's meta commands have noted about the item.
+    pub fn marks(&self) -> Marks {
+        Marks::from_access(self.stored.slot.access)
     }
 
     /// Whether there are nodes below this one.
@@ -86,6 +91,36 @@ impl<'a> Item<'a> {
     /// Bytes of memory that the item takes, without the items below it.
     pub fn size(&self) -> usize {
         item_cost(self.stored.record.len())
+    }
+}
+
+/// Notes about an item, for memcached's meta commands. A new value clears them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Marks {
+    /// The value is out of date and is to be stored anew.
+    pub stale: bool,
+    /// A client was chosen to store the item anew.
+    pub won: bool,
+    /// The key was sent in base64.
+    pub base64_key: bool,
+}
+
+impl Marks {
+    fn from_access(access: u32) -> Marks {
+        Marks {
+            stale: access & STALE != 0,
+            won: access & WON != 0,
+            base64_key: access & BASE64_KEY != 0,
+        }
+    }
+
+    /// The marks as bits of a slot's `access`, in the place of those that it has.
+    pub(super) fn in_access(self, access: u32) -> u32 {
+        let bit = |set, bit| if set { bit } else { 0 };
+        access & !(STALE | WON | BASE64_KEY)
+            | bit(self.stale, STALE)
+            | bit(self.won, WON)
+            | bit(self.base64_key, BASE64_KEY)
     }
 }
 

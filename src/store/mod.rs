@@ -62,7 +62,7 @@ mod watched_keys;
 pub use clock::{Clock, ClockStart};
 pub use config::Config;
 pub(crate) use config::DATABASES;
-pub use entry::{Entry, Item, Node, Refused};
+pub use entry::{Entry, Item, Marks, Node, Refused};
 pub(crate) use reservation::Reservation;
 pub(crate) use shards::SharedAccess;
 pub use shards::Store;

@@ -3,16 +3,20 @@
 
 use std::ops::Range;
 
-use super::slot::{DB_SHIFT, HAS_CHILDREN, HAS_EXPIRY, HAS_FLAGS, IS_CHILD, VALUELESS, key_length};
+use super::slot::{
+    DB_SHIFT, HAS_CHILDREN, HAS_EXPIRY, HAS_FLAGS, HAS_WIDE_CAS, IS_CHILD, VALUELESS, key_length,
+};
 
+/// Bytes of a CAS number; one of [`HAS_WIDE_CAS`] has 8.
 pub(super) const CAS: usize = 6;
+pub(super) const WIDE_CAS: usize = 8;
 pub(super) const EXPIRES: usize = 8;
 pub(super) const FLAGS: usize = 4;
 const PARENT: usize = 8;
 pub(super) const LIST: usize = 4;
 
 /// The most bytes in front of a key.
-pub(super) const MOST_HEAD: usize = CAS + EXPIRES + FLAGS + PARENT + LIST;
+pub(super) const MOST_HEAD: usize = WIDE_CAS + EXPIRES + FLAGS + PARENT + LIST;
 
 /// Everything of an item but key and value.
 #[derive(Debug, Clone, Copy)]
@@ -33,6 +37,7 @@ impl ItemHeader {
     pub(super) fn bits(&self, key_length: usize) -> u32 {
         let mut bits = key_length as u32 | (u32::from(self.db) << DB_SHIFT);
         for (bit, set) in [
+            (HAS_WIDE_CAS, self.cas >> (8 * CAS) != 0),
             (HAS_EXPIRY, self.expires_ms.is_some()),
             (HAS_FLAGS, self.flags != 0),
             (IS_CHILD, self.parent.is_some()),
@@ -48,9 +53,10 @@ impl ItemHeader {
 
     /// Writes the head to the front of a record.
     pub(super) fn write(&self, record: &mut [u8], bits: u32) {
-        record[..CAS].copy_from_slice(&self.cas.to_le_bytes()[..CAS]);
+        write_cas(bits, record, self.cas);
         if let Some(expires_ms) = self.expires_ms {
-            record[CAS..CAS + EXPIRES].copy_from_slice(&expires_ms.to_le_bytes());
+            let at = expires_at(bits);
+            record[at..at + EXPIRES].copy_from_slice(&expires_ms.to_le_bytes());
         }
         if self.flags != 0 {
             let at = flags_at(bits);
@@ -95,8 +101,16 @@ pub(super) fn length(bits: u32, value: &[&[u8]]) -> usize {
     value_at(bits) + value.iter().map(|part| part.len()).sum::<usize>()
 }
 
+pub(super) const fn expires_at(bits: u32) -> usize {
+    if bits & HAS_WIDE_CAS != 0 {
+        WIDE_CAS
+    } else {
+        CAS
+    }
+}
+
 pub(super) const fn flags_at(bits: u32) -> usize {
-    CAS + if bits & HAS_EXPIRY != 0 { EXPIRES } else { 0 }
+    expires_at(bits) + if bits & HAS_EXPIRY != 0 { EXPIRES } else { 0 }
 }
 
 pub(super) const fn parent_at(bits: u32) -> usize {
@@ -107,12 +121,12 @@ pub(super) const fn list_at(bits: u32) -> usize {
     parent_at(bits) + if bits & IS_CHILD != 0 { PARENT } else { 0 }
 }
 
-/// The beginning of the key, by the four bits that name optional fields.
-const KEY_AT: [u8; 16] = {
-    let mut key_at = [0; 16];
+/// The beginning of the key, by the five bits that name optional fields.
+const KEY_AT: [u8; 32] = {
+    let mut key_at = [0; 32];
     let mut fields = 0;
-    while fields < 16 {
-        let bits = (fields as u32) << HAS_EXPIRY.ilog2();
+    while fields < 32 {
+        let bits = (fields as u32) << HAS_WIDE_CAS.ilog2();
         let list = if bits & HAS_CHILDREN != 0 { LIST } else { 0 };
         key_at[fields] = (list_at(bits) + list) as u8;
         fields += 1;
@@ -121,7 +135,7 @@ const KEY_AT: [u8; 16] = {
 };
 
 pub(super) fn key_at(bits: u32) -> usize {
-    usize::from(KEY_AT[(bits >> HAS_EXPIRY.ilog2()) as usize & 0xf])
+    usize::from(KEY_AT[(bits >> HAS_WIDE_CAS.ilog2()) as usize & 0x1f])
 }
 
 pub(super) fn value_at(bits: u32) -> usize {
@@ -129,8 +143,9 @@ pub(super) fn value_at(bits: u32) -> usize {
 }
 
 /// Writes a CAS number into a record.
-pub(super) fn write_cas(record: &mut [u8], cas: u64) {
-    record[..CAS].copy_from_slice(&cas.to_le_bytes()[..CAS]);
+pub(super) fn write_cas(bits: u32, record: &mut [u8], cas: u64) {
+    let length = expires_at(bits);
+    record[..length].copy_from_slice(&cas.to_le_bytes()[..length]);
 }
 
 /// Writes a child's position among its siblings into its record.

@@ -11,7 +11,8 @@
 //! - an item is in the slab, the table and the sieve, or in none of them; a child also in its
 //!   parent's list;
 //! - every child has its parent in the same shard;
-//! - an item that is changed, and each of its ancestors, gets a CAS number that no item had before;
+//! - an item that is changed, and each of its ancestors, gets a CAS number that no item had before, unless a client
+//!   chose one;
 //! - [`footprint`](Shard::footprint) is the heap that all of it takes, computed from its parts.
 //!
 //! No code here recurses: a tree may have any depth.
@@ -29,7 +30,7 @@ use super::pages::PagePool;
 use super::record::ItemHeader;
 use super::sieve::Sieve;
 use super::slab::ItemSlab;
-use super::slot::{FETCHED, NONE};
+use super::slot::{NONE, VISITED};
 use super::stats::ShardCounters;
 use super::stored_item::StoredItem;
 use super::sweep_bell::SweepBell;
@@ -200,17 +201,10 @@ impl Shard {
         true
     }
 
-    /// Notes a read or write. `access` has the mark [`FETCHED`] for a read; a write keeps it.
+    /// Notes a read or write: see [`ItemSlot::visit`](super::slot::ItemSlot::visit).
     #[inline]
     pub(super) fn visit(&mut self, index: u32, access: u32) {
-        let slot = self.slab.slot_mut(index);
-        let access = access | (slot.access & FETCHED);
-        if !slot.is_visited() {
-            slot.set_visited(true);
-        }
-        if slot.access != access {
-            slot.access = access;
-        }
+        self.slab.slot_mut(index).visit(access);
     }
 
     /// Stores a new item under a key that has none. The parent exists.
@@ -268,8 +262,7 @@ impl Shard {
             .rewrite(index, &head, entry.value.unwrap_or_default());
         self.count_expiry(index, 1);
         let slot = self.slab.slot_mut(index);
-        slot.set_visited(true);
-        slot.access = access;
+        slot.access = access | VISITED;
         if slot.is_child() {
             let parent = self.slab.item(index).parent();
             self.touch(parent);

@@ -14,7 +14,7 @@ use super::config::{Config, DATABASES, largest_item};
 use super::flush_schedule::FlushSchedule;
 use super::pages::{PagePool, large_length};
 use super::shard::Shard;
-use super::slot::{FETCHED, NONE};
+use super::slot::{NONE, SECONDS};
 use super::slots::Slots;
 use super::stats::{ShardCounters, StoreStats};
 use super::sweep_bell::SweepBell;
@@ -141,7 +141,7 @@ impl Store {
     /// A time as slots keep it: in seconds since the start.
     pub(super) fn access(&self, now_ms: u64) -> u32 {
         let seconds = now_ms.saturating_sub(self.started_ms) / 1000;
-        u32::try_from(seconds).unwrap_or(u32::MAX) & !FETCHED
+        u32::try_from(seconds).unwrap_or(SECONDS).min(SECONDS)
     }
 
     /// The number of top-level keys of a database; expired ones that have not been removed yet are

@@ -83,7 +83,8 @@ impl ItemSlab {
     }
 
     pub(super) fn set_cas(&mut self, index: u32, cas: u64) {
-        record::write_cas(self.log.record_mut(self.slot(index).record), cas);
+        let &ItemSlot { record, bits, .. } = self.slot(index);
+        record::write_cas(bits, self.log.record_mut(record), cas);
     }
 
     pub(super) fn set_position(&mut self, index: u32, position: u32) {
@@ -98,7 +99,7 @@ impl ItemSlab {
         let bits = head.bits(key_length(old_bits));
         let length = record::length(bits, value);
         let has_shape = slot.has_shape(bits);
-        slot.set_bits(bits);
+        slot.bits = bits;
         if has_shape && let Some(record) = self.log.resize(old, length) {
             head.overwrite(bits, value, record);
             return;
@@ -133,7 +134,7 @@ impl ItemSlab {
         let record = item.slot.record;
         if item.slot.has_shape(bits) {
             head.write(self.log.record_mut(record), bits);
-            self.slot_mut(index).set_bits(bits);
+            self.slot_mut(index).bits = bits;
         } else {
             let value = item.value().unwrap_or_default().to_vec();
             self.rewrite(index, head, &[&value]);

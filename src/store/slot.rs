@@ -5,17 +5,19 @@
 //!          4       │   4      4      4        4
 //!                  │
 //!  record  └▶ cas │ expires? │ flags? │ parent, position? │ children? │ key │ value
-//!             6     8          4        4       4           4           …     …
+//!             6/8   8          4        4       4           4           …     …
 //! ```
 //!
 //! Absent fields take no room: an item that never expires, has flags 0, is no child and has no
 //! children has 6 bytes in front of its key. `bits` says which of the optional fields are there and
-//! how long the key is; the value is the rest. The arithmetic: a key of 30 bytes and a
+//! how long the key is; the value is the rest. A CAS number takes 8 bytes only if a client chose one
+//! beyond 2⁴⁸. `access` also has the marks of the item, in its five highest bits. The arithmetic: a key of 30 bytes and a
 //! value of 100 make a record of 136 bytes, 144 with its header in the log; with the slot that is
 //! 164 bytes an item, and about 8 more for its entry in the hash table.
 //!
 //! Limits that come from the layout: a key has fewer than 2²² bytes; 2⁴⁸ CAS numbers last nine
-//! years at a million writes a second; last access is counted in seconds since the store's start.
+//! years at a million writes a second; last access is counted in seconds since the store's start, for
+//! four years at most.
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -31,16 +33,27 @@ pub(super) const DB_MASK: u32 = 0xf;
 
 /// In [`ItemSlot::access`]: the item was read since its value was stored.
 pub(super) const FETCHED: u32 = 1 << 31;
+/// In [`ItemSlot::access`]: the item was read or written since the eviction hand passed it.
+pub(super) const VISITED: u32 = 1 << 30;
+/// In [`ItemSlot::access`]: the marks of [`Marks`](super::Marks).
+pub(super) const STALE: u32 = 1 << 29;
+pub(super) const WON: u32 = 1 << 28;
+pub(super) const BASE64_KEY: u32 = 1 << 27;
+/// In [`ItemSlot::access`]: the marks that a later read or write keeps.
+const KEPT: u32 = FETCHED | STALE | WON | BASE64_KEY;
+/// In [`ItemSlot::access`]: the time. It stands still at its end.
+pub(super) const SECONDS: u32 = BASE64_KEY - 1;
 
-/// The item was read or written since the eviction hand passed it.
-pub(super) const VISITED: u32 = 1 << 26;
+/// The CAS number takes 8 bytes.
+pub(super) const HAS_WIDE_CAS: u32 = 1 << 26;
 pub(super) const HAS_EXPIRY: u32 = 1 << 27;
 pub(super) const HAS_FLAGS: u32 = 1 << 28;
 pub(super) const IS_CHILD: u32 = 1 << 29;
 pub(super) const HAS_CHILDREN: u32 = 1 << 30;
 pub(super) const VALUELESS: u32 = 1 << 31;
 /// The bits for the layout of the record.
-const SHAPE: u32 = HAS_EXPIRY | HAS_FLAGS | IS_CHILD | HAS_CHILDREN | (KEY_LIMIT as u32 - 1);
+const SHAPE: u32 =
+    HAS_WIDE_CAS | HAS_EXPIRY | HAS_FLAGS | IS_CHILD | HAS_CHILDREN | (KEY_LIMIT as u32 - 1);
 
 /// The length of the key of an item of these bits.
 pub(super) fn key_length(bits: u32) -> usize {
@@ -57,7 +70,7 @@ pub(super) struct ItemSlot {
     pub(super) prev: u32,
     /// The neighbour towards the older end of the eviction list; of a free slot, the next free one.
     pub(super) next: u32,
-    /// Seconds from the store's start to the last read or write, and [`FETCHED`].
+    /// Seconds from the store's start to the last read or write, and the marks.
     pub(super) access: u32,
     pub(super) bits: u32,
 }
@@ -82,11 +95,6 @@ impl ItemSlot {
     /// Whether a head of these bits has its fields, and the key, where this slot's record has them.
     pub(super) fn has_shape(&self, bits: u32) -> bool {
         self.bits & SHAPE == bits & SHAPE
-    }
-
-    /// Takes over the bits of a new head; the mark stays.
-    pub(super) fn set_bits(&mut self, bits: u32) {
-        self.bits = bits | (self.bits & VISITED);
     }
 
     /// Whether the item may be found under a key of such a length in this database, at the top or below an item.
@@ -121,14 +129,20 @@ impl ItemSlot {
     }
 
     pub(super) fn is_visited(&self) -> bool {
-        self.bits & VISITED != 0
+        self.access & VISITED != 0
     }
 
-    pub(super) fn set_visited(&mut self, on: bool) {
-        if on {
-            self.bits |= VISITED;
-        } else {
-            self.bits &= !VISITED;
+    /// Notes that the eviction hand has passed.
+    pub(super) fn clear_visited(&mut self) {
+        self.access &= !VISITED;
+    }
+
+    /// Notes a read or write at a time. `access` has the mark [`FETCHED`] for a read; other marks stay.
+    #[inline]
+    pub(super) fn visit(&mut self, access: u32) {
+        let access = access | VISITED | (self.access & KEPT);
+        if self.access != access {
+            self.access = access;
         }
     }
 }

@@ -1,9 +1,10 @@
 //! Reading an item, from its slot and its record.
 
 use super::record::{
-    CAS, EXPIRES, FLAGS, ItemHeader, LIST, flags_at, key, list_at, parent_at, value_at,
+    CAS, EXPIRES, FLAGS, ItemHeader, LIST, WIDE_CAS, expires_at, flags_at, key, list_at, parent_at,
+    value_at,
 };
-use super::slot::{HAS_EXPIRY, HAS_FLAGS, IS_CHILD, ItemSlot, NONE};
+use super::slot::{HAS_EXPIRY, HAS_FLAGS, HAS_WIDE_CAS, IS_CHILD, ItemSlot, NONE};
 
 /// An item as it is stored: its slot and its record.
 #[derive(Debug, Clone, Copy)]
@@ -38,11 +39,16 @@ impl<'a> StoredItem<'a> {
 
     /// The unique number of the last change.
     pub(super) fn cas(&self) -> u64 {
-        self.number::<CAS>(0)
+        if self.is(HAS_WIDE_CAS) {
+            self.number::<WIDE_CAS>(0)
+        } else {
+            self.number::<CAS>(0)
+        }
     }
 
     pub(super) fn expires_ms(&self) -> Option<u64> {
-        self.is(HAS_EXPIRY).then(|| self.number::<EXPIRES>(CAS))
+        self.is(HAS_EXPIRY)
+            .then(|| self.number::<EXPIRES>(expires_at(self.slot.bits)))
     }
 
     /// Whether the item itself has expired; an ancestor may have expired earlier.
@@ -134,9 +140,14 @@ mod tests {
 
     #[test]
     fn every_combination_of_optional_fields_reads_back() {
-        for mask in 0..32u32 {
+        for mask in 0..64u32 {
+            let cas = if mask & 32 != 0 {
+                u64::MAX
+            } else {
+                (1 << 48) - 1
+            };
             let head = ItemHeader {
-                cas: (1 << 48) - 2,
+                cas,
                 expires_ms: (mask & 1 != 0).then_some(u64::MAX),
                 flags: if mask & 2 != 0 { u32::MAX } else { 0 },
                 db: 15,
@@ -161,7 +172,7 @@ mod tests {
                 slot: &slot,
                 record: &record,
             };
-            assert_eq!(stored.cas(), (1 << 48) - 2);
+            assert_eq!(stored.cas(), cas);
             assert_eq!(stored.expires_ms(), head.expires_ms);
             assert_eq!(stored.flags(), head.flags);
             assert_eq!(stored.db(), 15);

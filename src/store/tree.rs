@@ -22,6 +22,7 @@ use super::shards::{Store, locked};
 use super::slot::{FETCHED, KEY_LIMIT, NONE};
 use super::subtree::Subtree;
 
+mod marks;
 mod subtrees;
 
 /// The lock on the shard of one top-level key. Hold one at a time, and briefly.

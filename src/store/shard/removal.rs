@@ -103,7 +103,7 @@ impl Shard {
                 self.counters.evictions += 1;
                 return true;
             }
-            self.slab.slot_mut(index).set_visited(false);
+            self.slab.slot_mut(index).clear_visited();
             self.sieve.advance(&self.slab);
         }
         false

@@ -1,0 +1,83 @@
+//! What memcached's meta commands set of an item besides its value: marks, and a CAS number that the client chose.
+
+use crate::store::entry::{Marks, Node};
+use crate::store::tree::Tree;
+
+impl Tree<'_> {
+    /// Replaces a node's marks. Its CAS number stays.
+    pub fn set_marks(&mut self, node: Node, marks: Marks) {
+        let slot = self.shard.slab.slot_mut(node.0);
+        slot.access = marks.in_access(slot.access);
+    }
+
+    /// Gives a node a CAS number that a client chose. The store's own numbers continue with the next change.
+    pub fn set_cas(&mut self, node: Node, cas: u64) {
+        let mut head = self.shard.slab.item(node.0).head();
+        head.cas = cas;
+        self.shard.slab.rewrite_header(node.0, &head);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Clock, Config, Entry, Store};
+
+    #[test]
+    fn marks_stay_with_the_item_until_it_gets_a_new_value() {
+        let clock = Clock::manual(1_000);
+        let store = Store::new(Config::default(), clock.clone());
+        let entry = Entry {
+            value: Some(&[b"v"]),
+            ..Entry::default()
+        };
+        let mut tree = store.lock(b"k");
+        let node = tree.put(0, &[b"k"], entry).unwrap();
+        let marks = Marks {
+            stale: true,
+            won: false,
+            base64_key: true,
+        };
+        tree.set_marks(node, marks);
+        assert!(!tree.item(node).is_fetched());
+        drop(tree);
+        clock.advance(std::time::Duration::from_secs(100));
+        let mut tree = store.lock(b"k");
+        tree.find(0, &[b"k"]).unwrap();
+        assert_eq!(tree.item(node).marks(), marks);
+        assert!(tree.item(node).is_fetched());
+        assert_eq!(tree.item(node).last_access_ms(), 101_000);
+        tree.set_value(node, &[b"other"]).unwrap();
+        assert_eq!(tree.item(node).marks(), marks);
+        tree.put(0, &[b"k"], entry).unwrap();
+        assert_eq!(tree.item(node).marks(), Marks::default());
+        assert!(!tree.item(node).is_fetched());
+    }
+
+    #[test]
+    fn a_chosen_cas_number_has_64_bits_and_the_next_change_counts_on() {
+        let store = Store::new(Config::default(), Clock::manual(1_000));
+        let mut tree = store.lock(b"k");
+        let entry = Entry {
+            value: Some(&[b"value"]),
+            flags: 7,
+            expires_ms: Some(9_000),
+        };
+        let node = tree.put(0, &[b"k"], entry).unwrap();
+        let child = tree.put(0, &[b"k", b"child"], entry).unwrap();
+        let first = tree.item(node).cas();
+        for cas in [1 << 48, 5, u64::MAX, (1 << 48) - 1, 0] {
+            tree.set_cas(node, cas);
+            let item = tree.item(node);
+            assert_eq!((item.cas(), item.flags()), (cas, 7));
+            assert_eq!(item.value(), Some(&b"value"[..]));
+            assert_eq!(item.expires_ms(), Some(9_000));
+            assert_eq!(tree.child(node, b"child"), Some(child));
+        }
+        tree.set_cas(node, u64::MAX);
+        // A change below the item.
+        tree.set_value(child, &[b"other"]).unwrap();
+        let next = tree.item(node).cas();
+        assert!(next > first && next < first + 100, "{next}");
+    }
+}
