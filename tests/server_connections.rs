@@ -58,6 +58,33 @@ fn a_request_larger_than_the_read_buffer_arrives_whole() {
     }
 }
 
+/// One worker serves both clients under turns: a delay must not hold it.
+#[test]
+fn a_wrong_password_delays_its_client_and_no_other() {
+    for model in MODELS {
+        let workers = Some(if model == Model::Turns { 1 } else { 2 });
+        let server = start(Settings {
+            workers,
+            ..settings(model)
+        });
+        let (mut guesser, mut other) = (server.connect(), server.connect());
+        other.echo("before\n");
+        for _ in 0..2 {
+            let sent = Instant::now();
+            guesser.send(b"wrong\nafter\n");
+            other.echo("meanwhile\n");
+            guesser.expect(b"wrong\nafter\n");
+            assert!(sent.elapsed() >= Duration::from_millis(200), "{model:?}");
+        }
+        // The connection stays open until its delay is over, though the client has closed it.
+        guesser.send(b"wrong\n");
+        drop(guesser);
+        other.echo("last\n");
+        server.wait_for_connections(1);
+        other.echo("still served\n");
+    }
+}
+
 /// The next request arrives before the session has the turn after its output is written. If that
 /// turn, which reads nothing, used up the poller's event, the request waited for ever.
 #[test]

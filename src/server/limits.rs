@@ -56,6 +56,13 @@ pub(crate) const REPLY_PATIENCE: Duration = Duration::from_secs(1);
 /// The time after which a connection that waits for memory looks for it again.
 pub(crate) const REPLY_RETRY: Duration = Duration::from_millis(5);
 
+/// The time that the answer to a wrong password waits, and with it the connection.
+///
+/// A client that guesses passwords has one guess a connection in this time. Its connection counts for that time, even if
+/// the client closes it early, so the guesses of all clients together are bounded by the number of connections: 4,000 a
+/// second with the default of 1,024. A person who mistypes hardly notices.
+pub(crate) const FAILED_LOGIN_DELAY: Duration = Duration::from_millis(250);
+
 /// Bytes that a connection's unconsumed input may reach by default.
 ///
 /// A backstop: a session refuses a command that is too large long before, with an error of its

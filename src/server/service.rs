@@ -132,6 +132,10 @@ pub enum Next {
     /// Write the output; come back with the rest of the input when there is memory for the reply of
     /// the command that it begins with. [`Connections`](super::Connections) bounds the memory of replies.
     AwaitMemory,
+    /// After [`FAILED_LOGIN_DELAY`](super::limits::FAILED_LOGIN_DELAY), write the output; then come back with the rest
+    /// of the input. Nothing is read from the client until then, and the connection stays open even if the client closes
+    /// it.
+    Delay,
     /// Write the output; read the next bytes into the session's [`space`](Session::space).
     Receive,
     /// Write the output, then close.

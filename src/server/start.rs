@@ -259,6 +259,8 @@ pub enum StartError {
         /// The open files that the system allows.
         allowed: u64,
     },
+    /// A file of users can't be read or is malformed: a sentence that names the file and the line.
+    Users(String),
     /// A thread or its poller could not be made.
     Worker(io::Error),
 }
@@ -285,6 +287,7 @@ impl fmt::Display for StartError {
                 f,
                 "{connections} connections need {needed} open files, and the system allows {allowed}: lower the limit of connections, or raise the hard limit of files (ulimit -Hn)",
             ),
+            StartError::Users(problem) => f.write_str(problem),
             StartError::Worker(source) => write!(f, "can't start a worker: {source}"),
         }
     }
@@ -294,7 +297,7 @@ impl Error for StartError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             StartError::Listen { source, .. } | StartError::Worker(source) => Some(source),
-            StartError::OpenFiles { .. } => None,
+            StartError::OpenFiles { .. } | StartError::Users(_) => None,
         }
     }
 }

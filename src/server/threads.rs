@@ -20,6 +20,7 @@ use std::io::{self, ErrorKind};
 use std::net::Shutdown;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::thread;
 use std::time::Duration;
 
 use threadpool::ThreadPool;
@@ -28,7 +29,7 @@ use super::acceptor::{Accepted, Dispatch};
 use super::connections::{Connection, Connections, Traffic, ticks};
 use super::gather;
 use super::guard::GuardedSession;
-use super::limits::{OUTPUT_SOFT_LIMIT, READ_BUFFER};
+use super::limits::{FAILED_LOGIN_DELAY, OUTPUT_SOFT_LIMIT, READ_BUFFER};
 use super::service::{Insertion, Next};
 use super::stream::Stream;
 
@@ -122,29 +123,28 @@ fn run_connection(accepted: &Accepted, context: &JobContext) -> io::Result<EndRe
             _ => None,
         };
         if let Some(space) = space {
-            let n = stream.read(space)?;
-            if n == 0 {
+            let Some(n) = read(stream, space, connection, traffic)? else {
                 return Ok(EndReason::Client);
-            }
-            count_read(n, connection, traffic);
+            };
             next = session.arrived(n, &mut output);
         } else {
-            if !matches!(next, Next::Again | Next::Send | Next::AwaitMemory) {
+            if matches!(next, Next::Read | Next::Receive) {
                 if input.is_empty() && next == Next::Read {
                     begin_wait(connection, context);
                 }
-                let n = stream.read(&mut buffer)?;
-                if n == 0 {
+                let Some(n) = read(stream, &mut buffer, connection, traffic)? else {
                     return Ok(EndReason::Client);
-                }
+                };
                 connection.between_requests.store(false, SeqCst);
-                count_read(n, connection, traffic);
                 input.extend_from_slice(&buffer[..n]);
             }
             let turn = session.turn(&input, &mut output);
             next = turn.next;
             input.drain(..turn.consumed);
             input.shrink_to(READ_BUFFER.max(2 * input.len()));
+        }
+        if next == Next::Delay {
+            thread::sleep(FAILED_LOGIN_DELAY);
         }
         let insertions = session.insertions(next);
         write_all(&output, &insertions, stream, connection, context)?;
@@ -169,9 +169,20 @@ fn begin_wait(connection: &Connection, context: &JobContext) {
     }
 }
 
-fn count_read(bytes: usize, connection: &Connection, traffic: &Traffic) {
+/// Reads and counts bytes; `None` at the end of the stream.
+fn read(
+    stream: &Stream,
+    buffer: &mut [u8],
+    connection: &Connection,
+    traffic: &Traffic,
+) -> io::Result<Option<usize>> {
+    let n = stream.read(buffer)?;
+    if n == 0 {
+        return Ok(None);
+    }
     connection.touch(ticks());
-    traffic.read(bytes);
+    traffic.read(n);
+    Ok(Some(n))
 }
 
 /// Writes a turn's output. An error is the socket's, or means that the client reads nothing for too

@@ -96,7 +96,7 @@ struct Worker {
     next_idle_check: u64,
     /// Replies that are not yet sent: the connection, the range of its reply in the output, the next step.
     replies: Vec<(usize, Range<usize>, Next)>,
-    /// Connections that wait for memory for a reply; some may have ended.
+    /// Connections that wait for memory for a reply, or for the end of a delay; some may have ended.
     waiting: Vec<usize>,
     buffers: WorkerBuffers,
 }
@@ -221,8 +221,8 @@ impl Worker {
         if !self.ready.is_empty() {
             return Some(Duration::ZERO);
         }
-        if !self.waiting.is_empty() {
-            return Some(limits::REPLY_RETRY);
+        if let Some(timeout) = self.waiting_timeout() {
+            return Some(timeout);
         }
         // Without connections there is no idle time to check.
         self.idle_timeout.filter(|_| !self.clients.is_empty())?;
@@ -334,7 +334,7 @@ impl Worker {
         }
         match after {
             WaitFor::NextTurn => queue(&mut self.ready, key, client),
-            WaitFor::Memory => self.wait_for_memory(key),
+            WaitFor::Memory | WaitFor::Time => self.wait_without_event(key),
             WaitFor::Event | WaitFor::Close => {}
         }
     }

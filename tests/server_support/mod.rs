@@ -88,6 +88,13 @@ impl Session for LineSession {
                             next: Next::Close,
                         };
                     }
+                    b"wrong\n" => {
+                        output.extend_from_slice(line);
+                        return Turn {
+                            consumed,
+                            next: Next::Delay,
+                        };
+                    }
                     b"big\n" => {
                         output.resize(output.len() + BIG, b'x');
                         output.push(b'\n');

@@ -12,10 +12,10 @@ use std::sync::Arc;
 use mio::Interest;
 
 use crate::server::acceptor::Accepted;
-use crate::server::connections::{Connections, Membership, Traffic};
+use crate::server::connections::{Connections, Membership, Traffic, ticks};
 use crate::server::gather;
 use crate::server::guard::GuardedSession;
-use crate::server::limits::{OUTPUT_SOFT_LIMIT, READ_AT_ONCE};
+use crate::server::limits::{FAILED_LOGIN_DELAY, OUTPUT_SOFT_LIMIT, READ_AT_ONCE};
 use crate::server::service::{Insertion, Next};
 use crate::server::stream::Stream;
 
@@ -64,6 +64,8 @@ pub(in crate::server) struct Client {
     pub(super) again: bool,
     /// The session waits for memory for a reply.
     pub(super) awaits_memory: bool,
+    /// The time until which its output and its input wait, in milliseconds: its password was wrong.
+    pub(super) delayed_until: Option<u64>,
     /// The session receives the next bytes in memory of its own.
     pub(super) receiving: bool,
     /// The connection is closed when the output is written.
@@ -83,6 +85,8 @@ pub(super) enum WaitFor {
     NextTurn,
     /// Memory for its reply.
     Memory,
+    /// The end of its delay.
+    Time,
     /// Nothing: it is closed.
     Close,
 }
@@ -125,6 +129,7 @@ impl Client {
             fin: false,
             again: false,
             awaits_memory: false,
+            delayed_until: None,
             receiving: false,
             closing: false,
             parked: false,
@@ -143,6 +148,12 @@ impl Client {
 
     /// One turn up to its reply. An error is the socket's: the connection is lost.
     pub(super) fn turn(&mut self, buffers: &mut WorkerBuffers) -> io::Result<TurnOutcome> {
+        if self.delayed_until.is_some() {
+            if self.is_delayed(buffers) {
+                return Ok(TurnOutcome::NoReply(WaitFor::Time));
+            }
+            self.delayed_until = None;
+        }
         // ANCHOR: kept
         if !self.output.is_empty() && !self.flush(buffers)? {
             return Ok(TurnOutcome::NoReply(WaitFor::Event));
@@ -202,6 +213,9 @@ impl Client {
         reply: Range<usize>,
         next: Next,
     ) -> io::Result<WaitFor> {
+        if next == Next::Delay {
+            return Ok(self.delay(buffers, reply));
+        }
         // ANCHOR: next
         let insertions = self.session.insertions(next);
         self.send(buffers, reply, insertions)?;
@@ -225,7 +239,7 @@ impl Client {
                 );
                 return Ok(WaitFor::Close);
             }
-            Next::Read => {}
+            Next::Read | Next::Delay => {}
         }
         Ok(self.wait_for(buffers))
     }
@@ -315,6 +329,20 @@ impl Client {
             self.written = 0;
         }
         Ok(())
+    }
+
+    /// Keeps a reply until the delay of a wrong password is over.
+    fn delay(&mut self, buffers: &WorkerBuffers, reply: Range<usize>) -> WaitFor {
+        self.settle(buffers, reply.len());
+        (self.output, self.written) = (buffers.output[reply].to_vec(), 0);
+        self.delayed_until = Some(ticks() + FAILED_LOGIN_DELAY.as_millis() as u64);
+        self.again = !self.input.is_empty();
+        WaitFor::Time
+    }
+
+    /// Whether the delay of a wrong password is not over.
+    pub(super) fn is_delayed(&self, buffers: &WorkerBuffers) -> bool {
+        self.delayed_until.is_some_and(|until| buffers.now < until)
     }
 
     /// Counts the bytes that are left of the replies.

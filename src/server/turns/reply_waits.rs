@@ -1,17 +1,31 @@
-//! Connections that wait for memory for a reply, under turns: their worker looks again when it has served others, or
-//! after a short time.
+//! Connections that wait for something that the poller doesn't report, under turns: memory for a reply, or the end of the
+//! delay after a wrong password. Their worker looks again when it has served others, or after a short time.
 
-use super::{Worker, queue};
+use std::time::Duration;
+
+use super::{Worker, limits, queue, ticks};
 
 impl Worker {
     /// Notes that a connection waits.
-    pub(super) fn wait_for_memory(&mut self, key: usize) {
+    pub(super) fn wait_without_event(&mut self, key: usize) {
         if !self.waiting.contains(&key) {
             self.waiting.push(key);
         }
     }
 
-    /// Gives a turn to connections for whose reply there is memory now.
+    /// The time after which a waiting connection is looked at again; `None` if none waits.
+    pub(super) fn waiting_timeout(&self) -> Option<Duration> {
+        let timeouts = self.waiting.iter().map(|&key| {
+            let client = self.clients.get(key);
+            match client.and_then(|client| client.delayed_until) {
+                Some(until) => Duration::from_millis(until.saturating_sub(ticks())),
+                None => limits::REPLY_RETRY,
+            }
+        });
+        timeouts.min()
+    }
+
+    /// Gives a turn to connections for whose reply there is memory now, and to those whose delay is over.
     pub(super) fn retry_waiting(&mut self) {
         if self.waiting.is_empty() {
             return;
@@ -19,11 +33,14 @@ impl Worker {
         let (clients, ready, buffers) = (&mut self.clients, &mut self.ready, &self.buffers);
         self.waiting.retain(|&key| {
             // One that has ended may have left its key to another.
-            let Some(client) = clients.get_mut(key).filter(|client| client.awaits_memory) else {
+            let Some(client) = clients.get_mut(key) else {
                 return false;
             };
-            let waits = !client.may_reply(buffers);
-            if !waits {
+            let waits = match client.delayed_until {
+                Some(_) => client.is_delayed(buffers),
+                None => client.awaits_memory && !client.may_reply(buffers),
+            };
+            if !waits && (client.awaits_memory || client.delayed_until.is_some()) {
                 queue(ready, key, client);
             }
             waits

@@ -45,7 +45,7 @@ fn converse(session: &mut dyn Session, pieces: &[&[u8]]) -> (Vec<u8>, bool, Vec<
             input.drain(..turn.consumed);
             match turn.next {
                 Next::Read | Next::Receive => break,
-                Next::AwaitMemory | Next::Send => unreachable!("it has no socket"),
+                Next::AwaitMemory | Next::Send | Next::Delay => unreachable!("it has no socket"),
                 Next::Again => assert!(turn.consumed > 0 || output.len() > before),
                 Next::Close => return (output, true, input),
             }

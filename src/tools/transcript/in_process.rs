@@ -63,7 +63,7 @@ impl Connection for InProcessConnection {
                         "the session asks for turns and does nothing",
                     ));
                 }
-                Next::Again | Next::Send | Next::AwaitMemory => {}
+                Next::Again | Next::Send | Next::AwaitMemory | Next::Delay => {}
                 Next::Read | Next::Receive => return Ok(()),
                 Next::Close => {
                     self.session = None;
