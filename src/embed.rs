@@ -36,13 +36,15 @@
 //! production.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::server::{
     self, Address, Connections, Handle, Listen, Model, Running, Service, StartError,
 };
-use crate::service::memcached::{self, Memcached};
+use crate::service::Secret;
+use crate::service::memcached::{self, AuthFile, Memcached};
 use crate::service::resp::{self, Resp};
 use crate::store::{self, Clock, Store, Sweeper};
 
@@ -163,7 +165,8 @@ pub struct Builder {
     store: store::Config,
     clock: Option<Clock>,
     nested: bool,
-    password: Option<String>,
+    password: Option<Secret>,
+    auth_file: Option<PathBuf>,
     max_item_size: usize,
     max_reply_memory: Option<usize>,
     server: server::Settings,
@@ -180,6 +183,7 @@ impl Default for Builder {
             clock: None,
             nested: true,
             password: None,
+            auth_file: None,
             max_item_size: memcached::Settings::default().max_item_size,
             max_reply_memory: None,
             server: server::Settings::default(),
@@ -234,7 +238,14 @@ impl Builder {
 
     /// The password that RESP clients must give; `None` for none.
     pub fn password(mut self, password: Option<String>) -> Builder {
-        self.password = password;
+        self.password = password.map(Secret::from);
+        self
+    }
+
+    /// A file with the users of memcached's protocol, a line `user:password` for each, as memcached's `-Y`. Clients have to
+    /// authenticate by a `set` whose value is user and password with a space between. `None` for no users.
+    pub fn auth_file(mut self, path: Option<PathBuf>) -> Builder {
+        self.auth_file = path;
         self
     }
 
@@ -274,7 +285,7 @@ impl Builder {
     /// Starts the server.
     ///
     /// # Errors
-    /// When an address is in use, or when the system has no threads or files left. Listeners are tried in the order
+    /// When an address is in use, when a file of users can't be read, or when the system has no threads or files left. Listeners are tried in the order
     /// memcached, RESP, Unix socket; [`StartError::Listen`] counts those that were asked for.
     pub fn start(self) -> Result<Server, StartError> {
         let clock = self.clock.unwrap_or_else(Clock::system);
@@ -296,6 +307,9 @@ impl Builder {
                 max_item_size: self.max_item_size,
             },
         ));
+        if let Some(path) = &self.auth_file {
+            memcached.require_users_of(AuthFile::load(path).map_err(StartError::Users)?);
+        }
         let resp = Arc::new(Resp::new(
             Arc::clone(&store),
             Arc::clone(&connections),

@@ -3,6 +3,7 @@
 mod program {
     pub(crate) mod run;
 
+    mod auth_file;
     mod file;
     mod log;
     mod password;

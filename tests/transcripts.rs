@@ -25,6 +25,7 @@ use larder::tools::transcript::{
 };
 use libtest_mimic::{Arguments, Failed, Trial};
 use support::{Kind, Peer, skipped};
+use tempfile::NamedTempFile;
 
 /// The longest wait for a reply over a socket.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -127,7 +128,10 @@ fn served(transcript: &Transcript, model: Model) -> Result<(), Failed> {
 
 /// A real server for each delivery, so that no state is left from the one before.
 fn against_peer(transcript: &Transcript, kind: Kind) -> Result<(), Failed> {
-    let arguments = peer_arguments(transcript, kind)?;
+    let PeerArguments {
+        arguments,
+        file: _file,
+    } = peer_arguments(transcript, kind)?;
     let mut tried = Err(String::new());
     if kind.installed().is_none() {
         let (program, name) = (kind.program(), &transcript.name);
@@ -161,10 +165,17 @@ fn against_peer(transcript: &Transcript, kind: Kind) -> Result<(), Failed> {
     Ok(())
 }
 
+/// The command line of a real server, and the file that it names, which must stay.
+struct PeerArguments {
+    arguments: Vec<String>,
+    file: Option<NamedTempFile>,
+}
+
 /// The settings of the header as the real server's command line has them. Those of larder alone
 /// mean nothing there.
-fn peer_arguments(transcript: &Transcript, kind: Kind) -> Result<Vec<String>, Failed> {
+fn peer_arguments(transcript: &Transcript, kind: Kind) -> Result<PeerArguments, Failed> {
     let mut arguments = Vec::new();
+    let mut file = None;
     for (name, value) in &transcript.options {
         match (kind, name.as_str()) {
             (_, "nested") => {}
@@ -173,6 +184,12 @@ fn peer_arguments(transcript: &Transcript, kind: Kind) -> Result<Vec<String>, Fa
             }
             (Kind::Memcached | Kind::NewMemcached, "memory") => {
                 arguments.extend(["-m".into(), value.clone()])
+            }
+            (Kind::Memcached | Kind::NewMemcached, "user") => {
+                let users = NamedTempFile::new()?;
+                std::fs::write(users.path(), value)?;
+                arguments.extend(["-Y".into(), users.path().display().to_string()]);
+                file = Some(users);
             }
             (Kind::Redis, "password") => {
                 arguments.extend(["--requirepass".into(), value.clone()]);
@@ -183,7 +200,7 @@ fn peer_arguments(transcript: &Transcript, kind: Kind) -> Result<Vec<String>, Fa
             }
         }
     }
-    Ok(arguments)
+    Ok(PeerArguments { arguments, file })
 }
 
 fn run(transcript: &Transcript, side: Side, delivery: TranscriptDelivery) -> Run<'_> {

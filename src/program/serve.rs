@@ -88,6 +88,11 @@ fn reload(
             logging::set_level(log.level());
             store.set_memory(settings.memory.0);
             memcached.set_max_item_size(settings.max_item_size.0 as usize);
+            if let Err(problem) = memcached.reload_users() {
+                log::error!(
+                    "the users of --auth-file were not reloaded, the old ones stay: {problem}"
+                );
+            }
             connections.set_max(settings.max_connections as usize);
             connections.set_max_reply_memory(settings.max_reply_memory.0 as usize);
             let mut later = running.reload(&settings);
@@ -125,6 +130,7 @@ fn start(settings: &Settings) -> Result<Server, String> {
             settings.password_file.as_deref(),
             CLIENT_PASSWORD,
         )?)
+        .auth_file(settings.auth_file.clone())
         .model(settings.model.0)
         .workers(settings.workers.map(|workers| workers as usize))
         .max_connections(settings.max_connections as usize)

@@ -6,3 +6,6 @@ pub mod echo;
 mod kept_insertions;
 pub mod memcached;
 pub mod resp;
+mod secret;
+
+pub use secret::Secret;

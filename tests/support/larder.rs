@@ -4,8 +4,9 @@
 use std::sync::Arc;
 
 use larder::server::{self, Connections, Listen, Model, Running, Service};
+use larder::service::Secret;
 use larder::service::echo::Echo;
-use larder::service::memcached::{self, Memcached};
+use larder::service::memcached::{self, AuthFile, Memcached};
 use larder::service::resp::{self, Resp};
 use larder::store::{Clock, Config, Store};
 use larder::tools::transcript::{Address, Protocol, Transcript};
@@ -19,6 +20,8 @@ pub(crate) struct Settings {
     pub(crate) nested: bool,
     pub(crate) store: Config,
     pub(crate) password: Option<String>,
+    /// A user of memcached's protocol, as a line of its file.
+    pub(crate) user: Option<String>,
 }
 
 impl Default for Settings {
@@ -27,6 +30,7 @@ impl Default for Settings {
             nested: true,
             store: Config::default(),
             password: None,
+            user: None,
         }
     }
 }
@@ -45,6 +49,7 @@ impl Settings {
                     settings.store.max_item_size = size.ok_or_else(wrong)?;
                 }
                 ("password", password) => settings.password = Some(password.to_owned()),
+                ("user", line) => settings.user = Some(line.to_owned()),
                 _ => return Err(wrong()),
             }
         }
@@ -82,6 +87,7 @@ fn make(protocol: Protocol, settings: Settings, clock: Clock) -> Result<Larder, 
         nested,
         store,
         password,
+        user,
     } = settings;
     let store = Arc::new(Store::new(store, clock.clone()));
     let connections = Connections::new();
@@ -89,7 +95,7 @@ fn make(protocol: Protocol, settings: Settings, clock: Clock) -> Result<Larder, 
         Protocol::Echo => Arc::new(Echo),
         Protocol::Resp => {
             let settings = resp::Settings {
-                password,
+                password: password.map(Secret::from),
                 ..Default::default()
             };
             Arc::new(Resp::new(store, connections.clone(), settings))
@@ -99,7 +105,13 @@ fn make(protocol: Protocol, settings: Settings, clock: Clock) -> Result<Larder, 
                 nested,
                 ..Default::default()
             };
-            Arc::new(Memcached::new(store, connections.clone(), settings))
+            let service = Memcached::new(store, connections.clone(), settings);
+            if let Some(user) = user {
+                let file = tempfile::NamedTempFile::new().map_err(|error| error.to_string())?;
+                std::fs::write(file.path(), user).map_err(|error| error.to_string())?;
+                service.require_users_of(AuthFile::load(file.path())?);
+            }
+            Arc::new(service)
         }
         other => return Err(format!("larder has no service for {other}")),
     };

@@ -80,6 +80,11 @@ pub(crate) struct ServeOptions {
     /// LARDER_PASSWORD does the same [default: none]
     #[arg(long, value_name = "FILE")]
     pub(crate) password_file: Option<PathBuf>,
+
+    /// A file with the users of memcached's protocol, a line `user:password` for each; clients authenticate as with
+    /// memcached's -Y. HUP reads it again [default: none]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) auth_file: Option<PathBuf>,
 }
 
 impl ServeOptions {
@@ -98,6 +103,7 @@ impl ServeOptions {
             max_connections: self.max_connections.or(other.max_connections),
             idle_timeout: self.idle_timeout.or(other.idle_timeout),
             password_file: self.password_file.or(other.password_file),
+            auth_file: self.auth_file.or(other.auth_file),
         }
     }
 
@@ -123,6 +129,7 @@ impl ServeOptions {
             max_connections: self.max_connections.map_or(1024, |count| count.0),
             idle_timeout: self.idle_timeout.unwrap_or(Seconds(0)),
             password_file: self.password_file,
+            auth_file: self.auth_file,
         }
     }
 }
@@ -147,6 +154,7 @@ pub(crate) struct Settings {
     pub(crate) max_connections: u32,
     pub(crate) idle_timeout: Seconds,
     pub(crate) password_file: Option<PathBuf>,
+    pub(crate) auth_file: Option<PathBuf>,
 }
 
 /// The smallest `--memory`: less leaves no room for the tables of the store themselves.
@@ -204,6 +212,7 @@ impl Settings {
             max_connections,
             idle_timeout,
             password_file,
+            auth_file,
         } = self;
         vec![
             PrintedSetting::new("memcached", memcached),
@@ -222,6 +231,7 @@ impl Settings {
                 password_file.as_ref(),
                 "/etc/larder/password",
             ),
+            PrintedSetting::path("auth-file", auth_file.as_ref(), "/etc/larder/users"),
         ]
     }
 
@@ -241,6 +251,7 @@ impl Settings {
             max_connections,
             idle_timeout,
             password_file,
+            auth_file,
         } = new;
         (self.memory, self.max_item_size) = (*memory, *max_item_size);
         (self.max_connections, self.max_reply_memory) = (*max_connections, *max_reply_memory);
@@ -253,6 +264,7 @@ impl Settings {
             ("workers", self.workers != *workers),
             ("idle-timeout", self.idle_timeout != *idle_timeout),
             ("password-file", self.password_file != *password_file),
+            ("auth-file", self.auth_file != *auth_file),
         ]
         .into_iter()
         .filter_map(|(name, differs)| differs.then_some(name))

@@ -69,4 +69,6 @@ counters! {
     store_too_large: "Items over the item size.",
     conn_yields: "Turns that ended because the output was full, with more to answer.",
     store_no_memory: "Items for which no room could be made.",
+    auth_cmds: "Attempts to authenticate.",
+    auth_errors: "Attempts to authenticate with a wrong user or password.",
 }

@@ -25,6 +25,7 @@
 //! output, none if it is large. No allocation once the output has grown.
 
 mod admin;
+mod auth_file;
 mod children;
 mod context;
 mod counters;
@@ -44,13 +45,14 @@ mod storage;
 mod tests;
 
 use std::borrow::Cow;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use crate::protocol::memcached::text::reply;
 use crate::server::{self, Connections, Peer, Refusal};
 use crate::store::Store;
 
+pub use auth_file::AuthFile;
 use counters::Counters;
 pub use service_state::Settings;
 use service_state::Shared;
@@ -72,10 +74,25 @@ impl Memcached {
                 settings,
                 counters: Counters::default(),
                 started_ms,
+                auth_file: OnceLock::new(),
                 verbosity: AtomicU32::new(0),
                 max_item_size: AtomicUsize::new(settings.max_item_size),
             }),
         }
+    }
+
+    /// Makes clients authenticate as users of a file, before the first connects.
+    pub fn require_users_of(&self, file: AuthFile) {
+        // Only the first file counts.
+        let _ = self.shared.auth_file.set(file);
+    }
+
+    /// Reads the file of users again, if there is one. After an error the old users stay.
+    ///
+    /// # Errors
+    /// A sentence for a person, if the file can't be read or has a malformed line.
+    pub fn reload_users(&self) -> Result<(), String> {
+        self.shared.auth_file.get().map_or(Ok(()), AuthFile::reload)
     }
 
     /// Sets how many bytes key and value of one item may have together. Stored items stay.

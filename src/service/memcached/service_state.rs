@@ -1,13 +1,14 @@
 //! The state of the service, which all sessions share, and its settings.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::protocol::memcached::text::Nesting;
 use crate::server::Connections;
 use crate::store::Store;
 
+use super::auth_file::AuthFile;
 use super::counters::Counters;
 
 /// The settings of the service.
@@ -44,6 +45,8 @@ pub(super) struct Shared {
     pub(super) counters: Counters,
     /// The start of the service, by the store's clock.
     pub(super) started_ms: u64,
+    /// The users, if clients have to authenticate.
+    pub(super) auth_file: OnceLock<AuthFile>,
     /// The level of the last `verbosity`. `stats settings` shows it; it doesn't change larder's log
     /// level.
     pub(super) verbosity: AtomicU32,

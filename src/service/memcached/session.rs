@@ -1,5 +1,7 @@
 //! One connection: the turn, and its unfinished commands.
 
+mod authentication;
+
 use std::sync::Arc;
 
 use crate::protocol::memcached::text::{
@@ -42,6 +44,10 @@ enum InputStart {
     Refused { left: usize, reply: &'static [u8] },
     /// Any input: a list of keys is not finished.
     Dump(Dump),
+    /// The line that begins the authentication.
+    FirstLine,
+    /// The authentication's token of so many bytes.
+    Token { length: usize },
 }
 
 /// The treatment of each key of a line.
@@ -63,6 +69,8 @@ enum Step {
     Send(usize),
     /// This much was consumed; there is no memory for the next reply.
     NoMemory(usize),
+    /// This much was consumed; the password was wrong, so the reply waits.
+    Delay(usize),
     /// The end of the connection.
     Close,
 }
@@ -70,9 +78,9 @@ enum Step {
 impl Session {
     pub(super) fn new(shared: Arc<Shared>, connection: Arc<Connection>) -> Session {
         Session {
+            pending: InputStart::of_connection(&shared),
             shared,
             connection,
-            pending: InputStart::Nothing,
             receiving: None,
             insertions: KeptInsertions::default(),
             may_insert: false,
@@ -122,6 +130,11 @@ impl server::Session for Session {
                 Step::NoMemory(taken) => {
                     consumed += taken;
                     break Next::AwaitMemory;
+                }
+                Step::Delay(taken) => {
+                    consumed += taken;
+                    self.needed = 0;
+                    break Next::Delay;
                 }
                 Step::Close => {
                     consumed = input.len();
@@ -204,6 +217,8 @@ impl Session {
                 self.pending = rest.map_or(InputStart::Nothing, InputStart::Dump);
                 Step::Continue(0)
             }
+            InputStart::FirstLine => self.first_line(context, input),
+            InputStart::Token { length } => self.token(context, input, length),
             InputStart::Refused { left, reply } => {
                 let taken = left.min(input.len());
                 self.pending = if taken < left {

@@ -20,7 +20,7 @@ const NO_BUFFER_POOLS: &[&str] = &[
 ];
 
 /// Commands that larder does not have, and reads of flushed items: a flush removes its items at once.
-const NEVER_COUNTED: &[&str] = &["cmd_meta", "get_flushed", "auth_cmds", "auth_errors"];
+const NEVER_COUNTED: &[&str] = &["cmd_meta", "get_flushed"];
 
 /// Times at which memcached stops listening at its limit; larder keeps listening, and refuses each connection.
 const ALWAYS_LISTENING: &[&str] = &["listen_disabled_num", "time_in_listen_disabled_us"];

@@ -10,12 +10,11 @@ use super::context::TurnContext;
 
 /// Settings that larder does not have: memcached's name and the value that means "absent".
 const NOT_IN_LARDER: &[(&str, &str)] = &[
-    // UDP, access by password, and a command that ends the process.
+    // UDP, SASL, and a command that ends the process.
     ("udpport", "0"),
     ("num_threads_per_udp", "0"),
     ("shutdown_command", "no"),
     ("auth_enabled_sasl", "no"),
-    ("auth_enabled_ascii", "no"),
     // Slabs: items take the memory that they need, from one pool.
     ("growth_factor", "0"),
     ("chunk_size", "0"),
@@ -86,6 +85,10 @@ impl TurnContext<'_> {
         let idle_timeout = shared.settings.idle_timeout.unwrap_or_default();
         self.stat("idle_timeout", idle_timeout.as_secs());
         self.stat("client_flags_size", size_of::<u32>());
+        match shared.auth_file.get() {
+            Some(file) => self.stat("auth_enabled_ascii", file.path().display()),
+            None => self.stat("auth_enabled_ascii", "no"),
+        }
         for (name, value) in NOT_IN_LARDER {
             self.stat(name, value);
         }

@@ -11,6 +11,7 @@ use crate::server::limits::OUTPUT_SOFT_LIMIT;
 use crate::server::{Next, Peer, Service, Session};
 use crate::store::{Clock, Config, Entry, Store};
 
+mod authentication;
 mod large_values;
 
 /// A session on an empty store of its own, at a fixed time.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::client_state::ClientRegistry;
 use super::statistics::Statistics;
 use crate::server::Connections;
+use crate::service::secret::Secret;
 use crate::store::Store;
 
 /// The version of Redis that the commands follow. Clients choose by it which commands they use.
@@ -31,7 +32,7 @@ const BESIDE_ITEM: usize = 64 << 10;
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The password that AUTH must give before other commands are answered; `None` for no password.
-    pub password: Option<String>,
+    pub password: Option<Secret>,
     /// Bytes that one request, or the commands queued by MULTI, may take; a client that sends more is closed. Redis's
     /// `client-query-buffer-limit`. The server's [`max_input`](crate::server::Settings::max_input) must be larger. `None`
     /// for 32 MiB, or what the largest item needs.
@@ -71,7 +72,7 @@ pub(crate) struct ServiceState {
 impl ServiceState {
     /// The password that AUTH must give.
     pub(crate) fn password(&self) -> Option<&str> {
-        self.settings.password.as_deref()
+        self.settings.password.as_ref().map(Secret::expose)
     }
 
     /// Bytes of the longest word that is kept: those of the largest item that can be stored and returned.

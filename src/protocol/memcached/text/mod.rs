@@ -30,6 +30,7 @@
 //! of 100 bytes took 110 ns, a `gets`, which goes through the regex, 250 ns.
 
 mod admin;
+pub(crate) mod authentication;
 mod command;
 mod fields;
 mod grammar;
