@@ -85,6 +85,25 @@ impl PartialLength {
     }
 }
 
+/// The length of the reply at the start of these bytes, if it is a bulk string or a simple one and all of it is here. Most
+/// replies are; their bytes need no steps. Anything else, and any fault, is left to the steps.
+fn whole_string(bytes: &[u8]) -> Option<usize> {
+    let line = memchr2(b'\r', b'\n', bytes).filter(|end| bytes[*end..].starts_with(b"\r\n"))?;
+    let length = match bytes[0] {
+        b'+' => return Some(line + 2),
+        b'$' => &bytes[1..line],
+        _ => return None,
+    };
+    if length.is_empty() || length.len() > 9 || !length.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let length = length
+        .iter()
+        .fold(0, |n, digit| n * 10 + usize::from(digit - b'0'));
+    let end = line + 2 + length;
+    bytes.get(end..)?.starts_with(b"\r\n").then_some(end + 2)
+}
+
 /// These bytes are no reply.
 struct NotAReply;
 
@@ -117,6 +136,14 @@ impl RespReplyFramer {
     }
 
     pub(super) fn feed(&mut self, bytes: &[u8]) -> FrameProgress {
+        if matches!(self.place, Position::Type)
+            && self.open.is_empty()
+            && let Some(used) = whole_string(bytes)
+        {
+            (self.kind, self.count) = (bytes[0], None);
+            let state = FrameState::Done;
+            return FrameProgress { used, state };
+        }
         let mut used = 0;
         let mut state = FrameState::More;
         while used < bytes.len() && state == FrameState::More {

@@ -316,3 +316,25 @@ proptest! {
         }
     }
 }
+
+proptest! {
+    /// A string that has arrived whole is framed without steps, as the steps frame it.
+    #[test]
+    fn whole_strings_end_where_their_bytes_end_one_by_one(reply in "[+$:*-][-0-9ab\r\n]{0,12}\r\n[ab\r\n]{0,4}\r\n") {
+        let reply = reply.as_bytes();
+        let mut whole = ReplyFramer::new(ReplyShape::Resp);
+        let at_once = whole.feed(reply);
+        let mut slow = ReplyFramer::new(ReplyShape::Resp);
+        let mut used = 0;
+        let mut state = FrameState::More;
+        while used < reply.len() && state == FrameState::More {
+            let step = slow.feed(&reply[used..used + 1]);
+            (used, state) = (used + step.used, step.state);
+        }
+        prop_assert_eq!(at_once.state, state);
+        if state == DONE {
+            prop_assert_eq!(at_once.used, used);
+        }
+        prop_assert_eq!(whole.is_error(), slow.is_error());
+    }
+}

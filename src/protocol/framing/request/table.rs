@@ -7,7 +7,11 @@
 //! command tips (`response_policy`). It goes to any upstream if each would answer the same. Otherwise it is refused if
 //! there are several.
 //!
-//! Cost: a binary search, eight comparisons of short names.
+//! Cost: a hash of the name and one comparison.
+
+use std::sync::LazyLock;
+
+use ahash::AHashMap;
 
 use crate::protocol::framing::request::command_route::{
     ACL, CLIENT, CONFIG, CommandRoute, FUNCTION, LATENCY, MEMORY, MODULE, PUBSUB, SCRIPT, SLOWLOG,
@@ -31,9 +35,14 @@ pub(super) fn find(name: &[u8]) -> Option<&'static CommandEntry> {
     let lower = lower.get_mut(..name.len())?;
     lower.copy_from_slice(name);
     lower.make_ascii_lowercase();
-    let found = TABLE.binary_search_by(|entry| entry.name.as_bytes().cmp(lower));
-    found.ok().map(|at| &TABLE[at])
+    BY_NAME.get(&*lower).copied()
 }
+
+/// The entries by their names. Each request looks for one.
+static BY_NAME: LazyLock<AHashMap<&[u8], &CommandEntry>> = LazyLock::new(|| {
+    let entries = TABLE.iter().map(|entry| (entry.name.as_bytes(), entry));
+    entries.collect()
+});
 
 const NONE: KeySpec = KeySpec::None;
 const ONE: KeySpec = KeySpec::Range(1, 1, 1);
