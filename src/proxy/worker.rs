@@ -8,7 +8,7 @@
 //! ```
 //!
 //! All rules are the forwarder's. A worker reads the sockets that are ready and that the forwarder has room for,
-//! into one buffer. It writes the forwarder's output, once in a round for each socket. A socket here has the same
+//! into one buffer. It writes the forwarder's output, once in a round for each socket, and to an upstream also when much has collected. A socket here has the same
 //! key as its client or connection there; a key is free when the forwarder's command to close it has been carried
 //! out.
 
@@ -136,6 +136,10 @@ impl Worker {
         for _ in 0..self.forwarder.ready_clients() {
             if let Some(key) = self.forwarder.next_client() {
                 self.read_client(key);
+            }
+            // An upstream begins to work while the other clients are read.
+            if self.forwarder.has_much_output() {
+                self.write_upstreams();
             }
         }
         self.forwarder.end_interception();

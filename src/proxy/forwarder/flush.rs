@@ -4,10 +4,20 @@ use std::io;
 
 use crate::proxy::forwarder::{Command, Forwarder, mark, queue, scatter};
 
+/// Bytes of output with which a connection is not left to wait for the end of the round: about a hundred requests.
+const MUCH: usize = 8 * 1024;
+
 impl Forwarder {
     /// The number of connections with output.
     pub(crate) fn dirty_connections(&self) -> usize {
         self.dirty_connections.len()
+    }
+
+    /// Whether the connection that waits longest for its write has enough output to be worth one.
+    pub(crate) fn has_much_output(&self) -> bool {
+        let first = self.dirty_connections.front();
+        let connection = first.and_then(|key| self.connections.get(*key));
+        connection.is_some_and(|connection| connection.unsent() >= MUCH)
     }
 
     /// The next connection with unsent bytes: its key and the bytes. The number of bytes written is passed to
