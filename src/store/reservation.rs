@@ -1,7 +1,7 @@
 //! A large value on its way into the store: memory of the store that a connection fills.
 //!
 //! ```text
-//!   reserve ──▶ Reservation: │ room for head and key │ value: filled │ still to come │ 2 bytes │
+//!   reserve ──▶ Reservation: │ room for head and key │ value: filled │ still to come │ line end │
 //!                                                      ▲ space(), arrived(n)
 //!   Tree::put_received ──▶ the buffer becomes the item's record; nothing is copied
 //! ```
@@ -26,7 +26,7 @@ use super::shards::Store;
 
 /// Bytes that are counted at a time.
 const STEP: usize = 64 << 10;
-/// Bytes behind the value, for the end of its line.
+/// Bytes of the end of a line behind a value.
 const LINE_END: usize = 2;
 /// Bytes from which a value is worth a system call of its own.
 const LARGE: usize = 32 << 10;
@@ -39,6 +39,8 @@ pub(crate) struct Reservation {
     /// The start of the value in the buffer.
     pub(super) at: usize,
     length: usize,
+    /// Bytes behind the value, for the end of its line.
+    line_end: usize,
     /// Bytes that have arrived, the end of the line included.
     filled: usize,
     /// Bytes that are counted as the store's: of a free buffer all, of a new one those that have arrived.
@@ -48,12 +50,26 @@ pub(crate) struct Reservation {
 }
 
 impl Store {
-    /// Memory for a value of `length` bytes under a key of `key` bytes. `None` if an item may not be so large, or if
-    /// records of that size share their memory with others; such a value is given to [`put`](super::Tree::put) when it has
-    /// arrived.
+    /// Memory for a value of `length` bytes under a key of `key` bytes, and the end of a line behind it. `None` if an item
+    /// may not be so large, or if records of that size share their memory with others; such a value is given to
+    /// [`put`](super::Tree::put) when it has arrived.
     pub(crate) fn reserve(self: &Arc<Self>, key: usize, length: usize) -> Option<Reservation> {
+        self.reserve_with(key, length, LINE_END)
+    }
+
+    /// Memory for a value with nothing behind it.
+    pub(crate) fn reserve_bare(self: &Arc<Self>, key: usize, length: usize) -> Option<Reservation> {
+        self.reserve_with(key, length, 0)
+    }
+
+    fn reserve_with(
+        self: &Arc<Self>,
+        key: usize,
+        length: usize,
+        line_end: usize,
+    ) -> Option<Reservation> {
         let at = HEADER + MOST_HEAD + key;
-        let room = record_log::room(at - HEADER + length + LINE_END);
+        let room = record_log::room(at - HEADER + length + line_end);
         let single = room > self.pool.segment() / 4 && length >= LARGE;
         let fits =
             key + length <= self.max_item_size() && self.least_for(key + length) <= self.limit();
@@ -65,6 +81,7 @@ impl Store {
             bytes: PageBuffer::default(),
             at,
             length,
+            line_end,
             filled: 0,
             counted: 0,
             checked: 0,
@@ -88,23 +105,23 @@ impl Reservation {
 
     /// The memory for the next bytes of the value and of its line end; empty when all have arrived.
     pub(crate) fn space(&mut self) -> &mut [u8] {
-        &mut self.bytes[self.at + self.filled..self.at + self.length + LINE_END]
+        &mut self.bytes[self.at + self.filled..self.at + self.length + self.line_end]
     }
 
     /// Whether the value and the end of its line have arrived.
     pub(crate) fn is_whole(&self) -> bool {
-        self.filled == self.length + LINE_END
+        self.filled == self.length + self.line_end
     }
 
     /// Bytes of the value and the end of its line that are still to come.
     pub(crate) fn missing(&self) -> usize {
-        self.length + LINE_END - self.filled
+        self.length + self.line_end - self.filled
     }
 
-    /// The two bytes behind the value, once they have arrived.
+    /// The bytes behind the value, once they have arrived.
     pub(crate) fn line_end(&self) -> &[u8] {
         let end = self.at + self.length;
-        &self.bytes[end..end + LINE_END]
+        &self.bytes[end..end + self.line_end]
     }
 
     /// Copies the start of `bytes` into the [`space`](Reservation::space); returns how many bytes it took.
@@ -206,6 +223,22 @@ mod tests {
         assert!(store.reserve(10, LARGE).is_some());
         assert!(store.reserve(10, 9 << 20).is_none());
         assert_eq!(store.used(), footprints(&store));
+    }
+
+    #[test]
+    fn a_value_without_a_line_end_is_whole_with_its_last_byte() {
+        let store = store(8 << 20);
+        let mut reservation = store.reserve_bare(1, LARGE).unwrap();
+        let value = vec![b'x'; LARGE + 1];
+        assert_eq!(reservation.copy(&value), LARGE);
+        assert!(reservation.arrived(LARGE - 1));
+        assert_eq!((reservation.is_whole(), reservation.missing()), (false, 1));
+        assert!(reservation.arrived(1));
+        assert!(reservation.is_whole() && reservation.space().is_empty());
+        assert!(reservation.line_end().is_empty());
+        let mut tree = store.lock(b"k");
+        let node = tree.put_received(0, b"k", ENTRY, reservation).unwrap();
+        assert_eq!(tree.item(node).value(), Some(&value[..LARGE]));
     }
 
     #[test]
