@@ -48,7 +48,7 @@ impl TurnContext<'_> {
 
     /// `flush_all`: now, or when the time has come.
     fn flush_all(&mut self, delay: i32, noreply: bool) {
-        self.operations.flush(delay);
+        self.operations.flush(delay.into());
         self.output.reply(noreply, reply::OK);
     }
 

@@ -15,10 +15,12 @@ impl TurnContext<'_> {
             KeyAction::Decrement(delta) => {
                 KeyReply::of_number(operations.arithmetic(names, &plain(delta, true)))
             }
-            KeyAction::Touch(exptime) => KeyReply::Line(match operations.touch(names, exptime) {
-                true => reply::TOUCHED,
-                false => reply::NOT_FOUND,
-            }),
+            KeyAction::Touch(exptime) => {
+                KeyReply::Line(match operations.touch(names, exptime.into()) {
+                    Some(_) => reply::TOUCHED,
+                    None => reply::NOT_FOUND,
+                })
+            }
             KeyAction::Delete => KeyReply::Line(match operations.delete(names, None) {
                 DeleteOutcome::Deleted => reply::DELETED,
                 DeleteOutcome::NotFound | DeleteOutcome::Exists => reply::NOT_FOUND,

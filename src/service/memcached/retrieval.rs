@@ -11,9 +11,11 @@ impl TurnContext<'_> {
     /// memory for the value; then nothing is done.
     pub(super) fn retrieve(&mut self, key: &[u8], exptime: Option<i32>, cas: bool) -> bool {
         let output = &mut self.output;
-        let outcome = self.operations.get(&[key], exptime, |found| {
-            write_item(output, Words::new(key), cas, found)
-        });
+        let outcome = self
+            .operations
+            .get(&[key], exptime.map(i64::from), |found| {
+                write_item(output, Words::new(key), cas, found)
+            });
         !matches!(outcome, GetOutcome::NoMemory)
     }
 

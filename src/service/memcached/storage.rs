@@ -20,7 +20,7 @@ pub(super) fn request(store: &StorageCommand<'_>) -> StoreRequest {
             StoreVerb::Prepend => StoreMode::Prepend,
         },
         flags: store.flags,
-        exptime: store.exptime,
+        exptime: store.exptime.into(),
         expected: (store.verb == StoreVerb::Cas).then_some(store.unique),
     }
 }

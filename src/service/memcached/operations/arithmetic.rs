@@ -26,7 +26,7 @@ pub(crate) struct Arithmetic {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Initial {
     pub(crate) number: u64,
-    pub(crate) exptime: i32,
+    pub(crate) exptime: i64,
 }
 
 /// The outcome of a change of a number.

@@ -32,7 +32,7 @@ mod store;
 use super::counters::TurnCounts;
 use super::service_state::Shared;
 
-pub(super) use arithmetic::{Arithmetic, ArithmeticOutcome};
+pub(super) use arithmetic::{Arithmetic, ArithmeticOutcome, Initial};
 pub(super) use read::{FoundItem, GetOutcome};
 pub(super) use remove::DeleteOutcome;
 pub(super) use store::{NewValue, StoreMode, StoreOutcome, StoreRequest};
@@ -60,12 +60,12 @@ impl<'a> Operations<'a> {
 ///
 /// Up to 30 days it is a number of seconds from now, beyond that a Unix time, as in memcached; a
 /// negative one has expired at once.
-pub(super) fn expires_ms(exptime: i32, now_ms: u64) -> Option<u64> {
-    const RELATIVE_LIMIT: u32 = 60 * 60 * 24 * 30;
-    match u32::try_from(exptime) {
+pub(super) fn expires_ms(exptime: i64, now_ms: u64) -> Option<u64> {
+    const RELATIVE_LIMIT: u64 = 60 * 60 * 24 * 30;
+    match u64::try_from(exptime) {
         Ok(0) => None,
-        Ok(seconds) if seconds <= RELATIVE_LIMIT => Some(now_ms + u64::from(seconds) * 1000),
-        Ok(unix) => Some(u64::from(unix) * 1000),
+        Ok(seconds) if seconds <= RELATIVE_LIMIT => Some(now_ms + seconds * 1000),
+        Ok(unix) => Some(unix.saturating_mul(1000)),
         Err(_) => Some(now_ms),
     }
 }

@@ -37,13 +37,20 @@ impl FoundItem<'_, '_> {
     }
 }
 
+/// The facts of an item with a new exptime.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TouchedItem {
+    pub(crate) flags: u32,
+    pub(crate) cas: u64,
+}
+
 impl Operations<'_> {
     /// Reads the item at a path: `write` appends it to the output, or returns `None` if there is no memory for that.
     /// With an exptime the item gets it, and the command counts as a touch.
     pub(crate) fn get<R>(
         &mut self,
         path: &[&[u8]],
-        exptime: Option<i32>,
+        exptime: Option<i64>,
         write: impl FnOnce(&mut FoundItem<'_, '_>) -> Option<R>,
     ) -> GetOutcome<R> {
         let mut tree = self.shared.store.lock(path[0]);
@@ -69,17 +76,20 @@ impl Operations<'_> {
         outcome
     }
 
-    /// Sets the exptime of an item, with or without a value. Whether there is one.
-    pub(crate) fn touch(&mut self, path: &[&[u8]], exptime: i32) -> bool {
+    /// Sets the exptime of an item, with or without a value. `None` if there is no item.
+    pub(crate) fn touch(&mut self, path: &[&[u8]], exptime: i64) -> Option<TouchedItem> {
         let mut tree = self.shared.store.lock(path[0]);
         let node = tree.peek(DATABASE, path);
-        if let Some(node) = node {
-            let expires_ms = expires_ms(exptime, tree.now_ms());
-            tree.visit(node);
-            tree.set_expiry(node, expires_ms);
-        }
         self.count_touch(node.is_some());
-        node.is_some()
+        let node = node?;
+        let expires_ms = expires_ms(exptime, tree.now_ms());
+        tree.visit(node);
+        tree.set_expiry(node, expires_ms);
+        let item = tree.item(node);
+        Some(TouchedItem {
+            flags: item.flags(),
+            cas: item.cas(),
+        })
     }
 
     fn count_get(&mut self, hit: bool) {

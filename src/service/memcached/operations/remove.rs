@@ -35,7 +35,7 @@ impl Operations<'_> {
     }
 
     /// Removes all items: now, or when the time has come.
-    pub(crate) fn flush(&mut self, delay: i32) {
+    pub(crate) fn flush(&mut self, delay: i64) {
         self.counts.cmd_flush += 1;
         let store = &self.shared.store;
         let now_ms = store.now_ms();

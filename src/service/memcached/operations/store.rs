@@ -11,7 +11,7 @@ pub(crate) struct StoreRequest {
     /// The client's flags; an append or prepend leaves those of the item.
     pub(crate) flags: u32,
     /// The same holds for the exptime.
-    pub(crate) exptime: i32,
+    pub(crate) exptime: i64,
     /// The cas unique that the item must have. A set or replace with one is a cas, for which a missing item is
     /// [`NotFound`](StoreOutcome::NotFound). An add ignores it.
     pub(crate) expected: Option<u64>,
