@@ -1,6 +1,6 @@
 //! larder is a cache server and cache proxy for one box that people can read.
 //!
-//! It speaks memcached's text protocol and Redis's RESP on one embedded store. This page is the map: the rooms in the
+//! It speaks memcached's text and binary protocols and Redis's RESP on one embedded store. This page is the map: the rooms in the
 //! order in which a byte passes through them, and then three journeys from file to file.
 //!
 //! 1. [`server`] accepts connections, gives each its turns on a fixed pool of threads, keeps the limits and shuts down.
@@ -29,6 +29,7 @@
 //! server/acceptor.rs                 accepts the connection and hands it to a worker
 //! server/turns.rs                    the worker's loop: waits with mio until the connection has bytes
 //! server/turns/client.rs             reads them into the worker's buffer and gives the session a turn
+//! service/memcached/connection_session.rs  knows the protocol by the connection's first byte: here text
 //! service/memcached/session.rs       takes one complete command after the other from the input
 //! protocol/memcached/text/mod.rs     finds the command: scanner.rs for a plain get, else grammar.rs, the regex
 //! service/memcached/retrieval.rs     asks the store and writes VALUE and the data into the output

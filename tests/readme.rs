@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use larder::Server;
+use larder::protocol::memcached::binary::opcode_names;
 use larder::protocol::memcached::text::verb_names;
 use tempfile::TempDir;
 
@@ -312,6 +313,10 @@ fn commands() -> String {
             .or_insert_with(Vec::new)
             .push(verb.to_owned());
     }
+    // Without SASL its opcodes are answered as unknown ones.
+    let opcodes = opcode_names().filter(|name| !name.starts_with("sasl"));
+    let opcodes = opcodes.map(str::to_owned).collect();
+    families.insert("memcached: binary".to_owned(), opcodes);
     let server = Server::start().expect("it starts on free ports");
     let mut client = TcpStream::connect(server.resp_addr()).expect("it listens");
     client

@@ -1,5 +1,6 @@
-//! The context of one turn's commands in the text protocol.
+//! The context of one turn's commands.
 
+use crate::protocol::memcached::binary::ReplyTo;
 use crate::protocol::memcached::text::Words;
 use crate::server::Connection;
 
@@ -14,6 +15,8 @@ pub(super) struct TurnContext<'a> {
     pub(super) output: Output<'a>,
     /// The connection whose turn it is.
     pub(super) connection: &'a Connection,
+    /// The request that statistics answer in frames of the binary protocol; otherwise they are lines.
+    pub(super) stat_frames: Option<ReplyTo>,
 }
 
 impl<'a> TurnContext<'a> {
@@ -28,6 +31,7 @@ impl<'a> TurnContext<'a> {
             operations: Operations::new(shared),
             output: Output::new(out, &shared.connections, connection),
             connection,
+            stat_frames: None,
         }
     }
 }

@@ -1,7 +1,7 @@
-//! memcached's classic text protocol, and nested keys, on the store.
+//! memcached's protocols on the store: classic text, nested keys, and in `binary` the binary protocol.
 //!
 //! ```text
-//!   input ─▶ Session::turn ─▶ text::parse ─▶ TurnContext (one method per family) ─▶ Operations ─▶ Tree
+//!   input ─▶ TextSession::step ─▶ text::parse ─▶ TurnContext (one method per family) ─▶ Operations ─▶ Tree
 //!                 │                             │                                      │          one lock per key
 //!                 └ InputStart: what a turn     └ Output: the outcome in words         └ TurnCounts: added to the
 //!                   left unfinished                                                      service's counters once per turn
@@ -11,7 +11,7 @@
 //! `storage`, `key_commands` and `admin` each begin with the method that runs the family's commands. What a command does
 //! to an item is in `operations`, which knows no protocol.
 //!
-//! A [`Session`](session::Session) holds no bytes: a value stays in the connection's input until all of it has arrived, after its length was checked, and the bytes of one
+//! A [`ConnectionSession`] chooses the protocol by the first byte. It holds no bytes: a value stays in the connection's input until all of it has arrived, after its length was checked, and the bytes of one
 //! that is too large are counted and dropped. A large value goes into memory of the store as it arrives (`receiving`). A `get` of many keys writes them one by one and
 //! stops between two keys when the output is full; it consumes the keys that it has written, so it continues with the rest of the line.
 //!
@@ -26,7 +26,9 @@
 
 mod admin;
 mod auth_file;
+mod binary;
 mod children;
+mod connection_session;
 mod context;
 mod counters;
 mod dump;
@@ -40,6 +42,7 @@ mod session;
 mod stats;
 mod stats_general;
 mod stats_settings;
+mod step;
 mod storage;
 #[cfg(test)]
 mod tests;
@@ -53,6 +56,7 @@ use crate::server::{self, Connections, Peer, Refusal};
 use crate::store::Store;
 
 pub use auth_file::AuthFile;
+use connection_session::ConnectionSession;
 use counters::Counters;
 pub use service_state::Settings;
 use service_state::Shared;
@@ -107,7 +111,7 @@ impl server::Service for Memcached {
     }
 
     fn open(&self, peer: Peer) -> Box<dyn server::Session> {
-        Box::new(session::Session::new(
+        Box::new(ConnectionSession::new(
             Arc::clone(&self.shared),
             peer.connection,
         ))

@@ -8,9 +8,7 @@
 //! `set`, `add`, `replace` and `cas` of one key; `append` and `prepend` are put together from two values, and nested keys
 //! are received in the connection's input. As in memcached, conditions are checked when the value has arrived.
 
-use std::sync::Arc;
-
-use crate::store::{Reservation, Store};
+use crate::store::Reservation;
 
 use super::operations::{StoreMode, StoreRequest};
 
@@ -23,19 +21,17 @@ pub(super) struct Receiving<R> {
 }
 
 impl<R> Receiving<R> {
-    /// `None` if the value can't be received this way, or if none of it has arrived.
+    /// `None` if the value can't be received this way. `reserve` is called with the length of the key.
     pub(super) fn begin(
-        store: &Arc<Store>,
         key: &[u8],
         request: &StoreRequest,
-        (length, arrived): (usize, usize),
         reply: R,
+        reserve: impl FnOnce(usize) -> Option<Reservation>,
     ) -> Option<Box<Receiving<R>>> {
-        let joins = matches!(request.mode, StoreMode::Append | StoreMode::Prepend);
-        if joins || arrived == 0 {
+        if matches!(request.mode, StoreMode::Append | StoreMode::Prepend) {
             return None;
         }
-        let reservation = store.reserve(key.len(), length)?;
+        let reservation = reserve(key.len())?;
         Some(Box::new(Receiving {
             reservation,
             key: key.to_vec(),

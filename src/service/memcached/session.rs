@@ -1,34 +1,24 @@
-//! One connection: the turn, and its unfinished commands.
+//! One connection of the text protocol: its steps, and its unfinished commands.
 
 mod authentication;
-
-use std::sync::Arc;
 
 use crate::protocol::memcached::text::{
     self, AfterBadLine, Block, Command, Parsed, Retrieve, StorageCommand, Words,
 };
-use crate::server::{self, Connection, Insertion, Next, Turn};
-use crate::service::kept_insertions::KeptInsertions;
 
 use super::admin::AfterAdmin;
 use super::context::TurnContext;
 use super::dump::Dump;
 use super::receiving::Receiving;
 use super::service_state::Shared;
+use super::step::Step;
 use super::storage::{Noreply, request};
 
-/// A connection's state between turns. It owns no buffer.
-pub(super) struct Session {
-    shared: Arc<Shared>,
-    connection: Arc<Connection>,
+/// The state between turns of a connection that speaks the text protocol.
+pub(super) struct TextSession {
     pending: InputStart,
     /// A storage command whose value is received into memory of the store.
     receiving: Option<Box<Receiving<Noreply>>>,
-    /// Large values of the last turn's output.
-    insertions: KeptInsertions,
-    may_insert: bool,
-    /// Bytes of input below which there is nothing to do: the length of a data block.
-    needed: usize,
     /// Bytes at the start of the input that are known to hold no end of line.
     scanned: u32,
 }
@@ -57,132 +47,33 @@ struct Retrieval {
     cas: bool,
 }
 
-/// The next step of the turn.
-enum Step {
-    /// This many bytes were consumed; there may be more.
-    Continue(usize),
-    /// Nothing can be done until more has arrived.
-    Wait,
-    /// This many bytes were consumed; the output is full.
-    Full(usize),
-    /// This much was consumed; the output has a large value, which is written before others.
-    Send(usize),
-    /// This much was consumed; there is no memory for the next reply.
-    NoMemory(usize),
-    /// This much was consumed; the password was wrong, so the reply waits.
-    Delay(usize),
-    /// The end of the connection.
-    Close,
-}
-
-impl Session {
-    pub(super) fn new(shared: Arc<Shared>, connection: Arc<Connection>) -> Session {
-        Session {
-            pending: InputStart::of_connection(&shared),
-            shared,
-            connection,
+impl TextSession {
+    pub(super) fn new(shared: &Shared) -> TextSession {
+        TextSession {
+            pending: InputStart::of_connection(shared),
             receiving: None,
-            insertions: KeptInsertions::default(),
-            may_insert: false,
-            needed: 0,
             scanned: 0,
         }
     }
-}
 
-impl server::Session for Session {
-    fn turn(&mut self, input: &[u8], output: &mut Vec<u8>) -> Turn {
-        if input.len() < self.needed {
-            return Turn {
-                consumed: 0,
-                next: Next::Read,
-            };
-        }
-        let shared = Arc::clone(&self.shared);
-        let _gate = shared.store.share();
-        let connection = Arc::clone(&self.connection);
-        let mut context = TurnContext::new(&shared, output, &connection);
-        context.output.may_insert = self.may_insert;
-        let mut consumed = 0;
-        let next = loop {
-            let rest = &input[consumed..];
-            if rest.is_empty() && !matches!(self.pending, InputStart::Dump(_)) {
-                break self.waits_for();
-            }
-            if context.output.is_full() {
-                break Next::Again;
-            }
-            match self.step(&mut context, rest) {
-                Step::Continue(taken) => {
-                    consumed += taken;
-                    self.needed = 0;
-                    self.scanned = 0;
-                }
-                Step::Wait => break Next::Read,
-                Step::Full(taken) => {
-                    consumed += taken;
-                    break Next::Again;
-                }
-                Step::Send(taken) => {
-                    consumed += taken;
-                    break Next::Send;
-                }
-                Step::NoMemory(taken) => {
-                    consumed += taken;
-                    break Next::AwaitMemory;
-                }
-                Step::Delay(taken) => {
-                    consumed += taken;
-                    self.needed = 0;
-                    break Next::Delay;
-                }
-                Step::Close => {
-                    consumed = input.len();
-                    break Next::Close;
-                }
-            }
-        };
-        self.insertions = std::mem::take(&mut context.output.insertions);
-        context.operations.counts.conn_yields += u64::from(next == Next::Again);
-        shared.counters.add(&context.operations.counts);
-        Turn { consumed, next }
+    /// Whether a step is to be run although nothing has arrived.
+    pub(super) fn has_more_to_say(&self) -> bool {
+        matches!(self.pending, InputStart::Dump(_))
     }
 
-    fn allow_insertions(&mut self) {
-        self.may_insert = true;
+    /// Whether a value is received into memory of the store.
+    pub(super) fn receives(&self) -> bool {
+        self.receiving.is_some()
     }
 
-    fn insertions(&mut self) -> Vec<Insertion> {
-        self.insertions.take()
-    }
-
-    fn space(&mut self) -> Option<&mut [u8]> {
+    /// The memory for the next bytes of a received value.
+    pub(super) fn space(&mut self) -> Option<&mut [u8]> {
         let receiving = self.receiving.as_mut()?;
         Some(receiving.reservation.space())
     }
 
-    fn arrived(&mut self, bytes: usize, output: &mut Vec<u8>) -> Next {
-        let shared = Arc::clone(&self.shared);
-        let _gate = shared.store.share();
-        let connection = Arc::clone(&self.connection);
-        let mut context = TurnContext::new(&shared, output, &connection);
-        self.received(&mut context, bytes);
-        shared.counters.add(&context.operations.counts);
-        self.waits_for()
-    }
-}
-
-impl Session {
-    /// The input for which the session waits when it has consumed all of it.
-    fn waits_for(&self) -> Next {
-        match self.receiving {
-            Some(_) => Next::Receive,
-            None => Next::Read,
-        }
-    }
-
     /// Notes that this many bytes more of the received value are in the memory of the store.
-    fn received(&mut self, context: &mut TurnContext<'_>, bytes: usize) {
+    pub(super) fn received(&mut self, context: &mut TurnContext<'_>, bytes: usize) {
         let Some(mut receiving) = self.receiving.take() else {
             return;
         };
@@ -198,7 +89,7 @@ impl Session {
     }
 
     /// Runs the first step of the input.
-    fn step(&mut self, context: &mut TurnContext<'_>, input: &[u8]) -> Step {
+    pub(super) fn step(&mut self, context: &mut TurnContext<'_>, input: &[u8]) -> Step {
         if let Some(receiving) = &mut self.receiving {
             let taken = receiving.reservation.copy(input);
             self.received(context, taken);
@@ -208,7 +99,7 @@ impl Session {
             InputStart::Nothing => self.command(context, input),
             InputStart::Keys(retrieval) => {
                 let Some((keys, line)) = text::rest_of_line(input) else {
-                    return Step::Wait;
+                    return Step::Wait { needed: 0 };
                 };
                 self.keys(context, input, line, keys, retrieval)
             }
@@ -236,34 +127,34 @@ impl Session {
     }
 
     fn command(&mut self, context: &mut TurnContext<'_>, input: &[u8]) -> Step {
-        let (command, line) =
-            match text::parse(input, self.scanned as usize, context.shared.nesting()) {
-                Parsed::Done { command, consumed } => (command, consumed),
-                Parsed::More => {
-                    self.scanned = u32::try_from(input.len()).unwrap_or(0);
-                    return Step::Wait;
-                }
-                Parsed::Bad {
-                    reply,
-                    consumed,
-                    then,
-                } => {
-                    return match then {
-                        AfterBadLine::Continue { discard } if discard > 0 => {
-                            self.discard(discard, reply);
-                            Step::Continue(consumed)
-                        }
-                        AfterBadLine::Continue { .. } => {
-                            context.output.push(reply);
-                            Step::Continue(consumed)
-                        }
-                        AfterBadLine::Close => {
-                            context.output.push(reply);
-                            Step::Close
-                        }
-                    };
-                }
-            };
+        let scanned = std::mem::take(&mut self.scanned);
+        let (command, line) = match text::parse(input, scanned as usize, context.shared.nesting()) {
+            Parsed::Done { command, consumed } => (command, consumed),
+            Parsed::More => {
+                self.scanned = u32::try_from(input.len()).unwrap_or(0);
+                return Step::Wait { needed: 0 };
+            }
+            Parsed::Bad {
+                reply,
+                consumed,
+                then,
+            } => {
+                return match then {
+                    AfterBadLine::Continue { discard } if discard > 0 => {
+                        self.discard(discard, reply);
+                        Step::Continue(consumed)
+                    }
+                    AfterBadLine::Continue { .. } => {
+                        context.output.push(reply);
+                        Step::Continue(consumed)
+                    }
+                    AfterBadLine::Close => {
+                        context.output.push(reply);
+                        Step::Close
+                    }
+                };
+            }
+        };
         match command {
             Command::Retrieve(Retrieve { keys, exptime, cas }) => {
                 return self.keys(context, input, line, keys, Retrieval { exptime, cas });
@@ -342,18 +233,21 @@ impl Session {
                 Step::Continue(line + consumed)
             }
             Block::More { needed } => {
-                let sizes = (store.length, input.len() - line);
+                if input.len() == line {
+                    // Of a large value some bytes have to arrive before it is received.
+                    return Step::Wait { needed: line + 1 };
+                }
                 let reply = Noreply(store.noreply);
-                let all = &context.shared.store;
+                let reserve = |key| context.shared.store.reserve(key, store.length);
                 self.receiving = store
                     .path
                     .single()
-                    .and_then(|key| Receiving::begin(all, key, &request(store), sizes, reply));
+                    .and_then(|key| Receiving::begin(key, &request(store), reply, reserve));
                 if self.receiving.is_some() {
                     return Step::Continue(line);
                 }
-                self.needed = line + needed;
-                Step::Wait
+                let needed = line + needed;
+                Step::Wait { needed }
             }
         }
     }

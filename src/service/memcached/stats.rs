@@ -3,6 +3,7 @@
 //! memcached sorts items into classes by size; larder does not, and reports all items as of class 1. The
 //! `stats` of storage on disk and of prefixes of keys answer `ERROR`.
 
+use crate::protocol::memcached::binary;
 use crate::protocol::memcached::text::{Words, reply};
 
 use super::context::TurnContext;
@@ -48,23 +49,17 @@ const BY_CLASS: &[&str] = &[
 impl TurnContext<'_> {
     /// A list of keys is not written here but returned, because it is written in pieces.
     pub(super) fn stats(&mut self, mut words: Words<'_>) -> Option<Dump> {
-        match words.next() {
-            None => self.general_stats(),
-            Some(b"reset") => {
-                self.shared.counters.reset();
-                self.operations.counts = Default::default();
-                self.shared.store.reset_stats();
-                self.output.reply(false, reply::RESET);
+        match words.next().unwrap_or_default() {
+            b"reset" => {
+                self.reset_stats();
+                self.output.push(reply::RESET);
                 return None;
             }
-            Some(b"settings") => self.settings_stats(),
-            Some(b"items") => self.items(),
-            Some(b"slabs") => self.slabs(),
-            Some(b"sizes") => self.stat("sizes_status", "disabled"),
-            Some(b"conns") => self.conns(),
-            Some(b"cachedump") => return self.cachedump(words),
-            Some(_) => {
-                self.output.reply(false, reply::ERROR);
+            b"conns" => self.conns(),
+            b"cachedump" => return self.cachedump(words),
+            name if self.stat_group(name) => {}
+            _ => {
+                self.output.push(reply::ERROR);
                 return None;
             }
         }
@@ -72,8 +67,32 @@ impl TurnContext<'_> {
         None
     }
 
+    pub(super) fn reset_stats(&mut self) {
+        self.shared.counters.reset();
+        self.operations.counts = Default::default();
+        self.shared.store.reset_stats();
+    }
+
+    /// A group of statistics that all protocols have; the one without a name is the general one. Whether there is such a
+    /// group.
+    pub(super) fn stat_group(&mut self, name: &[u8]) -> bool {
+        match name {
+            b"" => self.general_stats(),
+            b"settings" => self.settings_stats(),
+            b"items" => self.items(),
+            b"slabs" => self.slabs(),
+            b"sizes" => self.stat("sizes_status", "disabled"),
+            _ => return false,
+        }
+        true
+    }
+
+    /// One statistic, in the form of the connection's protocol.
     pub(super) fn stat(&mut self, name: &str, value: impl std::fmt::Display) {
-        reply::stat(self.output.bytes, name, value);
+        match self.stat_frames {
+            None => reply::stat(self.output.bytes, name, value),
+            Some(to) => binary::reply::stat(self.output.bytes, to, name, value),
+        }
     }
 
     /// `stats items`, for the one class that all items are in.

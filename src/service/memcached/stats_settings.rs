@@ -76,7 +76,7 @@ impl TurnContext<'_> {
         self.stat("reqs_per_event", 0);
         self.stat("cas_enabled", "yes");
         self.stat("tcp_backlog", limits::BACKLOG);
-        self.stat("binding_protocol", "ascii");
+        self.stat("binding_protocol", "auto-negotiate");
         self.stat("item_size_max", shared.max_item_size());
         self.stat("maxconns_fast", "yes");
         self.stat("flush_enabled", "yes");

@@ -12,6 +12,7 @@ use crate::server::{Next, Peer, Service, Session};
 use crate::store::{Clock, Config, Entry, Store};
 
 mod authentication;
+mod binary;
 mod large_values;
 
 /// A session on an empty store of its own, at a fixed time.
@@ -296,7 +297,7 @@ fn cache_memlimit_evicts_items_that_no_longer_fit() {
 
 #[test]
 fn a_session_is_small() {
-    assert!(size_of::<super::session::Session>() <= 80);
+    assert!(size_of::<super::connection_session::ConnectionSession>() <= 80);
 }
 
 /// Conversations similar to those of real clients.

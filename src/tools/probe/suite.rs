@@ -19,6 +19,8 @@ pub enum Suite {
     #[value(name = "memcached-newest")]
     #[serde(rename = "memcached-newest")]
     MemcachedNewest,
+    /// memcached's binary protocol, as memcached 1.6 speaks it
+    Binary,
     /// Keys as paths on memcached's text protocol, as larder speaks it
     Nested,
     /// Redis's RESP, as redis-server 7.0 speaks it
@@ -27,8 +29,11 @@ pub enum Suite {
 
 impl Suite {
     /// The suite of a transcript. Transcripts of memcached's protocol that hold only for larder are
-    /// the nested suite.
+    /// the nested suite. Those of the binary protocol are a folder.
     pub fn of(transcript: &Transcript) -> Suite {
+        if transcript.name.starts_with("binary/") {
+            return Suite::Binary;
+        }
         match (transcript.protocol, &transcript.agrees) {
             (Protocol::Echo, _) => Suite::Echo,
             (Protocol::Memcached, Agrees::LarderOnly(_)) => Suite::Nested,
@@ -42,7 +47,9 @@ impl Suite {
     pub fn protocol(self) -> Protocol {
         match self {
             Suite::Echo => Protocol::Echo,
-            Suite::Memcached | Suite::MemcachedNewest | Suite::Nested => Protocol::Memcached,
+            Suite::Memcached | Suite::MemcachedNewest | Suite::Binary | Suite::Nested => {
+                Protocol::Memcached
+            }
             Suite::Resp => Protocol::Resp,
         }
     }
@@ -53,6 +60,7 @@ impl Suite {
             Suite::Echo => "echo",
             Suite::Memcached => "memcached",
             Suite::MemcachedNewest => "memcached-newest",
+            Suite::Binary => "binary",
             Suite::Nested => "nested",
             Suite::Resp => "resp",
         }

@@ -1,6 +1,6 @@
 //! ASCII authentication: until the client has given a user of `--auth-file` and the password, nothing else is served.
 
-use super::{InputStart, Session, Step};
+use super::{InputStart, Step, TextSession};
 use crate::protocol::memcached::text::authentication::{
     FAILURE, FirstLine, first_line, user_and_password,
 };
@@ -18,11 +18,11 @@ impl InputStart {
     }
 }
 
-impl Session {
+impl TextSession {
     /// The line before the token.
     pub(super) fn first_line(&mut self, context: &mut TurnContext<'_>, input: &[u8]) -> Step {
         match first_line(input) {
-            FirstLine::More => Step::Wait,
+            FirstLine::More => Step::Wait { needed: 0 },
             FirstLine::Close => Step::Close,
             FirstLine::Refused { reply, consumed } => {
                 context.output.push(reply);
@@ -43,8 +43,7 @@ impl Session {
         length: usize,
     ) -> Step {
         let Some(token) = input.get(..length) else {
-            self.needed = length;
-            return Step::Wait;
+            return Step::Wait { needed: length };
         };
         self.pending = InputStart::FirstLine;
         let (name, password) = match user_and_password(token) {

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::super::{Memcached, Settings};
 use super::{all_at_once, converse, session};
-use crate::server::{Connections, Peer, Service};
+use crate::server::{Connections, Next, Peer, Service};
 use crate::service::delivery::deliver;
 use crate::store::{Clock, Config, Store};
 
@@ -44,6 +44,46 @@ proptest! {
         prop_assert!(converse(&mut *session(true), &pieces) == whole);
         prop_assert!(deliver(&mut *session(true), &pieces) == (whole.0, whole.1));
     }
+}
+
+/// A session that may insert large values into its output, and the bytes of its replies to these pieces.
+fn with_insertions(pieces: &[&[u8]]) -> Vec<u8> {
+    let mut session = session(true);
+    session.allow_insertions();
+    let (mut input, mut replies) = (Vec::new(), Vec::new());
+    for piece in pieces {
+        input.extend_from_slice(piece);
+        let mut next = Next::Again;
+        while matches!(next, Next::Again | Next::Send) {
+            let mut output = Vec::new();
+            let turn = session.turn(&input, &mut output);
+            input.drain(..turn.consumed);
+            next = turn.next;
+            let insertions = session.insertions();
+            for insertion in insertions.iter().rev() {
+                let bytes = (*insertion.bytes).as_ref().iter().copied();
+                output.splice(insertion.at..insertion.at, bytes);
+            }
+            replies.append(&mut output);
+        }
+    }
+    assert_eq!(input, b"");
+    replies
+}
+
+/// The part of the line that was searched for its end must not count for the command behind it.
+#[test]
+fn a_line_in_pieces_is_answered_with_a_large_value_and_the_next_line_too() {
+    let value = vec![b'x'; 100_000];
+    let set = [&b"set big 0 0 100000\r\n"[..], &value, b"\r\n"].concat();
+    let replies = with_insertions(&[&set, b"get big", b"\r\nmn\r\n"]);
+    let expected = [
+        &b"STORED\r\nVALUE big 0 100000\r\n"[..],
+        &value,
+        b"\r\nEND\r\nMN\r\n",
+    ]
+    .concat();
+    assert!(replies == expected, "{} bytes", replies.len());
 }
 
 #[test]

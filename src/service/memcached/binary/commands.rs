@@ -1,0 +1,153 @@
+//! The commands whose request has no value.
+
+use crate::protocol::memcached::binary::reply::ItemHead;
+use crate::protocol::memcached::binary::{Count, ReplyTo, Request, Status, reply};
+use crate::protocol::memcached::text;
+
+use super::super::context::TurnContext;
+use super::super::operations::{Arithmetic, ArithmeticOutcome, DeleteOutcome, GetOutcome, Initial};
+
+/// An error as a reply.
+#[derive(Clone, Copy)]
+pub(super) struct Refusal {
+    pub(super) to: ReplyTo,
+    pub(super) status: Status,
+}
+
+/// An error. Quiet commands have it, too.
+pub(super) fn refuse(context: &mut TurnContext<'_>, refusal: Refusal) {
+    reply::error(context.output.bytes, refusal.to, refusal.status);
+}
+
+/// A status of a request.
+fn status(context: &mut TurnContext<'_>, request: &Request<'_>, status: Status) {
+    let to = request.to;
+    refuse(context, Refusal { to, status });
+}
+
+/// Success, unless the command is quiet.
+pub(super) fn done(context: &mut TurnContext<'_>, request: &Request<'_>, cas: u64) {
+    if !request.quiet {
+        reply::done(context.output.bytes, request.to, cas);
+    }
+}
+
+/// `get`, `getk`, `gat` and `gatk`. `false` if there is no memory for the value; then nothing is done.
+pub(super) fn retrieve(
+    context: &mut TurnContext<'_>,
+    request: &Request<'_>,
+    key: &[u8],
+    exptime: Option<u32>,
+    with_key: bool,
+) -> bool {
+    let shown = if with_key { key } else { b"" };
+    let output = &mut context.output;
+    let exptime = exptime.map(i64::from);
+    let outcome = context.operations.get(&[key], exptime, |found| {
+        let item = found.item();
+        let length = item.value().map_or(0, <[u8]>::len);
+        if !output.has_memory(length) {
+            return None;
+        }
+        let head = ItemHead {
+            key: shown,
+            flags: item.flags(),
+            cas: item.cas(),
+        };
+        reply::value_head(output.bytes, request.to, &head, length);
+        output.value(found);
+        Some(())
+    });
+    match outcome {
+        GetOutcome::NoMemory => return false,
+        GetOutcome::Miss if !request.quiet => {
+            reply::missing(context.output.bytes, request.to, shown);
+        }
+        GetOutcome::Miss | GetOutcome::Hit(()) => {}
+    }
+    true
+}
+
+/// `touch`: the answer has the flags of the item, as memcached's has.
+pub(super) fn touch(
+    context: &mut TurnContext<'_>,
+    request: &Request<'_>,
+    key: &[u8],
+    exptime: u32,
+) {
+    match context.operations.touch(&[key], exptime.into()) {
+        None => status(context, request, Status::KeyNotFound),
+        Some(item) => {
+            let head = ItemHead {
+                key: b"",
+                flags: item.flags,
+                cas: item.cas,
+            };
+            reply::value(context.output.bytes, request.to, &head, b"");
+        }
+    }
+}
+
+pub(super) fn delete(context: &mut TurnContext<'_>, request: &Request<'_>, key: &[u8]) {
+    match context.operations.delete(&[key], expected(request)) {
+        DeleteOutcome::Deleted => done(context, request, 0),
+        DeleteOutcome::NotFound => status(context, request, Status::KeyNotFound),
+        DeleteOutcome::Exists => status(context, request, Status::KeyExists),
+    }
+}
+
+/// `incr` and `decr`.
+pub(super) fn count(context: &mut TurnContext<'_>, request: &Request<'_>, count: &Count<'_>) {
+    let initial = count.initial.map(|(number, exptime)| Initial {
+        number,
+        exptime: exptime.into(),
+    });
+    let arithmetic = Arithmetic {
+        delta: count.delta,
+        down: count.down,
+        expected: expected(request),
+        initial,
+    };
+    match context.operations.arithmetic(&[count.key], &arithmetic) {
+        ArithmeticOutcome::Now { .. } if request.quiet => {}
+        ArithmeticOutcome::Now { number, cas } => {
+            reply::number(context.output.bytes, request.to, number, cas);
+        }
+        ArithmeticOutcome::NotFound => status(context, request, Status::KeyNotFound),
+        ArithmeticOutcome::Exists => status(context, request, Status::KeyExists),
+        ArithmeticOutcome::NonNumeric => status(context, request, Status::NonNumeric),
+        ArithmeticOutcome::NoMemory => status(context, request, Status::OutOfMemory),
+    }
+}
+
+pub(super) fn version(context: &mut TurnContext<'_>, request: &Request<'_>) {
+    reply::text(
+        context.output.bytes,
+        request.to,
+        text::reply::VERSION_NUMBER,
+    );
+}
+
+/// `stat`. As in memcached, the names of two groups may have anything behind them.
+pub(super) fn stat(context: &mut TurnContext<'_>, request: &Request<'_>, name: &[u8]) {
+    let name = match name {
+        [b'r', b'e', b's', b'e', b't', ..] => {
+            context.reset_stats();
+            return done(context, request, 0);
+        }
+        name if name.starts_with(b"settings") => b"settings",
+        name => name,
+    };
+    context.stat_frames = Some(request.to);
+    if context.stat_group(name) {
+        done(context, request, 0);
+    } else {
+        status(context, request, Status::KeyNotFound);
+    }
+    context.stat_frames = None;
+}
+
+/// The cas unique that the item must have.
+fn expected(request: &Request<'_>) -> Option<u64> {
+    (request.cas != 0).then_some(request.cas)
+}

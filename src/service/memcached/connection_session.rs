@@ -1,0 +1,186 @@
+//! One connection: the choice of its protocol, and the turn.
+//!
+//! ```text
+//!   first byte 0x80 ──▶ BinarySession ─┐
+//!   any other       ──▶ TextSession  ──┴─▶ step, step, … ─▶ Step: what was consumed, and what is next
+//! ```
+//!
+//! The protocol stays that of the first byte, as in memcached. A turn runs steps until the input is consumed or the output
+//! is full.
+
+use std::sync::Arc;
+
+use crate::protocol::memcached::binary::REQUEST_MAGIC;
+use crate::server::{self, Connection, Insertion, Next, Turn};
+use crate::service::kept_insertions::KeptInsertions;
+
+use super::binary::BinarySession;
+use super::context::TurnContext;
+use super::service_state::Shared;
+use super::session::TextSession;
+use super::step::Step;
+
+/// A connection's state between turns. It owns no buffer.
+pub(super) struct ConnectionSession {
+    shared: Arc<Shared>,
+    connection: Arc<Connection>,
+    protocol: SessionProtocol,
+    /// Large values of the last turn's output.
+    insertions: KeptInsertions,
+    may_insert: bool,
+    /// Bytes of input below which there is nothing to do: the length of a data block.
+    needed: u32,
+}
+
+/// The protocol of a connection, and its state there.
+enum SessionProtocol {
+    /// Nothing has arrived.
+    Undecided,
+    Text(TextSession),
+    Binary(BinarySession),
+}
+
+impl SessionProtocol {
+    /// As in memcached, there is only text if clients have to authenticate by text.
+    fn of(first: u8, shared: &Shared) -> SessionProtocol {
+        if first == REQUEST_MAGIC && shared.auth_file.get().is_none() {
+            SessionProtocol::Binary(BinarySession::default())
+        } else {
+            SessionProtocol::Text(TextSession::new(shared))
+        }
+    }
+}
+
+impl ConnectionSession {
+    pub(super) fn new(shared: Arc<Shared>, connection: Arc<Connection>) -> ConnectionSession {
+        ConnectionSession {
+            shared,
+            connection,
+            protocol: SessionProtocol::Undecided,
+            insertions: KeptInsertions::default(),
+            may_insert: false,
+            needed: 0,
+        }
+    }
+
+    /// Whether a step is to be run although nothing has arrived.
+    fn has_more_to_say(&self) -> bool {
+        match &self.protocol {
+            SessionProtocol::Text(text) => text.has_more_to_say(),
+            SessionProtocol::Binary(_) | SessionProtocol::Undecided => false,
+        }
+    }
+
+    /// The input for which the session waits when it has consumed all of it.
+    fn waits_for(&self) -> Next {
+        let receives = match &self.protocol {
+            SessionProtocol::Text(text) => text.receives(),
+            SessionProtocol::Binary(binary) => binary.receives(),
+            SessionProtocol::Undecided => false,
+        };
+        if receives { Next::Receive } else { Next::Read }
+    }
+
+    /// Runs the first step of the input.
+    fn step(&mut self, context: &mut TurnContext<'_>, input: &[u8]) -> Step {
+        match &mut self.protocol {
+            SessionProtocol::Text(text) => text.step(context, input),
+            SessionProtocol::Binary(binary) => binary.step(context, input),
+            SessionProtocol::Undecided => {
+                let Some(&first) = input.first() else {
+                    return Step::Wait { needed: 1 };
+                };
+                self.protocol = SessionProtocol::of(first, &self.shared);
+                Step::Continue(0)
+            }
+        }
+    }
+}
+
+impl server::Session for ConnectionSession {
+    fn turn(&mut self, input: &[u8], output: &mut Vec<u8>) -> Turn {
+        if input.len() < self.needed as usize {
+            return Turn {
+                consumed: 0,
+                next: Next::Read,
+            };
+        }
+        self.needed = 0;
+        let shared = Arc::clone(&self.shared);
+        let _gate = shared.store.share();
+        let connection = Arc::clone(&self.connection);
+        let mut context = TurnContext::new(&shared, output, &connection);
+        context.output.may_insert = self.may_insert;
+        let mut consumed = 0;
+        let next = loop {
+            let rest = &input[consumed..];
+            if rest.is_empty() && !self.has_more_to_say() {
+                break self.waits_for();
+            }
+            if context.output.is_full() {
+                break Next::Again;
+            }
+            match self.step(&mut context, rest) {
+                Step::Continue(taken) => consumed += taken,
+                Step::Wait { needed } => {
+                    self.needed = u32::try_from(needed).unwrap_or(u32::MAX);
+                    break Next::Read;
+                }
+                Step::Full(taken) => {
+                    consumed += taken;
+                    break Next::Again;
+                }
+                Step::Send(taken) => {
+                    consumed += taken;
+                    break Next::Send;
+                }
+                Step::NoMemory(taken) => {
+                    consumed += taken;
+                    break Next::AwaitMemory;
+                }
+                Step::Delay(taken) => {
+                    consumed += taken;
+                    break Next::Delay;
+                }
+                Step::Close => {
+                    consumed = input.len();
+                    break Next::Close;
+                }
+            }
+        };
+        self.insertions = std::mem::take(&mut context.output.insertions);
+        context.operations.counts.conn_yields += u64::from(next == Next::Again);
+        shared.counters.add(&context.operations.counts);
+        Turn { consumed, next }
+    }
+
+    fn allow_insertions(&mut self) {
+        self.may_insert = true;
+    }
+
+    fn insertions(&mut self) -> Vec<Insertion> {
+        self.insertions.take()
+    }
+
+    fn space(&mut self) -> Option<&mut [u8]> {
+        match &mut self.protocol {
+            SessionProtocol::Text(text) => text.space(),
+            SessionProtocol::Binary(binary) => binary.space(),
+            SessionProtocol::Undecided => None,
+        }
+    }
+
+    fn arrived(&mut self, bytes: usize, output: &mut Vec<u8>) -> Next {
+        let shared = Arc::clone(&self.shared);
+        let _gate = shared.store.share();
+        let connection = Arc::clone(&self.connection);
+        let mut context = TurnContext::new(&shared, output, &connection);
+        match &mut self.protocol {
+            SessionProtocol::Text(text) => text.received(&mut context, bytes),
+            SessionProtocol::Binary(binary) => binary.received(&mut context, bytes),
+            SessionProtocol::Undecided => {}
+        }
+        shared.counters.add(&context.operations.counts);
+        self.waits_for()
+    }
+}

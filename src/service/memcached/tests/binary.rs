@@ -1,0 +1,155 @@
+//! The binary protocol: any requests, however they arrive.
+
+use proptest::prelude::*;
+
+use super::{all_at_once, converse, session};
+use crate::protocol::memcached::binary::{HEADER_LENGTH, Header, REQUEST_MAGIC};
+use crate::service::delivery::deliver;
+
+/// A request about one of two keys.
+#[derive(Debug, Clone)]
+struct Request {
+    opcode: u8,
+    key: u8,
+    cas: u64,
+    value: usize,
+    flags: u8,
+}
+
+impl Request {
+    /// The bytes, with the extras and the parts that the opcode has.
+    fn write(&self, out: &mut Vec<u8>) {
+        let (flags, far) = (
+            u32::from(self.flags).to_be_bytes(),
+            100_000u32.to_be_bytes(),
+        );
+        let number = u64::from(self.flags).to_be_bytes();
+        let extras = match self.opcode {
+            0x01..=0x03 | 0x11..=0x13 => [flags, far].concat(),
+            0x05 | 0x06 | 0x15 | 0x16 => [&number[..], &number, &far].concat(),
+            0x1c..=0x1e | 0x23 | 0x24 => far.to_vec(),
+            _ => Vec::new(),
+        };
+        let bare = matches!(self.opcode, 0x08 | 0x0a | 0x0b | 0x18);
+        let has_value =
+            matches!(self.opcode, 0x01..=0x03 | 0x11..=0x13 | 0x0e | 0x0f | 0x19 | 0x1a);
+        let key: &[u8] = if bare { b"" } else { &[self.key] };
+        let value = vec![b'0' + self.flags % 10; if has_value { self.value } else { 0 }];
+        let header = Header {
+            magic: REQUEST_MAGIC,
+            opcode: self.opcode,
+            key_length: key.len() as u16,
+            extras_length: extras.len() as u8,
+            status: 0,
+            body_length: (extras.len() + key.len() + value.len()) as u32,
+            opaque: u32::from(self.flags),
+            cas: self.cas,
+        };
+        for part in [&header.to_bytes()[..], &extras, key, &value] {
+            out.extend_from_slice(part);
+        }
+    }
+}
+
+fn requests() -> impl Strategy<Value = Vec<Request>> {
+    // Not quit and quitq; 0x1f and 0x25 are unknown.
+    let opcode = (0x00u8..=0x25).prop_filter("closes", |code| *code != 0x07 && *code != 0x17);
+    let value = prop_oneof![4 => 0usize..9, 1 => 30_000..70_000usize, 1 => 199_990..200_010usize];
+    let request = (opcode, b'a'..=b'b', 0u64..6, value, any::<u8>()).prop_map(
+        |(opcode, key, cas, value, flags)| Request {
+            opcode,
+            key,
+            // Mostly none.
+            cas: cas.saturating_sub(3),
+            value,
+            flags,
+        },
+    );
+    proptest::collection::vec(request, 1..20)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn requests_have_the_same_replies_however_they_arrive(
+        requests in requests(),
+        cuts in proptest::collection::vec(prop_oneof![1..40usize, 1..80_000usize], 0..30),
+    ) {
+        let mut input = Vec::new();
+        for request in requests.iter().filter(|request| request.opcode != 0x10) {
+            request.write(&mut input);
+        }
+        let mut pieces = Vec::new();
+        let mut rest = &input[..];
+        for cut in cuts {
+            let (piece, behind) = rest.split_at(cut.min(rest.len()));
+            pieces.push(piece);
+            rest = behind;
+        }
+        pieces.push(rest);
+        let whole = all_at_once(&input);
+        // Not printed: they may be long.
+        prop_assert!(converse(&mut *session(true), &pieces) == whole);
+        prop_assert!(deliver(&mut *session(true), &pieces) == (whole.0, whole.1));
+    }
+}
+
+/// The keys of the frames of a reply, and their statuses.
+fn frames(mut bytes: &[u8]) -> Vec<(String, u16)> {
+    let mut frames = Vec::new();
+    while let Some(header) = Header::read(bytes) {
+        let body = &bytes[HEADER_LENGTH..];
+        let key = &body[usize::from(header.extras_length)..][..usize::from(header.key_length)];
+        frames.push((String::from_utf8_lossy(key).into_owned(), header.status));
+        bytes = &body[header.body_length as usize..];
+    }
+    assert_eq!(bytes, b"");
+    frames
+}
+
+/// The names in the answer of the text protocol.
+fn names(bytes: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(bytes);
+    let lines = text.lines().filter_map(|line| line.strip_prefix("STAT "));
+    lines
+        .filter_map(|line| Some(line.split_once(' ')?.0.to_owned()))
+        .collect()
+}
+
+#[test]
+fn statistics_have_the_names_of_the_text_protocol() {
+    for group in ["", "settings", "items", "slabs", "sizes"] {
+        let (_, mut session) = super::with_store(true);
+        let mut input = b"set a 0 0 1\r\nx\r\n".to_vec();
+        input.extend_from_slice(format!("stats {group}\r\n").as_bytes());
+        let text = names(&converse(&mut *session, &[&input]).0);
+        assert!(!text.is_empty());
+
+        let mut header = Header {
+            magic: REQUEST_MAGIC,
+            opcode: 0x01,
+            key_length: 1,
+            extras_length: 8,
+            status: 0,
+            body_length: 10,
+            opaque: 0,
+            cas: 0,
+        };
+        let mut input = header.to_bytes().to_vec();
+        input.extend_from_slice(b"\0\0\0\0\0\0\0\0ax");
+        header.opcode = 0x10;
+        header.extras_length = 0;
+        header.key_length = group.len() as u16;
+        header.body_length = group.len() as u32;
+        input.extend_from_slice(&header.to_bytes());
+        input.extend_from_slice(group.as_bytes());
+        let (_, mut session) = super::with_store(true);
+        let mut answer = frames(&converse(&mut *session, &[&input]).0);
+        assert_eq!(answer.remove(0), (String::new(), 0), "the set");
+        assert_eq!(answer.pop(), Some((String::new(), 0)), "the end of {group}");
+        let (keys, statuses): (Vec<_>, Vec<_>) = answer.into_iter().unzip();
+        assert_eq!(keys, text, "{group}");
+        assert!(statuses.iter().all(|status| *status == 0));
+    }
+}
