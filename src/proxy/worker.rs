@@ -8,9 +8,9 @@
 //! ```
 //!
 //! All rules are the forwarder's. A worker reads the sockets that are ready and that the forwarder has room for,
-//! into one buffer. It writes the forwarder's output, once in a round for each socket, and to an upstream also when much has collected. A socket here has the same
-//! key as its client or connection there; a key is free when the forwarder's command to close it has been carried
-//! out.
+//! into one buffer. It writes the forwarder's output: once in a round for each socket, and earlier to an upstream for
+//! which much has collected. A socket here has the same key as its client or connection there; a key is free when the
+//! forwarder's command to close it has been carried out.
 
 use std::io::{self, ErrorKind};
 use std::net::{Shutdown, SocketAddr};
