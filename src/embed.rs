@@ -41,7 +41,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::server::{
-    self, Address, Connections, Handle, Listen, Model, Running, Service, StartError,
+    self, Address, Connections, Handle, Listen, Model, Running, ServerTls, Service, StartError,
 };
 use crate::service::Secret;
 use crate::service::memcached::{self, AuthFile, Memcached};
@@ -170,6 +170,7 @@ pub struct Builder {
     max_item_size: usize,
     max_reply_memory: Option<usize>,
     server: server::Settings,
+    tls: Option<Arc<ServerTls>>,
 }
 
 impl Default for Builder {
@@ -187,6 +188,7 @@ impl Default for Builder {
             max_item_size: memcached::Settings::default().max_item_size,
             max_reply_memory: None,
             server: server::Settings::default(),
+            tls: None,
         }
     }
 }
@@ -282,6 +284,13 @@ impl Builder {
         self
     }
 
+    /// TLS on all TCP listeners; `None` for none. Unix sockets have none.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: Option<Arc<ServerTls>>) -> Builder {
+        self.tls = tls;
+        self
+    }
+
     /// Starts the server.
     ///
     /// # Errors
@@ -323,7 +332,9 @@ impl Builder {
         // The services limit their requests, by the largest item, which may change while the server runs.
         core.max_input = usize::MAX;
 
-        let mut server = server::Server::new(connections).settings(core);
+        let mut server = server::Server::new(connections)
+            .settings(core)
+            .tls(self.tls);
         let mut protocols = Vec::new();
         let listeners: [(_, _, Arc<dyn Service>); 3] = [
             ("memcached", self.memcached, memcached.clone()),

@@ -129,6 +129,8 @@ pub use pool::{ListError, Placement, PoolServer, Ring, SLOTS, ServerList, slot};
 #[cfg(feature = "program")]
 pub use program::run;
 pub use server::{Address, Handle, Listen, Model, StartError};
+#[cfg(feature = "tls")]
+pub use server::{ServerTls, TlsError};
 
 // The README's Rust is compiled and run with the doc tests.
 #[cfg(doctest)]

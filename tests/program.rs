@@ -1,5 +1,8 @@
 //! The program as a user runs it: the built binary, its arguments, its files, its signals, its ends.
 
+mod server_support;
+mod tls_support;
+
 mod program {
     pub(crate) mod run;
 
@@ -10,4 +13,5 @@ mod program {
     mod reload;
     mod signals;
     mod start;
+    mod tls;
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::logging::LogOptions;
-use super::options::{InvalidateOptions, ProxyOptions, ServeOptions, TargetOptions};
+use super::options::{InvalidateOptions, ProxyOptions, ServeOptions, TargetOptions, TlsOptions};
 
 /// The file that is read without `--config`, if it exists.
 pub(crate) const DEFAULT_FILE: &str = "larder.toml";
@@ -22,6 +22,7 @@ pub(crate) struct File {
     pub(crate) proxy: ProxyOptions,
     pub(crate) invalidate: InvalidateOptions,
     pub(crate) target: Vec<TargetOptions>,
+    pub(crate) tls: TlsOptions,
     pub(crate) log: LogOptions,
 }
 

@@ -4,7 +4,7 @@
 use clap::{Args, Command};
 
 use super::logging::LogOptions;
-use super::options::{InvalidateOptions, ProxyOptions, ServeOptions, Settings};
+use super::options::{InvalidateOptions, ProxyOptions, ServeOptions, Settings, TlsOptions};
 use super::output::show;
 use super::serve::ServeArgs;
 use super::values::PrintedSetting;
@@ -14,9 +14,9 @@ const WIDTH: usize = 96;
 
 /// Prints the settings in force. The error is a sentence for a person.
 pub(super) fn run(args: &ServeArgs) -> Result<(), String> {
-    let (settings, log) = args.settings()?;
+    let (settings, tls, log) = args.settings()?;
     let file = args.file()?;
-    show(&toml(&settings, &file.proxy, &file.invalidate, &log)?)
+    show(&toml(&settings, &file.proxy, &file.invalidate, &tls, &log)?)
 }
 
 /// The settings in force as a commented TOML file.
@@ -24,6 +24,7 @@ fn toml(
     settings: &Settings,
     proxy: &ProxyOptions,
     invalidate: &InvalidateOptions,
+    tls: &TlsOptions,
     log: &LogOptions,
 ) -> Result<String, String> {
     let mut out = String::from(
@@ -36,6 +37,8 @@ fn toml(
     table(&mut out, "proxy", &help, proxy.printed()?);
     let help = InvalidateOptions::augment_args(Command::new("invalidate"));
     table(&mut out, "invalidate", &help, invalidate.printed()?);
+    let help = TlsOptions::augment_args(Command::new("tls"));
+    table(&mut out, "tls", &help, tls.printed());
     let help = LogOptions::augment_args(Command::new("log"));
     let dir = PrintedSetting::path("log-dir", log.dir.as_ref(), "/var/log/larder");
     table(&mut out, "log", &help, vec![dir]);
@@ -48,12 +51,12 @@ fn toml(
 fn table(out: &mut String, name: &str, help: &Command, settings: Vec<PrintedSetting>) {
     out.push_str(&format!("\n[{name}]\n"));
     for setting in settings {
-        entry(out, help, setting);
+        entry(out, name, help, setting);
     }
 }
 
 /// One setting: its help as a comment, then its value, or an example that is commented out.
-fn entry(out: &mut String, help: &Command, setting: PrintedSetting) {
+fn entry(out: &mut String, table: &str, help: &Command, setting: PrintedSetting) {
     let PrintedSetting {
         flag,
         value,
@@ -78,7 +81,11 @@ fn entry(out: &mut String, help: &Command, setting: PrintedSetting) {
         line.push(' ');
         line.push_str(word);
     }
-    let key = flag.strip_prefix("log-").unwrap_or(flag);
+    // The table's name says what begins the name of the flag.
+    let key = flag
+        .strip_prefix(table)
+        .and_then(|key| key.strip_prefix('-'));
+    let key = key.unwrap_or(flag);
     out.push_str(&match value {
         Some(value) => format!("{line}\n{key} = {value}\n"),
         None => format!("{line}\n# {key} = {example}\n"),
@@ -103,18 +110,21 @@ mod tests {
              failures = 8\non-failure = \"next\"\non-return = \"flush\"\nconnect-timeout = 3\nread-timeout = 4\nwrite-timeout = 6\n\
              database = 9\npassword-file = \"/etc/u\"\n[invalidate]\nlisten = \"off\"\nresp = \"127.0.0.1:7\"\n\
              servers = \"s.txt\"\nhash = \"twemproxy\"\nworkers = 3\nspool = \"/var/s\"\ndurability = \"fsync\"\n\
-             reads = \"forward\"\nmax-pending = 5\nmax-age = \"90s\"\nmax-connections = 9\ntimeout = 3\n[log]\ndir = \"l\"\nlevel = \"warn\"\n",
+             reads = \"forward\"\nmax-pending = 5\nmax-age = \"90s\"\nmax-connections = 9\ntimeout = 3\n\
+             [tls]\ncert = \"c.pem\"\nkey = \"k.pem\"\nclient-ca = \"a.pem\"\n[log]\ndir = \"l\"\nlevel = \"warn\"\n",
         ] {
             let file: File = toml::from_str(text).unwrap();
             let (settings, log) = (file.serve.settings(), file.log);
-            let printed = toml(&settings, &file.proxy, &file.invalidate, &log).unwrap();
+            let printed = toml(&settings, &file.proxy, &file.invalidate, &file.tls, &log).unwrap();
             let (_, proxy) = text.split_once("[proxy]").unwrap_or_default();
             for line in proxy.lines() {
                 assert!(printed.contains(line), "{line}\n{printed}");
             }
             let again: File = toml::from_str(&printed).expect(&printed);
             assert_eq!(again.serve.settings(), settings, "{printed}");
-            let again_printed = toml(&settings, &again.proxy, &again.invalidate, &log).unwrap();
+            assert_eq!(again.tls, file.tls);
+            let again_printed =
+                toml(&settings, &again.proxy, &again.invalidate, &again.tls, &log).unwrap();
             assert_eq!(again_printed, printed);
             assert_eq!(
                 (again.log.dir.clone(), again.log.level()),
@@ -137,6 +147,10 @@ mod tests {
             (
                 InvalidateOptions::augment_args(Command::new("invalidate")),
                 file.invalidate.printed().unwrap(),
+            ),
+            (
+                TlsOptions::augment_args(Command::new("tls")),
+                file.tls.printed(),
             ),
         ] {
             let options: Vec<&str> = help.get_arguments().filter_map(|a| a.get_long()).collect();

@@ -1,15 +1,16 @@
 //! `larder serve`: settings into a running server, until a signal ends it.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
 
 use crate::Server;
-use crate::server::{Listen, StartError};
+use crate::server::{Listen, ServerTls, StartError};
 
 use super::file::{DEFAULT_FILE, File};
 use super::logging::{self, LogOptions};
-use super::options::{ServeOptions, Settings};
+use super::options::{ServeOptions, Settings, TlsOptions, reload_listeners};
 use super::output::announce;
 use super::password::{CLIENT_PASSWORD, password};
 use super::signals;
@@ -19,6 +20,9 @@ use super::signals;
 pub(crate) struct ServeArgs {
     #[command(flatten)]
     options: ServeOptions,
+
+    #[command(flatten)]
+    tls: TlsOptions,
 
     #[command(flatten)]
     log: LogOptions,
@@ -34,7 +38,7 @@ impl ServeArgs {
     }
 
     /// The settings in force: flags, then the file, then the defaults. The error is a sentence for a person.
-    pub(super) fn settings(&self) -> Result<(Settings, LogOptions), String> {
+    pub(super) fn settings(&self) -> Result<(Settings, TlsOptions, LogOptions), String> {
         let file = self.file()?;
         let of_file = file.serve.clone().settings().problem();
         let settings = self.options.clone().or(file.serve).settings();
@@ -44,16 +48,21 @@ impl ServeArgs {
                 Err(format!("{}: {problem}", name.display()))
             }
             Some(problem) => Err(problem),
-            None => Ok((settings, self.log.clone().or(file.log))),
+            None => Ok((
+                settings,
+                self.tls.clone().or(file.tls),
+                self.log.clone().or(file.log),
+            )),
         }
     }
 }
 
 /// Serves until TERM, INT or QUIT. The error is a sentence for a person.
 pub(super) fn run(args: &ServeArgs) -> Result<(), String> {
-    let (settings, log) = args.settings()?;
+    let (settings, tls_options, log) = args.settings()?;
     logging::start(&log)?;
-    let server = start(&settings)?;
+    let tls = tls_options.listeners()?;
+    let server = start(&settings, tls.clone())?;
     let workers = match settings.workers {
         Some(workers) => format!("{workers} workers"),
         None => format!("up to {} workers", settings.model.0.default_workers()),
@@ -63,7 +72,11 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), String> {
         settings.memory, settings.model
     );
     let handle = server.handle();
-    let reload = reload(args.clone(), settings, log.dir, &server);
+    let restart = NeedsRestart {
+        tls: tls_options,
+        log_dir: log.dir,
+    };
+    let reload = reload(args.clone(), settings, restart, tls, &server);
     let watch = signals::watch(move || handle.begin_shutdown(crate::GRACE), reload)?;
     log::info!("{serving}");
     let listeners = server.listeners();
@@ -74,17 +87,24 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), String> {
     Ok(())
 }
 
+/// Settings of other tables, as they were at the start.
+struct NeedsRestart {
+    tls: TlsOptions,
+    log_dir: Option<PathBuf>,
+}
+
 /// HUP reads the settings again and puts those into force that can change while larder serves.
 fn reload(
     args: ServeArgs,
     mut running: Settings,
-    log_dir: Option<PathBuf>,
+    restart: NeedsRestart,
+    tls: Option<Arc<ServerTls>>,
     server: &Server,
 ) -> impl FnMut() + Send + 'static {
     let (store, connections) = (server.store.clone(), server.running.connections().clone());
     let memcached = server.memcached.clone();
     move || match args.settings() {
-        Ok((settings, log)) => {
+        Ok((settings, tls_options, log)) => {
             logging::set_level(log.level());
             store.set_memory(settings.memory.0);
             memcached.set_max_item_size(settings.max_item_size.0 as usize);
@@ -96,16 +116,20 @@ fn reload(
             connections.set_max(settings.max_connections as usize);
             connections.set_max_reply_memory(settings.max_reply_memory.0 as usize);
             let mut later = running.reload(&settings);
-            if log.dir != log_dir {
+            if log.dir != restart.log_dir {
                 later.push("log-dir");
             }
+            if tls_options != restart.tls {
+                later.push("tls");
+            }
+            reload_listeners(tls.as_deref());
             report_reload(&running, &later);
         }
         Err(problem) => log::error!("not reloaded, the old settings stay in force: {problem}"),
     }
 }
 
-fn start(settings: &Settings) -> Result<Server, String> {
+fn start(settings: &Settings, tls: Option<Arc<ServerTls>>) -> Result<Server, String> {
     let unix = settings.unix.clone().map(Listen::Unix);
     let listeners = [
         ("--memcached", settings.memcached.0.clone()),
@@ -134,7 +158,8 @@ fn start(settings: &Settings) -> Result<Server, String> {
         .model(settings.model.0)
         .workers(settings.workers.map(|workers| workers as usize))
         .max_connections(settings.max_connections as usize)
-        .idle_timeout(settings.idle_timeout.span());
+        .idle_timeout(settings.idle_timeout.span())
+        .tls(tls);
     builder.start().map_err(|error| match &error {
         StartError::Listen { index, .. } => {
             format!("{error}; choose another with {} ADDR", options[*index])

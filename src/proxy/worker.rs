@@ -13,7 +13,7 @@
 //! forwarder's command to close it has been carried out.
 
 use std::io::{self, ErrorKind};
-use std::net::{Shutdown, SocketAddr};
+use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -28,7 +28,8 @@ use crate::proxy::intercept::Interception;
 use crate::proxy::shared::Shared;
 use crate::server::limits::{EVENTS, READ_BUFFER};
 use crate::server::{
-    Accepted, Membership, Stream, WorkerHandle, WorkerInbox, WorkerMessage, ticks, worker_channel,
+    Accepted, Membership, Received, Stream, WorkerHandle, WorkerInbox, WorkerMessage, ticks,
+    worker_channel,
 };
 use crate::upstream::{UpstreamSocket, send};
 
@@ -247,9 +248,9 @@ impl Worker {
                 self.forwarder.client_drained(key);
             }
             Err(error) => self.forwarder.client_lost(key, &error),
-            Ok(0) => self.forwarder.client_ended(key),
-            Ok(count) => {
-                let more = count == self.buffer.len() || socket.ends;
+            Ok(Received { count: 0, .. }) => self.forwarder.client_ended(key),
+            Ok(Received { count, more }) => {
+                let more = more || socket.ends;
                 socket.membership.connection.touch(self.now);
                 self.shared.connections.traffic(self.index).read(count);
                 self.forwarder
@@ -269,11 +270,10 @@ impl Worker {
             Err(error) => self
                 .forwarder
                 .connection_failed(key, UpstreamFailure::lost(error)),
-            Ok(0) => self
+            Ok(Received { count: 0, .. }) => self
                 .forwarder
                 .connection_failed(key, UpstreamFailure::Closed),
-            Ok(count) => {
-                let more = count == self.buffer.len();
+            Ok(Received { count, more }) => {
                 self.forwarder
                     .connection_received(key, &self.buffer[..count], more);
             }
@@ -367,7 +367,7 @@ impl Worker {
         let fd = socket.stream.as_raw_fd();
         // Closing the descriptor would do, but a kill in this moment may still hold it open.
         let _ = self.poll.registry().deregister(&mut SourceFd(&fd));
-        let _ = socket.stream.shutdown(Shutdown::Both);
+        socket.stream.close();
     }
 }
 

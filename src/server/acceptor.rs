@@ -5,6 +5,7 @@
 //! not end on an error: without descriptors or memory it pauses and tries again, because the next
 //! connection that closes frees some.
 
+use std::borrow::Cow;
 use std::io;
 use std::net::Shutdown;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use super::limits;
 use super::listener::Accept;
 use super::service::{Refusal, Service};
 use super::stream::{Address, Stream};
+use super::tls::ServerTls;
 
 /// A connection on its way from the acceptor to its worker.
 pub(crate) struct Accepted {
@@ -42,6 +44,8 @@ pub(super) struct ListenerContext {
     pub(super) endpoint: Arc<Endpoint>,
     pub(super) service: Arc<dyn Service>,
     pub(super) connections: Arc<Connections>,
+    /// TLS for its TCP connections.
+    pub(super) tls: Option<Arc<ServerTls>>,
 }
 
 /// Accepts until `stop` is disconnected.
@@ -113,7 +117,10 @@ fn concerns_one_client(error: &io::Error) -> bool {
 }
 
 fn admit(context: &ListenerContext, stream: Stream, peer: Address) -> io::Result<Option<Accepted>> {
-    let stream = Arc::new(stream);
+    let stream = Arc::new(match (stream, &context.tls) {
+        (Stream::Tcp(socket), Some(tls)) => Stream::Tls(Box::new(tls.accept(socket)?)),
+        (stream, _) => stream,
+    });
     let Some(membership) = context
         .connections
         .admit(&context.endpoint, peer.clone(), &stream)
@@ -136,7 +143,11 @@ fn admit(context: &ListenerContext, stream: Stream, peer: Address) -> io::Result
 }
 
 fn refuse(context: &ListenerContext, stream: &Stream, peer: &Address) {
-    let reply = guard::refusal(&*context.service, peer, Refusal::TooManyConnections);
+    let reply = match stream.is_handshaking() {
+        // It would be readable only after a handshake, for which the client gets no time.
+        true => Cow::Borrowed(&[][..]),
+        false => guard::refusal(&*context.service, peer, Refusal::TooManyConnections),
+    };
     if stream.set_nonblocking().is_ok() && !reply.is_empty() {
         // A new socket's send buffer is empty, so it takes a line whole; if not, the client is
         // gone.
@@ -200,6 +211,7 @@ mod tests {
             }),
             service: Arc::new(Echo),
             connections: Connections::new(),
+            tls: None,
         };
         let (sender, dispatched) = crossbeam_channel::unbounded();
         let (stop, stopped) = crossbeam_channel::bounded(0);

@@ -98,6 +98,11 @@ pub(crate) const SPARE_FILES: u64 = 64;
 /// reply.
 pub(crate) const DISCARD_LIMIT: usize = 256 * 1024;
 
+/// The longest time of a TLS handshake, from the moment at which a worker takes the connection. Then it is closed.
+///
+/// A handshake takes two messages from the client, so only a client that has stopped needs longer.
+pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// Most milliseconds between two checks for silent connections, and so the most by which an idle
 /// timeout is late.
 pub(crate) const IDLE_SWEEP_MS: u64 = 1000;

@@ -24,8 +24,8 @@
 //! - **threads**: a worker serves one connection with blocking reads and writes until it ends. The
 //!   simplest way; connections beyond the number of workers wait.
 //!
-//! In reading order: `service` (the seam), `stream` and `listener` (sockets), `connections` (the
-//! set), `reply_memory` and `replies` (the bound for unwritten replies), `acceptor`, `workers` (their connections), `gather` (writes), `threads`, `turns`, `guard` (panics), `start` and `running` (a server's
+//! In reading order: `service` (the seam), `stream`, `tls` and `listener` (sockets), `connections` (the
+//! set), `reply_memory` and `replies` (the bound for unwritten replies), `acceptor`, `workers` (their connections), `handshakes` (deadlines), `gather` (writes), `threads`, `turns`, `guard` (panics), `start` and `running` (a server's
 //! beginning and end), `signals`, `limits`.
 //!
 //! Cost: a request is one read and one write. A quiet connection under turns costs its socket and,
@@ -39,6 +39,7 @@ mod acceptor;
 mod connections;
 mod gather;
 mod guard;
+mod handshakes;
 pub mod limits;
 mod listener;
 mod replies;
@@ -48,7 +49,13 @@ mod service;
 pub mod signals;
 mod start;
 mod stream;
+mod system_calls;
 mod threads;
+#[cfg(feature = "tls")]
+mod tls;
+#[cfg(not(feature = "tls"))]
+#[path = "tls_absent.rs"]
+mod tls;
 mod turns;
 mod workers;
 
@@ -61,4 +68,8 @@ pub use service::{Insertion, Next, Peer, Refusal, Service, Session, Turn};
 pub use start::{Model, Server, Settings, StartError};
 pub use stream::Address;
 pub(crate) use stream::Stream;
+pub(crate) use system_calls::Received;
+pub use tls::ServerTls;
+#[cfg(feature = "tls")]
+pub use tls::TlsError;
 pub(crate) use workers::{WorkerHandle, WorkerHandles, WorkerInbox, WorkerMessage, worker_channel};

@@ -16,6 +16,7 @@ use super::listener::{Listen, Listener};
 use super::running::{Handle, Running, ShutdownControl};
 use super::service::Service;
 use super::threads::{self, Threads};
+use super::tls::ServerTls;
 use super::turns::{self, WorkerGroup};
 
 /// The model that runs connections.
@@ -73,6 +74,7 @@ pub struct Server {
     connections: Arc<Connections>,
     settings: Settings,
     listeners: Vec<(Listen, Arc<dyn Service>)>,
+    tls: Option<Arc<ServerTls>>,
 }
 
 impl Server {
@@ -83,6 +85,7 @@ impl Server {
             connections,
             settings: Settings::default(),
             listeners: Vec::new(),
+            tls: None,
         }
     }
 
@@ -95,6 +98,12 @@ impl Server {
     /// Adds a listener whose connections `service` serves.
     pub fn listen(mut self, to: Listen, service: Arc<dyn Service>) -> Server {
         self.listeners.push((to, service));
+        self
+    }
+
+    /// TLS for all TCP listeners.
+    pub fn tls(mut self, tls: Option<Arc<ServerTls>>) -> Server {
+        self.tls = tls;
         self
     }
 
@@ -211,6 +220,7 @@ impl Server {
                 endpoint: Arc::new(endpoint),
                 service: Arc::clone(service),
                 connections: Arc::clone(&self.connections),
+                tls: self.tls.clone(),
             };
             bound.push((Arc::new(listener), listener_context));
         }

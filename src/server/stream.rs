@@ -1,109 +1,140 @@
-//! One type for the two kinds of socket, and for the addresses at their ends.
+//! One type for all kinds of socket, and for the addresses at their ends.
 //!
 //! Both ways of running connections use the same [`Stream`]: blocking under threads, non-blocking
-//! and registered with a poller by its descriptor under turns.
+//! and registered with a poller by its descriptor under turns. Its callers don't see whether TLS is on it.
 
 use std::fmt;
-use std::io::{self, IoSlice, Read, Write};
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use socket2::{SockRef, TcpKeepalive};
 
 use super::limits;
+use super::system_calls::{Received, uninterrupted};
+use super::tls::TlsStream;
 
 /// An accepted connection's socket. Reading and writing need only a shared reference.
 #[derive(Debug)]
 pub(crate) enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
+    Tls(Box<TlsStream>),
+}
+
+/// A socket without the TLS on it.
+enum Socket<'a> {
+    Tcp(&'a TcpStream),
+    Unix(&'a UnixStream),
 }
 
 impl Stream {
+    fn socket(&self) -> Socket<'_> {
+        match self {
+            Stream::Tcp(stream) => Socket::Tcp(stream),
+            Stream::Unix(stream) => Socket::Unix(stream),
+            Stream::Tls(stream) => Socket::Tcp(&stream.socket),
+        }
+    }
+
     /// Small replies are sent at once, and a peer whose machine is down is noticed.
     pub(crate) fn tune(&self) -> io::Result<()> {
-        match self {
-            Stream::Tcp(stream) => {
+        match self.socket() {
+            Socket::Tcp(stream) => {
                 stream.set_nodelay(true)?;
                 let keepalive = TcpKeepalive::new().with_time(limits::KEEPALIVE);
                 SockRef::from(stream).set_tcp_keepalive(&keepalive)
             }
-            Stream::Unix(_) => Ok(()),
+            Socket::Unix(_) => Ok(()),
         }
     }
 
     pub(crate) fn set_nonblocking(&self) -> io::Result<()> {
-        match self {
-            Stream::Tcp(stream) => stream.set_nonblocking(true),
-            Stream::Unix(stream) => stream.set_nonblocking(true),
+        match self.socket() {
+            Socket::Tcp(stream) => stream.set_nonblocking(true),
+            Socket::Unix(stream) => stream.set_nonblocking(true),
         }
     }
 
     /// Bounds a blocking read, and the wait of a blocking write until the peer reads something.
     pub(crate) fn set_timeouts(&self, limit: Option<Duration>) -> io::Result<()> {
+        match self.socket() {
+            Socket::Tcp(stream) => stream
+                .set_read_timeout(limit)
+                .and_then(|()| stream.set_write_timeout(limit)),
+            Socket::Unix(stream) => stream
+                .set_read_timeout(limit)
+                .and_then(|()| stream.set_write_timeout(limit)),
+        }
+    }
+
+    /// Whether it has TLS.
+    pub(crate) fn is_tls(&self) -> bool {
+        matches!(self, Stream::Tls(_))
+    }
+
+    /// Whether a TLS handshake is not complete.
+    pub(crate) fn is_handshaking(&self) -> bool {
+        matches!(self, Stream::Tls(stream) if stream.is_handshaking())
+    }
+
+    /// Completes the TLS handshake, if there is one. A blocking stream waits, at most until the deadline; any other returns
+    /// [`WouldBlock`](ErrorKind::WouldBlock) as long as it is not complete.
+    pub(crate) fn handshake(&self, deadline: Option<Instant>) -> io::Result<()> {
         match self {
-            Stream::Tcp(stream) => stream
-                .set_read_timeout(limit)
-                .and_then(|()| stream.set_write_timeout(limit)),
-            Stream::Unix(stream) => stream
-                .set_read_timeout(limit)
-                .and_then(|()| stream.set_write_timeout(limit)),
+            Stream::Tls(stream) => stream.handshake(deadline),
+            Stream::Tcp(_) | Stream::Unix(_) => Ok(()),
         }
     }
 
     /// Reads once, again only when a signal interrupted it.
-    pub(crate) fn read(&self, into: &mut [u8]) -> io::Result<usize> {
-        loop {
-            let read = match self {
-                Stream::Tcp(stream) => (&*stream).read(into),
-                Stream::Unix(stream) => (&*stream).read(into),
-            };
-            match read {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                read => return read,
-            }
+    pub(crate) fn read(&self, into: &mut [u8]) -> io::Result<Received> {
+        if let Stream::Tls(stream) = self {
+            return stream.read(into);
         }
+        let count = self.read_socket(into)?;
+        // A short read means that the socket is drained.
+        let more = count == into.len();
+        Ok(Received { count, more })
+    }
+
+    fn read_socket(&self, into: &mut [u8]) -> io::Result<usize> {
+        uninterrupted(|| match self.socket() {
+            Socket::Tcp(mut stream) => stream.read(into),
+            Socket::Unix(mut stream) => stream.read(into),
+        })
     }
 
     /// Writes pieces with one call, as [`write`](Stream::write) writes one.
     pub(crate) fn write_pieces(&self, from: &[IoSlice<'_>]) -> io::Result<usize> {
-        loop {
-            let written = match self {
-                Stream::Tcp(stream) => (&*stream).write_vectored(from),
-                Stream::Unix(stream) => (&*stream).write_vectored(from),
-            };
-            match written {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                written => return written,
-            }
-        }
+        let written = uninterrupted(|| match self {
+            Stream::Tcp(stream) => (&*stream).write_vectored(from),
+            Stream::Unix(stream) => (&*stream).write_vectored(from),
+            Stream::Tls(stream) => stream.write(from),
+        });
+        accepted(written)
     }
 
     /// Writes once, again only when a signal interrupted it. A socket that accepts no byte is an
-    /// error.
+    /// error. After [`WouldBlock`](ErrorKind::WouldBlock) the next call begins with the same bytes, because TLS may have
+    /// encrypted them.
     pub(crate) fn write(&self, from: &[u8]) -> io::Result<usize> {
-        loop {
-            let written = match self {
-                Stream::Tcp(stream) => (&*stream).write(from),
-                Stream::Unix(stream) => (&*stream).write(from),
-            };
-            match written {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                written => return written,
-            }
-        }
+        let written = uninterrupted(|| match self {
+            Stream::Tcp(stream) => (&*stream).write(from),
+            Stream::Unix(stream) => (&*stream).write(from),
+            Stream::Tls(stream) => stream.write(&[IoSlice::new(from)]),
+        });
+        accepted(written)
     }
 
     pub(crate) fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        match self {
-            Stream::Tcp(stream) => stream.shutdown(how),
-            Stream::Unix(stream) => stream.shutdown(how),
+        match self.socket() {
+            Socket::Tcp(stream) => stream.shutdown(how),
+            Socket::Unix(stream) => stream.shutdown(how),
         }
     }
 
@@ -111,31 +142,57 @@ impl Stream {
     /// the client had sent meanwhile are discarded, up to a bound, so that the close that follows
     /// does not reset the connection.
     pub(crate) fn close_gracefully(&self) {
-        if self.shutdown(Shutdown::Write).is_err() || self.set_nonblocking().is_err() {
+        if self.set_nonblocking().is_err() {
+            return;
+        }
+        self.close_notify();
+        if self.shutdown(Shutdown::Write).is_err() {
             return;
         }
         let mut discarded = [0; 4096];
         for _ in 0..limits::DISCARD_LIMIT / discarded.len() {
-            if !matches!(self.read(&mut discarded), Ok(n) if n > 0) {
+            if !matches!(self.read_socket(&mut discarded), Ok(n) if n > 0) {
                 return;
             }
         }
     }
 
+    /// Ends a connection in both directions at once. Only for the thread that runs it.
+    pub(crate) fn close(&self) {
+        if self.is_tls() && self.set_nonblocking().is_ok() {
+            self.close_notify();
+        }
+        let _ = self.shutdown(Shutdown::Both);
+    }
+
+    /// Under TLS the peer is notified of the end of the stream.
+    fn close_notify(&self) {
+        if let Stream::Tls(stream) = self {
+            stream.close_notify();
+        }
+    }
+
     /// The address at our end; a Unix socket's is its listener's.
     pub(crate) fn local_addr(&self) -> Option<SocketAddr> {
-        match self {
-            Stream::Tcp(stream) => stream.local_addr().ok(),
-            Stream::Unix(_) => None,
+        match self.socket() {
+            Socket::Tcp(stream) => stream.local_addr().ok(),
+            Socket::Unix(_) => None,
         }
+    }
+}
+
+fn accepted(written: io::Result<usize>) -> io::Result<usize> {
+    match written {
+        Ok(0) => Err(ErrorKind::WriteZero.into()),
+        written => written,
     }
 }
 
 impl AsRawFd for Stream {
     fn as_raw_fd(&self) -> RawFd {
-        match self {
-            Stream::Tcp(stream) => stream.as_raw_fd(),
-            Stream::Unix(stream) => stream.as_raw_fd(),
+        match self.socket() {
+            Socket::Tcp(stream) => stream.as_raw_fd(),
+            Socket::Unix(stream) => stream.as_raw_fd(),
         }
     }
 }

@@ -21,7 +21,7 @@ use std::net::Shutdown;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use threadpool::ThreadPool;
 
@@ -29,7 +29,7 @@ use super::acceptor::{Accepted, Dispatch};
 use super::connections::{Connection, Connections, Traffic, ticks};
 use super::gather;
 use super::guard::GuardedSession;
-use super::limits::{FAILED_LOGIN_DELAY, OUTPUT_SOFT_LIMIT, READ_BUFFER};
+use super::limits::{FAILED_LOGIN_DELAY, HANDSHAKE_TIMEOUT, OUTPUT_SOFT_LIMIT, READ_BUFFER};
 use super::service::{Insertion, Next};
 use super::stream::Stream;
 
@@ -91,7 +91,7 @@ fn serve(accepted: Accepted, context: &JobContext) {
         Err(error) => log::debug!("{protocol} {peer}: connection lost: {error}"),
     }
     // A session may still hold the record; the socket must not stay half open for that.
-    let _ = accepted.stream.shutdown(Shutdown::Both);
+    accepted.stream.close();
 }
 
 enum EndReason {
@@ -109,7 +109,7 @@ fn run_connection(accepted: &Accepted, context: &JobContext) -> io::Result<EndRe
     } = accepted;
     let connection = &*membership.connection;
     let traffic = context.connections.traffic(connection.id() as usize);
-    stream.set_timeouts(context.idle_timeout)?;
+    prepare(stream, context)?;
     let Some(mut session) = GuardedSession::open(&**service, membership) else {
         return Ok(EndReason::Session);
     };
@@ -161,6 +161,12 @@ fn run_connection(accepted: &Accepted, context: &JobContext) -> io::Result<EndRe
     }
 }
 
+/// Completes the handshake, if there is one, and sets the times of the socket.
+fn prepare(stream: &Stream, context: &JobContext) -> io::Result<()> {
+    stream.handshake(Some(Instant::now() + HANDSHAKE_TIMEOUT))?;
+    stream.set_timeouts(context.idle_timeout)
+}
+
 /// Notes that nothing but the next request is waited for.
 fn begin_wait(connection: &Connection, context: &JobContext) {
     connection.between_requests.store(true, SeqCst);
@@ -176,7 +182,7 @@ fn read(
     connection: &Connection,
     traffic: &Traffic,
 ) -> io::Result<Option<usize>> {
-    let n = stream.read(buffer)?;
+    let n = stream.read(buffer)?.count;
     if n == 0 {
         return Ok(None);
     }

@@ -38,13 +38,13 @@
 mod active_workers;
 mod balance;
 mod client;
+mod deadlines;
 mod polling;
 mod reply_waits;
 mod worker_load;
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
-use std::net::Shutdown;
 use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
@@ -56,7 +56,8 @@ use slab::Slab;
 use threadpool::ThreadPool;
 
 use super::connections::{Connections, ticks};
-use super::limits::{self, EVENTS, OUTPUT_SOFT_LIMIT, READ_BUFFER};
+use super::handshakes::Handshakes;
+use super::limits::{EVENTS, OUTPUT_SOFT_LIMIT, READ_BUFFER};
 use super::service::Next;
 use super::workers::{WorkerHandle, WorkerHandles, WorkerInbox, WorkerMessage, worker_channel};
 pub(super) use balance::WorkerGroup;
@@ -98,6 +99,7 @@ struct Worker {
     replies: Vec<(usize, Range<usize>, Next)>,
     /// Connections that wait for memory for a reply, or for the end of a delay; some may have ended.
     waiting: Vec<usize>,
+    handshakes: Handshakes,
     buffers: WorkerBuffers,
 }
 // ANCHOR_END: worker
@@ -131,6 +133,7 @@ impl Worker {
             next_idle_check: 0,
             replies: Vec::new(),
             waiting: Vec::new(),
+            handshakes: Handshakes::default(),
             buffers,
         };
         Ok((worker, handle))
@@ -180,6 +183,7 @@ impl Worker {
             self.answer();
             self.retry_waiting();
             self.close_idle();
+            self.close_stalled_handshakes();
             self.balance(&mut balance);
         }
         // ANCHOR_END: round
@@ -217,20 +221,6 @@ impl Worker {
         }
     }
 
-    fn timeout(&self) -> Option<Duration> {
-        if !self.ready.is_empty() {
-            return Some(Duration::ZERO);
-        }
-        if let Some(timeout) = self.waiting_timeout() {
-            return Some(timeout);
-        }
-        // Without connections there is no idle time to check.
-        self.idle_timeout.filter(|_| !self.clients.is_empty())?;
-        Some(Duration::from_millis(
-            self.next_idle_check.saturating_sub(ticks()),
-        ))
-    }
-
     /// Takes in the connections that the acceptors sent. The end of the channel means that the server is
     /// stopping.
     fn receive(&mut self) {
@@ -266,6 +256,10 @@ impl Worker {
             .registry()
             .register(&mut SourceFd(&fd), token, client.interest())?;
         (client.queued, client.more) = (false, true);
+        if client.stream.is_handshaking() {
+            let connection = &client.membership.connection;
+            self.handshakes.add(token.0, connection, ticks());
+        }
         queue(&mut self.ready, token.0, slot.insert(client));
         Ok(())
     }
@@ -355,37 +349,9 @@ impl Worker {
         let fd = client.stream.as_raw_fd();
         // Closing the descriptor would do, but a kill in this moment may still hold it open.
         let _ = self.poll.registry().deregister(&mut SourceFd(&fd));
-        let _ = client.stream.shutdown(Shutdown::Both);
+        client.stream.close();
         if self.clients.is_empty() {
             self.clients.shrink_to_fit();
-        }
-    }
-
-    /// Closes the connections on which nothing passed for too long. It looks at all of them, but
-    /// seldom.
-    fn close_idle(&mut self) {
-        let Some(limit) = self.idle_timeout else {
-            return;
-        };
-        if self.buffers.now < self.next_idle_check {
-            return;
-        }
-        let limit = limit.as_millis() as u64;
-        self.next_idle_check = self.buffers.now + (limit / 4).clamp(1, limits::IDLE_SWEEP_MS);
-        let now = self.buffers.now;
-        let silent: Vec<usize> = self
-            .clients
-            .iter()
-            .filter(|(_, client)| {
-                now.saturating_sub(client.membership.connection.last_active()) >= limit
-            })
-            .map(|(key, _)| key)
-            .collect();
-        for key in silent {
-            self.close(
-                key,
-                Some(&io::Error::new(ErrorKind::TimedOut, "silent for too long")),
-            );
         }
     }
 }

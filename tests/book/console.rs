@@ -38,7 +38,7 @@ pub(crate) use crate::support::skipped;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Programs that a reader may lack, and the tests with them.
-const PEERS: [&str; 7] = [
+const PEERS: [&str; 8] = [
     "memcached",
     "redis-server",
     "redis-cli",
@@ -46,6 +46,7 @@ const PEERS: [&str; 7] = [
     "python3",
     "mcstat",
     "cc",
+    "openssl",
 ];
 
 /// One command of a block, and its output on the page.

@@ -6,9 +6,11 @@ mod pool;
 mod proxy;
 mod serve;
 mod target;
+mod tls;
 
 pub(super) use invalidate::InvalidateOptions;
 pub(super) use pool::read_list;
 pub(super) use proxy::ProxyOptions;
 pub(super) use serve::{ServeOptions, Settings};
 pub(super) use target::TargetOptions;
+pub(super) use tls::{TlsOptions, reload_listeners};

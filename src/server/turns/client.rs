@@ -18,6 +18,7 @@ use crate::server::guard::GuardedSession;
 use crate::server::limits::{FAILED_LOGIN_DELAY, OUTPUT_SOFT_LIMIT, READ_AT_ONCE};
 use crate::server::service::{Insertion, Next};
 use crate::server::stream::Stream;
+use crate::server::system_calls::Received;
 
 /// The buffers and values that a worker has once for all its connections.
 // ANCHOR: buffers
@@ -136,11 +137,18 @@ impl Client {
         }
     }
 
+    /// The number of the connection.
+    pub(super) fn id(&self) -> u64 {
+        self.membership.connection.id()
+    }
+
     /// The events that the poller reports: that the socket takes more if the connection is parked, otherwise that bytes
-    /// have arrived.
+    /// have arrived. TLS may have records to send before it can read.
     pub(super) fn interest(&self) -> Interest {
         if self.parked {
             Interest::WRITABLE
+        } else if self.stream.is_tls() {
+            Interest::READABLE | Interest::WRITABLE
         } else {
             Interest::READABLE
         }
@@ -176,7 +184,7 @@ impl Client {
         // ANCHOR_END: kept
         } else {
             // ANCHOR: read
-            let n = match self.stream.read(&mut buffers.input) {
+            let Received { count: n, more } = match self.stream.read(&mut buffers.input) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     (self.more, self.fin) = (false, false);
                     return Ok(TurnOutcome::NoReply(self.wait_for(buffers)));
@@ -186,7 +194,7 @@ impl Client {
             if n == 0 {
                 return Ok(TurnOutcome::NoReply(WaitFor::Close));
             }
-            self.more = n == buffers.input.len() || self.fin;
+            self.more = more || self.fin;
             self.membership.connection.touch(buffers.now);
             buffers.traffic().read(n);
             // ANCHOR_END: read
@@ -253,7 +261,7 @@ impl Client {
             return Ok(None);
         };
         let length = space.len().min(READ_AT_ONCE);
-        let n = match self.stream.read(&mut space[..length]) {
+        let Received { count: n, more } = match self.stream.read(&mut space[..length]) {
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 (self.more, self.fin, self.receiving) = (false, false, true);
                 return Ok(Some(TurnOutcome::NoReply(self.wait_for(buffers))));
@@ -263,7 +271,7 @@ impl Client {
         if n == 0 {
             return Ok(Some(TurnOutcome::NoReply(WaitFor::Close)));
         }
-        self.more = n == length || self.fin;
+        self.more = more || self.fin;
         self.membership.connection.touch(buffers.now);
         buffers.traffic().read(n);
         let next = self.session.arrived(n, &mut buffers.output);

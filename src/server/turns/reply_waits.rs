@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use super::{Worker, limits, queue, ticks};
+use super::{Worker, queue};
+use crate::server::connections::ticks;
+use crate::server::limits;
 
 impl Worker {
     /// Notes that a connection waits.

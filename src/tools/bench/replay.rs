@@ -169,7 +169,7 @@ impl Replay {
         let mut missed = Vec::new();
         while self.connection.unanswered() > 0 {
             let before = self.now();
-            let count = self.stream.read(&mut self.buffer).map_err(lost)?;
+            let count = self.stream.read(&mut self.buffer).map_err(lost)?.count;
             let now = self.now();
             self.measured.waiting += Duration::from_nanos(now - before);
             self.measured.received += count as u64;

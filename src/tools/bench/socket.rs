@@ -80,7 +80,7 @@ impl Socket {
 
     /// Reads the bytes that have come; `None` when there are no more.
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> Result<Option<usize>, String> {
-        match self.stream.read(buffer) {
+        match self.stream.read(buffer).map(|read| read.count) {
             Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
             Err(error) => Err(lost(&error)),
             Ok(0) => Err(match self.connection.unanswered() {

@@ -149,7 +149,7 @@ fn copy(
 ) {
     let mut buffer = vec![0; READ_BUFFER];
     loop {
-        let count = from.read(&mut buffer).unwrap_or(0);
+        let count = from.read(&mut buffer).map_or(0, |read| read.count);
         let change = match count {
             0 => Change::End,
             count => Change::Bytes(buffer[..count].to_vec()),

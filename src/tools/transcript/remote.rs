@@ -45,19 +45,21 @@ impl Address {
     /// Connects; each address of a host's name is tried for as long as `patience`.
     pub(crate) fn open(&self, patience: Duration) -> io::Result<server::Stream> {
         match self {
-            Address::Tcp(address) => {
-                let mut last = io::Error::new(io::ErrorKind::NotFound, "no such host");
-                for address in address.to_socket_addrs()? {
-                    match TcpStream::connect_timeout(&address, patience) {
-                        Ok(stream) => return Ok(server::Stream::Tcp(stream)),
-                        Err(error) => last = error,
-                    }
-                }
-                Err(last)
-            }
+            Address::Tcp(address) => connect(address, patience).map(server::Stream::Tcp),
             Address::Unix(path) => UnixStream::connect(path).map(server::Stream::Unix),
         }
     }
+}
+
+fn connect(address: &str, patience: Duration) -> io::Result<TcpStream> {
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "no such host");
+    for address in address.to_socket_addrs()? {
+        match TcpStream::connect_timeout(&address, patience) {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
 }
 
 impl fmt::Display for Address {
@@ -98,11 +100,13 @@ impl<'a> Remote<'a> {
 
 impl Target for Remote<'_> {
     fn connect(&self) -> io::Result<Box<dyn Connection>> {
-        match self.address.open(self.patience)? {
-            server::Stream::Tcp(stream) => {
+        match &self.address {
+            Address::Tcp(address) => {
+                let stream = connect(address, self.patience)?;
                 SocketConnection::open(stream, self.patience, self.pause)
             }
-            server::Stream::Unix(stream) => {
+            Address::Unix(path) => {
+                let stream = UnixStream::connect(path)?;
                 SocketConnection::open(stream, self.patience, self.pause)
             }
         }

@@ -1,0 +1,85 @@
+//! The settings of TLS, the same for serve, proxy and invalidate: the command line, and the `[tls]` table of larder.toml.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+use serde::Deserialize;
+
+use crate::program::values::PrintedSetting;
+use crate::server::ServerTls;
+
+/// The options of listeners that were given on the command line or in the `[tls]` table.
+#[derive(Debug, Clone, Default, PartialEq, Args, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(crate) struct TlsOptions {
+    /// A PEM file with the certificate that clients see, and the chain to its authority. All TCP listeners then speak TLS;
+    /// Unix sockets do not [default: none]
+    #[arg(id = "tls-cert", long = "tls-cert", value_name = "FILE")]
+    cert: Option<PathBuf>,
+
+    /// The PEM file of the certificate's private key [default: none]
+    #[arg(id = "tls-key", long = "tls-key", value_name = "FILE")]
+    key: Option<PathBuf>,
+
+    /// A PEM file of authorities. Clients then need a certificate of one of them [default: none]
+    #[arg(id = "tls-client-ca", long = "tls-client-ca", value_name = "FILE")]
+    client_ca: Option<PathBuf>,
+}
+
+impl TlsOptions {
+    /// These options if they were given, otherwise `file`'s.
+    pub(crate) fn or(self, file: TlsOptions) -> TlsOptions {
+        TlsOptions {
+            cert: self.cert.or(file.cert),
+            key: self.key.or(file.key),
+            client_ca: self.client_ca.or(file.client_ca),
+        }
+    }
+
+    /// TLS for the listeners, `None` if no certificate is given. Reads the files.
+    pub(crate) fn listeners(&self) -> Result<Option<Arc<ServerTls>>, String> {
+        match (&self.cert, &self.key) {
+            (Some(cert), Some(key)) => ServerTls::new(cert, key, self.client_ca.clone())
+                .map(|tls| Some(Arc::new(tls)))
+                .map_err(|error| error.to_string()),
+            (Some(_), None) => Err("--tls-cert needs the key of the certificate: --tls-key FILE".into()),
+            (None, Some(_)) => Err("--tls-key needs the certificate of the key: --tls-cert FILE".into()),
+            (None, None) if self.client_ca.is_some() => Err(
+                "--tls-client-ca needs a certificate for the listeners: --tls-cert FILE --tls-key FILE".into(),
+            ),
+            (None, None) => Ok(None),
+        }
+    }
+
+    /// The settings as `larder config` prints them.
+    pub(crate) fn printed(&self) -> Vec<PrintedSetting> {
+        let TlsOptions {
+            cert,
+            key,
+            client_ca,
+        } = self;
+        vec![
+            PrintedSetting::path("tls-cert", cert.as_ref(), "/etc/larder/cert.pem"),
+            PrintedSetting::path("tls-key", key.as_ref(), "/etc/larder/key.pem"),
+            PrintedSetting::path(
+                "tls-client-ca",
+                client_ca.as_ref(),
+                "/etc/larder/clients.pem",
+            ),
+        ]
+    }
+}
+
+/// Reads the files of the listeners again after a HUP.
+pub(crate) fn reload_listeners(tls: Option<&ServerTls>) {
+    match tls.map(ServerTls::reload) {
+        None => {}
+        Some(Ok(())) => log::info!("reloaded: the certificate of the listeners"),
+        Some(Err(problem)) => {
+            log::error!(
+                "the certificate of the listeners is not reloaded, the old one stays: {problem}"
+            );
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! Certificates, keys and trust from PEM files, and the configuration of listeners that is made of them.
+//!
+//! The files are read when the program starts and when [`reload`](ServerTls::reload) is called. If a new file is bad, the
+//! configuration stays as it was. New connections get the new one, open connections keep theirs.
+//!
+//! TLS 1.2 and 1.3 are offered, with the cipher suites that rustls considers safe. Sessions can be resumed until the next
+//! reload, so a client whose authority was removed can't resume an older one.
+
+use std::fmt;
+use std::io;
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
+
+use super::TlsStream;
+use super::session::TlsSession;
+
+/// The reason why files can't be used: a sentence that names the file.
+#[derive(Debug)]
+pub struct TlsError(String);
+
+impl fmt::Display for TlsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for TlsError {}
+
+/// A certificate chain and its key.
+#[derive(Debug, Clone)]
+struct Identity {
+    certificate: PathBuf,
+    key: PathBuf,
+}
+
+/// TLS for listeners: the certificate that clients see, and the authorities of their own certificates.
+#[derive(Debug)]
+pub struct ServerTls {
+    identity: Identity,
+    client_ca: Option<PathBuf>,
+    config: RwLock<Arc<ServerConfig>>,
+}
+
+impl ServerTls {
+    /// Reads a certificate chain and its key from PEM files. With `client_ca`, a file of certificates, clients need a
+    /// certificate that chains to one of them.
+    ///
+    /// # Errors
+    /// When a file can't be read or used, or the key is not the certificate's.
+    pub fn new(
+        certificate: impl Into<PathBuf>,
+        key: impl Into<PathBuf>,
+        client_ca: Option<PathBuf>,
+    ) -> Result<ServerTls, TlsError> {
+        let identity = Identity {
+            certificate: certificate.into(),
+            key: key.into(),
+        };
+        let config = RwLock::new(server_config(&identity, client_ca.as_deref())?);
+        Ok(ServerTls {
+            identity,
+            client_ca,
+            config,
+        })
+    }
+
+    /// Reads the files again, for new connections.
+    ///
+    /// # Errors
+    /// When one can't be used. The certificate in use stays.
+    pub fn reload(&self) -> Result<(), TlsError> {
+        let config = server_config(&self.identity, self.client_ca.as_deref())?;
+        replace(&self.config, config);
+        Ok(())
+    }
+
+    /// The stream of an accepted connection. The handshake is still to come.
+    pub(crate) fn accept(&self, socket: TcpStream) -> io::Result<TlsStream> {
+        let session = TlsSession::server(current(&self.config)).map_err(io::Error::other)?;
+        Ok(TlsStream::new(socket, session))
+    }
+}
+
+fn current<T>(config: &RwLock<Arc<T>>) -> Arc<T> {
+    Arc::clone(&config.read().unwrap_or_else(PoisonError::into_inner))
+}
+
+fn replace<T>(config: &RwLock<Arc<T>>, new: Arc<T>) {
+    *config.write().unwrap_or_else(PoisonError::into_inner) = new;
+}
+
+fn server_config(
+    identity: &Identity,
+    client_ca: Option<&Path>,
+) -> Result<Arc<ServerConfig>, TlsError> {
+    let provider = provider();
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| TlsError(error.to_string()))?;
+    let builder = match client_ca {
+        None => builder.with_no_client_auth(),
+        Some(path) => {
+            let roots = Arc::new(authorities(path)?);
+            let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider)
+                .build()
+                .map_err(|error| unusable(path, &error))?;
+            builder.with_client_cert_verifier(verifier)
+        }
+    };
+    let (chain, key) = identity.read()?;
+    let config = builder
+        .with_single_cert(chain, key)
+        .map_err(|error| identity.unusable(&error))?;
+    Ok(Arc::new(config))
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(ring::default_provider())
+}
+
+impl Identity {
+    fn read(&self) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), TlsError> {
+        let key = PrivateKeyDer::from_pem_file(&self.key)
+            .map_err(|error| unreadable(&self.key, "private key", &error))?;
+        Ok((certificates(&self.certificate)?, key))
+    }
+
+    fn unusable(&self, error: &rustls::Error) -> TlsError {
+        TlsError(format!(
+            "the certificate in {} and the key in {} can't be used: {error}",
+            self.certificate.display(),
+            self.key.display(),
+        ))
+    }
+}
+
+/// The certificates of a PEM file, at least one.
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let found: Result<Vec<_>, _> =
+        CertificateDer::pem_file_iter(path).and_then(|certificates| certificates.collect());
+    match found {
+        Ok(found) if found.is_empty() => {
+            Err(unreadable(path, "certificate", &pem::Error::NoItemsFound))
+        }
+        found => found.map_err(|error| unreadable(path, "certificate", &error)),
+    }
+}
+
+fn authorities(path: &Path) -> Result<RootCertStore, TlsError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(path)? {
+        roots
+            .add(certificate)
+            .map_err(|error| unusable(path, &error))?;
+    }
+    Ok(roots)
+}
+
+fn unreadable(path: &Path, kind: &str, error: &pem::Error) -> TlsError {
+    let path = path.display();
+    TlsError(match error {
+        pem::Error::Io(error) => format!("can't read {path}: {error}"),
+        pem::Error::NoItemsFound => format!("{path} has no {kind} in PEM format"),
+        error => format!("{path} is not a PEM file: {error:?}"),
+    })
+}
+
+fn unusable(path: &Path, error: &dyn fmt::Display) -> TlsError {
+    TlsError(format!(
+        "the certificates in {} can't be used: {error}",
+        path.display()
+    ))
+}

@@ -1,0 +1,46 @@
+//! The types of TLS in a library without the feature `tls`: no value of them exists.
+
+use std::io::{self, IoSlice};
+use std::net::TcpStream;
+use std::time::Instant;
+
+use super::system_calls::Received;
+
+/// TLS for listeners.
+#[derive(Debug)]
+pub enum ServerTls {}
+
+/// A socket with TLS.
+#[derive(Debug)]
+pub(crate) struct TlsStream {
+    pub(crate) socket: TcpStream,
+    never: ServerTls,
+}
+
+impl ServerTls {
+    pub(crate) fn accept(&self, _: TcpStream) -> io::Result<TlsStream> {
+        match *self {}
+    }
+}
+
+impl TlsStream {
+    pub(crate) fn is_handshaking(&self) -> bool {
+        match self.never {}
+    }
+
+    pub(crate) fn handshake(&self, _: Option<Instant>) -> io::Result<()> {
+        match self.never {}
+    }
+
+    pub(crate) fn read(&self, _: &mut [u8]) -> io::Result<Received> {
+        match self.never {}
+    }
+
+    pub(crate) fn write(&self, _: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self.never {}
+    }
+
+    pub(crate) fn close_notify(&self) {
+        match self.never {}
+    }
+}
