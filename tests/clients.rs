@@ -21,66 +21,19 @@ use larder::proxy::Protocol;
 use larder::server::Model;
 use larder::tools::transcript::Address;
 use proxy_support::Real;
+use support::scripts::{self, run, run_node};
 use support::{Kind, Peer, find, skip};
 
 const MODELS: [Model; 2] = [Model::Turns, Model::Threads];
 
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
 /// A Python that has the modules, if there is one.
 fn python() -> Option<PathBuf> {
-    let places = [
-        Some(root().join("target/venv/bin/python3")),
-        find("python3"),
-    ];
-    places.into_iter().flatten().find(|python| {
-        let mut import = Command::new(python);
-        import.args(["-c", "import pymemcache, redis"]);
-        import.output().is_ok_and(|done| done.status.success())
-    })
+    scripts::python("pymemcache, redis")
 }
-
-const NODE_MODULES: &str = "target/node/node_modules";
 
 /// Node, if it is installed and has the modules.
 fn node() -> Option<PathBuf> {
-    let there = ["redis", "ioredis"].map(|module| root().join(NODE_MODULES).join(module).is_dir());
-    find("node").filter(|_| there == [true, true])
-}
-
-/// Runs a script of `tests/clients/` to its end and prints its output if one of its checks failed.
-#[track_caller]
-fn run(python: &Path, script: &str, arguments: &[&str]) {
-    let mut command = Command::new(python);
-    command.arg("-B"); // leaves no __pycache__ in the sources
-    finish(command, script, arguments);
-}
-
-/// The same for a script for Node.
-#[track_caller]
-fn run_node(node: &Path, script: &str, arguments: &[&str]) {
-    let mut command = Command::new(node);
-    command.env("NODE_PATH", root().join(NODE_MODULES));
-    finish(command, script, arguments);
-}
-
-#[track_caller]
-fn finish(mut command: Command, script: &str, arguments: &[&str]) {
-    let done = command
-        .arg(root().join("tests/clients").join(script))
-        .args(arguments)
-        .output()
-        .expect("it starts");
-    let printed = String::from_utf8_lossy(&done.stdout);
-    let complaints = String::from_utf8_lossy(&done.stderr);
-    assert!(
-        done.status.success(),
-        "{script} {arguments:?}\n{printed}\n{complaints}"
-    );
-    // A script that checked nothing would succeed as well.
-    assert!(printed.lines().filter(|l| l.starts_with("ok ")).count() >= 10);
+    scripts::node(&["redis", "ioredis"])
 }
 
 fn larder(model: Model) -> Server {

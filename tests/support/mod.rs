@@ -10,6 +10,7 @@
 
 pub(crate) mod larder;
 mod ports;
+pub(crate) mod scripts;
 
 use std::ffi::OsStr;
 use std::io::{self, Write};
