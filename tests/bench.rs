@@ -142,16 +142,24 @@ fn ask(address: std::net::SocketAddr, request: &str, last: &str) -> String {
 
 #[test]
 fn the_server_counts_the_same_requests() {
-    let server = Server::builder().start().expect("free ports");
-    let address = server.memcached_addr();
-    counted(&address.to_string(), &["--protocol", "memcached"]).report();
-    let stats = ask(address, "stats\r\n", "END\r\n");
-    for line in [
-        "STAT cmd_get 900\r\n",
-        "STAT get_hits 900\r\n",
-        "STAT cmd_set 200\r\n",
-    ] {
-        assert!(stats.contains(line), "{line}{stats}");
+    for protocol in ["memcached", "binary"] {
+        let server = Server::builder().start().expect("free ports");
+        let address = server.memcached_addr();
+        let more = ["--protocol", protocol, "--value-size", "0-70000"];
+        let report = counted(&address.to_string(), &more).report();
+        assert_eq!(report["protocol"], protocol);
+        assert_eq!(
+            (&report["hits"], &report["wrong_values"], &report["errors"]),
+            (&900.into(), &0.into(), &serde_json::json!({}))
+        );
+        let stats = ask(address, "stats\r\n", "END\r\n");
+        for line in [
+            "STAT cmd_get 900\r\n",
+            "STAT get_hits 900\r\n",
+            "STAT cmd_set 200\r\n",
+        ] {
+            assert!(stats.contains(line), "{line}{stats}");
+        }
     }
 }
 

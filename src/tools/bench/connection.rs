@@ -10,7 +10,8 @@
 
 use std::collections::VecDeque;
 
-use super::dialect::{Action, Dialect};
+use super::action::Action;
+use super::dialect::Dialect;
 use crate::protocol::framing::reply::{FrameProgress, FrameState, ReplyFramer};
 
 /// A request that was sent, or will be.

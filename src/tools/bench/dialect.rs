@@ -1,8 +1,11 @@
 //! The protocols, as far as a load needs them: a get and a set as bytes, and the meaning of their replies. For an echo
 //! server the key of a get is a line, and the reply is that line.
 
+mod binary;
+
 use clap::ValueEnum;
 
+use super::action::{Action, Reply};
 use crate::protocol::framing::reply::ReplyShape;
 use crate::protocol::framing::reply::memcached::value_line;
 use crate::protocol::resp::write_request;
@@ -15,31 +18,12 @@ const LONGEST_TTL: u32 = 30 * 24 * 60 * 60;
 pub enum Dialect {
     /// memcached's text protocol
     Memcached,
+    /// memcached's binary protocol
+    Binary,
     /// Redis's protocol
     Resp,
     /// Lines that come back
     Echo,
-}
-
-/// The effect of a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Action {
-    Get,
-    Set,
-    Delete,
-}
-
-/// The meaning of a complete reply.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reply<'a> {
-    /// The value of the key that was asked for.
-    Value(&'a [u8]),
-    /// The key doesn't exist.
-    Miss,
-    /// Stored, deleted, or echoed.
-    Done,
-    /// An error of the server, or a reply that doesn't fit the request: its first line.
-    Refused(&'a [u8]),
 }
 
 impl Dialect {
@@ -47,6 +31,7 @@ impl Dialect {
     pub(super) fn name(self) -> &'static str {
         match self {
             Dialect::Memcached => "memcached",
+            Dialect::Binary => "binary",
             Dialect::Resp => "resp",
             Dialect::Echo => "echo",
         }
@@ -63,6 +48,7 @@ impl Dialect {
     ) {
         match self {
             Dialect::Memcached => write_memcached(out, action, key, value, ttl),
+            Dialect::Binary => binary::write(out, action, key, value, ttl.min(LONGEST_TTL)),
             Dialect::Resp => write_resp(out, action, key, value, ttl),
             Dialect::Echo => {
                 out.extend_from_slice(key);
@@ -90,7 +76,9 @@ impl Dialect {
                 let words: Vec<&[u8]> = std::iter::once(b"MGET".as_slice()).chain(keys).collect();
                 write_request(out, words.into_iter());
             }
-            Dialect::Echo => unreachable!("a plan for an echo server has one key in a get"),
+            Dialect::Binary | Dialect::Echo => {
+                unreachable!("a plan for this protocol has one key in a get")
+            }
         }
     }
 
@@ -98,6 +86,7 @@ impl Dialect {
     pub(super) fn shape(self, action: Action) -> Option<ReplyShape> {
         match (self, action) {
             (Dialect::Resp, _) => Some(ReplyShape::Resp),
+            (Dialect::Binary, _) => Some(ReplyShape::Binary),
             (Dialect::Memcached, Action::Get) => Some(ReplyShape::Values),
             (Dialect::Memcached, Action::Set | Action::Delete) => Some(ReplyShape::Line),
             (Dialect::Echo, _) => None,
@@ -108,6 +97,7 @@ impl Dialect {
     pub(super) fn read<'a>(self, action: Action, key: &[u8], reply: &'a [u8]) -> Reply<'a> {
         let read = match self {
             Dialect::Memcached => read_memcached(action, key, reply),
+            Dialect::Binary => binary::read(action, reply),
             Dialect::Resp => read_resp(action, reply),
             Dialect::Echo => (reply.strip_suffix(b"\r\n") == Some(key)).then_some(Reply::Done),
         };
@@ -126,7 +116,7 @@ impl Dialect {
         let read = match self {
             Dialect::Memcached => read_values(keys, reply),
             Dialect::Resp => read_array(keys.len(), reply),
-            Dialect::Echo => None,
+            Dialect::Binary | Dialect::Echo => None,
         };
         read.ok_or_else(|| first_line(reply))
     }
@@ -256,145 +246,4 @@ fn first_line(reply: &[u8]) -> &[u8] {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn written(dialect: Dialect, action: Action, ttl: u32) -> String {
-        let mut out = Vec::new();
-        dialect.write(&mut out, action, b"k", b"abc", ttl);
-        String::from_utf8(out).expect("text")
-    }
-
-    #[test]
-    fn requests_are_those_of_a_client() {
-        use Action::{Delete, Get, Set};
-        use Dialect::{Memcached, Resp};
-        for (dialect, action, ttl, bytes) in [
-            (Memcached, Get, 0, "get k\r\n"),
-            (Memcached, Set, 7, "set k 0 7 3\r\nabc\r\n"),
-            (Memcached, Set, 9_000_000, "set k 0 2592000 3\r\nabc\r\n"),
-            (Memcached, Delete, 0, "delete k\r\n"),
-            (Resp, Get, 0, "*2\r\n$3\r\nGET\r\n$1\r\nk\r\n"),
-            (Resp, Set, 0, "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$3\r\nabc\r\n"),
-            (
-                Resp,
-                Set,
-                7,
-                "*5\r\n$3\r\nSET\r\n$1\r\nk\r\n$3\r\nabc\r\n$2\r\nEX\r\n$1\r\n7\r\n",
-            ),
-            (Resp, Delete, 0, "*2\r\n$3\r\nDEL\r\n$1\r\nk\r\n"),
-        ] {
-            assert_eq!(written(dialect, action, ttl), bytes);
-        }
-    }
-
-    #[test]
-    fn a_reply_is_a_value_only_if_it_is_that_of_the_key() {
-        use Action::{Delete, Get, Set};
-        use Dialect::{Memcached, Resp};
-        let refused = |line: &'static str| Reply::Refused(line.as_bytes());
-        for (dialect, action, reply, meaning) in [
-            (Memcached, Get, "END\r\n", Reply::Miss),
-            (
-                Memcached,
-                Get,
-                "VALUE k 0 3\r\nabc\r\nEND\r\n",
-                Reply::Value(b"abc"),
-            ),
-            (
-                Memcached,
-                Get,
-                "VALUE k 0 5\r\na\r\nbc\r\nEND\r\n",
-                Reply::Value(b"a\r\nbc"),
-            ),
-            (
-                Memcached,
-                Get,
-                "VALUE x 0 3\r\nabc\r\nEND\r\n",
-                refused("VALUE x 0 3"),
-            ),
-            (
-                Memcached,
-                Get,
-                "VALUE k 0 1\r\na\r\nVALUE k 0 1\r\na\r\nEND\r\n",
-                refused("VALUE k 0 1"),
-            ),
-            (Memcached, Set, "STORED\r\n", Reply::Done),
-            (
-                Memcached,
-                Set,
-                "SERVER_ERROR out of memory\r\n",
-                refused("SERVER_ERROR out of memory"),
-            ),
-            (Memcached, Delete, "NOT_FOUND\r\n", Reply::Miss),
-            (Resp, Get, "$-1\r\n", Reply::Miss),
-            (Resp, Get, "_\r\n", Reply::Miss),
-            (Resp, Get, "$3\r\nabc\r\n", Reply::Value(b"abc")),
-            (Resp, Get, "$0\r\n\r\n", Reply::Value(b"")),
-            (Resp, Get, "-ERR no\r\n", refused("-ERR no")),
-            (Resp, Set, "+OK\r\n", Reply::Done),
-            (Resp, Set, "$-1\r\n", refused("$-1")),
-            (Resp, Delete, ":1\r\n", Reply::Done),
-        ] {
-            assert_eq!(
-                dialect.read(action, b"k", reply.as_bytes()),
-                meaning,
-                "{reply:?}"
-            );
-        }
-    }
-    #[test]
-    fn a_multi_get_is_one_request_with_an_answer_for_each_key() {
-        let keys: [&[u8]; 3] = [b"a", b"b", b"a"];
-        let written = |dialect: Dialect| {
-            let mut out = Vec::new();
-            dialect.write_multi_get(&mut out, keys.into_iter());
-            String::from_utf8(out).expect("text")
-        };
-        assert_eq!(written(Dialect::Memcached), "get a b a\r\n");
-        let mget = "*4\r\n$4\r\nMGET\r\n$1\r\na\r\n$1\r\nb\r\n$1\r\na\r\n";
-        assert_eq!(written(Dialect::Resp), mget);
-        let read = |dialect: Dialect, reply: &'static str| {
-            dialect.read_multi_get(keys.into_iter(), reply.as_bytes())
-        };
-        let value = |text: &'static str| Some(text.as_bytes());
-        for (dialect, reply, values) in [
-            (Dialect::Memcached, "END\r\n", [None; 3]),
-            (
-                Dialect::Memcached,
-                "VALUE a 0 1\r\nx\r\nVALUE a 0 3\r\ny\r\n\r\nEND\r\n",
-                [value("x"), None, value("y\r\n")],
-            ),
-            // A proxy answers in another order.
-            (
-                Dialect::Memcached,
-                "VALUE b 0 1\r\nz\r\nVALUE a 0 1\r\nx\r\nVALUE a 0 0\r\n\r\nEND\r\n",
-                [value(""), value("z"), value("x")],
-            ),
-            (
-                Dialect::Resp,
-                "*3\r\n$1\r\nx\r\n$-1\r\n_\r\n",
-                [value("x"), None, None],
-            ),
-        ] {
-            assert_eq!(read(dialect, reply), Ok(values.to_vec()), "{reply:?}");
-        }
-        for (dialect, reply, line) in [
-            (
-                Dialect::Memcached,
-                "VALUE c 0 1\r\nx\r\nEND\r\n",
-                "VALUE c 0 1",
-            ),
-            (
-                Dialect::Memcached,
-                "VALUE b 0 1\r\nx\r\nVALUE b 0 1\r\nx\r\nEND\r\n",
-                "VALUE b 0 1",
-            ),
-            (Dialect::Memcached, "SERVER_ERROR no\r\n", "SERVER_ERROR no"),
-            (Dialect::Resp, "*2\r\n$-1\r\n$-1\r\n", "*2"),
-            (Dialect::Resp, "-ERR no\r\n", "-ERR no"),
-        ] {
-            assert_eq!(read(dialect, reply), Err(line.as_bytes()), "{reply:?}");
-        }
-    }
-}
+mod tests;

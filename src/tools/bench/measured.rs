@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
+use super::action::{Action, Reply};
 use super::connection::Request;
-use super::dialect::{Action, Reply};
 use super::items::difference;
 
 /// The longest latency that is recorded exactly: ten minutes.

@@ -17,6 +17,7 @@
 //! Cost: a thread of the tool makes about as many requests in a second as redis-benchmark's. The report has the tool's
 //! own load: near 100%, it measures itself.
 
+mod action;
 mod arguments;
 mod connection;
 mod dialect;

@@ -20,8 +20,9 @@ use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
 
+use super::action::{Action, Reply};
 use super::connection::{Connection, Request};
-use super::dialect::{Action, Dialect, Reply};
+use super::dialect::Dialect;
 use super::items::Values;
 use super::measured::Measured;
 use super::process::own_processor_time;

@@ -9,8 +9,9 @@
 
 use std::sync::Arc;
 
+use super::action::{Action, Reply};
 use super::connection::{Connection, Request};
-use super::dialect::{Action, Dialect, Reply};
+use super::dialect::Dialect;
 use super::items::Items;
 use super::measured::Measured;
 

@@ -11,7 +11,7 @@
 
 use std::io::BufRead;
 
-use super::dialect::Action;
+use super::action::Action;
 
 /// One request of a trace.
 #[derive(Debug, Clone, PartialEq, Eq)]

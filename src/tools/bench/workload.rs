@@ -2,7 +2,7 @@
 
 use fastrand::Rng;
 
-use super::dialect::Action;
+use super::action::Action;
 use super::zipf::Zipf;
 
 /// Gets to sets, as in `--ratio 9:1`.

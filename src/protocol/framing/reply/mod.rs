@@ -11,6 +11,7 @@
 //! any size passes in constant memory. Anything else is [`FrameState::Garbage`]: the next reply's start is unknown, and
 //! the connection can't be used again.
 
+mod binary;
 mod fit;
 pub mod memcached;
 mod progress;
@@ -24,6 +25,8 @@ pub use progress::{FrameState, ReplyShape};
 pub enum ReplyFramer {
     /// In RESP2 and RESP3.
     Resp(resp::RespReplyFramer),
+    /// In memcached's binary protocol.
+    Binary(binary::BinaryReplyFramer),
     /// In memcached's text protocol.
     Memcached(memcached::MemcachedReplyFramer),
 }
@@ -33,6 +36,7 @@ impl ReplyFramer {
     pub fn new(shape: ReplyShape) -> ReplyFramer {
         match shape {
             ReplyShape::Resp => ReplyFramer::Resp(resp::RespReplyFramer::default()),
+            ReplyShape::Binary => ReplyFramer::Binary(binary::BinaryReplyFramer::default()),
             shape => ReplyFramer::Memcached(memcached::MemcachedReplyFramer::new(shape)),
         }
     }
@@ -47,6 +51,7 @@ impl ReplyFramer {
     pub(crate) fn feed_reply_to(&mut self, request: &[u8], bytes: &[u8]) -> FrameProgress {
         match self {
             ReplyFramer::Resp(framer) => framer.feed(bytes),
+            ReplyFramer::Binary(framer) => framer.feed(bytes),
             ReplyFramer::Memcached(framer) => framer.feed(request, bytes),
         }
     }
@@ -58,6 +63,7 @@ impl ReplyFramer {
                 let (kind, count) = framer.head();
                 kind != 0 && !framer.is_push() && !fit::is_resp_of(request, kind, count)
             }
+            ReplyFramer::Binary(_) => false,
             ReplyFramer::Memcached(framer) => framer.is_out_of_step(),
         }
     }
@@ -66,6 +72,7 @@ impl ReplyFramer {
     pub fn is_error(&self) -> bool {
         match self {
             ReplyFramer::Resp(framer) => framer.is_error(),
+            ReplyFramer::Binary(framer) => framer.is_error(),
             ReplyFramer::Memcached(framer) => framer.is_error(),
         }
     }
@@ -86,7 +93,7 @@ impl ReplyFramer {
     pub(crate) fn elements(&self) -> &[u8] {
         match self {
             ReplyFramer::Resp(framer) => framer.elements(),
-            ReplyFramer::Memcached(_) => &[],
+            ReplyFramer::Binary(_) | ReplyFramer::Memcached(_) => &[],
         }
     }
 
@@ -94,7 +101,7 @@ impl ReplyFramer {
     pub(crate) fn is_push(&self) -> bool {
         match self {
             ReplyFramer::Resp(framer) => framer.is_push(),
-            ReplyFramer::Memcached(_) => false,
+            ReplyFramer::Binary(_) | ReplyFramer::Memcached(_) => false,
         }
     }
 }

@@ -7,6 +7,8 @@ pub enum ReplyShape {
     Nothing,
     /// One value of RESP.
     Resp,
+    /// memcached's binary protocol: one frame.
+    Binary,
     /// memcached: one line.
     Line,
     /// memcached: `VALUE` blocks up to `END`.
