@@ -6,9 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::logging::LogOptions;
-use super::options::{
-    InvalidateOptions, ProxyOptions, ServeOptions, TargetOptions, TlsOptions, UpstreamTlsOptions,
-};
+use super::options::{InvalidateOptions, ProxyOptions, ServeOptions, TargetOptions, TlsOptions};
 
 /// The file that is read without `--config`, if it exists.
 pub(crate) const DEFAULT_FILE: &str = "larder.toml";
@@ -25,8 +23,6 @@ pub(crate) struct File {
     pub(crate) invalidate: InvalidateOptions,
     pub(crate) target: Vec<TargetOptions>,
     pub(crate) tls: TlsOptions,
-    #[serde(rename = "upstream-tls")]
-    pub(crate) upstream_tls: UpstreamTlsOptions,
     pub(crate) log: LogOptions,
 }
 

@@ -17,8 +17,8 @@ use crate::proxy::settings::{Protocol, Settings};
 use crate::proxy::shared::Shared;
 use crate::proxy::worker::Worker;
 use crate::server::{
-    self, ClientTls, Connections, Listen, Next, Peer, Refusal, Running, ServerTls, Service,
-    Session, StartError, Turn, WorkerHandles,
+    self, Connections, Listen, Next, Peer, Refusal, Running, Service, Session, StartError, Turn,
+    WorkerHandles,
 };
 
 /// A proxy to be started.
@@ -27,8 +27,6 @@ pub struct Proxy {
     servers: ServerList,
     way: PoolSource,
     password: Option<String>,
-    tls: Option<Arc<ServerTls>>,
-    upstream_tls: Option<Arc<ClientTls>>,
     interceptor: Option<Arc<dyn Interceptor>>,
 }
 
@@ -50,8 +48,6 @@ impl Proxy {
             servers,
             way: PoolSource::Ring { placement, tags },
             password: None,
-            tls: None,
-            upstream_tls: None,
             interceptor: None,
         }
     }
@@ -63,8 +59,6 @@ impl Proxy {
             servers: seeds,
             way: PoolSource::Cluster,
             password: None,
-            tls: None,
-            upstream_tls: None,
             interceptor: None,
         }
     }
@@ -72,18 +66,6 @@ impl Proxy {
     /// The password of the upstreams; clients have to give the same. Only RESP has one.
     pub fn password(mut self, password: Option<String>) -> Proxy {
         self.password = password;
-        self
-    }
-
-    /// TLS for the TCP connections of clients.
-    pub fn tls(mut self, tls: Option<Arc<ServerTls>>) -> Proxy {
-        self.tls = tls;
-        self
-    }
-
-    /// TLS for the connections to upstreams.
-    pub fn upstream_tls(mut self, tls: Option<Arc<ClientTls>>) -> Proxy {
-        self.upstream_tls = tls;
         self
     }
 
@@ -107,23 +89,20 @@ impl Proxy {
         let front = ProxyService(self.settings.protocol);
         let connections = Connections::new();
         let (ring, bell) = crossbeam_channel::bounded(1);
-        let mut shared = Shared::new(
+        let shared = Arc::new(Shared::new(
             self.settings,
             self.password,
             pool,
             Arc::clone(&connections),
             self.interceptor,
             watch.is_some().then_some(ring),
-        );
-        shared.upstream_tls = self.upstream_tls;
-        let shared = Arc::new(shared);
+        ));
         let mut wakers = Vec::new();
         let running = server::Server::new(connections)
             .settings(server::Settings {
                 max_connections,
                 ..server::Settings::default()
             })
-            .tls(self.tls)
             .listen(listen, Arc::new(front))
             .start_on(workers, "proxy worker", files, |threads| {
                 let resolver = Resolver::new();
@@ -161,8 +140,7 @@ impl Proxy {
             }
             PoolSource::Cluster => {
                 let password = self.password.as_deref();
-                let tls = self.upstream_tls.clone();
-                let (pool, watch) = first_map(&self.servers, &self.settings, password, tls);
+                let (pool, watch) = first_map(&self.servers, &self.settings, password);
                 (pool, Some(watch))
             }
         }
@@ -233,7 +211,6 @@ fn first_map(
     seeds: &ServerList,
     settings: &Settings,
     password: Option<&str>,
-    tls: Option<Arc<ClientTls>>,
 ) -> (Pool, ClusterWatcher) {
     let addresses = seeds.servers().iter().map(|seed| &seed.address);
     let mut map = SlotMap::default();
@@ -241,7 +218,7 @@ fn first_map(
         map.add(seed);
     });
     let pool = Pool::cluster(map, None);
-    let mut watch = ClusterWatcher::new(addresses.cloned().collect(), tls);
+    let mut watch = ClusterWatcher::new(addresses.cloned().collect());
     match watch.ask_for_map(&pool, settings, password) {
         Some(map) => (Pool::cluster(map, Some(&pool)), watch),
         None => (pool, watch),

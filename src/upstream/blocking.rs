@@ -6,13 +6,12 @@
 //! rules about requests and replies, the greeting and failures are those of the non-blocking
 //! [`UpstreamConnection`](crate::upstream::UpstreamConnection), so a client library, peers, origins and tools can be built on either.
 
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
 use crate::pool::UpstreamFailure;
 use crate::protocol::framing::reply::ReplyShape;
-use crate::server::{ClientTls, Stream};
 use crate::upstream::exchange::Exchange;
 use crate::upstream::greeting::Greeting;
 
@@ -28,36 +27,30 @@ pub(crate) struct Deadlines {
 /// A socket with deadlines.
 #[derive(Debug)]
 pub(crate) struct BlockingStream {
-    stream: Stream,
+    stream: TcpStream,
 }
 
 impl BlockingStream {
-    /// Connects to the first of the name's addresses that accepts. The TLS handshake, if there is one, has the same time
-    /// again.
+    /// Connects to the first of the name's addresses that accepts.
     ///
     /// # Errors
     /// When none does; the failure is that of the last.
     pub(crate) fn connect(
-        name: &str,
-        tls: Option<&ClientTls>,
+        address: &str,
         limit: Duration,
     ) -> Result<BlockingStream, UpstreamFailure> {
-        let addresses = name
+        let addresses = address
             .to_socket_addrs()
             .map_err(|error| UpstreamFailure::Unknown(error.to_string()))?;
         let mut last = UpstreamFailure::Unknown("the name has no address".to_owned());
         for address in addresses {
-            let connected = TcpStream::connect_timeout(&address, limit).and_then(|socket| {
-                socket.set_nodelay(true)?;
-                let stream = Stream::to_upstream(socket, name, tls)?;
-                stream.handshake(Some(Instant::now() + limit))?;
+            let connected = TcpStream::connect_timeout(&address, limit).and_then(|stream| {
+                stream.set_nodelay(true)?;
                 Ok(stream)
             });
             match connected {
                 Ok(stream) => return Ok(BlockingStream { stream }),
-                Err(error)
-                    if matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::WouldBlock) =>
-                {
+                Err(error) if error.kind() == ErrorKind::TimedOut => {
                     last = UpstreamFailure::ConnectDeadline(limit);
                 }
                 Err(error) => last = UpstreamFailure::Refused(error),
@@ -68,13 +61,10 @@ impl BlockingStream {
 
     /// Sends all of it. The server may accept no bytes for `limit` at most.
     pub(crate) fn send(&mut self, bytes: &[u8], limit: Duration) -> Result<(), UpstreamFailure> {
-        let mut written = 0;
-        self.set_limit(limit)?;
-        while written < bytes.len() {
-            let count = self.stream.write(&bytes[written..]);
-            written += count.map_err(|error| failed(error, limit))?;
-        }
-        Ok(())
+        self.stream
+            .set_write_timeout(Some(limit))
+            .and_then(|()| self.stream.write_all(bytes))
+            .map_err(|error| failed(error, limit))
     }
 
     /// Waits for bytes, but no longer than `limit`. Returns their number, at least one.
@@ -83,20 +73,20 @@ impl BlockingStream {
         buffer: &mut [u8],
         limit: Duration,
     ) -> Result<usize, UpstreamFailure> {
-        self.set_limit(limit)?;
-        match self.stream.read(buffer).map(|read| read.count) {
-            Ok(0) => Err(UpstreamFailure::Closed),
-            Ok(count) => Ok(count),
-            Err(error) => Err(failed(error, limit)),
-        }
-    }
-
-    fn set_limit(&self, limit: Duration) -> Result<(), UpstreamFailure> {
         // A limit of zero would be no limit.
-        let least = limit.max(Duration::from_millis(1));
+        let limit = limit.max(Duration::from_millis(1));
         self.stream
-            .set_timeouts(Some(least))
-            .map_err(|error| failed(error, limit))
+            .set_read_timeout(Some(limit))
+            .map_err(|error| failed(error, limit))?;
+        loop {
+            match self.stream.read(buffer) {
+                Ok(0) => return Err(UpstreamFailure::Closed),
+                Ok(count) => return Ok(count),
+                // A process that was stopped and goes on: the system restarts no read that has a timeout.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(failed(error, limit)),
+            }
+        }
     }
 }
 
@@ -130,12 +120,12 @@ impl BlockingConnection {
     /// # Errors
     /// When there is no connection in time.
     pub(crate) fn connect(
-        (address, tls): (&str, Option<&ClientTls>),
+        address: &str,
         greeting: &Greeting<'_>,
         deadlines: Deadlines,
         limit: usize,
     ) -> Result<BlockingConnection, UpstreamFailure> {
-        let stream = BlockingStream::connect(address, tls, deadlines.connect)?;
+        let stream = BlockingStream::connect(address, deadlines.connect)?;
         let mut exchange = Exchange::new(limit);
         exchange.greet(greeting);
         Ok(BlockingConnection {
@@ -190,7 +180,6 @@ impl BlockingConnection {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::{Read, Write};
     use std::net::TcpListener;
     use std::thread;
 
@@ -216,7 +205,7 @@ mod tests {
             read,
         };
         let connected =
-            BlockingConnection::connect((address, None), &Greeting::default(), deadlines, 1 << 10);
+            BlockingConnection::connect(address, &Greeting::default(), deadlines, 1 << 10);
         match connected.and_then(|mut it| it.ask(b"PING\r\n", ReplyShape::Resp)) {
             Ok(Answer::Value(bytes)) => String::from_utf8_lossy(&bytes).into_owned(),
             Ok(Answer::Error(said)) => format!("error: {said}"),

@@ -10,7 +10,6 @@ use crate::invalidate::message::{DeliveryStep, Now, RecorderMessage};
 use crate::invalidate::settings::{WINDOW, WINDOW_BYTES};
 use crate::invalidate::spool::{DeliveryId, PendingChange, Spool, SpoolResult};
 use crate::pool::UpstreamFailure;
-use crate::server::ClientTls;
 use crate::upstream::BlockingStream;
 
 /// A delivery, with its socket and channels.
@@ -18,7 +17,6 @@ pub(crate) struct DeliveryThread {
     pub(crate) id: DeliveryId,
     pub(crate) delivery: Delivery,
     pub(crate) address: String,
-    pub(crate) tls: Option<Arc<ClientTls>>,
     pub(crate) spool: Arc<Spool>,
     /// The longest time to connect to the upstream, and to send to it.
     pub(crate) timeout: Duration,
@@ -49,8 +47,7 @@ impl DeliveryThread {
                     }
                 }
                 DeliveryAction::Connect => {
-                    let connected =
-                        BlockingStream::connect(&self.address, self.tls.as_deref(), self.timeout);
+                    let connected = BlockingStream::connect(&self.address, self.timeout);
                     DeliveryEvent::Connected(connected.map(|connected| stream = Some(connected)))
                 }
                 DeliveryAction::Send(bytes) => DeliveryEvent::Sent(match &mut stream {

@@ -175,7 +175,6 @@ fn delivery(
         id,
         delivery: Delivery::new(of, settings.durability, settings.timeout, stats, now),
         address: address.to_owned(),
-        tls: target.tls.clone(),
         spool,
         timeout: settings.timeout,
         changes: fresh,

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use super::frame::{CutResult, Frame};
-use super::{memcached, resp};
+use super::{binary, memcached, resp};
 use crate::tools::transcript::Protocol;
 
 /// The direction of bytes.
@@ -26,6 +26,9 @@ pub(super) struct PassedFrame {
     /// Of a reply: its request, and its latency in microseconds.
     pub(super) to: Option<(Frame, u64)>,
 }
+
+/// The requests whose replies are waited for, at most: those of quiet ones may never come.
+const MOST_WAITING: usize = 10_000;
 
 /// One connection.
 #[derive(Debug)]
@@ -79,6 +82,9 @@ impl Conversation {
                     if frame.answered {
                         self.waiting.push_back((frame.clone(), at));
                     }
+                    if self.waiting.len() > MOST_WAITING {
+                        self.waiting.pop_front();
+                    }
                     None
                 }
             };
@@ -97,6 +103,12 @@ impl Conversation {
         match (self.protocol, direction) {
             (Protocol::Resp, Direction::Request) => resp::request(bytes),
             (Protocol::Resp, Direction::Reply) => resp::reply(bytes),
+            (Protocol::Memcached, Direction::Request) if binary::is_meant(bytes) => {
+                binary::request(bytes)
+            }
+            (Protocol::Memcached, Direction::Reply) if binary::is_meant(bytes) => {
+                binary::reply(bytes)
+            }
             (_, Direction::Request) => memcached::request(bytes),
             (_, Direction::Reply) => {
                 memcached::reply(bytes, self.waiting.front().map(|(frame, _)| frame))
@@ -106,6 +118,9 @@ impl Conversation {
 
     /// The request that a reply belongs to; none for a message that a server sends by itself.
     fn answered(&mut self, reply: &Frame) -> Option<(Frame, u64)> {
+        if reply.field("magic").is_some() {
+            return self.answered_binary(reply);
+        }
         let (next, _) = self.waiting.front()?;
         let by_itself = match self.protocol {
             Protocol::Resp => resp::is_push(reply),
@@ -116,6 +131,24 @@ impl Conversation {
             true => None,
             false => self.waiting.pop_front(),
         }
+    }
+}
+
+impl Conversation {
+    /// The same in memcached's binary protocol. Quiet requests in front of it have no reply.
+    fn answered_binary(&mut self, reply: &Frame) -> Option<(Frame, u64)> {
+        if binary::has_successor(reply) {
+            return None;
+        }
+        let waiting = self.waiting.iter();
+        let silent = waiting
+            .take_while(|(request, _)| !binary::answers(reply, request))
+            .count();
+        if silent == self.waiting.len() {
+            return None;
+        }
+        self.waiting.drain(..silent);
+        self.waiting.pop_front()
     }
 }
 
@@ -148,6 +181,37 @@ mod tests {
         assert_eq!(summary(&other), ["VALUE to get after 80"]);
         let rest = conversation.pass(Direction::Request, b"t b\r\n", 200);
         assert_eq!(summary(&rest), ["get 7"]);
+    }
+
+    #[test]
+    fn quiet_requests_of_the_binary_protocol_may_have_no_reply() {
+        use crate::protocol::memcached::binary::{Header, REQUEST_MAGIC, ReplyTo, reply};
+        let mut requests = Vec::new();
+        for (opcode, opaque) in [(0x09, 1), (0x09, 2), (0x0a, 3)] {
+            let key: &[u8] = if opcode == 0x0a { b"" } else { b"k" };
+            let header = Header {
+                magic: REQUEST_MAGIC,
+                opcode,
+                key_length: key.len() as u16,
+                extras_length: 0,
+                status: 0,
+                body_length: key.len() as u32,
+                opaque,
+                cas: 0,
+            };
+            requests.extend_from_slice(&header.to_bytes());
+            requests.extend_from_slice(key);
+        }
+        let mut conversation = Conversation::new(Protocol::Memcached);
+        let asked = conversation.pass(Direction::Request, &requests, 100);
+        assert_eq!(summary(&asked), ["getq 25", "getq 25", "noop 24"]);
+        let mut replies = Vec::new();
+        for (opcode, opaque) in [(0x09, 2), (0x0a, 3)] {
+            reply::done(&mut replies, ReplyTo { opcode, opaque }, 0);
+        }
+        let answers = conversation.pass(Direction::Reply, &replies, 150);
+        let expected = ["no error to getq after 50", "no error to noop after 50"];
+        assert_eq!(summary(&answers), expected);
     }
 
     #[test]

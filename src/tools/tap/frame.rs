@@ -33,6 +33,12 @@ impl Frame {
         fields.collect::<Vec<_>>().concat()
     }
 
+    /// The field with this name.
+    pub(super) fn field(&self, name: &str) -> Option<&[u8]> {
+        let field = self.fields.iter().find(|field| field.name == name)?;
+        Some(&field.bytes)
+    }
+
     /// Its length in bytes.
     pub(super) fn len(&self) -> usize {
         self.fields.iter().map(|field| field.bytes.len()).sum()

@@ -5,7 +5,7 @@
 //!                  │ Event: connection, direction, time, bytes
 //!                  ▼
 //!               Conversation ──▶ PassedFrame: a frame in fields, its request, how long it took
-//!                  │                     memcached.rs, resp.rs: bytes to fields
+//!                  │                     memcached.rs, binary.rs, resp.rs: bytes to fields
 //!                  ├──▶ filters ──▶ print: text, colours, JSON
 //!                  └──▶ record: a transcript
 //! ```
@@ -13,8 +13,9 @@
 //! Invariant: the fields of all frames are all bytes that passed, in order. Bytes that are not the protocol are shown as
 //! they came. Cost: a copy of all traffic, and an incomplete frame is read again with each piece. So a tap is for
 //! debugging, not for production traffic at full rate. After `CLIENT REPLY OFF`, and for replies to several channels of
-//! one SUBSCRIBE, replies don't find their requests.
+//! one SUBSCRIBE, replies don't find their requests. memcached's binary protocol is known by its first byte.
 
+mod binary;
 mod conversation;
 mod forward;
 mod frame;
@@ -97,7 +98,7 @@ pub fn run(args: &Args) -> ExitCode {
 fn tap(args: &Args) -> Result<(), String> {
     let upstream = Address::parse(&args.upstream);
     let protocol = match args.protocol {
-        Some(Dialect::Memcached) => Protocol::Memcached,
+        Some(Dialect::Memcached | Dialect::Binary) => Protocol::Memcached,
         Some(Dialect::Resp) => Protocol::Resp,
         Some(Dialect::Echo) => Protocol::Echo,
         None => Probe::new(upstream.clone(), Duration::from_secs(10), Duration::ZERO).protocol()?,

@@ -6,7 +6,7 @@
 use std::io::{self, Write};
 
 use super::conversation::Direction;
-use crate::tools::transcript::{Protocol, readable};
+use crate::tools::transcript::{Protocol, binary_frame, readable};
 
 /// A transcript that is being written.
 pub(super) struct Recording<W: Write> {
@@ -43,6 +43,10 @@ impl<W: Write> Recording<W> {
         }
         self.last = Some(direction);
         let (name, mark) = (name(connection), mark(direction));
+        if let Some(frame) = binary_frame(bytes) {
+            writeln!(self.out, "{name}{mark}x {frame}")?;
+            return self.out.flush();
+        }
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
             match piece.strip_suffix(b"\r\n") {
                 Some([]) => writeln!(self.out, "{name}{mark}")?,

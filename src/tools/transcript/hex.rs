@@ -81,6 +81,11 @@ fn part(word: &str) -> Result<HexPart, String> {
     Ok(HexPart::Bytes(bytes.ok_or(SHAPE)?))
 }
 
+/// A frame as the text of a `>x` or `<x` line; `None` if the bytes are none.
+pub(crate) fn binary_frame(bytes: &[u8]) -> Option<String> {
+    are_frames(bytes).then(|| frame(bytes))
+}
+
 /// Whether these bytes are printed as frames.
 pub(super) fn are_frames(bytes: &[u8]) -> bool {
     matches!(bytes.first(), Some(&(REQUEST_MAGIC | REPLY_MAGIC)))

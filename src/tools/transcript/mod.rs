@@ -43,6 +43,7 @@ pub use format::Sending;
 pub use format::{
     Agrees, Expectation, Expected, Protocol, Sent, Side, Step, Transcript, TranscriptExchange,
 };
+pub(crate) use hex::binary_frame;
 pub use in_process::InProcess;
 pub use in_time::in_time;
 pub use parse::{ParseError, parse};

@@ -32,6 +32,7 @@ mod status;
 mod tests;
 
 pub use header::{HEADER_LENGTH, Header, REPLY_MAGIC, REQUEST_MAGIC};
+pub(crate) use opcodes::opcode_name;
 pub use opcodes::opcode_names;
 pub use request::{
     AfterBadRequest, BadRequest, Command, Count, ReplyTo, Request, Sasl, SaslStep, Store,

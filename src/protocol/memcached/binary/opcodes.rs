@@ -127,6 +127,11 @@ pub fn opcode_names() -> impl Iterator<Item = &'static str> {
     OPCODES.iter().map(|opcode| opcode.name)
 }
 
+/// The name of an opcode; `None` for an unknown one.
+pub(crate) fn opcode_name(code: u8) -> Option<&'static str> {
+    Opcode::from_code(code).map(|opcode| opcode.name)
+}
+
 /// A command with an empty body.
 fn bare<'a>(frame: &Frame<'_>, command: Command<'a>) -> Option<Command<'a>> {
     (frame.header.body_length == 0).then_some(command)
