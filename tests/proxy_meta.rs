@@ -4,7 +4,8 @@
 mod proxy_support;
 mod support;
 
-use std::net::SocketAddr;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 
 use larder::proxy::{OnFailure, Protocol, Settings};
@@ -58,8 +59,6 @@ const CONVERSATION: &[(&str, &str)] = &[
         "VA 2 kAAEC b\r\nhi\r\n",
     ),
     ("me none\r\n", "EN\r\n"),
-    ("mg \r\n", "ERROR\r\n"),
-    ("mg\r\n", "ERROR\r\n"),
     ("mx foo\r\n", "ERROR\r\n"),
     ("mn\r\n", "MN\r\n"),
     (
@@ -156,16 +155,16 @@ fn a_large_block_streams_quiet_or_not() {
     }
 }
 
-/// larder has no meta commands, and would take a block for commands.
+/// A server that has no meta commands, as memcached before 1.6, would take a block for commands.
 #[test]
 fn a_block_is_never_sent_to_a_server_that_would_take_it_for_commands() {
-    let server = larder::Server::start().expect("it starts");
+    let server = without_meta();
     let proxy = proxy(
         Settings {
             connections: 1,
             ..settings(Protocol::Memcached)
         },
-        &[server.memcached_addr()],
+        &[server],
     );
     let (mut one, mut two) = (proxy.connect(), proxy.connect());
     for _ in 0..3 {
@@ -174,6 +173,47 @@ fn a_block_is_never_sent_to_a_server_that_would_take_it_for_commands() {
         one.expect("ERROR\r\nERROR\r\nERROR\r\n");
     }
     two.ask("get b\r\n", "END\r\n");
+}
+
+/// A server that has no items, and of all commands only `get`. It fails if it is sent any but those of the test.
+fn without_meta() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("it is bound");
+    thread::spawn(move || {
+        for connection in listener.incoming() {
+            let connection = connection.expect("a connection");
+            thread::spawn(move || answer_without_meta(&connection));
+        }
+    });
+    address
+}
+
+fn answer_without_meta(mut connection: &TcpStream) {
+    for line in BufReader::new(connection).lines().map_while(Result::ok) {
+        let answer = match line.split(' ').next() {
+            Some("get") => "END\r\n",
+            Some("mg" | "mn") => "ERROR\r\n",
+            _ => "SERVER_ERROR not a line of the test\r\n",
+        };
+        if connection.write_all(answer.as_bytes()).is_err() {
+            return;
+        }
+    }
+}
+
+#[test]
+fn larder_behind_the_proxy_answers_meta_commands_as_memcached_does() {
+    let servers = [(); 2].map(|()| larder::Server::start().expect("it starts"));
+    let addresses = servers.each_ref().map(larder::Server::memcached_addr);
+    let proxy = proxy(settings(Protocol::Memcached), &addresses);
+    let mut client = proxy.connect();
+    for (ask, answer) in CONVERSATION {
+        client.ask(format!("{ask}mn\r\n"), format!("{answer}MN\r\n"));
+    }
+    // The key is decoded before it is placed.
+    client.ask("set foo 0 0 1\r\nx\r\n", "STORED\r\n");
+    client.ask("mg Zm9v b v k\r\n", "VA 1 kfoo\r\nx\r\n");
+    client.ask("mg Zm!9v b v\r\n", "VA 1\r\nx\r\n");
 }
 
 #[test]

@@ -198,7 +198,7 @@ impl Session {
             }
             Command::Key(command) => self.change(command, out),
             Command::Admin(command) => self.admin(command, out),
-            Command::Store(_) | Command::ReadPath(_) => out.extend_from_slice(reply::ERROR),
+            _ => out.extend_from_slice(reply::ERROR),
         }
     }
 

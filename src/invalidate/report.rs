@@ -117,8 +117,8 @@ impl ReportReader {
             }
             Command::Retrieve(_) => self.read(READS),
             Command::Admin(command) => self.admin(command, changes),
-            // It changes nothing.
-            Command::ReadPath(_) => answer(b"ERROR\r\n"),
+            // The one changes nothing, and the framer reads the other: see `meta`.
+            Command::ReadPath(_) | Command::Meta(_) => answer(b"ERROR\r\n"),
         }
     }
 

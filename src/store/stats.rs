@@ -14,6 +14,15 @@ pub(super) struct ShardCounters {
     pub(super) evicted_unfetched: u64,
 }
 
+impl ShardCounters {
+    /// Counts a read that found its item, or none.
+    #[inline]
+    pub(super) fn count_read(&mut self, found: bool) {
+        self.hits += u64::from(found);
+        self.misses += u64::from(!found);
+    }
+}
+
 /// The counters of the whole store. Shards are read one after another, so the figures may be a few
 /// operations apart.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

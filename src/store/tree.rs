@@ -92,20 +92,18 @@ impl<'a> Tree<'a> {
     ///
     /// `path[0]` is the key that the lock was taken for, here and everywhere below.
     pub fn find(&mut self, db: u8, path: &[&[u8]]) -> Option<Node> {
-        let node = self.walk(db, path, true);
-        match node {
-            Some(_) => self.shard.counters.hits += 1,
-            None => self.shard.counters.misses += 1,
-        }
+        let node = self.walk(db, path, true, true);
+        self.shard.counters.count_read(node.is_some());
         node
     }
 
     /// Looks a path up without a count or a mark; expired nodes are removed.
     pub fn peek(&mut self, db: u8, path: &[&[u8]]) -> Option<Node> {
-        self.walk(db, path, false)
+        self.walk(db, path, false, false)
     }
 
-    fn walk(&mut self, db: u8, path: &[&[u8]], visit: bool) -> Option<Node> {
+    /// `counted` is a reader's look-up.
+    fn walk(&mut self, db: u8, path: &[&[u8]], visit: bool, counted: bool) -> Option<Node> {
         let db = self.trim.store.inner_db(db);
         let (top, below) = path.split_first()?;
         let mut index = self.shard.lookup(NONE, db, top, self.hash)?;
@@ -119,7 +117,7 @@ impl<'a> Tree<'a> {
             alive = self.pass(index, visit);
         }
         if !alive {
-            self.shard.counters.get_expired += u64::from(visit);
+            self.shard.counters.get_expired += u64::from(counted);
             return None;
         }
         Some(Node(index))
@@ -175,7 +173,9 @@ impl<'a> Tree<'a> {
             let db = self.trim.store.inner_db(db);
             return Ok(self.store_item(NONE, db, key, self.hash, &entry));
         }
-        let parent = self.walk(db, above, false).ok_or(Refused::NoParent)?;
+        let parent = self
+            .walk(db, above, false, false)
+            .ok_or(Refused::NoParent)?;
         self.put_child(parent, key, entry)
     }
 

@@ -1,7 +1,6 @@
 //! The context of one turn's commands.
 
 use crate::protocol::memcached::binary::ReplyTo;
-use crate::protocol::memcached::text::Words;
 use crate::server::Connection;
 
 use super::operations::Operations;
@@ -37,11 +36,14 @@ impl<'a> TurnContext<'a> {
 }
 
 /// Calls `work` with the names of a path; short paths cost no allocation.
-pub(super) fn with_path<R>(path: Words<'_>, work: impl FnOnce(&[&[u8]]) -> R) -> R {
+pub(super) fn with_path<'a, R>(
+    path: impl Iterator<Item = &'a [u8]> + Clone,
+    work: impl FnOnce(&[&[u8]]) -> R,
+) -> R {
     const FEW: usize = 8;
     let mut names = [&b""[..]; FEW];
     let mut depth = 0;
-    for name in path {
+    for name in path.clone() {
         let Some(place) = names.get_mut(depth) else {
             return work(&path.collect::<Vec<_>>());
         };

@@ -49,10 +49,11 @@ macro_rules! counters {
 }
 
 counters! {
-    cmd_get: "Keys requested by get, gets, getn and getns.",
+    cmd_get: "Keys requested by get, gets, getn, getns, and by mg without a new exptime.",
     cmd_set: "Storage commands whose data block has arrived.",
     cmd_flush: "flush_all commands.",
-    cmd_touch: "Keys of touch, gat and gats.",
+    cmd_touch: "Keys of touch, gat and gats, and of mg that gave a new exptime.",
+    cmd_meta: "me commands.",
     get_hits: "Keys of cmd_get that were found.",
     get_misses: "Keys of cmd_get that were missing.",
     delete_misses: "Deletions of missing items.",

@@ -10,10 +10,10 @@ impl TurnContext<'_> {
         let operations = &mut self.operations;
         let reply = with_path(command.path, |names| match command.action {
             KeyAction::Increment(delta) => {
-                KeyReply::of_number(operations.arithmetic(names, &plain(delta, false)))
+                KeyReply::of_number(operations.arithmetic(names, &Arithmetic::new(delta, false)))
             }
             KeyAction::Decrement(delta) => {
-                KeyReply::of_number(operations.arithmetic(names, &plain(delta, true)))
+                KeyReply::of_number(operations.arithmetic(names, &Arithmetic::new(delta, true)))
             }
             KeyAction::Touch(exptime) => {
                 KeyReply::Line(match operations.touch(names, exptime.into()) {
@@ -23,7 +23,7 @@ impl TurnContext<'_> {
             }
             KeyAction::Delete => KeyReply::Line(match operations.delete(names, None) {
                 DeleteOutcome::Deleted => reply::DELETED,
-                DeleteOutcome::NotFound | DeleteOutcome::Exists => reply::NOT_FOUND,
+                _ => reply::NOT_FOUND,
             }),
         });
         match reply {
@@ -50,14 +50,5 @@ impl KeyReply {
             ArithmeticOutcome::NonNumeric => KeyReply::Line(reply::NON_NUMERIC),
             ArithmeticOutcome::NoMemory => KeyReply::Line(reply::OUT_OF_MEMORY_STORING),
         }
-    }
-}
-
-fn plain(delta: u64, down: bool) -> Arithmetic {
-    Arithmetic {
-        delta,
-        down,
-        expected: None,
-        initial: None,
     }
 }

@@ -1,4 +1,4 @@
-//! memcached's protocols on the store: classic text, nested keys, and in `binary` the binary protocol.
+//! memcached's protocols on the store: classic and meta text, nested keys, and in `binary` the binary protocol.
 //!
 //! ```text
 //!   input ─▶ TextSession::step ─▶ text::parse ─▶ TurnContext (one method per family) ─▶ Operations ─▶ Tree
@@ -33,6 +33,7 @@ mod context;
 mod counters;
 mod dump;
 mod key_commands;
+mod meta;
 mod operations;
 mod output;
 mod receiving;

@@ -3,22 +3,21 @@
 mod authentication;
 
 use crate::protocol::memcached::text::{
-    self, AfterBadLine, Block, Command, Parsed, Retrieve, StorageCommand, Words,
+    self, AfterBadLine, Block, Command, MetaCommand, MetaVerb, Parsed, Retrieve, Words,
 };
 
 use super::admin::AfterAdmin;
 use super::context::TurnContext;
 use super::dump::Dump;
-use super::receiving::Receiving;
+use super::receiving::{ReceivedReply, Receiving, StorageLine};
 use super::service_state::Shared;
 use super::step::Step;
-use super::storage::{Noreply, request};
 
 /// The state between turns of a connection that speaks the text protocol.
 pub(super) struct TextSession {
     pending: InputStart,
     /// A storage command whose value is received into memory of the store.
-    receiving: Option<Box<Receiving<Noreply>>>,
+    receiving: Option<Box<Receiving<ReceivedReply>>>,
     /// Bytes at the start of the input that are known to hold no end of line.
     scanned: u32,
 }
@@ -160,6 +159,7 @@ impl TextSession {
                 return self.keys(context, input, line, keys, Retrieval { exptime, cas });
             }
             Command::Store(store) => return self.store(context, &store, input, line),
+            Command::Meta(command) => return self.meta(context, command, input, line),
             Command::Key(command) => context.key_command(command),
             Command::ReadPath(command) if !context.read_path(command) => return Step::NoMemory(0),
             Command::ReadPath(_) => {}
@@ -211,25 +211,49 @@ impl TextSession {
         self.pending = InputStart::Refused { left, reply };
     }
 
+    /// A meta command.
+    fn meta(
+        &mut self,
+        context: &mut TurnContext<'_>,
+        command: MetaCommand<'_>,
+        input: &[u8],
+        line: usize,
+    ) -> Step {
+        match command.verb {
+            MetaVerb::Get if !context.meta_get(&command) => return Step::NoMemory(0),
+            MetaVerb::Get => {}
+            MetaVerb::Set { length } => {
+                return self.store(context, &(command, length), input, line);
+            }
+            MetaVerb::Delete => context.meta_delete(&command),
+            MetaVerb::Arithmetic => context.meta_arithmetic(&command),
+            MetaVerb::Debug => context.meta_debug(&command),
+        }
+        if context.output.insertions.is_empty() {
+            return Step::Continue(line);
+        }
+        Step::Send(line)
+    }
+
     /// A storage command: its data block, when it has arrived; none of it, if it is too large.
     fn store(
         &mut self,
         context: &mut TurnContext<'_>,
-        store: &StorageCommand<'_>,
+        command: &impl StorageLine,
         input: &[u8],
         line: usize,
     ) -> Step {
-        if let Some(reply) = context.refuses(store) {
-            self.discard(store.length + 2, reply);
+        if let Some(reply) = command.refuse_if_too_large(context) {
+            self.discard(command.length() + 2, reply);
             return Step::Continue(line);
         }
-        match text::data_block(&input[line..], store.length) {
+        match text::data_block(&input[line..], command.length()) {
             Block::Done { value, consumed } => {
-                context.store(store, value);
+                command.store(context, value);
                 Step::Continue(line + consumed)
             }
             Block::Bad { consumed } => {
-                context.bad_data_chunk(store.noreply);
+                command.bad_data_chunk(context);
                 Step::Continue(line + consumed)
             }
             Block::More { needed } => {
@@ -237,12 +261,7 @@ impl TextSession {
                     // Of a large value some bytes have to arrive before it is received.
                     return Step::Wait { needed: line + 1 };
                 }
-                let reply = Noreply(store.noreply);
-                let reserve = |key| context.shared.store.reserve(key, store.length);
-                self.receiving = store
-                    .path
-                    .single()
-                    .and_then(|key| Receiving::begin(key, &request(store), reply, reserve));
+                self.receiving = command.receive(context);
                 if self.receiving.is_some() {
                     return Step::Continue(line);
                 }

@@ -19,8 +19,8 @@ const NO_BUFFER_POOLS: &[&str] = &[
     "read_buf_oom",
 ];
 
-/// Commands that larder does not have, and reads of flushed items: a flush removes its items at once.
-const NEVER_COUNTED: &[&str] = &["cmd_meta", "get_flushed"];
+/// Reads of flushed items: a flush removes its items at once.
+const NEVER_COUNTED: &[&str] = &["get_flushed"];
 
 /// Times at which memcached stops listening at its limit; larder keeps listening, and refuses each connection.
 const ALWAYS_LISTENING: &[&str] = &["listen_disabled_num", "time_in_listen_disabled_us"];

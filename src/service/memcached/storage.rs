@@ -1,82 +1,110 @@
 //! `set`, `add`, `replace`, `append`, `prepend` and `cas`.
 
-use crate::protocol::memcached::text::{StorageCommand, StoreVerb, reply};
+use crate::protocol::memcached::text::{StorageCommand, StoreVerb, Words, reply};
 
 use super::context::{TurnContext, with_path};
+use super::meta::write_set_reply;
 use super::operations::{NewValue, StoreMode, StoreOutcome, StoreRequest};
-use super::receiving::Receiving;
-
-/// What the reply to a storage command depends on, besides its outcome: whether the command has `noreply`.
-pub(super) struct Noreply(pub(super) bool);
+use super::receiving::{ReceivedReply, Receiving, StorageLine};
 
 /// The operation of a storage command.
-pub(super) fn request(store: &StorageCommand<'_>) -> StoreRequest {
+fn request(store: &StorageCommand<'_>) -> StoreRequest {
+    let mode = match store.verb {
+        StoreVerb::Set | StoreVerb::Cas => StoreMode::Set,
+        StoreVerb::Add => StoreMode::Add,
+        StoreVerb::Replace => StoreMode::Replace,
+        StoreVerb::Append => StoreMode::Append,
+        StoreVerb::Prepend => StoreMode::Prepend,
+    };
     StoreRequest {
-        mode: match store.verb {
-            StoreVerb::Set | StoreVerb::Cas => StoreMode::Set,
-            StoreVerb::Add => StoreMode::Add,
-            StoreVerb::Replace => StoreMode::Replace,
-            StoreVerb::Append => StoreMode::Append,
-            StoreVerb::Prepend => StoreMode::Prepend,
-        },
-        flags: store.flags,
-        exptime: store.exptime.into(),
         expected: (store.verb == StoreVerb::Cas).then_some(store.unique),
+        ..StoreRequest::new(mode, store.flags, store.exptime.into())
+    }
+}
+
+impl StorageLine for StorageCommand<'_> {
+    fn length(&self) -> usize {
+        self.length
+    }
+
+    fn refuse_if_too_large(&self, context: &mut TurnContext<'_>) -> Option<&'static [u8]> {
+        let operations = &mut context.operations;
+        let name = self.path.last().unwrap_or_default();
+        if operations.fits(&[name], self.length) {
+            return None;
+        }
+        let removes = self.verb == StoreVerb::Set;
+        let outcome = with_path(self.path, |names| {
+            operations.refuse(names, removes, StoreOutcome::TooLarge)
+        });
+        Some(unless(self.noreply, outcome))
+    }
+
+    fn store(&self, context: &mut TurnContext<'_>, value: &[u8]) {
+        let outcome = with_path(self.path, |names| {
+            let value = NewValue::Bytes(value);
+            context.operations.store(names, &request(self), value)
+        });
+        context.output.push(unless(self.noreply, outcome));
+    }
+
+    fn bad_data_chunk(&self, context: &mut TurnContext<'_>) {
+        context.bad_data_chunk(self.noreply);
+    }
+
+    fn receive(&self, context: &TurnContext<'_>) -> Option<Box<Receiving<ReceivedReply>>> {
+        let noreply = self.noreply;
+        let reply = || ReceivedReply::Classic { noreply };
+        let reserve = |key| context.shared.store.reserve(key, self.length);
+        Receiving::begin(self.path.single()?, &request(self), reply, reserve)
     }
 }
 
 impl TurnContext<'_> {
-    /// Refuses a storage command whose item is too large, before any of its value is taken in: the reply that follows
-    /// the value. `None` if it is not.
-    pub(super) fn refuses(&mut self, store: &StorageCommand<'_>) -> Option<&'static [u8]> {
-        let name = store.path.last().unwrap_or_default();
-        if self.operations.fits(&[name], store.length) {
-            return None;
-        }
-        let removes = store.verb == StoreVerb::Set;
-        let refusal = StoreOutcome::TooLarge;
-        let outcome = with_path(store.path, |names| {
-            self.operations.refuse(names, removes, refusal)
-        });
-        Some(unless(store.noreply, outcome))
-    }
-
-    /// A storage command with its value.
-    pub(super) fn store(&mut self, store: &StorageCommand<'_>, value: &[u8]) {
-        let outcome = with_path(store.path, |names| {
-            let value = NewValue::Bytes(value);
-            self.operations.store(names, &request(store), value)
-        });
-        self.output.push(unless(store.noreply, outcome));
-    }
-
-    /// A storage command behind whose value the line doesn't end.
+    /// Answers a value behind which the line doesn't end.
     pub(super) fn bad_data_chunk(&mut self, noreply: bool) {
         self.operations.counts.cmd_set += 1;
         self.output.reply(noreply, reply::BAD_DATA_CHUNK);
     }
 
     /// A storage command whose value was received into memory of the store.
-    pub(super) fn store_received(&mut self, receiving: Receiving<Noreply>) {
-        let Noreply(noreply) = receiving.reply;
+    pub(super) fn store_received(&mut self, receiving: Receiving<ReceivedReply>) {
+        let noreply = matches!(receiving.reply, ReceivedReply::Classic { noreply: true });
         if receiving.reservation.line_end() != b"\r\n" {
             return self.bad_data_chunk(noreply);
         }
+        let length = receiving.reservation.length();
         let value = NewValue::Received(receiving.reservation);
-        let path: &[&[u8]] = &[&receiving.key];
-        let outcome = self.operations.store(path, &receiving.request, value);
-        self.output.push(unless(noreply, outcome));
+        let key = &receiving.key[..];
+        let outcome = self.operations.store(&[key], &receiving.request, value);
+        match receiving.reply {
+            ReceivedReply::Classic { noreply } => self.output.push(unless(noreply, outcome)),
+            ReceivedReply::Meta { flags, base64_key } => {
+                let flags = Words::new(&flags);
+                write_set_reply(&mut self.output, outcome, flags, (key, base64_key), length);
+            }
+        }
     }
 
     /// A storage command for whose value there is no memory, because other values on their way take too much. The reply
     /// comes when the rest of the value is discarded.
-    pub(super) fn refuse_received(&mut self, receiving: &Receiving<Noreply>) -> &'static [u8] {
+    pub(super) fn refuse_received(
+        &mut self,
+        receiving: &Receiving<ReceivedReply>,
+    ) -> &'static [u8] {
         self.operations.counts.cmd_set += 1;
         let request = &receiving.request;
-        let removes = request.mode == StoreMode::Set && request.expected.is_none();
-        let refusal = StoreOutcome::NoMemory;
-        let outcome = self.operations.refuse(&[&receiving.key], removes, refusal);
-        unless(receiving.reply.0, outcome)
+        let (noreply, removes) = match receiving.reply {
+            ReceivedReply::Classic { noreply } => {
+                let is_set = request.mode == StoreMode::Set && request.expected.is_none();
+                (noreply, is_set)
+            }
+            ReceivedReply::Meta { .. } => (false, true),
+        };
+        let outcome = self
+            .operations
+            .refuse(&[&receiving.key], removes, StoreOutcome::NoMemory);
+        unless(noreply, outcome)
     }
 }
 

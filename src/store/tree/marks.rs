@@ -1,13 +1,28 @@
 //! What memcached's meta commands set of an item besides its value: marks, and a CAS number that the client chose.
 
 use crate::store::entry::{Marks, Node};
+use crate::store::slot::FETCHED;
 use crate::store::tree::Tree;
 
 impl Tree<'_> {
+    /// Looks a path up for a reader who wants to see the item as it was before: counts a hit or a miss, and marks
+    /// nothing as used.
+    pub fn find_unmarked(&mut self, db: u8, path: &[&[u8]]) -> Option<Node> {
+        let node = self.walk(db, path, false, true);
+        self.shard.counters.count_read(node.is_some());
+        node
+    }
+
     /// Replaces a node's marks. Its CAS number stays.
     pub fn set_marks(&mut self, node: Node, marks: Marks) {
         let slot = self.shard.slab.slot_mut(node.0);
         slot.access = marks.in_access(slot.access);
+    }
+
+    /// Clears a node's marks, and forgets that it was read, as if it were stored anew.
+    pub fn clear_marks(&mut self, node: Node) {
+        self.set_marks(node, Marks::default());
+        self.shard.slab.slot_mut(node.0).access &= !FETCHED;
     }
 
     /// Gives a node a CAS number that a client chose. The store's own numbers continue with the next change.
@@ -49,6 +64,11 @@ mod tests {
         assert_eq!(tree.item(node).last_access_ms(), 101_000);
         tree.set_value(node, &[b"other"]).unwrap();
         assert_eq!(tree.item(node).marks(), marks);
+        tree.clear_marks(node);
+        assert_eq!(tree.item(node).marks(), Marks::default());
+        assert!(!tree.item(node).is_fetched());
+        tree.set_marks(node, marks);
+        tree.visit(node);
         tree.put(0, &[b"k"], entry).unwrap();
         assert_eq!(tree.item(node).marks(), Marks::default());
         assert!(!tree.item(node).is_fetched());

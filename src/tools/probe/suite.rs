@@ -21,6 +21,8 @@ pub enum Suite {
     MemcachedNewest,
     /// memcached's binary protocol, as memcached 1.6 speaks it
     Binary,
+    /// memcached's meta commands, as memcached 1.6.45 speaks them
+    Meta,
     /// Keys as paths on memcached's text protocol, as larder speaks it
     Nested,
     /// Redis's RESP, as redis-server 7.0 speaks it
@@ -37,6 +39,7 @@ impl Suite {
         match (transcript.protocol, &transcript.agrees) {
             (Protocol::Echo, _) => Suite::Echo,
             (Protocol::Memcached, Agrees::LarderOnly(_)) => Suite::Nested,
+            (Protocol::Memcached, _) if transcript.name.starts_with("meta/") => Suite::Meta,
             (Protocol::Memcached, Agrees::Memcached1645) => Suite::MemcachedNewest,
             (Protocol::Memcached, _) => Suite::Memcached,
             (Protocol::Resp, _) => Suite::Resp,
@@ -47,9 +50,11 @@ impl Suite {
     pub fn protocol(self) -> Protocol {
         match self {
             Suite::Echo => Protocol::Echo,
-            Suite::Memcached | Suite::MemcachedNewest | Suite::Binary | Suite::Nested => {
-                Protocol::Memcached
-            }
+            Suite::Memcached
+            | Suite::MemcachedNewest
+            | Suite::Binary
+            | Suite::Meta
+            | Suite::Nested => Protocol::Memcached,
             Suite::Resp => Protocol::Resp,
         }
     }
@@ -61,6 +66,7 @@ impl Suite {
             Suite::Memcached => "memcached",
             Suite::MemcachedNewest => "memcached-newest",
             Suite::Binary => "binary",
+            Suite::Meta => "meta",
             Suite::Nested => "nested",
             Suite::Resp => "resp",
         }

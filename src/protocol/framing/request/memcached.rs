@@ -109,6 +109,8 @@ fn request<'a>(command: Command<'a>, bytes: &'a [u8]) -> Request<'a> {
         Command::Admin(
             AdminCommand::FlushAll { noreply, .. } | AdminCommand::Verbosity { noreply, .. },
         ) => (Route::Every(MergeRule::Same), one_line(noreply)),
+        // `meta::frame` has taken these.
+        Command::Meta(command) => (Route::Key(command.sent_key), ReplyShape::Meta),
         Command::ReadPath(_) | Command::Admin(_) => (
             Route::Local(LocalCommand::Memcached(command)),
             ReplyShape::Nothing,

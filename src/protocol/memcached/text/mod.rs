@@ -9,7 +9,7 @@
 //! [`parse`] is a pure function with three outcomes: a command and the length of its line, more bytes needed, or a bad
 //! line with its reply and whether the connection is closed. The grammar is one regular expression over a line, made of
 //! the table of verbs in `command`; a hand-written scanner stands before it for the two lines that make up nearly all
-//! traffic, `get KEY` and `set KEY FLAGS EXPTIME BYTES [noreply]`, and declines all other lines. A property test
+//! traffic, `get KEY`, `set KEY FLAGS EXPTIME BYTES [noreply]` and `mg KEY FLAGS…`, and declines all other lines. A property test
 //! compares the two. The data block of a storage command is taken by [`data_block`], after its length was checked.
 //!
 //! The meaning of a line, and the reply to a malformed one, are those of the program memcached 1.6.45,
@@ -36,6 +36,7 @@ mod fields;
 mod grammar;
 mod key_commands;
 mod limits;
+pub(crate) mod meta;
 mod number;
 pub mod reply;
 mod retrieval;
@@ -52,6 +53,7 @@ pub use fields::{BadLine, Nesting};
 pub use key_commands::{KeyAction, KeyCommand};
 pub(crate) use limits::KEY_LIMIT;
 pub use limits::{GET_LINE_LIMIT, LINE_LIMIT};
+pub use meta::{MetaCommand, MetaFlags, MetaVerb};
 pub use retrieval::{PathRead, ReadPath, Retrieve};
 pub(crate) use storage::parse_length;
 pub use storage::{Block, StorageCommand, StoreVerb, data_block};
@@ -105,7 +107,7 @@ pub enum AfterBadLine {
 /// there when an earlier call returned [`Parsed::More`]. So a long line that arrives in small pieces
 /// is searched once. 0 is always right.
 pub fn parse(input: &[u8], scanned: usize, nesting: Nesting) -> Parsed<'_> {
-    if let Some((command, consumed)) = scanner::scan(input) {
+    if let Some((command, consumed)) = scanner::scan(input, nesting) {
         return Parsed::Done { command, consumed };
     }
     parse_line(input, scanned, nesting)
@@ -152,7 +154,11 @@ fn parse_line(input: &[u8], scanned: usize, nesting: Nesting) -> Parsed<'_> {
 /// the value of such a storage command; larder discards it.
 fn behind_spaces(line: &[u8], command: Result<Command<'_>, BadLine>) -> BadLine {
     let discard = match command {
-        Ok(Command::Store(store)) => store.length + 2,
+        Ok(Command::Store(StorageCommand { length, .. }))
+        | Ok(Command::Meta(MetaCommand {
+            verb: MetaVerb::Set { length },
+            ..
+        })) => length + 2,
         Ok(_) => 0,
         Err(bad) => bad.discard,
     };

@@ -18,6 +18,8 @@ pub const NON_NUMERIC: &[u8] = b"CLIENT_ERROR cannot increment or decrement non-
 pub const TOO_LARGE: &[u8] = b"SERVER_ERROR object too large for cache\r\n";
 /// No room could be made for an item.
 pub const OUT_OF_MEMORY_STORING: &[u8] = b"SERVER_ERROR out of memory storing object\r\n";
+/// No room could be made for the result of a meta command without a value.
+pub const OUT_OF_MEMORY: &[u8] = b"SERVER_ERROR out of memory\r\n";
 /// The amount of memory that `cache_memlimit` names is too small.
 pub const MEMLIMIT_TOO_SMALL: &[u8] = b"MEMLIMIT_TOO_SMALL cannot set maxbytes to less than 8m\r\n";
 /// The amount of memory that `cache_memlimit` names is more than any machine has.
@@ -37,6 +39,29 @@ pub(crate) const LISTING_TOO_LARGE: &[u8] = b"SERVER_ERROR too many children to 
 pub const SHUTDOWN_DISABLED: &[u8] = b"SERVER_ERROR: shutdown not enabled\r\n";
 /// One connection too many; the connection is then closed.
 pub const TOO_MANY_CONNECTIONS: &[u8] = b"ERROR Too many open connections\r\n";
+
+/// A meta command with more than 20 words.
+pub(crate) const TOO_MANY_FLAGS: &[u8] = b"CLIENT_ERROR options flags are too long\r\n";
+/// A flag of a meta command that is there twice.
+pub(crate) const DUPLICATE_FLAG: &[u8] = b"CLIENT_ERROR duplicate flag\r\n";
+/// No such flag of meta commands.
+pub(crate) const INVALID_FLAG: &[u8] = b"CLIENT_ERROR invalid flag\r\n";
+/// The token of a flag is not a number.
+pub(crate) const BAD_TOKEN: &[u8] = b"CLIENT_ERROR bad token in command line format\r\n";
+/// A key of a meta command is not base64.
+pub(crate) const BAD_KEY: &[u8] = b"CLIENT_ERROR error decoding key\r\n";
+/// The opaque of a meta command is too long.
+pub(crate) const OPAQUE_TOO_LONG: &[u8] = b"CLIENT_ERROR opaque token too long\r\n";
+/// The initial number of `ma` is not a number; no client sees this one.
+pub(crate) const BAD_META_INITIAL: &[u8] = b"CLIENT_ERROR invalid numeric initial value\r\n";
+/// The delta of `ma` is not a number; no client sees this one.
+pub(crate) const BAD_META_DELTA: &[u8] = b"CLIENT_ERROR invalid numeric delta value\r\n";
+/// Any bad flag of `ma`.
+pub(crate) const BAD_META_ARITHMETIC: &[u8] = b"CLIENT_ERROR invalid or duplicate flag\r\n";
+/// No such mode of `ma`.
+pub(crate) const BAD_META_ARITHMETIC_MODE: &[u8] = b"CLIENT_ERROR invalid mode for ma M token\r\n";
+/// No such mode of `ms`.
+pub(crate) const BAD_META_SET_MODE: &[u8] = b"CLIENT_ERROR invalid mode for ms M token\r\n";
 
 /// A value was stored.
 pub const STORED: &[u8] = b"STORED\r\n";

@@ -1,17 +1,21 @@
-//! A scanner for the two hottest lines, `get KEY` and `set KEY FLAGS EXPTIME BYTES [noreply]`.
+//! A scanner for the hottest lines: `get KEY`, `mg KEY FLAGS…` and `set KEY FLAGS EXPTIME BYTES [noreply]`.
 //!
 //! It takes these lines in their usual form, single spaces, plain digits, `\r\n` at the end and all
 //! of it received, and declines all other lines, malformed ones included, so that the grammar alone
 //! decides their meaning. A property test checks that the grammar reads the accepted lines alike.
 
+use memchr::memchr;
+
 use super::command::Command;
+use super::fields::Nesting;
 use super::limits::KEY_LIMIT;
+use super::meta;
 use super::retrieval::Retrieve;
 use super::storage::{StorageCommand, StoreVerb};
 use super::words::Words;
 
 /// A command and the bytes of its line, or `None` to decline.
-pub(super) fn scan(input: &[u8]) -> Option<(Command<'_>, usize)> {
+pub(super) fn scan(input: &[u8], nesting: Nesting) -> Option<(Command<'_>, usize)> {
     if let Some(rest) = input.strip_prefix(b"get ") {
         let (key, rest) = key(rest)?;
         let rest = rest.strip_prefix(b"\r\n")?;
@@ -21,6 +25,18 @@ pub(super) fn scan(input: &[u8]) -> Option<(Command<'_>, usize)> {
             cas: false,
         });
         return Some((command, input.len() - rest.len()));
+    }
+    if let Some(rest) = input.strip_prefix(b"mg ") {
+        // More flags than usual are left to the grammar, and so is every line that is refused.
+        let window = &rest[..rest.len().min(2 * KEY_LIMIT)];
+        let end = memchr(b'\r', window)?;
+        let behind = rest[end..].strip_prefix(b"\r\n")?;
+        let words = Words::new(&rest[..end]);
+        if rest[0] == b' ' || memchr(b'\n', &rest[..end]).is_some() {
+            return None;
+        }
+        let command = meta::get(words, nesting).ok()?;
+        return Some((Command::Meta(command), input.len() - behind.len()));
     }
     let rest = input.strip_prefix(b"set ")?;
     let (key, rest) = key(rest)?;

@@ -6,13 +6,14 @@ use proptest::prelude::*;
 /// Lines near the grammar: verbs, keys, numbers, stray words and bytes.
 fn line() -> impl Strategy<Value = Vec<u8>> {
     let every_verb = prop::sample::select(verb_names().collect::<Vec<_>>());
-    let verb = prop_oneof![4 => Just("get"), 4 => Just("set"), 12 => every_verb, 1 => Just("gett")];
+    let verb = prop_oneof![4 => Just("get"), 4 => Just("set"), 4 => Just("mg"), 12 => every_verb, 1 => Just("gett")];
     let word = prop_oneof![
         6 => "[a-z]{1,3}".prop_map(String::into_bytes),
         6 => "[0-9]{1,11}".prop_map(String::into_bytes),
         1 => "[-+]?[0-9]{1,21}".prop_map(String::into_bytes),
         1 => Just(b"noreply".to_vec()),
         1 => Just(b"0".to_vec()),
+        4 => "[bNTRlOPLkstcfvhuqxFCEMJDIn][0-9A-Z]{0,2}".prop_map(String::into_bytes),
         1 => proptest::collection::vec(any::<u8>(), 1..4),
         1 => (249usize..253).prop_map(|length| vec![b'k'; length]),
     ];
@@ -39,7 +40,7 @@ proptest! {
 
     #[test]
     fn scanner_and_grammar_read_a_line_alike(input in line(), nesting in nesting()) {
-        if let Some((command, consumed)) = scanner::scan(&input) {
+        if let Some((command, consumed)) = scanner::scan(&input, nesting) {
             prop_assert_eq!(parse_line(&input, 0, nesting), Parsed::Done { command, consumed });
         }
     }
@@ -104,17 +105,27 @@ fn read(line: &[u8], nesting: Nesting) -> Result<Command<'_>, &'static [u8]> {
 
 #[test]
 fn the_scanner_takes_the_usual_get_and_set() {
-    assert!(scanner::scan(b"get user:42\r\nget b\r\n").is_some());
-    assert!(scanner::scan(b"set user:42 4294967 3600 100\r\n").is_some());
-    assert!(scanner::scan(b"set user:42 0 0 100 noreply\r\n").is_some());
+    assert!(scanner::scan(b"mg user:42 v c T30\r\nmg b\r\n", Nesting::On).is_some());
+    assert!(scanner::scan(b"get user:42\r\nget b\r\n", Nesting::On).is_some());
+    assert!(scanner::scan(b"set user:42 4294967 3600 100\r\n", Nesting::On).is_some());
+    assert!(scanner::scan(b"set user:42 0 0 100 noreply\r\n", Nesting::On).is_some());
     for declined in [
         &b"get a b\r\n"[..],
         b"get a",
         b"get a\r",
+        b"mg a v",
+        b"mg a v\rx\r\n",
+        b"mg a 1\r\n",
+        b"mg \r\n",
         b"get \r\n",
         b"set a 0 0 1 no\r\n",
     ] {
-        assert_eq!(scanner::scan(declined), None, "{}", declined.escape_ascii());
+        assert_eq!(
+            scanner::scan(declined, Nesting::On),
+            None,
+            "{}",
+            declined.escape_ascii()
+        );
     }
 }
 

@@ -93,6 +93,7 @@ pub(super) fn delete(context: &mut TurnContext<'_>, request: &Request<'_>, key: 
         DeleteOutcome::Deleted => done(context, request, 0),
         DeleteOutcome::NotFound => status(context, request, Status::KeyNotFound),
         DeleteOutcome::Exists => status(context, request, Status::KeyExists),
+        DeleteOutcome::NoMemory => status(context, request, Status::OutOfMemory),
     }
 }
 
@@ -103,14 +104,13 @@ pub(super) fn count(context: &mut TurnContext<'_>, request: &Request<'_>, count:
         exptime: exptime.into(),
     });
     let arithmetic = Arithmetic {
-        delta: count.delta,
-        down: count.down,
         expected: expected(request),
         initial,
+        ..Arithmetic::new(count.delta, count.down)
     };
     match context.operations.arithmetic(&[count.key], &arithmetic) {
         ArithmeticOutcome::Now { .. } if request.quiet => {}
-        ArithmeticOutcome::Now { number, cas } => {
+        ArithmeticOutcome::Now { number, cas, .. } => {
             reply::number(context.output.bytes, request.to, number, cas);
         }
         ArithmeticOutcome::NotFound => status(context, request, Status::KeyNotFound),

@@ -201,7 +201,7 @@ impl BinarySession {
             };
         }
         let reserve = |key| context.shared.store.reserve_bare(key, store.length);
-        self.receiving = Receiving::begin(store.key, &operation, reply, reserve);
+        self.receiving = Receiving::begin(store.key, &operation, || reply, reserve);
         match self.receiving {
             Some(_) => Step::Continue(consumed),
             None => Step::Wait { needed: end },
@@ -212,17 +212,16 @@ impl BinarySession {
 /// The operation of a storage command. As in memcached, an add with a cas unique is a cas.
 fn operation(request: &Request<'_>, store: &Store<'_>) -> StoreRequest {
     let expected = (request.cas != 0).then_some(request.cas);
+    let mode = match store.verb {
+        StoreVerb::Add if expected.is_none() => StoreMode::Add,
+        StoreVerb::Replace => StoreMode::Replace,
+        StoreVerb::Append => StoreMode::Append,
+        StoreVerb::Prepend => StoreMode::Prepend,
+        StoreVerb::Set | StoreVerb::Add | StoreVerb::Cas => StoreMode::Set,
+    };
     StoreRequest {
-        mode: match store.verb {
-            StoreVerb::Add if expected.is_none() => StoreMode::Add,
-            StoreVerb::Replace => StoreMode::Replace,
-            StoreVerb::Append => StoreMode::Append,
-            StoreVerb::Prepend => StoreMode::Prepend,
-            StoreVerb::Set | StoreVerb::Add | StoreVerb::Cas => StoreMode::Set,
-        },
-        flags: store.flags,
-        exptime: store.exptime.into(),
         expected,
+        ..StoreRequest::new(mode, store.flags, store.exptime.into())
     }
 }
 

@@ -8,7 +8,7 @@
 use crate::protocol::memcached::text::parse_unsigned;
 use crate::store::{Entry, Node, Refused, Tree};
 
-use super::{DATABASE, Operations, expires_ms};
+use super::{DATABASE, Operations, expires_ms, seconds_left};
 
 /// A change of a number.
 #[derive(Debug, Clone, Copy)]
@@ -20,6 +20,27 @@ pub(crate) struct Arithmetic {
     pub(crate) expected: Option<u64>,
     /// The item to make if there is none.
     pub(crate) initial: Option<Initial>,
+    /// The item's new exptime.
+    pub(crate) exptime: Option<i64>,
+    /// Whether an item that is made keeps the exptime of `initial` in spite of that.
+    pub(crate) initial_exptime_stays: bool,
+    /// The cas unique that the item gets.
+    pub(crate) new_cas: Option<u64>,
+}
+
+impl Arithmetic {
+    /// An addition or subtraction without conditions.
+    pub(crate) fn new(delta: u64, down: bool) -> Arithmetic {
+        Arithmetic {
+            delta,
+            down,
+            expected: None,
+            initial: None,
+            exptime: None,
+            initial_exptime_stays: false,
+            new_cas: None,
+        }
+    }
 }
 
 /// The number of an item that is made because there is none.
@@ -37,6 +58,10 @@ pub(crate) enum ArithmeticOutcome {
         number: u64,
         /// The item's new cas unique.
         cas: u64,
+        /// There was no item.
+        created: bool,
+        /// Seconds to live before a new exptime is set, and after that; `None` for no end.
+        left: (Option<u64>, Option<u64>),
     },
     /// There is no item, and none was to be made.
     NotFound,
@@ -62,7 +87,7 @@ impl Operations<'_> {
         }
         match request.initial {
             // A node that only has children is no number, and stays.
-            Some(initial) if node.is_none() => create(&mut tree, path, initial),
+            Some(initial) if node.is_none() => create(&mut tree, path, initial, request),
             _ => {
                 self.count_arithmetic(request.down, false);
                 ArithmeticOutcome::NotFound
@@ -103,10 +128,19 @@ fn change(tree: &mut Tree<'_>, node: Node, request: &Arithmetic) -> ArithmeticOu
     let text = buffer.format(number).as_bytes();
     let padding = vec![b' '; length.saturating_sub(text.len())];
     let stored = tree.set_value(node, &[text, &padding]);
-    outcome(tree, stored.map(|()| node), number)
+    if text.len() > length {
+        // memcached then makes a new item.
+        tree.clear_marks(node);
+    }
+    outcome(tree, stored.map(|()| node), number, request, false)
 }
 
-fn create(tree: &mut Tree<'_>, path: &[&[u8]], initial: Initial) -> ArithmeticOutcome {
+fn create(
+    tree: &mut Tree<'_>,
+    path: &[&[u8]],
+    initial: Initial,
+    request: &Arithmetic,
+) -> ArithmeticOutcome {
     let mut buffer = itoa::Buffer::new();
     let entry = Entry {
         value: Some(&[buffer.format(initial.number).as_bytes()]),
@@ -114,16 +148,36 @@ fn create(tree: &mut Tree<'_>, path: &[&[u8]], initial: Initial) -> ArithmeticOu
         expires_ms: expires_ms(initial.exptime, tree.now_ms()),
     };
     let stored = tree.put(DATABASE, path, entry);
-    outcome(tree, stored, initial.number)
+    outcome(tree, stored, initial.number, request, true)
 }
 
-fn outcome(tree: &Tree<'_>, stored: Result<Node, Refused>, number: u64) -> ArithmeticOutcome {
-    match stored {
-        Ok(node) => ArithmeticOutcome::Now {
-            number,
-            cas: tree.item(node).cas(),
-        },
-        Err(Refused::NoParent) => ArithmeticOutcome::NotFound,
-        Err(_) => ArithmeticOutcome::NoMemory,
+fn outcome(
+    tree: &mut Tree<'_>,
+    stored: Result<Node, Refused>,
+    number: u64,
+    request: &Arithmetic,
+    created: bool,
+) -> ArithmeticOutcome {
+    let node = match stored {
+        Ok(node) => node,
+        Err(Refused::NoParent) => return ArithmeticOutcome::NotFound,
+        Err(_) => return ArithmeticOutcome::NoMemory,
+    };
+    if let Some(cas) = request.new_cas {
+        tree.set_cas(node, cas);
+    }
+    let now_ms = tree.now_ms();
+    let before = tree.item(node).expires_ms();
+    let mut after = before;
+    let stays = created && request.initial_exptime_stays;
+    if let Some(exptime) = request.exptime.filter(|_| !stays) {
+        after = expires_ms(exptime, now_ms);
+        tree.set_expiry(node, after);
+    }
+    ArithmeticOutcome::Now {
+        number,
+        cas: tree.item(node).cas(),
+        created,
+        left: (seconds_left(before, now_ms), seconds_left(after, now_ms)),
     }
 }

@@ -16,16 +16,20 @@
 //! | operation | file |
 //! |---|---|
 //! | [`get`](Operations::get), also with a new exptime; [`touch`](Operations::touch) | `read` |
+//! | [`meta_get`](Operations::meta_get): a read that may win the right to store an item anew | `recache` |
 //! | [`store`](Operations::store): set, add, replace, append, prepend, each also as cas; [`refuse`](Operations::refuse) | `store` |
 //! | [`arithmetic`](Operations::arithmetic): incr and decr, also with an initial value | `arithmetic` |
 //! | [`delete`](Operations::delete), [`flush`](Operations::flush) | `remove` |
+//! | [`invalidate`](Operations::invalidate): stale and empty items | `invalidate` |
 //!
 //! Each operation takes the lock of one key for as long as it runs. A read calls the protocol under that lock, with the
 //! item in place, so that a value is copied once, from the record into the output
 //! ([`Output::value`](super::output::Output::value)).
 
 mod arithmetic;
+mod invalidate;
 mod read;
+mod recache;
 mod remove;
 mod store;
 
@@ -33,7 +37,9 @@ use super::counters::TurnCounts;
 use super::service_state::Shared;
 
 pub(super) use arithmetic::{Arithmetic, ArithmeticOutcome, Initial};
+pub(super) use invalidate::Invalidation;
 pub(super) use read::{FoundItem, GetOutcome};
+pub(super) use recache::{MetaGet, ReadState};
 pub(super) use remove::DeleteOutcome;
 pub(super) use store::{NewValue, StoreMode, StoreOutcome, StoreRequest};
 
@@ -68,4 +74,9 @@ pub(super) fn expires_ms(exptime: i64, now_ms: u64) -> Option<u64> {
         Ok(unix) => Some(unix.saturating_mul(1000)),
         Err(_) => Some(now_ms),
     }
+}
+
+/// The whole seconds, rounded up, until the time at which an item expires, as memcached counts them; `None` for never.
+pub(super) fn seconds_left(expires_ms: Option<u64>, now_ms: u64) -> Option<u64> {
+    expires_ms.map(|expires_ms| expires_ms.saturating_sub(now_ms).div_ceil(1000))
 }

@@ -20,7 +20,11 @@ pub(crate) struct FoundItem<'t, 's> {
     node: Node,
 }
 
-impl FoundItem<'_, '_> {
+impl<'t, 's> FoundItem<'t, 's> {
+    pub(super) fn new(tree: &'t mut Tree<'s>, node: Node) -> FoundItem<'t, 's> {
+        FoundItem { tree, node }
+    }
+
     /// The item.
     pub(crate) fn item(&self) -> Item<'_> {
         self.tree.item(self.node)
@@ -58,8 +62,7 @@ impl Operations<'_> {
         if let Some(node) = tree.find(DATABASE, path)
             && tree.item(node).value().is_some()
         {
-            let tree = &mut tree;
-            let Some(written) = write(&mut FoundItem { tree, node }) else {
+            let Some(written) = write(&mut FoundItem::new(&mut tree, node)) else {
                 return GetOutcome::NoMemory;
             };
             if let Some(exptime) = exptime {
@@ -92,7 +95,19 @@ impl Operations<'_> {
         })
     }
 
-    fn count_get(&mut self, hit: bool) {
+    /// Shows an item without a trace of that. Whether there is one.
+    pub(crate) fn inspect(&mut self, path: &[&[u8]], write: impl FnOnce(Item<'_>, u64)) -> bool {
+        self.counts.cmd_meta += 1;
+        let mut tree = self.shared.store.lock(path[0]);
+        let node = tree.peek(DATABASE, path);
+        let Some(node) = node.filter(|node| tree.item(*node).value().is_some()) else {
+            return false;
+        };
+        write(tree.item(node), tree.now_ms());
+        true
+    }
+
+    pub(super) fn count_get(&mut self, hit: bool) {
         self.counts.cmd_get += 1;
         if hit {
             self.counts.get_hits += 1;
@@ -101,7 +116,7 @@ impl Operations<'_> {
         }
     }
 
-    fn count_touch(&mut self, hit: bool) {
+    pub(super) fn count_touch(&mut self, hit: bool) {
         self.counts.cmd_touch += 1;
         if hit {
             self.counts.touch_hits += 1;

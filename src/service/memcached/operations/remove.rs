@@ -11,6 +11,8 @@ pub(crate) enum DeleteOutcome {
     NotFound,
     /// The item has another cas unique than the expected one, and stays.
     Exists,
+    /// There is no room for what an [`Invalidation`](super::Invalidation) leaves.
+    NoMemory,
 }
 
 impl Operations<'_> {
@@ -29,7 +31,7 @@ impl Operations<'_> {
         };
         match outcome {
             DeleteOutcome::Deleted => self.counts.delete_hits += 1,
-            DeleteOutcome::NotFound | DeleteOutcome::Exists => self.counts.delete_misses += 1,
+            _ => self.counts.delete_misses += 1,
         }
         outcome
     }

@@ -1,6 +1,6 @@
 //! Storing a value: set, add, replace, append and prepend, with or without a cas unique.
 
-use crate::store::{Entry, Node, Refused, Reservation, Tree};
+use crate::store::{Entry, Marks, Node, Refused, Reservation, Tree};
 
 use super::{DATABASE, Operations, expires_ms};
 
@@ -15,6 +15,30 @@ pub(crate) struct StoreRequest {
     /// The cas unique that the item must have. A set or replace with one is a cas, for which a missing item is
     /// [`NotFound`](StoreOutcome::NotFound). An add ignores it.
     pub(crate) expected: Option<u64>,
+    /// Stores also if the item's cas unique is higher than the expected one, and marks the item as stale.
+    pub(crate) allows_stale: bool,
+    /// The cas unique that the item gets.
+    pub(crate) new_cas: Option<u64>,
+    /// The exptime with which an append or prepend makes an item if there is none.
+    pub(crate) vivify: Option<i64>,
+    /// Whether the key was sent in base64.
+    pub(crate) base64_key: bool,
+}
+
+impl StoreRequest {
+    /// A storage command without further conditions.
+    pub(crate) fn new(mode: StoreMode, flags: u32, exptime: i64) -> StoreRequest {
+        StoreRequest {
+            mode,
+            flags,
+            exptime,
+            expected: None,
+            allows_stale: false,
+            new_cas: None,
+            vivify: None,
+            base64_key: false,
+        }
+    }
 }
 
 /// The condition under which a value is stored, and its place.
@@ -107,16 +131,23 @@ impl Operations<'_> {
         let mut tree = self.shared.store.lock(path[0]);
         // A plain set has no condition, so it costs no look-up but the store's own.
         let is_plain = request.mode == StoreMode::Set && request.expected.is_none();
+        let mut new = NewItem {
+            expires_ms: expires_ms(request.exptime, tree.now_ms()),
+            marks: Marks {
+                base64_key: request.base64_key,
+                ..Marks::default()
+            },
+        };
         if !is_plain {
             let there = tree.peek(DATABASE, path);
-            if let Some(outcome) = self.condition(&mut tree, there, request, &value) {
+            if let Err(outcome) = self.condition(&mut tree, there, request, &value, &mut new) {
                 return outcome;
             }
         }
         let entry = Entry {
             value: None,
             flags: request.flags,
-            expires_ms: expires_ms(request.exptime, tree.now_ms()),
+            expires_ms: new.expires_ms,
         };
         let stored = match value {
             NewValue::Bytes(bytes) => {
@@ -126,7 +157,12 @@ impl Operations<'_> {
             NewValue::Received(received) => tree.put_received(DATABASE, path[0], entry, received),
         };
         match stored {
-            Ok(node) => stored_item(&tree, node),
+            Ok(node) => {
+                if new.marks != Marks::default() {
+                    tree.set_marks(node, new.marks);
+                }
+                stored_item(&mut tree, node, request)
+            }
             Err(Refused::NoParent) => StoreOutcome::NotStored,
             Err(refused) => {
                 drop(tree);
@@ -139,61 +175,111 @@ impl Operations<'_> {
         }
     }
 
-    /// The outcome of a command that puts no new item in place; `None` if the value is to be stored.
+    /// Checks the condition under which the value is stored in a new item. If that is not so, the outcome: of the
+    /// condition, or of an append or prepend.
     fn condition(
         &mut self,
         tree: &mut Tree<'_>,
         there: Option<Node>,
         request: &StoreRequest,
         value: &NewValue<'_>,
-    ) -> Option<StoreOutcome> {
+        new: &mut NewItem,
+    ) -> Result<(), StoreOutcome> {
         // An item without data, such as a Redis hash, exists for `add` and is missing for the
         // others.
         let with_value = there.filter(|node| tree.item(*node).value().is_some());
-        let differs = |node: Node| {
-            let cas = tree.item(node).cas();
-            request.expected.is_some_and(|expected| expected != cas)
+        let Some(node) = with_value else {
+            return self.missing(there, request, new, tree.now_ms());
         };
-        match (request.mode, with_value) {
-            (StoreMode::Add, _) if there.is_none() => None,
-            (StoreMode::Set | StoreMode::Replace, Some(node)) if differs(node) => {
-                self.counts.cas_badval += 1;
-                Some(StoreOutcome::Exists)
+        let cas = tree.item(node).cas();
+        let differs = request.expected.is_some_and(|expected| expected != cas);
+        match request.mode {
+            StoreMode::Add => Err(StoreOutcome::NotStored),
+            StoreMode::Append if !differs => {
+                Err(self.extend(tree, node, (b"", value.as_bytes()), request))
             }
-            (StoreMode::Set | StoreMode::Replace, Some(_)) => {
+            StoreMode::Prepend if !differs => {
+                Err(self.extend(tree, node, (value.as_bytes(), b""), request))
+            }
+            StoreMode::Append | StoreMode::Prepend => Err(StoreOutcome::Exists),
+            StoreMode::Set | StoreMode::Replace if !differs => {
                 self.counts.cas_hits += u64::from(request.expected.is_some());
-                None
+                Ok(())
             }
-            (StoreMode::Set | StoreMode::Replace, None) if request.expected.is_some() => {
+            // The client's cas unique is of an older value: the new value is better than none, but out of date.
+            StoreMode::Set | StoreMode::Replace
+                if request.allows_stale && (1..cas).contains(&request.expected.unwrap_or(0)) =>
+            {
+                self.counts.cas_hits += 1;
+                let item = tree.item(node);
+                new.expires_ms = item.expires_ms();
+                new.marks.stale = true;
+                new.marks.won = item.marks().won;
+                Ok(())
+            }
+            StoreMode::Set | StoreMode::Replace => {
+                self.counts.cas_badval += 1;
+                Err(StoreOutcome::Exists)
+            }
+        }
+    }
+
+    /// The part of [`condition`](Operations::condition) for a missing item, or one without data.
+    fn missing(
+        &mut self,
+        there: Option<Node>,
+        request: &StoreRequest,
+        new: &mut NewItem,
+        now_ms: u64,
+    ) -> Result<(), StoreOutcome> {
+        match request.mode {
+            StoreMode::Set | StoreMode::Replace if request.expected.is_some() => {
                 self.counts.cas_misses += 1;
-                Some(StoreOutcome::NotFound)
+                Err(StoreOutcome::NotFound)
             }
-            (StoreMode::Append | StoreMode::Prepend, Some(node)) if differs(node) => {
-                Some(StoreOutcome::Exists)
+            StoreMode::Add if there.is_none() => Ok(()),
+            StoreMode::Append | StoreMode::Prepend if there.is_none() => {
+                let exptime = request.vivify.ok_or(StoreOutcome::NotStored)?;
+                new.expires_ms = expires_ms(exptime, now_ms);
+                Ok(())
             }
-            (StoreMode::Append, Some(node)) => Some(self.extend(tree, node, b"", value.as_bytes())),
-            (StoreMode::Prepend, Some(node)) => {
-                Some(self.extend(tree, node, value.as_bytes(), b""))
-            }
-            _ => Some(StoreOutcome::NotStored),
+            _ => Err(StoreOutcome::NotStored),
         }
     }
 
     /// `append` and `prepend`. An item that would grow too large stays as it is; memcached answers the same.
-    fn extend(&self, tree: &mut Tree<'_>, node: Node, before: &[u8], after: &[u8]) -> StoreOutcome {
+    fn extend(
+        &self,
+        tree: &mut Tree<'_>,
+        node: Node,
+        (before, after): (&[u8], &[u8]),
+        request: &StoreRequest,
+    ) -> StoreOutcome {
         let item = tree.item(node);
         let old = item.key().len() + item.value().unwrap_or_default().len();
         if old + before.len() + after.len() > self.shared.max_item_size() {
             return StoreOutcome::NotStored;
         }
         match tree.extend_value(node, before, after) {
-            Ok(()) => stored_item(tree, node),
+            Ok(()) => {
+                tree.clear_marks(node);
+                stored_item(tree, node, request)
+            }
             Err(_) => StoreOutcome::NotStored,
         }
     }
 }
 
-fn stored_item(tree: &Tree<'_>, node: Node) -> StoreOutcome {
+/// What a new item has besides its value and flags.
+struct NewItem {
+    expires_ms: Option<u64>,
+    marks: Marks,
+}
+
+fn stored_item(tree: &mut Tree<'_>, node: Node, request: &StoreRequest) -> StoreOutcome {
+    if let Some(cas) = request.new_cas {
+        tree.set_cas(node, cas);
+    }
     let item = tree.item(node);
     StoreOutcome::Stored {
         cas: item.cas(),

@@ -1,0 +1,133 @@
+//! `mg` and `me`.
+
+use std::io::Write;
+
+use crate::protocol::memcached::text::MetaCommand;
+use crate::protocol::memcached::text::meta::{base64, response};
+use crate::service::memcached::context::TurnContext;
+use crate::service::memcached::operations::{
+    FoundItem, GetOutcome, MetaGet, ReadState, seconds_left,
+};
+use crate::service::memcached::output::Output;
+
+use super::{repeat, with_key};
+
+impl TurnContext<'_> {
+    /// `mg`. `false` if there is no memory for the value; then nothing is done.
+    pub(in crate::service::memcached) fn meta_get(&mut self, command: &MetaCommand<'_>) -> bool {
+        let flags = &command.flags;
+        let request = MetaGet {
+            exptime: flags.exptime().map(i64::from),
+            vivify: flags.vivify().map(i64::from),
+            vivify_exptime_stays: flags.are_ordered(b'T', b'N'),
+            new_cas: flags.new_cas(),
+            recache: flags.recache().map(i64::from),
+            recache_sees_exptime: flags.are_ordered(b'T', b'R'),
+            unseen: flags.has(b'u'),
+            base64_key: false,
+        };
+        let output = &mut self.output;
+        let operations = &mut self.operations;
+        with_key(command, |path, key| {
+            let outcome = operations.meta_get(path, &request, |found, state| {
+                write_hit(output, command, key, found, state)
+            });
+            match outcome {
+                GetOutcome::NoMemory => return false,
+                GetOutcome::Miss if !flags.has(b'q') => {
+                    output.push(b"EN");
+                    repeat(output, command, key);
+                    output.push(b"\r\n");
+                }
+                GetOutcome::Miss | GetOutcome::Hit(()) => {}
+            }
+            true
+        })
+    }
+
+    /// `me`: what is known about an item, for a person who looks for a fault.
+    pub(in crate::service::memcached) fn meta_debug(&mut self, command: &MetaCommand<'_>) {
+        let out = &mut *self.output.bytes;
+        let operations = &mut self.operations;
+        let found = with_key(command, |path, key| {
+            operations.inspect(path, |item, now_ms| {
+                out.extend_from_slice(b"ME ");
+                match item.marks().base64_key {
+                    true => base64::encode(key, out),
+                    false => out.extend_from_slice(key),
+                }
+                let left = seconds_left(item.expires_ms(), now_ms);
+                // Writing to a Vec can't fail.
+                let _ = write!(
+                    out,
+                    " exp={} la={} cas={} fetch={} cls=1 size={}\r\n",
+                    left.map_or(-1, |left| left.cast_signed()),
+                    now_ms.saturating_sub(item.last_access_ms()) / 1000,
+                    item.cas(),
+                    if item.is_fetched() { "yes" } else { "no" },
+                    item.size(),
+                );
+            })
+        });
+        if !found {
+            self.output.push(b"EN\r\n");
+        }
+    }
+}
+
+/// Appends a hit; `None` if there is no memory for the value.
+#[inline]
+fn write_hit(
+    output: &mut Output<'_>,
+    command: &MetaCommand<'_>,
+    key: &[u8],
+    found: &mut FoundItem<'_, '_>,
+    state: &ReadState,
+) -> Option<()> {
+    let flags = &command.flags;
+    let item = found.item();
+    let length = item.value().map_or(0, <[u8]>::len);
+    let with_value = flags.has(b'v') && flags.expected() != Some(item.cas());
+    if with_value {
+        if !output.has_memory(length) {
+            return None;
+        }
+        output.push(b"VA ");
+        output.push(itoa::Buffer::new().format(length).as_bytes());
+    } else {
+        output.push(b"HD");
+    }
+    let out = &mut *output.bytes;
+    // An item that was made has its exptime from the flag on.
+    let mut left = state.left.0.filter(|_| !state.created);
+    for word in flags.words() {
+        match word[0] {
+            b'T' => left = state.left.1,
+            b'N' if state.created => left = state.left.0,
+            b's' => response::number(out, b's', length as u64),
+            b't' => response::time_to_live(out, left),
+            b'c' => response::number(out, b'c', item.cas()),
+            b'f' => response::number(out, b'f', u64::from(item.flags())),
+            b'l' => response::number(out, b'l', state.idle),
+            b'h' => response::number(out, b'h', u64::from(state.was_fetched)),
+            b'O' => response::repeated(out, word),
+            b'k' => response::key(out, key, state.marks.base64_key),
+            _ => {}
+        }
+    }
+    for (mark, letters) in [
+        (state.marks.won, b" Z"),
+        (state.marks.stale, b" X"),
+        (state.won, b" W"),
+    ] {
+        if mark {
+            out.extend_from_slice(letters);
+        }
+    }
+    out.extend_from_slice(b"\r\n");
+    if with_value {
+        output.value(found);
+        output.push(b"\r\n");
+    }
+    Some(())
+}

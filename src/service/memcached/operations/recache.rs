@@ -1,0 +1,144 @@
+//! Reads that choose one client to store an item anew: memcached's remedy against dog piles.
+//!
+//! An item that is missing, about to expire or stale has one winner: the first client that reads it. The item is
+//! marked, so that others see that it is being stored anew, and use the old value or wait. A new value clears the marks.
+
+use crate::store::{Entry, Item, Marks, Node, Tree};
+
+use super::read::{FoundItem, GetOutcome};
+use super::{DATABASE, Operations, expires_ms, seconds_left};
+
+/// A read, and what it changes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct MetaGet {
+    /// The item's new exptime. The read then counts as a touch.
+    pub(crate) exptime: Option<i64>,
+    /// The exptime of an empty item that is made if there is none. The reader has won it.
+    pub(crate) vivify: Option<i64>,
+    /// Whether such an item keeps that exptime in spite of `exptime`.
+    pub(crate) vivify_exptime_stays: bool,
+    /// The cas unique of such an item.
+    pub(crate) new_cas: Option<u64>,
+    /// The seconds to live below which the reader wins.
+    pub(crate) recache: Option<i64>,
+    /// Whether `exptime` is set before it is compared with `recache`.
+    pub(crate) recache_sees_exptime: bool,
+    /// Whether the read leaves no trace: neither for eviction nor in the item.
+    pub(crate) unseen: bool,
+    /// Whether the key was sent in base64, for an item that is made.
+    pub(crate) base64_key: bool,
+}
+
+/// The item as the read found it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ReadState {
+    /// There was none, and an empty one was made.
+    pub(crate) created: bool,
+    /// The reader is to store the item anew.
+    pub(crate) won: bool,
+    /// The marks before this read.
+    pub(crate) marks: Marks,
+    /// Whether the item was read before, since its value was stored.
+    pub(crate) was_fetched: bool,
+    /// Seconds since the last read or write.
+    pub(crate) idle: u64,
+    /// Seconds to live before a new exptime is set, and after that; `None` for no end.
+    pub(crate) left: (Option<u64>, Option<u64>),
+}
+
+impl Operations<'_> {
+    /// Reads an item as [`get`](Operations::get) does, and chooses a winner. `write` gets the item before the read
+    /// changes it.
+    pub(crate) fn meta_get<R>(
+        &mut self,
+        path: &[&[u8]],
+        request: &MetaGet,
+        write: impl FnOnce(&mut FoundItem<'_, '_>, &ReadState) -> Option<R>,
+    ) -> GetOutcome<R> {
+        let mut tree = self.shared.store.lock(path[0]);
+        let found = tree.find_unmarked(DATABASE, path);
+        let there = found.filter(|node| tree.item(*node).value().is_some());
+        let created = match there {
+            // A node that only has children stays.
+            None if found.is_none() => create(&mut tree, path, request),
+            _ => None,
+        };
+        let Some(node) = there.or(created) else {
+            drop(tree);
+            self.count_get(false);
+            return GetOutcome::Miss;
+        };
+        let state = state(tree.item(node), tree.now_ms(), request, created.is_some());
+        let mut found = FoundItem::new(&mut tree, node);
+        let Some(written) = write(&mut found, &state) else {
+            return GetOutcome::NoMemory;
+        };
+        let stays = state.created && request.vivify_exptime_stays;
+        if let Some(exptime) = request.exptime.filter(|_| !stays) {
+            let expires_ms = expires_ms(exptime, tree.now_ms());
+            tree.set_expiry(node, expires_ms);
+        }
+        if state.won {
+            let marks = Marks {
+                won: true,
+                ..state.marks
+            };
+            tree.set_marks(node, marks);
+        }
+        if !request.unseen {
+            tree.visit(node);
+        }
+        drop(tree);
+        match request.exptime {
+            Some(_) => self.count_touch(true),
+            None => self.count_get(true),
+        }
+        GetOutcome::Hit(written)
+    }
+}
+
+/// Makes the empty item of [`MetaGet::vivify`]; `None` if it is not wanted, or can't be stored.
+fn create(tree: &mut Tree<'_>, path: &[&[u8]], request: &MetaGet) -> Option<Node> {
+    let entry = Entry {
+        value: Some(&[]),
+        flags: 0,
+        expires_ms: expires_ms(request.vivify?, tree.now_ms()),
+    };
+    let node = tree.put(DATABASE, path, entry).ok()?;
+    if let Some(cas) = request.new_cas {
+        tree.set_cas(node, cas);
+    }
+    let marks = Marks {
+        base64_key: request.base64_key,
+        ..Marks::default()
+    };
+    tree.set_marks(node, marks);
+    Some(node)
+}
+
+fn state(item: Item<'_>, now_ms: u64, request: &MetaGet, created: bool) -> ReadState {
+    let marks = item.marks();
+    let before = seconds_left(item.expires_ms(), now_ms);
+    let after = match request.exptime {
+        Some(exptime) => seconds_left(expires_ms(exptime, now_ms), now_ms),
+        None => before,
+    };
+    let compared = if request.recache_sees_exptime {
+        after
+    } else {
+        before
+    };
+    let limit = request.recache.and_then(|recache| {
+        let limit_ms = expires_ms(recache, now_ms);
+        seconds_left(limit_ms, now_ms)
+    });
+    let is_due = compared.is_some_and(|left| limit.is_some_and(|limit| left < limit));
+    ReadState {
+        created,
+        won: created || !marks.won && (marks.stale || is_due),
+        marks,
+        was_fetched: item.is_fetched(),
+        idle: now_ms.saturating_sub(item.last_access_ms()) / 1000,
+        left: (before, after),
+    }
+}
