@@ -10,19 +10,23 @@
 mod cluster_support;
 mod proxy_support;
 mod support;
+mod tls_support;
 
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
-use larder::Server;
-use larder::proxy::Protocol;
-use larder::server::Model;
+use larder::pool::Placement;
+use larder::proxy::{Protocol, Proxy};
+use larder::server::{ClientTls, Listen, Model};
 use larder::tools::transcript::Address;
-use proxy_support::Real;
-use support::scripts::{self, run, run_node};
+use larder::{Server, ServerTls};
+use proxy_support::{Real, TestProxy};
+use support::scripts::{self, finish, node_command, python_command, run, run_node};
 use support::{Kind, Peer, find, skip};
+use tls_support::Authority;
 
 const MODELS: [Model; 2] = [Model::Turns, Model::Threads];
 
@@ -203,6 +207,115 @@ fn the_output_expected_of_redis_cli_is_right_for_redis() {
         skip!("there is no redis-server");
     };
     RedisCli::new(&program, &peer.address()).everything();
+}
+
+/// The scripts again, with TLS: against larder under both models, and through a proxy with TLS on both sides.
+struct OverTls {
+    authority: Authority,
+    server: Server,
+    proxy: Option<TestProxy>,
+}
+
+impl OverTls {
+    fn new(model: Model) -> OverTls {
+        let authority = Authority::new();
+        let tls = OverTls::listeners(&authority, "server");
+        let server = Server::builder().model(model).tls(tls).start();
+        OverTls {
+            authority,
+            server: server.expect("it starts on free ports"),
+            proxy: None,
+        }
+    }
+
+    fn listeners(authority: &Authority, name: &str) -> Option<Arc<ServerTls>> {
+        let files = authority.issue(name);
+        let tls = ServerTls::new(files.cert, files.key, None).expect("good files");
+        Some(Arc::new(tls))
+    }
+
+    fn proxied() -> OverTls {
+        let mut this = OverTls::new(Model::Turns);
+        let trusted = ClientTls::new(this.authority.ca(), None).expect("good files");
+        let servers = proxy_support::list(&[this.server.resp_addr()]);
+        let settings = larder::proxy::Settings::new(Protocol::Resp);
+        let (running, control) = Proxy::new(settings, servers, Placement::Ketama)
+            .tls(OverTls::listeners(&this.authority, "proxy"))
+            .upstream_tls(Some(Arc::new(trusted)))
+            .start(Listen::Tcp("127.0.0.1:0".into()))
+            .expect("a free port");
+        this.proxy = Some(TestProxy { running, control });
+        this
+    }
+
+    fn resp(&self) -> String {
+        match &self.proxy {
+            Some(proxy) => proxy.running.addresses()[0].to_string(),
+            None => self.server.resp_addr().to_string(),
+        }
+    }
+
+    #[track_caller]
+    fn run(&self, mut command: Command, script: &str, arguments: &[&str]) {
+        command.env("TLS_CA", self.authority.ca());
+        finish(command, script, arguments);
+    }
+}
+
+#[test]
+fn python_clients_find_no_difference_with_tls() {
+    let Some(python) = python() else {
+        skip!("{NO_PYTHON}");
+    };
+    let command = || python_command(&python);
+    for model in MODELS {
+        let tls = OverTls::new(model);
+        let memcached = tls.server.memcached_addr().to_string();
+        tls.run(command(), "memcached.py", &[&memcached]);
+        tls.run(command(), "redis_py.py", &[&tls.resp(), "3"]);
+    }
+    let tls = OverTls::proxied();
+    tls.run(command(), "redis_py.py", &[&tls.resp(), "3"]);
+}
+
+#[test]
+fn node_clients_find_no_difference_with_tls() {
+    let Some(node) = node() else {
+        skip!("{NO_NODE}");
+    };
+    // Their checks need commands that a Redis has and larder has not.
+    let Some(redis) = Real::start("redis-server") else {
+        skip!("there is no redis-server");
+    };
+    let authority = Authority::new();
+    let (running, _control) = Proxy::new(
+        larder::proxy::Settings::new(Protocol::Resp),
+        proxy_support::list(&[redis.address]),
+        Placement::Ketama,
+    )
+    .tls(OverTls::listeners(&authority, "proxy"))
+    .start(Listen::Tcp("127.0.0.1:0".into()))
+    .expect("a free port");
+    let address = running.addresses()[0].to_string();
+    for protocol in ["2", "3"] {
+        let mut command = node_command(&node);
+        command.env("TLS_CA", authority.ca());
+        finish(command, "node.cjs", &[&address, protocol]);
+    }
+}
+
+#[test]
+fn redis_cli_finds_no_difference_with_tls() {
+    let Some(program) = find("redis-cli") else {
+        skip!("there is no redis-cli");
+    };
+    for model in MODELS {
+        let tls = OverTls::new(model);
+        let mut cli = RedisCli::new(&program, &Address::Tcp(tls.resp()));
+        let ca = tls.authority.ca().display().to_string();
+        cli.server.extend(["--tls".into(), "--cacert".into(), ca]);
+        cli.everything();
+    }
 }
 
 /// redis-cli and its server.

@@ -242,6 +242,45 @@ fn clients_that_leave_during_the_handshake_are_forgotten() {
 }
 
 #[test]
+fn damaged_bytes_at_any_place_disturb_nobody() {
+    for model in MODELS {
+        let tls = start(model);
+        let mut bystander = tls.connect();
+        for seed in 0..300 {
+            let mut random = fastrand::Rng::with_seed(seed);
+            let version = VERSIONS[random.usize(..2)];
+            let mut client = session(tls.authority.trusting(version, None));
+            let mut socket = tcp(tls.server.address());
+            client.writer().write_all(b"a line\n").expect("room");
+            // The first message, the end of the handshake, or the line.
+            for _ in 0..random.usize(..3) {
+                while client.wants_write() {
+                    client.write_tls(&mut socket).expect("send");
+                }
+                client.read_tls(&mut socket).expect("records");
+                client.process_new_packets().expect("right records");
+            }
+            let mut records = Vec::new();
+            while client.wants_write() {
+                client.write_tls(&mut records).expect("memory");
+            }
+            for _ in 0..random.usize(1..4) {
+                match records.len() {
+                    0 => records.push(random.u8(..)),
+                    length => records[random.usize(..length)] = random.u8(..),
+                }
+            }
+            records.truncate(random.usize(..2 * records.len()).max(1));
+            let _ = socket.write_all(&records);
+            let _ = socket.shutdown(Shutdown::Write);
+            read_to_end(&mut socket);
+            bystander.echo(&format!("seed {seed}\n"));
+        }
+        tls.server.wait_for_connections(1);
+    }
+}
+
+#[test]
 fn a_stalled_handshake_counts_as_a_connection_and_ends() {
     for model in MODELS {
         let most = settings(model);

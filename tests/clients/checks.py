@@ -2,9 +2,12 @@
 
 A script is started as `script.py ADDRESS`, where ADDRESS is HOST:PORT or the path of a Unix socket. It runs every
 check, prints `ok NAME` or the traceback, and exits with 1 if one failed. There is nothing of larder in the scripts:
-they pass against the real servers too, which is what proves them right.
+they pass against the real servers too, which is what proves them right. If the variable TLS_CA names a file of
+authorities, the clients use TLS.
 """
 
+import os
+import ssl
 import sys
 import time
 import traceback
@@ -64,3 +67,13 @@ def address():
         return text
     host, port = text.rsplit(":", 1)
     return (host, int(port))
+
+
+def authorities():
+    """The file of authorities if clients use TLS, else None."""
+    return os.environ.get("TLS_CA")
+
+
+def tls_context():
+    """What clients trust if they use TLS, else None."""
+    return ssl.create_default_context(cafile=authorities()) if authorities() else None

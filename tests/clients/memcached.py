@@ -8,14 +8,15 @@ from pymemcache.client.hash import HashClient
 from pymemcache.client.retrying import RetryingClient
 from pymemcache.exceptions import MemcacheClientError, MemcacheServerError, MemcacheUnknownCommandError
 
-from checks import address, check, equal, raises, run, until
+from checks import address, check, equal, raises, run, tls_context, until
 
 ADDRESS = address()
+TLS = {"tls_context": tls_context()}
 
 
 def client(**options):
     """A client that waits for every answer, on an emptied server."""
-    made = Client(ADDRESS, default_noreply=False, timeout=60, **options)
+    made = Client(ADDRESS, default_noreply=False, timeout=60, **TLS, **options)
     made.flush_all()
     return made
 
@@ -115,7 +116,7 @@ def delete_and_flush():
 @check
 def noreply_is_silent_and_done():
     c = client()
-    quiet = Client(ADDRESS, default_noreply=True, timeout=60)
+    quiet = Client(ADDRESS, default_noreply=True, timeout=60, **TLS)
     for n in range(200):
         quiet.set(f"key:{n}", b"%d" % n)
     quiet.delete("key:0")
@@ -210,7 +211,7 @@ def quit_and_use_again():
 @check
 def a_pool_shared_by_threads():
     client()
-    pool = PooledClient(ADDRESS, max_pool_size=8, timeout=60, default_noreply=False)
+    pool = PooledClient(ADDRESS, max_pool_size=8, timeout=60, default_noreply=False, **TLS)
     pool.set("n", "0")
     problems = []
 
@@ -236,19 +237,19 @@ def a_pool_shared_by_threads():
 @check
 def the_hashing_and_the_retrying_client():
     client()
-    c = HashClient([ADDRESS], default_noreply=False, timeout=60, use_pooling=True)
+    c = HashClient([ADDRESS], default_noreply=False, timeout=60, use_pooling=True, **TLS)
     equal(c.set_many({"a": b"1", "b": b"2"}), [])
     equal(c.get_many(["a", "b", "c"]), {"a": b"1", "b": b"2"})
     equal(c.gets("a")[0], b"1")
     equal(c.delete("a"), True)
-    retrying = RetryingClient(Client(ADDRESS, timeout=60), attempts=2)
+    retrying = RetryingClient(Client(ADDRESS, timeout=60, **TLS), attempts=2)
     equal(retrying.get("b"), b"2")
 
 
 @check
 def lines_in_pieces():
     client()
-    c = Client(ADDRESS, timeout=60, default_noreply=False, no_delay=not isinstance(ADDRESS, str))
+    c = Client(ADDRESS, timeout=60, default_noreply=False, no_delay=not isinstance(ADDRESS, str), **TLS)
     c.get("connects")
     for byte in b"set slow 0 0 5\r\nhello\r\n":
         c.sock.sendall(bytes([byte]))

@@ -4,18 +4,22 @@
 'use strict';
 
 const assert = require('node:assert/strict');
+const { readFileSync } = require('node:fs');
 const { createClient } = require('redis');
 const Redis = require('ioredis');
 
 const [address, protocol] = process.argv.slice(2);
 const [host, port] = [address.slice(0, address.lastIndexOf(':')), Number(address.slice(address.lastIndexOf(':') + 1))];
 
+// If the variable TLS_CA names a file of authorities, the clients use TLS.
+const ca = process.env.TLS_CA && readFileSync(process.env.TLS_CA);
+
 const KEYS = Array.from({ length: 200 }, (_, n) => `key:${n}`);
 
 /** One client, whatever its library: commands as words, what differs between the libraries as methods. */
 const libraries = {
   'node-redis': async () => {
-    const client = createClient({ socket: { host, port, connectTimeout: 60000 }, RESP: Number(protocol) });
+    const client = createClient({ socket: { host, port, connectTimeout: 60000, ...(ca && { tls: true, ca }) }, RESP: Number(protocol) });
     client.on('error', () => {});
     await client.connect();
     return {
@@ -28,7 +32,7 @@ const libraries = {
     };
   },
   ioredis: async () => {
-    const client = new Redis({ host, port, connectTimeout: 60000, maxRetriesPerRequest: 1 });
+    const client = new Redis({ host, port, connectTimeout: 60000, maxRetriesPerRequest: 1, ...(ca && { tls: { ca } }) });
     client.on('error', () => {});
     return {
       call: (...words) => client.call(...words),

@@ -7,16 +7,17 @@ import redis
 from redis.backoff import ConstantBackoff
 from redis.retry import Retry
 
-from checks import address, check, equal, raises, run, until
+from checks import address, authorities, check, equal, raises, run, until
 
 ADDRESS = address()
+TLS = {"ssl": True, "ssl_ca_certs": authorities()} if authorities() else {}
 PROTOCOL = int(sys.argv[2])
 
 
 def options(**more):
     """Where the server is, and that it is asked with this protocol."""
     place = {"unix_socket_path": ADDRESS} if isinstance(ADDRESS, str) else dict(zip(("host", "port"), ADDRESS))
-    return {**place, "protocol": PROTOCOL, "socket_timeout": 60, **more}
+    return {**place, "protocol": PROTOCOL, "socket_timeout": 60, **TLS, **more}
 
 
 def client(**more):
@@ -293,11 +294,8 @@ def in_threads(number, work):
 @check
 def a_connection_pool_shared_by_threads():
     client()
-    pool = redis.BlockingConnectionPool(
-        max_connections=4,
-        connection_class=redis.UnixDomainSocketConnection if isinstance(ADDRESS, str) else redis.Connection,
-        **pool_options(),
-    )
+    more = {"max_connections": 4, "protocol": PROTOCOL, "socket_timeout": 60}
+    pool = redis.BlockingConnectionPool.from_url(url(), **more)
     r = redis.Redis(connection_pool=pool)
 
     def work():
@@ -313,12 +311,12 @@ def a_connection_pool_shared_by_threads():
     equal(r.dbsize(), 1201)
 
 
-def pool_options():
-    """The same, by the names that a pool's connections take."""
-    made = options()
-    if "unix_socket_path" in made:
-        made["path"] = made.pop("unix_socket_path")
-    return made
+def url():
+    """The server's address as a URL."""
+    if isinstance(ADDRESS, str):
+        return f"unix://{ADDRESS}"
+    host, port = ADDRESS
+    return f"rediss://{host}:{port}?ssl_ca_certs={authorities()}" if TLS else f"redis://{host}:{port}"
 
 
 @check

@@ -36,21 +36,29 @@ pub(crate) fn node(modules: &[&str]) -> Option<PathBuf> {
 /// Runs a script of `tests/clients/` to its end and prints its output if one of its checks failed.
 #[track_caller]
 pub(crate) fn run(python: &Path, script: &str, arguments: &[&str]) {
+    finish(python_command(python), script, arguments);
+}
+
+pub(crate) fn python_command(python: &Path) -> Command {
     let mut command = Command::new(python);
     command.arg("-B"); // leaves no __pycache__ in the sources
-    finish(command, script, arguments);
+    command
 }
 
 /// The same for a script for Node.
 #[track_caller]
 pub(crate) fn run_node(node: &Path, script: &str, arguments: &[&str]) {
+    finish(node_command(node), script, arguments);
+}
+
+pub(crate) fn node_command(node: &Path) -> Command {
     let mut command = Command::new(node);
     command.env("NODE_PATH", root().join(NODE_MODULES));
-    finish(command, script, arguments);
+    command
 }
 
 #[track_caller]
-fn finish(mut command: Command, script: &str, arguments: &[&str]) {
+pub(crate) fn finish(mut command: Command, script: &str, arguments: &[&str]) {
     let done = command
         .arg(root().join("tests/clients").join(script))
         .args(arguments)
