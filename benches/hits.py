@@ -1,95 +1,183 @@
 #!/usr/bin/env python3
-"""Compares the hit ratios of larder and memcached on one trace, with the same --memory.
+"""Compares the hit ratios of larder, memcached and simulated policies of eviction, with the same memory.
 
-    cargo build --release && python3 benches/hits.py [--memory 64] [--keys 2000000] [--requests 4000000] [--once 0.3] \\
-        [--values 10 1000] [--memcached PROGRAM ...]
+    cargo build --release && python3 benches/hits.py [TRACE ...] [--memory 64] [--requests 1000000] [--memcached PROGRAM]
 
-The trace: keys of Zipf's distribution (exponent 0.99), each with a length of value of its own (--values), and, by chance, a part of requests (--once) for keys that come once and never again. A get that misses is followed by a set. The
-first half of the trace fills the cache and isn't counted. Linux, Python 3.9 or later, nothing else.
+TRACEs are those of benches/traces.py; default: all. A get that misses is followed by a set. The first half of a trace
+fills the cache and isn't counted. A trace whose items expire is replayed at its own speed.
+
+The policies LRU, LFU, SIEVE and S3-FIFO are those of libCacheSim, if its Python package is installed (pip install
+libcachesim). They evict by bytes; an item has the bytes that it takes in larder, and they have the memory that larder's
+items may take. Items that expire are removed at once. Linux, Python 3.9 or later.
 """
 
 import argparse
-import bisect
+import heapq
 import itertools
 import os
-import random
+import time
 
-from servers import LARDER, Server, connect, free_port
+from servers import LARDER, MIB, Server, connect, free_port, version
+from traces import TRACES
 
 BATCH = 200
-VALUE = b"v" * 100_000
+VALUE = b"v" * (1 << 20)
+POLICIES = ("LRU", "LFU", "Sieve", "S3FIFO")
+# Bytes that larder takes for an item beside key and value: see src/store/slot.rs.
+OVERHEAD = 40
 
 
-def trace(options):
-    """Numbers of keys: below --keys from Zipf's distribution, above it those that come once."""
-    rng = random.Random(options.seed)
-    weights = itertools.accumulate(1 / rank**0.99 for rank in range(1, options.keys + 1))
-    cumulated = list(weights)
-    once = itertools.count(options.keys)
-    for _ in range(options.requests):
-        if rng.random() < options.once:
-            yield next(once)
-        else:
-            yield bisect.bisect_left(cumulated, rng.random() * cumulated[-1])
+class Ratio:
+    """Counts gets in the second half of a trace."""
+
+    def __init__(self, requests):
+        self.left, self.hits, self.gets = requests // 2, 0, 0
+
+    def count(self, row, hit):
+        self.left -= 1
+        if self.left < 0 and row.op == "get":
+            self.gets += 1
+            self.hits += hit
+
+    def percent(self):
+        return 100 * self.hits / max(self.gets, 1)
 
 
-def value(key, options):
-    """A key's value, the same each time."""
-    shortest, longest = options.values
-    return VALUE[: shortest + key * 2654435761 % (1 << 32) % (longest - shortest + 1)]
+# ---------------------------------------------------------------------------------------------- servers
 
 
-def batches(numbers):
-    while batch := list(itertools.islice(numbers, BATCH)):
+def batches(rows):
+    """Rows that can be sent together: of one kind, no key twice."""
+    batch, keys = [], set()
+    for row in rows:
+        if batch and (len(batch) == BATCH or row.op != batch[0].op or row.key in keys):
+            yield batch
+            batch, keys = [], set()
+        batch.append(row)
+        keys.add(row.key)
+    if batch:
         yield batch
 
 
-def run(name, args, port, options):
-    hits = asked = seen = 0
-    with Server(name, args, memcached=port):
+def paired(rows):
+    """Rows in an order that makes larger batches: writes of other keys may pass gets."""
+    held, keys = [], set()
+    for row in rows:
+        if row.key in keys or len(held) == BATCH:
+            yield from held
+            held, keys = [], set()
+        if row.op == "get":
+            yield row
+        else:
+            held.append(row)
+            keys.add(row.key)
+    yield from held
+
+
+def sets(rows):
+    return b"".join(
+        b"set %s 0 %d %d noreply\r\n%s\r\n" % (row.key.encode(), row.ttl, row.size, VALUE[: row.size]) for row in rows
+    )
+
+
+def serve(args, port, trace, options):
+    """The hit ratio of a server."""
+    ratio, late = Ratio(options.requests), 0.0
+    with Server(args[0], args, memcached=port):
         s = connect(port)
         replies = s.makefile("rb", 1 << 20)
-        for batch in batches(trace(options)):
-            # One get of all keys of a batch, as a page of a web site asks for its parts.
-            s.sendall(b"get " + b" ".join(b"key:%012d" % key for key in batch) + b"\r\n")
+        begun = time.monotonic()
+        for batch in batches(paired(trace(options.seed, options.requests))):
+            if batch[0].time:
+                late = max(late, time.monotonic() - begun - batch[0].time)
+                time.sleep(max(0, batch[0].time - (time.monotonic() - begun)))
             found = set()
-            while (line := replies.readline()) != b"END\r\n":
-                _, key, _, size = line.split()
-                replies.read(int(size) + 2)
-                found.add(int(key[4:]))
-            missed = dict.fromkeys(key for key in batch if key not in found)
-            if missed:
-                values = ((key, value(key, options)) for key in missed)
-                s.sendall(b"".join(b"set key:%012d 0 0 %d noreply\r\n%s\r\n" % (k, len(v), v) for k, v in values))
-            seen += len(batch)
-            if seen > options.requests // 2:
-                asked += len(batch)
-                hits += sum(key in found for key in batch)
-    ratio = 100 * hits / asked
-    print(f"  {name:40} {ratio:6.2f}% of {asked:,} gets", flush=True)
-    return ratio
+            if batch[0].op == "get":
+                # One get of all keys, as a page of a web site asks for its parts.
+                s.sendall(b"get " + b" ".join(row.key.encode() for row in batch) + b"\r\n")
+                while (line := replies.readline()) != b"END\r\n":
+                    _, key, _, size = line.split()
+                    replies.read(int(size) + 2)
+                    found.add(key.decode())
+                s.sendall(sets(row for row in batch if row.key not in found))
+            elif batch[0].op == "set":
+                s.sendall(sets(batch))
+            else:
+                s.sendall(b"".join(b"delete %s noreply\r\n" % row.key.encode() for row in batch))
+            for row in batch:
+                ratio.count(row, row.key in found)
+    if late > 1:
+        print(f"  the next is not exact: the trace was replayed up to {late:.1f} s late")
+    return ratio.percent()
+
+
+def larder(program, trace, options):
+    port = free_port()
+    args = [program, "--memcached", f"127.0.0.1:{port}", "--resp", "off", "--memory", f"{options.memory}MiB"]
+    return serve(args, port, trace, options)
+
+
+def memcached(program, trace, options):
+    port = free_port()
+    user = ["-u", "nobody"] if os.geteuid() == 0 else []
+    args = [program, "-l", "127.0.0.1", "-p", str(port), "-m", str(options.memory), *user]
+    return serve(args, port, trace, options)
+
+
+# ---------------------------------------------------------------------------------------------- policies
+
+
+def simulate(policy, trace, options):
+    """The hit ratio of a policy of libCacheSim."""
+    import libcachesim
+
+    cache = getattr(libcachesim, policy)(options.memory * MIB // 64 * 63)
+    ratio, numbers, expiries, lasts = Ratio(options.requests), {}, [], {}
+    request = libcachesim.Request()
+    for row in trace(options.seed, options.requests):
+        while expiries and expiries[0][0] <= row.time:
+            due, number = heapq.heappop(expiries)
+            if lasts.get(number) == due:
+                cache.remove(number)
+                del lasts[number]
+        number = numbers.setdefault(row.key, len(numbers))
+        if row.op == "delete":
+            cache.remove(number)
+            ratio.count(row, False)
+            continue
+        request.obj_id, request.obj_size = number, len(row.key) + row.size + OVERHEAD
+        hit = cache.get(request)
+        ratio.count(row, hit)
+        if row.ttl and (row.op == "set" or not hit):
+            lasts[number] = row.time + row.ttl
+            heapq.heappush(expiries, (lasts[number], number))
+    return ratio.percent()
+
+
+# ---------------------------------------------------------------------------------------------- the table
 
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--memory", type=int, default=64)
-    parser.add_argument("--keys", type=int, default=2_000_000)
-    parser.add_argument("--requests", type=int, default=4_000_000)
-    parser.add_argument("--once", type=float, default=0.3)
-    parser.add_argument("--values", type=int, nargs=2, default=[10, 1000])
+    parser.add_argument("traces", nargs="*", metavar="TRACE", help=", ".join(TRACES))
+    parser.add_argument("--memory", type=int, default=64, help="MiB")
+    parser.add_argument("--requests", type=int, help="default: as many as suit the trace")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--larder", default=LARDER)
-    parser.add_argument("--memcached", nargs="+", default=["memcached"])
+    parser.add_argument("--larder", nargs="*", default=[LARDER])
+    parser.add_argument("--memcached", nargs="*", default=[os.environ.get("LARDER_MEMCACHED", "memcached")])
+    parser.add_argument("--policies", nargs="*", default=POLICIES)
     options = parser.parse_args()
-    print(f"{options.memory} MiB, Zipf(0.99) of {options.keys:,} keys, {options.once:.0%} one-time keys, values of {options.values}")
-    port = free_port()
-    args = [options.larder, "--memcached", f"127.0.0.1:{port}", "--resp", "off", "--memory", f"{options.memory}MiB"]
-    ours = run("larder", args, port, options)
-    for program in options.memcached:
-        port = free_port()
-        user = ["-u", "nobody"] if os.geteuid() == 0 else []
-        theirs = run(program, [program, "-l", "127.0.0.1", "-p", str(port), "-m", str(options.memory), *user], port, options)
-        print(f"  larder has {ours - theirs:+.2f} points")
+    print(f"{options.memory} MiB, seed {options.seed}; hits in the second half of each trace")
+    asked = options.requests
+    for name in options.traces or TRACES:
+        trace, requests = TRACES[name]
+        options.requests = asked or requests
+        print(f"{name}, {options.requests:,} requests", flush=True)
+        kinds = ((options.larder, larder), (options.memcached, memcached), (options.policies, simulate))
+        for which, run in kinds:
+            for one in which:
+                shown = one if run is simulate else version(one, "--version" if run is larder else "-V")
+                print(f"  {shown:24} {run(one, trace, options):6.2f}%", flush=True)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@
 //!  ────────▶ │  ┌ Shard ┐ ┌ Shard ┐ ┌ Shard ┐ …  each behind a Mutex; a Tree is its   │
 //!   Tree     │  │ table │ │       │ │       │    guard                                │
 //!            │  │ slab  │ │       │ │       │                                         │
-//!            │  │ sieve │ │       │ │       │    used ≤ memory, counted over all      │
+//!            │  │ order │ │       │ │       │    used ≤ memory, counted over all      │
 //!            │  └───────┘ └───────┘ └───────┘                                         │
 //!            └────────────────────────────────────────────────────────────────────────┘
 //! ```
@@ -14,7 +14,7 @@
 //! In reading order: [`Store`], in `shards`, is all of it; [`Store::lock`] gives a [`Tree`], through
 //! which items are read and written ([`Entry`] in, [`Item`] out); `shard` is the part that a lock guards; `slab`, `slot`, `slots`, `record` and
 //! `record_log` are the layout of an item in memory, and `pages` maps that memory; `reservation` is a large value on its way in, `shared_value` one on its way out; `hash_table`
-//! finds items, `child_lists` is the tree, `sieve` the order of eviction; `flush`, `scan` and `sweep` go over the whole store; `watch` notifies
+//! finds items, `child_lists` is the tree; `eviction` and `ghost` are the order of eviction; `flush`, `scan` and `sweep` go over the whole store; `watch` notifies
 //! clients of changes; [`Clock`] gives the time.
 //!
 //! A key is a path: `user`, or `user 42 name`. The first key of a path picks the shard, so a tree
@@ -32,8 +32,10 @@ mod child_lists;
 mod clock;
 mod config;
 mod entry;
+mod eviction;
 mod flush;
 mod flush_schedule;
+mod ghost;
 mod hash_table;
 mod memory;
 mod pages;
@@ -44,7 +46,6 @@ mod scan;
 mod shard;
 mod shards;
 mod shared_value;
-mod sieve;
 mod slab;
 mod slot;
 mod slots;

@@ -3,13 +3,12 @@
 //! ```text
 //!   (parent or database, key) ──hash──▶ table ──index──▶ slab ──▶ record
 //!                                                         │ ▲
-//!                                         sieve: newest ⇄ … ⇄ oldest
+//!                                     order of eviction: indices
 //! ```
 //!
 //! A shard has no access to limits, paths or other shards: [`Tree`](super::Tree) is the guard
 //! through which all other modules use it. Invariants between any two of its methods:
-//! - an item is in the slab, the table and the sieve, or in none of them; a child also in its
-//!   parent's list;
+//! - an item is in the slab and the table, or in neither of them; a child also in its parent's list;
 //! - every child has its parent in the same shard;
 //! - an item that is changed, and each of its ancestors, gets a CAS number that no item had before, unless a client
 //!   chose one;
@@ -24,11 +23,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use ahash::RandomState;
 
 use super::config::DATABASES;
-use super::entry::Entry;
+use super::entry::{Entry, item_cost};
+use super::eviction::{EvictionOrder, Judgement};
 use super::hash_table::HashTable;
 use super::pages::PagePool;
 use super::record::ItemHeader;
-use super::sieve::Sieve;
 use super::slab::ItemSlab;
 use super::slot::{NONE, VISITED};
 use super::stats::ShardCounters;
@@ -49,7 +48,7 @@ const CAS_BLOCK: u64 = 64;
 pub(super) struct Shard {
     pub(super) slab: ItemSlab,
     table: HashTable,
-    sieve: Sieve,
+    order: EvictionOrder,
     hasher: RandomState,
     /// The footprint last added to the store's total.
     pub(super) settled: usize,
@@ -101,8 +100,8 @@ impl Shard {
     ) -> Shard {
         Shard {
             table: HashTable::new(&pool),
-            slab: ItemSlab::new(pool),
-            sieve: Sieve::new(),
+            slab: ItemSlab::new(Arc::clone(&pool)),
+            order: EvictionOrder::new(pool),
             hasher,
             settled: 0,
             items: [0; DATABASES as usize],
@@ -120,7 +119,7 @@ impl Shard {
 
     /// Bytes of heap that the shard takes, malloc's rounding included.
     pub(super) fn footprint(&self) -> usize {
-        self.slab.bytes() + self.table_bytes()
+        self.slab.bytes() + self.table_bytes() + self.order.bytes()
     }
 
     /// Bytes of heap that the hash table takes.
@@ -232,7 +231,7 @@ impl Shard {
         let (slab, hasher) = (&self.slab, &self.hasher);
         self.table
             .insert(hash, index, |other| hash_item(hasher, slab.item(other)));
-        self.sieve.insert(&mut self.slab, index);
+        self.order.insert(index, hash, self.slab.items());
         if parent == NONE {
             self.items[usize::from(db)] += 1;
             self.note_change(index);

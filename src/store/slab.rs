@@ -70,6 +70,11 @@ impl ItemSlab {
         StoredItem { slot, record }
     }
 
+    /// All slots.
+    pub(super) fn slots(&self) -> &Slots {
+        &self.slots
+    }
+
     /// The slot of the item with this index.
     #[inline]
     pub(super) fn slot(&self, index: u32) -> &ItemSlot {
@@ -213,8 +218,6 @@ impl ItemSlab {
         });
         let slot = ItemSlot {
             record,
-            prev: NONE,
-            next: NONE,
             access,
             bits,
         };

@@ -1,8 +1,8 @@
-//! One item: a slot of 20 bytes, and a record in the shard's log.
+//! One item: a slot of 12 bytes, and a record in the shard's log.
 //!
 //! ```text
-//!  slot    record ─┐   prev   next   access   bits                                       20 bytes
-//!          4       │   4      4      4        4
+//!  slot    record ─┐   access   bits                                                     12 bytes
+//!          4       │   4        4
 //!                  │
 //!  record  └▶ cas │ expires? │ flags? │ parent, position? │ children? │ key │ value
 //!             6/8   8          4        4       4           4           …     …
@@ -13,7 +13,7 @@
 //! how long the key is; the value is the rest. A CAS number takes 8 bytes only if a client chose one
 //! beyond 2⁴⁸. `access` also has the marks of the item, in its five highest bits. The arithmetic: a key of 30 bytes and a
 //! value of 100 make a record of 136 bytes, 144 with its header in the log; with the slot that is
-//! 164 bytes an item, and about 8 more for its entry in the hash table.
+//! 156 bytes an item, and about 8 more for its entry in the hash table. The order of eviction takes one to three.
 //!
 //! Limits that come from the layout: a key has fewer than 2²² bytes; 2⁴⁸ CAS numbers last nine
 //! years at a million writes a second; last access is counted in seconds since the store's start, for
@@ -66,11 +66,7 @@ pub(super) fn key_length(bits: u32) -> usize {
 pub(super) struct ItemSlot {
     /// The address of the record; [`NONE`] if the slot is free.
     pub(super) record: u32,
-    /// The neighbour towards the newer end of the eviction list.
-    pub(super) prev: u32,
-    /// The neighbour towards the older end of the eviction list; of a free slot, the next free one.
-    pub(super) next: u32,
-    /// Seconds from the store's start to the last read or write, and the marks.
+    /// Seconds from the store's start to the last read or write, and the marks; of a free slot, the next free one.
     pub(super) access: u32,
     pub(super) bits: u32,
 }
@@ -80,9 +76,7 @@ impl ItemSlot {
     pub(super) fn free(next: u32) -> ItemSlot {
         ItemSlot {
             record: NONE,
-            prev: NONE,
-            next,
-            access: 0,
+            access: next,
             bits: 0,
         }
     }

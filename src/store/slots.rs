@@ -38,7 +38,7 @@ pub(super) struct Slots {
 struct SlotChunk {
     /// Slots, or nothing while the chunk is vacant.
     bytes: PageBuffer,
-    /// Offset of the first free slot in the chunk; they are linked by `ItemSlot::next`.
+    /// Offset of the first free slot in the chunk; they are linked by [`ItemSlot::access`].
     free: u32,
     live: u32,
 }
@@ -71,9 +71,9 @@ impl Slots {
         }
     }
 
-    /// 1,024 slots are five pages.
+    /// 2,048 slots are six pages: so many that a chunk is mapped, in a store that is not very small.
     fn per_chunk(pool: &PagePool) -> usize {
-        pool.segment() / 64
+        pool.segment() / 32
     }
 
     /// Bytes that the slots of one chunk have.
@@ -120,6 +120,21 @@ impl Slots {
         let (number, offset) = self.locate(index);
         let chunk = self.chunks.get(number).filter(|chunk| chunk.live > 0)?;
         Some(chunk.slot(offset)).filter(|slot| !slot.is_free())
+    }
+
+    /// The index of the first item from this one on.
+    pub(super) fn item_from(&self, index: usize) -> Option<usize> {
+        let (mut number, mut offset) = self.locate(index);
+        while let Some(chunk) = self.chunks.get(number) {
+            if chunk.live > 0 {
+                let slots = offset..1 << self.shift;
+                if let Some(found) = { slots }.find(|offset| !chunk.slot(*offset).is_free()) {
+                    return Some(number << self.shift | found);
+                }
+            }
+            (number, offset) = (number + 1, 0);
+        }
+        None
     }
 
     /// The slot with this index, which has an item.
@@ -187,7 +202,7 @@ impl Slots {
         let (number, offset) = self.locate(index as usize);
         let chunk = &mut self.chunks[number];
         let free = chunk.slot_mut(offset);
-        let next = std::mem::replace(free, slot).next;
+        let next = std::mem::replace(free, slot).access;
         chunk.free = next;
         chunk.live += 1;
         self.items += 1;
@@ -256,27 +271,44 @@ mod tests {
     #[test]
     fn emptied_chunks_are_given_back_and_taken_again() {
         let mut slots = slots();
-        let indices: Vec<u32> = (0..10 * 1024).map(|_| insert(&mut slots)).collect();
-        assert_eq!(slots.held, 10 * 5 * 4096);
-        for index in &indices[..10 * 1024 - 1] {
+        let indices: Vec<u32> = (0..10 * 2048).map(|_| insert(&mut slots)).collect();
+        assert_eq!(slots.held, 10 * 6 * 4096);
+        for index in &indices[..10 * 2048 - 1] {
             slots.free(*index);
         }
-        assert_eq!(slots.held, 5 * 4096);
-        for _ in 0..10 * 1024 - 1 {
+        assert_eq!(slots.held, 6 * 4096);
+        for _ in 0..10 * 2048 - 1 {
             insert(&mut slots);
         }
-        assert_eq!((slots.held, slots.end()), (10 * 5 * 4096, 10 * 1024));
+        assert_eq!((slots.held, slots.end()), (10 * 6 * 4096, 10 * 2048));
     }
 
     /// Few items that come while many go fill the lowest chunks, so that the others empty.
     #[test]
     fn when_few_items_take_the_place_of_many_the_memory_of_most_chunks_is_given_back() {
         let mut slots = slots();
-        let old: Vec<u32> = (0..20 * 1024).map(|_| insert(&mut slots)).collect();
+        let old: Vec<u32> = (0..20 * 2048).map(|_| insert(&mut slots)).collect();
         for many in old.chunks(20) {
             many.iter().for_each(|index| slots.free(*index));
             insert(&mut slots);
         }
-        assert_eq!((slots.items(), slots.held), (1024, 5 * 4096));
+        assert_eq!((slots.items(), slots.held), (2048, 6 * 4096));
+    }
+
+    #[test]
+    fn the_items_are_found_in_the_order_of_their_indices() {
+        let mut slots = slots();
+        let indices: Vec<u32> = (0..5 * 2048).map(|_| insert(&mut slots)).collect();
+        let stay = |index: &u32| *index == 7 || *index > 9_000 && index.is_multiple_of(100);
+        for index in indices.iter().filter(|index| !stay(index)) {
+            slots.free(*index);
+        }
+        let mut at = 0;
+        for index in indices.iter().filter(|index| stay(index)) {
+            assert_eq!(slots.item_from(at), Some(*index as usize));
+            at = *index as usize + 1;
+        }
+        assert_eq!(slots.item_from(at), None);
+        assert_eq!(slots.item_from(1 << 30), None);
     }
 }

@@ -123,8 +123,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_slot_has_20_bytes_and_the_smallest_record_6_in_front_of_its_key() {
-        assert_eq!(size_of::<ItemSlot>(), 20);
+    fn a_slot_has_12_bytes_and_the_smallest_record_6_in_front_of_its_key() {
+        assert_eq!(size_of::<ItemSlot>(), 12);
         let head = ItemHeader {
             cas: 1,
             expires_ms: None,

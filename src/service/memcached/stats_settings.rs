@@ -25,7 +25,7 @@ const NOT_IN_LARDER: &[(&str, &str)] = &[
     ("slab_automove_freeratio", "0"),
     ("slab_chunk_max", "0"),
     ("hashpower_init", "0"),
-    // An LRU list, its segments and its crawler: eviction is by SIEVE.
+    // An LRU list, its segments and its crawler: the order of eviction has none of them.
     ("lru_crawler", "no"),
     ("lru_crawler_sleep", "0"),
     ("lru_crawler_tocrawl", "0"),

@@ -13,8 +13,8 @@ use crate::store::Store;
 pub(super) const REDIS_VERSION: &str = "7.0.15";
 
 /// The name of the store's eviction, in the form of Redis's policies: any key may be evicted, and
-/// SIEVE chooses.
-pub(super) const MAXMEMORY_POLICY: &str = "allkeys-sieve";
+/// an algorithm like S3-FIFO chooses.
+pub(super) const MAXMEMORY_POLICY: &str = "allkeys-s3fifo";
 
 /// Bytes of the largest request with any settings: the words of a request are found by 32-bit offsets.
 const MAX_REQUEST: usize = 2 << 30;

@@ -6,10 +6,10 @@ use super::*;
 impl Shard {
     /// Bytes of memory, added up from every buffer.
     pub(in crate::store) fn held(&self) -> usize {
-        self.slab.held() + self.table.held()
+        self.slab.held() + self.table.held() + self.order.bytes()
     }
 
-    /// Panics unless slab, table, sieve, lists of children and counts agree with each other.
+    /// Panics unless slab, table, lists of children and counts agree with each other.
     pub(in crate::store) fn check(&self) {
         let mut records = 0;
         let mut expiring = 0;
@@ -61,7 +61,6 @@ impl Shard {
             (self.slab.items(), self.table.len()),
             (live.len(), live.len())
         );
-        assert_eq!(self.sieve.check(&self.slab), live.len());
         assert_eq!(
             self.settled,
             self.footprint(),

@@ -75,38 +75,63 @@ impl Shard {
         {
             self.slab.set_position(moved, position);
         }
-        self.sieve.remove(&mut self.slab, index);
         self.slab.remove(index);
+        if self.slab.items() == 0 {
+            self.order = self.order.fresh();
+        }
         parent
     }
 
-    /// Makes room by removing one item: the first leaf under SIEVE's hand that wasn't visited since
-    /// the hand last passed, or that has expired. `keep` is spared, and with it all its ancestors,
-    /// which are no leaves. `false` if nothing could be removed.
+    /// Makes room by removing one item, a leaf. [`EvictionOrder`] names those that are judged. `keep` is spared, and with
+    /// it all its ancestors, which are no leaves. `false` if nothing could be removed.
     pub(in crate::store) fn evict(&mut self, now_ms: u64, keep: u32) -> bool {
-        // Two rounds: the first may only clear marks.
-        for _ in 0..2 * self.slab.items() {
-            let Some(index) = self.sieve.hand() else {
-                break;
-            };
-            let slot = self.slab.slot(index);
-            let leaf = !slot.has_children() && index != keep;
-            if leaf && slot.has_expiry() && self.slab.item(index).is_expired(now_ms) {
-                self.expire(index);
-                self.counters.reclaimed += 1;
+        while let Some(index) = self.order.next_on_probation(self.slab.items()) {
+            let is_there = self.slab.get(index as usize).is_some();
+            if is_there && self.judge(index, now_ms, keep, Judgement::EndOfProbation) {
                 return true;
             }
-            if leaf && !slot.is_visited() {
-                let unfetched = !slot.is_fetched();
-                self.counters.evicted_unfetched += u64::from(unfetched);
-                self.remove(index);
-                self.counters.evictions += 1;
-                return true;
+        }
+        // The first of the rounds may only clear marks.
+        for why in [
+            Judgement::UnderHand,
+            Judgement::UnderHand,
+            Judgement::LastRound,
+        ] {
+            for _ in 0..self.slab.items() {
+                let next = self.order.next_under_hand(self.slab.slots());
+                if next.is_some_and(|index| self.judge(index, now_ms, keep, why)) {
+                    return true;
+                }
             }
-            self.slab.slot_mut(index).clear_visited();
-            self.sieve.advance(&self.slab);
         }
         false
+    }
+
+    /// Removes an item if it has expired, or if the order of eviction says so. Clears its mark otherwise.
+    fn judge(&mut self, index: u32, now_ms: u64, keep: u32, why: Judgement) -> bool {
+        let item = self.slab.item(index);
+        let slot = item.slot;
+        let leaf = !slot.has_children() && index != keep;
+        if leaf && item.is_expired(now_ms) {
+            self.expire(index);
+            self.counters.reclaimed += 1;
+            return true;
+        }
+        let (visited, unfetched) = (slot.is_visited(), !slot.is_fetched());
+        let (size, items) = (item_cost(item.record.len()), self.slab.items());
+        let mean = self.footprint() / items;
+        if !leaf || !self.order.evicts(why, visited, size, mean) {
+            self.slab.slot_mut(index).clear_visited();
+            return false;
+        }
+        if why == Judgement::EndOfProbation {
+            let hash = hash_item(&self.hasher, self.slab.item(index));
+            self.order.note_evicted(hash, size, mean, items);
+        }
+        self.counters.evicted_unfetched += u64::from(unfetched);
+        self.remove(index);
+        self.counters.evictions += 1;
+        true
     }
 
     /// Takes everything out, for the caller to drop when the lock is released. The counters go on.
@@ -114,7 +139,7 @@ impl Shard {
         let empty = Shard {
             slab: self.slab.fresh(),
             table: self.table.fresh(),
-            sieve: Sieve::new(),
+            order: self.order.fresh(),
             hasher: self.hasher.clone(),
             settled: self.settled,
             items: [0; DATABASES as usize],
