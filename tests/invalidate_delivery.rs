@@ -375,7 +375,12 @@ fn the_new_value_is_written_behind_if_configured() {
     assert_eq!(redis_get(redis, "a").as_deref(), Some("new"));
     let mut ttl = Client::connect(redis);
     ttl.send("TTL a\r\n");
-    assert!([":100", ":99", ":98"].contains(&ttl.line().as_str()));
+    let line = ttl.line();
+    let left = line.strip_prefix(':').and_then(|left| left.parse().ok());
+    assert!(
+        left.is_some_and(|left: u32| (1..=100).contains(&left)),
+        "{line}"
+    );
     // A key without a value, or with one that expires at once, is deleted.
     for request in ["append a 0 0 1\r\nx\r\n", "set a 0 -1 1\r\nx\r\n"] {
         put(cache, "a", "old");
