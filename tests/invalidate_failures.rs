@@ -257,7 +257,7 @@ fn a_slow_cache_fills_the_spool_and_not_the_memory_and_clients_go_on() {
     assert!(larder.stat("pending") >= left);
     larder.stop();
     // Undelivered changes are kept.
-    let text = larder::invalidate::inspect(None, spool.path()).expect("a spool");
+    let text = larder::invalidate::inspect(None, None, spool.path()).expect("a spool");
     let pending = text
         .lines()
         .find_map(|line| line.trim().strip_prefix("pending"));

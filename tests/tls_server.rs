@@ -91,6 +91,21 @@ fn both_versions_carry_lines() {
 }
 
 #[test]
+fn no_bytes_are_forgotten_between_socket_and_session() {
+    for model in MODELS {
+        let tls = start(model);
+        let mut client = tls.connect();
+        client.echo("hello\n");
+        // Its records fill the reads of the server in many ways.
+        for length in [3000, 16_000, 65_000, 100_000, 1_000_000, 4_000_000] {
+            let line = [&b"x".repeat(length)[..], b"\n"].concat();
+            client.send(&line);
+            client.expect(&line);
+        }
+    }
+}
+
+#[test]
 fn records_may_come_byte_by_byte() {
     for model in MODELS {
         let tls = start(model);

@@ -6,15 +6,20 @@ use std::time::Duration;
 use crate::invalidate::message::unix_micros;
 use crate::invalidate::spool::{Spool, SpoolCondition, SpoolResult, SpoolTransaction};
 use crate::protocol::framing::reply::ReplyShape;
+use crate::server::ClientTls;
 use crate::upstream::{Answer, BlockingConnection, Deadlines, Greeting};
 
-/// The state of the targets, in lines for a person: from the server that listens at `address`, or from its spool if
-/// none runs.
+/// The state of the targets, in lines for a person: from the server that listens at `address`, with TLS if it is given, or
+/// from its spool if none runs.
 ///
 /// # Errors
 /// A sentence for a person, when neither is possible.
-pub fn inspect(address: Option<&str>, spool: &Path) -> Result<String, String> {
-    if let Some(text) = address.and_then(ask) {
+pub fn inspect(
+    address: Option<&str>,
+    tls: Option<&ClientTls>,
+    spool: &Path,
+) -> Result<String, String> {
+    if let Some(text) = address.and_then(|address| ask(address, tls)) {
         return Ok(text);
     }
     if !spool.join("lock").exists() {
@@ -69,7 +74,7 @@ fn recorded(group: &mut SpoolTransaction<'_>, out: &mut String) -> SpoolResult<(
 }
 
 /// Asks a running server.
-fn ask(address: &str) -> Option<String> {
+fn ask(address: &str, tls: Option<&ClientTls>) -> Option<String> {
     const PATIENCE: Duration = Duration::from_secs(2);
     /// The answer is a few lines for each upstream; a longer one is from another server.
     const MOST: usize = 16 << 20;
@@ -78,7 +83,8 @@ fn ask(address: &str) -> Option<String> {
         read: PATIENCE,
     };
     let greeting = Greeting::default();
-    let mut server = BlockingConnection::connect(address, &greeting, deadlines, MOST).ok()?;
+    let mut server =
+        BlockingConnection::connect((address, tls), &greeting, deadlines, MOST).ok()?;
     let answer = server
         .ask(b"stats invalidate\r\n", ReplyShape::Stats)
         .ok()?;

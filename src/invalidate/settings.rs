@@ -3,12 +3,14 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use regex::bytes::Regex;
 
 use crate::pool::Placement;
 use crate::pool::ServerList;
+use crate::server::ClientTls;
 
 macro_rules! words {
     ($(#[$about:meta])* $name:ident { $($(#[$each:meta])* $variant:ident = $word:literal),* $(,)? }) => {
@@ -119,6 +121,8 @@ pub struct Target {
     pub password: Option<String>,
     /// The database of Redis servers.
     pub database: u32,
+    /// TLS for the connections to the servers.
+    pub tls: Option<Arc<ClientTls>>,
 }
 
 impl Target {
@@ -138,6 +142,7 @@ impl Target {
             again: None,
             password: None,
             database: 0,
+            tls: None,
         }
     }
 

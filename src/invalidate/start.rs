@@ -18,18 +18,20 @@ use crate::invalidate::stats::InvalidationStats;
 use crate::invalidate::target;
 use crate::pool::{Placement, ServerList};
 use crate::proxy::{self, Protocol, Proxy};
-use crate::server::{self, Listen};
+use crate::server::{self, Listen, ServerTls};
 
 /// An invalidation server to be started.
 pub struct Invalidate {
     settings: Settings,
     targets: Vec<Target>,
+    tls: Option<Arc<ServerTls>>,
 }
 
 /// The context that all listeners share.
 struct ListenerParts<'a> {
     settings: &'a Settings,
     targets: &'a [Target],
+    tls: Option<Arc<ServerTls>>,
     inbox: Sender<RecorderMessage>,
     wants_values: Arc<AtomicBool>,
     stats: Arc<InvalidationStats>,
@@ -38,7 +40,18 @@ struct ListenerParts<'a> {
 impl Invalidate {
     /// Invalidation of these targets.
     pub fn new(settings: Settings, targets: Vec<Target>) -> Invalidate {
-        Invalidate { settings, targets }
+        let tls = None;
+        Invalidate {
+            settings,
+            targets,
+            tls,
+        }
+    }
+
+    /// TLS for the TCP connections of clients.
+    pub fn tls(mut self, tls: Option<Arc<ServerTls>>) -> Invalidate {
+        self.tls = tls;
+        self
     }
 
     /// Opens the spool, starts to deliver its pending changes, and listens. The targets need not be up
@@ -48,7 +61,11 @@ impl Invalidate {
     /// A sentence for a person, if an address is taken, a directory can't be used, or the settings
     /// contradict each other.
     pub fn start(self, listeners: Vec<(Protocol, Listen)>) -> Result<(Running, Control), String> {
-        let Invalidate { settings, targets } = self;
+        let Invalidate {
+            settings,
+            targets,
+            tls,
+        } = self;
         target::check(&targets)?;
         let stats = Arc::new(InvalidationStats::default());
         let (inbox, messages) = bounded(INBOX);
@@ -57,6 +74,7 @@ impl Invalidate {
         let shared = ListenerParts {
             settings: &settings,
             targets: &targets,
+            tls,
             inbox: inbox.clone(),
             wants_values: Arc::new(AtomicBool::new(target::wants_values(&targets))),
             stats,
@@ -159,6 +177,8 @@ impl ListenerParts<'_> {
         };
         let (running, control) = Proxy::new(of_proxy, servers, placement)
             .password(password)
+            .tls(self.tls.clone())
+            .upstream_tls(pool.and_then(|target| target.tls.clone()))
             .interceptor(Arc::new(interceptor))
             .start(listen)
             .map_err(|error| error.to_string())?;

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::logging::LogOptions;
-use super::options::{InvalidateOptions, ProxyOptions, ServeOptions, TargetOptions, TlsOptions};
+use super::options::{
+    InvalidateOptions, ProxyOptions, ServeOptions, TargetOptions, TlsOptions, UpstreamTlsOptions,
+};
 
 /// The file that is read without `--config`, if it exists.
 pub(crate) const DEFAULT_FILE: &str = "larder.toml";
@@ -23,6 +25,8 @@ pub(crate) struct File {
     pub(crate) invalidate: InvalidateOptions,
     pub(crate) target: Vec<TargetOptions>,
     pub(crate) tls: TlsOptions,
+    #[serde(rename = "upstream-tls")]
+    pub(crate) upstream_tls: UpstreamTlsOptions,
     pub(crate) log: LogOptions,
 }
 

@@ -1,16 +1,20 @@
 //! `larder invalidate`: settings and targets into a running invalidation server, until a signal ends it.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
 
 use crate::invalidate::{self, Control, Invalidate};
 use crate::proxy::Protocol;
-use crate::server::Listen;
+use crate::server::{ClientTls, Listen};
 
 use super::file::File;
 use super::logging::{self, LogOptions};
-use super::options::{InvalidateOptions, TargetOptions};
+use super::options::{
+    InvalidateOptions, TargetOptions, TlsOptions, UpstreamTlsOptions, reload_listeners,
+    reload_upstreams,
+};
 use super::output::{announce, show};
 use super::signals;
 
@@ -24,6 +28,9 @@ A write is answered when it is recorded; the deletes follow. A server that is do
 when it is up again. HUP reads the lists of servers again. Several groups of servers, also of Redis
 servers, are [[target]] tables in larder.toml.";
 
+const INSPECT_NEEDS_CA: &str = "--inspect asks the listener, which has TLS, and needs the authority of its certificate: \
+                                --upstream-tls-ca FILE";
+
 /// The command line of `larder invalidate`.
 #[derive(Args, Clone)]
 pub(crate) struct InvalidateArgs {
@@ -33,6 +40,12 @@ pub(crate) struct InvalidateArgs {
     /// Print the state of each server and end. Asks the running larder invalidate, or reads the spool
     #[arg(long)]
     inspect: bool,
+
+    #[command(flatten)]
+    tls: TlsOptions,
+
+    #[command(flatten)]
+    upstream_tls: UpstreamTlsOptions,
 
     #[command(flatten)]
     log: LogOptions,
@@ -48,21 +61,38 @@ pub(super) fn run(args: &InvalidateArgs) -> Result<(), String> {
     let options = args.options.clone().or(file.invalidate);
     let log = args.log.clone().or(file.log);
     let tables = file.target;
+    let tls = args.tls.clone().or(file.tls).listeners()?;
+    let upstream_tls = args
+        .upstream_tls
+        .clone()
+        .or(file.upstream_tls)
+        .upstreams()?;
     let settings = options.settings()?;
     let listeners = options.listeners()?;
     if args.inspect {
-        return inspect(&listeners, &settings.spool);
+        let trusted = match (&tls, &upstream_tls) {
+            (None, _) => None,
+            (Some(_), Some(trusted)) => Some(&**trusted),
+            (Some(_), None) => return Err(INSPECT_NEEDS_CA.into()),
+        };
+        return inspect(&listeners, trusted, &settings.spool);
     }
-    let targets = options.targets(&tables)?;
+    let targets = options.targets(&tables, upstream_tls.as_ref())?;
     logging::start(&log)?;
-    let (running, control) = Invalidate::new(settings, targets).start(listeners)?;
+    let (running, control) = Invalidate::new(settings, targets)
+        .tls(tls.clone())
+        .start(listeners)?;
     let handles = running.handles();
     let stop = move || {
         handles
             .iter()
             .for_each(|handle| handle.begin_shutdown(crate::GRACE));
     };
-    let watch = signals::watch(stop, move || reload(&options, &tables, &control))?;
+    let watch = signals::watch(stop, move || {
+        reload_listeners(tls.as_deref());
+        reload_upstreams(upstream_tls.as_deref());
+        reload(&options, &tables, upstream_tls.as_ref(), &control);
+    })?;
     let listeners = running.listeners();
     announce(listeners.map(|(protocol, address)| format!("{protocol} {address}")))?;
     running.join();
@@ -71,8 +101,13 @@ pub(super) fn run(args: &InvalidateArgs) -> Result<(), String> {
 }
 
 /// HUP reads the lists of servers again.
-fn reload(options: &InvalidateOptions, tables: &[TargetOptions], control: &Control) {
-    let replaced = options.targets(tables).and_then(|targets| {
+fn reload(
+    options: &InvalidateOptions,
+    tables: &[TargetOptions],
+    tls: Option<&Arc<ClientTls>>,
+    control: &Control,
+) {
+    let replaced = options.targets(tables, tls).and_then(|targets| {
         let servers: usize = targets.iter().map(|t| t.servers.servers().len()).sum();
         control.replace_targets(targets).map(|()| servers)
     });
@@ -82,10 +117,14 @@ fn reload(options: &InvalidateOptions, tables: &[TargetOptions], control: &Contr
     }
 }
 
-fn inspect(listeners: &[(Protocol, Listen)], spool: &Path) -> Result<(), String> {
+fn inspect(
+    listeners: &[(Protocol, Listen)],
+    tls: Option<&ClientTls>,
+    spool: &Path,
+) -> Result<(), String> {
     let address = listeners.iter().find_map(|listener| match listener {
         (Protocol::Memcached, Listen::Tcp(address)) => Some(address.as_str()),
         _ => None,
     });
-    show(&invalidate::inspect(address, spool)?)
+    show(&invalidate::inspect(address, tls, spool)?)
 }

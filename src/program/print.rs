@@ -4,7 +4,9 @@
 use clap::{Args, Command};
 
 use super::logging::LogOptions;
-use super::options::{InvalidateOptions, ProxyOptions, ServeOptions, Settings, TlsOptions};
+use super::options::{
+    InvalidateOptions, ProxyOptions, ServeOptions, Settings, TlsOptions, UpstreamTlsOptions,
+};
 use super::output::show;
 use super::serve::ServeArgs;
 use super::values::PrintedSetting;
@@ -16,7 +18,8 @@ const WIDTH: usize = 96;
 pub(super) fn run(args: &ServeArgs) -> Result<(), String> {
     let (settings, tls, log) = args.settings()?;
     let file = args.file()?;
-    show(&toml(&settings, &file.proxy, &file.invalidate, &tls, &log)?)
+    let tls = (&tls, &file.upstream_tls);
+    show(&toml(&settings, &file.proxy, &file.invalidate, tls, &log)?)
 }
 
 /// The settings in force as a commented TOML file.
@@ -24,7 +27,7 @@ fn toml(
     settings: &Settings,
     proxy: &ProxyOptions,
     invalidate: &InvalidateOptions,
-    tls: &TlsOptions,
+    (tls, upstream_tls): (&TlsOptions, &UpstreamTlsOptions),
     log: &LogOptions,
 ) -> Result<String, String> {
     let mut out = String::from(
@@ -39,6 +42,8 @@ fn toml(
     table(&mut out, "invalidate", &help, invalidate.printed()?);
     let help = TlsOptions::augment_args(Command::new("tls"));
     table(&mut out, "tls", &help, tls.printed());
+    let help = UpstreamTlsOptions::augment_args(Command::new("upstream-tls"));
+    table(&mut out, "upstream-tls", &help, upstream_tls.printed());
     let help = LogOptions::augment_args(Command::new("log"));
     let dir = PrintedSetting::path("log-dir", log.dir.as_ref(), "/var/log/larder");
     table(&mut out, "log", &help, vec![dir]);
@@ -111,20 +116,37 @@ mod tests {
              database = 9\npassword-file = \"/etc/u\"\n[invalidate]\nlisten = \"off\"\nresp = \"127.0.0.1:7\"\n\
              servers = \"s.txt\"\nhash = \"twemproxy\"\nworkers = 3\nspool = \"/var/s\"\ndurability = \"fsync\"\n\
              reads = \"forward\"\nmax-pending = 5\nmax-age = \"90s\"\nmax-connections = 9\ntimeout = 3\n\
-             [tls]\ncert = \"c.pem\"\nkey = \"k.pem\"\nclient-ca = \"a.pem\"\n[log]\ndir = \"l\"\nlevel = \"warn\"\n",
+             [tls]\ncert = \"c.pem\"\nkey = \"k.pem\"\nclient-ca = \"a.pem\"\n\
+             [upstream-tls]\nca = \"u.pem\"\ncert = \"v.pem\"\nkey = \"w.pem\"\n[log]\ndir = \"l\"\nlevel = \"warn\"\n",
         ] {
             let file: File = toml::from_str(text).unwrap();
             let (settings, log) = (file.serve.settings(), file.log);
-            let printed = toml(&settings, &file.proxy, &file.invalidate, &file.tls, &log).unwrap();
+            let printed = toml(
+                &settings,
+                &file.proxy,
+                &file.invalidate,
+                (&file.tls, &file.upstream_tls),
+                &log,
+            )
+            .unwrap();
             let (_, proxy) = text.split_once("[proxy]").unwrap_or_default();
             for line in proxy.lines() {
                 assert!(printed.contains(line), "{line}\n{printed}");
             }
             let again: File = toml::from_str(&printed).expect(&printed);
             assert_eq!(again.serve.settings(), settings, "{printed}");
-            assert_eq!(again.tls, file.tls);
-            let again_printed =
-                toml(&settings, &again.proxy, &again.invalidate, &again.tls, &log).unwrap();
+            assert_eq!(
+                (&again.tls, &again.upstream_tls),
+                (&file.tls, &file.upstream_tls)
+            );
+            let again_printed = toml(
+                &settings,
+                &again.proxy,
+                &again.invalidate,
+                (&again.tls, &again.upstream_tls),
+                &log,
+            )
+            .unwrap();
             assert_eq!(again_printed, printed);
             assert_eq!(
                 (again.log.dir.clone(), again.log.level()),
@@ -151,6 +173,10 @@ mod tests {
             (
                 TlsOptions::augment_args(Command::new("tls")),
                 file.tls.printed(),
+            ),
+            (
+                UpstreamTlsOptions::augment_args(Command::new("upstream-tls")),
+                file.upstream_tls.printed(),
             ),
         ] {
             let options: Vec<&str> = help.get_arguments().filter_map(|a| a.get_long()).collect();

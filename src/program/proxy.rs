@@ -11,7 +11,9 @@ use crate::server::{Listen, StartError};
 use super::demo::DemoServers;
 use super::file::File;
 use super::logging::{self, LogOptions};
-use super::options::{ProxyOptions, read_list};
+use super::options::{
+    ProxyOptions, TlsOptions, UpstreamTlsOptions, read_list, reload_listeners, reload_upstreams,
+};
 use super::output::announce;
 use super::password::{UPSTREAM_PASSWORD, password};
 use super::signals;
@@ -39,6 +41,12 @@ pub(crate) struct ProxyArgs {
     demo: bool,
 
     #[command(flatten)]
+    tls: TlsOptions,
+
+    #[command(flatten)]
+    upstream_tls: UpstreamTlsOptions,
+
+    #[command(flatten)]
     log: LogOptions,
 
     /// The settings file [default: larder.toml, if it exists]
@@ -63,6 +71,12 @@ pub(super) fn run(args: &ProxyArgs) -> Result<(), String> {
     let file = File::find(args.config.as_deref()).map_err(|error| error.to_string())?;
     let options = args.options.clone().or(file.proxy);
     let log = args.log.clone().or(file.log);
+    let tls = args.tls.clone().or(file.tls).listeners()?;
+    let upstream_tls = args
+        .upstream_tls
+        .clone()
+        .or(file.upstream_tls)
+        .upstreams()?;
     let settings = options.settings()?;
     let listen = options.listener()?;
     let protocol = settings.protocol;
@@ -73,16 +87,24 @@ pub(super) fn run(args: &ProxyArgs) -> Result<(), String> {
             check_not_own_upstream(&listen, &servers)?;
             Proxy::new(settings, servers, Placement::Ketama)
         }
-        None => proxy(&options, settings, &listen)?,
+        None => proxy(&options, settings, &listen)?.upstream_tls(upstream_tls.clone()),
     };
     logging::start(&log)?;
-    let (running, control) = proxy.start(listen).map_err(|error| match &error {
-        StartError::Listen { .. } => format!("{error}; choose another with --listen ADDR"),
-        _ => error.to_string(),
-    })?;
+    let (running, control) =
+        proxy
+            .tls(tls.clone())
+            .start(listen)
+            .map_err(|error| match &error {
+                StartError::Listen { .. } => format!("{error}; choose another with --listen ADDR"),
+                _ => error.to_string(),
+            })?;
     let handle = running.handle();
     let stop = move || handle.begin_shutdown(crate::GRACE);
-    let watch = signals::watch(stop, move || reload(&options, &control))?;
+    let watch = signals::watch(stop, move || {
+        reload(&options, &control);
+        reload_listeners(tls.as_deref());
+        reload_upstreams(upstream_tls.as_deref());
+    })?;
     let addresses = running.addresses().iter();
     announce(addresses.map(|address| format!("{protocol} {address}")))?;
     if let (Some(demo), Some(address)) = (&demo, running.addresses().first()) {

@@ -31,6 +31,7 @@ use crate::protocol::framing::reply::ReplyShape;
 use crate::protocol::resp;
 use crate::proxy::settings::Settings;
 use crate::proxy::shared::Shared;
+use crate::server::ClientTls;
 use crate::upstream::{Answer, BlockingConnection, Deadlines, Greeting};
 
 /// The least time between two looks, for any number of requests for one.
@@ -54,15 +55,17 @@ pub(super) struct ClusterWatcher {
     blind: bool,
     /// Whether the last answer had a server for every slot.
     whole: bool,
+    tls: Option<Arc<ClientTls>>,
 }
 
 impl ClusterWatcher {
-    pub(super) fn new(seeds: Vec<String>) -> ClusterWatcher {
+    pub(super) fn new(seeds: Vec<String>, tls: Option<Arc<ClientTls>>) -> ClusterWatcher {
         ClusterWatcher {
             seeds,
             turn: 0,
             blind: false,
             whole: false,
+            tls,
         }
     }
 
@@ -135,7 +138,7 @@ impl ClusterWatcher {
         asked.extend(others);
         let was_blind = self.blind;
         for address in asked {
-            match ask(address, settings, password) {
+            match ask((address, self.tls.as_deref()), settings, password) {
                 Ok(mut map) => {
                     self.whole = map.is_whole();
                     if let Some(before) = pool.slots() {
@@ -194,7 +197,11 @@ impl From<UpstreamFailure> for SlotsError {
 }
 
 /// A server's map of the slots.
-fn ask(address: &str, settings: &Settings, password: Option<&str>) -> Result<SlotMap, SlotsError> {
+fn ask(
+    (address, tls): (&str, Option<&ClientTls>),
+    settings: &Settings,
+    password: Option<&str>,
+) -> Result<SlotMap, SlotsError> {
     let greeting = Greeting {
         password,
         ..Greeting::default()
@@ -203,7 +210,7 @@ fn ask(address: &str, settings: &Settings, password: Option<&str>) -> Result<Slo
         connect: settings.connect_timeout,
         read: settings.read_timeout,
     };
-    let mut server = BlockingConnection::connect(address, &greeting, deadlines, LONGEST)?;
+    let mut server = BlockingConnection::connect((address, tls), &greeting, deadlines, LONGEST)?;
     let request = resp::request(&[b"CLUSTER", b"SLOTS"]);
     let map = match server.ask(&request, ReplyShape::Resp)? {
         Answer::Error(said) => return Err(SlotsError::Refused(said)),

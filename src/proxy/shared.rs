@@ -8,13 +8,15 @@ use crossbeam_channel::Sender;
 use crate::pool::Pool;
 use crate::proxy::intercept::Interceptor;
 use crate::proxy::settings::Settings;
-use crate::server::Connections;
+use crate::server::{ClientTls, Connections};
 
 /// Settings, the pool as it is now, and counts over all workers.
 pub(super) struct Shared {
     pub(super) settings: Settings,
     /// Of the upstreams; clients have to give the same.
     pub(super) password: Option<String>,
+    /// TLS towards the upstreams.
+    pub(super) upstream_tls: Option<Arc<ClientTls>>,
     /// The clients, of all workers.
     pub(super) connections: Arc<Connections>,
     /// Answers requests in place of the upstreams.
@@ -41,6 +43,7 @@ impl Shared {
         Shared {
             settings,
             password,
+            upstream_tls: None,
             connections,
             interceptor,
             pool: Mutex::new((0, Arc::new(pool))),

@@ -17,8 +17,8 @@ use crate::proxy::settings::{Protocol, Settings};
 use crate::proxy::shared::Shared;
 use crate::proxy::worker::Worker;
 use crate::server::{
-    self, Connections, Listen, Next, Peer, Refusal, Running, Service, Session, StartError, Turn,
-    WorkerHandles,
+    self, ClientTls, Connections, Listen, Next, Peer, Refusal, Running, ServerTls, Service,
+    Session, StartError, Turn, WorkerHandles,
 };
 
 /// A proxy to be started.
@@ -27,6 +27,8 @@ pub struct Proxy {
     servers: ServerList,
     way: PoolSource,
     password: Option<String>,
+    tls: Option<Arc<ServerTls>>,
+    upstream_tls: Option<Arc<ClientTls>>,
     interceptor: Option<Arc<dyn Interceptor>>,
 }
 
@@ -48,6 +50,8 @@ impl Proxy {
             servers,
             way: PoolSource::Ring { placement, tags },
             password: None,
+            tls: None,
+            upstream_tls: None,
             interceptor: None,
         }
     }
@@ -59,6 +63,8 @@ impl Proxy {
             servers: seeds,
             way: PoolSource::Cluster,
             password: None,
+            tls: None,
+            upstream_tls: None,
             interceptor: None,
         }
     }
@@ -66,6 +72,18 @@ impl Proxy {
     /// The password of the upstreams; clients have to give the same. Only RESP has one.
     pub fn password(mut self, password: Option<String>) -> Proxy {
         self.password = password;
+        self
+    }
+
+    /// TLS for the TCP connections of clients.
+    pub fn tls(mut self, tls: Option<Arc<ServerTls>>) -> Proxy {
+        self.tls = tls;
+        self
+    }
+
+    /// TLS for the connections to upstreams.
+    pub fn upstream_tls(mut self, tls: Option<Arc<ClientTls>>) -> Proxy {
+        self.upstream_tls = tls;
         self
     }
 
@@ -89,20 +107,23 @@ impl Proxy {
         let front = ProxyService(self.settings.protocol);
         let connections = Connections::new();
         let (ring, bell) = crossbeam_channel::bounded(1);
-        let shared = Arc::new(Shared::new(
+        let mut shared = Shared::new(
             self.settings,
             self.password,
             pool,
             Arc::clone(&connections),
             self.interceptor,
             watch.is_some().then_some(ring),
-        ));
+        );
+        shared.upstream_tls = self.upstream_tls;
+        let shared = Arc::new(shared);
         let mut wakers = Vec::new();
         let running = server::Server::new(connections)
             .settings(server::Settings {
                 max_connections,
                 ..server::Settings::default()
             })
+            .tls(self.tls)
             .listen(listen, Arc::new(front))
             .start_on(workers, "proxy worker", files, |threads| {
                 let resolver = Resolver::new();
@@ -140,7 +161,8 @@ impl Proxy {
             }
             PoolSource::Cluster => {
                 let password = self.password.as_deref();
-                let (pool, watch) = first_map(&self.servers, &self.settings, password);
+                let tls = self.upstream_tls.clone();
+                let (pool, watch) = first_map(&self.servers, &self.settings, password, tls);
                 (pool, Some(watch))
             }
         }
@@ -211,6 +233,7 @@ fn first_map(
     seeds: &ServerList,
     settings: &Settings,
     password: Option<&str>,
+    tls: Option<Arc<ClientTls>>,
 ) -> (Pool, ClusterWatcher) {
     let addresses = seeds.servers().iter().map(|seed| &seed.address);
     let mut map = SlotMap::default();
@@ -218,7 +241,7 @@ fn first_map(
         map.add(seed);
     });
     let pool = Pool::cluster(map, None);
-    let mut watch = ClusterWatcher::new(addresses.cloned().collect());
+    let mut watch = ClusterWatcher::new(addresses.cloned().collect(), tls);
     match watch.ask_for_map(&pool, settings, password) {
         Some(map) => (Pool::cluster(map, Some(&pool)), watch),
         None => (pool, watch),

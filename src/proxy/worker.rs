@@ -12,11 +12,13 @@
 //! which much has collected. A socket here has the same key as its client or connection there; a key is free when the
 //! forwarder's command to close it has been carried out.
 
+mod handshakes;
+
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender};
 use mio::unix::SourceFd;
@@ -28,8 +30,8 @@ use crate::proxy::intercept::Interception;
 use crate::proxy::shared::Shared;
 use crate::server::limits::{EVENTS, READ_BUFFER};
 use crate::server::{
-    Accepted, Membership, Received, Stream, WorkerHandle, WorkerInbox, WorkerMessage, ticks,
-    worker_channel,
+    Accepted, Handshakes, Membership, Received, Stream, WorkerHandle, WorkerInbox, WorkerMessage,
+    ticks, worker_channel,
 };
 use crate::upstream::{UpstreamSocket, send};
 
@@ -56,6 +58,7 @@ pub(super) struct Worker {
     forwarder: Forwarder,
     clients: Vec<Option<ClientSocket>>,
     upstreams: Vec<Option<UpstreamSocket>>,
+    handshakes: Handshakes,
     buffer: Vec<u8>,
     now: u64,
     began: Instant,
@@ -84,6 +87,7 @@ impl Worker {
             index,
             clients: Vec::new(),
             upstreams: Vec::new(),
+            handshakes: Handshakes::default(),
             buffer: vec![0; READ_BUFFER],
             now: 0,
             began: Instant::now(),
@@ -95,7 +99,7 @@ impl Worker {
     pub(super) fn run(mut self) {
         let mut events = Events::with_capacity(EVENTS);
         while !self.forwarder.is_drained() {
-            let timeout = self.forwarder.deadline().map(Duration::from_millis);
+            let timeout = self.timeout();
             match self.poll.poll(&mut events, timeout) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) => {
@@ -126,6 +130,7 @@ impl Worker {
             self.round();
             self.forwarder.extend_deadlines(ticks() - self.now);
             self.forwarder.sweep();
+            self.close_stalled_handshakes();
             self.write_upstreams();
             self.write_clients();
             self.carry_out();
@@ -165,7 +170,8 @@ impl Worker {
         if ends {
             self.forwarder.client_hung_up(key);
         }
-        if readable {
+        // A handshake may have records to send before it can read.
+        if readable || socket.stream.is_handshaking() {
             self.forwarder.client_readable(key);
         }
         if writable {
@@ -235,6 +241,7 @@ impl Worker {
             ends: false,
         };
         put(&mut self.clients, key, socket);
+        self.watch_handshake(key);
         Ok(())
     }
 
@@ -343,7 +350,9 @@ impl Worker {
     }
 
     fn connect(&mut self, key: usize, address: SocketAddr) -> io::Result<()> {
-        let socket = UpstreamSocket::connect(address)?;
+        let name = self.forwarder.connection_name(key);
+        let tls = self.shared.upstream_tls.as_deref();
+        let socket = UpstreamSocket::connect(address, name, tls)?;
         register(&self.poll, &socket.stream, Token(key * 2 + 1))?;
         put(&mut self.upstreams, key, socket);
         Ok(())

@@ -62,6 +62,7 @@ mod workers;
 pub(crate) use acceptor::Accepted;
 pub use connections::{Connection, Connections};
 pub(crate) use connections::{Membership, ticks};
+pub(crate) use handshakes::Handshakes;
 pub use listener::Listen;
 pub use running::{Handle, Running};
 pub use service::{Insertion, Next, Peer, Refusal, Service, Session, Turn};
@@ -69,7 +70,7 @@ pub use start::{Model, Server, Settings, StartError};
 pub use stream::Address;
 pub(crate) use stream::Stream;
 pub(crate) use system_calls::Received;
-pub use tls::ServerTls;
 #[cfg(feature = "tls")]
 pub use tls::TlsError;
+pub use tls::{ClientTls, ServerTls};
 pub(crate) use workers::{WorkerHandle, WorkerHandles, WorkerInbox, WorkerMessage, worker_channel};

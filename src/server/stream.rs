@@ -16,7 +16,7 @@ use socket2::{SockRef, TcpKeepalive};
 
 use super::limits;
 use super::system_calls::{Received, uninterrupted};
-use super::tls::TlsStream;
+use super::tls::{ClientTls, TlsStream};
 
 /// An accepted connection's socket. Reading and writing need only a shared reference.
 #[derive(Debug)]
@@ -69,6 +69,26 @@ impl Stream {
             Socket::Unix(stream) => stream
                 .set_read_timeout(limit)
                 .and_then(|()| stream.set_write_timeout(limit)),
+        }
+    }
+
+    /// A connected socket, with TLS for the server at this `host:port` if it is asked for. The handshake is still to come.
+    pub(crate) fn to_upstream(
+        socket: TcpStream,
+        address: &str,
+        tls: Option<&ClientTls>,
+    ) -> io::Result<Stream> {
+        match tls {
+            Some(tls) => Ok(Stream::Tls(Box::new(tls.connect(socket, address)?))),
+            None => Ok(Stream::Tcp(socket)),
+        }
+    }
+
+    /// The TCP socket below.
+    pub(crate) fn tcp(&self) -> Option<&TcpStream> {
+        match self.socket() {
+            Socket::Tcp(socket) => Some(socket),
+            Socket::Unix(_) => None,
         }
     }
 

@@ -10,6 +10,10 @@ use super::system_calls::Received;
 #[derive(Debug)]
 pub enum ServerTls {}
 
+/// TLS towards upstreams.
+#[derive(Debug)]
+pub enum ClientTls {}
+
 /// A socket with TLS.
 #[derive(Debug)]
 pub(crate) struct TlsStream {
@@ -19,6 +23,12 @@ pub(crate) struct TlsStream {
 
 impl ServerTls {
     pub(crate) fn accept(&self, _: TcpStream) -> io::Result<TlsStream> {
+        match *self {}
+    }
+}
+
+impl ClientTls {
+    pub(crate) fn connect(&self, _: TcpStream, _: &str) -> io::Result<TlsStream> {
         match *self {}
     }
 }

@@ -6,12 +6,13 @@
 //! rules about requests and replies, the greeting and failures are those of the non-blocking
 //! [`UpstreamConnection`](crate::upstream::UpstreamConnection), so a client library, peers, origins and tools can be built on either.
 
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
 use crate::pool::UpstreamFailure;
 use crate::protocol::framing::reply::ReplyShape;
+use crate::server::{ClientTls, Stream};
 use crate::upstream::exchange::Exchange;
 use crate::upstream::greeting::Greeting;
 
@@ -27,30 +28,36 @@ pub(crate) struct Deadlines {
 /// A socket with deadlines.
 #[derive(Debug)]
 pub(crate) struct BlockingStream {
-    stream: TcpStream,
+    stream: Stream,
 }
 
 impl BlockingStream {
-    /// Connects to the first of the name's addresses that accepts.
+    /// Connects to the first of the name's addresses that accepts. The TLS handshake, if there is one, has the same time
+    /// again.
     ///
     /// # Errors
     /// When none does; the failure is that of the last.
     pub(crate) fn connect(
-        address: &str,
+        name: &str,
+        tls: Option<&ClientTls>,
         limit: Duration,
     ) -> Result<BlockingStream, UpstreamFailure> {
-        let addresses = address
+        let addresses = name
             .to_socket_addrs()
             .map_err(|error| UpstreamFailure::Unknown(error.to_string()))?;
         let mut last = UpstreamFailure::Unknown("the name has no address".to_owned());
         for address in addresses {
-            let connected = TcpStream::connect_timeout(&address, limit).and_then(|stream| {
-                stream.set_nodelay(true)?;
+            let connected = TcpStream::connect_timeout(&address, limit).and_then(|socket| {
+                socket.set_nodelay(true)?;
+                let stream = Stream::to_upstream(socket, name, tls)?;
+                stream.handshake(Some(Instant::now() + limit))?;
                 Ok(stream)
             });
             match connected {
                 Ok(stream) => return Ok(BlockingStream { stream }),
-                Err(error) if error.kind() == ErrorKind::TimedOut => {
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::WouldBlock) =>
+                {
                     last = UpstreamFailure::ConnectDeadline(limit);
                 }
                 Err(error) => last = UpstreamFailure::Refused(error),
@@ -61,10 +68,13 @@ impl BlockingStream {
 
     /// Sends all of it. The server may accept no bytes for `limit` at most.
     pub(crate) fn send(&mut self, bytes: &[u8], limit: Duration) -> Result<(), UpstreamFailure> {
-        self.stream
-            .set_write_timeout(Some(limit))
-            .and_then(|()| self.stream.write_all(bytes))
-            .map_err(|error| failed(error, limit))
+        let mut written = 0;
+        self.set_limit(limit)?;
+        while written < bytes.len() {
+            let count = self.stream.write(&bytes[written..]);
+            written += count.map_err(|error| failed(error, limit))?;
+        }
+        Ok(())
     }
 
     /// Waits for bytes, but no longer than `limit`. Returns their number, at least one.
@@ -73,20 +83,20 @@ impl BlockingStream {
         buffer: &mut [u8],
         limit: Duration,
     ) -> Result<usize, UpstreamFailure> {
-        // A limit of zero would be no limit.
-        let limit = limit.max(Duration::from_millis(1));
-        self.stream
-            .set_read_timeout(Some(limit))
-            .map_err(|error| failed(error, limit))?;
-        loop {
-            match self.stream.read(buffer) {
-                Ok(0) => return Err(UpstreamFailure::Closed),
-                Ok(count) => return Ok(count),
-                // A process that was stopped and goes on: the system restarts no read that has a timeout.
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(failed(error, limit)),
-            }
+        self.set_limit(limit)?;
+        match self.stream.read(buffer).map(|read| read.count) {
+            Ok(0) => Err(UpstreamFailure::Closed),
+            Ok(count) => Ok(count),
+            Err(error) => Err(failed(error, limit)),
         }
+    }
+
+    fn set_limit(&self, limit: Duration) -> Result<(), UpstreamFailure> {
+        // A limit of zero would be no limit.
+        let least = limit.max(Duration::from_millis(1));
+        self.stream
+            .set_timeouts(Some(least))
+            .map_err(|error| failed(error, limit))
     }
 }
 
@@ -120,12 +130,12 @@ impl BlockingConnection {
     /// # Errors
     /// When there is no connection in time.
     pub(crate) fn connect(
-        address: &str,
+        (address, tls): (&str, Option<&ClientTls>),
         greeting: &Greeting<'_>,
         deadlines: Deadlines,
         limit: usize,
     ) -> Result<BlockingConnection, UpstreamFailure> {
-        let stream = BlockingStream::connect(address, deadlines.connect)?;
+        let stream = BlockingStream::connect(address, tls, deadlines.connect)?;
         let mut exchange = Exchange::new(limit);
         exchange.greet(greeting);
         Ok(BlockingConnection {
@@ -180,6 +190,7 @@ impl BlockingConnection {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::{Read, Write};
     use std::net::TcpListener;
     use std::thread;
 
@@ -205,7 +216,7 @@ mod tests {
             read,
         };
         let connected =
-            BlockingConnection::connect(address, &Greeting::default(), deadlines, 1 << 10);
+            BlockingConnection::connect((address, None), &Greeting::default(), deadlines, 1 << 10);
         match connected.and_then(|mut it| it.ask(b"PING\r\n", ReplyShape::Resp)) {
             Ok(Answer::Value(bytes)) => String::from_utf8_lossy(&bytes).into_owned(),
             Ok(Answer::Error(said)) => format!("error: {said}"),

@@ -8,7 +8,7 @@ use std::net::{SocketAddr, TcpStream};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::server::Stream;
+use crate::server::{ClientTls, Stream};
 
 /// A socket that is connecting, or connected.
 #[derive(Debug)]
@@ -20,8 +20,12 @@ pub(crate) struct UpstreamSocket {
 }
 
 impl UpstreamSocket {
-    /// Begins to connect.
-    pub(crate) fn connect(address: SocketAddr) -> io::Result<UpstreamSocket> {
+    /// Begins to connect to an address of the server of this name, `host:port`.
+    pub(crate) fn connect(
+        address: SocketAddr,
+        name: &str,
+        tls: Option<&ClientTls>,
+    ) -> io::Result<UpstreamSocket> {
         let socket = Socket::new(
             Domain::for_address(address),
             Type::STREAM,
@@ -34,7 +38,7 @@ impl UpstreamSocket {
             Err(error) if would_go_on(&error) => {}
             Err(error) => return Err(error),
         }
-        let stream = Stream::Tcp(TcpStream::from(socket));
+        let stream = Stream::to_upstream(TcpStream::from(socket), name, tls)?;
         stream.tune()?;
         Ok(UpstreamSocket {
             stream,
@@ -43,15 +47,18 @@ impl UpstreamSocket {
         })
     }
 
-    /// The result of connecting; `None` while it is in progress.
+    /// The result of connecting, the TLS handshake included; `None` while it is in progress.
     pub(crate) fn outcome(&mut self) -> Option<io::Result<()>> {
-        let Stream::Tcp(stream) = &self.stream else {
+        let Some(socket) = self.stream.tcp() else {
             return Some(Ok(()));
         };
-        let outcome = match stream.take_error() {
+        let outcome = match socket.take_error() {
             Ok(Some(error)) | Err(error) => Err(error),
-            Ok(None) if stream.peer_addr().is_err() => return None,
-            Ok(None) => Ok(()),
+            Ok(None) if socket.peer_addr().is_err() => return None,
+            Ok(None) => match self.stream.handshake(None) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return None,
+                done => done,
+            },
         };
         self.connecting = false;
         Some(outcome)

@@ -10,6 +10,7 @@ use crate::invalidate::message::{DeliveryStep, Now, RecorderMessage};
 use crate::invalidate::settings::{WINDOW, WINDOW_BYTES};
 use crate::invalidate::spool::{DeliveryId, PendingChange, Spool, SpoolResult};
 use crate::pool::UpstreamFailure;
+use crate::server::ClientTls;
 use crate::upstream::BlockingStream;
 
 /// A delivery, with its socket and channels.
@@ -17,6 +18,7 @@ pub(crate) struct DeliveryThread {
     pub(crate) id: DeliveryId,
     pub(crate) delivery: Delivery,
     pub(crate) address: String,
+    pub(crate) tls: Option<Arc<ClientTls>>,
     pub(crate) spool: Arc<Spool>,
     /// The longest time to connect to the upstream, and to send to it.
     pub(crate) timeout: Duration,
@@ -47,7 +49,8 @@ impl DeliveryThread {
                     }
                 }
                 DeliveryAction::Connect => {
-                    let connected = BlockingStream::connect(&self.address, self.timeout);
+                    let connected =
+                        BlockingStream::connect(&self.address, self.tls.as_deref(), self.timeout);
                     DeliveryEvent::Connected(connected.map(|connected| stream = Some(connected)))
                 }
                 DeliveryAction::Send(bytes) => DeliveryEvent::Sent(match &mut stream {

@@ -175,6 +175,7 @@ fn delivery(
         id,
         delivery: Delivery::new(of, settings.durability, settings.timeout, stats, now),
         address: address.to_owned(),
+        tls: target.tls.clone(),
         spool,
         timeout: settings.timeout,
         changes: fresh,

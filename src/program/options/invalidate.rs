@@ -1,6 +1,7 @@
 //! The settings of `larder invalidate`: the command line, and the `[invalidate]` table of larder.toml.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args;
 use serde::Deserialize;
@@ -8,7 +9,7 @@ use serde::Deserialize;
 use crate::invalidate::{Durability, ReadPolicy, Settings, Target};
 use crate::pool::Placement;
 use crate::proxy::Protocol;
-use crate::server::Listen;
+use crate::server::{ClientTls, Listen};
 
 use super::pool::{PlacementName, read_list};
 use super::target::TargetOptions;
@@ -166,17 +167,22 @@ impl InvalidateOptions {
     }
 
     /// The targets; reads their lists of servers.
-    pub(crate) fn targets(&self, tables: &[TargetOptions]) -> Result<Vec<Target>, String> {
+    pub(crate) fn targets(
+        &self,
+        tables: &[TargetOptions],
+        tls: Option<&Arc<ClientTls>>,
+    ) -> Result<Vec<Target>, String> {
         match (&self.servers, tables) {
             (Some(file), _) => {
                 let mut target = Target::new("pool", read_list(file)?);
                 if let Some(hash) = self.hash {
                     target.placement = hash.0;
                 }
+                target.tls = tls.cloned();
                 Ok(vec![target])
             }
             (None, []) => Err(NO_TARGET.into()),
-            (None, tables) => tables.iter().map(TargetOptions::target).collect(),
+            (None, tables) => tables.iter().map(|table| table.target(tls)).collect(),
         }
     }
 }
@@ -195,7 +201,7 @@ mod tests {
 
     #[test]
     fn the_error_without_servers_shows_the_ways() {
-        let error = InvalidateOptions::default().targets(&[]).unwrap_err();
+        let error = InvalidateOptions::default().targets(&[], None).unwrap_err();
         for way in ["--servers", "[[target]]"] {
             assert!(error.contains(way), "{error}");
         }

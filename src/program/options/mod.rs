@@ -13,4 +13,4 @@ pub(super) use pool::read_list;
 pub(super) use proxy::ProxyOptions;
 pub(super) use serve::{ServeOptions, Settings};
 pub(super) use target::TargetOptions;
-pub(super) use tls::{TlsOptions, reload_listeners};
+pub(super) use tls::{TlsOptions, UpstreamTlsOptions, reload_listeners, reload_upstreams};

@@ -1,6 +1,7 @@
 //! A `[[target]]` table of larder.toml.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use regex::bytes::Regex;
 use serde::Deserialize;
@@ -10,7 +11,8 @@ use crate::pool::{ListError, ServerList};
 
 use super::pool::{PlacementName, read_list};
 use crate::program::password::{UPSTREAM_PASSWORD, password};
-use crate::program::values::{Span, parsed};
+use crate::program::values::{Span, Switch, parsed};
+use crate::server::ClientTls;
 
 /// The keys of a table.
 #[derive(Debug, Clone, Deserialize)]
@@ -41,6 +43,9 @@ pub(crate) struct TargetOptions {
     password_file: Option<PathBuf>,
     #[serde(default)]
     database: u32,
+    /// Off for servers without TLS, beside others that have it.
+    #[serde(default, deserialize_with = "parsed")]
+    tls: Option<Switch>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -55,7 +60,7 @@ enum ServerSource {
 
 impl TargetOptions {
     /// The target; reads its list of servers.
-    pub(super) fn target(&self) -> Result<Target, String> {
+    pub(super) fn target(&self, tls: Option<&Arc<ClientTls>>) -> Result<Target, String> {
         let list = match &self.servers {
             ServerSource::File(file) => read_list(file)?,
             ServerSource::List(servers) => self.list(servers)?,
@@ -71,6 +76,16 @@ impl TargetOptions {
         target.pattern = self.pattern.clone();
         target.again = self.again.and_then(Span::off_if_zero);
         target.database = self.database;
+        target.tls = match (self.tls, tls) {
+            (Some(Switch(false)), _) => None,
+            (Some(Switch(true)), None) => {
+                return Err(format!(
+                    "target {}: tls needs the authorities of the servers: ca in the table [upstream-tls]",
+                    self.name
+                ));
+            }
+            (_, tls) => tls.cloned(),
+        };
         if self.password_file.is_some() || target.kind == TargetKind::Redis {
             target.password = password(self.password_file.as_deref(), UPSTREAM_PASSWORD)
                 .map_err(|problem| format!("target {}: {problem}", self.name))?;
@@ -101,7 +116,7 @@ mod tests {
 
     fn target(text: &str) -> Result<Target, String> {
         let file: File = toml::from_str(text).map_err(|error| error.to_string())?;
-        file.target[0].target()
+        file.target[0].target(None)
     }
 
     #[test]
@@ -133,6 +148,7 @@ mod tests {
             ("key = \"app\"", "{key}"),
             ("pattern = \"(\"", "unclosed"),
             ("kind = \"redis\"\nforget = \"stale\"", "update"),
+            ("tls = true", "[upstream-tls]"),
             ("server = \"x\"", "servers"),
         ] {
             let error = target(&format!("{table}{line}\n")).unwrap_err();

@@ -1,4 +1,5 @@
-//! The settings of TLS, the same for serve, proxy and invalidate: the command line, and the `[tls]` table of larder.toml.
+//! The settings of TLS, the same for serve, proxy and invalidate: the command line, and the tables `[tls]` and
+//! `[upstream-tls]` of larder.toml.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,7 +8,7 @@ use clap::Args;
 use serde::Deserialize;
 
 use crate::program::values::PrintedSetting;
-use crate::server::ServerTls;
+use crate::server::{ClientTls, ServerTls};
 
 /// The options of listeners that were given on the command line or in the `[tls]` table.
 #[derive(Debug, Clone, Default, PartialEq, Args, Deserialize)]
@@ -68,6 +69,93 @@ impl TlsOptions {
                 "/etc/larder/clients.pem",
             ),
         ]
+    }
+}
+
+/// The options of connections to upstreams that were given on the command line or in the `[upstream-tls]` table.
+#[derive(Debug, Clone, Default, PartialEq, Args, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(crate) struct UpstreamTlsOptions {
+    /// A PEM file of the authorities of upstreams. They then have to speak TLS, with a certificate for the host by which
+    /// they are named [default: none]
+    #[arg(id = "upstream-tls-ca", long = "upstream-tls-ca", value_name = "FILE")]
+    ca: Option<PathBuf>,
+
+    /// A PEM file with the certificate that upstreams see, if they ask for one [default: none]
+    #[arg(
+        id = "upstream-tls-cert",
+        long = "upstream-tls-cert",
+        value_name = "FILE"
+    )]
+    cert: Option<PathBuf>,
+
+    /// The PEM file of this certificate's private key [default: none]
+    #[arg(
+        id = "upstream-tls-key",
+        long = "upstream-tls-key",
+        value_name = "FILE"
+    )]
+    key: Option<PathBuf>,
+}
+
+impl UpstreamTlsOptions {
+    /// These options if they were given, otherwise `file`'s.
+    pub(crate) fn or(self, file: UpstreamTlsOptions) -> UpstreamTlsOptions {
+        UpstreamTlsOptions {
+            ca: self.ca.or(file.ca),
+            cert: self.cert.or(file.cert),
+            key: self.key.or(file.key),
+        }
+    }
+
+    /// TLS for the upstreams, `None` if no authority is given. Reads the files.
+    pub(crate) fn upstreams(&self) -> Result<Option<Arc<ClientTls>>, String> {
+        let identity = match (self.cert.clone(), self.key.clone()) {
+            (Some(cert), Some(key)) => Some((cert, key)),
+            (None, None) => None,
+            _ => {
+                return Err(
+                    "--upstream-tls-cert FILE and --upstream-tls-key FILE belong together".into(),
+                );
+            }
+        };
+        match &self.ca {
+            Some(ca) => ClientTls::new(ca, identity)
+                .map(|tls| Some(Arc::new(tls)))
+                .map_err(|error| error.to_string()),
+            None if identity.is_some() => Err(
+                "--upstream-tls-cert needs the authorities of the upstreams: --upstream-tls-ca FILE"
+                    .into(),
+            ),
+            None => Ok(None),
+        }
+    }
+
+    /// The settings as `larder config` prints them.
+    pub(crate) fn printed(&self) -> Vec<PrintedSetting> {
+        let UpstreamTlsOptions { ca, cert, key } = self;
+        vec![
+            PrintedSetting::path(
+                "upstream-tls-ca",
+                ca.as_ref(),
+                "/etc/ssl/certs/ca-certificates.crt",
+            ),
+            PrintedSetting::path("upstream-tls-cert", cert.as_ref(), "/etc/larder/proxy.pem"),
+            PrintedSetting::path("upstream-tls-key", key.as_ref(), "/etc/larder/proxy.key"),
+        ]
+    }
+}
+
+/// Reads the files of the upstreams' TLS again after a HUP.
+pub(crate) fn reload_upstreams(tls: Option<&ClientTls>) {
+    match tls.map(ClientTls::reload) {
+        None => {}
+        Some(Ok(())) => log::info!("reloaded: the authorities of the upstreams"),
+        Some(Err(problem)) => {
+            log::error!(
+                "the authorities of the upstreams are not reloaded, the old ones stay: {problem}"
+            );
+        }
     }
 }
 

@@ -72,6 +72,12 @@ impl Forwarder {
         }
     }
 
+    /// The name of the server of a connection, `host:port`.
+    pub(crate) fn connection_name(&self, key: usize) -> &str {
+        let connection = self.connections.get(key);
+        connection.map_or("", |connection| &connection.upstream.address)
+    }
+
     /// Connecting to the address failed; the next one is tried.
     pub(crate) fn connect_failed(&mut self, key: usize, error: io::Error) {
         let Some(connection) = self.connections.get_mut(key) else {

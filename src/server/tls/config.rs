@@ -23,7 +23,7 @@ use super::session::TlsSession;
 
 /// The reason why files can't be used: a sentence that names the file.
 #[derive(Debug)]
-pub struct TlsError(String);
+pub struct TlsError(pub(super) String);
 
 impl fmt::Display for TlsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -35,9 +35,9 @@ impl std::error::Error for TlsError {}
 
 /// A certificate chain and its key.
 #[derive(Debug, Clone)]
-struct Identity {
-    certificate: PathBuf,
-    key: PathBuf,
+pub(super) struct Identity {
+    pub(super) certificate: PathBuf,
+    pub(super) key: PathBuf,
 }
 
 /// TLS for listeners: the certificate that clients see, and the authorities of their own certificates.
@@ -88,11 +88,11 @@ impl ServerTls {
     }
 }
 
-fn current<T>(config: &RwLock<Arc<T>>) -> Arc<T> {
+pub(super) fn current<T>(config: &RwLock<Arc<T>>) -> Arc<T> {
     Arc::clone(&config.read().unwrap_or_else(PoisonError::into_inner))
 }
 
-fn replace<T>(config: &RwLock<Arc<T>>, new: Arc<T>) {
+pub(super) fn replace<T>(config: &RwLock<Arc<T>>, new: Arc<T>) {
     *config.write().unwrap_or_else(PoisonError::into_inner) = new;
 }
 
@@ -121,18 +121,20 @@ fn server_config(
     Ok(Arc::new(config))
 }
 
-fn provider() -> Arc<CryptoProvider> {
+pub(super) fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())
 }
 
 impl Identity {
-    fn read(&self) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), TlsError> {
+    pub(super) fn read(
+        &self,
+    ) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), TlsError> {
         let key = PrivateKeyDer::from_pem_file(&self.key)
             .map_err(|error| unreadable(&self.key, "private key", &error))?;
         Ok((certificates(&self.certificate)?, key))
     }
 
-    fn unusable(&self, error: &rustls::Error) -> TlsError {
+    pub(super) fn unusable(&self, error: &rustls::Error) -> TlsError {
         TlsError(format!(
             "the certificate in {} and the key in {} can't be used: {error}",
             self.certificate.display(),
@@ -153,7 +155,7 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     }
 }
 
-fn authorities(path: &Path) -> Result<RootCertStore, TlsError> {
+pub(super) fn authorities(path: &Path) -> Result<RootCertStore, TlsError> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates(path)? {
         roots
@@ -172,7 +174,7 @@ fn unreadable(path: &Path, kind: &str, error: &pem::Error) -> TlsError {
     })
 }
 
-fn unusable(path: &Path, error: &dyn fmt::Display) -> TlsError {
+pub(super) fn unusable(path: &Path, error: &dyn fmt::Display) -> TlsError {
     TlsError(format!(
         "the certificates in {} can't be used: {error}",
         path.display()

@@ -1,10 +1,10 @@
-//! TLS over the TCP sockets of clients, with rustls.
+//! TLS over the TCP sockets of clients and of upstreams, with rustls.
 //!
 //! ```text
 //!   socket ──records──▶ TlsSession ──bytes──▶ TlsStream::read      ┐
 //!   socket ◀──records── TlsSession ◀──bytes── TlsStream::write     ┘ a variant of Stream: callers see no difference
 //!                           ▲
-//!                 ServerTls: the files of certificates and keys, read at the start and on request
+//!                 ServerTls, ClientTls: the files of certificates and keys, read at the start and on request
 //! ```
 //!
 //! Everything above a [`Stream`](super::Stream) is the same with and without TLS, under both models and in the proxy. Three
@@ -21,9 +21,11 @@
 //! the caller had no space, and records that the socket did not take stay with the connection: at most a record or two, and
 //! 64 KiB. Large values are decrypted in the thread's buffer and copied into the store's memory.
 
+mod client;
 mod config;
 mod session;
 mod stream;
 
+pub use client::ClientTls;
 pub use config::{ServerTls, TlsError};
 pub(crate) use stream::TlsStream;

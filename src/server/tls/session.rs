@@ -6,11 +6,13 @@
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
 
+use rustls::client::UnbufferedClientConnection;
+use rustls::pki_types::ServerName;
 use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{
     ConnectionState, EncodeError, EncryptError, UnbufferedStatus, WriteTraffic,
 };
-use rustls::{Error, ServerConfig};
+use rustls::{ClientConfig, Error, ServerConfig};
 
 /// Bytes of records that may be held until a message of the handshake is complete. rustls accepts messages of 64 KiB; the
 /// rest is room for the headers of small records.
@@ -33,12 +35,15 @@ pub(super) struct TlsSession {
     pub(super) open: bool,
     /// The peer sends nothing more.
     pub(super) ended: bool,
+    /// The last read took as many records as it had space for, so the socket may have more.
+    pub(super) undrained: bool,
     failure: Option<Error>,
 }
 
 /// Both kinds are boxed, because they take about a kilobyte.
 enum Side {
     Server(Box<UnbufferedServerConnection>),
+    Client(Box<UnbufferedClientConnection>),
 }
 
 /// The work for a session that has nothing else to do.
@@ -118,6 +123,14 @@ impl TlsSession {
         Ok(TlsSession::new(Side::Server(connection)))
     }
 
+    pub(super) fn client(
+        config: Arc<ClientConfig>,
+        name: ServerName<'static>,
+    ) -> Result<TlsSession, Error> {
+        let connection = Box::new(UnbufferedClientConnection::new(config, name)?);
+        Ok(TlsSession::new(Side::Client(connection)))
+    }
+
     fn new(side: Side) -> TlsSession {
         TlsSession {
             side,
@@ -129,13 +142,15 @@ impl TlsSession {
             accepted: 0,
             open: false,
             ended: false,
+            undrained: false,
             failure: None,
         }
     }
 
-    /// Whether bytes, or the end, are ready to be read.
-    pub(super) fn has_bytes(&self) -> bool {
-        self.taken < self.decrypted.len() || self.ended || self.failure.is_some()
+    /// Whether a further read may find bytes, the end or a failure before the poller reports an event.
+    pub(super) fn may_have_more(&self) -> bool {
+        let holds = self.taken < self.decrypted.len() || self.ended;
+        holds || self.undrained || self.failure.is_some()
     }
 
     /// Takes bytes that were decrypted before. Their number is 0 at the end; `None` if records are needed.
@@ -202,7 +217,7 @@ impl TlsSession {
         let filled = sink.filled;
         self.received.clear();
         if failure.is_some() {
-            self.alert(outgoing);
+            self.alert(&mut records[at..], outgoing);
         } else {
             self.received.extend_from_slice(&records[at..]);
         }
@@ -216,20 +231,15 @@ impl TlsSession {
         filled
     }
 
-    /// Makes the alert that tells the peer of a failure.
-    fn alert(&mut self, outgoing: &mut Outgoing) {
+    /// Makes the alert that tells the peer of a failure. rustls has queued it, and still refers to these records. A second
+    /// step would process them again.
+    fn alert(&mut self, records: &mut [u8], outgoing: &mut Outgoing) {
         let mut sink = Sink {
             into: &mut [],
             filled: 0,
             rest: &mut Vec::new(),
         };
-        // Each step encodes one message, and rustls queues few.
-        for _ in 0..8 {
-            let (_, step) = self.side.step(&mut [], &mut sink, outgoing, Task::None);
-            if !matches!(step, Ok(Step::Continue)) {
-                return;
-            }
-        }
+        let _ = self.side.step(records, &mut sink, outgoing, Task::None);
     }
 
     /// Makes records of these bytes.
@@ -246,6 +256,9 @@ impl TlsSession {
 
     /// Does a task of an open session. A client's session begins its handshake.
     fn run(&mut self, task: Task<'_>, outgoing: &mut Outgoing) -> io::Result<()> {
+        if let Some(failure) = &self.failure {
+            return Err(invalid(failure));
+        }
         let mut sink = Sink {
             into: &mut [],
             filled: 0,
@@ -291,6 +304,7 @@ impl Side {
     ) -> (usize, Result<Step, Error>) {
         match self {
             Side::Server(side) => step(side.process_tls_records(records), sink, outgoing, task),
+            Side::Client(side) => step(side.process_tls_records(records), sink, outgoing, task),
         }
     }
 }

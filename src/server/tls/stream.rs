@@ -69,7 +69,7 @@ impl TlsStream {
             BUFFERS.with_borrow_mut(|buffers| {
                 session.begin(&mut buffers.outgoing)?;
                 self.send(session, &mut buffers.outgoing)?;
-                self.receive(session, &mut [], buffers).map(drop)
+                self.receive(session, &mut [], buffers)
             })?;
             if let Some(Err(error)) = session.take(&mut []) {
                 return Err(error);
@@ -83,26 +83,24 @@ impl TlsStream {
         let session = &mut *self.session();
         loop {
             if let Some(count) = session.take(into) {
-                let more = session.has_bytes();
+                let more = session.may_have_more();
                 return count.map(|count| Received { count, more });
             }
-            let (count, full) =
-                BUFFERS.with_borrow_mut(|buffers| self.receive(session, into, buffers))?;
+            let count = BUFFERS.with_borrow_mut(|buffers| self.receive(session, into, buffers))?;
             if count > 0 {
-                let more = full || session.has_bytes();
+                let more = session.may_have_more();
                 return Ok(Received { count, more });
             }
         }
     }
 
-    /// Reads records once and processes them. Returns the number of bytes decrypted into `into`, and whether the socket may
-    /// have more.
+    /// Reads records once and processes them. Returns the number of bytes decrypted into `into`.
     fn receive(
         &self,
         session: &mut TlsSession,
         into: &mut [u8],
         buffers: &mut Buffers,
-    ) -> io::Result<(usize, bool)> {
+    ) -> io::Result<usize> {
         let Buffers {
             incoming, outgoing, ..
         } = buffers;
@@ -120,17 +118,18 @@ impl TlsStream {
         incoming[..kept].copy_from_slice(&session.received);
         let read = uninterrupted(|| (&self.socket).read(&mut incoming[kept..most]))?;
         if read == 0 {
-            return session.end().map(|()| (0, false));
+            return session.end().map(|()| 0);
         }
+        session.undrained = kept + read == most;
         let records = &mut incoming[..kept + read];
         let count = session.process(records, into, outgoing);
         match self.send(session, outgoing) {
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
             // The reader gets the reason for an alert, and the bytes in front of it.
-            Err(_) if session.has_bytes() || count > 0 => {}
+            Err(_) if session.may_have_more() || count > 0 => {}
             sent => sent?,
         }
-        Ok((count, kept + read == most))
+        Ok(count)
     }
 
     /// Writes the first bytes of these pieces; returns how many. On [`WouldBlock`](ErrorKind::WouldBlock) some of them may be
