@@ -27,6 +27,9 @@ pub(super) fn frame<'a>(
     input: &'a [u8],
     scratch: &'a mut RequestBuffers,
 ) -> RequestFrame<'a> {
+    if let Some(refused) = lines.refuse_binary(input) {
+        return refused;
+    }
     if let Some(discarded) = lines.discard(input) {
         return RequestFrame::Nothing(discarded);
     }
