@@ -34,6 +34,14 @@ fn converse_with_delays(session: &mut dyn Session, input: &[u8], size: usize) ->
     (output, delays)
 }
 
+/// As in memcached, whose option `-Y` is for text alone.
+#[test]
+fn a_request_of_the_binary_protocol_is_a_line_if_clients_authenticate_by_text() {
+    let get = [&[0x80][..], &[0; 23], b"\r\n"].concat();
+    let (output, _) = converse_with_delays(&mut *session_with_user(), &get, 100);
+    assert_eq!(output, b"CLIENT_ERROR unauthenticated\r\n");
+}
+
 #[test]
 fn each_wrong_password_is_delayed_however_it_is_cut() {
     let input = [WRONG, b"get x\r\n", WRONG, GOOD, b"get x\r\n", GOOD].concat();

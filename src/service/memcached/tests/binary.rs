@@ -1,10 +1,15 @@
 //! The binary protocol: any requests, however they arrive.
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
 
+use super::super::{Memcached, Settings};
 use super::{all_at_once, converse, session};
 use crate::protocol::memcached::binary::{HEADER_LENGTH, Header, REQUEST_MAGIC};
+use crate::server::{Connections, Peer, Service};
 use crate::service::delivery::deliver;
+use crate::store::{Clock, Config, Store};
 
 /// A request about one of two keys.
 #[derive(Debug, Clone)]
@@ -93,6 +98,54 @@ proptest! {
         prop_assert!(converse(&mut *session(true), &pieces) == whole);
         prop_assert!(deliver(&mut *session(true), &pieces) == (whole.0, whole.1));
     }
+}
+
+/// The bytes of a set of the item `k`, without its value.
+fn set_of(length: usize) -> Vec<u8> {
+    let header = Header {
+        magic: REQUEST_MAGIC,
+        opcode: 0x01,
+        key_length: 1,
+        extras_length: 8,
+        status: 0,
+        body_length: 9 + length as u32,
+        opaque: 5,
+        cas: 0,
+    };
+    [&header.to_bytes()[..], &[0; 8], b"k"].concat()
+}
+
+#[test]
+fn a_value_for_which_others_on_their_way_leave_no_memory_is_refused_and_discarded() {
+    let config = Config {
+        memory: 8 << 20,
+        ..Config::default()
+    };
+    let store = Arc::new(Store::new(config, Clock::manual(1_000)));
+    let service = Memcached::new(Arc::clone(&store), Connections::new(), Settings::default());
+    let begin = [&set_of(1_000_000)[..], &[b'x'; 900_000]].concat();
+    let mut sessions: Vec<_> = (0..6).map(|_| service.open(Peer::detached())).collect();
+    for session in &mut sessions {
+        assert_eq!(deliver(&mut **session, &[&begin]).0, b"");
+    }
+    assert!(store.used() <= 5 << 20, "{}", store.used());
+    let rest = [b'x'; 100_000];
+    let refused = deliver(&mut **sessions.last_mut().unwrap(), &[&rest]).0;
+    assert_eq!(frames(&refused), [(String::new(), 0x82)]);
+    // The others complete theirs.
+    let stored = deliver(&mut *sessions[0], &[&rest]).0;
+    assert_eq!(frames(&stored), [(String::new(), 0)]);
+    drop(sessions);
+    assert!(store.used() < 2 << 20, "{}", store.used());
+}
+
+/// A session asks for memory of the store only when bytes of the value arrive.
+#[test]
+fn an_announced_length_takes_no_memory() {
+    let (store, mut session) = super::with_store(true);
+    let before = store.used();
+    let (output, closed) = deliver(&mut *session, &[&set_of(190_000)]);
+    assert_eq!((output, closed, store.used()), (Vec::new(), false, before));
 }
 
 /// The keys of the frames of a reply, and their statuses.
