@@ -173,6 +173,16 @@ impl HashTable {
         }
     }
 
+    /// A slot whose tag is right, of the first bucket of the chain.
+    #[inline]
+    pub(super) fn candidate(&self, hash: u64) -> Option<u32> {
+        if self.len == 0 {
+            return None;
+        }
+        let bucket = self.buckets.get(self.bucket_of(hash));
+        bucket.candidates(tag(hash)).next()
+    }
+
     /// Adds a slot; `hash_of` tells the hashes of others, where a bucket is split.
     pub(super) fn insert(&mut self, hash: u64, slot: u32, hash_of: impl Fn(u32) -> u64) {
         if self.len >= self.count as usize * MOST {

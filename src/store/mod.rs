@@ -14,7 +14,7 @@
 //! In reading order: [`Store`], in `shards`, is all of it; [`Store::lock`] gives a [`Tree`], through
 //! which items are read and written ([`Entry`] in, [`Item`] out); `shard` is the part that a lock guards; `slab`, `slot`, `slots`, `record` and
 //! `record_log` are the layout of an item in memory, and `pages` maps that memory; `reservation` is a large value on its way in, `shared_value` one on its way out; `hash_table`
-//! finds items, `child_lists` is the tree; `eviction` and `ghost` are the order of eviction; `flush`, `scan` and `sweep` go over the whole store; `watch` notifies
+//! finds items, `child_lists` is the tree; `eviction` and `ghost` are the order of eviction; `look_ahead` brings several items into the caches; `flush`, `scan` and `sweep` go over the whole store; `watch` notifies
 //! clients of changes; [`Clock`] gives the time.
 //!
 //! A key is a path: `user`, or `user 42 name`. The first key of a path picks the shard, so a tree
@@ -37,6 +37,7 @@ mod flush;
 mod flush_schedule;
 mod ghost;
 mod hash_table;
+mod look_ahead;
 mod memory;
 mod pages;
 mod record;
@@ -64,6 +65,7 @@ pub use clock::{Clock, ClockStart};
 pub use config::Config;
 pub(crate) use config::DATABASES;
 pub use entry::{Entry, Item, Marks, Node, Refused};
+pub(crate) use look_ahead::BATCH;
 pub(crate) use reservation::Reservation;
 pub(crate) use shards::SharedAccess;
 pub use shards::Store;

@@ -152,6 +152,12 @@ impl Shard {
         })
     }
 
+    /// An item that may be stored under a key with this hash, by what the first bucket says.
+    #[inline]
+    pub(super) fn candidate(&self, hash: u64) -> Option<u32> {
+        self.table.candidate(hash)
+    }
+
     /// Whether an item is alive; an expired one is removed with its subtree.
     ///
     /// An item without a value is alive while it has children, so expired children are removed first.

@@ -103,6 +103,13 @@ impl Store {
         }
     }
 
+    /// The number of the shard of a top-level key with this hash.
+    #[inline]
+    pub(super) fn shard_of(&self, hash: u64) -> usize {
+        // The table uses the lowest bits of the hash and the highest seven; the shard, others.
+        (hash >> 40) as usize & (self.shards.len() - 1)
+    }
+
     /// Lets other turns run beside this one, but no [`exclusive`](Store::exclusive) one. Taken once
     /// per turn: a thread that takes it twice, or both, may wait for itself.
     pub(crate) fn share(&self) -> SharedAccess<'_> {

@@ -64,10 +64,14 @@ impl Store {
     /// A thread holds one such lock at a time, or it may wait for itself.
     pub fn lock(&self, key: &[u8]) -> Tree<'_> {
         let now_ms = self.now();
-        let hash = shard::hash_top(&self.hasher, key);
-        // The table uses the lowest bits of the hash and the highest seven; the shard, others.
-        let number = (hash >> 40) as usize & (self.shards.len() - 1);
-        Tree::new(self, locked(&self.shards[number]), hash, now_ms)
+        self.lock_hashed(shard::hash_top(&self.hasher, key), now_ms)
+    }
+
+    /// Locks the shard of a top-level key with this hash.
+    #[inline]
+    pub(super) fn lock_hashed(&self, hash: u64, now_ms: u64) -> Tree<'_> {
+        let shard = locked(&self.shards[self.shard_of(hash)]);
+        Tree::new(self, shard, hash, now_ms)
     }
 }
 

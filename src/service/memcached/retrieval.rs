@@ -1,21 +1,61 @@
 //! `get`, `gets`, `gat`, `gats`, `getn` and `getns`.
 
 use crate::protocol::memcached::text::{PathRead, ReadPath, Words, reply};
+use crate::store::{BATCH, Tree};
 
 use super::context::{TurnContext, with_path};
 use super::operations::{FoundItem, GetOutcome};
 use super::output::Output;
 
 impl TurnContext<'_> {
-    /// One key of a `get`, `gets`, `gat` or `gats`: its value if it has one, nothing otherwise. `false` if there is no
-    /// memory for the value; then nothing is done.
-    pub(super) fn retrieve(&mut self, key: &[u8], exptime: Option<i32>, cas: bool) -> bool {
+    /// The first keys of a `get`, `gets`, `gat` or `gats`, a batch of them at most, until the output is full or has a large
+    /// value. Takes the keys that are done off the front. `false` if there is no memory for the next value.
+    pub(super) fn retrieve(
+        &mut self,
+        keys: &mut Words<'_>,
+        exptime: Option<i32>,
+        cas: bool,
+    ) -> bool {
+        let store = &self.operations.shared.store;
+        if let Some(key) = keys.single() {
+            let done = self.retrieve_one(store.lock(key), key, exptime, cas);
+            if done {
+                *keys = Words::default();
+            }
+            return done;
+        }
+        let mut batch = [&b""[..]; BATCH];
+        let mut count = 0;
+        for (place, key) in batch.iter_mut().zip(*keys) {
+            *place = key;
+            count += 1;
+        }
+        let ahead = store.look_ahead(&batch[..count]);
+        for (number, key) in batch[..count].iter().enumerate() {
+            if !self.retrieve_one(ahead.lock(number), key, exptime, cas) {
+                return false;
+            }
+            keys.next();
+            if self.output.is_full() || !self.output.insertions.is_empty() {
+                break;
+            }
+        }
+        true
+    }
+
+    /// One key, whose shard is locked: its value if it has one, nothing otherwise. `false` if there is no memory for the
+    /// value; then nothing is done.
+    fn retrieve_one(
+        &mut self,
+        tree: Tree<'_>,
+        key: &[u8],
+        exptime: Option<i32>,
+        cas: bool,
+    ) -> bool {
         let output = &mut self.output;
-        let outcome = self
-            .operations
-            .get(&[key], exptime.map(i64::from), |found| {
-                write_item(output, Words::new(key), cas, found)
-            });
+        let write = |found: &mut FoundItem<'_, '_>| write_item(output, Words::new(key), cas, found);
+        let exptime = exptime.map(i64::from);
+        let outcome = self.operations.get_locked(tree, &[key], exptime, write);
         !matches!(outcome, GetOutcome::NoMemory)
     }
 

@@ -182,16 +182,18 @@ impl TextSession {
         mut keys: Words<'_>,
         retrieval: Retrieval,
     ) -> Step {
-        while let Some(key) = keys.next() {
-            if !context.retrieve(key, retrieval.exptime, retrieval.cas) {
-                self.pending = InputStart::Keys(retrieval);
-                return Step::NoMemory(key.as_ptr().addr() - input.as_ptr().addr());
+        while !keys.is_empty() {
+            let has_memory = context.retrieve(&mut keys, retrieval.exptime, retrieval.cas);
+            if keys.is_empty() {
+                break;
             }
-            if (context.output.is_full() || !context.output.insertions.is_empty())
-                && !keys.is_empty()
-            {
+            let rest = keys.as_bytes().as_ptr().addr() - input.as_ptr().addr();
+            if !has_memory {
                 self.pending = InputStart::Keys(retrieval);
-                let rest = keys.as_bytes().as_ptr().addr() - input.as_ptr().addr();
+                return Step::NoMemory(rest);
+            }
+            if context.output.is_full() || !context.output.insertions.is_empty() {
+                self.pending = InputStart::Keys(retrieval);
                 if context.output.insertions.is_empty() {
                     return Step::Full(rest);
                 }

@@ -6,7 +6,7 @@
 use super::arguments::reply_refused;
 use super::context::Context;
 use super::table::{CommandSpec, DENYOOM, EXCLUSIVE, FAST, READONLY, WRITE};
-use crate::store::{Entry, Refused};
+use crate::store::{BATCH, Entry, Refused};
 
 pub(super) const COMMANDS: &[CommandSpec] = &[
     CommandSpec::new("mget", -2, READONLY | FAST, mget)
@@ -41,14 +41,27 @@ fn mget(ctx: &mut Context<'_>) {
     let db = ctx.client.db();
     let keys = ctx.args.from(1);
     ctx.reply.array(keys.len());
-    for key in keys.iter() {
-        if ctx.reply.overflowed() {
+    let mut keys = keys.iter();
+    loop {
+        let mut batch = [&b""[..]; BATCH];
+        let mut count = 0;
+        for (place, key) in batch.iter_mut().zip(&mut keys) {
+            *place = key;
+            count += 1;
+        }
+        if count == 0 {
             return;
         }
-        let mut tree = ctx.store.lock(key);
-        let node = tree.find(db, &[key]);
-        if !node.is_some_and(|node| ctx.bulk_of(&mut tree, node)) {
-            ctx.reply.null();
+        let ahead = ctx.store.look_ahead(&batch[..count]);
+        for (number, key) in batch[..count].iter().enumerate() {
+            if ctx.reply.overflowed() {
+                return;
+            }
+            let mut tree = ahead.lock(number);
+            let node = tree.find(db, &[key]);
+            if !node.is_some_and(|node| ctx.bulk_of(&mut tree, node)) {
+                ctx.reply.null();
+            }
         }
     }
 }

@@ -9,7 +9,7 @@
 //! [`parse`] is a pure function with three outcomes: a command and the length of its line, more bytes needed, or a bad
 //! line with its reply and whether the connection is closed. The grammar is one regular expression over a line, made of
 //! the table of verbs in `command`; a hand-written scanner stands before it for the two lines that make up nearly all
-//! traffic, `get KEY`, `set KEY FLAGS EXPTIME BYTES [noreply]` and `mg KEY FLAGS…`, and declines all other lines. A property test
+//! traffic, `get KEY…`, `set KEY FLAGS EXPTIME BYTES [noreply]` and `mg KEY FLAGS…`, and declines all other lines. A property test
 //! compares the two. The data block of a storage command is taken by [`data_block`], after its length was checked.
 //!
 //! The meaning of a line, and the reply to a malformed one, are those of the program memcached 1.6.45,

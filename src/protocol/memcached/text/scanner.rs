@@ -1,13 +1,13 @@
-//! A scanner for the hottest lines: `get KEY`, `mg KEY FLAGS…` and `set KEY FLAGS EXPTIME BYTES [noreply]`.
+//! A scanner for the hottest commands: `get KEY…`, `mg KEY FLAGS…` and `set KEY FLAGS EXPTIME BYTES [noreply]`.
 //!
-//! It takes these lines in their usual form, single spaces, plain digits, `\r\n` at the end and all
-//! of it received, and declines all other lines, malformed ones included, so that the grammar alone
-//! decides their meaning. A property test checks that the grammar reads the accepted lines alike.
+//! It takes their lines in the usual form, plain digits, `\r\n` at the end and all of it received,
+//! and declines all other lines, malformed ones included, so that the grammar alone decides their
+//! meaning. A property test checks that the grammar reads the accepted lines alike.
 
 use memchr::memchr;
 
 use super::command::Command;
-use super::fields::Nesting;
+use super::fields::{Nesting, check_names};
 use super::limits::KEY_LIMIT;
 use super::meta;
 use super::retrieval::Retrieve;
@@ -17,14 +17,17 @@ use super::words::Words;
 /// A command and the bytes of its line, or `None` to decline.
 pub(super) fn scan(input: &[u8], nesting: Nesting) -> Option<(Command<'_>, usize)> {
     if let Some(rest) = input.strip_prefix(b"get ") {
-        let (key, rest) = key(rest)?;
-        let rest = rest.strip_prefix(b"\r\n")?;
+        let (key, behind) = key(rest)?;
+        let (keys, behind) = match behind.strip_prefix(b"\r\n") {
+            Some(behind) => (Words::new(key), behind),
+            None => several_keys(rest)?,
+        };
         let command = Command::Retrieve(Retrieve {
-            keys: Words::new(key),
+            keys,
             exptime: None,
             cas: false,
         });
-        return Some((command, input.len() - rest.len()));
+        return Some((command, input.len() - behind.len()));
     }
     if let Some(rest) = input.strip_prefix(b"mg ") {
         // More flags than usual are left to the grammar, and so is every line that is refused.
@@ -63,6 +66,14 @@ fn key(input: &[u8]) -> Option<(&[u8], &[u8])> {
     let window = &input[..input.len().min(KEY_LIMIT + 1)];
     let length = window.iter().position(|&byte| byte <= b' ')?;
     (length > 0).then(|| input.split_at(length))
+}
+
+/// Keys of any bytes but spaces, up to the end of the line, and what is behind the line.
+fn several_keys(input: &[u8]) -> Option<(Words<'_>, &[u8])> {
+    let end = memchr(b'\n', input)?;
+    let keys = Words::new(input[..end].strip_suffix(b"\r")?);
+    check_names(keys, false).ok()?;
+    Some((keys, &input[end + 1..]))
 }
 
 /// A number of one to nine digits, which is within every field's limit, and the rest.

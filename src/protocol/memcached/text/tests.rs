@@ -109,8 +109,11 @@ fn the_scanner_takes_the_usual_get_and_set() {
     assert!(scanner::scan(b"get user:42\r\nget b\r\n", Nesting::On).is_some());
     assert!(scanner::scan(b"set user:42 4294967 3600 100\r\n", Nesting::On).is_some());
     assert!(scanner::scan(b"set user:42 0 0 100 noreply\r\n", Nesting::On).is_some());
+    let several = b"get user:42 user:43  user:44\r\nget b\r\n";
+    assert!(scanner::scan(several, Nesting::On).is_some());
     for declined in [
-        &b"get a b\r\n"[..],
+        &b"get a b\n"[..],
+        b"get a b",
         b"get a",
         b"get a\r",
         b"mg a v",

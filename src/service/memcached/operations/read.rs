@@ -57,7 +57,19 @@ impl Operations<'_> {
         exptime: Option<i64>,
         write: impl FnOnce(&mut FoundItem<'_, '_>) -> Option<R>,
     ) -> GetOutcome<R> {
-        let mut tree = self.shared.store.lock(path[0]);
+        let tree = self.shared.store.lock(path[0]);
+        self.get_locked(tree, path, exptime, write)
+    }
+
+    /// [`get`](Operations::get) under the lock of the path's first key.
+    #[inline]
+    pub(crate) fn get_locked<R>(
+        &mut self,
+        mut tree: Tree<'_>,
+        path: &[&[u8]],
+        exptime: Option<i64>,
+        write: impl FnOnce(&mut FoundItem<'_, '_>) -> Option<R>,
+    ) -> GetOutcome<R> {
         let mut outcome = GetOutcome::Miss;
         if let Some(node) = tree.find(DATABASE, path)
             && tree.item(node).value().is_some()
