@@ -18,7 +18,7 @@ use super::guard;
 use super::limits;
 use super::listener::Accept;
 use super::service::{Refusal, Service};
-use super::stream::{Address, Stream};
+use super::stream::{self, Address, Stream};
 use super::tls::ServerTls;
 
 /// A connection on its way from the acceptor to its worker.
@@ -133,7 +133,9 @@ fn admit(context: &ListenerContext, stream: Stream, peer: Address) -> io::Result
         refuse(context, &stream, &peer);
         return Ok(None);
     };
-    stream.tune()?;
+    if !stream::INHERITS_OPTIONS {
+        stream.tune()?;
+    }
     log::debug!("{} {peer}: connected", context.endpoint.protocol);
     Ok(Some(Accepted {
         stream,

@@ -14,7 +14,7 @@ use std::{convert::Infallible, fmt, str::FromStr};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::limits::{BACKLOG, SOCKET_MODE};
-use super::stream::{Address, Stream};
+use super::stream::{self, Address, Stream};
 
 /// An address to listen on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -139,6 +139,9 @@ fn bind_address(address: SocketAddr) -> io::Result<Listener> {
     )?;
     // Connections of the last run that the kernel is still closing must not block the port.
     socket.set_reuse_address(true)?;
+    if stream::INHERITS_OPTIONS {
+        stream::tune(&socket)?;
+    }
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     let listener = TcpListener::from(socket);
@@ -171,4 +174,23 @@ fn is_stale(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket())
         && UnixStream::connect(path)
             .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accepted_sockets_have_the_options_of_their_listener() {
+        let listener = Listener::bind(&Listen::Tcp("127.0.0.1:0".into())).unwrap();
+        let address = listener.address().tcp().unwrap();
+        let _client = TcpStream::connect(address).unwrap();
+        let (stream, _) = listener.accept().unwrap();
+        let Stream::Tcp(stream) = stream else {
+            panic!("a TCP socket");
+        };
+        assert_eq!(stream.nodelay().unwrap(), stream::INHERITS_OPTIONS);
+        let keepalive = SockRef::from(&stream).keepalive().unwrap();
+        assert_eq!(keepalive, stream::INHERITS_OPTIONS);
+    }
 }

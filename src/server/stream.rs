@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use socket2::{SockRef, TcpKeepalive};
+use socket2::{Domain, Protocol, SockRef, TcpKeepalive, Type};
 
 use super::limits;
 use super::system_calls::{Received, uninterrupted};
@@ -32,6 +32,15 @@ enum Socket<'a> {
     Unix(&'a UnixStream),
 }
 
+/// Whether an accepted socket has the options of its listener: Linux copies them.
+pub(super) const INHERITS_OPTIONS: bool = cfg!(target_os = "linux");
+
+/// [`Stream::tune`] for a TCP socket, or for a listener whose connections [inherit](INHERITS_OPTIONS) its options.
+pub(super) fn tune(socket: &socket2::Socket) -> io::Result<()> {
+    socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(limits::KEEPALIVE))
+}
+
 impl Stream {
     fn socket(&self) -> Socket<'_> {
         match self {
@@ -44,11 +53,7 @@ impl Stream {
     /// Small replies are sent at once, and a peer whose machine is down is noticed.
     pub(crate) fn tune(&self) -> io::Result<()> {
         match self.socket() {
-            Socket::Tcp(stream) => {
-                stream.set_nodelay(true)?;
-                let keepalive = TcpKeepalive::new().with_time(limits::KEEPALIVE);
-                SockRef::from(stream).set_tcp_keepalive(&keepalive)
-            }
+            Socket::Tcp(stream) => tune(&SockRef::from(stream)),
             Socket::Unix(_) => Ok(()),
         }
     }
@@ -192,6 +197,28 @@ impl Stream {
         }
     }
 
+    /// Begins to connect a non-blocking socket, on which small requests are sent at once. A poller reports it as writable
+    /// when connecting has ended.
+    pub(crate) fn begin_to_connect(to: SocketAddr) -> io::Result<TcpStream> {
+        let socket =
+            socket2::Socket::new(Domain::for_address(to), Type::STREAM, Some(Protocol::TCP))?;
+        socket.set_nonblocking(true)?;
+        socket.set_tcp_nodelay(true)?;
+        match socket.connect(&to.into()) {
+            // Otherwise connecting continues in the system.
+            Err(error) if !would_go_on(&error) => Err(error),
+            _ => Ok(socket.into()),
+        }
+    }
+
+    /// The address at the other end; a Unix socket has none.
+    pub(crate) fn peer_addr(&self) -> Option<SocketAddr> {
+        match self.socket() {
+            Socket::Tcp(stream) => stream.peer_addr().ok(),
+            Socket::Unix(_) => None,
+        }
+    }
+
     /// The address at our end; a Unix socket's is its listener's.
     pub(crate) fn local_addr(&self) -> Option<SocketAddr> {
         match self.socket() {
@@ -207,6 +234,16 @@ fn accepted(written: io::Result<usize>) -> io::Result<usize> {
         written => written,
     }
 }
+
+fn would_go_on(error: &io::Error) -> bool {
+    error.kind() == ErrorKind::WouldBlock || error.raw_os_error() == Some(EINPROGRESS)
+}
+
+/// The system's error number for a nonblocking connect in progress.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const EINPROGRESS: i32 = 115;
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const EINPROGRESS: i32 = 36;
 
 impl AsRawFd for Stream {
     fn as_raw_fd(&self) -> RawFd {

@@ -346,10 +346,7 @@ impl Worker {
             None => log::debug!("{protocol} {peer}: closed"),
             Some(error) => log::debug!("{protocol} {peer}: connection lost: {error}"),
         }
-        let fd = client.stream.as_raw_fd();
-        // Closing the descriptor would do, but a kill in this moment may still hold it open.
-        let _ = self.poll.registry().deregister(&mut SourceFd(&fd));
-        client.stream.close();
+        client.close(self.poll.registry());
         if self.clients.is_empty() {
             self.clients.shrink_to_fit();
         }

@@ -4,9 +4,7 @@
 //! The bytes to send come from the [`UpstreamConnection`](crate::upstream::UpstreamConnection).
 
 use std::io::{self, ErrorKind};
-use std::net::{SocketAddr, TcpStream};
-
-use socket2::{Domain, Protocol, Socket, Type};
+use std::net::SocketAddr;
 
 use crate::server::{ClientTls, Stream};
 
@@ -26,19 +24,8 @@ impl UpstreamSocket {
         name: &str,
         tls: Option<&ClientTls>,
     ) -> io::Result<UpstreamSocket> {
-        let socket = Socket::new(
-            Domain::for_address(address),
-            Type::STREAM,
-            Some(Protocol::TCP),
-        )?;
-        socket.set_nonblocking(true)?;
-        match socket.connect(&address.into()) {
-            Ok(()) => {}
-            // Connecting continues in the system; the poller reports its end.
-            Err(error) if would_go_on(&error) => {}
-            Err(error) => return Err(error),
-        }
-        let stream = Stream::to_upstream(TcpStream::from(socket), name, tls)?;
+        let socket = Stream::begin_to_connect(address)?;
+        let stream = Stream::to_upstream(socket, name, tls)?;
         stream.tune()?;
         Ok(UpstreamSocket {
             stream,
@@ -81,13 +68,3 @@ pub(crate) fn send(stream: &Stream, writable: &mut bool, bytes: &[u8]) -> io::Re
     }
     Ok(sent)
 }
-
-fn would_go_on(error: &io::Error) -> bool {
-    error.kind() == ErrorKind::WouldBlock || error.raw_os_error() == Some(EINPROGRESS)
-}
-
-/// The system's error number for a nonblocking connect in progress.
-#[cfg(any(target_os = "linux", target_os = "android"))]
-const EINPROGRESS: i32 = 115;
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-const EINPROGRESS: i32 = 36;

@@ -7,9 +7,11 @@
 
 use std::io::{self, ErrorKind};
 use std::ops::Range;
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
 
-use mio::Interest;
+use mio::unix::SourceFd;
+use mio::{Interest, Registry};
 
 use crate::server::acceptor::Accepted;
 use crate::server::connections::{Connections, Membership, Traffic, ticks};
@@ -140,6 +142,20 @@ impl Client {
     /// The number of the connection.
     pub(super) fn id(&self) -> u64 {
         self.membership.connection.id()
+    }
+
+    /// Ends the session and closes the socket.
+    pub(super) fn close(self, registry: &Registry) {
+        drop(self.session);
+        // Dropping the socket takes it out of the poller's set and shuts it down, unless a kill holds it open in this moment.
+        if self.stream.is_tls() || Arc::strong_count(&self.stream) > 1 {
+            let fd = self.stream.as_raw_fd();
+            let _ = registry.deregister(&mut SourceFd(&fd));
+            self.stream.close();
+        }
+        drop(self.stream);
+        // Last, so that an empty set means that all sockets are closed.
+        drop(self.membership);
     }
 
     /// The events that the poller reports: that the socket takes more if the connection is parked, otherwise that bytes

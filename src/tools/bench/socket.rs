@@ -1,7 +1,7 @@
 //! One socket of the load and the requests on their way through it. It never blocks, apart from its opening.
 
 use std::io::{self, ErrorKind};
-use std::net::Shutdown;
+use std::net::{Shutdown, SocketAddr};
 use std::os::fd::AsRawFd;
 use std::time::Duration;
 
@@ -16,6 +16,8 @@ use crate::tools::transcript::Address;
 /// A connected socket.
 pub(super) struct Socket {
     stream: Stream,
+    /// The server's address, if it isn't a Unix socket.
+    peer: Option<SocketAddr>,
     pub(super) connection: Connection,
     /// Whether the system takes more bytes.
     pub(super) writable: bool,
@@ -31,10 +33,9 @@ impl Socket {
     ) -> io::Result<Socket> {
         stream.tune()?;
         stream.set_nonblocking()?;
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        let fd = stream.as_raw_fd();
-        registry.register(&mut SourceFd(&fd), token, interest)?;
+        register(&stream, registry, token)?;
         Ok(Socket {
+            peer: stream.peer_addr(),
             stream,
             connection: Connection::new(dialect),
             writable: true,
@@ -55,11 +56,31 @@ impl Socket {
     ) -> Result<(), String> {
         // The server learns of the end before the next connection arrives. It may have closed its side already.
         let _ = self.stream.shutdown(Shutdown::Both);
-        let opened = address
-            .open(patience)
-            .and_then(|stream| Socket::register(stream, dialect, registry, token));
+        let opened = match self.peer {
+            Some(peer) => Socket::begin(peer, dialect, registry, token),
+            None => address
+                .open(patience)
+                .and_then(|stream| Socket::register(stream, dialect, registry, token)),
+        };
         *self = opened.map_err(|error| format!("can't connect: {error}"))?;
         Ok(())
+    }
+
+    /// Begins to connect. The poller reports the socket as writable when that is done, or its error.
+    fn begin(
+        peer: SocketAddr,
+        dialect: Dialect,
+        registry: &Registry,
+        token: Token,
+    ) -> io::Result<Socket> {
+        let stream = Stream::Tcp(Stream::begin_to_connect(peer)?);
+        register(&stream, registry, token)?;
+        Ok(Socket {
+            stream,
+            peer: Some(peer),
+            connection: Connection::new(dialect),
+            writable: false,
+        })
     }
 
     /// Sends as many bytes as the system accepts. Returns their number.
@@ -90,6 +111,15 @@ impl Socket {
             Ok(count) => Ok(Some(count)),
         }
     }
+}
+
+fn register(stream: &Stream, registry: &Registry, token: Token) -> io::Result<()> {
+    let fd = stream.as_raw_fd();
+    registry.register(
+        &mut SourceFd(&fd),
+        token,
+        Interest::READABLE | Interest::WRITABLE,
+    )
 }
 
 fn lost(error: &io::Error) -> String {
