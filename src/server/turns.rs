@@ -27,7 +27,7 @@
 //! request is kept.
 //!
 //! There is a worker for each core, and not all of them run connections: `active_workers` decides how many do,
-//! `worker_load` reads the kernel's figures, `balance` hands connections over. `polling` comes before a worker's sleep.
+//! by a `trial` where that is open; `worker_load` reads the kernel's figures, `balance` hands connections over. `pinning` gives workers cores of their own; `polling` comes before a worker's sleep.
 //!
 //! The poller reports an event once. The connection keeps it until a read has found the socket
 //! drained, because a turn that continues ([`Next::Again`]) does not read.
@@ -39,8 +39,10 @@ mod active_workers;
 mod balance;
 mod client;
 mod deadlines;
+mod pinning;
 mod polling;
 mod reply_waits;
+mod trial;
 mod worker_load;
 
 use std::collections::VecDeque;
@@ -203,16 +205,17 @@ impl Worker {
 
     /// Hands connections to other workers if there are more or fewer of them than before.
     fn balance(&mut self, balance: &mut Balance) {
-        balance.look(self.buffers.now);
+        balance.look(self.buffers.now, &self.buffers.connections);
         if self.buffers.draining {
             return;
         }
+        balance.place();
         let Some((workers, surplus)) = balance.surplus(self.buffers.index, self.clients.len())
         else {
             return;
         };
         let keys: Vec<usize> = self.clients.iter().map(|(key, _)| key).collect();
-        for key in keys.into_iter().rev().take(surplus) {
+        for key in balance::evenly(&keys, surplus) {
             let client = self.clients.remove(key);
             let fd = client.stream.as_raw_fd();
             let _ = self.poll.registry().deregister(&mut SourceFd(&fd));

@@ -16,13 +16,12 @@ use std::time::Duration;
 
 use super::active_workers::ActiveWorkers;
 use super::client::Client;
+use super::pinning::{self, Crowded};
 use super::polling::{IdleCore, Polling};
 use super::worker_load::{self, WorkerLoad};
 use crate::server::acceptor::Accepted;
+use crate::server::connections::Connections;
 use crate::server::workers::{WorkerHandle, WorkerHandles};
-
-/// Milliseconds between two looks.
-const LOOK_EVERY: u64 = 100;
 
 /// A connection on its way to a worker.
 pub(in crate::server) enum Incoming {
@@ -49,6 +48,10 @@ pub(in crate::server) struct WorkerGroup {
     polled: Vec<AtomicU64>,
     /// Whether a core would be idle if no worker polled.
     idle_core: AtomicBool,
+    /// Whether the workers share all cores with other threads.
+    crowded: AtomicBool,
+    /// The cores that the process may use.
+    cores: Vec<usize>,
     least: usize,
 }
 
@@ -61,6 +64,8 @@ impl WorkerGroup {
             threads: (0..most).map(|_| OnceLock::new()).collect(),
             polled: (0..most).map(|_| AtomicU64::new(0)).collect(),
             idle_core: AtomicBool::new(false),
+            crowded: AtomicBool::new(false),
+            cores: worker_load::allowed_cores("/proc/self/status").unwrap_or_default(),
             least,
         }
     }
@@ -90,6 +95,8 @@ pub(super) struct Balance {
     group: Arc<WorkerGroup>,
     index: usize,
     polling: Polling,
+    /// It is bound to one core.
+    bound: bool,
     /// The number of active workers that this one has acted upon.
     seen: usize,
     /// The state with which the first worker decides how many are active.
@@ -101,6 +108,7 @@ struct LoadWatch {
     load: WorkerLoad,
     rule: ActiveWorkers,
     idle_core: IdleCore,
+    crowded: Crowded,
 }
 
 impl Balance {
@@ -115,25 +123,26 @@ impl Balance {
             group: Arc::clone(group),
             index,
             polling: Polling::default(),
+            bound: false,
             seen: least,
             watch: load.map(|load| LoadWatch {
                 next: 0,
                 load,
                 rule: ActiveWorkers::new(least, most),
                 idle_core: IdleCore::default(),
+                crowded: Crowded::default(),
             }),
         }
     }
 
     /// Once a round, in milliseconds: the first worker decides how many are active.
-    pub(super) fn look(&mut self, now: u64) {
+    pub(super) fn look(&mut self, now: u64, connections: &Connections) {
         let Some(watch) = &mut self.watch else {
             return;
         };
         if now < watch.next {
             return;
         }
-        watch.next = now + LOOK_EVERY;
         let before = self.group.active.load(Relaxed);
         let threads = self
             .group
@@ -143,17 +152,33 @@ impl Balance {
             .take(before);
         let threads =
             threads.filter_map(|(path, polled)| Some((path.get()?.as_str(), polled.load(Relaxed))));
-        let Some(figures) = watch.load.look(threads) else {
-            return;
-        };
-        let idle_core = watch.idle_core.look(&figures);
-        self.group.idle_core.store(idle_core, Relaxed);
-        let active = watch.rule.look(&figures);
+        let figures = watch.load.look(threads, connections);
+        let active = figures.as_ref().map_or(before, |figures| {
+            let idle_core = watch.idle_core.look(figures);
+            self.group.idle_core.store(idle_core, Relaxed);
+            let crowded = watch.crowded.look(figures);
+            self.group.crowded.store(crowded, Relaxed);
+            watch.rule.look(figures)
+        });
+        watch.next = now + watch.rule.next_look();
         if active != before
             && let Some(handles) = self.group.handles()
         {
             log::debug!("{active} workers instead of {before} run connections: {figures:?}");
             handles.set_active(active);
+        }
+    }
+
+    /// Once a round: binds this worker to a core of its own while the cores are crowded.
+    pub(super) fn place(&mut self) {
+        let (group, cores) = (&self.group, &self.group.cores);
+        let several = self.seen > 1 && self.seen <= cores.len();
+        let bound = several && self.index < self.seen && group.crowded.load(Relaxed);
+        if std::mem::replace(&mut self.bound, bound) != bound {
+            pinning::bind(match bound {
+                true => &cores[self.index..][..1],
+                false => cores,
+            });
         }
     }
 
@@ -185,6 +210,14 @@ impl Balance {
         let surplus = connections.saturating_sub(share);
         (surplus > 0).then_some((handles, surplus))
     }
+}
+
+/// So many of these numbers, evenly over the whole range: a worker hands over old and new connections alike, as if each had
+/// been sent to the worker with the fewest when it arrived.
+pub(super) fn evenly(all: &[usize], count: usize) -> impl Iterator<Item = usize> {
+    let before = move |place: usize| place * count / all.len();
+    let places = (0..all.len()).filter(move |&place| before(place) < before(place + 1));
+    places.map(|place| all[place])
 }
 
 #[cfg(test)]
@@ -239,6 +272,15 @@ mod tests {
             );
             thread::sleep(Duration::from_millis(1));
         }
+    }
+
+    #[test]
+    fn every_other_connection_is_handed_over_if_it_is_half_of_them() {
+        let chosen = |count| evenly(&[10, 11, 12, 13, 14, 15], count).collect::<Vec<_>>();
+        assert!(chosen(0).is_empty());
+        assert_eq!(chosen(1), [15]);
+        assert_eq!(chosen(3), [11, 13, 15]);
+        assert_eq!(chosen(6), [10, 11, 12, 13, 14, 15]);
     }
 
     #[test]

@@ -90,10 +90,13 @@ mod tests {
 
     fn idle(cores: f64) -> Figures {
         Figures {
-            running: 0.5,
+            demand: 0.5,
             least_busy: 0.5,
             most_waiting: 0.0,
             idle_cores: cores,
+            seconds: 0.1,
+            rate: 0.0,
+            connections: 0,
         }
     }
 

@@ -12,6 +12,7 @@ use std::fs;
 use std::time::Instant;
 
 use super::active_workers::Figures;
+use crate::server::connections::Connections;
 
 /// Time slices of a second that `/proc/stat` counts in: `USER_HZ`, a constant of Linux.
 const TICKS_PER_SECOND: f64 = 100.0;
@@ -39,6 +40,8 @@ struct LoadSample {
     threads: Vec<ThreadTimes>,
     /// Hundredths of a second that the allowed cores were idle.
     idle: u64,
+    /// Bytes received and sent.
+    bytes: u64,
 }
 
 /// The path by which other threads read the kernel's figures of this one.
@@ -47,62 +50,72 @@ pub(super) fn this_thread() -> Option<String> {
     Some(format!("/proc/{}/schedstat", link.to_str()?))
 }
 
+/// The cores that a process or thread may use, by its file `status`.
+pub(super) fn allowed_cores(status: &str) -> Option<Vec<usize>> {
+    let status = fs::read_to_string(status).ok()?;
+    let list = |line: &str| Some(line.strip_prefix("Cpus_allowed_list:")?.trim().to_owned());
+    core_numbers(&status.lines().find_map(list)?)
+}
+
 impl WorkerLoad {
     /// `None` if the kernel doesn't report the cores that this process may use.
     pub(super) fn new() -> Option<WorkerLoad> {
-        let status = fs::read_to_string("/proc/self/status").ok()?;
-        let allowed = status
-            .lines()
-            .find_map(|line| line.strip_prefix("Cpus_allowed_list:"))?;
         Some(WorkerLoad {
-            allowed: core_numbers(allowed.trim())?,
+            allowed: allowed_cores("/proc/self/status")?,
             last: None,
         })
     }
 
-    /// Figures since the last look at the same number of threads; `None` at the first, and if the kernel doesn't
-    /// count.
+    /// Figures since the last look; `None` at the first, and if the kernel doesn't count. Times are those of the threads
+    /// that were there at both looks.
     ///
     /// A thread is the path of its figures and the nanoseconds that it has polled, which count as idle.
     pub(super) fn look<'a>(
         &mut self,
         threads: impl Iterator<Item = (&'a str, u64)>,
+        connections: &Connections,
     ) -> Option<Figures> {
-        let now = self.counters(threads);
+        let now = self.counters(threads, connections);
         let last = std::mem::replace(&mut self.last, now);
         let (now, last) = (self.last.as_ref()?, last?);
-        if now.threads.len() != last.threads.len() {
-            return None;
-        }
         let seconds = now.at.duration_since(last.at).as_secs_f64();
         let part = |from: u64, to: u64| to.saturating_sub(from) as f64 / 1e9 / seconds;
         let mut figures = Figures {
-            running: 0.0,
+            demand: 0.0,
             least_busy: f64::INFINITY,
             most_waiting: 0.0,
             idle_cores: now.idle.saturating_sub(last.idle) as f64 / TICKS_PER_SECOND / seconds,
+            seconds,
+            rate: now.bytes.saturating_sub(last.bytes) as f64 / seconds,
+            connections: connections.current(),
         };
         for (from, to) in last.threads.iter().zip(&now.threads) {
             let polling = part(from.polling, to.polling);
             let running = (part(from.running, to.running) - polling).max(0.0);
             let waiting = part(from.waiting, to.waiting);
             figures.idle_cores += polling;
-            figures.running += running;
+            figures.demand += running + waiting;
             figures.least_busy = figures.least_busy.min(running + waiting);
             figures.most_waiting = figures.most_waiting.max(waiting);
         }
         Some(figures)
     }
 
-    fn counters<'a>(&self, threads: impl Iterator<Item = (&'a str, u64)>) -> Option<LoadSample> {
+    fn counters<'a>(
+        &self,
+        threads: impl Iterator<Item = (&'a str, u64)>,
+        connections: &Connections,
+    ) -> Option<LoadSample> {
         let threads = threads.map(|(path, polling)| {
             let times = thread_times(&fs::read_to_string(path).ok()?)?;
             Some(ThreadTimes { polling, ..times })
         });
-        let threads = threads.collect::<Option<Vec<_>>>()?;
-        let idle = idle_time(&fs::read_to_string("/proc/stat").ok()?, &self.allowed);
-        let at = Instant::now();
-        Some(LoadSample { at, threads, idle })
+        Some(LoadSample {
+            threads: threads.collect::<Option<Vec<_>>>()?,
+            idle: idle_time(&fs::read_to_string("/proc/stat").ok()?, &self.allowed),
+            bytes: connections.bytes_read() + connections.bytes_written(),
+            at: Instant::now(),
+        })
     }
 }
 
@@ -187,15 +200,12 @@ mod tests {
             eprintln!("skipped: this kernel doesn't count the times of threads");
             return;
         };
-        assert_eq!(
-            load.look([(&path[..], 0)].into_iter()),
-            None,
-            "the first look"
-        );
+        let connections = Connections::new();
+        let mut look = || load.look([(&path[..], 0)].into_iter(), &connections);
+        assert_eq!(look(), None, "the first look");
         let mut spent = |work: &dyn Fn()| {
             work();
-            load.look([(&path[..], 0)].into_iter())
-                .expect("the second look")
+            look().expect("the second look")
         };
         let busy = spent(&|| {
             let until = Instant::now() + Duration::from_millis(200);
@@ -205,6 +215,8 @@ mod tests {
         });
         assert!(busy.least_busy > 0.5, "{busy:?}");
         let quiet = spent(&|| thread::sleep(Duration::from_millis(200)));
-        assert!(quiet.running < 0.5, "{quiet:?}");
+        let running = quiet.demand - quiet.most_waiting;
+        assert!(running < 0.5, "{quiet:?}");
+        assert!(quiet.seconds >= 0.2 && quiet.rate == 0.0, "{quiet:?}");
     }
 }
