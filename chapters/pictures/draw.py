@@ -60,7 +60,7 @@ def intro_map():
         ("II · A cache", ["4 store", "5 paths", "6 RESP", "7 turns"]),
         ("III · In front of others", ["8 forward", "9 ketama", "10 failing"]),
         ("IV · Invalidation", ["11 background", "12 crash", "13 stale fills"]),
-        ("V · The rest", ["14 measure"]),
+        ("V · The rest", ["15 measure"]),
     ]
     parts, y = [], 8
     for n, (part, stages) in enumerate(rows):
@@ -314,7 +314,7 @@ def p13_stale():
             "cache. Then the slow reader stores the old value, which stays until it expires.", 256, parts)
 
 
-def p14_omission():
+def p15_omission():
     left, step, stop, end = 150, 16, 246, 406
     parts = [
         f'<rect x="{stop}" y="24" width="{end - stop}" height="196" fill="currentColor" opacity="0.1"/>',

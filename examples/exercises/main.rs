@@ -35,7 +35,7 @@ mod ch10;
 mod ch11;
 mod ch12;
 mod ch13;
-mod ch14;
+mod ch15;
 
 /// The kinds of exercises.
 #[derive(Clone, Copy)]
@@ -77,7 +77,7 @@ const EXERCISES: &[&[Exercise]] = &[
     ch11::EXERCISES,
     ch12::EXERCISES,
     ch13::EXERCISES,
-    ch14::EXERCISES,
+    ch15::EXERCISES,
 ];
 
 fn main() -> ExitCode {

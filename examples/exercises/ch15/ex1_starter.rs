@@ -1,4 +1,4 @@
-//! 14.1, a solution: the time of sending is the load's own business.
+//! 15.1, the starter: a recorder that measures like a closed loop.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::TcpStream;
@@ -9,8 +9,9 @@ pub(crate) fn serve(mut stream: &TcpStream) -> io::Result<()> {
         let line = line?;
         let numbers: Vec<u64> = line.split(' ').flat_map(str::parse).collect();
         let answer = match (line.as_str(), numbers.as_slice()) {
-            (_, &[due, _sent, answered]) => {
-                latencies.push(answered - due);
+            // `_due` is when the request should have been sent.
+            (_, &[_due, sent, answered]) => {
+                latencies.push(answered - sent);
                 latencies.sort_unstable();
                 "counted".to_owned()
             }
