@@ -29,10 +29,10 @@ mod book {
 
 use std::path::Path;
 
-use book::pages::Book;
+use book::pages::{Book, Page};
 use book::{
-    console, diffs, fences, glossary, html, includes, links, names, pictures, plots, stages, steps,
-    tables,
+    console, diffs, fences, glossary, html, includes, links, names, pages, pictures, plots, stages,
+    steps, tables,
 };
 
 fn the_book() -> Book {
@@ -102,9 +102,7 @@ fn console_blocks_print_the_output_on_the_page() {
     steps::build(&book).unwrap_or_else(|problem| panic!("{problem}"));
     // Pages beside one another: most of their time they wait, as their readers do.
     sound(&stages::side_by_side(&book.pages, |page| {
-        // An author's page alone: `LARDER_PAGE=06`.
-        let wanted = std::env::var("LARDER_PAGE").unwrap_or_default();
-        if !page.path.to_string_lossy().contains(&wanted) {
+        if !pages::is_chosen(&page.path.to_string_lossy()) {
             return None;
         }
         let missing = console::missing_peers(page);
@@ -124,7 +122,8 @@ fn console_blocks_print_the_output_on_the_page() {
 fn stages_pass_their_chapters_conversations_and_fail_later_ones() {
     let book = the_book();
     let mut problems = Vec::new();
-    for page in &book.pages {
+    let chosen = |page: &&Page| pages::is_chosen(&page.path.to_string_lossy());
+    for page in book.pages.iter().filter(chosen) {
         let stage = page.chapter().and_then(|stage| diffs::name(&book, stage));
         let checked = match &stage {
             Some(name) => stages::problems(&book, page, name),

@@ -15,7 +15,7 @@ use super::pages::{Book, files_below, text_of};
 
 /// Stages that are not written from the one before, and the beginning of the file names that they
 /// are written from.
-const ORIGINS: [(u32, &str); 1] = [(11, "04_")];
+const ORIGINS: [(u32, &str); 2] = [(11, "04_"), (14, "06_")];
 
 /// The files of a stage: `examples/NN_name.rs`, or everything below `examples/NN_name/`.
 pub(crate) fn files(book: &Book, stage: u32) -> Vec<PathBuf> {
@@ -32,6 +32,13 @@ pub(crate) fn prefix(stage: u32) -> String {
 pub(crate) fn origin(before: u32, stage: u32) -> String {
     let origin = ORIGINS.iter().find(|(number, _)| *number == stage);
     origin.map_or(prefix(before), |(_, prefix)| (*prefix).to_owned())
+}
+
+/// A stage and all stages that it is written from, one from the other.
+pub(crate) fn lineage(stage: u32) -> Vec<u32> {
+    let from = |&stage: &u32| origin(stage.checked_sub(1)?, stage)[..2].parse().ok();
+    let stages = std::iter::successors(Some(stage), from);
+    stages.take_while(|&stage| stage > 0).collect()
 }
 
 fn files_of(book: &Book, prefix: &str) -> Vec<PathBuf> {

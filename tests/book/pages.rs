@@ -72,6 +72,12 @@ impl Book {
     }
 }
 
+/// Whether a page is checked, by its path or a place on it: an author can choose one, as in `LARDER_PAGE=06`.
+pub(crate) fn is_chosen(page: &str) -> bool {
+    let chosen = std::env::var("LARDER_PAGE").unwrap_or_default();
+    page.contains(&chosen)
+}
+
 impl Page {
     /// The number at the start of the file's name: the chapter, and the stage that it builds.
     pub(crate) fn chapter(&self) -> Option<u32> {

@@ -1,12 +1,12 @@
 //! The stages: each is built, started on a free port, and checked against its chapter's promises.
 //!
-//! - It passes every transcript of its protocols whose header says `stage: N` up to its own
-//!   number, in every delivery.
+//! - It passes every transcript of its protocols whose header says `stage: N` for its own number or
+//!   that of a stage that it is written from, in every delivery, and those that its chapter shows.
 //! - It fails every conversation that its chapter includes as ```` ```transcript,fails ````: why a next stage is needed.
 //! - The article's version, where the chapter has one, fails every conversation that is included as
 //!   ```` ```transcript,article ````.
-//! - A stage in front of other servers gets some that fail on request, and must pass the
-//!   transcripts that real servers pass.
+//! - A stage after the one that has larder's whole library must pass the transcripts that real servers
+//!   pass. One in front of other servers gets some that fail on request.
 //! - Every transcript that a chapter includes is one of these two, so no page shows a
 //!   conversation that was not held.
 
@@ -27,6 +27,7 @@ use larder::tools::transcript::{
 };
 
 use super::console::until;
+use super::diffs;
 use super::includes;
 use super::pages::{Book, Page, files_below, text_of};
 
@@ -75,8 +76,8 @@ pub(crate) fn programs() -> &'static Path {
     })
 }
 
-/// The stage that has all commands of larder's library; a proxy has to pass the transcripts of
-/// earlier stages.
+/// The stage that has all commands of larder's library. Later stages have to pass the transcripts of
+/// the others, if a real server passes them.
 const LIBRARY: u32 = 7;
 
 /// A program that listens; it is ended with this.
@@ -169,12 +170,11 @@ impl Drop for Running {
     }
 }
 
-/// The number of a stage's listeners. The sixth has one for each protocol, the seventh one more for
-/// echo.
+/// The number of a stage's listeners. The sixth has one for each protocol and so have those that are written from it; the
+/// seventh has one more for echo.
 fn listeners(stage: u32) -> usize {
     match stage {
-        ..6 => 1,
-        6 => 2,
+        6 | 14 => 2,
         7 => 3,
         _ => 1,
     }
@@ -231,11 +231,6 @@ impl Staged {
             _list: list,
         })
     }
-}
-
-/// Whether a stage stands in front of other servers.
-fn is_proxy(stage: u32) -> bool {
-    matches!(stage, 8..=10)
 }
 
 /// Whether a stage has memcached's protocol and no store: its promises are the conversations of its
@@ -415,20 +410,19 @@ pub(crate) fn problems(book: &Book, page: &Page, name: &str) -> Result<Vec<Strin
     let included = included(book, page)?;
     let started = Staged::start(stage, name, None)?.program;
     let protocols: Vec<&str> = started.listening.iter().map(|(p, _)| p.as_str()).collect();
+    let lineage = diffs::lineage(stage);
     let mut promised = transcripts(&book.root)?;
     promised.retain(|transcript| {
         let shown = shown(&included, &transcript.name);
+        // One that needs settings is promised by the chapters that show it.
+        let only_if_shown = is_invalidator(stage) || !transcript.options.is_empty();
+        let real = !matches!(transcript.agrees, Agrees::LarderOnly(_));
         transcript.stage <= stage
-            && if is_invalidator(stage) || !transcript.options.is_empty() {
-                // One that needs settings is promised by the chapters that show it.
-                shown
-            } else {
-                protocols.contains(&transcript.protocol.name())
-                    && (!is_proxy(stage)
-                        || shown
-                        || transcript.stage != LIBRARY
-                            && !matches!(transcript.agrees, Agrees::LarderOnly(_)))
-            }
+            && (shown
+                || !only_if_shown
+                    && lineage.contains(&transcript.stage)
+                    && protocols.contains(&transcript.protocol.name())
+                    && (stage <= LIBRARY || transcript.stage != LIBRARY && real))
     });
     if promised.is_empty() {
         problems.push(format!("{name}: no transcript says what it must do"));
@@ -442,7 +436,7 @@ pub(crate) fn problems(book: &Book, page: &Page, name: &str) -> Result<Vec<Strin
             motives += 1;
             let server = Staged::start(stage, name, Some(transcript))?;
             let address = server.program.speaks(transcript.protocol.name());
-            if transcript.stage <= stage {
+            if lineage.contains(&transcript.stage) {
                 problems.push(format!("{}: a later stage must pass it", transcript.name));
             } else if difference(transcript, address, delivery, IMPATIENCE, Side::Larder).is_none()
             {

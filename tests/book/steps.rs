@@ -16,7 +16,7 @@ use std::sync::OnceLock;
 use regex::Regex;
 
 use super::diffs;
-use super::pages::{Book, files_below, text_of};
+use super::pages::{Book, files_below, is_chosen, text_of};
 use super::stages;
 
 /// Lines that a step may add: a reader types no more before they are explained and run.
@@ -263,29 +263,25 @@ fn build_all(book: &Book) -> Result<(), String> {
         )?;
     }
     let programs = package.join("src/bin");
-    let (mut names, mut run) = (Vec::new(), Vec::new());
-    for (step, files) in states(book)? {
+    let (mut all, mut run) = (Vec::new(), Vec::new());
+    let states = states(book)?.into_iter();
+    for (step, files) in states.filter(|(step, _)| is_chosen(&step.at)) {
         let name = format!("s{}", step.name.replace('/', "_"));
         for (file, text) in &files {
             write(&programs.join(&name).join(file), text)?;
         }
+        let program = ["--bin".to_owned(), name];
         if step.runs {
-            run.extend(["--bin".to_owned(), name.clone()]);
+            run.extend(program.clone());
         }
-        names.push(name);
+        all.extend(program);
     }
-    let there = fs::read_dir(&programs).map_err(|error| error.to_string())?;
-    for old in there
-        .flatten()
-        .filter(|entry| !names.iter().any(|name| entry.file_name() == name.as_str()))
-    {
-        fs::remove_dir_all(old.path()).map_err(|error| error.to_string())?;
+    for (what, programs) in [("check", all), ("build", run)] {
+        if !programs.is_empty() {
+            cargo(what, &programs, &package, target)?;
+        }
     }
-    cargo("check", &["--bins".to_owned()], &package, target)?;
-    match run.is_empty() {
-        true => Ok(()),
-        false => cargo("build", &run, &package, target),
-    }
+    Ok(())
 }
 
 /// Has cargo check or build programs of the package of steps.
