@@ -1,7 +1,7 @@
 //! A small load for the book's measurements: one thread for each connection, request and reply
 //! by turns.
 //!
-//! - `load ADDR CONNECTIONS SECONDS REQUEST [BYTES]` sends REQUEST (with `\r` and `\n` as escapes) again
+//! - `load ADDR CONNECTIONS SECONDS REQUEST [BYTES]` sends REQUEST (with `\r`, `\n` and `\xNN` as escapes) again
 //!   and again, and prints requests a second and the time of the slowest. `{}` in REQUEST is another
 //!   number of nine digits every time. BYTES is the length of each reply; without it, a first
 //!   connection measures it. All connections stay until the last is done.
@@ -54,11 +54,7 @@ fn busy(
     reply: Option<&str>,
 ) -> Result<()> {
     let (connections, seconds): (usize, u64) = (connections.parse()?, seconds.parse()?);
-    let request = request
-        .replace("\\r", "\r")
-        .replace("\\n", "\n")
-        .replace("{}", "{number:}")
-        .into_bytes();
+    let request = unescaped(&request.replace("{}", "{number:}"))?;
     let reply = match reply {
         Some(bytes) => bytes.parse()?,
         None => reply_length(address, &request)?,
@@ -88,6 +84,26 @@ fn busy(
         at(999),
     );
     Ok(())
+}
+
+/// The bytes of a text with the escapes `\r`, `\n` and `\xNN`.
+fn unescaped(text: &str) -> Result<Vec<u8>> {
+    let mut parts = text.split('\\');
+    let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
+    for part in parts {
+        let (byte, rest) = match part.split_at_checked(1) {
+            Some(("r", rest)) => (b'\r', rest),
+            Some(("n", rest)) => (b'\n', rest),
+            Some(("x", rest)) => {
+                let (digits, rest) = rest.split_at_checked(2).ok_or("\\x has two digits")?;
+                (u8::from_str_radix(digits, 16)?, rest)
+            }
+            _ => return Err("an escape is \\r, \\n or \\xNN".into()),
+        };
+        bytes.push(byte);
+        bytes.extend_from_slice(rest.as_bytes());
+    }
+    Ok(bytes)
 }
 
 /// Requests and replies by turns, each timed; and the connection, still open.
