@@ -60,7 +60,7 @@ def intro_map():
         ("II · A cache", ["4 store", "5 paths", "6 RESP", "7 turns"]),
         ("III · In front of others", ["8 forward", "9 ketama", "10 failing"]),
         ("IV · Invalidation", ["11 background", "12 crash", "13 stale fills"]),
-        ("V · The rest", ["15 measure"]),
+        ("V · The rest", ["14 meta, binary", "15 measure"]),
     ]
     parts, y = [], 8
     for n, (part, stages) in enumerate(rows):
@@ -75,7 +75,7 @@ def intro_map():
         y += 78
     return ("The stages", "Five parts: a server (the real thing, echo, pool, lines), a cache (store, paths, RESP, turns), in "
             "front of other servers (forward, ketama, failing), invalidation (in the background, surviving a crash, "
-            "stale fills), and the rest (measure it). Each stage is written from the one before.", y, parts)
+            "stale fills), and the rest (meta and binary, measure it). Each stage is written from the one before.", y, parts)
 
 
 def p01_parts():
@@ -312,6 +312,45 @@ def p13_stale():
     parts += [text(52, 170, "slow", anchor="end", size=13), text(225, 236, "the old value stays until it expires", anchor="start", size=13, accent=2)]
     return ("The stale fill", "A reader misses and reads the old row. A writer changes the row and deletes the key from the "
             "cache. Then the slow reader stores the old value, which stays until it expires.", 256, parts)
+
+
+def p14_header():
+    unit, tall = 62, 34
+    parts = [text(128, 16, "the article's header", weight=600), text(428, 16, "memcached's header", weight=600)]
+
+    def row(x, y, fields):
+        for words, size, accent in fields:
+            parts.append(box(x, y, size * unit - 4, tall, words, accent=accent, dashed=accent is None, size=13))
+            x += size * unit
+
+    article = [
+        [("magic 80 00", 2, 2), ("data type ?", 2, None)],
+        [("request's length", 4, 2)],
+        [("reply's length", 4, 2)],
+        [("option", 1, 2), ("packed", 1, 2), ("reserved", 2, 2)],
+        [("original length", 4, 2)],
+        [("sequence ?", 2, None), ("checksum ?", 2, None)],
+    ]
+    real = [
+        [("magic", 1, 1), ("opcode", 1, 1), ("key length", 2, 1)],
+        [("extras", 1, 1), ("type 0", 1, 1), ("status", 2, 1)],
+        [("body length", 4, 1)],
+        [("opaque", 4, 1)],
+    ]
+    for n, fields in enumerate(article):
+        row(4, 26 + n * 40, fields)
+    for n, fields in enumerate(real):
+        row(306, 26 + n * 40, fields)
+    parts.append(box(306, 26 + 160, 4 * unit - 4, tall + 40, "unique\n(8 bytes)", accent=1, size=13))
+    row(4, 282, [("command, NUL", 2, 2), ("pairs, spaces", 2, 2)])
+    row(4, 322, [("END", 1, 2), ("extra", 1, 2), ("CRC32C", 2, 2)])
+    row(306, 282, [("extras", 1, 3), ("key", 1, 3), ("value", 2, 3)])
+    parts.append(text(428, 344, "as long as the header says", size=13))
+    return ("The article's header and memcached's", "Each row has four bytes. The article's header has a magic of two bytes, a data type, lengths "
+            "of request and reply, an option, a mark of compression, two reserved bytes, the original length, a sequence number and a checksum; "
+            "it gives no size for the data type, the sequence number and the checksum. A command with a NUL, pairs with spaces between them, "
+            "an END, extras and a CRC32C follow. memcached's header has a magic of one byte, an opcode, the lengths of key and extras, a data type that is always 0, a "
+            "status, the length of the body, an opaque, and a unique of eight bytes. Extras, key and value follow, and nothing else.", 362, parts)
 
 
 def p15_omission():

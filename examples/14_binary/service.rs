@@ -258,7 +258,7 @@ impl Session {
                 PathRead::Children => self.children(path, out),
             },
             Command::Admin(command) => self.admin(command, out),
-            Command::Store(_) => out.extend_from_slice(reply::ERROR),
+            _ => out.extend_from_slice(reply::ERROR),
         }
     }
 

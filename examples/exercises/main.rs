@@ -35,6 +35,7 @@ mod ch10;
 mod ch11;
 mod ch12;
 mod ch13;
+mod ch14;
 mod ch15;
 
 /// The kinds of exercises.
@@ -77,6 +78,7 @@ const EXERCISES: &[&[Exercise]] = &[
     ch11::EXERCISES,
     ch12::EXERCISES,
     ch13::EXERCISES,
+    ch14::EXERCISES,
     ch15::EXERCISES,
 ];
 
