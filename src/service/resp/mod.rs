@@ -44,7 +44,7 @@ mod keys;
 mod lcs;
 mod moving;
 mod ranges;
-mod received_set;
+mod received_command;
 mod receiving;
 mod refusals;
 mod reply_budget;

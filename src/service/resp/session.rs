@@ -23,7 +23,7 @@ use super::client_state::{
 };
 use super::context::Context;
 use super::errors;
-use super::received_set::ReceivedSet;
+use super::received_command::ReceivedCommand;
 use super::reply_budget::CommandBudget;
 use super::service_state::ServiceState;
 use super::table::{
@@ -47,7 +47,7 @@ pub(crate) struct RespSession {
     client: ClientState,
     connection: Arc<Connection>,
     /// A SET whose large value is on its way.
-    receiving: Option<Box<ReceivedSet>>,
+    receiving: Option<Box<ReceivedCommand>>,
     /// Large values of the last turn's output.
     insertions: KeptInsertions,
     may_insert: bool,
@@ -155,10 +155,10 @@ pub(super) struct CommandRunner<'a> {
     pub(super) shared: &'a ServiceState,
     /// Empty only while an exclusive command runs.
     gate: Option<store::SharedAccess<'a>>,
-    table: &'static CommandTable,
+    pub(super) table: &'static CommandTable,
     pub(super) client: &'a mut ClientState,
     connection: &'a Connection,
-    pub(super) receiving: &'a mut Option<Box<ReceivedSet>>,
+    pub(super) receiving: &'a mut Option<Box<ReceivedCommand>>,
     insertions: &'a mut KeptInsertions,
     may_insert: bool,
     /// The value that was received for the command that runs.

@@ -18,6 +18,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         .docs("string", "1.0.0", "key", "Returns the value of a key."),
     CommandSpec::new("set", -3, WRITE | DENYOOM, set)
         .keys(1, 1, 1)
+        .receives(2)
         .access(&["RW access update variable_flags"])
         .docs(
             "string",
@@ -27,6 +28,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         ),
     CommandSpec::new("setnx", 3, WRITE | DENYOOM | FAST, setnx)
         .keys(1, 1, 1)
+        .receives(2)
         .access(&["OW insert"])
         .docs(
             "string",
@@ -36,6 +38,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         ),
     CommandSpec::new("setex", 4, WRITE | DENYOOM, setex)
         .keys(1, 1, 1)
+        .receives(3)
         .access(&["OW update"])
         .docs(
             "string",
@@ -45,6 +48,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         ),
     CommandSpec::new("psetex", 4, WRITE | DENYOOM, psetex)
         .keys(1, 1, 1)
+        .receives(3)
         .access(&["OW update"])
         .docs(
             "string",
@@ -54,6 +58,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         ),
     CommandSpec::new("getset", 3, WRITE | DENYOOM | FAST, getset)
         .keys(1, 1, 1)
+        .receives(2)
         .access(&["RW access update"])
         .docs(
             "string",
@@ -184,16 +189,8 @@ fn setnx(ctx: &mut Context<'_>) {
     if tree.peek(db, &[key]).is_some() {
         return ctx.reply.integer(0);
     }
-    let value: &[&[u8]] = &[ctx.args.get(2)];
-    match tree.put(
-        db,
-        &[key],
-        Entry {
-            value: Some(value),
-            ..Entry::default()
-        },
-    ) {
-        Ok(_) => ctx.reply.integer(1),
+    match put(ctx, &mut tree, 2, None) {
+        Ok(()) => ctx.reply.integer(1),
         Err(why) => reply_refused(&mut ctx.reply, why),
     }
 }
@@ -227,15 +224,7 @@ fn getset(ctx: &mut Context<'_>) {
             None => return ctx.reply.error(errors::WRONGTYPE),
         },
     };
-    let value: &[&[u8]] = &[ctx.args.get(2)];
-    if let Err(why) = tree.put(
-        db,
-        &[key],
-        Entry {
-            value: Some(value),
-            ..Entry::default()
-        },
-    ) {
+    if let Err(why) = put(ctx, &mut tree, 2, None) {
         return reply_refused(&mut ctx.reply, why);
     }
     match old {

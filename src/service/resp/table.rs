@@ -42,6 +42,8 @@ pub(crate) struct CommandSpec {
     pub flags: u32,
     /// First key, last key (negative counts from the end), step; zeros for a command without keys.
     pub keys: (i32, i32, i32),
+    /// The argument that is received into memory of the store if it is large; 0 for none.
+    pub received: usize,
     /// The access to the keys, in the words of Redis's key specifications: one text for all, or one for each.
     pub access: &'static [&'static str],
     /// The group in `COMMAND DOCS`.
@@ -69,6 +71,7 @@ impl CommandSpec {
             arity,
             flags,
             keys: (0, 0, 0),
+            received: 0,
             access: if flags & READONLY != 0 {
                 &["RO access"]
             } else {
@@ -86,6 +89,12 @@ impl CommandSpec {
     /// Which arguments are keys.
     pub(crate) const fn keys(mut self, first: i32, last: i32, step: i32) -> CommandSpec {
         self.keys = (first, last, step);
+        self
+    }
+
+    /// Which argument the command [stores whole](super::context::Context::received) as the value of its key.
+    pub(crate) const fn receives(mut self, value: usize) -> CommandSpec {
+        self.received = value;
         self
     }
 

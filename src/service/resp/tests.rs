@@ -226,20 +226,26 @@ proptest! {
     /// and behind, any item stored before, and any cuts of the input.
     #[test]
     fn a_large_value_is_set_however_it_arrives(
-        commands in proptest::collection::vec((0..10usize, 0..3usize, 30_000..90_000usize), 1..6),
+        commands in proptest::collection::vec((0..19usize, 0..3usize, 30_000..90_000usize), 1..6),
         cuts in proptest::collection::vec(1..80_000usize, 0..12),
     ) {
-        let behind: [&[&str]; 10] = [
-            &[], &["NX"], &["XX", "GET"], &["EX", "60"], &["KEEPTTL"], &["PX", "0"], &["NOPE"], &["GET"],
-            &["EX", "x", "NX"], &["PXAT", "1000000005000"],
+        let forms = [
+            "sEt key value", "SET key value NX", "SET key value XX GET", "SET key value EX 60", "SET key value KEEPTTL",
+            "SET key value PX 0", "SET key value NOPE", "SET key value GET", "SET key value EX x NX",
+            "SET key value PXAT 1000000005000", "SETNX key value", "SETNX key value more", "GETSET key value",
+            "setex key 60 value", "SETEX key 0 value", "SETEX key x value", "PSETEX key 5000 value", "PSETEX key value",
+            "APPEND key value",
         ];
         let mut input = Vec::new();
-        for (options, key, length) in commands {
+        for (form, key, length) in commands {
             let value = vec![b'a' + key as u8; length];
             let key = format!("k{key}");
-            let mut words: Vec<&[u8]> = vec![b"sEt", key.as_bytes(), &value];
-            words.extend(behind[options].iter().map(|word| word.as_bytes()));
-            input.extend(request(&words));
+            let words = forms[form].split(' ').map(|word| match word {
+                "key" => key.as_bytes(),
+                "value" => &value,
+                word => word.as_bytes(),
+            });
+            input.extend(request(&words.collect::<Vec<_>>()));
             input.extend_from_slice(b"PTTL k0\r\nPTTL k1\r\nPTTL k2\r\nMGET k0 k1 k2\r\nSETRANGE k1 5 xx\r\n");
         }
         let mut pieces = Vec::new();
