@@ -1,7 +1,9 @@
 //! COMMAND: describes the table of commands to clients; and the HELP of every container, made from the
 //! same table.
 
-use super::command_description::{categories, describe, reply_access};
+use super::categories::categories;
+use super::command_description::{describe, reply_access};
+use super::command_keys::{has_keys, key_access, key_positions};
 use super::context::Context;
 use super::errors;
 use super::glob;
@@ -169,26 +171,8 @@ fn getkeysandflags(ctx: &mut Context<'_>) {
         for key in keys {
             ctx.reply.array(2);
             ctx.reply.bulk(args.get(key));
-            let access = match command.access {
-                [access] if access.ends_with(VARIABLE_FLAGS) => set_access(args),
-                [access] => access,
-                access => access[key - command.keys.0 as usize],
-            };
-            reply_access(&mut ctx.reply, access);
+            reply_access(&mut ctx.reply, key_access(command, args, key));
         }
-    }
-}
-
-/// The end of SET's access, which depends on its options.
-const VARIABLE_FLAGS: &str = "variable_flags";
-
-/// SET's access to its key with these arguments.
-fn set_access(args: CommandArgs<'_>) -> &'static str {
-    let gets = |option: &[u8]| option.eq_ignore_ascii_case(b"get");
-    if args.from(3).iter().any(gets) {
-        "RW access update"
-    } else {
-        "OW update"
     }
 }
 
@@ -202,8 +186,7 @@ fn keys(
         ctx.reply.error("ERR Invalid command specified");
         return None;
     };
-    let (first, last, step) = entry.command.keys;
-    if first <= 0 || step <= 0 {
+    if !has_keys(entry.command) {
         ctx.reply.error("ERR The command has no key arguments");
         return None;
     }
@@ -212,14 +195,7 @@ fn keys(
             .error("ERR Invalid number of arguments specified for command");
         return None;
     }
-    let last = if last < 0 {
-        args.len() as i32 + last
-    } else {
-        last
-    };
-    let keys = (first..=last)
-        .step_by(step as usize)
-        .map(|key| key as usize);
+    let keys = key_positions(entry.command, args);
     Some((entry.command, keys.collect()))
 }
 

@@ -21,12 +21,14 @@ use crate::server::{Connections, Peer, Refusal, Service, Session};
 use crate::store::Store;
 
 mod arguments;
+mod categories;
 mod client_commands;
 mod client_kill;
 mod client_list;
 mod client_state;
 mod command_description;
 mod command_docs;
+mod command_keys;
 mod command_queue;
 mod config;
 mod connection;
