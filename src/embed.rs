@@ -167,6 +167,7 @@ pub struct Builder {
     nested: bool,
     password: Option<Secret>,
     auth_file: Option<PathBuf>,
+    acl_file: Option<PathBuf>,
     max_item_size: usize,
     max_reply_memory: Option<usize>,
     server: server::Settings,
@@ -185,6 +186,7 @@ impl Default for Builder {
             nested: true,
             password: None,
             auth_file: None,
+            acl_file: None,
             max_item_size: memcached::Settings::default().max_item_size,
             max_reply_memory: None,
             server: server::Settings::default(),
@@ -251,6 +253,13 @@ impl Builder {
         self
     }
 
+    /// A file with the users of RESP, in the format of Redis's `aclfile`; `None` for the default user alone. It also says
+    /// which password the default user has, instead of [`Builder::password`].
+    pub fn acl_file(mut self, path: Option<PathBuf>) -> Builder {
+        self.acl_file = path;
+        self
+    }
+
     /// A clock that stands still until [`Server::advance`] moves it; it starts at the system's time.
     pub fn manual_clock(mut self) -> Builder {
         let since_1970 = SystemTime::now()
@@ -291,21 +300,36 @@ impl Builder {
         self
     }
 
+    fn resp_service(
+        &self,
+        store: &Arc<Store>,
+        connections: &Arc<Connections>,
+    ) -> Result<Arc<Resp>, StartError> {
+        let settings = resp::Settings {
+            password: self.password.clone(),
+            idle_timeout: self.server.idle_timeout.unwrap_or_default(),
+            ..resp::Settings::default()
+        };
+        let resp = Resp::new(Arc::clone(store), Arc::clone(connections), settings);
+        if let Some(path) = &self.acl_file {
+            resp.use_acl_file(path).map_err(StartError::Users)?;
+        }
+        Ok(Arc::new(resp))
+    }
+
     /// Starts the server.
     ///
     /// # Errors
     /// When an address is in use, when a file of users can't be read, or when the system has no threads or files left. Listeners are tried in the order
     /// memcached, RESP, Unix socket; [`StartError::Listen`] counts those that were asked for.
     pub fn start(self) -> Result<Server, StartError> {
-        let clock = self.clock.unwrap_or_else(Clock::system);
+        let clock = self.clock.clone().unwrap_or_else(Clock::system);
         let store = Arc::new(Store::new(self.store, clock));
         let connections = Connections::new();
         let replies = Server::default_reply_memory(self.store.memory).max(2 * self.max_item_size);
         connections.set_max_reply_memory(self.max_reply_memory.unwrap_or(replies));
-        let workers = self
-            .server
-            .workers
-            .unwrap_or_else(|| self.server.model.default_workers());
+        let default_workers = || self.server.model.default_workers();
+        let workers = self.server.workers.unwrap_or_else(default_workers);
         let memcached = Arc::new(Memcached::new(
             Arc::clone(&store),
             Arc::clone(&connections),
@@ -319,15 +343,7 @@ impl Builder {
         if let Some(path) = &self.auth_file {
             memcached.require_users_of(AuthFile::load(path).map_err(StartError::Users)?);
         }
-        let resp = Arc::new(Resp::new(
-            Arc::clone(&store),
-            Arc::clone(&connections),
-            resp::Settings {
-                password: self.password,
-                idle_timeout: self.server.idle_timeout.unwrap_or_default(),
-                ..resp::Settings::default()
-            },
-        ));
+        let resp = self.resp_service(&store, &connections)?;
         let mut core = self.server;
         // The services limit their requests, by the largest item, which may change while the server runs.
         core.max_input = usize::MAX;

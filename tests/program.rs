@@ -6,6 +6,7 @@ mod tls_support;
 mod program {
     pub(crate) mod run;
 
+    mod acl_file;
     mod auth_file;
     mod file;
     mod log;

@@ -142,6 +142,13 @@ fn start(settings: &Settings, tls: Option<Arc<ServerTls>>) -> Result<Server, Str
         .map(|(o, _)| *o)
         .collect();
     let [(_, memcached), (_, resp), (_, unix)] = listeners;
+    let password = password(settings.password_file.as_deref(), CLIENT_PASSWORD)?;
+    if let (Some(path), Some(_)) = (&settings.acl_file, &password) {
+        return Err(format!(
+            "--acl-file {}: its users have the passwords; remove --password-file and {CLIENT_PASSWORD}, or the file",
+            path.display()
+        ));
+    }
     let builder = Server::builder()
         .memcached(memcached)
         .resp(resp)
@@ -150,11 +157,9 @@ fn start(settings: &Settings, tls: Option<Arc<ServerTls>>) -> Result<Server, Str
         .max_item_size(settings.max_item_size.0 as usize)
         .max_reply_memory(Some(settings.max_reply_memory.0 as usize))
         .nested(settings.nested.0)
-        .password(password(
-            settings.password_file.as_deref(),
-            CLIENT_PASSWORD,
-        )?)
+        .password(password)
         .auth_file(settings.auth_file.clone())
+        .acl_file(settings.acl_file.clone())
         .model(settings.model.0)
         .workers(settings.workers.map(|workers| workers as usize))
         .max_connections(settings.max_connections as usize)

@@ -21,6 +21,37 @@ impl PasswordHash {
     pub(crate) fn matches(&self, other: &PasswordHash) -> Choice {
         self.0.ct_eq(&other.0)
     }
+
+    /// Whether this is the hash of one of the passwords. It looks at all of them.
+    pub(crate) fn is_among(&self, passwords: &[PasswordHash]) -> bool {
+        let found = |found: Choice, one: &PasswordHash| found | self.matches(one);
+        passwords.iter().fold(Choice::from(0), found).into()
+    }
+
+    /// The hash that 64 lower-case hexadecimal digits spell.
+    pub(crate) fn from_hex(digits: &[u8]) -> Option<PasswordHash> {
+        let mut hash = [0; 32];
+        if digits.len() != 2 * hash.len() {
+            return None;
+        }
+        for (byte, pair) in hash.iter_mut().zip(digits.chunks(2)) {
+            *byte = hex_digit(pair[0])? << 4 | hex_digit(pair[1])?;
+        }
+        Some(PasswordHash(hash))
+    }
+
+    /// The hash as 64 hexadecimal digits.
+    pub(crate) fn hex(&self) -> String {
+        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+fn hex_digit(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        _ => None,
+    }
 }
 
 impl fmt::Debug for PasswordHash {
@@ -31,18 +62,24 @@ impl fmt::Debug for PasswordHash {
 
 /// A password as text. Its `Debug` doesn't show it.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
+pub struct Secret(Box<[u8]>);
 
 impl Secret {
     /// The text.
-    pub fn expose(&self) -> &str {
+    pub fn expose(&self) -> &[u8] {
         &self.0
+    }
+}
+
+impl From<&[u8]> for Secret {
+    fn from(text: &[u8]) -> Secret {
+        Secret(text.into())
     }
 }
 
 impl From<String> for Secret {
     fn from(text: String) -> Secret {
-        Secret(text)
+        Secret(text.into_bytes().into())
     }
 }
 
@@ -55,6 +92,19 @@ impl fmt::Debug for Secret {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_hash_is_redis_s_and_reads_back() {
+        let hash = PasswordHash::of(b"passwd1");
+        assert_eq!(
+            hash.hex(),
+            "3b1d7e9a7c37141350fb473fa099b8b18030cde1909f363e3758e52d4ea1a7b4"
+        );
+        let again = PasswordHash::from_hex(hash.hex().as_bytes()).expect("hexadecimal digits");
+        assert!(again.is_among(&[PasswordHash::of(b"other"), hash]));
+        assert!(!again.is_among(&[PasswordHash::of(b"other")]));
+        assert!(!again.is_among(&[]));
+    }
 
     #[test]
     fn equal_passwords_match_and_others_do_not() {
@@ -71,9 +121,24 @@ mod tests {
     }
 
     #[test]
+    fn other_texts_are_no_hash() {
+        let digits = PasswordHash::of(b"a").hex();
+        for wrong in [&digits[1..], &digits.to_uppercase(), &"g".repeat(64), ""] {
+            assert!(
+                PasswordHash::from_hex(wrong.as_bytes()).is_none(),
+                "{wrong}"
+            );
+        }
+    }
+
+    #[test]
     fn passwords_are_not_shown() {
         let secret = Secret::from("sesame".to_owned());
         let shown = format!("{secret:?} {:?}", PasswordHash::of(b"sesame"));
         assert!(!shown.contains("sesame"), "{shown}");
+        assert!(
+            !shown.contains(&PasswordHash::of(b"sesame").hex()),
+            "{shown}"
+        );
     }
 }

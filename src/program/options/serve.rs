@@ -85,6 +85,11 @@ pub(crate) struct ServeOptions {
     /// memcached's -Y. HUP reads it again [default: none]
     #[arg(long, value_name = "FILE")]
     pub(crate) auth_file: Option<PathBuf>,
+
+    /// A file with the users of RESP and their rules, in the format of Redis's aclfile. ACL LOAD reads it again, ACL SAVE
+    /// writes it [default: none]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) acl_file: Option<PathBuf>,
 }
 
 impl ServeOptions {
@@ -104,6 +109,7 @@ impl ServeOptions {
             idle_timeout: self.idle_timeout.or(other.idle_timeout),
             password_file: self.password_file.or(other.password_file),
             auth_file: self.auth_file.or(other.auth_file),
+            acl_file: self.acl_file.or(other.acl_file),
         }
     }
 
@@ -130,6 +136,7 @@ impl ServeOptions {
             idle_timeout: self.idle_timeout.unwrap_or(Seconds(0)),
             password_file: self.password_file,
             auth_file: self.auth_file,
+            acl_file: self.acl_file,
         }
     }
 }
@@ -155,6 +162,7 @@ pub(crate) struct Settings {
     pub(crate) idle_timeout: Seconds,
     pub(crate) password_file: Option<PathBuf>,
     pub(crate) auth_file: Option<PathBuf>,
+    pub(crate) acl_file: Option<PathBuf>,
 }
 
 /// The smallest `--memory`: less leaves no room for the tables of the store themselves.
@@ -213,6 +221,7 @@ impl Settings {
             idle_timeout,
             password_file,
             auth_file,
+            acl_file,
         } = self;
         vec![
             PrintedSetting::new("memcached", memcached),
@@ -232,6 +241,7 @@ impl Settings {
                 "/etc/larder/password",
             ),
             PrintedSetting::path("auth-file", auth_file.as_ref(), "/etc/larder/users"),
+            PrintedSetting::path("acl-file", acl_file.as_ref(), "/etc/larder/users.acl"),
         ]
     }
 
@@ -252,6 +262,7 @@ impl Settings {
             idle_timeout,
             password_file,
             auth_file,
+            acl_file,
         } = new;
         (self.memory, self.max_item_size) = (*memory, *max_item_size);
         (self.max_connections, self.max_reply_memory) = (*max_connections, *max_reply_memory);
@@ -265,6 +276,7 @@ impl Settings {
             ("idle-timeout", self.idle_timeout != *idle_timeout),
             ("password-file", self.password_file != *password_file),
             ("auth-file", self.auth_file != *auth_file),
+            ("acl-file", self.acl_file != *acl_file),
         ]
         .into_iter()
         .filter_map(|(name, differs)| differs.then_some(name))

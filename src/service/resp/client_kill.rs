@@ -15,6 +15,7 @@ struct KillFilter<'a> {
     id: Option<u64>,
     address: Option<&'a [u8]>,
     local_address: Option<&'a [u8]>,
+    user: Option<&'a [u8]>,
     /// The filter names a type that no client of larder has.
     matches_none: bool,
     skip_self: bool,
@@ -31,6 +32,7 @@ impl KillFilter<'_> {
             return false;
         }
         self.id.is_none_or(|id| id == info.id)
+            && self.user.is_none_or(|user| *info.user() == *user)
             && is(self.address, &|| connection.peer_addr())
             && is(self.local_address, &|| connection.local_addr())
     }
@@ -48,9 +50,25 @@ pub(super) fn kill(ctx: &mut Context<'_>) {
     };
     let Some(filter) = filter else { return };
     let own = ctx.client.info.id;
+    let killed = kill_if(ctx, |info| filter.matches(info, own));
+    match (old_form, killed) {
+        (false, killed) => ctx.reply.integer(killed),
+        (true, 0) => ctx.reply.error("ERR No such client"),
+        (true, _) => ctx.reply.ok(),
+    }
+}
+
+/// Closes the connections of the clients whose user has a name that `is_named` accepts.
+pub(super) fn kill_users(ctx: &mut Context<'_>, is_named: impl Fn(&[u8]) -> bool) {
+    kill_if(ctx, |info| is_named(&info.user()));
+}
+
+/// Closes the connections that `matches` selects, and returns their number.
+fn kill_if(ctx: &mut Context<'_>, matches: impl Fn(&ClientInfo) -> bool) -> i64 {
+    let own = ctx.client.info.id;
     let mut killed = 0;
     for info in ctx.service.clients.all() {
-        if !filter.matches(&info, own) {
+        if !matches(&info) {
             continue;
         }
         killed += 1;
@@ -64,11 +82,7 @@ pub(super) fn kill(ctx: &mut Context<'_>) {
             info.connection.kill();
         }
     }
-    match (old_form, killed) {
-        (false, killed) => ctx.reply.integer(killed),
-        (true, 0) => ctx.reply.error("ERR No such client"),
-        (true, _) => ctx.reply.ok(),
-    }
+    killed
 }
 
 /// Reads the options of CLIENT KILL; answers the error and returns none if they are wrong.
@@ -99,11 +113,12 @@ fn filter<'a>(ctx: &mut Context<'_>, options: CommandArgs<'a>) -> Option<KillFil
         } else if is(option, "laddr") {
             filter.local_address = Some(value);
         } else if is(option, "user") {
-            if value != b"default" {
+            if ctx.service.users.get(value).is_none() {
                 ctx.reply
                     .error([b"ERR No such user '", value, b"'"].concat());
                 return None;
             }
+            filter.user = Some(value);
         } else if is(option, "skipme") && (is(value, "yes") || is(value, "no")) {
             filter.skip_self = is(value, "yes");
         } else {

@@ -74,7 +74,7 @@ pub(super) fn client_type(ctx: &mut Context<'_>, kind: &[u8]) -> Option<bool> {
 
 /// One line of CLIENT LIST. Features that larder doesn't have (subscriptions, tracking) appear as in
 /// Redis when they are unused.
-fn describe(info: &ClientInfo, text: &mut String) {
+pub(super) fn describe(info: &ClientInfo, text: &mut String) {
     let connection = &info.connection;
     let queued = info.queued.load(Relaxed);
     let mut flags = String::new();
@@ -97,7 +97,7 @@ fn describe(info: &ClientInfo, text: &mut String) {
     let _ = writeln!(
         text,
         "id={} addr={} laddr={} name={} age={} idle={} flags={flags} db={} sub=0 psub=0 ssub=0 \
-         multi={queued} cmd={command} user=default redir=-1 resp={}",
+         multi={queued} cmd={command} user={} redir=-1 resp={}",
         info.id,
         connection.peer_addr(),
         connection.local_addr(),
@@ -105,6 +105,7 @@ fn describe(info: &ClientInfo, text: &mut String) {
         connection.age().as_secs(),
         connection.idle().as_secs(),
         info.db.load(Relaxed),
+        String::from_utf8_lossy(&info.user()),
         if info.resp3.load(Relaxed) { 3 } else { 2 },
     );
 }

@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU16, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::acl::user::User;
+use super::acl::users::Users;
 use super::command_queue::CommandQueue;
 use crate::server::Connection;
 use crate::store::{Store, Watcher};
@@ -28,22 +30,39 @@ pub(crate) struct ClientInfo {
     pub no_evict: AtomicBool,
     /// CLIENT KILL has chosen this client; its connection is about to be closed.
     pub killed: AtomicBool,
-    /// Set by CLIENT SETNAME. No other lock is taken while this one is held.
-    name: Mutex<Option<Box<[u8]>>>,
+    /// No other lock is taken while this one is held.
+    names: Mutex<Names>,
+}
+
+/// The names of a client.
+struct Names {
+    /// Set by CLIENT SETNAME.
+    own: Option<Box<[u8]>>,
+    /// The user that it has authenticated as.
+    user: Arc<User>,
 }
 
 impl ClientInfo {
     /// The name, empty when there is none.
     pub(crate) fn name(&self) -> Vec<u8> {
-        self.locked_name().as_deref().unwrap_or_default().to_vec()
+        self.names().own.as_deref().unwrap_or_default().to_vec()
     }
 
     pub(crate) fn set_name(&self, name: &[u8]) {
-        *self.locked_name() = (!name.is_empty()).then(|| name.into());
+        self.names().own = (!name.is_empty()).then(|| name.into());
     }
 
-    fn locked_name(&self) -> MutexGuard<'_, Option<Box<[u8]>>> {
-        self.name.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The name of the client's user.
+    pub(crate) fn user(&self) -> Arc<[u8]> {
+        Arc::clone(&self.names().user.name)
+    }
+
+    fn set_user(&self, user: &Arc<User>) {
+        self.names().user = Arc::clone(user);
+    }
+
+    fn names(&self) -> MutexGuard<'_, Names> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -57,7 +76,7 @@ pub(crate) struct ClientRegistry {
 
 impl ClientRegistry {
     /// Registers a client.
-    pub(crate) fn register(&self, connection: Arc<Connection>) -> Arc<ClientInfo> {
+    pub(crate) fn register(&self, connection: Arc<Connection>, user: Arc<User>) -> Arc<ClientInfo> {
         let id = self.last.fetch_add(1, Relaxed) + 1;
         let info = Arc::new(ClientInfo {
             id,
@@ -69,7 +88,7 @@ impl ClientRegistry {
             watching: AtomicBool::new(false),
             no_evict: AtomicBool::new(false),
             killed: AtomicBool::new(false),
-            name: Mutex::new(None),
+            names: Mutex::new(Names { own: None, user }),
         });
         self.members().insert(id, Arc::clone(&info));
         info
@@ -99,19 +118,25 @@ impl ClientRegistry {
 }
 
 /// The client has not authenticated yet.
-pub(crate) const UNAUTHENTICATED: u8 = 1 << 0;
+pub(crate) const UNAUTHENTICATED: u16 = 1 << 0;
 /// Between MULTI and EXEC.
-pub(crate) const MULTI: u8 = 1 << 1;
+pub(crate) const MULTI: u16 = 1 << 1;
 /// CLIENT REPLY OFF.
-pub(crate) const REPLY_OFF: u8 = 1 << 2;
+pub(crate) const REPLY_OFF: u16 = 1 << 2;
 /// CLIENT REPLY SKIP: the next command's reply is dropped.
-pub(crate) const REPLY_SKIP_NEXT: u8 = 1 << 3;
+pub(crate) const REPLY_SKIP_NEXT: u16 = 1 << 3;
 /// This command's reply is dropped.
-pub(crate) const REPLY_SKIP: u8 = 1 << 4;
+pub(crate) const REPLY_SKIP: u16 = 1 << 4;
 /// EXEC has dropped the parts of its reply that CLIENT REPLY asks to drop.
-pub(crate) const REPLY_FILTERED: u8 = 1 << 6;
+pub(crate) const REPLY_FILTERED: u16 = 1 << 6;
 /// Close the connection when the reply is written.
-pub(crate) const CLOSE: u8 = 1 << 5;
+pub(crate) const CLOSE: u16 = 1 << 5;
+/// The user may not run every command with every key.
+pub(crate) const RESTRICTED: u16 = 1 << 7;
+/// The client needed a password when it connected, and has given none.
+const NO_PASSWORD_GIVEN: u16 = 1 << 9;
+/// The password that the client gave was wrong: the answer waits.
+pub(crate) const WRONG_PASSWORD: u16 = 1 << 8;
 
 /// One client's state, owned by its session.
 pub(crate) struct ClientState {
@@ -120,7 +145,10 @@ pub(crate) struct ClientState {
     resp3: bool,
     /// The modes that this client is in; 0 for nearly all clients, which is all that the hot path
     /// checks.
-    pub mode: u8,
+    pub mode: u16,
+    user: Arc<User>,
+    /// The version of the users that `user` and `mode` follow from.
+    users_version: u32,
     transaction: Option<Box<Transaction>>,
 }
 
@@ -135,15 +163,63 @@ pub(crate) struct Transaction {
 }
 
 impl ClientState {
-    pub(crate) fn new(info: Arc<ClientInfo>, unauthenticated: bool) -> ClientState {
-        let mode = if unauthenticated { UNAUTHENTICATED } else { 0 };
-        ClientState {
+    pub(crate) fn new(info: Arc<ClientInfo>, users: &Users) -> ClientState {
+        let mut client = ClientState {
             info,
             db: 0,
             resp3: false,
-            mode,
+            mode: 0,
+            user: users.default_user(),
+            users_version: 0,
             transaction: None,
+        };
+        client.forget_user(users);
+        client
+    }
+
+    /// The user that the client has authenticated as.
+    pub(crate) fn user(&self) -> &Arc<User> {
+        &self.user
+    }
+
+    /// Makes the client another user.
+    pub(crate) fn become_user(&mut self, user: Arc<User>, users: &Users) {
+        self.info.set_user(&user);
+        self.user = user;
+        self.set(NO_PASSWORD_GIVEN, false);
+        self.read_user(users);
+    }
+
+    /// Makes the client the default user, as it was when it connected.
+    pub(crate) fn forget_user(&mut self, users: &Users) {
+        self.user = users.default_user();
+        self.set(NO_PASSWORD_GIVEN, !self.user.is_open());
+        self.info.set_user(&self.user);
+        self.read_user(users);
+    }
+
+    /// Takes over changes of the users since the last call.
+    #[inline]
+    pub(crate) fn refresh_user(&mut self, users: &Users) {
+        if self.users_version != users.version() {
+            self.read_user(users);
         }
+    }
+
+    #[cold]
+    fn read_user(&mut self, users: &Users) {
+        // The version first: if a change comes meanwhile, it is read with the next call.
+        self.users_version = users.version();
+        match users.get(&self.user.name) {
+            Some(user) => self.user = user,
+            None => {
+                self.set(NO_PASSWORD_GIVEN, true);
+                self.set(CLOSE, true);
+            }
+        }
+        let open = users.default_user().is_open();
+        self.set(UNAUTHENTICATED, self.is(NO_PASSWORD_GIVEN) && !open);
+        self.set(RESTRICTED, !self.user.may_do_everything());
     }
 
     /// The selected database.
@@ -169,7 +245,7 @@ impl ClientState {
     }
 
     #[inline]
-    pub(crate) fn is(&self, mode: u8) -> bool {
+    pub(crate) fn is(&self, mode: u16) -> bool {
         self.mode & mode != 0
     }
 
@@ -178,7 +254,7 @@ impl ClientState {
         self.is(REPLY_OFF | REPLY_SKIP)
     }
 
-    pub(crate) fn set(&mut self, mode: u8, on: bool) {
+    pub(crate) fn set(&mut self, mode: u16, on: bool) {
         if on {
             self.mode |= mode;
         } else {

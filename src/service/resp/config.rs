@@ -12,6 +12,7 @@ use super::service_state::{MAX_BULK, MAXMEMORY_POLICY, ServiceState};
 use super::table::{ADMIN, CommandSpec, DANGEROUS};
 use crate::protocol::resp::parse_integer;
 use crate::server::limits::LEAST_REPLY_MEMORY;
+use crate::service::secret::Secret;
 use crate::store::DATABASES;
 
 const GROUP: &str = "server";
@@ -54,9 +55,16 @@ pub(super) const COMMANDS: &[CommandSpec] = &[CommandSpec::new("config", -2, 0, 
 /// One setting.
 struct ConfigParameter {
     name: &'static str,
-    get: fn(&ServiceState) -> String,
+    get: fn(&ServiceState) -> Vec<u8>,
     /// `None` for a setting that is fixed at the start.
-    set: Option<SettableNumber>,
+    set: Option<Settable>,
+}
+
+/// The rules for setting a value.
+enum Settable {
+    Number(SettableNumber),
+    /// Any text. It is a secret, so it is not logged.
+    Text(fn(&ServiceState, &[u8])),
 }
 
 /// The rules for setting a number.
@@ -71,85 +79,91 @@ struct SettableNumber {
 const PARAMETERS: &[ConfigParameter] = &[
     ConfigParameter {
         name: "maxmemory",
-        get: |shared| shared.store.memory().to_string(),
-        set: Some(SettableNumber {
+        get: |shared| shared.store.memory().to_string().into(),
+        set: Some(Settable::Number(SettableNumber {
             bytes: true,
             // Redis's 0 means no bound at all, which larder doesn't offer.
             least: 1 << 20,
             most: i64::MAX,
             apply: |shared, bytes| shared.store.set_memory(bytes as u64),
-        }),
+        })),
     },
     ConfigParameter {
         name: "maxmemory-policy",
-        get: |_| MAXMEMORY_POLICY.to_owned(),
+        get: |_| MAXMEMORY_POLICY.to_owned().into(),
         set: None,
     },
     ConfigParameter {
         name: "proto-max-bulk-len",
-        get: |shared| shared.max_bulk().to_string(),
-        set: Some(SettableNumber {
+        get: |shared| shared.max_bulk().to_string().into(),
+        set: Some(Settable::Number(SettableNumber {
             bytes: true,
             least: 1024,
             most: MAX_BULK,
             apply: |shared, bytes| shared.store.set_max_item_size(bytes as usize),
-        }),
+        })),
     },
     ConfigParameter {
         name: "maxclients",
-        get: |shared| shared.connections.max().to_string(),
-        set: Some(SettableNumber {
+        get: |shared| shared.connections.max().to_string().into(),
+        set: Some(Settable::Number(SettableNumber {
             bytes: false,
             least: 1,
             most: u32::MAX as i64,
             apply: |shared, clients| shared.connections.set_max(clients as usize),
-        }),
+        })),
     },
     ConfigParameter {
         // Redis's bound for the buffers of all clients, at which it closes the largest.
         name: "maxmemory-clients",
-        get: |shared| shared.connections.max_reply_memory().to_string(),
-        set: Some(SettableNumber {
+        get: |shared| shared.connections.max_reply_memory().to_string().into(),
+        set: Some(Settable::Number(SettableNumber {
             bytes: true,
             least: LEAST_REPLY_MEMORY as i64,
             most: i64::MAX,
             apply: |shared, bytes| shared.connections.set_max_reply_memory(bytes as usize),
-        }),
+        })),
     },
     ConfigParameter {
         name: "timeout",
-        get: |shared| shared.settings.idle_timeout.as_secs().to_string(),
+        get: |shared| shared.settings.idle_timeout.as_secs().to_string().into(),
         set: None,
     },
     ConfigParameter {
         name: "databases",
-        get: |_| DATABASES.to_string(),
+        get: |_| DATABASES.to_string().into(),
         set: None,
     },
     ConfigParameter {
         name: "requirepass",
-        get: |shared| shared.password().unwrap_or_default().to_owned(),
-        set: None,
+        get: |shared| {
+            let password = shared.users.default_password();
+            password.map_or(Vec::new(), |password| password.expose().to_vec())
+        },
+        set: Some(Settable::Text(|shared, text| {
+            let password = (!text.is_empty()).then(|| Secret::from(text));
+            shared.users.set_default_password(password);
+        })),
     },
     ConfigParameter {
         name: "client-query-buffer-limit",
-        get: |shared| shared.max_request().to_string(),
+        get: |shared| shared.max_request().to_string().into(),
         set: None,
     },
     ConfigParameter {
         name: "client-output-buffer-limit",
-        get: |shared| format!("normal {} 0 0", shared.max_reply()),
+        get: |shared| format!("normal {} 0 0", shared.max_reply()).into(),
         set: None,
     },
     // larder keeps no data on disk; redis-benchmark and others read these settings.
     ConfigParameter {
         name: "save",
-        get: |_| String::new(),
+        get: |_| Vec::new(),
         set: None,
     },
     ConfigParameter {
         name: "appendonly",
-        get: |_| "no".to_owned(),
+        get: |_| "no".to_owned().into(),
         set: None,
     },
 ];
@@ -169,7 +183,7 @@ fn get(ctx: &mut Context<'_>) {
     ctx.reply.map(found.len());
     for parameter in found {
         ctx.reply.bulk(parameter.name.as_bytes());
-        ctx.reply.bulk((parameter.get)(ctx.service).as_bytes());
+        ctx.reply.bulk(&(parameter.get)(ctx.service));
     }
 }
 
@@ -178,7 +192,7 @@ fn set(ctx: &mut Context<'_>) {
     if pairs.len() % 2 == 1 {
         return ctx.reply.error(errors::SYNTAX);
     }
-    let mut changes: Vec<(&ConfigParameter, &SettableNumber, i64)> = Vec::new();
+    let mut changes: Vec<(&ConfigParameter, Change<'_>)> = Vec::new();
     for at in (0..pairs.len()).step_by(2) {
         let (name, value) = (pairs.get(at), pairs.get(at + 1));
         let named =
@@ -195,10 +209,14 @@ fn set(ctx: &mut Context<'_>) {
         let checked = match &parameter.set {
             None => Err("can't set immutable config".to_owned()),
             Some(_) if repeated => Err("duplicate parameter".to_owned()),
-            Some(set) => set.check(value).map(|value| (parameter, set, value)),
+            Some(Settable::Text(apply)) => Ok(Change::Text(*apply, value)),
+            Some(Settable::Number(set)) => {
+                let value = set.check(value);
+                value.map(|value| Change::Number(set.apply, value))
+            }
         };
         match checked {
-            Ok(change) => changes.push(change),
+            Ok(change) => changes.push((parameter, change)),
             Err(why) => {
                 return ctx.reply.error(format!(
                     "ERR CONFIG SET failed (possibly related to argument '{}') - {why}",
@@ -207,14 +225,30 @@ fn set(ctx: &mut Context<'_>) {
             }
         }
     }
-    for (parameter, set, value) in changes {
-        (set.apply)(ctx.service, value);
-        log::info!(
-            "{} is {value} from now on, as a client asked",
-            parameter.name
-        );
+    for (parameter, change) in changes {
+        match change {
+            Change::Number(apply, value) => {
+                apply(ctx.service, value);
+                log::info!(
+                    "{} is {value} from now on, as a client asked",
+                    parameter.name
+                );
+            }
+            Change::Text(apply, text) => {
+                apply(ctx.service, text);
+                log::info!("{} has changed, as a client asked", parameter.name);
+            }
+        }
     }
+    // One of them may be the password.
+    ctx.client.refresh_user(&ctx.service.users);
     ctx.reply.ok();
+}
+
+/// A change that CONFIG SET has checked.
+enum Change<'a> {
+    Number(fn(&ServiceState, i64), i64),
+    Text(fn(&ServiceState, &[u8]), &'a [u8]),
 }
 
 impl SettableNumber {

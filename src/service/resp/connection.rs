@@ -1,6 +1,10 @@
 //! Commands about the connection itself: password, database, version of RESP.
 
-use super::client_state::{CLOSE, MULTI, REPLY_OFF, REPLY_SKIP_NEXT, UNAUTHENTICATED};
+use super::acl::note_wrong_password;
+use super::acl::user::DEFAULT;
+use super::client_state::{
+    CLOSE, MULTI, REPLY_OFF, REPLY_SKIP_NEXT, UNAUTHENTICATED, WRONG_PASSWORD,
+};
 use super::context::Context;
 use super::errors;
 use super::service_state::REDIS_VERSION;
@@ -65,13 +69,13 @@ fn echo(ctx: &mut Context<'_>) {
 
 fn auth(ctx: &mut Context<'_>) {
     let (user, password) = match ctx.args.len() {
-        2 if ctx.service.password().is_none() => {
+        2 if ctx.service.users.default_user().passwords.are_any() => {
             return ctx.reply.error(
                 "ERR AUTH <password> called without any password configured for the default \
                  user. Are you sure your configuration is correct?",
             );
         }
-        2 => (&b"default"[..], ctx.args.get(1)),
+        2 => (DEFAULT, ctx.args.get(1)),
         3 => (ctx.args.get(1), ctx.args.get(2)),
         _ => return ctx.reply.error(errors::SYNTAX),
     };
@@ -82,23 +86,20 @@ fn auth(ctx: &mut Context<'_>) {
     }
 }
 
-/// Authenticates the client if the password is right. There is one user, `default`; if no password is
-/// set, every password is right.
+/// Authenticates the client if the user may connect and the password is right.
 fn authenticate(ctx: &mut Context<'_>, user: &[u8], password: &[u8]) -> bool {
-    let right = user == b"default"
-        && match ctx.service.password() {
-            Some(expected) => equal(expected.as_bytes(), password),
-            None => true,
-        };
-    if right {
-        ctx.client.set(UNAUTHENTICATED, false);
+    let users = &ctx.service.users;
+    match users.authenticate(user, password) {
+        Some(user) => {
+            ctx.client.become_user(user, users);
+            true
+        }
+        None => {
+            note_wrong_password(ctx.service, ctx.client, ctx.args.get(0), user);
+            ctx.client.set(WRONG_PASSWORD, true);
+            false
+        }
     }
-    right
-}
-
-/// Compares in a time that depends on the lengths only.
-fn equal(a: &[u8], b: &[u8]) -> bool {
-    a.len() == b.len() && a.iter().zip(b).fold(0, |differ, (a, b)| differ | (a ^ b)) == 0
 }
 
 fn hello(ctx: &mut Context<'_>) {
@@ -183,8 +184,7 @@ fn quit(ctx: &mut Context<'_>) {
 fn reset(ctx: &mut Context<'_>) {
     ctx.client.end_transaction(ctx.store);
     ctx.client.set(MULTI | REPLY_OFF | REPLY_SKIP_NEXT, false);
-    ctx.client
-        .set(UNAUTHENTICATED, ctx.service.password().is_some());
+    ctx.client.forget_user(&ctx.service.users);
     ctx.client.select(0);
     ctx.client.set_resp3(false);
     ctx.client.info.set_name(b"");

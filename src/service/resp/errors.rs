@@ -1,5 +1,6 @@
 //! The error texts that more than one command answers, as Redis 7.0 words them.
 
+use super::acl::Denied;
 use crate::protocol::resp::CommandArgs;
 
 pub(crate) const WRONGTYPE: &str =
@@ -16,6 +17,8 @@ pub(crate) const TOO_LARGE: &str = "ERR string exceeds maximum allowed size (pro
 pub(crate) const OUT_OF_MEMORY: &str = "OOM command not allowed when used memory > 'maxmemory'.";
 pub(crate) const NOAUTH: &str = "NOAUTH Authentication required.";
 pub(crate) const WRONGPASS: &str = "WRONGPASS invalid username-password pair or user is disabled.";
+pub(crate) const NO_KEY: &str =
+    "NOPERM this user has no permissions to access one of the keys used as arguments";
 pub(crate) const CLIENT_NAME: &str =
     "ERR Client names cannot contain spaces, newlines or special characters.";
 
@@ -36,6 +39,23 @@ pub(crate) fn unknown_command(args: CommandArgs<'_>) -> Vec<u8> {
         text.extend(b"' ");
     }
     text
+}
+
+/// The error for a command that the user may not run.
+pub(crate) fn no_command(name: &str) -> String {
+    format!("NOPERM this user has no permissions to run the '{name}' command")
+}
+
+/// The error in EXEC's reply for a command that the user may not run any more.
+pub(crate) fn rules_changed(denied: Denied) -> String {
+    let reason = match denied {
+        Denied::Command => "no permission to execute the command or subcommand",
+        Denied::Key(_) => "no permission to touch the specified keys",
+    };
+    format!(
+        "NOPERM ACLs rules changed between the moment the transaction was accumulated and the EXEC call. This command \
+         is no longer allowed for the following reason: {reason}"
+    )
 }
 
 /// The error for a container without this subcommand.

@@ -10,8 +10,10 @@
 
 use std::borrow::Cow;
 use std::hash::{BuildHasher, RandomState};
+use std::path::Path;
 use std::sync::Arc;
 
+use self::acl::users::Users;
 use self::client_state::{ClientRegistry, ClientState};
 use self::service_state::ServiceState;
 use self::session::RespSession;
@@ -20,6 +22,7 @@ use self::table::CommandSpec;
 use crate::server::{Connections, Peer, Refusal, Service, Session};
 use crate::store::Store;
 
+mod acl;
 mod arguments;
 mod categories;
 mod client_commands;
@@ -67,6 +70,7 @@ pub use self::service_state::Settings;
 const FAMILIES: &[&[CommandSpec]] = &[
     connection::COMMANDS,
     client_commands::COMMANDS,
+    acl::commands::COMMANDS,
     command_docs::COMMANDS,
     transactions::COMMANDS,
     databases::COMMANDS,
@@ -101,12 +105,26 @@ impl Resp {
                 started_ms: store.now_ms(),
                 store,
                 connections,
+                users: Users::new(settings.password.clone()),
                 settings,
                 clients: ClientRegistry::default(),
                 statistics: Statistics::new(table::table().all().count()),
                 run_id: run_id(),
             }),
         }
+    }
+}
+
+impl Resp {
+    /// Reads users from a file, in the format of Redis's `aclfile`; ACL LOAD and ACL SAVE use it, too.
+    ///
+    /// # Errors
+    /// What is wrong with the file, line by line.
+    pub fn use_acl_file(&self, path: &Path) -> Result<(), String> {
+        acl::load_file(path, &self.shared.users)?;
+        // Only the first file counts.
+        let _ = self.shared.users.file.set(path.to_owned());
+        Ok(())
     }
 }
 
@@ -123,8 +141,12 @@ impl Service for Resp {
     }
 
     fn open(&self, peer: Peer) -> Box<dyn Session> {
-        let info = self.shared.clients.register(peer.connection);
-        let client = ClientState::new(info, self.shared.settings.password.is_some());
+        let users = &self.shared.users;
+        let info = self
+            .shared
+            .clients
+            .register(peer.connection, users.default_user());
+        let client = ClientState::new(info, users);
         Box::new(RespSession::new(Arc::clone(&self.shared), client))
     }
 

@@ -1,6 +1,7 @@
 //! Requests that are answered with an error and not run: names of no command, wrong numbers of arguments, commands
 //! without the password.
 
+use super::acl::{Denied, note_denial};
 use super::client_state::{CLOSE, MULTI};
 use super::errors;
 use super::session::CommandRunner;
@@ -19,6 +20,30 @@ impl CommandRunner<'_> {
             return self.client.set(CLOSE, true);
         }
         self.refuse(None, &errors::unknown_command(args));
+    }
+
+    /// Answers a command that the user may not run.
+    #[cold]
+    pub(super) fn deny(
+        &mut self,
+        entry: &'static CommandEntry,
+        args: CommandArgs<'_>,
+        denied: Denied,
+    ) {
+        let in_transaction = self.client.is(MULTI);
+        note_denial(
+            self.shared,
+            self.client,
+            entry,
+            args,
+            denied,
+            in_transaction,
+        );
+        let error = match denied {
+            Denied::Command => errors::no_command(&entry.name),
+            Denied::Key(_) => errors::NO_KEY.to_owned(),
+        };
+        self.refuse(Some(entry), error.as_bytes());
     }
 
     /// Answers an error without running anything, which spoils the transaction that the client may
@@ -42,5 +67,16 @@ impl CommandRunner<'_> {
         if self.client.is(MULTI) {
             self.client.transaction().queue.spoiled = true;
         }
+    }
+
+    /// Logs why a client is about to be closed.
+    #[cold]
+    pub(super) fn closing(&self, why: &str) {
+        let info = &self.client.info;
+        log::warn!(
+            "closing client {} ({}): {why}",
+            info.id,
+            info.connection.peer_addr()
+        );
     }
 }

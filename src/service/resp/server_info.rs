@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use nix::sys::resource::{UsageWho, getrusage};
 
+use super::acl::log_entries::RefusalKind;
 use super::command_docs::help;
 use super::context::Context;
 use super::errors;
@@ -183,6 +184,9 @@ fn stats(ctx: &Context<'_>, text: &mut InfoText) {
     text.put("keyspace_hits", stats.hits);
     text.put("keyspace_misses", stats.misses);
     text.put("total_error_replies", errors);
+    for kind in RefusalKind::ALL {
+        text.put(kind.info_field(), ctx.service.users.log.count(kind));
+    }
 }
 
 /// Processor time of the process, in seconds.

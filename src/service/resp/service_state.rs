@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::acl::users::Users;
 use super::client_state::ClientRegistry;
 use super::statistics::Statistics;
 use crate::server::Connections;
@@ -31,7 +32,8 @@ const BESIDE_ITEM: usize = 64 << 10;
 /// The settings of the service.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The password that AUTH must give before other commands are answered; `None` for no password.
+    /// The password of the default user, which AUTH must give before other commands are answered; `None` for no
+    /// password. It can change while the service runs.
     pub password: Option<Secret>,
     /// Bytes that one request, or the commands queued by MULTI, may take; a client that sends more is closed. Redis's
     /// `client-query-buffer-limit`. The server's [`max_input`](crate::server::Settings::max_input) must be larger. `None`
@@ -60,6 +62,7 @@ impl Default for Settings {
 pub(crate) struct ServiceState {
     pub store: Arc<Store>,
     pub connections: Arc<Connections>,
+    pub users: Users,
     pub settings: Settings,
     pub clients: ClientRegistry,
     pub statistics: Statistics,
@@ -70,11 +73,6 @@ pub(crate) struct ServiceState {
 }
 
 impl ServiceState {
-    /// The password that AUTH must give.
-    pub(crate) fn password(&self) -> Option<&str> {
-        self.settings.password.as_ref().map(Secret::expose)
-    }
-
     /// Bytes of the longest word that is kept: those of the largest item that can be stored and returned.
     pub(crate) fn max_bulk(&self) -> usize {
         let reply = self.max_reply().saturating_sub(BESIDE_ITEM);
@@ -98,5 +96,6 @@ impl ServiceState {
     pub(crate) fn reset_counts(&self) {
         self.store.reset_stats();
         self.statistics.reset();
+        self.users.log.reset_counts();
     }
 }

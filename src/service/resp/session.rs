@@ -18,8 +18,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
+use super::acl::check;
 use super::client_state::{
-    CLOSE, ClientState, MULTI, REPLY_FILTERED, REPLY_SKIP, REPLY_SKIP_NEXT, UNAUTHENTICATED,
+    CLOSE, ClientState, MULTI, REPLY_FILTERED, REPLY_SKIP, REPLY_SKIP_NEXT, RESTRICTED,
+    UNAUTHENTICATED, WRONG_PASSWORD,
 };
 use super::context::Context;
 use super::errors;
@@ -113,6 +115,7 @@ impl Session for RespSession {
 
     fn arrived(&mut self, bytes: usize, output: &mut Vec<u8>) -> Next {
         let (mut run, reader) = self.runner(output);
+        run.client.refresh_user(&run.shared.users);
         let before = run.out.len();
         run.received(bytes, reader);
         run.add_calls();
@@ -179,6 +182,7 @@ impl CommandRunner<'_> {
             unauthenticated: false,
         };
         let mut consumed = 0;
+        self.client.refresh_user(&self.shared.users);
         if self.client.info.killed.load(Relaxed) {
             return Turn {
                 consumed: input.len(),
@@ -198,8 +202,14 @@ impl CommandRunner<'_> {
                     break next;
                 }
             }
-            if self.client.mode != 0 && self.after_command(before) {
-                break Next::Close;
+            if self.client.mode != 0 {
+                if self.after_command(before) {
+                    break Next::Close;
+                }
+                if self.client.is(WRONG_PASSWORD) {
+                    self.client.set(WRONG_PASSWORD, false);
+                    break Next::Delay;
+                }
             }
         };
         self.add_calls();
@@ -277,6 +287,11 @@ impl CommandRunner<'_> {
             if self.client.is(UNAUTHENTICATED) && !entry.command.is(NO_AUTH) {
                 return self.refuse(Some(entry), errors::NOAUTH.as_bytes());
             }
+            if self.client.is(RESTRICTED)
+                && let Err(denied) = check(self.client.user(), entry, args)
+            {
+                return self.deny(entry, args, denied);
+            }
             if self.client.is(MULTI) && !entry.command.is(IMMEDIATE) {
                 return self.queue(entry, args);
             }
@@ -309,7 +324,7 @@ impl CommandRunner<'_> {
             waits: Cell::new(false),
         };
         let resp3 = self.client.resp3();
-        let may_share = self.client.mode == 0 && self.may_insert;
+        let may_share = self.client.mode & !RESTRICTED == 0 && self.may_insert;
         let mut ctx = Context {
             store: &self.shared.store,
             service: self.shared,
@@ -339,19 +354,6 @@ impl CommandRunner<'_> {
             self.closing("the reply to one of its commands exceeds the limit");
             self.client.set(CLOSE, true);
         }
-    }
-
-    /// Puts a command into the transaction.
-    fn queue(&mut self, entry: &'static CommandEntry, args: CommandArgs<'_>) {
-        let queue = &mut self.client.transaction().queue;
-        queue.push(entry.number, args);
-        let (length, size) = (queue.len(), queue.size());
-        if size > self.shared.max_request() {
-            self.closing("its transaction exceeds the limit");
-            return self.client.set(CLOSE, true);
-        }
-        self.client.info.queued.store(length as i32, Relaxed);
-        self.out.extend_from_slice(b"+QUEUED\r\n");
     }
 
     /// Adds the calls that were counted, and the time since the last that were added.
@@ -384,15 +386,5 @@ impl CommandRunner<'_> {
         self.client.set(REPLY_SKIP, skip);
         self.client.set(REPLY_SKIP_NEXT, false);
         self.client.is(CLOSE)
-    }
-
-    #[cold]
-    pub(super) fn closing(&self, why: &str) {
-        let info = &self.client.info;
-        log::warn!(
-            "closing client {} ({}): {why}",
-            info.id,
-            info.connection.peer_addr()
-        );
     }
 }

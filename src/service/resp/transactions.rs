@@ -14,9 +14,13 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
-use super::client_state::{MULTI, REPLY_FILTERED};
+use super::acl::{check, note_denial};
+use super::client_state::{CLOSE, MULTI, REPLY_FILTERED, RESTRICTED};
 use super::context::Context;
-use super::table::{CommandSpec, EXCLUSIVE, FAST, IMMEDIATE, table};
+use super::errors;
+use super::session::CommandRunner;
+use super::table::{CommandEntry, CommandSpec, EXCLUSIVE, FAST, IMMEDIATE, table};
+use crate::protocol::resp::CommandArgs;
 
 pub(super) const COMMANDS: &[CommandSpec] = &[
     CommandSpec::new("multi", 1, FAST | IMMEDIATE, multi).docs(
@@ -58,6 +62,21 @@ const GROUP: &str = "transactions";
 
 /// Bytes that a watched key takes beside its name, here and in the store.
 const WATCH_OVERHEAD: usize = 128;
+
+impl CommandRunner<'_> {
+    /// Puts a command into the transaction.
+    pub(super) fn queue(&mut self, entry: &'static CommandEntry, args: CommandArgs<'_>) {
+        let queue = &mut self.client.transaction().queue;
+        queue.push(entry.number, args);
+        let (length, size) = (queue.len(), queue.size());
+        if size > self.shared.max_request() {
+            self.closing("its transaction exceeds the limit");
+            return self.client.set(CLOSE, true);
+        }
+        self.client.info.queued.store(length as i32, Relaxed);
+        self.out.extend_from_slice(b"+QUEUED\r\n");
+    }
+}
 
 fn multi(ctx: &mut Context<'_>) {
     if ctx.client.is(MULTI) {
@@ -102,7 +121,17 @@ fn exec(ctx: &mut Context<'_>) {
             insertions: None,
             name: &entry.name,
         };
-        (entry.command.run)(&mut one);
+        let denied = one
+            .client
+            .is(RESTRICTED)
+            .then(|| check(one.client.user(), entry, args));
+        match denied {
+            Some(Err(denied)) => {
+                note_denial(one.service, one.client, entry, args, denied, true);
+                one.reply.error(errors::rules_changed(denied));
+            }
+            _ => (entry.command.run)(&mut one),
+        }
         let outcome = one.reply.outcome();
         ctx.reply.absorb(outcome);
         let statistics = &ctx.service.statistics;
