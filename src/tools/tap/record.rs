@@ -25,7 +25,7 @@ impl<W: Write> Recording<W> {
         writeln!(
             out,
             "# Recorded by larder tap. Name the real server in `agrees` if this one is.\nprotocol: {protocol}\n\
-             shows: a recorded conversation with {upstream}\nstage: 15\\nagrees: larder only: recorded from {upstream}\n"
+             shows: a recorded conversation with {upstream}\nstage: 15\nagrees: larder only: recorded from {upstream}\n"
         )?;
         out.flush()?;
         Ok(Recording { out, last: None })
