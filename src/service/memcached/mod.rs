@@ -36,6 +36,7 @@ mod key_commands;
 mod meta;
 mod operations;
 mod output;
+mod prefixes;
 mod receiving;
 mod retrieval;
 mod service_state;
@@ -59,6 +60,7 @@ use crate::store::Store;
 pub use auth_file::AuthFile;
 use connection_session::ConnectionSession;
 use counters::Counters;
+use prefixes::Prefixes;
 pub use service_state::Settings;
 use service_state::Shared;
 
@@ -78,6 +80,7 @@ impl Memcached {
                 connections,
                 settings,
                 counters: Counters::default(),
+                prefixes: Prefixes::default(),
                 started_ms,
                 auth_file: OnceLock::new(),
                 verbosity: AtomicU32::new(0),

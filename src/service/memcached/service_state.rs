@@ -10,6 +10,7 @@ use crate::store::Store;
 
 use super::auth_file::AuthFile;
 use super::counters::Counters;
+use super::prefixes::Prefixes;
 
 /// The settings of the service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +44,7 @@ pub(super) struct Shared {
     pub(super) connections: Arc<Connections>,
     pub(super) settings: Settings,
     pub(super) counters: Counters,
+    pub(super) prefixes: Prefixes,
     /// The start of the service, by the store's clock.
     pub(super) started_ms: u64,
     /// The users, if clients have to authenticate.

@@ -1,7 +1,7 @@
 //! `stats`: its subcommands, and the parts about items and connections.
 //!
 //! memcached sorts items into classes by size; larder does not, and reports all items as of class 1. The
-//! `stats` of storage on disk and of prefixes of keys answer `ERROR`.
+//! `stats` of storage on disk answer `ERROR`.
 
 use crate::protocol::memcached::binary;
 use crate::protocol::memcached::text::{Words, reply};
@@ -55,6 +55,11 @@ impl TurnContext<'_> {
                 self.output.push(reply::RESET);
                 return None;
             }
+            b"detail" => {
+                if !self.detail(words.next().unwrap_or_default()) {
+                    return None;
+                }
+            }
             b"conns" => self.conns(),
             b"cachedump" => return self.cachedump(words),
             name if self.stat_group(name) => {}
@@ -67,7 +72,25 @@ impl TurnContext<'_> {
         None
     }
 
+    /// `stats detail`. Whether a list was written, which has an end.
+    fn detail(&mut self, order: &[u8]) -> bool {
+        let prefixes = &self.shared.prefixes;
+        match order {
+            b"dump" => {
+                prefixes.write(self.output.bytes);
+                return true;
+            }
+            b"on" | b"off" => {
+                prefixes.switch(order == b"on");
+                self.output.push(reply::OK);
+            }
+            _ => self.output.push(reply::DETAIL_USAGE),
+        }
+        false
+    }
+
     pub(super) fn reset_stats(&mut self) {
+        self.shared.prefixes.reset();
         self.shared.counters.reset();
         self.operations.counts = Default::default();
         self.shared.store.reset_stats();

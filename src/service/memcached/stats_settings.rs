@@ -40,7 +40,6 @@ const NOT_IN_LARDER: &[(&str, &str)] = &[
     ("temporary_ttl", "0"),
     // Statistics by prefix of a key and by size, and logs for `watch`.
     ("stat_key_prefix", ":"),
-    ("detail_enabled", "no"),
     ("track_sizes", "no"),
     ("watcher_logbuf_size", "0"),
     ("worker_logbuf_size", "0"),
@@ -74,6 +73,8 @@ impl TurnContext<'_> {
         self.stat("num_threads", shared.settings.workers);
         // The part of a pipeline that one turn answers is bounded in bytes of output.
         self.stat("reqs_per_event", 0);
+        let detail = if shared.prefixes.is_on() { "yes" } else { "no" };
+        self.stat("detail_enabled", detail);
         self.stat("cas_enabled", "yes");
         self.stat("tcp_backlog", limits::BACKLOG);
         self.stat("binding_protocol", "auto-negotiate");

@@ -72,7 +72,7 @@ fn flush_all(mut words: Words<'_>, _: Nesting) -> Result<AdminCommand<'_>, BadLi
     let noreply = ends_with_noreply(words);
     let count = words.count_up_to(3);
     if count > 2 {
-        return Err(BadLine::malformed());
+        return Err(BadLine::too_many(words));
     }
     let delay = match words.next() {
         Some(delay) if count > usize::from(noreply) => {
@@ -84,8 +84,10 @@ fn flush_all(mut words: Words<'_>, _: Nesting) -> Result<AdminCommand<'_>, BadLi
 }
 
 fn verbosity(mut words: Words<'_>, _: Nesting) -> Result<AdminCommand<'_>, BadLine> {
-    if !(1..=2).contains(&words.count_up_to(3)) {
-        return Err(BadLine::malformed());
+    match words.count_up_to(3) {
+        0 => return Err(BadLine::malformed()),
+        1 | 2 => {}
+        _ => return Err(BadLine::too_many(words)),
     }
     let noreply = ends_with_noreply(words);
     let level = words.next().and_then(number::strict_u32);

@@ -37,8 +37,13 @@ impl BadLine {
         BadLine::unless(ends_with_noreply(line), reply::ERROR)
     }
 
-    /// Too few words, or too many. The client gets this reply even if the last word is `noreply`, as with
-    /// memcached, which checks the count first.
+    /// Too many words.
+    pub(super) fn too_many(words: Words<'_>) -> BadLine {
+        BadLine::unless(ends_with_noreply(words), reply::BAD_FORMAT)
+    }
+
+    /// Too few words. The client gets this reply even if the last word is `noreply`, as with memcached, which checks
+    /// the count first.
     pub(super) fn malformed() -> BadLine {
         BadLine::new(reply::BAD_FORMAT)
     }
@@ -64,8 +69,11 @@ pub(super) fn key_and_field(
     nesting: Nesting,
 ) -> Result<KeyAndField<'_>, BadLine> {
     let count = words.count_up_to(4);
-    if count < 2 || (nesting == Nesting::Off && count > 3) {
+    if count < 2 {
         return Err(BadLine::malformed());
+    }
+    if nesting == Nesting::Off && count > 3 {
+        return Err(BadLine::too_many(words));
     }
     let noreply = ends_with_noreply(words);
     let (path, field) = if nesting == Nesting::Off || count == 2 {

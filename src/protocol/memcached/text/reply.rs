@@ -35,6 +35,8 @@ pub const BAD_LINE: &[u8] = b"CLIENT_ERROR bad command line\r\n";
 pub(crate) const OUT_OF_MEMORY_READING: &[u8] = b"SERVER_ERROR out of memory reading request\r\n";
 /// A list of children that is too long for one answer; larder's own.
 pub(crate) const LISTING_TOO_LARGE: &[u8] = b"SERVER_ERROR too many children to list\r\n";
+/// `stats detail` without an order that exists.
+pub const DETAIL_USAGE: &[u8] = b"CLIENT_ERROR usage: stats detail on|off|dump\r\n";
 /// `shutdown`, which memcached must be started with an option to obey.
 pub const SHUTDOWN_DISABLED: &[u8] = b"SERVER_ERROR: shutdown not enabled\r\n";
 /// One connection too many; the connection is then closed.

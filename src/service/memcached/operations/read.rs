@@ -2,6 +2,8 @@
 
 use crate::store::{Item, Node, SharedValue, Tree};
 
+use crate::service::memcached::prefixes::KeyUse;
+
 use super::{DATABASE, Operations, expires_ms};
 
 /// The outcome of a read.
@@ -84,6 +86,7 @@ impl Operations<'_> {
             outcome = GetOutcome::Hit(written);
         }
         let hit = matches!(outcome, GetOutcome::Hit(_));
+        self.shared.prefixes.count(path[0], KeyUse::Get { hit });
         match exptime {
             Some(_) => self.count_touch(hit),
             None => self.count_get(hit),

@@ -5,6 +5,8 @@
 
 use crate::store::{Entry, Item, Marks, Node, Tree};
 
+use crate::service::memcached::prefixes::KeyUse;
+
 use super::read::{FoundItem, GetOutcome};
 use super::{DATABASE, Operations, expires_ms, seconds_left};
 
@@ -66,6 +68,8 @@ impl Operations<'_> {
         let Some(node) = there.or(created) else {
             drop(tree);
             self.count_get(false);
+            let missed = KeyUse::Get { hit: false };
+            self.shared.prefixes.count(path[0], missed);
             return GetOutcome::Miss;
         };
         let state = state(tree.item(node), tree.now_ms(), request, created.is_some());
@@ -89,6 +93,8 @@ impl Operations<'_> {
             tree.visit(node);
         }
         drop(tree);
+        let hit = KeyUse::Get { hit: true };
+        self.shared.prefixes.count(path[0], hit);
         match request.exptime {
             Some(_) => self.count_touch(true),
             None => self.count_get(true),

@@ -1,5 +1,7 @@
 //! Removals: of one item, and of all.
 
+use crate::service::memcached::prefixes::KeyUse;
+
 use super::{DATABASE, Operations, expires_ms};
 
 /// The outcome of a deletion.
@@ -18,6 +20,7 @@ pub(crate) enum DeleteOutcome {
 impl Operations<'_> {
     /// Removes an item and all that is below it.
     pub(crate) fn delete(&mut self, path: &[&[u8]], expected: Option<u64>) -> DeleteOutcome {
+        self.shared.prefixes.count(path[0], KeyUse::Delete);
         let mut tree = self.shared.store.lock(path[0]);
         let outcome = match tree.peek(DATABASE, path) {
             None => DeleteOutcome::NotFound,

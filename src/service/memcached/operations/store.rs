@@ -2,6 +2,8 @@
 
 use crate::store::{Entry, Marks, Node, Refused, Reservation, Tree};
 
+use crate::service::memcached::prefixes::KeyUse;
+
 use super::{DATABASE, Operations, expires_ms};
 
 /// A storage command without its key and value.
@@ -128,6 +130,7 @@ impl Operations<'_> {
         value: NewValue<'_>,
     ) -> StoreOutcome {
         self.counts.cmd_set += 1;
+        self.shared.prefixes.count(path[0], KeyUse::Set);
         let mut tree = self.shared.store.lock(path[0]);
         // A plain set has no condition, so it costs no look-up but the store's own.
         let is_plain = request.mode == StoreMode::Set && request.expected.is_none();
