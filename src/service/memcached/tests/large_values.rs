@@ -17,19 +17,23 @@ proptest! {
     /// stored before, any bytes behind the value, and any cuts of the input.
     #[test]
     fn a_large_value_is_stored_however_it_arrives(
-        commands in proptest::collection::vec((0..6usize, 0..3usize, 30_000..90_000usize, any::<bool>(), any::<bool>()), 1..6),
+        commands in proptest::collection::vec((0..7usize, 0..3usize, 30_000..90_000usize, any::<bool>(), any::<bool>()), 1..6),
         cuts in proptest::collection::vec(1..80_000usize, 0..12),
     ) {
         let mut input = Vec::new();
         for (verb, key, length, noreply, good) in commands {
-            let verb = ["set", "add", "replace", "append", "prepend", "cas"][verb];
+            let verb = ["set", "add", "replace", "append", "prepend", "cas", "ms"][verb];
             let unique = if verb == "cas" { " 5" } else { "" };
             let noreply = if noreply { " noreply" } else { "" };
-            let line = format!("{verb} k{key} 7 {key} {length}{unique}{noreply}\r\n");
+            let line = match (verb, noreply) {
+                ("ms", "") => format!("ms k{key} {length} T{key} s O1 k\r\n"),
+                ("ms", _) => format!("ms k{key} {length} q MA N{key}\r\n"),
+                _ => format!("{verb} k{key} 7 {key} {length}{unique}{noreply}\r\n"),
+            };
             input.extend_from_slice(line.as_bytes());
             input.resize(input.len() + length, b'a' + key as u8);
             input.extend_from_slice(if good { b"\r\n" } else { b"xx" });
-            input.extend_from_slice(b"get k0 k1 k2\r\n");
+            input.extend_from_slice(b"get k0 k1 k2\r\nmg k0 v s t\r\n");
         }
         let mut pieces = Vec::new();
         let mut rest = &input[..];
