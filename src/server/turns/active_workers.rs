@@ -12,14 +12,15 @@
 //!       fewer workers ◀───────────────── a trial ───────────────▶ one more worker
 //!            ▲                                                          │
 //!            └──── ten looks in a row ──────────────────────────────────┘
-//!                    one fewer would be enough
+//!                    one fewer would be enough, or one waits for a core on which another program computes
 //! ```
 //!
-//! A worker that has to wait for its core may be one too many, or one more would get a larger share of the cores. And a core
-//! that is idle for a part of the time may be enough for another worker, or not. A [`Trial`] finds out by the rate, in
-//! a third of a second. It disturbs the server for a moment, so each one that changes nothing doubles the
-//! time to the next, up to a minute of such work. If it takes away a worker that an idle core had brought, the next one
-//! comes later: after twice as many looks, up to ten minutes.
+//! A worker that has to wait for its core may be one too many, or one more would get a larger share of the cores. And a
+//! core that is idle for a part of the time may be enough for another worker, or not. A [`Trial`] finds out by the rate,
+//! in a third of a second. There is none while other programs compute: the rate would rise by the time that they lose. A
+//! trial disturbs the server for a moment, so each one that changes nothing doubles the time to the next, up to a minute
+//! of such work. If it takes away a worker that an idle core had brought, the next one comes later: after twice as many
+//! looks, up to ten minutes.
 //!
 //! This is a value without clock or files. [`Figures`] are read by `worker_load`.
 
@@ -47,6 +48,9 @@ pub(super) const WAITING: f64 = 0.1;
 const ROOM: f64 = 0.7;
 /// Idle cores that another worker needs.
 const IDLE_CORES: f64 = 0.7;
+/// The part of other programs' time that is spent outside of the system if they compute. Clients that only wait for
+/// replies spend a tenth, a program that only computes all.
+const COMPUTING: f64 = 0.5;
 /// Idle time, of all cores together, in which another worker may be of use.
 pub(super) const PART_OF_A_CORE: f64 = 0.3;
 
@@ -61,6 +65,8 @@ pub(super) struct Figures {
     pub(super) most_waiting: f64,
     /// Cores without anything to run, or on which a worker polls.
     pub(super) idle_cores: f64,
+    /// Spent outside of the system, of the time of other programs.
+    pub(super) others_computing: f64,
     /// The time since the last look.
     pub(super) seconds: f64,
     /// Bytes a second, received and sent.
@@ -128,16 +134,25 @@ impl ActiveWorkers {
         let waiting = figures.most_waiting > WAITING;
         let busy = figures.least_busy > BUSY;
         let more = busy && !waiting && figures.idle_cores > IDLE_CORES;
+        let taken = waiting && figures.others_computing > COMPUTING;
         let enough = figures.demand < ROOM * (self.active as f64 - 1.0);
         let count = |looks: u32, asked: bool| if asked { looks + 1 } else { 0 };
         self.for_more = count(self.for_more, more && self.active < self.most);
-        self.for_fewer = count(self.for_fewer, enough && self.active > self.least);
+        self.for_fewer = count(
+            self.for_fewer,
+            (enough || taken) && self.active > self.least,
+        );
         if self.for_more >= self.looks_before_more {
             self.active += 1;
             self.for_more = 0;
         } else if self.for_fewer >= LOOKS_BEFORE_FEWER {
             self.active -= 1;
             self.for_fewer = 0;
+            if taken {
+                self.wait_longer();
+            }
+        } else if taken {
+            self.for_trial = 0;
         } else if waiting || (busy && !more && figures.idle_cores > PART_OF_A_CORE) {
             let may_be_more = busy && self.active < self.most;
             let may_be_fewer = waiting && self.active > self.least;
@@ -168,10 +183,14 @@ impl ActiveWorkers {
             return;
         }
         if better < self.active {
-            self.looks_before_more = (self.looks_before_more * 2).min(MOST_LOOKS_BEFORE_MORE);
+            self.wait_longer();
         }
         self.active = better;
         self.looks_before_trial = LOOKS_AFTER_CHANGE;
+    }
+
+    fn wait_longer(&mut self) {
+        self.looks_before_more = (self.looks_before_more * 2).min(MOST_LOOKS_BEFORE_MORE);
     }
 }
 
@@ -185,6 +204,7 @@ mod tests {
         least_busy: 1.0,
         most_waiting: 0.0,
         idle_cores: 1.0,
+        others_computing: 0.1,
         seconds: 0.05,
         rate: 100.0,
         connections: 0,
@@ -294,6 +314,26 @@ mod tests {
         assert_eq!(run_trial(&mut workers, &[100.0, 140.0]), (0, 2));
         // Neither of the two waits for a core.
         assert_eq!(look(&mut workers, part, 1000), 2);
+    }
+
+    #[test]
+    fn no_worker_is_added_where_another_program_computes() {
+        let beside_a_program = Figures {
+            others_computing: 0.7,
+            ..CROWDED
+        };
+        let mut workers = ActiveWorkers::new(1, 2);
+        assert_eq!(look(&mut workers, beside_a_program, 1000), 1);
+        // A second worker that came before the program goes.
+        assert_eq!(
+            run_trial(&mut workers, &[100.0, 140.0]),
+            (LOOKS_BEFORE_TRIAL, 2)
+        );
+        assert_eq!(
+            look(&mut workers, beside_a_program, LOOKS_BEFORE_FEWER - 1),
+            2
+        );
+        assert_eq!(look(&mut workers, beside_a_program, 1), 1);
     }
 
     #[test]

@@ -59,6 +59,7 @@ mod tests {
                 least_busy: 1.0,
                 most_waiting,
                 idle_cores,
+                others_computing: 0.0,
                 seconds: 0.1,
                 rate: 0.0,
                 connections: 0,

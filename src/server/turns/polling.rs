@@ -94,6 +94,7 @@ mod tests {
             least_busy: 0.5,
             most_waiting: 0.0,
             idle_cores: cores,
+            others_computing: 0.0,
             seconds: 0.1,
             rate: 0.0,
             connections: 0,

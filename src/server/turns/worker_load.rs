@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!   /proc/self/task/TID/schedstat    nanoseconds a thread has run, nanoseconds it was ready and had no core
-//!   /proc/stat                       hundredths of a second that each core had nothing to run
+//!   /proc/stat                       hundredths of a second of each core: idle, in the system, outside of it
+//!   /proc/self/stat                  those of this process
 //! ```
 //!
 //! Cost: a look reads one small file for each active worker and `/proc/stat`: some tens of microseconds, ten times a
@@ -26,6 +27,16 @@ struct ThreadTimes {
     polling: u64,
 }
 
+/// Times of the allowed cores, or of a process on them, in hundredths of a second.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct CoreTimes {
+    /// Outside of the system.
+    computing: u64,
+    /// Outside of the system and in it.
+    busy: u64,
+    idle: u64,
+}
+
 /// Reads the figures of the time between two looks.
 #[derive(Debug)]
 pub(super) struct WorkerLoad {
@@ -38,8 +49,8 @@ pub(super) struct WorkerLoad {
 struct LoadSample {
     at: Instant,
     threads: Vec<ThreadTimes>,
-    /// Hundredths of a second that the allowed cores were idle.
-    idle: u64,
+    cores: CoreTimes,
+    own: CoreTimes,
     /// Bytes received and sent.
     bytes: u64,
 }
@@ -84,7 +95,10 @@ impl WorkerLoad {
             demand: 0.0,
             least_busy: f64::INFINITY,
             most_waiting: 0.0,
-            idle_cores: now.idle.saturating_sub(last.idle) as f64 / TICKS_PER_SECOND / seconds,
+            idle_cores: (now.cores.idle.saturating_sub(last.cores.idle)) as f64
+                / TICKS_PER_SECOND
+                / seconds,
+            others_computing: others_computing(&last, now),
             seconds,
             rate: now.bytes.saturating_sub(last.bytes) as f64 / seconds,
             connections: connections.current(),
@@ -112,7 +126,8 @@ impl WorkerLoad {
         });
         Some(LoadSample {
             threads: threads.collect::<Option<Vec<_>>>()?,
-            idle: idle_time(&fs::read_to_string("/proc/stat").ok()?, &self.allowed),
+            cores: core_times(&fs::read_to_string("/proc/stat").ok()?, &self.allowed),
+            own: process_times(&fs::read_to_string("/proc/self/stat").ok()?)?,
             bytes: connections.bytes_read() + connections.bytes_written(),
             at: Instant::now(),
         })
@@ -139,20 +154,62 @@ fn thread_times(schedstat: &str) -> Option<ThreadTimes> {
     })
 }
 
-/// The time that these cores were idle, waiting for a disk included.
-fn idle_time(stat: &str, cores: &[usize]) -> u64 {
+/// The times of these cores; waiting for a disk is idle.
+fn core_times(stat: &str, cores: &[usize]) -> CoreTimes {
     let of_core = |line: &str| {
         let mut words = line.strip_prefix("cpu")?.split_ascii_whitespace();
         // The first line adds up all cores: it has no number.
         let core: usize = words.next()?.parse().ok()?;
-        let mut times = words.skip(3).map_while(|word| word.parse::<u64>().ok());
-        let idle = times.next()? + times.next()?;
-        cores.contains(&core).then_some(idle)
+        let times: Vec<u64> = words.map_while(|word| word.parse().ok()).collect();
+        let [
+            user,
+            nice,
+            system,
+            idle,
+            waiting,
+            interrupts,
+            soft_interrupts,
+            ..,
+        ] = times[..]
+        else {
+            return None;
+        };
+        cores.contains(&core).then_some(CoreTimes {
+            computing: user + nice,
+            busy: user + nice + system + interrupts + soft_interrupts,
+            idle: idle + waiting,
+        })
     };
-    stat.lines()
-        .take_while(|line| line.starts_with("cpu"))
+    let lines = stat.lines().take_while(|line| line.starts_with("cpu"));
+    lines
         .filter_map(of_core)
-        .sum()
+        .fold(CoreTimes::default(), |sum, core| CoreTimes {
+            computing: sum.computing + core.computing,
+            busy: sum.busy + core.busy,
+            idle: sum.idle + core.idle,
+        })
+}
+
+/// The times of a process: words 14 and 15 of its `stat`. The second word, its name, may have spaces.
+fn process_times(stat: &str) -> Option<CoreTimes> {
+    let (_, behind_name) = stat.rsplit_once(')')?;
+    let mut words = behind_name.split_ascii_whitespace().skip(11);
+    let (computing, system): (u64, u64) =
+        (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+    Some(CoreTimes {
+        computing,
+        busy: computing + system,
+        idle: 0,
+    })
+}
+
+/// The part of the time of other programs that they spent outside of the system.
+fn others_computing(last: &LoadSample, now: &LoadSample) -> f64 {
+    let others = |part: fn(&CoreTimes) -> u64| {
+        let all = part(&now.cores).saturating_sub(part(&last.cores));
+        all.saturating_sub(part(&now.own).saturating_sub(part(&last.own)))
+    };
+    others(|times| times.computing) as f64 / others(|times| times.busy).max(1) as f64
 }
 
 #[cfg(test)]
@@ -172,14 +229,49 @@ mod tests {
     }
 
     #[test]
-    fn idle_time_is_that_of_the_cores_that_the_process_may_use() {
+    fn times_are_those_of_the_cores_that_the_process_may_use() {
         let stat = "cpu  9 9 9 600 60 9 9 9 0 0\n\
             cpu0 1 2 3 100 10 6 7 8 0 0\n\
             cpu1 1 2 3 200 20 6 7 8 0 0\n\
             cpu12 1 2 3 300 30 6 7 8 0 0\n\
             intr 1 2 3\n";
-        assert_eq!(idle_time(stat, &[1]), 220);
-        assert_eq!(idle_time(stat, &[0, 12]), 440);
+        let times = |computing, busy, idle| CoreTimes {
+            computing,
+            busy,
+            idle,
+        };
+        assert_eq!(core_times(stat, &[1]), times(3, 19, 220));
+        assert_eq!(core_times(stat, &[0, 12]), times(6, 38, 440));
+    }
+
+    #[test]
+    fn times_of_a_process_are_words_14_and_15_whatever_its_name_is() {
+        let stat = "7 (a ) b) S 3 4 5 6 7 8 9 10 11 12 1000 500 17 18";
+        let times = process_times(stat).expect("they are there");
+        assert_eq!((times.computing, times.busy), (1000, 1500));
+        assert_eq!(process_times("7 (a) S 3"), None);
+    }
+
+    #[test]
+    fn time_of_others_is_all_but_that_of_this_process() {
+        let sample = |computing, busy, own_computing, own_busy| LoadSample {
+            at: Instant::now(),
+            threads: Vec::new(),
+            cores: CoreTimes {
+                computing,
+                busy,
+                idle: 0,
+            },
+            own: CoreTimes {
+                computing: own_computing,
+                busy: own_busy,
+                idle: 0,
+            },
+            bytes: 0,
+        };
+        let last = sample(100, 1000, 50, 500);
+        assert_eq!(others_computing(&last, &sample(110, 1020, 52, 510)), 0.8);
+        assert_eq!(others_computing(&last, &last), 0.0);
     }
 
     #[test]
