@@ -1,15 +1,15 @@
 //! The order of eviction.
 //!
 //! ```text
-//!                       probation: a 16th of the items                    all items
+//!                       probation: a tenth of the memory                  all items
 //!   new item ─────────▶ │ newest … oldest │ ──read again?──yes──▶ stays ──▶ the hand turns over them:
 //!      │                                         │ no                       a mark is cleared,
 //!      │ evicted not long ago                    ▼                          an item without one is evicted
 //!      └──────────────▶ no probation         evicted, and a ghost
 //! ```
 //!
-//! A new item is on *probation*: its index waits in a queue. When room is needed and the queue has more than a 16th of
-//! the items, its oldest item is *judged*. If the item was read or written since it was stored, it stays and only loses
+//! A new item is on *probation*: its index waits in a queue. When room is needed and the items in the queue take more than
+//! a tenth of the memory, the oldest of them is *judged*. If the item was read or written since it was stored, it stays and only loses
 //! its mark. Otherwise it is evicted and leaves a [*ghost*](super::ghost). So items that come once are gone soon, and push
 //! out nothing. An item that is stored again while its ghost is there has no probation: it was evicted too early.
 //!
@@ -20,7 +20,7 @@
 //! counts to three. And sizes matter, because the memory of one large item has room for many small ones, which answer more
 //! requests: see [`EvictionOrder::hand_evicts`]. `benches/hits.py` compares it with other algorithms.
 //!
-//! Cost: a hit writes one bit. The queue takes 4 bytes for each item in it, at most a quarter of the items. A slot on
+//! Cost: a hit writes one bit. The queue takes 8 bytes for each item in it, at most an eighth of the items. A slot on
 //! probation may be freed by a delete and taken by another item: that item then is judged earlier than it should be, and
 //! nothing else is wrong. So a delete doesn't search the queue.
 
@@ -32,10 +32,10 @@ use super::memory::allocated_bytes;
 use super::pages::PagePool;
 use super::slots::Slots;
 
-/// The items of which one is on probation when room is needed.
-const PART_ON_PROBATION: usize = 16;
-/// The same while no room is needed. Older ones then stay without being judged.
-const MOST_ON_PROBATION: usize = 4;
+/// The part of the memory that items on probation may take when room is needed.
+const PART_ON_PROBATION: usize = 10;
+/// The part of the items that may be on probation. Older ones stay without being judged.
+const MOST_ON_PROBATION: usize = 8;
 /// Items that may be on probation in a shard of few items.
 const FEW: usize = 16;
 /// An item is small if it takes less than this part of the mean, which counts memory that isn't in use, too.
@@ -56,11 +56,21 @@ pub(super) enum Judgement {
     LastRound,
 }
 
+/// An item on probation, unless it has left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct NewItem {
+    index: u32,
+    /// Bytes that it took when it was stored.
+    size: u32,
+}
+
 /// What decides which item of a shard is judged next.
 #[derive(Debug)]
 pub(super) struct EvictionOrder {
-    /// The indices of items on probation, and of some that have left; the oldest in front.
-    probation: VecDeque<u32>,
+    /// The oldest in front.
+    probation: VecDeque<NewItem>,
+    /// Bytes that they take together.
+    probation_bytes: usize,
     ghosts: GhostTable,
     /// The index at which the hand looks for the next item.
     hand: usize,
@@ -74,6 +84,7 @@ impl EvictionOrder {
     pub(super) fn new(pool: Arc<PagePool>) -> EvictionOrder {
         EvictionOrder {
             probation: VecDeque::new(),
+            probation_bytes: 0,
             ghosts: GhostTable::new(pool),
             hand: 0,
             small: 0,
@@ -89,27 +100,44 @@ impl EvictionOrder {
     /// Bytes of memory taken.
     #[inline]
     pub(super) fn bytes(&self) -> usize {
-        allocated_bytes(self.probation.capacity() * size_of::<u32>()) + self.ghosts.bytes()
+        allocated_bytes(self.probation.capacity() * size_of::<NewItem>()) + self.ghosts.bytes()
     }
 
-    /// Enters a new item; `items` is the number of items with it.
-    pub(super) fn insert(&mut self, index: u32, hash: u64, items: usize) {
+    /// Enters a new item that takes `size` bytes; `items` is the number of items with it.
+    pub(super) fn insert(&mut self, index: u32, hash: u64, size: usize, items: usize) {
         if self.ghosts.take(hash) {
             return;
         }
         while self.probation.len() >= items / MOST_ON_PROBATION + FEW {
-            self.probation.pop_front();
+            self.end_probation();
         }
         if self.probation.capacity() > 4 * (self.probation.len() + FEW) {
             self.probation.shrink_to(2 * (self.probation.len() + FEW));
         }
-        self.probation.push_back(index);
+        let size = size as u32;
+        self.probation.push_back(NewItem { index, size });
+        self.probation_bytes += size as usize;
     }
 
-    /// The index that ends its probation next, if there are enough. There may be no item any more.
-    pub(super) fn next_on_probation(&mut self, items: usize) -> Option<u32> {
-        if self.probation.len() > items / PART_ON_PROBATION {
-            self.probation.pop_front()
+    /// Notes that the item that was just stored takes another number of bytes.
+    pub(super) fn note_size(&mut self, index: u32, size: usize) {
+        if let Some(newest) = self.probation.back_mut().filter(|new| new.index == index) {
+            self.probation_bytes -= newest.size as usize;
+            newest.size = size as u32;
+            self.probation_bytes += size;
+        }
+    }
+
+    fn end_probation(&mut self) -> Option<u32> {
+        let oldest = self.probation.pop_front()?;
+        self.probation_bytes -= oldest.size as usize;
+        Some(oldest.index)
+    }
+
+    /// The index that ends its probation next, if enough of the `memory` is on probation. There may be no item any more.
+    pub(super) fn next_on_probation(&mut self, memory: usize) -> Option<u32> {
+        if self.probation_bytes > memory / PART_ON_PROBATION {
+            self.end_probation()
         } else {
             None
         }
@@ -176,17 +204,17 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_of_more_than_a_sixteenth_of_the_items_ends_its_probation() {
+    fn the_oldest_items_of_more_than_a_tenth_of_the_memory_end_their_probation() {
         let mut order = order();
-        (0..160).for_each(|index| order.insert(index, u64::from(index), index as usize + 1));
-        for oldest in 0..160 - 10 {
-            // Those above a quarter of the items and 16 have left already.
-            if let Some(index) = order.next_on_probation(160) {
-                assert_eq!(index, oldest + 160 - 56);
-            }
+        (0..160).for_each(|index| order.insert(index, u64::from(index), 50, index as usize + 1));
+        let (first, memory) = (160 - (160 / 8 + 16), 160 * 50);
+        for oldest in first..160 - 16 {
+            assert_eq!(order.next_on_probation(memory), Some(oldest));
         }
-        assert_eq!(order.next_on_probation(160), None);
-        assert_eq!(order.probation, (150..160).collect::<Vec<u32>>());
+        assert_eq!(order.next_on_probation(memory), None);
+        // A large value takes the memory of many.
+        order.note_size(159, 50 * 16);
+        assert_eq!(order.next_on_probation(memory), Some(144));
     }
 
     #[test]
@@ -194,21 +222,22 @@ mod tests {
         let mut order = order();
         order.note_evicted(7, 50, 50, 100);
         order.note_evicted(8, 101, 50, 100);
-        order.insert(1, 7, 100);
+        order.insert(1, 7, 50, 100);
         assert!(order.probation.is_empty());
         // The ghost is gone.
-        order.insert(2, 7, 100);
-        order.insert(3, 8, 100);
-        assert_eq!(order.probation, [2, 3], "a large item leaves no ghost");
+        order.insert(2, 7, 50, 100);
+        order.insert(3, 8, 101, 100);
+        let indices: Vec<u32> = order.probation.iter().map(|new| new.index).collect();
+        assert_eq!(indices, [2, 3], "a large item leaves no ghost");
     }
 
     #[test]
     fn the_queue_takes_little_memory_when_most_items_have_gone() {
         let mut order = order();
-        (0..100_000).for_each(|index| order.insert(index, u64::from(index), 100_000));
+        (0..100_000).for_each(|index| order.insert(index, u64::from(index), 50, 100_000));
         assert!(order.bytes() >= 100_000);
-        order.insert(0, 0, 10);
-        assert!(order.bytes() < 500);
+        order.insert(0, 0, 50, 10);
+        assert!(order.bytes() < 1_000);
     }
 
     /// Evictions of 1,600 judgements of an item of such a size, where an item is small below 75 bytes.

@@ -26,7 +26,7 @@ use super::config::DATABASES;
 use super::entry::{Entry, item_cost};
 use super::eviction::{EvictionOrder, Judgement};
 use super::hash_table::HashTable;
-use super::pages::PagePool;
+use super::pages::{PageBuffer, PagePool};
 use super::record::ItemHeader;
 use super::slab::ItemSlab;
 use super::slot::{NONE, VISITED};
@@ -125,6 +125,17 @@ impl Shard {
     /// Bytes of heap that the hash table takes.
     pub(super) fn table_bytes(&self) -> usize {
         self.table.bytes()
+    }
+
+    /// Bytes that an item takes.
+    fn size(&self, index: u32) -> usize {
+        item_cost(self.slab.item(index).record.len())
+    }
+
+    /// Gives an item that was just stored a value that was received into a buffer; see [`ItemSlab::adopt`].
+    pub(super) fn adopt(&mut self, index: u32, bytes: PageBuffer, at: usize, value: usize) {
+        self.slab.adopt(index, bytes, at, value);
+        self.order.note_size(index, self.size(index));
     }
 
     fn next_cas(&mut self) -> u64 {
@@ -237,7 +248,8 @@ impl Shard {
         let (slab, hasher) = (&self.slab, &self.hasher);
         self.table
             .insert(hash, index, |other| hash_item(hasher, slab.item(other)));
-        self.order.insert(index, hash, self.slab.items());
+        let (size, items) = (self.size(index), self.slab.items());
+        self.order.insert(index, hash, size, items);
         if parent == NONE {
             self.items[usize::from(db)] += 1;
             self.note_change(index);

@@ -245,9 +245,7 @@ impl<'a> Tree<'a> {
         };
         let index = self.replace_or_insert(NONE, db, key, self.hash, &entry);
         let (at, length) = (received.at, received.length());
-        self.shard
-            .slab
-            .adopt(index, received.take_bytes(), at, length);
+        self.shard.adopt(index, received.take_bytes(), at, length);
         self.make_room(index);
         Ok(Node(index))
     }

@@ -85,7 +85,7 @@ impl Shard {
     /// Makes room by removing one item, a leaf. [`EvictionOrder`] names those that are judged. `keep` is spared, and with
     /// it all its ancestors, which are no leaves. `false` if nothing could be removed.
     pub(in crate::store) fn evict(&mut self, now_ms: u64, keep: u32) -> bool {
-        while let Some(index) = self.order.next_on_probation(self.slab.items()) {
+        while let Some(index) = self.order.next_on_probation(self.footprint()) {
             let is_there = self.slab.get(index as usize).is_some();
             if is_there && self.judge(index, now_ms, keep, Judgement::EndOfProbation) {
                 return true;
@@ -118,7 +118,7 @@ impl Shard {
             return true;
         }
         let (visited, unfetched) = (slot.is_visited(), !slot.is_fetched());
-        let (size, items) = (item_cost(item.record.len()), self.slab.items());
+        let (size, items) = (self.size(index), self.slab.items());
         let mean = self.footprint() / items;
         if !leaf || !self.order.evicts(why, visited, size, mean) {
             self.slab.slot_mut(index).clear_visited();
