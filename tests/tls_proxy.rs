@@ -14,8 +14,8 @@ use larder::proxy::{Protocol, Proxy};
 use larder::server::{ClientTls, Listen};
 use larder::{Server, ServerTls};
 
-use proxy_support::{TestProxy, eventually, list, settings};
-use tls_support::{Authority, Identity, TlsClient, tcp};
+use proxy_support::{Program, TestProxy, eventually, list, settings};
+use tls_support::{Authority, Identity, TlsClient, shown, tcp};
 
 fn tls_of(identity: &Identity) -> Option<Arc<ServerTls>> {
     Some(Arc::new(
@@ -259,4 +259,35 @@ fn invalidation_has_tls_on_both_sides() {
     let tls = trusting(&authority).expect("it was made");
     let shown = invalidate::inspect(Some(&address.to_string()), Some(&tls), spool.path());
     assert!(shown.expect("an answer").contains("pending"));
+}
+
+#[test]
+fn the_program_takes_files_and_reads_them_again_on_hup() {
+    let authority = Authority::new();
+    let server = upstream(tls_of(&authority.issue("server")));
+    let front = authority.issue("proxy");
+    let files = [front.cert, front.key, authority.ca()];
+    let [cert, key, ca] = files
+        .each_ref()
+        .map(|file| file.to_str().expect("a plain name"));
+    let address = server.resp_addr().to_string();
+    let proxy = Program::start(&[
+        "--upstream",
+        &address,
+        "--tls-cert",
+        cert,
+        "--tls-key",
+        key,
+        "--upstream-tls-ca",
+        ca,
+    ]);
+    let seen = || {
+        let mut client = authority.connect(proxy.address);
+        ask(&mut client, b"SET k v\r\nGET k\r\n", b"+OK\r\n$1\r\nv\r\n");
+        shown(&client)
+    };
+    let first = seen();
+    authority.issue("proxy");
+    proxy.signal("-HUP");
+    eventually("the new certificate", || seen() != first);
 }
