@@ -63,7 +63,7 @@ impl Header {
     }
 
     /// The header as bytes.
-    pub fn to_bytes(&self) -> [u8; HEADER_LENGTH] {
+    pub fn to_bytes(self) -> [u8; HEADER_LENGTH] {
         let mut bytes = [0; HEADER_LENGTH];
         bytes[0] = self.magic;
         bytes[1] = self.opcode;
