@@ -31,3 +31,16 @@ pub(crate) fn deliver(session: &mut dyn Session, pieces: &[&[u8]]) -> (Vec<u8>, 
     }
     (output, false)
 }
+
+/// An input in pieces of these lengths; the last has the rest.
+pub(crate) fn cut<'a>(input: &'a [u8], lengths: &[usize]) -> Vec<&'a [u8]> {
+    let mut pieces = Vec::new();
+    let mut rest = input;
+    for length in lengths {
+        let (piece, behind) = rest.split_at((*length).min(rest.len()));
+        pieces.push(piece);
+        rest = behind;
+    }
+    pieces.push(rest);
+    pieces
+}

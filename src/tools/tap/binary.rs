@@ -104,14 +104,8 @@ mod tests {
 
     fn get(opcode: u8, opaque: u32) -> Vec<u8> {
         let header = Header {
-            magic: REQUEST_MAGIC,
-            opcode,
-            key_length: 3,
-            extras_length: 0,
-            status: 0,
-            body_length: 3,
             opaque,
-            cas: 0,
+            ..Header::request(opcode, 0, 3, 0)
         };
         [&header.to_bytes()[..], b"key"].concat()
     }

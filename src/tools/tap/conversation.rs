@@ -185,19 +185,13 @@ mod tests {
 
     #[test]
     fn quiet_requests_of_the_binary_protocol_may_have_no_reply() {
-        use crate::protocol::memcached::binary::{Header, REQUEST_MAGIC, ReplyTo, reply};
+        use crate::protocol::memcached::binary::{Header, ReplyTo, reply};
         let mut requests = Vec::new();
         for (opcode, opaque) in [(0x09, 1), (0x09, 2), (0x0a, 3)] {
             let key: &[u8] = if opcode == 0x0a { b"" } else { b"k" };
             let header = Header {
-                magic: REQUEST_MAGIC,
-                opcode,
-                key_length: key.len() as u16,
-                extras_length: 0,
-                status: 0,
-                body_length: key.len() as u32,
                 opaque,
-                cas: 0,
+                ..Header::request(opcode, 0, key.len(), 0)
             };
             requests.extend_from_slice(&header.to_bytes());
             requests.extend_from_slice(key);

@@ -45,6 +45,21 @@ pub struct Header {
 }
 
 impl Header {
+    /// The header of a request whose extras, key and value have these lengths, in bytes. Its opaque and its cas unique are
+    /// 0.
+    pub fn request(opcode: u8, extras: usize, key: usize, value: usize) -> Header {
+        Header {
+            magic: REQUEST_MAGIC,
+            opcode,
+            key_length: key as u16,
+            extras_length: extras as u8,
+            status: 0,
+            body_length: (extras + key + value) as u32,
+            opaque: 0,
+            cas: 0,
+        }
+    }
+
     /// The header that the bytes begin with; `None` if they are too few. Nothing in it has been checked.
     pub fn read(bytes: &[u8]) -> Option<Header> {
         let bytes: &[u8; HEADER_LENGTH] = bytes.first_chunk()?;

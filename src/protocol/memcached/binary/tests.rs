@@ -6,14 +6,9 @@ use crate::protocol::memcached::text::StoreVerb;
 /// A request's bytes: the header with the lengths of the parts.
 fn request(opcode: u8, extras: &[u8], key: &[u8], value: &[u8]) -> Vec<u8> {
     let header = Header {
-        magic: REQUEST_MAGIC,
-        opcode,
-        key_length: key.len() as u16,
-        extras_length: extras.len() as u8,
-        status: 0,
-        body_length: (extras.len() + key.len() + value.len()) as u32,
         opaque: 0xdead_beef,
         cas: 7,
+        ..Header::request(opcode, extras.len(), key.len(), value.len())
     };
     [&header.to_bytes()[..], extras, key, value].concat()
 }

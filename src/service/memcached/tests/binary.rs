@@ -6,9 +6,9 @@ use proptest::prelude::*;
 
 use super::super::{Memcached, Settings};
 use super::{all_at_once, converse, session};
-use crate::protocol::memcached::binary::{HEADER_LENGTH, Header, REQUEST_MAGIC};
+use crate::protocol::memcached::binary::{HEADER_LENGTH, Header};
 use crate::server::{Connections, Peer, Service};
-use crate::service::delivery::deliver;
+use crate::service::delivery::{cut, deliver};
 use crate::store::{Clock, Config, Store};
 
 /// A request about one of two keys.
@@ -41,14 +41,9 @@ impl Request {
         let key: &[u8] = if bare { b"" } else { &[self.key] };
         let value = vec![b'0' + self.flags % 10; if has_value { self.value } else { 0 }];
         let header = Header {
-            magic: REQUEST_MAGIC,
-            opcode: self.opcode,
-            key_length: key.len() as u16,
-            extras_length: extras.len() as u8,
-            status: 0,
-            body_length: (extras.len() + key.len() + value.len()) as u32,
             opaque: u32::from(self.flags),
             cas: self.cas,
+            ..Header::request(self.opcode, extras.len(), key.len(), value.len())
         };
         for part in [&header.to_bytes()[..], &extras, key, &value] {
             out.extend_from_slice(part);
@@ -85,14 +80,7 @@ proptest! {
         for request in requests.iter().filter(|request| request.opcode != 0x10) {
             request.write(&mut input);
         }
-        let mut pieces = Vec::new();
-        let mut rest = &input[..];
-        for cut in cuts {
-            let (piece, behind) = rest.split_at(cut.min(rest.len()));
-            pieces.push(piece);
-            rest = behind;
-        }
-        pieces.push(rest);
+        let pieces = cut(&input, &cuts);
         let whole = all_at_once(&input);
         // Not printed: they may be long.
         prop_assert!(converse(&mut *session(true), &pieces) == whole);
@@ -102,16 +90,7 @@ proptest! {
 
 /// The bytes of a set of the item `k`, without its value.
 fn set_of(length: usize) -> Vec<u8> {
-    let header = Header {
-        magic: REQUEST_MAGIC,
-        opcode: 0x01,
-        key_length: 1,
-        extras_length: 8,
-        status: 0,
-        body_length: 9 + length as u32,
-        opaque: 5,
-        cas: 0,
-    };
+    let header = Header::request(0x01, 8, 1, length);
     [&header.to_bytes()[..], &[0; 8], b"k"].concat()
 }
 
@@ -179,23 +158,8 @@ fn statistics_have_the_names_of_the_text_protocol() {
         let text = names(&converse(&mut *session, &[&input]).0);
         assert!(!text.is_empty());
 
-        let mut header = Header {
-            magic: REQUEST_MAGIC,
-            opcode: 0x01,
-            key_length: 1,
-            extras_length: 8,
-            status: 0,
-            body_length: 10,
-            opaque: 0,
-            cas: 0,
-        };
-        let mut input = header.to_bytes().to_vec();
-        input.extend_from_slice(b"\0\0\0\0\0\0\0\0ax");
-        header.opcode = 0x10;
-        header.extras_length = 0;
-        header.key_length = group.len() as u16;
-        header.body_length = group.len() as u32;
-        input.extend_from_slice(&header.to_bytes());
+        let mut input = [&set_of(1)[..], b"x"].concat();
+        input.extend_from_slice(&Header::request(0x10, 0, group.len(), 0).to_bytes());
         input.extend_from_slice(group.as_bytes());
         let (_, mut session) = super::with_store(true);
         let mut answer = frames(&converse(&mut *session, &[&input]).0);

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::super::{Memcached, Settings};
 use super::{all_at_once, converse, session};
 use crate::server::{Connections, Next, Peer, Service};
-use crate::service::delivery::deliver;
+use crate::service::delivery::{cut, deliver};
 use crate::store::{Clock, Config, Store};
 
 proptest! {
@@ -35,14 +35,7 @@ proptest! {
             input.extend_from_slice(if good { b"\r\n" } else { b"xx" });
             input.extend_from_slice(b"get k0 k1 k2\r\nmg k0 v s t\r\n");
         }
-        let mut pieces = Vec::new();
-        let mut rest = &input[..];
-        for cut in cuts {
-            let (piece, behind) = rest.split_at(cut.min(rest.len()));
-            pieces.push(piece);
-            rest = behind;
-        }
-        pieces.push(rest);
+        let pieces = cut(&input, &cuts);
         let whole = all_at_once(&input);
         // Not printed: they are long.
         prop_assert!(converse(&mut *session(true), &pieces) == whole);

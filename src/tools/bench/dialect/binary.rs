@@ -1,6 +1,6 @@
 //! memcached's binary protocol.
 
-use crate::protocol::memcached::binary::{HEADER_LENGTH, Header, REQUEST_MAGIC, Status};
+use crate::protocol::memcached::binary::{HEADER_LENGTH, Header, Status};
 use crate::tools::bench::action::{Action, Reply};
 
 pub(super) fn write(out: &mut Vec<u8>, action: Action, key: &[u8], value: &[u8], ttl: u32) {
@@ -11,16 +11,7 @@ pub(super) fn write(out: &mut Vec<u8>, action: Action, key: &[u8], value: &[u8],
         Action::Delete => (0x04, None, &b""[..]),
     };
     let extras = extras.as_ref().map_or(&[][..], |extras| extras);
-    let header = Header {
-        magic: REQUEST_MAGIC,
-        opcode,
-        key_length: key.len() as u16,
-        extras_length: extras.len() as u8,
-        status: 0,
-        body_length: (extras.len() + key.len() + value.len()) as u32,
-        opaque: 0,
-        cas: 0,
-    };
+    let header = Header::request(opcode, extras.len(), key.len(), value.len());
     for part in [&header.to_bytes()[..], extras, key, value] {
         out.extend_from_slice(part);
     }
