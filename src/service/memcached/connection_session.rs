@@ -41,10 +41,9 @@ enum SessionProtocol {
 }
 
 impl SessionProtocol {
-    /// As in memcached, there is only text if clients have to authenticate by text.
     fn of(first: u8, shared: &Shared) -> SessionProtocol {
-        if first == REQUEST_MAGIC && shared.auth_file.get().is_none() {
-            SessionProtocol::Binary(BinarySession::default())
+        if first == REQUEST_MAGIC {
+            SessionProtocol::Binary(BinarySession::new(shared))
         } else {
             SessionProtocol::Text(TextSession::new(shared))
         }

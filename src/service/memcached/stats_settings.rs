@@ -10,11 +10,10 @@ use super::context::TurnContext;
 
 /// Settings that larder does not have: memcached's name and the value that means "absent".
 const NOT_IN_LARDER: &[(&str, &str)] = &[
-    // UDP, SASL, and a command that ends the process.
+    // UDP, and a command that ends the process.
     ("udpport", "0"),
     ("num_threads_per_udp", "0"),
     ("shutdown_command", "no"),
-    ("auth_enabled_sasl", "no"),
     // Slabs: items take the memory that they need, from one pool.
     ("growth_factor", "0"),
     ("chunk_size", "0"),
@@ -87,8 +86,14 @@ impl TurnContext<'_> {
         self.stat("idle_timeout", idle_timeout.as_secs());
         self.stat("client_flags_size", size_of::<u32>());
         match shared.auth_file.get() {
-            Some(file) => self.stat("auth_enabled_ascii", file.path().display()),
-            None => self.stat("auth_enabled_ascii", "no"),
+            Some(file) => {
+                self.stat("auth_enabled_sasl", "yes");
+                self.stat("auth_enabled_ascii", file.path().display());
+            }
+            None => {
+                self.stat("auth_enabled_sasl", "no");
+                self.stat("auth_enabled_ascii", "no");
+            }
         }
         for (name, value) in NOT_IN_LARDER {
             self.stat(name, value);

@@ -8,13 +8,14 @@ use crate::protocol::memcached::text::StoreVerb;
 use super::super::context::TurnContext;
 use super::super::operations::{NewValue, StoreMode, StoreOutcome, StoreRequest};
 use super::super::receiving::Receiving;
+use super::super::service_state::Shared;
 use super::super::step::Step;
 use super::commands::{self, Refusal};
-use super::sasl;
+use super::sasl::{AfterSasl, Authentication};
 
 /// The state between turns of a connection that speaks the binary protocol.
-#[derive(Default)]
 pub(in super::super) struct BinarySession {
+    authentication: Authentication,
     /// A storage command whose value is received into memory of the store.
     receiving: Option<Box<Receiving<StoreReply>>>,
     /// A request that was refused, its body on its way.
@@ -36,6 +37,14 @@ struct StoreReply {
 }
 
 impl BinarySession {
+    pub(in super::super) fn new(shared: &Shared) -> BinarySession {
+        BinarySession {
+            authentication: Authentication::new(shared),
+            receiving: None,
+            discarding: None,
+        }
+    }
+
     /// Whether a value is received into memory of the store.
     pub(in super::super) fn receives(&self) -> bool {
         self.receiving.is_some()
@@ -85,6 +94,12 @@ impl BinarySession {
             return Step::Continue(taken);
         }
         match binary::parse(input) {
+            Parsed::Done { request, .. } if !self.authentication.allows(request.to) => {
+                refuse_unauthenticated(context, request.to)
+            }
+            Parsed::Bad { bad, .. } if !self.authentication.allows(bad.to) => {
+                refuse_unauthenticated(context, bad.to)
+            }
             Parsed::Done { request, consumed } => self.run(context, &request, input, consumed),
             Parsed::More { needed } => Step::Wait { needed },
             Parsed::Foreign => Step::Close,
@@ -138,8 +153,13 @@ impl BinarySession {
             }
             Command::Store(store) => return self.store(context, request, store, input, consumed),
             Command::Sasl(sasl) => {
-                let refusal = sasl::answer(request, sasl);
-                self.discard(context, sasl.length, refusal);
+                let after = self
+                    .authentication
+                    .answer(context, request, sasl, input, consumed);
+                match after {
+                    AfterSasl::Step(step) => return step,
+                    AfterSasl::Discard(refusal) => self.discard(context, sasl.length, refusal),
+                }
             }
             Command::Quit => {
                 commands::done(context, request, 0);
@@ -207,6 +227,13 @@ impl BinarySession {
             None => Step::Wait { needed: end },
         }
     }
+}
+
+/// Ends the connection of a client that has to authenticate first.
+fn refuse_unauthenticated(context: &mut TurnContext<'_>, to: ReplyTo) -> Step {
+    let status = Status::AuthError;
+    commands::refuse(context, Refusal { to, status });
+    Step::Close
 }
 
 /// The operation of a storage command. As in memcached, an add with a cas unique is a cas.

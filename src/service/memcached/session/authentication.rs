@@ -67,7 +67,7 @@ impl TextSession {
 
 impl TurnContext<'_> {
     /// Whether the file has this user with this password.
-    fn accepts(&self, name: &[u8], password: &[u8]) -> bool {
+    pub(in crate::service::memcached) fn accepts(&self, name: &[u8], password: &[u8]) -> bool {
         let file = self.shared.auth_file.get();
         let accepted = file.is_some_and(|file| file.accepts(name, password));
         if !accepted {

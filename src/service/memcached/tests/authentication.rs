@@ -34,12 +34,14 @@ fn converse_with_delays(session: &mut dyn Session, input: &[u8], size: usize) ->
     (output, delays)
 }
 
-/// As in memcached, whose option `-Y` is for text alone.
 #[test]
-fn a_request_of_the_binary_protocol_is_a_line_if_clients_authenticate_by_text() {
-    let get = [&[0x80][..], &[0; 23], b"\r\n"].concat();
-    let (output, _) = converse_with_delays(&mut *session_with_user(), &get, 100);
-    assert_eq!(output, b"CLIENT_ERROR unauthenticated\r\n");
+fn the_binary_protocol_needs_the_password_too() {
+    let get = [&[0x80, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1][..], &[0; 12], b"a"].concat();
+    let mut output = Vec::new();
+    let turn = session_with_user().turn(&get, &mut output);
+    assert_eq!(turn.next, Next::Close);
+    assert_eq!(output[6..8], [0, 0x20], "an authentication error");
+    assert!(output.ends_with(b"Auth failure."));
 }
 
 #[test]
