@@ -60,7 +60,7 @@ def intro_map():
         ("II · A cache", ["4 store", "5 paths", "6 RESP", "7 turns"]),
         ("III · In front of others", ["8 forward", "9 ketama", "10 failing"]),
         ("IV · Invalidation", ["11 background", "12 crash", "13 stale fills"]),
-        ("V · The rest", ["14 meta, binary", "15 measure"]),
+        ("V · The rest", ["14 meta, binary", "16 measure"]),
     ]
     parts, y = [], 8
     for n, (part, stages) in enumerate(rows):
@@ -353,7 +353,7 @@ def p14_header():
             "status, the length of the body, an opaque, and a unique of eight bytes. Extras, key and value follow, and nothing else.", 362, parts)
 
 
-def p15_omission():
+def p16_omission():
     left, step, stop, end = 150, 16, 246, 406
     parts = [
         f'<rect x="{stop}" y="24" width="{end - stop}" height="196" fill="currentColor" opacity="0.1"/>',

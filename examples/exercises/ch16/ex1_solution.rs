@@ -1,4 +1,4 @@
-//! 15.1, a solution: the time of sending is the load's own business.
+//! 16.1, a solution: the time of sending is the load's own business.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::TcpStream;

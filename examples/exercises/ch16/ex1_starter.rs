@@ -1,4 +1,4 @@
-//! 15.1, the starter: a recorder that measures like a closed loop.
+//! 16.1, the starter: a recorder that measures like a closed loop.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::TcpStream;

@@ -1,4 +1,4 @@
-//! 15.2, the starter: the mean of two medians.
+//! 16.2, the starter: the mean of two medians.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::TcpStream;

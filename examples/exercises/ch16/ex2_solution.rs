@@ -1,4 +1,4 @@
-//! 15.2, a solution: all latencies in one list, and its median. larder bench keeps a histogram for each thread instead,
+//! 16.2, a solution: all latencies in one list, and its median. larder bench keeps a histogram for each thread instead,
 //! and adds them up: their counts can be added, and their percentiles can't.
 
 use std::io::{self, BufRead, BufReader, Write};

@@ -1,7 +1,7 @@
 #!/bin/sh
-# The figures of chapter 15: a stopped server, all stages, the regex, context switches, spinning. About 4 minutes.
-# `15_measure.sh build` only builds what is measured.
-# Run in the checkout: sh chapters/measured/15_measure.sh > chapters/measured/15_measure.txt
+# The figures of chapter 16: a stopped server, all stages, the regex, context switches, spinning. About 4 minutes.
+# `16_measure.sh build` only builds what is measured.
+# Run in the checkout: sh chapters/measured/16_measure.sh > chapters/measured/16_measure.txt
 set -eu
 . chapters/measured/machine.sh
 stages='01_echo 02_pool 03_lines 04_store 05_paths 06_resp 07_turns 08_forward 09_ketama 10_failing 11_invalidate 12_spool'
@@ -24,4 +24,4 @@ spinning
 [ "${1:-}" != build ] || exit 0
 
 machine
-python3 chapters/measured/15_measure.py
+python3 chapters/measured/16_measure.py

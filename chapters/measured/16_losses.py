@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""The rows of the comparison in which the other server is ahead, as a table of chapter 15.
+"""The rows of the comparison in which the other server is ahead, as a table of chapter 16.
 
-    python3 chapters/measured/15_losses.py > chapters/measured/15_losses.txt
+    python3 chapters/measured/16_losses.py > chapters/measured/16_losses.txt
 
 It reads peers.txt and proxy.txt beside it. In a row of rates larder is behind with a ratio below 1, in all others with one above.
 """

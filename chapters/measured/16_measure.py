@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""The figures of chapter 15: python3 chapters/measured/15_measure.py [NAME ...], in the checkout, with a release build.
+"""The figures of chapter 16: python3 chapters/measured/16_measure.py [NAME ...], in the checkout, with a release build.
 
 NAMEs: stopped stages regex switches spinning (default: all). `spinning` needs target/spinning/spinning and
-target/spinning/sleeping, which 15_measure.sh builds.
+target/spinning/sleeping, which 16_measure.sh builds.
 """
 
 import json
