@@ -60,7 +60,7 @@ def intro_map():
         ("II · A cache", ["4 store", "5 paths", "6 RESP", "7 turns"]),
         ("III · In front of others", ["8 forward", "9 ketama", "10 failing"]),
         ("IV · Invalidation", ["11 background", "12 crash", "13 stale fills"]),
-        ("V · The rest", ["14 meta, binary", "16 measure"]),
+        ("V · The rest", ["14 meta, binary", "15 UDP", "16 measure"]),
     ]
     parts, y = [], 8
     for n, (part, stages) in enumerate(rows):
@@ -75,7 +75,7 @@ def intro_map():
         y += 78
     return ("The stages", "Five parts: a server (the real thing, echo, pool, lines), a cache (store, paths, RESP, turns), in "
             "front of other servers (forward, ketama, failing), invalidation (in the background, surviving a crash, "
-            "stale fills), and the rest (meta and binary, measure it). Each stage is written from the one before.", y, parts)
+            "stale fills), and the rest (meta and binary, UDP, measure it). Each stage is written from the one before.", y, parts)
 
 
 def p01_parts():
@@ -351,6 +351,24 @@ def p14_header():
             "it gives no size for the data type, the sequence number and the checksum. A command with a NUL, pairs with spaces between them, "
             "an END, extras and a CRC32C follow. memcached's header has a magic of one byte, an opcode, the lengths of key and extras, a data type that is always 0, a "
             "status, the length of the body, an opaque, and a unique of eight bytes. Extras, key and value follow, and nothing else.", 362, parts)
+
+
+def p15_udp():
+    parts, x = [text(4, 16, "each datagram", anchor="start", weight=600)], 4
+    for words, width, accent in [("request\n2 bytes", 84, 1), ("number\n2 bytes", 84, 1), ("total\n2 bytes", 84, 1), ("00 00\n2 bytes", 84, None), ("up to 1,392 bytes\nof the reply", 212, 3)]:
+        parts.append(box(x, 26, width - 4, 46, words, accent=accent, size=13))
+        x += width
+    parts += [text(90, 106, "client", weight=600), text(470, 106, "server", weight=600)]
+    parts += [line(90, 116, 90, 300), line(470, 116, 470, 300)]
+    parts.append(arrow(90, 136, 470, 136, "request 7: get page", accent=1))
+    parts.append(arrow(470, 164, 90, 164, "request 7, number 0 of 3", accent=3))
+    parts += [line(470, 192, 290, 192, accent=2), text(380, 186, "request 7, number 1 of 3", size=13), text(276, 197, "lost", size=13, accent=2, anchor="end")]
+    parts.append(arrow(470, 220, 90, 220, "request 7, number 2 of 3", accent=3))
+    parts.append(text(80, 252, "deadline", size=13, anchor="end"))
+    parts.append(arrow(90, 276, 470, 276, "request 8: get page", accent=1))
+    return ("A reply in three datagrams", "Each datagram has a header of eight bytes: the request's number, its own number, the total, and two zeros. Up to 1,392 "
+            "bytes of the reply follow. A client sends request 7, and the server's reply has three datagrams. Number 1 is lost. The client waits until its "
+            "deadline, and sends the same command as request 8.", 304, parts)
 
 
 def p16_omission():

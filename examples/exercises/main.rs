@@ -36,6 +36,7 @@ mod ch11;
 mod ch12;
 mod ch13;
 mod ch14;
+mod ch15;
 mod ch16;
 
 /// The kinds of exercises.
@@ -79,6 +80,7 @@ const EXERCISES: &[&[Exercise]] = &[
     ch12::EXERCISES,
     ch13::EXERCISES,
     ch14::EXERCISES,
+    ch15::EXERCISES,
     ch16::EXERCISES,
 ];
 

@@ -171,11 +171,11 @@ impl Drop for Running {
 }
 
 /// The number of a stage's listeners. The sixth has one for each protocol and so have those that are written from it; the
-/// seventh has one more for echo.
+/// seventh has one more for echo, the fifteenth one for UDP.
 fn listeners(stage: u32) -> usize {
     match stage {
         6 | 14 => 2,
-        7 => 3,
+        7 | 15 => 3,
         _ => 1,
     }
 }
