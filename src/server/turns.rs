@@ -26,8 +26,9 @@
 //! its session: its input and output are empty vectors, without memory of their own, unless half a
 //! request is kept.
 //!
-//! There is a worker for each core, and not all of them run connections: `active_workers` decides how many do,
-//! by a `trial` where that is open; `worker_load` reads the kernel's figures, `balance` hands connections over. `pinning` gives workers cores of their own; `polling` comes before a worker's sleep.
+//! There is a worker for each core, and not all of them run connections: `active_workers` decides how many do, by a
+//! `trial` where that is open; `worker_load` reads the kernel's figures, `balance` hands connections over, and `pinning`
+//! gives workers cores of their own. `polling` comes before a worker's sleep.
 //!
 //! The poller reports an event once. The connection keeps it until a read has found the socket
 //! drained, because a turn that continues ([`Next::Again`]) does not read.
