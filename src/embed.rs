@@ -83,7 +83,7 @@ impl Server {
         memory.clamp(server::limits::MAX_REPLY_MEMORY, MOST)
     }
 
-    /// The address of memcached's text protocol.
+    /// The address of memcached's protocols, text and binary.
     ///
     /// # Panics
     /// When the server was built without it, or on a Unix socket.

@@ -33,7 +33,7 @@ use crate::tools::{bench, probe, tap};
 
 /// A cache server for one box: memcached and Redis's RESP on one store.
 ///
-/// Without a subcommand larder serves memcached's text protocol on 127.0.0.1:11211 and RESP on 127.0.0.1:6379 from one
+/// Without a subcommand larder serves memcached's protocols on 127.0.0.1:11211 and RESP on 127.0.0.1:6379 from one
 /// store of 64 MiB. A value that was stored over one protocol can be read over the other.
 #[derive(Parser)]
 #[command(name = "larder", version, args_conflicts_with_subcommands = true, after_help = EXAMPLES)]

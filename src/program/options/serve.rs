@@ -18,7 +18,7 @@ use crate::program::values::{
 #[derive(Debug, Clone, Default, Args, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(crate) struct ServeOptions {
-    /// Address of memcached's text protocol: HOST:PORT, a path with a slash for a Unix socket, or off [default: 127.0.0.1:11211]
+    /// Address of memcached's protocols, text and binary: HOST:PORT, a path with a slash for a Unix socket, or off [default: 127.0.0.1:11211]
     #[arg(long, value_name = "ADDR|off")]
     #[serde(deserialize_with = "parsed")]
     pub(crate) memcached: Option<Endpoint>,
@@ -28,7 +28,7 @@ pub(crate) struct ServeOptions {
     #[serde(deserialize_with = "parsed")]
     pub(crate) resp: Option<Endpoint>,
 
-    /// A Unix socket for memcached's text protocol, in addition to the TCP port [default: none]
+    /// A Unix socket for memcached's protocols, in addition to the TCP port [default: none]
     #[arg(long, value_name = "PATH")]
     pub(crate) unix: Option<PathBuf>,
 
