@@ -35,7 +35,7 @@ const LOOKS_BEFORE_FEWER: u32 = 10;
 /// The most looks before a worker is added that had to wait for a core before: ten minutes of work.
 const MOST_LOOKS_BEFORE_MORE: u32 = 6000;
 /// Looks that ask for a trial before the first one.
-const LOOKS_BEFORE_TRIAL: u32 = 2;
+const LOOKS_BEFORE_TRIAL: u32 = 5;
 /// Such looks after a trial that has changed the number.
 const LOOKS_AFTER_CHANGE: u32 = 50;
 /// The most such looks between two trials: a minute.
@@ -49,8 +49,8 @@ const ROOM: f64 = 0.7;
 /// Idle cores that another worker needs.
 const IDLE_CORES: f64 = 0.7;
 /// The part of other programs' time that is spent outside of the system if they compute. Clients that only wait for
-/// replies spend a tenth, a program that only computes all.
-const COMPUTING: f64 = 0.5;
+/// replies spend a tenth, one of them and a program that only computes 0.57 together.
+const COMPUTING: f64 = 0.35;
 /// Idle time, of all cores together, in which another worker may be of use.
 pub(super) const PART_OF_A_CORE: f64 = 0.3;
 
@@ -65,7 +65,7 @@ pub(super) struct Figures {
     pub(super) most_waiting: f64,
     /// Cores without anything to run, or on which a worker polls.
     pub(super) idle_cores: f64,
-    /// Spent outside of the system, of the time of other programs.
+    /// Spent outside of the system, of the time of other programs; the mean of about ten looks.
     pub(super) others_computing: f64,
     /// The time since the last look.
     pub(super) seconds: f64,

@@ -17,6 +17,8 @@ use crate::server::connections::Connections;
 
 /// Time slices of a second that `/proc/stat` counts in: `USER_HZ`, a constant of Linux.
 const TICKS_PER_SECOND: f64 = 100.0;
+/// The weight of a look in the mean of [`Figures::others_computing`]: a tenth of a second of two cores has only 20 ticks.
+const WEIGHT: f64 = 0.2;
 
 /// A thread's times, in nanoseconds since its start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -42,6 +44,8 @@ struct CoreTimes {
 pub(super) struct WorkerLoad {
     allowed: Vec<usize>,
     last: Option<LoadSample>,
+    /// `None` before the second look.
+    others_computing: Option<f64>,
 }
 
 /// The counters at one moment.
@@ -74,6 +78,7 @@ impl WorkerLoad {
         Some(WorkerLoad {
             allowed: allowed_cores("/proc/self/status")?,
             last: None,
+            others_computing: None,
         })
     }
 
@@ -89,6 +94,8 @@ impl WorkerLoad {
         let now = self.counters(threads, connections);
         let last = std::mem::replace(&mut self.last, now);
         let (now, last) = (self.last.as_ref()?, last?);
+        let computing = mean_of_looks(self.others_computing, others_computing(&last, now));
+        self.others_computing = Some(computing);
         let seconds = now.at.duration_since(last.at).as_secs_f64();
         let part = |from: u64, to: u64| to.saturating_sub(from) as f64 / 1e9 / seconds;
         let mut figures = Figures {
@@ -98,7 +105,7 @@ impl WorkerLoad {
             idle_cores: (now.cores.idle.saturating_sub(last.cores.idle)) as f64
                 / TICKS_PER_SECOND
                 / seconds,
-            others_computing: others_computing(&last, now),
+            others_computing: computing,
             seconds,
             rate: now.bytes.saturating_sub(last.bytes) as f64 / seconds,
             connections: connections.current(),
@@ -212,6 +219,11 @@ fn others_computing(last: &LoadSample, now: &LoadSample) -> f64 {
     others(|times| times.computing) as f64 / others(|times| times.busy).max(1) as f64
 }
 
+/// The mean after another look, in which older looks count less and less.
+fn mean_of_looks(before: Option<f64>, look: f64) -> f64 {
+    before.map_or(look, |before| before + WEIGHT * (look - before))
+}
+
 #[cfg(test)]
 mod tests {
     use std::hint::black_box;
@@ -272,6 +284,16 @@ mod tests {
         let last = sample(100, 1000, 50, 500);
         assert_eq!(others_computing(&last, &sample(110, 1020, 52, 510)), 0.8);
         assert_eq!(others_computing(&last, &last), 0.0);
+    }
+
+    #[test]
+    fn a_mean_of_looks_follows_in_ten_of_them_and_hardly_moves_by_one() {
+        let mean = |from, looks: &[f64]| looks.iter().fold(from, |m, l| Some(mean_of_looks(m, *l)));
+        assert_eq!(mean(None, &[0.6]), Some(0.6));
+        let alternating = mean(None, &[0.6, 0.3, 0.8, 0.5, 0.9, 0.3]).unwrap();
+        assert!((0.5..0.7).contains(&alternating), "{alternating}");
+        let after_ten = mean(Some(1.0), &[0.1; 10]).unwrap();
+        assert!(after_ten < 0.25, "{after_ten}");
     }
 
     #[test]
