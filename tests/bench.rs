@@ -142,7 +142,7 @@ fn ask(address: std::net::SocketAddr, request: &str, last: &str) -> String {
 
 #[test]
 fn the_server_counts_the_same_requests() {
-    for protocol in ["memcached", "binary"] {
+    for protocol in ["memcached", "meta", "binary"] {
         let server = Server::builder().start().expect("free ports");
         let address = server.memcached_addr();
         let more = ["--protocol", protocol, "--value-size", "0-70000"];
@@ -175,7 +175,17 @@ fn counts_are_exact_against_memcached() {
     let Some(peer) = Peer::start(Kind::Memcached, &[]).expect("it starts") else {
         skip!("memcached is not installed, so it was not loaded");
     };
-    counts_are_exact(&peer.address().to_string(), "memcached");
+    let address = peer.address().to_string();
+    counts_are_exact(&address, "memcached");
+    for protocol in ["meta", "binary"] {
+        let report = counted(&address, &["--protocol", protocol]).report();
+        assert_eq!(
+            (&report["hits"], &report["wrong_values"]),
+            (&900.into(), &0.into())
+        );
+        let several = ["--protocol", protocol, "--multi-get", "2"];
+        counted(&address, &several).fails(2, "has no get of several keys");
+    }
 }
 
 #[test]

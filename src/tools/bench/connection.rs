@@ -198,6 +198,7 @@ mod tests {
                 Dialect::Memcached,
                 ["VALUE k 0 5\r\nvalue\r\nEND\r\n", "STORED\r\n", "END\r\n"],
             ),
+            (Dialect::Meta, ["VA 5\r\nvalue\r\n", "HD\r\n", "EN\r\n"]),
             (Dialect::Resp, ["$5\r\nvalue\r\n", "+OK\r\n", "$-1\r\n"]),
             (Dialect::Echo, ["k\r\n", "any line\r\n", "\r\n"]),
         ] {

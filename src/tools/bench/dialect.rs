@@ -2,6 +2,7 @@
 //! server the key of a get is a line, and the reply is that line.
 
 mod binary;
+mod meta;
 
 use clap::ValueEnum;
 
@@ -18,6 +19,8 @@ const LONGEST_TTL: u32 = 30 * 24 * 60 * 60;
 pub enum Dialect {
     /// memcached's text protocol
     Memcached,
+    /// memcached's meta commands
+    Meta,
     /// memcached's binary protocol
     Binary,
     /// Redis's protocol
@@ -31,6 +34,7 @@ impl Dialect {
     pub(super) fn name(self) -> &'static str {
         match self {
             Dialect::Memcached => "memcached",
+            Dialect::Meta => "meta",
             Dialect::Binary => "binary",
             Dialect::Resp => "resp",
             Dialect::Echo => "echo",
@@ -48,6 +52,7 @@ impl Dialect {
     ) {
         match self {
             Dialect::Memcached => write_memcached(out, action, key, value, ttl),
+            Dialect::Meta => meta::write(out, action, key, value, ttl.min(LONGEST_TTL)),
             Dialect::Binary => binary::write(out, action, key, value, ttl.min(LONGEST_TTL)),
             Dialect::Resp => write_resp(out, action, key, value, ttl),
             Dialect::Echo => {
@@ -76,7 +81,7 @@ impl Dialect {
                 let words: Vec<&[u8]> = std::iter::once(b"MGET".as_slice()).chain(keys).collect();
                 write_request(out, words.into_iter());
             }
-            Dialect::Binary | Dialect::Echo => {
+            Dialect::Meta | Dialect::Binary | Dialect::Echo => {
                 unreachable!("a plan for this protocol has one key in a get")
             }
         }
@@ -87,6 +92,7 @@ impl Dialect {
         match (self, action) {
             (Dialect::Resp, _) => Some(ReplyShape::Resp),
             (Dialect::Binary, _) => Some(ReplyShape::Binary),
+            (Dialect::Meta, _) => Some(ReplyShape::Meta),
             (Dialect::Memcached, Action::Get) => Some(ReplyShape::Values),
             (Dialect::Memcached, Action::Set | Action::Delete) => Some(ReplyShape::Line),
             (Dialect::Echo, _) => None,
@@ -97,6 +103,7 @@ impl Dialect {
     pub(super) fn read<'a>(self, action: Action, key: &[u8], reply: &'a [u8]) -> Reply<'a> {
         let read = match self {
             Dialect::Memcached => read_memcached(action, key, reply),
+            Dialect::Meta => meta::read(action, reply),
             Dialect::Binary => binary::read(action, reply),
             Dialect::Resp => read_resp(action, reply),
             Dialect::Echo => (reply.strip_suffix(b"\r\n") == Some(key)).then_some(Reply::Done),
@@ -116,7 +123,7 @@ impl Dialect {
         let read = match self {
             Dialect::Memcached => read_values(keys, reply),
             Dialect::Resp => read_array(keys.len(), reply),
-            Dialect::Binary | Dialect::Echo => None,
+            Dialect::Meta | Dialect::Binary | Dialect::Echo => None,
         };
         read.ok_or_else(|| first_line(reply))
     }

@@ -61,10 +61,11 @@ impl Plan {
                 "{address} is an echo server: --multi-get needs a cache"
             ));
         }
-        if dialect == Dialect::Binary && args.multi_get > 1 {
-            return Err(
-                "memcached's binary protocol has no get of several keys: --multi-get needs another --protocol".into(),
-            );
+        if matches!(dialect, Dialect::Meta | Dialect::Binary) && args.multi_get > 1 {
+            return Err(format!(
+                "memcached's {} protocol has no get of several keys: --multi-get needs another --protocol",
+                dialect.name()
+            ));
         }
         Ok(Plan {
             dialect,

@@ -98,7 +98,7 @@ pub fn run(args: &Args) -> ExitCode {
 fn tap(args: &Args) -> Result<(), String> {
     let upstream = Address::parse(&args.upstream);
     let protocol = match args.protocol {
-        Some(Dialect::Memcached | Dialect::Binary) => Protocol::Memcached,
+        Some(Dialect::Memcached | Dialect::Meta | Dialect::Binary) => Protocol::Memcached,
         Some(Dialect::Resp) => Protocol::Resp,
         Some(Dialect::Echo) => Protocol::Echo,
         None => Probe::new(upstream.clone(), Duration::from_secs(10), Duration::ZERO).protocol()?,
