@@ -123,7 +123,11 @@ pub fn text(out: &mut Vec<u8>, to: ReplyTo, text: &str) {
 
 /// One statistic: its name as the key. The list ends with [`done`].
 pub fn stat(out: &mut Vec<u8>, to: ReplyTo, name: &str, value: impl std::fmt::Display) {
-    let value = value.to_string();
+    stat_bytes(out, to, name, value.to_string().as_bytes());
+}
+
+/// One statistic whose value is any bytes.
+pub fn stat_bytes(out: &mut Vec<u8>, to: ReplyTo, name: &str, value: &[u8]) {
     let lengths = Lengths {
         extras: 0,
         key: name.len(),
@@ -131,5 +135,5 @@ pub fn stat(out: &mut Vec<u8>, to: ReplyTo, name: &str, value: impl std::fmt::Di
     };
     header(out, to, Status::NoError, 0, &lengths);
     out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(value.as_bytes());
+    out.extend_from_slice(value);
 }

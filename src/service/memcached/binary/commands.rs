@@ -128,13 +128,14 @@ pub(super) fn version(context: &mut TurnContext<'_>, request: &Request<'_>) {
     );
 }
 
-/// `stat`. As in memcached, the names of two groups may have anything behind them.
+/// `stat`. As in memcached, some names may have anything behind them.
 pub(super) fn stat(context: &mut TurnContext<'_>, request: &Request<'_>, name: &[u8]) {
     let name = match name {
         [b'r', b'e', b's', b'e', b't', ..] => {
             context.reset_stats();
             return done(context, request, 0);
         }
+        [b'd', b'e', b't', b'a', b'i', b'l', order @ ..] => return detail(context, request, order),
         name if name.starts_with(b"settings") => b"settings",
         name => name,
     };
@@ -145,6 +146,24 @@ pub(super) fn stat(context: &mut TurnContext<'_>, request: &Request<'_>, name: &
         status(context, request, Status::KeyNotFound);
     }
     context.stat_frames = None;
+}
+
+/// `stat detail`: the counts are one statistic, whose value is the lines of the text protocol.
+fn detail(context: &mut TurnContext<'_>, request: &Request<'_>, order: &[u8]) {
+    let prefixes = &context.shared.prefixes;
+    if order.starts_with(b" dump") {
+        let mut lines = Vec::new();
+        prefixes.write(&mut lines);
+        lines.extend_from_slice(text::reply::END);
+        reply::stat_bytes(context.output.bytes, request.to, "detailed", &lines);
+    } else if order.starts_with(b" on") {
+        prefixes.switch(true);
+    } else if order.starts_with(b" off") {
+        prefixes.switch(false);
+    } else {
+        return status(context, request, Status::KeyNotFound);
+    }
+    done(context, request, 0);
 }
 
 /// The cas unique that the item must have.
