@@ -30,7 +30,7 @@
 //! server/turns.rs                    the worker's loop: waits with mio until the connection has bytes
 //! server/turns/client.rs             reads them into the worker's buffer and gives the session a turn
 //! service/memcached/connection_session.rs  knows the protocol by the connection's first byte: here text
-//! service/memcached/session.rs       takes one complete command after the other from the input
+//! service/memcached/text_session.rs  takes one complete command after the other from the input
 //! protocol/memcached/text/mod.rs     finds the command: scanner.rs for a plain get, else grammar.rs, the regex
 //! service/memcached/retrieval.rs     asks the store and writes VALUE and the data into the output
 //! store/tree.rs                      locks the key's shard and counts a hit or a miss

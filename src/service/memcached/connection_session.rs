@@ -17,8 +17,8 @@ use crate::service::kept_insertions::KeptInsertions;
 use super::binary::BinarySession;
 use super::context::TurnContext;
 use super::service_state::Shared;
-use super::session::TextSession;
 use super::step::Step;
+use super::text_session::TextSession;
 
 /// A connection's state between turns. It owns no buffer.
 pub(super) struct ConnectionSession {

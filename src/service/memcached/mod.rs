@@ -40,7 +40,6 @@ mod prefixes;
 mod receiving;
 mod retrieval;
 mod service_state;
-mod session;
 mod stats;
 mod stats_general;
 mod stats_settings;
@@ -48,6 +47,7 @@ mod step;
 mod storage;
 #[cfg(test)]
 mod tests;
+mod text_session;
 
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
