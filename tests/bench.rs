@@ -2,9 +2,11 @@
 
 #[path = "support/mod.rs"]
 mod support;
+mod tls_support;
 
 mod bench {
     mod requests;
+    mod tls;
 }
 
 use std::io::{BufRead, BufReader, Read, Write};

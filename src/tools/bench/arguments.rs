@@ -85,6 +85,18 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
 
+    /// A PEM file of the authorities of the server, which has to speak TLS, with a certificate for the host of ADDR
+    #[arg(long, value_name = "FILE")]
+    pub tls_ca: Option<PathBuf>,
+
+    /// A PEM file with the certificate that a server with TLS sees, if it asks for one
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+
+    /// The PEM file of this certificate's private key
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+
     /// The server's process: adds its processor time for each operation and its memory
     #[arg(long, value_name = "PID")]
     pub pid: Option<u32>,
@@ -92,6 +104,10 @@ pub struct Args {
     /// A second server: both are loaded in turn, in short slices, and the ratio of the first to this one is reported
     #[arg(long, value_name = "ADDR")]
     pub versus: Option<String>,
+
+    /// The authorities of the second server, as --tls-ca
+    #[arg(long, value_name = "FILE", requires = "versus")]
+    pub versus_tls_ca: Option<PathBuf>,
 
     /// The process of the second server, as --pid
     #[arg(long, value_name = "PID", requires = "versus")]

@@ -13,9 +13,9 @@ use super::measured::Measured;
 use super::plan::Plan;
 use super::process::own_processor_time;
 use super::request_codec::RequestCodec;
+use super::server::LoadedServer;
 use super::worker::{Progress, RunEnd, Task, Worker};
 use super::workload::{Pace, Workload};
-use crate::tools::transcript::Address;
 
 /// The time between two updates of the progress.
 const TICK: Duration = Duration::from_millis(100);
@@ -29,7 +29,7 @@ const SPARE_DESCRIPTORS: u64 = 64;
 
 /// The connections to one server, and the threads that use them.
 pub(super) struct Fleet {
-    address: Address,
+    server: LoadedServer,
     workers: Vec<Worker>,
     /// Runs so far; each has other keys.
     runs: u64,
@@ -39,7 +39,7 @@ impl Fleet {
     /// Opens the connections.
     ///
     /// # Errors A sentence for the person at the terminal.
-    pub(super) fn connect(address: &Address, plan: &Plan) -> Result<Fleet, String> {
+    pub(super) fn connect(server: &LoadedServer, plan: &Plan) -> Result<Fleet, String> {
         let needed = plan.connections as u64 * 2 + SPARE_DESCRIPTORS;
         if Resource::NOFILE.get_soft().is_ok_and(|soft| soft < needed) {
             // If it can't be raised, opening the connections fails with an error.
@@ -47,20 +47,20 @@ impl Fleet {
         }
         let mut streams: Vec<Vec<_>> = (0..plan.threads).map(|_| Vec::new()).collect();
         for number in 0..plan.connections {
-            let stream = address.open(plan.patience).map_err(|error| match number {
-                0 => format!("no server answers at {address}: {error}"),
-                _ => format!("{address}: can't open connection {}: {error}", number + 1),
+            let stream = server.open(plan.patience).map_err(|error| match number {
+                0 => format!("no server answers at {server}: {error}"),
+                _ => format!("{server}: can't open connection {}: {error}", number + 1),
             })?;
             streams[number % plan.threads].push(stream);
         }
         let workers = streams.into_iter().map(|streams| {
             let codec = RequestCodec::new(plan.dialect, Arc::clone(&plan.items));
-            Worker::new(streams, address.clone(), codec, plan.patience)
+            Worker::new(streams, server.clone(), codec, plan.patience)
         });
         let workers: Result<_, _> = workers.collect();
         Ok(Fleet {
-            address: address.clone(),
-            workers: workers.map_err(|error| format!("{address}: {error}"))?,
+            server: server.clone(),
+            workers: workers.map_err(|error| format!("{server}: {error}"))?,
             runs: 0,
         })
     }
@@ -162,7 +162,7 @@ impl Fleet {
         });
         all.processor = own_processor_time().saturating_sub(before);
         match failure {
-            Some(error) => Err(format!("{}: {error}", self.address)),
+            Some(error) => Err(format!("{}: {error}", self.server)),
             None => Ok(all),
         }
     }

@@ -32,6 +32,7 @@ mod replay;
 mod report;
 mod request_codec;
 mod results;
+mod server;
 mod sizes;
 mod socket;
 mod timer;
@@ -51,7 +52,6 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 
 use super::output::written;
-use super::transcript::Address;
 use fleet::Fleet;
 use measured::Measured;
 use numbers::grouped;
@@ -60,6 +60,7 @@ use process::Usage;
 use replay::Replay;
 use report::Report;
 use results::Results;
+use server::LoadedServer;
 use versus::ComparedServer;
 use worker::RunEnd;
 
@@ -89,12 +90,11 @@ pub fn run(args: &Args) -> ExitCode {
 /// The command with its output, so that a test can read it. Whether every reply was right; an error is a sentence for the
 /// person at the terminal.
 pub fn bench(args: &Args, out: &mut dyn Write) -> Result<bool, String> {
-    let addresses = std::iter::once(&args.address).chain(&args.versus);
-    let addresses: Vec<Address> = addresses.map(|address| Address::parse(address)).collect();
-    let report = match (&args.replay, addresses.as_slice()) {
-        (Some(trace), addresses) => replay_trace(args, addresses, trace)?,
+    let servers = LoadedServer::all(args)?;
+    let report = match (&args.replay, servers.as_slice()) {
+        (Some(trace), servers) => replay_trace(args, servers, trace)?,
         (None, [one, other]) => compare(args, one, other)?,
-        (None, addresses) => Report::of(vec![measure(args, &addresses[0])?]),
+        (None, servers) => Report::of(vec![measure(args, &servers[0])?]),
     };
     if let Some(path) = &args.plot {
         let written = fs::write(path, report.plot());
@@ -108,8 +108,8 @@ pub fn bench(args: &Args, out: &mut dyn Write) -> Result<bool, String> {
 }
 
 /// Fills a server, warms it up, and measures it.
-fn measure(args: &Args, address: &Address) -> Result<Results, String> {
-    let mut side = side(args, address, args.pid)?;
+fn measure(args: &Args, server: &LoadedServer) -> Result<Results, String> {
+    let mut side = side(args, server, args.pid)?;
     let before = side.usage()?;
     side.results.measured = side
         .fleet
@@ -120,7 +120,7 @@ fn measure(args: &Args, address: &Address) -> Result<Results, String> {
 }
 
 /// Measures two servers in turn.
-fn compare(args: &Args, one: &Address, other: &Address) -> Result<Report, String> {
+fn compare(args: &Args, one: &LoadedServer, other: &LoadedServer) -> Result<Report, String> {
     let mut first = side(args, one, args.pid)?;
     let mut second = side(args, other, args.versus_pid)?;
     let pairs = ((args.seconds / args.slice).round() as usize).max(1);
@@ -133,20 +133,20 @@ fn compare(args: &Args, one: &Address, other: &Address) -> Result<Report, String
 }
 
 /// Replays a trace on each server.
-fn replay_trace(args: &Args, addresses: &[Address], trace: &Path) -> Result<Report, String> {
+fn replay_trace(args: &Args, servers: &[LoadedServer], trace: &Path) -> Result<Report, String> {
     let mut all = Vec::new();
-    for (address, pid) in addresses.iter().zip([args.pid, args.versus_pid]) {
+    for (server, pid) in servers.iter().zip([args.pid, args.versus_pid]) {
         let patience = Duration::from_secs_f64(args.timeout);
-        let dialect = plan::dialect(args, address)?;
+        let dialect = plan::dialect(args, server)?;
         if dialect == Dialect::Echo {
             return Err(format!(
-                "{address} is an echo server: --replay needs a cache"
+                "{server} is an echo server: --replay needs a cache"
             ));
         }
         let usage = || pid.map(Usage::of).transpose();
         let (most, before) = (args.requests.unwrap_or(u64::MAX), usage()?);
         let (measured, skipped) =
-            Replay::run(trace, address, dialect, patience, most, &bar("replay"))?;
+            Replay::run(trace, server, dialect, patience, most, &bar("replay"))?;
         let skipped = match skipped {
             0 => String::new(),
             count => format!(
@@ -158,7 +158,7 @@ fn replay_trace(args: &Args, addresses: &[Address], trace: &Path) -> Result<Repo
             .zip(usage()?)
             .map(|(before, after)| after.since(before));
         all.push(Results {
-            address: address.clone(),
+            address: server.address.clone(),
             dialect,
             load: format!("replay of {}{skipped}", trace.display()),
             settings: Value::Null,
@@ -170,16 +170,16 @@ fn replay_trace(args: &Args, addresses: &[Address], trace: &Path) -> Result<Repo
 }
 
 /// A server that is connected, filled and warm.
-fn side(args: &Args, address: &Address, pid: Option<u32>) -> Result<ComparedServer, String> {
-    let plan = Plan::new(args, address)?;
+fn side(args: &Args, server: &LoadedServer, pid: Option<u32>) -> Result<ComparedServer, String> {
+    let plan = Plan::new(args, server)?;
     pid.map(Usage::of).transpose()?;
-    let mut fleet = Fleet::connect(address, &plan)?;
+    let mut fleet = Fleet::connect(server, &plan)?;
     prepare(&mut fleet, &plan)?;
     Ok(ComparedServer {
         fleet,
         pid,
         results: Results {
-            address: address.clone(),
+            address: server.address.clone(),
             dialect: plan.dialect,
             load: plan.in_words(),
             settings: plan.json(),

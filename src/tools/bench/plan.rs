@@ -9,16 +9,17 @@ use super::arguments::Args;
 use super::dialect::Dialect;
 use super::items::Items;
 use super::numbers::grouped;
+use super::server::LoadedServer;
 use super::worker::RunEnd;
 use super::workload::{KeyChoice, Pace, Ratio};
 use super::zipf::Zipf;
-use crate::tools::probe::Probe;
-use crate::tools::transcript::{Address, Protocol};
+use crate::tools::transcript::Protocol;
 
 /// A run, as planned.
 #[derive(Clone)]
 pub(super) struct Plan {
     pub(super) dialect: Dialect,
+    pub(super) tls: bool,
     pub(super) items: Arc<Items>,
     pub(super) keys: u64,
     pub(super) choice: KeyChoice,
@@ -42,7 +43,7 @@ pub(super) struct Plan {
 impl Plan {
     /// # Errors
     /// A sentence for the person at the terminal.
-    pub(super) fn new(args: &Args, address: &Address) -> Result<Plan, String> {
+    pub(super) fn new(args: &Args, server: &LoadedServer) -> Result<Plan, String> {
         let items = Items::new(args.keys, args.key_size, args.value_size.clone())?;
         if args.versus.is_some() && args.requests.is_some() {
             return Err("--versus has slices of time: use --seconds instead of --requests".into());
@@ -54,11 +55,11 @@ impl Plan {
             ));
         }
         let patience = Duration::from_secs_f64(args.timeout);
-        let dialect = dialect(args, address)?;
+        let dialect = dialect(args, server)?;
         let echo = dialect == Dialect::Echo;
         if echo && args.multi_get > 1 {
             return Err(format!(
-                "{address} is an echo server: --multi-get needs a cache"
+                "{server} is an echo server: --multi-get needs a cache"
             ));
         }
         if matches!(dialect, Dialect::Meta | Dialect::Binary) && args.multi_get > 1 {
@@ -69,6 +70,7 @@ impl Plan {
         }
         Ok(Plan {
             dialect,
+            tls: server.has_tls(),
             items: Arc::new(items),
             keys: args.keys,
             choice: match args.zipf {
@@ -117,6 +119,9 @@ impl Plan {
         if self.reconnect {
             words.push("each packet on a new connection".into());
         }
+        if self.tls {
+            words.push("TLS".into());
+        }
         words.join(", ")
     }
 
@@ -127,6 +132,7 @@ impl Plan {
             "pipeline": self.pipeline,
             "multi_get": self.multi_get,
             "reconnect": self.reconnect,
+            "tls": self.tls,
             "threads": self.threads,
             "intended_rate": self.rate,
         })
@@ -145,12 +151,12 @@ impl Plan {
 }
 
 /// The protocol that was asked for, or that the server speaks.
-pub(super) fn dialect(args: &Args, address: &Address) -> Result<Dialect, String> {
+pub(super) fn dialect(args: &Args, server: &LoadedServer) -> Result<Dialect, String> {
     if let Some(dialect) = args.protocol {
         return Ok(dialect);
     }
     let patience = Duration::from_secs_f64(args.timeout);
-    match Probe::new(address.clone(), patience, Duration::ZERO).protocol()? {
+    match server.protocol(patience)? {
         Protocol::Memcached => Ok(Dialect::Memcached),
         Protocol::Resp => Ok(Dialect::Resp),
         Protocol::Echo => Ok(Dialect::Echo),

@@ -26,9 +26,9 @@ use super::dialect::Dialect;
 use super::items::Values;
 use super::measured::Measured;
 use super::process::own_processor_time;
+use super::server::LoadedServer;
 use super::trace::{Row, Trace};
 use crate::server::Stream;
-use crate::tools::transcript::Address;
 
 /// Requests in one write.
 const BATCH: usize = 64;
@@ -60,7 +60,7 @@ impl Replay {
     /// A sentence for the person at the terminal.
     pub(super) fn run(
         path: &Path,
-        address: &Address,
+        server: &LoadedServer,
         dialect: Dialect,
         patience: Duration,
         most: u64,
@@ -70,13 +70,13 @@ impl Replay {
         let mut trace = Trace::new(BufReader::new(
             File::open(path).map_err(|error| file(&error))?,
         ));
-        let stream = address
+        let stream = server
             .open(patience)
-            .map_err(|error| format!("no server answers at {address}: {error}"))?;
+            .map_err(|error| format!("no server answers at {server}: {error}"))?;
         let tuned = stream
             .tune()
             .and_then(|()| stream.set_timeouts(Some(patience)));
-        tuned.map_err(|error| format!("{address}: {error}"))?;
+        tuned.map_err(|error| format!("{server}: {error}"))?;
         let mut replay = Replay {
             stream,
             dialect,
@@ -97,7 +97,7 @@ impl Replay {
                 left -= 1;
                 replay
                     .take(&row, &mut batch)
-                    .map_err(|error| format!("{address}: {error}"))?;
+                    .map_err(|error| format!("{server}: {error}"))?;
             }
             if !bar.is_hidden() && left.is_multiple_of(4096) {
                 bar.set_message(format!("{} requests", most - left));
@@ -106,7 +106,7 @@ impl Replay {
         }
         replay
             .send(&mut batch)
-            .map_err(|error| format!("{address}: {error}"))?;
+            .map_err(|error| format!("{server}: {error}"))?;
         let mut measured = replay.measured;
         measured.elapsed = replay.began.elapsed();
         measured.processor = own_processor_time().saturating_sub(before);

@@ -10,8 +10,8 @@ use mio::{Interest, Registry, Token};
 
 use super::connection::Connection;
 use super::dialect::Dialect;
-use crate::server::Stream;
-use crate::tools::transcript::Address;
+use super::server::LoadedServer;
+use crate::server::{Received, Stream};
 
 /// A connected socket.
 pub(super) struct Socket {
@@ -48,7 +48,7 @@ impl Socket {
     /// A sentence for the person at the terminal.
     pub(super) fn reopen(
         &mut self,
-        address: &Address,
+        server: &LoadedServer,
         patience: Duration,
         dialect: Dialect,
         registry: &Registry,
@@ -57,8 +57,8 @@ impl Socket {
         // The server learns of the end before the next connection arrives. It may have closed its side already.
         let _ = self.stream.shutdown(Shutdown::Both);
         let opened = match self.peer {
-            Some(peer) => Socket::begin(peer, dialect, registry, token),
-            None => address
+            Some(peer) => Socket::begin(server, peer, dialect, registry, token),
+            None => server
                 .open(patience)
                 .and_then(|stream| Socket::register(stream, dialect, registry, token)),
         };
@@ -68,12 +68,13 @@ impl Socket {
 
     /// Begins to connect. The poller reports the socket as writable when that is done, or its error.
     fn begin(
+        server: &LoadedServer,
         peer: SocketAddr,
         dialect: Dialect,
         registry: &Registry,
         token: Token,
     ) -> io::Result<Socket> {
-        let stream = Stream::Tcp(Stream::begin_to_connect(peer)?);
+        let stream = server.over(Stream::begin_to_connect(peer)?)?;
         register(&stream, registry, token)?;
         Ok(Socket {
             stream,
@@ -83,9 +84,20 @@ impl Socket {
         })
     }
 
-    /// Sends as many bytes as the system accepts. Returns their number.
+    /// Whether a TLS handshake is not complete: bytes that come are its, and the output waits for its end.
+    pub(super) fn is_handshaking(&self) -> bool {
+        self.writable && self.stream.is_handshaking()
+    }
+
+    /// Sends as many bytes as the system accepts, behind a TLS handshake that is due. Returns their number.
     pub(super) fn flush(&mut self) -> Result<u64, String> {
         let mut sent = 0;
+        if self.is_handshaking() {
+            match self.stream.handshake(None) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(0),
+                done => done.map_err(|error| lost(&error))?,
+            }
+        }
         while self.writable && !self.connection.output().is_empty() {
             match self.stream.write(self.connection.output()) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => self.writable = false,
@@ -100,15 +112,15 @@ impl Socket {
     }
 
     /// Reads the bytes that have come; `None` when there are no more.
-    pub(super) fn read(&mut self, buffer: &mut [u8]) -> Result<Option<usize>, String> {
-        match self.stream.read(buffer).map(|read| read.count) {
+    pub(super) fn read(&mut self, buffer: &mut [u8]) -> Result<Option<Received>, String> {
+        match self.stream.read(buffer) {
             Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
             Err(error) => Err(lost(&error)),
-            Ok(0) => Err(match self.connection.unanswered() {
+            Ok(Received { count: 0, .. }) => Err(match self.connection.unanswered() {
                 0 => "the server closed a connection".into(),
                 count => format!("the server closed a connection with {count} unanswered requests"),
             }),
-            Ok(count) => Ok(Some(count)),
+            Ok(read) => Ok(Some(read)),
         }
     }
 }

@@ -21,11 +21,11 @@ use mio::{Events, Poll, Token};
 use super::connection::Request;
 use super::measured::Measured;
 use super::request_codec::RequestCodec;
+use super::server::LoadedServer;
 use super::socket::Socket;
 use super::timer::Timer;
 use super::workload::{Pace, Workload};
-use crate::server::Stream;
-use crate::tools::transcript::Address;
+use crate::server::{Received, Stream};
 
 /// Bytes read at once.
 const READ_BUFFER: usize = 64 * 1024;
@@ -70,7 +70,7 @@ pub(super) struct Worker {
     poll: Poll,
     timer: Timer,
     sockets: Vec<Socket>,
-    address: Address,
+    server: LoadedServer,
     codec: RequestCodec,
     /// The longest wait for a connection or a reply.
     patience: Duration,
@@ -81,7 +81,7 @@ impl Worker {
     /// Takes connected sockets.
     pub(super) fn new(
         streams: Vec<Stream>,
-        address: Address,
+        server: LoadedServer,
         codec: RequestCodec,
         patience: Duration,
     ) -> io::Result<Worker> {
@@ -96,7 +96,7 @@ impl Worker {
             sockets: sockets?,
             poll,
             timer,
-            address,
+            server,
             codec,
             patience,
             buffer: vec![0; READ_BUFFER],
@@ -228,6 +228,8 @@ impl<'w> WorkerRun<'w> {
     ) -> Result<(), String> {
         if writable {
             self.worker.sockets[number].writable = true;
+        }
+        if writable || self.worker.sockets[number].is_handshaking() {
             self.flush(number)?;
         }
         if readable {
@@ -242,7 +244,7 @@ impl<'w> WorkerRun<'w> {
         loop {
             let worker = &mut *self.worker;
             let socket = &mut worker.sockets[number];
-            let Some(count) = socket.read(&mut worker.buffer)? else {
+            let Some(Received { count, more }) = socket.read(&mut worker.buffer)? else {
                 break;
             };
             let now = nanos(self.began.elapsed());
@@ -256,8 +258,7 @@ impl<'w> WorkerRun<'w> {
                     *unanswered -= 1;
                     codec.answered(&request, items, reply, now, measured);
                 })?;
-            // A read that didn't fill the buffer has drained the socket.
-            if count < worker.buffer.len() && !ends {
+            if !more && !ends {
                 break;
             }
         }
@@ -281,7 +282,7 @@ impl<'w> WorkerRun<'w> {
             let worker = &mut *self.worker;
             let (patience, dialect) = (worker.patience, worker.codec.dialect());
             worker.sockets[number].reopen(
-                &worker.address,
+                &worker.server,
                 patience,
                 dialect,
                 worker.poll.registry(),

@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use super::server::Probe;
-use crate::tools::transcript::{Protocol, Received, Target, readable};
+use crate::tools::transcript::{Address, Protocol, Received, Target, readable};
 
 /// Bytes of an answer that are read.
 const LONGEST: usize = 64 * 1024;
@@ -26,22 +26,28 @@ impl Probe {
     /// is unknown.
     pub fn protocol(&self) -> Result<Protocol, String> {
         self.reachable()?;
-        let answer = first_line(self, b"PING\r\n");
-        match answer.as_slice() {
-            b"PING\r\n" => Ok(Protocol::Echo),
-            b"ERROR\r\n" => Ok(Protocol::Memcached),
-            [b'+' | b'-', ..] => Ok(Protocol::Resp),
-            _ => Err(format!(
-                "the protocol of {} is not known: it answers PING with {:?}; give --suite echo, memcached, nested or resp",
-                self.address(),
-                readable(&answer)
-            )),
-        }
+        protocol_of(&first_line(self, b"PING\r\n"), self.address())
     }
 
     /// Whether a memcached server supports paths as keys: it answers the command that reads one.
     pub(super) fn knows_nested_keys(&self) -> bool {
         first_line(self, b"getn larder probe\r\n") == b"END\r\n"
+    }
+}
+
+/// The protocol of the server at `address`, which answers `PING` with this line.
+///
+/// # Errors
+/// A sentence for the person at the terminal.
+pub(in crate::tools) fn protocol_of(answer: &[u8], address: &Address) -> Result<Protocol, String> {
+    match answer {
+        b"PING\r\n" => Ok(Protocol::Echo),
+        b"ERROR\r\n" => Ok(Protocol::Memcached),
+        [b'+' | b'-', ..] => Ok(Protocol::Resp),
+        _ => Err(format!(
+            "the protocol of {address} is not known: it answers PING with {:?}; give --suite echo, memcached, nested or resp",
+            readable(answer)
+        )),
     }
 }
 

@@ -40,6 +40,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::output::written;
 use super::transcript::{Address, Transcript};
 
+pub(super) use answer::protocol_of;
 pub use arguments::{Args, Format};
 pub use check::Finding;
 pub use library::transcripts;
