@@ -48,7 +48,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(3);
 
 /// The directory of the built programs: `target/debug`, with `examples` in it. Builds the
 /// examples when they are not current, which `cargo test` has done already and `cargo test
-/// --test book` has not.
+/// --test book` has not. The profile is that of tests, in which redb is optimized: with another one cargo would
+/// build the library and all examples again.
 pub(crate) fn programs() -> &'static Path {
     static PROGRAMS: OnceLock<PathBuf> = OnceLock::new();
     PROGRAMS.get_or_init(|| {
@@ -64,9 +65,8 @@ pub(crate) fn programs() -> &'static Path {
         cargo
             .args(["build", "--quiet", "--examples", "--target-dir"])
             .arg(target);
-        if profile.ends_with("release") {
-            cargo.arg("--release");
-        }
+        let optimized = profile.ends_with("release");
+        cargo.args(["--profile", if optimized { "release" } else { "test" }]);
         let built = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status();
         assert!(
             built.is_ok_and(|status| status.success()),
