@@ -85,6 +85,27 @@ fn a_wrong_password_delays_its_client_and_no_other() {
     }
 }
 
+/// The other client's echo shows that its worker is not held.
+#[test]
+fn a_session_has_turns_without_a_request_if_it_asks_for_them() {
+    for model in MODELS {
+        let server = start(settings(model));
+        let (mut client, mut other) = (server.connect(), server.connect());
+        client.echo("ticks\n");
+        other.echo("meanwhile\n");
+        client.expect(b"tick\ntick\ntick\n");
+        client.echo("after\n");
+
+        // A request ends no such wait, and the end of the client ends the connection.
+        client.send(b"ticks\nin between\n");
+        client.expect(b"ticks\nin between\n");
+        client.expect(b"tick\n");
+        drop(client);
+        server.wait_for_connections(1);
+        other.echo("still served\n");
+    }
+}
+
 /// The next request arrives before the session has the turn after its output is written. If that
 /// turn, which reads nothing, used up the poller's event, the request waited for ever.
 #[test]

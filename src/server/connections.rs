@@ -16,8 +16,9 @@
 //! each.
 
 use std::collections::BTreeMap;
+use std::io::{self, ErrorKind};
 use std::net::Shutdown;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -39,6 +40,16 @@ pub(super) struct Endpoint {
     pub(super) address: Address,
 }
 
+/// Why the server ended a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EndReason {
+    /// Nothing passed for longer than the idle timeout.
+    Idle,
+    /// The socket had an error.
+    Lost,
+}
+
 /// One connection, as the server and the services see it.
 pub struct Connection {
     id: u64,
@@ -47,6 +58,8 @@ pub struct Connection {
     stream: Weak<Stream>,
     opened: u64,
     active: AtomicU64,
+    /// The number of an [`EndReason`], from 1; 0 for none.
+    ended: AtomicU8,
     /// Under threads: the worker waits for the next request, and none is in flight.
     pub(super) between_requests: AtomicBool,
     pub(super) replies: ReplyShare,
@@ -63,6 +76,7 @@ impl Connection {
             stream: Weak::new(),
             opened: now,
             active: AtomicU64::new(now),
+            ended: AtomicU8::new(0),
             between_requests: AtomicBool::new(true),
             replies: ReplyShare::default(),
         }
@@ -120,6 +134,24 @@ impl Connection {
     /// server closes it as if the peer had disconnected. Does nothing if it has ended.
     pub fn kill(&self) {
         self.shut(Shutdown::Both);
+    }
+
+    /// Why the server ended the connection. `None` before that, and if the client or the session ended it.
+    pub fn end_reason(&self) -> Option<EndReason> {
+        match self.ended.load(Relaxed) {
+            1 => Some(EndReason::Idle),
+            2 => Some(EndReason::Lost),
+            _ => None,
+        }
+    }
+
+    /// Notes the error that ends the connection, before its session is dropped.
+    pub(super) fn note_end(&self, error: &io::Error) {
+        let reason = match error.kind() {
+            ErrorKind::WouldBlock | ErrorKind::TimedOut => 1,
+            _ => 2,
+        };
+        self.ended.store(reason, Relaxed);
     }
 
     /// Whether there is no socket: a session runs inside a program.
@@ -306,6 +338,7 @@ impl Connections {
             stream: Arc::downgrade(stream),
             opened: now,
             active: AtomicU64::new(now),
+            ended: AtomicU8::new(0),
             between_requests: AtomicBool::new(true),
             replies: ReplyShare::default(),
         });

@@ -63,6 +63,11 @@ pub(crate) const REPLY_RETRY: Duration = Duration::from_millis(5);
 /// second with the default of 1,024. A person who mistypes hardly notices.
 pub(crate) const FAILED_LOGIN_DELAY: Duration = Duration::from_millis(250);
 
+/// The time after which a session that answered [`Next::Later`](super::Next::Later) has its turn.
+///
+/// Short enough that a person sees no delay, long enough that the turns cost nothing that one notices.
+pub(crate) const LATER: Duration = Duration::from_millis(20);
+
 /// Bytes that a connection's unconsumed input may reach by default.
 ///
 /// A backstop: a session refuses a command that is too large long before, with an error of its

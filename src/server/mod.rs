@@ -60,7 +60,7 @@ mod turns;
 mod workers;
 
 pub(crate) use acceptor::Accepted;
-pub use connections::{Connection, Connections};
+pub use connections::{Connection, Connections, EndReason};
 pub(crate) use connections::{Membership, ticks};
 pub(crate) use handshakes::Handshakes;
 pub use listener::Listen;

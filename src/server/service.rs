@@ -132,6 +132,9 @@ pub enum Next {
     /// Write the output; come back with the rest of the input when there is memory for the reply of
     /// the command that it begins with. [`Connections`](super::Connections) bounds the memory of replies.
     AwaitMemory,
+    /// Write the output; come back after [`LATER`](super::limits::LATER) even if nothing arrived, or earlier with bytes
+    /// that have. For output that no request asks for.
+    Later,
     /// After [`FAILED_LOGIN_DELAY`](super::limits::FAILED_LOGIN_DELAY), write the output; then come back with the rest
     /// of the input. Nothing is read from the client until then, and the connection stays open even if the client closes
     /// it.

@@ -67,13 +67,18 @@ impl Stream {
 
     /// Bounds a blocking read, and the wait of a blocking write until the peer reads something.
     pub(crate) fn set_timeouts(&self, limit: Option<Duration>) -> io::Result<()> {
+        self.set_read_timeout(limit)?;
         match self.socket() {
-            Socket::Tcp(stream) => stream
-                .set_read_timeout(limit)
-                .and_then(|()| stream.set_write_timeout(limit)),
-            Socket::Unix(stream) => stream
-                .set_read_timeout(limit)
-                .and_then(|()| stream.set_write_timeout(limit)),
+            Socket::Tcp(stream) => stream.set_write_timeout(limit),
+            Socket::Unix(stream) => stream.set_write_timeout(limit),
+        }
+    }
+
+    /// Bounds a blocking read alone.
+    pub(super) fn set_read_timeout(&self, limit: Option<Duration>) -> io::Result<()> {
+        match self.socket() {
+            Socket::Tcp(stream) => stream.set_read_timeout(limit),
+            Socket::Unix(stream) => stream.set_read_timeout(limit),
         }
     }
 

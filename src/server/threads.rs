@@ -29,7 +29,7 @@ use super::acceptor::{Accepted, Dispatch};
 use super::connections::{Connection, Connections, Traffic, ticks};
 use super::gather;
 use super::guard::GuardedSession;
-use super::limits::{FAILED_LOGIN_DELAY, HANDSHAKE_TIMEOUT, OUTPUT_SOFT_LIMIT, READ_BUFFER};
+use super::limits::{FAILED_LOGIN_DELAY, HANDSHAKE_TIMEOUT, LATER, OUTPUT_SOFT_LIMIT, READ_BUFFER};
 use super::service::{Insertion, Next};
 use super::stream::Stream;
 
@@ -108,11 +108,25 @@ fn run_connection(accepted: &Accepted, context: &JobContext) -> io::Result<EndRe
         service,
     } = accepted;
     let connection = &*membership.connection;
-    let traffic = context.connections.traffic(connection.id() as usize);
     prepare(stream, context)?;
     let Some(mut session) = GuardedSession::open(&**service, membership) else {
         return Ok(EndReason::Session);
     };
+    let end = run_session(&mut session, stream, connection, context);
+    if let Err(error) = &end {
+        connection.note_end(error);
+    }
+    end
+}
+
+/// The turns of a session.
+fn run_session(
+    session: &mut GuardedSession,
+    stream: &Stream,
+    connection: &Connection,
+    context: &JobContext,
+) -> io::Result<EndReason> {
+    let traffic = context.connections.traffic(connection.id() as usize);
     let mut buffer = vec![0; READ_BUFFER];
     let mut input: Vec<u8> = Vec::new();
     let mut output: Vec<u8> = Vec::new();
@@ -128,11 +142,15 @@ fn run_connection(accepted: &Accepted, context: &JobContext) -> io::Result<EndRe
             };
             next = session.arrived(n, &mut output);
         } else {
-            if matches!(next, Next::Read | Next::Receive) {
-                if input.is_empty() && next == Next::Read {
+            if matches!(next, Next::Read | Next::Later | Next::Receive) {
+                if input.is_empty() && next != Next::Receive {
                     begin_wait(connection, context);
                 }
-                let Some(n) = read(stream, &mut buffer, connection, traffic)? else {
+                let read = match next {
+                    Next::Later => read_for_a_while(stream, &mut buffer, connection, context)?,
+                    _ => read(stream, &mut buffer, connection, traffic)?,
+                };
+                let Some(n) = read else {
                     return Ok(EndReason::Client);
                 };
                 connection.between_requests.store(false, SeqCst);
@@ -189,6 +207,25 @@ fn read(
     connection.touch(ticks());
     traffic.read(n);
     Ok(Some(n))
+}
+
+/// Reads as [`read`] does, but only until the session has its next turn: no byte then.
+fn read_for_a_while(
+    stream: &Stream,
+    buffer: &mut [u8],
+    connection: &Connection,
+    context: &JobContext,
+) -> io::Result<Option<usize>> {
+    let traffic = context.connections.traffic(connection.id() as usize);
+    stream.set_read_timeout(Some(LATER))?;
+    let read = read(stream, buffer, connection, traffic);
+    stream.set_read_timeout(context.idle_timeout)?;
+    match read {
+        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+            Ok(Some(0))
+        }
+        read => read,
+    }
 }
 
 /// Writes a turn's output. An error is the socket's, or means that the client reads nothing for too

@@ -43,6 +43,7 @@ mod deadlines;
 mod pinning;
 mod polling;
 mod reply_waits;
+mod timer;
 mod trial;
 mod worker_load;
 
@@ -349,6 +350,9 @@ impl Worker {
         match error {
             None => log::debug!("{protocol} {peer}: closed"),
             Some(error) => log::debug!("{protocol} {peer}: connection lost: {error}"),
+        }
+        if let Some(error) = error {
+            client.membership.connection.note_end(error);
         }
         client.close(self.poll.registry());
         if self.clients.is_empty() {

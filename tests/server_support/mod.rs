@@ -34,6 +34,7 @@ pub const BIG: usize = 100_000;
 /// - `big`: [`BIG`] bytes of `x` and a line feed
 /// - `panic`: panics while it borrows the worker's scratch
 /// - `panic at the end`: the line comes back; the session panics when it is dropped
+/// - `ticks`: comes back, and the lines `tick` follow in three turns without a request
 /// - `quit`: answers `bye` and closes
 /// - any other: the line comes back
 pub struct Lines;
@@ -41,6 +42,7 @@ pub struct Lines;
 struct LineSession {
     peer: Peer,
     panics_at_the_end: bool,
+    ticks_left: usize,
 }
 
 impl Drop for LineSession {
@@ -62,6 +64,7 @@ impl Service for Lines {
         Box::new(LineSession {
             peer,
             panics_at_the_end: false,
+            ticks_left: 0,
         })
     }
 
@@ -95,6 +98,10 @@ impl Session for LineSession {
                             next: Next::Delay,
                         };
                     }
+                    b"ticks\n" => {
+                        self.ticks_left = 3;
+                        output.extend_from_slice(line);
+                    }
                     b"big\n" => {
                         output.resize(output.len() + BIG, b'x');
                         output.push(b'\n');
@@ -108,10 +115,15 @@ impl Session for LineSession {
                     };
                 }
             }
-            Turn {
-                consumed,
-                next: Next::Read,
+            if self.ticks_left > 0 && consumed == 0 {
+                self.ticks_left -= 1;
+                output.extend_from_slice(b"tick\n");
             }
+            let next = match self.ticks_left {
+                0 => Next::Read,
+                _ => Next::Later,
+            };
+            Turn { consumed, next }
         })
     }
 }

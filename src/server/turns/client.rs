@@ -13,11 +13,12 @@ use std::sync::Arc;
 use mio::unix::SourceFd;
 use mio::{Interest, Registry};
 
+use super::timer::Timer;
 use crate::server::acceptor::Accepted;
-use crate::server::connections::{Connections, Membership, Traffic, ticks};
+use crate::server::connections::{Connections, Membership, Traffic};
 use crate::server::gather;
 use crate::server::guard::GuardedSession;
-use crate::server::limits::{FAILED_LOGIN_DELAY, OUTPUT_SOFT_LIMIT, READ_AT_ONCE};
+use crate::server::limits::{OUTPUT_SOFT_LIMIT, READ_AT_ONCE};
 use crate::server::service::{Insertion, Next};
 use crate::server::stream::Stream;
 use crate::server::system_calls::Received;
@@ -67,8 +68,7 @@ pub(in crate::server) struct Client {
     pub(super) again: bool,
     /// The session waits for memory for a reply.
     pub(super) awaits_memory: bool,
-    /// The time until which its output and its input wait, in milliseconds: its password was wrong.
-    pub(super) delayed_until: Option<u64>,
+    pub(super) timer: Timer,
     /// The session receives the next bytes in memory of its own.
     pub(super) receiving: bool,
     /// The connection is closed when the output is written.
@@ -88,7 +88,7 @@ pub(super) enum WaitFor {
     NextTurn,
     /// Memory for its reply.
     Memory,
-    /// The end of its delay.
+    /// The time of its [`Timer`].
     Time,
     /// Nothing: it is closed.
     Close,
@@ -132,7 +132,7 @@ impl Client {
             fin: false,
             again: false,
             awaits_memory: false,
-            delayed_until: None,
+            timer: Timer::None,
             receiving: false,
             closing: false,
             parked: false,
@@ -172,11 +172,8 @@ impl Client {
 
     /// One turn up to its reply. An error is the socket's: the connection is lost.
     pub(super) fn turn(&mut self, buffers: &mut WorkerBuffers) -> io::Result<TurnOutcome> {
-        if self.delayed_until.is_some() {
-            if self.is_delayed(buffers) {
-                return Ok(TurnOutcome::NoReply(WaitFor::Time));
-            }
-            self.delayed_until = None;
+        if self.delays(buffers) {
+            return Ok(TurnOutcome::NoReply(WaitFor::Time));
         }
         // ANCHOR: kept
         if !self.output.is_empty() && !self.flush(buffers)? {
@@ -240,6 +237,7 @@ impl Client {
         if next == Next::Delay {
             return Ok(self.delay(buffers, reply));
         }
+        self.timer = Timer::None;
         // ANCHOR: next
         let insertions = self.session.insertions(next);
         self.send(buffers, reply, insertions)?;
@@ -253,6 +251,7 @@ impl Client {
             Next::Send => self.again = !self.input.is_empty(),
             Next::AwaitMemory => self.awaits_memory = true,
             // ANCHOR_END: next
+            Next::Later => self.timer = Timer::of_next_turn(),
             Next::Receive => self.receiving = true,
             Next::Read if self.input.len() > buffers.max_input => {
                 log::warn!(
@@ -306,6 +305,8 @@ impl Client {
             WaitFor::NextTurn
         } else if buffers.draining && self.input.is_empty() && !self.receiving {
             WaitFor::Close
+        } else if self.timer != Timer::None {
+            WaitFor::Time
         } else {
             WaitFor::Event
         }
@@ -355,22 +356,8 @@ impl Client {
         Ok(())
     }
 
-    /// Keeps a reply until the delay of a wrong password is over.
-    fn delay(&mut self, buffers: &WorkerBuffers, reply: Range<usize>) -> WaitFor {
-        self.settle(buffers, reply.len());
-        (self.output, self.written) = (buffers.output[reply].to_vec(), 0);
-        self.delayed_until = Some(ticks() + FAILED_LOGIN_DELAY.as_millis() as u64);
-        self.again = !self.input.is_empty();
-        WaitFor::Time
-    }
-
-    /// Whether the delay of a wrong password is not over.
-    pub(super) fn is_delayed(&self, buffers: &WorkerBuffers) -> bool {
-        self.delayed_until.is_some_and(|until| buffers.now < until)
-    }
-
     /// Counts the bytes that are left of the replies.
-    fn settle(&self, buffers: &WorkerBuffers, left: usize) {
+    pub(super) fn settle(&self, buffers: &WorkerBuffers, left: usize) {
         let connection = &self.membership.connection;
         buffers.connections.settle_reply(connection, left);
     }

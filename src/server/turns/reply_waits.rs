@@ -1,5 +1,5 @@
-//! Connections that wait for something that the poller doesn't report, under turns: memory for a reply, or the end of the
-//! delay after a wrong password. Their worker looks again when it has served others, or after a short time.
+//! Connections that wait for something that the poller doesn't report, under turns: memory for a reply, the end of the
+//! delay after a wrong password, or the time of a turn without input. Their worker looks again when it has served others, or after a short time.
 
 use std::time::Duration;
 
@@ -19,15 +19,15 @@ impl Worker {
     pub(super) fn waiting_timeout(&self) -> Option<Duration> {
         let timeouts = self.waiting.iter().map(|&key| {
             let client = self.clients.get(key);
-            match client.and_then(|client| client.delayed_until) {
-                Some(until) => Duration::from_millis(until.saturating_sub(ticks())),
+            match client.and_then(|client| client.timer.due()) {
+                Some(due) => Duration::from_millis(due.saturating_sub(ticks())),
                 None => limits::REPLY_RETRY,
             }
         });
         timeouts.min()
     }
 
-    /// Gives a turn to connections for whose reply there is memory now, and to those whose delay is over.
+    /// Gives a turn to connections for whose reply there is memory now, and to those whose time has come.
     pub(super) fn retry_waiting(&mut self) {
         if self.waiting.is_empty() {
             return;
@@ -38,11 +38,11 @@ impl Worker {
             let Some(client) = clients.get_mut(key) else {
                 return false;
             };
-            let waits = match client.delayed_until {
-                Some(_) => client.is_delayed(buffers),
+            let waits = match client.timer.due() {
+                Some(_) => client.waits_for_time(buffers),
                 None => client.awaits_memory && !client.may_reply(buffers),
             };
-            if !waits && (client.awaits_memory || client.delayed_until.is_some()) {
+            if !waits && (client.awaits_memory || client.timer.due().is_some()) {
                 queue(ready, key, client);
             }
             waits

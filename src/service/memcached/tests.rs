@@ -46,7 +46,7 @@ fn converse(session: &mut dyn Session, pieces: &[&[u8]]) -> (Vec<u8>, bool, Vec<
             let turn = session.turn(&input, &mut output);
             input.drain(..turn.consumed);
             match turn.next {
-                Next::Read | Next::Receive => break,
+                Next::Read | Next::Later | Next::Receive => break,
                 Next::AwaitMemory | Next::Send | Next::Delay => unreachable!("it has no socket"),
                 Next::Again => assert!(turn.consumed > 0 || output.len() > before),
                 Next::Close => return (output, true, input),

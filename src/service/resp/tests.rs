@@ -33,7 +33,7 @@ fn converse(session: &mut dyn Session, input: &[u8], size: usize) -> (Vec<u8>, b
             held.drain(..turn.consumed);
             match turn.next {
                 Next::Again | Next::Send | Next::AwaitMemory | Next::Delay => {}
-                Next::Read | Next::Receive => break,
+                Next::Read | Next::Later | Next::Receive => break,
                 Next::Close => return (output, true),
             }
         }

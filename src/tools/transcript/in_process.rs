@@ -27,6 +27,7 @@ impl Target for InProcess<'_> {
             session,
             input: Vec::new(),
             output: Vec::new(),
+            later: false,
         }))
     }
 
@@ -40,14 +41,16 @@ struct InProcessConnection {
     session: Option<Box<dyn Session>>,
     input: Vec<u8>,
     output: Vec<u8>,
+    /// The session wants a turn without input.
+    later: bool,
 }
 
-impl Connection for InProcessConnection {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+impl InProcessConnection {
+    /// Gives the session turns until it waits for input.
+    fn run(&mut self) -> io::Result<()> {
         let Some(session) = &mut self.session else {
             return Ok(());
         };
-        self.input.extend_from_slice(bytes);
         loop {
             // A turn of its own buffer: a session may not read its earlier output.
             let mut output = Vec::new();
@@ -57,6 +60,7 @@ impl Connection for InProcessConnection {
             }
             self.input.drain(..turn.consumed);
             self.output.extend_from_slice(&output);
+            self.later = turn.next == Next::Later;
             match turn.next {
                 Next::Again if turn.consumed == 0 && output.is_empty() => {
                     return Err(io::Error::other(
@@ -64,13 +68,20 @@ impl Connection for InProcessConnection {
                     ));
                 }
                 Next::Again | Next::Send | Next::AwaitMemory | Next::Delay => {}
-                Next::Read | Next::Receive => return Ok(()),
+                Next::Read | Next::Later | Next::Receive => return Ok(()),
                 Next::Close => {
                     self.session = None;
                     return Ok(());
                 }
             }
         }
+    }
+}
+
+impl Connection for InProcessConnection {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.input.extend_from_slice(bytes);
+        self.run()
     }
 
     fn finish(&mut self) -> io::Result<()> {
@@ -79,6 +90,9 @@ impl Connection for InProcessConnection {
     }
 
     fn read(&mut self, _patience: Duration) -> io::Result<Received> {
+        if self.output.is_empty() && self.later {
+            self.run()?;
+        }
         if !self.output.is_empty() {
             Ok(Received::Bytes(std::mem::take(&mut self.output)))
         } else if self.session.is_none() {
