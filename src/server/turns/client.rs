@@ -172,7 +172,9 @@ impl Client {
 
     /// One turn up to its reply. An error is the socket's: the connection is lost.
     pub(super) fn turn(&mut self, buffers: &mut WorkerBuffers) -> io::Result<TurnOutcome> {
-        if self.delays(buffers) {
+        if !self.timer.waits(buffers.now) {
+            self.again |= matches!(std::mem::take(&mut self.timer), Timer::Turn(_));
+        } else if let Timer::Delay(_) = self.timer {
             return Ok(TurnOutcome::NoReply(WaitFor::Time));
         }
         // ANCHOR: kept
@@ -356,8 +358,17 @@ impl Client {
         Ok(())
     }
 
+    /// Keeps a reply until the delay of a wrong password is over.
+    fn delay(&mut self, buffers: &WorkerBuffers, reply: Range<usize>) -> WaitFor {
+        self.settle(buffers, reply.len());
+        (self.output, self.written) = (buffers.output[reply].to_vec(), 0);
+        self.timer = Timer::of_delay();
+        self.again = !self.input.is_empty();
+        WaitFor::Time
+    }
+
     /// Counts the bytes that are left of the replies.
-    pub(super) fn settle(&self, buffers: &WorkerBuffers, left: usize) {
+    fn settle(&self, buffers: &WorkerBuffers, left: usize) {
         let connection = &self.membership.connection;
         buffers.connections.settle_reply(connection, left);
     }

@@ -39,7 +39,7 @@ impl Worker {
                 return false;
             };
             let waits = match client.timer.due() {
-                Some(_) => client.waits_for_time(buffers),
+                Some(_) => client.timer.waits(buffers.now),
                 None => client.awaits_memory && !client.may_reply(buffers),
             };
             if !waits && (client.awaits_memory || client.timer.due().is_some()) {
