@@ -10,6 +10,7 @@ use std::sync::Arc;
 use larder::ServerTls;
 use larder::server::{Connections, Listen, Model, Server, Settings};
 use rustls::version::TLS13;
+use socket2::{Domain, Socket, Type};
 
 use server_support::{BIG, Client, Lines, MODELS, PATIENCE, TestServer, eventually, settings};
 use tls_support::{Authority, TlsClient, VERSIONS, connect, session, shown, tcp};
@@ -344,6 +345,32 @@ fn clients_need_a_certificate_where_an_authority_is_given() {
             }
         }
     }
+}
+
+#[test]
+fn records_that_a_client_does_not_read_count_as_memory_of_its_reply() {
+    let tls = start(Model::Turns);
+    // Its socket takes little, so that the server keeps most of the reply.
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    socket.set_recv_buffer_size(4096).expect("a socket");
+    let address = tls.server.address();
+    socket.connect(&address.into()).expect("connect");
+    let socket = TcpStream::from(socket);
+    socket.set_read_timeout(Some(PATIENCE)).expect("timeout");
+    socket.set_write_timeout(Some(PATIENCE)).expect("timeout");
+    let session = session(tls.authority.trusting(&TLS13, None));
+    let mut client = Client(TlsClient::new(session, socket));
+    let line = [&[b'x'; 4_000_000][..], b"\n"].concat();
+    client.send(&line);
+    let connections = &tls.server.connections;
+    let is_counted = || {
+        let left = line.len() - connections.bytes_written() as usize;
+        left > 1 << 20 && connections.reply_memory() > left + (64 << 10)
+    };
+    eventually("the reply and its records are counted", is_counted);
+    client.expect(&line);
+    let all_read = || connections.reply_memory() == 0;
+    eventually("all is given back", all_read);
 }
 
 #[test]

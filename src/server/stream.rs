@@ -102,6 +102,14 @@ impl Stream {
         }
     }
 
+    /// Bytes that a connection takes at most for this many unwritten ones: TLS may hold them as records, too.
+    pub(crate) fn kept_for(&self, unwritten: usize) -> usize {
+        match self {
+            Stream::Tls(_) => unwritten + TlsStream::most_kept(unwritten),
+            Stream::Tcp(_) | Stream::Unix(_) => unwritten,
+        }
+    }
+
     /// Whether it has TLS.
     pub(crate) fn is_tls(&self) -> bool {
         matches!(self, Stream::Tls(_))

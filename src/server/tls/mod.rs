@@ -19,7 +19,8 @@
 //! Cost: an open connection holds the keys and the state of rustls, a few kilobytes, and no buffer. Records are read into and
 //! made in buffers that each thread has once. Only the start of a record that has not come whole, decrypted bytes for which
 //! the caller had no space, and records that the socket did not take stay with the connection: at most a record or two, and
-//! 64 KiB. Large values are decrypted in the thread's buffer and copied into the store's memory.
+//! 64 KiB. The last count as memory of the reply, beside its own bytes. Large values are decrypted in the thread's buffer and
+//! copied into the store's memory.
 
 mod client;
 mod config;

@@ -19,6 +19,9 @@ use crate::server::system_calls::{Received, uninterrupted};
 /// Bytes that one write encrypts: four records.
 const SEAL_AT_ONCE: usize = 64 << 10;
 
+/// Bytes that the records of [`SEAL_AT_ONCE`] bytes have in addition, at most.
+const RECORD_OVERHEAD: usize = 128;
+
 /// Bytes of records that one read takes from the socket, at least and at most.
 const READ_LEAST: usize = 4 << 10;
 const READ_MOST: usize = 64 << 10;
@@ -44,6 +47,15 @@ impl TlsStream {
     fn session(&self) -> MutexGuard<'_, TlsSession> {
         // A panic of rustls would leave a session that fails.
         self.session.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Bytes that a stream keeps at most while its caller has this many unwritten ones: the records that are made of the
+    /// first of them.
+    pub(crate) fn most_kept(unwritten: usize) -> usize {
+        match unwritten {
+            0 => 0,
+            bytes => bytes.min(SEAL_AT_ONCE) + RECORD_OVERHEAD,
+        }
     }
 
     /// Whether the handshake is not complete.

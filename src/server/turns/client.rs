@@ -367,10 +367,10 @@ impl Client {
         WaitFor::Time
     }
 
-    /// Counts the bytes that are left of the replies.
+    /// Counts the memory of the bytes that are left of the replies.
     fn settle(&self, buffers: &WorkerBuffers, left: usize) {
-        let connection = &self.membership.connection;
-        buffers.connections.settle_reply(connection, left);
+        let (connections, connection) = (&buffers.connections, &self.membership.connection);
+        connections.settle_reply(connection, self.stream.kept_for(left));
     }
 
     /// Whether there is memory for the reply for which the connection waits.
