@@ -21,6 +21,7 @@ mod book {
     pub(crate) mod pictures;
     pub(crate) mod planted;
     pub(crate) mod plots;
+    pub(crate) mod programs;
     pub(crate) mod shutdown;
     pub(crate) mod stages;
     pub(crate) mod steps;
@@ -31,8 +32,8 @@ use std::path::Path;
 
 use book::pages::{Book, Page};
 use book::{
-    console, diffs, fences, glossary, html, includes, links, names, pages, pictures, plots, stages,
-    steps, tables,
+    console, diffs, fences, glossary, html, includes, links, names, pages, pictures, plots,
+    programs, stages, steps, tables,
 };
 
 fn the_book() -> Book {
@@ -107,7 +108,7 @@ fn console_blocks_print_the_output_on_the_page() {
         }
         let missing = console::missing_peers(page);
         if missing.is_empty() {
-            return console::replay(&book.root, page, stages::programs()).err();
+            return console::replay(&book.root, page, programs::programs()).err();
         }
         let page = page.path.display();
         console::skipped(&format!(

@@ -7,7 +7,8 @@ use std::process::Command;
 
 use super::console::skipped;
 use super::pages::Book;
-use super::stages::{programs, side_by_side};
+use super::programs::programs;
+use super::stages::side_by_side;
 use crate::support::{Kind, Peer};
 
 /// Exercises of a chapter that come with starter and solution.

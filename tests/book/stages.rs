@@ -12,10 +12,10 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Mutex;
 use std::sync::mpsc::channel;
-use std::sync::{Mutex, OnceLock};
 use std::thread;
 use std::time::Duration;
 
@@ -30,6 +30,7 @@ use super::console::until;
 use super::diffs;
 use super::includes;
 use super::pages::{Book, Page, files_below, text_of};
+use super::programs::programs;
 
 /// The longest wait for a reply on a machine that builds other programs meanwhile.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -45,36 +46,6 @@ const DEADLINE: &str = "20";
 
 /// The longest wait that a stage's transcript may ask of the real clock.
 const LONGEST_WAIT: Duration = Duration::from_secs(3);
-
-/// The directory of the built programs: `target/debug`, with `examples` in it. Builds the
-/// examples when they are not current, which `cargo test` has done already and `cargo test
-/// --test book` has not. The profile is that of tests, in which redb is optimized: with another one cargo would
-/// build the library and all examples again.
-pub(crate) fn programs() -> &'static Path {
-    static PROGRAMS: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAMS.get_or_init(|| {
-        let larder = PathBuf::from(env!("CARGO_BIN_EXE_larder"));
-        let profile = larder
-            .parent()
-            .expect("a program lies in a directory")
-            .to_path_buf();
-        let target = profile
-            .parent()
-            .expect("and that one in the target directory");
-        let mut cargo = Command::new(env!("CARGO"));
-        cargo
-            .args(["build", "--quiet", "--examples", "--target-dir"])
-            .arg(target);
-        let optimized = profile.ends_with("release");
-        cargo.args(["--profile", if optimized { "release" } else { "test" }]);
-        let built = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status();
-        assert!(
-            built.is_ok_and(|status| status.success()),
-            "the examples do not build"
-        );
-        profile
-    })
-}
 
 /// The stage that has all commands of larder's library. Later stages have to pass the transcripts of
 /// the others, if a real server passes them.

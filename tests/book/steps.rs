@@ -17,7 +17,7 @@ use regex::Regex;
 
 use super::diffs;
 use super::pages::{Book, files_below, is_chosen, text_of};
-use super::stages;
+use super::programs;
 
 /// Lines that a step may add: a reader types no more before they are explained and run.
 const LINES: usize = 25;
@@ -223,7 +223,7 @@ pub(crate) fn build(book: &Book) -> Result<(), String> {
 }
 
 fn build_all(book: &Book) -> Result<(), String> {
-    let target = stages::programs().parent().expect("the target directory");
+    let target = programs::programs().parent().expect("the target directory");
     let package = target.join("book-steps");
     let write = |file: &Path, text: &str| {
         // A file that is as it was keeps its date, and cargo has nothing to do.
@@ -296,7 +296,7 @@ fn cargo(what: &str, programs: &[String], package: &Path, target: &Path) -> Resu
             std::env::var_os("RUSTFLAGS").unwrap_or_default(),
         )
         .current_dir(package);
-    if stages::programs().ends_with("release") {
+    if programs::programs().ends_with("release") {
         cargo.arg("--release");
     }
     let done = cargo.output().map_err(|error| error.to_string())?;
