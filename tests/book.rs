@@ -24,6 +24,7 @@ mod book {
     pub(crate) mod programs;
     pub(crate) mod shutdown;
     pub(crate) mod stages;
+    pub(crate) mod states;
     pub(crate) mod steps;
     pub(crate) mod tables;
 }
@@ -102,21 +103,25 @@ fn console_blocks_print_the_output_on_the_page() {
     let book = the_book();
     steps::build(&book).unwrap_or_else(|problem| panic!("{problem}"));
     // Pages beside one another: most of their time they wait, as their readers do.
-    sound(&stages::side_by_side(&book.pages, |page| {
-        if !pages::is_chosen(&page.path.to_string_lossy()) {
-            return None;
-        }
-        let missing = console::missing_peers(page);
-        if missing.is_empty() {
-            return console::replay(&book.root, page, programs::programs()).err();
-        }
-        let page = page.path.display();
-        console::skipped(&format!(
-            "console blocks of {page}: no {}",
-            missing.join(", ")
-        ));
-        None
-    }));
+    sound(&stages::side_by_side(
+        stages::AT_A_TIME,
+        &book.pages,
+        |page| {
+            if !pages::is_chosen(&page.path.to_string_lossy()) {
+                return None;
+            }
+            let missing = console::missing_peers(page);
+            if missing.is_empty() {
+                return console::replay(&book.root, page, programs::programs()).err();
+            }
+            let page = page.path.display();
+            console::skipped(&format!(
+                "console blocks of {page}: no {}",
+                missing.join(", ")
+            ));
+            None
+        },
+    ));
 }
 
 #[test]

@@ -37,6 +37,9 @@ pub(crate) use crate::support::skipped;
 /// The longest wait before the replay is a failure.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// The directory of the reader's program after each step, among the built programs.
+pub(crate) const STEPS: &str = "book-steps";
+
 /// Programs that a reader may lack, and the tests with them.
 const PEERS: [&str; 8] = [
     "memcached",
@@ -134,7 +137,7 @@ pub(crate) fn replay_with(
         if fence.is("step")
             && let Some(step) = step.captures(&fence.body)
         {
-            terminal.mine = format!("s{}_{}", &step[1], &step[2]);
+            terminal.mine = format!("{}/s{}_{}", STEPS, &step[1], &step[2]);
         }
         if fence.language() != "console" {
             continue;

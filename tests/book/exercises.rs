@@ -8,7 +8,7 @@ use std::process::Command;
 use super::console::skipped;
 use super::pages::Book;
 use super::programs::programs;
-use super::stages::side_by_side;
+use super::stages::{AT_A_TIME, side_by_side};
 use crate::support::{Kind, Peer};
 
 /// Exercises of a chapter that come with starter and solution.
@@ -57,7 +57,7 @@ fn starters_fail_and_solutions_pass() {
         exercises.extend(numbers.into_iter().map(|number| (number, against.clone())));
     }
     // Some starters fail by staying silent, which takes the whole time that a reply is waited for.
-    let problems = side_by_side(exercises, |(number, against)| {
+    let problems = side_by_side(AT_A_TIME, exercises, |(number, against)| {
         let (solved, said) = run(&[&[number.as_str()], &against[..]].concat());
         if solved || !said.contains("not solved yet") {
             return Some(format!("the starter of {number}: {said}"));

@@ -38,8 +38,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// The wait for a reply that must not come.
 const IMPATIENCE: Duration = Duration::from_millis(500);
 
-/// Conversations that are held at the same time.
-const AT_A_TIME: usize = 8;
+/// Conversations that are held at the same time: most of them wait.
+pub(crate) const AT_A_TIME: usize = 8;
 
 /// The deadline that stage 10 gets, in seconds: a server that answers is never late. It passes in one conversation.
 const DEADLINE: &str = "20";
@@ -333,7 +333,7 @@ fn broken(stage: u32, name: &str, promised: &[Transcript]) -> Vec<String> {
     let tries = promised
         .iter()
         .flat_map(|t| deliveries.map(|delivery| (t, delivery)));
-    side_by_side(tries, |(transcript, delivery)| {
+    side_by_side(AT_A_TIME, tries, |(transcript, delivery)| {
         let mut problem = None;
         let outcome = in_time(transcript, || {
             // A server of its own, so that no transcript finds items of another.
@@ -355,8 +355,9 @@ fn broken(stage: u32, name: &str, promised: &[Transcript]) -> Vec<String> {
     })
 }
 
-/// Checks all of `items`, several at a time, because some of them wait; the problems that `check` found.
+/// Checks all of `items`, so many at a time; the problems that `check` found.
 pub(crate) fn side_by_side<T: Send>(
+    at_a_time: usize,
     items: impl IntoIterator<Item = T, IntoIter: Send>,
     check: impl Fn(T) -> Option<String> + Sync,
 ) -> Vec<String> {
@@ -364,7 +365,7 @@ pub(crate) fn side_by_side<T: Send>(
     let next = || items.lock().expect("`next` doesn't panic").next();
     let work = || -> Vec<String> { std::iter::from_fn(next).filter_map(&check).collect() };
     thread::scope(|scope| {
-        let workers: Vec<_> = (0..AT_A_TIME).map(|_| scope.spawn(work)).collect();
+        let workers: Vec<_> = (0..at_a_time).map(|_| scope.spawn(work)).collect();
         let joined = workers
             .into_iter()
             .flat_map(|worker| worker.join().expect("no check panics"));

@@ -2,22 +2,23 @@
 //!
 //! A page shows a step as ```` ```diff,step ```` with one include of `chapters/steps/NN/KK.diff`. A chapter's diffs are
 //! applied in its order, to the program of the chapter before or to the one that its stage is written from. After the
-//! last step the program is the chapter's stage, and every state in between compiles: cargo checks all of them in one
-//! call, as programs `sNN_KK` of a package in `target`, with the project's own dependencies. Those with a console block
-//! behind them are built as well; the block runs the program under the name `mine`. To check one takes a sixth of the
-//! time that it takes to build it.
+//! last step the program is the chapter's stage, and every state in between compiles, with the project's own
+//! dependencies: see `states.rs`. Those with a console block behind them can be started; the block runs the program under
+//! the name `mine`.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::Path;
-use std::process::Command;
+use std::num::NonZero;
 use std::sync::OnceLock;
+use std::thread;
 
 use regex::Regex;
 
+use super::console;
 use super::diffs;
 use super::pages::{Book, files_below, is_chosen, text_of};
 use super::programs;
+use super::stages::side_by_side;
+use super::states::{self, State};
 
 /// Lines that a step may add: a reader types no more before they are explained and run.
 const LINES: usize = 25;
@@ -215,97 +216,33 @@ pub(crate) fn problems(book: &Book) -> Vec<String> {
     problems
 }
 
-/// Checks the reader's program after each step, and builds those that are run. Returns cargo's errors if one doesn't
-/// compile.
+/// Builds the reader's program after each step. Returns rustc's errors if one doesn't compile.
 pub(crate) fn build(book: &Book) -> Result<(), String> {
     static BUILT: OnceLock<Result<(), String>> = OnceLock::new();
     BUILT.get_or_init(|| build_all(book)).clone()
 }
 
 fn build_all(book: &Book) -> Result<(), String> {
-    let target = programs::programs().parent().expect("the target directory");
-    let package = target.join("book-steps");
-    let write = |file: &Path, text: &str| {
-        // A file that is as it was keeps its date, and cargo has nothing to do.
-        if text_of(file).ok().as_deref() == Some(text) {
-            return Ok(());
-        }
-        let directory = file.parent().expect("a file is in a directory");
-        fs::create_dir_all(directory)
-            .and_then(|()| fs::write(file, text))
-            .map_err(|error| format!("{}: {error}", file.display()))
-    };
-    let manifest = text_of(&book.root.join("Cargo.toml"))?;
-    let section = |title: &str| {
-        let below = manifest.split_once(&format!("\n[{title}]\n"));
-        let below = below.map_or("", |(_, below)| below);
-        below.split("\n[").next().unwrap_or_default().to_owned()
-    };
-    let head = format!(
-        "[workspace]\n[package]\nname = \"book-steps\"\nedition = \"2024\"\n\
-         [profile.dev]\n{}\n[profile.dev.package.\"*\"]\n{}\n\
-         [profile.dev.package.larder]\n{}\n[profile.dev.package.book-steps]\ndebug = false\n\
-         strip = \"debuginfo\"\nincremental = false\ncodegen-units = 1\n\
-         [dependencies]\nlarder = {{ path = {:?}, features = [\"internals\"] }}\n{}\n",
-        // The same as the project's, so that dependencies are built once.
-        section("profile.dev"),
-        section("profile.dev.package.\"*\""),
-        section("profile.dev"),
-        book.root,
-        // Those of features, too: redb is one.
-        section("dependencies").replace(", optional = true", "")
-    );
-    write(&package.join("Cargo.toml"), &head)?;
-    if !package.join("Cargo.lock").exists() {
-        write(
-            &package.join("Cargo.lock"),
-            &text_of(&book.root.join("Cargo.lock"))?,
-        )?;
-    }
-    let programs = package.join("src/bin");
-    let (mut all, mut run) = (Vec::new(), Vec::new());
-    let states = states(book)?.into_iter();
-    for (step, files) in states.filter(|(step, _)| is_chosen(&step.at)) {
-        let name = format!("s{}", step.name.replace('/', "_"));
-        for (file, text) in &files {
-            write(&programs.join(&name).join(file), text)?;
-        }
-        let program = ["--bin".to_owned(), name];
-        if step.runs {
-            run.extend(program.clone());
-        }
-        all.extend(program);
-    }
-    for (what, programs) in [("check", all), ("build", run)] {
-        if !programs.is_empty() {
-            cargo(what, &programs, &package, target)?;
+    let directory = programs::programs().join(console::STEPS);
+    let mut chapters: BTreeMap<String, Vec<State>> = BTreeMap::new();
+    for (step, files) in states(book)? {
+        if is_chosen(&step.at) {
+            let (chapter, _) = step.name.split_once('/').expect("NN/KK");
+            let states = chapters.entry(chapter.to_owned()).or_default();
+            states.push(State {
+                name: format!("s{}", step.name.replace('/', "_")),
+                files,
+                runs: step.runs,
+            });
         }
     }
-    Ok(())
-}
-
-/// Has cargo check or build programs of the package of steps.
-fn cargo(what: &str, programs: &[String], package: &Path, target: &Path) -> Result<(), String> {
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo
-        .args([what, "--quiet", "--offline", "--target-dir"])
-        .arg(target)
-        .args(programs)
-        .env(
-            "RUSTFLAGS",
-            std::env::var_os("RUSTFLAGS").unwrap_or_default(),
-        )
-        .current_dir(package);
-    if programs::programs().ends_with("release") {
-        cargo.arg("--release");
-    }
-    let done = cargo.output().map_err(|error| error.to_string())?;
-    match done.status.success() {
+    let cores = thread::available_parallelism().map_or(1, NonZero::get);
+    let problems = side_by_side(cores, chapters, |(chapter, states)| {
+        states::build(&directory, &chapter, &states).err()
+    });
+    match problems.is_empty() {
         true => Ok(()),
-        false => Err(format!(
-            "a step does not {what}:\n{}",
-            String::from_utf8_lossy(&done.stderr)
-        )),
+        false => Err(format!("a step does not compile:\n{}", problems.join("\n"))),
     }
 }
 
