@@ -102,7 +102,8 @@ pub(super) fn run(
     }
 }
 
-fn stopped(stop: &Receiver<()>) -> bool {
+/// Whether the server is to end.
+pub(super) fn stopped(stop: &Receiver<()>) -> bool {
     stop.try_recv() == Err(crossbeam_channel::TryRecvError::Disconnected)
 }
 

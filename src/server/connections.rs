@@ -53,7 +53,7 @@ pub enum EndReason {
 /// One connection, as the server and the services see it.
 pub struct Connection {
     id: u64,
-    endpoint: Option<Arc<Endpoint>>,
+    pub(super) endpoint: Option<Arc<Endpoint>>,
     peer: Address,
     stream: Weak<Stream>,
     opened: u64,
@@ -82,7 +82,8 @@ impl Connection {
         }
     }
 
-    /// A number that no other connection of this server has had; they rise from 1.
+    /// A number that no other connection of this server has had; they rise from 1. 0 for datagrams and for a session that
+    /// runs inside a program.
     pub fn id(&self) -> u64 {
         self.id
     }
@@ -154,9 +155,9 @@ impl Connection {
         self.ended.store(reason, Relaxed);
     }
 
-    /// Whether there is no socket: a session runs inside a program.
+    /// Whether it is in no set: a session runs inside a program, or answers datagrams.
     pub(super) fn is_detached(&self) -> bool {
-        self.endpoint.is_none()
+        self.id == 0
     }
 
     pub(super) fn shut(&self, how: Shutdown) {

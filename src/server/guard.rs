@@ -7,11 +7,12 @@
 
 use std::any::Any;
 use std::borrow::Cow;
+use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::connections::{Connection, Membership};
-use super::service::{Insertion, Next, Peer, Refusal, Service, Session, Turn};
+use super::service::{DatagramSession, Insertion, Next, Peer, Refusal, Service, Session, Turn};
 use super::stream::Address;
 
 /// A session whose creation, turns and drop may panic without harm to other connections.
@@ -120,6 +121,21 @@ impl Drop for GuardedSession {
 /// The reply to a client that is refused; nothing if the service panicked.
 pub(super) fn refusal(service: &dyn Service, peer: &Address, why: Refusal) -> Cow<'static, [u8]> {
     catch_panic(service.protocol(), peer, || service.refusal(why)).unwrap_or_default()
+}
+
+/// Gives a session its datagram; `false` if it panicked, which costs this one datagram.
+pub(super) fn answer(
+    session: &mut dyn DatagramSession,
+    peer: SocketAddr,
+    datagram: &[u8],
+    send: &mut dyn FnMut(&[u8]),
+) -> bool {
+    let answered = catch_unwind(AssertUnwindSafe(|| session.answer(datagram, send)));
+    if let Err(panic) = &answered {
+        let message = message(&**panic);
+        log::error!("udp {peer}: dropping a datagram because the service panicked: {message}");
+    }
+    answered.is_ok()
 }
 
 fn catch_panic<T>(protocol: &str, peer: &Address, call: impl FnOnce() -> T) -> Option<T> {

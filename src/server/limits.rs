@@ -89,6 +89,15 @@ pub(crate) const ACCEPT_LOG_EVERY: Duration = Duration::from_secs(10);
 /// Silence after which the kernel probes whether the peer's machine is still up. Redis's default.
 pub(crate) const KEEPALIVE: Duration = Duration::from_secs(300);
 
+/// Bytes of the longest datagram that UDP can carry, rounded up.
+pub(crate) const LONGEST_DATAGRAM: usize = 64 * 1024;
+
+/// The longest time that a datagram waits for the system to accept it. Then it is lost, as UDP allows.
+pub(crate) const DATAGRAM_SEND_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Datagrams that are answered when the server ends, of those that have arrived. The system keeps about as many.
+pub(crate) const ANSWERED_AT_END: usize = 1024;
+
 /// Time that a graceful shutdown waits for all connections together before it closes those that are
 /// left.
 pub const GRACE: Duration = Duration::from_secs(10);

@@ -24,8 +24,10 @@
 //! - **threads**: a worker serves one connection with blocking reads and writes until it ends. The
 //!   simplest way; connections beyond the number of workers wait.
 //!
+//! UDP has no connections: a socket has a thread of its own, which gives each datagram to a [`DatagramService`].
+//!
 //! In reading order: `service` (the seam), `stream`, `tls` and `listener` (sockets), `connections` (the
-//! set), `reply_memory` and `replies` (the bound for unwritten replies), `acceptor`, `workers` (their connections), `handshakes` (deadlines), `gather` (writes), `threads`, `turns`, `guard` (panics), `start` and `running` (a server's
+//! set), `reply_memory` and `replies` (the bound for unwritten replies), `acceptor`, `workers` (their connections), `handshakes` (deadlines), `gather` (writes), `threads`, `turns`, `datagrams` (UDP), `guard` (panics), `start` and `running` (a server's
 //! beginning and end), `signals`, `limits`.
 //!
 //! Cost: a request is one read and one write. A quiet connection under turns costs its socket and,
@@ -37,6 +39,7 @@
 
 mod acceptor;
 mod connections;
+mod datagrams;
 mod gather;
 mod guard;
 mod handshakes;
@@ -65,7 +68,9 @@ pub(crate) use connections::{Membership, ticks};
 pub(crate) use handshakes::Handshakes;
 pub use listener::Listen;
 pub use running::{Handle, Running};
-pub use service::{Insertion, Next, Peer, Refusal, Service, Session, Turn};
+pub use service::{
+    DatagramService, DatagramSession, Insertion, Next, Peer, Refusal, Service, Session, Turn,
+};
 pub use start::{Model, Server, Settings, StartError};
 pub use stream::Address;
 pub(crate) use stream::Stream;

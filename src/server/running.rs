@@ -19,6 +19,7 @@ use threadpool::ThreadPool;
 
 use super::acceptor::Dispatch;
 use super::connections::Connections;
+use super::datagrams::DatagramSocket;
 use super::listener::Listener;
 use super::stream::Address;
 
@@ -26,6 +27,7 @@ use super::stream::Address;
 pub struct Running {
     pub(super) handle: Handle,
     pub(super) addresses: Vec<Address>,
+    /// The threads of listeners, and of sockets for datagrams.
     pub(super) acceptors: Vec<JoinHandle<()>>,
     pub(super) pool: ThreadPool,
 }
@@ -41,6 +43,8 @@ pub(super) struct ShutdownControl {
     pub(super) connections: Arc<Connections>,
     /// Held by their acceptors, so that they close when these end.
     pub(super) listeners: Vec<Weak<Listener>>,
+    /// Held by their threads.
+    pub(super) datagram_sockets: Vec<Weak<DatagramSocket>>,
     /// Its drop ends the acceptors.
     pub(super) stop: Mutex<Option<Sender<()>>>,
     pub(super) deadline: Mutex<Option<Instant>>,
@@ -49,8 +53,8 @@ pub(super) struct ShutdownControl {
 }
 
 impl Running {
-    /// The addresses of the listeners, in the order in which they were added; a port 0 is replaced
-    /// by the chosen port.
+    /// The addresses of the listeners, in the order in which they were added, then those of sockets for datagrams; a port
+    /// 0 is replaced by the chosen port.
     pub fn addresses(&self) -> &[Address] {
         &self.addresses
     }
@@ -126,6 +130,9 @@ impl Handle {
         drop(stop);
         for listener in control.listeners.iter().filter_map(Weak::upgrade) {
             listener.wake();
+        }
+        for socket in control.datagram_sockets.iter().filter_map(Weak::upgrade) {
+            socket.wake();
         }
         if let Some(dispatch) = dispatch {
             dispatch.stop();

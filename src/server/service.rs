@@ -109,6 +109,18 @@ pub trait Session: Send {
     }
 }
 
+/// A protocol over datagrams. There are no connections: each datagram is a conversation of its own.
+pub trait DatagramService: Send + Sync + 'static {
+    /// Begins to serve a socket, whose record `peer` has. Called again if a session has panicked.
+    fn open_socket(&self, peer: Peer) -> Box<dyn DatagramSession>;
+}
+
+/// One socket's side of a [`DatagramService`]: memory that is used again for each datagram, and nothing about clients.
+pub trait DatagramSession: Send {
+    /// Handles a datagram, and calls `send` with each datagram of the reply.
+    fn answer(&mut self, datagram: &[u8], send: &mut dyn FnMut(&[u8]));
+}
+
 /// The result of a turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Turn {

@@ -1,8 +1,8 @@
 //! Building and starting a server.
 
 use std::io;
-use std::sync::{Arc, Mutex};
-use std::thread;
+use std::sync::{Arc, Mutex, Weak};
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use std::{error::Error, fmt};
 
@@ -11,10 +11,11 @@ use threadpool::ThreadPool;
 
 use super::acceptor::{self, Dispatch, ListenerContext};
 use super::connections::{Connections, Endpoint};
+use super::datagrams::{self, DatagramContext, DatagramSocket};
 use super::limits;
 use super::listener::{Listen, Listener};
 use super::running::{Handle, Running, ShutdownControl};
-use super::service::Service;
+use super::service::{DatagramService, Service};
 use super::threads::{self, Threads};
 use super::tls::ServerTls;
 use super::turns::{self, WorkerGroup};
@@ -74,6 +75,7 @@ pub struct Server {
     connections: Arc<Connections>,
     settings: Settings,
     listeners: Vec<(Listen, Arc<dyn Service>)>,
+    datagrams: Vec<(String, Arc<dyn DatagramService>)>,
     tls: Option<Arc<ServerTls>>,
 }
 
@@ -85,6 +87,7 @@ impl Server {
             connections,
             settings: Settings::default(),
             listeners: Vec::new(),
+            datagrams: Vec::new(),
             tls: None,
         }
     }
@@ -98,6 +101,12 @@ impl Server {
     /// Adds a listener whose connections `service` serves.
     pub fn listen(mut self, to: Listen, service: Arc<dyn Service>) -> Server {
         self.listeners.push((to, service));
+        self
+    }
+
+    /// Adds a UDP socket whose datagrams `service` answers. `to` is `host:port`, as in [`Listen::Tcp`].
+    pub fn answer_datagrams(mut self, to: String, service: Arc<dyn DatagramService>) -> Server {
+        self.datagrams.push((to, service));
         self
     }
 
@@ -161,9 +170,11 @@ impl Server {
     ) -> Result<Running, StartError> {
         let max_connections = self.settings.max_connections;
         self.connections.set_max(max_connections);
-        raise_open_files(max_connections, self.listeners.len() + files)?;
+        let sockets = self.listeners.len() + self.datagrams.len();
+        raise_open_files(max_connections, sockets + files)?;
 
         let bound = self.bind()?;
+        let datagrams = self.bind_datagrams()?;
         let pool = threadpool::Builder::new()
             .num_threads(workers)
             .thread_name(name.to_owned())
@@ -173,10 +184,8 @@ impl Server {
         let (stop, stopped) = crossbeam_channel::bounded(0);
         let control = ShutdownControl {
             connections: self.connections,
-            listeners: bound
-                .iter()
-                .map(|(listener, _)| Arc::downgrade(listener))
-                .collect(),
+            listeners: weak(&bound),
+            datagram_sockets: weak(&datagrams),
             stop: Mutex::new(Some(stop)),
             deadline: Mutex::new(None),
             dispatch: Arc::downgrade(&dispatch),
@@ -188,19 +197,40 @@ impl Server {
             addresses: bound
                 .iter()
                 .map(|(_, listener_context)| listener_context.endpoint.address.clone())
+                .chain(datagrams.iter().map(|(socket, _)| socket.address()))
                 .collect(),
             acceptors: Vec::new(),
             pool,
         };
         for (listener, listener_context) in bound {
             let (dispatch, stopped) = (Arc::clone(&dispatch), stopped.clone());
-            let acceptor = thread::Builder::new()
-                .name(format!("accept {}", listener_context.endpoint.protocol))
-                .spawn(move || acceptor::run(&*listener, &listener_context, &*dispatch, &stopped))
-                .map_err(StartError::Worker)?;
-            running.acceptors.push(acceptor);
+            let name = format!("accept {}", listener_context.endpoint.protocol);
+            let run = move || acceptor::run(&*listener, &listener_context, &*dispatch, &stopped);
+            running.acceptors.push(spawn(name, run)?);
+        }
+        for (socket, context) in datagrams {
+            let stopped = stopped.clone();
+            let run = move || datagrams::run(&socket, &context, &stopped);
+            running.acceptors.push(spawn("udp".into(), run)?);
         }
         Ok(running)
+    }
+
+    /// Binds all sockets for datagrams, in their order.
+    fn bind_datagrams(&self) -> Result<Vec<(Arc<DatagramSocket>, DatagramContext)>, StartError> {
+        let bind = |(index, (address, service)): (usize, &(String, Arc<dyn DatagramService>))| {
+            let socket = DatagramSocket::bind(address).map_err(|source| StartError::Listen {
+                index: self.listeners.len() + index,
+                address: address.clone(),
+                source,
+            })?;
+            let context = DatagramContext {
+                service: Arc::clone(service),
+                connections: Arc::clone(&self.connections),
+            };
+            Ok((Arc::new(socket), context))
+        };
+        self.datagrams.iter().enumerate().map(bind).collect()
     }
 
     /// Binds all listeners, in their order.
@@ -228,6 +258,17 @@ impl Server {
     }
 }
 
+/// References to sockets that their threads hold.
+fn weak<S, C>(bound: &[(Arc<S>, C)]) -> Vec<Weak<S>> {
+    let sockets = bound.iter().map(|(socket, _)| socket);
+    sockets.map(Arc::downgrade).collect()
+}
+
+fn spawn(name: String, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StartError> {
+    let thread = thread::Builder::new().name(name).spawn(run);
+    thread.map_err(StartError::Worker)
+}
+
 /// Raises the limit of open files to the number that the connections need, if it is lower.
 fn raise_open_files(connections: usize, own: usize) -> Result<(), StartError> {
     let needed = (connections as u64)
@@ -253,7 +294,7 @@ fn raise_open_files(connections: usize, own: usize) -> Result<(), StartError> {
 pub enum StartError {
     /// An address could not be listened on.
     Listen {
-        /// The number of the listener, counted from 0 in the order in which they were added.
+        /// The number of the listener, counted from 0 in the order in which they were added; UDP sockets come last.
         index: usize,
         /// Its address as given.
         address: String,
@@ -271,6 +312,8 @@ pub enum StartError {
     },
     /// A file of users can't be read or is malformed: a sentence that names the file and the line.
     Users(String),
+    /// UDP was asked for together with users of memcached's protocol.
+    UdpWithUsers,
     /// A thread or its poller could not be made.
     Worker(io::Error),
 }
@@ -298,6 +341,9 @@ impl fmt::Display for StartError {
                 "{connections} connections need {needed} open files, and the system allows {allowed}: lower the limit of connections, or raise the hard limit of files (ulimit -Hn)",
             ),
             StartError::Users(problem) => f.write_str(problem),
+            StartError::UdpWithUsers => f.write_str(
+                "UDP can't be used with a file of users, because a datagram can't authenticate its sender",
+            ),
             StartError::Worker(source) => write!(f, "can't start a worker: {source}"),
         }
     }
@@ -307,7 +353,7 @@ impl Error for StartError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             StartError::Listen { source, .. } | StartError::Worker(source) => Some(source),
-            StartError::OpenFiles { .. } | StartError::Users(_) => None,
+            StartError::OpenFiles { .. } | StartError::Users(_) | StartError::UdpWithUsers => None,
         }
     }
 }

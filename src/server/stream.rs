@@ -277,6 +277,8 @@ pub enum Address {
     /// The path of a Unix socket. Clients of one have no address of their own: theirs is the
     /// listener's.
     Unix(Arc<Path>),
+    /// An address and a port of UDP.
+    Udp(SocketAddr),
     /// No socket: a session that runs inside a program.
     Detached,
 }
@@ -286,6 +288,14 @@ impl Address {
     pub fn tcp(&self) -> Option<SocketAddr> {
         match self {
             Address::Tcp(address) => Some(*address),
+            _ => None,
+        }
+    }
+
+    /// The address of a UDP socket.
+    pub fn udp(&self) -> Option<SocketAddr> {
+        match self {
+            Address::Udp(address) => Some(*address),
             _ => None,
         }
     }
@@ -302,7 +312,7 @@ impl Address {
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Address::Tcp(address) => address.fmt(f),
+            Address::Tcp(address) | Address::Udp(address) => address.fmt(f),
             Address::Unix(path) => path.display().fmt(f),
             Address::Detached => f.write_str("detached"),
         }
