@@ -11,6 +11,7 @@
 use std::sync::Arc;
 
 use crate::protocol::memcached::binary::REQUEST_MAGIC;
+use crate::protocol::memcached::udp::MAX_REPLY;
 use crate::server::{self, Connection, Insertion, Next, Turn};
 use crate::service::kept_insertions::KeptInsertions;
 
@@ -28,6 +29,8 @@ pub(super) struct ConnectionSession {
     /// Large values of the last turn's output.
     insertions: KeptInsertions,
     may_insert: bool,
+    /// The input is a datagram.
+    is_datagram: bool,
     /// Bytes of input below which there is nothing to do: the length of a data block.
     needed: u32,
 }
@@ -58,7 +61,21 @@ impl ConnectionSession {
             protocol: SessionProtocol::Undecided,
             insertions: KeptInsertions::default(),
             may_insert: false,
+            is_datagram: false,
             needed: 0,
+        }
+    }
+
+    /// A session for the commands of one datagram. A command that is not whole in it has no effect. A turn ends behind the
+    /// command with which the reply gets longer than [`MAX_REPLY`].
+    pub(super) fn for_datagram(
+        shared: Arc<Shared>,
+        connection: Arc<Connection>,
+    ) -> ConnectionSession {
+        ConnectionSession {
+            may_insert: true,
+            is_datagram: true,
+            ..ConnectionSession::new(shared, connection)
         }
     }
 
@@ -110,6 +127,10 @@ impl server::Session for ConnectionSession {
         let connection = Arc::clone(&self.connection);
         let mut context = TurnContext::new(&shared, output, &connection);
         context.output.may_insert = self.may_insert;
+        if self.is_datagram {
+            context.input_is_whole = true;
+            context.output.limit = MAX_REPLY;
+        }
         let mut consumed = 0;
         let next = loop {
             let rest = &input[consumed..];

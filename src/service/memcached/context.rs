@@ -2,6 +2,7 @@
 
 use crate::protocol::memcached::binary::ReplyTo;
 use crate::server::Connection;
+use crate::store::Reservation;
 
 use super::operations::Operations;
 use super::output::Output;
@@ -14,6 +15,8 @@ pub(super) struct TurnContext<'a> {
     pub(super) output: Output<'a>,
     /// The connection whose turn it is.
     pub(super) connection: &'a Connection,
+    /// No input follows that of this turn, so no value is received as it arrives.
+    pub(super) input_is_whole: bool,
     /// The request that statistics answer in frames of the binary protocol; otherwise they are lines.
     pub(super) stat_frames: Option<ReplyTo>,
 }
@@ -30,8 +33,25 @@ impl<'a> TurnContext<'a> {
             operations: Operations::new(shared),
             output: Output::new(out, &shared.connections, connection),
             connection,
+            input_is_whole: false,
             stat_frames: None,
         }
+    }
+
+    /// Memory of the store for a large value and the end of its line, if it is to be received as it arrives.
+    pub(super) fn reserve(&self, key: usize, length: usize) -> Option<Reservation> {
+        let store = &self.shared.store;
+        (!self.input_is_whole)
+            .then(|| store.reserve(key, length))
+            .flatten()
+    }
+
+    /// As [`reserve`](TurnContext::reserve), for a value with nothing behind it.
+    pub(super) fn reserve_bare(&self, key: usize, length: usize) -> Option<Reservation> {
+        let store = &self.shared.store;
+        (!self.input_is_whole)
+            .then(|| store.reserve_bare(key, length))
+            .flatten()
     }
 }
 

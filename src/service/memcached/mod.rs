@@ -31,6 +31,7 @@ mod children;
 mod connection_session;
 mod context;
 mod counters;
+mod datagrams;
 mod dump;
 mod key_commands;
 mod meta;
@@ -83,6 +84,7 @@ impl Memcached {
                 prefixes: Prefixes::default(),
                 started_ms,
                 auth_file: OnceLock::new(),
+                udp_port: OnceLock::new(),
                 verbosity: AtomicU32::new(0),
                 max_item_size: AtomicUsize::new(settings.max_item_size),
             }),

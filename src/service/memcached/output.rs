@@ -15,8 +15,10 @@ pub(super) struct Output<'a> {
     pub(super) insertions: KeptInsertions,
     /// The connection writes such values.
     pub(super) may_insert: bool,
-    /// The length of the output beyond which the turn ends.
-    full: usize,
+    /// Bytes of replies beyond which the turn ends.
+    pub(super) limit: usize,
+    /// The length of the output before the turn.
+    start: usize,
     connections: &'a Connections,
     connection: &'a Connection,
 }
@@ -28,7 +30,8 @@ impl<'a> Output<'a> {
         connection: &'a Connection,
     ) -> Output<'a> {
         Output {
-            full: bytes.len() + OUTPUT_SOFT_LIMIT,
+            limit: OUTPUT_SOFT_LIMIT,
+            start: bytes.len(),
             bytes,
             insertions: KeptInsertions::default(),
             may_insert: false,
@@ -39,13 +42,13 @@ impl<'a> Output<'a> {
 
     /// Whether the turn has to end.
     pub(super) fn is_full(&self) -> bool {
-        self.bytes.len() > self.full
+        self.bytes.len() - self.start > self.limit
     }
 
     /// Whether the output may have so many further bytes. If not, the replies of other connections have to be written
     /// first; then the command is done again.
     pub(super) fn has_memory(&self, bytes: usize) -> bool {
-        let total = OUTPUT_SOFT_LIMIT + self.bytes.len() - self.full + bytes;
+        let total = self.bytes.len() - self.start + bytes;
         total <= OUTPUT_SOFT_LIMIT || self.connections.reserve_reply(self.connection, total)
     }
 

@@ -49,6 +49,8 @@ pub(super) struct Shared {
     pub(super) started_ms: u64,
     /// The users, if clients have to authenticate.
     pub(super) auth_file: OnceLock<AuthFile>,
+    /// The port for datagrams, if there is one.
+    pub(super) udp_port: OnceLock<u16>,
     /// The level of the last `verbosity`. `stats settings` shows it; it doesn't change larder's log
     /// level.
     pub(super) verbosity: AtomicU32,

@@ -10,9 +10,7 @@ use super::context::TurnContext;
 
 /// Settings that larder does not have: memcached's name and the value that means "absent".
 const NOT_IN_LARDER: &[(&str, &str)] = &[
-    // UDP, and a command that ends the process.
-    ("udpport", "0"),
-    ("num_threads_per_udp", "0"),
+    // A command that ends the process.
     ("shutdown_command", "no"),
     // Slabs: items take the memory that they need, from one pool.
     ("growth_factor", "0"),
@@ -95,6 +93,9 @@ impl TurnContext<'_> {
                 self.stat("auth_enabled_ascii", "no");
             }
         }
+        let udp_port = shared.udp_port.get();
+        self.stat("udpport", udp_port.unwrap_or(&0));
+        self.stat("num_threads_per_udp", u8::from(udp_port.is_some()));
         for (name, value) in NOT_IN_LARDER {
             self.stat(name, value);
         }
@@ -106,7 +107,7 @@ impl TurnContext<'_> {
     fn listener_settings(&mut self) {
         let local = self.connection.local();
         self.stat("tcpport", local.tcp().map_or(0, |address| address.port()));
-        match local.tcp() {
+        match local.tcp().or(local.udp()) {
             Some(address) => self.stat("inter", address.ip()),
             None => self.stat("inter", "NULL"),
         }

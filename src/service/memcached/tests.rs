@@ -13,6 +13,7 @@ use crate::store::{Clock, Config, Entry, Store};
 
 mod authentication;
 mod binary;
+mod datagrams;
 mod large_values;
 
 /// A session on an empty store of its own, at a fixed time.

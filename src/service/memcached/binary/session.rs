@@ -220,7 +220,7 @@ impl BinarySession {
                 needed: consumed + 1,
             };
         }
-        let reserve = |key| context.shared.store.reserve_bare(key, store.length);
+        let reserve = |key| context.reserve_bare(key, store.length);
         self.receiving = Receiving::begin(store.key, &operation, || reply, reserve);
         match self.receiving {
             Some(_) => Step::Continue(consumed),

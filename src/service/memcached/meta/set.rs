@@ -60,7 +60,7 @@ impl StorageLine for (MetaCommand<'_>, usize) {
             flags: command.flags.words().as_bytes().to_vec(),
             base64_key: request.base64_key,
         };
-        let reserve = |key| context.shared.store.reserve(key, *length);
+        let reserve = |key| context.reserve(key, *length);
         with_key(command, |_, key| {
             Receiving::begin(key, &request, reply, reserve)
         })
