@@ -99,6 +99,15 @@ impl Server {
         self.tcp("resp")
     }
 
+    /// The address of memcached's protocols over UDP.
+    ///
+    /// # Panics
+    /// When the server was built without it.
+    pub fn udp_addr(&self) -> SocketAddr {
+        let found = self.listeners().find_map(|(_, address)| address.udp());
+        found.expect("this server was built with UDP")
+    }
+
     fn tcp(&self, protocol: &str) -> SocketAddr {
         let found = self.listeners().find_map(|(name, address)| match address {
             Address::Tcp(addr) if name == protocol => Some(*addr),
@@ -162,6 +171,7 @@ pub struct Builder {
     memcached: Option<Listen>,
     resp: Option<Listen>,
     unix: Option<Listen>,
+    udp: Option<String>,
     store: store::Config,
     clock: Option<Clock>,
     nested: bool,
@@ -181,6 +191,7 @@ impl Default for Builder {
             memcached: free(),
             resp: free(),
             unix: None,
+            udp: None,
             store: store::Config::default(),
             clock: None,
             nested: true,
@@ -211,6 +222,13 @@ impl Builder {
     /// A Unix socket on which memcached's text protocol listens, too.
     pub fn unix(mut self, listen: Option<Listen>) -> Builder {
         self.unix = listen;
+        self
+    }
+
+    /// The address of memcached's protocols over UDP, `host:port`; `None`, the default, for no UDP. It can't be combined with
+    /// [`Builder::auth_file`], because a datagram can't authenticate its sender.
+    pub fn udp(mut self, address: Option<String>) -> Builder {
+        self.udp = address;
         self
     }
 
@@ -321,7 +339,7 @@ impl Builder {
     ///
     /// # Errors
     /// When an address is in use, when a file of users can't be read, or when the system has no threads or files left. Listeners are tried in the order
-    /// memcached, RESP, Unix socket; [`StartError::Listen`] counts those that were asked for.
+    /// memcached, RESP, Unix socket, UDP; [`StartError::Listen`] counts those that were asked for.
     pub fn start(self) -> Result<Server, StartError> {
         let clock = self.clock.clone().unwrap_or_else(Clock::system);
         let store = Arc::new(Store::new(self.store, clock));
@@ -341,6 +359,9 @@ impl Builder {
             },
         ));
         if let Some(path) = &self.auth_file {
+            if self.udp.is_some() {
+                return Err(StartError::UdpWithUsers);
+            }
             memcached.require_users_of(AuthFile::load(path).map_err(StartError::Users)?);
         }
         let resp = self.resp_service(&store, &connections)?;
@@ -362,6 +383,10 @@ impl Builder {
                 protocols.push(protocol);
                 server = server.listen(listen, service);
             }
+        }
+        if let Some(address) = self.udp {
+            protocols.push("udp");
+            server = server.answer_datagrams(address, memcached.clone());
         }
         let sweeper = Sweeper::start(Arc::clone(&store)).map_err(StartError::Worker)?;
         Ok(Server {

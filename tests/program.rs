@@ -15,4 +15,5 @@ mod program {
     mod signals;
     mod start;
     mod tls;
+    mod udp;
 }

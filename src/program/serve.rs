@@ -62,6 +62,11 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), String> {
     let (settings, tls_options, log) = args.settings()?;
     logging::start(&log)?;
     let tls = tls_options.listeners()?;
+    if settings.udp.0.is_some() && tls_options.asks_for_certificates() {
+        return Err(
+            "--udp can't be used with --tls-client-ca: a datagram has no certificate; remove one of the two".into(),
+        );
+    }
     let server = start(&settings, tls.clone())?;
     let workers = match settings.workers {
         Some(workers) => format!("{workers} workers"),
@@ -79,6 +84,7 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), String> {
     let reload = reload(args.clone(), settings, restart, tls, &server);
     let watch = signals::watch(move || handle.begin_shutdown(crate::GRACE), reload)?;
     log::info!("{serving}");
+    warn_of_udp(&server);
     let listeners = server.listeners();
     announce(listeners.map(|(protocol, address)| format!("{protocol} {address}")))?;
     server.join();
@@ -129,6 +135,17 @@ fn reload(
     }
 }
 
+/// Warns if other machines can reach UDP.
+fn warn_of_udp(server: &Server) {
+    let addresses = server.listeners().filter_map(|(_, address)| address.udp());
+    for address in addresses.filter(|address| !address.ip().is_loopback()) {
+        log::warn!(
+            "udp {address}: other machines can send datagrams with forged addresses, and the replies go to those addresses; \
+             let only trusted ones reach this port"
+        );
+    }
+}
+
 fn start(settings: &Settings, tls: Option<Arc<ServerTls>>) -> Result<Server, String> {
     let unix = settings.unix.clone().map(Listen::Unix);
     let listeners = [
@@ -136,10 +153,12 @@ fn start(settings: &Settings, tls: Option<Arc<ServerTls>>) -> Result<Server, Str
         ("--resp", settings.resp.0.clone()),
         ("--unix", unix),
     ];
+    let udp = settings.udp.0.as_ref().map(Listen::to_string);
     let options: Vec<_> = listeners
         .iter()
         .filter(|(_, to)| to.is_some())
         .map(|(o, _)| *o)
+        .chain(udp.as_ref().map(|_| "--udp"))
         .collect();
     let [(_, memcached), (_, resp), (_, unix)] = listeners;
     let password = password(settings.password_file.as_deref(), CLIENT_PASSWORD)?;
@@ -153,6 +172,7 @@ fn start(settings: &Settings, tls: Option<Arc<ServerTls>>) -> Result<Server, Str
         .memcached(memcached)
         .resp(resp)
         .unix(unix)
+        .udp(udp)
         .memory(settings.memory.0)
         .max_item_size(settings.max_item_size.0 as usize)
         .max_reply_memory(Some(settings.max_reply_memory.0 as usize))

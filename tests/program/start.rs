@@ -50,7 +50,7 @@ fn a_listener_that_is_off_is_not_opened() {
     assert_eq!(printed.code, Some(1));
     assert_eq!(
         printed.err,
-        "larder: nothing to listen on: --memcached and --resp are off and there is no --unix\n"
+        "larder: nothing to listen on: --memcached and --resp are off, and there is no --unix and no --udp\n"
     );
 }
 

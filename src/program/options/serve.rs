@@ -32,6 +32,13 @@ pub(crate) struct ServeOptions {
     #[arg(long, value_name = "PATH")]
     pub(crate) unix: Option<PathBuf>,
 
+    /// Address of memcached's protocols over UDP: HOST:PORT, or off. A reply has at most 16 datagrams of 1400 bytes; in
+    /// place of a longer one there is an error. UDP has neither passwords nor TLS, so it can't be used with --auth-file
+    /// or client certificates [default: off]
+    #[arg(long, value_name = "ADDR|off")]
+    #[serde(deserialize_with = "parsed")]
+    pub(crate) udp: Option<Endpoint>,
+
     /// Memory for items, overhead included; at the limit the least useful items are evicted [default: 64MiB]
     #[arg(long, value_name = "SIZE")]
     #[serde(deserialize_with = "parsed")]
@@ -99,6 +106,7 @@ impl ServeOptions {
             memcached: self.memcached.or(other.memcached),
             resp: self.resp.or(other.resp),
             unix: self.unix.or(other.unix),
+            udp: self.udp.or(other.udp),
             memory: self.memory.or(other.memory),
             max_item_size: self.max_item_size.or(other.max_item_size),
             max_reply_memory: self.max_reply_memory.or(other.max_reply_memory),
@@ -126,6 +134,7 @@ impl ServeOptions {
             memcached: self.memcached.unwrap_or(listen("127.0.0.1:11211")),
             resp: self.resp.unwrap_or(listen("127.0.0.1:6379")),
             unix: self.unix,
+            udp: self.udp.unwrap_or(Endpoint(None)),
             memory,
             max_item_size,
             max_reply_memory: self.max_reply_memory.unwrap_or_else(reply_memory),
@@ -151,6 +160,7 @@ pub(crate) struct Settings {
     pub(crate) memcached: Endpoint,
     pub(crate) resp: Endpoint,
     pub(crate) unix: Option<PathBuf>,
+    pub(crate) udp: Endpoint,
     pub(crate) memory: Size,
     pub(crate) max_item_size: Size,
     pub(crate) max_reply_memory: Size,
@@ -195,9 +205,22 @@ impl Settings {
                 self.max_reply_memory
             ));
         }
-        if self.memcached.0.is_none() && self.resp.0.is_none() && self.unix.is_none() {
+        let udp = self.udp.0.is_some();
+        if self.memcached.0.is_none() && self.resp.0.is_none() && self.unix.is_none() && !udp {
             return Some(
-                "nothing to listen on: --memcached and --resp are off and there is no --unix"
+                "nothing to listen on: --memcached and --resp are off, and there is no --unix and no --udp"
+                    .into(),
+            );
+        }
+        if let Some(Listen::Unix(path)) = &self.udp.0 {
+            return Some(format!(
+                "--udp {}: UDP has no path; write 127.0.0.1:11211, [::1]:11211, port 0 for a free port, or off",
+                path.display()
+            ));
+        }
+        if udp && self.auth_file.is_some() {
+            return Some(
+                "--udp can't be used with --auth-file: a datagram can't prove who sent it; remove one of the two"
                     .into(),
             );
         }
@@ -211,6 +234,7 @@ impl Settings {
             memcached,
             resp,
             unix,
+            udp,
             memory,
             max_item_size,
             max_reply_memory,
@@ -227,6 +251,7 @@ impl Settings {
             PrintedSetting::new("memcached", memcached),
             PrintedSetting::new("resp", resp),
             PrintedSetting::path("unix", unix.as_ref(), "/run/larder/larder.sock"),
+            PrintedSetting::new("udp", udp),
             PrintedSetting::new("memory", memory),
             PrintedSetting::new("max-item-size", max_item_size),
             PrintedSetting::new("max-reply-memory", max_reply_memory),
@@ -252,6 +277,7 @@ impl Settings {
             memcached,
             resp,
             unix,
+            udp,
             memory,
             max_item_size,
             max_reply_memory,
@@ -270,6 +296,7 @@ impl Settings {
             ("memcached", self.memcached != *memcached),
             ("resp", self.resp != *resp),
             ("unix", self.unix != *unix),
+            ("udp", self.udp != *udp),
             ("nested", self.nested != *nested),
             ("model", self.model != *model),
             ("workers", self.workers != *workers),

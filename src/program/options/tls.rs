@@ -53,6 +53,11 @@ impl TlsOptions {
         }
     }
 
+    /// Whether clients have to show certificates.
+    pub(crate) fn asks_for_certificates(&self) -> bool {
+        self.client_ca.is_some()
+    }
+
     /// The settings as `larder config` prints them.
     pub(crate) fn printed(&self) -> Vec<PrintedSetting> {
         let TlsOptions {
