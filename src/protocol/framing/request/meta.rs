@@ -16,7 +16,7 @@
 use memchr::memchr;
 
 use crate::protocol::framing::reply::ReplyShape;
-use crate::protocol::memcached::text::meta::base64;
+use crate::protocol::memcached::text::meta::{base64, flags as flag};
 use crate::protocol::memcached::text::{
     self, AfterBadLine, Block, KEY_LIMIT, LINE_LIMIT, Words, reply,
 };
@@ -26,13 +26,11 @@ use crate::protocol::framing::request::frame::{
 };
 use crate::protocol::framing::request::lines::LineFramer;
 
-/// Most flags of a `ms`, as in memcached.
+/// Most flags of a `ms`: memcached 1.6.18 reads the block behind more of them as commands. 1.6.45 takes one more.
 const FLAGS_LIMIT: usize = 16;
 
 /// The input after a bad line that has no block.
 const NEXT_LINE: AfterBadLine = AfterBadLine::Continue { discard: 0 };
-
-const TOO_MANY: &[u8] = b"CLIENT_ERROR options flags too long\r\n";
 
 /// The request at the start of the input if it is a meta command; otherwise `None`.
 pub(super) fn frame<'a>(
@@ -102,19 +100,18 @@ fn request<'a>(
     decoded: &'a mut Vec<u8>,
 ) -> Request<'a> {
     decoded.clear();
-    let has = |wanted: u8| flags.into_iter().any(|flag| flag[0] == wanted);
-    let (meta, shape) = forms(length.is_some(), verb != b'e' && has(b'q'));
+    let has = |is: fn(&[u8]) -> bool| flags.into_iter().any(is);
+    let (meta, shape) = forms(length.is_some(), verb != b'e' && has(flag::is_quiet));
     Request {
         bytes: line,
         route: match key {
             b"" => Route::Any,
-            _ if has(b'b') && base64::decode(key, decoded) => Route::Key(decoded),
+            _ if has(flag::is_base64) && base64::decode(key, decoded) => Route::Key(decoded),
             _ => Route::Key(key),
         },
         shape,
         meta,
-        // Some flags of mg make an item, or change its time.
-        repeat_safe: verb == b'e' || verb == b'g' && !b"NRT".iter().any(|flag| has(*flag)),
+        repeat_safe: verb == b'e' || verb == b'g' && !has(flag::changes_item),
         source: RequestWords::Meta(flags),
     }
 }
@@ -148,12 +145,11 @@ fn block_length(
         return Err((reply::BAD_FORMAT, 0));
     };
     if words.count_up_to(FLAGS_LIMIT + 1) > FLAGS_LIMIT {
-        return Err((TOO_MANY, length + 2));
+        return Err((reply::TOO_MANY_FLAGS, length + 2));
     }
-    // 1.6.45 does not read the block behind a flag that is no letter.
+    // 1.6.45 does not read the block behind a word that is no flag.
     let mut flags = *words;
-    let letters = flags.all(|flag| flag[0].is_ascii_alphabetic());
-    if has_nul || !letters || key.len() > KEY_LIMIT {
+    if has_nul || !flags.all(flag::is_flag) || key.len() > KEY_LIMIT {
         return Err((reply::BAD_FORMAT, length + 2));
     }
     Ok(Some(length))
@@ -182,7 +178,7 @@ impl Request<'_> {
 
 /// The reply to a miss of a `mg` with these flags; `None` if the reply has to repeat the key or the opaque.
 pub(super) fn miss(mut flags: Words<'_>, shape: ReplyShape) -> Option<&'static [u8]> {
-    let plain = !flags.any(|flag| matches!(flag[0], b'k' | b'O' | b'b'));
+    let plain = !flags.any(flag::is_repeated);
     match shape {
         ReplyShape::Fenced => Some(b""),
         _ => plain.then_some(b"EN\r\n"),

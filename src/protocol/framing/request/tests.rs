@@ -278,7 +278,13 @@ fn requests_of_memcached_end_where_their_lengths_say() {
         ),
         (
             b"ms a 1 k k k k k k k k k k k k k k k k k\r\nx\r\n",
-            "bad CLIENT_ERROR options flags too long\\r\\n 42",
+            "bad CLIENT_ERROR options flags are too long\\r\\n 42",
+        ),
+        // Every version of memcached reads the block behind these.
+        (b"ms a 1 1 _\r\nx\r\n", "key a Meta 15"),
+        (
+            b"ms a 1 !\r\nx\r\n",
+            "bad CLIENT_ERROR bad command line format\\r\\n 10",
         ),
         (
             b"ms a\0 3\r\nabc\r\n",

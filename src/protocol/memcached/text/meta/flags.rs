@@ -179,8 +179,28 @@ impl<'a> MetaFlags<'a> {
 
 /// Whether memcached's tokenizer takes the first byte of a flag: a digit, or a byte from `A` to `z`. A line with any
 /// other is malformed.
-pub(super) fn is_flag(word: &[u8]) -> bool {
+pub(crate) fn is_flag(word: &[u8]) -> bool {
     matches!(word[0], b'0'..=b'9' | b'A'..=b'z')
+}
+
+/// Whether it suppresses replies.
+pub(crate) fn is_quiet(word: &[u8]) -> bool {
+    word[0] == b'q'
+}
+
+/// Whether the key is sent in base64.
+pub(crate) fn is_base64(word: &[u8]) -> bool {
+    word[0] == b'b'
+}
+
+/// Whether a `mg` with it may make an item or change one.
+pub(crate) fn changes_item(word: &[u8]) -> bool {
+    matches!(word[0], b'N' | b'R' | b'T')
+}
+
+/// Whether the reply repeats it, with the key or the opaque, even if there is no item.
+pub(crate) fn is_repeated(word: &[u8]) -> bool {
+    matches!(word[0], b'k' | b'O' | b'b')
 }
 
 /// The bit of a byte from `A` to `z`.

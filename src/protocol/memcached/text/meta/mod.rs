@@ -13,7 +13,7 @@
 //! decoded first, so names may have any bytes. memcached refuses `n` as an invalid flag.
 
 pub(crate) mod base64;
-mod flags;
+pub(crate) mod flags;
 pub(crate) mod response;
 
 use super::fields::{BadLine, Nesting};
