@@ -4,6 +4,8 @@
 //! `+OK`. A command whose answer only a cache has (a list's length, the old value, the result of a condition) is
 //! refused and not recorded.
 
+mod meta;
+
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -17,7 +19,7 @@ use crate::protocol::framing::request::{
     ConnectionCommand, LocalCommand, MetaForm, Request, Route,
 };
 use crate::protocol::memcached::text::{
-    self, AdminCommand, Command, KEY_LIMIT, KeyAction, StorageCommand, StoreVerb,
+    self, AdminCommand, Command, KeyAction, StorageCommand, StoreVerb,
 };
 use crate::protocol::resp::{CommandArgs, parse_integer};
 
@@ -152,35 +154,6 @@ impl ReportReader {
             }
             // It is about a cache, and larder invalidate is none.
             _ => answer(text::reply::ERROR),
-        }
-    }
-
-    /// memcached's meta commands: `ms` and `md`, as far as their answer needs no cache.
-    fn meta(&self, request: &Request<'_>, changes: &mut Vec<ReportedChange>) -> ReportMeaning {
-        if request.repeat_safe {
-            return self.read(READS);
-        }
-        let Some((mut words, _)) = text::rest_of_line(request.bytes) else {
-            return answer(b"ERROR\r\n");
-        };
-        let (verb, key) = (words.next().unwrap_or_default(), words.next());
-        let plain = match verb {
-            b"ms" => {
-                words.next();
-                &b"FTIMq"[..]
-            }
-            b"md" => b"TIqx",
-            _ => b"",
-        };
-        let known = |flag: &[u8]| flag.first().is_some_and(|letter| plain.contains(letter));
-        match key {
-            Some(key) if !plain.is_empty() && key.len() <= KEY_LIMIT && words.all(known) => {
-                changes.push(ReportedChange::Key(key.into(), None));
-                ReportMeaning::Changed((!request.meta.is_quiet()).then_some(b"HD\r\n"[..].into()))
-            }
-            _ => answer(
-                b"SERVER_ERROR larder invalidate accepts ms and md with the flags F, T, I, M, x and q; nothing is recorded\r\n",
-            ),
         }
     }
 
