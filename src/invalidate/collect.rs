@@ -14,6 +14,7 @@ use crate::invalidate::report::{ReportMeaning, ReportReader, too_large};
 use crate::invalidate::settings::{BATCH, BATCH_BYTES, Durability};
 use crate::protocol::framing::reply::ReplyShape;
 use crate::protocol::framing::request::{LargeRequest, MetaForm, Request, Route};
+use crate::protocol::memcached::binary::Status;
 use crate::proxy::{
     AnswerSender, Intercepted, Interceptor, LaterAnswer, Protocol, RequestId, WorkerInterceptor,
 };
@@ -73,6 +74,12 @@ impl WorkerInterceptor for ChangeCollector {
         let Route::Key(key) = request.route else {
             return Intercepted::Answered(too_large(memcached).into());
         };
+        if let ReplyShape::Binary(_) = request.shape {
+            let error = request
+                .shape
+                .error(Status::UnknownCommand, Status::UnknownCommand.text());
+            return Intercepted::Answered(error.into());
+        }
         if !memcached || request.meta != MetaForm::No {
             return Intercepted::Answered(too_large(memcached).into());
         }

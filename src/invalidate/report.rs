@@ -15,9 +15,11 @@ use crate::invalidate::change::{NewValue, ReportedChange};
 use crate::invalidate::message::unix_micros;
 use crate::invalidate::settings::ReadPolicy;
 use crate::invalidate::stats::InvalidationStats;
+use crate::protocol::framing::reply::ReplyShape;
 use crate::protocol::framing::request::{
     ConnectionCommand, LocalCommand, MetaForm, Request, Route,
 };
+use crate::protocol::memcached::binary::Status;
 use crate::protocol::memcached::text::{
     self, AdminCommand, Command, KeyAction, StorageCommand, StoreVerb,
 };
@@ -50,11 +52,8 @@ fn changed(reply: &'static [u8]) -> ReportMeaning {
 }
 
 /// The error for a read if reads are refused.
-const READS: &[u8] = b"SERVER_ERROR larder invalidate accepts writes only; start it with --reads forward to read through it\r\n";
-
-/// The same for RESP.
-const RESP_READS: &[u8] =
-    b"-ERR larder invalidate accepts writes only; start it with --reads forward to read through it\r\n";
+const READS: &str =
+    "larder invalidate accepts writes only; start it with --reads forward to read through it";
 
 /// The error for a request over the limit, whose keys are therefore unknown.
 pub(crate) fn too_large(memcached: bool) -> &'static [u8] {
@@ -78,15 +77,23 @@ impl ReportReader {
         if let Some(command) = request.command() {
             return self.memcached(command, request.bytes, changes);
         }
+        if request.binary().is_some() {
+            let error = request
+                .shape
+                .error(Status::UnknownCommand, Status::UnknownCommand.text());
+            return ReportMeaning::Answer(error.into());
+        }
         match request.args() {
             Some(args) => self.resp(request, args, database, changes),
             None => ReportMeaning::Pass,
         }
     }
 
-    fn read(&self, refusal: &'static [u8]) -> ReportMeaning {
+    fn read(&self, shape: ReplyShape) -> ReportMeaning {
         match self.reads {
-            ReadPolicy::Refuse => answer(refusal),
+            ReadPolicy::Refuse => {
+                ReportMeaning::Answer(shape.error(Status::NotSupported, READS).into())
+            }
             ReadPolicy::Forward => ReportMeaning::Pass,
         }
     }
@@ -117,7 +124,7 @@ impl ReportReader {
                 changes.push(ReportedChange::Key(command.path.as_bytes().into(), None));
                 ReportMeaning::Changed((!command.noreply).then_some(reply.into()))
             }
-            Command::Retrieve(_) => self.read(READS),
+            Command::Retrieve(_) => self.read(ReplyShape::Values),
             Command::Admin(command) => self.admin(command, changes),
             // The one changes nothing, and the framer reads the other: see `meta`.
             Command::ReadPath(_) | Command::Meta(_) => answer(b"ERROR\r\n"),
@@ -198,7 +205,7 @@ impl ReportReader {
             return ReportMeaning::Pass;
         }
         if request.repeat_safe {
-            return self.read(RESP_READS);
+            return self.read(request.shape);
         }
         let before = changes.len();
         let meaning = self.write(args, database, changes);

@@ -28,6 +28,8 @@ pub(crate) enum UpstreamFailure {
     Unexpected(String),
     /// It refused the login, with this text.
     Login(String),
+    /// It answers memcached's binary protocol with something else.
+    NotBinary,
     /// It is ejected and will be flushed, so requests sent before must not be executed.
     Abandoned,
     /// It is ejected, so the request was not sent.
@@ -84,6 +86,7 @@ impl fmt::Display for UpstreamFailure {
             UpstreamFailure::Garbage => f.write_str("sent bytes that don't follow the protocol"),
             UpstreamFailure::Unexpected(reply) => write!(f, "answered `{reply}`"),
             UpstreamFailure::Login(said) => write!(f, "refused the login: {said}"),
+            UpstreamFailure::NotBinary => f.write_str("does not speak memcached's binary protocol"),
             UpstreamFailure::Abandoned => {
                 f.write_str("was ejected after consecutive errors before it had answered")
             }

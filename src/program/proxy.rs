@@ -121,7 +121,7 @@ fn proxy(options: &ProxyOptions, settings: Settings, listen: &Listen) -> Result<
     check_not_own_upstream(listen, &servers)?;
     let password = password(options.password_file.as_deref(), UPSTREAM_PASSWORD)?;
     if password.is_some() && settings.protocol == Protocol::Memcached {
-        return Err("memcached's text protocol has no password; it is for --protocol resp".into());
+        return Err("larder proxy has no password for memcached; it is for --protocol resp".into());
     }
     let proxy = match &options.cluster {
         Some(_) => Proxy::cluster(settings, servers),

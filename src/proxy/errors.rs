@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::pool::UpstreamFailure;
 use crate::protocol::framing::reply::ReplyShape;
 use crate::protocol::framing::request::{Request, Route};
-use crate::proxy::settings::Protocol;
+use crate::protocol::memcached::binary::Status;
 
 /// A client has to authenticate first; Redis's text.
 pub(super) const NOAUTH: &[u8] = b"-NOAUTH Authentication required.\r\n";
@@ -71,31 +71,30 @@ pub(super) fn only(request: &Request<'_>) -> Vec<u8> {
 }
 
 /// `stats` with a word that is about one server's internals.
-pub(super) fn only_stats(word: &[u8]) -> Vec<u8> {
-    let word = String::from_utf8_lossy(word);
-    format!(
-        "SERVER_ERROR stats {word} is about one server, and the proxy has several: ask that server itself\r\n"
-    )
-    .into_bytes()
+pub(super) fn only_stats(shape: ReplyShape, word: &[u8]) -> Vec<u8> {
+    let word = word.escape_ascii();
+    let text = format!(
+        "stats {word} is about one server, and the proxy has several: ask that server itself"
+    );
+    shape.error(Status::NotSupported, &text)
 }
 
-/// A failure, with the upstream that it is about.
-pub(super) fn upstream(protocol: Protocol, address: &str, failure: &UpstreamFailure) -> Vec<u8> {
+/// A failure, with the upstream that it is about, in place of a reply of this shape.
+pub(super) fn upstream(shape: ReplyShape, address: &str, failure: &UpstreamFailure) -> Vec<u8> {
     let text = format!("upstream {address} {failure}");
     // The text may contain an upstream's error, so line ends are replaced: the error stays one line.
     let text = text.replace(['\r', '\n'], " ");
-    match protocol {
-        Protocol::Memcached => format!("SERVER_ERROR {text}\r\n"),
-        Protocol::Resp => format!("-ERR {text}\r\n"),
-    }
-    .into_bytes()
+    shape.error(Status::TemporaryFailure, &text)
 }
 
 /// A command that would change the state of a shared connection.
-pub(super) fn refused(protocol: Protocol) -> &'static [u8] {
-    match protocol {
-        Protocol::Memcached => b"ERROR\r\n",
-        Protocol::Resp => b"-ERR this command is not possible through a proxy\r\n",
+pub(super) fn refused(shape: ReplyShape) -> Vec<u8> {
+    match shape {
+        ReplyShape::Resp | ReplyShape::Binary(_) => shape.error(
+            Status::NotSupported,
+            "this command is not possible through a proxy",
+        ),
+        _ => b"ERROR\r\n".to_vec(),
     }
 }
 
@@ -114,6 +113,9 @@ pub(super) fn too_large(route: &Route<'_>) -> &'static [u8] {
 pub(super) fn miss(request: &Request<'_>) -> Option<Cow<'static, [u8]>> {
     if !request.repeat_safe {
         return None;
+    }
+    if request.binary().is_some() {
+        return request.binary_miss().map(Cow::Owned);
     }
     let Some(args) = request.args() else {
         return match request.shape {

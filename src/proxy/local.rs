@@ -5,8 +5,9 @@
 //! `version`) come from an upstream.
 
 use crate::pool::Pool;
-use crate::protocol::framing::reply::ReplyShape;
+use crate::protocol::framing::reply::{BinaryReply, ReplyShape};
 use crate::protocol::framing::request::{ConnectionCommand, MergeRule};
+use crate::protocol::memcached::binary;
 use crate::protocol::memcached::text::{self, AdminCommand, Command, Words};
 use crate::protocol::resp::{CommandArgs, Reply, parse_integer};
 use crate::proxy::errors::{self, NOAUTH};
@@ -59,9 +60,45 @@ fn stats(words: Words<'_>, pool: &Pool, out: &mut Vec<u8>) -> LocalAnswer {
             return LocalAnswer::Every(MergeRule::Same, ReplyShape::Stats);
         }
         Some(word) if word != b"settings" && !pool.is_single() => {
-            out.extend_from_slice(&errors::only_stats(word));
+            out.extend_from_slice(&errors::only_stats(ReplyShape::Stats, word));
         }
         _ => return LocalAnswer::Forward(ReplyShape::Stats),
+    }
+    LocalAnswer::Answer
+}
+
+/// Answers the commands of memcached's binary protocol about the connection or the proxy, by the rules of the text
+/// protocol.
+pub(super) fn binary(request: binary::Request<'_>, pool: &Pool, out: &mut Vec<u8>) -> LocalAnswer {
+    let to = request.to;
+    let shape = ReplyShape::Binary(BinaryReply::unchanged(to));
+    match request.command {
+        binary::Command::Noop => binary::reply::done(out, to, 0),
+        binary::Command::Quit => {
+            if !request.quiet {
+                binary::reply::done(out, to, 0);
+            }
+            return LocalAnswer::Close;
+        }
+        binary::Command::Version => return LocalAnswer::Forward(shape),
+        binary::Command::Stat { name: b"proxy" } => {
+            binary::reply::stats(out, to, &stats::memcached(pool));
+        }
+        binary::Command::Stat { name } if !pool.is_single() => {
+            if name.is_empty() {
+                return LocalAnswer::Every(MergeRule::Stats, shape);
+            }
+            // As in memcached, the names of these two may have anything behind them.
+            if name.starts_with(b"reset") {
+                return LocalAnswer::Every(MergeRule::SameFrame, shape);
+            }
+            if name.starts_with(b"settings") {
+                return LocalAnswer::Forward(shape);
+            }
+            out.extend_from_slice(&errors::only_stats(shape, name));
+        }
+        binary::Command::Stat { .. } => return LocalAnswer::Forward(shape),
+        _ => out.extend_from_slice(&errors::refused(shape)),
     }
     LocalAnswer::Answer
 }

@@ -21,12 +21,15 @@
 //!
 //! Cost: the bytes of a part are copied one time more than those of an undivided reply.
 
-use crate::protocol::framing::reply::{FrameProgress, FrameState, ReplyFramer, ReplyShape};
+use crate::protocol::framing::reply::{
+    BinaryReply, FrameProgress, FrameState, ReplyFramer, ReplyShape,
+};
 use crate::protocol::framing::request::MergeRule;
 use crate::proxy::scan::ScanPosition;
 
 mod collect;
 mod figures;
+mod frames;
 mod pump;
 
 /// Most bytes of a part's reply that wait for their turn.
@@ -61,6 +64,8 @@ pub(crate) struct ReplyMerge {
     phase: MergePhase,
     /// The proxy's own figures, which come behind those of the upstreams.
     tail: String,
+    /// The reply is one of memcached's binary protocol.
+    binary: Option<BinaryReply>,
     /// The position of a SCAN, which decides the cursor that the client gets.
     scan: Option<ScanPosition>,
 }
@@ -132,7 +137,19 @@ impl ReplyMerge {
 
     /// For a request that was sent to this many upstreams, with replies of this shape.
     pub(crate) fn every(join: MergeRule, shape: ReplyShape, parts: usize) -> ReplyMerge {
-        ReplyMerge::new(join, shape, parts, (0..parts as u32).collect())
+        let binary = match shape {
+            ReplyShape::Binary(binary) => Some(binary),
+            _ => None,
+        };
+        // The parts come translated.
+        let shape = binary.map_or(shape, |binary| {
+            ReplyShape::Binary(BinaryReply::unchanged(binary.to))
+        });
+        let order = (0..parts as u32).collect();
+        ReplyMerge {
+            binary,
+            ..ReplyMerge::new(join, shape, parts, order)
+        }
     }
 
     /// For a request to which there may be no reply before the one that tells the end.
@@ -168,6 +185,7 @@ impl ReplyMerge {
             pressed: false,
             phase: MergePhase::Heads,
             tail: String::new(),
+            binary: None,
             scan: None,
         }
     }

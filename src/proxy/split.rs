@@ -137,7 +137,9 @@ fn bytes(request: &Request<'_>, keys: RequestKeys<'_>, order: &[u32], part: u32)
             }
             out.extend_from_slice(b"\r\n");
         }
-        RequestWords::Memcached(_) | RequestWords::Meta(_) => out.extend_from_slice(request.bytes),
+        RequestWords::Memcached(_) | RequestWords::Meta(_) | RequestWords::Binary(_) => {
+            out.extend_from_slice(request.bytes);
+        }
     }
     out
 }

@@ -20,6 +20,7 @@ use crate::pool::slots::Redirect;
 use crate::pool::{Upstream, UpstreamFailure};
 use crate::protocol::framing::reply::{FrameState, ReplyFramer, ReplyShape};
 use crate::upstream::ConnectionState;
+use crate::upstream::framed_piece::FramedPiece;
 use crate::upstream::pending::{MetaSupport, PendingRequest, ReplyOwner};
 
 /// Bytes of requests that wait to be sent over one upstream connection before further clients have
@@ -36,20 +37,6 @@ pub(crate) enum ConnectionPurpose {
     Dedicated { key: usize, id: u64 },
     /// A probe that checks whether the upstream is up again.
     Probe,
-}
-
-/// A piece of a reply.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct FramedPiece {
-    /// The number of the bytes that belong to it.
-    pub(crate) used: usize,
-    /// Whether the reply is complete with it.
-    pub(crate) done: bool,
-    /// Whether the reply begins with it.
-    pub(crate) is_first: bool,
-    pub(crate) is_error: bool,
-    /// It is no reply, but a message that belongs to no request.
-    pub(crate) is_push: bool,
 }
 
 /// The check of an error reply for a redirection.
@@ -320,6 +307,7 @@ impl UpstreamConnection {
             is_first,
             is_error: framer.is_error() && !is_push,
             is_push,
+            shown: framer.shown(),
         })
     }
 

@@ -1,6 +1,7 @@
 //! The first requests on a connection, and the request that checks whether a server is up.
 
-use crate::protocol::framing::reply::ReplyShape;
+use crate::protocol::framing::reply::{BinaryReply, ReplyShape};
+use crate::protocol::memcached::binary::ReplyTo;
 use crate::protocol::resp;
 
 /// The setup of a new RESP connection before its first request. memcached's text protocol needs none.
@@ -28,6 +29,16 @@ impl Greeting<'_> {
 
 /// A request that every memcached answers at once, and the form of its answer.
 pub(crate) const MEMCACHED_PROBE: (&[u8], ReplyShape) = (b"version\r\n", ReplyShape::Line);
+
+/// The first request of a connection in memcached's binary protocol, and the form of its answer. Its second byte ends a
+/// line of text, so that a server without this protocol answers at once, with an error.
+pub(crate) const BINARY_NOOP: (&[u8], ReplyShape) = (
+    b"\x80\x0a\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
+    ReplyShape::Binary(BinaryReply::unchanged(ReplyTo {
+        opcode: 0x0a,
+        opaque: 0,
+    })),
+);
 
 /// The request that deletes all items of a memcached, and the form of its answer.
 pub(crate) const MEMCACHED_FLUSH: (&[u8], ReplyShape) = (b"flush_all\r\n", ReplyShape::Line);

@@ -13,6 +13,7 @@
 mod blocking;
 mod connection;
 mod exchange;
+mod framed_piece;
 mod greeting;
 mod pending;
 mod queue;
@@ -22,10 +23,13 @@ mod unanswered;
 
 pub(crate) use blocking::{Answer, BlockingConnection, BlockingStream, Deadlines};
 pub(crate) use connection::{
-    ConnectionPurpose, ConnectionStage, FramedPiece, REDIRECTED, RedirectCheck, UpstreamConnection,
+    ConnectionPurpose, ConnectionStage, REDIRECTED, RedirectCheck, UpstreamConnection,
 };
 pub(crate) use exchange::Exchange;
-pub(crate) use greeting::{Greeting, MEMCACHED_FLUSH, MEMCACHED_PROBE, RESP_FLUSH, RESP_PROBE};
+pub(crate) use framed_piece::FramedPiece;
+pub(crate) use greeting::{
+    BINARY_NOOP, Greeting, MEMCACHED_FLUSH, MEMCACHED_PROBE, RESP_FLUSH, RESP_PROBE,
+};
 pub(crate) use pending::{MetaSupport, PendingRequest, ReplyOwner};
 pub(crate) use socket::{UpstreamSocket, send};
 pub(crate) use state::{ConnectionState, DATABASES};

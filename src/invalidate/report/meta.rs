@@ -1,7 +1,7 @@
 //! The meaning of memcached's meta commands for invalidation.
 
 use crate::invalidate::change::ReportedChange;
-use crate::invalidate::report::{READS, ReportMeaning, ReportReader, answer};
+use crate::invalidate::report::{ReportMeaning, ReportReader, answer};
 use crate::protocol::framing::request::Request;
 use crate::protocol::memcached::text::{self, KEY_LIMIT};
 
@@ -13,7 +13,7 @@ impl ReportReader {
         changes: &mut Vec<ReportedChange>,
     ) -> ReportMeaning {
         if request.repeat_safe {
-            return self.read(READS);
+            return self.read(request.shape);
         }
         let Some((mut words, _)) = text::rest_of_line(request.bytes) else {
             return answer(b"ERROR\r\n");

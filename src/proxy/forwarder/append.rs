@@ -110,6 +110,8 @@ impl Forwarder {
         let count = self.pool.upstreams.len();
         let parts: Vec<(usize, &[u8])> = (0..count).map(|n| (n, request.bytes)).collect();
         let merge = ReplyMerge::every(rule, shape, count);
+        // The merge withholds a reply when it has all of them.
+        let shape = shape.without_withholding();
         let merge = match stats::tail(rule, request, &self.pool) {
             Some(tail) => merge.with_tail(tail),
             None => merge,
@@ -128,7 +130,7 @@ impl Forwarder {
     /// Sends a SCAN to the upstream of its cursor.
     pub(super) fn scan(&mut self, key: usize, request: &Request<'_>) -> RequestOutcome {
         let Some(args) = request.args() else {
-            return self.answer(key, errors::refused(self.shared.settings.protocol));
+            return self.refuse(key, request.shape);
         };
         let skips = self.skips_ejected();
         let usable = |number: usize| !skips || !self.pool.upstreams[number].health.is_ejected();
@@ -189,7 +191,7 @@ impl Forwarder {
                 if quiet {
                     continue;
                 }
-                let error = self.error(&upstream, &UpstreamFailure::Ejected);
+                let error = errors::upstream(shape, &upstream.address, &UpstreamFailure::Ejected);
                 let client = &mut self.clients[key];
                 if miss {
                     client.miss(sequence, part);
@@ -221,7 +223,7 @@ impl Forwarder {
         match miss {
             Some(miss) => self.answer(key, miss),
             None => {
-                let error = self.error(upstream, &UpstreamFailure::Ejected);
+                let error = errors::upstream(shape, &upstream.address, &UpstreamFailure::Ejected);
                 self.answer(key, error)
             }
         }

@@ -14,8 +14,8 @@ use crate::proxy::forwarder::{Command, Forwarder, mark, queue};
 use crate::proxy::settings::{OnReturn, Protocol};
 use crate::upstream::ConnectionState;
 use crate::upstream::{
-    ConnectionPurpose, ConnectionStage, Greeting, MEMCACHED_FLUSH, MEMCACHED_PROBE, PendingRequest,
-    RESP_FLUSH, RESP_PROBE, ReplyOwner, UpstreamConnection,
+    BINARY_NOOP, ConnectionPurpose, ConnectionStage, Greeting, MEMCACHED_FLUSH, MEMCACHED_PROBE,
+    PendingRequest, RESP_FLUSH, RESP_PROBE, ReplyOwner, UpstreamConnection,
 };
 
 impl Forwarder {
@@ -118,8 +118,8 @@ impl Forwarder {
         self.count_failure(&connection, &failure);
         drop(connection);
         self.shared.ask_for_slots();
-        let error = errors::upstream(self.shared.settings.protocol, &upstream.address, &failure);
         for (waiting, bytes) in unanswered {
+            let error = errors::upstream(waiting.shape, &upstream.address, &failure);
             self.answer_failed(&upstream, purpose, &waiting, bytes.as_deref(), &error);
         }
         if let ConnectionPurpose::Dedicated { key: owner, id } = purpose
@@ -152,13 +152,15 @@ impl Forwarder {
     /// Counts a failure of its upstream, and logs it.
     fn count_failure(&self, connection: &UpstreamConnection, failure: &UpstreamFailure) {
         let upstream = &connection.upstream;
-        // A missing database was the choice of a client, and isn't a fault of the upstream.
-        let chosen = matches!(failure, UpstreamFailure::Login(_))
-            && match connection.purpose {
-                ConnectionPurpose::Shared(state, _) => state != ConnectionState::default(),
-                ConnectionPurpose::Dedicated { .. } => true,
-                ConnectionPurpose::Probe => false,
-            };
+        // A missing database or protocol was the choice of a client, and isn't a fault of the upstream.
+        let chosen = matches!(
+            failure,
+            UpstreamFailure::Login(_) | UpstreamFailure::NotBinary
+        ) && match connection.purpose {
+            ConnectionPurpose::Shared(state, _) => state != ConnectionState::default(),
+            ConnectionPurpose::Dedicated { .. } => true,
+            ConnectionPurpose::Probe => false,
+        };
         if !connection.is_waiting() {
             log::debug!(
                 "upstream {}: an idle connection was closed",
@@ -347,6 +349,9 @@ impl Forwarder {
         };
         for request in greeting.iter().flat_map(Greeting::requests) {
             push(&request, ReplyShape::Resp);
+        }
+        if state.binary {
+            push(BINARY_NOOP.0, BINARY_NOOP.1);
         }
         // An error in answer to it keeps the upstream ejected.
         if purpose == ConnectionPurpose::Probe && flushes {

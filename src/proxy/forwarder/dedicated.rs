@@ -58,7 +58,7 @@ impl Forwarder {
             }
             None => return self.answer(key, errors::only(request)),
         };
-        if let Err(fate) = self.dedicate(key, number) {
+        if let Err(fate) = self.dedicate(key, number, request.shape) {
             return fate;
         }
         self.pass_on_first(key, request)
@@ -94,15 +94,20 @@ impl Forwarder {
         }
     }
 
-    /// Opens a connection for this client alone.
-    pub(super) fn dedicate(&mut self, key: usize, number: usize) -> Result<(), RequestOutcome> {
+    /// Opens a connection for this client alone, for a request whose reply has this shape.
+    pub(super) fn dedicate(
+        &mut self,
+        key: usize,
+        number: usize,
+        shape: ReplyShape,
+    ) -> Result<(), RequestOutcome> {
         let client = &self.clients[key];
         if client.is_waiting() {
             // Earlier requests are answered first, because two connections keep no order.
             return Err(RequestOutcome::Stalled);
         }
         let state = client.session.state;
-        let connection = self.open_for_client(key, number, state)?;
+        let connection = self.open_for_client(key, number, state, shape)?;
         self.clients[key].dedicated = Some(DedicatedConnection {
             connection,
             ..DedicatedConnection::default()
@@ -117,16 +122,18 @@ impl Forwarder {
         key: usize,
         number: usize,
         state: ConnectionState,
+        shape: ReplyShape,
     ) -> Result<usize, RequestOutcome> {
         let upstream = Arc::clone(&self.pool.upstreams[number]);
         if upstream.health.is_ejected() {
-            return Err(self.unavailable(key, &upstream, ReplyShape::Resp, None));
+            return Err(self.unavailable(key, &upstream, shape, None));
         }
         let limit = self.shared.settings.detached;
         if self.shared.detached.fetch_add(1, Relaxed) >= limit {
             self.shared.detached.fetch_sub(1, Relaxed);
             upstream.counters.errors.fetch_add(1, Relaxed);
-            let error = self.error(&upstream, &UpstreamFailure::Full(limit));
+            let failure = UpstreamFailure::Full(limit);
+            let error = errors::upstream(shape, &upstream.address, &failure);
             return Err(self.answer(key, error));
         }
         let id = self.clients[key].id;
@@ -202,7 +209,7 @@ impl Forwarder {
             return match (&request.route, client.session.is_beginning()) {
                 (Route::Refused, true) => Some(RequestOutcome::Stalled),
                 (Route::Local(_), true) if connection => Some(RequestOutcome::Stalled),
-                (Route::Refused, false) => Some(self.refuse(key)),
+                (Route::Refused, false) => Some(self.refuse(key, request.shape)),
                 (Route::Local(local), false) if connection => {
                     Some(self.local(key, request, *local))
                 }
@@ -244,6 +251,6 @@ impl Forwarder {
             return None;
         }
         client.session.refuse();
-        Some(self.refuse(key))
+        Some(self.refuse(key, request.shape))
     }
 }

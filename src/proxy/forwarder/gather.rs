@@ -237,7 +237,9 @@ impl Forwarder {
         buffers: &mut RequestBuffers,
     ) -> (Option<usize>, RequestOutcome) {
         let client = &mut self.clients[key];
-        match client.framer.frame(input, buffers) {
+        let frame = client.framer.frame(input, buffers);
+        client.session.state.binary = client.framer.is_binary();
+        match frame {
             RequestFrame::Incomplete => (None, RequestOutcome::Taken),
             RequestFrame::Nothing(used) => (Some(used), RequestOutcome::Taken),
             RequestFrame::Bad {
@@ -254,7 +256,7 @@ impl Forwarder {
                     RequestOutcome::Taken,
                 )
             }
-            RequestFrame::Large(large) => (Some(0), self.large(key, large)),
+            RequestFrame::Large(large) => (Some(large.head.len()), self.large(key, large)),
             RequestFrame::Request(request, used) => (Some(used), self.request(key, &request)),
         }
     }

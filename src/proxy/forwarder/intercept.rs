@@ -2,7 +2,6 @@
 //! delivered to the clients. If there is no room for a request, its client waits, like one whose connection is full.
 
 use crate::protocol::framing::request::{LargeRequest, Request, Route};
-use crate::proxy::errors;
 use crate::proxy::forwarder::gather::RequestOutcome;
 use crate::proxy::forwarder::{Forwarder, mark, queue};
 use crate::proxy::intercept::{Intercepted, LaterAnswer, RequestId};
@@ -33,7 +32,7 @@ impl Forwarder {
         {
             // Later requests on a dedicated connection would bypass the interceptor.
             Intercepted::Forward if matches!(request.route, Route::Dedicated(..)) => {
-                Some(self.answer(key, errors::refused(self.shared.settings.protocol)))
+                Some(self.refuse(key, request.shape))
             }
             Intercepted::Forward => None,
             taken => Some(self.intercepted(key, taken)),

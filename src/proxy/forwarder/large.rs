@@ -45,7 +45,7 @@ impl Forwarder {
             Some(false) => return self.pass_over(key, large.rest, reply::ERROR),
             Some(true) => {}
         }
-        match self.connect_large(key, number) {
+        match self.connect_large(key, number, large.shape) {
             Ok(true) => self.begin_upload(key, large),
             Ok(false) => self.pass_over(key, large.rest, self.cross_slot()),
             Err(RequestOutcome::Stalled) => RequestOutcome::Stalled,
@@ -81,7 +81,12 @@ impl Forwarder {
     }
 
     /// Gives a client a dedicated connection to an upstream, or finds that it has one; false if it has one to another.
-    fn connect_large(&mut self, key: usize, number: usize) -> Result<bool, RequestOutcome> {
+    fn connect_large(
+        &mut self,
+        key: usize,
+        number: usize,
+        shape: ReplyShape,
+    ) -> Result<bool, RequestOutcome> {
         let client = &self.clients[key];
         match &client.dedicated {
             Some(dedicated) => {
@@ -91,7 +96,7 @@ impl Forwarder {
             None if matches!(client.session.transaction, Transaction::Queued(_)) => {
                 self.open_transaction(key, number).map(|()| true)
             }
-            None => self.dedicate(key, number).map(|()| true),
+            None => self.dedicate(key, number, shape).map(|()| true),
         }
     }
 
@@ -114,7 +119,7 @@ impl Forwarder {
         let at = &mut self.connections[connection];
         at.has_no_deadline = true;
         at.stream();
-        self.push(connection, key, sequence, 0, b"", large.shape);
+        self.push(connection, key, sequence, 0, large.head, large.shape);
         RequestOutcome::Taken
     }
 

@@ -190,7 +190,7 @@ impl Forwarder {
         failure: &UpstreamFailure,
     ) {
         upstream.counters.errors.fetch_add(1, Relaxed);
-        let error = self.error(upstream, failure);
+        let error = errors::upstream(waiting.shape, &upstream.address, failure);
         self.answer_error(waiting, &error);
     }
 

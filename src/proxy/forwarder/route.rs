@@ -1,7 +1,7 @@
 //! Carries out the route of a request: over a connection, or by an answer of the proxy.
 
 use crate::pool::slots::slot;
-use crate::pool::{Upstream, UpstreamFailure};
+use crate::protocol::framing::reply::ReplyShape;
 use crate::protocol::framing::request::{
     ConnectionCommand, DedicatedReason, LocalCommand, Request, RequestKeys, Route,
 };
@@ -92,7 +92,7 @@ impl Forwarder {
             Route::Scan => self.scan(key, request),
             Route::Local(local) => self.local(key, request, local),
             Route::Dedicated(why, keys) => self.route_dedicated(key, request, why, keys),
-            Route::Refused => self.refuse(key),
+            Route::Refused => self.refuse(key, request.shape),
         }
     }
 
@@ -147,6 +147,7 @@ impl Forwarder {
                 )
             }
             LocalCommand::Memcached(command) => local::memcached(command, &self.pool, &mut out),
+            LocalCommand::Binary(request) => local::binary(request, &self.pool, &mut out),
         };
         match said {
             LocalAnswer::Answer => self.answer(key, &out),
@@ -155,7 +156,7 @@ impl Forwarder {
                 self.answer(key, &out)
             }
             LocalAnswer::Forward(_) | LocalAnswer::Every(..) if self.pool.upstreams.is_empty() => {
-                self.refuse(key)
+                self.refuse(key, request.shape)
             }
             LocalAnswer::Every(rule, shape) => self.every(key, request, rule, shape),
             LocalAnswer::Forward(shape) => {
@@ -166,8 +167,8 @@ impl Forwarder {
     }
 
     /// Answers a command that is not possible here.
-    pub(super) fn refuse(&mut self, key: usize) -> RequestOutcome {
-        self.answer(key, errors::refused(self.shared.settings.protocol))
+    pub(super) fn refuse(&mut self, key: usize, shape: ReplyShape) -> RequestOutcome {
+        self.answer(key, errors::refused(shape))
     }
 
     pub(super) fn answer(&mut self, key: usize, bytes: impl AsRef<[u8]>) -> RequestOutcome {
@@ -175,9 +176,5 @@ impl Forwarder {
         client.answer(bytes.as_ref());
         mark(&mut self.dirty_clients, key, &mut client.dirty);
         RequestOutcome::Taken
-    }
-
-    pub(super) fn error(&self, upstream: &Upstream, failure: &UpstreamFailure) -> Vec<u8> {
-        errors::upstream(self.shared.settings.protocol, &upstream.address, failure)
     }
 }

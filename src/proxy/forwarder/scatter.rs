@@ -5,13 +5,15 @@ use std::sync::atomic::Ordering::Relaxed;
 use slab::Slab;
 
 use crate::pool::{HealthChange, UpstreamFailure};
-use crate::protocol::framing::reply::ReplyFramer;
+use crate::protocol::framing::reply::{ReplyFramer, ReplyShape};
+use crate::protocol::memcached::binary::HEADER_LENGTH;
 use crate::proxy::client::Client;
 use crate::proxy::forwarder::{Forwarder, mark};
 use crate::proxy::session::Confirmation;
 use crate::proxy::settings::{BACKLOG, OnReturn};
 use crate::upstream::{
-    ConnectionPurpose, FramedPiece, PendingRequest, RedirectCheck, ReplyOwner, UpstreamConnection,
+    BINARY_NOOP, ConnectionPurpose, FramedPiece, PendingRequest, RedirectCheck, ReplyOwner,
+    UpstreamConnection,
 };
 
 /// Whether bytes for the front of a connection's queue can be delivered.
@@ -38,6 +40,16 @@ pub(super) fn takes(
             _ => true,
         },
     }
+}
+
+/// The error in answer to a first request of the proxy's own.
+fn login_failure(shape: ReplyShape, reply: &[u8]) -> UpstreamFailure {
+    let text = match shape {
+        ReplyShape::Binary(_) => reply.get(HEADER_LENGTH..).unwrap_or_default(),
+        _ => reply,
+    };
+    let said = String::from_utf8_lossy(text);
+    UpstreamFailure::Login(said.trim_start_matches('-').trim().to_owned())
 }
 
 impl Forwarder {
@@ -163,9 +175,8 @@ impl Forwarder {
                 false => self.pass_unread(key, bytes),
             };
         };
-        let keeps_elements = connection.framer.is_none() && self.wants_elements(key, &front);
+        let piece = self.frame(key, &front, bytes)?;
         let connection = &mut self.connections[key];
-        let piece = connection.frame(front.shape, keeps_elements, bytes)?;
         let bytes = &bytes[..piece.used];
         let mut before = Vec::new();
         if connection.clustered
@@ -185,23 +196,38 @@ impl Forwarder {
             }
         }
         if front.owner == ReplyOwner::Proxy && piece.done && piece.is_error {
-            let said = String::from_utf8_lossy(bytes);
-            let said = said.trim_start_matches('-').trim().to_owned();
-            return Err(UpstreamFailure::Login(said));
+            return Err(login_failure(front.shape, bytes));
         }
+        let shown = piece.shown_bytes(bytes);
         let taken = match piece.is_push {
-            // No client on a shared connection asked for a push.
-            true => piece.used,
-            false => self.give(front.owner, [&before, bytes], piece.done),
+            true => 0,
+            false => self.give(front.owner, [&before, shown], piece.done),
         };
-        if taken < piece.used {
+        // A header is shorter than the least that a client takes.
+        if taken < shown.len() {
             self.connections[key].framed = Some((piece.used - taken, piece.done));
             return Ok((taken, false));
         }
         if piece.done {
             self.end_piece(key, &front, &piece);
         }
-        Ok((taken, true))
+        Ok((piece.used, true))
+    }
+
+    /// Finds the piece of the reply to the front of a connection's queue at the start of the bytes.
+    fn frame(
+        &mut self,
+        key: usize,
+        front: &PendingRequest,
+        bytes: &[u8],
+    ) -> Result<FramedPiece, UpstreamFailure> {
+        let connection = &self.connections[key];
+        let keeps_elements = connection.framer.is_none() && self.wants_elements(key, front);
+        let framed = self.connections[key].frame(front.shape, keeps_elements, bytes);
+        framed.map_err(|failure| match front.owner {
+            ReplyOwner::Proxy if front.shape == BINARY_NOOP.1 => UpstreamFailure::NotBinary,
+            _ => failure,
+        })
     }
 
     /// Gives a client a piece of its answer, behind the bytes of it that wait. Returns the number of bytes that

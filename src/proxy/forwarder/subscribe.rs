@@ -211,7 +211,8 @@ impl Forwarder {
         if let Some(connection) = known {
             return Ok(connection);
         }
-        let connection = self.open_for_client(key, number, ConnectionState::default())?;
+        let connection =
+            self.open_for_client(key, number, ConnectionState::default(), ReplyShape::Resp)?;
         self.connections[connection].start_messages();
         if let Some(subscriptions) = &mut self.clients[key].subscriptions {
             subscriptions.connections.push((upstream_id, connection));

@@ -8,7 +8,6 @@ use crate::pool::UpstreamFailure;
 use crate::proxy::client::Client;
 use crate::proxy::forwarder::Forwarder;
 use crate::proxy::settings::{OnReturn, SLOW_ROUND_MS, STATE_IDLE_MS, SWEEP_MS};
-use crate::upstream::ConnectionState;
 use crate::upstream::{ConnectionPurpose, REDIRECTED, ReplyOwner};
 
 impl Forwarder {
@@ -166,7 +165,7 @@ impl Forwarder {
             .iter()
             .filter(|(_, connection)| match connection.purpose {
                 ConnectionPurpose::Shared(state, place)
-                    if state != ConnectionState::default() || place == REDIRECTED =>
+                    if state.is_changed() || place == REDIRECTED =>
                 {
                     !connection.is_waiting()
                         && self.now.saturating_sub(connection.since) >= STATE_IDLE_MS

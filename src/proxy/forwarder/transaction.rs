@@ -138,7 +138,7 @@ impl Forwarder {
         key: usize,
         number: usize,
     ) -> Result<(), RequestOutcome> {
-        match self.dedicate(key, number) {
+        match self.dedicate(key, number, ReplyShape::Resp) {
             Ok(()) => {}
             Err(RequestOutcome::Stalled) => return Err(RequestOutcome::Stalled),
             Err(fate) => {
@@ -219,7 +219,7 @@ impl Forwarder {
     fn watch_again(&mut self, key: usize, number: usize, request: &Request<'_>) -> RequestOutcome {
         let slot = self.clients[key].dedicated.as_ref().and_then(|d| d.slot);
         self.drop_dedicated(key);
-        if let Err(fate) = self.dedicate(key, number) {
+        if let Err(fate) = self.dedicate(key, number, request.shape) {
             self.clients[key].session.close();
             return fate;
         }
@@ -247,9 +247,7 @@ impl Forwarder {
             None => TransactionTarget::Nowhere(self.cross_slot().to_vec()),
         };
         match request.route {
-            _ if is_refused(request) => {
-                TransactionTarget::Nowhere(errors::refused(self.shared.settings.protocol).to_vec())
-            }
+            _ if is_refused(request) => TransactionTarget::Nowhere(errors::refused(request.shape)),
             Route::Key(wanted) => TransactionTarget::At(self.locate(wanted)),
             Route::Together(keys) | Route::Split(_, keys) => of(self.common(keys)),
             Route::Dedicated(DedicatedReason::Transaction | DedicatedReason::Blocking, keys) => {

@@ -7,16 +7,24 @@ use std::hash::{BuildHasher, RandomState};
 
 use ahash::{AHashMap, AHashSet};
 
-use crate::protocol::framing::reply::{FrameState, ReplyFramer, ReplyShape, memcached};
+use crate::protocol::framing::reply::{
+    BinaryReply, FrameState, ReplyFramer, ReplyShape, memcached,
+};
 use crate::protocol::framing::request::MergeRule;
+use crate::protocol::memcached::binary::Status;
 use crate::protocol::resp::parse_integer;
-use crate::proxy::merge::{COLLECTED_LIMIT, PartReply, PartStart, ReplyMerge, figures};
+use crate::proxy::merge::{COLLECTED_LIMIT, PartReply, PartStart, ReplyMerge, figures, frames};
 
 impl PartReply {
     /// Whether the start of the part is known. A reply that is collected has to be complete for
     /// that.
-    pub(super) fn collected(&mut self) -> bool {
-        self.head = if self.ended {
+    pub(super) fn collected(&mut self, binary: Option<&BinaryReply>) -> bool {
+        self.head = if self.ended && binary.is_some() {
+            match frames::is_error(&self.buffer) {
+                true => PartStart::Error(self.buffer.clone()),
+                false => PartStart::Good(0),
+            }
+        } else if self.ended {
             let line = self.buffer.split(|byte| *byte == b'\r').next();
             match line {
                 Some([b'-', ..]) => PartStart::Error(self.buffer.clone()),
@@ -24,8 +32,9 @@ impl PartReply {
                 _ => PartStart::Good(0),
             }
         } else if self.buffer.len() >= COLLECTED_LIMIT {
-            let error = b"-ERR an upstream's reply is too long to be merged with others\r\n";
-            PartStart::Error(error.to_vec())
+            let shape = binary.map_or(ReplyShape::Resp, |binary| ReplyShape::Binary(*binary));
+            let error = "an upstream's reply is too long to be merged with others";
+            PartStart::Error(shape.error(Status::OutOfMemory, error))
         } else {
             return false;
         };
@@ -60,7 +69,11 @@ impl ReplyMerge {
             MergeRule::PairSums => pair_sums(&replies),
             MergeRule::OneOf => Some(one_of(&replies).to_vec()),
             MergeRule::Info => Some(figures::info(&replies, &self.tail)),
-            MergeRule::Stats => Some(figures::stats(&replies, &self.tail)),
+            MergeRule::Stats => Some(match &self.binary {
+                Some(binary) => frames::stats(&replies, &self.tail, binary),
+                None => figures::stats(&replies, &self.tail),
+            }),
+            MergeRule::SameFrame => self.binary.map(|binary| frames::same(&replies, &binary)),
             _ => replies.first().map(|reply| reply.to_vec()),
         };
         match combined {

@@ -2,7 +2,7 @@
 
 use memchr::memchr;
 
-use crate::protocol::framing::reply::{FrameState, memcached};
+use crate::protocol::framing::reply::{BinaryReply, FrameState, memcached};
 use crate::protocol::framing::request::MergeRule;
 use crate::proxy::merge::{MergePhase, PART_LIMIT, PartReply, PartStart, ReplyMerge};
 use crate::proxy::scan;
@@ -34,7 +34,7 @@ impl ReplyMerge {
     pub(super) fn read_start(&mut self, part: usize) {
         let over = self.is_over();
         let this = &mut self.parts[part];
-        if !over && this.head == PartStart::Unknown && this.begin(self.join) {
+        if !over && this.head == PartStart::Unknown && this.begin(self.join, self.binary.as_ref()) {
             self.begun += 1;
         }
         self.pressed |= self.eager && !self.has_room(part);
@@ -147,9 +147,9 @@ impl ReplyMerge {
 
 impl PartReply {
     /// Reads the start of the part. Returns whether it is known.
-    fn begin(&mut self, join: MergeRule) -> bool {
+    fn begin(&mut self, join: MergeRule, binary: Option<&BinaryReply>) -> bool {
         if join.needs_whole_replies() {
-            return self.collected();
+            return self.collected(binary);
         }
         let Some(end) = memchr(b'\n', &self.buffer) else {
             if self.buffer.len() < PART_LIMIT {

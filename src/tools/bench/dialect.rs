@@ -91,7 +91,7 @@ impl Dialect {
     pub(super) fn shape(self, action: Action) -> Option<ReplyShape> {
         match (self, action) {
             (Dialect::Resp, _) => Some(ReplyShape::Resp),
-            (Dialect::Binary, _) => Some(ReplyShape::Binary),
+            (Dialect::Binary, action) => Some(binary::shape(action)),
             (Dialect::Meta, _) => Some(ReplyShape::Meta),
             (Dialect::Memcached, Action::Get) => Some(ReplyShape::Values),
             (Dialect::Memcached, Action::Set | Action::Delete) => Some(ReplyShape::Line),

@@ -17,8 +17,8 @@ pub mod memcached;
 mod progress;
 mod resp;
 
-pub use progress::FrameProgress;
-pub use progress::{FrameState, ReplyShape};
+pub(crate) use progress::ShownPiece;
+pub use progress::{BinaryReply, FrameProgress, FrameState, ReplyShape, WithheldReply};
 
 /// Finds the end of replies.
 #[derive(Debug)]
@@ -36,7 +36,9 @@ impl ReplyFramer {
     pub fn new(shape: ReplyShape) -> ReplyFramer {
         match shape {
             ReplyShape::Resp => ReplyFramer::Resp(resp::RespReplyFramer::default()),
-            ReplyShape::Binary => ReplyFramer::Binary(binary::BinaryReplyFramer::default()),
+            ReplyShape::Binary(expected) => {
+                ReplyFramer::Binary(binary::BinaryReplyFramer::new(expected))
+            }
             shape => ReplyFramer::Memcached(memcached::MemcachedReplyFramer::new(shape)),
         }
     }
@@ -63,8 +65,16 @@ impl ReplyFramer {
                 let (kind, count) = framer.head();
                 kind != 0 && !framer.is_push() && !fit::is_resp_of(request, kind, count)
             }
-            ReplyFramer::Binary(_) => false,
+            ReplyFramer::Binary(framer) => framer.is_out_of_step(),
             ReplyFramer::Memcached(framer) => framer.is_out_of_step(),
+        }
+    }
+
+    /// The bytes that the client gets of the piece that was read last.
+    pub(crate) fn shown(&self) -> ShownPiece {
+        match self {
+            ReplyFramer::Binary(framer) => framer.shown(),
+            ReplyFramer::Resp(_) | ReplyFramer::Memcached(_) => ShownPiece::Whole,
         }
     }
 

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use crate::protocol::framing::reply::{FrameState, ReplyFramer, ReplyShape};
 use crate::protocol::framing::request::keys::RequestKeys;
+use crate::protocol::memcached::binary;
 use crate::protocol::memcached::text::{self, Command};
 use crate::protocol::resp::{CommandArgs, CommandWords};
 
@@ -33,7 +34,7 @@ pub enum RequestFrame<'a> {
     Nothing(usize),
     /// The rest has not arrived.
     Incomplete,
-    /// A request over [`REQUEST_LIMIT`]; none of it is consumed.
+    /// A request over [`REQUEST_LIMIT`]; none of it but its head is consumed.
     Large(LargeRequest<'a>),
     /// Not the protocol.
     Bad {
@@ -69,13 +70,23 @@ pub(crate) enum RequestWords<'a> {
     Memcached(Command<'a>),
     /// The flags of a meta command.
     Meta(text::Words<'a>),
+    /// Of memcached's binary protocol.
+    Binary(binary::Request<'a>),
 }
 
 impl<'a> Request<'a> {
-    /// The command of a memcached request; none for RESP.
+    /// The command of a request in memcached's text protocol; none for another one.
     pub fn command(&self) -> Option<Command<'a>> {
         match self.source {
             RequestWords::Memcached(command) => Some(command),
+            _ => None,
+        }
+    }
+
+    /// A request of memcached's binary protocol; none for another one.
+    pub(crate) fn binary(&self) -> Option<binary::Request<'a>> {
+        match self.source {
+            RequestWords::Binary(request) => Some(request),
             _ => None,
         }
     }
@@ -170,8 +181,10 @@ pub enum MergeRule {
     OneOf,
     /// The text of `INFO`: figures are summed if the sum has a meaning, the others are the first one's.
     Info,
-    /// memcached's `STAT` lines, likewise.
+    /// memcached's `STAT` lines or frames, likewise.
     Stats,
+    /// All do the same, in memcached's binary protocol: the first error, or else the first reply.
+    SameFrame,
     /// The reply to `SCAN`, with another cursor.
     Scan,
 }
@@ -189,6 +202,7 @@ impl MergeRule {
                 | MergeRule::OneOf
                 | MergeRule::Info
                 | MergeRule::Stats
+                | MergeRule::SameFrame
         )
     }
 }
@@ -200,6 +214,8 @@ pub enum LocalCommand<'a> {
     Resp(ConnectionCommand, CommandArgs<'a>),
     /// `version`, `stats`, `quit`, `mn` and `shutdown` of memcached.
     Memcached(Command<'a>),
+    /// `version`, `stat`, `quit` and `noop` of memcached's binary protocol.
+    Binary(binary::Request<'a>),
 }
 
 /// Redis's commands about the connection, which is the proxy's.
@@ -246,7 +262,9 @@ pub struct LargeRequest<'a> {
     pub shape: ReplyShape,
     /// The form of a meta command of memcached.
     pub meta: MetaForm,
-    /// Finds the end of the request; it must be given all bytes from the first.
+    /// Its first bytes, as they are to be sent; as many of the input are consumed.
+    pub head: &'a [u8],
+    /// Finds the end of the request; it must be given all bytes behind the head.
     pub rest: Remainder,
 }
 

@@ -1,7 +1,7 @@
 //! The state of a framer of memcached's lines between two calls.
 
 use crate::protocol::framing::request::frame::RequestFrame;
-use crate::protocol::memcached::binary::{self, Header, REQUEST_MAGIC, ReplyTo, Status};
+use crate::protocol::memcached::binary::REQUEST_MAGIC;
 use crate::protocol::memcached::text::AfterBadLine;
 
 /// The state of a client's lines beyond the unread input.
@@ -11,31 +11,16 @@ pub struct LineFramer {
     pub(super) scanned: usize,
     /// Bytes of a refused command's value that are still to be discarded.
     discard: usize,
-    /// The first byte has been seen, and is that of a line.
+    /// The first byte has been seen.
     begun: bool,
 }
 
 impl LineFramer {
-    /// Refuses a client that speaks memcached's binary protocol, by its first byte: such a client would wait for an answer
-    /// to a line that never ends. `None` for a client that sends lines.
-    pub(super) fn refuse_binary(&mut self, input: &[u8]) -> Option<RequestFrame<'static>> {
-        if self.begun || input.is_empty() {
-            return None;
-        }
-        if input[0] != REQUEST_MAGIC {
-            self.begun = true;
-            return None;
-        }
-        let Some(header) = Header::read(input) else {
-            return Some(RequestFrame::Incomplete);
-        };
-        let mut reply = Vec::new();
-        binary::reply::error(&mut reply, ReplyTo::from(&header), Status::UnknownCommand);
-        Some(RequestFrame::Bad {
-            reply: reply.into(),
-            consumed: input.len(),
-            close: true,
-        })
+    /// Whether these are the first bytes of a client that speaks memcached's binary protocol. The first byte decides.
+    pub(super) fn begins_binary(&mut self, input: &[u8]) -> bool {
+        let first = input.first().filter(|_| !self.begun);
+        self.begun |= first.is_some();
+        first == Some(&REQUEST_MAGIC)
     }
 
     /// The number of input bytes that belong to the value of a refused command; `None` if none do.

@@ -27,9 +27,6 @@ pub(super) fn frame<'a>(
     input: &'a [u8],
     scratch: &'a mut RequestBuffers,
 ) -> RequestFrame<'a> {
-    if let Some(refused) = lines.refuse_binary(input) {
-        return refused;
-    }
     if let Some(discarded) = lines.discard(input) {
         return RequestFrame::Nothing(discarded);
     }
@@ -72,6 +69,7 @@ fn store<'a>(store: StorageCommand<'a>, input: &'a [u8], line: usize) -> Request
             route: Route::Key(store.path.as_bytes()),
             shape: one_line(store.noreply),
             meta: MetaForm::No,
+            head: &[],
             rest: Remainder::Bytes(total as u64),
         });
     }

@@ -73,6 +73,7 @@ pub(super) fn frame<'a>(
             route: request.route,
             shape: request.shape,
             meta: request.meta,
+            head: &[],
             rest: Remainder::Bytes(total as u64),
         }));
     }

@@ -16,6 +16,7 @@
 //! Cost: no bytes are copied. A framer takes a few bytes while its client is quiet; the [`RequestBuffers`] belongs to a
 //! worker.
 
+mod binary;
 mod command_route;
 mod frame;
 mod keys;
@@ -27,6 +28,7 @@ mod table;
 
 use crate::protocol::resp::Reader;
 
+pub use binary::BinaryFramer;
 pub(crate) use frame::RequestWords;
 pub use frame::{
     ConnectionCommand, DedicatedReason, LargeRequest, LocalCommand, MergeRule, MetaForm, Remainder,
@@ -45,8 +47,10 @@ pub enum RequestFramer {
         /// The next request may be as long as [`WHOLE_LIMIT`](frame::WHOLE_LIMIT).
         whole: bool,
     },
-    /// Of memcached's text protocol.
+    /// Of memcached's text protocol, or of either of its protocols until the first byte.
     Memcached(LineFramer),
+    /// Of memcached's binary protocol.
+    Binary(BinaryFramer),
 }
 
 impl RequestFramer {
@@ -58,9 +62,14 @@ impl RequestFramer {
         }
     }
 
-    /// For a client that speaks memcached's text protocol.
+    /// For a client that speaks one of memcached's protocols, by its first byte.
     pub fn memcached() -> RequestFramer {
         RequestFramer::Memcached(LineFramer::default())
+    }
+
+    /// Whether its client speaks memcached's binary protocol.
+    pub(crate) fn is_binary(&self) -> bool {
+        matches!(self, RequestFramer::Binary(_))
     }
 
     /// Has the next request, which was just found to be [`RequestFrame::Large`], held until it is complete. Returns
@@ -71,7 +80,7 @@ impl RequestFramer {
                 *whole = !*whole;
                 *whole
             }
-            RequestFramer::Memcached { .. } => false,
+            RequestFramer::Memcached(_) | RequestFramer::Binary(_) => false,
         }
     }
 
@@ -81,9 +90,15 @@ impl RequestFramer {
         input: &'a [u8],
         scratch: &'a mut RequestBuffers,
     ) -> RequestFrame<'a> {
+        if let RequestFramer::Memcached(lines) = self
+            && lines.begins_binary(input)
+        {
+            *self = RequestFramer::Binary(BinaryFramer::default());
+        }
         match self {
             RequestFramer::Resp { reader, whole } => resp::frame(reader, whole, input, scratch),
             RequestFramer::Memcached(lines) => memcached::frame(lines, input, scratch),
+            RequestFramer::Binary(framer) => framer.frame(input, &mut scratch.rebuilt),
         }
     }
 }

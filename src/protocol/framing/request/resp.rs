@@ -182,6 +182,7 @@ fn large<'a>(args: CommandArgs<'a>, input: &[u8]) -> LargeRequest<'a> {
         route,
         shape: ReplyShape::Resp,
         meta: MetaForm::No,
+        head: &[],
         rest: Remainder::Resp(ReplyFramer::new(ReplyShape::Resp)),
     }
 }

@@ -1,3 +1,4 @@
+mod binary;
 mod large;
 mod refused;
 
@@ -48,6 +49,7 @@ fn route(route: &Route<'_>) -> String {
         Route::Scan => "scan".into(),
         Route::Local(LocalCommand::Resp(command, _)) => format!("local {command:?}"),
         Route::Local(LocalCommand::Memcached(command)) => format!("local {command:?}"),
+        Route::Local(LocalCommand::Binary(request)) => format!("local {:?}", request.command),
         Route::Dedicated(why, keys) => format!("detach {why:?}{}", list(keys)),
         Route::Refused => "refused".into(),
     }

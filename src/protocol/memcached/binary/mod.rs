@@ -32,8 +32,8 @@ mod status;
 mod tests;
 
 pub use header::{HEADER_LENGTH, Header, REPLY_MAGIC, REQUEST_MAGIC};
-pub(crate) use opcodes::opcode_name;
 pub use opcodes::opcode_names;
+pub(crate) use opcodes::{answered_opcode, opcode_name};
 pub use request::{
     AfterBadRequest, BadRequest, Command, Count, ReplyTo, Request, Sasl, SaslStep, Store,
 };
@@ -120,7 +120,7 @@ fn checked<'a>(frame: &Frame<'a>) -> Result<Request<'a>, (Status, AfterBadReques
     let command = (opcode.build)(frame).ok_or((Status::InvalidArguments, Close))?;
     Ok(Request {
         to: ReplyTo::from(header),
-        quiet: opcode.quiet,
+        quiet: opcode.is_quiet(),
         cas: header.cas,
         command,
     })

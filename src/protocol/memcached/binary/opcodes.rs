@@ -36,25 +36,26 @@ type Builder = for<'a> fn(&Frame<'a>) -> Option<Command<'a>>;
 /// One opcode.
 pub(super) struct Opcode {
     pub(super) code: u8,
+    /// The opcode of the same command that is always answered: its own, if it is not quiet.
+    pub(super) answered: u8,
     pub(super) name: &'static str,
-    pub(super) quiet: bool,
     pub(super) build: Builder,
 }
 
 const fn answered(code: u8, name: &'static str, build: Builder) -> Opcode {
     Opcode {
         code,
+        answered: code,
         name,
-        quiet: false,
         build,
     }
 }
 
-const fn quiet(code: u8, name: &'static str, build: Builder) -> Opcode {
+const fn quiet(code: u8, answered: u8, name: &'static str, build: Builder) -> Opcode {
     Opcode {
         code,
+        answered,
         name,
-        quiet: true,
         build,
     }
 }
@@ -71,34 +72,40 @@ pub(super) static OPCODES: &[Opcode] = &[
     answered(0x06, "decr", |frame| count(frame, true)),
     answered(0x07, "quit", |frame| bare(frame, Command::Quit)),
     answered(0x08, "flush", flush),
-    quiet(0x09, "getq", |frame| get(frame, false)),
+    quiet(0x09, 0x00, "getq", |frame| get(frame, false)),
     answered(0x0a, "noop", |frame| bare(frame, Command::Noop)),
     answered(0x0b, "version", |frame| bare(frame, Command::Version)),
     answered(0x0c, "getk", |frame| get(frame, true)),
-    quiet(0x0d, "getkq", |frame| get(frame, true)),
+    quiet(0x0d, 0x0c, "getkq", |frame| get(frame, true)),
     answered(0x0e, "append", |frame| join(frame, StoreVerb::Append)),
     answered(0x0f, "prepend", |frame| join(frame, StoreVerb::Prepend)),
     answered(0x10, "stat", stat),
-    quiet(0x11, "setq", |frame| store(frame, StoreVerb::Set)),
-    quiet(0x12, "addq", |frame| store(frame, StoreVerb::Add)),
-    quiet(0x13, "replaceq", |frame| store(frame, StoreVerb::Replace)),
-    quiet(0x14, "deleteq", delete),
-    quiet(0x15, "incrq", |frame| count(frame, false)),
-    quiet(0x16, "decrq", |frame| count(frame, true)),
-    quiet(0x17, "quitq", |frame| bare(frame, Command::Quit)),
-    quiet(0x18, "flushq", flush),
-    quiet(0x19, "appendq", |frame| join(frame, StoreVerb::Append)),
-    quiet(0x1a, "prependq", |frame| join(frame, StoreVerb::Prepend)),
+    quiet(0x11, 0x01, "setq", |frame| store(frame, StoreVerb::Set)),
+    quiet(0x12, 0x02, "addq", |frame| store(frame, StoreVerb::Add)),
+    quiet(0x13, 0x03, "replaceq", |frame| {
+        store(frame, StoreVerb::Replace)
+    }),
+    quiet(0x14, 0x04, "deleteq", delete),
+    quiet(0x15, 0x05, "incrq", |frame| count(frame, false)),
+    quiet(0x16, 0x06, "decrq", |frame| count(frame, true)),
+    quiet(0x17, 0x07, "quitq", |frame| bare(frame, Command::Quit)),
+    quiet(0x18, 0x08, "flushq", flush),
+    quiet(0x19, 0x0e, "appendq", |frame| {
+        join(frame, StoreVerb::Append)
+    }),
+    quiet(0x1a, 0x0f, "prependq", |frame| {
+        join(frame, StoreVerb::Prepend)
+    }),
     answered(0x1c, "touch", touch),
     answered(0x1d, "gat", |frame| get_and_touch(frame, false)),
-    quiet(0x1e, "gatq", |frame| get_and_touch(frame, false)),
+    quiet(0x1e, 0x1d, "gatq", |frame| get_and_touch(frame, false)),
     answered(0x20, "sasl list", |frame| {
         bare(frame, sasl_command(frame, SaslStep::List))
     }),
     answered(0x21, "sasl auth", |frame| sasl(frame, SaslStep::Start)),
     answered(0x22, "sasl step", |frame| sasl(frame, SaslStep::Continue)),
     answered(0x23, "gatk", |frame| get_and_touch(frame, true)),
-    quiet(0x24, "gatkq", |frame| get_and_touch(frame, true)),
+    quiet(0x24, 0x23, "gatkq", |frame| get_and_touch(frame, true)),
 ];
 
 /// One more than the largest opcode of the table.
@@ -116,6 +123,10 @@ static INDEXES: [u8; CODES] = {
 };
 
 impl Opcode {
+    pub(super) fn is_quiet(&self) -> bool {
+        self.answered != self.code
+    }
+
     pub(super) fn from_code(code: u8) -> Option<&'static Opcode> {
         let index = usize::from(*INDEXES.get(usize::from(code))?);
         OPCODES.get(index.checked_sub(1)?)
@@ -130,6 +141,11 @@ pub fn opcode_names() -> impl Iterator<Item = &'static str> {
 /// The name of an opcode; `None` for an unknown one.
 pub(crate) fn opcode_name(code: u8) -> Option<&'static str> {
     Opcode::from_code(code).map(|opcode| opcode.name)
+}
+
+/// The opcode of the same command that is always answered; an opcode that is not quiet, or is unknown, itself.
+pub(crate) fn answered_opcode(code: u8) -> u8 {
+    Opcode::from_code(code).map_or(code, |opcode| opcode.answered)
 }
 
 /// A command with an empty body.

@@ -137,3 +137,13 @@ pub fn stat_bytes(out: &mut Vec<u8>, to: ReplyTo, name: &str, value: &[u8]) {
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(value);
 }
+
+/// The statistics of the lines `STAT NAME VALUE` of the text protocol, and the end of their list.
+pub fn stats(out: &mut Vec<u8>, to: ReplyTo, lines: &str) {
+    for line in lines.lines() {
+        if let Some((name, value)) = line.strip_prefix("STAT ").and_then(|it| it.split_once(' ')) {
+            stat(out, to, name, value);
+        }
+    }
+    done(out, to, 0);
+}

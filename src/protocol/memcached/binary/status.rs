@@ -26,6 +26,10 @@ pub enum Status {
     UnknownCommand = 0x81,
     /// No memory for an item or an answer.
     OutOfMemory = 0x82,
+    /// A command that this program can't execute, though others can.
+    NotSupported = 0x83,
+    /// A server behind a proxy does not answer. The same request may succeed later.
+    TemporaryFailure = 0x86,
 }
 
 impl Status {
@@ -47,6 +51,8 @@ impl Status {
             Status::AuthError => "Auth failure.",
             Status::UnknownCommand => "Unknown command",
             Status::OutOfMemory => "Out of memory",
+            Status::NotSupported => "Not supported",
+            Status::TemporaryFailure => "Temporary failure",
         }
     }
 }

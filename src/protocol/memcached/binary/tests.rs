@@ -36,7 +36,12 @@ fn every_opcode_is_found_by_its_code_and_no_code_is_given_twice() {
             "{} is there twice",
             opcode.name
         );
-        assert_eq!(opcode.quiet, opcode.name.ends_with('q'), "{}", opcode.name);
+        assert_eq!(
+            opcode.is_quiet(),
+            opcode.name.ends_with('q'),
+            "{}",
+            opcode.name
+        );
     }
     let known = (0..=u8::MAX).filter(|code| Opcode::from_code(*code).is_some());
     assert_eq!(known.count(), opcodes::OPCODES.len());

@@ -1,17 +1,31 @@
 //! memcached's binary protocol.
 
-use crate::protocol::memcached::binary::{HEADER_LENGTH, Header, Status};
+use crate::protocol::framing::reply::{BinaryReply, ReplyShape};
+use crate::protocol::memcached::binary::{HEADER_LENGTH, Header, ReplyTo, Status};
 use crate::tools::bench::action::{Action, Reply};
 
+fn opcode(action: Action) -> u8 {
+    match action {
+        Action::Get => 0x00,
+        Action::Set => 0x01,
+        Action::Delete => 0x04,
+    }
+}
+
+/// The framing of a reply to [`write`].
+pub(super) fn shape(action: Action) -> ReplyShape {
+    let opcode = opcode(action);
+    ReplyShape::Binary(BinaryReply::unchanged(ReplyTo { opcode, opaque: 0 }))
+}
+
 pub(super) fn write(out: &mut Vec<u8>, action: Action, key: &[u8], value: &[u8], ttl: u32) {
-    let (opcode, extras, value) = match action {
-        Action::Get => (0x00, None, &b""[..]),
+    let (extras, value) = match action {
         // The flags are 0.
-        Action::Set => (0x01, Some(u64::from(ttl).to_be_bytes()), value),
-        Action::Delete => (0x04, None, &b""[..]),
+        Action::Set => (Some(u64::from(ttl).to_be_bytes()), value),
+        Action::Get | Action::Delete => (None, &b""[..]),
     };
     let extras = extras.as_ref().map_or(&[][..], |extras| extras);
-    let header = Header::request(opcode, extras.len(), key.len(), value.len());
+    let header = Header::request(opcode(action), extras.len(), key.len(), value.len());
     for part in [&header.to_bytes()[..], extras, key, value] {
         out.extend_from_slice(part);
     }

@@ -40,35 +40,6 @@ fn refused_line() -> impl Strategy<Value = (String, bool)> {
     ]
 }
 
-#[test]
-fn a_client_of_the_binary_protocol_gets_an_error_in_its_protocol() {
-    let mut request = [0; 24];
-    (request[0], request[1], request[15]) = (0x80, 0x0a, 7);
-    let (mut framer, mut scratch) = (RequestFramer::memcached(), RequestBuffers::default());
-    for arrived in 0..24 {
-        let frame = framer.frame(&request[..arrived], &mut scratch);
-        assert!(matches!(frame, RequestFrame::Incomplete), "{arrived}");
-    }
-    let RequestFrame::Bad { reply, close, .. } = framer.frame(&request, &mut scratch) else {
-        panic!("it is refused");
-    };
-    let head = b"\x81\x0a\0\0\0\0\0\x81\0\0\0\x0f\0\0\0\x07\0\0\0\0\0\0\0\0";
-    assert_eq!(reply, [&head[..], b"Unknown command"].concat());
-    assert!(close);
-
-    // Behind a line, that byte begins another line.
-    let mut framer = RequestFramer::memcached();
-    let RequestFrame::Request(_, line) = framer.frame(b"get a\r\n", &mut scratch) else {
-        panic!("it is a request");
-    };
-    assert_eq!(line, 7);
-    let line = [&request[..], b"\r\n"].concat();
-    let RequestFrame::Bad { close, .. } = framer.frame(&line, &mut scratch) else {
-        panic!("it is refused");
-    };
-    assert!(!close);
-}
-
 proptest! {
     /// The value behind a refused line is no request, in any pieces, and the line behind it is one.
     #[test]
