@@ -1,5 +1,5 @@
-//! The clients that speak memcached's binary protocol, against larder under both models: libmemcached's `memccapable` and its
-//! tools, pylibmc, python-binary-memcached and memjs.
+//! The clients that speak memcached's binary protocol, against larder under both models and through larder proxy: libmemcached's
+//! `memccapable` and its tools, pylibmc, python-binary-memcached and memjs.
 //!
 //! The scripts in `tests/clients/` don't depend on larder: they pass against the real memcached too, which is a separate test
 //! here and proves them right.
@@ -12,8 +12,9 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use larder::Server;
+use larder::proxy::{Protocol, Settings};
 use larder::server::Model;
-use proxy_support::Real;
+use proxy_support::{Real, TestProxy};
 use support::scripts::{self, run, run_node};
 use support::{find, skip};
 
@@ -25,6 +26,15 @@ fn larders() -> impl Iterator<Item = Server> {
         let server = Server::builder().model(model).start();
         server.expect("it starts on free ports")
     })
+}
+
+/// A proxy in front of two larders, and its address.
+fn proxied() -> (TestProxy, [Server; 2], String) {
+    let servers = [(); 2].map(|()| Server::start().expect("it starts on free ports"));
+    let addresses = servers.each_ref().map(Server::memcached_addr);
+    let proxy = proxy_support::proxy(Settings::new(Protocol::Memcached), &addresses);
+    let address = proxy.running.addresses()[0].to_string();
+    (proxy, servers, address)
 }
 
 fn memcached() -> Option<Real> {
@@ -57,6 +67,17 @@ fn python_clients_work_with_larder_as_with_memcached() {
 }
 
 #[test]
+fn python_clients_work_through_the_proxy() {
+    let Some(python) = python() else {
+        skip!("{NO_PYTHON}");
+    };
+    let (_proxy, _servers, address) = proxied();
+    for library in LIBRARIES {
+        run(&python, "binary.py", &[&address, library]);
+    }
+}
+
+#[test]
 fn the_python_script_is_right_about_memcached() {
     let Some(python) = python() else {
         skip!("{NO_PYTHON}");
@@ -82,6 +103,15 @@ fn memjs_works_with_larder_as_with_memcached() {
         let address = server.memcached_addr().to_string();
         run_node(&node, "memjs.cjs", &[&address]);
     }
+}
+
+#[test]
+fn memjs_works_through_the_proxy() {
+    let Some(node) = node() else {
+        skip!("{NO_NODE}");
+    };
+    let (_proxy, _servers, address) = proxied();
+    run_node(&node, "memjs.cjs", &[&address]);
 }
 
 #[test]
@@ -116,6 +146,21 @@ fn memccapable_finds_all_capabilities() {
         assert!(passed, "{printed}");
         assert_eq!(printed.matches("[pass]").count(), 54, "{printed}");
     }
+}
+
+#[test]
+fn memccapable_finds_all_binary_capabilities_of_a_memcached_behind_the_proxy() {
+    let Some(program) = find("memccapable") else {
+        skip!("there is no memccapable");
+    };
+    let Some(memcached) = memcached() else {
+        skip!("there is no memcached");
+    };
+    let proxy = proxy_support::proxy(Settings::new(Protocol::Memcached), &[memcached.address]);
+    let address = proxy.running.addresses()[0].tcp().expect("a TCP listener");
+    let (printed, passed) = capability(&program, address, &["-b"]);
+    assert!(passed, "{printed}");
+    assert_eq!(printed.matches("[pass]").count(), 27, "{printed}");
 }
 
 /// `delete a b c d e` is an error to memccapable. A larder with nested keys takes it for a path, and answers NOT_FOUND. So does
@@ -167,8 +212,13 @@ fn libmemcached_s_tools_store_list_and_remove_items() {
     let file = directory.path().join("greeting");
     std::fs::write(&file, "hello from a file\n").expect("it can be written");
     let file = file.display().to_string();
-    for server in larders() {
-        let servers = format!("--servers={}", server.memcached_addr());
+    let (_proxy, _servers, proxied) = proxied();
+    let servers: Vec<Server> = larders().collect();
+    let direct = servers
+        .iter()
+        .map(|server| server.memcached_addr().to_string());
+    for address in direct.chain([proxied]) {
+        let servers = format!("--servers={address}");
         let run = |program, arguments: &[&str]| {
             output(
                 program,

@@ -93,7 +93,7 @@ fn frameworks_work_through_the_proxy() {
     let addresses = servers.each_ref().map(Server::memcached_addr);
     let proxy = proxy_support::proxy(Settings::new(Protocol::Memcached), &addresses);
     let address = proxy.running.addresses()[0].to_string();
-    frameworks(&python, &address, &TEXT);
+    frameworks(&python, &address, &[&TEXT[..], &BINARY].concat());
     run(&python, "meta.py", &[&address]);
 }
 
@@ -119,6 +119,21 @@ fn keyv_works_with_larder_as_with_memcached() {
         let server = larder(model);
         run_node(&node, "keyv.cjs", &[&server.memcached_addr().to_string()]);
     }
+}
+
+#[test]
+fn keyv_works_through_the_proxy() {
+    let Some(node) = node() else {
+        skip!("{NO_NODE}");
+    };
+    let servers = [larder(Model::Turns), larder(Model::Turns)];
+    let addresses = servers.each_ref().map(Server::memcached_addr);
+    let proxy = proxy_support::proxy(Settings::new(Protocol::Memcached), &addresses);
+    run_node(
+        &node,
+        "keyv.cjs",
+        &[&proxy.running.addresses()[0].to_string()],
+    );
 }
 
 #[test]
