@@ -69,7 +69,9 @@ fn cases(transcript: Transcript) -> Vec<Trial> {
     };
     // The stages of the book are separate programs, and the book's tests run their transcripts.
     if !transcript.name.starts_with("stages/") {
-        case("in process", in_process);
+        if !transcript.over_udp {
+            case("in process", in_process);
+        }
         case("turns", |transcript| served(transcript, Model::Turns));
         case("threads", |transcript| served(transcript, Model::Threads));
     }
@@ -118,6 +120,7 @@ fn served(transcript: &Transcript, model: Model) -> Result<(), Failed> {
     for delivery in OVER_SOCKETS {
         let server = support::larder::serve(transcript, model)?;
         let target = Remote::new(server.address(), server.clock(), PATIENCE);
+        let target = target.over_udp(transcript.over_udp);
         note(
             run(transcript, Side::Larder, delivery).against(&target),
             &mut tried,
@@ -145,10 +148,15 @@ fn against_peer(transcript: &Transcript, kind: Kind) -> Result<(), Failed> {
     }
     for delivery in OVER_SOCKETS {
         let mut started = Ok(());
-        let outcome = in_time(transcript, || match Peer::start(kind, &arguments) {
+        let start = || match transcript.over_udp {
+            true => Peer::start_with_udp(kind, &arguments),
+            false => Peer::start(kind, &arguments),
+        };
+        let outcome = in_time(transcript, || match start() {
             Ok(Some(peer)) => {
                 let time = RealTime { at_most: WAIT };
                 let target = Remote::new(peer.address(), &time, PATIENCE);
+                let target = target.over_udp(transcript.over_udp);
                 run(transcript, Side::Real, delivery).against(&target)
             }
             other => {

@@ -54,6 +54,7 @@ impl DatagramSocket {
         Address::Udp(self.address)
     }
 
+    // ANCHOR: wake
     /// Makes a blocked read return.
     pub(super) fn wake(&self) {
         // Linux wakes the read, although it reports that such a socket is not connected. Elsewhere an empty datagram does;
@@ -66,6 +67,7 @@ impl DatagramSocket {
         };
         let _ = self.socket.send_to(&[], (ip, self.address.port()));
     }
+    // ANCHOR_END: wake
 }
 
 /// The data that a socket's thread needs.
@@ -132,6 +134,7 @@ impl<'a> DatagramServer<'a> {
         }
     }
 
+    // ANCHOR: answer
     /// Receives a datagram and answers it. An error is the socket's.
     fn answer_one(&mut self) -> io::Result<()> {
         let (length, sender) = self.socket.recv_from(&mut self.buffer)?;
@@ -149,6 +152,7 @@ impl<'a> DatagramServer<'a> {
         }
         Ok(())
     }
+    // ANCHOR_END: answer
 
     /// Answers the datagrams that have arrived.
     fn answer_rest(&mut self) {

@@ -288,6 +288,14 @@ fn shown(included: &[(Transcript, Said)], name: &str) -> bool {
         .any(|(transcript, said)| transcript.name == name && *said != Said::Fails)
 }
 
+/// The protocol in the line of the listener that a transcript needs.
+fn listener(transcript: &Transcript) -> &'static str {
+    if transcript.over_udp {
+        return "udp";
+    }
+    transcript.protocol.name()
+}
+
 /// Replays a transcript against an address. `None` when it passes, or when this delivery makes
 /// no sense for it.
 pub(crate) fn difference(
@@ -314,6 +322,7 @@ fn replay(
         at_most: LONGEST_WAIT,
     };
     let target = Remote::new(Address::parse(address), &time, patience);
+    let target = target.over_udp(transcript.over_udp);
     let run = Run {
         transcript,
         side,
@@ -339,7 +348,7 @@ fn broken(stage: u32, name: &str, promised: &[Transcript]) -> Vec<String> {
             // A server of its own, so that no transcript finds items of another.
             match Staged::start(stage, name, Some(transcript)) {
                 Ok(server) => {
-                    let address = server.program.speaks(transcript.protocol.name());
+                    let address = server.program.speaks(listener(transcript));
                     replay(transcript, address, delivery, PATIENCE, Side::Larder)
                 }
                 Err(what) => {
@@ -393,7 +402,7 @@ pub(crate) fn problems(book: &Book, page: &Page, name: &str) -> Result<Vec<Strin
             && (shown
                 || !only_if_shown
                     && lineage.contains(&transcript.stage)
-                    && protocols.contains(&transcript.protocol.name())
+                    && protocols.contains(&listener(transcript))
                     && (stage <= LIBRARY || transcript.stage != LIBRARY && real))
     });
     if promised.is_empty() {
@@ -407,7 +416,7 @@ pub(crate) fn problems(book: &Book, page: &Page, name: &str) -> Result<Vec<Strin
         if *said == Said::Fails {
             motives += 1;
             let server = Staged::start(stage, name, Some(transcript))?;
-            let address = server.program.speaks(transcript.protocol.name());
+            let address = server.program.speaks(listener(transcript));
             if lineage.contains(&transcript.stage) {
                 problems.push(format!("{}: a later stage must pass it", transcript.name));
             } else if difference(transcript, address, delivery, IMPATIENCE, Side::Larder).is_none()

@@ -71,6 +71,31 @@ fn real_memcached_passes_whole() {
 }
 
 #[test]
+fn real_memcached_passes_udp_whole() {
+    let Some(peer) = Peer::start_with_udp(Kind::Memcached, &[]).expect("it starts") else {
+        skip!("memcached is not installed, so the probe was not tried on it");
+    };
+    passes_whole(&peer.address().to_string(), "udp");
+}
+
+#[test]
+fn without_udp_no_server_answers() {
+    let unused = std::net::UdpSocket::bind("127.0.0.1:0").expect("a free port");
+    let address = unused.local_addr().expect("bound").to_string();
+    let error = probe(&[&address, "--suite", "udp", "--timeout", "0.1"]).expect_err("it is silent");
+    assert_eq!(
+        error,
+        format!("no server answers at {address}: no datagram came back")
+    );
+    let path = ["/tmp/x", "--suite", "udp"];
+    let error = probe(&path).expect_err("a path has no UDP");
+    assert!(error.ends_with("UDP needs an address host:port"), "{error}");
+    let both = [&address[..], "--only", "udp/get", "--only", "memcached/add"];
+    let error = probe(&both).expect_err("they can't be mixed");
+    assert!(error.contains("need different ports"), "{error}");
+}
+
+#[test]
 fn real_redis_passes_whole() {
     let Some(peer) = Peer::start(Kind::Redis, &[]).expect("it starts") else {
         skip!("redis-server is not installed, so the probe was not tried on it");
@@ -81,7 +106,10 @@ fn real_redis_passes_whole() {
 #[test]
 fn larder_passes_whole() {
     for suite in Suite::value_variants() {
-        let server = support::larder::plain(suite.protocol(), |service| service);
+        let server = match suite {
+            Suite::Udp => support::larder::plain_udp(),
+            _ => support::larder::plain(suite.protocol(), |service| service),
+        };
         passes_whole(&server.address().to_string(), suite.name());
     }
 }

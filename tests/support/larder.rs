@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use larder::server::{self, Connections, Listen, Model, Running, Service};
+use larder::server::{self, Connections, DatagramService, Listen, Model, Running, Service};
 use larder::service::Secret;
 use larder::service::echo::Echo;
 use larder::service::memcached::{self, AuthFile, Memcached};
@@ -73,6 +73,8 @@ fn bytes(text: &str) -> Option<u64> {
 pub(crate) struct Larder {
     pub(crate) service: Arc<dyn Service>,
     pub(crate) clock: Clock,
+    /// The same service, for datagrams.
+    datagrams: Option<Arc<dyn DatagramService>>,
     connections: Arc<Connections>,
 }
 
@@ -91,6 +93,7 @@ fn make(protocol: Protocol, settings: Settings, clock: Clock) -> Result<Larder, 
     } = settings;
     let store = Arc::new(Store::new(store, clock.clone()));
     let connections = Connections::new();
+    let mut datagrams: Option<Arc<dyn DatagramService>> = None;
     let service: Arc<dyn Service> = match protocol {
         Protocol::Echo => Arc::new(Echo),
         Protocol::Resp => {
@@ -111,32 +114,42 @@ fn make(protocol: Protocol, settings: Settings, clock: Clock) -> Result<Larder, 
                 std::fs::write(file.path(), user).map_err(|error| error.to_string())?;
                 service.require_users_of(AuthFile::load(file.path())?);
             }
-            Arc::new(service)
+            let service = Arc::new(service);
+            datagrams = Some(service.clone());
+            service
         }
         other => return Err(format!("larder has no service for {other}")),
     };
     Ok(Larder {
         service,
         clock,
+        datagrams,
         connections,
     })
 }
 
-/// larder's server on a Unix socket in a directory of its own. It ends when this is dropped.
+/// larder's server on a Unix socket in a directory of its own, or on UDP. It ends when this is dropped.
 pub(crate) struct Served {
-    _running: Running,
+    running: Running,
     clock: Clock,
-    directory: TempDir,
+    /// Of the socket.
+    _directory: Option<TempDir>,
 }
 
 /// Starts the server that a transcript asks for.
 pub(crate) fn serve(transcript: &Transcript, model: Model) -> Result<Served, String> {
+    let larder = larder(transcript)?;
+    if transcript.over_udp {
+        return with_udp(larder, model);
+    }
     // Under threads each connection has one to itself.
-    start(
-        larder(transcript)?,
-        model,
-        transcript.connections.len().max(2),
-    )
+    start(larder, model, transcript.connections.len().max(2))
+}
+
+/// memcached's protocols over UDP alone, with the default settings and the time of this machine.
+pub(crate) fn plain_udp() -> Served {
+    let larder = make(Protocol::Memcached, Settings::default(), Clock::system());
+    with_udp(larder.expect("a service"), Model::default()).expect("it starts")
 }
 
 /// Starts a server with the default settings and the time of this machine, its service changed by
@@ -154,32 +167,50 @@ pub(crate) fn plain(
 }
 
 fn start(larder: Larder, model: Model, workers: usize) -> Result<Served, String> {
-    let Larder {
-        service,
-        clock,
-        connections,
-    } = larder;
     let directory = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let socket = Listen::Unix(directory.path().join("socket"));
     let settings = server::Settings {
         model,
         workers: Some(workers),
         ..Default::default()
     };
-    let running = server::Server::new(connections)
+    let running = server::Server::new(larder.connections)
         .settings(settings)
-        .listen(Listen::Unix(directory.path().join("socket")), service)
+        .listen(socket, larder.service)
         .start()
         .map_err(|error| error.to_string())?;
     Ok(Served {
-        _running: running,
-        clock,
-        directory,
+        running,
+        clock: larder.clock,
+        _directory: Some(directory),
+    })
+}
+
+fn with_udp(larder: Larder, model: Model) -> Result<Served, String> {
+    let service = larder.datagrams.ok_or("only memcached has datagrams")?;
+    let settings = server::Settings {
+        model,
+        ..Default::default()
+    };
+    let running = server::Server::new(larder.connections)
+        .settings(settings)
+        .answer_datagrams("127.0.0.1:0".into(), service)
+        .start()
+        .map_err(|error| error.to_string())?;
+    Ok(Served {
+        running,
+        clock: larder.clock,
+        _directory: None,
     })
 }
 
 impl Served {
     pub(crate) fn address(&self) -> Address {
-        Address::Unix(self.directory.path().join("socket"))
+        let address = &self.running.addresses()[0];
+        match address.unix() {
+            Some(path) => Address::Unix(path.to_owned()),
+            None => Address::Tcp(address.to_string()),
+        }
     }
 
     pub(crate) fn clock(&self) -> &Clock {

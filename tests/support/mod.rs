@@ -13,7 +13,8 @@ mod ports;
 pub(crate) mod scripts;
 
 use std::ffi::OsStr;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -109,10 +110,10 @@ pub(crate) fn new_memcached() -> Option<PathBuf> {
     Some(PathBuf::from(path))
 }
 
-/// A real server on a Unix socket in a directory of its own. It ends when this is dropped.
+/// A real server on a Unix socket in a directory of its own, or on a port for TCP and UDP. It ends when this is dropped.
 pub(crate) struct Peer {
     child: Child,
-    socket: PathBuf,
+    address: Address,
     _directory: TempDir,
 }
 
@@ -141,24 +142,41 @@ impl Peer {
                     .arg(directory.path());
             }
         }
+        command.args(extra);
+        Peer::run(command, Address::Unix(socket), directory).map(Some)
+    }
+
+    /// Starts a memcached with UDP and `extra` arguments, and waits until it answers. `None` if it is not installed.
+    pub(crate) fn start_with_udp(kind: Kind, extra: &[String]) -> io::Result<Option<Peer>> {
+        let Some(program) = kind.installed() else {
+            return Ok(None);
+        };
+        let port = reserved_port().to_string();
+        let mut command = Command::new(program);
+        // One thread, so that datagrams are answered in their order.
+        command.args(["-l", "127.0.0.1", "-p", &port, "-U", &port, "-t", "1"]);
+        command.args(["-u", "root"]).args(extra);
+        let address = Address::Tcp(format!("127.0.0.1:{port}"));
+        Peer::run(command, address, tempfile::tempdir()?).map(Some)
+    }
+
+    fn run(mut command: Command, address: Address, directory: TempDir) -> io::Result<Peer> {
         command
-            .args(extra)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null());
-        let child = command.spawn()?;
         let mut peer = Peer {
-            child,
-            socket,
+            child: command.spawn()?,
+            address,
             _directory: directory,
         };
         peer.ready()?;
-        Ok(Some(peer))
+        Ok(peer)
     }
 
     fn ready(&mut self) -> io::Result<()> {
         let deadline = Instant::now() + START;
-        while UnixStream::connect(&self.socket).is_err() {
+        while !answers(&self.address) {
             if let Some(status) = self.child.try_wait()? {
                 return Err(io::Error::other(format!(
                     "the server ended at once: {status}"
@@ -173,11 +191,29 @@ impl Peer {
     }
 
     pub(crate) fn address(&self) -> Address {
-        Address::Unix(self.socket.clone())
+        self.address.clone()
     }
 
+    /// The path of its Unix socket.
     pub(crate) fn socket(&self) -> &Path {
-        &self.socket
+        match &self.address {
+            Address::Unix(path) => path,
+            Address::Tcp(address) => panic!("{address} is no path"),
+        }
+    }
+}
+
+/// Whether a server is ready. One with UDP has to answer over TCP, because it listens there before it has its other socket.
+fn answers(address: &Address) -> bool {
+    let asked = |address: &str| -> io::Result<usize> {
+        let mut stream = TcpStream::connect(address)?;
+        stream.set_read_timeout(Some(START))?;
+        stream.write_all(b"version\r\n")?;
+        stream.read(&mut [0; 64])
+    };
+    match address {
+        Address::Unix(path) => UnixStream::connect(path).is_ok(),
+        Address::Tcp(address) => asked(address).is_ok_and(|bytes| bytes > 0),
     }
 }
 

@@ -66,6 +66,7 @@ impl DatagramSession for SocketSession {
 }
 
 impl SocketSession {
+    // ANCHOR: run
     /// Runs commands, until a reply is too large: then `false`.
     fn run(&mut self, commands: &[u8]) -> bool {
         let (shared, connection) = (Arc::clone(&self.shared), Arc::clone(&self.connection));
@@ -83,6 +84,7 @@ impl SocketSession {
             }
         }
     }
+    // ANCHOR_END: run
 
     /// The error in place of the replies to these commands.
     fn refuse(&mut self, commands: &[u8]) {

@@ -1,9 +1,10 @@
-//! Questions of the probe itself, each on a connection of its own. If a server doesn't answer, the answer is empty:
+//! Questions of the probe itself, each on a connection of its own, or in a datagram. If a server doesn't answer, the answer is empty:
 //! the transcripts find its faults.
 
 use std::time::Instant;
 
 use super::server::Probe;
+use crate::protocol::memcached::udp::HEADER_LENGTH;
 use crate::tools::transcript::{Address, Protocol, Received, Target, readable};
 
 /// Bytes of an answer that are read.
@@ -12,9 +13,14 @@ const LONGEST: usize = 64 * 1024;
 impl Probe {
     /// Whether a server listens.
     pub(super) fn reachable(&self) -> Result<(), String> {
+        let unreachable = |error| Err(format!("no server answers at {}: {error}", self.address()));
         match self.target().connect() {
+            // A socket for datagrams is connected to nothing.
+            Ok(_) if self.over_udp && first_line(self, b"version\r\n").is_empty() => {
+                unreachable("no datagram came back".into())
+            }
             Ok(_) => Ok(()),
-            Err(error) => Err(format!("no server answers at {}: {error}", self.address())),
+            Err(error) => unreachable(error.to_string()),
         }
     }
 
@@ -86,12 +92,15 @@ fn until(probe: &Probe, request: &[u8], whole: impl Fn(&[u8]) -> bool) -> Vec<u8
     let Ok(mut connection) = target.connect() else {
         return answer;
     };
-    if connection.write(request).is_err() {
+    let header = &[0, 1, 0, 0, 0, 1, 0, 0][..if probe.over_udp { HEADER_LENGTH } else { 0 }];
+    if connection.write(&[header, request].concat()).is_err() {
         return answer;
     }
     while !whole(&answer) && answer.len() <= LONGEST {
         match connection.read(deadline.saturating_duration_since(Instant::now())) {
-            Ok(Received::Bytes(bytes)) => answer.extend_from_slice(&bytes),
+            Ok(Received::Bytes(bytes)) => {
+                answer.extend_from_slice(bytes.get(header.len()..).unwrap_or_default());
+            }
             _ => break,
         }
     }

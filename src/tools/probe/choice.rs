@@ -20,16 +20,23 @@ pub(super) fn for_list<'t>(
 pub(super) fn for_server<'t>(
     arguments: &Args,
     all: &'t [Transcript],
-    probe: &Probe,
+    probe: &mut Probe,
 ) -> Result<Vec<&'t Transcript>, String> {
     if arguments.suite.is_some() || !arguments.only.is_empty() {
+        let chosen = for_list(arguments, all)?;
+        probe.over_udp = chosen.iter().any(|transcript| transcript.over_udp);
+        if probe.over_udp && !chosen.iter().all(|transcript| transcript.over_udp) {
+            return Err(
+                "transcripts over UDP and others need different ports; give --suite".into(),
+            );
+        }
         probe.reachable()?;
-        return for_list(arguments, all);
+        return Ok(chosen);
     }
     let protocol = probe.protocol()?;
     choose(arguments, all, |suite| match arguments.stage {
         // A chapter's part has all protocols of its server, nested keys too.
-        Some(_) => suite.protocol() == protocol,
+        Some(_) => suite.protocol() == protocol && suite != Suite::Udp,
         None => suite == standard(protocol),
     })
 }

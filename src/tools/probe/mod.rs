@@ -77,8 +77,8 @@ pub fn probe(arguments: &Args, out: &mut dyn Write) -> Result<bool, String> {
         );
     };
     let address = Address::parse(address);
-    let probe = Probe::new(address, arguments.timeout(), arguments.wait());
-    let chosen = choice::for_server(arguments, &transcripts, &probe)?;
+    let mut probe = Probe::new(address, arguments.timeout(), arguments.wait());
+    let chosen = choice::for_server(arguments, &transcripts, &mut probe)?;
     if !arguments.erase {
         erase::allowed(&probe, &chosen)?;
     }

@@ -13,6 +13,7 @@ pub struct Probe {
     address: Address,
     patience: Duration,
     time: RealTime,
+    pub(super) over_udp: bool,
 }
 
 impl Probe {
@@ -23,6 +24,7 @@ impl Probe {
             address,
             patience,
             time: RealTime { at_most: wait },
+            over_udp: false,
         }
     }
 
@@ -36,6 +38,7 @@ impl Probe {
     }
 
     pub(super) fn target(&self) -> Remote<'_> {
-        Remote::new(self.address.clone(), &self.time, self.patience).pausing(PAUSE)
+        let target = Remote::new(self.address.clone(), &self.time, self.patience);
+        target.pausing(PAUSE).over_udp(self.over_udp)
     }
 }

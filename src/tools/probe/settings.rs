@@ -10,7 +10,7 @@ use super::server::Probe;
 use crate::tools::transcript::{Agrees, Protocol, Transcript};
 
 /// The reason why a transcript is not tried on a server: other settings, unknown settings, or a different answer of
-/// Redis. A transcript that is chosen by its whole name is always tried.
+/// the real server. A transcript that is chosen by its whole name is always tried.
 pub(super) fn why_skipped(
     probe: &Probe,
     transcript: &Transcript,
@@ -19,7 +19,10 @@ pub(super) fn why_skipped(
     if only.contains(&transcript.name) {
         return None;
     }
-    if let (Protocol::Resp, Agrees::LarderOnly(reason)) = (transcript.protocol, &transcript.agrees)
+    // Of memcached's other transcripts, those are suites of their own.
+    let with_others = transcript.protocol == Protocol::Resp || transcript.over_udp;
+    if let Agrees::LarderOnly(reason) = &transcript.agrees
+        && with_others
         && transcript.options.is_empty()
     {
         return Some(format!("larder only: {reason}"));

@@ -23,6 +23,8 @@ pub enum Suite {
     Binary,
     /// memcached's meta commands, as memcached 1.6.45 speaks them
     Meta,
+    /// memcached over UDP, as memcached 1.6 speaks it; ADDR is that of the UDP port
+    Udp,
     /// Keys as paths on memcached's text protocol, as larder speaks it
     Nested,
     /// Redis's RESP, as redis-server 7.0 speaks it
@@ -31,8 +33,12 @@ pub enum Suite {
 
 impl Suite {
     /// The suite of a transcript. Transcripts of memcached's protocol that hold only for larder are
-    /// the nested suite. Those of the binary protocol are a folder.
+    /// the nested suite. Those of the binary protocol are a folder, and those over UDP have
+    /// that in their header.
     pub fn of(transcript: &Transcript) -> Suite {
+        if transcript.over_udp {
+            return Suite::Udp;
+        }
         if transcript.name.starts_with("binary/") {
             return Suite::Binary;
         }
@@ -54,6 +60,7 @@ impl Suite {
             | Suite::MemcachedNewest
             | Suite::Binary
             | Suite::Meta
+            | Suite::Udp
             | Suite::Nested => Protocol::Memcached,
             Suite::Resp => Protocol::Resp,
         }
@@ -67,6 +74,7 @@ impl Suite {
             Suite::MemcachedNewest => "memcached-newest",
             Suite::Binary => "binary",
             Suite::Meta => "meta",
+            Suite::Udp => "udp",
             Suite::Nested => "nested",
             Suite::Resp => "resp",
         }

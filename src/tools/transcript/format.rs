@@ -24,6 +24,8 @@ pub struct Transcript {
     pub options: Vec<(String, String)>,
     /// The reason why only the delivery as written makes sense, if there is one.
     pub only_as_written: Option<String>,
+    /// It is sent in datagrams.
+    pub over_udp: bool,
     /// The connections by name; the one without a name is `""`.
     pub connections: Vec<String>,
     /// The conversation.

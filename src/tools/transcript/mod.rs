@@ -24,6 +24,7 @@
 //! everywhere costs as many runs as the longest exchange has bytes.
 
 mod connection;
+mod datagrams;
 mod delivery;
 mod difference;
 mod format;

@@ -78,6 +78,7 @@ struct Header {
     agrees: Option<Agrees>,
     options: Vec<(String, String)>,
     only_as_written: Option<String>,
+    over_udp: bool,
     seen: Vec<String>,
 }
 
@@ -117,10 +118,12 @@ impl Header {
                 let reason = reason.ok_or("delivery can only be `as written only: REASON`")?;
                 self.only_as_written = Some(reason.to_owned());
             }
+            "transport" if value == "udp" => self.over_udp = true,
+            "transport" => return Err("transport can only be udp".into()),
             other => {
                 return Err(format!(
                     "there is no header {other}: the headers are protocol, shows, stage, agrees, \
-                     options, delivery"
+                     options, delivery, transport"
                 ));
             }
         }
@@ -140,6 +143,7 @@ impl Header {
             | (Protocol::Resp, Agrees::Redis70) => {}
             _ => return Err(format!("{agrees} doesn't speak {protocol}")),
         }
+        let datagram = self.over_udp.then(|| "a datagram is sent whole".to_owned());
         Ok(Transcript {
             name: name.to_owned(),
             file: file.to_owned(),
@@ -148,7 +152,8 @@ impl Header {
             stage: self.stage.ok_or_else(|| missing("stage"))?,
             agrees,
             options: self.options,
-            only_as_written: self.only_as_written,
+            only_as_written: self.only_as_written.or(datagram),
+            over_udp: self.over_udp,
             connections: Vec::new(),
             steps: Vec::new(),
         })

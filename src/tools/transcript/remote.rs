@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 
+use super::datagrams::DatagramConnection;
 use super::target::{Connection, Received, Target, Time};
 use crate::server;
 
@@ -77,6 +78,7 @@ pub struct Remote<'a> {
     time: &'a dyn Time,
     patience: Duration,
     pause: Duration,
+    over_udp: bool,
 }
 
 impl<'a> Remote<'a> {
@@ -88,7 +90,13 @@ impl<'a> Remote<'a> {
             time,
             patience,
             pause: Duration::ZERO,
+            over_udp: false,
         }
+    }
+
+    /// Conversations in datagrams to the same address.
+    pub fn over_udp(self, over_udp: bool) -> Remote<'a> {
+        Remote { over_udp, ..self }
     }
 
     /// Stops for `pause` in the middle of each block that is sent byte by byte, long enough for a
@@ -101,6 +109,10 @@ impl<'a> Remote<'a> {
 impl Target for Remote<'_> {
     fn connect(&self) -> io::Result<Box<dyn Connection>> {
         match &self.address {
+            Address::Tcp(address) if self.over_udp => DatagramConnection::open(address),
+            Address::Unix(_) if self.over_udp => {
+                Err(io::Error::other("UDP needs an address host:port"))
+            }
             Address::Tcp(address) => {
                 let stream = connect(address, self.patience)?;
                 SocketConnection::open(stream, self.patience, self.pause)

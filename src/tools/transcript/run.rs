@@ -142,7 +142,7 @@ impl Replay<'_> {
     }
 
     /// Notes the bytes that an exchange sends, for the report, and returns them: consecutive lines
-    /// of one connection together.
+    /// of one connection together, unless they are datagrams.
     fn remember(&mut self, exchange: &TranscriptExchange) -> Vec<(usize, Option<Vec<u8>>)> {
         self.open.iter_mut().for_each(|open| open.sent.clear());
         let mut blocks: Vec<(usize, Option<Vec<u8>>)> = Vec::new();
@@ -156,7 +156,9 @@ impl Replay<'_> {
             let bytes = bytes.bytes(&self.known);
             self.open[at].sent.extend_from_slice(&bytes);
             match blocks.last_mut() {
-                Some((last, Some(block))) if *last == at => block.extend_from_slice(&bytes),
+                Some((last, Some(block))) if *last == at && !self.run.transcript.over_udp => {
+                    block.extend_from_slice(&bytes);
+                }
                 _ => blocks.push((at, Some(bytes))),
             }
         }

@@ -113,6 +113,7 @@ fn mistakes_in_a_header_are_reported() {
         ("agrees: memcached 1.6", "agrees: yes", "agrees is"),
         ("stage: 4", "stage: 4\noptions: nested", "name=value"),
         ("stage: 4", "stage: 4\ndelivery: slowly", "as written only"),
+        ("stage: 4", "stage: 4\ntransport: tcp", "can only be udp"),
         (
             "stage: 4",
             "stage: 4\nauthor: x",
