@@ -12,8 +12,8 @@ const HEADER: usize = 8;
 /// Bytes of a datagram with its header: one packet of Ethernet has room for it.
 const DATAGRAM: usize = 1400;
 
-/// Bytes of the longest reply, in ten datagrams: a small request must not cause a large one.
-const MAX_REPLY: usize = 10 * (DATAGRAM - HEADER);
+/// Bytes of the longest reply, in sixteen datagrams: a small request must not cause a large one.
+const MAX_REPLY: usize = 16 * (DATAGRAM - HEADER);
 
 const TOO_LARGE: &[u8] = b"SERVER_ERROR reply too large for UDP\r\n";
 
@@ -30,11 +30,19 @@ pub(crate) fn serve(socket: &UdpSocket, service: &dyn Service) {
         let [id @ .., _, _, 0, 1, _, _] = *header else {
             continue;
         };
+        if begins_reply(request) {
+            continue;
+        }
         for datagram in datagrams(id, &answer(service, request)) {
             // If this datagram can't be sent, it is lost, as others may be on their way.
             let _ = socket.send_to(&datagram, client);
         }
     }
+}
+
+/// Whether these bytes begin as replies do, and no request does: with a capital letter, a digit, or 81.
+fn begins_reply(bytes: &[u8]) -> bool {
+    matches!(bytes.first(), Some(b'A'..=b'Z' | b'0'..=b'9' | 0x81))
 }
 
 /// The reply to all commands of a request.
