@@ -54,13 +54,7 @@ fn every_write_is_answered_as_a_server_would_and_deletes_the_key_from_the_pool()
     for key in ["user:42", &long, odd] {
         client.ask(format!("delete {key}\r\n"), "DELETED\r\n");
     }
-    for request in [
-        "md a k",
-        "ms a 1 Oopaque\r\nx",
-        "ma a",
-        "mg a v",
-        "md YQ== b",
-    ] {
+    for request in ["md a k", "ms a 1 Oopaque\r\nx", "ma a", "mg a v"] {
         client.send(format!("{request}\r\n"));
         assert!(
             client

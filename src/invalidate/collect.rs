@@ -8,15 +8,17 @@ use std::sync::Arc;
 
 use crossbeam_channel::{Sender, TrySendError};
 
-use crate::invalidate::change::{ChangeBatch, ReportedChange};
+use crate::invalidate::change::{ChangeBatch, PendingAnswer, ReportedChange};
 use crate::invalidate::message::RecorderMessage;
+use crate::invalidate::report::binary::{NAME, done};
 use crate::invalidate::report::{ReportMeaning, ReportReader, too_large};
 use crate::invalidate::settings::{BATCH, BATCH_BYTES, Durability};
+use crate::invalidate::target::can_be_deleted;
 use crate::protocol::framing::reply::ReplyShape;
 use crate::protocol::framing::request::{LargeRequest, MetaForm, Request, Route};
 use crate::protocol::memcached::binary::Status;
 use crate::proxy::{
-    AnswerSender, Intercepted, Interceptor, LaterAnswer, Protocol, RequestId, WorkerInterceptor,
+    AnswerSender, Intercepted, Interceptor, LaterAnswer, RequestId, WorkerInterceptor,
 };
 
 /// The interceptor of a listener.
@@ -24,7 +26,6 @@ pub(super) struct ChangeListener {
     pub(super) reader: Arc<ReportReader>,
     pub(super) inbox: Sender<RecorderMessage>,
     pub(super) durability: Durability,
-    pub(super) protocol: Protocol,
 }
 
 impl Interceptor for ChangeListener {
@@ -33,7 +34,7 @@ impl Interceptor for ChangeListener {
             reader: Arc::clone(&self.reader),
             inbox: self.inbox.clone(),
             durability: self.durability,
-            batch: ChangeBatch::new(self.protocol, answers),
+            batch: ChangeBatch::new(answers),
         })
     }
 }
@@ -61,7 +62,9 @@ impl WorkerInterceptor for ChangeCollector {
             .reader
             .meaning(request, database, &mut self.batch.changes)
         {
-            ReportMeaning::Changed(reply) => self.answer_later_or_now(before, reply, request_id),
+            ReportMeaning::Changed(reply) => {
+                self.answer_later_or_now(before, reply, request.shape, request_id)
+            }
             ReportMeaning::Answer(bytes) => Intercepted::Answered(bytes),
             ReportMeaning::Pass => Intercepted::Forward,
         }
@@ -70,28 +73,31 @@ impl WorkerInterceptor for ChangeCollector {
     /// The key of a memcached storage command is in its first line, so the change is recorded; the keys of other
     /// requests are unknown.
     fn large(&mut self, request: &LargeRequest<'_>, request_id: RequestId) -> Intercepted {
-        let memcached = self.batch.protocol == Protocol::Memcached;
+        let memcached = request.shape != ReplyShape::Resp;
         let Route::Key(key) = request.route else {
             return Intercepted::Answered(too_large(memcached).into());
         };
-        if let ReplyShape::Binary(_) = request.shape {
-            let error = request
-                .shape
-                .error(Status::UnknownCommand, Status::UnknownCommand.text());
-            return Intercepted::Answered(error.into());
-        }
         if !memcached || request.meta != MetaForm::No {
             return Intercepted::Answered(too_large(memcached).into());
         }
         if !self.make_room() {
             return Intercepted::Full;
         }
+        let reply = match request.shape {
+            ReplyShape::Nothing => None,
+            ReplyShape::Binary(_) if !can_be_deleted(key) => {
+                return Intercepted::Answered(
+                    request.shape.error(Status::NotSupported, NAME).into(),
+                );
+            }
+            ReplyShape::Binary(binary) => Some(done(&binary).into()),
+            _ => Some(b"STORED\r\n"[..].into()),
+        };
         let before = self.batch.changes.len();
         self.batch
             .changes
             .push(ReportedChange::Key(key.into(), None));
-        let reply = (request.shape != ReplyShape::Nothing).then_some(b"STORED\r\n"[..].into());
-        self.answer_later_or_now(before, reply, request_id)
+        self.answer_later_or_now(before, reply, request.shape, request_id)
     }
 
     fn end_round(&mut self) -> bool {
@@ -124,7 +130,7 @@ impl ChangeCollector {
     }
 
     fn take_batch(&mut self) -> ChangeBatch {
-        let empty = ChangeBatch::new(self.batch.protocol, self.batch.sender.clone());
+        let empty = ChangeBatch::new(self.batch.sender.clone());
         std::mem::replace(&mut self.batch, empty)
     }
 
@@ -150,6 +156,7 @@ impl ChangeCollector {
         &mut self,
         before: usize,
         reply: Option<Cow<'static, [u8]>>,
+        shape: ReplyShape,
         request_id: RequestId,
     ) -> Intercepted {
         let new = &self.batch.changes[before..];
@@ -161,7 +168,8 @@ impl ChangeCollector {
         if self.durability == Durability::None && !self.reader.stats.has_problem() {
             return Intercepted::Answered(bytes);
         }
-        self.batch.answers.push(LaterAnswer { request_id, bytes });
+        let answer = LaterAnswer { request_id, bytes };
+        self.batch.answers.push(PendingAnswer { shape, answer });
         Intercepted::Later
     }
 }

@@ -4,6 +4,7 @@
 //! `+OK`. A command whose answer only a cache has (a list's length, the old value, the result of a condition) is
 //! refused and not recorded.
 
+pub(super) mod binary;
 mod meta;
 
 use std::borrow::Cow;
@@ -77,11 +78,8 @@ impl ReportReader {
         if let Some(command) = request.command() {
             return self.memcached(command, request.bytes, changes);
         }
-        if request.binary().is_some() {
-            let error = request
-                .shape
-                .error(Status::UnknownCommand, Status::UnknownCommand.text());
-            return ReportMeaning::Answer(error.into());
+        if let Some(asked) = request.binary() {
+            return self.binary(&asked, request, changes);
         }
         match request.args() {
             Some(args) => self.resp(request, args, database, changes),
@@ -166,23 +164,33 @@ impl ReportReader {
 
     /// The value of a storage command, if it is whole and a target needs it.
     fn value(&self, store: &StorageCommand<'_>, bytes: &[u8]) -> Option<NewValue> {
-        let whole = !matches!(store.verb, StoreVerb::Append | StoreVerb::Prepend);
+        let end = bytes.len().checked_sub(2)?;
+        let value = bytes.get(end.checked_sub(store.length)?..end)?;
+        self.new_value(store.verb, store.flags, store.exptime.into(), value)
+    }
+
+    fn new_value(
+        &self,
+        verb: StoreVerb,
+        flags: u32,
+        exptime: i64,
+        bytes: &[u8],
+    ) -> Option<NewValue> {
+        let whole = !matches!(verb, StoreVerb::Append | StoreVerb::Prepend);
         if !whole || !self.wants_values.load(Relaxed) {
             return None;
         }
-        let end = bytes.len().checked_sub(2)?;
-        let value = bytes.get(end.checked_sub(store.length)?..end)?;
-        let expires = match store.exptime {
+        let expires = match exptime {
             0 => 0,
             ..0 => -1,
             // Over 30 days it is a date.
-            date if date > 30 * 24 * 3600 => i64::from(date) * 1000,
-            left => now_ms() + i64::from(left) * 1000,
+            date if date > 30 * 24 * 3600 => date * 1000,
+            left => now_ms() + left * 1000,
         };
         Some(NewValue {
-            flags: store.flags,
+            flags,
             expires,
-            bytes: value.into(),
+            bytes: bytes.into(),
         })
     }
 

@@ -168,7 +168,6 @@ impl ListenerParts<'_> {
             }),
             inbox: self.inbox.clone(),
             durability: settings.durability,
-            protocol,
         };
         let of_proxy = proxy::Settings {
             workers: settings.front_workers,

@@ -39,11 +39,7 @@ impl TargetRoutes {
             true => Cow::Borrowed(key),
             false => Cow::Owned([&self.before, key, &self.after].concat()),
         };
-        // memcached's text protocol can't store an item under any other name, so there is none.
-        let possible = target.kind == TargetKind::Redis
-            || !name.is_empty()
-                && name.len() <= KEY_LIMIT
-                && !name.iter().any(|byte| matches!(byte, b' ' | b'\n'));
+        let possible = target.kind == TargetKind::Redis || can_be_deleted(&name);
         possible.then_some(name)
     }
 
@@ -62,6 +58,26 @@ impl TargetRoutes {
     pub(crate) fn wants_values(&self) -> bool {
         self.target.forget == ForgetMethod::Update
     }
+}
+
+/// Bytes of the longest name that fits a line of memcached in base64.
+pub(crate) const BASE64_LIMIT: usize = KEY_LIMIT / 4 * 3;
+
+/// Whether a line of memcached's text protocol can contain this name. Clients of the binary protocol, and keys in base64,
+/// make items with other names.
+pub(crate) fn is_text_name(name: &[u8]) -> bool {
+    !name
+        .iter()
+        .any(|byte| matches!(byte, b' ' | b'\r' | b'\n' | 0))
+}
+
+/// Whether memcached can be sent a delete of this name, as it is or in base64.
+pub(crate) fn can_be_deleted(name: &[u8]) -> bool {
+    let limit = match is_text_name(name) {
+        true => KEY_LIMIT,
+        false => BASE64_LIMIT,
+    };
+    (1..=limit).contains(&name.len())
 }
 
 /// The delivery of a key: always the same, so that the changes of a key are sent in order.
@@ -141,11 +157,18 @@ mod tests {
     #[test]
     fn keys_that_memcached_can_not_have_are_not_requested() {
         let memcached = routes(|_| {});
-        for key in [&b""[..], b"a b", b"a\n", &[b'k'; 251]] {
+        for key in [&b""[..], &[b'k'; 251], &[b' '; 187]] {
             assert_eq!(memcached.name(key), None, "{key:?}");
         }
-        assert!(memcached.name(&[b'k'; 250]).is_some());
-        assert!(memcached.name(b"a\tb\x01\xff").is_some());
+        for key in [
+            &[b'k'; 250][..],
+            &[b' '; 186],
+            b"a b",
+            b"a\n",
+            b"a\tb\x01\xff",
+        ] {
+            assert!(memcached.name(key).is_some(), "{key:?}");
+        }
         let redis = routes(|target| target.kind = TargetKind::Redis);
         assert!(redis.name(b"a b\r\n\0").is_some());
         let long = routes(|target| target.template = "app:{key}".to_owned());

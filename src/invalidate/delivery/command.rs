@@ -3,11 +3,14 @@
 //! Only the replies that the protocol has for a request count. If an upstream answers anything else, or nothing, the
 //! key is not deleted.
 
+use crate::invalidate::change::NewValue;
 use crate::invalidate::settings::{ForgetMethod, Target, TargetKind};
 use crate::invalidate::spool::PendingChange;
+use crate::invalidate::target::is_text_name;
 use crate::protocol::framing::reply::ReplyShape;
+use crate::protocol::memcached::text::meta::base64;
 use crate::protocol::resp::request;
-use crate::upstream::{Greeting, MEMCACHED_PROBE, RESP_PROBE};
+use crate::upstream::{Greeting, MEMCACHED_FLUSH, MEMCACHED_PROBE, RESP_PROBE};
 
 /// The purpose of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,19 +58,10 @@ impl Target {
     }
 
     /// The request to delete all keys.
-    pub(super) fn flush(&self) -> &'static [u8] {
+    pub(super) fn flush(&self) -> (&'static [u8], ReplyShape) {
         match self.kind {
-            TargetKind::Memcached => b"flush_all\r\n",
-            TargetKind::Redis => b"*1\r\n$7\r\nFLUSHDB\r\n",
-        }
-    }
-
-    /// The form of the replies to all but [`Target::ping`].
-    pub(super) fn reply_shape(&self, asked: DeliveryRequest) -> ReplyShape {
-        match (self.kind, self.forget, asked) {
-            (TargetKind::Redis, ..) => ReplyShape::Resp,
-            (_, ForgetMethod::Stale, DeliveryRequest::Change(_)) => ReplyShape::Meta,
-            _ => ReplyShape::Line,
+            TargetKind::Memcached => MEMCACHED_FLUSH,
+            TargetKind::Redis => (b"*1\r\n$7\r\nFLUSHDB\r\n", ReplyShape::Resp),
         }
     }
 
@@ -86,7 +80,7 @@ impl Target {
             (DeliveryRequest::Flush, TargetKind::Redis) => line == b"+OK",
             (DeliveryRequest::Delete, kind) => is_deleted(kind, line),
             (DeliveryRequest::Change(_), kind) => {
-                let written = change.is_some_and(has_value);
+                let written = change.is_some_and(|change| self.new_value(change).is_some());
                 return self.change_meaning(kind, written, line);
             }
         };
@@ -120,15 +114,20 @@ impl Target {
         }
     }
 
-    /// The request that invalidates a key at an upstream, at this time in Unix milliseconds.
-    pub(super) fn forget_request(&self, change: &PendingChange, now: i64, out: &mut Vec<u8>) {
-        let PendingChange { key, record } = change;
-        let value = record.value.as_ref().filter(|_| has_value(change));
-        match (self.forget, self.kind, value) {
+    /// Appends the request that invalidates a key at an upstream, at this time in Unix milliseconds. Returns the form of
+    /// its reply.
+    pub(super) fn forget_request(
+        &self,
+        change: &PendingChange,
+        now: i64,
+        out: &mut Vec<u8>,
+    ) -> ReplyShape {
+        let key = &change.key;
+        match (self.forget, self.kind, self.new_value(change)) {
             (ForgetMethod::Stale, _, _) => {
-                out.extend_from_slice(b"md ");
-                out.extend_from_slice(key);
-                out.extend_from_slice(format!(" I T{}\r\n", self.stale_seconds).as_bytes());
+                let flags = format!(" I T{}", self.stale_seconds);
+                meta_delete(key, &flags, out);
+                ReplyShape::Meta
             }
             (ForgetMethod::Update, TargetKind::Memcached, Some(value)) => {
                 out.extend_from_slice(b"set ");
@@ -138,39 +137,66 @@ impl Target {
                 out.extend_from_slice(format!(" {flags} {seconds} {length}\r\n").as_bytes());
                 out.extend_from_slice(&value.bytes);
                 out.extend_from_slice(b"\r\n");
+                ReplyShape::Line
             }
             (ForgetMethod::Update, TargetKind::Redis, Some(value)) => {
                 let expires = value.expires.to_string();
                 let words = [b"SET", &key[..], &value.bytes, b"PXAT", expires.as_bytes()];
                 let count = if value.expires > 0 { 5 } else { 3 };
                 out.extend(request(&words[..count]));
+                ReplyShape::Resp
             }
             _ => self.delete_request(key, out),
         }
     }
 
-    /// The request to delete a key.
-    pub(super) fn delete_request(&self, key: &[u8], out: &mut Vec<u8>) {
+    /// Appends the request to delete a key. Returns the form of its reply.
+    pub(super) fn delete_request(&self, key: &[u8], out: &mut Vec<u8>) -> ReplyShape {
         match self.kind {
+            TargetKind::Memcached if !is_text_name(key) => {
+                meta_delete(key, "", out);
+                ReplyShape::Meta
+            }
             TargetKind::Memcached => {
                 out.extend_from_slice(b"delete ");
                 out.extend_from_slice(key);
                 out.extend_from_slice(b"\r\n");
+                ReplyShape::Line
             }
-            TargetKind::Redis => out.extend(request(&[b"UNLINK", key])),
+            TargetKind::Redis => {
+                out.extend(request(&[b"UNLINK", key]));
+                ReplyShape::Resp
+            }
         }
+    }
+
+    /// The value that is to be written, which has not expired at once. A key that memcached gets in base64 is deleted
+    /// instead.
+    fn new_value<'c>(&self, change: &'c PendingChange) -> Option<&'c NewValue> {
+        let is_named = self.kind == TargetKind::Redis || is_text_name(&change.key);
+        let value = change.record.value.as_ref();
+        value.filter(|value| value.expires >= 0 && is_named)
     }
 }
 
-/// Whether there is a value to be written, which has not expired at once.
-fn has_value(change: &PendingChange) -> bool {
-    let value = change.record.value.as_ref();
-    value.is_some_and(|value| value.expires >= 0)
+/// Appends a `md` with these flags, its key in base64 if a line can't contain it.
+fn meta_delete(key: &[u8], flags: &str, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"md ");
+    match is_text_name(key) {
+        true => out.extend_from_slice(key),
+        false => {
+            base64::encode(key, out);
+            out.extend_from_slice(b" b");
+        }
+    }
+    out.extend_from_slice(flags.as_bytes());
+    out.extend_from_slice(b"\r\n");
 }
 
 fn is_deleted(kind: TargetKind, line: &[u8]) -> bool {
     match kind {
-        TargetKind::Memcached => line == b"DELETED" || line == b"NOT_FOUND",
+        // The last two are answers to `md`.
+        TargetKind::Memcached => matches!(line, b"DELETED" | b"NOT_FOUND" | b"HD" | b"NF"),
         TargetKind::Redis => line == b":0" || line == b":1",
     }
 }

@@ -218,9 +218,8 @@ impl Delivery {
             (DeliveryStep::DownNoted, State::Down) => self.state = State::Draining { end: false },
             (DeliveryStep::Flush, State::Ready) => {
                 self.stats.set_phase(DeliveryPhase::Flush);
-                let shape = self.target.reply_shape(DeliveryRequest::Flush);
-                self.exchange
-                    .request(self.target.flush(), shape, DeliveryRequest::Flush);
+                let (flush, shape) = self.target.flush();
+                self.exchange.request(flush, shape, DeliveryRequest::Flush);
                 self.await_answers(AfterAnswers::Flushed, now);
             }
             (DeliveryStep::Replay, State::Ready) => {

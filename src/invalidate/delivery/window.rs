@@ -46,9 +46,8 @@ impl ChangeWindow {
         let unix_ms = (now.unix / 1000) as i64;
         for change in self.changes[self.done..].iter().take(WINDOW) {
             request.clear();
-            target.forget_request(change, unix_ms, &mut request);
-            let asked = DeliveryRequest::Change(self.end);
-            exchange.request(&request, target.reply_shape(asked), asked);
+            let shape = target.forget_request(change, unix_ms, &mut request);
+            exchange.request(&request, shape, DeliveryRequest::Change(self.end));
             self.end += 1;
             if exchange.output().len() >= WINDOW_BYTES {
                 break;
@@ -61,10 +60,9 @@ impl ChangeWindow {
     /// requests are done.
     fn delete_instead(&mut self, target: &Target, exchange: &mut Exchange<DeliveryRequest>) {
         let mut request = Vec::new();
-        let shape = target.reply_shape(DeliveryRequest::Delete);
         for number in self.instead.drain(..) {
             request.clear();
-            target.delete_request(&self.changes[number].key, &mut request);
+            let shape = target.delete_request(&self.changes[number].key, &mut request);
             exchange.request(&request, shape, DeliveryRequest::Delete);
         }
     }

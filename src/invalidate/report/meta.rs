@@ -3,6 +3,7 @@
 use crate::invalidate::change::ReportedChange;
 use crate::invalidate::report::{ReportMeaning, ReportReader, answer};
 use crate::protocol::framing::request::Request;
+use crate::protocol::memcached::text::meta::{base64, flags};
 use crate::protocol::memcached::text::{self, KEY_LIMIT};
 
 impl ReportReader {
@@ -22,20 +23,28 @@ impl ReportReader {
         let plain = match verb {
             b"ms" => {
                 words.next();
-                &b"FTIMq"[..]
+                &b"FTIMbq"[..]
             }
-            b"md" => b"TIqx",
+            b"md" => b"TIbqx",
             _ => b"",
         };
         let known = |flag: &[u8]| flag.first().is_some_and(|letter| plain.contains(letter));
-        match key {
-            Some(key) if !plain.is_empty() && key.len() <= KEY_LIMIT && words.all(known) => {
-                changes.push(ReportedChange::Key(key.into(), None));
-                ReportMeaning::Changed((!request.meta.is_quiet()).then_some(b"HD\r\n"[..].into()))
+        let Some(sent) = key.filter(|key| {
+            !plain.is_empty() && key.len() <= KEY_LIMIT && words.into_iter().all(known)
+        }) else {
+            return answer(
+                b"SERVER_ERROR larder invalidate accepts ms and md with the flags F, T, I, M, b, x and q; nothing is recorded\r\n",
+            );
+        };
+        let mut decoded = Vec::new();
+        let key = match words.into_iter().any(flags::is_base64) {
+            true if !base64::decode(sent, &mut decoded) => {
+                return answer(b"CLIENT_ERROR error decoding key\r\n");
             }
-            _ => answer(
-                b"SERVER_ERROR larder invalidate accepts ms and md with the flags F, T, I, M, x and q; nothing is recorded\r\n",
-            ),
-        }
+            true => &decoded,
+            false => sent,
+        };
+        changes.push(ReportedChange::Key(key.into(), None));
+        ReportMeaning::Changed((!request.meta.is_quiet()).then_some(b"HD\r\n"[..].into()))
     }
 }

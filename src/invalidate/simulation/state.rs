@@ -7,14 +7,15 @@ use fastrand::Rng;
 
 use super::server::{CacheBehaviour, Server};
 use super::setup::{self, Running, SERVERS};
-use crate::invalidate::change::{ChangeBatch, NewValue, ReportedChange};
+use crate::invalidate::change::{ChangeBatch, NewValue, PendingAnswer, ReportedChange};
 use crate::invalidate::delivery::DeliveryThread;
 use crate::invalidate::message::{Now, RecorderMessage};
 use crate::invalidate::settings::{Durability, INBOX, Settings, Target};
 use crate::invalidate::spool::memory::SpoolMemory;
+use crate::protocol::framing::reply::ReplyShape;
 use crate::proxy::simulation::network::ConnectionPipes;
 use crate::proxy::simulation::trace;
-use crate::proxy::{LaterAnswer, Protocol, RequestId};
+use crate::proxy::{LaterAnswer, RequestId};
 
 /// Different keys.
 pub(super) const KEYS: usize = 6;
@@ -169,7 +170,7 @@ impl Simulation {
         if self.running.inbox.len() >= INBOX {
             return;
         }
-        let mut batch = ChangeBatch::new(Protocol::Memcached, self.running.answers.0.clone());
+        let mut batch = ChangeBatch::new(self.running.answers.0.clone());
         for _ in 0..self.rng.usize(1..4) {
             let number = self.reported.len() as u64;
             let key = (self.rng.u8(..16) > 0).then(|| self.rng.usize(..KEYS));
@@ -182,12 +183,14 @@ impl Simulation {
                 Some(key) => ReportedChange::Key(name(key).into_bytes().into(), value),
                 None => ReportedChange::All,
             });
-            batch.answers.push(LaterAnswer {
-                request_id: RequestId {
-                    client: (0, 0),
-                    sequence: number,
-                },
-                bytes: b"STORED\r\n".into(),
+            let request_id = RequestId {
+                client: (0, 0),
+                sequence: number,
+            };
+            let bytes = b"STORED\r\n".into();
+            batch.answers.push(PendingAnswer {
+                shape: ReplyShape::Line,
+                answer: LaterAnswer { request_id, bytes },
             });
             let (step, change) = (self.step, batch.changes.last());
             trace(|| format!("step {step} change {number} {change:?}"));
