@@ -11,16 +11,17 @@
 //! 5. [`pool`] finds the server of a key and tracks the health of each server; `upstream` is a connection to one.
 //! 6. [`proxy`] forwards the requests of many clients over few connections to the servers of a pool.
 //! 7. [`invalidate`] records changed keys, deletes them from every cache that may hold them, and loses none.
-//! 8. [`tools`] are the command-line tools beside the server.
+//! 8. [`client`] is a memcached client for one server or a pool.
+//! 9. [`tools`] are the command-line tools beside the server.
 //!
 //! [`Server`] puts 1 to 4 together: the same server as the binary's, inside a Rust program, on free ports.
 //!
-//! The public items are those that programs embed: [`Server`] and its [`Builder`], [`Ring`] and [`ServerList`]. The rooms
-//! are private outside of the feature `internals`, which this project's tests, its benches and the book's stages have. A
-//! program that embeds larder with `default-features = false` gets 1 to 4; the features `proxy` (5 to 7), `tools` and
+//! The public items are those that programs embed: [`Server`] and its [`Builder`], [`Ring`] and [`ServerList`], and the
+//! room [`client`]. The other rooms are private outside of the feature `internals`, which this project's tests, its benches and the book's stages have. A
+//! program that embeds larder with `default-features = false` gets 1 to 4; the features `proxy` (5 to 8), `tools` and
 //! `program` add the others, and `tls` adds TLS.
 //!
-//! Imports go one way: main → tools, service, invalidate → proxy → upstream → pool → protocol, and service → store; the
+//! Imports go one way: main → tools, service, invalidate → proxy → upstream → pool → protocol, client → upstream, and service → store; the
 //! server uses services only through a trait. No files import one another in a cycle.
 //!
 //! # A memcached `get`
@@ -89,6 +90,8 @@ mod program;
 #[cfg(feature = "proxy")]
 mod upstream;
 
+#[cfg(feature = "proxy")]
+pub mod client;
 #[cfg(all(feature = "internals", feature = "proxy"))]
 pub mod invalidate;
 #[cfg(all(feature = "internals", feature = "proxy"))]

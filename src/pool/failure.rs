@@ -5,6 +5,15 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
+use crate::protocol::memcached::text::reply;
+
+/// Errors that memcached sends when it has taken the whole request.
+const WHOLE_ANSWERS: [&[u8]; 3] = [
+    reply::TOO_LARGE,
+    reply::OUT_OF_MEMORY_STORING,
+    reply::NON_NUMERIC,
+];
+
 /// The reason why a request gets an error of the proxy instead of its answer.
 #[derive(Debug)]
 pub(crate) enum UpstreamFailure {
@@ -16,6 +25,8 @@ pub(crate) enum UpstreamFailure {
     ConnectDeadline(Duration),
     /// The upstream was silent for longer than its deadline.
     ReadDeadline(Duration),
+    /// The upstream accepted no more bytes of the request until the deadline.
+    WriteDeadline(Duration),
     /// The upstream closed the connection while an answer was due.
     Closed,
     /// The connection broke.
@@ -26,6 +37,10 @@ pub(crate) enum UpstreamFailure {
     OutOfStep,
     /// The reply is well-formed, but not one of this request's.
     Unexpected(String),
+    /// It answered with this line, which is an error.
+    ErrorLine(String),
+    /// The reply has a value of more bytes than this limit.
+    TooLong(usize),
     /// It refused the login, with this text.
     Login(String),
     /// It answers memcached's binary protocol with something else.
@@ -59,12 +74,20 @@ impl UpstreamFailure {
     ///
     /// After most failures the position in the stream of answers is unknown, and the next answer
     /// could be another client's. Only a request that was refused before any byte was sent, or by a
-    /// whole answer, leaves the connection usable.
+    /// whole answer, leaves the connection usable. An error line is a whole answer only if memcached sends it after it has
+    /// taken the whole request: after others it may read the value of a `set` as a command, or close the connection.
     pub(crate) fn leaves_connection_usable(&self) -> bool {
-        matches!(
-            self,
-            UpstreamFailure::Ejected | UpstreamFailure::Full(_) | UpstreamFailure::Redirected(_)
-        )
+        match self {
+            UpstreamFailure::ErrorLine(line) => WHOLE_ANSWERS
+                .iter()
+                .any(|answer| answer.trim_ascii_end() == line.as_bytes()),
+            failure => matches!(
+                failure,
+                UpstreamFailure::Ejected
+                    | UpstreamFailure::Full(_)
+                    | UpstreamFailure::Redirected(_)
+            ),
+        }
     }
 }
 
@@ -80,6 +103,13 @@ impl fmt::Display for UpstreamFailure {
                 write!(f, "could not be connected to within {limit:?}")
             }
             UpstreamFailure::ReadDeadline(limit) => write!(f, "did not answer within {limit:?}"),
+            UpstreamFailure::WriteDeadline(limit) => {
+                write!(f, "did not accept the request within {limit:?}")
+            }
+            UpstreamFailure::ErrorLine(line) => write!(f, "answered `{line}`"),
+            UpstreamFailure::TooLong(limit) => {
+                write!(f, "sent a value of more than {limit} bytes")
+            }
             UpstreamFailure::Closed => f.write_str("closed the connection before it had answered"),
             UpstreamFailure::Lost(error) => write!(f, "lost the connection: {error}"),
             UpstreamFailure::OutOfStep => f.write_str("sent a reply that doesn't fit the request"),

@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::mem::MaybeUninit;
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::net::UnixStream;
@@ -80,6 +81,18 @@ impl Stream {
             Socket::Tcp(stream) => stream.set_read_timeout(limit),
             Socket::Unix(stream) => stream.set_read_timeout(limit),
         }
+    }
+
+    /// Whether the peer has neither closed its side nor sent bytes that are unread. TLS messages without data count as
+    /// bytes.
+    pub(crate) fn is_quiet(&self) -> bool {
+        let socket = match self.socket() {
+            Socket::Tcp(stream) => SockRef::from(stream),
+            Socket::Unix(stream) => SockRef::from(stream),
+        };
+        let flags = nix::libc::MSG_PEEK | nix::libc::MSG_DONTWAIT;
+        let peeked = socket.recv_with_flags(&mut [MaybeUninit::uninit()], flags);
+        peeked.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
     }
 
     /// A connected socket, with TLS for the server at this `host:port` if it is asked for. The handshake is still to come.

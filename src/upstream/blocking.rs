@@ -29,6 +29,8 @@ pub(crate) struct Deadlines {
 #[derive(Debug)]
 pub(crate) struct BlockingStream {
     stream: Stream,
+    /// The limit that the socket has now.
+    limit: Option<Duration>,
 }
 
 impl BlockingStream {
@@ -54,7 +56,12 @@ impl BlockingStream {
                 Ok(stream)
             });
             match connected {
-                Ok(stream) => return Ok(BlockingStream { stream }),
+                Ok(stream) => {
+                    return Ok(BlockingStream {
+                        stream,
+                        limit: None,
+                    });
+                }
                 Err(error)
                     if matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::WouldBlock) =>
                 {
@@ -69,12 +76,27 @@ impl BlockingStream {
     /// Sends all of it. The server may accept no bytes for `limit` at most.
     pub(crate) fn send(&mut self, bytes: &[u8], limit: Duration) -> Result<(), UpstreamFailure> {
         let mut written = 0;
-        self.set_limit(limit)?;
         while written < bytes.len() {
-            let count = self.stream.write(&bytes[written..]);
-            written += count.map_err(|error| failed(error, limit))?;
+            written += self.send_some(&bytes[written..], limit)?;
         }
         Ok(())
+    }
+
+    /// Sends a part of it, at least one byte, and returns the number of bytes. The server may accept none for `limit` at
+    /// most.
+    pub(crate) fn send_some(
+        &mut self,
+        bytes: &[u8],
+        limit: Duration,
+    ) -> Result<usize, UpstreamFailure> {
+        self.set_limit(limit)?;
+        let count = self.stream.write(bytes);
+        count.map_err(|error| failed(error, limit))
+    }
+
+    /// Whether the server has neither closed the connection nor sent bytes that are unread.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.stream.is_quiet()
     }
 
     /// Waits for bytes, but no longer than `limit`. Returns their number, at least one.
@@ -91,12 +113,16 @@ impl BlockingStream {
         }
     }
 
-    fn set_limit(&self, limit: Duration) -> Result<(), UpstreamFailure> {
+    fn set_limit(&mut self, limit: Duration) -> Result<(), UpstreamFailure> {
         // A limit of zero would be no limit.
         let least = limit.max(Duration::from_millis(1));
-        self.stream
-            .set_timeouts(Some(least))
-            .map_err(|error| failed(error, limit))
+        if self.limit != Some(least) {
+            self.stream
+                .set_timeouts(Some(least))
+                .map_err(|error| failed(error, limit))?;
+            self.limit = Some(least);
+        }
+        Ok(())
     }
 }
 

@@ -21,13 +21,14 @@ use source::Source;
 
 /// The rooms that a room may import. `program` is the binary's; it sees the library's public items of any
 /// room.
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 12] = [
     ("protocol", &[]),
     ("store", &["protocol"]),
     ("server", &[]),
     ("service", &["server", "store", "protocol"]),
     ("pool", &["protocol"]),
     ("upstream", &["pool", "server", "protocol"]),
+    ("client", &["upstream", "pool", "protocol"]),
     ("proxy", &["upstream", "pool", "server", "protocol"]),
     (
         "invalidate",

@@ -6,7 +6,7 @@ use crate::protocol::framing::reply::fit;
 use crate::protocol::framing::reply::progress::{FrameProgress, FrameState, ReplyShape};
 
 /// Longest line of a reply in bytes, its end included. `VALUE` with the longest key takes about 330.
-const LINE_LIMIT: usize = 2048;
+pub(crate) const LINE_LIMIT: usize = 2048;
 
 /// Finds the end of replies of one shape.
 #[derive(Debug)]
@@ -223,8 +223,12 @@ fn is_line(word: &[u8]) -> bool {
 pub(crate) struct ValueLine<'a> {
     /// The item's key.
     pub key: &'a [u8],
+    /// The item's flags.
+    pub flags: u64,
     /// Bytes of its value.
     pub length: u64,
+    /// The digits of its cas unique, if they are there.
+    pub cas: Option<&'a [u8]>,
 }
 
 /// Reads `VALUE KEY FLAGS LENGTH [CAS]`, without its end.
@@ -232,14 +236,21 @@ pub(crate) fn value_line(line: &[u8]) -> Option<ValueLine<'_>> {
     let mut words = line.split(|byte| *byte == b' ');
     words.next().filter(|word| *word == b"VALUE")?;
     let key = words.next().filter(|key| !key.is_empty())?;
-    let _flags = words.next().and_then(number)?;
+    let flags = words.next().and_then(number)?;
     let length = words.next().and_then(number)?;
-    match words.next() {
+    let cas = words.next();
+    match cas {
         None => {}
         Some(cas) if !cas.is_empty() && cas.len() <= 20 && cas.iter().all(u8::is_ascii_digit) => {}
         Some(_) => return None,
     }
-    words.next().is_none().then_some(ValueLine { key, length })
+    let line = ValueLine {
+        key,
+        flags,
+        length,
+        cas,
+    };
+    words.next().is_none().then_some(line)
 }
 
 /// A number of at most 12 digits: memcached's values are far below a terabyte.

@@ -1,0 +1,170 @@
+//! One connection of the client: it sends requests and reads lines and values, each within a deadline.
+//!
+//! Cost: a value is copied once, from the connection's buffer. Memory: one line, and what has arrived of one value; nothing
+//! is allocated by an announced length.
+
+use std::time::{Duration, Instant};
+
+use memchr::memchr;
+
+use crate::pool::UpstreamFailure;
+use crate::protocol::framing::reply::memcached::{LINE_LIMIT, is_error};
+use crate::upstream::BlockingStream;
+
+/// Bytes that are read at once.
+const READ: usize = 16 << 10;
+
+/// A deadline, and the time from which it was made, for the error that names it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Deadline {
+    limit: Duration,
+    at: Instant,
+}
+
+impl Deadline {
+    /// This time from now.
+    pub(super) fn after(limit: Duration) -> Deadline {
+        let now = Instant::now();
+        // A limit beyond the clock is none.
+        let at = now
+            .checked_add(limit)
+            .unwrap_or(now + Duration::from_secs(1 << 30));
+        Deadline { limit, at }
+    }
+
+    /// The time that is left. While most of it is, all of it, so that the socket's timeout need not be set anew: a wait can
+    /// be longer by a tenth.
+    fn left(self) -> Duration {
+        let left = self.at.saturating_duration_since(Instant::now());
+        match left > self.limit / 10 * 9 {
+            true => self.limit,
+            false => left,
+        }
+    }
+}
+
+/// A connection to a server.
+#[derive(Debug)]
+pub(super) struct Connection {
+    stream: BlockingStream,
+    /// The bytes received; those before `start` have been used.
+    input: Vec<u8>,
+    start: usize,
+}
+
+impl Connection {
+    pub(super) fn connect(address: &str, limit: Duration) -> Result<Connection, UpstreamFailure> {
+        Ok(Connection {
+            stream: BlockingStream::connect(address, None, limit)?,
+            input: Vec::new(),
+            start: 0,
+        })
+    }
+
+    /// Whether nothing has happened on it since its last reply, so that it can be used.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.start == self.input.len() && self.stream.is_quiet()
+    }
+
+    /// Sends a whole request.
+    pub(super) fn send(&mut self, request: &[u8], limit: Duration) -> Result<(), UpstreamFailure> {
+        let deadline = Deadline::after(limit);
+        let mut sent = 0;
+        while sent < request.len() {
+            let left = deadline.left();
+            let more = match left.is_zero() && sent > 0 {
+                true => Err(UpstreamFailure::ReadDeadline(limit)),
+                false => self.stream.send_some(&request[sent..], left),
+            };
+            sent += more.map_err(|failure| match failure {
+                UpstreamFailure::ReadDeadline(_) => UpstreamFailure::WriteDeadline(limit),
+                other => other,
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Waits for bytes, but not after the deadline. Bytes that have arrived are found even then.
+    pub(super) fn wait(&mut self, until: Deadline) -> Result<(), UpstreamFailure> {
+        if self.start < self.input.len() {
+            return Ok(());
+        }
+        self.receive(until)
+    }
+
+    /// The next line, without its end.
+    ///
+    /// # Errors
+    /// Also if it is an error of the server.
+    pub(super) fn line(&mut self, until: Deadline) -> Result<&[u8], UpstreamFailure> {
+        let end = loop {
+            match memchr(b'\n', &self.input[self.start..]) {
+                Some(end) if end < LINE_LIMIT => break self.start + end,
+                Some(_) => return Err(UpstreamFailure::Garbage),
+                None if self.input.len() - self.start >= LINE_LIMIT => {
+                    return Err(UpstreamFailure::Garbage);
+                }
+                None => self.receive_before(until)?,
+            }
+        };
+        let line = &self.input[self.start..end];
+        self.start = end + 1;
+        let line = line.strip_suffix(b"\r").ok_or(UpstreamFailure::Garbage)?;
+        match is_error(line) {
+            true => Err(UpstreamFailure::ErrorLine(
+                String::from_utf8_lossy(line).into_owned(),
+            )),
+            false => Ok(line),
+        }
+    }
+
+    /// The block of this many bytes and the line's end behind it.
+    pub(super) fn block(
+        &mut self,
+        length: usize,
+        until: Deadline,
+    ) -> Result<Vec<u8>, UpstreamFailure> {
+        let mut block = Vec::with_capacity(length.min(READ));
+        while block.len() < length {
+            if self.start == self.input.len() {
+                self.receive_before(until)?;
+            }
+            let taken = (length - block.len()).min(self.input.len() - self.start);
+            block.extend_from_slice(&self.input[self.start..self.start + taken]);
+            self.start += taken;
+        }
+        while self.input.len() - self.start < 2 {
+            self.receive_before(until)?;
+        }
+        let end = &self.input[self.start..self.start + 2];
+        self.start += 2;
+        match end == b"\r\n" {
+            true => Ok(block),
+            false => Err(UpstreamFailure::Garbage),
+        }
+    }
+
+    /// Receives bytes unless the deadline has passed.
+    fn receive_before(&mut self, until: Deadline) -> Result<(), UpstreamFailure> {
+        match until.left().is_zero() {
+            true => Err(UpstreamFailure::ReadDeadline(until.limit)),
+            false => self.receive(until),
+        }
+    }
+
+    fn receive(&mut self, until: Deadline) -> Result<(), UpstreamFailure> {
+        self.input.drain(..self.start);
+        self.start = 0;
+        let kept = self.input.len();
+        self.input.resize(kept + READ, 0);
+        let received = self.stream.receive(&mut self.input[kept..], until.left());
+        self.input.truncate(kept + *received.as_ref().unwrap_or(&0));
+        match received {
+            Ok(_) => Ok(()),
+            Err(UpstreamFailure::ReadDeadline(_)) => {
+                Err(UpstreamFailure::ReadDeadline(until.limit))
+            }
+            Err(other) => Err(other),
+        }
+    }
+}
