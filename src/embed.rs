@@ -225,8 +225,7 @@ impl Builder {
         self
     }
 
-    /// The address of memcached's protocols over UDP, `host:port`; `None`, the default, for no UDP. It can't be combined with
-    /// [`Builder::auth_file`], because a datagram can't authenticate its sender.
+    /// The address of memcached's protocols over UDP, `host:port`; `None` for no UDP. Excludes [`Builder::auth_file`].
     pub fn udp(mut self, address: Option<String>) -> Builder {
         self.udp = address;
         self
@@ -365,6 +364,7 @@ impl Builder {
             memcached.require_users_of(AuthFile::load(path).map_err(StartError::Users)?);
         }
         let resp = self.resp_service(&store, &connections)?;
+        resp.count_requests_of(memcached.clone());
         let mut core = self.server;
         // The services limit their requests, by the largest item, which may change while the server runs.
         core.max_input = usize::MAX;

@@ -238,18 +238,75 @@ fn a_port_in_use_is_an_error() {
     );
 }
 
+/// The lines of an answer, up to the end of a list or the answer to a ping.
+fn lines(stream: &mut BufReader<TcpStream>, request: &str) -> Vec<String> {
+    let mut lines = vec![line(stream, request)];
+    while !["END\r\n", "+PONG\r\n"].contains(&lines.last().expect("one").as_str()) {
+        let mut next = String::new();
+        stream.read_line(&mut next).expect("a line");
+        lines.push(next);
+    }
+    lines
+}
+
+#[test]
+fn requests_are_counted_by_protocol() {
+    let server = start(Model::Turns);
+    let udp = Client::connect(server.udp_addr());
+    let value = "v".repeat(30_000);
+    let set = format!("set large 0 0 30000\r\n{value}\r\n");
+    udp.ask(1, &set, "STORED\r\n");
+    udp.ask(
+        2,
+        "get large\r\nget a\r\n",
+        "SERVER_ERROR reply too large for UDP\r\n",
+    );
+    udp.send(&request(3, b"ERROR\r\n"));
+    udp.send(b"short");
+    udp.ask(4, "mg a\r\nms a 1\r\nb\r\n", "EN\r\nHD\r\n");
+    let noop = [&[0x80, 0x0a][..], &[0; 22]].concat();
+    udp.send(&request(5, &noop.repeat(3)));
+    assert_eq!(udp.receive().len(), 8 + 3 * 24);
+    // A command that waits for its value is counted once.
+    let mut tcp = connect(&server);
+    for part in ["set a 0 0 ", "3\r", "\n", "x"] {
+        tcp.get_mut().write_all(part.as_bytes()).expect("sent");
+        udp.ask(6, "mn\r\n", "MN\r\n");
+    }
+    assert_eq!(line(&mut tcp, "yz\r\n"), "STORED\r\n");
+    let expected = [
+        ("text_commands", 3),
+        // mg, ms, mn four times
+        ("meta_commands", 6),
+        ("binary_commands", 3),
+        ("udp_requests", 8),
+        ("udp_ignored", 2),
+        ("udp_too_large", 1),
+    ];
+    let general = lines(&mut tcp, "stats\r\n");
+    let shown: Vec<String> = expected
+        .map(|(name, count)| format!("STAT {name} {count}\r\n"))
+        .into();
+    assert_eq!(general[general.len() - 7..general.len() - 1], shown);
+
+    let resp = TcpStream::connect(server.resp_addr()).expect("connected");
+    resp.set_read_timeout(Some(PATIENCE)).expect("set");
+    let mut resp = BufReader::new(resp);
+    let info = lines(&mut resp, "INFO stats\r\nPING\r\n");
+    for (name, count) in expected {
+        // `stats` itself is one more.
+        let count = count + u64::from(name == "text_commands");
+        let expected = format!("memcached_{name}:{count}\r\n");
+        assert!(info.contains(&expected), "{expected}{info:?}");
+    }
+}
+
 #[test]
 fn stats_settings_have_the_port() {
     let server = start(Model::Turns);
     let port = server.udp_addr().port();
     let mut tcp = connect(&server);
-    let mut settings = Vec::new();
-    let mut next = line(&mut tcp, "stats settings\r\n");
-    while next != "END\r\n" {
-        settings.push(next);
-        next = String::new();
-        tcp.read_line(&mut next).expect("a line");
-    }
+    let settings = lines(&mut tcp, "stats settings\r\n");
     for expected in [
         format!("STAT udpport {port}\r\n"),
         "STAT num_threads_per_udp 1\r\n".to_owned(),

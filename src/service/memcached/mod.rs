@@ -60,7 +60,7 @@ use crate::store::Store;
 
 pub use auth_file::AuthFile;
 use connection_session::ConnectionSession;
-use counters::Counters;
+use counters::{BY_PROTOCOL, Counters};
 use prefixes::Prefixes;
 pub use service_state::Settings;
 use service_state::Shared;
@@ -103,6 +103,14 @@ impl Memcached {
     /// A sentence for a person, if the file can't be read or has a malformed line.
     pub fn reload_users(&self) -> Result<(), String> {
         self.shared.auth_file.get().map_or(Ok(()), AuthFile::reload)
+    }
+
+    /// The numbers of requests by protocol, under their names in `stats`.
+    pub(super) fn requests_by_protocol(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let counters = &self.shared.counters;
+        BY_PROTOCOL
+            .into_iter()
+            .map(|name| (name, counters.get(name)))
     }
 
     /// Sets how many bytes key and value of one item may have together. Stored items stay.

@@ -1,4 +1,5 @@
-//! `stats` without a word behind it: every line of memcached 1.6.45 but the version of libevent.
+//! `stats` without a word behind it: every line of memcached 1.6.45 but the version of libevent, and larder's own about
+//! its protocols behind them.
 //!
 //! A line has larder's own figure where larder has one. The lines about features that larder does not have
 //! (slabs, segments of an LRU list, a crawler, buffers of connections, a log for watchers) have the value 0,
@@ -10,6 +11,7 @@ use crate::protocol::memcached::text::reply;
 use crate::server::limits;
 
 use super::context::TurnContext;
+use super::counters::BY_PROTOCOL;
 
 /// Lines about buffers that memcached keeps for its connections; larder keeps none for a quiet one.
 const NO_BUFFER_POOLS: &[&str] = &[
@@ -72,14 +74,19 @@ impl TurnContext<'_> {
             .add(&std::mem::take(&mut self.operations.counts));
         self.process_stats();
         self.connection_stats();
-        shared
-            .counters
-            .for_each(|name, count| self.stat(name, count));
+        shared.counters.for_each(|name, count| {
+            if !BY_PROTOCOL.contains(&name) {
+                self.stat(name, count);
+            }
+        });
         self.zeros(NEVER_COUNTED);
         self.item_stats();
         self.zeros(NO_SLABS);
         self.stat("slab_reassign_last_busy_status", "none");
         self.zeros(NOTHING_OF_THE_KIND);
+        for name in BY_PROTOCOL {
+            self.stat(name, shared.counters.get(name));
+        }
     }
 
     fn zeros(&mut self, names: &[&str]) {

@@ -20,3 +20,10 @@ pub(super) enum Step {
     /// The end of the connection.
     Close,
 }
+
+impl Step {
+    /// Whether the command of this step is not to be done again from its start.
+    pub(super) fn has_begun(&self) -> bool {
+        !matches!(self, Step::Wait { .. } | Step::NoMemory(0))
+    }
+}

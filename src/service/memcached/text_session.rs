@@ -3,7 +3,8 @@
 mod authentication;
 
 use crate::protocol::memcached::text::{
-    self, AfterBadLine, Block, Command, MetaCommand, MetaVerb, Parsed, Retrieve, Words,
+    self, AdminCommand, AfterBadLine, Block, Command, MetaCommand, MetaVerb, Parsed, Retrieve,
+    Words,
 };
 
 use super::admin::AfterAdmin;
@@ -154,6 +155,24 @@ impl TextSession {
                 };
             }
         };
+        let is_noop = matches!(command, Command::Admin(AdminCommand::MetaNoop));
+        let is_meta = is_noop || matches!(command, Command::Meta(_));
+        let step = self.run(context, command, input, line);
+        if step.has_begun() {
+            let counts = &mut context.operations.counts;
+            counts.meta_commands += u64::from(is_meta);
+            counts.text_commands += u64::from(!is_meta);
+        }
+        step
+    }
+
+    fn run(
+        &mut self,
+        context: &mut TurnContext<'_>,
+        command: Command<'_>,
+        input: &[u8],
+        line: usize,
+    ) -> Step {
         match command {
             Command::Retrieve(Retrieve { keys, exptime, cas }) => {
                 return self.keys(context, input, line, keys, Retrieval { exptime, cas });

@@ -11,7 +11,7 @@
 use std::borrow::Cow;
 use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use self::acl::users::Users;
 use self::client_state::{ClientRegistry, ClientState};
@@ -20,6 +20,7 @@ use self::session::RespSession;
 use self::statistics::Statistics;
 use self::table::CommandSpec;
 use crate::server::{Connections, Peer, Refusal, Service, Session};
+use crate::service::memcached::Memcached;
 use crate::store::Store;
 
 mod acl;
@@ -109,6 +110,7 @@ impl Resp {
                 settings,
                 clients: ClientRegistry::default(),
                 statistics: Statistics::new(table::table().all().count()),
+                memcached: OnceLock::new(),
                 run_id: run_id(),
             }),
         }
@@ -116,6 +118,12 @@ impl Resp {
 }
 
 impl Resp {
+    /// Lets INFO count the requests of memcached's protocols, too.
+    pub fn count_requests_of(&self, memcached: Arc<Memcached>) {
+        // Only the first service counts.
+        let _ = self.shared.memcached.set(memcached);
+    }
+
     /// Reads users from a file, in the format of Redis's `aclfile`; ACL LOAD and ACL SAVE use it, too.
     ///
     /// # Errors

@@ -184,6 +184,11 @@ fn stats(ctx: &Context<'_>, text: &mut InfoText) {
     text.put("keyspace_hits", stats.hits);
     text.put("keyspace_misses", stats.misses);
     text.put("total_error_replies", errors);
+    if let Some(memcached) = ctx.service.memcached.get() {
+        for (name, count) in memcached.requests_by_protocol() {
+            text.put(&format!("memcached_{name}"), count);
+        }
+    }
     for kind in RefusalKind::ALL {
         text.put(kind.info_field(), ctx.service.users.log.count(kind));
     }

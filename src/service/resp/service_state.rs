@@ -1,12 +1,13 @@
 //! The state that all sessions of the service share, and its settings.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::acl::users::Users;
 use super::client_state::ClientRegistry;
 use super::statistics::Statistics;
 use crate::server::Connections;
+use crate::service::memcached::Memcached;
 use crate::service::secret::Secret;
 use crate::store::Store;
 
@@ -66,6 +67,8 @@ pub(crate) struct ServiceState {
     pub settings: Settings,
     pub clients: ClientRegistry,
     pub statistics: Statistics,
+    /// The service of memcached's protocols beside this one, whose requests INFO counts.
+    pub memcached: OnceLock<Arc<Memcached>>,
     /// Forty hexadecimal digits that no other run has, so that clients notice a restart.
     pub run_id: String,
     /// The start of the service, by the store's clock.

@@ -100,7 +100,11 @@ impl BinarySession {
             Parsed::Bad { bad, .. } if !self.authentication.allows(bad.to) => {
                 refuse_unauthenticated(context, bad.to)
             }
-            Parsed::Done { request, consumed } => self.run(context, &request, input, consumed),
+            Parsed::Done { request, consumed } => {
+                let step = self.run(context, &request, input, consumed);
+                context.operations.counts.binary_commands += u64::from(step.has_begun());
+                step
+            }
             Parsed::More { needed } => Step::Wait { needed },
             Parsed::Foreign => Step::Close,
             Parsed::Bad { bad, consumed } => {
