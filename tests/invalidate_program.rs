@@ -423,12 +423,29 @@ fn a_password_is_given_to_redis_and_never_to_memcached() {
         "[[target]]\nname = \"redis\"\nkind = \"redis\"\nservers = [\"{address}\"]\npassword-file = \"password\"\n"
     );
     write(home.path(), "larder.toml", &table);
-    let larder = Program::start(home.path(), &[]);
-    larder.client().ask("delete a\r\n", "DELETED\r\n");
-    eventually("the delete", || {
-        redis.send("EXISTS a\r\n");
-        redis.line() == ":0"
-    });
+    redis.ask(
+        "ACL SETUSER app on >secret ~* +@all -flushall\r\n",
+        "+OK\r\n",
+    );
+    for user in ["", "user = \"app\"\n"] {
+        write(home.path(), "larder.toml", format!("{table}{user}"));
+        redis.ask("SET a old\r\n", "+OK\r\n");
+        let larder = Program::start(home.path(), &[]);
+        larder.client().ask("delete a\r\n", "DELETED\r\n");
+        eventually("the delete", || {
+            redis.send("EXISTS a\r\n");
+            redis.line() == ":0"
+        });
+        // Of the users, only the one whose password it is has executed it.
+        let name = if user.is_empty() { "default" } else { "app" };
+        redis.send("CLIENT LIST\r\n");
+        let length: usize = redis.line()[1..].parse().expect("a length");
+        let mut text = vec![0; length + 2];
+        redis.0.read_exact(&mut text).expect("a text");
+        let text = String::from_utf8_lossy(&text).into_owned();
+        let is = format!(" cmd=unlink user={name} ");
+        assert!(text.contains(&is), "{is}: {text}");
+    }
     write(
         home.path(),
         "larder.toml",

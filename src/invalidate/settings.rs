@@ -117,7 +117,9 @@ pub struct Target {
     pub stale_seconds: u32,
     /// After this the key is deleted a second time.
     pub again: Option<Duration>,
-    /// The password of Redis servers.
+    /// The user of Redis servers; the default one without it.
+    pub user: Option<String>,
+    /// The user's password.
     pub password: Option<String>,
     /// The database of Redis servers.
     pub database: u32,
@@ -140,6 +142,7 @@ impl Target {
             forget: ForgetMethod::Delete,
             stale_seconds: 30,
             again: None,
+            user: None,
             password: None,
             database: 0,
             tls: None,
@@ -166,6 +169,11 @@ impl Target {
         if self.kind == TargetKind::Redis && self.forget == ForgetMethod::Stale {
             return Err(format!(
                 "target {name}: Redis has no stale values; forget = \"delete\" or \"update\""
+            ));
+        }
+        if self.user.is_some() && self.password.is_none() {
+            return Err(format!(
+                "target {name}: the user needs a password: password-file = \"FILE\""
             ));
         }
         if self.kind == TargetKind::Memcached && self.password.is_some() {

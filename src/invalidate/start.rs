@@ -152,6 +152,7 @@ impl ListenerParts<'_> {
         let pool = target::readable(protocol, self.targets);
         let pool = pool.filter(|_| settings.reads == ReadPolicy::Forward);
         let reads = pool.map_or(ReadPolicy::Refuse, |_| ReadPolicy::Forward);
+        let user = pool.and_then(|target| target.user.clone());
         let (servers, placement, password) = match pool {
             Some(target) => (
                 target.servers.clone(),
@@ -176,6 +177,7 @@ impl ListenerParts<'_> {
         };
         let (running, control) = Proxy::new(of_proxy, servers, placement)
             .password(password)
+            .user(user)
             .tls(self.tls.clone())
             .upstream_tls(pool.and_then(|target| target.tls.clone()))
             .interceptor(Arc::new(interceptor))

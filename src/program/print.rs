@@ -113,7 +113,7 @@ mod tests {
              [proxy]\nprotocol = \"memcached\"\nlisten = \"/tmp/p.sock\"\nupstream = [\"a:1\", \"b:2\"]\n\
              hash = \"twemproxy\"\nconnections = 2\nown-connections = 5\nworkers = 1\nmax-connections = 7\n\
              failures = 8\non-failure = \"next\"\non-return = \"flush\"\nconnect-timeout = 3\nread-timeout = 4\nwrite-timeout = 6\n\
-             database = 9\npassword-file = \"/etc/u\"\n[invalidate]\nlisten = \"off\"\nresp = \"127.0.0.1:7\"\n\
+             database = 9\nuser = \"app\"\npassword-file = \"/etc/u\"\n[invalidate]\nlisten = \"off\"\nresp = \"127.0.0.1:7\"\n\
              servers = \"s.txt\"\nhash = \"twemproxy\"\nworkers = 3\nspool = \"/var/s\"\ndurability = \"fsync\"\n\
              reads = \"forward\"\nmax-pending = 5\nmax-age = \"90s\"\nmax-connections = 9\ntimeout = 3\n\
              [tls]\ncert = \"c.pem\"\nkey = \"k.pem\"\nclient-ca = \"a.pem\"\n\

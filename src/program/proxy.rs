@@ -120,6 +120,11 @@ fn proxy(options: &ProxyOptions, settings: Settings, listen: &Listen) -> Result<
     let servers = options.servers()?;
     check_not_own_upstream(listen, &servers)?;
     let password = password(options.password_file.as_deref(), UPSTREAM_PASSWORD)?;
+    if options.user.is_some() && password.is_none() {
+        return Err(format!(
+            "--user needs a password: --password-file FILE, or {UPSTREAM_PASSWORD} in the environment"
+        ));
+    }
     if password.is_some() && settings.protocol == Protocol::Memcached {
         return Err("larder proxy has no password for memcached; it is for --protocol resp".into());
     }
@@ -130,7 +135,7 @@ fn proxy(options: &ProxyOptions, settings: Settings, listen: &Listen) -> Result<
             Proxy::new(settings, servers, placement)
         }
     };
-    Ok(proxy.password(password))
+    Ok(proxy.password(password).user(options.user.clone()))
 }
 
 /// HUP reads the list of servers again, or asks the cluster for its servers.

@@ -278,6 +278,11 @@ impl PrintedSetting {
         PrintedSetting::optional(flag, path, text(example))
     }
 
+    /// A name, for which there is no default.
+    pub(crate) fn name(flag: &'static str, name: Option<&String>, example: &str) -> PrintedSetting {
+        PrintedSetting::optional(flag, name.map(text), text(example))
+    }
+
     /// A list of addresses, for which there is no default.
     pub(crate) fn addresses(
         flag: &'static str,

@@ -75,6 +75,8 @@ pub(super) struct Client {
     messages: Vec<u8>,
     /// The rest of a request that is answered already, and read only for its end.
     pub(super) skip: Option<Remainder>,
+    /// The answer to a wrong password, which is given later.
+    pub(super) delayed: Option<Vec<u8>>,
     /// The generation of the map by which its requests under way were sent, in a cluster.
     pub(super) generation: usize,
     /// The time at which the socket last accepted bytes, in the forwarder's milliseconds.
@@ -120,6 +122,7 @@ impl Client {
             subscriptions: None,
             messages: Vec::new(),
             skip: None,
+            delayed: None,
             generation: 0,
             since: 0,
             readable: true,
@@ -141,7 +144,7 @@ impl Client {
 
     /// Whether another request may be taken.
     pub(super) fn has_room(&self) -> bool {
-        self.slots.len() < PIPELINE && self.backlog() < BACKLOG
+        self.slots.len() < PIPELINE && self.backlog() < BACKLOG && self.delayed.is_none()
     }
 
     /// Bytes of answers that wait for this client.
@@ -160,7 +163,7 @@ impl Client {
 
     /// Whether all requests are answered and all answers are sent.
     pub(super) fn is_done(&self) -> bool {
-        self.slots.is_empty() && self.unsent() == 0
+        self.slots.is_empty() && self.unsent() == 0 && self.delayed.is_none()
     }
 
     /// Whether its next request may be sent by the map or list of this generation. Not while others are under way that

@@ -32,7 +32,7 @@ use crate::protocol::resp;
 use crate::proxy::settings::Settings;
 use crate::proxy::shared::Shared;
 use crate::server::ClientTls;
-use crate::upstream::{Answer, BlockingConnection, Deadlines, Greeting};
+use crate::upstream::{Answer, BlockingConnection, Deadlines, Greeting, Login};
 
 /// The least time between two looks, for any number of requests for one.
 const CALM: Duration = Duration::from_millis(100);
@@ -86,7 +86,7 @@ impl ClusterWatcher {
             // A later request may have seen a newer map than this answer.
             let _ = bell.try_recv();
             let pool = shared.pool().1;
-            let map = self.ask_for_map(&pool, &shared.settings, shared.password.as_deref());
+            let map = self.ask_for_map(&pool, &shared.settings, shared.login());
             let is_new = |pool: &Pool, map: &SlotMap| pool.slots() != Some(map);
             let changed = map.is_some_and(|map| {
                 shared.replace(|pool| is_new(pool, &map).then(|| Pool::cluster(map, Some(pool))))
@@ -116,7 +116,7 @@ impl ClusterWatcher {
         &mut self,
         pool: &Pool,
         settings: &Settings,
-        password: Option<&str>,
+        login: Option<Login<'_>>,
     ) -> Option<SlotMap> {
         let (ejected, well): (Vec<_>, Vec<_>) = pool
             .upstreams
@@ -138,7 +138,7 @@ impl ClusterWatcher {
         asked.extend(others);
         let was_blind = self.blind;
         for address in asked {
-            match ask((address, self.tls.as_deref()), settings, password) {
+            match ask((address, self.tls.as_deref()), settings, login) {
                 Ok(mut map) => {
                     self.whole = map.is_whole();
                     if let Some(before) = pool.slots() {
@@ -200,10 +200,10 @@ impl From<UpstreamFailure> for SlotsError {
 fn ask(
     (address, tls): (&str, Option<&ClientTls>),
     settings: &Settings,
-    password: Option<&str>,
+    login: Option<Login<'_>>,
 ) -> Result<SlotMap, SlotsError> {
     let greeting = Greeting {
-        password,
+        login,
         ..Greeting::default()
     };
     let deadlines = Deadlines {

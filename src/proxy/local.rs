@@ -21,6 +21,8 @@ use crate::upstream::DATABASES;
 pub(super) enum LocalAnswer {
     /// The answer is written.
     Answer,
+    /// The answer is written, and is given later: a password was wrong.
+    Delay,
     /// The answer is written, and is the last.
     Close,
     /// An upstream has the answer.
@@ -136,8 +138,8 @@ pub(super) fn resp(
             session.reset(shared.password.is_none());
             reply.simple("RESET");
         }
-        ConnectionCommand::Auth => auth(args, session, shared, &mut reply),
-        ConnectionCommand::Hello => hello(args, session, connection, shared, &mut reply),
+        ConnectionCommand::Auth => return auth(args, session, shared, &mut reply),
+        ConnectionCommand::Hello => return hello(args, session, connection, shared, &mut reply),
         // Clients see one standalone Redis, so commands about a cluster are answered as by one.
         ConnectionCommand::Cluster if pool.is_cluster() => reply.error(NO_CLUSTER),
         // It would let all clients of the connection read from a replica.
@@ -152,7 +154,7 @@ pub(super) fn resp(
         ConnectionCommand::Info if !pool.is_single() => {
             return LocalAnswer::Every(MergeRule::Info, ReplyShape::Resp);
         }
-        ConnectionCommand::WhoAmI if args.len() == 2 => reply.bulk(b"default"),
+        ConnectionCommand::WhoAmI if args.len() == 2 => reply.bulk(shared.user_name()),
         _ => return LocalAnswer::Forward(ReplyShape::Resp),
     }
     LocalAnswer::Answer
@@ -174,28 +176,37 @@ fn select(args: CommandArgs<'_>, session: &mut Session, pool: &Pool, reply: &mut
     }
 }
 
-fn auth(args: CommandArgs<'_>, session: &mut Session, shared: &Shared, reply: &mut Reply<'_>) {
+fn auth(
+    args: CommandArgs<'_>,
+    session: &mut Session,
+    shared: &Shared,
+    reply: &mut Reply<'_>,
+) -> LocalAnswer {
     let (user, password) = match args.len() {
         2 if shared.password.is_none() => {
-            return reply.error(
+            return refused(
+                reply,
                 "ERR AUTH <password> called without any password configured for the default \
                  user. Are you sure your configuration is correct?",
             );
         }
         2 => (&b"default"[..], args.get(1)),
         3 => (args.get(1), args.get(2)),
-        _ => return reply.error("ERR wrong number of arguments for 'auth' command"),
+        _ => return refused(reply, "ERR wrong number of arguments for 'auth' command"),
     };
-    match admit(user, password, session, shared) {
-        true => reply.ok(),
-        false => reply.error(WRONGPASS),
+    if !admit(user, password, session, shared) {
+        reply.error(WRONGPASS);
+        return LocalAnswer::Delay;
     }
+    reply.ok();
+    LocalAnswer::Answer
 }
 
 const WRONGPASS: &str = "WRONGPASS invalid username-password pair or user is disabled.";
 
 fn admit(user: &[u8], password: &[u8], session: &mut Session, shared: &Shared) -> bool {
-    let right = user == b"default"
+    // Clients without user names give the default one in HELLO.
+    let right = (user == b"default" || user == shared.user_name())
         && shared
             .password
             .as_ref()
@@ -216,15 +227,18 @@ fn hello(
     connection: &Connection,
     shared: &Shared,
     reply: &mut Reply<'_>,
-) {
+) -> LocalAnswer {
     let resp3 = match args.len() {
         0 | 1 => session.state.resp3,
         _ => match parse_integer(args.get(1)) {
             Some(2) => false,
             Some(3) => true,
-            Some(_) => return reply.error("NOPROTO unsupported protocol version"),
+            Some(_) => return refused(reply, "NOPROTO unsupported protocol version"),
             None => {
-                return reply.error("ERR Protocol version is not an integer or out of range");
+                return refused(
+                    reply,
+                    "ERR Protocol version is not an integer or out of range",
+                );
             }
         },
     };
@@ -233,7 +247,8 @@ fn hello(
         let option = args.get(at);
         if option.eq_ignore_ascii_case(b"AUTH") && at + 2 < args.len() {
             if !admit(args.get(at + 1), args.get(at + 2), session, shared) {
-                return reply.error(WRONGPASS);
+                reply.error(WRONGPASS);
+                return LocalAnswer::Delay;
             }
             at += 3;
         } else if option.eq_ignore_ascii_case(b"SETNAME") && at + 1 < args.len() {
@@ -241,11 +256,15 @@ fn hello(
             at += 2;
         } else {
             let option = String::from_utf8_lossy(option);
-            return reply.error(format!("ERR Syntax error in HELLO option '{option}'"));
+            return refused(
+                reply,
+                format!("ERR Syntax error in HELLO option '{option}'"),
+            );
         }
     }
     if !session.admitted {
-        return reply.error(
+        return refused(
+            reply,
             "NOAUTH HELLO must be called with the client already authenticated, otherwise the \
              HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and \
              select the RESP protocol version at the same time",
@@ -256,6 +275,13 @@ fn hello(
     }
     session.state.resp3 = resp3;
     describe_server(resp3, connection, reply);
+    LocalAnswer::Answer
+}
+
+/// The answer is this error.
+fn refused(reply: &mut Reply<'_>, error: impl AsRef<[u8]>) -> LocalAnswer {
+    reply.error(error);
+    LocalAnswer::Answer
 }
 
 /// The answer to `HELLO`.

@@ -9,12 +9,15 @@ use crate::pool::Pool;
 use crate::proxy::intercept::Interceptor;
 use crate::proxy::settings::Settings;
 use crate::server::{ClientTls, Connections};
+use crate::upstream::{Login, login};
 
 /// Settings, the pool as it is now, and counts over all workers.
 pub(super) struct Shared {
     pub(super) settings: Settings,
     /// Of the upstreams; clients have to give the same.
     pub(super) password: Option<String>,
+    /// The user of the upstreams whose password that is, if not the default one.
+    pub(super) user: Option<String>,
     /// TLS towards the upstreams.
     pub(super) upstream_tls: Option<Arc<ClientTls>>,
     /// The clients, of all workers.
@@ -43,6 +46,7 @@ impl Shared {
         Shared {
             settings,
             password,
+            user: None,
             upstream_tls: None,
             connections,
             interceptor,
@@ -51,6 +55,16 @@ impl Shared {
             bell,
             detached: AtomicUsize::new(0),
         }
+    }
+
+    /// The name of the user of the upstreams.
+    pub(super) fn user_name(&self) -> &[u8] {
+        self.user.as_deref().unwrap_or("default").as_bytes()
+    }
+
+    /// The user as whom the upstreams are used.
+    pub(super) fn login(&self) -> Option<Login<'_>> {
+        login(self.user.as_deref(), self.password.as_deref())
     }
 
     /// The pool as it is now, with the number of its generation.

@@ -20,6 +20,7 @@ use crate::server::{
     self, ClientTls, Connections, Listen, Next, Peer, Refusal, Running, ServerTls, Service,
     Session, StartError, Turn, WorkerHandles,
 };
+use crate::upstream::{Login, login};
 
 /// A proxy to be started.
 pub struct Proxy {
@@ -27,6 +28,7 @@ pub struct Proxy {
     servers: ServerList,
     way: PoolSource,
     password: Option<String>,
+    user: Option<String>,
     tls: Option<Arc<ServerTls>>,
     upstream_tls: Option<Arc<ClientTls>>,
     interceptor: Option<Arc<dyn Interceptor>>,
@@ -50,6 +52,7 @@ impl Proxy {
             servers,
             way: PoolSource::Ring { placement, tags },
             password: None,
+            user: None,
             tls: None,
             upstream_tls: None,
             interceptor: None,
@@ -63,6 +66,7 @@ impl Proxy {
             servers: seeds,
             way: PoolSource::Cluster,
             password: None,
+            user: None,
             tls: None,
             upstream_tls: None,
             interceptor: None,
@@ -72,6 +76,13 @@ impl Proxy {
     /// The password of the upstreams; clients have to give the same. Only RESP has one.
     pub fn password(mut self, password: Option<String>) -> Proxy {
         self.password = password;
+        self
+    }
+
+    /// The user of the upstreams whose password that is; the default one without it. Clients may give this name or the
+    /// default one.
+    pub fn user(mut self, user: Option<String>) -> Proxy {
+        self.user = user;
         self
     }
 
@@ -115,7 +126,7 @@ impl Proxy {
             self.interceptor,
             watch.is_some().then_some(ring),
         );
-        shared.upstream_tls = self.upstream_tls;
+        (shared.user, shared.upstream_tls) = (self.user, self.upstream_tls);
         let shared = Arc::new(shared);
         let mut wakers = Vec::new();
         let running = server::Server::new(connections)
@@ -160,9 +171,9 @@ impl Proxy {
                 (Pool::new(&self.servers, placement, tags, None), None)
             }
             PoolSource::Cluster => {
-                let password = self.password.as_deref();
+                let login = login(self.user.as_deref(), self.password.as_deref());
                 let tls = self.upstream_tls.clone();
-                let (pool, watch) = first_map(&self.servers, &self.settings, password, tls);
+                let (pool, watch) = first_map(&self.servers, &self.settings, login, tls);
                 (pool, Some(watch))
             }
         }
@@ -232,7 +243,7 @@ impl Control {
 fn first_map(
     seeds: &ServerList,
     settings: &Settings,
-    password: Option<&str>,
+    login: Option<Login<'_>>,
     tls: Option<Arc<ClientTls>>,
 ) -> (Pool, ClusterWatcher) {
     let addresses = seeds.servers().iter().map(|seed| &seed.address);
@@ -242,7 +253,7 @@ fn first_map(
     });
     let pool = Pool::cluster(map, None);
     let mut watch = ClusterWatcher::new(addresses.cloned().collect(), tls);
-    match watch.ask_for_map(&pool, settings, password) {
+    match watch.ask_for_map(&pool, settings, login) {
         Some(map) => (Pool::cluster(map, Some(&pool)), watch),
         None => (pool, watch),
     }

@@ -66,6 +66,7 @@ pub(crate) use acceptor::Accepted;
 pub use connections::{Connection, Connections, EndReason};
 pub(crate) use connections::{Membership, ticks};
 pub(crate) use handshakes::Handshakes;
+pub(crate) use limits::FAILED_LOGIN_DELAY;
 pub use listener::Listen;
 pub use running::{Handle, Running};
 pub use service::{

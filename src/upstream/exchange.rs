@@ -153,6 +153,7 @@ impl<T> Exchange<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::upstream::greeting::Login;
 
     /// The replies to the requests, when they come in pieces of this size; or the failure.
     fn replies(
@@ -178,7 +179,10 @@ mod tests {
         for size in 1..bytes.len() {
             let mut exchange = Exchange::new(64);
             exchange.greet(&Greeting {
-                password: Some("secret"),
+                login: Some(Login {
+                    user: None,
+                    password: "secret",
+                }),
                 ..Greeting::default()
             });
             for (number, shape) in [ReplyShape::Resp, ReplyShape::Resp, ReplyShape::Values]

@@ -4,11 +4,24 @@ use crate::protocol::framing::reply::{BinaryReply, ReplyShape};
 use crate::protocol::memcached::binary::ReplyTo;
 use crate::protocol::resp;
 
+/// The user as whom a connection is used.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Login<'a> {
+    /// The name; without one it is Redis's default user.
+    pub(crate) user: Option<&'a str>,
+    pub(crate) password: &'a str,
+}
+
+/// The user if there is a password.
+pub(crate) fn login<'a>(user: Option<&'a str>, password: Option<&'a str>) -> Option<Login<'a>> {
+    password.map(|password| Login { user, password })
+}
+
 /// The setup of a new RESP connection before its first request. memcached's text protocol needs none.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Greeting<'a> {
-    /// The server's password.
-    pub(crate) password: Option<&'a str>,
+    /// The user, if the server asks for one.
+    pub(crate) login: Option<Login<'a>>,
     /// Whether replies are to come in RESP3.
     pub(crate) resp3: bool,
     /// The database of Redis; 0 is chosen already.
@@ -18,8 +31,10 @@ pub(crate) struct Greeting<'a> {
 impl Greeting<'_> {
     /// The requests, in their order. After a reply that is an error, the connection can't be used.
     pub(crate) fn requests(&self) -> impl Iterator<Item = Vec<u8>> {
-        let password = self.password.map(str::as_bytes);
-        let auth = password.map(|password| resp::request(&[b"AUTH", password]));
+        let auth = self.login.map(|Login { user, password }| match user {
+            Some(user) => resp::request(&[b"AUTH", user.as_bytes(), password.as_bytes()]),
+            None => resp::request(&[b"AUTH", password.as_bytes()]),
+        });
         let hello = self.resp3.then(|| resp::request(&[b"HELLO", b"3"]));
         let number = self.database.to_string();
         let select = (self.database != 0).then(|| resp::request(&[b"SELECT", number.as_bytes()]));

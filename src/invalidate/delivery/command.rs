@@ -10,7 +10,7 @@ use crate::invalidate::target::is_text_name;
 use crate::protocol::framing::reply::ReplyShape;
 use crate::protocol::memcached::text::meta::base64;
 use crate::protocol::resp::request;
-use crate::upstream::{Greeting, MEMCACHED_FLUSH, MEMCACHED_PROBE, RESP_PROBE};
+use crate::upstream::{Greeting, MEMCACHED_FLUSH, MEMCACHED_PROBE, RESP_PROBE, login};
 
 /// The purpose of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +42,7 @@ impl Target {
         match self.kind {
             TargetKind::Memcached => Greeting::default(),
             TargetKind::Redis => Greeting {
-                password: self.password.as_deref(),
+                login: login(self.user.as_deref(), self.password.as_deref()),
                 resp3: false,
                 database: self.database,
             },

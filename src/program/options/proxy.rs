@@ -97,7 +97,12 @@ pub(crate) struct ProxyOptions {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..1024))]
     pub(crate) database: Option<u32>,
 
-    /// A file whose first line is the password of Redis upstreams
+    /// The user of Redis upstreams. Its password is that of --password-file. Clients give this name or none [default: the
+    /// default user]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) user: Option<String>,
+
+    /// A file whose first line is the password of Redis upstreams. Clients have to give the same
     #[arg(long, value_name = "FILE")]
     pub(crate) password_file: Option<PathBuf>,
 }
@@ -132,6 +137,7 @@ impl ProxyOptions {
             read_timeout: self.read_timeout.or(file.read_timeout),
             write_timeout: self.write_timeout.or(file.write_timeout),
             database: self.database.or(file.database),
+            user: self.user.or(file.user),
             password_file: self.password_file.or(file.password_file),
         }
     }
@@ -216,6 +222,7 @@ impl ProxyOptions {
             PrintedSetting::number("read-timeout", settings.read_timeout.as_secs()),
             PrintedSetting::number("write-timeout", settings.write_timeout.as_secs()),
             PrintedSetting::number("database", settings.database),
+            PrintedSetting::name("user", self.user.as_ref(), "app"),
             PrintedSetting::path(
                 "password-file",
                 self.password_file.as_ref(),

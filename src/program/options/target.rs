@@ -40,6 +40,8 @@ pub(crate) struct TargetOptions {
     #[serde(default, deserialize_with = "parsed")]
     again: Option<Span>,
     #[serde(default)]
+    user: Option<String>,
+    #[serde(default)]
     password_file: Option<PathBuf>,
     #[serde(default)]
     database: u32,
@@ -90,6 +92,7 @@ impl TargetOptions {
             target.password = password(self.password_file.as_deref(), UPSTREAM_PASSWORD)
                 .map_err(|problem| format!("target {}: {problem}", self.name))?;
         }
+        target.user = self.user.clone();
         target.check()?;
         Ok(target)
     }

@@ -329,7 +329,7 @@ impl Forwarder {
     pub(super) fn greet(&mut self, connection: usize, state: ConnectionState) {
         let settings = &self.shared.settings;
         let greeting = Greeting {
-            password: self.shared.password.as_deref(),
+            login: self.shared.login(),
             resp3: state.resp3,
             database: match state.database {
                 0 => settings.database,

@@ -237,6 +237,7 @@ impl Forwarder {
         buffers: &mut RequestBuffers,
     ) -> (Option<usize>, RequestOutcome) {
         let client = &mut self.clients[key];
+        client.framer.admit(client.session.admitted);
         let frame = client.framer.frame(input, buffers);
         client.session.state.binary = client.framer.is_binary();
         match frame {

@@ -37,6 +37,7 @@ mod gather;
 mod incoming;
 mod intercept;
 mod large;
+mod login;
 mod meta;
 mod redirect;
 mod repeat;
@@ -110,6 +111,8 @@ pub(super) struct Forwarder {
     now: u64,
     micros: u64,
     next_sweep: u64,
+    /// The clients whose answer to a wrong password is delayed, by its time: that time, and their keys and ids.
+    delays: VecDeque<(u64, usize, u64)>,
     draining: bool,
     /// Answers requests in place of an upstream.
     interception: Option<Interception>,
@@ -143,6 +146,7 @@ impl Forwarder {
             now: 0,
             micros: 0,
             next_sweep: 0,
+            delays: VecDeque::new(),
             draining: false,
             interception,
         }
@@ -203,6 +207,7 @@ impl Forwarder {
         });
         let watching = !self.slow.is_empty()
             || !self.dirty_clients.is_empty()
+            || !self.delays.is_empty()
             || self
                 .connections
                 .iter()

@@ -151,6 +151,7 @@ impl Forwarder {
         };
         match said {
             LocalAnswer::Answer => self.answer(key, &out),
+            LocalAnswer::Delay => self.delay(key, out),
             LocalAnswer::Close => {
                 self.clients[key].closing = true;
                 self.answer(key, &out)

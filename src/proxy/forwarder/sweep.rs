@@ -18,6 +18,7 @@ impl Forwarder {
         }
         self.next_sweep = self.now + SWEEP_MS;
         self.end_silent_clients();
+        self.end_delays();
         self.cancel_blocked_clients();
         self.end_deadlocked_client();
         self.fail_late_connections();

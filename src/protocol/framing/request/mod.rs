@@ -46,6 +46,8 @@ pub enum RequestFramer {
         reader: Reader,
         /// The next request may be as long as [`WHOLE_LIMIT`](frame::WHOLE_LIMIT).
         whole: bool,
+        /// The client has to authenticate first; until then far less is accepted.
+        unauthenticated: bool,
     },
     /// Of memcached's text protocol, or of either of its protocols until the first byte.
     Memcached(LineFramer),
@@ -59,6 +61,7 @@ impl RequestFramer {
         RequestFramer::Resp {
             reader: Reader::default(),
             whole: false,
+            unauthenticated: false,
         }
     }
 
@@ -70,6 +73,16 @@ impl RequestFramer {
     /// Whether its client speaks memcached's binary protocol.
     pub(crate) fn is_binary(&self) -> bool {
         matches!(self, RequestFramer::Binary(_))
+    }
+
+    /// Bounds the requests of a client that has not authenticated, as Redis does.
+    pub(crate) fn admit(&mut self, admitted: bool) {
+        if let RequestFramer::Resp {
+            unauthenticated, ..
+        } = self
+        {
+            *unauthenticated = !admitted;
+        }
     }
 
     /// Has the next request, which was just found to be [`RequestFrame::Large`], held until it is complete. Returns
@@ -96,7 +109,11 @@ impl RequestFramer {
             *self = RequestFramer::Binary(BinaryFramer::default());
         }
         match self {
-            RequestFramer::Resp { reader, whole } => resp::frame(reader, whole, input, scratch),
+            RequestFramer::Resp {
+                reader,
+                whole,
+                unauthenticated,
+            } => resp::frame(reader, whole, *unauthenticated, input, scratch),
             RequestFramer::Memcached(lines) => memcached::frame(lines, input, scratch),
             RequestFramer::Binary(framer) => framer.frame(input, &mut scratch.rebuilt),
         }

@@ -33,11 +33,13 @@ const UNKNOWN: CommandEntry = CommandEntry {
 pub(super) fn frame<'a>(
     reader: &mut Reader,
     whole: &mut bool,
+    unauthenticated: bool,
     input: &'a [u8],
     scratch: &'a mut RequestBuffers,
 ) -> RequestFrame<'a> {
     let limits = Limits {
         request: if *whole { WHOLE_LIMIT } else { REQUEST_LIMIT },
+        unauthenticated,
         ..LIMITS
     };
     let RequestBuffers { words, rebuilt, .. } = scratch;
