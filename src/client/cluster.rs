@@ -8,6 +8,7 @@ use crate::client::commands::Client;
 use crate::client::error::Error;
 use crate::client::gather::{self, Group};
 use crate::client::item::{CasOutcome, Item};
+use crate::client::meta::MetaReply;
 use crate::client::settings::Settings;
 use crate::pool::{Placement, Pool, ServerList};
 
@@ -273,6 +274,56 @@ impl Cluster {
     ) -> Result<Option<Item>, Error> {
         let key = key.as_ref();
         self.at(key, |client| client.update(key, lifetime, &mut change))
+    }
+
+    /// See [`Client::meta_get`].
+    ///
+    /// # Errors
+    /// See [`Client::meta_get`].
+    pub fn meta_get(
+        &self,
+        key: impl AsRef<[u8]>,
+        flags: &[&str],
+    ) -> Result<Option<MetaReply>, Error> {
+        let key = key.as_ref();
+        let read = self.at(key, |client| client.meta("mg", key, flags, None));
+        self.settings.or_miss(read)
+    }
+
+    /// See [`Client::meta_set`].
+    ///
+    /// # Errors
+    /// See [`Client::meta_get`].
+    pub fn meta_set(
+        &self,
+        key: impl AsRef<[u8]>,
+        value: impl AsRef<[u8]>,
+        flags: &[&str],
+    ) -> Result<MetaReply, Error> {
+        let key = key.as_ref();
+        self.at(key, |client| client.meta_set(key, &value, flags))
+    }
+
+    /// See [`Client::meta_delete`].
+    ///
+    /// # Errors
+    /// See [`Client::meta_get`].
+    pub fn meta_delete(&self, key: impl AsRef<[u8]>, flags: &[&str]) -> Result<MetaReply, Error> {
+        let key = key.as_ref();
+        self.at(key, |client| client.meta_delete(key, flags))
+    }
+
+    /// See [`Client::meta_arithmetic`].
+    ///
+    /// # Errors
+    /// See [`Client::meta_get`].
+    pub fn meta_arithmetic(
+        &self,
+        key: impl AsRef<[u8]>,
+        flags: &[&str],
+    ) -> Result<MetaReply, Error> {
+        let key = key.as_ref();
+        self.at(key, |client| client.meta_arithmetic(key, flags))
     }
 
     /// Sends a request to the server of the key. With failover, the next server of the ring gets it if that is ejected, in

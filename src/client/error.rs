@@ -23,6 +23,8 @@ pub(super) enum Cause {
     Failure(UpstreamFailure),
     /// The key can't be sent, for this reason.
     Key(&'static str),
+    /// A flag of a meta command can't be sent.
+    Flag,
     /// Other clients changed the item during this many tries.
     Contended(u32),
 }
@@ -33,6 +35,8 @@ pub(super) enum Cause {
 pub enum ErrorKind {
     /// The key is empty, too long, or has a character that can't be sent. Nothing was sent.
     InvalidKey,
+    /// A flag of a meta command has a space, or the client doesn't let its users set it. Nothing was sent.
+    InvalidFlag,
     /// There is no connection, or the server is ejected. Nothing was sent.
     Unavailable,
     /// The request or its reply took too long. The request may have been executed.
@@ -66,6 +70,7 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         let failure = match &self.cause {
             Cause::Key(_) => return ErrorKind::InvalidKey,
+            Cause::Flag => return ErrorKind::InvalidFlag,
             Cause::Contended(_) => return ErrorKind::Contended,
             Cause::Failure(failure) => failure,
         };
@@ -110,6 +115,10 @@ impl fmt::Display for Error {
         match &self.cause {
             Cause::Failure(failure) => write!(f, "{server} {failure}"),
             Cause::Key(why) => write!(f, "a key for {server} {why}"),
+            Cause::Flag => write!(
+                f,
+                "a meta command for {server} has a flag that is malformed or is q, b or O"
+            ),
             Cause::Contended(tries) => write!(
                 f,
                 "other clients changed the item on {server} during each of {tries} tries"

@@ -30,14 +30,8 @@ impl Client {
     }
 
     pub(super) fn read_unique(&self, key: &[u8]) -> Result<Option<(Item, u64)>, Error> {
-        let Some(received) = self.read_value(&[b"gets", key])? else {
-            return Ok(None);
-        };
-        let unique = received.cas.ok_or_else(|| {
-            let failure = UpstreamFailure::unexpected(b"VALUE without a cas unique");
-            self.server.error(Cause::Failure(failure))
-        })?;
-        Ok(Some((received.item, unique)))
+        let read = self.read_value(&[b"gets", key])?;
+        Ok(read.and_then(|received| Some((received.item, received.cas?))))
     }
 
     pub(super) fn read_touching(
@@ -56,7 +50,13 @@ impl Client {
         self.ask(&request::line(words), |connection, until| {
             let mut found = None;
             reply::values(connection, until, &[key], limit, |it| found = Some(it))?;
-            Ok(found)
+            match &found {
+                Some(reply::Received { cas: None, .. }) if words[0] == b"gets" => {
+                    let what = b"VALUE without a cas unique";
+                    Err(UpstreamFailure::unexpected(what))
+                }
+                _ => Ok(found),
+            }
         })
     }
 

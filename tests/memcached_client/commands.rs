@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use larder::client::{CasOutcome, Client, Cluster, Error, ErrorKind, Item};
+use larder::client::{CasOutcome, Client, Cluster, Error, ErrorKind, Item, MetaStatus};
 use larder::{Placement, Server};
 
 use crate::patient;
@@ -69,6 +69,40 @@ macro_rules! use_every_command_about_a_key {
         assert_eq!(cache.update("u", HOUR, add_one)?, Some("11".into()));
         assert_eq!(cache.update("u", HOUR, |_| None)?, None);
         assert_eq!(cache.get("u")?, Some("11".into()));
+
+        assert_eq!(cache.meta_get("m", &["v"])?, None);
+        assert_eq!(cache.meta_delete("m", &[])?.status, MetaStatus::NotFound);
+        let stored = cache.meta_set("m", b"1\r\n", &["T60", "F7", "k"])?;
+        assert_eq!(
+            (stored.status, stored.flag('k')),
+            (MetaStatus::Done, Some("m"))
+        );
+        let reply = cache
+            .meta_get("m", &["v", "t", "f", "c"])?
+            .expect("it exists");
+        assert_eq!(reply.value.as_deref(), Some(&b"1\r\n"[..]));
+        assert_eq!((reply.flag('f'), reply.flag('k')), (Some("7"), None));
+        let wrong = cache.meta_set("m", "2", &["C1"])?;
+        assert_eq!(wrong.status, MetaStatus::Exists);
+        assert_eq!(
+            cache.meta_set("m", "2", &["ME"])?.status,
+            MetaStatus::NotStored
+        );
+        assert_eq!(cache.meta_get("m", &[])?.expect("it exists").value, None);
+        let sum = cache.meta_arithmetic("sum", &["N0", "J41", "v"])?;
+        assert_eq!(sum.value.as_deref(), Some(&b"41"[..]));
+        let sum = cache.meta_arithmetic("sum", &["v"])?;
+        assert_eq!(sum.value.as_deref(), Some(&b"42"[..]));
+        assert_eq!(
+            cache.meta_set("a key\0", "b64", &[])?.status,
+            MetaStatus::Done
+        );
+        let reply = cache.meta_get("a key\0", &["v"])?.expect("it exists");
+        assert_eq!(reply.value.as_deref(), Some(&b"b64"[..]));
+        let invalid = cache
+            .meta_get("m", &["q"])
+            .expect_err("it would have no reply");
+        assert_eq!(invalid.kind(), ErrorKind::InvalidFlag);
 
         cache.set("gone", "1", Some(Duration::ZERO))?;
         assert_eq!(cache.get("gone")?, None);

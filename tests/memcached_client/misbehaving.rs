@@ -144,6 +144,30 @@ fn a_reply_that_does_not_fit_the_request_is_an_error() {
 }
 
 #[test]
+fn a_meta_reply_that_does_not_fit_the_request_is_an_error() {
+    for (reply, kind) in [
+        ("HD\r\n", ErrorKind::Protocol),
+        ("HD Oanother\r\n", ErrorKind::Protocol),
+        ("VA 1 Oanother\r\nx\r\n", ErrorKind::Protocol),
+        ("VA x\r\n", ErrorKind::Protocol),
+        ("STORED\r\n", ErrorKind::Protocol),
+        ("EN\r\n", ErrorKind::Protocol),
+        ("VA 4294967296 v\r\n", ErrorKind::TooLong),
+        ("CLIENT_ERROR invalid flag\r\n", ErrorKind::Refused),
+    ] {
+        let server = first_is_bad(move |mut stream| {
+            let _ = stream.write_all(reply.as_bytes());
+            hold(stream);
+        });
+        let client = Client::with_settings(&server.address, patient());
+        let error = client.meta_delete("k", &[]).expect_err(reply);
+        assert_eq!(error.kind(), kind, "{reply:?}: {error}");
+        assert_eq!(client.get("k").expect("the second is good"), None);
+        assert_eq!(server.accepted.load(SeqCst), 2, "{reply:?}");
+    }
+}
+
+#[test]
 fn an_endless_line_is_an_error() {
     let server = first_is_bad(|stream| repeat(stream, &[b'x'; 1000]));
     let error = fails_once(&server, patient());
