@@ -296,6 +296,7 @@ const FAMILIES: [(&str, &[&str]); 5] = [
             "verbosity",
             "cache_memlimit",
             "lru_crawler",
+            "watch",
             "quit",
             "shutdown",
         ],

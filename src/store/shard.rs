@@ -23,8 +23,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use ahash::RandomState;
 
 use super::config::DATABASES;
-use super::entry::{Entry, item_cost};
+use super::entry::{Entry, Item, item_cost};
 use super::eviction::{EvictionOrder, Judgement};
+use super::eviction_observer::{EvictedItem, EvictionObserver};
 use super::hash_table::HashTable;
 use super::pages::{PageBuffer, PagePool};
 use super::record::ItemHeader;
@@ -64,6 +65,7 @@ pub(super) struct Shard {
     /// stored since.
     pub(super) swept_expiry: u64,
     bell: Arc<SweepBell>,
+    evictions: Arc<EvictionObserver>,
     pub(super) counters: ShardCounters,
     pub(super) watched: WatchedKeys,
     cas: std::ops::Range<u64>,
@@ -97,6 +99,7 @@ impl Shard {
         pool: Arc<PagePool>,
         cas_source: Arc<AtomicU64>,
         bell: Arc<SweepBell>,
+        evictions: Arc<EvictionObserver>,
     ) -> Shard {
         Shard {
             table: HashTable::new(&pool),
@@ -110,6 +113,7 @@ impl Shard {
             next_expiry: u64::MAX,
             swept_expiry: u64::MAX,
             bell,
+            evictions,
             counters: ShardCounters::default(),
             watched: WatchedKeys::default(),
             cas: 0..0,

@@ -11,6 +11,7 @@ use ahash::RandomState;
 
 use super::clock::Clock;
 use super::config::{Config, DATABASES, largest_item};
+use super::eviction_observer::{EvictedItem, EvictionObserver};
 use super::flush_schedule::FlushSchedule;
 use super::pages::{PagePool, large_length};
 use super::shard::Shard;
@@ -42,6 +43,7 @@ pub struct Store {
     /// The position at which the sweep continues: shard << 32 | slot.
     pub(super) swept: AtomicU64,
     pub(super) sweep_bell: Arc<SweepBell>,
+    pub(super) evictions: Arc<EvictionObserver>,
     /// The shard that evicts first when another has nothing left to evict.
     pub(super) trimmed: AtomicUsize,
     /// The number of random numbers drawn so far.
@@ -75,18 +77,21 @@ impl Store {
         let count = config.shard_count();
         let pool = Arc::new(PagePool::new(config.memory, count));
         let bell = Arc::<SweepBell>::default();
+        let started_ms = clock.now_ms();
+        let evictions = Arc::new(EvictionObserver::new(started_ms));
         let shard = |_| {
             Mutex::new(Shard::new(
                 hasher.clone(),
                 Arc::clone(&pool),
                 Arc::clone(&cas),
                 Arc::clone(&bell),
+                Arc::clone(&evictions),
             ))
         };
         Store {
             shards: (0..count).map(shard).collect(),
             hasher: hasher.clone(),
-            started_ms: clock.now_ms(),
+            started_ms,
             clock,
             used: AtomicU64::new(0),
             reserved: AtomicU64::new(0),
@@ -98,6 +103,7 @@ impl Store {
             gate: RwLock::new(()),
             swept: AtomicU64::new(0),
             sweep_bell: Arc::clone(&bell),
+            evictions: Arc::clone(&evictions),
             trimmed: AtomicUsize::new(0),
             draws: AtomicU64::new(0),
         }
@@ -250,6 +256,19 @@ impl Store {
     /// The database that lies behind a number.
     pub(super) fn inner_db(&self, db: u8) -> u8 {
         self.databases[usize::from(db % DATABASES)].load(Ordering::Relaxed)
+    }
+
+    /// Names the function that gets evicted items, of all databases, while reports are wanted. Only the first one counts.
+    pub(crate) fn observe_evictions(
+        &self,
+        observer: impl Fn(&EvictedItem<'_>) + Send + Sync + 'static,
+    ) {
+        self.evictions.set(Box::new(observer));
+    }
+
+    /// Switches the reports of evictions on or off.
+    pub(crate) fn report_evictions(&self, wanted: bool) {
+        self.evictions.want(wanted);
     }
 
     /// The counters since the start or the last reset.

@@ -92,6 +92,11 @@ impl<'a> Tree<'a> {
         self.now_ms
     }
 
+    /// Items of this shard that have expired so far. If a look-up adds to it, the item that it looked for has expired.
+    pub(crate) fn expired(&self) -> u64 {
+        self.shard.counters.expired
+    }
+
     /// Looks a path up for a reader: counts a hit or a miss, marks the nodes of the path as used.
     ///
     /// `path[0]` is the key that the lock was taken for, here and everywhere below.

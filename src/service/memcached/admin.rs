@@ -2,18 +2,19 @@
 
 use std::sync::atomic::Ordering;
 
-use crate::protocol::memcached::text::{AdminCommand, reply};
+use crate::protocol::memcached::text::{AdminCommand, Words, reply};
 
 use super::context::TurnContext;
 use super::dump::Dump;
+use super::watch::{EventKinds, Watching};
 
 /// The state of the connection after a command.
-#[derive(Debug, Clone, Copy)]
 pub(super) enum AfterAdmin {
     Continue,
     /// The list is written in pieces, before the next command.
     Dump(Dump),
-    Close,
+    Watch(Watching),
+    Quit,
 }
 
 impl AfterAdmin {
@@ -34,6 +35,11 @@ impl TurnContext<'_> {
             AdminCommand::FlushAll { delay, noreply } => self.flush_all(delay, noreply),
             AdminCommand::Verbosity { level, noreply } => self.verbosity(level, noreply),
             AdminCommand::Stats { words } => return AfterAdmin::dump(self.stats(words)),
+            AdminCommand::Watch { words } => {
+                return self
+                    .watch(words)
+                    .map_or(AfterAdmin::Continue, AfterAdmin::Watch);
+            }
             AdminCommand::LruCrawler { words } => return AfterAdmin::dump(self.lru_crawler(words)),
             AdminCommand::CacheMemlimit { mebibytes, noreply } => {
                 self.cache_memlimit(mebibytes, noreply);
@@ -41,7 +47,7 @@ impl TurnContext<'_> {
             AdminCommand::Version => self.output.reply(false, reply::VERSION),
             AdminCommand::MetaNoop => self.output.reply(false, reply::META_NOOP),
             AdminCommand::Shutdown => self.output.reply(false, reply::SHUTDOWN_DISABLED),
-            AdminCommand::Quit => return AfterAdmin::Close,
+            AdminCommand::Quit => return AfterAdmin::Quit,
         }
         AfterAdmin::Continue
     }
@@ -69,5 +75,25 @@ impl TurnContext<'_> {
             }
         };
         self.output.reply(noreply, answer);
+    }
+
+    /// `watch`: the connection's new state, or `None` after an error.
+    fn watch(&mut self, words: Words<'_>) -> Option<Watching> {
+        if !self.output.is_empty() {
+            self.output.push(reply::WATCH_IS_PIPELINED);
+            return None;
+        }
+        // The reply to a datagram can't go on.
+        let is_datagram = self.connection.local().udp().is_some();
+        let Some(kinds) = EventKinds::named(words).filter(|_| !is_datagram) else {
+            self.output.push(reply::ERROR);
+            return None;
+        };
+        let watching = self.shared.log.add(kinds);
+        self.output.push(match watching {
+            Some(_) => reply::OK,
+            None => reply::TOO_MANY_WATCHERS,
+        });
+        watching
     }
 }

@@ -3,6 +3,7 @@
 //! ```text
 //!   first byte 0x80 ──▶ BinarySession ─┐
 //!   any other       ──▶ TextSession  ──┴─▶ step, step, … ─▶ Step: what was consumed, and what is next
+//!                                           `watch` ─▶ Watching: lines until the connection ends
 //! ```
 //!
 //! The protocol stays that of the first byte, as in memcached. A turn runs steps until the input is consumed or the output
@@ -12,7 +13,7 @@ use std::sync::Arc;
 
 use crate::protocol::memcached::binary::REQUEST_MAGIC;
 use crate::protocol::memcached::udp::MAX_REPLY;
-use crate::server::{self, Connection, Insertion, Next, Turn};
+use crate::server::{self, Connection, Insertion, Next, Turn, ticks};
 use crate::service::kept_insertions::KeptInsertions;
 
 use super::binary::BinarySession;
@@ -20,6 +21,7 @@ use super::context::TurnContext;
 use super::service_state::Shared;
 use super::step::Step;
 use super::text_session::TextSession;
+use super::watch::{EventKinds, Watching};
 
 /// A connection's state between turns. It owns no buffer.
 pub(super) struct ConnectionSession {
@@ -31,6 +33,8 @@ pub(super) struct ConnectionSession {
     may_insert: bool,
     /// The input is a datagram.
     is_datagram: bool,
+    /// What the client has sent ended the connection.
+    refused: bool,
     /// Bytes of input below which there is nothing to do: the length of a data block.
     needed: u32,
 }
@@ -41,6 +45,8 @@ enum SessionProtocol {
     Undecided,
     Text(TextSession),
     Binary(BinarySession),
+    /// It gets lines of the log, and sends nothing more.
+    Watching(Watching),
 }
 
 impl SessionProtocol {
@@ -55,13 +61,25 @@ impl SessionProtocol {
 
 impl ConnectionSession {
     pub(super) fn new(shared: Arc<Shared>, connection: Arc<Connection>) -> ConnectionSession {
+        if shared.log.wants(EventKinds::CONNEVENTS) {
+            shared.log.connected(&connection);
+        }
+        ConnectionSession::begin(shared, connection, false)
+    }
+
+    fn begin(
+        shared: Arc<Shared>,
+        connection: Arc<Connection>,
+        is_datagram: bool,
+    ) -> ConnectionSession {
         ConnectionSession {
             shared,
             connection,
             protocol: SessionProtocol::Undecided,
             insertions: KeptInsertions::default(),
-            may_insert: false,
-            is_datagram: false,
+            may_insert: is_datagram,
+            is_datagram,
+            refused: false,
             needed: 0,
         }
     }
@@ -72,18 +90,14 @@ impl ConnectionSession {
         shared: Arc<Shared>,
         connection: Arc<Connection>,
     ) -> ConnectionSession {
-        ConnectionSession {
-            may_insert: true,
-            is_datagram: true,
-            ..ConnectionSession::new(shared, connection)
-        }
+        ConnectionSession::begin(shared, connection, true)
     }
 
     /// Whether a step is to be run although nothing has arrived.
     fn has_more_to_say(&self) -> bool {
         match &self.protocol {
             SessionProtocol::Text(text) => text.has_more_to_say(),
-            SessionProtocol::Binary(_) | SessionProtocol::Undecided => false,
+            _ => false,
         }
     }
 
@@ -92,7 +106,7 @@ impl ConnectionSession {
         let receives = match &self.protocol {
             SessionProtocol::Text(text) => text.receives(),
             SessionProtocol::Binary(binary) => binary.receives(),
-            SessionProtocol::Undecided => false,
+            _ => false,
         };
         if receives { Next::Receive } else { Next::Read }
     }
@@ -109,12 +123,54 @@ impl ConnectionSession {
                 self.protocol = SessionProtocol::of(first, &self.shared);
                 Step::Continue(0)
             }
+            SessionProtocol::Watching(_) => Step::Continue(input.len()),
         }
+    }
+
+    /// Counts what a step consumed of the `rest` of the input; the connection's next step if the turn ends with it.
+    fn after_step(&mut self, step: Step, rest: usize, consumed: &mut usize) -> Option<Next> {
+        let (taken, next) = match step {
+            Step::Continue(taken) => (taken, None),
+            Step::Wait { needed } => {
+                self.needed = u32::try_from(needed).unwrap_or(u32::MAX);
+                (0, Some(Next::Read))
+            }
+            Step::Full(taken) => (taken, Some(Next::Again)),
+            Step::Send(taken) => (taken, Some(Next::Send)),
+            Step::NoMemory(taken) => (taken, Some(Next::AwaitMemory)),
+            Step::Delay(taken) => (taken, Some(Next::Delay)),
+            Step::Watch(watching) => {
+                self.protocol = SessionProtocol::Watching(watching);
+                (rest, Some(Next::Later))
+            }
+            Step::Quit => (rest, Some(Next::Close)),
+            Step::Close => {
+                self.refused = true;
+                (rest, Some(Next::Close))
+            }
+        };
+        *consumed += taken;
+        next
+    }
+
+    /// Appends the lines that wait, if the connection watches. It is not idle meanwhile.
+    fn watch_turn(&mut self, input: &[u8], output: &mut Vec<u8>) -> Option<Turn> {
+        let SessionProtocol::Watching(watching) = &mut self.protocol else {
+            return None;
+        };
+        self.connection.touch(ticks());
+        Some(Turn {
+            consumed: input.len(),
+            next: watching.turn(output),
+        })
     }
 }
 
 impl server::Session for ConnectionSession {
     fn turn(&mut self, input: &[u8], output: &mut Vec<u8>) -> Turn {
+        if let Some(turn) = self.watch_turn(input, output) {
+            return turn;
+        }
         if input.len() < self.needed as usize {
             return Turn {
                 consumed: 0,
@@ -140,32 +196,9 @@ impl server::Session for ConnectionSession {
             if context.output.is_full() {
                 break Next::Again;
             }
-            match self.step(&mut context, rest) {
-                Step::Continue(taken) => consumed += taken,
-                Step::Wait { needed } => {
-                    self.needed = u32::try_from(needed).unwrap_or(u32::MAX);
-                    break Next::Read;
-                }
-                Step::Full(taken) => {
-                    consumed += taken;
-                    break Next::Again;
-                }
-                Step::Send(taken) => {
-                    consumed += taken;
-                    break Next::Send;
-                }
-                Step::NoMemory(taken) => {
-                    consumed += taken;
-                    break Next::AwaitMemory;
-                }
-                Step::Delay(taken) => {
-                    consumed += taken;
-                    break Next::Delay;
-                }
-                Step::Close => {
-                    consumed = input.len();
-                    break Next::Close;
-                }
+            let step = self.step(&mut context, rest);
+            if let Some(next) = self.after_step(step, rest.len(), &mut consumed) {
+                break next;
             }
         };
         self.insertions = std::mem::take(&mut context.output.insertions);
@@ -186,7 +219,7 @@ impl server::Session for ConnectionSession {
         match &mut self.protocol {
             SessionProtocol::Text(text) => text.space(),
             SessionProtocol::Binary(binary) => binary.space(),
-            SessionProtocol::Undecided => None,
+            SessionProtocol::Undecided | SessionProtocol::Watching(_) => None,
         }
     }
 
@@ -198,9 +231,17 @@ impl server::Session for ConnectionSession {
         match &mut self.protocol {
             SessionProtocol::Text(text) => text.received(&mut context, bytes),
             SessionProtocol::Binary(binary) => binary.received(&mut context, bytes),
-            SessionProtocol::Undecided => {}
+            SessionProtocol::Undecided | SessionProtocol::Watching(_) => {}
         }
         shared.counters.add(&context.operations.counts);
         self.waits_for()
+    }
+}
+
+impl Drop for ConnectionSession {
+    fn drop(&mut self) {
+        if !self.is_datagram && self.shared.log.wants(EventKinds::CONNEVENTS) {
+            self.shared.log.disconnected(&self.connection, self.refused);
+        }
     }
 }

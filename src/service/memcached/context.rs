@@ -30,7 +30,7 @@ impl<'a> TurnContext<'a> {
     ) -> Self {
         TurnContext {
             shared,
-            operations: Operations::new(shared),
+            operations: Operations::new(shared, connection.id()),
             output: Output::new(out, &shared.connections, connection),
             connection,
             input_is_whole: false,

@@ -4,6 +4,7 @@ use crate::protocol::memcached::text::{KeyAction, KeyCommand, reply};
 
 use super::context::{TurnContext, with_path};
 use super::operations::{Arithmetic, ArithmeticOutcome, DeleteOutcome};
+use super::watch::DeleteVerb;
 
 impl TurnContext<'_> {
     pub(super) fn key_command(&mut self, command: KeyCommand<'_>) {
@@ -21,10 +22,12 @@ impl TurnContext<'_> {
                     None => reply::NOT_FOUND,
                 })
             }
-            KeyAction::Delete => KeyReply::Line(match operations.delete(names, None) {
-                DeleteOutcome::Deleted => reply::DELETED,
-                _ => reply::NOT_FOUND,
-            }),
+            KeyAction::Delete => {
+                KeyReply::Line(match operations.delete(names, None, DeleteVerb::Delete) {
+                    DeleteOutcome::Deleted => reply::DELETED,
+                    _ => reply::NOT_FOUND,
+                })
+            }
         });
         match reply {
             KeyReply::Line(line) => self.output.reply(command.noreply, line),

@@ -49,6 +49,7 @@ mod storage;
 #[cfg(test)]
 mod tests;
 mod text_session;
+mod watch;
 
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
@@ -64,6 +65,7 @@ use counters::{BY_PROTOCOL, Counters};
 use prefixes::Prefixes;
 pub use service_state::Settings;
 use service_state::Shared;
+use watch::EventLog;
 
 /// The memcached service: opens a session for each connection.
 #[derive(Debug)]
@@ -77,6 +79,7 @@ impl Memcached {
         let started_ms = store.now_ms();
         Memcached {
             shared: Arc::new(Shared {
+                log: EventLog::new(&store),
                 store,
                 connections,
                 settings,

@@ -40,6 +40,11 @@ impl<'a> Output<'a> {
         }
     }
 
+    /// Whether nothing was answered in this turn.
+    pub(super) fn is_empty(&self) -> bool {
+        self.bytes.len() == self.start
+    }
+
     /// Whether the turn has to end.
     pub(super) fn is_full(&self) -> bool {
         self.bytes.len() - self.start > self.limit

@@ -11,6 +11,7 @@ use crate::store::Store;
 use super::auth_file::AuthFile;
 use super::counters::Counters;
 use super::prefixes::Prefixes;
+use super::watch::EventLog;
 
 /// The settings of the service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +46,7 @@ pub(super) struct Shared {
     pub(super) settings: Settings,
     pub(super) counters: Counters,
     pub(super) prefixes: Prefixes,
+    pub(super) log: Arc<EventLog>,
     /// The start of the service, by the store's clock.
     pub(super) started_ms: u64,
     /// The users, if clients have to authenticate.

@@ -2,7 +2,7 @@
 //! its protocols behind them.
 //!
 //! A line has larder's own figure where larder has one. The lines about features that larder does not have
-//! (slabs, segments of an LRU list, a crawler, buffers of connections, a log for watchers) have the value 0,
+//! (slabs, segments of an LRU list, a crawler, buffers of connections) have the value 0,
 //! for programs that sum or plot them.
 
 use nix::sys::resource::{UsageWho, getrusage};
@@ -53,17 +53,8 @@ const NO_SLABS: &[&str] = &[
     "lru_bumps_dropped",
 ];
 
-/// Failures of allocations, which end the process; logs for `watch`; queues of network cards.
-const NOTHING_OF_THE_KIND: &[&str] = &[
-    "malloc_fails",
-    "log_worker_dropped",
-    "log_worker_written",
-    "log_watcher_skipped",
-    "log_watcher_sent",
-    "log_watchers",
-    "unexpected_napi_ids",
-    "round_robin_fallback",
-];
+/// Queues of network cards.
+const NOTHING_OF_THE_KIND: &[&str] = &["unexpected_napi_ids", "round_robin_fallback"];
 
 impl TurnContext<'_> {
     pub(super) fn general_stats(&mut self) {
@@ -83,6 +74,8 @@ impl TurnContext<'_> {
         self.item_stats();
         self.zeros(NO_SLABS);
         self.stat("slab_reassign_last_busy_status", "none");
+        self.stat("malloc_fails", 0);
+        self.watcher_stats();
         self.zeros(NOTHING_OF_THE_KIND);
         for name in BY_PROTOCOL {
             self.stat(name, shared.counters.get(name));
@@ -116,6 +109,16 @@ impl TurnContext<'_> {
             }
         }
         self.stat("threads", self.shared.settings.workers);
+    }
+
+    /// Lines of `watch`. A worker drops none: it gives them to the watchers at once.
+    fn watcher_stats(&mut self) {
+        let figures = self.shared.log.figures();
+        self.stat("log_worker_dropped", 0);
+        self.stat("log_worker_written", figures.written);
+        self.stat("log_watcher_skipped", figures.skipped);
+        self.stat("log_watcher_sent", figures.sent);
+        self.stat("log_watchers", figures.watchers);
     }
 
     fn connection_stats(&mut self) {

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use crate::server::limits;
 
 use super::context::TurnContext;
+use super::watch;
 
 /// Settings that larder does not have: memcached's name and the value that means "absent".
 const NOT_IN_LARDER: &[(&str, &str)] = &[
@@ -35,10 +36,9 @@ const NOT_IN_LARDER: &[(&str, &str)] = &[
     ("warm_max_factor", "0"),
     ("temp_lru", "no"),
     ("temporary_ttl", "0"),
-    // Statistics by prefix of a key and by size, and logs for `watch`.
+    // Statistics by prefix of a key and by size; buffers of workers for `watch`.
     ("stat_key_prefix", ":"),
     ("track_sizes", "no"),
-    ("watcher_logbuf_size", "0"),
     ("worker_logbuf_size", "0"),
     ("inline_ascii_response", "no"),
     ("read_buf_mem_limit", "0"),
@@ -83,6 +83,7 @@ impl TurnContext<'_> {
         let idle_timeout = shared.settings.idle_timeout.unwrap_or_default();
         self.stat("idle_timeout", idle_timeout.as_secs());
         self.stat("client_flags_size", size_of::<u32>());
+        self.stat("watcher_logbuf_size", watch::BUFFER);
         match shared.auth_file.get() {
             Some(file) => {
                 self.stat("auth_enabled_sasl", "yes");

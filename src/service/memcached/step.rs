@@ -1,5 +1,7 @@
 //! The result of a step of a turn.
 
+use super::watch::Watching;
+
 /// The next step of the turn.
 pub(super) enum Step {
     /// This many bytes were consumed; there may be more.
@@ -17,7 +19,11 @@ pub(super) enum Step {
     NoMemory(usize),
     /// This much was consumed; the password was wrong, so the reply waits.
     Delay(usize),
-    /// The end of the connection.
+    /// The connection watches from now on. What else has arrived is dropped.
+    Watch(Watching),
+    /// The end of the connection, which the client asked for.
+    Quit,
+    /// The end of the connection, because of what the client has sent.
     Close,
 }
 

@@ -35,7 +35,7 @@ impl StorageLine for StorageCommand<'_> {
         }
         let removes = self.verb == StoreVerb::Set;
         let outcome = with_path(self.path, |names| {
-            operations.refuse(names, removes, StoreOutcome::TooLarge)
+            operations.refuse(names, &request(self), removes, StoreOutcome::TooLarge)
         });
         Some(unless(self.noreply, outcome))
     }
@@ -95,15 +95,12 @@ impl TurnContext<'_> {
         self.operations.counts.cmd_set += 1;
         let request = &receiving.request;
         let (noreply, removes) = match receiving.reply {
-            ReceivedReply::Classic { noreply } => {
-                let is_set = request.mode == StoreMode::Set && request.expected.is_none();
-                (noreply, is_set)
-            }
+            ReceivedReply::Classic { noreply } => (noreply, request.is_plain()),
             ReceivedReply::Meta { .. } => (false, true),
         };
-        let outcome = self
-            .operations
-            .refuse(&[&receiving.key], removes, StoreOutcome::NoMemory);
+        let outcome =
+            self.operations
+                .refuse(&[&receiving.key], request, removes, StoreOutcome::NoMemory);
         unless(noreply, outcome)
     }
 }

@@ -185,7 +185,8 @@ impl TextSession {
             Command::Admin(command) => match context.admin(command) {
                 AfterAdmin::Continue => {}
                 AfterAdmin::Dump(dump) => self.pending = InputStart::Dump(dump),
-                AfterAdmin::Close => return Step::Close,
+                AfterAdmin::Watch(watching) => return Step::Watch(watching),
+                AfterAdmin::Quit => return Step::Quit,
             },
         }
         Step::Continue(line)

@@ -129,9 +129,31 @@ impl Shard {
             self.order.note_evicted(hash, size, mean, items);
         }
         self.counters.evicted_unfetched += u64::from(unfetched);
+        if self.evictions.is_wanted() {
+            self.report_eviction(index, now_ms);
+        }
         self.remove(index);
         self.counters.evictions += 1;
         true
+    }
+
+    fn report_eviction(&self, index: u32, now_ms: u64) {
+        let stored = self.slab.item(index);
+        let mut path = vec![stored.key()];
+        let mut above = stored;
+        while above.parent() != NONE {
+            above = self.slab.item(above.parent());
+            path.push(above.key());
+        }
+        path.reverse();
+        self.evictions.report(&EvictedItem {
+            path,
+            item: Item {
+                stored,
+                started_ms: self.evictions.started_ms,
+            },
+            now_ms,
+        });
     }
 
     /// Takes everything out, for the caller to drop when the lock is released. The counters go on.
@@ -148,6 +170,7 @@ impl Shard {
             next_expiry: u64::MAX,
             swept_expiry: u64::MAX,
             bell: Arc::clone(&self.bell),
+            evictions: Arc::clone(&self.evictions),
             counters: std::mem::take(&mut self.counters),
             watched: std::mem::take(&mut self.watched),
             cas: std::mem::take(&mut self.cas),

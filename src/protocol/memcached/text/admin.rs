@@ -26,6 +26,11 @@ pub enum AdminCommand<'a> {
         /// The words after `stats`.
         words: Words<'a>,
     },
+    /// `watch`, with its words.
+    Watch {
+        /// The words after `watch`.
+        words: Words<'a>,
+    },
     /// `lru_crawler`, with its words.
     LruCrawler {
         /// The words after `lru_crawler`.
@@ -53,6 +58,7 @@ pub(super) type Builder = for<'a> fn(Words<'a>, Nesting) -> Result<AdminCommand<
 pub(super) const VERBS: &[(&str, Builder)] = &[
     ("flush_all", flush_all),
     ("stats", |words, _| Ok(AdminCommand::Stats { words })),
+    ("watch", |words, _| Ok(AdminCommand::Watch { words })),
     ("lru_crawler", |words, _| {
         Ok(AdminCommand::LruCrawler { words })
     }),

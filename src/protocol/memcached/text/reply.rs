@@ -39,6 +39,10 @@ pub(crate) const LISTING_TOO_LARGE: &[u8] = b"SERVER_ERROR too many children to 
 pub const DETAIL_USAGE: &[u8] = b"CLIENT_ERROR usage: stats detail on|off|dump\r\n";
 /// `shutdown`, which memcached must be started with an option to obey.
 pub const SHUTDOWN_DISABLED: &[u8] = b"SERVER_ERROR: shutdown not enabled\r\n";
+/// `watch` behind another command whose answer has not been sent.
+pub const WATCH_IS_PIPELINED: &[u8] = b"ERROR cannot pipeline other commands before watch\r\n";
+/// `watch` when as many clients watch as may.
+pub const TOO_MANY_WATCHERS: &[u8] = b"WATCHER_TOO_MANY log watcher limit reached\r\n";
 /// One connection too many; the connection is then closed.
 pub const TOO_MANY_CONNECTIONS: &[u8] = b"ERROR Too many open connections\r\n";
 

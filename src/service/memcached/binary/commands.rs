@@ -6,6 +6,7 @@ use crate::protocol::memcached::text;
 
 use super::super::context::TurnContext;
 use super::super::operations::{Arithmetic, ArithmeticOutcome, DeleteOutcome, GetOutcome, Initial};
+use super::super::watch::DeleteVerb;
 
 /// An error as a reply.
 #[derive(Clone, Copy)]
@@ -89,7 +90,10 @@ pub(super) fn touch(
 }
 
 pub(super) fn delete(context: &mut TurnContext<'_>, request: &Request<'_>, key: &[u8]) {
-    match context.operations.delete(&[key], expected(request)) {
+    match context
+        .operations
+        .delete(&[key], expected(request), DeleteVerb::Delete)
+    {
         DeleteOutcome::Deleted => done(context, request, 0),
         DeleteOutcome::NotFound => status(context, request, Status::KeyNotFound),
         DeleteOutcome::Exists => status(context, request, Status::KeyExists),

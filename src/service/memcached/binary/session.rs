@@ -167,7 +167,7 @@ impl BinarySession {
             }
             Command::Quit => {
                 commands::done(context, request, 0);
-                return Step::Close;
+                return Step::Quit;
             }
             Command::Touch { key, exptime } => commands::touch(context, request, key, *exptime),
             Command::Delete { key } => commands::delete(context, request, key),
@@ -196,7 +196,10 @@ impl BinarySession {
         if !context.operations.fits(key, store.length) {
             let removes = store.verb == StoreVerb::Set;
             let too_large = StoreOutcome::TooLarge;
-            context.operations.refuse(key, removes, too_large);
+            let operation = operation(request, store);
+            context
+                .operations
+                .refuse(key, &operation, removes, too_large);
             let refusal = Refusal {
                 to: request.to,
                 status: Status::TooLarge,
@@ -285,7 +288,7 @@ fn refuse_received(context: &mut TurnContext<'_>, receiving: &Receiving<StoreRep
     context.operations.counts.cmd_set += 1;
     context
         .operations
-        .refuse(&[&receiving.key], removes, no_memory);
+        .refuse(&[&receiving.key], &receiving.request, removes, no_memory);
     Refusal {
         to: receiving.reply.to,
         status: Status::OutOfMemory,

@@ -7,6 +7,7 @@ use crate::service::memcached::operations::{
     Arithmetic, ArithmeticOutcome, DeleteOutcome, Initial, Invalidation,
 };
 use crate::service::memcached::output::Output;
+use crate::service::memcached::watch::DeleteVerb;
 
 use super::{repeat, with_key};
 
@@ -28,7 +29,7 @@ impl TurnContext<'_> {
         with_key(command, |path, key| {
             let outcome = match leaves_item {
                 true => operations.invalidate(path, &invalidation),
-                false => operations.delete(path, flags.expected()),
+                false => operations.delete(path, flags.expected(), DeleteVerb::MetaDelete),
             };
             output.push(match outcome {
                 DeleteOutcome::Deleted if flags.has(b'q') => return,

@@ -24,7 +24,7 @@ impl StorageLine for (MetaCommand<'_>, usize) {
             let removes = true;
             context
                 .operations
-                .refuse(path, removes, StoreOutcome::TooLarge);
+                .refuse(path, &request(command), removes, StoreOutcome::TooLarge);
             Some(reply::TOO_LARGE)
         })
     }

@@ -8,7 +8,9 @@
 use crate::protocol::memcached::text::parse_unsigned;
 use crate::store::{Entry, Node, Refused, Tree};
 
-use super::{DATABASE, Operations, expires_ms, seconds_left};
+use super::{
+    DATABASE, Operations, StoreMode, StoreOutcome, StoreRequest, expires_ms, seconds_left,
+};
 
 /// A change of a number.
 #[derive(Debug, Clone, Copy)]
@@ -77,7 +79,7 @@ impl Operations<'_> {
     /// Adds to the number of an item, or subtracts from it.
     pub(crate) fn arithmetic(&mut self, path: &[&[u8]], request: &Arithmetic) -> ArithmeticOutcome {
         let mut tree = self.shared.store.lock(path[0]);
-        let node = tree.peek(DATABASE, path);
+        let node = self.look_up(&mut tree, path);
         if let Some(node) = node.filter(|node| tree.item(*node).value().is_some()) {
             let outcome = change(&mut tree, node, request);
             if let ArithmeticOutcome::Now { .. } = outcome {
@@ -87,12 +89,33 @@ impl Operations<'_> {
         }
         match request.initial {
             // A node that only has children is no number, and stays.
-            Some(initial) if node.is_none() => create(&mut tree, path, initial, request),
+            Some(initial) if node.is_none() => {
+                let outcome = create(&mut tree, path, initial, request);
+                self.report_created(&mut tree, path, initial, outcome);
+                outcome
+            }
             _ => {
                 self.count_arithmetic(request.down, false);
                 ArithmeticOutcome::NotFound
             }
         }
+    }
+
+    /// Reports the storing of a new number, as memcached does: as an add.
+    fn report_created(
+        &self,
+        tree: &mut Tree<'_>,
+        path: &[&[u8]],
+        initial: Initial,
+        outcome: ArithmeticOutcome,
+    ) {
+        let add = StoreRequest::new(StoreMode::Add, 0, initial.exptime);
+        let stored = match outcome {
+            ArithmeticOutcome::Now { cas, .. } => StoreOutcome::Stored { cas, length: 0 },
+            ArithmeticOutcome::NoMemory => StoreOutcome::NoMemory,
+            _ => StoreOutcome::NotStored,
+        };
+        self.report_store(tree, path, &add, stored, 0);
     }
 
     fn count_arithmetic(&mut self, down: bool, hit: bool) {

@@ -2,7 +2,9 @@
 
 use crate::store::{Entry, Marks};
 
-use super::{DATABASE, DeleteOutcome, Operations, expires_ms};
+use super::{
+    DATABASE, DeleteOutcome, Operations, StoreMode, StoreOutcome, StoreRequest, expires_ms,
+};
 
 /// A change that makes an item useless without removing it.
 #[derive(Debug, Clone, Copy)]
@@ -25,7 +27,7 @@ impl Operations<'_> {
     /// Invalidates an item.
     pub(crate) fn invalidate(&mut self, path: &[&[u8]], request: &Invalidation) -> DeleteOutcome {
         let mut tree = self.shared.store.lock(path[0]);
-        let Some(node) = tree.peek(DATABASE, path) else {
+        let Some(node) = self.look_up(&mut tree, path) else {
             self.counts.delete_misses += 1;
             return DeleteOutcome::NotFound;
         };
@@ -43,7 +45,11 @@ impl Operations<'_> {
             if tree.put(DATABASE, path, entry).is_err() {
                 return DeleteOutcome::NoMemory;
             }
-            tree.set_cas(node, request.new_cas.unwrap_or(cas));
+            let cas = request.new_cas.unwrap_or(cas);
+            tree.set_cas(node, cas);
+            let set = StoreRequest::new(StoreMode::Set, request.flags, 0);
+            let stored = StoreOutcome::Stored { cas, length: 0 };
+            self.report_store(&mut tree, path, &set, stored, 0);
         }
         if !request.stale {
             self.counts.delete_hits += 1;

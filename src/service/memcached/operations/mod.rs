@@ -27,16 +27,19 @@
 //! ([`Output::value`](super::output::Output::value)).
 
 mod arithmetic;
+mod exptime;
 mod invalidate;
 mod read;
 mod recache;
 mod remove;
+mod reports;
 mod store;
 
 use super::counters::TurnCounts;
 use super::service_state::Shared;
 
 pub(super) use arithmetic::{Arithmetic, ArithmeticOutcome, Initial};
+pub(super) use exptime::{expires_ms, seconds_left};
 pub(super) use invalidate::Invalidation;
 pub(super) use read::{FoundItem, GetOutcome};
 pub(super) use recache::{MetaGet, ReadState};
@@ -51,32 +54,16 @@ pub(super) struct Operations<'a> {
     pub(super) shared: &'a Shared,
     /// Added to the service's counters at the end of the turn.
     pub(super) counts: TurnCounts,
+    /// The number of the connection, for those who watch.
+    connection: u64,
 }
 
 impl<'a> Operations<'a> {
-    pub(super) fn new(shared: &'a Shared) -> Operations<'a> {
+    pub(super) fn new(shared: &'a Shared, connection: u64) -> Operations<'a> {
         Operations {
             shared,
             counts: TurnCounts::default(),
+            connection,
         }
     }
-}
-
-/// The time at which an item with this exptime expires, in Unix milliseconds; `None` for never.
-///
-/// Up to 30 days it is a number of seconds from now, beyond that a Unix time, as in memcached; a
-/// negative one has expired at once.
-pub(super) fn expires_ms(exptime: i64, now_ms: u64) -> Option<u64> {
-    const RELATIVE_LIMIT: u64 = 60 * 60 * 24 * 30;
-    match u64::try_from(exptime) {
-        Ok(0) => None,
-        Ok(seconds) if seconds <= RELATIVE_LIMIT => Some(now_ms + seconds * 1000),
-        Ok(unix) => Some(unix.saturating_mul(1000)),
-        Err(_) => Some(now_ms),
-    }
-}
-
-/// The whole seconds, rounded up, until the time at which an item expires, as memcached counts them; `None` for never.
-pub(super) fn seconds_left(expires_ms: Option<u64>, now_ms: u64) -> Option<u64> {
-    expires_ms.map(|expires_ms| expires_ms.saturating_sub(now_ms).div_ceil(1000))
 }

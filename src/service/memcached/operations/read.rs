@@ -72,10 +72,10 @@ impl Operations<'_> {
         exptime: Option<i64>,
         write: impl FnOnce(&mut FoundItem<'_, '_>) -> Option<R>,
     ) -> GetOutcome<R> {
+        let before = self.before_look_up(&tree);
+        let found = tree.find(DATABASE, path);
         let mut outcome = GetOutcome::Miss;
-        if let Some(node) = tree.find(DATABASE, path)
-            && tree.item(node).value().is_some()
-        {
+        if let Some(node) = found.filter(|node| tree.item(*node).value().is_some()) {
             let Some(written) = write(&mut FoundItem::new(&mut tree, node)) else {
                 return GetOutcome::NoMemory;
             };
@@ -85,6 +85,7 @@ impl Operations<'_> {
             }
             outcome = GetOutcome::Hit(written);
         }
+        self.report_look_up(before, &tree, path, found);
         let hit = matches!(outcome, GetOutcome::Hit(_));
         self.shared.prefixes.count(path[0], KeyUse::Get { hit });
         match exptime {
@@ -97,7 +98,7 @@ impl Operations<'_> {
     /// Sets the exptime of an item, with or without a value. `None` if there is no item.
     pub(crate) fn touch(&mut self, path: &[&[u8]], exptime: i64) -> Option<TouchedItem> {
         let mut tree = self.shared.store.lock(path[0]);
-        let node = tree.peek(DATABASE, path);
+        let node = self.look_up(&mut tree, path);
         self.count_touch(node.is_some());
         let node = node?;
         let expires_ms = expires_ms(exptime, tree.now_ms());
@@ -114,7 +115,7 @@ impl Operations<'_> {
     pub(crate) fn inspect(&mut self, path: &[&[u8]], write: impl FnOnce(Item<'_>, u64)) -> bool {
         self.counts.cmd_meta += 1;
         let mut tree = self.shared.store.lock(path[0]);
-        let node = tree.peek(DATABASE, path);
+        let node = self.look_up(&mut tree, path);
         let Some(node) = node.filter(|node| tree.item(*node).value().is_some()) else {
             return false;
         };

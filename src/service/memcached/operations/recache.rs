@@ -58,6 +58,7 @@ impl Operations<'_> {
         write: impl FnOnce(&mut FoundItem<'_, '_>, &ReadState) -> Option<R>,
     ) -> GetOutcome<R> {
         let mut tree = self.shared.store.lock(path[0]);
+        let before = self.before_look_up(&tree);
         let found = tree.find_unmarked(DATABASE, path);
         let there = found.filter(|node| tree.item(*node).value().is_some());
         let created = match there {
@@ -66,6 +67,7 @@ impl Operations<'_> {
             _ => None,
         };
         let Some(node) = there.or(created) else {
+            self.report_look_up(before, &tree, path, None);
             drop(tree);
             self.count_get(false);
             let missed = KeyUse::Get { hit: false };
@@ -77,6 +79,7 @@ impl Operations<'_> {
         let Some(written) = write(&mut found, &state) else {
             return GetOutcome::NoMemory;
         };
+        self.report_look_up(before, &tree, path, there);
         let stays = state.created && request.vivify_exptime_stays;
         if let Some(exptime) = request.exptime.filter(|_| !stays) {
             let expires_ms = expires_ms(exptime, tree.now_ms());

@@ -1,6 +1,7 @@
 //! Removals: of one item, and of all.
 
 use crate::service::memcached::prefixes::KeyUse;
+use crate::service::memcached::watch::{DeleteVerb, EventKinds};
 
 use super::{DATABASE, Operations, expires_ms};
 
@@ -19,15 +20,24 @@ pub(crate) enum DeleteOutcome {
 
 impl Operations<'_> {
     /// Removes an item and all that is below it.
-    pub(crate) fn delete(&mut self, path: &[&[u8]], expected: Option<u64>) -> DeleteOutcome {
+    pub(crate) fn delete(
+        &mut self,
+        path: &[&[u8]],
+        expected: Option<u64>,
+        verb: DeleteVerb,
+    ) -> DeleteOutcome {
         self.shared.prefixes.count(path[0], KeyUse::Delete);
         let mut tree = self.shared.store.lock(path[0]);
-        let outcome = match tree.peek(DATABASE, path) {
+        let outcome = match self.look_up(&mut tree, path) {
             None => DeleteOutcome::NotFound,
             Some(node) if expected.is_some_and(|cas| cas != tree.item(node).cas()) => {
                 DeleteOutcome::Exists
             }
             Some(node) => {
+                if self.shared.log.wants(EventKinds::DELETIONS) {
+                    let length = tree.item(node).value().map_or(0, <[u8]>::len);
+                    self.shared.log.deleted(path, verb, length);
+                }
                 tree.remove(node);
                 DeleteOutcome::Deleted
             }

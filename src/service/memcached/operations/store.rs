@@ -3,6 +3,7 @@
 use crate::store::{Entry, Marks, Node, Refused, Reservation, Tree};
 
 use crate::service::memcached::prefixes::KeyUse;
+use crate::service::memcached::watch::EventKinds;
 
 use super::{DATABASE, Operations, expires_ms};
 
@@ -41,6 +42,11 @@ impl StoreRequest {
             base64_key: false,
         }
     }
+
+    /// Whether it is a set without conditions.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.mode == StoreMode::Set && self.expected.is_none()
+    }
 }
 
 /// The condition under which a value is stored, and its place.
@@ -62,6 +68,13 @@ pub(crate) enum NewValue<'a> {
 }
 
 impl NewValue<'_> {
+    fn length(&self) -> usize {
+        match self {
+            NewValue::Bytes(bytes) => bytes.len(),
+            NewValue::Received(reservation) => reservation.length(),
+        }
+    }
+
     fn as_bytes(&self) -> &[u8] {
         match self {
             NewValue::Bytes(bytes) => bytes,
@@ -101,11 +114,12 @@ impl Operations<'_> {
         key.saturating_add(value) <= self.shared.max_item_size()
     }
 
-    /// Counts a storage command whose value is not taken in. With `removes` the stored item is removed, so that no
+    /// Counts a storage command whose value is not taken in, and reports it. With `removes` the stored item is removed, so that no
     /// client reads a value that a writer meant to replace; memcached does so for a set.
     pub(crate) fn refuse(
         &mut self,
         path: &[&[u8]],
+        request: &StoreRequest,
         removes: bool,
         why: StoreOutcome,
     ) -> StoreOutcome {
@@ -113,11 +127,10 @@ impl Operations<'_> {
             StoreOutcome::TooLarge => self.counts.store_too_large += 1,
             _ => self.counts.store_no_memory += 1,
         }
-        if removes {
-            let mut tree = self.shared.store.lock(path[0]);
-            if let Some(node) = tree.peek(DATABASE, path) {
-                tree.remove(node);
-            }
+        let mut tree = self.shared.store.lock(path[0]);
+        self.report_store(&mut tree, path, request, why, 0);
+        if removes && let Some(node) = self.look_up(&mut tree, path) {
+            tree.remove(node);
         }
         why
     }
@@ -132,8 +145,30 @@ impl Operations<'_> {
         self.counts.cmd_set += 1;
         self.shared.prefixes.count(path[0], KeyUse::Set);
         let mut tree = self.shared.store.lock(path[0]);
+        let length = value.length();
+        match self.store_locked(&mut tree, path, request, value) {
+            Ok(outcome) => {
+                self.report_store(&mut tree, path, request, outcome, length);
+                outcome
+            }
+            Err(why) => {
+                drop(tree);
+                self.refuse(path, request, request.is_plain(), why)
+            }
+        }
+    }
+
+    /// [`store`](Operations::store) under the lock of the path's first key. An error is to be
+    /// [refused](Operations::refuse).
+    fn store_locked(
+        &mut self,
+        tree: &mut Tree<'_>,
+        path: &[&[u8]],
+        request: &StoreRequest,
+        value: NewValue<'_>,
+    ) -> Result<StoreOutcome, StoreOutcome> {
         // A plain set has no condition, so it costs no look-up but the store's own.
-        let is_plain = request.mode == StoreMode::Set && request.expected.is_none();
+        let is_plain = request.is_plain();
         let mut new = NewItem {
             expires_ms: expires_ms(request.exptime, tree.now_ms()),
             marks: Marks {
@@ -141,10 +176,12 @@ impl Operations<'_> {
                 ..Marks::default()
             },
         };
-        if !is_plain {
-            let there = tree.peek(DATABASE, path);
-            if let Err(outcome) = self.condition(&mut tree, there, request, &value, &mut new) {
-                return outcome;
+        if !is_plain || self.shared.log.wants(EventKinds::FETCHERS) {
+            let there = self.look_up(tree, path);
+            if !is_plain
+                && let Err(outcome) = self.condition(tree, there, request, &value, &mut new)
+            {
+                return Ok(outcome);
             }
         }
         let entry = Entry {
@@ -164,17 +201,11 @@ impl Operations<'_> {
                 if new.marks != Marks::default() {
                     tree.set_marks(node, new.marks);
                 }
-                stored_item(&mut tree, node, request)
+                Ok(stored_item(tree, node, request))
             }
-            Err(Refused::NoParent) => StoreOutcome::NotStored,
-            Err(refused) => {
-                drop(tree);
-                let why = match refused {
-                    Refused::TooLarge => StoreOutcome::TooLarge,
-                    _ => StoreOutcome::NoMemory,
-                };
-                self.refuse(path, is_plain, why)
-            }
+            Err(Refused::NoParent) => Ok(StoreOutcome::NotStored),
+            Err(Refused::TooLarge) => Err(StoreOutcome::TooLarge),
+            Err(_) => Err(StoreOutcome::NoMemory),
         }
     }
 

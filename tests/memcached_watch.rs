@@ -1,0 +1,283 @@
+//! `watch`: the lines of memcached's log, under both models, and the same of memcached 1.6.45 if `LARDER_MEMCACHED` is the
+//! path of its program.
+
+mod support;
+
+use std::collections::HashMap;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use larder::Server;
+use larder::server::{Listen, Model};
+use regex::Regex;
+use support::{Kind, Peer};
+use tempfile::TempDir;
+
+/// The longest wait for a line before the test fails.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A server on a Unix socket.
+enum TestServer {
+    Larder { _server: Server, directory: TempDir },
+    Real(Peer),
+}
+
+impl TestServer {
+    fn larder(model: Model) -> TestServer {
+        let directory = tempfile::tempdir().expect("a directory");
+        let unix = Listen::Unix(directory.path().join("socket"));
+        let builder = Server::builder().memcached(None).resp(None);
+        let builder = builder.unix(Some(unix)).model(model).memory(1 << 20);
+        let server = builder.max_item_size(100_000).start().expect("it starts");
+        TestServer::Larder {
+            _server: server,
+            directory,
+        }
+    }
+
+    fn socket(&self) -> PathBuf {
+        match self {
+            TestServer::Larder { directory, .. } => directory.path().join("socket"),
+            TestServer::Real(peer) => peer.socket().to_owned(),
+        }
+    }
+
+    fn connect(&self) -> Client {
+        Client::connect(&self.socket())
+    }
+}
+
+/// larder under both models, and the real server if it is there.
+fn servers() -> Vec<TestServer> {
+    let mut servers: Vec<_> = [Model::Turns, Model::Threads]
+        .map(TestServer::larder)
+        .into();
+    match Peer::start(Kind::NewMemcached, &[]).expect("it starts") {
+        Some(peer) => servers.push(TestServer::Real(peer)),
+        // As in the tests of transcripts, it is never required.
+        None => eprintln!("SKIPPED: LARDER_MEMCACHED is not set, so watch was not compared"),
+    }
+    servers
+}
+
+struct Client(BufReader<UnixStream>);
+
+impl Client {
+    fn connect(socket: &Path) -> Client {
+        let stream = UnixStream::connect(socket).expect("a connection");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        Client(BufReader::new(stream))
+    }
+
+    fn send(&mut self, bytes: &[u8]) {
+        self.0.get_mut().write_all(bytes).expect("it takes bytes");
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = Vec::new();
+        self.0.read_until(b'\n', &mut line).expect("a line");
+        String::from_utf8(line).expect("text")
+    }
+
+    /// Sends a request and reads the lines of its reply.
+    fn ask(&mut self, request: &str, reply: &[&str]) {
+        self.send(format!("{request}\r\n").as_bytes());
+        for expected in reply {
+            assert_eq!(self.line(), format!("{expected}\r\n"), "{request}");
+        }
+    }
+
+    /// The next line of the log without what differs from run to run: time, number, and the connections, which are
+    /// counted in the order in which they occur.
+    fn event(&mut self, connections: &mut HashMap<String, usize>) -> String {
+        let line = self.line();
+        let shape = Regex::new(r"\Ats=[0-9]+\.[0-9]+ gid=[0-9]+ (.*)\n\z").expect("well formed");
+        let rest = &shape.captures(&line).unwrap_or_else(|| panic!("{line:?}"))[1];
+        let connection = Regex::new(" cfd=([0-9]+)").expect("well formed");
+        let Some(number) = connection.captures(rest) else {
+            return rest.to_owned();
+        };
+        let next = connections.len() + 1;
+        let number = connections.entry(number[1].to_owned()).or_insert(next);
+        connection
+            .replace(rest, format!(" cfd={number}"))
+            .into_owned()
+    }
+
+    fn events(&mut self, expected: &[&str]) {
+        let mut connections = HashMap::new();
+        for expected in expected {
+            assert_eq!(&self.event(&mut connections), expected);
+        }
+    }
+}
+
+#[test]
+fn reads_and_writes_of_the_text_protocol_are_reported() {
+    for server in servers() {
+        let (mut watcher, mut client) = (server.connect(), server.connect());
+        watcher.ask("watch fetchers mutations", &["OK"]);
+        client.ask("set a\u{1} 0 100 3\r\nabc", &["STORED"]);
+        client.ask("get a\u{1} b", &["VALUE a\u{1} 0 3", "abc", "END"]);
+        client.ask("append a\u{1} 0 0 1\r\nd", &["STORED"]);
+        client.ask("cas a\u{1} 0 0 1 0\r\nx", &["EXISTS"]);
+        client.ask("incr b 1", &["NOT_FOUND"]);
+        client.ask("delete a\u{1}", &["DELETED"]);
+        watcher.events(&[
+            "type=item_get key=a%01 status=not_found clsid=0 cfd=1 size=0",
+            "type=item_store key=a%01 status=stored cmd=set ttl=100 clsid=1 cfd=1 size=3",
+            "type=item_get key=a%01 status=found clsid=1 cfd=1 size=3",
+            "type=item_get key=b status=not_found clsid=0 cfd=1 size=0",
+            "type=item_get key=a%01 status=found clsid=1 cfd=1 size=3",
+            "type=item_store key=a%01 status=stored cmd=append ttl=100 clsid=1 cfd=1 size=4",
+            "type=item_get key=a%01 status=found clsid=1 cfd=1 size=4",
+            "type=item_store key=a%01 status=exists cmd=cas ttl=0 clsid=1 cfd=1 size=1",
+            "type=item_get key=b status=not_found clsid=0 cfd=1 size=0",
+            "type=item_get key=a%01 status=found clsid=1 cfd=1 size=4",
+        ]);
+    }
+}
+
+#[test]
+fn meta_commands_and_deletions_are_reported() {
+    for server in servers() {
+        let (mut watcher, mut client) = (server.connect(), server.connect());
+        watcher.ask("watch mutations deletions", &["OK"]);
+        client.ask("ms m 1 T30\r\nx", &["HD"]);
+        client.ask("ms m 1 ME\r\nx", &["NS"]);
+        client.ask("ms n 1 MP N60\r\ny", &["HD"]);
+        client.ask("ma o N0 v", &["VA 1", "0"]);
+        client.ask("md m I", &["HD"]);
+        client.ask("md m", &["HD"]);
+        client.ask("md m", &["NF"]);
+        client.ask("delete n", &["DELETED"]);
+        watcher.events(&[
+            "type=item_store key=m status=stored cmd=set ttl=30 clsid=1 cfd=1 size=1",
+            "type=item_store key=m status=not_stored cmd=add ttl=0 clsid=1 cfd=1 size=1",
+            "type=item_store key=n status=stored cmd=prepend ttl=60 clsid=1 cfd=1 size=1",
+            "type=item_store key=o status=stored cmd=add ttl=0 clsid=1 cfd=1 size=1",
+            "type=deleted key=m cmd=md clsid=1 size=1",
+            "type=deleted key=n cmd=delete clsid=1 size=1",
+        ]);
+    }
+}
+
+#[test]
+fn connections_are_reported() {
+    for server in servers() {
+        let mut watcher = server.connect();
+        watcher.ask("watch connevents", &["OK"]);
+        let mut quits = server.connect();
+        quits.send(b"quit\r\n");
+        watcher.line();
+        let quit = watcher.line();
+        let reason = " transport=local reason=normal cfd=";
+        assert!(
+            quit.contains("type=conn_close") && quit.contains(reason),
+            "{quit}"
+        );
+        let mut speaks_http = server.connect();
+        speaks_http.send(b"GET / HTTP/1.1\r\n");
+        let begin = watcher.line();
+        assert!(
+            begin.contains("type=conn_new") && begin.contains(" transport=local "),
+            "{begin}"
+        );
+        let refused = watcher.line();
+        let reason = " transport=local reason=error cfd=";
+        assert!(
+            refused.contains("type=conn_close") && refused.contains(reason),
+            "{refused}"
+        );
+    }
+}
+
+#[test]
+fn a_watcher_may_name_its_events_and_send_nothing_more() {
+    for server in servers() {
+        let (mut watcher, mut client) = (server.connect(), server.connect());
+        watcher.ask("watch fetchers x", &["ERROR"]);
+        watcher.send(b"get a\r\nwatch\r\n");
+        for reply in ["END", "ERROR cannot pipeline other commands before watch"] {
+            assert_eq!(watcher.line(), format!("{reply}\r\n"));
+        }
+        watcher.ask("watch raw sys prox f", &["OK"]);
+        watcher.send(b"get nothing\r\nquit\r\n");
+        client.ask("get b", &["END"]);
+        watcher.events(&["type=item_get key=b status=not_found clsid=0 cfd=1 size=0"]);
+    }
+}
+
+#[test]
+fn watchers_are_counted_until_they_have_gone() {
+    for server in servers() {
+        let (mut watcher, mut client) = (server.connect(), server.connect());
+        watcher.ask("watch", &["OK"]);
+        let deadline = Instant::now() + PATIENCE;
+        while statistic(&mut client, "log_watchers") != "1" {
+            assert!(Instant::now() < deadline, "the watcher is not counted");
+        }
+        drop(watcher);
+        while statistic(&mut client, "log_watchers") != "0" {
+            assert!(Instant::now() < deadline, "the watcher is still counted");
+        }
+    }
+}
+
+fn statistic(client: &mut Client, name: &str) -> String {
+    client.send(b"stats\r\n");
+    let mut value = String::new();
+    loop {
+        let line = client.line();
+        let line = line.trim_end();
+        if line == "END" {
+            return value;
+        }
+        if let Some(found) = line.strip_prefix(&format!("STAT {name} ")) {
+            value = found.to_owned();
+        }
+    }
+}
+
+/// Evictions differ from memcached's in what is evicted, and when, but not in form.
+#[test]
+fn evictions_are_reported() {
+    for server in [Model::Turns, Model::Threads].map(TestServer::larder) {
+        let (mut watcher, mut client) = (server.connect(), server.connect());
+        watcher.ask("watch evictions", &["OK"]);
+        let value = "v".repeat(50_000);
+        for number in 0..40 {
+            client.ask(&format!("set k{number} 0 0 50000\r\n{value}"), &["STORED"]);
+        }
+        let shape = "type=eviction key=k[0-9]+ fetch=no ttl=-1 la=[0-9]+ clsid=1 size=50000";
+        let shape = Regex::new(&format!(r"\A{shape}\z")).expect("well formed");
+        let line = watcher.event(&mut HashMap::new());
+        assert!(shape.is_match(&line), "{line}");
+    }
+}
+
+/// A watcher that doesn't read has lines skipped, and delays no other client.
+#[test]
+fn a_watcher_that_does_not_read_has_lines_skipped() {
+    for server in [Model::Turns, Model::Threads].map(TestServer::larder) {
+        let (mut watcher, mut client) = (server.connect(), server.connect());
+        watcher.ask("watch fetchers", &["OK"]);
+        let keys = vec!["k".repeat(200); 100].join(" ");
+        let deadline = Instant::now() + PATIENCE;
+        while statistic(&mut client, "log_watcher_skipped") == "0" {
+            client.ask(&format!("get {keys}"), &["END"]);
+            assert!(Instant::now() < deadline, "no line is skipped");
+        }
+        while !watcher.line().starts_with("skipped=") {
+            // Lines that come later show how many are missing.
+            client.ask("get k", &["END"]);
+            assert!(
+                Instant::now() < deadline,
+                "the skipped lines are not counted"
+            );
+        }
+        watcher.event(&mut HashMap::new());
+    }
+}
