@@ -70,52 +70,24 @@ impl DatagramSocket {
     // ANCHOR_END: wake
 }
 
-/// The data that a socket's thread needs.
-pub(super) struct DatagramContext {
-    pub(super) service: Arc<dyn DatagramService>,
-    pub(super) connections: Arc<Connections>,
-}
-
-/// Answers datagrams until `stop` is disconnected.
-pub(super) fn run(socket: &DatagramSocket, context: &DatagramContext, stop: &Receiver<()>) {
-    let mut server = DatagramServer::new(socket, context);
-    let mut last_logged: Option<Instant> = None;
-    loop {
-        let result = server.answer_one();
-        if stopped(stop) {
-            return server.answer_rest();
-        }
-        let Err(error) = result else {
-            continue;
-        };
-        if error.kind() == io::ErrorKind::Interrupted {
-            continue;
-        }
-        if last_logged.is_none_or(|at| at.elapsed() >= ACCEPT_LOG_EVERY) {
-            last_logged = Some(Instant::now());
-            log::error!(
-                "udp {}: can't receive: {error}; trying again every {ACCEPT_PAUSE:?}",
-                socket.address
-            );
-        }
-        // The end of the server interrupts this wait.
-        if stop.recv_timeout(ACCEPT_PAUSE) != Err(RecvTimeoutError::Timeout) {
-            return;
-        }
-    }
-}
-
-/// A socket with its session.
-struct DatagramServer<'a> {
-    socket: &'a UdpSocket,
-    context: &'a DatagramContext,
+/// A socket with its service's session.
+pub(super) struct DatagramServer {
+    socket: Arc<DatagramSocket>,
+    service: Arc<dyn DatagramService>,
+    connections: Arc<Connections>,
     peer: Peer,
     session: Box<dyn DatagramSession>,
     buffer: Vec<u8>,
 }
 
-impl<'a> DatagramServer<'a> {
-    fn new(socket: &'a DatagramSocket, context: &'a DatagramContext) -> DatagramServer<'a> {
+impl DatagramServer {
+    /// Binds a socket and begins its session.
+    pub(super) fn bind(
+        address: &str,
+        service: Arc<dyn DatagramService>,
+        connections: Arc<Connections>,
+    ) -> io::Result<DatagramServer> {
+        let socket = Arc::new(DatagramSocket::bind(address)?);
         // One record stands for all clients.
         let mut connection = Connection::detached();
         connection.endpoint = Some(Arc::new(Endpoint {
@@ -125,22 +97,55 @@ impl<'a> DatagramServer<'a> {
         let peer = Peer {
             connection: Arc::new(connection),
         };
-        DatagramServer {
-            socket: &socket.socket,
-            context,
-            session: context.service.open_socket(peer.clone()),
+        Ok(DatagramServer {
+            session: service.open_socket(peer.clone()),
+            socket,
+            service,
+            connections,
             peer,
             buffer: vec![0; LONGEST_DATAGRAM],
+        })
+    }
+
+    pub(super) fn socket(&self) -> &Arc<DatagramSocket> {
+        &self.socket
+    }
+
+    /// Answers datagrams until `stop` is disconnected.
+    pub(super) fn run(mut self, stop: &Receiver<()>) {
+        let mut last_logged: Option<Instant> = None;
+        loop {
+            let result = self.answer_one();
+            if stopped(stop) {
+                return self.answer_rest();
+            }
+            let Err(error) = result else {
+                continue;
+            };
+            if error.kind() == io::ErrorKind::Interrupted {
+                continue;
+            }
+            if last_logged.is_none_or(|at| at.elapsed() >= ACCEPT_LOG_EVERY) {
+                last_logged = Some(Instant::now());
+                log::error!(
+                    "udp {}: can't receive: {error}; trying again every {ACCEPT_PAUSE:?}",
+                    self.socket.address
+                );
+            }
+            // The end of the server interrupts this wait.
+            if stop.recv_timeout(ACCEPT_PAUSE) != Err(RecvTimeoutError::Timeout) {
+                return;
+            }
         }
     }
 
     // ANCHOR: answer
     /// Receives a datagram and answers it. An error is the socket's.
     fn answer_one(&mut self) -> io::Result<()> {
-        let (length, sender) = self.socket.recv_from(&mut self.buffer)?;
-        let traffic = self.context.connections.traffic(0);
+        let socket = &self.socket.socket;
+        let (length, sender) = socket.recv_from(&mut self.buffer)?;
+        let traffic = self.connections.traffic(0);
         traffic.read(length);
-        let socket = self.socket;
         let mut send = |datagram: &[u8]| match socket.send_to(datagram, sender) {
             Ok(length) => traffic.written(length),
             // It is lost, as others may be on their way.
@@ -148,7 +153,7 @@ impl<'a> DatagramServer<'a> {
         };
         let datagram = &self.buffer[..length];
         if !guard::answer(&mut *self.session, sender, datagram, &mut send) {
-            self.session = self.context.service.open_socket(self.peer.clone());
+            self.session = self.service.open_socket(self.peer.clone());
         }
         Ok(())
     }
@@ -156,7 +161,7 @@ impl<'a> DatagramServer<'a> {
 
     /// Answers the datagrams that have arrived.
     fn answer_rest(&mut self) {
-        if self.socket.set_nonblocking(true).is_err() {
+        if self.socket.socket.set_nonblocking(true).is_err() {
             return;
         }
         for _ in 0..ANSWERED_AT_END {

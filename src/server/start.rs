@@ -11,7 +11,7 @@ use threadpool::ThreadPool;
 
 use super::acceptor::{self, Dispatch, ListenerContext};
 use super::connections::{Connections, Endpoint};
-use super::datagrams::{self, DatagramContext, DatagramSocket};
+use super::datagrams::DatagramServer;
 use super::limits;
 use super::listener::{Listen, Listener};
 use super::running::{Handle, Running, ShutdownControl};
@@ -184,8 +184,8 @@ impl Server {
         let (stop, stopped) = crossbeam_channel::bounded(0);
         let control = ShutdownControl {
             connections: self.connections,
-            listeners: weak(&bound),
-            datagram_sockets: weak(&datagrams),
+            listeners: weak(bound.iter().map(|(listener, _)| listener)),
+            datagram_sockets: weak(datagrams.iter().map(DatagramServer::socket)),
             stop: Mutex::new(Some(stop)),
             deadline: Mutex::new(None),
             dispatch: Arc::downgrade(&dispatch),
@@ -197,7 +197,7 @@ impl Server {
             addresses: bound
                 .iter()
                 .map(|(_, listener_context)| listener_context.endpoint.address.clone())
-                .chain(datagrams.iter().map(|(socket, _)| socket.address()))
+                .chain(datagrams.iter().map(|server| server.socket().address()))
                 .collect(),
             acceptors: Vec::new(),
             pool,
@@ -208,27 +208,24 @@ impl Server {
             let run = move || acceptor::run(&*listener, &listener_context, &*dispatch, &stopped);
             running.acceptors.push(spawn(name, run)?);
         }
-        for (socket, context) in datagrams {
+        for server in datagrams {
             let stopped = stopped.clone();
-            let run = move || datagrams::run(&socket, &context, &stopped);
-            running.acceptors.push(spawn("udp".into(), run)?);
+            running
+                .acceptors
+                .push(spawn("udp".into(), move || server.run(&stopped))?);
         }
         Ok(running)
     }
 
     /// Binds all sockets for datagrams, in their order.
-    fn bind_datagrams(&self) -> Result<Vec<(Arc<DatagramSocket>, DatagramContext)>, StartError> {
+    fn bind_datagrams(&self) -> Result<Vec<DatagramServer>, StartError> {
         let bind = |(index, (address, service)): (usize, &(String, Arc<dyn DatagramService>))| {
-            let socket = DatagramSocket::bind(address).map_err(|source| StartError::Listen {
-                index: self.listeners.len() + index,
-                address: address.clone(),
-                source,
-            })?;
-            let context = DatagramContext {
-                service: Arc::clone(service),
-                connections: Arc::clone(&self.connections),
-            };
-            Ok((Arc::new(socket), context))
+            DatagramServer::bind(address, Arc::clone(service), Arc::clone(&self.connections))
+                .map_err(|source| StartError::Listen {
+                    index: self.listeners.len() + index,
+                    address: address.clone(),
+                    source,
+                })
         };
         self.datagrams.iter().enumerate().map(bind).collect()
     }
@@ -259,8 +256,7 @@ impl Server {
 }
 
 /// References to sockets that their threads hold.
-fn weak<S, C>(bound: &[(Arc<S>, C)]) -> Vec<Weak<S>> {
-    let sockets = bound.iter().map(|(socket, _)| socket);
+fn weak<'a, S: 'a>(sockets: impl Iterator<Item = &'a Arc<S>>) -> Vec<Weak<S>> {
     sockets.map(Arc::downgrade).collect()
 }
 

@@ -53,32 +53,31 @@ struct SocketSession {
 
 impl DatagramSession for SocketSession {
     fn answer(&mut self, datagram: &[u8], send: &mut dyn FnMut(&[u8])) {
-        let mut counts = TurnCounts::default();
-        if let Some(request) = udp::request(datagram) {
-            counts.udp_requests = 1;
-            counts.udp_too_large = u64::from(!self.reply_to(request, send));
-        } else {
-            counts.udp_ignored = 1;
-        }
-        self.shared.counters.add(&counts);
-    }
-}
-
-impl SocketSession {
-    /// Sends the reply to a request. `false` if it was too large: then it is an error.
-    fn reply_to(&mut self, request: udp::Request<'_>, send: &mut dyn FnMut(&[u8])) -> bool {
-        let udp::Request { id, commands } = request;
+        let Some(udp::Request { id, commands }) = udp::request(datagram) else {
+            self.shared.counters.add(&TurnCounts {
+                udp_ignored: 1,
+                ..TurnCounts::default()
+            });
+            return;
+        };
         self.reply.clear();
         let fits = self.run(commands);
         if !fits {
             self.reply.clear();
             self.refuse(commands);
         }
+        // Before the reply, so that its receiver finds it counted.
+        self.shared.counters.add(&TurnCounts {
+            udp_requests: 1,
+            udp_too_large: u64::from(!fits),
+            ..TurnCounts::default()
+        });
         udp::send_reply(id, &self.reply, &mut self.frame, send);
         self.reply.shrink_to(MAX_REPLY);
-        fits
     }
+}
 
+impl SocketSession {
     // ANCHOR: run
     /// Runs commands, until a reply is too large: then `false`.
     fn run(&mut self, commands: &[u8]) -> bool {
