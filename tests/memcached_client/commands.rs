@@ -82,7 +82,7 @@ macro_rules! use_every_command_about_a_key {
             .expect("it exists");
         assert_eq!(reply.value.as_deref(), Some(&b"1\r\n"[..]));
         assert_eq!((reply.flag('f'), reply.flag('k')), (Some("7"), None));
-        let wrong = cache.meta_set("m", "2", &["C1"])?;
+        let wrong = cache.meta_set("m", "2", &["C987654321"])?;
         assert_eq!(wrong.status, MetaStatus::Exists);
         assert_eq!(
             cache.meta_set("m", "2", &["ME"])?.status,
