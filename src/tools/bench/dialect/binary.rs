@@ -12,7 +12,7 @@ fn opcode(action: Action) -> u8 {
     }
 }
 
-/// The framing of a reply to [`write`].
+/// The framing of a reply to [`write()`].
 pub(super) fn shape(action: Action) -> ReplyShape {
     let opcode = opcode(action);
     ReplyShape::Binary(BinaryReply::unchanged(ReplyTo { opcode, opaque: 0 }))
