@@ -10,6 +10,7 @@ use fastrand::Rng;
 use crate::protocol::framing::reply::{FrameState, ReplyFramer, ReplyShape};
 use crate::protocol::resp;
 use crate::proxy::settings::Protocol;
+use crate::proxy::simulation::binary;
 use crate::proxy::simulation::replies::{elements, number, value};
 use crate::proxy::simulation::script::{Circumstances, DatabaseKey, Expected, Step, Writer};
 
@@ -44,8 +45,10 @@ impl Client {
         circumstances: Circumstances,
     ) -> Client {
         let mut writer = Writer::new(number, circumstances);
+        let is_binary = protocol == Protocol::Memcached && rng.bool();
         for _ in 0..rng.usize(5..25) {
             match protocol {
+                Protocol::Memcached if is_binary => writer.binary(rng),
                 Protocol::Memcached => writer.memcached(rng),
                 Protocol::Resp => writer.resp(rng),
             }
@@ -167,6 +170,17 @@ impl Client {
             let Some((shape, expected)) = self.due.front().cloned() else {
                 return Err(format!("not asked for: {}", self.input.escape_ascii()));
             };
+            if let Expected::Quiet(usual) = &expected {
+                match binary::answers(&self.input, shape) {
+                    None => return Ok(()),
+                    Some(true) => {}
+                    Some(false) => {
+                        self.due.pop_front();
+                        self.take_silence(usual)?;
+                        continue;
+                    }
+                }
+            }
             let progress = ReplyFramer::new(shape).feed(&self.input);
             match progress.state {
                 FrameState::More => return Ok(()),
@@ -190,6 +204,19 @@ impl Client {
             }
         }
         Ok(())
+    }
+
+    /// Takes the silence that stands for this reply.
+    fn take_silence(&mut self, usual: &Expected) -> Result<(), String> {
+        let fits = match usual {
+            Expected::Value(place) => self.check_value(place, None),
+            Expected::Changed(bytes, _) => self.check(bytes, usual),
+            _ => false,
+        };
+        match fits {
+            true => Ok(()),
+            false => Err(format!("answered nothing where {usual:?} is due")),
+        }
     }
 
     /// Takes a message of a channel, if it is complete.
@@ -239,7 +266,7 @@ impl Client {
         // A transaction's keys may have gone to another server than the one that it has begun at.
         let of_changes: [&[u8]; 2] = [b"-CROSSSLOT", b"-EXECABORT"];
         let is_one = |errors: &[&[u8]]| errors.iter().any(|start| reply.starts_with(start));
-        if self.is_lenient() && is_one(&of_failures)
+        if self.is_lenient() && (is_one(&of_failures) || binary::is_failure(reply))
             || self.circumstances.wanders && is_one(&of_changes)
         {
             self.doubt(expected);
@@ -283,6 +310,7 @@ impl Client {
                     false => reply == bytes,
                 }
             }
+            Expected::Quiet(one) => self.check(reply, one),
             // A key that is watched has changed, which only its move to another server does.
             Expected::Executed(_) if self.is_lenient() && reply == b"*-1\r\n" => true,
             Expected::Executed(all) => {
@@ -306,6 +334,7 @@ impl Client {
                 }
             }
             Expected::Executed(all) => all.iter().for_each(|one| self.doubt(one)),
+            Expected::Quiet(one) => self.doubt(one),
             _ => {}
         }
     }

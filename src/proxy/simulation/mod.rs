@@ -17,6 +17,7 @@
 //! `LARDER_SEEDS=N` runs N seeds in place of the default; `LARDER_SEED=N` runs that one alone and prints its events.
 //! A seed that has failed is kept in [`KEPT`], with its cause.
 
+mod binary;
 mod client;
 mod names;
 pub(crate) mod network;

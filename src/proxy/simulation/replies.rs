@@ -1,14 +1,19 @@
 //! The parts of replies that a simulated client has read.
 
 use crate::protocol::framing::reply::{ReplyFramer, ReplyShape};
+use crate::protocol::memcached::binary::REPLY_MAGIC;
+use crate::proxy::simulation::binary;
 
 pub(super) fn number(digits: &[u8]) -> usize {
     let digits = std::str::from_utf8(digits).unwrap_or_default();
     digits.parse().unwrap_or(usize::MAX)
 }
 
-/// The bytes of a bulk string or of a status; none of null.
+/// The bytes of a bulk string, of a status, or of a value of memcached's binary protocol; none of null or a miss.
 pub(super) fn value(reply: &[u8]) -> Option<&[u8]> {
+    if reply.first() == Some(&REPLY_MAGIC) {
+        return binary::value(reply);
+    }
     let end = reply.iter().position(|byte| *byte == b'\r')?;
     match reply[0] {
         b'$' if reply[1] == b'-' => None,

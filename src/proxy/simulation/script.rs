@@ -40,6 +40,8 @@ pub(crate) enum Expected {
     Values(Vec<DatabaseKey>),
     /// This, and then the keys have these values.
     Changed(Bytes, Vec<(DatabaseKey, Option<Bytes>)>),
+    /// This is not sent if it says what is usual: that a key is missing, or that it has changed.
+    Quiet(Box<Expected>),
     /// An array of these, or of nothing if a key that is watched may have changed.
     Executed(Vec<Expected>),
 }
@@ -72,7 +74,7 @@ impl Writer {
         }
     }
 
-    fn key(&self, rng: &mut Rng) -> Bytes {
+    pub(super) fn key(&self, rng: &mut Rng) -> Bytes {
         format!("k{}:{}", self.number, rng.u8(..6)).into_bytes()
     }
 
@@ -84,7 +86,7 @@ impl Writer {
     }
 
     /// A value that no other write has, now and then a large one.
-    fn value(&mut self, rng: &mut Rng, key: &[u8]) -> Bytes {
+    pub(super) fn value(&mut self, rng: &mut Rng, key: &[u8]) -> Bytes {
         self.count += 1;
         let mut value = format!("{}={}", key.escape_ascii(), self.count).into_bytes();
         if rng.u8(..16) == 0 {

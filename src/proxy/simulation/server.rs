@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 
+use crate::protocol::memcached::binary::REQUEST_MAGIC;
 use crate::proxy::settings::Protocol;
 
 type Bytes = Vec<u8>;
@@ -101,6 +102,9 @@ impl Server {
             let input = std::mem::take(&mut session.input);
             let used = match self.protocol {
                 Protocol::Resp => self.resp(key, &input),
+                Protocol::Memcached if input.first() == Some(&REQUEST_MAGIC) => {
+                    self.binary(key, &input)
+                }
                 Protocol::Memcached => self.memcached(key, &input),
             };
             let session = self.sessions.entry(key).or_default();
