@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use binary_support::*;
+use larder::Server;
 use larder::protocol::memcached::binary::{HEADER_LENGTH, Header, REPLY_MAGIC};
 use larder::proxy::{Protocol, Settings};
 use proxy_support::{
@@ -241,4 +242,18 @@ fn an_upstream_without_the_binary_protocol_still_serves_text() {
         );
         text.ask("set k 0 0 1\r\nx\r\n", "STORED\r\n");
     }
+}
+
+#[test]
+fn a_server_that_wants_authentication_is_named_with_its_answer() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let users = directory.path().join("users");
+    std::fs::write(&users, "foo:bar\n").expect("it can be written");
+    let server = Server::builder().auth_file(Some(users)).start();
+    let server = server.expect("it starts on free ports");
+    let address = server.memcached_addr();
+    let proxy = proxy(settings(Protocol::Memcached), &[address]);
+    let got = conversation(&mut proxy.connect(), &Ask::new(GETK, "k").bytes());
+    let why = "refused the login: Auth failure.";
+    assert_eq!(got, [format!("0x0c 0 0x86 upstream {address} {why}")]);
 }

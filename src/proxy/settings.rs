@@ -7,7 +7,8 @@ use std::time::Duration;
 /// The protocol that a proxy forwards. Clients and upstreams have the same one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocol {
-    /// memcached's text protocol.
+    /// memcached's protocols: text with the meta commands, and binary. A client's first byte decides, and its requests go
+    /// over connections of the same one.
     Memcached,
     /// Redis's protocol, version 2.
     Resp,

@@ -14,6 +14,9 @@ use std::path::Path;
 use std::process::Command;
 
 use clap::{Parser, ValueEnum};
+use larder::pool::Placement;
+use larder::proxy::{self, Proxy};
+use larder::server::Listen;
 use larder::tools::probe::{self, Args, Suite};
 use larder::tools::transcript::Protocol;
 use support::{Kind, Peer, skip};
@@ -112,6 +115,18 @@ fn larder_passes_whole() {
         };
         passes_whole(&server.address().to_string(), suite.name());
     }
+}
+
+#[test]
+fn larder_behind_a_proxy_passes_the_binary_suite_whole() {
+    let server = larder::Server::start().expect("it starts on free ports");
+    let list = format!("{} 1\n", server.memcached_addr());
+    let settings = proxy::Settings::new(proxy::Protocol::Memcached);
+    let proxy = Proxy::new(settings, list.parse().expect("a list"), Placement::Ketama);
+    let (running, _control) = proxy
+        .start(Listen::Tcp("127.0.0.1:0".into()))
+        .expect("a free port");
+    passes_whole(&running.addresses()[0].to_string(), Suite::Binary.name());
 }
 
 #[test]
