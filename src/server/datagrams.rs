@@ -238,6 +238,31 @@ mod tests {
     }
 
     #[test]
+    fn datagrams_that_have_arrived_are_answered_at_the_end() {
+        let address = "127.0.0.1:0";
+        let mut server = DatagramServer::bind(address, Arc::new(Echoes), Connections::new())
+            .expect("a free port");
+        let client = UdpSocket::bind(address).expect("a free port");
+        client.set_nonblocking(true).expect("set");
+        client.connect(server.socket.address).expect("an address");
+        for number in 0..100 {
+            client.send(&[number]).expect("sent");
+        }
+        // It never waits, so the last ones may arrive behind its return.
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let mut replies = Vec::new();
+        while replies.len() < 100 {
+            server.answer_rest();
+            let mut reply = [0; 8];
+            while let Ok(length) = client.recv(&mut reply) {
+                replies.extend_from_slice(&reply[..length]);
+            }
+            assert!(Instant::now() < deadline, "{replies:?}");
+        }
+        assert!(replies.into_iter().eq(0..100));
+    }
+
+    #[test]
     fn a_handle_ends_the_thread() {
         let (running, _socket) = start();
         let handle: Handle = running.handle();
