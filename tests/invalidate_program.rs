@@ -455,7 +455,7 @@ fn a_password_is_given_to_redis_and_never_to_memcached() {
         home.path(),
         &["--listen", "127.0.0.1:0", "--spool", "other"],
     );
-    assert!(!good && text.contains("no password"), "{text}");
+    assert!(!good && text.contains("user = "), "{text}");
     let _ = forgotten;
 }
 

@@ -117,7 +117,7 @@ pub struct Target {
     pub stale_seconds: u32,
     /// After this the key is deleted a second time.
     pub again: Option<Duration>,
-    /// The user of Redis servers; the default one without it.
+    /// The user of the servers. Without one it is Redis's default user; memcached's users have names.
     pub user: Option<String>,
     /// The user's password.
     pub password: Option<String>,
@@ -176,9 +176,9 @@ impl Target {
                 "target {name}: the user needs a password: password-file = \"FILE\""
             ));
         }
-        if self.kind == TargetKind::Memcached && self.password.is_some() {
+        if self.kind == TargetKind::Memcached && self.password.is_some() && self.user.is_none() {
             return Err(format!(
-                "target {name}: memcached's text protocol has no password"
+                "target {name}: memcached's users have names: user = \"NAME\""
             ));
         }
         Ok(())

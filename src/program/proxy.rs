@@ -27,7 +27,7 @@ Try it:
 
 servers.txt has one line per server, `host:port weight`. HUP reads it again; servers that stay in
 the list keep their connections. The environment variable LARDER_UPSTREAM_PASSWORD holds the
-password of Redis upstreams, unless --password-file names a file. Clients must give the same
+password of the upstreams, unless --password-file names a file. Clients must give the same
 password.";
 
 /// The command line of `larder proxy`.
@@ -125,8 +125,9 @@ fn proxy(options: &ProxyOptions, settings: Settings, listen: &Listen) -> Result<
             "--user needs a password: --password-file FILE, or {UPSTREAM_PASSWORD} in the environment"
         ));
     }
-    if password.is_some() && settings.protocol == Protocol::Memcached {
-        return Err("larder proxy has no password for memcached; it is for --protocol resp".into());
+    let memcached = settings.protocol == Protocol::Memcached;
+    if password.is_some() && options.user.is_none() && memcached {
+        return Err("memcached's users have names: give --user NAME with the password".into());
     }
     let proxy = match &options.cluster {
         Some(_) => Proxy::cluster(settings, servers),

@@ -206,18 +206,10 @@ const WRONGPASS: &str = "WRONGPASS invalid username-password pair or user is dis
 
 fn admit(user: &[u8], password: &[u8], session: &mut Session, shared: &Shared) -> bool {
     // Clients without user names give the default one in HELLO.
-    let right = (user == b"default" || user == shared.user_name())
-        && shared
-            .password
-            .as_ref()
-            .is_none_or(|expected| equal(expected.as_bytes(), password));
+    let named = user == b"default" || user == shared.user_name();
+    let right = named && shared.accepts(password);
     session.admitted |= right;
     right
-}
-
-/// Compares in a time that depends on the lengths only.
-fn equal(a: &[u8], b: &[u8]) -> bool {
-    a.len() == b.len() && a.iter().zip(b).fold(0, |differ, (a, b)| differ | (a ^ b)) == 0
 }
 
 /// `HELLO [version [AUTH user password] [SETNAME name]]`.

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crossbeam_channel::Sender;
+use subtle::ConstantTimeEq;
 
 use crate::pool::Pool;
 use crate::proxy::intercept::Interceptor;
@@ -60,6 +61,12 @@ impl Shared {
     /// The name of the user of the upstreams.
     pub(super) fn user_name(&self) -> &[u8] {
         self.user.as_deref().unwrap_or("default").as_bytes()
+    }
+
+    /// Whether this is the password, in a time that depends on the lengths only. Any is, if there is none.
+    pub(super) fn accepts(&self, password: &[u8]) -> bool {
+        let expected = self.password.as_deref().map(str::as_bytes);
+        expected.is_none_or(|expected| expected.ct_eq(password).into())
     }
 
     /// The user as whom the upstreams are used.

@@ -72,9 +72,9 @@ impl<T> Exchange<T> {
 
     /// Appends the greeting, which comes before all requests.
     pub(crate) fn greet(&mut self, greeting: &Greeting<'_>) {
-        for request in greeting.requests() {
+        for (request, shape) in greeting.requests() {
             self.output.extend_from_slice(&request);
-            self.queue.push(ReplyShape::Resp, RequestOwner::Greeting);
+            self.queue.push(shape, RequestOwner::Greeting);
         }
     }
 

@@ -2,12 +2,13 @@
 
 use crate::protocol::framing::reply::{BinaryReply, ReplyShape};
 use crate::protocol::memcached::binary::ReplyTo;
+use crate::protocol::memcached::text::authentication;
 use crate::protocol::resp;
 
 /// The user as whom a connection is used.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Login<'a> {
-    /// The name; without one it is Redis's default user.
+    /// The name; without one it is Redis's default user. memcached's users have names.
     pub(crate) user: Option<&'a str>,
     pub(crate) password: &'a str,
 }
@@ -17,9 +18,11 @@ pub(crate) fn login<'a>(user: Option<&'a str>, password: Option<&'a str>) -> Opt
     password.map(|password| Login { user, password })
 }
 
-/// The setup of a new RESP connection before its first request. memcached's text protocol needs none.
+/// The setup of a new connection before its first request.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Greeting<'a> {
+    /// Whether the server speaks memcached's text protocol, in which only the login is to be set up. Otherwise it is RESP.
+    pub(crate) memcached: bool,
     /// The user, if the server asks for one.
     pub(crate) login: Option<Login<'a>>,
     /// Whether replies are to come in RESP3.
@@ -30,15 +33,21 @@ pub(crate) struct Greeting<'a> {
 
 impl Greeting<'_> {
     /// The requests, in their order. After a reply that is an error, the connection can't be used.
-    pub(crate) fn requests(&self) -> impl Iterator<Item = Vec<u8>> {
+    pub(crate) fn requests(&self) -> impl Iterator<Item = (Vec<u8>, ReplyShape)> {
         let auth = self.login.map(|Login { user, password }| match user {
+            Some(user) if self.memcached => authentication::request(user, password),
             Some(user) => resp::request(&[b"AUTH", user.as_bytes(), password.as_bytes()]),
             None => resp::request(&[b"AUTH", password.as_bytes()]),
         });
+        let shape = match self.memcached {
+            true => ReplyShape::Line,
+            false => ReplyShape::Resp,
+        };
         let hello = self.resp3.then(|| resp::request(&[b"HELLO", b"3"]));
         let number = self.database.to_string();
         let select = (self.database != 0).then(|| resp::request(&[b"SELECT", number.as_bytes()]));
-        [auth, hello, select].into_iter().flatten()
+        let requests = [auth, hello, select].into_iter().flatten();
+        requests.map(move |request| (request, shape))
     }
 }
 

@@ -39,13 +39,11 @@ pub(super) enum ReplyMeaning {
 impl Target {
     /// The first requests to a server of the target.
     pub(super) fn greeting(&self) -> Greeting<'_> {
-        match self.kind {
-            TargetKind::Memcached => Greeting::default(),
-            TargetKind::Redis => Greeting {
-                login: login(self.user.as_deref(), self.password.as_deref()),
-                resp3: false,
-                database: self.database,
-            },
+        Greeting {
+            memcached: self.kind == TargetKind::Memcached,
+            login: login(self.user.as_deref(), self.password.as_deref()),
+            resp3: false,
+            database: self.database,
         }
     }
 

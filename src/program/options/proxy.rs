@@ -97,12 +97,12 @@ pub(crate) struct ProxyOptions {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..1024))]
     pub(crate) database: Option<u32>,
 
-    /// The user of Redis upstreams. Its password is that of --password-file. Clients give this name or none [default: the
-    /// default user]
+    /// The user of the upstreams: of Redis, or of memcached with -Y. Its password is that of --password-file [default:
+    /// Redis's default user]
     #[arg(long, value_name = "NAME")]
     pub(crate) user: Option<String>,
 
-    /// A file whose first line is the password of Redis upstreams. Clients have to give the same
+    /// A file whose first line is the password of the upstreams. Clients have to give the same
     #[arg(long, value_name = "FILE")]
     pub(crate) password_file: Option<PathBuf>,
 }

@@ -88,7 +88,8 @@ impl TargetOptions {
             }
             (_, tls) => tls.cloned(),
         };
-        if self.password_file.is_some() || target.kind == TargetKind::Redis {
+        let asked = self.password_file.is_some() || self.user.is_some();
+        if asked || target.kind == TargetKind::Redis {
             target.password = password(self.password_file.as_deref(), UPSTREAM_PASSWORD)
                 .map_err(|problem| format!("target {}: {problem}", self.name))?;
         }

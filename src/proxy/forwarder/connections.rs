@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use crate::pool::{HealthChange, ResolvedName, Upstream, UpstreamFailure};
-use crate::protocol::framing::reply::ReplyShape;
 use crate::proxy::errors;
 use crate::proxy::forwarder::{Command, Forwarder, mark, queue};
 use crate::proxy::settings::{OnReturn, Protocol};
@@ -329,6 +328,7 @@ impl Forwarder {
     pub(super) fn greet(&mut self, connection: usize, state: ConnectionState) {
         let settings = &self.shared.settings;
         let greeting = Greeting {
+            memcached: settings.protocol == Protocol::Memcached,
             login: self.shared.login(),
             resp3: state.resp3,
             database: match state.database {
@@ -336,9 +336,9 @@ impl Forwarder {
                 database => database,
             },
         };
-        let (greeting, probe, flush) = match settings.protocol {
-            Protocol::Resp => (Some(greeting), RESP_PROBE, RESP_FLUSH),
-            Protocol::Memcached => (None, MEMCACHED_PROBE, MEMCACHED_FLUSH),
+        let (probe, flush) = match settings.protocol {
+            Protocol::Resp => (RESP_PROBE, RESP_FLUSH),
+            Protocol::Memcached => (MEMCACHED_PROBE, MEMCACHED_FLUSH),
         };
         let flushes = settings.on_return == OnReturn::Flush;
         let connection = &mut self.connections[connection];
@@ -347,8 +347,8 @@ impl Forwarder {
             let waiting = PendingRequest::new(ReplyOwner::Proxy, shape, self.micros);
             connection.push(bytes, waiting, self.now);
         };
-        for request in greeting.iter().flat_map(Greeting::requests) {
-            push(&request, ReplyShape::Resp);
+        for (request, shape) in greeting.requests() {
+            push(&request, shape);
         }
         if state.binary {
             push(BINARY_NOOP.0, BINARY_NOOP.1);

@@ -7,6 +7,7 @@ use std::io;
 
 use crate::protocol::framing::request::{RequestBuffers, RequestFrame};
 use crate::proxy::forwarder::{Forwarder, mark, queue};
+use crate::proxy::settings::Protocol;
 
 /// Milliseconds after which a command counts as blocked, once its client has hung up.
 const CANCEL_AFTER_MS: u64 = 20;
@@ -237,6 +238,9 @@ impl Forwarder {
         buffers: &mut RequestBuffers,
     ) -> (Option<usize>, RequestOutcome) {
         let client = &mut self.clients[key];
+        if !client.session.admitted && self.shared.settings.protocol == Protocol::Memcached {
+            return self.authenticate(key, input);
+        }
         client.framer.admit(client.session.admitted);
         let frame = client.framer.frame(input, buffers);
         client.session.state.binary = client.framer.is_binary();

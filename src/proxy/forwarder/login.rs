@@ -1,13 +1,63 @@
-//! Wrong passwords: their answer waits, and the client with it.
+//! The passwords of clients: memcached's, which come before any command, and wrong ones, whose answer waits.
 //!
 //! A client that guesses passwords has one guess a connection in [`FAILED_LOGIN_DELAY`]. Its connection stays open for that
 //! time even if the client closes it, so its number of connections bounds its guesses.
+//!
+//! A memcached server asks for a password either in its text protocol or in its binary protocol. The proxy logs in to the
+//! first kind only. So a binary client that would have to authenticate is disconnected.
 
+use crate::protocol::memcached::binary::REQUEST_MAGIC;
+use crate::protocol::memcached::text::authentication::{
+    FAILURE, FirstLine, first_line, user_and_password,
+};
+use crate::protocol::memcached::text::reply::STORED;
 use crate::proxy::forwarder::gather::RequestOutcome;
 use crate::proxy::forwarder::{Forwarder, mark, queue};
 use crate::server::FAILED_LOGIN_DELAY;
 
 impl Forwarder {
+    /// Takes the user and the password of a client of memcached. Returns the number of consumed bytes, or `None` if they
+    /// have not arrived.
+    pub(super) fn authenticate(
+        &mut self,
+        key: usize,
+        input: &[u8],
+    ) -> (Option<usize>, RequestOutcome) {
+        let first = match input.first() {
+            Some(&REQUEST_MAGIC) => FirstLine::Close,
+            _ => first_line(input),
+        };
+        let (length, start) = match first {
+            FirstLine::More => return (None, RequestOutcome::Taken),
+            FirstLine::Close => {
+                let client = &mut self.clients[key];
+                client.closing = true;
+                mark(&mut self.dirty_clients, key, &mut client.dirty);
+                return (Some(input.len()), RequestOutcome::Taken);
+            }
+            FirstLine::Refused { reply, consumed } => {
+                return (Some(consumed), self.answer(key, reply));
+            }
+            FirstLine::Token { length, consumed } => (length, consumed),
+        };
+        let Some(token) = input.get(start..start + length) else {
+            return (None, RequestOutcome::Taken);
+        };
+        let outcome = match user_and_password(token) {
+            Err(reply) => self.answer(key, reply),
+            Ok((user, password))
+                if user == self.shared.user_name() && self.shared.accepts(password) =>
+            {
+                let client = &mut self.clients[key];
+                client.session.admitted = true;
+                client.framer.begin_text();
+                self.answer(key, STORED)
+            }
+            Ok(_) => self.delay(key, FAILURE.to_vec()),
+        };
+        (Some(start + length), outcome)
+    }
+
     /// Answers a wrong password later. Until then nothing more is taken from the client.
     pub(super) fn delay(&mut self, key: usize, answer: Vec<u8>) -> RequestOutcome {
         let until = self.now + FAILED_LOGIN_DELAY.as_millis() as u64;

@@ -75,6 +75,13 @@ impl RequestFramer {
         matches!(self, RequestFramer::Binary(_))
     }
 
+    /// A client of memcached has authenticated, in text.
+    pub(crate) fn begin_text(&mut self) {
+        if let RequestFramer::Memcached(lines) = self {
+            lines.begin();
+        }
+    }
+
     /// Bounds the requests of a client that has not authenticated, as Redis does.
     pub(crate) fn admit(&mut self, admitted: bool) {
         if let RequestFramer::Resp {

@@ -29,6 +29,12 @@ const BAD_TOKEN: &[u8] = b"CLIENT_ERROR bad authentication token format\r\n";
 /// The answer to a wrong user name or password.
 pub(crate) const FAILURE: &[u8] = b"CLIENT_ERROR authentication failure\r\n";
 
+/// The authentication as a client sends it.
+pub(crate) fn request(user: &str, password: &str) -> Vec<u8> {
+    let length = user.len() + 1 + password.len();
+    format!("set auth 0 0 {length}\r\n{user} {password}\r\n").into_bytes()
+}
+
 /// The first line of the input of a client that has not authenticated.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum FirstLine {
