@@ -4,6 +4,7 @@
 #[path = "support/mod.rs"]
 mod support;
 
+mod cluster_support;
 mod proxy_support;
 
 use std::io::Read;
@@ -13,6 +14,7 @@ use larder::pool::Placement;
 use larder::proxy::{Protocol, Proxy};
 use larder::server::Listen;
 
+use cluster_support::{Cluster, Said};
 use proxy_support::{Client, Real, TestProxy, eventually, free_port, list, settings};
 use support::skip;
 
@@ -182,6 +184,38 @@ fn every_kind_of_connection_is_the_users() {
         let first = client.line();
         first == "$1" && client.line() == "3"
     });
+}
+
+#[test]
+fn the_servers_of_a_cluster_are_used_as_the_user() {
+    let Some(cluster) = Cluster::start(3, false) else {
+        skip!(
+            "redis-server is not installed, so the proxy has not logged in to a cluster with users"
+        );
+    };
+    for node in cluster.nodes() {
+        node.talk().must("ACL SETUSER app on >secret ~* &* +@all");
+    }
+    let seeds = list(&[cluster.masters[0].address]);
+    let (running, control) = Proxy::cluster(settings(Protocol::Resp), seeds)
+        .user(Some("app".into()))
+        .password(Some("secret".into()))
+        .start(Listen::Tcp("127.0.0.1:0".into()))
+        .expect("a free port");
+    let proxy = TestProxy { running, control };
+    let mut client = proxy.talk();
+    assert_eq!(client.must("AUTH app secret"), Said::from("OK"));
+    for key in 0..60 {
+        let key = format!("key:{key}");
+        assert_eq!(client.call(&["SET", &key, "1"]), Said::from("OK"));
+    }
+    for node in cluster.nodes() {
+        let clients = node.talk().must("CLIENT LIST");
+        let is_ours = |line: &&str| line.contains(" cmd=set ");
+        let ours: Vec<&str> = clients.text().lines().filter(is_ours).collect();
+        let all = ours.iter().all(|line| line.contains(" user=app "));
+        assert!(all && !ours.is_empty(), "{clients:?}");
+    }
 }
 
 #[test]

@@ -9,6 +9,7 @@
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -137,19 +138,38 @@ impl Talk {
 pub struct Node {
     child: Child,
     pub address: SocketAddr,
+    /// The address with TLS, which then the other servers use as well.
+    pub tls: Option<SocketAddr>,
     bus: u16,
     pub id: String,
 }
 
+/// The files of servers with TLS: their certificate, its key, and the authority.
+pub type TlsFiles = [PathBuf; 3];
+
 impl Node {
     /// `None` if there is no redis-server.
-    fn start(directory: &TempDir) -> Option<Node> {
+    fn start(directory: &TempDir, files: Option<&TlsFiles>) -> Option<Node> {
         let program = crate::support::find("redis-server")?;
         for _ in 0..5 {
             let (address, bus) = (free_port(), free_port().port());
             let home = directory.path().join(address.port().to_string());
             std::fs::create_dir_all(&home).expect("a directory");
-            let mut child = Command::new(&program)
+            let tls = files.map(|_| free_port());
+            let mut command = Command::new(&program);
+            if let Some((address, [cert, key, ca])) = tls.zip(files) {
+                command
+                    .args(["--tls-port", &address.port().to_string()])
+                    .args(["--tls-cluster", "yes", "--tls-replication", "yes"])
+                    .arg("--tls-cert-file")
+                    .arg(cert)
+                    .arg("--tls-key-file")
+                    .arg(key)
+                    .arg("--tls-ca-cert-file")
+                    .arg(ca)
+                    .args(["--tls-auth-clients", "no"]);
+            }
+            let mut child = command
                 .args(["--port", &address.port().to_string()])
                 .args(["--cluster-port", &bus.to_string()])
                 .args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
@@ -175,6 +195,7 @@ impl Node {
                 return Some(Node {
                     child,
                     address,
+                    tls,
                     bus,
                     id,
                 });
@@ -266,8 +287,13 @@ pub struct Cluster {
 impl Cluster {
     /// `None` if there is no redis-server. With `replicas`, the first master has one.
     pub fn start(masters: usize, replica: bool) -> Option<Cluster> {
+        Cluster::start_with(masters, replica, None)
+    }
+
+    /// With TLS on a second port of each server, and among the servers.
+    pub fn start_with(masters: usize, replica: bool, tls: Option<&TlsFiles>) -> Option<Cluster> {
         let directory = tempfile::tempdir().expect("a directory");
-        let start = |_| Node::start(&directory);
+        let start = |_| Node::start(&directory, tls);
         let masters: Vec<Node> = (0..masters).map(start).collect::<Option<_>>()?;
         let replicas: Vec<Node> = (0..usize::from(replica))
             .map(start)
@@ -374,7 +400,8 @@ impl Cluster {
         wait_for_current_answer(&mut at_target, &source.id);
         at_target.must(&format!("CLUSTER SETSLOT {slot} IMPORTING {}", source.id));
         at_source.must(&format!("CLUSTER SETSLOT {slot} MIGRATING {}", target.id));
-        let (ip, port) = (target.address.ip(), target.address.port());
+        let served = target.tls.unwrap_or(target.address);
+        let (ip, port) = (served.ip(), served.port());
         // It may wait so long three times: to connect, to write, and to read.
         let timeout = (PATIENCE / 4).as_millis();
         let deadline = Instant::now() + MOVE;
