@@ -22,6 +22,7 @@ mod book {
     pub(crate) mod planted;
     pub(crate) mod plots;
     pub(crate) mod programs;
+    pub(crate) mod running;
     pub(crate) mod shutdown;
     pub(crate) mod stages;
     pub(crate) mod states;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use socket2::{Domain, Socket, Type};
 
 use super::console::{signal, until};
-use super::stages::Running;
+use super::running::Running;
 
 /// The stages that serve echo, the first two chapters'.
 const ECHO: [&str; 2] = ["01_echo", "02_pool"];
