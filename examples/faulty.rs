@@ -34,6 +34,10 @@ use regex::bytes::Regex;
 /// The delay of a slow answer.
 const SLOW: Duration = Duration::from_millis(500);
 
+/// Connections that are served at the same time. The chapters need a few, and every start of this server makes a thread
+/// for each.
+const WORKERS: usize = 32;
+
 fn main() -> Result<(), Box<dyn Error>> {
     let words: Vec<String> = env::args().skip(1).collect();
     let [protocol, ports @ ..] = &words[..] else {
@@ -43,6 +47,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let connections = Connections::new();
     let settings = Settings {
         model: Model::Threads,
+        workers: Some(WORKERS),
         ..Settings::default()
     };
     let mut server = Server::new(Arc::clone(&connections)).settings(settings);
