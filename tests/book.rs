@@ -128,20 +128,22 @@ fn console_blocks_print_the_output_on_the_page() {
 #[test]
 fn stages_pass_their_chapters_conversations_and_fail_later_ones() {
     let book = the_book();
-    let mut problems = Vec::new();
+    let transcripts = stages::transcripts(&book.root).unwrap_or_else(|problem| panic!("{problem}"));
     let chosen = |page: &&Page| pages::is_chosen(&page.path.to_string_lossy());
-    for page in book.pages.iter().filter(chosen) {
-        let stage = page.chapter().and_then(|stage| diffs::name(&book, stage));
-        let checked = match &stage {
-            Some(name) => stages::problems(&book, page, name),
-            None => stages::problems_without_stage(&book, page),
-        };
-        match checked {
-            Ok(found) => problems.extend(found),
-            Err(problem) => problems.push(problem),
-        }
-    }
-    sound(&problems);
+    let pages: Vec<&Page> = book.pages.iter().filter(chosen).collect();
+    sound(&stages::side_by_side(
+        stages::STAGES_AT_A_TIME,
+        pages,
+        |page| {
+            let stage = page.chapter().and_then(|stage| diffs::name(&book, stage));
+            let checked = match &stage {
+                Some(name) => stages::problems(&book, page, name, &transcripts),
+                None => stages::problems_without_stage(&book, page),
+            };
+            let problems = checked.unwrap_or_else(|problem| vec![problem]);
+            (!problems.is_empty()).then(|| problems.join("\n"))
+        },
+    ));
 }
 
 #[test]

@@ -506,7 +506,8 @@ fn stage(fence: &str, number: u32, answer: &str) -> Vec<String> {
         .iter()
         .find(|page| page.chapter() == Some(1))
         .expect("chapter 1");
-    stages::problems(&book, page, "01_echo").expect("the stage starts")
+    let transcripts = stages::transcripts(&book.root).expect("transcripts");
+    stages::problems(&book, page, "01_echo", &transcripts).expect("the stage starts")
 }
 
 #[test]

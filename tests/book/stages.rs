@@ -31,6 +31,9 @@ const IMPATIENCE: Duration = Duration::from_millis(500);
 /// Conversations that are held at the same time: most of them wait.
 pub(crate) const AT_A_TIME: usize = 8;
 
+/// Stages that are checked at the same time: while the last conversations with one wait, the next is busy.
+pub(crate) const STAGES_AT_A_TIME: usize = 2;
+
 /// The longest wait that a stage's transcript may ask of the real clock.
 const LONGEST_WAIT: Duration = Duration::from_secs(3);
 
@@ -160,6 +163,22 @@ fn replay(
     run.against(&target)
 }
 
+/// Whether a delivery is possible, and other than the one as written: a single exchange is written at once anyway.
+fn is_another(transcript: &Transcript, delivery: TranscriptDelivery) -> bool {
+    let time = RealTime {
+        at_most: LONGEST_WAIT,
+    };
+    let nobody = Remote::new(Address::parse("127.0.0.1:0"), &time, PATIENCE);
+    let run = Run {
+        transcript,
+        side: Side::Larder,
+        delivery,
+        patience: PATIENCE,
+    };
+    run.cannot(&nobody).is_none()
+        && (delivery != TranscriptDelivery::InOneWrite || transcript.exchanges().count() > 1)
+}
+
 /// The promises that a stage breaks. Several are tried at a time, because some of them wait.
 fn broken(stage: u32, name: &str, promised: &[Transcript]) -> Vec<String> {
     let deliveries = [
@@ -169,7 +188,8 @@ fn broken(stage: u32, name: &str, promised: &[Transcript]) -> Vec<String> {
     ];
     let tries = promised
         .iter()
-        .flat_map(|t| deliveries.map(|delivery| (t, delivery)));
+        .flat_map(|t| deliveries.map(|delivery| (t, delivery)))
+        .filter(|(transcript, delivery)| is_another(transcript, *delivery));
     side_by_side(AT_A_TIME, tries, |(transcript, delivery)| {
         let mut problem = None;
         let outcome = in_time(transcript, || {
@@ -210,8 +230,13 @@ pub(crate) fn side_by_side<T: Send>(
     })
 }
 
-/// The faults of this page's stage: a list of sentences.
-pub(crate) fn problems(book: &Book, page: &Page, name: &str) -> Result<Vec<String>, String> {
+/// The faults of this page's stage, if these are the transcripts of the project: a list of sentences.
+pub(crate) fn problems(
+    book: &Book,
+    page: &Page,
+    name: &str,
+    transcripts: &[Transcript],
+) -> Result<Vec<String>, String> {
     let Some(stage) = page.chapter() else {
         return Ok(Vec::new());
     };
@@ -220,7 +245,7 @@ pub(crate) fn problems(book: &Book, page: &Page, name: &str) -> Result<Vec<Strin
     let started = Staged::start(stage, name, None)?.program;
     let protocols: Vec<&str> = started.listening.iter().map(|(p, _)| p.as_str()).collect();
     let lineage = diffs::lineage(stage);
-    let mut promised = transcripts(&book.root)?;
+    let mut promised = transcripts.to_vec();
     promised.retain(|transcript| {
         let shown = shown(&included, &transcript.name);
         // One that needs settings is promised by the chapters that show it.
