@@ -35,6 +35,9 @@
 //! millisecond to start. The binary serves through the same [`Builder`], so a test uses the same server as
 //! production.
 
+#[cfg(feature = "internals")]
+mod internals;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -146,24 +149,6 @@ impl Server {
     }
 }
 
-#[cfg(feature = "internals")]
-impl Server {
-    /// The store behind both protocols.
-    pub fn store(&self) -> &Arc<Store> {
-        &self.store
-    }
-
-    /// The service of memcached's protocol.
-    pub fn memcached(&self) -> &Arc<Memcached> {
-        &self.memcached
-    }
-
-    /// The connections that are open.
-    pub fn connections(&self) -> &Arc<Connections> {
-        self.running.connections()
-    }
-}
-
 /// The settings of a [`Server`] to be started. The defaults are the binary's, except for the ports, which are free
 /// ones.
 #[derive(Debug, Clone)]
@@ -174,7 +159,7 @@ pub struct Builder {
     udp: Option<String>,
     store: store::Config,
     clock: Option<Clock>,
-    nested: bool,
+    commands: memcached::Settings,
     password: Option<Secret>,
     auth_file: Option<PathBuf>,
     acl_file: Option<PathBuf>,
@@ -194,7 +179,7 @@ impl Default for Builder {
             udp: None,
             store: store::Config::default(),
             clock: None,
-            nested: true,
+            commands: memcached::Settings::default(),
             password: None,
             auth_file: None,
             acl_file: None,
@@ -253,7 +238,19 @@ impl Builder {
 
     /// Whether memcached's text protocol has nested keys; without them it is exactly memcached's.
     pub fn nested(mut self, nested: bool) -> Builder {
-        self.nested = nested;
+        self.commands.nested = nested;
+        self
+    }
+
+    /// Whether memcached's clients may remove all items by `flush_all`.
+    pub fn flush_all(mut self, allowed: bool) -> Builder {
+        self.commands.flush_all = allowed;
+        self
+    }
+
+    /// Whether memcached's clients may follow by `watch` what others do.
+    pub fn watch(mut self, allowed: bool) -> Builder {
+        self.commands.watch = allowed;
         self
     }
 
@@ -351,10 +348,10 @@ impl Builder {
             Arc::clone(&store),
             Arc::clone(&connections),
             memcached::Settings {
-                nested: self.nested,
                 workers,
                 idle_timeout: self.server.idle_timeout,
                 max_item_size: self.max_item_size,
+                ..self.commands
             },
         ));
         if let Some(path) = &self.auth_file {

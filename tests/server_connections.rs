@@ -328,6 +328,11 @@ fn idle_connections_are_closed_after(limit: Duration) {
             );
         }
         assert!(begin.elapsed() >= limit);
+        assert!(
+            server.connections.idle_closed() >= 2,
+            "{:?}",
+            server.connections
+        );
         silent.expect_end();
         half.expect_gone();
         slow.expect_gone();

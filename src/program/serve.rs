@@ -177,6 +177,8 @@ fn start(settings: &Settings, tls: Option<Arc<ServerTls>>) -> Result<Server, Str
         .max_item_size(settings.max_item_size.0 as usize)
         .max_reply_memory(Some(settings.max_reply_memory.0 as usize))
         .nested(settings.nested.0)
+        .flush_all(settings.flush_all.0)
+        .watch(settings.watch.0)
         .password(password)
         .auth_file(settings.auth_file.clone())
         .acl_file(settings.acl_file.clone())

@@ -16,12 +16,13 @@
 //! each.
 
 use std::collections::BTreeMap;
-use std::io::{self, ErrorKind};
+use std::io;
 use std::net::Shutdown;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use super::end_reason::{ConnectionEnd, EndReason};
 use super::limits;
 use super::reply_memory::{ReplyMemory, ReplyShare};
 use super::stream::{Address, Stream};
@@ -40,16 +41,6 @@ pub(super) struct Endpoint {
     pub(super) address: Address,
 }
 
-/// Why the server ended a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum EndReason {
-    /// Nothing passed for longer than the idle timeout.
-    Idle,
-    /// The socket had an error.
-    Lost,
-}
-
 /// One connection, as the server and the services see it.
 pub struct Connection {
     id: u64,
@@ -58,8 +49,7 @@ pub struct Connection {
     stream: Weak<Stream>,
     opened: u64,
     active: AtomicU64,
-    /// The number of an [`EndReason`], from 1; 0 for none.
-    ended: AtomicU8,
+    end: ConnectionEnd,
     /// Under threads: the worker waits for the next request, and none is in flight.
     pub(super) between_requests: AtomicBool,
     pub(super) replies: ReplyShare,
@@ -76,7 +66,7 @@ impl Connection {
             stream: Weak::new(),
             opened: now,
             active: AtomicU64::new(now),
-            ended: AtomicU8::new(0),
+            end: ConnectionEnd::default(),
             between_requests: AtomicBool::new(true),
             replies: ReplyShare::default(),
         }
@@ -139,20 +129,12 @@ impl Connection {
 
     /// Why the server ended the connection. `None` before that, and if the client or the session ended it.
     pub fn end_reason(&self) -> Option<EndReason> {
-        match self.ended.load(Relaxed) {
-            1 => Some(EndReason::Idle),
-            2 => Some(EndReason::Lost),
-            _ => None,
-        }
+        self.end.reason()
     }
 
     /// Notes the error that ends the connection, before its session is dropped.
     pub(super) fn note_end(&self, error: &io::Error) {
-        let reason = match error.kind() {
-            ErrorKind::WouldBlock | ErrorKind::TimedOut => 1,
-            _ => 2,
-        };
-        self.ended.store(reason, Relaxed);
+        self.end.note(error);
     }
 
     /// Whether it is in no set: a session runs inside a program, or answers datagrams.
@@ -195,6 +177,9 @@ pub(crate) struct Membership {
 impl Drop for Membership {
     fn drop(&mut self) {
         self.set.settle_reply(&self.connection, 0);
+        if self.connection.end_reason() == Some(EndReason::Idle) {
+            self.set.idle_closed.fetch_add(1, Relaxed);
+        }
         self.set.leave(self.connection.id);
     }
 }
@@ -229,6 +214,7 @@ pub struct Connections {
     current: AtomicUsize,
     total: AtomicU64,
     rejected: AtomicU64,
+    idle_closed: AtomicU64,
     traffic: [Traffic; 16],
     pub(super) replies: ReplyMemory,
 }
@@ -242,6 +228,7 @@ impl Default for Connections {
             current: AtomicUsize::new(0),
             total: AtomicU64::new(0),
             rejected: AtomicU64::new(0),
+            idle_closed: AtomicU64::new(0),
             traffic: Default::default(),
             replies: ReplyMemory::default(),
         }
@@ -267,6 +254,11 @@ impl Connections {
     /// Connections refused because the limit was reached.
     pub fn rejected(&self) -> u64 {
         self.rejected.load(Relaxed)
+    }
+
+    /// Connections closed because of the idle timeout.
+    pub fn idle_closed(&self) -> u64 {
+        self.idle_closed.load(Relaxed)
     }
 
     /// Connections that may be open at once.
@@ -339,7 +331,7 @@ impl Connections {
             stream: Arc::downgrade(stream),
             opened: now,
             active: AtomicU64::new(now),
-            ended: AtomicU8::new(0),
+            end: ConnectionEnd::default(),
             between_requests: AtomicBool::new(true),
             replies: ReplyShare::default(),
         });

@@ -40,6 +40,7 @@
 mod acceptor;
 mod connections;
 mod datagrams;
+mod end_reason;
 mod gather;
 mod guard;
 mod handshakes;
@@ -63,8 +64,9 @@ mod turns;
 mod workers;
 
 pub(crate) use acceptor::Accepted;
-pub use connections::{Connection, Connections, EndReason};
+pub use connections::{Connection, Connections};
 pub(crate) use connections::{Membership, ticks};
+pub use end_reason::EndReason;
 pub(crate) use handshakes::Handshakes;
 pub(crate) use limits::FAILED_LOGIN_DELAY;
 pub use listener::Listen;

@@ -21,6 +21,8 @@ fn without_a_file_and_flags_the_defaults_are_in_force() {
         ("max-item-size", "\"1MiB\""),
         ("max-reply-memory", "\"64MiB\""),
         ("nested", "\"on\""),
+        ("flush-all", "\"on\""),
+        ("watch", "\"on\""),
         ("model", "\"turns\""),
         ("max-connections", "1024"),
         ("idle-timeout", "0"),

@@ -139,6 +139,18 @@ fn nested_keys_can_be_switched_off() {
 }
 
 #[test]
+fn flush_all_and_watch_can_be_refused() {
+    let place = Place::new();
+    let options = ["--flush-all", "off", "--watch", "off"];
+    let larder = place.serve(&[&FREE[..], &options].concat(), 2);
+    larder.memcached().ask(
+        "set a 0 0 1\r\nb\r\nflush_all\r\nwatch\r\nget a\r\n",
+        "STORED\r\nCLIENT_ERROR flush_all not allowed\r\nCLIENT_ERROR watch commands not allowed\r\n\
+         VALUE a 0 1\r\nb\r\nEND\r\n",
+    );
+}
+
+#[test]
 fn a_closed_standard_output_does_not_keep_it_from_serving() {
     let place = Place::new();
     let mut shell = Command::new("sh");

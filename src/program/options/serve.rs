@@ -62,6 +62,17 @@ pub(crate) struct ServeOptions {
     #[serde(deserialize_with = "parsed")]
     pub(crate) nested: Option<Switch>,
 
+    /// memcached's `flush_all`; off refuses it, as memcached with -F does. RESP has --acl-file for its commands [default: on]
+    #[arg(long, value_name = "on|off")]
+    #[serde(deserialize_with = "parsed")]
+    pub(crate) flush_all: Option<Switch>,
+
+    /// memcached's `watch`, which shows a client the keys that others use; off refuses it, as memcached with -W does
+    /// [default: on]
+    #[arg(long, value_name = "on|off")]
+    #[serde(deserialize_with = "parsed")]
+    pub(crate) watch: Option<Switch>,
+
     /// Model that runs connections: `turns` (each thread serves many) or `threads` (one thread holds one)
     /// [default: turns]
     #[arg(long, value_name = "turns|threads")]
@@ -111,6 +122,8 @@ impl ServeOptions {
             max_item_size: self.max_item_size.or(other.max_item_size),
             max_reply_memory: self.max_reply_memory.or(other.max_reply_memory),
             nested: self.nested.or(other.nested),
+            flush_all: self.flush_all.or(other.flush_all),
+            watch: self.watch.or(other.watch),
             model: self.model.or(other.model),
             workers: self.workers.or(other.workers),
             max_connections: self.max_connections.or(other.max_connections),
@@ -139,6 +152,8 @@ impl ServeOptions {
             max_item_size,
             max_reply_memory: self.max_reply_memory.unwrap_or_else(reply_memory),
             nested: self.nested.unwrap_or(Switch(true)),
+            flush_all: self.flush_all.unwrap_or(Switch(true)),
+            watch: self.watch.unwrap_or(Switch(true)),
             model,
             workers: self.workers.map(|count| count.0),
             max_connections: self.max_connections.map_or(1024, |count| count.0),
@@ -165,6 +180,8 @@ pub(crate) struct Settings {
     pub(crate) max_item_size: Size,
     pub(crate) max_reply_memory: Size,
     pub(crate) nested: Switch,
+    pub(crate) flush_all: Switch,
+    pub(crate) watch: Switch,
     pub(crate) model: ModelName,
     /// `None` for the number that suits the model and the machine.
     pub(crate) workers: Option<u32>,
@@ -239,6 +256,8 @@ impl Settings {
             max_item_size,
             max_reply_memory,
             nested,
+            flush_all,
+            watch,
             model,
             workers,
             max_connections,
@@ -256,6 +275,8 @@ impl Settings {
             PrintedSetting::new("max-item-size", max_item_size),
             PrintedSetting::new("max-reply-memory", max_reply_memory),
             PrintedSetting::new("nested", nested),
+            PrintedSetting::new("flush-all", flush_all),
+            PrintedSetting::new("watch", watch),
             PrintedSetting::new("model", model),
             PrintedSetting::chosen("workers", *workers, model.0.default_workers()),
             PrintedSetting::number("max-connections", *max_connections),
@@ -282,6 +303,8 @@ impl Settings {
             max_item_size,
             max_reply_memory,
             nested,
+            flush_all,
+            watch,
             model,
             workers,
             max_connections,
@@ -298,6 +321,8 @@ impl Settings {
             ("unix", self.unix != *unix),
             ("udp", self.udp != *udp),
             ("nested", self.nested != *nested),
+            ("flush-all", self.flush_all != *flush_all),
+            ("watch", self.watch != *watch),
             ("model", self.model != *model),
             ("workers", self.workers != *workers),
             ("idle-timeout", self.idle_timeout != *idle_timeout),

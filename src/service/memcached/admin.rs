@@ -54,6 +54,9 @@ impl TurnContext<'_> {
 
     /// `flush_all`: now, or when the time has come.
     fn flush_all(&mut self, delay: i32, noreply: bool) {
+        if !self.shared.settings.flush_all {
+            return self.output.reply(noreply, reply::FLUSH_DISABLED);
+        }
         self.operations.flush(delay.into());
         self.output.reply(noreply, reply::OK);
     }
@@ -79,6 +82,10 @@ impl TurnContext<'_> {
 
     /// `watch`: the connection's new state, or `None` after an error.
     fn watch(&mut self, words: Words<'_>) -> Option<Watching> {
+        if !self.shared.settings.watch {
+            self.output.push(reply::WATCH_DISABLED);
+            return None;
+        }
         if !self.output.is_empty() {
             self.output.push(reply::WATCH_IS_PIPELINED);
             return None;

@@ -18,6 +18,10 @@ use super::watch::EventLog;
 pub struct Settings {
     /// Whether keys are paths; without it the service is memcached to the letter.
     pub nested: bool,
+    /// Whether clients may remove all items.
+    pub flush_all: bool,
+    /// Whether clients may watch what others do.
+    pub watch: bool,
     /// The number of the server's worker threads, for `stats`.
     pub workers: usize,
     /// The time after which the server closes an idle connection, for `stats settings`; `None` for never.
@@ -31,6 +35,8 @@ impl Default for Settings {
     fn default() -> Settings {
         Settings {
             nested: true,
+            flush_all: true,
+            watch: true,
             workers: 1,
             idle_timeout: None,
             max_item_size: 1 << 20,

@@ -131,6 +131,9 @@ impl TurnContext<'_> {
         self.stat("reserved_fds", limits::SPARE_FILES);
         self.stat("bytes_read", connections.bytes_read());
         self.stat("bytes_written", connections.bytes_written());
+        if self.shared.settings.idle_timeout.is_some() {
+            self.stat("idle_kicks", connections.idle_closed());
+        }
         self.stat("accepting_conns", 1);
         self.zeros(ALWAYS_LISTENING);
         self.stat("response_obj_oom", connections.closed_for_replies());

@@ -77,7 +77,12 @@ impl TurnContext<'_> {
         self.stat("binding_protocol", "auto-negotiate");
         self.stat("item_size_max", shared.max_item_size());
         self.stat("maxconns_fast", "yes");
-        self.stat("flush_enabled", "yes");
+        let flush = if shared.settings.flush_all {
+            "yes"
+        } else {
+            "no"
+        };
+        self.stat("flush_enabled", flush);
         self.stat("dump_enabled", "yes");
         self.stat("hash_algorithm", "ahash");
         let idle_timeout = shared.settings.idle_timeout.unwrap_or_default();

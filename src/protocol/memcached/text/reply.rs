@@ -39,6 +39,10 @@ pub(crate) const LISTING_TOO_LARGE: &[u8] = b"SERVER_ERROR too many children to 
 pub const DETAIL_USAGE: &[u8] = b"CLIENT_ERROR usage: stats detail on|off|dump\r\n";
 /// `shutdown`, which memcached must be started with an option to obey.
 pub const SHUTDOWN_DISABLED: &[u8] = b"SERVER_ERROR: shutdown not enabled\r\n";
+/// `flush_all` where clients may not remove all items.
+pub const FLUSH_DISABLED: &[u8] = b"CLIENT_ERROR flush_all not allowed\r\n";
+/// `watch` where clients may not see what others do.
+pub const WATCH_DISABLED: &[u8] = b"CLIENT_ERROR watch commands not allowed\r\n";
 /// `watch` behind another command whose answer has not been sent.
 pub const WATCH_IS_PIPELINED: &[u8] = b"ERROR cannot pipeline other commands before watch\r\n";
 /// `watch` when as many clients watch as may.

@@ -172,6 +172,10 @@ impl BinarySession {
             Command::Touch { key, exptime } => commands::touch(context, request, key, *exptime),
             Command::Delete { key } => commands::delete(context, request, key),
             Command::Count(count) => commands::count(context, request, count),
+            Command::Flush { .. } if !context.shared.settings.flush_all => {
+                let (to, status) = (request.to, Status::AuthError);
+                commands::refuse(context, Refusal { to, status });
+            }
             Command::Flush { delay } => {
                 context.operations.flush((*delay).into());
                 commands::done(context, request, 0);
