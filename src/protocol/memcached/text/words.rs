@@ -58,7 +58,7 @@ impl<'a> Iterator for Words<'a> {
         if self.0.is_empty() {
             return None;
         }
-        let Some(space) = memchr(b' ', self.0) else {
+        let Some(space) = first_space(self.0) else {
             return Some(std::mem::take(&mut self.0));
         };
         let word = &self.0[..space];
@@ -70,6 +70,20 @@ impl<'a> Iterator for Words<'a> {
 impl std::fmt::Debug for Words<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Words({:?})", self.0.escape_ascii().to_string())
+    }
+}
+
+/// The position of the first space. The flags of meta commands are so short that a call of memchr takes longer than a
+/// look at their bytes.
+#[inline]
+fn first_space(bytes: &[u8]) -> Option<usize> {
+    const SHORT: usize = 4;
+    let Some((short, rest)) = bytes.split_at_checked(SHORT) else {
+        return bytes.iter().position(|byte| *byte == b' ');
+    };
+    match short.iter().position(|byte| *byte == b' ') {
+        None => memchr(b' ', rest).map(|space| SHORT + space),
+        found => found,
     }
 }
 

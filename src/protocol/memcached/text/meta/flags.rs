@@ -33,43 +33,62 @@ pub struct MetaFlags<'a> {
 
 impl<'a> MetaFlags<'a> {
     /// Reads the words behind the key, or behind the length of a value. `before` is the number of words in front of
-    /// them. The reply of a line with several errors is that of the last bad token, as in memcached.
+    /// them. A word that is no flag makes the whole line malformed, then their number counts, and then the first error
+    /// of a flag. The reply to several bad tokens is that of the last, as in memcached.
     pub(super) fn read(words: Words<'a>, before: usize) -> Result<MetaFlags<'a>, &'static [u8]> {
         let mut flags = MetaFlags::none(words);
-        if words.count_up_to(WORDS_LIMIT) > WORDS_LIMIT - before {
+        let (mut count, mut invalid, mut bad_token) = (0, None, None);
+        for word in words {
+            if !is_flag(word) {
+                return Err(reply::BAD_FORMAT);
+            }
+            count += 1;
+            if invalid.is_none() {
+                invalid = flags.take(word, &mut bad_token).err();
+            }
+        }
+        if count > WORDS_LIMIT - before {
             return Err(reply::TOO_MANY_FLAGS);
         }
-        let mut error = None;
-        for word in words {
-            let (letter, token) = (word[0], &word[1..]);
-            if letter.is_ascii_digit() {
-                return Err(reply::INVALID_FLAG);
-            }
-            if flags.has(letter) {
-                return Err(reply::DUPLICATE_FLAG);
-            }
-            flags.letters |= bit(letter);
-            if let Err(bad) = flags.token(letter, token) {
-                match bad {
-                    reply::INVALID_FLAG => return Err(bad),
-                    // memcached has no text of its own for this one.
-                    _ if letter == b'F' => _ = error.get_or_insert(bad),
-                    _ => error = Some(bad),
-                }
-            }
+        invalid.or(bad_token).map_or(Ok(flags), Err)
+    }
+
+    /// Notes a flag. An error ends the reading; a bad token does not.
+    fn take(
+        &mut self,
+        word: &[u8],
+        bad_token: &mut Option<&'static [u8]>,
+    ) -> Result<(), &'static [u8]> {
+        let (letter, token) = (word[0], &word[1..]);
+        if letter.is_ascii_digit() {
+            return Err(reply::INVALID_FLAG);
         }
-        error.map_or(Ok(flags), Err)
+        if self.has(letter) {
+            return Err(reply::DUPLICATE_FLAG);
+        }
+        self.letters |= bit(letter);
+        match self.token(letter, token) {
+            Ok(()) => {}
+            Err(reply::INVALID_FLAG) => return Err(reply::INVALID_FLAG),
+            // memcached has no text of its own for this one.
+            Err(bad) if letter == b'F' => _ = bad_token.get_or_insert(bad),
+            Err(bad) => *bad_token = Some(bad),
+        }
+        Ok(())
     }
 
     /// Reads the words behind the key of `me`: only those that concern the key; others are ignored.
-    pub(super) fn read_for_key(words: Words<'a>) -> MetaFlags<'a> {
+    pub(super) fn read_for_key(words: Words<'a>) -> Result<MetaFlags<'a>, &'static [u8]> {
         let mut flags = MetaFlags::none(words);
         for word in words {
+            if !is_flag(word) {
+                return Err(reply::BAD_FORMAT);
+            }
             if word == b"b" || word[0] == b'n' && flags.token(b'n', &word[1..]).is_ok() {
                 flags.letters |= bit(word[0]);
             }
         }
-        flags
+        Ok(flags)
     }
 
     fn none(words: Words<'a>) -> MetaFlags<'a> {

@@ -129,17 +129,16 @@ fn command(
 fn build<'a>(
     verb: MetaVerb,
     key: &'a [u8],
-    mut words: Words<'a>,
+    words: Words<'a>,
     before: usize,
     nesting: Nesting,
 ) -> Result<MetaCommand<'a>, &'static [u8]> {
-    let flags = words;
-    if !words.all(flags::is_flag) || key.len() > KEY_LIMIT {
+    if key.len() > KEY_LIMIT {
         return Err(reply::BAD_FORMAT);
     }
     let flags = match verb {
-        MetaVerb::Debug => MetaFlags::read_for_key(flags),
-        _ => MetaFlags::read(flags, before)?,
+        MetaVerb::Debug => MetaFlags::read_for_key(words)?,
+        _ => MetaFlags::read(words, before)?,
     };
     if flags.has_long_opaque() {
         return Err(reply::OPAQUE_TOO_LONG);
