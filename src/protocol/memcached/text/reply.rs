@@ -93,8 +93,12 @@ pub const RESET: &[u8] = b"RESET\r\n";
 pub const END: &[u8] = b"END\r\n";
 /// The end of a list of `lru_crawler mgdump`.
 pub const META_END: &[u8] = b"EN\r\n";
-/// The version: of memcached, whose commands these are, and of larder behind it. Clients choose their
-/// features by the first number, and libmemcached refuses a version that begins with 0.
+/// The version: of memcached, whose commands these are, and of larder behind it.
+///
+/// No client that we know chooses features by it. libmemcached reads three numbers of at most 255 and refuses a version that
+/// begins with 0; pylibmc and php-memcached show the numbers to programs, which may compare them, so they are memcached's own.
+/// Dalli asks for the version to see that a new connection works. pymemcache and spymemcached hand the text on. meta-memcache is
+/// told in its settings which server there is. python-memcached, python-binary-memcached, memjs, Keyv and dogpile.cache don't ask.
 pub const VERSION_NUMBER: &str = concat!("1.6.45-larder-", env!("CARGO_PKG_VERSION"));
 /// The answer to `version`.
 pub const VERSION: &[u8] =
