@@ -121,6 +121,9 @@ pub(super) fn commands(permissions: &Permissions) -> Vec<u8> {
             rules.push([b"+", entry.name.as_bytes(), b"|", argument].concat());
         }
     }
+    for (name, allowed) in &permissions.absent_commands {
+        rules.push([if *allowed { &b"+"[..] } else { b"-" }, name].concat());
+    }
     rules.join(&b' ')
 }
 

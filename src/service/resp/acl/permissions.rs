@@ -51,6 +51,9 @@ pub(crate) struct Permissions {
     pub(crate) commands: CommandSet,
     /// First arguments with which a command is allowed that is not in the set.
     pub(crate) first_arguments: BTreeMap<u16, Vec<Box<[u8]>>>,
+    /// Rules about commands of Redis that larder doesn't have, by their names: whether they are allowed. They change
+    /// nothing here, but a file that was written for Redis has them.
+    pub(crate) absent_commands: Vec<(Box<[u8]>, bool)>,
     pub(crate) all_keys: bool,
     pub(crate) keys: Vec<KeyPattern>,
     pub(crate) all_channels: bool,
@@ -63,6 +66,7 @@ impl Permissions {
             all_commands: false,
             commands: CommandSet::NONE,
             first_arguments: BTreeMap::new(),
+            absent_commands: Vec::new(),
             all_keys: false,
             keys: Vec::new(),
             all_channels: false,

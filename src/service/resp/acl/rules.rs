@@ -5,6 +5,7 @@
 use super::passwords::Passwords;
 use super::permissions::{CommandSet, KeyPattern, Permissions};
 use super::user::User;
+use crate::protocol::framing::request::is_known;
 use crate::service::resp::categories::categories;
 use crate::service::resp::table::{CommandEntry, CommandSpec, table};
 use crate::service::secret::PasswordHash;
@@ -160,7 +161,10 @@ pub(super) fn apply_permission(to: &mut Permissions, rule: &[u8]) -> Result<(), 
             set_category(to, category, *sign == b'+')?;
         }
         (_, [b'+', name @ ..]) => allow(to, name)?,
-        (_, [b'-', name @ ..]) => set_command(to, find(name)?, false),
+        (_, [b'-', name @ ..]) => match find(name) {
+            Ok(entry) => set_command(to, entry, false),
+            Err(_) => set_absent(to, name, false)?,
+        },
         _ => return Err(RuleError::Syntax),
     }
     Ok(())
@@ -184,6 +188,7 @@ pub(super) fn set_all_commands(to: &mut Permissions, all: bool) {
         CommandSet::NONE
     };
     to.first_arguments.clear();
+    to.absent_commands.clear();
 }
 
 /// `~PATTERN`, `%R~PATTERN`, `%W~PATTERN` or `%RW~PATTERN`.
@@ -238,10 +243,18 @@ pub(super) fn has_spaces(word: &[u8]) -> bool {
 /// `COMMAND`, `COMMAND|SUBCOMMAND`, or `COMMAND|ARGUMENT` for a command without subcommands.
 fn allow(to: &mut Permissions, name: &[u8]) -> Result<(), RuleError> {
     let Some(bar) = memchr::memrchr(b'|', name) else {
-        set_command(to, find(name)?, true);
-        return Ok(());
+        return match find(name) {
+            Ok(entry) => {
+                set_command(to, entry, true);
+                Ok(())
+            }
+            Err(_) => set_absent(to, name, true),
+        };
     };
-    let (command, argument) = (find(&name[..bar])?, &name[bar + 1..]);
+    let Ok(command) = find(&name[..bar]) else {
+        return set_absent(to, name, true);
+    };
+    let argument = &name[bar + 1..];
     if command.name.contains('|') {
         return Err(RuleError::FirstArgumentOfSubcommand);
     }
@@ -264,6 +277,31 @@ fn allow(to: &mut Permissions, name: &[u8]) -> Result<(), RuleError> {
 
 fn find(name: &[u8]) -> Result<&'static CommandEntry, RuleError> {
     table().by_full_name(name).ok_or(RuleError::UnknownCommand)
+}
+
+/// Notes a rule about a command of Redis that larder doesn't have, or about a subcommand or an argument of one.
+fn set_absent(to: &mut Permissions, name: &[u8], allowed: bool) -> Result<(), RuleError> {
+    let name = name.to_ascii_lowercase();
+    let mut words = name.split(|byte| *byte == b'|');
+    let command = words.next().unwrap_or_default();
+    if find(command).is_ok() || !is_known(command, None) {
+        return Err(RuleError::UnknownCommand);
+    }
+    match (words.next(), words.next()) {
+        (Some(b""), _) => return Err(RuleError::Syntax),
+        (_, Some(_)) => return Err(RuleError::UnknownCommand),
+        _ => {}
+    }
+    to.all_commands &= allowed;
+    let below = [command, b"|"].concat();
+    let is_whole = name == command;
+    to.absent_commands
+        .retain(|(one, _)| **one != name[..] && !(is_whole && one.starts_with(&below)));
+    // Without a rule it is as commands of later versions.
+    if !is_whole || allowed != to.commands.has_future_commands() {
+        to.absent_commands.push((name.into(), allowed));
+    }
+    Ok(())
 }
 
 /// Allows or forbids a command and its subcommands.
@@ -292,6 +330,8 @@ pub(super) fn set_category(
             set_command(to, entry, allowed);
         }
     }
+    // The categories of commands that larder doesn't have are not known. None may be allowed that this forbids.
+    to.absent_commands.retain(|(_, one)| allowed || !one);
     Ok(())
 }
 

@@ -49,6 +49,10 @@ const RULES: &[&str] = &[
     "+select|0",
     "+select|1",
     "-select",
+    "+eval",
+    "-eval",
+    "+debug|object",
+    "-debug",
     "reset",
     "(+get ~x)",
     "(+@all %R~y -acl)",
@@ -90,6 +94,9 @@ fn facts(user: &User) -> String {
             "{} {} {:?}",
             permissions.all_keys, permissions.all_channels, permissions.channels
         );
+        for (name, allowed) in &permissions.absent_commands {
+            facts += &format!("{} {allowed}", name.escape_ascii());
+        }
     }
     facts
 }
