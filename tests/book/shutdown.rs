@@ -13,6 +13,16 @@ use super::running::Running;
 /// The stages that serve echo, the first two chapters'.
 const ECHO: [&str; 2] = ["01_echo", "02_pool"];
 
+/// Checks both at the same time: most of it is waiting.
+fn with_each(check: impl Fn(&str) + Sync) {
+    thread::scope(|scope| {
+        for stage in ECHO {
+            let check = &check;
+            scope.spawn(move || check(stage));
+        }
+    });
+}
+
 fn connect(server: &Running) -> TcpStream {
     let stream = TcpStream::connect(server.address()).expect("the stage accepts");
     stream
@@ -84,7 +94,7 @@ fn stuck(server: &Running) -> Vec<TcpStream> {
 
 #[test]
 fn a_signal_ends_idle_connections_at_once() {
-    for stage in ECHO {
+    with_each(|stage| {
         for name in ["TERM", "INT", "QUIT"] {
             let server = Running::start(stage, &["0", "60"], 1).unwrap();
             let mut idle = [greeted(&server), greeted(&server), greeted(&server)];
@@ -108,12 +118,12 @@ fn a_signal_ends_idle_connections_at_once() {
                 "{stage} waited for idle clients"
             );
         }
-    }
+    });
 }
 
 #[test]
 fn requests_that_have_arrived_are_answered_before_the_end() {
-    for stage in ECHO {
+    with_each(|stage| {
         let server = Running::start(stage, &["0", "60"], 1).unwrap();
         // Most of the answer is still with the server when the signal comes.
         let mut stream = with_buffer(&server, 4096);
@@ -128,12 +138,12 @@ fn requests_that_have_arrived_are_answered_before_the_end() {
         assert_eq!(answer.len(), question.len() - 1, "{stage}");
         let (status, errors) = server.ended().unwrap();
         assert_eq!((status.code(), errors.as_str()), (Some(0), ""), "{stage}");
-    }
+    });
 }
 
 #[test]
 fn all_connections_share_one_deadline() {
-    for stage in ECHO {
+    with_each(|stage| {
         // At least two are left. One after another, they would be waited for twice the deadline each time. A busy machine
         // may be late by a short one, but not by all of them.
         let in_time = [2, 4, 8, 16, 32].into_iter().any(|deadline| {
@@ -153,12 +163,12 @@ fn all_connections_share_one_deadline() {
             took < Duration::from_secs(2 * deadline)
         });
         assert!(in_time, "{stage}");
-    }
+    });
 }
 
 #[test]
 fn no_client_waits_after_it_closes() {
-    for stage in ECHO {
+    with_each(|stage| {
         let server = Running::start(stage, &["0", "60"], 1).unwrap();
         let clients = stuck(&server);
         signal(server.process(), "TERM").unwrap();
@@ -188,12 +198,12 @@ fn no_client_waits_after_it_closes() {
             );
         }
         assert_eq!(server.ended().unwrap().0.code(), Some(0), "{stage}");
-    }
+    });
 }
 
 #[test]
 fn a_second_signal_ends_it_now() {
-    for stage in ECHO {
+    with_each(|stage| {
         // A machine that does other things may let clients look stuck that are not, and then the first signal ends it.
         let ends = (0..10).any(|_| {
             let server = Running::start(stage, &["0", "60"], 1).unwrap();
@@ -207,5 +217,5 @@ fn a_second_signal_ends_it_now() {
             code == Some(1)
         });
         assert!(ends, "{stage}");
-    }
+    });
 }
