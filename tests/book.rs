@@ -99,8 +99,9 @@ fn glossary_terms_are_linked_where_they_are_first_used() {
     sound(&glossary::problems(&the_book(), glossary::wanted()));
 }
 
+/// Its name is the first, and so it begins first: the longest page waits for a minute.
 #[test]
-fn console_blocks_print_the_output_on_the_page() {
+fn all_console_blocks_print_the_output_on_the_page() {
     let book = the_book();
     steps::build(&book).unwrap_or_else(|problem| panic!("{problem}"));
     // Pages beside one another: most of their time they wait, as their readers do.
