@@ -105,13 +105,27 @@ impl Client {
             let n = self.receive(&mut got[at..]).expect("a reply");
             assert!(n > 0, "the end, after {:?}", show(&got[..at]));
             at += n;
-            assert!(
-                got[..at] == reply[..at],
-                "got {:?}, not {:?}",
-                show(&got[..at]),
-                show(reply)
-            );
+            if got[..at] != reply[..at] {
+                panic!(
+                    "got {:?} and {:?}, not {:?}",
+                    show(&got[..at]),
+                    show(&self.rest_of_it()),
+                    show(reply)
+                );
+            }
         }
+    }
+
+    /// The bytes that have arrived behind an unexpected reply: an error names its reason.
+    fn rest_of_it(&mut self) -> Vec<u8> {
+        let mut rest = vec![0; 1000];
+        let soon = Some(Duration::from_millis(100));
+        let read = self
+            .0
+            .set_read_timeout(soon)
+            .and_then(|()| self.receive(&mut rest));
+        rest.truncate(read.unwrap_or(0));
+        rest
     }
 
     #[track_caller]
