@@ -26,7 +26,7 @@ use crate::protocol::memcached::text::{KEY_LIMIT, parse_unsigned};
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MetaReply {
-    /// What became of the command.
+    /// The outcome of the command.
     pub status: MetaStatus,
     /// The value, if the flag `v` asked for it.
     pub value: Option<Vec<u8>>,
@@ -41,7 +41,7 @@ impl MetaReply {
     }
 }
 
-/// What became of a meta command.
+/// The outcome of a meta command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MetaStatus {
     /// It was executed: `HD`, or `VA` with a value.

@@ -33,7 +33,7 @@ pub(super) struct ConnectionSession {
     may_insert: bool,
     /// The input is a datagram.
     is_datagram: bool,
-    /// What the client has sent ended the connection.
+    /// The session ended the connection because of what the client had sent.
     refused: bool,
     /// Bytes of input below which there is nothing to do: the length of a data block.
     needed: u32,

@@ -159,7 +159,7 @@ mod tests {
         framer(BinaryReply::unchanged(TO))
     }
 
-    /// What the client gets of these bytes in pieces of this length, with the position where the reply ends.
+    /// The bytes that the client gets of these, fed in pieces of this length, with the position where the reply ends.
     fn shown(framer: &mut ReplyFramer, bytes: &[u8], piece: usize) -> (Vec<u8>, Option<usize>) {
         let (mut out, mut at) = (Vec::new(), 0);
         for mut rest in bytes.chunks(piece) {
