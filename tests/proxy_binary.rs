@@ -12,7 +12,7 @@ use std::thread;
 use binary_support::*;
 use larder::Server;
 use larder::proxy::{OnFailure, Protocol, Settings};
-use proxy_support::{Client, Real, free_port, proxy, settings};
+use proxy_support::{Client, Real, TestProxy, free_port, proxy, settings};
 use support::skip;
 
 fn memcacheds<const N: usize>() -> Option<([Real; N], [SocketAddr; N])> {
@@ -151,17 +151,22 @@ fn a_quit_is_answered_behind_everything_before_it() {
     }
 }
 
-#[test]
-fn quiet_requests_of_many_clients_on_one_connection_keep_everyones_order() {
-    let Some((_servers, addresses)) = memcacheds::<3>() else {
-        skip!("there is no memcached");
-    };
+/// A proxy whose clients share one connection of their protocol to each server.
+fn with_one_connection(servers: &[SocketAddr]) -> TestProxy {
     let settings = Settings {
         workers: 1,
         connections: 1,
         ..settings(Protocol::Memcached)
     };
-    let proxy = proxy(settings, &addresses);
+    proxy(settings, servers)
+}
+
+#[test]
+fn quiet_requests_of_many_clients_on_one_connection_keep_everyones_order() {
+    let Some((_servers, addresses)) = memcacheds::<3>() else {
+        skip!("there is no memcached");
+    };
+    let proxy = with_one_connection(&addresses);
     let clients: Vec<Client> = (0..20).map(|_| proxy.connect()).collect();
     thread::scope(|scope| {
         for (number, mut client) in clients.into_iter().enumerate() {
@@ -196,12 +201,7 @@ fn clients_of_both_protocols_share_a_pool() {
     let Some((_servers, addresses)) = memcacheds::<2>() else {
         skip!("there is no memcached");
     };
-    let settings = Settings {
-        workers: 1,
-        connections: 1,
-        ..settings(Protocol::Memcached)
-    };
-    let proxy = proxy(settings, &addresses);
+    let proxy = with_one_connection(&addresses);
     let (mut text, mut binary) = (proxy.connect(), proxy.connect());
     for number in 0..50 {
         text.ask(format!("set t{number} 5 0 1\r\nx\r\n"), "STORED\r\n");

@@ -63,7 +63,7 @@ fn is_release(directory: &Path) -> bool {
     directory.ends_with("release")
 }
 
-/// What cargo prints for programs to read, line by line.
+/// The lines that cargo prints for programs to read.
 fn cargo(arguments: &[&str], path: Option<&Path>) -> Vec<Value> {
     let output = Command::new(env!("CARGO"))
         .args(arguments)

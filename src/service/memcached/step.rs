@@ -19,7 +19,7 @@ pub(super) enum Step {
     NoMemory(usize),
     /// This much was consumed; the password was wrong, so the reply waits.
     Delay(usize),
-    /// The connection watches from now on. What else has arrived is dropped.
+    /// The connection watches from now on. The rest of its input is dropped.
     Watch(Watching),
     /// The end of the connection, which the client asked for.
     Quit,

@@ -16,7 +16,7 @@ impl Operations<'_> {
         node
     }
 
-    /// What a report needs from before the look-up; `None` if nobody watches.
+    /// The number of expired items before the look-up, which a report needs; `None` if nobody watches.
     #[inline]
     pub(super) fn before_look_up(&self, tree: &Tree<'_>) -> Option<u64> {
         let is_watched = self.shared.log.wants(EventKinds::FETCHERS);
