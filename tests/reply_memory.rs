@@ -1,5 +1,5 @@
-//! The bound for replies that wait for their clients: large ones are made one after the other, and of clients that do
-//! not read the one with the most is closed.
+//! The bound for replies that wait for their clients, and for requests that have not arrived whole: large replies are made
+//! one after the other, and of clients that don't go on the one with the most is closed.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -205,6 +205,66 @@ fn the_client_with_the_most_unread_bytes_is_closed_at_the_bound() {
         ask(&mut client, b"PING\r\n", b"+PONG\r\n");
         drop(clients);
         wait_until("all is given back", || connections.reply_memory() == 0);
+    });
+}
+
+#[test]
+fn unfinished_requests_are_held_within_the_bound() {
+    // Hundreds of clients hold a thread each in the other model.
+    let server = Server::builder().max_reply_memory(Some(BOUND));
+    let server = server.start().expect("a server on free ports");
+    let connections = server.connections();
+    connections.set_reply_patience(Duration::from_millis(20));
+    let (redis, memcached) = (server.resp_addr(), server.memcached_addr());
+    let half = vec![b'x'; MIB / 2];
+    let heads = [
+        (
+            redis,
+            format!("*4\r\n$4\r\nHSET\r\n$1\r\nh\r\n$1\r\nf\r\n${MIB}\r\n"),
+        ),
+        (
+            redis,
+            format!("*3\r\n$6\r\nAPPEND\r\n$1\r\na\r\n${MIB}\r\n"),
+        ),
+        (redis, format!("*3\r\n$5\r\nLPUSH\r\n$1\r\nl\r\n${MIB}\r\n")),
+        (
+            redis,
+            format!("*5\r\n$4\r\nMSET\r\n$1\r\na\r\n$1\r\nv\r\n$1\r\nb\r\n${MIB}\r\n"),
+        ),
+        (memcached, format!("append a 0 0 {MIB}\r\n")),
+        (memcached, format!("ms a {MIB} MA\r\n")),
+    ];
+    let mut clients = Vec::new();
+    for _ in 0..16 {
+        for (address, head) in &heads {
+            let mut client = connect(*address);
+            // Its connection may be closed meanwhile.
+            let _ = client
+                .write_all(head.as_bytes())
+                .and_then(|()| client.write_all(&half));
+            clients.push(client);
+        }
+        assert!(
+            connections.reply_memory() <= BOUND,
+            "{}",
+            connections.reply_memory()
+        );
+    }
+    wait_until("too much has arrived", || {
+        connections.closed_for_replies() > 0
+    });
+    // The slow ones are closed first, so a client that goes on isn't disturbed.
+    let mut client = connect(redis);
+    for _ in 0..20 {
+        let whole = [heads[0].1.as_bytes(), &half, &half, b"\r\n"].concat();
+        client.write_all(&whole).expect("send");
+        let mut reply = [0; 4];
+        client.read_exact(&mut reply).expect("a reply");
+        assert!([*b":1\r\n", *b":0\r\n"].contains(&reply), "{reply:?}");
+    }
+    drop(clients);
+    wait_until("what they held is given back", || {
+        connections.reply_memory() == 0
     });
 }
 

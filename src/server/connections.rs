@@ -177,6 +177,7 @@ pub(crate) struct Membership {
 impl Drop for Membership {
     fn drop(&mut self) {
         self.set.settle_reply(&self.connection, 0);
+        self.set.settle_request(&self.connection, 0);
         if self.connection.end_reason() == Some(EndReason::Idle) {
             self.set.idle_closed.fetch_add(1, Relaxed);
         }

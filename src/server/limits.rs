@@ -45,6 +45,9 @@ pub const OUTPUT_SOFT_LIMIT: usize = 256 * 1024;
 /// closed, by the rules of `replies`.
 pub const MAX_REPLY_MEMORY: usize = 64 * 1024 * 1024;
 
+/// Bytes of an unfinished request from which it counts for that bound. A connection holds fewer anyway.
+pub(crate) const COUNTED_REQUEST: usize = 4 * 1024;
+
 /// The smallest bound for the replies of all connections: some turns' output.
 pub const LEAST_REPLY_MEMORY: usize = 1024 * 1024;
 

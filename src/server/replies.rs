@@ -1,4 +1,4 @@
-//! Memory for replies: a bound over all connections, and the policy at the bound.
+//! Memory for replies and for unfinished requests: a bound over all connections, and the policy at the bound.
 //!
 //! ```text
 //!   turn ──reserve──▶ counted for the connection ──▶ written: the rest stays counted ──▶ all written: 0
@@ -10,14 +10,18 @@
 //! together, and so is every reply that the socket did not accept whole. So a client that reads its small replies
 //! costs nothing here.
 //!
+//! A request of which a part has arrived is counted too, from [`COUNTED_REQUEST`](super::limits::COUNTED_REQUEST) bytes on.
+//! The value of a plain set isn't: it arrives in the memory of its item.
+//!
 //! The policy has three rules:
 //! - A large reply is made only while all replies, itself included, take at most three quarters of the bound. Otherwise its
 //!   connection waits. The rest is for small replies, which never wait.
 //! - If a connection has waited for [`REPLY_PATIENCE`](super::limits::REPLY_PATIENCE), a client that has not read its
-//!   reply in as long is closed, the one with the most bytes first. Clients that read their replies within that time only
-//!   slow each other down.
-//! - If replies take more than the bound, the connection with the most bytes is closed at once. That happens when many
-//!   clients leave small replies unread, or when changes whose replies are large can't wait.
+//!   reply, or not sent the rest of its request, in as long is closed, the one with the most bytes first. Clients that read
+//!   their replies within that time only slow each other down.
+//! - If all together take more than the bound, a connection is closed at once: the one with the most bytes of those that
+//!   have had some for as long as above, or else of all. That happens when many clients leave small replies unread or
+//!   requests unfinished, or when changes whose replies are large can't wait.
 //!
 //! Redis closes the largest connection at its `maxmemory-clients` at once. Well-behaved clients that read many large
 //! values at a time can reach the bound, so here they wait first.
@@ -30,20 +34,21 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use super::connections::{Connection, Connections, ticks};
-use super::limits::REPLY_RETRY;
+use super::limits::{COUNTED_REQUEST, REPLY_RETRY};
 
 impl Connections {
-    /// Bytes that replies take now, as far as they are counted: large ones, and those that clients have not read.
+    /// Bytes that replies and unfinished requests take now, as far as they are counted: large ones, and replies that clients
+    /// have not read.
     pub fn reply_memory(&self) -> usize {
         self.replies.held.load(Relaxed)
     }
 
-    /// Bytes that the replies of all connections may take.
+    /// Bytes that the replies and unfinished requests of all connections may take.
     pub fn max_reply_memory(&self) -> usize {
         self.replies.most.load(Relaxed)
     }
 
-    /// Changes how many bytes the replies of all connections may take.
+    /// Changes how many bytes the replies and unfinished requests of all connections may take.
     pub fn set_max_reply_memory(&self, bytes: usize) {
         self.replies.most.store(bytes, Relaxed);
     }
@@ -66,7 +71,7 @@ impl Connections {
         self.replies.waits.load(Relaxed)
     }
 
-    /// Connections that were closed because their replies took too much memory.
+    /// Connections that were closed because their replies or requests took too much memory.
     pub fn closed_for_replies(&self) -> u64 {
         self.replies.closed.load(Relaxed)
     }
@@ -122,13 +127,44 @@ impl Connections {
         if before == 0 {
             share.since.store(ticks(), Relaxed);
         }
-        if left > before {
-            self.replies.held.fetch_add(left - before, Relaxed);
+        self.hold(before, left);
+    }
+
+    /// Counts what has arrived of a connection's unfinished request, and closes connections if all take too much.
+    #[inline]
+    pub(super) fn settle_request(&self, connection: &Connection, arrived: usize) {
+        let arrived = if arrived < COUNTED_REQUEST {
+            0
         } else {
-            self.replies.held.fetch_sub(before - left, Relaxed);
+            arrived
+        };
+        if connection.replies.request.load(Relaxed) != arrived {
+            self.recount_request(connection, arrived);
+        }
+    }
+
+    #[cold]
+    fn recount_request(&self, connection: &Connection, arrived: usize) {
+        let share = &connection.replies;
+        let before = share.request.swap(arrived, Relaxed);
+        if before == 0 {
+            share.since.store(ticks(), Relaxed);
+        }
+        self.hold(before, arrived);
+    }
+
+    /// Changes the sum by that of one connection.
+    fn hold(&self, before: usize, after: usize) {
+        if after > before {
+            self.replies.held.fetch_add(after - before, Relaxed);
+        } else {
+            self.replies.held.fetch_sub(before - after, Relaxed);
             self.notify_waiting();
         }
-        while self.reply_memory() > self.max_reply_memory() && self.close_largest(0) {}
+        let patience = self.replies.patience_ms.load(Relaxed);
+        while self.reply_memory() > self.max_reply_memory()
+            && (self.close_largest(patience) || self.close_largest(0))
+        {}
     }
 
     /// Whether a connection that waits for memory may try again. If it has waited for long, a client that does not read
@@ -169,15 +205,15 @@ impl Connections {
         }
     }
 
-    /// Closes the connection with the most reply bytes of those that have had some for this many milliseconds; `false`
-    /// if there is none.
+    /// Closes the connection with the most bytes of those that have had some for this many milliseconds; `false` if there
+    /// is none.
     fn close_largest(&self, age: u64) -> bool {
         let now = ticks();
         let mut largest = None;
         let mut most = 0;
         self.for_each_record(|connection| {
             let share = &connection.replies;
-            let bytes = share.bytes.load(Relaxed);
+            let bytes = share.bytes.load(Relaxed) + share.request.load(Relaxed);
             if bytes > most && now.saturating_sub(share.since.load(Relaxed)) >= age {
                 (largest, most) = (Some(connection.clone()), bytes);
             }
@@ -186,12 +222,13 @@ impl Connections {
             return false;
         };
         // Its memory is freed when its worker closes it. Counted now, it is not closed twice.
-        let bytes = connection.replies.bytes.swap(0, Relaxed);
-        self.replies.held.fetch_sub(bytes, Relaxed);
+        let unread = connection.replies.bytes.swap(0, Relaxed);
+        let unfinished = connection.replies.request.swap(0, Relaxed);
+        self.replies.held.fetch_sub(unread + unfinished, Relaxed);
         self.replies.closed.fetch_add(1, Relaxed);
         log::warn!(
-            "{} {}: closing, its client has not read {bytes} bytes of replies, and those of all connections take too much \
-             of the {} bytes that they may take",
+            "{} {}: closing, its client has not read {unread} bytes of replies and has sent {unfinished} bytes of an \
+             unfinished request, and those of all connections take too much of the {} bytes that they may take",
             connection.protocol(),
             connection.peer(),
             self.max_reply_memory(),

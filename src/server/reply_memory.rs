@@ -1,4 +1,5 @@
-//! The counts of the memory that replies take: of all connections, and of each. [`replies`](super::replies) has the rules.
+//! The counts of the memory that replies and unfinished requests take: of all connections, and of each.
+//! [`replies`](super::replies) has the rules.
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
@@ -6,7 +7,7 @@ use std::sync::{Condvar, Mutex};
 
 use super::limits::{MAX_REPLY_MEMORY, REPLY_PATIENCE};
 
-/// The memory that the replies of all connections take.
+/// The memory that the replies and unfinished requests of all connections take.
 #[derive(Debug)]
 pub(super) struct ReplyMemory {
     pub(super) most: AtomicUsize,
@@ -34,11 +35,13 @@ impl Default for ReplyMemory {
     }
 }
 
-/// The memory of one connection's replies.
+/// The memory of one connection's replies and of its unfinished request.
 #[derive(Debug, Default)]
 pub(super) struct ReplyShare {
     pub(super) bytes: AtomicUsize,
-    /// When `bytes` was last 0, in ticks.
+    /// Bytes of a request that has not arrived whole.
+    pub(super) request: AtomicUsize,
+    /// When `bytes` or `request` was last 0, in ticks.
     pub(super) since: AtomicU64,
     /// Bytes for which the connection waits; 0 if it doesn't.
     pub(super) wanted: AtomicUsize,

@@ -160,6 +160,8 @@ fn run_session(
             next = turn.next;
             input.drain(..turn.consumed);
             input.shrink_to(READ_BUFFER.max(2 * input.len()));
+            let connections = &context.connections;
+            connections.settle_request(connection, input.len());
         }
         if next == Next::Delay {
             thread::sleep(FAILED_LOGIN_DELAY);

@@ -50,8 +50,8 @@ pub(crate) struct ServeOptions {
     #[serde(deserialize_with = "parsed")]
     pub(crate) max_item_size: Option<Size>,
 
-    /// Memory for replies that wait for their clients, over all connections. When it runs short, large replies wait, and
-    /// slow clients are disconnected [default: as --memory, but 64MiB to 1GiB]
+    /// Memory for replies that wait for their clients and for unfinished requests, over all connections. When it runs
+    /// short, large replies wait, and slow clients are disconnected [default: as --memory, but 64MiB to 1GiB]
     #[arg(long, value_name = "SIZE")]
     #[serde(deserialize_with = "parsed")]
     pub(crate) max_reply_memory: Option<Size>,

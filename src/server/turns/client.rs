@@ -367,10 +367,11 @@ impl Client {
         WaitFor::Time
     }
 
-    /// Counts the memory of the bytes that are left of the replies.
+    /// Counts the memory of the bytes that are left of the replies, and that of an unfinished request.
     fn settle(&self, buffers: &WorkerBuffers, left: usize) {
         let (connections, connection) = (&buffers.connections, &self.membership.connection);
         connections.settle_reply(connection, self.stream.kept_for(left));
+        connections.settle_request(connection, self.input.len());
     }
 
     /// Whether there is memory for the reply for which the connection waits.
