@@ -35,21 +35,20 @@
 //! millisecond to start. The binary serves through the same [`Builder`], so a test uses the same server as
 //! production.
 
+mod builder;
 #[cfg(feature = "internals")]
 mod internals;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use crate::server::{
-    self, Address, Connections, Handle, Listen, Model, Running, ServerTls, Service, StartError,
-};
-use crate::service::Secret;
+use crate::server::{self, Address, Connections, Handle, Running, Service, StartError};
 use crate::service::memcached::{self, AuthFile, Memcached};
 use crate::service::resp::{self, Resp};
-use crate::store::{self, Clock, Store, Sweeper};
+use crate::store::{Clock, Store, Sweeper};
+
+pub use builder::Builder;
 
 /// The time that a dropped or stopped server gives to requests in flight, all connections together.
 pub const GRACE: Duration = Duration::from_secs(10);
@@ -149,171 +148,7 @@ impl Server {
     }
 }
 
-/// The settings of a [`Server`] to be started. The defaults are the binary's, except for the ports, which are free
-/// ones.
-#[derive(Debug, Clone)]
-pub struct Builder {
-    memcached: Option<Listen>,
-    resp: Option<Listen>,
-    unix: Option<Listen>,
-    udp: Option<String>,
-    store: store::Config,
-    clock: Option<Clock>,
-    commands: memcached::Settings,
-    password: Option<Secret>,
-    auth_file: Option<PathBuf>,
-    acl_file: Option<PathBuf>,
-    max_item_size: usize,
-    max_reply_memory: Option<usize>,
-    server: server::Settings,
-    tls: Option<Arc<ServerTls>>,
-}
-
-impl Default for Builder {
-    fn default() -> Builder {
-        let free = || Some(Listen::Tcp("127.0.0.1:0".into()));
-        Builder {
-            memcached: free(),
-            resp: free(),
-            unix: None,
-            udp: None,
-            store: store::Config::default(),
-            clock: None,
-            commands: memcached::Settings::default(),
-            password: None,
-            auth_file: None,
-            acl_file: None,
-            max_item_size: memcached::Settings::default().max_item_size,
-            max_reply_memory: None,
-            server: server::Settings::default(),
-            tls: None,
-        }
-    }
-}
-
 impl Builder {
-    /// The address of memcached's text protocol; `None` for no listener.
-    pub fn memcached(mut self, listen: Option<Listen>) -> Builder {
-        self.memcached = listen;
-        self
-    }
-
-    /// The address of RESP; `None` for no listener.
-    pub fn resp(mut self, listen: Option<Listen>) -> Builder {
-        self.resp = listen;
-        self
-    }
-
-    /// A Unix socket on which memcached's text protocol listens, too.
-    pub fn unix(mut self, listen: Option<Listen>) -> Builder {
-        self.unix = listen;
-        self
-    }
-
-    /// The address of memcached's protocols over UDP, `host:port`; `None` for no UDP. Excludes [`Builder::auth_file`].
-    pub fn udp(mut self, address: Option<String>) -> Builder {
-        self.udp = address;
-        self
-    }
-
-    /// Bytes that items may take, overhead counted.
-    pub fn memory(mut self, bytes: u64) -> Builder {
-        self.store.memory = bytes;
-        self
-    }
-
-    /// Bytes that key and value of an item may have together if a client of memcached's protocol stores it. RESP takes
-    /// items up to half of the memory, as [`store::Config`] says.
-    pub fn max_item_size(mut self, bytes: usize) -> Builder {
-        self.max_item_size = bytes;
-        self
-    }
-
-    /// Bytes that the replies of all connections may take while they wait for their clients. `None` for
-    /// [`Server::default_reply_memory`], or for two of the largest items if that is more. One reply may take three quarters of it.
-    pub fn max_reply_memory(mut self, bytes: Option<usize>) -> Builder {
-        self.max_reply_memory = bytes;
-        self
-    }
-
-    /// Whether memcached's text protocol has nested keys; without them it is exactly memcached's.
-    pub fn nested(mut self, nested: bool) -> Builder {
-        self.commands.nested = nested;
-        self
-    }
-
-    /// Whether memcached's clients may remove all items by `flush_all`.
-    pub fn flush_all(mut self, allowed: bool) -> Builder {
-        self.commands.flush_all = allowed;
-        self
-    }
-
-    /// Whether memcached's clients may follow by `watch` what others do.
-    pub fn watch(mut self, allowed: bool) -> Builder {
-        self.commands.watch = allowed;
-        self
-    }
-
-    /// The password that RESP clients must give; `None` for none.
-    pub fn password(mut self, password: Option<String>) -> Builder {
-        self.password = password.map(Secret::from);
-        self
-    }
-
-    /// A file with the users of memcached's protocol, a line `user:password` for each, as memcached's `-Y`. Clients have to
-    /// authenticate by a `set` whose value is user and password with a space between. `None` for no users.
-    pub fn auth_file(mut self, path: Option<PathBuf>) -> Builder {
-        self.auth_file = path;
-        self
-    }
-
-    /// A file with the users of RESP, in the format of Redis's `aclfile`; `None` for the default user alone. It also says
-    /// which password the default user has, instead of [`Builder::password`].
-    pub fn acl_file(mut self, path: Option<PathBuf>) -> Builder {
-        self.acl_file = path;
-        self
-    }
-
-    /// A clock that stands still until [`Server::advance`] moves it; it starts at the system's time.
-    pub fn manual_clock(mut self) -> Builder {
-        let since_1970 = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        self.clock = Some(Clock::manual(since_1970.as_millis() as u64));
-        self
-    }
-
-    /// The model that runs connections.
-    pub fn model(mut self, model: Model) -> Builder {
-        self.server.model = model;
-        self
-    }
-
-    /// Threads that serve connections; `None` for the model's default.
-    pub fn workers(mut self, workers: Option<usize>) -> Builder {
-        self.server.workers = workers;
-        self
-    }
-
-    /// Connections that may be open at once, over all listeners.
-    pub fn max_connections(mut self, connections: usize) -> Builder {
-        self.server.max_connections = connections;
-        self
-    }
-
-    /// Closes connections that were silent for this long; `None` for never.
-    pub fn idle_timeout(mut self, timeout: Option<Duration>) -> Builder {
-        self.server.idle_timeout = timeout;
-        self
-    }
-
-    /// TLS on all TCP listeners; `None` for none. Unix sockets have none.
-    #[cfg(feature = "tls")]
-    pub fn tls(mut self, tls: Option<Arc<ServerTls>>) -> Builder {
-        self.tls = tls;
-        self
-    }
-
     fn resp_service(
         &self,
         store: &Arc<Store>,
