@@ -34,7 +34,8 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client of the server at this `host:port`. It connects with its first request.
+    /// A client of the server at this `host:port`, or at this path of a Unix socket, which has a slash. It connects with its first
+    /// request.
     pub fn new(address: &str) -> Client {
         Client::with_settings(address, Settings::default())
     }

@@ -8,6 +8,7 @@
 
 use std::io::{self, ErrorKind};
 use std::net::{TcpStream, ToSocketAddrs};
+use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use crate::pool::UpstreamFailure;
@@ -35,7 +36,7 @@ pub(crate) struct BlockingStream {
 
 impl BlockingStream {
     /// Connects to the first of the name's addresses that accepts. The TLS handshake, if there is one, has the same time
-    /// again.
+    /// again. A name with a slash, also behind `unix:`, is the path of a Unix socket, on which there is no TLS.
     ///
     /// # Errors
     /// When none does; the failure is that of the last.
@@ -44,6 +45,11 @@ impl BlockingStream {
         tls: Option<&ClientTls>,
         limit: Duration,
     ) -> Result<BlockingStream, UpstreamFailure> {
+        if name.contains('/') {
+            let path = name.strip_prefix("unix:").unwrap_or(name);
+            let socket = UnixStream::connect(path).map_err(UpstreamFailure::Refused)?;
+            return Ok(BlockingStream::of(Stream::Unix(socket)));
+        }
         let addresses = name
             .to_socket_addrs()
             .map_err(|error| UpstreamFailure::Unknown(error.to_string()))?;
@@ -56,12 +62,7 @@ impl BlockingStream {
                 Ok(stream)
             });
             match connected {
-                Ok(stream) => {
-                    return Ok(BlockingStream {
-                        stream,
-                        limit: None,
-                    });
-                }
+                Ok(stream) => return Ok(BlockingStream::of(stream)),
                 Err(error)
                     if matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::WouldBlock) =>
                 {
@@ -71,6 +72,13 @@ impl BlockingStream {
             }
         }
         Err(last)
+    }
+
+    fn of(stream: Stream) -> BlockingStream {
+        BlockingStream {
+            stream,
+            limit: None,
+        }
     }
 
     /// Sends all of it. The server may accept no bytes for `limit` at most.
