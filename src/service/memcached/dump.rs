@@ -12,13 +12,15 @@
 //! one that is added or removed meanwhile may be listed.
 //!
 //! The keys are those that memcached's commands can name: items with a value at the top level, with a key
-//! that has no space and no line feed and at most [`KEY_LIMIT`] bytes. Nested keys are listed by `getch`.
+//! of at most [`KEY_LIMIT`] bytes. A key with a space or a line feed is named by meta commands in base64, so it is
+//! in the lists of `lru_crawler` if it is short enough for that. Nested keys are listed by `getch`.
 //!
 //! memcached has classes of items by size. larder has one, number 1, and the lists of the others are
 //! empty. Cost: a piece is a look at [`PIECE`] items, and at free slots between them.
 
 use std::io::Write;
 
+use crate::protocol::memcached::text::meta::base64;
 use crate::protocol::memcached::text::{KEY_LIMIT, Words, parse_number, reply};
 use crate::store::Item;
 
@@ -36,7 +38,7 @@ const CLASSES: u32 = 63;
 pub(super) enum DumpFormat {
     /// `key=… exp=… la=… cas=… fetch=… cls=… size=… flags=…`.
     Metadump,
-    /// `mg KEY`.
+    /// `mg KEY`, or with the key in base64 `mg KEY b`.
     Mgdump,
     /// `ITEM KEY [… b; … s]`.
     Cachedump,
@@ -119,7 +121,7 @@ impl TurnContext<'_> {
                 .shared
                 .store
                 .scan(DATABASE, dump.cursor, PIECE, |item| {
-                    if dump.left > 0 && is_memcached_key(item.key()) && item.value().is_some() {
+                    if dump.left > 0 && dump.format.lists(item.key()) && item.value().is_some() {
                         dump.left -= 1;
                         write_item(out, dump.format, item);
                     }
@@ -136,8 +138,20 @@ impl TurnContext<'_> {
     }
 }
 
-/// Whether memcached's commands can name the key; a Redis client may have stored others.
-fn is_memcached_key(key: &[u8]) -> bool {
+impl DumpFormat {
+    /// Whether a key is in a list of this format. A Redis client may have stored keys that no command can name.
+    fn lists(self, key: &[u8]) -> bool {
+        match self {
+            DumpFormat::Cachedump => is_plain(key),
+            DumpFormat::Metadump | DumpFormat::Mgdump => {
+                is_plain(key) || (1..=base64::LONGEST_KEY).contains(&key.len())
+            }
+        }
+    }
+}
+
+/// Whether a line of the text protocol can contain the key as it is.
+fn is_plain(key: &[u8]) -> bool {
     (1..=KEY_LIMIT).contains(&key.len()) && !key.iter().any(|byte| matches!(byte, b' ' | b'\n'))
 }
 
@@ -164,7 +178,12 @@ fn write_item(out: &mut Vec<u8>, format: DumpFormat, item: &Item<'_>) {
         }
         DumpFormat::Mgdump => {
             out.extend_from_slice(b"mg ");
-            out.extend_from_slice(item.key());
+            if is_plain(item.key()) {
+                out.extend_from_slice(item.key());
+            } else {
+                base64::encode(item.key(), out);
+                out.extend_from_slice(b" b");
+            }
             out.extend_from_slice(b"\r\n");
         }
         DumpFormat::Cachedump => {

@@ -1,6 +1,11 @@
 //! Keys in base64, read as memcached reads them: bytes that are no digits of base64 are skipped, and the rest must be
 //! groups of four, the last one padded. memcached reads nothing behind the padding.
 
+use crate::protocol::memcached::text::KEY_LIMIT;
+
+/// Bytes of the longest key that fits into a command in base64.
+pub(crate) const LONGEST_KEY: usize = KEY_LIMIT / 4 * 3;
+
 /// Appends the bytes that `text` stands for. `false` if it is no base64.
 pub(crate) fn decode(text: &[u8], out: &mut Vec<u8>) -> bool {
     let count = text.iter().filter(|byte| digit(**byte).is_some()).count();
