@@ -36,4 +36,6 @@ pub use commands::Client;
 pub use error::{Error, ErrorKind};
 pub use item::{CasOutcome, Item};
 pub use meta::{MetaReply, MetaStatus};
+#[cfg(feature = "program")]
+pub(crate) use request::exptime;
 pub use settings::Settings;

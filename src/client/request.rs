@@ -54,7 +54,7 @@ pub(super) fn store(
 }
 
 /// The exptime of an item that expires after this time, which is rounded up to seconds; `None` for never.
-pub(super) fn exptime(lifetime: Option<Duration>) -> String {
+pub(crate) fn exptime(lifetime: Option<Duration>) -> String {
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
     exptime_at(lifetime, since_1970.unwrap_or_default().as_secs()).to_string()
 }

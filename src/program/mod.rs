@@ -7,6 +7,7 @@
 //!             settings ──▶ serve, proxy, invalidate ──▶ a server of the library, until a signal ends it
 //! ```
 
+mod client;
 mod demo;
 mod echo;
 mod file;
@@ -36,7 +37,7 @@ use crate::tools::{bench, probe, tap};
 /// Without a subcommand larder serves memcached's protocols on 127.0.0.1:11211 and RESP on 127.0.0.1:6379 from one
 /// store of 64 MiB. A value that was stored over one protocol can be read over the other.
 #[derive(Parser)]
-#[command(name = "larder", version, args_conflicts_with_subcommands = true, after_help = EXAMPLES)]
+#[command(name = "larder", version, args_conflicts_with_subcommands = true, after_help = EXAMPLES, help_template = HELP)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -44,6 +45,20 @@ struct Cli {
     #[command(flatten)]
     serve: serve::ServeArgs,
 }
+
+/// The commands about one key are in a line of their own, so that the list of the others stays short.
+const HELP: &str = "\
+{before-help}{about-with-newline}
+{usage-heading} {usage}
+
+Commands:
+{subcommands}
+
+Commands about one key of any memcached server, for shell scripts (larder get --help):
+  get set add replace append prepend delete touch incr decr
+
+Options:
+{options}{after-help}";
 
 const EXAMPLES: &str = "\
 Try it:
@@ -85,6 +100,8 @@ enum Command {
     Bench(bench::Args),
     /// Forward clients to a server and explain every request and reply, byte by byte
     Tap(tap::Args),
+    #[command(flatten)]
+    Verb(client::Verb),
 }
 
 /// Parses the command line, runs the command, and returns the exit code: the whole program `larder`.
@@ -94,6 +111,7 @@ pub fn run() -> ExitCode {
         Command::Probe(args) => return probe::run(&args),
         Command::Bench(args) => return bench::run(&args),
         Command::Tap(args) => return tap::run(&args),
+        Command::Verb(verb) => return client::run(verb),
         Command::Serve(args) => serve::run(&args),
         Command::Config(args) => print::run(&args),
         Command::Echo(args) => echo::run(&args),

@@ -11,10 +11,10 @@ pub(super) fn announce(listeners: impl Iterator<Item = String>) -> Result<(), St
     out.flush().map_err(|e| format!("standard output: {e}"))
 }
 
-/// Prints a text. A reader that closes the pipe early, like `head`, is no failure.
-pub(super) fn show(text: &str) -> Result<(), String> {
+/// Prints a text or bytes. A reader that closes the pipe early, like `head`, is no failure.
+pub(super) fn show(text: impl AsRef<[u8]>) -> Result<(), String> {
     let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+    match out.write_all(text.as_ref()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(format!("standard output: {error}"))
         }

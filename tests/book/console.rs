@@ -373,7 +373,7 @@ impl Terminal<'_> {
             .current_dir(self.root)
             .env("PROGRAMS", self.programs)
             .env("MINE", &self.mine)
-            .env("PATH", search_path(self.root)?)
+            .env("PATH", self.search_path()?)
             // redis-cli prints as it does to a terminal, because the page's reader has one.
             .env("FAKETTY", "1")
             .env("SERVER", server)
@@ -538,6 +538,15 @@ fn lines(reader: PipeReader) -> Receiver<String> {
         }
     });
     receiver
+}
+
+impl Terminal<'_> {
+    /// The search path with `larder`, which a reader has installed.
+    fn search_path(&self) -> Result<OsString, String> {
+        let others = search_path(self.root)?;
+        let places = std::env::split_paths(&others).chain([self.programs.to_owned()]);
+        std::env::join_paths(places).map_err(|error| format!("PATH: {error}"))
+    }
 }
 
 /// The search path of programs: first the Python modules that `.ci/run` installs.
