@@ -42,8 +42,9 @@ mod stats;
 mod subscriptions;
 mod worker;
 
+pub use crate::pool::Protocol;
 pub(crate) use intercept::{
     AnswerSender, Intercepted, Interceptor, LaterAnswer, RequestId, WorkerInterceptor,
 };
-pub use settings::{OnFailure, OnReturn, Protocol, Settings};
+pub use settings::{OnFailure, OnReturn, Settings};
 pub use start::{Control, Proxy};

@@ -7,13 +7,11 @@ use std::thread;
 use crossbeam_channel::Receiver;
 use mio::Waker;
 
-use crate::pool::Placement;
-use crate::pool::ServerList;
 use crate::pool::slots::SlotMap;
-use crate::pool::{Pool, Resolver};
+use crate::pool::{Placement, Pool, Protocol, Resolver, ServerList};
 use crate::proxy::cluster::ClusterWatcher;
 use crate::proxy::intercept::Interceptor;
-use crate::proxy::settings::{Protocol, Settings};
+use crate::proxy::settings::Settings;
 use crate::proxy::shared::Shared;
 use crate::proxy::worker::Worker;
 use crate::server::{

@@ -7,10 +7,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use crate::pool::{HealthChange, ResolvedName, Upstream, UpstreamFailure};
+use crate::pool::{HealthChange, Protocol, ResolvedName, Upstream, UpstreamFailure};
 use crate::proxy::errors;
 use crate::proxy::forwarder::{Command, Forwarder, mark, queue};
-use crate::proxy::settings::{OnReturn, Protocol};
+use crate::proxy::settings::OnReturn;
 use crate::upstream::ConnectionState;
 use crate::upstream::{
     BINARY_NOOP, ConnectionPurpose, ConnectionStage, Greeting, MEMCACHED_FLUSH, MEMCACHED_PROBE,

@@ -5,9 +5,9 @@
 
 use std::io;
 
+use crate::pool::Protocol;
 use crate::protocol::framing::request::{RequestBuffers, RequestFrame};
 use crate::proxy::forwarder::{Forwarder, mark, queue};
-use crate::proxy::settings::Protocol;
 
 /// Milliseconds after which a command counts as blocked, once its client has hung up.
 const CANCEL_AFTER_MS: u64 = 20;

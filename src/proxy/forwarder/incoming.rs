@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use crate::pool::Protocol;
 use crate::protocol::framing::request::RequestFramer;
 use crate::proxy::client::Client;
 use crate::proxy::forwarder::{Forwarder, queue};
-use crate::proxy::settings::Protocol;
 use crate::server::Connection;
 
 impl Forwarder {

@@ -19,11 +19,11 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use crate::pool::{Upstream, UpstreamFailure};
+use crate::pool::{Protocol, Upstream, UpstreamFailure};
 use crate::protocol::framing::reply::ReplyShape;
 use crate::protocol::framing::request::{RequestBuffers, RequestFrame, RequestFramer, Route};
 use crate::proxy::forwarder::{Forwarder, mark};
-use crate::proxy::settings::{OnFailure, Protocol};
+use crate::proxy::settings::OnFailure;
 use crate::upstream::{ConnectionPurpose, PendingRequest, ReplyOwner, UpstreamConnection};
 
 impl Forwarder {

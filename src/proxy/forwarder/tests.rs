@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::pool::{Placement, Pool, ServerList, UpstreamFailure};
+use crate::pool::{Placement, Pool, Protocol, ServerList, UpstreamFailure};
 use crate::proxy::forwarder::{Command, Forwarder};
-use crate::proxy::settings::{Protocol, Settings};
+use crate::proxy::settings::Settings;
 use crate::proxy::shared::Shared;
 use crate::server::{Connection, Connections};
 

@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use fastrand::Rng;
 
+use crate::pool::Protocol;
 use crate::protocol::framing::reply::{FrameState, ReplyFramer, ReplyShape};
 use crate::protocol::resp;
-use crate::proxy::settings::Protocol;
 use crate::proxy::simulation::binary;
 use crate::proxy::simulation::replies::{elements, number, value};
 use crate::proxy::simulation::script::{Circumstances, DatabaseKey, Expected, Step, Writer};

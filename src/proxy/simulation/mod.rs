@@ -33,7 +33,8 @@ use std::ops::Range;
 
 use fastrand::Rng;
 
-use crate::proxy::settings::{OnFailure, Protocol, Settings};
+use crate::pool::Protocol;
+use crate::proxy::settings::{OnFailure, Settings};
 use client::Client;
 use proxy::{Layout, Simulation};
 use script::Circumstances;

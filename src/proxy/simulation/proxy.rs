@@ -9,10 +9,10 @@ use std::sync::Arc;
 use fastrand::Rng;
 
 use crate::pool::slots::{SlotMap, slot};
-use crate::pool::{Placement, Pool, ServerList};
+use crate::pool::{Placement, Pool, Protocol, ServerList};
 use crate::protocol::resp;
 use crate::proxy::forwarder::Forwarder;
-use crate::proxy::settings::{Protocol, Settings};
+use crate::proxy::settings::Settings;
 use crate::proxy::shared::Shared;
 use crate::proxy::simulation::client::Client;
 use crate::proxy::simulation::names::Names;

@@ -7,8 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 
+use crate::pool::Protocol;
 use crate::protocol::memcached::binary::REQUEST_MAGIC;
-use crate::proxy::settings::Protocol;
 
 type Bytes = Vec<u8>;
 
