@@ -333,7 +333,7 @@ impl Worker {
         while let Some(command) = self.forwarder.next_command() {
             match command {
                 Command::Resolve { key, serial, name } => self.resolver.look_up(
-                    name,
+                    &name,
                     (key, serial),
                     self.names.0.clone(),
                     Arc::clone(self.inbox.waker()),

@@ -7,11 +7,11 @@
 //! [`UpstreamConnection`](crate::upstream::UpstreamConnection), so a client library, peers, origins and tools can be built on either.
 
 use std::io::{self, ErrorKind};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use crate::pool::UpstreamFailure;
+use crate::pool::{Resolver, UpstreamFailure};
 use crate::protocol::framing::reply::ReplyShape;
 use crate::server::{ClientTls, Stream};
 use crate::upstream::exchange::Exchange;
@@ -35,8 +35,9 @@ pub(crate) struct BlockingStream {
 }
 
 impl BlockingStream {
-    /// Connects to the first of the name's addresses that accepts. The TLS handshake, if there is one, has the same time
-    /// again. A name with a slash, also behind `unix:`, is the path of a Unix socket, on which there is no TLS.
+    /// Connects to the first of the name's addresses that accepts. The lookup of the name, each connect, and the TLS
+    /// handshake, if there is one, have this time each. A name with a slash, also behind `unix:`, is the path of a Unix socket, on
+    /// which there is no TLS.
     ///
     /// # Errors
     /// When none does; the failure is that of the last.
@@ -50,9 +51,7 @@ impl BlockingStream {
             let socket = UnixStream::connect(path).map_err(UpstreamFailure::Refused)?;
             return Ok(BlockingStream::of(Stream::Unix(socket)));
         }
-        let addresses = name
-            .to_socket_addrs()
-            .map_err(|error| UpstreamFailure::Unknown(error.to_string()))?;
+        let addresses = Resolver::new().look_up_within(name, limit)?;
         let mut last = UpstreamFailure::Unknown("the name has no address".to_owned());
         for address in addresses {
             let connected = TcpStream::connect_timeout(&address, limit).and_then(|socket| {

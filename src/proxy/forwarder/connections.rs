@@ -59,7 +59,7 @@ impl Forwarder {
                 self.connection_failed(key, failure);
             }
             Ok(addresses) => self.connect(key, addresses.into()),
-            Err(error) => self.connection_failed(key, UpstreamFailure::Unknown(error.to_string())),
+            Err(why) => self.connection_failed(key, UpstreamFailure::Unknown(why)),
         }
     }
 

@@ -3,7 +3,6 @@
 //! Server N has the address 10.0.M.N, where M counts moves. A connection to an address that a server has left is refused.
 
 use std::collections::VecDeque;
-use std::io;
 use std::net::SocketAddr;
 
 use crate::pool::ResolvedName;
@@ -91,7 +90,7 @@ impl Simulation {
                         self.names.lookups.push_back(lookup);
                         continue;
                     }
-                    8 if self.faulty => Err(io::ErrorKind::TimedOut.into()),
+                    8 if self.faulty => Err("timed out".to_owned()),
                     9..12 => Ok(vec![address(u8::MAX, server), now]),
                     _ => Ok(vec![now]),
                 },
