@@ -11,7 +11,7 @@
 //! 5. [`pool`] finds the server of a key and tracks the health of each server; `upstream` is a connection to one.
 //! 6. [`proxy`] forwards the requests of many clients over few connections to the servers of a pool.
 //! 7. [`invalidate`] records changed keys, deletes them from every cache that may hold them, and loses none.
-//! 8. [`client`] is a memcached client for one server or a pool.
+//! 8. [`client`] is a client of memcached and Redis, for one server or a pool.
 //! 9. [`tools`] are the command-line tools beside the server.
 //!
 //! [`Server`] puts 1 to 4 together: the same server as the binary's, inside a Rust program, on free ports.
@@ -131,6 +131,8 @@ pub use embed::{Builder, GRACE, Server};
 pub use pool::{ListError, Placement, PoolServer, Ring, SLOTS, ServerList, slot};
 #[cfg(feature = "program")]
 pub use program::run;
+#[cfg(all(feature = "proxy", feature = "tls"))]
+pub use server::ClientTls;
 pub use server::{Address, Handle, Listen, Model, StartError};
 #[cfg(feature = "tls")]
 pub use server::{ServerTls, TlsError};

@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 
 use memchr::memchr;
 
+use crate::client::settings::Settings;
 use crate::pool::UpstreamFailure;
 use crate::protocol::framing::reply::memcached::{LINE_LIMIT, is_error};
-use crate::upstream::BlockingStream;
+use crate::upstream::{BlockingStream, end_of};
 
 /// Bytes that are read at once.
 const READ: usize = 16 << 10;
@@ -24,12 +25,10 @@ pub(super) struct Deadline {
 impl Deadline {
     /// This time from now.
     pub(super) fn after(limit: Duration) -> Deadline {
-        let now = Instant::now();
-        // A limit beyond the clock is none.
-        let at = now
-            .checked_add(limit)
-            .unwrap_or(now + Duration::from_secs(1 << 30));
-        Deadline { limit, at }
+        Deadline {
+            limit,
+            at: end_of(limit),
+        }
     }
 
     /// The time that is left. While most of it is, all of it, so that the socket's timeout need not be set anew: a wait can
@@ -53,9 +52,16 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn connect(address: &str, limit: Duration) -> Result<Connection, UpstreamFailure> {
+    /// Connects and logs in.
+    pub(super) fn connect(
+        address: &str,
+        settings: &Settings,
+    ) -> Result<Connection, UpstreamFailure> {
+        let limit = settings.connect;
+        let mut stream = BlockingStream::connect(address, settings.tls.as_deref(), limit)?;
+        stream.greet(&settings.greeting(), limit)?;
         Ok(Connection {
-            stream: BlockingStream::connect(address, None, limit)?,
+            stream,
             input: Vec::new(),
             start: 0,
         })
@@ -95,8 +101,25 @@ impl Connection {
     /// The next line, without its end.
     ///
     /// # Errors
-    /// Also if it is an error of the server.
+    /// Also if it is an error of memcached.
     pub(super) fn line(&mut self, until: Deadline) -> Result<&[u8], UpstreamFailure> {
+        let line = self.whole_line(until)?;
+        match is_error(line) {
+            true => Err(UpstreamFailure::ErrorLine(
+                String::from_utf8_lossy(line).into_owned(),
+            )),
+            false => Ok(line),
+        }
+    }
+
+    /// The next line, which ends in CR LF, without its end.
+    pub(super) fn whole_line(&mut self, until: Deadline) -> Result<&[u8], UpstreamFailure> {
+        let line = self.any_line(until)?;
+        line.strip_suffix(b"\r").ok_or(UpstreamFailure::Garbage)
+    }
+
+    /// The next line, without its LF.
+    pub(super) fn any_line(&mut self, until: Deadline) -> Result<&[u8], UpstreamFailure> {
         let end = loop {
             match memchr(b'\n', &self.input[self.start..]) {
                 Some(end) if end < LINE_LIMIT => break self.start + end,
@@ -109,13 +132,7 @@ impl Connection {
         };
         let line = &self.input[self.start..end];
         self.start = end + 1;
-        let line = line.strip_suffix(b"\r").ok_or(UpstreamFailure::Garbage)?;
-        match is_error(line) {
-            true => Err(UpstreamFailure::ErrorLine(
-                String::from_utf8_lossy(line).into_owned(),
-            )),
-            false => Ok(line),
-        }
+        Ok(line)
     }
 
     /// The block of this many bytes and the line's end behind it.

@@ -2,11 +2,13 @@
 
 use std::fmt;
 
-use crate::pool::UpstreamFailure;
+use crate::pool::{Protocol, UpstreamFailure};
 
 /// A request that failed. The text names the server, the cause, and the deadline that passed.
 ///
 /// ```
+/// use larder::client::Cache;
+///
 /// let client = larder::client::Client::new("127.0.0.1:1");
 /// let error = client.get("key").unwrap_err();
 /// assert_eq!(error.to_string(), "127.0.0.1:1 refused the connection");
@@ -25,6 +27,8 @@ pub(super) enum Cause {
     Key(&'static str),
     /// A flag of a meta command can't be sent.
     Flag,
+    /// The protocol with which the server is asked doesn't have this.
+    Unsupported(Protocol, &'static str),
     /// Other clients changed the item during this many tries.
     Contended(u32),
 }
@@ -37,6 +41,9 @@ pub enum ErrorKind {
     InvalidKey,
     /// A flag of a meta command has a space, or the client doesn't let its users set it. Nothing was sent.
     InvalidFlag,
+    /// The protocol with which the server is asked doesn't have the command, or a part of it: see
+    /// [`Settings::protocol`](crate::client::Settings::protocol). Nothing was sent.
+    Unsupported,
     /// There is no connection, or the server is ejected. Nothing was sent.
     Unavailable,
     /// The request or its reply took too long. The request may have been executed.
@@ -71,6 +78,7 @@ impl Error {
         let failure = match &self.cause {
             Cause::Key(_) => return ErrorKind::InvalidKey,
             Cause::Flag => return ErrorKind::InvalidFlag,
+            Cause::Unsupported(..) => return ErrorKind::Unsupported,
             Cause::Contended(_) => return ErrorKind::Contended,
             Cause::Failure(failure) => failure,
         };
@@ -91,11 +99,13 @@ impl Error {
             | UpstreamFailure::NotBinary
             | UpstreamFailure::Redirected(_) => ErrorKind::Protocol,
             UpstreamFailure::TooLong(_) => ErrorKind::TooLong,
-            UpstreamFailure::ErrorLine(_) | UpstreamFailure::Login(_) => ErrorKind::Refused,
+            UpstreamFailure::ErrorLine(_)
+            | UpstreamFailure::ErrorReply(_)
+            | UpstreamFailure::Login(_) => ErrorKind::Refused,
         }
     }
 
-    /// Whether the cause is that the server can't be reached, or doesn't answer as a memcached.
+    /// Whether the cause is that the server can't be reached, or doesn't follow the protocol.
     pub(super) fn is_unavailability(&self) -> bool {
         matches!(
             self.kind(),
@@ -119,6 +129,18 @@ impl fmt::Display for Error {
                 f,
                 "a meta command for {server} has a flag that is malformed or is q, b or O"
             ),
+            Cause::Unsupported(Protocol::Memcached, what) => {
+                write!(
+                    f,
+                    "{server} is asked in memcached's protocol, which has no {what}"
+                )
+            }
+            Cause::Unsupported(Protocol::Resp, what) => {
+                write!(
+                    f,
+                    "{server} is asked in RESP, where this client has no {what}"
+                )
+            }
             Cause::Contended(tries) => write!(
                 f,
                 "other clients changed the item on {server} during each of {tries} tries"

@@ -4,8 +4,8 @@
 //!   keys ─▶ a group for each server ─▶ round: send to all servers, then read from all ─▶ next round, if keys are left
 //! ```
 //!
-//! No thread is needed: all servers work while the client waits for the first. The line of a round is bounded, and a server
-//! reads the whole line before it answers, so client and server never both wait until the other reads.
+//! No thread is needed: all servers work while the client waits for the first. The request of a round is bounded, and a server
+//! reads all of it before it answers, so client and server never both wait until the other reads.
 //!
 //! A healthy server doesn't fail because another one stalls: until the first byte of a reply, all servers share one
 //! deadline, and from then on the rest of the reply has its own.
@@ -13,14 +13,15 @@
 use crate::client::connection::{Connection, Deadline};
 use crate::client::error::Error;
 use crate::client::item::Item;
-use crate::client::reply;
 use crate::client::server::Server;
+use crate::client::{reply, request, resp_reply, resp_request};
+use crate::pool::Protocol;
 
-/// Bytes of a line in which keys are asked for, at most: about 260 of the longest.
+/// Bytes of the keys of one request, at most: about 260 of memcached's longest.
 const LINE: usize = 64 << 10;
 
 /// The keys of one server.
-pub(super) struct Group<'a> {
+pub struct Group<'a> {
     server: &'a Server,
     /// The numbers of its keys.
     keys: Vec<usize>,
@@ -66,25 +67,24 @@ impl<'a> Group<'a> {
         self.error.is_some() || self.asked.1 == self.keys.len()
     }
 
-    /// Sends the line of the next round.
+    /// Sends the request of the next round.
     fn send(&mut self, keys: &[&[u8]]) {
-        let mut line = b"get".to_vec();
         let from = self.asked.1;
-        let mut to = from;
-        for number in &self.keys[from..] {
-            let key = keys[*number];
-            if to > from && line.len() + key.len() > LINE {
-                break;
-            }
-            line.push(b' ');
-            line.extend_from_slice(key);
-            to += 1;
-        }
-        line.extend_from_slice(b"\r\n");
+        let mut length = 0;
+        let fitting = self.keys[from..].iter().take_while(|number| {
+            length += keys[**number].len() + 1;
+            length <= LINE
+        });
+        let to = from + fitting.count().max(1);
         self.asked = (from, to);
         let server = self.server;
+        let asked = self.keys[from..to].iter().map(|number| keys[*number]);
+        let request = match server.settings.protocol {
+            Protocol::Memcached => request::get_many(asked),
+            Protocol::Resp => resp_request::get_many(asked),
+        };
         let sent = server.take().and_then(|mut connection| {
-            match connection.send(&line, server.settings.write) {
+            match connection.send(&request, server.settings.write) {
                 Ok(()) => Ok(connection),
                 Err(failure) => server.finish(connection, Err(failure)),
             }
@@ -102,12 +102,21 @@ impl<'a> Group<'a> {
         };
         let settings = &self.server.settings;
         let numbers = &self.keys[self.asked.0..self.asked.1];
-        let asked: Vec<&[u8]> = numbers.iter().map(|number| keys[*number]).collect();
         let outcome = connection.wait(first).and_then(|()| {
             let until = Deadline::after(settings.read);
-            reply::values(&mut connection, until, &asked, settings.max_value, |it| {
-                found[numbers[it.key]] = Some(it.item);
-            })
+            let limit = settings.max_value;
+            let mut take = |number: usize, item| found[numbers[number]] = Some(item);
+            match settings.protocol {
+                Protocol::Memcached => {
+                    let asked: Vec<&[u8]> = numbers.iter().map(|number| keys[*number]).collect();
+                    reply::values(&mut connection, until, &asked, limit, |it| {
+                        take(it.key, it.item);
+                    })
+                }
+                Protocol::Resp => {
+                    resp_reply::values(&mut connection, until, numbers.len(), limit, take)
+                }
+            }
         });
         self.error = self.server.finish(connection, outcome).err();
     }

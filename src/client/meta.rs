@@ -9,7 +9,8 @@ use crate::client::commands::Client;
 use crate::client::connection::{Connection, Deadline};
 use crate::client::error::{Cause, Error};
 use crate::client::request;
-use crate::pool::UpstreamFailure;
+use crate::client::route::Route;
+use crate::pool::{Protocol, UpstreamFailure};
 use crate::protocol::memcached::text::meta::base64;
 use crate::protocol::memcached::text::{KEY_LIMIT, parse_unsigned};
 
@@ -18,6 +19,8 @@ use crate::protocol::memcached::text::{KEY_LIMIT, parse_unsigned};
 /// ```
 /// # let server = larder::Server::start()?;
 /// # let client = larder::client::Client::new(&server.memcached_addr().to_string());
+/// use larder::client::MetaCommands;
+///
 /// client.meta_set("key", "value", &["T60", "F7"])?;
 /// let reply = client.meta_get("key", &["v", "t", "f"])?.expect("it exists");
 /// assert_eq!(reply.value.as_deref(), Some(&b"value"[..]));
@@ -54,54 +57,56 @@ pub enum MetaStatus {
     Exists,
 }
 
-/// Meta commands. Flags are those of memcached's `protocol.txt`, `T60` or `v`, except for `q`, `b`, and `O`, which are refused:
-/// each command has a reply, and the client sets the others itself.
-impl Client {
+/// memcached's meta commands, of a [`Client`] or a [`Cluster`](crate::client::Cluster). Flags are those of memcached's
+/// `protocol.txt`, `T60` or `v`, except for `q`, `b`, and `O`, which are refused: each command has a reply, and the client sets the
+/// others itself.
+pub trait MetaCommands: Route {
     /// Reads an item: `mg`. Without the flag `v` the value is not sent. `None` for a miss.
     ///
     /// # Errors
     /// See [`Client`], and [`ErrorKind::InvalidFlag`](crate::client::ErrorKind::InvalidFlag).
-    pub fn meta_get(
-        &self,
-        key: impl AsRef<[u8]>,
-        flags: &[&str],
-    ) -> Result<Option<MetaReply>, Error> {
-        self.or_miss(self.meta("mg", key.as_ref(), flags, None))
+    fn meta_get(&self, key: impl AsRef<[u8]>, flags: &[&str]) -> Result<Option<MetaReply>, Error> {
+        let key = key.as_ref();
+        let read = self.at(key, |client| client.meta("mg", key, flags, None));
+        self.settings().or_miss(read)
     }
 
     /// Stores an item: `ms`.
     ///
     /// # Errors
-    /// As for [`Client::meta_get`].
-    pub fn meta_set(
+    /// As for [`MetaCommands::meta_get`].
+    fn meta_set(
         &self,
         key: impl AsRef<[u8]>,
         value: impl AsRef<[u8]>,
         flags: &[&str],
     ) -> Result<MetaReply, Error> {
-        self.meta_change("ms", key.as_ref(), flags, Some(value.as_ref()))
+        let (key, value) = (key.as_ref(), Some(value.as_ref()));
+        self.at(key, |client| client.meta_change("ms", key, flags, value))
     }
 
     /// Deletes an item, or marks it as stale: `md`.
     ///
     /// # Errors
-    /// As for [`Client::meta_get`].
-    pub fn meta_delete(&self, key: impl AsRef<[u8]>, flags: &[&str]) -> Result<MetaReply, Error> {
-        self.meta_change("md", key.as_ref(), flags, None)
+    /// As for [`MetaCommands::meta_get`].
+    fn meta_delete(&self, key: impl AsRef<[u8]>, flags: &[&str]) -> Result<MetaReply, Error> {
+        let key = key.as_ref();
+        self.at(key, |client| client.meta_change("md", key, flags, None))
     }
 
     /// Adds to a number or subtracts from it: `ma`.
     ///
     /// # Errors
-    /// As for [`Client::meta_get`].
-    pub fn meta_arithmetic(
-        &self,
-        key: impl AsRef<[u8]>,
-        flags: &[&str],
-    ) -> Result<MetaReply, Error> {
-        self.meta_change("ma", key.as_ref(), flags, None)
+    /// As for [`MetaCommands::meta_get`].
+    fn meta_arithmetic(&self, key: impl AsRef<[u8]>, flags: &[&str]) -> Result<MetaReply, Error> {
+        let key = key.as_ref();
+        self.at(key, |client| client.meta_change("ma", key, flags, None))
     }
+}
 
+impl<T: Route> MetaCommands for T {}
+
+impl Client {
     /// A command that has no miss.
     fn meta_change(
         &self,
@@ -114,13 +119,14 @@ impl Client {
         Ok(reply.expect("only `mg` has a miss"))
     }
 
-    pub(super) fn meta(
+    fn meta(
         &self,
         verb: &str,
         key: &[u8],
         flags: &[&str],
         value: Option<&[u8]>,
     ) -> Result<Option<MetaReply>, Error> {
+        self.require(Protocol::Memcached, "meta commands")?;
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let opaque = format!("O{}", NEXT.fetch_add(1, Relaxed));
         let request = write(verb, key, flags, value, &opaque);

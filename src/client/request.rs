@@ -29,6 +29,17 @@ pub(super) fn line(words: &[&[u8]]) -> Vec<u8> {
     out
 }
 
+/// The request for the values of several keys.
+pub(super) fn get_many<'a>(keys: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
+    let mut out = b"get".to_vec();
+    for key in keys {
+        out.push(b' ');
+        out.extend_from_slice(key);
+    }
+    out.extend_from_slice(b"\r\n");
+    out
+}
+
 /// A storage command and its value. `cas` is the cas unique of the command of this name.
 pub(super) fn store(
     verb: &str,

@@ -64,11 +64,11 @@ impl Server {
                 return Ok(connection);
             }
         }
-        let connected = Connection::connect(self.address(), self.settings.connect);
+        let connected = Connection::connect(self.address(), &self.settings);
         connected.map_err(|failure| self.failed(failure))
     }
 
-    /// Counts the outcome of a request, and keeps its connection if that may be used again.
+    /// Counts the outcome of a request, and keeps its connection if it may be used again.
     pub(super) fn finish<T>(
         &self,
         connection: Connection,
@@ -80,6 +80,11 @@ impl Server {
         if usable {
             self.keep(connection);
         }
+        self.count(outcome)
+    }
+
+    /// Counts the outcome of a request whose connection is not used again.
+    pub(super) fn count<T>(&self, outcome: Result<T, UpstreamFailure>) -> Result<T, Error> {
         if outcome.is_ok() {
             self.answered();
         }
@@ -107,7 +112,9 @@ impl Server {
     /// Counts a failure. An answer that the client can't use shows that the server is up.
     fn failed(&self, failure: UpstreamFailure) -> Error {
         match failure {
-            UpstreamFailure::ErrorLine(_) | UpstreamFailure::TooLong(_) => self.answered(),
+            UpstreamFailure::ErrorLine(_)
+            | UpstreamFailure::ErrorReply(_)
+            | UpstreamFailure::TooLong(_) => self.answered(),
             _ => {
                 let health = &self.upstream.health;
                 if health.failed(self.now(), self.settings.failures) == HealthChange::Ejected {

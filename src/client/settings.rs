@@ -1,9 +1,14 @@
 //! The settings of a client: deadlines, bounds and what happens while a server is unavailable.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::client::error::Error;
 use crate::client::item::Item;
+use crate::pool::Protocol;
+use crate::server::ClientTls;
+use crate::upstream::{Greeting, Login};
 
 /// The settings of a [`Client`](crate::client::Client) or a [`Cluster`](crate::client::Cluster).
 ///
@@ -18,6 +23,10 @@ use crate::client::item::Item;
 /// ```
 #[derive(Debug, Clone)]
 pub struct Settings {
+    pub(super) protocol: Protocol,
+    user: Option<User>,
+    database: u32,
+    pub(super) tls: Option<Arc<ClientTls>>,
     pub(super) connect: Duration,
     pub(super) read: Duration,
     pub(super) write: Duration,
@@ -32,6 +41,10 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Settings {
         Settings {
+            protocol: Protocol::Memcached,
+            user: None,
+            database: 0,
+            tls: None,
             connect: Duration::from_secs(1),
             read: Duration::from_secs(1),
             write: Duration::from_secs(1),
@@ -46,8 +59,59 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// The time to connect, for each address of the server's name; 1 s by default. The system's lookup of a name has no
-    /// deadline.
+    /// The protocol; memcached's text protocol by default. In RESP the commands that mean the same in both are those of Redis or
+    /// of larder's RESP listener: `get`, `get_many`, `get_and_touch`, `set`, `add`, `replace`, `delete`, `touch`, `flush`, `keys`,
+    /// `version` and `stats`. The others, and items with flags, are
+    /// [`ErrorKind::Unsupported`](crate::client::ErrorKind::Unsupported).
+    ///
+    /// ```
+    /// use larder::client::{Cache, Client, Protocol, Settings};
+    ///
+    /// let server = larder::Server::start()?;
+    /// let settings = Settings::default().protocol(Protocol::Resp);
+    /// let client = Client::with_settings(&server.resp_addr().to_string(), settings);
+    /// client.set("key", "value", None)?;
+    /// assert_eq!(client.get("key")?, Some("value".into()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn protocol(mut self, protocol: Protocol) -> Settings {
+        self.protocol = protocol;
+        self
+    }
+
+    /// Redis's database of this number; 0 by default. memcached has one without a number.
+    pub fn database(mut self, number: u32) -> Settings {
+        self.database = number;
+        self
+    }
+
+    /// Logs in on each connection. In RESP, `default` is Redis's user without a name. memcached has users with `-Y`; without it,
+    /// it takes the login for an ordinary `set`, and stores user and password as the value of the key `auth`.
+    ///
+    /// ```
+    /// # use larder::client::{Client, Settings};
+    /// # let password = "from a file or the environment";
+    /// let settings = Settings::default().login("app", password);
+    /// let client = Client::with_settings("127.0.0.1:11211", settings);
+    /// ```
+    pub fn login(mut self, user: impl Into<String>, password: impl Into<String>) -> Settings {
+        self.user = Some(User {
+            name: user.into(),
+            password: password.into(),
+        });
+        self
+    }
+
+    /// TLS on all connections; `None` for none.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: Option<Arc<ClientTls>>) -> Settings {
+        self.tls = tls;
+        self
+    }
+
+    /// The time to connect; 1 s by default. The lookup of the server's name, the connect to each of its addresses, the TLS
+    /// handshake and the login have this time each. A lookup that takes longer goes on by itself, on a thread of its own, until the
+    /// system's resolver gives up, and later connections to this name wait for the same lookup.
     pub fn connect_deadline(mut self, limit: Duration) -> Settings {
         self.connect = limit;
         self
@@ -105,6 +169,38 @@ impl Settings {
     pub fn update_tries(mut self, tries: u32) -> Settings {
         self.update_tries = tries;
         self
+    }
+}
+
+/// A user of a server. Its text for debugging has no password.
+#[derive(Clone)]
+struct User {
+    name: String,
+    password: String,
+}
+
+impl fmt::Debug for User {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("User")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Settings {
+    /// The first requests on each connection.
+    pub(super) fn greeting(&self) -> Greeting<'_> {
+        let memcached = self.protocol == Protocol::Memcached;
+        Greeting {
+            memcached,
+            login: self.user.as_ref().map(|user| Login {
+                // Redis 5 and older have only this user, whose login doesn't name it.
+                user: Some(&*user.name).filter(|name| memcached || *name != "default"),
+                password: &user.password,
+            }),
+            resp3: false,
+            database: if memcached { 0 } else { self.database },
+        }
     }
 }
 

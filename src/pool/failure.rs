@@ -39,6 +39,8 @@ pub(crate) enum UpstreamFailure {
     Unexpected(String),
     /// It answered with this line, which is an error.
     ErrorLine(String),
+    /// It answered with this error of RESP.
+    ErrorReply(String),
     /// The reply has a value of more bytes than this limit.
     TooLong(usize),
     /// It refused the login, with this text.
@@ -74,7 +76,7 @@ impl UpstreamFailure {
     ///
     /// After most failures the position in the stream of answers is unknown, and the next answer
     /// could be another client's. Only a request that was refused before any byte was sent, or by a
-    /// whole answer, leaves the connection usable. An error line is a whole answer only if memcached sends it after it has
+    /// whole answer, leaves the connection usable. An error of RESP is one. An error line is a whole answer only if memcached sends it after it has
     /// taken the whole request: after others it may read the value of a `set` as a command, or close the connection.
     pub(crate) fn leaves_connection_usable(&self) -> bool {
         match self {
@@ -83,7 +85,8 @@ impl UpstreamFailure {
                 .any(|answer| answer.trim_ascii_end() == line.as_bytes()),
             failure => matches!(
                 failure,
-                UpstreamFailure::Ejected
+                UpstreamFailure::ErrorReply(_)
+                    | UpstreamFailure::Ejected
                     | UpstreamFailure::Full(_)
                     | UpstreamFailure::Redirected(_)
             ),
@@ -106,7 +109,9 @@ impl fmt::Display for UpstreamFailure {
             UpstreamFailure::WriteDeadline(limit) => {
                 write!(f, "did not accept the request within {limit:?}")
             }
-            UpstreamFailure::ErrorLine(line) => write!(f, "answered `{line}`"),
+            UpstreamFailure::ErrorLine(text) | UpstreamFailure::ErrorReply(text) => {
+                write!(f, "answered `{text}`")
+            }
             UpstreamFailure::TooLong(limit) => {
                 write!(f, "sent a value of more than {limit} bytes")
             }

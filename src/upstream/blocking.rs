@@ -17,6 +17,9 @@ use crate::server::{ClientTls, Stream};
 use crate::upstream::exchange::Exchange;
 use crate::upstream::greeting::Greeting;
 
+/// Bytes that a reply to a greeting may have.
+const LONGEST_GREETING: usize = 64 << 10;
+
 /// The longest times for connecting and answering.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Deadlines {
@@ -57,7 +60,7 @@ impl BlockingStream {
             let connected = TcpStream::connect_timeout(&address, limit).and_then(|socket| {
                 socket.set_nodelay(true)?;
                 let stream = Stream::to_upstream(socket, name, tls)?;
-                stream.handshake(Some(Instant::now() + limit))?;
+                stream.handshake(Some(end_of(limit)))?;
                 Ok(stream)
             });
             match connected {
@@ -78,6 +81,26 @@ impl BlockingStream {
             stream,
             limit: None,
         }
+    }
+
+    /// Sends the greeting, if it has requests, and waits for the replies. They may take this time.
+    ///
+    /// # Errors
+    /// Also when the server refuses one of them.
+    pub(crate) fn greet(
+        &mut self,
+        greeting: &Greeting<'_>,
+        limit: Duration,
+    ) -> Result<(), UpstreamFailure> {
+        let mut exchange = Exchange::<()>::new(LONGEST_GREETING);
+        exchange.greet(greeting);
+        self.send(exchange.output(), limit)?;
+        let deadline = end_of(limit);
+        while exchange.is_waiting() {
+            self.feed(&mut exchange, deadline, limit)?;
+            while exchange.next_reply()?.is_some() {}
+        }
+        Ok(())
     }
 
     /// Sends all of it. The server may accept no bytes for `limit` at most.
@@ -120,6 +143,28 @@ impl BlockingStream {
         }
     }
 
+    /// Receives bytes for an exchange, but not after this deadline, which is the end of `limit`.
+    fn feed<T>(
+        &mut self,
+        exchange: &mut Exchange<T>,
+        deadline: Instant,
+        limit: Duration,
+    ) -> Result<(), UpstreamFailure> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(UpstreamFailure::ReadDeadline(limit));
+        }
+        let mut buffer = [0; 16 << 10];
+        let count = self
+            .receive(&mut buffer, left)
+            .map_err(|failure| match failure {
+                UpstreamFailure::ReadDeadline(_) => UpstreamFailure::ReadDeadline(limit),
+                other => other,
+            })?;
+        exchange.receive(&buffer[..count]);
+        Ok(())
+    }
+
     fn set_limit(&mut self, limit: Duration) -> Result<(), UpstreamFailure> {
         // A limit of zero would be no limit.
         let least = limit.max(Duration::from_millis(1));
@@ -131,6 +176,13 @@ impl BlockingStream {
         }
         Ok(())
     }
+}
+
+/// The end of this time from now. A time beyond the clock is as good as none.
+pub(crate) fn end_of(limit: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(limit)
+        .unwrap_or(now + Duration::from_secs(1 << 30))
 }
 
 /// A deadline's error has different names in different systems.
@@ -189,11 +241,10 @@ impl BlockingConnection {
         shape: ReplyShape,
     ) -> Result<Answer, UpstreamFailure> {
         let limit = self.deadlines.read;
-        let deadline = Instant::now() + limit;
+        let deadline = end_of(limit);
         self.exchange.request(request, shape, ());
         self.stream.send(self.exchange.output(), limit)?;
         self.exchange.sent();
-        let mut buffer = [0; 16 << 10];
         loop {
             if let Some(reply) = self.exchange.next_reply()? {
                 return Ok(match reply.is_error {
@@ -204,18 +255,7 @@ impl BlockingConnection {
                     false => Answer::Value(reply.bytes.to_vec()),
                 });
             }
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Err(UpstreamFailure::ReadDeadline(limit));
-            }
-            let count =
-                self.stream
-                    .receive(&mut buffer, left)
-                    .map_err(|failure| match failure {
-                        UpstreamFailure::ReadDeadline(_) => UpstreamFailure::ReadDeadline(limit),
-                        other => other,
-                    })?;
-            self.exchange.receive(&buffer[..count]);
+            self.stream.feed(&mut self.exchange, deadline, limit)?;
         }
     }
 }

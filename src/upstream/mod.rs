@@ -21,7 +21,7 @@ mod socket;
 mod state;
 mod unanswered;
 
-pub(crate) use blocking::{Answer, BlockingConnection, BlockingStream, Deadlines};
+pub(crate) use blocking::{Answer, BlockingConnection, BlockingStream, Deadlines, end_of};
 pub(crate) use connection::{
     ConnectionPurpose, ConnectionStage, REDIRECTED, RedirectCheck, UpstreamConnection,
 };

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Barrier};
 
-use larder::client::{Cluster, ErrorKind, Item, Settings};
+use larder::client::{Cache, Cluster, ErrorKind, Item, Settings};
 use larder::{Placement, Ring, Server};
 
 use crate::proxy_support::{eventually, free_port, list, peer, sleeper};

@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use larder::client::{CasOutcome, Client, Cluster, Error, ErrorKind, Item, MetaStatus};
+use larder::client::{
+    Cache, CasOutcome, Client, Cluster, Error, ErrorKind, Item, MetaCommands, MetaStatus,
+};
 use larder::{Placement, Server};
 
 use crate::patient;

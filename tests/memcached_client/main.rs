@@ -1,13 +1,18 @@
-//! The memcached client against larder and memcached, and against servers that misbehave.
+//! The client against larder, memcached and Redis, and against servers that misbehave.
 
 #[path = "../proxy_support/mod.rs"]
 mod proxy_support;
 #[path = "../support/mod.rs"]
 mod support;
+#[path = "../tls_support/mod.rs"]
+mod tls_support;
 
 mod cluster;
 mod commands;
+mod keys;
 mod misbehaving;
+mod resp;
+mod secured;
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};

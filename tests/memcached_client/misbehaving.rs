@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
-use larder::client::{Client, Error, ErrorKind, Settings};
+use larder::client::{Cache, Client, Error, ErrorKind, MetaCommands, Settings};
 
 use crate::proxy_support::{eventually, free_port, peer};
 use crate::support::with_growing_deadlines;
@@ -14,17 +14,25 @@ use crate::{answer_lines, patient, serve_at};
 
 /// A server whose first connection gets this treatment when its first line has come. Later connections get `END` for each
 /// line, on which a `get` is a miss.
-struct FirstIsBad {
-    address: String,
+pub(crate) struct FirstIsBad {
+    pub(crate) address: String,
     accepted: Arc<AtomicUsize>,
 }
 
-fn first_is_bad(treat: impl Fn(TcpStream) + Send + Sync + 'static) -> FirstIsBad {
+pub(crate) fn first_is_bad(treat: impl Fn(TcpStream) + Send + Sync + 'static) -> FirstIsBad {
+    first_is_bad_then(treat, |_| "END\r\n".to_owned())
+}
+
+/// The same, with other answers to the lines of later connections.
+pub(crate) fn first_is_bad_then(
+    treat: impl Fn(TcpStream) + Send + Sync + 'static,
+    answer: fn(&str) -> String,
+) -> FirstIsBad {
     let accepted = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&accepted);
     let address = peer(move |stream| {
         if count.fetch_add(1, SeqCst) > 0 {
-            return answer_lines(stream, |_| "END\r\n".to_owned());
+            return answer_lines(stream, answer);
         }
         let mut line = String::new();
         let _ = BufReader::new(&stream).read_line(&mut line);
@@ -37,7 +45,7 @@ fn first_is_bad(treat: impl Fn(TcpStream) + Send + Sync + 'static) -> FirstIsBad
 }
 
 /// Keeps a connection open, without a word, until the client closes it.
-fn hold(mut stream: TcpStream) {
+pub(crate) fn hold(mut stream: TcpStream) {
     let _ = stream.read_to_end(&mut Vec::new());
 }
 

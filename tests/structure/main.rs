@@ -28,7 +28,7 @@ const ARROWS: [(&str, &[&str]); 12] = [
     ("service", &["server", "store", "protocol"]),
     ("pool", &["protocol"]),
     ("upstream", &["pool", "server", "protocol"]),
-    ("client", &["upstream", "pool", "protocol"]),
+    ("client", &["upstream", "pool", "server", "protocol"]),
     ("proxy", &["upstream", "pool", "server", "protocol"]),
     (
         "invalidate",

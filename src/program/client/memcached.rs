@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::outcome::Outcome;
 use super::request::{Condition, Direction, End, Request};
-use crate::client::{Client, Error, Item, MetaReply, MetaStatus, exptime};
+use crate::client::{Cache, Client, Error, Item, MetaCommands, MetaReply, MetaStatus, exptime};
 
 /// The word for a key that doesn't exist.
 const MISSING: &str = "missing";
