@@ -19,7 +19,7 @@
 //! The public items are those that programs embed: [`Server`] and its [`Builder`], [`Ring`] and [`ServerList`], and the
 //! room [`client`]. The other rooms are private outside of the feature `internals`, which this project's tests, its benches and the book's stages have. A
 //! program that embeds larder with `default-features = false` gets 1 to 4; the features `proxy` (5 to 8), `tools` and
-//! `program` add the others, and `tls` adds TLS.
+//! `program` add the others, `tls` adds TLS, and `json` the client's values of Rust types.
 //!
 //! Imports go one way: main → tools, service, invalidate → proxy → upstream → pool → protocol, client → upstream, and service → store; the
 //! server uses services only through a trait. No files import one another in a cycle.

@@ -29,6 +29,8 @@ pub(super) enum Cause {
     Flag,
     /// The protocol with which the server is asked doesn't have this.
     Unsupported(Protocol, &'static str),
+    /// A value can't be encoded, or decoded, for this reason.
+    Value(String),
     /// Other clients changed the item during this many tries.
     Contended(u32),
 }
@@ -41,6 +43,8 @@ pub enum ErrorKind {
     InvalidKey,
     /// A flag of a meta command has a space, or the client doesn't let its users set it. Nothing was sent.
     InvalidFlag,
+    /// A value can't be encoded as JSON, or the one that was read is no JSON of the type that it should have.
+    InvalidValue,
     /// The protocol with which the server is asked doesn't have the command, or a part of it: see
     /// [`Settings::protocol`](crate::client::Settings::protocol). Nothing was sent.
     Unsupported,
@@ -78,6 +82,7 @@ impl Error {
         let failure = match &self.cause {
             Cause::Key(_) => return ErrorKind::InvalidKey,
             Cause::Flag => return ErrorKind::InvalidFlag,
+            Cause::Value(_) => return ErrorKind::InvalidValue,
             Cause::Unsupported(..) => return ErrorKind::Unsupported,
             Cause::Contended(_) => return ErrorKind::Contended,
             Cause::Failure(failure) => failure,
@@ -129,6 +134,7 @@ impl fmt::Display for Error {
                 f,
                 "a meta command for {server} has a flag that is malformed or is q, b or O"
             ),
+            Cause::Value(why) => write!(f, "a value of {server} is unusable: {why}"),
             Cause::Unsupported(Protocol::Memcached, what) => {
                 write!(
                     f,

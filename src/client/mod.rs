@@ -26,6 +26,8 @@ mod connection;
 mod error;
 mod gather;
 mod item;
+#[cfg(feature = "json")]
+mod json;
 mod keys;
 mod meta;
 mod reply;
@@ -43,6 +45,8 @@ pub use cluster::Cluster;
 pub use commands::Client;
 pub use error::{Error, ErrorKind};
 pub use item::{CasOutcome, Item};
+#[cfg(feature = "json")]
+pub use json::JsonValues;
 pub use keys::{KeyEntry, Keys};
 pub use meta::{MetaCommands, MetaReply, MetaStatus};
 #[cfg(feature = "program")]
