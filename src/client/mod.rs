@@ -29,6 +29,7 @@ mod item;
 #[cfg(feature = "json")]
 mod json;
 mod keys;
+mod lock;
 mod meta;
 mod reply;
 mod request;
@@ -48,6 +49,7 @@ pub use item::{CasOutcome, Item};
 #[cfg(feature = "json")]
 pub use json::JsonValues;
 pub use keys::{KeyEntry, Keys};
+pub use lock::Lock;
 pub use meta::{MetaCommands, MetaReply, MetaStatus};
 #[cfg(feature = "program")]
 pub(crate) use request::exptime;

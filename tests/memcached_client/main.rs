@@ -11,6 +11,7 @@ mod cluster;
 mod commands;
 mod keys;
 mod misbehaving;
+mod recipes;
 mod resp;
 mod secured;
 
