@@ -1,7 +1,7 @@
 //! An entry to store under a key, and an item read from there.
 
 use super::record_log;
-use super::slot::{BASE64_KEY, ItemSlot, SECONDS, STALE, WON};
+use super::slot::{BASE64_KEY, ItemSlot, STALE, WON};
 use super::stored_item::StoredItem;
 
 /// An entry to store.
@@ -70,7 +70,7 @@ impl<'a> Item<'a> {
     /// Unix time in milliseconds of the last read or write before this one was marked, to the
     /// second.
     pub fn last_access_ms(&self) -> u64 {
-        self.started_ms + u64::from(self.stored.slot.access & SECONDS) * 1000
+        self.started_ms + self.stored.slot.last_access() * 1000
     }
 
     /// Whether the item was read since its value was stored.
@@ -105,8 +105,20 @@ pub struct Marks {
     pub base64_key: bool,
 }
 
+/// Facts about an item that memcached's meta commands show and change.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ItemUsage {
+    pub(crate) marks: Marks,
+    /// As [`Item::is_fetched`].
+    pub(crate) is_fetched: bool,
+    /// As [`Item::last_access_ms`].
+    pub(crate) last_access_ms: u64,
+    /// As [`Item::expires_ms`].
+    pub(crate) expires_ms: Option<u64>,
+}
+
 impl Marks {
-    fn from_access(access: u32) -> Marks {
+    pub(super) fn from_access(access: u32) -> Marks {
         Marks {
             stale: access & STALE != 0,
             won: access & WON != 0,

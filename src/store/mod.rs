@@ -65,6 +65,7 @@ mod watched_keys;
 pub use clock::{Clock, ClockStart};
 pub use config::Config;
 pub(crate) use config::DATABASES;
+pub(crate) use entry::ItemUsage;
 pub use entry::{Entry, Item, Marks, Node, Refused};
 pub(crate) use eviction_observer::EvictedItem;
 pub(crate) use look_ahead::BATCH;

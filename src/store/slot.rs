@@ -122,6 +122,11 @@ impl ItemSlot {
         self.access & FETCHED != 0
     }
 
+    /// Seconds from the store's start to the last read or write.
+    pub(super) fn last_access(&self) -> u64 {
+        u64::from(self.access & SECONDS)
+    }
+
     pub(super) fn is_visited(&self) -> bool {
         self.access & VISITED != 0
     }

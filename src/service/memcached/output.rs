@@ -82,7 +82,20 @@ impl<'a> Output<'a> {
             });
             return;
         }
-        let value = found.value();
+        self.copy(found.value());
+    }
+
+    /// Appends a value if a copy of it is right for its length, as for most; otherwise it is for [`value`](Output::value).
+    #[inline]
+    pub(super) fn copy_small(&mut self, value: &[u8]) -> bool {
+        let is_small = value.len() < SharedValue::LEAST;
+        if is_small {
+            self.copy(value);
+        }
+        is_small
+    }
+
+    fn copy(&mut self, value: &[u8]) {
         // Room for what follows a value, too.
         self.bytes.reserve(value.len() + 64);
         self.bytes.extend_from_slice(value);

@@ -91,13 +91,16 @@ fn write_item(
     found: &mut FoundItem<'_, '_>,
 ) -> Option<()> {
     let item = found.item();
-    let length = item.value().map_or(0, <[u8]>::len);
+    let value = item.value().unwrap_or_default();
+    let length = value.len();
     if !output.has_memory(length) {
         return None;
     }
     let unique = cas.then(|| item.cas());
     reply::value_line(output.bytes, path, item.flags(), length, unique);
-    output.value(found);
+    if !output.copy_small(value) {
+        output.value(found);
+    }
     output.push(b"\r\n");
     Some(())
 }

@@ -1,6 +1,6 @@
 //! What memcached's meta commands set of an item besides its value: marks, and a CAS number that the client chose.
 
-use crate::store::entry::{Marks, Node};
+use crate::store::entry::{ItemUsage, Marks, Node};
 use crate::store::slot::FETCHED;
 use crate::store::tree::Tree;
 
@@ -11,6 +11,27 @@ impl Tree<'_> {
         let node = self.walk(db, path, false, true);
         self.shard.counters.count_read(node.is_some());
         node
+    }
+
+    /// Whether a node has a value.
+    #[inline]
+    pub fn has_value(&self, node: Node) -> bool {
+        !self.shard.slab.slot(node.0).is_valueless()
+    }
+
+    /// The use of a node. The record is read only if the item expires.
+    #[inline]
+    pub(crate) fn usage(&self, node: Node) -> ItemUsage {
+        let slot = self.shard.slab.slot(node.0);
+        ItemUsage {
+            marks: Marks::from_access(slot.access),
+            is_fetched: slot.is_fetched(),
+            last_access_ms: self.trim.store.started_ms() + slot.last_access() * 1000,
+            expires_ms: match slot.has_expiry() {
+                true => self.item(node).expires_ms(),
+                false => None,
+            },
+        }
     }
 
     /// Replaces a node's marks. Its CAS number stays.

@@ -30,15 +30,8 @@ pub(super) fn scan(input: &[u8], nesting: Nesting) -> Option<(Command<'_>, usize
         return Some((command, input.len() - behind.len()));
     }
     if let Some(rest) = input.strip_prefix(b"mg ") {
-        // More flags than usual are left to the grammar, and so is every line that is refused.
-        let window = &rest[..rest.len().min(2 * KEY_LIMIT)];
-        let end = memchr(b'\r', window)?;
-        let behind = rest[end..].strip_prefix(b"\r\n")?;
-        let words = Words::new(&rest[..end]);
-        if rest[0] == b' ' || memchr(b'\n', &rest[..end]).is_some() {
-            return None;
-        }
-        let command = meta::get(words, nesting).ok()?;
+        let (key, behind) = key(rest)?;
+        let (command, behind) = meta::scan_get(key, behind, nesting)?;
         return Some((Command::Meta(command), input.len() - behind.len()));
     }
     let rest = input.strip_prefix(b"set ")?;

@@ -46,7 +46,8 @@ pub(super) fn retrieve(
     let exptime = exptime.map(i64::from);
     let outcome = context.operations.get(&[key], exptime, |found| {
         let item = found.item();
-        let length = item.value().map_or(0, <[u8]>::len);
+        let value = item.value().unwrap_or_default();
+        let length = value.len();
         if !output.has_memory(length) {
             return None;
         }
@@ -56,7 +57,9 @@ pub(super) fn retrieve(
             cas: item.cas(),
         };
         reply::value_head(output.bytes, request.to, &head, length);
-        output.value(found);
+        if !output.copy_small(value) {
+            output.value(found);
+        }
         Some(())
     });
     match outcome {

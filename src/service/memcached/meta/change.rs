@@ -19,7 +19,7 @@ impl TurnContext<'_> {
             expected: flags.expected(),
             stale: flags.has(b'I'),
             empty: flags.has(b'x'),
-            flags: flags.client_flags,
+            flags: flags.client_flags(),
             exptime: flags.exptime().map(i64::from),
             new_cas: flags.new_cas(),
         };
@@ -47,12 +47,12 @@ impl TurnContext<'_> {
     pub(in crate::service::memcached) fn meta_arithmetic(&mut self, command: &MetaCommand<'_>) {
         let flags = &command.flags;
         let request = Arithmetic {
-            delta: flags.delta,
+            delta: flags.delta(),
             down: matches!(flags.mode(), Some(b'D' | b'-')),
             // 0 is no condition, as in memcached.
             expected: flags.expected().filter(|cas| *cas != 0),
             initial: flags.vivify().map(|exptime| Initial {
-                number: flags.initial,
+                number: flags.initial(),
                 exptime: exptime.into(),
             }),
             exptime: flags.exptime().map(i64::from),

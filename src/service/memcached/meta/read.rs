@@ -2,13 +2,14 @@
 
 use std::io::Write;
 
-use crate::protocol::memcached::text::MetaCommand;
 use crate::protocol::memcached::text::meta::{base64, response};
+use crate::protocol::memcached::text::{MetaCommand, MetaFlags};
 use crate::service::memcached::context::TurnContext;
 use crate::service::memcached::operations::{
     FoundItem, GetOutcome, MetaGet, ReadState, seconds_left,
 };
 use crate::service::memcached::output::Output;
+use crate::store::Marks;
 
 use super::{repeat, with_key};
 
@@ -16,15 +17,9 @@ impl TurnContext<'_> {
     /// `mg`. `false` if there is no memory for the value; then nothing is done.
     pub(in crate::service::memcached) fn meta_get(&mut self, command: &MetaCommand<'_>) -> bool {
         let flags = &command.flags;
-        let request = MetaGet {
-            exptime: flags.exptime().map(i64::from),
-            vivify: flags.vivify().map(i64::from),
-            vivify_exptime_stays: flags.are_ordered(b'T', b'N'),
-            new_cas: flags.new_cas(),
-            recache: flags.recache().map(i64::from),
-            recache_sees_exptime: flags.are_ordered(b'T', b'R'),
-            unseen: flags.has(b'u'),
-            base64_key: false,
+        let request = match flags.has_any(b"TNREu") {
+            true => request(flags),
+            false => MetaGet::default(),
         };
         let output = &mut self.output;
         let operations = &mut self.operations;
@@ -75,6 +70,19 @@ impl TurnContext<'_> {
     }
 }
 
+fn request(flags: &MetaFlags<'_>) -> MetaGet {
+    MetaGet {
+        exptime: flags.exptime().map(i64::from),
+        vivify: flags.vivify().map(i64::from),
+        vivify_exptime_stays: flags.are_ordered(b'T', b'N'),
+        new_cas: flags.new_cas(),
+        recache: flags.recache().map(i64::from),
+        recache_sees_exptime: flags.are_ordered(b'T', b'R'),
+        unseen: flags.has(b'u'),
+        base64_key: false,
+    }
+}
+
 /// Appends a hit; `None` if there is no memory for the value.
 #[inline]
 fn write_hit(
@@ -86,7 +94,8 @@ fn write_hit(
 ) -> Option<()> {
     let flags = &command.flags;
     let item = found.item();
-    let length = item.value().map_or(0, <[u8]>::len);
+    let value = item.value().unwrap_or_default();
+    let length = value.len();
     let with_value = flags.has(b'v') && flags.expected() != Some(item.cas());
     if with_value {
         if !output.has_memory(length) {
@@ -99,22 +108,37 @@ fn write_hit(
     }
     let out = &mut *output.bytes;
     // An item that was made has its exptime from the flag on.
-    let mut left = state.left.0.filter(|_| !state.created);
+    let (before, after) = state.expires_ms;
+    let mut expires_ms = before.filter(|_| !state.created);
     for word in flags.words() {
         match word[0] {
-            b'T' => left = state.left.1,
-            b'N' if state.created => left = state.left.0,
+            b'T' => expires_ms = after,
+            b'N' if state.created => expires_ms = before,
             b's' => response::number(out, b's', length as u64),
-            b't' => response::time_to_live(out, left),
+            b't' => response::time_to_live(out, seconds_left(expires_ms, state.now_ms)),
             b'c' => response::number(out, b'c', item.cas()),
             b'f' => response::number(out, b'f', u64::from(item.flags())),
-            b'l' => response::number(out, b'l', state.idle),
+            b'l' => response::number(out, b'l', state.idle_seconds()),
             b'h' => response::number(out, b'h', u64::from(state.was_fetched)),
             b'O' => response::repeated(out, word),
             b'k' => response::key(out, key, state.marks.base64_key),
             _ => {}
         }
     }
+    if state.marks != Marks::default() || state.won {
+        write_marks(out, state);
+    }
+    out.extend_from_slice(b"\r\n");
+    if with_value {
+        if !output.copy_small(value) {
+            output.value(found);
+        }
+        output.push(b"\r\n");
+    }
+    Some(())
+}
+
+fn write_marks(out: &mut Vec<u8>, state: &ReadState) {
     for (mark, letters) in [
         (state.marks.won, b" Z"),
         (state.marks.stale, b" X"),
@@ -124,10 +148,4 @@ fn write_hit(
             out.extend_from_slice(letters);
         }
     }
-    out.extend_from_slice(b"\r\n");
-    if with_value {
-        output.value(found);
-        output.push(b"\r\n");
-    }
-    Some(())
 }

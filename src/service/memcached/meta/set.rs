@@ -87,7 +87,7 @@ fn request(command: &MetaCommand<'_>) -> StoreRequest {
         base64_key: flags.has(b'b'),
         ..StoreRequest::new(
             mode,
-            flags.client_flags,
+            flags.client_flags(),
             flags.exptime().unwrap_or(0).into(),
         )
     }

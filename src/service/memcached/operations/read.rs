@@ -75,7 +75,7 @@ impl Operations<'_> {
         let before = self.before_look_up(&tree);
         let found = tree.find(DATABASE, path);
         let mut outcome = GetOutcome::Miss;
-        if let Some(node) = found.filter(|node| tree.item(*node).value().is_some()) {
+        if let Some(node) = found.filter(|node| tree.has_value(*node)) {
             let Some(written) = write(&mut FoundItem::new(&mut tree, node)) else {
                 return GetOutcome::NoMemory;
             };

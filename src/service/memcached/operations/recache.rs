@@ -3,15 +3,15 @@
 //! An item that is missing, about to expire or stale has one winner: the first client that reads it. The item is
 //! marked, so that others see that it is being stored anew, and use the old value or wait. A new value clears the marks.
 
-use crate::store::{Entry, Item, Marks, Node, Tree};
+use crate::store::{Entry, ItemUsage, Marks, Node, Tree};
 
 use crate::service::memcached::prefixes::KeyUse;
 
 use super::read::{FoundItem, GetOutcome};
 use super::{DATABASE, Operations, expires_ms, seconds_left};
 
-/// A read, and what it changes.
-#[derive(Debug, Clone, Copy)]
+/// A read, and what it changes: nothing by default.
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct MetaGet {
     /// The item's new exptime. The read then counts as a touch.
     pub(crate) exptime: Option<i64>,
@@ -42,10 +42,20 @@ pub(crate) struct ReadState {
     pub(crate) marks: Marks,
     /// Whether the item was read before, since its value was stored.
     pub(crate) was_fetched: bool,
+    /// The time of the last read or write, in Unix milliseconds.
+    last_access_ms: u64,
+    /// The time at which the item expires before a new exptime is set, and after that, in Unix milliseconds; `None` for
+    /// never.
+    pub(crate) expires_ms: (Option<u64>, Option<u64>),
+    /// The time of this read.
+    pub(crate) now_ms: u64,
+}
+
+impl ReadState {
     /// Seconds since the last read or write.
-    pub(crate) idle: u64,
-    /// Seconds to live before a new exptime is set, and after that; `None` for no end.
-    pub(crate) left: (Option<u64>, Option<u64>),
+    pub(crate) fn idle_seconds(&self) -> u64 {
+        self.now_ms.saturating_sub(self.last_access_ms) / 1000
+    }
 }
 
 impl Operations<'_> {
@@ -60,7 +70,7 @@ impl Operations<'_> {
         let mut tree = self.shared.store.lock(path[0]);
         let before = self.before_look_up(&tree);
         let found = tree.find_unmarked(DATABASE, path);
-        let there = found.filter(|node| tree.item(*node).value().is_some());
+        let there = found.filter(|node| tree.has_value(*node));
         let created = match there {
             // A node that only has children stays.
             None if found.is_none() => create(&mut tree, path, request),
@@ -74,7 +84,7 @@ impl Operations<'_> {
             self.shared.prefixes.count(path[0], missed);
             return GetOutcome::Miss;
         };
-        let state = state(tree.item(node), tree.now_ms(), request, created.is_some());
+        let state = state(&tree.usage(node), tree.now_ms(), request, created.is_some());
         let mut found = FoundItem::new(&mut tree, node);
         let Some(written) = write(&mut found, &state) else {
             return GetOutcome::NoMemory;
@@ -125,29 +135,30 @@ fn create(tree: &mut Tree<'_>, path: &[&[u8]], request: &MetaGet) -> Option<Node
     Some(node)
 }
 
-fn state(item: Item<'_>, now_ms: u64, request: &MetaGet, created: bool) -> ReadState {
-    let marks = item.marks();
-    let before = seconds_left(item.expires_ms(), now_ms);
+fn state(usage: &ItemUsage, now_ms: u64, request: &MetaGet, created: bool) -> ReadState {
+    let marks = usage.marks;
+    let before = usage.expires_ms;
     let after = match request.exptime {
-        Some(exptime) => seconds_left(expires_ms(exptime, now_ms), now_ms),
+        Some(exptime) => expires_ms(exptime, now_ms),
         None => before,
     };
-    let compared = if request.recache_sees_exptime {
-        after
-    } else {
-        before
+    let is_due = |recache| {
+        let compared = if request.recache_sees_exptime {
+            after
+        } else {
+            before
+        };
+        let left = seconds_left(compared, now_ms);
+        let limit = seconds_left(expires_ms(recache, now_ms), now_ms);
+        left.is_some_and(|left| limit.is_some_and(|limit| left < limit))
     };
-    let limit = request.recache.and_then(|recache| {
-        let limit_ms = expires_ms(recache, now_ms);
-        seconds_left(limit_ms, now_ms)
-    });
-    let is_due = compared.is_some_and(|left| limit.is_some_and(|limit| left < limit));
     ReadState {
         created,
-        won: created || !marks.won && (marks.stale || is_due),
+        won: created || !marks.won && (marks.stale || request.recache.is_some_and(is_due)),
         marks,
-        was_fetched: item.is_fetched(),
-        idle: now_ms.saturating_sub(item.last_access_ms()) / 1000,
-        left: (before, after),
+        was_fetched: usage.is_fetched,
+        last_access_ms: usage.last_access_ms,
+        expires_ms: (before, after),
+        now_ms,
     }
 }

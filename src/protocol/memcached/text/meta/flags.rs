@@ -7,28 +7,21 @@ use crate::protocol::memcached::text::{number, reply};
 /// included. More are refused.
 const WORDS_LIMIT: usize = 20;
 
+/// Bytes behind the key in which the flags that [`MetaFlags::scan`] takes end.
+const SCAN_LIMIT: usize = 256;
+
 /// Most bytes of an opaque, its `O` included, as in memcached (`MFLAG_MAX_OPAQUE_LENGTH`).
 const OPAQUE_LIMIT: usize = 32;
 
-/// The flags of one command, checked and read. A flag that has no meaning for the command is ignored, as in memcached.
+/// The flags of one command, checked. A flag that has no meaning for the command is ignored, as in memcached.
+///
+/// It keeps the words and which letters are among them, so that a command stays small; a token is read when it is asked
+/// for, which few commands do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MetaFlags<'a> {
     words: Words<'a>,
     /// A bit for each letter from `A` on.
     letters: u64,
-    exptime: i32,
-    vivify: i32,
-    recache: i32,
-    /// `F`: the client's flags.
-    pub client_flags: u32,
-    expected: u64,
-    new_cas: u64,
-    /// `D`: the amount of `ma`.
-    pub delta: u64,
-    /// `J`: the number that `ma` stores if there is none.
-    pub initial: u64,
-    mode: u8,
-    separator: u8,
 }
 
 impl<'a> MetaFlags<'a> {
@@ -53,6 +46,42 @@ impl<'a> MetaFlags<'a> {
         invalid.or(bad_token).map_or(Ok(flags), Err)
     }
 
+    /// Reads the flags of an `mg` up to the end of its line, if they are as clients write them: one space before each, and
+    /// no fault. Returns the bytes behind the line, too.
+    pub(super) fn scan(behind_key: &'a [u8]) -> Option<(MetaFlags<'a>, &'a [u8])> {
+        let mut flags = MetaFlags::none(Words::default());
+        let mut bad_token = None;
+        let mut rest = &behind_key[..behind_key.len().min(SCAN_LIMIT)];
+        let mut count = 0;
+        while let [b' ', words @ ..] = rest {
+            // Most flags are a letter alone.
+            if let [letter, behind @ ..] = words
+                && matches!(behind, [b' ' | b'\r', ..])
+                && is_bare(*letter)
+                && !flags.has(*letter)
+            {
+                flags.letters |= bit(*letter);
+                (rest, count) = (behind, count + 1);
+                continue;
+            }
+            let length = words.iter().position(|&byte| byte <= b' ')?;
+            let (word, behind) = words.split_at(length);
+            if word.is_empty() || !is_flag(word) {
+                return None;
+            }
+            flags.take(word, &mut bad_token).ok()?;
+            count += 1;
+            rest = behind;
+        }
+        if !rest.starts_with(b"\r\n") || bad_token.is_some() || count > WORDS_LIMIT - 2 {
+            return None;
+        }
+        let length = rest.as_ptr().addr() - behind_key.as_ptr().addr();
+        let (words, behind) = behind_key.split_at(length);
+        flags.words = Words::new(words);
+        Some((flags, &behind[2..]))
+    }
+
     /// Notes a flag. An error ends the reading; a bad token does not.
     fn take(
         &mut self,
@@ -67,7 +96,7 @@ impl<'a> MetaFlags<'a> {
             return Err(reply::DUPLICATE_FLAG);
         }
         self.letters |= bit(letter);
-        match self.token(letter, token) {
+        match check_token(letter, token) {
             Ok(()) => {}
             Err(reply::INVALID_FLAG) => return Err(reply::INVALID_FLAG),
             // memcached has no text of its own for this one.
@@ -84,7 +113,7 @@ impl<'a> MetaFlags<'a> {
             if !is_flag(word) {
                 return Err(reply::BAD_FORMAT);
             }
-            if word == b"b" || word[0] == b'n' && flags.token(b'n', &word[1..]).is_ok() {
+            if word == b"b" || separator(word).is_some() {
                 flags.letters |= bit(word[0]);
             }
         }
@@ -92,42 +121,7 @@ impl<'a> MetaFlags<'a> {
     }
 
     fn none(words: Words<'a>) -> MetaFlags<'a> {
-        MetaFlags {
-            words,
-            letters: 0,
-            exptime: 0,
-            vivify: 0,
-            recache: 0,
-            client_flags: 0,
-            expected: 0,
-            new_cas: 0,
-            delta: 1,
-            initial: 0,
-            mode: 0,
-            separator: 0,
-        }
-    }
-
-    fn token(&mut self, letter: u8, token: &[u8]) -> Result<(), &'static [u8]> {
-        let signed = || number::strict_i32(token).ok_or(reply::BAD_TOKEN);
-        let unsigned = || number::strict_u64(token).ok_or(reply::BAD_TOKEN);
-        match letter {
-            b'T' => self.exptime = signed()?,
-            b'N' => self.vivify = signed()?,
-            b'R' => self.recache = signed()?,
-            b'C' => self.expected = unsigned()?,
-            b'E' => self.new_cas = unsigned()?,
-            b'D' => self.delta = unsigned().map_err(|_| reply::BAD_META_DELTA)?,
-            b'J' => self.initial = unsigned().map_err(|_| reply::BAD_META_INITIAL)?,
-            b'F' => self.client_flags = number::strict_u32(token).ok_or(reply::BAD_FORMAT)?,
-            b'M' => self.mode = token.first().copied().unwrap_or(b' '),
-            // larder's own: keys are paths.
-            b'n' if token.len() == 1 => self.separator = token[0],
-            b'b' | b'O' | b'P' | b'L' | b'k' | b's' | b't' | b'c' | b'f' | b'v' | b'h' | b'l'
-            | b'u' | b'q' | b'x' | b'I' => {}
-            _ => return Err(reply::INVALID_FLAG),
-        }
-        Ok(())
+        MetaFlags { words, letters: 0 }
     }
 
     /// Whether a flag is there.
@@ -136,8 +130,19 @@ impl<'a> MetaFlags<'a> {
         self.letters & bit(letter) != 0
     }
 
-    fn token_of<T>(&self, letter: u8, token: T) -> Option<T> {
-        self.has(letter).then_some(token)
+    /// Whether one of these flags is there.
+    #[inline]
+    pub(crate) fn has_any(&self, letters: &[u8]) -> bool {
+        self.letters & bits(letters) != 0
+    }
+
+    /// The text behind the letter of a flag, if the flag is there.
+    fn token(&self, letter: u8) -> Option<&'a [u8]> {
+        if !self.has(letter) {
+            return None;
+        }
+        let mut words = self.words;
+        words.find(|word| word[0] == letter).map(|word| &word[1..])
     }
 
     /// The flags in the order of the line; replies are in that order, too.
@@ -147,37 +152,57 @@ impl<'a> MetaFlags<'a> {
 
     /// `T`: the expiration time.
     pub fn exptime(&self) -> Option<i32> {
-        self.token_of(b'T', self.exptime)
+        self.token(b'T').and_then(number::strict_i32)
     }
 
     /// `N`: the expiration time of an item that is made because there is none.
     pub fn vivify(&self) -> Option<i32> {
-        self.token_of(b'N', self.vivify)
+        self.token(b'N').and_then(number::strict_i32)
     }
 
     /// `R`: the time to live below which the client is to store the item anew.
     pub fn recache(&self) -> Option<i32> {
-        self.token_of(b'R', self.recache)
+        self.token(b'R').and_then(number::strict_i32)
+    }
+
+    /// `F`: the client's flags.
+    pub fn client_flags(&self) -> u32 {
+        self.token(b'F').and_then(number::strict_u32).unwrap_or(0)
     }
 
     /// `C`: the cas unique that the item must have.
     pub fn expected(&self) -> Option<u64> {
-        self.token_of(b'C', self.expected)
+        self.token(b'C').and_then(number::strict_u64)
     }
 
     /// `E`: the cas unique that the item gets.
     pub fn new_cas(&self) -> Option<u64> {
-        self.token_of(b'E', self.new_cas)
+        self.token(b'E').and_then(number::strict_u64)
+    }
+
+    /// `D`: the amount of `ma`.
+    pub fn delta(&self) -> u64 {
+        self.token(b'D').and_then(number::strict_u64).unwrap_or(1)
+    }
+
+    /// `J`: the number that `ma` stores if there is none.
+    pub fn initial(&self) -> u64 {
+        self.token(b'J').and_then(number::strict_u64).unwrap_or(0)
     }
 
     /// `M`: the first byte of the mode; a space if there is none.
     pub fn mode(&self) -> Option<u8> {
-        self.token_of(b'M', self.mode)
+        let token = self.token(b'M')?;
+        Some(token.first().copied().unwrap_or(b' '))
     }
 
     /// `n`, which only larder has: the byte between the names of a nested key.
     pub fn separator(&self) -> Option<u8> {
-        self.token_of(b'n', self.separator)
+        let mut words = self.words;
+        match self.has(b'n') {
+            true => words.find_map(separator),
+            false => None,
+        }
     }
 
     /// Whether both flags are there, `first` before `second`.
@@ -193,6 +218,31 @@ impl<'a> MetaFlags<'a> {
     pub(super) fn has_long_opaque(&self) -> bool {
         let mut words = self.words;
         self.has(b'O') && words.any(|word| word[0] == b'O' && word.len() > OPAQUE_LIMIT)
+    }
+}
+
+/// Checks the text behind the letter of a flag.
+fn check_token(letter: u8, token: &[u8]) -> Result<(), &'static [u8]> {
+    let (is_read, error) = match letter {
+        b'b' | b'O' | b'P' | b'L' | b'k' | b's' | b't' | b'c' | b'f' | b'v' | b'h' | b'l'
+        | b'u' | b'q' | b'x' | b'I' | b'M' => return Ok(()),
+        b'T' | b'N' | b'R' => (number::strict_i32(token).is_some(), reply::BAD_TOKEN),
+        b'C' | b'E' => (number::strict_u64(token).is_some(), reply::BAD_TOKEN),
+        b'D' => (number::strict_u64(token).is_some(), reply::BAD_META_DELTA),
+        b'J' => (number::strict_u64(token).is_some(), reply::BAD_META_INITIAL),
+        b'F' => (number::strict_u32(token).is_some(), reply::BAD_FORMAT),
+        // larder's own: keys are paths.
+        b'n' => (token.len() == 1, reply::INVALID_FLAG),
+        _ => (false, reply::INVALID_FLAG),
+    };
+    is_read.then_some(()).ok_or(error)
+}
+
+/// The byte between the names of a nested key, if the word is the flag that has it.
+fn separator(word: &[u8]) -> Option<u8> {
+    match *word {
+        [b'n', separator] => Some(separator),
+        _ => None,
     }
 }
 
@@ -222,7 +272,22 @@ pub(crate) fn is_repeated(word: &[u8]) -> bool {
     matches!(word[0], b'k' | b'O' | b'b')
 }
 
+/// Whether a flag of this letter needs no token.
+fn is_bare(letter: u8) -> bool {
+    const BARE: u64 = bits(b"bcfhklqstuvx");
+    letter.is_ascii_lowercase() && BARE & bit(letter) != 0
+}
+
+const fn bits(letters: &[u8]) -> u64 {
+    let (mut bits, mut at) = (0, 0);
+    while at < letters.len() {
+        bits |= bit(letters[at]);
+        at += 1;
+    }
+    bits
+}
+
 /// The bit of a byte from `A` to `z`.
-fn bit(letter: u8) -> u64 {
+const fn bit(letter: u8) -> u64 {
     1 << (letter.wrapping_sub(b'A') & 0x3f)
 }

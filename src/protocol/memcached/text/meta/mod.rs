@@ -72,7 +72,9 @@ impl<'a> MetaCommand<'a> {
 pub(super) type Builder = for<'a> fn(Words<'a>, Nesting) -> Result<MetaCommand<'a>, BadLine>;
 
 pub(super) const VERBS: &[(&str, Builder)] = &[
-    ("mg", get),
+    ("mg", |words, nesting| {
+        command(MetaVerb::Get, words, nesting)
+    }),
     ("ms", set),
     ("md", |words, nesting| {
         command(MetaVerb::Delete, words, nesting)
@@ -83,9 +85,20 @@ pub(super) const VERBS: &[(&str, Builder)] = &[
     }),
 ];
 
-/// Also for the scanner.
-pub(super) fn get(words: Words<'_>, nesting: Nesting) -> Result<MetaCommand<'_>, BadLine> {
-    command(MetaVerb::Get, words, nesting)
+/// An `mg` whose line has the usual form, for the scanner, and the bytes behind the line.
+pub(super) fn scan_get<'a>(
+    key: &'a [u8],
+    behind_key: &'a [u8],
+    nesting: Nesting,
+) -> Option<(MetaCommand<'a>, &'a [u8])> {
+    let (flags, behind) = MetaFlags::scan(behind_key)?;
+    let command = MetaCommand {
+        verb: MetaVerb::Get,
+        sent_key: key,
+        flags,
+    };
+    check(&command, nesting).ok()?;
+    Some((command, behind))
 }
 
 fn arithmetic(words: Words<'_>, nesting: Nesting) -> Result<MetaCommand<'_>, BadLine> {
@@ -140,17 +153,27 @@ fn build<'a>(
         MetaVerb::Debug => MetaFlags::read_for_key(words)?,
         _ => MetaFlags::read(words, before)?,
     };
-    if flags.has_long_opaque() {
-        return Err(reply::OPAQUE_TOO_LONG);
-    }
     let command = MetaCommand {
         verb,
         sent_key: key,
         flags,
     };
+    check(&command, nesting)?;
+    Ok(command)
+}
+
+/// Checks the key and the opaque of a command, as far as its flags ask for that.
+fn check(command: &MetaCommand<'_>, nesting: Nesting) -> Result<(), &'static [u8]> {
+    let flags = &command.flags;
+    if !flags.has_any(b"Obn") {
+        return Ok(());
+    }
+    if flags.has_long_opaque() {
+        return Err(reply::OPAQUE_TOO_LONG);
+    }
     let mut decoded = Vec::new();
     if flags.has(b'b') && command.key(&mut decoded).is_empty() {
-        return Err(match verb {
+        return Err(match command.verb {
             MetaVerb::Debug => reply::BAD_FORMAT,
             _ => reply::BAD_KEY,
         });
@@ -159,13 +182,10 @@ fn build<'a>(
         if nesting == Nesting::Off {
             return Err(reply::INVALID_FLAG);
         }
-        if command
-            .key(&mut decoded)
-            .iter()
-            .all(|byte| *byte == separator)
-        {
+        let key = command.key(&mut decoded);
+        if key.iter().all(|byte| *byte == separator) {
             return Err(reply::BAD_FORMAT);
         }
     }
-    Ok(command)
+    Ok(())
 }
