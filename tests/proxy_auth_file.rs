@@ -122,24 +122,3 @@ fn a_login_that_the_server_refuses_is_named_in_the_error() {
         .map(|text| format!("refused the login: CLIENT_ERROR {text}"));
     assert!(refused.iter().any(|text| line.ends_with(text)), "{line}");
 }
-
-#[test]
-fn a_binary_client_that_can_not_authenticate_is_disconnected() {
-    let server = larder::Server::builder().start().expect("free ports");
-    let servers = list(&[server.memcached_addr()]);
-    let proxy = Proxy::new(settings(Protocol::Memcached), servers, Placement::Ketama)
-        .user(Some("app".into()))
-        .password(Some("secret".into()));
-    let listen = Listen::Tcp("127.0.0.1:0".into());
-    let (running, control) = proxy.start(listen).expect("a free port");
-    let proxy = TestProxy { running, control };
-    let noop = b"\x80\x0a\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
-    let mut client = proxy.connect();
-    client.send(noop);
-    client.expect_end();
-    // Behind a login its first byte is no longer the connection's.
-    let mut client = proxy.connect();
-    client.ask(login("app", "secret"), "STORED\r\n");
-    client.send(noop);
-    client.expect("CLIENT_ERROR bad command line format\r\n");
-}

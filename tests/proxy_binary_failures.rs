@@ -257,3 +257,32 @@ fn a_server_that_wants_authentication_is_named_with_its_answer() {
     let why = "refused the login: Auth failure.";
     assert_eq!(got, [format!("0x0c 0 0x86 upstream {address} {why}")]);
 }
+
+// Ejected servers were probed in text only, to which a memcached with `-B binary` never answers.
+#[test]
+fn a_server_that_speaks_only_the_binary_protocol_returns() {
+    const PROGRAM: &str = "memcached";
+    let only_binary = |address| Real::start_with(PROGRAM, address, &["-B", "binary"]);
+    let Some(memcached) = only_binary(free_port()) else {
+        skip!("memcached is not installed, so none that speaks only binary has returned");
+    };
+    let address = memcached.address;
+    let impatient = || Settings {
+        failures: 1,
+        ..settings(Protocol::Memcached)
+    };
+    let is_up = |proxy: &TestProxy| {
+        let stored = conversation(&mut proxy.connect(), &Ask::new(SET, "k").bytes());
+        stored == ["0x01 0 0x0 cas "]
+    };
+    let answered_before = proxy(impatient(), &[address]);
+    assert!(is_up(&answered_before));
+    drop(memcached);
+    let never_answered = proxy(impatient(), &[address]);
+    eventually("both ejections", || {
+        !is_up(&answered_before) && !is_up(&never_answered)
+    });
+    let _again = only_binary(address).expect("it starts");
+    eventually("its return", || is_up(&answered_before));
+    eventually("its first answer", || is_up(&never_answered));
+}

@@ -193,6 +193,7 @@ impl Settings {
         let memcached = self.protocol == Protocol::Memcached;
         Greeting {
             memcached,
+            binary: false,
             login: self.user.as_ref().map(|user| Login {
                 // Redis 5 and older have only this user, whose login doesn't name it.
                 user: Some(&*user.name).filter(|name| memcached || *name != "default"),

@@ -73,6 +73,11 @@ impl Health {
         self.ejections.load(Relaxed)
     }
 
+    /// The number of probes since its ejection.
+    pub(crate) fn probes(&self) -> u32 {
+        self.probes.load(Relaxed)
+    }
+
     /// Records an answer, which ends an ejection.
     pub(crate) fn succeeded(&self) -> HealthChange {
         if self.failures.load(Relaxed) == 0 && !self.is_ejected() {

@@ -1,6 +1,7 @@
 //! The state of one server that all threads share: its address, health and counters.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize};
 
 use super::{Health, Latency};
 
@@ -13,7 +14,14 @@ pub(crate) struct Upstream {
     pub(crate) address: String,
     pub(crate) health: Health,
     pub(crate) counters: Counters,
+    /// The protocol of its last answer, as a number: [`TEXT`], [`BINARY`], or 0 before the first.
+    answers_in: AtomicU8,
 }
+
+/// Text, or RESP.
+const TEXT: u8 = 1;
+/// memcached's binary protocol.
+const BINARY: u8 = 2;
 
 /// The counters of an upstream.
 #[derive(Debug, Default)]
@@ -43,6 +51,25 @@ impl Upstream {
             address: address.to_owned(),
             health: Health::default(),
             counters: Counters::default(),
+            answers_in: AtomicU8::new(0),
+        }
+    }
+
+    /// Notes the protocol of an answer.
+    pub(crate) fn note_answer(&self, binary: bool) {
+        let now = if binary { BINARY } else { TEXT };
+        if self.answers_in.load(Relaxed) != now {
+            self.answers_in.store(now, Relaxed);
+        }
+    }
+
+    /// Whether the next probe is in memcached's binary protocol: if the last answer was, and before the first answer for
+    /// every second probe.
+    pub(crate) fn is_probed_in_binary(&self) -> bool {
+        match self.answers_in.load(Relaxed) {
+            TEXT => false,
+            BINARY => true,
+            _ => self.health.probes().is_multiple_of(2),
         }
     }
 }

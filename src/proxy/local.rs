@@ -7,7 +7,8 @@
 use crate::pool::Pool;
 use crate::protocol::framing::reply::{BinaryReply, ReplyShape};
 use crate::protocol::framing::request::{ConnectionCommand, MergeRule};
-use crate::protocol::memcached::binary;
+use crate::protocol::memcached::binary::sasl::{self, SaslOutcome};
+use crate::protocol::memcached::binary::{self, ReplyTo, Sasl, Status};
 use crate::protocol::memcached::text::{self, AdminCommand, Command, Words};
 use crate::protocol::resp::{CommandArgs, Reply, parse_integer};
 use crate::proxy::errors::{self, NOAUTH};
@@ -102,6 +103,37 @@ pub(super) fn binary(request: binary::Request<'_>, pool: &Pool, out: &mut Vec<u8
         binary::Command::Stat { .. } => return LocalAnswer::Forward(shape),
         _ => out.extend_from_slice(&errors::refused(shape)),
     }
+    LocalAnswer::Answer
+}
+
+/// Answers a command of authentication of memcached's binary protocol.
+pub(super) fn sasl(
+    to: ReplyTo,
+    command: &Sasl<'_>,
+    data: &[u8],
+    session: &mut Session,
+    shared: &Shared,
+    out: &mut Vec<u8>,
+) -> LocalAnswer {
+    let credentials = match session.sasl.step(command, data) {
+        SaslOutcome::Mechanisms => {
+            binary::reply::error_text(out, to, Status::NoError, sasl::MECHANISMS);
+            return LocalAnswer::Answer;
+        }
+        SaslOutcome::Continue => {
+            session.admitted = false;
+            binary::reply::error_text(out, to, Status::AuthContinue, "");
+            return LocalAnswer::Answer;
+        }
+        SaslOutcome::Credentials(credentials) => credentials,
+    };
+    session.admitted = credentials.is_some_and(|(name, password)| shared.is_user(name, password));
+    if !session.admitted {
+        binary::reply::error(out, to, Status::AuthError);
+        return LocalAnswer::Delay;
+    }
+    session.sasl.accepted();
+    binary::reply::error_text(out, to, Status::NoError, sasl::ACCEPTED);
     LocalAnswer::Answer
 }
 

@@ -23,6 +23,7 @@
 
 use std::collections::VecDeque;
 
+use crate::protocol::memcached::binary::sasl::PlainExchange;
 use crate::protocol::resp::{CommandArgs, parse_integer};
 use crate::upstream::{ConnectionState, DATABASES};
 
@@ -35,6 +36,8 @@ pub(super) struct Session {
     pub(super) name: Box<[u8]>,
     /// The client has authenticated, or need not.
     pub(super) admitted: bool,
+    /// Its authentication in memcached's binary protocol.
+    pub(super) sasl: PlainExchange,
     pub(super) transaction: Transaction,
     /// Keys are watched.
     pub(super) watching: bool,
@@ -100,6 +103,7 @@ impl Session {
             state: ConnectionState::default(),
             name: Box::default(),
             admitted,
+            sasl: PlainExchange::default(),
             transaction: Transaction::None,
             watching: false,
             unconfirmed: VecDeque::new(),

@@ -69,6 +69,11 @@ impl Shared {
         expected.is_none_or(|expected| expected.ct_eq(password).into())
     }
 
+    /// Whether this is the user of the upstreams, and its password.
+    pub(super) fn is_user(&self, name: &[u8], password: &[u8]) -> bool {
+        name == self.user_name() && self.accepts(password)
+    }
+
     /// The user as whom the upstreams are used.
     pub(super) fn login(&self) -> Option<Login<'_>> {
         login(self.user.as_deref(), self.password.as_deref())

@@ -1,7 +1,7 @@
 //! The first requests on a connection, and the request that checks whether a server is up.
 
 use crate::protocol::framing::reply::{BinaryReply, ReplyShape};
-use crate::protocol::memcached::binary::ReplyTo;
+use crate::protocol::memcached::binary::{ReplyTo, sasl};
 use crate::protocol::memcached::text::authentication;
 use crate::protocol::resp;
 
@@ -21,8 +21,11 @@ pub(crate) fn login<'a>(user: Option<&'a str>, password: Option<&'a str>) -> Opt
 /// The setup of a new connection before its first request.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Greeting<'a> {
-    /// Whether the server speaks memcached's text protocol, in which only the login is to be set up. Otherwise it is RESP.
+    /// Whether the server speaks one of memcached's protocols, in which only the login is to be set up. Otherwise it is
+    /// RESP.
     pub(crate) memcached: bool,
+    /// Whether that is the binary protocol.
+    pub(crate) binary: bool,
     /// The user, if the server asks for one.
     pub(crate) login: Option<Login<'a>>,
     /// Whether replies are to come in RESP3.
@@ -35,20 +38,25 @@ impl Greeting<'_> {
     /// The requests, in their order. After a reply that is an error, the connection can't be used.
     pub(crate) fn requests(&self) -> impl Iterator<Item = (Vec<u8>, ReplyShape)> {
         let auth = self.login.map(|Login { user, password }| match user {
-            Some(user) if self.memcached => authentication::request(user, password),
-            Some(user) => resp::request(&[b"AUTH", user.as_bytes(), password.as_bytes()]),
-            None => resp::request(&[b"AUTH", password.as_bytes()]),
+            Some(user) if self.binary => {
+                let (request, to) = sasl::request(user, password);
+                (request, ReplyShape::Binary(BinaryReply::unchanged(to)))
+            }
+            Some(user) if self.memcached => {
+                (authentication::request(user, password), ReplyShape::Line)
+            }
+            Some(user) => of_resp(&[b"AUTH", user.as_bytes(), password.as_bytes()]),
+            None => of_resp(&[b"AUTH", password.as_bytes()]),
         });
-        let shape = match self.memcached {
-            true => ReplyShape::Line,
-            false => ReplyShape::Resp,
-        };
-        let hello = self.resp3.then(|| resp::request(&[b"HELLO", b"3"]));
+        let hello = self.resp3.then(|| of_resp(&[b"HELLO", b"3"]));
         let number = self.database.to_string();
-        let select = (self.database != 0).then(|| resp::request(&[b"SELECT", number.as_bytes()]));
-        let requests = [auth, hello, select].into_iter().flatten();
-        requests.map(move |request| (request, shape))
+        let select = (self.database != 0).then(|| of_resp(&[b"SELECT", number.as_bytes()]));
+        [auth, hello, select].into_iter().flatten()
     }
+}
+
+fn of_resp(words: &[&[u8]]) -> (Vec<u8>, ReplyShape) {
+    (resp::request(words), ReplyShape::Resp)
 }
 
 /// A request that every memcached answers at once, and the form of its answer.
@@ -60,6 +68,15 @@ pub(crate) const BINARY_NOOP: (&[u8], ReplyShape) = (
     b"\x80\x0a\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
     ReplyShape::Binary(BinaryReply::unchanged(ReplyTo {
         opcode: 0x0a,
+        opaque: 0,
+    })),
+);
+
+/// The request that deletes all items of a memcached in its binary protocol, and the form of its answer.
+pub(crate) const BINARY_FLUSH: (&[u8], ReplyShape) = (
+    b"\x80\x08\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
+    ReplyShape::Binary(BinaryReply::unchanged(ReplyTo {
+        opcode: 0x08,
         opaque: 0,
     })),
 );

@@ -28,7 +28,8 @@ pub(crate) use connection::{
 pub(crate) use exchange::Exchange;
 pub(crate) use framed_piece::FramedPiece;
 pub(crate) use greeting::{
-    BINARY_NOOP, Greeting, Login, MEMCACHED_FLUSH, MEMCACHED_PROBE, RESP_FLUSH, RESP_PROBE, login,
+    BINARY_FLUSH, BINARY_NOOP, Greeting, Login, MEMCACHED_FLUSH, MEMCACHED_PROBE, RESP_FLUSH,
+    RESP_PROBE, login,
 };
 pub(crate) use pending::{MetaSupport, PendingRequest, ReplyOwner};
 pub(crate) use socket::{UpstreamSocket, send};

@@ -41,6 +41,7 @@ impl Target {
     pub(super) fn greeting(&self) -> Greeting<'_> {
         Greeting {
             memcached: self.kind == TargetKind::Memcached,
+            binary: false,
             login: login(self.user.as_deref(), self.password.as_deref()),
             resp3: false,
             database: self.database,

@@ -97,7 +97,7 @@ pub(crate) struct ProxyOptions {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..1024))]
     pub(crate) database: Option<u32>,
 
-    /// The user of the upstreams: of Redis, or of memcached with -Y. Its password is that of --password-file [default:
+    /// The user of the upstreams: of Redis, or of memcached with -Y or -S. Its password is that of --password-file [default:
     /// Redis's default user]
     #[arg(long, value_name = "NAME")]
     pub(crate) user: Option<String>,

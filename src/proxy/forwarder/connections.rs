@@ -13,8 +13,8 @@ use crate::proxy::forwarder::{Command, Forwarder, mark, queue};
 use crate::proxy::settings::OnReturn;
 use crate::upstream::ConnectionState;
 use crate::upstream::{
-    BINARY_NOOP, ConnectionPurpose, ConnectionStage, Greeting, MEMCACHED_FLUSH, MEMCACHED_PROBE,
-    PendingRequest, RESP_FLUSH, RESP_PROBE, ReplyOwner, UpstreamConnection,
+    BINARY_FLUSH, BINARY_NOOP, ConnectionPurpose, ConnectionStage, Greeting, MEMCACHED_FLUSH,
+    MEMCACHED_PROBE, PendingRequest, RESP_FLUSH, RESP_PROBE, ReplyOwner, UpstreamConnection,
 };
 
 impl Forwarder {
@@ -329,6 +329,7 @@ impl Forwarder {
         let settings = &self.shared.settings;
         let greeting = Greeting {
             memcached: settings.protocol == Protocol::Memcached,
+            binary: state.binary,
             login: self.shared.login(),
             resp3: state.resp3,
             database: match state.database {
@@ -338,6 +339,7 @@ impl Forwarder {
         };
         let (probe, flush) = match settings.protocol {
             Protocol::Resp => (RESP_PROBE, RESP_FLUSH),
+            Protocol::Memcached if state.binary => (BINARY_NOOP, BINARY_FLUSH),
             Protocol::Memcached => (MEMCACHED_PROBE, MEMCACHED_FLUSH),
         };
         let flushes = settings.on_return == OnReturn::Flush;
@@ -362,12 +364,13 @@ impl Forwarder {
         }
     }
 
-    /// Probes an ejected upstream.
+    /// Probes an ejected upstream. Some memcached servers speak only one of memcached's protocols.
     pub(super) fn probe(&mut self, upstream: Arc<Upstream>) {
-        self.open_connection(
-            upstream,
-            ConnectionPurpose::Probe,
-            ConnectionState::default(),
-        );
+        let memcached = self.shared.settings.protocol == Protocol::Memcached;
+        let state = ConnectionState {
+            binary: memcached && upstream.is_probed_in_binary(),
+            ..ConnectionState::default()
+        };
+        self.open_connection(upstream, ConnectionPurpose::Probe, state);
     }
 }

@@ -6,7 +6,7 @@
 use std::io;
 
 use crate::pool::Protocol;
-use crate::protocol::framing::request::{RequestBuffers, RequestFrame};
+use crate::protocol::framing::request::{Admission, RequestBuffers, RequestFrame};
 use crate::proxy::forwarder::{Forwarder, mark, queue};
 
 /// Milliseconds after which a command counts as blocked, once its client has hung up.
@@ -239,9 +239,16 @@ impl Forwarder {
     ) -> (Option<usize>, RequestOutcome) {
         let client = &mut self.clients[key];
         if !client.session.admitted && self.shared.settings.protocol == Protocol::Memcached {
-            return self.authenticate(key, input);
+            client.framer.choose_protocol(input);
+            if !client.framer.is_binary() {
+                return self.authenticate(key, input);
+            }
         }
-        client.framer.admit(client.session.admitted);
+        client.framer.admit(match client.session.admitted {
+            false => Admission::Due,
+            true if self.shared.password.is_some() => Admission::Given,
+            true => Admission::Open,
+        });
         let frame = client.framer.frame(input, buffers);
         client.session.state.binary = client.framer.is_binary();
         match frame {

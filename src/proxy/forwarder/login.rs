@@ -1,12 +1,9 @@
-//! The passwords of clients: memcached's, which come before any command, and wrong ones, whose answer waits.
+//! The passwords of clients: those of memcached's text protocol, which come before any command, and wrong ones of all
+//! protocols, whose answer waits.
 //!
 //! A client that guesses passwords has one guess a connection in [`FAILED_LOGIN_DELAY`]. Its connection stays open for that
 //! time even if the client closes it, so its number of connections bounds its guesses.
-//!
-//! A memcached server asks for a password either in its text protocol or in its binary protocol. The proxy logs in to the
-//! first kind only. So a binary client that would have to authenticate is disconnected.
 
-use crate::protocol::memcached::binary::REQUEST_MAGIC;
 use crate::protocol::memcached::text::authentication::{
     FAILURE, FirstLine, first_line, user_and_password,
 };
@@ -16,18 +13,14 @@ use crate::proxy::forwarder::{Forwarder, mark, queue};
 use crate::server::FAILED_LOGIN_DELAY;
 
 impl Forwarder {
-    /// Takes the user and the password of a client of memcached. Returns the number of consumed bytes, or `None` if they
+    /// Takes the user and the password of a client of memcached's text protocol. Returns the number of consumed bytes, or `None` if they
     /// have not arrived.
     pub(super) fn authenticate(
         &mut self,
         key: usize,
         input: &[u8],
     ) -> (Option<usize>, RequestOutcome) {
-        let first = match input.first() {
-            Some(&REQUEST_MAGIC) => FirstLine::Close,
-            _ => first_line(input),
-        };
-        let (length, start) = match first {
+        let (length, start) = match first_line(input) {
             FirstLine::More => return (None, RequestOutcome::Taken),
             FirstLine::Close => {
                 let client = &mut self.clients[key];
@@ -45,12 +38,8 @@ impl Forwarder {
         };
         let outcome = match user_and_password(token) {
             Err(reply) => self.answer(key, reply),
-            Ok((user, password))
-                if user == self.shared.user_name() && self.shared.accepts(password) =>
-            {
-                let client = &mut self.clients[key];
-                client.session.admitted = true;
-                client.framer.begin_text();
+            Ok((user, password)) if self.shared.is_user(user, password) => {
+                self.clients[key].session.admitted = true;
                 self.answer(key, STORED)
             }
             Ok(_) => self.delay(key, FAILURE.to_vec()),

@@ -5,6 +5,7 @@ use crate::protocol::framing::reply::ReplyShape;
 use crate::protocol::framing::request::{
     ConnectionCommand, DedicatedReason, LocalCommand, Request, RequestKeys, Route,
 };
+use crate::protocol::memcached::binary;
 use crate::proxy::errors;
 use crate::proxy::forwarder::gather::RequestOutcome;
 use crate::proxy::forwarder::{Forwarder, mark};
@@ -147,6 +148,14 @@ impl Forwarder {
                 )
             }
             LocalCommand::Memcached(command) => local::memcached(command, &self.pool, &mut out),
+            LocalCommand::Binary(binary::Request {
+                to,
+                command: binary::Command::Sasl(sasl),
+                ..
+            }) => {
+                let data = &request.bytes[request.bytes.len() - sasl.length..];
+                local::sasl(to, &sasl, data, &mut client.session, &self.shared, &mut out)
+            }
             LocalCommand::Binary(request) => local::binary(request, &self.pool, &mut out),
         };
         match said {

@@ -12,8 +12,7 @@ use crate::proxy::forwarder::{Forwarder, mark};
 use crate::proxy::session::Confirmation;
 use crate::proxy::settings::{BACKLOG, OnReturn};
 use crate::upstream::{
-    BINARY_NOOP, ConnectionPurpose, FramedPiece, PendingRequest, RedirectCheck, ReplyOwner,
-    UpstreamConnection,
+    ConnectionPurpose, FramedPiece, PendingRequest, RedirectCheck, ReplyOwner, UpstreamConnection,
 };
 
 /// Whether bytes for the front of a connection's queue can be delivered.
@@ -225,7 +224,9 @@ impl Forwarder {
         let keeps_elements = connection.framer.is_none() && self.wants_elements(key, front);
         let framed = self.connections[key].frame(front.shape, keeps_elements, bytes);
         framed.map_err(|failure| match front.owner {
-            ReplyOwner::Proxy if front.shape == BINARY_NOOP.1 => UpstreamFailure::NotBinary,
+            ReplyOwner::Proxy if matches!(front.shape, ReplyShape::Binary(_)) => {
+                UpstreamFailure::NotBinary
+            }
             _ => failure,
         })
     }
@@ -328,6 +329,7 @@ impl Forwarder {
         }
         let upstream = &connection.upstream;
         if waiting.owner != ReplyOwner::Proxy {
+            upstream.note_answer(matches!(waiting.shape, ReplyShape::Binary(_)));
             upstream
                 .counters
                 .latency

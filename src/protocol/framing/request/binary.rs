@@ -8,17 +8,19 @@
 //!   executes both alike. The [reply](BinaryReply) is translated back, or withheld.
 //! - The bytes that a body announces behind the parts of its command are read as the next request, as memcached reads them.
 //!   The header that is sent announces only the parts.
-//! - Authentication is between a client and a server, and many clients share a connection: its commands are unknown, as to
-//!   a memcached without users.
+//! - Authentication is between a client and the proxy, because many clients share a connection. Until a client has
+//!   authenticated, other requests are refused when their key has arrived. Without users its commands are unknown, as to a
+//!   memcached without them.
 //!
 //! Cost: a request that is sent as it came is not copied. Memory: the body of a refused request is not kept.
 
 use crate::protocol::framing::reply::{BinaryReply, ReplyShape, WithheldReply};
 use crate::protocol::memcached::binary::{
     self, AfterBadRequest, BadRequest, Command, HEADER_LENGTH, Header, Parsed, ReplyTo, Status,
-    reply,
+    reply, sasl,
 };
 
+use crate::protocol::framing::request::admission::Admission;
 use crate::protocol::framing::request::frame::{
     LargeRequest, LocalCommand, MergeRule, MetaForm, REQUEST_LIMIT, Remainder, Request,
     RequestFrame, RequestWords, Route,
@@ -29,6 +31,7 @@ use crate::protocol::framing::request::frame::{
 pub struct BinaryFramer {
     /// A refused request, whose body is on its way.
     refused: Option<RefusedRequest>,
+    admission: Admission,
 }
 
 /// The bytes of a body that are discarded before the error.
@@ -40,6 +43,15 @@ struct RefusedRequest {
 }
 
 impl BinaryFramer {
+    pub(super) fn admit(&mut self, admission: Admission) {
+        self.admission = admission;
+    }
+
+    /// Whether a request with this opcode may be answered, good or malformed.
+    fn allows(&self, opcode: u8) -> bool {
+        self.admission != Admission::Due || sasl::is_free(opcode)
+    }
+
     pub(super) fn frame<'a>(
         &mut self,
         input: &'a [u8],
@@ -55,18 +67,38 @@ impl BinaryFramer {
                 consumed: input.len(),
                 close: true,
             },
+            Parsed::Done {
+                request: binary::Request { to, .. },
+                consumed,
+            }
+            | Parsed::Bad {
+                bad: BadRequest { to, .. },
+                consumed,
+            } if !self.allows(to.opcode) => error(to, Status::AuthError, consumed, true),
             Parsed::Bad { bad, consumed } => self.refuse(&bad, input, consumed),
-            Parsed::Done { request, consumed } => match request.command {
-                Command::Sasl(sasl) => {
-                    let then = AfterBadRequest::Continue {
-                        discard: sasl.length,
-                    };
-                    let (to, status) = (request.to, Status::UnknownCommand);
-                    self.refuse(&BadRequest { to, status, then }, input, consumed)
-                }
-                _ => whole(request, input, consumed, rebuilt),
+            Parsed::Done { request, consumed } => match self.refusal(&request) {
+                Some(bad) => self.refuse(&bad, input, consumed),
+                None => whole(request, input, consumed, rebuilt),
             },
         }
+    }
+
+    /// The error for a command of authentication whose data are discarded.
+    fn refusal(&self, request: &binary::Request<'_>) -> Option<BadRequest> {
+        let Command::Sasl(sasl) = request.command else {
+            return None;
+        };
+        let status = match self.admission {
+            Admission::Open => Status::UnknownCommand,
+            Admission::Due | Admission::Given => sasl.refusal(REQUEST_LIMIT)?,
+        };
+        Some(BadRequest {
+            to: request.to,
+            status,
+            then: AfterBadRequest::Continue {
+                discard: sasl.length,
+            },
+        })
     }
 
     /// Refuses a request; its header, extras and key took `consumed` bytes.
@@ -117,6 +149,7 @@ fn whole<'a>(
 ) -> RequestFrame<'a> {
     let value = match request.command {
         Command::Store(store) => store.length,
+        Command::Sasl(sasl) => sasl.length,
         _ => 0,
     };
     let total = consumed + value;
@@ -185,7 +218,6 @@ fn route<'a>(request: &binary::Request<'a>) -> (Route<'a>, WithheldReply) {
             Route::Every(MergeRule::SameFrame),
             withheld(WithheldReply::Success),
         ),
-        // `frame` has taken the last.
         Command::Noop
         | Command::Version
         | Command::Stat { .. }

@@ -214,7 +214,7 @@ pub enum LocalCommand<'a> {
     Resp(ConnectionCommand, CommandArgs<'a>),
     /// `version`, `stats`, `quit`, `mn` and `shutdown` of memcached.
     Memcached(Command<'a>),
-    /// `version`, `stat`, `quit` and `noop` of memcached's binary protocol.
+    /// `version`, `stat`, `quit`, `noop` and the commands of authentication of memcached's binary protocol.
     Binary(binary::Request<'a>),
 }
 

@@ -23,11 +23,6 @@ impl LineFramer {
         first == Some(&REQUEST_MAGIC)
     }
 
-    /// The client has sent text in front of the input.
-    pub(super) fn begin(&mut self) {
-        self.begun = true;
-    }
-
     /// The number of input bytes that belong to the value of a refused command; `None` if none do.
     pub(super) fn discard(&mut self, input: &[u8]) -> Option<usize> {
         let discarded = self.discard.min(input.len());

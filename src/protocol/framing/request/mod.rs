@@ -16,6 +16,7 @@
 //! Cost: no bytes are copied. A framer takes a few bytes while its client is quiet; the [`RequestBuffers`] belongs to a
 //! worker.
 
+mod admission;
 mod binary;
 mod command_route;
 mod frame;
@@ -28,6 +29,7 @@ mod table;
 
 use crate::protocol::resp::Reader;
 
+pub use admission::Admission;
 pub use binary::BinaryFramer;
 pub(crate) use frame::RequestWords;
 pub use frame::{
@@ -46,8 +48,8 @@ pub enum RequestFramer {
         reader: Reader,
         /// The next request may be as long as [`WHOLE_LIMIT`](frame::WHOLE_LIMIT).
         whole: bool,
-        /// The client has to authenticate first; until then far less is accepted.
-        unauthenticated: bool,
+        /// Until the client has authenticated far less is accepted.
+        admission: Admission,
     },
     /// Of memcached's text protocol, or of either of its protocols until the first byte.
     Memcached(LineFramer),
@@ -61,7 +63,7 @@ impl RequestFramer {
         RequestFramer::Resp {
             reader: Reader::default(),
             whole: false,
-            unauthenticated: false,
+            admission: Admission::default(),
         }
     }
 
@@ -75,20 +77,22 @@ impl RequestFramer {
         matches!(self, RequestFramer::Binary(_))
     }
 
-    /// A client of memcached has authenticated, in text.
-    pub(crate) fn begin_text(&mut self) {
-        if let RequestFramer::Memcached(lines) = self {
-            lines.begin();
+    /// Chooses the protocol of a client of memcached by its first byte, if it has arrived.
+    pub(crate) fn choose_protocol(&mut self, input: &[u8]) {
+        if let RequestFramer::Memcached(lines) = self
+            && lines.begins_binary(input)
+        {
+            *self = RequestFramer::Binary(BinaryFramer::default());
         }
     }
 
-    /// Bounds the requests of a client that has not authenticated, as Redis does.
-    pub(crate) fn admit(&mut self, admitted: bool) {
-        if let RequestFramer::Resp {
-            unauthenticated, ..
-        } = self
-        {
-            *unauthenticated = !admitted;
+    /// Notes whether the client has authenticated. Until then its requests are bounded as Redis bounds them, and in
+    /// memcached's binary protocol only those of authentication are taken.
+    pub(crate) fn admit(&mut self, now: Admission) {
+        match self {
+            RequestFramer::Resp { admission, .. } => *admission = now,
+            RequestFramer::Binary(framer) => framer.admit(now),
+            RequestFramer::Memcached(_) => {}
         }
     }
 
@@ -110,17 +114,16 @@ impl RequestFramer {
         input: &'a [u8],
         scratch: &'a mut RequestBuffers,
     ) -> RequestFrame<'a> {
-        if let RequestFramer::Memcached(lines) = self
-            && lines.begins_binary(input)
-        {
-            *self = RequestFramer::Binary(BinaryFramer::default());
-        }
+        self.choose_protocol(input);
         match self {
             RequestFramer::Resp {
                 reader,
                 whole,
-                unauthenticated,
-            } => resp::frame(reader, whole, *unauthenticated, input, scratch),
+                admission,
+            } => {
+                let unauthenticated = *admission == Admission::Due;
+                resp::frame(reader, whole, unauthenticated, input, scratch)
+            }
             RequestFramer::Memcached(lines) => memcached::frame(lines, input, scratch),
             RequestFramer::Binary(framer) => framer.frame(input, &mut scratch.rebuilt),
         }

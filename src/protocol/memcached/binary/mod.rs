@@ -27,6 +27,7 @@ mod header;
 mod opcodes;
 pub mod reply;
 mod request;
+pub(crate) mod sasl;
 mod status;
 #[cfg(test)]
 mod tests;
