@@ -287,6 +287,31 @@ fn resp_clients_report_changes_in_their_words() {
     assert_eq!(client.line(), "# Invalidate");
 }
 
+// They were dropped without a word.
+#[test]
+fn keys_that_memcached_can_not_be_sent_a_delete_for_are_counted() {
+    let cache = larder::Server::start().expect("free ports");
+    let mut redis = pool(&[cache.resp_addr()]);
+    (redis.name, redis.kind) = ("redis".into(), TargetKind::Redis);
+    let targets = vec![pool(&[cache.memcached_addr()]), redis];
+    let spool = directory();
+    let larder = Invalidator::start(settings(spool.path()), targets);
+    let (fits, does_not) = ("a b".repeat(62), "a b".repeat(63));
+    redis_put(cache.resp_addr(), &format!("'{does_not}'"), "old");
+    for key in [&fits, &does_not, &does_not] {
+        let length = key.len();
+        larder.resp().ask(
+            format!("*2\r\n$3\r\nDEL\r\n${length}\r\n{key}\r\n"),
+            ":1\r\n",
+        );
+    }
+    larder.settle();
+    let counts = larder.stats("undeliverable");
+    let counts: Vec<&str> = counts.iter().map(|(_, count)| count.as_str()).collect();
+    assert_eq!(counts, ["2", "0"]);
+    assert_eq!(redis_get(cache.resp_addr(), &format!("'{does_not}'")), None);
+}
+
 #[test]
 fn reads_are_forwarded_if_configured() {
     let caches = real!("memcached", 2);

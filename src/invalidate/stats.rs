@@ -87,6 +87,8 @@ pub(crate) struct UpstreamStats {
     /// It has to be flushed.
     pub(crate) flush: AtomicBool,
     pub(crate) flushes: AtomicU64,
+    /// Changes of keys that it may have, and of which it can't be sent a delete.
+    pub(crate) undeliverable: AtomicU64,
     /// The time since which it has been behind, in Unix microseconds; 0 if it is not.
     pub(crate) since: AtomicU64,
 }
@@ -150,6 +152,10 @@ impl UpstreamStats {
                 .to_string(),
         );
         each("flushes", self.flushes.load(Relaxed).to_string());
+        each(
+            "undeliverable",
+            self.undeliverable.load(Relaxed).to_string(),
+        );
         each(
             "last_error",
             self.error().unwrap_or_else(|| "none".to_owned()),

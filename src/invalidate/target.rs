@@ -39,8 +39,13 @@ impl TargetRoutes {
             true => Cow::Borrowed(key),
             false => Cow::Owned([&self.before, key, &self.after].concat()),
         };
-        let possible = target.kind == TargetKind::Redis || can_be_deleted(&name);
+        let possible = target.kind == TargetKind::Redis || (1..=KEY_LIMIT).contains(&name.len());
         possible.then_some(name)
+    }
+
+    /// Whether the target can be sent a delete of a key that has this name there.
+    pub(crate) fn takes(&self, name: &[u8]) -> bool {
+        self.target.kind == TargetKind::Redis || can_be_deleted(name)
     }
 
     /// The numbers of the servers that may hold the item of this name.
@@ -157,7 +162,7 @@ mod tests {
     #[test]
     fn keys_that_memcached_can_not_have_are_not_requested() {
         let memcached = routes(|_| {});
-        for key in [&b""[..], &[b'k'; 251], &[b' '; 187]] {
+        for key in [&b""[..], &[b'k'; 251], &[b' '; 251]] {
             assert_eq!(memcached.name(key), None, "{key:?}");
         }
         for key in [
@@ -167,10 +172,14 @@ mod tests {
             b"a\n",
             b"a\tb\x01\xff",
         ] {
-            assert!(memcached.name(key).is_some(), "{key:?}");
+            let name = memcached.name(key).expect("it may be there");
+            assert!(memcached.takes(&name), "{key:?}");
         }
+        let name = memcached.name(&[b' '; 187]).expect("it may be there");
+        assert!(!memcached.takes(&name));
         let redis = routes(|target| target.kind = TargetKind::Redis);
         assert!(redis.name(b"a b\r\n\0").is_some());
+        assert!(redis.takes(&[b' '; 1000]));
         let long = routes(|target| target.template = "app:{key}".to_owned());
         assert!(long.name(&[b'k'; 246]).is_some());
         assert_eq!(long.name(&[b'k'; 247]), None);

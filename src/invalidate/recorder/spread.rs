@@ -29,6 +29,10 @@ impl Recorder {
             let value = value.filter(|_| route.wants_values());
             for server in route.servers(&name) {
                 let number = numbers[server];
+                if !route.takes(&name) {
+                    self.upstreams[number].note_undeliverable(&name);
+                    continue;
+                }
                 let record = PendingRecord {
                     sequence: self.next_sequence(now),
                     value: value.cloned(),

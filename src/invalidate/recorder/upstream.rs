@@ -87,6 +87,7 @@ impl TargetUpstream {
             deliveries: deliveries.iter().map(|it| Arc::clone(&it.stats)).collect(),
             flush: row.flush.into(),
             flushes: Default::default(),
+            undeliverable: Default::default(),
             since: row.since.into(),
         });
         Ok(TargetUpstream {
@@ -109,6 +110,18 @@ impl TargetUpstream {
         self.state = state;
         self.stats.flush.store(state.row.flush, Relaxed);
         self.stats.since.store(state.row.since, Relaxed);
+    }
+
+    /// Counts a change of a key that it may have, and of which it can't be sent a delete. The first is logged.
+    pub(super) fn note_undeliverable(&self, name: &[u8]) {
+        if self.stats.undeliverable.fetch_add(1, Relaxed) == 0 {
+            log::warn!(
+                "upstream {}: a key of {} bytes with spaces or line ends fits no delete of memcached's text protocol, so \
+                 an item of this name stays there; further ones are counted only (undeliverable)",
+                self.name,
+                name.len()
+            );
+        }
     }
 
     /// Keys that are pending for it.
