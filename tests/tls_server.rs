@@ -453,3 +453,52 @@ fn a_shutdown_answers_requests_in_flight_and_notifies_the_others() {
         tls.server.running.join();
     }
 }
+
+// Without TLS the first bytes of a handshake are a malformed line, and the line behind them is a command.
+#[test]
+fn a_handshake_on_a_port_without_tls_is_a_bad_line() {
+    for model in MODELS {
+        let server = larder::Server::builder()
+            .model(model)
+            .workers(Some(2))
+            .start();
+        let server = server.expect("free ports");
+        let authority = Authority::new();
+        let hello = || {
+            let mut bytes = Vec::new();
+            let mut client = session(authority.trusting(&TLS13, None));
+            client.write_tls(&mut bytes).expect("memory");
+            bytes
+        };
+        let mut memcached = tcp(server.memcached_addr());
+        let line = [&hello()[..], b"\nmn\r\n"].concat();
+        memcached.write_all(&line).expect("send");
+        let mut reply = Vec::new();
+        while !reply.ends_with(b"MN\r\n") {
+            let mut piece = [0; 1000];
+            let length = memcached.read(&mut piece).expect("a reply");
+            assert!(length > 0, "{}", reply.escape_ascii());
+            reply.extend_from_slice(&piece[..length]);
+        }
+        let errors = String::from_utf8_lossy(&reply);
+        for line in errors.trim_end_matches("MN\r\n").lines() {
+            assert!(
+                line == "ERROR" || line.starts_with("CLIENT_ERROR"),
+                "{errors}"
+            );
+        }
+        // RESP takes them for inline commands, as Redis does.
+        let mut resp = tcp(server.resp_addr());
+        resp.write_all(&[&hello()[..], b"\n"].concat())
+            .expect("send");
+        resp.shutdown(Shutdown::Write).expect("a socket");
+        let reply = read_to_end(&mut resp);
+        let is_error = reply.is_empty() || reply.starts_with(b"-ERR");
+        assert!(is_error, "{}", reply.escape_ascii());
+        let mut other = tcp(server.memcached_addr());
+        other.write_all(b"mn\r\n").expect("send");
+        let mut answer = [0; 4];
+        other.read_exact(&mut answer).expect("a reply");
+        assert_eq!(&answer, b"MN\r\n");
+    }
+}
