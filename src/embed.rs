@@ -149,6 +149,32 @@ impl Server {
 }
 
 impl Builder {
+    fn memcached_service(
+        &self,
+        store: &Arc<Store>,
+        connections: &Arc<Connections>,
+    ) -> Result<Arc<Memcached>, StartError> {
+        let default_workers = || self.server.model.default_workers();
+        let workers = self.server.workers.unwrap_or_else(default_workers);
+        let memcached = Arc::new(Memcached::new(
+            Arc::clone(store),
+            Arc::clone(connections),
+            memcached::Settings {
+                workers,
+                idle_timeout: self.server.idle_timeout,
+                max_item_size: self.max_item_size,
+                ..self.commands
+            },
+        ));
+        if let Some(path) = &self.auth_file {
+            if self.udp.is_some() {
+                return Err(StartError::UdpWithUsers);
+            }
+            memcached.require_users_of(AuthFile::load(path).map_err(StartError::Users)?);
+        }
+        Ok(memcached)
+    }
+
     fn resp_service(
         &self,
         store: &Arc<Store>,
@@ -177,30 +203,19 @@ impl Builder {
         let connections = Connections::new();
         let replies = Server::default_reply_memory(self.store.memory).max(2 * self.max_item_size);
         connections.set_max_reply_memory(self.max_reply_memory.unwrap_or(replies));
-        let default_workers = || self.server.model.default_workers();
-        let workers = self.server.workers.unwrap_or_else(default_workers);
-        let memcached = Arc::new(Memcached::new(
-            Arc::clone(&store),
-            Arc::clone(&connections),
-            memcached::Settings {
-                workers,
-                idle_timeout: self.server.idle_timeout,
-                max_item_size: self.max_item_size,
-                ..self.commands
-            },
-        ));
-        if let Some(path) = &self.auth_file {
-            if self.udp.is_some() {
-                return Err(StartError::UdpWithUsers);
-            }
-            memcached.require_users_of(AuthFile::load(path).map_err(StartError::Users)?);
-        }
+        let memcached = self.memcached_service(&store, &connections)?;
         let resp = self.resp_service(&store, &connections)?;
         resp.count_requests_of(memcached.clone());
         let mut core = self.server;
         // The services limit their requests, by the largest item, which may change while the server runs.
         core.max_input = usize::MAX;
 
+        let sockets = [
+            self.memcached.is_some(),
+            self.unix.is_some(),
+            self.udp.is_some(),
+        ];
+        connections.reserve_numbers(sockets.into_iter().filter(|there| *there).count());
         let mut server = server::Server::new(connections)
             .settings(core)
             .tls(self.tls);
@@ -221,12 +236,17 @@ impl Builder {
             server = server.answer_datagrams(address, memcached.clone());
         }
         let sweeper = Sweeper::start(Arc::clone(&store)).map_err(StartError::Worker)?;
-        Ok(Server {
+        let server = Server {
             running: server.start()?,
             store,
             memcached,
             protocols,
             _sweeper: sweeper,
-        })
+        };
+        let listeners = server.listeners();
+        let of_memcached = listeners.filter(|(name, _)| ["memcached", "unix"].contains(name));
+        let addresses = of_memcached.map(|(_, address)| address.clone()).collect();
+        server.memcached.list_listeners(addresses);
+        Ok(server)
     }
 }

@@ -320,3 +320,43 @@ fn stats_settings_have_the_port() {
     let first = udp.receive();
     assert_eq!((first.len(), &first[..4]), (1400, &[0, 4, 0, 0][..]));
 }
+
+#[test]
+fn stats_conns_lists_listeners_the_udp_socket_and_connections() {
+    let server = start(Model::Turns);
+    let mut sender = connect(&server);
+    assert_eq!(line(&mut sender, "set a 0 0 1\r\n1\r\n"), "STORED\r\n");
+    let mut other = connect(&server);
+    let states = |stream: &mut BufReader<TcpStream>| {
+        let mut lines = lines(stream, "stats conns\r\n");
+        lines.retain(|line| !line.contains("secs_since_last_cmd"));
+        lines
+    };
+    let [tcp, udp] = [server.memcached_addr(), server.udp_addr()];
+    let [first, second] =
+        [&sender, &other].map(|stream| stream.get_ref().local_addr().expect("an address"));
+    let expected = |state: &str| {
+        format!(
+            "STAT 1:addr tcp:{tcp}\r\nSTAT 1:state conn_listening\r\n\
+             STAT 2:UDP UDP\r\nSTAT 2:addr udp:{udp}\r\nSTAT 2:state conn_read\r\n\
+             STAT 3:addr tcp:{first}\r\nSTAT 3:listen_addr tcp:{tcp}\r\nSTAT 3:state {state}\r\n\
+             STAT 4:addr tcp:{second}\r\nSTAT 4:listen_addr tcp:{tcp}\r\nSTAT 4:state conn_parse_cmd\r\nEND\r\n"
+        )
+    };
+    assert_eq!(states(&mut other).concat(), expected("conn_read"));
+    sender
+        .get_mut()
+        .write_all(b"set a 0 0 3\r\nx")
+        .expect("sent");
+    let deadline = Instant::now() + PATIENCE;
+    while states(&mut other).concat() != expected("conn_nread") {
+        assert!(Instant::now() < deadline, "{:?}", states(&mut other));
+    }
+    assert_eq!(line(&mut sender, "yz\r\n"), "STORED\r\n");
+    assert_eq!(states(&mut other).concat(), expected("conn_read"));
+    // A datagram's own connection is the socket.
+    let udp = Client::connect(server.udp_addr());
+    udp.send(&request(1, b"stats conns\r\n"));
+    let reply = String::from_utf8_lossy(&udp.receive()).into_owned();
+    assert!(reply.contains("STAT 2:state conn_parse_cmd"), "{reply}");
+}

@@ -26,6 +26,7 @@ use super::end_reason::{ConnectionEnd, EndReason};
 use super::limits;
 use super::reply_memory::{ReplyMemory, ReplyShare};
 use super::stream::{Address, Stream};
+use super::traffic::Traffic;
 
 /// Milliseconds since the first call in this process: eight bytes where an [`Instant`] takes
 /// sixteen.
@@ -52,6 +53,8 @@ pub struct Connection {
     end: ConnectionEnd,
     /// Under threads: the worker waits for the next request, and none is in flight.
     pub(super) between_requests: AtomicBool,
+    /// The session waits for the rest of a value.
+    awaits_value: AtomicBool,
     pub(super) replies: ReplyShare,
 }
 
@@ -68,11 +71,13 @@ impl Connection {
             active: AtomicU64::new(now),
             end: ConnectionEnd::default(),
             between_requests: AtomicBool::new(true),
+            awaits_value: AtomicBool::new(false),
             replies: ReplyShare::default(),
         }
     }
 
-    /// A number that no other connection of this server has had; they rise from 1. 0 for datagrams and for a session that
+    /// A number that no other connection of this server has had; they rise from 1, or from behind the
+    /// [reserved](Connections::reserve_numbers) ones. 0 for datagrams and for a session that
     /// runs inside a program.
     pub fn id(&self) -> u64 {
         self.id
@@ -119,6 +124,17 @@ impl Connection {
     /// Time since bytes last passed in either direction, to the millisecond.
     pub fn idle(&self) -> Duration {
         Duration::from_millis(ticks().saturating_sub(self.active.load(Relaxed)))
+    }
+
+    /// Whether its session waits for the rest of a value.
+    pub(crate) fn awaits_value(&self) -> bool {
+        self.awaits_value.load(Relaxed)
+    }
+
+    pub(crate) fn note_awaits_value(&self, awaits: bool) {
+        if self.awaits_value() != awaits {
+            self.awaits_value.store(awaits, Relaxed);
+        }
     }
 
     /// Ends the connection from any thread: its socket is shut down in both directions, and the
@@ -185,25 +201,6 @@ impl Drop for Membership {
     }
 }
 
-/// Bytes that passed through one worker. On a cache line of its own, so that workers don't slow
-/// each other down.
-#[repr(align(64))]
-#[derive(Debug, Default)]
-pub(crate) struct Traffic {
-    read: AtomicU64,
-    written: AtomicU64,
-}
-
-impl Traffic {
-    pub(crate) fn read(&self, bytes: usize) {
-        self.read.fetch_add(bytes as u64, Relaxed);
-    }
-
-    pub(crate) fn written(&self, bytes: usize) {
-        self.written.fetch_add(bytes as u64, Relaxed);
-    }
-}
-
 /// The set of active connections, shared by the server and its services.
 #[derive(Debug)]
 pub struct Connections {
@@ -214,6 +211,8 @@ pub struct Connections {
     max: AtomicUsize,
     current: AtomicUsize,
     total: AtomicU64,
+    /// Numbers of no connection, below those of all connections.
+    reserved: AtomicU64,
     rejected: AtomicU64,
     idle_closed: AtomicU64,
     traffic: [Traffic; 16],
@@ -228,6 +227,7 @@ impl Default for Connections {
             max: AtomicUsize::new(limits::MAX_CONNECTIONS),
             current: AtomicUsize::new(0),
             total: AtomicU64::new(0),
+            reserved: AtomicU64::new(0),
             rejected: AtomicU64::new(0),
             idle_closed: AtomicU64::new(0),
             traffic: Default::default(),
@@ -240,6 +240,11 @@ impl Connections {
     /// An empty set, to be given to the services and then to [`Server::new`](super::Server::new).
     pub fn new() -> Arc<Connections> {
         Arc::new(Connections::default())
+    }
+
+    /// Keeps the numbers from 1 on for listeners, which a service lists beside the connections. Before the first connection.
+    pub(crate) fn reserve_numbers(&self, count: usize) {
+        self.reserved.store(count as u64, Relaxed);
     }
 
     /// Connections that are open now.
@@ -324,7 +329,8 @@ impl Connections {
             self.rejected.fetch_add(1, Relaxed);
             return None;
         }
-        let id = self.total.fetch_add(1, Relaxed) + 1;
+        let before = self.total.fetch_add(1, Relaxed) + self.reserved.load(Relaxed);
+        let id = before + 1;
         let connection = Arc::new(Connection {
             id,
             endpoint: Some(Arc::clone(endpoint)),
@@ -334,6 +340,7 @@ impl Connections {
             active: AtomicU64::new(now),
             end: ConnectionEnd::default(),
             between_requests: AtomicBool::new(true),
+            awaits_value: AtomicBool::new(false),
             replies: ReplyShare::default(),
         });
         active.insert(id, Arc::clone(&connection));

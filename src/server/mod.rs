@@ -60,6 +60,7 @@ mod tls;
 #[cfg(not(feature = "tls"))]
 #[path = "tls_absent.rs"]
 mod tls;
+mod traffic;
 mod turns;
 mod workers;
 

@@ -26,12 +26,13 @@ use std::time::{Duration, Instant};
 use threadpool::ThreadPool;
 
 use super::acceptor::{Accepted, Dispatch};
-use super::connections::{Connection, Connections, Traffic, ticks};
+use super::connections::{Connection, Connections, ticks};
 use super::gather;
 use super::guard::GuardedSession;
 use super::limits::{FAILED_LOGIN_DELAY, HANDSHAKE_TIMEOUT, LATER, OUTPUT_SOFT_LIMIT, READ_BUFFER};
 use super::service::{Insertion, Next};
 use super::stream::Stream;
+use super::traffic::Traffic;
 
 /// Bytes of a reply that is counted while it is written, because its client may not read it. A socket holds shorter
 /// ones.

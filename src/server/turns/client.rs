@@ -15,13 +15,14 @@ use mio::{Interest, Registry};
 
 use super::timer::Timer;
 use crate::server::acceptor::Accepted;
-use crate::server::connections::{Connections, Membership, Traffic};
+use crate::server::connections::{Connections, Membership};
 use crate::server::gather;
 use crate::server::guard::GuardedSession;
 use crate::server::limits::{OUTPUT_SOFT_LIMIT, READ_AT_ONCE};
 use crate::server::service::{Insertion, Next};
 use crate::server::stream::Stream;
 use crate::server::system_calls::Received;
+use crate::server::traffic::Traffic;
 
 /// The buffers and values that a worker has once for all its connections.
 // ANCHOR: buffers

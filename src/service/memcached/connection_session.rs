@@ -201,6 +201,7 @@ impl server::Session for ConnectionSession {
                 break next;
             }
         };
+        connection.note_awaits_value(self.needed > 0 || next == Next::Receive);
         self.insertions = std::mem::take(&mut context.output.insertions);
         context.operations.counts.conn_yields += u64::from(next == Next::Again);
         shared.counters.add(&context.operations.counts);
@@ -234,7 +235,9 @@ impl server::Session for ConnectionSession {
             SessionProtocol::Undecided | SessionProtocol::Watching(_) => {}
         }
         shared.counters.add(&context.operations.counts);
-        self.waits_for()
+        let next = self.waits_for();
+        connection.note_awaits_value(next == Next::Receive);
+        next
     }
 }
 

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use crate::protocol::memcached::binary::{self, Header, REQUEST_MAGIC, Status};
 use crate::protocol::memcached::udp::{self, MAX_REPLY, TOO_LARGE};
-use crate::server::{Connection, DatagramService, DatagramSession, Next, Peer, Session};
+use crate::server::{Connection, DatagramService, DatagramSession, Next, Peer, Session, ticks};
 use crate::store::SharedValue;
 
 use super::Memcached;
@@ -30,10 +30,8 @@ const _: () = assert!(SharedValue::LEAST > MAX_REPLY);
 
 impl DatagramService for Memcached {
     fn open_socket(&self, peer: Peer) -> Box<dyn DatagramSession> {
-        if let Some(address) = peer.connection.local().udp() {
-            // `stats settings` shows the first.
-            let _ = self.shared.udp_port.set(address.port());
-        }
+        // Statistics show the first socket.
+        let _ = self.shared.udp.set(Arc::clone(&peer.connection));
         Box::new(SocketSession {
             shared: Arc::clone(&self.shared),
             connection: peer.connection,
@@ -60,6 +58,7 @@ impl DatagramSession for SocketSession {
             });
             return;
         };
+        self.connection.touch(ticks());
         self.reply.clear();
         let fits = self.run(commands);
         if !fits {

@@ -42,6 +42,7 @@ mod receiving;
 mod retrieval;
 mod service_state;
 mod stats;
+mod stats_conns;
 mod stats_general;
 mod stats_settings;
 mod step;
@@ -56,7 +57,7 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use crate::protocol::memcached::text::reply;
-use crate::server::{self, Connections, Peer, Refusal};
+use crate::server::{self, Address, Connections, Peer, Refusal};
 use crate::store::Store;
 
 pub use auth_file::AuthFile;
@@ -87,11 +88,18 @@ impl Memcached {
                 prefixes: Prefixes::default(),
                 started_ms,
                 auth_file: OnceLock::new(),
-                udp_port: OnceLock::new(),
+                udp: OnceLock::new(),
+                listeners: OnceLock::new(),
                 verbosity: AtomicU32::new(0),
                 max_item_size: AtomicUsize::new(settings.max_item_size),
             }),
         }
+    }
+
+    /// Names the listeners for streams, which `stats conns` lists. Their numbers, and that of the socket for datagrams, have
+    /// to be [reserved](Connections::reserve_numbers).
+    pub(crate) fn list_listeners(&self, listeners: Vec<Address>) {
+        let _ = self.shared.listeners.set(listeners);
     }
 
     /// Makes clients authenticate as users of a file, before the first connects.

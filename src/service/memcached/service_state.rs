@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::protocol::memcached::text::Nesting;
-use crate::server::Connections;
+use crate::server::{Address, Connection, Connections};
 use crate::store::Store;
 
 use super::auth_file::AuthFile;
@@ -57,8 +57,10 @@ pub(super) struct Shared {
     pub(super) started_ms: u64,
     /// The users, if clients have to authenticate.
     pub(super) auth_file: OnceLock<AuthFile>,
-    /// The port for datagrams, if there is one.
-    pub(super) udp_port: OnceLock<u16>,
+    /// The record that stands for all senders of datagrams, if there is a socket for them.
+    pub(super) udp: OnceLock<Arc<Connection>>,
+    /// The other listeners.
+    pub(super) listeners: OnceLock<Vec<Address>>,
     /// The level of the last `verbosity`. `stats settings` shows it; it doesn't change larder's log
     /// level.
     pub(super) verbosity: AtomicU32,

@@ -167,36 +167,4 @@ impl TurnContext<'_> {
         self.stat("active_slabs", u8::from(stats.items > 0));
         self.stat("total_malloced", stats.bytes);
     }
-
-    /// The connections of this protocol, by number.
-    fn conns(&mut self) {
-        let (out, this) = (&mut *self.output.bytes, self.connection.id());
-        self.shared.connections.for_each(|connection| {
-            if connection.protocol() != "memcached" {
-                return;
-            }
-            let id = connection.id();
-            let state = if id == this {
-                "conn_parse_cmd"
-            } else {
-                "conn_read"
-            };
-            let (peer, local) = (connection.peer_addr(), connection.local_addr());
-            reply::stat(out, &format!("{id}:addr"), family(&peer) + &peer);
-            reply::stat(out, &format!("{id}:listen_addr"), family(&local) + &local);
-            reply::stat(out, &format!("{id}:state"), state);
-            let idle = connection.idle().as_secs();
-            reply::stat(out, &format!("{id}:secs_since_last_cmd"), idle);
-        });
-    }
-}
-
-/// The prefix that memcached writes before an address: a Unix socket's is a path.
-fn family(address: &str) -> String {
-    let family = if address.contains('/') {
-        "unix:"
-    } else {
-        "tcp:"
-    };
-    family.to_owned()
 }

@@ -99,9 +99,9 @@ impl TurnContext<'_> {
                 self.stat("auth_enabled_ascii", "no");
             }
         }
-        let udp_port = shared.udp_port.get();
-        self.stat("udpport", udp_port.unwrap_or(&0));
-        self.stat("num_threads_per_udp", u8::from(udp_port.is_some()));
+        let udp = shared.udp.get().and_then(|socket| socket.local().udp());
+        self.stat("udpport", udp.map_or(0, |address| address.port()));
+        self.stat("num_threads_per_udp", u8::from(udp.is_some()));
         for (name, value) in NOT_IN_LARDER {
             self.stat(name, value);
         }
