@@ -243,6 +243,11 @@ impl Builder {
             protocols,
             _sweeper: sweeper,
         };
+        if self.shutdown_command {
+            let handle = server.handle();
+            let end = move || handle.begin_shutdown(GRACE);
+            server.memcached.allow_shutdown(end);
+        }
         let listeners = server.listeners();
         let of_memcached = listeners.filter(|(name, _)| ["memcached", "unix"].contains(name));
         let addresses = of_memcached.map(|(_, address)| address.clone()).collect();

@@ -360,3 +360,13 @@ fn stats_conns_lists_listeners_the_udp_socket_and_connections() {
     let reply = String::from_utf8_lossy(&udp.receive()).into_owned();
     assert!(reply.contains("STAT 2:state conn_parse_cmd"), "{reply}");
 }
+
+#[test]
+fn a_datagram_ends_no_server() {
+    let builder = Server::builder().udp(Some("127.0.0.1:0".into()));
+    let server = builder.shutdown_command(true).start().expect("free ports");
+    let udp = Client::connect(server.udp_addr());
+    let refused = "SERVER_ERROR: shutdown not enabled\r\n";
+    udp.ask(1, "shutdown\r\n", refused);
+    udp.ask(2, "get a\r\n", "END\r\n");
+}

@@ -19,6 +19,7 @@ pub struct Builder {
     pub(super) store: store::Config,
     pub(super) clock: Option<Clock>,
     pub(super) commands: memcached::Settings,
+    pub(super) shutdown_command: bool,
     pub(super) password: Option<Secret>,
     pub(super) auth_file: Option<PathBuf>,
     pub(super) acl_file: Option<PathBuf>,
@@ -39,6 +40,7 @@ impl Default for Builder {
             store: store::Config::default(),
             clock: None,
             commands: memcached::Settings::default(),
+            shutdown_command: false,
             password: None,
             auth_file: None,
             acl_file: None,
@@ -110,6 +112,13 @@ impl Builder {
     /// Whether memcached's clients may follow by `watch` what others do.
     pub fn watch(mut self, allowed: bool) -> Builder {
         self.commands.watch = allowed;
+        self
+    }
+
+    /// Whether memcached's clients may end the server by `shutdown`, as with memcached's `-A`.
+    /// [`Server::join`](super::Server::join) returns then.
+    pub fn shutdown_command(mut self, allowed: bool) -> Builder {
+        self.shutdown_command = allowed;
         self
     }
 

@@ -179,6 +179,7 @@ fn start(settings: &Settings, tls: Option<Arc<ServerTls>>) -> Result<Server, Str
         .nested(settings.nested.0)
         .flush_all(settings.flush_all.0)
         .watch(settings.watch.0)
+        .shutdown_command(settings.shutdown_command.0)
         .password(password)
         .auth_file(settings.auth_file.clone())
         .acl_file(settings.acl_file.clone())

@@ -23,6 +23,7 @@ fn without_a_file_and_flags_the_defaults_are_in_force() {
         ("nested", "\"on\""),
         ("flush-all", "\"on\""),
         ("watch", "\"on\""),
+        ("shutdown-command", "\"off\""),
         ("model", "\"turns\""),
         ("max-connections", "1024"),
         ("idle-timeout", "0"),

@@ -151,6 +151,27 @@ fn flush_all_and_watch_can_be_refused() {
 }
 
 #[test]
+fn a_client_ends_the_server_if_that_is_allowed() {
+    let place = Place::new();
+    let options = ["--shutdown-command", "on"];
+    for line in ["shutdown\r\n", "shutdown graceful\r\n"] {
+        let mut larder = place.serve(&[&FREE[..], &options].concat(), 2);
+        let mut client = larder.memcached();
+        client.ask(
+            "shutdown now\r\nversion x\r\nverbosity 1\r\n",
+            concat!(
+                "CLIENT_ERROR invalid shutdown mode\r\nVERSION 1.6.45-larder-",
+                env!("CARGO_PKG_VERSION"),
+                "\r\nOK\r\n"
+            ),
+        );
+        client.say(line);
+        client.closed();
+        assert!(larder.ended().success());
+    }
+}
+
+#[test]
 fn a_closed_standard_output_does_not_keep_it_from_serving() {
     let place = Place::new();
     let mut shell = Command::new("sh");

@@ -73,6 +73,11 @@ pub(crate) struct ServeOptions {
     #[serde(deserialize_with = "parsed")]
     pub(crate) watch: Option<Switch>,
 
+    /// memcached's `shutdown`, by which a client ends the server; on is memcached's -A [default: off]
+    #[arg(long, value_name = "on|off")]
+    #[serde(deserialize_with = "parsed")]
+    pub(crate) shutdown_command: Option<Switch>,
+
     /// Model that runs connections: `turns` (each thread serves many) or `threads` (one thread holds one)
     /// [default: turns]
     #[arg(long, value_name = "turns|threads")]
@@ -124,6 +129,7 @@ impl ServeOptions {
             nested: self.nested.or(other.nested),
             flush_all: self.flush_all.or(other.flush_all),
             watch: self.watch.or(other.watch),
+            shutdown_command: self.shutdown_command.or(other.shutdown_command),
             model: self.model.or(other.model),
             workers: self.workers.or(other.workers),
             max_connections: self.max_connections.or(other.max_connections),
@@ -154,6 +160,7 @@ impl ServeOptions {
             nested: self.nested.unwrap_or(Switch(true)),
             flush_all: self.flush_all.unwrap_or(Switch(true)),
             watch: self.watch.unwrap_or(Switch(true)),
+            shutdown_command: self.shutdown_command.unwrap_or(Switch(false)),
             model,
             workers: self.workers.map(|count| count.0),
             max_connections: self.max_connections.map_or(1024, |count| count.0),
@@ -182,6 +189,7 @@ pub(crate) struct Settings {
     pub(crate) nested: Switch,
     pub(crate) flush_all: Switch,
     pub(crate) watch: Switch,
+    pub(crate) shutdown_command: Switch,
     pub(crate) model: ModelName,
     /// `None` for the number that suits the model and the machine.
     pub(crate) workers: Option<u32>,
@@ -258,6 +266,7 @@ impl Settings {
             nested,
             flush_all,
             watch,
+            shutdown_command,
             model,
             workers,
             max_connections,
@@ -277,6 +286,7 @@ impl Settings {
             PrintedSetting::new("nested", nested),
             PrintedSetting::new("flush-all", flush_all),
             PrintedSetting::new("watch", watch),
+            PrintedSetting::new("shutdown-command", shutdown_command),
             PrintedSetting::new("model", model),
             PrintedSetting::chosen("workers", *workers, model.0.default_workers()),
             PrintedSetting::number("max-connections", *max_connections),
@@ -305,6 +315,7 @@ impl Settings {
             nested,
             flush_all,
             watch,
+            shutdown_command,
             model,
             workers,
             max_connections,
@@ -323,6 +334,10 @@ impl Settings {
             ("nested", self.nested != *nested),
             ("flush-all", self.flush_all != *flush_all),
             ("watch", self.watch != *watch),
+            (
+                "shutdown-command",
+                self.shutdown_command != *shutdown_command,
+            ),
             ("model", self.model != *model),
             ("workers", self.workers != *workers),
             ("idle-timeout", self.idle_timeout != *idle_timeout),

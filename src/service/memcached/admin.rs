@@ -6,6 +6,7 @@ use crate::protocol::memcached::text::{AdminCommand, Words, reply};
 
 use super::context::TurnContext;
 use super::dump::Dump;
+use super::service_state::EndHandle;
 use super::watch::{EventKinds, Watching};
 
 /// The state of the connection after a command.
@@ -30,7 +31,8 @@ const LEAST_MEMORY: u32 = 8;
 const MOST_MEMORY: u32 = 1_000_000_000;
 
 impl TurnContext<'_> {
-    pub(super) fn admin(&mut self, command: AdminCommand<'_>) -> AfterAdmin {
+    /// Runs a command, whose words are those of a line.
+    pub(super) fn admin(&mut self, command: AdminCommand<'_>, line: Words<'_>) -> AfterAdmin {
         match command {
             AdminCommand::FlushAll { delay, noreply } => self.flush_all(delay, noreply),
             AdminCommand::Verbosity { level, noreply } => self.verbosity(level, noreply),
@@ -46,7 +48,7 @@ impl TurnContext<'_> {
             }
             AdminCommand::Version => self.output.reply(false, reply::VERSION),
             AdminCommand::MetaNoop => self.output.reply(false, reply::META_NOOP),
-            AdminCommand::Shutdown => self.output.reply(false, reply::SHUTDOWN_DISABLED),
+            AdminCommand::Shutdown => return self.shutdown(line),
             AdminCommand::Quit => return AfterAdmin::Quit,
         }
         AfterAdmin::Continue
@@ -78,6 +80,23 @@ impl TurnContext<'_> {
             }
         };
         self.output.reply(noreply, answer);
+    }
+
+    /// `shutdown`: ends the server, if that is allowed, and the connection without an answer. Requests in flight are answered,
+    /// as with `graceful`. A datagram, whose sender may be forged, ends nothing.
+    fn shutdown(&mut self, line: Words<'_>) -> AfterAdmin {
+        let is_datagram = self.connection.local().udp().is_some();
+        let Some(EndHandle(end)) = self.shared.shutdown.get().filter(|_| !is_datagram) else {
+            self.output.push(reply::SHUTDOWN_DISABLED);
+            return AfterAdmin::Continue;
+        };
+        if !line.eq([&b"shutdown"[..]]) && !line.eq([&b"shutdown"[..], b"graceful"]) {
+            self.output.push(reply::BAD_SHUTDOWN_MODE);
+            return AfterAdmin::Continue;
+        }
+        log::info!("ending: {} asks for it", self.connection.peer());
+        end();
+        AfterAdmin::Quit
     }
 
     /// `watch`: the connection's new state, or `None` after an error.

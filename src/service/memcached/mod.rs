@@ -65,7 +65,7 @@ use connection_session::ConnectionSession;
 use counters::{BY_PROTOCOL, Counters};
 use prefixes::Prefixes;
 pub use service_state::Settings;
-use service_state::Shared;
+use service_state::{EndHandle, Shared};
 use watch::EventLog;
 
 /// The memcached service: opens a session for each connection.
@@ -89,11 +89,17 @@ impl Memcached {
                 started_ms,
                 auth_file: OnceLock::new(),
                 udp: OnceLock::new(),
+                shutdown: OnceLock::new(),
                 listeners: OnceLock::new(),
                 verbosity: AtomicU32::new(0),
                 max_item_size: AtomicUsize::new(settings.max_item_size),
             }),
         }
+    }
+
+    /// Lets clients end the server, which `end` does, by `shutdown`.
+    pub(crate) fn allow_shutdown(&self, end: impl Fn() + Send + Sync + 'static) {
+        let _ = self.shared.shutdown.set(EndHandle(Box::new(end)));
     }
 
     /// Names the listeners for streams, which `stats conns` lists. Their numbers, and that of the socket for datagrams, have

@@ -1,5 +1,6 @@
 //! The state of the service, which all sessions share, and its settings.
 
+use std::fmt;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -44,6 +45,15 @@ impl Default for Settings {
     }
 }
 
+/// Ends the server.
+pub(super) struct EndHandle(pub(super) Box<dyn Fn() + Send + Sync>);
+
+impl fmt::Debug for EndHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("EndHandle")
+    }
+}
+
 /// The state that all sessions share.
 #[derive(Debug)]
 pub(super) struct Shared {
@@ -59,6 +69,8 @@ pub(super) struct Shared {
     pub(super) auth_file: OnceLock<AuthFile>,
     /// The record that stands for all senders of datagrams, if there is a socket for them.
     pub(super) udp: OnceLock<Arc<Connection>>,
+    /// Ends the server, if clients may.
+    pub(super) shutdown: OnceLock<EndHandle>,
     /// The other listeners.
     pub(super) listeners: OnceLock<Vec<Address>>,
     /// The level of the last `verbosity`. `stats settings` shows it; it doesn't change larder's log

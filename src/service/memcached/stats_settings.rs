@@ -11,8 +11,6 @@ use super::watch;
 
 /// Settings that larder does not have: memcached's name and the value that means "absent".
 const NOT_IN_LARDER: &[(&str, &str)] = &[
-    // A command that ends the process.
-    ("shutdown_command", "no"),
     // Slabs: items take the memory that they need, from one pool.
     ("growth_factor", "0"),
     ("chunk_size", "0"),
@@ -102,6 +100,11 @@ impl TurnContext<'_> {
         let udp = shared.udp.get().and_then(|socket| socket.local().udp());
         self.stat("udpport", udp.map_or(0, |address| address.port()));
         self.stat("num_threads_per_udp", u8::from(udp.is_some()));
+        let shutdown = match shared.shutdown.get() {
+            Some(_) => "yes",
+            None => "no",
+        };
+        self.stat("shutdown_command", shutdown);
         for (name, value) in NOT_IN_LARDER {
             self.stat(name, value);
         }

@@ -182,12 +182,14 @@ impl TextSession {
             Command::Key(command) => context.key_command(command),
             Command::ReadPath(command) if !context.read_path(command) => return Step::NoMemory(0),
             Command::ReadPath(_) => {}
-            Command::Admin(command) => match context.admin(command) {
-                AfterAdmin::Continue => {}
-                AfterAdmin::Dump(dump) => self.pending = InputStart::Dump(dump),
-                AfterAdmin::Watch(watching) => return Step::Watch(watching),
-                AfterAdmin::Quit => return Step::Quit,
-            },
+            Command::Admin(command) => {
+                match context.admin(command, text::line_words(&input[..line])) {
+                    AfterAdmin::Continue => {}
+                    AfterAdmin::Dump(dump) => self.pending = InputStart::Dump(dump),
+                    AfterAdmin::Watch(watching) => return Step::Watch(watching),
+                    AfterAdmin::Quit => return Step::Quit,
+                }
+            }
         }
         Step::Continue(line)
     }

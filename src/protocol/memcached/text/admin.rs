@@ -49,7 +49,7 @@ pub enum AdminCommand<'a> {
     Quit,
     /// `mn`.
     MetaNoop,
-    /// `shutdown`.
+    /// `shutdown`, with any words.
     Shutdown,
 }
 

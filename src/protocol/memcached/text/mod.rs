@@ -184,6 +184,11 @@ pub(crate) fn rest_of_line(input: &[u8]) -> Option<(Words<'_>, usize)> {
     Some((Words::new(cut(&input[..end])), end + 1))
 }
 
+/// The words of a line with its end.
+pub(crate) fn line_words(line: &[u8]) -> Words<'_> {
+    Words::new(cut(line.strip_suffix(b"\n").unwrap_or(line)))
+}
+
 /// The meaningful part of a line, without its `\n`.
 fn cut(line: &[u8]) -> &[u8] {
     let line = line.strip_suffix(b"\r").unwrap_or(line);

@@ -39,6 +39,8 @@ pub(crate) const LISTING_TOO_LARGE: &[u8] = b"SERVER_ERROR too many children to 
 pub const DETAIL_USAGE: &[u8] = b"CLIENT_ERROR usage: stats detail on|off|dump\r\n";
 /// `shutdown`, which memcached must be started with an option to obey.
 pub const SHUTDOWN_DISABLED: &[u8] = b"SERVER_ERROR: shutdown not enabled\r\n";
+/// `shutdown` with another word than `graceful`.
+pub(crate) const BAD_SHUTDOWN_MODE: &[u8] = b"CLIENT_ERROR invalid shutdown mode\r\n";
 /// `flush_all` where clients may not remove all items.
 pub const FLUSH_DISABLED: &[u8] = b"CLIENT_ERROR flush_all not allowed\r\n";
 /// `watch` where clients may not see what others do.
