@@ -8,6 +8,7 @@
 //! 2. [`protocol`] turns bytes into commands and replies into bytes. Pure: no sockets, no store, no clock.
 //! 3. [`service`] executes a protocol's commands on the store: one service per protocol.
 //! 4. [`store`] is the cache: shards, the bound in bytes, eviction, expiry, the tree of nested keys.
+//!    `snapshot` writes all of it to a file, and loads it at the next start.
 //! 5. [`pool`] finds the server of a key and tracks the health of each server; `upstream` is a connection to one.
 //! 6. [`proxy`] forwards the requests of many clients over few connections to the servers of a pool.
 //! 7. [`invalidate`] records changed keys, deletes them from every cache that may hold them, and loses none.
@@ -21,7 +22,7 @@
 //! program that embeds larder with `default-features = false` gets 1 to 4; the features `proxy` (5 to 8), `tools` and
 //! `program` add the others, `tls` adds TLS, and `json` the client's values of Rust types.
 //!
-//! Imports go one way: main → tools, service, invalidate → proxy → upstream → pool → protocol, client → upstream, and service → store; the
+//! Imports go one way: main → tools, service, invalidate → proxy → upstream → pool → protocol, client → upstream, and service → snapshot → store; the
 //! server uses services only through a trait. No files import one another in a cycle.
 //!
 //! # A memcached `get`
@@ -87,6 +88,7 @@
 mod embed;
 #[cfg(feature = "program")]
 mod program;
+mod snapshot;
 #[cfg(feature = "proxy")]
 mod upstream;
 

@@ -32,9 +32,7 @@ impl Clock {
         // Read first, so that the time between the two readings puts this clock ahead of the
         // machine's, not behind it.
         let instant = Instant::now();
-        let since_epoch = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
+        let since_epoch = since_epoch();
         let unix_ms = milliseconds(since_epoch);
         let rest = since_epoch.saturating_sub(Duration::from_millis(unix_ms));
         Clock::System(ClockStart {
@@ -59,6 +57,14 @@ impl Clock {
         }
     }
 
+    /// What the wall clock shows now, in Unix milliseconds. It differs from this clock if it was stepped since the start.
+    pub(crate) fn wall_ms(&self) -> u64 {
+        match self {
+            Clock::System(_) => milliseconds(since_epoch()),
+            Clock::Manual(_) => self.now_ms(),
+        }
+    }
+
     /// Moves a manual clock, and all its clones, forward by whole milliseconds. The system's clock
     /// can't be moved: then nothing happens and the answer is `false`.
     pub fn advance(&self, by: Duration) -> bool {
@@ -70,6 +76,12 @@ impl Clock {
             }
         }
     }
+}
+
+/// The wall clock.
+fn since_epoch() -> Duration {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
+    since_epoch.unwrap_or_default()
 }
 
 fn milliseconds(duration: Duration) -> u64 {

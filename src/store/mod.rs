@@ -14,7 +14,7 @@
 //! In reading order: [`Store`], in `shards`, is all of it; [`Store::lock`] gives a [`Tree`], through
 //! which items are read and written ([`Entry`] in, [`Item`] out); `shard` is the part that a lock guards; `slab`, `slot`, `slots`, `record` and
 //! `record_log` are the layout of an item in memory, and `pages` maps that memory; `reservation` is a large value on its way in, `shared_value` one on its way out; `hash_table`
-//! finds items, `child_lists` is the tree; `eviction` and `ghost` are the order of eviction; `look_ahead` brings several items into the caches; `flush`, `scan` and `sweep` go over the whole store; `watch` notifies
+//! finds items, `child_lists` is the tree; `eviction` and `ghost` are the order of eviction; `look_ahead` brings several items into the caches; `flush`, `scan` and `sweep` go over the whole store; `walk` shows all of it for a snapshot, and `restore` puts it back; `watch` notifies
 //! clients of changes; [`Clock`] gives the time.
 //!
 //! A key is a path: `user`, or `user 42 name`. The first key of a path picks the shard, so a tree
@@ -44,6 +44,8 @@ mod pages;
 mod record;
 mod record_log;
 mod reservation;
+mod restore;
+mod saved_item;
 mod scan;
 mod shard;
 mod shards;
@@ -59,6 +61,7 @@ mod sweep_bell;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod walk;
 mod watch;
 mod watched_keys;
 
@@ -70,6 +73,8 @@ pub use entry::{Entry, Item, Marks, Node, Refused};
 pub(crate) use eviction_observer::EvictedItem;
 pub(crate) use look_ahead::BATCH;
 pub(crate) use reservation::Reservation;
+pub(crate) use restore::{NoParent, RestoreCounts, Restorer, StoreState};
+pub(crate) use saved_item::SavedItem;
 pub(crate) use shards::SharedAccess;
 pub use shards::Store;
 pub(crate) use shared_value::SharedValue;
@@ -77,4 +82,5 @@ pub use stats::StoreStats;
 pub use subtree::Subtree;
 pub use sweep::Sweeper;
 pub use tree::Tree;
+pub(crate) use walk::Walk;
 pub(crate) use watch::Watcher;

@@ -152,6 +152,17 @@ impl Shard {
         cas
     }
 
+    /// A CAS number that neither this shard nor another has given to an item; nor any higher one.
+    pub(super) fn next_cas_block(&self) -> u64 {
+        self.cas_source.load(Ordering::Relaxed)
+    }
+
+    /// Continues with CAS numbers from `next` on.
+    pub(super) fn continue_cas(&mut self, next: u64) {
+        self.cas_source.fetch_max(next, Ordering::Relaxed);
+        self.cas = 0..0;
+    }
+
     /// The hash under which a child is found.
     pub(super) fn hash_child(&self, parent: u32, key: &[u8]) -> u64 {
         hash_child(&self.hasher, parent, key)

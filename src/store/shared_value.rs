@@ -18,9 +18,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::entry::Node;
 use super::pages::PageBuffer;
-use super::tree::Tree;
+use super::shard::Shard;
 
 /// A value as it was when it was shared.
 #[derive(Debug)]
@@ -41,14 +40,16 @@ impl AsRef<[u8]> for SharedValue {
     }
 }
 
-impl Tree<'_> {
-    /// The value of a node if it is large; `None` if it is to be copied.
-    pub(crate) fn share_value(&mut self, node: Node) -> Option<SharedValue> {
-        let length = self.item(node).value()?.len();
+impl Shard {
+    /// The value of an item if it is large; `None` if it is to be copied.
+    pub(super) fn share_value(&mut self, index: u32) -> Option<SharedValue> {
+        let stored = self.slab.item(index);
+        let length = stored.value()?.len();
         if length < SharedValue::LEAST {
             return None;
         }
-        let (buffer, record) = self.share_record(node)?;
+        let address = stored.slot.record;
+        let (buffer, record) = self.slab.log.share(address)?;
         // The value is the end of its record.
         let value = record.end - length..record.end;
         Some(SharedValue { buffer, value })
@@ -58,7 +59,7 @@ impl Tree<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{Clock, Config, Entry, Store};
+    use crate::store::{Clock, Config, Entry, Node, Store, Tree};
 
     const ENTRY: Entry<'static> = Entry {
         value: None,

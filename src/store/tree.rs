@@ -10,19 +10,19 @@
 //! its record. No allocation, and the only writes are the mark for eviction and the access time,
 //! where they change. A write over a value of the same length allocates nothing either.
 
-use std::ops::Range;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, MutexGuard};
 
 use super::entry::{self, Entry, Item, Node, Refused};
-use super::pages::PageBuffer;
 use super::reservation::Reservation;
 use super::shard::{self, Shard};
 use super::shards::{Store, locked};
+use super::shared_value::SharedValue;
 use super::slot::{FETCHED, KEY_LIMIT, NONE};
 use super::subtree::Subtree;
 
 mod marks;
+mod restore;
 mod subtrees;
 
 /// The lock on the shard of one top-level key. Hold one at a time, and briefly.
@@ -165,10 +165,9 @@ impl<'a> Tree<'a> {
         }
     }
 
-    /// The buffer of a node's record, if it has one to itself, and the bytes of the record in it.
-    pub(super) fn share_record(&mut self, node: Node) -> Option<(Arc<PageBuffer>, Range<usize>)> {
-        let record = self.shard.slab.slot(node.0).record;
-        self.shard.slab.log.share(record)
+    /// The value of a node if it is large; `None` if it is to be copied.
+    pub(crate) fn share_value(&mut self, node: Node) -> Option<SharedValue> {
+        self.shard.share_value(node.0)
     }
 
     /// Stores an item under a path: a new one, or in place of the old one with all that was below

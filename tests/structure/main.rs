@@ -21,11 +21,12 @@ use source::Source;
 
 /// The rooms that a room may import. `program` is the binary's; it sees the library's public items of any
 /// room.
-const ARROWS: [(&str, &[&str]); 12] = [
+const ARROWS: [(&str, &[&str]); 13] = [
     ("protocol", &[]),
     ("store", &["protocol"]),
+    ("snapshot", &["store"]),
     ("server", &[]),
-    ("service", &["server", "store", "protocol"]),
+    ("service", &["server", "snapshot", "store", "protocol"]),
     ("pool", &["protocol"]),
     ("upstream", &["pool", "server", "protocol"]),
     ("client", &["upstream", "pool", "server", "protocol"]),
@@ -35,7 +36,7 @@ const ARROWS: [(&str, &[&str]); 12] = [
         &["proxy", "upstream", "pool", "server", "protocol"],
     ),
     ("tools", &["service", "store", "server", "protocol"]),
-    ("embed", &["service", "store", "server"]),
+    ("embed", &["service", "snapshot", "store", "server"]),
     (
         "program",
         &[
@@ -47,6 +48,7 @@ const ARROWS: [(&str, &[&str]); 12] = [
             "service",
             "server",
             "protocol",
+            "snapshot",
             "embed",
         ],
     ),
