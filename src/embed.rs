@@ -38,6 +38,7 @@
 mod builder;
 #[cfg(feature = "internals")]
 mod internals;
+mod last_snapshot;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -46,9 +47,12 @@ use std::time::Duration;
 use crate::server::{self, Address, Connections, Handle, Running, Service, StartError};
 use crate::service::memcached::{self, AuthFile, Memcached};
 use crate::service::resp::{self, Resp};
+use crate::snapshot::{SaveError, Saver};
 use crate::store::{Clock, Store, Sweeper};
 
 pub use builder::Builder;
+
+use last_snapshot::LastSnapshot;
 
 /// The time that a dropped or stopped server gives to requests in flight, all connections together.
 pub const GRACE: Duration = Duration::from_secs(10);
@@ -61,6 +65,8 @@ pub struct Server {
     protocols: Vec<&'static str>,
     // Ends its thread when dropped.
     _sweeper: Sweeper,
+    // Writes when dropped, after the connections have ended.
+    snapshots: LastSnapshot,
 }
 
 impl Server {
@@ -142,6 +148,17 @@ impl Server {
         self.running.join();
     }
 
+    /// The same; the error is that of the snapshot at the end, which the log has, too.
+    pub(crate) fn join_and_save(self) -> Result<(), SaveError> {
+        self.running.join();
+        self.snapshots.write()
+    }
+
+    /// The writer of snapshots, if there is a file for them.
+    pub(crate) fn saver(&self) -> Option<&Arc<Saver>> {
+        self.snapshots.saver.as_ref()
+    }
+
     /// Ends the server gracefully: requests in flight are answered, for at most [`GRACE`].
     pub fn stop(self) {
         self.running.shutdown(GRACE);
@@ -192,10 +209,28 @@ impl Builder {
         Ok(Arc::new(resp))
     }
 
+    /// Loads the last snapshot, if there is a file for it, and lets the services use the file.
+    fn snapshots(
+        &self,
+        store: &Arc<Store>,
+        memcached: &Memcached,
+        resp: &Resp,
+    ) -> Result<LastSnapshot, StartError> {
+        let Some(path) = &self.snapshot else {
+            return Ok(LastSnapshot::of(None));
+        };
+        let saver = Saver::start(Arc::clone(store), path, self.snapshot_every);
+        let saver = Arc::new(saver.map_err(StartError::Snapshot)?);
+        resp.save_with(Arc::clone(&saver));
+        memcached.report_snapshots_of(Arc::clone(&saver));
+        Ok(LastSnapshot::of(Some(saver)))
+    }
+
     /// Starts the server.
     ///
     /// # Errors
-    /// When an address is in use, when a file of users can't be read, or when the system has no threads or files left. Listeners are tried in the order
+    /// When an address is in use, when a file of users can't be read or the one for snapshots can't be used, or when the
+    /// system has no threads or files left. Listeners are tried in the order
     /// memcached, RESP, Unix socket, UDP; [`StartError::Listen`] counts those that were asked for.
     pub fn start(self) -> Result<Server, StartError> {
         let clock = self.clock.clone().unwrap_or_else(Clock::system);
@@ -206,6 +241,7 @@ impl Builder {
         let memcached = self.memcached_service(&store, &connections)?;
         let resp = self.resp_service(&store, &connections)?;
         resp.count_requests_of(memcached.clone());
+        let snapshots = self.snapshots(&store, &memcached, &resp)?;
         let mut core = self.server;
         // The services limit their requests, by the largest item, which may change while the server runs.
         core.max_input = usize::MAX;
@@ -242,6 +278,7 @@ impl Builder {
             memcached,
             protocols,
             _sweeper: sweeper,
+            snapshots: snapshots.armed(),
         };
         if self.shutdown_command {
             let handle = server.handle();

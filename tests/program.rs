@@ -13,6 +13,7 @@ mod program {
     mod password;
     mod reload;
     mod signals;
+    mod snapshot;
     mod start;
     mod tls;
     mod udp;

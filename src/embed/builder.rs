@@ -23,6 +23,8 @@ pub struct Builder {
     pub(super) password: Option<Secret>,
     pub(super) auth_file: Option<PathBuf>,
     pub(super) acl_file: Option<PathBuf>,
+    pub(super) snapshot: Option<PathBuf>,
+    pub(super) snapshot_every: Option<Duration>,
     pub(super) max_item_size: usize,
     pub(super) max_reply_memory: Option<usize>,
     pub(super) server: server::Settings,
@@ -44,6 +46,8 @@ impl Default for Builder {
             password: None,
             auth_file: None,
             acl_file: None,
+            snapshot: None,
+            snapshot_every: None,
             max_item_size: memcached::Settings::default().max_item_size,
             max_reply_memory: None,
             server: server::Settings::default(),
@@ -139,6 +143,19 @@ impl Builder {
     /// which password the default user has, instead of [`Builder::password`].
     pub fn acl_file(mut self, path: Option<PathBuf>) -> Builder {
         self.acl_file = path;
+        self
+    }
+
+    /// A file for snapshots of all items: loaded at the start, and written when the server ends, at intervals, and by SAVE
+    /// and BGSAVE. `None` for none. A file that can't be loaded is renamed, and the server starts empty.
+    pub fn snapshot(mut self, path: Option<PathBuf>) -> Builder {
+        self.snapshot = path;
+        self
+    }
+
+    /// The interval between two snapshots; `None` for no snapshots but those that are asked for, and the one at the end.
+    pub fn snapshot_every(mut self, interval: Option<Duration>) -> Builder {
+        self.snapshot_every = interval;
         self
     }
 

@@ -71,7 +71,8 @@ Try it:
   redis-cli get greeting
 
 Signals: after TERM, INT or QUIT larder answers the requests in flight, for 10 s at most, and ends.
-A second signal ends it immediately. HUP reopens the log and reads larder.toml again.";
+A second signal ends it immediately. HUP reopens the log and reads larder.toml again. USR1 writes a snapshot, if there is
+a --snapshot file.";
 
 #[derive(Subcommand)]
 enum Command {

@@ -7,6 +7,7 @@ use clap::Args;
 
 use crate::Server;
 use crate::server::{Listen, ServerTls, StartError};
+use crate::snapshot::SaveError;
 
 use super::file::{DEFAULT_FILE, File};
 use super::logging::{self, LogOptions};
@@ -82,15 +83,37 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), String> {
         log_dir: log.dir,
     };
     let reload = reload(args.clone(), settings, restart, tls, &server);
-    let watch = signals::watch(move || handle.begin_shutdown(crate::GRACE), reload)?;
+    let watch = [
+        signals::watch(move || handle.begin_shutdown(crate::GRACE), reload)?,
+        signals::watch_user(save_on_signal(&server))?,
+    ];
     log::info!("{serving}");
     warn_of_udp(&server);
     let listeners = server.listeners();
     announce(listeners.map(|(protocol, address)| format!("{protocol} {address}")))?;
-    server.join();
+    let saved = server.join_and_save();
     drop(watch);
     log::info!("ended");
-    Ok(())
+    match saved {
+        Err(SaveError::Failed(problem)) => Err(format!(
+            "the snapshot at the end was not written: {problem}"
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// USR1 begins a snapshot.
+fn save_on_signal(server: &Server) -> impl FnMut() + Send + 'static {
+    let saver = server.saver().cloned();
+    move || match &saver {
+        None => {
+            log::warn!("USR1 writes a snapshot, and there is no file for it: give --snapshot FILE")
+        }
+        Some(saver) => match saver.save_in_background() {
+            Ok(()) => log::info!("writing a snapshot, because USR1 arrived"),
+            Err(_) => log::warn!("USR1 arrived while a snapshot was being written already"),
+        },
+    }
 }
 
 /// Settings of other tables, as they were at the start.
@@ -108,7 +131,7 @@ fn reload(
     server: &Server,
 ) -> impl FnMut() + Send + 'static {
     let (store, connections) = (server.store.clone(), server.running.connections().clone());
-    let memcached = server.memcached.clone();
+    let (memcached, saver) = (server.memcached.clone(), server.saver().cloned());
     move || match args.settings() {
         Ok((settings, tls_options, log)) => {
             logging::set_level(log.level());
@@ -121,6 +144,9 @@ fn reload(
             }
             connections.set_max(settings.max_connections as usize);
             connections.set_max_reply_memory(settings.max_reply_memory.0 as usize);
+            if let Some(saver) = &saver {
+                saver.set_every(settings.snapshot_every.off_if_zero());
+            }
             let mut later = running.reload(&settings);
             if log.dir != restart.log_dir {
                 later.push("log-dir");
@@ -183,6 +209,8 @@ fn start(settings: &Settings, tls: Option<Arc<ServerTls>>) -> Result<Server, Str
         .password(password)
         .auth_file(settings.auth_file.clone())
         .acl_file(settings.acl_file.clone())
+        .snapshot(settings.snapshot.clone())
+        .snapshot_every(settings.snapshot_every.off_if_zero())
         .model(settings.model.0)
         .workers(settings.workers.map(|workers| workers as usize))
         .max_connections(settings.max_connections as usize)

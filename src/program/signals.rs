@@ -1,6 +1,6 @@
 //! The signals that end and reload a program: the same for serve, echo, proxy and invalidate.
 
-use std::process;
+use std::{io, process};
 
 use crate::server::signals::{self, Signal, SignalThread};
 
@@ -29,5 +29,14 @@ pub(super) fn watch(
             reload();
         }
     })
-    .map_err(|error| format!("signals can't be caught: {error}"))
+    .map_err(uncaught)
+}
+
+/// Calls `save` on USR1.
+pub(super) fn watch_user(save: impl FnMut() + Send + 'static) -> Result<SignalThread, String> {
+    signals::watch_user(save).map_err(uncaught)
+}
+
+fn uncaught(error: io::Error) -> String {
+    format!("signals can't be caught: {error}")
 }

@@ -308,6 +308,8 @@ pub enum StartError {
     },
     /// A file of users can't be read or is malformed: a sentence that names the file and the line.
     Users(String),
+    /// The file for snapshots can't be used: a sentence that names it.
+    Snapshot(String),
     /// UDP was asked for together with users of memcached's protocol.
     UdpWithUsers,
     /// A thread or its poller could not be made.
@@ -336,7 +338,7 @@ impl fmt::Display for StartError {
                 f,
                 "{connections} connections need {needed} open files, and the system allows {allowed}: lower the limit of connections, or raise the hard limit of files (ulimit -Hn)",
             ),
-            StartError::Users(problem) => f.write_str(problem),
+            StartError::Users(problem) | StartError::Snapshot(problem) => f.write_str(problem),
             StartError::UdpWithUsers => f.write_str(
                 "UDP can't be used with a file of users, because a datagram can't authenticate its sender",
             ),
@@ -349,7 +351,10 @@ impl Error for StartError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             StartError::Listen { source, .. } | StartError::Worker(source) => Some(source),
-            StartError::OpenFiles { .. } | StartError::Users(_) | StartError::UdpWithUsers => None,
+            StartError::OpenFiles { .. }
+            | StartError::Users(_)
+            | StartError::Snapshot(_)
+            | StartError::UdpWithUsers => None,
         }
     }
 }

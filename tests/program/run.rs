@@ -274,6 +274,16 @@ impl<S: Read + Write> Talk<S> {
         assert_eq!(String::from_utf8_lossy(&rest), "");
     }
 
+    /// All that comes until the server closes.
+    #[track_caller]
+    pub(crate) fn rest(&mut self) -> String {
+        let mut text = String::new();
+        self.0
+            .read_to_string(&mut text)
+            .expect("text, then the end");
+        text
+    }
+
     /// A number of memcached's `stats`.
     #[track_caller]
     pub(crate) fn stat(&mut self, name: &str) -> u64 {

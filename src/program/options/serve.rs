@@ -3,6 +3,7 @@
 //! default.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use serde::Deserialize;
@@ -11,7 +12,7 @@ use crate::server::limits::LEAST_REPLY_MEMORY;
 use crate::server::{Listen, Model};
 
 use crate::program::values::{
-    Count, Endpoint, ModelName, PrintedSetting, Seconds, Size, Switch, parsed,
+    Count, Endpoint, ModelName, PrintedSetting, Seconds, Size, Span, Switch, parsed,
 };
 
 /// The options that were given on the command line or in the file; `None` for the others.
@@ -113,6 +114,16 @@ pub(crate) struct ServeOptions {
     /// writes it [default: none]
     #[arg(long, value_name = "FILE")]
     pub(crate) acl_file: Option<PathBuf>,
+
+    /// A file for snapshots of all items, so that a restart begins with a warm cache: loaded at the start; written at the end,
+    /// at USR1, by SAVE and BGSAVE, and at intervals [default: none]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) snapshot: Option<PathBuf>,
+
+    /// Time between two snapshots, written 10m or 1h; 0 is never. HUP reads it again [default: 0]
+    #[arg(long, value_name = "SPAN")]
+    #[serde(deserialize_with = "parsed")]
+    pub(crate) snapshot_every: Option<Span>,
 }
 
 impl ServeOptions {
@@ -137,6 +148,8 @@ impl ServeOptions {
             password_file: self.password_file.or(other.password_file),
             auth_file: self.auth_file.or(other.auth_file),
             acl_file: self.acl_file.or(other.acl_file),
+            snapshot: self.snapshot.or(other.snapshot),
+            snapshot_every: self.snapshot_every.or(other.snapshot_every),
         }
     }
 
@@ -168,6 +181,8 @@ impl ServeOptions {
             password_file: self.password_file,
             auth_file: self.auth_file,
             acl_file: self.acl_file,
+            snapshot: self.snapshot,
+            snapshot_every: self.snapshot_every.unwrap_or(Span(Duration::ZERO)),
         }
     }
 }
@@ -198,6 +213,8 @@ pub(crate) struct Settings {
     pub(crate) password_file: Option<PathBuf>,
     pub(crate) auth_file: Option<PathBuf>,
     pub(crate) acl_file: Option<PathBuf>,
+    pub(crate) snapshot: Option<PathBuf>,
+    pub(crate) snapshot_every: Span,
 }
 
 /// The smallest `--memory`: less leaves no room for the tables of the store themselves.
@@ -249,6 +266,12 @@ impl Settings {
                     .into(),
             );
         }
+        if self.snapshot.is_none() && !self.snapshot_every.0.is_zero() {
+            return Some(format!(
+                "--snapshot-every {} needs a file; name one with --snapshot FILE",
+                self.snapshot_every
+            ));
+        }
         None
     }
 
@@ -274,6 +297,8 @@ impl Settings {
             password_file,
             auth_file,
             acl_file,
+            snapshot,
+            snapshot_every,
         } = self;
         vec![
             PrintedSetting::new("memcached", memcached),
@@ -298,6 +323,8 @@ impl Settings {
             ),
             PrintedSetting::path("auth-file", auth_file.as_ref(), "/etc/larder/users"),
             PrintedSetting::path("acl-file", acl_file.as_ref(), "/etc/larder/users.acl"),
+            PrintedSetting::path("snapshot", snapshot.as_ref(), "/var/lib/larder/snapshot"),
+            PrintedSetting::new("snapshot-every", snapshot_every),
         ]
     }
 
@@ -323,9 +350,12 @@ impl Settings {
             password_file,
             auth_file,
             acl_file,
+            snapshot,
+            snapshot_every,
         } = new;
         (self.memory, self.max_item_size) = (*memory, *max_item_size);
         (self.max_connections, self.max_reply_memory) = (*max_connections, *max_reply_memory);
+        self.snapshot_every = *snapshot_every;
         [
             ("memcached", self.memcached != *memcached),
             ("resp", self.resp != *resp),
@@ -344,6 +374,7 @@ impl Settings {
             ("password-file", self.password_file != *password_file),
             ("auth-file", self.auth_file != *auth_file),
             ("acl-file", self.acl_file != *acl_file),
+            ("snapshot", self.snapshot != *snapshot),
         ]
         .into_iter()
         .filter_map(|(name, differs)| differs.then_some(name))

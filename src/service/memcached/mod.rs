@@ -58,6 +58,7 @@ use std::sync::{Arc, OnceLock};
 
 use crate::protocol::memcached::text::reply;
 use crate::server::{self, Address, Connections, Peer, Refusal};
+use crate::snapshot::Saver;
 use crate::store::Store;
 
 pub use auth_file::AuthFile;
@@ -91,6 +92,7 @@ impl Memcached {
                 udp: OnceLock::new(),
                 shutdown: OnceLock::new(),
                 listeners: OnceLock::new(),
+                snapshots: OnceLock::new(),
                 verbosity: AtomicU32::new(0),
                 max_item_size: AtomicUsize::new(settings.max_item_size),
             }),
@@ -112,6 +114,12 @@ impl Memcached {
     pub fn require_users_of(&self, file: AuthFile) {
         // Only the first file counts.
         let _ = self.shared.auth_file.set(file);
+    }
+
+    /// Lets `stats` report on snapshots.
+    pub(crate) fn report_snapshots_of(&self, saver: Arc<Saver>) {
+        // Only the first one counts.
+        let _ = self.shared.snapshots.set(saver);
     }
 
     /// Reads the file of users again, if there is one. After an error the old users stay.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::protocol::memcached::text::Nesting;
 use crate::server::{Address, Connection, Connections};
+use crate::snapshot::Saver;
 use crate::store::Store;
 
 use super::auth_file::AuthFile;
@@ -73,6 +74,8 @@ pub(super) struct Shared {
     pub(super) shutdown: OnceLock<EndHandle>,
     /// The other listeners.
     pub(super) listeners: OnceLock<Vec<Address>>,
+    /// The writer of snapshots, if there is a file for them.
+    pub(super) snapshots: OnceLock<Arc<Saver>>,
     /// The level of the last `verbosity`. `stats settings` shows it; it doesn't change larder's log
     /// level.
     pub(super) verbosity: AtomicU32,

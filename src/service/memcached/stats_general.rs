@@ -80,6 +80,26 @@ impl TurnContext<'_> {
         for name in BY_PROTOCOL {
             self.stat(name, shared.counters.get(name));
         }
+        self.snapshot_stats();
+    }
+
+    /// Lines about snapshots, if there is a file for them.
+    fn snapshot_stats(&mut self) {
+        let Some(status) = self.shared.snapshots.get().map(|saver| saver.status()) else {
+            return;
+        };
+        let outcome = if status.last_succeeded { "ok" } else { "err" };
+        let milliseconds = status.last_duration.unwrap_or_default().as_millis();
+        let running = u8::from(status.running_since.is_some());
+        self.stat("snapshot_in_progress", running);
+        self.stat("snapshot_last_time", status.last_save_ms / 1000);
+        self.stat("snapshot_last_status", outcome);
+        self.stat("snapshot_last_milliseconds", milliseconds);
+        self.stat("snapshot_last_bytes", status.last_bytes);
+        self.stat("snapshot_last_items", status.last_items);
+        self.stat("snapshot_saves", status.saves);
+        self.stat("snapshot_failures", status.failures);
+        self.stat("snapshot_loaded_items", status.loaded.stored);
     }
 
     fn zeros(&mut self, names: &[&str]) {

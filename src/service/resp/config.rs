@@ -155,7 +155,7 @@ const PARAMETERS: &[ConfigParameter] = &[
         get: |shared| format!("normal {} 0 0", shared.max_reply()).into(),
         set: None,
     },
-    // larder keeps no data on disk; redis-benchmark and others read these settings.
+    // larder writes snapshots by its own settings; redis-benchmark and others read these.
     ConfigParameter {
         name: "save",
         get: |_| Vec::new(),

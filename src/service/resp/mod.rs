@@ -21,6 +21,7 @@ use self::statistics::Statistics;
 use self::table::CommandSpec;
 use crate::server::{Connections, Peer, Refusal, Service, Session};
 use crate::service::memcached::Memcached;
+use crate::snapshot::Saver;
 use crate::store::Store;
 
 mod acl;
@@ -59,6 +60,7 @@ mod server_info;
 mod service_state;
 mod session;
 mod set_options;
+mod snapshots;
 mod statistics;
 mod string_batches;
 mod strings;
@@ -77,6 +79,7 @@ const FAMILIES: &[&[CommandSpec]] = &[
     databases::COMMANDS,
     config::COMMANDS,
     server_info::COMMANDS,
+    snapshots::COMMANDS,
     keys::COMMANDS,
     scan::COMMANDS,
     moving::COMMANDS,
@@ -111,6 +114,7 @@ impl Resp {
                 clients: ClientRegistry::default(),
                 statistics: Statistics::new(table::table().all().count()),
                 memcached: OnceLock::new(),
+                snapshots: OnceLock::new(),
                 run_id: run_id(),
             }),
         }
@@ -122,6 +126,12 @@ impl Resp {
     pub fn count_requests_of(&self, memcached: Arc<Memcached>) {
         // Only the first service counts.
         let _ = self.shared.memcached.set(memcached);
+    }
+
+    /// Lets clients write snapshots.
+    pub(crate) fn save_with(&self, saver: Arc<Saver>) {
+        // Only the first one counts.
+        let _ = self.shared.snapshots.set(saver);
     }
 
     /// Reads users from a file, in the format of Redis's `aclfile`; ACL LOAD and ACL SAVE use it, too.

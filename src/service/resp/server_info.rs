@@ -5,6 +5,7 @@
 
 use std::fmt::{Display, Write};
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use nix::sys::resource::{UsageWho, getrusage};
 
@@ -155,17 +156,32 @@ fn memory(ctx: &Context<'_>, text: &mut InfoText) {
     text.put("mem_clients_normal", ctx.service.connections.reply_memory());
 }
 
-/// larder keeps no data on disk. Clients wait while a server is loading.
-fn persistence(_: &Context<'_>, text: &mut InfoText) {
-    for name in [
-        "loading",
-        "async_loading",
-        "rdb_bgsave_in_progress",
-        "aof_enabled",
-        "aof_rewrite_in_progress",
-    ] {
-        text.put(name, 0);
+/// Clients wait while a server is loading; larder has loaded its snapshot before it listens.
+fn persistence(ctx: &Context<'_>, text: &mut InfoText) {
+    let status = ctx.service.snapshots.get().map(|saver| saver.status());
+    let running = status.as_ref().and_then(|status| status.running_since);
+    text.put("loading", 0);
+    text.put("async_loading", 0);
+    text.put("rdb_bgsave_in_progress", u8::from(running.is_some()));
+    if let Some(status) = &status {
+        let seconds = |time: Option<Duration>| time.map_or(-1, |time| time.as_secs() as i64);
+        let outcome = if status.last_succeeded { "ok" } else { "err" };
+        text.put("rdb_last_save_time", status.last_save_ms / 1000);
+        text.put("rdb_last_bgsave_status", outcome);
+        text.put("rdb_last_bgsave_time_sec", seconds(status.last_duration));
+        let running = running.map(|since| since.elapsed());
+        text.put("rdb_current_bgsave_time_sec", seconds(running));
+        text.put("rdb_saves", status.saves);
+        text.put("rdb_last_load_keys_expired", status.loaded.expired);
+        text.put("rdb_last_load_keys_loaded", status.loaded.stored);
+        let milliseconds = status.last_duration.unwrap_or_default().as_millis();
+        text.put("snapshot_last_milliseconds", milliseconds);
+        text.put("snapshot_last_bytes", status.last_bytes);
+        text.put("snapshot_last_items", status.last_items);
+        text.put("snapshot_failures", status.failures);
     }
+    text.put("aof_enabled", 0);
+    text.put("aof_rewrite_in_progress", 0);
 }
 
 fn stats(ctx: &Context<'_>, text: &mut InfoText) {

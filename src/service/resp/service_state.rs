@@ -9,6 +9,7 @@ use super::statistics::Statistics;
 use crate::server::Connections;
 use crate::service::memcached::Memcached;
 use crate::service::secret::Secret;
+use crate::snapshot::Saver;
 use crate::store::Store;
 
 /// The version of Redis that the commands follow. Clients choose by it which commands they use.
@@ -69,6 +70,8 @@ pub(crate) struct ServiceState {
     pub statistics: Statistics,
     /// The service of memcached's protocols beside this one, whose requests INFO counts.
     pub memcached: OnceLock<Arc<Memcached>>,
+    /// The writer of snapshots, if there is a file for them.
+    pub snapshots: OnceLock<Arc<Saver>>,
     /// Forty hexadecimal digits that no other run has, so that clients notice a restart.
     pub run_id: String,
     /// The start of the service, by the store's clock.

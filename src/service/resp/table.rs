@@ -30,6 +30,9 @@ pub(crate) const EXCLUSIVE: u32 = 1 << 7;
 /// The command affects other clients or walks over all keys. `@dangerous` in `COMMAND`.
 pub(crate) const DANGEROUS: u32 = 1 << 8;
 
+/// Refused inside MULTI.
+pub(crate) const NO_MULTI: u32 = 1 << 10;
+
 /// A command about the connection, though its group is another. `@connection` in `COMMAND`.
 pub(crate) const CONNECTION: u32 = 1 << 9;
 

@@ -19,7 +19,7 @@ use super::client_state::{CLOSE, MULTI, REPLY_FILTERED, RESTRICTED};
 use super::context::Context;
 use super::errors;
 use super::session::CommandRunner;
-use super::table::{CommandEntry, CommandSpec, EXCLUSIVE, FAST, IMMEDIATE, table};
+use super::table::{CommandEntry, CommandSpec, EXCLUSIVE, FAST, IMMEDIATE, NO_MULTI, table};
 use crate::protocol::resp::CommandArgs;
 
 pub(super) const COMMANDS: &[CommandSpec] = &[
@@ -64,8 +64,11 @@ const GROUP: &str = "transactions";
 const WATCH_OVERHEAD: usize = 128;
 
 impl CommandRunner<'_> {
-    /// Puts a command into the transaction.
+    /// Puts a command into the transaction, or refuses it.
     pub(super) fn queue(&mut self, entry: &'static CommandEntry, args: CommandArgs<'_>) {
+        if entry.command.is(NO_MULTI) {
+            return self.refuse(Some(entry), b"ERR Command not allowed inside a transaction");
+        }
         let queue = &mut self.client.transaction().queue;
         queue.push(entry.number, args);
         let (length, size) = (queue.len(), queue.size());
