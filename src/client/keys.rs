@@ -1,14 +1,15 @@
 //! The list of a server's keys, with sizes and remaining lifetimes.
 //!
 //! ```text
-//!   memcached: lru_crawler metadump all ─▶ a line for each key, over one connection
+//!   memcached: lru_crawler metadump ─▶ a line for each key, over one connection
 //!   RESP:      SCAN ─▶ some keys ─▶ PTTL and MEMORY USAGE of each, in one round trip ─▶ SCAN …
 //! ```
 //!
 //! Cost: one round trip for memcached; two for some hundred keys of RESP. Memory: those keys, or what a read has brought.
 
 use std::collections::VecDeque;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::client::commands::Client;
 use crate::client::connection::{Connection, Deadline};
@@ -17,9 +18,20 @@ use crate::client::resp_reply::{self, RespReply};
 use crate::pool::{Protocol, UpstreamFailure};
 use crate::protocol::memcached::text::parse_unsigned;
 use crate::protocol::resp;
+use crate::upstream::end_of;
 
 /// Keys that a server of RESP is asked to look at for one reply.
 const SCAN_COUNT: &[u8] = b"512";
+
+/// The request for a list that is made from the server's hash table: each item that stays is in it once.
+const OF_THE_TABLE: &[u8] = b"lru_crawler metadump hash\r\n";
+
+/// The request for a list by classes of items, for a server that can't make the other. An item that is read meanwhile may be
+/// missing.
+const OF_THE_CLASSES: &[u8] = b"lru_crawler metadump all\r\n";
+
+/// The pause before a server that is busy is asked again.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// A key of a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,7 +80,8 @@ impl Client {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
-    /// A memcached lists its keys by `lru_crawler metadump`, one client at a time.
+    /// A memcached lists its keys by `lru_crawler metadump`, one client at a time. While it makes another list, it is asked again, until
+    /// the read deadline has passed.
     pub fn keys(&self) -> Keys<'_> {
         Keys {
             client: self,
@@ -101,17 +114,42 @@ impl Iterator for Keys<'_> {
 }
 
 impl Keys<'_> {
-    fn begin(&self) -> Result<Walk, Error> {
+    fn begin(&mut self) -> Result<Walk, Error> {
         let server = &self.client.server;
         match server.settings.protocol {
             Protocol::Resp => Ok(Walk::Cursor(b"0".to_vec())),
-            Protocol::Memcached => {
-                server.admit()?;
-                let mut connection = server.take()?;
-                match connection.send(b"lru_crawler metadump all\r\n", server.settings.write) {
-                    Ok(()) => Ok(Walk::Lines(connection)),
-                    Err(failure) => server.finish(connection, Err(failure)),
+            Protocol::Memcached => self.begin_lines(),
+        }
+    }
+
+    /// memcached makes one list at a time. One of its own, for the removal of expired items, is soon done.
+    fn begin_lines(&mut self) -> Result<Walk, Error> {
+        let server = &self.client.server;
+        let until = end_of(server.settings.read);
+        let mut request = OF_THE_TABLE;
+        loop {
+            server.admit()?;
+            let mut connection = server.take()?;
+            let first = connection
+                .send(request, server.settings.write)
+                .and_then(|()| dumped(&mut connection, Deadline::after(server.settings.read)));
+            match first {
+                Ok(Some(entry)) => {
+                    self.ready.push_back(entry);
+                    return Ok(Walk::Lines(connection));
                 }
+                Ok(None) => return server.finish(connection, Ok(Walk::Ended)),
+                Err(UpstreamFailure::ErrorLine(line))
+                    if is_busy(&line) && Instant::now() < until =>
+                {
+                    thread::sleep(PAUSE);
+                }
+                Err(UpstreamFailure::ErrorLine(line))
+                    if !is_busy(&line) && request == OF_THE_TABLE =>
+                {
+                    request = OF_THE_CLASSES;
+                }
+                Err(failure) => return server.finish(connection, Err(failure)),
             }
         }
     }
@@ -193,6 +231,11 @@ fn described(
         size,
         lifetime,
     }))
+}
+
+/// Whether the server makes another list, so that it can make this one later.
+fn is_busy(line: &str) -> bool {
+    line.starts_with("BUSY") || line.starts_with("ERROR locked")
 }
 
 /// The next key of `lru_crawler metadump`; `None` at the end. memcached 1.6.18 doesn't begin the list with `OK`.

@@ -81,12 +81,25 @@ fn redis_lists_its_keys() {
 }
 
 #[test]
+fn a_server_that_can_not_make_a_list_now_or_in_this_way_is_asked_again() {
+    for reply in [
+        "BUSY currently processing crawler request\r\n",
+        "ERROR locked try again later\r\n",
+        "ERROR\r\n",
+        "BADCLASS invalid class id\r\n",
+    ] {
+        let server = first_is_bad(move |mut stream| {
+            let _ = stream.write_all(reply.as_bytes());
+            hold(stream);
+        });
+        let client = Client::with_settings(&server.address, patient());
+        assert_eq!(client.keys().count(), 0, "{reply:?}");
+    }
+}
+
+#[test]
 fn a_list_ends_with_an_error() {
     for (reply, kind) in [
-        (
-            "BUSY currently processing crawler request\r\n",
-            ErrorKind::Refused,
-        ),
         (
             "key=a exp=-1 size=1\nkey=% exp=-1 size=1\n",
             ErrorKind::Protocol,
