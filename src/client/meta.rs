@@ -142,7 +142,8 @@ impl Client {
     }
 }
 
-fn write(
+/// The bytes of a request.
+pub(super) fn write(
     verb: &str,
     key: &[u8],
     flags: &[&str],
@@ -184,7 +185,7 @@ fn is_flag(word: &str) -> bool {
 }
 
 /// The reply; `None` for a miss.
-fn read(
+pub(super) fn read(
     connection: &mut Connection,
     until: Deadline,
     opaque: &str,

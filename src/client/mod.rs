@@ -40,6 +40,8 @@ mod route;
 mod server;
 mod settings;
 mod steps;
+#[cfg(feature = "program")]
+mod transfer;
 
 pub use cache::Cache;
 pub use cluster::Cluster;
@@ -55,5 +57,7 @@ pub use meta::{MetaCommands, MetaReply, MetaStatus};
 pub(crate) use request::exptime;
 pub use resp_reply::RespReply;
 pub use settings::Settings;
+#[cfg(feature = "program")]
+pub(crate) use transfer::{Entry, Form, StoreOutcome};
 
 pub use crate::pool::Protocol;

@@ -54,7 +54,7 @@ const HELP: &str = "\
 Commands:
 {subcommands}
 
-Commands about one key of any memcached server, for shell scripts (larder get --help):
+Commands about one key of any memcached or Redis server, for shell scripts (larder get --help):
   get set add replace append prepend delete touch incr decr
 
 Options:
@@ -101,6 +101,10 @@ enum Command {
     Bench(bench::Args),
     /// Forward clients to a server and explain every request and reply, byte by byte
     Tap(tap::Args),
+    /// List the keys of a cache server with sizes and remaining lifetimes
+    Keys(client::keys::KeysArgs),
+    /// Copy a live cache into another
+    Cp(client::copy::CopyArgs),
     #[command(flatten)]
     Verb(client::Verb),
 }
@@ -112,6 +116,8 @@ pub fn run() -> ExitCode {
         Command::Probe(args) => return probe::run(&args),
         Command::Bench(args) => return bench::run(&args),
         Command::Tap(args) => return tap::run(&args),
+        Command::Keys(args) => return client::keys::run(&args),
+        Command::Cp(args) => return client::copy::run(&args),
         Command::Verb(verb) => return client::run(verb),
         Command::Serve(args) => serve::run(&args),
         Command::Config(args) => print::run(&args),

@@ -5,14 +5,23 @@
 mod proxy_support;
 #[path = "../support/mod.rs"]
 mod support;
+#[path = "../tls_support/mod.rs"]
+mod tls_support;
 
+mod access;
+mod copy;
+mod keys;
 mod one_key;
 mod refusals;
+mod resp;
 
-use std::io::Write;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
 
 use larder::Server;
+use proxy_support::PATIENCE;
 use serde_json::Value;
 use support::{Kind, Peer};
 
@@ -87,6 +96,62 @@ fn with_each_server(test: impl Fn(&str)) {
         match Peer::start(kind, &[]).expect("it starts") {
             Some(peer) => test(peer.socket().to_str().expect("text")),
             None => support::skipped(&format!("{} is not installed", kind.program())),
+        }
+    }
+}
+
+/// A connection to the server at this address, for requests in its own protocol. Reads end after a minute.
+trait Stream: Read + Write {}
+
+impl<T: Read + Write> Stream for T {}
+
+fn connect(address: &str) -> Box<dyn Stream> {
+    match address.contains('/') {
+        true => {
+            let stream = UnixStream::connect(address).expect("connect");
+            stream.set_read_timeout(Some(PATIENCE)).expect("timeout");
+            Box::new(stream)
+        }
+        false => {
+            let stream = TcpStream::connect(address).expect("connect");
+            stream.set_read_timeout(Some(PATIENCE)).expect("timeout");
+            Box::new(stream)
+        }
+    }
+}
+
+/// The reply to a request of RESP: a line, or a bulk string.
+fn resp_of(address: &str, words: &[&str]) -> String {
+    let mut request = format!("*{}\r\n", words.len());
+    for word in words {
+        request += &format!("${}\r\n{word}\r\n", word.len());
+    }
+    let mut stream = BufReader::new(connect(address));
+    stream
+        .get_mut()
+        .write_all(request.as_bytes())
+        .expect("send");
+    let mut reply = String::new();
+    stream.read_line(&mut reply).expect("a line");
+    let length = reply
+        .strip_prefix('$')
+        .and_then(|length| length.trim().parse().ok());
+    if let Some(length) = length {
+        let length: usize = length;
+        let mut value = vec![0; length + 2];
+        stream.read_exact(&mut value).expect("a value");
+        reply += &String::from_utf8(value).expect("text");
+    }
+    reply
+}
+
+/// Answers each line of a connection until the client ends it.
+fn answer_lines(stream: TcpStream, mut answer: impl FnMut(&str) -> String) {
+    let mut output = stream.try_clone().expect("a second handle");
+    for line in BufReader::new(stream).lines() {
+        let Ok(line) = line else { return };
+        if output.write_all(answer(&line).as_bytes()).is_err() {
+            return;
         }
     }
 }

@@ -20,7 +20,7 @@ pub(super) fn outcome(key: &[u8], outcome: &Outcome) -> Value {
             "found"
         }
         Outcome::Number(number) => {
-            object.insert("value".into(), (*number).into());
+            object.insert("value".into(), number.clone().into());
             "found"
         }
         Outcome::Done(result) | Outcome::Miss(result) => result,
@@ -68,7 +68,7 @@ mod tests {
             ),
             (
                 b"n",
-                Outcome::Number(u64::MAX),
+                Outcome::Number(u64::MAX.into()),
                 r#"{"key":"n","result":"found","value":18446744073709551615}"#,
             ),
             (

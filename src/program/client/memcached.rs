@@ -1,5 +1,7 @@
 //! Requests about one key to a memcached server: commands of the text protocol, which every version has, or meta commands, which
 //! take a key of any bytes and answer with the remaining lifetime.
+//!
+//! The client has the commands of the text protocol in RESP, too, as far as they mean the same there.
 
 use std::time::Duration;
 
@@ -10,20 +12,8 @@ use crate::client::{Cache, Client, Error, Item, MetaCommands, MetaReply, MetaSta
 /// The word for a key that doesn't exist.
 const MISSING: &str = "missing";
 
-/// Asks a server.
-pub(super) fn execute(
-    client: &Client,
-    key: &[u8],
-    request: &Request,
-    by_meta: bool,
-) -> Result<Outcome, Error> {
-    match by_meta {
-        true => meta(client, key, request),
-        false => text(client, key, request),
-    }
-}
-
-fn text(client: &Client, key: &[u8], request: &Request) -> Result<Outcome, Error> {
+/// Asks by the commands of the text protocol.
+pub(super) fn text(client: &Client, key: &[u8], request: &Request) -> Result<Outcome, Error> {
     Ok(match request {
         Request::Get => {
             let found = client.get(key)?;
@@ -52,7 +42,9 @@ fn text(client: &Client, key: &[u8], request: &Request) -> Result<Outcome, Error
                 Direction::Up => client.incr(key, *by)?,
                 Direction::Down => client.decr(key, *by)?,
             };
-            number.map_or(Outcome::Miss(MISSING), Outcome::Number)
+            number.map_or(Outcome::Miss(MISSING), |number| {
+                Outcome::Number(number.into())
+            })
         }
     })
 }
@@ -72,7 +64,8 @@ fn store(
     }
 }
 
-fn meta(client: &Client, key: &[u8], request: &Request) -> Result<Outcome, Error> {
+/// Asks by meta commands.
+pub(super) fn meta(client: &Client, key: &[u8], request: &Request) -> Result<Outcome, Error> {
     let lifetime_flag = |lifetime: &Option<Duration>| format!("T{}", exptime(*lifetime));
     Ok(match request {
         Request::Get => {
@@ -116,7 +109,7 @@ fn meta(client: &Client, key: &[u8], request: &Request) -> Result<Outcome, Error
             };
             let reply = client.meta_arithmetic(key, &[mode, &format!("D{by}"), "v"])?;
             match reply.value.as_deref().and_then(number) {
-                Some(number) if is_done(&reply) => Outcome::Number(number),
+                Some(number) if is_done(&reply) => Outcome::Number(number.into()),
                 _ => Outcome::Miss(MISSING),
             }
         }
@@ -127,7 +120,7 @@ fn found_value(reply: MetaReply) -> Outcome {
     let token = |letter| reply.flag(letter).unwrap_or_default().parse::<u32>().ok();
     Outcome::Value {
         flags: token('f').unwrap_or_default(),
-        ttl: Some(token('t')),
+        ttl: Some(token('t').map(u64::from)),
         value: reply.value.unwrap_or_default(),
     }
 }

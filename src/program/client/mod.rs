@@ -1,4 +1,4 @@
-//! The commands that are clients of a cache: `larder get KEY` and its like.
+//! The commands that are clients of a cache: `larder get KEY` and its like, `larder keys` and `larder cp`.
 //!
 //! ```text
 //!   arguments ─▶ Request ─▶ the client of the key's server ─▶ Outcome ─▶ text or JSON, exit code
@@ -9,22 +9,23 @@
 //! A shell script needs only the exit code: 0 if the command did what its name says, 1 for a miss, 2 for an error, which standard
 //! error explains. Cost: a process, a connection, and one round trip.
 
+pub(super) mod copy;
 mod exit;
 mod json;
+pub(super) mod keys;
 mod memcached;
 mod outcome;
 mod request;
+mod resp;
 
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
-use crate::client::{Error, ErrorKind};
+use crate::client::{Error, ErrorKind, Protocol};
 use crate::protocol::memcached::text::KEY_LIMIT;
 use crate::protocol::memcached::text::meta::base64;
 
-use super::options::Cache;
 use super::output::show;
-use memcached::execute;
 use outcome::Outcome;
 pub(crate) use request::Verb;
 use request::{KeyArgs, Request};
@@ -38,10 +39,16 @@ pub(super) fn run(verb: Verb) -> ExitCode {
 fn answer(name: &str, verb: Verb) -> Result<ExitCode, String> {
     let (arguments, request) = verb.request()?;
     let key = arguments.key()?;
-    let cache: Cache = arguments.client.cache()?;
+    let servers = arguments.client.servers()?;
+    let client = servers.client_of(&key);
     let asks_for_all = arguments.json && matches!(request, Request::Get);
-    let by_meta = arguments.base64 || asks_for_all;
-    let outcome = execute(cache.client_of(&key), &key, &request, by_meta);
+    let outcome = match arguments.client.protocol() {
+        Protocol::Resp => resp::execute(client, &key, &request, asks_for_all),
+        Protocol::Memcached if arguments.base64 || asks_for_all => {
+            memcached::meta(client, &key, &request)
+        }
+        Protocol::Memcached => memcached::text(client, &key, &request),
+    };
     let outcome = outcome.map_err(|error| explained(&error, &arguments))?;
     match arguments.json {
         true => show(format!("{}\n", json::outcome(&key, &outcome)))?,

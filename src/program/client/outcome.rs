@@ -1,5 +1,7 @@
 //! The result of a request about one key.
 
+use serde_json::Number;
+
 /// What a request has led to.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
@@ -7,9 +9,9 @@ pub(super) enum Outcome {
         value: Vec<u8>,
         flags: u32,
         /// Seconds, or none if it never expires; only known if it was asked for.
-        ttl: Option<Option<u32>>,
+        ttl: Option<Option<u64>>,
     },
-    Number(u64),
+    Number(Number),
     /// It was done, in one word.
     Done(&'static str),
     /// It was not done, for this reason in one word.

@@ -20,8 +20,13 @@ Try it:
   larder set page < index.html          a value from standard input, all of its bytes
   larder add lock $$ --ttl 30 || echo 'another process has the lock'
   larder get greeting --json --servers servers.txt
+  larder get session:42 --resp --server 127.0.0.1:6379
 
-Exit code: 0 if it was done, 1 for a miss (there is no such key, or for add there is one), 2 for an error.";
+In RESP, append, incr and decr create a key that doesn't exist, as Redis does; there is no prepend
+and no --flags.
+
+Exit code: 0 if it was done, 1 for a miss (there is no such key, or for add there is one), 2 for an
+error.";
 
 /// The commands about one key. `larder --help` lists their names in one line.
 #[derive(Subcommand)]

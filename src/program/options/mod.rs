@@ -1,6 +1,7 @@
 //! The settings of the programs. One structure is the command line, a table of larder.toml and the source of `larder
 //! config`'s output, so that the three can't drift apart. A flag overrides the file, the file overrides the default.
 
+mod access;
 mod client;
 mod invalidate;
 mod pool;
@@ -9,7 +10,8 @@ mod serve;
 mod target;
 mod tls;
 
-pub(super) use client::{Cache, ClientOptions, VALUE_LIMIT};
+pub(super) use access::CopyAccessOptions;
+pub(super) use client::{CacheServers, ClientOptions, VALUE_LIMIT, WayOptions};
 pub(super) use invalidate::InvalidateOptions;
 pub(super) use pool::read_list;
 pub(super) use proxy::ProxyOptions;

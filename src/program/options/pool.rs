@@ -34,10 +34,15 @@ impl std::fmt::Display for PlacementName {
     }
 }
 
-/// Reads a list of servers from a file.
+/// Reads the list of servers of the option --servers.
 pub(crate) fn read_list(file: &Path) -> Result<ServerList, String> {
+    list_in(file).map_err(|problem| format!("--servers {problem}"))
+}
+
+/// Reads a list of servers from a file.
+pub(crate) fn list_in(file: &Path) -> Result<ServerList, String> {
     let text = fs::read_to_string(file)
-        .map_err(|error| format!("--servers {}: can't be read: {error}", file.display()))?;
+        .map_err(|error| format!("{}: can't be read: {error}", file.display()))?;
     text.parse()
-        .map_err(|error| format!("--servers {}: {error}", file.display()))
+        .map_err(|error| format!("{}: {error}", file.display()))
 }
