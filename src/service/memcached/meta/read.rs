@@ -9,7 +9,7 @@ use crate::service::memcached::operations::{
     FoundItem, GetOutcome, MetaGet, ReadState, seconds_left,
 };
 use crate::service::memcached::output::Output;
-use crate::store::Marks;
+use crate::store::{Item, Marks};
 
 use super::{repeat, with_key};
 
@@ -106,6 +106,32 @@ fn write_hit(
     } else {
         output.push(b"HD");
     }
+    if flags.has_any(b"stcflhOk") {
+        write_flags(output, command, key, item, state);
+    }
+    if state.marks != Marks::default() || state.won {
+        write_marks(output.bytes, state);
+    }
+    output.push(b"\r\n");
+    if with_value {
+        if !output.copy_small(value) {
+            output.value(found);
+        }
+        output.push(b"\r\n");
+    }
+    Some(())
+}
+
+/// Appends the flags of the reply to a hit.
+#[inline]
+fn write_flags(
+    output: &mut Output<'_>,
+    command: &MetaCommand<'_>,
+    key: &[u8],
+    item: Item<'_>,
+    state: &ReadState,
+) {
+    let flags = &command.flags;
     let out = &mut *output.bytes;
     // An item that was made has its exptime from the flag on.
     let (before, after) = state.expires_ms;
@@ -114,7 +140,7 @@ fn write_hit(
         match word[0] {
             b'T' => expires_ms = after,
             b'N' if state.created => expires_ms = before,
-            b's' => response::number(out, b's', length as u64),
+            b's' => response::number(out, b's', item.value().map_or(0, <[u8]>::len) as u64),
             b't' => response::time_to_live(out, seconds_left(expires_ms, state.now_ms)),
             b'c' => response::number(out, b'c', item.cas()),
             b'f' => response::number(out, b'f', u64::from(item.flags())),
@@ -125,17 +151,6 @@ fn write_hit(
             _ => {}
         }
     }
-    if state.marks != Marks::default() || state.won {
-        write_marks(out, state);
-    }
-    out.extend_from_slice(b"\r\n");
-    if with_value {
-        if !output.copy_small(value) {
-            output.value(found);
-        }
-        output.push(b"\r\n");
-    }
-    Some(())
 }
 
 fn write_marks(out: &mut Vec<u8>, state: &ReadState) {

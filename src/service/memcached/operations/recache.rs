@@ -135,6 +135,7 @@ fn create(tree: &mut Tree<'_>, path: &[&[u8]], request: &MetaGet) -> Option<Node
     Some(node)
 }
 
+#[inline]
 fn state(usage: &ItemUsage, now_ms: u64, request: &MetaGet, created: bool) -> ReadState {
     let marks = usage.marks;
     let before = usage.expires_ms;
