@@ -106,8 +106,11 @@ fn write_hit(
     } else {
         output.push(b"HD");
     }
-    if flags.has_any(b"stcflhOk") {
+    if flags.has_any(b"stcflhO") {
         write_flags(output, command, key, item, state);
+    } else if flags.has(b'k') {
+        // Alone, as in reads of several keys.
+        response::key(output.bytes, key, state.marks.base64_key);
     }
     if state.marks != Marks::default() || state.won {
         write_marks(output.bytes, state);
