@@ -14,6 +14,7 @@ use std::sync::Arc;
 use super::connections::{Connection, Membership};
 use super::service::{DatagramSession, Insertion, Next, Peer, Refusal, Service, Session, Turn};
 use super::stream::Address;
+use super::waiter::Waiter;
 
 /// A session whose creation, turns and drop may panic without harm to other connections.
 pub(super) struct GuardedSession {
@@ -91,6 +92,15 @@ impl GuardedSession {
             })
         });
         insertions.unwrap_or_default()
+    }
+
+    /// The waiter of a session whose turn answered `next`.
+    pub(super) fn waiter(&mut self, next: Next) -> Option<Arc<Waiter>> {
+        let session = self.session.as_mut().filter(|_| next == Next::Wait)?;
+        catch_panic(self.connection.protocol(), self.connection.peer(), || {
+            session.waiter()
+        })
+        .flatten()
     }
 
     /// Notifies the session that this many bytes were written to its [`space`](GuardedSession::space); after a panic the

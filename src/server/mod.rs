@@ -27,7 +27,7 @@
 //! UDP has no connections: a socket has a thread of its own, which gives each datagram to a [`DatagramService`].
 //!
 //! In reading order: `service` (the seam), `stream`, `tls` and `listener` (sockets), `connections` (the
-//! set), `reply_memory` and `replies` (the bound for unwritten replies), `acceptor`, `workers` (their connections), `handshakes` (deadlines), `gather` (writes), `threads`, `turns`, `datagrams` (UDP), `guard` (panics), `start` and `running` (a server's
+//! set), `reply_memory` and `replies` (the bound for unwritten replies), `acceptor`, `workers` (their connections), `waiter` (connections that wait for another thread), `handshakes` (deadlines), `gather` (writes), `threads`, `turns`, `datagrams` (UDP), `guard` (panics), `start` and `running` (a server's
 //! beginning and end), `signals`, `limits`.
 //!
 //! Cost: a request is one read and one write. A quiet connection under turns costs its socket and,
@@ -62,6 +62,7 @@ mod tls;
 mod tls;
 mod traffic;
 mod turns;
+mod waiter;
 mod workers;
 
 pub(crate) use acceptor::Accepted;
@@ -82,4 +83,5 @@ pub(crate) use system_calls::Received;
 #[cfg(feature = "tls")]
 pub use tls::TlsError;
 pub use tls::{ClientTls, ServerTls};
+pub use waiter::Waiter;
 pub(crate) use workers::{WorkerHandle, WorkerHandles, WorkerInbox, WorkerMessage, worker_channel};

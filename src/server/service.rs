@@ -54,6 +54,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::connections::Connection;
+use super::waiter::Waiter;
 
 /// One protocol: opens a session for each connection that the server accepts.
 pub trait Service: Send + Sync + 'static {
@@ -101,6 +102,12 @@ pub trait Session: Send {
         Vec::new()
     }
 
+    /// After a turn that answered [`Next::Wait`]: the waiter that another thread wakes. Without one the connection doesn't
+    /// wait.
+    fn waiter(&mut self) -> Option<Arc<Waiter>> {
+        None
+    }
+
     /// Notifies the session that this many bytes were written to the [`space`](Session::space). Replies are appended
     /// to the output, as in a turn.
     fn arrived(&mut self, bytes: usize, output: &mut Vec<u8>) -> Next {
@@ -144,6 +151,9 @@ pub enum Next {
     /// Write the output; come back with the rest of the input when there is memory for the reply of
     /// the command that it begins with. [`Connections`](super::Connections) bounds the memory of replies.
     AwaitMemory,
+    /// Write the output; come back with the rest of the input when the session's [`waiter`](Session::waiter) is woken.
+    /// Nothing is read from the client until then.
+    Wait,
     /// Write the output; come back after [`LATER`](super::limits::LATER) even if nothing arrived, or earlier with bytes
     /// that have. For output that no request asks for.
     Later,

@@ -171,14 +171,23 @@ fn run_session(
         write_all(&output, &insertions, stream, connection, context)?;
         output.clear();
         output.shrink_to(OUTPUT_SOFT_LIMIT);
-        match next {
-            Next::Close => return Ok(EndReason::Session),
-            Next::AwaitMemory => context.connections.wait_to_reply(connection),
-            _ => {}
+        if next == Next::Close {
+            return Ok(EndReason::Session);
         }
+        wait(next, session, connection, context);
         if input.len() > context.max_input {
             return Ok(EndReason::TooMuchInput);
         }
+    }
+}
+
+/// Waits until there is memory for the reply, or until another thread wakes the session, if its turn asked for that.
+fn wait(next: Next, session: &mut GuardedSession, connection: &Connection, context: &JobContext) {
+    if next == Next::AwaitMemory {
+        context.connections.wait_to_reply(connection);
+    } else if let Some(waiter) = session.waiter(next) {
+        waiter.block();
+        connection.touch(ticks());
     }
 }
 

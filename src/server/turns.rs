@@ -19,7 +19,8 @@
 //! the back of the queue, behind all others that are ready. A socket that doesn't take the whole
 //! output *parks* its connection: the rest is kept, the poller is asked for writability only, and
 //! nothing is read from this client until it has taken everything. It holds memory of one turn's
-//! output and one read's input, and no worker.
+//! output and one read's input, and no worker. A connection that waits for another thread is parked, too, until that
+//! thread wakes it: `woken`.
 //!
 //! Cost: a request is one read and one write, and a share of one wait; two more calls when a
 //! connection parks and two when it resumes. A quiet connection is a slot of about 140 bytes and
@@ -45,6 +46,7 @@ mod polling;
 mod reply_waits;
 mod timer;
 mod trial;
+mod woken;
 mod worker_load;
 
 use std::collections::VecDeque;
@@ -63,6 +65,7 @@ use super::connections::{Connections, ticks};
 use super::handshakes::Handshakes;
 use super::limits::{EVENTS, OUTPUT_SOFT_LIMIT, READ_BUFFER};
 use super::service::Next;
+use super::waiter::WokenConnections;
 use super::workers::{WorkerHandle, WorkerHandles, WorkerInbox, WorkerMessage, worker_channel};
 pub(super) use balance::WorkerGroup;
 use balance::{Balance, Incoming};
@@ -103,6 +106,8 @@ struct Worker {
     replies: Vec<(usize, Range<usize>, Next)>,
     /// Connections that wait for memory for a reply, or for the end of a delay; some may have ended.
     waiting: Vec<usize>,
+    /// Connections that other threads have woken.
+    woken: Arc<WokenConnections>,
     handshakes: Handshakes,
     buffers: WorkerBuffers,
 }
@@ -129,6 +134,7 @@ impl Worker {
         };
         let worker = Worker {
             poll,
+            woken: WokenConnections::new(inbox.waker()),
             inbox,
             group,
             clients: Slab::new(),
@@ -169,6 +175,7 @@ impl Worker {
                     // finds: then no further event announces it.
                     let fin = event.is_read_closed() || event.is_error();
                     client.fin |= fin;
+                    client.hung_up |= event.is_write_closed() || event.is_error();
                     // Remembered, because the next turn may be one that does not read.
                     client.more |= event.is_readable() || fin;
                     queue(&mut self.ready, event.token().0, client);
@@ -178,6 +185,7 @@ impl Worker {
             // ANCHOR: round
             if woken {
                 self.receive();
+                self.take_woken();
             }
             for _ in 0..self.ready.len() {
                 if let Some(key) = self.ready.pop_front() {
@@ -334,6 +342,7 @@ impl Worker {
         match after {
             WaitFor::NextTurn => queue(&mut self.ready, key, client),
             WaitFor::Memory | WaitFor::Time => self.wait_without_event(key),
+            WaitFor::Wake => self.park_until_woken(key),
             WaitFor::Event | WaitFor::Close => {}
         }
     }

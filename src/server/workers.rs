@@ -21,6 +21,7 @@ use crossbeam_channel::{Receiver, Sender, TryRecvError};
 use mio::{Registry, Token, Waker};
 
 use super::acceptor::{Accepted, Dispatch};
+use super::waiter::wake;
 
 /// The acceptors' end of a worker.
 pub(crate) struct WorkerHandle<M = Accepted> {
@@ -159,11 +160,5 @@ impl<M> Drop for WorkerHandles<M> {
             drop(handle.incoming);
             wake(&handle.waker);
         }
-    }
-}
-
-fn wake(waker: &Waker) {
-    if let Err(error) = waker.wake() {
-        log::error!("could not wake a worker: {error}; it continues with its next event");
     }
 }

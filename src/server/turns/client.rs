@@ -23,6 +23,7 @@ use crate::server::service::{Insertion, Next};
 use crate::server::stream::Stream;
 use crate::server::system_calls::Received;
 use crate::server::traffic::Traffic;
+use crate::server::waiter::Waiter;
 
 /// The buffers and values that a worker has once for all its connections.
 // ANCHOR: buffers
@@ -65,6 +66,10 @@ pub(in crate::server) struct Client {
     pub(super) more: bool,
     /// The poller reported the end of the stream or an error. Only a read that finds it ends the connection.
     pub(super) fin: bool,
+    /// Both directions of the socket are closed.
+    pub(super) hung_up: bool,
+    /// The session waits for another thread.
+    pub(super) waiter: Option<Arc<Waiter>>,
     /// The session wants a turn without a read.
     pub(super) again: bool,
     /// The session waits for memory for a reply.
@@ -91,6 +96,8 @@ pub(super) enum WaitFor {
     Memory,
     /// The time of its [`Timer`].
     Time,
+    /// Its waiter.
+    Wake,
     /// Nothing: it is closed.
     Close,
 }
@@ -131,6 +138,8 @@ impl Client {
             queued: false,
             more: false,
             fin: false,
+            hung_up: false,
+            waiter: None,
             again: false,
             awaits_memory: false,
             timer: Timer::None,
@@ -185,6 +194,9 @@ impl Client {
         if self.closing {
             self.stream.close_gracefully();
             return Ok(TurnOutcome::NoReply(WaitFor::Close));
+        }
+        if let Some(wait) = self.still_waits() {
+            return Ok(TurnOutcome::NoReply(wait));
         }
         if self.receiving
             && let Some(outcome) = self.receive(buffers)?
@@ -253,6 +265,7 @@ impl Client {
             Next::Again => self.again = true,
             Next::Send => self.again = !self.input.is_empty(),
             Next::AwaitMemory => self.awaits_memory = true,
+            Next::Wait => self.begin_wait(),
             // ANCHOR_END: next
             Next::Later => self.timer = Timer::of_next_turn(),
             Next::Receive => self.receiving = true,
@@ -302,6 +315,8 @@ impl Client {
     fn wait_for(&self, buffers: &WorkerBuffers) -> WaitFor {
         if !self.output.is_empty() {
             WaitFor::Event
+        } else if self.waiter.is_some() {
+            WaitFor::Wake
         } else if self.awaits_memory {
             WaitFor::Memory
         } else if self.again || self.more {
@@ -357,27 +372,6 @@ impl Client {
             self.written = 0;
         }
         Ok(())
-    }
-
-    /// Keeps a reply until the delay of a wrong password is over.
-    fn delay(&mut self, buffers: &WorkerBuffers, reply: Range<usize>) -> WaitFor {
-        self.settle(buffers, reply.len());
-        (self.output, self.written) = (buffers.output[reply].to_vec(), 0);
-        self.timer = Timer::of_delay();
-        self.again = !self.input.is_empty();
-        WaitFor::Time
-    }
-
-    /// Counts the memory of the bytes that are left of the replies, and that of an unfinished request.
-    fn settle(&self, buffers: &WorkerBuffers, left: usize) {
-        let (connections, connection) = (&buffers.connections, &self.membership.connection);
-        connections.settle_reply(connection, self.stream.kept_for(left));
-        connections.settle_request(connection, self.input.len());
-    }
-
-    /// Whether there is memory for the reply for which the connection waits.
-    pub(super) fn may_reply(&self, buffers: &WorkerBuffers) -> bool {
-        buffers.connections.may_reply(&self.membership.connection)
     }
 
     /// Writes kept output; true when all of it is written.

@@ -56,7 +56,8 @@ impl Worker {
             .clients
             .iter()
             .filter(|(_, client)| {
-                now.saturating_sub(client.membership.connection.last_active()) >= limit
+                let active = client.membership.connection.last_active();
+                client.waiter.is_none() && now.saturating_sub(active) >= limit
             })
             .map(|(key, _)| key)
             .collect();

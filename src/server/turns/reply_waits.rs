@@ -1,8 +1,11 @@
 //! Connections that wait for something that the poller doesn't report, under turns: memory for a reply, the end of the
 //! delay after a wrong password, or the time of a turn without input. Their worker looks again when it has served others, or after a short time.
 
+use std::ops::Range;
 use std::time::Duration;
 
+use super::client::{Client, WaitFor, WorkerBuffers};
+use super::timer::Timer;
 use super::{Worker, queue};
 use crate::server::connections::ticks;
 use crate::server::limits;
@@ -47,5 +50,28 @@ impl Worker {
             }
             waits
         });
+    }
+}
+
+impl Client {
+    /// Keeps a reply until the delay of a wrong password is over.
+    pub(super) fn delay(&mut self, buffers: &WorkerBuffers, reply: Range<usize>) -> WaitFor {
+        self.settle(buffers, reply.len());
+        (self.output, self.written) = (buffers.output[reply].to_vec(), 0);
+        self.timer = Timer::of_delay();
+        self.again = !self.input.is_empty();
+        WaitFor::Time
+    }
+
+    /// Counts the memory of the bytes that are left of the replies, and that of an unfinished request.
+    pub(super) fn settle(&self, buffers: &WorkerBuffers, left: usize) {
+        let (connections, connection) = (&buffers.connections, &self.membership.connection);
+        connections.settle_reply(connection, self.stream.kept_for(left));
+        connections.settle_request(connection, self.input.len());
+    }
+
+    /// Whether there is memory for the reply for which the connection waits.
+    pub(super) fn may_reply(&self, buffers: &WorkerBuffers) -> bool {
+        buffers.connections.may_reply(&self.membership.connection)
     }
 }

@@ -67,6 +67,11 @@ impl InProcessConnection {
                         "the session asks for turns and does nothing",
                     ));
                 }
+                Next::Wait => {
+                    if let Some(waiter) = session.waiter() {
+                        waiter.block();
+                    }
+                }
                 Next::Again | Next::Send | Next::AwaitMemory | Next::Delay => {}
                 Next::Read | Next::Later | Next::Receive => return Ok(()),
                 Next::Close => {
