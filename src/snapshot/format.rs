@@ -173,6 +173,8 @@ impl<'a> Fields<'a> {
                 stale: has(STALE),
                 won: has(WON),
                 base64_key: has(BASE64_KEY),
+                // The item of an origin is loaded as one of a client: it is not refreshed, and expires in its time.
+                from_origin: false,
             },
             is_fetched: has(FETCHED),
         })
@@ -228,6 +230,7 @@ mod tests {
                     stale: has(STALE),
                     won: has(WON),
                     base64_key: has(BASE64_KEY),
+                    from_origin: false,
                 },
                 is_fetched: has(FETCHED),
             };

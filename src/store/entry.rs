@@ -1,7 +1,7 @@
 //! An entry to store under a key, and an item read from there.
 
 use super::record_log;
-use super::slot::{BASE64_KEY, ItemSlot, STALE, WON};
+use super::slot::{BASE64_KEY, FROM_ORIGIN, ItemSlot, STALE, WON};
 use super::stored_item::StoredItem;
 
 /// An entry to store.
@@ -94,7 +94,7 @@ impl<'a> Item<'a> {
     }
 }
 
-/// Notes about an item, for memcached's meta commands. A new value clears them.
+/// Notes about an item, for memcached's meta commands and for origins. A new value clears them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Marks {
     /// The value is out of date and is to be stored anew.
@@ -103,6 +103,8 @@ pub struct Marks {
     pub won: bool,
     /// The key was sent in base64.
     pub base64_key: bool,
+    /// The value came from the origin.
+    pub from_origin: bool,
 }
 
 /// Facts about an item that memcached's meta commands show and change.
@@ -123,16 +125,18 @@ impl Marks {
             stale: access & STALE != 0,
             won: access & WON != 0,
             base64_key: access & BASE64_KEY != 0,
+            from_origin: access & FROM_ORIGIN != 0,
         }
     }
 
     /// The marks as bits of a slot's `access`, in the place of those that it has.
     pub(super) fn in_access(self, access: u32) -> u32 {
         let bit = |set, bit| if set { bit } else { 0 };
-        access & !(STALE | WON | BASE64_KEY)
+        access & !(STALE | WON | BASE64_KEY | FROM_ORIGIN)
             | bit(self.stale, STALE)
             | bit(self.won, WON)
             | bit(self.base64_key, BASE64_KEY)
+            | bit(self.from_origin, FROM_ORIGIN)
     }
 }
 

@@ -96,11 +96,12 @@ impl Store {
 impl Shard {
     /// Removes a database's items; all at once if no other database has any.
     fn take_database(&mut self, db: u8) -> Option<Shard> {
+        // Also without items, for those who asked for a value elsewhere.
+        self.note_flush(db);
         let here = self.items[usize::from(db)];
         if here == 0 {
             return None;
         }
-        self.note_flush(db);
         if here == self.items.iter().sum::<usize>() {
             return Some(self.take_all());
         }

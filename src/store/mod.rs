@@ -15,7 +15,7 @@
 //! which items are read and written ([`Entry`] in, [`Item`] out); `shard` is the part that a lock guards; `slab`, `slot`, `slots`, `record` and
 //! `record_log` are the layout of an item in memory, and `pages` maps that memory; `reservation` is a large value on its way in, `shared_value` one on its way out; `hash_table`
 //! finds items, `child_lists` is the tree; `eviction` and `ghost` are the order of eviction; `look_ahead` brings several items into the caches; `flush`, `scan` and `sweep` go over the whole store; `walk` shows all of it for a snapshot, and `restore` puts it back; `watch` notifies
-//! clients of changes; [`Clock`] gives the time.
+//! clients of changes; `tree/lease` protects a path from values that are out of date; [`Clock`] gives the time.
 //!
 //! A key is a path: `user`, or `user 42 name`. The first key of a path picks the shard, so a tree
 //! lives under one lock, and so does the same key in all sixteen databases. A node has a value, or
@@ -82,5 +82,6 @@ pub use stats::StoreStats;
 pub use subtree::Subtree;
 pub use sweep::Sweeper;
 pub use tree::Tree;
+pub(crate) use tree::{Lease, LeaseRefusal};
 pub(crate) use walk::Walk;
 pub(crate) use watch::Watcher;

@@ -34,8 +34,9 @@ use super::slot::{NONE, VISITED};
 use super::stats::ShardCounters;
 use super::stored_item::StoredItem;
 use super::sweep_bell::SweepBell;
-use super::watched_keys::WatchedKeys;
+use super::watched_keys::{PathChange, WatchedKeys};
 
+mod changes;
 #[cfg(test)]
 mod check;
 mod removal;
@@ -267,11 +268,17 @@ impl Shard {
         self.order.insert(index, hash, size, items);
         if parent == NONE {
             self.items[usize::from(db)] += 1;
-            self.note_change(index);
         } else {
             self.slab.push_child(parent, index);
-            self.touch(parent);
+            self.renew_cas(parent);
         }
+        self.note_path_change(
+            index,
+            match entry.value {
+                Some(_) => PathChange::Subtree,
+                None => PathChange::Node,
+            },
+        );
         if entry.expires_ms.is_some() {
             self.count_one_expiry(index, 1);
         }
@@ -297,10 +304,9 @@ impl Shard {
         slot.access = access | VISITED;
         if slot.is_child() {
             let parent = self.slab.item(index).parent();
-            self.touch(parent);
-        } else {
-            self.note_change(index);
+            self.renew_cas(parent);
         }
+        self.note_change(index);
         self.counters.total_items += 1;
     }
 
@@ -341,50 +347,19 @@ impl Shard {
         }
     }
 
-    /// Sets the flags of the clients that watch an item's top-level key.
-    #[inline]
-    pub(super) fn note_change(&mut self, index: u32) {
-        if !self.watched.is_empty() {
-            self.note_watched_change(index);
-        }
-    }
-
-    fn note_watched_change(&mut self, index: u32) {
-        let mut top = self.slab.item(index);
-        while top.parent() != NONE {
-            top = self.slab.item(top.parent());
-        }
-        self.watched.note_change(top.db(), top.key());
+    /// Gives an item and all its ancestors new CAS numbers, because it has changed.
+    pub(super) fn touch(&mut self, index: u32) {
+        self.note_change(index);
+        self.renew_cas(index);
     }
 
     /// Gives an item and all its ancestors new CAS numbers.
-    pub(super) fn touch(&mut self, index: u32) {
-        self.note_change(index);
+    pub(super) fn renew_cas(&mut self, index: u32) {
         let mut index = index;
         while index != NONE {
             let cas = self.next_cas();
             self.slab.set_cas(index, cas);
             index = self.slab.item(index).parent();
         }
-    }
-
-    /// Whether a top-level key exists.
-    fn has_top(&self, db: u8, key: &[u8]) -> bool {
-        let hash = hash_top(&self.hasher, key);
-        self.lookup(NONE, db, key, hash).is_some()
-    }
-
-    /// Sets the flags of the clients that watch keys of a database, which is about to be emptied.
-    pub(super) fn note_flush(&mut self, db: u8) {
-        let mut watched = std::mem::take(&mut self.watched);
-        watched.note_flush(db, |key| self.has_top(db, key));
-        self.watched = watched;
-    }
-
-    /// Sets the flags of the clients that watch keys of two databases, which are exchanged.
-    pub(super) fn note_swap(&mut self, a: u8, b: u8) {
-        let mut watched = std::mem::take(&mut self.watched);
-        watched.note_swap(a, b, |key| self.has_top(a, key) || self.has_top(b, key));
-        self.watched = watched;
     }
 }

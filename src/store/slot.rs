@@ -11,13 +11,13 @@
 //! Absent fields take no room: an item that never expires, has flags 0, is no child and has no
 //! children has 6 bytes in front of its key. `bits` says which of the optional fields are there and
 //! how long the key is; the value is the rest. A CAS number takes 8 bytes only if a client chose one
-//! beyond 2⁴⁸. `access` also has the marks of the item, in its five highest bits. The arithmetic: a key of 30 bytes and a
+//! beyond 2⁴⁸. `access` also has the marks of the item, in its six highest bits. The arithmetic: a key of 30 bytes and a
 //! value of 100 make a record of 136 bytes, 144 with its header in the log; with the slot that is
 //! 156 bytes an item, and about 8 more for its entry in the hash table. The order of eviction takes one to three.
 //!
 //! Limits that come from the layout: a key has fewer than 2²² bytes; 2⁴⁸ CAS numbers last nine
 //! years at a million writes a second; last access is counted in seconds since the store's start, for
-//! four years at most.
+//! two years at most.
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -39,10 +39,11 @@ pub(super) const VISITED: u32 = 1 << 30;
 pub(super) const STALE: u32 = 1 << 29;
 pub(super) const WON: u32 = 1 << 28;
 pub(super) const BASE64_KEY: u32 = 1 << 27;
+pub(super) const FROM_ORIGIN: u32 = 1 << 26;
 /// In [`ItemSlot::access`]: the marks that a later read or write keeps.
-const KEPT: u32 = FETCHED | STALE | WON | BASE64_KEY;
+const KEPT: u32 = FETCHED | STALE | WON | BASE64_KEY | FROM_ORIGIN;
 /// In [`ItemSlot::access`]: the time. It stands still at its end.
-pub(super) const SECONDS: u32 = BASE64_KEY - 1;
+pub(super) const SECONDS: u32 = FROM_ORIGIN - 1;
 
 /// The CAS number takes 8 bytes.
 pub(super) const HAS_WIDE_CAS: u32 = 1 << 26;

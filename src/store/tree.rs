@@ -21,9 +21,12 @@ use super::shared_value::SharedValue;
 use super::slot::{FETCHED, KEY_LIMIT, NONE};
 use super::subtree::Subtree;
 
+mod lease;
 mod marks;
 mod restore;
 mod subtrees;
+
+pub(crate) use lease::{Lease, LeaseRefusal};
 
 /// The lock on the shard of one top-level key. Hold one at a time, and briefly.
 #[derive(Debug)]

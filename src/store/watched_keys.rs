@@ -1,8 +1,9 @@
-//! Which keys of a shard are watched, and by which clients.
+//! Which keys of a shard are watched, by which clients, and the leases on paths.
 //!
 //! A watch is a weak reference to the flag that all watches of one client share. A change of a watched key, or of
 //! anything below it, sets the flag and ends the watch. For an unwatched key a change costs a test whether anything is
-//! watched in the shard, and, if so, of one bit of a filter by the key's length and last byte.
+//! watched in the shard, and, if so, of one bit of a filter by the key's length and last byte. A lease is a watch of a part of
+//! what is below a key; `lease` has its rules.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
@@ -13,22 +14,45 @@ use hashbrown::HashMap;
 /// The watches of one shard.
 #[derive(Debug, Default)]
 pub(super) struct WatchedKeys {
-    keys: HashMap<Vec<u8>, Vec<ClientWatch>, RandomState>,
+    keys: HashMap<Vec<u8>, Vec<KeyWatch>, RandomState>,
     /// Has the bit of every watched key, and perhaps of some that no longer are.
     filter: u64,
     /// The number of watches at which those of disconnected clients are removed.
     prune_at: usize,
+    /// Changes leave leases as they are.
+    pub(super) keeps_leases: bool,
 }
 
-/// One client's watch of one key.
+/// What a change at a path concerns, beside the watches of its key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PathChange {
+    /// Leases on the path, above it and below it.
+    Subtree,
+    /// Leases on the path alone: a node without a value has come, or is left without children.
+    Node,
+}
+
+/// One client's watch of one key, or a lease.
 #[derive(Debug)]
-struct ClientWatch {
+struct KeyWatch {
     /// The database as the shard numbers it.
     db: u8,
+    /// The path of a lease below the key.
+    lease: Option<Box<[Box<[u8]>]>>,
     changed: Weak<AtomicBool>,
 }
 
-impl ClientWatch {
+impl KeyWatch {
+    /// Whether a change at a path concerns it.
+    fn is_concerned(&self, path: &[&[u8]], change: PathChange) -> bool {
+        let Some(lease) = &self.lease else {
+            return true;
+        };
+        let names = &path[1..];
+        let is_related = names.iter().zip(lease).all(|(name, own)| *name == &**own);
+        is_related && (change == PathChange::Subtree || names.len() == lease.len())
+    }
+
     fn set_changed(&self) {
         if let Some(changed) = self.changed.upgrade() {
             changed.store(true, Ordering::Release);
@@ -47,17 +71,37 @@ impl WatchedKeys {
         self.keys.is_empty()
     }
 
-    /// Adds a watch.
+    /// Adds a watch of a key and all below it.
     pub(super) fn add(&mut self, db: u8, key: &[u8], changed: &Arc<AtomicBool>) {
+        self.add_watch(
+            key,
+            KeyWatch {
+                db,
+                lease: None,
+                changed: Arc::downgrade(changed),
+            },
+        );
+    }
+
+    /// Adds a lease on a path.
+    pub(super) fn add_lease(&mut self, db: u8, path: &[&[u8]], revoked: &Arc<AtomicBool>) {
+        let below = path[1..].iter().map(|name| Box::from(*name));
+        self.add_watch(
+            path[0],
+            KeyWatch {
+                db,
+                lease: Some(below.collect()),
+                changed: Arc::downgrade(revoked),
+            },
+        );
+    }
+
+    fn add_watch(&mut self, key: &[u8], watch: KeyWatch) {
         const LEAST: usize = 16;
         if self.len() >= self.prune_at {
             self.retain(|_, watch| watch.changed.strong_count() > 0);
             self.prune_at = LEAST + 2 * self.len();
         }
-        let watch = ClientWatch {
-            db,
-            changed: Arc::downgrade(changed),
-        };
         self.filter |= filter_bit(key);
         self.keys.entry_ref(key).or_default().push(watch);
     }
@@ -74,8 +118,28 @@ impl WatchedKeys {
         }
     }
 
-    /// Notes that a key, or something below it, has changed.
-    pub(super) fn note_change(&mut self, db: u8, key: &[u8]) {
+    /// Notes that the item at a path has changed.
+    pub(super) fn note_change(&mut self, db: u8, path: &[&[u8]], change: PathChange) {
+        let keeps_leases = self.keeps_leases;
+        self.note(db, path, change, |watch| {
+            watch.lease.is_none() || !keeps_leases
+        });
+    }
+
+    /// Notes that a client has removed a path where there was nothing.
+    pub(super) fn note_removal(&mut self, db: u8, path: &[&[u8]]) {
+        self.note(db, path, PathChange::Subtree, |watch| watch.lease.is_some());
+    }
+
+    /// Ends the watches that an event at a path concerns, as far as they are of this kind.
+    fn note(
+        &mut self,
+        db: u8,
+        path: &[&[u8]],
+        change: PathChange,
+        is_of_kind: impl Fn(&KeyWatch) -> bool,
+    ) {
+        let key = path[0];
         if self.filter & filter_bit(key) == 0 {
             return;
         }
@@ -83,10 +147,11 @@ impl WatchedKeys {
             return;
         };
         watches.retain(|watch| {
-            if watch.db == db {
+            let ends = watch.db == db && is_of_kind(watch) && watch.is_concerned(path, change);
+            if ends {
                 watch.set_changed();
             }
-            watch.db != db
+            !ends
         });
         if watches.is_empty() {
             self.keys.remove(key);
@@ -94,10 +159,10 @@ impl WatchedKeys {
         }
     }
 
-    /// Notes that all keys of a database are removed; only those for which `exists` is true change.
+    /// Notes that all keys of a database are removed; only those for which `exists` is true change, and leases.
     pub(super) fn note_flush(&mut self, db: u8, exists: impl Fn(&[u8]) -> bool) {
         self.retain(|key, watch| {
-            let gone = watch.db == db && exists(key);
+            let gone = watch.db == db && (watch.lease.is_some() || exists(key));
             if gone {
                 watch.set_changed();
             }
@@ -111,7 +176,7 @@ impl WatchedKeys {
             if watch.db != a && watch.db != b {
                 return true;
             }
-            let changed = exists(key);
+            let changed = watch.lease.is_some() || exists(key);
             if changed {
                 watch.set_changed();
             }
@@ -124,7 +189,7 @@ impl WatchedKeys {
         self.keys.values().map(Vec::len).sum()
     }
 
-    fn retain(&mut self, mut keep: impl FnMut(&[u8], &mut ClientWatch) -> bool) {
+    fn retain(&mut self, mut keep: impl FnMut(&[u8], &mut KeyWatch) -> bool) {
         self.keys.retain(|key, watches| {
             watches.retain_mut(|watch| keep(key, watch));
             !watches.is_empty()

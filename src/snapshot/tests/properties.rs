@@ -33,6 +33,7 @@ fn marks() -> impl Strategy<Value = Marks> {
         stale,
         won,
         base64_key,
+        from_origin: false,
     })
 }
 

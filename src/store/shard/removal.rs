@@ -1,5 +1,6 @@
 //! Removal of items from a shard: one with its subtree, one to make room, or all.
 
+use super::changes::path_of;
 use super::*;
 
 impl Shard {
@@ -8,8 +9,10 @@ impl Shard {
     pub(in crate::store) fn remove(&mut self, index: u32) -> usize {
         let mut removed = self.remove_children(index);
         let mut index = index;
+        let mut change = PathChange::Subtree;
         loop {
-            self.note_change(index);
+            self.note_path_change(index, change);
+            change = PathChange::Node;
             let parent = self.remove_leaf(index);
             removed += 1;
             if parent == NONE {
@@ -19,7 +22,7 @@ impl Shard {
             if slot.is_valueless() && !slot.has_children() {
                 index = parent;
             } else {
-                self.touch(parent);
+                self.renew_cas(parent);
                 break;
             }
         }
@@ -139,13 +142,7 @@ impl Shard {
 
     fn report_eviction(&self, index: u32, now_ms: u64) {
         let stored = self.slab.item(index);
-        let mut path = vec![stored.key()];
-        let mut above = stored;
-        while above.parent() != NONE {
-            above = self.slab.item(above.parent());
-            path.push(above.key());
-        }
-        path.reverse();
+        let (_, path) = path_of(&self.slab, index);
         self.evictions.report(&EvictedItem {
             path,
             item: Item {

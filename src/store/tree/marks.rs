@@ -1,4 +1,5 @@
-//! What memcached's meta commands set of an item besides its value: marks, and a CAS number that the client chose.
+//! What memcached's meta commands set of an item besides its value: marks, and a CAS number that the client chose; and look-ups
+//! of a special kind.
 
 use crate::store::entry::{ItemUsage, Marks, Node};
 use crate::store::slot::FETCHED;
@@ -32,6 +33,11 @@ impl Tree<'_> {
                 false => None,
             },
         }
+    }
+
+    /// Takes the miss of the last [`find`](Tree::find) back: the look-up will be repeated.
+    pub(crate) fn forget_miss(&mut self) {
+        self.shard.counters.misses -= 1;
     }
 
     /// Replaces a node's marks. Its CAS number stays.
@@ -73,6 +79,7 @@ mod tests {
             stale: true,
             won: false,
             base64_key: true,
+            from_origin: true,
         };
         tree.set_marks(node, marks);
         assert!(!tree.item(node).is_fetched());
