@@ -44,6 +44,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::origin::FetchThreads;
 use crate::server::{self, Address, Connections, Handle, Running, Service, StartError};
 use crate::service::memcached::{self, AuthFile, Memcached};
 use crate::service::resp::{self, Resp};
@@ -65,6 +66,8 @@ pub struct Server {
     protocols: Vec<&'static str>,
     // Ends its thread when dropped.
     _sweeper: Sweeper,
+    // Ends its threads when dropped, which is after the connections that wait for them have ended.
+    _fetch_threads: Option<FetchThreads>,
     // Writes when dropped, after the connections have ended.
     snapshots: LastSnapshot,
 }
@@ -226,6 +229,23 @@ impl Builder {
         Ok(LastSnapshot::of(Some(saver)))
     }
 
+    /// Starts the threads that fetch from the origin, if there is one, for both services.
+    fn start_fetch_threads(
+        &self,
+        store: &Arc<Store>,
+        memcached: &Memcached,
+        resp: &Resp,
+    ) -> Result<Option<FetchThreads>, StartError> {
+        let Some((origin, settings)) = &self.origin else {
+            return Ok(None);
+        };
+        let threads = FetchThreads::start(store, Arc::clone(origin), *settings, self.max_item_size)
+            .map_err(StartError::Worker)?;
+        memcached.read_through(Arc::clone(threads.read_through()));
+        resp.read_through(Arc::clone(threads.read_through()));
+        Ok(Some(threads))
+    }
+
     /// Starts the server.
     ///
     /// # Errors
@@ -242,6 +262,7 @@ impl Builder {
         let resp = self.resp_service(&store, &connections)?;
         resp.count_requests_of(memcached.clone());
         let snapshots = self.snapshots(&store, &memcached, &resp)?;
+        let fetch_threads = self.start_fetch_threads(&store, &memcached, &resp)?;
         let mut core = self.server;
         // The services limit their requests, by the largest item, which may change while the server runs.
         core.max_input = usize::MAX;
@@ -271,13 +292,13 @@ impl Builder {
             protocols.push("udp");
             server = server.answer_datagrams(address, memcached.clone());
         }
-        let sweeper = Sweeper::start(Arc::clone(&store)).map_err(StartError::Worker)?;
         let server = Server {
+            _sweeper: Sweeper::start(Arc::clone(&store)).map_err(StartError::Worker)?,
             running: server.start()?,
             store,
             memcached,
             protocols,
-            _sweeper: sweeper,
+            _fetch_threads: fetch_threads,
             snapshots: snapshots.armed(),
         };
         if self.shutdown_command {

@@ -9,6 +9,7 @@
 //! 3. [`service`] executes a protocol's commands on the store: one service per protocol.
 //! 4. [`store`] is the cache: shards, the bound in bytes, eviction, expiry, the tree of nested keys.
 //!    `snapshot` writes all of it to a file, and loads it at the next start.
+//!    [`origin`] fetches what it doesn't have.
 //! 5. [`pool`] finds the server of a key and tracks the health of each server; `upstream` is a connection to one.
 //! 6. [`proxy`] forwards the requests of many clients over few connections to the servers of a pool.
 //! 7. [`invalidate`] records changed keys, deletes them from every cache that may hold them, and loses none.
@@ -18,12 +19,12 @@
 //! [`Server`] puts 1 to 4 together: the same server as the binary's, inside a Rust program, on free ports.
 //!
 //! The public items are those that programs embed: [`Server`] and its [`Builder`], [`Ring`] and [`ServerList`], and the
-//! room [`client`]. The other rooms are private outside of the feature `internals`, which this project's tests, its benches and the book's stages have. A
+//! rooms [`client`] and [`origin`]. The other rooms are private outside of the feature `internals`, which this project's tests, its benches and the book's stages have. A
 //! program that embeds larder with `default-features = false` gets 1 to 4; the features `proxy` (5 to 8), `tools` and
 //! `program` add the others, `tls` adds TLS, and `json` the client's values of Rust types.
 //!
 //! Imports go one way: main → tools, service, invalidate → proxy → upstream → pool → protocol, client → upstream, and service → snapshot → store; the
-//! server uses services only through a trait. No files import one another in a cycle.
+//! server uses services only through a trait. service → origin → client and store. No files import one another in a cycle.
 //!
 //! # A memcached `get`
 //!
@@ -91,6 +92,8 @@ mod program;
 mod snapshot;
 #[cfg(feature = "proxy")]
 mod upstream;
+
+pub mod origin;
 
 #[cfg(feature = "proxy")]
 pub mod client;

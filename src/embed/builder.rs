@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::origin::{self, Origin};
 use crate::server::{self, Listen, Model, ServerTls};
 use crate::service::{Secret, memcached};
 use crate::store::{self, Clock};
@@ -29,6 +30,7 @@ pub struct Builder {
     pub(super) max_reply_memory: Option<usize>,
     pub(super) server: server::Settings,
     pub(super) tls: Option<Arc<ServerTls>>,
+    pub(super) origin: Option<(Arc<dyn Origin>, origin::Settings)>,
 }
 
 impl Default for Builder {
@@ -52,6 +54,7 @@ impl Default for Builder {
             max_reply_memory: None,
             server: server::Settings::default(),
             tls: None,
+            origin: None,
         }
     }
 }
@@ -165,6 +168,16 @@ impl Builder {
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
         self.clock = Some(Clock::manual(since_1970.as_millis() as u64));
+        self
+    }
+
+    /// The origin from which reads fetch what the cache doesn't have, `None` for none; see [`crate::origin`].
+    pub fn origin(
+        mut self,
+        origin: Option<Arc<dyn Origin>>,
+        settings: origin::Settings,
+    ) -> Builder {
+        self.origin = origin.map(|origin| (origin, settings));
         self
     }
 

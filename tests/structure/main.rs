@@ -21,12 +21,19 @@ use source::Source;
 
 /// The rooms that a room may import. `program` is the binary's; it sees the library's public items of any
 /// room.
-const ARROWS: [(&str, &[&str]); 13] = [
+const ARROWS: [(&str, &[&str]); 14] = [
     ("protocol", &[]),
     ("store", &["protocol"]),
     ("snapshot", &["store"]),
     ("server", &[]),
-    ("service", &["server", "snapshot", "store", "protocol"]),
+    (
+        "origin",
+        &["client", "upstream", "pool", "server", "store", "protocol"],
+    ),
+    (
+        "service",
+        &["origin", "server", "snapshot", "store", "protocol"],
+    ),
     ("pool", &["protocol"]),
     ("upstream", &["pool", "server", "protocol"]),
     ("client", &["upstream", "pool", "server", "protocol"]),
@@ -36,7 +43,10 @@ const ARROWS: [(&str, &[&str]); 13] = [
         &["proxy", "upstream", "pool", "server", "protocol"],
     ),
     ("tools", &["service", "store", "server", "protocol"]),
-    ("embed", &["service", "snapshot", "store", "server"]),
+    (
+        "embed",
+        &["service", "origin", "snapshot", "store", "server"],
+    ),
     (
         "program",
         &[
@@ -44,6 +54,7 @@ const ARROWS: [(&str, &[&str]); 13] = [
             "proxy",
             "invalidate",
             "client",
+            "origin",
             "pool",
             "service",
             "server",

@@ -11,9 +11,10 @@
 
 use std::sync::Arc;
 
+use crate::origin::CommandFetches;
 use crate::protocol::memcached::binary::REQUEST_MAGIC;
 use crate::protocol::memcached::udp::MAX_REPLY;
-use crate::server::{self, Connection, Insertion, Next, Turn, ticks};
+use crate::server::{self, Connection, Insertion, Next, Turn, Waiter, ticks};
 use crate::service::kept_insertions::KeptInsertions;
 
 use super::binary::BinarySession;
@@ -35,6 +36,8 @@ pub(super) struct ConnectionSession {
     is_datagram: bool,
     /// The session ended the connection because of what the client had sent.
     refused: bool,
+    /// The fetches that the current command waits for.
+    fetches: CommandFetches,
     /// Bytes of input below which there is nothing to do: the length of a data block.
     needed: u32,
 }
@@ -80,6 +83,7 @@ impl ConnectionSession {
             may_insert: is_datagram,
             is_datagram,
             refused: false,
+            fetches: CommandFetches::default(),
             needed: 0,
         }
     }
@@ -138,6 +142,7 @@ impl ConnectionSession {
             Step::Full(taken) => (taken, Some(Next::Again)),
             Step::Send(taken) => (taken, Some(Next::Send)),
             Step::NoMemory(taken) => (taken, Some(Next::AwaitMemory)),
+            Step::Fetch(taken) => (taken, Some(Next::Wait)),
             Step::Delay(taken) => (taken, Some(Next::Delay)),
             Step::Watch(watching) => {
                 self.protocol = SessionProtocol::Watching(watching);
@@ -183,6 +188,8 @@ impl server::Session for ConnectionSession {
         let connection = Arc::clone(&self.connection);
         let mut context = TurnContext::new(&shared, output, &connection);
         context.output.may_insert = self.may_insert;
+        context.operations.may_wait = !self.is_datagram;
+        context.operations.fetches = std::mem::take(&mut self.fetches);
         if self.is_datagram {
             context.input_is_whole = true;
             context.output.limit = MAX_REPLY;
@@ -197,12 +204,14 @@ impl server::Session for ConnectionSession {
                 break Next::Again;
             }
             let step = self.step(&mut context, rest);
+            context.after_fetches(&step);
             if let Some(next) = self.after_step(step, rest.len(), &mut consumed) {
                 break next;
             }
         };
         connection.note_awaits_value(self.needed > 0 || next == Next::Receive);
         self.insertions = std::mem::take(&mut context.output.insertions);
+        self.fetches = std::mem::take(&mut context.operations.fetches);
         context.operations.counts.conn_yields += u64::from(next == Next::Again);
         shared.counters.add(&context.operations.counts);
         Turn { consumed, next }
@@ -214,6 +223,10 @@ impl server::Session for ConnectionSession {
 
     fn insertions(&mut self) -> Vec<Insertion> {
         self.insertions.take()
+    }
+
+    fn waiter(&mut self) -> Option<Arc<Waiter>> {
+        self.fetches.waiter()
     }
 
     fn space(&mut self) -> Option<&mut [u8]> {

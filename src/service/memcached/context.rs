@@ -7,6 +7,7 @@ use crate::store::Reservation;
 use super::operations::Operations;
 use super::output::Output;
 use super::service_state::Shared;
+use super::step::Step;
 
 /// The context of one turn's commands. The commands are its methods, in the files beside this one.
 pub(super) struct TurnContext<'a> {
@@ -35,6 +36,15 @@ impl<'a> TurnContext<'a> {
             connection,
             input_is_whole: false,
             stat_frames: None,
+        }
+    }
+
+    /// Forgets the fetches of a command that doesn't wait for them any more.
+    #[inline]
+    pub(super) fn after_fetches(&mut self, step: &Step) {
+        match step {
+            Step::Fetch(_) => self.operations.note_wait(),
+            _ => self.operations.fetches.clear(),
         }
     }
 

@@ -21,6 +21,10 @@
 //! `cas` replace an item and remove all that is below it; `append`, `prepend`, `incr`, `decr` and
 //! `touch` leave the items below it unchanged. A change below an item changes its cas unique.
 //!
+//! With an [origin](crate::origin), `get`, `gets`, `gat`, `gats`, `mg` without `N`, `getn`, `getns` and the reads of the binary protocol
+//! wait for what the store doesn't have. A wait counts as nothing in `stats`; the command counts when it runs again. UDP has no
+//! connection that could wait, so it misses.
+//!
 //! Cost of a `get` that hits: the scanner, one lock, one look-up, one copy of the value into the
 //! output, none if it is large. No allocation once the output has grown.
 
@@ -56,6 +60,7 @@ use std::borrow::Cow;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use crate::origin::ReadThrough;
 use crate::protocol::memcached::text::reply;
 use crate::server::{self, Address, Connections, Peer, Refusal};
 use crate::snapshot::Saver;
@@ -93,6 +98,7 @@ impl Memcached {
                 shutdown: OnceLock::new(),
                 listeners: OnceLock::new(),
                 snapshots: OnceLock::new(),
+                origin: OnceLock::new(),
                 verbosity: AtomicU32::new(0),
                 max_item_size: AtomicUsize::new(settings.max_item_size),
             }),
@@ -122,6 +128,12 @@ impl Memcached {
         let _ = self.shared.snapshots.set(saver);
     }
 
+    /// Has reads ask an origin for what the store doesn't have.
+    pub(crate) fn read_through(&self, origin: Arc<ReadThrough>) {
+        // Only the first counts.
+        let _ = self.shared.origin.set(origin);
+    }
+
     /// Reads the file of users again, if there is one. After an error the old users stay.
     ///
     /// # Errors
@@ -141,6 +153,9 @@ impl Memcached {
     /// Sets how many bytes key and value of one item may have together. Stored items stay.
     pub fn set_max_item_size(&self, bytes: usize) {
         self.shared.max_item_size.store(bytes, Ordering::Relaxed);
+        if let Some(origin) = self.shared.origin.get() {
+            origin.set_max_item_size(bytes);
+        }
     }
 }
 

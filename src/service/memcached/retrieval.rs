@@ -4,25 +4,26 @@ use crate::protocol::memcached::text::{PathRead, ReadPath, Words, reply};
 use crate::store::{BATCH, Tree};
 
 use super::context::{TurnContext, with_path};
-use super::operations::{FoundItem, GetOutcome};
+use super::operations::FoundItem;
 use super::output::Output;
+use super::step::ReadProgress;
 
 impl TurnContext<'_> {
     /// The first keys of a `get`, `gets`, `gat` or `gats`, a batch of them at most, until the output is full or has a large
-    /// value. Takes the keys that are done off the front. `false` if there is no memory for the next value.
+    /// value. Takes the keys that are done off the front; the progress is that of the next.
     pub(super) fn retrieve(
         &mut self,
         keys: &mut Words<'_>,
         exptime: Option<i32>,
         cas: bool,
-    ) -> bool {
+    ) -> ReadProgress {
         let store = &self.operations.shared.store;
         if let Some(key) = keys.single() {
-            let done = self.retrieve_one(store.lock(key), key, exptime, cas);
-            if done {
+            let progress = self.retrieve_one(store.lock(key), key, exptime, cas);
+            if progress == ReadProgress::Done {
                 *keys = Words::default();
             }
-            return done;
+            return progress;
         }
         let mut batch = [&b""[..]; BATCH];
         let mut count = 0;
@@ -32,53 +33,54 @@ impl TurnContext<'_> {
         }
         let ahead = store.look_ahead(&batch[..count]);
         for (number, key) in batch[..count].iter().enumerate() {
-            if !self.retrieve_one(ahead.lock(number), key, exptime, cas) {
-                return false;
+            let progress = self.retrieve_one(ahead.lock(number), key, exptime, cas);
+            if progress != ReadProgress::Done {
+                return progress;
             }
             keys.next();
             if self.output.is_full() || !self.output.insertions.is_empty() {
                 break;
             }
         }
-        true
+        ReadProgress::Done
     }
 
-    /// One key, whose shard is locked: its value if it has one, nothing otherwise. `false` if there is no memory for the
-    /// value; then nothing is done.
+    /// One key, whose shard is locked: its value if it has one, nothing otherwise.
     fn retrieve_one(
         &mut self,
         tree: Tree<'_>,
         key: &[u8],
         exptime: Option<i32>,
         cas: bool,
-    ) -> bool {
+    ) -> ReadProgress {
         let output = &mut self.output;
         let write = |found: &mut FoundItem<'_, '_>| write_item(output, Words::new(key), cas, found);
         let exptime = exptime.map(i64::from);
         let outcome = self.operations.get_locked(tree, &[key], exptime, write);
-        !matches!(outcome, GetOutcome::NoMemory)
+        ReadProgress::from(&outcome)
     }
 
-    /// The reads of nested keys. `false` if there is no memory for the reply; then nothing is done.
-    pub(super) fn read_path(&mut self, command: ReadPath<'_>) -> bool {
+    /// The reads of nested keys.
+    pub(super) fn read_path(&mut self, command: ReadPath<'_>) -> ReadProgress {
         match command.read {
             PathRead::Item { cas } => self.retrieve_path(command.path, cas),
-            PathRead::Children => self.children(command.path),
+            PathRead::Children if self.children(command.path) => ReadProgress::Done,
+            PathRead::Children => ReadProgress::NoMemory,
         }
     }
 
     /// `getn` and `getns`: the item at a path.
-    fn retrieve_path(&mut self, path: Words<'_>, cas: bool) -> bool {
+    fn retrieve_path(&mut self, path: Words<'_>, cas: bool) -> ReadProgress {
         let output = &mut self.output;
         let outcome = with_path(path, |names| {
             let write = |found: &mut FoundItem<'_, '_>| write_item(output, path, cas, found);
             self.operations.get(names, None, write)
         });
-        if let GetOutcome::NoMemory = outcome {
-            return false;
+        let progress = ReadProgress::from(&outcome);
+        if progress == ReadProgress::Done {
+            self.output.push(reply::END);
         }
-        self.output.push(reply::END);
-        true
+        progress
     }
 }
 

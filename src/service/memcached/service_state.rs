@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use crate::origin::ReadThrough;
 use crate::protocol::memcached::text::Nesting;
 use crate::server::{Address, Connection, Connections};
 use crate::snapshot::Saver;
@@ -76,6 +77,8 @@ pub(super) struct Shared {
     pub(super) listeners: OnceLock<Vec<Address>>,
     /// The writer of snapshots, if there is a file for them.
     pub(super) snapshots: OnceLock<Arc<Saver>>,
+    /// The origin of what the store doesn't have, if there is one.
+    pub(super) origin: OnceLock<Arc<ReadThrough>>,
     /// The level of the last `verbosity`. `stats settings` shows it; it doesn't change larder's log
     /// level.
     pub(super) verbosity: AtomicU32,

@@ -57,6 +57,14 @@ const NO_SLABS: &[&str] = &[
 const NOTHING_OF_THE_KIND: &[&str] = &["unexpected_napi_ids", "round_robin_fallback"];
 
 impl TurnContext<'_> {
+    /// The figures of the origin, if there is one.
+    fn origin_stats(&mut self) {
+        let origin = self.shared.origin.get();
+        for (name, value) in origin.map(|origin| origin.statistics()).unwrap_or_default() {
+            self.stat(name, value);
+        }
+    }
+
     pub(super) fn general_stats(&mut self) {
         let shared = self.shared;
         // This turn's counts have not been added yet.
@@ -80,6 +88,7 @@ impl TurnContext<'_> {
         for name in BY_PROTOCOL {
             self.stat(name, shared.counters.get(name));
         }
+        self.origin_stats();
         self.snapshot_stats();
     }
 

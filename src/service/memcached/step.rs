@@ -1,5 +1,6 @@
 //! The result of a step of a turn.
 
+use super::operations::GetOutcome;
 use super::watch::Watching;
 
 /// The next step of the turn.
@@ -17,6 +18,8 @@ pub(super) enum Step {
     Send(usize),
     /// This much was consumed; there is no memory for the next reply.
     NoMemory(usize),
+    /// This much was consumed; the next reply waits for the origin.
+    Fetch(usize),
     /// This much was consumed; the password was wrong, so the reply waits.
     Delay(usize),
     /// The connection watches from now on. The rest of its input is dropped.
@@ -30,6 +33,37 @@ pub(super) enum Step {
 impl Step {
     /// Whether the command of this step is not to be done again from its start.
     pub(super) fn has_begun(&self) -> bool {
-        !matches!(self, Step::Wait { .. } | Step::NoMemory(0))
+        !matches!(self, Step::Wait { .. } | Step::NoMemory(0) | Step::Fetch(0))
+    }
+}
+
+/// Whether a read was answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ReadProgress {
+    Done,
+    /// There is no memory for the reply. Nothing was done.
+    NoMemory,
+    /// The origin was asked. Nothing was done.
+    Fetching,
+}
+
+impl ReadProgress {
+    /// The step of a read that was not answered, behind so many bytes of the input.
+    pub(super) fn step(self, consumed: usize) -> Option<Step> {
+        match self {
+            ReadProgress::Done => None,
+            ReadProgress::NoMemory => Some(Step::NoMemory(consumed)),
+            ReadProgress::Fetching => Some(Step::Fetch(consumed)),
+        }
+    }
+}
+
+impl<R> From<&GetOutcome<R>> for ReadProgress {
+    fn from(outcome: &GetOutcome<R>) -> ReadProgress {
+        match outcome {
+            GetOutcome::Hit(_) | GetOutcome::Miss => ReadProgress::Done,
+            GetOutcome::NoMemory => ReadProgress::NoMemory,
+            GetOutcome::Fetching => ReadProgress::Fetching,
+        }
     }
 }

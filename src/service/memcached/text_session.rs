@@ -12,7 +12,7 @@ use super::context::TurnContext;
 use super::dump::Dump;
 use super::receiving::{ReceivedReply, Receiving, StorageLine};
 use super::service_state::Shared;
-use super::step::Step;
+use super::step::{ReadProgress, Step};
 
 /// The state between turns of a connection that speaks the text protocol.
 pub(super) struct TextSession {
@@ -180,8 +180,11 @@ impl TextSession {
             Command::Store(store) => return self.store(context, &store, input, line),
             Command::Meta(command) => return self.meta(context, command, input, line),
             Command::Key(command) => context.key_command(command),
-            Command::ReadPath(command) if !context.read_path(command) => return Step::NoMemory(0),
-            Command::ReadPath(_) => {}
+            Command::ReadPath(command) => {
+                if let Some(step) = context.read_path(command).step(0) {
+                    return step;
+                }
+            }
             Command::Admin(command) => {
                 match context.admin(command, text::line_words(&input[..line])) {
                     AfterAdmin::Continue => {}
@@ -205,14 +208,18 @@ impl TextSession {
         retrieval: Retrieval,
     ) -> Step {
         while !keys.is_empty() {
-            let has_memory = context.retrieve(&mut keys, retrieval.exptime, retrieval.cas);
+            let progress = context.retrieve(&mut keys, retrieval.exptime, retrieval.cas);
             if keys.is_empty() {
                 break;
             }
             let rest = keys.as_bytes().as_ptr().addr() - input.as_ptr().addr();
-            if !has_memory {
+            if progress == ReadProgress::Fetching {
+                keys.skip(1)
+                    .for_each(|key| context.operations.ask_ahead(key));
+            }
+            if let Some(step) = progress.step(rest) {
                 self.pending = InputStart::Keys(retrieval);
-                return Step::NoMemory(rest);
+                return step;
             }
             if context.output.is_full() || !context.output.insertions.is_empty() {
                 self.pending = InputStart::Keys(retrieval);
@@ -244,8 +251,11 @@ impl TextSession {
         line: usize,
     ) -> Step {
         match command.verb {
-            MetaVerb::Get if !context.meta_get(&command) => return Step::NoMemory(0),
-            MetaVerb::Get => {}
+            MetaVerb::Get => {
+                if let Some(step) = context.meta_get(&command).step(0) {
+                    return step;
+                }
+            }
             MetaVerb::Set { length } => {
                 return self.store(context, &(command, length), input, line);
             }

@@ -2,10 +2,14 @@
 
 use super::client_state::{CLOSE, ClientState};
 use super::service_state::ServiceState;
+use crate::origin::{CommandFetches, Look};
 use crate::protocol::resp::{CommandArgs, Reply};
 use crate::server::Insertion;
 use crate::service::kept_insertions::KeptInsertions;
 use crate::store::{Node, Reservation, SharedValue, Store, Tree};
+
+/// The database that reads through to the origin: that of memcached's clients. The others have only what clients store.
+const ORIGIN_DATABASE: u8 = 0;
 
 /// The state that a command uses.
 pub(crate) struct Context<'a> {
@@ -19,6 +23,10 @@ pub(crate) struct Context<'a> {
     pub received: Option<Reservation>,
     /// Large values that belong into the reply. `None` if it has to have them itself.
     pub insertions: Option<&'a mut KeptInsertions>,
+    /// The fetches of the command; `None` if it can't wait, as in a transaction.
+    pub fetches: Option<&'a mut CommandFetches>,
+    /// The command waits for its fetches: its reply is dropped, and it runs again.
+    pub is_fetching: bool,
     /// The full name of the command that runs: `get`, or `client|id` for a subcommand.
     pub name: &'static str,
 }
@@ -54,6 +62,33 @@ impl Context<'_> {
                 bytes: Box::new(shared),
             });
         }
+    }
+
+    /// Notes that a reader has found a node, or nothing, at a path. Whether the command has to wait for the origin: then it need not
+    /// answer.
+    #[inline]
+    pub(crate) fn must_wait_for(
+        &mut self,
+        tree: &mut Tree<'_>,
+        path: &[&[u8]],
+        found: Option<Node>,
+    ) -> bool {
+        let Some(origin) = self.service.origin.get() else {
+            return false;
+        };
+        if self.client.db() != ORIGIN_DATABASE {
+            return false;
+        }
+        if let Some(node) = found {
+            origin.note_hit(ORIGIN_DATABASE, path, tree.item(node), tree.now_ms());
+            return false;
+        }
+        let Some(fetches) = &mut self.fetches else {
+            return false;
+        };
+        let waits = fetches.look(origin, ORIGIN_DATABASE, path) == Look::Wait;
+        self.is_fetching |= waits;
+        waits
     }
 
     /// Closes the connection without an answer, and logs the reason.

@@ -236,11 +236,25 @@ fn hsetnx(ctx: &mut Context<'_>) {
     }
 }
 
+/// Finds a field for a reader. The origin is asked for one that is missing, under the path of key and field.
+#[inline]
+fn field(
+    ctx: &mut Context<'_>,
+    tree: &mut Tree<'_>,
+    hash: Option<Node>,
+    name: &[u8],
+) -> Option<Node> {
+    let node = hash.and_then(|hash| tree.child(hash, name));
+    let key = ctx.args.get(1);
+    ctx.must_wait_for(tree, &[key, name], node);
+    node
+}
+
 fn hget(ctx: &mut Context<'_>) {
     let Ok((mut tree, hash)) = find_hash(ctx) else {
         return;
     };
-    match hash.and_then(|hash| tree.child(hash, ctx.args.get(2))) {
+    match field(ctx, &mut tree, hash, ctx.args.get(2)) {
         Some(node) => ctx.reply.bulk(tree.item(node).value().unwrap_or_default()),
         None => ctx.reply.null(),
     }
@@ -256,7 +270,7 @@ fn hmget(ctx: &mut Context<'_>) {
         if ctx.reply.overflowed() {
             return;
         }
-        match hash.and_then(|hash| tree.child(hash, field)) {
+        match self::field(ctx, &mut tree, hash, field) {
             Some(node) => ctx.reply.bulk(tree.item(node).value().unwrap_or_default()),
             None => ctx.reply.null(),
         }
@@ -322,6 +336,7 @@ fn hdel(ctx: &mut Context<'_>) {
     let mut count = 0;
     for field in ctx.args.from(2).iter() {
         let Some(node) = hash.and_then(|hash| tree.child(hash, field)) else {
+            tree.note_removal(db, &[key, field]);
             continue;
         };
         tree.remove(node);

@@ -120,6 +120,8 @@ fn del(ctx: &mut Context<'_>) {
         if let Some(node) = tree.peek(db, &[key]) {
             tree.remove(node);
             count += 1;
+        } else {
+            tree.note_removal(db, &[key]);
         }
     }
     ctx.reply.integer(count);

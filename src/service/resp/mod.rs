@@ -19,6 +19,7 @@ use self::service_state::ServiceState;
 use self::session::RespSession;
 use self::statistics::Statistics;
 use self::table::CommandSpec;
+use crate::origin::ReadThrough;
 use crate::server::{Connections, Peer, Refusal, Service, Session};
 use crate::service::memcached::Memcached;
 use crate::snapshot::Saver;
@@ -26,6 +27,7 @@ use crate::store::Store;
 
 mod acl;
 mod arguments;
+mod call_counts;
 mod categories;
 mod client_commands;
 mod client_kill;
@@ -115,6 +117,7 @@ impl Resp {
                 statistics: Statistics::new(table::table().all().count()),
                 memcached: OnceLock::new(),
                 snapshots: OnceLock::new(),
+                origin: OnceLock::new(),
                 run_id: run_id(),
             }),
         }
@@ -132,6 +135,12 @@ impl Resp {
     pub(crate) fn save_with(&self, saver: Arc<Saver>) {
         // Only the first one counts.
         let _ = self.shared.snapshots.set(saver);
+    }
+
+    /// Has reads of database 0 ask an origin for what the store doesn't have.
+    pub(crate) fn read_through(&self, origin: Arc<ReadThrough>) {
+        // Only the first counts.
+        let _ = self.shared.origin.set(origin);
     }
 
     /// Reads users from a file, in the format of Redis's `aclfile`; ACL LOAD and ACL SAVE use it, too.

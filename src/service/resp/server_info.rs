@@ -65,7 +65,11 @@ const SECTIONS: &[InfoSection] = &[
     ("Errorstats", true, error_statistics),
     ("Cluster", true, cluster),
     ("Keyspace", true, keyspace),
+    (ORIGIN, true, origin),
 ];
+
+/// The section that is there only with an origin.
+const ORIGIN: &str = "Origin";
 
 fn info(ctx: &mut Context<'_>) {
     let asked = ctx.args.from(1);
@@ -77,7 +81,8 @@ fn info(ctx: &mut Context<'_>) {
     let all = is_asked("all") || is_asked("everything");
     let mut info = InfoText::default();
     for (name, by_default, section) in SECTIONS {
-        if all || default && *by_default || is_asked(name) {
+        let exists = *name != ORIGIN || ctx.service.origin.get().is_some();
+        if exists && (all || default && *by_default || is_asked(name)) {
             if !info.text.is_empty() {
                 info.text.push_str("\r\n");
             }
@@ -87,6 +92,14 @@ fn info(ctx: &mut Context<'_>) {
         }
     }
     ctx.reply.verbatim("txt", &info.text);
+}
+
+/// The figures of the origin, under the names that memcached's `stats` has for them.
+fn origin(ctx: &Context<'_>, info: &mut InfoText) {
+    let origin = ctx.service.origin.get();
+    for (name, value) in origin.map(|origin| origin.statistics()).unwrap_or_default() {
+        info.put(name, value);
+    }
 }
 
 /// The text of INFO.

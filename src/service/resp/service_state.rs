@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::acl::users::Users;
 use super::client_state::ClientRegistry;
 use super::statistics::Statistics;
+use crate::origin::ReadThrough;
 use crate::server::Connections;
 use crate::service::memcached::Memcached;
 use crate::service::secret::Secret;
@@ -72,6 +73,8 @@ pub(crate) struct ServiceState {
     pub memcached: OnceLock<Arc<Memcached>>,
     /// The writer of snapshots, if there is a file for them.
     pub snapshots: OnceLock<Arc<Saver>>,
+    /// The origin of what the store doesn't have, if there is one.
+    pub origin: OnceLock<Arc<ReadThrough>>,
     /// Forty hexadecimal digits that no other run has, so that clients notice a restart.
     pub run_id: String,
     /// The start of the service, by the store's clock.

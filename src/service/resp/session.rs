@@ -19,6 +19,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use super::acl::check;
+use super::call_counts::CountedCalls;
 use super::client_state::{
     CLOSE, ClientState, MULTI, REPLY_FILTERED, REPLY_SKIP, REPLY_SKIP_NEXT, RESTRICTED,
     UNAUTHENTICATED, WRONG_PASSWORD,
@@ -31,9 +32,10 @@ use super::service_state::ServiceState;
 use super::table::{
     CommandEntry, CommandLookup, CommandTable, EXCLUSIVE, IMMEDIATE, NO_AUTH, READONLY, table,
 };
+use crate::origin::CommandFetches;
 use crate::protocol::resp::{CommandArgs, CommandWords, Limits, ReadOutcome, Reader, Reply};
 use crate::server::limits::OUTPUT_SOFT_LIMIT;
-use crate::server::{Connection, Insertion, Next, Session, Turn};
+use crate::server::{Connection, Insertion, Next, Session, Turn, Waiter};
 use crate::service::kept_insertions::KeptInsertions;
 use crate::store::{self, Reservation};
 
@@ -53,6 +55,8 @@ pub(crate) struct RespSession {
     /// Large values of the last turn's output.
     insertions: KeptInsertions,
     may_insert: bool,
+    /// The fetches that the current command waits for.
+    fetches: CommandFetches,
 }
 
 impl RespSession {
@@ -65,6 +69,7 @@ impl RespSession {
             receiving: None,
             insertions: KeptInsertions::default(),
             may_insert: false,
+            fetches: CommandFetches::default(),
         }
     }
 
@@ -74,6 +79,8 @@ impl RespSession {
             start: output.len(),
             connection: &self.connection,
             awaits_memory: false,
+            awaits_fetches: false,
+            fetches: &mut self.fetches,
             shared: &self.shared,
             gate: Some(self.shared.store.share()),
             table: table(),
@@ -109,6 +116,10 @@ impl Session for RespSession {
         self.insertions.take()
     }
 
+    fn waiter(&mut self) -> Option<Arc<Waiter>> {
+        self.fetches.waiter()
+    }
+
     fn space(&mut self) -> Option<&mut [u8]> {
         self.receiving.as_mut()?.space()
     }
@@ -118,7 +129,7 @@ impl Session for RespSession {
         run.client.refresh_user(&run.shared.users);
         let before = run.out.len();
         run.received(bytes, reader);
-        run.add_calls();
+        run.calls.add_to(&run.shared.statistics);
         if run.client.mode != 0 && run.after_command(before) {
             return Next::Close;
         }
@@ -146,13 +157,6 @@ enum Step {
     End(usize, Next),
 }
 
-/// Calls of one command in a row, which are not in the statistics yet.
-struct CountedCalls {
-    command: u16,
-    count: u64,
-    since: Instant,
-}
-
 /// The state of one turn.
 pub(super) struct CommandRunner<'a> {
     pub(super) shared: &'a ServiceState,
@@ -172,6 +176,9 @@ pub(super) struct CommandRunner<'a> {
     start: usize,
     /// The last command has no reply, because memory for it was refused. It has to run again.
     awaits_memory: bool,
+    /// The last command has no reply, because it waits for its fetches. It has to run again.
+    awaits_fetches: bool,
+    fetches: &'a mut CommandFetches,
 }
 
 impl CommandRunner<'_> {
@@ -212,7 +219,7 @@ impl CommandRunner<'_> {
                 }
             }
         };
-        self.add_calls();
+        self.calls.add_to(&self.shared.statistics);
         Turn { consumed, next }
     }
 
@@ -241,6 +248,9 @@ impl CommandRunner<'_> {
                 }
                 if self.awaits_memory {
                     return Step::End(0, Next::AwaitMemory);
+                }
+                if self.awaits_fetches {
+                    return Step::End(0, Next::Wait);
                 }
                 if !self.insertions.is_empty() {
                     return Step::End(length, Next::Send);
@@ -298,7 +308,7 @@ impl CommandRunner<'_> {
         }
         self.client.info.command.store(entry.number, Relaxed);
         if self.calls.command != entry.number {
-            self.add_calls();
+            self.calls.add_to(&self.shared.statistics);
             self.calls.command = entry.number;
         }
         self.calls.count += 1;
@@ -333,10 +343,16 @@ impl CommandRunner<'_> {
             args,
             received: self.value.take(),
             insertions: may_share.then_some(&mut *self.insertions),
+            fetches: Some(&mut *self.fetches),
+            is_fetching: false,
             name: &entry.name,
         };
         (entry.command.run)(&mut ctx);
         let overflowed = ctx.reply.overflowed();
+        if ctx.is_fetching {
+            return self.await_fetches(start);
+        }
+        self.fetches.clear();
         if self.out.get(start) == Some(&b'-') {
             let statistics = &self.shared.statistics;
             statistics.add_failure(entry.number, &self.out[start..]);
@@ -356,22 +372,15 @@ impl CommandRunner<'_> {
         }
     }
 
-    /// Adds the calls that were counted, and the time since the last that were added.
-    fn add_calls(&mut self) {
-        let CountedCalls {
-            command,
-            count,
-            since,
-        } = self.calls;
-        if count > 0 {
-            let now = Instant::now();
-            let statistics = &self.shared.statistics;
-            statistics.add_calls(command, count, now.duration_since(since));
-            self.calls = CountedCalls {
-                command,
-                count: 0,
-                since: now,
-            };
+    /// Drops the reply of a command that waits for its fetches.
+    #[cold]
+    fn await_fetches(&mut self, start: usize) {
+        self.out.truncate(start);
+        self.insertions.take();
+        self.awaits_fetches = true;
+        self.calls.count -= 1;
+        if let Some(origin) = self.shared.origin.get() {
+            origin.note_wait();
         }
     }
 

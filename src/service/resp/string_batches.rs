@@ -1,7 +1,7 @@
 //! Several strings at once: MGET, MSET, MSETNX.
 //!
 //! MSET and MSETNX run alone, because their keys must appear together; MGET runs beside others and can't meet a half-done
-//! MSET for the same reason.
+//! MSET for the same reason. An MGET that needs the origin asks for all its keys, and waits once for all of them.
 
 use super::arguments::reply_refused;
 use super::context::Context;
@@ -59,6 +59,9 @@ fn mget(ctx: &mut Context<'_>) {
             }
             let mut tree = ahead.lock(number);
             let node = tree.find(db, &[key]);
+            if ctx.must_wait_for(&mut tree, &[key], node) {
+                tree.forget_miss();
+            }
             if !node.is_some_and(|node| ctx.bulk_of(&mut tree, node)) {
                 ctx.reply.null();
             }

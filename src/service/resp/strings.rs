@@ -89,7 +89,11 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
 fn get(ctx: &mut Context<'_>) {
     let key = ctx.args.get(1);
     let mut tree = ctx.store.lock(key);
-    let Some(node) = tree.find(ctx.client.db(), &[key]) else {
+    let found = tree.find(ctx.client.db(), &[key]);
+    if ctx.must_wait_for(&mut tree, &[key], found) {
+        return tree.forget_miss();
+    }
+    let Some(node) = found else {
         return ctx.reply.null();
     };
     if !ctx.bulk_of(&mut tree, node) {
@@ -237,6 +241,7 @@ fn getdel(ctx: &mut Context<'_>) {
     let key = ctx.args.get(1);
     let mut tree = ctx.store.lock(key);
     let Some(node) = tree.find(ctx.client.db(), &[key]) else {
+        tree.note_removal(ctx.client.db(), &[key]);
         return ctx.reply.null();
     };
     match tree.item(node).value() {

@@ -122,6 +122,8 @@ fn exec(ctx: &mut Context<'_>) {
             args,
             received: None,
             insertions: None,
+            fetches: None,
+            is_fetching: false,
             name: &entry.name,
         };
         let denied = one

@@ -6,6 +6,7 @@ use crate::protocol::memcached::text;
 
 use super::super::context::TurnContext;
 use super::super::operations::{Arithmetic, ArithmeticOutcome, DeleteOutcome, GetOutcome, Initial};
+use super::super::step::ReadProgress;
 use super::super::watch::DeleteVerb;
 
 /// An error as a reply.
@@ -33,14 +34,14 @@ pub(super) fn done(context: &mut TurnContext<'_>, request: &Request<'_>, cas: u6
     }
 }
 
-/// `get`, `getk`, `gat` and `gatk`. `false` if there is no memory for the value; then nothing is done.
+/// `get`, `getk`, `gat` and `gatk`.
 pub(super) fn retrieve(
     context: &mut TurnContext<'_>,
     request: &Request<'_>,
     key: &[u8],
     exptime: Option<u32>,
     with_key: bool,
-) -> bool {
+) -> ReadProgress {
     let shown = if with_key { key } else { b"" };
     let output = &mut context.output;
     let exptime = exptime.map(i64::from);
@@ -62,14 +63,10 @@ pub(super) fn retrieve(
         }
         Some(())
     });
-    match outcome {
-        GetOutcome::NoMemory => return false,
-        GetOutcome::Miss if !request.quiet => {
-            reply::missing(context.output.bytes, request.to, shown);
-        }
-        GetOutcome::Miss | GetOutcome::Hit(()) => {}
+    if matches!(outcome, GetOutcome::Miss) && !request.quiet {
+        reply::missing(context.output.bytes, request.to, shown);
     }
-    true
+    ReadProgress::from(&outcome)
 }
 
 /// `touch`: the answer has the flags of the item, as memcached's has.

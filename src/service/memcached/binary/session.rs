@@ -148,8 +148,9 @@ impl BinarySession {
                 exptime,
                 with_key,
             } => {
-                if !commands::retrieve(context, request, key, *exptime, *with_key) {
-                    return Step::NoMemory(0);
+                let progress = commands::retrieve(context, request, key, *exptime, *with_key);
+                if let Some(step) = progress.step(0) {
+                    return step;
                 }
                 if !context.output.insertions.is_empty() {
                     return Step::Send(consumed);

@@ -9,13 +9,17 @@ use crate::service::memcached::operations::{
     FoundItem, GetOutcome, MetaGet, ReadState, seconds_left,
 };
 use crate::service::memcached::output::Output;
+use crate::service::memcached::step::ReadProgress;
 use crate::store::{Item, Marks};
 
 use super::{repeat, with_key};
 
 impl TurnContext<'_> {
-    /// `mg`. `false` if there is no memory for the value; then nothing is done.
-    pub(in crate::service::memcached) fn meta_get(&mut self, command: &MetaCommand<'_>) -> bool {
+    /// `mg`.
+    pub(in crate::service::memcached) fn meta_get(
+        &mut self,
+        command: &MetaCommand<'_>,
+    ) -> ReadProgress {
         let flags = &command.flags;
         let request = match flags.has_any(b"TNREu") {
             true => request(flags),
@@ -27,16 +31,12 @@ impl TurnContext<'_> {
             let outcome = operations.meta_get(path, &request, |found, state| {
                 write_hit(output, command, key, found, state)
             });
-            match outcome {
-                GetOutcome::NoMemory => return false,
-                GetOutcome::Miss if !flags.has(b'q') => {
-                    output.push(b"EN");
-                    repeat(output, command, key);
-                    output.push(b"\r\n");
-                }
-                GetOutcome::Miss | GetOutcome::Hit(()) => {}
+            if matches!(outcome, GetOutcome::Miss) && !flags.has(b'q') {
+                output.push(b"EN");
+                repeat(output, command, key);
+                output.push(b"\r\n");
             }
-            true
+            ReadProgress::from(&outcome)
         })
     }
 

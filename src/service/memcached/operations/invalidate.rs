@@ -28,6 +28,7 @@ impl Operations<'_> {
     pub(crate) fn invalidate(&mut self, path: &[&[u8]], request: &Invalidation) -> DeleteOutcome {
         let mut tree = self.shared.store.lock(path[0]);
         let Some(node) = self.look_up(&mut tree, path) else {
+            tree.note_removal(DATABASE, path);
             self.counts.delete_misses += 1;
             return DeleteOutcome::NotFound;
         };

@@ -35,6 +35,8 @@ mod remove;
 mod reports;
 mod store;
 
+use crate::origin::CommandFetches;
+
 use super::counters::TurnCounts;
 use super::service_state::Shared;
 
@@ -54,6 +56,10 @@ pub(super) struct Operations<'a> {
     pub(super) shared: &'a Shared,
     /// Added to the service's counters at the end of the turn.
     pub(super) counts: TurnCounts,
+    /// The fetches that the current command waits for.
+    pub(super) fetches: CommandFetches,
+    /// The command can wait for them.
+    pub(super) may_wait: bool,
     /// The number of the connection, for those who watch.
     connection: u64,
 }
@@ -63,6 +69,8 @@ impl<'a> Operations<'a> {
         Operations {
             shared,
             counts: TurnCounts::default(),
+            fetches: CommandFetches::default(),
+            may_wait: true,
             connection,
         }
     }

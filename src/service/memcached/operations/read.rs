@@ -1,5 +1,6 @@
 //! Reads of an item, and its expiration time.
 
+use crate::origin::Look;
 use crate::store::{Item, Node, SharedValue, Tree};
 
 use crate::service::memcached::prefixes::KeyUse;
@@ -14,6 +15,8 @@ pub(crate) enum GetOutcome<R> {
     Miss,
     /// There is no memory for the reply. Nothing was done or counted; the command is to be repeated.
     NoMemory,
+    /// The origin is asked for the item. Nothing was done or counted; the command is to be repeated when it has answered.
+    Fetching,
 }
 
 /// An item with a value, under the lock of its key.
@@ -74,6 +77,9 @@ impl Operations<'_> {
     ) -> GetOutcome<R> {
         let before = self.before_look_up(&tree);
         let found = tree.find(DATABASE, path);
+        if self.must_wait_for(&mut tree, path, found) {
+            return GetOutcome::Fetching;
+        }
         let mut outcome = GetOutcome::Miss;
         if let Some(node) = found.filter(|node| tree.has_value(*node)) {
             let Some(written) = write(&mut FoundItem::new(&mut tree, node)) else {
@@ -121,6 +127,44 @@ impl Operations<'_> {
         };
         write(tree.item(node), tree.now_ms());
         true
+    }
+
+    /// Notes the look-up of a reader for the origin, if there is one. Whether the command has to wait for a fetch.
+    #[inline]
+    pub(super) fn must_wait_for(
+        &mut self,
+        tree: &mut Tree<'_>,
+        path: &[&[u8]],
+        found: Option<Node>,
+    ) -> bool {
+        let Some(origin) = self.shared.origin.get() else {
+            return false;
+        };
+        if let Some(node) = found {
+            origin.note_hit(DATABASE, path, tree.item(node), tree.now_ms());
+            return false;
+        }
+        let waits = self.may_wait && self.fetches.look(origin, DATABASE, path) == Look::Wait;
+        if waits {
+            tree.forget_miss();
+        }
+        waits
+    }
+
+    /// Notes that the command waits for its fetches.
+    pub(crate) fn note_wait(&self) {
+        if let Some(origin) = self.shared.origin.get() {
+            origin.note_wait();
+        }
+    }
+
+    /// Asks the origin for a key that the command will read when it has waited for another.
+    pub(crate) fn ask_ahead(&mut self, key: &[u8]) {
+        if let Some(origin) = self.shared.origin.get()
+            && self.shared.store.lock(key).peek(DATABASE, &[key]).is_none()
+        {
+            self.fetches.look(origin, DATABASE, &[key]);
+        }
     }
 
     pub(super) fn count_get(&mut self, hit: bool) {

@@ -70,6 +70,9 @@ impl Operations<'_> {
         let mut tree = self.shared.store.lock(path[0]);
         let before = self.before_look_up(&tree);
         let found = tree.find_unmarked(DATABASE, path);
+        if request.vivify.is_none() && self.must_wait_for(&mut tree, path, found) {
+            return GetOutcome::Fetching;
+        }
         let there = found.filter(|node| tree.has_value(*node));
         let created = match there {
             // A node that only has children stays.

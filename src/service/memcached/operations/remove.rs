@@ -29,7 +29,10 @@ impl Operations<'_> {
         self.shared.prefixes.count(path[0], KeyUse::Delete);
         let mut tree = self.shared.store.lock(path[0]);
         let outcome = match self.look_up(&mut tree, path) {
-            None => DeleteOutcome::NotFound,
+            None => {
+                tree.note_removal(DATABASE, path);
+                DeleteOutcome::NotFound
+            }
             Some(node) if expected.is_some_and(|cas| cas != tree.item(node).cas()) => {
                 DeleteOutcome::Exists
             }

@@ -129,8 +129,11 @@ impl Operations<'_> {
         }
         let mut tree = self.shared.store.lock(path[0]);
         self.report_store(&mut tree, path, request, why, 0);
-        if removes && let Some(node) = self.look_up(&mut tree, path) {
-            tree.remove(node);
+        if removes {
+            match self.look_up(&mut tree, path) {
+                Some(node) => tree.remove(node),
+                None => tree.note_removal(DATABASE, path),
+            }
         }
         why
     }
