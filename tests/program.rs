@@ -1,5 +1,6 @@
 //! The program as a user runs it: the built binary, its arguments, its files, its signals, its ends.
 
+mod origin_support;
 mod server_support;
 mod tls_support;
 
@@ -10,6 +11,7 @@ mod program {
     mod auth_file;
     mod file;
     mod log;
+    mod origin;
     mod password;
     mod reload;
     mod signals;

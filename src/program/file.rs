@@ -7,7 +7,8 @@ use serde::Deserialize;
 
 use super::logging::LogOptions;
 use super::options::{
-    InvalidateOptions, ProxyOptions, ServeOptions, TargetOptions, TlsOptions, UpstreamTlsOptions,
+    InvalidateOptions, OriginOptions, ProxyOptions, ServeOptions, TargetOptions, TlsOptions,
+    UpstreamTlsOptions,
 };
 
 /// The file that is read without `--config`, if it exists.
@@ -17,10 +18,11 @@ pub(crate) const DEFAULT_FILE: &str = "larder.toml";
 const MAX_FILE: u64 = 1 << 20;
 
 /// The tables of a larder.toml.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct File {
     pub(crate) serve: ServeOptions,
+    pub(crate) origin: OriginOptions,
     pub(crate) proxy: ProxyOptions,
     pub(crate) invalidate: InvalidateOptions,
     pub(crate) target: Vec<TargetOptions>,

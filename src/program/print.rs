@@ -5,10 +5,10 @@ use clap::{Args, Command};
 
 use super::logging::LogOptions;
 use super::options::{
-    InvalidateOptions, ProxyOptions, ServeOptions, Settings, TlsOptions, UpstreamTlsOptions,
+    InvalidateOptions, OriginOptions, ProxyOptions, ServeOptions, TlsOptions, UpstreamTlsOptions,
 };
 use super::output::show;
-use super::serve::ServeArgs;
+use super::serve::{ServeArgs, TableSettings};
 use super::values::PrintedSetting;
 
 /// Columns that a comment takes at most.
@@ -16,26 +16,32 @@ const WIDTH: usize = 96;
 
 /// Prints the settings in force. The error is a sentence for a person.
 pub(super) fn run(args: &ServeArgs) -> Result<(), String> {
-    let (settings, tls, log) = args.settings()?;
-    let file = args.file()?;
-    let tls = (&tls, &file.upstream_tls);
-    show(&toml(&settings, &file.proxy, &file.invalidate, tls, &log)?)
+    let (settings, file) = (args.settings()?, args.file()?);
+    let text = toml(&settings, &file.proxy, &file.invalidate, &file.upstream_tls);
+    show(&text?)
 }
 
 /// The settings in force as a commented TOML file.
 fn toml(
-    settings: &Settings,
+    settings: &TableSettings,
     proxy: &ProxyOptions,
     invalidate: &InvalidateOptions,
-    (tls, upstream_tls): (&TlsOptions, &UpstreamTlsOptions),
-    log: &LogOptions,
+    upstream_tls: &UpstreamTlsOptions,
 ) -> Result<String, String> {
+    let TableSettings {
+        serve: settings,
+        origin,
+        tls,
+        log,
+    } = settings;
     let mut out = String::from(
         "# The settings in force. Save this as larder.toml and change the settings;\n\
          # a flag on the command line wins over the file.\n",
     );
     let serve = ServeOptions::augment_args(Command::new("serve"));
     table(&mut out, "serve", &serve, settings.printed());
+    let help = OriginOptions::augment_args(Command::new("origin"));
+    table(&mut out, "origin", &help, origin.printed());
     let help = ProxyOptions::augment_args(Command::new("proxy"));
     table(&mut out, "proxy", &help, proxy.printed()?);
     let help = InvalidateOptions::augment_args(Command::new("invalidate"));
@@ -102,6 +108,19 @@ mod tests {
     use super::super::file::File;
     use super::*;
 
+    /// The settings of a file as they are printed, and themselves.
+    fn printed(file: File) -> (String, TableSettings) {
+        let settings = TableSettings {
+            serve: file.serve.settings(),
+            origin: file.origin,
+            tls: file.tls,
+            log: file.log,
+        };
+        let (proxy, invalidate) = (file.proxy, file.invalidate);
+        let text = toml(&settings, &proxy, &invalidate, &file.upstream_tls);
+        (text.unwrap(), settings)
+    }
+
     #[test]
     fn printed_settings_are_the_same_when_read() {
         for text in [
@@ -116,41 +135,29 @@ mod tests {
              database = 9\nuser = \"app\"\npassword-file = \"/etc/u\"\n[invalidate]\nlisten = \"off\"\nresp = \"127.0.0.1:7\"\n\
              servers = \"s.txt\"\nhash = \"twemproxy\"\nworkers = 3\nspool = \"/var/s\"\ndurability = \"fsync\"\n\
              reads = \"forward\"\nmax-pending = 5\nmax-age = \"90s\"\nmax-connections = 9\ntimeout = 3\n\
+             [origin]\ncommand = \"a {key}\"\ntimeout = \"2s\"\nretry = \"3s\"\nfetches = 4\nqueue = 5\nfresh = \"6s\"\n\
+             stale = \"7s\"\nnegative-ttl = \"8s\"\non-failure = \"miss\"\n\
              [tls]\ncert = \"c.pem\"\nkey = \"k.pem\"\nclient-ca = \"a.pem\"\n\
              [upstream-tls]\nca = \"u.pem\"\ncert = \"v.pem\"\nkey = \"w.pem\"\n[log]\ndir = \"l\"\nlevel = \"warn\"\n",
         ] {
             let file: File = toml::from_str(text).unwrap();
-            let (settings, log) = (file.serve.settings(), file.log);
-            let printed = toml(
-                &settings,
-                &file.proxy,
-                &file.invalidate,
-                (&file.tls, &file.upstream_tls),
-                &log,
-            )
-            .unwrap();
+            let (printed, settings) = printed(file.clone());
             let (_, proxy) = text.split_once("[proxy]").unwrap_or_default();
             for line in proxy.lines() {
                 assert!(printed.contains(line), "{line}\n{printed}");
             }
             let again: File = toml::from_str(&printed).expect(&printed);
-            assert_eq!(again.serve.settings(), settings, "{printed}");
+            let upstream_tls = again.upstream_tls.clone();
+            let (again_printed, again) = self::printed(again);
+            assert_eq!(again.serve, settings.serve, "{printed}");
             assert_eq!(
-                (&again.tls, &again.upstream_tls),
-                (&file.tls, &file.upstream_tls)
+                (&again.tls, upstream_tls),
+                (&settings.tls, file.upstream_tls)
             );
-            let again_printed = toml(
-                &settings,
-                &again.proxy,
-                &again.invalidate,
-                (&again.tls, &again.upstream_tls),
-                &log,
-            )
-            .unwrap();
             assert_eq!(again_printed, printed);
             assert_eq!(
                 (again.log.dir.clone(), again.log.level()),
-                (log.dir.clone(), log.level())
+                (settings.log.dir.clone(), settings.log.level())
             );
         }
     }
@@ -161,6 +168,10 @@ mod tests {
             (
                 ServeOptions::augment_args(Command::new("serve")),
                 file.serve.settings().printed(),
+            ),
+            (
+                OriginOptions::augment_args(Command::new("origin")),
+                file.origin.printed(),
             ),
             (
                 ProxyOptions::augment_args(Command::new("proxy")),

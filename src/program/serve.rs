@@ -11,7 +11,7 @@ use crate::snapshot::SaveError;
 
 use super::file::{DEFAULT_FILE, File};
 use super::logging::{self, LogOptions};
-use super::options::{ServeOptions, Settings, TlsOptions, reload_listeners};
+use super::options::{OriginOptions, ServeOptions, Settings, TlsOptions, reload_listeners};
 use super::output::announce;
 use super::password::{CLIENT_PASSWORD, password};
 use super::signals;
@@ -21,6 +21,9 @@ use super::signals;
 pub(crate) struct ServeArgs {
     #[command(flatten)]
     options: ServeOptions,
+
+    #[command(flatten)]
+    origin: OriginOptions,
 
     #[command(flatten)]
     tls: TlsOptions,
@@ -33,13 +36,21 @@ pub(crate) struct ServeArgs {
     config: Option<PathBuf>,
 }
 
+/// The settings of all tables.
+pub(super) struct TableSettings {
+    pub(super) serve: Settings,
+    pub(super) origin: OriginOptions,
+    pub(super) tls: TlsOptions,
+    pub(super) log: LogOptions,
+}
+
 impl ServeArgs {
     pub(super) fn file(&self) -> Result<File, String> {
         File::find(self.config.as_deref()).map_err(|e| e.to_string())
     }
 
     /// The settings in force: flags, then the file, then the defaults. The error is a sentence for a person.
-    pub(super) fn settings(&self) -> Result<(Settings, TlsOptions, LogOptions), String> {
+    pub(super) fn settings(&self) -> Result<TableSettings, String> {
         let file = self.file()?;
         let of_file = file.serve.clone().settings().problem();
         let settings = self.options.clone().or(file.serve).settings();
@@ -49,18 +60,24 @@ impl ServeArgs {
                 Err(format!("{}: {problem}", name.display()))
             }
             Some(problem) => Err(problem),
-            None => Ok((
-                settings,
-                self.tls.clone().or(file.tls),
-                self.log.clone().or(file.log),
-            )),
+            None => Ok(TableSettings {
+                serve: settings,
+                origin: self.origin.clone().or(file.origin),
+                tls: self.tls.clone().or(file.tls),
+                log: self.log.clone().or(file.log),
+            }),
         }
     }
 }
 
 /// Serves until TERM, INT or QUIT. The error is a sentence for a person.
 pub(super) fn run(args: &ServeArgs) -> Result<(), String> {
-    let (settings, tls_options, log) = args.settings()?;
+    let TableSettings {
+        serve: settings,
+        origin,
+        tls: tls_options,
+        log,
+    } = args.settings()?;
     logging::start(&log)?;
     let tls = tls_options.listeners()?;
     if settings.udp.0.is_some() && tls_options.asks_for_certificates() {
@@ -68,7 +85,7 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), String> {
             "--udp can't be used with --tls-client-ca: a datagram has no certificate; remove one of the two".into(),
         );
     }
-    let server = start(&settings, tls.clone())?;
+    let server = start(&settings, &origin, tls.clone())?;
     let workers = match settings.workers {
         Some(workers) => format!("{workers} workers"),
         None => format!("up to {} workers", settings.model.0.default_workers()),
@@ -80,6 +97,7 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), String> {
     let handle = server.handle();
     let restart = NeedsRestart {
         tls: tls_options,
+        origin,
         log_dir: log.dir,
     };
     let reload = reload(args.clone(), settings, restart, tls, &server);
@@ -119,6 +137,7 @@ fn save_on_signal(server: &Server) -> impl FnMut() + Send + 'static {
 /// Settings of other tables, as they were at the start.
 struct NeedsRestart {
     tls: TlsOptions,
+    origin: OriginOptions,
     log_dir: Option<PathBuf>,
 }
 
@@ -133,7 +152,8 @@ fn reload(
     let (store, connections) = (server.store.clone(), server.running.connections().clone());
     let (memcached, saver) = (server.memcached.clone(), server.saver().cloned());
     move || match args.settings() {
-        Ok((settings, tls_options, log)) => {
+        Ok(new) => {
+            let (settings, log) = (new.serve, new.log);
             logging::set_level(log.level());
             store.set_memory(settings.memory.0);
             memcached.set_max_item_size(settings.max_item_size.0 as usize);
@@ -151,8 +171,11 @@ fn reload(
             if log.dir != restart.log_dir {
                 later.push("log-dir");
             }
-            if tls_options != restart.tls {
+            if new.tls != restart.tls {
                 later.push("tls");
+            }
+            if new.origin != restart.origin {
+                later.push("origin");
             }
             reload_listeners(tls.as_deref());
             report_reload(&running, &later);
@@ -172,7 +195,11 @@ fn warn_of_udp(server: &Server) {
     }
 }
 
-fn start(settings: &Settings, tls: Option<Arc<ServerTls>>) -> Result<Server, String> {
+fn start(
+    settings: &Settings,
+    origin: &OriginOptions,
+    tls: Option<Arc<ServerTls>>,
+) -> Result<Server, String> {
     let unix = settings.unix.clone().map(Listen::Unix);
     let listeners = [
         ("--memcached", settings.memcached.0.clone()),
@@ -215,7 +242,8 @@ fn start(settings: &Settings, tls: Option<Arc<ServerTls>>) -> Result<Server, Str
         .workers(settings.workers.map(|workers| workers as usize))
         .max_connections(settings.max_connections as usize)
         .idle_timeout(settings.idle_timeout.span())
-        .tls(tls);
+        .tls(tls)
+        .origin(origin.origin()?, origin.settings());
     builder.start().map_err(|error| match &error {
         StartError::Listen { index, .. } => {
             format!("{error}; choose another with {} ADDR", options[*index])

@@ -1,0 +1,164 @@
+//! The settings of read-through: the command line, and the table `[origin]` of larder.toml.
+
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use serde::Deserialize;
+
+use crate::origin::{self, CommandOrigin, OnFailure, Origin};
+use crate::program::values::{Count, PrintedSetting, Span, parsed};
+
+/// The options that were given on the command line or in the `[origin]` table.
+#[derive(Debug, Clone, Default, PartialEq, Args, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(crate) struct OriginOptions {
+    /// Fetch what the cache doesn't have from a program: it gets the key where {key} stands, otherwise on standard input,
+    /// and prints the value; exit code 1 means that there is none. Words are separated by spaces; there is no shell
+    /// [default: none]
+    #[arg(id = "origin-command", long = "origin-command", value_name = "COMMAND")]
+    command: Option<String>,
+
+    /// The time in which a fetch has to end [default: 1s]
+    #[arg(id = "origin-timeout", long = "origin-timeout", value_name = "SPAN")]
+    #[serde(deserialize_with = "parsed")]
+    timeout: Option<Span>,
+
+    /// The time after a failed fetch in which its key is not fetched again [default: 1s]
+    #[arg(id = "origin-retry", long = "origin-retry", value_name = "SPAN")]
+    #[serde(deserialize_with = "parsed")]
+    retry: Option<Span>,
+
+    /// Fetches at a time [default: 16]
+    #[arg(id = "origin-fetches", long = "origin-fetches", value_name = "N")]
+    #[serde(deserialize_with = "parsed")]
+    fetches: Option<Count<1024>>,
+
+    /// Fetches that may wait for their turn; beyond them a read misses at once [default: 1024]
+    #[arg(id = "origin-queue", long = "origin-queue", value_name = "N")]
+    #[serde(deserialize_with = "parsed")]
+    queue: Option<Count<1_000_000>>,
+
+    /// The time for which a fetched item is fresh; 0 is for ever [default: 60s]
+    #[arg(long, value_name = "SPAN")]
+    #[serde(deserialize_with = "parsed")]
+    fresh: Option<Span>,
+
+    /// The time after that in which the item is still answered, while a fetch refreshes it [default: 0]
+    #[arg(long, value_name = "SPAN")]
+    #[serde(deserialize_with = "parsed")]
+    stale: Option<Span>,
+
+    /// The time for which a key that the origin doesn't have is a miss without a fetch [default: 1s]
+    #[arg(long, value_name = "SPAN")]
+    #[serde(deserialize_with = "parsed")]
+    negative_ttl: Option<Span>,
+
+    /// Whether a stale item is answered to its end if it can't be refreshed, or is a miss [default: stale]
+    #[arg(long, value_name = "stale|miss")]
+    #[serde(deserialize_with = "parsed")]
+    on_failure: Option<FailureName>,
+}
+
+/// What a failed refresh does, by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FailureName(OnFailure);
+
+impl FromStr for FailureName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<FailureName, String> {
+        match text {
+            "stale" => Ok(FailureName(OnFailure::Stale)),
+            "miss" => Ok(FailureName(OnFailure::Miss)),
+            _ => Err(format!("`{text}` is neither stale nor miss")),
+        }
+    }
+}
+
+impl std::fmt::Display for FailureName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self.0 {
+            OnFailure::Stale => "stale",
+            OnFailure::Miss => "miss",
+        })
+    }
+}
+
+impl OriginOptions {
+    /// These options if they were given, otherwise `file`'s.
+    pub(crate) fn or(self, file: OriginOptions) -> OriginOptions {
+        OriginOptions {
+            command: self.command.or(file.command),
+            timeout: self.timeout.or(file.timeout),
+            retry: self.retry.or(file.retry),
+            fetches: self.fetches.or(file.fetches),
+            queue: self.queue.or(file.queue),
+            fresh: self.fresh.or(file.fresh),
+            stale: self.stale.or(file.stale),
+            negative_ttl: self.negative_ttl.or(file.negative_ttl),
+            on_failure: self.on_failure.or(file.on_failure),
+        }
+    }
+
+    /// The origin, if there is one. The error is a sentence for a person.
+    pub(crate) fn origin(&self) -> Result<Option<Arc<dyn Origin>>, String> {
+        if self.settings().timeout.is_zero() {
+            return Err("--origin-timeout 0 leaves no time for a fetch; give at least 1ms".into());
+        }
+        let Some(command) = &self.command else {
+            return Ok(None);
+        };
+        let mut words = command.split_whitespace().map(str::to_owned);
+        let program = words
+            .next()
+            .ok_or("--origin-command has no word; the first is the program")?;
+        let origin = CommandOrigin::new(program, words.collect());
+        Ok(Some(Arc::new(origin)))
+    }
+
+    /// How values are fetched and kept.
+    pub(crate) fn settings(&self) -> origin::Settings {
+        let default = origin::Settings::default();
+        let span = |given: Option<Span>, default: Duration| given.map_or(default, |span| span.0);
+        origin::Settings {
+            fresh: span(self.fresh, default.fresh),
+            stale: span(self.stale, default.stale),
+            negative_ttl: span(self.negative_ttl, default.negative_ttl),
+            retry: span(self.retry, default.retry),
+            timeout: span(self.timeout, default.timeout),
+            threads: self.fetches.map_or(default.threads, |n| n.0 as usize),
+            queue: self.queue.map_or(default.queue, |n| n.0 as usize),
+            on_failure: self.on_failure.map_or(default.on_failure, |name| name.0),
+        }
+    }
+
+    /// The settings as `larder config` prints them.
+    pub(crate) fn printed(&self) -> Vec<PrintedSetting> {
+        // Field by field, so that a new setting can't be forgotten here.
+        let OriginOptions {
+            command,
+            timeout: _,
+            retry: _,
+            fetches: _,
+            queue: _,
+            fresh: _,
+            stale: _,
+            negative_ttl: _,
+            on_failure: _,
+        } = self;
+        let settings = self.settings();
+        vec![
+            PrintedSetting::name("origin-command", command.as_ref(), "./lookup {key}"),
+            PrintedSetting::new("origin-timeout", Span(settings.timeout)),
+            PrintedSetting::new("origin-retry", Span(settings.retry)),
+            PrintedSetting::number("origin-fetches", settings.threads),
+            PrintedSetting::number("origin-queue", settings.queue),
+            PrintedSetting::new("fresh", Span(settings.fresh)),
+            PrintedSetting::new("stale", Span(settings.stale)),
+            PrintedSetting::new("negative-ttl", Span(settings.negative_ttl)),
+            PrintedSetting::new("on-failure", FailureName(settings.on_failure)),
+        ]
+    }
+}

@@ -1,0 +1,113 @@
+//! `--origin-command`: a program as the origin, its failures in the log, and settings that make no sense.
+
+use std::net::SocketAddr;
+
+use super::run::{FREE, Place};
+use crate::origin_support::{Client, resp};
+
+/// Prints the number of the fetch and the key; keys with their own meaning fail.
+const LOOKUP: &str = "#!/bin/sh
+echo x >> calls
+case $1 in
+missing) exit 1 ;;
+broken) exit 3 ;;
+hanging) sleep 1000 ;;
+huge) head -c 5000000 /dev/zero ;;
+*) printf '%s of %s' \"$(wc -l < calls | tr -d ' ')\" \"$1\" ;;
+esac
+";
+
+fn place(table: &str) -> Place {
+    let place = Place::new();
+    place.write("lookup.sh", LOOKUP);
+    let table = format!("[origin]\ncommand = \"sh lookup.sh {{key}}\"\n{table}");
+    place.write("larder.toml", &table);
+    place
+}
+
+fn client(address: &str) -> Client {
+    let address: SocketAddr = address.parse().expect("an address");
+    Client::connect(address)
+}
+
+#[test]
+fn a_program_is_asked_once_for_what_the_cache_does_not_have() {
+    for model in ["turns", "threads"] {
+        let place = place("fresh = \"5m\"\ntimeout = \"60s\"\n");
+        let larder = place.serve(&[&FREE[..], &["--model", model]].concat(), 2);
+        let mut memcached = client(larder.address("memcached"));
+        memcached.ask(
+            "get user:42\r\n",
+            "VALUE user:42 0 12\r\n1 of user:42\r\nEND\r\n",
+        );
+        memcached.ask(
+            "get user:42\r\n",
+            "VALUE user:42 0 12\r\n1 of user:42\r\nEND\r\n",
+        );
+        let mut redis = client(larder.address("resp"));
+        redis.ask(resp(&["GET", "user:42"]), "$12\r\n1 of user:42\r\n");
+        redis.ask(resp(&["HGET", "a", "b"]), "$8\r\n2 of a:b\r\n");
+        memcached.ask("getn a b\r\n", "VALUE a b 0 8\r\n2 of a:b\r\nEND\r\n");
+        memcached.ask("get missing\r\n", "END\r\n");
+        assert_eq!(memcached.stat("origin_fetches"), 3);
+        assert_eq!(memcached.stat("origin_missing"), 1);
+    }
+}
+
+#[test]
+fn a_program_that_fails_is_a_miss_a_statistic_and_a_line_in_the_log() {
+    for (key, timeout, statistic, line) in [
+        ("broken", "60s", "origin_errors", "exit status: 3"),
+        ("hanging", "200ms", "origin_timeouts", "timed out"),
+        (
+            "huge",
+            "60s",
+            "origin_too_large",
+            "over the limit of an item",
+        ),
+    ] {
+        let place = place(&format!("timeout = \"{timeout}\"\n"));
+        let mut larder = place.serve(&FREE, 2);
+        let mut memcached = client(larder.address("memcached"));
+        memcached.ask(format!("get {key}\r\n"), "END\r\n");
+        assert_eq!(memcached.stat(statistic), 1, "{key}");
+        let logged = larder.logs(&format!("origin command sh: the key \"{key}\""));
+        assert!(logged.contains(line), "{logged}");
+        memcached.ask("set there 0 0 1\r\n1\r\n", "STORED\r\n");
+        memcached.ask("get there\r\n", "VALUE there 0 1\r\n1\r\nEND\r\n");
+    }
+}
+
+#[test]
+fn a_program_that_is_missing_is_named_in_the_log() {
+    let place = Place::new();
+    let options = ["--origin-command", "/nowhere/lookup {key}"];
+    let mut larder = place.serve(&[&FREE[..], &options].concat(), 2);
+    let mut redis = client(larder.address("resp"));
+    redis.ask(resp(&["GET", "k"]), "$-1\r\n");
+    larder.logs("origin command /nowhere/lookup: the key \"k\" is unavailable: /nowhere/lookup can't be started");
+    redis.send(resp(&["INFO", "origin"]));
+    redis.expect_line("# Origin");
+    redis.expect_line("origin_unavailable:1");
+}
+
+#[test]
+fn a_change_needs_a_restart_and_settings_that_make_no_sense_are_refused() {
+    let place = place("");
+    let mut larder = place.serve(&FREE, 2);
+    place.write("larder.toml", "[origin]\ncommand = \"other\"\n");
+    larder.signal("HUP");
+    larder.logs("[WARN] these settings changed too and need a restart: origin");
+    for (options, problem) in [
+        (
+            &["--origin-command", "x", "--origin-timeout", "0"][..],
+            "--origin-timeout 0 leaves no time",
+        ),
+        (&["--origin-command", " "], "has no word"),
+        (&["--on-failure", "retry"], "neither stale nor miss"),
+    ] {
+        let printed = place.run(&[&["serve"][..], options].concat());
+        assert_ne!(printed.code, Some(0));
+        assert!(printed.err.contains(problem), "{}", printed.err);
+    }
+}
