@@ -46,9 +46,10 @@ impl Deadline {
 #[derive(Debug)]
 pub(super) struct Connection {
     stream: BlockingStream,
-    /// The bytes received; those before `start` have been used.
-    input: Vec<u8>,
+    /// Its bytes from `start` to `end` have been received and not used.
+    buffer: Vec<u8>,
     start: usize,
+    end: usize,
 }
 
 impl Connection {
@@ -62,14 +63,15 @@ impl Connection {
         stream.greet(&settings.greeting(), limit)?;
         Ok(Connection {
             stream,
-            input: Vec::new(),
+            buffer: Vec::new(),
             start: 0,
+            end: 0,
         })
     }
 
     /// Whether nothing has happened on it since its last reply, so that it can be used.
     pub(super) fn is_quiet(&self) -> bool {
-        self.start == self.input.len() && self.stream.is_quiet()
+        self.received().is_empty() && self.stream.is_quiet()
     }
 
     /// Sends a whole request.
@@ -92,10 +94,10 @@ impl Connection {
 
     /// Waits for bytes, but not after the deadline. Bytes that have arrived are found even then.
     pub(super) fn wait(&mut self, until: Deadline) -> Result<(), UpstreamFailure> {
-        if self.start < self.input.len() {
-            return Ok(());
+        match self.received().is_empty() {
+            true => self.receive(until),
+            false => Ok(()),
         }
-        self.receive(until)
     }
 
     /// The next line, without its end.
@@ -121,16 +123,16 @@ impl Connection {
     /// The next line, without its LF.
     pub(super) fn any_line(&mut self, until: Deadline) -> Result<&[u8], UpstreamFailure> {
         let end = loop {
-            match memchr(b'\n', &self.input[self.start..]) {
+            match memchr(b'\n', self.received()) {
                 Some(end) if end < LINE_LIMIT => break self.start + end,
                 Some(_) => return Err(UpstreamFailure::Garbage),
-                None if self.input.len() - self.start >= LINE_LIMIT => {
+                None if self.received().len() >= LINE_LIMIT => {
                     return Err(UpstreamFailure::Garbage);
                 }
                 None => self.receive_before(until)?,
             }
         };
-        let line = &self.input[self.start..end];
+        let line = &self.buffer[self.start..end];
         self.start = end + 1;
         Ok(line)
     }
@@ -143,17 +145,18 @@ impl Connection {
     ) -> Result<Vec<u8>, UpstreamFailure> {
         let mut block = Vec::with_capacity(length.min(READ));
         while block.len() < length {
-            if self.start == self.input.len() {
+            if self.received().is_empty() {
                 self.receive_before(until)?;
             }
-            let taken = (length - block.len()).min(self.input.len() - self.start);
-            block.extend_from_slice(&self.input[self.start..self.start + taken]);
-            self.start += taken;
+            let received = self.received();
+            let taken = &received[..received.len().min(length - block.len())];
+            block.extend_from_slice(taken);
+            self.start += taken.len();
         }
-        while self.input.len() - self.start < 2 {
+        while self.received().len() < 2 {
             self.receive_before(until)?;
         }
-        let end = &self.input[self.start..self.start + 2];
+        let end = &self.buffer[self.start..self.start + 2];
         self.start += 2;
         match end == b"\r\n" {
             true => Ok(block),
@@ -170,18 +173,28 @@ impl Connection {
     }
 
     fn receive(&mut self, until: Deadline) -> Result<(), UpstreamFailure> {
-        self.input.drain(..self.start);
-        self.start = 0;
-        let kept = self.input.len();
-        self.input.resize(kept + READ, 0);
-        let received = self.stream.receive(&mut self.input[kept..], until.left());
-        self.input.truncate(kept + *received.as_ref().unwrap_or(&0));
+        self.buffer.copy_within(self.start..self.end, 0);
+        (self.start, self.end) = (0, self.end - self.start);
+        // It is initialized once, and grows no further than by the start of a line.
+        if self.buffer.len() < self.end + READ {
+            self.buffer.resize(self.end + READ, 0);
+        }
+        let received = self
+            .stream
+            .receive(&mut self.buffer[self.end..], until.left());
         match received {
-            Ok(_) => Ok(()),
+            Ok(count) => {
+                self.end += count;
+                Ok(())
+            }
             Err(UpstreamFailure::ReadDeadline(_)) => {
                 Err(UpstreamFailure::ReadDeadline(until.limit))
             }
             Err(other) => Err(other),
         }
+    }
+
+    fn received(&self) -> &[u8] {
+        &self.buffer[self.start..self.end]
     }
 }
