@@ -41,7 +41,8 @@ use crate::pool::Protocol;
 ///
 /// - A holder that is stopped, by the system or by the scheduler, for longer than the lifetime continues as if it held the lock,
 ///   while another holds it. Only the resource itself can prevent this, if it refuses requests older than the newest it has seen.
-/// - A cache forgets: it evicts items, and a restart or `flush_all` removes them all. Another program can acquire the lock then.
+/// - A cache can lose the item: it evicts items, and a restart or `flush_all` removes all of them. Another program can acquire the
+///   lock then.
 /// - In a pool, programs whose server lists differ, or a change of the list, put the lock on different servers. So does
 ///   [`Settings::failover`](crate::client::Settings::failover) while a server is ejected for some programs.
 /// - After an error of [`Lock::acquire`] the item may have been stored. Then no program holds the lock until the lifetime ends.

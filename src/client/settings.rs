@@ -111,7 +111,7 @@ impl Settings {
 
     /// The time to connect; 1 s by default. The lookup of the server's name, the connect to each of its addresses, the TLS
     /// handshake and the login have this time each. A lookup that takes longer goes on by itself, on a thread of its own, until the
-    /// system's resolver gives up, and later connections to this name wait for the same lookup.
+    /// system ends it, and later connections to this name wait for the same lookup.
     pub fn connect_deadline(mut self, limit: Duration) -> Settings {
         self.connect = limit;
         self
