@@ -9,6 +9,7 @@
 
 mod client;
 mod demo;
+mod dump;
 mod echo;
 mod file;
 mod invalidate;
@@ -99,6 +100,13 @@ enum Command {
     /// Exit code: 0 if all replies were right, 1 if the server answered with errors or wrong values, 2 if the run could
     /// not be made.
     Bench(bench::Args),
+    /// Print the items of a snapshot as JSON, one in a line
+    ///
+    /// An item has its database, its path of keys, its flags, its value unless it only has children, and the Unix time in
+    /// milliseconds at which it expires. Keys and values that are not UTF-8 are in base64, under names that say so.
+    ///
+    /// Exit code: 0 if the snapshot is whole, 1 if it can't be read.
+    Dump(dump::DumpArgs),
     /// Forward clients to a server and explain every request and reply, byte by byte
     Tap(tap::Args),
     /// List the keys of a cache server with sizes and remaining lifetimes
@@ -122,6 +130,7 @@ pub fn run() -> ExitCode {
         Command::Serve(args) => serve::run(&args),
         Command::Config(args) => print::run(&args),
         Command::Echo(args) => echo::run(&args),
+        Command::Dump(args) => dump::run(&args),
         Command::Proxy(args) => proxy::run(&args),
         Command::Invalidate(args) => invalidate::run(&args),
     };

@@ -25,7 +25,7 @@ const FETCHED: u8 = 1 << 7;
 
 /// The last record.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Ending {
+pub(crate) struct Ending {
     pub(super) state: StoreState,
     /// The wall clock when the last item had been written.
     pub(super) ended_ms: u64,

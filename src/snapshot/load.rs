@@ -29,7 +29,7 @@ pub(super) fn load(store: &Store, from: impl Read) -> Result<RestoreCounts, Unre
         restorer.put(&SavedItem {
             expires_ms,
             ..*item
-        })
+        });
     });
     match ending {
         Ok(ending) => {

@@ -55,4 +55,5 @@ mod tests;
 mod time_shift;
 mod write;
 
+pub(crate) use read::read;
 pub(crate) use saver::{SaveError, Saver};

@@ -73,7 +73,7 @@ pub use entry::{Entry, Item, Marks, Node, Refused};
 pub(crate) use eviction_observer::EvictedItem;
 pub(crate) use look_ahead::BATCH;
 pub(crate) use reservation::Reservation;
-pub(crate) use restore::{NoParent, RestoreCounts, Restorer, StoreState};
+pub(crate) use restore::{RestoreCounts, Restorer, StoreState};
 pub(crate) use saved_item::SavedItem;
 pub(crate) use shards::SharedAccess;
 pub use shards::Store;

@@ -72,10 +72,6 @@ pub(crate) struct RestoreCounts {
     pub(crate) refused: u64,
 }
 
-/// An item whose parent was not among the items before it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct NoParent;
-
 /// Puts items into an empty store, in the order in which a [walk](super::Walk) showed them.
 #[derive(Debug)]
 pub(crate) struct Restorer<'a> {
@@ -119,10 +115,11 @@ impl<'a> Restorer<'a> {
         }
     }
 
-    /// Stores the next item.
-    pub(crate) fn put(&mut self, item: &SavedItem<'_>) -> Result<(), NoParent> {
+    /// Stores the next item. One without a parent among the items before it is refused.
+    pub(crate) fn put(&mut self, item: &SavedItem<'_>) {
         if item.depth > self.depth {
-            return Err(NoParent);
+            self.counts.refused += 1;
+            return;
         }
         self.close(item.depth);
         let presence = self.presence(item);
@@ -138,7 +135,6 @@ impl<'a> Restorer<'a> {
             Presence::Expired => self.counts.expired += 1,
             Presence::Refused => self.counts.refused += 1,
         }
-        Ok(())
     }
 
     /// Stores the item, if it is to be stored.

@@ -283,3 +283,42 @@ fn a_directory_that_is_gone_is_reported_and_ends_with_a_code() {
         printed.err
     );
 }
+
+#[test]
+fn dump_prints_a_snapshot_as_json_and_an_error_for_other_files() {
+    let place = Place::new();
+    let larder = serve(&place, &[]);
+    let (mut text, mut redis) = (larder.memcached(), larder.resp());
+    text.ask("set user 7 0 3\r\nAda\r\n", "STORED\r\n");
+    text.ask("set user name 0 0 1\r\n\"\r\n", "STORED\r\n");
+    redis.ask("SELECT 3\r\n", "+OK\r\n");
+    redis.ask("HSET hash field \"\\xff\\xfe\"\r\n", ":1\r\n");
+    redis.ask("PEXPIREAT hash 4000000000123\r\n", ":1\r\n");
+    redis.ask("SET \"\\xff\" v\r\n", "+OK\r\n");
+    end(larder);
+    let printed = place.run(&["dump", "cache.snapshot"]);
+    assert_eq!((printed.code, printed.err.as_str()), (Some(0), ""));
+    let mut lines: Vec<&str> = printed.out.lines().collect();
+    lines.sort_unstable();
+    assert_eq!(
+        lines,
+        [
+            r#"{"db":0,"flags":0,"path":["user","name"],"value":"\""}"#,
+            r#"{"db":0,"flags":7,"path":["user"],"value":"Ada"}"#,
+            r#"{"db":3,"expires_ms":4000000000123,"flags":0,"path":["hash"]}"#,
+            r#"{"db":3,"flags":0,"path":["hash","field"],"value_base64":"//4="}"#,
+            r#"{"db":3,"flags":0,"path_base64":["/w=="],"value":"v"}"#,
+        ]
+    );
+    place.write("other", "SQLite format 3");
+    for (file, problem) in [
+        ("other", "larder: other: it is not a snapshot of larder\n"),
+        (
+            "nothing",
+            "larder: nothing: No such file or directory (os error 2)\n",
+        ),
+    ] {
+        let printed = place.run(&["dump", file]);
+        assert_eq!((printed.code, printed.err.as_str()), (Some(1), problem));
+    }
+}

@@ -30,7 +30,7 @@ pub(super) fn outcome(key: &[u8], outcome: &Outcome) -> Value {
 }
 
 /// Adds a text, or under the name `NAME_base64` any other bytes.
-pub(super) fn add_bytes(object: &mut Map<String, Value>, name: &str, bytes: &[u8]) {
+pub(in crate::program) fn add_bytes(object: &mut Map<String, Value>, name: &str, bytes: &[u8]) {
     match str::from_utf8(bytes) {
         Ok(text) => object.insert(name.to_owned(), text.into()),
         Err(_) => object.insert(format!("{name}_base64"), encoded(bytes).into()),
@@ -38,7 +38,7 @@ pub(super) fn add_bytes(object: &mut Map<String, Value>, name: &str, bytes: &[u8
 }
 
 /// Bytes in base64.
-pub(super) fn encoded(bytes: &[u8]) -> String {
+pub(in crate::program) fn encoded(bytes: &[u8]) -> String {
     let mut text = Vec::new();
     base64::encode(bytes, &mut text);
     String::from_utf8_lossy(&text).into_owned()

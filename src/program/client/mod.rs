@@ -11,7 +11,7 @@
 
 pub(super) mod copy;
 mod exit;
-mod json;
+pub(super) mod json;
 pub(super) mod keys;
 mod memcached;
 mod outcome;
