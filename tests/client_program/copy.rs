@@ -6,8 +6,8 @@ use std::time::Duration;
 use larder::Server;
 use serde_json::json;
 
-use crate::proxy_support::{Client, answerer, free_port, peer};
-use crate::{answer_lines, larder, with_each_server};
+use crate::proxy_support::{Client, answer_lines, answerer, free_port, peer};
+use crate::{larder, with_each_server};
 
 /// Copies, and returns the summary.
 #[track_caller]

@@ -9,9 +9,9 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use larder::Server;
 use serde_json::{Value, json};
 
-use crate::proxy_support::{answerer, end_of, free_port, peer, sleeper};
+use crate::proxy_support::{answer_lines, answerer, end_of, free_port, peer, sleeper};
 use crate::support::with_growing_deadlines;
-use crate::{answer_lines, larder, with_each_server};
+use crate::{larder, with_each_server};
 
 /// The objects that `larder keys --json` printed, by key.
 fn objects(out: &[u8]) -> Vec<Value> {

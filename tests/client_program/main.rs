@@ -37,10 +37,15 @@ fn larder(arguments: &[&str]) -> Ran {
     with_input(arguments, b"")
 }
 
-/// Runs `larder` with these arguments and bytes on its standard input.
+/// Runs `larder` with these arguments and bytes on its standard input. If they have no deadline, it has one that no test reaches.
 fn with_input(arguments: &[&str], input: &[u8]) -> Ran {
+    let deadline = match arguments.contains(&"--timeout") {
+        true => &[][..],
+        false => &["--timeout", "60s"],
+    };
     let mut child = Command::new(env!("CARGO_BIN_EXE_larder"))
         .args(arguments)
+        .args(deadline)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -143,15 +148,4 @@ fn resp_of(address: &str, words: &[&str]) -> String {
         reply += &String::from_utf8(value).expect("text");
     }
     reply
-}
-
-/// Answers each line of a connection until the client ends it.
-fn answer_lines(stream: TcpStream, mut answer: impl FnMut(&str) -> String) {
-    let mut output = stream.try_clone().expect("a second handle");
-    for line in BufReader::new(stream).lines() {
-        let Ok(line) = line else { return };
-        if output.write_all(answer(&line).as_bytes()).is_err() {
-            return;
-        }
-    }
 }

@@ -7,9 +7,9 @@ use std::sync::{Arc, Barrier};
 use larder::client::{Cache, Cluster, ErrorKind, Item, Settings};
 use larder::{Placement, Ring, Server};
 
-use crate::proxy_support::{eventually, free_port, list, peer, sleeper};
+use crate::proxy_support::{answer_lines, eventually, free_port, list, peer, sleeper};
 use crate::support::with_growing_deadlines;
-use crate::{answer_lines, patient, serve_at};
+use crate::{patient, serve_at};
 
 fn cluster(addresses: &[SocketAddr], settings: Settings) -> Cluster {
     Cluster::with_settings(&list(addresses), Placement::Ketama, settings)

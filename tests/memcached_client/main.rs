@@ -15,8 +15,7 @@ mod recipes;
 mod resp;
 mod secured;
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 
 use larder::client::Settings;
 use larder::{Listen, Server};
@@ -35,15 +34,4 @@ fn serve_at(address: SocketAddr) -> Server {
     let builder = Server::builder().resp(None);
     let builder = builder.memcached(Some(Listen::Tcp(address.to_string())));
     builder.start().expect("the address is free")
-}
-
-/// Answers each line of a connection until the client ends it.
-fn answer_lines(stream: TcpStream, mut answer: impl FnMut(&str) -> String) {
-    let mut output = stream.try_clone().expect("a second handle");
-    for line in BufReader::new(stream).lines() {
-        let Ok(line) = line else { return };
-        if output.write_all(answer(&line).as_bytes()).is_err() {
-            return;
-        }
-    }
 }

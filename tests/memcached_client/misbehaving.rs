@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use larder::client::{Cache, Client, Error, ErrorKind, MetaCommands, Settings};
 
-use crate::proxy_support::{eventually, free_port, peer};
+use crate::proxy_support::{answer_lines, eventually, free_port, peer};
 use crate::support::with_growing_deadlines;
-use crate::{answer_lines, patient, serve_at};
+use crate::{patient, serve_at};
 
 /// A server whose first connection gets this treatment when its first line has come. Later connections get `END` for each
 /// line, on which a `get` is a miss.

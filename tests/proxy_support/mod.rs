@@ -299,6 +299,17 @@ pub fn peer(with: impl Fn(TcpStream) + Send + Sync + 'static) -> SocketAddr {
     address
 }
 
+/// Answers each line of a connection until the client ends it.
+pub fn answer_lines(stream: TcpStream, mut answer: impl FnMut(&str) -> String) {
+    let mut output = stream.try_clone().expect("a second handle");
+    for line in BufReader::new(stream).lines() {
+        let Ok(line) = line else { return };
+        if output.write_all(answer(&line).as_bytes()).is_err() {
+            return;
+        }
+    }
+}
+
 /// Accepts, reads, and never answers.
 pub fn sleeper() -> SocketAddr {
     peer(|mut stream| {

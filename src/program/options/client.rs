@@ -47,7 +47,7 @@ pub(crate) struct WayOptions {
     hash: Option<PlacementName>,
 
     /// Time to wait for a connection, and for a reply
-    #[arg(help_heading = "Server", long, value_name = "SPAN", default_value = "5s", value_parser = timeout)]
+    #[arg(help_heading = "Server", long, value_name = "SPAN", default_value = "20s", value_parser = timeout)]
     timeout: Span,
 }
 
