@@ -10,7 +10,7 @@
 //! together, and so is every reply that the socket did not accept whole. So a client that reads its small replies
 //! costs nothing here.
 //!
-//! A request of which a part has arrived is counted too, from [`COUNTED_REQUEST`](super::limits::COUNTED_REQUEST) bytes on.
+//! A request of which a part has arrived is counted too, from [`COUNTED_REQUEST`] bytes on.
 //! The value of a plain set isn't: it arrives in the memory of its item.
 //!
 //! The policy has three rules:
