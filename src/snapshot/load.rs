@@ -84,7 +84,8 @@ pub(super) fn load_file(store: &Store, file: &SnapshotFile) -> Result<RestoreCou
                 Ok(RestoreCounts::default())
             }
             Err(error) => Err(format!(
-                "the snapshot {path} can't be loaded: {problem}; it can't be renamed either, so the next one would                  replace it: {error}"
+                "the snapshot {path} can't be loaded: {problem}; it can't be renamed either, so the next one would \
+                 replace it: {error}"
             )),
         },
     }

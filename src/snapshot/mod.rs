@@ -8,9 +8,9 @@
 //!  load:   FILE ─▶ blocks, each checked ─▶ records ─▶ Restorer ─▶ store
 //! ```
 //!
-//! In reading order: [`mod@format`] is the records, [`blocks`] the blocks around them; [`mod@write`], [`mod@read`] and [`mod@load`] connect both with
-//! the store; [`mod@file`] puts a new file in the place of the old one; [`Saver`] is the part of a server that writes: when it is
-//! asked to, at intervals, and at the end.
+//! In reading order: [`mod@format`] is the records, [`blocks`] the blocks around them; [`mod@write`], [`mod@read`] and
+//! [`mod@load`] connect both with the store; [`mod@file`] puts a new file in the place of the old one; [`Saver`] is the part
+//! of a server that writes: when it is asked to, at intervals, and at the end.
 //!
 //! # The format
 //!
