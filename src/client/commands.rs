@@ -1,6 +1,7 @@
 //! The client of one server.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::client::error::Error;
 use crate::client::gather::Group;
@@ -49,6 +50,15 @@ impl Client {
     pub(super) fn of(upstream: Arc<Upstream>, settings: Arc<Settings>) -> Client {
         Client {
             server: Server::new(upstream, settings),
+        }
+    }
+
+    /// This client for one request that has to end by a deadline, connecting included, and whose value may have so many bytes.
+    /// Health and connections are shared.
+    pub(crate) fn for_one_request(&self, deadline: Instant, max_value: usize) -> Client {
+        let settings = self.server.settings.for_one_request(deadline, max_value);
+        Client {
+            server: self.server.with_settings(settings),
         }
     }
 

@@ -58,9 +58,9 @@ impl Connection {
         address: &str,
         settings: &Settings,
     ) -> Result<Connection, UpstreamFailure> {
-        let limit = settings.connect;
+        let limit = settings.left_of(settings.connect);
         let mut stream = BlockingStream::connect(address, settings.tls.as_deref(), limit)?;
-        stream.greet(&settings.greeting(), limit)?;
+        stream.greet(&settings.greeting(), settings.left_of(settings.connect))?;
         Ok(Connection {
             stream,
             buffer: Vec::new(),

@@ -20,7 +20,8 @@ pub(super) struct Server {
     upstream: Arc<Upstream>,
     pub(super) settings: Arc<Settings>,
     /// The connections that wait for a request; the one used last is used first.
-    idle: Mutex<Vec<Connection>>,
+    /// A client of one request shares them.
+    idle: Arc<Mutex<Vec<Connection>>>,
     /// The beginning of the times that its health gets.
     started: Instant,
 }
@@ -30,8 +31,18 @@ impl Server {
         Server {
             upstream,
             settings,
-            idle: Mutex::default(),
+            idle: Arc::default(),
             started: Instant::now(),
+        }
+    }
+
+    /// The same server with other settings: its health and its connections are shared.
+    pub(super) fn with_settings(&self, settings: Settings) -> Server {
+        Server {
+            upstream: Arc::clone(&self.upstream),
+            settings: Arc::new(settings),
+            idle: Arc::clone(&self.idle),
+            started: self.started,
         }
     }
 

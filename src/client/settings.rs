@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::client::error::Error;
 use crate::client::item::Item;
@@ -36,6 +36,8 @@ pub struct Settings {
     pub(super) failover: bool,
     pub(super) miss_when_unavailable: bool,
     pub(super) update_tries: u32,
+    /// The end of everything, for a client of one request.
+    end: Option<Instant>,
 }
 
 impl Default for Settings {
@@ -54,6 +56,7 @@ impl Default for Settings {
             failover: false,
             miss_when_unavailable: false,
             update_tries: 16,
+            end: None,
         }
     }
 }
@@ -201,6 +204,29 @@ impl Settings {
             }),
             resp3: false,
             database: if memcached { 0 } else { self.database },
+        }
+    }
+}
+
+/// One request with a deadline and a limit of its own.
+impl Settings {
+    /// These settings for a request that has to end then, and whose value may have so many bytes.
+    pub(super) fn for_one_request(&self, end: Instant, max_value: usize) -> Settings {
+        Settings {
+            end: Some(end),
+            max_value,
+            ..self.clone()
+        }
+    }
+
+    /// The time that a step with this limit has now. It isn't zero, which no socket takes for a limit.
+    pub(super) fn left_of(&self, limit: Duration) -> Duration {
+        match self.end {
+            None => limit,
+            Some(end) => {
+                let left = end.saturating_duration_since(Instant::now());
+                limit.min(left).max(Duration::from_millis(1))
+            }
         }
     }
 }

@@ -282,8 +282,11 @@ impl Client {
         let mut connection = self.server.take()?;
         let settings = &self.server.settings;
         let outcome = connection
-            .send(request, settings.write)
-            .and_then(|()| read(&mut connection, Deadline::after(settings.read)));
+            .send(request, settings.left_of(settings.write))
+            .and_then(|()| {
+                let limit = settings.left_of(settings.read);
+                read(&mut connection, Deadline::after(limit))
+            });
         Ok((connection, outcome))
     }
 }

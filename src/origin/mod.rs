@@ -11,7 +11,8 @@
 //! runs again. No worker waits, and hits pay for all of this with one test of a bit. In reading order: `source` (the origin
 //! as a trait), `settings`, `item_path`, `fetch` (one fetch and those who wait for it), `fetch_table` (the rules, without threads and
 //! clock), `remembered` (what was not found or failed lately), `command_fetches` (a session's side), `read_through` (all of
-//! it, on the store), `threads`, `statistics`, `failure_log`. The kinds of origin are files of their own: `command`.
+//! it, on the store), `threads`, `statistics`, `failure_log`. The kinds of origin are files of their own: `command`,
+//! `memcached` and `redis`, with what the last two share in `cache_server`. They need the feature `proxy`, which has the client.
 //!
 //! # An item's times
 //!
@@ -35,8 +36,8 @@
 //! | what happens | answer | log, at most a line in 10 s | statistic |
 //! |---|---|---|---|
 //! | no answer within the timeout, waiting in the queue included | the stale value, or a miss | `… timed out` | `origin_timeouts` |
-//! | no connection, a missing program | the stale value, or a miss | the system's error | `origin_unavailable` |
-//! | an error: a status but 200 and 404, a failing query, an exit code above 1 | the stale value, or a miss | the error | `origin_errors` |
+//! | no connection, one that is lost, an ejected server, a missing program | the stale value, or a miss | the system's error | `origin_unavailable` |
+//! | an error: a reply that is one or is malformed, a key that the server can't have, an exit code above 1 | the stale value, or a miss | the error | `origin_errors` |
 //! | a value over the limit of an item | as an error; it is read up to the limit and no further | the limit | `origin_too_large` |
 //! | the queue is full | a miss at once | the length of the queue | `origin_queue_full` |
 //! | the path is overtaken by writes three times | a miss | none | `origin_overtaken` counts each time |
@@ -51,13 +52,19 @@
 //! bytes, and a path over [`PATH_LIMIT`](item_path) bytes is never fetched. A fetch ends at its deadline, and all that wait
 //! for it are answered then.
 
+#[cfg(feature = "proxy")]
+mod cache_server;
 mod command;
 mod command_fetches;
 mod failure_log;
 mod fetch;
 mod fetch_table;
 mod item_path;
+#[cfg(feature = "proxy")]
+mod memcached;
 mod read_through;
+#[cfg(feature = "proxy")]
+mod redis;
 mod remembered;
 mod settings;
 mod source;
@@ -66,7 +73,11 @@ mod threads;
 
 pub use command::CommandOrigin;
 pub(crate) use command_fetches::{CommandFetches, Look};
+#[cfg(feature = "proxy")]
+pub use memcached::MemcachedOrigin;
 pub(crate) use read_through::ReadThrough;
+#[cfg(feature = "proxy")]
+pub use redis::RedisOrigin;
 pub use settings::{OnFailure, Settings};
 pub use source::{FetchError, FetchRequest, Fetched, Origin};
 pub(crate) use threads::FetchThreads;

@@ -1,4 +1,4 @@
-//! `--origin-command`: a program as the origin, its failures in the log, and settings that make no sense.
+//! The options of an origin: a program or another cache, its failures in the log, and settings that make no sense.
 
 use std::net::SocketAddr;
 
@@ -92,6 +92,50 @@ fn a_program_that_is_missing_is_named_in_the_log() {
 }
 
 #[test]
+fn another_cache_is_asked_and_an_option_replaces_the_origin_of_the_file() {
+    let behind = Place::new().serve(&FREE, 2);
+    client(behind.address("memcached")).ask("set k 5 0 5\r\nvalue\r\n", "STORED\r\n");
+    let (memcached, redis) = (behind.address("memcached"), behind.address("resp"));
+    let place = place("timeout = \"60s\"\n");
+    let options = ["--origin-memcached", memcached];
+    let by_option = place.serve(&[&FREE[..], &options].concat(), 2);
+    client(by_option.address("memcached")).ask("get k\r\n", "VALUE k 5 5\r\nvalue\r\nEND\r\n");
+    place.write(
+        "larder.toml",
+        &format!("[origin]\nredis = \"{redis}\"\ntimeout = \"60s\"\n"),
+    );
+    let by_file = place.serve(&FREE, 2);
+    client(by_file.address("memcached")).ask("get k\r\n", "VALUE k 0 5\r\nvalue\r\nEND\r\n");
+}
+
+#[test]
+fn another_cache_that_is_down_is_named_in_the_log() {
+    for (option, kind) in [
+        ("--origin-memcached", "memcached"),
+        ("--origin-redis", "redis"),
+    ] {
+        let options = [option, "127.0.0.1:1"];
+        let mut larder = Place::new().serve(&[&FREE[..], &options].concat(), 2);
+        client(larder.address("memcached")).ask("get k\r\n", "END\r\n");
+        larder.logs(&format!(
+            "origin {kind} 127.0.0.1:1: the key \"k\" is unavailable: 127.0.0.1:1 refused the connection"
+        ));
+    }
+}
+
+#[test]
+fn two_origins_in_the_file_are_refused() {
+    let place = place("redis = \"127.0.0.1:1\"\n");
+    let printed = place.run(&["serve"]);
+    assert_ne!(printed.code, Some(0));
+    assert!(
+        printed.err.contains("there are command and redis"),
+        "{}",
+        printed.err
+    );
+}
+
+#[test]
 fn a_change_needs_a_restart_and_settings_that_make_no_sense_are_refused() {
     let place = place("");
     let mut larder = place.serve(&FREE, 2);
@@ -105,6 +149,18 @@ fn a_change_needs_a_restart_and_settings_that_make_no_sense_are_refused() {
         ),
         (&["--origin-command", " "], "has no word"),
         (&["--on-failure", "retry"], "neither stale nor miss"),
+        (
+            &["--origin-memcached", "11211"],
+            "not the address of a server",
+        ),
+        (
+            &["--origin-redis", "127.0.0.1:0"],
+            "not the address of a server",
+        ),
+        (
+            &["--origin-memcached", "a:1", "--origin-redis", "b:1"],
+            "there are memcached and redis",
+        ),
     ] {
         let printed = place.run(&[&["serve"][..], options].concat());
         assert_ne!(printed.code, Some(0));

@@ -7,8 +7,8 @@ use std::time::Duration;
 use clap::Args;
 use serde::Deserialize;
 
-use crate::origin::{self, CommandOrigin, OnFailure, Origin};
-use crate::program::values::{Count, PrintedSetting, Span, parsed};
+use crate::origin::{self, CommandOrigin, MemcachedOrigin, OnFailure, Origin, RedisOrigin};
+use crate::program::values::{Count, Endpoint, PrintedSetting, Span, parsed};
 
 /// The options that were given on the command line or in the `[origin]` table.
 #[derive(Debug, Clone, Default, PartialEq, Args, Deserialize)]
@@ -19,6 +19,21 @@ pub(crate) struct OriginOptions {
     /// [default: none]
     #[arg(id = "origin-command", long = "origin-command", value_name = "COMMAND")]
     command: Option<String>,
+
+    /// Fetch what the cache doesn't have from this memcached or larder: HOST:PORT, or a path with a slash for a Unix socket
+    /// [default: none]
+    #[arg(
+        id = "origin-memcached",
+        long = "origin-memcached",
+        value_name = "ADDR"
+    )]
+    #[serde(deserialize_with = "parsed")]
+    memcached: Option<ServerAddress>,
+
+    /// Fetch what the cache doesn't have from this Redis: HOST:PORT, or a path with a slash for a Unix socket [default: none]
+    #[arg(id = "origin-redis", long = "origin-redis", value_name = "ADDR")]
+    #[serde(deserialize_with = "parsed")]
+    redis: Option<ServerAddress>,
 
     /// The time in which a fetch has to end [default: 1s]
     #[arg(id = "origin-timeout", long = "origin-timeout", value_name = "SPAN")]
@@ -61,6 +76,24 @@ pub(crate) struct OriginOptions {
     on_failure: Option<FailureName>,
 }
 
+/// The address of a server to ask: `HOST:PORT`, or the path of a Unix socket, which has a slash.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ServerAddress(String);
+
+impl FromStr for ServerAddress {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<ServerAddress, String> {
+        match text.parse() {
+            Ok(Endpoint(Some(_))) if !text.ends_with(":0") => Ok(ServerAddress(text.to_owned())),
+            _ => Err(format!(
+                "`{text}` is not the address of a server; write 127.0.0.1:11211, [::1]:11211 or a path like \
+                 /run/memcached.sock"
+            )),
+        }
+    }
+}
+
 /// What a failed refresh does, by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FailureName(OnFailure);
@@ -87,10 +120,16 @@ impl std::fmt::Display for FailureName {
 }
 
 impl OriginOptions {
-    /// These options if they were given, otherwise `file`'s.
+    /// These options if they were given, otherwise `file`'s. An origin here replaces that of the file, of whatever kind.
     pub(crate) fn or(self, file: OriginOptions) -> OriginOptions {
+        let (command, memcached, redis) = match self.given_kinds().is_empty() {
+            true => (file.command, file.memcached, file.redis),
+            false => (self.command, self.memcached, self.redis),
+        };
         OriginOptions {
-            command: self.command.or(file.command),
+            command,
+            memcached,
+            redis,
             timeout: self.timeout.or(file.timeout),
             retry: self.retry.or(file.retry),
             fetches: self.fetches.or(file.fetches),
@@ -102,10 +141,35 @@ impl OriginOptions {
         }
     }
 
+    /// The kinds of origin that were given, by their names in the table.
+    fn given_kinds(&self) -> Vec<&'static str> {
+        let kinds = [
+            ("command", self.command.is_some()),
+            ("memcached", self.memcached.is_some()),
+            ("redis", self.redis.is_some()),
+        ];
+        let given = kinds.into_iter().filter(|(_, is_given)| *is_given);
+        given.map(|(name, _)| name).collect()
+    }
+
     /// The origin, if there is one. The error is a sentence for a person.
     pub(crate) fn origin(&self) -> Result<Option<Arc<dyn Origin>>, String> {
         if self.settings().timeout.is_zero() {
             return Err("--origin-timeout 0 leaves no time for a fetch; give at least 1ms".into());
+        }
+        let given = self.given_kinds();
+        if given.len() > 1 {
+            return Err(format!(
+                "larder has one origin at a time, and there are {}; give one of --origin-command, --origin-memcached and \
+                 --origin-redis, or one of these lines in [origin]",
+                given.join(" and ")
+            ));
+        }
+        if let Some(ServerAddress(address)) = &self.memcached {
+            return Ok(Some(Arc::new(MemcachedOrigin::new(address))));
+        }
+        if let Some(ServerAddress(address)) = &self.redis {
+            return Ok(Some(Arc::new(RedisOrigin::new(address))));
         }
         let Some(command) = &self.command else {
             return Ok(None);
@@ -139,6 +203,8 @@ impl OriginOptions {
         // Field by field, so that a new setting can't be forgotten here.
         let OriginOptions {
             command,
+            memcached,
+            redis,
             timeout: _,
             retry: _,
             fetches: _,
@@ -149,8 +215,13 @@ impl OriginOptions {
             on_failure: _,
         } = self;
         let settings = self.settings();
+        let address = |flag, given: &Option<ServerAddress>, example| {
+            PrintedSetting::name(flag, given.as_ref().map(|given| &given.0), example)
+        };
         vec![
             PrintedSetting::name("origin-command", command.as_ref(), "./lookup {key}"),
+            address("origin-memcached", memcached, "10.0.0.1:11211"),
+            address("origin-redis", redis, "10.0.0.1:6379"),
             PrintedSetting::new("origin-timeout", Span(settings.timeout)),
             PrintedSetting::new("origin-retry", Span(settings.retry)),
             PrintedSetting::number("origin-fetches", settings.threads),
