@@ -27,8 +27,9 @@ use crate::store::Store;
 
 /// The thread works for about this long, then it rests.
 const WORK: Duration = Duration::from_millis(2);
-/// The rest after that work, in times of it.
-const REST: u32 = 3;
+/// The rest after that work, in times of it. With 3, clients lost a third of their rate, and with 15 a twentieth: a GiB then
+/// takes eight seconds instead of two and a half.
+const REST: u32 = 15;
 /// The longest rest, also if the work took long because the processor or the disk was busy.
 const LONGEST_REST: Duration = Duration::from_millis(50);
 
