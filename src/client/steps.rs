@@ -12,7 +12,7 @@ use crate::client::item::{CasOutcome, Item};
 use crate::client::{reply, request};
 use crate::pool::{Protocol, UpstreamFailure};
 
-/// What the commands do, in the protocol of the settings.
+/// The work of each command, in the protocol of the settings.
 impl Client {
     pub(super) fn read_item(&self, key: &[u8]) -> Result<Option<Item>, Error> {
         match self.protocol() {

@@ -106,7 +106,7 @@ struct RunningProgram {
 }
 
 impl RunningProgram {
-    /// What it prints until it closes its standard output.
+    /// The bytes that it prints until it closes its standard output.
     fn output(&mut self, request: &FetchRequest<'_>) -> Result<Vec<u8>, FetchError> {
         let failed = |error: std::io::Error| FetchError::Error(error.to_string());
         let mut value = Vec::new();
