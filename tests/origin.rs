@@ -336,6 +336,7 @@ fn a_full_queue_is_a_miss_at_once() {
         assert_eq!(other.stat("origin_queue_full"), 1);
         // A command that waits anyway waits for room.
         other.send("get a e\r\n");
+        Client::memcached(&server).wait_for_stat("origin_waits", 4);
         for key in ["a", "b", "c", "e"] {
             origin.give(key, key);
         }
