@@ -86,7 +86,7 @@ impl Server {
         Builder::default()
     }
 
-    /// Bytes that the replies of all connections may take if items may take `memory`, by default: enough for the largest
+    /// Bytes that the replies and unfinished requests of all connections may take if items may take `memory`, by default: enough for the largest
     /// item.
     pub(crate) fn default_reply_memory(memory: u64) -> usize {
         const MOST: usize = 1 << 30;

@@ -97,7 +97,7 @@ impl Builder {
         self
     }
 
-    /// Bytes that the replies of all connections may take while they wait for their clients. `None` for
+    /// Bytes that the replies of all connections may take while they wait for their clients, and unfinished requests. `None` for
     /// [`Server::default_reply_memory`](super::Server::default_reply_memory), or for two of the largest items if that is more. One reply may take three quarters of it.
     pub fn max_reply_memory(mut self, bytes: Option<usize>) -> Builder {
         self.max_reply_memory = bytes;

@@ -19,11 +19,11 @@ pub struct Settings {
     pub threads: usize,
     /// Fetches that may wait for a thread.
     pub queue: usize,
-    /// What a failed refresh does to the stale item.
+    /// The effect of a failed refresh on the stale item.
     pub on_failure: OnFailure,
 }
 
-/// What a failed refresh does to the stale item.
+/// The effect of a failed refresh on the stale item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnFailure {
     /// It stays, and is answered until it expires.

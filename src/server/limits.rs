@@ -41,14 +41,14 @@ pub(crate) const READ_AT_ONCE: usize = 256 * 1024;
 /// large enough that a pipeline of small replies goes out in one write.
 pub const OUTPUT_SOFT_LIMIT: usize = 256 * 1024;
 
-/// Bytes that the replies of all connections may take by default. If they would take more, connections wait or are
+/// Bytes that the replies and unfinished requests of all connections may take by default. If they would take more, connections wait or are
 /// closed, by the rules of `replies`.
 pub const MAX_REPLY_MEMORY: usize = 64 * 1024 * 1024;
 
 /// Bytes of an unfinished request from which it counts for that bound. A connection holds fewer anyway.
 pub(crate) const COUNTED_REQUEST: usize = 4 * 1024;
 
-/// The smallest bound for the replies of all connections: some turns' output.
+/// The smallest bound for the replies and unfinished requests of all connections: some turns' output.
 pub const LEAST_REPLY_MEMORY: usize = 1024 * 1024;
 
 /// The time after which a client that waits for memory for its reply has another closed that leaves its own unread.

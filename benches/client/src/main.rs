@@ -8,7 +8,7 @@ use larder::client::Cache;
 /// Keys of a get of many.
 const MANY: usize = 100;
 
-/// What a client does for each kind of request.
+/// The requests of a client, one method for each kind.
 trait Requests {
     fn get(&self, key: &str) -> Result<Option<Vec<u8>>, Box<dyn Error>>;
     fn set(&self, key: &str, value: &[u8]) -> Result<(), Box<dyn Error>>;

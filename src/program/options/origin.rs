@@ -94,7 +94,7 @@ impl FromStr for ServerAddress {
     }
 }
 
-/// What a failed refresh does, by its name.
+/// The effect of a failed refresh, by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FailureName(OnFailure);
 
