@@ -56,8 +56,7 @@ fn servers() -> Vec<TestServer> {
         .into();
     match Peer::start(Kind::NewMemcached, &[]).expect("it starts") {
         Some(peer) => servers.push(TestServer::Real(peer)),
-        // As in the tests of transcripts, it is never required.
-        None => eprintln!("SKIPPED: LARDER_MEMCACHED is not set, so watch was not compared"),
+        None => support::skipped_without(Kind::NewMemcached, "watch was not compared"),
     }
     servers
 }

@@ -24,7 +24,7 @@ use larder::tools::transcript::{
     in_time, parse,
 };
 use libtest_mimic::{Arguments, Failed, Trial};
-use support::{Kind, Peer, skipped};
+use support::{Kind, Peer};
 use tempfile::NamedTempFile;
 
 /// The longest wait for a reply over a socket.
@@ -137,13 +137,7 @@ fn against_peer(transcript: &Transcript, kind: Kind) -> Result<(), Failed> {
     } = peer_arguments(transcript, kind)?;
     let mut tried = Err(String::new());
     if kind.installed().is_none() {
-        let (program, name) = (kind.program(), &transcript.name);
-        let why = format!("{program} is not installed, so {name} was not compared");
-        // No distribution has memcached 1.6.45 yet, so LARDER_REQUIRE_PEERS does not require it.
-        match kind {
-            Kind::NewMemcached => eprintln!("SKIPPED: {why}"),
-            Kind::Memcached | Kind::Redis => skipped(&why),
-        }
+        support::skipped_without(kind, &format!("{} was not compared", transcript.name));
         return Ok(());
     }
     for delivery in OVER_SOCKETS {

@@ -100,7 +100,7 @@ fn with_each_server(test: impl Fn(&str)) {
     for kind in [Kind::Memcached, Kind::NewMemcached] {
         match Peer::start(kind, &[]).expect("it starts") {
             Some(peer) => test(peer.socket().to_str().expect("text")),
-            None => support::skipped(&format!("{} is not installed", kind.program())),
+            None => support::skipped_without(kind, "the test was made without it"),
         }
     }
 }

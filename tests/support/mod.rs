@@ -43,6 +43,20 @@ pub(crate) use skip;
 /// Prints on standard error that a test is skipped, and the reason; fails it if peers are required.
 pub(crate) fn skipped(why: &str) {
     assert!(!peers_required(), "LARDER_REQUIRE_PEERS is set, but {why}");
+    report_skip(why);
+}
+
+/// Prints that a server is not installed, so something was not tested; fails the test if peers are required. No
+/// distribution has memcached 1.6.45 yet, so that one is never required.
+pub(crate) fn skipped_without(kind: Kind, what: &str) {
+    let why = format!("{} is not installed, so {what}", kind.program());
+    match kind {
+        Kind::NewMemcached => report_skip(&why),
+        Kind::Memcached | Kind::Redis => skipped(&why),
+    }
+}
+
+fn report_skip(why: &str) {
     // Not `eprintln!`, which the test harness captures and shows of failed tests only.
     let _ = writeln!(io::stderr(), "SKIPPED: {why}");
 }
