@@ -12,6 +12,7 @@ mod program {
     mod file;
     mod log;
     mod origin;
+    mod origin_sqlite;
     mod password;
     mod reload;
     mod signals;

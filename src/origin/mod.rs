@@ -11,8 +11,9 @@
 //! runs again. No worker waits, and hits pay for all of this with one test of a bit. In reading order: `source` (the origin
 //! as a trait), `settings`, `item_path`, `fetch` (one fetch and those who wait for it), `fetch_table` (the rules, without threads and
 //! clock), `remembered` (what was not found or failed lately), `command_fetches` (a session's side), `read_through` (all of
-//! it, on the store), `threads`, `statistics`, `failure_log`. The kinds of origin are files of their own: `command`,
-//! `memcached` and `redis`, with what the last two share in `cache_server`. They need the feature `proxy`, which has the client.
+//! it, on the store), `threads`, `statistics`, `failure_log`. The kinds of origin are files of their own: `command`, `sqlite`
+//! (with the feature of this name), and `memcached` and `redis` with what these two share in `cache_server` (with the feature
+//! `proxy`, which has the client).
 //!
 //! # An item's times
 //!
@@ -36,8 +37,8 @@
 //! | what happens | answer | log, at most a line in 10 s | statistic |
 //! |---|---|---|---|
 //! | no answer within the timeout, waiting in the queue included | the stale value, or a miss | `… timed out` | `origin_timeouts` |
-//! | no connection, one that is lost, an ejected server, a missing program | the stale value, or a miss | the system's error | `origin_unavailable` |
-//! | an error: a reply that is one or is malformed, a key that the server can't have, an exit code above 1 | the stale value, or a miss | the error | `origin_errors` |
+//! | no connection, one that is lost, an ejected server, a missing program, a database that is missing, locked or damaged | the stale value, or a miss | the system's error | `origin_unavailable` |
+//! | an error: a reply that is one or is malformed, a key that the server can't have, an exit code above 1, a failing query | the stale value, or a miss | the error | `origin_errors` |
 //! | a value over the limit of an item | as an error; it is read up to the limit and no further | the limit | `origin_too_large` |
 //! | the queue is full | a miss at once | the length of the queue | `origin_queue_full` |
 //! | the path is overtaken by writes three times | a miss | none | `origin_overtaken` counts each time |
@@ -68,6 +69,8 @@ mod redis;
 mod remembered;
 mod settings;
 mod source;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 mod statistics;
 mod threads;
 
@@ -80,4 +83,6 @@ pub(crate) use read_through::ReadThrough;
 pub use redis::RedisOrigin;
 pub use settings::{OnFailure, Settings};
 pub use source::{FetchError, FetchRequest, Fetched, Origin};
+#[cfg(feature = "sqlite")]
+pub use sqlite::SqliteOrigin;
 pub(crate) use threads::FetchThreads;

@@ -1,5 +1,6 @@
 //! The settings of read-through: the command line, and the table `[origin]` of larder.toml.
 
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +8,9 @@ use std::time::Duration;
 use clap::Args;
 use serde::Deserialize;
 
-use crate::origin::{self, CommandOrigin, MemcachedOrigin, OnFailure, Origin, RedisOrigin};
+use crate::origin::{
+    self, CommandOrigin, MemcachedOrigin, OnFailure, Origin, RedisOrigin, SqliteOrigin,
+};
 use crate::program::values::{Count, Endpoint, PrintedSetting, Span, parsed};
 
 /// The options that were given on the command line or in the `[origin]` table.
@@ -34,6 +37,16 @@ pub(crate) struct OriginOptions {
     #[arg(id = "origin-redis", long = "origin-redis", value_name = "ADDR")]
     #[serde(deserialize_with = "parsed")]
     redis: Option<ServerAddress>,
+
+    /// Fetch what the cache doesn't have from this SQLite database, by --origin-query. It is opened for reading only
+    /// [default: none]
+    #[arg(id = "origin-sqlite", long = "origin-sqlite", value_name = "FILE")]
+    sqlite: Option<PathBuf>,
+
+    /// The query for --origin-sqlite. Its one parameter, ?, is the key; the first column of the first row is the value, a second
+    /// one memcached's flags; NULL or no row means that there is none [default: none]
+    #[arg(id = "origin-query", long = "origin-query", value_name = "SQL")]
+    query: Option<String>,
 
     /// The time in which a fetch has to end [default: 1s]
     #[arg(id = "origin-timeout", long = "origin-timeout", value_name = "SPAN")]
@@ -122,14 +135,18 @@ impl std::fmt::Display for FailureName {
 impl OriginOptions {
     /// These options if they were given, otherwise `file`'s. An origin here replaces that of the file, of whatever kind.
     pub(crate) fn or(self, file: OriginOptions) -> OriginOptions {
-        let (command, memcached, redis) = match self.given_kinds().is_empty() {
-            true => (file.command, file.memcached, file.redis),
-            false => (self.command, self.memcached, self.redis),
+        let kind = match self.given_kinds().is_empty() {
+            true => file.clone(),
+            false => self.clone(),
         };
+        // The file's query is of no use to an origin of another kind.
+        let file_query = kind.sqlite.as_ref().and(file.query);
         OriginOptions {
-            command,
-            memcached,
-            redis,
+            command: kind.command,
+            memcached: kind.memcached,
+            redis: kind.redis,
+            sqlite: kind.sqlite,
+            query: self.query.or(file_query),
             timeout: self.timeout.or(file.timeout),
             retry: self.retry.or(file.retry),
             fetches: self.fetches.or(file.fetches),
@@ -147,6 +164,7 @@ impl OriginOptions {
             ("command", self.command.is_some()),
             ("memcached", self.memcached.is_some()),
             ("redis", self.redis.is_some()),
+            ("sqlite", self.sqlite.is_some()),
         ];
         let given = kinds.into_iter().filter(|(_, is_given)| *is_given);
         given.map(|(name, _)| name).collect()
@@ -160,8 +178,8 @@ impl OriginOptions {
         let given = self.given_kinds();
         if given.len() > 1 {
             return Err(format!(
-                "larder has one origin at a time, and there are {}; give one of --origin-command, --origin-memcached and \
-                 --origin-redis, or one of these lines in [origin]",
+                "larder has one origin at a time, and there are {}; give one of --origin-command, --origin-memcached, \
+                 --origin-redis and --origin-sqlite, or one of these lines in [origin]",
                 given.join(" and ")
             ));
         }
@@ -170,6 +188,21 @@ impl OriginOptions {
         }
         if let Some(ServerAddress(address)) = &self.redis {
             return Ok(Some(Arc::new(RedisOrigin::new(address))));
+        }
+        match (&self.sqlite, &self.query) {
+            (Some(file), Some(query)) => {
+                return Ok(Some(Arc::new(SqliteOrigin::new(file, query))));
+            }
+            (Some(_), None) => {
+                return Err(
+                    "--origin-sqlite needs a query: --origin-query 'SELECT body FROM pages WHERE path = ?'"
+                        .into(),
+                );
+            }
+            (None, Some(_)) => {
+                return Err("--origin-query needs a database: --origin-sqlite FILE".into());
+            }
+            (None, None) => {}
         }
         let Some(command) = &self.command else {
             return Ok(None);
@@ -205,6 +238,8 @@ impl OriginOptions {
             command,
             memcached,
             redis,
+            sqlite,
+            query,
             timeout: _,
             retry: _,
             fetches: _,
@@ -222,6 +257,12 @@ impl OriginOptions {
             PrintedSetting::name("origin-command", command.as_ref(), "./lookup {key}"),
             address("origin-memcached", memcached, "10.0.0.1:11211"),
             address("origin-redis", redis, "10.0.0.1:6379"),
+            PrintedSetting::path("origin-sqlite", sqlite.as_ref(), "pages.db"),
+            PrintedSetting::name(
+                "origin-query",
+                query.as_ref(),
+                "SELECT body FROM pages WHERE path = ?",
+            ),
             PrintedSetting::new("origin-timeout", Span(settings.timeout)),
             PrintedSetting::new("origin-retry", Span(settings.retry)),
             PrintedSetting::number("origin-fetches", settings.threads),
