@@ -78,6 +78,10 @@ impl RunningShop {
         }
     }
 
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }

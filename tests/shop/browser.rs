@@ -1,0 +1,202 @@
+//! A headless Chromium, driven through its DevTools protocol.
+//!
+//! With `--remote-debugging-pipe` Chromium reads commands from descriptor 3 and writes replies to descriptor 4, as JSON with a
+//! zero byte behind each. A shell makes these two of its standard input and output, so neither a port nor a WebSocket is needed.
+
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::thread;
+
+use crossbeam_channel::{Receiver, unbounded};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::running::{PATIENCE, until};
+use crate::support;
+
+/// The width of the page's picture, and its height.
+const WINDOW: (u32, u32) = (800, 830);
+
+/// A browser with one page. It is killed when this is dropped, with all its processes.
+pub(crate) struct Browser {
+    shell: Child,
+    commands: ChildStdin,
+    messages: Receiver<Value>,
+    /// The commands that were sent.
+    sent: u64,
+    /// The page's session; empty before it is opened.
+    session: String,
+    _profile: TempDir,
+}
+
+/// The browser, if it is installed.
+fn program() -> Option<PathBuf> {
+    ["chromium", "chromium-browser", "google-chrome"]
+        .into_iter()
+        .find_map(support::find)
+}
+
+impl Browser {
+    /// Opens a page, if there is a browser; otherwise reports that the test is skipped.
+    pub(crate) fn open(address: &str) -> Option<Browser> {
+        let Some(program) = program() else {
+            support::skipped(
+                "chromium is not installed, so the shop's page was not tested in a browser",
+            );
+            return None;
+        };
+        let profile = tempfile::tempdir().expect("a directory can be made");
+        let (width, height) = WINDOW;
+        let mut shell = Command::new("bash");
+        shell
+            .args([
+                "-c",
+                "exec \"$@\" 3<&0 4>&1 0</dev/null 1>/dev/null",
+                "bash",
+            ])
+            .arg(program)
+            .args([
+                "--headless",
+                "--remote-debugging-pipe",
+                "--disable-gpu",
+                "--no-first-run",
+            ])
+            // Its sandbox needs a user that is not root, and /dev/shm is small in a container. The page is ours.
+            .args([
+                "--no-sandbox",
+                "--disable-dev-shm-usage",
+                "--hide-scrollbars",
+            ])
+            .arg(format!("--window-size={width},{height}"))
+            .arg(format!("--user-data-dir={}", profile.path().display()))
+            .process_group(0)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null());
+        let mut shell = shell.spawn().expect("bash starts");
+        let stdout = shell.stdout.take().expect("it is piped");
+        let (sender, messages) = unbounded();
+        thread::spawn(move || {
+            let texts = BufReader::new(stdout).split(0).map_while(Result::ok);
+            let values = texts.filter_map(|text| serde_json::from_slice(&text).ok());
+            for value in values {
+                if sender.send(value).is_err() {
+                    break;
+                }
+            }
+        });
+        let mut browser = Browser {
+            commands: shell.stdin.take().expect("it is piped"),
+            shell,
+            messages,
+            sent: 0,
+            session: String::new(),
+            _profile: profile,
+        };
+        let target = browser.ask("Target.createTarget", json!({"url": "about:blank"}));
+        let attach = json!({"targetId": target["targetId"], "flatten": true});
+        let attached = browser.ask("Target.attachToTarget", attach);
+        browser.session = attached["sessionId"]
+            .as_str()
+            .expect("a session")
+            .to_owned();
+        browser.ask(
+            "Page.navigate",
+            json!({"url": format!("http://{address}/")}),
+        );
+        browser.until("document.body?.dataset.ready === 'yes'");
+        Some(browser)
+    }
+
+    /// Sends a command and waits for its result.
+    #[track_caller]
+    fn ask(&mut self, method: &str, parameters: Value) -> Value {
+        self.sent += 1;
+        let mut command = json!({"id": self.sent, "method": method, "params": parameters});
+        if !self.session.is_empty() {
+            command["sessionId"] = self.session.as_str().into();
+        }
+        write!(self.commands, "{command}\0").expect("the browser runs");
+        loop {
+            let message = self.messages.recv_timeout(PATIENCE);
+            let message = message.unwrap_or_else(|error| panic!("{method}: {error}"));
+            // The others are events.
+            if message["id"] == self.sent {
+                assert!(message["error"].is_null(), "{method}: {message}");
+                return message["result"].clone();
+            }
+        }
+    }
+
+    /// The value of an expression in the page.
+    #[track_caller]
+    pub(crate) fn value(&mut self, expression: &str) -> Value {
+        let parameters = json!({"expression": expression, "returnByValue": true});
+        let mut result = self.ask("Runtime.evaluate", parameters);
+        let failed = &result["exceptionDetails"];
+        assert!(failed.is_null(), "{expression}: {failed}");
+        result["result"]["value"].take()
+    }
+
+    /// The text of an element, as it is shown.
+    #[track_caller]
+    pub(crate) fn text(&mut self, id: &str) -> String {
+        let text = self.value(&format!("document.getElementById('{id}').innerText"));
+        text.as_str()
+            .unwrap_or_else(|| panic!("no text in {id}: {text}"))
+            .to_owned()
+    }
+
+    /// Waits until an expression is true in the page.
+    #[track_caller]
+    pub(crate) fn until(&mut self, expression: &str) {
+        until(expression, || self.value(expression) == true);
+    }
+
+    /// Presses a button in the way of a mouse: at the place where it is shown.
+    #[track_caller]
+    pub(crate) fn click(&mut self, selector: &str) {
+        let place = self.value(&format!(
+            "(() => {{ const b = document.querySelector('{selector}'); b.scrollIntoView({{block: 'center'}}); \
+             const r = b.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2]; }})()"
+        ));
+        for kind in ["mousePressed", "mouseReleased"] {
+            let event = json!({"type": kind, "x": place[0], "y": place[1], "button": "left", "clickCount": 1});
+            self.ask("Input.dispatchMouseEvent", event);
+        }
+    }
+
+    /// Types into a field, in place of its text.
+    #[track_caller]
+    pub(crate) fn fill(&mut self, id: &str, text: &str) {
+        self.value(&format!("document.getElementById('{id}').select()"));
+        self.ask("Input.insertText", json!({"text": text}));
+    }
+
+    /// Changes the size of the window's inside.
+    pub(crate) fn resize(&mut self, width: u32, height: u32) {
+        let size =
+            json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
+        self.ask("Emulation.setDeviceMetricsOverride", size);
+    }
+
+    /// A picture of the page: a PNG file in base64.
+    pub(crate) fn picture(&mut self) -> String {
+        let (width, height) = WINDOW;
+        self.resize(width, height);
+        let picture = self.ask("Page.captureScreenshot", json!({"format": "png"}));
+        picture["data"].as_str().expect("a picture").to_owned()
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        let group = i32::try_from(self.shell.id()).map(Pid::from_raw);
+        let _ = group.map(|group| killpg(group, Signal::SIGKILL));
+        let _ = self.shell.wait();
+    }
+}
