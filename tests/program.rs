@@ -14,6 +14,7 @@ mod program {
     mod origin;
     mod origin_sqlite;
     mod password;
+    mod protected;
     mod reload;
     mod signals;
     mod snapshot;

@@ -16,6 +16,7 @@ use super::options::{
     reload_upstreams,
 };
 use super::output::{announce, show};
+use super::protected::{self, Opening};
 use super::signals;
 
 pub(crate) const EXAMPLES: &str = "\
@@ -61,7 +62,8 @@ pub(super) fn run(args: &InvalidateArgs) -> Result<(), String> {
     let options = args.options.clone().or(file.invalidate);
     let log = args.log.clone().or(file.log);
     let tables = file.target;
-    let tls = args.tls.clone().or(file.tls).listeners()?;
+    let tls_options = args.tls.clone().or(file.tls);
+    let tls = tls_options.listeners()?;
     let upstream_tls = args
         .upstream_tls
         .clone()
@@ -77,6 +79,16 @@ pub(super) fn run(args: &InvalidateArgs) -> Result<(), String> {
         };
         return inspect(&listeners, trusted, &settings.spool);
     }
+    let openings = listeners.iter().map(|(protocol, listen)| Opening {
+        option: match protocol {
+            Protocol::Memcached => "--listen",
+            Protocol::Resp => "--resp",
+        },
+        listen: Some(listen),
+        login: tls_options.asks_for_certificates(),
+        remedies: "--tls-client-ca FILE",
+    });
+    protected::check(options.protected_mode, openings)?;
     let targets = options.targets(&tables, upstream_tls.as_ref())?;
     logging::start(&log)?;
     let (running, control) = Invalidate::new(settings, targets)

@@ -22,6 +22,7 @@ mod options;
 mod output;
 mod password;
 mod print;
+mod protected;
 mod proxy;
 mod serve;
 mod signals;

@@ -16,6 +16,7 @@ use super::options::{
 };
 use super::output::announce;
 use super::password::{UPSTREAM_PASSWORD, password};
+use super::protected::{self, Opening};
 use super::signals;
 
 pub(crate) const EXAMPLES: &str = "\
@@ -71,7 +72,8 @@ pub(super) fn run(args: &ProxyArgs) -> Result<(), String> {
     let file = File::find(args.config.as_deref()).map_err(|error| error.to_string())?;
     let options = args.options.clone().or(file.proxy);
     let log = args.log.clone().or(file.log);
-    let tls = args.tls.clone().or(file.tls).listeners()?;
+    let tls_options = args.tls.clone().or(file.tls);
+    let tls = tls_options.listeners()?;
     let upstream_tls = args
         .upstream_tls
         .clone()
@@ -80,6 +82,16 @@ pub(super) fn run(args: &ProxyArgs) -> Result<(), String> {
     let settings = options.settings()?;
     let listen = options.listener()?;
     let protocol = settings.protocol;
+    let password = password(options.password_file.as_deref(), UPSTREAM_PASSWORD)?;
+    protected::check(
+        options.protected_mode,
+        [Opening {
+            option: "--listen",
+            listen: Some(&listen),
+            login: tls_options.asks_for_certificates() || password.is_some(),
+            remedies: "--password-file FILE or --tls-client-ca FILE",
+        }],
+    )?;
     let demo = args.demo.then(DemoServers::start).transpose()?;
     let proxy = match &demo {
         Some(demo) => {
@@ -87,7 +99,7 @@ pub(super) fn run(args: &ProxyArgs) -> Result<(), String> {
             check_not_own_upstream(&listen, &servers)?;
             Proxy::new(settings, servers, Placement::Ketama)
         }
-        None => proxy(&options, settings, &listen)?.upstream_tls(upstream_tls.clone()),
+        None => proxy(&options, settings, &listen, password)?.upstream_tls(upstream_tls.clone()),
     };
     logging::start(&log)?;
     let (running, control) =
@@ -116,10 +128,14 @@ pub(super) fn run(args: &ProxyArgs) -> Result<(), String> {
 }
 
 /// The proxy in front of the servers that the options name.
-fn proxy(options: &ProxyOptions, settings: Settings, listen: &Listen) -> Result<Proxy, String> {
+fn proxy(
+    options: &ProxyOptions,
+    settings: Settings,
+    listen: &Listen,
+    password: Option<String>,
+) -> Result<Proxy, String> {
     let servers = options.servers()?;
     check_not_own_upstream(listen, &servers)?;
-    let password = password(options.password_file.as_deref(), UPSTREAM_PASSWORD)?;
     if options.user.is_some() && password.is_none() {
         return Err(format!(
             "--user needs a password: --password-file FILE, or {UPSTREAM_PASSWORD} in the environment"

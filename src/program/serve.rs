@@ -7,6 +7,7 @@ use clap::Args;
 
 use crate::Server;
 use crate::server::{Listen, ServerTls, StartError};
+use crate::service::resp::acl_file_lets_everybody_in;
 use crate::snapshot::SaveError;
 
 use super::file::{DEFAULT_FILE, File};
@@ -14,6 +15,7 @@ use super::logging::{self, LogOptions};
 use super::options::{OriginOptions, ServeOptions, Settings, TlsOptions, reload_listeners};
 use super::output::announce;
 use super::password::{CLIENT_PASSWORD, password};
+use super::protected::{self, Opening};
 use super::signals;
 
 /// The command line of `larder serve` and `larder config`.
@@ -85,6 +87,7 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), String> {
             "--udp can't be used with --tls-client-ca: a datagram has no certificate; remove one of the two".into(),
         );
     }
+    check_protected(&settings, &tls_options)?;
     let server = start(&settings, &origin, tls.clone())?;
     let workers = match settings.workers {
         Some(workers) => format!("{workers} workers"),
@@ -118,6 +121,36 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), String> {
         )),
         _ => Ok(()),
     }
+}
+
+/// An error if other machines can reach a listener without a login, unless --protected-mode is off.
+fn check_protected(settings: &Settings, tls: &TlsOptions) -> Result<(), String> {
+    let certificates = tls.asks_for_certificates();
+    let login_of_resp = match &settings.acl_file {
+        Some(file) => !acl_file_lets_everybody_in(file)?,
+        None => password(settings.password_file.as_deref(), CLIENT_PASSWORD)?.is_some(),
+    };
+    let openings = [
+        Opening {
+            option: "--memcached",
+            listen: settings.memcached.0.as_ref(),
+            login: certificates || settings.auth_file.is_some(),
+            remedies: "--auth-file FILE or --tls-client-ca FILE",
+        },
+        Opening {
+            option: "--resp",
+            listen: settings.resp.0.as_ref(),
+            login: certificates || login_of_resp,
+            remedies: "--password-file FILE, --acl-file FILE without an open default user, or --tls-client-ca FILE",
+        },
+        Opening {
+            option: "--udp",
+            listen: settings.udp.0.as_ref(),
+            login: false,
+            remedies: "",
+        },
+    ];
+    protected::check(Some(settings.protected_mode), openings)
 }
 
 /// USR1 begins a snapshot.

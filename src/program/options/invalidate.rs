@@ -13,7 +13,7 @@ use crate::server::{ClientTls, Listen};
 
 use super::pool::{PlacementName, read_list};
 use super::target::TargetOptions;
-use crate::program::values::{Endpoint, PrintedSetting, Seconds, Span, parsed};
+use crate::program::values::{Endpoint, PrintedSetting, Seconds, Span, Switch, parsed};
 
 /// The options that were given on the command line or in the `[invalidate]` table; `None` for the others.
 #[derive(Debug, Clone, Default, Args, Deserialize)]
@@ -75,6 +75,11 @@ pub(crate) struct InvalidateOptions {
     #[arg(long, value_name = "SECONDS")]
     #[serde(deserialize_with = "parsed")]
     timeout: Option<Seconds>,
+
+    /// Refuse to start if other machines can reach a listener whose clients don't have to log in [default: on]
+    #[arg(long, value_name = "on|off")]
+    #[serde(deserialize_with = "parsed")]
+    pub(crate) protected_mode: Option<Switch>,
 }
 
 impl InvalidateOptions {
@@ -93,6 +98,7 @@ impl InvalidateOptions {
             max_age: self.max_age.or(file.max_age),
             max_connections: self.max_connections.or(file.max_connections),
             timeout: self.timeout.or(file.timeout),
+            protected_mode: self.protected_mode.or(file.protected_mode),
         }
     }
 
@@ -145,6 +151,10 @@ impl InvalidateOptions {
             PrintedSetting::new("max-age", Span(settings.max_age.unwrap_or_default())),
             PrintedSetting::number("max-connections", settings.max_connections as u64),
             PrintedSetting::number("timeout", settings.timeout.as_secs()),
+            PrintedSetting::new(
+                "protected-mode",
+                self.protected_mode.unwrap_or(Switch(true)),
+            ),
         ])
     }
 

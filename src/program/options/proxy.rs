@@ -10,7 +10,7 @@ use crate::proxy::{OnFailure, OnReturn, Protocol, Settings};
 use crate::server::Listen;
 
 use super::pool::{PlacementName, read_list};
-use crate::program::values::{Endpoint, PrintedSetting, Seconds, parsed};
+use crate::program::values::{Endpoint, PrintedSetting, Seconds, Switch, parsed};
 
 /// The options that were given on the command line or in the `[proxy]` table; `None` for the others.
 #[derive(Debug, Clone, Default, Args, Deserialize)]
@@ -105,6 +105,11 @@ pub(crate) struct ProxyOptions {
     /// A file whose first line is the password of the upstreams. Clients have to give the same
     #[arg(long, value_name = "FILE")]
     pub(crate) password_file: Option<PathBuf>,
+
+    /// Refuse to start if other machines can reach a listener whose clients don't have to log in [default: on]
+    #[arg(long, value_name = "on|off")]
+    #[serde(deserialize_with = "parsed")]
+    pub(crate) protected_mode: Option<Switch>,
 }
 
 /// The default of --listen.
@@ -139,6 +144,7 @@ impl ProxyOptions {
             database: self.database.or(file.database),
             user: self.user.or(file.user),
             password_file: self.password_file.or(file.password_file),
+            protected_mode: self.protected_mode.or(file.protected_mode),
         }
     }
 
@@ -227,6 +233,10 @@ impl ProxyOptions {
                 "password-file",
                 self.password_file.as_ref(),
                 "/etc/larder/upstream-password",
+            ),
+            PrintedSetting::new(
+                "protected-mode",
+                self.protected_mode.unwrap_or(Switch(true)),
             ),
         ])
     }

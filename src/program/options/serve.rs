@@ -115,6 +115,11 @@ pub(crate) struct ServeOptions {
     #[arg(long, value_name = "FILE")]
     pub(crate) acl_file: Option<PathBuf>,
 
+    /// Refuse to start if other machines can reach a listener whose clients don't have to log in [default: on]
+    #[arg(long, value_name = "on|off")]
+    #[serde(deserialize_with = "parsed")]
+    pub(crate) protected_mode: Option<Switch>,
+
     /// A file for snapshots of all items, so that a restart begins with a warm cache: loaded at the start; written at the end,
     /// at USR1, by SAVE and BGSAVE, and at intervals [default: none]
     #[arg(long, value_name = "FILE")]
@@ -148,6 +153,7 @@ impl ServeOptions {
             password_file: self.password_file.or(other.password_file),
             auth_file: self.auth_file.or(other.auth_file),
             acl_file: self.acl_file.or(other.acl_file),
+            protected_mode: self.protected_mode.or(other.protected_mode),
             snapshot: self.snapshot.or(other.snapshot),
             snapshot_every: self.snapshot_every.or(other.snapshot_every),
         }
@@ -181,6 +187,7 @@ impl ServeOptions {
             password_file: self.password_file,
             auth_file: self.auth_file,
             acl_file: self.acl_file,
+            protected_mode: self.protected_mode.unwrap_or(Switch(true)),
             snapshot: self.snapshot,
             snapshot_every: self.snapshot_every.unwrap_or(Span(Duration::ZERO)),
         }
@@ -213,6 +220,7 @@ pub(crate) struct Settings {
     pub(crate) password_file: Option<PathBuf>,
     pub(crate) auth_file: Option<PathBuf>,
     pub(crate) acl_file: Option<PathBuf>,
+    pub(crate) protected_mode: Switch,
     pub(crate) snapshot: Option<PathBuf>,
     pub(crate) snapshot_every: Span,
 }
@@ -297,6 +305,7 @@ impl Settings {
             password_file,
             auth_file,
             acl_file,
+            protected_mode,
             snapshot,
             snapshot_every,
         } = self;
@@ -323,6 +332,7 @@ impl Settings {
             ),
             PrintedSetting::path("auth-file", auth_file.as_ref(), "/etc/larder/users"),
             PrintedSetting::path("acl-file", acl_file.as_ref(), "/etc/larder/users.acl"),
+            PrintedSetting::new("protected-mode", protected_mode),
             PrintedSetting::path("snapshot", snapshot.as_ref(), "/var/lib/larder/snapshot"),
             PrintedSetting::new("snapshot-every", snapshot_every),
         ]
@@ -350,6 +360,7 @@ impl Settings {
             password_file,
             auth_file,
             acl_file,
+            protected_mode,
             snapshot,
             snapshot_every,
         } = new;
@@ -374,6 +385,7 @@ impl Settings {
             ("password-file", self.password_file != *password_file),
             ("auth-file", self.auth_file != *auth_file),
             ("acl-file", self.acl_file != *acl_file),
+            ("protected-mode", self.protected_mode != *protected_mode),
             ("snapshot", self.snapshot != *snapshot),
         ]
         .into_iter()
