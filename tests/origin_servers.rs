@@ -12,15 +12,8 @@ use std::time::Duration;
 
 use larder::origin::{MemcachedOrigin, Origin, RedisOrigin, Settings};
 use larder::{Listen, Server};
-use origin_support::{Client, resp, settings};
+use origin_support::{Client, front, resp, settings};
 use proxy_support::{Real, answer_lines, answerer, free_port, peer, sleeper};
-
-/// A larder in front of this origin.
-fn front(origin: impl Origin, settings: Settings) -> Server {
-    let builder = Server::builder().manual_clock().max_item_size(2000);
-    let builder = builder.origin(Some(Arc::new(origin)), settings);
-    builder.start().expect("it starts")
-}
 
 fn memcached_at(address: SocketAddr) -> MemcachedOrigin {
     MemcachedOrigin::new(&address.to_string())

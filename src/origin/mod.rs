@@ -11,8 +11,8 @@
 //! runs again. No worker waits, and hits pay for all of this with one test of a bit. In reading order: `source` (the origin
 //! as a trait), `settings`, `item_path`, `fetch` (one fetch and those who wait for it), `fetch_table` (the rules, without threads and
 //! clock), `remembered` (what was not found or failed lately), `command_fetches` (a session's side), `read_through` (all of
-//! it, on the store), `threads`, `statistics`, `failure_log`. The kinds of origin are files of their own: `command`, `sqlite`
-//! (with the feature of this name), and `memcached` and `redis` with what these two share in `cache_server` (with the feature
+//! it, on the store), `threads`, `statistics`, `failure_log`. The kinds of origin are files of their own: `command`, `http`
+//! on `http_connection`, `sqlite` (with the features of these names), and `memcached` and `redis` with what these two share in `cache_server` (with the feature
 //! `proxy`, which has the client).
 //!
 //! # An item's times
@@ -38,7 +38,7 @@
 //! |---|---|---|---|
 //! | no answer within the timeout, waiting in the queue included | the stale value, or a miss | `… timed out` | `origin_timeouts` |
 //! | no connection, one that is lost, an ejected server, a missing program, a database that is missing, locked or damaged | the stale value, or a miss | the system's error | `origin_unavailable` |
-//! | an error: a reply that is one or is malformed, a key that the server can't have, an exit code above 1, a failing query | the stale value, or a miss | the error | `origin_errors` |
+//! | an error: a reply that is one or is malformed, a key that the server can't have, an exit code above 1, a failing query, a status other than 200, 404 and 410 | the stale value, or a miss | the error | `origin_errors` |
 //! | a value over the limit of an item | as an error; it is read up to the limit and no further | the limit | `origin_too_large` |
 //! | the queue is full | a miss at once | the length of the queue | `origin_queue_full` |
 //! | the path is overtaken by writes three times | a miss | none | `origin_overtaken` counts each time |
@@ -60,6 +60,10 @@ mod command_fetches;
 mod failure_log;
 mod fetch;
 mod fetch_table;
+#[cfg(feature = "http")]
+mod http;
+#[cfg(feature = "http")]
+mod http_connection;
 mod item_path;
 #[cfg(feature = "proxy")]
 mod memcached;
@@ -76,6 +80,8 @@ mod threads;
 
 pub use command::CommandOrigin;
 pub(crate) use command_fetches::{CommandFetches, Look};
+#[cfg(feature = "http")]
+pub use http::{HttpOrigin, InvalidUrl};
 #[cfg(feature = "proxy")]
 pub use memcached::MemcachedOrigin;
 pub(crate) use read_through::ReadThrough;

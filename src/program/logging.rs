@@ -93,7 +93,11 @@ impl LogOptions {
 /// Starts logging. Called once, before the first line is logged.
 pub(crate) fn start(options: &LogOptions) -> Result<(), String> {
     // Each output lets everything through; the level is the facade's maximum, which can change while we run.
-    let mut log = Dispatch::new().chain(output(io::stderr(), true));
+    // The HTTP client's own lines are about each step of each fetch, and have keys.
+    let mut log = Dispatch::new()
+        .level_for("ureq", LevelFilter::Warn)
+        .level_for("ureq_proto", LevelFilter::Warn)
+        .chain(output(io::stderr(), true));
     if let Some(dir) = &options.dir {
         let file = DatedFile::open(dir)
             .map_err(|e| format!("--log-dir {}: can't write a log there: {e}", dir.display()))?;

@@ -135,12 +135,27 @@ impl BlockingStream {
         buffer: &mut [u8],
         limit: Duration,
     ) -> Result<usize, UpstreamFailure> {
-        self.set_limit(limit)?;
-        match self.stream.read(buffer).map(|read| read.count) {
-            Ok(0) => Err(UpstreamFailure::Closed),
-            Ok(count) => Ok(count),
-            Err(error) => Err(failed(error, limit)),
+        match self.receive_or_end(buffer, limit)? {
+            0 => Err(UpstreamFailure::Closed),
+            count => Ok(count),
         }
+    }
+
+    /// The same, but 0 at the end of the stream.
+    pub(crate) fn receive_or_end(
+        &mut self,
+        buffer: &mut [u8],
+        limit: Duration,
+    ) -> Result<usize, UpstreamFailure> {
+        self.set_limit(limit)?;
+        let read = self.stream.read(buffer);
+        read.map(|read| read.count)
+            .map_err(|error| failed(error, limit))
+    }
+
+    /// Whether the connection has TLS.
+    pub(crate) fn is_tls(&self) -> bool {
+        self.stream.is_tls()
     }
 
     /// Receives bytes for an exchange, but not after this deadline, which is the end of `limit`.

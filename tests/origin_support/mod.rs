@@ -114,6 +114,13 @@ pub fn server_with(
     (builder.start().expect("it starts"), origin)
 }
 
+/// A larder in front of this origin, with items of 2,000 bytes at most.
+pub fn front(origin: impl Origin, settings: Settings) -> Server {
+    let builder = Server::builder().manual_clock().max_item_size(2000);
+    let builder = builder.origin(Some(Arc::new(origin)), settings);
+    builder.start().expect("it starts")
+}
+
 /// A connection that is written to and read from by hand.
 pub struct Client(TcpStream);
 

@@ -1,6 +1,7 @@
 //! The options of an origin: a program or another cache, its failures in the log, and settings that make no sense.
 
-use std::net::SocketAddr;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener};
 
 use super::run::{FREE, Place};
 use crate::origin_support::{Client, resp};
@@ -109,18 +110,89 @@ fn another_cache_is_asked_and_an_option_replaces_the_origin_of_the_file() {
 }
 
 #[test]
-fn another_cache_that_is_down_is_named_in_the_log() {
-    for (option, kind) in [
-        ("--origin-memcached", "memcached"),
-        ("--origin-redis", "redis"),
+fn a_server_that_is_down_is_named_in_the_log() {
+    for (option, address, described) in [
+        ("--origin-memcached", "127.0.0.1:1", "memcached 127.0.0.1:1"),
+        ("--origin-redis", "127.0.0.1:1", "redis 127.0.0.1:1"),
+        (
+            "--origin-http",
+            "http://127.0.0.1:1/{key}",
+            "http http://127.0.0.1:1/{key}",
+        ),
     ] {
-        let options = [option, "127.0.0.1:1"];
+        let options = [option, address];
         let mut larder = Place::new().serve(&[&FREE[..], &options].concat(), 2);
         client(larder.address("memcached")).ask("get k\r\n", "END\r\n");
         larder.logs(&format!(
-            "origin {kind} 127.0.0.1:1: the key \"k\" is unavailable: 127.0.0.1:1 refused the connection"
+            "origin {described}: the key \"k\" is unavailable: 127.0.0.1:1 refused the connection"
         ));
     }
+}
+
+#[test]
+fn an_http_server_is_asked_and_its_failures_are_in_the_log() {
+    let answer = |status: &str, body: &str| {
+        let length = body.len();
+        format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n\r\n{body}")
+    };
+    for (key, said, timeout, statistic, line) in [
+        (
+            "k",
+            answer("500 Oops", ""),
+            "60s",
+            "origin_errors",
+            "answered with an error: status 500",
+        ),
+        ("k", String::new(), "200ms", "origin_timeouts", "timed out"),
+        (
+            "k",
+            answer("200 OK", &"x".repeat(2_000_000)),
+            "60s",
+            "origin_too_large",
+            "over the limit of an item",
+        ),
+        (
+            "there",
+            answer("200 OK", "value"),
+            "60s",
+            "origin_found",
+            "",
+        ),
+    ] {
+        let address = answering(said);
+        let place = Place::new();
+        let url = format!("http://{address}/items/{{key}}");
+        place.write(
+            "larder.toml",
+            &format!("[origin]\nhttp = \"{url}\"\ntimeout = \"{timeout}\"\n"),
+        );
+        let mut larder = place.serve(&FREE, 2);
+        let mut memcached = client(larder.address("memcached"));
+        if line.is_empty() {
+            memcached.ask("get there\r\n", "VALUE there 0 5\r\nvalue\r\nEND\r\n");
+        } else {
+            memcached.ask(format!("get {key}\r\n"), "END\r\n");
+            let logged = larder.logs(&format!("origin http {url}: the key \"{key}\""));
+            assert!(logged.contains(line), "{logged}");
+        }
+        assert_eq!(memcached.stat(statistic), 1, "{line}");
+    }
+}
+
+/// A server that answers the first request of each connection with these bytes, and keeps the connection.
+fn answering(bytes: String) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    std::thread::spawn(move || {
+        let mut kept = Vec::new();
+        for mut stream in listener.incoming().flatten() {
+            let mut request = [0; 4096];
+            let _ = stream.read(&mut request);
+            let _ = stream.write_all(bytes.as_bytes());
+            kept.push(stream);
+        }
+    });
+    address
 }
 
 #[test]
@@ -148,6 +220,11 @@ fn a_change_needs_a_restart_and_settings_that_make_no_sense_are_refused() {
             "--origin-timeout 0 leaves no time",
         ),
         (&["--origin-command", " "], "has no word"),
+        (&["--origin-http", "http://a/"], "has to have {key}"),
+        (
+            &["--origin-http", "https://a/{key}"],
+            "needs the authorities",
+        ),
         (&["--on-failure", "retry"], "neither stale nor miss"),
         (
             &["--origin-memcached", "11211"],

@@ -9,7 +9,7 @@ use clap::Args;
 use serde::Deserialize;
 
 use crate::origin::{
-    self, CommandOrigin, MemcachedOrigin, OnFailure, Origin, RedisOrigin, SqliteOrigin,
+    self, CommandOrigin, HttpOrigin, MemcachedOrigin, OnFailure, Origin, RedisOrigin, SqliteOrigin,
 };
 use crate::program::values::{Count, Endpoint, PrintedSetting, Span, parsed};
 
@@ -22,6 +22,11 @@ pub(crate) struct OriginOptions {
     /// [default: none]
     #[arg(id = "origin-command", long = "origin-command", value_name = "COMMAND")]
     command: Option<String>,
+
+    /// Fetch what the cache doesn't have by GET from this URL, with the key, percent-encoded, where {key} stands. Status 200 is a
+    /// value, 404 and 410 mean that there is none [default: none]
+    #[arg(id = "origin-http", long = "origin-http", value_name = "URL")]
+    http: Option<String>,
 
     /// Fetch what the cache doesn't have from this memcached or larder: HOST:PORT, or a path with a slash for a Unix socket
     /// [default: none]
@@ -143,6 +148,7 @@ impl OriginOptions {
         let file_query = kind.sqlite.as_ref().and(file.query);
         OriginOptions {
             command: kind.command,
+            http: kind.http,
             memcached: kind.memcached,
             redis: kind.redis,
             sqlite: kind.sqlite,
@@ -162,6 +168,7 @@ impl OriginOptions {
     fn given_kinds(&self) -> Vec<&'static str> {
         let kinds = [
             ("command", self.command.is_some()),
+            ("http", self.http.is_some()),
             ("memcached", self.memcached.is_some()),
             ("redis", self.redis.is_some()),
             ("sqlite", self.sqlite.is_some()),
@@ -178,10 +185,14 @@ impl OriginOptions {
         let given = self.given_kinds();
         if given.len() > 1 {
             return Err(format!(
-                "larder has one origin at a time, and there are {}; give one of --origin-command, --origin-memcached, \
-                 --origin-redis and --origin-sqlite, or one of these lines in [origin]",
+                "larder has one origin at a time, and there are {}; give one of --origin-command, --origin-http, \
+                 --origin-memcached, --origin-redis and --origin-sqlite, or one of these lines in [origin]",
                 given.join(" and ")
             ));
+        }
+        if let Some(url) = &self.http {
+            let origin = HttpOrigin::new(url).map_err(|error| format!("--origin-http: {error}"))?;
+            return Ok(Some(Arc::new(origin)));
         }
         if let Some(ServerAddress(address)) = &self.memcached {
             return Ok(Some(Arc::new(MemcachedOrigin::new(address))));
@@ -236,6 +247,7 @@ impl OriginOptions {
         // Field by field, so that a new setting can't be forgotten here.
         let OriginOptions {
             command,
+            http,
             memcached,
             redis,
             sqlite,
@@ -255,6 +267,11 @@ impl OriginOptions {
         };
         vec![
             PrintedSetting::name("origin-command", command.as_ref(), "./lookup {key}"),
+            PrintedSetting::name(
+                "origin-http",
+                http.as_ref(),
+                "http://10.0.0.1:8000/items/{key}",
+            ),
             address("origin-memcached", memcached, "10.0.0.1:11211"),
             address("origin-redis", redis, "10.0.0.1:6379"),
             PrintedSetting::path("origin-sqlite", sqlite.as_ref(), "pages.db"),
