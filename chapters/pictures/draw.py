@@ -61,6 +61,7 @@ def intro_map():
         ("III · In front of others", ["8 forward", "9 ketama", "10 failing"]),
         ("IV · Invalidation", ["11 background", "12 crash", "13 stale fills"]),
         ("V · The rest", ["14 meta, binary", "15 UDP", "16 measure"]),
+        ("VI · A cache around an application", ["17 client"]),
     ]
     parts, y = [], 8
     for n, (part, stages) in enumerate(rows):
@@ -73,9 +74,9 @@ def intro_map():
         if n + 1 < len(rows):
             parts.append(line(60, y + 56, 60, y + 70))
         y += 78
-    return ("The stages", "Five parts: a server (the real thing, echo, pool, lines), a cache (store, paths, RESP, turns), in "
+    return ("The stages", "Six parts: a server (the real thing, echo, pool, lines), a cache (store, paths, RESP, turns), in "
             "front of other servers (forward, ketama, failing), invalidation (in the background, surviving a crash, "
-            "stale fills), and the rest (meta and binary, UDP, measure it). Each stage is written from the one before.", y, parts)
+            "stale fills), the rest (meta and binary, UDP, measure it), and a cache around an application (a client). Each stage is written from the one before.", y, parts)
 
 
 def p01_parts():
@@ -392,6 +393,25 @@ def p16_omission():
             "one request waits, and none is sent; after the stop the short requests go on. An open loop has a request due at "
             "each of its fixed times. All that are due during the stop wait until its end: the first for the whole stop, the "
             "last for a moment.", 250, parts)
+
+
+def p17_lease():
+    parts = []
+    columns = [(60, "reader"), (215, "cache"), (370, "database"), (505, "writer")]
+    for x, name in columns:
+        parts += [text(x, 16, name, weight=600), line(x, 24, x, 250, dashed=True, width=1)]
+    steps = [
+        (50, 60, 215, "get: miss", None), (78, 60, 215, "add, get: lease 7", 1), (106, 60, 370, "read: old", None),
+        (138, 505, 370, "write: new", 3), (166, 505, 215, "delete", 3), (208, 60, 215, "cas 7: old", 2),
+    ]
+    beside = {"read: old": 292, "delete": 292}
+    for y, a, b, words, accent in steps:
+        parts += [arrow(a, y, b, y, accent=accent), text(beside.get(words, (a + b) / 2), y - 6, words, size=13)]
+    parts += [box(200, 84, 30, 76, accent=1, round=2), text(236, 128, "lease 7", anchor="start", size=12, accent=1)]
+    parts += [arrow(215, 232, 60, 232), text(137, 226, "NOT_FOUND", size=13), text(225, 236, "the old value is not stored", anchor="start", size=13)]
+    return ("A lease refuses the late fill", "A reader misses, and adds an item that is its lease, with the cas unique 7. It reads "
+            "the old row. A writer changes the row and deletes the item, and with it the lease. The reader's cas with 7 finds "
+            "no item, and the old value is not stored.", 256, parts)
 
 
 def main():

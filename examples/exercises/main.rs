@@ -38,6 +38,7 @@ mod ch13;
 mod ch14;
 mod ch15;
 mod ch16;
+mod ch17;
 
 /// The kinds of exercises.
 #[derive(Clone, Copy)]
@@ -82,6 +83,7 @@ const EXERCISES: &[&[Exercise]] = &[
     ch14::EXERCISES,
     ch15::EXERCISES,
     ch16::EXERCISES,
+    ch17::EXERCISES,
 ];
 
 fn main() -> ExitCode {

@@ -31,6 +31,7 @@ impl Deadline {
         }
     }
 
+    // ANCHOR: left
     /// The time that is left. While most of it is, all of it, so that the socket's timeout need not be set anew: a wait can
     /// be longer by a tenth.
     fn left(self) -> Duration {
@@ -40,6 +41,7 @@ impl Deadline {
             false => left,
         }
     }
+    // ANCHOR_END: left
 }
 
 /// A connection to a server.

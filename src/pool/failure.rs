@@ -72,6 +72,7 @@ impl UpstreamFailure {
         UpstreamFailure::Unexpected(start.escape_ascii().to_string())
     }
 
+    // ANCHOR: usable
     /// The one predicate that decides whether the connection may be used again.
     ///
     /// After most failures the position in the stream of answers is unknown, and the next answer
@@ -92,6 +93,7 @@ impl UpstreamFailure {
             ),
         }
     }
+    // ANCHOR_END: usable
 }
 
 impl fmt::Display for UpstreamFailure {

@@ -15,7 +15,7 @@ use super::pages::{Book, files_below, text_of};
 
 /// Stages that are not written from the one before, and the beginning of the file names that they
 /// are written from.
-const ORIGINS: [(u32, &str); 2] = [(11, "04_"), (14, "06_")];
+const ORIGINS: [(u32, &str); 3] = [(11, "04_"), (14, "06_"), (17, "04_")];
 
 /// The files of a stage: `examples/NN_name.rs`, or everything below `examples/NN_name/`.
 pub(crate) fn files(book: &Book, stage: u32) -> Vec<PathBuf> {

@@ -17,7 +17,7 @@ use super::programs::programs;
 /// The longest wait for a reply on a machine that builds other programs meanwhile.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
-/// The deadline that stage 10 gets, in seconds: a server that answers is never late. It passes in one conversation.
+/// The deadline that stages 10 and 17 get, in seconds: a server that answers is never late. It passes in one conversation.
 const DEADLINE: &str = "20";
 
 /// A program that listens; it is ended with this.
@@ -111,10 +111,10 @@ impl Drop for Running {
 }
 
 /// The number of a stage's listeners. The sixth has one for each protocol and so have those that are written from it; the
-/// seventh has one more for echo, the fifteenth one for UDP.
+/// seventh has one more for echo, the fifteenth one for UDP. The seventeenth has an application and its cache.
 fn listeners(stage: u32) -> usize {
     match stage {
-        6 | 14 => 2,
+        6 | 14 | 17 => 2,
         7 | 15 => 3,
         _ => 1,
     }
@@ -163,7 +163,7 @@ impl Staged {
             }
             None => {}
         }
-        if stage == 10 {
+        if [10, 17].contains(&stage) {
             arguments.push(DEADLINE.to_owned());
         }
         let on_failure = transcript.and_then(|transcript| transcript.option("on-failure"));
