@@ -1,9 +1,10 @@
 //! The log: to the terminal, and with `--log-dir` to one file per day.
 //!
-//! Lines go through the `log` facade to fern. The file is named after the day (UTC) and changes at midnight with
+//! Lines go through the `log` facade and the bound of [`log_limit`](super::log_limit) to fern. The file is named after the day (UTC) and changes at midnight with
 //! the first line of the new day; HUP reopens it, so that a tool that rotates logs can move it. The
 //! level can change while larder runs. A full disk loses only log lines.
 
+use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -16,7 +17,9 @@ use console::{Color, style};
 use fern::Dispatch;
 use log::{Level, LevelFilter};
 use serde::Deserialize;
+use serde_json::json;
 
+use super::log_limit::Limited;
 use super::values::parsed;
 
 /// The options of the log that were given on the command line or in the `[log]` table.
@@ -26,6 +29,16 @@ pub(crate) struct LogOptions {
     /// Also log to one file per day in this directory: larder-2026-01-31.log [default: none]
     #[arg(id = "log-dir", long = "log-dir", value_name = "DIR", global = true)]
     pub(crate) dir: Option<PathBuf>,
+
+    /// Lines of the log: text, or json, an object in each line [default: text]
+    #[arg(
+        id = "log-format",
+        long = "log-format",
+        value_name = "text|json",
+        global = true
+    )]
+    #[serde(deserialize_with = "parsed")]
+    pub(crate) format: Option<Format>,
 
     /// Level of the log: error, warn, info, debug or trace. On the command line: -v and -q
     #[arg(skip)]
@@ -41,6 +54,34 @@ pub(crate) struct LogOptions {
     #[arg(short, long, action = ArgAction::Count, conflicts_with = "verbose", global = true)]
     #[serde(skip)]
     quiet: u8,
+}
+
+/// The form of a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Format {
+    Text,
+    Json,
+}
+
+impl FromStr for Format {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Format, String> {
+        match text {
+            "text" => Ok(Format::Text),
+            "json" => Ok(Format::Json),
+            _ => Err(format!("`{text}` is not text or json")),
+        }
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Format::Text => "text",
+            Format::Json => "json",
+        })
+    }
 }
 
 /// A level by its name in the file.
@@ -68,6 +109,7 @@ impl LogOptions {
         let level = self.level_of_flags().or(file.level);
         LogOptions {
             dir: self.dir.or(file.dir),
+            format: self.format.or(file.format),
             level,
             verbose: 0,
             quiet: 0,
@@ -84,6 +126,11 @@ impl LogOptions {
         }
     }
 
+    /// The form of the lines in force.
+    pub(crate) fn format(&self) -> Format {
+        self.format.unwrap_or(Format::Text)
+    }
+
     /// The level in force.
     pub(crate) fn level(&self) -> LevelFilter {
         self.level_of_flags().unwrap_or(LevelFilter::Info)
@@ -93,30 +140,41 @@ impl LogOptions {
 /// Starts logging. Called once, before the first line is logged.
 pub(crate) fn start(options: &LogOptions) -> Result<(), String> {
     // Each output lets everything through; the level is the facade's maximum, which can change while we run.
+    let format = options.format();
     // The HTTP client's own lines are about each step of each fetch, and have keys.
     let mut log = Dispatch::new()
         .level_for("ureq", LevelFilter::Warn)
         .level_for("ureq_proto", LevelFilter::Warn)
-        .chain(output(io::stderr(), true));
+        .chain(output(io::stderr(), format, true));
     if let Some(dir) = &options.dir {
         let file = DatedFile::open(dir)
             .map_err(|e| format!("--log-dir {}: can't write a log there: {e}", dir.display()))?;
-        log = log.chain(output(file, false));
+        log = log.chain(output(file, format, false));
     }
-    log.apply()
+    let (_, log) = log.into_log();
+    log::set_boxed_logger(Box::new(Limited::new(log)))
         .map_err(|e| format!("the log could not be started: {e}"))?;
     set_level(options.level());
     Ok(())
 }
 
 /// Lines with time and level, each in one write. The level has its colour where standard error is a terminal, and where
-/// `colored` says that this is standard error.
-fn output(to: impl Write + Send + 'static, colored: bool) -> Dispatch {
+/// `colored` says that this is standard error. As JSON, a line is an object, and nothing has a colour.
+fn output(to: impl Write + Send + 'static, format: Format, colored: bool) -> Dispatch {
     let line = Vec::new();
     let to: Box<dyn Write + Send> = Box::new(WholeLines { line, to });
     Dispatch::new()
         .format(move |line, message, record| {
             let time = humantime::format_rfc3339_micros(SystemTime::now());
+            if format == Format::Json {
+                let object = json!({
+                    "time": time.to_string(),
+                    "level": record.level().as_str(),
+                    "module": record.target(),
+                    "message": message.to_string(),
+                });
+                return line.finish(format_args!("{object}"));
+            }
             let level = style(record.level()).for_stderr();
             let level = if colored {
                 level.fg(color(record.level()))

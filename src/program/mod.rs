@@ -13,6 +13,7 @@ mod dump;
 mod echo;
 mod file;
 mod invalidate;
+mod log_limit;
 mod logging;
 #[allow(
     rustdoc::broken_intra_doc_links,

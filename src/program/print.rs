@@ -52,7 +52,8 @@ fn toml(
     table(&mut out, "upstream-tls", &help, upstream_tls.printed());
     let help = LogOptions::augment_args(Command::new("log"));
     let dir = PrintedSetting::path("log-dir", log.dir.as_ref(), "/var/log/larder");
-    table(&mut out, "log", &help, vec![dir]);
+    let format = PrintedSetting::new("log-format", log.format());
+    table(&mut out, "log", &help, vec![dir, format]);
     let level = log.level().as_str().to_ascii_lowercase();
     out.push_str("\n# Level of the log: off, error, warn, info, debug or trace.\n");
     out.push_str(&format!("level = \"{level}\"\n"));
@@ -138,7 +139,7 @@ mod tests {
              [origin]\ncommand = \"a {key}\"\nhttp = \"h\"\nmemcached = \"a:3\"\nredis = \"/r.sock\"\nsqlite = \"s.db\"\nquery = \"q\"\ntimeout = \"2s\"\nretry = \"3s\"\nfetches = 4\nqueue = 5\nfresh = \"6s\"\n\
              stale = \"7s\"\nnegative-ttl = \"8s\"\non-failure = \"miss\"\n\
              [tls]\ncert = \"c.pem\"\nkey = \"k.pem\"\nclient-ca = \"a.pem\"\n\
-             [upstream-tls]\nca = \"u.pem\"\ncert = \"v.pem\"\nkey = \"w.pem\"\n[log]\ndir = \"l\"\nlevel = \"warn\"\n",
+             [upstream-tls]\nca = \"u.pem\"\ncert = \"v.pem\"\nkey = \"w.pem\"\n[log]\ndir = \"l\"\nformat = \"json\"\nlevel = \"warn\"\n",
         ] {
             let file: File = toml::from_str(text).unwrap();
             let (printed, settings) = printed(file.clone());
@@ -156,8 +157,12 @@ mod tests {
             );
             assert_eq!(again_printed, printed);
             assert_eq!(
-                (again.log.dir.clone(), again.log.level()),
-                (settings.log.dir.clone(), settings.log.level())
+                (again.log.dir.clone(), again.log.format(), again.log.level()),
+                (
+                    settings.log.dir.clone(),
+                    settings.log.format(),
+                    settings.log.level()
+                )
             );
         }
     }

@@ -11,7 +11,7 @@ use crate::service::resp::acl_file_lets_everybody_in;
 use crate::snapshot::SaveError;
 
 use super::file::{DEFAULT_FILE, File};
-use super::logging::{self, LogOptions};
+use super::logging::{self, Format, LogOptions};
 use super::options::{OriginOptions, ServeOptions, Settings, TlsOptions, reload_listeners};
 use super::output::announce;
 use super::password::{CLIENT_PASSWORD, password};
@@ -101,6 +101,7 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), String> {
     let restart = NeedsRestart {
         tls: tls_options,
         origin,
+        log_format: log.format(),
         log_dir: log.dir,
     };
     let reload = reload(args.clone(), settings, restart, tls, &server);
@@ -171,6 +172,7 @@ fn save_on_signal(server: &Server) -> impl FnMut() + Send + 'static {
 struct NeedsRestart {
     tls: TlsOptions,
     origin: OriginOptions,
+    log_format: Format,
     log_dir: Option<PathBuf>,
 }
 
@@ -203,6 +205,9 @@ fn reload(
             let mut later = running.reload(&settings);
             if log.dir != restart.log_dir {
                 later.push("log-dir");
+            }
+            if log.format() != restart.log_format {
+                later.push("log-format");
             }
             if new.tls != restart.tls {
                 later.push("tls");

@@ -1,5 +1,7 @@
 //! The log: its level and its files.
 
+use std::time::Instant;
+
 use super::run::{FREE, Larder, Place};
 
 /// The log of a run with these flags on standard error, from start to end.
@@ -73,6 +75,52 @@ fn a_directory_that_can_not_be_written_is_an_error_at_the_start() {
     assert_eq!(
         printed.err,
         "larder: --log-dir file/logs: can't write a log there: Not a directory (os error 20)\n"
+    );
+}
+
+#[test]
+fn as_json_each_line_is_an_object() {
+    let log = logged(&["--log-format", "json", "-v"]);
+    let lines: Vec<serde_json::Value> = log
+        .lines()
+        .map(|line| serde_json::from_str(line).expect(line))
+        .collect();
+    for line in &lines {
+        let fields: Vec<_> = line.as_object().expect("an object").keys().collect();
+        assert_eq!(fields, ["level", "message", "module", "time"]);
+    }
+    let last = lines.last().expect("there are some");
+    assert_eq!(
+        (&last["level"], &last["message"]),
+        (&"INFO".into(), &"ended".into())
+    );
+    let wrong = Place::new().run(&["--log-format", "xml"]);
+    assert!(wrong.err.contains("`xml` is not text or json"), "{wrong:?}");
+}
+
+/// A client can cause a line for each connection that it opens, as fast as it likes.
+#[test]
+fn clients_can_not_fill_the_log() {
+    const CONNECTIONS: usize = 1000;
+    let place = Place::new();
+    let mut larder = place.serve(&[&FREE[..], &["--max-connections", "1"]].concat(), 2);
+    let start = Instant::now();
+    let mut first = larder.memcached();
+    first.ask("mn\r\n", "MN\r\n");
+    for _ in 0..CONNECTIONS {
+        larder
+            .memcached()
+            .hear("ERROR Too many open connections\r\n");
+    }
+    let spans = start.elapsed().as_secs() / 10 + 1;
+    larder.signal("TERM");
+    larder.ended();
+    let log = larder.printed().err;
+    let refused = log.lines().filter(|line| line.contains("refused"));
+    let lines = refused.count() as u64;
+    assert!(
+        (1..=10 * spans).contains(&lines),
+        "{lines} in {spans} spans"
     );
 }
 

@@ -39,10 +39,12 @@ fn some_settings_change_and_the_others_are_named() {
     place.write(
         "larder.toml",
         "[serve]\nmemory = \"16MiB\"\nmax-item-size = \"2KiB\"\nmax-connections = 2\n\
-         workers = 7\nnested = \"off\"\n[log]\nlevel = \"warn\"\ndir = \"logs\"\n",
+         workers = 7\nnested = \"off\"\n[log]\nlevel = \"warn\"\ndir = \"logs\"\nformat = \"json\"\n",
     );
     larder.signal("HUP");
-    larder.logs("[WARN] these settings changed too and need a restart: nested, workers, log-dir");
+    larder.logs(
+        "[WARN] these settings changed too and need a restart: nested, workers, log-dir, log-format",
+    );
     assert_eq!(first.stat("limit_maxbytes"), 16 << 20);
     let large = format!("set k 0 0 3000\r\n{}\r\n", "x".repeat(3000));
     first.ask(large, "SERVER_ERROR object too large for cache\r\n");
