@@ -3,18 +3,21 @@
 mod origin_support;
 mod proxy_support;
 mod support;
+mod tls_support;
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use larder::Server;
 use larder::origin::{HttpOrigin, Settings};
+use larder::{ClientTls, Server};
 use origin_support::{Client, front, resp, settings};
 use proxy_support::{answerer, eventually, free_port, peer, sleeper};
+use tempfile::TempDir;
+use tls_support::{Authority, Identity};
 
 /// An HTTP server that sends these bytes for a path, and goes on with the connection.
 fn scripted(answer: impl Fn(&str) -> Vec<u8> + Send + Sync + 'static) -> SocketAddr {
@@ -67,30 +70,75 @@ fn expect(client: &mut Client, key: &str, value: &str) {
     );
 }
 
+/// Serves the files of its directory, over TLS if there are a certificate and a key.
+const PYTHON: &str = "
+import http.server, ssl, sys
+handler = http.server.SimpleHTTPRequestHandler
+handler.protocol_version = 'HTTP/1.1'
+server = http.server.ThreadingHTTPServer(('127.0.0.1', int(sys.argv[1])), handler)
+if len(sys.argv) > 2:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(sys.argv[2], sys.argv[3])
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+server.serve_forever()
+";
+
+/// Python's server of files. It ends when this is dropped.
+struct PythonServer {
+    child: Child,
+    address: SocketAddr,
+    _directory: TempDir,
+}
+
+impl PythonServer {
+    /// With these files in the directory `items`; `None` without Python.
+    fn start(files: &[(&str, &str)], identity: Option<&Identity>) -> Option<PythonServer> {
+        let Some(python) = support::find("python3") else {
+            support::skipped("python3 is not installed");
+            return None;
+        };
+        let directory = tempfile::tempdir().expect("a directory");
+        let items = directory.path().join("items");
+        std::fs::create_dir(&items).expect("a directory");
+        for (name, text) in files {
+            std::fs::write(items.join(name), text).expect("a file");
+        }
+        let address = free_port();
+        let mut command = Command::new(python);
+        command.args(["-c", PYTHON, &address.port().to_string()]);
+        if let Some(Identity { cert, key }) = identity {
+            command.args([cert, key]);
+        }
+        let child = command
+            .current_dir(directory.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("it starts");
+        eventually("the server", || TcpStream::connect(address).is_ok());
+        Some(PythonServer {
+            child,
+            address,
+            _directory: directory,
+        })
+    }
+}
+
+impl Drop for PythonServer {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 #[test]
 fn a_real_server_gives_files_and_misses() {
-    let Some(python) = support::find("python3") else {
-        support::skipped("python3 is not installed");
+    let files = [("user:42", "Ada"), ("empty", ""), ("100% & a b?#", "odd")];
+    let Some(python) = PythonServer::start(&files, None) else {
         return;
     };
-    let directory = tempfile::tempdir().expect("a directory");
-    let items = directory.path().join("items");
-    std::fs::create_dir(&items).expect("a directory");
-    for (name, text) in [("user:42", "Ada"), ("empty", ""), ("100% & a b?#", "odd")] {
-        std::fs::write(items.join(name), text).expect("a file");
-    }
-    let address = free_port();
-    let mut python = Command::new(python)
-        .args(["-m", "http.server", &address.port().to_string()])
-        .args(["--bind", "127.0.0.1", "--protocol", "HTTP/1.1"])
-        .current_dir(directory.path())
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("it starts");
-    eventually("the server", || TcpStream::connect(address).is_ok());
-    let (server, mut client) = front_of(address, settings());
+    let (server, mut client) = front_of(python.address, settings());
     expect(&mut client, "user:42", "Ada");
     expect(&mut client, "empty", "");
     client.ask("get missing\r\n", "END\r\n");
@@ -99,8 +147,39 @@ fn a_real_server_gives_files_and_misses() {
     redis.ask(resp(&["HGET", "user", "42"]), "$3\r\nAda\r\n");
     assert_eq!(client.stat("origin_found"), 4);
     assert_eq!(client.stat("origin_missing"), 1);
-    python.kill().expect("it runs");
-    python.wait().expect("it ends");
+}
+
+#[test]
+fn a_real_server_with_tls_needs_a_certificate_of_the_authorities_for_its_host() {
+    let (authority, other) = (Authority::new(), Authority::new());
+    let identity = authority.issue("server");
+    let Some(python) = PythonServer::start(&[("k", "value")], Some(&identity)) else {
+        return;
+    };
+    let port = python.address.port();
+    for (host, trusted, found) in [
+        ("127.0.0.1", &authority, true),
+        ("localhost", &authority, true),
+        ("127.0.0.1", &other, false),
+        ("127.0.0.2", &authority, false),
+    ] {
+        let tls = ClientTls::new(trusted.ca(), None).expect("a file");
+        let url = format!("https://{host}:{port}/items/{{key}}");
+        let origin = HttpOrigin::with_tls(&url, Arc::new(tls)).expect("a URL");
+        let server = front(origin, settings());
+        let mut client = Client::memcached(&server);
+        match found {
+            true => {
+                expect(&mut client, "k", "value");
+                client.ask("get missing\r\n", "END\r\n");
+                assert_eq!(client.stat("origin_missing"), 1);
+            }
+            false => {
+                client.ask("get k\r\n", "END\r\n");
+                assert_eq!(client.stat("origin_unavailable"), 1);
+            }
+        }
+    }
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! The program as a user runs it: the built binary, its arguments, its files, its signals, its ends.
 
 mod origin_support;
+mod proxy_support;
 mod server_support;
+mod support;
 mod tls_support;
 
 mod program {
@@ -12,6 +14,7 @@ mod program {
     mod file;
     mod log;
     mod origin;
+    mod origin_access;
     mod origin_sqlite;
     mod password;
     mod protected;

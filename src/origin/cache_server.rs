@@ -44,7 +44,7 @@ impl CacheServer {
 }
 
 /// Settings without deadlines of their own, for as many connections as there are fetches at a time.
-pub(super) fn default_settings() -> Settings {
+pub(crate) fn default_settings() -> Settings {
     let unlimited = Duration::MAX;
     Settings::default()
         .connect_deadline(unlimited)

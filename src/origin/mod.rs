@@ -78,6 +78,8 @@ mod sqlite;
 mod statistics;
 mod threads;
 
+#[cfg(feature = "proxy")]
+pub(crate) use cache_server::default_settings as client_settings;
 pub use command::CommandOrigin;
 pub(crate) use command_fetches::{CommandFetches, Look};
 #[cfg(feature = "http")]

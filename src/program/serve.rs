@@ -6,13 +6,17 @@ use std::sync::Arc;
 use clap::Args;
 
 use crate::Server;
-use crate::server::{Listen, ServerTls, StartError};
+use crate::origin;
+use crate::server::{ClientTls, Listen, ServerTls, StartError};
 use crate::service::resp::acl_file_lets_everybody_in;
 use crate::snapshot::SaveError;
 
 use super::file::{DEFAULT_FILE, File};
 use super::logging::{self, Format, LogOptions};
-use super::options::{OriginOptions, ServeOptions, Settings, TlsOptions, reload_listeners};
+use super::options::{
+    NamedOrigin, OriginOptions, ServeOptions, Settings, TlsOptions, reload_listeners,
+    reload_upstreams,
+};
 use super::output::announce;
 use super::password::{CLIENT_PASSWORD, password};
 use super::protected::{self, Opening};
@@ -88,7 +92,10 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), String> {
         );
     }
     check_protected(&settings, &tls_options)?;
-    let server = start(&settings, &origin, tls.clone())?;
+    let named = origin.origin()?;
+    let origin_tls = named.as_ref().and_then(|named| named.tls.clone());
+    let times = origin.settings();
+    let server = start(&settings, (named, times), tls.clone())?;
     let workers = match settings.workers {
         Some(workers) => format!("{workers} workers"),
         None => format!("up to {} workers", settings.model.0.default_workers()),
@@ -104,7 +111,7 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), String> {
         log_format: log.format(),
         log_dir: log.dir,
     };
-    let reload = reload(args.clone(), settings, restart, tls, &server);
+    let reload = reload(args.clone(), settings, restart, (tls, origin_tls), &server);
     let watch = [
         signals::watch(move || handle.begin_shutdown(crate::GRACE), reload)?,
         signals::watch_user(save_on_signal(&server))?,
@@ -181,7 +188,7 @@ fn reload(
     args: ServeArgs,
     mut running: Settings,
     restart: NeedsRestart,
-    tls: Option<Arc<ServerTls>>,
+    (tls, origin_tls): (Option<Arc<ServerTls>>, Option<Arc<ClientTls>>),
     server: &Server,
 ) -> impl FnMut() + Send + 'static {
     let (store, connections) = (server.store.clone(), server.running.connections().clone());
@@ -216,6 +223,7 @@ fn reload(
                 later.push("origin");
             }
             reload_listeners(tls.as_deref());
+            reload_upstreams(origin_tls.as_deref());
             report_reload(&running, &later);
         }
         Err(problem) => log::error!("not reloaded, the old settings stay in force: {problem}"),
@@ -235,7 +243,7 @@ fn warn_of_udp(server: &Server) {
 
 fn start(
     settings: &Settings,
-    origin: &OriginOptions,
+    (origin, times): (Option<NamedOrigin>, origin::Settings),
     tls: Option<Arc<ServerTls>>,
 ) -> Result<Server, String> {
     let unix = settings.unix.clone().map(Listen::Unix);
@@ -281,7 +289,7 @@ fn start(
         .max_connections(settings.max_connections as usize)
         .idle_timeout(settings.idle_timeout.span())
         .tls(tls)
-        .origin(origin.origin()?, origin.settings());
+        .origin(origin.map(|named| named.origin), times);
     builder.start().map_err(|error| match &error {
         StartError::Listen { index, .. } => {
             format!("{error}; choose another with {} ADDR", options[*index])

@@ -221,10 +221,6 @@ fn a_change_needs_a_restart_and_settings_that_make_no_sense_are_refused() {
         ),
         (&["--origin-command", " "], "has no word"),
         (&["--origin-http", "http://a/"], "has to have {key}"),
-        (
-            &["--origin-http", "https://a/{key}"],
-            "needs the authorities",
-        ),
         (&["--on-failure", "retry"], "neither stale nor miss"),
         (
             &["--origin-memcached", "11211"],

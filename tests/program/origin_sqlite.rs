@@ -105,13 +105,13 @@ fn a_database_that_is_locked_or_missing_is_a_miss_a_statistic_and_a_line_in_the_
 }
 
 #[test]
-fn a_database_needs_a_query_and_an_option_replaces_both_lines_of_the_file() {
+fn a_database_needs_a_query_and_an_option_for_another_replaces_both_lines_of_the_file() {
     let place = Place::new();
     for (options, problem) in [
         (["--origin-sqlite", "a.db"], "--origin-sqlite needs a query"),
         (
             ["--origin-query", "SELECT ?"],
-            "--origin-query needs a database",
+            "--origin-query is a setting of --origin-sqlite",
         ),
     ] {
         let printed = place.run(&[&["serve"][..], &options].concat());
@@ -133,10 +133,7 @@ fn a_database_needs_a_query_and_an_option_replaces_both_lines_of_the_file() {
         lines.map(str::to_owned).collect()
     };
     assert_eq!(lines(&["--origin-command", "x"]), ["command = \"x\""]);
-    assert_eq!(
-        lines(&["--origin-sqlite", "b.db"]),
-        ["sqlite = \"b.db\"", "query = \"SELECT ?\""]
-    );
+    assert_eq!(lines(&["--origin-sqlite", "b.db"]), ["sqlite = \"b.db\""]);
     assert_eq!(
         lines(&["--origin-query", "SELECT 1, ?"]),
         ["sqlite = \"a.db\"", "query = \"SELECT 1, ?\""]

@@ -46,6 +46,7 @@ impl Place {
             .args(arguments)
             .current_dir(self.0.path())
             .env_remove("LARDER_PASSWORD")
+            .env_remove("LARDER_ORIGIN_PASSWORD")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());

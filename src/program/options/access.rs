@@ -171,12 +171,13 @@ impl AccessOptions {
         Ok(Access {
             protocol,
             tls: tls(self.tls_ca.as_deref(), identity)?,
-            login: login(protocol, self.user.as_deref(), password)?,
+            login: login(protocol, self.user.as_deref(), password, &NAMES)?,
         })
     }
 }
 
-fn tls(
+/// TLS towards servers with certificates of these authorities, `None` if none are given. Reads the files.
+pub(super) fn tls(
     ca: Option<&Path>,
     identity: Option<(PathBuf, PathBuf)>,
 ) -> Result<Option<Arc<ClientTls>>, String> {
@@ -185,16 +186,34 @@ fn tls(
     Ok(tls.map(Arc::new))
 }
 
-fn login(
+/// The names of the settings of a login, for its errors.
+pub(super) struct LoginNames {
+    pub(super) user: &'static str,
+    pub(super) password_file: &'static str,
+    pub(super) variable: &'static str,
+}
+
+const NAMES: LoginNames = LoginNames {
+    user: "--user",
+    password_file: "--password-file",
+    variable: UPSTREAM_PASSWORD,
+};
+
+/// The user and the password of a login, `None` if there is none.
+pub(super) fn login(
     protocol: Protocol,
     user: Option<&str>,
     password: Option<String>,
+    names: &LoginNames,
 ) -> Result<Option<(String, String)>, String> {
     let user = match (user, protocol) {
         (Some(user), _) => user,
         (None, Protocol::Resp) => DEFAULT_USER,
         (None, Protocol::Memcached) if password.is_some() => {
-            return Err("memcached's users have names: give --user NAME with the password".into());
+            return Err(format!(
+                "memcached's users have names: give {} NAME with the password",
+                names.user
+            ));
         }
         (None, Protocol::Memcached) => return Ok(None),
     };
@@ -202,7 +221,8 @@ fn login(
         Some(password) => Ok(Some((user.to_owned(), password))),
         None if user == DEFAULT_USER => Ok(None),
         None => Err(format!(
-            "--user needs a password: --password-file FILE, or {UPSTREAM_PASSWORD} in the environment"
+            "{} needs a password: {} FILE, or {} in the environment",
+            names.user, names.password_file, names.variable
         )),
     }
 }
@@ -222,14 +242,14 @@ mod tests {
             (Protocol::Resp, None, password(), some("default")),
             (Protocol::Resp, Some("app"), password(), some("app")),
         ] {
-            assert_eq!(login(protocol, user, password), Ok(expected));
+            assert_eq!(login(protocol, user, password, &NAMES), Ok(expected));
         }
         for (protocol, user, password, part) in [
             (Protocol::Memcached, None, password(), "give --user NAME"),
             (Protocol::Memcached, Some("app"), None, "--password-file"),
             (Protocol::Resp, Some("app"), None, "--password-file"),
         ] {
-            let problem = login(protocol, user, password).expect_err(part);
+            let problem = login(protocol, user, password, &NAMES).expect_err(part);
             assert!(problem.contains(part), "{problem}");
         }
     }

@@ -14,7 +14,7 @@ mod tls;
 pub(super) use access::CopyAccessOptions;
 pub(super) use client::{CacheServers, ClientOptions, VALUE_LIMIT, WayOptions};
 pub(super) use invalidate::InvalidateOptions;
-pub(super) use origin::OriginOptions;
+pub(super) use origin::{NamedOrigin, OriginOptions};
 pub(super) use pool::read_list;
 pub(super) use proxy::ProxyOptions;
 pub(super) use serve::{ServeOptions, Settings};

@@ -4,13 +4,15 @@ mod kind;
 
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 use serde::Deserialize;
 
-use crate::origin::{self, OnFailure};
+use crate::origin::{self, OnFailure, Origin};
 use crate::program::values::{Count, Endpoint, PrintedSetting, Span, parsed};
+use crate::server::ClientTls;
 
 /// The options that were given on the command line or in the `[origin]` table.
 #[derive(Debug, Clone, Default, PartialEq, Args, Deserialize)]
@@ -51,6 +53,36 @@ pub(crate) struct OriginOptions {
     /// one memcached's flags; NULL or no row means that there is none [default: none]
     #[arg(id = "origin-query", long = "origin-query", value_name = "SQL")]
     query: Option<String>,
+
+    /// The user of the memcached or the Redis [default: Redis's default user]
+    #[arg(id = "origin-user", long = "origin-user", value_name = "NAME")]
+    user: Option<String>,
+
+    /// A file whose first line is the password of that user. LARDER_ORIGIN_PASSWORD in the environment does the same
+    /// [default: none]
+    #[arg(
+        id = "origin-password-file",
+        long = "origin-password-file",
+        value_name = "FILE"
+    )]
+    password_file: Option<PathBuf>,
+
+    /// The database of the Redis [default: 0]
+    #[arg(id = "origin-database", long = "origin-database", value_name = "N")]
+    database: Option<u32>,
+
+    /// A PEM file of the authorities of the server, which then has to speak TLS, with a certificate for its host. A URL of https
+    /// needs it [default: none]
+    #[arg(id = "origin-tls-ca", long = "origin-tls-ca", value_name = "FILE")]
+    tls_ca: Option<PathBuf>,
+
+    /// A PEM file with the certificate that a server with TLS sees, if it asks for one [default: none]
+    #[arg(id = "origin-tls-cert", long = "origin-tls-cert", value_name = "FILE")]
+    tls_cert: Option<PathBuf>,
+
+    /// The PEM file of this certificate's private key [default: none]
+    #[arg(id = "origin-tls-key", long = "origin-tls-key", value_name = "FILE")]
+    tls_key: Option<PathBuf>,
 
     /// The time in which a fetch has to end [default: 1s]
     #[arg(id = "origin-timeout", long = "origin-timeout", value_name = "SPAN")]
@@ -136,22 +168,34 @@ impl std::fmt::Display for FailureName {
     }
 }
 
+/// An origin, and the TLS on the way to it, whose files can be read again.
+#[derive(Debug)]
+pub(crate) struct NamedOrigin {
+    pub(crate) origin: Arc<dyn Origin>,
+    pub(crate) tls: Option<Arc<ClientTls>>,
+}
+
 impl OriginOptions {
-    /// These options if they were given, otherwise `file`'s. An origin here replaces that of the file, of whatever kind.
+    /// These options if they were given, otherwise `file`'s. An origin here replaces that of the file, of whatever kind, with its
+    /// query, its login and its TLS: a password never goes to another server.
     pub(crate) fn or(self, file: OriginOptions) -> OriginOptions {
-        let kind = match self.given_kinds().is_empty() {
+        let origin = match self.given_kinds().is_empty() {
             true => file.clone(),
-            false => self.clone(),
+            false => OriginOptions::default(),
         };
-        // The file's query is of no use to an origin of another kind.
-        let file_query = kind.sqlite.as_ref().and(file.query);
         OriginOptions {
-            command: kind.command,
-            http: kind.http,
-            memcached: kind.memcached,
-            redis: kind.redis,
-            sqlite: kind.sqlite,
-            query: self.query.or(file_query),
+            command: self.command.or(origin.command),
+            http: self.http.or(origin.http),
+            memcached: self.memcached.or(origin.memcached),
+            redis: self.redis.or(origin.redis),
+            sqlite: self.sqlite.or(origin.sqlite),
+            query: self.query.or(origin.query),
+            user: self.user.or(origin.user),
+            password_file: self.password_file.or(origin.password_file),
+            database: self.database.or(origin.database),
+            tls_ca: self.tls_ca.or(origin.tls_ca),
+            tls_cert: self.tls_cert.or(origin.tls_cert),
+            tls_key: self.tls_key.or(origin.tls_key),
             timeout: self.timeout.or(file.timeout),
             retry: self.retry.or(file.retry),
             fetches: self.fetches.or(file.fetches),
@@ -189,6 +233,12 @@ impl OriginOptions {
             redis,
             sqlite,
             query,
+            user,
+            password_file,
+            database,
+            tls_ca,
+            tls_cert,
+            tls_key,
             timeout: _,
             retry: _,
             fetches: _,
@@ -198,25 +248,38 @@ impl OriginOptions {
             negative_ttl: _,
             on_failure: _,
         } = self;
-        let settings = self.settings();
-        let address = |flag, given: &Option<ServerAddress>, example| {
-            PrintedSetting::name(flag, given.as_ref().map(|given| &given.0), example)
+        let name = PrintedSetting::name;
+        let path = |flag, given: &Option<PathBuf>, example| {
+            PrintedSetting::path(flag, given.as_ref(), example)
         };
-        vec![
-            PrintedSetting::name("origin-command", command.as_ref(), "./lookup {key}"),
-            PrintedSetting::name(
-                "origin-http",
-                http.as_ref(),
-                "http://10.0.0.1:8000/items/{key}",
-            ),
+        let address = |flag, given: &Option<ServerAddress>, example| {
+            name(flag, given.as_ref().map(|given| &given.0), example)
+        };
+        let query_example = "SELECT body FROM pages WHERE path = ?";
+        let url_example = "http://10.0.0.1:8000/items/{key}";
+        let ca_example = "/etc/ssl/certs/ca-certificates.crt";
+        let password_example = "/etc/larder/origin-password";
+        let mut printed = vec![
+            name("origin-command", command.as_ref(), "./lookup {key}"),
+            name("origin-http", http.as_ref(), url_example),
             address("origin-memcached", memcached, "10.0.0.1:11211"),
             address("origin-redis", redis, "10.0.0.1:6379"),
-            PrintedSetting::path("origin-sqlite", sqlite.as_ref(), "pages.db"),
-            PrintedSetting::name(
-                "origin-query",
-                query.as_ref(),
-                "SELECT body FROM pages WHERE path = ?",
-            ),
+            path("origin-sqlite", sqlite, "pages.db"),
+            name("origin-query", query.as_ref(), query_example),
+            name("origin-user", user.as_ref(), "app"),
+            path("origin-password-file", password_file, password_example),
+            PrintedSetting::number("origin-database", database.unwrap_or_default()),
+            path("origin-tls-ca", tls_ca, ca_example),
+            path("origin-tls-cert", tls_cert, "/etc/larder/origin.pem"),
+            path("origin-tls-key", tls_key, "/etc/larder/origin.key"),
+        ];
+        printed.extend(self.printed_times());
+        printed
+    }
+
+    fn printed_times(&self) -> [PrintedSetting; 8] {
+        let settings = self.settings();
+        [
             PrintedSetting::new("origin-timeout", Span(settings.timeout)),
             PrintedSetting::new("origin-retry", Span(settings.retry)),
             PrintedSetting::number("origin-fetches", settings.threads),
