@@ -7,8 +7,9 @@ use crc32fast::Hasher;
 
 const MAGIC: &[u8; 16] = b"larder snapshot\n";
 
-/// The version of the format. A change that this code could not read takes the next number.
-pub(super) const VERSION: u32 = 1;
+/// The version of the format. A change that the code before it could not read takes the next number. Version 1 had no mark of items
+/// from an origin.
+pub(super) const VERSION: u32 = 2;
 
 /// Bytes of a block, except for the last one. Large enough that a write costs little for each byte.
 pub(super) const BLOCK: usize = 256 << 10;
@@ -147,7 +148,7 @@ impl<R: Read> BlockReader<R> {
         let mut version = [0; 4];
         from.read_exact(&mut version)?;
         match u32::from_le_bytes(version) {
-            VERSION => Ok(BlockReader { from, number: 0 }),
+            1..=VERSION => Ok(BlockReader { from, number: 0 }),
             version => Err(Unreadable::Version(version)),
         }
     }

@@ -7,7 +7,8 @@
 //!        1   8          8                 16          16 × 8
 //! ```
 //!
-//! `fields` says which of the optional fields are there, and has the marks of the item.
+//! `fields` says which of the optional fields are there, and has the marks of the item but one. The highest bit of the database is set
+//! if the item was fetched from an origin.
 
 use crate::store::{DATABASES, Marks, SavedItem, StoreState};
 
@@ -22,6 +23,9 @@ const STALE: u8 = 1 << 4;
 const WON: u8 = 1 << 5;
 const BASE64_KEY: u8 = 1 << 6;
 const FETCHED: u8 = 1 << 7;
+
+/// In the byte of the database.
+const FROM_ORIGIN: u8 = 1 << 7;
 
 /// The last record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,7 +63,11 @@ pub(super) fn encode_head(item: &SavedItem<'_>, out: &mut Vec<u8>) {
             fields |= bit;
         }
     }
-    out.extend_from_slice(&[ITEM, fields, item.db]);
+    let db = match item.marks.from_origin {
+        true => item.db | FROM_ORIGIN,
+        false => item.db,
+    };
+    out.extend_from_slice(&[ITEM, fields, db]);
     out.extend_from_slice(&item.cas.to_le_bytes());
     if item.depth != 0 {
         out.extend_from_slice(&length(item.depth));
@@ -160,7 +168,7 @@ impl<'a> Fields<'a> {
         };
         Some(SavedItem {
             depth: depth as usize,
-            db,
+            db: db & !FROM_ORIGIN,
             key: self.slice(key)?,
             value: match value {
                 Some(length) => Some(self.slice(length)?),
@@ -173,8 +181,7 @@ impl<'a> Fields<'a> {
                 stale: has(STALE),
                 won: has(WON),
                 base64_key: has(BASE64_KEY),
-                // The item of an origin is loaded as one of a client: it is not refreshed, and expires in its time.
-                from_origin: false,
+                from_origin: db & FROM_ORIGIN != 0,
             },
             is_fetched: has(FETCHED),
         })
@@ -220,7 +227,7 @@ mod tests {
             let has = |bit: u8| mask & bit != 0;
             let item = SavedItem {
                 depth: if has(HAS_DEPTH) { 70_000 } else { 0 },
-                db: 15,
+                db: mask % 16,
                 key: b"the key",
                 value: has(HAS_VALUE).then_some(b"the value"),
                 flags: if has(HAS_FLAGS) { u32::MAX } else { 0 },
@@ -230,7 +237,7 @@ mod tests {
                     stale: has(STALE),
                     won: has(WON),
                     base64_key: has(BASE64_KEY),
-                    from_origin: false,
+                    from_origin: mask % 3 == 0,
                 },
                 is_fetched: has(FETCHED),
             };

@@ -136,9 +136,12 @@ fn other_files_and_later_versions_are_refused_by_name() {
     later[16] = VERSION as u8 + 1;
     let error = refused(&later).to_string();
     assert!(
-        error.contains("version 2") && error.contains("reads version 1"),
+        error.contains("version 3") && error.contains("reads version 2"),
         "{error}"
     );
+    let mut earlier = snapshot(&small());
+    earlier[16] = 1;
+    assert_eq!(loaded(&earlier, 0).1.stored, 2);
     let mut longer = snapshot(&small());
     longer.push(0);
     assert!(matches!(refused(&longer), Unreadable::Damaged(1)));

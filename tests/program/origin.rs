@@ -80,6 +80,24 @@ fn a_program_that_fails_is_a_miss_a_statistic_and_a_line_in_the_log() {
 }
 
 #[test]
+fn an_item_is_refreshed_after_a_restart_with_its_snapshot() {
+    let place = place("timeout = \"60s\"\n");
+    let arguments = [&FREE[..], &["--snapshot", "cache.snapshot"]].concat();
+    let mut larder = place.serve(&[&arguments[..], &["--fresh", "10h"]].concat(), 2);
+    client(larder.address("memcached")).ask("get k\r\n", "VALUE k 0 6\r\n1 of k\r\nEND\r\n");
+    larder.signal("TERM");
+    assert_eq!(larder.ended().code(), Some(0));
+    let times = ["--fresh", "1ms", "--stale", "20h"];
+    let larder = place.serve(&[&arguments[..], &times].concat(), 2);
+    let mut memcached = client(larder.address("memcached"));
+    // Its ten hours are among the last twenty, so it is stale: it is answered at once.
+    memcached.ask("get k\r\n", "VALUE k 0 6\r\n1 of k\r\nEND\r\n");
+    memcached.wait_for_stat("origin_found", 1);
+    assert_eq!(memcached.stat("origin_waits"), 0);
+    memcached.ask("get k\r\n", "VALUE k 0 6\r\n2 of k\r\nEND\r\n");
+}
+
+#[test]
 fn a_program_that_is_missing_is_named_in_the_log() {
     let place = Place::new();
     let options = ["--origin-command", "/nowhere/lookup {key}"];

@@ -29,11 +29,11 @@ fn path() -> impl Strategy<Value = Path> {
 }
 
 fn marks() -> impl Strategy<Value = Marks> {
-    any::<[bool; 3]>().prop_map(|[stale, won, base64_key]| Marks {
+    any::<[bool; 4]>().prop_map(|[stale, won, base64_key, from_origin]| Marks {
         stale,
         won,
         base64_key,
-        from_origin: false,
+        from_origin,
     })
 }
 
