@@ -1,0 +1,151 @@
+//! Writes of items: the sizes that are refused, the memory that is reported, and the evictions that make room.
+
+use super::*;
+
+impl Tree<'_> {
+    /// Stores an item under a path: a new one, or in place of the old one with all that was below
+    /// it.
+    ///
+    /// The parent must exist. Neither the item nor its ancestors are evicted to make room for it.
+    pub fn put(&mut self, db: u8, path: &[&[u8]], entry: Entry<'_>) -> Result<Node, Refused> {
+        let (key, above) = path.split_last().ok_or(Refused::NoParent)?;
+        self.check(key.len(), entry.value_length())?;
+        if above.is_empty() {
+            let db = self.trim.store.inner_db(db);
+            return Ok(self.store_item(NONE, db, key, self.hash, &entry));
+        }
+        let parent = self
+            .walk(db, above, false, false)
+            .ok_or(Refused::NoParent)?;
+        self.put_child(parent, key, entry)
+    }
+
+    /// Stores an item below a node; otherwise as [`put`](Tree::put).
+    pub fn put_child(
+        &mut self,
+        parent: Node,
+        name: &[u8],
+        entry: Entry<'_>,
+    ) -> Result<Node, Refused> {
+        self.check(name.len(), entry.value_length())?;
+        let hash = self.shard.hash_child(parent.0, name);
+        let db = self.shard.slab.item(parent.0).db();
+        Ok(self.store_item(parent.0, db, name, hash, &entry))
+    }
+
+    /// The old item is replaced even if it has expired: removing it first could take a parent
+    /// without value along.
+    fn store_item(
+        &mut self,
+        parent: u32,
+        db: u8,
+        key: &[u8],
+        hash: u64,
+        entry: &Entry<'_>,
+    ) -> Node {
+        let index = self.replace_or_insert(parent, db, key, hash, entry);
+        self.make_room(index);
+        Node(index)
+    }
+
+    fn replace_or_insert(
+        &mut self,
+        parent: u32,
+        db: u8,
+        key: &[u8],
+        hash: u64,
+        entry: &Entry<'_>,
+    ) -> u32 {
+        match self.shard.lookup(parent, db, key, hash) {
+            Some(index) => {
+                self.shard.replace(index, entry, self.access);
+                index
+            }
+            None => self.shard.insert(parent, db, key, hash, entry, self.access),
+        }
+    }
+
+    /// Stores a top-level item as [`put`](Tree::put) does, with a value that was received into memory of the store. The
+    /// value of `entry` is not looked at.
+    pub(crate) fn put_received(
+        &mut self,
+        db: u8,
+        key: &[u8],
+        entry: Entry<'_>,
+        mut received: Reservation,
+    ) -> Result<Node, Refused> {
+        self.check(key.len(), received.length())?;
+        let db = self.trim.store.inner_db(db);
+        let entry = Entry {
+            value: Some(&[]),
+            ..entry
+        };
+        let index = self.replace_or_insert(NONE, db, key, self.hash, &entry);
+        let (at, length) = (received.at, received.length());
+        self.shard.adopt(index, received.take_bytes(), at, length);
+        self.make_room(index);
+        Ok(Node(index))
+    }
+
+    pub(super) fn check(&self, key: usize, value: usize) -> Result<(), Refused> {
+        let store = self.trim.store;
+        let length = key.saturating_add(value);
+        if length > store.max_item_size() || key >= KEY_LIMIT {
+            return Err(Refused::TooLarge);
+        }
+        if store.least_for(length) > store.limit() {
+            return Err(Refused::OutOfMemory);
+        }
+        Ok(())
+    }
+
+    /// Reports this shard's memory to the store, and returns whether the store exceeds its limit.
+    #[inline]
+    pub(super) fn settle(&mut self) -> bool {
+        let footprint = self.shard.footprint();
+        let settled = self.shard.settled;
+        if footprint != settled {
+            self.shard.settled = footprint;
+            let used = self.trim.store.count(settled, footprint);
+            let limit = self.trim.store.limit();
+            self.trim.due = used > limit;
+            self.shard.slab.set_scarce(used > limit - limit / 8);
+        }
+        self.trim.due
+    }
+
+    pub(super) fn make_room(&mut self, keep: u32) {
+        const SPARE: usize = 16;
+        while self.settle() || self.shard.slab.is_short_of_addresses(SPARE) {
+            if !self.shard.evict(self.now_ms, keep) {
+                self.shard.slab.evacuate_all();
+                self.settle();
+                return;
+            }
+        }
+    }
+
+    /// Gives a node a new value, put together from parts. Children, flags and expiry stay.
+    pub fn set_value(&mut self, node: Node, value: &[&[u8]]) -> Result<(), Refused> {
+        let length = value.iter().map(|part| part.len()).sum();
+        self.check(self.shard.slab.item(node.0).key().len(), length)?;
+        let mut head = self.shard.slab.item(node.0).head();
+        head.valueless = false;
+        self.shard.slab.rewrite(node.0, &head, value);
+        self.changed(node);
+        Ok(())
+    }
+
+    /// Puts bytes in front of and behind a node's value. Children, flags and expiry stay.
+    pub fn extend_value(&mut self, node: Node, before: &[u8], after: &[u8]) -> Result<(), Refused> {
+        let item = self.shard.slab.item(node.0);
+        let value = item.value().unwrap_or_default().to_vec();
+        self.set_value(node, &[before, &value, after])
+    }
+
+    fn changed(&mut self, node: Node) {
+        self.shard.visit(node.0, self.access);
+        self.shard.touch(node.0);
+        self.make_room(node.0);
+    }
+}
