@@ -8,6 +8,7 @@ mod origin;
 mod pool;
 mod proxy;
 mod serve;
+mod settings;
 mod target;
 mod tls;
 
@@ -17,6 +18,7 @@ pub(super) use invalidate::InvalidateOptions;
 pub(super) use origin::{NamedOrigin, OriginOptions};
 pub(super) use pool::read_list;
 pub(super) use proxy::ProxyOptions;
-pub(super) use serve::{ServeOptions, Settings};
+pub(super) use serve::ServeOptions;
+pub(super) use settings::Settings;
 pub(super) use target::TargetOptions;
 pub(super) use tls::{TlsOptions, UpstreamTlsOptions, reload_listeners, reload_upstreams};

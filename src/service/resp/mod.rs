@@ -42,6 +42,7 @@ mod connection;
 mod context;
 mod counters;
 mod databases;
+mod dropped_replies;
 mod errors;
 mod expiry;
 mod extended;

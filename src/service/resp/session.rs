@@ -20,10 +20,7 @@ use std::time::Instant;
 
 use super::acl::check;
 use super::call_counts::CountedCalls;
-use super::client_state::{
-    CLOSE, ClientState, MULTI, REPLY_FILTERED, REPLY_SKIP, REPLY_SKIP_NEXT, RESTRICTED,
-    UNAUTHENTICATED, WRONG_PASSWORD,
-};
+use super::client_state::{CLOSE, ClientState, MULTI, RESTRICTED, UNAUTHENTICATED, WRONG_PASSWORD};
 use super::context::Context;
 use super::errors;
 use super::received_command::ReceivedCommand;
@@ -166,18 +163,18 @@ pub(super) struct CommandRunner<'a> {
     pub(super) client: &'a mut ClientState,
     connection: &'a Connection,
     pub(super) receiving: &'a mut Option<Box<ReceivedCommand>>,
-    insertions: &'a mut KeptInsertions,
+    pub(super) insertions: &'a mut KeptInsertions,
     may_insert: bool,
     /// The value that was received for the command that runs.
     pub(super) value: Option<Reservation>,
-    calls: CountedCalls,
+    pub(super) calls: CountedCalls,
     pub(super) out: &'a mut Vec<u8>,
     /// The length of `out` before the turn.
     start: usize,
     /// The last command has no reply, because memory for it was refused. It has to run again.
     awaits_memory: bool,
     /// The last command has no reply, because it waits for its fetches. It has to run again.
-    awaits_fetches: bool,
+    pub(super) awaits_fetches: bool,
     fetches: &'a mut CommandFetches,
 }
 
@@ -370,30 +367,5 @@ impl CommandRunner<'_> {
             self.closing("the reply to one of its commands exceeds the limit");
             self.client.set(CLOSE, true);
         }
-    }
-
-    /// Drops the reply of a command that waits for its fetches.
-    #[cold]
-    fn await_fetches(&mut self, start: usize) {
-        self.out.truncate(start);
-        self.insertions.take();
-        self.awaits_fetches = true;
-        self.calls.count -= 1;
-        if let Some(origin) = self.shared.origin.get() {
-            origin.note_wait();
-        }
-    }
-
-    /// Drops the reply, which starts at `before`, if the client's mode asks for that. Returns whether to
-    /// close the connection.
-    fn after_command(&mut self, before: usize) -> bool {
-        if self.client.drops_reply() && !self.client.is(REPLY_FILTERED) {
-            self.out.truncate(before);
-        }
-        self.client.set(REPLY_FILTERED, false);
-        let skip = self.client.is(REPLY_SKIP_NEXT);
-        self.client.set(REPLY_SKIP, skip);
-        self.client.set(REPLY_SKIP_NEXT, false);
-        self.client.is(CLOSE)
     }
 }

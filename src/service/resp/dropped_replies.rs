@@ -1,0 +1,31 @@
+//! Replies that are dropped after a command has run: of a command that has to wait, and of a client that wants none.
+
+use super::client_state::{CLOSE, REPLY_FILTERED, REPLY_SKIP, REPLY_SKIP_NEXT};
+use super::session::CommandRunner;
+
+impl CommandRunner<'_> {
+    /// Drops the reply of a command that waits for its fetches.
+    #[cold]
+    pub(super) fn await_fetches(&mut self, start: usize) {
+        self.out.truncate(start);
+        self.insertions.take();
+        self.awaits_fetches = true;
+        self.calls.count -= 1;
+        if let Some(origin) = self.shared.origin.get() {
+            origin.note_wait();
+        }
+    }
+
+    /// Drops the reply, which starts at `before`, if the client's mode asks for that. Returns whether to
+    /// close the connection.
+    pub(super) fn after_command(&mut self, before: usize) -> bool {
+        if self.client.drops_reply() && !self.client.is(REPLY_FILTERED) {
+            self.out.truncate(before);
+        }
+        self.client.set(REPLY_FILTERED, false);
+        let skip = self.client.is(REPLY_SKIP_NEXT);
+        self.client.set(REPLY_SKIP, skip);
+        self.client.set(REPLY_SKIP_NEXT, false);
+        self.client.is(CLOSE)
+    }
+}
