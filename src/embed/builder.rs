@@ -90,6 +90,12 @@ impl Builder {
         self
     }
 
+    /// What a write does for which there is no memory: it evicts other items, or it is refused.
+    pub fn when_full(mut self, when_full: store::WhenFull) -> Builder {
+        self.store.when_full = when_full;
+        self
+    }
+
     /// Bytes that key and value of an item may have together if a client of memcached's protocol stores it. RESP takes
     /// items up to half of the memory, as [`store::Config`] says.
     pub fn max_item_size(mut self, bytes: usize) -> Builder {

@@ -198,6 +198,7 @@ fn reload(
             let (settings, log) = (new.serve, new.log);
             logging::set_level(log.level());
             store.set_memory(settings.memory.0);
+            store.set_when_full(settings.when_full.0);
             memcached.set_max_item_size(settings.max_item_size.0 as usize);
             if let Err(problem) = memcached.reload_users() {
                 log::error!(
@@ -273,6 +274,7 @@ fn start(
         .unix(unix)
         .udp(udp)
         .memory(settings.memory.0)
+        .when_full(settings.when_full.0)
         .max_item_size(settings.max_item_size.0 as usize)
         .max_reply_memory(Some(settings.max_reply_memory.0 as usize))
         .nested(settings.nested.0)

@@ -6,10 +6,14 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::server::{Listen, Model};
+use crate::server::Listen;
 use crate::tools::parse_size;
 use serde::de::{Deserialize, Deserializer, Error as _};
 use toml::Value;
+
+mod words;
+
+pub(crate) use words::{ModelName, WhenFullName};
 
 /// An amount of memory in bytes, written `64MiB`, `512KiB`, `1GiB` or as a plain number of bytes.
 ///
@@ -181,31 +185,6 @@ impl FromStr for Switch {
 impl fmt::Display for Switch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.0 { "on" } else { "off" })
-    }
-}
-
-/// A way of running connections, by its name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct ModelName(pub(crate) Model);
-
-impl FromStr for ModelName {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<ModelName, String> {
-        match text {
-            "turns" => Ok(ModelName(Model::Turns)),
-            "threads" => Ok(ModelName(Model::Threads)),
-            _ => Err(format!("`{text}` is neither turns nor threads")),
-        }
-    }
-}
-
-impl fmt::Display for ModelName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.0 {
-            Model::Turns => "turns",
-            Model::Threads => "threads",
-        })
     }
 }
 

@@ -12,6 +12,16 @@ pub(super) fn largest_item(memory: u64) -> usize {
     usize::try_from(memory / 2).map_or(LARGEST_ITEM, |half| half.min(LARGEST_ITEM))
 }
 
+/// What a store does with a write for which there is no memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum WhenFull {
+    /// Evicts the least useful items.
+    #[default]
+    Evict,
+    /// Refuses the write, and keeps all items.
+    Refuse,
+}
+
 /// The size of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Config {
@@ -22,6 +32,8 @@ pub struct Config {
     /// The number of locks that the keys are spread over, rounded up to a power of two; 0 to choose
     /// by cores and memory.
     pub shards: usize,
+    /// What a write does for which there is no memory.
+    pub when_full: WhenFull,
 }
 
 impl Default for Config {
@@ -31,6 +43,7 @@ impl Default for Config {
             memory: 64 << 20,
             max_item_size: 0,
             shards: 0,
+            when_full: WhenFull::Evict,
         }
     }
 }

@@ -156,7 +156,8 @@ pub enum Refused {
     TooLarge,
     /// The node that should be its parent doesn't exist.
     NoParent,
-    /// The item would not fit even if all other items were evicted.
+    /// The item would not fit even if all other items were evicted; or the store is full and
+    /// [refuses](super::WhenFull::Refuse).
     OutOfMemory,
 }
 
@@ -165,7 +166,7 @@ impl std::fmt::Display for Refused {
         f.write_str(match self {
             Refused::TooLarge => "the item exceeds the size limit of items",
             Refused::NoParent => "its parent node does not exist",
-            Refused::OutOfMemory => "the item is larger than the whole store",
+            Refused::OutOfMemory => "there is no memory for the item",
         })
     }
 }

@@ -103,6 +103,16 @@ impl EvictionOrder {
         allocated_bytes(self.probation.capacity() * size_of::<NewItem>()) + self.ghosts.bytes()
     }
 
+    /// The most bytes that one more item may add: a queue of twice the length.
+    pub(super) fn most_growth(&self) -> usize {
+        const SHORTEST: usize = 1 << 8;
+        let length = self.probation.capacity();
+        if self.probation.len() < length {
+            return 0;
+        }
+        SHORTEST + allocated_bytes(length * size_of::<NewItem>())
+    }
+
     /// Enters a new item that takes `size` bytes; `items` is the number of items with it.
     pub(super) fn insert(&mut self, index: u32, hash: u64, size: usize, items: usize) {
         if self.ghosts.take(hash) {

@@ -131,6 +131,14 @@ impl HashTable {
         self.buckets.held + self.overflow.held + lists * size_of::<PageBuffer>()
     }
 
+    /// The most bytes that one more slot may add: a page of each kind, and lists of twice the length.
+    pub(super) fn most_growth(&self) -> usize {
+        const SHORTEST_LISTS: usize = 1 << 9;
+        let pages = 2 * HashTable::page_bytes(&self.buckets.pool);
+        let lists = self.bytes() - self.buckets.held - self.overflow.held;
+        pages + lists + SHORTEST_LISTS
+    }
+
     /// For tests: [`bytes`](HashTable::bytes), added up from every page.
     #[cfg(test)]
     pub(super) fn held(&self) -> usize {

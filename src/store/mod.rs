@@ -14,7 +14,7 @@
 //! In reading order: [`Store`], in `shards`, is all of it; [`Store::lock`] gives a [`Tree`], through
 //! which items are read and written ([`Entry`] in, [`Item`] out); `shard` is the part that a lock guards; `slab`, `slot`, `slots`, `record` and
 //! `record_log` are the layout of an item in memory, and `pages` maps that memory; `reservation` is a large value on its way in, `shared_value` one on its way out; `hash_table`
-//! finds items, `child_lists` is the tree; `eviction` and `ghost` are the order of eviction; `look_ahead` brings several items into the caches; `flush`, `scan` and `sweep` go over the whole store; `walk` shows all of it for a snapshot, and `restore` puts it back; `watch` notifies
+//! finds items, `child_lists` is the tree; `eviction` and `ghost` are the order of eviction, and `when_full` is the store that refuses instead; `look_ahead` brings several items into the caches; `flush`, `scan` and `sweep` go over the whole store; `walk` shows all of it for a snapshot, and `restore` puts it back; `watch` notifies
 //! clients of changes; `tree/lease` protects a path from values that are out of date; [`Clock`] gives the time.
 //!
 //! A key is a path: `user`, or `user 42 name`. The first key of a path picks the shard, so a tree
@@ -64,10 +64,11 @@ mod tree;
 mod walk;
 mod watch;
 mod watched_keys;
+mod when_full;
 
 pub use clock::{Clock, ClockStart};
-pub use config::Config;
 pub(crate) use config::DATABASES;
+pub use config::{Config, WhenFull};
 pub(crate) use entry::ItemUsage;
 pub use entry::{Entry, Item, Marks, Node, Refused};
 pub(crate) use eviction_observer::EvictedItem;

@@ -24,7 +24,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::pages::{ALIGN, PageBuffer, PagePool};
+use super::pages::{ALIGN, PageBuffer, PagePool, large_length};
 use super::slot::NONE;
 
 mod evacuation;
@@ -116,6 +116,25 @@ impl RecordLog {
     pub(super) fn is_short_of_addresses(&self, more: usize) -> bool {
         let most = 1 << (u32::BITS - self.offset_bits);
         self.segments.len() - self.vacant.len() + 2 * more >= most
+    }
+
+    /// The most bytes that a record of this room may add: its segment, one that an evacuation begins, and longer lists. A
+    /// free buffer that a large record gets may be a quarter longer than it needs.
+    pub(super) fn most_growth(&self, room: usize) -> usize {
+        const SHORTEST_LISTS: usize = 1 << 10;
+        let segment = self.pool.segment();
+        let own = if room > self.largest() {
+            let length = large_length(room);
+            length + length / 4
+        } else {
+            segment
+        };
+        let lists = if self.segments.len() + 2 > self.segments.capacity() {
+            self.list_bytes()
+        } else {
+            0
+        };
+        own + segment + lists + SHORTEST_LISTS
     }
 
     fn open(&mut self, bytes: PageBuffer, single: bool) -> u32 {

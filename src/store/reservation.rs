@@ -133,7 +133,8 @@ impl Reservation {
     }
 
     /// Notes that this many bytes were written to the [`space`](Reservation::space), and evicts other items for
-    /// them. `false` if values on their way take too much of the store: then this one has to be dropped.
+    /// them. `false` if values on their way take too much of the store, or if the store is full and refuses: then this one has to be
+    /// dropped.
     ///
     /// No lock of the store is held by the caller.
     pub(crate) fn arrived(&mut self, bytes: usize) -> bool {
@@ -150,6 +151,7 @@ impl Reservation {
             }
             if self.store.used() > self.store.limit() {
                 self.store.trim();
+                return !self.store.refuses() || self.store.used() <= self.store.limit();
             }
         }
         true
@@ -163,17 +165,24 @@ impl Reservation {
         self.counted = bytes;
     }
 
-    /// The buffer, which the caller counts from now on.
-    pub(super) fn take_bytes(&mut self) -> PageBuffer {
-        self.count(0);
-        std::mem::take(&mut self.bytes)
+    /// Bytes of the buffer that are not counted as the store's.
+    pub(super) fn uncounted(&self) -> usize {
+        self.bytes.taken().saturating_sub(self.counted)
+    }
+
+    /// The buffer, and how many of its bytes are counted as the store's. They stay counted.
+    pub(super) fn take_counted(&mut self) -> (PageBuffer, usize) {
+        let counted = std::mem::take(&mut self.counted);
+        let change = counted as u64;
+        self.store.reserved.fetch_sub(change, Ordering::Relaxed);
+        (std::mem::take(&mut self.bytes), counted)
     }
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        let bytes = self.take_bytes();
-        self.store.pool.give(bytes);
+        self.count(0);
+        self.store.pool.give(std::mem::take(&mut self.bytes));
     }
 }
 

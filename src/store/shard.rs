@@ -39,6 +39,7 @@ use super::watched_keys::{PathChange, WatchedKeys};
 mod changes;
 #[cfg(test)]
 mod check;
+mod growth;
 mod removal;
 
 /// CAS numbers that a shard takes at a time from the store's counter, so that shards seldom contend

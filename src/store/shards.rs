@@ -4,13 +4,13 @@
 //! sum is compared with the limit. If the sum exceeds it, the shard evicts items of its own, or, if it has none left, all
 //! shards evict by turns.
 
-use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use ahash::RandomState;
 
 use super::clock::Clock;
-use super::config::{Config, DATABASES, largest_item};
+use super::config::{Config, DATABASES, WhenFull, largest_item};
 use super::eviction_observer::{EvictedItem, EvictionObserver};
 use super::flush_schedule::FlushSchedule;
 use super::pages::{PagePool, large_length};
@@ -34,6 +34,8 @@ pub struct Store {
     pub(super) memory: AtomicU64,
     /// 0 for a part of the memory.
     pub(super) max_item_size: AtomicUsize,
+    /// Whether a write is refused for which there is no memory, instead of an eviction.
+    pub(super) refuses: AtomicBool,
     pub(super) flushes: FlushSchedule,
     /// Segments for records that no shard uses now.
     pub(super) pool: Arc<PagePool>,
@@ -97,6 +99,7 @@ impl Store {
             reserved: AtomicU64::new(0),
             memory: AtomicU64::new(config.memory),
             max_item_size: AtomicUsize::new(config.max_item_size),
+            refuses: AtomicBool::new(config.when_full == WhenFull::Refuse),
             flushes: FlushSchedule::new(),
             pool,
             databases: std::array::from_fn(|db| AtomicU8::new(db as u8)),
@@ -217,7 +220,7 @@ impl Store {
         self.memory.load(Ordering::Relaxed)
     }
 
-    /// Sets how many bytes of memory may be taken, and evicts down to it.
+    /// Sets how many bytes of memory may be taken, and evicts down to it, unless the store refuses when it is full.
     pub fn set_memory(&self, bytes: u64) {
         self.memory.store(bytes, Ordering::Relaxed);
         self.pool.set_memory(bytes);
@@ -330,9 +333,12 @@ impl Store {
     }
 
     /// Evicts from all shards by turns, some items at a time, until the limit holds or nothing is
-    /// left.
+    /// left. A store that refuses only moves its items together.
     pub(super) fn trim(&self) {
         const TURN: usize = 16;
+        if self.refuses() {
+            return self.gather();
+        }
         let now_ms = self.clock.now_ms();
         let mut idle = 0;
         while self.used() > self.limit() && idle < self.shards.len() {

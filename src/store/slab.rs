@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::pages::{PageBuffer, PagePool};
 use super::record::{self, ItemHeader};
-use super::record_log::{HEADER, PIECE, RecordLog};
+use super::record_log::{HEADER, PIECE, RecordLog, room};
 use super::slot::{ItemSlot, NONE, key_length};
 use super::slots::Slots;
 use super::stored_item::StoredItem;
@@ -47,6 +47,19 @@ impl ItemSlab {
     /// Bytes of memory that slots and records take.
     pub(super) fn bytes(&self) -> usize {
         self.slots.bytes() + self.log.bytes()
+    }
+
+    /// The most bytes that a record of this room may add, its slot included.
+    pub(super) fn most_growth(&self, room: usize) -> usize {
+        self.slots.most_growth() + self.log.most_growth(room)
+    }
+
+    /// Whether a record with this head and a value of this length takes the room of the item's old one.
+    pub(super) fn keeps_room(&self, index: u32, head: &ItemHeader, value: usize) -> bool {
+        let item = self.item(index);
+        let bits = head.bits(key_length(item.slot.bits));
+        let length = record::value_at(bits) + value;
+        item.slot.has_shape(bits) && room(length) == room(item.record.len())
     }
 
     /// Whether the slots or segments might run out with this many more items, however much memory
@@ -164,6 +177,15 @@ impl ItemSlab {
         while self.log.is_evacuation_due(true) {
             self.evacuate_piece();
         }
+    }
+
+    /// Goes on to empty the segments with dead room, by one piece. Returns whether there is more.
+    pub(super) fn gather_piece(&mut self) -> bool {
+        let is_due = self.log.is_evacuation_due(true);
+        if is_due {
+            self.evacuate_piece();
+        }
+        is_due
     }
 
     fn evacuate_piece(&mut self) {

@@ -97,6 +97,12 @@ impl Slots {
         self.held + self.lists
     }
 
+    /// The most bytes that one more item may add: a chunk, and lists of twice the length.
+    pub(super) fn most_growth(&self) -> usize {
+        const SHORTEST_LISTS: usize = 1 << 9;
+        Slots::chunk_bytes(&self.pool) + self.list_bytes() + SHORTEST_LISTS
+    }
+
     fn list_bytes(&self) -> usize {
         self.chunks.capacity() * size_of::<SlotChunk>()
             + self.open.capacity() * size_of::<u64>()

@@ -41,6 +41,20 @@ impl Subtree {
         self.nodes.first().and_then(|top| top.expires_ms)
     }
 
+    /// The number of its nodes; it has one at least.
+    pub(crate) fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Bytes of all keys and values, but the key of the top.
+    pub(crate) fn bytes(&self) -> usize {
+        let value = |node: &FlatNode| node.value.as_ref().map_or(0, Vec::len);
+        self.nodes
+            .iter()
+            .map(|node| node.key.len() + value(node))
+            .sum()
+    }
+
     /// Copies the live nodes below a node.
     pub(super) fn copy(shard: &Shard, top: u32, now_ms: u64) -> Subtree {
         let mut nodes = Vec::new();

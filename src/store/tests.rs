@@ -10,6 +10,7 @@ mod memory;
 mod model;
 mod scan;
 mod watch;
+mod when_full;
 
 const START: u64 = 1_700_000_000_000;
 

@@ -18,6 +18,7 @@ fn without_a_file_and_flags_the_defaults_are_in_force() {
         ("memcached", "\"127.0.0.1:11211\""),
         ("resp", "\"127.0.0.1:6379\""),
         ("memory", "\"64MiB\""),
+        ("when-full", "\"evict\""),
         ("max-item-size", "\"1MiB\""),
         ("max-reply-memory", "\"64MiB\""),
         ("nested", "\"on\""),

@@ -39,7 +39,7 @@ fn some_settings_change_and_the_others_are_named() {
     place.write(
         "larder.toml",
         "[serve]\nmemory = \"16MiB\"\nmax-item-size = \"2KiB\"\nmax-connections = 2\n\
-         workers = 7\nnested = \"off\"\n[log]\nlevel = \"warn\"\ndir = \"logs\"\nformat = \"json\"\n",
+         when-full = \"refuse\"\nworkers = 7\nnested = \"off\"\n[log]\nlevel = \"warn\"\ndir = \"logs\"\nformat = \"json\"\n",
     );
     larder.signal("HUP");
     larder.logs(
@@ -49,7 +49,8 @@ fn some_settings_change_and_the_others_are_named() {
     let large = format!("set k 0 0 3000\r\n{}\r\n", "x".repeat(3000));
     first.ask(large, "SERVER_ERROR object too large for cache\r\n");
     let mut second = larder.resp();
-    second.ask("PING\r\n", "+PONG\r\n");
+    let policy = "*2\r\n$16\r\nmaxmemory-policy\r\n$10\r\nnoeviction\r\n";
+    second.ask("CONFIG GET maxmemory-policy\r\n", policy);
     let mut third = larder.memcached();
     third.hear("ERROR Too many open connections\r\n");
     third.closed();

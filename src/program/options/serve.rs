@@ -9,8 +9,11 @@ use clap::Args;
 use serde::Deserialize;
 
 use crate::server::{Listen, Model};
+use crate::store::WhenFull;
 
-use crate::program::values::{Count, Endpoint, ModelName, Seconds, Size, Span, Switch, parsed};
+use crate::program::values::{
+    Count, Endpoint, ModelName, Seconds, Size, Span, Switch, WhenFullName, parsed,
+};
 
 use super::Settings;
 
@@ -39,10 +42,16 @@ pub(crate) struct ServeOptions {
     #[serde(deserialize_with = "parsed")]
     pub(crate) udp: Option<Endpoint>,
 
-    /// Memory for items, overhead included; at the limit the least useful items are evicted [default: 64MiB]
+    /// Memory for items, overhead included; see --when-full for what happens at the limit [default: 64MiB]
     #[arg(long, value_name = "SIZE")]
     #[serde(deserialize_with = "parsed")]
     pub(crate) memory: Option<Size>,
+
+    /// What happens when --memory is full: `evict` removes the least useful items; `refuse` keeps all and answers an error to
+    /// writes that need memory, as memcached's -M and Redis's noeviction do [default: evict]
+    #[arg(long, value_name = "evict|refuse")]
+    #[serde(deserialize_with = "parsed")]
+    pub(crate) when_full: Option<WhenFullName>,
 
     /// The largest item of memcached's clients: key and value together. RESP takes items up to half of --memory,
     /// at most 512MiB [default: 1MiB]
@@ -139,6 +148,7 @@ impl ServeOptions {
             unix: self.unix.or(other.unix),
             udp: self.udp.or(other.udp),
             memory: self.memory.or(other.memory),
+            when_full: self.when_full.or(other.when_full),
             max_item_size: self.max_item_size.or(other.max_item_size),
             max_reply_memory: self.max_reply_memory.or(other.max_reply_memory),
             nested: self.nested.or(other.nested),
@@ -173,6 +183,7 @@ impl ServeOptions {
             unix: self.unix,
             udp: self.udp.unwrap_or(Endpoint(None)),
             memory,
+            when_full: self.when_full.unwrap_or(WhenFullName(WhenFull::Evict)),
             max_item_size,
             max_reply_memory: self.max_reply_memory.unwrap_or_else(reply_memory),
             nested: self.nested.unwrap_or(Switch(true)),

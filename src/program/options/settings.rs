@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use crate::server::Listen;
 use crate::server::limits::LEAST_REPLY_MEMORY;
 
-use crate::program::values::{Endpoint, ModelName, PrintedSetting, Seconds, Size, Span, Switch};
+use crate::program::values::{
+    Endpoint, ModelName, PrintedSetting, Seconds, Size, Span, Switch, WhenFullName,
+};
 
 /// The settings of `larder serve` in force.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,6 +17,7 @@ pub(crate) struct Settings {
     pub(crate) unix: Option<PathBuf>,
     pub(crate) udp: Endpoint,
     pub(crate) memory: Size,
+    pub(crate) when_full: WhenFullName,
     pub(crate) max_item_size: Size,
     pub(crate) max_reply_memory: Size,
     pub(crate) nested: Switch,
@@ -101,6 +104,7 @@ impl Settings {
             unix,
             udp,
             memory,
+            when_full,
             max_item_size,
             max_reply_memory,
             nested,
@@ -124,6 +128,7 @@ impl Settings {
             PrintedSetting::path("unix", unix.as_ref(), "/run/larder/larder.sock"),
             PrintedSetting::new("udp", udp),
             PrintedSetting::new("memory", memory),
+            PrintedSetting::new("when-full", when_full),
             PrintedSetting::new("max-item-size", max_item_size),
             PrintedSetting::new("max-reply-memory", max_reply_memory),
             PrintedSetting::new("nested", nested),
@@ -156,6 +161,7 @@ impl Settings {
             unix,
             udp,
             memory,
+            when_full,
             max_item_size,
             max_reply_memory,
             nested,
@@ -173,7 +179,8 @@ impl Settings {
             snapshot,
             snapshot_every,
         } = new;
-        (self.memory, self.max_item_size) = (*memory, *max_item_size);
+        (self.memory, self.when_full) = (*memory, *when_full);
+        self.max_item_size = *max_item_size;
         (self.max_connections, self.max_reply_memory) = (*max_connections, *max_reply_memory);
         self.snapshot_every = *snapshot_every;
         [

@@ -51,7 +51,7 @@ impl KeyReply {
                 KeyReply::Line(reply::NOT_FOUND)
             }
             ArithmeticOutcome::NonNumeric => KeyReply::Line(reply::NON_NUMERIC),
-            ArithmeticOutcome::NoMemory => KeyReply::Line(reply::OUT_OF_MEMORY_STORING),
+            ArithmeticOutcome::NoMemory { .. } => KeyReply::Line(reply::OUT_OF_MEMORY),
         }
     }
 }

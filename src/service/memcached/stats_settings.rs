@@ -63,7 +63,8 @@ impl TurnContext<'_> {
         self.listener_settings();
         self.stat("verbosity", shared.verbosity.load(Ordering::Relaxed));
         self.stat("oldest", 0);
-        self.stat("evictions", "on");
+        let evicts = if shared.store.refuses() { "off" } else { "on" };
+        self.stat("evictions", evicts);
         self.stat("umask", format_args!("{:o}", limits::SOCKET_MODE));
         self.stat("num_threads", shared.settings.workers);
         // The part of a pipeline that one turn answers is bounded in bytes of output.

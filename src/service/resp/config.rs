@@ -8,12 +8,12 @@ use super::command_docs::help;
 use super::context::Context;
 use super::errors;
 use super::glob;
-use super::service_state::{MAX_BULK, MAXMEMORY_POLICY, ServiceState};
+use super::service_state::{MAX_BULK, MAXMEMORY_POLICIES, ServiceState};
 use super::table::{ADMIN, CommandSpec, DANGEROUS};
 use crate::protocol::resp::parse_integer;
 use crate::server::limits::LEAST_REPLY_MEMORY;
 use crate::service::secret::Secret;
-use crate::store::DATABASES;
+use crate::store::{DATABASES, WhenFull};
 
 const GROUP: &str = "server";
 
@@ -52,6 +52,9 @@ pub(super) const COMMANDS: &[CommandSpec] = &[CommandSpec::new("config", -2, 0, 
         ),
     ])];
 
+/// The behaviours that [`MAXMEMORY_POLICIES`] name.
+const POLICIES: [WhenFull; 2] = [WhenFull::Refuse, WhenFull::Evict];
+
 /// One setting.
 struct ConfigParameter {
     name: &'static str,
@@ -63,8 +66,16 @@ struct ConfigParameter {
 /// The rules for setting a value.
 enum Settable {
     Number(SettableNumber),
+    Word(SettableWord),
     /// Any text. It is a secret, so it is not logged.
     Text(fn(&ServiceState, &[u8])),
+}
+
+/// The rules for setting one of several words.
+struct SettableWord {
+    words: &'static [&'static str],
+    /// Gets the position of the word.
+    apply: fn(&ServiceState, usize),
 }
 
 /// The rules for setting a number.
@@ -90,8 +101,11 @@ const PARAMETERS: &[ConfigParameter] = &[
     },
     ConfigParameter {
         name: "maxmemory-policy",
-        get: |_| MAXMEMORY_POLICY.to_owned().into(),
-        set: None,
+        get: |shared| shared.maxmemory_policy().into(),
+        set: Some(Settable::Word(SettableWord {
+            words: &MAXMEMORY_POLICIES,
+            apply: |shared, word| shared.store.set_when_full(POLICIES[word]),
+        })),
     },
     ConfigParameter {
         name: "proto-max-bulk-len",
@@ -210,6 +224,10 @@ fn set(ctx: &mut Context<'_>) {
             None => Err("can't set immutable config".to_owned()),
             Some(_) if repeated => Err("duplicate parameter".to_owned()),
             Some(Settable::Text(apply)) => Ok(Change::Text(*apply, value)),
+            Some(Settable::Word(set)) => {
+                let value = set.check(value);
+                value.map(|word| Change::Word(set, word))
+            }
             Some(Settable::Number(set)) => {
                 let value = set.check(value);
                 value.map(|value| Change::Number(set.apply, value))
@@ -225,21 +243,9 @@ fn set(ctx: &mut Context<'_>) {
             }
         }
     }
-    for (parameter, change) in changes {
-        match change {
-            Change::Number(apply, value) => {
-                apply(ctx.service, value);
-                log::info!(
-                    "{} is {value} from now on, as a client asked",
-                    parameter.name
-                );
-            }
-            Change::Text(apply, text) => {
-                apply(ctx.service, text);
-                log::info!("{} has changed, as a client asked", parameter.name);
-            }
-        }
-    }
+    changes
+        .iter()
+        .for_each(|(parameter, change)| change.apply(ctx.service, parameter.name));
     // One of them may be the password.
     ctx.client.refresh_user(&ctx.service.users);
     ctx.reply.ok();
@@ -248,7 +254,38 @@ fn set(ctx: &mut Context<'_>) {
 /// A change that CONFIG SET has checked.
 enum Change<'a> {
     Number(fn(&ServiceState, i64), i64),
+    Word(&'static SettableWord, usize),
     Text(fn(&ServiceState, &[u8]), &'a [u8]),
+}
+
+impl Change<'_> {
+    fn apply(&self, service: &ServiceState, name: &str) {
+        match self {
+            Change::Number(apply, value) => {
+                apply(service, *value);
+                log::info!("{name} is {value} from now on, as a client asked");
+            }
+            Change::Word(set, word) => {
+                (set.apply)(service, *word);
+                let word = set.words[*word];
+                log::info!("{name} is {word} from now on, as a client asked");
+            }
+            Change::Text(apply, text) => {
+                apply(service, text);
+                log::info!("{name} has changed, as a client asked");
+            }
+        }
+    }
+}
+
+impl SettableWord {
+    /// The position of the word that `value` is, in any letter case.
+    fn check(&self, value: &[u8]) -> Result<usize, String> {
+        let is = |word: &&'static str| word.as_bytes().eq_ignore_ascii_case(value);
+        let words = self.words.join(", ");
+        let wrong = || format!("argument(s) must be one of the following: {words}");
+        self.words.iter().position(is).ok_or_else(wrong)
+    }
 }
 
 impl SettableNumber {

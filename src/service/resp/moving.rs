@@ -153,6 +153,9 @@ fn copy(ctx: &mut Context<'_>) {
     if !replace && key_exists(ctx.store, to_db, to) {
         return ctx.reply.integer(0);
     }
+    if !ctx.store.has_room_for(subtree.len(), subtree.bytes()) {
+        return reply_refused(&mut ctx.reply, Refused::OutOfMemory);
+    }
     match ctx.store.lock(to).graft(to_db, to, &subtree) {
         Ok(()) => ctx.reply.integer(1),
         Err(why) => reply_refused(&mut ctx.reply, why),

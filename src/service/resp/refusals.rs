@@ -5,7 +5,7 @@ use super::acl::{Denied, note_denial};
 use super::client_state::{CLOSE, MULTI};
 use super::errors;
 use super::session::CommandRunner;
-use super::table::CommandEntry;
+use super::table::{CommandEntry, DENYOOM};
 use crate::protocol::resp::{CommandArgs, Reply};
 
 impl CommandRunner<'_> {
@@ -44,6 +44,33 @@ impl CommandRunner<'_> {
             Denied::Key(_) => errors::NO_KEY.to_owned(),
         };
         self.refuse(Some(entry), error.as_bytes());
+    }
+
+    /// Whether there is no memory for a command, in a store that is full and doesn't evict. As in Redis, a command may need memory
+    /// that is marked so, a transaction if one of its commands may, and any command that would be queued.
+    #[cold]
+    pub(super) fn lacks_memory(
+        &mut self,
+        entry: &'static CommandEntry,
+        args: CommandArgs<'_>,
+    ) -> bool {
+        let may_grow = entry.command.is(DENYOOM)
+            || self.client.is(MULTI)
+                && match &entry.name[..] {
+                    "discard" | "quit" | "reset" => false,
+                    "exec" => self.queue_may_grow(),
+                    _ => true,
+                };
+        let bytes = args.from(1).iter().map(<[u8]>::len).sum();
+        may_grow && !self.shared.store.has_room_for(args.len(), bytes)
+    }
+
+    fn queue_may_grow(&mut self) -> bool {
+        let queue = &self.client.transaction().queue;
+        let mut entries = queue
+            .iter()
+            .filter_map(|(number, _)| self.table.entry(number));
+        entries.any(|entry| entry.command.is(DENYOOM))
     }
 
     /// Answers an error without running anything, which spoils the transaction that the client may

@@ -13,7 +13,7 @@ use super::acl::log_entries::RefusalKind;
 use super::command_docs::help;
 use super::context::Context;
 use super::errors;
-use super::service_state::{MAXMEMORY_POLICY, REDIS_VERSION};
+use super::service_state::REDIS_VERSION;
 use super::table::{CommandSpec, DANGEROUS, FAST, READONLY, table};
 use crate::protocol::resp::parse_integer;
 use crate::store::DATABASES;
@@ -164,7 +164,7 @@ fn clients(ctx: &Context<'_>, text: &mut InfoText) {
 fn memory(ctx: &Context<'_>, text: &mut InfoText) {
     text.put_bytes("used_memory", ctx.store.used());
     text.put_bytes("maxmemory", ctx.store.memory());
-    text.put("maxmemory_policy", MAXMEMORY_POLICY);
+    text.put("maxmemory_policy", ctx.service.maxmemory_policy());
     // Redis counts the bytes from its clients, too.
     text.put("mem_clients_normal", ctx.service.connections.reply_memory());
 }

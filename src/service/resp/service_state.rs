@@ -16,9 +16,9 @@ use crate::store::Store;
 /// The version of Redis that the commands follow. Clients choose by it which commands they use.
 pub(super) const REDIS_VERSION: &str = "7.0.15";
 
-/// The name of the store's eviction, in the form of Redis's policies: any key may be evicted, and
+/// The names of what the store does when it is full, in the form of Redis's policies: nothing is evicted; or any key may be, and
 /// an algorithm like S3-FIFO chooses.
-pub(super) const MAXMEMORY_POLICY: &str = "allkeys-s3fifo";
+pub(super) const MAXMEMORY_POLICIES: [&str; 2] = ["noeviction", "allkeys-s3fifo"];
 
 /// Bytes of the largest request with any settings: the words of a request are found by 32-bit offsets.
 const MAX_REQUEST: usize = 2 << 30;
@@ -82,6 +82,12 @@ pub(crate) struct ServiceState {
 }
 
 impl ServiceState {
+    /// What the store does when it is full.
+    pub(super) fn maxmemory_policy(&self) -> &'static str {
+        let evicts = !self.store.refuses();
+        MAXMEMORY_POLICIES[usize::from(evicts)]
+    }
+
     /// Bytes of the longest word that is kept: those of the largest item that can be stored and returned.
     pub(crate) fn max_bulk(&self) -> usize {
         let reply = self.max_reply().saturating_sub(BESIDE_ITEM);

@@ -299,9 +299,12 @@ impl CommandRunner<'_> {
             {
                 return self.deny(entry, args, denied);
             }
-            if self.client.is(MULTI) && !entry.command.is(IMMEDIATE) {
-                return self.queue(entry, args);
-            }
+        }
+        if self.shared.store.refuses() && self.lacks_memory(entry, args) {
+            return self.refuse(Some(entry), errors::OUT_OF_MEMORY.as_bytes());
+        }
+        if self.client.is(MULTI) && !entry.command.is(IMMEDIATE) {
+            return self.queue(entry, args);
         }
         self.client.info.command.store(entry.number, Relaxed);
         if self.calls.command != entry.number {

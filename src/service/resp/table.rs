@@ -15,7 +15,7 @@ use crate::protocol::resp::CommandArgs;
 pub(crate) const WRITE: u32 = 1 << 0;
 /// The command reads keys and changes nothing.
 pub(crate) const READONLY: u32 = 1 << 1;
-/// The command may need memory. Only `COMMAND` uses it; larder evicts rather than refuse.
+/// The command may need memory. It is refused when the store is full and doesn't evict.
 pub(crate) const DENYOOM: u32 = 1 << 2;
 /// Constant or logarithmic time.
 pub(crate) const FAST: u32 = 1 << 3;

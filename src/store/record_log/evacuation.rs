@@ -12,6 +12,16 @@ pub(in crate::store) struct FoundRecord {
 }
 
 impl RecordLog {
+    /// Whether the dead room is more than a segment, so that segments can be emptied.
+    pub(in crate::store) fn has_segments_to_gain(&self) -> bool {
+        self.dead >= 2 * self.pool.segment()
+    }
+
+    /// Pieces that it takes at most to empty all segments with dead room.
+    pub(in crate::store) fn pieces(&self) -> usize {
+        2 * (self.filled / PIECE + self.segments.len())
+    }
+
     /// Whether there is a segment to evacuate: one is begun, or more of the log is dead than is allowed. With `all`,
     /// no dead room is allowed.
     #[inline]

@@ -59,18 +59,26 @@ fn phase() -> impl Strategy<Value = Phase> {
     ]
 }
 
-/// A store, and the last value of each key: its length and its byte.
+/// A value that was stored.
+struct Stored {
+    length: usize,
+    byte: u8,
+    expires_ms: Option<u64>,
+}
+
+/// A store, and the last value of each key.
 struct Watched {
     store: Store,
-    values: HashMap<u32, (usize, u8)>,
+    values: HashMap<u32, Stored>,
     draws: u32,
 }
 
 impl Watched {
-    fn new() -> Watched {
+    fn new(when_full: WhenFull) -> Watched {
         let config = Config {
             memory: 6 << 20,
             shards: 2,
+            when_full,
             ..Config::default()
         };
         Watched {
@@ -78,6 +86,18 @@ impl Watched {
             values: HashMap::new(),
             draws: 0,
         }
+    }
+
+    /// Whether a value was stored. Only a store that refuses may have no room for it.
+    fn is_stored(&self, stored: Result<u64, Refused>) -> bool {
+        if self.store.when_full() == WhenFull::Evict {
+            stored.unwrap();
+            return true;
+        }
+        if let Err(why) = stored {
+            assert_eq!(why, Refused::OutOfMemory);
+        }
+        stored.is_ok()
     }
 
     fn draw(&mut self, below: u32) -> u32 {
@@ -106,8 +126,15 @@ impl Watched {
                         expires_ms,
                         ..Entry::default()
                     };
-                    put(&self.store, &[&key.to_le_bytes()], entry).unwrap();
-                    self.values.insert(key, (length, byte));
+                    let stored = put(&self.store, &[&key.to_le_bytes()], entry);
+                    if self.is_stored(stored) {
+                        let stored = Stored {
+                            length,
+                            byte,
+                            expires_ms,
+                        };
+                        self.values.insert(key, stored);
+                    }
                     assert!(self.store.resident() <= self.store.memory());
                 }
             }
@@ -117,11 +144,17 @@ impl Watched {
                     let mut tree = self.store.lock(hash.as_bytes());
                     let node = match tree.peek(0, &[hash.as_bytes()]) {
                         Some(node) => node,
-                        None => tree.put(0, &[hash.as_bytes()], Entry::default()).unwrap(),
+                        None => match tree.put(0, &[hash.as_bytes()], Entry::default()) {
+                            Ok(node) => node,
+                            refused => {
+                                assert!(!self.is_stored(refused.map(|_| 0)));
+                                continue;
+                            }
+                        },
                     };
-                    tree.put_child(node, &i.to_le_bytes(), value(&[b"field"]))
-                        .unwrap();
+                    let stored = tree.put_child(node, &i.to_le_bytes(), value(&[b"field"]));
                     drop(tree);
+                    self.is_stored(stored.map(|_| 0));
                     assert!(self.store.resident() <= self.store.memory());
                 }
             }
@@ -146,7 +179,12 @@ impl Watched {
                 self.store.flush_all();
                 self.values.clear();
             }
-            Phase::SetMemory { mebibytes } => self.store.set_memory(mebibytes << 20),
+            Phase::SetMemory { mebibytes } => {
+                // A store that refuses keeps what exceeds a lower limit.
+                if self.store.when_full() == WhenFull::Evict {
+                    self.store.set_memory(mebibytes << 20);
+                }
+            }
         }
     }
 
@@ -160,12 +198,15 @@ impl Watched {
         });
         assert_eq!(held.sum::<u64>(), self.store.used());
         assert!(self.store.resident() <= self.store.memory());
-        for (key, (length, byte)) in &self.values {
-            if let Some(found) = get(&self.store, &[&key.to_le_bytes()]) {
-                assert!(
-                    found.len() == *length && found.iter().all(|found| found == byte),
-                    "key {key}"
-                );
+        let (refuses, now_ms) = (self.store.refuses(), self.store.now_ms());
+        for (key, stored) in &self.values {
+            let found = get(&self.store, &[&key.to_le_bytes()]);
+            if refuses && stored.expires_ms.is_none_or(|when_ms| when_ms > now_ms) {
+                assert!(found.is_some(), "key {key} is lost");
+            }
+            if let Some(found) = found {
+                let all = found.iter().all(|found| *found == stored.byte);
+                assert!(found.len() == stored.length && all, "key {key}");
             }
         }
         let mut stored = 0;
@@ -177,13 +218,14 @@ impl Watched {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn the_count_equals_the_memory_held_and_stays_within_the_limit_for_all_sizes(
+        when_full in prop_oneof![Just(WhenFull::Evict), Just(WhenFull::Refuse)],
         phases in prop::collection::vec(phase(), 1..8),
     ) {
-        let mut watched = Watched::new();
+        let mut watched = Watched::new(when_full);
         for phase in &phases {
             watched.run(phase);
             watched.check();
@@ -196,7 +238,7 @@ proptest! {
 /// The values of 100 bytes went, most of them, and their slots, table and segments stayed.
 #[test]
 fn a_store_of_small_values_that_is_filled_with_large_ones_uses_nearly_all_of_its_memory() {
-    let mut watched = Watched::new();
+    let mut watched = Watched::new(WhenFull::Evict);
     watched.store.set_memory(16 << 20);
     for i in 0..100_000u32 {
         put(&watched.store, &[&i.to_be_bytes()], value(&[&[7; 100]])).unwrap();

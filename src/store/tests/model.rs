@@ -34,6 +34,7 @@ impl StoreAndModel {
             // Values that grow again and again stay below it.
             max_item_size: 1 << 20,
             shards: 2,
+            ..Config::default()
         };
         let bounded = memory < 1 << 20;
         StoreAndModel {

@@ -1,6 +1,10 @@
-//! Writes of items: the sizes that are refused, the memory that is reported, and the evictions that make room.
+//! Writes of items: the sizes that are refused, the memory that is reported, and the evictions that make room, or the writes that are
+//! refused instead.
 
 use super::*;
+
+/// Numbers for segments that are left for evacuations and for large records.
+const SPARE_ADDRESSES: usize = 16;
 
 impl Tree<'_> {
     /// Stores an item under a path: a new one, or in place of the old one with all that was below
@@ -12,7 +16,7 @@ impl Tree<'_> {
         self.check(key.len(), entry.value_length())?;
         if above.is_empty() {
             let db = self.trim.store.inner_db(db);
-            return Ok(self.store_item(NONE, db, key, self.hash, &entry));
+            return self.store_item(NONE, db, key, self.hash, &entry);
         }
         let parent = self
             .walk(db, above, false, false)
@@ -30,7 +34,7 @@ impl Tree<'_> {
         self.check(name.len(), entry.value_length())?;
         let hash = self.shard.hash_child(parent.0, name);
         let db = self.shard.slab.item(parent.0).db();
-        Ok(self.store_item(parent.0, db, name, hash, &entry))
+        self.store_item(parent.0, db, name, hash, &entry)
     }
 
     /// The old item is replaced even if it has expired: removing it first could take a parent
@@ -42,27 +46,49 @@ impl Tree<'_> {
         key: &[u8],
         hash: u64,
         entry: &Entry<'_>,
-    ) -> Node {
-        let index = self.replace_or_insert(parent, db, key, hash, entry);
+    ) -> Result<Node, Refused> {
+        let there = self.shard.lookup(parent, db, key, hash);
+        if self.trim.store.refuses() {
+            let overwrites = there.is_some_and(|index| self.shard.overwrites(index, entry));
+            if !overwrites {
+                self.set_aside(parent, key.len() + entry.value_length(), 0)?;
+            }
+        }
+        let index = self.replace_or_insert(there, parent, db, key, hash, entry);
         self.make_room(index);
-        Node(index)
+        Ok(Node(index))
     }
 
     fn replace_or_insert(
         &mut self,
+        there: Option<u32>,
         parent: u32,
         db: u8,
         key: &[u8],
         hash: u64,
         entry: &Entry<'_>,
     ) -> u32 {
-        match self.shard.lookup(parent, db, key, hash) {
+        match there {
             Some(index) => {
                 self.shard.replace(index, entry, self.access);
                 index
             }
             None => self.shard.insert(parent, db, key, hash, entry, self.access),
         }
+    }
+
+    /// In a store that refuses, counts the memory that an item with this key and value may need, and so much more.
+    fn set_aside(&mut self, parent: u32, length: usize, more: usize) -> Result<(), Refused> {
+        let store = self.trim.store;
+        if !store.refuses() {
+            return Ok(());
+        }
+        let growth = self.shard.most_growth(parent, length) + more;
+        if self.shard.slab.is_short_of_addresses(SPARE_ADDRESSES) || !store.set_aside(growth) {
+            return Err(Refused::OutOfMemory);
+        }
+        self.shard.settled += growth;
+        Ok(())
     }
 
     /// Stores a top-level item as [`put`](Tree::put) does, with a value that was received into memory of the store. The
@@ -80,9 +106,13 @@ impl Tree<'_> {
             value: Some(&[]),
             ..entry
         };
-        let index = self.replace_or_insert(NONE, db, key, self.hash, &entry);
+        self.set_aside(NONE, key.len(), received.uncounted())?;
+        let there = self.shard.lookup(NONE, db, key, self.hash);
+        let index = self.replace_or_insert(there, NONE, db, key, self.hash, &entry);
         let (at, length) = (received.at, received.length());
-        self.shard.adopt(index, received.take_bytes(), at, length);
+        let (bytes, counted) = received.take_counted();
+        self.shard.settled += counted;
+        self.shard.adopt(index, bytes, at, length);
         self.make_room(index);
         Ok(Node(index))
     }
@@ -115,8 +145,12 @@ impl Tree<'_> {
     }
 
     pub(super) fn make_room(&mut self, keep: u32) {
-        const SPARE: usize = 16;
-        while self.settle() || self.shard.slab.is_short_of_addresses(SPARE) {
+        if self.trim.store.refuses() {
+            // What it took was set aside.
+            self.settle();
+            return;
+        }
+        while self.settle() || self.shard.slab.is_short_of_addresses(SPARE_ADDRESSES) {
             if !self.shard.evict(self.now_ms, keep) {
                 self.shard.slab.evacuate_all();
                 self.settle();
@@ -129,8 +163,13 @@ impl Tree<'_> {
     pub fn set_value(&mut self, node: Node, value: &[&[u8]]) -> Result<(), Refused> {
         let length = value.iter().map(|part| part.len()).sum();
         self.check(self.shard.slab.item(node.0).key().len(), length)?;
-        let mut head = self.shard.slab.item(node.0).head();
+        let item = self.shard.slab.item(node.0);
+        let mut head = item.head();
         head.valueless = false;
+        let key = item.key().len();
+        if self.trim.store.refuses() && !self.shard.slab.keeps_room(node.0, &head, length) {
+            self.set_aside(NONE, key + length, 0)?;
+        }
         self.shard.slab.rewrite(node.0, &head, value);
         self.changed(node);
         Ok(())

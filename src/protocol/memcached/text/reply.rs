@@ -18,8 +18,11 @@ pub const NON_NUMERIC: &[u8] = b"CLIENT_ERROR cannot increment or decrement non-
 pub const TOO_LARGE: &[u8] = b"SERVER_ERROR object too large for cache\r\n";
 /// No room could be made for an item.
 pub const OUT_OF_MEMORY_STORING: &[u8] = b"SERVER_ERROR out of memory storing object\r\n";
-/// No room could be made for the result of a meta command without a value.
+/// No room could be made for a longer number, or for the result of a meta command without a value.
 pub const OUT_OF_MEMORY: &[u8] = b"SERVER_ERROR out of memory\r\n";
+/// No room could be made for a number that `ma` was to begin.
+pub(crate) const OUT_OF_MEMORY_ALLOCATING: &[u8] =
+    b"SERVER_ERROR Out of memory allocating new item\r\n";
 /// The amount of memory that `cache_memlimit` names is too small.
 pub const MEMLIMIT_TOO_SMALL: &[u8] = b"MEMLIMIT_TOO_SMALL cannot set maxbytes to less than 8m\r\n";
 /// The amount of memory that `cache_memlimit` names is more than any machine has.

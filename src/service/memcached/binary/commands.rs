@@ -1,7 +1,7 @@
 //! The commands whose request has no value.
 
 use crate::protocol::memcached::binary::reply::ItemHead;
-use crate::protocol::memcached::binary::{Count, ReplyTo, Request, Status, reply};
+use crate::protocol::memcached::binary::{Count, ReplyTo, Request, Status, reply, sasl};
 use crate::protocol::memcached::text;
 
 use super::super::context::TurnContext;
@@ -16,9 +16,22 @@ pub(super) struct Refusal {
     pub(super) status: Status,
 }
 
+/// The text of an error for an item that a storage command can't make.
+const NO_MEMORY_FOR_ITEM: &str = "Out of memory allocating item";
+/// The texts of errors of `incr` and `decr`: for a longer number, and for a new one.
+const NO_MEMORY_FOR_NUMBER: [&str; 2] = [
+    "Out of memory incrementing value",
+    "Out of memory allocating new item",
+];
+
 /// An error. Quiet commands have it, too.
 pub(super) fn refuse(context: &mut TurnContext<'_>, refusal: Refusal) {
-    reply::error(context.output.bytes, refusal.to, refusal.status);
+    let Refusal { to, status } = refusal;
+    let text = match status {
+        Status::OutOfMemory if !sasl::is_free(to.opcode) => NO_MEMORY_FOR_ITEM,
+        _ => status.text(),
+    };
+    reply::error_text(context.output.bytes, to, status, text);
 }
 
 /// A status of a request.
@@ -120,7 +133,10 @@ pub(super) fn count(context: &mut TurnContext<'_>, request: &Request<'_>, count:
         ArithmeticOutcome::NotFound => status(context, request, Status::KeyNotFound),
         ArithmeticOutcome::Exists => status(context, request, Status::KeyExists),
         ArithmeticOutcome::NonNumeric => status(context, request, Status::NonNumeric),
-        ArithmeticOutcome::NoMemory => status(context, request, Status::OutOfMemory),
+        ArithmeticOutcome::NoMemory { created } => {
+            let text = NO_MEMORY_FOR_NUMBER[usize::from(created)];
+            reply::error_text(context.output.bytes, request.to, Status::OutOfMemory, text);
+        }
     }
 }
 

@@ -120,6 +120,9 @@ fn write_number(
             output.push(b"\r\n");
         }
         ArithmeticOutcome::NonNumeric => output.push(reply::NON_NUMERIC),
-        ArithmeticOutcome::NoMemory => output.push(reply::OUT_OF_MEMORY),
+        ArithmeticOutcome::NoMemory { created } => output.push(match created {
+            true => reply::OUT_OF_MEMORY_ALLOCATING,
+            false => reply::OUT_OF_MEMORY,
+        }),
     }
 }

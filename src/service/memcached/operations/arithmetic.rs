@@ -12,6 +12,9 @@ use super::{
     DATABASE, Operations, StoreMode, StoreOutcome, StoreRequest, expires_ms, seconds_left,
 };
 
+/// Digits of the largest number.
+const LONGEST_NUMBER: usize = 20;
+
 /// A change of a number.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Arithmetic {
@@ -72,12 +75,16 @@ pub(crate) enum ArithmeticOutcome {
     /// Its value is not a number.
     NonNumeric,
     /// There is no room.
-    NoMemory,
+    NoMemory {
+        /// There was no item.
+        created: bool,
+    },
 }
 
 impl Operations<'_> {
     /// Adds to the number of an item, or subtracts from it.
     pub(crate) fn arithmetic(&mut self, path: &[&[u8]], request: &Arithmetic) -> ArithmeticOutcome {
+        self.gather_room(path, LONGEST_NUMBER);
         let mut tree = self.shared.store.lock(path[0]);
         let node = self.look_up(&mut tree, path);
         if let Some(node) = node.filter(|node| tree.item(*node).value().is_some()) {
@@ -112,7 +119,7 @@ impl Operations<'_> {
         let add = StoreRequest::new(StoreMode::Add, 0, initial.exptime);
         let stored = match outcome {
             ArithmeticOutcome::Now { cas, .. } => StoreOutcome::Stored { cas, length: 0 },
-            ArithmeticOutcome::NoMemory => StoreOutcome::NoMemory,
+            ArithmeticOutcome::NoMemory { .. } => StoreOutcome::NoMemory,
             _ => StoreOutcome::NotStored,
         };
         self.report_store(tree, path, &add, stored, 0);
@@ -184,7 +191,7 @@ fn outcome(
     let node = match stored {
         Ok(node) => node,
         Err(Refused::NoParent) => return ArithmeticOutcome::NotFound,
-        Err(_) => return ArithmeticOutcome::NoMemory,
+        Err(_) => return ArithmeticOutcome::NoMemory { created },
     };
     if let Some(cas) = request.new_cas {
         tree.set_cas(node, cas);

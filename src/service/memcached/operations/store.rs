@@ -147,9 +147,14 @@ impl Operations<'_> {
     ) -> StoreOutcome {
         self.counts.cmd_set += 1;
         self.shared.prefixes.count(path[0], KeyUse::Set);
-        let mut tree = self.shared.store.lock(path[0]);
         let length = value.length();
+        self.gather_room(path, length);
+        let mut tree = self.shared.store.lock(path[0]);
         match self.store_locked(&mut tree, path, request, value) {
+            Ok(StoreOutcome::NoMemory) => {
+                drop(tree);
+                self.refuse(path, request, false, StoreOutcome::NoMemory)
+            }
             Ok(outcome) => {
                 self.report_store(&mut tree, path, request, outcome, length);
                 outcome
@@ -213,7 +218,7 @@ impl Operations<'_> {
     }
 
     /// Checks the condition under which the value is stored in a new item. If that is not so, the outcome: of the
-    /// condition, or of an append or prepend.
+    /// condition, or of an append or prepend, which may have no memory.
     fn condition(
         &mut self,
         tree: &mut Tree<'_>,
@@ -302,8 +307,16 @@ impl Operations<'_> {
                 tree.clear_marks(node);
                 stored_item(tree, node, request)
             }
+            Err(Refused::OutOfMemory) => StoreOutcome::NoMemory,
             Err(_) => StoreOutcome::NotStored,
         }
+    }
+
+    /// Before an item is stored in a store that doesn't evict: gathers the room that removed items have left. If there is none, the
+    /// store refuses the item, unless it takes the room of an older one.
+    pub(super) fn gather_room(&self, path: &[&[u8]], value: usize) {
+        let key = path.last().map_or(0, |name| name.len());
+        self.shared.store.has_room_for(1, key + value);
     }
 }
 

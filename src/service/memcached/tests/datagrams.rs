@@ -21,6 +21,7 @@ impl Both {
             max_item_size: 1 << 20,
             // One, so that cas uniques count through all keys.
             shards: 1,
+            ..Config::default()
         };
         let store = Arc::new(Store::new(config, Clock::manual(1_700_000_000_000)));
         let service = Memcached::new(Arc::clone(&store), Connections::new(), Settings::default());

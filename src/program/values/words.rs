@@ -1,0 +1,57 @@
+//! Options whose value is one of several words.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::server::Model;
+use crate::store::WhenFull;
+
+/// A way of running connections, by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ModelName(pub(crate) Model);
+
+impl FromStr for ModelName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<ModelName, String> {
+        match text {
+            "turns" => Ok(ModelName(Model::Turns)),
+            "threads" => Ok(ModelName(Model::Threads)),
+            _ => Err(format!("`{text}` is neither turns nor threads")),
+        }
+    }
+}
+
+impl fmt::Display for ModelName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            Model::Turns => "turns",
+            Model::Threads => "threads",
+        })
+    }
+}
+
+/// What a full store does, by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct WhenFullName(pub(crate) WhenFull);
+
+impl FromStr for WhenFullName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<WhenFullName, String> {
+        match text {
+            "evict" => Ok(WhenFullName(WhenFull::Evict)),
+            "refuse" => Ok(WhenFullName(WhenFull::Refuse)),
+            _ => Err(format!("`{text}` is neither evict nor refuse")),
+        }
+    }
+}
+
+impl fmt::Display for WhenFullName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            WhenFull::Evict => "evict",
+            WhenFull::Refuse => "refuse",
+        })
+    }
+}
