@@ -17,9 +17,13 @@ pub(crate) struct Include {
 
 /// The directives of a block, or the error in them.
 pub(crate) fn of(page: &Page, fence: &Fence) -> Result<Vec<Include>, String> {
+    of_text(page, &fence.body)
+}
+
+fn of_text(page: &Page, text: &str) -> Result<Vec<Include>, String> {
     let directive = Regex::new(r"\{\{#([a-z_]+)\s+([^}\s]*)\s*\}\}").expect("a pattern");
     let mut found = Vec::new();
-    for captures in directive.captures_iter(&fence.body) {
+    for captures in directive.captures_iter(text) {
         if &captures[1] != "include" {
             return Err(format!(
                 "{{{{#{}}}}} is not used in this book",
@@ -80,32 +84,39 @@ pub(crate) fn expand(book: &Book, include: &Include) -> Result<String, String> {
     }
 }
 
-/// Every include of a missing file or anchor, and every anchor that no page uses.
+/// Every include of a missing file or anchor, and every anchor that no page uses. Outside of a fenced block, a page of the
+/// project may be included, and nothing else.
 pub(crate) fn problems(book: &Book) -> Vec<String> {
     let mut problems = Vec::new();
     let mut used = BTreeSet::new();
     for page in &book.pages {
-        for fence in &page.fences {
-            let includes = match of(page, fence) {
+        let fences = page
+            .fences
+            .iter()
+            .map(|fence| (fence.line, &fence.body, true));
+        let prose = page
+            .prose
+            .iter()
+            .map(|(line, text, _)| (*line, text, false));
+        for (line, text, fenced) in fences.chain(prose) {
+            let includes = match of_text(page, text) {
                 Ok(includes) => includes,
                 Err(problem) => {
-                    problems.push(format!("{}: {problem}", page.at(fence.line)));
+                    problems.push(format!("{}: {problem}", page.at(line)));
                     continue;
                 }
             };
             for include in includes {
+                let is_page = include.path.extension().is_some_and(|kind| kind == "md");
+                if !fenced && !is_page {
+                    let problem = "an include outside a fenced block";
+                    problems.push(format!("{}: {problem}", page.at(line)));
+                }
                 if let Err(problem) = expand(book, &include) {
-                    problems.push(format!("{}: {problem}", page.at(fence.line)));
+                    problems.push(format!("{}: {problem}", page.at(line)));
                 }
                 used.insert((include.path, include.anchor));
             }
-        }
-        let outside = page.prose.iter().find(|(_, text, _)| text.contains("{{#"));
-        if let Some((line, _, _)) = outside {
-            problems.push(format!(
-                "{}: an include outside a fenced block",
-                page.at(*line)
-            ));
         }
     }
     let mark = Regex::new(r"ANCHOR:\s*([\w-]+)").expect("a pattern");

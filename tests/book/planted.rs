@@ -207,7 +207,7 @@ fn a_missing_file_or_anchor_is_found() {
         includes::problems,
         "chapters/start.md",
         "Nothing",
-        "{{#include a.md}}",
+        "{{#include a.rs}}",
         "outside a fenced",
     );
 }
