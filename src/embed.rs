@@ -192,6 +192,9 @@ impl Builder {
             }
             memcached.require_users_of(AuthFile::load(path).map_err(StartError::Users)?);
         }
+        if let Some(tls) = &self.tls {
+            memcached.refresh_certificates(tls.clone());
+        }
         Ok(memcached)
     }
 

@@ -38,6 +38,7 @@
 //! survives [`Running`].
 
 mod acceptor;
+mod certificates;
 mod connections;
 mod datagrams;
 mod end_reason;
@@ -66,6 +67,7 @@ mod waiter;
 mod workers;
 
 pub(crate) use acceptor::Accepted;
+pub(crate) use certificates::Certificates;
 pub use connections::{Connection, Connections};
 pub(crate) use connections::{Membership, ticks};
 pub use end_reason::EndReason;

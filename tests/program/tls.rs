@@ -1,6 +1,7 @@
 //! TLS on the listeners of the built program: its options, its errors, HUP.
 
 use std::fs;
+use std::io::Read;
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -22,6 +23,18 @@ fn files<'a>(identity: &'a Identity) -> [&'a str; 4] {
 fn connect(authority: &Authority, larder: &Larder, protocol: &str) -> Client<TlsClient> {
     let address: SocketAddr = larder.address(protocol).parse().expect("an address");
     Client(authority.connect(address))
+}
+
+/// The lines of a reply of memcached, as far as END.
+fn lines_to_end(client: &mut Client<TlsClient>) -> Vec<String> {
+    let mut text = Vec::new();
+    while !text.ends_with(b"END\r\n") {
+        let mut byte = [0];
+        client.0.read_exact(&mut byte).expect("the rest");
+        text.extend(byte);
+    }
+    let text = String::from_utf8(text).expect("text");
+    text.lines().map(str::to_owned).collect()
 }
 
 #[test]
@@ -93,6 +106,48 @@ fn hup_reads_the_files_again_and_a_bad_one_is_logged() {
         "{line}"
     );
     assert_eq!(seen(&larder), second);
+}
+
+#[test]
+fn a_memcached_client_has_the_files_read_again_and_asks_about_them() {
+    let authority = Authority::new();
+    let identity = authority.issue("server");
+    let place = Place::new();
+    let mut larder = place.serve(&[&FREE[..], &files(&identity)].concat(), 2);
+    let mut old = connect(&authority, &larder, "memcached");
+    old.send(b"verbosity 1\r\n");
+    old.expect(b"OK\r\n");
+    let first = shown(&old.0);
+    authority.issue("server");
+    old.send(b"refresh_certs\r\n");
+    old.expect(b"OK\r\n");
+    larder.logs("reloaded: the certificate of the listeners, as a client asked");
+    let mut new = connect(&authority, &larder, "memcached");
+    new.send(b"verbosity 1\r\n");
+    new.expect(b"OK\r\n");
+    assert_ne!(shown(&new.0), first);
+
+    fs::write(&identity.cert, "no certificate").expect("a file");
+    old.send(b"refresh_certs noreply\r\nrefresh_certs\r\n");
+    old.expect(b"SERVER_ERROR the certificates can't be used, the old ones stay; see the log\r\n");
+    larder.logs("[ERROR] the certificate of the listeners is not reloaded, the old one stays: ");
+    old.send(b"stats settings\r\n");
+    let settings = lines_to_end(&mut old);
+    let has = |line: &str| assert!(settings.contains(&line.to_owned()), "{line}: {settings:?}");
+    has("STAT ssl_enabled yes");
+    has(&format!("STAT ssl_chain_cert {}", identity.cert.display()));
+    has("STAT ssl_verify_mode 0");
+    has("STAT ssl_ca_cert NULL");
+    old.send(b"stats\r\n");
+    let stats = lines_to_end(&mut old);
+    let age = stats
+        .iter()
+        .filter(|line| line.starts_with("STAT time_since_server_cert_refresh "));
+    assert_eq!(age.count(), 1);
+
+    let plain = place.serve(&FREE, 2);
+    let mut plain = plain.memcached();
+    plain.ask("refresh_certs\r\n", "ERROR\r\n");
 }
 
 #[test]

@@ -11,6 +11,7 @@ use std::io;
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::{self, PemObject};
@@ -20,6 +21,7 @@ use rustls::{RootCertStore, ServerConfig};
 
 use super::TlsStream;
 use super::session::TlsSession;
+use crate::server::certificates::Certificates;
 
 /// The reason why files can't be used: a sentence that names the file.
 #[derive(Debug)]
@@ -46,6 +48,7 @@ pub struct ServerTls {
     identity: Identity,
     client_ca: Option<PathBuf>,
     config: RwLock<Arc<ServerConfig>>,
+    read_at: RwLock<Instant>,
 }
 
 impl ServerTls {
@@ -68,6 +71,7 @@ impl ServerTls {
             identity,
             client_ca,
             config,
+            read_at: RwLock::new(Instant::now()),
         })
     }
 
@@ -78,6 +82,7 @@ impl ServerTls {
     pub fn reload(&self) -> Result<(), TlsError> {
         let config = server_config(&self.identity, self.client_ca.as_deref())?;
         replace(&self.config, config);
+        *self.read_at.write().unwrap_or_else(PoisonError::into_inner) = Instant::now();
         Ok(())
     }
 
@@ -85,6 +90,29 @@ impl ServerTls {
     pub(crate) fn accept(&self, socket: TcpStream) -> io::Result<TlsStream> {
         let session = TlsSession::server(current(&self.config)).map_err(io::Error::other)?;
         Ok(TlsStream::new(socket, session))
+    }
+}
+
+impl Certificates for ServerTls {
+    fn read_again(&self) -> Result<(), String> {
+        self.reload().map_err(|error| error.to_string())
+    }
+
+    fn age(&self) -> Duration {
+        let read_at = self.read_at.read().unwrap_or_else(PoisonError::into_inner);
+        read_at.elapsed()
+    }
+
+    fn chain(&self) -> &Path {
+        &self.identity.certificate
+    }
+
+    fn key(&self) -> &Path {
+        &self.identity.key
+    }
+
+    fn client_ca(&self) -> Option<&Path> {
+        self.client_ca.as_deref()
     }
 }
 

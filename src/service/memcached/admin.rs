@@ -46,6 +46,7 @@ impl TurnContext<'_> {
             AdminCommand::CacheMemlimit { mebibytes, noreply } => {
                 self.cache_memlimit(mebibytes, noreply);
             }
+            AdminCommand::RefreshCerts { noreply } => self.refresh_certs(noreply),
             AdminCommand::Version => self.output.reply(false, reply::VERSION),
             AdminCommand::MetaNoop => self.output.reply(false, reply::META_NOOP),
             AdminCommand::Shutdown => return self.shutdown(line),
@@ -77,6 +78,27 @@ impl TurnContext<'_> {
             Some(mebibytes) => {
                 self.shared.store.set_memory(u64::from(mebibytes) << 20);
                 reply::OK
+            }
+        };
+        self.output.reply(noreply, answer);
+    }
+
+    /// `refresh_certs`: reads the certificates of the listeners again, for new connections. Without TLS it is unknown, as in a
+    /// memcached without it.
+    fn refresh_certs(&mut self, noreply: bool) {
+        let is_datagram = self.connection.local().udp().is_some();
+        let certificates = self.shared.certificates.get().filter(|_| !is_datagram);
+        let answer = match certificates.map(|certificates| certificates.read_again()) {
+            None => reply::ERROR,
+            Some(Ok(())) => {
+                log::info!("reloaded: the certificate of the listeners, as a client asked");
+                reply::OK
+            }
+            Some(Err(problem)) => {
+                log::error!(
+                    "the certificate of the listeners is not reloaded, the old one stays: {problem}"
+                );
+                reply::CERTIFICATES_STAY
             }
         };
         self.output.reply(noreply, answer);

@@ -62,7 +62,7 @@ use std::sync::{Arc, OnceLock};
 
 use crate::origin::ReadThrough;
 use crate::protocol::memcached::text::reply;
-use crate::server::{self, Address, Connections, Peer, Refusal};
+use crate::server::{self, Address, Certificates, Connections, Peer, Refusal};
 use crate::snapshot::Saver;
 use crate::store::Store;
 
@@ -96,6 +96,7 @@ impl Memcached {
                 auth_file: OnceLock::new(),
                 udp: OnceLock::new(),
                 shutdown: OnceLock::new(),
+                certificates: OnceLock::new(),
                 listeners: OnceLock::new(),
                 snapshots: OnceLock::new(),
                 origin: OnceLock::new(),
@@ -108,6 +109,12 @@ impl Memcached {
     /// Lets clients end the server, which `end` does, by `shutdown`.
     pub(crate) fn allow_shutdown(&self, end: impl Fn() + Send + Sync + 'static) {
         let _ = self.shared.shutdown.set(EndHandle(Box::new(end)));
+    }
+
+    /// Lets clients have the certificates of the listeners read again, by `refresh_certs`.
+    pub(crate) fn refresh_certificates(&self, certificates: Arc<dyn Certificates>) {
+        // Only the first ones count.
+        let _ = self.shared.certificates.set(certificates);
     }
 
     /// Names the listeners for streams, which `stats conns` lists. Their numbers, and that of the socket for datagrams, have

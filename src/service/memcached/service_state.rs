@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::origin::ReadThrough;
 use crate::protocol::memcached::text::Nesting;
-use crate::server::{Address, Connection, Connections};
+use crate::server::{Address, Certificates, Connection, Connections};
 use crate::snapshot::Saver;
 use crate::store::Store;
 
@@ -73,6 +73,8 @@ pub(super) struct Shared {
     pub(super) udp: OnceLock<Arc<Connection>>,
     /// Ends the server, if clients may.
     pub(super) shutdown: OnceLock<EndHandle>,
+    /// The certificates of the listeners, if they have TLS.
+    pub(super) certificates: OnceLock<Arc<dyn Certificates>>,
     /// The other listeners.
     pub(super) listeners: OnceLock<Vec<Address>>,
     /// The writer of snapshots, if there is a file for them.

@@ -165,6 +165,10 @@ impl TurnContext<'_> {
         }
         self.stat("accepting_conns", 1);
         self.zeros(ALWAYS_LISTENING);
+        if let Some(certificates) = self.shared.certificates.get() {
+            let seconds = certificates.age().as_secs();
+            self.stat("time_since_server_cert_refresh", seconds);
+        }
         self.stat("response_obj_oom", connections.closed_for_replies());
         self.stat("response_obj_count", 0);
         self.stat("response_obj_bytes", connections.reply_memory());

@@ -98,6 +98,7 @@ impl TurnContext<'_> {
                 self.stat("auth_enabled_ascii", "no");
             }
         }
+        self.tls_settings();
         let udp = shared.udp.get().and_then(|socket| socket.local().udp());
         self.stat("udpport", udp.map_or(0, |address| address.port()));
         self.stat("num_threads_per_udp", u8::from(udp.is_some()));
@@ -111,6 +112,29 @@ impl TurnContext<'_> {
         }
         let nested = if shared.settings.nested { "on" } else { "off" };
         self.stat("nested", nested);
+    }
+
+    /// TLS, if there is any, by memcached's names: 2 is a certificate that clients need, and sessions are resumed.
+    fn tls_settings(&mut self) {
+        let Some(certificates) = self.shared.certificates.get() else {
+            return;
+        };
+        self.stat("ssl_enabled", "yes");
+        self.stat("ssl_chain_cert", certificates.chain().display());
+        self.stat("ssl_key", certificates.key().display());
+        let client_ca = certificates.client_ca();
+        self.stat("ssl_verify_mode", if client_ca.is_some() { 2 } else { 0 });
+        self.stat("ssl_keyformat", 1);
+        self.stat("ssl_ciphers", "NULL");
+        match client_ca {
+            Some(path) => self.stat("ssl_ca_cert", path.display()),
+            None => self.stat("ssl_ca_cert", "NULL"),
+        }
+        // Bytes of a record.
+        self.stat("ssl_wbuf_size", 1 << 14);
+        self.stat("ssl_session_cache", "yes");
+        self.stat("ssl_kernel_tls", "no");
+        self.stat("ssl_min_version", "tlsv1.2");
     }
 
     /// The listener that the client has reached; larder may have others.

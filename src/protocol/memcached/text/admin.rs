@@ -43,6 +43,11 @@ pub enum AdminCommand<'a> {
         /// Whether the command has `noreply`.
         noreply: bool,
     },
+    /// `refresh_certs`.
+    RefreshCerts {
+        /// Whether the command has `noreply`.
+        noreply: bool,
+    },
     /// `version`.
     Version,
     /// `quit`.
@@ -66,6 +71,11 @@ pub(super) const VERBS: &[(&str, Builder)] = &[
         let noreply = ends_with_noreply(words);
         let mebibytes = words.next().and_then(number::strict_u32);
         Ok(AdminCommand::CacheMemlimit { mebibytes, noreply })
+    }),
+    ("refresh_certs", |words, _| {
+        Ok(AdminCommand::RefreshCerts {
+            noreply: ends_with_noreply(words),
+        })
     }),
     ("version", |_, _| Ok(AdminCommand::Version)),
     ("verbosity", verbosity),

@@ -40,6 +40,9 @@ pub(crate) const OUT_OF_MEMORY_READING: &[u8] = b"SERVER_ERROR out of memory rea
 pub(crate) const LISTING_TOO_LARGE: &[u8] = b"SERVER_ERROR too many children to list\r\n";
 /// `stats detail` without an order that exists.
 pub const DETAIL_USAGE: &[u8] = b"CLIENT_ERROR usage: stats detail on|off|dump\r\n";
+/// `refresh_certs`, when a file can't be used.
+pub(crate) const CERTIFICATES_STAY: &[u8] =
+    b"SERVER_ERROR the certificates can't be used, the old ones stay; see the log\r\n";
 /// `shutdown`, which memcached must be started with an option to obey.
 pub const SHUTDOWN_DISABLED: &[u8] = b"SERVER_ERROR: shutdown not enabled\r\n";
 /// `shutdown` with another word than `graceful`.
