@@ -61,7 +61,7 @@ def intro_map():
         ("III · In front of others", ["8 forward", "9 ketama", "10 failing"]),
         ("IV · Invalidation", ["11 background", "12 crash", "13 stale fills"]),
         ("V · The rest", ["14 meta, binary", "15 UDP", "16 measure"]),
-        ("VI · A cache around an application", ["17 client"]),
+        ("VI · A cache around an application", ["17 client", "18 read-through"]),
     ]
     parts, y = [], 8
     for n, (part, stages) in enumerate(rows):
@@ -76,7 +76,8 @@ def intro_map():
         y += 78
     return ("The stages", "Six parts: a server (the real thing, echo, pool, lines), a cache (store, paths, RESP, turns), in "
             "front of other servers (forward, ketama, failing), invalidation (in the background, surviving a crash, "
-            "stale fills), the rest (meta and binary, UDP, measure it), and a cache around an application (a client). Each stage is written from the one before.", y, parts)
+            "stale fills), the rest (meta and binary, UDP, measure it), and a cache around an application (a client, "
+            "read-through and peers). Each stage is written from the one before.", y, parts)
 
 
 def p01_parts():
@@ -412,6 +413,32 @@ def p17_lease():
     return ("A lease refuses the late fill", "A reader misses, and adds an item that is its lease, with the cas unique 7. It reads "
             "the old row. A writer changes the row and deletes the item, and with it the lease. The reader's cas with 7 finds "
             "no item, and the old value is not stored.", 256, parts)
+
+
+def p18_fetch():
+    parts = []
+    columns = [(60, "client a"), (150, "client b"), (300, "cache"), (500, "database")]
+    for x, name in columns:
+        parts += [text(x, 16, name, weight=600), line(x, 24, x, 252, dashed=True, width=1)]
+    parts += [arrow(60, 52, 300, 52), text(230, 46, "get", size=13), arrow(300, 66, 500, 66, "query", accent=1)]
+    parts += [arrow(150, 100, 300, 100), text(230, 94, "get", size=13)]
+    parts += [box(270, 66, 60, 124, accent=1, round=2), text(338, 120, "one fetch:", anchor="start", size=13), text(338, 136, "a and b wait", anchor="start", size=13)]
+    parts += [arrow(500, 190, 300, 190, "row", accent=1), arrow(300, 206, 60, 206), arrow(300, 222, 150, 222)]
+    parts += [text(395, 216, "stored, then both", size=13), text(395, 232, "get the same row", size=13)]
+    return ("One fetch for two clients", "Client a gets a miss, and the cache sends one query to the database. Client b asks for the "
+            "same key while the query runs, and waits for the same fetch. The row is stored, and both clients get it.", 258, parts)
+
+
+def p18_peers():
+    parts = []
+    for n, name in enumerate(["node 1", "node 2: owner of lamp", "node 3"]):
+        parts.append(box(150, 14 + n * 70, 170, 46, name, accent=1 if n == 1 else 3))
+    parts += [box(430, 84, 110, 46, "database", accent=2), box(4, 14, 84, 46, "client", dashed=True), box(4, 154, 84, 46, "client", dashed=True)]
+    parts += [arrow(88, 37, 150, 37, "lamp?"), arrow(88, 177, 150, 177, "lamp?")]
+    parts += [arrow(210, 60, 210, 84), arrow(210, 154, 210, 130), arrow(320, 107, 430, 107, "one query")]
+    parts += [text(220, 77, "not passed on", anchor="start", size=13), text(220, 147, "not passed on", anchor="start", size=13)]
+    return ("Three nodes, one owner", "Clients ask node 1 and node 3 for the key lamp. Both ask node 2, the owner of that key, with "
+            "requests that are not passed on. Node 2 asks the database once.", 210, parts)
 
 
 def main():

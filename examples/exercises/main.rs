@@ -39,6 +39,7 @@ mod ch14;
 mod ch15;
 mod ch16;
 mod ch17;
+mod ch18;
 
 /// The kinds of exercises.
 #[derive(Clone, Copy)]
@@ -84,6 +85,7 @@ const EXERCISES: &[&[Exercise]] = &[
     ch15::EXERCISES,
     ch16::EXERCISES,
     ch17::EXERCISES,
+    ch18::EXERCISES,
 ];
 
 fn main() -> ExitCode {

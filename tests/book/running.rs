@@ -17,8 +17,11 @@ use super::programs::programs;
 /// The longest wait for a reply on a machine that builds other programs meanwhile.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
-/// The deadline that stages 10 and 17 get, in seconds: a server that answers is never late. It passes in one conversation.
+/// The deadline that stages 10, 17 and 18 get, in seconds: a server that answers is never late. It passes in one conversation.
 const DEADLINE: &str = "20";
+
+/// The time that stage 18 gets, in seconds, for which a row is fresh: it passes in no conversation.
+const FRESH: &str = "3600";
 
 /// A program that listens; it is ended with this.
 pub(crate) struct Running {
@@ -111,11 +114,13 @@ impl Drop for Running {
 }
 
 /// The number of a stage's listeners. The sixth has one for each protocol and so have those that are written from it; the
-/// seventh has one more for echo, the fifteenth one for UDP. The seventeenth has an application and its cache.
+/// seventh has one more for echo, the fifteenth one for UDP. The seventeenth has an application and its cache, the
+/// eighteenth three nodes of it.
 fn listeners(stage: u32) -> usize {
     match stage {
         6 | 14 | 17 => 2,
         7 | 15 => 3,
+        18 => 4,
         _ => 1,
     }
 }
@@ -163,8 +168,11 @@ impl Staged {
             }
             None => {}
         }
-        if [10, 17].contains(&stage) {
+        if [10, 17, 18].contains(&stage) {
             arguments.push(DEADLINE.to_owned());
+        }
+        if stage == 18 {
+            arguments.push(FRESH.to_owned());
         }
         let on_failure = transcript.and_then(|transcript| transcript.option("on-failure"));
         arguments.extend(on_failure.map(str::to_owned));
