@@ -22,6 +22,7 @@ mod program {
     mod signals;
     mod snapshot;
     mod start;
+    mod systemd;
     mod tls;
     mod udp;
 }

@@ -27,6 +27,7 @@ mod protected;
 mod proxy;
 mod serve;
 mod signals;
+mod systemd;
 mod values;
 
 use std::process::ExitCode;
@@ -122,6 +123,9 @@ enum Command {
 /// Parses the command line, runs the command, and returns the exit code: the whole program `larder`.
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
+    if let Err(problem) = systemd::take_sockets() {
+        return failed(&problem);
+    }
     let result = match cli.command.unwrap_or(Command::Serve(cli.serve)) {
         Command::Probe(args) => return probe::run(&args),
         Command::Bench(args) => return bench::run(&args),
@@ -138,11 +142,13 @@ pub fn run() -> ExitCode {
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(problem) => {
-            eprintln!("larder: {problem}");
-            ExitCode::FAILURE
-        }
+        Err(problem) => failed(&problem),
     }
+}
+
+fn failed(problem: &str) -> ExitCode {
+    eprintln!("larder: {problem}");
+    ExitCode::FAILURE
 }
 
 #[cfg(test)]

@@ -2,13 +2,18 @@
 
 use std::io::{self, Write};
 
-/// Prints the lines that say that listeners are ready. Scripts wait for these lines.
+use super::systemd;
+
+/// Prints the lines that say that listeners are ready, and tells systemd. Scripts wait for these lines.
 pub(super) fn announce(listeners: impl Iterator<Item = String>) -> Result<(), String> {
+    systemd::all_sockets_are_taken()?;
     let mut out = io::stdout().lock();
     for listener in listeners {
         writeln!(out, "listening on {listener}").map_err(|e| format!("standard output: {e}"))?;
     }
-    out.flush().map_err(|e| format!("standard output: {e}"))
+    out.flush().map_err(|e| format!("standard output: {e}"))?;
+    systemd::ready();
+    Ok(())
 }
 
 /// Prints a text or bytes. A reader that closes the pipe early, like `head`, is no failure.

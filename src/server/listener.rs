@@ -14,6 +14,7 @@ use std::{convert::Infallible, fmt, str::FromStr};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::limits::{BACKLOG, SOCKET_MODE};
+use super::passed::{self, PassedListener};
 use super::stream::{self, Address, Stream};
 
 /// An address to listen on.
@@ -54,10 +55,15 @@ impl fmt::Display for Listen {
 pub(super) enum Listener {
     Tcp(TcpListener, SocketAddr),
     Unix(UnixListener, Arc<Path>),
+    Passed(PassedListener),
 }
 
 impl Listener {
+    /// Listens on an address, with the socket that this process was started with if there is one for it.
     pub(super) fn bind(to: &Listen) -> io::Result<Listener> {
+        if let Some(passed) = passed::take(to)? {
+            return Ok(Listener::Passed(passed));
+        }
         match to {
             Listen::Tcp(address) => bind_tcp(address),
             Listen::Unix(path) => bind_unix(path),
@@ -68,6 +74,7 @@ impl Listener {
         match self {
             Listener::Tcp(_, address) => Address::Tcp(*address),
             Listener::Unix(_, path) => Address::Unix(Arc::clone(path)),
+            Listener::Passed(passed) => passed.address(),
         }
     }
 
@@ -76,6 +83,7 @@ impl Listener {
         let woken = match self {
             Listener::Tcp(listener, _) => SockRef::from(listener).shutdown(Shutdown::Both),
             Listener::Unix(listener, _) => SockRef::from(listener).shutdown(Shutdown::Both),
+            Listener::Passed(passed) => return passed.wake(),
         };
         if woken.is_err() {
             // Systems that don't shut listening sockets down: a connection of our own wakes the
@@ -83,6 +91,7 @@ impl Listener {
             let _ = match self {
                 Listener::Tcp(_, address) => TcpStream::connect(address).map(drop),
                 Listener::Unix(_, path) => UnixStream::connect(path).map(drop),
+                Listener::Passed(_) => Ok(()),
             };
         }
     }
@@ -116,6 +125,7 @@ impl Accept for Listener {
             Listener::Unix(listener, path) => listener
                 .accept()
                 .map(|(stream, _)| (Stream::Unix(stream), Address::Unix(Arc::clone(path)))),
+            Listener::Passed(passed) => passed.accept(),
         }
     }
 }

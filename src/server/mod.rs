@@ -26,7 +26,7 @@
 //!
 //! UDP has no connections: a socket has a thread of its own, which gives each datagram to a [`DatagramService`].
 //!
-//! In reading order: `service` (the seam), `stream`, `tls` and `listener` (sockets), `connections` (the
+//! In reading order: `service` (the seam), `stream`, `tls`, `listener` and `passed` (sockets), `connections` (the
 //! set), `reply_memory` and `replies` (the bound for unwritten replies), `acceptor`, `workers` (their connections), `waiter` (connections that wait for another thread), `handshakes` (deadlines), `gather` (writes), `threads`, `turns`, `datagrams` (UDP), `guard` (panics), `start` and `running` (a server's
 //! beginning and end), `signals`, `limits`.
 //!
@@ -47,6 +47,7 @@ mod guard;
 mod handshakes;
 pub mod limits;
 mod listener;
+pub(crate) mod passed;
 mod replies;
 mod reply_memory;
 mod running;
