@@ -188,6 +188,7 @@ mod tests {
         let origin = CommandOrigin::new("/bin/sh", arguments.collect());
         origin.fetch(&FetchRequest {
             key,
+            names: &[key],
             deadline: Instant::now() + time,
             max_value: 1000,
         })
@@ -259,6 +260,7 @@ mod tests {
         let origin = CommandOrigin::new("/nowhere/lookup", Vec::new());
         let error = origin.fetch(&FetchRequest {
             key: b"k",
+            names: &[b"k"],
             deadline: Instant::now() + MINUTE,
             max_value: 10,
         });

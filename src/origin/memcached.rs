@@ -56,7 +56,11 @@ impl Origin for MemcachedOrigin {
                 }
                 read => read,
             });
-        Ok(read?.map(|Item { value, flags }| Fetched { value, flags }))
+        Ok(read?.map(|Item { value, flags }| Fetched {
+            value,
+            flags,
+            ..Fetched::default()
+        }))
     }
 
     fn describe(&self) -> String {

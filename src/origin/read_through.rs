@@ -8,13 +8,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use crate::store::{Item, Lease, LeaseRefusal, Node, Refused, Store, Tree};
+use crate::store::{Item, Lease, LeaseRefusal, Refused, Store, Tree};
 
 use super::failure_log::FailureLog;
 use super::fetch::{Fetch, FetchOutcome};
 use super::fetch_table::{Asked, FetchTable};
 use super::item_path::ItemPath;
-use super::settings::{OnFailure, Settings};
+use super::settings::{OnFailure, Settings, millis};
 use super::source::{FetchError, FetchRequest, Fetched, Origin};
 use super::statistics::OriginStatistics;
 
@@ -63,7 +63,7 @@ impl ReadThrough {
             }),
             queued: Condvar::new(),
             statistics: OriginStatistics::default(),
-            failures: FailureLog::default(),
+            failures: FailureLog::new("origin"),
         }
     }
 
@@ -203,19 +203,22 @@ impl ReadThrough {
         let key = fetch.path.key();
         let most = self.max_item_size.load(Ordering::Relaxed);
         let most = most.min(self.store.max_item_size());
-        let request = FetchRequest {
-            key: &key,
-            deadline: fetch.deadline,
-            max_value: most.saturating_sub(key.len()),
-        };
-        request.time_left()?;
-        let fetched = catch_unwind(AssertUnwindSafe(|| self.origin.fetch(&request)));
-        let fetched = fetched
-            .unwrap_or_else(|_| Err(FetchError::Error("its code in larder panicked".into())))?;
-        if let Some(fetched) = &fetched {
-            request.check_length(fetched.value.len())?;
-        }
-        Ok(fetched)
+        fetch.path.with_names(|names| {
+            let request = FetchRequest {
+                key: &key,
+                names,
+                deadline: fetch.deadline,
+                max_value: most.saturating_sub(key.len()),
+            };
+            request.time_left()?;
+            let fetched = catch_unwind(AssertUnwindSafe(|| self.origin.fetch(&request)));
+            let fetched = fetched
+                .unwrap_or_else(|_| Err(FetchError::Error("its code in larder panicked".into())))?;
+            if let Some(fetched) = &fetched {
+                request.check_length(fetched.value.len())?;
+            }
+            Ok(fetched)
+        })
     }
 
     /// Stores what was fetched, unless a client has changed the path.
@@ -231,6 +234,7 @@ impl ReadThrough {
             match answer {
                 Ok(Some(fetched)) => self.store_fetched(&mut tree, lease, &fetched),
                 Ok(None) => Ok(remove(&mut tree, lease, FetchOutcome::Missing)),
+                Err(FetchError::Moved) => Ok(FetchOutcome::Overtaken),
                 Err(error) => {
                     if self.settings.on_failure == OnFailure::Miss {
                         remove(&mut tree, lease, FetchOutcome::Failed);
@@ -257,9 +261,22 @@ impl ReadThrough {
         lease: &Lease,
         fetched: &Fetched,
     ) -> Result<FetchOutcome, FetchError> {
-        let expires_ms = self.settings.expires_ms(tree.now_ms());
+        let now_ms = tree.now_ms();
+        let expires_ms = match fetched.lifetime {
+            Some(lifetime) => Some(now_ms.saturating_add(millis(lifetime))),
+            None => self.settings.expires_ms(now_ms),
+        };
         match tree.put_leased(lease, &fetched.value, fetched.flags, expires_ms) {
-            Ok(Node { .. }) => Ok(FetchOutcome::Stored),
+            Ok(node) => {
+                if fetched.lifetime.is_some() {
+                    // An item of the settings' lifetime is refreshed near its end; this one isn't.
+                    tree.clear_marks(node);
+                }
+                if let Some(cas) = fetched.cas {
+                    tree.set_cas(node, cas);
+                }
+                Ok(FetchOutcome::Stored)
+            }
             Err(LeaseRefusal::Revoked) => Ok(FetchOutcome::Overtaken),
             Err(LeaseRefusal::Store(Refused::TooLarge)) => {
                 Err(FetchError::TooLarge(self.store.max_item_size()))

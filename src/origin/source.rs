@@ -22,6 +22,8 @@ pub trait Origin: fmt::Debug + Send + Sync + 'static {
 pub struct FetchRequest<'a> {
     /// The key. The names of a nested key are joined by colons: `user:42:name`.
     pub key: &'a [u8],
+    /// The names of a nested key, or the one name that any other key is.
+    pub names: &'a [&'a [u8]],
     /// The time by which the fetch has to end.
     pub deadline: Instant,
     /// Bytes that the value may have.
@@ -60,11 +62,18 @@ pub struct Fetched {
     pub value: Vec<u8>,
     /// memcached's flags; 0 from origins that have none.
     pub flags: u32,
+    /// The cas unique that the item gets; `None` for a new one.
+    pub cas: Option<u64>,
+    /// The time for which the item is kept, and not refreshed; `None` for that of the settings.
+    pub lifetime: Option<Duration>,
 }
 
 impl From<Vec<u8>> for Fetched {
     fn from(value: Vec<u8>) -> Fetched {
-        Fetched { value, flags: 0 }
+        Fetched {
+            value,
+            ..Fetched::default()
+        }
     }
 }
 
@@ -80,6 +89,8 @@ pub enum FetchError {
     Error(String),
     /// The value has more than this many bytes.
     TooLarge(usize),
+    /// Another source has the key now. The reader asks again, a bounded number of times.
+    Moved,
 }
 
 impl fmt::Display for FetchError {
@@ -92,6 +103,7 @@ impl fmt::Display for FetchError {
                 f,
                 "has a value that is over the limit of an item, so that at most {most} bytes fit"
             ),
+            FetchError::Moved => f.write_str("doesn't have the key any more"),
         }
     }
 }
