@@ -39,6 +39,8 @@ mod builder;
 #[cfg(feature = "internals")]
 mod internals;
 mod last_snapshot;
+#[cfg(feature = "proxy")]
+mod peers;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -68,6 +70,9 @@ pub struct Server {
     _sweeper: Sweeper,
     // Ends its threads when dropped, which is after the connections that wait for them have ended.
     _fetch_threads: Option<FetchThreads>,
+    // The same.
+    #[cfg(feature = "proxy")]
+    peers: Option<Arc<crate::peers::RunningPeers>>,
     // Writes when dropped, after the connections have ended.
     snapshots: LastSnapshot,
 }
@@ -130,6 +135,14 @@ impl Server {
     /// Every listener: its protocol and its address.
     pub fn listeners(&self) -> impl Iterator<Item = (&'static str, &Address)> {
         self.protocols.iter().copied().zip(self.running.addresses())
+    }
+
+    /// Names memcached's listeners for `stats conns`.
+    fn list_listeners(&self) {
+        let listeners = self.listeners();
+        let of_memcached = listeners.filter(|(name, _)| ["memcached", "unix"].contains(name));
+        let addresses = of_memcached.map(|(_, address)| address.clone()).collect();
+        self.memcached.list_listeners(addresses);
     }
 
     /// Moves the clock of a server built with [`Builder::manual_clock`]: items that are due then have expired
@@ -249,6 +262,12 @@ impl Builder {
         Ok(Some(threads))
     }
 
+    /// Bytes that the replies and unfinished requests of all connections may take.
+    fn reply_memory(&self) -> usize {
+        let default = Server::default_reply_memory(self.store.memory).max(2 * self.max_item_size);
+        self.max_reply_memory.unwrap_or(default)
+    }
+
     /// Starts the server.
     ///
     /// # Errors
@@ -259,13 +278,14 @@ impl Builder {
         let clock = self.clock.clone().unwrap_or_else(Clock::system);
         let store = Arc::new(Store::new(self.store, clock));
         let connections = Connections::new();
-        let replies = Server::default_reply_memory(self.store.memory).max(2 * self.max_item_size);
-        connections.set_max_reply_memory(self.max_reply_memory.unwrap_or(replies));
+        connections.set_max_reply_memory(self.reply_memory());
         let memcached = self.memcached_service(&store, &connections)?;
         let resp = self.resp_service(&store, &connections)?;
         resp.count_requests_of(memcached.clone());
         let snapshots = self.snapshots(&store, &memcached, &resp)?;
         let fetch_threads = self.start_fetch_threads(&store, &memcached, &resp)?;
+        #[cfg(feature = "proxy")]
+        let peers = self.start_peers(&store, &memcached, &resp)?;
         let mut core = self.server;
         // The services limit their requests, by the largest item, which may change while the server runs.
         core.max_input = usize::MAX;
@@ -302,6 +322,8 @@ impl Builder {
             memcached,
             protocols,
             _fetch_threads: fetch_threads,
+            #[cfg(feature = "proxy")]
+            peers,
             snapshots: snapshots.armed(),
         };
         if self.shutdown_command {
@@ -309,10 +331,7 @@ impl Builder {
             let end = move || handle.begin_shutdown(GRACE);
             server.memcached.allow_shutdown(end);
         }
-        let listeners = server.listeners();
-        let of_memcached = listeners.filter(|(name, _)| ["memcached", "unix"].contains(name));
-        let addresses = of_memcached.map(|(_, address)| address.clone()).collect();
-        server.memcached.list_listeners(addresses);
+        server.list_listeners();
         Ok(server)
     }
 }

@@ -9,7 +9,7 @@
 //! 3. [`service`] executes a protocol's commands on the store: one service per protocol.
 //! 4. [`store`] is the cache: shards, the bound in bytes, eviction, expiry, the tree of nested keys.
 //!    `snapshot` writes all of it to a file, and loads it at the next start.
-//!    [`origin`] fetches what it doesn't have.
+//!    [`origin`] fetches what it doesn't have. `peers` makes several larders one cache.
 //! 5. [`pool`] finds the server of a key and tracks the health of each server; `upstream` is a connection to one.
 //! 6. [`proxy`] forwards the requests of many clients over few connections to the servers of a pool.
 //! 7. [`invalidate`] records changed keys, deletes them from every cache that may hold them, and loses none.
@@ -24,7 +24,7 @@
 //! `program` add the others, `tls` adds TLS, and `json` the client's values of Rust types.
 //!
 //! Imports go one way: main → tools, service, invalidate → proxy → upstream → pool → protocol, client → upstream, and service → snapshot → store; the
-//! server uses services only through a trait. service → origin → client and store. No files import one another in a cycle.
+//! server uses services only through a trait. service → peers → origin → client and store. No files import one another in a cycle.
 //!
 //! # A memcached `get`
 //!
@@ -87,6 +87,7 @@
 #![cfg_attr(not(feature = "program"), allow(rustdoc::broken_intra_doc_links))]
 
 mod embed;
+mod peers;
 #[cfg(feature = "program")]
 mod program;
 mod snapshot;

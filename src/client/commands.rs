@@ -47,7 +47,7 @@ impl Client {
         Client::of(Arc::new(Upstream::new(address, 0)), Arc::new(settings))
     }
 
-    pub(super) fn of(upstream: Arc<Upstream>, settings: Arc<Settings>) -> Client {
+    pub(crate) fn of(upstream: Arc<Upstream>, settings: Arc<Settings>) -> Client {
         Client {
             server: Server::new(upstream, settings),
         }

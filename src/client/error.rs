@@ -110,6 +110,14 @@ impl Error {
         }
     }
 
+    /// The error with which the server has answered.
+    pub(crate) fn error_line(&self) -> Option<&str> {
+        match &self.cause {
+            Cause::Failure(UpstreamFailure::ErrorLine(line)) => Some(line),
+            _ => None,
+        }
+    }
+
     /// Whether the cause is that the server can't be reached, or doesn't follow the protocol.
     pub(super) fn is_unavailability(&self) -> bool {
         matches!(

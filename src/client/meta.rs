@@ -126,6 +126,18 @@ impl Client {
         flags: &[&str],
         value: Option<&[u8]>,
     ) -> Result<Option<MetaReply>, Error> {
+        self.checked_meta(verb, key, flags, value, |_| true)
+    }
+
+    /// A command whose reply has to fulfill a condition, too. Otherwise it belongs to another request.
+    pub(super) fn checked_meta(
+        &self,
+        verb: &str,
+        key: &[u8],
+        flags: &[&str],
+        value: Option<&[u8]>,
+        is_right: impl FnOnce(&MetaReply) -> bool,
+    ) -> Result<Option<MetaReply>, Error> {
         self.require(Protocol::Memcached, "meta commands")?;
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let opaque = format!("O{}", NEXT.fetch_add(1, Relaxed));
@@ -134,9 +146,10 @@ impl Client {
         let limit = self.server.settings.max_value;
         self.ask(&request, |connection, until| {
             let reply = read(connection, until, &opaque, limit)?;
-            match reply.is_none() && verb != "mg" {
-                true => Err(UpstreamFailure::unexpected(b"EN")),
-                false => Ok(reply),
+            match &reply {
+                None if verb != "mg" => Err(UpstreamFailure::unexpected(b"EN")),
+                Some(reply) if !is_right(reply) => Err(UpstreamFailure::OutOfStep),
+                _ => Ok(reply),
             }
         })
     }

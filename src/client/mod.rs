@@ -31,6 +31,7 @@ mod json;
 mod keys;
 mod lock;
 mod meta;
+mod meta_of_peer;
 mod reply;
 mod request;
 mod resp;
@@ -53,6 +54,7 @@ pub use json::JsonValues;
 pub use keys::{KeyEntry, Keys};
 pub use lock::Lock;
 pub use meta::{MetaCommands, MetaReply, MetaStatus};
+pub(crate) use meta_of_peer::write_quiet_delete;
 #[cfg(feature = "program")]
 pub(crate) use request::exptime;
 pub use resp_reply::RespReply;

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::origin::{self, Origin};
+#[cfg(feature = "proxy")]
+use crate::peers::PeerSettings;
 use crate::server::{self, Listen, Model, ServerTls};
 use crate::service::{Secret, memcached};
 use crate::store::{self, Clock};
@@ -31,6 +33,8 @@ pub struct Builder {
     pub(super) server: server::Settings,
     pub(super) tls: Option<Arc<ServerTls>>,
     pub(super) origin: Option<(Arc<dyn Origin>, origin::Settings)>,
+    #[cfg(feature = "proxy")]
+    pub(super) peers: Option<PeerSettings>,
 }
 
 impl Default for Builder {
@@ -55,6 +59,8 @@ impl Default for Builder {
             server: server::Settings::default(),
             tls: None,
             origin: None,
+            #[cfg(feature = "proxy")]
+            peers: None,
         }
     }
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use crate::server::Waiter;
 
+use super::exchange::{Answer, Exchange};
 use super::fetch::{Countdown, Fetch, FetchOutcome};
 use super::fetch_table::Asked;
 use super::item_path::ItemPath;
@@ -29,6 +30,8 @@ pub(crate) struct CommandFetches(Option<Box<AskedPaths>>);
 #[derive(Debug)]
 struct AskedPaths {
     paths: HashMap<ItemPath, Attempt>,
+    /// The requests to peers, by what tells them apart within the command.
+    exchanges: HashMap<Vec<u8>, Arc<Exchange>>,
     /// The wait that is being put together.
     countdown: Arc<Countdown>,
     /// It waits for something.
@@ -41,6 +44,18 @@ struct AskedPaths {
 struct Attempt {
     fetch: Arc<Fetch>,
     number: u32,
+}
+
+impl Default for AskedPaths {
+    fn default() -> AskedPaths {
+        AskedPaths {
+            paths: HashMap::new(),
+            exchanges: HashMap::new(),
+            countdown: Countdown::new(),
+            waits: false,
+            waited: 0,
+        }
+    }
 }
 
 /// The outcome of a look-up that found nothing in the cache.
@@ -58,15 +73,30 @@ impl CommandFetches {
         let Some(path) = ItemPath::new(db, names) else {
             return Look::Miss;
         };
-        let asked = self.0.get_or_insert_with(|| {
-            Box::new(AskedPaths {
-                paths: HashMap::new(),
-                countdown: Countdown::new(),
-                waits: false,
-                waited: 0,
-            })
-        });
-        asked.look(origin, path)
+        self.0.get_or_insert_with(Box::default).look(origin, path)
+    }
+
+    /// Whether the command has sent a request to a peer.
+    pub(crate) fn has_asked(&self, request: &[u8]) -> bool {
+        let asked = self.0.as_ref();
+        asked.is_some_and(|asked| asked.exchanges.contains_key(request))
+    }
+
+    /// The answer of a peer to a request of the command, which `begin` sends the first time; `None` while the command has to
+    /// wait for it.
+    pub(crate) fn answer(
+        &mut self,
+        request: &[u8],
+        begin: impl FnOnce() -> Arc<Exchange>,
+    ) -> Option<Answer> {
+        let asked = self.0.get_or_insert_with(Box::default);
+        let exchange = asked
+            .exchanges
+            .entry(request.to_vec())
+            .or_insert_with(begin);
+        let answer = exchange.answer_or_wait(&asked.countdown);
+        asked.waits |= answer.is_none();
+        answer
     }
 
     /// The waiter of the command, which has asked for all its paths.

@@ -68,7 +68,7 @@ impl Fetch {
     pub(super) fn add(&self, waiting: &Arc<Countdown>) {
         let mut state = self.lock();
         if state.outcome.is_none() {
-            waiting.left.fetch_add(1, Ordering::Relaxed);
+            waiting.add();
             state.waiting.push(Arc::clone(waiting));
         }
     }
@@ -91,23 +91,28 @@ impl Fetch {
 
 /// The fetches that one command waits for. When the last has ended, the command's connection is woken.
 #[derive(Debug)]
-pub(super) struct Countdown {
+pub(crate) struct Countdown {
     /// The fetches, and one more until all are added.
     left: AtomicUsize,
-    pub(super) waiter: Arc<Waiter>,
+    pub(crate) waiter: Arc<Waiter>,
 }
 
 impl Countdown {
     /// No fetch yet. The wait can't end before [`count`](Countdown::count) is called for the command itself.
-    pub(super) fn new() -> Arc<Countdown> {
+    pub(crate) fn new() -> Arc<Countdown> {
         Arc::new(Countdown {
             left: AtomicUsize::new(1),
             waiter: Waiter::new(),
         })
     }
 
+    /// Counts one thing more for which the command waits.
+    pub(crate) fn add(&self) {
+        self.left.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Counts the end of one fetch, or that all fetches of the command are added.
-    pub(super) fn count(&self) {
+    pub(crate) fn count(&self) {
         if self.left.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.waiter.wake();
         }

@@ -57,6 +57,7 @@
 mod cache_server;
 mod command;
 mod command_fetches;
+mod exchange;
 mod failure_log;
 mod fetch;
 mod fetch_table;
@@ -67,6 +68,7 @@ mod http_connection;
 mod item_path;
 #[cfg(feature = "proxy")]
 mod memcached;
+mod peer_request;
 mod read_through;
 #[cfg(feature = "proxy")]
 mod redis;
@@ -82,10 +84,14 @@ mod threads;
 pub(crate) use cache_server::default_settings as client_settings;
 pub use command::CommandOrigin;
 pub(crate) use command_fetches::{CommandFetches, Look};
+pub(crate) use exchange::{Answer, Exchange};
+#[cfg(feature = "proxy")]
+pub(crate) use failure_log::FailureLog;
 #[cfg(feature = "http")]
 pub use http::{HttpOrigin, InvalidUrl};
 #[cfg(feature = "proxy")]
 pub use memcached::MemcachedOrigin;
+pub(crate) use peer_request::{PeerReply, PeerRequest, PeerStatus};
 pub(crate) use read_through::ReadThrough;
 #[cfg(feature = "proxy")]
 pub use redis::RedisOrigin;
@@ -93,4 +99,6 @@ pub use settings::{OnFailure, Settings};
 pub use source::{FetchError, FetchRequest, Fetched, Origin};
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteOrigin;
+#[cfg(feature = "proxy")]
+pub(crate) use statistics::counts;
 pub(crate) use threads::FetchThreads;

@@ -173,6 +173,7 @@ fn fetched(
     Ok(Some(Fetched {
         value,
         flags: flags.unwrap_or_default(),
+        ..Fetched::default()
     }))
 }
 

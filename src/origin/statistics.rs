@@ -1,28 +1,35 @@
 //! The counts of an origin, under the names of `stats` and INFO.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-
 use super::fetch::FetchOutcome;
 use super::source::FetchError;
 
+/// A struct of counts, each with its name in `stats` and INFO.
 macro_rules! counts {
-    ($($name:ident: $line:literal, $what:literal;)*) => {
+    ($of:ident: $($name:ident: $line:literal, $what:literal;)*) => {
         /// The counts since the start.
         #[derive(Debug, Default)]
-        pub(super) struct OriginStatistics {
-            $(#[doc = $what] pub(super) $name: AtomicU64,)*
+        pub(super) struct $of {
+            $(#[doc = $what] pub(super) $name: std::sync::atomic::AtomicU64,)*
         }
 
-        impl OriginStatistics {
+        impl $of {
             /// All of them, each under its name.
             pub(super) fn lines(&self) -> Vec<(&'static str, u64)> {
-                vec![$(($line, self.$name.load(Relaxed)),)*]
+                vec![$(($line, self.$name.load(std::sync::atomic::Ordering::Relaxed)),)*]
+            }
+
+            /// Adds one.
+            pub(super) fn add(count: &std::sync::atomic::AtomicU64) {
+                count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
             }
         }
     };
 }
 
+pub(crate) use counts;
+
 counts! {
+    OriginStatistics:
     fetches: "origin_fetches", "Requests to the origin.";
     found: "origin_found", "Fetches that stored a value.";
     missing: "origin_missing", "Fetches of what the origin doesn't have.";
@@ -37,11 +44,6 @@ counts! {
 }
 
 impl OriginStatistics {
-    /// Adds one.
-    pub(super) fn add(count: &AtomicU64) {
-        count.fetch_add(1, Relaxed);
-    }
-
     /// Counts a fetch that did not fail.
     pub(super) fn count(&self, outcome: FetchOutcome) {
         match outcome {
@@ -55,6 +57,7 @@ impl OriginStatistics {
     /// Counts a fetch that failed.
     pub(super) fn count_failure(&self, error: &FetchError) {
         Self::add(match error {
+            FetchError::Moved => &self.overtaken,
             FetchError::TimedOut => &self.timeouts,
             FetchError::Unavailable(_) => &self.unavailable,
             FetchError::Error(_) => &self.errors,

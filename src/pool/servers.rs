@@ -5,6 +5,8 @@ use std::collections::HashSet;
 use std::fmt;
 use std::str::FromStr;
 
+use crate::pool::hash;
+
 /// One server of a pool.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PoolServer {
@@ -43,6 +45,16 @@ impl ServerList {
     /// A list without servers, for a proxy that doesn't forward.
     pub(crate) fn none() -> ServerList {
         ServerList(Vec::new())
+    }
+
+    /// A number that lists with the same servers and weights share, in whatever order.
+    pub(crate) fn fingerprint(&self) -> u32 {
+        let lines = self.0.iter();
+        let mut lines: Vec<_> = lines
+            .map(|it| format!("{} {}\n", it.address, it.weight))
+            .collect();
+        lines.sort_unstable();
+        hash::md5_key(lines.concat().as_bytes())
     }
 
     /// The servers.
@@ -157,6 +169,16 @@ mod tests {
         let plain: ServerList = "a:1 1\nb:1 1\n".parse().unwrap();
         let marked: ServerList = "\u{feff}a:1 1\r\nb:1 1\r\n".parse().unwrap();
         assert_eq!(marked, plain);
+    }
+
+    #[test]
+    fn lists_with_the_same_servers_have_one_fingerprint() {
+        let fingerprint = |text: &str| text.parse::<ServerList>().unwrap().fingerprint();
+        let list = fingerprint("a:1 1\nb:1 2\n");
+        assert_eq!(fingerprint("# other\nb:1 2\na:1  1\n"), list);
+        for other in ["a:1 1\n", "a:1 2\nb:1 1\n", "a:1 1\nc:1 2\n"] {
+            assert_ne!(fingerprint(other), list, "{other}");
+        }
     }
 
     #[test]

@@ -7,8 +7,8 @@ use serde::Deserialize;
 
 use super::logging::LogOptions;
 use super::options::{
-    InvalidateOptions, OriginOptions, ProxyOptions, ServeOptions, TargetOptions, TlsOptions,
-    UpstreamTlsOptions,
+    InvalidateOptions, OriginOptions, PeersOptions, ProxyOptions, ServeOptions, TargetOptions,
+    TlsOptions, UpstreamTlsOptions,
 };
 
 /// The file that is read without `--config`, if it exists.
@@ -23,6 +23,7 @@ const MAX_FILE: u64 = 1 << 20;
 pub(crate) struct File {
     pub(crate) serve: ServeOptions,
     pub(crate) origin: OriginOptions,
+    pub(crate) peers: PeersOptions,
     pub(crate) proxy: ProxyOptions,
     pub(crate) invalidate: InvalidateOptions,
     pub(crate) target: Vec<TargetOptions>,

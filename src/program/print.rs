@@ -5,7 +5,8 @@ use clap::{Args, Command};
 
 use super::logging::LogOptions;
 use super::options::{
-    InvalidateOptions, OriginOptions, ProxyOptions, ServeOptions, TlsOptions, UpstreamTlsOptions,
+    InvalidateOptions, OriginOptions, PeersOptions, ProxyOptions, ServeOptions, TlsOptions,
+    UpstreamTlsOptions,
 };
 use super::output::show;
 use super::serve::{ServeArgs, TableSettings};
@@ -31,6 +32,7 @@ fn toml(
     let TableSettings {
         serve: settings,
         origin,
+        peers,
         tls,
         log,
     } = settings;
@@ -42,6 +44,8 @@ fn toml(
     table(&mut out, "serve", &serve, settings.printed());
     let help = OriginOptions::augment_args(Command::new("origin"));
     table(&mut out, "origin", &help, origin.printed());
+    let help = PeersOptions::augment_args(Command::new("peers"));
+    table(&mut out, "peers", &help, peers.printed());
     let help = ProxyOptions::augment_args(Command::new("proxy"));
     table(&mut out, "proxy", &help, proxy.printed()?);
     let help = InvalidateOptions::augment_args(Command::new("invalidate"));
@@ -93,15 +97,24 @@ fn entry(out: &mut String, table: &str, help: &Command, setting: PrintedSetting)
         line.push(' ');
         line.push_str(word);
     }
-    // The table's name says what begins the name of the flag.
-    let key = flag
-        .strip_prefix(table)
-        .and_then(|key| key.strip_prefix('-'));
-    let key = key.unwrap_or(flag);
+    let key = key_of(table, flag);
     out.push_str(&match value {
         Some(value) => format!("{line}\n{key} = {value}\n"),
         None => format!("{line}\n# {key} = {example}\n"),
     });
+}
+
+/// The name of a flag in its table. The table's name says what begins the name of the flag.
+fn key_of<'f>(table: &str, flag: &'f str) -> &'f str {
+    if flag == "peers" {
+        return "servers";
+    }
+    let of_one = table.strip_suffix('s').unwrap_or(table);
+    let key = flag
+        .strip_prefix(table)
+        .and_then(|key| key.strip_prefix('-'));
+    let key = key.or_else(|| flag.strip_prefix(of_one)?.strip_prefix('-'));
+    key.unwrap_or(flag)
 }
 
 #[cfg(test)]
@@ -114,6 +127,7 @@ mod tests {
         let settings = TableSettings {
             serve: file.serve.settings(),
             origin: file.origin,
+            peers: file.peers,
             tls: file.tls,
             log: file.log,
         };
@@ -139,6 +153,7 @@ mod tests {
              [origin]\ncommand = \"a {key}\"\nhttp = \"h\"\nmemcached = \"a:3\"\nredis = \"/r.sock\"\nsqlite = \"s.db\"\nquery = \"q\"\nuser = \"u\"\n\
              password-file = \"p\"\ndatabase = 3\ntls-ca = \"c\"\ntls-cert = \"d\"\ntls-key = \"e\"\ntimeout = \"2s\"\nretry = \"3s\"\nfetches = 4\nqueue = 5\nfresh = \"6s\"\n\
              stale = \"7s\"\nnegative-ttl = \"8s\"\non-failure = \"miss\"\n\
+             [peers]\nservers = \"p.txt\"\nself = \"a:1\"\ncopy-ttl = \"3s\"\ntimeout = \"4s\"\n\
              [tls]\ncert = \"c.pem\"\nkey = \"k.pem\"\nclient-ca = \"a.pem\"\n\
              [upstream-tls]\nca = \"u.pem\"\ncert = \"v.pem\"\nkey = \"w.pem\"\n[log]\ndir = \"l\"\nformat = \"json\"\nlevel = \"warn\"\n",
         ] {
@@ -178,6 +193,10 @@ mod tests {
             (
                 OriginOptions::augment_args(Command::new("origin")),
                 file.origin.printed(),
+            ),
+            (
+                PeersOptions::augment_args(Command::new("peers")),
+                file.peers.printed(),
             ),
             (
                 ProxyOptions::augment_args(Command::new("proxy")),

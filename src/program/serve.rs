@@ -1,12 +1,13 @@
 //! `larder serve`: settings into a running server, until a signal ends it.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use clap::Args;
 
 use crate::Server;
 use crate::origin;
+use crate::peers::PeerSettings;
 use crate::server::{ClientTls, Listen, ServerTls, StartError};
 use crate::service::resp::acl_file_lets_everybody_in;
 use crate::snapshot::SaveError;
@@ -14,7 +15,7 @@ use crate::snapshot::SaveError;
 use super::file::{DEFAULT_FILE, File};
 use super::logging::{self, Format, LogOptions};
 use super::options::{
-    NamedOrigin, OriginOptions, ServeOptions, Settings, TlsOptions, reload_listeners,
+    NamedOrigin, OriginOptions, PeersOptions, ServeOptions, Settings, TlsOptions, reload_listeners,
     reload_upstreams,
 };
 use super::output::announce;
@@ -32,6 +33,9 @@ pub(crate) struct ServeArgs {
     origin: OriginOptions,
 
     #[command(flatten)]
+    peers: PeersOptions,
+
+    #[command(flatten)]
     tls: TlsOptions,
 
     #[command(flatten)]
@@ -46,6 +50,7 @@ pub(crate) struct ServeArgs {
 pub(super) struct TableSettings {
     pub(super) serve: Settings,
     pub(super) origin: OriginOptions,
+    pub(super) peers: PeersOptions,
     pub(super) tls: TlsOptions,
     pub(super) log: LogOptions,
 }
@@ -69,6 +74,7 @@ impl ServeArgs {
             None => Ok(TableSettings {
                 serve: settings,
                 origin: self.origin.clone().or(file.origin),
+                peers: self.peers.clone().or(file.peers),
                 tls: self.tls.clone().or(file.tls),
                 log: self.log.clone().or(file.log),
             }),
@@ -81,6 +87,7 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), String> {
     let TableSettings {
         serve: settings,
         origin,
+        peers,
         tls: tls_options,
         log,
     } = args.settings()?;
@@ -95,7 +102,9 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), String> {
     let named = origin.origin()?;
     let origin_tls = named.as_ref().and_then(|named| named.tls.clone());
     let times = origin.settings();
-    let server = start(&settings, (named, times), tls.clone())?;
+    let fetch_time = named.as_ref().map(|_| times.timeout);
+    let peer_settings = peers.settings(fetch_time)?;
+    let server = start(&settings, (named, times), peer_settings, tls.clone())?;
     let workers = match settings.workers {
         Some(workers) => format!("{workers} workers"),
         None => format!("up to {} workers", settings.model.0.default_workers()),
@@ -109,6 +118,7 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), String> {
         tls: tls_options,
         origin,
         log_format: log.format(),
+        peers,
         log_dir: log.dir,
     };
     let reload = reload(args.clone(), settings, restart, (tls, origin_tls), &server);
@@ -180,6 +190,7 @@ struct NeedsRestart {
     tls: TlsOptions,
     origin: OriginOptions,
     log_format: Format,
+    peers: PeersOptions,
     log_dir: Option<PathBuf>,
 }
 
@@ -193,6 +204,7 @@ fn reload(
 ) -> impl FnMut() + Send + 'static {
     let (store, connections) = (server.store.clone(), server.running.connections().clone());
     let (memcached, saver) = (server.memcached.clone(), server.saver().cloned());
+    let peers = server.peers();
     move || match args.settings() {
         Ok(new) => {
             let (settings, log) = (new.serve, new.log);
@@ -223,8 +235,16 @@ fn reload(
             if new.origin != restart.origin {
                 later.push("origin");
             }
+            if new.peers != restart.peers {
+                later.push("peers");
+            }
             reload_listeners(tls.as_deref());
             reload_upstreams(origin_tls.as_deref());
+            if let Some(peers) = peers.as_ref().and_then(Weak::upgrade)
+                && let Err(problem) = peers.reload()
+            {
+                log::error!("the peers were not reloaded, the old ones stay: --peers {problem}");
+            }
             report_reload(&running, &later);
         }
         Err(problem) => log::error!("not reloaded, the old settings stay in force: {problem}"),
@@ -245,6 +265,7 @@ fn warn_of_udp(server: &Server) {
 fn start(
     settings: &Settings,
     (origin, times): (Option<NamedOrigin>, origin::Settings),
+    peers: Option<PeerSettings>,
     tls: Option<Arc<ServerTls>>,
 ) -> Result<Server, String> {
     let unix = settings.unix.clone().map(Listen::Unix);
@@ -291,7 +312,8 @@ fn start(
         .max_connections(settings.max_connections as usize)
         .idle_timeout(settings.idle_timeout.span())
         .tls(tls)
-        .origin(origin.map(|named| named.origin), times);
+        .origin(origin.map(|named| named.origin), times)
+        .peers(peers);
     builder.start().map_err(|error| match &error {
         StartError::Listen { index, .. } => {
             format!("{error}; choose another with {} ADDR", options[*index])

@@ -310,6 +310,8 @@ pub enum StartError {
     Users(String),
     /// The file for snapshots can't be used: a sentence that names it.
     Snapshot(String),
+    /// The list of peers can't be used: a sentence that names it.
+    Peers(String),
     /// UDP was asked for together with users of memcached's protocol.
     UdpWithUsers,
     /// A thread or its poller could not be made.
@@ -338,7 +340,9 @@ impl fmt::Display for StartError {
                 f,
                 "{connections} connections need {needed} open files, and the system allows {allowed}: lower the limit of connections, or raise the hard limit of files (ulimit -Hn)",
             ),
-            StartError::Users(problem) | StartError::Snapshot(problem) => f.write_str(problem),
+            StartError::Users(problem)
+            | StartError::Snapshot(problem)
+            | StartError::Peers(problem) => f.write_str(problem),
             StartError::UdpWithUsers => f.write_str(
                 "UDP can't be used with a file of users, because a datagram can't authenticate its sender",
             ),
@@ -354,6 +358,7 @@ impl Error for StartError {
             StartError::OpenFiles { .. }
             | StartError::Users(_)
             | StartError::Snapshot(_)
+            | StartError::Peers(_)
             | StartError::UdpWithUsers => None,
         }
     }

@@ -285,20 +285,26 @@ impl<S: Read + Write> Talk<S> {
         text
     }
 
+    /// All that comes up to this end, byte by byte, so that what follows stays.
+    #[track_caller]
+    pub(crate) fn until_end(&mut self, end: &str) -> String {
+        let mut text = Vec::new();
+        while !text.ends_with(end.as_bytes()) {
+            let mut byte = [0];
+            match self.0.read(&mut byte) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Ok(0) | Err(_) => panic!("broke off: {}", String::from_utf8_lossy(&text)),
+                Ok(_) => text.extend_from_slice(&byte),
+            }
+        }
+        String::from_utf8(text).expect("it is text")
+    }
+
     /// A number of memcached's `stats`.
     #[track_caller]
     pub(crate) fn stat(&mut self, name: &str) -> u64 {
         self.say("stats\r\n");
-        let mut text = Vec::new();
-        while !text.ends_with(b"END\r\n") {
-            let mut some = [0; 4096];
-            match self.0.read(&mut some) {
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Ok(0) | Err(_) => panic!("stats broke off: {}", String::from_utf8_lossy(&text)),
-                Ok(more) => text.extend_from_slice(&some[..more]),
-            }
-        }
-        let text = String::from_utf8(text).expect("stats are text");
+        let text = self.until_end("END\r\n");
         let start = format!("STAT {name} ");
         let value = text.lines().find_map(|line| line.strip_prefix(&start));
         let value = value.and_then(|value| value.parse().ok());

@@ -21,7 +21,7 @@ use source::Source;
 
 /// The rooms that a room may import. `program` is the binary's; it sees the library's public items of any
 /// room.
-const ARROWS: [(&str, &[&str]); 14] = [
+const ARROWS: [(&str, &[&str]); 15] = [
     ("protocol", &[]),
     ("store", &["protocol"]),
     ("snapshot", &["store"]),
@@ -30,9 +30,10 @@ const ARROWS: [(&str, &[&str]); 14] = [
         "origin",
         &["client", "upstream", "pool", "server", "store", "protocol"],
     ),
+    ("peers", &["origin", "client", "pool", "store"]),
     (
         "service",
-        &["origin", "server", "snapshot", "store", "protocol"],
+        &["peers", "origin", "server", "snapshot", "store", "protocol"],
     ),
     ("pool", &["protocol"]),
     ("upstream", &["pool", "server", "protocol"]),
@@ -45,7 +46,7 @@ const ARROWS: [(&str, &[&str]); 14] = [
     ("tools", &["service", "store", "server", "protocol"]),
     (
         "embed",
-        &["service", "origin", "snapshot", "store", "server"],
+        &["service", "peers", "origin", "snapshot", "store", "server"],
     ),
     (
         "program",
@@ -55,6 +56,7 @@ const ARROWS: [(&str, &[&str]); 14] = [
             "invalidate",
             "client",
             "origin",
+            "peers",
             "pool",
             "service",
             "server",

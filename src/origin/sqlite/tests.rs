@@ -55,6 +55,7 @@ fn ask_within(
 ) -> Result<Option<Fetched>, FetchError> {
     origin.fetch(&FetchRequest {
         key,
+        names: &[key],
         deadline: Instant::now() + time,
         max_value: 1000,
     })

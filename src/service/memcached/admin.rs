@@ -60,6 +60,9 @@ impl TurnContext<'_> {
         if !self.shared.settings.flush_all {
             return self.output.reply(noreply, reply::FLUSH_DISABLED);
         }
+        if delay != 0 && self.shared.peers.get().is_some() {
+            return self.refuse_elsewhere("flush_all with a delay");
+        }
         self.operations.flush(delay.into());
         self.output.reply(noreply, reply::OK);
     }

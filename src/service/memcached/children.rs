@@ -20,6 +20,11 @@ const LISTING_LIMIT: usize = 16 * 1024 * 1024;
 impl TurnContext<'_> {
     /// `false` if there is no memory for the reply; then nothing is done.
     pub(super) fn children(&mut self, path: Words<'_>) -> bool {
+        let key = path.clone().next().unwrap_or_default();
+        if self.operations.is_elsewhere(key) {
+            self.refuse_elsewhere("getch");
+            return true;
+        }
         let listing = with_path(path, |names| {
             let mut tree = self.shared.store.lock(names[0]);
             let node = tree.find(DATABASE, names)?;

@@ -203,7 +203,9 @@ impl server::Session for ConnectionSession {
             if context.output.is_full() {
                 break Next::Again;
             }
+            let before = context.before_step();
             let step = self.step(&mut context, rest);
+            let step = context.after_peers(step, before, rest);
             context.after_fetches(&step);
             if let Some(next) = self.after_step(step, rest.len(), &mut consumed) {
                 break next;
@@ -247,6 +249,7 @@ impl server::Session for ConnectionSession {
             SessionProtocol::Binary(binary) => binary.received(&mut context, bytes),
             SessionProtocol::Undecided | SessionProtocol::Watching(_) => {}
         }
+        context.tell_peers();
         shared.counters.add(&context.operations.counts);
         let next = self.waits_for();
         connection.note_awaits_value(next == Next::Receive);

@@ -49,19 +49,24 @@ impl<'a> TurnContext<'a> {
     }
 
     /// Memory of the store for a large value and the end of its line, if it is to be received as it arrives.
-    pub(super) fn reserve(&self, key: usize, length: usize) -> Option<Reservation> {
+    pub(super) fn reserve(&self, key: &[u8], length: usize) -> Option<Reservation> {
         let store = &self.shared.store;
-        (!self.input_is_whole)
-            .then(|| store.reserve(key, length))
+        self.may_receive(key)
+            .then(|| store.reserve(key.len(), length))
             .flatten()
     }
 
     /// As [`reserve`](TurnContext::reserve), for a value with nothing behind it.
-    pub(super) fn reserve_bare(&self, key: usize, length: usize) -> Option<Reservation> {
+    pub(super) fn reserve_bare(&self, key: &[u8], length: usize) -> Option<Reservation> {
         let store = &self.shared.store;
-        (!self.input_is_whole)
-            .then(|| store.reserve_bare(key, length))
+        self.may_receive(key)
+            .then(|| store.reserve_bare(key.len(), length))
             .flatten()
+    }
+
+    /// Whether a value may be received into memory of the store. One for a peer is collected in the connection's input.
+    fn may_receive(&self, key: &[u8]) -> bool {
+        !self.input_is_whole && !self.operations.is_elsewhere(key)
     }
 }
 

@@ -41,6 +41,7 @@ mod key_commands;
 mod meta;
 mod operations;
 mod output;
+mod peers;
 mod prefixes;
 mod receiving;
 mod retrieval;
@@ -61,6 +62,7 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use crate::origin::ReadThrough;
+use crate::peers::Peers;
 use crate::protocol::memcached::text::reply;
 use crate::server::{self, Address, Certificates, Connections, Peer, Refusal};
 use crate::snapshot::Saver;
@@ -100,6 +102,7 @@ impl Memcached {
                 listeners: OnceLock::new(),
                 snapshots: OnceLock::new(),
                 origin: OnceLock::new(),
+                peers: OnceLock::new(),
                 verbosity: AtomicU32::new(0),
                 max_item_size: AtomicUsize::new(settings.max_item_size),
             }),
@@ -141,6 +144,12 @@ impl Memcached {
         let _ = self.shared.origin.set(origin);
     }
 
+    /// Forms one cache with peers.
+    pub(crate) fn share_with(&self, peers: Arc<dyn Peers>) {
+        // Only the first counts.
+        let _ = self.shared.peers.set(peers);
+    }
+
     /// Reads the file of users again, if there is one. After an error the old users stay.
     ///
     /// # Errors
@@ -162,6 +171,9 @@ impl Memcached {
         self.shared.max_item_size.store(bytes, Ordering::Relaxed);
         if let Some(origin) = self.shared.origin.get() {
             origin.set_max_item_size(bytes);
+        }
+        if let Some(peers) = self.shared.peers.get() {
+            peers.reads().set_max_item_size(bytes);
         }
     }
 }

@@ -49,17 +49,17 @@ pub(super) trait StorageLine {
 }
 
 impl<R> Receiving<R> {
-    /// `None` if the value can't be received this way. `reserve` is called with the length of the key.
+    /// `None` if the value can't be received this way. `reserve` is called with the key.
     pub(super) fn begin(
         key: &[u8],
         request: &StoreRequest,
         reply: impl FnOnce() -> R,
-        reserve: impl FnOnce(usize) -> Option<Reservation>,
+        reserve: impl FnOnce(&[u8]) -> Option<Reservation>,
     ) -> Option<Box<Receiving<R>>> {
         if matches!(request.mode, StoreMode::Append | StoreMode::Prepend) {
             return None;
         }
-        let reservation = reserve(key.len())?;
+        let reservation = reserve(key)?;
         Some(Box::new(Receiving {
             reservation,
             key: key.to_vec(),

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::origin::ReadThrough;
+use crate::peers::Peers;
 use crate::protocol::memcached::text::Nesting;
 use crate::server::{Address, Certificates, Connection, Connections};
 use crate::snapshot::Saver;
@@ -81,6 +82,8 @@ pub(super) struct Shared {
     pub(super) snapshots: OnceLock<Arc<Saver>>,
     /// The origin of what the store doesn't have, if there is one.
     pub(super) origin: OnceLock<Arc<ReadThrough>>,
+    /// The larders that form one cache with this one, if there are any.
+    pub(super) peers: OnceLock<Arc<dyn Peers>>,
     /// The level of the last `verbosity`. `stats settings` shows it; it doesn't change larder's log
     /// level.
     pub(super) verbosity: AtomicU32,

@@ -57,10 +57,14 @@ const NO_SLABS: &[&str] = &[
 const NOTHING_OF_THE_KIND: &[&str] = &["unexpected_napi_ids", "round_robin_fallback"];
 
 impl TurnContext<'_> {
-    /// The figures of the origin, if there is one.
+    /// The figures of the origin and of peers, if there are any.
     fn origin_stats(&mut self) {
         let origin = self.shared.origin.get();
         for (name, value) in origin.map(|origin| origin.statistics()).unwrap_or_default() {
+            self.stat(name, value);
+        }
+        let peers = self.shared.peers.get();
+        for (name, value) in peers.map(|peers| peers.statistics()).unwrap_or_default() {
             self.stat(name, value);
         }
     }

@@ -55,7 +55,7 @@ impl StorageLine for StorageCommand<'_> {
     fn receive(&self, context: &TurnContext<'_>) -> Option<Box<Receiving<ReceivedReply>>> {
         let noreply = self.noreply;
         let reply = || ReceivedReply::Classic { noreply };
-        let reserve = |key| context.reserve(key, self.length);
+        let reserve = |key: &[u8]| context.reserve(key, self.length);
         Receiving::begin(self.path.single()?, &request(self), reply, reserve)
     }
 }

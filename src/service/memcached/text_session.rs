@@ -250,6 +250,9 @@ impl TextSession {
         input: &[u8],
         line: usize,
     ) -> Step {
+        if context.is_done_for_peers(&command) {
+            return Step::Continue(line);
+        }
         match command.verb {
             MetaVerb::Get => {
                 if let Some(step) = context.meta_get(&command).step(0) {

@@ -9,7 +9,7 @@ use crate::service::kept_insertions::KeptInsertions;
 use crate::store::{Node, Reservation, SharedValue, Store, Tree};
 
 /// The database that reads through to the origin: that of memcached's clients. The others have only what clients store.
-const ORIGIN_DATABASE: u8 = 0;
+pub(super) const ORIGIN_DATABASE: u8 = 0;
 
 /// The state that a command uses.
 pub(crate) struct Context<'a> {
@@ -73,20 +73,22 @@ impl Context<'_> {
         path: &[&[u8]],
         found: Option<Node>,
     ) -> bool {
-        let Some(origin) = self.service.origin.get() else {
-            return false;
-        };
-        if self.client.db() != ORIGIN_DATABASE {
+        let (origin, peers) = (self.service.origin.get(), self.service.peers.get());
+        if origin.is_none() && peers.is_none() || self.client.db() != ORIGIN_DATABASE {
             return false;
         }
         if let Some(node) = found {
-            origin.note_hit(ORIGIN_DATABASE, path, tree.item(node), tree.now_ms());
+            if let Some(origin) = origin {
+                origin.note_hit(ORIGIN_DATABASE, path, tree.item(node), tree.now_ms());
+            }
             return false;
         }
-        let Some(fetches) = &mut self.fetches else {
+        let owned = peers.filter(|peers| peers.owner(path[0]).is_some());
+        let source = owned.map_or(origin, |peers| Some(peers.reads()));
+        let (Some(source), Some(fetches)) = (source, &mut self.fetches) else {
             return false;
         };
-        let waits = fetches.look(origin, ORIGIN_DATABASE, path) == Look::Wait;
+        let waits = fetches.look(source, ORIGIN_DATABASE, path) == Look::Wait;
         self.is_fetching |= waits;
         waits
     }

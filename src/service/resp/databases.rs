@@ -1,7 +1,7 @@
 //! Commands on whole databases: SWAPDB, DBSIZE, FLUSHDB, FLUSHALL.
 
 use super::arguments::database;
-use super::context::Context;
+use super::context::{Context, ORIGIN_DATABASE};
 use super::errors;
 use super::table::{CommandSpec, DANGEROUS, EXCLUSIVE, FAST, READONLY, WRITE};
 use crate::protocol::resp::parse_integer;
@@ -36,6 +36,11 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
 ];
 
 fn swapdb(ctx: &mut Context<'_>) {
+    if ctx.service.peers.get().is_some() {
+        return ctx
+            .reply
+            .error("ERR SWAPDB is not possible with peers, which share database 0");
+    }
     let number = |index| i32::try_from(parse_integer(ctx.args.get(index))?).ok();
     let Some(first) = number(1) else {
         return ctx.reply.error("ERR invalid first DB index");
@@ -59,6 +64,9 @@ fn dbsize(ctx: &mut Context<'_>) {
 fn flushdb(ctx: &mut Context<'_>) {
     if accepts_mode(ctx) {
         ctx.store.flush(ctx.db());
+        if ctx.db() == ORIGIN_DATABASE {
+            tell_flushed(ctx);
+        }
         ctx.reply.ok();
     }
 }
@@ -66,7 +74,15 @@ fn flushdb(ctx: &mut Context<'_>) {
 fn flushall(ctx: &mut Context<'_>) {
     if accepts_mode(ctx) {
         ctx.store.flush_all();
+        tell_flushed(ctx);
         ctx.reply.ok();
+    }
+}
+
+/// Has the peers remove their keys, too.
+fn tell_flushed(ctx: &Context<'_>) {
+    if let Some(peers) = ctx.service.peers.get() {
+        peers.tell_flushed();
     }
 }
 

@@ -113,18 +113,23 @@ const OBJECT: &[CommandSpec] = &[
 ];
 
 fn del(ctx: &mut Context<'_>) {
-    let db = ctx.client.db();
     let mut count = 0;
     for key in ctx.args.from(1).iter() {
-        let mut tree = ctx.store.lock(key);
-        if let Some(node) = tree.peek(db, &[key]) {
-            tree.remove(node);
-            count += 1;
-        } else {
-            tree.note_removal(db, &[key]);
-        }
+        count += i64::from(remove(ctx, key));
     }
     ctx.reply.integer(count);
+}
+
+/// Removes a key of the selected database; whether it existed.
+pub(super) fn remove(ctx: &Context<'_>, key: &[u8]) -> bool {
+    let db = ctx.db();
+    let mut tree = ctx.store.lock(key);
+    let node = tree.peek(db, &[key]);
+    match node {
+        Some(node) => tree.remove(node),
+        None => tree.note_removal(db, &[key]),
+    }
+    node.is_some()
 }
 
 fn exists(ctx: &mut Context<'_>) {

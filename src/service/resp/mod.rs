@@ -20,6 +20,7 @@ use self::session::RespSession;
 use self::statistics::Statistics;
 use self::table::CommandSpec;
 use crate::origin::ReadThrough;
+use crate::peers::Peers;
 use crate::server::{Connections, Peer, Refusal, Service, Session};
 use crate::service::memcached::Memcached;
 use crate::snapshot::Saver;
@@ -53,6 +54,7 @@ mod hashes;
 mod keys;
 mod lcs;
 mod moving;
+mod peers;
 mod ranges;
 mod received_command;
 mod receiving;
@@ -119,6 +121,7 @@ impl Resp {
                 memcached: OnceLock::new(),
                 snapshots: OnceLock::new(),
                 origin: OnceLock::new(),
+                peers: OnceLock::new(),
                 run_id: run_id(),
             }),
         }
@@ -142,6 +145,12 @@ impl Resp {
     pub(crate) fn read_through(&self, origin: Arc<ReadThrough>) {
         // Only the first counts.
         let _ = self.shared.origin.set(origin);
+    }
+
+    /// Forms one cache with peers, for database 0.
+    pub(crate) fn share_with(&self, peers: Arc<dyn Peers>) {
+        // Only the first counts.
+        let _ = self.shared.peers.set(peers);
     }
 
     /// Reads users from a file, in the format of Redis's `aclfile`; ACL LOAD and ACL SAVE use it, too.

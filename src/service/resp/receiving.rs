@@ -34,6 +34,11 @@ impl CommandRunner<'_> {
             return false;
         }
         let key = word.words.get(1);
+        let peers = self.shared.peers.get();
+        if peers.is_some_and(|peers| peers.owner(key).is_some()) {
+            // The value is for a peer, and not for the store.
+            return false;
+        }
         let Some(reservation) = self.shared.store.reserve(key.len(), word.length) else {
             return false;
         };

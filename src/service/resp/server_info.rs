@@ -66,10 +66,14 @@ const SECTIONS: &[InfoSection] = &[
     ("Cluster", true, cluster),
     ("Keyspace", true, keyspace),
     (ORIGIN, true, origin),
+    (PEERS, true, peers),
 ];
 
 /// The section that is there only with an origin.
 const ORIGIN: &str = "Origin";
+
+/// The section that is there only with peers.
+const PEERS: &str = "Peers";
 
 fn info(ctx: &mut Context<'_>) {
     let asked = ctx.args.from(1);
@@ -81,7 +85,11 @@ fn info(ctx: &mut Context<'_>) {
     let all = is_asked("all") || is_asked("everything");
     let mut info = InfoText::default();
     for (name, by_default, section) in SECTIONS {
-        let exists = *name != ORIGIN || ctx.service.origin.get().is_some();
+        let exists = match *name {
+            ORIGIN => ctx.service.origin.get().is_some(),
+            PEERS => ctx.service.peers.get().is_some(),
+            _ => true,
+        };
         if exists && (all || default && *by_default || is_asked(name)) {
             if !info.text.is_empty() {
                 info.text.push_str("\r\n");
@@ -98,6 +106,14 @@ fn info(ctx: &mut Context<'_>) {
 fn origin(ctx: &Context<'_>, info: &mut InfoText) {
     let origin = ctx.service.origin.get();
     for (name, value) in origin.map(|origin| origin.statistics()).unwrap_or_default() {
+        info.put(name, value);
+    }
+}
+
+/// The figures of the peers, likewise.
+fn peers(ctx: &Context<'_>, info: &mut InfoText) {
+    let peers = ctx.service.peers.get();
+    for (name, value) in peers.map(|peers| peers.statistics()).unwrap_or_default() {
         info.put(name, value);
     }
 }

@@ -7,6 +7,7 @@ use super::acl::users::Users;
 use super::client_state::ClientRegistry;
 use super::statistics::Statistics;
 use crate::origin::ReadThrough;
+use crate::peers::Peers;
 use crate::server::Connections;
 use crate::service::memcached::Memcached;
 use crate::service::secret::Secret;
@@ -75,6 +76,8 @@ pub(crate) struct ServiceState {
     pub snapshots: OnceLock<Arc<Saver>>,
     /// The origin of what the store doesn't have, if there is one.
     pub origin: OnceLock<Arc<ReadThrough>>,
+    /// The larders that form one cache with this one, if there are any.
+    pub peers: OnceLock<Arc<dyn Peers>>,
     /// Forty hexadecimal digits that no other run has, so that clients notice a restart.
     pub run_id: String,
     /// The start of the service, by the store's clock.

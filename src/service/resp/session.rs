@@ -23,6 +23,7 @@ use super::call_counts::CountedCalls;
 use super::client_state::{CLOSE, ClientState, MULTI, RESTRICTED, UNAUTHENTICATED, WRONG_PASSWORD};
 use super::context::Context;
 use super::errors;
+use super::peers;
 use super::received_command::ReceivedCommand;
 use super::reply_budget::CommandBudget;
 use super::service_state::ServiceState;
@@ -347,7 +348,7 @@ impl CommandRunner<'_> {
             is_fetching: false,
             name: &entry.name,
         };
-        (entry.command.run)(&mut ctx);
+        peers::run(entry.command, &mut ctx);
         let overflowed = ctx.reply.overflowed();
         if ctx.is_fetching {
             return self.await_fetches(start);

@@ -18,6 +18,7 @@ use super::acl::{check, note_denial};
 use super::client_state::{CLOSE, MULTI, REPLY_FILTERED, RESTRICTED};
 use super::context::Context;
 use super::errors;
+use super::peers;
 use super::session::CommandRunner;
 use super::table::{CommandEntry, CommandSpec, EXCLUSIVE, FAST, IMMEDIATE, NO_MULTI, table};
 use crate::protocol::resp::CommandArgs;
@@ -135,7 +136,7 @@ fn exec(ctx: &mut Context<'_>) {
                 note_denial(one.service, one.client, entry, args, denied, true);
                 one.reply.error(errors::rules_changed(denied));
             }
-            _ => (entry.command.run)(&mut one),
+            _ => peers::run(entry.command, &mut one),
         }
         let outcome = one.reply.outcome();
         ctx.reply.absorb(outcome);

@@ -177,6 +177,10 @@ impl BinarySession {
                 let (to, status) = (request.to, Status::AuthError);
                 commands::refuse(context, Refusal { to, status });
             }
+            Command::Flush { delay } if *delay != 0 && context.shared.peers.get().is_some() => {
+                let (to, status) = (request.to, Status::NotSupported);
+                commands::refuse(context, Refusal { to, status });
+            }
             Command::Flush { delay } => {
                 context.operations.flush((*delay).into());
                 commands::done(context, request, 0);
@@ -232,7 +236,7 @@ impl BinarySession {
                 needed: consumed + 1,
             };
         }
-        let reserve = |key| context.reserve_bare(key, store.length);
+        let reserve = |key: &[u8]| context.reserve_bare(key, store.length);
         self.receiving = Receiving::begin(store.key, &operation, || reply, reserve);
         match self.receiving {
             Some(_) => Step::Continue(consumed),

@@ -7,6 +7,7 @@
 //! Cost of an `mg` that hits, with the usual flags: the same as of a `get`. A key in base64 costs an allocation.
 
 mod change;
+mod elsewhere;
 mod read;
 mod set;
 

@@ -21,12 +21,13 @@ impl TurnContext<'_> {
         command: &MetaCommand<'_>,
     ) -> ReadProgress {
         let flags = &command.flags;
-        let request = match flags.has_any(b"TNREu") {
+        let mut request = match flags.has_any(b"TNREu") {
             true => request(flags),
             false => MetaGet::default(),
         };
         let output = &mut self.output;
         let operations = &mut self.operations;
+        request.for_copy = operations.is_read_for_copy();
         with_key(command, |path, key| {
             let outcome = operations.meta_get(path, &request, |found, state| {
                 write_hit(output, command, key, found, state)
@@ -80,6 +81,7 @@ fn request(flags: &MetaFlags<'_>) -> MetaGet {
         recache_sees_exptime: flags.are_ordered(b'T', b'R'),
         unseen: flags.has(b'u'),
         base64_key: false,
+        for_copy: false,
     }
 }
 

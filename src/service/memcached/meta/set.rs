@@ -31,6 +31,9 @@ impl StorageLine for (MetaCommand<'_>, usize) {
 
     fn store(&self, context: &mut TurnContext<'_>, value: &[u8]) {
         let (command, length) = self;
+        if context.is_stored_elsewhere(command, value) {
+            return;
+        }
         let request = request(command);
         let (operations, output) = (&mut context.operations, &mut context.output);
         with_key(command, |path, key| {
@@ -60,7 +63,7 @@ impl StorageLine for (MetaCommand<'_>, usize) {
             flags: command.flags.words().as_bytes().to_vec(),
             base64_key: request.base64_key,
         };
-        let reserve = |key| context.reserve(key, *length);
+        let reserve = |key: &[u8]| context.reserve(key, *length);
         with_key(command, |_, key| {
             Receiving::begin(key, &request, reply, reserve)
         })

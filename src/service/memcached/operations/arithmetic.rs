@@ -5,11 +5,12 @@
 //! because memcached changes the value in place and clients may have seen that: `10` less 1 is
 //! answered `9` and read as `9 `.
 
+use crate::origin::{PeerReply, PeerRequest, PeerStatus};
 use crate::protocol::memcached::text::parse_unsigned;
 use crate::store::{Entry, Node, Refused, Tree};
 
 use super::{
-    DATABASE, Operations, StoreMode, StoreOutcome, StoreRequest, expires_ms, seconds_left,
+    DATABASE, Operations, Place, StoreMode, StoreOutcome, StoreRequest, expires_ms, seconds_left,
 };
 
 /// Digits of the largest number.
@@ -84,6 +85,11 @@ pub(crate) enum ArithmeticOutcome {
 impl Operations<'_> {
     /// Adds to the number of an item, or subtracts from it.
     pub(crate) fn arithmetic(&mut self, path: &[&[u8]], request: &Arithmetic) -> ArithmeticOutcome {
+        match self.place(path, || counting(path, request)) {
+            Place::Here => {}
+            Place::Elsewhere => return ArithmeticOutcome::NoMemory { created: false },
+            Place::Done(reply) => return counted(&reply),
+        }
         self.gather_room(path, LONGEST_NUMBER);
         let mut tree = self.shared.store.lock(path[0]);
         let node = self.look_up(&mut tree, path);
@@ -209,5 +215,33 @@ fn outcome(
         cas: tree.item(node).cas(),
         created,
         left: (seconds_left(before, now_ms), seconds_left(after, now_ms)),
+    }
+}
+
+/// A change of a number, for the owner of the key.
+fn counting(path: &[&[u8]], request: &Arithmetic) -> PeerRequest {
+    let mut flags = vec!["v".to_owned(), "c".to_owned()];
+    flags.push(format!("D{}", request.delta));
+    flags.push(if request.down { "MD" } else { "MI" }.into());
+    flags.extend(request.expected.map(|cas| format!("C{cas}")));
+    if let Some(initial) = request.initial {
+        flags.push(format!("J{}", initial.number));
+        flags.push(format!("N{}", initial.exptime));
+    }
+    PeerRequest::new("ma", path, flags)
+}
+
+fn counted(reply: &PeerReply) -> ArithmeticOutcome {
+    let value = reply.value.as_deref().unwrap_or_default();
+    let number = std::str::from_utf8(value).ok();
+    match reply.status {
+        PeerStatus::Done => ArithmeticOutcome::Now {
+            number: number.and_then(|it| it.trim().parse().ok()).unwrap_or(0),
+            cas: reply.number('c'),
+            created: false,
+            left: (None, None),
+        },
+        PeerStatus::Exists => ArithmeticOutcome::Exists,
+        _ => ArithmeticOutcome::NotFound,
     }
 }

@@ -26,6 +26,7 @@ pub(crate) struct Invalidation {
 impl Operations<'_> {
     /// Invalidates an item.
     pub(crate) fn invalidate(&mut self, path: &[&[u8]], request: &Invalidation) -> DeleteOutcome {
+        self.note_change(path[0]);
         let mut tree = self.shared.store.lock(path[0]);
         let Some(node) = self.look_up(&mut tree, path) else {
             tree.note_removal(DATABASE, path);

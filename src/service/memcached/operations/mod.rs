@@ -21,14 +21,17 @@
 //! | [`arithmetic`](Operations::arithmetic): incr and decr, also with an initial value | `arithmetic` |
 //! | [`delete`](Operations::delete), [`flush`](Operations::flush) | `remove` |
 //! | [`invalidate`](Operations::invalidate): stale and empty items | `invalidate` |
+//! | [`place`](Operations::place): changes of keys that a peer owns | `elsewhere` |
 //!
 //! Each operation takes the lock of one key for as long as it runs. A read calls the protocol under that lock, with the
 //! item in place, so that a value is copied once, from the record into the output
 //! ([`Output::value`](super::output::Output::value)).
 
 mod arithmetic;
+mod elsewhere;
 mod exptime;
 mod invalidate;
+mod peer_state;
 mod read;
 mod recache;
 mod remove;
@@ -43,6 +46,7 @@ use super::service_state::Shared;
 pub(super) use arithmetic::{Arithmetic, ArithmeticOutcome, Initial};
 pub(super) use exptime::{expires_ms, seconds_left};
 pub(super) use invalidate::Invalidation;
+pub(super) use peer_state::{PeerState, Place};
 pub(super) use read::{FoundItem, GetOutcome};
 pub(super) use recache::{MetaGet, ReadState};
 pub(super) use remove::DeleteOutcome;
@@ -60,6 +64,8 @@ pub(super) struct Operations<'a> {
     pub(super) fetches: CommandFetches,
     /// The command can wait for them.
     pub(super) may_wait: bool,
+    /// What the current command has to do with peers.
+    pub(super) peers: PeerState,
     /// The number of the connection, for those who watch.
     connection: u64,
 }
@@ -71,6 +77,7 @@ impl<'a> Operations<'a> {
             counts: TurnCounts::default(),
             fetches: CommandFetches::default(),
             may_wait: true,
+            peers: PeerState::default(),
             connection,
         }
     }

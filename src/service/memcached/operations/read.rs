@@ -1,11 +1,12 @@
 //! Reads of an item, and its expiration time.
 
-use crate::origin::Look;
+use crate::origin::{Look, PeerRequest, PeerStatus};
 use crate::store::{Item, Node, SharedValue, Tree};
 
 use crate::service::memcached::prefixes::KeyUse;
 
-use super::{DATABASE, Operations, expires_ms};
+use super::elsewhere::drop_copy;
+use super::{DATABASE, Operations, Place, expires_ms};
 
 /// The outcome of a read.
 pub(crate) enum GetOutcome<R> {
@@ -53,6 +54,17 @@ pub(crate) struct TouchedItem {
     pub(crate) cas: u64,
 }
 
+/// Where a read sets an exptime.
+enum Touch {
+    Here,
+    /// On the peer that owns the key.
+    Done,
+    /// There is no item.
+    Missing,
+    /// The peer has not answered.
+    Waits,
+}
+
 impl Operations<'_> {
     /// Reads the item at a path: `write` appends it to the output, or returns `None` if there is no memory for that.
     /// With an exptime the item gets it, and the command counts as a touch.
@@ -75,6 +87,16 @@ impl Operations<'_> {
         exptime: Option<i64>,
         write: impl FnOnce(&mut FoundItem<'_, '_>) -> Option<R>,
     ) -> GetOutcome<R> {
+        let new_exptime = match exptime.map(|it| self.touch_elsewhere(&mut tree, path, it)) {
+            None => None,
+            Some(Touch::Here) => exptime,
+            Some(Touch::Done) => None,
+            Some(Touch::Missing) => {
+                self.count_touch(false);
+                return GetOutcome::Miss;
+            }
+            Some(Touch::Waits) => return GetOutcome::Fetching,
+        };
         let before = self.before_look_up(&tree);
         let found = tree.find(DATABASE, path);
         if self.must_wait_for(&mut tree, path, found) {
@@ -85,7 +107,7 @@ impl Operations<'_> {
             let Some(written) = write(&mut FoundItem::new(&mut tree, node)) else {
                 return GetOutcome::NoMemory;
             };
-            if let Some(exptime) = exptime {
+            if let Some(exptime) = new_exptime {
                 let expires_ms = expires_ms(exptime, tree.now_ms());
                 tree.set_expiry(node, expires_ms);
             }
@@ -103,6 +125,18 @@ impl Operations<'_> {
 
     /// Sets the exptime of an item, with or without a value. `None` if there is no item.
     pub(crate) fn touch(&mut self, path: &[&[u8]], exptime: i64) -> Option<TouchedItem> {
+        match self.place(path, || touching(path, exptime)) {
+            Place::Here => {}
+            Place::Elsewhere => return None,
+            Place::Done(reply) => {
+                let found = reply.status == PeerStatus::Done;
+                self.count_touch(found);
+                return found.then(|| TouchedItem {
+                    flags: u32::try_from(reply.number('f')).unwrap_or_default(),
+                    cas: reply.number('c'),
+                });
+            }
+        }
         let mut tree = self.shared.store.lock(path[0]);
         let node = self.look_up(&mut tree, path);
         self.count_touch(node.is_some());
@@ -137,14 +171,20 @@ impl Operations<'_> {
         path: &[&[u8]],
         found: Option<Node>,
     ) -> bool {
-        let Some(origin) = self.shared.origin.get() else {
-            return false;
-        };
+        let origin = self.shared.origin.get();
         if let Some(node) = found {
-            origin.note_hit(DATABASE, path, tree.item(node), tree.now_ms());
+            if let Some(origin) = origin {
+                origin.note_hit(DATABASE, path, tree.item(node), tree.now_ms());
+            }
             return false;
         }
-        let waits = self.may_wait && self.fetches.look(origin, DATABASE, path) == Look::Wait;
+        if !self.may_wait || origin.is_none() && self.shared.peers.get().is_none() {
+            return false;
+        }
+        let mut fetches = std::mem::take(&mut self.fetches);
+        let source = self.source(path[0]);
+        let waits = source.is_some_and(|it| fetches.look(it, DATABASE, path) == Look::Wait);
+        self.fetches = fetches;
         if waits {
             tree.forget_miss();
         }
@@ -160,10 +200,35 @@ impl Operations<'_> {
 
     /// Asks the origin for a key that the command will read when it has waited for another.
     pub(crate) fn ask_ahead(&mut self, key: &[u8]) {
-        if let Some(origin) = self.shared.origin.get()
+        let mut fetches = std::mem::take(&mut self.fetches);
+        if let Some(source) = self.source(key)
             && self.shared.store.lock(key).peek(DATABASE, &[key]).is_none()
         {
-            self.fetches.look(origin, DATABASE, &[key]);
+            fetches.look(source, DATABASE, &[key]);
+        }
+        self.fetches = fetches;
+    }
+
+    /// Sets the exptime of an item for a read of it, if a peer owns its key. The read then finds a copy.
+    fn touch_elsewhere(&mut self, tree: &mut Tree<'_>, path: &[&[u8]], exptime: i64) -> Touch {
+        if self.shared.peers.get().is_none() {
+            return Touch::Here;
+        }
+        match self.find_place(path, || touching(path, exptime)) {
+            Place::Here => Touch::Here,
+            Place::Done(reply) if reply.status == PeerStatus::Done => Touch::Done,
+            Place::Done(_) => {
+                drop_copy(tree, path[0]);
+                Touch::Missing
+            }
+            // A read that can't be answered misses.
+            Place::Elsewhere => match std::mem::take(&mut self.peers.waits) {
+                true => Touch::Waits,
+                false => {
+                    self.peers.failure = None;
+                    Touch::Missing
+                }
+            },
         }
     }
 
@@ -184,4 +249,10 @@ impl Operations<'_> {
             self.counts.touch_misses += 1;
         }
     }
+}
+
+/// A new exptime, for the owner of the key.
+fn touching(path: &[&[u8]], exptime: i64) -> PeerRequest {
+    let flags = [format!("T{exptime}"), "f".into(), "c".into()];
+    PeerRequest::new("mg", path, flags.into())
 }

@@ -29,6 +29,8 @@ pub(crate) struct MetaGet {
     pub(crate) unseen: bool,
     /// Whether the key was sent in base64, for an item that is made.
     pub(crate) base64_key: bool,
+    /// Whether the read is for the copy of a peer, which wins nothing.
+    pub(crate) for_copy: bool,
 }
 
 /// The item as the read found it.
@@ -67,6 +69,9 @@ impl Operations<'_> {
         request: &MetaGet,
         write: impl FnOnce(&mut FoundItem<'_, '_>, &ReadState) -> Option<R>,
     ) -> GetOutcome<R> {
+        if request.exptime.is_some() || request.vivify.is_some() {
+            self.note_change(path[0]);
+        }
         let mut tree = self.shared.store.lock(path[0]);
         let before = self.before_look_up(&tree);
         let found = tree.find_unmarked(DATABASE, path);
@@ -158,7 +163,8 @@ fn state(usage: &ItemUsage, now_ms: u64, request: &MetaGet, created: bool) -> Re
     };
     ReadState {
         created,
-        won: created || !marks.won && (marks.stale || request.recache.is_some_and(is_due)),
+        won: !request.for_copy
+            && (created || !marks.won && (marks.stale || request.recache.is_some_and(is_due))),
         marks,
         was_fetched: usage.is_fetched,
         last_access_ms: usage.last_access_ms,

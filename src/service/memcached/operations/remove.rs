@@ -1,9 +1,10 @@
 //! Removals: of one item, and of all.
 
+use crate::origin::{PeerReply, PeerRequest, PeerStatus};
 use crate::service::memcached::prefixes::KeyUse;
 use crate::service::memcached::watch::{DeleteVerb, EventKinds};
 
-use super::{DATABASE, Operations, expires_ms};
+use super::{DATABASE, Operations, Place, expires_ms};
 
 /// The outcome of a deletion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +27,11 @@ impl Operations<'_> {
         expected: Option<u64>,
         verb: DeleteVerb,
     ) -> DeleteOutcome {
+        match self.place(path, || deleting(path, expected)) {
+            Place::Here => {}
+            Place::Elsewhere => return DeleteOutcome::NoMemory,
+            Place::Done(reply) => return deleted(&reply),
+        }
         self.shared.prefixes.count(path[0], KeyUse::Delete);
         let mut tree = self.shared.store.lock(path[0]);
         let outcome = match self.look_up(&mut tree, path) {
@@ -64,5 +70,22 @@ impl Operations<'_> {
             Some(_) if delay > 0 => store.flush_at(DATABASE, u64::MAX),
             _ => store.flush(DATABASE),
         }
+        if let Some(peers) = self.shared.peers.get() {
+            peers.tell_flushed();
+        }
+    }
+}
+
+/// A deletion, for the owner of the key.
+fn deleting(path: &[&[u8]], expected: Option<u64>) -> PeerRequest {
+    let flags = expected.map(|cas| format!("C{cas}"));
+    PeerRequest::new("md", path, flags.into_iter().collect())
+}
+
+fn deleted(reply: &PeerReply) -> DeleteOutcome {
+    match reply.status {
+        PeerStatus::Done => DeleteOutcome::Deleted,
+        PeerStatus::Exists => DeleteOutcome::Exists,
+        _ => DeleteOutcome::NotFound,
     }
 }

@@ -1,11 +1,12 @@
 //! Storing a value: set, add, replace, append and prepend, with or without a cas unique.
 
+use crate::origin::{PeerReply, PeerRequest, PeerStatus};
 use crate::store::{Entry, Marks, Node, Refused, Reservation, Tree};
 
 use crate::service::memcached::prefixes::KeyUse;
 use crate::service::memcached::watch::EventKinds;
 
-use super::{DATABASE, Operations, expires_ms};
+use super::{DATABASE, Operations, Place, expires_ms};
 
 /// A storage command without its key and value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,6 +128,10 @@ impl Operations<'_> {
             StoreOutcome::TooLarge => self.counts.store_too_large += 1,
             _ => self.counts.store_no_memory += 1,
         }
+        if removes {
+            // Also on the peer that owns the key.
+            self.note_change(path[0]);
+        }
         let mut tree = self.shared.store.lock(path[0]);
         self.report_store(&mut tree, path, request, why, 0);
         if removes {
@@ -146,6 +151,15 @@ impl Operations<'_> {
         value: NewValue<'_>,
     ) -> StoreOutcome {
         self.counts.cmd_set += 1;
+        if let NewValue::Bytes(bytes) = value {
+            match self.place(path, || storing(path, request, bytes)) {
+                Place::Here => {}
+                Place::Elsewhere => return StoreOutcome::NoMemory,
+                Place::Done(reply) => return stored(&reply),
+            }
+        } else {
+            self.note_change(path[0]);
+        }
         self.shared.prefixes.count(path[0], KeyUse::Set);
         let length = value.length();
         self.gather_room(path, length);
@@ -334,5 +348,36 @@ fn stored_item(tree: &mut Tree<'_>, node: Node, request: &StoreRequest) -> Store
     StoreOutcome::Stored {
         cas: item.cas(),
         length: item.value().map_or(0, <[u8]>::len),
+    }
+}
+
+/// Storage, for the owner of the key.
+fn storing(path: &[&[u8]], request: &StoreRequest, value: &[u8]) -> PeerRequest {
+    let mut flags = vec!["c".to_owned(), "s".to_owned()];
+    flags.push(format!("T{}", request.exptime));
+    flags.push(format!("F{}", request.flags));
+    flags.push(match request.mode {
+        StoreMode::Set => "MS".into(),
+        StoreMode::Add => "ME".into(),
+        StoreMode::Replace => "MR".into(),
+        StoreMode::Append => "MA".into(),
+        StoreMode::Prepend => "MP".into(),
+    });
+    flags.extend(request.expected.map(|cas| format!("C{cas}")));
+    PeerRequest {
+        value: Some(value.to_vec()),
+        ..PeerRequest::new("ms", path, flags)
+    }
+}
+
+fn stored(reply: &PeerReply) -> StoreOutcome {
+    match reply.status {
+        PeerStatus::Done => StoreOutcome::Stored {
+            cas: reply.number('c'),
+            length: usize::try_from(reply.number('s')).unwrap_or_default(),
+        },
+        PeerStatus::NotStored => StoreOutcome::NotStored,
+        PeerStatus::Exists => StoreOutcome::Exists,
+        PeerStatus::NotFound | PeerStatus::Miss => StoreOutcome::NotFound,
     }
 }

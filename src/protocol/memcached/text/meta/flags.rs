@@ -205,6 +205,16 @@ impl<'a> MetaFlags<'a> {
         }
     }
 
+    /// `P`: the mark of a peer, perhaps.
+    pub(crate) fn mark(&self) -> Option<&'a [u8]> {
+        self.token(b'P')
+    }
+
+    /// Whether there are only flags of these letters.
+    pub(crate) fn are_among(&self, letters: &[u8]) -> bool {
+        self.letters & !bits(letters) == 0
+    }
+
     /// Whether both flags are there, `first` before `second`.
     pub fn are_ordered(&self, first: u8, second: u8) -> bool {
         if !self.has(first) || !self.has(second) {

@@ -1,0 +1,99 @@
+//! Changes of keys that a [peer](crate::peers) owns: they are made there, and the command waits for the answer.
+//!
+//! A command that has to wait is done again from its start when the answer is there, so an operation that gets
+//! [`Place::Elsewhere`] returns any outcome: its reply is dropped.
+
+use crate::origin::{Answer, PeerRequest, ReadThrough};
+use crate::store::Tree;
+
+use super::peer_state::Place;
+use super::{DATABASE, Operations};
+
+impl Operations<'_> {
+    /// Decides where a change is made. Nothing may be locked.
+    #[inline]
+    pub(in crate::service::memcached) fn place(
+        &mut self,
+        path: &[&[u8]],
+        request: impl FnOnce() -> PeerRequest,
+    ) -> Place {
+        if self.shared.peers.get().is_none() {
+            return Place::Here;
+        }
+        let place = self.find_place(path, request);
+        if let Place::Done(_) = place {
+            drop_copy(&mut self.shared.store.lock(path[0]), path[0]);
+        }
+        place
+    }
+
+    /// [`place`](Operations::place), with the copy left in the store.
+    #[cold]
+    pub(super) fn find_place(
+        &mut self,
+        path: &[&[u8]],
+        request: impl FnOnce() -> PeerRequest,
+    ) -> Place {
+        let id = path.join(&0);
+        let is_asked = self.fetches.has_asked(&id);
+        let Some(peers) =
+            self.shared.peers.get().filter(|peers| {
+                is_asked || !self.peers.runs_here && peers.owner(path[0]).is_some()
+            })
+        else {
+            self.note_change(path[0]);
+            return Place::Here;
+        };
+        if !self.may_wait {
+            peers.note_refusal();
+            let why =
+                "SERVER_ERROR the key is a peer's, and a command in a datagram can't wait for it";
+            self.peers.failure = Some(why.into());
+            return Place::Elsewhere;
+        }
+        match self.fetches.answer(&id, || peers.forward(request())) {
+            None => self.peers.waits = true,
+            Some(Answer::Failed(why)) => self.peers.failure = Some(why),
+            Some(Answer::Reply(reply)) => return Place::Done(reply),
+            Some(Answer::Mine) => {
+                self.note_change(path[0]);
+                return Place::Here;
+            }
+        }
+        Place::Elsewhere
+    }
+
+    /// Notes a key that is changed here, so that peers drop their copies of it.
+    pub(super) fn note_change(&mut self, key: &[u8]) {
+        if self.shared.peers.get().is_some() {
+            self.peers.changed.push(Box::from(key));
+        }
+    }
+
+    /// Whether a peer owns the key.
+    pub(in crate::service::memcached) fn is_elsewhere(&self, key: &[u8]) -> bool {
+        let peers = self.shared.peers.get();
+        peers.is_some_and(|peers| !self.peers.runs_here && peers.owner(key).is_some())
+    }
+
+    /// What a reader asks for a key that is not here: its owner, or the origin.
+    pub(super) fn source(&self, key: &[u8]) -> Option<&ReadThrough> {
+        let origin = self.shared.origin.get();
+        match self.shared.peers.get() {
+            Some(peers) if self.is_elsewhere(key) => Some(peers.reads()),
+            _ => origin.map(|origin| &**origin),
+        }
+    }
+
+    /// Drops the copy of a key that a peer has changed.
+    pub(in crate::service::memcached) fn drop_copy(&mut self, key: &[u8]) {
+        drop_copy(&mut self.shared.store.lock(key), key);
+    }
+}
+
+pub(super) fn drop_copy(tree: &mut Tree<'_>, key: &[u8]) {
+    match tree.peek(DATABASE, &[key]) {
+        Some(node) => tree.remove(node),
+        None => tree.note_removal(DATABASE, &[key]),
+    }
+}
