@@ -19,6 +19,9 @@ use super::read_through::ReadThrough;
 /// time have the command miss in the end.
 const MOST_ATTEMPTS: u32 = 3;
 
+/// The same for copies of a peer's items. A change drops a copy, even before the command has seen it, and the key still has a value.
+const MOST_ATTEMPTS_AT_COPIES: u32 = 12;
+
 /// Waits of one command, after which a full queue makes it miss. A command with more keys than the queue takes waits for its
 /// fetches in groups.
 const MOST_WAITS: u32 = 64;
@@ -123,6 +126,11 @@ impl AskedPaths {
             match attempt.fetch.outcome() {
                 None => return self.wait_for(Arc::clone(&attempt.fetch)),
                 Some(FetchOutcome::Overtaken) if attempt.number < MOST_ATTEMPTS => {
+                    number = attempt.number + 1;
+                }
+                Some(FetchOutcome::Overtaken | FetchOutcome::Stored)
+                    if origin.keeps_copies && attempt.number < MOST_ATTEMPTS_AT_COPIES =>
+                {
                     number = attempt.number + 1;
                 }
                 Some(_) => return Look::Miss,

@@ -25,6 +25,8 @@ pub(crate) struct ReadThrough {
     settings: Settings,
     /// Bytes that key and value of a fetched item may have together.
     max_item_size: AtomicUsize,
+    /// The values are copies of a peer's items, which the peer has dropped again when they change.
+    pub(super) keeps_copies: bool,
     state: Mutex<State>,
     /// Notified when a fetch is queued, and at the end.
     queued: Condvar,
@@ -51,11 +53,13 @@ impl ReadThrough {
         origin: Arc<dyn Origin>,
         settings: Settings,
         max_item_size: usize,
+        keeps_copies: bool,
     ) -> ReadThrough {
         ReadThrough {
             store,
             origin,
             settings,
+            keeps_copies,
             max_item_size: AtomicUsize::new(max_item_size),
             state: Mutex::new(State {
                 table: FetchTable::new(settings),

@@ -29,7 +29,27 @@ impl FetchThreads {
         max_item_size: usize,
     ) -> io::Result<FetchThreads> {
         let store = Arc::clone(store);
-        let read_through = ReadThrough::new(store, origin, settings, max_item_size);
+        let read_through = ReadThrough::new(store, origin, settings, max_item_size, false);
+        FetchThreads::start_for(read_through, settings)
+    }
+
+    /// The same for the peers that own keys: the values are copies.
+    ///
+    /// # Errors
+    /// Likewise.
+    #[cfg(feature = "proxy")]
+    pub(crate) fn start_for_copies(
+        store: &Arc<Store>,
+        peers: Arc<dyn Origin>,
+        settings: Settings,
+        max_item_size: usize,
+    ) -> io::Result<FetchThreads> {
+        let store = Arc::clone(store);
+        let read_through = ReadThrough::new(store, peers, settings, max_item_size, true);
+        FetchThreads::start_for(read_through, settings)
+    }
+
+    fn start_for(read_through: ReadThrough, settings: Settings) -> io::Result<FetchThreads> {
         let mut started = FetchThreads {
             read_through: Arc::new(read_through),
             threads: Vec::new(),

@@ -53,7 +53,7 @@ impl RunningPeers {
         let group = Arc::new(Group::new(settings).map_err(PeerStartError::List)?);
         let source = Arc::new(PeerSource(Arc::clone(&group)));
         let reads = read_settings(&group.settings);
-        let fetch_threads = FetchThreads::start(store, source, reads, max_item_size)
+        let fetch_threads = FetchThreads::start_for_copies(store, source, reads, max_item_size)
             .map_err(PeerStartError::Threads)?;
         let (forwarder, forwarders) =
             Forwarder::start(&group, store.max_item_size()).map_err(PeerStartError::Threads)?;

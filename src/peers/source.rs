@@ -55,7 +55,10 @@ impl Origin for PeerSource {
 /// The lifetime of a copy whose item has so many seconds left, `-1` for no end.
 fn lifetime(copy_ttl: Duration, left: Option<&str>) -> Duration {
     let left = left.and_then(|left| left.parse().ok());
-    let left = left.map_or(copy_ttl, Duration::from_secs);
+    // They are rounded up.
+    let left = left.map_or(copy_ttl, |left: u64| {
+        Duration::from_secs(left.saturating_sub(1))
+    });
     copy_ttl.min(left).max(LEAST)
 }
 
@@ -69,7 +72,8 @@ mod tests {
         assert_eq!(lifetime(ttl, Some("-1")), ttl);
         assert_eq!(lifetime(ttl, None), ttl);
         assert_eq!(lifetime(ttl, Some("60")), ttl);
-        assert_eq!(lifetime(ttl, Some("3")), Duration::from_secs(3));
+        assert_eq!(lifetime(ttl, Some("3")), Duration::from_secs(2));
+        assert_eq!(lifetime(ttl, Some("1")), LEAST);
         assert_eq!(lifetime(ttl, Some("0")), LEAST);
     }
 }

@@ -76,3 +76,20 @@ fn an_item_of_the_owner_that_expires_is_no_longer_a_copy() {
     other.ask(format!("set {key} 0 2 5\r\nvalue\r\n"), "STORED\r\n");
     crate::group::wait_for_value(&mut other, &key, None);
 }
+
+#[test]
+fn a_key_that_changes_all_the_time_is_not_taken_for_missing() {
+    let group = Group::start(&["--peer-copy-ttl", LONG, "--peer-timeout", LONG]);
+    let key = group.key_of(1);
+    let (mut writer, mut reader) = (group.talk(1), group.talk(0));
+    writer.ask(set(&key, "0"), "STORED\r\n");
+    let mut number = 0;
+    for _ in 0..200 {
+        reader.say(get(&key));
+        // It changes while it is read.
+        number += 1;
+        writer.ask(format!("incr {key} 1\r\n"), &format!("{number}\r\n"));
+        let read = reader.until_end("END\r\n");
+        assert!(read.starts_with("VALUE "), "{read}");
+    }
+}

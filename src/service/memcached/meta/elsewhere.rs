@@ -111,12 +111,11 @@ impl TurnContext<'_> {
     #[cold]
     fn elsewhere(&mut self, command: &MetaCommand<'_>, value: Option<&[u8]>) -> bool {
         with_key(command, |path, key| {
-            let place = self
-                .operations
-                .place(path, || request(command, path, value));
+            let operations = &mut self.operations;
+            let place = operations.find_place(path, || request(command, path, value));
             match place {
                 Place::Here => {
-                    // Not asked again, so that it runs in one place.
+                    // The operation doesn't ask again, so that it runs in one place.
                     self.operations.peers.runs_here = true;
                     false
                 }
@@ -126,6 +125,10 @@ impl TurnContext<'_> {
                     true
                 }
                 Place::Done(reply) => {
+                    let flags = &command.flags;
+                    if command.verb != MetaVerb::Get || flags.has_any(b"TNRE") {
+                        self.operations.drop_copy(path[0]);
+                    }
                     write_reply(&mut self.output, command, key, &reply);
                     true
                 }

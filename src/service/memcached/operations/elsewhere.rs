@@ -21,15 +21,17 @@ impl Operations<'_> {
             return Place::Here;
         }
         let place = self.find_place(path, request);
-        if let Place::Done(_) = place {
-            drop_copy(&mut self.shared.store.lock(path[0]), path[0]);
+        match place {
+            Place::Here => self.note_change(path[0]),
+            Place::Done(_) => self.drop_copy(path[0]),
+            Place::Elsewhere => {}
         }
         place
     }
 
-    /// [`place`](Operations::place), with the copy left in the store.
+    /// [`place`](Operations::place) for a command that perhaps changes nothing. A copy stays, and peers are sent nothing.
     #[cold]
-    pub(super) fn find_place(
+    pub(in crate::service::memcached) fn find_place(
         &mut self,
         path: &[&[u8]],
         request: impl FnOnce() -> PeerRequest,
@@ -41,7 +43,6 @@ impl Operations<'_> {
                 is_asked || !self.peers.runs_here && peers.owner(path[0]).is_some()
             })
         else {
-            self.note_change(path[0]);
             return Place::Here;
         };
         if !self.may_wait {
@@ -55,10 +56,7 @@ impl Operations<'_> {
             None => self.peers.waits = true,
             Some(Answer::Failed(why)) => self.peers.failure = Some(why),
             Some(Answer::Reply(reply)) => return Place::Done(reply),
-            Some(Answer::Mine) => {
-                self.note_change(path[0]);
-                return Place::Here;
-            }
+            Some(Answer::Mine) => return Place::Here,
         }
         Place::Elsewhere
     }

@@ -215,7 +215,10 @@ impl Operations<'_> {
             return Touch::Here;
         }
         match self.find_place(path, || touching(path, exptime)) {
-            Place::Here => Touch::Here,
+            Place::Here => {
+                self.note_change(path[0]);
+                Touch::Here
+            }
             Place::Done(reply) if reply.status == PeerStatus::Done => Touch::Done,
             Place::Done(_) => {
                 drop_copy(tree, path[0]);
