@@ -8,7 +8,7 @@ use clap::Args;
 use serde_json::{Map, Value};
 
 use super::client::json::{add_bytes, encoded};
-use crate::snapshot;
+use crate::snapshot::{self, Part};
 
 /// The command line of `larder dump`.
 #[derive(Args)]
@@ -26,7 +26,10 @@ pub(super) fn run(args: &DumpArgs) -> Result<(), String> {
     let mut out = BufWriter::new(io::stdout().lock());
     let mut written = Ok(());
     let mut path: Vec<Vec<u8>> = Vec::new();
-    let read = snapshot::read(file, |item| {
+    let read = snapshot::read(file, |part| {
+        let Part::Item(item) = part else {
+            return;
+        };
         path.truncate(item.depth);
         path.push(item.key.to_vec());
         let mut object = Map::new();

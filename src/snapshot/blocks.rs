@@ -7,8 +7,8 @@ use crc32fast::Hasher;
 
 const MAGIC: &[u8; 16] = b"larder snapshot\n";
 
-/// The version of the format. A change that the code before it could not read takes the next number. Version 1 had no mark of items
-/// from an origin.
+/// The version of the format. A change that the code before it could not read takes the next number. Version 1 had no begin, and no mark
+/// of items from an origin.
 pub(super) const VERSION: u32 = 2;
 
 /// Bytes of a block, except for the last one. Large enough that a write costs little for each byte.
@@ -164,8 +164,11 @@ impl<R: Read> BlockReader<R> {
             return Err(self.damaged());
         }
         let start = to.len();
-        to.resize(start + payload, 0);
-        self.from.read_exact(&mut to[start..])?;
+        to.reserve(payload);
+        let mut block = self.from.by_ref().take(payload as u64);
+        if block.read_to_end(to)? < payload {
+            return Err(Unreadable::Cut);
+        }
         let mut behind = [0; 1];
         if checksum(self.number, length, &to[start..]) != u32::from_le_bytes(word)
             || is_last && self.from.read(&mut behind)? != 0

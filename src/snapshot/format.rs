@@ -3,9 +3,13 @@
 //! ```text
 //!  item  1 │ fields │ db │ cas │ depth? │ expiry? │ flags? │ key length │ value length? │ key │ value
 //!        1   1        1    8     4        8         4        4            4
+//!  begin 3 │ number of items
+//!        1   8
 //!  end   2 │ next cas │ time of the end │ databases │ flushes, 0 for none
 //!        1   8          8                 16          16 × 8
 //! ```
+//!
+//! The begin is the first record. Its number is that of the store when the snapshot was begun, and only prepares for the items.
 //!
 //! `fields` says which of the optional fields are there, and has the marks of the item but one. The highest bit of the database is set
 //! if the item was fetched from an origin.
@@ -14,6 +18,7 @@ use crate::store::{DATABASES, Marks, SavedItem, StoreState};
 
 const ITEM: u8 = 1;
 const END: u8 = 2;
+const BEGIN: u8 = 3;
 
 const HAS_VALUE: u8 = 1 << 0;
 const HAS_EXPIRY: u8 = 1 << 1;
@@ -38,6 +43,7 @@ pub(crate) struct Ending {
 /// One record.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Record<'a> {
+    Begin(u64),
     Item(SavedItem<'a>),
     End(Box<Ending>),
 }
@@ -45,6 +51,12 @@ pub(super) enum Record<'a> {
 /// The bytes are not a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Malformed;
+
+/// Appends the begin.
+pub(super) fn encode_begin(items: u64, out: &mut Vec<u8>) {
+    out.push(BEGIN);
+    out.extend_from_slice(&items.to_le_bytes());
+}
 
 /// Appends an item without the bytes of its value, which follow it.
 pub(super) fn encode_head(item: &SavedItem<'_>, out: &mut Vec<u8>) {
@@ -107,6 +119,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Option<(Record<'_>, usize)>, Malfor
     let record = match fields.bytes() {
         None => return Ok(None),
         Some([ITEM]) => fields.item()?.map(Record::Item),
+        Some([BEGIN]) => fields.number().map(Record::Begin),
         Some([END]) => fields.end()?.map(Box::new).map(Record::End),
         Some(_) => return Err(Malformed),
     };
@@ -284,8 +297,16 @@ mod tests {
     }
 
     #[test]
+    fn a_begin_reads_back() {
+        let mut bytes = Vec::new();
+        encode_begin(u64::MAX, &mut bytes);
+        assert_eq!(decode(&bytes[..8]), Ok(None));
+        assert_eq!(decode(&bytes), Ok(Some((Record::Begin(u64::MAX), 9))));
+    }
+
+    #[test]
     fn other_bytes_are_no_record() {
-        for kind in [0, 3, b'l', 255] {
+        for kind in [0, 4, b'l', 255] {
             assert_eq!(decode(&[kind, 0, 0]), Err(Malformed));
         }
         let mut bytes = Vec::new();

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::blocks::Unreadable;
 use super::file::SnapshotFile;
-use super::read::read;
+use super::read::{Part, read};
 use super::time_shift::TimeShift;
 use crate::store::{RestoreCounts, Restorer, SavedItem, Store};
 
@@ -24,12 +24,15 @@ pub(super) fn load(store: &Store, from: impl Read) -> Result<RestoreCounts, Unre
     let clock = store.clock();
     let to_store = TimeShift::between(clock.wall_ms(), clock.now_ms());
     let mut restorer = Restorer::new(store);
-    let ending = read(from, |item| {
-        let expires_ms = item.expires_ms.map(|when_ms| to_store.shift(when_ms));
-        restorer.put(&SavedItem {
-            expires_ms,
-            ..*item
-        });
+    let ending = read(from, |part| match part {
+        Part::Begin(items) => restorer.expect(items),
+        Part::Item(item) => {
+            let expires_ms = item.expires_ms.map(|when_ms| to_store.shift(when_ms));
+            restorer.put(&SavedItem {
+                expires_ms,
+                ..*item
+            });
+        }
     });
     match ending {
         Ok(ending) => {

@@ -19,7 +19,7 @@
 //!          16 bytes              4
 //!  block   length, 1 << 31 for the last │ CRC-32 of number, length, payload │ payload
 //!          4                              4                                   at most 256 KiB
-//!  record  1: an item │ 2: the end, with the state of the store
+//!  record  3: the begin │ 1: an item │ 2: the end, with the state of the store
 //! ```
 //!
 //! The payloads one after another are the records. A record may begin in one block and end in another. An item has its depth and its own
@@ -30,7 +30,8 @@
 //! # Invariants
 //!
 //! - FILE is a whole snapshot at any time: a failed write leaves the old one.
-//! - Nothing is allocated by a length that the file only announces. A block has at most 256 KiB, and a value takes memory as
+//! - Nothing is allocated by a length that the file only announces, except for the hash tables: up to a twentieth of the store's memory
+//!   by the number of items. A block has at most 256 KiB, and a value takes memory as
 //!   its blocks are read.
 //! - Times are those of the wall clock, so the time during which no server runs counts for lifetimes. If the store's own clock
 //!   differs from the wall clock when a snapshot is written or loaded, the difference is added.
@@ -55,5 +56,5 @@ mod tests;
 mod time_shift;
 mod write;
 
-pub(crate) use read::read;
+pub(crate) use read::{Part, read};
 pub(crate) use saver::{SaveError, Saver};

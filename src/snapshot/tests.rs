@@ -6,10 +6,11 @@ mod properties;
 use std::io;
 
 use self::content::content;
-use super::blocks::{BLOCK, Unreadable, VERSION};
+use super::blocks::{BLOCK, BlockWriter, Unreadable, VERSION};
+use super::format::{Ending, encode_begin, encode_end, encode_head};
 use super::load::load;
 use super::write::write;
-use crate::store::{Clock, Config, Entry, RestoreCounts, Store};
+use crate::store::{Clock, Config, Entry, RestoreCounts, SavedItem, Store};
 
 const START: u64 = 1_700_000_000_000;
 
@@ -145,6 +146,42 @@ fn other_files_and_later_versions_are_refused_by_name() {
     let mut longer = snapshot(&small());
     longer.push(0);
     assert!(matches!(refused(&longer), Unreadable::Damaged(1)));
+}
+
+/// A file of these records, and the end.
+fn file(records: &[u8]) -> Vec<u8> {
+    let ending = Ending {
+        state: store(1).state(),
+        ended_ms: START,
+    };
+    let mut bytes = Vec::new();
+    let mut blocks = BlockWriter::begin(&mut bytes).expect("memory takes everything");
+    blocks.write(records).expect("memory takes everything");
+    let mut end = Vec::new();
+    encode_end(&ending, &mut end);
+    blocks.write(&end).expect("memory takes everything");
+    blocks.finish().expect("memory takes everything");
+    bytes
+}
+
+#[test]
+fn a_begin_with_any_number_costs_a_part_of_the_memory_and_one_elsewhere_is_damage() {
+    let item = SavedItem {
+        key: b"key",
+        value: Some(b"value"),
+        ..SavedItem::default()
+    };
+    let mut records = Vec::new();
+    encode_begin(u64::MAX, &mut records);
+    encode_head(&item, &mut records);
+    records.extend_from_slice(b"value");
+    let (store, counts) = loaded(&file(&records), 0);
+    assert_eq!(counts.stored, 1);
+    let (used, memory) = (store.used(), store.memory());
+    // The table of the shard of this item, and its other memory.
+    assert!(used < memory / 10, "{used} of {memory}");
+    encode_begin(1, &mut records);
+    assert!(matches!(refused(&file(&records)), Unreadable::Damaged(2)));
 }
 
 #[test]

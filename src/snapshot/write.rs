@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::blocks::{BLOCK, BlockWriter};
-use super::format::{Ending, encode_end, encode_head};
+use super::format::{Ending, encode_begin, encode_end, encode_head};
 use super::time_shift::TimeShift;
 use crate::store::{SavedItem, SharedValue, Store, Walk};
 
@@ -69,6 +69,7 @@ pub(super) fn write(
     let to_wall = TimeShift::between(clock.now_ms(), clock.wall_ms());
     let mut walk = Walk::default();
     let mut piece = Piece::default();
+    encode_begin(store.stats().items, &mut piece.bytes);
     loop {
         let more = store.walk(&mut walk, |item, large| {
             let expires_ms = item.expires_ms.map(|when_ms| to_wall.shift(when_ms));

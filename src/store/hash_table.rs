@@ -99,6 +99,8 @@ pub(super) struct HashTable {
     overflow_free: u32,
     overflow_used: u32,
     len: usize,
+    /// Buckets with which an empty table begins.
+    expected: u32,
 }
 
 impl HashTable {
@@ -111,12 +113,19 @@ impl HashTable {
             overflow_free: 0,
             overflow_used: 0,
             len: 0,
+            expected: 1,
         }
     }
 
     /// An empty table on the same pool.
     pub(super) fn fresh(&self) -> HashTable {
         HashTable::new(&self.buckets.pool)
+    }
+
+    /// Has an empty table begin with the buckets for so many items, so that none is split on the way to there. They take memory
+    /// from the first item on.
+    pub(super) fn expect(&mut self, items: usize) {
+        self.expected = u32::try_from(items / MOST).unwrap_or(u32::MAX).max(1);
     }
 
     /// Bytes that a page of buckets has.
@@ -339,11 +348,13 @@ impl HashTable {
     }
 
     fn split(&mut self, hash_of: impl Fn(u32) -> u64) {
-        self.buckets.extend(self.count + 1);
-        self.count += 1;
-        if self.count == 1 {
+        if self.count == 0 {
+            (1..=self.expected).for_each(|count| self.buckets.extend(count));
+            self.count = self.expected;
             return;
         }
+        self.buckets.extend(self.count + 1);
+        self.count += 1;
         let new = self.count - 1;
         let half = new - (1 << new.ilog2());
         for (tag, slot) in self.drain(half) {

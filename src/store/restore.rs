@@ -12,7 +12,8 @@
 //! had been none. A child's write gives those above it new numbers; they get their own back when the last of their children
 //! is stored.
 //!
-//! Cost: that of a write, and an allocation for the path.
+//! Cost: that of a write, and an allocation for the path of an item below another. If the number of items is known beforehand,
+//! no bucket of the hash tables is split on the way, which would be half of the time.
 
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
@@ -21,7 +22,13 @@ use super::config::DATABASES;
 use super::entry::Refused;
 use super::flush_schedule::NEVER;
 use super::saved_item::SavedItem;
+use super::shard::hash_top;
 use super::shards::{Store, locked};
+use super::tree::Tree;
+
+/// Bytes of memory for each item that is expected. So the number in a file, whatever it is, has the tables take a twentieth of the
+/// memory at most.
+const LEAST_MEMORY: u64 = 128;
 
 /// What a store has beside its items.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,6 +122,18 @@ impl<'a> Restorer<'a> {
         }
     }
 
+    /// Prepares the store, which is empty, for so many items. A store that refuses writes counts the memory of each before it is
+    /// taken, so it is not prepared.
+    pub(crate) fn expect(&mut self, items: u64) {
+        if self.store.refuses() {
+            return;
+        }
+        let items = items.min(self.store.limit() / LEAST_MEMORY) as usize;
+        for shard in &self.store.shards {
+            locked(shard).expect(items / self.store.shards.len());
+        }
+    }
+
     /// Stores the next item. One without a parent among the items before it is refused.
     pub(crate) fn put(&mut self, item: &SavedItem<'_>) {
         if item.depth > self.depth {
@@ -145,30 +164,42 @@ impl<'a> Restorer<'a> {
         {
             return missing;
         }
+        if above.is_empty() {
+            return self.store_at(&[item.key], item);
+        }
         let keys = above.iter().map(|node| &node.key[..]);
         let path: Vec<&[u8]> = keys.chain([item.key]).collect();
+        self.store_at(&path, item)
+    }
+
+    fn store_at(&self, path: &[&[u8]], item: &SavedItem<'_>) -> Presence {
         if item
             .expires_ms
             .is_some_and(|when_ms| when_ms <= self.now_ms)
         {
             // It may have been shown before, when it had another expiry.
-            let mut tree = self.store.lock(path[0]);
-            if let Some(node) = tree.peek(item.db, &path) {
+            let mut tree = self.lock(path[0]);
+            if let Some(node) = tree.peek(item.db, path) {
                 tree.remove(node);
             }
             return Presence::Expired;
         }
-        let stored = self.restore(&path, item);
-        match stored {
+        match self.restore(path, item) {
             Ok(true) => Presence::Stored,
             Ok(false) => Presence::Waiting,
             Err(_) => Presence::Refused,
         }
     }
 
+    /// Locks the shard of a top-level key, at the time at which the restore began.
+    fn lock(&self, key: &[u8]) -> Tree<'_> {
+        let hash = hash_top(&self.store.hasher, key);
+        self.store.lock_hashed(hash, self.now_ms)
+    }
+
     /// Stores an item, and those above it that have waited for it. Returns false if it has to wait itself.
     fn restore(&self, path: &[&[u8]], item: &SavedItem<'_>) -> Result<bool, Refused> {
-        let mut tree = self.store.lock(path[0]);
+        let mut tree = self.lock(path[0]);
         if item.value.is_none() && tree.peek(item.db, path).is_none() {
             return Ok(false);
         }
@@ -211,7 +242,7 @@ impl<'a> Restorer<'a> {
             if path[self.depth].has_children {
                 let keys: Vec<&[u8]> = path.iter().map(|node| &node.key[..]).collect();
                 let item = &path[self.depth].item;
-                let mut tree = self.store.lock(keys[0]);
+                let mut tree = self.lock(keys[0]);
                 if let Some(node) = tree.peek(item.db, &keys) {
                     tree.set_cas(node, item.cas);
                 }

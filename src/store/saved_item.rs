@@ -1,6 +1,7 @@
 //! An item outside of the store, with all that a snapshot keeps of it.
 
 use super::entry::{Entry, Marks};
+use super::slot::FETCHED;
 
 /// An item as a [walk](super::Walk) shows it, and as a [`Restorer`](super::Restorer) takes it back.
 ///
@@ -31,6 +32,15 @@ impl SavedItem<'_> {
             value: self.value.is_some().then_some(parts),
             flags: self.flags,
             expires_ms: self.expires_ms,
+        }
+    }
+
+    /// The time of an access with the marks of the item.
+    pub(super) fn access(&self, access: u32) -> u32 {
+        let access = self.marks.in_access(access) & !FETCHED;
+        match self.is_fetched {
+            true => access | FETCHED,
+            false => access,
         }
     }
 }

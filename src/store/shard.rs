@@ -74,6 +74,16 @@ pub(super) struct Shard {
     cas_source: Arc<AtomicU64>,
 }
 
+/// The place of an item that is looked for or stored.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ItemPlace<'a> {
+    /// The slot of the parent, [`NONE`] at the top.
+    pub(super) parent: u32,
+    pub(super) db: u8,
+    pub(super) key: &'a [u8],
+    pub(super) hash: u64,
+}
+
 /// The hash of a top-level key: the same in every database.
 pub(super) fn hash_top(hasher: &RandomState, key: &[u8]) -> u64 {
     let mut state = hasher.build_hasher();
@@ -128,6 +138,11 @@ impl Shard {
         self.slab.bytes() + self.table_bytes() + self.order.bytes()
     }
 
+    /// Prepares an empty shard for so many items.
+    pub(super) fn expect(&mut self, items: usize) {
+        self.table.expect(items);
+    }
+
     /// Bytes of heap that the hash table takes.
     pub(super) fn table_bytes(&self) -> usize {
         self.table.bytes()
@@ -178,6 +193,12 @@ impl Shard {
                 .may_answer_to(db, key.len(), parent != NONE)
                 && slab.item(index).answers_to(parent, key)
         })
+    }
+
+    /// The same, at this place.
+    #[inline]
+    pub(super) fn lookup_place(&self, place: ItemPlace<'_>) -> Option<u32> {
+        self.lookup(place.parent, place.db, place.key, place.hash)
     }
 
     /// An item that may be stored under a key with this hash, by what the first bucket says.
@@ -240,23 +261,33 @@ impl Shard {
         self.slab.slot_mut(index).visit(access);
     }
 
-    /// Stores a new item under a key that has none. The parent exists.
-    pub(super) fn insert(
+    /// Stores a new item at a place where there is none. The parent exists.
+    pub(super) fn insert(&mut self, place: ItemPlace<'_>, entry: &Entry<'_>, access: u32) -> u32 {
+        let cas = self.next_cas();
+        self.insert_with_cas(place, entry, access, cas)
+    }
+
+    /// The same, with this CAS number.
+    pub(super) fn insert_with_cas(
         &mut self,
-        parent: u32,
-        db: u8,
-        key: &[u8],
-        hash: u64,
+        place: ItemPlace<'_>,
         entry: &Entry<'_>,
         access: u32,
+        cas: u64,
     ) -> u32 {
-        let place = (parent != NONE).then(|| (parent, self.slab.children(parent).len() as u32));
+        let ItemPlace {
+            parent,
+            db,
+            key,
+            hash,
+        } = place;
+        let position = (parent != NONE).then(|| (parent, self.slab.children(parent).len() as u32));
         let head = ItemHeader {
-            cas: self.next_cas(),
+            cas,
             expires_ms: entry.expires_ms,
             flags: entry.flags,
             db,
-            parent: place,
+            parent: position,
             list: None,
             valueless: entry.value.is_none(),
         };

@@ -48,6 +48,32 @@ fn a_table_takes_nine_bytes_an_item_while_it_grows_and_little_when_it_has_shrunk
     assert_eq!(table.bytes(), 0);
 }
 
+#[test]
+fn a_table_that_expects_items_has_their_buckets_at_once_and_shrinks_like_others() {
+    for items in [0, 9, 10, 12_345] {
+        let mut table = table();
+        table.expect(items);
+        assert_eq!(table.bytes(), 0);
+        table.insert(hash(0), 0, hash);
+        let begun = table.count;
+        assert_eq!(begun as usize, (items / MOST).max(1));
+        for number in 1..20_000u32 {
+            table.insert(hash(number), number, |other| {
+                assert!(number as usize >= begun as usize * MOST, "no split before");
+                hash(other)
+            });
+        }
+        for number in 0..20_000 {
+            let found = table.find(hash(number), |slot| slot == number);
+            assert_eq!(found, Some(number));
+            table.remove(hash(number), number);
+        }
+        assert_eq!(table.bytes(), 0);
+        table.insert(hash(0), 0, hash);
+        assert_eq!(table.count, 1, "it is expected once");
+    }
+}
+
 /// The search for a tag used to take an empty entry behind one with tag 1 for another with tag 1.
 #[test]
 fn only_entries_in_use_are_compared() {

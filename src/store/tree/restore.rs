@@ -6,6 +6,8 @@ use crate::store::saved_item::SavedItem;
 impl Tree<'_> {
     /// Stores an item under a path, with its CAS number and its marks. The items below an older one with that path
     /// stay. Otherwise as [`put`](Tree::put).
+    ///
+    /// A new item at the top, which most are, is looked up once and written once.
     pub(in crate::store) fn restore(
         &mut self,
         path: &[&[u8]],
@@ -13,6 +15,18 @@ impl Tree<'_> {
     ) -> Result<Node, Refused> {
         let parts = item.value.as_slice();
         let entry = item.entry(parts);
+        if let [key] = path {
+            let place = self.top_place(item.db, key);
+            if self.shard.lookup_place(place).is_none() {
+                let value = entry.value_length();
+                self.check(key.len(), value)?;
+                self.set_aside(NONE, key.len() + value, 0)?;
+                let access = item.access(self.access);
+                let index = self.shard.insert_with_cas(place, &entry, access, item.cas);
+                self.make_room(index);
+                return Ok(Node(index));
+            }
+        }
         let node = match self.peek(item.db, path) {
             Some(node) => {
                 if entry.value.is_some() {
@@ -25,10 +39,7 @@ impl Tree<'_> {
             None => self.put(item.db, path, entry)?,
         };
         let slot = self.shard.slab.slot_mut(node.0);
-        slot.access = item.marks.in_access(slot.access) & !FETCHED;
-        if item.is_fetched {
-            slot.access |= FETCHED;
-        }
+        slot.access = item.access(slot.access);
         self.set_cas(node, item.cas);
         Ok(node)
     }

@@ -63,10 +63,13 @@ impl Tree<'_> {
                     self.shard.hash_child(parent, &node.key),
                 )
             };
-            indices.push(
-                self.shard
-                    .insert(parent, inner_db, key, hash, &entry, self.access),
-            );
+            let place = ItemPlace {
+                parent,
+                db: inner_db,
+                key,
+                hash,
+            };
+            indices.push(self.shard.insert(place, &entry, self.access));
         }
         self.make_room(indices[0]);
         Ok(())

@@ -15,8 +15,7 @@ impl Tree<'_> {
         let (key, above) = path.split_last().ok_or(Refused::NoParent)?;
         self.check(key.len(), entry.value_length())?;
         if above.is_empty() {
-            let db = self.trim.store.inner_db(db);
-            return self.store_item(NONE, db, key, self.hash, &entry);
+            return self.store_item(self.top_place(db, key), &entry);
         }
         let parent = self
             .walk(db, above, false, false)
@@ -32,29 +31,26 @@ impl Tree<'_> {
         entry: Entry<'_>,
     ) -> Result<Node, Refused> {
         self.check(name.len(), entry.value_length())?;
-        let hash = self.shard.hash_child(parent.0, name);
-        let db = self.shard.slab.item(parent.0).db();
-        self.store_item(parent.0, db, name, hash, &entry)
+        let place = ItemPlace {
+            parent: parent.0,
+            db: self.shard.slab.item(parent.0).db(),
+            key: name,
+            hash: self.shard.hash_child(parent.0, name),
+        };
+        self.store_item(place, &entry)
     }
 
     /// The old item is replaced even if it has expired: removing it first could take a parent
     /// without value along.
-    fn store_item(
-        &mut self,
-        parent: u32,
-        db: u8,
-        key: &[u8],
-        hash: u64,
-        entry: &Entry<'_>,
-    ) -> Result<Node, Refused> {
-        let there = self.shard.lookup(parent, db, key, hash);
+    fn store_item(&mut self, place: ItemPlace<'_>, entry: &Entry<'_>) -> Result<Node, Refused> {
+        let there = self.shard.lookup_place(place);
         if self.trim.store.refuses() {
             let overwrites = there.is_some_and(|index| self.shard.overwrites(index, entry));
             if !overwrites {
-                self.set_aside(parent, key.len() + entry.value_length(), 0)?;
+                self.set_aside(place.parent, place.key.len() + entry.value_length(), 0)?;
             }
         }
-        let index = self.replace_or_insert(there, parent, db, key, hash, entry);
+        let index = self.replace_or_insert(there, place, entry);
         self.make_room(index);
         Ok(Node(index))
     }
@@ -62,10 +58,7 @@ impl Tree<'_> {
     fn replace_or_insert(
         &mut self,
         there: Option<u32>,
-        parent: u32,
-        db: u8,
-        key: &[u8],
-        hash: u64,
+        place: ItemPlace<'_>,
         entry: &Entry<'_>,
     ) -> u32 {
         match there {
@@ -73,12 +66,27 @@ impl Tree<'_> {
                 self.shard.replace(index, entry, self.access);
                 index
             }
-            None => self.shard.insert(parent, db, key, hash, entry, self.access),
+            None => self.shard.insert(place, entry, self.access),
+        }
+    }
+
+    /// The place of a top-level item with the key that the lock was taken for.
+    pub(super) fn top_place<'k>(&self, db: u8, key: &'k [u8]) -> ItemPlace<'k> {
+        ItemPlace {
+            parent: NONE,
+            db: self.trim.store.inner_db(db),
+            key,
+            hash: self.hash,
         }
     }
 
     /// In a store that refuses, counts the memory that an item with this key and value may need, and so much more.
-    fn set_aside(&mut self, parent: u32, length: usize, more: usize) -> Result<(), Refused> {
+    pub(super) fn set_aside(
+        &mut self,
+        parent: u32,
+        length: usize,
+        more: usize,
+    ) -> Result<(), Refused> {
         let store = self.trim.store;
         if !store.refuses() {
             return Ok(());
@@ -101,14 +109,14 @@ impl Tree<'_> {
         mut received: Reservation,
     ) -> Result<Node, Refused> {
         self.check(key.len(), received.length())?;
-        let db = self.trim.store.inner_db(db);
         let entry = Entry {
             value: Some(&[]),
             ..entry
         };
         self.set_aside(NONE, key.len(), received.uncounted())?;
-        let there = self.shard.lookup(NONE, db, key, self.hash);
-        let index = self.replace_or_insert(there, NONE, db, key, self.hash, &entry);
+        let place = self.top_place(db, key);
+        let there = self.shard.lookup_place(place);
+        let index = self.replace_or_insert(there, place, &entry);
         let (at, length) = (received.at, received.length());
         let (bytes, counted) = received.take_counted();
         self.shard.settled += counted;
