@@ -42,6 +42,10 @@ fn a_hot_key_is_answered_from_the_copy_for_its_time() {
     let key = group.key_of(1);
     let (mut owner, mut other) = (group.talk(1), group.talk(0));
     owner.ask(format!("set {key} 7 0 5\r\nvalue\r\n"), "STORED\r\n");
+    // The news of it would drop the copy.
+    until("both peers have the news", || {
+        owner.stat("peer_changes_sent") == 2
+    });
     for _ in 0..5 {
         other.ask(get(&key), &format!("VALUE {key} 7 5\r\nvalue\r\nEND\r\n"));
     }
