@@ -196,6 +196,7 @@ impl Builder {
                 workers,
                 idle_timeout: self.server.idle_timeout,
                 max_item_size: self.max_item_size,
+                backlog: self.server.backlog,
                 ..self.commands
             },
         ));

@@ -142,6 +142,7 @@ pub use server::ClientTls;
 pub use server::{Address, Handle, Listen, Model, StartError};
 #[cfg(feature = "tls")]
 pub use server::{ServerTls, TlsError};
+pub use service::memcached::SpokenProtocol;
 pub use store::WhenFull;
 
 // The README's Rust is compiled and run with the doc tests.

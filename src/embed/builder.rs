@@ -8,6 +8,7 @@ use crate::origin::{self, Origin};
 #[cfg(feature = "proxy")]
 use crate::peers::PeerSettings;
 use crate::server::{self, Listen, Model, ServerTls};
+use crate::service::memcached::SpokenProtocol;
 use crate::service::{Secret, memcached};
 use crate::store::{self, Clock};
 
@@ -122,6 +123,12 @@ impl Builder {
         self
     }
 
+    /// Which of memcached's protocols its clients may speak.
+    pub fn memcached_protocol(mut self, protocol: SpokenProtocol) -> Builder {
+        self.commands.protocol = protocol;
+        self
+    }
+
     /// Whether memcached's clients may remove all items by `flush_all`.
     pub fn flush_all(mut self, allowed: bool) -> Builder {
         self.commands.flush_all = allowed;
@@ -202,6 +209,12 @@ impl Builder {
     /// Threads that serve connections; `None` for the model's default.
     pub fn workers(mut self, workers: Option<usize>) -> Builder {
         self.server.workers = workers;
+        self
+    }
+
+    /// Connections that may wait to be accepted, for each listener; the system may allow fewer.
+    pub fn backlog(mut self, connections: u32) -> Builder {
+        self.server.backlog = connections;
         self
     }
 

@@ -299,6 +299,8 @@ fn start(
         .max_item_size(settings.max_item_size.0 as usize)
         .max_reply_memory(Some(settings.max_reply_memory.0 as usize))
         .nested(settings.nested.0)
+        .memcached_protocol(settings.memcached_protocol.0)
+        .backlog(settings.backlog)
         .flush_all(settings.flush_all.0)
         .watch(settings.watch.0)
         .shutdown_command(settings.shutdown_command.0)

@@ -22,7 +22,7 @@ pub const THREADS: usize = 256;
 /// in their connect.
 ///
 /// The kernel caps it at its own `somaxconn`. memcached's default.
-pub(crate) const BACKLOG: i32 = 1024;
+pub(crate) const BACKLOG: u32 = 1024;
 
 /// The mode of a Unix socket: only its owner may connect, as with memcached. A directory's mode and
 /// `chmod` admit a group.

@@ -13,7 +13,7 @@ use std::{convert::Infallible, fmt, str::FromStr};
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-use super::limits::{BACKLOG, SOCKET_MODE};
+use super::limits::SOCKET_MODE;
 use super::passed::{self, PassedListener};
 use super::stream::{self, Address, Stream};
 
@@ -59,14 +59,16 @@ pub(super) enum Listener {
 }
 
 impl Listener {
-    /// Listens on an address, with the socket that this process was started with if there is one for it.
-    pub(super) fn bind(to: &Listen) -> io::Result<Listener> {
+    /// Listens on an address, with the socket that this process was started with if there is one for it. On another one, `backlog`
+    /// connections may wait to be accepted.
+    pub(super) fn bind(to: &Listen, backlog: u32) -> io::Result<Listener> {
         if let Some(passed) = passed::take(to)? {
             return Ok(Listener::Passed(passed));
         }
+        let backlog = i32::try_from(backlog).unwrap_or(i32::MAX);
         match to {
-            Listen::Tcp(address) => bind_tcp(address),
-            Listen::Unix(path) => bind_unix(path),
+            Listen::Tcp(address) => bind_tcp(address, backlog),
+            Listen::Unix(path) => bind_unix(path, backlog),
         }
     }
 
@@ -130,10 +132,10 @@ impl Accept for Listener {
     }
 }
 
-fn bind_tcp(address: &str) -> io::Result<Listener> {
+fn bind_tcp(address: &str, backlog: i32) -> io::Result<Listener> {
     let mut failure = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     for address in address.to_socket_addrs()? {
-        match bind_address(address) {
+        match bind_address(address, backlog) {
             Ok(listener) => return Ok(listener),
             Err(error) => failure = error,
         }
@@ -141,7 +143,7 @@ fn bind_tcp(address: &str) -> io::Result<Listener> {
     Err(failure)
 }
 
-fn bind_address(address: SocketAddr) -> io::Result<Listener> {
+fn bind_address(address: SocketAddr, backlog: i32) -> io::Result<Listener> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,
@@ -153,13 +155,13 @@ fn bind_address(address: SocketAddr) -> io::Result<Listener> {
         stream::tune(&socket)?;
     }
     socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
+    socket.listen(backlog)?;
     let listener = TcpListener::from(socket);
     let address = listener.local_addr()?;
     Ok(Listener::Tcp(listener, address))
 }
 
-fn bind_unix(path: &Path) -> io::Result<Listener> {
+fn bind_unix(path: &Path, backlog: i32) -> io::Result<Listener> {
     let address = socket2::SockAddr::unix(path)?;
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     match socket.bind(&address) {
@@ -172,7 +174,7 @@ fn bind_unix(path: &Path) -> io::Result<Listener> {
     }
     // Set before it listens, so that no client connects under other rights.
     fs::set_permissions(path, fs::Permissions::from_mode(SOCKET_MODE))?;
-    socket.listen(BACKLOG)?;
+    socket.listen(backlog)?;
     Ok(Listener::Unix(
         UnixListener::from(OwnedFd::from(socket)),
         Arc::from(path),
@@ -192,7 +194,7 @@ mod tests {
 
     #[test]
     fn accepted_sockets_have_the_options_of_their_listener() {
-        let listener = Listener::bind(&Listen::Tcp("127.0.0.1:0".into())).unwrap();
+        let listener = Listener::bind(&Listen::Tcp("127.0.0.1:0".into()), 16).unwrap();
         let address = listener.address().tcp().unwrap();
         let _client = TcpStream::connect(address).unwrap();
         let (stream, _) = listener.accept().unwrap();

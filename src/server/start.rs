@@ -54,6 +54,8 @@ pub struct Settings {
     /// A connection on which nothing passed in either direction for this long is closed; `None` or
     /// zero for never.
     pub idle_timeout: Option<Duration>,
+    /// Connections that may wait to be accepted; the kernel caps it at its own `somaxconn`.
+    pub backlog: u32,
     /// Bytes that may arrive on a connection without being consumed: [`limits::MAX_INPUT`].
     pub max_input: usize,
 }
@@ -65,6 +67,7 @@ impl Default for Settings {
             workers: None,
             max_connections: limits::MAX_CONNECTIONS,
             idle_timeout: None,
+            backlog: limits::BACKLOG,
             max_input: limits::MAX_INPUT,
         }
     }
@@ -234,10 +237,12 @@ impl Server {
     fn bind(&self) -> Result<Vec<(Arc<Listener>, ListenerContext)>, StartError> {
         let mut bound = Vec::new();
         for (index, (listen, service)) in self.listeners.iter().enumerate() {
-            let listener = Listener::bind(listen).map_err(|source| StartError::Listen {
-                index,
-                address: listen.to_string(),
-                source,
+            let listener = Listener::bind(listen, self.settings.backlog).map_err(|source| {
+                StartError::Listen {
+                    index,
+                    address: listen.to_string(),
+                    source,
+                }
             })?;
             let endpoint = Endpoint {
                 protocol: service.protocol(),

@@ -22,11 +22,13 @@ fn without_a_file_and_flags_the_defaults_are_in_force() {
         ("max-item-size", "\"1MiB\""),
         ("max-reply-memory", "\"64MiB\""),
         ("nested", "\"on\""),
+        ("memcached-protocol", "\"auto\""),
         ("flush-all", "\"on\""),
         ("watch", "\"on\""),
         ("shutdown-command", "\"off\""),
         ("model", "\"turns\""),
         ("max-connections", "1024"),
+        ("backlog", "1024"),
         ("idle-timeout", "0"),
         ("level", "\"info\""),
     ] {

@@ -150,6 +150,43 @@ fn flush_all_and_watch_can_be_refused() {
     );
 }
 
+/// The binary protocol's `flush`, and the one answer to it that has no error.
+fn binary_flush() -> (Vec<u8>, String) {
+    let message = |magic: u8| [&[magic, 0x08][..], &[0; 22]].concat();
+    let reply = String::from_utf8_lossy(&message(0x81)).into_owned();
+    (message(0x80), reply)
+}
+
+#[test]
+fn only_one_of_memcacheds_protocols_may_be_spoken() {
+    let place = Place::new();
+    let (flush, done) = binary_flush();
+    let text = "stats settings\r\n";
+    let served = |options: &[&str]| place.serve(&[&FREE[..], options].concat(), 2);
+    for protocol in ["text", "ascii"] {
+        let larder = served(&["--memcached-protocol", protocol, "--backlog", "7"]);
+        let mut client = larder.memcached();
+        client.ask(
+            [&flush[..], b"\r\nverbosity 1\r\n"].concat(),
+            "ERROR\r\nOK\r\n",
+        );
+        client.say(text);
+        client.say("quit\r\n");
+        let settings = client.rest();
+        for line in ["STAT binding_protocol ascii\r\n", "STAT tcp_backlog 7\r\n"] {
+            assert!(settings.contains(line), "{settings}");
+        }
+    }
+    let larder = served(&["--memcached-protocol", "binary"]);
+    let mut client = larder.memcached();
+    client.say(&flush);
+    client.say(text);
+    assert_eq!(client.rest(), done, "then the connection is closed");
+    let mut client = larder.memcached();
+    client.say(text.repeat(2));
+    client.closed();
+}
+
 #[test]
 fn a_client_ends_the_server_if_that_is_allowed() {
     let place = Place::new();

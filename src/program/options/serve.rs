@@ -8,11 +8,14 @@ use std::time::Duration;
 use clap::Args;
 use serde::Deserialize;
 
+use crate::server::limits::BACKLOG;
 use crate::server::{Listen, Model};
+use crate::service::memcached::SpokenProtocol;
 use crate::store::WhenFull;
 
 use crate::program::values::{
-    Count, Endpoint, ModelName, Seconds, Size, Span, Switch, WhenFullName, parsed,
+    Count, Endpoint, ModelName, Seconds, Size, Span, SpokenProtocolName, Switch, WhenFullName,
+    parsed,
 };
 
 use super::Settings;
@@ -71,6 +74,12 @@ pub(crate) struct ServeOptions {
     #[serde(deserialize_with = "parsed")]
     pub(crate) nested: Option<Switch>,
 
+    /// Protocols of memcached's clients: `auto` takes the one of a connection's first byte, `text` (with meta) and `binary` only
+    /// this one, as memcached's -B does [default: auto]
+    #[arg(long, value_name = "auto|text|binary")]
+    #[serde(deserialize_with = "parsed")]
+    pub(crate) memcached_protocol: Option<SpokenProtocolName>,
+
     /// memcached's `flush_all`; off refuses it, as memcached with -F does. RESP has --acl-file for its commands [default: on]
     #[arg(long, value_name = "on|off")]
     #[serde(deserialize_with = "parsed")]
@@ -102,6 +111,12 @@ pub(crate) struct ServeOptions {
     #[arg(long, value_name = "N")]
     #[serde(deserialize_with = "parsed")]
     pub(crate) max_connections: Option<Count<{ u32::MAX }>>,
+
+    /// Connections that may wait to be accepted, for each listener; the system's net.core.somaxconn may allow fewer
+    /// [default: 1024]
+    #[arg(long, value_name = "N")]
+    #[serde(deserialize_with = "parsed")]
+    pub(crate) backlog: Option<Count<{ i32::MAX as u32 }>>,
 
     /// Close a connection after this many seconds of silence; 0 is never [default: 0]
     #[arg(long, value_name = "SECONDS")]
@@ -152,12 +167,14 @@ impl ServeOptions {
             max_item_size: self.max_item_size.or(other.max_item_size),
             max_reply_memory: self.max_reply_memory.or(other.max_reply_memory),
             nested: self.nested.or(other.nested),
+            memcached_protocol: self.memcached_protocol.or(other.memcached_protocol),
             flush_all: self.flush_all.or(other.flush_all),
             watch: self.watch.or(other.watch),
             shutdown_command: self.shutdown_command.or(other.shutdown_command),
             model: self.model.or(other.model),
             workers: self.workers.or(other.workers),
             max_connections: self.max_connections.or(other.max_connections),
+            backlog: self.backlog.or(other.backlog),
             idle_timeout: self.idle_timeout.or(other.idle_timeout),
             password_file: self.password_file.or(other.password_file),
             auth_file: self.auth_file.or(other.auth_file),
@@ -187,12 +204,16 @@ impl ServeOptions {
             max_item_size,
             max_reply_memory: self.max_reply_memory.unwrap_or_else(reply_memory),
             nested: self.nested.unwrap_or(Switch(true)),
+            memcached_protocol: self
+                .memcached_protocol
+                .unwrap_or(SpokenProtocolName(SpokenProtocol::Auto)),
             flush_all: self.flush_all.unwrap_or(Switch(true)),
             watch: self.watch.unwrap_or(Switch(true)),
             shutdown_command: self.shutdown_command.unwrap_or(Switch(false)),
             model,
             workers: self.workers.map(|count| count.0),
             max_connections: self.max_connections.map_or(1024, |count| count.0),
+            backlog: self.backlog.map_or(BACKLOG, |count| count.0),
             idle_timeout: self.idle_timeout.unwrap_or(Seconds(0)),
             password_file: self.password_file,
             auth_file: self.auth_file,

@@ -6,7 +6,8 @@ use crate::server::Listen;
 use crate::server::limits::LEAST_REPLY_MEMORY;
 
 use crate::program::values::{
-    Endpoint, ModelName, PrintedSetting, Seconds, Size, Span, Switch, WhenFullName,
+    Endpoint, ModelName, PrintedSetting, Seconds, Size, Span, SpokenProtocolName, Switch,
+    WhenFullName,
 };
 
 /// The settings of `larder serve` in force.
@@ -21,6 +22,7 @@ pub(crate) struct Settings {
     pub(crate) max_item_size: Size,
     pub(crate) max_reply_memory: Size,
     pub(crate) nested: Switch,
+    pub(crate) memcached_protocol: SpokenProtocolName,
     pub(crate) flush_all: Switch,
     pub(crate) watch: Switch,
     pub(crate) shutdown_command: Switch,
@@ -28,6 +30,7 @@ pub(crate) struct Settings {
     /// `None` for the number that suits the model and the machine.
     pub(crate) workers: Option<u32>,
     pub(crate) max_connections: u32,
+    pub(crate) backlog: u32,
     pub(crate) idle_timeout: Seconds,
     pub(crate) password_file: Option<PathBuf>,
     pub(crate) auth_file: Option<PathBuf>,
@@ -108,12 +111,14 @@ impl Settings {
             max_item_size,
             max_reply_memory,
             nested,
+            memcached_protocol,
             flush_all,
             watch,
             shutdown_command,
             model,
             workers,
             max_connections,
+            backlog,
             idle_timeout,
             password_file,
             auth_file,
@@ -132,12 +137,14 @@ impl Settings {
             PrintedSetting::new("max-item-size", max_item_size),
             PrintedSetting::new("max-reply-memory", max_reply_memory),
             PrintedSetting::new("nested", nested),
+            PrintedSetting::new("memcached-protocol", memcached_protocol),
             PrintedSetting::new("flush-all", flush_all),
             PrintedSetting::new("watch", watch),
             PrintedSetting::new("shutdown-command", shutdown_command),
             PrintedSetting::new("model", model),
             PrintedSetting::chosen("workers", *workers, model.0.default_workers()),
             PrintedSetting::number("max-connections", *max_connections),
+            PrintedSetting::number("backlog", *backlog),
             PrintedSetting::number("idle-timeout", idle_timeout.0),
             PrintedSetting::path(
                 "password-file",
@@ -165,12 +172,14 @@ impl Settings {
             max_item_size,
             max_reply_memory,
             nested,
+            memcached_protocol,
             flush_all,
             watch,
             shutdown_command,
             model,
             workers,
             max_connections,
+            backlog,
             idle_timeout,
             password_file,
             auth_file,
@@ -183,12 +192,14 @@ impl Settings {
         self.max_item_size = *max_item_size;
         (self.max_connections, self.max_reply_memory) = (*max_connections, *max_reply_memory);
         self.snapshot_every = *snapshot_every;
+        let protocol_differs = self.memcached_protocol != *memcached_protocol;
         [
             ("memcached", self.memcached != *memcached),
             ("resp", self.resp != *resp),
             ("unix", self.unix != *unix),
             ("udp", self.udp != *udp),
             ("nested", self.nested != *nested),
+            ("memcached-protocol", protocol_differs),
             ("flush-all", self.flush_all != *flush_all),
             ("watch", self.watch != *watch),
             (
@@ -197,6 +208,7 @@ impl Settings {
             ),
             ("model", self.model != *model),
             ("workers", self.workers != *workers),
+            ("backlog", self.backlog != *backlog),
             ("idle-timeout", self.idle_timeout != *idle_timeout),
             ("password-file", self.password_file != *password_file),
             ("auth-file", self.auth_file != *auth_file),

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::server::Model;
+use crate::service::memcached::SpokenProtocol;
 use crate::store::WhenFull;
 
 /// A way of running connections, by its name.
@@ -52,6 +53,33 @@ impl fmt::Display for WhenFullName {
         f.write_str(match self.0 {
             WhenFull::Evict => "evict",
             WhenFull::Refuse => "refuse",
+        })
+    }
+}
+
+/// memcached's protocols that clients may speak, by name. memcached's -B calls text `ascii`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SpokenProtocolName(pub(crate) SpokenProtocol);
+
+impl FromStr for SpokenProtocolName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<SpokenProtocolName, String> {
+        Ok(SpokenProtocolName(match text {
+            "auto" => SpokenProtocol::Auto,
+            "text" | "ascii" => SpokenProtocol::Text,
+            "binary" => SpokenProtocol::Binary,
+            _ => return Err(format!("`{text}` is none of auto, text and binary")),
+        }))
+    }
+}
+
+impl fmt::Display for SpokenProtocolName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            SpokenProtocol::Auto => "auto",
+            SpokenProtocol::Text => "text",
+            SpokenProtocol::Binary => "binary",
         })
     }
 }

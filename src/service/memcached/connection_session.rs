@@ -6,7 +6,7 @@
 //!                                           `watch` ─▶ Watching: lines until the connection ends
 //! ```
 //!
-//! The protocol stays that of the first byte, as in memcached. A turn runs steps until the input is consumed or the output
+//! The protocol stays that of the first byte, as in memcached, unless the settings allow only one; then other bytes are malformed. A turn runs steps until the input is consumed or the output
 //! is full.
 
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::service::kept_insertions::KeptInsertions;
 
 use super::binary::BinarySession;
 use super::context::TurnContext;
-use super::service_state::Shared;
+use super::service_state::{Shared, SpokenProtocol};
 use super::step::Step;
 use super::text_session::TextSession;
 use super::watch::{EventKinds, Watching};
@@ -54,10 +54,14 @@ enum SessionProtocol {
 
 impl SessionProtocol {
     fn of(first: u8, shared: &Shared) -> SessionProtocol {
-        if first == REQUEST_MAGIC {
-            SessionProtocol::Binary(BinarySession::new(shared))
-        } else {
-            SessionProtocol::Text(TextSession::new(shared))
+        let is_binary = match shared.settings.protocol {
+            SpokenProtocol::Auto => first == REQUEST_MAGIC,
+            SpokenProtocol::Text => false,
+            SpokenProtocol::Binary => true,
+        };
+        match is_binary {
+            true => SessionProtocol::Binary(BinarySession::new(shared)),
+            false => SessionProtocol::Text(TextSession::new(shared)),
         }
     }
 }

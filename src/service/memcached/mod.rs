@@ -72,8 +72,8 @@ pub use auth_file::AuthFile;
 use connection_session::ConnectionSession;
 use counters::{BY_PROTOCOL, Counters};
 use prefixes::Prefixes;
-pub use service_state::Settings;
 use service_state::{EndHandle, Shared};
+pub use service_state::{Settings, SpokenProtocol};
 use watch::EventLog;
 
 /// The memcached service: opens a session for each connection.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::origin::ReadThrough;
 use crate::peers::Peers;
 use crate::protocol::memcached::text::Nesting;
-use crate::server::{Address, Certificates, Connection, Connections};
+use crate::server::{Address, Certificates, Connection, Connections, limits};
 use crate::snapshot::Saver;
 use crate::store::Store;
 
@@ -16,6 +16,18 @@ use super::auth_file::AuthFile;
 use super::counters::Counters;
 use super::prefixes::Prefixes;
 use super::watch::EventLog;
+
+/// The protocols that clients of a connection may speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SpokenProtocol {
+    /// The first byte of a connection decides, as in memcached.
+    #[default]
+    Auto,
+    /// The text protocol, with the meta commands.
+    Text,
+    /// The binary protocol.
+    Binary,
+}
 
 /// The settings of the service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +38,10 @@ pub struct Settings {
     pub flush_all: bool,
     /// Whether clients may watch what others do.
     pub watch: bool,
+    /// The protocols that clients may speak.
+    pub protocol: SpokenProtocol,
+    /// The number of connections that may wait to be accepted, for `stats settings`.
+    pub backlog: u32,
     /// The number of the server's worker threads, for `stats`.
     pub workers: usize,
     /// The time after which the server closes an idle connection, for `stats settings`; `None` for never.
@@ -41,6 +57,8 @@ impl Default for Settings {
             nested: true,
             flush_all: true,
             watch: true,
+            protocol: SpokenProtocol::Auto,
+            backlog: limits::BACKLOG,
             workers: 1,
             idle_timeout: None,
             max_item_size: 1 << 20,

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use crate::server::limits;
 
 use super::context::TurnContext;
+use super::service_state::SpokenProtocol;
 use super::watch;
 
 /// Settings that larder does not have: memcached's name and the value that means "absent".
@@ -72,8 +73,8 @@ impl TurnContext<'_> {
         let detail = if shared.prefixes.is_on() { "yes" } else { "no" };
         self.stat("detail_enabled", detail);
         self.stat("cas_enabled", "yes");
-        self.stat("tcp_backlog", limits::BACKLOG);
-        self.stat("binding_protocol", "auto-negotiate");
+        self.stat("tcp_backlog", shared.settings.backlog);
+        self.stat("binding_protocol", name(shared.settings.protocol));
         self.stat("item_size_max", shared.max_item_size());
         self.stat("maxconns_fast", "yes");
         let flush = if shared.settings.flush_all {
@@ -149,5 +150,14 @@ impl TurnContext<'_> {
             Some(path) => self.stat("domain_socket", path.display()),
             None => self.stat("domain_socket", "NULL"),
         }
+    }
+}
+
+/// The name that memcached has for the protocols of its clients.
+fn name(protocol: SpokenProtocol) -> &'static str {
+    match protocol {
+        SpokenProtocol::Auto => "auto-negotiate",
+        SpokenProtocol::Text => "ascii",
+        SpokenProtocol::Binary => "binary",
     }
 }
