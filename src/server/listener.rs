@@ -62,7 +62,9 @@ impl Listener {
     /// Listens on an address, with the socket that this process was started with if there is one for it. On another one, `backlog`
     /// connections may wait to be accepted.
     pub(super) fn bind(to: &Listen, backlog: u32) -> io::Result<Listener> {
-        if let Some(passed) = passed::take(to)? {
+        if passed::is_any_left()
+            && let Some(passed) = passed::take(&addresses(to)?)?
+        {
             return Ok(Listener::Passed(passed));
         }
         let backlog = i32::try_from(backlog).unwrap_or(i32::MAX);
@@ -129,6 +131,14 @@ impl Accept for Listener {
                 .map(|(stream, _)| (Stream::Unix(stream), Address::Unix(Arc::clone(path)))),
             Listener::Passed(passed) => passed.accept(),
         }
+    }
+}
+
+/// The addresses of which one is listened on.
+fn addresses(to: &Listen) -> io::Result<Vec<Address>> {
+    match to {
+        Listen::Tcp(address) => Ok(address.to_socket_addrs()?.map(Address::Tcp).collect()),
+        Listen::Unix(path) => Ok(vec![Address::Unix(path.as_path().into())]),
     }
 }
 

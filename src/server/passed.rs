@@ -9,7 +9,7 @@
 //! connection.
 
 use std::io::{self, PipeReader, PipeWriter, Write};
-use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::net::{SocketAddr, TcpListener};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
@@ -19,7 +19,6 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use socket2::SockRef;
 
-use super::listener::Listen;
 use super::stream::{self, Address, Stream};
 
 /// The sockets that no listener has taken yet.
@@ -49,16 +48,17 @@ pub(crate) fn left() -> Vec<String> {
     kept.iter().map(address).collect()
 }
 
-/// The socket with this address, if one was passed. Each is taken once.
-pub(super) fn take(to: &Listen) -> io::Result<Option<PassedListener>> {
+/// Whether there is a socket that could be taken.
+pub(super) fn is_any_left() -> bool {
+    !SOCKETS
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .is_empty()
+}
+
+/// The socket with one of these addresses, if one was passed. Each is taken once.
+pub(super) fn take(wanted: &[Address]) -> io::Result<Option<PassedListener>> {
     let mut kept = SOCKETS.lock().unwrap_or_else(PoisonError::into_inner);
-    if kept.is_empty() {
-        return Ok(None);
-    }
-    let wanted: Vec<Address> = match to {
-        Listen::Tcp(address) => address.to_socket_addrs()?.map(Address::Tcp).collect(),
-        Listen::Unix(path) => vec![Address::Unix(path.as_path().into())],
-    };
     let found = kept
         .iter()
         .position(|socket| socket.address().is_ok_and(|at| wanted.contains(&at)));
