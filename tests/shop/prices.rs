@@ -70,22 +70,30 @@ fn after_many_changes_the_cache_has_the_prices_of_the_database() {
     });
 }
 
-/// Each round has a change in the middle of a read that has missed, which is the race of stale fills.
+/// In each round the cache is empty, so reads take as long as the query. Changes fall into them, which is the race of stale fills:
+/// a shop that fills its cache itself, without a lease, fails here in one of the first rounds.
 #[test]
-fn a_change_during_a_read_is_not_lost() {
+fn changes_during_a_read_are_not_lost() {
     let shop = RunningShop::start(&[]);
+    let change = |price: u32| {
+        let changed = shop.post("/products/1", &format!("price={price}"));
+        assert_eq!(changed.status, 200, "{changed:?}");
+    };
     for round in 1..=10 {
+        change(1);
+        shop.reports_all();
+        until("the cache is empty", || shop.live()["larder"]["items"] == 0);
+        let last = 10 * round + 5;
         thread::scope(|scope| {
-            let reads: Vec<_> = (0..3).map(|_| scope.spawn(|| shop.product(1))).collect();
-            let form = format!("price={round}");
-            assert_eq!(shop.post("/products/1", &form).status, 200);
-            for read in reads {
-                read.join().expect("each read is answered");
+            for _ in 0..3 {
+                scope.spawn(|| shop.product(1));
             }
+            (10 * round..=last).for_each(change);
         });
         shop.reports_all();
-        until(format!("the price of round {round}"), || {
-            shop.product(1)["product"]["price"] == 100 * round
+        until(format!("the last price of round {round}"), || {
+            let read = shop.product(1);
+            read["source"] == "cache" && read["product"]["price"] == 100 * last
         });
     }
 }
