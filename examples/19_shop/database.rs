@@ -22,6 +22,7 @@ const ORDERS: u32 = 30_000;
 /// The wait of a writer for another.
 const BUSY: Duration = Duration::from_secs(20);
 
+// ANCHOR: query
 /// The query of a product by its key, `product:17`: one row with one column, JSON. The web server and the cache use the
 /// same. The products that are bought together are numbers: a copy of their names would need an invalidation of this key when
 /// one of them gets another name. `read_at`, in Unix milliseconds, is the end of the query: SQLite computes the common table first, and an argument
@@ -39,6 +40,7 @@ WITH found AS MATERIALIZED (
 SELECT json_object('id', id, 'name', name, 'price', price, 'sold', sold, 'together', json(together),
     'read_at', CAST(round(unixepoch(iif(id, 'now', NULL), 'subsec') * 1000) AS INTEGER))
 FROM found";
+// ANCHOR_END: query
 
 const TABLES: &str = "
 CREATE TABLE products(id INTEGER PRIMARY KEY, name TEXT NOT NULL, price INTEGER NOT NULL);
@@ -118,6 +120,7 @@ impl Database {
         })
     }
 
+    // ANCHOR: change
     /// Changes a product, and reports its key in the outbox, in one transaction. `None` if there is no such product.
     pub(crate) fn change(&self, id: u32, change: &Change) -> rusqlite::Result<Option<Report>> {
         let key = key(id);
@@ -135,6 +138,7 @@ impl Database {
         transaction.commit()?;
         Ok(Some(Report { number, key }))
     }
+    // ANCHOR_END: change
 
     /// The oldest rows of the outbox.
     pub(crate) fn reports(&self, most: u32) -> rusqlite::Result<Vec<Report>> {

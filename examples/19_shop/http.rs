@@ -143,6 +143,7 @@ struct HttpSession {
     waiting: Option<(Arc<Answer>, bool)>,
 }
 
+// ANCHOR: turn
 impl Session for HttpSession {
     fn turn(&mut self, input: &[u8], output: &mut Vec<u8>) -> Turn {
         let turn = |consumed, next| Turn { consumed, next };
@@ -179,3 +180,4 @@ impl Session for HttpSession {
         Some(Arc::clone(&answer.waiter))
     }
 }
+// ANCHOR_END: turn

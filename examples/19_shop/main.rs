@@ -60,10 +60,12 @@ struct Options {
 }
 
 fn main() -> ExitCode {
+    // ANCHOR: roles
     if let Some("serve" | "invalidate") = env::args().nth(1).as_deref() {
         parts::end_with_the_shop();
         return larder::run();
     }
+    // ANCHOR_END: roles
     match run(&Options::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
@@ -84,9 +86,12 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     let data = fs::canonicalize(data)?;
     let database = Database::open(&data.join("shop.db"))?;
 
-    let port = listen
-        .rsplit_once(':')
-        .and_then(|(_, port)| port.parse().ok());
+    // With --listen the parts take free ports.
+    let port = if options.listen.is_none() {
+        options.port
+    } else {
+        0
+    };
     let cache = Part::start(&data, cache_arguments(&data, next_to(port, 1)))?;
     fs::write(data.join("servers.txt"), format!("{} 1\n", cache.address()))?;
     let invalidate = Part::start(&data, invalidate_arguments(next_to(port, 2)))?;
@@ -109,20 +114,23 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     println!("listening on memcached {cache_address}");
     println!("listening on invalidate {invalidate_address}");
 
+    // ANCHOR: end
     server.join();
     clerks.end();
     parts.end();
+    // ANCHOR_END: end
     Ok(())
 }
 
-/// The port so many after the web server's; 0 after 0.
-fn next_to(port: Option<u16>, distance: u16) -> u16 {
+/// The port so many after the web server's; 0, a free one, after 0.
+fn next_to(port: u16, distance: u16) -> u16 {
     match port {
-        None | Some(0) => 0,
-        Some(port) => port.checked_add(distance).unwrap_or_default(),
+        0 => 0,
+        port => port.checked_add(distance).unwrap_or_default(),
     }
 }
 
+// ANCHOR: cache
 /// `larder serve` with the database as its origin.
 fn cache_arguments(data: &Path, port: u16) -> Vec<String> {
     let database = data.join("shop.db").display().to_string();
@@ -160,3 +168,4 @@ fn invalidate_arguments(port: u16) -> Vec<String> {
     ];
     words.map(str::to_owned).to_vec()
 }
+// ANCHOR_END: cache

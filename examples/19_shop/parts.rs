@@ -26,6 +26,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// The time that an ending part has: larder's own is 10 s.
 const END: Duration = Duration::from_secs(12);
 
+// ANCHOR: end_with_the_shop
 /// In a part: ends this process as TERM does when the shop has ended.
 pub(crate) fn end_with_the_shop() {
     thread::spawn(|| {
@@ -34,6 +35,7 @@ pub(crate) fn end_with_the_shop() {
         signal_hook::low_level::raise(SIGTERM)
     });
 }
+// ANCHOR_END: end_with_the_shop
 
 /// A running part.
 pub(crate) struct Part {
@@ -46,6 +48,7 @@ pub(crate) struct Part {
 }
 
 impl Part {
+    // ANCHOR: start
     /// Starts this program with other arguments and waits until it has printed its address. The directory has no larder.toml.
     pub(crate) fn start(directory: &Path, mut arguments: Vec<String>) -> io::Result<Part> {
         let mut child = Command::new(env::current_exe()?)
@@ -84,6 +87,7 @@ impl Part {
             address,
         })
     }
+    // ANCHOR_END: start
 
     /// The address of its memcached listener.
     pub(crate) fn address(&self) -> &str {
@@ -120,12 +124,7 @@ impl Part {
 
 impl fmt::Display for Part {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "larder {} (process {})",
-            self.arguments[0],
-            self.child.id()
-        )
+        write!(f, "larder {}", self.arguments[0])
     }
 }
 

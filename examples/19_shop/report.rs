@@ -97,6 +97,7 @@ fn report_all(database: &Database, client: &Client, progress: &Progress, nudged:
     }
 }
 
+// ANCHOR: report
 /// Reports the oldest rows of the outbox. Returns the number of the last one, or `None` if there are none.
 fn report(database: &Database, client: &Client) -> Result<Option<i64>, Box<dyn std::error::Error>> {
     let mut last = None;
@@ -109,3 +110,4 @@ fn report(database: &Database, client: &Client) -> Result<Option<i64>, Box<dyn s
     }
     Ok(last)
 }
+// ANCHOR_END: report

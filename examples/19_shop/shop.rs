@@ -64,6 +64,7 @@ impl Shop {
         }
     }
 
+    // ANCHOR: read
     /// A product, from the cache if it is switched on. `None` if there is none with this number.
     pub(crate) fn product(&self, id: u32) -> Outcome<Option<Found>> {
         let (began, began_at) = (Instant::now(), unix_millis());
@@ -96,6 +97,7 @@ impl Shop {
         let age = Duration::from_millis(unix_millis().saturating_sub(read_at));
         Ok(Some(Found { product, read, age }))
     }
+    // ANCHOR_END: read
 
     /// Changes a product. `None` if there is none with this number, otherwise whether its invalidation is recorded.
     pub(crate) fn change(&self, id: u32, change: &Change) -> Outcome<Option<bool>> {
