@@ -61,7 +61,7 @@ def intro_map():
         ("III · In front of others", ["8 forward", "9 ketama", "10 failing"]),
         ("IV · Invalidation", ["11 background", "12 crash", "13 stale fills"]),
         ("V · The rest", ["14 meta, binary", "15 UDP", "16 measure"]),
-        ("VI · A cache around an application", ["17 client", "18 read-through"]),
+        ("VI · A cache around an application", ["17 client", "18 read-through", "19 shop"]),
     ]
     parts, y = [], 8
     for n, (part, stages) in enumerate(rows):
@@ -77,7 +77,7 @@ def intro_map():
     return ("The stages", "Six parts: a server (the real thing, echo, pool, lines), a cache (store, paths, RESP, turns), in "
             "front of other servers (forward, ketama, failing), invalidation (in the background, surviving a crash, "
             "stale fills), the rest (meta and binary, UDP, measure it), and a cache around an application (a client, "
-            "read-through and peers). Each stage is written from the one before.", y, parts)
+            "read-through and peers, a shop). Each stage is written from the one before.", y, parts)
 
 
 def p01_parts():
@@ -439,6 +439,21 @@ def p18_peers():
     parts += [text(220, 77, "not passed on", anchor="start", size=13), text(220, 147, "not passed on", anchor="start", size=13)]
     return ("Three nodes, one owner", "Clients ask node 1 and node 3 for the key lamp. Both ask node 2, the owner of that key, with "
             "requests that are not passed on. Node 2 asks the database once.", 210, parts)
+def p19_shop():
+    parts = [text(4, 16, "three processes, one command", anchor="start", weight=600)]
+    parts += [box(4, 92, 86, 44, "browser", dashed=True), arrow(90, 108, 150, 108, "GET"), arrow(90, 124, 150, 124, "POST", above=False)]
+    parts.append(box(150, 62, 130, 104, "19_shop:\nweb server,\nreporter", accent=1))
+    parts += [box(390, 30, 130, 48, "larder serve", accent=3), box(390, 150, 130, 48, "larder invalidate", accent=3)]
+    parts.append(box(150, 250, 370, 48, "SQLite: products, sales, outbox", accent=2))
+    parts += [arrow(280, 82, 390, 54), text(322, 54, "1 read", size=13)]
+    parts += [line(520, 54, 546, 54), line(546, 54, 546, 274), arrow(546, 274, 520, 274), text(540, 236, "2 after a miss", anchor="end", size=13)]
+    parts += [arrow(190, 166, 190, 250), text(182, 200, "3 change", anchor="end", size=13), text(182, 216, "and key", anchor="end", size=13)]
+    parts += [arrow(240, 250, 240, 166), text(248, 214, "4 key", anchor="start", size=13)]
+    parts += [arrow(280, 146, 390, 170), text(322, 178, "5 report", size=13)]
+    parts += [arrow(455, 150, 455, 78), text(447, 118, "6 delete", anchor="end", size=13)]
+    return ("The parts of the shop", "The browser asks the web server. A read goes to larder serve (1), which reads the database "
+            "after a miss (2). A change goes to the database, with its key for the outbox (3). The reporter takes the key from "
+            "the outbox (4) and reports it to larder invalidate (5), which deletes it from larder serve (6).", 304, parts)
 
 
 def main():

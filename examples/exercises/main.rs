@@ -40,6 +40,7 @@ mod ch15;
 mod ch16;
 mod ch17;
 mod ch18;
+mod ch19;
 
 /// The kinds of exercises.
 #[derive(Clone, Copy)]
@@ -86,6 +87,7 @@ const EXERCISES: &[&[Exercise]] = &[
     ch16::EXERCISES,
     ch17::EXERCISES,
     ch18::EXERCISES,
+    ch19::EXERCISES,
 ];
 
 fn main() -> ExitCode {

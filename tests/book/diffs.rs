@@ -17,6 +17,9 @@ use super::pages::{Book, files_below, text_of};
 /// are written from.
 const ORIGINS: [(u32, &str); 3] = [(11, "04_"), (14, "06_"), (17, "04_")];
 
+/// Programs that are no stages but applications on top of larder: they have no steps, no diff and no promised conversations.
+const APPLICATIONS: [u32; 1] = [19];
+
 /// The files of a stage: `examples/NN_name.rs`, or everything below `examples/NN_name/`.
 pub(crate) fn files(book: &Book, stage: u32) -> Vec<PathBuf> {
     files_of(book, &prefix(stage))
@@ -53,8 +56,11 @@ fn files_of(book: &Book, prefix: &str) -> Vec<PathBuf> {
         .collect()
 }
 
-/// The name of a stage's program: `01_echo`.
+/// The name of a stage's program: `01_echo`. An application has none.
 pub(crate) fn name(book: &Book, stage: u32) -> Option<String> {
+    if APPLICATIONS.contains(&stage) {
+        return None;
+    }
     let file = files(book, stage).into_iter().next()?;
     let first = file
         .strip_prefix(book.root.join("examples"))

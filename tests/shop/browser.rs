@@ -19,7 +19,7 @@ use super::running::{PATIENCE, until};
 use crate::support;
 
 /// The width of the page's picture, and its height.
-const WINDOW: (u32, u32) = (800, 830);
+const WINDOW: (u32, u32) = (900, 850);
 
 /// A browser with one page. It is killed when this is dropped, with all its processes.
 pub(crate) struct Browser {
@@ -188,6 +188,12 @@ impl Browser {
     pub(crate) fn picture(&mut self) -> String {
         let (width, height) = WINDOW;
         self.resize(width, height);
+        // The plot is drawn for the new width with the next figures.
+        self.until(&format!(
+            "document.getElementById('plot').viewBox.baseVal.width > {}",
+            width / 2
+        ));
+        self.value("scrollTo(0, 0)");
         let picture = self.ask("Page.captureScreenshot", json!({"format": "png"}));
         picture["data"].as_str().expect("a picture").to_owned()
     }

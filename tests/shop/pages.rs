@@ -1,10 +1,43 @@
 //! The page, and the figures behind it.
 
-use std::thread;
+use std::path::Path;
+use std::time::Duration;
+use std::{fs, thread};
 
+use larder::tools::transcript::{
+    Address, Outcome, RealTime, Remote, Run, Side, TranscriptDelivery, parse,
+};
 use serde_json::json;
 
-use super::running::{RunningShop, until};
+use super::running::{PATIENCE, RunningShop, until};
+
+/// The conversation with which the chapter before the shop's ends.
+#[test]
+fn the_shop_holds_the_conversation_that_earlier_programs_fail() {
+    let shop = RunningShop::start(&[]);
+    let file = "tests/transcripts/stages/shop_page.txt";
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file));
+    let transcript =
+        parse("shop_page", file, &text.expect("it can be read")).expect("a transcript");
+    for delivery in [
+        TranscriptDelivery::AsWritten,
+        TranscriptDelivery::ByteByByte,
+    ] {
+        let time = RealTime {
+            at_most: Duration::ZERO,
+        };
+        let target = Remote::new(Address::parse(shop.address()), &time, PATIENCE);
+        let run = Run {
+            transcript: &transcript,
+            side: Side::Larder,
+            delivery,
+            patience: PATIENCE,
+        };
+        if let Outcome::Failed(difference) = run.against(&target) {
+            panic!("{difference}");
+        }
+    }
+}
 
 #[test]
 fn the_page_and_its_files_are_served_and_allow_no_other_script() {
