@@ -5,7 +5,7 @@ mod proxy_support;
 mod support;
 mod tls_support;
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -259,6 +259,27 @@ fn fetches_one_after_the_other_use_one_connection_whatever_their_status() {
     assert_eq!(client.stat("origin_missing"), 2);
     assert_eq!(client.stat("origin_errors"), 1);
     assert!(connections.load(Ordering::Relaxed) <= 4, "{connections:?}");
+}
+
+#[test]
+fn a_connection_that_ends_when_it_is_used_again_is_replaced_once() {
+    let connections = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&connections);
+    let address = peer(move |mut stream: TcpStream| {
+        let number = counter.fetch_add(1, Ordering::Relaxed);
+        let mut buffer = [0; 4096];
+        // The third connection ends with its first request.
+        if number != 2 && matches!(stream.read(&mut buffer), Ok(1..)) {
+            let _ = stream.write_all(&response("200 OK", "value"));
+        }
+        let _ = stream.read(&mut buffer);
+    });
+    let (_server, mut client) = front_of(address, settings());
+    expect(&mut client, "a", "value");
+    expect(&mut client, "b", "value");
+    client.ask("get c\r\n", "END\r\n");
+    assert_eq!(client.stat("origin_unavailable"), 1);
+    assert_eq!(connections.load(Ordering::Relaxed), 3);
 }
 
 #[test]

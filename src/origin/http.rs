@@ -11,7 +11,8 @@
 //! Every byte of the key but letters, digits and `-._~` is encoded, so a key can't change the path, add a parameter, or name another
 //! host. The keys `.` and `..`, which would be other paths without being changed, are an error.
 //!
-//! A connection is used again, as often as the server lets it be. The deadline of a fetch bounds everything: the lookup of the
+//! A connection is used again, as often as the server lets it be. A server may close one that is idle at the very moment at which it is
+//! used, so a request that fails on such a connection is sent once more, on a new one. The deadline of a fetch bounds everything: the lookup of the
 //! name, the connect, TLS, redirects and the body. A body is read up to the limit of an item and no further. Lifetimes in the
 //! response (`Cache-Control`) don't count: [`Settings::fresh`](super::Settings) does.
 //!
@@ -27,7 +28,7 @@ use ureq::{Agent, Error};
 
 use crate::server::ClientTls;
 
-use super::http_connection::{HttpConnector, NoLookup};
+use super::http_connection::{HttpConnector, NoLookup, noting_connects};
 use super::source::{FetchError, FetchRequest, Fetched, Origin};
 
 /// The place of the key in the URL.
@@ -137,8 +138,22 @@ impl HttpOrigin {
         })
     }
 
-    /// Asks for a key. `Ok(None)` is a missing key.
-    fn ask(&self, request: &FetchRequest<'_>, left: Duration) -> Result<Option<Vec<u8>>, AskError> {
+    /// Asks for a key, again if a connection that was idle has failed. `Ok(None)` is a missing key.
+    fn ask(&self, request: &FetchRequest<'_>) -> Result<Option<Vec<u8>>, AskError> {
+        let left = request.time_left()?;
+        match noting_connects(|| self.ask_once(request, left)) {
+            (Err(AskError::Http(Error::Io(_) | Error::Other(_))), false) => {
+                self.ask_once(request, request.time_left()?)
+            }
+            (asked, _) => asked,
+        }
+    }
+
+    fn ask_once(
+        &self,
+        request: &FetchRequest<'_>,
+        left: Duration,
+    ) -> Result<Option<Vec<u8>>, AskError> {
         let key = percent_encode(request.key, ENCODED).to_string();
         let asked = self.agent.get(self.url.replace(PLACE, &key));
         let asked = asked.config().timeout_global(Some(left)).build();
@@ -184,8 +199,7 @@ impl Origin for HttpOrigin {
         if matches!(request.key, b"." | b"..") {
             return Err(FetchError::Error("the key is a relative path".into()));
         }
-        let asked = self.ask(request, request.time_left()?);
-        let value = asked.map_err(|error| match error {
+        let value = self.ask(request).map_err(|error| match error {
             AskError::Fetch(error) => error,
             AskError::Http(error) => fetch_error(&error, request),
         })?;

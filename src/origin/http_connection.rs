@@ -3,6 +3,7 @@
 //!
 //! Invariant: a reset is never taken for the end of a body, which an end of the stream may be.
 
+use std::cell::Cell;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +18,18 @@ use ureq::unversioned::transport::{
 use crate::pool::UpstreamFailure;
 use crate::server::ClientTls;
 use crate::upstream::BlockingStream;
+
+thread_local! {
+    /// Whether this thread has made a connection for its current request. The client does all of a request on the thread that asks.
+    static HAS_CONNECTED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs a request, and says whether it made a connection or used only such as were idle.
+pub(super) fn noting_connects<T>(request: impl FnOnce() -> T) -> (T, bool) {
+    HAS_CONNECTED.set(false);
+    let result = request();
+    (result, HAS_CONNECTED.get())
+}
 
 /// Looks up nothing: the client would do it for each request, also for one on an open connection.
 #[derive(Debug)]
@@ -54,6 +67,7 @@ impl Connector for HttpConnector {
         details: &ConnectionDetails<'_>,
         _: Option<()>,
     ) -> Result<Option<HttpConnection>, Error> {
+        HAS_CONNECTED.set(true);
         let (port, tls) = match details.needs_tls() {
             true => (443, self.tls.as_deref()),
             false => (80, None),
