@@ -9,7 +9,10 @@ use super::mark::PeerMark;
 
 /// The larders that form one cache with this one. None of these methods waits.
 pub(crate) trait Peers: Debug + Send + Sync {
-    /// The peer that owns a key; `None` if this node does. An unavailable peer owns none: the next one on the ring does.
+    /// Whether a peer owns a key, and not this node. An unavailable peer owns none: the next node on the ring does.
+    fn owns(&self, key: &[u8]) -> bool;
+
+    /// The address of the peer that owns a key.
     fn owner(&self, key: &[u8]) -> Option<String>;
 
     /// What a reader asks for a key that a peer owns.

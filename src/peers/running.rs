@@ -129,6 +129,10 @@ fn read_settings(settings: &PeerSettings) -> origin::Settings {
 }
 
 impl Peers for PeerLink {
+    fn owns(&self, key: &[u8]) -> bool {
+        self.group.members().owner(key).is_some()
+    }
+
     fn owner(&self, key: &[u8]) -> Option<String> {
         let members = self.group.members();
         members

@@ -6,7 +6,12 @@ const OPTIONS: [&str; 4] = ["--peer-copy-ttl", LONG, "--peer-timeout", LONG];
 
 #[test]
 fn a_client_reads_its_own_writes_on_any_node_and_the_others_drop_their_copies() {
-    let group = Group::start(&OPTIONS);
+    for model in ["turns", "threads"] {
+        own_writes_are_read(&Group::start(&[&OPTIONS[..], &["--model", model]].concat()));
+    }
+}
+
+fn own_writes_are_read(group: &Group) {
     let mut talks = [0, 1, 2].map(|node| group.talk(node));
     for owner in 0..3 {
         let key = group.key_of(owner);
@@ -39,7 +44,14 @@ fn a_client_reads_its_own_writes_on_any_node_and_the_others_drop_their_copies() 
 
 #[test]
 fn each_command_has_the_reply_of_the_owner_on_every_node() {
-    let group = Group::start(&OPTIONS);
+    for model in ["turns", "threads"] {
+        commands_are_answered_by_the_owner(&Group::start(
+            &[&OPTIONS[..], &["--model", model]].concat(),
+        ));
+    }
+}
+
+fn commands_are_answered_by_the_owner(group: &Group) {
     for owner in 0..3 {
         for asked in 0..3 {
             let key = &group.keys_of(owner, 3)[asked];

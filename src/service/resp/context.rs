@@ -83,7 +83,7 @@ impl Context<'_> {
             }
             return false;
         }
-        let owned = peers.filter(|peers| peers.owner(path[0]).is_some());
+        let owned = peers.filter(|peers| peers.owns(path[0]));
         let source = owned.map_or(origin, |peers| Some(peers.reads()));
         let (Some(source), Some(fetches)) = (source, &mut self.fetches) else {
             return false;

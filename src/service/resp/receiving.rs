@@ -35,7 +35,7 @@ impl CommandRunner<'_> {
         }
         let key = word.words.get(1);
         let peers = self.shared.peers.get();
-        if peers.is_some_and(|peers| peers.owner(key).is_some()) {
+        if peers.is_some_and(|peers| peers.owns(key)) {
             // The value is for a peer, and not for the store.
             return false;
         }

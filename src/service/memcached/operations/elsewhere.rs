@@ -38,10 +38,11 @@ impl Operations<'_> {
     ) -> Place {
         let id = path.join(&0);
         let is_asked = self.fetches.has_asked(&id);
-        let Some(peers) =
-            self.shared.peers.get().filter(|peers| {
-                is_asked || !self.peers.runs_here && peers.owner(path[0]).is_some()
-            })
+        let Some(peers) = self
+            .shared
+            .peers
+            .get()
+            .filter(|peers| is_asked || !self.peers.runs_here && peers.owns(path[0]))
         else {
             return Place::Here;
         };
@@ -71,7 +72,7 @@ impl Operations<'_> {
     /// Whether a peer owns the key.
     pub(in crate::service::memcached) fn is_elsewhere(&self, key: &[u8]) -> bool {
         let peers = self.shared.peers.get();
-        peers.is_some_and(|peers| !self.peers.runs_here && peers.owner(key).is_some())
+        peers.is_some_and(|peers| !self.peers.runs_here && peers.owns(key))
     }
 
     /// What a reader asks for a key that is not here: its owner, or the origin.
