@@ -13,10 +13,7 @@ use crate::client::write_quiet_delete;
 use super::group::Group;
 use super::mark::PeerPurpose;
 use super::members::Peer;
-use super::pending::ChangeBatch;
-
-/// The key of the request that says that all keys were removed. It has no meaning.
-const ALL: &[u8] = b"all";
+use super::pending::{ALL_KEYS, ChangeBatch};
 
 /// Starts the thread of a peer. It ends when the mailbox is closed.
 pub(super) fn start(group: &Arc<Group>, peer: &Arc<Peer>) -> io::Result<JoinHandle<()>> {
@@ -44,7 +41,7 @@ fn requests(group: &Group, batch: &ChangeBatch) -> (Vec<u8>, usize) {
     let mut count = 0;
     if batch.flush {
         let mark = group.mark(PeerPurpose::Flushed);
-        count += usize::from(write_quiet_delete(&mut out, ALL, &mark));
+        count += usize::from(write_quiet_delete(&mut out, ALL_KEYS, &mark));
     }
     let mark = group.mark(PeerPurpose::Changed);
     for key in &batch.keys {

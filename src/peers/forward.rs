@@ -11,6 +11,7 @@ use crate::origin::{Answer, Exchange, PeerRequest};
 
 use super::group::{Group, PeerError};
 use super::mark::PeerPurpose;
+use super::pending::ALL_KEYS;
 use super::statistics::PeerStatistics;
 
 /// Commands that are under way at a time.
@@ -21,6 +22,7 @@ const QUEUE: usize = 1024;
 
 enum Job {
     Send(PeerRequest, Arc<Exchange>, Instant),
+    Flush(Arc<Exchange>, Instant),
     End,
 }
 
@@ -64,6 +66,18 @@ impl Forwarder {
         let exchange = Arc::new(Exchange::default());
         let deadline = Instant::now() + self.group.settings.timeout;
         let job = Job::Send(request, Arc::clone(&exchange), deadline);
+        self.queue(job, exchange)
+    }
+
+    /// Queues the removal of all keys of all peers, which ends with [`Answer::Mine`].
+    pub(super) fn flush(&self) -> Arc<Exchange> {
+        let exchange = Arc::new(Exchange::default());
+        let deadline = Instant::now() + self.group.settings.timeout;
+        let job = Job::Flush(Arc::clone(&exchange), deadline);
+        self.queue(job, exchange)
+    }
+
+    fn queue(&self, job: Job, exchange: Arc<Exchange>) -> Arc<Exchange> {
         if let Err(TrySendError::Full(_)) = self.jobs.try_send(job) {
             PeerStatistics::add(&self.group.statistics.queue_full);
             return Exchange::ended(Answer::Failed(
@@ -83,8 +97,29 @@ impl Forwarder {
 }
 
 fn run(group: &Group, queue: &Receiver<Job>, max_value: usize) {
-    while let Ok(Job::Send(request, exchange, deadline)) = queue.recv() {
-        exchange.end(answer(group, &request, deadline, max_value));
+    while let Ok(job) = queue.recv() {
+        match job {
+            Job::Send(request, exchange, deadline) => {
+                exchange.end(answer(group, &request, deadline, max_value));
+            }
+            Job::Flush(exchange, deadline) => {
+                flush(group, deadline);
+                exchange.end(Answer::Mine);
+            }
+            Job::End => return,
+        }
+    }
+}
+
+/// Has all peers remove all keys. One that doesn't do so by the deadline does it when it answers again.
+fn flush(group: &Group, deadline: Instant) {
+    let request = PeerRequest::new("md", &[ALL_KEYS], Vec::new());
+    for peer in group.members().peers() {
+        let purpose = PeerPurpose::Flushed;
+        let is_down = peer.client.is_ejected();
+        if is_down || group.ask(peer, &request, purpose, deadline, 0).is_err() {
+            peer.mailbox.flush();
+        }
     }
 }
 

@@ -24,8 +24,8 @@ pub(crate) trait Peers: Debug + Send + Sync {
     /// Has the peers drop their copies of a key that was changed here, except for the one that asked for the change.
     fn tell_changed(&self, key: &[u8], except: Option<&str>);
 
-    /// Has the peers remove everything.
-    fn tell_flushed(&self);
+    /// Has the peers remove everything. The answer comes when all that are available have done so.
+    fn flush(&self) -> Arc<Exchange>;
 
     /// Notes a request with a mark, for the statistics and for a look at the sender's list. The key is one that this node
     /// should own. Whether the request is to be executed: one that this node has sent is not.

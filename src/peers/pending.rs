@@ -6,6 +6,9 @@
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
+/// The key of the request that says that all keys were removed. It has no meaning.
+pub(super) const ALL_KEYS: &[u8] = b"all";
+
 /// Keys that may wait.
 const MOST_KEYS: usize = 65_536;
 

@@ -160,11 +160,8 @@ impl Peers for PeerLink {
         }
     }
 
-    fn tell_flushed(&self) {
-        self.group
-            .members()
-            .peers()
-            .for_each(|peer| peer.mailbox.flush());
+    fn flush(&self) -> Arc<Exchange> {
+        self.forwarder.flush()
     }
 
     fn note_request(&self, mark: &PeerMark, key: Option<&[u8]>) -> bool {

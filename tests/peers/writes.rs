@@ -165,8 +165,10 @@ fn flush_all_reaches_all_nodes() {
     talks[1].ask("flush_all\r\n", "OK\r\n");
     for key in &keys {
         for talk in &mut talks {
-            wait_for_value(talk, key, None);
+            talk.ask(get(key), "END\r\n");
         }
+        talks[1].ask(set(key, "w"), "STORED\r\n");
+        talks[1].ask(get(key), &found(key, "w"));
     }
 }
 

@@ -3,7 +3,9 @@
 use super::arguments::database;
 use super::context::{Context, ORIGIN_DATABASE};
 use super::errors;
+use super::peers;
 use super::table::{CommandSpec, DANGEROUS, EXCLUSIVE, FAST, READONLY, WRITE};
+use crate::origin::Answer;
 use crate::protocol::resp::parse_integer;
 
 const GROUP: &str = "server";
@@ -62,28 +64,35 @@ fn dbsize(ctx: &mut Context<'_>) {
 }
 
 fn flushdb(ctx: &mut Context<'_>) {
-    if accepts_mode(ctx) {
+    if accepts_mode(ctx) && (ctx.db() != ORIGIN_DATABASE || are_peers_flushed(ctx)) {
         ctx.store.flush(ctx.db());
-        if ctx.db() == ORIGIN_DATABASE {
-            tell_flushed(ctx);
-        }
         ctx.reply.ok();
     }
 }
 
 fn flushall(ctx: &mut Context<'_>) {
-    if accepts_mode(ctx) {
+    if accepts_mode(ctx) && are_peers_flushed(ctx) {
         ctx.store.flush_all();
-        tell_flushed(ctx);
         ctx.reply.ok();
     }
 }
 
-/// Has the peers remove their keys, too.
-fn tell_flushed(ctx: &Context<'_>) {
-    if let Some(peers) = ctx.service.peers.get() {
-        peers.tell_flushed();
+/// Has the peers remove their keys, too. If they have not done so, the command waits for them, or an error is answered. In a
+/// transaction it doesn't wait.
+fn are_peers_flushed(ctx: &mut Context<'_>) -> bool {
+    let Some(peers) = ctx.service.peers.get() else {
+        return true;
+    };
+    let Some(fetches) = &mut ctx.fetches else {
+        peers.flush();
+        return true;
+    };
+    match fetches.answer(b"flushall", || peers.flush()) {
+        None => ctx.is_fetching = true,
+        Some(Answer::Failed(why)) => peers::fail(ctx, &why),
+        Some(Answer::Mine | Answer::Reply(_)) => return true,
     }
+    false
 }
 
 /// Whether at most ASYNC or SYNC follows; answers the error otherwise. Both do the

@@ -72,7 +72,7 @@ fn refuse(peers: &dyn Peers, owner: &str, ctx: &mut Context<'_>) {
 }
 
 /// Answers the error of a peer.
-fn fail(ctx: &mut Context<'_>, why: &str) {
+pub(super) fn fail(ctx: &mut Context<'_>, why: &str) {
     let why = why.strip_prefix("SERVER_ERROR ").unwrap_or(why);
     ctx.reply.error(format!("ERR {why}"));
 }

@@ -62,6 +62,24 @@ impl Operations<'_> {
         Place::Elsewhere
     }
 
+    /// Has the peers remove everything, before this node does. Whether the command has to wait for that, or has failed. A command
+    /// in a datagram doesn't wait.
+    pub(super) fn must_wait_for_flush(&mut self) -> bool {
+        let Some(peers) = self.shared.peers.get() else {
+            return false;
+        };
+        if !self.may_wait {
+            peers.flush();
+            return false;
+        }
+        match self.fetches.answer(b"flush_all", || peers.flush()) {
+            None => self.peers.waits = true,
+            Some(Answer::Failed(why)) => self.peers.failure = Some(why),
+            Some(Answer::Mine | Answer::Reply(_)) => return false,
+        }
+        true
+    }
+
     /// Notes a key that is changed here, so that peers drop their copies of it.
     pub(super) fn note_change(&mut self, key: &[u8]) {
         if self.shared.peers.get().is_some() {

@@ -60,6 +60,9 @@ impl Operations<'_> {
 
     /// Removes all items: now, or when the time has come.
     pub(crate) fn flush(&mut self, delay: i64) {
+        if self.must_wait_for_flush() {
+            return;
+        }
         self.counts.cmd_flush += 1;
         let store = &self.shared.store;
         let now_ms = store.now_ms();
@@ -69,9 +72,6 @@ impl Operations<'_> {
             // later. It still replaces an earlier order, as in memcached.
             Some(_) if delay > 0 => store.flush_at(DATABASE, u64::MAX),
             _ => store.flush(DATABASE),
-        }
-        if let Some(peers) = self.shared.peers.get() {
-            peers.tell_flushed();
         }
     }
 }
