@@ -262,6 +262,18 @@ fn warn_of_udp(server: &Server) {
     }
 }
 
+/// The password of RESP's clients, which a file of users has instead.
+fn password_of_resp(settings: &Settings) -> Result<Option<String>, String> {
+    let password = password(settings.password_file.as_deref(), CLIENT_PASSWORD)?;
+    match (&settings.acl_file, &password) {
+        (Some(path), Some(_)) => Err(format!(
+            "--acl-file {}: its users have the passwords; remove --password-file and {CLIENT_PASSWORD}, or the file",
+            path.display()
+        )),
+        _ => Ok(password),
+    }
+}
+
 fn start(
     settings: &Settings,
     (origin, times): (Option<NamedOrigin>, origin::Settings),
@@ -282,13 +294,7 @@ fn start(
         .chain(udp.as_ref().map(|_| "--udp"))
         .collect();
     let [(_, memcached), (_, resp), (_, unix)] = listeners;
-    let password = password(settings.password_file.as_deref(), CLIENT_PASSWORD)?;
-    if let (Some(path), Some(_)) = (&settings.acl_file, &password) {
-        return Err(format!(
-            "--acl-file {}: its users have the passwords; remove --password-file and {CLIENT_PASSWORD}, or the file",
-            path.display()
-        ));
-    }
+    let password = password_of_resp(settings)?;
     let builder = Server::builder()
         .memcached(memcached)
         .resp(resp)
