@@ -13,6 +13,7 @@ use crossbeam_channel::{Receiver, unbounded};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
+use tempfile::TempDir;
 
 /// The longest time that a test waits for an event.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -32,6 +33,8 @@ pub(crate) fn command(arguments: &[&str]) -> Command {
 /// A shop that runs. It is killed when this is dropped, and its parts end with it.
 pub(crate) struct RunningShop {
     child: Child,
+    /// The place of the shop's temporary directory, which a killed shop doesn't remove.
+    _temporary: TempDir,
     address: String,
     log: Receiver<String>,
 }
@@ -56,7 +59,9 @@ impl RunningShop {
     /// Starts one on free ports.
     #[track_caller]
     pub(crate) fn start(arguments: &[&str]) -> RunningShop {
+        let temporary = tempfile::tempdir().expect("a directory can be made");
         let mut child = command(arguments)
+            .env("TMPDIR", temporary.path())
             .spawn()
             .expect("the examples are built: cargo build --examples");
         let (lines, log) = (lines(child.stdout.take()), lines(child.stderr.take()));
@@ -73,6 +78,7 @@ impl RunningShop {
         }
         RunningShop {
             child,
+            _temporary: temporary,
             address: address.unwrap_or_else(|| panic!("no web server in {printed:?}")),
             log,
         }
