@@ -55,6 +55,6 @@ mod target;
 pub use inspect::inspect;
 pub use running::{Control, Running};
 pub use settings::{
-    Durability, ForgetMethod, ReadPolicy, Settings, Target, TargetKind, TargetMode,
+    Durability, ForgetMethod, ReadPolicy, Settings, Target, TargetKind, TargetMode, TargetProtocol,
 };
 pub use start::Invalidate;

@@ -62,10 +62,20 @@ words! {
 words! {
     /// The protocol of a target's servers.
     TargetKind {
-        /// memcached's text protocol.
+        /// One of memcached's protocols.
         Memcached = "memcached",
         /// RESP.
         Redis = "redis",
+    }
+}
+
+words! {
+    /// The protocol that memcached's servers of a target are sent.
+    TargetProtocol {
+        /// Text.
+        Text = "text",
+        /// The binary protocol, which servers with `-B binary` and `-S` ask for.
+        Binary = "binary",
     }
 }
 
@@ -99,6 +109,8 @@ pub struct Target {
     pub name: String,
     /// The protocol of the servers.
     pub kind: TargetKind,
+    /// Whether memcached servers are sent the binary protocol, instead of text.
+    pub binary: bool,
     /// The servers.
     pub servers: ServerList,
     /// The servers that may hold a key.
@@ -133,6 +145,7 @@ impl Target {
         Target {
             name: name.to_owned(),
             kind: TargetKind::Memcached,
+            binary: false,
             servers,
             mode: TargetMode::Pool,
             placement: Placement::Ketama,
@@ -169,6 +182,16 @@ impl Target {
         if self.kind == TargetKind::Redis && self.forget == ForgetMethod::Stale {
             return Err(format!(
                 "target {name}: Redis has no stale values; forget = \"delete\" or \"update\""
+            ));
+        }
+        if self.binary && self.kind == TargetKind::Redis {
+            return Err(format!(
+                "target {name}: protocol is a setting of memcached's servers; remove it"
+            ));
+        }
+        if self.binary && self.forget == ForgetMethod::Stale {
+            return Err(format!(
+                "target {name}: memcached's binary protocol has no stale values; forget = \"delete\" or \"update\""
             ));
         }
         if self.user.is_some() && self.password.is_none() {

@@ -45,7 +45,7 @@ impl TargetRoutes {
 
     /// Whether the target can be sent a delete of a key that has this name there.
     pub(crate) fn takes(&self, name: &[u8]) -> bool {
-        self.target.kind == TargetKind::Redis || can_be_deleted(name)
+        self.target.kind == TargetKind::Redis || self.target.binary || can_be_deleted(name)
     }
 
     /// The numbers of the servers that may hold the item of this name.

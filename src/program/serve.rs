@@ -322,13 +322,18 @@ fn start(
         .tls(tls)
         .origin(origin.map(|named| named.origin), times)
         .peers(peers);
-    builder.start().map_err(|error| match &error {
+    builder.start().map_err(|error| advice(&error, &options))
+}
+
+/// The reason why the server can't start, and the option to change; `options` are those of the listeners.
+fn advice(error: &StartError, options: &[&str]) -> String {
+    match error {
         StartError::Listen { index, .. } => {
             format!("{error}; choose another with {} ADDR", options[*index])
         }
         StartError::OpenFiles { .. } => format!("{error}; the option is --max-connections N"),
         _ => error.to_string(),
-    })
+    }
 }
 
 /// Logs the settings in force after a reload, and the names of changed settings that need a restart.

@@ -3,6 +3,7 @@
 //! Only the replies that the protocol has for a request count. If an upstream answers anything else, or nothing, the
 //! key is not deleted.
 
+use super::binary;
 use crate::invalidate::change::NewValue;
 use crate::invalidate::settings::{ForgetMethod, Target, TargetKind};
 use crate::invalidate::spool::PendingChange;
@@ -10,7 +11,9 @@ use crate::invalidate::target::is_text_name;
 use crate::protocol::framing::reply::ReplyShape;
 use crate::protocol::memcached::text::meta::base64;
 use crate::protocol::resp::request;
-use crate::upstream::{Greeting, MEMCACHED_FLUSH, MEMCACHED_PROBE, RESP_PROBE, login};
+use crate::upstream::{
+    BINARY_FLUSH, BINARY_NOOP, Greeting, MEMCACHED_FLUSH, MEMCACHED_PROBE, RESP_PROBE, login,
+};
 
 /// The purpose of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +44,7 @@ impl Target {
     pub(super) fn greeting(&self) -> Greeting<'_> {
         Greeting {
             memcached: self.kind == TargetKind::Memcached,
-            binary: false,
+            binary: self.binary,
             login: login(self.user.as_deref(), self.password.as_deref()),
             resp3: false,
             database: self.database,
@@ -51,6 +54,7 @@ impl Target {
     /// The request that checks that a server is up.
     pub(super) fn ping(&self) -> (&'static [u8], ReplyShape) {
         match self.kind {
+            TargetKind::Memcached if self.binary => BINARY_NOOP,
             TargetKind::Memcached => MEMCACHED_PROBE,
             TargetKind::Redis => RESP_PROBE,
         }
@@ -59,6 +63,7 @@ impl Target {
     /// The request to delete all keys.
     pub(super) fn flush(&self) -> (&'static [u8], ReplyShape) {
         match self.kind {
+            TargetKind::Memcached if self.binary => BINARY_FLUSH,
             TargetKind::Memcached => MEMCACHED_FLUSH,
             TargetKind::Redis => (b"*1\r\n$7\r\nFLUSHDB\r\n", ReplyShape::Resp),
         }
@@ -71,6 +76,10 @@ impl Target {
         change: Option<&PendingChange>,
         reply: &[u8],
     ) -> ReplyMeaning {
+        if self.binary {
+            let written = change.is_some_and(|change| self.new_value(change).is_some());
+            return binary::meaning(asked, written && self.forget == ForgetMethod::Update, reply);
+        }
         let line = reply.strip_suffix(b"\r\n").unwrap_or(reply);
         let right = match (asked, self.kind) {
             (DeliveryRequest::Ping, TargetKind::Memcached) => line.starts_with(b"VERSION "),
@@ -128,6 +137,9 @@ impl Target {
                 meta_delete(key, &flags, out);
                 ReplyShape::Meta
             }
+            (ForgetMethod::Update, TargetKind::Memcached, Some(value)) if self.binary => {
+                binary::set(key, value, seconds_left(value.expires, now), out)
+            }
             (ForgetMethod::Update, TargetKind::Memcached, Some(value)) => {
                 out.extend_from_slice(b"set ");
                 out.extend_from_slice(key);
@@ -152,6 +164,7 @@ impl Target {
     /// Appends the request to delete a key. Returns the form of its reply.
     pub(super) fn delete_request(&self, key: &[u8], out: &mut Vec<u8>) -> ReplyShape {
         match self.kind {
+            TargetKind::Memcached if self.binary => binary::delete(key, out),
             TargetKind::Memcached if !is_text_name(key) => {
                 meta_delete(key, "", out);
                 ReplyShape::Meta
@@ -172,7 +185,7 @@ impl Target {
     /// The value that is to be written, which has not expired at once. A key that memcached gets in base64 is deleted
     /// instead.
     fn new_value<'c>(&self, change: &'c PendingChange) -> Option<&'c NewValue> {
-        let is_named = self.kind == TargetKind::Redis || is_text_name(&change.key);
+        let is_named = self.kind == TargetKind::Redis || self.binary || is_text_name(&change.key);
         let value = change.record.value.as_ref();
         value.filter(|value| value.expires >= 0 && is_named)
     }

@@ -21,6 +21,7 @@
 //! deleted instead, the changes behind it count when that is done.
 
 mod action;
+mod binary;
 mod command;
 mod thread;
 mod window;

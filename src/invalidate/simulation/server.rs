@@ -23,6 +23,8 @@ pub(super) enum CacheBehaviour {
 /// A server of a target.
 pub(super) struct Server {
     kind: TargetKind,
+    /// Whether it speaks memcached's binary protocol.
+    binary: bool,
     pub(super) behaviour: CacheBehaviour,
     /// For each key, the step at which it was last deleted or set.
     changed: HashMap<Vec<u8>, u64>,
@@ -32,9 +34,10 @@ pub(super) struct Server {
 }
 
 impl Server {
-    pub(super) fn new(kind: TargetKind) -> Server {
+    pub(super) fn new(kind: TargetKind, binary: bool) -> Server {
         Server {
             kind,
+            binary,
             behaviour: CacheBehaviour::Well,
             changed: HashMap::new(),
             set: HashMap::new(),
@@ -67,9 +70,11 @@ impl Server {
         step: u64,
     ) -> Result<(), String> {
         while let Some((words, length)) = match self.kind {
+            TargetKind::Memcached if self.binary => binary_request(input),
             TargetKind::Memcached => memcached_request(input),
             TargetKind::Redis => resp_request(input),
         } {
+            let opcode = input[1];
             input.drain(..length);
             let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
             let behaviour = self.behaviour;
@@ -90,7 +95,10 @@ impl Server {
                 },
                 _ => self.execute(&words, step)?,
             };
-            pipes.inward.send(reply.as_bytes());
+            match self.binary {
+                true => pipes.inward.send(&binary_reply(opcode, reply)),
+                false => pipes.inward.send(reply.as_bytes()),
+            }
         }
         Ok(())
     }
@@ -174,6 +182,40 @@ fn memcached_request(input: &[u8]) -> Option<(Vec<Vec<u8>>, usize)> {
         length += size + 2;
     }
     (length <= input.len()).then_some((words, length))
+}
+
+/// The same, in the words of the text protocol, for a request in binary.
+fn binary_request(input: &[u8]) -> Option<(Vec<Vec<u8>>, usize)> {
+    let header = input.get(..24)?;
+    let key_length = usize::from(u16::from_be_bytes([header[2], header[3]]));
+    let extras = usize::from(header[4]);
+    let body = u32::from_be_bytes([header[8], header[9], header[10], header[11]]) as usize;
+    let body = input.get(24..24 + body)?;
+    let key = body[extras..extras + key_length].to_vec();
+    let value = body[extras + key_length..].to_vec();
+    let name: &[u8] = match header[1] {
+        0x0a => b"version",
+        0x08 => b"flush_all",
+        0x04 => b"delete",
+        0x01 => b"set",
+        _ => b"unknown",
+    };
+    let words = match header[1] {
+        0x01 => vec![name.to_vec(), key, vec![], vec![], vec![], value],
+        0x04 => vec![name.to_vec(), key],
+        _ => vec![name.to_vec()],
+    };
+    Some((words, 24 + body.len()))
+}
+
+/// The reply in binary that means the same as one in text.
+fn binary_reply(opcode: u8, text: &str) -> Vec<u8> {
+    let status = match text {
+        "SERVER_ERROR out of memory\r\n" => 0x82,
+        "TOUCHED\r\n" => 0x81,
+        _ => 0,
+    };
+    [&[0x81, opcode, 0, 0, 0, 0, 0, status][..], &[0; 16]].concat()
 }
 
 /// The words of the request at the start, and its length.

@@ -54,9 +54,10 @@ pub(super) fn target(rng: &mut Rng) -> Target {
         target.password = rng.bool().then(|| "secret".to_owned());
         target.database = rng.u32(..2);
     }
+    target.binary = target.kind == TargetKind::Memcached && rng.bool();
     target.forget = match (rng.u8(..3), target.kind) {
         (0, _) => ForgetMethod::Update,
-        (1, TargetKind::Memcached) => ForgetMethod::Stale,
+        (1, TargetKind::Memcached) if !target.binary => ForgetMethod::Stale,
         _ => ForgetMethod::Delete,
     };
     if rng.u8(..4) == 0 {

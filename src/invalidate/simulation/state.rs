@@ -79,7 +79,9 @@ impl Simulation {
             unix: 1 << 50,
         };
         let running = setup::start(&settings, &target, &memory, &started, now)?;
-        let servers = (0..SERVERS).map(|_| Server::new(target.kind)).collect();
+        let servers = (0..SERVERS)
+            .map(|_| Server::new(target.kind, target.binary))
+            .collect();
         Ok(Simulation {
             rng,
             begun: now.instant,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use regex::bytes::Regex;
 use serde::Deserialize;
 
-use crate::invalidate::{ForgetMethod, Target, TargetKind, TargetMode};
+use crate::invalidate::{ForgetMethod, Target, TargetKind, TargetMode, TargetProtocol};
 use crate::pool::{ListError, ServerList};
 
 use super::pool::{PlacementName, read_list};
@@ -23,6 +23,8 @@ pub(crate) struct TargetOptions {
     servers: ServerSource,
     #[serde(default, deserialize_with = "parsed")]
     kind: Option<TargetKind>,
+    #[serde(default, deserialize_with = "parsed")]
+    protocol: Option<TargetProtocol>,
     #[serde(default, deserialize_with = "parsed")]
     mode: Option<TargetMode>,
     #[serde(default, deserialize_with = "parsed")]
@@ -69,6 +71,7 @@ impl TargetOptions {
         };
         let mut target = Target::new(&self.name, list);
         target.kind = self.kind.unwrap_or(target.kind);
+        target.binary = self.protocol == Some(TargetProtocol::Binary);
         target.mode = self.mode.unwrap_or(target.mode);
         target.forget = self.forget.unwrap_or(target.forget);
         target.placement = self.hash.map_or(target.placement, |hash| hash.0);
@@ -152,6 +155,9 @@ mod tests {
             ("key = \"app\"", "{key}"),
             ("pattern = \"(\"", "unclosed"),
             ("kind = \"redis\"\nforget = \"stale\"", "update"),
+            ("protocol = \"udp\"", "binary"),
+            ("protocol = \"binary\"\nkind = \"redis\"", "remove it"),
+            ("protocol = \"binary\"\nforget = \"stale\"", "update"),
             ("tls = true", "[upstream-tls]"),
             ("server = \"x\"", "servers"),
         ] {
