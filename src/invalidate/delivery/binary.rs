@@ -3,7 +3,7 @@
 //! A server with `-B binary` closes every other connection, and one with `-S` answers nothing before the login by SASL. Keys
 //! may have any bytes. There is no request to mark an item stale.
 
-use super::command::{DeliveryRequest, ReplyMeaning};
+use super::request_kind::{DeliveryRequest, ReplyMeaning};
 use crate::invalidate::change::NewValue;
 use crate::protocol::framing::reply::{BinaryReply, ReplyShape};
 use crate::protocol::memcached::binary::{HEADER_LENGTH, REQUEST_MAGIC, ReplyTo, Status};

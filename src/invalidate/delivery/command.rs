@@ -4,6 +4,7 @@
 //! key is not deleted.
 
 use super::binary;
+use super::request_kind::{DeliveryRequest, ReplyMeaning};
 use crate::invalidate::change::NewValue;
 use crate::invalidate::settings::{ForgetMethod, Target, TargetKind};
 use crate::invalidate::spool::PendingChange;
@@ -14,30 +15,6 @@ use crate::protocol::resp::request;
 use crate::upstream::{
     BINARY_FLUSH, BINARY_NOOP, Greeting, MEMCACHED_FLUSH, MEMCACHED_PROBE, RESP_PROBE, login,
 };
-
-/// The purpose of a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum DeliveryRequest {
-    /// The check that the upstream is up.
-    Ping,
-    /// The deletion of all keys.
-    Flush,
-    /// The deletion of the key of the change of this number.
-    Change(usize),
-    /// The deletion of a key, after the upstream couldn't execute the first request.
-    Delete,
-}
-
-/// The meaning of a reply.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum ReplyMeaning {
-    /// The request was executed.
-    Done,
-    /// The upstream can't execute it; the key has to be deleted instead.
-    Delete,
-    /// The reply doesn't fit the request.
-    Unexpected,
-}
 
 impl Target {
     /// The first requests to a server of the target.

@@ -23,6 +23,7 @@
 mod action;
 mod binary;
 mod command;
+mod request_kind;
 mod thread;
 mod window;
 
@@ -37,7 +38,7 @@ use crate::invalidate::stats::{DeliveryPhase, DeliveryStats};
 use crate::pool::UpstreamFailure;
 use crate::upstream::Exchange;
 pub(crate) use action::{DeliveryAction, DeliveryEvent};
-use command::DeliveryRequest;
+use request_kind::DeliveryRequest;
 pub(crate) use thread::DeliveryThread;
 use window::ChangeWindow;
 

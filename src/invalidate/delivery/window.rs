@@ -3,7 +3,7 @@
 //! Invariant: changes are done from the front. If a change has to become a delete, the changes behind it count as done
 //! only after it.
 
-use crate::invalidate::delivery::command::{DeliveryRequest, ReplyMeaning};
+use crate::invalidate::delivery::request_kind::{DeliveryRequest, ReplyMeaning};
 use crate::invalidate::message::Now;
 use crate::invalidate::settings::{Target, WINDOW, WINDOW_BYTES};
 use crate::invalidate::spool::PendingChange;
