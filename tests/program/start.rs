@@ -1,14 +1,15 @@
 //! The start: its listeners, and its errors.
 
 use std::fs::{self, File};
-use std::net::TcpListener;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use super::run::{FREE, Larder, Place, Talk, until};
+use super::run::{FREE, Larder, PATIENCE, Place, Talk, until};
 
 #[test]
 fn both_protocols_answer_where_the_lines_say_and_share_one_store() {
@@ -178,10 +179,12 @@ fn only_one_of_memcacheds_protocols_may_be_spoken() {
         }
     }
     let larder = served(&["--memcached-protocol", "binary"]);
-    let mut client = larder.memcached();
-    client.say(&flush);
-    client.say(text);
-    assert_eq!(client.rest(), done, "then the connection is closed");
+    let mut client = TcpStream::connect(larder.address("memcached")).expect("it listens");
+    client.set_read_timeout(Some(PATIENCE)).expect("not zero");
+    client.write_all(&flush).expect("it is sent");
+    let mut reply = [0; 24];
+    client.read_exact(&mut reply).expect("the reply arrives");
+    assert_eq!(String::from_utf8_lossy(&reply), done);
     let mut client = larder.memcached();
     client.say(text.repeat(2));
     client.closed();
