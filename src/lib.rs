@@ -141,7 +141,7 @@ pub use program::run;
 pub use server::ClientTls;
 pub use server::{Address, Handle, Listen, Model, StartError};
 #[cfg(feature = "tls")]
-pub use server::{ServerTls, TlsError};
+pub use server::{ServerTls, TlsError, TlsVersion};
 pub use service::memcached::SpokenProtocol;
 pub use store::WhenFull;
 

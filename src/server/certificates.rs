@@ -20,4 +20,7 @@ pub(crate) trait Certificates: fmt::Debug + Send + Sync {
 
     /// The file of the authorities of clients, if they need certificates.
     fn client_ca(&self) -> Option<&Path>;
+
+    /// The oldest version of TLS that clients may speak, as `1.2`.
+    fn oldest_version(&self) -> &'static str;
 }

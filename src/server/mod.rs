@@ -83,8 +83,8 @@ pub use start::{Model, Server, Settings, StartError};
 pub use stream::Address;
 pub(crate) use stream::Stream;
 pub(crate) use system_calls::Received;
-#[cfg(feature = "tls")]
-pub use tls::TlsError;
 pub use tls::{ClientTls, ServerTls};
+#[cfg(feature = "tls")]
+pub use tls::{TlsError, TlsVersion};
 pub use waiter::Waiter;
 pub(crate) use workers::{WorkerHandle, WorkerHandles, WorkerInbox, WorkerMessage, worker_channel};

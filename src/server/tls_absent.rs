@@ -41,6 +41,10 @@ impl super::certificates::Certificates for ServerTls {
     fn client_ca(&self) -> Option<&std::path::Path> {
         match *self {}
     }
+
+    fn oldest_version(&self) -> &'static str {
+        match *self {}
+    }
 }
 
 impl ServerTls {

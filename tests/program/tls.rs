@@ -1,13 +1,15 @@
 //! TLS on the listeners of the built program: its options, its errors, HUP.
 
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::path::Path;
 
 use crate::program::run::{FREE, Larder, Place, Talk};
 use crate::server_support::Client;
-use crate::tls_support::{Authority, Identity, TlsClient, shown};
+use rustls::version::{TLS12, TLS13};
+
+use crate::tls_support::{self, Authority, Identity, TlsClient, shown};
 
 /// The arguments for these files.
 fn files<'a>(identity: &'a Identity) -> [&'a str; 4] {
@@ -148,6 +150,30 @@ fn a_memcached_client_has_the_files_read_again_and_asks_about_them() {
     let plain = place.serve(&FREE, 2);
     let mut plain = plain.memcached();
     plain.ask("refresh_certs\r\n", "ERROR\r\n");
+}
+
+#[test]
+fn clients_with_an_older_version_than_the_oldest_are_refused() {
+    let authority = Authority::new();
+    let identity = authority.issue("server");
+    let place = Place::new();
+    for (oldest, answers_older) in [("1.2", true), ("1.3", false)] {
+        let options = ["--tls-min-version", oldest];
+        let larder = place.serve(&[&FREE[..], &files(&identity), &options].concat(), 2);
+        let address: SocketAddr = larder.address("memcached").parse().expect("an address");
+        for (version, answers) in [(&TLS12, answers_older), (&TLS13, true)] {
+            let mut client = tls_support::connect(address, authority.trusting(version, None));
+            let asked = client.write_all(b"verbosity 1\r\n");
+            let mut reply = [0; 4];
+            let read = asked.and_then(|()| client.read_exact(&mut reply));
+            assert_eq!(read.is_ok(), answers, "{version:?} with {oldest}: {read:?}");
+            assert!(!answers || reply == *b"OK\r\n");
+        }
+        let mut client = connect(&authority, &larder, "memcached");
+        client.send(b"stats settings\r\n");
+        let line = format!("STAT ssl_min_version tlsv{oldest}");
+        assert!(lines_to_end(&mut client).contains(&line));
+    }
 }
 
 #[test]

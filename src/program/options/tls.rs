@@ -7,8 +7,8 @@ use std::sync::Arc;
 use clap::Args;
 use serde::Deserialize;
 
-use crate::program::values::PrintedSetting;
-use crate::server::{ClientTls, ServerTls};
+use crate::program::values::{PrintedSetting, TlsVersionName, parsed};
+use crate::server::{ClientTls, ServerTls, TlsVersion};
 
 /// The options of listeners that were given on the command line or in the `[tls]` table.
 #[derive(Debug, Clone, Default, PartialEq, Args, Deserialize)]
@@ -26,6 +26,15 @@ pub(crate) struct TlsOptions {
     /// A PEM file of authorities. Clients then need a certificate of one of them [default: none]
     #[arg(id = "tls-client-ca", long = "tls-client-ca", value_name = "FILE")]
     client_ca: Option<PathBuf>,
+
+    /// The oldest version of TLS that clients may speak, 1.2 or 1.3 [default: 1.2]
+    #[arg(
+        id = "tls-min-version",
+        long = "tls-min-version",
+        value_name = "1.2|1.3"
+    )]
+    #[serde(deserialize_with = "parsed")]
+    min_version: Option<TlsVersionName>,
 }
 
 impl TlsOptions {
@@ -35,6 +44,7 @@ impl TlsOptions {
             cert: self.cert.or(file.cert),
             key: self.key.or(file.key),
             client_ca: self.client_ca.or(file.client_ca),
+            min_version: self.min_version.or(file.min_version),
         }
     }
 
@@ -42,6 +52,7 @@ impl TlsOptions {
     pub(crate) fn listeners(&self) -> Result<Option<Arc<ServerTls>>, String> {
         match (&self.cert, &self.key) {
             (Some(cert), Some(key)) => ServerTls::new(cert, key, self.client_ca.clone())
+                .and_then(|tls| tls.with_oldest_version(self.oldest_version().0))
                 .map(|tls| Some(Arc::new(tls)))
                 .map_err(|error| error.to_string()),
             (Some(_), None) => Err("--tls-cert needs the key of the certificate: --tls-key FILE".into()),
@@ -51,6 +62,11 @@ impl TlsOptions {
             ),
             (None, None) => Ok(None),
         }
+    }
+
+    fn oldest_version(&self) -> TlsVersionName {
+        self.min_version
+            .unwrap_or(TlsVersionName(TlsVersion::Tls12))
     }
 
     /// Whether clients have to show certificates.
@@ -64,7 +80,9 @@ impl TlsOptions {
             cert,
             key,
             client_ca,
+            min_version,
         } = self;
+        let version = min_version.map(|version| version.to_string());
         vec![
             PrintedSetting::path("tls-cert", cert.as_ref(), "/etc/larder/cert.pem"),
             PrintedSetting::path("tls-key", key.as_ref(), "/etc/larder/key.pem"),
@@ -73,6 +91,7 @@ impl TlsOptions {
                 client_ca.as_ref(),
                 "/etc/larder/clients.pem",
             ),
+            PrintedSetting::name("tls-min-version", version.as_ref(), "1.2"),
         ]
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::server::Model;
+use crate::server::{Model, TlsVersion};
 use crate::service::memcached::SpokenProtocol;
 use crate::store::WhenFull;
 
@@ -80,6 +80,31 @@ impl fmt::Display for SpokenProtocolName {
             SpokenProtocol::Auto => "auto",
             SpokenProtocol::Text => "text",
             SpokenProtocol::Binary => "binary",
+        })
+    }
+}
+
+/// A version of TLS by its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TlsVersionName(pub(crate) TlsVersion);
+
+impl FromStr for TlsVersionName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<TlsVersionName, String> {
+        match text {
+            "1.2" => Ok(TlsVersionName(TlsVersion::Tls12)),
+            "1.3" => Ok(TlsVersionName(TlsVersion::Tls13)),
+            _ => Err(format!("`{text}` is neither 1.2 nor 1.3")),
+        }
+    }
+}
+
+impl fmt::Display for TlsVersionName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            TlsVersion::Tls12 => "1.2",
+            TlsVersion::Tls13 => "1.3",
         })
     }
 }

@@ -17,7 +17,8 @@ use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig};
+use rustls::version::TLS13;
+use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
 
 use super::TlsStream;
 use super::session::TlsSession;
@@ -42,11 +43,25 @@ pub(super) struct Identity {
     pub(super) key: PathBuf,
 }
 
+/// The versions for clients of [`TlsVersion::Tls13`].
+static ONLY_TLS13: &[&SupportedProtocolVersion] = &[&TLS13];
+
+/// The oldest version of TLS that clients may speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TlsVersion {
+    /// TLS 1.2.
+    #[default]
+    Tls12,
+    /// TLS 1.3.
+    Tls13,
+}
+
 /// TLS for listeners: the certificate that clients see, and the authorities of their own certificates.
 #[derive(Debug)]
 pub struct ServerTls {
     identity: Identity,
     client_ca: Option<PathBuf>,
+    oldest: TlsVersion,
     config: RwLock<Arc<ServerConfig>>,
     read_at: RwLock<Instant>,
 }
@@ -66,13 +81,25 @@ impl ServerTls {
             certificate: certificate.into(),
             key: key.into(),
         };
-        let config = RwLock::new(server_config(&identity, client_ca.as_deref())?);
+        let oldest = TlsVersion::default();
+        let config = server_config(&identity, client_ca.as_deref(), oldest)?;
         Ok(ServerTls {
             identity,
             client_ca,
-            config,
+            oldest,
+            config: RwLock::new(config),
             read_at: RwLock::new(Instant::now()),
         })
+    }
+
+    /// Sets the oldest version of TLS that clients may speak, 1.2 otherwise.
+    ///
+    /// # Errors
+    /// When a file can't be used, as in [`ServerTls::new`].
+    pub fn with_oldest_version(mut self, oldest: TlsVersion) -> Result<ServerTls, TlsError> {
+        self.oldest = oldest;
+        self.reload()?;
+        Ok(self)
     }
 
     /// Reads the files again, for new connections.
@@ -80,7 +107,7 @@ impl ServerTls {
     /// # Errors
     /// When one can't be used. The certificate in use stays.
     pub fn reload(&self) -> Result<(), TlsError> {
-        let config = server_config(&self.identity, self.client_ca.as_deref())?;
+        let config = server_config(&self.identity, self.client_ca.as_deref(), self.oldest)?;
         replace(&self.config, config);
         *self.read_at.write().unwrap_or_else(PoisonError::into_inner) = Instant::now();
         Ok(())
@@ -114,6 +141,13 @@ impl Certificates for ServerTls {
     fn client_ca(&self) -> Option<&Path> {
         self.client_ca.as_deref()
     }
+
+    fn oldest_version(&self) -> &'static str {
+        match self.oldest {
+            TlsVersion::Tls12 => "1.2",
+            TlsVersion::Tls13 => "1.3",
+        }
+    }
 }
 
 pub(super) fn current<T>(config: &RwLock<Arc<T>>) -> Arc<T> {
@@ -127,10 +161,15 @@ pub(super) fn replace<T>(config: &RwLock<Arc<T>>, new: Arc<T>) {
 fn server_config(
     identity: &Identity,
     client_ca: Option<&Path>,
+    oldest: TlsVersion,
 ) -> Result<Arc<ServerConfig>, TlsError> {
+    let versions = match oldest {
+        TlsVersion::Tls12 => rustls::DEFAULT_VERSIONS,
+        TlsVersion::Tls13 => ONLY_TLS13,
+    };
     let provider = provider();
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(versions)
         .map_err(|error| TlsError(error.to_string()))?;
     let builder = match client_ca {
         None => builder.with_no_client_auth(),

@@ -28,5 +28,5 @@ mod session;
 mod stream;
 
 pub use client::ClientTls;
-pub use config::{ServerTls, TlsError};
+pub use config::{ServerTls, TlsError, TlsVersion};
 pub(crate) use stream::TlsStream;

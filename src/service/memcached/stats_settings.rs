@@ -135,7 +135,8 @@ impl TurnContext<'_> {
         self.stat("ssl_wbuf_size", 1 << 14);
         self.stat("ssl_session_cache", "yes");
         self.stat("ssl_kernel_tls", "no");
-        self.stat("ssl_min_version", "tlsv1.2");
+        let version = certificates.oldest_version();
+        self.stat("ssl_min_version", format_args!("tlsv{version}"));
     }
 
     /// The listener that the client has reached; larder may have others.
