@@ -49,7 +49,7 @@ fn the_next_node_stands_in_for_a_peer_that_was_killed_until_it_returns() {
 
 #[test]
 fn a_frozen_peer_is_skipped_and_has_dropped_what_changed_when_it_is_used_again() {
-    let mut group = Group::start(&["--peer-copy-ttl", "100ms", "--peer-timeout", "2s"]);
+    let mut group = Group::start(&["--peer-copy-ttl", "100ms", "--peer-timeout", "5s"]);
     let key = group.key_of(1);
     let other = group.key_of(2);
     let (mut first, mut second) = (group.talk(0), group.talk(2));
