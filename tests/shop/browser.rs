@@ -157,6 +157,14 @@ impl Browser {
         until(expression, || self.value(expression) == true);
     }
 
+    /// Waits until an element has this text. The live figures come with the answer of another request than the product.
+    #[track_caller]
+    pub(crate) fn shows(&mut self, id: &str, text: &str) {
+        self.until(&format!(
+            "document.getElementById('{id}').innerText === '{text}'"
+        ));
+    }
+
     /// Presses a button in the way of a mouse: at the place where it is shown.
     #[track_caller]
     pub(crate) fn click(&mut self, selector: &str) {
