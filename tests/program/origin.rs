@@ -177,7 +177,7 @@ fn an_http_server_is_asked_and_its_failures_are_in_the_log() {
             "",
         ),
     ] {
-        let address = answering(said);
+        let address = answering(said, After::Keeps);
         let place = Place::new();
         let url = format!("http://{address}/items/{{key}}");
         place.write(
@@ -197,8 +197,48 @@ fn an_http_server_is_asked_and_its_failures_are_in_the_log() {
     }
 }
 
-/// A server that answers the first request of each connection with these bytes, and keeps the connection.
-fn answering(bytes: String) -> SocketAddr {
+#[test]
+fn an_http_server_that_sends_gigabytes_or_nothing_is_in_the_log() {
+    let endless = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_owned()
+        + &format!("100000\r\n{}\r\n", "x".repeat(1 << 20)).repeat(3);
+    for (said, statistic, line) in [
+        (
+            "HTTP/1.1 200 OK\r\nContent-Length: 4294967296\r\n\r\nx".to_owned(),
+            "origin_too_large",
+            "over the limit of an item",
+        ),
+        (endless, "origin_too_large", "over the limit of an item"),
+        (String::new(), "origin_unavailable", "is unavailable"),
+        (
+            "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf".to_owned(),
+            "origin_unavailable",
+            "is unavailable",
+        ),
+    ] {
+        let url = format!("http://{}/{{key}}", answering(said, After::Closes));
+        let place = Place::new();
+        place.write(
+            "larder.toml",
+            &format!("[origin]\nhttp = \"{url}\"\ntimeout = \"60s\"\n"),
+        );
+        let mut larder = place.serve(&FREE, 2);
+        let mut memcached = client(larder.address("memcached"));
+        memcached.ask("get k\r\n", "END\r\n");
+        let logged = larder.logs(&format!("origin http {url}: the key \"k\""));
+        assert!(logged.contains(line), "{logged}");
+        assert_eq!(memcached.stat(statistic), 1, "{line}");
+    }
+}
+
+/// What a server does with a connection after its answer.
+#[derive(Clone, Copy, PartialEq)]
+enum After {
+    Keeps,
+    Closes,
+}
+
+/// A server that answers the first request of each connection with these bytes.
+fn answering(bytes: String, after: After) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("an address");
     std::thread::spawn(move || {
@@ -207,7 +247,9 @@ fn answering(bytes: String) -> SocketAddr {
             let mut request = [0; 4096];
             let _ = stream.read(&mut request);
             let _ = stream.write_all(bytes.as_bytes());
-            kept.push(stream);
+            if after == After::Keeps {
+                kept.push(stream);
+            }
         }
     });
     address
