@@ -3,18 +3,18 @@
 //! The names are Redis's, so that dashboards and clients find them. A figure that larder doesn't have is
 //! left out rather than made up.
 
-use std::fmt::{Display, Write};
-use std::sync::atomic::Ordering::Relaxed;
+use std::fmt::Write;
 use std::time::Duration;
 
 use nix::sys::resource::{UsageWho, getrusage};
 
-use super::acl::log_entries::RefusalKind;
 use super::command_docs::help;
 use super::context::Context;
 use super::errors;
+use super::info_statistics::{command_statistics, error_statistics, stats};
+use super::info_text::InfoText;
 use super::service_state::REDIS_VERSION;
-use super::table::{CommandSpec, DANGEROUS, FAST, READONLY, table};
+use super::table::{CommandSpec, DANGEROUS, FAST, READONLY};
 use crate::protocol::resp::parse_integer;
 use crate::store::DATABASES;
 
@@ -118,39 +118,6 @@ fn peers(ctx: &Context<'_>, info: &mut InfoText) {
     }
 }
 
-/// The text of INFO.
-#[derive(Default)]
-struct InfoText {
-    text: String,
-}
-
-impl InfoText {
-    fn put(&mut self, name: &str, value: impl Display) {
-        let _ = write!(self.text, "{name}:{value}\r\n");
-    }
-
-    /// A number of bytes, and the same for people.
-    fn put_bytes(&mut self, name: &str, bytes: u64) {
-        self.put(name, bytes);
-        let _ = write!(self.text, "{name}_human:{}\r\n", human(bytes));
-    }
-}
-
-/// Bytes as Redis shows them to people: `1.79M`.
-fn human(bytes: u64) -> String {
-    const UNITS: [&str; 4] = ["K", "M", "G", "T"];
-    if bytes < 1024 {
-        return format!("{bytes}B");
-    }
-    let mut value = bytes as f64 / 1024.0;
-    let mut unit = 0;
-    while value >= 1024.0 && unit + 1 < UNITS.len() {
-        value /= 1024.0;
-        unit += 1;
-    }
-    format!("{value:.2}{}", UNITS[unit])
-}
-
 fn server(ctx: &Context<'_>, text: &mut InfoText) {
     let now = ctx.store.now_ms();
     let uptime = now.saturating_sub(ctx.service.started_ms) / 1000;
@@ -213,32 +180,6 @@ fn persistence(ctx: &Context<'_>, text: &mut InfoText) {
     text.put("aof_rewrite_in_progress", 0);
 }
 
-fn stats(ctx: &Context<'_>, text: &mut InfoText) {
-    let stats = ctx.store.stats();
-    let connections = &ctx.service.connections;
-    let statistics = &ctx.service.statistics;
-    let errors: u64 = statistics.errors().iter().map(|(_, count)| count).sum();
-    text.put("total_connections_received", connections.total());
-    text.put("total_commands_processed", statistics.calls());
-    text.put("total_net_input_bytes", connections.bytes_read());
-    text.put("total_net_output_bytes", connections.bytes_written());
-    text.put("rejected_connections", connections.rejected());
-    text.put("evicted_clients", connections.closed_for_replies());
-    text.put("expired_keys", stats.expired);
-    text.put("evicted_keys", stats.evictions);
-    text.put("keyspace_hits", stats.hits);
-    text.put("keyspace_misses", stats.misses);
-    text.put("total_error_replies", errors);
-    if let Some(memcached) = ctx.service.memcached.get() {
-        for (name, count) in memcached.requests_by_protocol() {
-            text.put(&format!("memcached_{name}"), count);
-        }
-    }
-    for kind in RefusalKind::ALL {
-        text.put(kind.info_field(), ctx.service.users.log.count(kind));
-    }
-}
-
 /// Processor time of the process, in seconds.
 fn cpu(_: &Context<'_>, text: &mut InfoText) {
     let Ok(usage) = getrusage(UsageWho::RUSAGE_SELF) else {
@@ -253,31 +194,6 @@ fn cpu(_: &Context<'_>, text: &mut InfoText) {
     // larder starts no processes.
     text.put("used_cpu_sys_children", "0.000000");
     text.put("used_cpu_user_children", "0.000000");
-}
-
-fn command_statistics(ctx: &Context<'_>, text: &mut InfoText) {
-    for entry in table().all() {
-        let counters = &ctx.service.statistics.commands[usize::from(entry.number)];
-        let calls = counters.calls.load(Relaxed);
-        let rejected = counters.rejected.load(Relaxed);
-        if calls + rejected > 0 {
-            let microseconds = counters.nanoseconds.load(Relaxed) / 1000;
-            let mean = microseconds as f64 / calls.max(1) as f64;
-            let failed = counters.failed.load(Relaxed);
-            let value = format!(
-                "calls={calls},usec={microseconds},usec_per_call={mean:.2},\
-                 rejected_calls={rejected},failed_calls={failed}"
-            );
-            text.put(&format!("cmdstat_{}", entry.name), value);
-        }
-    }
-}
-
-fn error_statistics(ctx: &Context<'_>, text: &mut InfoText) {
-    for (error, count) in ctx.service.statistics.errors() {
-        let name = format!("errorstat_{}", String::from_utf8_lossy(&error));
-        text.put(&name, format!("count={count}"));
-    }
 }
 
 fn cluster(_: &Context<'_>, text: &mut InfoText) {
