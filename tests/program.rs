@@ -25,4 +25,5 @@ mod program {
     mod systemd;
     mod tls;
     mod udp;
+    mod upgrade;
 }

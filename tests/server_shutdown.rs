@@ -174,10 +174,52 @@ fn while_the_server_ends_no_new_connection_is_served() {
         eventually("the listener closes", || {
             TcpStream::connect(address).is_err()
         });
-        assert_eq!(server.connections.current(), 1);
+        // A connection that was accepted at the last moment has left.
+        server.wait_for_connections(1);
         half.echo_rest("half\n", "f\n");
         half.expect_end();
         server.running.join();
+    }
+}
+
+// A client that had connected, and whose request was on its way, was disconnected without an answer.
+#[test]
+fn a_new_connection_gets_an_answer_to_its_first_request() {
+    for model in MODELS {
+        // Its time is a second. On a machine that stands still for as long, the client is too late and tries again.
+        let mut answered = false;
+        for _ in 0..50 {
+            let server = start(settings(model));
+            let begin = Instant::now();
+            let mut new = server.connect();
+            server.wait_for_connections(1);
+            server.running.handle().begin_shutdown(FOREVER);
+            let address = server.address();
+            eventually("the listener closes", || {
+                TcpStream::connect(address).is_err()
+            });
+            new.send(b"first\n");
+            if begin.elapsed() > Duration::from_millis(700) {
+                continue;
+            }
+            new.expect(b"first\n");
+            new.expect_end();
+            server.running.join();
+            answered = true;
+            break;
+        }
+        assert!(answered, "{model:?}: every client was late");
+    }
+}
+
+#[test]
+fn a_new_connection_that_stays_silent_is_closed_before_the_deadline() {
+    for model in MODELS {
+        let server = start(settings(model));
+        let mut silent = server.connect();
+        server.wait_for_connections(1);
+        server.running.shutdown(FOREVER);
+        silent.expect_end();
     }
 }
 

@@ -58,8 +58,7 @@ pub(super) fn run(
     let mut last_logged: Option<Instant> = None;
     while !stopped(stop) {
         let error = match listener.accept() {
-            // A connection that arrives while the server stops is closed before it is served.
-            Ok(_) if stopped(stop) => return,
+            // Also while the server stops: the client of an accepted connection gets its answer.
             Ok((stream, peer)) => match admit(context, stream, peer) {
                 Ok(Some(accepted)) => {
                     dispatch.dispatch(accepted);

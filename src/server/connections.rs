@@ -48,7 +48,8 @@ pub struct Connection {
     pub(super) endpoint: Option<Arc<Endpoint>>,
     peer: Address,
     stream: Weak<Stream>,
-    opened: u64,
+    pub(super) opened: u64,
+    /// The time at which bytes last passed, always later than `opened`. Before the first byte, both are equal.
     active: AtomicU64,
     end: ConnectionEnd,
     /// Under threads: the worker waits for the next request, and none is in flight.
@@ -166,7 +167,7 @@ impl Connection {
     }
 
     pub(crate) fn touch(&self, now: u64) {
-        self.active.store(now, Relaxed);
+        self.active.store(now.max(self.opened + 1), Relaxed);
     }
 
     pub(super) fn last_active(&self) -> u64 {
@@ -367,22 +368,15 @@ impl Connections {
     pub(super) fn wait_until_empty(&self, deadline: impl Fn() -> Option<Instant>) -> bool {
         let mut active = self.lock();
         while !active.is_empty() {
-            active = match deadline() {
-                None => self
-                    .left
-                    .wait(active)
-                    .unwrap_or_else(PoisonError::into_inner),
-                Some(deadline) => {
-                    let left = deadline.saturating_duration_since(Instant::now());
-                    if left.is_zero() {
-                        return false;
-                    }
-                    self.left
-                        .wait_timeout(active, left)
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .0
-                }
-            };
+            // Without a deadline, any long time: the loop waits again.
+            let left = deadline().map_or(Duration::from_secs(3600), |deadline| {
+                deadline.saturating_duration_since(Instant::now())
+            });
+            if left.is_zero() {
+                return false;
+            }
+            let woken = self.left.wait_timeout(active, left);
+            active = woken.unwrap_or_else(PoisonError::into_inner).0;
         }
         true
     }

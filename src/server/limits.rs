@@ -105,6 +105,12 @@ pub(crate) const ANSWERED_AT_END: usize = 1024;
 /// left.
 pub const GRACE: Duration = Duration::from_secs(10);
 
+/// Time that a graceful shutdown leaves a connection for its first request, and the age up to which it counts as new.
+///
+/// A client that was accepted just before the end has its request on the way: across a network that takes a fraction of
+/// a second. A connection that stays silent is closed then.
+pub(crate) const FIRST_REQUEST: Duration = Duration::from_secs(1);
+
 /// Descriptors kept free beside those of connections: standard streams, logs, pollers,
 /// configuration files.
 pub(crate) const SPARE_FILES: u64 = 64;

@@ -9,7 +9,10 @@
 //!
 //! In flight are complete requests that have arrived, requests of which a part has arrived, and
 //! replies that the client has not taken yet. The deadline is one for all connections together.
+//! A connection that was accepted within the last second may still send its first request. With sockets that outlive the
+//! server, every request of a client that connects for it is answered, by this server or by its successor.
 
+use std::net::Shutdown;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -18,8 +21,9 @@ use crossbeam_channel::Sender;
 use threadpool::ThreadPool;
 
 use super::acceptor::Dispatch;
-use super::connections::Connections;
+use super::connections::{Connection, Connections};
 use super::datagrams::DatagramSocket;
+use super::limits::FIRST_REQUEST;
 use super::listener::Listener;
 use super::stream::Address;
 
@@ -88,12 +92,20 @@ impl Running {
             }
         }
         let control = &self.handle.control;
-        if !control.connections.wait_until_empty(|| control.deadline()) {
-            log::info!(
-                "closing {} remaining connections",
-                control.connections.current()
-            );
-            control.connections.for_each(|connection| connection.kill());
+        let connections = &control.connections;
+        let first_requests = Instant::now() + FIRST_REQUEST;
+        let silent_until = || control.deadline().map(|end| end.min(first_requests));
+        if !connections.wait_until_empty(silent_until) {
+            // Bytes that have arrived are read all the same.
+            connections.for_each(|connection| {
+                if connection.is_silent() {
+                    connection.shut(Shutdown::Read);
+                }
+            });
+        }
+        if !connections.wait_until_empty(|| control.deadline()) {
+            log::info!("closing {} remaining connections", connections.current());
+            connections.for_each(|connection| connection.kill());
         }
         self.pool.join();
     }
@@ -138,6 +150,18 @@ impl Handle {
             dispatch.stop();
         }
         control.connections.recheck_deadline();
+    }
+}
+
+impl Connection {
+    /// Whether nothing has arrived since the connection was accepted.
+    pub(super) fn is_silent(&self) -> bool {
+        self.last_active() == self.opened
+    }
+
+    /// Whether the first request of the connection may still be on its way. Then the end of the server doesn't close it yet.
+    pub(crate) fn awaits_first_request(&self) -> bool {
+        self.is_silent() && self.age() < FIRST_REQUEST
     }
 }
 

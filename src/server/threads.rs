@@ -14,7 +14,8 @@
 //! checks whether the server is stopping; [`Dispatch::stop`] sets that flag before it looks for
 //! idle connections. So one of the two sees the other, and shuts the socket's reading side down:
 //! bytes that had arrived are still read and answered, then the read ends. A connection in the
-//! middle of a request is left alone until that is complete or the time is up.
+//! middle of a request is left alone until that is complete or the time is up, and a new one until
+//! its first request has come or `running` shuts it down.
 
 use std::io::{self, ErrorKind};
 use std::net::Shutdown;
@@ -62,7 +63,7 @@ impl Dispatch for Threads {
     fn stop(&self) {
         self.context.stopping.store(true, SeqCst);
         self.context.connections.for_each(|connection| {
-            if connection.between_requests.load(SeqCst) {
+            if connection.between_requests.load(SeqCst) && !connection.awaits_first_request() {
                 connection.shut(Shutdown::Read);
             }
         });
@@ -200,7 +201,7 @@ fn prepare(stream: &Stream, context: &JobContext) -> io::Result<()> {
 /// Notes that nothing but the next request is waited for.
 fn begin_wait(connection: &Connection, context: &JobContext) {
     connection.between_requests.store(true, SeqCst);
-    if context.stopping.load(SeqCst) {
+    if context.stopping.load(SeqCst) && !connection.awaits_first_request() {
         connection.shut(Shutdown::Read);
     }
 }

@@ -9,7 +9,7 @@ use super::run::{FREE, Larder, PATIENCE, Place, Talk};
 
 /// larder with this socket as number 3, where systemd puts the first one.
 #[track_caller]
-fn with_socket(place: &Place, socket: &impl CloneSocket, arguments: &[&str]) -> Larder {
+pub(super) fn with_socket(place: &Place, socket: &impl CloneSocket, arguments: &[&str]) -> Larder {
     let larder = place.command(arguments);
     let mut shell = Command::new("sh");
     shell
@@ -27,7 +27,7 @@ fn with_socket(place: &Place, socket: &impl CloneSocket, arguments: &[&str]) -> 
     Larder::spawn(shell)
 }
 
-trait CloneSocket {
+pub(super) trait CloneSocket {
     fn clone_socket(&self) -> OwnedFd;
 }
 

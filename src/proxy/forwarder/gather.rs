@@ -34,6 +34,7 @@ impl Forwarder {
         if let Some(client) = self.clients.get_mut(key) {
             client.readable = false;
         }
+        self.end_turn(key);
         self.settle(key);
     }
 
@@ -151,7 +152,8 @@ impl Forwarder {
         let Some(client) = self.clients.get_mut(key) else {
             return;
         };
-        if self.draining && !client.readable && client.input.is_empty() {
+        let idle = !client.readable && client.input.is_empty();
+        if self.draining && idle && !client.connection.awaits_first_request() {
             client.closing = true;
         }
         if client.readable && !client.has_input && !client.closing && client.has_room() {

@@ -169,7 +169,8 @@ impl Forwarder {
         }
     }
 
-    /// No more clients come: the present ones get the answers that are due, and are closed.
+    /// No more clients come: the present ones get the answers that are due, and are closed. New ones may send their first
+    /// request before.
     pub(super) fn drain(&mut self) {
         self.draining = true;
         // Each client gets one more turn: its complete requests are forwarded, and clients without

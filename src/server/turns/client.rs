@@ -321,7 +321,7 @@ impl Client {
             WaitFor::Memory
         } else if self.again || self.more {
             WaitFor::NextTurn
-        } else if buffers.draining && self.input.is_empty() && !self.receiving {
+        } else if buffers.draining && self.is_idle() {
             WaitFor::Close
         } else if self.timer != Timer::None {
             WaitFor::Time
@@ -330,6 +330,12 @@ impl Client {
         }
     }
     // ANCHOR_END: wait_for
+
+    /// Whether no request has arrived, not even in part, and none is expected at once.
+    fn is_idle(&self) -> bool {
+        let expected = self.membership.connection.awaits_first_request();
+        self.input.is_empty() && !self.receiving && !expected
+    }
 
     fn turn_on_kept_input(&mut self, buffers: &mut WorkerBuffers) -> Next {
         let turn = self.session.turn(&self.input, &mut buffers.output);
