@@ -65,6 +65,7 @@ pub struct Server {
     pub(crate) running: Running,
     pub(crate) store: Arc<Store>,
     pub(crate) memcached: Arc<Memcached>,
+    pub(crate) resp: Arc<Resp>,
     protocols: Vec<&'static str>,
     // Ends its thread when dropped.
     _sweeper: Sweeper,
@@ -303,7 +304,7 @@ impl Builder {
         let mut protocols = Vec::new();
         let listeners: [(_, _, Arc<dyn Service>); 3] = [
             ("memcached", self.memcached, memcached.clone()),
-            ("resp", self.resp, resp),
+            ("resp", self.resp, resp.clone()),
             ("unix", self.unix, memcached.clone()),
         ];
         for (protocol, listen, service) in listeners {
@@ -321,6 +322,7 @@ impl Builder {
             running: server.start()?,
             store,
             memcached,
+            resp,
             protocols,
             _fetch_threads: fetch_threads,
             #[cfg(feature = "proxy")]
@@ -329,8 +331,7 @@ impl Builder {
         };
         if self.shutdown_command {
             let handle = server.handle();
-            let end = move || handle.begin_shutdown(GRACE);
-            server.memcached.allow_shutdown(end);
+            (server.memcached).allow_shutdown(move || handle.begin_shutdown(GRACE));
         }
         server.list_listeners();
         Ok(server)

@@ -14,7 +14,8 @@
 //! 6. [`proxy`] forwards the requests of many clients over few connections to the servers of a pool.
 //! 7. [`invalidate`] records changed keys, deletes them from every cache that may hold them, and loses none.
 //! 8. [`client`] is a client of memcached and Redis, for one server or a pool.
-//! 9. [`tools`] are the command-line tools beside the server.
+//! 9. `admin` shows over HTTP what a running larder does: metrics, its health, and a page with plots.
+//! 10. [`tools`] are the command-line tools beside the server.
 //!
 //! [`Server`] puts 1 to 4 together: the same server as the binary's, inside a Rust program, on free ports.
 //!
@@ -24,7 +25,7 @@
 //! `program` add the others, `tls` adds TLS, and `json` the client's values of Rust types.
 //!
 //! Imports go one way: main → tools, service, invalidate → proxy → upstream → pool → protocol, client → upstream, and service → snapshot → store; the
-//! server uses services only through a trait. service → peers → origin → client and store. No files import one another in a cycle.
+//! server uses services only through a trait. service → peers → origin → client and store; admin → invalidate, proxy and service. No files import one another in a cycle.
 //!
 //! # A memcached `get`
 //!
@@ -86,6 +87,8 @@
 #![cfg_attr(not(feature = "internals"), allow(rustdoc::private_intra_doc_links))]
 #![cfg_attr(not(feature = "program"), allow(rustdoc::broken_intra_doc_links))]
 
+#[cfg(feature = "program")]
+mod admin;
 mod embed;
 mod peers;
 #[cfg(feature = "program")]

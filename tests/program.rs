@@ -10,6 +10,7 @@ mod program {
     pub(crate) mod run;
 
     mod acl_file;
+    mod admin;
     mod auth_file;
     mod file;
     mod log;

@@ -7,6 +7,7 @@
 //!             settings ──▶ serve, proxy, invalidate ──▶ a server of the library, until a signal ends it
 //! ```
 
+mod admin;
 mod client;
 mod demo;
 mod dump;

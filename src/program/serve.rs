@@ -12,6 +12,7 @@ use crate::server::{ClientTls, Listen, ServerTls, StartError};
 use crate::service::resp::acl_file_lets_everybody_in;
 use crate::snapshot::SaveError;
 
+use super::admin;
 use super::file::{DEFAULT_FILE, File};
 use super::logging::{self, Format, LogOptions};
 use super::options::{
@@ -105,6 +106,7 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), String> {
     let fetch_time = named.as_ref().map(|_| times.timeout);
     let peer_settings = peers.settings(fetch_time)?;
     let server = start(&settings, (named, times), peer_settings, tls.clone())?;
+    let pages = admin::start(settings.admin.0.as_ref(), admin::subject(&server))?;
     let workers = match settings.workers {
         Some(workers) => format!("{workers} workers"),
         None => format!("up to {} workers", settings.model.0.default_workers()),
@@ -129,9 +131,10 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), String> {
     log::info!("{serving}");
     warn_of_udp(&server);
     let listeners = server.listeners();
-    announce(listeners.map(|(protocol, address)| format!("{protocol} {address}")))?;
+    let listeners = listeners.map(|(protocol, address)| format!("{protocol} {address}"));
+    announce(listeners.chain(admin::announced(pages.as_ref())))?;
     let saved = server.join_and_save();
-    drop(watch);
+    drop((watch, pages));
     log::info!("ended");
     match saved {
         Err(SaveError::Failed(problem)) => Err(format!(
@@ -167,6 +170,7 @@ fn check_protected(settings: &Settings, tls: &TlsOptions) -> Result<(), String> 
             login: false,
             remedies: "",
         },
+        admin::opening(settings.admin.0.as_ref()),
     ];
     protected::check(Some(settings.protected_mode), openings)
 }

@@ -119,6 +119,11 @@ impl Drop for Running {
 }
 
 impl Handle {
+    /// Whether the end has begun.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.control.deadline().is_some()
+    }
+
     /// Begins to end the server and returns at once. Called again it can only bring the deadline
     /// forward. A thread must be in [`Running::join`], which closes the remaining connections at
     /// the deadline.

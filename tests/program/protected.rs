@@ -57,6 +57,17 @@ fn a_server_that_others_can_reach_needs_a_login() {
 }
 
 #[test]
+fn the_admin_listener_has_no_login_that_would_open_it_to_others() {
+    let place = Place::new();
+    place.write("password", "horse\n");
+    let mut arguments = FREE.to_vec();
+    arguments.extend(["--password-file", "password", "--admin", EVERYWHERE]);
+    refused(&place, &arguments, "--admin 0.0.0.0:0", "");
+    arguments.extend(["--protected-mode", "off"]);
+    drop(place.serve(&arguments, 3));
+}
+
+#[test]
 fn the_file_can_turn_it_off_and_a_flag_on_again() {
     let place = Place::new();
     place.write("larder.toml", "[serve]\nprotected-mode = \"off\"\n");

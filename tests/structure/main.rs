@@ -21,7 +21,7 @@ use source::Source;
 
 /// The rooms that a room may import. `program` is the binary's; it sees the library's public items of any
 /// room.
-const ARROWS: [(&str, &[&str]); 15] = [
+const ARROWS: [(&str, &[&str]); 16] = [
     ("protocol", &[]),
     ("store", &["protocol"]),
     ("snapshot", &["store"]),
@@ -43,6 +43,18 @@ const ARROWS: [(&str, &[&str]); 15] = [
         "invalidate",
         &["proxy", "upstream", "pool", "server", "protocol"],
     ),
+    (
+        "admin",
+        &[
+            "invalidate",
+            "proxy",
+            "pool",
+            "service",
+            "snapshot",
+            "store",
+            "server",
+        ],
+    ),
     ("tools", &["service", "store", "server", "protocol"]),
     (
         "embed",
@@ -51,6 +63,7 @@ const ARROWS: [(&str, &[&str]); 15] = [
     (
         "program",
         &[
+            "admin",
             "tools",
             "proxy",
             "invalidate",

@@ -45,6 +45,12 @@ pub(crate) struct ServeOptions {
     #[serde(deserialize_with = "parsed")]
     pub(crate) udp: Option<Endpoint>,
 
+    /// Address of the admin listener: HOST:PORT, a path with a slash for a Unix socket, or off. It answers HTTP: /metrics for
+    /// Prometheus, and /healthz. It has neither a login nor TLS [default: off]
+    #[arg(long, value_name = "ADDR|off")]
+    #[serde(deserialize_with = "parsed")]
+    pub(crate) admin: Option<Endpoint>,
+
     /// Memory for items, overhead included; see --when-full for what happens at the limit [default: 64MiB]
     #[arg(long, value_name = "SIZE")]
     #[serde(deserialize_with = "parsed")]
@@ -162,6 +168,7 @@ impl ServeOptions {
             resp: self.resp.or(other.resp),
             unix: self.unix.or(other.unix),
             udp: self.udp.or(other.udp),
+            admin: self.admin.or(other.admin),
             memory: self.memory.or(other.memory),
             when_full: self.when_full.or(other.when_full),
             max_item_size: self.max_item_size.or(other.max_item_size),
@@ -199,6 +206,7 @@ impl ServeOptions {
             resp: self.resp.unwrap_or(listen("127.0.0.1:6379")),
             unix: self.unix,
             udp: self.udp.unwrap_or(Endpoint(None)),
+            admin: self.admin.unwrap_or(Endpoint(None)),
             memory,
             when_full: self.when_full.unwrap_or(WhenFullName(WhenFull::Evict)),
             max_item_size,

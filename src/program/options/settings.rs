@@ -17,6 +17,7 @@ pub(crate) struct Settings {
     pub(crate) resp: Endpoint,
     pub(crate) unix: Option<PathBuf>,
     pub(crate) udp: Endpoint,
+    pub(crate) admin: Endpoint,
     pub(crate) memory: Size,
     pub(crate) when_full: WhenFullName,
     pub(crate) max_item_size: Size,
@@ -106,6 +107,7 @@ impl Settings {
             resp,
             unix,
             udp,
+            admin,
             memory,
             when_full,
             max_item_size,
@@ -127,11 +129,13 @@ impl Settings {
             snapshot,
             snapshot_every,
         } = self;
+        let path = PrintedSetting::path;
         vec![
             PrintedSetting::new("memcached", memcached),
             PrintedSetting::new("resp", resp),
-            PrintedSetting::path("unix", unix.as_ref(), "/run/larder/larder.sock"),
+            path("unix", unix.as_ref(), "/run/larder/larder.sock"),
             PrintedSetting::new("udp", udp),
+            PrintedSetting::new("admin", admin),
             PrintedSetting::new("memory", memory),
             PrintedSetting::new("when-full", when_full),
             PrintedSetting::new("max-item-size", max_item_size),
@@ -146,15 +150,15 @@ impl Settings {
             PrintedSetting::number("max-connections", *max_connections),
             PrintedSetting::number("backlog", *backlog),
             PrintedSetting::number("idle-timeout", idle_timeout.0),
-            PrintedSetting::path(
+            path(
                 "password-file",
                 password_file.as_ref(),
                 "/etc/larder/password",
             ),
-            PrintedSetting::path("auth-file", auth_file.as_ref(), "/etc/larder/users"),
-            PrintedSetting::path("acl-file", acl_file.as_ref(), "/etc/larder/users.acl"),
+            path("auth-file", auth_file.as_ref(), "/etc/larder/users"),
+            path("acl-file", acl_file.as_ref(), "/etc/larder/users.acl"),
             PrintedSetting::new("protected-mode", protected_mode),
-            PrintedSetting::path("snapshot", snapshot.as_ref(), "/var/lib/larder/snapshot"),
+            path("snapshot", snapshot.as_ref(), "/var/lib/larder/snapshot"),
             PrintedSetting::new("snapshot-every", snapshot_every),
         ]
     }
@@ -167,6 +171,7 @@ impl Settings {
             resp,
             unix,
             udp,
+            admin,
             memory,
             when_full,
             max_item_size,
@@ -192,20 +197,19 @@ impl Settings {
         self.max_item_size = *max_item_size;
         (self.max_connections, self.max_reply_memory) = (*max_connections, *max_reply_memory);
         self.snapshot_every = *snapshot_every;
+        let shutdown_differs = self.shutdown_command != *shutdown_command;
         let protocol_differs = self.memcached_protocol != *memcached_protocol;
         [
             ("memcached", self.memcached != *memcached),
             ("resp", self.resp != *resp),
             ("unix", self.unix != *unix),
             ("udp", self.udp != *udp),
+            ("admin", self.admin != *admin),
             ("nested", self.nested != *nested),
             ("memcached-protocol", protocol_differs),
             ("flush-all", self.flush_all != *flush_all),
             ("watch", self.watch != *watch),
-            (
-                "shutdown-command",
-                self.shutdown_command != *shutdown_command,
-            ),
+            ("shutdown-command", shutdown_differs),
             ("model", self.model != *model),
             ("workers", self.workers != *workers),
             ("backlog", self.backlog != *backlog),

@@ -158,6 +158,25 @@ impl Memcached {
         self.shared.auth_file.get().map_or(Ok(()), AuthFile::reload)
     }
 
+    /// The count of this name in `stats`, of those that the service counts itself.
+    pub(crate) fn count(&self, name: &str) -> u64 {
+        self.shared.counters.get(name)
+    }
+
+    /// Milliseconds since the start.
+    pub(crate) fn uptime_ms(&self) -> u64 {
+        let now_ms = self.shared.store.now_ms();
+        now_ms.saturating_sub(self.shared.started_ms)
+    }
+
+    /// The figures of the origin and of peers, if there are any, under their names in `stats`.
+    pub(crate) fn origin_statistics(&self) -> Vec<(&'static str, u64)> {
+        let (origin, peers) = (self.shared.origin.get(), self.shared.peers.get());
+        let mut lines = origin.map(|origin| origin.statistics()).unwrap_or_default();
+        lines.extend(peers.map(|peers| peers.statistics()).unwrap_or_default());
+        lines
+    }
+
     /// The numbers of requests by protocol, under their names in `stats`.
     pub(super) fn requests_by_protocol(&self) -> impl Iterator<Item = (&'static str, u64)> {
         let counters = &self.shared.counters;

@@ -48,6 +48,7 @@ mod dropped_replies;
 mod errors;
 mod expiry;
 mod extended;
+mod figures;
 mod glob;
 mod hash_counters;
 mod hash_random;
@@ -75,6 +76,7 @@ mod strings;
 mod table;
 mod transactions;
 
+pub(crate) use self::figures::{CommandFigures, RespFigures};
 pub use self::service_state::Settings;
 
 /// Every family of commands.

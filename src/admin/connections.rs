@@ -1,0 +1,117 @@
+//! The figures of connections, the same for serve, proxy and invalidate.
+
+use std::sync::Arc;
+
+use crate::server::Connections;
+
+use super::exposition::{Kind, Labels, Metrics};
+
+/// The reason why a program that ends is not healthy.
+pub(super) const ENDING: &str =
+    "larder ends: requests in flight are answered, and no new clients are accepted";
+
+/// A figure of a set of connections.
+type Figure = (&'static str, Kind, &'static str, fn(&Connections) -> u64);
+
+const FIGURES: [Figure; 5] = [
+    (
+        "larder_connections_max",
+        Kind::Gauge,
+        "Connections of clients that may be open: --max-connections.",
+        |set| set.max() as u64,
+    ),
+    (
+        "larder_connections_accepted_total",
+        Kind::Counter,
+        "Connections of clients that were accepted.",
+        Connections::total,
+    ),
+    (
+        "larder_connections_refused_total",
+        Kind::Counter,
+        "Connections of clients that were refused because too many were open.",
+        Connections::rejected,
+    ),
+    (
+        "larder_received_bytes_total",
+        Kind::Counter,
+        "Bytes received from clients.",
+        Connections::bytes_read,
+    ),
+    (
+        "larder_sent_bytes_total",
+        Kind::Counter,
+        "Bytes sent to clients.",
+        Connections::bytes_written,
+    ),
+];
+
+/// Writes the figures of sets of connections, each with the protocol of its listener; without a name it is the only one.
+pub(super) fn write(metrics: &mut Metrics, sets: &[(&str, &Arc<Connections>)]) {
+    let help = "Open connections of clients by state: quiet; receiving a value or a large request; unread: the client has \
+                not read its reply; parked: the reply waits for memory.";
+    let mut family = metrics.family("larder_connections", Kind::Gauge, help);
+    for (protocol, set) in sets {
+        let states = set.states();
+        for (state, count) in [
+            ("quiet", states.quiet),
+            ("receiving", states.receiving),
+            ("unread", states.unread),
+            ("parked", states.parked),
+        ] {
+            with_protocol(protocol, &[("state", state)], |labels| {
+                family.sample(labels, count);
+            });
+        }
+    }
+    for (name, kind, help, figure) in FIGURES {
+        let mut family = metrics.family(name, kind, help);
+        for (protocol, set) in sets {
+            with_protocol(protocol, &[], |labels| {
+                family.sample(labels, figure(set));
+            });
+        }
+    }
+    let help =
+        "Connections that larder has closed, by the reason: idle, or too much memory for replies.";
+    let mut family = metrics.family("larder_connections_closed_total", Kind::Counter, help);
+    for (protocol, set) in sets {
+        for (reason, count) in [
+            ("idle", set.idle_closed()),
+            ("reply_memory", set.closed_for_replies()),
+        ] {
+            with_protocol(protocol, &[("reason", reason)], |labels| {
+                family.sample(labels, count);
+            });
+        }
+    }
+}
+
+/// Calls `write` with the labels, behind that of a protocol that has a name.
+fn with_protocol(protocol: &str, labels: Labels<'_>, write: impl FnOnce(Labels<'_>)) {
+    match protocol {
+        "" => write(labels),
+        protocol => write(&[&[("protocol", protocol)], labels].concat()),
+    }
+}
+
+/// Writes the figures of the memory for replies, which only a server with a store bounds.
+pub(super) fn write_reply_memory(metrics: &mut Metrics, connections: &Connections) {
+    metrics.gauge(
+        "larder_reply_memory_used_bytes",
+        "Memory of large replies, replies that clients have not read, and unfinished requests, in bytes.",
+        connections.reply_memory(),
+    );
+    let help = "The bound of that memory: --max-reply-memory, in bytes.";
+    metrics.gauge(
+        "larder_reply_memory_limit_bytes",
+        help,
+        connections.max_reply_memory(),
+    );
+    let help = "Waits of replies for that memory.";
+    metrics.counter(
+        "larder_reply_memory_waits_total",
+        help,
+        connections.reply_waits(),
+    );
+}

@@ -1,0 +1,35 @@
+//! The admin listener: pages over HTTP about a program that runs, for people and for programs that watch it.
+//!
+//! ```text
+//!   Prometheus ─▶ /metrics ┐            ┌─▶ exposition   names, help, labels, values
+//!   a supervisor ▶ /healthz ├─▶ session ─┤
+//!   a person ────▶ /        ┘   (http)   └─▶ Monitored    what serve, proxy and invalidate have to show
+//! ```
+//!
+//! HTTP is one more [`Service`](crate::server::Service): a session gets bytes and returns bytes, and a server of its own runs it, with one
+//! worker, a bound of connections, and deadlines. So it answers while all workers of the program are busy, and the
+//! sockets that systemd passes, Unix sockets and the end of connections work as for every other listener. A request gets one
+//! answer, and the connection closes behind it.
+//!
+//! The figures are those of the statistics that rooms count anyway. Cost: nothing for requests to the cache. A look at
+//! `/metrics` locks one shard of the store after the other, each for the time of reading a few numbers, and takes about
+//! a millisecond of a thread of its own.
+//!
+//! It has no login and no TLS. Its bounds are in [`limits`].
+
+mod connections;
+mod exposition;
+mod hosts;
+mod http;
+mod limits;
+mod memcached_names;
+mod monitored;
+mod process;
+mod redis_names;
+mod serve;
+mod service;
+mod session;
+
+pub(crate) use monitored::Monitored;
+pub(crate) use serve::MonitoredServer;
+pub(crate) use service::start;

@@ -1,0 +1,193 @@
+//! The figures of `larder serve`: larder's own, and those under the names of the exporters of memcached and Redis.
+
+use std::sync::Arc;
+
+use crate::server::{Connections, Handle};
+use crate::service::memcached::Memcached;
+use crate::service::resp::Resp;
+use crate::snapshot::Saver;
+use crate::store::{Store, StoreStats};
+
+use super::connections;
+use super::exposition::{Kind, Metrics};
+use super::memcached_names;
+use super::monitored::Monitored;
+use super::redis_names;
+
+/// A server that serves.
+pub(crate) struct MonitoredServer {
+    pub(crate) store: Arc<Store>,
+    pub(crate) connections: Arc<Connections>,
+    pub(crate) memcached: Arc<Memcached>,
+    pub(crate) resp: Arc<Resp>,
+    pub(crate) saver: Option<Arc<Saver>>,
+    pub(crate) handle: Handle,
+    /// Whether there is a listener for memcached's protocols, and for RESP.
+    pub(crate) has_memcached: bool,
+    pub(crate) has_resp: bool,
+}
+
+impl Monitored for MonitoredServer {
+    fn mode(&self) -> &'static str {
+        "serve"
+    }
+
+    fn health(&self) -> Result<(), String> {
+        match self.handle.is_ending() {
+            false => Ok(()),
+            true => Err(connections::ENDING.into()),
+        }
+    }
+
+    fn write(&self, metrics: &mut Metrics) {
+        let stats = self.store.stats();
+        self.requests(metrics);
+        items(metrics, &stats);
+        connections::write(metrics, &[("", &self.connections)]);
+        connections::write_reply_memory(metrics, &self.connections);
+        if let Some(saver) = &self.saver {
+            snapshots(metrics, saver);
+        }
+        self.origin(metrics);
+        if self.has_memcached {
+            memcached_names::write(metrics, &self.memcached, &self.connections, &stats);
+        }
+        if self.has_resp {
+            redis_names::write(
+                metrics,
+                &self.resp,
+                (&self.store, &stats),
+                &self.connections,
+            );
+        }
+    }
+}
+
+impl MonitoredServer {
+    fn requests(&self, metrics: &mut Metrics) {
+        let resp = self.resp.figures().calls();
+        let count = |name| self.memcached.count(name);
+        metrics
+            .family(
+                "larder_requests_total",
+                Kind::Counter,
+                "Commands by protocol. Those in datagrams count by the protocol in them.",
+            )
+            .sample(&[("protocol", "text")], count("text_commands"))
+            .sample(&[("protocol", "meta")], count("meta_commands"))
+            .sample(&[("protocol", "binary")], count("binary_commands"))
+            .sample(&[("protocol", "resp")], resp);
+        metrics
+            .family(
+                "larder_datagrams_total",
+                Kind::Counter,
+                "Datagrams by outcome.",
+            )
+            .sample(&[("outcome", "request")], count("udp_requests"))
+            .sample(&[("outcome", "ignored")], count("udp_ignored"))
+            .sample(&[("outcome", "too_large")], count("udp_too_large"));
+    }
+
+    /// The figures of the origin and of peers have the names that they have in `stats` and INFO.
+    fn origin(&self, metrics: &mut Metrics) {
+        for (name, value) in self.memcached.origin_statistics() {
+            let (kind, end) = match NOW.contains(&name) {
+                true => (Kind::Gauge, ""),
+                false => (Kind::Counter, "_total"),
+            };
+            let help = format!("{name} of stats and INFO.");
+            let name = format!("larder_{name}{end}");
+            metrics.family(&name, kind, &help).sample(&[], value);
+        }
+    }
+}
+
+/// The figures of origins and peers that rise and fall.
+const NOW: [&str; 6] = [
+    "origin_queued",
+    "origin_under_way",
+    "origin_remembered",
+    "peer_nodes",
+    "peer_nodes_skipped",
+    "peer_changes_waiting",
+];
+
+/// The figures of the store.
+fn items(metrics: &mut Metrics, stats: &StoreStats) {
+    let reads = "Reads of items by all protocols, by result.";
+    metrics
+        .family("larder_reads_total", Kind::Counter, reads)
+        .sample(&[("result", "hit")], stats.hits)
+        .sample(&[("result", "miss")], stats.misses);
+    metrics.gauge("larder_items", "Stored items.", stats.items);
+    metrics.counter(
+        "larder_items_stored_total",
+        "Items that were stored; one that replaces another counts, too.",
+        stats.total_items,
+    );
+    let removed = "Items that were removed, by the reason, and by whether they had been read.";
+    let read_before_eviction = stats.evictions.saturating_sub(stats.evicted_unfetched);
+    let read_before_expiry = stats.expired.saturating_sub(stats.expired_unfetched);
+    metrics
+        .family("larder_items_removed_total", Kind::Counter, removed)
+        .sample(
+            &[("reason", "evicted"), ("read", "yes")],
+            read_before_eviction,
+        )
+        .sample(
+            &[("reason", "evicted"), ("read", "no")],
+            stats.evicted_unfetched,
+        )
+        .sample(
+            &[("reason", "expired"), ("read", "yes")],
+            read_before_expiry,
+        )
+        .sample(
+            &[("reason", "expired"), ("read", "no")],
+            stats.expired_unfetched,
+        );
+    let help = "Memory that items take, overhead included, in bytes.";
+    metrics.gauge("larder_memory_used_bytes", help, stats.bytes);
+    let help = "Memory that items may take: --memory, in bytes.";
+    metrics.gauge("larder_memory_limit_bytes", help, stats.limit);
+    let help = "Memory of the hash tables, a part of the used one, in bytes.";
+    metrics.gauge("larder_memory_hash_tables_bytes", help, stats.hash_bytes);
+}
+
+fn snapshots(metrics: &mut Metrics, saver: &Saver) {
+    let status = saver.status();
+    metrics
+        .family(
+            "larder_snapshots_total",
+            Kind::Counter,
+            "Snapshots by outcome.",
+        )
+        .sample(&[("outcome", "written")], status.saves)
+        .sample(&[("outcome", "failed")], status.failures);
+    metrics.gauge(
+        "larder_snapshot_running",
+        "Whether a snapshot is being written.",
+        u8::from(status.running_since.is_some()),
+    );
+    metrics.gauge(
+        "larder_snapshot_last_success",
+        "Whether the last snapshot was written; 1 before the first.",
+        u8::from(status.last_succeeded),
+    );
+    metrics.gauge(
+        "larder_snapshot_last_timestamp_seconds",
+        "End of the last snapshot that was written, in seconds since 1970; before the first, the start.",
+        status.last_save_ms as f64 / 1000.0,
+    );
+    metrics.gauge(
+        "larder_snapshot_last_duration_seconds",
+        "Time that the last snapshot took.",
+        status.last_duration.unwrap_or_default().as_secs_f64(),
+    );
+    let help = "Size of the last snapshot in bytes.";
+    metrics.gauge("larder_snapshot_last_size_bytes", help, status.last_bytes);
+    let help = "Items in the last snapshot.";
+    metrics.gauge("larder_snapshot_last_items", help, status.last_items);
+    let help = "Items that were loaded at the start.";
+    metrics.gauge("larder_snapshot_loaded_items", help, status.loaded.stored);
+}

@@ -1,0 +1,70 @@
+//! The service's figures, for programs that watch it.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::Resp;
+use super::service_state::REDIS_VERSION;
+use super::table::{CommandEntry, table};
+
+/// The figures of a command that was called or refused.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct CommandFigures {
+    /// `get`, or `client|list`.
+    pub(crate) name: &'static str,
+    pub(crate) calls: u64,
+    /// The time of all calls together.
+    pub(crate) seconds: f64,
+    pub(crate) rejected: u64,
+    pub(crate) failed: u64,
+}
+
+/// The figures of the service.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct RespFigures {
+    pub(crate) redis_version: &'static str,
+    pub(crate) clients: usize,
+    /// Milliseconds since the start.
+    pub(crate) uptime_ms: u64,
+    /// In the order of the table.
+    pub(crate) commands: Vec<CommandFigures>,
+    /// The number of answers of each error, by its first word.
+    pub(crate) errors: Vec<(String, u64)>,
+    /// The name of the policy when the store is full.
+    pub(crate) policy: &'static str,
+}
+
+impl RespFigures {
+    /// Calls of all commands.
+    pub(crate) fn calls(&self) -> u64 {
+        self.commands.iter().map(|of| of.calls).sum()
+    }
+}
+
+impl Resp {
+    /// Its figures now.
+    pub(crate) fn figures(&self) -> RespFigures {
+        let shared = &self.shared;
+        let of_command = |entry: &'static CommandEntry| {
+            let counters = &shared.statistics.commands[usize::from(entry.number)];
+            CommandFigures {
+                name: &entry.name,
+                calls: counters.calls.load(Relaxed),
+                seconds: counters.nanoseconds.load(Relaxed) as f64 / 1e9,
+                rejected: counters.rejected.load(Relaxed),
+                failed: counters.failed.load(Relaxed),
+            }
+        };
+        let commands = table().all().map(of_command);
+        let errors = shared.statistics.errors().into_iter();
+        RespFigures {
+            redis_version: REDIS_VERSION,
+            clients: shared.clients.len(),
+            uptime_ms: shared.store.now_ms().saturating_sub(shared.started_ms),
+            commands: commands.filter(|of| of.calls + of.rejected > 0).collect(),
+            errors: errors
+                .map(|(word, count)| (String::from_utf8_lossy(&word).into_owned(), count))
+                .collect(),
+            policy: shared.maxmemory_policy(),
+        }
+    }
+}
