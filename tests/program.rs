@@ -14,6 +14,7 @@ mod program {
     mod auth_file;
     mod file;
     mod log;
+    mod manual;
     mod origin;
     mod origin_access;
     mod origin_sqlite;

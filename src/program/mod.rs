@@ -16,6 +16,7 @@ mod file;
 mod invalidate;
 mod log_limit;
 mod logging;
+mod manual;
 #[allow(
     rustdoc::broken_intra_doc_links,
     reason = "help texts name the tables [[target]] of larder.toml"
@@ -33,7 +34,7 @@ mod values;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::tools::{bench, probe, tap};
 
@@ -119,6 +120,12 @@ enum Command {
     Cp(client::copy::CopyArgs),
     #[command(flatten)]
     Verb(client::Verb),
+    /// Write the manual pages into a directory
+    #[command(hide = true)]
+    Man(manual::ManArgs),
+    /// Print the completions for a shell
+    #[command(hide = true)]
+    Completions(manual::CompletionsArgs),
 }
 
 /// Parses the command line, runs the command, and returns the exit code: the whole program `larder`.
@@ -140,6 +147,8 @@ pub fn run() -> ExitCode {
         Command::Dump(args) => dump::run(&args),
         Command::Proxy(args) => proxy::run(&args),
         Command::Invalidate(args) => invalidate::run(&args),
+        Command::Man(args) => manual::write_pages(Cli::command(), &args),
+        Command::Completions(args) => manual::print_completions(Cli::command(), &args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -155,7 +164,6 @@ fn failed(problem: &str) -> ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_sound() {
