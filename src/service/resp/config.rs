@@ -4,7 +4,7 @@
 //! applies the first.
 
 use super::command_docs::help;
-use super::config_parameters::{ConfigParameter, PARAMETERS, Settable, SettableWord};
+use super::config_parameters::{ConfigParameter, PARAMETERS, Settable, SettableWord, parse_switch};
 use super::context::Context;
 use super::errors;
 use super::glob;
@@ -90,6 +90,12 @@ fn set(ctx: &mut Context<'_>) {
             None => Err("can't set immutable config".to_owned()),
             Some(_) if repeated => Err("duplicate parameter".to_owned()),
             Some(Settable::Text(apply)) => Ok(Change::Text(*apply, value)),
+            Some(Settable::Switch(apply)) => parse_switch(value)
+                .map(|on| Change::Switch(*apply, on))
+                .map_err(str::to_owned),
+            Some(Settable::List { check, apply }) => check(value)
+                .map(|()| Change::Text(*apply, value))
+                .map_err(str::to_owned),
             Some(Settable::Word(set)) => {
                 let value = set.check(value);
                 value.map(|word| Change::Word(set, word))
@@ -121,6 +127,7 @@ fn set(ctx: &mut Context<'_>) {
 enum Change<'a> {
     Number(fn(&ServiceState, i64), i64),
     Word(&'static SettableWord, usize),
+    Switch(fn(&ServiceState, bool), bool),
     Text(fn(&ServiceState, &[u8]), &'a [u8]),
 }
 
@@ -135,6 +142,11 @@ impl Change<'_> {
                 (set.apply)(service, *word);
                 let word = set.words[*word];
                 log::info!("{name} is {word} from now on, as a client asked");
+            }
+            Change::Switch(apply, on) => {
+                apply(service, *on);
+                let state = if *on { "on" } else { "off" };
+                log::info!("{name} is {state} from now on, as a client asked");
             }
             Change::Text(apply, text) => {
                 apply(service, text);

@@ -3,6 +3,8 @@
 //! A setting is in one place (the store, the set of connections, the users), and this table has the functions that read and
 //! change it there. To add one: an entry in [`PARAMETERS`], and a transcript.
 
+use std::sync::atomic::Ordering::Relaxed;
+
 use super::service_state::{MAX_BULK, MAXMEMORY_POLICIES, ServiceState};
 use crate::protocol::resp::parse_integer;
 use crate::server::limits::LEAST_REPLY_MEMORY;
@@ -24,6 +26,13 @@ pub(super) struct ConfigParameter {
 pub(super) enum Settable {
     Number(SettableNumber),
     Word(SettableWord),
+    /// `yes` or `no`.
+    Switch(fn(&ServiceState, bool)),
+    /// Any text that the first function accepts; its error is the reason.
+    List {
+        check: fn(&[u8]) -> Result<(), &'static str>,
+        apply: fn(&ServiceState, &[u8]),
+    },
     /// Any text. It is a secret, so it is not logged.
     Text(fn(&ServiceState, &[u8])),
 }
@@ -95,6 +104,28 @@ pub(super) const PARAMETERS: &[ConfigParameter] = &[
             most: i64::MAX,
             apply: |shared, bytes| shared.connections.set_max_reply_memory(bytes as usize),
         })),
+    },
+    ConfigParameter {
+        name: "latency-tracking",
+        get: |shared| yes_or_no(shared.statistics.tracks_latency.load(Relaxed)).into(),
+        set: Some(Settable::Switch(|shared, on| {
+            shared.statistics.tracks_latency.store(on, Relaxed);
+        })),
+    },
+    ConfigParameter {
+        name: "latency-tracking-info-percentiles",
+        get: |shared| {
+            let percentiles = shared.statistics.percentiles();
+            let shown: Vec<_> = percentiles.iter().map(f64::to_string).collect();
+            shown.join(" ").into()
+        },
+        set: Some(Settable::List {
+            check: |text| parse_percentiles(text).map(|_| ()),
+            apply: |shared, text| {
+                let percentiles = parse_percentiles(text).unwrap_or_default();
+                shared.statistics.set_percentiles(percentiles);
+            },
+        }),
     },
     ConfigParameter {
         name: "timeout",
@@ -188,4 +219,36 @@ fn parse_bytes(text: &[u8]) -> Option<i64> {
         .parse::<i64>()
         .ok()?
         .checked_mul(factor)
+}
+
+fn yes_or_no(on: bool) -> &'static str {
+    if on { "yes" } else { "no" }
+}
+
+/// Whether `value` means yes, or the reason why it is neither.
+pub(super) fn parse_switch(value: &[u8]) -> Result<bool, &'static str> {
+    match value {
+        _ if value.eq_ignore_ascii_case(b"yes") => Ok(true),
+        _ if value.eq_ignore_ascii_case(b"no") => Ok(false),
+        _ => Err("argument must be 'yes' or 'no'"),
+    }
+}
+
+/// Percentiles with a space between them.
+fn parse_percentiles(text: &[u8]) -> Result<Vec<f64>, &'static str> {
+    if text.is_empty() {
+        return Ok(Vec::new());
+    }
+    let parse = |word: &[u8]| {
+        let number = std::str::from_utf8(word).ok()?.parse::<f64>().ok()?;
+        (!number.is_nan()).then_some(number)
+    };
+    let numbers = text.split(|byte| *byte == b' ').map(parse);
+    let Some(percentiles) = numbers.collect::<Option<Vec<_>>>() else {
+        return Err("Invalid latency-tracking-info-percentiles parameters");
+    };
+    if percentiles.iter().all(|one| (0.0..=100.0).contains(one)) {
+        return Ok(percentiles);
+    }
+    Err("latency-tracking-info-percentiles parameters should sit between [0.0,100.0]")
 }

@@ -10,7 +10,7 @@ impl CommandRunner<'_> {
         self.out.truncate(start);
         self.insertions.take();
         self.awaits_fetches = true;
-        self.calls.count -= 1;
+        self.calls.forget_call();
         if let Some(origin) = self.shared.origin.get() {
             origin.note_wait();
         }

@@ -14,8 +14,19 @@ pub(super) fn stats(ctx: &Context<'_>, text: &mut InfoText) {
     let errors: u64 = statistics.errors().iter().map(|(_, count)| count).sum();
     text.put("total_connections_received", connections.total());
     text.put("total_commands_processed", statistics.calls());
+    let totals = [
+        statistics.calls(),
+        connections.bytes_read(),
+        connections.bytes_written(),
+    ];
+    let rates = ctx.service.rates.sample(ctx.store.now_ms(), totals);
+    text.put("instantaneous_ops_per_sec", rates.commands as u64);
     text.put("total_net_input_bytes", connections.bytes_read());
     text.put("total_net_output_bytes", connections.bytes_written());
+    for (name, bytes) in [("input", rates.read), ("output", rates.written)] {
+        let name = format!("instantaneous_{name}_kbps");
+        text.put(&name, format!("{:.2}", bytes / 1024.0));
+    }
     text.put("rejected_connections", connections.rejected());
     text.put("evicted_clients", connections.closed_for_replies());
     text.put("expired_keys", stats.expired);
@@ -55,5 +66,28 @@ pub(super) fn error_statistics(ctx: &Context<'_>, text: &mut InfoText) {
     for (error, count) in ctx.service.statistics.errors() {
         let name = format!("errorstat_{}", String::from_utf8_lossy(&error));
         text.put(&name, format!("count={count}"));
+    }
+}
+
+/// The percentiles of each command's latencies, in microseconds.
+pub(super) fn latency_statistics(ctx: &Context<'_>, text: &mut InfoText) {
+    let statistics = &ctx.service.statistics;
+    if !statistics.tracks_latency.load(Relaxed) {
+        return;
+    }
+    let percentiles = statistics.percentiles();
+    for (entry, counters) in table().all().zip(&statistics.commands) {
+        let shown = percentiles.iter().map(|percentile| {
+            let nanoseconds = counters.latency.percentile(*percentile)?;
+            let microseconds = nanoseconds as f64 / 1000.0;
+            Some(format!("p{percentile}={microseconds:.3}"))
+        });
+        let Some(shown) = shown.collect::<Option<Vec<_>>>() else {
+            continue;
+        };
+        if counters.latency.calls() > 0 {
+            let name = format!("latency_percentiles_usec_{}", entry.name);
+            text.put(&name, shown.join(","));
+        }
     }
 }

@@ -15,6 +15,7 @@ use std::sync::{Arc, OnceLock};
 
 use self::acl::users::Users;
 use self::client_state::{ClientRegistry, ClientState};
+use self::rates::RateSampler;
 use self::service_state::ServiceState;
 use self::session::RespSession;
 use self::statistics::Statistics;
@@ -56,10 +57,13 @@ mod hashes;
 mod info_statistics;
 mod info_text;
 mod keys;
+mod latency;
+mod latency_histogram;
 mod lcs;
 mod moving;
 mod peers;
 mod ranges;
+mod rates;
 mod received_command;
 mod receiving;
 mod refusals;
@@ -89,6 +93,7 @@ const FAMILIES: &[&[CommandSpec]] = &[
     databases::COMMANDS,
     config::COMMANDS,
     server_info::COMMANDS,
+    latency::COMMANDS,
     snapshots::COMMANDS,
     keys::COMMANDS,
     scan::COMMANDS,
@@ -117,12 +122,13 @@ impl Resp {
         Resp {
             shared: Arc::new(ServiceState {
                 started_ms: store.now_ms(),
-                store,
                 connections,
                 users: Users::new(settings.password.clone()),
                 settings,
                 clients: ClientRegistry::default(),
                 statistics: Statistics::new(table::table().all().count()),
+                rates: RateSampler::new(store.now_ms()),
+                store,
                 memcached: OnceLock::new(),
                 snapshots: OnceLock::new(),
                 origin: OnceLock::new(),

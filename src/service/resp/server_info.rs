@@ -7,11 +7,14 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::sysinfo::sysinfo;
+use nix::sys::utsname::uname;
+use nix::unistd::{SysconfVar, sysconf};
 
 use super::command_docs::help;
 use super::context::Context;
 use super::errors;
-use super::info_statistics::{command_statistics, error_statistics, stats};
+use super::info_statistics::{command_statistics, error_statistics, latency_statistics, stats};
 use super::info_text::InfoText;
 use super::service_state::REDIS_VERSION;
 use super::table::{CommandSpec, DANGEROUS, FAST, READONLY};
@@ -63,6 +66,7 @@ const SECTIONS: &[InfoSection] = &[
     ("Modules", true, |_, _| {}),
     ("Commandstats", false, command_statistics),
     ("Errorstats", true, error_statistics),
+    ("Latencystats", false, latency_statistics),
     ("Cluster", true, cluster),
     ("Keyspace", true, keyspace),
     (ORIGIN, true, origin),
@@ -124,8 +128,17 @@ fn server(ctx: &Context<'_>, text: &mut InfoText) {
     text.put("redis_version", REDIS_VERSION);
     text.put("larder_version", env!("CARGO_PKG_VERSION"));
     text.put("redis_mode", "standalone");
-    text.put("os", std::env::consts::OS);
+    match uname() {
+        Ok(system) => {
+            let [name, release, machine] = [system.sysname(), system.release(), system.machine()]
+                .map(|word| word.to_string_lossy());
+            text.put("os", format!("{name} {release} {machine}"));
+        }
+        Err(_) => text.put("os", std::env::consts::OS),
+    }
     text.put("arch_bits", usize::BITS);
+    text.put("monotonic_clock", "POSIX clock_gettime");
+    text.put("multiplexing_api", "epoll");
     text.put("process_id", std::process::id());
     text.put("run_id", &ctx.service.run_id);
     // The port that this client is connected to; 0 for a Unix socket.
@@ -135,6 +148,9 @@ fn server(ctx: &Context<'_>, text: &mut InfoText) {
     text.put("server_time_usec", now * 1000);
     text.put("uptime_in_seconds", uptime);
     text.put("uptime_in_days", uptime / 86400);
+    if let Ok(program) = std::env::current_exe() {
+        text.put("executable", program.display());
+    }
 }
 
 fn clients(ctx: &Context<'_>, text: &mut InfoText) {
@@ -145,11 +161,33 @@ fn clients(ctx: &Context<'_>, text: &mut InfoText) {
 }
 
 fn memory(ctx: &Context<'_>, text: &mut InfoText) {
-    text.put_bytes("used_memory", ctx.store.used());
+    let used = ctx.store.used();
+    text.put_bytes("used_memory", used);
+    let resident = resident_memory();
+    if let Some(resident) = resident {
+        text.put_bytes("used_memory_rss", resident);
+    }
+    if let Ok(system) = sysinfo() {
+        text.put_bytes("total_system_memory", system.ram_total());
+    }
     text.put_bytes("maxmemory", ctx.store.memory());
     text.put("maxmemory_policy", ctx.service.maxmemory_policy());
+    if let Some(resident) = resident {
+        let ratio = resident as f64 / used.max(1) as f64;
+        text.put("mem_fragmentation_ratio", format!("{ratio:.2}"));
+        let beyond = resident.cast_signed() - used.cast_signed();
+        text.put("mem_fragmentation_bytes", beyond);
+    }
     // Redis counts the bytes from its clients, too.
     text.put("mem_clients_normal", ctx.service.connections.reply_memory());
+}
+
+/// Bytes of the process that are in memory, which the system reports in pages.
+fn resident_memory() -> Option<u64> {
+    let pages = std::fs::read_to_string("/proc/self/statm").ok()?;
+    let pages: u64 = pages.split(' ').nth(1)?.parse().ok()?;
+    let page = sysconf(SysconfVar::PAGE_SIZE).ok()??;
+    Some(pages * page.cast_unsigned())
 }
 
 /// Clients wait while a server is loading; larder has loaded its snapshot before it listens.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::acl::users::Users;
 use super::client_state::ClientRegistry;
+use super::rates::RateSampler;
 use super::statistics::Statistics;
 use crate::origin::ReadThrough;
 use crate::peers::Peers;
@@ -70,6 +71,8 @@ pub(crate) struct ServiceState {
     pub settings: Settings,
     pub clients: ClientRegistry,
     pub statistics: Statistics,
+    /// Commands and bytes in a second.
+    pub rates: RateSampler,
     /// The service of memcached's protocols beside this one, whose requests INFO counts.
     pub memcached: OnceLock<Arc<Memcached>>,
     /// The writer of snapshots, if there is a file for them.

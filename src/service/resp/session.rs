@@ -16,7 +16,6 @@
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Instant;
 
 use super::acl::check;
 use super::call_counts::CountedCalls;
@@ -87,11 +86,7 @@ impl RespSession {
             insertions: &mut self.insertions,
             may_insert: self.may_insert,
             value: None,
-            calls: CountedCalls {
-                command: 0,
-                count: 0,
-                since: Instant::now(),
-            },
+            calls: CountedCalls::begin(),
             out: output,
         };
         (runner, &mut self.reader)
@@ -308,11 +303,8 @@ impl CommandRunner<'_> {
             return self.queue(entry, args);
         }
         self.client.info.command.store(entry.number, Relaxed);
-        if self.calls.command != entry.number {
-            self.calls.add_to(&self.shared.statistics);
-            self.calls.command = entry.number;
-        }
-        self.calls.count += 1;
+        let statistics = &self.shared.statistics;
+        self.calls.begin_call(entry.number, statistics);
         if entry.command.is(EXCLUSIVE) {
             self.gate = None;
             let exclusive = self.shared.store.exclusive();
@@ -322,6 +314,7 @@ impl CommandRunner<'_> {
         } else {
             self.run(entry, args);
         }
+        self.calls.end_call(entry.command, statistics);
     }
 
     #[inline]
@@ -365,7 +358,7 @@ impl CommandRunner<'_> {
         if overflowed && !self.client.drops_reply() {
             if budget.waits.get() {
                 self.awaits_memory = true;
-                self.calls.count -= 1;
+                self.calls.forget_call();
                 return;
             }
             self.closing("the reply to one of its commands exceeds the limit");

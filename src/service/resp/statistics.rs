@@ -1,12 +1,17 @@
 //! Counts for INFO: calls of each command, their time, and the errors that were answered.
 //!
-//! Cost: a session counts calls of the same command in a row and adds them here with two atomic additions, when another
-//! command comes or its turn ends. Refused commands and errors take a lock; they are rare.
+//! Cost: a session counts calls of the same command in a row and adds them here with three atomic additions, when another
+//! command comes, its turn ends or there are several. Refused commands and errors take a lock; they are rare.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use super::latency_histogram::LatencyHistogram;
+
+/// The percentiles of INFO latencystats by default.
+const PERCENTILES: [f64; 3] = [50.0, 99.0, 99.9];
 
 /// Counts of one command, by its number in the table.
 #[derive(Debug, Default)]
@@ -17,15 +22,21 @@ pub(crate) struct CommandCounters {
     pub rejected: AtomicU64,
     /// Run, and answered with an error.
     pub failed: AtomicU64,
+    /// The calls by the time that they took.
+    pub latency: LatencyHistogram,
 }
 
 /// The counts of a service.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Statistics {
     pub commands: Box<[CommandCounters]>,
     /// The number of answers of each error, by its first word. The words are larder's own, so there are
     /// few.
     errors: Mutex<BTreeMap<Vec<u8>, u64>>,
+    /// Whether calls are counted by their time: Redis's `latency-tracking`.
+    pub tracks_latency: AtomicBool,
+    /// The percentiles of INFO latencystats.
+    percentiles: Mutex<Vec<f64>>,
 }
 
 impl Statistics {
@@ -34,7 +45,21 @@ impl Statistics {
         Statistics {
             commands: (0..commands).map(|_| CommandCounters::default()).collect(),
             errors: Mutex::default(),
+            tracks_latency: AtomicBool::new(true),
+            percentiles: Mutex::new(PERCENTILES.to_vec()),
         }
+    }
+
+    /// The percentiles of INFO latencystats.
+    pub(crate) fn percentiles(&self) -> Vec<f64> {
+        let percentiles = self.percentiles.lock();
+        percentiles.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Changes the percentiles of INFO latencystats.
+    pub(crate) fn set_percentiles(&self, percentiles: Vec<f64>) {
+        let old = self.percentiles.lock();
+        *old.unwrap_or_else(PoisonError::into_inner) = percentiles;
     }
 
     /// Adds calls of one command and the time that they took together.
@@ -43,6 +68,9 @@ impl Statistics {
         counters.calls.fetch_add(calls, Relaxed);
         let nanoseconds = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         counters.nanoseconds.fetch_add(nanoseconds, Relaxed);
+        if self.tracks_latency.load(Relaxed) {
+            counters.latency.add(nanoseconds / calls.max(1), calls);
+        }
     }
 
     /// Adds a command that was refused before it ran.
@@ -88,10 +116,12 @@ impl Statistics {
                 nanoseconds,
                 rejected,
                 failed,
+                latency,
             } = counters;
             for counter in [calls, nanoseconds, rejected, failed] {
                 counter.store(0, Relaxed);
             }
+            latency.reset();
         }
         self.locked().clear();
     }
