@@ -24,7 +24,7 @@
 //! program that embeds larder with `default-features = false` gets 1 to 4; the features `proxy` (5 to 8), `tools` and
 //! `program` add the others, `tls` adds TLS, and `json` the client's values of Rust types.
 //!
-//! Imports go one way: main → tools, service, invalidate → proxy → upstream → pool → protocol, client → upstream, and service → snapshot → store; the
+//! Imports go one way: main → tools → client; main → service, invalidate → proxy → upstream → pool → protocol, client → upstream, and service → snapshot → store; the
 //! server uses services only through a trait. service → peers → origin → client and store; admin → invalidate, proxy and service. No files import one another in a cycle.
 //!
 //! # A memcached `get`

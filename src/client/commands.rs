@@ -6,6 +6,7 @@ use std::time::Instant;
 use crate::client::error::Error;
 use crate::client::gather::Group;
 use crate::client::reply;
+use crate::client::resp_reply::RespReply;
 use crate::client::route::Route;
 use crate::client::server::Server;
 use crate::client::settings::Settings;
@@ -88,6 +89,17 @@ impl Client {
         match self.protocol() {
             Protocol::Memcached => self.ask(b"version\r\n", reply::version),
             Protocol::Resp => self.resp_version(),
+        }
+    }
+
+    /// A request that every server answers at once, to measure the time of its reply.
+    pub(crate) fn ping(&self) -> Result<(), Error> {
+        match self.protocol() {
+            Protocol::Memcached => self.version().map(drop),
+            Protocol::Resp => self.resp(&[b"PING"], |reply| match reply {
+                RespReply::Status(_) => Ok(()),
+                other => Err(other),
+            }),
         }
     }
 

@@ -116,6 +116,8 @@ enum Command {
     Tap(tap::Args),
     /// List the keys of a cache server with sizes and remaining lifetimes
     Keys(client::keys::KeysArgs),
+    /// Show what running servers do: requests, hits, memory, latency
+    Top(client::top::TopArgs),
     /// Copy a live cache into another
     Cp(client::copy::CopyArgs),
     #[command(flatten)]
@@ -139,6 +141,7 @@ pub fn run() -> ExitCode {
         Command::Bench(args) => return bench::run(&args),
         Command::Tap(args) => return tap::run(&args),
         Command::Keys(args) => return client::keys::run(&args),
+        Command::Top(args) => return client::top::run(&args),
         Command::Cp(args) => return client::copy::run(&args),
         Command::Verb(verb) => return client::run(verb),
         Command::Serve(args) => serve::run(&args),

@@ -55,7 +55,10 @@ const ARROWS: [(&str, &[&str]); 16] = [
             "server",
         ],
     ),
-    ("tools", &["service", "store", "server", "protocol"]),
+    (
+        "tools",
+        &["client", "service", "store", "server", "protocol"],
+    ),
     (
         "embed",
         &["service", "peers", "origin", "snapshot", "store", "server"],

@@ -1,4 +1,5 @@
-//! The commands that are clients of a cache: `larder get KEY` and its like, `larder keys` and `larder cp`.
+//! The commands that are clients of a cache: `larder get KEY` and its like, `larder keys`, `larder cp`
+//! and `larder top`.
 //!
 //! ```text
 //!   arguments ─▶ Request ─▶ the client of the key's server ─▶ Outcome ─▶ text or JSON, exit code
@@ -17,6 +18,7 @@ mod memcached;
 mod outcome;
 mod request;
 mod resp;
+pub(super) mod top;
 
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;

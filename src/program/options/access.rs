@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use crate::client::Protocol;
+use crate::client::{Protocol, Settings};
 use crate::program::password::{UPSTREAM_PASSWORD, password};
 use crate::server::ClientTls;
 
@@ -148,6 +148,19 @@ pub(crate) struct Access {
     pub(crate) login: Option<(String, String)>,
 }
 
+impl Access {
+    /// The settings of a client with this access.
+    pub(crate) fn settings(&self) -> Settings {
+        let settings = Settings::default()
+            .protocol(self.protocol)
+            .tls(self.tls.clone());
+        match &self.login {
+            Some((user, password)) => settings.login(user, password),
+            None => settings,
+        }
+    }
+}
+
 impl AccessOptions {
     pub(crate) fn protocol(&self) -> Protocol {
         match self.resp {
@@ -159,6 +172,26 @@ impl AccessOptions {
     /// Reads the files, or the password from the environment.
     pub(crate) fn access(&self) -> Result<Access, String> {
         self.access_of(Some(UPSTREAM_PASSWORD))
+    }
+
+    /// The access in memcached's protocol and in RESP, to servers whose protocols are not known. A password without a user is that of
+    /// Redis's default user. Reads the files, or the password from the environment.
+    pub(crate) fn access_in_each(&self) -> Result<(Access, Access), String> {
+        let password = password(self.password_file.as_deref(), UPSTREAM_PASSWORD)?;
+        let identity = self.tls_cert.clone().zip(self.tls_key.clone());
+        let tls = tls(self.tls_ca.as_deref(), identity)?;
+        let access = |protocol, password| {
+            Ok::<_, String>(Access {
+                protocol,
+                tls: tls.clone(),
+                login: login(protocol, self.user.as_deref(), password, &NAMES)?,
+            })
+        };
+        let of_memcached = self.user.as_ref().and(password.clone());
+        Ok((
+            access(Protocol::Memcached, of_memcached)?,
+            access(Protocol::Resp, password)?,
+        ))
     }
 
     fn access_of(&self, variable: Option<&str>) -> Result<Access, String> {

@@ -123,17 +123,12 @@ impl WayOptions {
 
     fn settings(&self, access: &Access) -> Settings {
         let limit = self.timeout.0;
-        let settings = Settings::default()
-            .protocol(access.protocol)
-            .tls(access.tls.clone())
+        access
+            .settings()
             .connect_deadline(limit)
             .read_deadline(limit)
             .write_deadline(limit)
-            .max_value_size(VALUE_LIMIT);
-        match &access.login {
-            Some((user, password)) => settings.login(user, password),
-            None => settings,
-        }
+            .max_value_size(VALUE_LIMIT)
     }
 }
 

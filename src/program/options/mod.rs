@@ -13,7 +13,7 @@ mod settings;
 mod target;
 mod tls;
 
-pub(super) use access::CopyAccessOptions;
+pub(super) use access::{Access, AccessOptions, CopyAccessOptions};
 pub(super) use client::{CacheServers, ClientOptions, VALUE_LIMIT, WayOptions};
 pub(super) use invalidate::InvalidateOptions;
 pub(super) use origin::{NamedOrigin, OriginOptions};

@@ -1,0 +1,96 @@
+//! `larder top ADDR…`: what running servers do, in a terminal, or once as a table for scripts.
+//!
+//! ```text
+//!   WatchedServer ─▶ sampler: a thread for each server, larder::client ─▶ Sampled
+//!                       memcached.rs, redis.rs: `stats`, `INFO` to a Reading │
+//!                                                                            ▼
+//!   once: a table or JSON ◀── Row ◀── ServerView: rates of two readings, history
+//! ```
+//!
+//! Invariants: only the sampler's threads wait for servers. Everything else is a value that is given readings and the time. No text of a
+//! server reaches the terminal without its control characters escaped.
+//!
+//! Cost: a connection and a thread for each server, and two or three requests in an interval.
+
+mod columns;
+mod memcached;
+mod once;
+mod rates;
+mod reading;
+mod redis;
+mod row;
+mod sampler;
+mod text;
+mod view;
+
+#[cfg(test)]
+mod tests;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use super::output::written;
+use columns::shown_address;
+use view::{ServerView, State};
+
+pub(crate) use sampler::WatchedServer;
+
+/// The exit code when `--once` found a server that is down.
+const SOME_DOWN: u8 = 1;
+
+/// The exit code when nothing could be shown.
+pub(crate) const NOT_MADE: u8 = 2;
+
+/// What is shown, and how often.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Options {
+    /// The time between two readings of a server.
+    pub(crate) interval: Duration,
+    /// Print JSON.
+    pub(crate) json: bool,
+}
+
+/// Runs the command. 0: all servers were up; 1: one was down; 2: nothing could be shown.
+pub(crate) fn run(servers: Vec<WatchedServer>, options: Options) -> ExitCode {
+    match print_once(servers, options, &mut io::stdout().lock()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(SOME_DOWN),
+        Err(problem) => {
+            eprintln!("larder top: {problem}");
+            ExitCode::from(NOT_MADE)
+        }
+    }
+}
+
+fn views_of(servers: &[WatchedServer]) -> Vec<ServerView> {
+    let addresses = servers.iter().map(|server| shown_address(server.address()));
+    addresses.map(ServerView::new).collect()
+}
+
+/// Reads each server twice, unless it is down, and prints the figures. Returns whether all are up.
+fn print_once(
+    servers: Vec<WatchedServer>,
+    options: Options,
+    out: &mut dyn Write,
+) -> Result<bool, String> {
+    let mut views = views_of(&servers);
+    let mut missing = vec![2; views.len()];
+    let outcomes = sampler::start(servers, options.interval);
+    while missing.iter().any(|readings| *readings > 0) {
+        let (number, sampled, at) = outcomes.recv().map_err(|error| error.to_string())?;
+        if missing[number] == 0 {
+            continue;
+        }
+        views[number].update(sampled, at);
+        missing[number] = match views[number].state {
+            State::Down(_) => 0,
+            _ => missing[number] - 1,
+        };
+    }
+    written(match options.json {
+        true => once::json(&views, out),
+        false => once::table(&views, out),
+    })?;
+    Ok(views.iter().all(|view| view.state == State::Up))
+}

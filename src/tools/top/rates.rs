@@ -1,0 +1,85 @@
+//! Figures for each second, from two readings of the same server.
+//!
+//! Invariant: no rate is made of counters that went back, because the server has been restarted or its statistics were reset
+//! in between, or one of a proxy's servers is missing in the sum. The next pair of readings has rates again.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::reading::{Counter, PerCounter, Reading};
+
+/// The rates of one interval.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Rates {
+    pub(super) counters: PerCounter<f64>,
+    /// Requests by kind, the most frequent first; kinds without requests are left out.
+    pub(super) kinds: Vec<(String, f64)>,
+    pub(super) protocols: Vec<(String, f64)>,
+    /// Requests to each server behind a proxy, by its address.
+    pub(super) upstreams: Vec<(String, f64)>,
+}
+
+impl Rates {
+    /// The rates between two readings. `None` if they can't be compared.
+    pub(super) fn between(before: &Reading, after: &Reading, elapsed: Duration) -> Option<Rates> {
+        let seconds = elapsed.as_secs_f64();
+        let restarted = before.process != after.process || before.uptime > after.uptime;
+        if seconds <= 0.0 || restarted {
+            return None;
+        }
+        let rate = |before: u64, after: u64| Some(after.checked_sub(before)? as f64 / seconds);
+        let mut counters = PerCounter::none();
+        for counter in Counter::ALL {
+            if let Some((before, after)) = before
+                .counters
+                .get(counter)
+                .zip(after.counters.get(counter))
+            {
+                counters.set(counter, Some(rate(before, after)?));
+            }
+        }
+        let of_upstreams = |reading: &Reading| -> BTreeMap<String, u64> {
+            let upstreams = reading.upstreams.iter();
+            upstreams
+                .map(|it| (it.address.clone(), it.requests))
+                .collect()
+        };
+        let upstreams = (of_upstreams(before), of_upstreams(after));
+        Some(Rates {
+            counters,
+            kinds: named(&before.kinds, &after.kinds, rate)?,
+            protocols: named(&before.protocols, &after.protocols, rate)?,
+            upstreams: named(&upstreams.0, &upstreams.1, rate)?,
+        })
+    }
+
+    /// The hits among the reads of this interval; `None` without reads.
+    pub(super) fn hit_ratio(&self) -> Option<f64> {
+        ratio(
+            self.counters.get(Counter::Hits)?,
+            self.counters.get(Counter::Misses)?,
+        )
+    }
+}
+
+/// The part of hits; `None` without reads.
+pub(super) fn ratio(hits: f64, misses: f64) -> Option<f64> {
+    (hits + misses > 0.0).then(|| hits / (hits + misses))
+}
+
+/// The rates above 0, the largest first. A name that is new has begun at 0, unless all are new because they were not reported.
+fn named(
+    before: &BTreeMap<String, u64>,
+    after: &BTreeMap<String, u64>,
+    rate: impl Fn(u64, u64) -> Option<f64>,
+) -> Option<Vec<(String, f64)>> {
+    let mut rates = Vec::new();
+    for (name, count) in after.iter().filter(|_| !before.is_empty()) {
+        let rate = rate(before.get(name).copied().unwrap_or(0), *count)?;
+        if rate > 0.0 {
+            rates.push((name.clone(), rate));
+        }
+    }
+    rates.sort_by(|one, other| other.1.total_cmp(&one.1));
+    Some(rates)
+}

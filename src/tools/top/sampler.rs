@@ -1,0 +1,195 @@
+//! Asks the servers: a thread for each, so that a slow server delays no other one.
+//!
+//! ```text
+//!   WatchedServer ─ its thread: every interval ─▶ stats or INFO, then a small request that is timed ─▶ Sampled
+//!        │
+//!        └ protocol unknown: `version` in memcached's protocol. An answer in RESP is a Redis.
+//! ```
+//!
+//! The client bounds each reply in time and size. A server whose answers stop following its protocol is asked for the protocol
+//! again, because another program may have its address now.
+//!
+//! Cost: a memcached gets 2 requests in an interval, a proxy one more; Redis 3, which it counts among its commands.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, bounded};
+
+use super::memcached;
+use super::reading::Reading;
+use super::redis;
+use super::text::printable;
+use super::view::Sampled;
+use crate::client::{Client, Error, ErrorKind};
+
+/// Outcomes that wait to be shown. A thread waits when there are more.
+const QUEUE: usize = 64;
+
+/// Characters of a reason, which may have a server's own text.
+const LONGEST_REASON: usize = 200;
+
+/// A server, and the clients that can ask it.
+#[derive(Debug)]
+pub(crate) struct WatchedServer {
+    /// In memcached's protocol; `None` if the server is said to speak RESP.
+    pub(crate) memcached: Option<Client>,
+    /// The same with a login, for a memcached that requires one. Others would store the login as a value.
+    pub(crate) memcached_with_login: Option<Client>,
+    pub(crate) resp: Client,
+}
+
+/// How a server is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Dialect {
+    Memcached { login: bool, proxy: bool },
+    Resp { proxy: bool },
+}
+
+/// An outcome, the number of its server, and the time at which it came.
+pub(super) type Outcome = (usize, Sampled, Instant);
+
+/// Starts the threads. They end when the receiver is dropped.
+pub(super) fn start(servers: Vec<WatchedServer>, interval: Duration) -> Receiver<Outcome> {
+    let (sender, receiver) = bounded(QUEUE);
+    for (number, server) in servers.into_iter().enumerate() {
+        let sender = sender.clone();
+        thread::spawn(move || {
+            let mut dialect = None;
+            loop {
+                let begun = Instant::now();
+                let sampled = server.sample(&mut dialect);
+                if sender.send((number, sampled, Instant::now())).is_err() {
+                    return;
+                }
+                thread::sleep(interval.saturating_sub(begun.elapsed()));
+            }
+        });
+    }
+    receiver
+}
+
+impl WatchedServer {
+    pub(crate) fn address(&self) -> &str {
+        self.resp.address()
+    }
+
+    fn sample(&self, dialect: &mut Option<Dialect>) -> Sampled {
+        match self.read(dialect) {
+            Ok(reading) => Sampled::Up(Box::new(reading)),
+            Err(error) => {
+                if matches!(error.kind(), ErrorKind::Protocol | ErrorKind::Refused) {
+                    *dialect = None;
+                }
+                let text = error.to_string();
+                let reason = text.strip_prefix(error.server()).unwrap_or(&text).trim();
+                Sampled::Down(printable(reason, LONGEST_REASON))
+            }
+        }
+    }
+
+    fn read(&self, dialect: &mut Option<Dialect>) -> Result<Reading, Error> {
+        let known = match *dialect {
+            Some(known) => known,
+            None => *dialect.insert(self.dialect()?),
+        };
+        match known {
+            Dialect::Memcached { login, proxy } => {
+                let client = self.memcached_client(login);
+                let of_proxy = match proxy {
+                    true => client.stats("proxy")?,
+                    false => Vec::new(),
+                };
+                let stats = match client.stats("") {
+                    // A proxy has figures of its own while its servers have none.
+                    Err(error) if proxy && error.kind() == ErrorKind::Refused => Vec::new(),
+                    stats => stats?,
+                };
+                timed(client, memcached::reading(&stats, &of_proxy))
+            }
+            Dialect::Resp { proxy } => {
+                let of_proxy = match proxy {
+                    true => self.resp.stats("proxy")?,
+                    false => Vec::new(),
+                };
+                let info = match self.resp.stats("") {
+                    Err(error) if proxy && error.kind() == ErrorKind::Refused => Vec::new(),
+                    info => info?,
+                };
+                let commands = if_allowed(self.resp.stats("commandstats"))?;
+                timed(&self.resp, redis::reading(&info, &commands, &of_proxy))
+            }
+        }
+    }
+
+    /// Finds the protocol, and whether the server is a proxy.
+    fn dialect(&self) -> Result<Dialect, Error> {
+        let Some(plain) = &self.memcached else {
+            return self.resp_dialect();
+        };
+        let version = plain.version().map(drop);
+        if let Err(error) = &version
+            && error.kind() == ErrorKind::Protocol
+        {
+            return self.resp_dialect();
+        }
+        // A proxy forwards `version`, so its answer may be the error of one of its servers.
+        let is_refused = |error: &Error| error.kind() == ErrorKind::Refused;
+        let refused = version.as_ref().is_err_and(is_refused);
+        if (version.is_ok() || refused) && is_proxy(plain)? {
+            let (login, proxy) = (false, true);
+            return Ok(Dialect::Memcached { login, proxy });
+        }
+        // Otherwise it may require a login.
+        match (version, &self.memcached_with_login) {
+            (Err(_), Some(client)) if refused => Ok(Dialect::Memcached {
+                login: true,
+                proxy: is_proxy(client)?,
+            }),
+            (version, _) => version.map(|()| Dialect::Memcached {
+                login: false,
+                proxy: false,
+            }),
+        }
+    }
+
+    fn resp_dialect(&self) -> Result<Dialect, Error> {
+        let of_proxy = if_allowed(self.resp.stats("proxy"))?;
+        let is_line = |(name, _): &(String, String)| name.starts_with("upstream");
+        Ok(Dialect::Resp {
+            proxy: of_proxy.iter().any(is_line),
+        })
+    }
+
+    fn memcached_client(&self, login: bool) -> &Client {
+        let with_login = self.memcached_with_login.as_ref().filter(|_| login);
+        let client = with_login.or(self.memcached.as_ref());
+        client.unwrap_or(&self.resp)
+    }
+}
+
+/// Whether a server of memcached's protocol is a `larder proxy`.
+fn is_proxy(client: &Client) -> Result<bool, Error> {
+    let figures = if_allowed(client.stats("proxy"))?;
+    Ok(figures.iter().any(|(name, _)| name.ends_with(":state")))
+}
+
+/// The reading with the time of a small request. A server that refuses it has answered as well.
+fn timed(client: &Client, mut reading: Reading) -> Result<Reading, Error> {
+    let begun = Instant::now();
+    match client.ping() {
+        Err(error) if error.kind() != ErrorKind::Refused => return Err(error),
+        _ => reading.latency = Some(begun.elapsed()),
+    }
+    Ok(reading)
+}
+
+/// Figures that a server may refuse to give.
+fn if_allowed(
+    figures: Result<Vec<(String, String)>, Error>,
+) -> Result<Vec<(String, String)>, Error> {
+    match figures {
+        Err(error) if error.kind() == ErrorKind::Refused => Ok(Vec::new()),
+        figures => figures,
+    }
+}
