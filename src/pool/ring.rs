@@ -17,6 +17,9 @@
 //!
 //! Cost: 40 MD5 digests a server when the ring is made; a lookup is one hash of the key and a binary search.
 
+use std::fmt;
+use std::str::FromStr;
+
 use crate::pool::hash;
 use crate::pool::{PoolServer, ServerList};
 
@@ -32,6 +35,31 @@ pub enum Placement {
     Libmemcached,
     /// twemproxy with `distribution: ketama` and its default `hash: fnv1a_64`: libmemcached's points.
     Twemproxy,
+}
+
+impl FromStr for Placement {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Placement, String> {
+        match text {
+            "ketama" => Ok(Placement::Ketama),
+            "libmemcached" => Ok(Placement::Libmemcached),
+            "twemproxy" => Ok(Placement::Twemproxy),
+            _ => Err(format!(
+                "`{text}` is none of ketama, libmemcached and twemproxy"
+            )),
+        }
+    }
+}
+
+impl fmt::Display for Placement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Placement::Ketama => "ketama",
+            Placement::Libmemcached => "libmemcached",
+            Placement::Twemproxy => "twemproxy",
+        })
+    }
 }
 
 impl Placement {

@@ -124,7 +124,8 @@ impl FromStr for Span {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Span, String> {
-        let wrong = || format!("`{text}` is not a span of time; write 500ms, 30s, 5m, 24h or 0");
+        let wrong =
+            || format!("`{text}` is not a span of time; write 500ms, 30s, 5m, 24h, 7d or 0");
         let digits = text.bytes().take_while(u8::is_ascii_digit).count();
         let (number, unit) = text.split_at(digits);
         let unit: u64 = match unit {
@@ -132,6 +133,7 @@ impl FromStr for Span {
             "" | "s" => 1000,
             "m" => 60_000,
             "h" => 3_600_000,
+            "d" => 24 * 3_600_000,
             _ => return Err(wrong()),
         };
         let number: u32 = number.parse().map_err(|_| wrong())?;
@@ -142,8 +144,12 @@ impl FromStr for Span {
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let millis = self.0.as_millis();
-        for (unit, name) in [(3_600_000, "h"), (60_000, "m"), (1000, "s")] {
-            if millis != 0 && millis.is_multiple_of(unit) {
+        const DAY: u128 = 24 * 3_600_000;
+        let millis_of = [(DAY, "d"), (DAY / 24, "h"), (60_000, "m"), (1000, "s")];
+        for (unit, name) in millis_of {
+            // One day is printed as 24h.
+            let fits = millis.is_multiple_of(unit) && (unit != DAY || millis > DAY);
+            if millis != 0 && fits {
                 return write!(f, "{}{name}", millis / unit);
             }
         }

@@ -13,24 +13,13 @@ impl std::str::FromStr for PlacementName {
     type Err = String;
 
     fn from_str(text: &str) -> Result<PlacementName, String> {
-        match text {
-            "ketama" => Ok(PlacementName(Placement::Ketama)),
-            "libmemcached" => Ok(PlacementName(Placement::Libmemcached)),
-            "twemproxy" => Ok(PlacementName(Placement::Twemproxy)),
-            _ => Err(format!(
-                "`{text}` is none of ketama, libmemcached and twemproxy"
-            )),
-        }
+        text.parse().map(PlacementName)
     }
 }
 
 impl std::fmt::Display for PlacementName {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self.0 {
-            Placement::Ketama => "ketama",
-            Placement::Libmemcached => "libmemcached",
-            Placement::Twemproxy => "twemproxy",
-        })
+        self.0.fmt(f)
     }
 }
 
