@@ -70,6 +70,12 @@ fn recorded(group: &mut SpoolTransaction<'_>, out: &mut String) -> SpoolResult<(
             "{name}\n  state           {state}\n  pending         {pending}\n  oldest_seconds  {oldest}\n"
         ));
     }
+    for (name, rings) in group.rings()? {
+        let earlier = rings.earlier().len();
+        if earlier > 0 {
+            out.push_str(&format!("{name}\n  earlier_rings   {earlier}\n"));
+        }
+    }
     Ok(())
 }
 

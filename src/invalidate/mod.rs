@@ -9,7 +9,7 @@
 //! ```
 //!
 //! `collect` intercepts the requests of clients, `report` reads which keys a request changes, `target` finds the
-//! upstreams that may hold a key, [`spool`] keeps the pending changes, the [`recorder`] answers and directs, and a
+//! upstreams that may hold a key, also by the earlier lists that `rings` remembers, [`spool`] keeps the pending changes, the [`recorder`] answers and directs, and a
 //! [`delivery`] sends changes to one upstream.
 //!
 //! Promises: a change that was answered with success is recorded with the chosen durability, and stays recorded until
@@ -43,6 +43,7 @@ mod inspect;
 mod message;
 mod recorder;
 mod report;
+mod rings;
 mod running;
 mod settings;
 #[cfg(test)]

@@ -226,6 +226,9 @@ pub struct Settings {
     /// The longest time that a change may be pending for an upstream. After that, the upstream is
     /// flushed instead.
     pub max_age: Option<Duration>,
+    /// The time for which a server may hold values of keys that it had by an earlier list of its target. For so
+    /// long, deletes of these keys reach it too. Zero if no earlier list is remembered.
+    pub remember_rings: Duration,
     /// Client connections that may be open at once, at each listener.
     pub max_connections: usize,
     /// The longest time for an upstream to connect, to accept requests, and to answer.
@@ -245,6 +248,7 @@ impl Settings {
             front_workers: 1,
             max_pending: 10_000_000,
             max_age: Some(Duration::from_secs(24 * 3600)),
+            remember_rings: Duration::from_secs(7 * 24 * 3600),
             max_connections: crate::server::limits::MAX_CONNECTIONS,
             timeout: Duration::from_secs(2),
             grace: Duration::from_secs(5),
@@ -279,6 +283,13 @@ pub(crate) const REST: u64 = 4096;
 
 /// Bytes of values that are handed over in this way.
 pub(crate) const REST_BYTES: usize = 4 << 20;
+
+/// Earlier rings of a target that are remembered. With more, deletes go to all its servers.
+pub(crate) const REMEMBERED_RINGS: usize = 16;
+
+/// The longest time between two notes in the spool of how long rings are still remembered. The spool loses no more of that time
+/// when the process is killed.
+pub(crate) const RINGS_NOTED: Duration = Duration::from_secs(60);
 
 /// The longest time that removals wait for changes to be committed with.
 pub(crate) const LINGER: Duration = Duration::from_millis(20);

@@ -174,6 +174,8 @@ pub(crate) struct InvalidationStats {
     pub(crate) refused: AtomicU64,
     /// Those of them whose client expected no answer, and so got no error.
     pub(crate) refused_quiet: AtomicU64,
+    /// Earlier rings that are remembered, of all targets.
+    pub(crate) rings: AtomicU64,
     /// The reason why the spool can't be written, if it can't.
     problem: Mutex<Option<String>>,
     broken: AtomicBool,
@@ -200,6 +202,7 @@ impl InvalidationStats {
             "refused_noreply",
             self.refused_quiet.load(Relaxed).to_string(),
         );
+        each(None, "earlier_rings", self.rings.load(Relaxed).to_string());
         let problem = self.problem.lock().unwrap_or_else(PoisonError::into_inner);
         each(
             None,

@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 
-use crate::invalidate::settings::{ForgetMethod, Target, TargetKind, TargetMode};
-use crate::pool::Ring;
+use crate::invalidate::rings::{RingHistory, RingList};
+use crate::invalidate::settings::{ForgetMethod, Target, TargetKind};
+use crate::pool::{PoolServer, Ring};
 use crate::protocol::memcached::text::KEY_LIMIT;
 use crate::proxy::Protocol;
 
@@ -11,16 +12,43 @@ use crate::proxy::Protocol;
 pub(crate) struct TargetRoutes {
     pub(crate) target: Target,
     ring: Option<Ring>,
+    earlier: Vec<EarlierRing>,
+    /// All servers may hold old values of any key.
+    everywhere: bool,
     before: Vec<u8>,
     after: Vec<u8>,
 }
 
+/// A remembered ring.
+struct EarlierRing {
+    /// `None` if each server could hold each key.
+    ring: Option<Ring>,
+    /// The number of each of its servers in the present list; `None` for one that has left.
+    numbers: Vec<Option<usize>>,
+}
+
+impl EarlierRing {
+    fn new(earlier: &RingList, present: &Target) -> EarlierRing {
+        let present = present.servers.servers();
+        let numbers = earlier.servers.servers().iter().map(|server| {
+            let same = |other: &PoolServer| other.address == server.address;
+            present.iter().position(same)
+        });
+        EarlierRing {
+            ring: earlier.ring(),
+            numbers: numbers.collect(),
+        }
+    }
+}
+
 impl TargetRoutes {
-    pub(crate) fn new(target: Target) -> TargetRoutes {
+    pub(crate) fn new(target: Target, history: &RingHistory) -> TargetRoutes {
         let (before, after) = target.template.split_once("{key}").unwrap_or_default();
+        let earlier = history.earlier();
         TargetRoutes {
-            ring: (target.mode == TargetMode::Pool)
-                .then(|| Ring::new(&target.servers, target.placement)),
+            ring: RingList::of(&target).ring(),
+            earlier: earlier.map(|it| EarlierRing::new(it, &target)).collect(),
+            everywhere: history.is_everywhere(),
             before: before.as_bytes().to_vec(),
             after: after.as_bytes().to_vec(),
             target,
@@ -48,15 +76,33 @@ impl TargetRoutes {
         self.target.kind == TargetKind::Redis || self.target.binary || can_be_deleted(name)
     }
 
-    /// The numbers of the servers that may hold the item of this name.
-    pub(crate) fn servers(&self, name: &[u8]) -> std::ops::Range<usize> {
-        match &self.ring {
-            None => 0..self.target.servers.servers().len(),
-            Some(ring) => {
-                let number = ring.server(name);
-                number..number + 1
+    /// Puts the numbers of the servers that may hold the item of this name into `servers`, each once. Returns the number of
+    /// those to which it belongs by the present list; they come first.
+    pub(crate) fn servers(&self, name: &[u8], servers: &mut Vec<usize>) -> usize {
+        let all = 0..self.target.servers.servers().len();
+        servers.clear();
+        let Some(ring) = &self.ring else {
+            servers.extend(all);
+            return servers.len();
+        };
+        servers.push(ring.server(name));
+        let mut add = |number: usize| {
+            if !servers.contains(&number) {
+                servers.push(number);
+            }
+        };
+        if self.everywhere {
+            all.for_each(&mut add);
+        }
+        for earlier in &self.earlier {
+            match &earlier.ring {
+                Some(ring) => earlier.numbers[ring.server(name)]
+                    .into_iter()
+                    .for_each(&mut add),
+                None => earlier.numbers.iter().flatten().copied().for_each(&mut add),
             }
         }
+        1
     }
 
     /// Whether it needs the values of changes.
@@ -135,12 +181,23 @@ pub(super) fn readable(protocol: Protocol, targets: &[Target]) -> Option<&Target
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::invalidate::settings::TargetMode;
 
     fn routes(change: impl FnOnce(&mut Target)) -> TargetRoutes {
         let mut target = Target::new("t", "a:1 1\nb:1 1\n".parse().expect("a list"));
         change(&mut target);
-        TargetRoutes::new(target)
+        let history = RingHistory::new(RingList::of(&target));
+        TargetRoutes::new(target, &history)
+    }
+
+    /// The servers of a key, of which the first are the owners.
+    fn servers(routes: &TargetRoutes, key: &str) -> (Vec<usize>, usize) {
+        let mut servers = Vec::new();
+        let owners = routes.servers(key.as_bytes(), &mut servers);
+        (servers, owners)
     }
 
     #[test]
@@ -188,14 +245,58 @@ mod tests {
     #[test]
     fn a_pool_has_one_server_for_a_key_and_replicas_all() {
         let pool = routes(|_| {});
-        assert_eq!(pool.servers(b"key").len(), 1);
+        assert_eq!(servers(&pool, "key").1, 1);
+        assert_eq!(servers(&pool, "key").0.len(), 1);
         let replicas = routes(|target| target.mode = TargetMode::Replicas);
-        assert_eq!(replicas.servers(b"key"), 0..2);
+        assert_eq!(servers(&replicas, "key"), (vec![0, 1], 2));
         assert!(
             (0..100u8)
                 .map(|n| delivery(&[n], 3))
                 .all(|delivery| delivery < 3)
         );
         assert!((0..100u8).any(|n| delivery(&[n], 3) != delivery(&[0], 3)));
+    }
+
+    #[test]
+    fn a_key_may_be_where_it_was_by_a_remembered_list() {
+        const LONG: Duration = Duration::from_secs(60);
+        let target = |list: &str| Target::new("t", list.parse().expect("a list"));
+        let [one, two, three] = ["a:1 1\n", "c:1 1\nb:1 1\na:1 1\n", "b:1 1\na:1 1\n"].map(target);
+        let mut history = RingHistory::new(RingList::of(&one));
+        history.replace(RingList::of(&two), LONG);
+        history.replace(RingList::of(&three), LONG);
+        let routes = TargetRoutes::new(three.clone(), &history);
+        let (mut found, mut both) = (Vec::new(), 0);
+        for key in (0..100).map(|number| format!("key{number}")) {
+            let owner = |target: &Target| {
+                let ring = RingList::of(target).ring().expect("a ring");
+                target.servers.servers()[ring.server(key.as_bytes())]
+                    .address
+                    .clone()
+            };
+            let mut expected = Vec::new();
+            for address in [&three, &one, &two].map(owner) {
+                // `c` has left.
+                if address != "c:1" && !expected.contains(&address) {
+                    expected.push(address);
+                }
+            }
+            let owners = routes.servers(key.as_bytes(), &mut found);
+            let names = found
+                .iter()
+                .map(|it| three.servers.servers()[*it].address.clone());
+            assert_eq!((owners, names.collect::<Vec<_>>()), (1, expected), "{key}");
+            both += usize::from(found.len() == 2);
+        }
+        assert!((20..80).contains(&both), "{both}");
+        // Each server could hold each key.
+        let mut replicas = two.clone();
+        replicas.mode = TargetMode::Replicas;
+        history.replace(RingList::of(&replicas), LONG);
+        history.replace(RingList::of(&three), LONG);
+        let routes = TargetRoutes::new(three, &history);
+        for key in 0..100 {
+            assert_eq!(servers(&routes, &key.to_string()).0.len(), 2);
+        }
     }
 }

@@ -149,7 +149,7 @@ mod tests {
              failures = 8\non-failure = \"next\"\non-return = \"flush\"\nconnect-timeout = 3\nread-timeout = 4\nwrite-timeout = 6\n\
              database = 9\nuser = \"app\"\npassword-file = \"/etc/u\"\n[invalidate]\nlisten = \"off\"\nresp = \"127.0.0.1:7\"\n\
              servers = \"s.txt\"\nhash = \"twemproxy\"\nworkers = 3\nspool = \"/var/s\"\ndurability = \"fsync\"\n\
-             reads = \"forward\"\nmax-pending = 5\nmax-age = \"90s\"\nmax-connections = 9\ntimeout = 3\n\
+             reads = \"forward\"\nmax-pending = 5\nmax-age = \"90s\"\nremember-rings = \"2h\"\nmax-connections = 9\ntimeout = 3\n\
              [origin]\ncommand = \"a {key}\"\nhttp = \"h\"\nmemcached = \"a:3\"\nredis = \"/r.sock\"\nsqlite = \"s.db\"\nquery = \"q\"\nuser = \"u\"\n\
              password-file = \"p\"\ndatabase = 3\ntls-ca = \"c\"\ntls-cert = \"d\"\ntls-key = \"e\"\ntimeout = \"2s\"\nretry = \"3s\"\nfetches = 4\nqueue = 5\nfresh = \"6s\"\n\
              stale = \"7s\"\nnegative-ttl = \"8s\"\non-failure = \"miss\"\n\

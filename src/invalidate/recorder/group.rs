@@ -26,7 +26,7 @@ impl Recorder {
                 self.waiting = None;
                 self.removals.clear();
                 self.returned.clear();
-                self.apply_plan(plan);
+                self.apply_plan(plan, now);
                 self.answer(arrived.batches, None);
             }
             Err(error) => self.refuse(&error, arrived),
@@ -45,6 +45,7 @@ impl Recorder {
             || !self.returned.is_empty()
             || lingered
             || self.unknown
+            || self.has_rings_to_note(now)
             || self.upstreams.iter().any(|upstream| {
                 let row = upstream.state.row;
                 let began = row.since == 0 && upstream.pending() > 0 && upstream.is_behind();
@@ -63,6 +64,7 @@ impl Recorder {
         if self.unknown {
             self.enter_new_spool(group, &mut plan)?;
         }
+        self.note_rings(group, &mut plan, now)?;
         self.settle_reports(group, &mut plan)?;
         self.take_due(group, &mut plan, now)?;
         for change in arrived.batches.iter().flat_map(|batch| &batch.changes) {
@@ -101,7 +103,8 @@ impl Recorder {
         plan: &mut GroupPlan,
     ) -> SpoolResult<()> {
         group.set_number("strict", 1)?;
-        let next = self.upstreams.iter().map(|u| u.state.row.id + 1).max();
+        let upstreams = self.upstreams.iter().chain(&self.leaving);
+        let next = upstreams.map(|it| it.state.row.id + 1).max();
         group.set_number("next", u64::from(next.unwrap_or(1)))?;
         for state in &mut plan.states {
             state.row.flush = true;
@@ -141,7 +144,10 @@ impl Recorder {
     }
 
     /// The group is recorded: deliveries get their changes and steps.
-    fn apply_plan(&mut self, plan: GroupPlan) {
+    fn apply_plan(&mut self, plan: GroupPlan, now: Now) {
+        if let Some(rings) = plan.rings {
+            self.adopt_rings(rings, now);
+        }
         for (upstream, delivery, count) in plan.pending {
             let stats = &self.upstreams[upstream].deliveries[delivery].stats;
             stats.pending.store(count, Relaxed);

@@ -22,6 +22,8 @@ mod divide;
 mod group;
 mod plan;
 mod register;
+mod rings;
+mod routed_target;
 mod spread;
 mod thread;
 mod upstream;
@@ -37,7 +39,7 @@ use crate::invalidate::message::{DeliveryReport, DeliveryStep, Now, RecorderMess
 use crate::invalidate::settings::{Durability, GROUP, LINGER, Settings, Target};
 use crate::invalidate::spool::{DeliveryId, PendingChange, Spool, SpoolError};
 use crate::invalidate::stats::InvalidationStats;
-use crate::invalidate::target::TargetRoutes;
+use routed_target::RoutedTarget;
 pub(crate) use thread::RecorderThread;
 pub(crate) use upstream::StartDelivery;
 use upstream::TargetUpstream;
@@ -53,8 +55,11 @@ pub(crate) struct Recorder {
     /// For the deliveries.
     sender: Sender<RecorderMessage>,
     start_delivery: StartDelivery,
-    /// Each target, with the numbers of its servers among the upstreams.
-    routes: Vec<(TargetRoutes, Vec<usize>)>,
+    routes: Vec<RoutedTarget>,
+    /// The servers that may hold the key of a change: one list for all changes.
+    servers: Vec<usize>,
+    /// The time up to which the spool has how long rings are still remembered.
+    rings_noted: Instant,
     upstreams: Vec<TargetUpstream>,
     /// Upstreams that are no longer targets and whose deliveries have not ended yet.
     leaving: Vec<TargetUpstream>,
@@ -101,6 +106,8 @@ impl Recorder {
             sender,
             start_delivery,
             routes: Vec::new(),
+            servers: Vec::new(),
+            rings_noted: now.instant,
             upstreams: Vec::new(),
             leaving: Vec::new(),
             sequence: 0,

@@ -2,6 +2,7 @@
 
 use crate::invalidate::message::DeliveryStep;
 use crate::invalidate::recorder::upstream::{DeliveryState, TargetUpstream};
+use crate::invalidate::rings::RingHistory;
 use crate::invalidate::spool::DeliveryId;
 
 /// The decisions of a group.
@@ -18,6 +19,8 @@ pub(super) struct GroupPlan {
     pub(super) flushed: Vec<usize>,
     /// For each upstream, the time at which second deletes are due.
     pub(super) again: Vec<Option<u64>>,
+    /// The rings of each target, if time has passed for them.
+    pub(super) rings: Option<Vec<RingHistory>>,
 }
 
 impl GroupPlan {
@@ -30,6 +33,7 @@ impl GroupPlan {
             pending: Vec::new(),
             flushed: Vec::new(),
             again: upstreams.iter().map(|upstream| upstream.again).collect(),
+            rings: None,
         }
     }
 

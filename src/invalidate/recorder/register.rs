@@ -1,6 +1,6 @@
 //! The upstreams of the targets, at the start and when the lists change.
 //!
-//! An upstream keeps its number as long as the spool has it. One that is no longer a target misses later changes. So
+//! An upstream keeps its number as long as it is a target. One that is no longer a target misses later changes. So
 //! its pending changes are dropped, and it is flushed if it comes back, also in a target of another name.
 
 use std::sync::atomic::Ordering::Relaxed;
@@ -10,10 +10,12 @@ use ahash::AHashMap;
 
 use crate::invalidate::message::Now;
 use crate::invalidate::recorder::Recorder;
+use crate::invalidate::recorder::rings;
+use crate::invalidate::recorder::routed_target::RoutedTarget;
 use crate::invalidate::recorder::upstream::TargetUpstream;
+use crate::invalidate::rings::RingHistory;
 use crate::invalidate::settings::Target;
 use crate::invalidate::spool::{SpoolError, SpoolResult, SpoolTransaction, UpstreamRow};
-use crate::invalidate::target::TargetRoutes;
 
 /// A server in the list of a target.
 struct ListedServer {
@@ -24,6 +26,9 @@ struct ListedServer {
     address: String,
 }
 
+/// A row, and the keys pending in each delivery.
+type RowWithPending = (UpstreamRow, Vec<u64>);
+
 /// The spool's rows of the upstreams, by name.
 type KnownRows = AHashMap<String, UpstreamRow>;
 
@@ -31,14 +36,14 @@ impl Recorder {
     /// Makes these the targets.
     pub(super) fn register(&mut self, targets: Vec<Target>, now: Now) -> Result<(), String> {
         let listed = listed(&targets);
-        let rows = match self.rows(&listed, now) {
+        let rows = match self.rows(&targets, &listed, now) {
             Err(SpoolError::Damaged(_)) => {
                 self.unknown = true;
-                self.rows(&listed, now)
+                self.rows(&targets, &listed, now)
             }
             rows => rows,
         };
-        let rows = rows.map_err(|error| error.to_string())?;
+        let (rows, rings) = rows.map_err(|error| error.to_string())?;
         self.unknown = false;
         let mut known: AHashMap<String, TargetUpstream> = AHashMap::new();
         let shared: Vec<Arc<Target>> = targets.iter().cloned().map(Arc::new).collect();
@@ -64,11 +69,14 @@ impl Recorder {
         known.extend(before.into_iter().map(|it| (it.name.clone(), it)));
         self.routes = targets
             .into_iter()
-            .map(|target| (TargetRoutes::new(target), Vec::new()))
+            .zip(rings)
+            .map(|(target, rings)| RoutedTarget::new(target, rings))
             .collect();
         for server in &listed {
             if let Some(upstream) = known.remove(&server.name) {
-                self.routes[server.target].1.push(self.upstreams.len());
+                self.routes[server.target]
+                    .numbers
+                    .push(self.upstreams.len());
                 self.upstreams.push(upstream);
             }
         }
@@ -80,6 +88,8 @@ impl Recorder {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         *stats = all.collect();
+        drop(stats);
+        self.count_rings();
         Ok(())
     }
 
@@ -96,24 +106,27 @@ impl Recorder {
         }
     }
 
-    /// The rows of the listed servers, with the keys pending in each delivery.
+    /// The rows of the listed servers, with the keys pending in each delivery, and the rings of the targets.
     fn rows(
         &mut self,
+        targets: &[Target],
         listed: &[ListedServer],
         now: Now,
-    ) -> SpoolResult<Vec<(UpstreamRow, Vec<u64>)>> {
+    ) -> SpoolResult<(Vec<RowWithPending>, Vec<RingHistory>)> {
         let spool = Arc::clone(&self.spool);
         let deliveries = u16::try_from(self.settings.workers).unwrap_or(u16::MAX);
         let unknown = self.unknown;
-        let (sequence, known) = spool.write(|group| {
+        let remember = self.settings.remember_rings;
+        let (sequence, known, rings) = spool.write(|group| {
             let sequence = group.number("sequence")?;
             if unknown {
                 group.set_number("strict", 1)?;
             }
             let mut known: KnownRows = group.rows()?.into_iter().collect();
-            enter(group, listed, &mut known, deliveries, now)?;
+            let (rings, renamed) = rings::enter(group, targets, remember)?;
+            enter(group, listed, (&mut known, &renamed), deliveries, now)?;
             retire(group, listed, &mut known)?;
-            Ok((sequence, known))
+            Ok((sequence, known, rings))
         })?;
         self.sequence = self.sequence.max(sequence);
         let mut rows = Vec::new();
@@ -133,7 +146,7 @@ impl Recorder {
             }
             rows.push((row, pending));
         }
-        Ok(rows)
+        Ok((rows, rings))
     }
 }
 
@@ -155,11 +168,11 @@ fn is_listed(listed: &[ListedServer], name: &str) -> bool {
 }
 
 /// Gives each listed server a row. One that comes back, or whose predecessor at the same address had not received
-/// everything, has to be flushed first.
+/// everything, has to be flushed first, and so has one that keeps keys of a target that was renamed.
 fn enter(
     group: &mut SpoolTransaction<'_>,
     listed: &[ListedServer],
-    known: &mut KnownRows,
+    (known, renamed): (&mut KnownRows, &[(usize, String)]),
     deliveries: u16,
     now: Now,
 ) -> SpoolResult<()> {
@@ -174,7 +187,8 @@ fn enter(
     for server in listed {
         let row = known.entry(server.name.clone()).or_insert_with(|| {
             next += 1;
-            let flush = strict || missing.contains(&server.address);
+            let of = (server.target, server.address.clone());
+            let flush = strict || missing.contains(&server.address) || renamed.contains(&of);
             UpstreamRow {
                 id: (next - 1) as u32,
                 deliveries,
@@ -184,8 +198,11 @@ fn enter(
             }
         });
         if row.left {
-            // It has missed all changes since.
+            // It has missed all changes since. Its former deliveries may not have ended yet; with another number, their
+            // reports are not taken for those of the new ones.
             (row.left, row.flush, row.since) = (false, true, now.unix);
+            row.id = next as u32;
+            next += 1;
         }
     }
     group.set_number("next", next)

@@ -22,13 +22,18 @@ impl Recorder {
         value: Option<&NewValue>,
     ) -> SpoolResult<()> {
         let routes = std::mem::take(&mut self.routes);
-        let spread = routes.iter().try_for_each(|(route, numbers)| {
+        let mut servers = std::mem::take(&mut self.servers);
+        let spread = routes.iter().try_for_each(|target| {
+            let route = &target.routes;
             let Some(name) = route.name(key) else {
                 return Ok(());
             };
             let value = value.filter(|_| route.wants_values());
-            for server in route.servers(&name) {
-                let number = numbers[server];
+            let owners = route.servers(&name, &mut servers);
+            for (place, server) in servers.iter().enumerate() {
+                let number = target.numbers[*server];
+                // A server that had the key by an earlier list only has to forget it.
+                let value = value.filter(|_| place < owners);
                 if !route.takes(&name) {
                     self.upstreams[number].note_undeliverable(&name);
                     continue;
@@ -42,7 +47,7 @@ impl Recorder {
             }
             Ok(())
         });
-        self.routes = routes;
+        (self.routes, self.servers) = (routes, servers);
         spread
     }
 

@@ -7,6 +7,8 @@ use std::time::Duration;
 use super::server::CacheBehaviour;
 use super::state::{KEYS, Simulation, name};
 use crate::invalidate::message::RecorderMessage;
+use crate::invalidate::rings::{RingHistory, RingList};
+use crate::invalidate::settings::Target;
 use crate::invalidate::target::TargetRoutes;
 
 /// Steps after which all changes must have been delivered, once there are no more faults.
@@ -63,27 +65,55 @@ impl Simulation {
         )
     }
 
-    /// Whether every change that was answered has reached every server that may hold its key.
+    /// Whether every change that was answered has reached every server in the list that may hold its key: the ones that it
+    /// had by the list of that time, or by one before.
     fn check(&self) -> Result<(), String> {
-        let route = TargetRoutes::new(self.target.clone());
+        let lists: Vec<&Target> = self.earlier.iter().chain([&self.target]).collect();
+        let lists: Vec<TargetRoutes> = lists
+            .into_iter()
+            .map(|target| {
+                let history = RingHistory::new(RingList::of(target));
+                TargetRoutes::new(target.clone(), &history)
+            })
+            .collect();
+        let (mut servers, mut owners) = (Vec::new(), Vec::new());
         for (number, change) in self.reported.iter().enumerate().filter(|(_, c)| c.answered) {
             for key in (0..KEYS).filter(|key| change.key.is_none_or(|only| only == *key)) {
-                let Some(key) = route.name(name(key).as_bytes()).map(|key| key.into_owned()) else {
-                    continue;
-                };
-                for server in route.servers(&key) {
-                    let changed = self.servers[server].last_change(&key);
-                    let set = self.servers[server].set(&key);
-                    let step = change.step;
-                    if changed < step || set.is_some_and(|set| set < number as u64) {
-                        return Err(format!(
-                            "change {number} of {} at step {step} has not reached server {server}, \
-                             whose last change of it was at step {changed}, to {set:?}",
-                            key.escape_ascii()
-                        ));
+                let key = name(key);
+                let key = lists[0]
+                    .name(key.as_bytes())
+                    .ok_or("a key without a name")?;
+                owners.clear();
+                for list in &lists[..=change.list] {
+                    list.servers(&key, &mut servers);
+                    owners.extend(servers.iter().map(|it| port(&list.target, *it)));
+                }
+                let present = 0..self.target.servers.servers().len();
+                for server in present.map(|it| port(&self.target, it)) {
+                    if owners.contains(&server) {
+                        self.check_server(server - 1, &key, (number, change.step))?;
                     }
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// Whether a change has reached a server.
+    fn check_server(
+        &self,
+        server: usize,
+        key: &[u8],
+        (number, step): (usize, u64),
+    ) -> Result<(), String> {
+        let changed = self.servers[server].last_change(key);
+        let set = self.servers[server].set(key);
+        if changed < step || set.is_some_and(|set| set < number as u64) {
+            return Err(format!(
+                "change {number} of {} at step {step} has not reached server {server}, \
+                 whose last change of it was at step {changed}, to {set:?}",
+                key.escape_ascii()
+            ));
         }
         Ok(())
     }
@@ -116,6 +146,10 @@ impl Simulation {
         let pending = spool.write(|group| {
             let mut pending = Vec::new();
             for (name, row) in group.rows()? {
+                // What a server that has left the list missed is flushed when it comes back.
+                if row.left {
+                    continue;
+                }
                 for id in row.delivery_ids() {
                     pending.push((name.clone(), group.len(id)?, row.flush));
                 }
@@ -131,4 +165,10 @@ impl Simulation {
             None => Ok(()),
         }
     }
+}
+
+/// The port of a server in the list of a target, which is its number from 1.
+fn port(target: &Target, server: usize) -> usize {
+    let server = &target.servers.servers()[server];
+    server.port().parse().expect("the ports are numbers")
 }

@@ -14,6 +14,7 @@ use crate::invalidate::settings::{
 };
 use crate::invalidate::spool::memory::SpoolMemory;
 use crate::invalidate::stats::InvalidationStats;
+use crate::pool::ServerList;
 use crate::proxy::{AnswerSender, LaterAnswer};
 
 /// Servers of the target. Their ports are their numbers, from 1.
@@ -40,6 +41,18 @@ pub(super) fn settings(rng: &mut Rng) -> Settings {
         timeout: Duration::from_millis(400),
         ..Settings::new("nowhere")
     }
+}
+
+/// Some of the servers, in any order and with any weights.
+pub(super) fn list(rng: &mut Rng) -> ServerList {
+    let mut numbers: Vec<usize> = (1..=SERVERS).collect();
+    rng.shuffle(&mut numbers);
+    numbers.truncate(rng.usize(1..=SERVERS));
+    let lines = numbers
+        .into_iter()
+        .map(|number| format!("server:{number} {}\n", rng.u32(1..4)));
+    let list = lines.collect::<String>().parse();
+    list.expect("a list of servers")
 }
 
 pub(super) fn target(rng: &mut Rng) -> Target {

@@ -10,7 +10,7 @@ use super::setup::{self, Running, SERVERS};
 use crate::invalidate::change::{ChangeBatch, NewValue, PendingAnswer, ReportedChange};
 use crate::invalidate::delivery::DeliveryThread;
 use crate::invalidate::message::{Now, RecorderMessage};
-use crate::invalidate::settings::{Durability, INBOX, Settings, Target};
+use crate::invalidate::settings::{Durability, INBOX, Settings, Target, TargetMode};
 use crate::invalidate::spool::memory::SpoolMemory;
 use crate::protocol::framing::reply::ReplyShape;
 use crate::proxy::simulation::network::ConnectionPipes;
@@ -27,6 +27,8 @@ pub(super) struct Reported {
     /// The step at which it was reported.
     pub(super) step: u64,
     pub(super) answered: bool,
+    /// The number of earlier lists of servers at that time.
+    pub(super) list: usize,
 }
 
 /// A delivery, with its end of a connection.
@@ -56,6 +58,8 @@ pub(super) struct Simulation {
     pub(super) step: u64,
     pub(super) settings: Settings,
     pub(super) target: Target,
+    /// The target with its earlier lists of servers, the oldest first.
+    pub(super) earlier: Vec<Target>,
     pub(super) memory: SpoolMemory,
     pub(super) running: Running,
     /// Deliveries that the recorder has started.
@@ -69,8 +73,12 @@ pub(super) struct Simulation {
 }
 
 impl Simulation {
-    pub(super) fn new(mut rng: Rng) -> Result<Simulation, String> {
-        let settings = setup::settings(&mut rng);
+    /// With `forgetful`, it remembers no earlier list of servers.
+    pub(super) fn new(mut rng: Rng, forgetful: bool) -> Result<Simulation, String> {
+        let mut settings = setup::settings(&mut rng);
+        if forgetful {
+            settings.remember_rings = Duration::ZERO;
+        }
         let target = setup::target(&mut rng);
         let memory = SpoolMemory::default();
         let started = Arc::default();
@@ -90,6 +98,7 @@ impl Simulation {
             step: 0,
             settings,
             target,
+            earlier: Vec::new(),
             memory,
             running,
             started,
@@ -200,6 +209,7 @@ impl Simulation {
                 key,
                 step: self.step,
                 answered: false,
+                list: self.earlier.len(),
             });
         }
         // The recorder runs, and has room.
@@ -250,6 +260,35 @@ impl Simulation {
                 }
             }
         }
+    }
+
+    /// The list of servers changes while it runs, or while it is killed; sometimes between a pool and replicas, too.
+    pub(super) fn change_list(&mut self, rng: &mut Rng) -> Result<(), String> {
+        let mut target = self.target.clone();
+        target.servers = setup::list(rng);
+        if rng.u8(..4) == 0 {
+            target.mode = match target.mode {
+                TargetMode::Pool => TargetMode::Replicas,
+                TargetMode::Replicas => TargetMode::Pool,
+            };
+        }
+        let (step, servers) = (self.step, target.servers.servers());
+        trace(|| format!("step {step} the list is {:?} {servers:?}", target.mode));
+        let before = std::mem::replace(&mut self.target, target.clone());
+        self.earlier.push(before);
+        if self.settings.durability == Durability::Os && rng.u8(..4) == 0 {
+            return self.crash();
+        }
+        let (done, outcome) = crossbeam_channel::bounded(1);
+        let now = self.now();
+        let replace = RecorderMessage::Replace(vec![target], done);
+        self.running.recorder.handle(replace, now);
+        let replaced = outcome.try_recv().map_err(|error| error.to_string())?;
+        if replaced.is_err() {
+            // The disk is full; the old list stays.
+            self.target = self.earlier.pop().ok_or("the list before")?;
+        }
+        Ok(())
     }
 
     /// The process is killed, and started again.

@@ -7,6 +7,7 @@
 //!   pending.ID.N      key ─▶ record            the pending set of a delivery, each key once
 //!   again.ID          due, sequence ─▶ key     second deletes, by the time at which they are due
 //!   upstreams         target, address ─▶ row   the number of each upstream, and whether it is to be flushed
+//!   rings             target ─▶ text           its servers, and those of earlier lists that may hold old values
 //! ```
 //!
 //! A commit of 50 keys takes about 90 microseconds without waiting for the disk. Memory is the [`CACHE`](storage::CACHE) for any

@@ -7,6 +7,7 @@ use redb::{
     AccessGuard, ReadableTable, ReadableTableMetadata, Table, TableDefinition, WriteTransaction,
 };
 
+use crate::invalidate::rings::RingHistory;
 use crate::invalidate::spool::error::{SpoolError, SpoolResult};
 use crate::invalidate::spool::record::{
     self, DeliveryId, PendingChange, PendingRecord, UpstreamRow,
@@ -19,6 +20,7 @@ pub(super) fn pending(name: &str) -> TableDefinition<'_, Bytes, Bytes> {
 }
 
 const UPSTREAMS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("upstreams");
+const RINGS: TableDefinition<'_, &str, &str> = TableDefinition::new("rings");
 const NUMBERS: TableDefinition<'_, &str, u64> = TableDefinition::new("numbers");
 
 fn again(name: &str) -> TableDefinition<'_, (u64, u64), Bytes> {
@@ -249,6 +251,33 @@ impl<'t> SpoolTransaction<'t> {
     pub(crate) fn set_row(&mut self, name: &str, row: &UpstreamRow) -> SpoolResult<()> {
         let mut table = self.transaction.open_table(UPSTREAMS)?;
         table.insert(name, &row.encode()[..])?;
+        Ok(())
+    }
+
+    /// The rings of every target, by its name.
+    pub(crate) fn rings(&mut self) -> SpoolResult<Vec<(String, RingHistory)>> {
+        let table = self.transaction.open_table(RINGS)?;
+        let rings = table.iter()?.map(|entry| {
+            let (target, text) = entry?;
+            let rings = text.value().parse();
+            let rings = rings.map_err(|error| {
+                SpoolError::Damaged(format!("the rings of a target are malformed: {error}"))
+            })?;
+            Ok((target.value().to_owned(), rings))
+        });
+        rings.collect()
+    }
+
+    pub(crate) fn set_rings(&mut self, target: &str, rings: &RingHistory) -> SpoolResult<()> {
+        let mut table = self.transaction.open_table(RINGS)?;
+        table.insert(target, &rings.to_string()[..])?;
+        Ok(())
+    }
+
+    /// Drops the rings of a target.
+    pub(crate) fn clear_rings(&mut self, target: &str) -> SpoolResult<()> {
+        let mut table = self.transaction.open_table(RINGS)?;
+        table.remove(target)?;
         Ok(())
     }
 

@@ -67,6 +67,13 @@ pub(crate) struct InvalidateOptions {
     #[serde(deserialize_with = "parsed")]
     max_age: Option<Span>,
 
+    /// How long a server may hold values of keys that it had by an earlier list of servers, like 24h or 7d. When a list
+    /// changes, the earlier one is kept in the spool for this time, and a delete also goes to the servers that had the
+    /// key by it and are still listed. 0 remembers no earlier list [default: 7d]
+    #[arg(long, value_name = "SPAN")]
+    #[serde(deserialize_with = "parsed")]
+    remember_rings: Option<Span>,
+
     /// Open client connections, at each listener; further clients get an error and are disconnected [default: 1024]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     max_connections: Option<u32>,
@@ -96,6 +103,7 @@ impl InvalidateOptions {
             reads: self.reads.or(file.reads),
             max_pending: self.max_pending.or(file.max_pending),
             max_age: self.max_age.or(file.max_age),
+            remember_rings: self.remember_rings.or(file.remember_rings),
             max_connections: self.max_connections.or(file.max_connections),
             timeout: self.timeout.or(file.timeout),
             protected_mode: self.protected_mode.or(file.protected_mode),
@@ -117,6 +125,9 @@ impl InvalidateOptions {
         }
         if let Some(age) = self.max_age {
             settings.max_age = age.off_if_zero();
+        }
+        if let Some(Span(span)) = self.remember_rings {
+            settings.remember_rings = span;
         }
         match self.timeout.map(Seconds::span) {
             None => {}
@@ -149,6 +160,7 @@ impl InvalidateOptions {
             PrintedSetting::new("reads", settings.reads),
             PrintedSetting::number("max-pending", settings.max_pending),
             PrintedSetting::new("max-age", Span(settings.max_age.unwrap_or_default())),
+            PrintedSetting::new("remember-rings", Span(settings.remember_rings)),
             PrintedSetting::number("max-connections", settings.max_connections as u64),
             PrintedSetting::number("timeout", settings.timeout.as_secs()),
             PrintedSetting::new(
