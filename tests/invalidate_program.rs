@@ -305,17 +305,16 @@ fn on_a_full_disk_nothing_is_answered_that_is_not_recorded_and_it_recovers() {
     write(home.path(), "servers.txt", format!("{cache} 1\n"));
     let spool = small.0.path().join("spool");
     let spool = spool.to_str().expect("a path");
-    let larder = Program::start(
-        home.path(),
-        &[
-            "--servers",
-            "servers.txt",
-            "--spool",
-            spool,
-            "--timeout",
-            "1",
-        ],
-    );
+    let admin = format!("127.0.0.1:{}", support::reserved_port());
+    let mut arguments = vec!["--servers", "servers.txt", "--spool", spool];
+    arguments.extend(["--timeout", "1", "--admin", &admin]);
+    let larder = Program::start(home.path(), &arguments);
+    let is_healthy = || {
+        let mut client = Client::connect(admin.parse().expect("an address"));
+        client.send("GET /healthz HTTP/1.0\r\n\r\n");
+        client.line()
+    };
+    assert_eq!(is_healthy(), "HTTP/1.1 200 OK");
     let mut client = larder.client();
     eventually("it to be there", || {
         larder.stats("state")[0].1 == "up to date"
@@ -343,6 +342,7 @@ fn on_a_full_disk_nothing_is_answered_that_is_not_recorded_and_it_recovers() {
     assert!(refused > 50, "{} were recorded", answered.len());
     assert!(answered.len() > 100);
     assert!(larder.stats("spool")[0].1.contains("can't be written"));
+    assert_eq!(is_healthy(), "HTTP/1.1 503 Service Unavailable");
     let made = Command::new("mount")
         .args(["-o", "remount,size=40m"])
         .arg(small.0.path())
@@ -353,6 +353,7 @@ fn on_a_full_disk_nothing_is_answered_that_is_not_recorded_and_it_recovers() {
         client.line() == "DELETED"
     });
     assert_eq!(larder.stats("spool")[0].1, "ok");
+    assert_eq!(is_healthy(), "HTTP/1.1 200 OK");
     caches[0].signal("-CONT");
     for key in &answered {
         put(cache, key, "old");

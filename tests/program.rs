@@ -11,6 +11,7 @@ mod program {
 
     mod acl_file;
     mod admin;
+    mod admin_upstreams;
     mod auth_file;
     mod file;
     mod log;

@@ -21,6 +21,8 @@ pub(crate) enum Kind {
     Counter,
     /// Rises and falls.
     Gauge,
+    /// Counts by upper bounds.
+    Histogram,
 }
 
 impl Kind {
@@ -28,12 +30,22 @@ impl Kind {
         match self {
             Kind::Counter => "counter",
             Kind::Gauge => "gauge",
+            Kind::Histogram => "histogram",
         }
     }
 }
 
 /// The names of labels, with their values.
 pub(crate) type Labels<'a> = &'a [(&'static str, &'a str)];
+
+/// The figures of a histogram.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct HistogramFigures {
+    /// Upper bounds in rising order, each with the number of values up to it.
+    pub(crate) buckets: Vec<(f64, u64)>,
+    pub(crate) count: u64,
+    pub(crate) sum: f64,
+}
 
 /// A page of metrics.
 #[derive(Debug, Default)]
@@ -85,20 +97,31 @@ pub(crate) struct Family<'a> {
 impl Family<'_> {
     /// One sample.
     pub(crate) fn sample(&mut self, labels: Labels<'_>, value: impl Display) -> &mut Self {
-        self.line(labels, value);
+        self.line("", labels, None, value);
         self
     }
 
-    fn line(&mut self, labels: Labels<'_>, value: impl Display) {
+    /// The samples of one histogram.
+    pub(crate) fn histogram(&mut self, labels: Labels<'_>, figures: &HistogramFigures) {
+        for (bound, count) in &figures.buckets {
+            self.line("_bucket", labels, Some(&bound.to_string()), count);
+        }
+        self.line("_bucket", labels, Some("+Inf"), figures.count);
+        self.line("_sum", labels, None, figures.sum);
+        self.line("_count", labels, None, figures.count);
+    }
+
+    fn line(&mut self, suffix: &str, labels: Labels<'_>, le: Option<&str>, value: impl Display) {
         let (name, kind) = (self.name, self.kind.name());
         // Writing to a text can't fail.
         if let Some(help) = self.help.take() {
             let help = help.replace('\\', "\\\\").replace('\n', "\\n");
             let _ = write!(self.text, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
         }
-        let _ = write!(self.text, "{name}");
+        let _ = write!(self.text, "{name}{suffix}");
+        let all = labels.iter().copied().chain(le.map(|le| ("le", le)));
         let mut before = '{';
-        for (label, value) in labels {
+        for (label, value) in all {
             let _ = write!(self.text, "{before}{label}=\"{}\"", escaped(value));
             before = ',';
         }
@@ -140,6 +163,25 @@ mod tests {
             metrics.finish(),
             "# HELP a_total Of a\\nand \\\\.\n# TYPE a_total counter\na_total 3\n\
              # HELP b Of b.\n# TYPE b gauge\nb{x=\"1\",y=\"q\\\"\\\\\\nz\"} 0.5\nb{x=\"2\",y=\"\"} 18446744073709551615\n"
+        );
+    }
+
+    #[test]
+    fn a_histogram_ends_with_an_open_bucket_its_sum_and_its_count() {
+        let mut metrics = Metrics::default();
+        let figures = HistogramFigures {
+            buckets: vec![(0.001, 2), (0.5, 5)],
+            count: 6,
+            sum: 1.25,
+        };
+        metrics
+            .family("d_seconds", Kind::Histogram, "Of d.")
+            .histogram(&[("of", "x")], &figures);
+        assert_eq!(
+            metrics.finish(),
+            "# HELP d_seconds Of d.\n# TYPE d_seconds histogram\n\
+             d_seconds_bucket{of=\"x\",le=\"0.001\"} 2\nd_seconds_bucket{of=\"x\",le=\"0.5\"} 5\n\
+             d_seconds_bucket{of=\"x\",le=\"+Inf\"} 6\nd_seconds_sum{of=\"x\"} 1.25\nd_seconds_count{of=\"x\"} 6\n"
         );
     }
 }

@@ -41,8 +41,8 @@ pub(super) struct Request<'a> {
     pub(super) method: &'a str,
     /// Without the part behind `?`.
     pub(super) path: &'a str,
-    /// The host that it is for; empty in HTTP/1.0 without one.
-    pub(super) host: &'a str,
+    /// The host that it is for. HTTP/1.0 may name none.
+    pub(super) host: Option<&'a str>,
 }
 
 /// The outcome of reading.
@@ -81,16 +81,19 @@ pub(super) fn read(input: &[u8]) -> Read<'_> {
         .filter(|header| header.name.eq_ignore_ascii_case("host"));
     let hosts: Vec<&[u8]> = hosts.map(|header| header.value).collect();
     let host = match hosts[..] {
-        [] if request.version == Some(0) => Some(""),
-        [host] => str::from_utf8(host).ok(),
-        _ => None,
+        [] if request.version == Some(0) => Ok(None),
+        [host] => str::from_utf8(host).map(Some).map_err(|_| ()),
+        _ => Err(()),
     };
-    let Some(host) = host else {
+    let Ok(host) = host else {
         return Read::Refused(Status::BadRequest, "a request names one host");
     };
     // Clients of proxies send the whole address, whose host wins.
     let (host, target) = match target.strip_prefix("http://") {
-        Some(rest) => rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len())),
+        Some(rest) => {
+            let (host, target) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+            (Some(host), target)
+        }
         None => (host, target),
     };
     let path = target.split('?').next().unwrap_or_default();
@@ -150,7 +153,7 @@ mod tests {
     #[track_caller]
     fn request(input: &str) -> (&str, &str, &str) {
         match read(input.as_bytes()) {
-            Read::Request(Request { method, path, host }) => (method, path, host),
+            Read::Request(Request { method, path, host }) => (method, path, host.unwrap_or("none")),
             other => panic!("{other:?}"),
         }
     }
@@ -170,7 +173,7 @@ mod tests {
             assert_eq!(read(&whole.as_bytes()[..cut]), Read::More, "{cut}");
         }
         assert_eq!(request(whole), ("GET", "/metrics", "a:1"));
-        assert_eq!(request("HEAD / HTTP/1.0\r\n\r\n"), ("HEAD", "/", ""));
+        assert_eq!(request("HEAD / HTTP/1.0\r\n\r\n"), ("HEAD", "/", "none"));
         assert_eq!(request("GET /healthz HTTP/1.1\nHost: b\n\n").1, "/healthz");
         let absolute = "GET http://c:2/healthz?q HTTP/1.1\r\nHost: d\r\n\r\n";
         assert_eq!(request(absolute), ("GET", "/healthz", "c:2"));

@@ -56,7 +56,9 @@ impl AdminSession {
     fn answer(&self, request: &Request<'_>, output: &mut Vec<u8>) {
         let with_body = request.method != "HEAD";
         let mut text = |status, line: &str| Answer::text(status, line, with_body, output);
-        if !hosts::may_name(&self.local, request.host) {
+        // A browser names a host, always.
+        let host = request.host;
+        if host.is_some_and(|host| !hosts::may_name(&self.local, host)) {
             let line = "requests from this machine name an address or localhost as the host";
             return text(Status::Misdirected, line);
         }

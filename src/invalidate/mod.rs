@@ -39,8 +39,10 @@
 mod change;
 mod collect;
 mod delivery;
+mod figures;
 mod inspect;
 mod message;
+mod monitor;
 mod recorder;
 mod report;
 mod rings;
@@ -53,7 +55,9 @@ mod start;
 mod stats;
 mod target;
 
+pub(crate) use figures::TargetFigures;
 pub use inspect::inspect;
+pub(crate) use monitor::Monitor;
 pub use running::{Control, Running};
 pub use settings::{
     Durability, ForgetMethod, ReadPolicy, Settings, Target, TargetKind, TargetMode, TargetProtocol,

@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Sender, bounded};
 
 use crate::invalidate::message::RecorderMessage;
+use crate::invalidate::monitor::Monitor;
 use crate::invalidate::settings::Target;
+use crate::invalidate::stats::InvalidationStats;
 use crate::invalidate::target;
 use crate::proxy::{self, Protocol};
 use crate::server::{self, Address, Handle};
@@ -19,6 +21,7 @@ pub struct Running {
     recorder: Option<JoinHandle<()>>,
     inbox: Sender<RecorderMessage>,
     grace: Duration,
+    stats: Arc<InvalidationStats>,
 }
 
 impl Running {
@@ -26,12 +29,27 @@ impl Running {
         recorder: JoinHandle<()>,
         inbox: Sender<RecorderMessage>,
         grace: Duration,
+        stats: Arc<InvalidationStats>,
     ) -> Running {
         Running {
             listeners: Vec::new(),
             recorder: Some(recorder),
             inbox,
             grace,
+            stats,
+        }
+    }
+
+    /// Reads the figures, for programs that watch it.
+    pub(crate) fn monitor(&self) -> Monitor {
+        let listeners = self.listeners.iter();
+        let parts = |(protocol, running): &(Protocol, server::Running)| {
+            let connections = Arc::clone(running.connections());
+            (*protocol, connections, running.handle())
+        };
+        Monitor {
+            stats: Arc::clone(&self.stats),
+            listeners: listeners.map(parts).collect(),
         }
     }
 

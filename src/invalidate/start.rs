@@ -80,7 +80,12 @@ impl Invalidate {
             stats,
         };
         // From here on an error ends the recorder.
-        let mut running = Running::new(recorder, inbox.clone(), settings.grace);
+        let mut running = Running::new(
+            recorder,
+            inbox.clone(),
+            settings.grace,
+            shared.stats.clone(),
+        );
         let mut proxies = Vec::new();
         for (protocol, listen) in listeners {
             let (listener, control) = shared.start(protocol, listen)?;

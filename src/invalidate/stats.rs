@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::invalidate::figures::{InvalidationFigures, TargetFigures};
 use crate::pool::UpstreamFailure;
 
 /// The phase of a delivery.
@@ -136,21 +137,38 @@ impl UpstreamStats {
         errors.flatten().next()
     }
 
+    fn delivered(&self) -> u64 {
+        self.sum(|delivery| delivery.delivered.load(Relaxed))
+    }
+
+    fn retries(&self) -> u64 {
+        self.sum(|delivery| delivery.retries.load(Relaxed))
+    }
+
+    fn figures(&self, now: u64) -> TargetFigures {
+        let phases = self.deliveries.iter().map(|delivery| delivery.phase());
+        let phase = phases.min().unwrap_or(0);
+        TargetFigures {
+            target: self.target.clone(),
+            address: self.address.clone(),
+            is_up: phase != DeliveryPhase::Down as u8,
+            is_up_to_date: phase == DeliveryPhase::Fresh as u8,
+            pending: self.pending(),
+            oldest_seconds: self.oldest(now),
+            delivered: self.delivered(),
+            retries: self.retries(),
+            flushes: self.flushes.load(Relaxed),
+            undeliverable: self.undeliverable.load(Relaxed),
+        }
+    }
+
     /// Names and values, in their order.
     fn each(&self, now: u64, mut each: impl FnMut(&str, String)) {
         each("state", self.state().to_owned());
         each("pending", self.pending().to_string());
         each("oldest_seconds", self.oldest(now).to_string());
-        each(
-            "delivered",
-            self.sum(|delivery| delivery.delivered.load(Relaxed))
-                .to_string(),
-        );
-        each(
-            "retries",
-            self.sum(|delivery| delivery.retries.load(Relaxed))
-                .to_string(),
-        );
+        each("delivered", self.delivered().to_string());
+        each("retries", self.retries().to_string());
         each("flushes", self.flushes.load(Relaxed).to_string());
         each(
             "undeliverable",
@@ -191,6 +209,25 @@ impl InvalidationStats {
     pub(crate) fn set_problem(&self, problem: Option<String>) {
         self.broken.store(problem.is_some(), Relaxed);
         *self.problem.lock().unwrap_or_else(PoisonError::into_inner) = problem;
+    }
+
+    /// All figures.
+    pub(crate) fn figures(&self, now: u64) -> InvalidationFigures {
+        let problem = self.problem.lock().unwrap_or_else(PoisonError::into_inner);
+        let problem = problem.clone();
+        let upstreams = self
+            .upstreams
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        InvalidationFigures {
+            recorded: self.recorded.load(Relaxed),
+            commits: self.commits.load(Relaxed),
+            refused: self.refused.load(Relaxed),
+            refused_quiet: self.refused_quiet.load(Relaxed),
+            problem,
+            targets: upstreams.iter().map(|one| one.figures(now)).collect(),
+        }
     }
 
     fn each(&self, now: u64, mut each: impl FnMut(Option<&UpstreamStats>, &str, String)) {

@@ -18,6 +18,16 @@ impl Default for Latency {
     }
 }
 
+/// The number of answers by their times.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LatencyCounts {
+    /// For each bound, the answers within it.
+    pub(crate) within: Vec<u64>,
+    pub(crate) all: u64,
+    /// Microseconds of all answers together, to two digits.
+    pub(crate) sum: u64,
+}
+
 impl Latency {
     /// Records an answer after this many microseconds.
     pub(crate) fn record(&self, micros: u64) {
@@ -30,10 +40,52 @@ impl Latency {
         let histogram = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         histogram.value_at_quantile(part)
     }
+
+    /// The answers so far, by these upper bounds in microseconds.
+    pub(crate) fn counts(&self, bounds: &[u64]) -> LatencyCounts {
+        // Copied, so that no worker waits while they are counted.
+        let histogram = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let histogram = histogram.clone();
+        let mut counts = LatencyCounts {
+            within: vec![0; bounds.len()],
+            all: 0,
+            sum: 0,
+        };
+        for step in histogram.iter_recorded() {
+            let (time, count) = (step.value_iterated_to(), step.count_at_value());
+            let count = u64::from(count);
+            let fitting = bounds.iter().zip(&mut counts.within);
+            fitting
+                .filter(|(bound, _)| time <= **bound)
+                .for_each(|(_, within)| *within += count);
+            counts.all += count;
+            counts.sum += histogram.median_equivalent(time) * count;
+        }
+        counts
+    }
 }
 
 impl fmt::Debug for Latency {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Latency").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_counted_within_each_bound() {
+        let latency = Latency::default();
+        for micros in [1, 90, 99, 5_000, 2 * LONGEST] {
+            latency.record(micros);
+        }
+        let counts = latency.counts(&[1, 100, 10_000]);
+        assert_eq!((counts.within, counts.all), (vec![1, 3, 4], 5));
+        let exact = 1 + 90 + 99 + 5_000 + LONGEST;
+        assert!(counts.sum.abs_diff(exact) < exact / 50, "{}", counts.sum);
+        let none = Latency::default().counts(&[1]);
+        assert_eq!((none.within, none.all, none.sum), (vec![0], 0, 0));
     }
 }

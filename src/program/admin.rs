@@ -7,6 +7,7 @@ use crate::admin::{self, Monitored, MonitoredServer};
 use crate::server::{Listen, Running, StartError};
 
 use super::protected::Opening;
+use super::values::Endpoint;
 
 /// What protected mode has to know about the listener. It has no login.
 pub(super) fn opening(listen: Option<&Listen>) -> Opening<'_> {
@@ -16,6 +17,11 @@ pub(super) fn opening(listen: Option<&Listen>) -> Opening<'_> {
         login: false,
         remedies: "",
     }
+}
+
+/// The address of an option that is off by default.
+pub(super) fn address(option: Option<&Endpoint>) -> Option<&Listen> {
+    option.and_then(|endpoint| endpoint.0.as_ref())
 }
 
 /// Listens, if there is an address. The listener ends when the value is dropped.

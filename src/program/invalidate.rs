@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use clap::Args;
 
+use crate::admin::MonitoredInvalidation;
 use crate::invalidate::{self, Control, Invalidate};
 use crate::proxy::Protocol;
 use crate::server::{ClientTls, Listen};
 
+use super::admin;
 use super::file::File;
 use super::logging::{self, LogOptions};
 use super::options::{
@@ -88,12 +90,16 @@ pub(super) fn run(args: &InvalidateArgs) -> Result<(), String> {
         login: tls_options.asks_for_certificates(),
         remedies: "--tls-client-ca FILE",
     });
+    let admin_address = admin::address(options.admin.as_ref()).cloned();
+    let openings = openings.chain([admin::opening(admin_address.as_ref())]);
     protected::check(options.protected_mode, openings)?;
     let targets = options.targets(&tables, upstream_tls.as_ref())?;
     logging::start(&log)?;
     let (running, control) = Invalidate::new(settings, targets)
         .tls(tls.clone())
         .start(listeners)?;
+    let subject = Arc::new(MonitoredInvalidation(running.monitor()));
+    let pages = admin::start(admin_address.as_ref(), subject)?;
     let handles = running.handles();
     let stop = move || {
         handles
@@ -106,9 +112,10 @@ pub(super) fn run(args: &InvalidateArgs) -> Result<(), String> {
         reload(&options, &tables, upstream_tls.as_ref(), &control);
     })?;
     let listeners = running.listeners();
-    announce(listeners.map(|(protocol, address)| format!("{protocol} {address}")))?;
+    let listeners = listeners.map(|(protocol, address)| format!("{protocol} {address}"));
+    announce(listeners.chain(admin::announced(pages.as_ref())))?;
     running.join();
-    drop(watch);
+    drop((watch, pages));
     Ok(())
 }
 

@@ -1,13 +1,16 @@
 //! `larder proxy`: settings and a list of servers into a running proxy, until a signal ends it.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args;
 
+use crate::admin::MonitoredProxy;
 use crate::pool::{Placement, ServerList};
 use crate::proxy::{Control, Protocol, Proxy, Settings};
 use crate::server::{Listen, StartError};
 
+use super::admin;
 use super::demo::DemoServers;
 use super::file::File;
 use super::logging::{self, LogOptions};
@@ -82,16 +85,10 @@ pub(super) fn run(args: &ProxyArgs) -> Result<(), String> {
     let settings = options.settings()?;
     let listen = options.listener()?;
     let protocol = settings.protocol;
+    let admin_address = admin::address(options.admin.as_ref()).cloned();
     let password = password(options.password_file.as_deref(), UPSTREAM_PASSWORD)?;
-    protected::check(
-        options.protected_mode,
-        [Opening {
-            option: "--listen",
-            listen: Some(&listen),
-            login: tls_options.asks_for_certificates() || password.is_some(),
-            remedies: "--password-file FILE or --tls-client-ca FILE",
-        }],
-    )?;
+    let login = tls_options.asks_for_certificates() || password.is_some();
+    check_protected(&options, &listen, login)?;
     let demo = args.demo.then(DemoServers::start).transpose()?;
     let proxy = match &demo {
         Some(demo) => {
@@ -110,6 +107,11 @@ pub(super) fn run(args: &ProxyArgs) -> Result<(), String> {
                 StartError::Listen { .. } => format!("{error}; choose another with --listen ADDR"),
                 _ => error.to_string(),
             })?;
+    let subject = MonitoredProxy {
+        proxy: control.monitor(),
+        handle: running.handle(),
+    };
+    let pages = admin::start(admin_address.as_ref(), Arc::new(subject))?;
     let handle = running.handle();
     let stop = move || handle.begin_shutdown(crate::GRACE);
     let watch = signals::watch(stop, move || {
@@ -118,13 +120,26 @@ pub(super) fn run(args: &ProxyArgs) -> Result<(), String> {
         reload_upstreams(upstream_tls.as_deref());
     })?;
     let addresses = running.addresses().iter();
-    announce(addresses.map(|address| format!("{protocol} {address}")))?;
+    let listeners = addresses.map(|address| format!("{protocol} {address}"));
+    announce(listeners.chain(admin::announced(pages.as_ref())))?;
     if let (Some(demo), Some(address)) = (&demo, running.addresses().first()) {
         demo.explain(protocol, &address.to_string());
     }
     running.join();
-    drop(watch);
+    drop((watch, pages));
     Ok(())
+}
+
+/// An error if other machines can reach a listener without a login, unless --protected-mode is off.
+fn check_protected(options: &ProxyOptions, listen: &Listen, login: bool) -> Result<(), String> {
+    let clients = Opening {
+        option: "--listen",
+        listen: Some(listen),
+        login,
+        remedies: "--password-file FILE or --tls-client-ca FILE",
+    };
+    let admin = admin::opening(admin::address(options.admin.as_ref()));
+    protected::check(options.protected_mode, [clients, admin])
 }
 
 /// The proxy in front of the servers that the options name.

@@ -30,6 +30,7 @@ mod forwarder;
 mod intercept;
 mod local;
 pub(crate) mod merge;
+mod monitor;
 mod scan;
 mod session;
 mod settings;
@@ -46,5 +47,6 @@ pub use crate::pool::Protocol;
 pub(crate) use intercept::{
     AnswerSender, Intercepted, Interceptor, LaterAnswer, RequestId, WorkerInterceptor,
 };
+pub(crate) use monitor::Monitor;
 pub use settings::{OnFailure, OnReturn, Settings};
 pub use start::{Control, Proxy};

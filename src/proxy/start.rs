@@ -11,6 +11,7 @@ use crate::pool::slots::SlotMap;
 use crate::pool::{Placement, Pool, Protocol, Resolver, ServerList};
 use crate::proxy::cluster::ClusterWatcher;
 use crate::proxy::intercept::Interceptor;
+use crate::proxy::monitor::Monitor;
 use crate::proxy::settings::Settings;
 use crate::proxy::shared::Shared;
 use crate::proxy::worker::Worker;
@@ -213,6 +214,11 @@ pub struct Control {
 }
 
 impl Control {
+    /// Reads the figures of the proxy, for programs that watch it.
+    pub(crate) fn monitor(&self) -> Monitor {
+        Monitor(Arc::clone(&self.shared))
+    }
+
     /// Has a cluster asked for its slots again, soon.
     pub fn look_again(&self) {
         self.shared.ask_for_slots();

@@ -8,15 +8,15 @@ use super::run::{FREE, Larder, Place, Printed, Talk, until};
 use crate::support;
 
 /// The answer to a request: its status line, the other lines of its head, and its body.
-struct Answer {
-    status: String,
+pub(crate) struct Answer {
+    pub(crate) status: String,
     head: String,
-    body: String,
+    pub(crate) body: String,
 }
 
 /// Sends a request and reads the answer until the connection is closed.
 #[track_caller]
-fn request(address: &str, request: &str) -> Answer {
+pub(crate) fn request(address: &str, request: &str) -> Answer {
     let mut talk = Talk::tcp(address);
     talk.say(request);
     let text = talk.rest();
@@ -41,7 +41,7 @@ pub(crate) fn get(larder: &Larder, path: &str) -> String {
 /// The samples of a page of metrics by name and labels, after a check of its form: each family has its help and its type
 /// once, before its samples, which stand together.
 #[track_caller]
-fn samples(page: &str) -> BTreeMap<String, f64> {
+pub(crate) fn samples(page: &str) -> BTreeMap<String, f64> {
     let (mut found, mut families) = (BTreeMap::new(), BTreeSet::new());
     let mut family = ("", "");
     let mut lines = page.lines();
@@ -73,7 +73,7 @@ fn samples(page: &str) -> BTreeMap<String, f64> {
 
 /// Checks a page with the parser of Prometheus's client for Python, and with promtool where it is installed.
 #[track_caller]
-fn check(page: &str) {
+pub(crate) fn check(page: &str) {
     let parse = "import sys; from prometheus_client.parser import text_string_to_metric_families as parse\n\
                  assert len([s for f in parse(sys.stdin.read()) for s in f.samples]) > 30";
     match support::scripts::python("prometheus_client") {
@@ -105,7 +105,7 @@ fn piped(command: &mut Command, input: &str) {
     assert!(printed.code == Some(0) && quiet, "{printed:?}");
 }
 
-const ADMIN: [&str; 2] = ["--admin", "127.0.0.1:0"];
+pub(crate) const ADMIN: [&str; 2] = ["--admin", "127.0.0.1:0"];
 
 #[test]
 fn the_metrics_count_what_clients_do_under_larder_s_names_and_those_of_exporters() {

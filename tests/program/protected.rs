@@ -89,7 +89,22 @@ fn proxy_and_invalidate_have_it_too() {
         "--listen 0.0.0.0:0",
         "give --password-file FILE or --tls-client-ca FILE, ",
     );
+    let with_admin = [
+        "proxy",
+        "--listen",
+        "127.0.0.1:0",
+        "--servers",
+        "servers.txt",
+    ];
+    let with_admin = [&with_admin[..], &["--admin", EVERYWHERE]].concat();
+    refused(&place, &with_admin, "--admin 0.0.0.0:0", "");
     let invalidate = ["invalidate", "--servers", "servers.txt", "--spool", "spool"];
+    let with_admin = [
+        &invalidate[..],
+        &["--listen", "127.0.0.1:0", "--admin", EVERYWHERE],
+    ]
+    .concat();
+    refused(&place, &with_admin, "--admin 0.0.0.0:0", "");
     let on_port = [&invalidate[..], &["--listen", EVERYWHERE]].concat();
     let remedy = "give --tls-client-ca FILE, ";
     refused(&place, &on_port, "--listen 0.0.0.0:0", remedy);

@@ -29,6 +29,12 @@ pub(crate) struct InvalidateOptions {
     #[serde(deserialize_with = "parsed")]
     resp: Option<Endpoint>,
 
+    /// Address of the admin listener: HOST:PORT, a path with a slash for a Unix socket, or off. It answers HTTP: /metrics for
+    /// Prometheus, and /healthz. It has neither a login nor TLS [default: off]
+    #[arg(long, value_name = "ADDR|off")]
+    #[serde(deserialize_with = "parsed")]
+    pub(crate) admin: Option<Endpoint>,
+
     /// A file that lists the memcached servers of a pool: one `host:port weight` per line. Replaces [[target]] tables
     #[arg(long, value_name = "FILE")]
     servers: Option<PathBuf>,
@@ -95,6 +101,7 @@ impl InvalidateOptions {
         InvalidateOptions {
             listen: self.listen.or(file.listen),
             resp: self.resp.or(file.resp),
+            admin: self.admin.or(file.admin),
             servers: self.servers.or(file.servers),
             hash: self.hash.or(file.hash),
             workers: self.workers.or(file.workers),
@@ -147,11 +154,12 @@ impl InvalidateOptions {
     pub(crate) fn printed(&self) -> Result<Vec<PrintedSetting>, String> {
         let settings = self.settings()?;
         let listen = self.listen.as_ref();
-        let resp = self.resp.as_ref();
+        let (resp, admin) = (self.resp.as_ref(), self.admin.as_ref());
         let hash = self.hash.unwrap_or(PlacementName(Placement::Ketama));
         Ok(vec![
             PrintedSetting::new("listen", listen.map_or(LISTEN.into(), Endpoint::to_string)),
             PrintedSetting::new("resp", resp.map_or("off".into(), Endpoint::to_string)),
+            PrintedSetting::new("admin", admin.map_or("off".into(), Endpoint::to_string)),
             PrintedSetting::path("servers", self.servers.as_ref(), "servers.txt"),
             PrintedSetting::new("hash", hash),
             PrintedSetting::number("workers", settings.workers as u64),

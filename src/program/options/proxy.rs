@@ -26,6 +26,12 @@ pub(crate) struct ProxyOptions {
     #[serde(deserialize_with = "parsed")]
     pub(crate) listen: Option<Endpoint>,
 
+    /// Address of the admin listener: HOST:PORT, a path with a slash for a Unix socket, or off. It answers HTTP: /metrics for
+    /// Prometheus, and /healthz. It has neither a login nor TLS [default: off]
+    #[arg(long, value_name = "ADDR|off")]
+    #[serde(deserialize_with = "parsed")]
+    pub(crate) admin: Option<Endpoint>,
+
     /// A server to forward to, HOST:PORT; several share the keys evenly
     #[arg(long, value_name = "ADDR", num_args = 1.., conflicts_with = "servers")]
     pub(crate) upstream: Option<Vec<String>>,
@@ -127,6 +133,7 @@ impl ProxyOptions {
         ProxyOptions {
             protocol: self.protocol.or(file.protocol),
             listen: self.listen.or(file.listen),
+            admin: self.admin.or(file.admin),
             upstream,
             servers,
             cluster,
@@ -208,11 +215,12 @@ impl ProxyOptions {
     /// The settings as `larder config` prints them. There is no default for the servers.
     pub(crate) fn printed(&self) -> Result<Vec<PrintedSetting>, String> {
         let settings = self.settings()?;
-        let listen = self.listen.as_ref();
+        let (listen, admin) = (self.listen.as_ref(), self.admin.as_ref());
         let hash = self.hash.unwrap_or(PlacementName(Placement::Ketama));
         Ok(vec![
             PrintedSetting::new("protocol", settings.protocol),
             PrintedSetting::new("listen", listen.map_or(LISTEN.into(), Endpoint::to_string)),
+            PrintedSetting::new("admin", admin.map_or("off".into(), Endpoint::to_string)),
             PrintedSetting::addresses("upstream", self.upstream.as_ref(), "127.0.0.1:6379"),
             PrintedSetting::path("servers", self.servers.as_ref(), "servers.txt"),
             PrintedSetting::addresses("cluster", self.cluster.as_ref(), "127.0.0.1:7000"),

@@ -130,6 +130,7 @@ impl Settings {
             snapshot_every,
         } = self;
         let path = PrintedSetting::path;
+        let password_file = password_file.as_ref();
         vec![
             PrintedSetting::new("memcached", memcached),
             PrintedSetting::new("resp", resp),
@@ -150,11 +151,7 @@ impl Settings {
             PrintedSetting::number("max-connections", *max_connections),
             PrintedSetting::number("backlog", *backlog),
             PrintedSetting::number("idle-timeout", idle_timeout.0),
-            path(
-                "password-file",
-                password_file.as_ref(),
-                "/etc/larder/password",
-            ),
+            path("password-file", password_file, "/etc/larder/password"),
             path("auth-file", auth_file.as_ref(), "/etc/larder/users"),
             path("acl-file", acl_file.as_ref(), "/etc/larder/users.acl"),
             PrintedSetting::new("protected-mode", protected_mode),

@@ -1,0 +1,122 @@
+//! The figures of `larder invalidate`: accepted, delivered and waiting changes.
+
+use crate::invalidate::{Monitor, TargetFigures};
+
+use super::connections;
+use super::exposition::{Kind, Metrics};
+use super::monitored::Monitored;
+
+/// An invalidation server.
+pub(crate) struct MonitoredInvalidation(pub(crate) Monitor);
+
+impl Monitored for MonitoredInvalidation {
+    fn mode(&self) -> &'static str {
+        "invalidate"
+    }
+
+    /// A server that is down is no reason: its changes wait in the spool.
+    fn health(&self) -> Result<(), String> {
+        if self.0.is_ending() {
+            return Err(connections::ENDING.into());
+        }
+        self.0.figures().problem.map_or(Ok(()), Err)
+    }
+
+    fn write(&self, metrics: &mut Metrics) {
+        let sets: Vec<_> = self.0.connections().collect();
+        let named = sets.iter().map(|(protocol, set)| (protocol.name(), *set));
+        connections::write(metrics, &named.collect::<Vec<_>>());
+        let figures = self.0.figures();
+        for (name, help, value) in [
+            (
+                "larder_invalidations_accepted_total",
+                "Changes that were recorded and acknowledged.",
+                figures.recorded,
+            ),
+            (
+                "larder_invalidations_refused_total",
+                "Changes that could not be recorded and were answered with an error.",
+                figures.refused,
+            ),
+            (
+                "larder_invalidations_refused_noreply_total",
+                "Those of them whose client wanted no answer, and so did not see the error.",
+                figures.refused_quiet,
+            ),
+            (
+                "larder_spool_commits_total",
+                "Transactions of the spool.",
+                figures.commits,
+            ),
+        ] {
+            metrics.counter(name, help, value);
+        }
+        let writable = u8::from(figures.problem.is_none());
+        let help = "Whether the spool can be written.";
+        metrics.gauge("larder_spool_writable", help, writable);
+        for (name, kind, help, figure) in FIGURES {
+            let mut family = metrics.family(name, kind, help);
+            for target in &figures.targets {
+                let labels = [
+                    ("target", &target.target[..]),
+                    ("server", &target.address[..]),
+                ];
+                family.sample(&labels, figure(target));
+            }
+        }
+    }
+}
+
+/// A figure of a server.
+type Figure = (&'static str, Kind, &'static str, fn(&TargetFigures) -> u64);
+
+const FIGURES: [Figure; 8] = [
+    (
+        "larder_target_up",
+        Kind::Gauge,
+        "Whether there is a connection to the server.",
+        |target| u64::from(target.is_up),
+    ),
+    (
+        "larder_target_up_to_date",
+        Kind::Gauge,
+        "Whether the server gets changes as they are recorded; 0 while it is down, flushed, or sent what waited.",
+        |target| u64::from(target.is_up_to_date),
+    ),
+    (
+        "larder_target_waiting",
+        Kind::Gauge,
+        "Keys whose delete waits for the server.",
+        |target| target.pending,
+    ),
+    (
+        "larder_target_oldest_seconds",
+        Kind::Gauge,
+        "Age of the oldest change that the server was not sent.",
+        |target| target.oldest_seconds,
+    ),
+    (
+        "larder_target_delivered_total",
+        Kind::Counter,
+        "Deletes that the server has confirmed.",
+        |target| target.delivered,
+    ),
+    (
+        "larder_target_retries_total",
+        Kind::Counter,
+        "Deletes that were sent again.",
+        |target| target.retries,
+    ),
+    (
+        "larder_target_flushes_total",
+        Kind::Counter,
+        "Flushes of the server, because it had missed too much.",
+        |target| target.flushes,
+    ),
+    (
+        "larder_target_undeliverable_total",
+        Kind::Counter,
+        "Changes of keys of which the server can't be sent a delete.",
+        |target| target.undeliverable,
+    ),
+];
