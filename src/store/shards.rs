@@ -332,6 +332,14 @@ impl Store {
         shard.settled = footprint;
     }
 
+    /// Holds the limit after removals. They can take a segment: a parent without its list of children is a new record, and
+    /// live records of a segment that is being emptied go to another one.
+    pub(super) fn trim_after_removals(&self) {
+        if self.used() > self.limit() {
+            self.trim();
+        }
+    }
+
     /// Evicts from all shards by turns, some items at a time, until the limit holds or nothing is
     /// left. A store that refuses only moves its items together.
     pub(super) fn trim(&self) {

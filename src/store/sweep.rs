@@ -75,6 +75,7 @@ impl Store {
             self.swept.store(next, Ordering::Relaxed);
             self.settle(&mut shard);
         }
+        self.trim_after_removals();
         freed
     }
 }

@@ -235,6 +235,47 @@ proptest! {
     }
 }
 
+/// Removes the only child of an item in full stores, without a write that makes room. The item's record without its list of
+/// children is a new one, which may need a new segment.
+fn remove_only_children_from_full_stores(remove: impl Fn(&Store)) {
+    for draws in 0..300 {
+        let mut watched = Watched::new(WhenFull::Evict);
+        watched.draws = draws;
+        let config = Config {
+            memory: 24 << 10,
+            max_item_size: 1 << 20,
+            shards: 1,
+            ..Config::default()
+        };
+        let store = Store::new(config, Clock::manual(START));
+        for key in 0..100u32 {
+            let key = key.to_le_bytes();
+            let mut tree = store.lock(&key);
+            let bytes = vec![7; watched.draw(1000) as usize];
+            let entry = Entry {
+                value: Some(&[&bytes]),
+                ..Entry::default()
+            };
+            let node = tree.put(0, &[&key], entry).unwrap();
+            if watched.draw(10) == 0 {
+                let child = tree.put_child(node, b"child", value(&[b"value"])).unwrap();
+                tree.set_expiry(child, Some(START + 1000));
+            }
+        }
+        remove(&store);
+        let (resident, memory) = (store.resident(), store.memory());
+        assert!(resident <= memory, "{resident} bytes, first draw {draws}");
+    }
+}
+
+#[test]
+fn a_sweep_of_a_full_store_stays_within_the_limit() {
+    remove_only_children_from_full_stores(|store| {
+        store.clock().advance(Duration::from_millis(1000));
+        store.sweep(usize::MAX);
+    });
+}
+
 /// The values of 100 bytes went, most of them, and their slots, table and segments stayed.
 #[test]
 fn a_store_of_small_values_that_is_filled_with_large_ones_uses_nearly_all_of_its_memory() {
