@@ -134,7 +134,8 @@ impl<'a> Restorer<'a> {
         }
     }
 
-    /// Stores the next item. One without a parent among the items before it is refused.
+    /// Stores the next item. One without a parent among the items before it is refused, and so is one
+    /// in another database than its parent.
     pub(crate) fn put(&mut self, item: &SavedItem<'_>) {
         if item.depth > self.depth {
             self.counts.refused += 1;
@@ -159,6 +160,9 @@ impl<'a> Restorer<'a> {
     /// Stores the item, if it is to be stored.
     fn presence(&self, item: &SavedItem<'_>) -> Presence {
         let above = &self.path[..self.depth];
+        if above.first().is_some_and(|top| top.item.db != item.db) {
+            return Presence::Refused;
+        }
         if let Some(missing @ (Presence::Expired | Presence::Refused)) =
             above.last().map(|parent| parent.presence)
         {
