@@ -99,6 +99,10 @@ mod upstream;
 
 pub mod origin;
 
+// What the fuzz targets read.
+#[cfg(all(feature = "internals", feature = "program"))]
+pub mod fuzzed;
+
 #[cfg(feature = "proxy")]
 pub mod client;
 #[cfg(all(feature = "internals", feature = "proxy"))]

@@ -62,4 +62,6 @@ pub use running::{Control, Running};
 pub use settings::{
     Durability, ForgetMethod, ReadPolicy, Settings, Target, TargetKind, TargetMode, TargetProtocol,
 };
+#[cfg(feature = "internals")]
+pub(crate) use spool::{PendingRecord, UpstreamRow};
 pub use start::Invalidate;

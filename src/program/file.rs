@@ -75,7 +75,7 @@ impl File {
         File::parse(&text).map_err(|e| error(e.to_string()))
     }
 
-    fn parse(text: &str) -> Result<File, toml::de::Error> {
+    pub(crate) fn parse(text: &str) -> Result<File, toml::de::Error> {
         toml::from_str(text)
     }
 }

@@ -38,6 +38,9 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::tools::{bench, probe, tap};
 
+#[cfg(feature = "internals")]
+pub(crate) use file::File;
+
 /// A cache server for one box: memcached and Redis's RESP on one store.
 ///
 /// Without a subcommand larder serves memcached's protocols on 127.0.0.1:11211 and RESP on 127.0.0.1:6379 from one

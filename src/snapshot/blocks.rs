@@ -70,7 +70,7 @@ fn checksum(number: u64, length: u32, payload: &[u8]) -> u32 {
 }
 
 /// Writes bytes as blocks.
-pub(super) struct BlockWriter<W> {
+pub(crate) struct BlockWriter<W> {
     out: W,
     /// Room for the head, and the payload so far.
     block: Vec<u8>,
@@ -82,7 +82,7 @@ pub(super) struct BlockWriter<W> {
 
 impl<W: Write> BlockWriter<W> {
     /// Begins a file.
-    pub(super) fn begin(mut out: W) -> io::Result<BlockWriter<W>> {
+    pub(crate) fn begin(mut out: W) -> io::Result<BlockWriter<W>> {
         out.write_all(MAGIC)?;
         out.write_all(&VERSION.to_le_bytes())?;
         let mut block = Vec::with_capacity(HEAD + BLOCK);
@@ -95,7 +95,7 @@ impl<W: Write> BlockWriter<W> {
         })
     }
 
-    pub(super) fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
             let room = HEAD + BLOCK - self.block.len();
             let (now, later) = bytes.split_at(room.min(bytes.len()));
@@ -121,7 +121,7 @@ impl<W: Write> BlockWriter<W> {
     }
 
     /// Ends the file, and returns the number of its bytes.
-    pub(super) fn finish(mut self) -> io::Result<u64> {
+    pub(crate) fn finish(mut self) -> io::Result<u64> {
         self.end_block(LAST)?;
         self.out.flush()?;
         Ok(self.bytes)

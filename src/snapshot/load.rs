@@ -20,7 +20,7 @@ const CHANGES_AT_LEAST: u64 = 1 << 20;
 const LAST_CAS: u64 = 1 << 47;
 
 /// Loads a snapshot into an empty store. After an error the store is empty.
-pub(super) fn load(store: &Store, from: impl Read) -> Result<RestoreCounts, Unreadable> {
+pub(crate) fn load(store: &Store, from: impl Read) -> Result<RestoreCounts, Unreadable> {
     let clock = store.clock();
     let to_store = TimeShift::between(clock.wall_ms(), clock.now_ms());
     let mut restorer = Restorer::new(store);

@@ -58,3 +58,5 @@ mod write;
 
 pub(crate) use read::{Part, read};
 pub(crate) use saver::{SaveError, Saver};
+#[cfg(all(feature = "internals", feature = "program"))]
+pub(crate) use {blocks::BlockWriter, load::load, write::write};

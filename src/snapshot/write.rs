@@ -12,10 +12,10 @@ const PIECE: usize = BLOCK / 4;
 
 /// The size of a snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Written {
+pub(crate) struct Written {
     /// Items at any depth.
-    pub(super) items: u64,
-    pub(super) bytes: u64,
+    pub(crate) items: u64,
+    pub(crate) bytes: u64,
 }
 
 /// The items of one piece of the walk, as bytes.
@@ -59,7 +59,7 @@ impl Piece {
 }
 
 /// Writes all items. `after_piece` is called between two pieces, when no lock is held; its error ends the write.
-pub(super) fn write(
+pub(crate) fn write(
     store: &Store,
     to: impl Write,
     mut after_piece: impl FnMut() -> io::Result<()>,

@@ -156,7 +156,7 @@ impl HashTable {
             + pages.map(PageBuffer::taken).sum::<usize>()
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, feature = "internals"))]
     pub(super) fn len(&self) -> usize {
         self.len
     }

@@ -38,6 +38,8 @@ mod flush;
 mod flush_schedule;
 mod ghost;
 mod hash_table;
+#[cfg(all(feature = "internals", debug_assertions))]
+pub mod interleaving;
 mod look_ahead;
 mod memory;
 mod pages;

@@ -371,7 +371,7 @@ impl RecordLog {
     }
 
     /// For tests: bytes that live records take.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "internals"))]
     pub(super) fn live(&self) -> usize {
         let log = self.segments.iter().filter(|segment| !segment.single);
         assert_eq!(

@@ -37,7 +37,7 @@ use super::sweep_bell::SweepBell;
 use super::watched_keys::{PathChange, WatchedKeys};
 
 mod changes;
-#[cfg(test)]
+#[cfg(any(test, feature = "internals"))]
 mod check;
 mod growth;
 mod removal;

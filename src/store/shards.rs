@@ -13,6 +13,8 @@ use super::clock::Clock;
 use super::config::{Config, DATABASES, WhenFull, largest_item};
 use super::eviction_observer::{EvictedItem, EvictionObserver};
 use super::flush_schedule::FlushSchedule;
+#[cfg(all(feature = "internals", debug_assertions))]
+use super::interleaving::acquire;
 use super::pages::{PagePool, large_length};
 use super::shard::Shard;
 use super::slot::{NONE, SECONDS};
@@ -65,10 +67,17 @@ pub(crate) struct ExclusiveAccess<'a>(
     #[allow(dead_code, reason = "held for its drop")] RwLockWriteGuard<'a, ()>,
 );
 
+/// Takes a lock. In tests threads may take turns here; see `interleaving`.
+#[cfg(not(all(feature = "internals", debug_assertions)))]
+fn acquire<G>(_: impl Fn() -> std::sync::TryLockResult<G>, wait: impl FnOnce() -> G) -> G {
+    wait()
+}
+
 /// Locks a shard. A panic elsewhere while it was locked has left it whole: the store's own methods
 /// don't panic halfway, and a service's panic only comes between them.
 pub(super) fn locked(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
-    shard.lock().unwrap_or_else(PoisonError::into_inner)
+    let wait = || shard.lock().unwrap_or_else(PoisonError::into_inner);
+    acquire(|| shard.try_lock(), wait)
 }
 
 impl Store {
@@ -122,13 +131,15 @@ impl Store {
     /// Lets other turns run beside this one, but no [`exclusive`](Store::exclusive) one. Taken once
     /// per turn: a thread that takes it twice, or both, may wait for itself.
     pub(crate) fn share(&self) -> SharedAccess<'_> {
-        SharedAccess(self.gate.read().unwrap_or_else(PoisonError::into_inner))
+        let wait = || self.gate.read().unwrap_or_else(PoisonError::into_inner);
+        SharedAccess(acquire(|| self.gate.try_read(), wait))
     }
 
     /// Waits for all turns to end and lets none begin: for commands that change several keys in one
     /// step.
     pub(crate) fn exclusive(&self) -> ExclusiveAccess<'_> {
-        ExclusiveAccess(self.gate.write().unwrap_or_else(PoisonError::into_inner))
+        let wait = || self.gate.write().unwrap_or_else(PoisonError::into_inner);
+        ExclusiveAccess(acquire(|| self.gate.try_write(), wait))
     }
 
     /// The store's clock.
@@ -303,6 +314,14 @@ impl Store {
     pub(crate) fn reset_stats(&self) {
         for shard in &self.shards {
             locked(shard).counters = ShardCounters::default();
+        }
+    }
+
+    /// Panics unless everything that the store has written down twice agrees.
+    #[cfg(any(test, feature = "internals"))]
+    pub fn check(&self) {
+        for shard in &self.shards {
+            locked(shard).check();
         }
     }
 

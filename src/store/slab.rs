@@ -220,7 +220,7 @@ impl ItemSlab {
     }
 
     /// For tests: bytes that the log believes to be live.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "internals"))]
     pub(super) fn live_bytes(&self) -> usize {
         self.log.live()
     }

@@ -22,6 +22,15 @@ use support::skip;
 
 /// Conversations, half of them in RESP3.
 const CONVERSATIONS: u64 = 500;
+/// The numbers of the conversations: `LARDER_SEED` is the only one, `LARDER_STREAMS` another count.
+fn conversations() -> std::ops::Range<u64> {
+    let number = |name| std::env::var(name).ok()?.parse::<u64>().ok();
+    match number("LARDER_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("LARDER_STREAMS").unwrap_or(CONVERSATIONS),
+    }
+}
+
 /// Commands in each.
 const COMMANDS: usize = 60;
 
@@ -30,7 +39,7 @@ fn random_conversations_are_answered_as_redis_answers_them() {
     let Some(mut both) = both() else {
         skip!("redis-server is not installed, so random conversations were not compared");
     };
-    for seed in 0..CONVERSATIONS {
+    for seed in conversations() {
         both.begin(
             &format!("conversation {seed}"),
             if seed % 2 == 0 { "2" } else { "3" },
@@ -170,7 +179,7 @@ fn clients_that_share_keys_are_answered_as_redis_answers_them() {
     let Some(mut clients) = clients() else {
         skip!("redis-server is not installed, so clients that share keys were not compared");
     };
-    for seed in 0..CONVERSATIONS {
+    for seed in conversations() {
         clients.begin(&format!("clients {seed}"), 2);
         let mut chance = Chance::new(seed);
         for _ in 0..COMMANDS {

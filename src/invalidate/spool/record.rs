@@ -36,7 +36,7 @@ pub(crate) struct PendingChange {
 }
 
 impl PendingRecord {
-    pub(super) fn encode(&self, out: &mut Vec<u8>) {
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         out.clear();
         out.extend_from_slice(&self.sequence.to_be_bytes());
         if let Some(value) = &self.value {
@@ -47,7 +47,7 @@ impl PendingRecord {
     }
 
     /// The record, or `None` when it is not one.
-    pub(super) fn decode(bytes: &[u8]) -> Option<PendingRecord> {
+    pub(crate) fn decode(bytes: &[u8]) -> Option<PendingRecord> {
         let sequence = sequence(bytes)?;
         let value = match &bytes[8..] {
             [] => None,
@@ -89,7 +89,7 @@ impl UpstreamRow {
         (0..self.deliveries).map(move |number| DeliveryId { upstream, number })
     }
 
-    pub(super) fn encode(&self) -> [u8; 16] {
+    pub(crate) fn encode(&self) -> [u8; 16] {
         let mut out = [0; 16];
         out[..4].copy_from_slice(&self.id.to_be_bytes());
         out[4..6].copy_from_slice(&self.deliveries.to_be_bytes());
@@ -99,7 +99,7 @@ impl UpstreamRow {
         out
     }
 
-    pub(super) fn decode(bytes: &[u8]) -> Option<UpstreamRow> {
+    pub(crate) fn decode(bytes: &[u8]) -> Option<UpstreamRow> {
         let bytes: &[u8; 16] = bytes.try_into().ok()?;
         Some(UpstreamRow {
             id: u32::from_be_bytes(*bytes.first_chunk()?),

@@ -37,6 +37,15 @@ impl AuthFile {
         })
     }
 
+    /// The users of a file with this text; the error is the number of a malformed line.
+    #[cfg(feature = "internals")]
+    pub(crate) fn of_text(text: &[u8]) -> Result<AuthFile, usize> {
+        Ok(AuthFile {
+            path: PathBuf::new(),
+            users: RwLock::new(users(text)?),
+        })
+    }
+
     /// Reads the file again. Clients that have authenticated stay so. After an error the old users stay.
     ///
     /// # Errors
@@ -53,7 +62,7 @@ impl AuthFile {
     }
 
     /// Whether a user has this password. It compares with all users.
-    pub(super) fn accepts(&self, name: &[u8], password: &[u8]) -> bool {
+    pub(crate) fn accepts(&self, name: &[u8], password: &[u8]) -> bool {
         let password = PasswordHash::of(password);
         let users = self.users.read().unwrap_or_else(PoisonError::into_inner);
         let found = |found: Choice, user: &User| {

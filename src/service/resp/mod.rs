@@ -184,6 +184,15 @@ pub(crate) fn acl_file_lets_everybody_in(path: &Path) -> Result<bool, String> {
     Ok(users.default_user().is_open())
 }
 
+/// The text that ACL SAVE writes when the users of a file with this text are in force.
+#[cfg(feature = "internals")]
+pub(crate) fn acl_text_as_saved(text: &[u8]) -> Result<Vec<u8>, String> {
+    table::fill(FAMILIES);
+    let users = Users::new(None);
+    users.replace(acl::read_text(text, "a text")?);
+    Ok(acl::text_of(&users))
+}
+
 /// A random name for this run of the service.
 fn run_id() -> String {
     let random = |number: u8| RandomState::new().hash_one(number);

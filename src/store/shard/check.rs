@@ -1,10 +1,11 @@
-//! For tests: checks the invariants that hold between two operations.
+//! For tests and fuzz targets: checks the invariants that hold between two operations.
 
 use super::super::record_log;
 use super::*;
 
 impl Shard {
     /// Bytes of memory, added up from every buffer.
+    #[cfg(test)]
     pub(in crate::store) fn held(&self) -> usize {
         self.slab.held() + self.table.held() + self.order.bytes()
     }

@@ -248,10 +248,7 @@ impl StoreAndModel {
             Operation::Compare => self.compare(),
         }
         assert!(self.store.resident() <= self.store.memory());
-        self.store
-            .shards
-            .iter()
-            .for_each(|shard| locked(shard).check());
+        self.store.check();
     }
 
     /// Compares all items, by a scan.

@@ -29,20 +29,25 @@ pub(crate) fn load(path: &Path, users: &Users) -> Result<(), String> {
             path.display()
         )
     })?;
+    users.replace(read(&text, &path.display().to_string())?);
+    Ok(())
+}
+
+/// The users of a file's text; `shown` is its path in errors.
+pub(in crate::service::resp) fn read(text: &[u8], shown: &str) -> Result<UserMap, String> {
     let mut map = UserMap::new();
     let mut errors = String::new();
     for (index, line) in text.split(|&byte| byte == b'\n').enumerate() {
         let line = line.trim_ascii();
         if !line.is_empty() {
-            let place = format!("{}:{}", path.display(), index + 1);
+            let place = format!("{shown}:{}", index + 1);
             read_line(line, &place, index + 1, &mut map, &mut errors);
         }
     }
     if !errors.is_empty() {
         return Err(errors + NOTHING_CHANGED);
     }
-    users.replace(map);
-    Ok(())
+    Ok(map)
 }
 
 /// Reads a line, and appends what is wrong with it.
@@ -88,14 +93,7 @@ fn read_line(line: &[u8], place: &str, number: usize, users: &mut UserMap, error
 
 /// Writes all users to a file.
 pub(super) fn save(path: &Path, users: &Users) -> io::Result<()> {
-    let mut text = Vec::new();
-    for user in users.all() {
-        text.extend_from_slice(b"user ");
-        text.extend_from_slice(&user.name);
-        text.push(b' ');
-        text.extend(describe(&user));
-        text.push(b'\n');
-    }
+    let text = text_of(users);
     let mut beside = path.as_os_str().to_owned();
     beside.push(format!(".tmp-{}", std::process::id()));
     let beside = PathBuf::from(beside);
@@ -104,6 +102,19 @@ pub(super) fn save(path: &Path, users: &Users) -> io::Result<()> {
         let _ = fs::remove_file(&beside);
     }
     written
+}
+
+/// The text of a file with all users.
+pub(in crate::service::resp) fn text_of(users: &Users) -> Vec<u8> {
+    let mut text = Vec::new();
+    for user in users.all() {
+        text.extend_from_slice(b"user ");
+        text.extend_from_slice(&user.name);
+        text.push(b' ');
+        text.extend(describe(&user));
+        text.push(b'\n');
+    }
+    text
 }
 
 fn write(path: &Path, text: &[u8]) -> io::Result<()> {

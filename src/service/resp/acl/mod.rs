@@ -33,4 +33,6 @@ pub(crate) mod users;
 
 pub(super) use check::{Denied, check};
 pub(super) use file::load as load_file;
+#[cfg(feature = "internals")]
+pub(super) use file::{read as read_text, text_of};
 pub(super) use log::{note_denial, note_wrong_password};
