@@ -45,6 +45,11 @@ pub(crate) struct ServeArgs {
     /// The settings file [default: larder.toml, if it exists]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+
+    /// End when standard input ends. A program that starts larder for itself, as a test does, gives it a pipe: the system
+    /// closes the pipe when that program ends, also if it is killed
+    #[arg(long)]
+    until_stdin_ends: bool,
 }
 
 /// The settings of all tables.
@@ -107,15 +112,9 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), String> {
     let peer_settings = peers.settings(fetch_time)?;
     let server = start(&settings, (named, times), peer_settings, tls.clone())?;
     let pages = admin::start(settings.admin.0.as_ref(), admin::subject(&server))?;
-    let workers = match settings.workers {
-        Some(workers) => format!("{workers} workers"),
-        None => format!("up to {} workers", settings.model.0.default_workers()),
-    };
-    let serving = format!(
-        "serving with {} for items; connections run by {} on {workers}",
-        settings.memory, settings.model
-    );
+    let serving = serving(&settings);
     let handle = server.handle();
+    let end = move || handle.begin_shutdown(crate::GRACE);
     let restart = NeedsRestart {
         tls: tls_options,
         origin,
@@ -125,9 +124,12 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), String> {
     };
     let reload = reload(args.clone(), settings, restart, (tls, origin_tls), &server);
     let watch = [
-        signals::watch(move || handle.begin_shutdown(crate::GRACE), reload)?,
+        signals::watch(end.clone(), reload)?,
         signals::watch_user(save_on_signal(&server))?,
     ];
+    if args.until_stdin_ends {
+        signals::watch_stdin(end);
+    }
     log::info!("{serving}");
     warn_of_udp(&server);
     let listeners = server.listeners();
@@ -142,6 +144,18 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), String> {
         )),
         _ => Ok(()),
     }
+}
+
+/// The line of the log at the start.
+fn serving(settings: &Settings) -> String {
+    let workers = match settings.workers {
+        Some(workers) => format!("{workers} workers"),
+        None => format!("up to {} workers", settings.model.0.default_workers()),
+    };
+    format!(
+        "serving with {} for items; connections run by {} on {workers}",
+        settings.memory, settings.model
+    )
 }
 
 /// An error if other machines can reach a listener without a login, unless --protected-mode is off.

@@ -1,6 +1,6 @@
 //! The signals that end and reload a program: the same for serve, echo, proxy and invalidate.
 
-use std::{io, process};
+use std::{io, process, thread};
 
 use crate::server::signals::{self, Signal, SignalThread};
 
@@ -35,6 +35,16 @@ pub(super) fn watch(
 /// Calls `save` on USR1.
 pub(super) fn watch_user(save: impl FnMut() + Send + 'static) -> Result<SignalThread, String> {
     signals::watch_user(save).map_err(uncaught)
+}
+
+/// Calls `stop` when standard input has ended. The thread ends with the process.
+pub(super) fn watch_stdin(stop: impl Fn() + Send + 'static) {
+    thread::spawn(move || {
+        // An error is an end, too: there is no pipe any more.
+        let end = io::copy(&mut io::stdin().lock(), &mut io::sink());
+        log::info!("ending, because standard input has ended: {end:?}");
+        stop();
+    });
 }
 
 fn uncaught(error: io::Error) -> String {

@@ -1,6 +1,7 @@
 //! TERM, INT and QUIT end it gracefully, a second one at once.
 
 use std::net::{TcpListener, TcpStream};
+use std::process::{Command, Stdio};
 
 use super::run::{FREE, Larder, Place, Talk, until};
 
@@ -17,6 +18,30 @@ fn in_the_middle(place: &Place, model: &str) -> (Larder, Talk<TcpStream>) {
         asked % 7 == 19 % 7 && asked >= 19
     });
     (larder, slow)
+}
+
+#[test]
+fn with_until_stdin_ends_it_ends_with_the_program_that_started_it() {
+    let place = Place::new();
+    let mut command = place.command(&[&FREE[..], &["--until-stdin-ends"]].concat());
+    // It holds the other end of the pipe, until it is killed.
+    let mut parent = Command::new("sleep")
+        .arg("600")
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("it is everywhere");
+    command.stdin(parent.stdout.take().expect("piped"));
+    let larder = Larder::spawn(command).ready(2);
+    larder.memcached().ask("mn\r\n", "MN\r\n");
+    parent.kill().expect("it runs");
+    parent.wait().expect("it was killed");
+    let printed = larder.printed();
+    assert_eq!(printed.code, Some(0), "{}", printed.err);
+    assert!(
+        printed.err.contains("standard input has ended"),
+        "{}",
+        printed.err
+    );
 }
 
 #[test]
