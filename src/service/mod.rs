@@ -4,6 +4,7 @@
 mod delivery;
 pub mod echo;
 mod kept_insertions;
+mod latency_histogram;
 pub mod memcached;
 pub mod resp;
 mod secret;

@@ -58,7 +58,6 @@ mod info_statistics;
 mod info_text;
 mod keys;
 mod latency;
-mod latency_histogram;
 mod lcs;
 mod moving;
 mod peers;

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::latency_histogram::LatencyHistogram;
+use crate::service::latency_histogram::LatencyHistogram;
 
 /// The percentiles of INFO latencystats by default.
 const PERCENTILES: [f64; 3] = [50.0, 99.0, 99.9];
