@@ -1,5 +1,6 @@
 //! The program as a user runs it: the built binary, its arguments, its files, its signals, its ends.
 
+mod browser_support;
 mod origin_support;
 mod proxy_support;
 mod server_support;
@@ -11,6 +12,7 @@ mod program {
 
     mod acl_file;
     mod admin;
+    mod admin_page;
     mod admin_upstreams;
     mod auth_file;
     mod file;

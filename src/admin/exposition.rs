@@ -47,6 +47,23 @@ pub(crate) struct HistogramFigures {
     pub(crate) sum: f64,
 }
 
+impl HistogramFigures {
+    /// The figures of a histogram whose bounds are nanoseconds.
+    pub(crate) fn of_nanoseconds(
+        bounds: &[u64],
+        within: &[u64],
+        count: u64,
+        sum: f64,
+    ) -> HistogramFigures {
+        let seconds = bounds.iter().map(|bound| *bound as f64 / 1e9);
+        HistogramFigures {
+            buckets: seconds.zip(within.iter().copied()).collect(),
+            count,
+            sum,
+        }
+    }
+}
+
 /// A page of metrics.
 #[derive(Debug, Default)]
 pub(crate) struct Metrics {

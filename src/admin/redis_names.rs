@@ -1,7 +1,7 @@
 //! The figures under the names that oliver006's redis_exporter gives them, so that dashboards for it work.
 
 use crate::server::Connections;
-use crate::service::resp::{CommandFigures, Resp, RespFigures};
+use crate::service::resp::{CommandFigures, RespFigures};
 use crate::store::{DATABASES, Store, StoreStats};
 
 use super::exposition::{Kind, Metrics};
@@ -10,11 +10,10 @@ use super::process;
 /// Writes all of them.
 pub(super) fn write(
     metrics: &mut Metrics,
-    service: &Resp,
+    figures: &RespFigures,
     (store, stats): (&Store, &StoreStats),
     connections: &Connections,
 ) {
-    let figures = service.figures();
     metrics.gauge("redis_up", "Always 1: larder answers.", 1);
     let info = [
         ("role", "master"),
@@ -27,12 +26,12 @@ pub(super) fn write(
         .family("redis_instance_info", Kind::Gauge, "Facts, as labels.")
         .sample(&info, 1);
     let sources = Sources {
-        figures: &figures,
+        figures,
         stats,
         connections,
     };
     of_server(metrics, &sources);
-    of_commands(metrics, &figures);
+    of_commands(metrics, figures);
     keyspace(metrics, store);
 }
 

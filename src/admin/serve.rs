@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use crate::server::{Connections, Handle};
 use crate::service::memcached::Memcached;
-use crate::service::resp::Resp;
+use crate::service::resp::{Resp, RespFigures};
 use crate::snapshot::Saver;
 use crate::store::{Store, StoreStats};
 
 use super::connections;
 use super::exposition::{Kind, Metrics};
+use super::latencies;
 use super::memcached_names;
 use super::monitored::Monitored;
 use super::redis_names;
@@ -41,7 +42,9 @@ impl Monitored for MonitoredServer {
 
     fn write(&self, metrics: &mut Metrics) {
         let stats = self.store.stats();
-        self.requests(metrics);
+        let resp = self.resp.figures(&latencies::BOUNDS);
+        self.requests(metrics, &resp);
+        latencies::write(metrics, &self.memcached, &resp);
         items(metrics, &stats);
         connections::write(metrics, &[("", &self.connections)]);
         connections::write_reply_memory(metrics, &self.connections);
@@ -53,19 +56,13 @@ impl Monitored for MonitoredServer {
             memcached_names::write(metrics, &self.memcached, &self.connections, &stats);
         }
         if self.has_resp {
-            redis_names::write(
-                metrics,
-                &self.resp,
-                (&self.store, &stats),
-                &self.connections,
-            );
+            redis_names::write(metrics, &resp, (&self.store, &stats), &self.connections);
         }
     }
 }
 
 impl MonitoredServer {
-    fn requests(&self, metrics: &mut Metrics) {
-        let resp = self.resp.figures().calls();
+    fn requests(&self, metrics: &mut Metrics, resp: &RespFigures) {
         let count = |name| self.memcached.count(name);
         metrics
             .family(
@@ -76,7 +73,7 @@ impl MonitoredServer {
             .sample(&[("protocol", "text")], count("text_commands"))
             .sample(&[("protocol", "meta")], count("meta_commands"))
             .sample(&[("protocol", "binary")], count("binary_commands"))
-            .sample(&[("protocol", "resp")], resp);
+            .sample(&[("protocol", "resp")], resp.calls());
         metrics
             .family(
                 "larder_datagrams_total",

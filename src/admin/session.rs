@@ -10,6 +10,7 @@ use super::hosts;
 use super::http::{self, Answer, Read, Request, Status};
 use super::limits;
 use super::monitored::Monitored;
+use super::page::PAGE;
 use super::process;
 
 /// The state of a connection.
@@ -63,14 +64,25 @@ impl AdminSession {
             return text(Status::Misdirected, line);
         }
         let page: fn(&Self, bool, &mut Vec<u8>) = match request.path {
+            "/" => Self::plots,
             "/metrics" => Self::metrics,
             "/healthz" => Self::health,
-            _ => return text(Status::NotFound, "the pages are /metrics and /healthz"),
+            _ => return text(Status::NotFound, "the pages are /, /metrics and /healthz"),
         };
         match request.method {
             "GET" | "HEAD" => page(self, with_body, output),
             _ => text(Status::MethodNotAllowed, "pages are read with GET or HEAD"),
         }
+    }
+
+    fn plots(&self, with_body: bool, output: &mut Vec<u8>) {
+        let answer = Answer {
+            status: Status::Ok,
+            content_type: "text/html; charset=utf-8",
+            further: &PAGE.headers,
+            body: PAGE.text.as_bytes(),
+        };
+        answer.write(with_body, output);
     }
 
     fn health(&self, with_body: bool, output: &mut Vec<u8>) {
@@ -197,10 +209,12 @@ mod tests {
         for (request, status, is_empty) in [
             ("HEAD /healthz HTTP/1.1", "200", true),
             ("HEAD /metrics HTTP/1.1", "200", true),
+            ("HEAD / HTTP/1.1", "200", true),
             ("HEAD /nothing HTTP/1.1", "404", true),
             ("GET /nothing HTTP/1.1", "404", false),
             ("GET /../etc/passwd HTTP/1.1", "404", false),
             ("GET * HTTP/1.1", "404", false),
+            ("POST / HTTP/1.1", "405", false),
             ("POST /metrics HTTP/1.1", "405", false),
             ("DELETE /healthz HTTP/1.1", "405", false),
             ("POST /nothing HTTP/1.1", "404", false),

@@ -66,11 +66,16 @@ impl LatencyHistogram {
     }
 
     /// The calls that took at most so long, to the precision of the buckets.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for pages of metrics"))]
     pub(crate) fn calls_within(&self, nanoseconds: u64) -> u64 {
         let last = index(nanoseconds.min(LONGEST));
         let within = self.counts().take_while(|(index, _)| *index <= last);
         within.map(|(_, count)| count).sum()
+    }
+
+    /// The same for several bounds.
+    pub(crate) fn calls_within_each(&self, bounds: &[u64]) -> Vec<u64> {
+        let within = bounds.iter().map(|bound| self.calls_within(*bound));
+        within.collect()
     }
 
     /// The nanoseconds that so many percent of the calls took at most; `None` without calls.

@@ -139,6 +139,14 @@ fn the_metrics_count_what_clients_do_under_larder_s_names_and_those_of_exporters
         ("larder_requests_total{protocol=\"binary\"}", 0.0),
         ("larder_reads_total{result=\"hit\"}", 4.0),
         ("larder_reads_total{result=\"miss\"}", 1.0),
+        (
+            "larder_request_duration_seconds_count{protocol=\"resp\"}",
+            4.0,
+        ),
+        (
+            "larder_command_duration_seconds_count{command=\"get\"}",
+            1.0,
+        ),
         ("larder_items", 2.0),
         (
             "larder_items_removed_total{reason=\"evicted\",read=\"no\"}",
@@ -173,6 +181,17 @@ fn the_metrics_count_what_clients_do_under_larder_s_names_and_those_of_exporters
     ] {
         assert_eq!(after.get(sample), Some(&count), "{sample}\n{page}");
     }
+    // Of memcached's commands only a sample is timed: the first turn of a connection, and then one of sixteen.
+    let timed = after["larder_request_duration_seconds_count{protocol=\"memcached\"}"];
+    assert_eq!(timed, 1.0);
+    for le in ["0.000001", "0.0001", "0.1", "+Inf"] {
+        let within = |le| {
+            after[&format!(
+                "larder_request_duration_seconds_bucket{{protocol=\"resp\",le=\"{le}\"}}"
+            )]
+        };
+        assert!(within(le) <= within("+Inf"), "{le}");
+    }
     let states = after
         .iter()
         .filter(|(name, _)| name.starts_with("larder_connections{"));
@@ -190,7 +209,7 @@ fn the_metrics_count_what_clients_do_under_larder_s_names_and_those_of_exporters
         assert!(after.contains_key(sample), "{sample} is gone");
     }
     for sample in after.keys().filter(|sample| !before.contains_key(*sample)) {
-        let used = ["redis_commands_", "redis_errors_"];
+        let used = ["redis_commands_", "redis_errors_", "larder_command_"];
         assert!(used.iter().any(|name| sample.starts_with(name)), "{sample}");
     }
 }

@@ -1,7 +1,9 @@
 //! The page as a person sees it, in a browser.
 
-use super::browser::Browser;
+use std::path::Path;
+
 use super::running::{RunningShop, until};
+use crate::browser_support::{Browser, WINDOW};
 
 #[test]
 fn a_product_is_shown_with_its_source_and_the_source_changes_with_the_switch() {
@@ -109,25 +111,14 @@ fn visitors_fill_the_plot_and_a_comparison_names_both_medians() {
     page.resize(500, 800);
     page.until("document.documentElement.scrollWidth <= 500");
     if is_for_the_book {
-        picture::save(&page.picture());
-    }
-}
-
-mod picture {
-    use std::io::Write;
-    use std::path::Path;
-    use std::process::{Command, Stdio};
-
-    /// Writes the picture of the book, from base64.
-    pub(super) fn save(picture: &str) {
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("chapters/pictures/19_page.png");
-        let file = std::fs::File::create(file).expect("it can be written");
-        let mut decoder = Command::new("base64");
-        decoder.arg("--decode").stdin(Stdio::piped()).stdout(file);
-        let mut decoder = decoder.spawn().expect("base64 is installed");
-        let mut input = decoder.stdin.take().expect("it is piped");
-        input.write_all(picture.as_bytes()).expect("it is taken");
-        drop(input);
-        assert!(decoder.wait().expect("it ends").success());
+        let (width, height) = WINDOW;
+        page.resize(width, height);
+        // The plot is drawn for the new width with the next figures.
+        let half = width / 2;
+        page.until(&format!(
+            "document.getElementById('plot').viewBox.baseVal.width > {half}"
+        ));
+        let file = "chapters/pictures/19_page.png";
+        page.save_picture(&Path::new(env!("CARGO_MANIFEST_DIR")).join(file));
     }
 }

@@ -65,6 +65,7 @@ const ARROWS: [(&str, &[&str]); 17] = [
             "snapshot",
             "store",
             "server",
+            "protocol",
         ],
     ),
     (

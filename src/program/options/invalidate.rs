@@ -29,8 +29,8 @@ pub(crate) struct InvalidateOptions {
     #[serde(deserialize_with = "parsed")]
     resp: Option<Endpoint>,
 
-    /// Address of the admin listener: HOST:PORT, a path with a slash for a Unix socket, or off. It answers HTTP: /metrics for
-    /// Prometheus, and /healthz. It has neither a login nor TLS [default: off]
+    /// Address of the admin listener: HOST:PORT, a path with a slash for a Unix socket, or off. It answers HTTP: a page with
+    /// plots, /metrics for Prometheus, and /healthz. It has neither a login nor TLS [default: off]
     #[arg(long, value_name = "ADDR|off")]
     #[serde(deserialize_with = "parsed")]
     pub(crate) admin: Option<Endpoint>,

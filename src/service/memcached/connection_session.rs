@@ -19,6 +19,7 @@ use crate::service::kept_insertions::KeptInsertions;
 
 use super::binary::BinarySession;
 use super::context::TurnContext;
+use super::latency::TurnTimer;
 use super::service_state::{Shared, SpokenProtocol};
 use super::step::Step;
 use super::text_session::TextSession;
@@ -40,6 +41,7 @@ pub(super) struct ConnectionSession {
     fetches: CommandFetches,
     /// Bytes of input below which there is nothing to do: the length of a data block.
     needed: u32,
+    timer: TurnTimer,
 }
 
 /// The protocol of a connection, and its state there.
@@ -89,6 +91,7 @@ impl ConnectionSession {
             refused: false,
             fetches: CommandFetches::default(),
             needed: 0,
+            timer: TurnTimer::default(),
         }
     }
 
@@ -187,6 +190,7 @@ impl server::Session for ConnectionSession {
             };
         }
         self.needed = 0;
+        let began = self.timer.begin_turn();
         let shared = Arc::clone(&self.shared);
         let _gate = shared.store.share();
         let connection = Arc::clone(&self.connection);
@@ -220,6 +224,7 @@ impl server::Session for ConnectionSession {
         self.fetches = std::mem::take(&mut context.operations.fetches);
         context.operations.counts.conn_yields += u64::from(next == Next::Again);
         shared.counters.add(&context.operations.counts);
+        shared.latency.add(began, &context.operations.counts);
         Turn { consumed, next }
     }
 

@@ -58,6 +58,13 @@ pub(super) const BY_PROTOCOL: [&str; 6] = [
     "udp_too_large",
 ];
 
+impl TurnCounts {
+    /// Commands of all protocols.
+    pub(super) fn commands(&self) -> u64 {
+        self.text_commands + self.meta_commands + self.binary_commands
+    }
+}
+
 counters! {
     cmd_get: "Keys requested by get, gets, getn, getns, and by mg without a new exptime.",
     cmd_set: "Storage commands whose data block has arrived.",

@@ -38,6 +38,7 @@ mod counters;
 mod datagrams;
 mod dump;
 mod key_commands;
+mod latency;
 mod meta;
 mod operations;
 mod output;
@@ -71,6 +72,8 @@ use crate::store::Store;
 pub use auth_file::AuthFile;
 use connection_session::ConnectionSession;
 use counters::{BY_PROTOCOL, Counters};
+use latency::TurnLatency;
+pub(crate) use latency::TurnLatencyFigures;
 use prefixes::Prefixes;
 use service_state::{EndHandle, Shared};
 pub use service_state::{Settings, SpokenProtocol};
@@ -93,6 +96,7 @@ impl Memcached {
                 connections,
                 settings,
                 counters: Counters::default(),
+                latency: TurnLatency::default(),
                 prefixes: Prefixes::default(),
                 started_ms,
                 auth_file: OnceLock::new(),
@@ -161,6 +165,11 @@ impl Memcached {
     /// The count of this name in `stats`, of those that the service counts itself.
     pub(crate) fn count(&self, name: &str) -> u64 {
         self.shared.counters.get(name)
+    }
+
+    /// The latencies of a sample of all commands, by these upper bounds in nanoseconds.
+    pub(crate) fn latencies(&self, bounds: &[u64]) -> TurnLatencyFigures {
+        self.shared.latency.figures(bounds)
     }
 
     /// Milliseconds since the start.

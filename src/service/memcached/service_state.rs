@@ -14,6 +14,7 @@ use crate::store::Store;
 
 use super::auth_file::AuthFile;
 use super::counters::Counters;
+use super::latency::TurnLatency;
 use super::prefixes::Prefixes;
 use super::watch::EventLog;
 
@@ -82,6 +83,7 @@ pub(super) struct Shared {
     pub(super) connections: Arc<Connections>,
     pub(super) settings: Settings,
     pub(super) counters: Counters,
+    pub(super) latency: TurnLatency,
     pub(super) prefixes: Prefixes,
     pub(super) log: Arc<EventLog>,
     /// The start of the service, by the store's clock.

@@ -92,6 +92,7 @@ impl TurnContext<'_> {
     pub(super) fn reset_stats(&mut self) {
         self.shared.prefixes.reset();
         self.shared.counters.reset();
+        self.shared.latency.reset();
         self.shared.log.reset_figures();
         self.operations.counts = Default::default();
         self.shared.store.reset_stats();

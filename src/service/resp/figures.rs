@@ -16,6 +16,9 @@ pub(crate) struct CommandFigures {
     pub(crate) seconds: f64,
     pub(crate) rejected: u64,
     pub(crate) failed: u64,
+    /// The calls within each of the bounds that were asked for, and all calls whose latency was counted.
+    pub(crate) within: Vec<u64>,
+    pub(crate) timed: u64,
 }
 
 /// The figures of the service.
@@ -41,8 +44,8 @@ impl RespFigures {
 }
 
 impl Resp {
-    /// Its figures now.
-    pub(crate) fn figures(&self) -> RespFigures {
+    /// Its figures now, the latencies by these upper bounds in nanoseconds.
+    pub(crate) fn figures(&self, bounds: &[u64]) -> RespFigures {
         let shared = &self.shared;
         let of_command = |entry: &'static CommandEntry| {
             let counters = &shared.statistics.commands[usize::from(entry.number)];
@@ -52,6 +55,9 @@ impl Resp {
                 seconds: counters.nanoseconds.load(Relaxed) as f64 / 1e9,
                 rejected: counters.rejected.load(Relaxed),
                 failed: counters.failed.load(Relaxed),
+                // In this order, so that none of the first is larger than the last.
+                within: counters.latency.calls_within_each(bounds),
+                timed: counters.latency.calls(),
             }
         };
         let commands = table().all().map(of_command);

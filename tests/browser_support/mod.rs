@@ -3,11 +3,15 @@
 //! With `--remote-debugging-pipe` Chromium reads commands from descriptor 3 and writes replies to descriptor 4, as JSON with a
 //! zero byte behind each. A shell makes these two of its standard input and output, so neither a port nor a WebSocket is needed.
 
+#![allow(dead_code, reason = "each test file uses a part of it")]
+
+use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, unbounded};
 use nix::sys::signal::{Signal, killpg};
@@ -15,11 +19,13 @@ use nix::unistd::Pid;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::running::{PATIENCE, until};
 use crate::support;
 
-/// The width of the page's picture, and its height.
-const WINDOW: (u32, u32) = (900, 850);
+/// The longest wait for an answer, and for a condition.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The width of the window, and its height.
+pub(crate) const WINDOW: (u32, u32) = (900, 850);
 
 /// A browser with one page. It is killed when this is dropped, with all its processes.
 pub(crate) struct Browser {
@@ -44,9 +50,7 @@ impl Browser {
     /// Opens a page, if there is a browser; otherwise reports that the test is skipped.
     pub(crate) fn open(address: &str) -> Option<Browser> {
         let Some(program) = program() else {
-            support::skipped(
-                "chromium is not installed, so the shop's page was not tested in a browser",
-            );
+            support::skipped("chromium is not installed, so a page was not tested in a browser");
             return None;
         };
         let profile = tempfile::tempdir().expect("a directory can be made");
@@ -154,7 +158,14 @@ impl Browser {
     /// Waits until an expression is true in the page.
     #[track_caller]
     pub(crate) fn until(&mut self, expression: &str) {
-        until(expression, || self.value(expression) == true);
+        let deadline = Instant::now() + PATIENCE;
+        while self.value(expression) != true {
+            assert!(
+                Instant::now() < deadline,
+                "not in {PATIENCE:?}: {expression}"
+            );
+            thread::sleep(Duration::from_millis(10));
+        }
     }
 
     /// Waits until an element has this text. The live figures come with the answer of another request than the product.
@@ -192,18 +203,36 @@ impl Browser {
         self.ask("Emulation.setDeviceMetricsOverride", size);
     }
 
-    /// A picture of the page: a PNG file in base64.
-    pub(crate) fn picture(&mut self) -> String {
-        let (width, height) = WINDOW;
-        self.resize(width, height);
-        // The plot is drawn for the new width with the next figures.
-        self.until(&format!(
-            "document.getElementById('plot').viewBox.baseVal.width > {}",
-            width / 2
+    /// Lets the page follow a theme, `light` or `dark`.
+    pub(crate) fn theme(&mut self, name: &str) {
+        let feature = json!([{"name": "prefers-color-scheme", "value": name}]);
+        self.ask("Emulation.setEmulatedMedia", json!({"features": feature}));
+    }
+
+    /// Moves the pointer to the middle of an element.
+    #[track_caller]
+    pub(crate) fn point_to(&mut self, selector: &str) {
+        let place = self.value(&format!(
+            "(() => {{ const e = document.querySelector('{selector}'); e.scrollIntoView({{block: 'center'}}); \
+             const r = e.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2]; }})()"
         ));
+        let event = json!({"type": "mouseMoved", "x": place[0], "y": place[1]});
+        self.ask("Input.dispatchMouseEvent", event);
+    }
+
+    /// Writes a picture of the window to a PNG file.
+    pub(crate) fn save_picture(&mut self, file: &Path) {
         self.value("scrollTo(0, 0)");
         let picture = self.ask("Page.captureScreenshot", json!({"format": "png"}));
-        picture["data"].as_str().expect("a picture").to_owned()
+        let picture = picture["data"].as_str().expect("a picture");
+        let file = File::create(file).expect("it can be written");
+        let mut decoder = Command::new("base64");
+        decoder.arg("--decode").stdin(Stdio::piped()).stdout(file);
+        let mut decoder = decoder.spawn().expect("base64 is installed");
+        let mut input = decoder.stdin.take().expect("it is piped");
+        input.write_all(picture.as_bytes()).expect("it is taken");
+        drop(input);
+        assert!(decoder.wait().expect("it ends").success());
     }
 }
 

@@ -1,0 +1,330 @@
+"use strict";
+// Reads /metrics once a second and plots the last minutes of it.
+//
+//   fetch ─▶ parse: name and labels → number ─▶ history, up to 15 minutes ─▶ series: a rate, a value or a quantile ─▶ SVG
+
+const EVERY_MS = 1000, KEPT_MS = 15 * 60 * 1000, GAP_MS = 5000, MOST_LINES = 6;
+const WIDTH = 460, HEIGHT = 176, LEFT = 52, RIGHT = 8, TOP = 6, BOTTOM = 20;
+const history = []; // of {at, values: Map}, the oldest first
+let pointed = null; // the time under the pointer
+
+// --- the figures
+
+function parse(text) {
+  const values = new Map();
+  for (const line of text.split("\n")) {
+    const end = line.lastIndexOf(" ");
+    if (end > 0 && line[0] !== "#") values.set(line.slice(0, end), Number(line.slice(end + 1)));
+  }
+  return values;
+}
+
+function labelsOf(sample) {
+  const labels = {};
+  for (const [, name, value] of sample.matchAll(/([a-z_]+)="((?:[^"\\]|\\.)*)"/g)) {
+    labels[name] = value.replace(/\\(.)/g, (_, letter) => letter === "n" ? "\n" : letter);
+  }
+  return labels;
+}
+
+// The samples of a family that have all of these labels.
+function samplesOf(values, family, wanted = {}) {
+  const found = [];
+  for (const [sample, value] of values) {
+    if (sample !== family && !sample.startsWith(family + "{")) continue;
+    const labels = labelsOf(sample);
+    if (Object.entries(wanted).every(([name, value]) => labels[name] === value)) found.push({labels, value});
+  }
+  return found;
+}
+
+// The sum of the samples of a family; null if there is none.
+function sum(values, family, labels) {
+  const samples = samplesOf(values, family, labels);
+  return samples.length ? samples.reduce((all, sample) => all + sample.value, 0) : null;
+}
+
+// A function of two moments in a row: the increase in a second. A restart or a reset has none.
+const rate = (family, labels) => (before, now) => {
+  const [from, to] = [sum(before.values, family, labels), sum(now.values, family, labels)];
+  return from === null || to === null || to < from ? null : (to - from) * 1000 / (now.at - before.at);
+};
+const value = (family, labels) => (_, now) => sum(now.values, family, labels);
+const part = (of, all) => (before, now) => {
+  const [some, total] = [of, all].map((of) => of(before, now));
+  return total > 0 ? 100 * some / total : null;
+};
+
+// The increase of each bucket of a histogram between two moments: [upper bound, count], cumulative.
+function increase(before, now, family, labels) {
+  const counts = new Map(), add = (moment, sign) => {
+    for (const {labels: {le}, value} of samplesOf(moment.values, family + "_bucket", labels)) {
+      counts.set(le, (counts.get(le) ?? 0) + sign * value);
+    }
+  };
+  add(now, 1);
+  add(before, -1);
+  return [...counts].map(([le, count]) => [le === "+Inf" ? Infinity : Number(le), count]).sort((a, b) => a[0] - b[0]);
+}
+
+// The time within which this part of the requests was answered, in seconds, as histogram_quantile of Prometheus.
+const quantile = (q, family, labels) => (before, now) => {
+  const buckets = increase(before, now, family, labels), all = buckets.at(-1)?.[1] ?? 0;
+  if (!(all > 0)) return null;
+  let [low, passed] = [0, 0];
+  for (const [bound, count] of buckets) {
+    if (count >= q * all) return bound === Infinity ? low : low + (bound - low) * (q * all - passed) / Math.max(count - passed, 1);
+    [low, passed] = [bound, count];
+  }
+  return low;
+};
+
+// --- numbers for people
+
+function withUnit(number, step, units, digits = 3) {
+  let unit = 0;
+  while (Math.abs(number) >= step && unit + 1 < units.length) { number /= step; unit += 1; }
+  const shown = Number(number.toPrecision(digits));
+  return (Math.abs(shown) >= 100 ? String(Math.round(number)) : String(shown)) + units[unit];
+}
+const FORMATS = {
+  rate: (n) => withUnit(n, 1000, ["/s", "k/s", "M/s"]),
+  count: (n) => withUnit(n, 1000, ["", "k", "M", "G"]),
+  bytes: (n) => withUnit(n, 1024, [" B", " KiB", " MiB", " GiB", " TiB"]),
+  traffic: (n) => withUnit(n, 1024, [" B/s", " KiB/s", " MiB/s", " GiB/s"]),
+  percent: (n) => withUnit(n, Infinity, [" %"]),
+  cores: (n) => withUnit(n, Infinity, [""], 2),
+  seconds: (n) => n >= 1 || n === 0 ? span(n) : n >= 1e-3 ? withUnit(n * 1e3, Infinity, [" ms"]) : withUnit(n * 1e6, Infinity, [" µs"]),
+};
+function span(seconds) {
+  const units = [[86400, " d"], [3600, " h"], [60, " min"]];
+  const [size, name] = units.find(([size]) => seconds >= 2 * size) ?? [1, " s"];
+  return Number((seconds / size).toPrecision(3)) + name;
+}
+const show = (number, format) => number === null || number === undefined ? "–" : FORMATS[format](number);
+
+// The smallest round number that is at least this one, for the top of a plot.
+function roundUp(number, format) {
+  if (!(number > 0)) return 1;
+  const base = format === "bytes" || format === "traffic" ? 1024 ** Math.floor(Math.log2(number) / 10) : 1;
+  const power = 10 ** Math.floor(Math.log10(number / base));
+  return base * power * [1, 2, 4, 5, 10].find((step) => step * power * base >= number * 0.999);
+}
+
+// --- the plots of each subcommand
+
+const line = (name, of) => ({name, of});
+const REQUEST_TIME = "larder_request_duration_seconds", UPSTREAM_TIME = "larder_upstream_request_duration_seconds";
+const times = (family, labels) => [["p50", 0.5], ["p99", 0.99], ["p99.9", 0.999]].map(([name, q]) => line(name, quantile(q, family, labels)));
+// A line for each value of a label.
+const each = (family, label, of) => (values) => {
+  const names = samplesOf(values, family).map((sample) => sample.labels[label]);
+  return [...new Set(names)].map((name) => line(name, of({[label]: name})));
+};
+const connections = {title: "Connections", format: "count", lines: (values) =>
+  each("larder_connections", "state", (labels) => value("larder_connections", labels))(values)};
+const COMMON = [
+  {title: "Network", format: "traffic", lines: () => [line("received", rate("larder_received_bytes_total")), line("sent", rate("larder_sent_bytes_total"))]},
+  {title: "Processor, in cores", format: "cores", lines: () => [line("used", rate("process_cpu_seconds_total"))]},
+];
+const removed = (reason) => rate("larder_items_removed_total", {reason});
+const hits = rate("larder_reads_total", {result: "hit"}), reads = rate("larder_reads_total");
+const PLOTS = {
+  serve: [
+    {title: "Requests by protocol", format: "rate", lines: each("larder_requests_total", "protocol", (labels) => rate("larder_requests_total", labels))},
+    {title: "Hit ratio", format: "percent", most: 100, lines: () => [line("hits", part(hits, reads))]},
+    {title: "Latency in the server", format: "seconds", isLog: true, needs: REQUEST_TIME + "_count", lines: () => times(REQUEST_TIME)},
+    {title: "Memory of items", format: "bytes", lines: () => [line("used", value("larder_memory_used_bytes")), line("limit", value("larder_memory_limit_bytes"))]},
+    {title: "Items removed", format: "rate", lines: () => [line("evicted", removed("evicted")), line("expired", removed("expired"))]},
+    connections, ...COMMON,
+  ],
+  proxy: [
+    {title: "Requests by server", format: "rate", lines: each("larder_upstream_up", "server", (labels) => rate("larder_upstream_requests_total", labels))},
+    {title: "Latency of all servers", format: "seconds", isLog: true, lines: () => times(UPSTREAM_TIME)},
+    {title: "Latency by server, p99", format: "seconds", isLog: true, lines: each("larder_upstream_up", "server", (labels) => quantile(0.99, UPSTREAM_TIME, labels))},
+    {title: "Errors by server", format: "rate", lines: each("larder_upstream_up", "server", (labels) => rate("larder_upstream_errors_total", labels))},
+    {title: "Requests without their answer", format: "count", lines: each("larder_upstream_up", "server", (labels) => value("larder_upstream_requests_waiting", labels))},
+    connections, ...COMMON,
+  ],
+  invalidate: [
+    {title: "Changes", format: "rate", lines: () => [line("accepted", rate("larder_invalidations_accepted_total")), line("refused", rate("larder_invalidations_refused_total"))]},
+    {title: "Deletes delivered by server", format: "rate", lines: each("larder_target_up", "server", (labels) => rate("larder_target_delivered_total", labels))},
+    {title: "Waiting deletes by server", format: "count", lines: each("larder_target_up", "server", (labels) => value("larder_target_waiting", labels))},
+    {title: "Age of the oldest waiting delete", format: "seconds", lines: each("larder_target_up", "server", (labels) => value("larder_target_oldest_seconds", labels))},
+    connections, ...COMMON,
+  ],
+};
+const UP = (family) => ({head: "state", of: value(family), shown: (up) => up === 1 ? "up" : "down", isBad: (up) => up !== 1});
+const TABLES = {
+  proxy: {family: "larder_upstream_up", columns: (labels) => [
+    {...UP("larder_upstream_up"), of: value("larder_upstream_up", labels)},
+    {head: "requests", format: "rate", of: rate("larder_upstream_requests_total", labels)},
+    {head: "p50", format: "seconds", of: quantile(0.5, UPSTREAM_TIME, labels)},
+    {head: "p99", format: "seconds", of: quantile(0.99, UPSTREAM_TIME, labels)},
+    {head: "errors", format: "count", of: value("larder_upstream_errors_total", labels)},
+    {head: "ejections", format: "count", of: value("larder_upstream_ejections_total", labels)},
+    {head: "connections", format: "count", of: value("larder_upstream_connections", labels)},
+  ]},
+  invalidate: {family: "larder_target_up", columns: (labels) => [
+    {...UP("larder_target_up"), of: value("larder_target_up", labels)},
+    {head: "waiting", format: "count", of: value("larder_target_waiting", labels)},
+    {head: "oldest", format: "seconds", of: value("larder_target_oldest_seconds", labels)},
+    {head: "delivered", format: "rate", of: rate("larder_target_delivered_total", labels)},
+    {head: "retries", format: "count", of: value("larder_target_retries_total", labels)},
+    {head: "flushes", format: "count", of: value("larder_target_flushes_total", labels)},
+  ]},
+};
+
+// --- drawing
+
+const byId = (id) => document.getElementById(id);
+function element(name, attributes = {}, ...children) {
+  const isSvg = ["svg", "path", "line", "text"].includes(name);
+  const made = isSvg ? document.createElementNS("http://www.w3.org/2000/svg", name) : document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  made.append(...children);
+  return made;
+}
+
+// Points of a line within the shown time: [time, number or null]. A gap ends the line.
+function pointsOf(of, from) {
+  const points = [];
+  for (let index = 1; index < history.length; index += 1) {
+    const [before, now] = [history[index - 1], history[index]];
+    if (now.at >= from) points.push([now.at, now.at - before.at > GAP_MS ? null : of(before, now)]);
+  }
+  return points;
+}
+
+function path(points, x, y) {
+  let text = "", isDrawing = false;
+  for (const [at, number] of points) {
+    if (number !== null) text += `${isDrawing ? "L" : "M"}${x(at).toFixed(1)} ${y(number).toFixed(1)}`;
+    isDrawing = number !== null;
+  }
+  return text;
+}
+
+function card(plot) {
+  const svg = element("svg", {viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img"});
+  const legend = element("ul", {class: "legend"});
+  const made = element("section", {class: "card"}, element("h2", {}, plot.title), svg, legend);
+  svg.addEventListener("pointermove", (event) => {
+    const box = svg.getBoundingClientRect(), [from, to] = shownTime();
+    const x = (event.clientX - box.x) * WIDTH / box.width;
+    pointed = from + (to - from) * (x - LEFT) / (WIDTH - LEFT - RIGHT);
+    draw();
+  });
+  svg.addEventListener("pointerleave", () => { pointed = null; draw(); });
+  return {made, svg, legend};
+}
+
+// The shown time: the one that was chosen, but no more than there is, and at least a minute.
+function shownTime() {
+  const chosen = Number(document.querySelector("input[name=span]:checked").value) * 1000, to = history.at(-1).at;
+  return [to - Math.min(chosen, Math.max(to - history[0].at, 60000)), to];
+}
+
+// The scale of a plot: the numbers that have a line across it, and the share of the height that a number has.
+function scaleOf(plot, numbers) {
+  const least = Math.min(...numbers.filter((number) => number > 0)), most = Math.max(0, ...numbers);
+  if (plot.isLog && most > 0) {
+    const low = 10 ** Math.floor(Math.log10(least)), high = 10 ** Math.max(Math.ceil(Math.log10(most)), Math.log10(low) + 1);
+    const share = (number) => Math.log(Math.max(number, low) / low) / Math.log(high / low);
+    const decades = Array.from({length: Math.round(Math.log10(high / low)) + 1}, (_, index) => low * 10 ** index);
+    return {ticks: decades, share};
+  }
+  const top = plot.most ?? roundUp(most, plot.format);
+  return {ticks: [0, top / 2, top], share: (number) => Math.min(number / top, 1)};
+}
+
+function drawPlot(plot, {made, svg, legend}) {
+  const values = history.at(-1).values, [from, to] = shownTime();
+  made.hidden = plot.needs !== undefined && sum(values, plot.needs) === null;
+  const all = plot.lines(values), lines = all.slice(0, MOST_LINES);
+  const drawn = lines.map((line) => ({...line, points: pointsOf(line.of, from)}));
+  const {ticks, share} = scaleOf(plot, drawn.flatMap((line) => line.points.map(([, number]) => number ?? 0)));
+  // Text and widths of lines keep their form: the drawing has the size of its place.
+  const width = svg.clientWidth || WIDTH, height = svg.clientHeight || HEIGHT;
+  svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
+  const x = (at) => LEFT + (width - LEFT - RIGHT) * (at - from) / (to - from);
+  const y = (number) => height - BOTTOM - (height - TOP - BOTTOM) * share(number);
+  const parts = [];
+  for (const tick of ticks) {
+    const at = y(tick);
+    parts.push(element("line", {class: "grid", x1: LEFT, x2: width - RIGHT, y1: at, y2: at}));
+    parts.push(element("text", {x: LEFT - 6, y: at + 4, "text-anchor": "end"}, show(tick, plot.format)));
+  }
+  const ago = `${span((to - from) / 1000)} ago`;
+  parts.push(element("text", {x: LEFT, y: height - 4}, ago));
+  parts.push(element("text", {x: width - RIGHT, y: height - 4, "text-anchor": "end"}, "now"));
+  drawn.forEach((line, index) => {
+    parts.push(element("path", {class: `line line-${index + 1} dash-${index + 1}`, d: path(line.points, x, y)}));
+  });
+  const moment = pointed === null ? to : Math.min(Math.max(pointed, from), to);
+  if (pointed !== null) parts.push(element("line", {class: "cursor", x1: x(moment), x2: x(moment), y1: TOP, y2: height - BOTTOM}));
+  svg.replaceChildren(...parts);
+  const entries = drawn.map((line, index) => {
+    const near = line.points.findLast(([at]) => at <= moment);
+    const sample = element("path", {class: `line line-${index + 1} dash-${index + 1}`, d: "M0 4L26 4"});
+    const shown = show(near?.[1], plot.format);
+    return {text: `${line.name} ${shown}`, entry: element("li", {}, element("svg", {"aria-hidden": "true"}, sample), `${line.name} `, element("b", {}, shown))};
+  });
+  legend.replaceChildren(...entries.map(({entry}) => entry));
+  if (all.length > lines.length) legend.append(element("li", {}, `and ${all.length - lines.length} more, in the table`));
+  svg.setAttribute("aria-label", `${plot.title}: ${entries.map(({text}) => text).join(", ")}`);
+}
+
+function drawTable({family, columns}) {
+  const [before, now] = [history.at(-2) ?? history.at(-1), history.at(-1)];
+  const servers = samplesOf(now.values, family).map((sample) => sample.labels);
+  const name = ({target, server}) => target ? `${target}: ${server}` : server;
+  const heads = columns({}).map(({head}) => element("th", {scope: "col"}, head));
+  const rows = servers.map((labels) => element("tr", {}, element("td", {}, name(labels)), ...columns(labels).map((column) => {
+    const number = column.of(before, now);
+    const isBad = column.isBad?.(number);
+    return element("td", isBad ? {class: "bad"} : {}, column.shown ? column.shown(number) : show(number, column.format));
+  })));
+  document.querySelector("#servers thead tr").replaceChildren(element("th", {scope: "col"}, "server"), ...heads);
+  document.querySelector("#servers tbody").replaceChildren(...rows);
+  byId("servers").hidden = false;
+}
+
+let cards = null;
+function draw() {
+  if (history.length === 0) return;
+  const {values} = history.at(-1), [{labels: {mode, version}}] = samplesOf(values, "larder_build_info");
+  if (cards === null) {
+    cards = PLOTS[mode].map((plot) => [plot, card(plot)]);
+    byId("plots").replaceChildren(...cards.map(([, {made}]) => made));
+    byId("mode").textContent = mode;
+    document.title = `larder ${mode} on ${location.host}`;
+  }
+  const isHealthy = sum(values, "larder_healthy") === 1;
+  byId("health").textContent = isHealthy ? "✓ healthy" : "✗ not healthy";
+  byId("health").classList.toggle("bad", !isHealthy);
+  const seconds = history.at(-1).at / 1000 - sum(values, "process_start_time_seconds");
+  const resident = sum(values, "process_resident_memory_bytes");
+  byId("facts").textContent = [`version ${version}`, `up ${span(Math.max(0, Math.round(seconds)))}`, resident === null ? "" : `${show(resident, "bytes")} resident`].filter(Boolean).join(" · ");
+  cards.forEach(([plot, card]) => drawPlot(plot, card));
+  if (TABLES[mode]) drawTable(TABLES[mode]);
+  if (history.length > 2) document.body.dataset.ready = "yes";
+}
+
+async function look() {
+  try {
+    const answer = await fetch("metrics", {signal: AbortSignal.timeout(10 * EVERY_MS)});
+    if (!answer.ok) throw new Error(`status ${answer.status}`);
+    const values = parse(await answer.text()), at = Date.now();
+    while (history.length && (history[0].at < at - KEPT_MS || history.at(-1).at >= at)) history.shift();
+    history.push({at, values});
+    draw();
+  } catch (error) {
+    byId("health").textContent = `✗ no answer (${error.message})`;
+    byId("health").classList.add("bad");
+  }
+  setTimeout(look, EVERY_MS);
+}
+byId("span").addEventListener("change", draw);
+addEventListener("resize", draw);
+look();
