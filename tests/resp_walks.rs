@@ -169,3 +169,29 @@ fn a_reply_over_the_bound_is_dropped_and_closes_the_connection() {
         assert_eq!(reply, "", "{command}");
     }
 }
+
+/// The room for a moved tree was estimated with two segments of memory for each field, so a hash with more than 262,143
+/// fields did not fit, neither under the new name nor back under the old one.
+#[test]
+fn a_hash_of_300_000_fields_can_be_renamed_and_copied() {
+    const FIELDS: usize = 300_000;
+    let mut session = session(Settings::default());
+    for start in (0..FIELDS).step_by(1000) {
+        let fields = (start..start + 1000).map(|number| format!(" {number} v"));
+        let fields: String = fields.collect();
+        let (reply, _) = ask(&mut *session, &format!("HSET a{fields}"));
+        assert_eq!(reply, ":1000\r\n");
+    }
+    for (command, reply) in [
+        ("RENAME a b", "+OK\r\n"),
+        ("HLEN b", ":300000\r\n"),
+        ("MOVE b 1", ":1\r\n"),
+        ("COPY b c", ":0\r\n"),
+        ("SELECT 1", "+OK\r\n"),
+        ("HGET b 299999", "$1\r\nv\r\n"),
+        ("COPY b c", ":1\r\n"),
+        ("HLEN c", ":300000\r\n"),
+    ] {
+        assert_eq!(ask(&mut *session, command).0, reply, "{command}");
+    }
+}

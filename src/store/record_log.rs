@@ -110,12 +110,25 @@ impl RecordLog {
         self.segments.capacity() * size_of::<Segment>() + self.vacant.capacity() * 4
     }
 
-    /// Whether the numbers for segments would run out with this many more records. A shard whose
+    /// Whether the numbers for segments would run out with records that need this many of them. A shard whose
     /// segments are of 64 KiB comes here with 32 GiB of small records or 8 of large ones at the
     /// earliest.
     pub(super) fn is_short_of_addresses(&self, more: usize) -> bool {
         let most = 1 << (u32::BITS - self.offset_bits);
         self.segments.len() - self.vacant.len() + 2 * more >= most
+    }
+
+    /// The segments that records of these lengths need, about.
+    pub(super) fn segments_for(&self, lengths: impl Iterator<Item = usize>) -> usize {
+        let (mut small, mut large) = (0, 0);
+        for room in lengths.map(room) {
+            match room > self.largest() {
+                true => large += 1,
+                false => small += room,
+            }
+        }
+        // At the end of a segment less than the room of the largest small record is left.
+        large + small.div_ceil(self.pool.segment() - self.largest())
     }
 
     /// The most bytes that a record of this room may add: its segment, one that an evacuation begins, and longer lists. A

@@ -12,6 +12,9 @@ use super::slot::{ItemSlot, NONE, key_length};
 use super::slots::Slots;
 use super::stored_item::StoredItem;
 
+/// At least the bytes of a record before its key, and of its number in its parent's list.
+const LONGEST_HEAD: usize = 64;
+
 /// The items of one shard, by index.
 #[derive(Debug)]
 pub(super) struct ItemSlab {
@@ -62,7 +65,13 @@ impl ItemSlab {
         item.slot.has_shape(bits) && room(length) == room(item.record.len())
     }
 
-    /// Whether the slots or segments might run out with this many more items, however much memory
+    /// The segments that items with keys and values of these lengths need, about.
+    pub(super) fn segments_for(&self, lengths: impl Iterator<Item = usize>) -> usize {
+        self.log
+            .segments_for(lengths.map(|length| length + LONGEST_HEAD))
+    }
+
+    /// Whether the segments might run out with items that need this many more, however much memory
     /// there is.
     pub(super) fn is_short_of_addresses(&self, more: usize) -> bool {
         self.log.is_short_of_addresses(more)

@@ -48,11 +48,15 @@ impl Subtree {
 
     /// Bytes of all keys and values, but the key of the top.
     pub(crate) fn bytes(&self) -> usize {
+        self.lengths().sum()
+    }
+
+    /// Bytes of the key and the value of each node.
+    pub(super) fn lengths(&self) -> impl Iterator<Item = usize> {
         let value = |node: &FlatNode| node.value.as_ref().map_or(0, Vec::len);
         self.nodes
             .iter()
-            .map(|node| node.key.len() + value(node))
-            .sum()
+            .map(move |node| node.key.len() + value(node))
     }
 
     /// Copies the live nodes below a node.

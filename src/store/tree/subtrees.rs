@@ -1,5 +1,6 @@
 //! A node with everything below it: its size, its copy, its removal and its insertion.
 
+use super::writes::SPARE_ADDRESSES;
 use super::*;
 
 impl Tree<'_> {
@@ -35,7 +36,12 @@ impl Tree<'_> {
             return Ok(());
         };
         self.check(key.len(), top.value.as_ref().map_or(0, Vec::len))?;
-        if self.shard.slab.is_short_of_addresses(subtree.nodes.len()) {
+        let segments = self.shard.slab.segments_for(subtree.lengths());
+        if self
+            .shard
+            .slab
+            .is_short_of_addresses(segments + SPARE_ADDRESSES)
+        {
             return Err(Refused::OutOfMemory);
         }
         let old = self.shard.lookup(NONE, inner_db, key, self.hash);

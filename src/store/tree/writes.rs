@@ -4,7 +4,7 @@
 use super::*;
 
 /// Numbers for segments that are left for evacuations and for large records.
-const SPARE_ADDRESSES: usize = 16;
+pub(super) const SPARE_ADDRESSES: usize = 16;
 
 impl Tree<'_> {
     /// Stores an item under a path: a new one, or in place of the old one with all that was below
