@@ -15,6 +15,7 @@ import random
 import resource
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -134,19 +135,19 @@ async def the_cluster(options):
     if not shutil.which("redis-server"):
         return report("cluster: skipped, there is no redis-server")
     with tempfile.TemporaryDirectory() as home:
-        ports, nodes = [], []
-        for number in range(2):
-            port = 20_000 + (os.getpid() * 2 + number) % 10_000
+        first = free_ports(4)
+        ports, nodes = [first, first + 2], []
+        for port in ports:
             os.mkdir(f"{home}/{port}")
             nodes.append(subprocess.Popen(
-                ["redis-server", "--port", str(port), "--cluster-enabled", "yes", "--dir", f"{home}/{port}", "--save", "",
-                 "--cluster-node-timeout", "60000", "--cluster-require-full-coverage", "no"], stdout=subprocess.DEVNULL))
-            ports.append(port)
+                ["redis-server", "--port", str(port), "--cluster-port", str(port + 1), "--cluster-enabled", "yes", "--save", "",
+                 "--dir", f"{home}/{port}", "--cluster-node-timeout", "60000", "--cluster-require-full-coverage", "no"],
+                stdout=subprocess.DEVNULL))
         try:
             for number, port in enumerate(ports):
                 slots = f"{number * 8192} {number * 8192 + 8191}"
                 until(lambda port=port, slots=slots: redis(port, f"CLUSTER ADDSLOTSRANGE {slots}") == "OK")
-            redis(ports[0], f"CLUSTER MEET 127.0.0.1 {ports[1]}")
+            redis(ports[0], f"CLUSTER MEET 127.0.0.1 {ports[1]} {ports[1] + 1}")
             until(lambda: all(redis(port, "CLUSTER SLOTS").count("127.0.0.1") == 2 for port in ports))
             proxy = Process(options.larder, "proxy", "--protocol", "resp", "--listen", "127.0.0.1:0", "--max-connections", "4000",
                             "--read-timeout", "1", "-qq", *(w for port in ports for w in ("--cluster", f"127.0.0.1:{port}")))
@@ -157,6 +158,19 @@ async def the_cluster(options):
                 node.send_signal(signal.SIGCONT)
                 node.kill()
                 node.wait()
+
+
+def free_ports(count):
+    """The first of so many neighbouring ports, below those that the system gives to clients."""
+    while True:
+        first = random.randrange(20_000, 30_000)
+        with contextlib.ExitStack() as stack:
+            try:
+                for port in range(first, first + count):
+                    stack.enter_context(socket.create_server(("127.0.0.1", port)))
+                return first
+            except OSError:
+                continue
 
 
 class Signals:
