@@ -1,6 +1,8 @@
-//! `larder top` beside larder, memcached, redis-server and proxies, by its plain table and its JSON.
+//! `larder top` beside larder, memcached, redis-server and proxies, by its plain table, its JSON and its screen.
 
 mod support;
+#[path = "top/terminal.rs"]
+mod terminal;
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -213,7 +215,7 @@ fn servers_of_a_list_are_shown_and_one_that_is_down_has_its_reason() {
         [&*nobody, "DOWN:"]
     );
     assert!(lines[2].ends_with("refused the connection"), "{}", ran.out);
-    assert!(lines[3].starts_with("total: 1 of 2 up"), "{}", ran.out);
+    assert!(lines[3].starts_with("total, 1/2 up"), "{}", ran.out);
 }
 
 #[test]

@@ -20,11 +20,11 @@ Try it:
   larder top                                    larder or memcached on 127.0.0.1:11211
   larder top 127.0.0.1:11211 127.0.0.1:6379     a memcached and a Redis
   larder top --servers servers.txt              all servers of a pool
-  larder top --json 127.0.0.1:6379       the figures of a second, for a script
+  larder top --once --json 127.0.0.1:6379       the figures of a second, for a script
 
 A proxy is shown with the servers behind it. Rates are those of the last interval.
 
-Exit code: 0 if all servers are up, 1 if one is down, 2 if nothing could be shown.";
+Exit code of --once and --json: 0 if all servers are up, 1 if one is down, 2 if nothing could be shown.";
 
 /// The command line of `larder top`.
 #[derive(Debug, Clone, Args)]
@@ -43,7 +43,11 @@ pub(crate) struct TopArgs {
     #[arg(long, value_name = "SPAN", default_value = "1s", value_parser = interval)]
     interval: Span,
 
-    /// Print all figures, as one JSON object
+    /// Print one table and end, also if the output is a terminal
+    #[arg(long)]
+    once: bool,
+
+    /// Print all figures once, as one JSON object
     #[arg(long)]
     json: bool,
 
@@ -67,6 +71,7 @@ pub(crate) fn run(args: &TopArgs) -> ExitCode {
     exit::run("top", || {
         let options = top::Options {
             interval: args.interval.0,
+            once: args.once,
             json: args.json,
         };
         Ok(top::run(args.watched()?, options))

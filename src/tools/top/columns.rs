@@ -42,7 +42,6 @@ impl Column {
         Column::Latency,
     ];
 
-    #[cfg(test)]
     /// The first are kept longest in a narrow terminal.
     const IMPORTANCE: [Column; 11] = [
         Column::Requests,
@@ -118,7 +117,6 @@ impl Columns {
         }
     }
 
-    #[cfg(test)]
     /// The columns that fit in a width. Addresses are shortened before columns are left out, but not below 15 characters.
     pub(super) fn within(width: usize, rows: &[Row]) -> Columns {
         let longest = longest_name(rows);

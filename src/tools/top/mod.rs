@@ -5,14 +5,20 @@
 //!                       memcached.rs, redis.rs: `stats`, `INFO` to a Reading │
 //!                                                                            ▼
 //!   once: a table or JSON ◀── Row ◀── ServerView: rates of two readings, history
+//!                                         │
+//!   screen: the terminal, keys ◀── draw ◀─┴─ App: order, page, pause
 //! ```
 //!
-//! Invariants: only the sampler's threads wait for servers. Everything else is a value that is given readings and the time. No text of a
+//! Invariants: only the sampler's threads wait for servers, and only `screen` touches the terminal. Everything else is a value that is given readings and the time. No text of a
 //! server reaches the terminal without its control characters escaped.
 //!
 //! Cost: a connection and a thread for each server, and two or three requests in an interval.
 
+mod app;
 mod columns;
+mod detail;
+mod draw;
+mod lines;
 mod memcached;
 mod once;
 mod rates;
@@ -20,18 +26,24 @@ mod reading;
 mod redis;
 mod row;
 mod sampler;
+mod screen;
+mod series;
 mod text;
 mod view;
 
 #[cfg(test)]
+mod screen_tests;
+#[cfg(test)]
 mod tests;
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use super::output::written;
+use app::App;
 use columns::shown_address;
+use sampler::Sampler;
 use view::{ServerView, State};
 
 pub(crate) use sampler::WatchedServer;
@@ -47,13 +59,20 @@ pub(crate) const NOT_MADE: u8 = 2;
 pub(crate) struct Options {
     /// The time between two readings of a server.
     pub(crate) interval: Duration,
-    /// Print JSON.
+    /// Print a table and end.
+    pub(crate) once: bool,
+    /// Print JSON and end.
     pub(crate) json: bool,
 }
 
-/// Runs the command. 0: all servers were up; 1: one was down; 2: nothing could be shown.
+/// Runs the command. 0: it was ended, or all servers were up; 1: one was down; 2: nothing could be shown.
 pub(crate) fn run(servers: Vec<WatchedServer>, options: Options) -> ExitCode {
-    match print_once(servers, options, &mut io::stdout().lock()) {
+    let stdout = io::stdout();
+    let shown = match options.once || options.json || !stdout.is_terminal() {
+        true => print_once(servers, options, &mut stdout.lock()),
+        false => show(servers, options).map(|()| true),
+    };
+    match shown {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(SOME_DOWN),
         Err(problem) => {
@@ -68,6 +87,13 @@ fn views_of(servers: &[WatchedServer]) -> Vec<ServerView> {
     addresses.map(ServerView::new).collect()
 }
 
+/// Shows the screen until a key or a signal ends it.
+fn show(servers: Vec<WatchedServer>, options: Options) -> Result<(), String> {
+    let colours = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let app = App::new(views_of(&servers), options.interval, colours);
+    screen::show(app, &Sampler::start(servers, options.interval))
+}
+
 /// Reads each server twice, unless it is down, and prints the figures. Returns whether all are up.
 fn print_once(
     servers: Vec<WatchedServer>,
@@ -76,9 +102,10 @@ fn print_once(
 ) -> Result<bool, String> {
     let mut views = views_of(&servers);
     let mut missing = vec![2; views.len()];
-    let outcomes = sampler::start(servers, options.interval);
+    let sampler = Sampler::start(servers, options.interval);
     while missing.iter().any(|readings| *readings > 0) {
-        let (number, sampled, at) = outcomes.recv().map_err(|error| error.to_string())?;
+        let outcome = sampler.outcomes.recv();
+        let (number, sampled, at) = outcome.map_err(|error| error.to_string())?;
         if missing[number] == 0 {
             continue;
         }

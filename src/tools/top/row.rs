@@ -54,7 +54,7 @@ impl Row {
             .filter_map(|row| row.latencies)
             .max_by_key(|it| it.1);
         Row {
-            name: format!("total: {} of {} up", up.len(), rows.len()),
+            name: format!("total, {}/{} up", up.len(), rows.len()),
             program: String::new(),
             state: State::Up,
             hit_ratio: rates
@@ -71,5 +71,10 @@ impl Row {
             },
             latencies: slowest,
         }
+    }
+
+    /// The part of the memory's limit that is used.
+    pub(super) fn memory_part(&self) -> Option<f64> {
+        Some(self.gauges.memory? as f64 / self.gauges.memory_limit? as f64)
     }
 }

@@ -11,10 +11,10 @@
 //!
 //! Cost: a memcached gets 2 requests in an interval, a proxy one more; Redis 3, which it counts among its commands.
 
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::memcached;
 use super::reading::Reading;
@@ -49,24 +49,43 @@ enum Dialect {
 /// An outcome, the number of its server, and the time at which it came.
 pub(super) type Outcome = (usize, Sampled, Instant);
 
-/// Starts the threads. They end when the receiver is dropped.
-pub(super) fn start(servers: Vec<WatchedServer>, interval: Duration) -> Receiver<Outcome> {
-    let (sender, receiver) = bounded(QUEUE);
-    for (number, server) in servers.into_iter().enumerate() {
-        let sender = sender.clone();
-        thread::spawn(move || {
-            let mut dialect = None;
-            loop {
-                let begun = Instant::now();
-                let sampled = server.sample(&mut dialect);
-                if sender.send((number, sampled, Instant::now())).is_err() {
-                    return;
-                }
-                thread::sleep(interval.saturating_sub(begun.elapsed()));
-            }
+/// The threads, and what they send. They end when the receiver is dropped.
+#[derive(Debug)]
+pub(super) struct Sampler {
+    pub(super) outcomes: Receiver<Outcome>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Sampler {
+    pub(super) fn start(servers: Vec<WatchedServer>, interval: Duration) -> Sampler {
+        let (sender, outcomes) = bounded(QUEUE);
+        let servers = servers.into_iter().enumerate();
+        let threads = servers.map(|(number, server)| {
+            let sender = sender.clone();
+            thread::spawn(move || watch(number, &server, interval, &sender))
         });
+        Sampler {
+            threads: threads.collect(),
+            outcomes,
+        }
     }
-    receiver
+
+    /// Whether a thread has ended, which only a panic can cause.
+    pub(super) fn has_failed(&self) -> bool {
+        self.threads.iter().any(JoinHandle::is_finished)
+    }
+}
+
+fn watch(number: usize, server: &WatchedServer, interval: Duration, outcomes: &Sender<Outcome>) {
+    let mut dialect = None;
+    loop {
+        let begun = Instant::now();
+        let sampled = server.sample(&mut dialect);
+        if outcomes.send((number, sampled, Instant::now())).is_err() {
+            return;
+        }
+        thread::sleep(interval.saturating_sub(begun.elapsed()));
+    }
 }
 
 impl WatchedServer {

@@ -272,10 +272,10 @@ fn the_table_has_a_line_for_each_server_and_the_total() {
     assert_eq!(
         String::from_utf8(printed).expect("text"),
         "\
-SERVER             PROGRAM REQ/S  HIT%      MEMORY ITEMS CONNS EVICT/S EXPIRE/S  IN/S OUT/S  PROBE ms
-127.0.0.1:11211  memcached 13.2k  75.0 1.00M/64.0M 1.23k    10       0        0  352K 1.14M 0.12/0.12
-127.0.0.1:6379   DOWN: refused the connection
-total: 1 of 2 up         - 13.2k  75.0 1.00M/64.0M 1.23k    10       0        0  352K 1.14M 0.12/0.12
+SERVER            PROGRAM REQ/S  HIT%      MEMORY ITEMS CONNS EVICT/S EXPIRE/S  IN/S OUT/S  PROBE ms
+127.0.0.1:11211 memcached 13.2k  75.0 1.00M/64.0M 1.23k    10       0        0  352K 1.14M 0.12/0.12
+127.0.0.1:6379  DOWN: refused the connection
+total, 1/2 up           - 13.2k  75.0 1.00M/64.0M 1.23k    10       0        0  352K 1.14M 0.12/0.12
 "
     );
 }
@@ -292,7 +292,7 @@ SERVER             PROGRAM REQ/S  HIT%      MEMORY ITEMS CONNS EVICT/S  PROBE ms
 127.0.0.1:11211  memcached 13.2k  75.0 1.00M/64.0M 1.23k    10       0 0.12/0.12
 …2.example:11211 memcached     0     - 1.00M/64.0M 1.23k    10       0 0.12/0.12
 127.0.0.1:6379   DOWN: refused the connection
-total: 2 of 3 up         - 13.2k  75.0  2.00M/128M 2.47k    20       0 0.12/0.12"
+total, 2/3 up            - 13.2k  75.0  2.00M/128M 2.47k    20       0 0.12/0.12"
     );
     for width in 0..200 {
         let columns = Columns::within(width, &rows);

@@ -52,16 +52,17 @@ pub(super) fn milliseconds(time: Duration) -> String {
     format!("{value:.decimals$}")
 }
 
-#[cfg(test)]
 /// A long time in its two largest units: `3d 4h`, `5m 10s`.
 pub(super) fn long_time(seconds: u64) -> String {
-    let (days, hours) = (seconds / 86_400, seconds / 3600 % 24);
-    let (minutes, rest) = (seconds / 60 % 60, seconds % 60);
-    match seconds {
-        86_400.. => format!("{days}d {hours}h"),
-        3600.. => format!("{hours}h {minutes}m"),
-        60.. => format!("{minutes}m {rest}s"),
-        _ => format!("{rest}s"),
+    let (unit, name, next, next_name) = match seconds {
+        86_400.. => (86_400, "d", 3600, "h"),
+        3600.. => (3600, "h", 60, "m"),
+        60.. => (60, "m", 1, "s"),
+        _ => return format!("{seconds}s"),
+    };
+    match (seconds / unit, seconds % unit / next) {
+        (whole, 0) => format!("{whole}{name}"),
+        (whole, rest) => format!("{whole}{name} {rest}{next_name}"),
     }
 }
 
@@ -127,6 +128,7 @@ mod tests {
         for (seconds, text) in [
             (0, "0s"),
             (61, "1m 1s"),
+            (180, "3m"),
             (7_260, "2h 1m"),
             (90_000, "1d 1h"),
         ] {

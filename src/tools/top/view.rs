@@ -98,7 +98,6 @@ impl ServerView {
         Some((*sorted.get(sorted.len() / 2)?, *sorted.last()?))
     }
 
-    #[cfg(test)]
     /// The rate of a counter.
     pub(super) fn rate(&self, counter: Counter) -> Option<f64> {
         self.rates.as_ref()?.counters.get(counter)
