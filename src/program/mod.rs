@@ -121,6 +121,10 @@ enum Command {
     Keys(client::keys::KeysArgs),
     /// Show what running servers do: requests, hits, memory, latency
     Top(client::top::TopArgs),
+    /// Ask whether servers answer, for health checks
+    ///
+    /// Exit code: 0 if all servers have answered, 1 if one has not, 2 if the command line is wrong.
+    Ping(client::ping::PingArgs),
     /// Copy a live cache into another
     Cp(client::copy::CopyArgs),
     #[command(flatten)]
@@ -145,6 +149,7 @@ pub fn run() -> ExitCode {
         Command::Tap(args) => return tap::run(&args),
         Command::Keys(args) => return client::keys::run(&args),
         Command::Top(args) => return client::top::run(&args),
+        Command::Ping(args) => return client::ping::run(&args),
         Command::Cp(args) => return client::copy::run(&args),
         Command::Verb(verb) => return client::run(verb),
         Command::Serve(args) => serve::run(&args),

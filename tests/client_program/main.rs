@@ -12,6 +12,7 @@ mod access;
 mod copy;
 mod keys;
 mod one_key;
+mod ping;
 mod refusals;
 mod resp;
 

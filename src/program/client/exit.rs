@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-/// The exit code of a miss, or of items that were not copied.
+/// The exit code of a miss, of items that were not copied, or of a server that doesn't answer.
 pub(super) const NOT_DONE: u8 = 1;
 
 /// The exit code of an error.

@@ -16,6 +16,7 @@ pub(super) mod json;
 pub(super) mod keys;
 mod memcached;
 mod outcome;
+pub(super) mod ping;
 mod request;
 mod resp;
 pub(super) mod top;
