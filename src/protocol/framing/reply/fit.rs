@@ -7,10 +7,11 @@
 
 use memchr::memchr;
 
-/// The words of a line, up to its end.
+/// The words of a line, up to its end: a line feed, and a carriage return before it or none.
 fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let end = memchr(b'\r', line).unwrap_or(line.len());
-    let words = line[..end].split(|byte| *byte == b' ');
+    let end = memchr(b'\n', line).unwrap_or(line.len());
+    let line = line[..end].strip_suffix(b"\r").unwrap_or(&line[..end]);
+    let words = line.split(|byte| *byte == b' ');
     words.filter(|word| !word.is_empty())
 }
 
@@ -210,5 +211,18 @@ mod tests {
                 "{words:?}"
             );
         }
+    }
+
+    #[test]
+    fn the_last_key_of_a_line_that_ends_with_a_bare_line_feed_is_found() {
+        for request in [&b"get a b\n"[..], b"get a b\r\n", b"gat 0 a b\n"] {
+            let mut seen = 0;
+            assert!(has_key(request, &mut seen, b"a") && has_key(request, &mut seen, b"b"));
+            assert!(!has_key(request, &mut seen, b"b"));
+        }
+        assert!(is_meta_of(b"mg a k O7\n", b"HD ka O7\r\n"));
+        assert!(!is_meta_of(b"mg a k O7\n", b"HD kb O7\r\n"));
+        // A carriage return elsewhere is a byte of the key.
+        assert!(has_key(b"get a\rb\r\n", &mut 0, b"a\rb"));
     }
 }
