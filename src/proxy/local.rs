@@ -196,13 +196,16 @@ const NO_CLUSTER: &str = "ERR This instance has cluster support disabled";
 
 fn select(args: CommandArgs<'_>, session: &mut Session, pool: &Pool, reply: &mut Reply<'_>) {
     match parse_integer(args.get(1)) {
-        None => reply.error("ERR invalid DB index"),
+        None => reply.error("ERR value is not an integer or out of range"),
         Some(1..DATABASES) if pool.is_cluster() => {
             reply.error("ERR SELECT is not allowed in cluster mode");
         }
         Some(number @ 0..DATABASES) => {
             session.state.database = number as u32;
             reply.ok();
+        }
+        Some(number) if i32::try_from(number).is_err() => {
+            reply.error("ERR value is out of range, value must between -2147483648 and 2147483647")
         }
         Some(_) => reply.error("ERR DB index is out of range"),
     }
