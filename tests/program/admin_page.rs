@@ -7,7 +7,7 @@ use super::run::{FREE, Larder, Place, until};
 use crate::browser_support::Browser;
 
 /// The width and the height of the picture in the book.
-const PICTURE: (u32, u32) = (1200, 800);
+const PICTURE: (u32, u32) = (1000, 880);
 
 /// The page of a program, if there is a browser.
 fn open(larder: &Larder) -> Option<Browser> {
@@ -142,18 +142,37 @@ fn the_page_plots_what_clients_do_and_runs_nothing_else() {
     page.until("document.documentElement.scrollWidth <= 380");
 
     if std::env::var_os("LARDER_BLESS").is_some() {
-        take_picture(&mut page, load);
+        take_picture(&mut page, &larder);
     }
     drop(larder);
     page.until("document.getElementById('health').innerText.startsWith('✗ no answer')");
 }
 
-/// The picture of the page in the book, after a minute of load; the window is as wide as its plots.
-fn take_picture(page: &mut Browser, mut load: impl FnMut()) {
+/// The picture of the page in the book, after a minute of mixed load.
+fn take_picture(page: &mut Browser, larder: &Larder) {
+    let (mut memcached, mut resp) = (larder.memcached(), larder.resp());
     let began = std::time::Instant::now();
-    while began.elapsed().as_secs() < 60 {
-        load();
-        std::thread::sleep(std::time::Duration::from_millis(20));
+    while began.elapsed().as_secs() < 75 {
+        let key = (fastrand::f64().powi(2) * 20_000.0) as u64;
+        if fastrand::u8(0..5) == 0 {
+            let (exptime, length) = (fastrand::u8(0..3), fastrand::usize(50..800));
+            let value = "x".repeat(length);
+            let set = format!("set {key} 0 {exptime} {length}\r\n{value}\r\n");
+            memcached.ask(set, "STORED\r\n");
+        }
+        memcached.say(format!("get {key}\r\n"));
+        memcached.until_end("END\r\n");
+        memcached.say(format!("mg {key} t\r\n"));
+        memcached.until_end("\r\n");
+        if fastrand::bool() {
+            resp.say(format!("GETRANGE {key} 0 -1\r\n"));
+            // The length, and the value.
+            (0..2).for_each(|_| drop(resp.until_end("\r\n")));
+        }
+        let wave = (began.elapsed().as_secs_f64() / 8.0).sin().powi(2);
+        std::thread::sleep(std::time::Duration::from_micros(
+            500 + (2000.0 * wave) as u64,
+        ));
     }
     page.theme("light");
     page.resize(PICTURE.0, PICTURE.1);

@@ -1,7 +1,7 @@
-//! `--admin` of `larder proxy` and `larder invalidate`: the figures of the servers behind them.
+//! `--admin` of `larder proxy` and `larder invalidate`, and of a larder with an origin: the figures of the servers behind them.
 
 use super::admin::{ADMIN, check, get, request, samples};
-use super::run::{Larder, Place, Talk, until};
+use super::run::{FREE, Larder, Place, Talk, until};
 
 /// The answer to `/healthz`: its status and its line.
 #[track_caller]
@@ -144,4 +144,25 @@ fn an_invalidation_server_shows_what_was_delivered_and_what_waits() {
     }
     // What waits is safe, so this is no reason to send clients elsewhere.
     assert_eq!(health(&larder), healthy());
+}
+
+#[test]
+fn an_origin_has_its_figures() {
+    let place = Place::new();
+    let origin = ["--origin-command", "printf %s {key}"];
+    let larder = place.serve(&[&FREE[..], &ADMIN, &origin].concat(), 3);
+    larder
+        .memcached()
+        .ask("get k\r\n", "VALUE k 0 1\r\nk\r\nEND\r\n");
+    let page = get(&larder, "/metrics");
+    check(&page);
+    let figures = samples(&page);
+    for (sample, value) in [
+        ("larder_origin_fetches_total", 1.0),
+        ("larder_origin_found_total", 1.0),
+        ("larder_origin_timeouts_total", 0.0),
+        ("larder_origin_queued", 0.0),
+    ] {
+        assert_eq!(figures.get(sample), Some(&value), "{sample}\n{page}");
+    }
 }

@@ -81,6 +81,24 @@ fn a_passed_unix_socket_keeps_its_file() {
 }
 
 #[test]
+fn the_admin_listener_takes_a_passed_socket() {
+    let place = Place::new();
+    let socket = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = socket.local_addr().expect("bound").to_string();
+    // It connects before there is a larder.
+    let mut early = Talk::tcp(&address);
+    early.say(format!("GET /healthz HTTP/1.1\r\nHost: {address}\r\n\r\n"));
+    let larder = with_socket(
+        &place,
+        &socket,
+        &[&FREE[..], &["--admin", &address]].concat(),
+    );
+    let larder = larder.ready(3);
+    assert_eq!(larder.address("admin"), address);
+    assert!(early.rest().ends_with("\r\n\r\nok\n"));
+}
+
+#[test]
 fn a_socket_that_no_listener_takes_is_an_error() {
     let place = Place::new();
     let socket = TcpListener::bind("127.0.0.1:0").expect("a free port");
