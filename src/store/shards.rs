@@ -387,18 +387,3 @@ impl Store {
         }
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Otherwise a client could choose keys that collide in everybody's table.
-    #[test]
-    fn each_store_hashes_with_keys_of_its_own() {
-        let hash = || {
-            let store = Store::new(Config::default(), Clock::manual(0));
-            store.hasher.hash_one("key")
-        };
-        assert_ne!(hash(), hash());
-    }
-}

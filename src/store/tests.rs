@@ -331,3 +331,10 @@ fn a_flush_whose_time_has_come_is_carried_out_before_another_is_set() {
     store.flush_at(0, START + 100);
     assert_eq!(get(&store, &[b"k"]), None);
 }
+
+/// Otherwise a client could choose keys that collide in everybody's table.
+#[test]
+fn each_store_hashes_with_keys_of_its_own() {
+    let hash = || store().hasher.hash_one("key");
+    assert_ne!(hash(), hash());
+}
