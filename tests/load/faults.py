@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Load with faults: 1,000 clients beside misbehaving ones, while servers are frozen, killed, and short of descriptors and disk.
+"""Load with faults: 1,000 clients beside misbehaving ones, while servers are frozen, killed, short of
+descriptors and of disk, and their clock jumps.
 
     python3 tests/load/faults.py [--larder target/debug/larder] [--seconds 8] [--connections 1000] [--seed N] [--only WORD]
 
@@ -10,6 +11,7 @@ before, and that its memory has grown no further. Any wrong or stale reply, and 
 import argparse
 import asyncio
 import contextlib
+import glob
 import os
 import random
 import resource
@@ -260,16 +262,69 @@ async def a_stale_value(options):
             server.kill()
 
 
-async def invalidation(options):
-    """larder invalidate is killed and its caches are frozen; at the end no answered delete is missing."""
+class JumpingClock:
+    """A clock of dates for servers that are started with `env`, in hours from the right time. None of it without libfaketime."""
+
+    def __init__(self, home):
+        library = next(iter(glob.glob("/usr/lib/*/faketime/libfaketime.so.1")), None)
+        self.file = f"{home}/clock"
+        self.env = library and {"LD_PRELOAD": library, "FAKETIME_TIMESTAMP_FILE": self.file, "FAKETIME_NO_CACHE": "1",
+                                "DONT_FAKE_MONOTONIC": "1"}
+        self.set(0)
+
+    def set(self, hours):
+        with open(f"{self.file}.new", "w") as file:
+            file.write(f"{hours:+}h\n")
+        os.rename(f"{self.file}.new", self.file)
+
+    def shows(self):
+        """What a program sees, in hours from the right time."""
+        seen = subprocess.run(["date", "+%s"], env={**os.environ, **self.env}, capture_output=True, text=True, check=True)
+        return round((int(seen.stdout) - time.time()) / 3600)
+
+    async def jump(self, ends, rng):
+        while not ends.is_set():
+            self.set(rng.choice((-5, -1, 1, 5)))
+            await asyncio.sleep(rng.random() / 2)
+
+
+async def clock_jumps(options):
+    """larder serve whose clock of dates jumps by hours, both ways. Its own time goes on, so no item expires too early."""
     with tempfile.TemporaryDirectory() as home:
+        clock = JumpingClock(home)
+        if not clock.env:
+            return report("clock: skipped, there is no libfaketime")
+        server = serve(options, env=clock.env)
+        clock.set(5)
+        if clock.shows() != 5:
+            raise SystemExit("libfaketime has no effect")
+        connection = Connection("resp", server.ports["resp"])
+        await connection.open()
+        connection.writer.write(b"SET brief brief EX 3600\r\n")
+        await connection.line()
+
+        async def times(ends, _):
+            while not ends.is_set():
+                connection.writer.write(b"TIME\r\n")
+                lines = [await connection.line() for _ in range(5)]
+                if abs(int(lines[2]) - time.time()) > 600 or await connection.get(b"brief") != b"brief":
+                    raise Wrong(f"the time has jumped to {lines[2]!r}, or a key has expired")
+                await asyncio.sleep(0.1)
+
+        await under_load(options, server, server.ports, "serve whose clock jumps", [clock.jump, times])
+
+
+async def invalidation(options):
+    """larder invalidate is killed, its clock jumps, and its caches are frozen; at the end no answered delete is missing."""
+    with tempfile.TemporaryDirectory() as home:
+        clock = JumpingClock(home)
         caches = [serve(options) for _ in range(2)]
         with open(f"{home}/servers.txt", "w") as file:
             file.writelines(f"127.0.0.1:{cache.ports['memcached']} 1\n" for cache in caches)
 
         def start():
             return Process(options.larder, "invalidate", "--listen", "127.0.0.1:0", "--servers", "servers.txt", "--timeout", "1",
-                           "--max-connections", "4000", "-qq", cwd=home)
+                           "--max-connections", "4000", "-qq", cwd=home, env=clock.env)
 
         state = {"larder": start()}
         keys = [Key(f"key{number}") for number in range(3000)]
@@ -290,7 +345,7 @@ async def invalidation(options):
                     state["larder"] = start()
             ends.set()
 
-        await asyncio.gather(*clients, kills(), frozen_now_and_then(caches)(ends, rng))
+        await asyncio.gather(*clients, kills(), frozen_now_and_then(caches)(ends, rng), clock.jump(ends, rng))
         await gone(caches, keys)
         larder, ports = state["larder"], state["larder"].ports
         base = larder.resources()
@@ -359,7 +414,8 @@ async def gone(caches, keys):
         cache.reads.close()
 
 
-SCENARIOS = [a_stale_value, the_server, both_models, the_proxy, the_cluster, descriptors, full_disk, invalidation]
+SCENARIOS = [a_stale_value, the_server, both_models, the_proxy, the_cluster, descriptors, full_disk, clock_jumps,
+             invalidation]
 
 
 def main():

@@ -31,13 +31,15 @@ class Wrong(Exception):
 class Process:
     """A server that is started on free ports, and found by the addresses that it prints."""
 
-    def __init__(self, *command, listeners=1, cwd=None):
+    def __init__(self, *command, listeners=1, cwd=None, env=None):
         self.command, self.listeners, self.cwd, self.ports = command, listeners, cwd, {}
+        self.env = {**os.environ, **(env or {})}
         self.start(command)
 
     def start(self, command):
         self.errors = tempfile.TemporaryFile("w+")
-        self.child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self.errors, text=True, cwd=self.cwd)
+        self.child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self.errors, text=True, cwd=self.cwd,
+                                      env=self.env)
         while len(self.ports) < self.listeners:
             line = self.child.stdout.readline()
             if not line:
