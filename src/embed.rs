@@ -50,6 +50,7 @@ use crate::origin::FetchThreads;
 use crate::server::{self, Address, Connections, Handle, Running, Service, StartError};
 use crate::service::memcached::{self, AuthFile, Memcached};
 use crate::service::resp::{self, Resp};
+use crate::service::slow_log::SlowLog;
 use crate::snapshot::{SaveError, Saver};
 use crate::store::{Clock, Store, Sweeper};
 
@@ -66,6 +67,7 @@ pub struct Server {
     pub(crate) store: Arc<Store>,
     pub(crate) memcached: Arc<Memcached>,
     pub(crate) resp: Arc<Resp>,
+    pub(crate) slow_log: Arc<SlowLog>,
     protocols: Vec<&'static str>,
     // Ends its thread when dropped.
     _sweeper: Sweeper,
@@ -230,6 +232,16 @@ impl Builder {
         Ok(Arc::new(resp))
     }
 
+    /// The slow log of both services.
+    fn shared_slow_log(&self, memcached: &Memcached, resp: &Resp) -> Arc<SlowLog> {
+        let log = Arc::new(SlowLog::default());
+        log.set_slower_than(self.slow_log.0);
+        log.set_max_len(self.slow_log.1);
+        memcached.log_slow_requests_to(Arc::clone(&log));
+        resp.log_slow_requests_to(Arc::clone(&log));
+        log
+    }
+
     /// Loads the last snapshot, if there is a file for it, and lets the services use the file.
     fn snapshots(
         &self,
@@ -284,6 +296,7 @@ impl Builder {
         let memcached = self.memcached_service(&store, &connections)?;
         let resp = self.resp_service(&store, &connections)?;
         resp.count_requests_of(memcached.clone());
+        let slow_log = self.shared_slow_log(&memcached, &resp);
         let snapshots = self.snapshots(&store, &memcached, &resp)?;
         let fetch_threads = self.start_fetch_threads(&store, &memcached, &resp)?;
         #[cfg(feature = "proxy")]
@@ -323,6 +336,7 @@ impl Builder {
             store,
             memcached,
             resp,
+            slow_log,
             protocols,
             _fetch_threads: fetch_threads,
             #[cfg(feature = "proxy")]

@@ -9,7 +9,7 @@ use crate::origin::{self, Origin};
 use crate::peers::PeerSettings;
 use crate::server::{self, Listen, Model, ServerTls};
 use crate::service::memcached::SpokenProtocol;
-use crate::service::{Secret, memcached};
+use crate::service::{Secret, memcached, slow_log};
 use crate::store::{self, Clock};
 
 /// The settings of a [`Server`](super::Server) to be started. The defaults are the binary's, except for the ports, which are free
@@ -31,6 +31,8 @@ pub struct Builder {
     pub(super) snapshot_every: Option<Duration>,
     pub(super) max_item_size: usize,
     pub(super) max_reply_memory: Option<usize>,
+    /// Microseconds of a request that belongs into the slow log, negative for no log; and its entries.
+    pub(super) slow_log: (i64, u64),
     pub(super) server: server::Settings,
     pub(super) tls: Option<Arc<ServerTls>>,
     pub(super) origin: Option<(Arc<dyn Origin>, origin::Settings)>,
@@ -57,6 +59,7 @@ impl Default for Builder {
             snapshot_every: None,
             max_item_size: memcached::Settings::default().max_item_size,
             max_reply_memory: None,
+            slow_log: (slow_log::SLOWER_THAN, slow_log::MAX_LEN),
             server: server::Settings::default(),
             tls: None,
             origin: None,
@@ -114,6 +117,16 @@ impl Builder {
     /// [`Server::default_reply_memory`](super::Server::default_reply_memory), or for two of the largest items if that is more. One reply may take three quarters of it.
     pub fn max_reply_memory(mut self, bytes: Option<usize>) -> Builder {
         self.max_reply_memory = bytes;
+        self
+    }
+
+    /// The time from which on a request is put into the slow log, to the microsecond, `None` for no log; and the entries that the log
+    /// may have. SLOWLOG and `stats slowlog` show them.
+    pub fn slow_log(mut self, slower_than: Option<Duration>, entries: u64) -> Builder {
+        let microseconds = slower_than.map_or(-1, |time| {
+            i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
+        });
+        self.slow_log = (microseconds, entries);
         self
     }
 

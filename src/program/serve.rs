@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use clap::Args;
 
@@ -222,7 +223,7 @@ fn reload(
 ) -> impl FnMut() + Send + 'static {
     let (store, connections) = (server.store.clone(), server.running.connections().clone());
     let (memcached, saver) = (server.memcached.clone(), server.saver().cloned());
-    let peers = server.peers();
+    let (peers, slow_log) = (server.peers(), server.slow_log.clone());
     move || match args.settings() {
         Ok(new) => {
             let (settings, log) = (new.serve, new.log);
@@ -237,6 +238,8 @@ fn reload(
             }
             connections.set_max(settings.max_connections as usize);
             connections.set_max_reply_memory(settings.max_reply_memory.0 as usize);
+            slow_log.set_slower_than(settings.slowlog_log_slower_than.microseconds());
+            slow_log.set_max_len(settings.slowlog_max_len.into());
             if let Some(saver) = &saver {
                 saver.set_every(settings.snapshot_every.off_if_zero());
             }
@@ -322,6 +325,13 @@ fn start(
         .when_full(settings.when_full.0)
         .max_item_size(settings.max_item_size.0 as usize)
         .max_reply_memory(Some(settings.max_reply_memory.0 as usize))
+        .slow_log(
+            settings
+                .slowlog_log_slower_than
+                .0
+                .map(Duration::from_micros),
+            settings.slowlog_max_len.into(),
+        )
         .nested(settings.nested.0)
         .memcached_protocol(settings.memcached_protocol.0)
         .backlog(settings.backlog)

@@ -13,7 +13,7 @@ use toml::Value;
 
 mod words;
 
-pub(crate) use words::{ModelName, SpokenProtocolName, TlsVersionName, WhenFullName};
+pub(crate) use words::{ModelName, SlowerThan, SpokenProtocolName, TlsVersionName, WhenFullName};
 
 /// An amount of memory in bytes, written `64MiB`, `512KiB`, `1GiB` or as a plain number of bytes.
 ///

@@ -8,5 +8,6 @@ mod latency_histogram;
 pub mod memcached;
 pub mod resp;
 mod secret;
+pub(crate) mod slow_log;
 
 pub use secret::Secret;

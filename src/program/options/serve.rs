@@ -11,11 +11,12 @@ use serde::Deserialize;
 use crate::server::limits::BACKLOG;
 use crate::server::{Listen, Model};
 use crate::service::memcached::SpokenProtocol;
+use crate::service::slow_log::MAX_LEN;
 use crate::store::WhenFull;
 
 use crate::program::values::{
-    Count, Endpoint, ModelName, Seconds, Size, Span, SpokenProtocolName, Switch, WhenFullName,
-    parsed,
+    Count, Endpoint, ModelName, Seconds, Size, SlowerThan, Span, SpokenProtocolName, Switch,
+    WhenFullName, parsed,
 };
 
 use super::Settings;
@@ -158,6 +159,17 @@ pub(crate) struct ServeOptions {
     #[arg(long, value_name = "SPAN")]
     #[serde(deserialize_with = "parsed")]
     pub(crate) snapshot_every: Option<Span>,
+
+    /// Microseconds from which on a request is in the slow log, which SLOWLOG and `stats slowlog` show; 0 logs all, off none.
+    /// HUP reads it again [default: 10000]
+    #[arg(long, value_name = "MICROSECONDS|off")]
+    #[serde(deserialize_with = "parsed")]
+    pub(crate) slowlog_log_slower_than: Option<SlowerThan>,
+
+    /// Entries of the slow log; it has at most 16MiB. HUP reads it again [default: 128]
+    #[arg(long, value_name = "N")]
+    #[serde(deserialize_with = "parsed")]
+    pub(crate) slowlog_max_len: Option<Count<{ u32::MAX }>>,
 }
 
 impl ServeOptions {
@@ -189,6 +201,9 @@ impl ServeOptions {
             protected_mode: self.protected_mode.or(other.protected_mode),
             snapshot: self.snapshot.or(other.snapshot),
             snapshot_every: self.snapshot_every.or(other.snapshot_every),
+            slowlog_log_slower_than: (self.slowlog_log_slower_than)
+                .or(other.slowlog_log_slower_than),
+            slowlog_max_len: self.slowlog_max_len.or(other.slowlog_max_len),
         }
     }
 
@@ -229,6 +244,8 @@ impl ServeOptions {
             protected_mode: self.protected_mode.unwrap_or(Switch(true)),
             snapshot: self.snapshot,
             snapshot_every: self.snapshot_every.unwrap_or(Span(Duration::ZERO)),
+            slowlog_log_slower_than: self.slowlog_log_slower_than.unwrap_or_default(),
+            slowlog_max_len: self.slowlog_max_len.map_or(MAX_LEN as u32, |count| count.0),
         }
     }
 }

@@ -6,8 +6,8 @@ use crate::server::Listen;
 use crate::server::limits::LEAST_REPLY_MEMORY;
 
 use crate::program::values::{
-    Endpoint, ModelName, PrintedSetting, Seconds, Size, Span, SpokenProtocolName, Switch,
-    WhenFullName,
+    Endpoint, ModelName, PrintedSetting, Seconds, Size, SlowerThan, Span, SpokenProtocolName,
+    Switch, WhenFullName,
 };
 
 /// The settings of `larder serve` in force.
@@ -39,6 +39,8 @@ pub(crate) struct Settings {
     pub(crate) protected_mode: Switch,
     pub(crate) snapshot: Option<PathBuf>,
     pub(crate) snapshot_every: Span,
+    pub(crate) slowlog_log_slower_than: SlowerThan,
+    pub(crate) slowlog_max_len: u32,
 }
 
 /// The smallest `--memory`: less leaves no room for the tables of the store themselves.
@@ -122,16 +124,17 @@ impl Settings {
             max_connections,
             backlog,
             idle_timeout,
-            password_file,
-            auth_file,
-            acl_file,
-            protected_mode,
-            snapshot,
-            snapshot_every,
+            password_file: _,
+            auth_file: _,
+            acl_file: _,
+            protected_mode: _,
+            snapshot: _,
+            snapshot_every: _,
+            slowlog_log_slower_than: _,
+            slowlog_max_len: _,
         } = self;
         let path = PrintedSetting::path;
-        let password_file = password_file.as_ref();
-        vec![
+        let mut printed = vec![
             PrintedSetting::new("memcached", memcached),
             PrintedSetting::new("resp", resp),
             path("unix", unix.as_ref(), "/run/larder/larder.sock"),
@@ -151,12 +154,31 @@ impl Settings {
             PrintedSetting::number("max-connections", *max_connections),
             PrintedSetting::number("backlog", *backlog),
             PrintedSetting::number("idle-timeout", idle_timeout.0),
-            path("password-file", password_file, "/etc/larder/password"),
-            path("auth-file", auth_file.as_ref(), "/etc/larder/users"),
-            path("acl-file", acl_file.as_ref(), "/etc/larder/users.acl"),
-            PrintedSetting::new("protected-mode", protected_mode),
-            path("snapshot", snapshot.as_ref(), "/var/lib/larder/snapshot"),
-            PrintedSetting::new("snapshot-every", snapshot_every),
+        ];
+        printed.extend(self.printed_last());
+        printed
+    }
+
+    /// The last ones: users, snapshots, and the slow log.
+    fn printed_last(&self) -> Vec<PrintedSetting> {
+        let path = PrintedSetting::path;
+        vec![
+            path(
+                "password-file",
+                self.password_file.as_ref(),
+                "/etc/larder/password",
+            ),
+            path("auth-file", self.auth_file.as_ref(), "/etc/larder/users"),
+            path("acl-file", self.acl_file.as_ref(), "/etc/larder/users.acl"),
+            PrintedSetting::new("protected-mode", self.protected_mode),
+            path(
+                "snapshot",
+                self.snapshot.as_ref(),
+                "/var/lib/larder/snapshot",
+            ),
+            PrintedSetting::new("snapshot-every", self.snapshot_every),
+            PrintedSetting::new("slowlog-log-slower-than", self.slowlog_log_slower_than),
+            PrintedSetting::number("slowlog-max-len", self.slowlog_max_len),
         ]
     }
 
@@ -189,11 +211,15 @@ impl Settings {
             protected_mode,
             snapshot,
             snapshot_every,
+            slowlog_log_slower_than,
+            slowlog_max_len,
         } = new;
         (self.memory, self.when_full) = (*memory, *when_full);
         self.max_item_size = *max_item_size;
         (self.max_connections, self.max_reply_memory) = (*max_connections, *max_reply_memory);
         self.snapshot_every = *snapshot_every;
+        self.slowlog_log_slower_than = *slowlog_log_slower_than;
+        self.slowlog_max_len = *slowlog_max_len;
         let shutdown_differs = self.shutdown_command != *shutdown_command;
         let protocol_differs = self.memcached_protocol != *memcached_protocol;
         [

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use crate::server::{Model, TlsVersion};
 use crate::service::memcached::SpokenProtocol;
+use crate::service::slow_log::SLOWER_THAN;
 use crate::store::WhenFull;
 
 /// A way of running connections, by its name.
@@ -106,5 +107,46 @@ impl fmt::Display for TlsVersionName {
             TlsVersion::Tls12 => "1.2",
             TlsVersion::Tls13 => "1.3",
         })
+    }
+}
+
+/// Microseconds from which on a request is slow; `None` if none is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SlowerThan(pub(crate) Option<u64>);
+
+impl SlowerThan {
+    /// As Redis writes it: -1 for none.
+    pub(crate) fn microseconds(self) -> i64 {
+        let most = |number| i64::try_from(number).unwrap_or(i64::MAX);
+        self.0.map_or(-1, most)
+    }
+}
+
+impl Default for SlowerThan {
+    fn default() -> SlowerThan {
+        SlowerThan(u64::try_from(SLOWER_THAN).ok())
+    }
+}
+
+impl FromStr for SlowerThan {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<SlowerThan, String> {
+        match text {
+            // Redis's own.
+            "off" | "-1" => Ok(SlowerThan(None)),
+            _ => text.parse().map(|number| SlowerThan(Some(number))).map_err(|_| {
+                format!("`{text}` is not a number of microseconds; write 10000, 0 for every request, or off")
+            }),
+        }
+    }
+}
+
+impl fmt::Display for SlowerThan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            None => f.write_str("off"),
+            Some(number) => number.fmt(f),
+        }
     }
 }

@@ -21,6 +21,7 @@ use super::binary::BinarySession;
 use super::context::TurnContext;
 use super::latency::TurnTimer;
 use super::service_state::{Shared, SpokenProtocol};
+use super::slow_requests::RequestClock;
 use super::step::Step;
 use super::text_session::TextSession;
 use super::watch::{EventKinds, Watching};
@@ -108,6 +109,16 @@ impl ConnectionSession {
     fn has_more_to_say(&self) -> bool {
         match &self.protocol {
             SessionProtocol::Text(text) => text.has_more_to_say(),
+            _ => false,
+        }
+    }
+
+    /// Whether the input begins with a request, and not with the rest of one.
+    #[inline]
+    fn is_at_a_request(&self) -> bool {
+        match &self.protocol {
+            SessionProtocol::Text(text) => text.is_at_a_command(),
+            SessionProtocol::Binary(binary) => binary.is_at_a_request(),
             _ => false,
         }
     }
@@ -202,6 +213,7 @@ impl server::Session for ConnectionSession {
             context.input_is_whole = true;
             context.output.limit = MAX_REPLY;
         }
+        let mut clock = RequestClock::begin(shared.slow_log());
         let mut consumed = 0;
         let next = loop {
             let rest = &input[consumed..];
@@ -212,13 +224,22 @@ impl server::Session for ConnectionSession {
                 break Next::Again;
             }
             let before = context.before_step();
+            let (begins, start) = (self.is_at_a_request(), consumed);
             let step = self.step(&mut context, rest);
+            let begins = begins && step.has_begun();
             let step = context.after_peers(step, before, rest);
             context.after_fetches(&step);
-            if let Some(next) = self.after_step(step, rest.len(), &mut consumed) {
+            let next = self.after_step(step, rest.len(), &mut consumed);
+            if begins && let Some(time) = clock.request_done(start) {
+                clock.note(input, &connection, shared.store.now_ms(), time);
+            }
+            if let Some(next) = next {
                 break next;
             }
         };
+        if let Some(time) = clock.look() {
+            clock.note(input, &connection, shared.store.now_ms(), time);
+        }
         connection.note_awaits_value(self.needed > 0 || next == Next::Receive);
         self.insertions = std::mem::take(&mut context.output.insertions);
         self.fetches = std::mem::take(&mut context.operations.fetches);

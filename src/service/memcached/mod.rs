@@ -47,6 +47,7 @@ mod prefixes;
 mod receiving;
 mod retrieval;
 mod service_state;
+mod slow_requests;
 mod stats;
 mod stats_conns;
 mod stats_general;
@@ -66,6 +67,7 @@ use crate::origin::ReadThrough;
 use crate::peers::Peers;
 use crate::protocol::memcached::text::reply;
 use crate::server::{self, Address, Certificates, Connections, Peer, Refusal};
+use crate::service::slow_log::SlowLog;
 use crate::snapshot::Saver;
 use crate::store::Store;
 
@@ -107,6 +109,7 @@ impl Memcached {
                 snapshots: OnceLock::new(),
                 origin: OnceLock::new(),
                 peers: OnceLock::new(),
+                slow_log: OnceLock::new(),
                 verbosity: AtomicU32::new(0),
                 max_item_size: AtomicUsize::new(settings.max_item_size),
             }),
@@ -134,6 +137,12 @@ impl Memcached {
     pub fn require_users_of(&self, file: AuthFile) {
         // Only the first file counts.
         let _ = self.shared.auth_file.set(file);
+    }
+
+    /// Puts requests that take long into a log that other services share.
+    pub(crate) fn log_slow_requests_to(&self, log: Arc<SlowLog>) {
+        // Only the first one counts.
+        let _ = self.shared.slow_log.set(log);
     }
 
     /// Lets `stats` report on snapshots.

@@ -9,6 +9,7 @@ use crate::origin::ReadThrough;
 use crate::peers::Peers;
 use crate::protocol::memcached::text::Nesting;
 use crate::server::{Address, Certificates, Connection, Connections, limits};
+use crate::service::slow_log::SlowLog;
 use crate::snapshot::Saver;
 use crate::store::Store;
 
@@ -104,6 +105,8 @@ pub(super) struct Shared {
     pub(super) origin: OnceLock<Arc<ReadThrough>>,
     /// The larders that form one cache with this one, if there are any.
     pub(super) peers: OnceLock<Arc<dyn Peers>>,
+    /// The requests that took long; that of the program, or one of its own.
+    pub(super) slow_log: OnceLock<Arc<SlowLog>>,
     /// The level of the last `verbosity`. `stats settings` shows it; it doesn't change larder's log
     /// level.
     pub(super) verbosity: AtomicU32,
@@ -111,6 +114,12 @@ pub(super) struct Shared {
 }
 
 impl Shared {
+    /// The requests that took long.
+    #[inline]
+    pub(super) fn slow_log(&self) -> &SlowLog {
+        self.slow_log.get_or_init(Arc::default)
+    }
+
     /// Bytes that key and value of an item may have together.
     pub(super) fn max_item_size(&self) -> usize {
         let own = self.max_item_size.load(Ordering::Relaxed);

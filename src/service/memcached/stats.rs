@@ -106,6 +106,7 @@ impl TurnContext<'_> {
             b"settings" => self.settings_stats(),
             b"items" => self.items(),
             b"slabs" => self.slabs(),
+            b"slowlog" => self.slow_log_stats(),
             b"sizes" => self.stat("sizes_status", "disabled"),
             _ => return false,
         }

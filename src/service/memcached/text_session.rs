@@ -61,6 +61,12 @@ impl TextSession {
         matches!(self.pending, InputStart::Dump(_))
     }
 
+    /// Whether the input begins with a command, and not with the rest of one.
+    #[inline]
+    pub(super) fn is_at_a_command(&self) -> bool {
+        matches!(self.pending, InputStart::Nothing) && self.receiving.is_none()
+    }
+
     /// Whether a value is received into memory of the store.
     pub(super) fn receives(&self) -> bool {
         self.receiving.is_some()

@@ -5,7 +5,7 @@
 //! behind them in a pipeline share one: up to [`TOGETHER`] calls of the same command are counted with the mean of their
 //! times. So a command costs 2 nanoseconds in a pipeline and one look outside of it.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::statistics::Statistics;
 use super::table::{CommandSpec, FAST};
@@ -17,30 +17,45 @@ const TOGETHER: u64 = 8;
 pub(super) struct CountedCalls {
     command: u16,
     count: u64,
-    /// Calls that are added together.
+    /// Calls that are added together now, and behind the first ones.
     most: u64,
+    then_most: u64,
     since: Instant,
 }
 
+/// Calls that were added to the statistics, and their time.
+pub(super) struct AddedCalls {
+    pub(super) command: u16,
+    pub(super) count: u64,
+    pub(super) time: Duration,
+}
+
 impl CountedCalls {
-    /// The counts of a turn that begins now.
-    pub(super) fn begin() -> CountedCalls {
+    /// The counts of a turn that begins now; `exact` for a look at the clock with each call.
+    pub(super) fn begin(exact: bool) -> CountedCalls {
         CountedCalls {
             command: 0,
             count: 0,
             most: 1,
+            then_most: if exact { 1 } else { TOGETHER },
             since: Instant::now(),
         }
     }
 
-    /// Counts a call that begins.
+    /// Counts a call that begins. Returns the calls of another command that were added.
     #[inline]
-    pub(super) fn begin_call(&mut self, command: u16, statistics: &Statistics) {
+    pub(super) fn begin_call(
+        &mut self,
+        command: u16,
+        statistics: &Statistics,
+    ) -> Option<AddedCalls> {
+        let mut added = None;
         if self.command != command {
-            self.add_to(statistics);
+            added = self.add_to(statistics);
             self.command = command;
         }
         self.count += 1;
+        added
     }
 
     /// Forgets the call that has begun: it did nothing, and begins again later.
@@ -48,21 +63,33 @@ impl CountedCalls {
         self.count -= 1;
     }
 
-    /// Notes that the call of this command has ended.
+    /// Notes that the call of this command has ended. Returns the calls that were added.
     #[inline]
-    pub(super) fn end_call(&mut self, command: &CommandSpec, statistics: &Statistics) {
-        if self.count >= self.most || !command.is(FAST) {
-            self.add_to(statistics);
-            self.most = TOGETHER;
+    pub(super) fn end_call(
+        &mut self,
+        command: &CommandSpec,
+        statistics: &Statistics,
+    ) -> Option<AddedCalls> {
+        if self.count < self.most && command.is(FAST) {
+            return None;
         }
+        self.most = self.then_most;
+        self.add_to(statistics)
     }
 
     /// Adds the calls that were counted, and the time since the last that were added.
-    pub(super) fn add_to(&mut self, statistics: &Statistics) {
-        if self.count > 0 {
-            let now = Instant::now();
-            statistics.add_calls(self.command, self.count, now.duration_since(self.since));
-            (self.count, self.since) = (0, now);
+    pub(super) fn add_to(&mut self, statistics: &Statistics) -> Option<AddedCalls> {
+        if self.count == 0 {
+            return None;
         }
+        let now = Instant::now();
+        let added = AddedCalls {
+            command: self.command,
+            count: self.count,
+            time: now.duration_since(self.since),
+        };
+        statistics.add_calls(added.command, added.count, added.time);
+        (self.count, self.since) = (0, now);
+        Some(added)
     }
 }

@@ -130,13 +130,8 @@ fn unblock(ctx: &mut Context<'_>) {
         3 => true,
         4 => is(ctx.args.get(3), "timeout") || is(ctx.args.get(3), "error"),
         _ => {
-            let name = ctx.args.get(1);
-            let text = [
-                b"ERR unknown subcommand or wrong number of arguments for '",
-                name,
-                b"'. Try CLIENT HELP.",
-            ];
-            return ctx.reply.error(text.concat());
+            let text = errors::wrong_subcommand(ctx.args);
+            return ctx.reply.error(text);
         }
     };
     if !how_fits {

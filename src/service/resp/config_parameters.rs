@@ -128,6 +128,26 @@ pub(super) const PARAMETERS: &[ConfigParameter] = &[
         }),
     },
     ConfigParameter {
+        name: "slowlog-log-slower-than",
+        get: |shared| shared.slow_log().slower_than().to_string().into(),
+        set: Some(Settable::Number(SettableNumber {
+            bytes: false,
+            least: -1,
+            most: i64::MAX,
+            apply: |shared, microseconds| shared.slow_log().set_slower_than(microseconds),
+        })),
+    },
+    ConfigParameter {
+        name: "slowlog-max-len",
+        get: |shared| shared.slow_log().max_len().to_string().into(),
+        set: Some(Settable::Number(SettableNumber {
+            bytes: false,
+            least: 0,
+            most: i64::MAX,
+            apply: |shared, entries| shared.slow_log().set_max_len(entries.unsigned_abs()),
+        })),
+    },
+    ConfigParameter {
         name: "timeout",
         get: |shared| shared.settings.idle_timeout.as_secs().to_string().into(),
         set: None,

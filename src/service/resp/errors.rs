@@ -69,6 +69,17 @@ pub(crate) fn unknown_subcommand(container: &str, args: CommandArgs<'_>) -> Vec<
     text
 }
 
+/// The error for a subcommand with a wrong number of arguments, of those that check it themselves.
+#[cold]
+pub(crate) fn wrong_subcommand(args: CommandArgs<'_>) -> Vec<u8> {
+    let mut text = b"ERR unknown subcommand or wrong number of arguments for '".to_vec();
+    text.extend(shown(&args[1], SHOWN));
+    text.extend(b"'. Try ");
+    text.extend(args[0].to_ascii_uppercase());
+    text.extend(b" HELP.");
+    text
+}
+
 /// Bytes of a client's words that an error repeats at most.
 const SHOWN: usize = 128;
 

@@ -24,6 +24,7 @@ use crate::origin::ReadThrough;
 use crate::peers::Peers;
 use crate::server::{Connections, Peer, Refusal, Service, Session};
 use crate::service::memcached::Memcached;
+use crate::service::slow_log::SlowLog;
 use crate::snapshot::Saver;
 use crate::store::Store;
 
@@ -65,6 +66,7 @@ mod ranges;
 mod rates;
 mod received_command;
 mod receiving;
+mod redaction;
 mod refusals;
 mod reply_budget;
 mod scan;
@@ -72,6 +74,7 @@ mod server_info;
 mod service_state;
 mod session;
 mod set_options;
+mod slow_commands;
 mod snapshots;
 mod statistics;
 mod string_batches;
@@ -93,6 +96,7 @@ const FAMILIES: &[&[CommandSpec]] = &[
     config::COMMANDS,
     server_info::COMMANDS,
     latency::COMMANDS,
+    slow_commands::COMMANDS,
     snapshots::COMMANDS,
     keys::COMMANDS,
     scan::COMMANDS,
@@ -132,6 +136,7 @@ impl Resp {
                 snapshots: OnceLock::new(),
                 origin: OnceLock::new(),
                 peers: OnceLock::new(),
+                slow_log: OnceLock::new(),
                 run_id: run_id(),
             }),
         }
@@ -143,6 +148,12 @@ impl Resp {
     pub fn count_requests_of(&self, memcached: Arc<Memcached>) {
         // Only the first service counts.
         let _ = self.shared.memcached.set(memcached);
+    }
+
+    /// Puts requests that take long into a log that other services share.
+    pub(crate) fn log_slow_requests_to(&self, log: Arc<SlowLog>) {
+        // Only the first one counts.
+        let _ = self.shared.slow_log.set(log);
     }
 
     /// Lets clients write snapshots.

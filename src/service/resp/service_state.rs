@@ -12,6 +12,7 @@ use crate::peers::Peers;
 use crate::server::Connections;
 use crate::service::memcached::Memcached;
 use crate::service::secret::Secret;
+use crate::service::slow_log::SlowLog;
 use crate::snapshot::Saver;
 use crate::store::Store;
 
@@ -81,6 +82,8 @@ pub(crate) struct ServiceState {
     pub origin: OnceLock<Arc<ReadThrough>>,
     /// The larders that form one cache with this one, if there are any.
     pub peers: OnceLock<Arc<dyn Peers>>,
+    /// The requests that took long; that of the program, or one of its own.
+    pub slow_log: OnceLock<Arc<SlowLog>>,
     /// Forty hexadecimal digits that no other run has, so that clients notice a restart.
     pub run_id: String,
     /// The start of the service, by the store's clock.
@@ -88,6 +91,12 @@ pub(crate) struct ServiceState {
 }
 
 impl ServiceState {
+    /// The requests that took long.
+    #[inline]
+    pub(super) fn slow_log(&self) -> &SlowLog {
+        self.slow_log.get_or_init(Arc::default)
+    }
+
     /// What the store does when it is full.
     pub(super) fn maxmemory_policy(&self) -> &'static str {
         let evicts = !self.store.refuses();

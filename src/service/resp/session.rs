@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::acl::check;
-use super::call_counts::CountedCalls;
+use super::call_counts::{AddedCalls, CountedCalls};
 use super::client_state::{CLOSE, ClientState, MULTI, RESTRICTED, UNAUTHENTICATED, WRONG_PASSWORD};
 use super::context::Context;
 use super::errors;
@@ -26,6 +26,7 @@ use super::peers;
 use super::received_command::ReceivedCommand;
 use super::reply_budget::CommandBudget;
 use super::service_state::ServiceState;
+use super::slow_commands::note_slow_calls;
 use super::table::{
     CommandEntry, CommandLookup, CommandTable, EXCLUSIVE, IMMEDIATE, NO_AUTH, READONLY, table,
 };
@@ -86,7 +87,7 @@ impl RespSession {
             insertions: &mut self.insertions,
             may_insert: self.may_insert,
             value: None,
-            calls: CountedCalls::begin(),
+            calls: CountedCalls::begin(self.shared.slow_log().is_exact()),
             out: output,
         };
         (runner, &mut self.reader)
@@ -122,7 +123,7 @@ impl Session for RespSession {
         run.client.refresh_user(&run.shared.users);
         let before = run.out.len();
         run.received(bytes, reader);
-        run.calls.add_to(&run.shared.statistics);
+        run.end_calls();
         if run.client.mode != 0 && run.after_command(before) {
             return Next::Close;
         }
@@ -212,7 +213,7 @@ impl CommandRunner<'_> {
                 }
             }
         };
-        self.calls.add_to(&self.shared.statistics);
+        self.end_calls();
         Turn { consumed, next }
     }
 
@@ -304,7 +305,9 @@ impl CommandRunner<'_> {
         }
         self.client.info.command.store(entry.number, Relaxed);
         let statistics = &self.shared.statistics;
-        self.calls.begin_call(entry.number, statistics);
+        if let Some(others) = self.calls.begin_call(entry.number, statistics) {
+            self.note_time(&others, None);
+        }
         if entry.command.is(EXCLUSIVE) {
             self.gate = None;
             let exclusive = self.shared.store.exclusive();
@@ -314,7 +317,25 @@ impl CommandRunner<'_> {
         } else {
             self.run(entry, args);
         }
-        self.calls.end_call(entry.command, statistics);
+        let added = self.calls.end_call(entry.command, &self.shared.statistics);
+        if let Some(calls) = added {
+            self.note_time(&calls, Some(args));
+        }
+    }
+
+    /// Adds the calls of the turn that are not in the statistics yet.
+    fn end_calls(&mut self) {
+        if let Some(calls) = self.calls.add_to(&self.shared.statistics) {
+            self.note_time(&calls, None);
+        }
+    }
+
+    /// Reports calls that took long.
+    #[inline]
+    fn note_time(&self, calls: &AddedCalls, args: Option<CommandArgs<'_>>) {
+        if self.shared.slow_log().is_slow(calls.time) {
+            note_slow_calls(self.shared, &self.client.info, calls, args);
+        }
     }
 
     #[inline]

@@ -20,6 +20,7 @@ use super::context::Context;
 use super::errors;
 use super::peers;
 use super::session::CommandRunner;
+use super::slow_commands::note_slow;
 use super::table::{CommandEntry, CommandSpec, EXCLUSIVE, FAST, IMMEDIATE, NO_MULTI, table};
 use crate::protocol::resp::CommandArgs;
 
@@ -141,8 +142,12 @@ fn exec(ctx: &mut Context<'_>) {
         let outcome = one.reply.outcome();
         ctx.reply.absorb(outcome);
         let statistics = &ctx.service.statistics;
-        statistics.add_calls(number, 1, began.elapsed());
+        let time = began.elapsed();
+        statistics.add_calls(number, 1, time);
         statistics.add_failure(number, ctx.reply.since(start));
+        if ctx.service.slow_log().is_slow(time) {
+            note_slow(ctx.service, &ctx.client.info, entry, args, time);
+        }
         drop_unwanted(ctx, start);
         // If the reply has overflowed, the commands that follow still have their effect, as they
         // have been accepted.

@@ -45,6 +45,12 @@ impl BinarySession {
         }
     }
 
+    /// Whether the input begins with a request, and not with the rest of one.
+    #[inline]
+    pub(in super::super) fn is_at_a_request(&self) -> bool {
+        self.receiving.is_none() && self.discarding.is_none()
+    }
+
     /// Whether a value is received into memory of the store.
     pub(in super::super) fn receives(&self) -> bool {
         self.receiving.is_some()

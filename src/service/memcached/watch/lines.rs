@@ -113,12 +113,17 @@ fn key(line: &mut Vec<u8>, event: &str, path: &[&[u8]]) {
         if depth > 0 {
             line.push(b'/');
         }
-        for &byte in *name {
-            if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-                line.push(byte);
-            } else {
-                let _ = write!(line, "%{byte:02X}");
-            }
+        encode(line, name);
+    }
+}
+
+/// Writes bytes as in a URI.
+pub(in super::super) fn encode(line: &mut Vec<u8>, bytes: &[u8]) {
+    for &byte in bytes {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            line.push(byte);
+        } else {
+            let _ = write!(line, "%{byte:02X}");
         }
     }
 }

@@ -28,6 +28,7 @@ use crate::server::{Connection, Next};
 use crate::store::{EvictedItem, Store};
 
 pub(super) use kinds::EventKinds;
+pub(super) use lines::encode;
 pub(super) use lines::{DeleteVerb, LookUp, StoreEvent};
 
 /// Bytes of lines that wait for one watcher, as in memcached.
