@@ -9,7 +9,7 @@ use clap::Args;
 use crate::Server;
 use crate::origin;
 use crate::peers::PeerSettings;
-use crate::server::{ClientTls, Listen, ServerTls, StartError};
+use crate::server::{ClientTls, Connections, Listen, ServerTls, StartError};
 use crate::service::resp::acl_file_lets_everybody_in;
 use crate::snapshot::SaveError;
 
@@ -236,7 +236,7 @@ fn reload(
                     "the users of --auth-file were not reloaded, the old ones stay: {problem}"
                 );
             }
-            connections.set_max(settings.max_connections as usize);
+            set_max_connections(&connections, settings.max_connections as usize);
             connections.set_max_reply_memory(settings.max_reply_memory.0 as usize);
             slow_log.set_slower_than(settings.slowlog_log_slower_than.microseconds());
             slow_log.set_max_len(settings.slowlog_max_len.into());
@@ -269,6 +269,20 @@ fn reload(
             report_reload(&running, &later);
         }
         Err(problem) => log::error!("not reloaded, the old settings stay in force: {problem}"),
+    }
+}
+
+/// Changes the number of connections that may be open, as far as the system allows.
+fn set_max_connections(connections: &Connections, max: usize) {
+    match connections.raise_open_files(max) {
+        Ok(()) => connections.set_max(max),
+        Err(possible) => {
+            log::error!(
+                "max-connections stays {}: {max} need more open files than the system allows, which is enough for {possible}; raise the \
+                 hard limit of files (ulimit -Hn, or LimitNOFILE= of systemd) and restart larder",
+                connections.max()
+            );
+        }
     }
 }
 

@@ -28,8 +28,7 @@ use super::reply_memory::{ReplyMemory, ReplyShare};
 use super::stream::{Address, Stream};
 use super::traffic::Traffic;
 
-/// Milliseconds since the first call in this process: eight bytes where an [`Instant`] takes
-/// sixteen.
+/// Milliseconds since the first call in this process: eight bytes where an [`Instant`] takes sixteen.
 pub(crate) fn ticks() -> u64 {
     static START: LazyLock<Instant> = LazyLock::new(Instant::now);
     START.elapsed().as_millis() as u64
@@ -96,8 +95,7 @@ impl Connection {
         &self.peer
     }
 
-    /// Our end, as the socket reports it: the address that the client reached, even if the listener
-    /// has a wildcard.
+    /// Our end, as the socket reports it: the address that the client reached, even if the listener has a wildcard.
     pub fn local(&self) -> Address {
         let reached = self.stream.upgrade().and_then(|stream| stream.local_addr());
         match (reached, &self.endpoint) {
@@ -210,6 +208,8 @@ pub struct Connections {
     /// Notified when the last connection has left, and when the deadline of the wait has changed.
     left: Condvar,
     max: AtomicUsize,
+    /// Files that the server has open beside connections.
+    pub(super) own_files: AtomicUsize,
     current: AtomicUsize,
     total: AtomicU64,
     /// Numbers of no connection, below those of all connections.
@@ -226,6 +226,7 @@ impl Default for Connections {
             active: Mutex::default(),
             left: Condvar::new(),
             max: AtomicUsize::new(limits::MAX_CONNECTIONS),
+            own_files: AtomicUsize::new(0),
             current: AtomicUsize::new(0),
             total: AtomicU64::new(0),
             reserved: AtomicU64::new(0),
@@ -294,8 +295,7 @@ impl Connections {
             .sum()
     }
 
-    /// Calls `each` for every connection, oldest first. The set is not locked meanwhile, so some
-    /// may have ended.
+    /// Calls `each` for every connection, oldest first. The set is not locked meanwhile, so some may have ended.
     pub fn for_each(&self, mut each: impl FnMut(&Connection)) {
         let all: Vec<_> = self.lock().values().cloned().collect();
         for connection in all {

@@ -48,6 +48,7 @@ mod guard;
 mod handshakes;
 pub mod limits;
 mod listener;
+mod open_files;
 pub(crate) mod passed;
 mod replies;
 mod reply_memory;

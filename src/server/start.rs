@@ -1,12 +1,12 @@
 //! Building and starting a server.
 
 use std::io;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use std::{error::Error, fmt};
 
-use rlimit::Resource;
 use threadpool::ThreadPool;
 
 use super::acceptor::{self, Dispatch, ListenerContext};
@@ -14,6 +14,7 @@ use super::connections::{Connections, Endpoint};
 use super::datagrams::DatagramServer;
 use super::limits;
 use super::listener::{Listen, Listener};
+use super::open_files::{self, OpenFilesError};
 use super::running::{Handle, Running, ShutdownControl};
 use super::service::{DatagramService, Service};
 use super::threads::{self, Threads};
@@ -175,6 +176,7 @@ impl Server {
         self.connections.set_max(max_connections);
         let sockets = self.listeners.len() + self.datagrams.len();
         raise_open_files(max_connections, sockets + files)?;
+        self.connections.own_files.store(sockets + files, Relaxed);
 
         let bound = self.bind()?;
         let datagrams = self.bind_datagrams()?;
@@ -272,21 +274,14 @@ fn spawn(name: String, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle
 
 /// Raises the limit of open files to the number that the connections need, if it is lower.
 fn raise_open_files(connections: usize, own: usize) -> Result<(), StartError> {
-    let needed = (connections as u64)
-        .saturating_add(own as u64)
-        .saturating_add(limits::SPARE_FILES);
-    let (soft, hard) = Resource::NOFILE.get().map_err(StartError::Worker)?;
-    if soft >= needed {
-        return Ok(());
-    }
-    // Only a privileged process can exceed the hard limit.
-    Resource::NOFILE
-        .set(needed, hard.max(needed))
-        .map_err(|_| StartError::OpenFiles {
+    open_files::raise(connections, own).map_err(|error| match error {
+        OpenFilesError::Unknown(error) => StartError::Worker(error),
+        OpenFilesError::TooFew { needed, allowed } => StartError::OpenFiles {
             connections,
             needed,
-            allowed: hard,
-        })
+            allowed,
+        },
+    })
 }
 
 /// The reason why a server did not start.

@@ -1,8 +1,9 @@
 //! HUP: the log is opened anew, and larder.toml read again.
 
 use std::fs;
+use std::process::{Command, Stdio};
 
-use super::run::{FREE, Place, Talk, until};
+use super::run::{FREE, Larder, Place, Talk, until};
 
 #[test]
 fn a_log_that_was_moved_is_opened_again() {
@@ -98,4 +99,35 @@ fn echo_takes_it_without_ending() {
     talk.ask("one\n", "one\n");
     larder.signal("HUP");
     talk.ask("two\n", "two\n");
+}
+
+#[test]
+fn the_limit_of_open_files_is_raised_when_more_connections_are_allowed() {
+    let place = Place::new();
+    place.write("larder.toml", "[serve]\nmax-connections = 100\n");
+    let larder = place.command(&FREE);
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -Sn 300; exec \"$0\" \"$@\""]);
+    command.arg(larder.get_program()).args(larder.get_args());
+    command.current_dir(place.path("")).stdin(Stdio::null());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut larder = Larder::spawn(command).ready(2);
+    let limits = format!("/proc/{}/limits", larder.pid());
+    let allowed = || -> u64 {
+        let limits = fs::read_to_string(&limits).expect("Linux has it");
+        let line = limits
+            .lines()
+            .find(|line| line.starts_with("Max open files"));
+        let soft = line.and_then(|line| line.split_whitespace().nth(3));
+        soft.and_then(|soft| soft.parse().ok()).expect("a number")
+    };
+    assert_eq!(allowed(), 300);
+    place.write("larder.toml", "[serve]\nmax-connections = 400\n");
+    larder.signal("HUP");
+    larder.logs("max-connections = 400");
+    assert!(allowed() > 400, "{}", allowed());
+    larder
+        .resp()
+        .ask("CONFIG SET maxclients 600\r\n", "+OK\r\n");
+    assert!(allowed() > 600, "{}", allowed());
 }

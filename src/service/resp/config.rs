@@ -100,6 +100,13 @@ fn set(ctx: &mut Context<'_>) {
                 let value = set.check(value);
                 value.map(|word| Change::Word(set, word))
             }
+            Some(Settable::Limited { number, allows }) => {
+                let value = number.check(value).and_then(|value| {
+                    allows(ctx.service, value)?;
+                    Ok(value)
+                });
+                value.map(|value| Change::Number(number.apply, value))
+            }
             Some(Settable::Number(set)) => {
                 let value = set.check(value);
                 value.map(|value| Change::Number(set.apply, value))

@@ -26,6 +26,11 @@ pub(super) struct ConfigParameter {
 pub(super) enum Settable {
     Number(SettableNumber),
     Word(SettableWord),
+    /// A number that the system may not allow; the error is the reason.
+    Limited {
+        number: SettableNumber,
+        allows: fn(&ServiceState, i64) -> Result<(), String>,
+    },
     /// `yes` or `no`.
     Switch(fn(&ServiceState, bool)),
     /// Any text that the first function accepts; its error is the reason.
@@ -87,12 +92,22 @@ pub(super) const PARAMETERS: &[ConfigParameter] = &[
     ConfigParameter {
         name: "maxclients",
         get: |shared| shared.connections.max().to_string().into(),
-        set: Some(Settable::Number(SettableNumber {
-            bytes: false,
-            least: 1,
-            most: u32::MAX as i64,
-            apply: |shared, clients| shared.connections.set_max(clients as usize),
-        })),
+        set: Some(Settable::Limited {
+            number: SettableNumber {
+                bytes: false,
+                least: 1,
+                most: u32::MAX as i64,
+                apply: |shared, clients| shared.connections.set_max(clients as usize),
+            },
+            allows: |shared, clients| {
+                let raised = shared.connections.raise_open_files(clients as usize);
+                raised.map_err(|possible| {
+                    format!(
+                        "The operating system is not able to handle the specified number of clients, try with {possible}"
+                    )
+                })
+            },
+        }),
     },
     ConfigParameter {
         // Redis's bound for the buffers of all clients, at which it closes the largest.
