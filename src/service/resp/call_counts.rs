@@ -17,9 +17,8 @@ const TOGETHER: u64 = 8;
 pub(super) struct CountedCalls {
     command: u16,
     count: u64,
-    /// Calls that are added together now, and behind the first ones.
+    /// Calls that are added together.
     most: u64,
-    then_most: u64,
     since: Instant,
 }
 
@@ -31,13 +30,12 @@ pub(super) struct AddedCalls {
 }
 
 impl CountedCalls {
-    /// The counts of a turn that begins now; `exact` for a look at the clock with each call.
-    pub(super) fn begin(exact: bool) -> CountedCalls {
+    /// The counts of a turn that begins now.
+    pub(super) fn begin() -> CountedCalls {
         CountedCalls {
             command: 0,
             count: 0,
             most: 1,
-            then_most: if exact { 1 } else { TOGETHER },
             since: Instant::now(),
         }
     }
@@ -63,17 +61,18 @@ impl CountedCalls {
         self.count -= 1;
     }
 
-    /// Notes that the call of this command has ended. Returns the calls that were added.
+    /// Notes that the call of this command has ended. Returns the calls that were added. `exact`: each call needs a look at the clock.
     #[inline]
     pub(super) fn end_call(
         &mut self,
         command: &CommandSpec,
         statistics: &Statistics,
+        exact: impl FnOnce() -> bool,
     ) -> Option<AddedCalls> {
         if self.count < self.most && command.is(FAST) {
             return None;
         }
-        self.most = self.then_most;
+        self.most = if exact() { 1 } else { TOGETHER };
         self.add_to(statistics)
     }
 

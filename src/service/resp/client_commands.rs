@@ -10,6 +10,7 @@ use super::command_docs::help;
 use super::connection::is_name;
 use super::context::Context;
 use super::errors;
+use super::pause::{pause, unpause};
 use super::table::{ADMIN, CommandSpec, DANGEROUS};
 use crate::protocol::resp::parse_integer;
 
@@ -62,6 +63,12 @@ pub(super) const COMMANDS: &[CommandSpec] = &[CommandSpec::new("client", -2, 0, 
             "ON|OFF",
             "Protects this connection from eviction. larder evicts no clients.",
         ),
+        CommandSpec::new("pause", -3, ADMIN | DANGEROUS, pause).docs(
+            GROUP,
+            "3.0.0",
+            "timeout [WRITE|ALL]",
+            "Makes the commands of all clients wait for some milliseconds.",
+        ),
         CommandSpec::new("reply", 3, 0, reply).docs(
             GROUP,
             "3.2.0",
@@ -79,6 +86,12 @@ pub(super) const COMMANDS: &[CommandSpec] = &[CommandSpec::new("client", -2, 0, 
             "6.2.0",
             "",
             "Returns that client side caching is off.",
+        ),
+        CommandSpec::new("unpause", 2, ADMIN | DANGEROUS, unpause).docs(
+            GROUP,
+            "6.2.0",
+            "",
+            "Ends the pause of clients.",
         ),
         CommandSpec::new("unblock", -3, ADMIN | DANGEROUS, unblock).docs(
             GROUP,

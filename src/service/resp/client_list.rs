@@ -79,6 +79,7 @@ pub(super) fn describe(info: &ClientInfo, text: &mut String) {
     let queued = info.queued.load(Relaxed);
     let mut flags = String::new();
     for (flag, set) in [
+        ('O', info.monitors.load(Relaxed)),
         ('x', queued >= 0),
         ('c', info.killed.load(Relaxed)),
         ('e', info.no_evict.load(Relaxed)),

@@ -28,6 +28,8 @@ pub(crate) struct ClientInfo {
     /// Watches keys.
     pub watching: AtomicBool,
     pub no_evict: AtomicBool,
+    /// Sees the commands of all clients.
+    pub monitors: AtomicBool,
     /// CLIENT KILL has chosen this client; its connection is about to be closed.
     pub killed: AtomicBool,
     /// No other lock is taken while this one is held.
@@ -87,6 +89,7 @@ impl ClientRegistry {
             queued: AtomicI32::new(-1),
             watching: AtomicBool::new(false),
             no_evict: AtomicBool::new(false),
+            monitors: AtomicBool::new(false),
             killed: AtomicBool::new(false),
             names: Mutex::new(Names { own: None, user }),
         });
@@ -133,6 +136,8 @@ pub(crate) const REPLY_FILTERED: u16 = 1 << 6;
 pub(crate) const CLOSE: u16 = 1 << 5;
 /// The user may not run every command with every key.
 pub(crate) const RESTRICTED: u16 = 1 << 7;
+/// MONITOR: the client gets lines about the commands of all clients.
+pub(crate) const MONITORS: u16 = 1 << 10;
 /// The client needed a password when it connected, and has given none.
 const NO_PASSWORD_GIVEN: u16 = 1 << 9;
 /// The password that the client gave was wrong: the answer waits.

@@ -7,6 +7,7 @@ use super::client_state::{
 };
 use super::context::Context;
 use super::errors;
+use super::monitor;
 use super::service_state::REDIS_VERSION;
 use super::table::{CommandSpec, FAST, IMMEDIATE, NO_AUTH};
 use crate::protocol::resp::parse_integer;
@@ -183,6 +184,7 @@ fn quit(ctx: &mut Context<'_>) {
 
 fn reset(ctx: &mut Context<'_>) {
     ctx.client.end_transaction(ctx.store);
+    monitor::end(ctx);
     ctx.client.set(MULTI | REPLY_OFF | REPLY_SKIP_NEXT, false);
     ctx.client.forget_user(&ctx.service.users);
     ctx.client.select(0);

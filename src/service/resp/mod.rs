@@ -15,6 +15,8 @@ use std::sync::{Arc, OnceLock};
 
 use self::acl::users::Users;
 use self::client_state::{ClientRegistry, ClientState};
+use self::monitors::Monitors;
+use self::pause_state::Pause;
 use self::rates::RateSampler;
 use self::service_state::ServiceState;
 use self::session::RespSession;
@@ -60,7 +62,11 @@ mod info_text;
 mod keys;
 mod latency;
 mod lcs;
+mod monitor;
+mod monitors;
 mod moving;
+mod pause;
+mod pause_state;
 mod peers;
 mod ranges;
 mod rates;
@@ -97,6 +103,7 @@ const FAMILIES: &[&[CommandSpec]] = &[
     server_info::COMMANDS,
     latency::COMMANDS,
     slow_commands::COMMANDS,
+    monitor::COMMANDS,
     snapshots::COMMANDS,
     keys::COMMANDS,
     scan::COMMANDS,
@@ -130,6 +137,8 @@ impl Resp {
                 settings,
                 clients: ClientRegistry::default(),
                 statistics: Statistics::new(table::table().all().count()),
+                monitors: Monitors::default(),
+                pause: Pause::default(),
                 rates: RateSampler::new(store.now_ms()),
                 store,
                 memcached: OnceLock::new(),

@@ -19,7 +19,7 @@ use crate::server::Next;
 impl CommandRunner<'_> {
     /// Begins to receive the word at which the reader waits, if it is the large value of a command.
     pub(super) fn begin_to_receive(&mut self, reader: &mut Reader, input: &[u8]) -> bool {
-        if self.client.mode != 0 {
+        if self.client.mode != 0 || self.shared.pause.may_hold() {
             return false;
         }
         let Some(word) = reader.long_word(input) else {

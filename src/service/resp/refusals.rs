@@ -5,7 +5,7 @@ use super::acl::{Denied, note_denial};
 use super::client_state::{CLOSE, MULTI};
 use super::errors;
 use super::session::CommandRunner;
-use super::table::{CommandEntry, DENYOOM};
+use super::table::{CommandEntry, DENYOOM, WRITE};
 use crate::protocol::resp::{CommandArgs, Reply};
 
 impl CommandRunner<'_> {
@@ -66,11 +66,20 @@ impl CommandRunner<'_> {
     }
 
     fn queue_may_grow(&mut self) -> bool {
+        self.queue_has(DENYOOM)
+    }
+
+    /// Whether one of the queued commands may write.
+    pub(super) fn queue_writes(&mut self) -> bool {
+        self.queue_has(WRITE)
+    }
+
+    fn queue_has(&mut self, flags: u32) -> bool {
         let queue = &self.client.transaction().queue;
         let mut entries = queue
             .iter()
             .filter_map(|(number, _)| self.table.entry(number));
-        entries.any(|entry| entry.command.is(DENYOOM))
+        entries.any(|entry| entry.command.is(flags))
     }
 
     /// Answers an error without running anything, which spoils the transaction that the client may

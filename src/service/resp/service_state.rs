@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use super::acl::users::Users;
 use super::client_state::ClientRegistry;
+use super::monitors::Monitors;
+use super::pause_state::Pause;
 use super::rates::RateSampler;
 use super::statistics::Statistics;
 use crate::origin::ReadThrough;
@@ -72,6 +74,8 @@ pub(crate) struct ServiceState {
     pub settings: Settings,
     pub clients: ClientRegistry,
     pub statistics: Statistics,
+    pub monitors: Monitors,
+    pub pause: Pause,
     /// Commands and bytes in a second.
     pub rates: RateSampler,
     /// The service of memcached's protocols beside this one, whose requests INFO counts.

@@ -18,17 +18,19 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::acl::check;
-use super::call_counts::{AddedCalls, CountedCalls};
-use super::client_state::{CLOSE, ClientState, MULTI, RESTRICTED, UNAUTHENTICATED, WRONG_PASSWORD};
+use super::call_counts::CountedCalls;
+use super::client_state::{
+    CLOSE, ClientState, MONITORS, MULTI, RESTRICTED, UNAUTHENTICATED, WRONG_PASSWORD,
+};
 use super::context::Context;
 use super::errors;
 use super::peers;
 use super::received_command::ReceivedCommand;
 use super::reply_budget::CommandBudget;
 use super::service_state::ServiceState;
-use super::slow_commands::note_slow_calls;
 use super::table::{
-    CommandEntry, CommandLookup, CommandTable, EXCLUSIVE, IMMEDIATE, NO_AUTH, READONLY, table,
+    CommandEntry, CommandLookup, CommandTable, EXCLUSIVE, IMMEDIATE, NO_AUTH, READONLY, WRITE,
+    table,
 };
 use crate::origin::CommandFetches;
 use crate::protocol::resp::{CommandArgs, CommandWords, Limits, ReadOutcome, Reader, Reply};
@@ -78,6 +80,7 @@ impl RespSession {
             connection: &self.connection,
             awaits_memory: false,
             awaits_fetches: false,
+            is_paused: false,
             fetches: &mut self.fetches,
             shared: &self.shared,
             gate: Some(self.shared.store.share()),
@@ -87,7 +90,7 @@ impl RespSession {
             insertions: &mut self.insertions,
             may_insert: self.may_insert,
             value: None,
-            calls: CountedCalls::begin(self.shared.slow_log().is_exact()),
+            calls: CountedCalls::begin(),
             out: output,
         };
         (runner, &mut self.reader)
@@ -141,6 +144,9 @@ impl Drop for RespSession {
             let _gate = self.shared.store.share();
             self.client.unwatch(&self.shared.store);
         }
+        if self.client.is(MONITORS) {
+            self.shared.monitors.remove(self.client.info.id);
+        }
         self.shared.clients.unregister(self.client.info.id);
     }
 }
@@ -158,7 +164,7 @@ pub(super) struct CommandRunner<'a> {
     gate: Option<store::SharedAccess<'a>>,
     pub(super) table: &'static CommandTable,
     pub(super) client: &'a mut ClientState,
-    connection: &'a Connection,
+    pub(super) connection: &'a Connection,
     pub(super) receiving: &'a mut Option<Box<ReceivedCommand>>,
     pub(super) insertions: &'a mut KeptInsertions,
     may_insert: bool,
@@ -169,9 +175,11 @@ pub(super) struct CommandRunner<'a> {
     /// The length of `out` before the turn.
     start: usize,
     /// The last command has no reply, because memory for it was refused. It has to run again.
-    awaits_memory: bool,
+    pub(super) awaits_memory: bool,
     /// The last command has no reply, because it waits for its fetches. It has to run again.
     pub(super) awaits_fetches: bool,
+    /// The last command has no reply, because clients are paused. It has to run again.
+    is_paused: bool,
     fetches: &'a mut CommandFetches,
 }
 
@@ -214,6 +222,10 @@ impl CommandRunner<'_> {
             }
         };
         self.end_calls();
+        let next = match next {
+            Next::Read if self.client.is(MONITORS) => self.monitor_turn(),
+            next => next,
+        };
         Turn { consumed, next }
     }
 
@@ -245,6 +257,9 @@ impl CommandRunner<'_> {
                 }
                 if self.awaits_fetches {
                     return Step::End(0, Next::Wait);
+                }
+                if self.is_paused {
+                    return Step::End(0, Next::Later);
                 }
                 if !self.insertions.is_empty() {
                     return Step::End(length, Next::Send);
@@ -297,8 +312,15 @@ impl CommandRunner<'_> {
                 return self.deny(entry, args, denied);
             }
         }
+        if self.client.is(MONITORS) && entry.command.is(READONLY | WRITE) {
+            return self.refuse_keys_to_monitor(entry);
+        }
         if self.shared.store.refuses() && self.lacks_memory(entry, args) {
             return self.refuse(Some(entry), errors::OUT_OF_MEMORY.as_bytes());
+        }
+        if self.value.is_none() && self.is_paused(entry) {
+            self.is_paused = true;
+            return;
         }
         if self.client.is(MULTI) && !entry.command.is(IMMEDIATE) {
             return self.queue(entry, args);
@@ -317,24 +339,13 @@ impl CommandRunner<'_> {
         } else {
             self.run(entry, args);
         }
-        let added = self.calls.end_call(entry.command, &self.shared.statistics);
+        let exact = || self.shared.slow_log().is_exact();
+        let added = (self.calls).end_call(entry.command, &self.shared.statistics, exact);
         if let Some(calls) = added {
             self.note_time(&calls, Some(args));
         }
-    }
-
-    /// Adds the calls of the turn that are not in the statistics yet.
-    fn end_calls(&mut self) {
-        if let Some(calls) = self.calls.add_to(&self.shared.statistics) {
-            self.note_time(&calls, None);
-        }
-    }
-
-    /// Reports calls that took long.
-    #[inline]
-    fn note_time(&self, calls: &AddedCalls, args: Option<CommandArgs<'_>>) {
-        if self.shared.slow_log().is_slow(calls.time) {
-            note_slow_calls(self.shared, &self.client.info, calls, args);
+        if self.shared.monitors.are_any() {
+            self.show_to_monitors(entry, args);
         }
     }
 

@@ -11,6 +11,7 @@ use super::context::Context;
 use super::errors;
 use super::redaction::shown_words;
 use super::service_state::ServiceState;
+use super::session::CommandRunner;
 use super::table::{ADMIN, CommandEntry, CommandSpec, DANGEROUS, table};
 use crate::protocol::resp::{CommandArgs, parse_integer};
 use crate::service::slow_log::SlowRequest;
@@ -49,10 +50,27 @@ pub(super) const COMMANDS: &[CommandSpec] = &[CommandSpec::new("slowlog", -2, 0,
         ),
     ])];
 
+impl CommandRunner<'_> {
+    /// Adds the calls of the turn that are not in the statistics yet.
+    pub(super) fn end_calls(&mut self) {
+        if let Some(calls) = self.calls.add_to(&self.shared.statistics) {
+            self.note_time(&calls, None);
+        }
+    }
+
+    /// Reports calls that took long.
+    #[inline]
+    pub(super) fn note_time(&self, calls: &AddedCalls, args: Option<CommandArgs<'_>>) {
+        if self.shared.slow_log().is_slow(calls.time) {
+            note_slow_calls(self.shared, &self.client.info, calls, args);
+        }
+    }
+}
+
 /// Puts calls into the slow log that took long. The words of several calls, or of one whose words are gone, are only the
 /// command's name and the number of calls.
 #[cold]
-pub(super) fn note_slow_calls(
+fn note_slow_calls(
     service: &ServiceState,
     client: &ClientInfo,
     calls: &AddedCalls,

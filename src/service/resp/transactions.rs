@@ -12,12 +12,13 @@
 //! shard.
 
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::acl::{check, note_denial};
 use super::client_state::{CLOSE, MULTI, REPLY_FILTERED, RESTRICTED};
 use super::context::Context;
 use super::errors;
+use super::monitor::show;
 use super::peers;
 use super::session::CommandRunner;
 use super::slow_commands::note_slow;
@@ -141,18 +142,31 @@ fn exec(ctx: &mut Context<'_>) {
         }
         let outcome = one.reply.outcome();
         ctx.reply.absorb(outcome);
-        let statistics = &ctx.service.statistics;
-        let time = began.elapsed();
-        statistics.add_calls(number, 1, time);
-        statistics.add_failure(number, ctx.reply.since(start));
-        if ctx.service.slow_log().is_slow(time) {
-            note_slow(ctx.service, &ctx.client.info, entry, args, time);
-        }
+        note_call(ctx, entry, args, (began.elapsed(), start));
         drop_unwanted(ctx, start);
         // If the reply has overflowed, the commands that follow still have their effect, as they
         // have been accepted.
     }
     ctx.client.set(REPLY_FILTERED, true);
+}
+
+/// Notes a command of a transaction that has run: its time, and the start of its reply.
+fn note_call(
+    ctx: &Context<'_>,
+    entry: &'static CommandEntry,
+    args: CommandArgs<'_>,
+    (time, start): (Duration, usize),
+) {
+    let (service, client) = (ctx.service, &ctx.client.info);
+    service.statistics.add_calls(entry.number, 1, time);
+    let reply = ctx.reply.since(start);
+    service.statistics.add_failure(entry.number, reply);
+    if service.slow_log().is_slow(time) {
+        note_slow(service, client, entry, args, time);
+    }
+    if service.monitors.are_any() {
+        show(service, client, entry, args);
+    }
 }
 
 /// Drops the part of EXEC's reply from `start` on if replies are off, which a queued CLIENT REPLY may have changed. As in

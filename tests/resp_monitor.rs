@@ -1,0 +1,198 @@
+//! MONITOR, CLIENT PAUSE and the slow log over sockets: larder under both models, and redis-server with the same requests.
+
+mod support;
+
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use larder::Server;
+use larder::server::{Listen, Model};
+use regex::Regex;
+use support::{Kind, Peer};
+use tempfile::TempDir;
+
+/// The longest wait for a line before the test fails.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A server on a Unix socket.
+enum TestServer {
+    Larder { _server: Server, directory: TempDir },
+    Real(Peer),
+}
+
+impl TestServer {
+    fn larder(model: Model) -> TestServer {
+        let directory = tempfile::tempdir().expect("a directory");
+        let listen = |name: &str| Some(Listen::Unix(directory.path().join(name)));
+        let builder = Server::builder().memcached(listen("memcached"));
+        let builder = builder.resp(listen("resp")).model(model).memory(1 << 20);
+        let server = builder.max_item_size(100_000).start().expect("it starts");
+        TestServer::Larder {
+            _server: server,
+            directory,
+        }
+    }
+
+    fn socket(&self) -> PathBuf {
+        match self {
+            TestServer::Larder { directory, .. } => directory.path().join("resp"),
+            TestServer::Real(peer) => peer.socket().to_owned(),
+        }
+    }
+
+    fn connect(&self) -> Client {
+        Client::connect(&self.socket())
+    }
+}
+
+/// larder under both models, and redis-server if it is there.
+fn servers() -> Vec<TestServer> {
+    let mut servers: Vec<_> = [Model::Turns, Model::Threads]
+        .map(TestServer::larder)
+        .into();
+    match Peer::start(Kind::Redis, &[]).expect("it starts") {
+        Some(peer) => servers.push(TestServer::Real(peer)),
+        None => support::skipped_without(Kind::Redis, "MONITOR was not compared"),
+    }
+    servers
+}
+
+struct Client(BufReader<UnixStream>);
+
+impl Client {
+    fn connect(socket: &Path) -> Client {
+        let stream = UnixStream::connect(socket).expect("a connection");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        Client(BufReader::new(stream))
+    }
+
+    fn send(&mut self, text: &str) {
+        let bytes = format!("{text}\r\n");
+        self.0
+            .get_mut()
+            .write_all(bytes.as_bytes())
+            .expect("it takes bytes");
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.0.read_line(&mut line).expect("a line comes in time");
+        line.trim_end().to_owned()
+    }
+
+    /// Sends a line and returns the first line of the answer.
+    fn ask(&mut self, text: &str) -> String {
+        self.send(text);
+        self.line()
+    }
+}
+
+/// A line of MONITOR without its time and address.
+fn without_time(line: &str) -> String {
+    let form = Regex::new(r"^\+\d{10}\.\d{6} \[(\d+) unix:[^\]]+\]").expect("it is an expression");
+    form.replace(line, "[$1]").into_owned()
+}
+
+#[test]
+fn a_monitor_sees_the_commands_of_all_clients_until_it_resets() {
+    for server in servers() {
+        let (mut monitor, mut other) = (server.connect(), server.connect());
+        assert_eq!(monitor.ask("MONITOR"), "+OK");
+        for request in [
+            r#"SET a "x \"\\ \r\n\t\x01""#,
+            "SELECT 1",
+            "CONFIG GET nothing",
+            "HELLO 2 AUTH someone secret",
+            "AUTH secret",
+            "NOPE",
+            "GET",
+            "MULTI",
+            "GET a b",
+            "DISCARD",
+            "CLIENT ID",
+        ] {
+            other.ask(request);
+        }
+        let expected = [
+            r#"[0] "SET" "a" "x \"\\ \r\n\t\x01""#,
+            r#"[1] "SELECT" "1""#,
+            r#"[1] "HELLO" "2" "AUTH" "(redacted)" "(redacted)""#,
+            r#"[1] "AUTH" "(redacted)""#,
+            r#"[1] "MULTI""#,
+            r#"[1] "DISCARD""#,
+            r#"[1] "CLIENT" "ID""#,
+        ];
+        for line in expected {
+            assert_eq!(without_time(&monitor.line()), line);
+        }
+        // A transaction is shown when it runs.
+        other.send("MULTI\r\nINCR n\r\nMONITOR\r\nEXEC");
+        for line in ["MULTI", "INCR\" \"n", "EXEC"] {
+            assert_eq!(without_time(&monitor.line()), format!("[1] \"{line}\""));
+        }
+        let answers: Vec<_> = (0..6).map(|_| other.line()).collect();
+        let refused = "-ERR MONITOR isn't allowed for DENY BLOCKING client";
+        assert_eq!(answers[4..], [":1", refused]);
+        let refused = "-ERR Replica can't interact with the keyspace";
+        assert_eq!(monitor.ask("GET a"), refused);
+        assert_eq!(monitor.ask("RESET"), "+RESET");
+        other.ask("GET a");
+        assert_eq!(monitor.ask("GET nothing"), "$-1");
+    }
+}
+
+#[test]
+fn writes_wait_while_clients_are_paused() {
+    for server in servers() {
+        let (mut one, mut other) = (server.connect(), server.connect());
+        assert_eq!(one.ask("CLIENT PAUSE 600000 WRITE"), "+OK");
+        other.send("PING\r\nSET x 1\r\nINCR x");
+        assert_eq!(other.line(), "+PONG");
+        assert_eq!(one.ask("GET x"), "$-1");
+        assert_eq!(one.ask("CLIENT UNPAUSE"), "+OK");
+        assert_eq!(other.line(), "+OK");
+        assert_eq!(other.line(), ":2");
+        // Without a mode all commands wait, up to the time.
+        assert_eq!(one.ask("CLIENT PAUSE 50"), "+OK");
+        assert_eq!(other.ask("INCR x"), ":3");
+    }
+}
+
+#[test]
+fn requests_of_both_protocols_are_in_one_slow_log() {
+    for model in [Model::Turns, Model::Threads] {
+        let server = TestServer::larder(model);
+        let TestServer::Larder { directory, .. } = &server else {
+            unreachable!("it is larder");
+        };
+        let mut resp = server.connect();
+        let mut memcached = Client::connect(&directory.path().join("memcached"));
+        assert_eq!(resp.ask("CONFIG SET slowlog-log-slower-than 0"), "+OK");
+        assert_eq!(memcached.ask("set key 0 0 6\r\nsecret"), "STORED");
+        assert_eq!(resp.ask("CONFIG SET slowlog-log-slower-than -1"), "+OK");
+        let mut lines = vec![memcached.ask("stats slowlog")];
+        while lines.last().is_some_and(|line| line != "END") {
+            lines.push(memcached.line());
+        }
+        let value = |name: &str| {
+            let name = format!("STAT {name} ");
+            let line = lines.iter().find_map(|line| line.strip_prefix(&name));
+            line.map(str::to_owned)
+                .unwrap_or_else(|| panic!("{lines:?}"))
+        };
+        assert_eq!(value("slowlog_log_slower_than"), "-1");
+        assert_eq!(value("slowlog_max_len"), "128");
+        let of_set = lines
+            .iter()
+            .find_map(|line| line.strip_suffix(":request set%20key%200%200%206"))
+            .unwrap_or_else(|| panic!("{lines:?}"));
+        let id = of_set.strip_prefix("STAT slowlog:").expect("its number");
+        assert!(value(&format!("slowlog:{id}:time")).parse::<u64>().is_ok());
+        assert!(value(&format!("slowlog:{id}:usec")).parse::<u64>().is_ok());
+        let client = value(&format!("slowlog:{id}:client"));
+        assert!(client.ends_with("memcached"), "{client}");
+        assert!(!lines.concat().contains("secret"), "{lines:?}");
+    }
+}
