@@ -232,8 +232,15 @@ impl Builder {
         Ok(Arc::new(resp))
     }
 
-    /// The slow log of both services.
-    fn shared_slow_log(&self, memcached: &Memcached, resp: &Resp) -> Arc<SlowLog> {
+    /// Lets the services share the memory for replies, their figures and the slow log, which is returned.
+    fn join(
+        &self,
+        connections: &Connections,
+        memcached: &Arc<Memcached>,
+        resp: &Resp,
+    ) -> Arc<SlowLog> {
+        connections.set_max_reply_memory(self.reply_memory());
+        resp.count_requests_of(Arc::clone(memcached));
         let log = Arc::new(SlowLog::default());
         log.set_slower_than(self.slow_log.0);
         log.set_max_len(self.slow_log.1);
@@ -292,11 +299,9 @@ impl Builder {
         let clock = self.clock.clone().unwrap_or_else(Clock::system);
         let store = Arc::new(Store::new(self.store, clock));
         let connections = Connections::new();
-        connections.set_max_reply_memory(self.reply_memory());
         let memcached = self.memcached_service(&store, &connections)?;
         let resp = self.resp_service(&store, &connections)?;
-        resp.count_requests_of(memcached.clone());
-        let slow_log = self.shared_slow_log(&memcached, &resp);
+        let slow_log = self.join(&connections, &memcached, &resp);
         let snapshots = self.snapshots(&store, &memcached, &resp)?;
         let fetch_threads = self.start_fetch_threads(&store, &memcached, &resp)?;
         #[cfg(feature = "proxy")]

@@ -191,10 +191,10 @@ impl Settings {
             unix,
             udp,
             admin,
-            memory,
-            when_full,
-            max_item_size,
-            max_reply_memory,
+            memory: _,
+            when_full: _,
+            max_item_size: _,
+            max_reply_memory: _,
             nested,
             memcached_protocol,
             flush_all,
@@ -202,7 +202,7 @@ impl Settings {
             shutdown_command,
             model,
             workers,
-            max_connections,
+            max_connections: _,
             backlog,
             idle_timeout,
             password_file,
@@ -210,16 +210,11 @@ impl Settings {
             acl_file,
             protected_mode,
             snapshot,
-            snapshot_every,
-            slowlog_log_slower_than,
-            slowlog_max_len,
+            snapshot_every: _,
+            slowlog_log_slower_than: _,
+            slowlog_max_len: _,
         } = new;
-        (self.memory, self.when_full) = (*memory, *when_full);
-        self.max_item_size = *max_item_size;
-        (self.max_connections, self.max_reply_memory) = (*max_connections, *max_reply_memory);
-        self.snapshot_every = *snapshot_every;
-        self.slowlog_log_slower_than = *slowlog_log_slower_than;
-        self.slowlog_max_len = *slowlog_max_len;
+        self.take_over(new);
         let shutdown_differs = self.shutdown_command != *shutdown_command;
         let protocol_differs = self.memcached_protocol != *memcached_protocol;
         [
@@ -246,5 +241,15 @@ impl Settings {
         .into_iter()
         .filter_map(|(name, differs)| differs.then_some(name))
         .collect()
+    }
+
+    /// Takes over the settings that can change while larder serves.
+    fn take_over(&mut self, new: &Settings) {
+        (self.memory, self.when_full) = (new.memory, new.when_full);
+        self.max_item_size = new.max_item_size;
+        (self.max_connections, self.max_reply_memory) = (new.max_connections, new.max_reply_memory);
+        self.snapshot_every = new.snapshot_every;
+        self.slowlog_log_slower_than = new.slowlog_log_slower_than;
+        self.slowlog_max_len = new.slowlog_max_len;
     }
 }

@@ -72,7 +72,7 @@ fn set(ctx: &mut Context<'_>) {
     if pairs.len() % 2 == 1 {
         return ctx.reply.error(errors::SYNTAX);
     }
-    let mut changes: Vec<(&ConfigParameter, Change<'_>)> = Vec::new();
+    let mut changes: Vec<(&'static ConfigParameter, Change<'_>)> = Vec::new();
     for at in (0..pairs.len()).step_by(2) {
         let (name, value) = (pairs.get(at), pairs.get(at + 1));
         let named =
@@ -86,31 +86,10 @@ fn set(ctx: &mut Context<'_>) {
             return ctx.reply.error(text.concat());
         };
         let repeated = changes.iter().any(|change| change.0.name == parameter.name);
-        let checked = match &parameter.set {
-            None => Err("can't set immutable config".to_owned()),
-            Some(_) if repeated => Err("duplicate parameter".to_owned()),
-            Some(Settable::Text(apply)) => Ok(Change::Text(*apply, value)),
-            Some(Settable::Switch(apply)) => parse_switch(value)
-                .map(|on| Change::Switch(*apply, on))
-                .map_err(str::to_owned),
-            Some(Settable::List { check, apply }) => check(value)
-                .map(|()| Change::Text(*apply, value))
-                .map_err(str::to_owned),
-            Some(Settable::Word(set)) => {
-                let value = set.check(value);
-                value.map(|word| Change::Word(set, word))
-            }
-            Some(Settable::Limited { number, allows }) => {
-                let value = number.check(value).and_then(|value| {
-                    allows(ctx.service, value)?;
-                    Ok(value)
-                });
-                value.map(|value| Change::Number(number.apply, value))
-            }
-            Some(Settable::Number(set)) => {
-                let value = set.check(value);
-                value.map(|value| Change::Number(set.apply, value))
-            }
+        let checked = if repeated && parameter.set.is_some() {
+            Err("duplicate parameter".to_owned())
+        } else {
+            check(ctx.service, parameter, value)
         };
         match checked {
             Ok(change) => changes.push((parameter, change)),
@@ -128,6 +107,39 @@ fn set(ctx: &mut Context<'_>) {
     // One of them may be the password.
     ctx.client.refresh_user(&ctx.service.users);
     ctx.reply.ok();
+}
+
+/// The change to this value, or the reason why it can't be made.
+fn check<'a>(
+    service: &ServiceState,
+    parameter: &'static ConfigParameter,
+    value: &'a [u8],
+) -> Result<Change<'a>, String> {
+    match &parameter.set {
+        None => Err("can't set immutable config".to_owned()),
+        Some(Settable::Text(apply)) => Ok(Change::Text(*apply, value)),
+        Some(Settable::Switch(apply)) => parse_switch(value)
+            .map(|on| Change::Switch(*apply, on))
+            .map_err(str::to_owned),
+        Some(Settable::List { check, apply }) => check(value)
+            .map(|()| Change::Text(*apply, value))
+            .map_err(str::to_owned),
+        Some(Settable::Word(set)) => {
+            let value = set.check(value);
+            value.map(|word| Change::Word(set, word))
+        }
+        Some(Settable::Limited { number, allows }) => {
+            let value = number.check(value).and_then(|value| {
+                allows(service, value)?;
+                Ok(value)
+            });
+            value.map(|value| Change::Number(number.apply, value))
+        }
+        Some(Settable::Number(set)) => {
+            let value = set.check(value);
+            value.map(|value| Change::Number(set.apply, value))
+        }
+    }
 }
 
 /// A change that CONFIG SET has checked.
