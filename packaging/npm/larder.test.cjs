@@ -19,6 +19,8 @@ function ask(port, request, end) {
     const socket = net.connect(port, '127.0.0.1', () => socket.write(request));
     socket.setTimeout(PATIENCE, () => socket.destroy(new Error('no answer')));
     socket.on('error', reject);
+    // A server that ends closes the connection without an answer; after an answer this has no effect.
+    socket.on('close', () => reject(new Error('closed without an answer')));
     socket.on('data', (bytes) => {
       answer += bytes;
       if (!answer.endsWith(end)) return;
