@@ -6,68 +6,18 @@ mod support;
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use larder::Server;
-use larder::server::{Listen, Model};
+use larder::server::Model;
 use regex::Regex;
-use support::{Kind, Peer};
-use tempfile::TempDir;
-
-/// The longest wait for a line before the test fails.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// A server on a Unix socket.
-enum TestServer {
-    Larder { _server: Server, directory: TempDir },
-    Real(Peer),
-}
-
-impl TestServer {
-    fn larder(model: Model) -> TestServer {
-        let directory = tempfile::tempdir().expect("a directory");
-        let unix = Listen::Unix(directory.path().join("socket"));
-        let builder = Server::builder().memcached(None).resp(None);
-        let builder = builder.unix(Some(unix)).model(model).memory(1 << 20);
-        let server = builder.max_item_size(100_000).start().expect("it starts");
-        TestServer::Larder {
-            _server: server,
-            directory,
-        }
-    }
-
-    fn socket(&self) -> PathBuf {
-        match self {
-            TestServer::Larder { directory, .. } => directory.path().join("socket"),
-            TestServer::Real(peer) => peer.socket().to_owned(),
-        }
-    }
-
-    fn connect(&self) -> Client {
-        Client::connect(&self.socket())
-    }
-}
-
-/// larder under both models, and the real server if it is there.
-fn servers() -> Vec<TestServer> {
-    let mut servers: Vec<_> = [Model::Turns, Model::Threads]
-        .map(TestServer::larder)
-        .into();
-    match Peer::start(Kind::NewMemcached, &[]).expect("it starts") {
-        Some(peer) => servers.push(TestServer::Real(peer)),
-        None => support::skipped_without(Kind::NewMemcached, "watch was not compared"),
-    }
-    servers
-}
+use support::Kind;
+use support::compared::{ComparedServer, PATIENCE};
 
 struct Client(BufReader<UnixStream>);
 
 impl Client {
-    fn connect(socket: &Path) -> Client {
-        let stream = UnixStream::connect(socket).expect("a connection");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-        Client(BufReader::new(stream))
+    fn connect(server: &ComparedServer) -> Client {
+        Client(server.connect("memcached"))
     }
 
     fn send(&mut self, bytes: &[u8]) {
@@ -115,8 +65,8 @@ impl Client {
 
 #[test]
 fn reads_and_writes_of_the_text_protocol_are_reported() {
-    for server in servers() {
-        let (mut watcher, mut client) = (server.connect(), server.connect());
+    for server in ComparedServer::all(Kind::NewMemcached, "watch") {
+        let (mut watcher, mut client) = (Client::connect(&server), Client::connect(&server));
         watcher.ask("watch fetchers mutations", &["OK"]);
         client.ask("set a\u{1} 0 100 3\r\nabc", &["STORED"]);
         client.ask("get a\u{1} b", &["VALUE a\u{1} 0 3", "abc", "END"]);
@@ -141,8 +91,8 @@ fn reads_and_writes_of_the_text_protocol_are_reported() {
 
 #[test]
 fn meta_commands_and_deletions_are_reported() {
-    for server in servers() {
-        let (mut watcher, mut client) = (server.connect(), server.connect());
+    for server in ComparedServer::all(Kind::NewMemcached, "watch") {
+        let (mut watcher, mut client) = (Client::connect(&server), Client::connect(&server));
         watcher.ask("watch mutations deletions", &["OK"]);
         client.ask("ms m 1 T30\r\nx", &["HD"]);
         client.ask("ms m 1 ME\r\nx", &["NS"]);
@@ -165,10 +115,10 @@ fn meta_commands_and_deletions_are_reported() {
 
 #[test]
 fn connections_are_reported() {
-    for server in servers() {
-        let mut watcher = server.connect();
+    for server in ComparedServer::all(Kind::NewMemcached, "watch") {
+        let mut watcher = Client::connect(&server);
         watcher.ask("watch connevents", &["OK"]);
-        let mut quits = server.connect();
+        let mut quits = Client::connect(&server);
         quits.send(b"quit\r\n");
         watcher.line();
         let quit = watcher.line();
@@ -177,7 +127,7 @@ fn connections_are_reported() {
             quit.contains("type=conn_close") && quit.contains(reason),
             "{quit}"
         );
-        let mut speaks_http = server.connect();
+        let mut speaks_http = Client::connect(&server);
         speaks_http.send(b"GET / HTTP/1.1\r\n");
         let begin = watcher.line();
         assert!(
@@ -195,8 +145,8 @@ fn connections_are_reported() {
 
 #[test]
 fn a_watcher_may_name_its_events_and_send_nothing_more() {
-    for server in servers() {
-        let (mut watcher, mut client) = (server.connect(), server.connect());
+    for server in ComparedServer::all(Kind::NewMemcached, "watch") {
+        let (mut watcher, mut client) = (Client::connect(&server), Client::connect(&server));
         watcher.ask("watch fetchers x", &["ERROR"]);
         watcher.send(b"get a\r\nwatch\r\n");
         for reply in ["END", "ERROR cannot pipeline other commands before watch"] {
@@ -211,8 +161,8 @@ fn a_watcher_may_name_its_events_and_send_nothing_more() {
 
 #[test]
 fn watchers_are_counted_until_they_have_gone() {
-    for server in servers() {
-        let (mut watcher, mut client) = (server.connect(), server.connect());
+    for server in ComparedServer::all(Kind::NewMemcached, "watch") {
+        let (mut watcher, mut client) = (Client::connect(&server), Client::connect(&server));
         watcher.ask("watch", &["OK"]);
         let deadline = Instant::now() + PATIENCE;
         while statistic(&mut client, "log_watchers") != "1" {
@@ -243,8 +193,8 @@ fn statistic(client: &mut Client, name: &str) -> String {
 /// Evictions differ from memcached's in what is evicted, and when, but not in form.
 #[test]
 fn evictions_are_reported() {
-    for server in [Model::Turns, Model::Threads].map(TestServer::larder) {
-        let (mut watcher, mut client) = (server.connect(), server.connect());
+    for server in [Model::Turns, Model::Threads].map(ComparedServer::larder) {
+        let (mut watcher, mut client) = (Client::connect(&server), Client::connect(&server));
         watcher.ask("watch evictions", &["OK"]);
         let value = "v".repeat(50_000);
         for number in 0..40 {
@@ -260,8 +210,8 @@ fn evictions_are_reported() {
 /// A watcher that doesn't read has lines skipped, and delays no other client.
 #[test]
 fn a_watcher_that_does_not_read_has_lines_skipped() {
-    for server in [Model::Turns, Model::Threads].map(TestServer::larder) {
-        let (mut watcher, mut client) = (server.connect(), server.connect());
+    for server in [Model::Turns, Model::Threads].map(ComparedServer::larder) {
+        let (mut watcher, mut client) = (Client::connect(&server), Client::connect(&server));
         watcher.ask("watch fetchers", &["OK"]);
         let keys = vec!["k".repeat(200); 100].join(" ");
         let deadline = Instant::now() + PATIENCE;

@@ -4,68 +4,17 @@ mod support;
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use larder::Server;
-use larder::server::{Listen, Model};
+use larder::server::Model;
 use regex::Regex;
-use support::{Kind, Peer};
-use tempfile::TempDir;
-
-/// The longest wait for a line before the test fails.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// A server on a Unix socket.
-enum TestServer {
-    Larder { _server: Server, directory: TempDir },
-    Real(Peer),
-}
-
-impl TestServer {
-    fn larder(model: Model) -> TestServer {
-        let directory = tempfile::tempdir().expect("a directory");
-        let listen = |name: &str| Some(Listen::Unix(directory.path().join(name)));
-        let builder = Server::builder().memcached(listen("memcached"));
-        let builder = builder.resp(listen("resp")).model(model).memory(1 << 20);
-        let server = builder.max_item_size(100_000).start().expect("it starts");
-        TestServer::Larder {
-            _server: server,
-            directory,
-        }
-    }
-
-    fn socket(&self) -> PathBuf {
-        match self {
-            TestServer::Larder { directory, .. } => directory.path().join("resp"),
-            TestServer::Real(peer) => peer.socket().to_owned(),
-        }
-    }
-
-    fn connect(&self) -> Client {
-        Client::connect(&self.socket())
-    }
-}
-
-/// larder under both models, and redis-server if it is there.
-fn servers() -> Vec<TestServer> {
-    let mut servers: Vec<_> = [Model::Turns, Model::Threads]
-        .map(TestServer::larder)
-        .into();
-    match Peer::start(Kind::Redis, &[]).expect("it starts") {
-        Some(peer) => servers.push(TestServer::Real(peer)),
-        None => support::skipped_without(Kind::Redis, "MONITOR was not compared"),
-    }
-    servers
-}
+use support::Kind;
+use support::compared::ComparedServer;
 
 struct Client(BufReader<UnixStream>);
 
 impl Client {
-    fn connect(socket: &Path) -> Client {
-        let stream = UnixStream::connect(socket).expect("a connection");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-        Client(BufReader::new(stream))
+    fn connect(server: &ComparedServer) -> Client {
+        Client(server.connect("resp"))
     }
 
     fn send(&mut self, text: &str) {
@@ -97,8 +46,8 @@ fn without_time(line: &str) -> String {
 
 #[test]
 fn a_monitor_sees_the_commands_of_all_clients_until_it_resets() {
-    for server in servers() {
-        let (mut monitor, mut other) = (server.connect(), server.connect());
+    for server in ComparedServer::all(Kind::Redis, "MONITOR") {
+        let (mut monitor, mut other) = (Client::connect(&server), Client::connect(&server));
         assert_eq!(monitor.ask("MONITOR"), "+OK");
         for request in [
             r#"SET a "x \"\\ \r\n\t\x01""#,
@@ -145,8 +94,8 @@ fn a_monitor_sees_the_commands_of_all_clients_until_it_resets() {
 
 #[test]
 fn writes_wait_while_clients_are_paused() {
-    for server in servers() {
-        let (mut one, mut other) = (server.connect(), server.connect());
+    for server in ComparedServer::all(Kind::Redis, "MONITOR") {
+        let (mut one, mut other) = (Client::connect(&server), Client::connect(&server));
         assert_eq!(one.ask("CLIENT PAUSE 600000 WRITE"), "+OK");
         other.send("PING\r\nSET x 1\r\nINCR x");
         assert_eq!(other.line(), "+PONG");
@@ -163,12 +112,9 @@ fn writes_wait_while_clients_are_paused() {
 #[test]
 fn requests_of_both_protocols_are_in_one_slow_log() {
     for model in [Model::Turns, Model::Threads] {
-        let server = TestServer::larder(model);
-        let TestServer::Larder { directory, .. } = &server else {
-            unreachable!("it is larder");
-        };
-        let mut resp = server.connect();
-        let mut memcached = Client::connect(&directory.path().join("memcached"));
+        let server = ComparedServer::larder(model);
+        let mut resp = Client::connect(&server);
+        let mut memcached = Client(server.connect("memcached"));
         assert_eq!(resp.ask("CONFIG SET slowlog-log-slower-than 0"), "+OK");
         assert_eq!(memcached.ask("set key 0 0 6\r\nsecret"), "STORED");
         assert_eq!(resp.ask("CONFIG SET slowlog-log-slower-than -1"), "+OK");

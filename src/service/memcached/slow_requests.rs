@@ -3,7 +3,7 @@
 //! The log itself is shared with RESP: [`SlowLog`].
 //!
 //! Cost: two looks at the clock for a turn with one request, none without a slow log. Requests behind the first one of a turn share a look, up to
-//! [`TOGETHER`] of them, so one in a pipeline costs 4 nanoseconds. If those took long together, the entry has the words of the last.
+//! [`TOGETHER`] of them, so one in a pipeline costs an eighth of a look. If those took long together, the entry has the words of the last.
 
 use std::time::{Duration, Instant};
 

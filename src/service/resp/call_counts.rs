@@ -3,7 +3,7 @@
 //! A look at the clock ends the time of one call and begins that of the next, so it counts the reading of the request, too.
 //! The first command of a turn and each command that may be long have a look of their own. Quick commands
 //! behind them in a pipeline share one: up to [`TOGETHER`] calls of the same command are counted with the mean of their
-//! times. So a command costs 2 nanoseconds in a pipeline and one look outside of it.
+//! times. So a quick command costs an eighth of a look in a pipeline and one look outside of it.
 
 use std::time::{Duration, Instant};
 

@@ -54,6 +54,13 @@ impl ClientInfo {
         self.names().own = (!name.is_empty()).then(|| name.into());
     }
 
+    /// For tests: a client without a socket, as the default user.
+    #[cfg(test)]
+    pub(super) fn detached() -> Arc<ClientInfo> {
+        let connection = Arc::new(Connection::detached());
+        ClientRegistry::default().register(connection, Users::new(None).default_user())
+    }
+
     /// The name of the client's user.
     pub(crate) fn user(&self) -> Arc<[u8]> {
         Arc::clone(&self.names().user.name)

@@ -137,23 +137,13 @@ pub(super) fn end(ctx: &mut Context<'_>) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
-    use crate::server::Connection;
-    use crate::service::resp::acl::users::Users;
-    use crate::service::resp::client_state::ClientRegistry;
-
-    fn client() -> Arc<ClientInfo> {
-        let connection = Arc::new(Connection::detached());
-        ClientRegistry::default().register(connection, Users::new(None).default_user())
-    }
 
     #[test]
     fn a_line_has_time_database_address_and_quoted_words() {
         let line = line(
             1_700_000_000_046,
-            &client(),
+            &ClientInfo::detached(),
             &[b"a \"\\\n\r\t\x07\x08\x00\xff", b""],
         );
         let expected =

@@ -93,18 +93,11 @@ impl Monitors {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::service::resp::acl::users::Users;
-    use crate::service::resp::client_state::ClientRegistry;
-
-    fn client() -> Arc<ClientInfo> {
-        let connection = Arc::new(Connection::detached());
-        ClientRegistry::default().register(connection, Users::new(None).default_user())
-    }
 
     #[test]
     fn a_monitor_that_reads_too_slowly_is_removed() {
         let monitors = Monitors::default();
-        let client = client();
+        let client = ClientInfo::detached();
         monitors.add(&client);
         let mut output = Vec::new();
         monitors.push(&[b'x'; BUFFER / 2]);
