@@ -203,6 +203,8 @@ ABUSES = [
     ("flush_all of a million keys", "memcached", million_keys, in_the_middle(b"flush_all\r\n", b"OK\r\n"), True),
     ("FLUSHALL of a million keys", "resp", million_keys, in_the_middle(b"FLUSHALL\r\n", b"OK\r\n"), True),
     ("DEL of a million fields", "resp", million_fields, in_the_middle(b"DEL big\r\n", b":1\r\n"), True),
+    ("SET over a million fields", "resp", million_fields, in_the_middle(b"SET big v\r\n", b"+OK\r\n"), True),
+    ("a hash of a million fields that expires", "resp", million_fields, in_the_middle(b"PEXPIRE big 1\r\n", b":1\r\n"), True),
     ("RENAME of a million fields, for ever", "resp", million_fields, renames, False),
     ("HGETALL of a million fields, for ever", "resp", million_fields,
      again_and_again(b"HGETALL big\r\nECHO end\r\n", b"$3\r\nend\r\n"), False),

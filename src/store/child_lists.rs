@@ -107,18 +107,32 @@ impl ItemSlab {
         list[LENGTH] -= 1;
         let moved = (at < last).then_some(list[at]);
         let (length, room) = (last - HEAD, list.len() - HEAD);
-        let old = self.item(parent).list();
         if length == 0 {
-            let mut head = self.item(parent).head();
-            head.list = None;
-            old.into_iter().for_each(|old| self.log.free(old));
-            self.rewrite_header(parent, &head);
+            self.drop_list(parent);
         } else if length < room / 4 && room > SHORTEST {
+            let old = self.item(parent).list();
             let list = self.list(parent)[..last].to_vec();
             self.store_list(parent, &list, SHORTEST.max(2 * length));
             old.into_iter().for_each(|old| self.log.free(old));
             self.evacuate();
         }
         moved
+    }
+
+    /// Removes the last child of an item that goes away itself, so its list isn't copied into a shorter one.
+    pub(super) fn pop_child(&mut self, parent: u32) {
+        if let Some(list) = self.list_mut(parent) {
+            list[LENGTH] -= 1;
+            if list[LENGTH] == 0 {
+                self.drop_list(parent);
+            }
+        }
+    }
+
+    fn drop_list(&mut self, parent: u32) {
+        let mut head = self.item(parent).head();
+        let old = head.list.take();
+        old.into_iter().for_each(|old| self.log.free(old));
+        self.rewrite_header(parent, &head);
     }
 }

@@ -12,14 +12,14 @@
 //! ```
 //!
 //! In reading order: [`Store`], in `shards`, is all of it; [`Store::lock`] gives a [`Tree`], through
-//! which items are read and written ([`Entry`] in, [`Item`] out); `shard` is the part that a lock guards; `slab`, `slot`, `slots`, `record` and
+//! which items are read and written ([`Entry`] in, [`Item`] out); `shard` is the part that a lock guards, in which `shard/detached` has large trees that were removed, until they are freed; `slab`, `slot`, `slots`, `record` and
 //! `record_log` are the layout of an item in memory, and `pages` maps that memory; `reservation` is a large value on its way in, `shared_value` one on its way out; `hash_table`
 //! finds items, `child_lists` is the tree; `eviction` and `ghost` are the order of eviction, and `when_full` is the store that refuses instead; `look_ahead` brings several items into the caches; `flush`, `scan` and `sweep` go over the whole store; `walk` shows all of it for a snapshot, and `restore` puts it back; `watch` notifies
 //! clients of changes; `tree/lease` protects a path from values that are out of date; [`Clock`] gives the time.
 //!
 //! A key is a path: `user`, or `user 42 name`. The first key of a path picks the shard, so a tree
 //! lives under one lock, and so does the same key in all sixteen databases. A node has a value, or
-//! children, or both. Removing a node removes its subtree.
+//! children, or both. Removing a node removes its subtree; of a large one most is freed later, a piece under each lock.
 //!
 //! The bound is on memory, not on values. It counts all mapped memory of the store: segments of
 //! records, slots, pages of the hash tables, and a 64th of the limit that is set apart for free

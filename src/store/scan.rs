@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use super::entry::Item;
 use super::shard::Shard;
 use super::shards::{Store, locked};
-use super::slot::NONE;
+use super::slot::{DETACHED, NONE};
 use super::stored_item::StoredItem;
 
 /// Slots tried by chance before a shard is walked from one of them to find a random key.
@@ -55,6 +55,9 @@ impl Store {
             let mut node = stored;
             let mut alive = !node.is_expired(now_ms);
             while node.parent() != NONE {
+                if node.parent() == DETACHED {
+                    return;
+                }
                 node = shard.slab.item(node.parent());
                 path.push(node.key());
                 alive &= !node.is_expired(now_ms);

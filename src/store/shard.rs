@@ -10,6 +10,7 @@
 //! through which all other modules use it. Invariants between any two of its methods:
 //! - an item is in the slab and the table, or in neither of them; a child also in its parent's list;
 //! - every child has its parent in the same shard;
+//! - no path leads to an item of a detached tree, which is stored until it is freed; see `detached`;
 //! - an item that is changed, and each of its ancestors, gets a CAS number that no item had before, unless a client
 //!   chose one;
 //! - [`footprint`](Shard::footprint) is the heap that all of it takes, computed from its parts.
@@ -35,10 +36,13 @@ use super::stats::ShardCounters;
 use super::stored_item::StoredItem;
 use super::sweep_bell::SweepBell;
 use super::watched_keys::{PathChange, WatchedKeys};
+use detached::DetachedTree;
+pub(super) use detached::PIECE;
 
 mod changes;
 #[cfg(any(test, feature = "internals"))]
 mod check;
+pub(super) mod detached;
 mod growth;
 mod removal;
 
@@ -66,6 +70,8 @@ pub(super) struct Shard {
     /// The same, for the items that the sweep has checked since it began with this shard, and for those
     /// stored since.
     pub(super) swept_expiry: u64,
+    /// Removed trees that were too large to be freed at once.
+    detached: Vec<DetachedTree>,
     bell: Arc<SweepBell>,
     evictions: Arc<EvictionObserver>,
     pub(super) counters: ShardCounters,
@@ -124,6 +130,7 @@ impl Shard {
             expiring: 0,
             next_expiry: u64::MAX,
             swept_expiry: u64::MAX,
+            detached: Vec::new(),
             bell,
             evictions,
             counters: ShardCounters::default(),
@@ -233,7 +240,7 @@ impl Shard {
     pub(super) fn expire(&mut self, index: u32) {
         let unfetched = !self.slab.slot(index).is_fetched();
         self.counters.expired_unfetched += u64::from(unfetched);
-        self.counters.expired += self.remove(index) as u64;
+        self.counters.expired += self.remove_tree(index, true) as u64;
     }
 
     /// Removes the expired children; returns whether the parent still exists.
@@ -315,12 +322,24 @@ impl Shard {
             self.count_one_expiry(index, 1);
         }
         self.counters.total_items += 1;
+        self.free_detached(detached::PER_WRITE);
         index
     }
 
-    /// Replaces an item whole: value, flags and expiry are new, its children are gone.
-    pub(super) fn replace(&mut self, index: u32, entry: &Entry<'_>, access: u32) {
-        self.remove_children(index);
+    /// Replaces an item whole: value, flags and expiry are new, its children are gone. Returns its slot, which is another
+    /// one if there were many children.
+    pub(super) fn replace(
+        &mut self,
+        index: u32,
+        place: ItemPlace<'_>,
+        entry: &Entry<'_>,
+        access: u32,
+    ) -> u32 {
+        if let (_, Some(rest)) = self.free_children(index) {
+            self.note_change(index);
+            self.detach(index, rest, false);
+            return self.insert(place, entry, access | VISITED);
+        }
         self.count_expiry(index, -1);
         let head = ItemHeader {
             cas: self.next_cas(),
@@ -340,6 +359,8 @@ impl Shard {
         }
         self.note_change(index);
         self.counters.total_items += 1;
+        self.free_detached(detached::PER_WRITE);
+        index
     }
 
     /// Sets or clears an item's expiry. That alone gives it no new CAS number.

@@ -359,21 +359,25 @@ impl Store {
         }
     }
 
-    /// Evicts from all shards by turns, some items at a time, until the limit holds or nothing is
-    /// left. A store that refuses only moves its items together.
+    /// Frees what is [detached](super::shard::detached), then evicts from all shards by turns, some items at a time, until
+    /// the limit holds or nothing is left. A store that refuses only moves its items together.
     pub(super) fn trim(&self) {
         const TURN: usize = 16;
+        let exceeds = || self.used() > self.limit();
+        if exceeds() {
+            self.free_detached(exceeds);
+        }
         if self.refuses() {
             return self.gather();
         }
         let now_ms = self.clock.now_ms();
         let mut idle = 0;
-        while self.used() > self.limit() && idle < self.shards.len() {
+        while exceeds() && idle < self.shards.len() {
             let number = self.trimmed.fetch_add(1, Ordering::Relaxed) & (self.shards.len() - 1);
             let mut shard = locked(&self.shards[number]);
             idle += 1;
             for _ in 0..TURN {
-                if self.used() <= self.limit() {
+                if !exceeds() {
                     break;
                 }
                 if !shard.evict(now_ms, NONE) {

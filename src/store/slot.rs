@@ -23,6 +23,8 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// The index of no slot.
 pub(super) const NONE: u32 = u32::MAX;
+/// In the place of a parent's slot: the item is the top of a tree that no path leads to any more.
+pub(super) const DETACHED: u32 = u32::MAX - 1;
 
 /// Keys must be shorter than this many bytes; their length has 22 bits in a slot.
 pub(super) const KEY_LIMIT: usize = 1 << KEY_BITS;

@@ -34,7 +34,8 @@ pub struct StoreStats {
     pub misses: u64,
     /// Items that were removed to make room.
     pub evictions: u64,
-    /// Items that were removed because they had expired.
+    /// Items that were removed because they had expired. Those of a large tree count when they are freed, or never if a
+    /// flush comes first.
     pub expired: u64,
     /// Expired items that were found and removed by an eviction.
     pub reclaimed: u64,
@@ -45,7 +46,7 @@ pub struct StoreStats {
     /// Of the evicted items, those that were never read.
     pub evicted_unfetched: u64,
     /// Items that are stored now, at any depth and in any database, including expired ones that
-    /// have not been removed yet.
+    /// have not been removed yet, and those of large removed trees that are still to be freed.
     pub items: u64,
     /// Items stored so far; an item that replaces another counts again.
     pub total_items: u64,

@@ -69,7 +69,7 @@ impl<'a> StoredItem<'a> {
         self.slot.db()
     }
 
-    /// The slot of the parent, [`NONE`] at the top.
+    /// The slot of the parent; [`NONE`] at the top, [`DETACHED`](super::slot::DETACHED) at the top of a detached tree.
     pub(super) fn parent(&self) -> u32 {
         if self.is(IS_CHILD) {
             self.number::<4>(parent_at(self.slot.bits)) as u32

@@ -1,16 +1,19 @@
-//! Frees expired items that no client asks for.
+//! Frees expired items that no client asks for, and detached trees.
 //!
 //! A sweep looks at the slots of one shard after another, a slice at a time under the lock, and the
 //! next sweep continues where it stopped. Shards in which nothing has expired yet are skipped: each has a time
 //! before which none of its items expires, from the last sweep and the writes since. [`Sweeper`] is the thread that
 //! does it: each tick a small part of the store, so that the whole store is checked within seconds. It sweeps again
 //! at once if many items had expired. When nothing has expired, it sleeps until something will.
+//!
+//! It is woken when a tree is [detached](super::shard::detached), and frees it a piece at a time. A mutex isn't fair: a
+//! thread that waits for it may miss the moment between two pieces. So the sweeper pauses after each piece.
 
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::clock::Clock;
 use super::shards::{Store, locked};
@@ -18,6 +21,8 @@ use super::sweep_bell::{SweepBell, Wake};
 
 /// Slots looked at under one lock: some tens of microseconds.
 const SLICE: usize = 512;
+/// Time between two pieces of detached trees, in which other threads get the lock.
+const PAUSE: Duration = Duration::from_micros(50);
 /// Time between two ticks of the sweeper.
 const TICK: Duration = Duration::from_millis(100);
 /// All slots are looked at within so many ticks, that is within ten seconds.
@@ -51,7 +56,10 @@ impl Store {
             for index in from..to {
                 let expiry = shard.slab.get(index).and_then(|slot| slot.expires_ms());
                 match expiry {
-                    Some(expires_ms) if expires_ms <= now_ms => {
+                    // One of a detached tree goes with its tree.
+                    Some(expires_ms)
+                        if expires_ms <= now_ms && !shard.is_detached(index as u32) =>
+                    {
                         let before = shard.slab.items();
                         shard.expire(index as u32);
                         freed += before - shard.slab.items();
@@ -90,6 +98,9 @@ impl Store {
     /// The time that the sweeper sleeps; `None` without end.
     fn time_to_sweep(&self) -> Option<Duration> {
         self.sweep_bell.ring_before(u64::MAX);
+        if self.sweep_bell.has_detached() {
+            return Some(Duration::ZERO);
+        }
         let next = self.next_expiry();
         self.sweep_bell.ring_before(next);
         if next == u64::MAX {
@@ -124,6 +135,12 @@ impl Sweeper {
                         Wake::Rung => continue,
                         Wake::Time => store.sweep_bell.ring_before(0),
                     }
+                    // Items that expire meanwhile are looked for after each tick.
+                    let tick = Instant::now() + TICK;
+                    let bell = &store.sweep_bell;
+                    store.free_detached(|| {
+                        bell.wait(Some(PAUSE)) != Wake::Stopped && Instant::now() < tick
+                    });
                     let slots = SLICE.max(store.slots() / ROUND);
                     let mut rounds = 0;
                     while store.sweep(slots) > slots / RICH && rounds < ROUND {

@@ -1,11 +1,11 @@
-//! Wakes the sweeper when an item expires earlier than it expects.
+//! Wakes the sweeper when an item expires earlier than it expects, and when a tree is [detached](super::shard::detached).
 //!
 //! The sweeper sleeps until the first item expires, so that a server without work needs no processor time. A write with
 //! an earlier expiry rings. While the sweeper works, and when its next item expires first anyway, nothing rings.
 //!
 //! Cost: one atomic load for each write of an item that expires.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,6 +14,8 @@ use std::time::Duration;
 pub(super) struct SweepBell {
     /// Unix time in milliseconds at which the sweeper wakes; 0 while it is awake.
     asleep_until: AtomicU64,
+    /// Detached trees of all shards.
+    detached: AtomicUsize,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -39,6 +41,22 @@ impl SweepBell {
         if expires_ms < self.asleep_until.load(Ordering::Relaxed) {
             self.ring();
         }
+    }
+
+    /// A tree was detached.
+    pub(super) fn note_detached(&self) {
+        self.detached.fetch_add(1, Ordering::SeqCst);
+        self.note_expiry(0);
+    }
+
+    /// So many detached trees were freed.
+    pub(super) fn note_freed(&self, trees: usize) {
+        self.detached.fetch_sub(trees, Ordering::SeqCst);
+    }
+
+    /// Whether a shard has a detached tree.
+    pub(super) fn has_detached(&self) -> bool {
+        self.detached.load(Ordering::SeqCst) > 0
     }
 
     #[cold]

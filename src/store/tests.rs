@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::shards::locked;
 use super::*;
 
+mod detached;
 mod memory;
 mod model;
 mod scan;
@@ -175,6 +176,7 @@ fn a_tree_a_thousand_deep_is_copied_grafted_and_removed() {
         let top = tree.peek(0, &path[..1]).unwrap();
         tree.take(top)
     };
+    store.free_detached(|| true);
     assert_eq!(store.used(), 0);
     store.lock(b"0").graft(3, b"0", &subtree).unwrap();
     let mut tree = store.lock(b"0");

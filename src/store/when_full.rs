@@ -11,7 +11,7 @@
 //! they free.
 //!
 //! The room of removed items is free for their shard only: other shards can use a segment when it is empty. So before a write is
-//! refused, [`Store::has_room_for`] moves the items of all shards together.
+//! refused, [`Store::has_room_for`] frees [detached trees](super::shard::detached), then moves the items of all shards together.
 //!
 //! Cost: while the store evicts, one look at a flag for each write. In a store that refuses, two additions for each write; when it
 //! is full, a look at all shards, and copies of up to all items of those that have room to gain.
@@ -64,10 +64,15 @@ impl Store {
         // The table may need new pages, and an evacuation a segment.
         let most = self.least_for(length) + 2 * self.pool.segment() as u64;
         let is_there = || self.used().saturating_add(most) <= self.limit();
-        is_there() || {
-            self.gather();
-            is_there()
-        }
+        is_there()
+            || {
+                self.free_detached(|| !is_there());
+                is_there()
+            }
+            || {
+                self.gather();
+                is_there()
+            }
     }
 
     /// Gives back the segments that shards can empty without an eviction.

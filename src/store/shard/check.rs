@@ -1,6 +1,7 @@
 //! For tests and fuzz targets: checks the invariants that hold between two operations.
 
 use super::super::record_log;
+use super::super::slot::DETACHED;
 use super::*;
 
 impl Shard {
@@ -22,13 +23,19 @@ impl Shard {
             .collect();
         for &index in &live {
             let slot = self.slab.item(index);
+            let is_detached = slot.parent() == DETACHED;
             records += record_log::room(slot.record.len()) + self.slab.list_bytes(index);
-            let hash = hash_item(&self.hasher, slot);
-            let found = self.lookup(slot.parent(), slot.db(), slot.key(), hash);
-            assert_eq!(found, Some(index), "the table finds the item");
+            if !is_detached {
+                let hash = hash_item(&self.hasher, slot);
+                let found = self.lookup(slot.parent(), slot.db(), slot.key(), hash);
+                assert_eq!(found, Some(index), "the table finds the item");
+            }
             let has_expiry = usize::from(slot.expires_ms().is_some());
             expiring += has_expiry;
-            if slot.parent() == NONE {
+            if is_detached {
+                let listed = self.detached.iter().filter(|tree| tree.top == index);
+                assert_eq!((listed.count(), has_expiry, slot.value()), (1, 0, None));
+            } else if slot.parent() == NONE {
                 items[usize::from(slot.db())] += 1;
                 expiring_items[usize::from(slot.db())] += has_expiry;
             } else {
@@ -59,7 +66,7 @@ impl Shard {
         assert_eq!((self.expiring, self.items), (expiring, items));
         assert_eq!(self.expiring_items, expiring_items);
         assert_eq!(
-            (self.slab.items(), self.table.len()),
+            (self.slab.items(), self.table.len() + self.detached.len()),
             (live.len(), live.len())
         );
         assert_eq!(

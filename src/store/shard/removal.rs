@@ -5,16 +5,27 @@ use super::*;
 
 impl Shard {
     /// Removes an item with its subtree, and the ancestors without a value that this leaves without
-    /// children. Returns the number of removed items.
-    pub(in crate::store) fn remove(&mut self, index: u32) -> usize {
-        let mut removed = self.remove_children(index);
+    /// children.
+    pub(in crate::store) fn remove(&mut self, index: u32) {
+        self.remove_tree(index, false);
+    }
+
+    /// The same; returns the number of items that were freed. A large tree is [detached](super::detached), with the reason
+    /// whether it has expired.
+    pub(super) fn remove_tree(&mut self, index: u32, has_expired: bool) -> usize {
+        let (mut removed, mut rest) = self.free_children(index);
         let mut index = index;
         let mut change = PathChange::Subtree;
         loop {
             self.note_path_change(index, change);
             change = PathChange::Node;
-            let parent = self.remove_leaf(index);
-            removed += 1;
+            let parent = match rest.take() {
+                Some(rest) => self.detach(index, rest, has_expired),
+                None => {
+                    removed += 1;
+                    self.remove_leaf(index)
+                }
+            };
             if parent == NONE {
                 break;
             }
@@ -29,48 +40,32 @@ impl Shard {
         removed
     }
 
-    /// Removes everything below an item and returns the number of removed items.
-    #[inline]
-    pub(in crate::store) fn remove_children(&mut self, top: u32) -> usize {
-        if self.slab.slot(top).has_children() {
-            self.remove_all_children(top)
-        } else {
-            0
-        }
-    }
-
-    fn remove_all_children(&mut self, top: u32) -> usize {
-        let mut removed = 0;
-        let mut index = top;
-        loop {
-            if let Some(child) = self.slab.children(index).last().copied()
-                && self.slab.item(index).has_children()
-            {
-                index = child;
-            } else if index == top {
-                return removed;
-            } else {
-                index = self.remove_leaf(index);
-                removed += 1;
-            }
-        }
-    }
-
     /// Removes an item that has no children, and returns its parent's slot, [`NONE`] at the top.
     fn remove_leaf(&mut self, index: u32) -> u32 {
+        let parent = self.unlink(index);
+        self.free_slot(index);
+        parent
+    }
+
+    /// Frees the slot of an item that nothing leads to any more.
+    pub(super) fn free_slot(&mut self, index: u32) {
+        self.slab.remove(index);
+        if self.slab.items() == 0 {
+            self.order = self.order.fresh();
+        }
+    }
+
+    /// Takes an item out of the counts, the table and its parent's list. Returns its parent's slot, [`NONE`] at the top.
+    pub(super) fn unlink(&mut self, index: u32) -> u32 {
+        self.count_expiry(index, -1);
         let slot = self.slab.item(index);
-        let has_expiry = slot.slot.has_expiry();
-        let (parent, position) = if slot.slot.is_child() {
-            (slot.parent(), slot.position())
-        } else {
-            (NONE, 0)
+        let (parent, position) = match slot.slot.is_child() {
+            true => (slot.parent(), slot.position()),
+            false => (NONE, 0),
         };
         let hash = hash_item(&self.hasher, slot);
         if parent == NONE {
             self.items[usize::from(slot.db())] -= 1;
-        }
-        if has_expiry {
-            self.count_one_expiry(index, -1);
         }
         self.table.remove(hash, index);
         if parent != NONE
@@ -78,16 +73,16 @@ impl Shard {
         {
             self.slab.set_position(moved, position);
         }
-        self.slab.remove(index);
-        if self.slab.items() == 0 {
-            self.order = self.order.fresh();
-        }
         parent
     }
 
     /// Makes room by removing one item, a leaf. [`EvictionOrder`] names those that are judged. `keep` is spared, and with
-    /// it all its ancestors, which are no leaves. `false` if nothing could be removed.
+    /// it all its ancestors, which are no leaves. While there are detached trees, only they are freed, so that no other item
+    /// of them is judged. `false` if nothing could be removed.
     pub(in crate::store) fn evict(&mut self, now_ms: u64, keep: u32) -> bool {
+        if self.free_detached(detached::PER_EVICTION) {
+            return true;
+        }
         while let Some(index) = self.order.next_on_probation(self.footprint()) {
             let is_there = self.slab.get(index as usize).is_some();
             if is_there && self.judge(index, now_ms, keep, Judgement::EndOfProbation) {
@@ -155,6 +150,7 @@ impl Shard {
 
     /// Takes everything out, for the caller to drop when the lock is released. The counters go on.
     pub(in crate::store) fn take_all(&mut self) -> Shard {
+        self.bell.note_freed(self.detached.len());
         let empty = Shard {
             slab: self.slab.fresh(),
             table: self.table.fresh(),
@@ -166,6 +162,7 @@ impl Shard {
             expiring: 0,
             next_expiry: u64::MAX,
             swept_expiry: u64::MAX,
+            detached: Vec::new(),
             bell: Arc::clone(&self.bell),
             evictions: Arc::clone(&self.evictions),
             counters: std::mem::take(&mut self.counters),

@@ -73,35 +73,47 @@ impl StoreAndModel {
         self.agree(there.0, there.1);
     }
 
+    fn put(&mut self, db: u8, path: &[Key], value: Vec<u8>, flags: u32, expires_ms: Option<u64>) {
+        let entry = Entry {
+            value: Some(&[&value]),
+            flags,
+            expires_ms,
+        };
+        let put = self
+            .store
+            .lock(&path[0])
+            .put(db, &refs(path), entry)
+            .is_ok();
+        let (last, above) = path.split_last().expect("a path has keys");
+        let parent = self.model.children(db, above);
+        let parent_there = parent.is_some();
+        if let (true, Some(parent)) = (put, parent) {
+            let node = ModelNode {
+                value: Some(value),
+                flags,
+                expires_ms,
+                ..ModelNode::default()
+            };
+            parent.insert(last.clone(), node);
+        }
+        self.agree(put, parent_there);
+    }
+
     fn step(&mut self, step: Operation) {
         self.model.purge();
         let now_ms = self.model.now_ms;
         match step {
             Operation::Put(db, path, value, flags, life) => {
-                let expires_ms = life.map(|life| now_ms + life);
-                let entry = Entry {
-                    value: Some(&[&value]),
-                    flags,
-                    expires_ms,
-                };
-                let put = self
-                    .store
-                    .lock(&path[0])
-                    .put(db, &refs(&path), entry)
-                    .is_ok();
-                let (last, above) = path.split_last().expect("a path has keys");
-                let parent = self.model.children(db, above);
-                let parent_there = parent.is_some();
-                if let (true, Some(parent)) = (put, parent) {
-                    let node = ModelNode {
-                        value: Some(value.clone()),
-                        flags,
-                        expires_ms,
-                        ..ModelNode::default()
-                    };
-                    parent.insert(last.clone(), node);
+                self.put(db, &path, value, flags, life.map(|life| now_ms + life));
+            }
+            Operation::PutMany(db, mut path, count, life) => {
+                path.push(Key::new());
+                for number in 0..count {
+                    *path.last_mut().expect("it has keys") = number.to_le_bytes().to_vec();
+                    let life = life.filter(|_| number % 3 == 0);
+                    let expires_ms = life.map(|life| now_ms + life + u64::from(number) % 5);
+                    self.put(db, &path, b"v".to_vec(), 0, expires_ms);
                 }
-                self.agree(put, parent_there);
             }
             Operation::PutField(db, key, field, value) => {
                 let mut tree = self.store.lock(&key);
@@ -231,6 +243,7 @@ impl StoreAndModel {
                 self.model.now_ms += ms;
             }
             Operation::Sweep(slots) => drop(self.store.sweep(slots)),
+            Operation::FreePiece => self.store.free_detached(|| false),
             Operation::Flush(db) => {
                 self.store.flush(db);
                 self.model.databases[usize::from(db)].clear();
@@ -346,6 +359,7 @@ proptest! {
                 node.into_iter().for_each(|node| tree.remove(node));
             }
         }
+        pair.store.free_detached(|| true);
         prop_assert_eq!(pair.store.used(), 0);
     }
 }

@@ -62,10 +62,7 @@ impl Tree<'_> {
         entry: &Entry<'_>,
     ) -> u32 {
         match there {
-            Some(index) => {
-                self.shard.replace(index, entry, self.access);
-                index
-            }
+            Some(index) => self.shard.replace(index, place, entry, self.access),
             None => self.shard.insert(place, entry, self.access),
         }
     }
@@ -91,12 +88,18 @@ impl Tree<'_> {
         if !store.refuses() {
             return Ok(());
         }
-        let growth = self.shard.most_growth(parent, length) + more;
-        if self.shard.slab.is_short_of_addresses(SPARE_ADDRESSES) || !store.set_aside(growth) {
-            return Err(Refused::OutOfMemory);
+        loop {
+            let growth = self.shard.most_growth(parent, length) + more;
+            let is_short = self.shard.slab.is_short_of_addresses(SPARE_ADDRESSES);
+            if !is_short && store.set_aside(growth) {
+                self.shard.settled += growth;
+                return Ok(());
+            }
+            if !self.shard.free_detached(PIECE) && !store.free_detached_elsewhere() {
+                return Err(Refused::OutOfMemory);
+            }
+            self.settle();
         }
-        self.shard.settled += growth;
-        Ok(())
     }
 
     /// Stores a top-level item as [`put`](Tree::put) does, with a value that was received into memory of the store. The
@@ -159,6 +162,17 @@ impl Tree<'_> {
             return;
         }
         while self.settle() || self.shard.slab.is_short_of_addresses(SPARE_ADDRESSES) {
+            let store = self.trim.store;
+            let is_short = self.shard.slab.is_short_of_addresses(SPARE_ADDRESSES);
+            if !is_short && !self.shard.has_detached() && store.sweep_bell.has_detached() {
+                // Another shard has a tree that nobody reads. While that shard is locked, the memory can wait until this
+                // lock is released.
+                if !store.free_detached_elsewhere() {
+                    return;
+                }
+                self.trim.due = store.used() > store.limit();
+                continue;
+            }
             if !self.shard.evict(self.now_ms, keep) {
                 self.shard.slab.evacuate_all();
                 self.settle();

@@ -9,6 +9,8 @@ use super::Key;
 pub(super) enum Operation {
     Put(u8, Vec<Key>, Vec<u8>, u32, Option<u64>),
     PutField(u8, Key, Key, Vec<u8>),
+    /// So many children, each of which may expire.
+    PutMany(u8, Vec<Key>, u32, Option<u64>),
     SetValue(u8, Vec<Key>, Vec<u8>),
     Extend(u8, Vec<Key>, Vec<u8>, Vec<u8>),
     SetFlags(u8, Vec<Key>, u32),
@@ -20,6 +22,7 @@ pub(super) enum Operation {
     Copy(u8, Key, u8, Key),
     Advance(u64),
     Sweep(usize),
+    FreePiece,
     Flush(u8),
     FlushAt(u8, u64),
     Swap,
@@ -49,6 +52,8 @@ pub(super) fn step(longest: usize) -> impl Strategy<Value = Operation> {
             .prop_map(|(db, path, value, flags, life)| Operation::Put(db, path, value, flags, life)),
         4 => (0..2u8, key(), key(), bytes())
             .prop_map(|(db, key, field, value)| Operation::PutField(db, key, field, value)),
+        1 => (0..2u8, path(), 300..700u32, lifetime())
+            .prop_map(|(db, path, count, life)| Operation::PutMany(db, path, count, life)),
         2 => (0..2u8, path(), bytes()).prop_map(|(db, path, value)| Operation::SetValue(db, path, value)),
         2 => (0..2u8, path(), bytes(), bytes())
             .prop_map(|(db, path, before, after)| Operation::Extend(db, path, before, after)),
@@ -61,6 +66,7 @@ pub(super) fn step(longest: usize) -> impl Strategy<Value = Operation> {
         1 => (0..2u8, key(), 0..2u8, key()).prop_map(|(a, from, b, to)| Operation::Copy(a, from, b, to)),
         4 => (1..20u64).prop_map(Operation::Advance),
         1 => (1..300usize).prop_map(Operation::Sweep),
+        1 => Just(Operation::FreePiece),
         1 => (0..2u8).prop_map(Operation::Flush),
         1 => (0..2u8, 0..30u64).prop_map(|(db, after)| Operation::FlushAt(db, after)),
         1 => Just(Operation::Swap),
