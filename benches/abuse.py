@@ -172,6 +172,12 @@ def million_fields(server):
             ask(s, b"HSET big " + fields + b"\r\n", b"\r\n")
 
 
+def million_fields_one_expiring(server):
+    million_fields(server)
+    with connect(server.memcached) as s:
+        ask(s, b"set big f0 0 3600 1\r\nv\r\n", b"\r\n")
+
+
 def million_keys(server, exptime=0):
     with connect(server.memcached) as s:
         for start in range(0, MILLION, 1000):
@@ -205,6 +211,8 @@ ABUSES = [
     ("DEL of a million fields", "resp", million_fields, in_the_middle(b"DEL big\r\n", b":1\r\n"), True),
     ("SET over a million fields", "resp", million_fields, in_the_middle(b"SET big v\r\n", b"+OK\r\n"), True),
     ("a hash of a million fields that expires", "resp", million_fields, in_the_middle(b"PEXPIRE big 1\r\n", b":1\r\n"), True),
+    ("HGET in a hash where one of a million fields expires", "resp", million_fields_one_expiring,
+     again_and_again(b"HGET big f1\r\n", b"v\r\n"), False),
     ("RENAME of a million fields, for ever", "resp", million_fields, renames, False),
     ("HGETALL of a million fields, for ever", "resp", million_fields,
      again_and_again(b"HGETALL big\r\nECHO end\r\n", b"$3\r\nend\r\n"), False),

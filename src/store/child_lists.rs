@@ -1,26 +1,52 @@
 //! The children of an item: a list of their slots, which is a record of the log.
 //!
 //! ```text
-//!   record of the parent ─▶ how many, how many of them expire │ slot │ slot │ … │ room for more
-//!                           4         4                         4      4
+//!   record of the parent ─▶ how many, how many of them expire, from when, to when │ slot │ slot │ … │ room for more
+//!                           4         4                        8          8         4      4
 //! ```
 //!
 //! A child's record holds its position in its parent's list, so a child is removed in constant time:
 //! the last one moves to its position. A walk over the list from the end to the front therefore
 //! misses no child that stays, even if others are added or removed meanwhile. A full list is copied
 //! into one that is half as long again.
+//!
+//! The times say without a look at the children whether one may have expired, and whether all have. They are bounds: a
+//! child that goes, or gets another expiry, doesn't change them, until no child expires or
+//! [`remove_expired_children`](super::shard::Shard::remove_expired_children) has looked at all.
 
 use zerocopy::FromBytes;
 
 use super::slab::ItemSlab;
 
-/// Numbers in front of the slots: the number of slots, and the number of children with an expiry of their own. While
-/// the latter is 0, no child has to be checked for expiry.
+/// Numbers in front of the slots: the number of slots, the number of children with an expiry of their own, and the times
+/// of two numbers each.
 const LENGTH: usize = 0;
 const EXPIRING: usize = 1;
-const HEAD: usize = 2;
+const EARLIEST: usize = 2;
+const LATEST: usize = 4;
+const HEAD: usize = 6;
+/// The numbers of an empty list.
+const EMPTY: [u32; HEAD] = [0, 0, u32::MAX, u32::MAX, 0, 0];
 /// Children that the shortest list has room for.
 const SHORTEST: usize = 4;
+
+/// What a list says about the children that have an expiry of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct ChildExpiries {
+    pub(super) count: usize,
+    /// None expires before this, in Unix milliseconds; `u64::MAX` if none expires.
+    pub(super) earliest_ms: u64,
+    /// None expires after this; 0 if none expires.
+    pub(super) latest_ms: u64,
+}
+
+fn time_at(list: &[u32], at: usize) -> u64 {
+    u64::from(list[at]) | u64::from(list[at + 1]) << 32
+}
+
+fn set_time(list: &mut [u32], at: usize, ms: u64) {
+    (list[at], list[at + 1]) = (ms as u32, (ms >> 32) as u32);
+}
 
 impl ItemSlab {
     fn list(&self, parent: u32) -> &[u32] {
@@ -51,18 +77,51 @@ impl ItemSlab {
         })
     }
 
-    /// The number of an item's children that have an expiry of their own.
-    pub(super) fn expiring_children(&self, parent: u32) -> usize {
-        self.list(parent)
-            .get(EXPIRING)
-            .map_or(0, |count| *count as usize)
+    /// The expiries of an item's children.
+    pub(super) fn child_expiries(&self, parent: u32) -> ChildExpiries {
+        let list = match self.list(parent) {
+            [] => &EMPTY,
+            list => list,
+        };
+        ChildExpiries {
+            count: list[EXPIRING] as usize,
+            earliest_ms: time_at(list, EARLIEST),
+            latest_ms: time_at(list, LATEST),
+        }
     }
 
-    /// Changes the number of children that have an expiry.
-    pub(super) fn count_expiring_children(&mut self, parent: u32, change: i32) {
-        if let Some(list) = self.list_mut(parent) {
-            list[EXPIRING] = list[EXPIRING].saturating_add_signed(change);
+    /// Counts a child that expires at this time in (1) or out (-1).
+    pub(super) fn count_expiring_child(&mut self, parent: u32, change: i32, expires_ms: u64) {
+        let Some(list) = self.list_mut(parent) else {
+            return;
+        };
+        list[EXPIRING] = list[EXPIRING].saturating_add_signed(change);
+        if list[EXPIRING] == 0 {
+            list[EARLIEST..HEAD].copy_from_slice(&EMPTY[EARLIEST..]);
+        } else if change > 0 {
+            let earliest_ms = time_at(list, EARLIEST).min(expires_ms);
+            let latest_ms = time_at(list, LATEST).max(expires_ms);
+            set_time(list, EARLIEST, earliest_ms);
+            set_time(list, LATEST, latest_ms);
         }
+    }
+
+    /// Replaces the times at which children expire, if any of them does.
+    pub(super) fn set_child_expiries(&mut self, parent: u32, earliest_ms: u64, latest_ms: u64) {
+        if let Some(list) = self.list_mut(parent) {
+            set_time(list, EARLIEST, earliest_ms);
+            set_time(list, LATEST, latest_ms);
+        }
+    }
+
+    /// Whether one of an item's children has not expired itself. Constant time, unless all children have an expiry and only
+    /// some have expired: then they are looked at, the newest first, until one is found.
+    pub(super) fn has_live_child(&self, parent: u32, now_ms: u64) -> bool {
+        let (children, expiries) = (self.children(parent), self.child_expiries(parent));
+        let lives = |child: &u32| !self.item(*child).is_expired(now_ms);
+        expiries.count < children.len()
+            || expiries.earliest_ms > now_ms
+            || expiries.latest_ms > now_ms && children.iter().rev().any(lives)
     }
 
     /// Adds a child at the end.
@@ -73,7 +132,7 @@ impl ItemSlab {
             let mut head = self.item(parent).head();
             head.list = Some(super::slot::NONE);
             self.rewrite_header(parent, &head);
-            self.store_list(parent, &[0, 0], SHORTEST);
+            self.store_list(parent, &EMPTY, SHORTEST);
         } else if HEAD + length == list.len() {
             let old = self.item(parent).list();
             let list = list.to_vec();

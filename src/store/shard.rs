@@ -50,6 +50,9 @@ mod removal;
 /// for it.
 const CAS_BLOCK: u64 = 64;
 
+/// Children whose expiry is checked each time their parent is looked up.
+const FEW_CHILDREN: usize = 64;
+
 /// The items of one part of the keys, guarded by one lock of the store.
 #[derive(Debug)]
 pub(super) struct Shard {
@@ -230,10 +233,18 @@ impl Shard {
             self.expire(index);
             return false;
         }
-        if slot.is_valueless() && slot.has_children() {
+        if !slot.is_valueless() || !slot.has_children() {
+            return true;
+        }
+        if self.slab.children(index).len() <= FEW_CHILDREN {
             return self.remove_expired_children(index, now_ms);
         }
-        true
+        // Of many children, the expired ones are left to the sweep.
+        let lives = self.slab.has_live_child(index, now_ms);
+        if !lives {
+            self.expire(index);
+        }
+        lives
     }
 
     /// Removes an expired item.
@@ -243,22 +254,40 @@ impl Shard {
         self.counters.expired += self.remove_tree(index, true) as u64;
     }
 
-    /// Removes the expired children; returns whether the parent still exists.
+    /// Removes the expired children; returns whether the parent still exists. Constant time if none has expired; otherwise
+    /// all children are looked at, because their exact number is wanted.
     pub(super) fn remove_expired_children(&mut self, parent: u32, now_ms: u64) -> bool {
-        if self.slab.expiring_children(parent) == 0 {
+        if self.slab.child_expiries(parent).earliest_ms > now_ms {
             return true;
         }
+        let is_large = self.slab.children(parent).len() > FEW_CHILDREN;
+        if is_large
+            && self.slab.slot(parent).is_valueless()
+            && !self.slab.has_live_child(parent, now_ms)
+        {
+            self.expire(parent);
+            return false;
+        }
+        let (mut earliest_ms, mut latest_ms) = (u64::MAX, 0);
         // From the end, because the last child moves to the position of the removed one.
         for position in (0..self.slab.children(parent).len()).rev() {
             let child = self.slab.children(parent)[position];
-            if self.slab.item(child).is_expired(now_ms) {
-                let last = self.slab.children(parent).len() == 1;
-                self.expire(child);
-                if last {
-                    return self.slab.get(parent as usize).is_some();
+            match self.slab.item(child).expires_ms() {
+                Some(expires_ms) if expires_ms <= now_ms => {
+                    let last = self.slab.children(parent).len() == 1;
+                    self.expire(child);
+                    if last {
+                        return self.slab.get(parent as usize).is_some();
+                    }
                 }
+                Some(expires_ms) => {
+                    earliest_ms = earliest_ms.min(expires_ms);
+                    latest_ms = latest_ms.max(expires_ms);
+                }
+                None => {}
             }
         }
+        self.slab.set_child_expiries(parent, earliest_ms, latest_ms);
         true
     }
 
@@ -396,7 +425,11 @@ impl Shard {
                 let count = &mut self.expiring_items[usize::from(slot.db())];
                 *count = count.saturating_add_signed(change);
             }
-            parent => self.slab.count_expiring_children(parent, change as i32),
+            parent => {
+                let expires_ms = slot.expires_ms().unwrap_or(u64::MAX);
+                self.slab
+                    .count_expiring_child(parent, change as i32, expires_ms);
+            }
         }
     }
 

@@ -52,10 +52,14 @@ impl Shard {
             }
             let children = self.slab.children(index);
             assert_eq!(slot.has_children(), !children.is_empty());
-            let expiring_ones = children
+            let times = children
                 .iter()
-                .filter(|child| self.slab.item(**child).expires_ms().is_some());
-            assert_eq!(self.slab.expiring_children(index), expiring_ones.count());
+                .filter_map(|child| self.slab.item(*child).expires_ms());
+            let expiries = self.slab.child_expiries(index);
+            assert_eq!(expiries.count, times.clone().count());
+            let (earliest, latest) = (times.clone().min(), times.max());
+            assert!(expiries.earliest_ms <= earliest.unwrap_or(u64::MAX));
+            assert!(expiries.latest_ms >= latest.unwrap_or(0));
             assert!(
                 children
                     .iter()
