@@ -186,6 +186,13 @@ def million_keys(server, exptime=0):
         ask(s, b"version\r\n", b"\r\n")
 
 
+def two_databases(server):
+    with connect(server.resp) as s:
+        s.sendall(b"SELECT 1\r\n")
+        ask(s, b"SET other v\r\n", b"+OK\r\n+OK\r\n")
+    million_keys(server)
+
+
 def expiring_keys(server):
     """They expire when about half of the next measurement has passed."""
     expiring_keys.at = int(time.time()) + 12
@@ -211,6 +218,7 @@ ABUSES = [
     ("DEL of a million fields", "resp", million_fields, in_the_middle(b"DEL big\r\n", b":1\r\n"), True),
     ("SET over a million fields", "resp", million_fields, in_the_middle(b"SET big v\r\n", b"+OK\r\n"), True),
     ("a hash of a million fields that expires", "resp", million_fields, in_the_middle(b"PEXPIRE big 1\r\n", b":1\r\n"), True),
+    ("FLUSHDB of a million keys beside another database", "resp", two_databases, in_the_middle(b"FLUSHDB\r\n", b"OK\r\n"), True),
     ("HGET in a hash where one of a million fields expires", "resp", million_fields_one_expiring,
      again_and_again(b"HGET big f1\r\n", b"v\r\n"), False),
     ("RENAME of a million fields, for ever", "resp", million_fields, renames, False),

@@ -11,9 +11,8 @@ use std::sync::atomic::Ordering;
 
 use super::config::DATABASES;
 use super::flush_schedule::NEVER;
-use super::shard::Shard;
+use super::shard::{AT_ONCE, Shard};
 use super::shards::{Store, locked};
-use super::slot::NONE;
 
 impl Store {
     /// Removes everything from one database, now. A flush that was set for later is cancelled.
@@ -95,26 +94,20 @@ impl Store {
 }
 
 impl Shard {
-    /// Removes a database's items; all at once if no other database has any.
+    /// Removes a database's items: all at once if no other database has any, otherwise [in pieces](super::shard::flushed).
     fn take_database(&mut self, db: u8) -> Option<Shard> {
         // Also without items, for those who asked for a value elsewhere.
         self.note_flush(db);
         let here = self.items[usize::from(db)];
+        let is_alone = here == self.items.iter().sum::<usize>();
+        if is_alone && (here > 0 || self.has_detached()) {
+            return Some(self.take_all());
+        }
         if here == 0 {
             return None;
         }
-        if here == self.items.iter().sum::<usize>() {
-            return Some(self.take_all());
-        }
-        for index in 0..self.slab.end() {
-            if self
-                .slab
-                .get(index)
-                .is_some_and(|slot| slot.parent() == NONE && slot.db() == db)
-            {
-                self.remove(index as u32);
-            }
-        }
+        self.hide_database(db);
+        self.remove_hidden(AT_ONCE);
         None
     }
 }

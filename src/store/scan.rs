@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use super::entry::Item;
 use super::shard::Shard;
 use super::shards::{Store, locked};
-use super::slot::{DETACHED, NONE};
+use super::slot::NONE;
 use super::stored_item::StoredItem;
 
 /// Slots tried by chance before a shard is walked from one of them to find a random key.
@@ -29,8 +29,8 @@ impl Store {
     pub fn scan(&self, db: u8, cursor: u64, count: usize, mut each: impl FnMut(&Item<'_>)) -> u64 {
         let now_ms = self.now();
         let inner_db = self.inner_db(db);
-        self.scan_slots(inner_db, cursor, count, |_, stored| {
-            if is_live_top(&stored, inner_db, now_ms) {
+        self.scan_slots(inner_db, cursor, count, |shard, index, stored| {
+            if is_live_top(&stored, inner_db, now_ms) && !shard.hides(index) {
                 each(&self.item(stored));
             }
         })
@@ -47,17 +47,14 @@ impl Store {
     ) -> u64 {
         let now_ms = self.now();
         let inner_db = self.inner_db(db);
-        self.scan_slots(inner_db, cursor, count, |shard, stored| {
+        self.scan_slots(inner_db, cursor, count, |shard, index, stored| {
             if stored.db() != inner_db {
                 return;
             }
             let mut path = vec![stored.key()];
             let mut node = stored;
-            let mut alive = !node.is_expired(now_ms);
-            while node.parent() != NONE {
-                if node.parent() == DETACHED {
-                    return;
-                }
+            let mut alive = !node.is_expired(now_ms) && !shard.is_detached(index);
+            while alive && node.parent() != NONE {
                 node = shard.slab.item(node.parent());
                 path.push(node.key());
                 alive &= !node.is_expired(now_ms);
@@ -83,7 +80,7 @@ impl Store {
         inner_db: u8,
         cursor: u64,
         count: usize,
-        mut each: impl FnMut(&Shard, StoredItem<'_>),
+        mut each: impl FnMut(&Shard, u32, StoredItem<'_>),
     ) -> u64 {
         let mut left = count.max(1);
         let mut free_left = count.saturating_mul(16).max(FREE_SLOTS);
@@ -96,7 +93,7 @@ impl Store {
                 while index < end && left > 0 && free_left > 0 {
                     match shard.slab.get(index) {
                         Some(stored) => {
-                            each(&shard, stored);
+                            each(&shard, index as u32, stored);
                             left -= 1;
                         }
                         None => free_left -= 1,
@@ -148,7 +145,8 @@ impl Store {
                 let slot = shard
                     .slab
                     .get(index)
-                    .filter(|slot| is_live_top(slot, inner_db, now_ms));
+                    .filter(|slot| is_live_top(slot, inner_db, now_ms))
+                    .filter(|_| !shard.hides(index as u32));
                 slot.map(|slot| slot.key().to_vec())
             };
             if let Some(found) = (0..GUESSES).find_map(|_| key(random(end))) {

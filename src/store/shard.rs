@@ -10,7 +10,8 @@
 //! through which all other modules use it. Invariants between any two of its methods:
 //! - an item is in the slab and the table, or in neither of them; a child also in its parent's list;
 //! - every child has its parent in the same shard;
-//! - no path leads to an item of a detached tree, which is stored until it is freed; see `detached`;
+//! - no path leads to an item of a detached tree, or to a flushed one, which are stored until they are freed; see
+//!   `detached` and `flushed`;
 //! - an item that is changed, and each of its ancestors, gets a CAS number that no item had before, unless a client
 //!   chose one;
 //! - [`footprint`](Shard::footprint) is the heap that all of it takes, computed from its parts.
@@ -37,12 +38,14 @@ use super::stored_item::StoredItem;
 use super::sweep_bell::SweepBell;
 use super::watched_keys::{PathChange, WatchedKeys};
 use detached::DetachedTree;
-pub(super) use detached::PIECE;
+pub(super) use detached::{AT_ONCE, PIECE};
+use flushed::HiddenItems;
 
 mod changes;
 #[cfg(any(test, feature = "internals"))]
 mod check;
 pub(super) mod detached;
+pub(super) mod flushed;
 mod growth;
 mod removal;
 
@@ -75,6 +78,8 @@ pub(super) struct Shard {
     pub(super) swept_expiry: u64,
     /// Removed trees that were too large to be freed at once.
     detached: Vec<DetachedTree>,
+    /// Flushed items that are not removed yet, of each database.
+    hidden: Vec<HiddenItems>,
     bell: Arc<SweepBell>,
     evictions: Arc<EvictionObserver>,
     pub(super) counters: ShardCounters,
@@ -134,6 +139,7 @@ impl Shard {
             next_expiry: u64::MAX,
             swept_expiry: u64::MAX,
             detached: Vec::new(),
+            hidden: Vec::new(),
             bell,
             evictions,
             counters: ShardCounters::default(),
@@ -202,6 +208,7 @@ impl Shard {
             slab.slot(index)
                 .may_answer_to(db, key.len(), parent != NONE)
                 && slab.item(index).answers_to(parent, key)
+                && (parent != NONE || !self.hides(index))
         })
     }
 
@@ -336,6 +343,7 @@ impl Shard {
         self.order.insert(index, hash, size, items);
         if parent == NONE {
             self.items[usize::from(db)] += 1;
+            self.note_new_top(db, index);
         } else {
             self.slab.push_child(parent, index);
             self.renew_cas(parent);
@@ -421,6 +429,7 @@ impl Shard {
             self.bell.note_expiry(expires_ms);
         }
         match slot.parent() {
+            NONE if self.hides(index) => {}
             NONE => {
                 let count = &mut self.expiring_items[usize::from(slot.db())];
                 *count = count.saturating_add_signed(change);

@@ -46,7 +46,7 @@ pub struct StoreStats {
     /// Of the evicted items, those that were never read.
     pub evicted_unfetched: u64,
     /// Items that are stored now, at any depth and in any database, including expired ones that
-    /// have not been removed yet, and those of large removed trees that are still to be freed.
+    /// have not been removed yet, and those of large removed trees and flushed databases that are still to be freed.
     pub items: u64,
     /// Items stored so far; an item that replaces another counts again.
     pub total_items: u64,

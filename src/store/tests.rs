@@ -7,6 +7,7 @@ use super::shards::locked;
 use super::*;
 
 mod detached;
+mod flushed;
 mod memory;
 mod model;
 mod scan;

@@ -182,7 +182,10 @@ impl<F> Piece<'_, F> {
     /// Whether there is a live item with this index, at the top if only those are looked for.
     fn is_next(&self, index: u32, top: bool) -> bool {
         let item = self.shard.slab.get(index as usize);
-        item.is_some_and(|item| (!top || item.parent() == NONE) && !item.is_expired(self.now_ms))
+        item.is_some_and(|item| {
+            (!top || item.parent() == NONE && !self.shard.hides(index))
+                && !item.is_expired(self.now_ms)
+        })
     }
 }
 

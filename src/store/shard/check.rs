@@ -25,7 +25,8 @@ impl Shard {
             let slot = self.slab.item(index);
             let is_detached = slot.parent() == DETACHED;
             records += record_log::room(slot.record.len()) + self.slab.list_bytes(index);
-            if !is_detached {
+            let is_hidden = slot.parent() == NONE && self.hides(index);
+            if !is_detached && !is_hidden {
                 let hash = hash_item(&self.hasher, slot);
                 let found = self.lookup(slot.parent(), slot.db(), slot.key(), hash);
                 assert_eq!(found, Some(index), "the table finds the item");
@@ -35,6 +36,8 @@ impl Shard {
             if is_detached {
                 let listed = self.detached.iter().filter(|tree| tree.top == index);
                 assert_eq!((listed.count(), has_expiry, slot.value()), (1, 0, None));
+            } else if is_hidden {
+                assert!(self.hidden.len() <= usize::from(DATABASES));
             } else if slot.parent() == NONE {
                 items[usize::from(slot.db())] += 1;
                 expiring_items[usize::from(slot.db())] += has_expiry;

@@ -27,7 +27,7 @@ use crate::store::shards::{Store, locked};
 use crate::store::slot::DETACHED;
 
 /// Steps of a removal: a removed item takes two, one to it and one that frees it.
-const AT_ONCE: usize = 512;
+pub(in crate::store) const AT_ONCE: usize = 512;
 /// Steps of the sweeper, and of a write that needs memory, under one lock.
 pub(in crate::store) const PIECE: usize = 256;
 /// Steps in place of one eviction.
@@ -57,7 +57,7 @@ impl Shard {
         }
     }
 
-    fn free_below(&mut self, top: u32, rest: u32, steps: usize) -> (usize, Option<u32>) {
+    pub(super) fn free_below(&mut self, top: u32, rest: u32, steps: usize) -> (usize, Option<u32>) {
         let (mut freed, mut left, mut index) = (0, steps, rest);
         loop {
             let child = self.slab.children(index).last().copied();
@@ -112,7 +112,7 @@ impl Shard {
         parent
     }
 
-    /// Frees some items of a detached tree, in so many steps. Returns whether there was one.
+    /// Frees some items that no path leads to, in so many steps. Returns whether there were any.
     #[inline]
     pub(in crate::store) fn free_detached(&mut self, steps: usize) -> bool {
         self.has_detached() && self.free_piece(steps)
@@ -120,7 +120,7 @@ impl Shard {
 
     fn free_piece(&mut self, steps: usize) -> bool {
         let Some(tree) = self.detached.pop() else {
-            return false;
+            return self.remove_hidden(steps);
         };
         let (mut freed, rest) = self.free_below(tree.top, tree.rest, steps);
         match rest {
@@ -137,20 +137,24 @@ impl Shard {
         true
     }
 
+    /// Whether items are stored that no path leads to.
     pub(in crate::store) fn has_detached(&self) -> bool {
-        !self.detached.is_empty()
+        !self.detached.is_empty() || !self.hidden.is_empty()
     }
 
-    /// Whether an item belongs to a detached tree. It takes a step for each item above it.
+    /// Whether no path leads to an item, because its tree is detached or flushed. It takes a step for each item above it.
     pub(in crate::store) fn is_detached(&self, index: u32) -> bool {
-        if self.detached.is_empty() {
+        if !self.has_detached() {
             return false;
         }
-        let mut parent = self.slab.item(index).parent();
-        while parent != NONE && parent != DETACHED {
-            parent = self.slab.item(parent).parent();
+        let mut top = index;
+        loop {
+            match self.slab.item(top).parent() {
+                NONE => return self.hides(top),
+                DETACHED => return true,
+                parent => top = parent,
+            }
         }
-        parent == DETACHED
     }
 }
 

@@ -64,7 +64,7 @@ impl Shard {
             false => (NONE, 0),
         };
         let hash = hash_item(&self.hasher, slot);
-        if parent == NONE {
+        if parent == NONE && !self.hides(index) {
             self.items[usize::from(slot.db())] -= 1;
         }
         self.table.remove(hash, index);
@@ -150,7 +150,8 @@ impl Shard {
 
     /// Takes everything out, for the caller to drop when the lock is released. The counters go on.
     pub(in crate::store) fn take_all(&mut self) -> Shard {
-        self.bell.note_freed(self.detached.len());
+        self.bell
+            .note_freed(self.detached.len() + self.hidden.len());
         let empty = Shard {
             slab: self.slab.fresh(),
             table: self.table.fresh(),
@@ -163,6 +164,7 @@ impl Shard {
             next_expiry: u64::MAX,
             swept_expiry: u64::MAX,
             detached: Vec::new(),
+            hidden: Vec::new(),
             bell: Arc::clone(&self.bell),
             evictions: Arc::clone(&self.evictions),
             counters: std::mem::take(&mut self.counters),

@@ -1,0 +1,115 @@
+//! Flushes of one database while others have items.
+//!
+//! ```text
+//!   slots    0 … p-1 │ p … end           a top-level item of the database is gone if its slot is p or higher,
+//!            new     │ gone, or new      unless it is one of the new ones; p moves to the end, a piece at a time
+//! ```
+//!
+//! If only one database has items, a flush takes the whole shard, see [`take_all`](Shard::take_all). Otherwise the items
+//! of the database would have to be found among all others under one lock. So they are only *hidden*: no look-up, scan or
+//! walk finds them from that moment on, and they are removed as [detached trees](super::detached) are freed. New items with
+//! the same keys may be stored meanwhile; their slots are noted if they lie where the removal hasn't been.
+//!
+//! Cost: one look at an empty list for each look-up at the top; while items are hidden, a look at a hash set for those of
+//! the database.
+
+use std::collections::HashSet;
+
+use super::*;
+
+/// Free slots that a removal passes in one step.
+const SLOTS_PER_STEP: usize = 64;
+
+/// The items that a flush has hidden.
+#[derive(Debug)]
+pub(super) struct HiddenItems {
+    db: u8,
+    /// Below this slot, all are removed.
+    position: usize,
+    /// Slots from there on with items that were stored after the flush, or have been.
+    newer: HashSet<u32, RandomState>,
+}
+
+impl HiddenItems {
+    fn contain(&self, db: u8, index: u32) -> bool {
+        self.db == db && index as usize >= self.position && !self.newer.contains(&index)
+    }
+}
+
+impl Shard {
+    /// Hides the items of a database, to be removed in pieces.
+    pub(in crate::store) fn hide_database(&mut self, db: u8) {
+        self.items[usize::from(db)] = 0;
+        self.expiring_items[usize::from(db)] = 0;
+        let hidden = HiddenItems {
+            db,
+            position: 0,
+            newer: HashSet::with_hasher(self.hasher.clone()),
+        };
+        match self.hidden.iter_mut().find(|hidden| hidden.db == db) {
+            Some(earlier) => *earlier = hidden,
+            None => {
+                self.hidden.push(hidden);
+                self.bell.note_detached();
+            }
+        }
+    }
+
+    /// Whether a flush has hidden the item at the top that is stored with this index.
+    #[inline]
+    pub(in crate::store) fn hides(&self, index: u32) -> bool {
+        !self.hidden.is_empty() && {
+            let db = self.slab.slot(index).db();
+            self.hidden.iter().any(|hidden| hidden.contain(db, index))
+        }
+    }
+
+    /// Notes that an item at the top was stored, or has come into its database.
+    #[inline]
+    pub(in crate::store) fn note_new_top(&mut self, db: u8, index: u32) {
+        for hidden in &mut self.hidden {
+            if hidden.db == db && index as usize >= hidden.position {
+                hidden.newer.insert(index);
+            }
+        }
+    }
+
+    /// Removes some of the hidden items, in so many steps. Returns whether there may have been any.
+    pub(in crate::store) fn remove_hidden(&mut self, steps: usize) -> bool {
+        let mut left = steps;
+        while left > 0 {
+            let Some(hidden) = self.hidden.last_mut() else {
+                break;
+            };
+            let from = hidden.position;
+            let Some(index) = self.slab.slots().item_from(from) else {
+                self.hidden.pop();
+                self.bell.note_freed(1);
+                left -= 1;
+                continue;
+            };
+            left = left.saturating_sub(1 + (index - from) / SLOTS_PER_STEP);
+            let is_top = !self.slab.slot(index as u32).is_child();
+            if is_top && hidden.contain(self.slab.slot(index as u32).db(), index as u32) {
+                self.remove_hidden_tree(index as u32, left);
+            }
+            if let Some(hidden) = self.hidden.last_mut() {
+                hidden.newer.remove(&(index as u32));
+                hidden.position = index + 1;
+            }
+        }
+        left < steps
+    }
+
+    fn remove_hidden_tree(&mut self, top: u32, steps: usize) {
+        match self.free_below(top, top, steps) {
+            (_, None) => {
+                self.unlink(top);
+                self.free_slot(top);
+            }
+            (_, Some(rest)) => {
+                self.detach(top, rest, false);
+            }
+        }
+    }
+}
