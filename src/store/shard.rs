@@ -45,6 +45,7 @@ mod changes;
 #[cfg(any(test, feature = "internals"))]
 mod check;
 pub(super) mod detached;
+mod expiry;
 pub(super) mod flushed;
 mod growth;
 mod removal;
@@ -52,9 +53,6 @@ mod removal;
 /// CAS numbers that a shard takes at a time from the store's counter, so that shards seldom contend
 /// for it.
 const CAS_BLOCK: u64 = 64;
-
-/// Children whose expiry is checked each time their parent is looked up.
-const FEW_CHILDREN: usize = 64;
 
 /// The items of one part of the keys, guarded by one lock of the store.
 #[derive(Debug)]
@@ -224,80 +222,6 @@ impl Shard {
         self.table.candidate(hash)
     }
 
-    /// Whether an item is alive; an expired one is removed with its subtree.
-    ///
-    /// An item without a value is alive while it has children, so expired children are removed first.
-    #[inline]
-    pub(super) fn is_alive(&mut self, index: u32, now_ms: u64) -> bool {
-        let slot = self.slab.slot(index);
-        let lasts = !slot.has_expiry() && !slot.is_valueless();
-        lasts || self.is_alive_by_record(index, now_ms)
-    }
-
-    fn is_alive_by_record(&mut self, index: u32, now_ms: u64) -> bool {
-        let slot = self.slab.item(index);
-        if slot.is_expired(now_ms) {
-            self.expire(index);
-            return false;
-        }
-        if !slot.is_valueless() || !slot.has_children() {
-            return true;
-        }
-        if self.slab.children(index).len() <= FEW_CHILDREN {
-            return self.remove_expired_children(index, now_ms);
-        }
-        // Of many children, the expired ones are left to the sweep.
-        let lives = self.slab.has_live_child(index, now_ms);
-        if !lives {
-            self.expire(index);
-        }
-        lives
-    }
-
-    /// Removes an expired item.
-    pub(super) fn expire(&mut self, index: u32) {
-        let unfetched = !self.slab.slot(index).is_fetched();
-        self.counters.expired_unfetched += u64::from(unfetched);
-        self.counters.expired += self.remove_tree(index, true) as u64;
-    }
-
-    /// Removes the expired children; returns whether the parent still exists. Constant time if none has expired; otherwise
-    /// all children are looked at, because their exact number is wanted.
-    pub(super) fn remove_expired_children(&mut self, parent: u32, now_ms: u64) -> bool {
-        if self.slab.child_expiries(parent).earliest_ms > now_ms {
-            return true;
-        }
-        let is_large = self.slab.children(parent).len() > FEW_CHILDREN;
-        if is_large
-            && self.slab.slot(parent).is_valueless()
-            && !self.slab.has_live_child(parent, now_ms)
-        {
-            self.expire(parent);
-            return false;
-        }
-        let (mut earliest_ms, mut latest_ms) = (u64::MAX, 0);
-        // From the end, because the last child moves to the position of the removed one.
-        for position in (0..self.slab.children(parent).len()).rev() {
-            let child = self.slab.children(parent)[position];
-            match self.slab.item(child).expires_ms() {
-                Some(expires_ms) if expires_ms <= now_ms => {
-                    let last = self.slab.children(parent).len() == 1;
-                    self.expire(child);
-                    if last {
-                        return self.slab.get(parent as usize).is_some();
-                    }
-                }
-                Some(expires_ms) => {
-                    earliest_ms = earliest_ms.min(expires_ms);
-                    latest_ms = latest_ms.max(expires_ms);
-                }
-                None => {}
-            }
-        }
-        self.slab.set_child_expiries(parent, earliest_ms, latest_ms);
-        true
-    }
-
     /// Notes a read or write: see [`ItemSlot::visit`](super::slot::ItemSlot::visit).
     #[inline]
     pub(super) fn visit(&mut self, index: u32, access: u32) {
@@ -398,48 +322,6 @@ impl Shard {
         self.counters.total_items += 1;
         self.free_detached(detached::PER_WRITE);
         index
-    }
-
-    /// Sets or clears an item's expiry. That alone gives it no new CAS number.
-    pub(super) fn set_expiry(&mut self, index: u32, expires_ms: Option<u64>) {
-        self.count_expiry(index, -1);
-        let head = ItemHeader {
-            expires_ms,
-            ..self.slab.item(index).head()
-        };
-        self.slab.rewrite_header(index, &head);
-        self.count_expiry(index, 1);
-        self.note_change(index);
-    }
-
-    /// Counts an item that has an expiry in (1) or out (-1).
-    #[inline]
-    fn count_expiry(&mut self, index: u32, change: isize) {
-        if self.slab.slot(index).has_expiry() {
-            self.count_one_expiry(index, change);
-        }
-    }
-
-    fn count_one_expiry(&mut self, index: u32, change: isize) {
-        let slot = self.slab.item(index);
-        self.expiring = self.expiring.saturating_add_signed(change);
-        if let Some(expires_ms) = slot.expires_ms().filter(|_| change > 0) {
-            self.next_expiry = self.next_expiry.min(expires_ms);
-            self.swept_expiry = self.swept_expiry.min(expires_ms);
-            self.bell.note_expiry(expires_ms);
-        }
-        match slot.parent() {
-            NONE if self.hides(index) => {}
-            NONE => {
-                let count = &mut self.expiring_items[usize::from(slot.db())];
-                *count = count.saturating_add_signed(change);
-            }
-            parent => {
-                let expires_ms = slot.expires_ms().unwrap_or(u64::MAX);
-                self.slab
-                    .count_expiring_child(parent, change as i32, expires_ms);
-            }
-        }
     }
 
     /// Gives an item and all its ancestors new CAS numbers, because it has changed.
