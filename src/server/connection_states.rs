@@ -1,8 +1,10 @@
-//! How many connections do what, for people who watch a server.
+//! What connections do, and what each of them holds, for people who watch a server.
 
+use std::os::fd::{AsRawFd, RawFd};
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::connections::Connections;
+use super::connections::{Connection, Connections};
+use super::turns::CLIENT_RECORD;
 
 /// The number of open connections by what they do.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -17,6 +19,39 @@ pub(crate) struct ConnectionStates {
     pub(crate) parked: usize,
 }
 
+/// Bytes that a connection holds between its turns.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct ConnectionBuffers {
+    /// Have arrived, and no session has consumed them yet.
+    pub(crate) unread: usize,
+    /// Free memory behind them.
+    pub(crate) spare: usize,
+    /// Of replies that the client has not read, or of a large one that is made now.
+    pub(crate) unsent: usize,
+}
+
+impl Connection {
+    /// Memory of a connection without its buffers and its session.
+    pub(crate) const RECORDS: usize = size_of::<Connection>() + CLIENT_RECORD;
+
+    /// What the connection held at the end of its last turn.
+    pub(crate) fn buffers(&self) -> ConnectionBuffers {
+        let unread = self.replies.request.load(Relaxed);
+        let room = self.replies.request_room.load(Relaxed);
+        ConnectionBuffers {
+            unread,
+            spare: room.saturating_sub(unread),
+            unsent: self.replies.bytes.load(Relaxed),
+        }
+    }
+
+    /// The descriptor of its socket; `None` without one, or when it is closed.
+    pub(crate) fn descriptor(&self) -> Option<RawFd> {
+        let stream = self.stream.upgrade()?;
+        Some(stream.as_raw_fd())
+    }
+}
+
 impl Connections {
     /// Counts them, under the lock that accepting and closing take.
     pub(crate) fn states(&self) -> ConnectionStates {
@@ -27,7 +62,7 @@ impl Connections {
                 &mut states.parked
             } else if share.bytes.load(Relaxed) > 0 {
                 &mut states.unread
-            } else if connection.awaits_value() || share.request.load(Relaxed) > 0 {
+            } else if connection.awaits_value() || share.counted_request() > 0 {
                 &mut states.receiving
             } else {
                 &mut states.quiet

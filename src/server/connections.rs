@@ -46,7 +46,7 @@ pub struct Connection {
     id: u64,
     pub(super) endpoint: Option<Arc<Endpoint>>,
     peer: Address,
-    stream: Weak<Stream>,
+    pub(super) stream: Weak<Stream>,
     pub(super) opened: u64,
     /// The time at which bytes last passed, always later than `opened`. Before the first byte, both are equal.
     active: AtomicU64,
@@ -192,7 +192,7 @@ pub(crate) struct Membership {
 impl Drop for Membership {
     fn drop(&mut self) {
         self.set.settle_reply(&self.connection, 0);
-        self.set.settle_request(&self.connection, 0);
+        self.set.settle_request(&self.connection, 0, 0);
         if self.connection.end_reason() == Some(EndReason::Idle) {
             self.set.idle_closed.fetch_add(1, Relaxed);
         }

@@ -10,7 +10,7 @@
 //! together, and so is every reply that the socket did not accept whole. So a client that reads its small replies
 //! costs nothing here.
 //!
-//! A request of which a part has arrived is counted too, from [`COUNTED_REQUEST`] bytes on.
+//! A request of which a part has arrived is counted too, from [`COUNTED_REQUEST`](super::limits::COUNTED_REQUEST) bytes on.
 //! The value of a plain set isn't: it arrives in the memory of its item.
 //!
 //! The policy has three rules:
@@ -34,7 +34,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use super::connections::{Connection, Connections, ticks};
-use super::limits::{COUNTED_REQUEST, REPLY_RETRY};
+use super::limits::REPLY_RETRY;
+use super::reply_memory::counted;
 
 impl Connections {
     /// Bytes that replies and unfinished requests take now, as far as they are counted: large ones, and replies that clients
@@ -130,15 +131,15 @@ impl Connections {
         self.hold(before, left);
     }
 
-    /// Counts what has arrived of a connection's unfinished request, and closes connections if all take too much.
+    /// Notes what has arrived of a connection's unfinished request, and the memory that it is in. A large one is counted,
+    /// and connections are closed if all take too much.
     #[inline]
-    pub(super) fn settle_request(&self, connection: &Connection, arrived: usize) {
-        let arrived = if arrived < COUNTED_REQUEST {
-            0
-        } else {
-            arrived
-        };
-        if connection.replies.request.load(Relaxed) != arrived {
+    pub(super) fn settle_request(&self, connection: &Connection, arrived: usize, room: usize) {
+        let share = &connection.replies;
+        if share.request_room.load(Relaxed) != room {
+            share.request_room.store(room, Relaxed);
+        }
+        if share.request.load(Relaxed) != arrived {
             self.recount_request(connection, arrived);
         }
     }
@@ -146,11 +147,15 @@ impl Connections {
     #[cold]
     fn recount_request(&self, connection: &Connection, arrived: usize) {
         let share = &connection.replies;
-        let before = share.request.swap(arrived, Relaxed);
+        let before = counted(share.request.swap(arrived, Relaxed));
+        let after = counted(arrived);
+        if before == after {
+            return;
+        }
         if before == 0 {
             share.since.store(ticks(), Relaxed);
         }
-        self.hold(before, arrived);
+        self.hold(before, after);
     }
 
     /// Changes the sum by that of one connection.
@@ -213,7 +218,7 @@ impl Connections {
         let mut most = 0;
         self.for_each_record(|connection| {
             let share = &connection.replies;
-            let bytes = share.bytes.load(Relaxed) + share.request.load(Relaxed);
+            let bytes = share.bytes.load(Relaxed) + share.counted_request();
             if bytes > most && now.saturating_sub(share.since.load(Relaxed)) >= age {
                 (largest, most) = (Some(connection.clone()), bytes);
             }
@@ -223,7 +228,7 @@ impl Connections {
         };
         // Its memory is freed when its worker closes it. Counted now, it is not closed twice.
         let unread = connection.replies.bytes.swap(0, Relaxed);
-        let unfinished = connection.replies.request.swap(0, Relaxed);
+        let unfinished = counted(connection.replies.request.swap(0, Relaxed));
         self.replies.held.fetch_sub(unread + unfinished, Relaxed);
         self.replies.closed.fetch_add(1, Relaxed);
         log::warn!(

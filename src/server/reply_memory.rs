@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::sync::{Condvar, Mutex};
 
-use super::limits::{MAX_REPLY_MEMORY, REPLY_PATIENCE};
+use super::limits::{COUNTED_REQUEST, MAX_REPLY_MEMORY, REPLY_PATIENCE};
 
 /// The memory that the replies and unfinished requests of all connections take.
 #[derive(Debug)]
@@ -35,13 +35,24 @@ impl Default for ReplyMemory {
     }
 }
 
+/// Bytes of an unfinished request, as far as they count for the bound.
+pub(super) fn counted(arrived: usize) -> usize {
+    if arrived < COUNTED_REQUEST {
+        0
+    } else {
+        arrived
+    }
+}
+
 /// The memory of one connection's replies and of its unfinished request.
 #[derive(Debug, Default)]
 pub(super) struct ReplyShare {
     pub(super) bytes: AtomicUsize,
     /// Bytes of a request that has not arrived whole.
     pub(super) request: AtomicUsize,
-    /// When `bytes` or `request` was last 0, in ticks.
+    /// The memory in which `request` is.
+    pub(super) request_room: AtomicUsize,
+    /// When `bytes` and the counted part of `request` were last 0, in ticks.
     pub(super) since: AtomicU64,
     /// Bytes for which the connection waits; 0 if it doesn't.
     pub(super) wanted: AtomicUsize,
@@ -49,6 +60,11 @@ pub(super) struct ReplyShare {
 }
 
 impl ReplyShare {
+    /// Bytes of the unfinished request, as far as they count for the bound.
+    pub(super) fn counted_request(&self) -> usize {
+        counted(self.request.load(Relaxed))
+    }
+
     /// Counts this many further bytes, at this time in ticks.
     pub(super) fn add(&self, bytes: usize, now: u64) {
         if self.bytes.fetch_add(bytes, Relaxed) == 0 {

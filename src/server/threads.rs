@@ -163,7 +163,8 @@ fn run_session(
             input.drain(..turn.consumed);
             input.shrink_to(READ_BUFFER.max(2 * input.len()));
             let connections = &context.connections;
-            connections.settle_request(connection, input.len());
+            let room = buffer.len() + input.capacity();
+            connections.settle_request(connection, input.len(), room);
         }
         if next == Next::Delay {
             thread::sleep(FAILED_LOGIN_DELAY);

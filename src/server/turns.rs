@@ -74,6 +74,9 @@ use client::{Client, TurnOutcome, WaitFor, WorkerBuffers};
 /// The token of the waker; connections have their slot's number.
 const WAKE: Token = Token(usize::MAX);
 
+/// Memory of a connection in its worker, without its buffers.
+pub(super) const CLIENT_RECORD: usize = size_of::<Client>();
+
 /// Starts the workers of a group on the pool.
 pub(super) fn start(
     pool: &ThreadPool,

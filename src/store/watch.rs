@@ -11,8 +11,8 @@
 //! of each watched key sets it at every creation, change, removal, expiry, eviction and flush of the key or of anything
 //! below it; a key that existed when the watch began, or exists now, also changes by SWAPDB.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 
 use super::shards::Store;
 
@@ -24,6 +24,13 @@ pub(crate) struct Watcher {
     changed: Arc<AtomicBool>,
     /// Databases, by the numbers that clients use, and keys.
     keys: Vec<(u8, Box<[u8]>)>,
+}
+
+impl Watcher {
+    /// The flag that the first change of any of the keys sets. It is gone when the watches end.
+    pub(crate) fn flag(&self) -> Weak<AtomicBool> {
+        Arc::downgrade(&self.changed)
+    }
 }
 
 impl Store {

@@ -67,7 +67,7 @@ impl Client {
     pub(super) fn settle(&self, buffers: &WorkerBuffers, left: usize) {
         let (connections, connection) = (&buffers.connections, &self.membership.connection);
         connections.settle_reply(connection, self.stream.kept_for(left));
-        connections.settle_request(connection, self.input.len());
+        connections.settle_request(connection, self.input.len(), self.input.capacity());
     }
 
     /// Whether there is memory for the reply for which the connection waits.

@@ -6,6 +6,7 @@ use super::arguments::is;
 use super::client_kill::kill;
 use super::client_list::{info, list};
 use super::client_state::{REPLY_OFF, REPLY_SKIP, REPLY_SKIP_NEXT};
+use super::client_tracking::{caching, getredir, tracking, trackinginfo};
 use super::command_docs::help;
 use super::connection::is_name;
 use super::context::Context;
@@ -24,6 +25,12 @@ pub(super) const COMMANDS: &[CommandSpec] = &[CommandSpec::new("client", -2, 0, 
         "A container for commands about clients.",
     )
     .subcommands(&[
+        CommandSpec::new("caching", 3, 0, caching).docs(
+            GROUP,
+            "6.0.0",
+            "YES|NO",
+            "Answers an error: client side caching is off.",
+        ),
         CommandSpec::new("getname", 2, 0, getname).docs(
             GROUP,
             "2.6.9",
@@ -81,6 +88,12 @@ pub(super) const COMMANDS: &[CommandSpec] = &[CommandSpec::new("client", -2, 0, 
             "connection-name",
             "Gives this connection a name.",
         ),
+        CommandSpec::new("tracking", -3, 0, tracking).docs(
+            GROUP,
+            "6.0.0",
+            "ON|OFF [REDIRECT client-id] [PREFIX prefix [PREFIX prefix ...]] [BCAST] [OPTIN] [OPTOUT] [NOLOOP]",
+            "Switches client side caching off; larder doesn't have it.",
+        ),
         CommandSpec::new("trackinginfo", 2, 0, trackinginfo).docs(
             GROUP,
             "6.2.0",
@@ -119,22 +132,6 @@ fn setname(ctx: &mut Context<'_>) {
     }
     ctx.client.info.set_name(name);
     ctx.reply.ok();
-}
-
-/// larder has no client side caching, so no invalidation is redirected.
-fn getredir(ctx: &mut Context<'_>) {
-    ctx.reply.integer(-1);
-}
-
-fn trackinginfo(ctx: &mut Context<'_>) {
-    ctx.reply.map(3);
-    ctx.reply.bulk(b"flags");
-    ctx.reply.set(1);
-    ctx.reply.bulk(b"off");
-    ctx.reply.bulk(b"redirect");
-    ctx.reply.integer(-1);
-    ctx.reply.bulk(b"prefixes");
-    ctx.reply.array(0);
 }
 
 /// No command blocks, so no client can be unblocked.

@@ -3,8 +3,10 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::arguments::is;
+use super::client_info::ClientInfo;
+use super::client_line::written;
 use super::client_list::client_type;
-use super::client_state::{CLOSE, ClientInfo};
+use super::client_state::CLOSE;
 use super::context::Context;
 use super::errors;
 use crate::protocol::resp::{CommandArgs, parse_integer};
@@ -33,8 +35,8 @@ impl KillFilter<'_> {
         }
         self.id.is_none_or(|id| id == info.id)
             && self.user.is_none_or(|user| *info.user() == *user)
-            && is(self.address, &|| connection.peer_addr())
-            && is(self.local_address, &|| connection.local_addr())
+            && is(self.address, &|| written(connection.peer()))
+            && is(self.local_address, &|| written(&connection.local()))
     }
 }
 
@@ -107,7 +109,7 @@ fn filter<'a>(ctx: &mut Context<'_>, options: CommandArgs<'a>) -> Option<KillFil
                 }
             }
         } else if is(option, "type") {
-            filter.matches_none |= !client_type(ctx, value)?;
+            filter.matches_none = !client_type(ctx, value)?;
         } else if is(option, "addr") {
             filter.address = Some(value);
         } else if is(option, "laddr") {

@@ -1,19 +1,29 @@
 //! CLIENT INFO and CLIENT LIST: connections, a line each.
 
-use std::fmt::Write;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::arguments::is;
-use super::client_state::ClientInfo;
+use super::client_info::ClientInfo;
+use super::client_line::describe;
 use super::context::Context;
 use super::errors;
-use super::table::table;
 use crate::protocol::resp::parse_integer;
 
 pub(super) fn info(ctx: &mut Context<'_>) {
     let mut text = String::new();
-    describe(&ctx.client.info, &mut text);
+    describe_to(ctx, &ctx.client.info, &mut text);
     ctx.reply.verbatim("txt", &text);
+}
+
+/// Appends the line of a client for the client that asks, which may be the same.
+fn describe_to(ctx: &Context<'_>, info: &ClientInfo, text: &mut String) {
+    if info.id != ctx.client.info.id {
+        return describe(info, 0, text);
+    }
+    // It may have been blocked until its turn.
+    info.blocked.store(false, Relaxed);
+    let start = info.turn_start.load(Relaxed) as usize;
+    describe(info, ctx.reply.position().saturating_sub(start), text);
 }
 
 pub(super) fn list(ctx: &mut Context<'_>) {
@@ -41,13 +51,13 @@ pub(super) fn list(ctx: &mut Context<'_>) {
         Some(ids) => {
             for id in ids {
                 if let Some(info) = ctx.service.clients.get(id as u64) {
-                    describe(&info, &mut text);
+                    describe_to(ctx, &info, &mut text);
                 }
             }
         }
         None if ordinary => {
             for info in ctx.service.clients.all() {
-                describe(&info, &mut text);
+                describe_to(ctx, &info, &mut text);
             }
         }
         None => {}
@@ -70,43 +80,4 @@ pub(super) fn client_type(ctx: &mut Context<'_>, kind: &[u8]) -> Option<bool> {
     ctx.reply
         .error([b"ERR Unknown client type '", kind, b"'"].concat());
     None
-}
-
-/// One line of CLIENT LIST. Features that larder doesn't have (subscriptions, tracking) appear as in
-/// Redis when they are unused.
-pub(super) fn describe(info: &ClientInfo, text: &mut String) {
-    let connection = &info.connection;
-    let queued = info.queued.load(Relaxed);
-    let mut flags = String::new();
-    for (flag, set) in [
-        ('O', info.monitors.load(Relaxed)),
-        ('x', queued >= 0),
-        ('c', info.killed.load(Relaxed)),
-        ('e', info.no_evict.load(Relaxed)),
-    ] {
-        if set {
-            flags.push(flag);
-        }
-    }
-    if flags.is_empty() {
-        flags.push('N');
-    }
-    let command = table()
-        .entry(info.command.load(Relaxed))
-        .map_or("NULL", |entry| entry.name.as_str());
-    // Writing to a string can't fail.
-    let _ = writeln!(
-        text,
-        "id={} addr={} laddr={} name={} age={} idle={} flags={flags} db={} sub=0 psub=0 ssub=0 \
-         multi={queued} cmd={command} user={} redir=-1 resp={}",
-        info.id,
-        connection.peer_addr(),
-        connection.local_addr(),
-        String::from_utf8_lossy(&info.name()),
-        connection.age().as_secs(),
-        connection.idle().as_secs(),
-        info.db.load(Relaxed),
-        String::from_utf8_lossy(&info.user()),
-        if info.resp3.load(Relaxed) { 3 } else { 2 },
-    );
 }

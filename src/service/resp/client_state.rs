@@ -1,131 +1,18 @@
-//! The state of one client between its commands, and the registry of all clients.
+//! The state of one client between its commands.
 //!
 //! The state is small, because memory holds ten thousand idle clients. Parts that few clients have (a
 //! transaction, watched keys) are boxed. Parts that other clients may ask for (name, database, last
-//! command) are in a [`ClientInfo`], which the registry shares.
+//! command) are in a [`ClientInfo`], which the registry of clients shares.
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU16, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use super::acl::user::User;
 use super::acl::users::Users;
+use super::client_info::{ClientInfo, shown};
 use super::command_queue::CommandQueue;
-use crate::server::Connection;
+use crate::server::Next;
 use crate::store::{Store, Watcher};
-
-/// The part of a client's state that other clients see: a line of `CLIENT LIST`.
-pub(crate) struct ClientInfo {
-    /// Rises from 1 with every client of this service.
-    pub id: u64,
-    pub connection: Arc<Connection>,
-    pub db: AtomicU8,
-    pub resp3: AtomicBool,
-    /// Position of the last command in the table; `u16::MAX` before the first.
-    pub command: AtomicU16,
-    /// Commands queued; -1 outside of MULTI.
-    pub queued: AtomicI32,
-    /// Watches keys.
-    pub watching: AtomicBool,
-    pub no_evict: AtomicBool,
-    /// Sees the commands of all clients.
-    pub monitors: AtomicBool,
-    /// CLIENT KILL has chosen this client; its connection is about to be closed.
-    pub killed: AtomicBool,
-    /// No other lock is taken while this one is held.
-    names: Mutex<Names>,
-}
-
-/// The names of a client.
-struct Names {
-    /// Set by CLIENT SETNAME.
-    own: Option<Box<[u8]>>,
-    /// The user that it has authenticated as.
-    user: Arc<User>,
-}
-
-impl ClientInfo {
-    /// The name, empty when there is none.
-    pub(crate) fn name(&self) -> Vec<u8> {
-        self.names().own.as_deref().unwrap_or_default().to_vec()
-    }
-
-    pub(crate) fn set_name(&self, name: &[u8]) {
-        self.names().own = (!name.is_empty()).then(|| name.into());
-    }
-
-    /// For tests: a client without a socket, as the default user.
-    #[cfg(test)]
-    pub(super) fn detached() -> Arc<ClientInfo> {
-        let connection = Arc::new(Connection::detached());
-        ClientRegistry::default().register(connection, Users::new(None).default_user())
-    }
-
-    /// The name of the client's user.
-    pub(crate) fn user(&self) -> Arc<[u8]> {
-        Arc::clone(&self.names().user.name)
-    }
-
-    fn set_user(&self, user: &Arc<User>) {
-        self.names().user = Arc::clone(user);
-    }
-
-    fn names(&self) -> MutexGuard<'_, Names> {
-        self.names.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Every client of a service, by its number.
-#[derive(Default)]
-pub(crate) struct ClientRegistry {
-    last: AtomicU64,
-    /// The lock guards membership only; each client's fields are atomic or have a lock of their own.
-    members: Mutex<BTreeMap<u64, Arc<ClientInfo>>>,
-}
-
-impl ClientRegistry {
-    /// Registers a client.
-    pub(crate) fn register(&self, connection: Arc<Connection>, user: Arc<User>) -> Arc<ClientInfo> {
-        let id = self.last.fetch_add(1, Relaxed) + 1;
-        let info = Arc::new(ClientInfo {
-            id,
-            connection,
-            db: AtomicU8::new(0),
-            resp3: AtomicBool::new(false),
-            command: AtomicU16::new(u16::MAX),
-            queued: AtomicI32::new(-1),
-            watching: AtomicBool::new(false),
-            no_evict: AtomicBool::new(false),
-            monitors: AtomicBool::new(false),
-            killed: AtomicBool::new(false),
-            names: Mutex::new(Names { own: None, user }),
-        });
-        self.members().insert(id, Arc::clone(&info));
-        info
-    }
-
-    pub(crate) fn unregister(&self, id: u64) {
-        self.members().remove(&id);
-    }
-
-    /// All clients, oldest first.
-    pub(crate) fn all(&self) -> Vec<Arc<ClientInfo>> {
-        self.members().values().cloned().collect()
-    }
-
-    /// The client with this number.
-    pub(crate) fn get(&self, id: u64) -> Option<Arc<ClientInfo>> {
-        self.members().get(&id).cloned()
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.members().len()
-    }
-
-    fn members(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<ClientInfo>>> {
-        self.members.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// The client has not authenticated yet.
 pub(crate) const UNAUTHENTICATED: u16 = 1 << 0;
@@ -187,6 +74,24 @@ impl ClientState {
         };
         client.forget_user(users);
         client
+    }
+
+    /// A turn begins, on so many bytes of input.
+    #[inline]
+    pub(crate) fn begin_turn(&mut self, output: usize, input: usize) {
+        self.info.turn_start.store(shown(output), Relaxed);
+        self.info.turn_input.store(shown(input), Relaxed);
+    }
+
+    /// A turn has ended, before its client has been asked to monitor.
+    #[inline]
+    pub(crate) fn end_turn(&mut self, next: Next) {
+        self.info.turn_input.store(0, Relaxed);
+        // A client that looks again and again whether its command may run stays blocked meanwhile.
+        let blocked = matches!(next, Next::AwaitMemory | Next::Wait | Next::Later);
+        if self.info.blocked.load(Relaxed) != blocked {
+            self.info.blocked.store(blocked, Relaxed);
+        }
     }
 
     /// The user that the client has authenticated as.
@@ -291,12 +196,21 @@ impl ClientState {
         self.transaction.get_or_insert_default()
     }
 
+    /// Shows other clients that this one watches keys, and the memory that they take.
+    pub(crate) fn show_watches(&mut self) {
+        let transaction = self.transaction();
+        let (flag, bytes) = (transaction.watcher.flag(), transaction.watched_bytes);
+        self.info.show_watches(flag, bytes);
+    }
+
     /// Ends the watches.
     pub(crate) fn unwatch(&mut self, store: &Store) {
         if let Some(transaction) = &mut self.transaction {
+            // The flag that other clients see goes with the watches.
             store.unwatch(&mut transaction.watcher);
             transaction.watched_bytes = 0;
         }
+        self.info.watched_bytes.store(0, Relaxed);
         self.info.watching.store(false, Relaxed);
     }
 
@@ -304,7 +218,7 @@ impl ClientState {
     pub(crate) fn end_transaction(&mut self, store: &Store) -> CommandQueue {
         self.unwatch(store);
         self.set(MULTI, false);
-        self.info.queued.store(-1, Relaxed);
+        self.info.show_queue(-1, 0);
         self.transaction
             .take()
             .map(|own| own.queue)

@@ -15,7 +15,8 @@
 use std::io::Write;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::client_state::{ClientInfo, MONITORS};
+use super::client_info::ClientInfo;
+use super::client_state::MONITORS;
 use super::context::Context;
 use super::redaction::shown_words;
 use super::service_state::ServiceState;

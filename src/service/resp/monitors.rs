@@ -6,7 +6,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::client_state::ClientInfo;
+use super::client_info::ClientInfo;
 use crate::server::{Connection, Next};
 
 /// Bytes of lines that wait for one monitor.

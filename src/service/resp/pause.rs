@@ -43,9 +43,11 @@ pub(super) fn pause(ctx: &mut Context<'_>) {
         Some(..0) => "ERR timeout is negative",
         Some(milliseconds) => {
             let now = ctx.store.now_ms();
-            let end = now.saturating_add(milliseconds.unsigned_abs());
-            // A pause of no time is none; the lowest bit is another's.
-            ctx.service.pause.begin(end.min(u64::MAX >> 1), all, now);
+            // A pause of no time is none. As in Redis, so is one whose end is no time.
+            let end = now.checked_add(milliseconds.unsigned_abs());
+            if let Some(end) = end.filter(|end| *end <= i64::MAX as u64) {
+                ctx.service.pause.begin(end, all, now);
+            }
             return ctx.reply.ok();
         }
     };

@@ -10,6 +10,9 @@
 //! always, with the [`Reservation`](crate::store::Reservation) in place of that word. Other commands, and those within a
 //! transaction, are collected in the connection's input.
 
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::client_info::shown;
 use super::errors;
 use super::received_command::ReceivedCommand;
 use super::session::CommandRunner;
@@ -76,9 +79,12 @@ impl CommandRunner<'_> {
         let Some(reservation) = received.reservation.as_mut() else {
             return;
         };
+        let info = &self.client.info;
+        info.received_bytes.fetch_add(shown(bytes), Relaxed);
         if !reservation.arrived(bytes) {
             reader.drop_rest(reservation.missing(), received.words_behind);
             received.reservation = None;
+            info.received_bytes.store(0, Relaxed);
         } else if reservation.is_whole() {
             reader.read_words(received.words_behind);
             if received.words_behind == 0 {
@@ -92,6 +98,7 @@ impl CommandRunner<'_> {
         let Some(received) = self.receiving.take() else {
             return;
         };
+        self.client.info.received_bytes.store(0, Relaxed);
         let before = self.out.len();
         let mut words = received.words_in_front;
         words.push_copy(b"");

@@ -1,7 +1,10 @@
 //! Requests that are answered with an error and not run: names of no command, wrong numbers of arguments, commands
 //! without the password.
 
+use std::sync::atomic::Ordering::Relaxed;
+
 use super::acl::{Denied, note_denial};
+use super::client_info::NO_COMMAND;
 use super::client_state::{CLOSE, MULTI};
 use super::errors;
 use super::session::CommandRunner;
@@ -19,7 +22,15 @@ impl CommandRunner<'_> {
             self.closing("it sent an HTTP request, which may be an attack through a browser");
             return self.client.set(CLOSE, true);
         }
+        self.client.info.command.store(NO_COMMAND, Relaxed);
         self.refuse(None, &errors::unknown_command(args));
+    }
+
+    /// Answers a name that no subcommand has.
+    #[cold]
+    pub(super) fn unknown_subcommand(&mut self, entry: &CommandEntry, args: CommandArgs<'_>) {
+        self.client.info.command.store(NO_COMMAND, Relaxed);
+        self.refuse(None, &errors::unknown_subcommand(&entry.name, args));
     }
 
     /// Answers a command that the user may not run.

@@ -156,7 +156,7 @@ fn server(ctx: &Context<'_>, text: &mut InfoText) {
 fn clients(ctx: &Context<'_>, text: &mut InfoText) {
     text.put("connected_clients", ctx.service.clients.len());
     text.put("maxclients", ctx.service.connections.max());
-    text.put("blocked_clients", 0);
+    text.put("blocked_clients", ctx.service.clients.blocked());
     text.put("tracking_clients", 0);
 }
 

@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::acl::users::Users;
-use super::client_state::ClientRegistry;
+use super::client_info::ClientRegistry;
 use super::monitors::Monitors;
 use super::pause_state::Pause;
 use super::rates::RateSampler;

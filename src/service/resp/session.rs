@@ -192,6 +192,7 @@ impl CommandRunner<'_> {
         };
         let mut consumed = 0;
         self.client.refresh_user(&self.shared.users);
+        self.client.begin_turn(self.start, input.len());
         if self.client.info.killed.load(Relaxed) {
             return Turn {
                 consumed: input.len(),
@@ -222,6 +223,7 @@ impl CommandRunner<'_> {
             }
         };
         self.end_calls();
+        self.client.end_turn(next);
         let next = match next {
             Next::Read if self.client.is(MONITORS) => self.monitor_turn(),
             next => next,
@@ -294,10 +296,9 @@ impl CommandRunner<'_> {
         let entry = match self.table.find(args) {
             CommandLookup::Command(entry) => entry,
             CommandLookup::Unknown => return self.unknown(args),
-            CommandLookup::UnknownSubcommand(entry) => {
-                return self.refuse(None, &errors::unknown_subcommand(&entry.name, args));
-            }
+            CommandLookup::UnknownSubcommand(entry) => return self.unknown_subcommand(entry, args),
         };
+        self.client.info.command.store(entry.number, Relaxed);
         if !entry.command.takes(args.len()) {
             let error = format!("ERR wrong number of arguments for '{}' command", entry.name);
             return self.refuse(Some(entry), error.as_bytes());
@@ -325,7 +326,6 @@ impl CommandRunner<'_> {
         if self.client.is(MULTI) && !entry.command.is(IMMEDIATE) {
             return self.queue(entry, args);
         }
-        self.client.info.command.store(entry.number, Relaxed);
         let statistics = &self.shared.statistics;
         if let Some(others) = self.calls.begin_call(entry.number, statistics) {
             self.note_time(&others, None);

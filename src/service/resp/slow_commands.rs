@@ -5,7 +5,8 @@
 use std::time::Duration;
 
 use super::call_counts::AddedCalls;
-use super::client_state::ClientInfo;
+use super::client_info::ClientInfo;
+use super::client_line::written;
 use super::command_docs::help;
 use super::context::Context;
 use super::errors;
@@ -115,7 +116,7 @@ fn add<'a>(
         at: service.store.now_ms() / 1000,
         microseconds: u64::try_from(time.as_micros()).unwrap_or(u64::MAX),
         words: Vec::new(),
-        client: client.connection.peer_addr(),
+        client: written(client.connection.peer()),
         name: client.name(),
     };
     service.slow_log().add(request, words);

@@ -79,7 +79,7 @@ impl CommandRunner<'_> {
             self.closing("its transaction exceeds the limit");
             return self.client.set(CLOSE, true);
         }
-        self.client.info.queued.store(length as i32, Relaxed);
+        self.client.info.show_queue(length as i32, size);
         self.out.extend_from_slice(b"+QUEUED\r\n");
     }
 }
@@ -99,6 +99,7 @@ fn exec(ctx: &mut Context<'_>) {
     }
     let spoiled = ctx.client.is_spoiled();
     let changed = ctx.client.has_changed_keys(ctx.store);
+    let queued = ctx.client.info.queued_bytes.load(Relaxed) as usize;
     let queue = ctx.client.end_transaction(ctx.store);
     if spoiled {
         return ctx
@@ -108,6 +109,8 @@ fn exec(ctx: &mut Context<'_>) {
     if changed {
         return ctx.reply.null_array();
     }
+    // Its commands see it as long as they run.
+    ctx.client.info.show_queue(queue.len() as i32, queued);
     let start = ctx.reply.position();
     ctx.reply.array(queue.len());
     drop_unwanted(ctx, start);
@@ -116,6 +119,7 @@ fn exec(ctx: &mut Context<'_>) {
             continue;
         };
         let start = ctx.reply.position();
+        let closes = ctx.client.is(CLOSE);
         let began = Instant::now();
         let mut one = Context {
             store: ctx.store,
@@ -144,9 +148,14 @@ fn exec(ctx: &mut Context<'_>) {
         ctx.reply.absorb(outcome);
         note_call(ctx, entry, args, (began.elapsed(), start));
         drop_unwanted(ctx, start);
+        if closes {
+            // The client has killed itself: as in Redis, it gets no further replies.
+            ctx.reply.truncate(start);
+        }
         // If the reply has overflowed, the commands that follow still have their effect, as they
         // have been accepted.
     }
+    ctx.client.info.show_queue(-1, 0);
     ctx.client.set(REPLY_FILTERED, true);
 }
 
@@ -199,7 +208,7 @@ fn watch(ctx: &mut Context<'_>) {
             return ctx.close("its watched keys exceed the limit");
         }
     }
-    ctx.client.info.watching.store(true, Relaxed);
+    ctx.client.show_watches();
     ctx.reply.ok();
 }
 

@@ -3,7 +3,7 @@
 use super::check::Denied;
 use super::log_entries::{LogEntry, RefusalKind};
 use crate::protocol::resp::CommandArgs;
-use crate::service::resp::client_list::describe;
+use crate::service::resp::client_line::describe;
 use crate::service::resp::client_state::{ClientState, MULTI};
 use crate::service::resp::service_state::ServiceState;
 use crate::service::resp::table::CommandEntry;
@@ -50,7 +50,7 @@ fn note(
     in_transaction: bool,
 ) {
     let mut text = String::new();
-    describe(&client.info, &mut text);
+    describe(&client.info, 0, &mut text);
     service.users.log.add(LogEntry {
         count: 1,
         kind,
