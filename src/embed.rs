@@ -48,6 +48,7 @@ use std::time::Duration;
 
 use crate::origin::FetchThreads;
 use crate::server::{self, Address, Connections, Handle, Running, Service, StartError};
+use crate::service::latency_monitor::EXPIRE_CYCLE;
 use crate::service::memcached::{self, AuthFile, Memcached};
 use crate::service::resp::{self, Resp};
 use crate::service::slow_log::SlowLog;
@@ -235,6 +236,7 @@ impl Builder {
     /// Lets the services share the memory for replies, their figures and the slow log, which is returned.
     fn join(
         &self,
+        store: &Store,
         connections: &Connections,
         memcached: &Arc<Memcached>,
         resp: &Resp,
@@ -246,6 +248,10 @@ impl Builder {
         log.set_max_len(self.slow_log.1);
         memcached.log_slow_requests_to(Arc::clone(&log));
         resp.log_slow_requests_to(Arc::clone(&log));
+        let monitored = Arc::clone(&log);
+        store.observe_sweeps(move |time, now_ms| {
+            monitored.latency().note(EXPIRE_CYCLE, time, now_ms / 1000);
+        });
         log
     }
 
@@ -301,7 +307,7 @@ impl Builder {
         let connections = Connections::new();
         let memcached = self.memcached_service(&store, &connections)?;
         let resp = self.resp_service(&store, &connections)?;
-        let slow_log = self.join(&connections, &memcached, &resp);
+        let slow_log = self.join(&store, &connections, &memcached, &resp);
         let snapshots = self.snapshots(&store, &memcached, &resp)?;
         let fetch_threads = self.start_fetch_threads(&store, &memcached, &resp)?;
         #[cfg(feature = "proxy")]

@@ -1,4 +1,4 @@
-//! MONITOR, CLIENT PAUSE and the slow log over sockets: larder under both models, and redis-server with the same requests.
+//! MONITOR, CLIENT PAUSE, the slow log and the latency monitor over sockets: larder under both models, and redis-server with the same requests.
 
 mod support;
 
@@ -140,5 +140,59 @@ fn requests_of_both_protocols_are_in_one_slow_log() {
         let client = value(&format!("slowlog:{id}:client"));
         assert!(client.ends_with("memcached"), "{client}");
         assert!(!lines.concat().contains("secret"), "{lines:?}");
+    }
+}
+
+/// The numbers of the event `command` in LATENCY LATEST: time, milliseconds of the last sample and of the longest one.
+fn latest_of_command(client: &mut Client) -> Option<Vec<u64>> {
+    let events: usize = client.ask("LATENCY LATEST")[1..].parse().expect("a number");
+    let mut found = None;
+    for _ in 0..events {
+        let lines: Vec<String> = (0..6).map(|_| client.line()).collect();
+        assert_eq!(lines[0], "*4");
+        if lines[2] == "command" {
+            let number = |line: &String| line[1..].parse().expect("a number");
+            found = Some(lines[3..].iter().map(number).collect());
+        }
+    }
+    found
+}
+
+#[test]
+fn a_command_that_takes_long_is_an_event_of_the_latency_monitor() {
+    let form = |text: &str| Regex::new(text).expect("it is an expression");
+    let title = form(r"^command - high \d+ ms, low \d+ ms \(all time high \d+ ms\)$");
+    let event = form(
+        r"^\d\. command: \d+ latency spikes \(average \d+ms, mean deviation \d+ms, period \d+\.\d\d sec\)",
+    );
+    for server in ComparedServer::all(Kind::Redis, "LATENCY") {
+        let mut client = Client::connect(&server);
+        for key in ["a", "b"] {
+            let value = key.repeat(3000);
+            assert_eq!(client.ask(&format!("SET {key} {value}")), "+OK");
+        }
+        // Nine million comparisons take more than a millisecond anywhere.
+        assert_eq!(client.ask("LCS a b LEN"), ":0");
+        assert_eq!(latest_of_command(&mut client), None, "it is off");
+        assert_eq!(client.ask("CONFIG SET latency-monitor-threshold 1"), "+OK");
+        assert_eq!(client.ask("LCS a b LEN"), ":0");
+        assert_eq!(client.ask("CONFIG SET latency-monitor-threshold 0"), "+OK");
+        let latest = latest_of_command(&mut client).expect("an event");
+        assert!(latest[0] > 1_700_000_000 && latest[1] >= 1 && latest[2] >= latest[1]);
+        assert_ne!(client.ask("LATENCY HISTORY command"), "*0");
+        let lines: Vec<String> = (0..3).map(|_| client.line()).collect();
+        assert_eq!(lines[0], "*2");
+        assert!(lines[1].starts_with(':') && lines[2].starts_with(':'));
+        let mut other = Client::connect(&server);
+        assert!(other.ask("LATENCY GRAPH command").starts_with('$'));
+        let line = other.line();
+        assert!(title.is_match(&line), "{line}");
+        assert_eq!(other.line(), "-".repeat(80));
+        let mut other = Client::connect(&server);
+        assert!(other.ask("LATENCY DOCTOR").starts_with('$'));
+        while !event.is_match(&other.line()) {}
+        let mut other = Client::connect(&server);
+        assert_eq!(other.ask("LATENCY RESET COMMAND nothing"), ":1");
+        assert_eq!(latest_of_command(&mut other), None);
     }
 }

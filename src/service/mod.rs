@@ -5,6 +5,7 @@ mod delivery;
 pub mod echo;
 mod kept_insertions;
 mod latency_histogram;
+pub(crate) mod latency_monitor;
 pub mod memcached;
 pub mod resp;
 mod secret;

@@ -1,14 +1,18 @@
 //! The slow log: the last requests that took long, of all protocols.
 //!
 //! ```text
-//!   RESP session ──────┐                               ┌─▶ SLOWLOG GET
-//!   memcached session ─┴─ is_slow? ─▶ SlowLog::add ────┴─▶ stats slowlog
+//!   RESP session ──────┐                                                 ┌─▶ SLOWLOG GET
+//!   memcached session ─┴─ is_notable? ─▶ is_slow? ─▶ SlowLog::add ───────┴─▶ stats slowlog
+//!                                     └▶ LatencyMonitor::note ─────────────▶ LATENCY
 //! ```
+//!
+//! The [latency monitor](LatencyMonitor) is beside it, so that sessions ask once for both.
 //!
 //! An entry has the words of the request, shortened as Redis shortens them. Sessions leave out passwords and values of
 //! memcached's protocols.
 //!
-//! Cost: a session asks with each look at the clock whether the time was long, which is one load. Only an entry takes the lock.
+//! Cost: a session asks with each look at the clock whether the time was long for either of them, which is one load. Only an entry
+//! takes the lock.
 //!
 //! Bounds: an entry has at most [`MOST_WORDS`] words of [`MOST_BYTES`] bytes. The log has as many entries as the setting
 //! allows, and at most [`MOST_MEMORY`] bytes.
@@ -17,6 +21,8 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use super::latency_monitor::LatencyMonitor;
 
 /// Words of a request that an entry has. The last one may say how many are left out.
 const MOST_WORDS: usize = 32;
@@ -61,6 +67,9 @@ impl SlowRequest {
 pub(crate) struct SlowLog {
     /// Microseconds; negative for no log.
     slower_than: AtomicI64,
+    /// Microseconds of a request that the log or the monitor may want; negative if neither does.
+    notable_from: AtomicI64,
+    latency: LatencyMonitor,
     max_len: AtomicU64,
     entries: Mutex<Entries>,
 }
@@ -77,6 +86,8 @@ impl Default for SlowLog {
     fn default() -> SlowLog {
         SlowLog {
             slower_than: AtomicI64::new(SLOWER_THAN),
+            notable_from: AtomicI64::new(SLOWER_THAN),
+            latency: LatencyMonitor::default(),
             max_len: AtomicU64::new(MAX_LEN),
             entries: Mutex::default(),
         }
@@ -91,6 +102,40 @@ impl SlowLog {
 
     pub(crate) fn set_slower_than(&self, microseconds: i64) {
         self.slower_than.store(microseconds, Relaxed);
+        self.find_notable();
+    }
+
+    /// The monitor of events that take long.
+    #[inline]
+    pub(crate) fn latency(&self) -> &LatencyMonitor {
+        &self.latency
+    }
+
+    /// Changes the milliseconds of an event that the monitor notes; 0 switches it off.
+    pub(crate) fn set_latency_threshold(&self, milliseconds: i64) {
+        self.latency.set_threshold(milliseconds);
+        self.find_notable();
+    }
+
+    fn find_notable(&self) {
+        let threshold = self.latency.threshold();
+        let monitored = (threshold > 0).then(|| threshold.saturating_mul(1000));
+        let logged = Some(self.slower_than()).filter(|limit| *limit >= 0);
+        let least = monitored.into_iter().chain(logged).min();
+        self.notable_from.store(least.unwrap_or(-1), Relaxed);
+    }
+
+    /// Whether any time is notable.
+    #[inline]
+    pub(crate) fn is_on(&self) -> bool {
+        self.notable_from.load(Relaxed) >= 0
+    }
+
+    /// Whether a request that took so long belongs into the log, or to the events of the monitor.
+    #[inline]
+    pub(crate) fn is_notable(&self, time: Duration) -> bool {
+        let least = self.notable_from.load(Relaxed);
+        least >= 0 && time.as_micros() >= least.unsigned_abs().into()
     }
 
     /// The number of entries that the log may have.
@@ -104,7 +149,6 @@ impl SlowLog {
     }
 
     /// Whether a request that took so long belongs into the log.
-    #[inline]
     pub(crate) fn is_slow(&self, time: Duration) -> bool {
         let slower_than = self.slower_than();
         slower_than >= 0 && time.as_micros() >= slower_than.unsigned_abs().into()
@@ -113,7 +157,7 @@ impl SlowLog {
     /// Whether each request has to be timed by itself: those that are slow enough may be quick ones.
     #[inline]
     pub(crate) fn is_exact(&self) -> bool {
-        (0..SLOWER_THAN).contains(&self.slower_than())
+        (0..SLOWER_THAN).contains(&self.notable_from.load(Relaxed))
     }
 
     /// Adds a request; its number is given here, and its words are shortened.
@@ -255,5 +299,21 @@ mod tests {
         assert!(log.is_slow(Duration::ZERO) && log.is_exact());
         log.set_slower_than(-1);
         assert!(!log.is_slow(Duration::from_secs(99)) && !log.is_exact());
+    }
+
+    #[test]
+    fn a_time_is_notable_if_the_log_or_the_monitor_wants_it() {
+        let log = SlowLog::default();
+        log.set_latency_threshold(2);
+        assert!(log.is_notable(Duration::from_millis(2)) && log.is_exact());
+        assert!(!log.is_notable(Duration::from_micros(1999)));
+        log.set_slower_than(-1);
+        assert!(log.is_on() && log.is_notable(Duration::from_millis(2)));
+        log.set_latency_threshold(0);
+        assert!(!log.is_on() && !log.is_notable(Duration::from_secs(99)));
+        log.set_slower_than(5000);
+        log.set_latency_threshold(i64::MAX);
+        assert!(log.is_notable(Duration::from_millis(5)));
+        assert!(!log.is_notable(Duration::from_micros(4999)));
     }
 }

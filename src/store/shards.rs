@@ -20,7 +20,7 @@ use super::shard::Shard;
 use super::slot::{NONE, SECONDS};
 use super::slots::Slots;
 use super::stats::{ShardCounters, StoreStats};
-use super::sweep_bell::SweepBell;
+use super::sweep_bell::{SweepBell, SweepObserver};
 
 /// A cache: items under paths of keys, in sixteen databases, bounded in memory.
 #[derive(Debug)]
@@ -47,6 +47,7 @@ pub struct Store {
     /// The position at which the sweep continues: shard << 32 | slot.
     pub(super) swept: AtomicU64,
     pub(super) sweep_bell: Arc<SweepBell>,
+    pub(super) sweeps: SweepObserver,
     pub(super) evictions: Arc<EvictionObserver>,
     /// The shard that evicts first when another has nothing left to evict.
     pub(super) trimmed: AtomicUsize,
@@ -115,6 +116,7 @@ impl Store {
             gate: RwLock::new(()),
             swept: AtomicU64::new(0),
             sweep_bell: Arc::clone(&bell),
+            sweeps: SweepObserver::default(),
             evictions: Arc::clone(&evictions),
             trimmed: AtomicUsize::new(0),
             draws: AtomicU64::new(0),

@@ -48,6 +48,7 @@ impl Store {
                 shard.swept_expiry = u64::MAX;
             }
             let nothing_due = shard.expiring == 0 || shard.next_expiry > now_ms;
+            let began = (!nothing_due).then(Instant::now);
             let to = if nothing_due {
                 from
             } else {
@@ -82,6 +83,10 @@ impl Store {
             };
             self.swept.store(next, Ordering::Relaxed);
             self.settle(&mut shard);
+            drop(shard);
+            if let Some(began) = began {
+                self.sweeps.report(began.elapsed(), now_ms);
+            }
         }
         self.trim_after_removals();
         freed
@@ -89,6 +94,12 @@ impl Store {
 }
 
 impl Store {
+    /// Names the function that gets the time for which each slice of a sweep has locked its shard, and the Unix time in
+    /// milliseconds. Only the first one counts.
+    pub(crate) fn observe_sweeps(&self, observer: impl Fn(Duration, u64) + Send + Sync + 'static) {
+        self.sweeps.set(Box::new(observer));
+    }
+
     /// Unix time in milliseconds before which nothing expires.
     fn next_expiry(&self) -> u64 {
         let times = self.shards.iter().map(|shard| locked(shard).next_expiry);
@@ -208,6 +219,19 @@ mod tests {
         store.sweep(usize::MAX);
         store.sweep(usize::MAX);
         assert_eq!((store.next_expiry(), store.len(0)), (u64::MAX, 2));
+    }
+
+    #[test]
+    fn the_time_of_a_sweep_is_reported_for_each_shard_in_which_something_is_due() {
+        let store = Store::new(Config::default(), Clock::manual(1_000));
+        let (reports, reported) = std::sync::mpsc::channel();
+        store.observe_sweeps(move |_, now_ms| reports.send(now_ms).unwrap());
+        put(&store, b"key", Some(2_000));
+        store.sweep(usize::MAX);
+        assert_eq!(reported.try_iter().count(), 0);
+        store.clock().advance(Duration::from_millis(1_000));
+        store.sweep(usize::MAX);
+        assert_eq!(reported.try_iter().collect::<Vec<_>>(), [2_000]);
     }
 
     #[test]

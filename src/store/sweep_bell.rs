@@ -5,8 +5,9 @@
 //!
 //! Cost: one atomic load for each write of an item that expires.
 
+use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 /// Between the shards and the sweeper of a store.
@@ -24,6 +25,33 @@ pub(super) struct SweepBell {
 struct State {
     rung: bool,
     stopped: bool,
+}
+
+/// The function that gets the time for which a sweep has locked a shard, and the Unix time in milliseconds.
+type Observer = Box<dyn Fn(Duration, u64) + Send + Sync>;
+
+/// The observer of a store's sweeps, if there is one.
+#[derive(Default)]
+pub(super) struct SweepObserver(OnceLock<Observer>);
+
+impl SweepObserver {
+    /// Names the function that is called. Only the first one counts.
+    pub(super) fn set(&self, observer: Observer) {
+        let _ = self.0.set(observer);
+    }
+
+    /// Calls it. Not under the lock of a shard.
+    pub(super) fn report(&self, time: Duration, now_ms: u64) {
+        if let Some(observer) = self.0.get() {
+            observer(time, now_ms);
+        }
+    }
+}
+
+impl fmt::Debug for SweepObserver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("SweepObserver").finish_non_exhaustive()
+    }
 }
 
 /// The reason why a wait ended.

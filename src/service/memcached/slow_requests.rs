@@ -1,6 +1,6 @@
 //! Requests of memcached's protocols that took long: how a turn finds them, and `stats slowlog`.
 //!
-//! The log itself is shared with RESP: [`SlowLog`].
+//! The log itself is shared with RESP: [`SlowLog`]. The latency monitor gets their times, too.
 //!
 //! Cost: two looks at the clock for a turn with one request, none without a slow log. Requests behind the first one of a turn share a look, up to
 //! [`TOGETHER`] of them, so one in a pipeline costs an eighth of a look. If those took long together, the entry has the words of the last.
@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::protocol::memcached::binary::{self, REQUEST_MAGIC};
 use crate::server::Connection;
+use crate::service::latency_monitor::COMMAND;
 use crate::service::slow_log::{SlowLog, SlowRequest};
 
 use super::context::TurnContext;
@@ -22,7 +23,7 @@ const HEADER: usize = 24;
 /// The clock of a turn's requests.
 pub(super) struct RequestClock<'a> {
     log: &'a SlowLog,
-    /// `None` without a slow log.
+    /// `None` if nobody wants times.
     since: Option<Instant>,
     /// Requests since the last look.
     count: u32,
@@ -36,7 +37,7 @@ impl<'a> RequestClock<'a> {
     pub(super) fn begin(log: &'a SlowLog) -> RequestClock<'a> {
         RequestClock {
             log,
-            since: (log.slower_than() >= 0).then(Instant::now),
+            since: log.is_on().then(Instant::now),
             count: 0,
             most: 1,
             last: 0,
@@ -61,12 +62,16 @@ impl<'a> RequestClock<'a> {
         let now = Instant::now();
         (self.since, self.count) = (Some(now), 0);
         let time = now.duration_since(since);
-        self.log.is_slow(time).then_some(time)
+        self.log.is_notable(time).then_some(time)
     }
 
-    /// Puts the last request of the input into the log.
+    /// Notes the last request of the input, which took long.
     #[cold]
     pub(super) fn note(&self, input: &[u8], connection: &Connection, now_ms: u64, time: Duration) {
+        self.log.latency().note(COMMAND, time, now_ms / 1000);
+        if !self.log.is_slow(time) {
+            return;
+        }
         let request = SlowRequest {
             id: 0,
             at: now_ms / 1000,

@@ -143,6 +143,16 @@ pub(super) const PARAMETERS: &[ConfigParameter] = &[
         }),
     },
     ConfigParameter {
+        name: "latency-monitor-threshold",
+        get: |shared| shared.slow_log().latency().threshold().to_string().into(),
+        set: Some(Settable::Number(SettableNumber {
+            bytes: false,
+            least: 0,
+            most: i64::MAX,
+            apply: |shared, milliseconds| shared.slow_log().set_latency_threshold(milliseconds),
+        })),
+    },
+    ConfigParameter {
         name: "slowlog-log-slower-than",
         get: |shared| shared.slow_log().slower_than().to_string().into(),
         set: Some(Settable::Number(SettableNumber {

@@ -65,6 +65,8 @@ mod info_statistics;
 mod info_text;
 mod keys;
 mod latency;
+mod latency_doctor;
+mod latency_graph;
 mod lcs;
 mod monitor;
 mod monitors;

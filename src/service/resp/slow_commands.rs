@@ -1,4 +1,4 @@
-//! SLOWLOG, and what a RESP session does with a command that took long.
+//! SLOWLOG, and what a RESP session does with a command that took long: for the slow log, and for the latency monitor.
 //!
 //! The log itself is shared with memcached's protocols: [`SlowLog`](crate::service::slow_log::SlowLog).
 
@@ -13,8 +13,9 @@ use super::errors;
 use super::redaction::shown_words;
 use super::service_state::ServiceState;
 use super::session::CommandRunner;
-use super::table::{ADMIN, CommandEntry, CommandSpec, DANGEROUS, table};
+use super::table::{ADMIN, CommandEntry, CommandSpec, DANGEROUS, FAST, table};
 use crate::protocol::resp::{CommandArgs, parse_integer};
+use crate::service::latency_monitor::{COMMAND, FAST_COMMAND};
 use crate::service::slow_log::SlowRequest;
 
 const GROUP: &str = "server";
@@ -62,13 +63,13 @@ impl CommandRunner<'_> {
     /// Reports calls that took long.
     #[inline]
     pub(super) fn note_time(&self, calls: &AddedCalls, args: Option<CommandArgs<'_>>) {
-        if self.shared.slow_log().is_slow(calls.time) {
+        if self.shared.slow_log().is_notable(calls.time) {
             note_slow_calls(self.shared, &self.client.info, calls, args);
         }
     }
 }
 
-/// Puts calls into the slow log that took long. The words of several calls, or of one whose words are gone, are only the
+/// Notes calls that took long. In the slow log, the words of several calls, or of one whose words are gone, are only the
 /// command's name and the number of calls.
 #[cold]
 fn note_slow_calls(
@@ -83,6 +84,10 @@ fn note_slow_calls(
     match args.filter(|_| calls.count == 1) {
         Some(args) => note_slow(service, client, entry, args, calls.time),
         None => {
+            note_latency(service, entry, calls.time);
+            if !service.slow_log().is_slow(calls.time) {
+                return;
+            }
             let several = format!("... (quick commands of a pipeline: {})", calls.count);
             let words = [entry.name.as_bytes(), several.as_bytes()];
             add(service, client, calls.time, words);
@@ -90,7 +95,7 @@ fn note_slow_calls(
     }
 }
 
-/// Puts a command into the slow log.
+/// Notes a command that took long.
 #[cold]
 pub(super) fn note_slow(
     service: &ServiceState,
@@ -99,10 +104,19 @@ pub(super) fn note_slow(
     args: CommandArgs<'_>,
     time: Duration,
 ) {
-    // The commands of a transaction are there by themselves.
-    if entry.name != "exec" {
+    note_latency(service, entry, time);
+    // The commands of a transaction are in the log by themselves.
+    if entry.name != "exec" && service.slow_log().is_slow(time) {
         add(service, client, time, shown_words(entry, args));
     }
+}
+
+/// Notes the time of a command for the latency monitor.
+fn note_latency(service: &ServiceState, entry: &CommandEntry, time: Duration) {
+    let is_fast = entry.command.is(FAST);
+    let event = if is_fast { FAST_COMMAND } else { COMMAND };
+    let now = service.store.now_ms() / 1000;
+    service.slow_log().latency().note(event, time, now);
 }
 
 fn add<'a>(

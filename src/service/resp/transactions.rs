@@ -170,7 +170,7 @@ fn note_call(
     service.statistics.add_calls(entry.number, 1, time);
     let reply = ctx.reply.since(start);
     service.statistics.add_failure(entry.number, reply);
-    if service.slow_log().is_slow(time) {
+    if service.slow_log().is_notable(time) {
         note_slow(service, client, entry, args, time);
     }
     if service.monitors.are_any() {
