@@ -1,5 +1,6 @@
 //! Invalidations that leave the item: one that is stale, or empty.
 
+use crate::service::memcached::watch::{DeleteVerb, EventKinds};
 use crate::store::{Entry, Marks};
 
 use super::{
@@ -54,6 +55,10 @@ impl Operations<'_> {
             self.report_store(&mut tree, path, &set, stored, 0);
         }
         if !request.stale {
+            // As in memcached, which logs it as deleted.
+            if self.shared.log.wants(EventKinds::DELETIONS) {
+                self.shared.log.deleted(path, DeleteVerb::MetaDelete, 0);
+            }
             self.counts.delete_hits += 1;
             return DeleteOutcome::Deleted;
         }
