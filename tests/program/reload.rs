@@ -101,33 +101,82 @@ fn echo_takes_it_without_ending() {
     talk.ask("two\n", "two\n");
 }
 
-#[test]
-fn the_limit_of_open_files_is_raised_when_more_connections_are_allowed() {
-    let place = Place::new();
+/// larder with at most 100 connections, under limits of open files that a shell has set.
+fn with_limits(place: &Place, limits: &str) -> Larder {
     place.write("larder.toml", "[serve]\nmax-connections = 100\n");
     let larder = place.command(&FREE);
     let mut command = Command::new("sh");
-    command.args(["-c", "ulimit -Sn 300; exec \"$0\" \"$@\""]);
+    command.args(["-c", &format!("{limits}; exec \"$0\" \"$@\"")]);
     command.arg(larder.get_program()).args(larder.get_args());
     command.current_dir(place.path("")).stdin(Stdio::null());
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut larder = Larder::spawn(command).ready(2);
-    let limits = format!("/proc/{}/limits", larder.pid());
-    let allowed = || -> u64 {
-        let limits = fs::read_to_string(&limits).expect("Linux has it");
-        let line = limits
-            .lines()
-            .find(|line| line.starts_with("Max open files"));
-        let soft = line.and_then(|line| line.split_whitespace().nth(3));
-        soft.and_then(|soft| soft.parse().ok()).expect("a number")
-    };
-    assert_eq!(allowed(), 300);
+    Larder::spawn(command).ready(2)
+}
+
+/// The open files that a larder may have.
+fn allowed(larder: &Larder) -> u64 {
+    let limits = fs::read_to_string(format!("/proc/{}/limits", larder.pid()));
+    let limits = limits.expect("Linux has it");
+    let line = limits
+        .lines()
+        .find(|line| line.starts_with("Max open files"));
+    let soft = line.and_then(|line| line.split_whitespace().nth(3));
+    soft.and_then(|soft| soft.parse().ok()).expect("a number")
+}
+
+#[test]
+fn the_limit_of_open_files_is_raised_when_more_connections_are_allowed() {
+    let place = Place::new();
+    let mut larder = with_limits(&place, "ulimit -Sn 300");
+    assert_eq!(allowed(&larder), 300);
     place.write("larder.toml", "[serve]\nmax-connections = 400\n");
     larder.signal("HUP");
     larder.logs("max-connections = 400");
-    assert!(allowed() > 400, "{}", allowed());
+    assert!(allowed(&larder) > 400, "{}", allowed(&larder));
     larder
         .resp()
         .ask("CONFIG SET maxclients 600\r\n", "+OK\r\n");
-    assert!(allowed() > 600, "{}", allowed());
+    assert!(allowed(&larder) > 600, "{}", allowed(&larder));
+}
+
+/// The number is one that the system allows nobody, because root may exceed the hard limit.
+#[test]
+fn more_connections_than_the_system_allows_leave_the_number_as_it_was() {
+    const TOO_MANY: u32 = u32::MAX;
+    let place = Place::new();
+    let mut larder = with_limits(&place, "ulimit -Sn 300; ulimit -Hn 400");
+    let kept = "*2\r\n$10\r\nmaxclients\r\n$3\r\n100\r\n";
+    place.write(
+        "larder.toml",
+        &format!("[serve]\nmemory = \"32MiB\"\nmax-connections = {TOO_MANY}\n"),
+    );
+    larder.signal("HUP");
+    let line = format!("[ERROR] max-connections stays 100: {TOO_MANY} need more open files");
+    larder.logs(&line);
+    let mut talk = larder.resp();
+    talk.ask("CONFIG GET maxclients\r\n", kept);
+    // The other settings of the file are in force.
+    let memory = "*2\r\n$9\r\nmaxmemory\r\n$8\r\n33554432\r\n";
+    talk.ask("CONFIG GET maxmemory\r\n", memory);
+    // Of 400 files, 64 are kept free for the server beside its own.
+    talk.say(format!(
+        "CONFIG SET maxmemory 20mb maxclients {TOO_MANY}\r\n"
+    ));
+    let error = talk.until_end("\r\n");
+    let error = error.trim_end();
+    let why = "-ERR CONFIG SET failed (possibly related to argument 'maxclients') - The operating system is not able to handle \
+               the specified number of clients, try with ";
+    let possible = error
+        .strip_prefix(why)
+        .and_then(|number| number.parse::<u64>().ok());
+    assert!(
+        possible.is_some_and(|number| (101..400 - 64).contains(&number)),
+        "{error}"
+    );
+    talk.ask("CONFIG GET maxclients\r\n", kept);
+    talk.ask("CONFIG GET maxmemory\r\n", memory);
+    assert_eq!(allowed(&larder), 300);
+    let possible = possible.unwrap_or_default();
+    talk.ask(format!("CONFIG SET maxclients {possible}\r\n"), "+OK\r\n");
+    assert_eq!(allowed(&larder), 400);
 }
