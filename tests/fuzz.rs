@@ -104,10 +104,32 @@ fn checked(target: Target, bytes: &[u8], what: &str) -> Result<(), Failed> {
 fn mutations(target: Target, seeds: &[Vec<u8>], cases: u64) -> Result<(), (Vec<u8>, Failed)> {
     for case in 0..cases {
         let bytes = mutation(seeds, case);
-        let outcome = checked(target, &bytes, &format!("mutation {case}"));
-        outcome.map_err(|failed| (bytes, failed))?;
+        let what = format!("mutation {case}");
+        if checked(target, &bytes, &what).is_err() {
+            let bytes = shrunk(target, bytes);
+            let failed = checked(target, &bytes, &what).expect_err("it was shrunk to a fault");
+            return Err((bytes, failed));
+        }
     }
     Ok(())
+}
+
+/// A smaller input that shows a fault: stretches are left out as long as the rest still shows one.
+fn shrunk(target: Target, mut bytes: Vec<u8>) -> Vec<u8> {
+    let mut stretch = bytes.len() / 2;
+    while stretch > 0 {
+        let mut at = 0;
+        while at < bytes.len() {
+            let mut fewer = bytes.clone();
+            fewer.drain(at..bytes.len().min(at + stretch));
+            match checked(target, &fewer, "") {
+                Err(_) => bytes = fewer,
+                Ok(()) => at += stretch,
+            }
+        }
+        stretch /= 2;
+    }
+    bytes
 }
 
 /// Writes an input to a file.
@@ -153,7 +175,7 @@ fn mutation(seeds: &[Vec<u8>], case: u64) -> Vec<u8> {
     for _ in 0..random.usize(1..8) {
         let at = random.usize(0..=bytes.len());
         let other = random.choice(seeds).map_or(&[][..], Vec::as_slice);
-        match random.u8(0..7) {
+        match random.u8(0..8) {
             0 if at < bytes.len() => bytes[at] ^= 1 << random.u8(0..8),
             1 if at < bytes.len() => bytes[at] = random.u8(..),
             2 => bytes.truncate(at),
@@ -167,6 +189,10 @@ fn mutation(seeds: &[Vec<u8>], case: u64) -> Vec<u8> {
                 bytes.splice(at..at, other[from..to].iter().copied());
             }
             5 => bytes.insert(at, random.u8(..)),
+            6 => {
+                let stretch: Vec<u8> = (0..random.usize(..64)).map(|_| random.u8(..)).collect();
+                bytes.splice(at..at, stretch);
+            }
             _ => {
                 let word = random.choice(WORDS).unwrap_or_default();
                 bytes.splice(at..at, word.iter().copied());

@@ -10,25 +10,30 @@
 //! nothing panics and that no more is consumed than there is; each says what else it checks. To add one: the function,
 //! its line in [`TARGETS`], a `[[bin]]` in `fuzz/Cargo.toml`, and at least one file in `fuzz/corpus/NAME`.
 
+mod choices;
 mod files;
+mod memcached_model;
 mod replies;
 mod requests;
+mod resp_model;
 mod sessions;
 
 /// A function that checks properties of the bytes that it gets.
 pub(crate) type Target = fn(&[u8]);
 
 /// Every target, with the name of its corpus.
-pub(crate) const TARGETS: [(&str, Target); 17] = [
+pub(crate) const TARGETS: [(&str, Target); 19] = [
     ("acl_file", files::acl_file),
     ("auth_file", files::auth_file),
     ("client_replies", replies::client_replies),
     ("cluster_replies", replies::cluster_replies),
     ("memcached_binary", requests::memcached_binary),
+    ("memcached_model", memcached_model::memcached_model),
     ("memcached_session", sessions::memcached_session),
     ("memcached_text", requests::memcached_text),
     ("proxy_replies", replies::proxy_replies),
     ("proxy_requests", requests::proxy_requests),
+    ("resp_model", resp_model::resp_model),
     ("resp_requests", requests::resp_requests),
     ("resp_session", sessions::resp_session),
     ("server_list", files::server_list),

@@ -17,18 +17,17 @@ use larder::tools::transcript::{Connection, InProcess, RealTime, Received, Targe
 use super::files::store;
 use super::{chosen, pieces};
 
-/// Opens a session of a service, and speaks with it.
-fn with_session(service: Arc<dyn Service>, speak: impl FnOnce(&mut dyn Connection)) {
+/// Opens a session of a service.
+pub(crate) fn connect(service: &Arc<dyn Service>) -> Box<dyn Connection> {
     let time = RealTime {
         at_most: Duration::ZERO,
     };
-    let target = InProcess::new(service, &time);
-    let mut connection = target.connect().expect("a session needs no socket");
-    speak(&mut *connection);
+    let target = InProcess::new(Arc::clone(service), &time);
+    target.connect().expect("a session needs no socket")
 }
 
 /// What a connection has received, and whether it has ended.
-fn received(connection: &mut dyn Connection) -> (Vec<u8>, bool) {
+pub(crate) fn received(connection: &mut dyn Connection) -> (Vec<u8>, bool) {
     let mut all = Vec::new();
     loop {
         match connection.read(Duration::ZERO).expect("a session is sound") {
@@ -45,53 +44,51 @@ fn replies<'a>(
     pieces: impl Iterator<Item = &'a [u8]>,
 ) -> (Vec<u8>, bool) {
     let store = store();
-    let mut outcome = (Vec::new(), false);
-    with_session(service(Arc::clone(&store)), |connection| {
-        for piece in pieces {
-            connection.write(piece).expect("a session is sound");
-        }
-        outcome = received(connection);
-    });
+    let mut connection = connect(&service(Arc::clone(&store)));
+    for piece in pieces {
+        connection.write(piece).expect("a session is sound");
+    }
+    let outcome = received(&mut *connection);
+    drop(connection);
     store.check();
     outcome
 }
 
 /// Sends the requests that the proxy finds one by one, and checks that each gets one reply of the expected shape.
 fn one_reply_each(service: Arc<dyn Service>, mut framer: RequestFramer, input: &[u8]) {
-    with_session(service, |connection| {
-        let mut scratch = RequestBuffers::default();
-        let mut rest = input;
-        while !rest.is_empty() {
-            let (consumed, shape) = match framer.frame(rest, &mut scratch) {
-                RequestFrame::Request(request, consumed) => {
-                    let fence: &[u8] = match request.shape {
-                        // The proxy finds the end of the replies by the reply to this.
-                        ReplyShape::Fenced => b"mn\r\n",
-                        _ => b"",
-                    };
-                    let bytes = [request.bytes, fence].concat();
-                    connection.write(&bytes).expect("a session is sound");
-                    let is_plain = matches!(
-                        request.route,
-                        Route::Key(_) | Route::Together(_) | Route::Split(..) | Route::Any
-                    );
-                    (consumed, is_plain.then_some(request.shape))
-                }
-                RequestFrame::Nothing(consumed) if consumed > 0 => {
-                    (consumed, Some(ReplyShape::Nothing))
-                }
-                _ => return,
-            };
-            let (reply, has_ended) = received(connection);
-            // A reply that is too large ends the connection, and a command of the connection may change what a request is.
-            let Some(shape) = shape.filter(|_| !has_ended) else {
-                return;
-            };
-            let request = rest[..consumed].escape_ascii();
-            assert_one(shape, &reply, &request);
-            rest = &rest[consumed..];
-        }
-    });
+    let mut connection = connect(&service);
+    let mut scratch = RequestBuffers::default();
+    let mut rest = input;
+    while !rest.is_empty() {
+        let (consumed, shape) = match framer.frame(rest, &mut scratch) {
+            RequestFrame::Request(request, consumed) => {
+                let fence: &[u8] = match request.shape {
+                    // The proxy finds the end of the replies by the reply to this.
+                    ReplyShape::Fenced => b"mn\r\n",
+                    _ => b"",
+                };
+                let bytes = [request.bytes, fence].concat();
+                connection.write(&bytes).expect("a session is sound");
+                let is_plain = matches!(
+                    request.route,
+                    Route::Key(_) | Route::Together(_) | Route::Split(..) | Route::Any
+                );
+                (consumed, is_plain.then_some(request.shape))
+            }
+            RequestFrame::Nothing(consumed) if consumed > 0 => {
+                (consumed, Some(ReplyShape::Nothing))
+            }
+            _ => return,
+        };
+        let (reply, has_ended) = received(&mut *connection);
+        // A reply that is too large ends the connection, and a command of the connection may change what a request is.
+        let Some(shape) = shape.filter(|_| !has_ended) else {
+            return;
+        };
+        let request = rest[..consumed].escape_ascii();
+        assert_one(shape, &reply, &request);
+        rest = &rest[consumed..];
+    }
 }
 
 fn assert_one(shape: ReplyShape, reply: &[u8], request: &dyn std::fmt::Display) {

@@ -101,7 +101,7 @@ impl<'a> Tree<'a> {
         self.shard.counters.expired
     }
 
-    /// Looks a path up for a reader: counts a hit or a miss, marks the nodes of the path as used.
+    /// Looks a path up for a reader: counts a hit or a miss, marks the nodes of the path as used, and the last one as read.
     ///
     /// `path[0]` is the key that the lock was taken for, here and everywhere below.
     pub fn find(&mut self, db: u8, path: &[&[u8]]) -> Option<Node> {
@@ -120,14 +120,14 @@ impl<'a> Tree<'a> {
         let db = self.trim.store.inner_db(db);
         let (top, below) = path.split_first()?;
         let mut index = self.shard.lookup(NONE, db, top, self.hash)?;
-        let mut alive = self.pass(index, visit);
-        for key in below {
+        let mut alive = self.pass(index, visit, below.is_empty());
+        for (at, key) in below.iter().enumerate() {
             if !alive {
                 break;
             }
             let hash = self.shard.hash_child(index, key);
             index = self.shard.lookup(index, db, key, hash)?;
-            alive = self.pass(index, visit);
+            alive = self.pass(index, visit, at + 1 == below.len());
         }
         if !alive {
             self.shard.counters.get_expired += u64::from(counted);
@@ -153,10 +153,11 @@ impl<'a> Tree<'a> {
     }
 
     #[inline]
-    fn pass(&mut self, index: u32, visit: bool) -> bool {
+    fn pass(&mut self, index: u32, visit: bool, reads: bool) -> bool {
         let alive = self.shard.is_alive(index, self.now_ms);
         if alive && visit {
-            self.shard.visit(index, self.access | FETCHED);
+            let mark = if reads { FETCHED } else { 0 };
+            self.shard.visit(index, self.access | mark);
         }
         alive
     }
@@ -208,7 +209,7 @@ impl<'a> Tree<'a> {
         let hash = self.shard.hash_child(node.0, name);
         let db = self.shard.slab.item(node.0).db();
         let index = self.shard.lookup(node.0, db, name, hash)?;
-        self.pass(index, true).then_some(Node(index))
+        self.pass(index, true, true).then_some(Node(index))
     }
 
     /// The number of a node's children; expired ones are removed first.

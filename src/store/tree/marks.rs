@@ -102,6 +102,25 @@ mod tests {
         assert!(!tree.item(node).is_fetched());
     }
 
+    /// An `mg` of the item with `h` answered that it had been read, after a read below it that missed.
+    #[test]
+    fn a_read_below_an_item_is_no_read_of_it() {
+        let store = Store::new(Config::default(), Clock::manual(1_000));
+        let entry = Entry {
+            value: Some(&[b"v"]),
+            ..Entry::default()
+        };
+        let mut tree = store.lock(b"k");
+        let node = tree.put(0, &[b"k"], entry).unwrap();
+        let child = tree.put(0, &[b"k", b"child"], entry).unwrap();
+        assert_eq!(tree.find(0, &[b"k", b"none"]), None);
+        assert_eq!(tree.find(0, &[b"k", b"child"]), Some(child));
+        assert!(!tree.item(node).is_fetched());
+        assert!(tree.item(child).is_fetched());
+        tree.find(0, &[b"k"]).unwrap();
+        assert!(tree.item(node).is_fetched());
+    }
+
     #[test]
     fn a_chosen_cas_number_has_64_bits_and_the_next_change_counts_on() {
         let store = Store::new(Config::default(), Clock::manual(1_000));

@@ -1,0 +1,322 @@
+//! Requests made of decisions: most are valid, and all are on a few keys.
+
+use super::super::choices::Choices;
+use super::base64::base64;
+use super::model::Model;
+use super::uniques::Uniques;
+
+/// A request line in words, and the value behind it. The word `{7}` stands for the seventh cas unique of the model.
+pub(crate) struct Request {
+    pub(crate) words: Vec<String>,
+    pub(crate) value: Option<Vec<u8>>,
+}
+
+impl Request {
+    /// The request as it is sent.
+    pub(crate) fn bytes(&self, uniques: &Uniques) -> Vec<u8> {
+        let mut bytes = uniques.in_words(&self.words.join(" ")).into_bytes();
+        bytes.extend(b"\r\n");
+        if let Some(value) = &self.value {
+            bytes.extend(value);
+            bytes.extend(b"\r\n");
+        }
+        bytes
+    }
+}
+
+/// The largest values that are stored are below this, the smallest that are refused above.
+pub(crate) const LARGEST_ITEM: usize = 64 << 10;
+
+const PATHS: [&str; 8] = ["a", "b", "c", "a", "b", "a x", "a y", "a x z"];
+const VALUES: [&str; 10] = [
+    "1",
+    "99",
+    "10",
+    "x",
+    "",
+    "a value",
+    "\r\nEND\r\n",
+    " 7 x",
+    "18446744073709551615",
+    "00",
+];
+
+/// The next request.
+pub(crate) fn request(choices: &mut Choices<'_>, model: &Model, uniques: &Uniques) -> Request {
+    let mut maker = Maker {
+        choices,
+        model,
+        uniques,
+    };
+    match maker.choices.below(5) {
+        0 => maker.meta_get(),
+        1 => maker.meta_change(),
+        _ => maker.classic(),
+    }
+}
+
+struct Maker<'a, 'b> {
+    choices: &'a mut Choices<'b>,
+    model: &'a Model,
+    uniques: &'a Uniques,
+}
+
+/// A request of this line.
+fn line(words: &str) -> Request {
+    Request {
+        words: words.split(' ').map(str::to_owned).collect(),
+        value: None,
+    }
+}
+
+impl Maker<'_, '_> {
+    fn path(&mut self) -> &'static str {
+        self.choices.pick(&PATHS)
+    }
+
+    fn value(&mut self) -> Vec<u8> {
+        match self.choices.below(16) {
+            // More than a turn's input, more than half of the largest item, and more than it.
+            10 => vec![b'm'; 3000],
+            11 => vec![b'l'; 40_000],
+            12 => vec![b'h'; 70_000],
+            which => VALUES[which % VALUES.len()].into(),
+        }
+    }
+
+    /// The exptime of an item. One below another never expires: the other gets a new cas unique when it is removed, which may
+    /// be at any time after.
+    fn exptime(&mut self, path: &str) -> &'static str {
+        let times = ["0", "0", "0", "1", "2", "100", "-1", "2592001"];
+        match path.contains(' ') {
+            true => "0",
+            false => self.choices.pick(&times),
+        }
+    }
+
+    fn noreply(&mut self) -> &'static str {
+        match self.choices.one_in(6) {
+            true => " noreply",
+            false => "",
+        }
+    }
+
+    /// A cas unique: often that of the item, if a reply has shown it.
+    fn unique(&mut self, path: &str) -> String {
+        let current = self.model.unique(path);
+        let seen = self.uniques.seen(self.choices.below(4));
+        match (current, seen) {
+            (Some(unique), _) if self.uniques.knows(unique) && !self.choices.one_in(4) => {
+                format!("{{{unique}}}")
+            }
+            (_, Some(unique)) => format!("{{{unique}}}"),
+            _ => "4000000000".into(),
+        }
+    }
+
+    fn classic(&mut self) -> Request {
+        let path = self.path();
+        let other = self.choices.pick(&["a", "b", "none"]);
+        match self.choices.below(16) {
+            verb @ 0..8 => {
+                let verbs = [
+                    "set", "set", "set", "add", "replace", "append", "prepend", "cas",
+                ];
+                let verb = verbs[verb];
+                let value = self.value();
+                let flags = self.choices.pick(&["0", "7", "4294967295"]);
+                let exptime = self.exptime(path);
+                let unique = match verb {
+                    "cas" => format!(" {}", self.unique(path)),
+                    _ => String::new(),
+                };
+                let noreply = self.noreply();
+                let length = value.len();
+                Request {
+                    value: Some(value),
+                    ..line(&format!(
+                        "{verb} {path} {flags} {exptime} {length}{unique}{noreply}"
+                    ))
+                }
+            }
+            8 => {
+                let verb = self.choices.pick(&["get", "gets"]);
+                line(&format!("{verb} {path} {other}"))
+            }
+            9 => {
+                let verb = self.choices.pick(&["getn", "getns", "getns", "getch"]);
+                line(&format!("{verb} {path}"))
+            }
+            10 => {
+                let verb = self.choices.pick(&["gat", "gats"]);
+                line(&format!("{verb} {} {other} b", self.exptime(other)))
+            }
+            11 => line(&format!(
+                "touch {path} {}{}",
+                self.exptime(path),
+                self.noreply()
+            )),
+            12 => match self.choices.pick(&["delete", "deln"]) {
+                "delete" => line(&format!("delete {path}{}", self.noreply())),
+                verb => line(&format!("{verb} {path}")),
+            },
+            13 | 14 => {
+                let verb = self.choices.pick(&["incr", "decr"]);
+                let amounts = ["1", "10", "0", "18446744073709551615", "x"];
+                let amount = self.choices.pick(&amounts);
+                line(&format!("{verb} {path} {amount}{}", self.noreply()))
+            }
+            _ => match self.choices.below(4) {
+                0 => line(
+                    self.choices
+                        .pick(&["flush_all", "flush_all 2", "flush_all 0"]),
+                ),
+                1 => line(&format!("nope {path}")),
+                _ => line("mn"),
+            },
+        }
+    }
+
+    /// Some of these flags, in any order. A capital letter before `~` has a cas unique behind it.
+    fn flags(&mut self, path: &str, flags: &[&str]) -> String {
+        let mut words = String::new();
+        let mut letters = Vec::new();
+        for _ in 0..self.choices.below(6) {
+            let flag = self.choices.pick(flags);
+            let expires = flag.starts_with(['T', 'N']) && !flag.ends_with('0');
+            let lasts = !expires || !path.contains(' ');
+            if letters.contains(&flag.as_bytes()[0]) || !lasts {
+                continue;
+            }
+            letters.push(flag.as_bytes()[0]);
+            words.push(' ');
+            match flag.strip_suffix('~') {
+                Some(letter) => words += &format!("{letter}{}", self.unique(path)),
+                None => words.push_str(flag),
+            }
+        }
+        words
+    }
+
+    /// A path as a meta command has it, with the flags that make it one.
+    fn key_and_flags(&mut self, path: &str) -> (String, &'static str) {
+        let (path, flag) = match path.contains(' ') {
+            true => (path.replace(' ', "/"), " n/"),
+            false => (path.to_owned(), ""),
+        };
+        match (self.choices.one_in(5), flag) {
+            (true, "") => (base64(path.as_bytes()), " b"),
+            (true, _) => (base64(path.as_bytes()), " b n/"),
+            _ => (path, flag),
+        }
+    }
+
+    fn meta_get(&mut self) -> Request {
+        let path = self.path();
+        let (key, special) = self.key_and_flags(path);
+        let flags = [
+            "v",
+            "v",
+            "f",
+            "c",
+            "c",
+            "t",
+            "k",
+            "s",
+            "h",
+            "u",
+            "q",
+            "O5",
+            "T0",
+            "T1",
+            "T99",
+            "N0",
+            "N31",
+            "R30",
+            "R2000",
+            "C~",
+            "E9000000000001",
+        ];
+        let flags = self.flags(path, &flags);
+        line(&format!("mg {key}{special}{flags}"))
+    }
+
+    fn meta_change(&mut self) -> Request {
+        let path = self.path();
+        let (key, special) = self.key_and_flags(path);
+        match self.choices.below(4) {
+            0 | 1 => {
+                let value = self.value();
+                let length = value.len();
+                let flags = [
+                    "MS",
+                    "ME",
+                    "MA",
+                    "MP",
+                    "MR",
+                    "MA",
+                    "F7",
+                    "T21",
+                    "T-1",
+                    "N31",
+                    "k",
+                    "O6",
+                    "q",
+                    "I",
+                    "I",
+                    "c",
+                    "s",
+                    "C~",
+                    "C~",
+                    "E9000000000002",
+                ];
+                let flags = self.flags(path, &flags);
+                Request {
+                    value: Some(value),
+                    ..line(&format!("ms {key} {length}{special}{flags}"))
+                }
+            }
+            2 => {
+                let flags = [
+                    "I",
+                    "I",
+                    "T31",
+                    "T0",
+                    "x",
+                    "k",
+                    "O7",
+                    "q",
+                    "C~",
+                    "E9000000000003",
+                ];
+                let flags = self.flags(path, &flags);
+                line(&format!("md {key}{special}{flags}"))
+            }
+            _ => {
+                let flags = [
+                    "MI",
+                    "MD",
+                    "M+",
+                    "M-",
+                    "N0",
+                    "N41",
+                    "J7",
+                    "J200",
+                    "D3",
+                    "D200",
+                    "v",
+                    "t",
+                    "c",
+                    "k",
+                    "O8",
+                    "q",
+                    "T51",
+                    "C~",
+                    "E9000000000004",
+                ];
+                let flags = self.flags(path, &flags);
+                line(&format!("ma {key}{special}{flags}"))
+            }
+        }
+    }
+}
