@@ -49,11 +49,27 @@ def silent(port, ends, done):
 
 
 def short(port, ends, done):
-    """Connections for one request each; three rounds of three seconds are about 100,000."""
+    """Connections for one request each, 100,000 in all rounds."""
     while not ends.is_set():
         with connect(port) as s:
             ask(s, b"version\r\n", b"\r\n")
         done.value += 1
+
+
+def hot_key(port, ends, done):
+    """Reads and writes of one key of the clients, in pipelines and as fast as they are answered: one shard and its lock."""
+    with connect(port) as s:
+        value = b""
+        while not value:
+            value = ask(s, b"get %s\r\n" % HOT_KEY, b"END\r\n").partition(b"\r\n")[2].removesuffix(b"\r\nEND\r\n")
+        requests = b"get %s\r\nset %s 0 0 %d noreply\r\n%s\r\n" % (HOT_KEY, HOT_KEY, len(value), value)
+        expected = 50 * len(b"VALUE %s 0 %d\r\n%s\r\nEND\r\n" % (HOT_KEY, len(value), value))
+        while not ends.is_set():
+            s.sendall(50 * requests)
+            got = 0
+            while got < expected:
+                got += len(s.recv(65536))
+            done.value += 100
 
 
 def unread(port, ends, done):
@@ -208,6 +224,7 @@ ABUSES = [
     ("slowloris, 1,000 connections", "memcached", nothing, slowloris, False),
     ("10,000 silent connections", "memcached", nothing, silent, False),
     ("short connections", "memcached", nothing, short, False),
+    ("one of four keys of the clients, for ever", "memcached", nothing, hot_key, False),
     ("1 GiB of unread replies", "memcached", nothing, unread, False),
     ("1,000 half-sent large values", "memcached", nothing, half_sent, False),
     ("keys that collide in common hashes", "memcached", nothing, colliding, False),
@@ -230,6 +247,13 @@ ABUSES = [
 
 # What an abuser does before the clients' load begins: so many connections.
 FIRST = {silent: 10_000, half_sent: 1000}
+
+# What an abuser does at least in all rounds, which become more until then: so many connections.
+IN_ALL = {short: 100_000}
+
+# Clients of other than 1,000 keys, and the first key of bench.
+KEYS = {hot_key: 4}
+HOT_KEY = b"key:000000000000"
 
 # ---------------------------------------------------------------------------------------------- the rounds
 
@@ -271,10 +295,10 @@ def abuser(abuse, port, done, ends):
 class Clients:
     """The clients' load on a server, and how much processor time the server took meanwhile."""
 
-    def __init__(self, server, protocol, seconds):
+    def __init__(self, server, protocol, seconds, keys):
         self.server, self.seconds = server, seconds
         self.load = [f"127.0.0.1:{getattr(server, protocol)}", "--protocol", protocol, "--connections", "8", "--rate", "2000",
-                     "--keys", "1000", "--value-size", "100", "--seconds", str(seconds), "--warm-up", "0.3"]
+                     "--keys", str(keys), "--key-size", str(len(HOT_KEY)), "--value-size", "100", "--seconds", str(seconds), "--warm-up", "0.3"]
 
     def run(self):
         before, begun = processor_seconds(self.server.process.pid), time.monotonic()
@@ -311,13 +335,16 @@ def measure(name, protocol, prepare, abuse, each, options):
     with larder("--memory", "1GiB", "--max-connections", "12000", "-qq") as server:
         if not each:
             prepare(server)
-        clients = Clients(server, protocol, options.seconds)
+        clients = Clients(server, protocol, options.seconds, KEYS.get(abuse, 1000))
         port = getattr(server, protocol)
-        rounds = [one_round(server, clients, port, prepare, abuse, each) for _ in range(options.rounds)]
+        rounds, in_all = [], 0
+        while len(rounds) < options.rounds or in_all < IN_ALL.get(abuse, 0):
+            rounds.append(one_round(server, clients, port, prepare, abuse, each))
+            in_all += rounds[-1][-1]
         ask(connect(server.memcached), b"version\r\n", b"\r\n")
     alone, beside, computing, longest, share, done = map(median, zip(*rounds))
     row(name, f"{beside:,.0f}", f"alone {alone:,.0f}", f"{beside / alone:.2f}", "≤ 2", f"max {longest / 1000:,.0f} ms")
-    row(f"  done {done:,.0f}; as much computing, {share:.0%} of a core", "", f"{computing:,.0f}", f"{beside / computing:.2f}", "")
+    row(f"  done {done:,.0f}, {in_all:,} in {len(rounds)} rounds; as much computing, {share:.0%} of a core", "", f"{computing:,.0f}", f"{beside / computing:.2f}", "")
 
 
 def main():
