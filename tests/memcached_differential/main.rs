@@ -13,7 +13,12 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod declared;
+mod expiry;
+mod figures;
+mod large;
 mod settle;
+mod statistics;
 mod streams;
 
 use std::io::{Read, Write};
@@ -33,51 +38,6 @@ use support::{Kind, Peer, skipped_without};
 
 /// Streams of each protocol.
 const STREAMS: u64 = 1500;
-
-/// Differences that are right, and how they are kept out of the comparison.
-#[allow(dead_code, reason = "a list for readers")]
-const DECLARED: [(&str, &str); 10] = [
-    (
-        "every flag of ms is a letter",
-        "memcached 1.6.45 reads the value behind another one as a command, which 1.6.18 and larder discard",
-    ),
-    (
-        "no opaque is too long",
-        "memcached makes the item of an mg with N before it refuses the opaque",
-    ),
-    (
-        "no value is too large",
-        "memcached does not send the replies before it if the client ends the connection meanwhile",
-    ),
-    (
-        "no line has a stray word",
-        "memcached 1.6.45 ignores any number of them, 1.6.18 none, and larder one",
-    ),
-    (
-        "unknown opcodes have no body",
-        "memcached discards the length of extras and key twice, so it loses the beginning of the next request",
-    ),
-    (
-        "ma has no T",
-        "memcached gives the lifetime to the item that a sum with more digits has replaced",
-    ),
-    (
-        "a pipeline reads items or adds to numbers, not both",
-        "behind a read whose reply is not sent yet, memcached puts the sum into a new item, without padding and never hit",
-    ),
-    (
-        "the keys of get and gat are not too long",
-        "memcached 1.6.45 answers such a key with an error and an empty line, and drops the replies before it",
-    ),
-    (
-        "ma has no q in streams",
-        "memcached 1.6.18 answers an ma with q that makes the item, and 1.6.45 does not",
-    ),
-    (
-        "conditions name a cas unique that no item has",
-        "the servers number their items differently; tests/linearizable covers conditions that hold",
-    ),
-];
 
 /// How a stream is sent.
 struct Stream {
@@ -115,14 +75,21 @@ struct Both {
 
 impl Both {
     fn start(kind: Kind) -> Option<Both> {
-        let memcached = Peer::start(kind, &[]).expect("memcached starts")?;
+        Both::start_with(kind, 1 << 20, &[])
+    }
+
+    /// With this size of the largest item, which the arguments tell memcached.
+    fn start_with(kind: Kind, max_item_size: usize, arguments: &[&str]) -> Option<Both> {
+        let arguments: Vec<String> = arguments.iter().map(|word| (*word).to_owned()).collect();
+        let memcached = Peer::start(kind, &arguments).expect("memcached starts")?;
         let config = Config {
-            max_item_size: 1 << 20,
+            max_item_size,
             ..Config::default()
         };
         let store = Arc::new(Store::new(config, Clock::system()));
         let settings = Settings {
             nested: false,
+            max_item_size,
             ..Settings::default()
         };
         let larder = Arc::new(Memcached::new(store, Connections::new(), settings));
@@ -214,31 +181,31 @@ impl Both {
         self.ask_memcached(&flush, None);
     }
 
-    fn compare(&self, form: Form, valid: bool, number: u64) {
-        let requests = stream(form, valid, number);
-        let steps = goes_in_steps(valid, number);
-        let stream = Stream { form, steps };
-        let Some(mut replies) = self.difference(&stream, &requests) else {
+    /// Compares the replies to the stream of this number.
+    fn compare(&self, stream: &Stream, requests: &[Vec<u8>], number: u64) {
+        let Some(mut replies) = self.difference(stream, requests) else {
             return;
         };
-        let smaller = self.shrunk(&stream, requests);
+        let smaller = self.shrunk(stream, requests.to_vec());
         self.flush();
-        if let Some(fewer) = self.difference(&stream, &smaller) {
+        if let Some(fewer) = self.difference(stream, &smaller) {
             replies = fewer;
         }
         let [ours, theirs] = replies;
         panic!(
-            "{form:?} stream {number} (valid: {valid}):\n{}\nlarder:\n{ours}\nmemcached:\n{theirs}",
+            "{:?} stream {number}:\n{}\nlarder:\n{ours}\nmemcached:\n{theirs}",
+            stream.form,
             readable(&smaller.concat())
         );
     }
 }
 
-fn numbers() -> std::ops::Range<u64> {
+/// The numbers of the streams of a test that has so many.
+fn numbers(count: u64) -> std::ops::Range<u64> {
     let number = |name| std::env::var(name).ok()?.parse::<u64>().ok();
     match number("LARDER_SEED") {
         Some(seed) => seed..seed + 1,
-        None => 0..number("LARDER_STREAMS").unwrap_or(STREAMS),
+        None => 0..number("LARDER_STREAMS").unwrap_or(count),
     }
 }
 
@@ -247,9 +214,11 @@ fn streams_are_answered_alike(kind: Kind, valid: bool) {
         skipped_without(kind, "random streams were not compared");
         return;
     };
-    for number in numbers() {
+    for number in numbers(STREAMS) {
         for form in FORMS {
-            both.compare(form, valid, number);
+            let steps = goes_in_steps(valid, number);
+            let requests = stream(form, valid, number);
+            both.compare(&Stream { form, steps }, &requests, number);
         }
     }
 }

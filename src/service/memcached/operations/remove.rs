@@ -51,8 +51,10 @@ impl Operations<'_> {
                 DeleteOutcome::Deleted
             }
         };
-        match outcome {
-            DeleteOutcome::Deleted => self.counts.delete_hits += 1,
+        match (outcome, verb) {
+            (DeleteOutcome::Deleted, _) => self.counts.delete_hits += 1,
+            // As in memcached, which counts this only for md.
+            (DeleteOutcome::Exists, DeleteVerb::Delete) => {}
             _ => self.counts.delete_misses += 1,
         }
         outcome
