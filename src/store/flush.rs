@@ -11,7 +11,8 @@ use std::sync::atomic::Ordering;
 
 use super::config::DATABASES;
 use super::flush_schedule::NEVER;
-use super::shard::{AT_ONCE, Shard};
+use super::pending_removals::AT_ONCE;
+use super::shard::Shard;
 use super::shards::{Store, locked};
 
 impl Store {

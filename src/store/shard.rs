@@ -30,6 +30,7 @@ use super::eviction::{EvictionOrder, Judgement};
 use super::eviction_observer::{EvictedItem, EvictionObserver};
 use super::hash_table::HashTable;
 use super::pages::{PageBuffer, PagePool};
+use super::pending_removals::{DetachedTree, HiddenItems, PER_WRITE};
 use super::record::ItemHeader;
 use super::slab::ItemSlab;
 use super::slot::{NONE, VISITED};
@@ -37,9 +38,6 @@ use super::stats::ShardCounters;
 use super::stored_item::StoredItem;
 use super::sweep_bell::SweepBell;
 use super::watched_keys::{PathChange, WatchedKeys};
-use detached::DetachedTree;
-pub(super) use detached::{AT_ONCE, PIECE};
-use flushed::HiddenItems;
 
 mod changes;
 #[cfg(any(test, feature = "internals"))]
@@ -283,7 +281,7 @@ impl Shard {
             self.count_one_expiry(index, 1);
         }
         self.counters.total_items += 1;
-        self.free_detached(detached::PER_WRITE);
+        self.free_detached(PER_WRITE);
         index
     }
 
@@ -320,7 +318,7 @@ impl Shard {
         }
         self.note_change(index);
         self.counters.total_items += 1;
-        self.free_detached(detached::PER_WRITE);
+        self.free_detached(PER_WRITE);
         index
     }
 

@@ -15,7 +15,7 @@ use std::sync::{Arc, MutexGuard};
 
 use super::entry::{self, Entry, Item, Node, Refused};
 use super::reservation::Reservation;
-use super::shard::{self, ItemPlace, PIECE, Shard};
+use super::shard::{self, ItemPlace, Shard};
 use super::shards::{Store, locked};
 use super::shared_value::SharedValue;
 use super::slot::{FETCHED, KEY_LIMIT, NONE};

@@ -53,21 +53,7 @@ impl Shard {
                     "its parent is there"
                 );
             }
-            let children = self.slab.children(index);
-            assert_eq!(slot.has_children(), !children.is_empty());
-            let times = children
-                .iter()
-                .filter_map(|child| self.slab.item(*child).expires_ms());
-            let expiries = self.slab.child_expiries(index);
-            assert_eq!(expiries.count, times.clone().count());
-            let (earliest, latest) = (times.clone().min(), times.max());
-            assert!(expiries.earliest_ms <= earliest.unwrap_or(u64::MAX));
-            assert!(expiries.latest_ms >= latest.unwrap_or(0));
-            assert!(
-                children
-                    .iter()
-                    .all(|child| self.slab.item(*child).parent() == index)
-            );
+            self.check_children(index);
         }
         assert_eq!(self.slab.live_bytes(), records);
         assert_eq!((self.expiring, self.items), (expiring, items));
@@ -81,5 +67,20 @@ impl Shard {
             self.footprint(),
             "the store has counted the footprint"
         );
+    }
+
+    /// Panics unless the list of an item's children agrees with them.
+    fn check_children(&self, index: u32) {
+        let children = self.slab.children(index);
+        let has_children = self.slab.slot(index).has_children();
+        assert_eq!(has_children, !children.is_empty());
+        let items = children.iter().map(|child| self.slab.item(*child));
+        assert!(items.clone().all(|child| child.parent() == index));
+        let times = items.filter_map(|child| child.expires_ms());
+        let expiries = self.slab.child_expiries(index);
+        assert_eq!(expiries.count, times.clone().count());
+        let (earliest, latest) = (times.clone().min(), times.max());
+        assert!(expiries.earliest_ms <= earliest.unwrap_or(u64::MAX));
+        assert!(expiries.latest_ms >= latest.unwrap_or(0));
     }
 }

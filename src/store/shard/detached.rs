@@ -23,28 +23,12 @@
 use std::sync::{Mutex, MutexGuard, TryLockError};
 
 use super::*;
+use crate::store::pending_removals::{AT_ONCE, PIECE};
 use crate::store::shards::{Store, locked};
 use crate::store::slot::DETACHED;
 
-/// Steps of a removal: a removed item takes two, one to it and one that frees it.
-pub(in crate::store) const AT_ONCE: usize = 512;
-/// Steps of the sweeper, and of a write that needs memory, under one lock.
-pub(in crate::store) const PIECE: usize = 256;
-/// Steps in place of one eviction.
-pub(super) const PER_EVICTION: usize = 64;
-/// Steps of a write that needs no memory.
-pub(super) const PER_WRITE: usize = 32;
 /// Bytes of a record that take a step.
 const STEP_BYTES: usize = 4096;
-
-/// A tree that no path leads to.
-#[derive(Debug)]
-pub(super) struct DetachedTree {
-    pub(super) top: u32,
-    /// The item from which the next piece goes on: the top, or one below it.
-    rest: u32,
-    has_expired: bool,
-}
 
 impl Shard {
     /// Frees what is below an item that is about to go. Returns the number of freed items, and if they are not all, the one

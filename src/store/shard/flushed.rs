@@ -20,22 +20,6 @@ use super::*;
 /// Free slots that a removal passes in one step.
 const SLOTS_PER_STEP: usize = 64;
 
-/// The items that a flush has hidden.
-#[derive(Debug)]
-pub(super) struct HiddenItems {
-    db: u8,
-    /// Below this slot, all are removed.
-    position: usize,
-    /// Slots from there on with items that were stored after the flush, or have been.
-    newer: HashSet<u32, RandomState>,
-}
-
-impl HiddenItems {
-    fn contain(&self, db: u8, index: u32) -> bool {
-        self.db == db && index as usize >= self.position && !self.newer.contains(&index)
-    }
-}
-
 impl Shard {
     /// Hides the items of a database, to be removed in pieces.
     pub(in crate::store) fn hide_database(&mut self, db: u8) {

@@ -2,6 +2,7 @@
 
 use super::changes::path_of;
 use super::*;
+use crate::store::pending_removals::PER_EVICTION;
 
 impl Shard {
     /// Removes an item with its subtree, and the ancestors without a value that this leaves without
@@ -80,7 +81,7 @@ impl Shard {
     /// it all its ancestors, which are no leaves. While there are detached trees, only they are freed, so that no other item
     /// of them is judged. `false` if nothing could be removed.
     pub(in crate::store) fn evict(&mut self, now_ms: u64, keep: u32) -> bool {
-        if self.free_detached(detached::PER_EVICTION) {
+        if self.free_detached(PER_EVICTION) {
             return true;
         }
         while let Some(index) = self.order.next_on_probation(self.footprint()) {

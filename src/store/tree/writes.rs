@@ -2,6 +2,7 @@
 //! refused instead.
 
 use super::*;
+use crate::store::pending_removals::PIECE;
 
 /// Numbers for segments that are left for evacuations and for large records.
 pub(super) const SPARE_ADDRESSES: usize = 16;
