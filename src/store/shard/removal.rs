@@ -11,7 +11,7 @@ impl Shard {
         self.remove_tree(index, false);
     }
 
-    /// The same; returns the number of items that were freed. A large tree is [detached](super::detached), with the reason
+    /// The same; returns the number of items that were freed. A large tree is [detached], with the reason
     /// whether it has expired.
     pub(super) fn remove_tree(&mut self, index: u32, has_expired: bool) -> usize {
         let (mut removed, mut rest) = self.free_children(index);
