@@ -1,7 +1,7 @@
 //! The latencies in the server: from the bytes of a request to its reply, without the network.
 
-use crate::service::memcached::Memcached;
-use crate::service::resp::RespFigures;
+use crate::service::memcached::CountedCommandFigures;
+use crate::service::resp::CommandFigures;
 
 use super::exposition::{HistogramFigures, Kind, Metrics};
 
@@ -27,36 +27,51 @@ pub(super) const BOUNDS: [u64; 18] = [
     500_000_000,
 ];
 
-/// Writes the latencies of each protocol, and of each command of RESP.
-pub(super) fn write(metrics: &mut Metrics, memcached: &Memcached, resp: &RespFigures) {
-    let help = "Time in the server from the bytes of a command to its reply; of memcached's protocols a sample: the first of \
-                each 16 turns of a connection.";
+/// Writes the latencies of all commands together, and of each command.
+pub(super) fn write(
+    metrics: &mut Metrics,
+    memcached: &[CountedCommandFigures],
+    resp: &[CommandFigures],
+) {
+    let of_memcached: Vec<_> = memcached.iter().map(figures_of_counted).collect();
+    let of_resp: Vec<_> = resp.iter().map(figures_of_resp).collect();
+    let help = "Time in the server from the bytes of a command to its reply, without the network, in seconds. Of memcached's \
+                protocols a sample: the commands of one in 16 turns of each connection.";
     let name = "larder_request_duration_seconds";
     let mut family = metrics.family(name, Kind::Histogram, help);
-    let sampled = memcached.latencies(&BOUNDS);
-    let figures = HistogramFigures::of_nanoseconds(
-        &BOUNDS,
-        &sampled.within,
-        sampled.commands,
-        sampled.seconds,
-    );
-    family.histogram(&[("protocol", "memcached")], &figures);
-    let mut within = [0; BOUNDS.len()];
-    for command in &resp.commands {
-        for (all, of_command) in within.iter_mut().zip(&command.within) {
-            *all += of_command;
-        }
-    }
-    let seconds = resp.commands.iter().map(|of| of.seconds).sum();
-    let timed = resp.commands.iter().map(|of| of.timed).sum();
-    let figures = HistogramFigures::of_nanoseconds(&BOUNDS, &within, timed, seconds);
-    family.histogram(&[("protocol", "resp")], &figures);
+    family.histogram(&[("protocol", "memcached")], &sum(&of_memcached));
+    family.histogram(&[("protocol", "resp")], &sum(&of_resp));
 
-    let help = "Time in the server from the bytes of a command of RESP to its reply.";
+    let help = "The same time by command, in seconds; a command appears with its first call.";
     let name = "larder_command_duration_seconds";
     let mut family = metrics.family(name, Kind::Histogram, help);
-    for of in &resp.commands {
-        let figures = HistogramFigures::of_nanoseconds(&BOUNDS, &of.within, of.timed, of.seconds);
-        family.histogram(&[("command", of.name)], &figures);
+    for (command, figures) in memcached.iter().zip(&of_memcached) {
+        let labels = [("protocol", command.protocol), ("command", command.name)];
+        family.histogram(&labels, figures);
     }
+    for (command, figures) in resp.iter().zip(&of_resp) {
+        let labels = [("protocol", "resp"), ("command", command.name)];
+        family.histogram(&labels, figures);
+    }
+}
+
+fn figures_of_counted(of: &CountedCommandFigures) -> HistogramFigures {
+    HistogramFigures::of_nanoseconds(&BOUNDS, &of.within, of.timed, of.seconds)
+}
+
+fn figures_of_resp(of: &CommandFigures) -> HistogramFigures {
+    HistogramFigures::of_nanoseconds(&BOUNDS, &of.within, of.timed, of.seconds)
+}
+
+/// The histogram of several together.
+fn sum(all: &[HistogramFigures]) -> HistogramFigures {
+    let mut sum = HistogramFigures::of_nanoseconds(&BOUNDS, &[0; BOUNDS.len()], 0, 0.0);
+    for one in all {
+        for ((_, within), (_, added)) in sum.buckets.iter_mut().zip(&one.buckets) {
+            *within += added;
+        }
+        sum.count += one.count;
+        sum.sum += one.sum;
+    }
+    sum
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::server::{Connections, Handle};
-use crate::service::memcached::Memcached;
+use crate::service::memcached::{CountedCommandFigures, Memcached};
 use crate::service::resp::{Resp, RespFigures};
 use crate::snapshot::Saver;
 use crate::store::{Store, StoreStats};
@@ -43,8 +43,9 @@ impl Monitored for MonitoredServer {
     fn write(&self, metrics: &mut Metrics) {
         let stats = self.store.stats();
         let resp = self.resp.figures(&latencies::BOUNDS);
-        self.requests(metrics, &resp);
-        latencies::write(metrics, &self.memcached, &resp);
+        let memcached = self.memcached.commands(&latencies::BOUNDS);
+        self.requests(metrics, &memcached, &resp);
+        latencies::write(metrics, &memcached, &resp.commands);
         items(metrics, &stats);
         connections::write(metrics, &[("", &self.connections)]);
         connections::write_reply_memory(metrics, &self.connections);
@@ -62,23 +63,40 @@ impl Monitored for MonitoredServer {
 }
 
 impl MonitoredServer {
-    fn requests(&self, metrics: &mut Metrics, resp: &RespFigures) {
-        let count = |name| self.memcached.count(name);
+    fn requests(
+        &self,
+        metrics: &mut Metrics,
+        memcached: &[CountedCommandFigures],
+        resp: &RespFigures,
+    ) {
+        let calls_in = |protocol| {
+            let commands = memcached.iter().filter(|of| of.protocol == protocol);
+            commands.map(|of| of.calls).sum::<u64>()
+        };
+        let help =
+            "Requests of clients by protocol. Those in datagrams count by the protocol in them.";
         metrics
-            .family(
-                "larder_requests_total",
-                Kind::Counter,
-                "Commands by protocol. Those in datagrams count by the protocol in them.",
-            )
-            .sample(&[("protocol", "text")], count("text_commands"))
-            .sample(&[("protocol", "meta")], count("meta_commands"))
-            .sample(&[("protocol", "binary")], count("binary_commands"))
+            .family("larder_requests_total", Kind::Counter, help)
+            .sample(&[("protocol", "text")], calls_in("text"))
+            .sample(&[("protocol", "meta")], calls_in("meta"))
+            .sample(&[("protocol", "binary")], calls_in("binary"))
             .sample(&[("protocol", "resp")], resp.calls());
+        let help = "Requests of clients by protocol and command; a command appears with its first request.";
+        let mut family = metrics.family("larder_commands_total", Kind::Counter, help);
+        for of in memcached {
+            let labels = [("protocol", of.protocol), ("command", of.name)];
+            family.sample(&labels, of.calls);
+        }
+        for of in resp.commands.iter().filter(|of| of.calls > 0) {
+            family.sample(&[("protocol", "resp"), ("command", of.name)], of.calls);
+        }
+        let count = |name| self.memcached.count(name);
         metrics
             .family(
                 "larder_datagrams_total",
                 Kind::Counter,
-                "Datagrams by outcome.",
+                "Datagrams that arrived at the UDP listener: request: answered; ignored: no request of memcached, without an \
+                 answer; too_large: a request, too, whose reply was too large for datagrams and replaced by an error.",
             )
             .sample(&[("outcome", "request")], count("udp_requests"))
             .sample(&[("outcome", "ignored")], count("udp_ignored"))

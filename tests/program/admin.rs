@@ -144,7 +144,23 @@ fn the_metrics_count_what_clients_do_under_larder_s_names_and_those_of_exporters
             4.0,
         ),
         (
-            "larder_command_duration_seconds_count{command=\"get\"}",
+            "larder_command_duration_seconds_count{protocol=\"resp\",command=\"get\"}",
+            1.0,
+        ),
+        (
+            "larder_commands_total{protocol=\"text\",command=\"get\"}",
+            2.0,
+        ),
+        (
+            "larder_commands_total{protocol=\"text\",command=\"set\"}",
+            1.0,
+        ),
+        (
+            "larder_commands_total{protocol=\"meta\",command=\"mg\"}",
+            1.0,
+        ),
+        (
+            "larder_commands_total{protocol=\"resp\",command=\"hget\"}",
             1.0,
         ),
         ("larder_items", 2.0),
@@ -183,7 +199,9 @@ fn the_metrics_count_what_clients_do_under_larder_s_names_and_those_of_exporters
     }
     // Of memcached's commands only a sample is timed: the first turn of a connection, and then one of sixteen.
     let timed = after["larder_request_duration_seconds_count{protocol=\"memcached\"}"];
-    assert_eq!(timed, 1.0);
+    let timed_sets =
+        after["larder_command_duration_seconds_count{protocol=\"text\",command=\"set\"}"];
+    assert_eq!((timed, timed_sets), (1.0, 1.0));
     for le in ["0.000001", "0.0001", "0.1", "+Inf"] {
         let within = |le| {
             after[&format!(
@@ -204,12 +222,12 @@ fn the_metrics_count_what_clients_do_under_larder_s_names_and_those_of_exporters
     ] {
         assert!(after[name] > 0.0, "{name}");
     }
-    // Only RESP's commands and errors come with their first use.
+    // Only commands and errors come with their first use.
     for sample in before.keys() {
         assert!(after.contains_key(sample), "{sample} is gone");
     }
     for sample in after.keys().filter(|sample| !before.contains_key(*sample)) {
-        let used = ["redis_commands_", "redis_errors_", "larder_command_"];
+        let used = ["redis_commands_", "redis_errors_", "larder_command"];
         assert!(used.iter().any(|name| sample.starts_with(name)), "{sample}");
     }
 }

@@ -18,8 +18,8 @@ use crate::server::{self, Connection, Insertion, Next, Turn, Waiter, ticks};
 use crate::service::kept_insertions::KeptInsertions;
 
 use super::binary::BinarySession;
+use super::command_counts::TurnTimer;
 use super::context::TurnContext;
-use super::latency::TurnTimer;
 use super::service_state::{Shared, SpokenProtocol};
 use super::slow_requests::RequestClock;
 use super::step::Step;
@@ -206,6 +206,7 @@ impl server::Session for ConnectionSession {
         let _gate = shared.store.share();
         let connection = Arc::clone(&self.connection);
         let mut context = TurnContext::new(&shared, output, &connection);
+        context.commands.time_since(began);
         context.output.may_insert = self.may_insert;
         context.operations.may_wait = !self.is_datagram;
         context.operations.fetches = std::mem::take(&mut self.fetches);
@@ -245,7 +246,7 @@ impl server::Session for ConnectionSession {
         self.fetches = std::mem::take(&mut context.operations.fetches);
         context.operations.counts.conn_yields += u64::from(next == Next::Again);
         shared.counters.add(&context.operations.counts);
-        shared.latency.add(began, &context.operations.counts);
+        context.commands.end_run();
         Turn { consumed, next }
     }
 

@@ -4,6 +4,7 @@ use crate::protocol::memcached::binary::ReplyTo;
 use crate::server::Connection;
 use crate::store::Reservation;
 
+use super::command_counts::TurnCommands;
 use super::operations::Operations;
 use super::output::Output;
 use super::service_state::Shared;
@@ -13,6 +14,7 @@ use super::step::Step;
 pub(super) struct TurnContext<'a> {
     pub(super) shared: &'a Shared,
     pub(super) operations: Operations<'a>,
+    pub(super) commands: TurnCommands<'a>,
     pub(super) output: Output<'a>,
     /// The connection whose turn it is.
     pub(super) connection: &'a Connection,
@@ -32,6 +34,7 @@ impl<'a> TurnContext<'a> {
         TurnContext {
             shared,
             operations: Operations::new(shared, connection.id()),
+            commands: TurnCommands::new(&shared.commands),
             output: Output::new(out, &shared.connections, connection),
             connection,
             input_is_whole: false,

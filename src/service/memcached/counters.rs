@@ -48,22 +48,8 @@ macro_rules! counters {
     };
 }
 
-/// The counters of requests by protocol, which memcached doesn't have.
-pub(super) const BY_PROTOCOL: [&str; 6] = [
-    "text_commands",
-    "meta_commands",
-    "binary_commands",
-    "udp_requests",
-    "udp_ignored",
-    "udp_too_large",
-];
-
-impl TurnCounts {
-    /// Commands of all protocols.
-    pub(super) fn commands(&self) -> u64 {
-        self.text_commands + self.meta_commands + self.binary_commands
-    }
-}
+/// The counters of datagrams, which memcached doesn't have.
+pub(super) const OF_DATAGRAMS: [&str; 3] = ["udp_requests", "udp_ignored", "udp_too_large"];
 
 counters! {
     cmd_get: "Keys requested by get, gets, getn, getns, and by mg without a new exptime.",
@@ -89,9 +75,6 @@ counters! {
     store_no_memory: "Items for which no room could be made.",
     auth_cmds: "Attempts to authenticate.",
     auth_errors: "Attempts to authenticate with a wrong user or password.",
-    text_commands: "Commands of the classic text protocol.",
-    meta_commands: "Meta commands.",
-    binary_commands: "Requests of the binary protocol.",
     udp_requests: "Datagrams that were requests; their commands are counted above.",
     udp_ignored: "Datagrams that were no request and got no reply.",
     udp_too_large: "Datagrams whose reply was too large.",

@@ -32,13 +32,14 @@ mod admin;
 mod auth_file;
 mod binary;
 mod children;
+mod command_counts;
 mod connection_session;
 mod context;
+mod counted_command;
 mod counters;
 mod datagrams;
 mod dump;
 mod key_commands;
-mod latency;
 mod meta;
 mod operations;
 mod output;
@@ -72,10 +73,10 @@ use crate::snapshot::Saver;
 use crate::store::Store;
 
 pub use auth_file::AuthFile;
+use command_counts::CommandCounters;
+pub(crate) use command_counts::CountedCommandFigures;
 use connection_session::ConnectionSession;
-use counters::{BY_PROTOCOL, Counters};
-use latency::TurnLatency;
-pub(crate) use latency::TurnLatencyFigures;
+use counters::Counters;
 use prefixes::Prefixes;
 use service_state::{EndHandle, Shared};
 pub use service_state::{Settings, SpokenProtocol};
@@ -98,7 +99,7 @@ impl Memcached {
                 connections,
                 settings,
                 counters: Counters::default(),
-                latency: TurnLatency::default(),
+                commands: CommandCounters::default(),
                 prefixes: Prefixes::default(),
                 started_ms,
                 auth_file: OnceLock::new(),
@@ -176,9 +177,9 @@ impl Memcached {
         self.shared.counters.get(name)
     }
 
-    /// The latencies of a sample of all commands, by these upper bounds in nanoseconds.
-    pub(crate) fn latencies(&self, bounds: &[u64]) -> TurnLatencyFigures {
-        self.shared.latency.figures(bounds)
+    /// The commands that were called, and the latencies of a sample by these upper bounds in nanoseconds.
+    pub(crate) fn commands(&self, bounds: &[u64]) -> Vec<CountedCommandFigures> {
+        self.shared.commands.figures(bounds)
     }
 
     /// Milliseconds since the start.
@@ -197,10 +198,7 @@ impl Memcached {
 
     /// The numbers of requests by protocol, under their names in `stats`.
     pub(super) fn requests_by_protocol(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        let counters = &self.shared.counters;
-        BY_PROTOCOL
-            .into_iter()
-            .map(|name| (name, counters.get(name)))
+        self.shared.requests_by_protocol()
     }
 
     /// Sets how many bytes key and value of one item may have together. Stored items stay.

@@ -14,8 +14,8 @@ use crate::snapshot::Saver;
 use crate::store::Store;
 
 use super::auth_file::AuthFile;
-use super::counters::Counters;
-use super::latency::TurnLatency;
+use super::command_counts::CommandCounters;
+use super::counters::{Counters, OF_DATAGRAMS};
 use super::prefixes::Prefixes;
 use super::watch::EventLog;
 
@@ -84,7 +84,7 @@ pub(super) struct Shared {
     pub(super) connections: Arc<Connections>,
     pub(super) settings: Settings,
     pub(super) counters: Counters,
-    pub(super) latency: TurnLatency,
+    pub(super) commands: CommandCounters,
     pub(super) prefixes: Prefixes,
     pub(super) log: Arc<EventLog>,
     /// The start of the service, by the store's clock.
@@ -124,6 +124,18 @@ impl Shared {
     pub(super) fn max_item_size(&self) -> usize {
         let own = self.max_item_size.load(Ordering::Relaxed);
         own.min(self.store.max_item_size())
+    }
+
+    /// The numbers of requests by protocol, under their names in `stats`.
+    pub(super) fn requests_by_protocol(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let commands = [
+            ("text_commands", "text"),
+            ("meta_commands", "meta"),
+            ("binary_commands", "binary"),
+        ];
+        let commands = commands.map(|(name, protocol)| (name, self.commands.calls_in(protocol)));
+        let datagrams = OF_DATAGRAMS.map(|name| (name, self.counters.get(name)));
+        commands.into_iter().chain(datagrams)
     }
 
     pub(super) fn nesting(&self) -> Nesting {

@@ -92,7 +92,8 @@ impl TurnContext<'_> {
     pub(super) fn reset_stats(&mut self) {
         self.shared.prefixes.reset();
         self.shared.counters.reset();
-        self.shared.latency.reset();
+        self.commands.end_run();
+        self.shared.commands.reset();
         self.shared.log.reset_figures();
         self.operations.counts = Default::default();
         self.shared.store.reset_stats();

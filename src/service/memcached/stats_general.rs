@@ -11,7 +11,7 @@ use crate::protocol::memcached::text::reply;
 use crate::server::limits;
 
 use super::context::TurnContext;
-use super::counters::BY_PROTOCOL;
+use super::counters::OF_DATAGRAMS;
 
 /// Lines about buffers that memcached keeps for its connections; larder keeps none for a quiet one.
 const NO_BUFFER_POOLS: &[&str] = &[
@@ -75,10 +75,11 @@ impl TurnContext<'_> {
         shared
             .counters
             .add(&std::mem::take(&mut self.operations.counts));
+        self.commands.end_run();
         self.process_stats();
         self.connection_stats();
         shared.counters.for_each(|name, count| {
-            if !BY_PROTOCOL.contains(&name) {
+            if !OF_DATAGRAMS.contains(&name) {
                 self.stat(name, count);
             }
         });
@@ -89,8 +90,8 @@ impl TurnContext<'_> {
         self.stat("malloc_fails", 0);
         self.watcher_stats();
         self.zeros(NOTHING_OF_THE_KIND);
-        for name in BY_PROTOCOL {
-            self.stat(name, shared.counters.get(name));
+        for (name, count) in shared.requests_by_protocol() {
+            self.stat(name, count);
         }
         self.origin_stats();
         self.snapshot_stats();

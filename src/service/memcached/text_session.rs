@@ -3,12 +3,12 @@
 mod authentication;
 
 use crate::protocol::memcached::text::{
-    self, AdminCommand, AfterBadLine, Block, Command, MetaCommand, MetaVerb, Parsed, Retrieve,
-    Words,
+    self, AfterBadLine, Block, Command, MetaCommand, MetaVerb, Parsed, Retrieve, Words,
 };
 
 use super::admin::AfterAdmin;
 use super::context::TurnContext;
+use super::counted_command::CountedCommand;
 use super::dump::Dump;
 use super::receiving::{ReceivedReply, Receiving, StorageLine};
 use super::service_state::Shared;
@@ -161,13 +161,10 @@ impl TextSession {
                 };
             }
         };
-        let is_noop = matches!(command, Command::Admin(AdminCommand::MetaNoop));
-        let is_meta = is_noop || matches!(command, Command::Meta(_));
+        let counted = CountedCommand::of_text(&command);
         let step = self.run(context, command, input, line);
         if step.has_begun() {
-            let counts = &mut context.operations.counts;
-            counts.meta_commands += u64::from(is_meta);
-            counts.text_commands += u64::from(!is_meta);
+            context.commands.done(counted);
         }
         step
     }

@@ -6,6 +6,7 @@ use crate::protocol::memcached::binary::{
 use crate::protocol::memcached::text::StoreVerb;
 
 use super::super::context::TurnContext;
+use super::super::counted_command::CountedCommand;
 use super::super::operations::{NewValue, StoreMode, StoreOutcome, StoreRequest};
 use super::super::receiving::Receiving;
 use super::super::service_state::Shared;
@@ -108,7 +109,10 @@ impl BinarySession {
             }
             Parsed::Done { request, consumed } => {
                 let step = self.run(context, &request, input, consumed);
-                context.operations.counts.binary_commands += u64::from(step.has_begun());
+                if step.has_begun() {
+                    let counted = CountedCommand::of_binary(&request.command);
+                    context.commands.done(counted);
+                }
                 step
             }
             Parsed::More { needed } => Step::Wait { needed },
