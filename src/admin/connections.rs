@@ -17,7 +17,7 @@ const FIGURES: [Figure; 5] = [
     (
         "larder_connections_max",
         Kind::Gauge,
-        "Connections of clients that may be open: --max-connections.",
+        "Connections of clients that may be open at a time: --max-connections.",
         |set| set.max() as u64,
     ),
     (
@@ -29,7 +29,7 @@ const FIGURES: [Figure; 5] = [
     (
         "larder_connections_refused_total",
         Kind::Counter,
-        "Connections of clients that were refused because too many were open.",
+        "Connections of clients that were refused with an error, because --max-connections were open.",
         Connections::rejected,
     ),
     (
@@ -48,8 +48,8 @@ const FIGURES: [Figure; 5] = [
 
 /// Writes the figures of sets of connections, each with the protocol of its listener; without a name it is the only one.
 pub(super) fn write(metrics: &mut Metrics, sets: &[(&str, &Arc<Connections>)]) {
-    let help = "Open connections of clients by state: quiet; receiving a value or a large request; unread: the client has \
-                not read its reply; parked: the reply waits for memory.";
+    let help = "Open connections of clients by state. quiet: between requests; receiving: a value or a large request is on its \
+                way; unread: the client has not read its reply; parked: the reply waits for memory.";
     let mut family = metrics.family("larder_connections", Kind::Gauge, help);
     for (protocol, set) in sets {
         let states = set.states();
@@ -72,8 +72,8 @@ pub(super) fn write(metrics: &mut Metrics, sets: &[(&str, &Arc<Connections>)]) {
             });
         }
     }
-    let help =
-        "Connections that larder has closed, by the reason: idle, or too much memory for replies.";
+    let help = "Connections of clients that larder has closed. idle: nothing passed for --idle-timeout; reply_memory: the client \
+         did not read its replies, and the memory for replies was short.";
     let mut family = metrics.family("larder_connections_closed_total", Kind::Counter, help);
     for (protocol, set) in sets {
         for (reason, count) in [
@@ -99,16 +99,17 @@ fn with_protocol(protocol: &str, labels: Labels<'_>, write: impl FnOnce(Labels<'
 pub(super) fn write_reply_memory(metrics: &mut Metrics, connections: &Connections) {
     metrics.gauge(
         "larder_reply_memory_used_bytes",
-        "Memory of large replies, replies that clients have not read, and unfinished requests, in bytes.",
+        "Memory of large replies, of replies that clients have not read, and of unfinished requests, in bytes.",
         connections.reply_memory(),
     );
-    let help = "The bound of that memory: --max-reply-memory, in bytes.";
+    let help = "Memory that these replies and requests may take: --max-reply-memory, in bytes.";
     metrics.gauge(
         "larder_reply_memory_limit_bytes",
         help,
         connections.max_reply_memory(),
     );
-    let help = "Waits of replies for that memory.";
+    let help =
+        "Replies that had to wait for memory, because larder_reply_memory_limit_bytes were in use.";
     metrics.counter(
         "larder_reply_memory_waits_total",
         help,

@@ -30,29 +30,29 @@ impl Monitored for MonitoredInvalidation {
         for (name, help, value) in [
             (
                 "larder_invalidations_accepted_total",
-                "Changes that were recorded and acknowledged.",
+                "Changes of keys that clients reported and that were recorded in the spool and acknowledged.",
                 figures.recorded,
             ),
             (
                 "larder_invalidations_refused_total",
-                "Changes that could not be recorded and were answered with an error.",
+                "Changes of keys that could not be recorded in the spool and were answered with an error.",
                 figures.refused,
             ),
             (
                 "larder_invalidations_refused_noreply_total",
-                "Those of them whose client wanted no answer, and so did not see the error.",
+                "Refused changes whose client wanted no answer (noreply, quiet), and so did not see the error.",
                 figures.refused_quiet,
             ),
             (
                 "larder_spool_commits_total",
-                "Transactions of the spool.",
+                "Transactions that were written to the spool; one may have the changes of many clients.",
                 figures.commits,
             ),
         ] {
             metrics.counter(name, help, value);
         }
         let writable = u8::from(figures.problem.is_none());
-        let help = "Whether the spool can be written.";
+        let help = "Whether the spool can be written: 1, or 0 while the disk is full or broken.";
         metrics.gauge("larder_spool_writable", help, writable);
         for (name, kind, help, figure) in FIGURES {
             let mut family = metrics.family(name, kind, help);
@@ -74,7 +74,7 @@ const FIGURES: [Figure; 8] = [
     (
         "larder_target_up",
         Kind::Gauge,
-        "Whether there is a connection to the server.",
+        "Whether there is a connection to the server for deletes: 1 or 0.",
         |target| u64::from(target.is_up),
     ),
     (
@@ -92,7 +92,7 @@ const FIGURES: [Figure; 8] = [
     (
         "larder_target_oldest_seconds",
         Kind::Gauge,
-        "Age of the oldest change that the server was not sent.",
+        "Age in seconds of the oldest change that the server has not confirmed; 0 if there is none.",
         |target| target.oldest_seconds,
     ),
     (
@@ -104,19 +104,19 @@ const FIGURES: [Figure; 8] = [
     (
         "larder_target_retries_total",
         Kind::Counter,
-        "Deletes that were sent again.",
+        "Deletes that were sent again, because their connection broke before the server confirmed them.",
         |target| target.retries,
     ),
     (
         "larder_target_flushes_total",
         Kind::Counter,
-        "Flushes of the server, because it had missed too much.",
+        "Flushes of the whole server, because it had missed changes that are no longer known.",
         |target| target.flushes,
     ),
     (
         "larder_target_undeliverable_total",
         Kind::Counter,
-        "Changes of keys of which the server can't be sent a delete.",
+        "Changes of keys that the server can't be sent a delete of, because its protocol can't carry the key. It may serve old values.",
         |target| target.undeliverable,
     ),
 ];

@@ -23,17 +23,21 @@ pub(super) fn write(
     metrics.gauge("memcached_uptime_seconds", help, seconds);
     let version = [("version", env!("CARGO_PKG_VERSION"))];
     metrics
-        .family("memcached_version", Kind::Gauge, "The version of larder.")
+        .family(
+            "memcached_version",
+            Kind::Gauge,
+            "The version of larder, as a label; always 1.",
+        )
         .sample(&version, 1);
     let [user, system] = process::processor_times().map(|time| time.as_secs_f64());
     metrics.counter(
         "memcached_process_user_cpu_seconds_total",
-        "Processor time in the program.",
+        "Processor time that larder used in its own code, in seconds.",
         user,
     );
     metrics.counter(
         "memcached_process_system_cpu_seconds_total",
-        "Processor time in the system.",
+        "Processor time that the system used for larder, in seconds.",
         system,
     );
     commands(metrics, service);
@@ -42,7 +46,7 @@ pub(super) fn write(
 }
 
 fn commands(metrics: &mut Metrics, service: &Memcached) {
-    let help = "Commands of memcached's protocols, by what they found.";
+    let help = "Keys of commands of memcached's protocols by result: hit: found or stored; miss: not there; badval: changed meanwhile.";
     let mut family = metrics.family("memcached_commands_total", Kind::Counter, help);
     for command in WITH_MISSES {
         for (status, end) in [("hit", "hits"), ("miss", "misses")] {
@@ -93,7 +97,7 @@ fn of_connections(metrics: &mut Metrics, service: &Memcached, connections: &Conn
         ),
         (
             "memcached_connections_yielded_total",
-            "Turns that ended with more to answer.",
+            "Turns of connections that ended before all their requests were answered, so that others got theirs.",
             service.count("conn_yields"),
         ),
         (
@@ -115,27 +119,31 @@ fn of_items(metrics: &mut Metrics, service: &Memcached, stats: &StoreStats) {
     for (name, help, value) in [
         (
             "memcached_current_bytes",
-            "Memory that items take, in bytes.",
+            "Memory that items take, with the store's overhead, in bytes.",
             stats.bytes,
         ),
         (
             "memcached_limit_bytes",
-            "Memory that items may take, in bytes.",
+            "Memory that items may take before others are evicted, in bytes.",
             stats.limit,
         ),
         (
             "memcached_malloced_bytes",
-            "Memory that items take, in bytes; larder has no slabs.",
+            "The same as memcached_current_bytes: larder has no slabs that could be larger.",
             stats.bytes,
         ),
-        ("memcached_current_items", "Stored items.", stats.items),
+        (
+            "memcached_current_items",
+            "Items in the cache.",
+            stats.items,
+        ),
     ] {
         metrics.gauge(name, help, value);
     }
     for (name, help, value) in [
         (
             "memcached_items_total",
-            "Items that were stored.",
+            "Items that clients stored.",
             stats.total_items,
         ),
         (
@@ -150,7 +158,7 @@ fn of_items(metrics: &mut Metrics, service: &Memcached, stats: &StoreStats) {
         ),
         (
             "memcached_direct_reclaims_total",
-            "Items that a write removed to make room.",
+            "Items that a write removed to make room, evicted or expired.",
             stats.evictions + stats.reclaimed,
         ),
         (

@@ -26,6 +26,7 @@ mod latencies;
 mod limits;
 mod memcached_names;
 mod monitored;
+mod origin;
 mod page;
 mod process;
 mod proxy;

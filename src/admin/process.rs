@@ -38,7 +38,7 @@ pub(super) fn write(metrics: &mut Metrics) {
     let processor: Duration = processor_times().iter().sum();
     metrics.counter(
         "process_cpu_seconds_total",
-        "Processor time in seconds, in the program and in the system.",
+        "Processor time that larder used, in its own code and in the system, in seconds.",
         processor.as_secs_f64(),
     );
     metrics.gauge(
@@ -49,10 +49,14 @@ pub(super) fn write(metrics: &mut Metrics) {
     if let Ok(files) = fs::read_dir("/proc/self/fd") {
         // One of them reads the directory.
         let open = files.count().saturating_sub(1);
-        metrics.gauge("process_open_fds", "Open file descriptors.", open);
+        metrics.gauge(
+            "process_open_fds",
+            "Open file descriptors: connections, listeners and files.",
+            open,
+        );
     }
     if let Ok((soft, _)) = Resource::NOFILE.get() {
-        let help = "File descriptors that may be open.";
+        let help = "File descriptors that may be open at a time.";
         metrics.gauge("process_max_fds", help, soft);
     }
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -60,12 +64,12 @@ pub(super) fn write(metrics: &mut Metrics) {
         (
             "VmRSS:",
             "process_resident_memory_bytes",
-            "Resident memory in bytes.",
+            "Memory of the process that is in RAM, in bytes.",
         ),
         (
             "VmSize:",
             "process_virtual_memory_bytes",
-            "Virtual memory in bytes.",
+            "Memory that the process has reserved, most of which may never be used, in bytes.",
         ),
     ] {
         if let Some(kib) = number_of(&status, line) {
@@ -73,7 +77,7 @@ pub(super) fn write(metrics: &mut Metrics) {
         }
     }
     if let Some(threads) = number_of(&status, "Threads:") {
-        metrics.gauge("process_threads", "Threads.", threads);
+        metrics.gauge("process_threads", "Threads of the process.", threads);
     }
 }
 

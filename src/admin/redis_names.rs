@@ -23,7 +23,7 @@ pub(super) fn write(
         ("maxmemory_policy", figures.policy),
     ];
     metrics
-        .family("redis_instance_info", Kind::Gauge, "Facts, as labels.")
+        .family("redis_instance_info", Kind::Gauge, "Facts about the server, as labels; always 1. redis_version is the version of Redis whose commands it has.")
         .sample(&info, 1);
     let sources = Sources {
         figures,
@@ -68,12 +68,12 @@ const GAUGES: [ServerFigure; 7] = [
     ),
     (
         "redis_memory_used_bytes",
-        "Memory that items take, in bytes.",
+        "Memory that items take, with the store's overhead, in bytes.",
         |of| of.stats.bytes,
     ),
     (
         "redis_memory_max_bytes",
-        "Memory that items may take, in bytes.",
+        "Memory that items may take before others are evicted, in bytes.",
         |of| of.stats.limit,
     ),
     (
@@ -96,7 +96,7 @@ const COUNTERS: [ServerFigure; 9] = [
     ),
     (
         "redis_commands_processed_total",
-        "Commands of RESP clients.",
+        "Commands of clients that speak RESP.",
         |of| of.figures.calls(),
     ),
     (
@@ -138,9 +138,9 @@ fn of_server(metrics: &mut Metrics, sources: &Sources<'_>) {
         }
     }
     let [user, system] = process::processor_times().map(|time| time.as_secs_f64());
-    let help = "Processor time in the program.";
+    let help = "Processor time that larder used in its own code, in seconds.";
     metrics.counter("redis_cpu_user_seconds_total", help, user);
-    let help = "Processor time in the system.";
+    let help = "Processor time that the system used for larder, in seconds.";
     metrics.counter("redis_cpu_sys_seconds_total", help, system);
     let help = "Start of the process, in seconds since 1970.";
     metrics.gauge("redis_start_time_seconds", help, process::note_start());
@@ -156,7 +156,7 @@ fn of_commands(metrics: &mut Metrics, figures: &RespFigures) {
         }),
         (
             "redis_commands_duration_seconds_total",
-            "Time of all calls of each command.",
+            "Time in the server of all calls of each command together, in seconds.",
             |of| of.seconds,
         ),
         (
@@ -176,7 +176,7 @@ fn of_commands(metrics: &mut Metrics, figures: &RespFigures) {
             family.sample(&[("cmd", command.name)], figure(command));
         }
     }
-    let help = "Answers with an error, by its first word.";
+    let help = "Answers with an error to clients that speak RESP, by the first word of the error.";
     let mut family = metrics.family("redis_errors_total", Kind::Counter, help);
     for (error, count) in &figures.errors {
         family.sample(&[("err", error)], count);

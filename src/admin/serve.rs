@@ -13,6 +13,7 @@ use super::exposition::{Kind, Metrics};
 use super::latencies;
 use super::memcached_names;
 use super::monitored::Monitored;
+use super::origin;
 use super::redis_names;
 
 /// A server that serves.
@@ -52,7 +53,7 @@ impl Monitored for MonitoredServer {
         if let Some(saver) = &self.saver {
             snapshots(metrics, saver);
         }
-        self.origin(metrics);
+        origin::write(metrics, &self.memcached.origin_statistics());
         if self.has_memcached {
             memcached_names::write(metrics, &self.memcached, &self.connections, &stats);
         }
@@ -63,12 +64,7 @@ impl Monitored for MonitoredServer {
 }
 
 impl MonitoredServer {
-    fn requests(
-        &self,
-        metrics: &mut Metrics,
-        memcached: &[CountedCommandFigures],
-        resp: &RespFigures,
-    ) {
+    fn requests(&self, metrics: &mut Metrics, memcached: &[CountedCommandFigures], resp: &RespFigures) {
         let calls_in = |protocol| {
             let commands = memcached.iter().filter(|of| of.protocol == protocol);
             commands.map(|of| of.calls).sum::<u64>()
@@ -102,45 +98,25 @@ impl MonitoredServer {
             .sample(&[("outcome", "ignored")], count("udp_ignored"))
             .sample(&[("outcome", "too_large")], count("udp_too_large"));
     }
-
-    /// The figures of the origin and of peers have the names that they have in `stats` and INFO.
-    fn origin(&self, metrics: &mut Metrics) {
-        for (name, value) in self.memcached.origin_statistics() {
-            let (kind, end) = match NOW.contains(&name) {
-                true => (Kind::Gauge, ""),
-                false => (Kind::Counter, "_total"),
-            };
-            let help = format!("{name} of stats and INFO.");
-            let name = format!("larder_{name}{end}");
-            metrics.family(&name, kind, &help).sample(&[], value);
-        }
-    }
 }
-
-/// The figures of origins and peers that rise and fall.
-const NOW: [&str; 6] = [
-    "origin_queued",
-    "origin_under_way",
-    "origin_remembered",
-    "peer_nodes",
-    "peer_nodes_skipped",
-    "peer_changes_waiting",
-];
 
 /// The figures of the store.
 fn items(metrics: &mut Metrics, stats: &StoreStats) {
-    let reads = "Reads of items by all protocols, by result.";
+    let reads =
+        "Reads of keys by clients of all protocols: hit: the item was there; miss: it was not.";
     metrics
         .family("larder_reads_total", Kind::Counter, reads)
         .sample(&[("result", "hit")], stats.hits)
         .sample(&[("result", "miss")], stats.misses);
-    metrics.gauge("larder_items", "Stored items.", stats.items);
+    let help = "Items in the cache, with expired ones that are not yet removed.";
+    metrics.gauge("larder_items", help, stats.items);
     metrics.counter(
         "larder_items_stored_total",
-        "Items that were stored; one that replaces another counts, too.",
+        "Items that clients stored; one that replaces another counts, too.",
         stats.total_items,
     );
-    let removed = "Items that were removed, by the reason, and by whether they had been read.";
+    let removed = "Items that larder removed. reason: evicted: to make room for others, or expired; read: whether a client had read the \
+                   item since it was stored. Deletes of clients do not count.";
     let read_before_eviction = stats.evictions.saturating_sub(stats.evicted_unfetched);
     let read_before_expiry = stats.expired.saturating_sub(stats.expired_unfetched);
     metrics
@@ -161,11 +137,11 @@ fn items(metrics: &mut Metrics, stats: &StoreStats) {
             &[("reason", "expired"), ("read", "no")],
             stats.expired_unfetched,
         );
-    let help = "Memory that items take, overhead included, in bytes.";
+    let help = "Memory that items take, with their keys and the store's overhead, in bytes.";
     metrics.gauge("larder_memory_used_bytes", help, stats.bytes);
-    let help = "Memory that items may take: --memory, in bytes.";
+    let help = "Memory that items may take before others are evicted: --memory, in bytes.";
     metrics.gauge("larder_memory_limit_bytes", help, stats.limit);
-    let help = "Memory of the hash tables, a part of the used one, in bytes.";
+    let help = "Memory of the store's hash tables, in bytes; larder_memory_used_bytes has it, too.";
     metrics.gauge("larder_memory_hash_tables_bytes", help, stats.hash_bytes);
 }
 
@@ -175,18 +151,19 @@ fn snapshots(metrics: &mut Metrics, saver: &Saver) {
         .family(
             "larder_snapshots_total",
             Kind::Counter,
-            "Snapshots by outcome.",
+            "Snapshots of the cache to --snapshot that ended: written: the file is whole; failed: the log has the reason, and the file \
+             before it stays.",
         )
         .sample(&[("outcome", "written")], status.saves)
         .sample(&[("outcome", "failed")], status.failures);
     metrics.gauge(
         "larder_snapshot_running",
-        "Whether a snapshot is being written.",
+        "Whether a snapshot is being written now: 1 or 0.",
         u8::from(status.running_since.is_some()),
     );
     metrics.gauge(
         "larder_snapshot_last_success",
-        "Whether the last snapshot was written; 1 before the first.",
+        "Whether the last snapshot was written whole: 1 or 0; 1 before the first.",
         u8::from(status.last_succeeded),
     );
     metrics.gauge(
@@ -196,13 +173,13 @@ fn snapshots(metrics: &mut Metrics, saver: &Saver) {
     );
     metrics.gauge(
         "larder_snapshot_last_duration_seconds",
-        "Time that the last snapshot took.",
+        "Time that the last snapshot took, in seconds.",
         status.last_duration.unwrap_or_default().as_secs_f64(),
     );
-    let help = "Size of the last snapshot in bytes.";
+    let help = "Size of the file of the last snapshot, in bytes.";
     metrics.gauge("larder_snapshot_last_size_bytes", help, status.last_bytes);
     let help = "Items in the last snapshot.";
     metrics.gauge("larder_snapshot_last_items", help, status.last_items);
-    let help = "Items that were loaded at the start.";
+    let help = "Items that were loaded from the snapshot file at the start.";
     metrics.gauge("larder_snapshot_loaded_items", help, status.loaded.stored);
 }
