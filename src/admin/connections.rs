@@ -88,7 +88,7 @@ pub(super) fn write(metrics: &mut Metrics, sets: &[(&str, &Arc<Connections>)]) {
 }
 
 /// Calls `write` with the labels, behind that of a protocol that has a name.
-fn with_protocol(protocol: &str, labels: Labels<'_>, write: impl FnOnce(Labels<'_>)) {
+pub(super) fn with_protocol(protocol: &str, labels: Labels<'_>, write: impl FnOnce(Labels<'_>)) {
     match protocol {
         "" => write(labels),
         protocol => write(&[&[("protocol", protocol)], labels].concat()),

@@ -2,9 +2,11 @@
 
 use crate::invalidate::{Monitor, TargetFigures};
 
+use super::client_requests;
 use super::connections;
 use super::exposition::{Kind, Metrics};
 use super::monitored::Monitored;
+use super::upstreams;
 
 /// An invalidation server.
 pub(crate) struct MonitoredInvalidation(pub(crate) Monitor);
@@ -23,9 +25,15 @@ impl Monitored for MonitoredInvalidation {
     }
 
     fn write(&self, metrics: &mut Metrics) {
-        let sets: Vec<_> = self.0.connections().collect();
-        let named = sets.iter().map(|(protocol, set)| (protocol.name(), *set));
-        connections::write(metrics, &named.collect::<Vec<_>>());
+        let proxies = self.0.proxies();
+        let named = proxies.iter().map(|proxy| (proxy.protocol().name(), proxy));
+        let named: Vec<_> = named.collect();
+        let sets = named
+            .iter()
+            .map(|(name, proxy)| (*name, proxy.connections()));
+        connections::write(metrics, &sets.collect::<Vec<_>>());
+        client_requests::write(metrics, &proxies.iter().collect::<Vec<_>>());
+        upstreams::write(metrics, &named);
         let figures = self.0.figures();
         for (name, help, value) in [
             (

@@ -1,7 +1,6 @@
 //! The latencies in the server: from the bytes of a request to its reply, without the network.
 
-use crate::service::memcached::CountedCommandFigures;
-use crate::service::resp::CommandFigures;
+use crate::service::{memcached, resp};
 
 use super::exposition::{HistogramFigures, Kind, Metrics};
 
@@ -30,43 +29,41 @@ pub(super) const BOUNDS: [u64; 18] = [
 /// Writes the latencies of all commands together, and of each command.
 pub(super) fn write(
     metrics: &mut Metrics,
-    memcached: &[CountedCommandFigures],
-    resp: &[CommandFigures],
+    of_memcached: &[memcached::CommandFigures],
+    of_resp: &[resp::CommandFigures],
 ) {
-    let of_memcached: Vec<_> = memcached.iter().map(figures_of_counted).collect();
-    let of_resp: Vec<_> = resp.iter().map(figures_of_resp).collect();
+    let text_or_binary = of_memcached.iter().map(|of| {
+        let figures = HistogramFigures::of_nanoseconds(&BOUNDS, &of.within, of.timed, of.seconds);
+        (of.protocol, of.name, figures)
+    });
+    let text_or_binary: Vec<_> = text_or_binary.collect();
+    let resp = of_resp.iter().map(|of| {
+        let figures = HistogramFigures::of_nanoseconds(&BOUNDS, &of.within, of.timed, of.seconds);
+        ("resp", of.name, figures)
+    });
+    let resp: Vec<_> = resp.collect();
     let help = "Time in the server from the bytes of a command to its reply, without the network, in seconds. Of memcached's \
                 protocols a sample: the commands of one in 16 turns of each connection.";
     let name = "larder_request_duration_seconds";
     let mut family = metrics.family(name, Kind::Histogram, help);
-    family.histogram(&[("protocol", "memcached")], &sum(&of_memcached));
-    family.histogram(&[("protocol", "resp")], &sum(&of_resp));
+    family.histogram(&[("protocol", "memcached")], &sum(&text_or_binary));
+    family.histogram(&[("protocol", "resp")], &sum(&resp));
 
     let help = "The same time by command, in seconds; a command appears with its first call.";
     let name = "larder_command_duration_seconds";
     let mut family = metrics.family(name, Kind::Histogram, help);
-    for (command, figures) in memcached.iter().zip(&of_memcached) {
-        let labels = [("protocol", command.protocol), ("command", command.name)];
-        family.histogram(&labels, figures);
-    }
-    for (command, figures) in resp.iter().zip(&of_resp) {
-        let labels = [("protocol", "resp"), ("command", command.name)];
-        family.histogram(&labels, figures);
+    for (protocol, command, figures) in text_or_binary.iter().chain(&resp) {
+        family.histogram(&[("protocol", protocol), ("command", command)], figures);
     }
 }
 
-fn figures_of_counted(of: &CountedCommandFigures) -> HistogramFigures {
-    HistogramFigures::of_nanoseconds(&BOUNDS, &of.within, of.timed, of.seconds)
-}
+/// The protocol, the name and the latencies of a command.
+type OfCommand = (&'static str, &'static str, HistogramFigures);
 
-fn figures_of_resp(of: &CommandFigures) -> HistogramFigures {
-    HistogramFigures::of_nanoseconds(&BOUNDS, &of.within, of.timed, of.seconds)
-}
-
-/// The histogram of several together.
-fn sum(all: &[HistogramFigures]) -> HistogramFigures {
+/// The latencies of several commands together.
+fn sum(all: &[OfCommand]) -> HistogramFigures {
     let mut sum = HistogramFigures::of_nanoseconds(&BOUNDS, &[0; BOUNDS.len()], 0, 0.0);
-    for one in all {
+    for (_, _, one) in all {
         for ((_, within), (_, added)) in sum.buckets.iter_mut().zip(&one.buckets) {
             *within += added;
         }

@@ -17,6 +17,7 @@
 //!
 //! It has no login and no TLS. Its bounds are in [`limits`].
 
+mod client_requests;
 mod connections;
 mod exposition;
 mod hosts;
@@ -34,6 +35,7 @@ mod redis_names;
 mod serve;
 mod service;
 mod session;
+mod upstreams;
 
 pub(crate) use invalidate::MonitoredInvalidation;
 pub(crate) use monitored::Monitored;

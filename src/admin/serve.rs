@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::server::{Connections, Handle};
-use crate::service::memcached::{CountedCommandFigures, Memcached};
+use crate::service::memcached::{CommandFigures, Memcached};
 use crate::service::resp::{Resp, RespFigures};
 use crate::snapshot::Saver;
 use crate::store::{Store, StoreStats};
@@ -64,7 +64,7 @@ impl Monitored for MonitoredServer {
 }
 
 impl MonitoredServer {
-    fn requests(&self, metrics: &mut Metrics, memcached: &[CountedCommandFigures], resp: &RespFigures) {
+    fn requests(&self, metrics: &mut Metrics, memcached: &[CommandFigures], resp: &RespFigures) {
         let calls_in = |protocol| {
             let commands = memcached.iter().filter(|of| of.protocol == protocol);
             commands.map(|of| of.calls).sum::<u64>()

@@ -5,27 +5,25 @@ use std::sync::Arc;
 use crate::invalidate::figures::InvalidationFigures;
 use crate::invalidate::message::unix_micros;
 use crate::invalidate::stats::InvalidationStats;
-use crate::proxy::Protocol;
-use crate::server::{Connections, Handle};
+use crate::proxy;
+use crate::server::Handle;
 
 /// Reads the figures of a running invalidation server.
 pub(crate) struct Monitor {
     pub(super) stats: Arc<InvalidationStats>,
-    pub(super) listeners: Vec<(Protocol, Arc<Connections>, Handle)>,
+    pub(super) proxies: Vec<proxy::Monitor>,
+    pub(super) handles: Vec<Handle>,
 }
 
 impl Monitor {
-    /// The clients of each listener.
-    pub(crate) fn connections(&self) -> impl Iterator<Item = (Protocol, &Arc<Connections>)> {
-        let listeners = self.listeners.iter();
-        listeners.map(|(protocol, connections, _)| (*protocol, connections))
+    /// The clients of each listener, and the servers to which their reads are forwarded.
+    pub(crate) fn proxies(&self) -> &[proxy::Monitor] {
+        &self.proxies
     }
 
     /// Whether the end has begun.
     pub(crate) fn is_ending(&self) -> bool {
-        self.listeners
-            .iter()
-            .any(|(_, _, handle)| handle.is_ending())
+        self.handles.iter().any(Handle::is_ending)
     }
 
     /// The figures now.

@@ -18,6 +18,8 @@ use crate::server::{self, Address, Handle};
 /// A started invalidation server. Dropping it ends it; undelivered changes stay in the spool.
 pub struct Running {
     pub(super) listeners: Vec<(Protocol, server::Running)>,
+    /// The forwarding of each listener.
+    pub(super) proxies: Vec<proxy::Monitor>,
     recorder: Option<JoinHandle<()>>,
     inbox: Sender<RecorderMessage>,
     grace: Duration,
@@ -33,6 +35,7 @@ impl Running {
     ) -> Running {
         Running {
             listeners: Vec::new(),
+            proxies: Vec::new(),
             recorder: Some(recorder),
             inbox,
             grace,
@@ -43,13 +46,10 @@ impl Running {
     /// Reads the figures, for programs that watch it.
     pub(crate) fn monitor(&self) -> Monitor {
         let listeners = self.listeners.iter();
-        let parts = |(protocol, running): &(Protocol, server::Running)| {
-            let connections = Arc::clone(running.connections());
-            (*protocol, connections, running.handle())
-        };
         Monitor {
             stats: Arc::clone(&self.stats),
-            listeners: listeners.map(parts).collect(),
+            proxies: self.proxies.clone(),
+            handles: listeners.map(|(_, running)| running.handle()).collect(),
         }
     }
 

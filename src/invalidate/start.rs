@@ -88,9 +88,10 @@ impl Invalidate {
         );
         let mut proxies = Vec::new();
         for (protocol, listen) in listeners {
-            let (listener, control) = shared.start(protocol, listen)?;
+            let (listener, control, forwards) = shared.start(protocol, listen)?;
             running.listeners.push((protocol, listener));
-            proxies.extend(control.map(|control| (protocol, control)));
+            running.proxies.push(control.monitor());
+            proxies.extend(forwards.then_some((protocol, control)));
         }
         let control = Control {
             inbox,
@@ -147,12 +148,12 @@ fn start_delivery(delivery: DeliveryThread) -> Result<(), String> {
 }
 
 impl ListenerParts<'_> {
-    /// Starts a listener. Its proxy can be controlled if reads are forwarded.
+    /// Starts a listener. Returns the control of its proxy, and whether reads are forwarded.
     fn start(
         &self,
         protocol: Protocol,
         listen: Listen,
-    ) -> Result<(server::Running, Option<proxy::Control>), String> {
+    ) -> Result<(server::Running, proxy::Control, bool), String> {
         let settings = self.settings;
         let pool = target::readable(protocol, self.targets);
         let pool = pool.filter(|_| settings.reads == ReadPolicy::Forward);
@@ -188,6 +189,6 @@ impl ListenerParts<'_> {
             .interceptor(Arc::new(interceptor))
             .start(listen)
             .map_err(|error| error.to_string())?;
-        Ok((running, pool.map(|_| control)))
+        Ok((running, control, pool.is_some()))
     }
 }

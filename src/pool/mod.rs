@@ -27,7 +27,7 @@ mod upstream;
 
 pub(crate) use failure::UpstreamFailure;
 pub(crate) use health::{Health, HealthChange};
-pub(crate) use latency::Latency;
+pub(crate) use latency::{Latency, LatencyCounts};
 pub(crate) use membership::Pool;
 pub use protocol::Protocol;
 pub(crate) use resolve::{ResolvedName, Resolver};

@@ -16,6 +16,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::protocol::framing::request::{Remainder, RequestFramer};
+use crate::proxy::client_counts::TIMED;
 use crate::proxy::merge::ReplyMerge;
 use crate::proxy::session::Session;
 use crate::proxy::settings::{BACKLOG, PIPELINE};
@@ -79,6 +80,10 @@ pub(super) struct Client {
     pub(super) delayed: Option<Vec<u8>>,
     /// The generation of the map by which its requests under way were sent, in a cluster.
     pub(super) generation: usize,
+    /// The request that is being timed: its number, and its arrival in the forwarder's microseconds.
+    pub(super) timed: Option<(u64, u64)>,
+    /// Requests since one was timed.
+    pub(super) untimed: u8,
     /// The time at which the socket last accepted bytes, in the forwarder's milliseconds.
     pub(super) since: u64,
     /// Its socket may have bytes, or the end, to be read.
@@ -124,6 +129,8 @@ impl Client {
             skip: None,
             delayed: None,
             generation: 0,
+            timed: None,
+            untimed: 0,
             since: 0,
             readable: true,
             queued: false,
@@ -185,6 +192,24 @@ impl Client {
     /// Whether a request under way was sent elsewhere.
     pub(super) fn is_redirected(&self) -> bool {
         self.generation == usize::MAX && self.is_waiting()
+    }
+
+    /// Has the request timed that was sent over a shared connection with this number, if it is its turn.
+    pub(super) fn time_request(&mut self, sequence: u64, now: u64) {
+        if sequence == self.next_sequence() || self.dedicated.is_some() || self.timed.is_some() {
+            return;
+        }
+        if self.untimed == 0 {
+            self.timed = Some((sequence, now));
+        }
+        self.untimed = (self.untimed + 1) % TIMED;
+    }
+
+    /// The microseconds that the timed request took, if it is answered.
+    pub(super) fn timed_latency(&mut self, now: u64) -> Option<u64> {
+        let (_, arrived) = self.timed.filter(|(sequence, _)| *sequence < self.first)?;
+        self.timed = None;
+        Some(now.saturating_sub(arrived))
     }
 
     /// The number that [`Client::open`] gives next.

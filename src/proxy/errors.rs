@@ -3,12 +3,25 @@
 use std::borrow::Cow;
 
 use crate::pool::UpstreamFailure;
-use crate::protocol::framing::reply::ReplyShape;
+use crate::protocol::framing::reply::{ReplyShape, memcached};
 use crate::protocol::framing::request::{Request, Route};
-use crate::protocol::memcached::binary::Status;
+use crate::protocol::memcached::binary::{Header, REPLY_MAGIC, Status};
 
 /// A client has to authenticate first; Redis's text.
 pub(super) const NOAUTH: &[u8] = b"-NOAUTH Authentication required.\r\n";
+
+/// Whether an answer is an error, by its start, in any of the protocols.
+pub(super) fn is_error(answer: &[u8]) -> bool {
+    match answer {
+        [b'-', ..] => true,
+        [REPLY_MAGIC, ..] => Header::read(answer).is_some_and(|header| header.status > 1),
+        [b'E' | b'C' | b'S', ..] => {
+            let line = answer.split(|byte| *byte == b'\r').next();
+            memcached::is_error(line.unwrap_or_default())
+        }
+        _ => false,
+    }
+}
 
 /// The keys of one command belong to several upstreams, or in a cluster to several slots, and it
 /// can't be divided.

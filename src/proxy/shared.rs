@@ -7,6 +7,7 @@ use crossbeam_channel::Sender;
 use subtle::ConstantTimeEq;
 
 use crate::pool::Pool;
+use crate::proxy::client_counts::ClientCounts;
 use crate::proxy::intercept::Interceptor;
 use crate::proxy::settings::Settings;
 use crate::server::{ClientTls, Connections};
@@ -23,6 +24,8 @@ pub(super) struct Shared {
     pub(super) upstream_tls: Option<Arc<ClientTls>>,
     /// The clients, of all workers.
     pub(super) connections: Arc<Connections>,
+    /// Their requests.
+    pub(super) requests: ClientCounts,
     /// Answers requests in place of the upstreams.
     pub(super) interceptor: Option<Arc<dyn Interceptor>>,
     /// The pool, and the number of its changes.
@@ -50,6 +53,7 @@ impl Shared {
             user: None,
             upstream_tls: None,
             connections,
+            requests: ClientCounts::default(),
             interceptor,
             pool: Mutex::new((0, Arc::new(pool))),
             generation: AtomicUsize::new(0),

@@ -30,6 +30,12 @@ fn a_proxy_shows_each_server_and_is_unhealthy_without_any() {
     for key in 0..50 {
         client.ask(format!("set {key} 0 0 1\r\nv\r\n"), "STORED\r\n");
     }
+    // The proxy refuses the first, a server the second.
+    client.ask("nonsense\r\n", "ERROR\r\n");
+    client.ask(
+        "incr 7 1\r\n",
+        "CLIENT_ERROR cannot increment or decrement non-numeric value\r\n",
+    );
     let page = get(&proxy, "/metrics");
     check(&page);
     let figures = samples(&page);
@@ -41,8 +47,35 @@ fn a_proxy_shows_each_server_and_is_unhealthy_without_any() {
     };
     let sum = |name: &str| names.iter().map(|server| of(name, server)).sum::<f64>();
     assert_eq!(sum("larder_upstream_up"), 2.0);
-    assert_eq!(sum("larder_upstream_requests_total"), 50.0);
-    assert_eq!(sum("larder_upstream_request_duration_seconds_count"), 50.0);
+    assert_eq!(sum("larder_upstream_requests_total"), 51.0);
+    assert_eq!(sum("larder_upstream_request_duration_seconds_count"), 51.0);
+    for (sample, value) in [
+        ("larder_requests_total{protocol=\"text\"}", 51.0),
+        ("larder_requests_total{protocol=\"binary\"}", 0.0),
+        (
+            "larder_commands_total{protocol=\"text\",command=\"set\"}",
+            50.0,
+        ),
+        (
+            "larder_commands_total{protocol=\"text\",command=\"incr\"}",
+            1.0,
+        ),
+        (
+            "larder_request_errors_total{protocol=\"memcached\",source=\"proxy\"}",
+            1.0,
+        ),
+        (
+            "larder_request_errors_total{protocol=\"memcached\",source=\"server\"}",
+            1.0,
+        ),
+        // One of 16 is timed.
+        (
+            "larder_request_duration_seconds_count{protocol=\"memcached\"}",
+            4.0,
+        ),
+    ] {
+        assert_eq!(figures.get(sample), Some(&value), "{sample}\n{page}");
+    }
     assert_eq!(sum("larder_upstream_errors_total"), 0.0);
     for server in &names {
         let bucket = |le: &str| {
@@ -99,15 +132,17 @@ fn an_invalidation_server_shows_what_was_delivered_and_what_waits() {
     );
     place.write("larder.toml", &file);
     let mut arguments = vec!["invalidate", "--listen", "127.0.0.1:0", "--resp"];
-    arguments.extend(["127.0.0.1:0", "--spool", "spool"]);
+    arguments.extend(["127.0.0.1:0", "--spool", "spool", "--reads", "forward"]);
     let larder = place.serve(&[&arguments[..], &ADMIN].concat(), 3);
     Talk::tcp(&address).ask("set k 0 0 1\r\nv\r\n", "STORED\r\n");
     let near = format!("{{target=\"near\",server=\"{address}\"}}");
+    let readable = format!("{{protocol=\"memcached\",server=\"{address}\"}}");
     let far = format!("{{target=\"far\",server=\"{absent}\"}}");
     until("it is connected", || {
         samples(&get(&larder, "/metrics"))[&format!("larder_target_up_to_date{near}")] == 1.0
     });
     let mut client = larder.memcached();
+    client.ask("get k\r\n", "VALUE k 0 1\r\nv\r\nEND\r\n");
     client.ask("delete k\r\n", "DELETED\r\n");
     client.ask("delete l\r\n", "DELETED\r\n");
     let waits = format!("larder_target_waiting{far}");
@@ -126,6 +161,23 @@ fn an_invalidation_server_shows_what_was_delivered_and_what_waits() {
         ("larder_invalidations_accepted_total".to_owned(), 2.0),
         ("larder_invalidations_refused_total".into(), 0.0),
         ("larder_spool_writable".into(), 1.0),
+        ("larder_requests_total{protocol=\"text\"}".into(), 3.0),
+        (
+            "larder_commands_total{protocol=\"text\",command=\"delete\"}".into(),
+            2.0,
+        ),
+        ("larder_requests_total{protocol=\"resp\"}".into(), 0.0),
+        (
+            "larder_request_errors_total{protocol=\"memcached\",source=\"proxy\"}".into(),
+            0.0,
+        ),
+        (format!("larder_upstream_up{readable}"), 1.0),
+        (format!("larder_upstream_requests_total{readable}"), 1.0),
+        (format!("larder_upstream_errors_total{readable}"), 0.0),
+        (
+            format!("larder_upstream_request_duration_seconds_count{readable}"),
+            1.0,
+        ),
         (format!("larder_target_up{near}"), 1.0),
         (format!("larder_target_waiting{near}"), 0.0),
         (format!("larder_target_up{far}"), 0.0),

@@ -121,6 +121,12 @@ const each = (family, label, of) => (values) => {
   const names = samplesOf(values, family).map((sample) => sample.labels[label]);
   return [...new Set(names)].map((name) => line(name, of({[label]: name})));
 };
+// The same, those with the largest totals first.
+const largest = (family, label, of) => (values) => {
+  const total = (line) => sum(values, family, {[label]: line.name});
+  return each(family, label, of)(values).sort((a, b) => total(b) - total(a));
+};
+const commands = {title: "Requests by command", format: "rate", lines: largest("larder_commands_total", "command", (labels) => rate("larder_commands_total", labels))};
 const connections = {title: "Connections", format: "count", lines: (values) =>
   each("larder_connections", "state", (labels) => value("larder_connections", labels))(values)};
 const COMMON = [
@@ -139,6 +145,9 @@ const PLOTS = {
     connections, ...COMMON,
   ],
   proxy: [
+    commands,
+    {title: "Latency for clients", format: "seconds", isLog: true, lines: () => times(REQUEST_TIME)},
+    {title: "Errors answered", format: "rate", lines: each("larder_request_errors_total", "source", (labels) => rate("larder_request_errors_total", labels))},
     {title: "Requests by server", format: "rate", lines: each("larder_upstream_up", "server", (labels) => rate("larder_upstream_requests_total", labels))},
     {title: "Latency of all servers", format: "seconds", isLog: true, lines: () => times(UPSTREAM_TIME)},
     {title: "Latency by server, p99", format: "seconds", isLog: true, lines: each("larder_upstream_up", "server", (labels) => quantile(0.99, UPSTREAM_TIME, labels))},
@@ -147,9 +156,11 @@ const PLOTS = {
     connections, ...COMMON,
   ],
   invalidate: [
+    commands,
     {title: "Changes", format: "rate", lines: () => [line("accepted", rate("larder_invalidations_accepted_total")), line("refused", rate("larder_invalidations_refused_total"))]},
     {title: "Deletes delivered by server", format: "rate", lines: each("larder_target_up", "server", (labels) => rate("larder_target_delivered_total", labels))},
     {title: "Waiting deletes by server", format: "count", lines: each("larder_target_up", "server", (labels) => value("larder_target_waiting", labels))},
+    {title: "Forwarded reads by server", format: "rate", needs: "larder_upstream_up", lines: each("larder_upstream_up", "server", (labels) => rate("larder_upstream_requests_total", labels))},
     {title: "Age of the oldest waiting delete", format: "seconds", lines: each("larder_target_up", "server", (labels) => value("larder_target_oldest_seconds", labels))},
     connections, ...COMMON,
   ],
@@ -271,7 +282,7 @@ function drawPlot(plot, {made, svg, legend}) {
     return {text: `${line.name} ${shown}`, entry: element("li", {}, element("svg", {"aria-hidden": "true"}, sample), `${line.name} `, element("b", {}, shown))};
   });
   legend.replaceChildren(...entries.map(({entry}) => entry));
-  if (all.length > lines.length) legend.append(element("li", {}, `and ${all.length - lines.length} more, in the table`));
+  if (all.length > lines.length) legend.append(element("li", {}, `and ${all.length - lines.length} more`));
   svg.setAttribute("aria-label", `${plot.title}: ${entries.map(({text}) => text).join(", ")}`);
 }
 

@@ -2,5 +2,8 @@
 //! which carries either in datagrams.
 
 pub mod binary;
+mod command_name;
 pub mod text;
 pub(crate) mod udp;
+
+pub(crate) use command_name::{COMMANDS, CommandName};

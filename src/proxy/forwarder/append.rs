@@ -8,6 +8,7 @@ use crate::pool::slots::slot;
 use crate::pool::{Upstream, UpstreamFailure};
 use crate::protocol::framing::reply::ReplyShape;
 use crate::protocol::framing::request::{MergeRule, MetaForm, Request, RequestKeys};
+use crate::proxy::client_counts::ErrorSource;
 use crate::proxy::errors;
 use crate::proxy::forwarder::gather::RequestOutcome;
 use crate::proxy::forwarder::{Forwarder, mark};
@@ -196,6 +197,7 @@ impl Forwarder {
                 if miss {
                     client.miss(sequence, part);
                 } else {
+                    self.shared.requests.error(ErrorSource::Proxy);
                     client.fail(sequence, part, &error);
                 }
                 mark(&mut self.dirty_clients, key, &mut client.dirty);

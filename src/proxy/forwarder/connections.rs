@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use crate::pool::{HealthChange, Protocol, ResolvedName, Upstream, UpstreamFailure};
+use crate::proxy::client_counts::ErrorSource;
 use crate::proxy::errors;
 use crate::proxy::forwarder::{Command, Forwarder, mark, queue};
 use crate::proxy::settings::OnReturn;
@@ -209,6 +210,7 @@ impl Forwarder {
         }
         upstream.counters.errors.fetch_add(1, Relaxed);
         if let Some(client) = self.clients.get_mut(key).filter(|client| client.id == id) {
+            self.shared.requests.error(ErrorSource::Proxy);
             client.fail(sequence, part, error);
             mark(&mut self.dirty_clients, key, &mut client.dirty);
         }

@@ -73,6 +73,9 @@ impl Forwarder {
             client.sent(count);
             client.since = self.now;
         }
+        if let Some(micros) = client.timed_latency(self.micros) {
+            self.shared.requests.latency.record(micros);
+        }
         if client.lost {
             let error = io::Error::other("its upstream failed in the middle of an answer");
             return self.end(key, Some(&error));

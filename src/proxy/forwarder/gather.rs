@@ -229,6 +229,7 @@ impl Forwarder {
             }
         }
         self.buffers = buffers;
+        self.run.end(&self.shared.requests);
         at
     }
 
@@ -261,17 +262,29 @@ impl Forwarder {
                 consumed,
                 close,
             } => {
-                client.answer(&reply);
                 client.closing |= close;
-                mark(&mut self.dirty_clients, key, &mut client.dirty);
                 // Bytes behind it have no meaning.
-                (
-                    Some(if close { input.len() } else { consumed }),
-                    RequestOutcome::Taken,
-                )
+                let used = if close { input.len() } else { consumed };
+                (Some(used), self.answer(key, &reply))
             }
-            RequestFrame::Large(large) => (Some(large.head.len()), self.large(key, large)),
-            RequestFrame::Request(request, used) => (Some(used), self.request(key, &request)),
+            RequestFrame::Large(large) => {
+                let (used, outcome) = (large.head.len(), self.large(key, large));
+                if let RequestOutcome::Taken = outcome {
+                    self.run.add_large(input, &self.shared.requests);
+                }
+                (Some(used), outcome)
+            }
+            RequestFrame::Request(request, used) => {
+                let sequence = client.next_sequence();
+                let outcome = self.request(key, &request);
+                if let RequestOutcome::Taken = outcome {
+                    self.run.add(&request, &self.shared.requests);
+                    if let Some(client) = self.clients.get_mut(key) {
+                        client.time_request(sequence, self.micros);
+                    }
+                }
+                (Some(used), outcome)
+            }
         }
     }
 }

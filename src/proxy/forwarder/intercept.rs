@@ -2,6 +2,8 @@
 //! delivered to the clients. If there is no room for a request, its client waits, like one whose connection is full.
 
 use crate::protocol::framing::request::{LargeRequest, Request, Route};
+use crate::proxy::client_counts::ErrorSource;
+use crate::proxy::errors;
 use crate::proxy::forwarder::gather::RequestOutcome;
 use crate::proxy::forwarder::{Forwarder, mark, queue};
 use crate::proxy::intercept::{Intercepted, LaterAnswer, RequestId};
@@ -92,6 +94,9 @@ impl Forwarder {
             for LaterAnswer { request_id, bytes } in answers {
                 let (key, id) = request_id.client;
                 if let Some(client) = self.clients.get_mut(key).filter(|c| c.id == id) {
+                    if errors::is_error(&bytes) {
+                        self.shared.requests.error(ErrorSource::Proxy);
+                    }
                     client.deliver(request_id.sequence, 0, &bytes, true);
                     mark(&mut self.dirty_clients, key, &mut client.dirty);
                 }

@@ -8,6 +8,8 @@ use crate::protocol::memcached::text::authentication::{
     FAILURE, FirstLine, first_line, user_and_password,
 };
 use crate::protocol::memcached::text::reply::STORED;
+use crate::proxy::client_counts::ErrorSource;
+use crate::proxy::errors;
 use crate::proxy::forwarder::gather::RequestOutcome;
 use crate::proxy::forwarder::{Forwarder, mark, queue};
 use crate::server::FAILED_LOGIN_DELAY;
@@ -70,6 +72,9 @@ impl Forwarder {
             if let Some(client) = self.clients.get_mut(key).filter(|client| client.id == id)
                 && let Some(answer) = client.delayed.take()
             {
+                if errors::is_error(&answer) {
+                    self.shared.requests.error(ErrorSource::Proxy);
+                }
                 client.answer(&answer);
                 mark(&mut self.dirty_clients, key, &mut client.dirty);
                 queue(&mut self.ready, key, client);

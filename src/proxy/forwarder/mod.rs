@@ -57,6 +57,7 @@ use slab::Slab;
 use crate::pool::Pool;
 use crate::protocol::framing::request::RequestBuffers;
 use crate::proxy::client::Client;
+use crate::proxy::client_counts::RequestRun;
 use crate::proxy::intercept::Interception;
 use crate::proxy::settings::SWEEP_MS;
 use crate::proxy::shared::Shared;
@@ -107,6 +108,8 @@ pub(super) struct Forwarder {
     held: Vec<usize>,
     commands: VecDeque<Command>,
     buffers: RequestBuffers,
+    /// The requests of the turn that are not yet counted.
+    run: RequestRun,
     /// The time, as the caller gives it: in milliseconds, and in microseconds for measuring.
     now: u64,
     micros: u64,
@@ -143,6 +146,7 @@ impl Forwarder {
             held: Vec::new(),
             commands: VecDeque::new(),
             buffers: RequestBuffers::default(),
+            run: RequestRun::default(),
             now: 0,
             micros: 0,
             next_sweep: 0,

@@ -27,6 +27,7 @@ use crate::pool::slots::{Redirect, SlotMap};
 use crate::pool::{HealthChange, Upstream, UpstreamFailure};
 use crate::protocol::framing::reply::ReplyShape;
 use crate::protocol::resp;
+use crate::proxy::client_counts::ErrorSource;
 use crate::proxy::errors;
 use crate::proxy::forwarder::{Forwarder, mark};
 use crate::proxy::session::Confirmation;
@@ -204,6 +205,7 @@ impl Forwarder {
         } = waiting.owner
             && let Some(client) = self.clients.get_mut(key).filter(|client| client.id == id)
         {
+            self.shared.requests.error(ErrorSource::Proxy);
             client.fail(sequence, part, error);
             let is_error = Confirmation {
                 is_error: true,

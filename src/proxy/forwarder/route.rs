@@ -6,6 +6,7 @@ use crate::protocol::framing::request::{
     ConnectionCommand, DedicatedReason, LocalCommand, Request, RequestKeys, Route,
 };
 use crate::protocol::memcached::binary;
+use crate::proxy::client_counts::ErrorSource;
 use crate::proxy::errors;
 use crate::proxy::forwarder::gather::RequestOutcome;
 use crate::proxy::forwarder::{Forwarder, mark};
@@ -182,8 +183,11 @@ impl Forwarder {
     }
 
     pub(super) fn answer(&mut self, key: usize, bytes: impl AsRef<[u8]>) -> RequestOutcome {
-        let client = &mut self.clients[key];
-        client.answer(bytes.as_ref());
+        let (client, bytes) = (&mut self.clients[key], bytes.as_ref());
+        if errors::is_error(bytes) {
+            self.shared.requests.error(ErrorSource::Proxy);
+        }
+        client.answer(bytes);
         mark(&mut self.dirty_clients, key, &mut client.dirty);
         RequestOutcome::Taken
     }

@@ -8,6 +8,7 @@ use crate::pool::{HealthChange, UpstreamFailure};
 use crate::protocol::framing::reply::{ReplyFramer, ReplyShape};
 use crate::protocol::memcached::binary::HEADER_LENGTH;
 use crate::proxy::client::Client;
+use crate::proxy::client_counts::ErrorSource;
 use crate::proxy::forwarder::{Forwarder, mark};
 use crate::proxy::session::Confirmation;
 use crate::proxy::settings::{BACKLOG, OnReturn};
@@ -296,6 +297,9 @@ impl Forwarder {
         if piece.is_push {
             connection.framer = None;
             return;
+        }
+        if piece.is_error && matches!(front.owner, ReplyOwner::Client { .. }) {
+            self.shared.requests.error(ErrorSource::Server);
         }
         if let (ConnectionPurpose::Dedicated { key, id }, ReplyOwner::Client { sequence, .. }) =
             (connection.purpose, front.owner)

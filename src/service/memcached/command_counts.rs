@@ -13,9 +13,8 @@ use std::array;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
+use crate::protocol::memcached::{COMMANDS, CommandName};
 use crate::service::latency_histogram::LatencyHistogram;
-
-use super::counted_command::{COMMANDS, CountedCommand};
 
 /// Turns of a connection of which one is timed.
 const TIMED: u8 = 16;
@@ -41,7 +40,7 @@ impl Default for CommandCounters {
 
 /// The figures of a command that was called.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct CountedCommandFigures {
+pub(crate) struct CommandFigures {
     /// `text`, `meta` or `binary`.
     pub(crate) protocol: &'static str,
     pub(crate) name: &'static str,
@@ -62,9 +61,9 @@ impl CommandCounters {
     }
 
     /// The commands that were called, the latencies by these upper bounds in nanoseconds.
-    pub(super) fn figures(&self, bounds: &[u64]) -> Vec<CountedCommandFigures> {
+    pub(super) fn figures(&self, bounds: &[u64]) -> Vec<CommandFigures> {
         let all = COMMANDS.iter().zip(&self.0);
-        let figures = all.map(|((protocol, name), one)| CountedCommandFigures {
+        let figures = all.map(|((protocol, name), one)| CommandFigures {
             protocol,
             name,
             calls: one.calls.load(Relaxed),
@@ -104,7 +103,7 @@ impl TurnTimer {
 pub(super) struct TurnCommands<'a> {
     counters: &'a CommandCounters,
     /// The last command, and its calls that are not yet counted.
-    last: CountedCommand,
+    last: CommandName,
     calls: u64,
     /// The end of the command before, if the turn is timed.
     since: Option<Instant>,
@@ -115,7 +114,7 @@ impl<'a> TurnCommands<'a> {
     pub(super) fn new(counters: &'a CommandCounters) -> TurnCommands<'a> {
         TurnCommands {
             counters,
-            last: CountedCommand::Get,
+            last: CommandName::Get,
             calls: 0,
             since: None,
         }
@@ -129,7 +128,7 @@ impl<'a> TurnCommands<'a> {
 
     /// Counts a command that is done, as far as this turn goes.
     #[inline]
-    pub(super) fn done(&mut self, command: CountedCommand) {
+    pub(super) fn done(&mut self, command: CommandName) {
         if command != self.last {
             self.end_run();
             self.last = command;
@@ -181,17 +180,17 @@ mod tests {
             let mut turn = TurnCommands::new(&counters);
             turn.time_since(began);
             for command in [
-                CountedCommand::Set,
-                CountedCommand::Get,
-                CountedCommand::Get,
-                CountedCommand::MetaGet,
+                CommandName::Set,
+                CommandName::Get,
+                CommandName::Get,
+                CommandName::MetaGet,
             ] {
                 turn.done(command);
             }
             turn.end_run();
         }
         let figures = counters.figures(&[u64::MAX]);
-        let counts = |one: &CountedCommandFigures| (one.protocol, one.name, one.calls, one.timed);
+        let counts = |one: &CommandFigures| (one.protocol, one.name, one.calls, one.timed);
         assert_eq!(
             figures.iter().map(counts).collect::<Vec<_>>(),
             [

@@ -35,7 +35,6 @@ mod children;
 mod command_counts;
 mod connection_session;
 mod context;
-mod counted_command;
 mod counters;
 mod datagrams;
 mod dump;
@@ -74,7 +73,7 @@ use crate::store::Store;
 
 pub use auth_file::AuthFile;
 use command_counts::CommandCounters;
-pub(crate) use command_counts::CountedCommandFigures;
+pub(crate) use command_counts::CommandFigures;
 use connection_session::ConnectionSession;
 use counters::Counters;
 use prefixes::Prefixes;
@@ -178,7 +177,7 @@ impl Memcached {
     }
 
     /// The commands that were called, and the latencies of a sample by these upper bounds in nanoseconds.
-    pub(crate) fn commands(&self, bounds: &[u64]) -> Vec<CountedCommandFigures> {
+    pub(crate) fn commands(&self, bounds: &[u64]) -> Vec<CommandFigures> {
         self.shared.commands.figures(bounds)
     }
 

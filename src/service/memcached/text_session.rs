@@ -2,13 +2,13 @@
 
 mod authentication;
 
+use crate::protocol::memcached::CommandName;
 use crate::protocol::memcached::text::{
     self, AfterBadLine, Block, Command, MetaCommand, MetaVerb, Parsed, Retrieve, Words,
 };
 
 use super::admin::AfterAdmin;
 use super::context::TurnContext;
-use super::counted_command::CountedCommand;
 use super::dump::Dump;
 use super::receiving::{ReceivedReply, Receiving, StorageLine};
 use super::service_state::Shared;
@@ -161,7 +161,7 @@ impl TextSession {
                 };
             }
         };
-        let counted = CountedCommand::of_text(&command);
+        let counted = CommandName::of_text(&command);
         let step = self.run(context, command, input, line);
         if step.has_begun() {
             context.commands.done(counted);

@@ -136,5 +136,15 @@ pub fn is_known(name: &[u8], subcommand: Option<&[u8]>) -> bool {
     table::find(name).is_some_and(|entry| entry.includes(subcommand))
 }
 
+/// The names of Redis's commands for which the proxy has a rule, in the order of their numbers.
+pub(crate) fn command_names() -> impl ExactSizeIterator<Item = &'static str> {
+    table::TABLE.iter().map(|entry| entry.name)
+}
+
+/// The number of the command of this name, in capital letters or not.
+pub(crate) fn command_number(name: &[u8]) -> Option<usize> {
+    table::number(name)
+}
+
 #[cfg(test)]
 mod tests;

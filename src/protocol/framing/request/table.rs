@@ -31,6 +31,11 @@ pub(super) struct CommandEntry {
 
 /// The command of this name, in capital letters or not.
 pub(super) fn find(name: &[u8]) -> Option<&'static CommandEntry> {
+    number(name).map(|number| &TABLE[number])
+}
+
+/// The number of the command of this name, in capital letters or not: its position in the table.
+pub(super) fn number(name: &[u8]) -> Option<usize> {
     let mut lower = [0; 24];
     let lower = lower.get_mut(..name.len())?;
     lower.copy_from_slice(name);
@@ -38,10 +43,12 @@ pub(super) fn find(name: &[u8]) -> Option<&'static CommandEntry> {
     BY_NAME.get(&*lower).copied()
 }
 
-/// The entries by their names. Each request looks for one.
-static BY_NAME: LazyLock<AHashMap<&[u8], &CommandEntry>> = LazyLock::new(|| {
-    let entries = TABLE.iter().map(|entry| (entry.name.as_bytes(), entry));
-    entries.collect()
+/// The numbers of the entries by their names. Each request looks for one.
+static BY_NAME: LazyLock<AHashMap<&[u8], usize>> = LazyLock::new(|| {
+    let entries = TABLE.iter().enumerate();
+    entries
+        .map(|(number, entry)| (entry.name.as_bytes(), number))
+        .collect()
 });
 
 const NONE: KeySpec = KeySpec::None;

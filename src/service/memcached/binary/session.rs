@@ -1,12 +1,12 @@
 //! One connection of the binary protocol: its steps, and its unfinished requests.
 
+use crate::protocol::memcached::CommandName;
 use crate::protocol::memcached::binary::{
     self, AfterBadRequest, Command, Parsed, ReplyTo, Request, Status, Store, reply,
 };
 use crate::protocol::memcached::text::StoreVerb;
 
 use super::super::context::TurnContext;
-use super::super::counted_command::CountedCommand;
 use super::super::operations::{NewValue, StoreMode, StoreOutcome, StoreRequest};
 use super::super::receiving::Receiving;
 use super::super::service_state::Shared;
@@ -110,7 +110,7 @@ impl BinarySession {
             Parsed::Done { request, consumed } => {
                 let step = self.run(context, &request, input, consumed);
                 if step.has_begun() {
-                    let counted = CountedCommand::of_binary(&request.command);
+                    let counted = CommandName::of_binary(&request.command);
                     context.commands.done(counted);
                 }
                 step

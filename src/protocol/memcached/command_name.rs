@@ -1,4 +1,4 @@
-//! The commands that statistics tell apart: each name of each of memcached's protocols.
+//! The names of commands, for statistics: those of the text protocol, of the meta commands and of the binary protocol.
 //!
 //! A command is recognised by what the parser made of it, in a few instructions. So `deln` counts as `delete`, and a quiet
 //! request of the binary protocol as the one that is answered.
@@ -11,15 +11,15 @@ use crate::protocol::memcached::text::{
 /// Makes the commands, with their protocols and names.
 macro_rules! commands {
     ($($variant:ident: $protocol:literal $name:literal,)*) => {
-        /// A command as statistics count it. Its number is its position in [`COMMANDS`].
+        /// A command of a protocol. Its number is its position in [`COMMANDS`].
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         #[repr(u8)]
-        pub(super) enum CountedCommand {
+        pub(crate) enum CommandName {
             $($variant,)*
         }
 
         /// The protocol and the name of each.
-        pub(super) const COMMANDS: [(&str, &str); [$($name,)*].len()] = [$(($protocol, $name),)*];
+        pub(crate) const COMMANDS: [(&str, &str); [$($name,)*].len()] = [$(($protocol, $name),)*];
     };
 }
 
@@ -76,30 +76,30 @@ commands! {
     BinarySasl: "binary" "sasl",
 }
 
-impl CountedCommand {
+impl CommandName {
     /// A command of the text protocol, classic or meta.
     #[inline]
-    pub(super) fn of_text(command: &Command<'_>) -> CountedCommand {
+    pub(crate) fn of_text(command: &Command<'_>) -> CommandName {
         match command {
             Command::Retrieve(read) => of_retrieval(read),
             Command::ReadPath(read) => match read.read {
-                PathRead::Item { cas: false } => CountedCommand::Getn,
-                PathRead::Item { cas: true } => CountedCommand::Getns,
-                PathRead::Children => CountedCommand::Getch,
+                PathRead::Item { cas: false } => CommandName::Getn,
+                PathRead::Item { cas: true } => CommandName::Getns,
+                PathRead::Children => CommandName::Getch,
             },
             Command::Store(store) => of_storage(store.verb),
             Command::Key(change) => match change.action {
-                KeyAction::Increment(_) => CountedCommand::Incr,
-                KeyAction::Decrement(_) => CountedCommand::Decr,
-                KeyAction::Touch(_) => CountedCommand::Touch,
-                KeyAction::Delete => CountedCommand::Delete,
+                KeyAction::Increment(_) => CommandName::Incr,
+                KeyAction::Decrement(_) => CommandName::Decr,
+                KeyAction::Touch(_) => CommandName::Touch,
+                KeyAction::Delete => CommandName::Delete,
             },
             Command::Meta(meta) => match meta.verb {
-                MetaVerb::Get => CountedCommand::MetaGet,
-                MetaVerb::Set { .. } => CountedCommand::MetaSet,
-                MetaVerb::Delete => CountedCommand::MetaDelete,
-                MetaVerb::Arithmetic => CountedCommand::MetaArithmetic,
-                MetaVerb::Debug => CountedCommand::MetaDebug,
+                MetaVerb::Get => CommandName::MetaGet,
+                MetaVerb::Set { .. } => CommandName::MetaSet,
+                MetaVerb::Delete => CommandName::MetaDelete,
+                MetaVerb::Arithmetic => CommandName::MetaArithmetic,
+                MetaVerb::Debug => CommandName::MetaDebug,
             },
             Command::Admin(command) => of_admin(command),
         }
@@ -107,65 +107,65 @@ impl CountedCommand {
 
     /// A request of the binary protocol.
     #[inline]
-    pub(super) fn of_binary(command: &binary::Command<'_>) -> CountedCommand {
+    pub(crate) fn of_binary(command: &binary::Command<'_>) -> CommandName {
         match command {
-            binary::Command::Retrieve { exptime: None, .. } => CountedCommand::BinaryGet,
-            binary::Command::Retrieve { .. } => CountedCommand::BinaryGat,
+            binary::Command::Retrieve { exptime: None, .. } => CommandName::BinaryGet,
+            binary::Command::Retrieve { .. } => CommandName::BinaryGat,
             binary::Command::Store(store) => match store.verb {
                 // A cas is a set with a cas unique.
-                StoreVerb::Set | StoreVerb::Cas => CountedCommand::BinarySet,
-                StoreVerb::Add => CountedCommand::BinaryAdd,
-                StoreVerb::Replace => CountedCommand::BinaryReplace,
-                StoreVerb::Append => CountedCommand::BinaryAppend,
-                StoreVerb::Prepend => CountedCommand::BinaryPrepend,
+                StoreVerb::Set | StoreVerb::Cas => CommandName::BinarySet,
+                StoreVerb::Add => CommandName::BinaryAdd,
+                StoreVerb::Replace => CommandName::BinaryReplace,
+                StoreVerb::Append => CommandName::BinaryAppend,
+                StoreVerb::Prepend => CommandName::BinaryPrepend,
             },
-            binary::Command::Delete { .. } => CountedCommand::BinaryDelete,
-            binary::Command::Count(count) if count.down => CountedCommand::BinaryDecrement,
-            binary::Command::Count(_) => CountedCommand::BinaryIncrement,
-            binary::Command::Touch { .. } => CountedCommand::BinaryTouch,
-            binary::Command::Flush { .. } => CountedCommand::BinaryFlush,
-            binary::Command::Noop => CountedCommand::BinaryNoop,
-            binary::Command::Version => CountedCommand::BinaryVersion,
-            binary::Command::Stat { .. } => CountedCommand::BinaryStat,
-            binary::Command::Quit => CountedCommand::BinaryQuit,
-            binary::Command::Sasl(_) => CountedCommand::BinarySasl,
+            binary::Command::Delete { .. } => CommandName::BinaryDelete,
+            binary::Command::Count(count) if count.down => CommandName::BinaryDecrement,
+            binary::Command::Count(_) => CommandName::BinaryIncrement,
+            binary::Command::Touch { .. } => CommandName::BinaryTouch,
+            binary::Command::Flush { .. } => CommandName::BinaryFlush,
+            binary::Command::Noop => CommandName::BinaryNoop,
+            binary::Command::Version => CommandName::BinaryVersion,
+            binary::Command::Stat { .. } => CommandName::BinaryStat,
+            binary::Command::Quit => CommandName::BinaryQuit,
+            binary::Command::Sasl(_) => CommandName::BinarySasl,
         }
     }
 }
 
-fn of_retrieval(read: &Retrieve<'_>) -> CountedCommand {
+fn of_retrieval(read: &Retrieve<'_>) -> CommandName {
     match (read.exptime.is_some(), read.cas) {
-        (false, false) => CountedCommand::Get,
-        (false, true) => CountedCommand::Gets,
-        (true, false) => CountedCommand::Gat,
-        (true, true) => CountedCommand::Gats,
+        (false, false) => CommandName::Get,
+        (false, true) => CommandName::Gets,
+        (true, false) => CommandName::Gat,
+        (true, true) => CommandName::Gats,
     }
 }
 
-fn of_storage(verb: StoreVerb) -> CountedCommand {
+fn of_storage(verb: StoreVerb) -> CommandName {
     match verb {
-        StoreVerb::Set => CountedCommand::Set,
-        StoreVerb::Add => CountedCommand::Add,
-        StoreVerb::Replace => CountedCommand::Replace,
-        StoreVerb::Append => CountedCommand::Append,
-        StoreVerb::Prepend => CountedCommand::Prepend,
-        StoreVerb::Cas => CountedCommand::Cas,
+        StoreVerb::Set => CommandName::Set,
+        StoreVerb::Add => CommandName::Add,
+        StoreVerb::Replace => CommandName::Replace,
+        StoreVerb::Append => CommandName::Append,
+        StoreVerb::Prepend => CommandName::Prepend,
+        StoreVerb::Cas => CommandName::Cas,
     }
 }
 
-fn of_admin(command: &AdminCommand<'_>) -> CountedCommand {
+fn of_admin(command: &AdminCommand<'_>) -> CommandName {
     match command {
-        AdminCommand::FlushAll { .. } => CountedCommand::FlushAll,
-        AdminCommand::Verbosity { .. } => CountedCommand::Verbosity,
-        AdminCommand::Stats { .. } => CountedCommand::Stats,
-        AdminCommand::Watch { .. } => CountedCommand::Watch,
-        AdminCommand::LruCrawler { .. } => CountedCommand::LruCrawler,
-        AdminCommand::CacheMemlimit { .. } => CountedCommand::CacheMemlimit,
-        AdminCommand::RefreshCerts { .. } => CountedCommand::RefreshCerts,
-        AdminCommand::Version => CountedCommand::Version,
-        AdminCommand::Quit => CountedCommand::Quit,
-        AdminCommand::MetaNoop => CountedCommand::MetaNoop,
-        AdminCommand::Shutdown => CountedCommand::Shutdown,
+        AdminCommand::FlushAll { .. } => CommandName::FlushAll,
+        AdminCommand::Verbosity { .. } => CommandName::Verbosity,
+        AdminCommand::Stats { .. } => CommandName::Stats,
+        AdminCommand::Watch { .. } => CommandName::Watch,
+        AdminCommand::LruCrawler { .. } => CommandName::LruCrawler,
+        AdminCommand::CacheMemlimit { .. } => CommandName::CacheMemlimit,
+        AdminCommand::RefreshCerts { .. } => CommandName::RefreshCerts,
+        AdminCommand::Version => CommandName::Version,
+        AdminCommand::Quit => CommandName::Quit,
+        AdminCommand::MetaNoop => CommandName::MetaNoop,
+        AdminCommand::Shutdown => CommandName::Shutdown,
     }
 }
 
@@ -183,7 +183,7 @@ mod tests {
             let named = WORDS.iter().find_map(|words| {
                 let line = format!("{verb}{words}\r\n");
                 match parse(line.as_bytes(), 0, Nesting::On) {
-                    Parsed::Done { command, .. } => Some(CountedCommand::of_text(&command)),
+                    Parsed::Done { command, .. } => Some(CommandName::of_text(&command)),
                     _ => None,
                 }
             });
