@@ -11,6 +11,13 @@ cd "$stage"
 echo '{ "private": true }' >package.json
 npm install --silent --no-audit --no-fund ../larder-server-*.tgz redis@5.12.1 typescript@5.9.3
 node --test larder.test.cjs
+# The oldest Node.js that the package is for, if npm has it for this machine.
+if npm install --silent --no-audit --no-fund --prefix oldest node@18.20.8 2>/dev/null && oldest=$(oldest/node_modules/.bin/node --version); then
+  echo "with Node.js $oldest"
+  "oldest/node_modules/.bin/node" --test larder.test.cjs
+else
+  echo "left out: the tests with Node.js 18, which npm does not have for this machine"
+fi
 cat >types.mts <<'END'
 import * as larder from 'larder-server';
 const server: larder.Server = await larder.start({ args: ['--memory', '8MiB'], timeout: 1000 });

@@ -6,7 +6,8 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Command};
+use clap::builder::PossibleValuesParser;
+use clap::{Args, Command, ValueHint};
 use clap_complete::Shell;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
@@ -54,14 +55,44 @@ pub(super) fn write_pages(command: Command, args: &ManArgs) -> Result<(), String
 }
 
 /// Prints the completions of `command` for a shell.
-pub(super) fn print_completions(
-    mut command: Command,
-    args: &CompletionsArgs,
-) -> Result<(), String> {
+pub(super) fn print_completions(command: Command, args: &CompletionsArgs) -> Result<(), String> {
+    let mut command = with_values(command);
     let mut script = Vec::new();
     let name = command.get_name().to_owned();
     clap_complete::generate(args.shell, &mut command, name, &mut script);
     show(script)
+}
+
+/// The command with what shells complete as values, by the names of values in the help: `FILE`, or `on|off`.
+fn with_values(command: Command) -> Command {
+    let command = command.mut_args(|argument| {
+        if !argument.get_action().takes_values() {
+            return argument;
+        }
+        let names = argument.get_value_names().unwrap_or_default();
+        let name = names.first().map(|name| name.to_string());
+        match name.as_deref() {
+            Some("FILE" | "PATH") => argument.value_hint(ValueHint::FilePath),
+            Some("DIR" | "DIRECTORY") => argument.value_hint(ValueHint::DirPath),
+            Some(name) if is_choice(name) => {
+                // clap keeps names for as long as the program runs, which ends when they are printed.
+                let name: &'static str = name.to_owned().leak();
+                argument.value_parser(PossibleValuesParser::new(name.split('|')))
+            }
+            // Else shells take any value for the name of a file.
+            Some(_) if !argument.is_positional() => argument.value_hint(ValueHint::Other),
+            _ => argument,
+        }
+    });
+    command.mut_subcommands(with_values)
+}
+
+/// Whether the name of a value lists all values, such as `turns|threads`.
+fn is_choice(name: &str) -> bool {
+    name.contains('|')
+        && name
+            .bytes()
+            .all(|byte| byte == b'|' || byte.is_ascii_lowercase())
 }
 
 /// The file name and the text of each page.

@@ -113,8 +113,75 @@ fn bash_completes_commands_and_options() {
     };
     assert_eq!(complete(&["larder", "inval"]), ["invalidate"]);
     assert_eq!(complete(&["larder", "proxy", "--upstream-tls-c"]).len(), 2);
+    assert_eq!(complete(&["larder", "serve", "--model", "th"]), ["threads"]);
     for shell in ["zsh", "fish", "elvish", "powershell"] {
         let script = place.run(&["completions", shell]).out;
         assert!(script.contains("invalidate"), "{shell}: {script}");
+    }
+}
+
+/// The lines that each shell completes to.
+const COMPLETED: [(&str, &str); 3] = [
+    ("larder inval", "larder invalidate"),
+    ("larder serve --max-c", "larder serve --max-connections"),
+    ("larder serve --model th", "larder serve --model threads"),
+];
+
+#[test]
+fn fish_completes_commands_options_and_values() {
+    let Some(fish) = find("fish") else {
+        skip!("fish is not installed, so its completions were not tried");
+    };
+    let place = Place::new();
+    place.write("larder.fish", &place.run(&["completions", "fish"]).out);
+    for (typed, line) in COMPLETED {
+        let ask = format!("source larder.fish; complete -C '{typed}'");
+        let output = Command::new(&fish)
+            .args(["--no-config", "-c", &ask])
+            .current_dir(place.path(""))
+            .output();
+        let out = String::from_utf8(output.expect("it runs").stdout).expect("text");
+        let word = line.rsplit(' ').next();
+        let found: Vec<_> = out.lines().map(|line| line.split('\t').next()).collect();
+        assert_eq!(found, [word], "{typed}");
+    }
+}
+
+/// A shell in a pseudo-terminal of zsh's own: a key shows the line that the completion has made.
+const ZSH: &str = r#"
+zmodload zsh/zpty
+zpty shell "PS1= zsh -f -i"
+zpty -w shell 'fpath=($PWD $fpath); autoload -Uz compinit; compinit -u -D; bindkey "^I" complete-word'
+zpty -w shell 'show() { print -r -- "<$BUFFER>" }; zle -N show; bindkey "^X" show; print READ""Y'
+zpty -r -m shell out '*READY*'
+zpty -n -w shell "$1"$'\t\x18'
+zpty -r -m shell out '*<*>*'
+print -r -- "$out"
+zpty -d shell
+"#;
+
+#[test]
+fn zsh_completes_commands_options_and_values() {
+    let Some(zsh) = find("zsh") else {
+        skip!("zsh is not installed, so its completions were not tried");
+    };
+    let place = Place::new();
+    place.write("_larder", &place.run(&["completions", "zsh"]).out);
+    for (typed, line) in COMPLETED {
+        let output = Command::new(&zsh)
+            .args(["-f", "-c", ZSH, "zsh", typed])
+            .env("TERM", "dumb")
+            .current_dir(place.path(""))
+            .output();
+        let out = String::from_utf8(output.expect("it runs").stdout).expect("text");
+        let shown = out
+            .split('<')
+            .nth(1)
+            .and_then(|rest| rest.split('>').next());
+        assert_eq!(
+            shown.map(|shown| shown.trim_end_matches([' ', '='])),
+            Some(line),
+            "{out}"
+        );
     }
 }
