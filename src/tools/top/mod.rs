@@ -32,6 +32,8 @@ mod text;
 mod view;
 
 #[cfg(test)]
+mod panic_tests;
+#[cfg(test)]
 mod screen_tests;
 #[cfg(test)]
 mod tests;

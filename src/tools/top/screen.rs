@@ -81,10 +81,10 @@ fn key(pressed: &KeyEvent) -> Option<Key> {
 }
 
 /// The terminal in the state that this screen needs, until this is dropped. A panic puts it back before its message.
-struct Screen(DefaultTerminal);
+pub(super) struct Screen(DefaultTerminal);
 
 impl Screen {
-    fn open() -> io::Result<Screen> {
+    pub(super) fn open() -> io::Result<Screen> {
         ratatui::try_init().map(Screen)
     }
 }
