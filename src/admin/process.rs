@@ -81,6 +81,12 @@ pub(super) fn write(metrics: &mut Metrics) {
     }
 }
 
+/// Memory of the process that is in RAM, where the system says it.
+pub(super) fn resident_bytes() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    Some(number_of(&status, "VmRSS:")? * 1024)
+}
+
 /// The number in a line of /proc/self/status.
 fn number_of(status: &str, line: &str) -> Option<u64> {
     let rest = status.lines().find_map(|found| found.strip_prefix(line))?;

@@ -142,6 +142,14 @@ fn of_server(metrics: &mut Metrics, sources: &Sources<'_>) {
     metrics.counter("redis_cpu_user_seconds_total", help, user);
     let help = "Processor time that the system used for larder, in seconds.";
     metrics.counter("redis_cpu_sys_seconds_total", help, system);
+    if let Some(resident) = process::resident_bytes() {
+        let help = "Memory of the process that is in RAM, in bytes.";
+        metrics.gauge("redis_memory_used_rss_bytes", help, resident);
+        let ratio = resident as f64 / sources.stats.bytes.max(1) as f64;
+        let help =
+            "That memory as a multiple of redis_memory_used_bytes; without items it says nothing.";
+        metrics.gauge("redis_mem_fragmentation_ratio", help, ratio);
+    }
     let help = "Start of the process, in seconds since 1970.";
     metrics.gauge("redis_start_time_seconds", help, process::note_start());
 }
