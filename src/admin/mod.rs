@@ -12,8 +12,9 @@
 //! answer, and the connection closes behind it.
 //!
 //! The figures are those of the statistics that rooms count anyway. Cost: nothing for requests to the cache. A look at
-//! `/metrics` locks one shard of the store after the other, each for the time of reading a few numbers, and takes about
-//! a millisecond of a thread of its own.
+//! `/metrics` locks one shard of the store after the other, each for the time of reading a few numbers, so the number of items
+//! doesn't matter. It takes a fifth of a millisecond of a thread of its own, with a thousand connections half a millisecond more,
+//! and for each command that was ever called some 2 KiB of histogram: 19 KiB at the start, 75 KiB after 27 commands.
 //!
 //! It has no login and no TLS. Its bounds are in [`limits`].
 
