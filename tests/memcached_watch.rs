@@ -6,12 +6,24 @@ mod support;
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
+use std::sync::LazyLock;
 use std::time::Instant;
 
 use larder::server::Model;
 use regex::Regex;
 use support::Kind;
 use support::compared::{ComparedServer, PATIENCE};
+
+/// A line of the log.
+static SHAPE: LazyLock<Regex> =
+    LazyLock::new(|| well_formed(r"\Ats=[0-9]+\.[0-9]+ gid=[0-9]+ (.*)\n\z"));
+static CONNECTION: LazyLock<Regex> = LazyLock::new(|| well_formed(" cfd=([0-9]+)"));
+/// What follows from the clock and from the sizes of memcached's classes.
+static FIGURES: LazyLock<Regex> = LazyLock::new(|| well_formed("(ttl|clsid)=[1-9][0-9]*"));
+
+fn well_formed(expression: &str) -> Regex {
+    Regex::new(expression).expect("well formed")
+}
 
 struct Client(BufReader<UnixStream>);
 
@@ -42,15 +54,13 @@ impl Client {
     /// counted in the order in which they occur.
     fn event(&mut self, connections: &mut HashMap<String, usize>) -> String {
         let line = self.line();
-        let shape = Regex::new(r"\Ats=[0-9]+\.[0-9]+ gid=[0-9]+ (.*)\n\z").expect("well formed");
-        let rest = &shape.captures(&line).unwrap_or_else(|| panic!("{line:?}"))[1];
-        let connection = Regex::new(" cfd=([0-9]+)").expect("well formed");
-        let Some(number) = connection.captures(rest) else {
+        let rest = &SHAPE.captures(&line).unwrap_or_else(|| panic!("{line:?}"))[1];
+        let Some(number) = CONNECTION.captures(rest) else {
             return rest.to_owned();
         };
         let next = connections.len() + 1;
         let number = connections.entry(number[1].to_owned()).or_insert(next);
-        connection
+        CONNECTION
             .replace(rest, format!(" cfd={number}"))
             .into_owned()
     }
@@ -290,10 +300,9 @@ fn lines_of_random_commands(server: &ComparedServer, seed: u64) -> Vec<Vec<Strin
     watchers.into_iter().zip(WATCHERS).map(lines).collect()
 }
 
-/// A line without what follows from the clock and from the sizes of memcached's classes.
+/// A line without its [`FIGURES`].
 fn settled(line: &str) -> String {
-    let figures = Regex::new("(ttl|clsid)=[1-9][0-9]*").expect("well formed");
-    figures.replace_all(line, "$1=#").into_owned()
+    FIGURES.replace_all(line, "$1=#").into_owned()
 }
 
 #[test]
