@@ -58,8 +58,8 @@ const GAUGES: [ServerFigure; 7] = [
     ),
     (
         "redis_blocked_clients",
-        "Always 0: no command blocks.",
-        |_| 0,
+        "RESP clients whose command waits for a pause, the origin or memory.",
+        |of| of.figures.blocked_clients as u64,
     ),
     (
         "redis_config_maxclients",

@@ -26,6 +26,8 @@ pub(crate) struct CommandFigures {
 pub(crate) struct RespFigures {
     pub(crate) redis_version: &'static str,
     pub(crate) clients: usize,
+    /// Clients whose command waits: for the end of a pause, for the origin, or for memory for its reply.
+    pub(crate) blocked_clients: usize,
     /// Milliseconds since the start.
     pub(crate) uptime_ms: u64,
     /// In the order of the table.
@@ -65,6 +67,7 @@ impl Resp {
         RespFigures {
             redis_version: REDIS_VERSION,
             clients: shared.clients.len(),
+            blocked_clients: shared.clients.blocked(),
             uptime_ms: shared.store.now_ms().saturating_sub(shared.started_ms),
             commands: commands.filter(|of| of.calls + of.rejected > 0).collect(),
             errors: errors
