@@ -24,6 +24,7 @@ pub(super) struct ItemHeader {
     pub(super) cas: u64,
     pub(super) expires_ms: Option<u64>,
     pub(super) flags: u32,
+    /// Of an item at the top; those below it are in the same one.
     pub(super) db: u8,
     /// The slot of the parent, and the position among its children.
     pub(super) parent: Option<(u32, u32)>,
@@ -35,7 +36,8 @@ pub(super) struct ItemHeader {
 impl ItemHeader {
     /// The bits of a slot with such a head, not visited.
     pub(super) fn bits(&self, key_length: usize) -> u32 {
-        let mut bits = key_length as u32 | (u32::from(self.db) << DB_SHIFT);
+        let db = if self.parent.is_none() { self.db } else { 0 };
+        let mut bits = key_length as u32 | (u32::from(db) << DB_SHIFT);
         for (bit, set) in [
             (HAS_WIDE_CAS, self.cas >> (8 * CAS) != 0),
             (HAS_EXPIRY, self.expires_ms.is_some()),

@@ -48,9 +48,6 @@ impl Store {
         let now_ms = self.now();
         let inner_db = self.inner_db(db);
         self.scan_slots(inner_db, cursor, count, |shard, index, stored| {
-            if stored.db() != inner_db {
-                return;
-            }
             let mut path = vec![stored.key()];
             let mut node = stored;
             let mut alive = !node.is_expired(now_ms) && !shard.is_detached(index);
@@ -59,7 +56,7 @@ impl Store {
                 path.push(node.key());
                 alive &= !node.is_expired(now_ms);
             }
-            if alive {
+            if alive && node.db() == inner_db {
                 path.reverse();
                 each(&path, &self.item(stored));
             }

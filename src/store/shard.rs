@@ -89,6 +89,7 @@ pub(super) struct Shard {
 pub(super) struct ItemPlace<'a> {
     /// The slot of the parent, [`NONE`] at the top.
     pub(super) parent: u32,
+    /// The database, at the top. Below an item any number will do.
     pub(super) db: u8,
     pub(super) key: &'a [u8],
     pub(super) hash: u64,

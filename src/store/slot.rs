@@ -94,13 +94,19 @@ impl ItemSlot {
         self.bits & SHAPE == bits & SHAPE
     }
 
-    /// Whether the item may be found under a key of such a length in this database, at the top or below an item.
+    /// Whether the item may be found under a key of such a length, at the top of this database or below an item.
     pub(super) fn may_answer_to(&self, db: u8, key_length: usize, is_child: bool) -> bool {
         const WHOSE: u32 = IS_CHILD | DB_MASK << DB_SHIFT | (KEY_LIMIT as u32 - 1);
-        let child = if is_child { IS_CHILD } else { 0 };
-        self.bits & WHOSE == child | u32::from(db) << DB_SHIFT | key_length as u32
+        let whose = if is_child {
+            IS_CHILD
+        } else {
+            u32::from(db) << DB_SHIFT
+        };
+        self.bits & WHOSE == whose | key_length as u32
     }
 
+    /// The database of an item at the top. One below another has none of its own, so that a tree changes its database
+    /// with its top.
     pub(super) fn db(&self) -> u8 {
         (self.bits >> DB_SHIFT & DB_MASK) as u8
     }

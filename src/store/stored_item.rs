@@ -65,6 +65,7 @@ impl<'a> StoredItem<'a> {
         }
     }
 
+    /// The database of an item at the top.
     pub(super) fn db(&self) -> u8 {
         self.slot.db()
     }
@@ -175,7 +176,7 @@ mod tests {
             assert_eq!(stored.cas(), cas);
             assert_eq!(stored.expires_ms(), head.expires_ms);
             assert_eq!(stored.flags(), head.flags);
-            assert_eq!(stored.db(), 15);
+            assert_eq!(stored.db(), if head.parent.is_some() { 0 } else { 15 });
             assert_eq!(
                 (stored.parent(), stored.position()),
                 head.parent.unwrap_or((NONE, 0))

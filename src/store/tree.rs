@@ -207,8 +207,7 @@ impl<'a> Tree<'a> {
     /// The child of that name. It is marked as used; hits and misses are not counted.
     pub fn child(&mut self, node: Node, name: &[u8]) -> Option<Node> {
         let hash = self.shard.hash_child(node.0, name);
-        let db = self.shard.slab.item(node.0).db();
-        let index = self.shard.lookup(node.0, db, name, hash)?;
+        let index = self.shard.lookup(node.0, 0, name, hash)?;
         self.pass(index, true, true).then_some(Node(index))
     }
 

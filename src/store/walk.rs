@@ -120,19 +120,22 @@ impl Walk {
             looks += 1;
             if piece.is_next(index, self.open.is_empty()) {
                 looks += ITEM - 1;
-                goes_on = piece.show(index, self.open.len());
-                self.open_node(piece, index);
+                // That of the top, which is the first of the open nodes.
+                let top = self.open.first().map(|top| top.db);
+                let db = top.unwrap_or_else(|| piece.shard.slab.item(index).db());
+                goes_on = piece.show(index, db, self.open.len());
+                self.open_node(piece, index, db);
             }
         }
         false
     }
 
     /// The children of a node that was just shown come next, if it has any.
-    fn open_node<F>(&mut self, piece: &Piece<'_, F>, index: u32) {
+    fn open_node<F>(&mut self, piece: &Piece<'_, F>, index: u32, db: u8) {
         let item = piece.shard.slab.item(index);
         if item.has_children() {
             self.open.push(OpenNode {
-                db: item.db(),
+                db,
                 key: item.key().to_vec(),
                 index,
                 flags: item.flags(),
@@ -160,7 +163,7 @@ impl Walk {
             node.index = index;
             node.left = node.left.min(piece.shard.slab.children(index).len());
             if has_changed {
-                goes_on &= piece.show(index, depth);
+                goes_on &= piece.show(index, node.db, depth);
             }
             parent = index;
         }
@@ -193,7 +196,7 @@ impl<F> Piece<'_, F>
 where
     F: FnMut(&SavedItem<'_>, Option<SharedValue>) -> bool,
 {
-    fn show(&mut self, index: u32, depth: usize) -> bool {
+    fn show(&mut self, index: u32, db: u8, depth: usize) -> bool {
         let shared = self.shard.share_value(index);
         let stored = self.shard.slab.item(index);
         let item = Item {
@@ -202,7 +205,7 @@ where
         };
         let saved = SavedItem {
             depth,
-            db: stored.db(),
+            db,
             key: item.key(),
             value: item.value(),
             flags: item.flags(),

@@ -34,7 +34,7 @@ impl Tree<'_> {
         self.check(name.len(), entry.value_length())?;
         let place = ItemPlace {
             parent: parent.0,
-            db: self.shard.slab.item(parent.0).db(),
+            db: 0,
             key: name,
             hash: self.shard.hash_child(parent.0, name),
         };
