@@ -129,6 +129,15 @@ impl Marks {
         }
     }
 
+    /// The marks of the item under another name. No client has sent that name, and no origin was asked for it.
+    pub(super) fn elsewhere(self) -> Marks {
+        Marks {
+            base64_key: false,
+            from_origin: false,
+            ..self
+        }
+    }
+
     /// The marks as bits of a slot's `access`, in the place of those that it has.
     pub(super) fn in_access(self, access: u32) -> u32 {
         let bit = |set, bit| if set { bit } else { 0 };

@@ -90,6 +90,7 @@ impl Store {
             // The memory of a million items is freed without the lock.
             drop(gone);
         }
+        self.send_all_home();
         self.trim_after_removals();
     }
 }

@@ -11,8 +11,8 @@
 //! [`BATCH`] keys are locked first. Then the buckets of all keys are read, then the slots, then the records, and the locks
 //! are released. The look-ups that follow find everything in the caches. A get of 100 keys takes a third less time for it.
 //!
-//! Nothing is decided here: a shard that another thread has locked is left out, and a key that isn't found here may be found
-//! by its look-up. So the result of a look-up is the same without it.
+//! Nothing is decided here: a shard that another thread has locked is left out, and a key that isn't found here, because it lives
+//! in another shard than its hash names, is found by its look-up. So the result of a look-up is the same without it.
 
 use std::hint::black_box;
 use std::sync::{MutexGuard, TryLockError};
@@ -55,8 +55,8 @@ impl Store {
         // Which of the guards is that of a key's shard: its own, or that of an earlier key.
         let mut guard_of = [0; BATCH];
         for (key, hash) in hashes.iter().enumerate() {
-            let number = self.shard_of(*hash);
-            let same = |earlier: &usize| self.shard_of(hashes[*earlier]) == number;
+            let number = self.home_of(*hash);
+            let same = |earlier: &usize| self.home_of(hashes[*earlier]) == number;
             guard_of[key] = (0..key).find(same).unwrap_or(key);
             if guard_of[key] == key {
                 guards[key] = match self.shards[number].try_lock() {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!            ┌ Store ────────────────────────────────────────────────────────────────┐
-//!  lock(key) │  hash of the top-level key picks                                      │
+//!  lock(key) │  hash of the top-level key names                                      │
 //!  ────────▶ │  ┌ Shard ┐ ┌ Shard ┐ ┌ Shard ┐ …  each behind a Mutex; a Tree is its   │
 //!   Tree     │  │ table │ │       │ │       │    guard                                │
 //!            │  │ slab  │ │       │ │       │                                         │
@@ -15,11 +15,12 @@
 //! which items are read and written ([`Entry`] in, [`Item`] out); `shard` is the part that a lock guards, in which `shard/detached` has large trees that were removed, and `shard/flushed` flushed items, until they are freed, as `pending_removals` notes; `slab`, `slot`, `slots`, `record` and
 //! `record_log` are the layout of an item in memory, and `pages` maps that memory; `reservation` is a large value on its way in, `shared_value` one on its way out; `hash_table`
 //! finds items, `child_lists` is the tree; `eviction` and `ghost` are the order of eviction, and `when_full` is the store that refuses instead; `look_ahead` brings several items into the caches; `flush`, `scan` and `sweep` go over the whole store; `walk` shows all of it for a snapshot, and `restore` puts it back; `watch` notifies
-//! clients of changes; `tree/lease` protects a path from values that are out of date; [`Clock`] gives the time.
+//! clients of changes; `tree/rename` gives a tree another name, `placements` remembers where it stays, and `shard_choice` finds it there; `tree/lease` protects a path from values that are out of date; [`Clock`] gives the time.
 //!
 //! A key is a path: `user`, or `user 42 name`. The first key of a path picks the shard, so a tree
-//! lives under one lock, and so does the same key in all sixteen databases. A node has a value, or
-//! children, or both. Removing a node removes its subtree; of a large one most is freed later, a piece under each lock.
+//! lives under one lock, and so does the same key in all sixteen databases. Its hash names the shard, except that a large tree
+//! stays where it is when it is renamed. A node has a value, or children, or both. Removing a node removes its subtree; of a
+//! large one most is freed later, a piece under each lock.
 //!
 //! The bound is on memory, not on values. It counts all mapped memory of the store: segments of
 //! records, slots, pages of the hash tables, and a 64th of the limit that is set apart for free
@@ -44,6 +45,7 @@ mod look_ahead;
 mod memory;
 mod pages;
 mod pending_removals;
+mod placements;
 mod record;
 mod record_log;
 mod reservation;
@@ -51,6 +53,7 @@ mod restore;
 mod saved_item;
 mod scan;
 mod shard;
+mod shard_choice;
 mod shards;
 mod shared_value;
 mod slab;

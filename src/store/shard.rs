@@ -1,4 +1,4 @@
-//! One shard: the items whose top-level keys hash to it, everything under one lock.
+//! One shard: the items of some of the top-level keys, everything under one lock. `placements` says which keys.
 //!
 //! ```text
 //!   (parent or database, key) ──hash──▶ table ──index──▶ slab ──▶ record
@@ -47,6 +47,7 @@ mod expiry;
 pub(super) mod flushed;
 mod growth;
 mod removal;
+mod renaming;
 
 /// CAS numbers that a shard takes at a time from the store's counter, so that shards seldom contend
 /// for it.

@@ -1,6 +1,7 @@
 //! All shards together: the store.
 //!
-//! A key's shard is chosen by the hash of the top-level key. Each shard reports its memory when it has changed, and the
+//! A key's shard is the one that the hash of the top-level key names, or another one for the new name of a large tree; see
+//! [`placements`](super::placements). Each shard reports its memory when it has changed, and the
 //! sum is compared with the limit. If the sum exceeds it, the shard evicts items of its own, or, if it has none left, all
 //! shards evict by turns.
 
@@ -16,6 +17,7 @@ use super::flush_schedule::FlushSchedule;
 #[cfg(all(feature = "internals", debug_assertions))]
 use super::interleaving::acquire;
 use super::pages::{PagePool, large_length};
+use super::placements::Placements;
 use super::shard::Shard;
 use super::slot::{NONE, SECONDS};
 use super::slots::Slots;
@@ -27,6 +29,8 @@ use super::sweep_bell::{SweepBell, SweepObserver};
 pub struct Store {
     pub(super) shards: Box<[Mutex<Shard>]>,
     pub(super) hasher: RandomState,
+    /// Keys that live in another shard than the one that their hash names.
+    pub(super) placements: Placements,
     pub(super) clock: Clock,
     pub(super) started_ms: u64,
     /// Bytes of memory taken, as far as shards have settled.
@@ -103,6 +107,7 @@ impl Store {
         Store {
             shards: (0..count).map(shard).collect(),
             hasher: hasher.clone(),
+            placements: Placements::new(),
             started_ms,
             clock,
             used: AtomicU64::new(0),
@@ -121,13 +126,6 @@ impl Store {
             trimmed: AtomicUsize::new(0),
             draws: AtomicU64::new(0),
         }
-    }
-
-    /// The number of the shard of a top-level key with this hash.
-    #[inline]
-    pub(super) fn shard_of(&self, hash: u64) -> usize {
-        // The table uses the lowest bits of the hash and the highest seven; the shard, others.
-        (hash >> 40) as usize & (self.shards.len() - 1)
     }
 
     /// Lets other turns run beside this one, but no [`exclusive`](Store::exclusive) one. Taken once
@@ -322,8 +320,12 @@ impl Store {
     /// Panics unless everything that the store has written down twice agrees.
     #[cfg(any(test, feature = "internals"))]
     pub fn check(&self) {
-        for shard in &self.shards {
-            locked(shard).check();
+        for (number, shard) in self.shards.iter().enumerate() {
+            let shard = locked(shard);
+            shard.check();
+            for hash in shard.top_hashes() {
+                assert_eq!(self.shard_of(hash), number, "the shard of a key");
+            }
         }
     }
 

@@ -139,6 +139,31 @@ impl ItemSlab {
         self.evacuate();
     }
 
+    /// Gives an item another head and key; the value stays.
+    pub(super) fn rewrite_key(&mut self, index: u32, head: &ItemHeader, key: &[u8]) {
+        let item = self.item(index);
+        let (old, old_bits, length) = (item.slot.record, item.slot.bits, item.record.len());
+        let bits = head.bits(key.len());
+        if item.slot.has_shape(bits) {
+            // The value stays where it is.
+            let record = self.log.record_mut(old);
+            head.write(record, bits);
+            record[record::key(bits)].copy_from_slice(key);
+            self.slot_mut(index).bits = bits;
+            return;
+        }
+        let value = record::value_at(old_bits)..length;
+        let length = record::value_at(bits) + value.len();
+        let record = self
+            .log
+            .replace(old, value, index, length, |value, record| {
+                head.fill(bits, key, &[value], record);
+            });
+        let slot = self.slot_mut(index);
+        (slot.record, slot.bits) = (record, bits);
+        self.evacuate();
+    }
+
     /// Gives an item the value that lies at `at` in a buffer, which becomes its record; head and key stay.
     pub(super) fn adopt(&mut self, index: u32, mut bytes: PageBuffer, at: usize, value: usize) {
         let item = self.item(index);

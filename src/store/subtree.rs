@@ -21,6 +21,9 @@ pub(super) struct FlatNode {
     pub(super) value: Option<Vec<u8>>,
     pub(super) flags: u32,
     pub(super) expires_ms: Option<u64>,
+    pub(super) cas: u64,
+    /// As in the slot: the time of the last read or write, and the marks.
+    pub(super) access: u32,
 }
 
 impl FlatNode {
@@ -31,6 +34,8 @@ impl FlatNode {
             value: slot.value().map(<[u8]>::to_vec),
             flags: slot.flags(),
             expires_ms: slot.expires_ms(),
+            cas: slot.cas(),
+            access: slot.slot.access,
         }
     }
 }

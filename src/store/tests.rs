@@ -10,6 +10,7 @@ mod detached;
 mod flushed;
 mod memory;
 mod model;
+mod rename;
 mod scan;
 mod watch;
 mod when_full;

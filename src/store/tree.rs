@@ -1,6 +1,7 @@
 //! The guard of one shard: every read and write of an item goes through here.
 //!
-//! [`Store::lock`] hashes the top-level key once, locks its shard and reads the clock. A path is
+//! [`Store::lock`] hashes the top-level key once, locks the shard that the hash names, or another one if keys with that hash
+//! are [placed](super::placements) there, and reads the clock. A path is
 //! then walked from the top; an expired node on the way is removed with its subtree and the path
 //! ends there. A finished write adds its memory to the store's total. If that exceeds the limit, the
 //! shard evicts its own items at once; if it has too few, other shards evict when the guard is
@@ -23,29 +24,35 @@ use super::subtree::Subtree;
 
 mod lease;
 mod marks;
+mod rename;
 mod restore;
 mod subtrees;
 mod writes;
 
 pub(crate) use lease::{Lease, LeaseRefusal};
 
-/// The lock on the shard of one top-level key. Hold one at a time, and briefly.
+/// The lock on the shard of one top-level key. Hold one at a time, and briefly. Only a rename holds two.
 #[derive(Debug)]
 pub struct Tree<'a> {
     // Fields are dropped in this order: the lock must be released before room is made in other
     // shards.
     shard: MutexGuard<'a, Shard>,
     trim: TrimOnDrop<'a>,
-    hash: u64,
     now_ms: u64,
     access: u32,
+    /// Whether the hash of the key names another shard than this one.
+    is_placed: bool,
 }
 
-/// Brings the store below its limit when the guard is gone.
+/// Brings the store below its limit when the guard is gone, and removes a placement that is no longer needed.
 #[derive(Debug)]
 struct TrimOnDrop<'a> {
     store: &'a Store,
+    /// The hash of the key that the lock was taken for.
+    hash: u64,
     due: bool,
+    /// Whether the hash has a placement and nothing lives under it.
+    vacated: bool,
 }
 
 impl Drop for TrimOnDrop<'_> {
@@ -53,12 +60,18 @@ impl Drop for TrimOnDrop<'_> {
         if self.due {
             self.store.trim();
         }
+        if self.vacated {
+            self.store.send_home(self.hash);
+        }
     }
 }
 
 impl Drop for Tree<'_> {
     fn drop(&mut self) {
         self.settle();
+        if self.is_placed {
+            self.trim.vacated = !self.shard.has_tops(self.trim.hash);
+        }
     }
 }
 
@@ -74,8 +87,34 @@ impl Store {
     /// Locks the shard of a top-level key with this hash.
     #[inline]
     pub(super) fn lock_hashed(&self, hash: u64, now_ms: u64) -> Tree<'_> {
-        let shard = locked(&self.shards[self.shard_of(hash)]);
+        let shard = locked(&self.shards[self.home_of(hash)]);
+        if self.placements.may_have(hash) {
+            return self.lock_placed(shard, hash, now_ms);
+        }
         Tree::new(self, shard, hash, now_ms)
+    }
+
+    /// Locks the shard in which keys with this hash live, which may change until it is locked. `shard` is their home.
+    #[cold]
+    fn lock_placed<'a>(
+        &'a self,
+        mut shard: MutexGuard<'a, Shard>,
+        hash: u64,
+        now_ms: u64,
+    ) -> Tree<'a> {
+        let home = self.home_of(hash);
+        let mut number = home;
+        loop {
+            let placed = self.shard_of(hash);
+            if placed == number {
+                let mut tree = Tree::new(self, shard, hash, now_ms);
+                tree.is_placed = number != home;
+                return tree;
+            }
+            drop(shard);
+            number = placed;
+            shard = locked(&self.shards[number]);
+        }
     }
 }
 
@@ -84,10 +123,15 @@ impl<'a> Tree<'a> {
         let access = store.access(now_ms);
         Tree {
             shard,
-            trim: TrimOnDrop { store, due: false },
-            hash,
+            trim: TrimOnDrop {
+                store,
+                hash,
+                due: false,
+                vacated: false,
+            },
             now_ms,
             access,
+            is_placed: false,
         }
     }
 
@@ -119,7 +163,7 @@ impl<'a> Tree<'a> {
     fn walk(&mut self, db: u8, path: &[&[u8]], visit: bool, counted: bool) -> Option<Node> {
         let db = self.trim.store.inner_db(db);
         let (top, below) = path.split_first()?;
-        let mut index = self.shard.lookup(NONE, db, top, self.hash)?;
+        let mut index = self.shard.lookup(NONE, db, top, self.trim.hash)?;
         let mut alive = self.pass(index, visit, below.is_empty());
         for (at, key) in below.iter().enumerate() {
             if !alive {

@@ -34,7 +34,7 @@ pub(super) enum PathChange {
 
 /// One client's watch of one key, or a lease.
 #[derive(Debug)]
-struct KeyWatch {
+pub(super) struct KeyWatch {
     /// The database as the shard numbers it.
     db: u8,
     /// The path of a lease below the key.
@@ -71,6 +71,12 @@ impl WatchedKeys {
         self.keys.is_empty()
     }
 
+    /// The keys that are watched.
+    #[cfg(any(test, feature = "internals"))]
+    pub(super) fn keys(&self) -> impl Iterator<Item = &[u8]> {
+        self.keys.keys().map(|key| &key[..])
+    }
+
     /// Adds a watch of a key and all below it.
     pub(super) fn add(&mut self, db: u8, key: &[u8], changed: &Arc<AtomicBool>) {
         self.add_watch(
@@ -104,6 +110,25 @@ impl WatchedKeys {
         }
         self.filter |= filter_bit(key);
         self.keys.entry_ref(key).or_default().push(watch);
+    }
+
+    /// Takes out the watches of some keys, all of each.
+    pub(super) fn take(
+        &mut self,
+        is_taken: impl Fn(&[u8]) -> bool,
+    ) -> Vec<(Vec<u8>, Vec<KeyWatch>)> {
+        let taken = self.keys.extract_if(|key, _| is_taken(key)).collect();
+        self.reset_if_empty();
+        taken
+    }
+
+    /// Adds watches that were taken out of another shard.
+    pub(super) fn add_all(&mut self, taken: Vec<(Vec<u8>, Vec<KeyWatch>)>) {
+        for (key, watches) in taken {
+            watches
+                .into_iter()
+                .for_each(|watch| self.add_watch(&key, watch));
+        }
     }
 
     /// Ends the watches of one key that share a flag.

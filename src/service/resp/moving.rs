@@ -1,13 +1,16 @@
 //! Commands that move keys to another name or database: RENAME, RENAMENX, COPY, MOVE.
 //!
-//! The whole tree below a key goes with it, with every expiry. The two names may lie in two shards, and a shard's lock
-//! is never held while another is asked for, so these commands run alone.
+//! The whole tree below a key goes with it, with every expiry. A large tree stays where it is and gets another name; small
+//! ones, and those that COPY copies, are copied from shard to shard. These commands run alone: a copy takes several locks.
+//!
+//! Cost: RENAME, RENAMENX and MOVE that of a write, or of a copy of at most some hundred fields. COPY needs about two
+//! microseconds for each field, and everything waits for it.
 
 use super::arguments::{is, reply_refused};
 use super::context::Context;
 use super::errors;
 use super::table::{CommandSpec, DENYOOM, EXCLUSIVE, FAST, WRITE};
-use crate::store::{Refused, Store, Subtree};
+use crate::store::{Refused, Store};
 
 pub(super) const COMMANDS: &[CommandSpec] = &[
     CommandSpec::new("rename", 3, WRITE | EXCLUSIVE, rename)
@@ -52,38 +55,9 @@ fn key_exists(store: &Store, db: u8, key: &[u8]) -> bool {
     store.lock(key).peek(db, &[key]).is_some()
 }
 
-/// Removes a key, with all below it, from the store and returns it.
-fn take_key(store: &Store, db: u8, key: &[u8]) -> Option<Subtree> {
-    let mut tree = store.lock(key);
-    let node = tree.peek(db, &[key])?;
-    Some(tree.take(node))
-}
-
-/// Moves a key; if the store refuses that, the key stays where it was.
-fn move_key(
-    store: &Store,
-    (from_db, from): (u8, &[u8]),
-    (to_db, to): (u8, &[u8]),
-) -> Option<Result<(), Refused>> {
-    let subtree = take_key(store, from_db, from)?;
-    let result = store.lock(to).graft(to_db, to, &subtree);
-    if result.is_err() {
-        // It was stored a moment ago and no other command runs, so there is room for it.
-        return Some(store.lock(from).graft(from_db, from, &subtree).and(result));
-    }
-    Some(result)
-}
-
 fn rename(ctx: &mut Context<'_>) {
     let (db, from, to) = (ctx.client.db(), ctx.args.get(1), ctx.args.get(2));
-    if from == to {
-        return if key_exists(ctx.store, db, from) {
-            ctx.reply.ok();
-        } else {
-            ctx.reply.error(errors::NO_SUCH_KEY);
-        };
-    }
-    match move_key(ctx.store, (db, from), (db, to)) {
+    match ctx.store.rename((db, from), (db, to)) {
         None => ctx.reply.error(errors::NO_SUCH_KEY),
         Some(Ok(())) => ctx.reply.ok(),
         Some(Err(why)) => reply_refused(&mut ctx.reply, why),
@@ -115,7 +89,7 @@ fn move_(ctx: &mut Context<'_>) {
 
 /// Moves a key and answers 1, or 0 if there is no such key.
 fn reply_moved(ctx: &mut Context<'_>, from: (u8, &[u8]), to: (u8, &[u8])) {
-    match move_key(ctx.store, from, to) {
+    match ctx.store.rename(from, to) {
         None => ctx.reply.integer(0),
         Some(Ok(())) => ctx.reply.integer(1),
         Some(Err(why)) => reply_refused(&mut ctx.reply, why),

@@ -171,6 +171,30 @@ impl StoreAndModel {
                     |naive| naive.expires_ms = expires_ms,
                 );
             }
+            Operation::Grow(db, key) => {
+                let names: Vec<Key> = (0..300).map(|n| format!("{n}").into_bytes()).collect();
+                let field = Entry {
+                    value: Some(&[b"1"]),
+                    ..Entry::default()
+                };
+                self.with_node(
+                    db,
+                    &[key],
+                    |tree, node| {
+                        for name in &names {
+                            tree.put_child(node, name, field).expect("it fits");
+                        }
+                    },
+                    |naive| {
+                        let field = ModelNode {
+                            value: Some(b"1".to_vec()),
+                            ..ModelNode::default()
+                        };
+                        let fields = names.iter().map(|name| (name.clone(), field.clone()));
+                        naive.children.extend(fields);
+                    },
+                );
+            }
             Operation::Remove(db, path) => {
                 let mut tree = self.store.lock(&path[0]);
                 let node = tree.peek(db, &refs(&path));
@@ -215,13 +239,11 @@ impl StoreAndModel {
                 }
             }
             Operation::Move(a, from, b, to) => {
-                let mut tree = self.store.lock(&from);
-                let taken = tree.peek(a, &[&from]).map(|node| tree.take(node));
-                drop(tree);
+                let renamed = self.store.rename((a, &from), (b, &to));
                 let naive = self.model.databases[usize::from(a)].remove(&from);
-                self.agree(taken.is_some(), naive.is_some());
-                if let (Some(taken), Some(naive)) = (taken, naive) {
-                    self.store.lock(&to).graft(b, &to, &taken).expect("it fits");
+                self.agree(renamed.is_some(), naive.is_some());
+                if let (Some(renamed), Some(naive)) = (renamed, naive) {
+                    renamed.expect("it fits");
                     self.model.databases[usize::from(b)].insert(to, naive);
                 }
             }

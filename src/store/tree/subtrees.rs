@@ -2,6 +2,17 @@
 
 use super::writes::SPARE_ADDRESSES;
 use super::*;
+use crate::store::entry::Marks;
+use crate::store::record::ItemHeader;
+
+/// How the nodes of a subtree are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Grafted {
+    /// As new items.
+    Copied,
+    /// As the same items under another name: those below the top keep their CAS numbers, marks and times.
+    Renamed,
+}
 
 impl Tree<'_> {
     /// Bytes of memory that a node takes with everything below it.
@@ -31,7 +42,17 @@ impl Tree<'_> {
 
     /// Puts a subtree under a top-level key, in place of an old one.
     pub fn graft(&mut self, db: u8, key: &[u8], subtree: &Subtree) -> Result<(), Refused> {
-        let inner_db = self.trim.store.inner_db(db);
+        self.graft_as(db, key, subtree, Grafted::Copied)
+    }
+
+    /// The same, as new items or as those that the subtree was made of.
+    pub(super) fn graft_as(
+        &mut self,
+        db: u8,
+        key: &[u8],
+        subtree: &Subtree,
+        grafted: Grafted,
+    ) -> Result<(), Refused> {
         let Some(top) = subtree.nodes.first() else {
             return Ok(());
         };
@@ -44,12 +65,19 @@ impl Tree<'_> {
         {
             return Err(Refused::OutOfMemory);
         }
-        let old = self.shard.lookup(NONE, inner_db, key, self.hash);
-        if let Some(old) = old {
+        let place = self.top_place(db, key);
+        if let Some(old) = self.shard.lookup_place(place) {
             self.shard.remove(old);
         }
         // Other items are evicted only when all of it is stored: a parent without its children
         // could be taken for a leaf.
+        let index = self.insert_subtree(place, subtree, grafted);
+        self.make_room(index);
+        Ok(())
+    }
+
+    /// Stores a subtree at a place at the top where there is nothing, and returns the index of its top.
+    fn insert_subtree(&mut self, place: ItemPlace<'_>, subtree: &Subtree, grafted: Grafted) -> u32 {
         let mut indices: Vec<u32> = Vec::with_capacity(subtree.nodes.len());
         for (here, node) in subtree.nodes.iter().enumerate() {
             let value = node.value.as_deref();
@@ -59,25 +87,37 @@ impl Tree<'_> {
                 flags: node.flags,
                 expires_ms: node.expires_ms,
             };
-            let (parent, key, hash) = if here == 0 {
-                (NONE, key, self.hash)
-            } else {
+            let mut place = place;
+            if here > 0 {
                 let parent = indices[node.parent];
-                (
-                    parent,
-                    &node.key[..],
-                    self.shard.hash_child(parent, &node.key),
-                )
-            };
-            let place = ItemPlace {
-                parent,
-                db: inner_db,
-                key,
-                hash,
-            };
+                (place.parent, place.key) = (parent, &node.key);
+                place.hash = self.shard.hash_child(parent, &node.key);
+            }
             indices.push(self.shard.insert(place, &entry, self.access));
         }
-        self.make_room(indices[0]);
-        Ok(())
+        if grafted == Grafted::Renamed {
+            self.restore_nodes(&indices, subtree);
+        }
+        indices[0]
+    }
+
+    /// Gives nodes that were stored anew what they had before under another name.
+    fn restore_nodes(&mut self, indices: &[u32], subtree: &Subtree) {
+        let mut nodes = indices.iter().zip(&subtree.nodes);
+        if let Some((top, node)) = nodes.next() {
+            let slot = self.shard.slab.slot_mut(*top);
+            slot.access |= node.access & FETCHED;
+            slot.access = Marks::from_access(node.access)
+                .elsewhere()
+                .in_access(slot.access);
+        }
+        for (index, node) in nodes {
+            let head = ItemHeader {
+                cas: node.cas,
+                ..self.shard.slab.item(*index).head()
+            };
+            self.shard.slab.rewrite_header(*index, &head);
+            self.shard.slab.slot_mut(*index).access = node.access;
+        }
     }
 }

@@ -74,7 +74,7 @@ impl Tree<'_> {
             parent: NONE,
             db: self.trim.store.inner_db(db),
             key,
-            hash: self.hash,
+            hash: self.trim.hash,
         }
     }
 
