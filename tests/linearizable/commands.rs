@@ -33,6 +33,8 @@ pub(crate) enum Plain {
     Resp(Vec<String>),
     /// RESP, without the key, of a field.
     Hash(Vec<&'static str>),
+    /// HSET of [`MANY`] fields that no other command names.
+    Fill,
 }
 
 /// A command.
@@ -47,12 +49,20 @@ pub(crate) enum Command {
     Transaction(Vec<(&'static str, Plain)>),
 }
 
-/// Two keys of texts, and one that holds hashes as well.
-pub(crate) const KEYS: [&str; 3] = ["a", "b", "h"];
+/// Two keys of texts, and two that hold hashes as well.
+pub(crate) const KEYS: [&str; 4] = ["a", "b", "h", "i"];
+
+/// Whether a key of this name may hold a hash.
+fn may_be_hash(key: &str) -> bool {
+    key == "h" || key == "i"
+}
+
+/// Fields of a hash that is renamed without a copy.
+pub(crate) const MANY: usize = 300;
 
 impl Plain {
     fn is_resp(&self) -> bool {
-        matches!(self, Plain::Resp(_) | Plain::Hash(_))
+        matches!(self, Plain::Resp(_) | Plain::Hash(_) | Plain::Fill)
     }
 
     fn request(&self, key: &str) -> String {
@@ -81,6 +91,10 @@ impl Plain {
             Plain::MetaArithmetic(by) => format!("ma {key} v N0 J5 MD D{}\r\n", -by),
             Plain::Resp(words) => behind_verb(&mut words.iter().map(|word| &**word)),
             Plain::Hash(words) => behind_verb(&mut words.iter().copied()),
+            Plain::Fill => {
+                let fields = (0..MANY).map(|field| format!(" {field} v"));
+                format!("HSET {key}{}\r\n", fields.collect::<String>())
+            }
         }
     }
 
@@ -169,21 +183,23 @@ impl Command {
 
     /// The next command of a client that has seen this cas unique last, and watches a key or doesn't.
     pub(crate) fn any(random: &mut Rng, unique: u64, watches: bool) -> Command {
-        let key = random.choice(KEYS).expect("one of three");
+        let key = random.choice(KEYS).expect("one of four");
         let text_key = random.choice(["a", "b"]).expect("one of two");
+        let hash_key = random.choice(["h", "i"]).expect("one of two");
         match random.u8(0..20) {
             0..2 => Command::Gets(text_key),
             2..4 => Command::Cas(text_key, b"50".to_vec(), unique),
             4 => Command::Rename(text_key, random.choice(["a", "b"]).expect("one of two")),
-            5 if !watches => Command::Watch(key),
-            5..8 => {
+            5 | 6 => Command::Rename(hash_key, random.choice(["h", "i"]).expect("one of two")),
+            7 if !watches => Command::Watch(key),
+            7..10 => {
                 let commands = (0..random.usize(0..3)).map(|_| {
-                    let key = random.choice(KEYS).expect("one of three");
-                    (key, Plain::any(random, key == "h", true))
+                    let key = random.choice(KEYS).expect("one of four");
+                    (key, Plain::any(random, may_be_hash(key), true))
                 });
                 Command::Transaction(commands.collect())
             }
-            _ => Command::Plain(key, Plain::any(random, key == "h", false)),
+            _ => Command::Plain(key, Plain::any(random, may_be_hash(key), false)),
         }
     }
 }

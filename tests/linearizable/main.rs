@@ -154,6 +154,9 @@ fn history(seed: u64, take_turns: bool, loses_updates: bool) -> Vec<Event> {
         let set = commands::Plain::Store(commands::Mode::Set, b"5".to_vec(), false);
         events.push(first.say(Command::Plain(key, set)));
     }
+    if random.bool() {
+        events.push(first.say(Command::Plain("h", commands::Plain::Fill)));
+    }
     let mut said: Vec<Vec<Event>> = vec![Vec::new(); CLIENTS];
     let clients = said.iter_mut().enumerate().map(|(number, said)| {
         let (mut random, server) = (random.fork(), &server);

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::commands::{Command, Mode, Plain};
+use super::commands::{Command, MANY, Mode, Plain};
 
 /// An item.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -229,10 +229,14 @@ impl State {
                     }
                 },
             },
-            Plain::Hash(command) if !is_hash && self.items.contains_key(key) => {
-                let _ = command;
+            Plain::Hash(_) | Plain::Fill if !is_hash && self.items.contains_key(key) => {
                 WRONG_TYPE.into()
             }
+            // One field stands for them.
+            Plain::Fill => match self.hash(key, &["HSET", "many", "v"]).as_str() {
+                ":1\r\n" => format!(":{MANY}\r\n"),
+                reply => reply.into(),
+            },
             Plain::Hash(command) => self.hash(key, command),
             Plain::Resp(words) => {
                 let words: Vec<&str> = words.iter().map(|word| &**word).collect();
