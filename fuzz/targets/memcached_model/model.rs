@@ -304,7 +304,9 @@ impl Model {
     fn touch(&mut self, path: &str, exptime: &str) -> bool {
         let expires = self.expiry(exptime.parse().unwrap_or_default());
         let item = self.items.get_mut(path);
-        item.map(|item| item.expires = expires).is_some()
+        // It counts as a read.
+        item.map(|item| (item.expires, item.is_fetched) = (expires, true))
+            .is_some()
     }
 
     fn delete(&mut self, path: &str) -> Vec<u8> {
