@@ -11,7 +11,9 @@ mod support;
 mod both;
 mod clients;
 mod commands;
+mod expiry;
 mod replies;
+mod statistics;
 
 use both::both;
 use clients::clients;

@@ -156,7 +156,7 @@ fn expire(ctx: &mut Context<'_>, unit: i64, from_now: bool) {
 fn remaining_time(ctx: &mut Context<'_>, unit: u64, from_now: bool) {
     let key = ctx.args.get(1);
     let mut tree = ctx.store.lock(key);
-    let Some(node) = tree.peek(ctx.client.db(), &[key]) else {
+    let Some(node) = tree.find_unmarked(ctx.client.db(), &[key]) else {
         return ctx.reply.integer(-2);
     };
     let Some(time) = tree.item(node).expires_ms() else {

@@ -137,7 +137,7 @@ fn exists(ctx: &mut Context<'_>) {
     let keys = ctx.args.from(1);
     let count = keys
         .iter()
-        .filter(|key| ctx.store.lock(key).peek(db, &[key]).is_some())
+        .filter(|key| ctx.store.lock(key).find_unmarked(db, &[key]).is_some())
         .count();
     ctx.reply.integer(count as i64);
 }
@@ -155,11 +155,12 @@ fn touch(ctx: &mut Context<'_>) {
 fn key_type(ctx: &mut Context<'_>) {
     let key = ctx.args.get(1);
     let mut tree = ctx.store.lock(key);
-    ctx.reply.simple(match tree.peek(ctx.client.db(), &[key]) {
-        None => "none",
-        Some(node) if is_hash(&mut tree, node) => "hash",
-        Some(_) => "string",
-    });
+    ctx.reply
+        .simple(match tree.find_unmarked(ctx.client.db(), &[key]) {
+            None => "none",
+            Some(node) if is_hash(&mut tree, node) => "hash",
+            Some(_) => "string",
+        });
 }
 
 fn randomkey(ctx: &mut Context<'_>) {
@@ -173,7 +174,7 @@ fn randomkey(ctx: &mut Context<'_>) {
 fn object(ctx: &mut Context<'_>, answer: impl FnOnce(&mut Context<'_>, &mut Tree<'_>, Node)) {
     let key = ctx.args.get(2);
     let mut tree = ctx.store.lock(key);
-    match tree.peek(ctx.client.db(), &[key]) {
+    match tree.find_unmarked(ctx.client.db(), &[key]) {
         Some(node) => answer(ctx, &mut tree, node),
         None => ctx.reply.null(),
     }
