@@ -91,11 +91,6 @@ fn large_values_are_answered_alike(kind: Kind) {
 }
 
 #[test]
-fn large_values_are_answered_as_memcached_answers_them() {
-    large_values_are_answered_alike(Kind::Memcached);
-}
-
-#[test]
 fn large_values_are_answered_as_the_newest_memcached_answers_them() {
     large_values_are_answered_alike(Kind::NewMemcached);
 }

@@ -115,12 +115,20 @@ impl Both {
                     replies.extend_from_slice(&piece[..length]);
                 }
             }
-        } else {
-            // It may have closed the connection already.
-            let _ = stream.write_all(&requests.concat());
         }
-        let _ = stream.shutdown(Shutdown::Write);
-        match stream.read_to_end(&mut replies) {
+        let ended = std::thread::scope(|scope| {
+            let mut sender = &stream;
+            // Beside the reading: large replies may fill the socket before all requests are sent.
+            scope.spawn(move || {
+                if steps.is_none() {
+                    // It may have closed the connection already.
+                    let _ = sender.write_all(&requests.concat());
+                }
+                let _ = sender.shutdown(Shutdown::Write);
+            });
+            (&stream).read_to_end(&mut replies)
+        });
+        match ended {
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => panic!("no end came"),
             // Bytes that it has not read make its end a reset.
             _ => replies,
