@@ -118,45 +118,50 @@ fn exec(ctx: &mut Context<'_>) {
         let Some(entry) = table().entry(number) else {
             continue;
         };
-        let start = ctx.reply.position();
-        let closes = ctx.client.is(CLOSE);
-        let began = Instant::now();
-        let mut one = Context {
-            store: ctx.store,
-            service: ctx.service,
-            client: ctx.client,
-            reply: ctx.reply.lend(),
-            args,
-            received: None,
-            insertions: None,
-            fetches: None,
-            is_fetching: false,
-            name: &entry.name,
-        };
-        let denied = one
-            .client
-            .is(RESTRICTED)
-            .then(|| check(one.client.user(), entry, args));
-        match denied {
-            Some(Err(denied)) => {
-                note_denial(one.service, one.client, entry, args, denied, true);
-                one.reply.error(errors::rules_changed(denied));
-            }
-            _ => peers::run(entry.command, &mut one),
-        }
-        let outcome = one.reply.outcome();
-        ctx.reply.absorb(outcome);
-        note_call(ctx, entry, args, (began.elapsed(), start));
-        drop_unwanted(ctx, start);
-        if closes {
-            // The client has killed itself: as in Redis, it gets no further replies.
-            ctx.reply.truncate(start);
-        }
+        run_queued(ctx, entry, args);
         // If the reply has overflowed, the commands that follow still have their effect, as they
         // have been accepted.
     }
     ctx.client.info.show_queue(-1, 0);
     ctx.client.set(REPLY_FILTERED, true);
+}
+
+/// Runs one command of a transaction.
+fn run_queued(ctx: &mut Context<'_>, entry: &'static CommandEntry, args: CommandArgs<'_>) {
+    let start = ctx.reply.position();
+    let closes = ctx.client.is(CLOSE);
+    let began = Instant::now();
+    let mut one = Context {
+        store: ctx.store,
+        service: ctx.service,
+        client: ctx.client,
+        reply: ctx.reply.lend(),
+        args,
+        received: None,
+        insertions: None,
+        fetches: None,
+        is_fetching: false,
+        name: &entry.name,
+    };
+    let denied = one
+        .client
+        .is(RESTRICTED)
+        .then(|| check(one.client.user(), entry, args));
+    match denied {
+        Some(Err(denied)) => {
+            note_denial(one.service, one.client, entry, args, denied, true);
+            one.reply.error(errors::rules_changed(denied));
+        }
+        _ => peers::run(entry.command, &mut one),
+    }
+    let outcome = one.reply.outcome();
+    ctx.reply.absorb(outcome);
+    note_call(ctx, entry, args, (began.elapsed(), start));
+    drop_unwanted(ctx, start);
+    if closes {
+        // The client has killed itself: as in Redis, it gets no further replies.
+        ctx.reply.truncate(start);
+    }
 }
 
 /// Notes a command of a transaction that has run: its time, and the start of its reply.
