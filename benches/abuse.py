@@ -17,6 +17,7 @@ import multiprocessing
 import os
 import resource
 import socket
+import threading
 import time
 
 from servers import ask, bench, connect, larder, median, need, row, table
@@ -157,6 +158,22 @@ def read_reply(s, line, end):
         tail = (tail + piece)[-64:]
 
 
+def reads_what_is_written(port, ends, done):
+    """HGETALL for ever, while another connection changes fields all over the hash, one after the other."""
+    writer = threading.Thread(target=writes_fields, args=(port, ends))
+    writer.start()
+    again_and_again(b"HGETALL big\r\nECHO end\r\n", b"$3\r\nend\r\n")(port, ends, done)
+    writer.join()
+
+
+def writes_fields(port, ends):
+    with connect(port) as s:
+        for number in itertools.count(step=7919):
+            if ends.is_set():
+                return
+            ask(s, b"HSET big f%d w\r\n" % (number % MILLION), b"\r\n")
+
+
 def renames(port, ends, done):
     with connect(port) as s:
         names = itertools.cycle([(b"big", b"other"), (b"other", b"big")])
@@ -241,6 +258,7 @@ ABUSES = [
     ("RENAME of a million fields, for ever", "resp", million_fields, renames, False),
     ("HGETALL of a million fields, for ever", "resp", million_fields,
      again_and_again(b"HGETALL big\r\nECHO end\r\n", b"$3\r\nend\r\n"), False),
+    ("HGETALL of a million fields, written all the time", "resp", million_fields, reads_what_is_written, False),
     ("getch of a million children, for ever", "memcached", million_fields, again_and_again(b"getch big\r\n", b"END\r\n"), False),
 ]
 

@@ -332,3 +332,62 @@ fn many_small_unread_replies_are_bounded_too() {
         }
     });
 }
+
+/// Stores a hash whose reply takes about 7 MB; returns the reply.
+fn fill_hash(server: &Server) -> Vec<u8> {
+    let mut client = connect(server.resp_addr());
+    let (mut reply, mut hset) = (b"*200000\r\n".to_vec(), Vec::new());
+    for number in 0..100_000 {
+        let (field, value) = (format!("field{number:06}"), format!("{number:040}"));
+        hset.extend_from_slice(format!("HSET big {field} {value}\r\n").as_bytes());
+        reply.extend_from_slice(format!("$11\r\n{field}\r\n$40\r\n{value}\r\n").as_bytes());
+        if hset.len() > 50_000 || number == 99_999 {
+            let answers = b":1\r\n".repeat(hset.iter().filter(|byte| **byte == b'\n').count());
+            ask(&mut client, &hset, &answers);
+            hset.clear();
+        }
+    }
+    reply
+}
+
+#[test]
+fn large_hashes_are_read_within_the_bound_and_a_client_that_ends_gives_its_part_back() {
+    both_models(BOUND, |server| {
+        let (reply, resp) = (&fill_hash(&server), server.resp_addr());
+        let connections = server.connections();
+        connections.set_reply_patience(PATIENCE);
+        thread::scope(|scope| {
+            let clients = (0..4).map(|_| {
+                scope.spawn(move || {
+                    let mut client = connect(resp);
+                    client
+                        .write_all(&b"HGETALL big\r\nPING\r\n".repeat(2))
+                        .expect("send");
+                    for _ in 0..2 {
+                        ask(&mut client, b"", reply);
+                        ask(&mut client, b"", b"+PONG\r\n");
+                    }
+                })
+            });
+            let clients: Vec<_> = clients.collect();
+            while !clients.iter().all(|client| client.is_finished()) {
+                let held = connections.reply_memory();
+                assert!(held <= BOUND, "{held}");
+                thread::yield_now();
+            }
+        });
+        assert_eq!(connections.closed_for_replies(), 0);
+        wait_until("all is written", || connections.reply_memory() == 0);
+
+        // One that closes, and one that is killed.
+        let client = silent(resp, b"HGETALL big\r\n");
+        wait_until("it is kept", || connections.reply_memory() > 0);
+        drop(client);
+        wait_until("it is given back", || connections.reply_memory() == 0);
+        let mut client = silent(resp, b"HGETALL big\r\n");
+        wait_until("it is kept", || connections.reply_memory() > 0);
+        connections.for_each(|connection| connection.kill());
+        read_to_close(&mut client);
+        wait_until("it is given back", || connections.reply_memory() == 0);
+    });
+}

@@ -191,6 +191,7 @@ pub(crate) struct Membership {
 
 impl Drop for Membership {
     fn drop(&mut self) {
+        self.set.keep_reply(&self.connection, 0);
         self.set.settle_reply(&self.connection, 0);
         self.set.settle_request(&self.connection, 0, 0);
         if self.connection.end_reason() == Some(EndReason::Idle) {

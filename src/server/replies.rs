@@ -112,9 +112,25 @@ impl Connections {
         }
     }
 
+    /// Counts this many bytes of a reply that the session keeps until later turns, beside those of its output. 0 when it has
+    /// put all into the output. While the reply grows, its client has not left it unread.
+    #[inline]
+    pub(crate) fn keep_reply(&self, connection: &Connection, bytes: usize) {
+        let share = &connection.replies;
+        let before = share.kept.load(Relaxed);
+        if bytes == before {
+            return;
+        }
+        share.kept.store(bytes, Relaxed);
+        if bytes > before {
+            share.since.store(ticks(), Relaxed);
+        }
+    }
+
     /// Counts the rest of a connection's replies after a write, and closes connections if all take too much.
     #[inline]
     pub(super) fn settle_reply(&self, connection: &Connection, left: usize) {
+        let left = left + connection.replies.kept.load(Relaxed);
         let counted = connection.replies.bytes.load(Relaxed);
         if counted != left {
             self.recount_reply(connection, left);

@@ -48,6 +48,8 @@ pub(super) fn counted(arrived: usize) -> usize {
 #[derive(Debug, Default)]
 pub(super) struct ReplyShare {
     pub(super) bytes: AtomicUsize,
+    /// Those of them that the session keeps.
+    pub(super) kept: AtomicUsize,
     /// Bytes of a request that has not arrived whole.
     pub(super) request: AtomicUsize,
     /// The memory in which `request` is.

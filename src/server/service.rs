@@ -80,7 +80,9 @@ pub trait Session: Send {
     /// alone by counting it out of [`Turn::consumed`]; it comes again, longer, with the next turn.
     /// Once `output` has grown past [`OUTPUT_SOFT_LIMIT`](super::limits::OUTPUT_SOFT_LIMIT) since
     /// the start of the turn, the session stops between two commands and answers [`Next::Again`],
-    /// so that a pipeline of reads can't grow memory without bound.
+    /// so that a pipeline of reads can't grow memory without bound. A command that takes long, such as a read of a
+    /// million fields, is done in pieces: the session answers [`Next::Continue`] after each and leaves the command in the
+    /// input.
     fn turn(&mut self, input: &[u8], output: &mut Vec<u8>) -> Turn;
 
     /// After a turn that answered [`Next::Receive`]: the memory for the next bytes. They are read from the socket
@@ -145,6 +147,10 @@ pub enum Next {
     /// Write the output; when the client has received it, come back with the rest of the input even
     /// if nothing arrived.
     Again,
+    /// Write the output; come back after the turns of the other connections, although nothing may have been consumed or
+    /// answered: the session has a part of its work left. Nothing is read from the client until then. A session that
+    /// keeps a part of a reply meanwhile counts it by [`Connections::keep_reply`](super::Connections::keep_reply).
+    Continue,
     /// As [`Again`](Next::Again), but the session's [`insertions`](Session::insertions) belong into the output. Only
     /// after [`allow_insertions`](Session::allow_insertions).
     Send,

@@ -44,6 +44,7 @@ mod deadlines;
 mod pinning;
 mod polling;
 mod reply_waits;
+mod sending;
 mod timer;
 mod trial;
 mod woken;

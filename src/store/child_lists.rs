@@ -139,6 +139,9 @@ impl ItemSlab {
             self.store_list(parent, &list, length + length / 2);
             old.into_iter().for_each(|old| self.log.free(old));
         }
+        if !self.reads.is_empty() {
+            self.reads.note_changes(parent, &[length as u32]);
+        }
         if let Some(list) = self.list_mut(parent) {
             list[HEAD + length] = child;
             list[LENGTH] += 1;
@@ -159,6 +162,10 @@ impl ItemSlab {
     /// Removes the child at a position, and returns the child that stands there now, if there is
     /// one.
     pub(super) fn remove_child(&mut self, parent: u32, position: u32) -> Option<u32> {
+        if !self.reads.is_empty() {
+            let last = self.children(parent).len() as u32 - 1;
+            self.reads.note_changes(parent, &[position, last]);
+        }
         let at = HEAD + position as usize;
         let list = self.list_mut(parent)?;
         let last = HEAD + list[LENGTH] as usize - 1;

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use super::ongoing_reads::OngoingReads;
 use super::pages::{PageBuffer, PagePool};
 use super::record::{self, ItemHeader};
 use super::record_log::{HEADER, PIECE, RecordLog, room};
@@ -20,6 +21,8 @@ const LONGEST_HEAD: usize = 64;
 pub(super) struct ItemSlab {
     slots: Slots,
     pub(super) log: RecordLog,
+    /// Reads of children, which have to know what changes.
+    pub(super) reads: OngoingReads,
     pool: Arc<PagePool>,
 }
 
@@ -28,6 +31,7 @@ impl ItemSlab {
         ItemSlab {
             slots: Slots::new(Arc::clone(&pool)),
             log: RecordLog::new(Arc::clone(&pool)),
+            reads: OngoingReads::default(),
             pool,
         }
     }
@@ -119,8 +123,19 @@ impl ItemSlab {
         record::write_position(bits, self.log.record_mut(record), position);
     }
 
+    /// Notes for the reads of its parent's children that an item changes.
+    #[inline]
+    fn note_change(&mut self, index: u32) {
+        if !self.reads.is_empty() && self.slot(index).is_child() {
+            let item = self.item(index);
+            let (parent, position) = (item.parent(), item.position());
+            self.reads.note_changes(parent, &[position]);
+        }
+    }
+
     /// Gives an item another head and value; the key stays.
     pub(super) fn rewrite(&mut self, index: u32, head: &ItemHeader, value: &[&[u8]]) {
+        self.note_change(index);
         let slot = self.slots.slot_mut(index);
         let (old, old_bits) = (slot.record, slot.bits);
         let bits = head.bits(key_length(old_bits));
@@ -185,6 +200,7 @@ impl ItemSlab {
         let bits = head.bits(key_length(item.slot.bits));
         let record = item.slot.record;
         if item.slot.has_shape(bits) {
+            self.note_change(index);
             head.write(self.log.record_mut(record), bits);
             self.slot_mut(index).bits = bits;
         } else {
@@ -283,6 +299,9 @@ impl ItemSlab {
 
     /// Frees an item's slot and record.
     pub(super) fn remove(&mut self, index: u32) {
+        if !self.reads.is_empty() {
+            self.reads.note_removal(index);
+        }
         self.log.free(self.slot(index).record);
         self.slots.free(index);
         if self.items() == 0 {

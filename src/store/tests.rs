@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::shards::locked;
 use super::*;
 
+mod children_read;
 mod detached;
 mod flushed;
 mod memory;

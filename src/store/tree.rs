@@ -22,6 +22,7 @@ use super::shared_value::SharedValue;
 use super::slot::{FETCHED, KEY_LIMIT, NONE};
 use super::subtree::Subtree;
 
+mod children_read;
 mod lease;
 mod marks;
 mod rename;
@@ -29,6 +30,7 @@ mod restore;
 mod subtrees;
 mod writes;
 
+pub(crate) use children_read::{ChildrenRead, ReadState};
 pub(crate) use lease::{Lease, LeaseRefusal};
 
 /// The lock on the shard of one top-level key. Hold one at a time, and briefly. Only a rename holds two.

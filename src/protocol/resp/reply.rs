@@ -128,6 +128,11 @@ impl<'a> Reply<'a> {
         self.overflowed
     }
 
+    /// Whether the reply may take so many bytes, which are kept elsewhere until all of it is there. If not, it has overflowed.
+    pub(crate) fn may_keep(&mut self, bytes: usize) -> bool {
+        self.start.saturating_add(bytes) <= self.bound || self.grow(bytes)
+    }
+
     /// `+text`: a status like `OK`. The text has no line end.
     #[inline]
     pub fn simple(&mut self, text: &str) {

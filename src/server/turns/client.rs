@@ -16,9 +16,8 @@ use mio::{Interest, Registry};
 use super::timer::Timer;
 use crate::server::acceptor::Accepted;
 use crate::server::connections::{Connections, Membership};
-use crate::server::gather;
 use crate::server::guard::GuardedSession;
-use crate::server::limits::{OUTPUT_SOFT_LIMIT, READ_AT_ONCE};
+use crate::server::limits::READ_AT_ONCE;
 use crate::server::service::{Insertion, Next};
 use crate::server::stream::Stream;
 use crate::server::system_calls::Received;
@@ -41,7 +40,7 @@ pub(super) struct WorkerBuffers {
 // ANCHOR_END: buffers
 
 impl WorkerBuffers {
-    fn traffic(&self) -> &Traffic {
+    pub(super) fn traffic(&self) -> &Traffic {
         self.connections.traffic(self.index)
     }
 }
@@ -72,6 +71,8 @@ pub(in crate::server) struct Client {
     pub(super) waiter: Option<Arc<Waiter>>,
     /// The session wants a turn without a read.
     pub(super) again: bool,
+    /// That turn goes on with a command that has not been answered.
+    pub(super) continuing: bool,
     /// The session waits for memory for a reply.
     pub(super) awaits_memory: bool,
     pub(super) timer: Timer,
@@ -141,6 +142,7 @@ impl Client {
             hung_up: false,
             waiter: None,
             again: false,
+            continuing: false,
             awaits_memory: false,
             timer: Timer::None,
             receiving: false,
@@ -193,6 +195,9 @@ impl Client {
         }
         if self.closing {
             self.stream.close_gracefully();
+            return Ok(TurnOutcome::NoReply(WaitFor::Close));
+        }
+        if std::mem::take(&mut self.continuing) && self.hung_up {
             return Ok(TurnOutcome::NoReply(WaitFor::Close));
         }
         if let Some(wait) = self.still_waits() {
@@ -263,6 +268,11 @@ impl Client {
             }
             Next::Close => self.closing = true,
             Next::Again => self.again = true,
+            Next::Continue => {
+                (self.again, self.continuing) = (true, true);
+                // It is not idle.
+                self.membership.connection.touch(buffers.now);
+            }
             Next::Send => self.again = !self.input.is_empty(),
             Next::AwaitMemory => self.awaits_memory = true,
             Next::Wait => self.begin_wait(),
@@ -346,55 +356,5 @@ impl Client {
             self.input.shrink_to(2 * self.input.len());
         }
         turn.next
-    }
-
-    /// Writes a reply with the values that belong into it, and keeps what the socket doesn't take.
-    fn send(
-        &mut self,
-        buffers: &mut WorkerBuffers,
-        reply: Range<usize>,
-        mut insertions: Vec<Insertion>,
-    ) -> io::Result<()> {
-        for insertion in &mut insertions {
-            insertion.at -= reply.start;
-        }
-        let bytes = &buffers.output[reply.clone()];
-        let taken = gather::write_until_full(&self.stream, bytes, &insertions, 0)?;
-        let left = gather::length(bytes, &insertions) - taken;
-        buffers.traffic().written(taken);
-        self.settle(buffers, left);
-        if left == 0 {
-            return Ok(());
-        }
-        if !insertions.is_empty() {
-            (self.output, self.written) = (buffers.output[reply].to_vec(), taken);
-            self.insertions = insertions;
-        } else if left > OUTPUT_SOFT_LIMIT && reply.end == buffers.output.len() {
-            // So large that it is not copied. Replies in front of it have been sent.
-            self.output = std::mem::take(&mut buffers.output);
-            self.written = reply.start + taken;
-        } else {
-            self.output = buffers.output[reply][taken..].to_vec();
-            self.written = 0;
-        }
-        Ok(())
-    }
-
-    /// Writes kept output; true when all of it is written.
-    fn flush(&mut self, buffers: &WorkerBuffers) -> io::Result<bool> {
-        let taken =
-            gather::write_until_full(&self.stream, &self.output, &self.insertions, self.written)?;
-        if taken > 0 {
-            buffers.traffic().written(taken);
-            self.membership.connection.touch(buffers.now);
-            self.written += taken;
-        }
-        if self.written < gather::length(&self.output, &self.insertions) {
-            return Ok(false);
-        }
-        (self.output, self.insertions) = (Vec::new(), Vec::new());
-        self.written = 0;
-        self.settle(buffers, 0);
-        Ok(true)
     }
 }

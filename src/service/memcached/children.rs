@@ -5,49 +5,209 @@
 //! escape `\udcXX`, `XX` being the byte in hexadecimal: a lone surrogate, which no valid text
 //! contains, so that every list reads back to exactly one list of names. Python does the same under
 //! the name `surrogateescape`.
+//!
+//! ```text
+//!   getch big ─▶ first piece ─▶ Next::Continue ─▶ piece ─▶ … ─▶ last piece: the list is whole ─▶ sent in parts
+//! ```
+//!
+//! A long list is read in pieces: see [`ChildrenRead`]. The command stays in the connection's input, and runs again in each turn,
+//! until all names are read. Between two pieces no lock is held and the other connections have their turns. If the item is
+//! removed and another comes into its place [`MOST_READS`] times meanwhile, the list is made at once, as for a datagram.
+
+use std::time::{Duration, Instant};
 
 use crate::protocol::memcached::text::{Words, reply};
-use crate::store::{Node, Tree};
+use crate::service::kept_reply::KeptReply;
+use crate::store::{ChildrenRead, Node, ReadState, Tree};
 
 use super::context::{TurnContext, with_path};
 use super::operations::DATABASE;
+use super::step::ReadProgress;
 
 /// The largest array, in bytes, that is put together for one answer; the list of an item with more
-/// children is an error. It is built under the lock of its tree and held until the client has read
-/// it, so it needs a bound.
+/// children is an error. It is held until the client has read it, so it needs a bound.
 const LISTING_LIMIT: usize = 16 * 1024 * 1024;
+/// Children that are listed at once.
+const SMALL: usize = 512;
+/// Bytes of such a list after which it begins again, in pieces.
+const SMALL_LISTING: usize = 64 << 10;
+/// Reads of items that were removed before they were read, after which the next one is read at once.
+const MOST_READS: u8 = 3;
 
-impl TurnContext<'_> {
-    /// `false` if there is no memory for the reply; then nothing is done.
-    pub(super) fn children(&mut self, path: Words<'_>) -> bool {
-        let key = path.clone().next().unwrap_or_default();
-        if self.operations.is_elsewhere(key) {
-            self.refuse_elsewhere("getch");
-            return true;
+/// A list of children that is larger than what one turn does.
+pub(super) enum LargeListing {
+    /// The command runs again, and goes on.
+    Reading(ListingRead),
+    /// The command is done.
+    Sending(KeptReply),
+}
+
+/// A list that is being made.
+pub(super) struct ListingRead {
+    read: ChildrenRead,
+    progress: Progress,
+}
+
+/// What the command has done so far.
+#[derive(Clone, Copy, Default)]
+struct Progress {
+    /// Reads that were begun.
+    reads: u8,
+    /// The time that its pieces took.
+    time: Duration,
+}
+
+impl LargeListing {
+    /// Bytes that the session keeps.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            LargeListing::Reading(listing) => listing.read.bytes(),
+            LargeListing::Sending(reply) => reply.left(),
         }
-        let listing = with_path(path, |names| {
-            let mut tree = self.shared.store.lock(names[0]);
-            let node = tree.find(DATABASE, names)?;
-            Some(list(&mut tree, node))
-        });
-        match listing {
-            None => {}
-            Some(Ok(json)) if !self.output.has_memory(json.len()) => return false,
-            Some(Ok(json)) => reply::value(self.output.bytes, path, 0, &json, None),
-            Some(Err(TooLarge)) => {
-                self.output.reply(false, reply::LISTING_TOO_LARGE);
-                return true;
-            }
-        }
-        self.output.push(reply::END);
-        true
     }
 }
 
-/// The array would be larger than [`LISTING_LIMIT`].
-struct TooLarge;
+impl TurnContext<'_> {
+    /// Puts the next part of a long list into the output. Whether the turn ends with it.
+    pub(super) fn sends_listing(&mut self) -> bool {
+        match self.large.as_deref_mut() {
+            Some(LargeListing::Sending(reply)) => {
+                if reply.send(self.output.bytes) {
+                    self.large = None;
+                    return false;
+                }
+                true
+            }
+            _ => false,
+        }
+    }
 
-fn list(tree: &mut Tree<'_>, node: Node) -> Result<Vec<u8>, TooLarge> {
+    /// Counts the time of the pieces that were done in earlier turns.
+    fn count_earlier(&mut self, time: Duration) {
+        self.earlier = time;
+        self.commands.add_earlier(time);
+    }
+
+    /// `getch`: the names of the children of the item at a path.
+    pub(super) fn children(&mut self, path: Words<'_>) -> ReadProgress {
+        let begun = self.large.take();
+        let mut words = path;
+        let key = words.next().unwrap_or_default();
+        if self.operations.is_elsewhere(key) {
+            self.refuse_elsewhere("getch");
+            return ReadProgress::Done;
+        }
+        with_path(path, |names| {
+            if let Some(LargeListing::Reading(listing)) = begun.map(|begun| *begun) {
+                return self.go_on(listing, path, names);
+            }
+            let mut tree = self.shared.store.lock(names[0]);
+            let node = tree.find(DATABASE, names);
+            self.list((tree, node), path, names, Progress::default())
+        })
+    }
+
+    /// Lists the children of a node, or begins to.
+    fn list(
+        &mut self,
+        (mut tree, node): (Tree<'_>, Option<Node>),
+        path: Words<'_>,
+        names: &[&[u8]],
+        mut progress: Progress,
+    ) -> ReadProgress {
+        let Some(node) = node else {
+            self.output.push(reply::END);
+            return ReadProgress::Done;
+        };
+        let in_pieces = !self.input_is_whole && progress.reads < MOST_READS;
+        if !in_pieces || tree.listed_children(node) <= SMALL {
+            let limit = match self.input_is_whole {
+                _ if in_pieces => SMALL_LISTING,
+                true => self.output.limit,
+                false => LISTING_LIMIT,
+            };
+            let json = list(&mut tree, node, limit);
+            if json.is_some() || !in_pieces {
+                drop(tree);
+                return self.answer_list(path, json.as_deref());
+            }
+        }
+        let read = tree.begin_children_read(node);
+        drop(tree);
+        progress.reads += 1;
+        self.go_on(ListingRead { read, progress }, path, names)
+    }
+
+    /// Answers a list that was made at once; `None` is one that is too long.
+    fn answer_list(&mut self, path: Words<'_>, json: Option<&[u8]>) -> ReadProgress {
+        match json {
+            // The datagram is refused.
+            None if self.input_is_whole => return ReadProgress::NoMemory,
+            None => self.output.reply(false, reply::LISTING_TOO_LARGE),
+            Some(json) if !self.output.has_memory(json.len()) => return ReadProgress::NoMemory,
+            Some(json) => {
+                reply::value(self.output.bytes, path, 0, json, None);
+                self.output.push(reply::END);
+            }
+        }
+        ReadProgress::Done
+    }
+
+    /// Reads a piece of a list.
+    fn go_on(
+        &mut self,
+        mut listing: ListingRead,
+        path: Words<'_>,
+        names: &[&[u8]],
+    ) -> ReadProgress {
+        let began = Instant::now();
+        let mut tree = self.shared.store.lock(names[0]);
+        let state = tree.read_children(&mut listing.read, DATABASE, names, |json, child| {
+            json.push(b',');
+            string(json, child.key());
+        });
+        if state == ReadState::Gone {
+            self.count_earlier(listing.progress.time);
+            let node = tree.peek(DATABASE, names);
+            return self.list((tree, node), path, names, listing.progress);
+        }
+        drop(tree);
+        let bytes = listing.read.bytes();
+        if bytes > LISTING_LIMIT {
+            self.count_earlier(listing.progress.time);
+            return self.answer_list(path, None);
+        }
+        if !self.output.has_memory(bytes) {
+            return ReadProgress::NoMemory;
+        }
+        if state == ReadState::Partial {
+            listing.progress.time += began.elapsed();
+            self.large = Some(Box::new(LargeListing::Reading(listing)));
+            return ReadProgress::Unfinished;
+        }
+        self.count_earlier(listing.progress.time);
+        let reply = KeptReply::new(listing_pages(listing.read, path));
+        self.large = Some(Box::new(LargeListing::Sending(reply)));
+        ReadProgress::Done
+    }
+}
+
+/// The reply with the names that were read, each of which has a comma in front.
+fn listing_pages(read: ChildrenRead, path: Words<'_>) -> Vec<Vec<u8>> {
+    let mut head = Vec::new();
+    reply::value_line(&mut head, path, 0, read.bytes() + 1, None);
+    let mut pages = vec![head];
+    pages.extend(read.into_pages());
+    let first = pages[1..].iter_mut().find_map(|page| page.first_mut());
+    if let Some(comma) = first {
+        *comma = b'[';
+    }
+    pages.push([b"]\r\n", reply::END].concat());
+    pages
+}
+
+/// The names of a node's children; `None` if the array would be longer than the limit, about.
+fn list(tree: &mut Tree<'_>, node: Node, limit: usize) -> Option<Vec<u8>> {
     let mut json = vec![b'['];
     for position in 0..tree.child_count(node) {
         let Some(child) = tree.child_at(node, position) else {
@@ -57,12 +217,12 @@ fn list(tree: &mut Tree<'_>, node: Node) -> Result<Vec<u8>, TooLarge> {
             json.push(b',');
         }
         string(&mut json, tree.item(child).key());
-        if json.len() > LISTING_LIMIT {
-            return Err(TooLarge);
+        if json.len() > limit {
+            return None;
         }
     }
     json.push(b']');
-    Ok(json)
+    Some(json)
 }
 
 /// Appends a name as a JSON string.

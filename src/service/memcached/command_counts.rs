@@ -11,7 +11,7 @@
 
 use std::array;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::protocol::memcached::{COMMANDS, CommandName};
 use crate::service::latency_histogram::LatencyHistogram;
@@ -124,6 +124,11 @@ impl<'a> TurnCommands<'a> {
     #[inline]
     pub(super) fn time_since(&mut self, began: Option<Instant>) {
         self.since = began;
+    }
+
+    /// Counts the time of the pieces in which the command that runs was done before this turn.
+    pub(super) fn add_earlier(&mut self, time: Duration) {
+        self.since = self.since.and_then(|since| since.checked_sub(time));
     }
 
     /// Counts a command that is done, as far as this turn goes.

@@ -18,6 +18,7 @@ use crate::server::{self, Connection, Insertion, Next, Turn, Waiter, ticks};
 use crate::service::kept_insertions::KeptInsertions;
 
 use super::binary::BinarySession;
+use super::children::LargeListing;
 use super::command_counts::TurnTimer;
 use super::context::TurnContext;
 use super::service_state::{Shared, SpokenProtocol};
@@ -40,6 +41,8 @@ pub(super) struct ConnectionSession {
     refused: bool,
     /// The fetches that the current command waits for.
     fetches: CommandFetches,
+    /// A list of children that is done in pieces.
+    large: Option<Box<LargeListing>>,
     /// Bytes of input below which there is nothing to do: the length of a data block.
     needed: u32,
     timer: TurnTimer,
@@ -91,6 +94,7 @@ impl ConnectionSession {
             is_datagram,
             refused: false,
             fetches: CommandFetches::default(),
+            large: None,
             needed: 0,
             timer: TurnTimer::default(),
         }
@@ -161,6 +165,7 @@ impl ConnectionSession {
             Step::Send(taken) => (taken, Some(Next::Send)),
             Step::NoMemory(taken) => (taken, Some(Next::AwaitMemory)),
             Step::Fetch(taken) => (taken, Some(Next::Wait)),
+            Step::Unfinished => (0, Some(Next::Continue)),
             Step::Delay(taken) => (taken, Some(Next::Delay)),
             Step::Watch(watching) => {
                 self.protocol = SessionProtocol::Watching(watching);
@@ -174,6 +179,28 @@ impl ConnectionSession {
         };
         *consumed += taken;
         next
+    }
+
+    /// Gives a turn what the session has kept since the last one.
+    fn lend_to(&mut self, context: &mut TurnContext<'_>) {
+        context.output.may_insert = self.may_insert;
+        context.operations.may_wait = !self.is_datagram;
+        context.operations.fetches = std::mem::take(&mut self.fetches);
+        context.large = self.large.take();
+        if self.is_datagram {
+            context.input_is_whole = true;
+            context.output.limit = MAX_REPLY;
+        }
+    }
+
+    /// Keeps what a turn leaves for the next one.
+    fn take_back(&mut self, context: &mut TurnContext<'_>) {
+        self.insertions = std::mem::take(&mut context.output.insertions);
+        self.fetches = std::mem::take(&mut context.operations.fetches);
+        self.large = context.large.take();
+        let kept = self.large.as_ref().map_or(0, |large| large.bytes());
+        let connections = &self.shared.connections;
+        connections.keep_reply(&self.connection, kept);
     }
 
     /// Appends the lines that wait, if the connection watches. It is not idle meanwhile.
@@ -207,16 +234,13 @@ impl server::Session for ConnectionSession {
         let connection = Arc::clone(&self.connection);
         let mut context = TurnContext::new(&shared, output, &connection);
         context.commands.time_since(began);
-        context.output.may_insert = self.may_insert;
-        context.operations.may_wait = !self.is_datagram;
-        context.operations.fetches = std::mem::take(&mut self.fetches);
-        if self.is_datagram {
-            context.input_is_whole = true;
-            context.output.limit = MAX_REPLY;
-        }
+        self.lend_to(&mut context);
         let mut clock = RequestClock::begin(shared.slow_log());
         let mut consumed = 0;
         let next = loop {
+            if context.sends_listing() {
+                break Next::Again;
+            }
             let rest = &input[consumed..];
             if rest.is_empty() && !self.has_more_to_say() {
                 break self.waits_for();
@@ -231,6 +255,9 @@ impl server::Session for ConnectionSession {
             let step = context.after_peers(step, before, rest);
             context.after_fetches(&step);
             let next = self.after_step(step, rest.len(), &mut consumed);
+            if !context.earlier.is_zero() {
+                clock.add_earlier(std::mem::take(&mut context.earlier));
+            }
             if begins && let Some(time) = clock.request_done(start) {
                 clock.note(input, &connection, shared.store.now_ms(), time);
             }
@@ -242,8 +269,7 @@ impl server::Session for ConnectionSession {
             clock.note(input, &connection, shared.store.now_ms(), time);
         }
         connection.note_awaits_value(self.needed > 0 || next == Next::Receive);
-        self.insertions = std::mem::take(&mut context.output.insertions);
-        self.fetches = std::mem::take(&mut context.operations.fetches);
+        self.take_back(&mut context);
         context.operations.counts.conn_yields += u64::from(next == Next::Again);
         shared.counters.add(&context.operations.counts);
         context.commands.end_run();

@@ -1,9 +1,12 @@
 //! The context of one turn's commands.
 
+use std::time::Duration;
+
 use crate::protocol::memcached::binary::ReplyTo;
 use crate::server::Connection;
 use crate::store::Reservation;
 
+use super::children::LargeListing;
 use super::command_counts::TurnCommands;
 use super::operations::Operations;
 use super::output::Output;
@@ -20,6 +23,10 @@ pub(super) struct TurnContext<'a> {
     pub(super) connection: &'a Connection,
     /// No input follows that of this turn, so no value is received as it arrives.
     pub(super) input_is_whole: bool,
+    /// A list of children that is done in pieces, or the rest of one that is sent in parts.
+    pub(super) large: Option<Box<LargeListing>>,
+    /// The time of the pieces of the current command that were done in earlier turns.
+    pub(super) earlier: Duration,
     /// The request that statistics answer in frames of the binary protocol; otherwise they are lines.
     pub(super) stat_frames: Option<ReplyTo>,
 }
@@ -38,6 +45,8 @@ impl<'a> TurnContext<'a> {
             output: Output::new(out, &shared.connections, connection),
             connection,
             input_is_whole: false,
+            large: None,
+            earlier: Duration::ZERO,
             stat_frames: None,
         }
     }

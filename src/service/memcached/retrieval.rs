@@ -64,8 +64,7 @@ impl TurnContext<'_> {
     pub(super) fn read_path(&mut self, command: ReadPath<'_>) -> ReadProgress {
         match command.read {
             PathRead::Item { cas } => self.retrieve_path(command.path, cas),
-            PathRead::Children if self.children(command.path) => ReadProgress::Done,
-            PathRead::Children => ReadProgress::NoMemory,
+            PathRead::Children => self.children(command.path),
         }
     }
 

@@ -56,6 +56,13 @@ impl<'a> RequestClock<'a> {
         self.look()
     }
 
+    /// Counts the time of the pieces in which the last request was done before this turn.
+    pub(super) fn add_earlier(&mut self, time: Duration) {
+        self.since = self
+            .since
+            .map(|since| since.checked_sub(time).unwrap_or(since));
+    }
+
     /// The time of the requests since the last look, if it was long.
     pub(super) fn look(&mut self) -> Option<Duration> {
         let since = self.since.filter(|_| self.count > 0)?;

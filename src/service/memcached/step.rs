@@ -20,6 +20,8 @@ pub(super) enum Step {
     NoMemory(usize),
     /// This much was consumed; the next reply waits for the origin.
     Fetch(usize),
+    /// Nothing was consumed: the command is done in pieces, and goes on.
+    Unfinished,
     /// This much was consumed; the password was wrong, so the reply waits.
     Delay(usize),
     /// The connection watches from now on. The rest of its input is dropped.
@@ -33,7 +35,10 @@ pub(super) enum Step {
 impl Step {
     /// Whether the command of this step is not to be done again from its start.
     pub(super) fn has_begun(&self) -> bool {
-        !matches!(self, Step::Wait { .. } | Step::NoMemory(0) | Step::Fetch(0))
+        !matches!(
+            self,
+            Step::Wait { .. } | Step::NoMemory(0) | Step::Fetch(0) | Step::Unfinished
+        )
     }
 }
 
@@ -45,6 +50,8 @@ pub(super) enum ReadProgress {
     NoMemory,
     /// The origin was asked. Nothing was done.
     Fetching,
+    /// A piece was done.
+    Unfinished,
 }
 
 impl ReadProgress {
@@ -54,6 +61,7 @@ impl ReadProgress {
             ReadProgress::Done => None,
             ReadProgress::NoMemory => Some(Step::NoMemory(consumed)),
             ReadProgress::Fetching => Some(Step::Fetch(consumed)),
+            ReadProgress::Unfinished => Some(Step::Unfinished),
         }
     }
 }

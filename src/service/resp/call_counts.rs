@@ -61,6 +61,11 @@ impl CountedCalls {
         self.count -= 1;
     }
 
+    /// Counts the time of the pieces in which the call that has begun was done before this turn.
+    pub(super) fn add_earlier(&mut self, time: Duration) {
+        self.since = self.since.checked_sub(time).unwrap_or(self.since);
+    }
+
     /// Notes that the call of this command has ended. Returns the calls that were added. `exact`: each call needs a look at the clock.
     #[inline]
     pub(super) fn end_call(

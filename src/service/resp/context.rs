@@ -1,7 +1,10 @@
 //! The state that a command uses while it runs.
 
 use super::client_state::{CLOSE, ClientState};
+use super::large_replies::LargeReply;
 use super::service_state::ServiceState;
+use std::time::Duration;
+
 use crate::origin::{CommandFetches, Look};
 use crate::protocol::resp::{CommandArgs, Reply};
 use crate::server::Insertion;
@@ -27,6 +30,10 @@ pub(crate) struct Context<'a> {
     pub fetches: Option<&'a mut CommandFetches>,
     /// The command waits for its fetches: its reply is dropped, and it runs again.
     pub is_fetching: bool,
+    /// The command may be done in pieces, and keeps a large reply here. `None` if it can't, as in a transaction.
+    pub large: Option<&'a mut Option<Box<LargeReply>>>,
+    /// The time of the pieces of the command that were done in earlier turns.
+    pub earlier: Duration,
     /// The full name of the command that runs: `get`, or `client|id` for a subcommand.
     pub name: &'static str,
 }

@@ -1,6 +1,8 @@
-//! Replies that are dropped after a command has run: of a command that has to wait, and of a client that wants none.
+//! Replies that are not sent as they are after a command has run: those of a command that has to wait and of a client that wants
+//! none are dropped, and large ones are sent in parts.
 
 use super::client_state::{CLOSE, REPLY_FILTERED, REPLY_SKIP, REPLY_SKIP_NEXT};
+use super::large_replies::LargeReply;
 use super::session::CommandRunner;
 
 impl CommandRunner<'_> {
@@ -16,11 +18,27 @@ impl CommandRunner<'_> {
         }
     }
 
+    /// Puts the next part of a large reply into the output. Whether the turn ends with it.
+    #[inline]
+    pub(super) fn sends_large_reply(&mut self) -> bool {
+        match self.large.as_deref_mut() {
+            Some(LargeReply::Sending(reply)) => {
+                if reply.send(self.out) {
+                    *self.large = None;
+                    return false;
+                }
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// Drops the reply, which starts at `before`, if the client's mode asks for that. Returns whether to
     /// close the connection.
     pub(super) fn after_command(&mut self, before: usize) -> bool {
         if self.client.drops_reply() && !self.client.is(REPLY_FILTERED) {
             self.out.truncate(before);
+            *self.large = None;
         }
         self.client.set(REPLY_FILTERED, false);
         let skip = self.client.is(REPLY_SKIP_NEXT);

@@ -7,13 +7,15 @@
 //! moves to its position.
 //!
 //! Cost: one lock for the key, one look-up for it and one for each field. No command that answers many fields copies
-//! them anywhere but into the reply.
+//! them anywhere but into the reply, except that a large hash is read in pieces: `large_replies`.
 
 use super::arguments::{is_hash, reply_refused};
 use super::context::Context;
 use super::errors;
+use super::large_replies::FieldsReply;
 use super::table::{CommandSpec, DENYOOM, FAST, READONLY, WRITE};
-use crate::store::{Entry, Node, Refused, Tree};
+use crate::protocol::resp::Reply;
+use crate::store::{Entry, Item, Node, Refused, Tree};
 
 pub(super) const COMMANDS: &[CommandSpec] = &[
     CommandSpec::new("hset", -4, WRITE | DENYOOM | FAST, hset)
@@ -277,55 +279,37 @@ fn hmget(ctx: &mut Context<'_>) {
     }
 }
 
-/// Runs `each` on every field's node, after `head` has begun the reply with their number.
-fn for_each_field(
-    ctx: &mut Context<'_>,
-    head: impl FnOnce(&mut Context<'_>, usize),
-    each: impl Fn(&mut Context<'_>, &Tree<'_>, Node),
-) {
-    let Ok((mut tree, hash)) = find_hash(ctx) else {
-        return;
-    };
-    let Some(hash) = hash else {
-        return head(ctx, 0);
-    };
-    let count = tree.child_count(hash);
-    head(ctx, count);
-    for position in 0..count {
-        if ctx.reply.overflowed() {
-            return;
-        }
-        if let Some(node) = tree.child_at(hash, position) {
-            each(ctx, &tree, node);
-        }
-    }
+/// Appends the name of a field.
+pub(super) fn append_name(reply: &mut Reply<'_>, field: &Item<'_>) {
+    reply.bulk(field.key());
 }
 
-fn answer_field(ctx: &mut Context<'_>, tree: &Tree<'_>, node: Node) {
-    ctx.reply.bulk(tree.item(node).key());
-}
-
-fn answer_value(ctx: &mut Context<'_>, tree: &Tree<'_>, node: Node) {
-    ctx.reply.bulk(tree.item(node).value().unwrap_or_default());
+fn append_value(reply: &mut Reply<'_>, field: &Item<'_>) {
+    reply.bulk(field.value().unwrap_or_default());
 }
 
 fn hgetall(ctx: &mut Context<'_>) {
-    for_each_field(
-        ctx,
-        |ctx, count| ctx.reply.map(count),
-        |ctx, tree, node| {
-            answer_field(ctx, tree, node);
-            answer_value(ctx, tree, node);
+    ctx.answer_fields(FieldsReply {
+        head: |reply, count| reply.map(count),
+        field: |reply, field| {
+            append_name(reply, field);
+            append_value(reply, field);
         },
-    );
+    });
 }
 
 fn hkeys(ctx: &mut Context<'_>) {
-    for_each_field(ctx, |ctx, count| ctx.reply.array(count), answer_field);
+    ctx.answer_fields(FieldsReply {
+        head: |reply, count| reply.array(count),
+        field: append_name,
+    });
 }
 
 fn hvals(ctx: &mut Context<'_>) {
-    for_each_field(ctx, |ctx, count| ctx.reply.array(count), answer_value);
+    ctx.answer_fields(FieldsReply {
+        head: |reply, count| reply.array(count),
+        field: append_value,
+    });
 }
 
 fn hdel(ctx: &mut Context<'_>) {

@@ -5,7 +5,7 @@
 //! position: it walks from the last field to the first, and a removed field is replaced by the last one, which has been
 //! returned already. As in Redis, a hash of up to 128 fields is answered whole, with any COUNT.
 //!
-//! Cost: a step looks at about COUNT slots. Elements are collected before the reply is written, because it begins
+//! Cost: a step looks at about COUNT slots, HSCAN's at [`MOST_FIELDS`] at most. Elements are collected before the reply is written, because it begins
 //! with their number; collecting stops at the bound on replies.
 
 use super::arguments::is;
@@ -38,6 +38,9 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
             "Walks over the fields of a hash, some at a time.",
         ),
 ];
+
+/// Fields that a step of HSCAN looks at, whatever COUNT says: its shard is locked meanwhile.
+const MOST_FIELDS: usize = 1024;
 
 /// Hashes up to this size are answered in one step.
 const SMALL_HASH: usize = 128;
@@ -229,7 +232,7 @@ fn hscan(ctx: &mut Context<'_>) {
             Ok(cursor @ 1..) => cursor.min(length),
             _ => length,
         };
-        (end.saturating_sub(options.count), end)
+        (end.saturating_sub(options.count.min(MOST_FIELDS)), end)
     };
     let mut found = ElementBuffer::new(ctx);
     for position in start..end {

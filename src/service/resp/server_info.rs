@@ -271,7 +271,7 @@ fn usage(ctx: &mut Context<'_>) {
     let mut options = args.from(3).iter();
     while let Some(option) = options.next() {
         match options.next() {
-            // The answer is exact for any number of samples.
+            // The store chooses the number of samples.
             Some(samples) if option.eq_ignore_ascii_case(b"samples") => {
                 match parse_integer(samples) {
                     Some(0..) => {}

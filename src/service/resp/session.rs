@@ -13,27 +13,24 @@
 //! command's reply, or EXEC's, is bounded by [`Settings::max_reply`](super::Settings::max_reply),
 //! past which the connection is closed, as Redis does at its `client-output-buffer-limit`.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::acl::check;
 use super::call_counts::CountedCalls;
 use super::client_state::{
-    CLOSE, ClientState, MONITORS, MULTI, RESTRICTED, UNAUTHENTICATED, WRONG_PASSWORD,
+    ClientState, MONITORS, MULTI, RESTRICTED, UNAUTHENTICATED, WRONG_PASSWORD,
 };
-use super::context::Context;
 use super::errors;
-use super::peers;
+use super::large_replies::LargeReply;
 use super::received_command::ReceivedCommand;
-use super::reply_budget::CommandBudget;
 use super::service_state::ServiceState;
 use super::table::{
-    CommandEntry, CommandLookup, CommandTable, EXCLUSIVE, IMMEDIATE, NO_AUTH, READONLY, WRITE,
-    table,
+    CommandLookup, CommandTable, EXCLUSIVE, IMMEDIATE, NO_AUTH, READONLY, WRITE, table,
 };
 use crate::origin::CommandFetches;
-use crate::protocol::resp::{CommandArgs, CommandWords, Limits, ReadOutcome, Reader, Reply};
+use crate::protocol::resp::{CommandArgs, CommandWords, Limits, ReadOutcome, Reader};
 use crate::server::limits::OUTPUT_SOFT_LIMIT;
 use crate::server::{Connection, Insertion, Next, Session, Turn, Waiter};
 use crate::service::kept_insertions::KeptInsertions;
@@ -57,6 +54,8 @@ pub(crate) struct RespSession {
     may_insert: bool,
     /// The fetches that the current command waits for.
     fetches: CommandFetches,
+    /// A command that is done in pieces, or its reply.
+    large: Option<Box<LargeReply>>,
 }
 
 impl RespSession {
@@ -70,6 +69,7 @@ impl RespSession {
             insertions: KeptInsertions::default(),
             may_insert: false,
             fetches: CommandFetches::default(),
+            large: None,
         }
     }
 
@@ -82,6 +82,8 @@ impl RespSession {
             awaits_fetches: false,
             is_paused: false,
             fetches: &mut self.fetches,
+            large: &mut self.large,
+            is_unfinished: false,
             shared: &self.shared,
             gate: Some(self.shared.store.share()),
             table: table(),
@@ -101,7 +103,11 @@ impl Session for RespSession {
     fn turn(&mut self, input: &[u8], output: &mut Vec<u8>) -> Turn {
         WORDS.with_borrow_mut(|words| {
             let (mut run, reader) = self.runner(output);
-            run.turn(reader, input, words)
+            let turn = run.turn(reader, input, words);
+            let large = run.large.as_ref();
+            let kept = large.map_or(0, |large| large.bytes());
+            run.shared.connections.keep_reply(run.connection, kept);
+            turn
         })
     }
 
@@ -167,20 +173,23 @@ pub(super) struct CommandRunner<'a> {
     pub(super) connection: &'a Connection,
     pub(super) receiving: &'a mut Option<Box<ReceivedCommand>>,
     pub(super) insertions: &'a mut KeptInsertions,
-    may_insert: bool,
+    pub(super) may_insert: bool,
     /// The value that was received for the command that runs.
     pub(super) value: Option<Reservation>,
     pub(super) calls: CountedCalls,
     pub(super) out: &'a mut Vec<u8>,
     /// The length of `out` before the turn.
-    start: usize,
+    pub(super) start: usize,
     /// The last command has no reply, because memory for it was refused. It has to run again.
     pub(super) awaits_memory: bool,
     /// The last command has no reply, because it waits for its fetches. It has to run again.
     pub(super) awaits_fetches: bool,
     /// The last command has no reply, because clients are paused. It has to run again.
     is_paused: bool,
-    fetches: &'a mut CommandFetches,
+    /// The last command has no reply, because it is done in pieces. It has to run again.
+    pub(super) is_unfinished: bool,
+    pub(super) large: &'a mut Option<Box<LargeReply>>,
+    pub(super) fetches: &'a mut CommandFetches,
 }
 
 impl CommandRunner<'_> {
@@ -200,6 +209,9 @@ impl CommandRunner<'_> {
             };
         }
         let next = loop {
+            if self.sends_large_reply() {
+                break Next::Again;
+            }
             if self.out.len() - self.start >= OUTPUT_SOFT_LIMIT {
                 break Next::Again;
             }
@@ -263,6 +275,9 @@ impl CommandRunner<'_> {
                 if self.is_paused {
                     return Step::End(0, Next::Later);
                 }
+                if self.is_unfinished {
+                    return Step::End(0, Next::Continue);
+                }
                 if !self.insertions.is_empty() {
                     return Step::End(length, Next::Send);
                 }
@@ -293,6 +308,8 @@ impl CommandRunner<'_> {
     /// Runs one command, or queues or refuses it.
     #[inline]
     pub(super) fn command(&mut self, args: CommandArgs<'_>) {
+        // If the command may no longer run, what it has read is dropped.
+        let begun = self.large.take();
         let entry = match self.table.find(args) {
             CommandLookup::Command(entry) => entry,
             CommandLookup::Unknown => return self.unknown(args),
@@ -319,7 +336,7 @@ impl CommandRunner<'_> {
         if self.shared.store.refuses() && self.lacks_memory(entry, args) {
             return self.refuse(Some(entry), errors::OUT_OF_MEMORY.as_bytes());
         }
-        if self.value.is_none() && self.is_paused(entry) {
+        if self.value.is_none() && begun.is_none() && self.is_paused(entry) {
             self.is_paused = true;
             return;
         }
@@ -330,6 +347,7 @@ impl CommandRunner<'_> {
         if let Some(others) = self.calls.begin_call(entry.number, statistics) {
             self.note_time(&others, None);
         }
+        *self.large = begun;
         if entry.command.is(EXCLUSIVE) {
             self.gate = None;
             let exclusive = self.shared.store.exclusive();
@@ -344,57 +362,8 @@ impl CommandRunner<'_> {
         if let Some(calls) = added {
             self.note_time(&calls, Some(args));
         }
-        if self.shared.monitors.are_any() {
+        if self.shared.monitors.are_any() && !self.has_to_run_again() {
             self.show_to_monitors(entry, args);
-        }
-    }
-
-    #[inline]
-    fn run(&mut self, entry: &'static CommandEntry, args: CommandArgs<'_>) {
-        let start = self.out.len();
-        let budget = CommandBudget {
-            shared: self.shared,
-            connection: self.connection,
-            before: start - self.start,
-            may_wait: entry.command.is(READONLY),
-            waits: Cell::new(false),
-        };
-        let resp3 = self.client.resp3();
-        let may_share = self.client.mode & !RESTRICTED == 0 && self.may_insert;
-        let mut ctx = Context {
-            store: &self.shared.store,
-            service: self.shared,
-            reply: Reply::within(self.out, resp3, budget.granted(), &budget),
-            client: self.client,
-            args,
-            received: self.value.take(),
-            insertions: may_share.then_some(&mut *self.insertions),
-            fetches: Some(&mut *self.fetches),
-            is_fetching: false,
-            name: &entry.name,
-        };
-        peers::run(entry.command, &mut ctx);
-        let overflowed = ctx.reply.overflowed();
-        if ctx.is_fetching {
-            return self.await_fetches(start);
-        }
-        self.fetches.clear();
-        if self.out.get(start) == Some(&b'-') {
-            let statistics = &self.shared.statistics;
-            statistics.add_failure(entry.number, &self.out[start..]);
-        }
-        if overflowed {
-            self.out.truncate(start);
-            self.insertions.take();
-        }
-        if overflowed && !self.client.drops_reply() {
-            if budget.waits.get() {
-                self.awaits_memory = true;
-                self.calls.forget_call();
-                return;
-            }
-            self.closing("the reply to one of its commands exceeds the limit");
-            self.client.set(CLOSE, true);
         }
     }
 }

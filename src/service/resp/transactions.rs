@@ -141,6 +141,8 @@ fn run_queued(ctx: &mut Context<'_>, entry: &'static CommandEntry, args: Command
         insertions: None,
         fetches: None,
         is_fetching: false,
+        large: None,
+        earlier: Duration::ZERO,
         name: &entry.name,
     };
     let denied = one

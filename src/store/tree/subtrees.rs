@@ -14,18 +14,35 @@ pub(super) enum Grafted {
     Renamed,
 }
 
+/// Children of a node that stand for all of them.
+const SAMPLES: usize = 1024;
+/// Nodes that are looked at under one lock.
+const MOST_LOOKS: usize = 2048;
+
 impl Tree<'_> {
-    /// Bytes of memory that a node takes with everything below it.
+    /// Bytes of memory that a node takes with everything below it. Of a node's children [`SAMPLES`] at most are looked at, and
+    /// [`MOST_LOOKS`] nodes at most: the others count with the mean of those.
     pub fn size(&self, node: Node) -> usize {
-        let mut size = 0;
-        let mut waiting = vec![node.0];
-        while let Some(index) = waiting.pop() {
+        let (mut size, mut nodes, mut looks) = (0.0, 0.0, 0);
+        // A node, and the number of nodes that it stands for.
+        let mut waiting = vec![(node.0, 1.0)];
+        while looks < MOST_LOOKS
+            && let Some((index, number)) = waiting.pop()
+        {
+            looks += 1;
+            nodes += number;
+            let bytes = entry::item_cost(self.shard.slab.item(index).record.len())
+                + self.shard.slab.list_bytes(index);
+            size += bytes as f64 * number;
             let children = self.shard.slab.children(index);
-            size += entry::item_cost(self.shard.slab.item(index).record.len());
-            size += self.shard.slab.list_bytes(index);
-            waiting.extend_from_slice(children);
+            let samples = children
+                .iter()
+                .step_by(children.len().div_ceil(SAMPLES).max(1));
+            let each = number * children.len() as f64 / samples.len() as f64;
+            waiting.extend(samples.map(|child| (*child, each)));
         }
-        size
+        let left: f64 = waiting.iter().map(|(_, number)| number).sum();
+        (size + size / nodes * left) as usize
     }
 
     /// Removes a node with its subtree, and hands it out.

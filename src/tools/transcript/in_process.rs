@@ -72,7 +72,7 @@ impl InProcessConnection {
                         waiter.block();
                     }
                 }
-                Next::Again | Next::Send | Next::AwaitMemory | Next::Delay => {}
+                Next::Again | Next::Continue | Next::Send | Next::AwaitMemory | Next::Delay => {}
                 Next::Read | Next::Later | Next::Receive => return Ok(()),
                 Next::Close => {
                     self.session = None;

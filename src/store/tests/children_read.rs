@@ -1,0 +1,212 @@
+//! Reads of children in pieces, while others write.
+
+use super::*;
+use crate::store::{ChildrenRead, ReadState};
+use proptest::prelude::*;
+
+const TOP: &[u8] = b"top";
+const PATH: &[&[u8]] = &[TOP];
+
+fn child(number: usize) -> Vec<u8> {
+    format!("child{number}").into_bytes()
+}
+
+fn put_child(store: &Store, number: usize, value: &[u8], expires_ms: Option<u64>) {
+    let entry = Entry {
+        value: Some(&[value]),
+        flags: 0,
+        expires_ms,
+    };
+    put(store, &[TOP, &child(number)], entry).unwrap();
+}
+
+fn tree_of(children: usize) -> Store {
+    let store = store();
+    put(&store, PATH, Entry::default()).unwrap();
+    for number in 0..children {
+        put_child(&store, number, b"first", None);
+    }
+    store
+}
+
+fn form(bytes: &mut Vec<u8>, item: &Item<'_>) {
+    bytes.extend_from_slice(item.key());
+    bytes.push(b'=');
+    bytes.extend_from_slice(item.value().unwrap_or_default());
+    bytes.push(b' ');
+}
+
+fn begin(store: &Store) -> ChildrenRead {
+    let mut tree = store.lock(TOP);
+    let node = tree.peek(0, PATH).expect("it is there");
+    tree.begin_children_read(node)
+}
+
+fn piece(store: &Store, read: &mut ChildrenRead) -> ReadState {
+    store.lock(TOP).read_children(read, 0, PATH, form)
+}
+
+/// What a read at once gives, and how many children there are.
+fn whole(store: &Store) -> (Vec<u8>, usize) {
+    let mut tree = store.lock(TOP);
+    let mut bytes = Vec::new();
+    let Some(node) = tree.peek(0, PATH) else {
+        return (bytes, 0);
+    };
+    let children = tree.children(node);
+    for child in &children {
+        form(&mut bytes, &tree.item(*child));
+    }
+    (bytes, children.len())
+}
+
+#[test]
+fn a_read_in_pieces_gives_what_a_read_at_once_gives() {
+    for children in [1, 255, 256, 257, 3000] {
+        let store = tree_of(children);
+        let mut read = begin(&store);
+        let mut pieces = 1;
+        while piece(&store, &mut read) == ReadState::Partial {
+            pieces += 1;
+        }
+        assert_eq!(pieces, children.div_ceil(256));
+        let (bytes, count) = whole(&store);
+        assert_eq!((read.children(), read.bytes()), (count, bytes.len()));
+        assert!(read.into_pages().concat() == bytes);
+    }
+}
+
+#[test]
+fn a_page_of_large_children_has_few_of_them() {
+    let store = tree_of(0);
+    for number in 0..64 {
+        put_child(&store, number, &[b'x'; 20_000], None);
+    }
+    let mut read = begin(&store);
+    assert_eq!(piece(&store, &mut read), ReadState::Partial);
+    assert!(read.bytes() < 64 << 10, "{}", read.bytes());
+}
+
+#[test]
+fn a_read_ends_if_its_item_is_removed_or_its_path_leads_elsewhere() {
+    type Change = fn(&Store);
+    let changes: [(&str, Change); 6] = [
+        ("a removal", |store| {
+            let mut tree = store.lock(TOP);
+            let node = tree.peek(0, PATH).unwrap();
+            tree.remove(node);
+        }),
+        ("a replacement", |store| {
+            put(store, PATH, value(&[b"new"])).unwrap();
+        }),
+        ("a flush", |store| store.flush(0)),
+        ("a flush, and the same again", |store| {
+            store.flush(0);
+            put(store, PATH, Entry::default()).unwrap();
+            put_child(store, 0, b"second", None);
+        }),
+        ("an exchange of databases", |store| store.swap(0, 1)),
+        ("its expiry", |store| {
+            let mut tree = store.lock(TOP);
+            let node = tree.peek(0, PATH).unwrap();
+            tree.set_expiry(node, Some(START));
+        }),
+    ];
+    for (what, change) in changes {
+        let store = tree_of(600);
+        let mut read = begin(&store);
+        assert_eq!(piece(&store, &mut read), ReadState::Partial);
+        change(&store);
+        assert_eq!(piece(&store, &mut read), ReadState::Gone, "{what}");
+    }
+}
+
+#[test]
+fn a_read_of_a_tree_that_changes_all_the_time_ends() {
+    let store = tree_of(3000);
+    let mut read = begin(&store);
+    let mut pieces = 1;
+    loop {
+        for number in (0..3000).step_by(7) {
+            put_child(&store, number, format!("{pieces}").as_bytes(), None);
+        }
+        if piece(&store, &mut read) == ReadState::Whole {
+            break;
+        }
+        pieces += 1;
+    }
+    assert!((12..60).contains(&pieces), "{pieces}");
+    assert!(read.into_pages().concat() == whole(&store).0);
+}
+
+#[test]
+fn a_change_costs_a_shard_nothing_after_a_read_was_dropped() {
+    let store = tree_of(600);
+    let read = begin(&store);
+    drop(read);
+    put_child(&store, 1, b"new", None);
+    for shard in &store.shards {
+        assert!(locked(shard).slab.reads.is_empty());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    /// Whatever others do between the pieces, the result is the state in the moment of the last one.
+    #[test]
+    fn a_read_is_the_state_of_one_moment(
+        children in 1..2000usize,
+        changes in proptest::collection::vec((0..7usize, 0..2100usize), 0..60),
+    ) {
+        let store = tree_of(children);
+        let mut read = begin(&store);
+        let mut changes = changes.into_iter();
+        loop {
+            for (kind, number) in changes.by_ref().take(3) {
+                let path = [TOP, &child(number)[..]];
+                let mut tree = store.lock(TOP);
+                match (kind, tree.peek(0, &path)) {
+                    (0 | 1, Some(node)) => tree.remove(node),
+                    (2, Some(node)) => tree.set_value(node, &[b"another value"]).unwrap(),
+                    (3, Some(node)) => tree.set_expiry(node, Some(START + 10 * number as u64)),
+                    (4, Some(node)) => tree.set_expiry(node, None),
+                    (5, _) => {
+                        drop(tree);
+                        store.clock().advance(Duration::from_millis(number as u64));
+                    }
+                    _ => {
+                        drop(tree);
+                        if get_top(&store) {
+                            put_child(&store, number, b"new", None);
+                        }
+                    }
+                }
+            }
+            match piece(&store, &mut read) {
+                ReadState::Partial => {}
+                ReadState::Whole => {
+                    let (bytes, count) = whole(&store);
+                    prop_assert_eq!((read.children(), read.bytes()), (count, bytes.len()));
+                    // Not printed: they are long. A removal of expired children changes their order.
+                    let mut parts: Vec<Vec<u8>> = [read.into_pages().concat(), bytes].into();
+                    for part in &mut parts {
+                        let mut words: Vec<&[u8]> = part.split(|byte| *byte == b' ').collect();
+                        words.sort_unstable();
+                        *part = words.join(&b' ');
+                    }
+                    prop_assert!(parts[0] == parts[1]);
+                    break;
+                }
+                ReadState::Gone => {
+                    prop_assert_eq!(whole(&store).1, 0);
+                    break;
+                }
+            }
+        }
+    }
+}
+
+fn get_top(store: &Store) -> bool {
+    store.lock(TOP).peek(0, PATH).is_some()
+}
