@@ -96,6 +96,10 @@ impl Connections {
                 share.wanted_since.store(ticks(), Relaxed);
                 self.replies.waits.fetch_add(1, Relaxed);
             }
+            // The session drops what it has. That is counted at once: otherwise several connections whose replies grow at the same
+            // time would refuse each other again and again.
+            share.kept.store(0, Relaxed);
+            held.fetch_sub(share.bytes.swap(0, Relaxed), Relaxed);
             return false;
         }
         share.add(more, ticks());
