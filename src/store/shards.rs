@@ -182,6 +182,12 @@ impl Store {
             .sum()
     }
 
+    /// The number of items at any depth in all databases.
+    pub(crate) fn items(&self) -> usize {
+        let shards = self.shards.iter();
+        shards.map(|shard| locked(shard).slab.items()).sum()
+    }
+
     /// Whether a database has no top-level keys.
     pub fn is_empty(&self, db: u8) -> bool {
         self.len(db) == 0

@@ -133,6 +133,13 @@ impl<'a> Reply<'a> {
         self.start.saturating_add(bytes) <= self.bound || self.grow(bytes)
     }
 
+    /// Appends whole elements that were put together elsewhere.
+    pub(crate) fn elements(&mut self, bytes: &[u8]) {
+        if self.out.len() + bytes.len() <= self.bound || self.grow(bytes.len()) {
+            self.out.extend_from_slice(bytes);
+        }
+    }
+
     /// `+text`: a status like `OK`. The text has no line end.
     #[inline]
     pub fn simple(&mut self, text: &str) {

@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use super::context::Context;
 use super::hashes::{find_hash, peek_hash};
+use super::key_walks::KeyWalk;
 use crate::protocol::resp::Reply;
 use crate::service::kept_reply::KeptReply;
 use crate::store::{ChildrenRead, Item, Node, ReadState, Tree};
@@ -34,15 +35,23 @@ const MOST_READS: u8 = 3;
 pub(crate) enum LargeReply {
     /// The command runs again, and goes on.
     Reading(LargeRead),
+    /// The same.
+    Walking(KeyWalk),
     /// The command is done.
     Sending(KeptReply),
 }
 
 impl LargeReply {
+    /// Whether the command has to run again.
+    pub(super) fn is_unfinished(&self) -> bool {
+        !matches!(self, LargeReply::Sending(_))
+    }
+
     /// Bytes that the session keeps.
     pub(super) fn bytes(&self) -> usize {
         match self {
             LargeReply::Reading(large) => large.read.bytes(),
+            LargeReply::Walking(walk) => walk.bytes(),
             LargeReply::Sending(reply) => reply.left(),
         }
     }
@@ -159,7 +168,7 @@ impl Context<'_> {
         }
     }
 
-    fn keep(&mut self, reply: LargeReply) {
+    pub(super) fn keep(&mut self, reply: LargeReply) {
         if let Some(large) = &mut self.large {
             **large = Some(Box::new(reply));
         }

@@ -48,7 +48,7 @@ impl CommandRunner<'_> {
             self.calls.add_earlier(ctx.earlier);
         }
         self.fetches.clear();
-        if matches!(self.large.as_deref(), Some(LargeReply::Reading(_))) {
+        if self.large.as_deref().is_some_and(LargeReply::is_unfinished) {
             self.is_unfinished = true;
             return self.calls.forget_call();
         }

@@ -5,8 +5,9 @@
 //! position: it walks from the last field to the first, and a removed field is replaced by the last one, which has been
 //! returned already. As in Redis, a hash of up to 128 fields is answered whole, with any COUNT.
 //!
-//! Cost: a step looks at about COUNT slots, HSCAN's at [`MOST_FIELDS`] at most. Elements are collected before the reply is written, because it begins
-//! with their number; collecting stops at the bound on replies.
+//! Cost: a step looks at about COUNT slots, HSCAN's at [`MOST_FIELDS`] at most; many keys are looked at [in pieces](super::key_walks).
+//! Elements are collected before the reply is written, because it begins with their number; collecting stops at the bound on
+//! replies.
 
 use super::arguments::is;
 use super::context::Context;
@@ -14,7 +15,8 @@ use super::errors;
 use super::glob::{self, GlobPattern};
 use super::hashes::find_hash;
 use super::table::{CommandSpec, DANGEROUS, READONLY};
-use crate::protocol::resp::parse_integer;
+use crate::protocol::resp::{Reply, parse_integer};
+use crate::store::Item;
 
 pub(super) const COMMANDS: &[CommandSpec] = &[
     CommandSpec::new("keys", 2, READONLY | DANGEROUS, keys).docs(
@@ -177,15 +179,11 @@ fn parse_cursor(text: &[u8]) -> Option<u64> {
 }
 
 fn keys(ctx: &mut Context<'_>) {
-    let all = glob::matches_everything(ctx.args.get(1));
-    let pattern = GlobPattern::new(ctx.args.get(1));
-    let mut found = ElementBuffer::new(ctx);
-    ctx.store.scan(ctx.client.db(), 0, usize::MAX, |item| {
-        if all || pattern.matches(item.key()) {
-            found.push(item.key());
-        }
-    });
-    found.answer(ctx);
+    let args = ctx.args;
+    let all = glob::matches_everything(args.get(1));
+    let pattern = GlobPattern::new(args.get(1));
+    let accepts = |item: &Item<'_>| all || pattern.matches(item.key());
+    ctx.answer_keys(0, usize::MAX, |_, _| {}, accepts);
 }
 
 fn scan(ctx: &mut Context<'_>) {
@@ -193,22 +191,18 @@ fn scan(ctx: &mut Context<'_>) {
     let Some(options) = ScanOptions::parse(ctx, 2, true) else {
         return;
     };
-    let mut found = ElementBuffer::new(ctx);
-    let next = ctx
-        .store
-        .scan(ctx.client.db(), cursor, options.count, |item| {
-            let kind = if item.value().is_none() || item.has_children() {
-                "hash"
-            } else {
-                "string"
-            };
-            if options.kind.is_none_or(|wanted| is(wanted, kind)) && options.accepts(item.key()) {
-                found.push(item.key());
-            }
-        });
-    ctx.reply.array(2);
-    ctx.reply.bulk(next.to_string().as_bytes());
-    found.answer(ctx);
+    let head = |reply: &mut Reply<'_>, next: u64| {
+        reply.array(2);
+        reply.bulk(next.to_string().as_bytes());
+    };
+    ctx.answer_keys(cursor, options.count, head, |item| {
+        let kind = if item.value().is_none() || item.has_children() {
+            "hash"
+        } else {
+            "string"
+        };
+        options.kind.is_none_or(|wanted| is(wanted, kind)) && options.accepts(item.key())
+    });
 }
 
 fn hscan(ctx: &mut Context<'_>) {

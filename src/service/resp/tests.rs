@@ -11,6 +11,7 @@ use crate::server::{Connections, Next, Peer, Service, Session};
 use crate::service::delivery::deliver;
 use crate::store::{Clock, Config, Store};
 
+mod key_walks;
 mod large_replies;
 
 /// A service on a store of its own, with a clock that stands still.

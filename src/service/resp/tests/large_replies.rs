@@ -16,7 +16,7 @@ fn fill(session: &mut dyn Session, key: &str, fields: usize, value: usize) {
 }
 
 /// The reply of a command in a transaction, which is done at once.
-fn at_once(session: &mut dyn Session, command: &str) -> Vec<u8> {
+pub(super) fn at_once(session: &mut dyn Session, command: &str) -> Vec<u8> {
     let input = format!("MULTI\r\n{command}\r\nEXEC\r\n");
     let (reply, closed) = converse(session, input.as_bytes(), 1 << 20);
     assert!(!closed);
@@ -26,21 +26,21 @@ fn at_once(session: &mut dyn Session, command: &str) -> Vec<u8> {
 }
 
 /// One command that is given its turns one by one.
-struct Stepped<'a> {
+pub(super) struct Stepped<'a> {
     session: &'a mut dyn Session,
     input: Vec<u8>,
-    output: Vec<u8>,
+    pub(super) output: Vec<u8>,
 }
 
 impl Stepped<'_> {
-    fn turn(&mut self) -> Turn {
+    pub(super) fn turn(&mut self) -> Turn {
         let turn = self.session.turn(&self.input, &mut self.output);
         self.input.drain(..turn.consumed);
         turn
     }
 
     /// Turns until the command is done, with `between` behind each piece. Returns the number of pieces.
-    fn pieces(&mut self, mut between: impl FnMut()) -> usize {
+    pub(super) fn pieces(&mut self, mut between: impl FnMut()) -> usize {
         for pieces in 0.. {
             let turn = self.turn();
             if turn.next != Next::Continue {
@@ -55,12 +55,12 @@ impl Stepped<'_> {
     }
 
     /// Turns until all is answered.
-    fn rest(&mut self) {
+    pub(super) fn rest(&mut self) {
         while self.turn().next == Next::Again {}
     }
 }
 
-fn stepped<'a>(session: &'a mut dyn Session, input: &str) -> Stepped<'a> {
+pub(super) fn stepped<'a>(session: &'a mut dyn Session, input: &str) -> Stepped<'a> {
     Stepped {
         session,
         input: input.as_bytes().to_vec(),
