@@ -197,9 +197,6 @@ impl Client {
             self.stream.close_gracefully();
             return Ok(TurnOutcome::NoReply(WaitFor::Close));
         }
-        if std::mem::take(&mut self.continuing) && self.hung_up {
-            return Ok(TurnOutcome::NoReply(WaitFor::Close));
-        }
         if let Some(wait) = self.still_waits() {
             return Ok(TurnOutcome::NoReply(wait));
         }

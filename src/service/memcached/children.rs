@@ -21,6 +21,7 @@ use crate::service::kept_reply::KeptReply;
 use crate::store::{ChildrenRead, Node, ReadState, Tree};
 
 use super::context::{TurnContext, with_path};
+use super::large_listing::{LargeListing, ListingRead, Progress};
 use super::operations::DATABASE;
 use super::step::ReadProgress;
 
@@ -33,39 +34,6 @@ const SMALL: usize = 512;
 const SMALL_LISTING: usize = 64 << 10;
 /// Reads of items that were removed before they were read, after which the next one is read at once.
 const MOST_READS: u8 = 3;
-
-/// A list of children that is larger than what one turn does.
-pub(super) enum LargeListing {
-    /// The command runs again, and goes on.
-    Reading(ListingRead),
-    /// The command is done.
-    Sending(KeptReply),
-}
-
-/// A list that is being made.
-pub(super) struct ListingRead {
-    read: ChildrenRead,
-    progress: Progress,
-}
-
-/// What the command has done so far.
-#[derive(Clone, Copy, Default)]
-struct Progress {
-    /// Reads that were begun.
-    reads: u8,
-    /// The time that its pieces took.
-    time: Duration,
-}
-
-impl LargeListing {
-    /// Bytes that the session keeps.
-    pub(super) fn bytes(&self) -> usize {
-        match self {
-            LargeListing::Reading(listing) => listing.read.bytes(),
-            LargeListing::Sending(reply) => reply.left(),
-        }
-    }
-}
 
 impl TurnContext<'_> {
     /// Puts the next part of a long list into the output. Whether the turn ends with it.

@@ -18,9 +18,9 @@ use crate::server::{self, Connection, Insertion, Next, Turn, Waiter, ticks};
 use crate::service::kept_insertions::KeptInsertions;
 
 use super::binary::BinarySession;
-use super::children::LargeListing;
 use super::command_counts::TurnTimer;
 use super::context::TurnContext;
+use super::large_listing::LargeListing;
 use super::service_state::{Shared, SpokenProtocol};
 use super::slow_requests::RequestClock;
 use super::step::Step;

@@ -6,8 +6,8 @@ use crate::protocol::memcached::binary::ReplyTo;
 use crate::server::Connection;
 use crate::store::Reservation;
 
-use super::children::LargeListing;
 use super::command_counts::TurnCommands;
+use super::large_listing::LargeListing;
 use super::operations::Operations;
 use super::output::Output;
 use super::service_state::Shared;

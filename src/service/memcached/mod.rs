@@ -39,6 +39,7 @@ mod counters;
 mod datagrams;
 mod dump;
 mod key_commands;
+mod large_listing;
 mod meta;
 mod operations;
 mod output;

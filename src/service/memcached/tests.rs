@@ -6,9 +6,8 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::{Memcached, Settings};
-use crate::server::Connections;
 use crate::server::limits::OUTPUT_SOFT_LIMIT;
-use crate::server::{Next, Peer, Service, Session};
+use crate::server::{Connections, Next, Peer, Service, Session};
 use crate::store::{Clock, Config, Entry, Store};
 
 mod authentication;

@@ -1,7 +1,7 @@
 //! The state that a command uses while it runs.
 
 use super::client_state::{CLOSE, ClientState};
-use super::large_replies::LargeReply;
+use super::large_reply::LargeReply;
 use super::service_state::ServiceState;
 use std::time::Duration;
 

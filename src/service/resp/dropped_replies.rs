@@ -2,7 +2,7 @@
 //! none are dropped, and large ones are sent in parts.
 
 use super::client_state::{CLOSE, REPLY_FILTERED, REPLY_SKIP, REPLY_SKIP_NEXT};
-use super::large_replies::LargeReply;
+use super::large_reply::LargeReply;
 use super::session::CommandRunner;
 
 impl CommandRunner<'_> {

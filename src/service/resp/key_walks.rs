@@ -11,7 +11,7 @@
 use std::time::{Duration, Instant};
 
 use super::context::Context;
-use super::large_replies::LargeReply;
+use super::large_reply::LargeReply;
 use crate::protocol::resp::Reply;
 use crate::service::kept_reply::KeptReply;
 use crate::store::Item;

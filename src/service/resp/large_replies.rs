@@ -6,7 +6,7 @@
 //!                        part of the reply ◀─ Next::Again ◀─ part ◀─┘
 //! ```
 //!
-//! The command stays in the connection's input until all is read, and runs again in each turn. Its [`ChildrenRead`] is kept in the
+//! The command stays in the connection's input until all is read, and runs again in each turn. Its [read](crate::store::ChildrenRead) is kept in the
 //! session. Between two pieces, no lock is held and the other connections of the worker have their turns. The reply is the
 //! state of the hash in the moment of the last piece, or, if another hash has come into its place each time,
 //! after [`MOST_READS`] reads, it is read as a small one: at once. Then it is sent in parts, too: [`KeptReply`].
@@ -15,14 +15,14 @@
 //!
 //! Cost: a hash with up to [`SMALL`] fields is read at once, into the output. Of others each byte is copied twice.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::context::Context;
 use super::hashes::{find_hash, peek_hash};
-use super::key_walks::KeyWalk;
+use super::large_reply::{LargeRead, LargeReply, Progress};
 use crate::protocol::resp::Reply;
 use crate::service::kept_reply::KeptReply;
-use crate::store::{ChildrenRead, Item, Node, ReadState, Tree};
+use crate::store::{Item, Node, ReadState, Tree};
 
 /// Fields of a hash that is read at once.
 const SMALL: usize = 512;
@@ -30,47 +30,6 @@ const SMALL: usize = 512;
 const SMALL_REPLY: usize = 64 << 10;
 /// Reads of hashes that were removed before they were read, after which the next one is read at once.
 const MOST_READS: u8 = 3;
-
-/// A reply that is larger than what one turn does.
-pub(crate) enum LargeReply {
-    /// The command runs again, and goes on.
-    Reading(LargeRead),
-    /// The same.
-    Walking(KeyWalk),
-    /// The command is done.
-    Sending(KeptReply),
-}
-
-impl LargeReply {
-    /// Whether the command has to run again.
-    pub(super) fn is_unfinished(&self) -> bool {
-        !matches!(self, LargeReply::Sending(_))
-    }
-
-    /// Bytes that the session keeps.
-    pub(super) fn bytes(&self) -> usize {
-        match self {
-            LargeReply::Reading(large) => large.read.bytes(),
-            LargeReply::Walking(walk) => walk.bytes(),
-            LargeReply::Sending(reply) => reply.left(),
-        }
-    }
-}
-
-/// The state of a command between two pieces.
-pub(crate) struct LargeRead {
-    read: ChildrenRead,
-    progress: Progress,
-}
-
-/// What a command has done so far.
-#[derive(Clone, Copy, Default)]
-struct Progress {
-    /// Reads that were begun.
-    reads: u8,
-    /// The time that its pieces took.
-    time: Duration,
-}
 
 /// The parts of a reply that has all fields.
 #[derive(Clone, Copy)]

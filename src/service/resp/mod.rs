@@ -66,6 +66,7 @@ mod info_text;
 mod key_walks;
 mod keys;
 mod large_replies;
+mod large_reply;
 mod latency;
 mod latency_doctor;
 mod latency_graph;

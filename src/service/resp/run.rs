@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::client_state::{CLOSE, RESTRICTED};
 use super::context::Context;
-use super::large_replies::LargeReply;
+use super::large_reply::LargeReply;
 use super::peers;
 use super::reply_budget::CommandBudget;
 use super::session::CommandRunner;

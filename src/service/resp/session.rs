@@ -23,7 +23,7 @@ use super::client_state::{
     ClientState, MONITORS, MULTI, RESTRICTED, UNAUTHENTICATED, WRONG_PASSWORD,
 };
 use super::errors;
-use super::large_replies::LargeReply;
+use super::large_reply::LargeReply;
 use super::received_command::ReceivedCommand;
 use super::service_state::ServiceState;
 use super::table::{
