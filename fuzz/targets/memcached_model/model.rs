@@ -284,7 +284,7 @@ impl Model {
         [line.as_bytes(), &item.value, b"\r\n"].concat()
     }
 
-    /// The names of an item's children, as JSON. Their order is that of a hash for a server, so none has many here.
+    /// The names of an item's children, as JSON.
     fn children(&mut self, path: &str) -> Vec<u8> {
         let Some(item) = self.items.get_mut(path) else {
             return b"END\r\n".to_vec();

@@ -27,7 +27,8 @@ impl Request {
 /// The largest values that are stored are below this, the smallest that are refused above.
 pub(crate) const LARGEST_ITEM: usize = 64 << 10;
 
-const PATHS: [&str; 8] = ["a", "b", "c", "a", "b", "a x", "a y", "a x z"];
+/// No item has two children, because `getch` shows them in no order.
+const PATHS: [&str; 8] = ["a", "b", "c", "a", "b", "a x", "b y", "a x z"];
 const VALUES: [&str; 10] = [
     "1",
     "99",
