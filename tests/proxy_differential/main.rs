@@ -11,12 +11,15 @@
 #[path = "../resp_against_redis/commands.rs"]
 #[allow(dead_code, reason = "the other test uses the rest")]
 mod commands;
+#[path = "../memcached_differential/figures.rs"]
+mod figures;
 #[path = "../proxy_support/mod.rs"]
 mod proxy_support;
 #[path = "../resp_against_redis/replies.rs"]
 mod replies;
 #[path = "../memcached_differential/settle.rs"]
 mod settle;
+mod statistics;
 #[path = "../memcached_differential/streams.rs"]
 mod streams;
 #[path = "../support/mod.rs"]
