@@ -27,13 +27,32 @@ pub(crate) fn stream(form: Form, valid: bool, number: u64) -> Vec<Vec<u8>> {
         adds: steps || !adds_nothing,
         random: random.fork(),
     };
-    (0..random.usize(2..12))
-        .map(|_| match form {
-            Form::Text => words.text(),
-            Form::Meta => words.meta(),
-            Form::Binary => words.binary(),
-        })
-        .collect()
+    let count = random.usize(2..12);
+    let requests = (0..count).map(|_| match form {
+        Form::Text => words.text(),
+        Form::Meta => words.meta(),
+        Form::Binary => words.binary(),
+    });
+    let mut requests: Vec<Vec<u8>> = requests.collect();
+    requests.extend(NAMES.map(|name| reading(form, &format!("{name}{form:?}{number}"))));
+    requests
+}
+
+/// What the names of a stream's keys begin with. The last one is for mistakes.
+const NAMES: [&str; 3] = ["a", "b", "k\u{1}"];
+
+/// A request for an item at the end of a stream, which shows what requests without a reply have done.
+fn reading(form: Form, key: &str) -> Vec<u8> {
+    match form {
+        Form::Text => format!("get {key}\r\n").into(),
+        Form::Meta => format!("mg {key} v f t\r\n").into(),
+        Form::Binary => {
+            let length = key.len() as u8;
+            let mut frame = vec![0x80, 0, 0, length, 0, 0, 0, 0, 0, 0, 0, length];
+            frame.extend([0; 12]);
+            [&frame, key.as_bytes()].concat()
+        }
+    }
 }
 
 /// Whether the requests of a stream are sent one by one, each when the one before it was answered. A wrong length could
@@ -66,14 +85,15 @@ impl Words {
     /// One of the stream's keys.
     fn key(&mut self) -> String {
         if self.errs() {
-            let length = self.random.usize(249..253);
-            return self.pick(&["k\u{1}", &"k".repeat(length)]).to_owned();
+            let long = "k".repeat(self.random.usize(249..253));
+            let controlled = format!("k\u{1}{:?}{}", self.form, self.number);
+            return self.pick(&[&controlled, &long]).to_owned();
         }
         self.known_key()
     }
 
     fn known_key(&mut self) -> String {
-        format!("{}{:?}{}", self.pick(&["a", "b"]), self.form, self.number)
+        format!("{}{:?}{}", self.pick(&NAMES[..2]), self.form, self.number)
     }
 
     fn flags(&mut self) -> &'static str {
