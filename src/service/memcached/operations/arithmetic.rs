@@ -66,7 +66,7 @@ pub(crate) enum ArithmeticOutcome {
         cas: u64,
         /// There was no item.
         created: bool,
-        /// Seconds to live before a new exptime is set, and after that; `None` for no end.
+        /// Seconds to live without the new exptime of the request, and with it; `None` for no end.
         left: (Option<u64>, Option<u64>),
     },
     /// There is no item, and none was to be made.
@@ -204,12 +204,12 @@ fn outcome(
     }
     let now_ms = tree.now_ms();
     let before = tree.item(node).expires_ms();
-    let mut after = before;
+    let asked = request.exptime.map(|exptime| expires_ms(exptime, now_ms));
     let stays = created && request.initial_exptime_stays;
-    if let Some(exptime) = request.exptime.filter(|_| !stays) {
-        after = expires_ms(exptime, now_ms);
-        tree.set_expiry(node, after);
+    if let Some(asked) = asked.filter(|_| !stays) {
+        tree.set_expiry(node, asked);
     }
+    let after = asked.unwrap_or(before);
     ArithmeticOutcome::Now {
         number,
         cas: tree.item(node).cas(),
