@@ -11,6 +11,7 @@
 use std::time::{Duration, Instant};
 
 use super::context::Context;
+use super::key_walk::{FoundKeys, KeyWalk};
 use super::large_reply::LargeReply;
 use crate::protocol::resp::Reply;
 use crate::service::kept_reply::KeptReply;
@@ -20,50 +21,8 @@ use crate::store::Item;
 const PIECE: usize = 512;
 /// Keys that a command looks at in one turn, about.
 const AT_ONCE: usize = 4096;
-/// Bytes of a page, about.
-const PAGE: usize = 32 << 10;
 /// Bytes of a reply that is put into the output whole.
 const SMALL_REPLY: usize = 64 << 10;
-
-/// The state of a walk between two pieces.
-pub(crate) struct KeyWalk {
-    cursor: u64,
-    /// Keys that are still to be looked at, or the end comes first.
-    left: usize,
-    found: FoundKeys,
-    /// The time that the pieces took.
-    time: Duration,
-}
-
-impl KeyWalk {
-    /// Bytes that have been collected.
-    pub(super) fn bytes(&self) -> usize {
-        self.found.bytes
-    }
-}
-
-/// Keys as they stand in a reply, one after the other.
-#[derive(Default)]
-struct FoundKeys {
-    pages: Vec<Vec<u8>>,
-    count: usize,
-    bytes: usize,
-}
-
-impl FoundKeys {
-    fn push(&mut self, key: &[u8]) {
-        if self.pages.last().is_none_or(|page| page.len() >= PAGE) {
-            self.pages.push(Vec::new());
-        }
-        let Some(page) = self.pages.last_mut() else {
-            return;
-        };
-        let before = page.len();
-        Reply::new(page, false, usize::MAX).bulk(key);
-        self.bytes += page.len() - before;
-        self.count += 1;
-    }
-}
 
 impl Context<'_> {
     /// Answers the keys that are accepted, of the next `count` after the cursor. `head` begins the reply, with the next cursor,

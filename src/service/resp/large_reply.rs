@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::key_walks::KeyWalk;
+use super::key_walk::KeyWalk;
 use crate::service::kept_reply::KeptReply;
 use crate::store::ChildrenRead;
 

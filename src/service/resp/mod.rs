@@ -63,6 +63,7 @@ mod hash_random;
 mod hashes;
 mod info_statistics;
 mod info_text;
+mod key_walk;
 mod key_walks;
 mod keys;
 mod large_replies;
