@@ -12,7 +12,7 @@
 use super::arguments::{is_hash, reply_refused};
 use super::context::Context;
 use super::errors;
-use super::large_replies::FieldsReply;
+use super::large_reply::FieldsReply;
 use super::table::{CommandSpec, DENYOOM, FAST, READONLY, WRITE};
 use crate::protocol::resp::Reply;
 use crate::store::{Entry, Item, Node, Refused, Tree};

@@ -19,7 +19,7 @@ use std::time::Instant;
 
 use super::context::Context;
 use super::hashes::{find_hash, peek_hash};
-use super::large_reply::{LargeRead, LargeReply, Progress};
+use super::large_reply::{FieldsReply, LargeRead, LargeReply, Progress};
 use crate::protocol::resp::Reply;
 use crate::service::kept_reply::KeptReply;
 use crate::store::{Item, Node, ReadState, Tree};
@@ -30,15 +30,6 @@ const SMALL: usize = 512;
 const SMALL_REPLY: usize = 64 << 10;
 /// Reads of hashes that were removed before they were read, after which the next one is read at once.
 const MOST_READS: u8 = 3;
-
-/// The parts of a reply that has all fields.
-#[derive(Clone, Copy)]
-pub(super) struct FieldsReply {
-    /// Begins the reply, with the number of fields.
-    pub(super) head: fn(&mut Reply<'_>, usize),
-    /// Appends a field.
-    pub(super) field: fn(&mut Reply<'_>, &Item<'_>),
-}
 
 impl Context<'_> {
     /// Answers all fields of the hash under the command's key.

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::key_walk::KeyWalk;
+use crate::protocol::resp::Reply;
 use crate::service::kept_reply::KeptReply;
-use crate::store::ChildrenRead;
+use crate::store::{ChildrenRead, Item};
 
 /// A reply that is larger than what one turn does.
 pub(crate) enum LargeReply {
@@ -45,4 +46,13 @@ pub(super) struct Progress {
     pub(super) reads: u8,
     /// The time that its pieces took.
     pub(super) time: Duration,
+}
+
+/// The parts of a reply that has all fields.
+#[derive(Clone, Copy)]
+pub(super) struct FieldsReply {
+    /// Begins the reply, with the number of fields.
+    pub(super) head: fn(&mut Reply<'_>, usize),
+    /// Appends a field.
+    pub(super) field: fn(&mut Reply<'_>, &Item<'_>),
 }
