@@ -77,7 +77,7 @@ fn advice(event: &str, log: &SlowLog) -> Vec<String> {
             };
             vec![
                 slow_log,
-                "Commands on all fields of a large key, such as HGETALL and DEL, take long: read large keys by HSCAN, or split them.".to_owned(),
+                "Commands on all fields of a large key, such as HGETALL and COPY, take long: read large keys by HSCAN, or split them.".to_owned(),
             ]
         }
         FAST_COMMAND => vec![
