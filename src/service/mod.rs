@@ -5,6 +5,7 @@ mod delivery;
 pub mod echo;
 mod kept_insertions;
 mod kept_reply;
+mod large_read;
 mod latency_histogram;
 pub(crate) mod latency_monitor;
 pub mod memcached;

@@ -1,7 +1,7 @@
 //! `getch`: the names of an item's children, as a JSON array.
 //!
-//! JSON is Unicode, names are bytes. A name that is UTF-8 stands in the array as it is, with the
-//! escapes that JSON asks for. A byte that is not part of any character in UTF-8 is written as the
+//! JSON is Unicode, names are bytes. A name that is UTF-8 is in the array as it is, with the
+//! escapes that JSON requires. A byte that is not part of any character in UTF-8 is written as the
 //! escape `\udcXX`, `XX` being the byte in hexadecimal: a lone surrogate, which no valid text
 //! contains, so that every list reads back to exactly one list of names. Python does the same under
 //! the name `surrogateescape`.
@@ -11,17 +11,18 @@
 //! ```
 //!
 //! A long list is read in pieces: see [`ChildrenRead`]. The command stays in the connection's input, and runs again in each turn,
-//! until all names are read. Between two pieces no lock is held and the other connections have their turns. If the item is
-//! removed and another comes into its place [`MOST_READS`] times meanwhile, the list is made at once, as for a datagram.
+//! until all names are read. Between two pieces no lock is held and the other connections have their turns. A list is made at once,
+//! whatever its size, for a datagram, and by a command whose item was replaced by another one again and again.
 
 use std::time::{Duration, Instant};
 
 use crate::protocol::memcached::text::{Words, reply};
 use crate::service::kept_reply::KeptReply;
+use crate::service::large_read::{LargeRead, PastReads};
 use crate::store::{ChildrenRead, Node, ReadState, Tree};
 
 use super::context::{TurnContext, with_path};
-use super::large_listing::{LargeListing, ListingRead, Progress};
+use super::large_listing::LargeListing;
 use super::operations::DATABASE;
 use super::step::ReadProgress;
 
@@ -30,10 +31,8 @@ use super::step::ReadProgress;
 const LISTING_LIMIT: usize = 16 * 1024 * 1024;
 /// Children that are listed at once.
 const SMALL: usize = 512;
-/// Bytes of such a list after which it begins again, in pieces.
+/// Bytes of such a list after which it is begun again, in pieces.
 const SMALL_LISTING: usize = 64 << 10;
-/// Reads of items that were removed before they were read, after which the next one is read at once.
-const MOST_READS: u8 = 3;
 
 impl TurnContext<'_> {
     /// Puts the next part of a long list into the output. Whether the turn ends with it.
@@ -71,7 +70,7 @@ impl TurnContext<'_> {
             }
             let mut tree = self.shared.store.lock(names[0]);
             let node = tree.find(DATABASE, names);
-            self.list((tree, node), path, names, Progress::default())
+            self.list((tree, node), path, names, PastReads::default())
         })
     }
 
@@ -81,13 +80,13 @@ impl TurnContext<'_> {
         (mut tree, node): (Tree<'_>, Option<Node>),
         path: Words<'_>,
         names: &[&[u8]],
-        mut progress: Progress,
+        past: PastReads,
     ) -> ReadProgress {
         let Some(node) = node else {
             self.output.push(reply::END);
             return ReadProgress::Done;
         };
-        let in_pieces = !self.input_is_whole && progress.reads < MOST_READS;
+        let in_pieces = !self.input_is_whole && past.may_begin_another();
         if !in_pieces || tree.listed_children(node) <= SMALL {
             let limit = match self.input_is_whole {
                 _ if in_pieces => SMALL_LISTING,
@@ -100,10 +99,9 @@ impl TurnContext<'_> {
                 return self.answer_list(path, json.as_deref());
             }
         }
-        let read = tree.begin_children_read(node);
+        let children = tree.begin_children_read(node);
         drop(tree);
-        progress.reads += 1;
-        self.go_on(ListingRead { read, progress }, path, names)
+        self.go_on(LargeRead::new(children, past), path, names)
     }
 
     /// Answers a list that was made at once; `None` is one that is too long.
@@ -121,51 +119,46 @@ impl TurnContext<'_> {
         ReadProgress::Done
     }
 
-    /// Reads a piece of a list.
-    fn go_on(
-        &mut self,
-        mut listing: ListingRead,
-        path: Words<'_>,
-        names: &[&[u8]],
-    ) -> ReadProgress {
+    /// Reads the next piece of a list.
+    fn go_on(&mut self, mut listing: LargeRead, path: Words<'_>, names: &[&[u8]]) -> ReadProgress {
         let began = Instant::now();
         let mut tree = self.shared.store.lock(names[0]);
-        let state = tree.read_children(&mut listing.read, DATABASE, names, |json, child| {
+        let state = tree.read_children(&mut listing.children, DATABASE, names, |json, child| {
             json.push(b',');
             string(json, child.key());
         });
         if state == ReadState::Gone {
-            self.count_earlier(listing.progress.time);
+            self.count_earlier(listing.past.time);
             let node = tree.peek(DATABASE, names);
-            return self.list((tree, node), path, names, listing.progress);
+            return self.list((tree, node), path, names, listing.past);
         }
         drop(tree);
-        let bytes = listing.read.bytes();
+        let bytes = listing.children.bytes();
         if bytes > LISTING_LIMIT {
-            self.count_earlier(listing.progress.time);
+            self.count_earlier(listing.past.time);
             return self.answer_list(path, None);
         }
         if !self.output.has_memory(bytes) {
             return ReadProgress::NoMemory;
         }
         if state == ReadState::Partial {
-            listing.progress.time += began.elapsed();
+            listing.add_piece(began);
             self.large = Some(Box::new(LargeListing::Reading(listing)));
             return ReadProgress::Unfinished;
         }
-        self.count_earlier(listing.progress.time);
-        let reply = KeptReply::new(listing_pages(listing.read, path));
+        self.count_earlier(listing.past.time);
+        let reply = KeptReply::new(listing_pages(listing.children, path));
         self.large = Some(Box::new(LargeListing::Sending(reply)));
         ReadProgress::Done
     }
 }
 
 /// The reply with the names that were read, each of which has a comma in front.
-fn listing_pages(read: ChildrenRead, path: Words<'_>) -> Vec<Vec<u8>> {
+fn listing_pages(children: ChildrenRead, path: Words<'_>) -> Vec<Vec<u8>> {
     let mut head = Vec::new();
-    reply::value_line(&mut head, path, 0, read.bytes() + 1, None);
+    reply::value_line(&mut head, path, 0, children.bytes() + 1, None);
     let mut pages = vec![head];
-    pages.extend(read.into_pages());
+    pages.extend(children.into_pages());
     let first = pages[1..].iter_mut().find_map(|page| page.first_mut());
     if let Some(comma) = first {
         *comma = b'[';

@@ -6,8 +6,8 @@
 //! again when its last field is removed. Fields come in the order in which they were added, until one is deleted and the last one
 //! moves to its position.
 //!
-//! Cost: one lock for the key, one look-up for it and one for each field. No command that answers many fields copies
-//! them anywhere but into the reply, except that a large hash is read in pieces: `large_replies`.
+//! Cost: one lock for the key, one look-up for it and one for each field. A command that answers many fields copies
+//! them into the reply and nowhere else, except that a large hash is read in pieces: `fields_in_pieces`.
 
 use super::arguments::{is_hash, reply_refused};
 use super::context::Context;

@@ -1,4 +1,4 @@
-//! The state of a walk over many keys between two pieces: `key_walks` has the commands.
+//! The state of KEYS or SCAN between two pieces. The commands are in `keys_in_pieces`.
 
 use std::time::Duration;
 
@@ -7,10 +7,11 @@ use crate::protocol::resp::Reply;
 /// Bytes of a page, about.
 const PAGE: usize = 32 << 10;
 
-/// The state of a walk between two pieces.
+/// A walk over many keys, between two pieces.
 pub(crate) struct KeyWalk {
+    /// The store's position behind the keys that were looked at.
     pub(super) cursor: u64,
-    /// Keys that are still to be looked at, or the end comes first.
+    /// Keys that are still to be looked at, if there are so many.
     pub(super) left: usize,
     pub(super) found: FoundKeys,
     /// The time that the pieces took.
@@ -24,7 +25,7 @@ impl KeyWalk {
     }
 }
 
-/// Keys as they stand in a reply, one after the other.
+/// Keys that were found, as the bulk strings of a reply.
 #[derive(Default)]
 pub(super) struct FoundKeys {
     pub(super) pages: Vec<Vec<u8>>,

@@ -1,19 +1,20 @@
-//! The state of a command that is done in pieces, or the rest of its reply: `large_replies` has the commands.
-
-use std::time::Duration;
+//! The state of a command with a large reply, which its session keeps between two turns.
+//!
+//! The commands are in `fields_in_pieces` and `keys_in_pieces`.
 
 use super::key_walk::KeyWalk;
 use crate::protocol::resp::Reply;
 use crate::service::kept_reply::KeptReply;
-use crate::store::{ChildrenRead, Item};
+use crate::service::large_read::LargeRead;
+use crate::store::Item;
 
-/// A reply that is larger than what one turn does.
+/// A reply that one turn neither makes nor sends whole.
 pub(crate) enum LargeReply {
-    /// The command runs again, and goes on.
+    /// The fields of a hash are read in pieces: the command runs again.
     Reading(LargeRead),
-    /// The same.
+    /// Many keys are looked at in pieces: the command runs again.
     Walking(KeyWalk),
-    /// The command is done.
+    /// The command has run, and its reply is sent in parts.
     Sending(KeptReply),
 }
 
@@ -26,29 +27,14 @@ impl LargeReply {
     /// Bytes that the session keeps.
     pub(super) fn bytes(&self) -> usize {
         match self {
-            LargeReply::Reading(large) => large.read.bytes(),
+            LargeReply::Reading(large) => large.children.bytes(),
             LargeReply::Walking(walk) => walk.bytes(),
             LargeReply::Sending(reply) => reply.left(),
         }
     }
 }
 
-/// The state of a command between two pieces.
-pub(crate) struct LargeRead {
-    pub(super) read: ChildrenRead,
-    pub(super) progress: Progress,
-}
-
-/// What a command has done so far.
-#[derive(Clone, Copy, Default)]
-pub(super) struct Progress {
-    /// Reads that were begun.
-    pub(super) reads: u8,
-    /// The time that its pieces took.
-    pub(super) time: Duration,
-}
-
-/// The parts of a reply that has all fields.
+/// The form of a reply that has all fields of a hash.
 #[derive(Clone, Copy)]
 pub(super) struct FieldsReply {
     /// Begins the reply, with the number of fields.

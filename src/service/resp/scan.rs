@@ -5,7 +5,7 @@
 //! position: it walks from the last field to the first, and a removed field is replaced by the last one, which has been
 //! returned already. As in Redis, a hash of up to 128 fields is answered whole, with any COUNT.
 //!
-//! Cost: a step looks at about COUNT slots, HSCAN's at [`MOST_FIELDS`] at most; many keys are looked at [in pieces](super::key_walks).
+//! Cost: a step looks at about COUNT slots, HSCAN's at [`MOST_FIELDS`] at most; many keys are looked at [in pieces](super::keys_in_pieces).
 //! Elements are collected before the reply is written, because it begins with their number; collecting stops at the bound on
 //! replies.
 

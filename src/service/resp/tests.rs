@@ -11,8 +11,9 @@ use crate::server::{Connections, Next, Peer, Service, Session};
 use crate::service::delivery::deliver;
 use crate::store::{Clock, Config, Store};
 
-mod key_walks;
-mod large_replies;
+mod fields_in_pieces;
+mod keys_in_pieces;
+mod stepped;
 
 /// A service on a store of its own, with a clock that stands still.
 fn service(settings: Settings) -> Resp {

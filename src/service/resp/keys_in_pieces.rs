@@ -1,12 +1,14 @@
 //! KEYS and SCAN over many keys, in pieces.
 //!
-//! A piece looks at some hundred keys under a shard's lock. A command that looks at more than [`AT_ONCE`] ends its turn after each
-//! piece and goes on in the next, as a [large read](super::large_replies) does, so the other connections of the worker have
-//! their turns meanwhile. Keys that are stored throughout are returned; of those that are added or removed meanwhile, some are.
-//! So KEYS of a large database is what SCAN would return in as many steps, and KEYS of a small one is the state of one moment
-//! for commands of RESP. In a transaction all is looked at in one turn.
+//! A piece looks at [`PIECE`] keys, and holds one shard's lock at a time. A command that looks at more than [`AT_ONCE`] keys ends its
+//! turn after each piece and runs again in the next turn, as one that reads a [large hash](super::fields_in_pieces) does. So the
+//! other connections of the worker have their turns meanwhile. A key that is stored from the first to the last piece is
+//! returned; a key that is added or removed meanwhile may be.
 //!
-//! Cost: the keys that are found are collected as the bytes of the reply, because it begins with their number.
+//! So KEYS of a large database returns what SCAN would return in as many steps, and KEYS of a small one is the state of one moment
+//! for commands of RESP. In a transaction all keys are looked at in one turn.
+//!
+//! Cost: a copy of the keys that are found. They are collected as bytes of the reply, because it begins with their number.
 
 use std::time::{Duration, Instant};
 

@@ -1,7 +1,7 @@
-//! Commands that are done in pieces, while other clients' commands run between them.
+//! HGETALL, HKEYS and HVALS in pieces, while other clients' commands run between them.
 
+use super::stepped::{at_once, stepped};
 use super::*;
-use crate::server::Turn;
 
 /// A hash of so many fields, with values of so many bytes.
 fn fill(session: &mut dyn Session, key: &str, fields: usize, value: usize) {
@@ -12,59 +12,6 @@ fn fill(session: &mut dyn Session, key: &str, fields: usize, value: usize) {
         let line = format!("HSET {key}{}\r\n", pairs.collect::<String>());
         let (reply, _) = converse(session, line.as_bytes(), 1 << 20);
         assert_eq!(reply, format!(":{}\r\n", end - first).into_bytes());
-    }
-}
-
-/// The reply of a command in a transaction, which is done at once.
-pub(super) fn at_once(session: &mut dyn Session, command: &str) -> Vec<u8> {
-    let input = format!("MULTI\r\n{command}\r\nEXEC\r\n");
-    let (reply, closed) = converse(session, input.as_bytes(), 1 << 20);
-    assert!(!closed);
-    let head = b"+OK\r\n+QUEUED\r\n*1\r\n";
-    assert!(reply.starts_with(head));
-    reply[head.len()..].to_vec()
-}
-
-/// One command that is given its turns one by one.
-pub(super) struct Stepped<'a> {
-    session: &'a mut dyn Session,
-    input: Vec<u8>,
-    pub(super) output: Vec<u8>,
-}
-
-impl Stepped<'_> {
-    pub(super) fn turn(&mut self) -> Turn {
-        let turn = self.session.turn(&self.input, &mut self.output);
-        self.input.drain(..turn.consumed);
-        turn
-    }
-
-    /// Turns until the command is done, with `between` behind each piece. Returns the number of pieces.
-    pub(super) fn pieces(&mut self, mut between: impl FnMut()) -> usize {
-        for pieces in 0.. {
-            let turn = self.turn();
-            if turn.next != Next::Continue {
-                assert!(turn.consumed > 0);
-                return pieces;
-            }
-            assert_eq!((turn.consumed, self.output.len()), (0, 0));
-            between();
-            assert!(pieces < 10_000, "it has no end");
-        }
-        unreachable!()
-    }
-
-    /// Turns until all is answered.
-    pub(super) fn rest(&mut self) {
-        while self.turn().next == Next::Again {}
-    }
-}
-
-pub(super) fn stepped<'a>(session: &'a mut dyn Session, input: &str) -> Stepped<'a> {
-    Stepped {
-        session,
-        input: input.as_bytes().to_vec(),
-        output: Vec::new(),
     }
 }
 

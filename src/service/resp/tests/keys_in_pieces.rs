@@ -1,6 +1,6 @@
 //! KEYS and SCAN over many keys.
 
-use super::large_replies::{at_once, stepped};
+use super::stepped::{at_once, stepped};
 use super::*;
 
 /// So many keys in the first database, and a hash in the second.

@@ -1,0 +1,58 @@
+//! A command that runs in several turns, and a test that does something between them.
+
+use super::*;
+use crate::server::Turn;
+
+/// The reply of a command in a transaction, which is done at once.
+pub(super) fn at_once(session: &mut dyn Session, command: &str) -> Vec<u8> {
+    let input = format!("MULTI\r\n{command}\r\nEXEC\r\n");
+    let (reply, closed) = converse(session, input.as_bytes(), 1 << 20);
+    assert!(!closed);
+    let head = b"+OK\r\n+QUEUED\r\n*1\r\n";
+    assert!(reply.starts_with(head));
+    reply[head.len()..].to_vec()
+}
+
+/// One command that is given its turns one by one.
+pub(super) struct Stepped<'a> {
+    session: &'a mut dyn Session,
+    input: Vec<u8>,
+    pub(super) output: Vec<u8>,
+}
+
+impl Stepped<'_> {
+    pub(super) fn turn(&mut self) -> Turn {
+        let turn = self.session.turn(&self.input, &mut self.output);
+        self.input.drain(..turn.consumed);
+        turn
+    }
+
+    /// Gives the command turns until it is done, and calls `between` after each piece. Returns the number of pieces.
+    pub(super) fn pieces(&mut self, mut between: impl FnMut()) -> usize {
+        for pieces in 0.. {
+            let turn = self.turn();
+            if turn.next != Next::Continue {
+                assert!(turn.consumed > 0);
+                return pieces;
+            }
+            assert_eq!((turn.consumed, self.output.len()), (0, 0));
+            between();
+            assert!(pieces < 10_000, "the command doesn't end");
+        }
+        unreachable!()
+    }
+
+    /// Gives turns until the reply is sent whole.
+    pub(super) fn rest(&mut self) {
+        while self.turn().next == Next::Again {}
+    }
+}
+
+/// A session that has received this input, and has had no turn yet.
+pub(super) fn stepped<'a>(session: &'a mut dyn Session, input: &str) -> Stepped<'a> {
+    Stepped {
+        session,
+        input: input.as_bytes().to_vec(),
+        output: Vec::new(),
+    }
+}
