@@ -1,13 +1,13 @@
-//! A large reply that was put together in pieces and is sent in pieces.
+//! A large reply that is sent in parts.
 //!
-//! A socket takes megabytes at a time, and copying them keeps a worker from its other connections. So a session that has such
-//! a reply puts a part of it into the output of each of its turns, and the next one when its client has taken that. The
-//! session [counts](crate::server::Connections) the rest.
+//! A socket may take megabytes at once, and the other connections of a worker wait while it copies them. So a session puts one
+//! part of such a reply into the output of each of its turns. It keeps the rest until the client has taken that part. The rest counts as
+//! memory of [replies](crate::server::Connections).
 
-/// Bytes of a part: a write of some tens of microseconds.
+/// Bytes of a part, about: a write of some tens of microseconds.
 const PART: usize = 64 << 10;
 
-/// The rest of a reply.
+/// The part of a finished reply that is not in its connection's output yet, and stays in the session.
 pub(crate) struct KeptReply {
     pages: std::vec::IntoIter<Vec<u8>>,
     left: usize,
@@ -27,7 +27,7 @@ impl KeptReply {
         self.left
     }
 
-    /// Appends the next part to an output. Whether it was the last.
+    /// Appends the next part to an output. Returns whether it was the last one.
     pub(crate) fn send(&mut self, output: &mut Vec<u8>) -> bool {
         let end = output.len() + PART;
         while output.len() < end
