@@ -99,7 +99,7 @@ mod upstream;
 
 pub mod origin;
 
-// What the fuzz targets read.
+// For the fuzz targets.
 #[cfg(all(feature = "internals", feature = "program"))]
 pub mod fuzzed;
 

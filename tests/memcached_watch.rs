@@ -18,7 +18,7 @@ use support::compared::{ComparedServer, PATIENCE};
 static SHAPE: LazyLock<Regex> =
     LazyLock::new(|| well_formed(r"\Ats=[0-9]+\.[0-9]+ gid=[0-9]+ (.*)\n\z"));
 static CONNECTION: LazyLock<Regex> = LazyLock::new(|| well_formed(" cfd=([0-9]+)"));
-/// What follows from the clock and from the sizes of memcached's classes.
+/// Figures that follow from the clock and from the sizes of memcached's classes.
 static FIGURES: LazyLock<Regex> = LazyLock::new(|| well_formed("(ttl|clsid)=[1-9][0-9]*"));
 
 fn well_formed(expression: &str) -> Regex {
@@ -282,7 +282,7 @@ fn lines_of_random_commands(server: &ComparedServer, seed: u64) -> Vec<Vec<Strin
     for _ in 0..300 {
         let shape = SHAPES[below(SHAPES.len())];
         let request = shape.replace('K', &format!("k{seed}\u{1}{}", below(5)));
-        // What a malformed request leaves ends with an error, and `mn` is answered last.
+        // The rest of a malformed request is answered with an error, and `mn` is answered last.
         client.send(format!("{request}\r\nmn\r\n").as_bytes());
         let answers = if request == "mn" { 2 } else { 1 };
         (0..answers).for_each(|_| while client.line() != "MN\r\n" {});

@@ -175,7 +175,7 @@ fn a_delete_during_the_fetch_wins_although_there_was_nothing_to_delete() {
             before.send("get k\r\n");
             origin.wait_for(1);
             delete(&mut writer, &mut redis);
-            // Who asks now must not get what was read before the delete.
+            // A client that asks now must not get the value that was read before the delete.
             after.send("get k\r\n");
             writer.wait_for_stat("origin_waits", 2);
             origin.give("k", "older");

@@ -1,4 +1,4 @@
-//! What is fuzzed: a function for each reader of bytes from outside, and for whole sessions.
+//! The fuzz targets: a function for each reader of bytes from outside, and for whole sessions.
 //!
 //! ```text
 //!   cargo fuzz run NAME ─▶ fuzz_targets/libfuzzer.rs ─┐

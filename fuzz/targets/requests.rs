@@ -59,7 +59,7 @@ pub(crate) fn memcached_binary(bytes: &[u8]) {
     }
 }
 
-/// What a reader of RESP makes of an input that arrives in pieces.
+/// The commands that a reader of RESP finds in an input that arrives in pieces.
 fn read_resp(unauthenticated: bool, pieces: &mut dyn Iterator<Item = &[u8]>) -> Vec<String> {
     let limits = Limits {
         bulk: 1000,

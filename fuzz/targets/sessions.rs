@@ -26,7 +26,7 @@ pub(crate) fn connect(service: &Arc<dyn Service>) -> Box<dyn Connection> {
     target.connect().expect("a session needs no socket")
 }
 
-/// What a connection has received, and whether it has ended.
+/// The bytes that a connection has received, and whether it has ended.
 pub(crate) fn received(connection: &mut dyn Connection) -> (Vec<u8>, bool) {
     let mut all = Vec::new();
     loop {

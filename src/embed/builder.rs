@@ -100,7 +100,7 @@ impl Builder {
         self
     }
 
-    /// What a write does for which there is no memory: it evicts other items, or it is refused.
+    /// The policy for a write for which there is no memory: it evicts other items, or it is refused.
     pub fn when_full(mut self, when_full: store::WhenFull) -> Builder {
         self.store.when_full = when_full;
         self

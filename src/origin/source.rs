@@ -13,11 +13,11 @@ pub trait Origin: fmt::Debug + Send + Sync + 'static {
     /// A [`FetchError`] that names the origin where a person may look for it.
     fn fetch(&self, request: &FetchRequest<'_>) -> Result<Option<Fetched>, FetchError>;
 
-    /// What kind it is and where, for the log.
+    /// Its kind and its address, for the log.
     fn describe(&self) -> String;
 }
 
-/// What is asked of an origin.
+/// A key that an origin is asked for.
 #[derive(Debug, Clone, Copy)]
 pub struct FetchRequest<'a> {
     /// The key. The names of a nested key are joined by colons: `user:42:name`.

@@ -67,7 +67,7 @@ impl FetchThreads {
         Ok(started)
     }
 
-    /// What sessions ask.
+    /// The part that sessions use.
     pub(crate) fn read_through(&self) -> &Arc<ReadThrough> {
         &self.read_through
     }

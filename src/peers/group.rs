@@ -1,4 +1,4 @@
-//! What all threads share: the nodes at a time, and one request to a peer.
+//! The state that all threads share: the nodes at a time, and one request to a peer.
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Instant;

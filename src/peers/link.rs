@@ -15,7 +15,7 @@ pub(crate) trait Peers: Debug + Send + Sync {
     /// The address of the peer that owns a key.
     fn owner(&self, key: &[u8]) -> Option<String>;
 
-    /// What a reader asks for a key that a peer owns.
+    /// The read-through of keys that a peer owns.
     fn reads(&self) -> &Arc<ReadThrough>;
 
     /// Sends a command to the owner of its key.

@@ -11,7 +11,7 @@
 
 use std::fmt;
 
-/// What a peer asks for.
+/// The purpose of a peer's request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PeerPurpose {
     /// `r`: a read for a copy. It doesn't win an item that is to be stored anew.

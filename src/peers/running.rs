@@ -18,7 +18,7 @@ use super::settings::PeerSettings;
 use super::source::PeerSource;
 use super::statistics::PeerStatistics;
 
-/// What sessions ask.
+/// The part that sessions use.
 #[derive(Debug)]
 pub(crate) struct PeerLink {
     group: Arc<Group>,
@@ -76,7 +76,7 @@ impl RunningPeers {
         Ok(running)
     }
 
-    /// What sessions ask.
+    /// The part that sessions use.
     pub(crate) fn link(&self) -> Arc<dyn Peers> {
         self.link.clone()
     }
@@ -117,7 +117,7 @@ impl Drop for RunningPeers {
     }
 }
 
-/// Copies are kept for their time and not refreshed. What the owner doesn't have is remembered as long.
+/// Copies are kept for their time and not refreshed. A key that the owner doesn't have is remembered for as long.
 fn read_settings(settings: &PeerSettings) -> origin::Settings {
     origin::Settings {
         fresh: settings.copy_ttl,

@@ -9,7 +9,7 @@ use crate::server::{Listen, Running, StartError};
 use super::protected::Opening;
 use super::values::Endpoint;
 
-/// What protected mode has to know about the listener. It has no login.
+/// The listener's description for protected mode. It has no login.
 pub(super) fn opening(listen: Option<&Listen>) -> Opening<'_> {
     Opening {
         option: "--admin",

@@ -1,4 +1,4 @@
-//! What connections do, and what each of them holds, for people who watch a server.
+//! The states and the memory of connections, for metrics, `INFO`, `stats` and CLIENT LIST.
 
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::atomic::Ordering::Relaxed;
@@ -9,7 +9,7 @@ use super::turns::CLIENT_RECORD;
 /// The number of open connections by what they do.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct ConnectionStates {
-    /// Nothing of a request or a reply is under way.
+    /// No part of a request or of a reply is on its way.
     pub(crate) quiet: usize,
     /// A part of a value or of a large request has arrived.
     pub(crate) receiving: usize,
@@ -19,14 +19,14 @@ pub(crate) struct ConnectionStates {
     pub(crate) parked: usize,
 }
 
-/// Bytes that a connection holds between its turns.
+/// The buffers of a connection between its turns, in bytes.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct ConnectionBuffers {
-    /// Have arrived, and no session has consumed them yet.
+    /// Bytes that have arrived, and that no session has consumed yet.
     pub(crate) unread: usize,
-    /// Free memory behind them.
+    /// Free memory behind those bytes.
     pub(crate) spare: usize,
-    /// Of replies that the client has not read, or of a large one that is made now.
+    /// Bytes of replies that the client has not read, or of a large one that is made now.
     pub(crate) unsent: usize,
 }
 
@@ -34,7 +34,7 @@ impl Connection {
     /// Memory of a connection without its buffers and its session.
     pub(crate) const RECORDS: usize = size_of::<Connection>() + CLIENT_RECORD;
 
-    /// What the connection held at the end of its last turn.
+    /// The buffers at the end of the connection's last turn.
     pub(crate) fn buffers(&self) -> ConnectionBuffers {
         let unread = self.replies.request.load(Relaxed);
         let room = self.replies.request_room.load(Relaxed);
@@ -53,7 +53,7 @@ impl Connection {
 }
 
 impl Connections {
-    /// Counts them, under the lock that accepting and closing take.
+    /// Counts the connections in each state, under the lock that accepting and closing take.
     pub(crate) fn states(&self) -> ConnectionStates {
         let mut states = ConnectionStates::default();
         self.for_each_record(|connection| {

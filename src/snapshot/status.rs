@@ -1,4 +1,4 @@
-//! What a server reports about its snapshots.
+//! The report of a server about its snapshots.
 
 use std::time::{Duration, Instant};
 
@@ -21,7 +21,7 @@ pub(crate) struct SnapshotStatus {
     /// Successful and failed writes.
     pub(crate) saves: u64,
     pub(crate) failures: u64,
-    /// What was loaded at the start.
+    /// The items that were loaded at the start.
     pub(crate) loaded: RestoreCounts,
 }
 

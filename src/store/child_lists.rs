@@ -30,7 +30,7 @@ const EMPTY: [u32; HEAD] = [0, 0, u32::MAX, u32::MAX, 0, 0];
 /// Children that the shortest list has room for.
 const SHORTEST: usize = 4;
 
-/// What a list says about the children that have an expiry of their own.
+/// The children of a list that have an expiry of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ChildExpiries {
     pub(super) count: usize,

@@ -57,7 +57,7 @@ impl Clock {
         }
     }
 
-    /// What the wall clock shows now, in Unix milliseconds. It differs from this clock if it was stepped since the start.
+    /// The wall clock's time now, in Unix milliseconds. It differs from this clock if it was stepped since the start.
     pub(crate) fn wall_ms(&self) -> u64 {
         match self {
             Clock::System(_) => milliseconds(since_epoch()),

@@ -12,7 +12,7 @@ pub(super) fn largest_item(memory: u64) -> usize {
     usize::try_from(memory / 2).map_or(LARGEST_ITEM, |half| half.min(LARGEST_ITEM))
 }
 
-/// What a store does with a write for which there is no memory.
+/// The policy for a write for which there is no memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum WhenFull {
     /// Evicts the least useful items.
@@ -32,7 +32,7 @@ pub struct Config {
     /// The number of locks that the keys are spread over, rounded up to a power of two; 0 to choose
     /// by cores and memory.
     pub shards: usize,
-    /// What a write does for which there is no memory.
+    /// The policy for a write for which there is no memory.
     pub when_full: WhenFull,
 }
 

@@ -78,7 +78,7 @@ impl<'a> Item<'a> {
         self.stored.slot.is_fetched()
     }
 
-    /// What memcached's meta commands have noted about the item.
+    /// The marks that memcached's meta commands have set.
     pub fn marks(&self) -> Marks {
         Marks::from_access(self.stored.slot.access)
     }

@@ -64,7 +64,7 @@ struct NewItem {
     size: u32,
 }
 
-/// What decides which item of a shard is judged next.
+/// The choice of the item of a shard that is judged next.
 #[derive(Debug)]
 pub(super) struct EvictionOrder {
     /// The oldest in front.

@@ -1,10 +1,10 @@
-//! The reads of children that run in a shard, and what has changed of each since it was read.
+//! The reads of children that run in a shard, and for each the pages that have changed since they were read.
 //!
 //! `tree/children_read` reads all children of an item in pieces. The slab notes here, in the page of its position, each child
 //! that is changed, added or removed meanwhile. [`ChangedPages`] is shared by the two, and the lock of the shard is held
 //! whenever it is used, so its own lock never waits.
 //!
-//! Cost: nothing but a comparison for each change while no read runs. A read that was dropped is forgotten at the next change.
+//! Cost: a comparison for each change while no read runs. A read that was dropped is forgotten at the next change.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -20,7 +20,7 @@ struct OngoingRead {
     changed: Weak<Mutex<ChangedPages>>,
 }
 
-/// What has changed since it was read.
+/// The pages that have changed since they were read.
 #[derive(Debug)]
 pub(super) struct ChangedPages {
     /// The numbers of the pages that have changed, of those that have been read.
@@ -33,7 +33,7 @@ pub(super) struct ChangedPages {
     is_gone: bool,
 }
 
-/// The pages of a read that have changed.
+/// The changed pages of a read, as the read sees them.
 #[derive(Debug)]
 pub(super) struct ReadChanges(Arc<Mutex<ChangedPages>>);
 
@@ -44,7 +44,7 @@ impl ReadChanges {
 }
 
 impl OngoingReads {
-    /// Whether no read runs, for all that is known.
+    /// Whether no read runs. Reads that were dropped since the last change still count.
     #[inline]
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()

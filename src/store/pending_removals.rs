@@ -1,4 +1,4 @@
-//! What a shard notes of items that are removed and not freed yet: [detached trees](super::shard::detached) and
+//! A shard's notes of items that are removed and not freed yet: [detached trees](super::shard::detached) and
 //! [flushed items](super::shard::flushed); and how much of them is freed at a time.
 
 use std::collections::HashSet;

@@ -30,7 +30,7 @@ use super::tree::Tree;
 /// memory at most.
 const LEAST_MEMORY: u64 = 128;
 
-/// What a store has beside its items.
+/// The state of a store beside its items.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StoreState {
     /// No change of an item had this CAS number or a higher one, unless a client chose it.
@@ -42,7 +42,7 @@ pub(crate) struct StoreState {
 }
 
 impl Store {
-    /// What the store has beside its items.
+    /// The state of the store beside its items.
     pub(crate) fn state(&self) -> StoreState {
         let due = self.flushes.due.lock();
         let due = due.unwrap_or_else(PoisonError::into_inner);

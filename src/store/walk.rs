@@ -10,7 +10,7 @@
 //! down to the one whose children come next. Nodes are found again by their keys, because another item may have got
 //! their slot.
 //!
-//! What it shows while others write:
+//! While other clients write:
 //! - an item that is stored throughout, under the same path, is shown, as it is at some time during the walk;
 //! - an item that is added, removed, renamed or flushed meanwhile may be shown or not;
 //! - an item is never shown without its parent before it. If flags or expiry of an open node have changed, it and the open

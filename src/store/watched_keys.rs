@@ -23,7 +23,7 @@ pub(super) struct WatchedKeys {
     pub(super) keeps_leases: bool,
 }
 
-/// What a change at a path concerns, beside the watches of its key.
+/// The leases that a change at a path concerns. It always concerns the watches of the path's key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PathChange {
     /// Leases on the path, above it and below it.

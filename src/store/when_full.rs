@@ -25,7 +25,7 @@ use super::shards::{Store, locked};
 use super::slot::ItemSlot;
 
 impl Store {
-    /// What the store does when it is full.
+    /// The policy for writes when the store is full.
     pub fn when_full(&self) -> WhenFull {
         match self.refuses() {
             true => WhenFull::Refuse,

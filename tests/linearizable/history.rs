@@ -1,4 +1,4 @@
-//! What happened, and whether one order explains it.
+//! A history of operations, and whether one order explains it.
 
 use std::collections::HashSet;
 

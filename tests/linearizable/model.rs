@@ -1,4 +1,4 @@
-//! The sequential model: what a command does to a handful of items when nothing runs beside it.
+//! The sequential model: the effect of a command on a handful of items when nothing runs beside it.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,7 +21,7 @@ enum Value {
     Hash(BTreeMap<&'static str, Vec<u8>>),
 }
 
-/// What a client's WATCH has noticed.
+/// The state of a client's WATCH.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Watched {
     Unchanged,

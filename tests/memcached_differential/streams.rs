@@ -38,7 +38,7 @@ pub(crate) fn stream(form: Form, valid: bool, number: u64) -> Vec<Vec<u8>> {
     requests
 }
 
-/// What the names of a stream's keys begin with. The last one is for mistakes.
+/// The beginnings of the names of a stream's keys. The last one is for mistakes.
 const NAMES: [&str; 3] = ["a", "b", "k\u{1}"];
 
 /// A request for an item at the end of a stream, which shows what requests without a reply have done.

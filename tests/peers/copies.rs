@@ -51,7 +51,7 @@ fn a_hot_key_is_answered_from_the_copy_for_its_time() {
     }
     assert_eq!(other.stat("peer_fetches"), 1);
     assert_eq!(other.stat("peer_found"), 1);
-    // What the owner doesn't have is remembered as long.
+    // A key that the owner doesn't have is remembered for as long.
     let missing = &group.keys_of(1, 2)[1];
     for _ in 0..5 {
         other.ask(get(missing), "END\r\n");

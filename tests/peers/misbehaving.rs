@@ -58,7 +58,7 @@ fn is_skipped(group: &mut Group, key: &str, statistic: &str, log: &str) {
     talk.ask(get(key), "END\r\n");
     assert!(talk.stat(statistic) >= 1, "{statistic}");
     group.node(0).logs(log);
-    // What is stored while the peer is skipped is here.
+    // A value that is stored while the peer is skipped is stored here.
     until("a write is stored here", || {
         talk.say(set(key, "v"));
         talk.until_end("\r\n") == "STORED\r\n"

@@ -194,7 +194,7 @@ fn an_invalidation_server_shows_what_was_delivered_and_what_waits() {
     ] {
         assert_eq!(figures.get(&sample), Some(&value), "{sample}\n{page}");
     }
-    // What waits is safe, so this is no reason to send clients elsewhere.
+    // Changes that wait are safe, so this is no reason to send clients elsewhere.
     assert_eq!(health(&larder), healthy());
 }
 

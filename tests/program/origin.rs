@@ -230,7 +230,7 @@ fn an_http_server_that_sends_gigabytes_or_nothing_is_in_the_log() {
     }
 }
 
-/// What a server does with a connection after its answer.
+/// The fate of a connection after the server's answer.
 #[derive(Clone, Copy, PartialEq)]
 enum After {
     Keeps,

@@ -140,7 +140,7 @@ fn settings(terminal: &Termios) -> String {
     )
 }
 
-/// What is printed, read by a thread, so that the program never waits for this test.
+/// The output, read by a thread, so that the program never waits for this test.
 fn printed(mut side: File) -> Receiver<String> {
     let (sender, printed) = mpsc::channel();
     std::thread::spawn(move || {

@@ -146,7 +146,7 @@ impl Simulation {
         let pending = spool.write(|group| {
             let mut pending = Vec::new();
             for (name, row) in group.rows()? {
-                // What a server that has left the list missed is flushed when it comes back.
+                // A server that has left the list has missed changes. It is flushed when it comes back.
                 if row.left {
                     continue;
                 }

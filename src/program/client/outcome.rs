@@ -2,7 +2,7 @@
 
 use serde_json::Number;
 
-/// What a request has led to.
+/// The outcome of a request.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
     Value {

@@ -33,7 +33,7 @@ impl fmt::Display for ModelName {
     }
 }
 
-/// What a full store does, by its name.
+/// The name of what a store does when it is full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct WhenFullName(pub(crate) WhenFull);
 

@@ -1,4 +1,8 @@
-//! The output of a connection under turns: what the socket takes at once, and the rest, which is kept until it takes more.
+//! Writes the output of a connection to its socket. The connection keeps bytes that the socket doesn't take, and writes them when it can
+//! take more.
+//!
+//! Cost: a reply that the socket takes at once stays in the worker's buffer. Of another one the rest is copied, unless it is large: then
+//! the connection keeps the worker's buffer, and the worker begins a new one.
 
 use std::io;
 use std::ops::Range;
@@ -31,7 +35,7 @@ impl Client {
             (self.output, self.written) = (buffers.output[reply].to_vec(), taken);
             self.insertions = insertions;
         } else if left > OUTPUT_SOFT_LIMIT && reply.end == buffers.output.len() {
-            // So large that it is not copied. Replies in front of it have been sent.
+            // Too large to copy: the connection keeps the worker's buffer. Replies in front of this one have been sent.
             self.output = std::mem::take(&mut buffers.output);
             self.written = reply.start + taken;
         } else {
@@ -41,7 +45,7 @@ impl Client {
         Ok(())
     }
 
-    /// Writes kept output; true when all of it is written.
+    /// Writes output that was kept. Returns whether all of it is written.
     pub(super) fn flush(&mut self, buffers: &WorkerBuffers) -> io::Result<bool> {
         let taken =
             gather::write_until_full(&self.stream, &self.output, &self.insertions, self.written)?;

@@ -7,7 +7,7 @@ use super::counters::TurnCounts;
 use super::operations::PeerState;
 use super::step::Step;
 
-/// What is restored when a command has to be done again.
+/// The state that is restored when a command has to be done again.
 pub(super) struct BeforeStep {
     output: usize,
     counts: TurnCounts,

@@ -21,7 +21,7 @@ pub(super) struct Receiving<R> {
     pub(super) reply: R,
 }
 
-/// What the reply to a text command depends on, besides its outcome.
+/// The form of the reply to a text command, beside its outcome.
 pub(super) enum ReceivedReply {
     /// A classic command.
     Classic { noreply: bool },

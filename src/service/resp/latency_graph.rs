@@ -89,7 +89,7 @@ mod tests {
         }
     }
 
-    /// What redis-server 7.0.15 has drawn of these samples.
+    /// The graph is the one that redis-server 7.0.15 draws of these samples.
     #[test]
     fn a_graph_looks_like_that_of_redis() {
         let samples = [(1029, 2), (1031, 20), (1033, 50), (1034, 4), (1036, 300)];

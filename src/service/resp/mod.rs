@@ -197,7 +197,7 @@ impl Resp {
     /// Reads users from a file, in the format of Redis's `aclfile`; ACL LOAD and ACL SAVE use it, too.
     ///
     /// # Errors
-    /// What is wrong with the file, line by line.
+    /// An error names the faults of the file, line by line.
     pub fn use_acl_file(&self, path: &Path) -> Result<(), String> {
         acl::load_file(path, &self.shared.users)?;
         // Only the first file counts.

@@ -101,7 +101,7 @@ impl ServiceState {
         self.slow_log.get_or_init(Arc::default)
     }
 
-    /// What the store does when it is full.
+    /// Redis's name of the policy for a full store.
     pub(super) fn maxmemory_policy(&self) -> &'static str {
         let evicts = !self.store.refuses();
         MAXMEMORY_POLICIES[usize::from(evicts)]

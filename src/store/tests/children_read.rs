@@ -46,7 +46,7 @@ fn piece(store: &Store, read: &mut ChildrenRead) -> ReadState {
     store.lock(TOP).read_children(read, 0, PATH, form)
 }
 
-/// What a read at once gives, and how many children there are.
+/// The bytes of a read at once, and the number of children.
 fn whole(store: &Store) -> (Vec<u8>, usize) {
     let mut tree = store.lock(TOP);
     let mut bytes = Vec::new();
@@ -153,7 +153,7 @@ fn a_change_costs_a_shard_nothing_after_a_read_was_dropped() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
-    /// Whatever others do between the pieces, the result is the state in the moment of the last one.
+    /// The result is the state in the moment of the last piece, whatever changes between the pieces.
     #[test]
     fn a_read_is_the_state_of_one_moment(
         children in 1..2000usize,

@@ -126,7 +126,7 @@ impl Tree<'_> {
             entry.value_length(),
         )?;
         if let Some(node) = self.peek(db, path) {
-            // What is below the item stays.
+            // The items below this one stay.
             let value = entry.value.unwrap_or_default();
             self.set_value(node, value)?;
             self.set_flags(node, entry.flags);

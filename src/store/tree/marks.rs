@@ -1,5 +1,5 @@
-//! What memcached's meta commands set of an item besides its value: marks, and a CAS number that the client chose; and look-ups
-//! of a special kind.
+//! The parts of an item that memcached's meta commands set beside its value: marks, and a CAS number that the client chose; and
+//! look-ups of a special kind.
 
 use crate::store::entry::{ItemUsage, Marks, Node};
 use crate::store::slot::FETCHED;

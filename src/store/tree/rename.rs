@@ -33,7 +33,7 @@ const LOOKS: usize = 8;
 /// A top-level key with its database.
 type TopKey<'a> = (u8, &'a [u8]);
 
-/// What came of renaming a tree within its shard.
+/// The result of renaming a tree within its shard.
 enum InPlace {
     Missing,
     Done(Result<(), Refused>),

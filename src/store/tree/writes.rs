@@ -158,7 +158,7 @@ impl Tree<'_> {
 
     pub(super) fn make_room(&mut self, keep: u32) {
         if self.trim.store.refuses() {
-            // What it took was set aside.
+            // The memory that it took was set aside.
             self.settle();
             return;
         }

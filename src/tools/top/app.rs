@@ -6,7 +6,7 @@ use super::reading::Counter;
 use super::row::Row;
 use super::view::{Sampled, ServerView};
 
-/// What the screen shows.
+/// The page that the screen shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Page {
     Table,

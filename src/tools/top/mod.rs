@@ -56,7 +56,7 @@ const SOME_DOWN: u8 = 1;
 /// The exit code when nothing could be shown.
 pub(crate) const NOT_MADE: u8 = 2;
 
-/// What is shown, and how often.
+/// How often the servers are read, and the form of the output.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Options {
     /// The time between two readings of a server.

@@ -69,7 +69,7 @@ fn a_panic_restores_the_terminal_before_its_message() {
     assert_eq!(settings(), before);
 }
 
-/// What is printed until the test says that it has failed.
+/// The output until the line that the test has failed.
 fn read_until_failed(side: &mut File) -> String {
     let (mut printed, mut buffer) = (String::new(), [0; 4096]);
     while !printed.contains("test result: FAILED") {

@@ -51,7 +51,7 @@ pub(crate) struct PlainExchange {
     started: bool,
 }
 
-/// What follows from a command of authentication.
+/// The result of a command of authentication.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum SaslOutcome<'d> {
     /// The client asks for [`MECHANISMS`].

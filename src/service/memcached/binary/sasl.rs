@@ -19,7 +19,7 @@ pub(super) struct Authentication {
     exchange: PlainExchange,
 }
 
-/// What follows a command of authentication.
+/// The step after a command of authentication.
 pub(super) enum AfterSasl {
     Step(Step),
     /// The data are discarded, then this is the reply.

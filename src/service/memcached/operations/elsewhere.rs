@@ -93,7 +93,7 @@ impl Operations<'_> {
         peers.is_some_and(|peers| !self.peers.runs_here && peers.owns(key))
     }
 
-    /// What a reader asks for a key that is not here: its owner, or the origin.
+    /// The read-through of a key that is not here: its owner's, or the origin's.
     pub(super) fn source(&self, key: &[u8]) -> Option<&ReadThrough> {
         let origin = self.shared.origin.get();
         match self.shared.peers.get() {

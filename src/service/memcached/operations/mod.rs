@@ -64,9 +64,9 @@ pub(super) struct Operations<'a> {
     pub(super) fetches: CommandFetches,
     /// The command can wait for them.
     pub(super) may_wait: bool,
-    /// What the current command has to do with peers.
+    /// The current command's relation to peers.
     pub(super) peers: PeerState,
-    /// The number of the connection, for those who watch.
+    /// The number of the connection, for `watch`.
     connection: u64,
 }
 

@@ -1,14 +1,14 @@
-//! What a command has to do with [peers](crate::peers): the facts, and where it is executed.
+//! A command and [peers](crate::peers): which peer has sent it or owns its key, and where it is executed.
 
 use crate::origin::PeerReply;
 use crate::peers::PeerMark;
 
-/// What the current command has to do with peers.
+/// The current command's relation to peers.
 #[derive(Default)]
 pub(in crate::service::memcached) struct PeerState {
     /// The mark of a request that comes from a peer.
     pub(in crate::service::memcached) mark: Option<PeerMark>,
-    /// The command runs here, whoever owns its key.
+    /// The command runs here, no matter which node owns its key.
     pub(in crate::service::memcached) runs_here: bool,
     /// The command is one that this node has sent to a peer. It is not executed.
     pub(in crate::service::memcached) is_loop: bool,

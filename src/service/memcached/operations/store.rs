@@ -334,7 +334,7 @@ impl Operations<'_> {
     }
 }
 
-/// What a new item has besides its value and flags.
+/// The parts of a new item beside its value and flags.
 struct NewItem {
     expires_ms: Option<u64>,
     marks: Marks,

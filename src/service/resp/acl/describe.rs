@@ -95,7 +95,7 @@ pub(super) fn commands(permissions: &Permissions) -> Vec<u8> {
     let mut made = Permissions::none();
     set_all_commands(&mut made, removes);
     let mut rules: Vec<Vec<u8>> = vec![if removes { b"+@all" } else { b"-@all" }.to_vec()];
-    // What the categories so far don't explain.
+    // The permissions that the categories so far don't explain.
     let mut left = Permissions {
         commands: permissions.commands,
         ..Permissions::none()
