@@ -2,9 +2,12 @@
 //!
 //! Both services run without sockets, on one store, with a clock that the test moves.
 
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
+use larder::Server;
 use larder::server::{Connections, Peer, Service, Session};
 use larder::service::memcached::{self, Memcached};
 use larder::service::resp::{self, Resp};
@@ -224,4 +227,37 @@ fn memcached_s_commands_change_a_watched_key_also_if_they_undo_it() {
         .redis("WATCH a", "+OK")
         .memcached("get a", "END")
         .redis("MULTI\r\nPING\r\nEXEC", "+OK +QUEUED *1 +PONG");
+}
+
+/// Connects, sends a line, and returns the reply with the connection.
+fn connect_and_ask(address: SocketAddr, line: &str, reply: &str) -> TcpStream {
+    let mut client = TcpStream::connect(address).expect("connected");
+    client.write_all(line.as_bytes()).expect("sent");
+    let mut read = vec![0; reply.len()];
+    client.read_exact(&mut read).expect("a reply");
+    assert_eq!(String::from_utf8_lossy(&read), reply);
+    client
+}
+
+/// These counts were left as they were. With sockets, because the server around the services has them.
+#[test]
+fn both_resets_set_the_counts_of_connections_and_bytes_to_zero() {
+    let server = Server::start().expect("a server on free ports");
+    let (memcached, redis) = (server.memcached_addr(), server.resp_addr());
+    let resets = [
+        (memcached, "stats reset\r\n", "RESET\r\n"),
+        (redis, "CONFIG RESETSTAT\r\n", "+OK\r\n"),
+    ];
+    for (address, reset, answer) in resets {
+        let _other = connect_and_ask(memcached, "mn\r\n", "MN\r\n");
+        let written = server.connections().bytes_written();
+        assert!(written >= 4 && server.connections().bytes_read() >= 4);
+        let total = server.connections().total();
+        assert!(total > 0);
+        let _client = connect_and_ask(address, reset, answer);
+        // The answer to the reset is counted when it is written.
+        assert!(server.connections().bytes_written() <= answer.len() as u64);
+        assert_eq!(server.connections().bytes_read(), 0);
+        assert_eq!(server.connections().total(), 0);
+    }
 }

@@ -212,12 +212,13 @@ pub struct Connections {
     /// Files that the server has open beside connections.
     pub(super) own_files: AtomicUsize,
     current: AtomicUsize,
-    total: AtomicU64,
-    /// Numbers of no connection, below those of all connections.
-    reserved: AtomicU64,
-    rejected: AtomicU64,
-    idle_closed: AtomicU64,
-    traffic: [Traffic; 16],
+    /// The number of the last connection.
+    last: AtomicU64,
+    // `connection_counts` has the meanings of these, and resets them.
+    pub(super) total: AtomicU64,
+    pub(super) rejected: AtomicU64,
+    pub(super) idle_closed: AtomicU64,
+    pub(super) traffic: [Traffic; 16],
     pub(super) replies: ReplyMemory,
 }
 
@@ -229,8 +230,8 @@ impl Default for Connections {
             max: AtomicUsize::new(limits::MAX_CONNECTIONS),
             own_files: AtomicUsize::new(0),
             current: AtomicUsize::new(0),
+            last: AtomicU64::new(0),
             total: AtomicU64::new(0),
-            reserved: AtomicU64::new(0),
             rejected: AtomicU64::new(0),
             idle_closed: AtomicU64::new(0),
             traffic: Default::default(),
@@ -247,27 +248,12 @@ impl Connections {
 
     /// Keeps the numbers from 1 on for listeners, which a service lists beside the connections. Before the first connection.
     pub(crate) fn reserve_numbers(&self, count: usize) {
-        self.reserved.store(count as u64, Relaxed);
+        self.last.store(count as u64, Relaxed);
     }
 
     /// Connections that are open now.
     pub fn current(&self) -> usize {
         self.current.load(Relaxed)
-    }
-
-    /// Connections accepted since the start, without those that were refused.
-    pub fn total(&self) -> u64 {
-        self.total.load(Relaxed)
-    }
-
-    /// Connections refused because the limit was reached.
-    pub fn rejected(&self) -> u64 {
-        self.rejected.load(Relaxed)
-    }
-
-    /// Connections closed because of the idle timeout.
-    pub fn idle_closed(&self) -> u64 {
-        self.idle_closed.load(Relaxed)
     }
 
     /// Connections that may be open at once.
@@ -278,22 +264,6 @@ impl Connections {
     /// Changes the number that may be open at once; open connections beyond it stay.
     pub fn set_max(&self, max: usize) {
         self.max.store(max, Relaxed);
-    }
-
-    /// Bytes received from clients since the start.
-    pub fn bytes_read(&self) -> u64 {
-        self.traffic
-            .iter()
-            .map(|worker| worker.read.load(Relaxed))
-            .sum()
-    }
-
-    /// Bytes sent to clients since the start.
-    pub fn bytes_written(&self) -> u64 {
-        self.traffic
-            .iter()
-            .map(|worker| worker.written.load(Relaxed))
-            .sum()
     }
 
     /// Calls `each` for every connection, oldest first. The set is not locked meanwhile, so some may have ended.
@@ -331,8 +301,8 @@ impl Connections {
             self.rejected.fetch_add(1, Relaxed);
             return None;
         }
-        let before = self.total.fetch_add(1, Relaxed) + self.reserved.load(Relaxed);
-        let id = before + 1;
+        self.total.fetch_add(1, Relaxed);
+        let id = self.last.fetch_add(1, Relaxed) + 1;
         let connection = Arc::new(Connection {
             id,
             endpoint: Some(Arc::clone(endpoint)),

@@ -39,6 +39,7 @@
 
 mod acceptor;
 mod certificates;
+mod connection_counts;
 mod connection_states;
 mod connections;
 mod datagrams;

@@ -97,6 +97,7 @@ impl TurnContext<'_> {
         self.shared.log.reset_figures();
         self.operations.counts = Default::default();
         self.shared.store.reset_stats();
+        self.shared.connections.reset_counts();
     }
 
     /// A group of statistics that all protocols have; the one without a name is the general one. Whether there is such a

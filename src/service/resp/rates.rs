@@ -3,7 +3,7 @@
 //! Redis takes samples ten times a second. larder has no such timer: a rate is the mean since the last INFO that was at least
 //! a second earlier. So a program that asks every 15 seconds sees the mean of these 15 seconds.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Milliseconds that a rate is the mean of, at least.
 const LEAST_SPAN_MS: u64 = 1000;
@@ -33,22 +33,28 @@ pub(super) struct RateSampler {
 impl RateSampler {
     /// A sampler that starts now, with totals of zero.
     pub(super) fn new(now_ms: u64) -> RateSampler {
-        let sample = Sample {
+        let sampler = RateSampler {
+            last: Mutex::default(),
+        };
+        sampler.reset(now_ms);
+        sampler
+    }
+
+    /// Starts again, because the totals are zero from now on.
+    pub(super) fn reset(&self, now_ms: u64) {
+        *self.locked() = Sample {
             at_ms: now_ms,
             ..Sample::default()
         };
-        RateSampler {
-            last: Mutex::new(sample),
-        }
     }
 
     /// The rates up to now, of totals of commands, bytes read and bytes written.
     pub(super) fn sample(&self, now_ms: u64, totals: [u64; 3]) -> Rates {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self.locked();
         let span_ms = now_ms.saturating_sub(last.at_ms);
         if span_ms >= LEAST_SPAN_MS {
             let seconds = span_ms as f64 / 1000.0;
-            // A total is less than before if it was reset.
+            // memcached's `stats reset` sets some of the totals to zero.
             let rate = |at: usize| totals[at].saturating_sub(last.totals[at]) as f64 / seconds;
             let rates = Rates {
                 commands: rate(0),
@@ -62,6 +68,10 @@ impl RateSampler {
             };
         }
         last.rates
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Sample> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -80,7 +90,10 @@ mod tests {
         };
         assert_eq!(sampler.sample(12_000, [20, 200, 0]), first);
         assert_eq!(sampler.sample(12_500, [900, 900, 900]), first);
-        // CONFIG RESETSTAT came between.
+        // `stats reset` came between.
         assert_eq!(sampler.sample(13_000, [5, 201, 3]).commands, 0.0);
+        sampler.reset(13_100);
+        assert_eq!(sampler.sample(13_200, [1, 1, 1]), Rates::default());
+        assert_eq!(sampler.sample(14_100, [30, 2, 1]).commands, 30.0);
     }
 }

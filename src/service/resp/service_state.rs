@@ -131,5 +131,7 @@ impl ServiceState {
         self.store.reset_stats();
         self.statistics.reset();
         self.users.log.reset_counts();
+        self.connections.reset_counts();
+        self.rates.reset(self.store.now_ms());
     }
 }
