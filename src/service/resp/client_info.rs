@@ -50,7 +50,7 @@ pub(crate) struct ClientInfo {
     pub no_evict: AtomicBool,
     /// Sees the commands of all clients.
     pub monitors: AtomicBool,
-    /// CLIENT KILL has chosen this client; its connection is about to be closed.
+    /// CLIENT KILL has chosen this client. Its connection is about to be closed, and for other clients it is gone.
     pub killed: AtomicBool,
     /// No other lock is taken while this one is held.
     names: Mutex<Names>,
@@ -177,8 +177,12 @@ impl ClientRegistry {
         self.members().get(&id).cloned()
     }
 
+    /// The number of clients, without those that were killed.
     pub(crate) fn len(&self) -> usize {
-        self.members().len()
+        let members = self.members();
+        (members.values())
+            .filter(|info| !info.killed.load(Relaxed))
+            .count()
     }
 
     fn members(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<ClientInfo>>> {

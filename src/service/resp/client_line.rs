@@ -14,8 +14,7 @@
 //! | `events` | `w` while replies wait to be written, because nothing is read then; else `r` |
 //! | `sub`, `psub`, `ssub`, `redir` | as in Redis without subscriptions and tracking, which larder doesn't have |
 //!
-//! Of the flags, `b` is a client whose command waits: for the end of a pause, for the origin, or for memory for its reply. `A` is
-//! one that CLIENT KILL has chosen and whose worker has not closed it yet.
+//! Of the flags, `b` is a client whose command waits: for the end of a pause, for the origin, or for memory for its reply.
 
 use std::fmt::Write;
 use std::sync::atomic::Ordering::Relaxed;
@@ -89,7 +88,6 @@ fn flags(info: &ClientInfo) -> String {
         ('x', info.queued.load(Relaxed) >= 0),
         ('b', info.blocked.load(Relaxed)),
         ('d', info.has_changed_keys()),
-        ('A', info.killed.load(Relaxed)),
         ('U', info.connection.peer().unix().is_some()),
         ('e', info.no_evict.load(Relaxed)),
     ];

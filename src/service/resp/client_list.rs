@@ -15,8 +15,11 @@ pub(super) fn info(ctx: &mut Context<'_>) {
     ctx.reply.verbatim("txt", &text);
 }
 
-/// Appends the line of a client for the client that asks, which may be the same.
+/// Appends the line of a client for the client that asks, which may be the same. One that was killed is gone for others.
 fn describe_to(ctx: &Context<'_>, info: &ClientInfo, text: &mut String) {
+    if info.killed.load(Relaxed) {
+        return;
+    }
     if info.id != ctx.client.info.id {
         return describe(info, 0, text);
     }
