@@ -218,20 +218,20 @@ fn persistence(ctx: &Context<'_>, text: &mut InfoText) {
     text.put("aof_rewrite_in_progress", 0);
 }
 
-/// Processor time of the process, in seconds.
+/// Processor time, in seconds: of the process, and of the commands of an origin that it has started and that have ended.
 fn cpu(_: &Context<'_>, text: &mut InfoText) {
-    let Ok(usage) = getrusage(UsageWho::RUSAGE_SELF) else {
-        return;
-    };
-    for (name, time) in [
-        ("used_cpu_sys", usage.system_time()),
-        ("used_cpu_user", usage.user_time()),
+    for (whose, suffix) in [
+        (UsageWho::RUSAGE_SELF, ""),
+        (UsageWho::RUSAGE_CHILDREN, "_children"),
     ] {
-        text.put(name, format!("{}.{:06}", time.tv_sec(), time.tv_usec()));
+        let Ok(usage) = getrusage(whose) else {
+            continue;
+        };
+        for (name, time) in [("sys", usage.system_time()), ("user", usage.user_time())] {
+            let seconds = format!("{}.{:06}", time.tv_sec(), time.tv_usec());
+            text.put(&format!("used_cpu_{name}{suffix}"), seconds);
+        }
     }
-    // larder starts no processes.
-    text.put("used_cpu_sys_children", "0.000000");
-    text.put("used_cpu_user_children", "0.000000");
 }
 
 fn cluster(_: &Context<'_>, text: &mut InfoText) {
