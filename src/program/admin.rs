@@ -11,12 +11,7 @@ use super::values::Endpoint;
 
 /// The listener's description for protected mode. It has no login.
 pub(super) fn opening(listen: Option<&Listen>) -> Opening<'_> {
-    Opening {
-        option: "--admin",
-        listen,
-        login: false,
-        remedies: "",
-    }
+    Opening::without_login("--admin", listen)
 }
 
 /// The address of an option that is off by default.

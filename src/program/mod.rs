@@ -30,13 +30,14 @@ mod proxy;
 mod serve;
 mod signals;
 mod systemd;
+mod tap;
 mod values;
 
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::tools::{bench, probe, tap};
+use crate::tools::{bench, probe};
 
 #[cfg(feature = "internals")]
 pub(crate) use file::File;
@@ -116,7 +117,7 @@ enum Command {
     /// Exit code: 0 if the snapshot is whole, 1 if it can't be read.
     Dump(dump::DumpArgs),
     /// Forward clients to a server and explain every request and reply, byte by byte
-    Tap(tap::Args),
+    Tap(tap::TapArgs),
     /// List the keys of a cache server with sizes and remaining lifetimes
     Keys(client::keys::KeysArgs),
     /// Show what running servers do: requests, hits, memory, latency
@@ -146,7 +147,7 @@ pub fn run() -> ExitCode {
     let result = match cli.command.unwrap_or(Command::Serve(cli.serve)) {
         Command::Probe(args) => return probe::run(&args),
         Command::Bench(args) => return bench::run(&args),
-        Command::Tap(args) => return tap::run(&args),
+        Command::Tap(args) => return tap::run(&args).unwrap_or_else(|problem| failed(&problem)),
         Command::Keys(args) => return client::keys::run(&args),
         Command::Top(args) => return client::top::run(&args),
         Command::Ping(args) => return client::ping::run(&args),

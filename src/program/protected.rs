@@ -21,6 +21,18 @@ pub(super) struct Opening<'a> {
     pub(super) remedies: &'static str,
 }
 
+impl<'a> Opening<'a> {
+    /// A listener whose clients can't be made to log in.
+    pub(super) fn without_login(option: &'static str, listen: Option<&'a Listen>) -> Opening<'a> {
+        Opening {
+            option,
+            listen,
+            login: false,
+            remedies: "",
+        }
+    }
+}
+
 /// An error for the first listener that other machines can reach without a login, unless the mode is off.
 /// Without a setting it is on.
 pub(super) fn check<'a>(

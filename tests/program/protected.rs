@@ -78,6 +78,18 @@ fn the_file_can_turn_it_off_and_a_flag_on_again() {
 }
 
 #[test]
+fn the_tools_that_listen_have_it_too() {
+    let place = Place::new();
+    let tap = ["tap", "--upstream", "127.0.0.1:1", "--protocol", "resp"];
+    for command in [&["echo"][..], &tap] {
+        let arguments = [command, &["--listen", EVERYWHERE]].concat();
+        refused(&place, &arguments, "--listen 0.0.0.0:0", "");
+        let allowed = [&arguments[..], &["--protected-mode", "off"]].concat();
+        drop(place.serve(&allowed, 1));
+    }
+}
+
+#[test]
 fn proxy_and_invalidate_have_it_too() {
     let place = Place::new();
     place.write("servers.txt", "127.0.0.1:1 1\n");
