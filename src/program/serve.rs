@@ -266,7 +266,7 @@ fn reload(
             {
                 log::error!("the peers were not reloaded, the old ones stay: --peers {problem}");
             }
-            report_reload(&running, &later);
+            report_reload(&running, connections.max(), &later);
         }
         Err(problem) => log::error!("not reloaded, the old settings stay in force: {problem}"),
     }
@@ -379,12 +379,11 @@ fn advice(error: &StartError, options: &[&str]) -> String {
 }
 
 /// Logs the settings in force after a reload, and the names of changed settings that need a restart.
-fn report_reload(running: &Settings, later: &[&str]) {
+fn report_reload(running: &Settings, max_connections: usize, later: &[&str]) {
     log::info!(
-        "reloaded: memory = {}, max-item-size = {}, max-connections = {}",
+        "reloaded: memory = {}, max-item-size = {}, max-connections = {max_connections}",
         running.memory,
-        running.max_item_size,
-        running.max_connections
+        running.max_item_size
     );
     if !later.is_empty() {
         log::warn!(

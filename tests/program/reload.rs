@@ -153,6 +153,7 @@ fn more_connections_than_the_system_allows_leave_the_number_as_it_was() {
     larder.signal("HUP");
     let line = format!("[ERROR] max-connections stays 100: {TOO_MANY} need more open files");
     larder.logs(&line);
+    larder.logs("max-connections = 100");
     let mut talk = larder.resp();
     talk.ask("CONFIG GET maxclients\r\n", kept);
     // The other settings of the file are in force.
