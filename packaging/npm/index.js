@@ -137,8 +137,8 @@ async function start(options = {}) {
   const expected = listeners(args);
   const ready = new Promise((resolve) => {
     readline.createInterface({ input: child.stdout }).on('line', (line) => {
-      const [listening, on, protocol, address] = line.split(' ');
-      if (listening === 'listening' && on === 'on') addresses.set(protocol, address);
+      const [, protocol, address] = line.match(/^listening on (\S+) (.+)$/) ?? [];
+      if (protocol) addresses.set(protocol, address);
       if (addresses.size >= expected) resolve();
     });
   });

@@ -6,6 +6,8 @@ const assert = require('node:assert/strict');
 const { execFileSync, spawn } = require('node:child_process');
 const fs = require('node:fs');
 const net = require('node:net');
+const os = require('node:os');
+const path = require('node:path');
 const { test } = require('node:test');
 const { createClient } = require('redis');
 const larder = require('larder-server');
@@ -78,6 +80,16 @@ test('one listener alone', async () => {
   assert.throws(() => server.respPort, /no listener for resp/);
   assert.equal(await ask(server.memcachedPort, 'mn\r\n', 'MN\r\n'), 'MN\r\n');
   await server.stop();
+});
+
+// The address was read up to its first space.
+test('an address is whole', async () => {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'larder test '));
+  const server = await larder.start({ args: ['--unix', path.join(folder, 'socket'), '--admin', '127.0.0.1:0'] });
+  assert.equal(server.address('unix'), path.join(folder, 'socket'));
+  assert.match(server.address('admin'), /^127\.0\.0\.1:/);
+  await server.stop();
+  fs.rmSync(folder, { recursive: true });
 });
 
 test('a server that was killed can be stopped', async () => {

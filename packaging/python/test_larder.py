@@ -83,6 +83,40 @@ def test_the_server_ends_when_its_parent_is_killed() -> None:
         time.sleep(0.01)
 
 
+# The pipe of the server was open in such a process, too, and `stop` there ended the parent's server.
+def test_a_forked_process_neither_ends_the_server_nor_keeps_it() -> None:
+    parent = """
+import larder_server, os, time
+with larder_server.Server() as server:
+    child = os.fork()
+    if child == 0:
+        server.stop()
+        time.sleep(600)
+    print(child, server.resp_port, flush=True)
+    time.sleep(600)
+"""
+    with subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        child, port = map(int, process.stdout.readline().split())
+        try:
+            assert redis.Redis(port=port, socket_timeout=PATIENCE).ping()
+            os.kill(process.pid, signal.SIGKILL)
+            deadline = time.monotonic() + PATIENCE
+            while not refuses(port):
+                assert time.monotonic() < deadline, "it still listens"
+                time.sleep(0.01)
+        finally:
+            os.kill(child, signal.SIGKILL)
+
+
+# The address was read up to its first space.
+def test_an_address_is_whole(tmp_path) -> None:
+    path = str(tmp_path / "a socket")
+    with larder_server.Server(["--unix", path, "--admin", "127.0.0.1:0"]) as server:
+        assert server.address("unix") == path
+        assert server.address("admin").startswith("127.0.0.1:")
+
+
 def test_a_server_that_was_killed_can_be_stopped() -> None:
     server = larder_server.Server().start()
     os.kill(server.pid, signal.SIGKILL)

@@ -4,14 +4,17 @@ use std::io::{self, Write};
 
 use super::systemd;
 
-/// Prints the lines that say that listeners are ready, and tells systemd. Scripts wait for these lines.
+/// Prints the lines that say that listeners are ready, and tells systemd. Scripts wait for these lines. They are one write,
+/// so that a script that has read one has all of them.
 pub(super) fn announce(listeners: impl Iterator<Item = String>) -> Result<(), String> {
     systemd::all_sockets_are_taken()?;
+    let lines: String = listeners
+        .map(|listener| format!("listening on {listener}\n"))
+        .collect();
     let mut out = io::stdout().lock();
-    for listener in listeners {
-        writeln!(out, "listening on {listener}").map_err(|e| format!("standard output: {e}"))?;
-    }
-    out.flush().map_err(|e| format!("standard output: {e}"))?;
+    out.write_all(lines.as_bytes())
+        .and_then(|()| out.flush())
+        .map_err(|e| format!("standard output: {e}"))?;
     systemd::ready();
     Ok(())
 }

@@ -7,6 +7,7 @@ import sys
 import sysconfig
 import tempfile
 import threading
+import weakref
 from pathlib import Path
 from typing import IO, Dict, List, Mapping, Optional, Sequence, Type, Union
 from types import TracebackType
@@ -61,6 +62,8 @@ class Server:
         self._process: Optional["subprocess.Popen[str]"] = None
         self._log: Optional[IO[bytes]] = None
         self._addresses: Dict[str, str] = {}
+        # False in a process that was forked while the server ran.
+        self._is_ours = True
 
     def start(self) -> "Server":
         """Starts the server and waits until it listens. Raises StartError with larder's own message if it doesn't."""
@@ -87,23 +90,28 @@ class Server:
         except OSError as error:
             self._close()
             raise StartError(f"{command[0]}: {error}") from error
+        _running.add(self)
         self._wait_until_ready()
         return self
 
     def _wait_until_ready(self) -> None:
-        """Reads the `listening on` lines. The last one has come when the server answers, so a thread goes on reading."""
+        """Reads the `listening on` lines, which larder writes at once. A thread goes on reading, so that the pipe never fills."""
         process = self._process
         assert process is not None and process.stdout is not None
         out = process.stdout
         ready, expected = threading.Event(), self._listeners()
 
         def read() -> None:
-            for line in out:
-                words = line.split()
-                if words[:2] == ["listening", "on"]:
-                    self._addresses[words[2]] = words[3]
-                    if len(self._addresses) >= expected:
-                        ready.set()
+            rest = b""
+            while piece := os.read(out.fileno(), 1 << 16):
+                *lines, rest = (rest + piece).split(b"\n")
+                for line in lines:
+                    words = os.fsdecode(line).split(" ", 3)
+                    if words[:2] == ["listening", "on"]:
+                        self._addresses[words[2]] = words[3]
+                # Not before all lines of the piece are read: those of other listeners follow.
+                if len(self._addresses) >= expected:
+                    ready.set()
             ready.set()
 
         self._reader = threading.Thread(target=read, name="larder", daemon=True)
@@ -128,7 +136,10 @@ class Server:
         return max(1, 2 - len(off))
 
     def stop(self) -> None:
-        """Ends the server and waits until it has ended. Does nothing if it has."""
+        """Ends the server and waits until it has ended. Does nothing if it has, or if it is the parent's of a forked process."""
+        if not self._is_ours:
+            return
+        _running.discard(self)
         process, self._process = self._process, None
         if process is None:
             return
@@ -147,7 +158,14 @@ class Server:
         process.stdout.close()
         self._close()
 
+    def _leave_to_parent(self) -> None:
+        """In a forked process: the server is the parent's. The pipe that ends it may not stay open here."""
+        self._is_ours = False
+        if self._process is not None and self._process.stdin is not None:
+            self._process.stdin.close()
+
     def _close(self) -> None:
+        _running.discard(self)
         process, self._process = self._process, None
         if process is not None:
             for stream in (process.stdin, process.stdout):
@@ -200,3 +218,17 @@ class Server:
 
     def __repr__(self) -> str:
         return f"<larder_server.Server {self._addresses if self._process is not None else 'stopped'}>"
+
+
+# The servers of this process.
+_running: "weakref.WeakSet[Server]" = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for server in list(_running):
+        server._leave_to_parent()
+    _running.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
