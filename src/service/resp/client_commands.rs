@@ -68,7 +68,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[CommandSpec::new("client", -2, 0, 
             GROUP,
             "7.0.0",
             "ON|OFF",
-            "Protects this connection from eviction. larder evicts no clients.",
+            "Sets the flag e of CLIENT LIST. A client that leaves too many replies unread is closed all the same.",
         ),
         CommandSpec::new("pause", -3, ADMIN | DANGEROUS, pause).docs(
             GROUP,
