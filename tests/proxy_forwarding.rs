@@ -37,6 +37,28 @@ fn a_redis_client_reads_its_values() {
     client.expect_end();
 }
 
+/// A client that named itself was closed without an answer.
+#[test]
+fn client_kill_closes_another_client_and_spares_the_one_that_asks() {
+    let redis = upstream(Protocol::Resp);
+    let proxy = proxy(settings(Protocol::Resp), &[redis.address]);
+    let (mut client, mut other) = (proxy.connect(), proxy.connect());
+    let id = |client: &mut Client| {
+        client.send("CLIENT ID\r\n");
+        client.line().trim_start_matches(':').to_owned()
+    };
+    let (own, others) = (id(&mut client), id(&mut other));
+    client.ask(format!("CLIENT KILL ID {own}\r\n"), ":0\r\n");
+    client.ask(format!("CLIENT KILL ID {others}\r\n"), ":1\r\n");
+    other.expect_end();
+    for wrong in ["0", "-1", "x"] {
+        client.ask(
+            format!("CLIENT KILL ID {wrong}\r\n"),
+            "-ERR client-id should be greater than 0\r\n",
+        );
+    }
+}
+
 #[test]
 fn a_memcached_client_reads_its_values() {
     let memcached = upstream(Protocol::Memcached);

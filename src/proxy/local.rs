@@ -366,14 +366,18 @@ fn about_client(
             );
             reply.verbatim("txt", &text);
         }
-        (b"KILL", 4) if args[2].eq_ignore_ascii_case(b"id") => {
-            let id = parse_integer(args.get(3)).and_then(|id| u64::try_from(id).ok());
-            let found = id.and_then(|id| shared.connections.get(id));
-            if let Some(connection) = &found {
-                connection.kill();
+        (b"KILL", 4) if args[2].eq_ignore_ascii_case(b"id") => match parse_integer(args.get(3)) {
+            Some(id @ 1..) => {
+                let found = shared.connections.get(id.cast_unsigned());
+                // As in Redis, a client spares itself.
+                let other = found.filter(|other| other.id() != connection.id());
+                reply.integer(i64::from(other.is_some()));
+                if let Some(other) = other {
+                    other.kill();
+                }
             }
-            reply.integer(i64::from(found.is_some()));
-        }
+            _ => reply.error("ERR client-id should be greater than 0"),
+        },
         (b"REPLY", 3) if args[2].eq_ignore_ascii_case(b"on") => reply.ok(),
         (sub, _) => {
             let sub = String::from_utf8_lossy(sub);
