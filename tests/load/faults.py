@@ -22,7 +22,7 @@ import subprocess
 import tempfile
 import time
 
-from parts import (FAULTS, PATIENCE, Connection, Key, Load, Process, Wrong, half_open, quiet, raise_limit, report, slow_reader,
+from parts import (FAULTS, PATIENCE, RESET, Connection, Key, Load, Process, Wrong, half_open, quiet, raise_limit, report, slow_reader,
                    slow_writer)
 
 
@@ -262,6 +262,23 @@ async def a_stale_value(options):
             server.kill()
 
 
+async def a_reset_connection(_):
+    """A client closes a connection that the server has reset, as it closes any other."""
+    async def reset(_, writer):
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        writer.transport.abort()
+
+    async with await asyncio.start_server(reset, "127.0.0.1", 0) as server:
+        connection = Connection("memcached", server.sockets[0].getsockname()[1])
+        await connection.open()
+        try:
+            await connection.line()
+        except FAULTS:
+            connection.close(reset=True)
+        else:
+            raise SystemExit("the connection was not reset")
+
+
 class JumpingClock:
     """A clock of dates for servers that are started with `env`, in hours from the right time. None of it without libfaketime."""
 
@@ -281,6 +298,12 @@ class JumpingClock:
         """What a program sees, in hours from the right time."""
         seen = subprocess.run(["date", "+%s"], env={**os.environ, **self.env}, capture_output=True, text=True, check=True)
         return round((int(seen.stdout) - time.time()) / 3600)
+
+    def forget(self, pid):
+        """Removes the shared memory that libfaketime leaves of a process that was killed."""
+        for name in (f"faketime_shm_{pid}", f"sem.faketime_sem_{pid}"):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(f"/dev/shm/{name}")
 
     async def jump(self, ends, rng):
         while not ends.is_set():
@@ -342,6 +365,7 @@ async def invalidation(options):
                 await asyncio.sleep(rng.random())
                 if time.monotonic() < end and rng.random() < 0.3:
                     state["larder"].kill()
+                    clock.forget(state["larder"].child.pid)
                     state["larder"] = start()
             ends.set()
 
@@ -414,7 +438,7 @@ async def gone(caches, keys):
         cache.reads.close()
 
 
-SCENARIOS = [a_stale_value, the_server, both_models, the_proxy, the_cluster, descriptors, full_disk, clock_jumps,
+SCENARIOS = [a_stale_value, a_reset_connection, the_server, both_models, the_proxy, the_cluster, descriptors, full_disk, clock_jumps,
              invalidation]
 
 

@@ -6,6 +6,8 @@ request was sent. A write without an answer may be executed at any later time, s
 """
 
 import asyncio
+import atexit
+import contextlib
 import os
 import random
 import resource
@@ -35,6 +37,8 @@ class Process:
         self.command, self.listeners, self.cwd, self.ports = command, listeners, cwd, {}
         self.env = {**os.environ, **(env or {})}
         self.start(command)
+        # A driver that ends with an error leaves no server behind.
+        atexit.register(self.kill)
 
     def start(self, command):
         self.errors = tempfile.TemporaryFile("w+")
@@ -138,7 +142,9 @@ class Connection:
         if self.writer is None:
             return
         if reset:
-            self.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+            # The transport has closed the socket already if the server has reset the connection.
+            with contextlib.suppress(OSError):
+                self.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
             self.writer.transport.abort()
         self.writer.close()
         self.writer = None
