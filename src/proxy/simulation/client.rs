@@ -1,9 +1,8 @@
 //! A client of the simulation: a script of requests, and a single server's answer to each.
 //!
-//! A client is the only one that uses its keys, so its own requests decide the values that it reads. If an upstream has
-//! failed, a write may have been executed or not: then both values are possible until the next read or write shows one.
+//! A client is the only one that uses its keys, so its own requests decide the values that it reads ([`PossibleValues`]).
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 
 use fastrand::Rng;
 
@@ -13,6 +12,7 @@ use crate::protocol::resp;
 use crate::proxy::simulation::binary;
 use crate::proxy::simulation::replies::{elements, number, value};
 use crate::proxy::simulation::script::{Circumstances, DatabaseKey, Expected, Step, Writer};
+use crate::proxy::simulation::values::PossibleValues;
 
 type Bytes = Vec<u8>;
 
@@ -22,8 +22,7 @@ pub(crate) struct Client {
     steps: VecDeque<Step>,
     pub(crate) due: VecDeque<(ReplyShape, Expected)>,
     input: Bytes,
-    /// The possible values of each key.
-    known: BTreeMap<DatabaseKey, Vec<Option<Bytes>>>,
+    values: PossibleValues,
     /// The channels that it is subscribed to, from a confirmation to that of the end.
     channels: BTreeSet<Bytes>,
     /// Messages that have to come before it has left their channels, and those channels.
@@ -64,7 +63,7 @@ impl Client {
             steps,
             due: VecDeque::new(),
             input: Vec::new(),
-            known: BTreeMap::new(),
+            values: PossibleValues::new(circumstances),
             channels: BTreeSet::new(),
             messages: BTreeSet::new(),
             has_been_subscribed: false,
@@ -269,7 +268,7 @@ impl Client {
         if self.is_lenient() && (is_one(&of_failures) || binary::is_failure(reply))
             || self.circumstances.wanders && is_one(&of_changes)
         {
-            self.doubt(expected);
+            self.values.doubt(expected);
             return true;
         }
         match expected {
@@ -297,12 +296,7 @@ impl Client {
             },
             Expected::Changed(bytes, changes) => {
                 for (place, value) in changes {
-                    let keeps = self.circumstances.wanders || self.is_overtaken(place);
-                    let known = self.known.entry(place.clone()).or_insert(vec![None]);
-                    if !keeps {
-                        known.clear();
-                    }
-                    known.push(value.clone());
+                    self.values.written(place, value, &self.due);
                 }
                 match bytes.is_empty() {
                     // Their number is not known.
@@ -324,46 +318,8 @@ impl Client {
         }
     }
 
-    /// The keys of a failed request may have been changed or not.
-    fn doubt(&mut self, expected: &Expected) {
-        match expected {
-            Expected::Changed(_, changes) => {
-                for (place, value) in changes {
-                    let known = self.known.entry(place.clone()).or_insert(vec![None]);
-                    known.push(value.clone());
-                }
-            }
-            Expected::Executed(all) => all.iter().for_each(|one| self.doubt(one)),
-            Expected::Quiet(one) => self.doubt(one),
-            _ => {}
-        }
-    }
-
-    /// Whether a read behind this write may have been executed before it: a slot that moves twice sends the write on
-    /// twice, and a read that finds the second owner at once comes first.
-    fn is_overtaken(&self, place: &DatabaseKey) -> bool {
-        let mut due = self.due.iter();
-        self.circumstances.cluster && due.any(|(_, due)| reads(due, place))
-    }
-
     fn check_value(&mut self, place: &DatabaseKey, value: Option<&[u8]>) -> bool {
-        let known = self.known.entry(place.clone()).or_insert(vec![None]);
-        // A slot that moves twice while a pipeline is under way lets a later write overtake an earlier read: the read
-        // follows the first move, and the write finds the second one already.
-        let later = self.due.iter().flat_map(|(_, due)| match due {
-            Expected::Changed(_, changes) if self.circumstances.cluster => &changes[..],
-            _ => &[],
-        });
-        let mut later = later.filter(|(at, _)| at == place);
-        let found = known.iter().any(|known| known.as_deref() == value)
-            || later.any(|(_, later)| later.as_deref() == value);
-        if self.circumstances.misses && value.is_none() {
-            return true;
-        }
-        if !self.circumstances.wanders {
-            *known = vec![value.map(<[u8]>::to_vec)];
-        }
-        found
+        self.values.is_found(place, value, &self.due)
     }
 
     /// The blocks of memcached's `get`.
@@ -382,16 +338,6 @@ impl Client {
             }
         }
         reply == b"END\r\n"
-    }
-}
-
-/// Whether a reply has the value of this key.
-fn reads(expected: &Expected, place: &DatabaseKey) -> bool {
-    match expected {
-        Expected::Value(at) => at == place,
-        Expected::Values(all) => all.contains(place),
-        Expected::Executed(all) => all.iter().any(|one| reads(one, place)),
-        _ => false,
     }
 }
 

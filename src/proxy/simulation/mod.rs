@@ -27,6 +27,7 @@ mod replies;
 mod script;
 mod server;
 mod steps;
+mod values;
 
 use std::hash::Hasher;
 use std::ops::Range;
@@ -40,8 +41,11 @@ use proxy::{Layout, Simulation};
 use script::Circumstances;
 use server::UpstreamBehaviour;
 
-/// Seeds that have failed once. They run each time, with any number of seeds.
-const KEPT: &[u64] = &[];
+/// Seeds that have failed once, with the cause. They run each time, with any number of seeds.
+const KEPT: &[u64] = &[
+    // A slot moved twice under two writes of a pipeline to one key, and the clients knew that only of a write and a read.
+    10544,
+];
 
 fn seeds(kept: &'static [u64]) -> Box<dyn Iterator<Item = u64>> {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
