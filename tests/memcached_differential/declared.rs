@@ -4,7 +4,7 @@ use std::path::Path;
 
 /// How the streams avoid the difference, the reason, and the transcript in `tests/transcripts`, where a conversation can show
 /// it.
-const DECLARED: [(&str, &str, Option<&str>); 10] = [
+const DECLARED: [(&str, &str, Option<&str>); 11] = [
     (
         "every flag of ms is a letter",
         "memcached 1.6.45 reads the value behind another one as a command, which 1.6.18 and larder discard",
@@ -39,6 +39,11 @@ const DECLARED: [(&str, &str, Option<&str>); 10] = [
         "a pipeline reads items or adds to numbers, not both",
         "behind a read whose reply is not sent yet, memcached puts the sum into a new item, without padding and never hit",
         Some("memcached/decr_behind_a_get"),
+    ),
+    (
+        "a pipeline of the binary protocol touches items or adds to numbers, not both",
+        "memcached holds the item behind a touch, too, until its reply is sent",
+        Some("binary/decr_behind_a_touch"),
     ),
     (
         "the keys of get and gat are not too long",
