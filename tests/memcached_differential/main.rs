@@ -15,8 +15,10 @@ mod support;
 
 mod declared;
 mod expiry;
+mod expiry_streams;
 mod figures;
 mod large;
+mod large_streams;
 mod settle;
 mod statistics;
 mod streams;

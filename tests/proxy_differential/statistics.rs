@@ -3,22 +3,18 @@
 use larder::proxy::Protocol;
 use larder::tools::transcript::readable;
 
+use super::both::memcached_replies;
 use super::figures::{DETERMINED, Figures, figures, growth};
-use super::proxy_support::Client;
-use super::streams::{FORMS, goes_in_steps, stream};
-use super::{Both, How, memcached_replies, numbers};
+use super::streams::{FORMS, Form, goes_in_steps, stream};
+use super::{Both, How, numbers};
 
 /// Streams of each form of memcached's protocols.
 const STREAMS: u64 = 150;
 
 impl Both {
-    fn clients(&self) -> [Client; 2] {
-        [self.proxy.connect(), Client::connect(self.bare)]
-    }
-
     fn figures(&self) -> [Figures; 2] {
         let how = How {
-            form: super::Form::Text,
+            form: Form::Text,
             valid: true,
             steps: false,
         };

@@ -12,6 +12,7 @@ mod both;
 mod clients;
 mod commands;
 mod expiry;
+mod passing;
 mod replies;
 mod statistics;
 
