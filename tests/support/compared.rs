@@ -36,10 +36,16 @@ impl ComparedServer {
 
     /// larder under both models, and the real server if it is there; otherwise `what` was not compared.
     pub(crate) fn all(kind: Kind, what: &str) -> Vec<ComparedServer> {
+        ComparedServer::all_with(kind, what, &[])
+    }
+
+    /// The same with these arguments of the real server.
+    pub(crate) fn all_with(kind: Kind, what: &str, arguments: &[&str]) -> Vec<ComparedServer> {
+        let arguments: Vec<String> = arguments.iter().map(|word| (*word).to_owned()).collect();
         let mut servers: Vec<_> = [Model::Turns, Model::Threads]
             .map(ComparedServer::larder)
             .into();
-        match Peer::start(kind, &[]).expect("it starts") {
+        match Peer::start(kind, &arguments).expect("it starts") {
             Some(peer) => servers.push(ComparedServer::Real(peer)),
             None => skipped_without(kind, &format!("{what} was not compared")),
         }

@@ -1,6 +1,8 @@
 //! `watch`: the lines of memcached's log, under both models, and the same of memcached 1.6.45 if `LARDER_MEMCACHED` is the
 //! path of its program.
 
+mod random;
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::collections::HashMap;
@@ -18,8 +20,6 @@ use support::compared::{ComparedServer, PATIENCE};
 static SHAPE: LazyLock<Regex> =
     LazyLock::new(|| well_formed(r"\Ats=[0-9]+\.[0-9]+ gid=[0-9]+ (.*)\n\z"));
 static CONNECTION: LazyLock<Regex> = LazyLock::new(|| well_formed(" cfd=([0-9]+)"));
-/// Figures that follow from the clock and from the sizes of memcached's classes.
-static FIGURES: LazyLock<Regex> = LazyLock::new(|| well_formed("(ttl|clsid)=[1-9][0-9]*"));
 
 fn well_formed(expression: &str) -> Regex {
     Regex::new(expression).expect("well formed")
@@ -184,146 +184,6 @@ fn watchers_are_counted_until_they_have_gone() {
         drop(watcher);
         while statistic(&mut client, "log_watchers") != "0" {
             assert!(Instant::now() < deadline, "the watcher is still counted");
-        }
-    }
-}
-
-/// Commands whose lines are compared, well-formed and not; `K` is a key. Left out, with the reason:
-///
-/// - `flush_all`: memcached keeps flushed items until they are looked up, and calls that look-up `flushed`. larder removes them at once.
-/// - `ma` that makes an item, and `md` with `x`: memcached looks the item up a second time while it stores it.
-/// - Items that have expired: larder's sweeper may have removed one before it is looked up.
-/// - Ends of watchers, in `connevents`: memcached's reason is always `error`, larder's is `normal` for one that has closed.
-/// - Items that are too large: memcached's line has a number of no connection.
-const SHAPES: &[&str] = &[
-    "get K",
-    "gets K K nothing",
-    "gat 100 K K",
-    "gats 100 K",
-    "touch K 100",
-    "set K 0 0 2\r\nab",
-    "set K 5 100 1\r\n7",
-    "add K 0 0 1\r\n7",
-    "replace K 0 0 1\r\n8",
-    "append K 0 0 1\r\n9",
-    "prepend K 0 0 1\r\n1",
-    "cas K 0 0 1 999999999\r\nx",
-    "set K 0 0 1 noreply\r\nx",
-    "incr K 3",
-    "decr K 1",
-    "incr K 1 noreply",
-    "delete K",
-    "delete K noreply",
-    "mg K",
-    "mg K v t f s k",
-    "mg K v q",
-    "mg K T100",
-    "mg K E77 v",
-    "mg K N30 v",
-    "mg K R200 v",
-    "ms K 1\r\n5",
-    "ms K 2 T100 F5 c\r\nab",
-    "ms K 1 I\r\nx",
-    "ms K 1 ME\r\nx",
-    "ms K 1 MR\r\nx",
-    "ms K 1 MA\r\nx",
-    "ms K 1 MP\r\nx",
-    "ms K 1 MA N30\r\nx",
-    "ms K 1 C999999999\r\nx",
-    "ms K 1 q\r\nx",
-    "md K",
-    "md K q",
-    "md K C999999999",
-    "md K I T30",
-    "ma K",
-    "ma K MD D2 v",
-    "mn",
-    "get",
-    "set K 0 0",
-    "set K 0 0 1\r\nxyz",
-    "incr K x",
-    "touch K",
-    "mg",
-    "ms K 1 MX\r\nx",
-    "ma K Dx",
-    "nothing",
-];
-
-/// Watchers, and the end of the last line that each gets.
-const WATCHERS: &[(&str, &str)] = &[
-    ("watch", "key=last status=found"),
-    ("watch fetchers", "key=last status=found"),
-    ("watch mutations", "type=item_store key=last"),
-    ("watch deletions", "type=deleted key=last"),
-    ("watch mutations deletions", "type=deleted key=last"),
-    (
-        "watch fetchers mutations deletions",
-        "type=deleted key=last",
-    ),
-];
-
-/// The lines that several watchers get of the same random commands.
-fn lines_of_random_commands(server: &ComparedServer, seed: u64) -> Vec<Vec<String>> {
-    let watch = |(command, _): &(&str, &str)| {
-        let mut watcher = Client::connect(server);
-        watcher.ask(command, &["OK"]);
-        watcher
-    };
-    let watchers: Vec<Client> = WATCHERS.iter().map(watch).collect();
-    let mut client = Client::connect(server);
-    let mut state = seed;
-    let mut below = |most: usize| {
-        // Steele and others' SplitMix64.
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = (state ^ state >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ mixed >> 31) as usize % most
-    };
-    for _ in 0..300 {
-        let shape = SHAPES[below(SHAPES.len())];
-        let request = shape.replace('K', &format!("k{seed}\u{1}{}", below(5)));
-        // The rest of a malformed request is answered with an error, and `mn` is answered last.
-        client.send(format!("{request}\r\nmn\r\n").as_bytes());
-        let answers = if request == "mn" { 2 } else { 1 };
-        (0..answers).for_each(|_| while client.line() != "MN\r\n" {});
-    }
-    client.ask("set last 0 0 1\r\nx", &["STORED"]);
-    client.ask("delete last", &["DELETED"]);
-    let lines = |(mut watcher, (_, end)): (Client, &(&str, &str))| {
-        let mut connections = HashMap::new();
-        let mut lines: Vec<String> = Vec::new();
-        while !lines.last().is_some_and(|line| line.contains(end)) {
-            lines.push(settled(&watcher.event(&mut connections)));
-        }
-        lines
-    };
-    watchers.into_iter().zip(WATCHERS).map(lines).collect()
-}
-
-/// A line without its [`FIGURES`].
-fn settled(line: &str) -> String {
-    FIGURES.replace_all(line, "$1=#").into_owned()
-}
-
-#[test]
-fn random_commands_are_reported_to_several_watchers_as_memcached_reports_them() {
-    let servers = ComparedServer::all(Kind::NewMemcached, "watch");
-    for seed in 1..=5 {
-        let mut reports = servers
-            .iter()
-            .map(|server| lines_of_random_commands(server, seed));
-        let first = reports.next().expect("larder is there");
-        assert!(first[1].len() > 200, "{} lines", first[1].len());
-        for other in reports {
-            for ((ours, theirs), (command, _)) in first.iter().zip(&other).zip(WATCHERS) {
-                let same = ours.iter().zip(theirs).take_while(|(a, b)| a == b).count();
-                assert!(
-                    ours == theirs,
-                    "seed {seed}, {command}, line {same}:\n{:#?}\n{:#?}",
-                    &ours[same.saturating_sub(3)..(same + 3).min(ours.len())],
-                    &theirs[same.saturating_sub(3)..(same + 3).min(theirs.len())]
-                );
-            }
         }
     }
 }
