@@ -72,9 +72,10 @@ impl Operations<'_> {
             ..tree.item(node).marks()
         };
         tree.set_marks(node, marks);
-        match request.new_cas {
-            Some(cas) => tree.set_cas(node, cas),
-            None => tree.bump(node),
+        // The items above have changed as well.
+        tree.bump(node);
+        if let Some(cas) = request.new_cas {
+            tree.set_cas(node, cas);
         }
         DeleteOutcome::Deleted
     }
