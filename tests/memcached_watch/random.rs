@@ -239,3 +239,21 @@ fn random_commands_are_reported_to_several_watchers_as_memcached_reports_them() 
         }
     }
 }
+
+#[test]
+fn a_delete_of_the_binary_protocol_is_reported_to_watchers_of_deletions_by_larder_alone() {
+    for server in ComparedServer::all(Kind::NewMemcached, "watch") {
+        let (mut watcher, mut client) = (Client::connect(&server), Client::connect(&server));
+        watcher.ask("watch deletions", &["OK"]);
+        client.ask("set a 0 0 1\r\nx", &["STORED"]);
+        client.ask("set b 0 0 1\r\nx", &["STORED"]);
+        Client::connect(&server).say_frame(&frame(0x04, b"", "a", b"", 0));
+        client.ask("delete b", &["DELETED"]);
+        let [a, b] =
+            ["a", "b"].map(|key| format!("type=deleted key={key} cmd=delete clsid=1 size=1"));
+        match server {
+            ComparedServer::Larder { .. } => watcher.events(&[&a, &b]),
+            ComparedServer::Real(_) => watcher.events(&[&b]),
+        }
+    }
+}
