@@ -148,8 +148,9 @@ pub enum Next {
     /// if nothing arrived.
     Again,
     /// Write the output; come back after the turns of the other connections, although nothing may have been consumed or
-    /// answered: the session has a part of its work left. Nothing is read from the client until then. A session that
-    /// keeps a part of a reply meanwhile counts it by [`Connections::keep_reply`](super::Connections::keep_reply).
+    /// answered: the session has a part of its work or of a reply left. That may be a millisecond later while other clients
+    /// send requests. Nothing is read from the client until then. A session that keeps a part of a reply meanwhile counts
+    /// it by [`Connections::keep_reply`](super::Connections::keep_reply).
     Continue,
     /// As [`Again`](Next::Again), but the session's [`insertions`](Session::insertions) belong into the output. Only
     /// after [`allow_insertions`](Session::allow_insertions).

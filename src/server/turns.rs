@@ -29,7 +29,8 @@
 //!
 //! There is a worker for each core, and not all of them run connections: `active_workers` decides how many do, by a
 //! `trial` where that is open; `worker_load` reads the kernel's figures, `balance` hands connections over, and `pinning`
-//! gives workers cores of their own. `polling` comes before a worker's sleep.
+//! gives workers cores of their own. `polling` comes before a worker's sleep. `pieces` bounds the share of commands that are
+//! done in pieces.
 //!
 //! The poller reports an event once. The connection keeps it until a read has found the socket
 //! drained, because a turn that continues ([`Next::Again`]) does not read.
@@ -42,6 +43,7 @@ mod arrivals;
 mod balance;
 mod client;
 mod deadlines;
+mod pieces;
 mod pinning;
 mod polling;
 mod reply_waits;
@@ -56,7 +58,7 @@ use std::io::{self, ErrorKind};
 use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mio::unix::SourceFd;
 use mio::{Events, Poll, Token};
@@ -72,6 +74,8 @@ use super::workers::{WorkerHandle, WorkerHandles, WorkerInbox, worker_channel};
 pub(super) use balance::WorkerGroup;
 use balance::{Balance, Incoming};
 use client::{Client, TurnOutcome, WaitFor, WorkerBuffers};
+use pieces::PieceShare;
+use timer::Timer;
 
 /// The token of the waker; connections have their slot's number.
 const WAKE: Token = Token(usize::MAX);
@@ -114,6 +118,7 @@ struct Worker {
     /// Connections that other threads have woken.
     woken: Arc<WokenConnections>,
     handshakes: Handshakes,
+    pieces: PieceShare,
     buffers: WorkerBuffers,
 }
 // ANCHOR_END: worker
@@ -149,6 +154,7 @@ impl Worker {
             replies: Vec::new(),
             waiting: Vec::new(),
             handshakes: Handshakes::default(),
+            pieces: PieceShare::default(),
             buffers,
         };
         Ok((worker, handle))
@@ -224,9 +230,23 @@ impl Worker {
             return;
         };
         client.queued = false;
+        if client.continuing {
+            self.serve_piece(key);
+        } else {
+            self.serve_turn(key);
+        }
+    }
+
+    fn serve_turn(&mut self, key: usize) {
+        let Some(client) = self.clients.get_mut(key) else {
+            return;
+        };
         match client.turn(&mut self.buffers) {
             Ok(TurnOutcome::NoReply(after)) => self.after_turn(key, Ok(after)),
             Ok(TurnOutcome::Reply(reply, next)) => {
+                if next == Next::Continue && !client.continuing {
+                    self.pieces.begin(self.buffers.connections.bytes_read());
+                }
                 self.replies.push((key, reply, next));
                 if self.buffers.output.len() >= OUTPUT_SOFT_LIMIT {
                     self.answer();
@@ -234,6 +254,24 @@ impl Worker {
             }
             Err(error) => self.after_turn(key, Err(error)),
         }
+    }
+
+    /// Gives a connection the next piece of its command, with its reply, or lets it rest. The replies of others don't wait for
+    /// that.
+    fn serve_piece(&mut self, key: usize) {
+        self.answer();
+        let (now, received) = (self.buffers.now, self.buffers.connections.bytes_read());
+        let Some(client) = self.clients.get_mut(key) else {
+            return;
+        };
+        if !client.hung_up && self.pieces.is_used_up(now, received) {
+            client.timer = Timer::of_rest(now);
+            return self.after_turn(key, Ok(WaitFor::Time));
+        }
+        let began = Instant::now();
+        self.serve_turn(key);
+        self.answer();
+        self.pieces.add(began.elapsed());
     }
     // ANCHOR_END: serve
 

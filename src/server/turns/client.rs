@@ -71,7 +71,7 @@ pub(in crate::server) struct Client {
     pub(super) waiter: Option<Arc<Waiter>>,
     /// The session wants a turn without a read.
     pub(super) again: bool,
-    /// That turn goes on with a command that has not been answered.
+    /// Its last turn has left a part of a command or of a reply: [`Next::Continue`].
     pub(super) continuing: bool,
     /// The session waits for memory for a reply.
     pub(super) awaits_memory: bool,
@@ -251,6 +251,7 @@ impl Client {
         reply: Range<usize>,
         next: Next,
     ) -> io::Result<WaitFor> {
+        self.continuing = next == Next::Continue;
         if next == Next::Delay {
             return Ok(self.delay(buffers, reply));
         }
@@ -266,7 +267,7 @@ impl Client {
             Next::Close => self.closing = true,
             Next::Again => self.again = true,
             Next::Continue => {
-                (self.again, self.continuing) = (true, true);
+                self.again = true;
                 // It is not idle.
                 self.membership.connection.touch(buffers.now);
             }

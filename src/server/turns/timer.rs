@@ -22,6 +22,11 @@ impl Timer {
         Timer::Delay(ticks() + FAILED_LOGIN_DELAY.as_millis() as u64)
     }
 
+    /// The turn of a session that goes on in the next millisecond.
+    pub(super) fn of_rest(now: u64) -> Timer {
+        Timer::Turn(now + 1)
+    }
+
     /// The turn of a session that answered [`Next::Later`](crate::server::Next::Later) now.
     pub(super) fn of_next_turn() -> Timer {
         Timer::Turn(ticks() + LATER.as_millis() as u64)

@@ -42,7 +42,7 @@ impl Client {
     /// The event that the connection waits for if its waiter is not woken. One that was woken has its turn on the input that
     /// was kept.
     pub(super) fn still_waits(&mut self) -> Option<WaitFor> {
-        if std::mem::take(&mut self.continuing) && self.hung_up {
+        if self.continuing && self.hung_up {
             // Nobody reads the reply that is being made.
             return Some(WaitFor::Close);
         }

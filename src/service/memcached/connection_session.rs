@@ -239,7 +239,7 @@ impl server::Session for ConnectionSession {
         let mut consumed = 0;
         let next = loop {
             if context.sends_listing() {
-                break Next::Again;
+                break Next::Continue;
             }
             let rest = &input[consumed..];
             if rest.is_empty() && !self.has_more_to_say() {

@@ -210,7 +210,7 @@ impl CommandRunner<'_> {
         }
         let next = loop {
             if self.sends_large_reply() {
-                break Next::Again;
+                break Next::Continue;
             }
             if self.out.len() - self.start >= OUTPUT_SOFT_LIMIT {
                 break Next::Again;

@@ -31,11 +31,10 @@ impl Stepped<'_> {
     pub(super) fn pieces(&mut self, mut between: impl FnMut()) -> usize {
         for pieces in 0.. {
             let turn = self.turn();
-            if turn.next != Next::Continue {
-                assert!(turn.consumed > 0);
+            if turn.consumed > 0 {
                 return pieces;
             }
-            assert_eq!((turn.consumed, self.output.len()), (0, 0));
+            assert_eq!((turn.next, self.output.len()), (Next::Continue, 0));
             between();
             assert!(pieces < 10_000, "the command doesn't end");
         }
@@ -44,7 +43,7 @@ impl Stepped<'_> {
 
     /// Gives turns until the reply is sent whole.
     pub(super) fn rest(&mut self) {
-        while self.turn().next == Next::Again {}
+        while matches!(self.turn().next, Next::Again | Next::Continue) {}
     }
 }
 
