@@ -224,6 +224,7 @@ impl Builder {
         let settings = resp::Settings {
             password: self.password.clone(),
             idle_timeout: self.server.idle_timeout.unwrap_or_default(),
+            protected: self.protected,
             ..resp::Settings::default()
         };
         let resp = Resp::new(Arc::clone(store), Arc::clone(connections), settings);

@@ -27,6 +27,7 @@ pub struct Builder {
     pub(super) password: Option<Secret>,
     pub(super) auth_file: Option<PathBuf>,
     pub(super) acl_file: Option<PathBuf>,
+    pub(super) protected: bool,
     pub(super) snapshot: Option<PathBuf>,
     pub(super) snapshot_every: Option<Duration>,
     pub(super) max_item_size: usize,
@@ -55,6 +56,7 @@ impl Default for Builder {
             password: None,
             auth_file: None,
             acl_file: None,
+            protected: false,
             snapshot: None,
             snapshot_every: None,
             max_item_size: memcached::Settings::default().max_item_size,
@@ -178,6 +180,13 @@ impl Builder {
     /// which password the default user has, instead of [`Builder::password`].
     pub fn acl_file(mut self, path: Option<PathBuf>) -> Builder {
         self.acl_file = path;
+        self
+    }
+
+    /// Whether clients of other machines are refused while the default user of RESP is open. The program's listeners are
+    /// checked at the start; this holds for what administrators change later.
+    pub(crate) fn protected(mut self, protected: bool) -> Builder {
+        self.protected = protected;
         self
     }
 

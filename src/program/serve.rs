@@ -111,7 +111,8 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), String> {
     let times = origin.settings();
     let fetch_time = named.as_ref().map(|_| times.timeout);
     let peer_settings = peers.settings(fetch_time)?;
-    let server = start(&settings, (named, times), peer_settings, tls.clone())?;
+    let client_tls = (tls.clone(), tls_options.asks_for_certificates());
+    let server = start(&settings, (named, times), peer_settings, client_tls)?;
     let pages = admin::start(settings.admin.0.as_ref(), admin::subject(&server))?;
     let serving = serving(&settings);
     let handle = server.handle();
@@ -313,7 +314,7 @@ fn start(
     settings: &Settings,
     (origin, times): (Option<NamedOrigin>, origin::Settings),
     peers: Option<PeerSettings>,
-    tls: Option<Arc<ServerTls>>,
+    (tls, certificates): (Option<Arc<ServerTls>>, bool),
 ) -> Result<Server, String> {
     let unix = settings.unix.clone().map(Listen::Unix);
     let listeners = [
@@ -355,6 +356,7 @@ fn start(
         .password(password)
         .auth_file(settings.auth_file.clone())
         .acl_file(settings.acl_file.clone())
+        .protected(settings.protected_mode.0 && !certificates)
         .snapshot(settings.snapshot.clone())
         .snapshot_every(settings.snapshot_every.off_if_zero())
         .model(settings.model.0)

@@ -1,6 +1,8 @@
 //! `--protected-mode`: no listener that other machines can reach without a login, unless that is asked for.
 
-use super::run::{FREE, Place};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+
+use super::run::{FREE, Place, Talk};
 
 /// Every address of this machine, and a free port.
 const EVERYWHERE: &str = "0.0.0.0:0";
@@ -54,6 +56,41 @@ fn a_server_that_others_can_reach_needs_a_login() {
         larder.signal("TERM");
         assert_eq!(larder.printed().code, Some(0));
     }
+}
+
+/// An address of this machine that is not loopback, if it has one. Nothing is sent there.
+fn own_address() -> Option<IpAddr> {
+    let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
+    socket.connect("192.0.2.1:9").ok()?;
+    let address = socket.local_addr().ok()?.ip();
+    (!address.is_loopback() && !address.is_unspecified()).then_some(address)
+}
+
+/// As in Redis. The listener was open to everybody once an administrator had taken the password away.
+#[test]
+fn without_a_password_any_more_others_are_refused_until_there_is_one() {
+    let place = Place::new();
+    place.write("password", "horse\n");
+    let arguments = ["--memcached", "off", "--resp", EVERYWHERE];
+    let arguments = [&arguments[..], &["--password-file", "password"]].concat();
+    let larder = place.serve(&arguments, 1);
+    let (_, port) = larder.address("resp").rsplit_once(':').expect("a port");
+    let here = || Talk::tcp(&format!("127.0.0.1:{port}"));
+    here().ask(
+        "AUTH horse\r\nCONFIG SET requirepass ''\r\nPING\r\n",
+        "+OK\r\n+OK\r\n+PONG\r\n",
+    );
+    here().ask("PING\r\n", "+PONG\r\n");
+    // A machine without a network has no other address; the check itself has a test of its own.
+    let Some(own) = own_address() else { return };
+    let from_outside =
+        || Talk::tcp(&SocketAddr::new(own, port.parse().expect("a port")).to_string());
+    let mut refused = from_outside();
+    refused.say("PING\r\n");
+    let denied = "-DENIED larder is running in protected mode: ";
+    assert!(refused.rest().starts_with(denied));
+    here().ask("CONFIG SET requirepass mule\r\n", "+OK\r\n");
+    from_outside().ask("AUTH mule\r\nPING\r\n", "+OK\r\n+PONG\r\n");
 }
 
 #[test]

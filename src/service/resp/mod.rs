@@ -78,6 +78,7 @@ mod moving;
 mod pause;
 mod pause_state;
 mod peers;
+mod protected;
 mod ranges;
 mod rates;
 mod received_command;
@@ -237,6 +238,10 @@ impl Service for Resp {
 
     fn open(&self, peer: Peer) -> Box<dyn Session> {
         let users = &self.shared.users;
+        let is_protected = self.shared.settings.protected;
+        if is_protected && protected::denies(&users.default_user(), peer.connection.peer()) {
+            return Box::new(protected::DeniedSession);
+        }
         let info = self
             .shared
             .clients

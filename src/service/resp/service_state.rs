@@ -53,6 +53,8 @@ pub struct Settings {
     /// Idle time after which the server closes a connection, zero for never. The service only reports
     /// it (`CONFIG GET timeout`); the server enforces it.
     pub idle_timeout: Duration,
+    /// Whether clients of other machines are refused while the default user is open.
+    pub protected: bool,
 }
 
 impl Default for Settings {
@@ -62,6 +64,7 @@ impl Default for Settings {
             max_request: None,
             max_reply: None,
             idle_timeout: Duration::ZERO,
+            protected: false,
         }
     }
 }

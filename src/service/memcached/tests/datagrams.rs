@@ -112,6 +112,7 @@ proptest! {
 
 #[test]
 fn the_longest_reply_has_sixteen_datagrams() {
+    assert_eq!(MAX_REPLY, 16 * 1392);
     let mut both = Both::new();
     let around = b"VALUE k 0 22248\r\n\r\nEND\r\n".len();
     both.store("k", MAX_REPLY - around);
