@@ -1,4 +1,4 @@
-//! Decisions made of an input's bytes. A changed byte changes one decision, so that a fuzzer finds its way to a state.
+//! Decisions made of an input's bytes. A changed byte changes one decision, so a fuzzer can approach a state step by step.
 
 /// The bytes that are left. When there are none, every decision is the first one.
 pub(crate) struct Choices<'a>(&'a [u8]);
@@ -26,7 +26,7 @@ impl<'a> Choices<'a> {
         number % bound
     }
 
-    /// Whether this is one of `count` moments.
+    /// A decision that is true for one number of `count`.
     pub(crate) fn one_in(&mut self, count: usize) -> bool {
         self.below(count) == count - 1
     }
@@ -36,7 +36,7 @@ impl<'a> Choices<'a> {
         from[self.below(from.len())]
     }
 
-    /// The bytes in up to four pieces.
+    /// Cuts bytes into up to four pieces.
     pub(crate) fn cut<'b>(&mut self, bytes: &'b [u8]) -> Vec<&'b [u8]> {
         let mut pieces = Vec::new();
         let mut rest = bytes;

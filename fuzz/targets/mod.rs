@@ -11,6 +11,7 @@
 //! its line in [`TARGETS`], a `[[bin]]` in `fuzz/Cargo.toml`, and at least one file in `fuzz/corpus/NAME`.
 
 mod choices;
+mod command_shapes;
 mod files;
 mod memcached_model;
 mod replies;

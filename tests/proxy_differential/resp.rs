@@ -123,7 +123,7 @@ fn conversations_of_resp_are_answered_as_by_the_server_behind() {
     let both = Both::start(Protocol::Resp);
     for number in numbers(CONVERSATIONS) {
         let mut chance = Chance::new(number);
-        let commands = (0..COMMANDS).map(|_| command(&mut chance, SHAPES));
+        let commands = (0..COMMANDS).map(|_| command(&mut chance, &SHAPES));
         let commands: Vec<Vec<String>> = commands.collect();
         empty(&both);
         let what = format!("conversation {number}");

@@ -1,12 +1,23 @@
 //! Draws commands by chance.
 
-/// The sources of a command's words: the capital letters of [`SHAPES`].
-const WORDS: &[(&str, &[&str])] = &[
-    ("K", &["a", "b", "c", "user:1", ""]),
-    ("F", &["f", "g", "h", "10", ""]),
+#[path = "../../fuzz/targets/command_shapes.rs"]
+mod command_shapes;
+
+use std::sync::LazyLock;
+
+use command_shapes::{
+    COMMON, CONDITIONS, GETEX_OPTIONS, SET_OPTIONS,
+    Values::{self, Shapes, Words as OneOf},
+    words,
+};
+
+/// The values of the letters in shapes.
+const SOURCES: &[(&str, Values)] = &[
+    ("K", OneOf(&["a", "b", "c", "user:1", ""])),
+    ("F", OneOf(&["f", "g", "h", "10", ""])),
     (
         "V",
-        &[
+        OneOf(&[
             "1",
             "10",
             "-3",
@@ -18,11 +29,11 @@ const WORDS: &[(&str, &[&str])] = &[
             "0",
             "9223372036854775807",
             " 1",
-        ],
+        ]),
     ),
     (
         "N",
-        &[
+        OneOf(&[
             "0",
             "1",
             "-1",
@@ -33,177 +44,115 @@ const WORDS: &[(&str, &[&str])] = &[
             "9223372036854775807",
             "x",
             "01",
-        ],
+        ]),
     ),
     (
         "X",
-        &[
+        OneOf(&[
             "0.1", "1", "-2.5", "1e3", "1e-3", "x", "inf", "0x1p-2", "1e17", "nan", "3.",
-        ],
+        ]),
     ),
     (
         "P",
-        &[
+        OneOf(&[
             "*", "a*", "[a-c]", "?", "*:*", "[^a]", "user:?", "", "\\a", "**",
-        ],
+        ]),
     ),
-    ("D", &["0", "1", "2", "15", "16", "-1", "x"]),
-    // Times so far in the future that none passes in between, and almost never the same twice.
+    ("D", OneOf(&["0", "1", "2", "15", "16", "-1", "x"])),
+    // `~` stands for a time so far in the future that it doesn't come during a test, and is almost never drawn twice.
     (
         "S",
-        &["~", "~", "~", "~", "0", "-1", "x", "9223372036854775807"],
+        OneOf(&["~", "~", "~", "~", "0", "-1", "x", "9223372036854775807"]),
     ),
     (
         "T",
-        &["33177117421", "33177117422", "33177117423", "1", "0", "x"],
+        OneOf(&["33177117421", "33177117422", "33177117423", "1", "0", "x"]),
     ),
     (
         "M",
-        &[
+        OneOf(&[
             "33177117421000",
             "33177117422000",
             "33177117423500",
             "1",
             "-5",
             "x",
-        ],
+        ]),
     ),
-    ("C", &["NX", "XX", "GT", "LT", "nx", "FOO"]),
+    ("C", OneOf(CONDITIONS)),
+    ("O", Shapes(SET_OPTIONS)),
+    ("G", Shapes(GETEX_OPTIONS)),
     (
-        "O",
-        &[
-            "NX", "XX", "GET", "KEEPTTL", "EX S", "PX S", "EXAT T", "PXAT M", "EX", "FOO",
-        ],
+        "L",
+        Shapes(&["LEN", "IDX", "MINMATCHLEN N", "WITHMATCHLEN", "FOO"]),
     ),
-    (
-        "G",
-        &["PERSIST", "EX S", "PX S", "EXAT T", "PXAT M", "EX", "FOO"],
-    ),
-    ("L", &["LEN", "IDX", "MINMATCHLEN N", "WITHMATCHLEN", "FOO"]),
-    ("Q", &["REPLACE", "DB D", "FOO", "DB"]),
+    ("Q", Shapes(&["REPLACE", "DB D", "FOO", "DB"])),
     (
         "A",
-        &[
+        Shapes(&[
             "MATCH P",
             "COUNT 1000",
             "TYPE string",
             "TYPE hash",
             "COUNT N",
             "FOO bar",
-        ],
+        ]),
     ),
     (
         "B",
-        &["MATCH P", "COUNT 1000", "COUNT N", "MATCH", "TYPE hash"],
+        Shapes(&["MATCH P", "COUNT 1000", "COUNT N", "MATCH", "TYPE hash"]),
     ),
     // For clients that share two keys, and the databases between which they move.
-    ("W", &["k", "x"]),
-    ("E", &["0", "1"]),
-    ("R", &["ON", "OFF", "SKIP", "FOO"]),
+    ("W", OneOf(&["k", "x"])),
+    ("E", OneOf(&["0", "1"])),
+    ("R", OneOf(&["ON", "OFF", "SKIP", "FOO"])),
     (
         "H",
-        &[
+        Shapes(&[
             "SETNAME one",
             "SETNAME two",
             "AUTH default any",
             "AUTH someone any",
             "SETNAME",
             "FOO",
-        ],
+        ]),
     ),
     (
         "Y",
-        &[
+        Shapes(&[
             "ENCODING none",
             "REFCOUNT none",
             "FREQ K",
             "IDLETIME none",
             "FOO K",
             "ENCODING",
-        ],
+        ]),
     ),
 ];
 
-/// The commands, each as often as it stands here. `+` repeats the word before it up to three times, `*` also never.
-pub(crate) const SHAPES: &[&str] = &[
-    "GET K",
-    "GET K",
-    "SET K V",
-    "SET K V",
-    "SET K V",
-    "SET K V O*",
-    "SET K V O*",
-    "SETNX K V",
-    "SETEX K S V",
-    "PSETEX K S V",
-    "GETSET K V",
-    "GETDEL K",
-    "GETEX K G*",
-    "MGET K+",
-    "MSET K V",
-    "MSET K V K V",
-    "MSETNX K V K V",
-    "MSETNX K V",
-    "APPEND K V",
-    "STRLEN K",
-    "GETRANGE K N N",
-    "SUBSTR K N N",
-    "SETRANGE K 3 V",
-    "SETRANGE K -1 V",
-    "LCS K K L*",
-    "INCR K",
-    "DECR K",
-    "INCRBY K N",
-    "DECRBY K N",
-    "INCRBYFLOAT K X",
-    "INCRBYFLOAT K X",
-    "DEL K+",
-    "UNLINK K",
-    "EXISTS K+",
-    "TOUCH K+",
-    "TYPE K",
-    "KEYS P",
-    "SCAN 0 A* COUNT 1000",
-    "RENAME K K",
-    "RENAMENX K K",
-    "COPY K K Q*",
-    "MOVE K D",
-    "SELECT D",
-    "OBJECT Y",
-    "EXPIRE K S C*",
-    "PEXPIRE K S C*",
-    "EXPIREAT K T C*",
-    "PEXPIREAT K M C*",
-    "TTL K",
-    "PTTL K",
-    "EXPIRETIME K",
-    "PEXPIRETIME K",
-    "PERSIST K",
-    "HSET K F V",
-    "HSET K F V",
-    "HSET K F V F V",
-    "HSET K F V F V F V",
-    "HMSET K F V F V",
-    "HSETNX K F V",
-    "HGET K F",
-    "HMGET K F+",
-    "HGETALL K",
-    "HGETALL K",
-    "HDEL K F+",
-    "HDEL K F+",
-    "HLEN K",
-    "HEXISTS K F",
-    "HKEYS K",
-    "HVALS K",
-    "HSTRLEN K F",
-    "HINCRBY K F N",
-    "HINCRBYFLOAT K F X",
-    "HSCAN K 0 B*",
-    "HRANDFIELD K 100",
-    "HRANDFIELD K 100 WITHVALUES",
-    "HRANDFIELD K 0",
-    "HRANDFIELD K x",
-];
+/// The commands, each as often as it is in the list.
+pub(crate) static SHAPES: LazyLock<Vec<&str>> = LazyLock::new(|| {
+    let own = [
+        "SET K V",
+        "MSET K V",
+        "MSETNX K V",
+        "SUBSTR K N N",
+        "SETRANGE K -1 V",
+        "LCS K K L*",
+        "INCRBYFLOAT K X",
+        "KEYS P",
+        "SCAN 0 A* COUNT 1000",
+        "OBJECT Y",
+        "HSET K F V",
+        "HINCRBYFLOAT K F X",
+        "HSCAN K 0 B*",
+        "HRANDFIELD K 100",
+        "HRANDFIELD K 100 WITHVALUES",
+        "HRANDFIELD K 0",
+        "HRANDFIELD K x",
+    ];
+    [COMMON, &own].concat()
+});
 
 /// The commands of clients that watch two keys and change them. Their answers all have an order.
 pub(crate) const SHARED: &[&str] = &[
@@ -280,18 +229,10 @@ impl Chance {
 
 /// Draws a command of one of the shapes.
 pub(crate) fn command(chance: &mut Chance, shapes: &[&str]) -> Vec<String> {
-    let mut words = Vec::new();
-    for word in chance.pick(shapes).split(' ') {
-        let (class, times) = if let Some(class) = word.strip_suffix('+') {
-            (class, 1 + chance.below(3))
-        } else if let Some(class) = word.strip_suffix('*') {
-            (class, chance.below(4) * chance.below(2))
-        } else {
-            (word, 1)
-        };
-        for _ in 0..times {
-            push(&mut words, class, chance);
-        }
+    let shape = chance.pick(shapes);
+    let mut words = words(shape, SOURCES, &mut |bound| chance.below(bound));
+    for word in words.iter_mut().filter(|word| *word == "~") {
+        *word = (1_000_000 + chance.below(1_000_000_000)).to_string();
     }
     // Now and then one word too few or too many.
     match chance.below(50) {
@@ -303,21 +244,6 @@ pub(crate) fn command(chance: &mut Chance, shapes: &[&str]) -> Vec<String> {
         words.push("PING".to_owned());
     }
     words
-}
-
-fn push(words: &mut Vec<String>, class: &str, chance: &mut Chance) {
-    match WORDS.iter().find(|(name, _)| *name == class) {
-        None if class == "~" => words.push((1_000_000 + chance.below(1_000_000_000)).to_string()),
-        None => words.push(class.to_owned()),
-        Some(("P" | "V" | "K" | "F" | "W" | "E", values)) => {
-            words.push(chance.pick(values).to_owned())
-        }
-        Some((_, values)) => {
-            for word in chance.pick(values).split(' ') {
-                push(words, word, chance);
-            }
-        }
-    }
 }
 
 /// A text of up to `most` letters.

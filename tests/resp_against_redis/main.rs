@@ -49,7 +49,7 @@ fn random_conversations_are_answered_as_redis_answers_them() {
         );
         let mut chance = Chance::new(seed);
         for _ in 0..COMMANDS {
-            both.say(&command(&mut chance, SHAPES));
+            both.say(&command(&mut chance, &SHAPES));
         }
     }
 }
@@ -244,7 +244,7 @@ fn random_conversations_go_on_when_memory_is_short() {
         });
         let mut chance = Chance::new(seed);
         for _ in 0..COMMANDS {
-            let words = command(&mut chance, SHAPES);
+            let words = command(&mut chance, &SHAPES);
             both::ask(&mut *larder, &encoded(&words));
             // Something large beside it, so that there is never room for long.
             let filler = format!("filler{}", chance.below(100));

@@ -63,7 +63,7 @@ fn random_conversations_are_counted_as_redis_counts_them() {
     };
     for seed in conversations() {
         let mut chance = Chance::new(seed);
-        let commands = (0..COMMANDS).map(|_| command(&mut chance, SHAPES));
+        let commands = (0..COMMANDS).map(|_| command(&mut chance, &SHAPES));
         // With TYPE, Redis looks each key up and counts a hit for it; larder's keys have their types with them.
         let commands = commands.filter(|words| words[0] != "SCAN");
         let mut commands: Vec<Vec<String>> = commands.collect();

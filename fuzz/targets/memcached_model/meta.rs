@@ -1,88 +1,15 @@
-//! The meta commands, by the protocol's description and by what memcached 1.6.45 does where that is silent.
+//! The meta commands, by the protocol's description. Where it is silent, they behave as those of memcached 1.6.45.
 
-use super::base64::base64;
+use super::meta_words::{Flags, Key, key_and_flags};
 use super::model::{Item, Model, Stored};
 use super::numbers::NO_NUMBER;
 use super::requests::LARGEST_ITEM;
 use super::uniques::{number, written};
 
-/// The flags of a meta command, in their order.
-struct Flags<'a>(&'a [&'a str]);
-
-impl<'a> Flags<'a> {
-    /// What stands behind a flag's letter.
-    fn get(&self, letter: &str) -> Option<&'a str> {
-        self.0.iter().find_map(|flag| flag.strip_prefix(letter))
-    }
-
-    fn has(&self, letter: &str) -> bool {
-        self.get(letter).is_some()
-    }
-
-    fn number(&self, letter: &str) -> Option<u64> {
-        self.get(letter).map(number)
-    }
-
-    fn exptime(&self, letter: &str) -> Option<i64> {
-        self.get(letter)
-            .map(|time| time.parse().unwrap_or_default())
-    }
-}
-
-/// The path of a request, as a reply shows it.
-struct Key {
-    path: String,
-    is_base64: bool,
-}
-
-impl Key {
-    /// The key as a flag of a reply.
-    fn shown(&self, is_base64: bool) -> String {
-        let key = self.path.replace(' ', "/");
-        match is_base64 {
-            true => format!(" k{} b", base64(key.as_bytes())),
-            false => format!(" k{key}"),
-        }
-    }
-
-    /// A flag that every reply repeats.
-    fn repeated(&self, flag: &str) -> String {
-        match &flag[..1] {
-            "O" => format!(" {flag}"),
-            "k" => self.shown(self.is_base64),
-            _ => String::new(),
-        }
-    }
-
-    /// A reply without other flags.
-    fn answer(&self, code: &str, flags: &Flags<'_>) -> Vec<u8> {
-        let repeated: String = flags.0.iter().map(|flag| self.repeated(flag)).collect();
-        format!("{code}{repeated}\r\n").into()
-    }
-}
-
-/// The paths that requests have, with slashes, found by their base64.
-fn decoded(text: &str) -> String {
-    let paths = ["a", "b", "c", "a/x", "b/y", "a/x/z"];
-    let found = paths.iter().find(|path| base64(path.as_bytes()) == text);
-    (*found.expect("requests have keys of the model")).to_owned()
-}
-
 impl Model {
     /// The reply to a request of these words.
     pub(super) fn meta(&mut self, words: &[&str], value: Option<&[u8]>) -> Vec<u8> {
-        let first = 2 + usize::from(value.is_some());
-        let flags = Flags(words.get(first..).unwrap_or_default());
-        let sent = words.get(1).copied().unwrap_or_default();
-        let path = match flags.has("b") {
-            true => decoded(sent),
-            false => sent.to_owned(),
-        };
-        let path = path.replace('/', " ");
-        let key = Key {
-            path,
-            is_base64: flags.has("b"),
-        };
+        let (key, flags) = key_and_flags(words, value.is_some());
         match (words[0], value) {
             ("mg", _) => self.meta_get(&key, &flags),
             ("ms", Some(value)) => self.meta_set(&key, &flags, value),

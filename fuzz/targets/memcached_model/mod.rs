@@ -6,7 +6,10 @@
 //! ```
 
 mod base64;
+mod classic;
 mod meta;
+mod meta_requests;
+mod meta_words;
 mod model;
 mod numbers;
 mod requests;
@@ -28,7 +31,7 @@ use uniques::Uniques;
 /// The clock's first second.
 const START: u64 = 1_795_000_000;
 
-/// Every reply of larder is the model's.
+/// Compares each reply of larder with the model's.
 pub(crate) fn memcached_model(bytes: &[u8]) {
     let mut choices = Choices::new(bytes);
     let clock = Clock::manual(START * 1000);
@@ -51,16 +54,17 @@ pub(crate) fn memcached_model(bytes: &[u8]) {
     let mut connections = [connect(&service), connect(&service)];
     let mut model = Model::new(START);
     let mut uniques = Uniques::default();
-    let mut said = Vec::new();
+    // The requests so far, for a person who reads a failure.
+    let mut sent_before = Vec::new();
     while !choices.is_empty() {
         if choices.one_in(8) {
             let seconds = choices.pick(&[1, 2, 100]);
             clock.advance(Duration::from_secs(seconds));
             model.now += seconds;
-            said.extend(format!("(after {seconds} s)\r\n").bytes());
+            sent_before.extend(format!("(after {seconds} s)\r\n").bytes());
         }
         let connection = &mut connections[choices.below(2)];
-        // A pipeline, whose uniques are those of replies before it.
+        // A pipeline. Its requests have the cas uniques that earlier pipelines have shown.
         let requests: Vec<_> = (0..=choices.below(4))
             .map(|_| request(&mut choices, &model, &uniques))
             .collect();
@@ -70,7 +74,7 @@ pub(crate) fn memcached_model(bytes: &[u8]) {
             sent.extend(request.bytes(&uniques));
             expected.extend(model.reply(request));
         }
-        said.extend(&sent);
+        sent_before.extend(&sent);
         for piece in choices.cut(&sent) {
             connection.write(piece).expect("a session is sound");
         }
@@ -78,7 +82,7 @@ pub(crate) fn memcached_model(bytes: &[u8]) {
         assert!(
             uniques.agree(&expected, &reply) && !has_ended,
             "{}\nlarder: {}\nmodel:  {}",
-            shown(&said),
+            shown(&sent_before),
             shown(&reply),
             shown(&expected)
         );

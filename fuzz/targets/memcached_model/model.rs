@@ -1,12 +1,10 @@
-//! memcached as a map, by its protocol's description, and larder's nested keys as paths in that map.
+//! A naive memcached, by its protocol's description: a map from paths to items, so that it has larder's nested keys, too.
 //!
 //! Time is in seconds. Every change gives an item the next cas unique.
 
 use std::collections::BTreeMap;
 
-use super::numbers::NO_NUMBER;
 use super::requests::{LARGEST_ITEM, Request};
-use super::uniques::{number as number_of, written};
 
 /// Seconds of the longest time that counts from now on.
 const MONTH: i64 = 60 * 60 * 24 * 30;
@@ -15,18 +13,18 @@ const MONTH: i64 = 60 * 60 * 24 * 30;
 pub(crate) struct Item {
     pub(crate) value: Vec<u8>,
     pub(crate) flags: u64,
-    /// The second from which on it is gone.
+    /// The Unix time in seconds at which it expires.
     pub(crate) expires: Option<u64>,
     pub(crate) unique: u64,
     pub(crate) is_stale: bool,
-    /// A client was told to make it anew.
+    /// A client has won the right to store it anew.
     pub(crate) is_won: bool,
     pub(crate) has_base64_key: bool,
     pub(crate) is_fetched: bool,
 }
 
 impl Item {
-    /// Its lifetime as a flag of a reply.
+    /// The rest of its lifetime, as a flag of a reply.
     pub(crate) fn lifetime(&self, now: u64) -> String {
         match self.expires {
             Some(at) => format!(" t{}", at.saturating_sub(now)),
@@ -40,10 +38,10 @@ pub(crate) struct Model {
     pub(crate) now: u64,
     pub(crate) items: BTreeMap<String, Item>,
     last_unique: u64,
-    flush_at: Option<u64>,
+    pub(super) flush_at: Option<u64>,
 }
 
-/// What becomes of a value that a client sends.
+/// The outcome of a command that stores a value.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stored {
     Yes,
@@ -69,7 +67,7 @@ impl Model {
 
     /// The reply to a request.
     pub(crate) fn reply(&mut self, request: &Request) -> Vec<u8> {
-        self.let_time_pass();
+        self.remove_expired();
         let mut words: Vec<&str> = request.words.iter().map(String::as_str).collect();
         if words[0].len() == 2 {
             return self.meta(&words, request.value.as_deref());
@@ -88,21 +86,21 @@ impl Model {
         }
     }
 
-    /// What has expired is gone, with all below it; and all is gone when the time of a flush has come.
-    fn let_time_pass(&mut self) {
+    /// Removes the items that have expired, with all below them, or all items if the time of a flush has come.
+    pub(super) fn remove_expired(&mut self) {
         if self.flush_at.is_some_and(|at| at <= self.now) {
             self.items.clear();
             self.flush_at = None;
         }
-        let is_over = |item: &Item| item.expires.is_some_and(|at| at <= self.now);
-        let over = self.items.iter().filter(|(_, item)| is_over(item));
-        let over: Vec<String> = over.map(|(path, _)| path.clone()).collect();
-        for path in over {
+        let has_expired = |item: &Item| item.expires.is_some_and(|at| at <= self.now);
+        let expired = self.items.iter().filter(|(_, item)| has_expired(item));
+        let expired: Vec<String> = expired.map(|(path, _)| path.clone()).collect();
+        for path in expired {
             self.remove_tree(&path);
         }
     }
 
-    /// The second that an exptime means.
+    /// The Unix time in seconds that an exptime means.
     pub(crate) fn expiry(&self, exptime: i64) -> Option<u64> {
         match exptime {
             0 => None,
@@ -136,7 +134,7 @@ impl Model {
         }
     }
 
-    /// Whether the item above a path is there, or it needs none.
+    /// Whether the item above a path is stored, or the path has none above it.
     pub(crate) fn has_parent(&self, path: &str) -> bool {
         path.rsplit_once(' ')
             .is_none_or(|(above, _)| self.items.contains_key(above))
@@ -153,7 +151,7 @@ impl Model {
         Stored::Yes
     }
 
-    /// Puts a value before or behind that of an item, which is then as new, but for its flags and expiry.
+    /// Puts a value before or behind that of an item. The item keeps its flags and its expiry, and nothing else.
     pub(crate) fn join(&mut self, path: &str, value: &[u8], is_behind: bool) -> Stored {
         let unique = self.next_unique();
         let name = path.rsplit(' ').next().unwrap_or_default().len();
@@ -176,145 +174,5 @@ impl Model {
         };
         self.change_above(path);
         Stored::Yes
-    }
-
-    /// `set path flags exptime length`, and the others; a cas unique is the last word of `cas`.
-    fn storage(&mut self, words: &[&str], value: &[u8]) -> Vec<u8> {
-        let verb = words[0];
-        let fields = words.len() - if verb == "cas" { 4 } else { 3 };
-        let path = words[1..fields].join(" ");
-        let name = words[fields - 1].len();
-        if name + value.len() > LARGEST_ITEM {
-            if verb == "set" && self.items.contains_key(&path) {
-                self.remove_tree(&path);
-                self.change_above(&path);
-            }
-            return b"SERVER_ERROR object too large for cache\r\n".to_vec();
-        }
-        let number = |at: usize| words[fields + at].parse::<i64>().unwrap_or_default();
-        let item = Item {
-            value: value.to_vec(),
-            flags: number(0).unsigned_abs(),
-            expires: self.expiry(number(1)),
-            unique: self.next_unique(),
-            ..Item::default()
-        };
-        let current = self.items.get(&path);
-        let stored = match (verb, current) {
-            ("append" | "prepend", _) => self.join(&path, value, verb == "append"),
-            ("cas", None) => Stored::NotFound,
-            ("cas", Some(current)) if current.unique != number_of(words[fields + 3]) => {
-                Stored::Exists
-            }
-            ("add", Some(_)) | ("replace", None) => Stored::No,
-            _ => self.put(&path, item),
-        };
-        match stored {
-            Stored::Yes => b"STORED\r\n".to_vec(),
-            Stored::No => b"NOT_STORED\r\n".to_vec(),
-            Stored::Exists => b"EXISTS\r\n".to_vec(),
-            Stored::NotFound => b"NOT_FOUND\r\n".to_vec(),
-        }
-    }
-
-    fn other(&mut self, words: &[&str]) -> Vec<u8> {
-        match *words {
-            ["get", ref keys @ ..] => self.get(keys, false),
-            ["gets", ref keys @ ..] => self.get(keys, true),
-            ["getn", ref path @ ..] => self.get(&[&path.join(" ")], false),
-            ["getns", ref path @ ..] => self.get(&[&path.join(" ")], true),
-            ["getch", ref path @ ..] => self.children(&path.join(" ")),
-            [verb @ ("gat" | "gats"), exptime, ref keys @ ..] => {
-                let mut reply = Vec::new();
-                for key in keys {
-                    // It may have expired by the key before.
-                    self.let_time_pass();
-                    self.touch(key, exptime);
-                    reply.extend(self.found(key, verb == "gats"));
-                }
-                reply.extend(b"END\r\n");
-                reply
-            }
-            ["touch", ref path @ .., exptime] => match self.touch(&path.join(" "), exptime) {
-                true => b"TOUCHED\r\n".to_vec(),
-                false => b"NOT_FOUND\r\n".to_vec(),
-            },
-            ["delete" | "deln", ref path @ ..] => self.delete(&path.join(" ")),
-            [verb @ ("incr" | "decr"), ref path @ .., amount] => {
-                let Ok(amount) = amount.parse() else {
-                    return b"CLIENT_ERROR invalid numeric delta argument\r\n".to_vec();
-                };
-                match self.add(&path.join(" "), amount, verb == "incr") {
-                    Some(Ok(sum)) => format!("{sum}\r\n").into(),
-                    Some(Err(())) => NO_NUMBER.to_vec(),
-                    None => b"NOT_FOUND\r\n".to_vec(),
-                }
-            }
-            ["flush_all", ref delay @ ..] => {
-                let delay = delay.first().map_or(0, |delay| delay.parse().unwrap_or(0));
-                if delay == 0 {
-                    self.items.clear();
-                }
-                self.flush_at = (delay > 0).then(|| self.now + delay);
-                b"OK\r\n".to_vec()
-            }
-            _ => b"ERROR\r\n".to_vec(),
-        }
-    }
-
-    fn get(&mut self, paths: &[&str], with_unique: bool) -> Vec<u8> {
-        let found = paths.iter().map(|path| self.found(path, with_unique));
-        let mut reply = found.collect::<Vec<_>>().concat();
-        reply.extend(b"END\r\n");
-        reply
-    }
-
-    /// A part of the reply to a `get`: the item, if there is one.
-    fn found(&mut self, path: &str, with_unique: bool) -> Vec<u8> {
-        let Some(item) = self.items.get_mut(path) else {
-            return Vec::new();
-        };
-        item.is_fetched = true;
-        let unique = match with_unique {
-            true => format!(" {}", written(item.unique)),
-            false => String::new(),
-        };
-        let (flags, length) = (item.flags, item.value.len());
-        let line = format!("VALUE {path} {flags} {length}{unique}\r\n");
-        [line.as_bytes(), &item.value, b"\r\n"].concat()
-    }
-
-    /// The names of an item's children, as JSON.
-    fn children(&mut self, path: &str) -> Vec<u8> {
-        let Some(item) = self.items.get_mut(path) else {
-            return b"END\r\n".to_vec();
-        };
-        item.is_fetched = true;
-        let below = format!("{path} ");
-        let names = self
-            .items
-            .keys()
-            .filter_map(|path| path.strip_prefix(&below));
-        let names = names.filter(|name| !name.contains(' '));
-        let names: Vec<String> = names.map(|name| format!("\"{name}\"")).collect();
-        let list = format!("[{}]", names.join(","));
-        format!("VALUE {path} 0 {}\r\n{list}\r\nEND\r\n", list.len()).into()
-    }
-
-    fn touch(&mut self, path: &str, exptime: &str) -> bool {
-        let expires = self.expiry(exptime.parse().unwrap_or_default());
-        let item = self.items.get_mut(path);
-        // It counts as a read.
-        item.map(|item| (item.expires, item.is_fetched) = (expires, true))
-            .is_some()
-    }
-
-    fn delete(&mut self, path: &str) -> Vec<u8> {
-        if !self.items.contains_key(path) {
-            return b"NOT_FOUND\r\n".to_vec();
-        }
-        self.remove_tree(path);
-        self.change_above(path);
-        b"DELETED\r\n".to_vec()
     }
 }

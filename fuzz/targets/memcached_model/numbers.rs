@@ -1,4 +1,4 @@
-//! Sums, for the commands of both kinds.
+//! Addition and subtraction, for `incr`, `decr` and `ma`.
 
 use super::model::{Item, Model};
 
@@ -18,7 +18,7 @@ impl Model {
         let item = self.items.get_mut(path)?;
         let mut digits = sum.to_string().into_bytes();
         if digits.len() <= item.value.len() {
-            // In its place, with spaces behind it.
+            // The value keeps its length, with spaces behind the digits.
             digits.resize(item.value.len(), b' ');
             (item.value, item.unique) = (digits, unique);
         } else {
@@ -39,7 +39,8 @@ impl Model {
 pub(crate) const NO_NUMBER: &[u8] =
     b"CLIENT_ERROR cannot increment or decrement non-numeric value\r\n";
 
-/// The number at the start of a value, as C's strtoull reads it: behind blanks, and up to the next one.
+/// The number at the start of a value, as C's `strtoull` reads it. Blanks may be in front of it, and it ends at the next blank or at
+/// the end of the value.
 fn number(value: &[u8]) -> Option<u64> {
     let text = std::str::from_utf8(value).ok()?.trim_start();
     let digits = text.find(|letter: char| !letter.is_ascii_digit());

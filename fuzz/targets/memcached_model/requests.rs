@@ -1,7 +1,8 @@
-//! Requests made of decisions: most are valid, and all are on a few keys.
+//! Requests made of decisions. Most are valid, and all are on a few keys, so that they meet the state that others have left.
+//!
+//! The classic commands are here, the meta commands in `meta_requests`.
 
 use super::super::choices::Choices;
-use super::base64::base64;
 use super::model::Model;
 use super::uniques::Uniques;
 
@@ -24,11 +25,11 @@ impl Request {
     }
 }
 
-/// The largest values that are stored are below this, the smallest that are refused above.
+/// Bytes of the largest item, its name and its value. Some values are larger.
 pub(crate) const LARGEST_ITEM: usize = 64 << 10;
 
-/// No item has two children, because `getch` shows them in no order.
-const PATHS: [&str; 8] = ["a", "b", "c", "a", "b", "a x", "b y", "a x z"];
+/// The paths of all requests. No item has two children, because `getch` shows them in no order.
+pub(super) const PATHS: [&str; 8] = ["a", "b", "c", "a", "b", "a x", "b y", "a x z"];
 const VALUES: [&str; 10] = [
     "1",
     "99",
@@ -56,14 +57,15 @@ pub(crate) fn request(choices: &mut Choices<'_>, model: &Model, uniques: &Unique
     }
 }
 
-struct Maker<'a, 'b> {
-    choices: &'a mut Choices<'b>,
+/// Makes a request of decisions, for a model in its present state.
+pub(super) struct Maker<'a, 'b> {
+    pub(super) choices: &'a mut Choices<'b>,
     model: &'a Model,
     uniques: &'a Uniques,
 }
 
 /// A request of this line.
-fn line(words: &str) -> Request {
+pub(super) fn line(words: &str) -> Request {
     Request {
         words: words.split(' ').map(str::to_owned).collect(),
         value: None,
@@ -71,11 +73,11 @@ fn line(words: &str) -> Request {
 }
 
 impl Maker<'_, '_> {
-    fn path(&mut self) -> &'static str {
+    pub(super) fn path(&mut self) -> &'static str {
         self.choices.pick(&PATHS)
     }
 
-    fn value(&mut self) -> Vec<u8> {
+    pub(super) fn value(&mut self) -> Vec<u8> {
         match self.choices.below(16) {
             // More than a turn's input, more than half of the largest item, and more than it.
             10 => vec![b'm'; 3000],
@@ -85,8 +87,8 @@ impl Maker<'_, '_> {
         }
     }
 
-    /// The exptime of an item. One below another never expires: the other gets a new cas unique when it is removed, which may
-    /// be at any time after.
+    /// The exptime of an item. An item below another never expires, because the other gets a new cas unique when the expired one is
+    /// removed, and the time of that isn't determined.
     fn exptime(&mut self, path: &str) -> &'static str {
         let times = ["0", "0", "0", "1", "2", "100", "-1", "2592001"];
         match path.contains(' ') {
@@ -103,7 +105,7 @@ impl Maker<'_, '_> {
     }
 
     /// A cas unique: often that of the item, if a reply has shown it.
-    fn unique(&mut self, path: &str) -> String {
+    pub(super) fn unique(&mut self, path: &str) -> String {
         let current = self.model.unique(path);
         let seen = self.uniques.seen(self.choices.below(4));
         match (current, seen) {
@@ -115,6 +117,7 @@ impl Maker<'_, '_> {
         }
     }
 
+    /// A classic command, or one of larder's for nested keys.
     fn classic(&mut self) -> Request {
         let path = self.path();
         let other = self.choices.pick(&["a", "b", "none"]);
@@ -175,149 +178,6 @@ impl Maker<'_, '_> {
                 1 => line(&format!("nope {path}")),
                 _ => line("mn"),
             },
-        }
-    }
-
-    /// Some of these flags, in any order. A capital letter before `~` has a cas unique behind it.
-    fn flags(&mut self, path: &str, flags: &[&str]) -> String {
-        let mut words = String::new();
-        let mut letters = Vec::new();
-        for _ in 0..self.choices.below(6) {
-            let flag = self.choices.pick(flags);
-            let expires = flag.starts_with(['T', 'N']) && !flag.ends_with('0');
-            let lasts = !expires || !path.contains(' ');
-            if letters.contains(&flag.as_bytes()[0]) || !lasts {
-                continue;
-            }
-            letters.push(flag.as_bytes()[0]);
-            words.push(' ');
-            match flag.strip_suffix('~') {
-                Some(letter) => words += &format!("{letter}{}", self.unique(path)),
-                None => words.push_str(flag),
-            }
-        }
-        words
-    }
-
-    /// A path as a meta command has it, with the flags that make it one.
-    fn key_and_flags(&mut self, path: &str) -> (String, &'static str) {
-        let (path, flag) = match path.contains(' ') {
-            true => (path.replace(' ', "/"), " n/"),
-            false => (path.to_owned(), ""),
-        };
-        match (self.choices.one_in(5), flag) {
-            (true, "") => (base64(path.as_bytes()), " b"),
-            (true, _) => (base64(path.as_bytes()), " b n/"),
-            _ => (path, flag),
-        }
-    }
-
-    fn meta_get(&mut self) -> Request {
-        let path = self.path();
-        let (key, special) = self.key_and_flags(path);
-        let flags = [
-            "v",
-            "v",
-            "f",
-            "c",
-            "c",
-            "t",
-            "k",
-            "s",
-            "h",
-            "u",
-            "q",
-            "O5",
-            "T0",
-            "T1",
-            "T99",
-            "N0",
-            "N31",
-            "R30",
-            "R2000",
-            "C~",
-            "E9000000000001",
-        ];
-        let flags = self.flags(path, &flags);
-        line(&format!("mg {key}{special}{flags}"))
-    }
-
-    fn meta_change(&mut self) -> Request {
-        let path = self.path();
-        let (key, special) = self.key_and_flags(path);
-        match self.choices.below(4) {
-            0 | 1 => {
-                let value = self.value();
-                let length = value.len();
-                let flags = [
-                    "MS",
-                    "ME",
-                    "MA",
-                    "MP",
-                    "MR",
-                    "MA",
-                    "F7",
-                    "T21",
-                    "T-1",
-                    "N31",
-                    "k",
-                    "O6",
-                    "q",
-                    "I",
-                    "I",
-                    "c",
-                    "s",
-                    "C~",
-                    "C~",
-                    "E9000000000002",
-                ];
-                let flags = self.flags(path, &flags);
-                Request {
-                    value: Some(value),
-                    ..line(&format!("ms {key} {length}{special}{flags}"))
-                }
-            }
-            2 => {
-                let flags = [
-                    "I",
-                    "I",
-                    "T31",
-                    "T0",
-                    "x",
-                    "k",
-                    "O7",
-                    "q",
-                    "C~",
-                    "E9000000000003",
-                ];
-                let flags = self.flags(path, &flags);
-                line(&format!("md {key}{special}{flags}"))
-            }
-            _ => {
-                let flags = [
-                    "MI",
-                    "MD",
-                    "M+",
-                    "M-",
-                    "N0",
-                    "N41",
-                    "J7",
-                    "J200",
-                    "D3",
-                    "D200",
-                    "v",
-                    "t",
-                    "c",
-                    "k",
-                    "O8",
-                    "q",
-                    "T51",
-                    "C~",
-                    "E9000000000004",
-                ];
-                let flags = self.flags(path, &flags);
-                line(&format!("ma {key}{special}{flags}"))
-            }
         }
     }
 }

@@ -1,6 +1,7 @@
-//! Cas uniques: the model's and the server's are different numbers, but each of one is one of the other.
+//! Cas uniques. The model and the server have different numbers, but each number of the model stands for one of the server.
 //!
-//! The model writes its seventh as `{7}`. A reply shows the server's number for it, which is expected from then on.
+//! The model writes its seventh unique as `{7}`. The first reply with it shows the server's number, and later replies have to show the
+//! same.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +15,7 @@ pub(crate) struct Uniques {
     seen: Vec<u64>,
 }
 
-/// How the model writes one.
+/// A unique as the model writes it.
 pub(crate) fn written(unique: u64) -> String {
     match unique {
         0 | FIRST_CHOSEN.. => unique.to_string(),
@@ -29,7 +30,7 @@ pub(crate) fn number(word: &str) -> u64 {
 }
 
 impl Uniques {
-    /// One of the model's that replies have shown, counted from the last one.
+    /// A unique of the model that a reply has shown, counted back from the last one.
     pub(crate) fn seen(&self, back: usize) -> Option<u64> {
         self.seen.iter().rev().nth(back).copied()
     }
@@ -53,7 +54,7 @@ impl Uniques {
         out
     }
 
-    /// Whether a reply is the expected one, whatever numbers the server has for new uniques.
+    /// Whether a reply is the expected one. A unique that no reply has shown yet may have any new number.
     pub(crate) fn agree(&mut self, expected: &[u8], reply: &[u8]) -> bool {
         let mut rest = reply;
         for (at, part) in expected.split(|byte| b"{}".contains(byte)).enumerate() {
@@ -78,7 +79,7 @@ impl Uniques {
         rest.is_empty()
     }
 
-    /// Whether the server's number of a unique is this, as far as replies have shown.
+    /// Whether the server may have this number for a unique. If no reply has shown its number yet, this is it from now on.
     fn is_number_of(&mut self, unique: u64, number: u64) -> bool {
         if let Some(known) = self.servers.get(&unique) {
             return *known == number;

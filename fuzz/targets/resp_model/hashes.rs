@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::model::{Answer, Entry, Model, Value, WRONG_TYPE, integer, wrong_count};
+use super::arity::wrong_count;
+use super::model::{Answer, Entry, Model, Value, WRONG_TYPE, integer};
 use super::reply::Reply;
 
 impl Model {
@@ -15,7 +16,7 @@ impl Model {
         }
     }
 
-    /// Stores the fields of a hash, which is no more when it has none.
+    /// Stores the fields of a hash. A hash without fields is removed.
     fn put_fields(&mut self, key: &str, fields: BTreeMap<String, String>) {
         let expires = self.entry(key).and_then(|entry| entry.expires);
         if fields.is_empty() {

@@ -5,6 +5,7 @@
 //!                                   └▶ model, two maps ────────────────────────────────▶ replies ─┴▶ equal, but for the order in hashes
 //! ```
 
+mod arity;
 mod hashes;
 mod keys;
 mod model;
@@ -31,7 +32,7 @@ use requests::{Words, encoded, request};
 /// The clock's first millisecond.
 const START: u64 = 1_795_000_000_000;
 
-/// Every reply of larder is the model's.
+/// Compares each reply of larder with the model's.
 pub(crate) fn resp_model(bytes: &[u8]) {
     let mut choices = Choices::new(bytes);
     let clock = Clock::manual(START);
@@ -49,9 +50,9 @@ pub(crate) fn resp_model(bytes: &[u8]) {
     let mut session = Session {
         connections: [connect(&service), connect(&service)],
         model: Model::new(START),
-        said: Vec::new(),
+        requests: Vec::new(),
     };
-    // It has the number of the connection.
+    // Not compared, because the reply has the number of the connection.
     session.exchange(1, &encoded(&["HELLO", "3"].map(str::to_owned)));
     while !choices.is_empty() {
         match choices.below(16) {
@@ -60,7 +61,7 @@ pub(crate) fn resp_model(bytes: &[u8]) {
                 clock.advance(Duration::from_millis(passed));
                 session.model.now += passed;
                 session
-                    .said
+                    .requests
                     .extend(format!("(after {passed} ms)\r\n").bytes());
             }
             15 => session.scan(&mut choices),
@@ -75,11 +76,12 @@ pub(crate) fn resp_model(bytes: &[u8]) {
 struct Session {
     connections: [Box<dyn Connection>; 2],
     model: Model,
-    /// The requests so far.
-    said: Vec<u8>,
+    /// The requests so far, for a person who reads a failure.
+    requests: Vec<u8>,
 }
 
 impl Session {
+    /// Sends bytes of one client, and returns the bytes that it gets.
     fn exchange(&mut self, client: usize, bytes: &[u8]) -> Vec<u8> {
         let connection = &mut self.connections[client];
         connection.write(bytes).expect("a session is sound");
@@ -95,21 +97,22 @@ impl Session {
             |words: &Words| words[0] != "INCRBYFLOAT" || self.is_exact(client, words, count);
         let commands: Vec<Words> = commands.into_iter().filter(is_exact).collect();
         let sent: Vec<u8> = commands.iter().flat_map(|words| encoded(words)).collect();
-        self.said.extend(format!("(client {client})\r\n").bytes());
+        self.requests
+            .extend(format!("(client {client})\r\n").bytes());
         let mut got = Vec::new();
         for piece in choices.cut(&sent) {
             got.extend(self.exchange(client, piece));
         }
         let mut rest = got.as_slice();
         for words in &commands {
-            self.said.extend(words.join(" ").bytes());
-            self.said.extend(b"\r\n");
+            self.requests.extend(words.join(" ").bytes());
+            self.requests.extend(b"\r\n");
             let expected = self.model.reply(client, words);
             let version = [2, 3][client];
             rest = expected.matched(version, rest).unwrap_or_else(|| {
                 panic!(
                     "{}\nlarder: {}\nmodel:  {}",
-                    shown(&self.said),
+                    shown(&self.requests),
                     shown(rest),
                     shown(format!("{expected:?}").as_bytes())
                 )
@@ -118,12 +121,13 @@ impl Session {
         assert!(
             rest.is_empty(),
             "{}\nand {}",
-            shown(&self.said),
+            shown(&self.requests),
             shown(rest)
         );
     }
 
-    /// Whether the model can add to the number of a key: no command before this one changes it, and it has few digits.
+    /// Whether the model can add a float to the number of a key: the command is alone in its pipeline, so its key is as the model
+    /// has it now, and the number has few digits.
     fn is_exact(&self, client: usize, words: &Words, count: usize) -> bool {
         let entry = words
             .get(1)
@@ -135,14 +139,14 @@ impl Session {
         count == 1 && is_short && !self.model.is_queueing(client)
     }
 
-    /// Goes through all keys, or through the fields of a hash. Nothing changes meanwhile, so each is found and no other.
+    /// Walks over all keys, or over the fields of a hash. Nothing changes meanwhile, so the walk finds exactly those of the model.
     fn scan(&mut self, choices: &mut Choices<'_>) {
         let client = choices.below(2);
         let key = choices.pick(&[None, Some("a"), Some("b")]);
         if self.model.is_queueing(client) {
             return;
         }
-        // Brings the model to the present.
+        // The model removes expired keys when it runs a command.
         let type_of = |key: &str| vec!["TYPE".to_owned(), key.to_owned()];
         let kind = self.model.reply(client, &type_of(key.unwrap_or("a")));
         if key.is_some() && kind == Reply::Line("+string".into()) {
@@ -170,7 +174,7 @@ impl Session {
         expected.sort();
         found.sort();
         found.dedup();
-        assert_eq!(found, expected, "{}", shown(&self.said));
+        assert_eq!(found, expected, "{}", shown(&self.requests));
     }
 }
 

@@ -1,7 +1,8 @@
-//! Redis as two maps, one of clients and one of keys, by its documentation.
+//! A naive Redis, by its documentation: its databases are maps from keys to values, and its clients have a state each.
 
 use std::collections::BTreeMap;
 
+use super::arity::refusal;
 use super::reply::Reply;
 use super::requests::Words;
 
@@ -17,7 +18,7 @@ pub(crate) enum Value {
 #[derive(Clone)]
 pub(crate) struct Entry {
     pub(crate) value: Value,
-    /// The millisecond from which on it is gone.
+    /// The Unix time in milliseconds at which it expires.
     pub(crate) expires: Option<u64>,
 }
 
@@ -30,8 +31,8 @@ pub(super) struct Client {
     /// A command of the transaction was refused.
     pub(super) is_aborted: bool,
     pub(super) watched: Vec<(usize, String)>,
-    /// A watched key has changed.
-    pub(super) is_late: bool,
+    /// A watched key has changed, so EXEC runs nothing.
+    pub(super) has_changed_key: bool,
 }
 
 /// The server.
@@ -53,73 +54,6 @@ pub(crate) const NO_INTEGER: &str = "ERR value is not an integer or out of range
 /// A reply, or the text of an error.
 pub(crate) type Answer = Result<Reply, String>;
 
-/// The commands' names and how many words they have at least and at most.
-const ARITIES: &[(&str, usize, usize)] = &[
-    ("GET", 2, 2),
-    ("SET", 3, MANY),
-    ("SETNX", 3, 3),
-    ("SETEX", 4, 4),
-    ("PSETEX", 4, 4),
-    ("GETSET", 3, 3),
-    ("GETDEL", 2, 2),
-    ("GETEX", 2, MANY),
-    ("MGET", 2, MANY),
-    ("MSET", 3, MANY),
-    ("MSETNX", 3, MANY),
-    ("APPEND", 3, 3),
-    ("STRLEN", 2, 2),
-    ("GETRANGE", 4, 4),
-    ("SETRANGE", 4, 4),
-    ("INCR", 2, 2),
-    ("DECR", 2, 2),
-    ("INCRBY", 3, 3),
-    ("DECRBY", 3, 3),
-    ("INCRBYFLOAT", 3, 3),
-    ("DEL", 2, MANY),
-    ("UNLINK", 2, MANY),
-    ("EXISTS", 2, MANY),
-    ("TOUCH", 2, MANY),
-    ("TYPE", 2, 2),
-    ("KEYS", 2, 2),
-    ("RENAME", 3, 3),
-    ("RENAMENX", 3, 3),
-    ("COPY", 3, MANY),
-    ("MOVE", 3, 3),
-    ("SELECT", 2, 2),
-    ("SWAPDB", 3, 3),
-    ("FLUSHDB", 1, MANY),
-    ("FLUSHALL", 1, MANY),
-    ("EXPIRE", 3, MANY),
-    ("PEXPIRE", 3, MANY),
-    ("EXPIREAT", 3, MANY),
-    ("PEXPIREAT", 3, MANY),
-    ("TTL", 2, 2),
-    ("PTTL", 2, 2),
-    ("EXPIRETIME", 2, 2),
-    ("PEXPIRETIME", 2, 2),
-    ("PERSIST", 2, 2),
-    ("HSET", 4, MANY),
-    ("HMSET", 4, MANY),
-    ("HSETNX", 4, 4),
-    ("HGET", 3, 3),
-    ("HMGET", 3, MANY),
-    ("HGETALL", 2, 2),
-    ("HDEL", 3, MANY),
-    ("HLEN", 2, 2),
-    ("HEXISTS", 3, 3),
-    ("HKEYS", 2, 2),
-    ("HVALS", 2, 2),
-    ("HSTRLEN", 3, 3),
-    ("HINCRBY", 4, 4),
-    ("WATCH", 2, MANY),
-    ("UNWATCH", 1, 1),
-    ("MULTI", 1, 1),
-    ("EXEC", 1, 1),
-    ("DISCARD", 1, 1),
-    ("PING", 1, 2),
-];
-const MANY: usize = usize::MAX;
-
 impl Model {
     pub(crate) fn new(now: u64) -> Model {
         Model {
@@ -136,7 +70,7 @@ impl Model {
         self.clients[client].queue.is_some()
     }
 
-    /// The entry that a client finds.
+    /// The entry under a key in the client's database.
     pub(crate) fn entry_for(&self, client: usize, key: &str) -> Option<&Entry> {
         self.databases[self.clients[client].database].get(key)
     }
@@ -145,24 +79,10 @@ impl Model {
     pub(crate) fn reply(&mut self, client: usize, words: &Words) -> Reply {
         self.client = client;
         self.database = self.clients[client].database;
-        self.let_time_pass();
+        self.remove_expired();
         let name = words[0].as_str();
-        let arity = ARITIES.iter().find(|(known, ..)| *known == name);
-        let refusal = match arity {
-            None => {
-                let arguments = words[1..].iter().map(|word| format!("'{word}' "));
-                let arguments: String = arguments.collect();
-                Some(format!(
-                    "ERR unknown command '{name}', with args beginning with: {arguments}"
-                ))
-            }
-            Some((_, least, most)) if !(*least..=*most).contains(&words.len()) => {
-                Some(wrong_count(name))
-            }
-            Some(_) => None,
-        };
         let state = &mut self.clients[client];
-        if let Some(text) = refusal {
+        if let Some(text) = refusal(words) {
             if name == "EXEC" {
                 *state = Client {
                     database: state.database,
@@ -185,9 +105,10 @@ impl Model {
         self.run(words)
     }
 
+    /// Runs a command of the present client.
     pub(super) fn run(&mut self, words: &Words) -> Reply {
         // A command of the same transaction may have set an expiry in the past.
-        self.let_time_pass();
+        self.remove_expired();
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         self.database = self.clients[self.client].database;
         let answer = match words[0].chars().next() {
@@ -207,24 +128,24 @@ impl Model {
         answer.unwrap_or_else(Reply::error)
     }
 
-    /// What has expired is gone.
-    fn let_time_pass(&mut self) {
+    /// Removes the keys that have expired.
+    fn remove_expired(&mut self) {
         for database in 0..DATABASES {
             let entries = self.databases[database].iter();
-            let over = entries.filter(|(_, it)| it.expires.is_some_and(|at| at <= self.now));
-            let over: Vec<String> = over.map(|(key, _)| key.clone()).collect();
-            for key in over {
+            let expired = entries.filter(|(_, it)| it.expires.is_some_and(|at| at <= self.now));
+            let expired: Vec<String> = expired.map(|(key, _)| key.clone()).collect();
+            for key in expired {
                 self.databases[database].remove(&key);
                 self.note(database, &key);
             }
         }
     }
 
-    /// Notes that a key has changed: transactions of clients that watch it are late.
+    /// Notes that a key has changed, for the clients that watch it.
     pub(crate) fn note(&mut self, database: usize, key: &str) {
         for client in &mut self.clients {
             let watches = |(db, name): &(usize, String)| *db == database && name == key;
-            client.is_late |= client.watched.iter().any(watches);
+            client.has_changed_key |= client.watched.iter().any(watches);
         }
     }
 
@@ -242,7 +163,7 @@ impl Model {
         self.databases[database].get(key)
     }
 
-    /// An entry that is to be changed.
+    /// An entry that the caller changes.
     pub(crate) fn changed(&mut self, key: &str) -> Option<&mut Entry> {
         self.note(self.database, key);
         self.databases[self.database].get_mut(key)
@@ -282,12 +203,6 @@ impl Model {
             self.empty(database);
         }
     }
-}
-
-/// The error of a wrong number of words.
-pub(crate) fn wrong_count(name: &str) -> String {
-    let name = name.to_lowercase();
-    format!("ERR wrong number of arguments for '{name}' command")
 }
 
 /// A number of 64 bits in its shortest form.

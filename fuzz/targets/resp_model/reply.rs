@@ -1,6 +1,6 @@
-//! The model's replies, and whether a server's bytes are one of them.
+//! The model's replies, and their comparison with the bytes of a server.
 
-/// A reply. Only the order of what a hash or a database holds is left open.
+/// A reply. The fields of a hash and the keys of a database have no order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Reply {
     /// A status, an error or a number, with its first byte.
@@ -33,7 +33,7 @@ impl Reply {
         text.map_or(Reply::Nil, |text| Reply::Bulk(text.clone()))
     }
 
-    /// What is behind this reply in the bytes, if they begin with it in this version of RESP.
+    /// The bytes behind this reply, if they begin with it in this version of RESP.
     pub(crate) fn matched<'a>(&self, version: u8, bytes: &'a [u8]) -> Option<&'a [u8]> {
         let line = |line: &str| bytes.strip_prefix(format!("{line}\r\n").as_bytes());
         match self {

@@ -1,17 +1,24 @@
-//! Commands made of decisions: most are valid, and all are on a few keys and fields, so that they meet.
+//! Commands made of decisions. Most are valid. They are on a few keys and fields, so that they meet the state that others have left.
+
+use std::sync::LazyLock;
 
 use super::super::choices::Choices;
+use super::super::command_shapes::{
+    COMMON, CONDITIONS, GETEX_OPTIONS, SET_OPTIONS,
+    Values::{self, Shapes, Words as OneOf},
+    words,
+};
 
 /// The words of a command.
 pub(crate) type Words = Vec<String>;
 
-/// The sources of a command's words: the capital letters of [`SHAPES`].
-const SOURCES: &[(&str, &[&str])] = &[
-    ("K", &["a", "b", "c", "d"]),
-    ("F", &["f", "g", "f1", "f77"]),
+/// The values of the letters in shapes.
+const SOURCES: &[(&str, Values)] = &[
+    ("K", OneOf(&["a", "b", "c", "d"])),
+    ("F", OneOf(&["f", "g", "f1", "f77"])),
     (
         "V",
-        &[
+        OneOf(&[
             "1",
             "10",
             "-3",
@@ -22,11 +29,11 @@ const SOURCES: &[(&str, &[&str])] = &[
             " 1",
             "9223372036854775807",
             "00",
-        ],
+        ]),
     ),
     (
         "N",
-        &[
+        OneOf(&[
             "1",
             "0",
             "-1",
@@ -37,13 +44,15 @@ const SOURCES: &[(&str, &[&str])] = &[
             "9223372036854775807",
             "-9223372036854775808",
             "x",
-        ],
+        ]),
     ),
-    ("H", &["0.5", "-1.5", "3", "10.0", "x"]),
-    ("D", &["0", "1"]),
+    // Offsets that need no large value.
+    ("B", OneOf(&["0", "1", "-1", "x", "20"])),
+    ("X", OneOf(&["0.5", "-1.5", "3", "10.0", "x"])),
+    ("D", OneOf(&["0", "1"])),
     (
         "S",
-        &[
+        OneOf(&[
             "1",
             "2",
             "100",
@@ -52,121 +61,51 @@ const SOURCES: &[(&str, &[&str])] = &[
             "-1",
             "x",
             "9223372036854775807",
-        ],
-    ),
-    ("T", &["1795000001", "1795000100", "1795001000", "1", "x"]),
-    ("M", &["1795000001500", "1795000100000", "1", "-5", "x"]),
-    ("C", &["NX", "XX", "GT", "LT", "nx", "FOO"]),
-    (
-        "O",
-        &[
-            "NX", "XX", "GET", "KEEPTTL", "EX S", "PX S", "EXAT T", "PXAT M", "EX", "FOO",
-        ],
+        ]),
     ),
     (
-        "G",
-        &["PERSIST", "EX S", "PX S", "EXAT T", "PXAT M", "EX", "FOO"],
+        "T",
+        OneOf(&["1795000001", "1795000100", "1795001000", "1", "x"]),
     ),
-    ("Q", &["REPLACE", "DB D"]),
+    (
+        "M",
+        OneOf(&["1795000001500", "1795000100000", "1", "-5", "x"]),
+    ),
+    ("C", OneOf(CONDITIONS)),
+    ("O", Shapes(SET_OPTIONS)),
+    ("G", Shapes(GETEX_OPTIONS)),
+    ("Q", Shapes(&["REPLACE", "DB D"])),
 ];
 
-/// The commands, each as often as it stands here. `+` repeats the word before it up to three times, `*` also never.
-const SHAPES: &[&str] = &[
-    "GET K",
-    "GET K",
-    "SET K V",
-    "SET K V",
-    "SET K V O*",
-    "SET K V O*",
-    "SETNX K V",
-    "SETEX K S V",
-    "PSETEX K S V",
-    "GETSET K V",
-    "GETDEL K",
-    "GETEX K G*",
-    "MGET K+",
-    "MSET K V K V",
-    "MSETNX K V K V",
-    "APPEND K V",
-    "STRLEN K",
-    "GETRANGE K N N",
-    "SETRANGE K 3 V",
-    "SETRANGE K N1 V",
-    "INCR K",
-    "DECR K",
-    "INCRBY K N",
-    "DECRBY K N",
-    "INCRBYFLOAT K H",
-    "DEL K+",
-    "UNLINK K",
-    "EXISTS K+",
-    "TOUCH K+",
-    "TYPE K",
-    "KEYS *",
-    "RENAME K K",
-    "RENAMENX K K",
-    "COPY K K Q*",
-    "MOVE K D",
-    "SELECT D",
-    "SWAPDB 0 1",
-    "FLUSHDB",
-    "FLUSHALL",
-    "EXPIRE K S C*",
-    "PEXPIRE K S C*",
-    "EXPIREAT K T C*",
-    "PEXPIREAT K M C*",
-    "TTL K",
-    "PTTL K",
-    "EXPIRETIME K",
-    "PEXPIRETIME K",
-    "PERSIST K",
-    "HSET K F V",
-    "HSET K F V F V",
-    "HSET K F V F V F V",
-    "HMSET K F V F V",
-    "HSETNX K F V",
-    "HGET K F",
-    "HMGET K F+",
-    "HGETALL K",
-    "HGETALL K",
-    "HDEL K F+",
-    "HDEL K F+",
-    "HLEN K",
-    "HEXISTS K F",
-    "HKEYS K",
-    "HVALS K",
-    "HSTRLEN K F",
-    "HINCRBY K F N",
-    "WATCH K",
-    "WATCH K K",
-    "UNWATCH",
-    "MULTI",
-    "MULTI",
-    "EXEC",
-    "EXEC",
-    "EXEC",
-    "DISCARD",
-    "FOO K",
-    "PING",
-    "FILL K",
-    "DEL K",
-];
+/// The commands, each as often as it is in the list.
+static SHAPES: LazyLock<Vec<&str>> = LazyLock::new(|| {
+    let own = [
+        "SETRANGE K B V",
+        "KEYS *",
+        "SWAPDB 0 1",
+        "FLUSHDB",
+        "FLUSHALL",
+        "WATCH K",
+        "WATCH K K",
+        "UNWATCH",
+        "MULTI",
+        "MULTI",
+        "EXEC",
+        "EXEC",
+        "EXEC",
+        "DISCARD",
+        "FOO K",
+        "PING",
+        "FILL K",
+        "DEL K",
+    ];
+    [COMMON, &own].concat()
+});
 
 /// The next command. `FILL K` stands for an HSET of many fields.
 pub(crate) fn request(choices: &mut Choices<'_>) -> Words {
-    let mut words = Vec::new();
-    for word in choices.pick(SHAPES).split(' ') {
-        let (source, times) = if let Some(source) = word.strip_suffix('+') {
-            (source, 1 + choices.below(3))
-        } else if let Some(source) = word.strip_suffix('*').filter(|source| !source.is_empty()) {
-            (source, choices.below(4) * choices.below(2))
-        } else {
-            (word, 1)
-        };
-        for _ in 0..times {
-            push(&mut words, source, choices);
-        }
-    }
+    let shape = choices.pick(&SHAPES);
+    let mut words = words(shape, SOURCES, &mut |bound| choices.below(bound));
     if words[0] == "FILL" {
         return filling(choices, words.pop().unwrap_or_default());
     }
@@ -179,21 +118,7 @@ pub(crate) fn request(choices: &mut Choices<'_>) -> Words {
     words
 }
 
-fn push(words: &mut Words, source: &str, choices: &mut Choices<'_>) {
-    match SOURCES.iter().find(|(name, _)| *name == source) {
-        // An offset that needs no large value.
-        None if source == "N1" => words.push(choices.pick(&["0", "1", "-1", "x", "20"]).to_owned()),
-        None => words.push(source.to_owned()),
-        Some(("O" | "G" | "Q", options)) => {
-            for word in choices.pick(options).split(' ') {
-                push(words, word, choices);
-            }
-        }
-        Some((_, values)) => words.push(choices.pick(values).to_owned()),
-    }
-}
-
-/// An HSET of a few hundred fields, or seldom of thousands.
+/// An HSET of up to 400 fields, or seldom of thousands.
 fn filling(choices: &mut Choices<'_>, key: String) -> Words {
     let fields = match choices.one_in(8) {
         true => 1500 + choices.below(3000),

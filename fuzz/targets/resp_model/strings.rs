@@ -1,9 +1,10 @@
 //! The commands of strings.
 
-use super::model::{Answer, Entry, Model, SYNTAX, Value, WRONG_TYPE, integer, wrong_count};
+use super::arity::wrong_count;
+use super::model::{Answer, Entry, Model, SYNTAX, Value, WRONG_TYPE, integer};
 use super::reply::Reply;
 
-/// Whether no other option has given a time yet.
+/// Whether no other option than this one has given a time.
 fn is_alone(time: &Option<(String, String)>, option: &str) -> bool {
     time.as_ref().is_none_or(|(other, _)| other == option)
 }
@@ -18,7 +19,7 @@ impl Model {
         }
     }
 
-    /// Stores a string, without an expiry.
+    /// Stores a string with an expiry, or without one.
     fn set(&mut self, key: &str, text: &str, expires: Option<u64>) {
         let entry = Entry {
             value: Value::Text(text.to_owned()),
@@ -132,7 +133,7 @@ impl Model {
                 }
                 "GET" => gets = true,
                 "KEEPTTL" if time.is_none() => keeps = true,
-                // The last one counts.
+                // The last one is used.
                 "EX" | "PX" | "EXAT" | "PXAT" if !keeps && is_alone(&time, &option) => {
                     time = Some((option, rest.next().ok_or(SYNTAX)?.to_lowercase()));
                 }
@@ -229,7 +230,7 @@ impl Model {
         Ok(Reply::number(sum))
     }
 
-    /// Numbers here have few digits, so that 64 bits are as good as Redis's 80.
+    /// The numbers have few digits, so that floats of 64 bits have the same sums as Redis's of 80.
     fn add_float(&mut self, key: &str, by: &str) -> Answer {
         const NO_FLOAT: &str = "ERR value is not a valid float";
         let text = self.text(key)?.unwrap_or_else(|| "0".into());

@@ -1,4 +1,4 @@
-//! The commands of a client's state: its database, transactions and watched keys.
+//! The commands that change a client's state: its database, its transaction and its watched keys.
 
 use super::model::{Answer, Model, integer};
 use super::reply::Reply;
@@ -20,7 +20,7 @@ impl Model {
             }
             "UNWATCH" => {
                 state.watched.clear();
-                state.is_late = false;
+                state.has_changed_key = false;
                 Ok(Reply::ok())
             }
             "MULTI" if state.queue.is_some() => Err("ERR MULTI calls can not be nested".into()),
@@ -33,14 +33,14 @@ impl Model {
                     return Err(format!("ERR {name} without MULTI"));
                 };
                 state.watched.clear();
-                let is_late = std::mem::take(&mut state.is_late);
+                let has_changed_key = std::mem::take(&mut state.has_changed_key);
                 let is_aborted = std::mem::take(&mut state.is_aborted);
                 match name {
                     "DISCARD" => Ok(Reply::ok()),
                     _ if is_aborted => {
                         Err("EXECABORT Transaction discarded because of previous errors.".into())
                     }
-                    _ if is_late => Ok(Reply::NilArray),
+                    _ if has_changed_key => Ok(Reply::NilArray),
                     _ => Ok(Reply::Array(
                         queue.iter().map(|words| self.run(words)).collect(),
                     )),
