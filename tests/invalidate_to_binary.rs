@@ -14,6 +14,7 @@ use invalidate_support::{Program, directory};
 use larder::SpokenProtocol;
 use larder::server::Listen;
 use proxy_support::{Real, eventually, free_port};
+use support::binary::binary_request;
 
 /// A connection in the binary protocol.
 struct Binary(TcpStream);
@@ -28,20 +29,7 @@ impl Binary {
 
     /// The status and the body of the reply to a request.
     fn ask(&mut self, opcode: u8, extras: &[u8], key: &[u8], value: &[u8]) -> (u8, Vec<u8>) {
-        let length = (extras.len() + key.len() + value.len()) as u32;
-        let mut request = vec![
-            0x80,
-            opcode,
-            0,
-            key.len() as u8,
-            extras.len() as u8,
-            0,
-            0,
-            0,
-        ];
-        request.extend(length.to_be_bytes());
-        request.extend([0; 12]);
-        let request = [&request, extras, key, value].concat();
+        let request = binary_request(opcode, extras, key, value);
         self.0.write_all(&request).unwrap();
         let mut header = [0; 24];
         self.0.read_exact(&mut header).unwrap();

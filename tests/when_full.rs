@@ -11,6 +11,7 @@ use std::time::Duration;
 use larder::Server;
 use larder::server::{Listen, Model};
 use larder::store::WhenFull;
+use support::binary::binary_request;
 use support::{Kind, Peer};
 use tempfile::TempDir;
 
@@ -321,20 +322,7 @@ fn the_other_protocols_of_memcached_answer_a_full_store_as_memcached_does() {
     assert_eq!(client.ask("mg n1 v"), "EN\r\n");
     assert_eq!(client.ask("md n2"), "HD\r\n");
     let binary = |opcode: u8, extras: &[u8], key: &str, value: &str| {
-        let length = extras.len() + key.len() + value.len();
-        let mut request = vec![
-            0x80,
-            opcode,
-            0,
-            key.len() as u8,
-            extras.len() as u8,
-            0,
-            0,
-            0,
-        ];
-        request.extend((length as u32).to_be_bytes());
-        request.extend([0; 12]);
-        [&request, extras, key.as_bytes(), value.as_bytes()].concat()
+        binary_request(opcode, extras, key.as_bytes(), value.as_bytes())
     };
     let number = [&1u64.to_be_bytes()[..], &5u64.to_be_bytes(), &[0; 4]].concat();
     let large = [&(1u64 << 60).to_be_bytes()[..], &[0; 12]].concat();

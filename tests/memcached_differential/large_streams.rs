@@ -4,6 +4,7 @@
 use fastrand::Rng;
 
 use super::streams::Form;
+use super::support::binary::binary_request;
 
 /// Bytes of the largest item of both servers, and memcached's option for it. It has no smaller ones without other options.
 pub(crate) const LARGEST: (usize, &str) = (512 << 10, "512k");
@@ -53,21 +54,8 @@ fn request(form: Form, number: u64, random: &mut Rng) -> Vec<u8> {
                 (0x00, Vec::new())
             };
             let has_extras = stores && ![0x0e, 0x0f, 0x19].contains(&opcode);
-            let extras = vec![0; if has_extras { 8 } else { 0 }];
-            let body = extras.len() + key.len() + value.len();
-            let mut frame = vec![
-                0x80,
-                opcode,
-                0,
-                key.len() as u8,
-                extras.len() as u8,
-                0,
-                0,
-                0,
-            ];
-            frame.extend((body as u32).to_be_bytes());
-            frame.extend([0; 12]);
-            [frame, extras, key.into(), value].concat()
+            let extras = if has_extras { &[0; 8][..] } else { &[] };
+            binary_request(opcode, extras, key.as_bytes(), &value)
         }
     }
 }

@@ -8,6 +8,7 @@ use fastrand::Rng;
 use regex::Regex;
 
 use super::support::Kind;
+use super::support::binary::conditional_binary_request;
 use super::support::compared::ComparedServer;
 use super::{Client, well_formed};
 
@@ -136,21 +137,7 @@ const WATCHERS: &[(&str, &str)] = &[
 
 /// A frame of the binary protocol.
 fn frame(opcode: u8, extras: &[u8], key: &str, value: &[u8], unique: u64) -> Vec<u8> {
-    let body = extras.len() + key.len() + value.len();
-    let mut frame = vec![
-        0x80,
-        opcode,
-        0,
-        key.len() as u8,
-        extras.len() as u8,
-        0,
-        0,
-        0,
-    ];
-    frame.extend((body as u32).to_be_bytes());
-    frame.extend([0; 4]);
-    frame.extend(unique.to_be_bytes());
-    [&frame, extras, key.as_bytes(), value].concat()
+    conditional_binary_request(opcode, extras, key.as_bytes(), value, unique)
 }
 
 impl Client {

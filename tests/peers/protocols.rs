@@ -5,6 +5,7 @@ use std::net::{TcpStream, UdpSocket};
 
 use crate::group::{Group, LONG, found, get, set};
 use crate::run::{PATIENCE, until};
+use crate::support::binary::binary_request;
 
 const OPTIONS: [&str; 4] = ["--peer-copy-ttl", LONG, "--peer-timeout", LONG];
 
@@ -60,25 +61,6 @@ fn a_mark_is_read_only_from_peers_and_other_flags_p_are_ignored() {
 
 #[test]
 fn the_binary_protocol_reaches_the_owner() {
-    let frame = |opcode: u8, extras: &[u8], key: &str, value: &str| {
-        let body = extras.len() + key.len() + value.len();
-        let mut frame = vec![
-            0x80,
-            opcode,
-            0,
-            key.len() as u8,
-            extras.len() as u8,
-            0,
-            0,
-            0,
-        ];
-        frame.extend_from_slice(&(body as u32).to_be_bytes());
-        frame.extend_from_slice(&[0; 12]);
-        frame.extend_from_slice(extras);
-        frame.extend_from_slice(key.as_bytes());
-        frame.extend_from_slice(value.as_bytes());
-        frame
-    };
     let status = |reply: &[u8]| u16::from_be_bytes([reply[6], reply[7]]);
     let group = Group::start(&OPTIONS);
     let key = group.key_of(1);
@@ -101,7 +83,7 @@ fn the_binary_protocol_reaches_the_owner() {
         (0x04, &[], "", 1, "Not found"),
         (0x1c, &[0; 4], "", 1, "Not found"),
     ] {
-        let request = frame(opcode, extras, &key, value);
+        let request = binary_request(opcode, extras, key.as_bytes(), value.as_bytes());
         stream.write_all(&request).expect("it is sent");
         let mut head = [0; 24];
         stream.read_exact(&mut head).expect("a header");

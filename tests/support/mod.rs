@@ -8,6 +8,7 @@
 // Each test binary compiles this file for itself and uses a part of it.
 #![allow(dead_code, unused_macros)]
 
+pub(crate) mod binary;
 pub(crate) mod compared;
 pub(crate) mod larder;
 mod ports;
