@@ -14,7 +14,7 @@ pub(super) const NOAUTH: &[u8] = b"-NOAUTH Authentication required.\r\n";
 pub(super) fn is_error(answer: &[u8]) -> bool {
     match answer {
         [b'-', ..] => true,
-        [REPLY_MAGIC, ..] => Header::read(answer).is_some_and(|header| header.status > 1),
+        [REPLY_MAGIC, ..] => Header::read(answer).is_some_and(|header| header.is_error()),
         [b'E' | b'C' | b'S', ..] => {
             let line = answer.split(|byte| *byte == b'\r').next();
             memcached::is_error(line.unwrap_or_default())

@@ -2,6 +2,7 @@
 
 use super::admin::{ADMIN, check, get, request, samples};
 use super::run::{FREE, Larder, Place, Talk, until};
+use crate::support::binary::binary_request;
 
 /// The answer to `/healthz`: its status and its line.
 #[track_caller]
@@ -104,6 +105,36 @@ fn a_proxy_shows_each_server_and_is_unhealthy_without_any() {
         ("503 Service Unavailable".into(), unhealthy.into())
     );
     assert!(get(&proxy, "/metrics").contains("\nlarder_healthy 0\n"));
+}
+
+#[test]
+fn a_miss_or_a_condition_that_does_not_hold_is_no_error_in_any_protocol() {
+    let place = Place::new();
+    let server = larder::Server::start().expect("it starts");
+    let name = server.memcached_addr().to_string();
+    let arguments = ["proxy", "--protocol", "memcached", "--upstream", &name];
+    let listen = ["--listen", "127.0.0.1:0"];
+    let proxy = place.serve(&[&arguments[..], &listen, &ADMIN].concat(), 2);
+    let mut client = proxy.memcached();
+    client.ask("add k 0 0 1\r\nv\r\n", "STORED\r\n");
+    client.ask("add k 0 0 1\r\nv\r\n", "NOT_STORED\r\n");
+    client.ask("cas k 0 0 1 7000000\r\nv\r\n", "EXISTS\r\n");
+    let binary = [
+        // add, replace, append, delete
+        binary_request(0x02, &[0; 8], b"k", b"v"),
+        binary_request(0x03, &[0; 8], b"none", b"v"),
+        binary_request(0x0e, &[], b"none", b"v"),
+        binary_request(0x04, &[], b"none", b""),
+        // increment: not a number
+        binary_request(0x05, &[0; 20], b"k", b""),
+    ];
+    proxy.memcached().rough(&binary.concat());
+    let answered = format!("larder_upstream_request_duration_seconds_count{{server=\"{name}\"}}");
+    until("all requests are answered", || {
+        samples(&get(&proxy, "/metrics"))[&answered] == 8.0
+    });
+    let errors = "larder_request_errors_total{protocol=\"memcached\",source=\"server\"}";
+    assert_eq!(samples(&get(&proxy, "/metrics"))[errors], 1.0);
 }
 
 /// Sends requests until the server, which has ended, is ejected.

@@ -38,9 +38,9 @@ impl BinaryReplyFramer {
         }
     }
 
-    /// Whether the reply that has begun, or was complete last, is an error. A miss is none.
+    /// Whether the reply that has begun, or was complete last, is an error.
     pub(super) fn is_error(&self) -> bool {
-        self.head().is_some_and(|header| header.status > 1)
+        self.head().is_some_and(|header| header.is_error())
     }
 
     pub(super) fn is_out_of_step(&self) -> bool {
@@ -183,11 +183,17 @@ mod tests {
     }
 
     #[test]
-    fn an_error_is_a_status_above_a_miss() {
+    fn a_miss_and_a_condition_that_does_not_hold_are_no_errors() {
         for (status, is_error) in [
             (Status::NoError, false),
             (Status::KeyNotFound, false),
-            (Status::KeyExists, true),
+            (Status::KeyExists, false),
+            (Status::NotStored, false),
+            (Status::TooLarge, true),
+            (Status::NonNumeric, true),
+            (Status::AuthError, true),
+            (Status::AuthContinue, true),
+            (Status::TemporaryFailure, true),
         ] {
             let mut bytes = Vec::new();
             reply::error(&mut bytes, TO, status);

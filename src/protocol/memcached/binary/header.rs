@@ -14,6 +14,8 @@
 //!
 //! Bytes 5 to 7 of a request (its data type and a virtual bucket) have no meaning in memcached, which ignores them.
 
+use super::status::Status;
+
 /// The length of a header, in bytes.
 pub const HEADER_LENGTH: usize = 24;
 
@@ -45,6 +47,17 @@ pub struct Header {
 }
 
 impl Header {
+    /// Whether a reply is an error. A miss and a condition that doesn't hold are none, as in the text protocol.
+    pub(crate) fn is_error(&self) -> bool {
+        let outcomes = [
+            Status::NoError,
+            Status::KeyNotFound,
+            Status::KeyExists,
+            Status::NotStored,
+        ];
+        !outcomes.map(Status::code).contains(&self.status)
+    }
+
     /// The header of a request whose extras, key and value have these lengths, in bytes. Its opaque and its cas unique are
     /// 0.
     pub fn request(opcode: u8, extras: usize, key: usize, value: usize) -> Header {
